@@ -1,0 +1,20 @@
+// Number formats of tensors and of the units that multiply them.
+#pragma once
+#include <cstdint>
+#include <string_view>
+
+namespace flopcast {
+
+enum class Precision : std::uint8_t { fp32, bf16, fp8 };
+
+/// How FP8 operands carry their scales. `blocks`: 1x128 activations, 128x128 weights (DeepSeek-V3 3.3).
+enum class Scaling : std::uint8_t { none, per_tensor, blocks };
+
+constexpr double bytes_per_element(Precision p) {
+  return p == Precision::fp32 ? 4.0 : p == Precision::bf16 ? 2.0 : 1.0;
+}
+constexpr std::string_view name(Precision p) {
+  return p == Precision::fp32 ? "fp32" : p == Precision::bf16 ? "bf16" : "fp8";
+}
+
+}  // namespace flopcast

@@ -1,0 +1,71 @@
+// A scenario after reading, look-ups and checks: one immutable value. Nobody downstream looks at a file again.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hwmodels/cluster.h"
+#include "sim/units.h"
+#include "workloads/training.h"
+
+namespace flopcast {
+
+struct KernelCalibration;
+struct LinkCalibration;
+
+/// A part of a training run with its own batch and length. Predicted from replays, or given where nothing is known.
+struct TrainingPhase {
+  std::string name;                  ///< e.g. "pre-training"
+  double tokens = 0;                 ///< to be trained on; 0 when gpu_hours is given
+  BatchConfig batch;                 ///< its final batch
+  std::int64_t ramp_from_sequences = 0;  ///< batch at the start of the ramp; 0: no ramp
+  double ramp_tokens = 0;            ///< tokens over which the batch grows linearly
+  ParallelPlan plan;                 ///< of this phase (context extension uses context parallelism)
+  std::optional<double> given_gpu_hours;  ///< an input, shown as such, not a prediction
+  std::string source;
+};
+
+/// Interruptions and checkpoints.
+struct ResilienceConfig {
+  double failures_per_gpu_hour = 0;
+  Seconds checkpoint_interval;
+  Seconds checkpoint_write;   ///< time training stands still per checkpoint
+  Seconds restart;            ///< from failure to the first new step, without lost work
+  std::string source;
+};
+
+struct PriceConfig {
+  UsdPerSecond gpu;           ///< per GPU
+  std::string source;
+  double pue = 1.0;           ///< facility power over IT power
+};
+
+/// A collective on its own, to look at a fabric: `collective { ... }` instead of `training { ... }`.
+struct CollectiveConfig {
+  std::string operation;      ///< row of collectives(): "all_to_all", "ring_all_reduce", ...
+  Bytes bytes;                ///< per rank: the buffer that is reduced, gathered or exchanged
+  int ranks = 0;
+  int copies = 1;             ///< how many run at once on the same ports
+};
+
+struct Scenario {
+  std::string name;
+  std::string title;
+  std::string file;
+  ClusterSpec cluster;
+  std::optional<TrainingConfig> training;
+  std::optional<CollectiveConfig> collective;
+  std::vector<TrainingPhase> phases;
+  ResilienceConfig resilience;
+  PriceConfig price;
+  /// Published figures to compare with, by report field: {"training.step_time_s", 19.926, "arXiv ..."}.
+  struct Published { std::string field; double value; std::string source; };
+  std::vector<Published> published;
+  std::shared_ptr<const KernelCalibration> kernels;
+  std::shared_ptr<const LinkCalibration> links;
+  /// Settings that the file did not state, as `path = value`: the report prints the defaults it used.
+  std::vector<std::string> defaults_used;
+};
+
+}  // namespace flopcast

@@ -1,0 +1,54 @@
+// Replays an operation graph on a network and says when everything happened.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "sim/graph.h"
+#include "sim/network.h"
+#include "sim/timeline.h"
+
+namespace flopcast {
+
+/// `simgrid`: flows that meet on a link share it max-min fairly (SimGrid). `ideal`: every flow has its route to
+/// itself; a lower bound, and the oracle of the property tests.
+enum class TransferBackend { simgrid, ideal };
+
+struct ReplayResult {
+  Seconds makespan;             ///< end of the last operation
+  std::uint64_t operations = 0; ///< operations that ended: all of them
+  std::uint64_t transfers = 0;  ///< transfers among them
+  std::uint64_t contended_flows = 0;  ///< flows that met another on a link and went through SimGrid's solver
+};
+
+/// The graph could not be finished: its dependencies contain a cycle. Names up to ten of the stuck operations.
+class StuckError : public std::runtime_error {
+ public:
+  StuckError(std::string message, std::vector<OpId> stuck);
+  const std::vector<OpId>& stuck() const { return stuck_; }
+
+ private:
+  std::vector<OpId> stuck_;
+};
+
+struct ReplayOptions {
+  TransferBackend backend = TransferBackend::simgrid;
+  /// Called every so often with (operations ended, operations in all); return false to stop (Ctrl-C).
+  std::function<bool(std::uint64_t, std::uint64_t)> progress;
+};
+
+/// Replays `graph`. Deterministic: ties in time are broken by operation id.
+/// May be called any number of times in one process, one call at a time.
+/// @throws StuckError on a cycle; Interrupted when `progress` said stop.
+ReplayResult replay(const OperationGraph& graph, const Network& network, std::span<TimelineSink* const> sinks,
+                    const ReplayOptions& options = {});
+
+class Interrupted : public std::runtime_error {
+ public:
+  Interrupted() : std::runtime_error("interrupted") {}
+};
+
+}  // namespace flopcast
