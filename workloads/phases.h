@@ -1,0 +1,60 @@
+// What a GPU computes in each phase of a transformer layer, kernel by kernel, and how long that takes.
+//
+// A layer's forward is ATTN(F), then MLP(F) between dispatch and combine; its backward is MLP(B), MLP(W), ATTN(B),
+// ATTN(W). This is the granularity that DualPipe overlaps (DeepSeek-V3 report, 3.2.1, figure 4).
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hwmodels/kernels.h"
+#include "workloads/training.h"
+
+namespace flopcast {
+
+enum class Phase : std::uint8_t {
+  attention_forward, mlp_forward, mlp_backward, mlp_weight, attention_backward, attention_weight
+};
+constexpr int kPhases = 6;
+std::string_view name(Phase phase);  ///< "ATTN(F)", "MLP(F)", "MLP(B)", "MLP(W)", "ATTN(B)", "ATTN(W)"
+
+struct PricedKernel {
+  std::string name;  ///< "q_a_proj", "swiglu", ...
+  KernelTime price;
+  int launches = 1;  ///< price is for all of them together
+};
+
+/// A phase's kernels in launch order. `time` is their sum plus the gaps between launches.
+struct PhaseCost {
+  std::vector<PricedKernel> kernels;
+  Seconds time;        ///< kernels and gaps
+  Seconds kernel_sum;  ///< kernels only
+};
+
+/// The slice of work one rank does in one micro-batch.
+struct LayerShape {
+  std::int64_t tokens = 0;           ///< of this rank: its share of the micro-batch
+  std::int64_t sequence_length = 0;  ///< whole sequence (attention reaches over all of it under context parallelism)
+  int context_parallel = 1;
+  double expert_rows = 0;            ///< token copies that this rank's experts process
+  int local_experts = 0;
+  bool moe = true;
+};
+
+/// Prices one phase with `sms` SMs (0 = all).
+PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& shape, const KernelModel& kernels,
+                      int sms);
+
+/// Embedding, head with loss, MTP projection: forward, backward (input) and weight parts.
+enum class EdgePhase : std::uint8_t {
+  embedding_forward, embedding_backward, head_forward, head_backward, head_weight, mtp_projection_forward,
+  mtp_projection_backward, mtp_projection_weight, optimizer
+};
+PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, const KernelModel& kernels,
+                     int sms);
+/// AdamW over `parameters` elements held by this rank after sharding.
+PhaseCost price_optimizer(double parameters, const TrainingConfig& config, const KernelModel& kernels);
+
+}  // namespace flopcast

@@ -1,0 +1,28 @@
+// Which layers a pipeline stage holds, and what else lives there.
+#pragma once
+#include <vector>
+
+#include "workloads/training.h"
+
+namespace flopcast {
+
+/// One stage of the pipeline. Counts are whole unless the layer split is "fractional".
+struct StageContent {
+  int first_layer = 0;
+  double dense_layers = 0;
+  double moe_layers = 0;
+  bool embedding = false;
+  bool head = false;      ///< output head and loss
+  double mtp_modules = 0; ///< each a projection, a transformer layer and a pass through embedding and head
+  double layers() const { return dense_layers + moe_layers; }
+};
+
+/// Cuts the model into `stages` pieces as the plan says: the embedding on the first, head and MTP on the last.
+/// `pairs`: stages s and stages-1-s share a rank (DualPipe and DualPipeV), so their sum is what is balanced.
+/// @param layer_cost relative costs, for "balanced": {dense layer, MoE layer, embedding, head, MTP module}.
+struct LayerCosts {
+  double dense = 1, moe = 1, embedding = 0, head = 0, mtp = 0;
+};
+std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs);
+
+}  // namespace flopcast
