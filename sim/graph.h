@@ -85,7 +85,8 @@ class GraphBuilder {
   OpId compute(LaneId lane, Seconds duration, Label label = {});
   /// A transfer that holds `lane` until its last flow has ended. No flows: it ends after its latency.
   OpId transfer(LaneId lane, Seconds latency, std::span<const Flow> flows, Label label = {});
-  /// A transfer on no lane: it starts as soon as its predecessors have ended, whatever else is going on.
+  /// A transfer on no lane: it starts as soon as its predecessors have ended, whatever else is going on. Timelines
+  /// show it on a lane "detached" of its rank, which nothing holds.
   OpId detached_transfer(RankId rank, Seconds latency, std::span<const Flow> flows, Label label = {});
   OpId join(Label label = {});
   /// `op` starts only after `predecessor` has ended.
@@ -100,9 +101,13 @@ class GraphBuilder {
 
  private:
   OpId add(OpKind kind, LaneId lane, Seconds duration, Label label);
+  OpId add_transfer(LaneId lane, Seconds latency, std::span<const Flow> flows, Label label);
+  void chain(LaneId lane, OpId op);
+  LaneId detached_lane(RankId rank);
   OperationGraph graph_;
   std::vector<std::pair<OpId, OpId>> edges_;  // (predecessor, successor)
   std::vector<OpId> last_on_lane_;
+  std::vector<LaneId> detached_lane_of_rank_;  // where timelines show transfers that hold no lane; made when needed
 };
 
 }  // namespace flopcast

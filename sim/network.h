@@ -1,9 +1,11 @@
 // The network as the replay sees it: links with a bandwidth, routes as lists of links. Topology, placement and
 // routing are decided before (hwmodels); nothing here knows what a switch is.
 #pragma once
+#include <cstdint>
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "sim/ids.h"
@@ -38,11 +40,13 @@ class Network {
   void set_bandwidth(LinkId id, BytesPerSecond bandwidth);
 
  private:
+  BytesPerSecond smallest_bandwidth(RouteId id) const;
+
   std::vector<Link> links_;
   std::vector<LinkId> route_links_;           // all routes, back to back
   std::vector<std::size_t> route_begin_{0};   // route i is route_links_[begin[i], begin[i+1])
   std::vector<BytesPerSecond> bottleneck_;
-  std::vector<std::vector<RouteId>> routes_by_first_link_;  // for interning
+  std::unordered_map<std::uint64_t, std::vector<RouteId>> routes_by_hash_;  // for interning; looked up, never walked
 };
 
 }  // namespace flopcast

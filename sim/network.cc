@@ -1,0 +1,63 @@
+#include "sim/network.h"
+
+#include <algorithm>
+#include <cassert>
+#include <stdexcept>
+
+namespace flopcast {
+namespace {
+
+void require_positive(BytesPerSecond bandwidth, const std::string& link) {
+  if (!is_finite(bandwidth) || bandwidth <= BytesPerSecond(0.0))
+    throw std::invalid_argument("link " + link + ": its bandwidth must be finite and above zero");
+}
+
+std::uint64_t hash_of(std::span<const LinkId> links) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a over the link numbers
+  for (LinkId link : links) hash = (hash ^ link.index()) * 0x100000001b3ULL;
+  return hash;
+}
+
+}  // namespace
+
+LinkId Network::add_link(Link link) {
+  require_positive(link.bandwidth, link.name);
+  links_.push_back(std::move(link));
+  return LinkId::at(links_.size() - 1);
+}
+
+RouteId Network::add_route(std::span<const LinkId> links) {
+  assert(!links.empty());
+  std::vector<RouteId>& alike = routes_by_hash_[hash_of(links)];
+  for (RouteId known : alike)
+    if (std::ranges::equal(route(known), links)) return known;
+  for (std::size_t i = 0; i < links.size(); ++i) {
+    assert(links[i].index() < links_.size());
+    assert(std::find(links.begin(), links.begin() + static_cast<std::ptrdiff_t>(i), links[i]) ==
+           links.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  route_links_.insert(route_links_.end(), links.begin(), links.end());
+  route_begin_.push_back(route_links_.size());
+  const RouteId id = RouteId::at(route_begin_.size() - 2);
+  bottleneck_.push_back(smallest_bandwidth(id));
+  alike.push_back(id);
+  return id;
+}
+
+BytesPerSecond Network::smallest_bandwidth(RouteId id) const {
+  const auto links = route(id);
+  BytesPerSecond smallest = link(links.front()).bandwidth;
+  for (LinkId each : links) smallest = std::min(smallest, link(each).bandwidth);
+  return smallest;
+}
+
+void Network::set_bandwidth(LinkId id, BytesPerSecond bandwidth) {
+  Link& changed = links_[id.index()];
+  require_positive(bandwidth, changed.name);
+  changed.bandwidth = bandwidth;
+  for (std::size_t i = 0; i < bottleneck_.size(); ++i)
+    if (std::ranges::find(route(RouteId::at(i)), id) != route(RouteId::at(i)).end())
+      bottleneck_[i] = smallest_bandwidth(RouteId::at(i));
+}
+
+}  // namespace flopcast
