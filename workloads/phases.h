@@ -50,7 +50,7 @@ PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShap
 /// Embedding, head with loss, MTP projection: forward, backward (input) and weight parts.
 enum class EdgePhase : std::uint8_t {
   embedding_forward, embedding_backward, head_forward, head_backward, head_weight, mtp_projection_forward,
-  mtp_projection_backward, mtp_projection_weight, optimizer
+  mtp_projection_backward, mtp_projection_weight
 };
 PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, const KernelModel& kernels,
                      int sms);

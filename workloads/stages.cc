@@ -1,0 +1,99 @@
+#include "workloads/stages.h"
+
+#include <algorithm>
+#include <cassert>
+#include <numeric>
+
+namespace flopcast {
+
+namespace {
+
+/// Stages that share a rank are balanced together.
+std::vector<std::vector<int>> slots(int stages, bool pairs) {
+  std::vector<std::vector<int>> result;
+  for (int s = 0; s < (pairs ? stages / 2 : stages); ++s) {
+    result.push_back(pairs ? std::vector<int>{s, stages - 1 - s} : std::vector<int>{s});
+  }
+  return result;
+}
+
+/// Hands out whole layers one by one, each to the slot that is cheapest with it: for equal layers this minimises the
+/// slowest slot. Inside a slot the same rule evens out its stages.
+std::vector<int> balanced_counts(int layers, int stages, bool pairs, const LayerCosts& costs) {
+  std::vector<double> stage_cost(stages, 0.0);
+  stage_cost.front() += costs.embedding;
+  stage_cost.back() += costs.head + costs.mtp;
+  const std::vector<std::vector<int>> all = slots(stages, pairs);
+  const auto slot_cost = [&](const std::vector<int>& slot) {
+    double sum = 0;
+    for (int s : slot) sum += stage_cost[s];
+    return sum;
+  };
+  std::vector<int> count(stages, 0);
+  for (int layer = 0; layer < layers; ++layer) {
+    const auto slot = std::min_element(all.begin(), all.end(), [&](const auto& a, const auto& b) {
+      return slot_cost(a) < slot_cost(b);
+    });
+    const int stage = *std::min_element(slot->begin(), slot->end(),
+                                        [&](int a, int b) { return stage_cost[a] < stage_cost[b]; });
+    ++count[stage];
+    stage_cost[stage] += costs.moe;
+  }
+  return count;
+}
+
+std::vector<int> even_counts(int layers, int stages) {
+  std::vector<int> count(stages, layers / stages);
+  for (int s = 0; s < layers % stages; ++s) ++count[s];
+  return count;
+}
+
+std::vector<StageContent> from_counts(const ModelConfig& model, const std::vector<int>& counts) {
+  std::vector<StageContent> result(counts.size());
+  int layer = 0;
+  for (std::size_t s = 0; s < counts.size(); ++s) {
+    result[s].first_layer = layer;
+    for (int i = 0; i < counts[s]; ++i, ++layer) {
+      (model.is_moe_layer(layer) ? result[s].moe_layers : result[s].dense_layers) += 1;
+    }
+  }
+  return result;
+}
+
+std::vector<StageContent> fractional(const ModelConfig& model, int stages) {
+  int moe = 0;
+  for (int layer = 0; layer < model.layers; ++layer) moe += model.is_moe_layer(layer) ? 1 : 0;
+  StageContent share;
+  share.moe_layers = static_cast<double>(moe) / stages;
+  share.dense_layers = static_cast<double>(model.layers - moe) / stages;
+  std::vector<StageContent> result(stages, share);
+  for (int s = 0; s < stages; ++s) result[s].first_layer = model.layers * s / stages;
+  return result;
+}
+
+}  // namespace
+
+std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs) {
+  assert(stages >= 1 && (!pairs || stages % 2 == 0));
+  const ModelConfig& model = config.model;
+  std::vector<StageContent> result;
+  if (!config.plan.stage_layers.empty()) {
+    assert(static_cast<int>(config.plan.stage_layers.size()) == stages);
+    assert(std::accumulate(config.plan.stage_layers.begin(), config.plan.stage_layers.end(), 0) == model.layers);
+    result = from_counts(model, config.plan.stage_layers);
+  } else if (config.plan.layer_split == "fractional") {
+    result = fractional(model, stages);
+  } else if (config.plan.layer_split == "even") {
+    result = from_counts(model, even_counts(model.layers, stages));
+  } else {
+    result = from_counts(model, balanced_counts(model.layers, stages, pairs, costs));
+  }
+  if (config.mechanisms.embedding_head_mtp) {
+    result.front().embedding = true;
+    result.back().head = true;
+    if (config.with_mtp) result.back().mtp_modules = model.mtp_depth;
+  }
+  return result;
+}
+
+}  // namespace flopcast
