@@ -1,7 +1,7 @@
 # Everything comes from the distribution: Debian 12, Debian 13 and Ubuntu 24.04 package all of it.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(SIMGRID REQUIRED IMPORTED_TARGET simgrid)
-find_package(Boost REQUIRED)
+find_package(Boost CONFIG REQUIRED)  # Boost's own package: CMake's module for it is on its way out
 find_package(Eigen3 REQUIRED NO_MODULE)
 find_package(fmt REQUIRED)
 find_package(CLI11 REQUIRED)

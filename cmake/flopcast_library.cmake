@@ -1,12 +1,17 @@
-# One static library per folder, made of every .cc in it (tests and benchmarks live in tests/).
+# What holds for code of our own and not for generated code.
 function(flopcast_warnings target)
+  # Designated initialisers leave a member at its default on purpose, so that warning says nothing here.
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
-    $<$<BOOL:${FLOPCAST_WERROR}>:-Werror>)
+    -Wno-missing-field-initializers $<$<BOOL:${FLOPCAST_WERROR}>:-Werror>)
   if(FLOPCAST_ASSERTIONS)
     target_compile_options(${target} PRIVATE -UNDEBUG)
   endif()
+  if(FLOPCAST_TIDY)
+    set_target_properties(${target} PROPERTIES CXX_CLANG_TIDY clang-tidy)
+  endif()
 endfunction()
 
+# One static library per folder, made of every .cc in it (tests and benchmarks live in tests/).
 function(flopcast_library name)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)

@@ -1,7 +1,7 @@
 include(GNUInstallDirs)
 install(TARGETS flopcast RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-# The libraries of GPUs, nodes, fabrics, models and scenarios, as the program looks for them.
-install(DIRECTORY hwmodels/data/ DESTINATION ${CMAKE_INSTALL_DATADIR}/flopcast/hwmodels/data)
-install(DIRECTORY workloads/data/ DESTINATION ${CMAKE_INSTALL_DATADIR}/flopcast/workloads/data)
-install(DIRECTORY scenarios/library/ DESTINATION ${CMAKE_INSTALL_DATADIR}/flopcast/scenarios/library)
-install(DIRECTORY analysis/data/ DESTINATION ${CMAKE_INSTALL_DATADIR}/flopcast/analysis/data)
+install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# The data libraries keep the layout of the source tree, so that the program looks for one set of paths in both.
+foreach(folder hwmodels/data workloads/data scenarios/library analysis/data)
+  install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/flopcast/${folder} OPTIONAL)
+endforeach()
