@@ -36,6 +36,16 @@ class Topology {
   RouteId nic_port(RankId rank, Side side, bool crosses_spine, bool crosses_core = false);
   /// True when a and b hang off the same leaf switch (traffic between them needs no spine).
   bool same_leaf(RankId a, RankId b) const;
+  /// The leaf switch a GPU's NIC hangs off, numbered from 0 through the whole fabric.
+  int leaf(RankId rank) const;
+  /// True when the fabric has separate planes and a and b are in different ones (no path between their NICs).
+  bool cross_plane(RankId a, RankId b) const;
+  /// True when leaves are oversubscribed. Otherwise uplinks carry whatever the ports below them do and are left out of
+  /// the routes: `crosses_spine` changes nothing.
+  bool blocking() const;
+  /// The same route for a sender that cannot drive it faster than `rate` (few SMs, busy memory): the cap holds for each
+  /// flow on its own and takes nothing from others. Gives `route` back when its bottleneck is no faster than `rate`.
+  RouteId capped(RouteId route, BytesPerSecond rate);
 
   /// Counts for reports and for the fabric's cost: switches and inter-switch links.
   int switches() const;
