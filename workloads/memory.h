@@ -27,7 +27,8 @@ struct MemoryTable {
 std::vector<MemoryTable> memory_per_rank(const TrainingConfig& config, const std::vector<StageContent>& stages,
                                          const Schedule& schedule, double hottest_load);
 
-/// What to change so that the plan fits, most promising first, each with the memory it would need; for messages.
+/// What to change so that the plan fits, each with the memory it would need: first what suffices, cheapest in time
+/// first, then what helps. For messages.
 std::vector<std::string> memory_remedies(const TrainingConfig& config, const std::vector<StageContent>& stages,
                                          const Schedule& schedule, double hottest_load, Bytes capacity);
 
