@@ -56,8 +56,10 @@ struct Schedule {
   bool overlaps = false;
 
   struct Location { int rank; int chunk; };
-  /// Where `micro_batch` meets `stage`.
+  /// Where `micro_batch` meets `stage`. Of two copies of a stage, direction 0 uses the one in the lower chunk.
   Location locate(int stage, int micro_batch) const;
+  /// The same for all stages of one direction, first to last.
+  std::vector<Location> path(int direction) const;
 };
 
 /// One row of the table of schedules: what `flopcast list schedules` shows and `schedule: "..."` selects.
@@ -81,7 +83,13 @@ const ScheduleRow* find_schedule(std::string_view name);
 /// W<mb>, chunk after a dot (`F3.1`), overlapped as `F3.0&B1.1`. '#' starts a comment. Optional header lines
 /// `stages: rank: s0 s1` place stages; without them chunk c of rank r is stage c*P + r.
 /// @throws InputError naming file:line:col and what is wrong; cycles and missing passes name the stuck passes.
+/// Of a stage that two ranks hold, a micro-batch uses the copy in which its first listed forward stands.
 Schedule parse_schedule(const std::string& text, const std::string& file, const ScheduleRequest& request);
+
+/// The same format, so that parse_schedule(to_text(s)) gives the same order: a start for one's own.
+std::string to_text(const Schedule& schedule);
+/// One pass as that format writes it: `F3.0&B1.1`; chunks are left out where `show_chunk` is false.
+std::string to_text(const Pass& pass, bool show_chunk = true);
 
 /// Laws every order must obey: each (stage, micro-batch) has F and B and W once, in an executable order.
 /// Returns every violation (at most 20).
@@ -90,5 +98,9 @@ std::vector<Diagnostic> verify(const Schedule& schedule);
 /// Counts per rank, as in the DualPipe tables.
 struct PassCounts { int forward = 0, overlapped = 0, backward_input = 0, backward = 0, backward_weight = 0; };
 PassCounts count_passes(std::span<const Pass> order);
+
+/// Most stage-activations that each rank holds at once. One is held from the start of F to the end of W (or of the
+/// full backward); an overlapped pass holds both of its halves.
+std::vector<int> peak_activations(const Schedule& schedule);
 
 }  // namespace flopcast

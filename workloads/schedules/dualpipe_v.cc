@@ -1,0 +1,54 @@
+// DualPipeV: DualPipe cut in half. One direction runs down the ranks and back up (rank r holds stages r and
+// 2P-1-r), so nothing is held twice and half the ranks do. deepseek-ai/DualPipe, dualpipev (the "cut-in-half"
+// of Sea AI Lab).
+#include "workloads/schedules/dualpipe_order.h"
+#include "workloads/schedules/rows.h"
+
+namespace flopcast::rows {
+namespace {
+
+Schedule build(const ScheduleRequest& request) {
+  Schedule schedule = lay_out("dualpipev", request, 2, v_stage, 2 * request.ranks + 1);
+  schedule.overlaps = true;
+  for (int rank = 0; rank < request.ranks; ++rank) {
+    RankOrder order = RankOrder::with_chunks(2);
+    append_dualpipe_order(order, {.half = request.ranks,
+                                  .distance = rank,
+                                  .micro_batches = request.micro_batches,
+                                  .near = 0,
+                                  .far = 1});
+    schedule.order[rank] = std::move(order).take();
+  }
+  return schedule;
+}
+
+std::vector<Diagnostic> check(const ScheduleRequest& request) {
+  std::vector<Diagnostic> out = check_fixed_chunks(request, 2);
+  if (out.empty() && request.micro_batches < 2 * request.ranks) {
+    out.push_back(wrong_micro_batches(
+        request, "at least twice the " + std::to_string(request.ranks) + " pipeline ranks",
+        2 * request.ranks));
+  }
+  return out;
+}
+
+/// DualPipe's with P/2 = ranks: the README counts stages, of which each rank holds two.
+double bubble(int ranks, int, int, double, double b, double w, double fb) {
+  return (ranks - 1) * (fb + (b + w) - 3 * w);
+}
+
+}  // namespace
+
+ScheduleRow dualpipe_v() {
+  return {.name = "dualpipev",
+          .title = "DualPipeV: DualPipe folded into a V, one copy of each stage",
+          .source = "github.com/deepseek-ai/DualPipe (2025), dualpipev",
+          .bubble = "(P-1)(F&B+B-3W), F, B and W of one of the 2P stages",
+          .two_copies = false,
+          .choose_chunks = false,
+          .build = build,
+          .check = check,
+          .closed_form_bubble = bubble};
+}
+
+}  // namespace flopcast::rows

@@ -1,0 +1,78 @@
+// Interleaved 1F1B: each rank holds v chunks that lie P stages apart, which divides the bubble by v and
+// multiplies the pipeline transfers by v. Narayanan et al. 2021, arXiv 2104.04473, section 2.2.2.
+//
+// Micro-batches go in groups of P: a group passes chunk 0, then the same group chunk 1, and so on; backwards
+// run through the chunks the other way round. Rank r runs 2(P-r-1) + (v-1)P forwards ahead of its first
+// backward.
+#include <algorithm>
+
+#include "workloads/schedules/rank_order.h"
+#include "workloads/schedules/rows.h"
+
+namespace flopcast::rows {
+namespace {
+
+std::vector<Pass> order_of(const ScheduleRequest& request, int warm_up) {
+  const int chunks = request.chunks;
+  const int passes = request.micro_batches * chunks;
+  const auto forward_chunk = [&](int i) { return i / request.ranks % chunks; };
+  const auto backward_chunk = [&](int i) { return chunks - 1 - forward_chunk(i); };
+
+  RankOrder order = RankOrder::with_chunks(chunks);
+  for (int i = 0; i < warm_up; ++i) order.forward(forward_chunk(i));
+  for (int i = warm_up; i < passes; ++i) {
+    order.forward(forward_chunk(i));
+    order.backward(backward_chunk(i - warm_up));
+  }
+  for (int i = passes - warm_up; i < passes; ++i) order.backward(backward_chunk(i));
+  return std::move(order).take();
+}
+
+Schedule build(const ScheduleRequest& request) {
+  Schedule schedule = lay_out("interleaved_1f1b", request, request.chunks, round_robin_stage, 0);
+  const int passes = request.micro_batches * request.chunks;
+  for (int rank = 0; rank < request.ranks; ++rank) {
+    const int warm_up =
+        std::min(2 * (request.ranks - rank - 1) + (request.chunks - 1) * request.ranks, passes);
+    schedule.order[rank] = order_of(request, warm_up);
+    schedule.declared_peak_activations[rank] = std::min(warm_up + 1, passes);
+  }
+  return schedule;
+}
+
+std::vector<Diagnostic> check(const ScheduleRequest& request) {
+  std::vector<Diagnostic> out = check_sizes(request, request.chunks);
+  if (!out.empty()) return out;
+  if (request.chunks < 2) {
+    out.push_back({.field = "training.plan.chunks",
+                   .found = "1 chunk per rank",
+                   .expected = "at least 2 to interleave",
+                   .suggestion = "chunks: 2, or schedule 1f1b"});
+  }
+  if (request.micro_batches % request.ranks != 0) {
+    const int nearest =
+        std::max(1, (request.micro_batches + request.ranks / 2) / request.ranks) * request.ranks;
+    out.push_back(wrong_micro_batches(
+        request, "a multiple of the " + std::to_string(request.ranks) + " pipeline ranks", nearest));
+  }
+  return out;
+}
+
+/// F, B and W of one chunk, which is 1/v of what a rank holds: in times of whole ranks this is (P-1)(F+B)/v.
+double bubble(int ranks, int, int, double f, double b, double w, double) { return (ranks - 1) * (f + b + w); }
+
+}  // namespace
+
+ScheduleRow interleaved_one_forward_one_backward() {
+  return {.name = "interleaved_1f1b",
+          .title = "Interleaved 1F1B: v chunks per rank",
+          .source = "Narayanan et al. 2021, arXiv 2104.04473",
+          .bubble = "(P-1)(F+B), F and B of one chunk",
+          .two_copies = false,
+          .choose_chunks = true,
+          .build = build,
+          .check = check,
+          .closed_form_bubble = bubble};
+}
+
+}  // namespace flopcast::rows
