@@ -1,0 +1,22 @@
+// Reports as report.proto messages, and look-ups of their fields by path.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "analysis/training_report.h"
+#include "scenarios/proto/report.pb.h"
+
+namespace flopcast {
+
+/// Everything but `program`, which only the program knows.
+report::Report to_message(const TrainingReport& report);
+report::Report to_message(const CollectiveReport& report);
+
+/// The number at a path such as `training.step_time_s` or `projection.phases[pre-training].gpu_hours` (repeated
+/// messages are chosen by their `name`). Empty: there is none.
+std::optional<double> number_at(const google::protobuf::Message& message, const std::string& path);
+
+/// Fills report.comparisons from what the scenario says was published. Fields that the report lacks become notes.
+void compare_with_published(TrainingReport& report);
+
+}  // namespace flopcast

@@ -1,0 +1,43 @@
+// Plain tables for the terminal: columns separated by space, no boxes.
+#pragma once
+#include <string>
+#include <vector>
+
+namespace flopcast {
+
+/// How emphasis is written; all plain when colours are off.
+class TextStyle {
+ public:
+  explicit TextStyle(bool colour = false) : colour_(colour) {}
+  std::string bold(const std::string& text) const { return wrapped("1", text); }
+  std::string dim(const std::string& text) const { return wrapped("2", text); }
+  std::string good(const std::string& text) const { return wrapped("32", text); }
+  std::string bad(const std::string& text) const { return wrapped("31", text); }
+  std::string accent(const std::string& text) const { return wrapped("36", text); }
+
+ private:
+  std::string wrapped(const char* code, const std::string& text) const {
+    return colour_ ? std::string("\x1b[") + code + "m" + text + "\x1b[0m" : text;
+  }
+  bool colour_;
+};
+
+enum class Align { left, right };
+
+class TextTable {
+ public:
+  explicit TextTable(std::vector<Align> columns) : columns_(std::move(columns)) {}
+  /// A dimmed row of headings. Fewer cells than columns: the rest is empty.
+  void header(std::vector<std::string> cells) { header_ = std::move(cells); }
+  void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  bool empty() const { return rows_.empty(); }
+  /// Lines no longer than `width` columns: the last left-aligned column gives way.
+  std::string render(const TextStyle& style, std::size_t width = 100, std::size_t indent = 2) const;
+
+ private:
+  std::vector<Align> columns_;
+  std::vector<std::string> header_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+}  // namespace flopcast

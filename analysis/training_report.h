@@ -1,0 +1,79 @@
+// What one run found, as a plain value: the terminal text, the JSON and the tests all read the same thing.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/critical_path.h"
+#include "analysis/projection.h"
+#include "analysis/step_metrics.h"
+#include "scenarios/scenario.h"
+#include "sim/replay.h"
+
+namespace flopcast {
+
+struct LinkLoad {
+  std::string name;
+  Bytes bytes;
+  double utilisation = 0;  ///< bytes over what the link could have carried during the step
+};
+
+/// A figure beside the one that was published.
+struct Comparison {
+  std::string field;  ///< path in the report, `training.step_time_s`
+  double predicted = 0;
+  double published = 0;
+  std::string source;
+  double error() const { return predicted / published - 1.0; }
+};
+
+/// How the replay went, in numbers that are the same on every machine.
+struct RunFacts {
+  std::uint64_t operations = 0;
+  std::uint64_t transfers = 0;
+  std::uint64_t contended_flows = 0;
+  std::uint64_t fingerprint = 0;
+  std::size_t replayed_gpus = 0;
+  bool folded = true;
+  TransferBackend backend = TransferBackend::simgrid;
+};
+
+struct TrainingReport {
+  Scenario scenario;
+  RunFacts run;
+
+  Seconds step_time;
+  double tokens_per_step = 0;
+  double tokens_per_day = 0;
+  double mfu_causal = 0, mfu = 0;                        ///< of the BF16 peak; attention counted causal or in full
+  FlopPerSecond flops_per_gpu_causal, flops_per_gpu;
+  RankMetrics mean;                                       ///< over all GPUs
+  std::vector<ReplayedRank> ranks;
+  std::vector<RankMetrics> rank_metrics;                  ///< one per entry of `ranks`
+  std::vector<StageContent> stages;
+  std::vector<std::vector<int>> stages_of_rank;           ///< [pipeline rank]
+  std::vector<MemoryTable> memory;                        ///< per pipeline rank
+  std::optional<CriticalPath> path;                       ///< folded runs
+  EvidenceShare evidence;
+  std::vector<LinkLoad> busiest_links;                    ///< the busiest first, a few
+
+  std::optional<Projection> projection;
+  std::vector<Comparison> comparisons;
+  std::vector<std::string> notes;
+
+  const MemoryTable& fullest_memory() const;
+};
+
+/// A collective on its own.
+struct CollectiveReport {
+  Scenario scenario;
+  RunFacts run;
+  Seconds time;
+  Seconds closed_form;              ///< on ports at line rate, without contention or latency
+  BytesPerSecond port;              ///< the port that the closed form assumes
+  BytesPerSecond algorithm_bandwidth;  ///< bytes over time
+  BytesPerSecond bus_bandwidth;     ///< what a port carried: comparable with the port's rate whatever the collective
+};
+
+}  // namespace flopcast
