@@ -1,0 +1,47 @@
+// Library files as Protobuf messages: read, laid over their bases, checked field by field. Internal to scenarios/.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "scenarios/field_rules.h"
+#include "scenarios/libraries.h"
+#include "scenarios/proto/library.pb.h"
+#include "scenarios/text_file.h"
+
+namespace flopcast {
+
+/// A message of a library with its base, its base's base, ... laid under it.
+template <class Message>
+struct Entry {
+  std::string name;
+  Message message;
+  Places places;
+  std::map<std::string, Source> sources;  ///< by field
+  std::vector<std::string> changed;       ///< fields that the file itself states, for a variant
+};
+
+/// @throws InputError with every fault of the entry's files. Instantiated for Gpu, Node, Fabric, Cluster and Model.
+template <class Message>
+Entry<Message> load_entry(const Libraries& libraries, const std::string& name);
+
+/// Replaces the fields of `under` that `over` states; lists are replaced as a whole, sources are added.
+void lay_over(google::protobuf::Message& under, const google::protobuf::Message& over);
+
+/// The same for an entry, with the places and sources of what `over` states below `path`.
+template <class Message>
+void lay_over(Entry<Message>& under, const Message& over, const Places& places, const std::string& path);
+
+NamesOf names_of(const Libraries& libraries);
+
+/// Typed values of checked messages. What goes beyond single fields is checked here and added to `faults`.
+GpuSpec gpu_spec(const Entry<proto::Gpu>& entry);
+NodeSpec node_spec(const Entry<proto::Node>& entry, GpuSpec gpu);
+FabricSpec fabric_spec(const Entry<proto::Fabric>& entry);
+ModelConfig model_config(const Entry<proto::Model>& entry, Diagnostics& faults);
+
+/// @param path of the cluster's fields in `entry.places`: "" for a library file, "cluster." within a scenario.
+ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& path, const Libraries& libraries,
+                         Diagnostics& faults);
+
+}  // namespace flopcast

@@ -1,0 +1,197 @@
+#include "scenarios/text_file.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/message.h>
+#include <google/protobuf/text_format.h>
+
+namespace flopcast {
+namespace {
+
+namespace pb = google::protobuf;
+
+/// Deeper nesting than any schema has; also keeps the parser's recursion shallow.
+constexpr int kDeepestNesting = 32;
+
+/// `path` without its last step: "a.b[2]" -> "a.b" -> "a" -> "".
+std::string parent_of(const std::string& path) {
+  const auto cut = path.find_last_of(".[");
+  return cut == std::string::npos ? "" : path.substr(0, cut);
+}
+
+std::vector<std::string> field_names(const std::string& message_type) {
+  std::vector<std::string> names;
+  const auto* type = pb::DescriptorPool::generated_pool()->FindMessageTypeByName(message_type);
+  for (int i = 0; type && i < type->field_count(); ++i) names.push_back(type->field(i)->name());
+  return names;
+}
+
+std::string joined(const std::vector<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
+
+/// Between the quotes that follow `before`: the names that Protobuf's messages carry.
+std::string quoted_after(const std::string& message, const std::string& before) {
+  const auto start = message.find(before + "\"");
+  if (start == std::string::npos) return "";
+  const auto from = start + before.size() + 1;
+  return message.substr(from, message.find('"', from) - from);
+}
+
+/// Protobuf's complaints as diagnostics. Unknown fields arrive as warnings, so that one does not hide the next.
+class Collector : public pb::io::ErrorCollector {
+ public:
+  Collector(const std::string& file, Diagnostics& out) : file_(file), out_(out) {}
+  void AddError(int line, int column, const std::string& message) override { add(line, column, message); }
+  void AddWarning(int line, int column, const std::string& message) override { add(line, column, message); }
+
+ private:
+  void add(int line, int column, const std::string& message) {
+    if (out_.size() >= kMostDiagnostics) return;
+    Diagnostic d;
+    d.file = file_;
+    d.line = std::max(line, 0) + 1;
+    d.column = std::max(column, 0) + 1;
+    const std::string name = quoted_after(message, "has no field named ");
+    if (name.empty()) {
+      d.found = message;
+      d.expected = "Protobuf text format (field: value, or field { ... })";
+    } else {
+      const auto candidates = field_names(quoted_after(message, "Message type "));
+      d.field = name;
+      d.found = "an unknown field";
+      d.expected = "one of " + joined(candidates);
+      d.suggestion = nearest_name(name, candidates);
+    }
+    out_.push_back(std::move(d));
+  }
+
+  const std::string& file_;
+  Diagnostics& out_;
+};
+
+/// Depth of braces outside strings and comments, at its deepest.
+int deepest_nesting(const std::string& text) {
+  int depth = 0, deepest = 0;
+  char quote = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quote) {
+      if (c == '\\') ++i;
+      else if (c == quote || c == '\n') quote = 0;
+    } else if (c == '#') {
+      while (i < text.size() && text[i] != '\n') ++i;
+    } else if (c == '"' || c == '\'') {
+      quote = c;
+    } else if (c == '{' || c == '<' || c == '[') {
+      deepest = std::max(deepest, ++depth);
+    } else if (c == '}' || c == '>' || c == ']') {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
+void record_places(const pb::Message& message, const pb::TextFormat::ParseInfoTree& tree, const std::string& file,
+                   const std::string& prefix, Places& places) {
+  std::vector<const pb::FieldDescriptor*> fields;
+  message.GetReflection()->ListFields(message, &fields);
+  for (const auto* field : fields) {
+    const int count = field->is_repeated() ? message.GetReflection()->FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      const int index = field->is_repeated() ? i : -1;
+      const auto where = tree.GetLocation(field, index);
+      const std::string path = prefix + field->name() + (field->is_repeated() ? fmt::format("[{}]", i) : "");
+      places.set(path, {file, where.line + 1, where.column + 1});
+      if (i == 0 && field->is_repeated()) places.set(prefix + field->name(), {file, where.line + 1, where.column + 1});
+      if (field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) continue;
+      const auto& nested = field->is_repeated() ? message.GetReflection()->GetRepeatedMessage(message, field, i)
+                                                : message.GetReflection()->GetMessage(message, field);
+      if (const auto* subtree = tree.GetTreeForNested(field, index)) record_places(nested, *subtree, file, path + ".", places);
+    }
+  }
+}
+
+[[noreturn]] void refuse(const std::string& path, std::string found, std::string expected, std::string suggestion = "") {
+  throw InputError(Diagnostic{path, 0, 0, "", std::move(found), std::move(expected), std::move(suggestion)});
+}
+
+bool is_text(const std::string& contents) {
+  return std::none_of(contents.begin(), contents.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte == 0x7f || (byte < 0x20 && c != '\n' && c != '\r' && c != '\t');
+  });
+}
+
+}  // namespace
+
+std::string quoted(const std::string& text) {
+  constexpr std::size_t kLongest = 60;
+  std::string out = "\"";
+  for (const char c : text.substr(0, kLongest)) {
+    if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    else out += c;
+  }
+  return out + (text.size() > kLongest ? "...\"" : "\"");
+}
+
+void Places::overlay(const Places& other, const std::string& path) {
+  for (const auto& [field, place] : other.by_path_) by_path_[path + field] = place;
+}
+
+Place Places::find(const std::string& path) const {
+  for (std::string at = path; !at.empty(); at = parent_of(at)) {
+    const auto found = by_path_.find(at);
+    if (found != by_path_.end()) return found->second;
+  }
+  return {file_, 0, 0};
+}
+
+Diagnostic Places::fault(const std::string& path, std::string found, std::string expected, std::string suggestion) const {
+  const Place place = find(path);
+  return {place.file, place.line, place.column, path, std::move(found), std::move(expected), std::move(suggestion)};
+}
+
+std::string read_text_file(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const auto status = fs::status(path, error);
+  if (!fs::exists(status)) refuse(path, "no such file", "a text file");
+  if (fs::is_directory(status)) refuse(path, "a folder", "a text file");
+  if (!fs::is_regular_file(status)) refuse(path, "neither a file nor a folder", "a text file");
+  const auto size = fs::file_size(path, error);
+  if (!error && size > kLargestTextFile) {
+    refuse(path, fmt::format("a file of {:.1f} MB", static_cast<double>(size) / 1e6), "a text file of at most 1 MiB");
+  }
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream contents;
+  if (!in || !(size == 0 || contents << in.rdbuf())) refuse(path, "a file that cannot be read", "a readable text file");
+  if (!is_text(contents.str())) refuse(path, "a binary file", "a text file in Protobuf text format");
+  if (contents.str().find_first_not_of(" \t\r\n") == std::string::npos) refuse(path, "an empty file", "a text file that states something");
+  return contents.str();
+}
+
+bool parse_text(const std::string& text, const std::string& file, pb::Message& message, Places& places, Diagnostics& faults) {
+  places = Places(file);
+  if (deepest_nesting(text) > kDeepestNesting) {
+    faults.push_back({file, 0, 0, "", fmt::format("braces nested more than {} deep", kDeepestNesting),
+                      "the nesting of the schema", ""});
+    return false;
+  }
+  Collector collector(file, faults);
+  pb::TextFormat::Parser parser;
+  pb::TextFormat::ParseInfoTree tree;
+  parser.RecordErrorsTo(&collector);
+  parser.WriteLocationsTo(&tree);
+  parser.AllowUnknownField(true);  // they come as warnings, which the collector reports as faults
+  const bool complete = parser.ParseFromString(text, &message);
+  if (!complete && faults.empty()) faults.push_back({file, 0, 0, "", "unreadable text", "Protobuf text format", ""});
+  if (complete) record_places(message, tree, file, "", places);
+  return complete;
+}
+
+}  // namespace flopcast
