@@ -129,6 +129,12 @@ BytesPerSecond endpoint_bandwidth(const ClusterSpec& cluster) {
   return (port_is_slower ? port : nic) * cluster.node.nics_per_gpu;
 }
 
+BytesPerSecond node_link_bandwidth(const NodeSpec& node) {
+  if (node.nvlink_bandwidth > BytesPerSecond(0)) return node.nvlink_bandwidth;
+  if (node.gpu.nvlink_bandwidth > BytesPerSecond(0)) return node.gpu.nvlink_bandwidth;
+  return node.gpu.pcie_bandwidth;  // no NVLink: GPUs of a node talk over PCIe
+}
+
 struct FabricGraph::Impl {
   explicit Impl(const ClusterSpec& c) : cluster(c), leaf_of(static_cast<std::size_t>(c.gpus())) {}
 
@@ -162,7 +168,7 @@ void FabricGraph::Impl::add_nodes() {
       const int rank = node * cluster.node.gpus + g;
       const VertexId gpu = boost::add_vertex(Vertex{Part::gpu, rank}, graph);
       nics.push_back(boost::add_vertex(Vertex{Part::nic, rank}, graph));
-      add_cables(gpu, nvswitch, 1, cluster.node.nvlink_bandwidth);
+      add_cables(gpu, nvswitch, 1, node_link_bandwidth(cluster.node));
       add_cables(gpu, nics.back(), 1, cluster.node.gpu.pcie_bandwidth);
     }
   }

@@ -42,5 +42,7 @@ class FabricGraph {
 
 /// What a NIC port carries per direction: the NICs of one GPU together, or the switch ports they hang off if slower.
 BytesPerSecond endpoint_bandwidth(const ClusterSpec& cluster);
+/// What a GPU's port within the node carries per direction: NVLink, or PCIe where there is none.
+BytesPerSecond node_link_bandwidth(const NodeSpec& node);
 
 }  // namespace flopcast

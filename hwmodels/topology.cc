@@ -20,12 +20,6 @@ struct PortPair {
 /// Routes of one port, made when first asked for: [side][climb], climb = layers above the leaf that a flow crosses.
 using PortRoutes = std::array<std::array<RouteId, 3>, 3>;
 
-BytesPerSecond node_link_bandwidth(const NodeSpec& node) {
-  if (node.nvlink_bandwidth > BytesPerSecond(0)) return node.nvlink_bandwidth;
-  if (node.gpu.nvlink_bandwidth > BytesPerSecond(0)) return node.gpu.nvlink_bandwidth;
-  return node.gpu.pcie_bandwidth;  // no NVLink: GPUs of a node talk over PCIe
-}
-
 }  // namespace
 
 struct Topology::Impl {
@@ -188,7 +182,7 @@ RouteId Topology::nic_port(RankId rank, Side side, bool crosses_spine, bool cros
 
 RouteId Topology::capped(RouteId route, BytesPerSecond rate) {
   Impl& t = *impl_;
-  if (rate >= t.network.bottleneck(route)) return route;
+  if (rate >= t.network.bottleneck(route) * (1 - 1e-12)) return route;  // equal up to rounding
   auto [cap, fresh] = t.caps.try_emplace(rate.value());
   if (fresh) cap->second = t.network.add_link({"sender's own pace", rate, /*shared=*/false});
   const auto plain = t.network.route(route);

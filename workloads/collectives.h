@@ -20,22 +20,43 @@ struct PortTransfer {
 /// Everything a collective needs to know. `ranks` in ring order; `bytes` as the operation defines them.
 struct CollectiveRequest {
   std::span<const RankId> ranks;
-  Bytes bytes;  ///< all_reduce, reduce_scatter: the buffer of one rank; all_gather: the gathered buffer;
-                ///< all_to_all: what one rank sends in total, its own share included
+  Bytes bytes;  ///< all_reduce, reduce_scatter: the buffer of one rank; all_gather: the gathered buffer; broadcast: what
+                ///< is sent to everyone; all_to_all: what one rank sends in total, its own share included
   const LinkCalibration* links = nullptr;  ///< null: links at their full rate, no step latency beyond the fabric's
 };
+
+/// One phase of a collective for every rank, in the order of CollectiveRequest::ranks. Phases follow each other.
+using CollectivePhase = std::vector<PortTransfer>;
 
 struct CollectiveRow {
   std::string_view name;
   std::string_view title;
   std::string_view closed_form;  ///< for people: "2 (n-1)/n S / B"
-  /// One PortTransfer per rank, in the order of request.ranks.
-  std::vector<PortTransfer> (*lower)(Topology&, const CollectiveRequest&);
-  /// The contention-free time on ports of bandwidth B.
+  std::vector<CollectivePhase> (*lower)(Topology&, const CollectiveRequest&);
+  /// The contention-free time on ports of bandwidth B, one GPU per node, without latency.
   Seconds (*closed_form_time)(int ranks, Bytes bytes, BytesPerSecond port);
 };
 std::span<const CollectiveRow> collectives();
 const CollectiveRow* find_collective(std::string_view name);
+
+/// One message from GPU to GPU: NVLink within a node, the NICs between nodes.
+PortTransfer point_to_point(Topology& topology, RankId from, RankId to, Bytes bytes, const LinkCalibration* links);
+
+/// All-to-all with one flow per pair instead of one per port: exact under any load, and slow. `load` is how much each rank
+/// receives relative to the mean; empty = alike.
+CollectivePhase all_to_all_by_pairs(Topology& topology, const CollectiveRequest& request, std::span<const double> load);
+/// The same skewed exchange per port.
+CollectivePhase all_to_all_by_ports(Topology& topology, const CollectiveRequest& request, std::span<const double> load);
+
+/// Puts a collective on a graph, one transfer per rank and phase on lanes[i]. It starts when every lane has ended what
+/// was put on it before, and each phase when all ranks have ended the one before.
+/// @return the join after the last phase.
+OpId append_collective(GraphBuilder& graph, std::span<const LaneId> lanes, std::span<const CollectivePhase> phases,
+                       Label label = {});
+
+/// A graph of `copies` equal collectives at once over the first `ranks` GPUs, each on lanes of its own.
+OperationGraph make_collective_graph(Topology& topology, const CollectiveRow& row, Bytes bytes, int ranks, int copies,
+                                     const LinkCalibration* links);
 
 /// Bytes that one rank moves in expert dispatch or combine.
 struct ExpertTraffic {
@@ -61,7 +82,7 @@ std::vector<ExpertTraffic> expert_traffic(const RoutingRequest& request);
 double expected_nodes(const RoutingRequest& request);
 double expected_ranks(const RoutingRequest& request);
 
-/// Loads per expert -> load per rank (mean 1) after placement; EPLB with redundant experts is in eplb.h.
+/// Loads per expert -> load per rank (mean 1), expert e on rank e / (experts per rank); EPLB with redundant experts is in eplb.h.
 std::vector<double> rank_loads(std::span<const double> expert_loads, int ranks);
 
 }  // namespace flopcast

@@ -1,0 +1,14 @@
+// The rows of the table of collectives, one per algorithm; collectives.cc lists them.
+#pragma once
+#include "workloads/collectives.h"
+
+namespace flopcast {
+
+extern const CollectiveRow kRingAllReduce;
+extern const CollectiveRow kRingReduceScatter;
+extern const CollectiveRow kRingAllGather;
+extern const CollectiveRow kAllToAll;
+extern const CollectiveRow kBroadcast;
+extern const CollectiveRow kHierarchicalAllReduce;
+
+}  // namespace flopcast
