@@ -8,6 +8,7 @@ namespace flopcast {
 namespace {
 
 std::string place(const Diagnostic& diagnostic) {
+  if (diagnostic.file.empty()) return {};
   std::string text = diagnostic.file;
   if (diagnostic.line > 0) {
     text += ':' + std::to_string(diagnostic.line);

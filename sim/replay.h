@@ -36,12 +36,15 @@ class StuckError : public std::runtime_error {
 
 struct ReplayOptions {
   TransferBackend backend = TransferBackend::simgrid;
+  /// Hands every flow to SimGrid, also those that meet no other. Slower, with the same times: tests hold both together.
+  bool solve_every_flow = false;
   /// Called every so often with (operations ended, operations in all); return false to stop (Ctrl-C).
   std::function<bool(std::uint64_t, std::uint64_t)> progress;
 };
 
-/// Replays `graph`. Deterministic: ties in time are broken by operation id.
-/// May be called any number of times in one process, one call at a time.
+/// Replays `graph`. Deterministic: ties in time are broken by operation id, and earlier replays leave no trace.
+/// May be called any number of times in one process, one call at a time. The part after the first contention runs in
+/// a child process, because a process can hold only one SimGrid platform; sinks and `progress` are called in this one.
 /// @throws StuckError on a cycle; Interrupted when `progress` said stop.
 ReplayResult replay(const OperationGraph& graph, const Network& network, std::span<TimelineSink* const> sinks,
                     const ReplayOptions& options = {});
