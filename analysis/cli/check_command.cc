@@ -1,0 +1,36 @@
+// `flopcast check`: reads a scenario, builds its step and looks whether it fits, without replaying it.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "analysis/cli/command.h"
+#include "analysis/format.h"
+#include "analysis/run.h"
+#include "scenarios/load.h"
+
+namespace flopcast {
+namespace {
+
+std::string training_facts(Scenario scenario) {
+  scenario.training->unfolded = false;
+  const MemoryTable fullest = check_fit(scenario);
+  return fmt::format("; {} micro-batches per step, {} of {} on the fullest GPU", scenario.training->micro_batches(),
+                     format_bytes(fullest.total()), format_bytes(scenario.cluster.node.gpu.hbm_capacity));
+}
+
+void check(const ScenarioArguments& arguments) {
+  const Scenario scenario = load_scenario(arguments.file, arguments.sets, arguments.libraries());
+  const std::string facts = scenario.training ? training_facts(scenario) : "";
+  fmt::print("{}: sound{}\n", arguments.file, facts);
+}
+
+}  // namespace
+
+void add_check_command(CLI::App& program) {
+  CLI::App& command = *program.add_subcommand("check", "Check a scenario and its memory without replaying it");
+  const auto arguments = std::make_shared<ScenarioArguments>();
+  arguments->add_to(command);
+  command.callback([arguments] { check(*arguments); });
+}
+
+}  // namespace flopcast

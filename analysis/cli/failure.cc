@@ -1,0 +1,54 @@
+#include "analysis/cli/failure.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "analysis/cli/command.h"
+#include "analysis/cli/terminal.h"
+#include "analysis/run.h"
+#include "analysis/text_report.h"
+
+namespace flopcast {
+namespace {
+
+void tell(const std::string& line) { fmt::print(stderr, "{}\n", line); }
+
+void tell_diagnostics(const InputError& error) {
+  for (const Diagnostic& diagnostic : error.diagnostics()) tell(to_string(diagnostic));
+  if (error.diagnostics().empty()) tell(error.what());
+}
+
+void tell_memory(const MemoryRefused& refused) {
+  tell_diagnostics(refused);
+  fmt::print(stderr, "{}", memory_text(refused.fullest(), refused.capacity(), TextStyle(terminal_colours(stderr))));
+  if (!refused.remedies().empty()) tell("\nWhat would make it fit");
+  for (const std::string& remedy : refused.remedies()) tell("  - " + remedy);
+  tell("\n`--allow-oom` replays the step all the same.");
+}
+
+}  // namespace
+
+int report_failure(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const MemoryRefused& refused) {
+    tell_memory(refused);
+    return kExitBadInput;
+  } catch (const InputError& error) {
+    tell_diagnostics(error);
+    return kExitBadInput;
+  } catch (const StuckError& stuck) {
+    tell(stuck.what());
+    return kExitBadInput;
+  } catch (const Interrupted&) {
+    tell("interrupted; nothing was written");
+    return kExitInterrupted;
+  } catch (const std::exception& error) {
+    tell(fmt::format("flopcast: {}", error.what()));
+    return kExitInternal;
+  }
+}
+
+}  // namespace flopcast

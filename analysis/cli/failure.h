@@ -1,0 +1,10 @@
+// What went wrong, told on stderr, and the exit code for it.
+#pragma once
+#include <exception>
+
+namespace flopcast {
+
+/// Bad input: 2, every diagnostic shown (and the memory table when a plan does not fit). Ctrl-C: 130. Else 1.
+int report_failure(const std::exception_ptr& failure);
+
+}  // namespace flopcast

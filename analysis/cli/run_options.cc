@@ -1,0 +1,41 @@
+#include "analysis/cli/run_options.h"
+
+#include "scenarios/text_file.h"
+
+namespace flopcast {
+namespace {
+
+PowerModel load_power_model(const Libraries& libraries, const std::string& architecture) {
+  static constexpr const char* kFile = "analysis/data/power.csv";
+  const std::optional<std::string> file = libraries.find_file(kFile);
+  if (!file) throw std::runtime_error(std::string(kFile) + " is in none of the libraries' folders");
+  return find_power_model(read_text_file(*file), *file, architecture);
+}
+
+}  // namespace
+
+void add_replay_options(CLI::App& command, std::string& backend, bool& allow_oom) {
+  command.add_option("--backend", backend, "How flows share links: simgrid (max-min fairly) or ideal (not at all)")
+      ->check(CLI::IsMember({"simgrid", "ideal"}))
+      ->default_val("simgrid");
+  command.add_flag("--allow-oom", allow_oom, "Replay a plan that does not fit into memory");
+}
+
+RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster, const std::string& backend,
+                            bool allow_oom, ProgressLine& progress) {
+  RunOptions options;
+  options.backend = backend == "ideal" ? TransferBackend::ideal : TransferBackend::simgrid;
+  options.allow_oom = allow_oom;
+  options.power = load_power_model(libraries, cluster.node.gpu.architecture);
+  options.stage = [&progress](const std::string& what) {
+    InterruptGuard::check();
+    progress.stage(what);
+  };
+  options.progress = [&progress](std::uint64_t done, std::uint64_t all) {
+    progress.update(done, all);
+    return !InterruptGuard::raised();
+  };
+  return options;
+}
+
+}  // namespace flopcast

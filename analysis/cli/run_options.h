@@ -1,0 +1,20 @@
+// Options of a run that do not come from the command line, and those that several commands share.
+#pragma once
+#include <CLI/CLI.hpp>
+
+#include <string>
+
+#include "analysis/cli/terminal.h"
+#include "analysis/run.h"
+#include "scenarios/libraries.h"
+
+namespace flopcast {
+
+/// Adds `--backend` and `--allow-oom`.
+void add_replay_options(CLI::App& command, std::string& backend, bool& allow_oom);
+
+/// Run options with the power table of the library, progress on stderr, and Ctrl-C.
+RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster, const std::string& backend,
+                            bool allow_oom, ProgressLine& progress);
+
+}  // namespace flopcast

@@ -1,0 +1,245 @@
+#include "analysis/run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "analysis/format.h"
+#include "analysis/report_message.h"
+#include "hwmodels/link_calibration.h"
+#include "workloads/collectives.h"
+#include "workloads/step_layout.h"
+
+namespace flopcast {
+namespace {
+
+ReplayOptions replay_options(const RunOptions& options) {
+  ReplayOptions replay;
+  replay.backend = options.backend;
+  replay.progress = options.progress;
+  return replay;
+}
+
+void announce(const RunOptions& options, const std::string& what) {
+  if (options.stage) options.stage(what);
+}
+
+const MemoryTable& fullest(const std::vector<MemoryTable>& tables) {
+  return *std::max_element(tables.begin(), tables.end(),
+                           [](const MemoryTable& a, const MemoryTable& b) { return a.total() < b.total(); });
+}
+
+Diagnostic memory_diagnostic(const MemoryTable& table, Bytes capacity, const std::vector<std::string>& remedies) {
+  Diagnostic diagnostic;
+  diagnostic.field = "training.plan";
+  diagnostic.found = fmt::format("{} on the fullest GPU (pipeline rank {})", format_bytes(table.total()),
+                                 table.pipeline_rank);
+  diagnostic.expected = fmt::format("at most {}", format_bytes(capacity));
+  if (!remedies.empty()) diagnostic.suggestion = remedies.front();
+  return diagnostic;
+}
+
+// Refuses a step whose fullest GPU is over capacity; when that is allowed, says so in a note.
+void check_memory(const Scenario& scenario, const TrainingConfig& config, const TrainingStep& step, bool allow_oom,
+                  std::vector<std::string>& notes) {
+  const Bytes capacity = scenario.cluster.node.gpu.hbm_capacity;
+  const MemoryTable& table = fullest(step.memory);
+  if (table.total() <= capacity) return;
+  if (!allow_oom) {
+    const std::vector<double> loads = expert_rank_loads(config);
+    const double hottest = *std::max_element(loads.begin(), loads.end());
+    throw MemoryRefused(table, capacity,
+                        memory_remedies(config, step.stages, step.schedule, hottest, capacity));
+  }
+  notes.push_back(fmt::format("the plan does not fit: {} of {} on the fullest GPU; replayed all the same "
+                              "(--allow-oom)",
+                              format_bytes(table.total()), format_bytes(capacity)));
+}
+
+RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, TransferBackend backend) {
+  RunFacts run;
+  run.operations = result.operations;
+  run.transfers = result.transfers;
+  run.contended_flows = result.contended_flows;
+  run.fingerprint = fingerprint.value();
+  run.backend = backend;
+  return run;
+}
+
+void set_rates(TrainingReport& report, const TrainingStep& step) {
+  const ClusterSpec& cluster = report.scenario.cluster;
+  const int gpus = report.scenario.training->plan.gpus();
+  report.tokens_per_step = step.tokens;
+  report.tokens_per_day = step.tokens * 86400.0 / report.step_time.value();
+  report.flops_per_gpu_causal = step.model_flop_causal / report.step_time / gpus;
+  report.flops_per_gpu = step.model_flop / report.step_time / gpus;
+  report.mfu_causal = report.flops_per_gpu_causal / cluster.node.gpu.bf16_peak;
+  report.mfu = report.flops_per_gpu / cluster.node.gpu.bf16_peak;
+}
+
+// Replays the step with all sinks and fills everything of the report that one replay can tell.
+void replay_step(const PreparedStep& prepared, const RunOptions& options, TrainingReport& report) {
+  const TrainingStep& step = prepared.step;
+  StepMetricsSink metrics(step);
+  FingerprintSink fingerprint;
+  std::unique_ptr<SpanSink> spans;
+  std::unique_ptr<TimelineSink> extra;
+  std::vector<TimelineSink*> sinks = {&metrics, &fingerprint};
+  if (step.folded) {
+    spans = std::make_unique<SpanSink>(step.graph);
+    sinks.push_back(spans.get());
+  }
+  if (options.extra_sink && (extra = options.extra_sink(step))) sinks.push_back(extra.get());
+
+  const ReplayResult result = replay(step.graph, prepared.topology->network(), sinks, replay_options(options));
+  report.step_time = result.makespan;
+  report.run = run_facts(result, fingerprint, options.backend);
+  report.run.folded = step.folded;
+  report.run.replayed_gpus = step.ranks.size();
+  report.rank_metrics = metrics.reduce(result.makespan);
+  report.mean = weighted_mean(report.rank_metrics, step.ranks);
+  if (spans) report.path = critical_path(step, *spans);
+  report.busiest_links = busiest_links(step.graph, prepared.topology->network(), result.makespan, 3);
+}
+
+void copy_facts(const TrainingStep& step, TrainingReport& report) {
+  report.ranks = step.ranks;
+  report.stages = step.stages;
+  report.stages_of_rank = step.schedule.stage_of;
+  report.memory = step.memory;
+  report.evidence = step.evidence;
+  report.notes.insert(report.notes.end(), step.notes.begin(), step.notes.end());
+}
+
+// Steps of other batches and plans, asked for by the projection.
+StepTimer further_steps(const Scenario& scenario, const RunOptions& options) {
+  return [&scenario, options](const TrainingConfig& config) {
+    announce(options, fmt::format("{} micro-batches of {} tokens", config.micro_batches(),
+                                  config.batch.micro_batch_sequences * config.batch.sequence_length));
+    return step_time(scenario, config, options);
+  };
+}
+
+ReplayedStep summarise(const TrainingReport& report, const PowerModel& power) {
+  ReplayedStep replayed;
+  replayed.step_time = report.step_time;
+  replayed.model_flops_utilisation = report.mfu_causal;
+  replayed.power =
+      step_power(report.scenario.cluster.node, power, report.mean.compute_busy / report.step_time);
+  return replayed;
+}
+
+}  // namespace
+
+MemoryRefused::MemoryRefused(MemoryTable fullest, Bytes capacity, std::vector<std::string> remedies)
+    : InputError(memory_diagnostic(fullest, capacity, remedies)),
+      fullest_(std::move(fullest)),
+      capacity_(capacity),
+      remedies_(std::move(remedies)) {}
+
+const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memory); }
+
+PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config) {
+  PreparedStep prepared;
+  prepared.topology = std::make_unique<Topology>(scenario.cluster);
+  prepared.kernels = std::make_unique<KernelModel>(scenario.cluster.node.gpu, scenario.kernels);
+  prepared.step = build_training_step(config, *prepared.topology, *prepared.kernels, *scenario.links);
+  return prepared;
+}
+
+MemoryTable check_fit(const Scenario& scenario) {
+  const PreparedStep prepared = prepare_step(scenario, *scenario.training);
+  std::vector<std::string> notes;
+  check_memory(scenario, *scenario.training, prepared.step, false, notes);
+  return fullest(prepared.step.memory);
+}
+
+Seconds step_time(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options) {
+  const PreparedStep prepared = prepare_step(scenario, config);
+  std::vector<std::string> notes;
+  check_memory(scenario, config, prepared.step, options.allow_oom, notes);
+  return replay(prepared.step.graph, prepared.topology->network(), {}, replay_options(options)).makespan;
+}
+
+TrainingReport run_training(const Scenario& scenario, const RunOptions& options) {
+  assert(scenario.training);
+  TrainingReport report;
+  report.scenario = scenario;
+  announce(options, "the step");
+  {
+    const PreparedStep prepared = prepare_step(scenario, *scenario.training);
+    check_memory(scenario, *scenario.training, prepared.step, options.allow_oom, report.notes);
+    replay_step(prepared, options, report);
+    set_rates(report, prepared.step);
+    copy_facts(prepared.step, report);
+  }  // an unfolded graph is large: gone before the next one comes
+  if (options.project && !scenario.phases.empty()) {
+    report.projection = project(scenario, summarise(report, options.power), further_steps(scenario, options));
+    report.notes.push_back("power: " + options.power.source);
+  }
+  compare_with_published(report);
+  return report;
+}
+
+CollectiveReport run_collective(const Scenario& scenario, const RunOptions& options) {
+  assert(scenario.collective);
+  const CollectiveConfig& config = *scenario.collective;
+  const CollectiveRow* const row = find_collective(config.operation);
+  assert(row != nullptr && "the loader checks names");
+  Topology topology(scenario.cluster);
+  std::vector<RankId> ranks;
+  for (int r = 0; r < config.ranks; ++r) ranks.push_back(RankId::at(r));
+
+  GraphBuilder builder({config.operation});
+  for (int copy = 0; copy < config.copies; ++copy) {
+    const std::vector<PortTransfer> transfers = row->lower(topology, {ranks, config.bytes, scenario.links.get()});
+    for (std::size_t r = 0; r < transfers.size(); ++r) {
+      const LaneId lane = builder.add_lane(ranks[r], fmt::format("copy {}", copy));
+      builder.transfer(lane, transfers[r].latency, transfers[r].flows);
+    }
+  }
+  const OperationGraph graph = std::move(builder).build();
+  FingerprintSink fingerprint;
+  TimelineSink* const sinks[] = {&fingerprint};
+  const ReplayResult result = replay(graph, topology.network(), sinks, replay_options(options));
+
+  const NodeSpec& node = scenario.cluster.node;
+  CollectiveReport report;
+  report.scenario = scenario;
+  report.run = run_facts(result, fingerprint, options.backend);
+  report.run.folded = false;
+  report.run.replayed_gpus = ranks.size();
+  report.time = result.makespan;
+  report.port = config.ranks <= node.gpus ? node.nvlink_bandwidth : node.nics_per_gpu * node.nic_bandwidth;
+  report.closed_form = row->closed_form_time(config.ranks, config.bytes, report.port);
+  report.algorithm_bandwidth = config.bytes / report.time;
+  // The closed form is what a port has to carry over its rate; that, over the time, is the rate it reached.
+  report.bus_bandwidth = report.port * (report.closed_form / report.time);
+  return report;
+}
+
+std::vector<LinkLoad> busiest_links(const OperationGraph& graph, const Network& network, Seconds time,
+                                    std::size_t count) {
+  std::vector<Bytes> carried(network.link_count());
+  for (std::size_t i = 0; i < graph.size(); ++i) {
+    for (const Flow& flow : graph.flows(OpId::at(i))) {
+      for (const LinkId link : network.route(flow.route)) carried[link.index()] += flow.bytes;
+    }
+  }
+  std::vector<LinkLoad> loads;
+  for (std::size_t i = 0; i < carried.size(); ++i) {
+    const Link& link = network.link(LinkId::at(i));
+    if (!link.shared || carried[i] <= Bytes(0)) continue;
+    loads.push_back({link.name, carried[i], carried[i] / (link.bandwidth * time)});
+  }
+  count = std::min(count, loads.size());
+  std::partial_sort(loads.begin(), loads.begin() + static_cast<std::ptrdiff_t>(count), loads.end(),
+                    [](const LinkLoad& a, const LinkLoad& b) {
+                      return a.utilisation != b.utilisation ? a.utilisation > b.utilisation : a.name < b.name;
+                    });
+  loads.resize(count);
+  return loads;
+}
+
+}  // namespace flopcast
