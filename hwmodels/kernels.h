@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "hwmodels/gpu.h"
 
@@ -68,11 +69,23 @@ std::string_view name(MemoryKernel kernel);
 
 struct KernelCalibration;  // hwmodels/calibration.h: the numbers that `flopcast calibrate` writes
 
+/// What the chip's clock does. Kernels are measured in short runs; in a run of weeks a power-limited chip slows down.
+enum class ClockState : std::uint8_t {
+  benchmark,  ///< as where the kernels were measured one by one
+  sustained,  ///< as in a long run (KernelCalibration::sustained_clock)
+};
+
 /// Prices kernels on one GPU type. Immutable; cheap to copy around by pointer. All SM counts are 1 .. gpu.sms;
-/// 0 means all of them.
+/// 0 means all of them. SMs that a kernel may not use are taken to run communication, which takes HBM bandwidth too.
+///
+/// A GPU without measurements of its own borrows the dimensionless fit of, in this order: the GPU it is a variant of;
+/// for GEMMs and decoding, its own fit in the other precision; the most similar GPU of its architecture; the most
+/// similar GPU of all (then the evidence is `roofline`). Peaks, bandwidth, clock and SM count are always its own;
+/// rates inside an SM scale with the clock, or with the peak of an SM where the architecture differs.
 class KernelModel {
  public:
-  KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration);
+  KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration,
+              ClockState clock = ClockState::benchmark);
 
   KernelTime gemm(const GemmShape& shape, int sms = 0) const;
   KernelTime attention(const AttentionShape& shape, int sms = 0) const;
@@ -83,8 +96,10 @@ class KernelModel {
   const GpuSpec& gpu() const { return gpu_; }
 
  private:
+  struct Resolved;  // which fit serves which family on this GPU
   GpuSpec gpu_;
   std::shared_ptr<const KernelCalibration> calibration_;
+  std::shared_ptr<const Resolved> resolved_;
 };
 
 /// FLOP of the shape, a multiply-add counted as two; causal attention counts the lower triangle only.
