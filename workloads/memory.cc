@@ -15,47 +15,6 @@ namespace {
 
 double gb(Bytes bytes) { return bytes.value() / 1e9; }
 
-/// Elements that one rank holds of a stage, split by how they are sharded: experts live on one expert-parallel rank,
-/// everything else on every rank of the stage.
-struct Elements {
-  double replicated = 0;
-  double expert = 0;
-  Elements& operator+=(const Elements& o) {
-    replicated += o.replicated;
-    expert += o.expert;
-    return *this;
-  }
-};
-
-int local_experts(const TrainingConfig& config) {
-  const int slots = config.model.moe.experts + config.expert_load.redundant_experts;
-  return slots == 0 ? 0 : (slots + config.plan.expert - 1) / config.plan.expert;
-}
-
-Elements layer_elements(const TrainingConfig& config, const ParameterCount& count, double dense_layers,
-                        double moe_layers) {
-  Elements e;
-  e.replicated = (dense_layers + moe_layers) * (count.attention_per_layer + count.norms_per_layer) +
-                 dense_layers * count.dense_ffn + moe_layers * (count.shared_expert + count.router);
-  e.expert = moe_layers * count.expert * local_experts(config);
-  return e;
-}
-
-Elements stage_elements(const TrainingConfig& config, const StageContent& stage) {
-  const ModelConfig& model = config.model;
-  const ParameterCount count = count_parameters(model);
-  Elements e = layer_elements(config, count, stage.dense_layers, stage.moe_layers);
-  if (stage.embedding) e.replicated += count.embedding;
-  if (stage.head) e.replicated += count.head;
-  if (stage.mtp_modules > 0) {
-    const bool moe = model.is_moe_layer(model.layers - 1);
-    Elements layer = layer_elements(config, count, moe ? 0 : 1, moe ? 1 : 0);
-    layer.replicated += 2.0 * model.hidden * model.hidden;  // its projection; embedding and head are shared
-    for (int m = 0; m < static_cast<int>(stage.mtp_modules); ++m) e += layer;
-  }
-  return e;
-}
-
 /// Bytes that one token leaves behind in one layer until its backward pass.
 double kept_per_token(const TrainingConfig& config, bool moe, double hottest_load) {
   const ModelConfig& model = config.model;
@@ -150,12 +109,12 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
                        int rank, double hottest_load) {
   const PrecisionPlan& p = config.precision;
   const double h = config.model.hidden;
-  Elements elements;
+  StageParameters elements;
   std::vector<Bytes> per_chunk;
   double layers = 0;
   bool has_head = false;
   for (int stage : schedule.stage_of[rank]) {
-    elements += stage_elements(config, stages[stage]);
+    elements += stage_parameters(config, stages[stage]);
     per_chunk.push_back(stage_activation(config, stages[stage], hottest_load));
     layers += stages[stage].layers() + stages[stage].mtp_modules;
     has_head |= stages[stage].head;

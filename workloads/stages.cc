@@ -73,6 +73,32 @@ std::vector<StageContent> fractional(const ModelConfig& model, int stages) {
 
 }  // namespace
 
+int local_experts(const TrainingConfig& config) {
+  const int slots = config.model.moe.experts + config.expert_load.redundant_experts;
+  return config.model.moe.experts == 0 ? 0 : (slots + config.plan.expert - 1) / config.plan.expert;
+}
+
+StageParameters stage_parameters(const TrainingConfig& config, const StageContent& stage) {
+  const ModelConfig& model = config.model;
+  const ParameterCount count = count_parameters(model);
+  const auto layers = [&](double dense, double moe) {
+    StageParameters e;
+    e.replicated = (dense + moe) * (count.attention_per_layer + count.norms_per_layer) + dense * count.dense_ffn +
+                   moe * (count.shared_expert + count.router);
+    e.expert = moe * count.expert * local_experts(config);
+    return e;
+  };
+  StageParameters e = layers(stage.dense_layers, stage.moe_layers);
+  if (stage.embedding) e.replicated += count.embedding;
+  if (stage.head) e.replicated += count.head;
+  const bool moe = model.is_moe_layer(model.layers - 1);
+  for (int m = 0; m < static_cast<int>(stage.mtp_modules); ++m) {
+    e += layers(moe ? 0 : 1, moe ? 1 : 0);
+    e.replicated += 2.0 * model.hidden * model.hidden;  // the projection; embedding and head are shared
+  }
+  return e;
+}
+
 std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs) {
   assert(stages >= 1 && (!pairs || stages % 2 == 0));
   const ModelConfig& model = config.model;

@@ -25,4 +25,20 @@ struct LayerCosts {
 };
 std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs);
 
+/// Parameters that one rank holds of a stage, in elements, split by how they are sharded: experts live on one
+/// expert-parallel rank, everything else on every rank of the stage.
+struct StageParameters {
+  double replicated = 0;
+  double expert = 0;
+  StageParameters& operator+=(const StageParameters& o) {
+    replicated += o.replicated;
+    expert += o.expert;
+    return *this;
+  }
+};
+StageParameters stage_parameters(const TrainingConfig& config, const StageContent& stage);
+
+/// Experts (redundant ones included) that one expert-parallel rank holds; 0 for a dense model.
+int local_experts(const TrainingConfig& config);
+
 }  // namespace flopcast

@@ -67,4 +67,9 @@ struct TrainingStep {
 TrainingStep build_training_step(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
                                  const LinkCalibration& links);
 
+/// A forward and a backward of `layers` MoE layers overlapped as DualPipe does, on one rank of an expert-parallel group
+/// with balanced load, without neighbours, optimiser or spread: what DeepSeek's public training profile shows.
+TrainingStep build_overlapped_pair(const TrainingConfig& base, int layers, Topology& topology,
+                                   const KernelModel& kernels, const LinkCalibration& links);
+
 }  // namespace flopcast

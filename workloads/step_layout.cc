@@ -1,0 +1,154 @@
+#include "workloads/step_layout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <utility>
+
+#include "sim/random.h"
+#include "workloads/collectives.h"
+#include "workloads/eplb.h"
+
+namespace flopcast {
+
+namespace {
+
+constexpr std::uint64_t kExpertOrderSeed = 20241226;  // any fixed number: which expert is hot is arbitrary
+
+/// Log-normal loads with the given coefficient of variation: its quantiles, dealt to the experts in a fixed shuffle.
+std::vector<double> skewed_loads(int experts, double coefficient_of_variation) {
+  const double sigma = std::sqrt(std::log1p(coefficient_of_variation * coefficient_of_variation));
+  std::vector<double> loads(experts);
+  for (int e = 0; e < experts; ++e) loads[e] = std::exp(sigma * normal_quantile((e + 0.5) / experts));
+  RandomStream random(kExpertOrderSeed);
+  for (int e = experts - 1; e > 0; --e) {
+    std::swap(loads[e], loads[static_cast<int>(random.uniform() * (e + 1))]);
+  }
+  return loads;
+}
+
+std::vector<double> expert_loads(const TrainingConfig& config) {
+  const ExpertLoad& load = config.expert_load;
+  const int experts = config.model.moe.experts;
+  switch (load.kind) {
+    case ExpertLoad::Kind::balanced: return std::vector<double>(experts, 1.0);
+    case ExpertLoad::Kind::skewed: return skewed_loads(experts, load.coefficient_of_variation);
+    case ExpertLoad::Kind::given: return load.shares;
+  }
+  assert(false);
+  return {};
+}
+
+/// A group's member that the others wait for, when there is exactly one such member.
+struct SlowMember {
+  int replica = -1;
+  double speed = 1;
+  bool several = false;
+};
+
+std::map<std::pair<int, int>, SlowMember> slow_members(const JobGrid& grid, const ClusterSpec& cluster) {
+  std::map<std::pair<int, int>, SlowMember> result;  // by (pipeline rank, block)
+  for (const SlowPart& part : cluster.slow_parts) {
+    const RankId gpu = RankId::at(part.rank);
+    if (grid.pipeline_rank(gpu) >= grid.pipeline) continue;  // not part of the job
+    const int replica = grid.replica(gpu);
+    SlowMember& member = result[{grid.pipeline_rank(gpu), replica / grid.expert}];
+    member.several |= member.replica >= 0 && member.replica != replica;
+    member.replica = replica;
+    if (part.kind == SlowPart::Kind::gpu) member.speed *= part.speed;
+  }
+  return result;
+}
+
+double gpu_speed(const ClusterSpec& cluster, RankId gpu) {
+  double speed = 1;
+  for (const SlowPart& part : cluster.slow_parts) {
+    if (part.kind == SlowPart::Kind::gpu && part.rank == static_cast<int>(gpu.index())) speed *= part.speed;
+  }
+  return speed;
+}
+
+ReplayPlan every_gpu(const JobGrid& grid, const ClusterSpec& cluster) {
+  ReplayPlan plan;
+  plan.folded = false;
+  for (int p = 0; p < grid.pipeline; ++p) {
+    for (int d = 0; d < grid.replicas; ++d) {
+      const RankId gpu = grid.gpu(p, d);
+      plan.gpus.push_back({gpu, 1.0, gpu_speed(cluster, gpu)});
+    }
+  }
+  return plan;
+}
+
+}  // namespace
+
+std::vector<double> expert_rank_loads(const TrainingConfig& config) {
+  const int ranks = config.plan.expert;
+  if (config.model.moe.experts == 0 || ranks == 1) return std::vector<double>(ranks, 1.0);
+  const std::vector<double> loads = expert_loads(config);
+  if (config.expert_load.placement != "eplb") return rank_loads(loads, ranks);
+  return eplb_rank_loads(loads, config.expert_load.redundant_experts, config.model.moe.groups, ranks);
+}
+
+ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& cluster,
+                           const std::vector<double>& rank_loads) {
+  const JobGrid grid(config.plan);
+  if (config.unfolded) return every_gpu(grid, cluster);
+  const auto unfold = [&](std::string why) {
+    ReplayPlan plan = every_gpu(grid, cluster);
+    plan.notes.push_back(fmt::format("every GPU is replayed: {}", why));
+    return plan;
+  };
+  if (cluster.fabric.oversubscription > 1.0 && cluster.nodes > 1) {
+    return unfold("the fabric is oversubscribed, so GPUs under one leaf switch contend for its uplinks");
+  }
+  const int hottest = static_cast<int>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin());
+  const bool skewed = config.model.moe.experts > 0 && config.expert_load.kind != ExpertLoad::Kind::balanced;
+  const auto slow = slow_members(grid, cluster);
+  std::vector<int> blocks;  // those with slow parts, and one that stands for all others
+  for (const auto& [where, member] : slow) {
+    if (member.several) return unfold("several GPUs of one group are slow in their own way");
+    if (skewed && member.replica % grid.expert != hottest) {
+      return unfold("the slow GPU of a group is not the one with the hottest experts");
+    }
+    blocks.push_back(where.second);
+  }
+  std::sort(blocks.begin(), blocks.end());
+  blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
+  const int others = grid.blocks() - static_cast<int>(blocks.size());
+  for (int b = 0, found = 0; b < grid.blocks() && others > 0 && found == 0; ++b) {
+    if (!std::binary_search(blocks.begin(), blocks.end(), b)) {
+      blocks.insert(std::upper_bound(blocks.begin(), blocks.end(), b), b);
+      found = 1;
+    }
+  }
+
+  ReplayPlan plan;
+  for (int p = 0; p < grid.pipeline; ++p) {
+    bool others_counted = false;
+    for (int block : blocks) {
+      bool block_is_slow = false;
+      for (const auto& [where, member] : slow) block_is_slow |= where.second == block;
+      const auto member = slow.find({p, block});
+      const int replica = member != slow.end() ? member->second.replica : block * grid.expert + hottest;
+      const double groups = block_is_slow || others_counted ? 1 : others;
+      if (!block_is_slow) others_counted = true;
+      plan.gpus.push_back({grid.gpu(p, replica), groups * grid.expert,
+                           member != slow.end() ? member->second.speed : 1.0});
+    }
+  }
+  plan.folded = static_cast<int>(plan.gpus.size()) < grid.pipeline * grid.replicas;
+  return plan;
+}
+
+double spread_factor(const TrainingConfig& config) {
+  const int waiting = config.plan.data * config.plan.context * config.plan.tensor;
+  if (waiting < 2 || config.mechanisms.gpu_speed_spread <= 0) return 1.0;
+  return 1.0 + config.mechanisms.gpu_speed_spread * expected_largest_normal(waiting);
+}
+
+}  // namespace flopcast

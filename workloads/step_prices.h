@@ -1,0 +1,48 @@
+// Durations of everything a rank computes in one pass, priced once per step and looked up ever after.
+#pragma once
+#include <array>
+#include <span>
+#include <vector>
+
+#include "workloads/phases.h"
+#include "workloads/stages.h"
+#include "workloads/step_layout.h"
+
+namespace flopcast {
+
+/// A duration and how much of it rests on what.
+struct Price {
+  Seconds time;
+  std::array<Seconds, 3> by_evidence;  ///< indexed by Evidence
+};
+
+/// Whether communication kernels run beside compute (and hold their SMs) while a phase runs.
+enum class SmShare { all, beside_communication };
+
+class StepPrices {
+ public:
+  /// @param rank_loads relative expert load per expert-parallel rank.
+  StepPrices(const TrainingConfig& config, const KernelModel& kernels, std::span<const double> rank_loads);
+
+  const Price& phase(Phase phase, bool moe, int expert_rank, SmShare share) const;
+  const Price& edge(EdgePhase phase, SmShare share) const;
+  Price optimizer(double parameters) const;
+  /// Tokens of one rank in one micro-batch.
+  std::int64_t tokens() const { return tokens_; }
+  /// Relative cost of the things a stage may hold, forward and backward together: what "balanced" balances.
+  LayerCosts layer_costs() const;
+
+ private:
+  static constexpr int kEdges = 8;
+  Price price(const PhaseCost& cost) const;
+
+  const TrainingConfig& config_;
+  const KernelModel& kernels_;
+  std::int64_t tokens_;
+  double stretch_;  // of all compute: the slowest GPU sets the pace
+  std::array<std::array<Price, kPhases>, 2> dense_;           // [share][phase]
+  std::vector<std::array<std::array<Price, kPhases>, 2>> moe_;  // [expert rank][share][phase]
+  std::array<std::array<Price, kEdges>, 2> edges_;            // [share][phase]
+};
+
+}  // namespace flopcast

@@ -1,0 +1,377 @@
+#include "workloads/training_step.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <map>
+#include <memory>
+
+#include "workloads/collectives.h"
+#include "workloads/expert_collective.h"
+#include "workloads/pass_emitter.h"
+#include "workloads/step_layout.h"
+#include "workloads/step_prices.h"
+
+namespace flopcast {
+
+namespace {
+
+constexpr double kScaleBytesPerElement = 4.0 / 128.0;  // one FP32 scale per 128 FP8 elements
+
+Schedule make_schedule(const TrainingConfig& config) {
+  const ScheduleRequest request{config.plan.pipeline, config.micro_batches(), config.plan.chunks};
+  if (!config.schedule_text.empty()) return parse_schedule(config.schedule_text, config.schedule_file, request);
+  const ScheduleRow* row = find_schedule(config.schedule);
+  if (row == nullptr) {
+    std::vector<std::string> names;
+    for (const ScheduleRow& known : schedules()) names.emplace_back(known.name);
+    throw InputError(Diagnostic{"", 0, 0, "training.schedule", config.schedule, "the name of a schedule",
+                                nearest_name(config.schedule, names)});
+  }
+  if (auto faults = row->check(request); !faults.empty()) throw InputError(std::move(faults));
+  return row->build(request);
+}
+
+/// Two stages on each rank, one from either end: what they cost together is what has to be balanced.
+bool stages_in_pairs(const Schedule& schedule) {
+  return std::all_of(schedule.stage_of.begin(), schedule.stage_of.end(), [&](const std::vector<int>& stages) {
+    return stages.size() == 2 && stages[0] + stages[1] == schedule.stages - 1;
+  });
+}
+
+void check_stage_layers(const TrainingConfig& config, const Schedule& schedule) {
+  const std::vector<int>& given = config.plan.stage_layers;
+  if (given.empty()) return;
+  int sum = 0;
+  for (int layers : given) sum += layers;
+  if (static_cast<int>(given.size()) == schedule.stages && sum == config.model.layers) return;
+  throw InputError(Diagnostic{"", 0, 0, "training.plan.stage_layers",
+                              fmt::format("{} numbers that add up to {}", given.size(), sum),
+                              fmt::format("{} numbers, one per stage, that add up to the model's {} layers",
+                                          schedule.stages, config.model.layers),
+                              ""});
+}
+
+/// Dispatch traffic of an expert-parallel group: a token's FP8 payload carries its scales.
+std::vector<ExpertTraffic> dispatch_traffic(const TrainingConfig& config, std::int64_t tokens, int gpus_per_node,
+                                            Precision precision, std::span<const double> loads) {
+  const MoeConfig& moe = config.model.moe;
+  RoutingRequest request;
+  request.ranks = config.plan.expert;
+  request.ranks_per_node = std::min(gpus_per_node, config.plan.expert);
+  request.experts = moe.experts;
+  request.experts_per_token = moe.experts_per_token;
+  request.groups = moe.groups;
+  request.groups_per_token = moe.groups_per_token;
+  request.tokens_per_rank = tokens;
+  const double element = precision == Precision::fp8 ? 1 + kScaleBytesPerElement : bytes_per_element(precision);
+  request.bytes_per_token = Bytes(config.model.hidden * element);
+  request.rank_load.assign(loads.begin(), loads.end());
+  return expert_traffic(request);
+}
+
+/// Builds one step: layout, lanes, passes, what follows the last pass.
+class StepBuilder {
+ public:
+  StepBuilder(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
+              const LinkCalibration& links, Schedule schedule)
+      : config_(config),
+        topology_(topology),
+        links_(links),
+        grid_(config.plan),
+        loads_(expert_rank_loads(config)),
+        prices_(config, kernels, loads_),
+        replay_(choose_replayed(config, topology.cluster(), loads_)),
+        graph_(training_op_names()) {
+    step_.schedule = std::move(schedule);
+    check_stage_layers(config, step_.schedule);
+    step_.stages = split_layers(config, step_.schedule.stages, stages_in_pairs(step_.schedule), prices_.layer_costs());
+    step_.notes = replay_.notes;
+    step_.folded = replay_.folded;
+  }
+
+  /// For a single pass pair: the stages are given, not cut from the model.
+  void set_stages(std::vector<StageContent> stages) { step_.stages = std::move(stages); }
+
+  enum class Ending { optimizer, none };
+  TrainingStep build(Ending ending) && {
+    add_ranks();
+    add_passes();
+    if (ending == Ending::optimizer) add_end_of_step();
+    finish();
+    return std::move(step_);
+  }
+
+ private:
+  /// Pipeline ranks that hold the same stages (DualPipe holds each twice) reduce their gradients together.
+  std::vector<int> holders(int pipeline_rank) const {
+    const auto key = [&](int rank) {
+      std::vector<int> stages = step_.schedule.stage_of[rank];
+      std::sort(stages.begin(), stages.end());
+      return stages;
+    };
+    std::vector<int> same;
+    for (int rank = 0; rank < grid_.pipeline; ++rank) {
+      if (key(rank) == key(pipeline_rank)) same.push_back(rank);
+    }
+    return same;
+  }
+
+  void add_ranks() {
+    for (const ReplayChoice& choice : replay_.gpus) {
+      RankProgram program;
+      ReplayedRank& rank = program.rank;
+      rank.gpu = choice.gpu;
+      rank.pipeline_rank = grid_.pipeline_rank(choice.gpu);
+      rank.replica = grid_.replica(choice.gpu);
+      rank.weight = choice.weight;
+      rank.speed = choice.speed;
+      rank.compute = graph_.add_lane(choice.gpu, "compute");
+      rank.communication = graph_.add_lane(choice.gpu, "communication");
+      rank.pipeline = graph_.add_lane(choice.gpu, "pipeline");
+      program.expert_rank = rank.replica % grid_.expert;
+      programs_.push_back(std::move(program));
+      step_.ranks.push_back(programs_.back().rank);
+    }
+    if (config_.model.moe.experts > 0 && grid_.expert > 1) add_expert_transfers();
+  }
+
+  void add_expert_transfers() {
+    const int per_node = topology_.cluster().node.gpus;
+    const auto dispatch = dispatch_traffic(config_, prices_.tokens(), per_node, config_.precision.dispatch, loads_);
+    const auto combine = dispatch_traffic(config_, prices_.tokens(), per_node, config_.precision.combine, loads_);
+    std::map<std::pair<int, int>, std::vector<std::size_t>> groups;  // (pipeline rank, block) -> programs
+    for (std::size_t i = 0; i < programs_.size(); ++i) {
+      const ReplayedRank& rank = programs_[i].rank;
+      groups[{rank.pipeline_rank, rank.replica / grid_.expert}].push_back(i);
+    }
+    const bool beside = config_.mechanisms.communication_sms;
+    for (const auto& [where, members] : groups) {
+      std::vector<RankId> gpus;
+      for (int e = 0; e < grid_.expert; ++e) gpus.push_back(grid_.gpu(where.first, where.second * grid_.expert + e));
+      const auto lower = [&](ExpertOp op, bool overlapped) {
+        const auto& traffic = op == ExpertOp::dispatch ? dispatch : combine;
+        return expert_collective(topology_, links_, {gpus, traffic, op, overlapped, config_.communication_sms});
+      };
+      const CollectivePhase alone[2] = {lower(ExpertOp::dispatch, false), lower(ExpertOp::combine, false)};
+      const CollectivePhase busy[2] = {lower(ExpertOp::dispatch, beside), lower(ExpertOp::combine, beside)};
+      if (members.size() > 1) barriers_.push_back(std::make_unique<std::vector<OpId>>());
+      for (std::size_t i : members) {
+        const std::size_t e = static_cast<std::size_t>(programs_[i].expert_rank);
+        programs_[i].expert = {alone[0][e], alone[1][e], busy[0][e], busy[1][e]};
+        if (members.size() > 1) programs_[i].barriers = barriers_.back().get();
+      }
+    }
+  }
+
+  void add_passes() {
+    // Copies of the pipeline: the replayed ranks of one replica index, or of the one that stands for it.
+    const int copies = static_cast<int>(programs_.size()) / grid_.pipeline;
+    PipelineMail mail(copies, step_.schedule.stages, step_.schedule.micro_batches);
+    PassEmitter emitter(config_, step_.schedule, step_.stages, prices_, topology_, links_, graph_, mail);
+    std::vector<std::vector<RankId>> peers(copies, std::vector<RankId>(grid_.pipeline));
+    for (std::size_t i = 0; i < programs_.size(); ++i) {
+      peers[i % copies][programs_[i].rank.pipeline_rank] = programs_[i].rank.gpu;  // programs_ go by pipeline rank
+    }
+    for (std::size_t i = 0; i < programs_.size(); ++i) {
+      const int copy = static_cast<int>(i) % copies;
+      for (const Pass& pass : step_.schedule.order[programs_[i].rank.pipeline_rank]) {
+        const OpId first = OpId::at(graph_.size());
+        emitter.emit(programs_[i], pass, copy, peers[copy]);
+        step_.passes.push_back({static_cast<std::uint32_t>(i), pass, first, OpId::at(graph_.size())});
+      }
+    }
+    mail.connect(graph_);
+    step_.evidence = emitter.evidence();
+  }
+
+  Label plain(OpName name) const { return {static_cast<std::uint16_t>(name), 0, 0, 0}; }
+
+  OpId barrier(std::span<const std::size_t> members) {
+    const OpId join = graph_.join(plain(OpName::barrier));
+    for (std::size_t i : members) {
+      for (LaneId lane : {programs_[i].rank.compute, programs_[i].rank.communication, programs_[i].rank.pipeline}) {
+        if (const OpId last = graph_.last_on(lane); last.valid()) graph_.after(join, last);
+      }
+    }
+    return join;
+  }
+
+  /// One collective over `group`, replayed for those of `members` that are in it.
+  void add_collective(std::string_view name, OpName op, std::span<const RankId> group,
+                      std::span<const std::size_t> members, double bytes) {
+    if (group.size() < 2 || bytes <= 0) return;
+    const auto phases = find_collective(name)->lower(topology_, {group, Bytes(bytes), &links_});
+    for (const CollectivePhase& phase : phases) {
+      const OpId gate = barrier(members);
+      for (std::size_t i : members) {
+        const auto at = std::find(group.begin(), group.end(), programs_[i].rank.gpu) - group.begin();
+        const OpId transfer = graph_.transfer(programs_[i].rank.communication, phase[at].latency, phase[at].flows, plain(op));
+        graph_.after(transfer, gate);
+      }
+    }
+  }
+
+  /// Programs of the given pipeline ranks, all of them or those of one expert rank.
+  std::vector<std::size_t> members_of(const std::vector<int>& pipeline_ranks, int expert_rank) const {
+    std::vector<std::size_t> result;
+    for (std::size_t i = 0; i < programs_.size(); ++i) {
+      const bool held = std::count(pipeline_ranks.begin(), pipeline_ranks.end(), programs_[i].rank.pipeline_rank) > 0;
+      if (held && (expert_rank < 0 || programs_[i].expert_rank == expert_rank)) result.push_back(i);
+    }
+    return result;
+  }
+  std::vector<RankId> group_of(const std::vector<int>& pipeline_ranks, int expert_rank) const {
+    std::vector<RankId> result;
+    for (int p : pipeline_ranks) {
+      for (int d = 0; d < grid_.replicas; ++d) {
+        if (expert_rank < 0 || d % grid_.expert == expert_rank) result.push_back(grid_.gpu(p, d));
+      }
+    }
+    return result;
+  }
+
+  StageParameters parameters_of(int pipeline_rank) const {
+    StageParameters sum;
+    for (int stage : step_.schedule.stage_of[pipeline_rank]) sum += stage_parameters(config_, step_.stages[stage]);
+    return sum;
+  }
+
+  /// The same collective for what every replica holds, then for the experts, among those that share them.
+  void reduce_or_gather(std::string_view name, OpName op, double bytes_per_element) {
+    for (int p = 0; p < grid_.pipeline; ++p) {
+      const std::vector<int> same = holders(p);
+      if (same.front() != p) continue;
+      const StageParameters held = parameters_of(p);
+      add_collective(name, op, group_of(same, -1), members_of(same, -1), held.replicated * bytes_per_element);
+      for (int e = 0; e < grid_.expert; ++e) {
+        const auto members = members_of(same, e);
+        if (!members.empty()) add_collective(name, op, group_of(same, e), members, held.expert * bytes_per_element);
+      }
+    }
+  }
+
+  void add_end_of_step() {
+    const PrecisionPlan& p = config_.precision;
+    const bool sharded = config_.plan.zero_stage >= 1;
+    if (config_.mechanisms.gradient_collectives) {
+      reduce_or_gather(sharded ? "ring_reduce_scatter" : "ring_all_reduce", OpName::gradient_reduce_scatter,
+                       bytes_per_element(p.gradients));
+    }
+    // Clipping needs the norm over all gradients: everybody waits for everybody.
+    std::vector<std::size_t> everybody;
+    for (std::size_t i = 0; i < programs_.size(); ++i) everybody.push_back(i);
+    const OpId gate = barrier(everybody);
+    const int gpus = grid_.pipeline * grid_.replicas;
+    const Seconds norm = gpus < 2 || !config_.mechanisms.gradient_collectives
+                             ? Seconds(0)
+                             : 2 * std::ceil(std::log2(gpus)) * topology_.cluster().fabric.cross_leaf_latency;
+    for (RankProgram& program : programs_) {
+      const OpId reduced = graph_.transfer(program.rank.communication, norm, {}, plain(OpName::gradient_norm));
+      graph_.after(reduced, gate);
+      const double same = static_cast<double>(holders(program.rank.pipeline_rank).size()) * grid_.replicas;
+      const StageParameters held = parameters_of(program.rank.pipeline_rank);
+      const double mine = sharded ? held.replicated / same + held.expert / std::max(1.0, same / grid_.expert)
+                                  : held.replicated + held.expert;
+      const Price price = prices_.optimizer(mine);
+      const OpId update =
+          graph_.compute(program.rank.compute, price.time / program.rank.speed, plain(OpName::optimizer));
+      graph_.after(update, reduced);
+    }
+    if (config_.mechanisms.gradient_collectives && sharded) {
+      reduce_or_gather("ring_all_gather", OpName::parameter_all_gather, bytes_per_element(p.parameters));
+    }
+  }
+
+  void finish() {
+    const double hottest = *std::max_element(loads_.begin(), loads_.end());
+    step_.memory = memory_per_rank(config_, step_.stages, step_.schedule, hottest);
+    step_.tokens = static_cast<double>(config_.batch.tokens());
+    step_.model_flop_causal =
+        Flop(step_.tokens * training_flop_per_token(config_.model, config_.batch.sequence_length, true, config_.with_mtp));
+    step_.model_flop =
+        Flop(step_.tokens * training_flop_per_token(config_.model, config_.batch.sequence_length, false, config_.with_mtp));
+    add_notes();
+    step_.graph = std::move(graph_).build();
+  }
+
+  void add_notes() {
+    if (config_.plan.stage_layers.empty()) {
+      std::string counts;
+      for (const StageContent& stage : step_.stages) counts += fmt::format(" {:.4g}", stage.layers());
+      step_.notes.push_back(fmt::format("layers per stage ({}):{}", config_.plan.layer_split, counts));
+    }
+    if (const double stretch = spread_factor(config_); stretch > 1) {
+      step_.notes.push_back(fmt::format(
+          "GPU speeds spread by {:.2g} %: the slowest of {} that wait for each other stretches compute by {:.2f} %",
+          100 * config_.mechanisms.gpu_speed_spread, config_.plan.data * config_.plan.context, 100 * (stretch - 1)));
+    }
+    if (const double hottest = *std::max_element(loads_.begin(), loads_.end()); hottest > 1) {
+      step_.notes.push_back(fmt::format("the busiest expert rank gets {:.1f} % more tokens than the mean", 100 * (hottest - 1)));
+    }
+  }
+
+  const TrainingConfig& config_;
+  Topology& topology_;
+  const LinkCalibration& links_;
+  JobGrid grid_;
+  std::vector<double> loads_;
+  StepPrices prices_;
+  ReplayPlan replay_;
+  GraphBuilder graph_;
+  std::vector<RankProgram> programs_;
+  std::vector<std::unique_ptr<std::vector<OpId>>> barriers_;
+  TrainingStep step_;
+};
+
+}  // namespace
+
+const std::vector<std::string>& training_op_names() {
+  static const std::vector<std::string> names{
+      "ATTN(F)",       "MLP(F)",        "MLP(B)",        "MLP(W)",         "ATTN(B)",      "ATTN(W)",   "DISPATCH(F)",
+      "COMBINE(F)",    "COMBINE(B)",    "DISPATCH(B)",   "EMBED(F)",       "HEAD(F)",      "HEAD(B)",   "HEAD(W)",
+      "MTP-PROJ(F)",   "MTP-PROJ(B)",   "MTP-PROJ(W)",   "EMBED(B)",       "SEND(F)",      "SEND(B)",   "GRAD-REDUCE",
+      "PARAM-GATHER",  "GRAD-NORM",     "OPTIMIZER",     "BARRIER"};
+  return names;
+}
+
+TrainingStep build_training_step(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
+                                 const LinkCalibration& links) {
+  return StepBuilder(config, topology, kernels, links, make_schedule(config)).build(StepBuilder::Ending::optimizer);
+}
+
+TrainingStep build_overlapped_pair(const TrainingConfig& base, int layers, Topology& topology,
+                                   const KernelModel& kernels, const LinkCalibration& links) {
+  TrainingConfig config = base;
+  config.plan.pipeline = 1;
+  config.plan.data = base.plan.expert;
+  config.plan.context = 1;
+  config.plan.stage_layers.clear();
+  config.expert_load = {};
+  config.mechanisms.embedding_head_mtp = false;
+  config.mechanisms.pipeline_transfers = false;
+  config.mechanisms.gradient_collectives = false;
+  config.mechanisms.gpu_speed_spread = 0;
+  config.batch.sequences = static_cast<std::int64_t>(config.plan.data) * config.batch.micro_batch_sequences * 2;
+
+  Schedule schedule;
+  schedule.name = "overlapped pair";
+  schedule.ranks = 1;
+  schedule.micro_batches = 2;
+  schedule.stages = 1;
+  schedule.stage_of = {{0}};
+  schedule.direction_of = {0, 0};
+  schedule.order = {{Pass{PassKind::overlapped, 0, 1, 0, 0}}};
+  schedule.declared_peak_activations = {2};
+  schedule.overlaps = true;
+  StageContent stage;
+  stage.first_layer = base.model.moe.first_dense_layers;
+  stage.moe_layers = layers;
+  StepBuilder builder(config, topology, kernels, links, std::move(schedule));
+  builder.set_stages({stage});
+  return std::move(builder).build(StepBuilder::Ending::none);
+}
+
+}  // namespace flopcast
