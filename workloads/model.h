@@ -35,7 +35,7 @@ struct MoeConfig {
   int groups = 1;             ///< expert groups of node-limited routing
   int groups_per_token = 1;   ///< groups a token may reach
   int first_dense_layers = 0; ///< leading layers with a dense FFN
-  int every = 1;              ///< of the others, each `every`-th has experts
+  int every = 1;              ///< of the others, each `every`-th has experts: layers every-1, 2 every-1, ... of them
 };
 
 struct ModelConfig {
@@ -56,24 +56,37 @@ struct ModelConfig {
   bool is_moe_layer(int layer) const;
 };
 
-/// Parameter counts, in elements.
+/// Parameter counts, in elements. Not counted: biases other than of q, k and v, learned positions, per-head norms and
+/// attention sinks (together at most 0.1 % of any model of the library).
 struct ParameterCount {
   double embedding = 0;  ///< input embedding
   double head = 0;       ///< output head (0 when tied)
-  double attention_per_layer = 0;  ///< projections and norms of the attention block
+  double attention_per_layer = 0;  ///< projections of the attention block and the norms inside it
   double dense_ffn = 0;            ///< one dense FFN
   double expert = 0;               ///< one routed expert
   double shared_expert = 0;        ///< the shared experts of one layer together
   double router = 0;               ///< gate of one layer
-  double norms_per_layer = 0;
-  double mtp_module = 0;           ///< one MTP module without the shared embedding and head
+  double norms_per_layer = 0;      ///< before the attention block and before the FFN
+  /// One MTP module without the shared embedding and head: projection (2 hidden -> hidden), one layer like the model's
+  /// last, norms. DeepSeek-V3: 11.61 B; the published 11.5 B leave the 0.1 B of the projection out.
+  double mtp_module = 0;
   double total = 0;                ///< without MTP, as published
-  double active = 0;               ///< per token, without MTP
+  /// Per token, without MTP: what a token is multiplied with. The output head counts, the embedding does not, for
+  /// looking up a row multiplies nothing (gives DeepSeek-V3's 36.7 B).
+  double active = 0;
 };
 ParameterCount count_parameters(const ModelConfig& model);
 
-/// Training FLOP per token, forward and backward, matrix multiplications and attention (recomputation not counted).
-/// `causal`: attention counts the lower triangle only. MTP included when the model has it and `with_mtp`.
+/// Training FLOP per token, forward and backward, matrix multiplications and attention (recomputation not counted):
+///
+///   6 N + 6 l h (d_qk + d_v) s,   s = sequence_length / 2 when `causal` (lower triangle only), else sequence_length
+///
+/// N: active matrix elements, output head included and embedding not; l layers, h heads. 6 = 2 per multiply-add, once
+/// forward and twice backward. Reproduces, without MTP, the causal figures of arXiv 2505.09343, Table 2 for DeepSeek-V3
+/// (250 GFLOP, +0.2 %) and V2 (155, +0.2 %) and V3's 280 non-causal (+0.4 %); its figures for dense models follow no
+/// convention that would give these too: Llama 3.1 405B 2448 (here 2473, +1.0 %), Qwen 72B 394 (here 445, +13 %; 394 is
+/// less than 6 N for any 72 B model). MTP modules (projection, layer, head) are added when the model has them and
+/// `with_mtp`; published utilisations leave them out.
 double training_flop_per_token(const ModelConfig& model, std::int64_t sequence_length, bool causal, bool with_mtp = true);
 
 }  // namespace flopcast

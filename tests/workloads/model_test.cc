@@ -1,0 +1,140 @@
+// Is the arithmetic of models right, and do the models of the library have the sizes that were published?
+#include "scenarios/libraries.h"
+#include "tests/catch.h"
+#include "workloads/model.h"
+
+using namespace flopcast;
+
+namespace {
+
+const Libraries& library() {
+  static const Libraries libraries({FLOPCAST_SOURCE_DIR});
+  return libraries;
+}
+
+struct Published {
+  const char* model;
+  double billions;
+  double tolerance;  // half a unit of the last digit published, at least 0.5 %
+};
+
+}  // namespace
+
+TEST_CASE("The models of the library have the published number of parameters", "[model][validation]") {
+  // Where a model is published under a rounded name only (67 B, 314 B), the tolerance is the rounding.
+  const auto model = GENERATE(values<Published>({
+      {"deepseek-v3", 671, 0.005},       {"deepseek-r1", 671, 0.005},    {"deepseek-v2", 236, 0.005},
+      {"deepseek-v2-lite", 15.7, 0.005}, {"deepseek-67b", 67, 0.0075},   {"kimi-k2", 1040, 0.015},
+      {"llama-3.1-8b", 8.03, 0.005},     {"llama-3.1-70b", 70.6, 0.005}, {"llama-3.1-405b", 405.9, 0.005},
+      {"llama-2-70b", 68.98, 0.005},     {"gpt-3-175b", 174.6, 0.005},   {"nemotron-4-15b", 15.6, 0.005},
+      {"nemotron-4-340b", 340, 0.005},   {"mixtral-8x7b", 46.7, 0.005},  {"mixtral-8x22b", 141, 0.005},
+      {"qwen2.5-32b", 32.5, 0.01},       {"qwen2.5-72b", 72.7, 0.005},   {"qwen3-30b-a3b", 30.5, 0.005},
+      {"qwen3-235b-a22b", 235, 0.005},   {"qwen3-32b", 32.8, 0.005},     {"grok-1", 314, 0.01},
+      {"gpt-oss-120b", 116.8, 0.005},
+  }));
+  CAPTURE(model.model);
+  CHECK(count_parameters(library().model(model.model)).total / 1e9 ==
+        Approx(model.billions).epsilon(model.tolerance));
+}
+
+TEST_CASE("Every model of the library counts to something", "[model][validation]") {
+  const auto names = library().names(LibraryKind::models);
+  REQUIRE(names.size() >= 22);
+  for (const std::string& name : names) {
+    CAPTURE(name);
+    const ParameterCount count = count_parameters(library().model(name));
+    CHECK(count.active <= count.total);
+    CHECK(count.active > 0.0);
+    CHECK_FALSE(library().model(name).sources.empty());
+  }
+}
+
+TEST_CASE("Active parameters per token are as published", "[model][validation]") {
+  // Head counted, embedding not. Mixtral's 12.9 B count the embedding too; the others' figures are rounded.
+  const auto model = GENERATE(values<Published>({
+      {"deepseek-v3", 36.7, 0.005},
+      {"deepseek-v2", 21, 0.01},
+      {"deepseek-v2-lite", 2.4, 0.03},
+      {"kimi-k2", 32, 0.02},
+      {"mixtral-8x7b", 12.9, 0.015},
+      {"mixtral-8x22b", 39, 0.01},
+      {"qwen3-30b-a3b", 3.3, 0.1},
+      {"qwen3-235b-a22b", 22, 0.02},
+      {"gpt-oss-120b", 5.1, 0.01},
+  }));
+  CAPTURE(model.model);
+  CHECK(count_parameters(library().model(model.model)).active / 1e9 ==
+        Approx(model.billions).epsilon(model.tolerance));
+}
+
+TEST_CASE("DeepSeek-V3's parts add up", "[model][validation]") {
+  const ModelConfig model = library().model("deepseek-v3");
+  const ParameterCount count = count_parameters(model);
+  CHECK(count.embedding / 1e9 == Approx(0.9).epsilon(0.05));  // README_WEIGHTS.md
+  CHECK(count.head == count.embedding);
+  // The published 11.5 B of the MTP module leave its projection (2 hidden -> hidden) out.
+  const double projection = 2.0 * model.hidden * model.hidden;
+  CHECK((count.mtp_module - projection) / 1e9 == Approx(11.5).epsilon(0.005));
+}
+
+TEST_CASE("Training FLOP per token are as published for DeepSeek-V3 and V2", "[model][validation]") {
+  // arXiv 2505.09343, Table 2, at 4,096 tokens, without MTP; 280 follows from its Table 4 (432 TFLOPS, 19.926
+  // s).
+  const ModelConfig v3 = library().model("deepseek-v3");
+  CHECK(training_flop_per_token(v3, 4096, true, false) / 1e9 == Approx(250).epsilon(0.005));
+  CHECK(training_flop_per_token(v3, 4096, false, false) / 1e9 == Approx(280).epsilon(0.005));
+  CHECK(training_flop_per_token(library().model("deepseek-v2"), 4096, true, false) / 1e9 ==
+        Approx(155).epsilon(0.005));
+  // The dense rows of the table are not reproduced; Llama comes near.
+  CHECK(training_flop_per_token(library().model("llama-3.1-405b"), 4096, true) / 1e9 ==
+        Approx(2448).epsilon(0.012));
+}
+
+TEST_CASE("Training FLOP per token obey their formula", "[model][unit]") {
+  ModelConfig model;
+  model.layers = 3;
+  model.hidden = 8;
+  model.vocabulary = 100;
+  model.ffn_width = 16;
+  model.attention = {.type = AttentionType::multi_head, .heads = 2, .kv_heads = 2, .head_dim = 4};
+
+  const double layer = 4 * 8 * 8 + 3 * 8 * 16;
+  const double attention = 6.0 * 2 * (4 + 4) * 10;  // per layer at 10 tokens
+  CHECK(training_flop_per_token(model, 10, false) == Approx(6 * (3 * layer + 800) + 3 * attention));
+  CHECK(training_flop_per_token(model, 10, true) == Approx(6 * (3 * layer + 800) + 3 * attention / 2));
+
+  SECTION("tying embedding and head saves memory, not work") {
+    ModelConfig tied = model;
+    tied.tied_embeddings = true;
+    CHECK(training_flop_per_token(tied, 10, true) == training_flop_per_token(model, 10, true));
+    CHECK(count_parameters(model).total - count_parameters(tied).total == 800);
+  }
+  SECTION("an MTP module is a projection, a layer and a head") {
+    ModelConfig mtp = model;
+    mtp.mtp_depth = 1;
+    CHECK(training_flop_per_token(mtp, 10, false, false) == training_flop_per_token(model, 10, false));
+    CHECK(training_flop_per_token(mtp, 10, false, true) - training_flop_per_token(model, 10, false) ==
+          Approx(6 * (2 * 64 + layer + 800) + attention));
+  }
+  SECTION("of experts only the chosen work") {
+    ModelConfig moe = model;
+    moe.moe = {.experts = 4, .experts_per_token = 2, .shared_experts = 1, .expert_width = 16};
+    const double moe_layer = 4 * 8 * 8 + 3 * (3 * 8 * 16) + 4 * 8;
+    CHECK(training_flop_per_token(moe, 10, false) == Approx(6 * (3 * moe_layer + 800) + 3 * attention));
+  }
+}
+
+TEST_CASE("Layers with experts follow the leading dense ones, at the stated spacing", "[model][unit]") {
+  ModelConfig model;
+  model.layers = 8;
+  CHECK_FALSE(model.is_moe_layer(7));
+  model.moe = {.experts = 4, .experts_per_token = 1, .expert_width = 8, .first_dense_layers = 3};
+  CHECK_FALSE(model.is_moe_layer(2));
+  CHECK(model.is_moe_layer(3));
+  CHECK(model.is_moe_layer(4));
+  model.moe.every = 2;
+  CHECK_FALSE(model.is_moe_layer(3));
+  CHECK(model.is_moe_layer(4));
+  CHECK_FALSE(model.is_moe_layer(5));
+  CHECK(model.is_moe_layer(6));
+}
