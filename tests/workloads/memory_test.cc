@@ -1,0 +1,110 @@
+// Does the memory of a rank add up, and does a plan that does not fit get advice that helps?
+#include "workloads/memory.h"
+
+#include "tests/catch.h"
+#include "tests/workloads/example_config.h"
+
+using namespace flopcast;
+
+namespace {
+
+struct Case {
+  TrainingConfig config;
+  Schedule schedule;
+  std::vector<StageContent> stages;
+  std::vector<MemoryTable> tables(double load = 1.0) const { return memory_per_rank(config, stages, schedule, load); }
+};
+
+Case make(TrainingConfig config, const char* schedule) {
+  Case c{std::move(config), {}, {}};
+  c.schedule = find_schedule(schedule)->build({c.config.plan.pipeline, c.config.micro_batches(), 1});
+  c.stages = split_layers(c.config, c.schedule.stages, c.schedule.stage_of[0].size() == 2, {1, 1, 0, 1.5, 2.5});
+  return c;
+}
+
+Bytes row(const MemoryTable& table, const std::string& item) {
+  for (const MemoryRow& r : table.rows) {
+    if (r.item == item) return r.bytes;
+  }
+  return Bytes(0);
+}
+
+Bytes fullest(const std::vector<MemoryTable>& tables) {
+  Bytes most;
+  for (const MemoryTable& t : tables) most = std::max(most, t.total());
+  return most;
+}
+
+/// A dense model small enough to count by hand.
+TrainingConfig toy() {
+  TrainingConfig config;
+  config.model.layers = 4;
+  config.model.hidden = 1024;
+  config.model.vocabulary = 32000;
+  config.model.ffn_width = 4096;
+  config.model.attention = {AttentionType::multi_head, 8, 8, 128, false, 0, 0, 0, 0, 0};
+  config.plan.data = 2;
+  config.plan.pipeline = 2;
+  config.batch = {8, 512, 1};
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("DeepSeek-V3 fits on 2,048 GPUs of 80 GB as DeepSeek ran it") {
+  const Case v3 = make(deepseek_v3_training(), "dualpipe");
+  CHECK(fullest(v3.tables(1.1)) < 80_GB);
+  CHECK(fullest(v3.tables(1.1)) > 60_GB);  // and it needed every trick: see the next test
+}
+
+TEST_CASE("DeepSeek-V3 does not fit without its memory savings") {
+  TrainingConfig config = deepseek_v3_training();
+  config.recompute = {};
+  config.precision.activations = Precision::bf16;
+  config.precision.moments = Precision::fp32;
+  CHECK(fullest(make(config, "dualpipe").tables()) > 80_GB);
+}
+
+TEST_CASE("rows add up to the total, and optimiser states shrink with ZeRO-1 by the number of replicas") {
+  TrainingConfig config = toy();
+  const Case sharded = make(config, "1f1b");
+  config.plan.zero_stage = 0;
+  const Case whole = make(config, "1f1b");
+  for (const MemoryTable& table : sharded.tables()) {
+    Bytes sum;
+    for (const MemoryRow& r : table.rows) sum += r.bytes;
+    CHECK(sum == table.total());
+  }
+  const double ratio = row(whole.tables()[0], "optimiser states") / row(sharded.tables()[0], "optimiser states");
+  CHECK(ratio == Approx(2.0));
+}
+
+TEST_CASE("parameters: two bytes each in BF16, counted by hand") {
+  const Case c = make(toy(), "1f1b");
+  const double layer = 4 * 1024.0 * 1024 + 3 * 1024.0 * 4096 + 2 * 1024;  // attention, gated FFN, norms
+  const double first = 2 * layer + 32000.0 * 1024;                         // two layers and the embedding
+  CHECK(row(c.tables()[0], "parameters").value() == Approx(2 * first).epsilon(1e-3));
+}
+
+TEST_CASE("activations: 1F1B holds one micro-batch less per stage, GPipe all of them") {
+  const Case ordered = make(toy(), "1f1b");
+  const Case gpipe = make(toy(), "gpipe");
+  const auto at = [&](const Case& c, int rank) { return row(c.tables()[rank], "activations").value(); };
+  CHECK(at(gpipe, 0) / at(ordered, 0) == Approx(4.0 / 2.0));  // 4 micro-batches against 2 in flight
+}
+
+TEST_CASE("the hottest expert rank needs more memory than the mean one") {
+  const Case v3 = make(deepseek_v3_training(), "dualpipe");
+  CHECK(fullest(v3.tables(1.2)) > fullest(v3.tables(1.0)));
+}
+
+TEST_CASE("remedies that are said to fit do fit") {
+  TrainingConfig config = deepseek_v3_training();
+  config.recompute = {};
+  const Case c = make(config, "dualpipe");
+  const auto remedies = memory_remedies(c.config, c.stages, c.schedule, 1.0, 80_GB);
+  REQUIRE(!remedies.empty());
+  CHECK(remedies.front().find("fits") != std::string::npos);
+  config.recompute = {true, true, true, false};  // "all of training.recompute but full_layer"
+  CHECK(fullest(make(config, "dualpipe").tables()) < 80_GB);
+}

@@ -1,0 +1,81 @@
+// Is a model cut into stages as the plan says?
+#include "workloads/stages.h"
+
+#include <numeric>
+
+#include "tests/catch.h"
+#include "tests/workloads/example_config.h"
+
+using namespace flopcast;
+
+namespace {
+
+double layers_in(const std::vector<StageContent>& stages) {
+  return std::accumulate(stages.begin(), stages.end(), 0.0,
+                         [](double sum, const StageContent& s) { return sum + s.layers(); });
+}
+
+}  // namespace
+
+TEST_CASE("every split holds every layer once, dense ones first") {
+  TrainingConfig config = deepseek_v3_training();
+  for (const char* split : {"balanced", "even", "fractional"}) {
+    config.plan.layer_split = split;
+    for (int stages : {1, 2, 7, 16, 32}) {
+      CAPTURE(split, stages);
+      const auto cut = split_layers(config, stages, stages % 2 == 0, {1, 1, 0.1, 1.5, 2.5});
+      CHECK(layers_in(cut) == Approx(61));
+      double dense = 0;
+      for (const StageContent& s : cut) dense += s.dense_layers;
+      CHECK(dense == Approx(3));
+      CHECK(cut.front().embedding);
+      CHECK(cut.back().head);
+      CHECK(cut.back().mtp_modules == 1);
+    }
+  }
+}
+
+TEST_CASE("a balanced split of equal layers has the smallest possible slowest rank") {
+  TrainingConfig config = deepseek_v3_training();
+  const LayerCosts costs{1, 1, 0, 1.5, 2.5};
+  const auto cut = split_layers(config, 16, true, costs);
+  // 61 layers and 4 layers' worth of head and MTP on 8 pairs of stages: 65 / 8 = 8.1, so some pair has 9 and none more.
+  for (int r = 0; r < 8; ++r) {
+    double load = cut[r].layers() + cut[15 - r].layers();
+    if (r == 0) load += costs.head + costs.mtp;
+    CHECK(load <= 9.0);
+    CHECK(load >= 8.0);
+  }
+}
+
+TEST_CASE("an explicit list of layers per stage is taken as it is") {
+  TrainingConfig config = deepseek_v3_training();
+  config.plan.stage_layers = {10, 20, 20, 11};
+  const auto cut = split_layers(config, 4, false, {});
+  CHECK(cut[0].dense_layers == 3);
+  CHECK(cut[0].moe_layers == 7);
+  CHECK(cut[3].first_layer == 50);
+  CHECK(cut[3].layers() == 11);
+}
+
+TEST_CASE("a stage's parameters: experts are divided among expert-parallel ranks, the rest is not") {
+  const TrainingConfig config = deepseek_v3_training();
+  StageContent stage;
+  stage.moe_layers = 1;
+  const StageParameters one = stage_parameters(config, stage);
+  CHECK(one.expert == Approx(4 * 3 * 7168.0 * 2048));  // 256 / 64 experts of three matrices
+  const ParameterCount count = count_parameters(config.model);
+  CHECK(one.replicated == Approx(count.attention_per_layer + count.norms_per_layer + count.shared_expert + count.router));
+}
+
+TEST_CASE("all stages of all ranks together hold the published number of parameters") {
+  const TrainingConfig config = deepseek_v3_training();
+  double sum = 0;
+  TrainingConfig without_mtp = config;
+  without_mtp.with_mtp = false;
+  for (const StageContent& stage : split_layers(without_mtp, 16, true, {})) {
+    const StageParameters held = stage_parameters(without_mtp, stage);
+    sum += held.replicated + held.expert * config.plan.expert;
+  }
+  CHECK(sum == Approx(671e9).epsilon(0.005));
+}
