@@ -1,6 +1,7 @@
 // Bandwidth sharing by SimGrid. Every route is a pseudo-host in one star zone whose way out consists of the route's
 // links; all flows go to one sink in the middle of the star, which adds no link. So a host-to-host communication
 // crosses exactly the links of its route, and the platform grows with the routes, not with their square.
+#include <fmt/format.h>
 #include <signal.h>
 #include <simgrid/kernel/Timer.hpp>
 
@@ -121,14 +122,14 @@ void SimgridSolver::add_route(const Network& network, RouteId route) {
     sg::Link*& link = link_[id.index()];
     if (!link) {
       const Link& model = network.link(id);
-      link = simgrid_compat::add_link(zone_, "l" + std::to_string(id.index()), model.bandwidth.value() * kUnitsPerByte);
+      link = simgrid_compat::add_link(zone_, fmt::format("link {}", id.index()), model.bandwidth.value() * kUnitsPerByte);
       link->set_latency(0.0);  // a latency would skew the sharing; the replay pays it before the flow starts
       link->set_sharing_policy(model.shared ? sg::Link::SharingPolicy::SHARED : sg::Link::SharingPolicy::FATPIPE);
       link->seal();
     }
     way_out.emplace_back(link);
   }
-  sg::Host* source = simgrid_compat::add_host(zone_, "r" + std::to_string(route.index()), 1.0);
+  sg::Host* source = simgrid_compat::add_host(zone_, fmt::format("route {}", route.index()), 1.0);
   source->seal();
   simgrid_compat::add_star_route(zone_, source, way_out, simgrid_compat::Ways::out);
   route_source_[route.index()] = source;
