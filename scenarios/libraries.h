@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hwmodels/cluster.h"
+#include "sim/diagnostic.h"
 #include "workloads/model.h"
 
 namespace flopcast {
