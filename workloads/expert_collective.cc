@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <utility>
 
 #include "hwmodels/fabric_graph.h"
 #include "workloads/collectives/port_load.h"
@@ -10,54 +11,68 @@
 namespace flopcast {
 namespace {
 
-/// Rates at which an operation drives its two kinds of ports when nobody else uses them.
-struct ExpertRates {
-  BytesPerSecond nic, nvlink;  ///< efficiencies and SMs considered
-  double slowdown = 1.0;
-};
+constexpr int kDispatchPasses = 1;  // network bytes are copied once, to be sent
+constexpr int kCombinePasses = 2;   // and summed twice: where they are forwarded and where they arrive
 
-ExpertRates rates_of(const NodeSpec& node, BytesPerSecond nic_rate, const LinkCalibration& links, ExpertOp op,
-                     bool overlapped, int sms) {
-  const bool dispatch = op == ExpertOp::dispatch;
-  const double per_sm = dispatch ? links.dispatch_sm_GBps.value : links.combine_sm_GBps.value;
-  const BytesPerSecond forwarded(per_sm * 1e9 * sms);
-  ExpertRates rates;
-  rates.nic = nic_rate * links.nic_efficiency.value;
-  rates.nvlink = std::min(node_link_bandwidth(node) * links.nvlink_efficiency.value, forwarded);
-  if (overlapped)
-    rates.slowdown = dispatch ? links.dispatch_overlap_slowdown.value : links.combine_overlap_slowdown.value;
-  return rates;
+Bytes larger(Bytes a, Bytes b) { return std::max(a, b); }
+
+/// How long the communication SMs need to copy what one rank sends, forwards and receives.
+Seconds copying_time(const ExpertSetting& setting, const ExpertTraffic& traffic, const LinkCalibration& links) {
+  const int passes = setting.op == ExpertOp::dispatch ? kDispatchPasses : kCombinePasses;
+  Bytes through_network;  // of n nodes one is the sender's own: its tokens pass the same buffers
+  if (setting.nodes > 1)
+    through_network = larger(traffic.nic_out, traffic.nic_in) * (setting.nodes / (setting.nodes - 1.0));
+  const Bytes copied = larger(traffic.nvlink_out, traffic.nvlink_in) + through_network * passes;
+  return copied / BytesPerSecond(links.expert_sm_GBps.value * 1e9 * setting.sms);
 }
 
-Seconds setup_of(const LinkCalibration& links, ExpertOp op, int nodes) {
-  const double base =
-      op == ExpertOp::dispatch ? links.dispatch_setup_us.value : links.combine_setup_us.value;
-  return Seconds((base + links.setup_per_doubling_us.value * std::log2(nodes)) * 1e-6);
+double slowdown(const ExpertSetting& setting, const LinkCalibration& links) {
+  if (!setting.overlapped) return 1.0;
+  return setting.op == ExpertOp::dispatch ? links.dispatch_overlap_slowdown.value
+                                          : links.combine_overlap_slowdown.value;
 }
 
-PortPace pace_of(const NodeSpec& node, const ExpertRates& rates, const LinkCalibration& links) {
-  PortPace pace;
-  pace.nic_stretch = node.nic_efficiency / links.nic_efficiency.value;
-  pace.nvlink_stretch = node.nvlink_efficiency / links.nvlink_efficiency.value;
-  // The caps hold for the stretched bytes.
-  pace.nic_cap = rates.nic * (pace.nic_stretch / rates.slowdown);
-  pace.nvlink_cap = rates.nvlink * (pace.nvlink_stretch / rates.slowdown);
-  return pace;
+Seconds notify_time(const ExpertSetting& setting, const LinkCalibration& links) {
+  return Seconds(links.notify_per_doubling_us.value * 1e-6 * std::log2(setting.nodes));
+}
+
+Seconds setup_time(const ExpertSetting& setting, const LinkCalibration& links) {
+  return Seconds(1e-6 * (setting.op == ExpertOp::dispatch ? links.dispatch_setup_us.value
+                                                          : links.combine_setup_us.value));
+}
+
+/// The fastest that the kernels themselves go on a port: no faster than their SMs copy, than the port's efficiency
+/// allows, and by the overlap slower than that.
+BytesPerSecond own_pace(BytesPerSecond port, Bytes bytes, Seconds copying, double slow) {
+  const BytesPerSecond alone = copying > Seconds(0) && bytes / copying < port ? bytes / copying : port;
+  return alone / slow;
 }
 
 /// Of the nodes a rank exchanges tokens with, the share that it reaches over the spine.
 double spine_share(const Topology& topology, const GroupLayout& layout, std::span<const RankId> ranks,
                    std::size_t position) {
   if (!topology.blocking() || layout.nodes() < 2) return 0.0;
-  const int local = layout.local(position);
+  const auto local = static_cast<std::size_t>(layout.local(position));
   int beyond = 0, others = 0;
-  for (std::size_t i = position % static_cast<std::size_t>(local); i < ranks.size();
-       i += static_cast<std::size_t>(local)) {
+  for (std::size_t i = position % local; i < ranks.size(); i += local) {
     if (i == position) continue;
     ++others;
     beyond += topology.same_leaf(ranks[i], ranks[position]) ? 0 : 1;
   }
   return others > 0 ? static_cast<double>(beyond) / others : 0.0;
+}
+
+ExpertTraffic reversed(const ExpertTraffic& t) { return {t.nic_in, t.nic_out, t.nvlink_in, t.nvlink_out}; }
+
+PortLoad port_load(const ExpertTraffic& t, double spine) {
+  PortLoad load;
+  load.nvlink_out = t.nvlink_out;
+  load.nvlink_in = t.nvlink_in;
+  load.leaf_out = t.nic_out * (1 - spine);
+  load.leaf_in = t.nic_in * (1 - spine);
+  load.spine_out = t.nic_out * spine;
+  load.spine_in = t.nic_in * spine;
+  return load;
 }
 
 }  // namespace
@@ -67,37 +82,45 @@ CollectivePhase expert_collective(Topology& topology, const LinkCalibration& lin
   assert(request.ranks.size() == request.traffic.size());
   const ClusterSpec& cluster = topology.cluster();
   const GroupLayout layout(topology, request.ranks);
-  const ExpertRates rates = rates_of(cluster.node, endpoint_bandwidth(cluster), links, request.op,
-                                     request.overlapped, request.sms);
-  const PortPace pace = pace_of(cluster.node, rates, links);
-  const Seconds setup = setup_of(links, request.op, layout.nodes());
+  ExpertSetting setting;
+  setting.nic = endpoint_bandwidth(cluster);
+  setting.nvlink = node_link_bandwidth(cluster.node);
+  setting.nodes = layout.nodes();
+  setting.op = request.op;
+  setting.overlapped = request.overlapped;
+  setting.sms = request.sms;
+  const double slow = slowdown(setting, links);
+  const Seconds latency = notify_time(setting, links) + setup_time(setting, links);
+
+  // Links carry the node's efficiency already; bytes are stretched so that alone they take bytes / (own efficiency x
+  // rate), and the caps hold for the stretched bytes.
+  PortPace pace;
+  pace.nic_stretch = cluster.node.nic_efficiency / links.nic_efficiency.value;
+  pace.nvlink_stretch = cluster.node.nvlink_efficiency / links.nvlink_efficiency.value;
+  const BytesPerSecond nic = setting.nic * cluster.node.nic_efficiency;
+  const BytesPerSecond nvlink = setting.nvlink * cluster.node.nvlink_efficiency;
 
   CollectivePhase phase;
   phase.reserve(request.ranks.size());
   for (std::size_t i = 0; i < request.ranks.size(); ++i) {
-    ExpertTraffic t = request.traffic[i];
-    if (request.op == ExpertOp::combine) {
-      std::swap(t.nic_out, t.nic_in);
-      std::swap(t.nvlink_out, t.nvlink_in);
-    }
+    const ExpertTraffic& sent = request.traffic[i];
+    const ExpertTraffic t = request.op == ExpertOp::dispatch ? sent : reversed(sent);
+    const Seconds copying = copying_time(setting, t, links);
+    pace.nic_cap = own_pace(nic, larger(t.nic_out, t.nic_in) * pace.nic_stretch, copying, slow);
+    pace.nvlink_cap = own_pace(nvlink, larger(t.nvlink_out, t.nvlink_in) * pace.nvlink_stretch, copying, slow);
     const double spine = spine_share(topology, layout, request.ranks, i);
-    const PortLoad load{.nvlink_out = t.nvlink_out,
-                        .nvlink_in = t.nvlink_in,
-                        .leaf_out = t.nic_out * (1 - spine),
-                        .leaf_in = t.nic_in * (1 - spine),
-                        .spine_out = t.nic_out * spine,
-                        .spine_in = t.nic_in * spine};
-    phase.push_back({setup, port_flows(topology, request.ranks[i], load, pace)});
+    phase.push_back({latency, port_flows(topology, request.ranks[i], port_load(t, spine), pace)});
   }
   return phase;
 }
 
-Seconds expert_time(const NodeSpec& node, BytesPerSecond nic_rate, int nodes, const LinkCalibration& links,
-                    const ExpertTraffic& traffic, ExpertOp op, bool overlapped, int sms) {
-  const ExpertRates rates = rates_of(node, nic_rate, links, op, overlapped, sms);
-  const Seconds nic = std::max(traffic.nic_out, traffic.nic_in) / rates.nic;
-  const Seconds nvlink = std::max(traffic.nvlink_out, traffic.nvlink_in) / rates.nvlink;
-  return setup_of(links, op, nodes) + std::max(nic, nvlink) * rates.slowdown;
+ExpertTime expert_time(const ExpertSetting& setting, const ExpertTraffic& traffic, const LinkCalibration& links) {
+  const Seconds nic =
+      larger(traffic.nic_out, traffic.nic_in) / (setting.nic * links.nic_efficiency.value);
+  const Seconds nvlink =
+      larger(traffic.nvlink_out, traffic.nvlink_in) / (setting.nvlink * links.nvlink_efficiency.value);
+  const Seconds slowest = std::max({nic, nvlink, copying_time(setting, traffic, links)});
+  return {notify_time(setting, links), setup_time(setting, links) + slowest * slowdown(setting, links)};
 }
 
 }  // namespace flopcast

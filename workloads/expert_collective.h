@@ -28,7 +28,18 @@ CollectivePhase expert_collective(Topology& topology, const LinkCalibration& lin
                                   const ExpertCollectiveRequest& request);
 
 /// The same in closed form, for one rank whose ports carry nothing else.
-Seconds expert_time(const NodeSpec& node, BytesPerSecond nic_rate, int nodes, const LinkCalibration& links,
-                    const ExpertTraffic& traffic, ExpertOp op, bool overlapped, int sms);
+struct ExpertTime {
+  Seconds notify;    ///< handshake of all ranks
+  Seconds transmit;  ///< the kernel that moves the tokens
+  Seconds total() const { return notify + transmit; }
+};
+struct ExpertSetting {
+  BytesPerSecond nic, nvlink;  ///< data-sheet rates per GPU and direction
+  int nodes = 1;
+  ExpertOp op = ExpertOp::dispatch;
+  bool overlapped = false;
+  int sms = 20;
+};
+ExpertTime expert_time(const ExpertSetting& setting, const ExpertTraffic& traffic, const LinkCalibration& links);
 
 }  // namespace flopcast

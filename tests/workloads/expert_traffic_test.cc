@@ -138,11 +138,10 @@ TEST_CASE("replayed dispatch and combine take the closed-form time, alone and ov
   LinkCalibration links;
   links.nic_efficiency.value = 0.95;
   links.nvlink_efficiency.value = 0.7;
-  links.dispatch_sm_GBps.value = 11;
-  links.combine_sm_GBps.value = 9;
+  links.expert_sm_GBps.value = 16;
   links.dispatch_overlap_slowdown.value = 1.8;
   links.combine_overlap_slowdown.value = 1.4;
-  links.setup_per_doubling_us.value = 30;
+  links.notify_per_doubling_us.value = 30;
   const int sms = GENERATE(4, 20);
   const bool overlapped = GENERATE(false, true);
 
@@ -157,7 +156,7 @@ TEST_CASE("replayed dispatch and combine take the closed-form time, alone and ov
     for (const RankId rank : ranks) lanes.push_back(graph.add_lane(rank, "communication"));
     append_collective(graph, lanes, std::span(&phase, 1));
     const double alone =
-        expert_time(c.node, 50_GBps, c.nodes, links, traffic[0], op, overlapped, sms).value();
+        expert_time({50_GBps, 200_GBps, c.nodes, op, overlapped, sms}, traffic[0], links).total().value();
     CHECK(replay(std::move(graph).build(), t.network(), {}).makespan.value() == Approx(alone).epsilon(1e-9));
   }
 }
