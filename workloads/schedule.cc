@@ -162,7 +162,8 @@ class Inspection {
            std::string suggestion = "") {
     if (violations_.size() >= kMostViolations) return;
     violations_.push_back({place,
-                           {.field = "training.schedule",
+                           {.file = {},
+                            .field = "training.schedule",
                             .found = std::move(found),
                             .expected = std::move(expected),
                             .suggestion = std::move(suggestion)}});

@@ -390,13 +390,13 @@ std::string to_text(const Schedule& schedule) {
                     std::to_string(schedule.micro_batches) + " micro-batches\n";
   for (int rank = 0; rank < schedule.ranks; ++rank) {
     out += "stages: " + std::to_string(rank) + ":";
-    for (const int stage : schedule.stage_of[rank]) out += " " + std::to_string(stage);
+    for (const int stage : schedule.stage_of[rank]) out.append(" ").append(std::to_string(stage));
     out += "\n";
   }
   for (int rank = 0; rank < schedule.ranks; ++rank) {
     out += std::to_string(rank) + ":";
     for (const Pass& pass : schedule.order[rank])
-      out += " " + to_text(pass, schedule.stage_of[rank].size() > 1);
+      out.append(" ").append(to_text(pass, schedule.stage_of[rank].size() > 1));
     out += "\n";
   }
   return out;

@@ -44,7 +44,8 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_sizes(request, request.chunks);
   if (!out.empty()) return out;
   if (request.chunks < 2) {
-    out.push_back({.field = "training.plan.chunks",
+    out.push_back({.file = {},
+                   .field = "training.plan.chunks",
                    .found = "1 chunk per rank",
                    .expected = "at least 2 to interleave",
                    .suggestion = "chunks: 2, or schedule 1f1b"});

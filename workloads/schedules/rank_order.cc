@@ -54,7 +54,8 @@ Schedule lay_out(std::string_view name, const ScheduleRequest& request, int chun
 namespace {
 
 Diagnostic complaint(std::string field, std::string found, std::string expected, std::string suggestion) {
-  return {.field = std::move(field),
+  return {.file = {},
+          .field = std::move(field),
           .found = std::move(found),
           .expected = std::move(expected),
           .suggestion = std::move(suggestion)};
