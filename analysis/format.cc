@@ -56,13 +56,13 @@ std::string format_count(double count) {
 std::string format_integer(double count) {
   std::string digits = fmt::format("{:.0f}", count);
   const std::size_t first = digits.front() == '-' ? 1 : 0;
-  for (std::size_t i = digits.size(); i > first + 3; i -= 3) digits.insert(i - 3, ",");
+  for (std::size_t i = digits.size(); i > first + 3; i -= 3) digits.insert(i - 3, 1, ',');
   return digits;
 }
 
 std::string format_usd(Usd usd) {
   const double value = usd.value();
-  if (std::abs(value) < 1e6) return "$" + format_integer(value);
+  if (std::abs(value) < 1e6) return fmt::format("${}", format_integer(value));
   return std::abs(value) < 1e9 ? fmt::format("${:.3f} M", value / 1e6) : fmt::format("${:.3f} B", value / 1e9);
 }
 

@@ -188,18 +188,8 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   const CollectiveRow* const row = find_collective(config.operation);
   assert(row != nullptr && "the loader checks names");
   Topology topology(scenario.cluster);
-  std::vector<RankId> ranks;
-  for (int r = 0; r < config.ranks; ++r) ranks.push_back(RankId::at(r));
-
-  GraphBuilder builder({config.operation});
-  for (int copy = 0; copy < config.copies; ++copy) {
-    const std::vector<PortTransfer> transfers = row->lower(topology, {ranks, config.bytes, scenario.links.get()});
-    for (std::size_t r = 0; r < transfers.size(); ++r) {
-      const LaneId lane = builder.add_lane(ranks[r], fmt::format("copy {}", copy));
-      builder.transfer(lane, transfers[r].latency, transfers[r].flows);
-    }
-  }
-  const OperationGraph graph = std::move(builder).build();
+  const OperationGraph graph = make_collective_graph(topology, *row, config.bytes, config.ranks, config.copies,
+                                                     scenario.links.get());
   FingerprintSink fingerprint;
   TimelineSink* const sinks[] = {&fingerprint};
   const ReplayResult result = replay(graph, topology.network(), sinks, replay_options(options));
@@ -209,7 +199,7 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   report.scenario = scenario;
   report.run = run_facts(result, fingerprint, options.backend);
   report.run.folded = false;
-  report.run.replayed_gpus = ranks.size();
+  report.run.replayed_gpus = static_cast<std::size_t>(config.ranks);
   report.time = result.makespan;
   report.port = config.ranks <= node.gpus ? node.nvlink_bandwidth : node.nics_per_gpu * node.nic_bandwidth;
   report.closed_form = row->closed_form_time(config.ranks, config.bytes, report.port);

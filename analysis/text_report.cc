@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kWidth = 100;
 
-std::string section(const TextStyle& style, const std::string& title) { return "\n" + style.bold(title) + "\n"; }
+std::string section(const TextStyle& style, const std::string& title) { return fmt::format("\n{}\n", style.bold(title)); }
 
 std::string plural(double count, const std::string& noun) {
   return fmt::format("{} {}{}", format_integer(count), noun, count == 1 ? "" : "s");

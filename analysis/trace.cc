@@ -68,20 +68,20 @@ void ChromeTraceSink::find_arrows() {
 void ChromeTraceSink::name_processes() {
   for (const ReplayedRank& rank : step_.ranks) {
     if (!shown(rank.compute)) continue;
-    event(fmt::format(R"({{"ph":"M","name":"process_name","pid":{},"args":{{"name":"GPU {} (pipeline rank {})"}}}})",
+    event(fmt::format(R"j({{"ph":"M","name":"process_name","pid":{},"args":{{"name":"GPU {} (pipeline rank {})"}}}})j",
                       rank.gpu.index(), rank.gpu.index(), rank.pipeline_rank));
-    event(fmt::format(R"({{"ph":"M","name":"process_sort_index","pid":{},"args":{{"sort_index":{}}}}})",
+    event(fmt::format(R"j({{"ph":"M","name":"process_sort_index","pid":{},"args":{{"sort_index":{}}}}})j",
                       rank.gpu.index(), rank.pipeline_rank));
   }
   for (std::size_t lane = 0; lane < shown_.size(); ++lane) {
     if (!shown_[lane]) continue;
-    event(fmt::format(R"({{"ph":"M","name":"thread_name",{},"args":{{"name":{}}}}})", place(LaneId::at(lane)),
+    event(fmt::format(R"j({{"ph":"M","name":"thread_name",{},"args":{{"name":{}}}}})j", place(LaneId::at(lane)),
                       quoted(step_.graph.lane_name(LaneId::at(lane)))));
   }
 }
 
 std::string ChromeTraceSink::place(LaneId lane) const {
-  return fmt::format(R"("pid":{},"tid":{})", step_.graph.lane_rank(lane).index(), lane.index());
+  return fmt::format(R"j("pid":{},"tid":{})j", step_.graph.lane_rank(lane).index(), lane.index());
 }
 
 void ChromeTraceSink::event(std::string_view text) {
@@ -101,18 +101,18 @@ void ChromeTraceSink::finished(const OperationGraph& graph, const OpSpan& span) 
   const std::int64_t start = nanoseconds(span.start), end = nanoseconds(span.end);
   const std::string where = place(lane), when = microseconds(start);
   event(fmt::format(R"({{"ph":"X","name":"{} s{} mb{}","cat":"{}",{},"ts":{},"dur":{},)"
-                    R"("args":{{"stage":{},"micro_batch":{},"layer":{}}}}})",
+                    R"j("args":{{"stage":{},"micro_batch":{},"layer":{}}}}})j",
                     graph.kind_names()[label.kind], label.stage, label.micro_batch,
                     graph.kind(span.op) == OpKind::compute ? "compute" : "transfer", where, when,
                     microseconds(end - start), label.stage, label.micro_batch, label.layer));
   if (sends_[span.op.index()]) {
-    event(fmt::format(R"({{"ph":"s","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})", span.op.index(), where,
+    event(fmt::format(R"j({{"ph":"s","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j", span.op.index(), where,
                       when));
   }
   const auto first = std::lower_bound(arrows_.begin(), arrows_.end(), span.op,
                                       [](const Arrow& arrow, OpId op) { return arrow.receiver < op; });
   for (auto arrow = first; arrow != arrows_.end() && arrow->receiver == span.op; ++arrow) {
-    event(fmt::format(R"({{"ph":"f","bp":"e","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})",
+    event(fmt::format(R"j({{"ph":"f","bp":"e","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j",
                       arrow->sender.index(), where, when));
   }
 }

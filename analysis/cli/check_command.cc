@@ -1,12 +1,13 @@
 // `flopcast check`: reads a scenario, builds its step and looks whether it fits, without replaying it.
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/scenario_input.h"
 #include "analysis/format.h"
 #include "analysis/run.h"
-#include "scenarios/load.h"
 
 namespace flopcast {
 namespace {
@@ -19,7 +20,7 @@ std::string training_facts(Scenario scenario) {
 }
 
 void check(const ScenarioArguments& arguments) {
-  const Scenario scenario = load_scenario(arguments.file, arguments.sets, arguments.libraries());
+  const Scenario scenario = load_complete_scenario(arguments, arguments.libraries());
   const std::string facts = scenario.training ? training_facts(scenario) : "";
   fmt::print("{}: sound{}\n", arguments.file, facts);
 }

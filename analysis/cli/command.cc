@@ -1,5 +1,7 @@
 #include "analysis/cli/command.h"
 
+#include <CLI/CLI.hpp>
+
 #include "analysis/cli/calibrate.h"
 
 namespace flopcast {

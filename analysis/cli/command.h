@@ -1,12 +1,14 @@
 // The commands of the program. Each lives in a file of its own and adds itself to the command line.
 #pragma once
-#include <CLI/CLI.hpp>
-
 #include <span>
 #include <string>
 #include <vector>
 
 #include "scenarios/libraries.h"
+
+namespace CLI {
+class App;
+}
 
 namespace flopcast {
 

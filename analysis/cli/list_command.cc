@@ -1,4 +1,5 @@
 // `flopcast list`: what the libraries hold.
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>

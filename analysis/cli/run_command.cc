@@ -1,4 +1,5 @@
 // `flopcast run`: replays one scenario and shows what it takes.
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>
@@ -8,13 +9,13 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
+#include "analysis/cli/scenario_input.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/json.h"
 #include "analysis/report_message.h"
 #include "analysis/run.h"
 #include "analysis/text_report.h"
 #include "analysis/trace.h"
-#include "scenarios/load.h"
 
 namespace flopcast {
 namespace {
@@ -82,7 +83,7 @@ void run(const RunArguments& arguments) {
   check_writable(arguments.json, "--json");
   check_writable(arguments.trace, "--trace");
   const Libraries libraries = arguments.scenario.libraries();
-  Scenario scenario = load_scenario(arguments.scenario.file, arguments.scenario.sets, libraries);
+  Scenario scenario = load_complete_scenario(arguments.scenario, libraries);
   if (arguments.unfolded && scenario.training) scenario.training->unfolded = true;
 
   const InterruptGuard interrupt;

@@ -1,5 +1,9 @@
 #include "analysis/cli/run_options.h"
 
+#include <CLI/CLI.hpp>
+
+#include <stdexcept>
+
 #include "scenarios/text_file.h"
 
 namespace flopcast {

@@ -1,12 +1,14 @@
 // Options of a run that do not come from the command line, and those that several commands share.
 #pragma once
-#include <CLI/CLI.hpp>
-
 #include <string>
 
 #include "analysis/cli/terminal.h"
 #include "analysis/run.h"
 #include "scenarios/libraries.h"
+
+namespace CLI {
+class App;
+}
 
 namespace flopcast {
 

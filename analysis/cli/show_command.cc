@@ -1,4 +1,5 @@
 // `flopcast show`: one entry of the libraries, whole.
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>

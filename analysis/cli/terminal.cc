@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 
 #include "analysis/format.h"
@@ -12,7 +13,7 @@
 namespace flopcast {
 namespace {
 
-volatile std::sig_atomic_t interrupt_flag = 0;
+volatile sig_atomic_t interrupt_flag = 0;
 
 extern "C" void raise_interrupt_flag(int) { interrupt_flag = 1; }
 

@@ -1,0 +1,71 @@
+// `flopcast explain`: switches the mechanisms of the model off one by one.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <thread>
+
+#include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
+#include "analysis/cli/run_options.h"
+#include "analysis/cli/scenario_input.h"
+#include "analysis/explain.h"
+#include "analysis/json.h"
+#include "scenarios/proto/report.pb.h"
+
+namespace flopcast {
+namespace {
+
+struct ExplainArguments {
+  ScenarioArguments scenario;
+  std::string json;
+};
+
+report::Explanation to_message(const Explanation& explanation) {
+  report::Explanation message;
+  message.set_program(program_version());
+  message.set_step_time_s(explanation.step_time.value());
+  message.set_bare_step_time_s(explanation.bare.value());
+  for (const MechanismCost& cost : explanation.costs) {
+    report::Mechanism& item = *message.add_mechanisms();
+    item.set_name(std::string(cost.mechanism->name));
+    item.set_set(std::string(cost.mechanism->set));
+    item.set_step_time_without_s(cost.without.value());
+    item.set_adds_s((explanation.step_time - cost.without).value());
+  }
+  return message;
+}
+
+void run_explain(const ExplainArguments& arguments) {
+  check_writable(arguments.json, "--json");
+  const Libraries libraries = arguments.scenario.libraries();
+  const Scenario scenario = load_complete_scenario(arguments.scenario, libraries);
+  if (!scenario.training) {
+    Diagnostic diagnostic;
+    diagnostic.file = arguments.scenario.file;
+    diagnostic.found = "a scenario without `training`";
+    diagnostic.expected = "one whose step can be taken apart";
+    throw InputError(diagnostic);
+  }
+  ProgressLine progress;
+  const int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const Explanation explanation =
+      explain(scenario, make_run_options(libraries, scenario.cluster, "simgrid", true, progress), workers);
+  if (arguments.json != "-") fmt::print("{}", to_text(explanation, TextStyle(terminal_colours(stdout))));
+  if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(explanation)));
+}
+
+}  // namespace
+
+void add_explain_command(CLI::App& program) {
+  CLI::App& command =
+      *program.add_subcommand("explain", "Switch the mechanisms of a step off one by one: what each adds");
+  const auto arguments = std::make_shared<ExplainArguments>();
+  arguments->scenario.add_to(command);
+  command.add_option("--json", arguments->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  command.callback([arguments] { run_explain(*arguments); });
+}
+
+}  // namespace flopcast

@@ -1,0 +1,81 @@
+// `flopcast validate`: one table of predictions beside measurements and closed forms.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
+#include "analysis/cli/run_options.h"
+#include "analysis/cli/scenario_input.h"
+#include "analysis/json.h"
+#include "analysis/validate.h"
+#include "scenarios/proto/report.pb.h"
+#include "scenarios/text_file.h"
+
+namespace flopcast {
+namespace {
+
+constexpr const char* kScenario = "deepseek_v3_2048_h800";
+constexpr const char* kPublished = "analysis/data/published.csv";
+
+struct ValidateArguments {
+  std::string json;
+  std::vector<std::string> library_folders;
+};
+
+report::Validation to_message(const std::vector<Check>& checks) {
+  report::Validation message;
+  message.set_program(program_version());
+  for (const Check& check : checks) {
+    report::Check& item = *message.add_checks();
+    item.set_group(check.group);
+    item.set_what(check.what);
+    item.set_unit(check.unit);
+    item.set_predicted(check.predicted);
+    item.set_published(check.published);
+    item.set_error(check.error());
+    item.set_tolerance(check.tolerance);
+    item.set_upper_bound(check.upper_bound);
+    item.set_within(check.within());
+    item.set_source(check.source);
+    if (!check.within()) item.set_why(check.why);
+  }
+  return message;
+}
+
+void run_validate(const ValidateArguments& arguments) {
+  check_writable(arguments.json, "--json");
+  const Libraries libraries = Libraries::discover(arguments.library_folders);
+  ScenarioArguments scenario_arguments;
+  scenario_arguments.file = kScenario;
+  const Scenario scenario = load_complete_scenario(scenario_arguments, libraries);
+  const std::optional<std::string> published = libraries.find_file(kPublished);
+  if (!published) throw std::runtime_error(std::string(kPublished) + " is in none of the libraries' folders");
+
+  const InterruptGuard interrupt;
+  ProgressLine progress;
+  ValidationInput input;
+  input.scenario = &scenario;
+  input.published = read_text_file(*published);
+  input.published_file = *published;
+  input.options = make_run_options(libraries, scenario.cluster, "simgrid", false, progress);
+  const std::vector<Check> checks = validate(input);
+  progress.clear();
+  if (arguments.json != "-") fmt::print("{}", to_text(checks, TextStyle(terminal_colours(stdout))));
+  if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(checks)));
+}
+
+}  // namespace
+
+void add_validate_command(CLI::App& program) {
+  CLI::App& command =
+      *program.add_subcommand("validate", "Hold predictions against measurements, publications and closed forms");
+  const auto arguments = std::make_shared<ValidateArguments>();
+  command.add_option("--json", arguments->json, "Write the table as JSON (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  add_library_option(command, arguments->library_folders);
+  command.callback([arguments] { run_validate(*arguments); });
+}
+
+}  // namespace flopcast

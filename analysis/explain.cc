@@ -1,0 +1,95 @@
+#include "analysis/explain.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "analysis/format.h"
+#include "analysis/json.h"
+#include "sim/process.h"
+
+namespace flopcast {
+namespace {
+
+using Config = TrainingConfig;
+
+bool has_experts(const Config& c) { return c.model.moe.experts > 0; }
+bool uneven_load(const Config& c) { return has_experts(c) && c.expert_load.kind != ExpertLoad::Kind::balanced; }
+bool whole_layers(const Config& c) {
+  return c.plan.pipeline > 1 && (c.plan.layer_split != "fractional" || !c.plan.stage_layers.empty());
+}
+
+void fractional_layers(Config& c) {
+  c.plan.layer_split = "fractional";
+  c.plan.stage_layers.clear();
+}
+
+}  // namespace
+
+const std::vector<Mechanism>& mechanisms() {
+  static const std::vector<Mechanism> kMechanisms = {
+      {"embedding, output head and MTP on their stages", "training.mechanisms.embedding_head_mtp=false",
+       [](const Config& c) { return c.mechanisms.embedding_head_mtp; },
+       [](Config& c) { c.mechanisms.embedding_head_mtp = false; }},
+      {"layers that do not divide evenly over stages", "training.plan.layer_split=fractional", whole_layers,
+       fractional_layers},
+      {"uneven expert load", "training.expert_load.kind=balanced", uneven_load,
+       [](Config& c) { c.expert_load.kind = ExpertLoad::Kind::balanced; }},
+      {"expert dispatch and combine", "training.mechanisms.expert_communication=false",
+       [](const Config& c) { return has_experts(c) && c.mechanisms.expert_communication; },
+       [](Config& c) { c.mechanisms.expert_communication = false; }},
+      {"communication takes SMs from compute", "training.mechanisms.communication_sms=false",
+       [](const Config& c) { return has_experts(c) && c.mechanisms.communication_sms; },
+       [](Config& c) { c.mechanisms.communication_sms = false; }},
+      {"transfers between stages", "training.mechanisms.pipeline_transfers=false",
+       [](const Config& c) { return c.plan.pipeline > 1 && c.mechanisms.pipeline_transfers; },
+       [](Config& c) { c.mechanisms.pipeline_transfers = false; }},
+      {"gradient and parameter collectives", "training.mechanisms.gradient_collectives=false",
+       [](const Config& c) { return c.mechanisms.gradient_collectives; },
+       [](Config& c) { c.mechanisms.gradient_collectives = false; }},
+      {"spread of speed between GPUs", "training.mechanisms.gpu_speed_spread=0",
+       [](const Config& c) { return c.mechanisms.gpu_speed_spread > 0; },
+       [](Config& c) { c.mechanisms.gpu_speed_spread = 0; }},
+  };
+  return kMechanisms;
+}
+
+Explanation explain(const Scenario& scenario, const RunOptions& options, int workers) {
+  std::vector<Config> configs = {*scenario.training, *scenario.training};  // as it is; with all of them off
+  Explanation explanation;
+  for (const Mechanism& mechanism : mechanisms()) {
+    if (!mechanism.in_force(*scenario.training)) continue;
+    explanation.costs.push_back({&mechanism, {}});
+    mechanism.switch_off(configs.emplace_back(*scenario.training));
+    mechanism.switch_off(configs[1]);
+  }
+  RunOptions quiet = options;
+  quiet.allow_oom = true;  // a bare step is a what-if: whether it fits is not the question
+  quiet.stage = {};
+  quiet.progress = {};
+  const std::vector<std::string> times = parallel_map(configs.size(), workers, [&](std::size_t i) {
+    return shortest(step_time(scenario, configs[i], quiet).value());
+  });
+  const auto time = [&](std::size_t i) { return Seconds(std::strtod(times[i].c_str(), nullptr)); };
+  explanation.step_time = time(0);
+  explanation.bare = time(1);
+  for (std::size_t i = 0; i < explanation.costs.size(); ++i) explanation.costs[i].without = time(i + 2);
+  return explanation;
+}
+
+std::string to_text(const Explanation& explanation, const TextStyle& style) {
+  std::string out = style.bold(fmt::format("One step takes {:.3f} s; without any of these {:.3f} s.",
+                                           explanation.step_time.value(), explanation.bare.value())) + "\n\n";
+  TextTable table({Align::left, Align::right, Align::right, Align::left});
+  table.header({"mechanism", "step without", "it adds", "--set"});
+  for (const MechanismCost& cost : explanation.costs) {
+    const Seconds adds = explanation.step_time - cost.without;
+    table.row({std::string(cost.mechanism->name), fmt::format("{:.3f} s", cost.without.value()),
+               fmt::format("{:+.3f} s", adds.value()), std::string(cost.mechanism->set)});
+  }
+  out += table.render(style, 120);
+  return out + style.dim("  One at a time, the others on: what they add does not sum to the difference, because one "
+                         "hides behind another.") + "\n";
+}
+
+}  // namespace flopcast

@@ -1,0 +1,233 @@
+#include "analysis/validate.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "analysis/csv.h"
+#include "analysis/format.h"
+#include "analysis/report_message.h"
+#include "hwmodels/calibration.h"
+#include "workloads/collectives.h"
+#include "workloads/phases.h"
+#include "workloads/schedule_timing.h"
+
+namespace flopcast {
+namespace {
+
+// The rows of published.csv by id.
+class PublishedTable {
+ public:
+  explicit PublishedTable(const ValidationInput& input) : rows_(parse_csv(input.published, input.published_file)) {}
+
+  /// @throws InputError when the table has no such row.
+  Check against(const std::string& id, double predicted) const {
+    for (std::size_t row = 0; row < rows_.size(); ++row) {
+      if (rows_.text(row, "id") != id) continue;
+      Check check;
+      check.group = rows_.text(row, "group");
+      check.what = rows_.text(row, "what");
+      check.unit = rows_.text(row, "unit");
+      check.predicted = predicted;
+      check.published = rows_.number(row, "value");
+      check.tolerance = rows_.number(row, "tolerance");
+      check.source = rows_.text(row, "source");
+      check.why = rows_.text(row, "why");
+      return check;
+    }
+    Diagnostic diagnostic;
+    diagnostic.found = "no published value called `" + id + "`";
+    throw InputError(diagnostic);
+  }
+
+ private:
+  CsvTable rows_;
+};
+
+// ---------------------------------------------------------------------------------------------- collectives
+
+// GPUs with one port each on one ideal switch, nothing lost, no latency: what closed forms speak of.
+ClusterSpec bare_switch(int gpus, BytesPerSecond port) {
+  ClusterSpec cluster;
+  cluster.nodes = gpus;
+  cluster.node.gpus = 1;
+  cluster.node.gpu.name = cluster.node.name = cluster.fabric.name = "bare";
+  cluster.node.nic_bandwidth = port;
+  cluster.fabric.kind = FabricKind::single_switch;
+  cluster.fabric.port_bandwidth = port;
+  cluster.fabric.switch_ports = gpus;
+  return cluster;
+}
+
+Seconds collective_time(const char* operation, Bytes bytes, int ranks, int copies, BytesPerSecond port,
+                        const RunOptions& options) {
+  Scenario scenario;
+  scenario.cluster = bare_switch(ranks, port);
+  scenario.collective = CollectiveConfig{operation, bytes, ranks, copies};
+  return run_collective(scenario, options).time;
+}
+
+Check closed_form_check(const char* operation, int ranks, int copies, const RunOptions& options) {
+  constexpr Bytes kBytes = 64_MiB;
+  constexpr BytesPerSecond kPort = 50_GBps;
+  const CollectiveRow& row = *find_collective(operation);
+  Check check;
+  check.group = "collectives";
+  check.what = fmt::format("{}, 64 MiB, {} ranks{}", operation, ranks, copies > 1 ? ", two on each port" : "");
+  check.unit = "ms";
+  check.predicted = collective_time(operation, kBytes, ranks, copies, kPort, options).value() * 1e3;
+  check.published = copies * row.closed_form_time(ranks, kBytes, kPort).value() * 1e3;
+  check.tolerance = 0.02;
+  check.source = fmt::format("closed form {}, 50 GB/s ports", row.closed_form);
+  return check;
+}
+
+// ---------------------------------------------------------------------------------------------- phases
+
+// A rank's share of a micro-batch in the profiled layer: its tokens, and as many copies of tokens for its experts as
+// balanced routing sends it.
+LayerShape profiled_layer(const TrainingConfig& config) {
+  LayerShape shape;
+  shape.tokens = config.batch.micro_batch_sequences * config.batch.sequence_length;
+  shape.sequence_length = config.batch.sequence_length;
+  shape.expert_rows = static_cast<double>(shape.tokens) * config.model.moe.experts_per_token;
+  shape.local_experts = config.model.moe.experts / config.plan.expert;
+  return shape;
+}
+
+struct ProfiledPhase {
+  const char* id;
+  Phase phase;
+};
+constexpr ProfiledPhase kProfiledPhases[] = {
+    {"attention_forward", Phase::attention_forward},   {"mlp_forward", Phase::mlp_forward},
+    {"mlp_backward", Phase::mlp_backward},             {"mlp_weight", Phase::mlp_weight},
+    {"attention_backward", Phase::attention_backward}, {"attention_weight", Phase::attention_weight},
+};
+
+// ---------------------------------------------------------------------------------------------- schedules
+
+Check bubble_check(const char* name, int ranks, int micro_batches, const PassDurations& times) {
+  const ScheduleRow& row = *find_schedule(name);
+  const Schedule schedule = row.build({ranks, micro_batches, 1});
+  const ScheduleTiming timing = time_schedule(schedule, times);
+  Check check;
+  check.group = "schedules";
+  check.what = fmt::format("{} bubble, {} ranks, {} micro-batches", name, ranks, micro_batches);
+  check.unit = std::string("s");
+  check.predicted = timing.bubble(0).value();
+  check.published =
+      row.closed_form_bubble(ranks, micro_batches, 1, times.forward.value(), times.backward_input.value(),
+                             times.backward_weight.value(), times.overlapped.value());
+  check.tolerance = 1e-9;
+  check.source = fmt::format("closed form {}", row.bubble);
+  return check;
+}
+
+// ---------------------------------------------------------------------------------------------- step
+
+// Bars of the figures that have one; the others are shown beside the published ones.
+double bar_of(const std::string& field) {
+  for (const char* barred : {"training.step_time_s", "training.tokens_per_day", "projection.gpu_hours",
+                             "projection.cost_usd", "projection.phases[pre-training].gpu_hours"}) {
+    if (field == barred) return 0.07;
+  }
+  return 0;
+}
+
+void append(std::vector<Check>& all, std::vector<Check> more) {
+  all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+std::string value_text(double value, const std::string& unit) {
+  const double size = std::abs(value);
+  const int decimals = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3;
+  const std::string number = decimals == 0 ? format_integer(value) : fmt::format("{:.{}f}", value, decimals);
+  return unit.empty() ? number : fmt::format("{} {}", number, unit);
+}
+
+}  // namespace
+
+bool Check::within() const {
+  if (upper_bound) return predicted <= published;
+  return tolerance <= 0 || std::abs(error()) <= tolerance;
+}
+
+std::vector<Check> check_collectives(const ValidationInput& input) {
+  std::vector<Check> checks;
+  for (const char* operation : {"ring_all_reduce", "all_to_all"}) {
+    for (const int ranks : {64, 256, 1024}) checks.push_back(closed_form_check(operation, ranks, 1, input.options));
+    checks.push_back(closed_form_check(operation, 64, 2, input.options));
+  }
+  return checks;
+}
+
+std::vector<Check> check_phases(const ValidationInput& input) {
+  const TrainingConfig& config = *input.scenario->training;
+  const KernelModel kernels(input.scenario->cluster.node.gpu, input.scenario->kernels);
+  const PublishedTable published(input);
+  const int sms = kernels.gpu().sms - config.communication_sms;
+  std::vector<Check> checks;
+  for (const ProfiledPhase& row : kProfiledPhases) {
+    const PhaseCost cost = price_phase(row.phase, config, profiled_layer(config), kernels, sms);
+    checks.push_back(published.against(row.id, cost.kernel_sum.value() * 1e3));
+  }
+  return checks;
+}
+
+std::vector<Check> check_step(const ValidationInput& input) {
+  const TrainingReport report = run_training(*input.scenario, input.options);
+  std::vector<Check> checks;
+  for (const Comparison& comparison : report.comparisons) {
+    Check check;
+    check.group = comparison.field.starts_with("projection.") ? "run" : "step";
+    check.what = comparison.field;
+    check.predicted = comparison.predicted;
+    check.published = comparison.published;
+    check.tolerance = bar_of(comparison.field);
+    check.source = comparison.source;
+    checks.push_back(std::move(check));
+  }
+  return checks;
+}
+
+std::vector<Check> check_schedules() {
+  const PassDurations times = PassDurations::plain(1_s, 1_s, 1_s);
+  std::vector<Check> checks;
+  for (const char* name : {"dualpipe", "zb1p", "1f1b"}) checks.push_back(bubble_check(name, 16, 120, times));
+  return checks;
+}
+
+std::vector<Check> validate(const ValidationInput& input) {
+  std::vector<Check> checks;
+  append(checks, check_kernels(input));
+  append(checks, check_collectives(input));
+  append(checks, check_phases(input));
+  append(checks, check_step(input));
+  append(checks, check_schedules());
+  return checks;
+}
+
+std::string to_text(const std::vector<Check>& checks, const TextStyle& style) {
+  std::string out, group;
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left, Align::left});
+  table.header({"", "predicted", "published", "error", "", "source"});
+  std::vector<std::string> misses;
+  for (const Check& check : checks) {
+    if (check.group != group) table.row({style.bold(check.group), "", "", "", "", ""});
+    group = check.group;
+    const char* const verdict = !check.has_bar() ? "" : check.within() ? "ok" : "miss";
+    table.row({"  " + check.what, value_text(check.predicted, check.unit),
+               (check.upper_bound ? "<= " : "") + value_text(check.published, check.unit),
+               check.upper_bound ? "" : format_error(check.error()), verdict, check.source});
+    if (check.has_bar() && !check.within()) {
+      misses.push_back(check.what + (check.why.empty() ? "" : ": " + check.why));
+    }
+  }
+  out += table.render(style, 140, 0);
+  if (!misses.empty()) out += "\n" + style.bold("Misses") + "\n";
+  for (const std::string& miss : misses) out += "  - " + wrap(miss, 130, "    ") + "\n";
+  return out;
+}
+
+}  // namespace flopcast

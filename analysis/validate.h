@@ -1,0 +1,47 @@
+// Predictions beside what was measured and published, and beside closed forms.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "analysis/run.h"
+#include "analysis/text_table.h"
+
+namespace flopcast {
+
+/// One line of the table.
+struct Check {
+  std::string group;       ///< "kernels", "collectives", "phases", "pair", "step", "run", "schedules"
+  std::string what;
+  std::string unit;
+  double predicted = 0;
+  double published = 0;    ///< measured, or the closed form
+  double tolerance = 0;    ///< largest |error| that counts as good; 0: shown without a bar
+  bool upper_bound = false;  ///< `published` is the most that `predicted` may be
+  std::string source;
+  std::string why;         ///< what a miss comes from
+
+  double error() const { return predicted / published - 1.0; }
+  bool has_bar() const { return tolerance > 0 || upper_bound; }
+  bool within() const;
+};
+
+/// What the checks work on.
+struct ValidationInput {
+  const Scenario* scenario = nullptr;  ///< DeepSeek-V3 on 2,048 H800, with its published figures
+  std::string published;               ///< text of analysis/data/published.csv
+  std::string published_file;
+  RunOptions options;
+};
+
+std::vector<Check> validate(const ValidationInput& input);
+
+// The parts of it.
+std::vector<Check> check_kernels(const ValidationInput& input);
+std::vector<Check> check_collectives(const ValidationInput& input);
+std::vector<Check> check_phases(const ValidationInput& input);
+std::vector<Check> check_step(const ValidationInput& input);
+std::vector<Check> check_schedules();
+
+std::string to_text(const std::vector<Check>& checks, const TextStyle& style);
+
+}  // namespace flopcast
