@@ -27,6 +27,8 @@ class ContentionSolver {
   virtual ~ContentionSolver() = default;
   /// Starts a flow now; only from within ContentionClient::wake(). `bytes` is above zero.
   virtual void start(FlowSlot slot, RouteId route, Bytes bytes) = 0;
+  /// A date before which no flow ends, if none is started; in wake(), the client may go about its own business up to it.
+  virtual Seconds quiet_until() const = 0;
   /// Calls the client first at `date`, then as wake() says, until no flow is left and no date is asked for.
   /// An exception thrown by the client ends the run.
   virtual void run(ContentionClient& client, Seconds date) = 0;

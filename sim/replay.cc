@@ -176,8 +176,8 @@ Seconds Replay::wake(Seconds now, std::span<const FlowSlot> ended) {
   for (FlowSlot slot : joining_) solver_->start(slot, flows_[slot].route, Bytes(flows_[slot].bytes));
   live_in_solver_ += joining_.size();
   joining_.clear();
-  // With nothing in the solver its clock may stay behind until flows meet again.
-  if (live_in_solver_ == 0) advance(kNever);
+  // The solver's clock may stay behind as long as nothing happens in it, or until flows meet again.
+  advance(live_in_solver_ == 0 ? kNever : solver_->quiet_until().value() - 2.0 * kSimultaneous);
   if (!joining_.empty()) return Seconds(now_);
   return Seconds(calendar_.empty() ? kNever : calendar_.top().time);
 }
@@ -191,7 +191,6 @@ void Replay::advance(double limit) {
     now_ = event.time;
     handle(event);
   }
-  if (limit < kNever && joining_.empty()) now_ = limit;
 }
 
 void Replay::handle(const CalendarEvent& event) {

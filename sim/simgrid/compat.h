@@ -1,9 +1,12 @@
 // One spelling for what SimGrid calls differently between 3.32 and 4.1.
 #pragma once
+#include <simgrid/kernel/resource/Model.hpp>
 #include <simgrid/s4u.hpp>
 #include <simgrid/version.h>
 
+#include <algorithm>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -84,6 +87,19 @@ inline void on_comm_completion(std::function<void(const simgrid::s4u::Comm&)> ca
     if (const auto* comm = dynamic_cast<const simgrid::s4u::Comm*>(&activity)) callback(*comm);
   });
 #endif
+}
+
+/// The date of the next end of an activity, as long as SimGrid has looked at all changes since its clock last moved;
+/// `now` when that cannot be told.
+inline double next_end(const simgrid::s4u::Engine& engine, double now) {
+  double next = std::numeric_limits<double>::infinity();
+  for (simgrid::kernel::resource::Model* model : engine.get_all_models()) {
+    const bool undecided = !model->get_finished_action_set()->empty() || !model->get_failed_action_set()->empty();
+    const bool unordered = !model->is_update_lazy() && !model->get_started_action_set()->empty();
+    if (undecided || unordered) return now;
+    if (!model->get_action_heap().empty()) next = std::min(next, model->get_action_heap().top_date());
+  }
+  return next;
 }
 
 }  // namespace flopcast::simgrid_compat

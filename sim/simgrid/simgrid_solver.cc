@@ -38,8 +38,8 @@ std::uint64_t payload(Bytes bytes) {
 /// SimGrid's engine without its takeover of Ctrl-C.
 class QuietEngine {
  public:
-  sg::Engine& operator*() { return *engine_; }
-  sg::Engine* operator->() { return engine_.get(); }
+  sg::Engine& operator*() const { return *engine_; }
+  sg::Engine* operator->() const { return engine_.get(); }
 
  private:
   static std::unique_ptr<sg::Engine> create() {
@@ -57,6 +57,7 @@ class SimgridSolver final : public ContentionSolver {
  public:
   SimgridSolver(const Network& network, std::span<const RouteId> routes);
   void start(FlowSlot slot, RouteId route, Bytes bytes) override;
+  Seconds quiet_until() const override;
   void run(ContentionClient& client, Seconds date) override;
 
  private:
@@ -78,6 +79,7 @@ class SimgridSolver final : public ContentionSolver {
   ContentionClient* client_ = nullptr;
   Timer* timer_ = nullptr;
   double timer_date_ = kNever;
+  bool rates_outdated_ = true;  // flows have started or ended since SimGrid last shared out its links
   std::exception_ptr failure_;
 };
 
@@ -113,7 +115,10 @@ SimgridSolver::SimgridSolver(const Network& network, std::span<const RouteId> ro
   for (RouteId route : routes) add_route(network, route);
   zone_->seal();
   simgrid_compat::on_comm_completion([this](const sg::Comm& comm) { completed(comm); });
-  sg::Engine::on_time_advance_cb([this](double) { graveyard_.clear(); });
+  sg::Engine::on_time_advance_cb([this](double) {
+    graveyard_.clear();
+    rates_outdated_ = false;
+  });
 }
 
 void SimgridSolver::add_route(const Network& network, RouteId route) {
@@ -144,6 +149,12 @@ void SimgridSolver::start(FlowSlot slot, RouteId route, Bytes bytes) {
   comm->set_payload_size(payload(bytes));
   comm->set_source(route_source_[route.index()]);
   comm->set_destination(sink_);
+  rates_outdated_ = true;
+}
+
+Seconds SimgridSolver::quiet_until() const {
+  const double now = sg::Engine::get_clock();
+  return Seconds(rates_outdated_ ? now : simgrid_compat::next_end(*engine_, now));
 }
 
 void SimgridSolver::run(ContentionClient& client, Seconds date) {
@@ -161,6 +172,7 @@ void SimgridSolver::completed(const sg::Comm& comm) {
   if (slot >= comm_.size() || comm_[slot].get() != &comm) return;  // a cancelled communication reports twice
   graveyard_.push_back(std::move(comm_[slot]));
   comm_[slot] = nullptr;
+  rates_outdated_ = true;
   // The others that end at this date are still to come: hear them all first, then tell the client once.
   if (ended_.empty()) Timer::set(sg::Engine::get_clock(), [this] { report_ended(); });
   ended_.push_back(slot);
