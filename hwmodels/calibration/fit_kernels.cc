@@ -1,0 +1,360 @@
+#include "hwmodels/calibration/fit_kernels.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cmath>
+
+#include "hwmodels/calibration/least_squares.h"
+#include "hwmodels/calibration/residual_fit.h"
+#include "hwmodels/kernel_formulas.h"
+#include "sim/random.h"
+
+namespace flopcast {
+
+namespace {
+
+/// More rows than this of one table add time to the fit and little else; the rest is held back.
+constexpr std::size_t kMostFittedRows = 2500;
+
+constexpr std::size_t kTrap = 8, kCastEfficiency = 9, kCastSetup = 10, kTimer = 11;  // of GEMM parameters
+
+using Rows = std::vector<const Measurement*>;
+
+KernelFamily family_of(const Measurement& m) {
+  return std::visit([](const auto& shape) { return flopcast::family_of(shape); }, m.shape);
+}
+
+Precision precision_of(const Measurement& m) {
+  return std::visit([](const auto& shape) { return shape.precision; }, m.shape);
+}
+
+/// Draw of a row: below 0.2 it is held back.
+double draw(const Measurement& m, std::uint64_t seed) {
+  std::uint64_t hash = 1469598103934665603ULL;  // FNV-1a
+  for (const char c : m.table + "|" + m.gpu) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+  return RandomStream(seed, hash ^ (m.row * 0x9E3779B97F4A7C15ULL)).uniform();
+}
+
+double formula(const std::vector<double>& parameters, const Machine& machine, const Measurement& m) {
+  if (const auto* gemm = std::get_if<GemmShape>(&m.shape)) return gemm_microseconds(parameters, machine, *gemm);
+  return attention_microseconds(parameters, machine, std::get<AttentionShape>(m.shape));
+}
+
+/// What a table's measurement contains besides the kernel.
+double beside(const std::vector<double>& parameters, const Machine& machine, const Measurement& m) {
+  double us = 0;
+  if (m.with_cast) us += cast_microseconds(parameters, machine, std::get<GemmShape>(m.shape));
+  if (m.without_launch) us -= parameters[kTimer];
+  return us;
+}
+
+Machine machine_for(const Measurement& m, const GpuSpec& gpu, double clock, double share) {
+  return machine_of(gpu, precision_of(m), {m.sms, m.in_training ? clock : 1.0, share});
+}
+
+const GpuSpec& gpu_named(const CalibrationInput& input, const std::string& name) {
+  const auto found = std::find_if(input.gpus.begin(), input.gpus.end(), [&](const GpuSpec& g) { return g.name == name; });
+  assert(found != input.gpus.end());
+  return *found;
+}
+
+/// Fitted and held-back rows of one family on one GPU.
+struct Split {
+  Rows fitted, held_back;
+};
+
+Split split(const Rows& rows, std::uint64_t seed) {
+  std::map<std::string, std::size_t> rows_of_table;
+  for (const Measurement* m : rows) ++rows_of_table[m->table];
+  Split result;
+  for (const Measurement* m : rows) {
+    const double share = std::min(0.8, static_cast<double>(kMostFittedRows) / static_cast<double>(rows_of_table[m->table]));
+    (draw(*m, seed) < 1 - share ? result.held_back : result.fitted).push_back(m);
+  }
+  return result;
+}
+
+/// Every table of a family counts the same, however many rows it has.
+std::vector<double> table_weights(const Rows& rows) {
+  std::map<std::string, double> count;
+  for (const Measurement* m : rows) ++count[m->table];
+  std::vector<double> weights;
+  for (const Measurement* m : rows)
+    weights.push_back(std::sqrt(static_cast<double>(rows.size()) / static_cast<double>(count.size()) / count[m->table]));
+  return weights;
+}
+
+std::vector<bool> free_parameters(KernelFamily family, const Rows& rows) {
+  const auto any = [&](auto what) { return std::any_of(rows.begin(), rows.end(), what); };
+  std::vector<bool> free(parameters_of(family).size(), true);
+  if (group(family) == "GEMM") {
+    const bool cast = any([](const Measurement* m) { return m->with_cast; });
+    free[kTrap] = cast;  // the tables with casts come from the library version that falls into it
+    free[kCastEfficiency] = free[kCastSetup] = cast;
+    free[kTimer] = any([](const Measurement* m) { return m->without_launch; });
+  }
+  return free;
+}
+
+std::vector<double> start_of(KernelFamily family, const std::vector<bool>& free) {
+  std::vector<double> start;
+  for (const ParameterInfo& info : parameters_of(family)) start.push_back(info.start);
+  if (group(family) == "GEMM" && !free[kTrap]) start[kTrap] = 1;
+  return start;
+}
+
+std::vector<double> fit_parameters(KernelFamily family, const Rows& rows, const GpuSpec& gpu, const std::vector<bool>& free,
+                                   std::vector<double> start, double clock, double share) {
+  LeastSquaresProblem problem;
+  problem.parameters = parameters_of(family);
+  problem.start = std::move(start);
+  problem.free = free;
+  problem.weights = table_weights(rows);
+  std::vector<Machine> machines;
+  for (const Measurement* m : rows) machines.push_back(machine_for(*m, gpu, clock, share));
+  std::vector<double> values;
+  problem.residuals = [&](std::span<const double> parameters, std::span<double> out) {
+    values.assign(parameters.begin(), parameters.end());
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const double us = formula(values, machines[i], *rows[i]) + beside(values, machines[i], *rows[i]);
+      out[i] = std::log(std::max(us, 0.01) / rows[i]->microseconds);
+    }
+  };
+  return solve(problem);
+}
+
+struct ResidualShape {
+  std::vector<double> radius;
+  std::size_t centres;
+  double ridge;
+};
+
+ResidualShape residual_shape(KernelFamily family) {
+  switch (family) {
+    case KernelFamily::gemm_bf16:
+    case KernelFamily::gemm_fp8_blocks:
+    case KernelFamily::gemm_fp8_tensor: return {{4, 4, 4}, 250, 0.5};
+    case KernelFamily::grouped_contiguous:
+    case KernelFamily::grouped_masked: return {{8, 8, 8, 8}, 120, 0.3};
+    case KernelFamily::attention_forward: return {{5, 5, 5, 5, 5, 5}, 250, 0.3};
+    case KernelFamily::attention_forward_latent: return {{5, 5, 5, 5}, 200, 0.3};
+    case KernelFamily::attention_backward:
+    case KernelFamily::weight_gradient: return {{1, 1, 1}, 0, 1};
+    default: return {{4, 4, 4, 4}, 250, 0.3};
+  }
+}
+
+KernelResidual fit_residual(KernelFamily family, const Rows& rows, const GpuSpec& gpu, const std::vector<double>& parameters,
+                            double clock, double share) {
+  const ResidualShape shape = residual_shape(family);
+  if (shape.centres == 0) return {};
+  const auto dims = static_cast<std::size_t>(coordinate_count(family));
+  const std::vector<double> tables = table_weights(rows);
+  std::vector<double> points, residuals, weights;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Measurement& m = *rows[i];
+    const Machine machine = machine_for(m, gpu, clock, share);
+    const double kernel = m.microseconds - beside(parameters, machine, m);
+    // Where the cast is most of a measurement, it says little about the kernel.
+    const double weight = std::clamp(kernel / m.microseconds, 0.0, 1.0) * tables[i];
+    if (weight < 0.3 * tables[i]) continue;
+    std::array<double, kMostCoordinates> at{};
+    std::visit([&](const auto& s) { coordinates_of(s, at.data()); }, m.shape);
+    points.insert(points.end(), at.begin(), at.begin() + static_cast<std::ptrdiff_t>(dims));
+    residuals.push_back(std::log(kernel / formula(parameters, machine, m)));
+    weights.push_back(weight);
+  }
+  return flopcast::fit_residual(points, residuals, weights, {shape.radius, shape.centres, shape.ridge, 0.08});
+}
+
+double percentile(std::vector<double> values, double p) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const double at = p * static_cast<double>(values.size() - 1);
+  const auto low = static_cast<std::size_t>(at);
+  const std::size_t high = std::min(low + 1, values.size() - 1);
+  return values[low] + (at - static_cast<double>(low)) * (values[high] - values[low]);
+}
+
+std::vector<HeldBackError> errors_of(const FamilyFit& fit, const GpuSpec& gpu, const Split& rows, double clock, double share) {
+  std::map<std::string, HeldBackError> by_table;
+  std::map<std::string, std::vector<double>> off;
+  for (const Measurement* m : rows.fitted) ++by_table[m->table].fitted;
+  for (const Measurement* m : rows.held_back) {
+    ++by_table[m->table].held_back;
+    off[m->table].push_back(predict_measurement(fit, gpu, *m, clock, share) / m->microseconds - 1);
+  }
+  std::vector<HeldBackError> errors;
+  for (auto& [table, error] : by_table) {
+    error.table = table;
+    std::vector<double> sizes = off[table];
+    error.bias = percentile(sizes, 0.5);
+    for (double& value : sizes) value = std::abs(value);
+    error.median = percentile(sizes, 0.5);
+    error.percentile_90 = percentile(sizes, 0.9);
+    errors.push_back(error);
+  }
+  return errors;
+}
+
+Source joined_source(const CalibrationInput& input, const Rows& rows) {
+  std::map<std::string, bool> tables;
+  for (const Measurement* m : rows) tables[m->table] = true;
+  Source source;
+  for (const auto& [table, unused] : tables) {
+    const auto found = input.table_sources.find(table);
+    if (found == input.table_sources.end()) continue;
+    source.text += (source.text.empty() ? "" : "; ") + found->second.text;
+    source.date = std::max(source.date, found->second.date);
+  }
+  return source;
+}
+
+FamilyFit empty_fit(KernelFamily family, const GpuSpec& gpu) {
+  FamilyFit fit;
+  fit.family = family;
+  fit.gpu = gpu.name;
+  fit.architecture = gpu.architecture;
+  fit.clock = gpu.boost_clock;
+  fit.bf16_peak_per_sm = gpu.bf16_peak / gpu.sms;
+  return fit;
+}
+
+FamilyFit fit_alone(const CalibrationInput& input, KernelFamily family, const GpuSpec& gpu, const Rows& rows) {
+  FamilyFit fit = empty_fit(family, gpu);
+  const Split parts = split(rows, input.seed);
+  const std::vector<bool> free = free_parameters(family, parts.fitted);
+  fit.parameters = fit_parameters(family, parts.fitted, gpu, free, start_of(family, free), 1, 0);
+  fit.residual = fit_residual(family, parts.fitted, gpu, fit.parameters, 1, 0);
+  fit.errors = errors_of(fit, gpu, parts, 1, 0);
+  fit.source = joined_source(input, rows);
+  return fit;
+}
+
+/// The share of HBM that communication takes: the one number that brings the GEMMs of the training profile, priced by
+/// the fit of kernels measured alone and at the sustained clock, nearest to their times.
+double communication_share(const CalibrationInput& input, const KernelCalibration& calibration) {
+  const auto misfit = [&](double share) {
+    double sum = 0;
+    for (const Measurement& m : input.measurements) {
+      if (!m.in_training || !std::holds_alternative<GemmShape>(m.shape)) continue;
+      for (const FamilyFit& fit : calibration.fits) {
+        if (fit.gpu != m.gpu || fit.family != family_of(m)) continue;
+        const double off = std::log(predict_measurement(fit, gpu_named(input, m.gpu), m, input.sustained_clock.value, share) / m.microseconds);
+        sum += std::abs(off);
+      }
+    }
+    return sum;
+  };
+  double best = 0;
+  for (int percent = 0; percent <= 100; ++percent)
+    if (misfit(percent / 100.0) < misfit(best)) best = percent / 100.0;
+  return best;
+}
+
+/// Families that only the training profile shows: their own matrix efficiency (and, for weight gradients, how far
+/// traffic overlaps), everything else from a family measured alone.
+FamilyFit fit_in_training(const CalibrationInput& input, KernelFamily family, const GpuSpec& gpu, const Rows& rows,
+                          const FamilyFit& like, double share) {
+  FamilyFit fit = empty_fit(family, gpu);
+  const Split parts = split(rows, input.seed);
+  std::vector<bool> free(parameters_of(family).size(), false);
+  free[0] = true;  // mainloop or matrix-product efficiency
+  if (family == KernelFamily::weight_gradient) free[4] = free[5] = true;  // tile_us: reads and writes its FP32 output
+  fit.parameters = fit_parameters(family, parts.fitted, gpu, free, like.parameters, input.sustained_clock.value, share);
+  fit.errors = errors_of(fit, gpu, parts, input.sustained_clock.value, share);
+  fit.source = joined_source(input, rows);
+  return fit;
+}
+
+bool only_in_training(KernelFamily family) {
+  return family == KernelFamily::weight_gradient || family == KernelFamily::attention_backward;
+}
+
+/// What the profile's memory-bound kernels of a class say: minimum and reachable fraction of HBM, by least squares on
+/// relative errors over a grid (two numbers, one of them bounded by physics).
+MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kernel, const GpuSpec& gpu, double share) {
+  MemoryClassFit fit;
+  fit.kernel = kernel;
+  double best = -1;
+  for (int fraction = 10; fraction <= 100; ++fraction) {
+    for (int tenths = 15; tenths <= 60; tenths += 5) {
+      double sum = 0;
+      for (const MemoryMeasurement& m : input.memory) {
+        if (m.kernel != kernel) continue;
+        const Machine machine = machine_of(gpu, Precision::bf16, {m.sms, 1, share});
+        const double us = tenths / 10.0 + m.bytes / (machine.hbm_bytes_per_us * fraction / 100);
+        sum += m.launches * m.microseconds * std::abs(std::log(us / m.microseconds));  // long kernels matter more
+      }
+      if (best < 0 || sum < best) {
+        best = sum;
+        fit.hbm_fraction = fraction / 100.0;
+        fit.minimum = Seconds(tenths * 1e-7);
+      }
+    }
+  }
+  std::vector<double> off;
+  for (const MemoryMeasurement& m : input.memory) {
+    if (m.kernel != kernel) continue;
+    fit.launches += static_cast<int>(m.launches);
+    const Machine machine = machine_of(gpu, Precision::bf16, {m.sms, 1, share});
+    const double us = fit.minimum.value() * 1e6 + m.bytes / (machine.hbm_bytes_per_us * fit.hbm_fraction);
+    off.push_back(std::abs(us / m.microseconds - 1));
+  }
+  fit.median_error = percentile(off, 0.5);
+  return fit;
+}
+
+}  // namespace
+
+bool held_back(const Measurement& measurement, std::uint64_t seed) { return draw(measurement, seed) < 0.2; }
+
+double predict_measurement(const FamilyFit& fit, const GpuSpec& gpu, const Measurement& m, double sustained_clock,
+                           double communication_share) {
+  const Machine machine = machine_for(m, gpu, sustained_clock, communication_share);
+  double us = formula(fit.parameters, machine, m);
+  if (!fit.residual.empty()) {
+    std::array<double, kMostCoordinates> at{};
+    std::visit([&](const auto& shape) { coordinates_of(shape, at.data()); }, m.shape);
+    us *= std::exp(fit.residual.at(at).correction);
+  }
+  return us + beside(fit.parameters, machine, m);
+}
+
+KernelCalibration calibrate_kernels(const CalibrationInput& input) {
+  KernelCalibration calibration;
+  calibration.date = input.date;
+  calibration.seed = input.seed;
+  calibration.kernel_gap_us = input.kernel_gap_us;
+  calibration.sustained_clock = input.sustained_clock;
+
+  std::map<std::pair<KernelFamily, std::string>, Rows> alone, in_training;
+  for (const Measurement& m : input.measurements) (m.in_training ? in_training : alone)[{family_of(m), m.gpu}].push_back(&m);
+  for (const auto& [key, rows] : alone) calibration.fits.push_back(fit_alone(input, key.first, gpu_named(input, key.second), rows));
+
+  calibration.communication_hbm_share.value = communication_share(input, calibration);
+  for (const auto& [key, rows] : in_training) {
+    if (!only_in_training(key.first)) continue;
+    const KernelFamily like = key.first == KernelFamily::weight_gradient ? KernelFamily::gemm_fp8_blocks : KernelFamily::attention_forward;
+    const GpuSpec& gpu = gpu_named(input, key.second);
+    const FamilyFit* best = nullptr;
+    for (const FamilyFit& fit : calibration.fits)
+      if (fit.family == like && (best == nullptr || fit.gpu == gpu.name || (best->gpu != gpu.name && fit.gpu == gpu.base))) best = &fit;
+    if (best) {
+      calibration.fits.push_back(
+          fit_in_training(input, key.first, gpu, rows, *best, calibration.communication_hbm_share.value));
+    }
+  }
+  if (!input.memory.empty()) {
+    const std::string profiled = in_training.empty() ? input.gpus.front().name : in_training.begin()->first.second;
+    for (int i = 0; i < kMemoryKernels; ++i) {
+      const auto kernel = static_cast<MemoryKernel>(i);
+      const bool any = std::any_of(input.memory.begin(), input.memory.end(), [&](const auto& m) { return m.kernel == kernel; });
+      if (any) calibration.memory_classes.push_back(fit_memory_class(input, kernel, gpu_named(input, profiled), calibration.communication_hbm_share.value));
+    }
+  }
+  return calibration;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,35 @@
+// One measured kernel, whatever table it comes from.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "hwmodels/kernels.h"
+
+namespace flopcast {
+
+using KernelShape = std::variant<GemmShape, AttentionShape>;
+
+struct Measurement {
+  std::string table;  ///< short name of the table, for summaries
+  std::string gpu;    ///< library name of the GPU
+  KernelShape shape;
+  double microseconds = 0;
+  std::uint64_t row = 0;        ///< within the table: with the seed it decides whether the row is held back
+  int sms = 0;                  ///< that the kernel could use; 0: all
+  bool in_training = false;     ///< measured in a long run with communication beside it, not alone
+  bool with_cast = false;       ///< the time includes casting the activations to FP8
+  bool without_launch = false;  ///< the timer did not see the launch
+};
+
+/// A memory-bound kernel of the training profile with the bytes that it must have moved.
+struct MemoryMeasurement {
+  MemoryKernel kernel = MemoryKernel::elementwise;
+  std::string name;
+  double bytes = 0;  ///< per launch
+  double microseconds = 0;
+  double launches = 1;
+  int sms = 0;
+};
+
+}  // namespace flopcast
