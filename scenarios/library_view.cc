@@ -24,18 +24,25 @@ std::string main_source(const std::map<std::string, Source>& sources, const std:
   return fmt::format("{}{}{}", s.text, s.date.empty() ? "" : ", " + s.date, s.confirmed ? "" : " (unconfirmed)");
 }
 
+/// What makes a variant another machine: figures, not names and prices.
+std::vector<std::string> changed_figures(const GpuSpec& gpu) {
+  std::vector<std::string> out = gpu.changed_fields;
+  std::erase_if(out, [](const std::string& f) { return f == "title" || f == "launch_date" || f == "price" || f == "tpp"; });
+  return out;
+}
+
 LibraryRow gpu_row(const Libraries& libraries, const std::string& name) {
   const GpuSpec g = libraries.gpu(name);
   std::string figures = fmt::format("BF16/FP8 {}/{} TFLOPS, {} at {}, NVLink {} per direction, {:g} W", tflops(g.bf16_peak), tflops(g.fp8_peak),
                                     gb(g.hbm_capacity), gbps(g.hbm_bandwidth), gbps(g.nvlink_bandwidth), g.tdp.value());
-  if (!g.base.empty()) figures += fmt::format("; {} but for {}", g.base, fmt::join(g.changed_fields, ", "));
+  if (!g.base.empty()) figures += fmt::format("; {} but for {}", g.base, fmt::join(changed_figures(g), ", "));
   return {name, g.title, figures, main_source(g.sources, "bf16_peak")};
 }
 
 LibraryRow node_row(const Libraries& libraries, const std::string& name) {
   const NodeSpec n = libraries.node(name);
   return {name, n.title, fmt::format("{} x {}, {} NIC of {} per direction and GPU", n.gpus, n.gpu.name, n.nics_per_gpu, gbps(n.nic_bandwidth)),
-          main_source(n.sources, "nic_bandwidth")};
+          main_source(n.sources, "gpu")};
 }
 
 LibraryRow fabric_row(const Libraries& libraries, const std::string& name) {

@@ -168,14 +168,14 @@ std::optional<Split> split(std::string_view text) {
 }
 
 QuantityFault no_number(std::string_view text, Dimension dimension) {
-  return {quoted(text), describe(dimension), text.empty() ? "" : "start with a plain decimal number"};
+  return {quoted(text), describe(dimension) + ", starting with its number", ""};
 }
 
 /// "80 Gb" where bytes are wanted.
 QuantityFault bits_for_bytes(std::string_view text, const Split& parts, Dimension dimension) {
   const std::string_view prefix = parts.unit.substr(0, parts.unit.find('b'));
   return {fmt::format("{}, which is in bits (b)", quoted(text)), describe(dimension),
-          fmt::format("\"{} {}B\" if bytes were meant, \"{} {}B\" if bits were", parts.number, prefix, parts.value / 8, prefix)};
+          fmt::format("{} {}B if bytes were meant, {} {}B if bits were", parts.number, prefix, parts.value / 8, prefix)};
 }
 
 QuantityFault wrong_unit(std::string_view text, const Split& parts, Dimension dimension) {
@@ -193,7 +193,7 @@ QuantityFault wrong_unit(std::string_view text, const Split& parts, Dimension di
   for (const Unit& unit : units_of(dimension)) symbols.push_back(unit.symbol);
   fault.found += fmt::format(" with the unknown unit \"{}\"", parts.unit);
   const std::string near = nearest_name(parts.unit, symbols);
-  if (!near.empty()) fault.suggestion = fmt::format("\"{} {}\"", parts.number, near);
+  if (!near.empty()) fault.suggestion = fmt::format("{} {}", parts.number, near);
   return fault;
 }
 
@@ -211,7 +211,7 @@ std::variant<double, QuantityFault> parse_link_rate(std::string_view text) {
   if (one || both) return std::get<double>(value) / (both ? 2 : 1);
   return QuantityFault{fmt::format("\"{}\", which does not say whether it counts one direction or both", text),
                        describe(Dimension::link_rate),
-                       fmt::format("\"{0} per direction\" or \"{0} both directions\"", rate)};
+                       fmt::format("{0} per direction or {0} both directions", rate)};
 }
 
 }  // namespace

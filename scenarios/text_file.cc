@@ -1,6 +1,7 @@
 #include "scenarios/text_file.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -42,10 +43,54 @@ std::string quoted_after(const std::string& message, const std::string& before) 
   return message.substr(from, message.find('"', from) - from);
 }
 
+/// Calls `visit(i)` for each character of `text` that is neither in a string nor in a comment.
+template <class Visit>
+void for_each_plain_character(const std::string& text, Visit visit) {
+  char quote = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quote) {
+      if (c == '\\') ++i;
+      else if (c == quote || c == '\n') quote = 0;
+    } else if (c == '#') {
+      while (i + 1 < text.size() && text[i + 1] != '\n') ++i;
+    } else if (c == '"' || c == '\'') {
+      quote = c;
+    } else {
+      visit(i);
+    }
+  }
+}
+
+std::size_t start_of_line(const std::string& text, int line) {
+  std::size_t at = 0;
+  for (int l = 0; l < line && at < text.size(); ++l) at = std::min(text.find('\n', at), text.size() - 1) + 1;
+  return at;
+}
+
+/// The messages open at a place of the text, as a path without indices and with a dot after each: "run.phase.".
+std::string enclosing_path(const std::string& text, int line, int column) {
+  std::vector<std::string> open;
+  std::string word;
+  bool complete = false;
+  for_each_plain_character(text.substr(0, start_of_line(text, line) + static_cast<std::size_t>(column)), [&](std::size_t i) {
+    const char c = text[i];
+    if (c == '{') open.push_back(word);
+    else if (c == '}' && !open.empty()) open.pop_back();
+    const bool part_of_word = std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+    if (part_of_word && complete) word.clear();
+    if (part_of_word) word += c;
+    complete = !part_of_word;
+  });
+  std::string path;
+  for (const std::string& message : open) path += message + ".";
+  return path;
+}
+
 /// Protobuf's complaints as diagnostics. Unknown fields arrive as warnings, so that one does not hide the next.
 class Collector : public pb::io::ErrorCollector {
  public:
-  Collector(const std::string& file, Diagnostics& out) : file_(file), out_(out) {}
+  Collector(const std::string& text, const std::string& file, Diagnostics& out) : text_(text), file_(file), out_(out) {}
   void AddError(int line, int column, const std::string& message) override { add(line, column, message); }
   void AddWarning(int line, int column, const std::string& message) override { add(line, column, message); }
 
@@ -58,18 +103,40 @@ class Collector : public pb::io::ErrorCollector {
     d.column = std::max(column, 0) + 1;
     const std::string name = quoted_after(message, "has no field named ");
     if (name.empty()) {
-      d.found = message;
-      d.expected = "Protobuf text format (field: value, or field { ... })";
+      syntax(message, d);
     } else {
       const auto candidates = field_names(quoted_after(message, "Message type "));
-      d.field = name;
-      d.found = "an unknown field";
+      d.field = enclosing_path(text_, line, column) + name;
+      d.column = start_of(name, line, column) + 1;
+      d.found = kUnknownField;
       d.expected = "one of " + joined(candidates);
       d.suggestion = nearest_name(name, candidates);
     }
     out_.push_back(std::move(d));
   }
 
+  /// The parser has read past the name when it complains.
+  int start_of(const std::string& name, int line, int column) const {
+    const std::size_t from = start_of_line(text_, line);
+    const std::size_t at = text_.rfind(name, from + static_cast<std::size_t>(column));
+    return at == std::string::npos || at < from ? column : static_cast<int>(at - from);
+  }
+
+  /// "Expected identifier, got: {" takes the two places it has in a diagnostic; the rest stays as Protobuf words it.
+  static void syntax(const std::string& message, Diagnostic& d) {
+    const std::string start = "Expected ", middle = ", got: ";
+    const auto cut = message.find(middle);
+    if (!message.starts_with(start) || cut == std::string::npos) {
+      d.found = message;
+      d.expected = "Protobuf text format (field: value, or field { ... })";
+      return;
+    }
+    const std::string found = message.substr(cut + middle.size());
+    d.found = found.empty() ? "the end of the text" : found;
+    d.expected = message.substr(start.size(), cut - start.size());
+  }
+
+  const std::string& text_;
   const std::string& file_;
   Diagnostics& out_;
 };
@@ -77,22 +144,11 @@ class Collector : public pb::io::ErrorCollector {
 /// Depth of braces outside strings and comments, at its deepest.
 int deepest_nesting(const std::string& text) {
   int depth = 0, deepest = 0;
-  char quote = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  for_each_plain_character(text, [&](std::size_t i) {
     const char c = text[i];
-    if (quote) {
-      if (c == '\\') ++i;
-      else if (c == quote || c == '\n') quote = 0;
-    } else if (c == '#') {
-      while (i < text.size() && text[i] != '\n') ++i;
-    } else if (c == '"' || c == '\'') {
-      quote = c;
-    } else if (c == '{' || c == '<' || c == '[') {
-      deepest = std::max(deepest, ++depth);
-    } else if (c == '}' || c == '>' || c == ']') {
-      --depth;
-    }
-  }
+    if (c == '{' || c == '<' || c == '[') deepest = std::max(deepest, ++depth);
+    else if (c == '}' || c == '>' || c == ']') --depth;
+  });
   return deepest;
 }
 
@@ -182,7 +238,7 @@ bool parse_text(const std::string& text, const std::string& file, pb::Message& m
                       "the nesting of the schema", ""});
     return false;
   }
-  Collector collector(file, faults);
+  Collector collector(text, file, faults);
   pb::TextFormat::Parser parser;
   pb::TextFormat::ParseInfoTree tree;
   parser.RecordErrorsTo(&collector);

@@ -46,6 +46,9 @@ constexpr std::size_t kLargestTextFile = 1 << 20;
 /// Diagnostics of one input are cut off here: nobody reads on.
 constexpr std::size_t kMostDiagnostics = 50;
 
+/// What `found` says of a field that the schema does not have.
+constexpr const char* kUnknownField = "an unknown field";
+
 /// The contents of a text file.
 /// @throws InputError if it is missing, a folder, empty, binary or larger than kLargestTextFile.
 std::string read_text_file(const std::string& path);

@@ -1,0 +1,156 @@
+// Are library entries found where they should be, laid over their bases, and is each figure sourced?
+#include "scenarios/libraries.h"
+
+#include "tests/scenarios/fixture.h"
+
+namespace flopcast::test {
+namespace {
+
+using Catch::Matchers::Contains;
+using Catch::Matchers::VectorContains;
+
+TEST_CASE("every entry of the libraries resolves") {
+  const Libraries all = libraries();
+  for (const LibraryKind kind : {LibraryKind::gpus, LibraryKind::nodes, LibraryKind::fabrics, LibraryKind::clusters, LibraryKind::models,
+                                 LibraryKind::schedules, LibraryKind::collectives, LibraryKind::scenarios}) {
+    const auto rows = list_library(kind, all);
+    CHECK_FALSE(rows.empty());
+    for (const LibraryRow& row : rows) {
+      INFO(row.name << ": " << row.figures);
+      CHECK(row.title != "cannot be read");
+      CHECK_FALSE(row.figures.empty());
+      CHECK_FALSE(to_text(row.name, all).empty());
+    }
+  }
+  for (const std::string& name : all.names(LibraryKind::scenarios)) {
+    INFO(name);
+    CHECK_NOTHROW(load_scenario(name, {}, all));
+  }
+}
+
+TEST_CASE("every figure of a GPU, node and fabric has a source and a date") {
+  const Libraries all = libraries();
+  const auto check = [](const std::string& name, const std::map<std::string, Source>& sources, const std::vector<std::string>& fields) {
+    for (const std::string& field : fields) {
+      INFO(name << "." << field);
+      REQUIRE(sources.contains(field));
+      CHECK_FALSE(sources.at(field).text.empty());
+      CHECK_FALSE(sources.at(field).date.empty());
+    }
+  };
+  for (const auto& name : all.names(LibraryKind::gpus)) {
+    check(name, all.gpu(name).sources, {"sms", "boost_clock", "bf16_peak", "fp32_peak", "hbm_capacity", "hbm_bandwidth", "l2_capacity", "nvlink_bandwidth",
+                                        "pcie_bandwidth", "tdp", "die_area", "price"});
+  }
+  for (const auto& name : all.names(LibraryKind::nodes)) {
+    check(name, all.node(name).sources, {"gpu", "gpus", "nvlink_efficiency", "nvlink_latency", "nic_bandwidth", "nic_efficiency", "overhead_power"});
+  }
+  for (const auto& name : all.names(LibraryKind::fabrics)) {
+    check(name, all.fabric(name).sources, {"kind", "switch_ports", "port_bandwidth", "same_leaf_latency", "cross_leaf_latency"});
+  }
+}
+
+TEST_CASE("the H800 is the H100 but for its links, FP64 and its papers") {
+  const GpuSpec h100 = libraries().gpu("h100-sxm");
+  const GpuSpec h800 = libraries().gpu("h800-sxm");
+  CHECK(h800.base == "h100-sxm");
+  CHECK(h800.changed_fields == std::vector<std::string>{"title", "launch_date", "fp64_peak", "scale_up", "nvlink_bandwidth", "price"});
+  CHECK(h800.bf16_peak == h100.bf16_peak);
+  CHECK(h800.hbm_bandwidth == h100.hbm_bandwidth);
+  CHECK(h800.tdp == h100.tdp);
+  CHECK(h800.sources.at("hbm_bandwidth").text == h100.sources.at("hbm_bandwidth").text);
+  CHECK(h100.nvlink_bandwidth == BytesPerSecond(450e9));
+  CHECK(h800.nvlink_bandwidth == BytesPerSecond(200e9));
+}
+
+TEST_CASE("given the H100's links, the H800 computes and communicates as the H100 does") {
+  const Scenario h800 = load_text(kSmall, {"cluster.gpu_override.nvlink_bandwidth=900 GB/s both directions"});
+  const Scenario h100 = load_text(replaced(kSmall, "hgx-h800", "hgx-h100"));
+  CHECK(h800.cluster.node.nvlink_bandwidth == h100.cluster.node.nvlink_bandwidth);
+  CHECK(h800.cluster.node.gpu.bf16_peak == h100.cluster.node.gpu.bf16_peak);
+  CHECK(h800.cluster.node.gpu.fp8_peak == h100.cluster.node.gpu.fp8_peak);
+  CHECK_THAT(h800.cluster.node.gpu.sources.at("nvlink_bandwidth").text, Contains("--set"));
+}
+
+TEST_CASE("values that carry traps are the right ones of the two") {
+  const Libraries all = libraries();
+  CHECK(all.gpu("h100-sxm").boost_clock == Hertz(1830e6));  // at which 989 TFLOPS are quoted, not 1980 MHz
+  CHECK(all.gpu("a100-sxm").nvlink_bandwidth == BytesPerSecond(300e9));
+  CHECK(all.gpu("a100-sxm").fp8_peak == FlopPerSecond(0));
+  CHECK(all.gpu("h20").nvlink_bandwidth == all.gpu("h100-sxm").nvlink_bandwidth);
+  CHECK(all.gpu("gb200").nvlink_bandwidth == all.gpu("b200-sxm").nvlink_bandwidth);
+  CHECK(all.node("hgx-a100").nic_bandwidth == BytesPerSecond(25e9));
+  CHECK(all.node("hgx-h800").nic_bandwidth == BytesPerSecond(50e9));
+  CHECK_FALSE(all.gpu("h800-sxm").sources.at("fp64_peak").confirmed);
+}
+
+TEST_CASE("a folder of the user's own comes first and adds to the rest") {
+  const TemporaryFolder mine;
+  mine.write("gpus/h900.textproto", "base: \"h100-sxm\"\ntitle: \"mine\"\nhbm_bandwidth: \"5 TB/s\"\n");
+  mine.write("gpus/h20.textproto", "base: \"h100-sxm\"\ntitle: \"my H20\"\n");
+  const Libraries both({mine.path(), FLOPCAST_SOURCE_DIR});
+  CHECK(both.gpu("h900").hbm_bandwidth == BytesPerSecond(5e12));
+  CHECK(both.gpu("h900").sms == 132);
+  CHECK(both.gpu("h20").title == "my H20");
+  CHECK(both.gpu("h800-sxm").sms == 132);
+  CHECK_THAT(both.names(LibraryKind::gpus), VectorContains(std::string("h900")));
+}
+
+TEST_CASE("the program finds the source tree it was built in, after the user's folders") {
+  const TemporaryFolder mine;
+  const std::vector<std::string> folders{mine.path()};
+  const Libraries found = Libraries::discover(folders);
+  REQUIRE(found.roots().size() >= 2);
+  CHECK(found.roots().front() == mine.path());
+  CHECK(found.find(LibraryKind::gpus, "h800-sxm").has_value());
+  const std::vector<std::string> missing{mine.path() + "/none"};
+  CHECK_THROWS_AS(Libraries::discover(missing), InputError);
+}
+
+TEST_CASE("a name cannot lead out of the library") {
+  CHECK_FALSE(libraries().find(LibraryKind::gpus, "../gpus/h20").has_value());
+  CHECK_FALSE(libraries().find(LibraryKind::gpus, "").has_value());
+}
+
+TEST_CASE("broken entries of the user's own are diagnosed where they stand") {
+  const TemporaryFolder mine;
+  mine.write("gpus/loop-a.textproto", "base: \"loop-b\"");
+  mine.write("gpus/loop-b.textproto", "base: \"loop-a\"");
+  mine.write("gpus/orphan.textproto", "\nbase: \"h100-smx\"");
+  mine.write("gpus/bare.textproto", "title: \"bare\"");
+  mine.write("gpus/slip.textproto", "base: \"h100-sxm\"\nsources { field: \"hbm_bandwith\" text: \"t\" date: \"2024\" }");
+  mine.write("gpus/wrong.textproto", "base: \"h100-sxm\"\ntdp: \"700 GB\"");
+  mine.write("models/odd.textproto", "base: \"llama-3.1-8b\"\nattention { kv_heads: 7 }");
+  const Libraries both({mine.path(), FLOPCAST_SOURCE_DIR});
+  const auto fault = [&](const std::string& name) -> std::string {
+    try {
+      both.gpu(name);
+      return "";
+    } catch (const InputError& error) {
+      return error.what();
+    }
+  };
+  CHECK_THAT(fault("loop-a"), Contains("found loop-a -> loop-b -> loop-a, expected bases without a circle"));
+  CHECK_THAT(fault("orphan"), Contains("orphan.textproto:2:1: base: found \"h100-smx\"") && Contains("(did you mean \"h100-sxm\"?)"));
+  CHECK_THAT(fault("bare"), Contains("vendor: found nothing") && Contains("hbm_capacity: found nothing, expected an amount of data in bytes such as \"64 MiB\""));
+  CHECK_THAT(fault("slip"), Contains("found \"hbm_bandwith\", expected a field of this file (did you mean \"hbm_bandwidth\"?)"));
+  CHECK_THAT(fault("wrong"), Contains("wrong.textproto:2:1: tdp: found \"700 GB\", which is an amount of data in bytes"));
+  CHECK_THAT(fault("h80"), Contains("found \"h80\", expected one of "));
+  CHECK_THROWS_AS(both.model("odd"), InputError);
+  for (const LibraryRow& row : list_library(LibraryKind::gpus, both)) {
+    if (row.name == "bare") CHECK(row.title == "cannot be read");
+    if (row.name == "h20") CHECK(row.title != "cannot be read");
+  }
+}
+
+TEST_CASE("show prints the file as written and a variant in full") {
+  const std::string text = to_text("h800-sxm", libraries());
+  CHECK_THAT(text, Contains("The H100 for China after October 2022") && Contains("With its base filled in") && Contains("sms: 132"));
+  CHECK_THAT(to_text("dualpipe", libraries()), Contains("bubble (P/2-1)"));
+  CHECK_THROWS_AS(to_text("h800-smx", libraries()), InputError);
+  CHECK(library_kind("gpus") == LibraryKind::gpus);
+  CHECK_THROWS_AS(library_kind("gpu s"), InputError);
+}
+
+}  // namespace
+}  // namespace flopcast::test
