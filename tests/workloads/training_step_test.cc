@@ -1,0 +1,149 @@
+// Does a training step obey the laws that hold for any cluster, plan and schedule?
+#include "workloads/training_step.h"
+
+#include <map>
+
+#include "scenarios/calibration_file.h"
+#include "scenarios/load_scenario.h"
+#include "sim/replay.h"
+#include "tests/catch.h"
+
+using namespace flopcast;
+
+namespace {
+
+const Libraries& libraries() {
+  static const Libraries value({FLOPCAST_SOURCE_DIR});
+  return value;
+}
+
+/// DeepSeek-V3's scenario cut down to 64 GPUs: 4 stages, 16 replicas, experts over 8 GPUs.
+Scenario small(std::vector<std::string> sets = {}) {
+  std::vector<std::string> all{"cluster.nodes=8", "training.plan.pipeline=4", "training.plan.data=16",
+                               "training.plan.expert=8", "training.batch.sequences=160"};
+  all.insert(all.end(), sets.begin(), sets.end());
+  return load_scenario("deepseek_v3_2048_h800", all, libraries());
+}
+
+struct Run {
+  ReplayResult result;
+  TrainingStep step;
+};
+
+Run run(const Scenario& scenario, TransferBackend backend = TransferBackend::simgrid,
+        std::vector<TimelineSink*> sinks = {}) {
+  const std::string root = FLOPCAST_SOURCE_DIR "/";
+  const LinkCalibration links = read_link_calibration(root + kLinkCalibrationFile);
+  static const auto calibration =
+      std::make_shared<const KernelCalibration>(read_kernel_calibration(root + kKernelCalibrationFile));
+  Topology topology(scenario.cluster);
+  const KernelModel kernels(scenario.cluster.node.gpu, calibration);
+  Run r;
+  r.step = build_training_step(*scenario.training, topology, kernels, links);
+  ReplayOptions options;
+  options.backend = backend;
+  r.result = replay(r.step.graph, topology.network(), sinks, options);
+  return r;
+}
+
+double seconds(std::vector<std::string> sets) { return run(small(std::move(sets))).result.makespan.value(); }
+
+}  // namespace
+
+TEST_CASE("one GPU per group of identical ones gives the same step time as every GPU") {
+  const auto load = GENERATE(as<std::string>{}, "balanced", "skewed");
+  const auto schedule = GENERATE(as<std::string>{}, "dualpipe", "1f1b", "zb_h1");
+  const std::vector<std::string> sets{"training.expert_load.kind=" + load, "training.schedule=" + schedule};
+  std::vector<std::string> every = sets;
+  every.push_back("training.unfolded=true");
+  const Run folded = run(small(sets)), unfolded = run(small(every));
+  CHECK(folded.step.folded);
+  CHECK_FALSE(unfolded.step.folded);
+  CHECK(unfolded.step.ranks.size() == 64);
+  CHECK(folded.step.ranks.size() == 4);
+  CHECK(folded.result.makespan.value() == Approx(unfolded.result.makespan.value()).epsilon(1e-9));
+}
+
+TEST_CASE("the replayed GPUs stand for all of them") {
+  double weight = 0;
+  for (const ReplayedRank& rank : run(small()).step.ranks) weight += rank.weight;
+  CHECK(weight == 64);
+}
+
+TEST_CASE("each rank does the passes of the schedule, and its compute lane is never overbooked") {
+  struct Busy final : TimelineSink {
+    std::map<std::uint32_t, double> compute;
+    void finished(const OperationGraph& graph, const OpSpan& span) override {
+      if (graph.kind(span.op) == OpKind::compute) {
+        compute[graph.lane(span.op).index()] += (span.end - span.start).value();
+      }
+    }
+  } busy;
+  const Run r = run(small(), TransferBackend::simgrid, {&busy});
+  std::map<std::uint32_t, std::vector<Pass>> passes;
+  for (const PassRecord& record : r.step.passes) passes[record.rank].push_back(record.pass);
+  for (std::size_t i = 0; i < r.step.ranks.size(); ++i) {
+    CHECK(passes[static_cast<std::uint32_t>(i)] == r.step.schedule.order[r.step.ranks[i].pipeline_rank]);
+    CHECK(busy.compute[r.step.ranks[i].compute.index()] <= r.result.makespan.value() * (1 + 1e-12));
+    CHECK(busy.compute[r.step.ranks[i].compute.index()] > 0.5 * r.result.makespan.value());
+  }
+}
+
+TEST_CASE("contention never makes a step faster than links without it") {
+  CHECK(run(small()).result.makespan.value() >= run(small(), TransferBackend::ideal).result.makespan.value() * (1 - 1e-9));
+}
+
+TEST_CASE("each mechanism that is switched off makes the step shorter") {
+  const double all = seconds({});
+  for (const char* off : {"training.mechanisms.embedding_head_mtp=false", "training.mechanisms.gradient_collectives=false",
+                          "training.mechanisms.expert_communication=false", "training.mechanisms.communication_sms=false",
+                          "training.mechanisms.gpu_speed_spread=0", "training.expert_load.kind=balanced",
+                          "training.mechanisms.pipeline_transfers=false"}) {
+    CAPTURE(off);
+    CHECK(seconds({off}) < all);
+  }
+}
+
+TEST_CASE("a slow GPU slows the whole step, folded and unfolded alike") {
+  Scenario scenario = small({"training.expert_load.kind=balanced"});
+  const double healthy = run(scenario).result.makespan.value();
+  scenario.cluster.slow_parts.push_back({SlowPart::Kind::gpu, 21, 0.8});
+  const Run folded = run(scenario);
+  CHECK(folded.step.folded);
+  CHECK(folded.step.ranks.size() == 8);  // the block with the slow GPU and the one without
+  scenario.training->unfolded = true;
+  const double unfolded = run(scenario).result.makespan.value();
+  CHECK(folded.result.makespan.value() > 1.05 * healthy);
+  CHECK(folded.result.makespan.value() == Approx(unfolded).epsilon(1e-9));
+}
+
+TEST_CASE("a slow NIC shows when the exchange is not hidden") {
+  Scenario scenario = small({"training.expert_load.kind=balanced"});
+  const double healthy = run(scenario).result.makespan.value();
+  scenario.cluster.slow_parts.push_back({SlowPart::Kind::nic, 5, 0.1});
+  CHECK(run(scenario).result.makespan.value() > healthy);
+}
+
+TEST_CASE("an H800 with the H100's NVLink is an H100") {
+  Scenario h800 = small();
+  const NodeSpec h100 = libraries().node("hgx-h100");
+  h800.cluster.node.nvlink_bandwidth = h100.nvlink_bandwidth;
+  h800.cluster.node.nvlink_efficiency = h100.nvlink_efficiency;
+  h800.cluster.node.gpu.nvlink_bandwidth = h100.gpu.nvlink_bandwidth;
+  Scenario h100_run = small({"cluster.node=hgx-h100"});
+  CHECK(run(h800).result.makespan.value() == Approx(run(h100_run).result.makespan.value()).epsilon(0.02));
+}
+
+TEST_CASE("context parallelism shares a sequence: the tokens of a GPU stay, attention grows with the length") {
+  const double base = seconds({});
+  const double longer = seconds({"training.batch.sequence_length=32768", "training.plan.context=8", "training.plan.data=2",
+                                 "training.batch.sequences=20"});
+  CHECK(longer > 1.5 * base);
+  CHECK(longer < 4.0 * base);
+}
+
+TEST_CASE("layers of a stage must add up to the model") {
+  Scenario scenario = small();
+  scenario.training->plan.stage_layers = {16, 16, 16, 16};
+  CHECK_THROWS_AS(run(scenario), InputError);
+}
