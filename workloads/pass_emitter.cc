@@ -91,6 +91,8 @@ PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
       graph_(graph),
       mail_(mail),
       boundary_(static_cast<double>(prices.tokens()) * config.model.hidden * bytes_per_element(Precision::bf16)) {
+  const int directions = 1 + *std::max_element(schedule.direction_of.begin(), schedule.direction_of.end());
+  for (int direction = 0; direction < directions; ++direction) path_.push_back(schedule.path(direction));
   for (const StageContent& stage : stages) {
     forward_.push_back(forward_walk(config.model, stage));
     backward_.push_back(reversed(forward_.back()));
@@ -268,7 +270,7 @@ void PassEmitter::send(RankProgram& program, Half& half, int copy, const std::ve
     half.ready = graph_.join({static_cast<std::uint16_t>(OpName::barrier), 0, 0, 0});
     begin(half, half.ready);
   }
-  const RankId to = peer[schedule_.locate(next, half.micro_batch).rank];
+  const RankId to = peer[path_[schedule_.direction_of[half.micro_batch]][next].rank];
   OpId op = half.ready;
   if (to != program.rank.gpu && config_.mechanisms.pipeline_transfers) {
     const PortTransfer message = point_to_point(topology_, program.rank.gpu, to, boundary_, &links_);

@@ -97,6 +97,7 @@ class PassEmitter {
   GraphBuilder& graph_;
   PipelineMail& mail_;
   std::vector<StageWalk> forward_, backward_;  // by stage
+  std::vector<std::vector<Schedule::Location>> path_;  // [direction][stage]
   Bytes boundary_;                             // activations of one micro-batch between two stages
   EvidenceShare evidence_;
 };

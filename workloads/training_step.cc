@@ -289,10 +289,12 @@ class StepBuilder {
     const double hottest = *std::max_element(loads_.begin(), loads_.end());
     step_.memory = memory_per_rank(config_, step_.stages, step_.schedule, hottest);
     step_.tokens = static_cast<double>(config_.batch.tokens());
-    step_.model_flop_causal =
-        Flop(step_.tokens * training_flop_per_token(config_.model, config_.batch.sequence_length, true, config_.with_mtp));
-    step_.model_flop =
-        Flop(step_.tokens * training_flop_per_token(config_.model, config_.batch.sequence_length, false, config_.with_mtp));
+    // As DeepSeek counts (arXiv 2505.09343, table 2 and 4): MTP, like recomputation, is work but not the model's.
+    const auto flop = [&](bool causal) {
+      return Flop(step_.tokens * training_flop_per_token(config_.model, config_.batch.sequence_length, causal, false));
+    };
+    step_.model_flop_causal = flop(true);
+    step_.model_flop = flop(false);
     add_notes();
     step_.graph = std::move(graph_).build();
   }

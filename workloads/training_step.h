@@ -59,7 +59,7 @@ struct TrainingStep {
   bool folded = true;
   std::vector<std::string> notes;       ///< what was assumed or approximated, for the report
   double tokens = 0;                    ///< per step, all replicas
-  Flop model_flop_causal, model_flop;   ///< per step, all replicas, without recomputation
+  Flop model_flop_causal, model_flop;   ///< per step, all replicas, without MTP and recomputation
 };
 
 /// Builds the step. Folded unless the configuration asks for every rank or something (slow parts) breaks the symmetry.
