@@ -73,7 +73,8 @@ std::vector<RankId> all_ranks(const ClusterSpec& cluster) {
 /// Endpoints that fit below one leaf: its ports are shared out so that down : up = oversubscription.
 int endpoints_per_leaf(const ClusterSpec& cluster) {
   const double share = cluster.fabric.oversubscription / (1.0 + cluster.fabric.oversubscription);
-  const int down_ports = std::max(1, static_cast<int>(std::floor(cluster.fabric.switch_ports * share + 1e-9)));
+  const int down_ports =
+      std::max(1, static_cast<int>(std::floor(cluster.fabric.switch_ports * share + 1e-9)));
   return std::max(1, down_ports / cluster.node.nics_per_gpu);
 }
 
@@ -146,7 +147,8 @@ struct FabricGraph::Impl {
   std::vector<int> pod_of_leaf;
   std::vector<BytesPerSecond> down;  // by leaf
   int pods = 0, switches = 0, switch_links = 0;
-  mutable std::vector<std::vector<std::int8_t>> climb_from;  // [leaf][leaf], a row is filled when first asked for
+  mutable std::vector<std::vector<std::int8_t>>
+      climb_from;  // [leaf][leaf], a row is filled when first asked for
 
   void add_nodes();
   void add_tree(const Tree& tree);
@@ -202,7 +204,8 @@ std::vector<Uplinked> FabricGraph::Impl::add_leaves(const Tree& tree) {
 }
 
 /// Puts as many switches above `lower` as its uplinks fill, and deals the uplinks out in turn.
-std::vector<Uplinked> FabricGraph::Impl::join_above(std::span<const Uplinked> lower, Part part, int down_ports) {
+std::vector<Uplinked> FabricGraph::Impl::join_above(std::span<const Uplinked> lower, Part part,
+                                                    int down_ports) {
   int uplinks = 0;
   for (const Uplinked& below : lower) uplinks += below.uplinks;
   std::vector<Uplinked> upper;
@@ -260,15 +263,16 @@ void FabricGraph::Impl::add_tree(const Tree& tree) {
   if (several_pods) add_cores(spines_of_pod);
 }
 
-/// Shortest paths over switches only: a leaf at distance 2 is reached over a spine, at distance 4 over a core.
+/// Shortest paths over switches only: a leaf at distance 2 is reached over a spine, at distance 4 over a
+/// core.
 std::vector<std::int8_t> FabricGraph::Impl::climbs(int from_leaf) const {
   const boost::filtered_graph switch_graph(graph, boost::keep_all{}, IsSwitch{&graph});
   std::vector<int> distance(boost::num_vertices(graph), -1);
   const VertexId root = leaf_vertex[static_cast<std::size_t>(from_leaf)];
   distance[root] = 0;
-  boost::breadth_first_search(
-      switch_graph, root,
-      boost::visitor(boost::make_bfs_visitor(boost::record_distances(distance.data(), boost::on_tree_edge{}))));
+  boost::breadth_first_search(switch_graph, root,
+                              boost::visitor(boost::make_bfs_visitor(
+                                  boost::record_distances(distance.data(), boost::on_tree_edge{}))));
   std::vector<std::int8_t> result;
   for (const VertexId leaf : leaf_vertex)
     result.push_back(distance[leaf] < 0 ? kNoPath : static_cast<std::int8_t>(distance[leaf] / 2));
@@ -292,7 +296,9 @@ int FabricGraph::leaves() const { return static_cast<int>(impl_->leaf_vertex.siz
 int FabricGraph::leaf_of(RankId rank) const { return impl_->leaf_of[rank.index()]; }
 int FabricGraph::pod_of(int leaf) const { return impl_->pod_of_leaf[static_cast<std::size_t>(leaf)]; }
 int FabricGraph::pods() const { return impl_->pods; }
-BytesPerSecond FabricGraph::down_bandwidth(int leaf) const { return impl_->down[static_cast<std::size_t>(leaf)]; }
+BytesPerSecond FabricGraph::down_bandwidth(int leaf) const {
+  return impl_->down[static_cast<std::size_t>(leaf)];
+}
 int FabricGraph::switches() const { return impl_->switches; }
 int FabricGraph::switch_links() const { return impl_->switch_links; }
 std::size_t FabricGraph::vertices() const { return boost::num_vertices(impl_->graph); }

@@ -14,8 +14,10 @@ const std::array<LinkConstantRow, kLinkConstants>& link_constants() {
        &L::notify_per_doubling_us},
       {"dispatch_overlap_slowdown", "", "time of a dispatch beside GEMMs over time alone",
        &L::dispatch_overlap_slowdown},
-      {"combine_overlap_slowdown", "", "time of a combine beside GEMMs over time alone", &L::combine_overlap_slowdown},
-      {"ring_nvlink_efficiency", "", "goodput over NVLink rate of ring collectives", &L::ring_nvlink_efficiency},
+      {"combine_overlap_slowdown", "", "time of a combine beside GEMMs over time alone",
+       &L::combine_overlap_slowdown},
+      {"ring_nvlink_efficiency", "", "goodput over NVLink rate of ring collectives",
+       &L::ring_nvlink_efficiency},
       {"ring_launch_us", "us", "fixed time of a ring collective", &L::ring_launch_us},
       {"ring_step_us", "us", "each step of a ring", &L::ring_step_us},
   }};

@@ -17,7 +17,8 @@ struct PortPair {
   LinkId out, in;
 };
 
-/// Routes of one port, made when first asked for: [side][climb], climb = layers above the leaf that a flow crosses.
+/// Routes of one port, made when first asked for: [side][climb], climb = layers above the leaf that a flow
+/// crosses.
 using PortRoutes = std::array<std::array<RouteId, 3>, 3>;
 
 }  // namespace
@@ -28,10 +29,10 @@ struct Topology::Impl {
   ClusterSpec cluster;
   FabricGraph fabric;
   Network network;
-  std::vector<PortPair> nvlink, nic;   // by rank
-  std::vector<PortPair> leaf, pod;     // aggregated uplinks; empty when nothing below can fill them
+  std::vector<PortPair> nvlink, nic;  // by rank
+  std::vector<PortPair> leaf, pod;    // aggregated uplinks; empty when nothing below can fill them
   std::vector<PortRoutes> nvlink_routes, nic_routes;
-  std::map<double, LinkId> caps;       // by rate
+  std::map<double, LinkId> caps;  // by rate
 
   PortPair add_pair(const std::string& name, BytesPerSecond bandwidth);
   void add_gpu_ports();
@@ -76,9 +77,9 @@ void Topology::Impl::add_gpu_ports() {
   }
 }
 
-/// All uplinks of a leaf as one link per direction. Routing is taken to spread flows evenly over equal paths (adaptive
-/// routing, as InfiniBand switches do it): a hash that collides is not modelled. A pod's uplinks are those of its
-/// leaves together, for the tree above the leaves is non-blocking.
+/// All uplinks of a leaf as one link per direction. Routing is taken to spread flows evenly over equal paths
+/// (adaptive routing, as InfiniBand switches do it): a hash that collides is not modelled. A pod's uplinks
+/// are those of its leaves together, for the tree above the leaves is non-blocking.
 void Topology::Impl::add_uplinks() {
   std::vector<BytesPerSecond> up_of_pod(static_cast<std::size_t>(fabric.pods()));
   for (int l = 0; l < fabric.leaves(); ++l) {
@@ -156,9 +157,12 @@ RouteId Topology::nvlink_port(RankId rank, Side side) {
   if (known.valid()) return known;
   const PortPair& port = impl_->nvlink[rank.index()];
   switch (side) {
-    case Side::both: return known = impl_->network.add_route({port.out, port.in});
-    case Side::egress: return known = impl_->network.add_route({port.out});
-    case Side::ingress: return known = impl_->network.add_route({port.in});
+    case Side::both:
+      return known = impl_->network.add_route({port.out, port.in});
+    case Side::egress:
+      return known = impl_->network.add_route({port.out});
+    case Side::ingress:
+      return known = impl_->network.add_route({port.in});
   }
   return known;
 }
@@ -166,7 +170,8 @@ RouteId Topology::nvlink_port(RankId rank, Side side) {
 RouteId Topology::nic_port(RankId rank, Side side, bool crosses_spine, bool crosses_core) {
   Impl& t = *impl_;
   const int climb = crosses_core ? 2 : crosses_spine ? 1 : 0;
-  RouteId& known = t.nic_routes[rank.index()][static_cast<std::size_t>(side)][static_cast<std::size_t>(climb)];
+  RouteId& known =
+      t.nic_routes[rank.index()][static_cast<std::size_t>(side)][static_cast<std::size_t>(climb)];
   if (known.valid()) return known;
   std::vector<LinkId> links;
   if (side != Side::ingress) {

@@ -20,15 +20,16 @@ const CollectiveRow* find_collective(std::string_view name) {
   return nullptr;
 }
 
-PortTransfer point_to_point(Topology& topology, RankId from, RankId to, Bytes bytes, const LinkCalibration* links) {
+PortTransfer point_to_point(Topology& topology, RankId from, RankId to, Bytes bytes,
+                            const LinkCalibration* links) {
   const PortPace pace = ring_pace(topology.cluster().node, links);
   const double stretch = topology.same_node(from, to) ? pace.nvlink_stretch : pace.nic_stretch;
   const Seconds launch = links ? Seconds(links->ring_launch_us.value * 1e-6) : Seconds(0);
   return {launch + topology.latency(from, to), {{topology.route(from, to), bytes * stretch}}};
 }
 
-OpId append_collective(GraphBuilder& graph, std::span<const LaneId> lanes, std::span<const CollectivePhase> phases,
-                       Label label) {
+OpId append_collective(GraphBuilder& graph, std::span<const LaneId> lanes,
+                       std::span<const CollectivePhase> phases, Label label) {
   OpId gate = graph.join(label);
   for (const LaneId lane : lanes)
     if (const OpId last = graph.last_on(lane); last.valid()) graph.after(gate, last);
@@ -45,8 +46,8 @@ OpId append_collective(GraphBuilder& graph, std::span<const LaneId> lanes, std::
   return gate;
 }
 
-OperationGraph make_collective_graph(Topology& topology, const CollectiveRow& row, Bytes bytes, int ranks, int copies,
-                                     const LinkCalibration* links) {
+OperationGraph make_collective_graph(Topology& topology, const CollectiveRow& row, Bytes bytes, int ranks,
+                                     int copies, const LinkCalibration* links) {
   std::vector<RankId> group;
   for (int rank = 0; rank < ranks; ++rank) group.push_back(RankId::at(rank));
   const auto phases = row.lower(topology, {group, bytes, links});

@@ -12,7 +12,8 @@ using Indices = std::vector<int>;
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
-/// Heaviest item first, each into the lightest pack that still has room: equal numbers per pack, near-equal loads.
+/// Heaviest item first, each into the lightest pack that still has room: equal numbers per pack, near-equal
+/// loads.
 /// @return the items of each pack, in the order in which they went in.
 std::vector<Indices> pack_evenly(const Loads& load, int packs) {
   const int items = static_cast<int>(load.size());
@@ -25,7 +26,8 @@ std::vector<Indices> pack_evenly(const Loads& load, int packs) {
   }
   Indices heaviest_first(load.size());
   std::iota(heaviest_first.begin(), heaviest_first.end(), 0);
-  std::stable_sort(heaviest_first.begin(), heaviest_first.end(), [&](int a, int b) { return load[at(a)] > load[at(b)]; });
+  std::stable_sort(heaviest_first.begin(), heaviest_first.end(),
+                   [&](int a, int b) { return load[at(a)] > load[at(b)]; });
   Loads filled(at(packs), 0.0);
   for (const int item : heaviest_first) {
     int lightest = -1;
@@ -90,7 +92,8 @@ std::vector<int> place_experts(const EplbRequest& r) {
   return placement;
 }
 
-std::vector<double> placed_loads(std::span<const double> expert_loads, std::span<const int> placement, int gpus) {
+std::vector<double> placed_loads(std::span<const double> expert_loads, std::span<const int> placement,
+                                 int gpus) {
   Indices copies(expert_loads.size(), 0);
   for (const int e : placement) ++copies[at(e)];
   Loads load(at(gpus), 0.0);
@@ -102,8 +105,8 @@ std::vector<double> placed_loads(std::span<const double> expert_loads, std::span
   return load;
 }
 
-std::vector<double> eplb_rank_loads(std::span<const double> expert_loads, int redundant_experts, int groups, int ranks,
-                                    int ranks_per_node) {
+std::vector<double> eplb_rank_loads(std::span<const double> expert_loads, int redundant_experts, int groups,
+                                    int ranks, int ranks_per_node) {
   EplbRequest request;
   request.expert_loads = expert_loads;
   request.replicas = static_cast<int>(expert_loads.size()) + redundant_experts;

@@ -1,5 +1,5 @@
-// Expert placement with redundant experts: DeepSeek's EPLB, which copies the heaviest experts and packs copies onto GPUs
-// so that their loads even out. (Algorithm: deepseek-ai/EPLB README, 2025-02.)
+// Expert placement with redundant experts: DeepSeek's EPLB, which copies the heaviest experts and packs
+// copies onto GPUs so that their loads even out. (Algorithm: deepseek-ai/EPLB README, 2025-02.)
 #pragma once
 #include <span>
 #include <vector>
@@ -14,15 +14,17 @@ struct EplbRequest {
   int gpus = 1;
 };
 
-/// The logical expert behind each physical one, GPU by GPU. Hierarchical where groups divide over nodes (groups to nodes,
-/// copies within nodes, copies to GPUs), else global (as if there were one group and one node).
+/// The logical expert behind each physical one, GPU by GPU. Hierarchical where groups divide over nodes
+/// (groups to nodes, copies within nodes, copies to GPUs), else global (as if there were one group and one
+/// node).
 std::vector<int> place_experts(const EplbRequest& request);
 
 /// Load per GPU (mean 1) of a placement: copies of an expert share its load equally.
-std::vector<double> placed_loads(std::span<const double> expert_loads, std::span<const int> placement, int gpus);
+std::vector<double> placed_loads(std::span<const double> expert_loads, std::span<const int> placement,
+                                 int gpus);
 
 /// Load per rank (mean 1) after EPLB.
-std::vector<double> eplb_rank_loads(std::span<const double> expert_loads, int redundant_experts, int groups, int ranks,
-                                    int ranks_per_node = 8);
+std::vector<double> eplb_rank_loads(std::span<const double> expert_loads, int redundant_experts, int groups,
+                                    int ranks, int ranks_per_node = 8);
 
 }  // namespace flopcast

@@ -17,7 +17,8 @@ constexpr int kCombinePasses = 2;   // and summed twice: where they are forwarde
 Bytes larger(Bytes a, Bytes b) { return std::max(a, b); }
 
 /// How long the communication SMs need to copy what one rank sends, forwards and receives.
-Seconds copying_time(const ExpertSetting& setting, const ExpertTraffic& traffic, const LinkCalibration& links) {
+Seconds copying_time(const ExpertSetting& setting, const ExpertTraffic& traffic,
+                     const LinkCalibration& links) {
   const int passes = setting.op == ExpertOp::dispatch ? kDispatchPasses : kCombinePasses;
   Bytes through_network;  // of n nodes one is the sender's own: its tokens pass the same buffers
   if (setting.nodes > 1)
@@ -41,8 +42,8 @@ Seconds setup_time(const ExpertSetting& setting, const LinkCalibration& links) {
                                                           : links.combine_setup_us.value));
 }
 
-/// The fastest that the kernels themselves go on a port: no faster than their SMs copy, than the port's efficiency
-/// allows, and by the overlap slower than that.
+/// The fastest that the kernels themselves go on a port: no faster than their SMs copy, than the port's
+/// efficiency allows, and by the overlap slower than that.
 BytesPerSecond own_pace(BytesPerSecond port, Bytes bytes, Seconds copying, double slow) {
   const BytesPerSecond alone = copying > Seconds(0) && bytes / copying < port ? bytes / copying : port;
   return alone / slow;
@@ -92,8 +93,8 @@ CollectivePhase expert_collective(Topology& topology, const LinkCalibration& lin
   const double slow = slowdown(setting, links);
   const Seconds latency = notify_time(setting, links) + setup_time(setting, links);
 
-  // Links carry the node's efficiency already; bytes are stretched so that alone they take bytes / (own efficiency x
-  // rate), and the caps hold for the stretched bytes.
+  // Links carry the node's efficiency already; bytes are stretched so that alone they take bytes / (own
+  // efficiency x rate), and the caps hold for the stretched bytes.
   PortPace pace;
   pace.nic_stretch = cluster.node.nic_efficiency / links.nic_efficiency.value;
   pace.nvlink_stretch = cluster.node.nvlink_efficiency / links.nvlink_efficiency.value;
@@ -107,16 +108,17 @@ CollectivePhase expert_collective(Topology& topology, const LinkCalibration& lin
     const ExpertTraffic t = request.op == ExpertOp::dispatch ? sent : reversed(sent);
     const Seconds copying = copying_time(setting, t, links);
     pace.nic_cap = own_pace(nic, larger(t.nic_out, t.nic_in) * pace.nic_stretch, copying, slow);
-    pace.nvlink_cap = own_pace(nvlink, larger(t.nvlink_out, t.nvlink_in) * pace.nvlink_stretch, copying, slow);
+    pace.nvlink_cap =
+        own_pace(nvlink, larger(t.nvlink_out, t.nvlink_in) * pace.nvlink_stretch, copying, slow);
     const double spine = spine_share(topology, layout, request.ranks, i);
     phase.push_back({latency, port_flows(topology, request.ranks[i], port_load(t, spine), pace)});
   }
   return phase;
 }
 
-ExpertTime expert_time(const ExpertSetting& setting, const ExpertTraffic& traffic, const LinkCalibration& links) {
-  const Seconds nic =
-      larger(traffic.nic_out, traffic.nic_in) / (setting.nic * links.nic_efficiency.value);
+ExpertTime expert_time(const ExpertSetting& setting, const ExpertTraffic& traffic,
+                       const LinkCalibration& links) {
+  const Seconds nic = larger(traffic.nic_out, traffic.nic_in) / (setting.nic * links.nic_efficiency.value);
   const Seconds nvlink =
       larger(traffic.nvlink_out, traffic.nvlink_in) / (setting.nvlink * links.nvlink_efficiency.value);
   const Seconds slowest = std::max({nic, nvlink, copying_time(setting, traffic, links)});

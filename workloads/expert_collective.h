@@ -1,5 +1,5 @@
-// Expert dispatch and combine as transfers: what the routing says each rank moves, at the pace that the communication
-// kernels were measured at.
+// Expert dispatch and combine as transfers: what the routing says each rank moves, at the pace that the
+// communication kernels were measured at.
 #pragma once
 #include <span>
 #include <vector>
@@ -21,9 +21,9 @@ struct ExpertCollectiveRequest {
   int sms = 20;             ///< SMs given to the communication kernels
 };
 
-/// The RDMA part and the NVLink forwarding of a token stream are pipelined, so they run at the same time and the
-/// operation ends with the slower. What an overlapped operation loses to the GEMMs beside it (SM issue slots, L2, HBM)
-/// slows its own flows and leaves the links to others.
+/// The RDMA part and the NVLink forwarding of a token stream are pipelined, so they run at the same time and
+/// the operation ends with the slower. What an overlapped operation loses to the GEMMs beside it (SM issue
+/// slots, L2, HBM) slows its own flows and leaves the links to others.
 CollectivePhase expert_collective(Topology& topology, const LinkCalibration& links,
                                   const ExpertCollectiveRequest& request);
 
@@ -40,6 +40,7 @@ struct ExpertSetting {
   bool overlapped = false;
   int sms = 20;
 };
-ExpertTime expert_time(const ExpertSetting& setting, const ExpertTraffic& traffic, const LinkCalibration& links);
+ExpertTime expert_time(const ExpertSetting& setting, const ExpertTraffic& traffic,
+                       const LinkCalibration& links);
 
 }  // namespace flopcast

@@ -36,8 +36,9 @@ double probability_of_missing(int pool, int marked, int draws) {
   return p;
 }
 
-/// How many experts of `range` lie in groups that a token kept, with the probability of each count. Groups are kept
-/// uniformly, without repetition: walk the groups that overlap the range and count the ways to keep j of them.
+/// How many experts of `range` lie in groups that a token kept, with the probability of each count. Groups
+/// are kept uniformly, without repetition: walk the groups that overlap the range and count the ways to keep
+/// j of them.
 std::map<int, double> kept_experts(const RoutingRequest& r, ExpertRange range) {
   const int group_size = r.experts / r.groups;
   std::map<std::pair<int, int>, double> ways{{{0, 0}, 1.0}};  // (groups kept, experts of the range in them)
@@ -72,8 +73,8 @@ std::vector<double> reach_probabilities(const RoutingRequest& r, int parts) {
 
 int node_count(const RoutingRequest& r) { return std::max(1, r.ranks / r.ranks_per_node); }
 
-/// Experts that draw `load` times the mean number of tokens are missed as often as if a token had `load` times as many
-/// picks: miss^load. Saturates at one copy per token, as the routing does.
+/// Experts that draw `load` times the mean number of tokens are missed as often as if a token had `load`
+/// times as many picks: miss^load. Saturates at one copy per token, as the routing does.
 double under_load(double reach, double load) { return 1.0 - std::pow(1.0 - reach, load); }
 
 std::vector<double> normalised(std::vector<double> load, int ranks) {
@@ -90,9 +91,9 @@ double sum(const std::vector<double>& v) { return std::accumulate(v.begin(), v.e
 double expected_nodes(const RoutingRequest& r) { return sum(reach_probabilities(r, node_count(r))); }
 double expected_ranks(const RoutingRequest& r) { return sum(reach_probabilities(r, r.ranks)); }
 
-/// A token goes once to each node it needs: over the network to the GPU there with the sender's own index, and from that
-/// GPU over NVLink to every rank of the node that holds one of its experts (no hop when that is the GPU itself). Tokens
-/// for the sender's own node start with the NVLink hop. (DeepSeek-V3 report, 3.2.2.)
+/// A token goes once to each node it needs: over the network to the GPU there with the sender's own index,
+/// and from that GPU over NVLink to every rank of the node that holds one of its experts (no hop when that is
+/// the GPU itself). Tokens for the sender's own node start with the NVLink hop. (DeepSeek-V3 report, 3.2.2.)
 std::vector<ExpertTraffic> expert_traffic(const RoutingRequest& r) {
   assert(r.experts % r.groups == 0 && r.ranks <= r.experts);
   const int nodes = node_count(r), local = r.ranks / nodes;

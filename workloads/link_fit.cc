@@ -17,7 +17,7 @@ constexpr int kHoldBack = 5;  // one row of five is kept back from the fit
 
 struct Fitted {
   ParameterInfo info;
-  LinkConstant LinkCalibration::* field;
+  LinkConstant LinkCalibration::*field;
 };
 
 const std::array<Fitted, 5>& expert_parameters() {
@@ -32,8 +32,8 @@ const std::array<Fitted, 5>& expert_parameters() {
   return list;
 }
 
-/// Small collectives show the fixed times, large ones the rate. In between NCCL changes protocol, which is not modelled:
-/// the errors of that band are shown.
+/// Small collectives show the fixed times, large ones the rate. In between NCCL changes protocol, which is
+/// not modelled: the errors of that band are shown.
 struct RingBand {
   const char* name;
   Bytes from, to;  ///< bytes per port
@@ -46,16 +46,20 @@ const std::array<Fitted, 2> kRingTimes{{
     {{"ring_launch_us", 0.5, 50, 6}, &LinkCalibration::ring_launch_us},
     {{"ring_step_us", 0.05, 10, 1}, &LinkCalibration::ring_step_us},
 }};
-const std::array<Fitted, 1> kRingRate{{{{"ring_nvlink_efficiency", 0.3, 1.0, 0.75}, &LinkCalibration::ring_nvlink_efficiency}}};
+const std::array<Fitted, 1> kRingRate{
+    {{{"ring_nvlink_efficiency", 0.3, 1.0, 0.75}, &LinkCalibration::ring_nvlink_efficiency}}};
 
 const NodeSpec& node_of(const std::map<std::string, NodeSpec>& nodes, const std::string& gpu) {
   const auto found = nodes.find(gpu);
   if (found == nodes.end())
-    throw InputError(Diagnostic{"", 0, 0, "calibrate", "measurements of " + gpu, "a node of the library with that GPU", ""});
+    throw InputError(Diagnostic{"", 0, 0, "calibrate", "measurements of " + gpu,
+                                "a node of the library with that GPU", ""});
   return found->second;
 }
 
-bool held_back(std::size_t row, std::uint64_t seed) { return RandomStream(seed, row).next() % kHoldBack == 0; }
+bool held_back(std::size_t row, std::uint64_t seed) {
+  return RandomStream(seed, row).next() % kHoldBack == 0;
+}
 
 /// Rows of a group share one vote, so that a table of hundreds does not drown four published figures.
 std::vector<double> weights_by_group(const std::vector<std::string>& groups) {
@@ -63,7 +67,8 @@ std::vector<double> weights_by_group(const std::vector<std::string>& groups) {
   for (const std::string& group : groups) size[group] += 1;
   std::vector<double> weights;
   for (const std::string& group : groups)
-    weights.push_back(std::sqrt(static_cast<double>(groups.size()) / static_cast<double>(size.size()) / size[group]));
+    weights.push_back(
+        std::sqrt(static_cast<double>(groups.size()) / static_cast<double>(size.size()) / size[group]));
   return weights;
 }
 
@@ -137,16 +142,22 @@ class ExpertFit {
   void run(LinkCalibration& links) const {
     std::vector<std::string> groups;
     for (const std::size_t row : rows_) groups.push_back(group_of(all_.experts[row]));
-    fit(expert_parameters(), groups, links, [this](const LinkCalibration& candidate, std::span<double> errors) {
-      for (std::size_t i = 0; i < rows_.size(); ++i) errors[i] = std::log(ratio(rows_[i], candidate));
-    });
+    fit(expert_parameters(), groups, links,
+        [this](const LinkCalibration& candidate, std::span<double> errors) {
+          for (std::size_t i = 0; i < rows_.size(); ++i) errors[i] = std::log(ratio(rows_[i], candidate));
+        });
     links.notify_per_doubling_us.value = notify_per_doubling();
     links.dispatch_overlap_slowdown.value = overlap_slowdown(ExpertOp::dispatch, links);
     links.combine_overlap_slowdown.value = overlap_slowdown(ExpertOp::combine, links);
   }
 
   std::vector<LinkFitError> errors(const LinkCalibration& links) const {
-    struct Group { std::string table; std::vector<double> ratios; std::vector<bool> held; bool fitted; };
+    struct Group {
+      std::string table;
+      std::vector<double> ratios;
+      std::vector<bool> held;
+      bool fitted;
+    };
     std::map<std::string, Group> groups;
     for (std::size_t i = 0; i < all_.experts.size(); ++i) {
       const ExpertMeasurement& m = all_.experts[i];
@@ -183,9 +194,11 @@ class ExpertFit {
     return per_doubling.empty() ? 0.0 : median_of(per_doubling);
   }
 
-  /// Measured over predicted transfer time in the profile, set-up taken off; geometric mean of forward and backward.
+  /// Measured over predicted transfer time in the profile, set-up taken off; geometric mean of forward and
+  /// backward.
   double overlap_slowdown(ExpertOp op, LinkCalibration links) const {
-    const Seconds setup(1e-6 * (op == ExpertOp::dispatch ? links.dispatch_setup_us : links.combine_setup_us).value);
+    const Seconds setup(1e-6 *
+                        (op == ExpertOp::dispatch ? links.dispatch_setup_us : links.combine_setup_us).value);
     links.dispatch_overlap_slowdown.value = links.combine_overlap_slowdown.value = 1.0;
     double sum = 0;
     int count = 0;
@@ -206,7 +219,8 @@ class ExpertFit {
 
 class RingFit {
  public:
-  RingFit(const std::vector<RingMeasurement>& all, const std::map<std::string, NodeSpec>& nodes, std::uint64_t seed)
+  RingFit(const std::vector<RingMeasurement>& all, const std::map<std::string, NodeSpec>& nodes,
+          std::uint64_t seed)
       : all_(all), nodes_(nodes), seed_(seed) {}
 
   void run(LinkCalibration& links) const {
@@ -261,10 +275,14 @@ class RingFit {
 };
 
 void name_sources(LinkCalibration& links) {
-  const Source deepep{"fit on stand-alone DeepEP: README @ dd758ca (H800, EP8 to EP64) and aiconfigurator "
-                      "wideep_deepep_normal 0.5.6.post2 (H100, 1 to 4 nodes)", "2026-11-21", true};
-  const Source profile{"deepseek-ai/profile-data train.json @ 4496024 (H800, EP64, 20 SMs beside 112), dispatch and "
-                       "combine kernels over their stand-alone prediction", "2026-11-21", true};
+  const Source deepep{
+      "fit on stand-alone DeepEP: README @ dd758ca (H800, EP8 to EP64) and aiconfigurator "
+      "wideep_deepep_normal 0.5.6.post2 (H100, 1 to 4 nodes)",
+      "2026-11-21", true};
+  const Source profile{
+      "deepseek-ai/profile-data train.json @ 4496024 (H800, EP64, 20 SMs beside 112), dispatch and "
+      "combine kernels over their stand-alone prediction",
+      "2026-11-21", true};
   const Source rings{"fit on NCCL within one node, H100: aiconfigurator nccl 2.27.3 and apex_plus @ 8769096",
                      "2026-11-21", true};
   for (auto field : {&LinkCalibration::nic_efficiency, &LinkCalibration::nvlink_efficiency,
@@ -307,9 +325,12 @@ LinkFit fit_links(const LinkMeasurements& measurements, const std::map<std::stri
   rings.add_errors(result.calibration, result.errors);
   name_sources(result.calibration);
   result.notes = {
-      "DeepEP on 8 H100 nodes is shown, not fitted on: its goodput per NIC is a third of that on 4 nodes whatever the "
-      "SMs and tokens, and ranks wait milliseconds in notify; the published 8-node figures on H800 are fitted instead",
-      "Ratios are to data-sheet rates: NVLink 450 GB/s (H100) and 200 GB/s (H800) per direction, NIC 50 GB/s"};
+      "DeepEP on 8 H100 nodes is shown, not fitted on: its goodput per NIC is a third of that on 4 nodes "
+      "whatever the "
+      "SMs and tokens, and ranks wait milliseconds in notify; the published 8-node figures on H800 are "
+      "fitted instead",
+      "Ratios are to data-sheet rates: NVLink 450 GB/s (H100) and 200 GB/s (H800) per direction, NIC 50 "
+      "GB/s"};
   return result;
 }
 

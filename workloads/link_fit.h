@@ -14,13 +14,13 @@ namespace flopcast {
 /// How well the fit predicts one group of measurements.
 struct LinkFitError {
   std::string table;
-  std::string group;       ///< e.g. "h100-sxm, 4 nodes, dispatch"
-  bool fitted = true;      ///< false: none of the group took part in the fit
+  std::string group;   ///< e.g. "h100-sxm, 4 nodes, dispatch"
+  bool fitted = true;  ///< false: none of the group took part in the fit
   int rows = 0;
-  int held_back = 0;       ///< of them not fitted on; median and 90th percentile are over these when there are any
-  double median = 0;       ///< of |predicted / measured - 1|
+  int held_back = 0;  ///< of them not fitted on; median and 90th percentile are over these when there are any
+  double median = 0;  ///< of |predicted / measured - 1|
   double percentile_90 = 0;
-  double bias = 0;         ///< median of predicted / measured - 1
+  double bias = 0;  ///< median of predicted / measured - 1
 };
 
 struct LinkFit {

@@ -49,16 +49,21 @@ class Table {
       throw InputError(Diagnostic{file_, line_[row], 0, column, "`" + field + "`", "a number", ""});
     return value;
   }
-  int integer(std::size_t row, const std::string& column) const { return static_cast<int>(number(row, column)); }
+  int integer(std::size_t row, const std::string& column) const {
+    return static_cast<int>(number(row, column));
+  }
 
  private:
   static std::vector<std::string> split(const std::string& line) {
     std::vector<std::string> fields(1);
     bool quoted = false;
     for (const char c : line) {
-      if (c == '"') quoted = !quoted;
-      else if (c == ',' && !quoted) fields.emplace_back();
-      else fields.back() += c;
+      if (c == '"')
+        quoted = !quoted;
+      else if (c == ',' && !quoted)
+        fields.emplace_back();
+      else
+        fields.back() += c;
     }
     return fields;
   }
@@ -76,8 +81,8 @@ constexpr double kBf16TokenBytes = kHidden * 2.0;
 
 double token_bytes(ExpertOp op) { return op == ExpertOp::dispatch ? kFp8TokenBytes : kBf16TokenBytes; }
 
-/// The routing of DeepEP's own tests (tests/test_internode.py, test_intranode.py): 256 experts, top-8, one group per node, at
-/// most four of them per token; within one node no groups.
+/// The routing of DeepEP's own tests (tests/test_internode.py, test_intranode.py): 256 experts, top-8, one
+/// group per node, at most four of them per token; within one node no groups.
 RoutingRequest deepep_routing(int nodes, int tokens, ExpertOp op) {
   RoutingRequest r;
   r.ranks = nodes * kGpusPerNode;
@@ -91,7 +96,8 @@ RoutingRequest deepep_routing(int nodes, int tokens, ExpertOp op) {
   return r;
 }
 
-ExpertMeasurement expert_row(std::string table, std::string gpu, int nodes, int tokens, ExpertOp op, int sms) {
+ExpertMeasurement expert_row(std::string table, std::string gpu, int nodes, int tokens, ExpertOp op,
+                             int sms) {
   ExpertMeasurement m;
   m.table = std::move(table);
   m.gpu = std::move(gpu);
@@ -104,8 +110,8 @@ ExpertMeasurement expert_row(std::string table, std::string gpu, int nodes, int 
 
 Seconds microseconds(double us) { return Seconds(us * 1e-6); }
 
-/// The published table gives bandwidths by DeepEP's definition: bytes of all tokens a rank receives, those from its own
-/// node (between nodes) or its own rank (within a node) included, over the time of the kernel.
+/// The published table gives bandwidths by DeepEP's definition: bytes of all tokens a rank receives, those
+/// from its own node (between nodes) or its own rank (within a node) included, over the time of the kernel.
 Seconds time_of_reported(int nodes, int tokens, ExpertOp op, double reported_GBps) {
   const RoutingRequest r = deepep_routing(nodes, tokens, op);
   const double copies = nodes > 1 ? expected_nodes(r) : expected_ranks(r);
@@ -114,7 +120,8 @@ Seconds time_of_reported(int nodes, int tokens, ExpertOp op, double reported_GBp
 
 void read_published_deepep(const fs::path& path, LinkMeasurements& result) {
   const Table table(path);
-  constexpr int kTokens = 4096, kSms = 24;  // as the table's `setting` and `SMs` columns say of every such row
+  constexpr int kTokens = 4096,
+                kSms = 24;  // as the table's `setting` and `SMs` columns say of every such row
   for (std::size_t i = 0; i < table.size(); ++i) {
     if (table.text(i, "mode") != "normal" || table.text(i, "version") != "V1 latest") continue;
     const int nodes = table.integer(i, "EP") / kGpusPerNode;
@@ -154,18 +161,20 @@ void read_wide_deepep(const fs::path& path, LinkMeasurements& result) {
       m.notify = microseconds(table.number(i, prefix + "notify_us"));
       if (nodes == 8) {
         m.usable = false;
-        m.remark = "a third of the 4-node rate per NIC whatever the SMs, and milliseconds of waiting in notify: the "
-                   "machine, not the kernel";
+        m.remark =
+            "a third of the 4-node rate per NIC whatever the SMs, and milliseconds of waiting in notify: the "
+            "machine, not the kernel";
       }
       result.experts.push_back(std::move(m));
     }
   }
 }
 
-/// Within a node, and only what runs on rings: eight-GPU all-reduce uses multicast in the NVSwitch (NVLink SHARP). Pairs
-/// of GPUs, which reach only 0.55 of the rate, are kept for comparison: no node of ours has two.
-void add_ring(LinkMeasurements& result, const std::string& table, const std::string& gpu, const std::string& op, int gpus,
-              double bytes, double us) {
+/// Within a node, and only what runs on rings: eight-GPU all-reduce uses multicast in the NVSwitch (NVLink
+/// SHARP). Pairs of GPUs, which reach only 0.55 of the rate, are kept for comparison: no node of ours has
+/// two.
+void add_ring(LinkMeasurements& result, const std::string& table, const std::string& gpu,
+              const std::string& op, int gpus, double bytes, double us) {
   const bool all_reduce = op == "all_reduce";
   if (op != "all_gather" && op != "reduce_scatter" && !(all_reduce && gpus < 8)) return;
   const int turns = all_reduce ? 2 : 1;
@@ -204,8 +213,10 @@ void read_apex(const fs::path& folder, LinkMeasurements& result) {
 LinkMeasurements read_link_measurements(const fs::path& published, const fs::path& kernels) {
   LinkMeasurements result;
   const auto read = [&](const fs::path& path, void (*reader)(const fs::path&, LinkMeasurements&)) {
-    if (fs::exists(path)) reader(path, result);
-    else result.missing.push_back(path.string());
+    if (fs::exists(path))
+      reader(path, result);
+    else
+      result.missing.push_back(path.string());
   };
   read(published / "deepep.csv", read_published_deepep);
   read(published / "profile_train_kernels.csv", read_training_profile);

@@ -16,12 +16,12 @@ struct ExpertMeasurement {
   int nodes = 1;
   ExpertOp op = ExpertOp::dispatch;
   int sms = 20;
-  ExpertTraffic traffic;           ///< worked out from the routing that the measurement used
+  ExpertTraffic traffic;  ///< worked out from the routing that the measurement used
   Seconds transmit;
-  std::optional<Seconds> notify;   ///< where it was timed on its own
+  std::optional<Seconds> notify;        ///< where it was timed on its own
   std::optional<double> reported_GBps;  ///< bandwidth as the source states it, by the source's own definition
-  bool overlapped = false;         ///< measured beside GEMMs
-  bool usable = true;              ///< false: kept for comparison only; `remark` says why
+  bool overlapped = false;              ///< measured beside GEMMs
+  bool usable = true;                   ///< false: kept for comparison only; `remark` says why
   std::string remark;
 };
 
@@ -41,9 +41,10 @@ struct LinkMeasurements {
   std::vector<std::string> missing;  ///< tables that were not found
 };
 
-/// Reads what it finds below two folders: published figures (deepep.csv, profile_train_kernels.csv) and tables of kernel
-/// measurements (aiconfigurator/, apex/). Either may be empty.
+/// Reads what it finds below two folders: published figures (deepep.csv, profile_train_kernels.csv) and
+/// tables of kernel measurements (aiconfigurator/, apex/). Either may be empty.
 /// @throws InputError on a table that is malformed.
-LinkMeasurements read_link_measurements(const std::filesystem::path& published, const std::filesystem::path& kernels);
+LinkMeasurements read_link_measurements(const std::filesystem::path& published,
+                                        const std::filesystem::path& kernels);
 
 }  // namespace flopcast

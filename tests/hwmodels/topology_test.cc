@@ -89,7 +89,7 @@ TEST_CASE("latency grows with the layers a message climbs") {
   const Topology tree(cluster_of(FabricKind::rail_fat_tree_3, 512));
   CHECK(tree.latency(RankId(0), RankId(8 * 511)).value() == Approx(3e-6));  // rail 0 is half a pod
   CHECK(tree.latency(RankId(0), RankId(3)).value() == Approx(1e-6));
-  CHECK(tree.latency(RankId(0), RankId(8 + 7)).value() == Approx(4e-6));    // over the core
+  CHECK(tree.latency(RankId(0), RankId(8 + 7)).value() == Approx(4e-6));  // over the core
 }
 
 TEST_CASE("an oversubscribed leaf shares its uplinks among its endpoints") {
@@ -107,7 +107,8 @@ TEST_CASE("an oversubscribed leaf shares its uplinks among its endpoints") {
 TEST_CASE("slow parts and efficiencies scale the links they name") {
   ClusterSpec c = cluster_of(FabricKind::single_switch, 4);
   c.node.nic_efficiency = 0.9;
-  c.slow_parts = {{SlowPart::Kind::nic, 3, 0.5}, {SlowPart::Kind::nvlink, 5, 0.25}, {SlowPart::Kind::gpu, 7, 0.1}};
+  c.slow_parts = {
+      {SlowPart::Kind::nic, 3, 0.5}, {SlowPart::Kind::nvlink, 5, 0.25}, {SlowPart::Kind::gpu, 7, 0.1}};
   Topology t(c);
   const auto rate = [&](RouteId route) { return t.network().bottleneck(route).value(); };
   using Side = Topology::Side;

@@ -15,8 +15,15 @@ using namespace flopcast;
 namespace {
 
 RoutingRequest deepseek_v3(int ranks) {
-  return {.ranks = ranks, .ranks_per_node = 8, .experts = 256, .experts_per_token = 8, .groups = 8,
-          .groups_per_token = 4, .tokens_per_rank = 4096, .bytes_per_token = Bytes(7392), .rank_load = {}};
+  return {.ranks = ranks,
+          .ranks_per_node = 8,
+          .experts = 256,
+          .experts_per_token = 8,
+          .groups = 8,
+          .groups_per_token = 4,
+          .tokens_per_rank = 4096,
+          .bytes_per_token = Bytes(7392),
+          .rank_load = {}};
 }
 
 /// The first `count` of a seeded shuffle of 0 .. n-1.
@@ -24,12 +31,15 @@ std::vector<int> draw(RandomStream& random, int n, int count) {
   std::vector<int> items(static_cast<std::size_t>(n));
   std::iota(items.begin(), items.end(), 0);
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i)
-    std::swap(items[i], items[i + static_cast<std::size_t>(random.uniform() * static_cast<double>(items.size() - i))]);
+    std::swap(items[i],
+              items[i + static_cast<std::size_t>(random.uniform() * static_cast<double>(items.size() - i))]);
   items.resize(static_cast<std::size_t>(count));
   return items;
 }
 
-struct Reached { double nodes = 0, ranks = 0; };
+struct Reached {
+  double nodes = 0, ranks = 0;
+};
 
 Reached monte_carlo(const RoutingRequest& r, int tokens) {
   RandomStream random(7);
@@ -51,7 +61,7 @@ Reached monte_carlo(const RoutingRequest& r, int tokens) {
   return mean;
 }
 
-Bytes total(const std::vector<ExpertTraffic>& traffic, Bytes ExpertTraffic::* field) {
+Bytes total(const std::vector<ExpertTraffic>& traffic, Bytes ExpertTraffic::*field) {
   Bytes sum;
   for (const ExpertTraffic& t : traffic) sum += t.*field;
   return sum;
@@ -66,8 +76,15 @@ TEST_CASE("expected nodes and ranks agree with drawing tokens") {
   SECTION("on 16 nodes, two to a group") { r = deepseek_v3(128); }
   SECTION("no groups") { r.groups = r.groups_per_token = 1; }
   SECTION("groups that nodes cut across") {
-    r = {.ranks = 40, .ranks_per_node = 8, .experts = 160, .experts_per_token = 6, .groups = 8, .groups_per_token = 3,
-         .tokens_per_rank = 1, .bytes_per_token = Bytes(1), .rank_load = {}};
+    r = {.ranks = 40,
+         .ranks_per_node = 8,
+         .experts = 160,
+         .experts_per_token = 6,
+         .groups = 8,
+         .groups_per_token = 3,
+         .tokens_per_rank = 1,
+         .bytes_per_token = Bytes(1),
+         .rank_load = {}};
   }
   const Reached seen = monte_carlo(r, 40000);
   CHECK(expected_nodes(r) == Approx(seen.nodes).epsilon(0.005));
@@ -87,7 +104,8 @@ TEST_CASE("what is sent is received, balanced or not") {
   if (GENERATE(false, true))
     for (int i = 0; i < 64; ++i) r.rank_load.push_back(0.5 + i / 40.0);
   const auto traffic = expert_traffic(r);
-  CHECK(total(traffic, &ExpertTraffic::nic_out).value() == Approx(total(traffic, &ExpertTraffic::nic_in).value()));
+  CHECK(total(traffic, &ExpertTraffic::nic_out).value() ==
+        Approx(total(traffic, &ExpertTraffic::nic_in).value()));
   CHECK(total(traffic, &ExpertTraffic::nvlink_out).value() ==
         Approx(total(traffic, &ExpertTraffic::nvlink_in).value()));
 }
@@ -114,7 +132,8 @@ TEST_CASE("a hot rank draws more over NVLink, its node more over the NICs, and n
   CHECK(hot[4].nic_in > even[4].nic_in);
   CHECK(hot[60].nic_in < even[60].nic_in);
   r.rank_load[3] = 1e6;  // everything goes there
-  for (const ExpertTraffic& t : expert_traffic(r)) CHECK(t.nvlink_in.value() <= 8 * 4096.0 * 7392 * 7 * (1 + 1e-12));
+  for (const ExpertTraffic& t : expert_traffic(r))
+    CHECK(t.nvlink_in.value() <= 8 * 4096.0 * 7392 * 7 * (1 + 1e-12));
 }
 
 TEST_CASE("loads of experts add up to loads of ranks with mean one") {

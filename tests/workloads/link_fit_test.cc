@@ -47,9 +47,15 @@ ExpertMeasurement measured(const LinkCalibration& truth, int nodes, std::int64_t
   m.op = op;
   m.sms = sms;
   m.overlapped = overlapped;
-  m.traffic = expert_traffic({.ranks = 8 * nodes, .ranks_per_node = 8, .experts = 256, .experts_per_token = 8,
-                              .groups = nodes, .groups_per_token = std::min(nodes, 4), .tokens_per_rank = tokens,
-                              .bytes_per_token = Bytes(op == ExpertOp::dispatch ? 7392 : 14336), .rank_load = {}})[0];
+  m.traffic = expert_traffic({.ranks = 8 * nodes,
+                              .ranks_per_node = 8,
+                              .experts = 256,
+                              .experts_per_token = 8,
+                              .groups = nodes,
+                              .groups_per_token = std::min(nodes, 4),
+                              .tokens_per_rank = tokens,
+                              .bytes_per_token = Bytes(op == ExpertOp::dispatch ? 7392 : 14336),
+                              .rank_load = {}})[0];
   const ExpertTime time = predict(m, data_sheets().at(m.gpu), truth);
   m.transmit = time.transmit;
   m.notify = time.notify;
@@ -122,7 +128,8 @@ TEST_CASE("rows marked for comparison do not move the fit") {
 }
 
 TEST_CASE("a missing table or an unknown GPU is refused by name") {
-  CHECK_THROWS_AS(fit_links(read_link_measurements("/nonexistent", "/nonexistent"), data_sheets(), 1), InputError);
+  CHECK_THROWS_AS(fit_links(read_link_measurements("/nonexistent", "/nonexistent"), data_sheets(), 1),
+                  InputError);
   CHECK_THROWS_AS(fit_links(synthetic(known_constants()), {}, 1), InputError);
 }
 
@@ -142,7 +149,8 @@ TEST_CASE("published bandwidths count the own node's tokens; the time they imply
 
 TEST_CASE("a malformed table is an input error that names the line") {
   const Folder folder;
-  write(folder.path() / "deepep.csv", "mode,version,op,EP,bandwidth_GBps\nnormal,V1 latest,dispatch,8,fast\n");
+  write(folder.path() / "deepep.csv",
+        "mode,version,op,EP,bandwidth_GBps\nnormal,V1 latest,dispatch,8,fast\n");
   try {
     read_link_measurements(folder.path(), folder.path());
     FAIL("accepted");

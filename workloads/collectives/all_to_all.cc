@@ -10,9 +10,9 @@ namespace {
 
 /// Sum of peers' loads, seen from one rank.
 struct PeerLoads {
-  double node = 0;    ///< in the same node
-  double leaf = 0;    ///< elsewhere, on the same leaf switch
-  double remote = 0;  ///< everywhere else
+  double node = 0;         ///< in the same node
+  double leaf = 0;         ///< elsewhere, on the same leaf switch
+  double remote = 0;       ///< everywhere else
   double other_plane = 0;  ///< of leaf and remote: behind a NIC in another plane
 };
 
@@ -61,8 +61,9 @@ Seconds latency_of(const Topology& topology, const CollectiveRequest& request) {
 
 }  // namespace
 
-/// With separate planes, what goes to another GPU index is passed over NVLink to the GPU in the sender's node that sits
-/// in the right plane. Every GPU forwards for its neighbours as they do for it, so its NIC carries as much as without.
+/// With separate planes, what goes to another GPU index is passed over NVLink to the GPU in the sender's node
+/// that sits in the right plane. Every GPU forwards for its neighbours as they do for it, so its NIC carries
+/// as much as without.
 CollectivePhase all_to_all_by_ports(Topology& topology, const CollectiveRequest& request,
                                     std::span<const double> load) {
   const auto ranks = request.ranks;
@@ -121,7 +122,7 @@ Seconds closed_form_time(int ranks, Bytes bytes, BytesPerSecond port) {
 
 }  // namespace
 
-const CollectiveRow kAllToAll{"all_to_all", "All-to-all, every rank to every other at once", "(n-1)/n S / B", lower,
-                              closed_form_time};
+const CollectiveRow kAllToAll{"all_to_all", "All-to-all, every rank to every other at once", "(n-1)/n S / B",
+                              lower, closed_form_time};
 
 }  // namespace flopcast

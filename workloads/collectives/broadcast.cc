@@ -4,8 +4,8 @@
 namespace flopcast {
 namespace {
 
-/// The first rank's buffer is passed along rings in chunks, all ranks at once: the first only sends, the last only
-/// receives, and the time is that of one hop plus the latency of the chain.
+/// The first rank's buffer is passed along rings in chunks, all ranks at once: the first only sends, the last
+/// only receives, and the time is that of one hop plus the latency of the chain.
 std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& request) {
   const GroupLayout layout(topology, request.ranks);
   const Seconds latency = ring_latency(topology, layout, request.ranks, 1, request.links);
@@ -29,7 +29,7 @@ Seconds closed_form_time(int ranks, Bytes bytes, BytesPerSecond port) {
 
 }  // namespace
 
-const CollectiveRow kBroadcast{"broadcast", "Broadcast from the first rank along rings, in chunks", "S / B", lower,
-                               closed_form_time};
+const CollectiveRow kBroadcast{"broadcast", "Broadcast from the first rank along rings, in chunks", "S / B",
+                               lower, closed_form_time};
 
 }  // namespace flopcast

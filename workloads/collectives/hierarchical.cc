@@ -60,7 +60,8 @@ Seconds closed_form_time(int ranks, Bytes bytes, BytesPerSecond port) {
 }  // namespace
 
 const CollectiveRow kHierarchicalAllReduce{
-    "hierarchical_all_reduce", "Two-level all-reduce: reduce-scatter in the node, rings between nodes, all-gather",
+    "hierarchical_all_reduce",
+    "Two-level all-reduce: reduce-scatter in the node, rings between nodes, all-gather",
     "2 (g-1)/g S / B_nvlink + 2 (k-1)/k S/g / B_nic, k nodes of g", lower, closed_form_time};
 
 }  // namespace flopcast

@@ -9,7 +9,8 @@
 
 namespace flopcast {
 
-/// Bytes of one rank, by port and direction. What goes over the NIC is split by whether it leaves the leaf switch.
+/// Bytes of one rank, by port and direction. What goes over the NIC is split by whether it leaves the leaf
+/// switch.
 struct PortLoad {
   Bytes nvlink_out, nvlink_in;
   Bytes leaf_out, leaf_in;    ///< NIC, peers on the same leaf
@@ -26,8 +27,8 @@ struct PortPace {
   BytesPerSecond nic_cap;
 };
 
-/// Pace of ring collectives, all-to-all and messages. Links already carry the node's efficiencies; what an operation's
-/// own efficiency takes off on top is a stretch of its bytes.
+/// Pace of ring collectives, all-to-all and messages. Links already carry the node's efficiencies; what an
+/// operation's own efficiency takes off on top is a stretch of its bytes.
 PortPace ring_pace(const NodeSpec& node, const LinkCalibration* links);
 
 std::vector<Flow> port_flows(Topology& topology, RankId rank, const PortLoad& load, const PortPace& pace);
@@ -40,8 +41,9 @@ class GroupLayout {
   int nodes() const { return static_cast<int>(members_.size()); }
   /// Ranks of the group in the node of ranks[position].
   int local(std::size_t position) const { return static_cast<int>(members_[node_[position]].size()); }
-  /// The rank that ranks[position] meets over the network when a ring passes to the next node (+1) or comes from the
-  /// one before (-1): the one with the same GPU index where the group has it, for rails and planes join those.
+  /// The rank that ranks[position] meets over the network when a ring passes to the next node (+1) or comes
+  /// from the one before (-1): the one with the same GPU index where the group has it, for rails and planes
+  /// join those.
   RankId across(std::size_t position, int step) const;
   std::span<const RankId> node_of(std::size_t position) const { return members_[node_[position]]; }
 

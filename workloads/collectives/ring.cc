@@ -22,8 +22,8 @@ PortLoad ring_load(const Topology& topology, const GroupLayout& layout, std::spa
   return load;
 }
 
-Seconds ring_latency(const Topology& topology, const GroupLayout& layout, std::span<const RankId> ranks, int turns,
-                     const LinkCalibration* links) {
+Seconds ring_latency(const Topology& topology, const GroupLayout& layout, std::span<const RankId> ranks,
+                     int turns, const LinkCalibration* links) {
   const int steps = static_cast<int>(ranks.size()) - 1;
   const int between_nodes = layout.nodes() > 1 ? std::min(layout.nodes(), steps) : 0;
   Seconds longest_hop;  // nodes wait for each other: the slowest crossing sets the pace of its ring
@@ -38,7 +38,8 @@ Seconds ring_latency(const Topology& topology, const GroupLayout& layout, std::s
   return Seconds(links->ring_launch_us.value * 1e-6) + (step * steps + longest_hop * between_nodes) * turns;
 }
 
-CollectivePhase ring_phase(Topology& topology, const CollectiveRequest& request, Bytes bytes_through, int turns) {
+CollectivePhase ring_phase(Topology& topology, const CollectiveRequest& request, Bytes bytes_through,
+                           int turns) {
   const GroupLayout layout(topology, request.ranks);
   const Seconds latency = ring_latency(topology, layout, request.ranks, turns, request.links);
   const PortPace pace = ring_pace(topology.cluster().node, request.links);
@@ -71,8 +72,9 @@ Seconds closed_form_time(int ranks, Bytes bytes, BytesPerSecond port) {
 
 const CollectiveRow kRingAllReduce{"ring_all_reduce", "All-reduce on rings, one ring per NIC of a node",
                                    "2 (n-1)/n S / B", lower<2>, closed_form_time<2>};
-const CollectiveRow kRingReduceScatter{"ring_reduce_scatter", "Reduce-scatter on rings, one ring per NIC of a node",
-                                       "(n-1)/n S / B", lower<1>, closed_form_time<1>};
+const CollectiveRow kRingReduceScatter{"ring_reduce_scatter",
+                                       "Reduce-scatter on rings, one ring per NIC of a node", "(n-1)/n S / B",
+                                       lower<1>, closed_form_time<1>};
 const CollectiveRow kRingAllGather{"ring_all_gather", "All-gather on rings, one ring per NIC of a node",
                                    "(n-1)/n S / B", lower<1>, closed_form_time<1>};
 
