@@ -9,7 +9,6 @@
 #include "analysis/report_message.h"
 #include "hwmodels/link_calibration.h"
 #include "workloads/collectives.h"
-#include "workloads/step_layout.h"
 
 namespace flopcast {
 namespace {
@@ -47,10 +46,8 @@ void check_memory(const Scenario& scenario, const TrainingConfig& config, const 
   const MemoryTable& table = fullest(step.memory);
   if (table.total() <= capacity) return;
   if (!allow_oom) {
-    const std::vector<double> loads = expert_rank_loads(config);
-    const double hottest = *std::max_element(loads.begin(), loads.end());
     throw MemoryRefused(table, capacity,
-                        memory_remedies(config, step.stages, step.schedule, hottest, capacity));
+                        memory_remedies(config, step.stages, step.schedule, step.hottest_load, capacity));
   }
   notes.push_back(fmt::format("the plan does not fit: {} of {} on the fullest GPU; replayed all the same "
                               "(--allow-oom)",

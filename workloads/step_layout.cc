@@ -86,12 +86,13 @@ ReplayPlan every_gpu(const JobGrid& grid, const ClusterSpec& cluster) {
 
 }  // namespace
 
-std::vector<double> expert_rank_loads(const TrainingConfig& config) {
+std::vector<double> expert_rank_loads(const TrainingConfig& config, int gpus_per_node) {
   const int ranks = config.plan.expert;
   if (config.model.moe.experts == 0 || ranks == 1) return std::vector<double>(ranks, 1.0);
   const std::vector<double> loads = expert_loads(config);
   if (config.expert_load.placement != "eplb") return rank_loads(loads, ranks);
-  return eplb_rank_loads(loads, config.expert_load.redundant_experts, config.model.moe.groups, ranks);
+  return eplb_rank_loads(loads, config.expert_load.redundant_experts, config.model.moe.groups, ranks,
+                         std::min(gpus_per_node, ranks));
 }
 
 ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& cluster,

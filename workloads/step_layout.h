@@ -24,7 +24,7 @@ struct JobGrid {
 };
 
 /// Relative expert load of each expert-parallel rank, mean 1 (all ones for a dense model).
-std::vector<double> expert_rank_loads(const TrainingConfig& config);
+std::vector<double> expert_rank_loads(const TrainingConfig& config, int gpus_per_node);
 
 /// A GPU to be replayed.
 struct ReplayChoice {

@@ -81,7 +81,7 @@ class StepBuilder {
         topology_(topology),
         links_(links),
         grid_(config.plan),
-        loads_(expert_rank_loads(config)),
+        loads_(expert_rank_loads(config, topology.cluster().node.gpus)),
         prices_(config, kernels, loads_),
         replay_(choose_replayed(config, topology.cluster(), loads_)),
         graph_(training_op_names()) {
@@ -286,8 +286,8 @@ class StepBuilder {
   }
 
   void finish() {
-    const double hottest = *std::max_element(loads_.begin(), loads_.end());
-    step_.memory = memory_per_rank(config_, step_.stages, step_.schedule, hottest);
+    step_.hottest_load = *std::max_element(loads_.begin(), loads_.end());
+    step_.memory = memory_per_rank(config_, step_.stages, step_.schedule, step_.hottest_load);
     step_.tokens = static_cast<double>(config_.batch.tokens());
     // As DeepSeek counts (arXiv 2505.09343, table 2 and 4): MTP, like recomputation, is work but not the model's.
     const auto flop = [&](bool causal) {
@@ -310,8 +310,9 @@ class StepBuilder {
           "GPU speeds spread by {:.2g} %: the slowest of {} that wait for each other stretches compute by {:.2f} %",
           100 * config_.mechanisms.gpu_speed_spread, config_.plan.data * config_.plan.context, 100 * (stretch - 1)));
     }
-    if (const double hottest = *std::max_element(loads_.begin(), loads_.end()); hottest > 1) {
-      step_.notes.push_back(fmt::format("the busiest expert rank gets {:.1f} % more tokens than the mean", 100 * (hottest - 1)));
+    if (step_.hottest_load > 1) {
+      step_.notes.push_back(
+          fmt::format("the busiest expert rank gets {:.1f} % more tokens than the mean", 100 * (step_.hottest_load - 1)));
     }
   }
 

@@ -55,6 +55,7 @@ struct TrainingStep {
   std::vector<StageContent> stages;
   Schedule schedule;
   std::vector<MemoryTable> memory;      ///< per pipeline rank
+  double hottest_load = 1;              ///< expert load of the busiest expert-parallel rank over the mean
   EvidenceShare evidence;
   bool folded = true;
   std::vector<std::string> notes;       ///< what was assumed or approximated, for the report
