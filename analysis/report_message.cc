@@ -166,18 +166,20 @@ void describe(const Comparison& comparison, report::Comparison& out) {
   out.set_source(comparison.source);
 }
 
-// The message of a repeated field whose `name` is `name`; null when there is none.
-const Message* named_entry(const Message& message, const FieldDescriptor& field, const std::string& name) {
+// The entry of a repeated field at an index, or with that `name`; null when there is none.
+const Message* find_entry(const Message& message, const FieldDescriptor& field, const std::string& key) {
   const auto& reflection = *message.GetReflection();
   for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
     const Message& entry = reflection.GetRepeatedMessage(message, &field, i);
-    const FieldDescriptor* const entry_name = entry.GetDescriptor()->FindFieldByName("name");
-    if (entry_name != nullptr && entry.GetReflection()->GetString(entry, entry_name) == name) return &entry;
+    const FieldDescriptor* const name = entry.GetDescriptor()->FindFieldByName("name");
+    if (key == std::to_string(i) || (name != nullptr && key == entry.GetReflection()->GetString(entry, name))) {
+      return &entry;
+    }
   }
   return nullptr;
 }
 
-// One step down a path: `training`, or `phases[pre-training]`.
+// One step down a path: `training`, `phases[0]` or `phases[pre-training]`.
 const Message* child(const Message& message, const std::string& step) {
   const std::size_t bracket = step.find('[');
   const FieldDescriptor* const field = message.GetDescriptor()->FindFieldByName(step.substr(0, bracket));
@@ -186,7 +188,7 @@ const Message* child(const Message& message, const std::string& step) {
     return bracket == std::string::npos ? &message.GetReflection()->GetMessage(message, field) : nullptr;
   }
   if (bracket == std::string::npos || step.back() != ']') return nullptr;
-  return named_entry(message, *field, step.substr(bracket + 1, step.size() - bracket - 2));
+  return find_entry(message, *field, step.substr(bracket + 1, step.size() - bracket - 2));
 }
 
 }  // namespace

@@ -12,8 +12,8 @@ namespace flopcast {
 report::Report to_message(const TrainingReport& report);
 report::Report to_message(const CollectiveReport& report);
 
-/// The number at a path such as `training.step_time_s` or `projection.phases[pre-training].gpu_hours` (repeated
-/// messages are chosen by their `name`). Empty: there is none.
+/// The number at a path such as `training.step_time_s`, `projection.phases[0].gpu_hours` or
+/// `projection.phases[pre-training].gpu_hours`. Empty: there is none.
 std::optional<double> number_at(const google::protobuf::Message& message, const std::string& path);
 
 /// Fills report.comparisons from what the scenario says was published. Fields that the report lacks become notes.

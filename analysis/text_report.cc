@@ -98,7 +98,7 @@ constexpr Figure kFigures[] = {
 
 std::string number_text(double value) { return fmt::format("{:.4g}", value); }
 
-// Fields of a phase are named `projection.phases[NAME].gpu_hours`.
+// Fields of a phase are named `projection.phases[INDEX or NAME].gpu_hours`.
 Figure phase_figure(const std::string& field) {
   if (field.ends_with("].gpu_hours")) return {field, "GPU-hours", hours_text};
   if (field.ends_with("].cost_usd")) return {field, "cost", usd_text};
@@ -106,10 +106,16 @@ Figure phase_figure(const std::string& field) {
   return {field, field, number_text};
 }
 
-std::string figure_name(const std::string& field, const Figure& figure) {
+// "GPU-hours, pre-training" for `projection.phases[0].gpu_hours`.
+std::string figure_name(const TrainingReport& report, const std::string& field, const Figure& figure) {
   const std::size_t open = field.find('['), close = field.find(']');
   if (open == std::string::npos || close == std::string::npos) return std::string(figure.name);
-  return fmt::format("{}, {}", figure.name, field.substr(open + 1, close - open - 1));
+  std::string phase = field.substr(open + 1, close - open - 1);
+  const std::vector<PhaseProjection>& phases = report.projection->phases;
+  for (std::size_t i = 0; i < phases.size(); ++i) {
+    if (phase == std::to_string(i)) phase = phases[i].name;
+  }
+  return fmt::format("{}, {}", figure.name, phase);
 }
 
 Figure find_figure(const std::string& field) {
@@ -125,7 +131,7 @@ std::string published_section(const TrainingReport& report, const TextStyle& sty
   table.header({"", "predicted", "published", "error", "source"});
   for (const Comparison& comparison : report.comparisons) {
     const Figure figure = find_figure(comparison.field);
-    table.row({figure_name(comparison.field, figure), figure.text(comparison.predicted),
+    table.row({figure_name(report, comparison.field, figure), figure.text(comparison.predicted),
                figure.text(comparison.published), format_error(comparison.error()), comparison.source});
   }
   return section(style, "Predicted beside published") + table.render(style, kWidth);

@@ -1,0 +1,130 @@
+// Is the step cut into the right parts? Worked out by hand on toy steps.
+#include "analysis/step_metrics.h"
+
+#include "analysis/critical_path.h"
+#include "sim/replay.h"
+#include "tests/analysis/small_step.h"
+#include "tests/catch.h"
+
+namespace flopcast {
+namespace {
+
+struct Reduced {
+  std::vector<RankMetrics> ranks;
+  Seconds step_time;
+};
+
+Reduced replayed(const TrainingStep& step) {
+  StepMetricsSink sink(step);
+  TimelineSink* const sinks[] = {&sink};
+  const Seconds time = replay(step.graph, Network(), sinks).makespan;
+  return {sink.reduce(time), time};
+}
+
+TEST_CASE("two ranks: passes, bubble and optimiser are where they were put", "[analysis]") {
+  const Reduced reduced = replayed(testing::two_ranks());
+  REQUIRE(reduced.step_time.value() == Approx(7.25));
+  const TimeParts& first = reduced.ranks[0].parts;
+  CHECK(first.forward.value() == Approx(1));
+  CHECK(first.backward_input.value() == Approx(2));
+  CHECK(first.bubble.value() == Approx(4));  // 1 s .. 5 s
+  CHECK(first.optimizer_update.value() == Approx(0.25));
+  const TimeParts& second = reduced.ranks[1].parts;
+  CHECK(second.forward.value() == Approx(1));
+  CHECK(second.backward_input.value() == Approx(2));
+  CHECK(second.backward_weight.value() == Approx(1));
+  CHECK(second.bubble.value() == Approx(1.5 + 1.5));  // before the first pass, after the optimiser
+}
+
+TEST_CASE("the parts of every rank sum to the step", "[analysis]") {
+  const Reduced reduced = replayed(testing::two_ranks());
+  for (const RankMetrics& rank : reduced.ranks) {
+    CHECK(rank.parts.total().value() == Approx(reduced.step_time.value()).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("communication is exposed where the compute lane waits for it inside a pass", "[analysis]") {
+  testing::SmallStep builder;
+  const auto rank = builder.add_rank(0);
+  builder.begin_pass(rank, PassKind::overlapped);
+  const OpId attention = builder.compute(rank, OpName::attention_forward, 1);
+  const OpId dispatch = builder.communicate(rank, OpName::dispatch_forward, 3);
+  builder.compute(rank, OpName::attention_backward, 2);  // hides 2 of the 3 seconds
+  builder.after(dispatch, attention);
+  builder.after(builder.compute(rank, OpName::mlp_forward, 1), dispatch);
+  builder.end_pass();
+  const Reduced reduced = replayed(std::move(builder).build());
+  CHECK(reduced.ranks[0].parts.overlapped.value() == Approx(5));
+  CHECK(reduced.ranks[0].exposed_communication.value() == Approx(1));
+  CHECK(reduced.ranks[0].compute_busy.value() == Approx(4));
+  CHECK(reduced.ranks[0].communication_busy.value() == Approx(3));
+}
+
+TEST_CASE("a pass that starts before the one before it has ended gets only the time after it", "[analysis]") {
+  testing::SmallStep builder;
+  const auto rank = builder.add_rank(0);
+  builder.begin_pass(rank, PassKind::forward);
+  const OpId forward = builder.compute(rank, OpName::mlp_forward, 1);
+  builder.after(builder.communicate(rank, OpName::combine_forward, 2), forward);  // until 3
+  builder.end_pass();
+  builder.begin_pass(rank, PassKind::backward_weight);
+  builder.compute(rank, OpName::mlp_weight, 4);  // 1 .. 5
+  builder.end_pass();
+  const TimeParts parts = replayed(std::move(builder).build()).ranks[0].parts;
+  CHECK(parts.forward.value() == Approx(3));
+  CHECK(parts.backward_weight.value() == Approx(2));
+  CHECK(parts.bubble.value() == Approx(0));
+}
+
+TEST_CASE("sends to other stages do not lengthen a pass", "[analysis]") {
+  testing::SmallStep builder;
+  const auto rank = builder.add_rank(0);
+  builder.begin_pass(rank, PassKind::forward);
+  const OpId forward = builder.compute(rank, OpName::mlp_forward, 1);
+  builder.after(builder.send(rank, OpName::send_activation, 5), forward);
+  builder.end_pass();
+  const TimeParts parts = replayed(std::move(builder).build()).ranks[0].parts;
+  CHECK(parts.forward.value() == Approx(1));
+  CHECK(parts.bubble.value() == Approx(5));
+}
+
+TEST_CASE("collectives after the last pass count as optimiser, waiting between them as bubble", "[analysis]") {
+  testing::SmallStep builder;
+  const auto early = builder.add_rank(0), late = builder.add_rank(1);
+  for (const auto rank : {early, late}) {
+    builder.begin_pass(rank, PassKind::forward);
+    const OpId forward = builder.compute(rank, OpName::mlp_forward, rank == early ? 1 : 4);
+    builder.end_pass();
+    builder.after(builder.communicate(rank, OpName::gradient_reduce_scatter, 0.5), forward);
+  }
+  const Reduced reduced = replayed(std::move(builder).build());
+  CHECK(reduced.ranks[early].parts.gradient_reduction.value() == Approx(0.5));
+  CHECK(reduced.ranks[early].parts.bubble.value() == Approx(3));  // 1.5 s .. 4.5 s
+  CHECK(reduced.ranks[late].parts.bubble.value() == Approx(0));
+}
+
+TEST_CASE("the mean over ranks weighs what each stands for", "[analysis]") {
+  std::vector<ReplayedRank> ranks(2);
+  ranks[0].weight = 3;
+  ranks[1].weight = 1;
+  std::vector<RankMetrics> metrics(2);
+  metrics[0].parts.bubble = 4_s;
+  CHECK(weighted_mean(metrics, ranks).parts.bubble.value() == Approx(3));
+}
+
+TEST_CASE("the critical path is as long as the step and names what it consists of", "[analysis]") {
+  const TrainingStep step = testing::two_ranks();
+  SpanSink spans(step.graph);
+  TimelineSink* const sinks[] = {&spans};
+  const Seconds time = replay(step.graph, Network(), sinks).makespan;
+  const CriticalPath path = critical_path(step, spans);
+  CHECK(path.length.value() == Approx(time.value()));
+  CHECK(path.operations == 7);  // F, send, F, B, send, B, optimiser
+  CHECK(path.rank_changes == 2);
+  CHECK(path.by_name.front().name == training_op_names()[static_cast<std::size_t>(OpName::mlp_backward)]);
+  CHECK(path.by_name.front().time.value() == Approx(4));
+  REQUIRE(path.by_rank.size() == 2);
+}
+
+}  // namespace
+}  // namespace flopcast

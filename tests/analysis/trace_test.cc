@@ -1,0 +1,86 @@
+// Is the trace one that a viewer opens, and does it show the replay?
+#include "analysis/trace.h"
+
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <map>
+
+#include "sim/replay.h"
+#include "tests/analysis/small_step.h"
+#include "tests/catch.h"
+
+namespace flopcast {
+namespace {
+
+using Fields = google::protobuf::Map<std::string, google::protobuf::Value>;
+
+std::string traced(const TrainingStep& step, std::set<int> gpus = {}) {
+  std::string text;
+  ChromeTraceSink sink(step, std::move(gpus), [&](std::string_view piece) { text += piece; });
+  TimelineSink* const sinks[] = {&sink};
+  replay(step.graph, Network(), sinks);
+  sink.close();
+  return text;
+}
+
+// The trace as any JSON reader sees it.
+std::vector<Fields> events(const std::string& text) {
+  google::protobuf::Struct document;
+  REQUIRE(google::protobuf::util::JsonStringToMessage(text, &document).ok());
+  std::vector<Fields> found;
+  for (const auto& value : document.fields().at("traceEvents").list_value().values()) {
+    found.push_back(value.struct_value().fields());
+  }
+  return found;
+}
+
+std::string text_of(const Fields& event, const std::string& name) { return event.at(name).string_value(); }
+double number_of(const Fields& event, const std::string& name) { return event.at(name).number_value(); }
+
+TEST_CASE("every operation is an event with its stage, micro-batch and times", "[analysis]") {
+  const std::vector<Fields> all = events(traced(testing::two_ranks()));
+  int complete = 0;
+  for (const Fields& event : all) {
+    if (text_of(event, "ph") != "X") continue;
+    ++complete;
+    CHECK(number_of(event, "ts") >= 0);
+    CHECK(number_of(event, "ts") + number_of(event, "dur") <= 7.25e6);
+    CHECK(number_of(event, "dur") > 0);
+    if (text_of(event, "name").starts_with(training_op_names()[static_cast<std::size_t>(OpName::mlp_weight)])) {
+      CHECK(text_of(event, "name").ends_with(" s1 mb0"));
+      CHECK(number_of(event, "ts") == 4.5e6);
+      CHECK(number_of(event, "dur") == 1e6);
+      CHECK(number_of(event, "pid") == 1);
+    }
+  }
+  CHECK(complete == 9);
+}
+
+TEST_CASE("arrows lead from the sender to the receiver of a pipeline transfer", "[analysis]") {
+  std::map<double, Fields> from, to;
+  for (const Fields& event : events(traced(testing::two_ranks()))) {
+    if (text_of(event, "ph") == "s") from[number_of(event, "id")] = event;
+    if (text_of(event, "ph") == "f") to[number_of(event, "id")] = event;
+  }
+  REQUIRE(from.size() == 2);
+  REQUIRE(to.size() == 2);
+  for (const auto& [id, start] : from) {
+    CHECK(number_of(start, "pid") != number_of(to.at(id), "pid"));
+    CHECK(number_of(start, "ts") < number_of(to.at(id), "ts"));
+  }
+}
+
+TEST_CASE("a trace restricted to some GPUs holds only them", "[analysis]") {
+  for (const Fields& event : events(traced(testing::two_ranks(), {1}))) {
+    CHECK(number_of(event, "pid") == 1);
+    CHECK(text_of(event, "ph") != "s");
+  }
+}
+
+TEST_CASE("the same replay gives the same trace, byte for byte", "[analysis]") {
+  CHECK(traced(testing::two_ranks()) == traced(testing::two_ranks()));
+}
+
+}  // namespace
+}  // namespace flopcast
