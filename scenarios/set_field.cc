@@ -122,7 +122,8 @@ class Setter {
       m.GetReflection()->ClearField(&m, field);
       const bool bracketed = value.front() == '[' && value.back() == ']';
       std::string_view rest = bracketed ? value.substr(1, value.size() - 2) : value;
-      for (int i = 0; !rest.empty(); ++i) scalar(m, field, i, next_part(rest, ','), path);
+      const std::size_t before = faults_.size();
+      for (int i = 0; !rest.empty() && faults_.size() == before; ++i) scalar(m, field, i, next_part(rest, ','), path);
     } else {
       scalar(m, field, step.index, value, path);
     }

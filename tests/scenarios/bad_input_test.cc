@@ -137,7 +137,7 @@ TEST_CASE("files that are no scenario files are refused without reading on") {
   CHECK_THAT(fault(folder.write("deep.textproto", std::string(500'000, '{'))), Contains("found braces nested more than 32 deep"));
   CHECK_THAT(fault(folder.write("prose.textproto", "Dear simulator, how long will it take?")), Contains("prose.textproto:1:"));
   CHECK_THAT(fault("/dev/zero"), Contains("found neither a file nor a folder"));
-  CHECK_THAT(fault("deepseek_v3_2048_h80"), Contains("(did you mean \"deepseek_v3_2048_h800\"?)"));
+  CHECK_THAT(fault("deepseek_v3_2048_h8000"), Contains("(did you mean \"deepseek_v3_2048_h800\"?)"));
 }
 
 TEST_CASE("a text with a thousand faults ends in a short list") {
