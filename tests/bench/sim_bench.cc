@@ -179,6 +179,6 @@ BENCHMARK(engine_rate)->ArgNames({"ranks", "sharers", "solve_all"})->Args({64, 1
 BENCHMARK(bare_simgrid_rate)->ArgNames({"ranks", "sharers"})->Args({64, 1})->Args({1024, 1})->Args({64, 2})
     ->Args({1024, 2})->Args({64, 8})->UseManualTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(all_to_all_per_port)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(ten_million_operations)->ArgName("sharers")->Arg(1)->Iterations(1)->UseRealTime()->Unit(benchmark::kSecond);
+BENCHMARK(ten_million_operations)->ArgName("sharers")->Arg(1)->Arg(2)->Iterations(1)->UseRealTime()->Unit(benchmark::kSecond);
 
 }  // namespace
