@@ -137,10 +137,14 @@ MemoryRefused::MemoryRefused(MemoryTable fullest, Bytes capacity, std::vector<st
 
 const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memory); }
 
+KernelModel training_kernels(const Scenario& scenario) {
+  return KernelModel(scenario.cluster.node.gpu, scenario.kernels, ClockState::sustained);
+}
+
 PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config) {
   PreparedStep prepared;
   prepared.topology = std::make_unique<Topology>(scenario.cluster);
-  prepared.kernels = std::make_unique<KernelModel>(scenario.cluster.node.gpu, scenario.kernels);
+  prepared.kernels = std::make_unique<KernelModel>(training_kernels(scenario));
   prepared.step = build_training_step(config, *prepared.topology, *prepared.kernels, *scenario.links);
   return prepared;
 }

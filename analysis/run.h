@@ -46,6 +46,9 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
 /// @param scenario has `collective`. @throws InputError, Interrupted.
 CollectiveReport run_collective(const Scenario& scenario, const RunOptions& options);
 
+/// Kernels as they run for weeks, at the clock that the chip sustains.
+KernelModel training_kernels(const Scenario& scenario);
+
 /// One step, priced and built but not replayed.
 struct PreparedStep {
   std::unique_ptr<Topology> topology;

@@ -153,6 +153,29 @@ bool Check::within() const {
   return tolerance <= 0 || std::abs(error()) <= tolerance;
 }
 
+std::vector<Check> check_kernels(const ValidationInput& input) {
+  std::vector<Check> checks;
+  for (const FamilyFit& fit : input.scenario->kernels->fits) {
+    for (const HeldBackError& errors : fit.errors) {
+      if (errors.held_back == 0) continue;
+      Check check;
+      check.group = "kernels, points not fitted on";
+      check.source = fmt::format("{}: {} points held back, {} fitted", errors.table, errors.held_back, errors.fitted);
+      check.unit = std::string("%");
+      check.upper_bound = true;
+      const auto add = [&](const char* what, double error, double bar) {
+        check.what = fmt::format("{} on {}, {}", name(fit.family), fit.gpu, what);
+        check.predicted = 100 * error;
+        check.published = 100 * bar;
+        checks.push_back(check);
+      };
+      add("median error", errors.median, 0.07);
+      add("90th percentile", errors.percentile_90, 0.15);
+    }
+  }
+  return checks;
+}
+
 std::vector<Check> check_collectives(const ValidationInput& input) {
   std::vector<Check> checks;
   for (const char* operation : {"ring_all_reduce", "all_to_all"}) {
@@ -164,7 +187,7 @@ std::vector<Check> check_collectives(const ValidationInput& input) {
 
 std::vector<Check> check_phases(const ValidationInput& input) {
   const TrainingConfig& config = *input.scenario->training;
-  const KernelModel kernels(input.scenario->cluster.node.gpu, input.scenario->kernels);
+  const KernelModel kernels = training_kernels(*input.scenario);
   const PublishedTable published(input);
   const int sms = kernels.gpu().sms - config.communication_sms;
   std::vector<Check> checks;
@@ -173,6 +196,15 @@ std::vector<Check> check_phases(const ValidationInput& input) {
     checks.push_back(published.against(row.id, cost.kernel_sum.value() * 1e3));
   }
   return checks;
+}
+
+std::vector<Check> check_pair(const ValidationInput& input) {
+  constexpr int kLayers = 4;
+  Topology topology(input.scenario->cluster);
+  const TrainingStep pair = build_overlapped_pair(*input.scenario->training, kLayers, topology,
+                                                  training_kernels(*input.scenario), *input.scenario->links);
+  const Seconds time = replay(pair.graph, topology.network(), {}).makespan;
+  return {PublishedTable(input).against("pair", time.value() * 1e3)};
 }
 
 std::vector<Check> check_step(const ValidationInput& input) {
@@ -203,6 +235,7 @@ std::vector<Check> validate(const ValidationInput& input) {
   append(checks, check_kernels(input));
   append(checks, check_collectives(input));
   append(checks, check_phases(input));
+  append(checks, check_pair(input));
   append(checks, check_step(input));
   append(checks, check_schedules());
   return checks;

@@ -39,6 +39,7 @@ std::vector<Check> validate(const ValidationInput& input);
 std::vector<Check> check_kernels(const ValidationInput& input);
 std::vector<Check> check_collectives(const ValidationInput& input);
 std::vector<Check> check_phases(const ValidationInput& input);
+std::vector<Check> check_pair(const ValidationInput& input);
 std::vector<Check> check_step(const ValidationInput& input);
 std::vector<Check> check_schedules();
 
