@@ -29,10 +29,13 @@ double number(const pb::Message& message, const Field* field, int index) {
   const auto* r = message.GetReflection();
   const bool one = index < 0;
   switch (field->cpp_type()) {
-    case Field::CPPTYPE_INT32: return one ? r->GetInt32(message, field) : r->GetRepeatedInt32(message, field, index);
+    case Field::CPPTYPE_INT32:
+      return one ? r->GetInt32(message, field) : r->GetRepeatedInt32(message, field, index);
     case Field::CPPTYPE_INT64:
-      return static_cast<double>(one ? r->GetInt64(message, field) : r->GetRepeatedInt64(message, field, index));
-    default: return one ? r->GetDouble(message, field) : r->GetRepeatedDouble(message, field, index);
+      return static_cast<double>(one ? r->GetInt64(message, field)
+                                     : r->GetRepeatedInt64(message, field, index));
+    default:
+      return one ? r->GetDouble(message, field) : r->GetRepeatedDouble(message, field, index);
   }
 }
 
@@ -48,11 +51,13 @@ std::string bounds(const proto::Rule& rule) {
 
 class Checker {
  public:
-  Checker(const Places& places, const NamesOf& names, Diagnostics& faults) : places_(places), names_(names), faults_(faults) {}
+  Checker(const Places& places, const NamesOf& names, Diagnostics& faults)
+      : places_(places), names_(names), faults_(faults) {}
 
   void message(const pb::Message& m, const std::string& prefix, bool complete) {
     const auto* type = m.GetDescriptor();
-    for (int i = 0; i < type->field_count() && faults_.size() < kMostDiagnostics; ++i) field(m, type->field(i), prefix, complete);
+    for (int i = 0; i < type->field_count() && faults_.size() < kMostDiagnostics; ++i)
+      field(m, type->field(i), prefix, complete);
   }
 
  private:
@@ -77,19 +82,28 @@ class Checker {
         message(index < 0 ? r->GetMessage(m, f) : r->GetRepeatedMessage(m, f, index), path + ".",
                 complete && !rule_of(f).partial());
         break;
-      case Field::CPPTYPE_STRING: string(text(m, f, index), rule_of(f), path); break;
-      case Field::CPPTYPE_BOOL: break;
-      default: in_bounds(number(m, f, index), rule_of(f), path); break;
+      case Field::CPPTYPE_STRING:
+        string(text(m, f, index), rule_of(f), path);
+        break;
+      case Field::CPPTYPE_BOOL:
+        break;
+      default:
+        in_bounds(number(m, f, index), rule_of(f), path);
+        break;
     }
   }
 
   void missing(const Field* f, const std::string& path) {
     const proto::Rule& rule = rule_of(f);
     std::string expected = "a value";
-    if (rule.unit() != proto::TEXT) expected = describe(dimension_of(rule.unit()));
-    else if (rule.one_of_size() > 0) expected = fmt::format("one of {}", fmt::join(rule.one_of(), ", "));
-    else if (rule.has_names()) expected = fmt::format("one of {}", fmt::join(names_(rule.names()), ", "));
-    else if (f->cpp_type() == Field::CPPTYPE_MESSAGE) expected = f->name() + " { ... }";
+    if (rule.unit() != proto::TEXT)
+      expected = describe(dimension_of(rule.unit()));
+    else if (rule.one_of_size() > 0)
+      expected = fmt::format("one of {}", fmt::join(rule.one_of(), ", "));
+    else if (rule.has_names())
+      expected = fmt::format("one of {}", fmt::join(names_(rule.names()), ", "));
+    else if (f->cpp_type() == Field::CPPTYPE_MESSAGE)
+      expected = f->name() + " { ... }";
     add(path, "nothing", expected);
   }
 
@@ -107,9 +121,11 @@ class Checker {
     }
   }
 
-  void quantity_in_bounds(double value, const std::string& found, const proto::Rule& rule, const std::string& path) {
+  void quantity_in_bounds(double value, const std::string& found, const proto::Rule& rule,
+                          const std::string& path) {
     const Dimension dimension = dimension_of(rule.unit());
-    if ((rule.has_min() && value < quantity(rule.min(), dimension)) || (rule.has_max() && value > quantity(rule.max(), dimension))) {
+    if ((rule.has_min() && value < quantity(rule.min(), dimension)) ||
+        (rule.has_max() && value > quantity(rule.max(), dimension))) {
       add(path, quoted(found), bounds(rule));
     }
   }
@@ -117,14 +133,16 @@ class Checker {
   void in_bounds(double value, const proto::Rule& rule, const std::string& path) {
     if (!std::isfinite(value)) {
       add(path, fmt::format("{}", value), "a finite number");
-    } else if ((rule.has_min() && value < std::stod(rule.min())) || (rule.has_max() && value > std::stod(rule.max()))) {
+    } else if ((rule.has_min() && value < std::stod(rule.min())) ||
+               (rule.has_max() && value > std::stod(rule.max()))) {
       add(path, fmt::format("{}", value), "a number " + bounds(rule));
     }
   }
 
   void name(const std::string& found, const std::vector<std::string>& candidates, const std::string& path) {
     if (std::find(candidates.begin(), candidates.end(), found) != candidates.end()) return;
-    add(path, quoted(found), fmt::format("one of {}", fmt::join(candidates, ", ")), nearest_name(found, candidates));
+    add(path, quoted(found), fmt::format("one of {}", fmt::join(candidates, ", ")),
+        nearest_name(found, candidates));
   }
 
   void add(const std::string& path, std::string found, std::string expected, std::string suggestion = "") {
@@ -138,16 +156,21 @@ class Checker {
 
 std::string default_text(const Field* field) {
   switch (field->cpp_type()) {
-    case Field::CPPTYPE_BOOL: return field->default_value_bool() ? "true" : "false";
-    case Field::CPPTYPE_INT32: return fmt::format("{}", field->default_value_int32());
-    case Field::CPPTYPE_INT64: return fmt::format("{}", field->default_value_int64());
-    case Field::CPPTYPE_DOUBLE: return fmt::format("{}", field->default_value_double());
-    default: return fmt::format("\"{}\"", field->default_value_string());
+    case Field::CPPTYPE_BOOL:
+      return field->default_value_bool() ? "true" : "false";
+    case Field::CPPTYPE_INT32:
+      return fmt::format("{}", field->default_value_int32());
+    case Field::CPPTYPE_INT64:
+      return fmt::format("{}", field->default_value_int64());
+    case Field::CPPTYPE_DOUBLE:
+      return fmt::format("{}", field->default_value_double());
+    default:
+      return fmt::format("\"{}\"", field->default_value_string());
   }
 }
 
-void collect_defaults(const pb::Message& m, const std::string& prefix, const std::vector<std::string>& in_force,
-                      std::vector<std::string>& out) {
+void collect_defaults(const pb::Message& m, const std::string& prefix,
+                      const std::vector<std::string>& in_force, std::vector<std::string>& out) {
   const auto* type = m.GetDescriptor();
   const auto* r = m.GetReflection();
   for (int i = 0; i < type->field_count(); ++i) {
@@ -156,7 +179,8 @@ void collect_defaults(const pb::Message& m, const std::string& prefix, const std
     const bool listed = std::find(in_force.begin(), in_force.end(), path) != in_force.end();
     if (f->is_repeated()) continue;
     if (f->cpp_type() == Field::CPPTYPE_MESSAGE) {
-      if (listed || (r->HasField(m, f) && !rule_of(f).partial())) collect_defaults(r->GetMessage(m, f), path + ".", in_force, out);
+      if (listed || (r->HasField(m, f) && !rule_of(f).partial()))
+        collect_defaults(r->GetMessage(m, f), path + ".", in_force, out);
     } else if (f->has_default_value() && !r->HasField(m, f)) {
       out.push_back(path + " = " + default_text(f));
     }
@@ -165,8 +189,8 @@ void collect_defaults(const pb::Message& m, const std::string& prefix, const std
 
 }  // namespace
 
-void check_fields(const pb::Message& message, const std::string& path, const Places& places, const NamesOf& names,
-                  bool complete, Diagnostics& faults) {
+void check_fields(const pb::Message& message, const std::string& path, const Places& places,
+                  const NamesOf& names, bool complete, Diagnostics& faults) {
   Checker(places, names, faults).message(message, path, complete);
 }
 

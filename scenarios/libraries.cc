@@ -20,14 +20,21 @@ constexpr const char* kExtension = ".textproto";
 /// Folders below a root that may hold entries of a kind; none for the program's own tables.
 std::vector<std::string> folders_of(LibraryKind kind) {
   switch (kind) {
-    case LibraryKind::gpus: return {"gpus", "hwmodels/data/gpus"};
-    case LibraryKind::nodes: return {"nodes", "hwmodels/data/nodes"};
-    case LibraryKind::fabrics: return {"fabrics", "hwmodels/data/fabrics"};
-    case LibraryKind::clusters: return {"clusters", "hwmodels/data/clusters"};
-    case LibraryKind::models: return {"models", "workloads/data/models"};
-    case LibraryKind::scenarios: return {"scenarios", "scenarios/library"};
+    case LibraryKind::gpus:
+      return {"gpus", "hwmodels/data/gpus"};
+    case LibraryKind::nodes:
+      return {"nodes", "hwmodels/data/nodes"};
+    case LibraryKind::fabrics:
+      return {"fabrics", "hwmodels/data/fabrics"};
+    case LibraryKind::clusters:
+      return {"clusters", "hwmodels/data/clusters"};
+    case LibraryKind::models:
+      return {"models", "workloads/data/models"};
+    case LibraryKind::scenarios:
+      return {"scenarios", "scenarios/library"};
     case LibraryKind::schedules:
-    case LibraryKind::collectives: break;
+    case LibraryKind::collectives:
+      break;
   }
   return {};
 }
@@ -65,7 +72,8 @@ std::vector<std::string> split_colons(const char* text) {
 
 /// A name is a file's stem, never a path out of the library.
 bool is_plain_name(const std::string& name) {
-  return !name.empty() && name.find('/') == std::string::npos && name[0] != '.' && name.find('\0') == std::string::npos;
+  return !name.empty() && name.find('/') == std::string::npos && name[0] != '.' &&
+         name.find('\0') == std::string::npos;
 }
 
 template <class Row>
@@ -79,11 +87,13 @@ std::vector<std::string> row_names(std::span<const Row> rows) {
 
 Libraries Libraries::discover(std::span<const std::string> user_folders) {
   std::vector<std::string> roots(user_folders.begin(), user_folders.end());
-  for (std::string& folder : split_colons(std::getenv("FLOPCAST_LIBRARY"))) roots.push_back(std::move(folder));
+  for (std::string& folder : split_colons(std::getenv("FLOPCAST_LIBRARY")))
+    roots.push_back(std::move(folder));
   Diagnostics faults;
   for (const std::string& folder : roots) {
     std::error_code error;
-    if (!fs::is_directory(folder, error)) faults.push_back({folder, 0, 0, "", "no such folder", "a folder with a library", ""});
+    if (!fs::is_directory(folder, error))
+      faults.push_back({folder, 0, 0, "", "no such folder", "a folder with a library", ""});
   }
   if (!faults.empty()) throw InputError(faults);
   for (std::string& root : program_roots()) roots.push_back(std::move(root));
@@ -126,14 +136,18 @@ std::optional<std::string> Libraries::find_file(const std::string& path_below_ro
   return std::nullopt;
 }
 
-GpuSpec Libraries::gpu(const std::string& name) const { return gpu_spec(load_entry<proto::Gpu>(*this, name)); }
+GpuSpec Libraries::gpu(const std::string& name) const {
+  return gpu_spec(load_entry<proto::Gpu>(*this, name));
+}
 
 NodeSpec Libraries::node(const std::string& name) const {
   const auto entry = load_entry<proto::Node>(*this, name);
   return node_spec(entry, gpu(entry.message.gpu()));
 }
 
-FabricSpec Libraries::fabric(const std::string& name) const { return fabric_spec(load_entry<proto::Fabric>(*this, name)); }
+FabricSpec Libraries::fabric(const std::string& name) const {
+  return fabric_spec(load_entry<proto::Fabric>(*this, name));
+}
 
 ClusterSpec Libraries::cluster(const std::string& name) const {
   Diagnostics faults;
@@ -150,11 +164,13 @@ ModelConfig Libraries::model(const std::string& name) const {
 }
 
 LibraryKind library_kind(const std::string& word) {
-  const std::vector<std::string> words{"gpus", "nodes", "fabrics", "clusters", "models", "schedules", "collectives", "scenarios"};
+  const std::vector<std::string> words{"gpus",   "nodes",     "fabrics",     "clusters",
+                                       "models", "schedules", "collectives", "scenarios"};
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (words[i] == word) return static_cast<LibraryKind>(i + 1);
   }
-  throw InputError(Diagnostic{"", 0, 0, "", quoted(word), fmt::format("one of {}", fmt::join(words, ", ")), nearest_name(word, words)});
+  throw InputError(Diagnostic{"", 0, 0, "", quoted(word), fmt::format("one of {}", fmt::join(words, ", ")),
+                              nearest_name(word, words)});
 }
 
 }  // namespace flopcast

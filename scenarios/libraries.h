@@ -1,4 +1,5 @@
-// The libraries of GPUs, nodes, fabrics, clusters, models and scenarios: where their files are and what they hold.
+// The libraries of GPUs, nodes, fabrics, clusters, models and scenarios: where their files are and what they
+// hold.
 #pragma once
 #include <optional>
 #include <span>
@@ -14,15 +15,17 @@ namespace flopcast {
 /// In the order of enum Library of scenarios/proto/rules.proto.
 enum class LibraryKind { gpus = 1, nodes, fabrics, clusters, models, schedules, collectives, scenarios };
 
-/// A search path. An entry is named after its file; where two folders hold the same name, the first folder wins.
+/// A search path. An entry is named after its file; where two folders hold the same name, the first folder
+/// wins.
 class Libraries {
  public:
-  /// @param roots folders in the order they are searched. In each, an entry of kind K is looked for in `K/` (a folder of
-  /// the user's own) and where the source tree keeps it: `hwmodels/data/K/`, `workloads/data/models/`, `scenarios/library/`.
+  /// @param roots folders in the order they are searched. In each, an entry of kind K is looked for in `K/`
+  /// (a folder of the user's own) and where the source tree keeps it: `hwmodels/data/K/`,
+  /// `workloads/data/models/`, `scenarios/library/`.
   explicit Libraries(std::vector<std::string> roots) : roots_(std::move(roots)) {}
 
-  /// The user's folders first (--library, then $FLOPCAST_LIBRARY, separated by colons), then the source tree that the
-  /// program was built in, then the prefix it was installed to.
+  /// The user's folders first (--library, then $FLOPCAST_LIBRARY, separated by colons), then the source tree
+  /// that the program was built in, then the prefix it was installed to.
   /// @throws InputError if a folder of the user's does not exist.
   static Libraries discover(std::span<const std::string> user_folders);
 
@@ -34,7 +37,8 @@ class Libraries {
   /// A file by its path below a root, such as "hwmodels/data/calibration/kernels.textproto".
   std::optional<std::string> find_file(const std::string& path_below_root) const;
 
-  /// Resolved entries: bases followed, quantities typed. @throws InputError with everything wrong in the entry's files.
+  /// Resolved entries: bases followed, quantities typed. @throws InputError with everything wrong in the
+  /// entry's files.
   GpuSpec gpu(const std::string& name) const;
   NodeSpec node(const std::string& name) const;
   FabricSpec fabric(const std::string& name) const;
@@ -57,8 +61,8 @@ std::vector<LibraryRow> list_library(LibraryKind kind, const Libraries& librarie
 /// "gpus" -> LibraryKind::gpus. @throws InputError with the nearest kind.
 LibraryKind library_kind(const std::string& word);
 
-/// What `flopcast show NAME` prints: the file of the entry as it was written, and for a variant also the whole of what it
-/// amounts to. Looks through every kind. @throws InputError with the nearest name.
+/// What `flopcast show NAME` prints: the file of the entry as it was written, and for a variant also the
+/// whole of what it amounts to. Looks through every kind. @throws InputError with the nearest name.
 std::string to_text(const std::string& name, const Libraries& libraries);
 
 }  // namespace flopcast

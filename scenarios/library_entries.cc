@@ -26,7 +26,8 @@ constexpr LibraryKind kKind<proto::Model> = LibraryKind::models;
 Source typed(const proto::Source& source) { return {source.text(), source.date(), source.confirmed()}; }
 
 /// The source of each field that `message` states: one that names the field, else the one that names none.
-std::map<std::string, Source> sources_of(const pb::Message& message, const pb::RepeatedPtrField<proto::Source>& sources) {
+std::map<std::string, Source> sources_of(const pb::Message& message,
+                                         const pb::RepeatedPtrField<proto::Source>& sources) {
   std::vector<const pb::FieldDescriptor*> fields;
   message.GetReflection()->ListFields(message, &fields);
   std::map<std::string, Source> out;
@@ -56,13 +57,14 @@ std::vector<std::string> stated_fields(const pb::Message& message) {
 template <class Message>
 void check_source_fields(const Message& message, const Places& places, Diagnostics& faults) {
   std::vector<std::string> names;
-  for (int i = 0; i < Message::descriptor()->field_count(); ++i) names.push_back(Message::descriptor()->field(i)->name());
+  for (int i = 0; i < Message::descriptor()->field_count(); ++i)
+    names.push_back(Message::descriptor()->field(i)->name());
   for (int s = 0; s < message.sources_size(); ++s) {
     for (int f = 0; f < message.sources(s).field_size(); ++f) {
       const std::string& field = message.sources(s).field(f);
       if (std::find(names.begin(), names.end(), field) != names.end()) continue;
-      faults.push_back(places.fault(fmt::format("sources[{}].field[{}]", s, f), quoted(field), "a field of this file",
-                                    nearest_name(field, names)));
+      faults.push_back(places.fault(fmt::format("sources[{}].field[{}]", s, f), quoted(field),
+                                    "a field of this file", nearest_name(field, names)));
     }
   }
 }
@@ -72,11 +74,13 @@ Entry<Message> read_entry(const Libraries& libraries, const std::string& name, D
   const auto path = libraries.find(kKind<Message>, name);
   if (!path) {
     const auto names = libraries.names(kKind<Message>);
-    throw InputError(Diagnostic{"", 0, 0, "", quoted(name), fmt::format("one of {}", fmt::join(names, ", ")), nearest_name(name, names)});
+    throw InputError(Diagnostic{"", 0, 0, "", quoted(name), fmt::format("one of {}", fmt::join(names, ", ")),
+                                nearest_name(name, names)});
   }
   Entry<Message> entry;
   entry.name = name;
-  if (!parse_text(read_text_file(*path), *path, entry.message, entry.places, faults)) throw InputError(faults);
+  if (!parse_text(read_text_file(*path), *path, entry.message, entry.places, faults))
+    throw InputError(faults);
   check_source_fields(entry.message, entry.places, faults);
   entry.sources = sources_of(entry.message, entry.message.sources());
   return entry;
@@ -84,18 +88,22 @@ Entry<Message> read_entry(const Libraries& libraries, const std::string& name, D
 
 /// `chain`: the entries that led here by their bases, to find circles.
 template <class Message>
-Entry<Message> read_with_bases(const Libraries& libraries, const std::string& name, std::vector<std::string> chain, Diagnostics& faults) {
+Entry<Message> read_with_bases(const Libraries& libraries, const std::string& name,
+                               std::vector<std::string> chain, Diagnostics& faults) {
   Entry<Message> entry = read_entry<Message>(libraries, name, faults);
   if (!entry.message.has_base()) return entry;
   chain.push_back(name);
   const std::string base_name = entry.message.base();
   const auto names = libraries.names(kKind<Message>);
   if (std::find(chain.begin(), chain.end(), base_name) != chain.end()) {
-    faults.push_back(entry.places.fault("base", fmt::format("{} -> {}", fmt::join(chain, " -> "), base_name), "bases without a circle"));
+    faults.push_back(entry.places.fault("base", fmt::format("{} -> {}", fmt::join(chain, " -> "), base_name),
+                                        "bases without a circle"));
     throw InputError(faults);
   }
   if (std::find(names.begin(), names.end(), base_name) == names.end()) {
-    faults.push_back(entry.places.fault("base", quoted(base_name), fmt::format("one of {}", fmt::join(names, ", ")), nearest_name(base_name, names)));
+    faults.push_back(entry.places.fault("base", quoted(base_name),
+                                        fmt::format("one of {}", fmt::join(names, ", ")),
+                                        nearest_name(base_name, names)));
     throw InputError(faults);
   }
   Entry<Message> base = read_with_bases<Message>(libraries, base_name, chain, faults);
@@ -121,7 +129,8 @@ void lay_over(Entry<Message>& under, const Message& over, const Places& places, 
   lay_over(static_cast<pb::Message&>(under.message), static_cast<const pb::Message&>(over));
   for (const std::string& field : stated_fields(over)) {
     under.places.set(field, places.find(path + field));
-    if (std::find(under.changed.begin(), under.changed.end(), field) == under.changed.end()) under.changed.push_back(field);
+    if (std::find(under.changed.begin(), under.changed.end(), field) == under.changed.end())
+      under.changed.push_back(field);
     const std::string where = places.find(path + field).file;
     under.sources[field] = {"stated in " + where, "", true};
   }

@@ -1,4 +1,5 @@
-// Library files as Protobuf messages: read, laid over their bases, checked field by field. Internal to scenarios/.
+// Library files as Protobuf messages: read, laid over their bases, checked field by field. Internal to
+// scenarios/.
 #pragma once
 #include <map>
 #include <string>
@@ -21,7 +22,8 @@ struct Entry {
   std::vector<std::string> changed;       ///< fields that the file itself states, for a variant
 };
 
-/// @throws InputError with every fault of the entry's files. Instantiated for Gpu, Node, Fabric, Cluster and Model.
+/// @throws InputError with every fault of the entry's files. Instantiated for Gpu, Node, Fabric, Cluster and
+/// Model.
 template <class Message>
 Entry<Message> load_entry(const Libraries& libraries, const std::string& name);
 
@@ -40,8 +42,9 @@ NodeSpec node_spec(const Entry<proto::Node>& entry, GpuSpec gpu);
 FabricSpec fabric_spec(const Entry<proto::Fabric>& entry);
 ModelConfig model_config(const Entry<proto::Model>& entry, Diagnostics& faults);
 
-/// @param path of the cluster's fields in `entry.places`: "" for a library file, "cluster." within a scenario.
-ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& path, const Libraries& libraries,
-                         Diagnostics& faults);
+/// @param path of the cluster's fields in `entry.places`: "" for a library file, "cluster." within a
+/// scenario.
+ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& path,
+                         const Libraries& libraries, Diagnostics& faults);
 
 }  // namespace flopcast

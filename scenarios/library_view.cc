@@ -14,53 +14,66 @@ namespace {
 
 std::string gb(Bytes bytes) { return fmt::format("{:g} GB", bytes.value() / 1e9); }
 std::string gbps(BytesPerSecond rate) { return fmt::format("{:g} GB/s", rate.value() / 1e9); }
-std::string tflops(FlopPerSecond rate) { return rate.value() > 0 ? fmt::format("{:g}", rate.value() / 1e12) : "-"; }
+std::string tflops(FlopPerSecond rate) {
+  return rate.value() > 0 ? fmt::format("{:g}", rate.value() / 1e12) : "-";
+}
 
 /// The source that stands behind most of an entry: the one of its first figure.
 std::string main_source(const std::map<std::string, Source>& sources, const std::string& field) {
   const auto found = sources.find(field);
   if (found == sources.end()) return "";
   const Source& s = found->second;
-  return fmt::format("{}{}{}", s.text, s.date.empty() ? "" : ", " + s.date, s.confirmed ? "" : " (unconfirmed)");
+  return fmt::format("{}{}{}", s.text, s.date.empty() ? "" : ", " + s.date,
+                     s.confirmed ? "" : " (unconfirmed)");
 }
 
 /// What makes a variant another machine: figures, not names and prices.
 std::vector<std::string> changed_figures(const GpuSpec& gpu) {
   std::vector<std::string> out = gpu.changed_fields;
-  std::erase_if(out, [](const std::string& f) { return f == "title" || f == "launch_date" || f == "price" || f == "tpp"; });
+  std::erase_if(out, [](const std::string& f) {
+    return f == "title" || f == "launch_date" || f == "price" || f == "tpp";
+  });
   return out;
 }
 
 LibraryRow gpu_row(const Libraries& libraries, const std::string& name) {
   const GpuSpec g = libraries.gpu(name);
-  std::string figures = fmt::format("BF16/FP8 {}/{} TFLOPS, {} at {}, NVLink {} per direction, {:g} W", tflops(g.bf16_peak), tflops(g.fp8_peak),
-                                    gb(g.hbm_capacity), gbps(g.hbm_bandwidth), gbps(g.nvlink_bandwidth), g.tdp.value());
+  std::string figures = fmt::format("BF16/FP8 {}/{} TFLOPS, {} at {}, NVLink {} per direction, {:g} W",
+                                    tflops(g.bf16_peak), tflops(g.fp8_peak), gb(g.hbm_capacity),
+                                    gbps(g.hbm_bandwidth), gbps(g.nvlink_bandwidth), g.tdp.value());
   if (!g.base.empty()) figures += fmt::format("; {} but for {}", g.base, fmt::join(changed_figures(g), ", "));
   return {name, g.title, figures, main_source(g.sources, "bf16_peak")};
 }
 
 LibraryRow node_row(const Libraries& libraries, const std::string& name) {
   const NodeSpec n = libraries.node(name);
-  return {name, n.title, fmt::format("{} x {}, {} NIC of {} per direction and GPU", n.gpus, n.gpu.name, n.nics_per_gpu, gbps(n.nic_bandwidth)),
+  return {name, n.title,
+          fmt::format("{} x {}, {} NIC of {} per direction and GPU", n.gpus, n.gpu.name, n.nics_per_gpu,
+                      gbps(n.nic_bandwidth)),
           main_source(n.sources, "gpu")};
 }
 
 LibraryRow fabric_row(const Libraries& libraries, const std::string& name) {
   const FabricSpec f = libraries.fabric(name);
-  return {name, f.title, fmt::format("{} ports of {} per direction, oversubscription {:g}", f.switch_ports, gbps(f.port_bandwidth), f.oversubscription),
+  return {name, f.title,
+          fmt::format("{} ports of {} per direction, oversubscription {:g}", f.switch_ports,
+                      gbps(f.port_bandwidth), f.oversubscription),
           main_source(f.sources, "kind")};
 }
 
 LibraryRow cluster_row(const Libraries& libraries, const std::string& name) {
   const ClusterSpec c = libraries.cluster(name);
   const auto entry = load_entry<proto::Cluster>(libraries, name);
-  return {name, c.title, fmt::format("{} GPUs: {} x {} on {}", c.gpus(), c.nodes, c.node.name, c.fabric.name), main_source(entry.sources, "nodes")};
+  return {name, c.title, fmt::format("{} GPUs: {} x {} on {}", c.gpus(), c.nodes, c.node.name, c.fabric.name),
+          main_source(entry.sources, "nodes")};
 }
 
 LibraryRow model_row(const Libraries& libraries, const std::string& name) {
   const ModelConfig m = libraries.model(name);
   const ParameterCount p = count_parameters(m);
-  return {name, m.title, fmt::format("{} layers, hidden {}, {:.1f} B parameters, {:.1f} B active", m.layers, m.hidden, p.total / 1e9, p.active / 1e9),
+  return {name, m.title,
+          fmt::format("{} layers, hidden {}, {:.1f} B parameters, {:.1f} B active", m.layers, m.hidden,
+                      p.total / 1e9, p.active / 1e9),
           main_source(m.sources, "layers")};
 }
 
@@ -71,19 +84,28 @@ LibraryRow scenario_row(const Libraries& libraries, const std::string& name) {
   Diagnostics faults;
   parse_text(read_text_file(path), path, s, places, faults);
   if (!faults.empty()) throw InputError(faults);
-  const std::string nodes = s.cluster().has_base() ? s.cluster().base() : fmt::format("{} x {} on {}", s.cluster().nodes(), s.cluster().node(), s.cluster().fabric());
-  const std::string work = s.has_training() ? fmt::format("{}, {}", s.model(), s.training().schedule()) : s.collective().operation();
+  const std::string nodes = s.cluster().has_base() ? s.cluster().base()
+                                                   : fmt::format("{} x {} on {}", s.cluster().nodes(),
+                                                                 s.cluster().node(), s.cluster().fabric());
+  const std::string work = s.has_training() ? fmt::format("{}, {}", s.model(), s.training().schedule())
+                                            : s.collective().operation();
   return {name, s.title(), fmt::format("{}; {}", work, nodes), path};
 }
 
 LibraryRow row(LibraryKind kind, const Libraries& libraries, const std::string& name) {
   switch (kind) {
-    case LibraryKind::gpus: return gpu_row(libraries, name);
-    case LibraryKind::nodes: return node_row(libraries, name);
-    case LibraryKind::fabrics: return fabric_row(libraries, name);
-    case LibraryKind::clusters: return cluster_row(libraries, name);
-    case LibraryKind::models: return model_row(libraries, name);
-    case LibraryKind::scenarios: return scenario_row(libraries, name);
+    case LibraryKind::gpus:
+      return gpu_row(libraries, name);
+    case LibraryKind::nodes:
+      return node_row(libraries, name);
+    case LibraryKind::fabrics:
+      return fabric_row(libraries, name);
+    case LibraryKind::clusters:
+      return cluster_row(libraries, name);
+    case LibraryKind::models:
+      return model_row(libraries, name);
+    case LibraryKind::scenarios:
+      return scenario_row(libraries, name);
     case LibraryKind::schedules: {
       const ScheduleRow* s = find_schedule(name);
       return {name, std::string(s->title), fmt::format("bubble {}", s->bubble), std::string(s->source)};
@@ -96,8 +118,9 @@ LibraryRow row(LibraryKind kind, const Libraries& libraries, const std::string& 
   return {};
 }
 
-constexpr LibraryKind kKinds[] = {LibraryKind::gpus, LibraryKind::nodes, LibraryKind::fabrics, LibraryKind::clusters,
-                                  LibraryKind::models, LibraryKind::schedules, LibraryKind::collectives, LibraryKind::scenarios};
+constexpr LibraryKind kKinds[] = {LibraryKind::gpus,        LibraryKind::nodes,    LibraryKind::fabrics,
+                                  LibraryKind::clusters,    LibraryKind::models,   LibraryKind::schedules,
+                                  LibraryKind::collectives, LibraryKind::scenarios};
 
 /// The entry with its bases filled in; nothing where it has none.
 template <class Message>
@@ -113,12 +136,18 @@ std::string in_full(const Libraries& libraries, const std::string& name) {
 
 std::string in_full(LibraryKind kind, const Libraries& libraries, const std::string& name) {
   switch (kind) {
-    case LibraryKind::gpus: return in_full<proto::Gpu>(libraries, name);
-    case LibraryKind::nodes: return in_full<proto::Node>(libraries, name);
-    case LibraryKind::fabrics: return in_full<proto::Fabric>(libraries, name);
-    case LibraryKind::clusters: return in_full<proto::Cluster>(libraries, name);
-    case LibraryKind::models: return in_full<proto::Model>(libraries, name);
-    default: return "";
+    case LibraryKind::gpus:
+      return in_full<proto::Gpu>(libraries, name);
+    case LibraryKind::nodes:
+      return in_full<proto::Node>(libraries, name);
+    case LibraryKind::fabrics:
+      return in_full<proto::Fabric>(libraries, name);
+    case LibraryKind::clusters:
+      return in_full<proto::Cluster>(libraries, name);
+    case LibraryKind::models:
+      return in_full<proto::Model>(libraries, name);
+    default:
+      return "";
   }
 }
 
@@ -148,11 +177,13 @@ std::string to_text(const std::string& name, const Libraries& libraries) {
       out += fmt::format("# {}\n{}{}", *path, read_text_file(*path), in_full(kind, libraries, name));
     } else {
       const LibraryRow r = row(kind, libraries, name);
-      out += fmt::format("# {}: {}\n# {}\n{}", r.name, r.title, r.figures, r.source.empty() ? "" : "# Source: " + r.source + "\n");
+      out += fmt::format("# {}: {}\n# {}\n{}", r.name, r.title, r.figures,
+                         r.source.empty() ? "" : "# Source: " + r.source + "\n");
     }
   }
   if (!out.empty()) return out;
-  throw InputError(Diagnostic{"", 0, 0, "", quoted(name), "a name of some library (see `flopcast list`)", nearest_name(name, all)});
+  throw InputError(Diagnostic{"", 0, 0, "", quoted(name), "a name of some library (see `flopcast list`)",
+                              nearest_name(name, all)});
 }
 
 }  // namespace flopcast

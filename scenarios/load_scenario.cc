@@ -18,6 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Each phase is a replay of its own.
+constexpr int kMostPhases = 100;
+
 Seconds seconds(const std::string& text) { return Seconds(quantity(text, Dimension::time)); }
 
 Precision precision(const std::string& name) {
@@ -42,7 +45,9 @@ ParallelPlan plan_of(const proto::Plan& p) {
   return out;
 }
 
-BatchConfig batch_of(const proto::Batch& b) { return {b.sequences(), b.sequence_length(), b.micro_batch_sequences()}; }
+BatchConfig batch_of(const proto::Batch& b) {
+  return {b.sequences(), b.sequence_length(), b.micro_batch_sequences()};
+}
 
 PrecisionPlan precision_of(const proto::Precision& p) {
   PrecisionPlan out;
@@ -71,7 +76,9 @@ RecomputePlan recompute_of(const proto::Recompute& r) {
 
 ExpertLoad expert_load_of(const proto::ExpertLoad& e) {
   ExpertLoad out;
-  out.kind = e.kind() == "skewed" ? ExpertLoad::Kind::skewed : e.kind() == "given" ? ExpertLoad::Kind::given : ExpertLoad::Kind::balanced;
+  out.kind = e.kind() == "skewed"  ? ExpertLoad::Kind::skewed
+             : e.kind() == "given" ? ExpertLoad::Kind::given
+                                   : ExpertLoad::Kind::balanced;
   out.coefficient_of_variation = e.coefficient_of_variation();
   out.shares.assign(e.shares().begin(), e.shares().end());
   out.placement = e.placement();
@@ -98,7 +105,8 @@ Seconds optimal_interval(const ResilienceConfig& r, int gpus) {
   constexpr double kShortest = 60, kLongest = 365.0 * 86400;
   const double failures_per_second = r.failures_per_gpu_hour / 3600 * gpus;
   if (failures_per_second <= 0) return Seconds(kLongest);
-  return Seconds(std::clamp(std::sqrt(2 * r.checkpoint_write.value() / failures_per_second), kShortest, kLongest));
+  return Seconds(
+      std::clamp(std::sqrt(2 * r.checkpoint_write.value() / failures_per_second), kShortest, kLongest));
 }
 
 ResilienceConfig resilience_of(const proto::Resilience& r, int gpus) {
@@ -107,18 +115,21 @@ ResilienceConfig resilience_of(const proto::Resilience& r, int gpus) {
   out.checkpoint_write = seconds(r.checkpoint_write());
   out.restart = seconds(r.restart());
   out.source = r.source();
-  out.checkpoint_interval = r.checkpoint_interval() == "optimal" ? optimal_interval(out, gpus) : seconds(r.checkpoint_interval());
+  out.checkpoint_interval =
+      r.checkpoint_interval() == "optimal" ? optimal_interval(out, gpus) : seconds(r.checkpoint_interval());
   return out;
 }
 
 /// A file when there is one or the text looks like a path, else an entry of the library.
 std::string scenario_path(const std::string& file_or_name, const Libraries& libraries) {
   std::error_code error;
-  const bool looks_like_path = file_or_name.find('/') != std::string::npos || file_or_name.ends_with(".textproto");
+  const bool looks_like_path =
+      file_or_name.find('/') != std::string::npos || file_or_name.ends_with(".textproto");
   if (looks_like_path || fs::exists(file_or_name, error)) return file_or_name;
   if (const auto path = libraries.find(LibraryKind::scenarios, file_or_name)) return *path;
   const auto names = libraries.names(LibraryKind::scenarios);
-  throw InputError(Diagnostic{"", 0, 0, "", quoted(file_or_name), fmt::format("a scenario file, or one of {}", fmt::join(names, ", ")),
+  throw InputError(Diagnostic{"", 0, 0, "", quoted(file_or_name),
+                              fmt::format("a scenario file, or one of {}", fmt::join(names, ", ")),
                               nearest_name(file_or_name, names)});
 }
 
@@ -134,12 +145,17 @@ std::string without_indices(const std::string& path) {
   return out;
 }
 
-/// Builds the Scenario section by section. A section's laws are checked when its fields are sound, so that one slip does
-/// not drag a tail of consequences into the list.
+/// Builds the Scenario section by section. A section's laws are checked when its fields are sound, so that
+/// one slip does not drag a tail of consequences into the list.
 class Resolver {
  public:
-  Resolver(proto::Scenario scenario, Places places, std::string file, Diagnostics faults, const Libraries& libraries)
-      : in_(std::move(scenario)), places_(std::move(places)), file_(std::move(file)), faults_(std::move(faults)), libraries_(libraries) {}
+  Resolver(proto::Scenario scenario, Places places, std::string file, Diagnostics faults,
+           const Libraries& libraries)
+      : in_(std::move(scenario)),
+        places_(std::move(places)),
+        file_(std::move(file)),
+        faults_(std::move(faults)),
+        libraries_(libraries) {}
 
   Scenario resolve() {
     lay_cluster_over_its_base();
@@ -151,7 +167,8 @@ class Resolver {
     model();
     what_runs();
     phases();
-    if (sound("resilience") && cluster_known_) out_.resilience = resilience_of(in_.resilience(), out_.cluster.gpus());
+    if (sound("resilience") && cluster_known_)
+      out_.resilience = resilience_of(in_.resilience(), out_.cluster.gpus());
     price();
     for (const auto& p : in_.published()) out_.published.push_back({p.field(), p.value(), p.source()});
     defaults();
@@ -164,8 +181,8 @@ class Resolver {
   bool sound(const std::string& path) const {
     return std::none_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) {
       const std::string bare = without_indices(path);
-      return d.field == path || d.field.starts_with(path + ".") || d.field.starts_with(path + "[") || d.field == bare ||
-             (d.found == kUnknownField && d.field.starts_with(bare + "."));
+      return d.field == path || d.field.starts_with(path + ".") || d.field.starts_with(path + "[") ||
+             d.field == bare || (d.found == kUnknownField && d.field.starts_with(bare + "."));
     });
   }
 
@@ -213,16 +230,22 @@ class Resolver {
 
   void what_runs() {
     if (in_.has_training() == in_.has_collective()) {
-      add(in_.has_training() ? "collective" : "", in_.has_training() ? "both training and collective" : "nothing to run",
+      add(in_.has_training() ? "collective" : "",
+          in_.has_training() ? "both training and collective" : "nothing to run",
           "either training { ... } or collective { ... }");
       return;
     }
-    if (in_.has_training()) training();
-    else collective();
+    if (in_.has_training())
+      training();
+    else
+      collective();
   }
 
   void training() {
-    if (!in_.has_model()) add("model", "nothing", fmt::format("the model to train, one of {}", fmt::join(libraries_.names(LibraryKind::models), ", ")));
+    if (!in_.has_model())
+      add("model", "nothing",
+          fmt::format("the model to train, one of {}",
+                      fmt::join(libraries_.names(LibraryKind::models), ", ")));
     const proto::Training& t = in_.training();
     TrainingConfig config;
     config.model = model_;
@@ -239,7 +262,8 @@ class Resolver {
     config.unfolded = t.unfolded();
     check_laws(config, {"training.plan", "training.batch"});
     if (sound("training.precision")) check_precision(config.precision, places_, faults_);
-    if (sound("training.expert_load") && sound("training.plan") && model_known_) check_expert_load(config.expert_load, config.plan, model_, places_, faults_);
+    if (sound("training.expert_load") && sound("training.plan") && model_known_)
+      check_expert_load(config.expert_load, config.plan, model_, places_, faults_);
     if (cluster_known_ && config.communication_sms >= out_.cluster.node.gpu.sms) {
       add("training.communication_sms", fmt::format("{}", config.communication_sms),
           fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));
@@ -260,36 +284,48 @@ class Resolver {
   void schedule(TrainingConfig& config) {
     const proto::Training& t = in_.training();
     if (t.has_schedule() == t.has_schedule_file()) {
-      add(t.has_schedule() ? "training.schedule_file" : "training.schedule", t.has_schedule() ? "both a schedule and a schedule_file" : "nothing",
-          fmt::format("either schedule, one of {}, or schedule_file", fmt::join(libraries_.names(LibraryKind::schedules), ", ")));
+      add(t.has_schedule() ? "training.schedule_file" : "training.schedule",
+          t.has_schedule() ? "both a schedule and a schedule_file" : "nothing",
+          fmt::format("either schedule, one of {}, or schedule_file",
+                      fmt::join(libraries_.names(LibraryKind::schedules), ", ")));
     }
     if (!t.has_schedule_file()) return;
     const fs::path path = fs::path(file_).parent_path() / t.schedule_file();
     gather([&] { config.schedule_text = read_text_file(path.string()); });
     if (config.schedule_text.empty() || !sound("training")) return;
-    gather([&] { parse_schedule(config.schedule_text, path.string(), {config.plan.pipeline, config.micro_batches(), config.plan.chunks}); });
+    gather([&] {
+      parse_schedule(config.schedule_text, path.string(),
+                     {config.plan.pipeline, config.micro_batches(), config.plan.chunks});
+    });
   }
 
   void collective() {
     if (!sound("collective")) return;
     const proto::Collective& c = in_.collective();
     if (cluster_known_ && c.ranks() > out_.cluster.gpus()) {
-      add("collective.ranks", fmt::format("{}", c.ranks()), fmt::format("at most the {} GPUs of the cluster", out_.cluster.gpus()));
+      add("collective.ranks", fmt::format("{}", c.ranks()),
+          fmt::format("at most the {} GPUs of the cluster", out_.cluster.gpus()));
     }
-    out_.collective = CollectiveConfig{c.operation(), Bytes(quantity(c.bytes(), Dimension::data)), c.ranks(), c.copies()};
+    out_.collective =
+        CollectiveConfig{c.operation(), Bytes(quantity(c.bytes(), Dimension::data)), c.ranks(), c.copies()};
   }
 
   void phases() {
     if (!in_.has_run()) return;
     if (!in_.has_training()) return add("run", "phases of training", "training { ... } beside run { ... }");
-    for (int i = 0; i < in_.run().phase_size(); ++i) phase(in_.run().phase(i), fmt::format("run.phase[{}]", i));
+    if (in_.run().phase_size() > kMostPhases)
+      return add("run", fmt::format("{} phases", in_.run().phase_size()),
+                 fmt::format("at most {}", kMostPhases));
+    for (int i = 0; i < in_.run().phase_size(); ++i)
+      phase(in_.run().phase(i), fmt::format("run.phase[{}]", i));
     if (in_.run().phase_size() == 0) add("run", "no phase", "at least one phase { ... }");
   }
 
   void phase(const proto::Phase& p, const std::string& path) {
     if (!sound(path) || !out_.training) return;
     if (p.has_tokens() == p.has_given_gpu_hours()) {
-      return add(path, p.has_tokens() ? "both tokens and given_gpu_hours" : "neither tokens nor given_gpu_hours",
+      return add(path,
+                 p.has_tokens() ? "both tokens and given_gpu_hours" : "neither tokens nor given_gpu_hours",
                  "tokens to have the phase predicted, or given_gpu_hours");
     }
     proto::Plan plan = in_.training().plan();
@@ -308,7 +344,8 @@ class Resolver {
       TrainingConfig config = *out_.training;
       config.plan = out.plan;
       config.batch = out.batch;
-      check_laws(config, {p.has_plan() ? path + ".plan" : "training.plan", p.has_batch() ? path + ".batch" : "training.batch"});
+      check_laws(config, {p.has_plan() ? path + ".plan" : "training.plan",
+                          p.has_batch() ? path + ".batch" : "training.batch"});
     }
     out_.phases.push_back(std::move(out));
   }
@@ -320,9 +357,11 @@ class Resolver {
     if (!p.has_ramp_tokens()) return;
     out.ramp_from_sequences = p.ramp_from_sequences();
     out.ramp_tokens = quantity(p.ramp_tokens(), Dimension::count);
-    if (out.ramp_tokens > out.tokens) add(path + ".ramp_tokens", quoted(p.ramp_tokens()), "at most the tokens of the phase, " + p.tokens());
+    if (out.ramp_tokens > out.tokens)
+      add(path + ".ramp_tokens", quoted(p.ramp_tokens()), "at most the tokens of the phase, " + p.tokens());
     if (out.ramp_from_sequences > out.batch.sequences || out.ramp_from_sequences < 1) {
-      add(path + ".ramp_from_sequences", fmt::format("{}", out.ramp_from_sequences), fmt::format("from 1 to {}, the final batch", out.batch.sequences));
+      add(path + ".ramp_from_sequences", fmt::format("{}", out.ramp_from_sequences),
+          fmt::format("from 1 to {}, the final batch", out.batch.sequences));
     }
   }
 
@@ -335,7 +374,8 @@ class Resolver {
 
   void defaults() {
     std::vector<std::string> in_force;
-    if (in_.has_training()) in_force = {"training.precision", "training.recompute", "training.expert_load", "training.mechanisms"};
+    if (in_.has_training())
+      in_force = {"training.precision", "training.recompute", "training.expert_load", "training.mechanisms"};
     if (in_.has_run()) in_force.push_back("resilience");
     out_.defaults_used = defaults_used(in_, in_force);
     if (!in_.has_price()) out_.defaults_used.push_back("price = none, so that nothing costs anything");
@@ -364,7 +404,8 @@ class Resolver {
 
 }  // namespace
 
-Scenario load_scenario(const std::string& file_or_name, std::span<const std::string> sets, const Libraries& libraries) {
+Scenario load_scenario(const std::string& file_or_name, std::span<const std::string> sets,
+                       const Libraries& libraries) {
   const std::string path = scenario_path(file_or_name, libraries);
   proto::Scenario scenario;
   Places places;

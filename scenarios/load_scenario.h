@@ -12,6 +12,7 @@ namespace flopcast {
 /// @param sets overrides from the command line, `path=value`, applied before anything is looked up.
 /// The calibrations (Scenario::kernels, Scenario::links) are left empty.
 /// @throws InputError with every fault, each at its place in the file.
-Scenario load_scenario(const std::string& file_or_name, std::span<const std::string> sets, const Libraries& libraries);
+Scenario load_scenario(const std::string& file_or_name, std::span<const std::string> sets,
+                       const Libraries& libraries);
 
 }  // namespace flopcast

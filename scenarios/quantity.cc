@@ -26,11 +26,13 @@ struct Prefix {
   const char* symbol;
   double factor;
 };
-constexpr std::array<Prefix, 8> kDecimal{{{"", 1}, {"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12},
-                                          {"P", 1e15}, {"E", 1e18}}};
-constexpr std::array<Prefix, 5> kBinary{{{"Ki", 0x1p10}, {"Mi", 0x1p20}, {"Gi", 0x1p30}, {"Ti", 0x1p40}, {"Pi", 0x1p50}}};
+constexpr std::array<Prefix, 8> kDecimal{
+    {{"", 1}, {"k", 1e3}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}, {"P", 1e15}, {"E", 1e18}}};
+constexpr std::array<Prefix, 5> kBinary{
+    {{"Ki", 0x1p10}, {"Mi", 0x1p20}, {"Gi", 0x1p30}, {"Ti", 0x1p40}, {"Pi", 0x1p50}}};
 
-void add_prefixed(Units& units, const std::string& base, std::span<const Prefix> prefixes, double divisor = 1) {
+void add_prefixed(Units& units, const std::string& base, std::span<const Prefix> prefixes,
+                  double divisor = 1) {
   for (const Prefix& prefix : prefixes) units.push_back({prefix.symbol + base, prefix.factor, divisor});
 }
 
@@ -67,7 +69,8 @@ Units prefixed(const std::string& base) {
 
 Units money_rates() {
   Units units;
-  for (const std::string per : {"/h", "/hour", "/GPU-hour", " per hour", " per GPU-hour"}) units.push_back({"USD" + per, 1, 3600});
+  for (const std::string per : {"/h", "/hour", "/GPU-hour", " per hour", " per GPU-hour"})
+    units.push_back({"USD" + per, 1, 3600});
   units.push_back({"USD/s", 1, 1});
   units.push_back({"USD/d", 1, 86400});
   return units;
@@ -81,8 +84,18 @@ const Units& units_of(Dimension dimension) {
       rate_units(),
       compute_units(),
       prefixed("Hz"),
-      {{"s", 1, 1}, {"ms", 1, 1e3}, {"us", 1, 1e6}, {"µs", 1, 1e6}, {"ns", 1, 1e9}, {"min", 60, 1},
-       {"h", 3600, 1}, {"hour", 3600, 1}, {"hours", 3600, 1}, {"d", 86400, 1}, {"day", 86400, 1}, {"days", 86400, 1}},
+      {{"s", 1, 1},
+       {"ms", 1, 1e3},
+       {"us", 1, 1e6},
+       {"µs", 1, 1e6},
+       {"ns", 1, 1e9},
+       {"min", 60, 1},
+       {"h", 3600, 1},
+       {"hour", 3600, 1},
+       {"hours", 3600, 1},
+       {"d", 86400, 1},
+       {"day", 86400, 1},
+       {"days", 86400, 1}},
       prefixed("W"),
       {{"USD", 1, 1}, {"kUSD", 1e3, 1}, {"MUSD", 1e6, 1}},
       money_rates(),
@@ -132,9 +145,9 @@ const Unit* find_unit(Dimension dimension, std::string_view symbol) {
 
 /// The dimension that has such a unit, other than `wanted`: for "this is a time, not a power".
 std::optional<Dimension> dimension_with(std::string_view symbol, Dimension wanted) {
-  for (const Dimension other : {Dimension::data, Dimension::data_rate, Dimension::compute_rate, Dimension::frequency,
-                                Dimension::time, Dimension::power, Dimension::money, Dimension::money_rate,
-                                Dimension::area, Dimension::failure_rate}) {
+  for (const Dimension other : {Dimension::data, Dimension::data_rate, Dimension::compute_rate,
+                                Dimension::frequency, Dimension::time, Dimension::power, Dimension::money,
+                                Dimension::money_rate, Dimension::area, Dimension::failure_rate}) {
     if (other != wanted && find_unit(other, symbol)) return other;
   }
   return std::nullopt;
@@ -159,7 +172,8 @@ struct Split {
 std::optional<Split> split(std::string_view text) {
   const bool signed_number = !text.empty() && (text[0] == '+' || text[0] == '-');
   const std::string_view digits = text.substr(signed_number ? 1 : 0);
-  if (digits.empty() || !(std::isdigit(static_cast<unsigned char>(digits[0])) || digits[0] == '.')) return std::nullopt;
+  if (digits.empty() || !(std::isdigit(static_cast<unsigned char>(digits[0])) || digits[0] == '.'))
+    return std::nullopt;
   double value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error != std::errc()) return std::nullopt;
@@ -175,7 +189,8 @@ QuantityFault no_number(std::string_view text, Dimension dimension) {
 QuantityFault bits_for_bytes(std::string_view text, const Split& parts, Dimension dimension) {
   const std::string_view prefix = parts.unit.substr(0, parts.unit.find('b'));
   return {fmt::format("{}, which is in bits (b)", quoted(text)), describe(dimension),
-          fmt::format("{} {}B if bytes were meant, {} {}B if bits were", parts.number, prefix, parts.value / 8, prefix)};
+          fmt::format("{} {}B if bytes were meant, {} {}B if bits were", parts.number, prefix,
+                      parts.value / 8, prefix)};
 }
 
 QuantityFault wrong_unit(std::string_view text, const Split& parts, Dimension dimension) {
@@ -202,16 +217,18 @@ std::variant<double, QuantityFault> parse_link_rate(std::string_view text) {
   constexpr std::string_view kOne = "per direction", kBoth = "both directions";
   const bool one = text.ends_with(kOne);
   const bool both = text.ends_with(kBoth);
-  const std::string_view rate = trimmed(text.substr(0, text.size() - (one ? kOne.size() : both ? kBoth.size() : 0)));
+  const std::string_view rate = trimmed(text.substr(0, text.size() - (one    ? kOne.size()
+                                                                      : both ? kBoth.size()
+                                                                             : 0)));
   auto value = parse_quantity(rate, Dimension::data_rate);
   if (auto* fault = std::get_if<QuantityFault>(&value)) {
     fault->expected = describe(Dimension::link_rate);
     return *fault;
   }
   if (one || both) return std::get<double>(value) / (both ? 2 : 1);
-  return QuantityFault{fmt::format("\"{}\", which does not say whether it counts one direction or both", text),
-                       describe(Dimension::link_rate),
-                       fmt::format("{0} per direction or {0} both directions", rate)};
+  return QuantityFault{
+      fmt::format("\"{}\", which does not say whether it counts one direction or both", text),
+      describe(Dimension::link_rate), fmt::format("{0} per direction or {0} both directions", rate)};
 }
 
 }  // namespace
@@ -233,7 +250,8 @@ std::variant<double, QuantityFault> parse_quantity(std::string_view raw, Dimensi
   const Unit* unit = find_unit(dimension, symbol);
   if (!unit) return wrong_unit(text, *parts, dimension);
   const double value = parts->value * unit->factor / unit->divisor;
-  if (!std::isfinite(value)) return QuantityFault{quoted(text), describe(dimension), "a number that can be represented"};
+  if (!std::isfinite(value))
+    return QuantityFault{quoted(text), describe(dimension), "a number that can be represented"};
   return value;
 }
 

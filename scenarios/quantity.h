@@ -1,5 +1,5 @@
-// Quantities as people write them: "400 GB/s", "64 MiB", "14.8T", "2 USD/h". The unit is mandatory, bits and bytes are
-// kept apart, and the rate of a link says whether it counts one direction or both.
+// Quantities as people write them: "400 GB/s", "64 MiB", "14.8T", "2 USD/h". The unit is mandatory, bits and
+// bytes are kept apart, and the rate of a link says whether it counts one direction or both.
 #pragma once
 #include <span>
 #include <string>

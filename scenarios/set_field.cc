@@ -61,7 +61,8 @@ std::string_view without_quotes(std::string_view text) {
 
 class Setter {
  public:
-  Setter(pb::Message& root, Places& places, Diagnostics& faults) : root_(root), places_(places), faults_(faults) {}
+  Setter(pb::Message& root, Places& places, Diagnostics& faults)
+      : root_(root), places_(places), faults_(faults) {}
 
   void apply(std::string_view path, std::string_view value) {
     pb::Message* message = &root_;
@@ -69,7 +70,9 @@ class Setter {
     for (std::string_view rest = path; message;) {
       const std::string_view part = next_part(rest, '.');
       const auto step = parse_step(part);
-      if (!step) return fault(walked + std::string(part), quoted(std::string(part)), "a field with an index such as slow[0]");
+      if (!step)
+        return fault(walked + std::string(part), quoted(std::string(part)),
+                     "a field with an index such as slow[0]");
       const Field* field = message->GetDescriptor()->FindFieldByName(step->name);
       if (!field) return unknown(walked, step->name, *message);
       walked += std::string(part);
@@ -83,8 +86,10 @@ class Setter {
  private:
   void unknown(const std::string& walked, const std::string& name, const pb::Message& message) {
     std::vector<std::string> names;
-    for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) names.push_back(message.GetDescriptor()->field(i)->name());
-    fault(walked + name, kUnknownField, fmt::format("one of {}", fmt::join(names, ", ")), nearest_name(name, names));
+    for (int i = 0; i < message.GetDescriptor()->field_count(); ++i)
+      names.push_back(message.GetDescriptor()->field(i)->name());
+    fault(walked + name, kUnknownField, fmt::format("one of {}", fmt::join(names, ", ")),
+          nearest_name(name, names));
   }
 
   bool index_fits(const pb::Message& m, const Field* field, const Step& step, const std::string& path) {
@@ -94,7 +99,8 @@ class Setter {
       return false;
     }
     const int size = m.GetReflection()->FieldSize(m, field);
-    if (*step.index > size) fault(path, fmt::format("index {}", *step.index), fmt::format("an index from 0 to {}", size));
+    if (*step.index > size)
+      fault(path, fmt::format("index {}", *step.index), fmt::format("an index from 0 to {}", size));
     return *step.index <= size;
   }
 
@@ -109,21 +115,25 @@ class Setter {
       fault(path, "a list without an index", step.name + "[0] for its first entry");
       return nullptr;
     }
-    return *step.index == r->FieldSize(m, field) ? r->AddMessage(&m, field) : r->MutableRepeatedMessage(&m, field, *step.index);
+    return *step.index == r->FieldSize(m, field) ? r->AddMessage(&m, field)
+                                                 : r->MutableRepeatedMessage(&m, field, *step.index);
   }
 
-  void assign(pb::Message& m, const Field* field, const Step& step, std::string_view value, const std::string& path) {
+  void assign(pb::Message& m, const Field* field, const Step& step, std::string_view value,
+              const std::string& path) {
     if (value.empty()) {
       m.GetReflection()->ClearField(&m, field);
     } else if (field->cpp_type() == Field::CPPTYPE_MESSAGE) {
-      return fault(path, quoted(std::string(value)), "a value for one of its fields, such as " + path + "." +
-                                                         field->message_type()->field(0)->name() + "=...");
+      return fault(path, quoted(std::string(value)),
+                   "a value for one of its fields, such as " + path + "." +
+                       field->message_type()->field(0)->name() + "=...");
     } else if (field->is_repeated() && !step.index) {
       m.GetReflection()->ClearField(&m, field);
       const bool bracketed = value.front() == '[' && value.back() == ']';
       std::string_view rest = bracketed ? value.substr(1, value.size() - 2) : value;
       const std::size_t before = faults_.size();
-      for (int i = 0; !rest.empty() && faults_.size() == before; ++i) scalar(m, field, i, next_part(rest, ','), path);
+      for (int i = 0; !rest.empty() && faults_.size() == before; ++i)
+        scalar(m, field, i, next_part(rest, ','), path);
     } else {
       scalar(m, field, step.index, value, path);
     }
@@ -131,7 +141,8 @@ class Setter {
   }
 
   /// Sets the field, or the `index`-th entry of a list (added when it is one past the last).
-  void scalar(pb::Message& m, const Field* f, std::optional<int> index, std::string_view value, const std::string& path) {
+  void scalar(pb::Message& m, const Field* f, std::optional<int> index, std::string_view value,
+              const std::string& path) {
     while (!value.empty() && value.front() == ' ') value.remove_prefix(1);
     const auto* r = m.GetReflection();
     const bool add = index && *index == r->FieldSize(m, f);
@@ -139,9 +150,12 @@ class Setter {
     switch (f->cpp_type()) {
       case Field::CPPTYPE_STRING: {
         const std::string text(without_quotes(value));
-        if (!index) r->SetString(&m, f, text);
-        else if (add) r->AddString(&m, f, text);
-        else r->SetRepeatedString(&m, f, at, text);
+        if (!index)
+          r->SetString(&m, f, text);
+        else if (add)
+          r->AddString(&m, f, text);
+        else
+          r->SetRepeatedString(&m, f, at, text);
         break;
       }
       case Field::CPPTYPE_BOOL: {
@@ -153,9 +167,12 @@ class Setter {
       case Field::CPPTYPE_INT32: {
         const auto n = parse_number<std::int32_t>(value);
         if (!n) return fault(path, quoted(std::string(value)), "a whole number");
-        if (!index) r->SetInt32(&m, f, *n);
-        else if (add) r->AddInt32(&m, f, *n);
-        else r->SetRepeatedInt32(&m, f, at, *n);
+        if (!index)
+          r->SetInt32(&m, f, *n);
+        else if (add)
+          r->AddInt32(&m, f, *n);
+        else
+          r->SetRepeatedInt32(&m, f, at, *n);
         break;
       }
       case Field::CPPTYPE_INT64: {
@@ -167,9 +184,12 @@ class Setter {
       default: {
         const auto n = parse_number<double>(value);
         if (!n) return fault(path, quoted(std::string(value)), "a number");
-        if (!index) r->SetDouble(&m, f, *n);
-        else if (add) r->AddDouble(&m, f, *n);
-        else r->SetRepeatedDouble(&m, f, at, *n);
+        if (!index)
+          r->SetDouble(&m, f, *n);
+        else if (add)
+          r->AddDouble(&m, f, *n);
+        else
+          r->SetRepeatedDouble(&m, f, at, *n);
       }
     }
   }
@@ -188,10 +208,12 @@ class Setter {
 void set_field(const std::string& assignment, pb::Message& message, Places& places, Diagnostics& faults) {
   const auto equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0) {
-    faults.push_back({kOrigin, 0, 0, "", quoted(assignment), "path=value, such as training.plan.data=64", ""});
+    faults.push_back(
+        {kOrigin, 0, 0, "", quoted(assignment), "path=value, such as training.plan.data=64", ""});
     return;
   }
-  Setter(message, places, faults).apply(std::string_view(assignment).substr(0, equals), std::string_view(assignment).substr(equals + 1));
+  Setter(message, places, faults)
+      .apply(std::string_view(assignment).substr(0, equals), std::string_view(assignment).substr(equals + 1));
 }
 
 }  // namespace flopcast

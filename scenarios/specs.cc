@@ -19,21 +19,26 @@ Typed typed(const std::string& text, Dimension dimension) {
 }
 FlopPerSecond flops(const std::string& text) { return typed<FlopPerSecond>(text, Dimension::compute_rate); }
 Bytes bytes(const std::string& text) { return typed<Bytes>(text, Dimension::data); }
-BytesPerSecond data_rate(const std::string& text) { return typed<BytesPerSecond>(text, Dimension::data_rate); }
-BytesPerSecond link_rate(const std::string& text) { return typed<BytesPerSecond>(text, Dimension::link_rate); }
+BytesPerSecond data_rate(const std::string& text) {
+  return typed<BytesPerSecond>(text, Dimension::data_rate);
+}
+BytesPerSecond link_rate(const std::string& text) {
+  return typed<BytesPerSecond>(text, Dimension::link_rate);
+}
 Seconds seconds(const std::string& text) { return typed<Seconds>(text, Dimension::time); }
 Watts watts(const std::string& text) { return typed<Watts>(text, Dimension::power); }
 
 FabricKind fabric_kind(const std::string& name) {
   constexpr std::array<std::string_view, 6> kNames{"single_switch", "rail_fat_tree_2", "rail_fat_tree_3",
-                                                   "multi_plane", "multi_rail", "nvlink_rack"};
+                                                   "multi_plane",   "multi_rail",      "nvlink_rack"};
   return static_cast<FabricKind>(std::find(kNames.begin(), kNames.end(), name) - kNames.begin());
 }
 
 /// An override may change values, not what the thing is a variant of.
 template <class Message>
 void refuse_base(const Message& message, const Places& places, const std::string& path, Diagnostics& faults) {
-  if (message.has_base()) faults.push_back(places.fault(path + "base", quoted(message.base()), "no base in an override"));
+  if (message.has_base())
+    faults.push_back(places.fault(path + "base", quoted(message.base()), "no base in an override"));
 }
 
 std::optional<SlowPart> slow_part(const proto::SlowPart& part) {
@@ -43,15 +48,18 @@ std::optional<SlowPart> slow_part(const proto::SlowPart& part) {
   return SlowPart{SlowPart::Kind::nvlink, part.nvlink(), part.speed()};
 }
 
-std::vector<SlowPart> slow_parts(const Entry<proto::Cluster>& entry, const std::string& path, int gpus, Diagnostics& faults) {
+std::vector<SlowPart> slow_parts(const Entry<proto::Cluster>& entry, const std::string& path, int gpus,
+                                 Diagnostics& faults) {
   std::vector<SlowPart> parts;
   for (int i = 0; i < entry.message.slow_size(); ++i) {
     const std::string field = fmt::format("{}slow[{}]", path, i);
     const auto part = slow_part(entry.message.slow(i));
     if (!part) {
-      faults.push_back(entry.places.fault(field, "not exactly one part", "exactly one of gpu, nic and nvlink"));
+      faults.push_back(
+          entry.places.fault(field, "not exactly one part", "exactly one of gpu, nic and nvlink"));
     } else if (part->rank >= gpus) {
-      faults.push_back(entry.places.fault(field, fmt::format("GPU {}", part->rank), fmt::format("a GPU from 0 to {}", gpus - 1)));
+      faults.push_back(entry.places.fault(field, fmt::format("GPU {}", part->rank),
+                                          fmt::format("a GPU from 0 to {}", gpus - 1)));
     } else {
       parts.push_back(*part);
     }
@@ -62,7 +70,8 @@ std::vector<SlowPart> slow_parts(const Entry<proto::Cluster>& entry, const std::
 /// The fields that an attention type cannot do without, and those that say nothing to it.
 void check_attention(const proto::Attention& a, const Places& places, Diagnostics& faults) {
   const auto missing = [&](const char* field) {
-    faults.push_back(places.fault(std::string("attention.") + field, "nothing", "a value, which " + a.type() + " attention needs"));
+    faults.push_back(places.fault(std::string("attention.") + field, "nothing",
+                                  "a value, which " + a.type() + " attention needs"));
   };
   if (a.type() == "latent") {
     if (!a.has_kv_lora_rank()) missing("kv_lora_rank");
@@ -73,28 +82,34 @@ void check_attention(const proto::Attention& a, const Places& places, Diagnostic
   }
   if (!a.has_head_dim()) missing("head_dim");
   if (a.type() != "grouped_query") return;
-  if (!a.has_kv_heads()) missing("kv_heads");
+  if (!a.has_kv_heads())
+    missing("kv_heads");
   else if (a.heads() % a.kv_heads() != 0) {
-    faults.push_back(places.fault("attention.kv_heads", fmt::format("{}", a.kv_heads()), fmt::format("a divisor of heads, {}", a.heads())));
+    faults.push_back(places.fault("attention.kv_heads", fmt::format("{}", a.kv_heads()),
+                                  fmt::format("a divisor of heads, {}", a.heads())));
   }
 }
 
 void check_moe(const proto::MixtureOfExperts& moe, int layers, const Places& places, Diagnostics& faults) {
   const auto at_most = [&](const char* field, int value, int limit, const char* what) {
-    if (value > limit) faults.push_back(places.fault(std::string("moe.") + field, fmt::format("{}", value), fmt::format("at most {}, {}", limit, what)));
+    if (value > limit)
+      faults.push_back(places.fault(std::string("moe.") + field, fmt::format("{}", value),
+                                    fmt::format("at most {}, {}", limit, what)));
   };
   at_most("experts_per_token", moe.experts_per_token(), moe.experts(), "the experts there are");
   at_most("groups_per_token", moe.groups_per_token(), moe.groups(), "the groups there are");
   at_most("first_dense_layers", moe.first_dense_layers(), layers, "the layers there are");
   if (moe.experts() % moe.groups() != 0) {
-    faults.push_back(places.fault("moe.groups", fmt::format("{}", moe.groups()), fmt::format("a divisor of experts, {}", moe.experts())));
+    faults.push_back(places.fault("moe.groups", fmt::format("{}", moe.groups()),
+                                  fmt::format("a divisor of experts, {}", moe.experts())));
   }
 }
 
 AttentionConfig attention_config(const proto::Attention& a) {
   AttentionConfig out;
-  out.type = a.type() == "latent" ? AttentionType::latent
-             : a.type() == "grouped_query" ? AttentionType::grouped_query : AttentionType::multi_head;
+  out.type = a.type() == "latent"          ? AttentionType::latent
+             : a.type() == "grouped_query" ? AttentionType::grouped_query
+                                           : AttentionType::multi_head;
   out.heads = a.heads();
   out.kv_heads = a.has_kv_heads() ? a.kv_heads() : a.heads();
   out.head_dim = a.head_dim();
@@ -180,8 +195,8 @@ FabricSpec fabric_spec(const Entry<proto::Fabric>& entry) {
   return out;
 }
 
-ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& path, const Libraries& libraries,
-                         Diagnostics& faults) {
+ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& path,
+                         const Libraries& libraries, Diagnostics& faults) {
   const proto::Cluster& c = entry.message;
   auto node = load_entry<proto::Node>(libraries, c.node());
   auto fabric = load_entry<proto::Fabric>(libraries, c.fabric());
@@ -200,10 +215,12 @@ ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& 
   out.fabric = fabric_spec(fabric);
   const std::int64_t gpus = std::int64_t{out.nodes} * out.node.gpus;
   if (gpus > kMostGpus) {
-    faults.push_back(entry.places.fault(path + "nodes", fmt::format("{} GPUs in all", gpus), fmt::format("at most {}", kMostGpus)));
+    faults.push_back(entry.places.fault(path + "nodes", fmt::format("{} GPUs in all", gpus),
+                                        fmt::format("at most {}", kMostGpus)));
     return out;
   }
-  out.title = c.has_title() ? c.title() : fmt::format("{} x {} on {}", out.nodes, out.node.title, out.fabric.title);
+  out.title =
+      c.has_title() ? c.title() : fmt::format("{} x {} on {}", out.nodes, out.node.title, out.fabric.title);
   out.slow_parts = slow_parts(entry, path, out.gpus(), faults);
   return out;
 }

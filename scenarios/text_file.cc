@@ -33,7 +33,9 @@ std::vector<std::string> field_names(const std::string& message_type) {
   return names;
 }
 
-std::string joined(const std::vector<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
+std::string joined(const std::vector<std::string>& names) {
+  return fmt::format("{}", fmt::join(names, ", "));
+}
 
 /// Between the quotes that follow `before`: the names that Protobuf's messages carry.
 std::string quoted_after(const std::string& message, const std::string& before) {
@@ -50,8 +52,10 @@ void for_each_plain_character(const std::string& text, Visit visit) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
     if (quote) {
-      if (c == '\\') ++i;
-      else if (c == quote || c == '\n') quote = 0;
+      if (c == '\\')
+        ++i;
+      else if (c == quote || c == '\n')
+        quote = 0;
     } else if (c == '#') {
       while (i + 1 < text.size() && text[i + 1] != '\n') ++i;
     } else if (c == '"' || c == '\'') {
@@ -68,29 +72,35 @@ std::size_t start_of_line(const std::string& text, int line) {
   return at;
 }
 
-/// The messages open at a place of the text, as a path without indices and with a dot after each: "run.phase.".
+/// The messages open at a place of the text, as a path without indices and with a dot after each:
+/// "run.phase.".
 std::string enclosing_path(const std::string& text, int line, int column) {
   std::vector<std::string> open;
   std::string word;
   bool complete = false;
-  for_each_plain_character(text.substr(0, start_of_line(text, line) + static_cast<std::size_t>(column)), [&](std::size_t i) {
-    const char c = text[i];
-    if (c == '{') open.push_back(word);
-    else if (c == '}' && !open.empty()) open.pop_back();
-    const bool part_of_word = std::isalnum(static_cast<unsigned char>(c)) || c == '_';
-    if (part_of_word && complete) word.clear();
-    if (part_of_word) word += c;
-    complete = !part_of_word;
-  });
+  for_each_plain_character(
+      text.substr(0, start_of_line(text, line) + static_cast<std::size_t>(column)), [&](std::size_t i) {
+        const char c = text[i];
+        if (c == '{')
+          open.push_back(word);
+        else if (c == '}' && !open.empty())
+          open.pop_back();
+        const bool part_of_word = std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+        if (part_of_word && complete) word.clear();
+        if (part_of_word) word += c;
+        complete = !part_of_word;
+      });
   std::string path;
   for (const std::string& message : open) path += message + ".";
   return path;
 }
 
-/// Protobuf's complaints as diagnostics. Unknown fields arrive as warnings, so that one does not hide the next.
+/// Protobuf's complaints as diagnostics. Unknown fields arrive as warnings, so that one does not hide the
+/// next.
 class Collector : public pb::io::ErrorCollector {
  public:
-  Collector(const std::string& text, const std::string& file, Diagnostics& out) : text_(text), file_(file), out_(out) {}
+  Collector(const std::string& text, const std::string& file, Diagnostics& out)
+      : text_(text), file_(file), out_(out) {}
   void AddError(int line, int column, const std::string& message) override { add(line, column, message); }
   void AddWarning(int line, int column, const std::string& message) override { add(line, column, message); }
 
@@ -122,18 +132,20 @@ class Collector : public pb::io::ErrorCollector {
     return at == std::string::npos || at < from ? column : static_cast<int>(at - from);
   }
 
-  /// "Expected identifier, got: {" takes the two places it has in a diagnostic; the rest stays as Protobuf words it.
+  /// "Expected identifier, got: {" takes the two places it has in a diagnostic; the rest stays as Protobuf
+  /// words it.
   static void syntax(const std::string& message, Diagnostic& d) {
-    const std::string start = "Expected ", middle = ", got: ";
-    const auto cut = message.find(middle);
-    if (!message.starts_with(start) || cut == std::string::npos) {
-      d.found = message;
-      d.expected = "Protobuf text format (field: value, or field { ... })";
+    const std::string start = "Expected ";
+    for (const std::string middle : {", got: ", ", found "}) {
+      const auto cut = message.find(middle);
+      if (!message.starts_with(start) || cut == std::string::npos) continue;
+      const std::string found = message.substr(cut + middle.size());
+      d.found = found.empty() || found == "\"\"." ? "the end of the text" : found;
+      d.expected = message.substr(start.size(), cut - start.size());
       return;
     }
-    const std::string found = message.substr(cut + middle.size());
-    d.found = found.empty() ? "the end of the text" : found;
-    d.expected = message.substr(start.size(), cut - start.size());
+    d.found = message;
+    d.expected = "Protobuf text format (field: value, or field { ... })";
   }
 
   const std::string& text_;
@@ -146,14 +158,16 @@ int deepest_nesting(const std::string& text) {
   int depth = 0, deepest = 0;
   for_each_plain_character(text, [&](std::size_t i) {
     const char c = text[i];
-    if (c == '{' || c == '<' || c == '[') deepest = std::max(deepest, ++depth);
-    else if (c == '}' || c == '>' || c == ']') --depth;
+    if (c == '{' || c == '<' || c == '[')
+      deepest = std::max(deepest, ++depth);
+    else if (c == '}' || c == '>' || c == ']')
+      --depth;
   });
   return deepest;
 }
 
-void record_places(const pb::Message& message, const pb::TextFormat::ParseInfoTree& tree, const std::string& file,
-                   const std::string& prefix, Places& places) {
+void record_places(const pb::Message& message, const pb::TextFormat::ParseInfoTree& tree,
+                   const std::string& file, const std::string& prefix, Places& places) {
   std::vector<const pb::FieldDescriptor*> fields;
   message.GetReflection()->ListFields(message, &fields);
   for (const auto* field : fields) {
@@ -163,16 +177,20 @@ void record_places(const pb::Message& message, const pb::TextFormat::ParseInfoTr
       const auto where = tree.GetLocation(field, index);
       const std::string path = prefix + field->name() + (field->is_repeated() ? fmt::format("[{}]", i) : "");
       places.set(path, {file, where.line + 1, where.column + 1});
-      if (i == 0 && field->is_repeated()) places.set(prefix + field->name(), {file, where.line + 1, where.column + 1});
+      if (i == 0 && field->is_repeated())
+        places.set(prefix + field->name(), {file, where.line + 1, where.column + 1});
       if (field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) continue;
-      const auto& nested = field->is_repeated() ? message.GetReflection()->GetRepeatedMessage(message, field, i)
-                                                : message.GetReflection()->GetMessage(message, field);
-      if (const auto* subtree = tree.GetTreeForNested(field, index)) record_places(nested, *subtree, file, path + ".", places);
+      const auto& nested = field->is_repeated()
+                               ? message.GetReflection()->GetRepeatedMessage(message, field, i)
+                               : message.GetReflection()->GetMessage(message, field);
+      if (const auto* subtree = tree.GetTreeForNested(field, index))
+        record_places(nested, *subtree, file, path + ".", places);
     }
   }
 }
 
-[[noreturn]] void refuse(const std::string& path, std::string found, std::string expected, std::string suggestion = "") {
+[[noreturn]] void refuse(const std::string& path, std::string found, std::string expected,
+                         std::string suggestion = "") {
   throw InputError(Diagnostic{path, 0, 0, "", std::move(found), std::move(expected), std::move(suggestion)});
 }
 
@@ -189,8 +207,10 @@ std::string quoted(const std::string& text) {
   constexpr std::size_t kLongest = 60;
   std::string out = "\"";
   for (const char c : text.substr(0, kLongest)) {
-    if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    else out += c;
+    if (static_cast<unsigned char>(c) < 0x20)
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    else
+      out += c;
   }
   return out + (text.size() > kLongest ? "...\"" : "\"");
 }
@@ -207,9 +227,11 @@ Place Places::find(const std::string& path) const {
   return {file_, 0, 0};
 }
 
-Diagnostic Places::fault(const std::string& path, std::string found, std::string expected, std::string suggestion) const {
+Diagnostic Places::fault(const std::string& path, std::string found, std::string expected,
+                         std::string suggestion) const {
   const Place place = find(path);
-  return {place.file, place.line, place.column, path, std::move(found), std::move(expected), std::move(suggestion)};
+  return {place.file,       place.line,          place.column,         path,
+          std::move(found), std::move(expected), std::move(suggestion)};
 }
 
 std::string read_text_file(const std::string& path) {
@@ -221,17 +243,21 @@ std::string read_text_file(const std::string& path) {
   if (!fs::is_regular_file(status)) refuse(path, "neither a file nor a folder", "a text file");
   const auto size = fs::file_size(path, error);
   if (!error && size > kLargestTextFile) {
-    refuse(path, fmt::format("a file of {:.1f} MB", static_cast<double>(size) / 1e6), "a text file of at most 1 MiB");
+    refuse(path, fmt::format("a file of {:.1f} MB", static_cast<double>(size) / 1e6),
+           "a text file of at most 1 MiB");
   }
   std::ifstream in(path, std::ios::binary);
   std::ostringstream contents;
-  if (!in || !(size == 0 || contents << in.rdbuf())) refuse(path, "a file that cannot be read", "a readable text file");
+  if (!in || !(size == 0 || contents << in.rdbuf()))
+    refuse(path, "a file that cannot be read", "a readable text file");
   if (!is_text(contents.str())) refuse(path, "a binary file", "a text file in Protobuf text format");
-  if (contents.str().find_first_not_of(" \t\r\n") == std::string::npos) refuse(path, "an empty file", "a text file that states something");
+  if (contents.str().find_first_not_of(" \t\r\n") == std::string::npos)
+    refuse(path, "an empty file", "a text file that states something");
   return contents.str();
 }
 
-bool parse_text(const std::string& text, const std::string& file, pb::Message& message, Places& places, Diagnostics& faults) {
+bool parse_text(const std::string& text, const std::string& file, pb::Message& message, Places& places,
+                Diagnostics& faults) {
   places = Places(file);
   if (deepest_nesting(text) > kDeepestNesting) {
     faults.push_back({file, 0, 0, "", fmt::format("braces nested more than {} deep", kDeepestNesting),
@@ -245,7 +271,8 @@ bool parse_text(const std::string& text, const std::string& file, pb::Message& m
   parser.WriteLocationsTo(&tree);
   parser.AllowUnknownField(true);  // they come as warnings, which the collector reports as faults
   const bool complete = parser.ParseFromString(text, &message);
-  if (!complete && faults.empty()) faults.push_back({file, 0, 0, "", "unreadable text", "Protobuf text format", ""});
+  if (!complete && faults.empty())
+    faults.push_back({file, 0, 0, "", "unreadable text", "Protobuf text format", ""});
   if (complete) record_places(message, tree, file, "", places);
   return complete;
 }

@@ -1,5 +1,5 @@
-// Files in Protobuf text format: read with all their faults at once, and with the place of every field remembered, so
-// that a fault found much later can still be shown where it stands.
+// Files in Protobuf text format: read with all their faults at once, and with the place of every field
+// remembered, so that a fault found much later can still be shown where it stands.
 #pragma once
 #include <map>
 #include <string>
@@ -33,7 +33,8 @@ class Places {
   void overlay(const Places& other, const std::string& path = "");
   /// Of the field, or of the innermost stated message round it, or of the file.
   Place find(const std::string& path) const;
-  Diagnostic fault(const std::string& path, std::string found, std::string expected, std::string suggestion = "") const;
+  Diagnostic fault(const std::string& path, std::string found, std::string expected,
+                   std::string suggestion = "") const;
 
  private:
   std::string file_;
@@ -53,10 +54,11 @@ constexpr const char* kUnknownField = "an unknown field";
 /// @throws InputError if it is missing, a folder, empty, binary or larger than kLargestTextFile.
 std::string read_text_file(const std::string& path);
 
-/// Parses `text` into `message` and `places`, adding what is wrong to `faults`. Every unknown field is reported, with the
-/// nearest field there is. False when a syntax error ended the reading before the end of the text.
-bool parse_text(const std::string& text, const std::string& file, google::protobuf::Message& message, Places& places,
-                Diagnostics& faults);
+/// Parses `text` into `message` and `places`, adding what is wrong to `faults`. Every unknown field is
+/// reported, with the nearest field there is. False when a syntax error ended the reading before the end of
+/// the text.
+bool parse_text(const std::string& text, const std::string& file, google::protobuf::Message& message,
+                Places& places, Diagnostics& faults);
 
 /// Text as it can stand in one line of a diagnostic: quoted, control characters escaped, shortened.
 std::string quoted(const std::string& text);

@@ -21,8 +21,8 @@ std::string neighbours(std::int64_t value, std::int64_t step) {
 }
 
 std::string product(const ParallelPlan& p) {
-  return fmt::format("data {} x tensor {} x context {} x pipeline {} = {}", p.data, p.tensor, p.context, p.pipeline,
-                     std::int64_t{p.data} * p.tensor * p.context * p.pipeline);
+  return fmt::format("data {} x tensor {} x context {} x pipeline {} = {}", p.data, p.tensor, p.context,
+                     p.pipeline, std::int64_t{p.data} * p.tensor * p.context * p.pipeline);
 }
 
 /// One change that makes the product come out, if there is one.
@@ -35,114 +35,142 @@ std::string gpu_count_remedy(const ParallelPlan& p, const ClusterSpec& cluster) 
   return fmt::format("{}", fmt::join(remedies, " or "));
 }
 
-void check_stage_layers(const ParallelPlan& plan, const ModelConfig& model, const std::string& path, const Places& places,
-                        Diagnostics& faults) {
+void check_stage_layers(const ParallelPlan& plan, const ModelConfig& model, const std::string& path,
+                        const Places& places, Diagnostics& faults) {
   const auto count = static_cast<int>(plan.stage_layers.size());
   const int stages = plan.pipeline * plan.chunks;
   const int sum = std::accumulate(plan.stage_layers.begin(), plan.stage_layers.end(), 0);
   // Schedules that fold the pipeline into a V have two stages per rank.
   if (count != stages && count != 2 * plan.pipeline) {
-    faults.push_back(places.fault(path, fmt::format("{} stages", count), fmt::format("{} stages (pipeline x chunks)", stages)));
+    faults.push_back(places.fault(path, fmt::format("{} stages", count),
+                                  fmt::format("{} stages (pipeline x chunks)", stages)));
   }
   if (sum != model.layers) {
-    faults.push_back(places.fault(path, fmt::format("{} layers in all", sum), fmt::format("the {} layers of {}", model.layers, model.name)));
+    faults.push_back(places.fault(path, fmt::format("{} layers in all", sum),
+                                  fmt::format("the {} layers of {}", model.layers, model.name)));
   }
 }
 
-void check_experts(const ParallelPlan& plan, const ModelConfig& model, const std::string& path, const Places& places, Diagnostics& faults) {
+void check_experts(const ParallelPlan& plan, const ModelConfig& model, const std::string& path,
+                   const Places& places, Diagnostics& faults) {
   const std::string found = fmt::format("{}", plan.expert);
   const int ranks = plan.data * plan.context;
   if (model.moe.experts == 0) {
-    if (plan.expert > 1) faults.push_back(places.fault(path, found, fmt::format("1, because {} has no experts", model.name)));
+    if (plan.expert > 1)
+      faults.push_back(places.fault(path, found, fmt::format("1, because {} has no experts", model.name)));
     return;
   }
   if (model.moe.experts % plan.expert != 0) {
-    faults.push_back(places.fault(path, found, fmt::format("a divisor of the {} experts of {}", model.moe.experts, model.name),
-                                  fmt::format("{}", std::gcd(model.moe.experts, ranks))));
+    faults.push_back(places.fault(
+        path, found, fmt::format("a divisor of the {} experts of {}", model.moe.experts, model.name),
+        fmt::format("{}", std::gcd(model.moe.experts, ranks))));
   }
   if (ranks % plan.expert != 0) {
-    faults.push_back(places.fault(path, found, fmt::format("a divisor of data x context = {}, whose ranks share the experts", ranks),
-                                  fmt::format("{}", std::gcd(plan.expert, ranks))));
+    faults.push_back(places.fault(
+        path, found, fmt::format("a divisor of data x context = {}, whose ranks share the experts", ranks),
+        fmt::format("{}", std::gcd(plan.expert, ranks))));
   }
 }
 
 }  // namespace
 
-void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPaths& paths, const Places& places, Diagnostics& faults) {
+void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPaths& paths,
+                const Places& places, Diagnostics& faults) {
   if (plan.tensor > 1) {
     faults.push_back(places.fault(paths.plan + ".tensor", fmt::format("{}", plan.tensor),
-                                  "1: tensor parallelism is not simulated in this version", "tensor: 1 with more pipeline, data or context"));
+                                  "1: tensor parallelism is not simulated in this version",
+                                  "tensor: 1 with more pipeline, data or context"));
   }
   const std::int64_t stages = std::int64_t{plan.pipeline} * plan.chunks;
   if (stages > model.layers) {
-    faults.push_back(places.fault(paths.plan + ".pipeline", fmt::format("{} stages (pipeline {} x chunks {})", stages, plan.pipeline, plan.chunks),
-                                  fmt::format("at most {}, the layers of {}", model.layers, model.name)));
+    faults.push_back(
+        places.fault(paths.plan + ".pipeline",
+                     fmt::format("{} stages (pipeline {} x chunks {})", stages, plan.pipeline, plan.chunks),
+                     fmt::format("at most {}, the layers of {}", model.layers, model.name)));
   }
-  if (!plan.stage_layers.empty()) check_stage_layers(plan, model, paths.plan + ".stage_layers", places, faults);
+  if (!plan.stage_layers.empty())
+    check_stage_layers(plan, model, paths.plan + ".stage_layers", places, faults);
   check_experts(plan, model, paths.plan + ".expert", places, faults);
 }
 
-void check_gpu_count(const ParallelPlan& plan, const ClusterSpec& cluster, const PlanPaths& paths, const Places& places, Diagnostics& faults) {
+void check_gpu_count(const ParallelPlan& plan, const ClusterSpec& cluster, const PlanPaths& paths,
+                     const Places& places, Diagnostics& faults) {
   const std::int64_t used = std::int64_t{plan.data} * plan.tensor * plan.context * plan.pipeline;
   if (used == cluster.gpus()) return;
   faults.push_back(places.fault(paths.plan, product(plan),
-                                fmt::format("the {} GPUs of the cluster ({} nodes of {})", cluster.gpus(), cluster.nodes, cluster.node.gpus),
+                                fmt::format("the {} GPUs of the cluster ({} nodes of {})", cluster.gpus(),
+                                            cluster.nodes, cluster.node.gpus),
                                 gpu_count_remedy(plan, cluster)));
 }
 
-bool check_batch(const BatchConfig& batch, const ParallelPlan& plan, const PlanPaths& paths, const Places& places, Diagnostics& faults) {
+bool check_batch(const BatchConfig& batch, const ParallelPlan& plan, const PlanPaths& paths,
+                 const Places& places, Diagnostics& faults) {
   const std::size_t before = faults.size();
   const std::int64_t step = std::int64_t{plan.data} * batch.micro_batch_sequences;
   if (batch.sequences % step != 0) {
     faults.push_back(places.fault(paths.batch + ".sequences", fmt::format("{}", batch.sequences),
-                                  fmt::format("a multiple of {} (data {} x micro_batch_sequences {})", step, plan.data, batch.micro_batch_sequences),
+                                  fmt::format("a multiple of {} (data {} x micro_batch_sequences {})", step,
+                                              plan.data, batch.micro_batch_sequences),
                                   neighbours(batch.sequences, step)));
   }
   if (batch.sequence_length % plan.context != 0) {
-    faults.push_back(places.fault(paths.batch + ".sequence_length", fmt::format("{}", batch.sequence_length),
-                                  fmt::format("a multiple of {}, the GPUs that share a sequence (context)", plan.context),
-                                  neighbours(batch.sequence_length, plan.context)));
+    faults.push_back(
+        places.fault(paths.batch + ".sequence_length", fmt::format("{}", batch.sequence_length),
+                     fmt::format("a multiple of {}, the GPUs that share a sequence (context)", plan.context),
+                     neighbours(batch.sequence_length, plan.context)));
   }
   const std::int64_t micro_batches = batch.sequences / step;
   const std::int64_t most = std::min(kMostMicroBatches, kMostPasses / plan.pipeline);
   if (micro_batches > most) {
-    faults.push_back(places.fault(paths.batch + ".sequences", fmt::format("{} micro-batches per step", micro_batches),
-                                  fmt::format("at most {}", most), "more data parallelism or larger micro-batches"));
+    faults.push_back(
+        places.fault(paths.batch + ".sequences", fmt::format("{} micro-batches per step", micro_batches),
+                     fmt::format("at most {}", most), "more data parallelism or larger micro-batches"));
   }
   return faults.size() == before;
 }
 
-void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const ModelConfig& model, const Places& places, Diagnostics& faults) {
+void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const ModelConfig& model,
+                       const Places& places, Diagnostics& faults) {
   const std::string path = "training.expert_load.";
-  const auto add = [&](const char* field, std::string found, std::string expected, std::string suggestion = "") {
-    faults.push_back(places.fault(path + field, std::move(found), std::move(expected), std::move(suggestion)));
+  const auto add = [&](const char* field, std::string found, std::string expected,
+                       std::string suggestion = "") {
+    faults.push_back(
+        places.fault(path + field, std::move(found), std::move(expected), std::move(suggestion)));
   };
   const auto shares = static_cast<int>(load.shares.size());
   if (load.kind == ExpertLoad::Kind::given) {
-    if (shares != model.moe.experts) add("shares", fmt::format("{} shares", shares), fmt::format("one for each of the {} experts of {}", model.moe.experts, model.name));
-    else if (std::accumulate(load.shares.begin(), load.shares.end(), 0.0) <= 0) add("shares", "only zeros", "at least one positive share");
+    if (shares != model.moe.experts)
+      add("shares", fmt::format("{} shares", shares),
+          fmt::format("one for each of the {} experts of {}", model.moe.experts, model.name));
+    else if (std::accumulate(load.shares.begin(), load.shares.end(), 0.0) <= 0)
+      add("shares", "only zeros", "at least one positive share");
   } else if (shares > 0) {
     add("shares", fmt::format("{} shares", shares), "shares only with kind: \"given\"");
   }
   if (load.kind != ExpertLoad::Kind::skewed && load.coefficient_of_variation > 0) {
-    add("coefficient_of_variation", fmt::format("{}", load.coefficient_of_variation), "a variation only with kind: \"skewed\"");
+    add("coefficient_of_variation", fmt::format("{}", load.coefficient_of_variation),
+        "a variation only with kind: \"skewed\"");
   }
   const int copies = model.moe.experts + load.redundant_experts;
   if (load.redundant_experts > 0 && load.placement != "eplb") {
-    add("redundant_experts", fmt::format("{}", load.redundant_experts), "0, unless placement: \"eplb\" places them");
+    add("redundant_experts", fmt::format("{}", load.redundant_experts),
+        "0, unless placement: \"eplb\" places them");
   } else if (load.redundant_experts > 0 && copies % plan.expert != 0) {
-    add("redundant_experts", fmt::format("{} experts with their copies", copies), fmt::format("a multiple of {} (expert)", plan.expert),
+    add("redundant_experts", fmt::format("{} experts with their copies", copies),
+        fmt::format("a multiple of {} (expert)", plan.expert),
         fmt::format("{}", (copies / plan.expert + 1) * plan.expert - model.moe.experts));
   }
 }
 
 void check_precision(const PrecisionPlan& precision, const Places& places, Diagnostics& faults) {
   if (precision.scaling != Scaling::none && precision.linear != Precision::fp8) {
-    faults.push_back(places.fault("training.precision.scaling", "scales for operands that are not FP8", "none, or linear: \"fp8\""));
+    faults.push_back(places.fault("training.precision.scaling", "scales for operands that are not FP8",
+                                  "none, or linear: \"fp8\""));
   }
 }
 
-void check_schedule(const TrainingConfig& training, const PlanPaths& paths, const Places& places, Diagnostics& faults) {
+void check_schedule(const TrainingConfig& training, const PlanPaths& paths, const Places& places,
+                    Diagnostics& faults) {
   const ScheduleRow* row = find_schedule(training.schedule);
   if (!row) return;  // an unknown name has been reported already
   if (training.plan.chunks > 1 && !row->choose_chunks) {
@@ -150,7 +178,8 @@ void check_schedule(const TrainingConfig& training, const PlanPaths& paths, cons
                                   fmt::format("1: {} fixes how many pieces a GPU holds", row->name)));
     return;
   }
-  for (Diagnostic fault : row->check({training.plan.pipeline, training.micro_batches(), training.plan.chunks})) {
+  for (Diagnostic fault :
+       row->check({training.plan.pipeline, training.micro_batches(), training.plan.chunks})) {
     const Place place = places.find("training.schedule");
     fault.file = place.file;
     fault.line = place.line;

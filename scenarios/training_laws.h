@@ -1,5 +1,6 @@
-// Laws that hold across the fields of a training scenario: degrees multiply to the GPU count, the batch divides, experts
-// divide, the schedule gets the micro-batches it needs. Each fault says what would fix it. Internal to scenarios/.
+// Laws that hold across the fields of a training scenario: degrees multiply to the GPU count, the batch
+// divides, experts divide, the schedule gets the micro-batches it needs. Each fault says what would fix it.
+// Internal to scenarios/.
 #pragma once
 #include <string>
 
@@ -15,13 +16,18 @@ struct PlanPaths {
   std::string batch;
 };
 
-void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPaths& paths, const Places& places, Diagnostics& faults);
-void check_gpu_count(const ParallelPlan& plan, const ClusterSpec& cluster, const PlanPaths& paths, const Places& places, Diagnostics& faults);
+void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPaths& paths,
+                const Places& places, Diagnostics& faults);
+void check_gpu_count(const ParallelPlan& plan, const ClusterSpec& cluster, const PlanPaths& paths,
+                     const Places& places, Diagnostics& faults);
 /// True when the batch divides, so that the number of micro-batches means something.
-bool check_batch(const BatchConfig& batch, const ParallelPlan& plan, const PlanPaths& paths, const Places& places, Diagnostics& faults);
-void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const ModelConfig& model, const Places& places, Diagnostics& faults);
+bool check_batch(const BatchConfig& batch, const ParallelPlan& plan, const PlanPaths& paths,
+                 const Places& places, Diagnostics& faults);
+void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const ModelConfig& model,
+                       const Places& places, Diagnostics& faults);
 void check_precision(const PrecisionPlan& precision, const Places& places, Diagnostics& faults);
 /// Schedule by name: what the schedule itself asks for. The number of micro-batches must be known.
-void check_schedule(const TrainingConfig& training, const PlanPaths& paths, const Places& places, Diagnostics& faults);
+void check_schedule(const TrainingConfig& training, const PlanPaths& paths, const Places& places,
+                    Diagnostics& faults);
 
 }  // namespace flopcast

@@ -1,4 +1,5 @@
-// Is every kind of bad input met by a diagnostic that says where, what, what instead, and what may have been meant?
+// Is every kind of bad input met by a diagnostic that says where, what, what instead, and what may have been
+// meant?
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {
@@ -23,34 +24,49 @@ TEST_CASE("a sound small scenario loads") {
 TEST_CASE("each slip of the pen has its diagnostic") {
   const Slip slip = GENERATE(
       Slip{"unknown field", "pipeline: 2", "pipelin: 2",
-           "scenario.textproto:5:10: training.plan.pipelin: found an unknown field, expected one of pipeline, data, tensor, context, "
+           "scenario.textproto:5:10: training.plan.pipelin: found an unknown field, expected one of "
+           "pipeline, data, tensor, context, "
            "expert, chunks, zero_stage, stage_layers, layer_split (did you mean \"pipeline\"?)"},
-      Slip{"unknown node", "hgx-h800", "hgx-h900", "scenario.textproto:2:11: cluster.node: found \"hgx-h900\", expected one of gb200-nvl72, "},
+      Slip{"unknown node", "hgx-h800", "hgx-h900",
+           "scenario.textproto:2:11: cluster.node: found \"hgx-h900\", expected one of gb200-nvl72, "},
       Slip{"unknown fabric", "\"mpft\"", "\"mptf\"", "(did you mean \"mpft\"?)"},
-      Slip{"unknown model", "deepseek-v3\"", "deepsek-v3\"", "scenario.textproto:3:1: model: found \"deepsek-v3\", expected one of "},
-      Slip{"unknown schedule", "\"1f1b\"", "\"1f1\"", "scenario.textproto:6:3: training.schedule: found \"1f1\", expected one of gpipe, 1f1b, "},
+      Slip{"unknown model", "deepseek-v3\"", "deepsek-v3\"",
+           "scenario.textproto:3:1: model: found \"deepsek-v3\", expected one of "},
+      Slip{"unknown schedule", "\"1f1b\"", "\"1f1\"",
+           "scenario.textproto:6:3: training.schedule: found \"1f1\", expected one of gpipe, 1f1b, "},
       Slip{"missing unit", "2 USD/h", "2",
-           "scenario.textproto:9:9: price.gpu: found \"2\" without a unit, expected a price over time such as \"2 USD/h\""},
-      Slip{"wrong unit", "2 USD/h", "2 W", "price.gpu: found \"2 W\", which is a power, expected a price over time such as \"2 USD/h\""},
-      Slip{"negative price", "2 USD/h", "-2 USD/h", "price.gpu: found \"-2 USD/h\", expected from 0 USD/h to 10000 USD/h"},
-      Slip{"absurd price", "2 USD/h", "2e9 USD/h", "price.gpu: found \"2e9 USD/h\", expected from 0 USD/h to 10000 USD/h"},
-      Slip{"zero degree", "pipeline: 2", "pipeline: 0", "training.plan.pipeline: found 0, expected a number from 1 to 4096"},
-      Slip{"negative batch", "sequences: 64", "sequences: -64", "training.batch.sequences: found -64, expected a number from 1 to 1000000000"},
+           "scenario.textproto:9:9: price.gpu: found \"2\" without a unit, expected a price over time such "
+           "as \"2 USD/h\""},
+      Slip{"wrong unit", "2 USD/h", "2 W",
+           "price.gpu: found \"2 W\", which is a power, expected a price over time such as \"2 USD/h\""},
+      Slip{"negative price", "2 USD/h", "-2 USD/h",
+           "price.gpu: found \"-2 USD/h\", expected from 0 USD/h to 10000 USD/h"},
+      Slip{"absurd price", "2 USD/h", "2e9 USD/h",
+           "price.gpu: found \"2e9 USD/h\", expected from 0 USD/h to 10000 USD/h"},
+      Slip{"zero degree", "pipeline: 2", "pipeline: 0",
+           "training.plan.pipeline: found 0, expected a number from 1 to 4096"},
+      Slip{"negative batch", "sequences: 64", "sequences: -64",
+           "training.batch.sequences: found -64, expected a number from 1 to 1000000000"},
       Slip{"not a number", "schedule: \"1f1b\"", "schedule: \"1f1b\" mechanisms { gpu_speed_spread: nan }",
            "training.mechanisms.gpu_speed_spread: found nan, expected a finite number"},
       Slip{"infinite", "schedule: \"1f1b\"", "schedule: \"1f1b\" mechanisms { gpu_speed_spread: inf }",
            "training.mechanisms.gpu_speed_spread: found inf, expected a finite number"},
       Slip{"unknown precision", "schedule: \"1f1b\"", "schedule: \"1f1b\" precision { linear: \"fp6\" }",
-           "training.precision.linear: found \"fp6\", expected one of fp32, bf16, fp8 (did you mean \"fp8\"?)"},
+           "training.precision.linear: found \"fp6\", expected one of fp32, bf16, fp8 (did you mean "
+           "\"fp8\"?)"},
       Slip{"degrees that do not multiply", "data: 8", "data: 4",
-           "scenario.textproto:5:3: training.plan: found data 4 x tensor 1 x context 1 x pipeline 2 = 8, expected the 16 GPUs of the "
+           "scenario.textproto:5:3: training.plan: found data 4 x tensor 1 x context 1 x pipeline 2 = 8, "
+           "expected the 16 GPUs of the "
            "cluster (2 nodes of 8) (did you mean \"data: 8 or nodes: 1\"?)"},
       Slip{"batch that does not divide", "sequences: 64", "sequences: 63",
-           "scenario.textproto:7:11: training.batch.sequences: found 63, expected a multiple of 8 (data 8 x micro_batch_sequences 1) (did "
+           "scenario.textproto:7:11: training.batch.sequences: found 63, expected a multiple of 8 (data 8 x "
+           "micro_batch_sequences 1) (did "
            "you mean \"56 or 64\"?)"},
-      Slip{"experts that do not divide", "expert: 8", "expert: 6", "training.plan.expert: found 6, expected a divisor of the 256 experts of deepseek-v3"},
+      Slip{"experts that do not divide", "expert: 8", "expert: 6",
+           "training.plan.expert: found 6, expected a divisor of the 256 experts of deepseek-v3"},
       Slip{"experts wider than the replicas", "expert: 8", "expert: 16",
-           "training.plan.expert: found 16, expected a divisor of data x context = 8, whose ranks share the experts (did you mean \"8\"?)"},
+           "training.plan.expert: found 16, expected a divisor of data x context = 8, whose ranks share the "
+           "experts (did you mean \"8\"?)"},
       Slip{"tensor parallelism", "data: 8", "data: 4 tensor: 2",
            "training.plan.tensor: found 2, expected 1: tensor parallelism is not simulated in this version"},
       Slip{"chunks of a schedule that fixes them", "data: 8", "data: 8 chunks: 2",
@@ -59,37 +75,57 @@ TEST_CASE("each slip of the pen has its diagnostic") {
            "training.plan.stage_layers: found 60 layers in all, expected the 61 layers of deepseek-v3"},
       Slip{"stages that are not the plan's", "data: 8", "data: 8 stage_layers: 61",
            "training.plan.stage_layers: found 1 stages, expected 2 stages (pipeline x chunks)"},
-      Slip{"schedule that needs more micro-batches", "schedule: \"1f1b\"\n  batch { sequences: 64", "schedule: \"dualpipe\"\n  batch { sequences: 24",
+      Slip{"schedule that needs more micro-batches", "schedule: \"1f1b\"\n  batch { sequences: 64",
+           "schedule: \"dualpipe\"\n  batch { sequences: 24",
            "scenario.textproto:6:3: training.schedule: found \"dualpipe\" with "},
-      Slip{"no schedule", "schedule: \"1f1b\"", "", "training.schedule: found nothing, expected either schedule, one of gpipe, 1f1b, "},
-      Slip{"no batch", "batch { sequences: 64 sequence_length: 4096 }", "", "training.batch: found nothing, expected batch { ... }"},
-      Slip{"no model", "model: \"deepseek-v3\"", "", "model: found nothing, expected the model to train, one of "},
+      Slip{"no schedule", "schedule: \"1f1b\"", "",
+           "training.schedule: found nothing, expected either schedule, one of gpipe, 1f1b, "},
+      Slip{"no batch", "batch { sequences: 64 sequence_length: 4096 }", "",
+           "training.batch: found nothing, expected batch { ... }"},
+      Slip{"no model", "model: \"deepseek-v3\"", "",
+           "model: found nothing, expected the model to train, one of "},
       Slip{"scales without FP8", "schedule: \"1f1b\"", "schedule: \"1f1b\" precision { scaling: \"blocks\" }",
-           "training.precision.scaling: found scales for operands that are not FP8, expected none, or linear: \"fp8\""},
-      Slip{"shares that are not the experts'", "schedule: \"1f1b\"", "schedule: \"1f1b\" expert_load { kind: \"given\" shares: [1, 2] }",
-           "training.expert_load.shares: found 2 shares, expected one for each of the 256 experts of deepseek-v3"},
-      Slip{"copies that nobody places", "schedule: \"1f1b\"", "schedule: \"1f1b\" expert_load { redundant_experts: 8 }",
-           "training.expert_load.redundant_experts: found 8, expected 0, unless placement: \"eplb\" places them"},
+           "training.precision.scaling: found scales for operands that are not FP8, expected none, or "
+           "linear: \"fp8\""},
+      Slip{"shares that are not the experts'", "schedule: \"1f1b\"",
+           "schedule: \"1f1b\" expert_load { kind: \"given\" shares: [1, 2] }",
+           "training.expert_load.shares: found 2 shares, expected one for each of the 256 experts of "
+           "deepseek-v3"},
+      Slip{"copies that nobody places", "schedule: \"1f1b\"",
+           "schedule: \"1f1b\" expert_load { redundant_experts: 8 }",
+           "training.expert_load.redundant_experts: found 8, expected 0, unless placement: \"eplb\" places "
+           "them"},
       Slip{"a slow GPU that is not there", "nodes: 2", "nodes: 2 slow { gpu: 16 speed: 0.8 }",
            "scenario.textproto:2:37: cluster.slow[0]: found GPU 16, expected a GPU from 0 to 15"},
-      Slip{"a slow nothing", "nodes: 2", "nodes: 2 slow { speed: 0.8 }", "cluster.slow[0]: found not exactly one part, expected exactly one of gpu, nic and nvlink"},
-      Slip{"a link of unknown direction", "nodes: 2", "nodes: 2 gpu_override { nvlink_bandwidth: \"400 GB/s\" }",
-           "cluster.gpu_override.nvlink_bandwidth: found \"400 GB/s\", which does not say whether it counts one direction or both"},
+      Slip{"a slow nothing", "nodes: 2", "nodes: 2 slow { speed: 0.8 }",
+           "cluster.slow[0]: found not exactly one part, expected exactly one of gpu, nic and nvlink"},
+      Slip{"a link of unknown direction", "nodes: 2",
+           "nodes: 2 gpu_override { nvlink_bandwidth: \"400 GB/s\" }",
+           "cluster.gpu_override.nvlink_bandwidth: found \"400 GB/s\", which does not say whether it counts "
+           "one direction or both"},
       Slip{"bits for bytes", "nodes: 2", "nodes: 2 gpu_override { hbm_capacity: \"80 Gb\" }",
-           "cluster.gpu_override.hbm_capacity: found \"80 Gb\", which is in bits (b), expected an amount of data in bytes such as \"64 MiB\" (did you "
+           "cluster.gpu_override.hbm_capacity: found \"80 Gb\", which is in bits (b), expected an amount of "
+           "data in bytes such as \"64 MiB\" (did you "
            "mean \"80 GB if bytes were meant, 10 GB if bits were\"?)"},
-      Slip{"more SMs for communication than there are", "schedule: \"1f1b\"", "schedule: \"1f1b\" communication_sms: 132",
+      Slip{"more SMs for communication than there are", "schedule: \"1f1b\"",
+           "schedule: \"1f1b\" communication_sms: 132",
            "training.communication_sms: found 132, expected fewer than the 132 SMs of h800-sxm"},
-      Slip{"a cluster beyond reason", "nodes: 2", "nodes: 1000000", "cluster.nodes: found 8000000 GPUs in all, expected at most 1048576"},
+      Slip{"a cluster beyond reason", "nodes: 2", "nodes: 1000000",
+           "cluster.nodes: found 8000000 GPUs in all, expected at most 1048576"},
       Slip{"a field stated twice", "nodes: 2", "nodes: 2 nodes: 3", "scenario.textproto:2:"},
-      Slip{"a brace too few", "price { gpu: \"2 USD/h\" }", "price { gpu: \"2 USD/h\"", "found the end of the text, expected "},
+      Slip{"a brace too few", "price { gpu: \"2 USD/h\" }", "price { gpu: \"2 USD/h\"",
+           "found the end of the text, expected "},
       Slip{"a phase of neither kind", "price {", "run { phase { name: \"a\" } }\nprice {",
-           "run.phase[0]: found neither tokens nor given_gpu_hours, expected tokens to have the phase predicted, or given_gpu_hours"},
-      Slip{"half a ramp", "price {", "run { phase { name: \"a\" tokens: \"1T\" ramp_tokens: \"1B\" } }\nprice {",
+           "run.phase[0]: found neither tokens nor given_gpu_hours, expected tokens to have the phase "
+           "predicted, or given_gpu_hours"},
+      Slip{"half a ramp", "price {",
+           "run { phase { name: \"a\" tokens: \"1T\" ramp_tokens: \"1B\" } }\nprice {",
            "run.phase[0]: found half a ramp, expected both ramp_from_sequences and ramp_tokens, or neither"},
-      Slip{"a phase whose plan does not fit", "price {", "run { phase { name: \"a\" tokens: \"1T\" plan { data: 4 } } }\nprice {",
+      Slip{"a phase whose plan does not fit", "price {",
+           "run { phase { name: \"a\" tokens: \"1T\" plan { data: 4 } } }\nprice {",
            "run.phase[0].plan: found data 4 x tensor 1 x context 1 x pipeline 2 = 8, expected the 16 GPUs"},
-      Slip{"a missing schedule file", "schedule: \"1f1b\"", "schedule_file: \"mine.order\"", "mine.order: found no such file, expected a text file"});
+      Slip{"a missing schedule file", "schedule: \"1f1b\"", "schedule_file: \"mine.order\"",
+           "mine.order: found no such file, expected a text file"});
   INFO(slip.what);
   CHECK_THAT(faults_of(replaced(kSmall, slip.from, slip.to)), Contains(slip.diagnostic));
 }
@@ -100,7 +136,8 @@ TEST_CASE("all faults come at once, in one list") {
   text = replaced(text, "schedule:", "scheduel:");
   text = replaced(text, "data: 8", "data: -8");
   const std::string faults = faults_of(text);
-  CHECK_THAT(faults, Contains("cluster.node") && Contains("price.gpu") && Contains("training.scheduel") && Contains("training.plan.data"));
+  CHECK_THAT(faults, Contains("cluster.node") && Contains("price.gpu") && Contains("training.scheduel") &&
+                         Contains("training.plan.data"));
 }
 
 TEST_CASE("one slip does not drag consequences into the list") {
@@ -111,11 +148,14 @@ TEST_CASE("one slip does not drag consequences into the list") {
 TEST_CASE("a scenario with nothing to run, or with two things, is refused") {
   const std::string cluster = "cluster { node: \"hgx-h800\" nodes: 2 fabric: \"mpft\" }\n";
   const std::string collective = "collective { operation: \"all_to_all\" bytes: \"64 MiB\" ranks: 16 }\n";
-  CHECK_THAT(faults_of(cluster), Contains("found nothing to run, expected either training { ... } or collective { ... }"));
+  CHECK_THAT(faults_of(cluster),
+             Contains("found nothing to run, expected either training { ... } or collective { ... }"));
   CHECK_THAT(faults_of(kSmall + collective), Contains("found both training and collective"));
   CHECK(faults_of(cluster + collective).empty());
-  CHECK_THAT(faults_of(cluster + replaced(collective, "ranks: 16", "ranks: 17")), Contains("collective.ranks: found 17, expected at most the 16 GPUs"));
-  CHECK_THAT(faults_of(cluster + replaced(collective, "all_to_all", "all_to_al")), Contains("(did you mean \"all_to_all\"?)"));
+  CHECK_THAT(faults_of(cluster + replaced(collective, "ranks: 16", "ranks: 17")),
+             Contains("collective.ranks: found 17, expected at most the 16 GPUs"));
+  CHECK_THAT(faults_of(cluster + replaced(collective, "all_to_all", "all_to_al")),
+             Contains("(did you mean \"all_to_all\"?)"));
 }
 
 TEST_CASE("files that are no scenario files are refused without reading on") {
@@ -132,10 +172,16 @@ TEST_CASE("files that are no scenario files are refused without reading on") {
   CHECK_THAT(fault(folder.path() + "/none.textproto"), Contains("found no such file, expected a text file"));
   CHECK_THAT(fault(folder.write("empty.textproto", "")), Contains("found an empty file"));
   CHECK_THAT(fault(folder.write("blank.textproto", " \n\t\n")), Contains("found an empty file"));
-  CHECK_THAT(fault(folder.write("binary.textproto", std::string("\x7f" "ELF\0\0\1", 7))), Contains("found a binary file"));
-  CHECK_THAT(fault(folder.write("huge.textproto", std::string(100'000'000, '#'))), Contains("found a file of 100.0 MB, expected a text file of at most 1 MiB"));
-  CHECK_THAT(fault(folder.write("deep.textproto", std::string(500'000, '{'))), Contains("found braces nested more than 32 deep"));
-  CHECK_THAT(fault(folder.write("prose.textproto", "Dear simulator, how long will it take?")), Contains("prose.textproto:1:"));
+  CHECK_THAT(fault(folder.write("binary.textproto", std::string("\x7f"
+                                                                "ELF\0\0\1",
+                                                                7))),
+             Contains("found a binary file"));
+  CHECK_THAT(fault(folder.write("huge.textproto", std::string(100'000'000, '#'))),
+             Contains("found a file of 100.0 MB, expected a text file of at most 1 MiB"));
+  CHECK_THAT(fault(folder.write("deep.textproto", std::string(500'000, '{'))),
+             Contains("found braces nested more than 32 deep"));
+  CHECK_THAT(fault(folder.write("prose.textproto", "Dear simulator, how long will it take?")),
+             Contains("prose.textproto:1:"));
   CHECK_THAT(fault("/dev/zero"), Contains("found neither a file nor a folder"));
   CHECK_THAT(fault("deepseek_v3_2048_h8000"), Contains("(did you mean \"deepseek_v3_2048_h800\"?)"));
 }
@@ -149,7 +195,8 @@ TEST_CASE("a text with a thousand faults ends in a short list") {
 
 TEST_CASE("a user's schedule is read beside the scenario and its faults are the scenario's") {
   const TemporaryFolder folder;
-  const std::string path = folder.write("scenario.textproto", replaced(kSmall, "schedule: \"1f1b\"", "schedule_file: \"mine.order\""));
+  const std::string path = folder.write(
+      "scenario.textproto", replaced(kSmall, "schedule: \"1f1b\"", "schedule_file: \"mine.order\""));
   folder.write("mine.order", "0: F0 B0\n1: F0 B0\n");
   CHECK_THROWS_AS(load_scenario(path, {}, libraries()), InputError);
   std::string order;

@@ -1,5 +1,5 @@
-// What the tests of scenario files share: the repository's libraries, scenario files written on the spot, and the
-// diagnostics they end in.
+// What the tests of scenario files share: the repository's libraries, scenario files written on the spot, and
+// the diagnostics they end in.
 #pragma once
 #include <unistd.h>
 
@@ -22,7 +22,8 @@ class TemporaryFolder {
  public:
   TemporaryFolder() {
     static std::atomic<int> count{0};
-    path_ = std::filesystem::temp_directory_path() / ("flopcast_test_" + std::to_string(getpid()) + "_" + std::to_string(count++));
+    path_ = std::filesystem::temp_directory_path() /
+            ("flopcast_test_" + std::to_string(getpid()) + "_" + std::to_string(count++));
     std::filesystem::create_directories(path_);
   }
   ~TemporaryFolder() {
@@ -75,7 +76,8 @@ inline std::string faults_of(const std::string& text, const std::vector<std::str
     return "";
   } catch (const InputError& error) {
     std::string out = error.what();
-    for (auto at = out.find(folder.path() + "/"); at != std::string::npos; at = out.find(folder.path() + "/")) {
+    for (auto at = out.find(folder.path() + "/"); at != std::string::npos;
+         at = out.find(folder.path() + "/")) {
       out.erase(at, folder.path().size() + 1);
     }
     return out;

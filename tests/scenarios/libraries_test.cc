@@ -13,8 +13,9 @@ using Catch::Matchers::VectorContains;
 
 TEST_CASE("every entry of the libraries resolves") {
   const Libraries all = libraries();
-  for (const LibraryKind kind : {LibraryKind::gpus, LibraryKind::nodes, LibraryKind::fabrics, LibraryKind::clusters, LibraryKind::models,
-                                 LibraryKind::schedules, LibraryKind::collectives, LibraryKind::scenarios}) {
+  for (const LibraryKind kind :
+       {LibraryKind::gpus, LibraryKind::nodes, LibraryKind::fabrics, LibraryKind::clusters,
+        LibraryKind::models, LibraryKind::schedules, LibraryKind::collectives, LibraryKind::scenarios}) {
     const auto rows = list_library(kind, all);
     CHECK_FALSE(rows.empty());
     for (const LibraryRow& row : rows) {
@@ -32,7 +33,8 @@ TEST_CASE("every entry of the libraries resolves") {
 
 TEST_CASE("every figure of a GPU, node and fabric has a source and a date") {
   const Libraries all = libraries();
-  const auto check = [](const std::string& name, const std::map<std::string, Source>& sources, const std::vector<std::string>& fields) {
+  const auto check = [](const std::string& name, const std::map<std::string, Source>& sources,
+                        const std::vector<std::string>& fields) {
     for (const std::string& field : fields) {
       INFO(name << "." << field);
       REQUIRE(sources.contains(field));
@@ -41,14 +43,18 @@ TEST_CASE("every figure of a GPU, node and fabric has a source and a date") {
     }
   };
   for (const auto& name : all.names(LibraryKind::gpus)) {
-    check(name, all.gpu(name).sources, {"sms", "boost_clock", "bf16_peak", "fp32_peak", "hbm_capacity", "hbm_bandwidth", "l2_capacity", "nvlink_bandwidth",
-                                        "pcie_bandwidth", "tdp", "die_area", "price"});
+    check(name, all.gpu(name).sources,
+          {"sms", "boost_clock", "bf16_peak", "fp32_peak", "hbm_capacity", "hbm_bandwidth", "l2_capacity",
+           "nvlink_bandwidth", "pcie_bandwidth", "tdp", "die_area", "price"});
   }
   for (const auto& name : all.names(LibraryKind::nodes)) {
-    check(name, all.node(name).sources, {"gpu", "gpus", "nvlink_efficiency", "nvlink_latency", "nic_bandwidth", "nic_efficiency", "overhead_power"});
+    check(name, all.node(name).sources,
+          {"gpu", "gpus", "nvlink_efficiency", "nvlink_latency", "nic_bandwidth", "nic_efficiency",
+           "overhead_power"});
   }
   for (const auto& name : all.names(LibraryKind::fabrics)) {
-    check(name, all.fabric(name).sources, {"kind", "switch_ports", "port_bandwidth", "same_leaf_latency", "cross_leaf_latency"});
+    check(name, all.fabric(name).sources,
+          {"kind", "switch_ports", "port_bandwidth", "same_leaf_latency", "cross_leaf_latency"});
   }
 }
 
@@ -56,7 +62,8 @@ TEST_CASE("the H800 is the H100 but for its links, FP64 and its papers") {
   const GpuSpec h100 = libraries().gpu("h100-sxm");
   const GpuSpec h800 = libraries().gpu("h800-sxm");
   CHECK(h800.base == "h100-sxm");
-  CHECK(h800.changed_fields == std::vector<std::string>{"title", "launch_date", "fp64_peak", "scale_up", "nvlink_bandwidth", "price"});
+  CHECK(h800.changed_fields == std::vector<std::string>{"title", "launch_date", "fp64_peak", "scale_up",
+                                                        "nvlink_bandwidth", "price"});
   CHECK(h800.bf16_peak == h100.bf16_peak);
   CHECK(h800.hbm_bandwidth == h100.hbm_bandwidth);
   CHECK(h800.tdp == h100.tdp);
@@ -98,7 +105,8 @@ TEST_CASE("a folder of the user's own comes first and adds to the rest") {
   CHECK_THAT(both.names(LibraryKind::gpus), VectorContains(std::string("h900")));
 }
 
-TEST_CASE("the search path: --library, then FLOPCAST_LIBRARY, then the source tree that the program was built in") {
+TEST_CASE(
+    "the search path: --library, then FLOPCAST_LIBRARY, then the source tree that the program was built in") {
   const TemporaryFolder mine, ours;
   const std::vector<std::string> folders{mine.path()};
   setenv("FLOPCAST_LIBRARY", ours.path().c_str(), 1);
@@ -107,7 +115,8 @@ TEST_CASE("the search path: --library, then FLOPCAST_LIBRARY, then the source tr
   REQUIRE(found.roots().size() >= 2);
   CHECK(found.roots()[0] == mine.path());
   CHECK(found.roots()[1] == ours.path());
-  const bool built_in_tree = std::filesystem::read_symlink("/proc/self/exe").string().starts_with(FLOPCAST_SOURCE_DIR);
+  const bool built_in_tree =
+      std::filesystem::read_symlink("/proc/self/exe").string().starts_with(FLOPCAST_SOURCE_DIR);
   if (built_in_tree) CHECK(found.find(LibraryKind::gpus, "h800-sxm").has_value());
   const std::vector<std::string> missing{mine.path() + "/none"};
   CHECK_THROWS_AS(Libraries::discover(missing), InputError);
@@ -124,7 +133,8 @@ TEST_CASE("broken entries of the user's own are diagnosed where they stand") {
   mine.write("gpus/loop-b.textproto", "base: \"loop-a\"");
   mine.write("gpus/orphan.textproto", "\nbase: \"h100-smx\"");
   mine.write("gpus/bare.textproto", "title: \"bare\"");
-  mine.write("gpus/slip.textproto", "base: \"h100-sxm\"\nsources { field: \"hbm_bandwith\" text: \"t\" date: \"2024\" }");
+  mine.write("gpus/slip.textproto",
+             "base: \"h100-sxm\"\nsources { field: \"hbm_bandwith\" text: \"t\" date: \"2024\" }");
   mine.write("gpus/wrong.textproto", "base: \"h100-sxm\"\ntdp: \"700 GB\"");
   mine.write("models/odd.textproto", "base: \"llama-3.1-8b\"\nattention { kv_heads: 7 }");
   const Libraries both({mine.path(), FLOPCAST_SOURCE_DIR});
@@ -137,10 +147,17 @@ TEST_CASE("broken entries of the user's own are diagnosed where they stand") {
     }
   };
   CHECK_THAT(fault("loop-a"), Contains("found loop-a -> loop-b -> loop-a, expected bases without a circle"));
-  CHECK_THAT(fault("orphan"), Contains("orphan.textproto:2:1: base: found \"h100-smx\"") && Contains("(did you mean \"h100-sxm\"?)"));
-  CHECK_THAT(fault("bare"), Contains("vendor: found nothing") && Contains("hbm_capacity: found nothing, expected an amount of data in bytes such as \"64 MiB\""));
-  CHECK_THAT(fault("slip"), Contains("found \"hbm_bandwith\", expected a field of this file (did you mean \"hbm_bandwidth\"?)"));
-  CHECK_THAT(fault("wrong"), Contains("wrong.textproto:2:1: tdp: found \"700 GB\", which is an amount of data in bytes"));
+  CHECK_THAT(fault("orphan"), Contains("orphan.textproto:2:1: base: found \"h100-smx\"") &&
+                                  Contains("(did you mean \"h100-sxm\"?)"));
+  CHECK_THAT(
+      fault("bare"),
+      Contains("vendor: found nothing") &&
+          Contains("hbm_capacity: found nothing, expected an amount of data in bytes such as \"64 MiB\""));
+  CHECK_THAT(
+      fault("slip"),
+      Contains("found \"hbm_bandwith\", expected a field of this file (did you mean \"hbm_bandwidth\"?)"));
+  CHECK_THAT(fault("wrong"),
+             Contains("wrong.textproto:2:1: tdp: found \"700 GB\", which is an amount of data in bytes"));
   CHECK_THAT(fault("h80"), Contains("found \"h80\", expected one of "));
   CHECK_THROWS_AS(both.model("odd"), InputError);
   for (const LibraryRow& row : list_library(LibraryKind::gpus, both)) {
@@ -151,7 +168,8 @@ TEST_CASE("broken entries of the user's own are diagnosed where they stand") {
 
 TEST_CASE("show prints the file as written and a variant in full") {
   const std::string text = to_text("h800-sxm", libraries());
-  CHECK_THAT(text, Contains("The H100 for China after October 2022") && Contains("With its base filled in") && Contains("sms: 132"));
+  CHECK_THAT(text, Contains("The H100 for China after October 2022") && Contains("With its base filled in") &&
+                       Contains("sms: 132"));
   CHECK_THAT(to_text("dualpipe", libraries()), Contains("bubble (P/2-1)"));
   CHECK_THROWS_AS(to_text("h800-smx", libraries()), InputError);
   CHECK(library_kind("gpus") == LibraryKind::gpus);

@@ -23,12 +23,24 @@ class Vandal {
   void strike(std::string& text) {
     const std::size_t at = below(text.size());
     switch (below(6)) {
-      case 0: text[at] = static_cast<char>(below(256)); break;
-      case 1: text.resize(at); break;
-      case 2: text.erase(at, 1 + below(20)); break;
-      case 3: text.insert(at, text.substr(below(text.size()), below(40))); break;
-      case 4: swap_tokens(text); break;
-      default: replace_number(text, at); break;
+      case 0:
+        text[at] = static_cast<char>(below(256));
+        break;
+      case 1:
+        text.resize(at);
+        break;
+      case 2:
+        text.erase(at, 1 + below(20));
+        break;
+      case 3:
+        text.insert(at, text.substr(below(text.size()), below(40)));
+        break;
+      case 4:
+        swap_tokens(text);
+        break;
+      default:
+        replace_number(text, at);
+        break;
     }
   }
 
@@ -46,7 +58,8 @@ class Vandal {
     const std::size_t at = text.find_first_of("0123456789", from);
     if (at == std::string::npos) return;
     const std::size_t end = text.find_first_not_of("0123456789.", at);
-    const char* odd[] = {"0", "-1", "1e308", "nan", "inf", "-0.0", "2147483648", "99999999999999999999", "0.5", "7"};
+    const char* odd[] = {"0",   "-1", "1e308", "nan", "inf", "-0.0", "2147483648", "99999999999999999999",
+                         "0.5", "7"};
     text.replace(at, end == std::string::npos ? end : end - at, odd[below(10)]);
   }
 
@@ -91,7 +104,8 @@ TEST_CASE("damaged --set arguments are applied or diagnosed") {
   const TemporaryFolder folder;
   const std::string path = folder.write("small.textproto", kSmall);
   const Libraries all = libraries();
-  const std::vector<std::string> sound{"training.plan.data=8", "cluster.slow[0].gpu=3", "price.gpu=2 USD/h", "training.plan.stage_layers=[30,31]"};
+  const std::vector<std::string> sound{"training.plan.data=8", "cluster.slow[0].gpu=3", "price.gpu=2 USD/h",
+                                       "training.plan.stage_layers=[30,31]"};
   for (std::uint64_t seed = 0; seed < 500; ++seed) {
     INFO("seed " << seed);
     const std::vector<std::string> sets{Vandal(seed).damage(sound[seed % sound.size()])};
