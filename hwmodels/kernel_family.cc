@@ -30,7 +30,7 @@ constexpr ParameterInfo kGemm[] = {
 
 constexpr ParameterInfo kAttention[] = {
     {"mma_efficiency", 0.2, 1, 0.9},         // of the SM's peak, matrix products alone
-    {"softmax_ps_per_score", 0.02, 20, 1},   // per query-key pair and SM, not hidden behind the products
+    {"softmax_ps_per_score", 1, 100, 30},   // per query-key pair and SM, not hidden behind the products
     {"hbm_efficiency", 0.4, 1, 0.85},
     {"setup_us", 1, 40, 8},
     {"tile_us", 0.05, 20, 1},                // prologue and epilogue of a block of queries
@@ -122,8 +122,8 @@ void coordinates_of(const AttentionShape& shape, double* out) {
       out[1] = log2_of(static_cast<double>(shape.batch));
       out[2] = log2_of(kv_heads);
       out[3] = log2_of(ratio);
-      out[4] = 4 * log2_of(0.5 * (shape.qk_dim + shape.v_dim));  // head sizes are few and far apart
-      out[5] = shape.causal ? 0 : 4;
+      out[4] = 2 * log2_of(0.5 * (shape.qk_dim + shape.v_dim));  // head sizes are few and far apart
+      out[5] = shape.causal ? 0 : 2;
       return;
     case KernelFamily::attention_forward_latent:
       out[0] = log2_of(static_cast<double>(shape.query_length));

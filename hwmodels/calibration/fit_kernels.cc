@@ -16,6 +16,9 @@ namespace {
 
 /// More rows than this of one table add time to the fit and little else; the rest is held back.
 constexpr std::size_t kMostFittedRows = 2500;
+constexpr std::size_t kHandful = 5;
+/// Of the data-sheet bandwidth, the chip to itself: no kernel streams faster (decode attention comes nearest).
+constexpr int kFastestStreamPercent = 95;
 
 constexpr std::size_t kTrap = 8, kCastEfficiency = 9, kCastSetup = 10, kTimer = 11;  // of GEMM parameters
 
@@ -69,7 +72,8 @@ Split split(const Rows& rows, std::uint64_t seed) {
   for (const Measurement* m : rows) ++rows_of_table[m->table];
   Split result;
   for (const Measurement* m : rows) {
-    const double share = std::min(0.8, static_cast<double>(kMostFittedRows) / static_cast<double>(rows_of_table[m->table]));
+    // A table of a handful of rows cannot spare any.
+    const double share = rows_of_table[m->table] < kHandful ? 1 : std::min(0.8, static_cast<double>(kMostFittedRows) / static_cast<double>(rows_of_table[m->table]));
     (draw(*m, seed) < 1 - share ? result.held_back : result.fitted).push_back(m);
   }
   return result;
@@ -105,8 +109,9 @@ std::vector<double> start_of(KernelFamily family, const std::vector<bool>& free)
 }
 
 std::vector<double> fit_parameters(KernelFamily family, const Rows& rows, const GpuSpec& gpu, const std::vector<bool>& free,
-                                   std::vector<double> start, double clock, double share) {
+                                   std::vector<double> start, double pull, double clock, double share) {
   LeastSquaresProblem problem;
+  problem.pull = pull;
   problem.parameters = parameters_of(family);
   problem.start = std::move(start);
   problem.free = free;
@@ -130,11 +135,13 @@ struct ResidualShape {
   double ridge;
 };
 
-ResidualShape residual_shape(KernelFamily family) {
+ResidualShape residual_shape(KernelFamily family, std::size_t rows) {
+  constexpr std::size_t kDenseTable = 1000;  // measured on a fine grid: bumps may be narrow
+  const double radius = rows < kDenseTable ? 6 : 3;
   switch (family) {
     case KernelFamily::gemm_bf16:
     case KernelFamily::gemm_fp8_blocks:
-    case KernelFamily::gemm_fp8_tensor: return {{4, 4, 4}, 250, 0.5};
+    case KernelFamily::gemm_fp8_tensor: return {{radius, radius, radius}, 300, 0.5};
     case KernelFamily::grouped_contiguous:
     case KernelFamily::grouped_masked: return {{8, 8, 8, 8}, 120, 0.3};
     case KernelFamily::attention_forward: return {{5, 5, 5, 5, 5, 5}, 250, 0.3};
@@ -147,7 +154,7 @@ ResidualShape residual_shape(KernelFamily family) {
 
 KernelResidual fit_residual(KernelFamily family, const Rows& rows, const GpuSpec& gpu, const std::vector<double>& parameters,
                             double clock, double share) {
-  const ResidualShape shape = residual_shape(family);
+  const ResidualShape shape = residual_shape(family, rows.size());
   if (shape.centres == 0) return {};
   const auto dims = static_cast<std::size_t>(coordinate_count(family));
   const std::vector<double> tables = table_weights(rows);
@@ -211,6 +218,12 @@ Source joined_source(const CalibrationInput& input, const Rows& rows) {
   return source;
 }
 
+const FamilyFit* find_fit(const KernelCalibration& calibration, KernelFamily family, const std::string& gpu) {
+  for (const FamilyFit& fit : calibration.fits)
+    if (fit.family == family && fit.gpu == gpu) return &fit;
+  return nullptr;
+}
+
 FamilyFit empty_fit(KernelFamily family, const GpuSpec& gpu) {
   FamilyFit fit;
   fit.family = family;
@@ -221,11 +234,25 @@ FamilyFit empty_fit(KernelFamily family, const GpuSpec& gpu) {
   return fit;
 }
 
-FamilyFit fit_alone(const CalibrationInput& input, KernelFamily family, const GpuSpec& gpu, const Rows& rows) {
+/// Few points cannot tell all numbers of a formula: they start from a fit of the same chip under another name (H800 from
+/// H100) and stay near it.
+constexpr std::size_t kFewRows = 12, kSomeRows = 300;
+constexpr double kLoosePull = 0.05, kFirmPull = 0.4;
+
+FamilyFit fit_alone(const CalibrationInput& input, const KernelCalibration& so_far, KernelFamily family, const GpuSpec& gpu,
+                    const Rows& rows) {
   FamilyFit fit = empty_fit(family, gpu);
   const Split parts = split(rows, input.seed);
   const std::vector<bool> free = free_parameters(family, parts.fitted);
-  fit.parameters = fit_parameters(family, parts.fitted, gpu, free, start_of(family, free), 1, 0);
+  std::vector<double> start = start_of(family, free);
+  double pull = kLoosePull;
+  if (const FamilyFit* base = find_fit(so_far, family, gpu.base); base != nullptr && rows.size() < kSomeRows) {
+    const double trap = start.size() > kTrap ? start[kTrap] : 0;
+    start = base->parameters;
+    if (group(family) == "GEMM") start[kTrap] = trap;
+    pull = kFirmPull;
+  }
+  fit.parameters = fit_parameters(family, parts.fitted, gpu, free, start, pull, 1, 0);
   fit.residual = fit_residual(family, parts.fitted, gpu, fit.parameters, 1, 0);
   fit.errors = errors_of(fit, gpu, parts, 1, 0);
   fit.source = joined_source(input, rows);
@@ -235,6 +262,13 @@ FamilyFit fit_alone(const CalibrationInput& input, KernelFamily family, const Gp
 /// The share of HBM that communication takes: the one number that brings the GEMMs of the training profile, priced by
 /// the fit of kernels measured alone and at the sustained clock, nearest to their times.
 double communication_share(const CalibrationInput& input, const KernelCalibration& calibration) {
+  const auto leaves_enough = [&](double share) {
+    return std::all_of(input.memory.begin(), input.memory.end(), [&](const MemoryMeasurement& m) {
+      const GpuSpec& gpu = gpu_named(input, input.memory_gpu);
+      if (m.bytes < 3 * gpu.l2_capacity.value()) return true;  // partly served by L2
+      return m.bytes / m.microseconds <= kFastestStreamPercent / 100.0 * machine_of(gpu, Precision::bf16, {m.sms, 1, share}).hbm_bytes_per_us;
+    });
+  };
   const auto misfit = [&](double share) {
     double sum = 0;
     for (const Measurement& m : input.measurements) {
@@ -248,28 +282,32 @@ double communication_share(const CalibrationInput& input, const KernelCalibratio
     return sum;
   };
   double best = 0;
-  for (int percent = 0; percent <= 100; ++percent)
+  for (int percent = 0; percent <= 100 && leaves_enough(percent / 100.0); ++percent)
     if (misfit(percent / 100.0) < misfit(best)) best = percent / 100.0;
   return best;
 }
 
-/// Families that only the training profile shows: their own matrix efficiency (and, for weight gradients, how far
-/// traffic overlaps), everything else from a family measured alone.
-FamilyFit fit_in_training(const CalibrationInput& input, KernelFamily family, const GpuSpec& gpu, const Rows& rows,
-                          const FamilyFit& like, double share) {
+/// Families with few points, most of them from the training profile: their own matrix efficiency (for weight gradients
+/// also what a tile costs beside its products: it reads and writes FP32), everything else from a family that was
+/// measured more.
+FamilyFit fit_few(const CalibrationInput& input, KernelFamily family, const GpuSpec& gpu, const Rows& rows,
+                  const FamilyFit& like, double share) {
   FamilyFit fit = empty_fit(family, gpu);
   const Split parts = split(rows, input.seed);
   std::vector<bool> free(parameters_of(family).size(), false);
-  free[0] = true;  // mainloop or matrix-product efficiency
-  if (family == KernelFamily::weight_gradient) free[4] = free[5] = true;  // tile_us: reads and writes its FP32 output
-  fit.parameters = fit_parameters(family, parts.fitted, gpu, free, like.parameters, input.sustained_clock.value, share);
+  free[0] = true;
+  if (family == KernelFamily::weight_gradient) free[4] = free[5] = true;
+  fit.parameters = fit_parameters(family, parts.fitted, gpu, free, like.parameters, kLoosePull, input.sustained_clock.value, share);
   fit.errors = errors_of(fit, gpu, parts, input.sustained_clock.value, share);
   fit.source = joined_source(input, rows);
   return fit;
 }
 
-bool only_in_training(KernelFamily family) {
-  return family == KernelFamily::weight_gradient || family == KernelFamily::attention_backward;
+/// The family whose numbers a family with few points borrows.
+KernelFamily like(KernelFamily family) {
+  if (family == KernelFamily::weight_gradient) return KernelFamily::gemm_fp8_blocks;
+  if (family == KernelFamily::attention_backward) return KernelFamily::attention_forward;
+  return family;
 }
 
 /// What the profile's memory-bound kernels of a class say: minimum and reachable fraction of HBM, by least squares on
@@ -278,7 +316,7 @@ MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kern
   MemoryClassFit fit;
   fit.kernel = kernel;
   double best = -1;
-  for (int fraction = 10; fraction <= 100; ++fraction) {
+  for (int fraction = 10; fraction <= kFastestStreamPercent; ++fraction) {
     for (int tenths = 15; tenths <= 60; tenths += 5) {
       double sum = 0;
       for (const MemoryMeasurement& m : input.memory) {
@@ -306,6 +344,45 @@ MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kern
   return fit;
 }
 
+/// Classes that no table shows are taken to stream like one that is measured.
+void borrow_classes(std::vector<MemoryClassFit>& classes) {
+  constexpr std::pair<MemoryKernel, MemoryKernel> kLike[] = {
+      {MemoryKernel::embedding, MemoryKernel::permute},       // gathers rows
+      {MemoryKernel::cross_entropy, MemoryKernel::norm},      // reduces over a row, then writes it
+      {MemoryKernel::optimizer, MemoryKernel::elementwise}};  // several streams, no reuse
+  for (const auto& [missing, like] : kLike) {
+    const auto found = std::find_if(classes.begin(), classes.end(), [&, kind = like](const auto& c) { return c.kernel == kind; });
+    if (found == classes.end()) continue;
+    MemoryClassFit fit = *found;
+    fit.kernel = missing;
+    fit.launches = 0;
+    fit.source = {"as " + std::string(name(like)) + ": not measured", fit.source.date, false};
+    classes.push_back(std::move(fit));
+  }
+}
+
+std::vector<MemoryClassFit> fit_memory_classes(const CalibrationInput& input, double share) {
+  std::vector<MemoryClassFit> classes;
+  if (input.memory.empty()) return classes;
+  const GpuSpec& gpu = gpu_named(input, input.memory_gpu);
+  for (int i = 0; i < kMemoryKernels; ++i) {
+    const auto kernel = static_cast<MemoryKernel>(i);
+    const bool any = std::any_of(input.memory.begin(), input.memory.end(), [&](const auto& m) { return m.kernel == kernel; });
+    if (!any) continue;
+    classes.push_back(fit_memory_class(input, kernel, gpu, share));
+    classes.back().source = input.memory_source;
+  }
+  borrow_classes(classes);
+  return classes;
+}
+
+Rows profile_rows(const CalibrationInput& input) {
+  Rows rows;
+  for (const Measurement& m : input.measurements)
+    if (m.in_training) rows.push_back(&m);
+  return rows;
+}
+
 }  // namespace
 
 bool held_back(const Measurement& measurement, std::uint64_t seed) { return draw(measurement, seed) < 0.2; }
@@ -329,31 +406,32 @@ KernelCalibration calibrate_kernels(const CalibrationInput& input) {
   calibration.kernel_gap_us = input.kernel_gap_us;
   calibration.sustained_clock = input.sustained_clock;
 
-  std::map<std::pair<KernelFamily, std::string>, Rows> alone, in_training;
-  for (const Measurement& m : input.measurements) (m.in_training ? in_training : alone)[{family_of(m), m.gpu}].push_back(&m);
-  for (const auto& [key, rows] : alone) calibration.fits.push_back(fit_alone(input, key.first, gpu_named(input, key.second), rows));
-
+  std::map<std::pair<KernelFamily, std::string>, Rows> families;
+  for (const Measurement& m : input.measurements)
+    if (!m.in_training) families[{family_of(m), m.gpu}].push_back(&m);
+  // Large families first: small ones lean on them.
+  std::vector<std::pair<std::pair<KernelFamily, std::string>, Rows>> ordered(families.begin(), families.end());
+  std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
+  for (const auto& [key, rows] : ordered)
+    if (rows.size() >= kFewRows) calibration.fits.push_back(fit_alone(input, calibration, key.first, gpu_named(input, key.second), rows));
   calibration.communication_hbm_share.value = communication_share(input, calibration);
-  for (const auto& [key, rows] : in_training) {
-    if (!only_in_training(key.first)) continue;
-    const KernelFamily like = key.first == KernelFamily::weight_gradient ? KernelFamily::gemm_fp8_blocks : KernelFamily::attention_forward;
+  calibration.communication_hbm_share.source = joined_source(input, profile_rows(input));
+
+  for (const Measurement& m : input.measurements)
+    if (m.in_training) families[{family_of(m), m.gpu}].push_back(&m);
+  for (const auto& [key, rows] : families) {
     const GpuSpec& gpu = gpu_named(input, key.second);
-    const FamilyFit* best = nullptr;
-    for (const FamilyFit& fit : calibration.fits)
-      if (fit.family == like && (best == nullptr || fit.gpu == gpu.name || (best->gpu != gpu.name && fit.gpu == gpu.base))) best = &fit;
-    if (best) {
-      calibration.fits.push_back(
-          fit_in_training(input, key.first, gpu, rows, *best, calibration.communication_hbm_share.value));
+    if (find_fit(calibration, key.first, gpu.name) != nullptr) continue;
+    const FamilyFit* lender = find_fit(calibration, like(key.first), gpu.name);
+    if (lender == nullptr) lender = find_fit(calibration, like(key.first), gpu.base);
+    if (lender != nullptr) {
+      const FamilyFit copy = *lender;
+      calibration.fits.push_back(fit_few(input, key.first, gpu, rows, copy, calibration.communication_hbm_share.value));
     }
   }
-  if (!input.memory.empty()) {
-    const std::string profiled = in_training.empty() ? input.gpus.front().name : in_training.begin()->first.second;
-    for (int i = 0; i < kMemoryKernels; ++i) {
-      const auto kernel = static_cast<MemoryKernel>(i);
-      const bool any = std::any_of(input.memory.begin(), input.memory.end(), [&](const auto& m) { return m.kernel == kernel; });
-      if (any) calibration.memory_classes.push_back(fit_memory_class(input, kernel, gpu_named(input, profiled), calibration.communication_hbm_share.value));
-    }
-  }
+  std::sort(calibration.fits.begin(), calibration.fits.end(),
+            [](const FamilyFit& a, const FamilyFit& b) { return std::pair(a.family, a.gpu) < std::pair(b.family, b.gpu); });
+  calibration.memory_classes = fit_memory_classes(input, calibration.communication_hbm_share.value);
   return calibration;
 }
 

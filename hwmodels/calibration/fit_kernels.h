@@ -13,6 +13,8 @@ namespace flopcast {
 struct CalibrationInput {
   std::vector<Measurement> measurements;
   std::vector<MemoryMeasurement> memory;
+  Source memory_source;
+  std::string memory_gpu;                      ///< that all of them were measured on
   std::vector<GpuSpec> gpus;                   ///< the chips that were measured
   std::map<std::string, Source> table_sources; ///< by Measurement::table
   NumberWithSource kernel_gap_us;
