@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -91,7 +92,8 @@ std::string wrap(std::string_view text, std::size_t width, std::string_view inde
   std::string out, line;
   std::size_t begin = 0;
   while (begin < text.size()) {
-    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    std::size_t end = std::min(text.find(' ', begin), text.size());
+    if (text.substr(end).starts_with(" %")) end = std::min(text.find(' ', end + 1), text.size());
     const std::string_view word = text.substr(begin, end - begin);
     if (!line.empty() && display_width(line) + 1 + display_width(word) > width) {
       out += line + "\n" + std::string(indent);

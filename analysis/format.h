@@ -23,7 +23,8 @@ std::size_t display_width(std::string_view text);
 /// Padded to `width` columns; longer texts stay as they are.
 std::string pad_right(std::string text, std::size_t width);
 std::string pad_left(std::string text, std::size_t width);
-/// Broken at spaces into lines of at most `width` columns.
+/// Broken at spaces into lines of at most `width` columns, a number and its % kept together; every line after the first
+/// begins with `indent`.
 std::string wrap(std::string_view text, std::size_t width, std::string_view indent);
 /// Cut to `width` columns, an ellipsis marking the cut.
 std::string shorten(const std::string& text, std::size_t width);

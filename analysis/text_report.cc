@@ -42,7 +42,7 @@ std::string headline(const TrainingReport& report) {
   if (report.projection) {
     double tokens = 0;
     for (const PhaseProjection& phase : report.projection->phases) tokens += phase.tokens;
-    text += fmt::format(" {} tokens take {} GPU-hours: {}, {}.", format_count(tokens),
+    text += fmt::format(" The whole run of {} tokens takes {} GPU-hours: {}, {}.", format_count(tokens),
                         format_count(report.projection->gpu_hours), format_days(report.projection->elapsed),
                         format_usd(report.projection->cost));
   }
@@ -52,8 +52,8 @@ std::string headline(const TrainingReport& report) {
 std::string head(const TrainingReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
   std::string out = style.bold(scenario.title.empty() ? scenario.name : scenario.title) + "\n";
-  out += style.dim(shorten(cluster_line(scenario.cluster), kWidth)) + "\n";
-  out += style.dim(shorten(plan_line(*scenario.training), kWidth)) + "\n\n";
+  out += style.dim(wrap(cluster_line(scenario.cluster), kWidth, "")) + "\n";
+  out += style.dim(wrap(plan_line(*scenario.training), kWidth, "")) + "\n\n";
   return out + style.bold(headline(report)) + "\n";
 }
 
@@ -166,30 +166,32 @@ std::string kinds_section(const TrainingReport& report, const TextStyle& style) 
   if (parts.optimizer_update > Seconds(0)) add("", "updating parameters", parts.optimizer_update, false);
   if (parts.parameter_gather > Seconds(0)) add("", "gathering parameters", parts.parameter_gather, false);
   std::string out = section(style, "Where the step goes") + table.render(style, kWidth);
-  out += style.dim(fmt::format("  mean over {}; the parts sum to the step. Communication left exposed inside the "
-                               "passes: {} ({})",
+  out += style.dim(fmt::format("  Means over {}; the parts sum to the step. Inside the passes, {} ({}) wait for "
+                               "communication.",
                                plural(report.scenario.cluster.gpus(), "GPU"),
                                format_time(report.mean.exposed_communication),
-                               format_percent(report.mean.exposed_communication / report.step_time))) +
-         "\n";
-  return out;
+                               format_percent(report.mean.exposed_communication / report.step_time)));
+  return out + "\n";
 }
 
-std::string layers_text(const StageContent& stage) {
-  std::vector<std::string> parts;
-  const auto count = [](double n) { return n == std::floor(n) ? fmt::format("{:.0f}", n) : fmt::format("{:.2f}", n); };
-  if (stage.dense_layers > 0) parts.push_back(count(stage.dense_layers) + " dense");
-  if (stage.moe_layers > 0) parts.push_back(count(stage.moe_layers) + " MoE");
-  if (stage.embedding) parts.push_back("embedding");
-  if (stage.mtp_modules > 0) parts.push_back("MTP");
-  if (stage.head) parts.push_back("head");
-  return fmt::format("{}", fmt::join(parts, " + "));
+// What a stage holds, briefly: "3D 1M embedding" for three dense and one MoE layer with the embedding.
+std::string stage_text(int index, const StageContent& stage) {
+  const auto layers = [](double n, char kind) {
+    return n == std::floor(n) ? fmt::format(" {:.0f}{}", n, kind) : fmt::format(" {:.2f}{}", n, kind);
+  };
+  std::string text = fmt::format("s{}:", index);
+  if (stage.embedding) text += " embedding";
+  if (stage.dense_layers > 0) text += layers(stage.dense_layers, 'D');
+  if (stage.moe_layers > 0) text += layers(stage.moe_layers, 'M');
+  if (stage.mtp_modules > 0) text += " MTP";
+  if (stage.head) text += " head";
+  return text;
 }
 
 std::string rank_content(const TrainingReport& report, int pipeline_rank) {
   std::vector<std::string> parts;
   for (const int stage : report.stages_of_rank[static_cast<std::size_t>(pipeline_rank)]) {
-    parts.push_back(fmt::format("s{}: {}", stage, layers_text(report.stages[static_cast<std::size_t>(stage)])));
+    parts.push_back(stage_text(stage, report.stages[static_cast<std::size_t>(stage)]));
   }
   return fmt::format("{}", fmt::join(parts, ", "));
 }
@@ -211,7 +213,7 @@ std::vector<RankMetrics> metrics_per_pipeline_rank(const TrainingReport& report)
 }
 
 std::string ranks_section(const TrainingReport& report, const TextStyle& style) {
-  constexpr int kBar = 34;
+  constexpr int kBar = 26;
   TextTable table({Align::right, Align::left, Align::right, Align::right, Align::right, Align::left});
   table.header({"rank", "", "compute", "exposed", "bubble", "holds"});
   const std::vector<RankMetrics> means = metrics_per_pipeline_rank(report);
@@ -226,7 +228,8 @@ std::string ranks_section(const TrainingReport& report, const TextStyle& style) 
                rank_content(report, static_cast<int>(p))});
   }
   return section(style, "Pipeline ranks") + table.render(style, kWidth) +
-         style.dim("  █ computing  ▒ waiting for communication  · bubble  ▚ optimiser and gradient collectives") + "\n";
+         style.dim("  █ computing  ▒ waiting for communication  · bubble  ▚ optimiser   s stage, D dense layer, M MoE layer") +
+         "\n";
 }
 
 std::string path_section(const TrainingReport& report, const TextStyle& style) {
@@ -411,7 +414,7 @@ std::string to_text(const CollectiveReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
   const CollectiveConfig& config = *scenario.collective;
   std::string out = style.bold(scenario.title.empty() ? scenario.name : scenario.title) + "\n";
-  out += style.dim(shorten(cluster_line(scenario.cluster), kWidth)) + "\n\n";
+  out += style.dim(wrap(cluster_line(scenario.cluster), kWidth, "")) + "\n\n";
   out += style.bold(wrap(fmt::format("{} of {} over {} GPUs takes {}: {} on the bus.", config.operation,
                                      format_bytes(config.bytes), format_integer(config.ranks),
                                      format_time(report.time), format_rate(report.bus_bandwidth)),

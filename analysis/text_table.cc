@@ -26,14 +26,19 @@ std::string TextTable::render(const TextStyle& style, std::size_t width, std::si
 
   std::size_t used = indent;
   for (std::size_t c = 0; c + 1 < widths.size(); ++c) used += widths[c] + kGap;
-  if (columns_.back() == Align::left && used < width) widths.back() = std::min(widths.back(), width - used);
+  const bool breaks = columns_.back() == Align::left && used < width;
+  const std::string hanging(used, ' ');
 
   const auto line = [&](const std::vector<std::string>& cells) {
     std::string text(indent, ' ');
     for (std::size_t c = 0; c < cells.size(); ++c) {
-      const std::string cell = c + 1 == widths.size() ? shorten(cells[c], widths[c]) : cells[c];
-      text += columns_[c] == Align::left ? pad_right(cell, widths[c]) : pad_left(cell, widths[c]);
-      if (c + 1 < cells.size()) text.append(kGap, ' ');
+      const bool last = c + 1 == widths.size();
+      if (last && breaks) {
+        text += wrap(cells[c], width - used, hanging);
+      } else {
+        text += columns_[c] == Align::left ? pad_right(cells[c], widths[c]) : pad_left(cells[c], widths[c]);
+      }
+      if (!last) text.append(kGap, ' ');
     }
     return trimmed(text);
   };

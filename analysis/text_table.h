@@ -31,7 +31,7 @@ class TextTable {
   void header(std::vector<std::string> cells) { header_ = std::move(cells); }
   void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
   bool empty() const { return rows_.empty(); }
-  /// Lines no longer than `width` columns: the last left-aligned column gives way.
+  /// Lines no longer than `width` columns: the last column, when aligned left, is broken into several lines.
   std::string render(const TextStyle& style, std::size_t width = 100, std::size_t indent = 2) const;
 
  private:

@@ -5,7 +5,6 @@
 #include <memory>
 
 #include "analysis/cli/command.h"
-#include "analysis/cli/scenario_input.h"
 #include "analysis/format.h"
 #include "analysis/run.h"
 
@@ -20,7 +19,7 @@ std::string training_facts(Scenario scenario) {
 }
 
 void check(const ScenarioArguments& arguments) {
-  const Scenario scenario = load_complete_scenario(arguments, arguments.libraries());
+  const Scenario scenario = arguments.load(arguments.libraries());
   const std::string facts = scenario.training ? training_facts(scenario) : "";
   fmt::print("{}: sound{}\n", arguments.file, facts);
 }

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "analysis/cli/calibrate.h"
+#include "analysis/complete_scenario.h"
 
 namespace flopcast {
 
@@ -30,6 +31,10 @@ void ScenarioArguments::add_to(CLI::App& command) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_library_option(command, library_folders);
+}
+
+Scenario ScenarioArguments::load(const Libraries& libraries) const {
+  return load_complete_scenario(file, sets, libraries);
 }
 
 }  // namespace flopcast

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "scenarios/libraries.h"
+#include "scenarios/scenario.h"
 
 namespace CLI {
 class App;
@@ -38,6 +39,7 @@ struct ScenarioArguments {
   std::vector<std::string> library_folders;
   void add_to(CLI::App& command);
   Libraries libraries() const { return Libraries::discover(library_folders); }
+  Scenario load(const Libraries& libraries) const;
 };
 
 /// Adds `--library`.

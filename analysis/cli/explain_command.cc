@@ -1,4 +1,4 @@
-// `flopcast explain`: switches the mechanisms of the model off one by one.
+// `flopcast explain`: what each mechanism of the model adds to a step.
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
@@ -9,7 +9,6 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
-#include "analysis/cli/scenario_input.h"
 #include "analysis/explain.h"
 #include "analysis/json.h"
 #include "scenarios/proto/report.pb.h"
@@ -31,8 +30,7 @@ report::Explanation to_message(const Explanation& explanation) {
     report::Mechanism& item = *message.add_mechanisms();
     item.set_name(std::string(cost.mechanism->name));
     item.set_set(std::string(cost.mechanism->set));
-    item.set_step_time_without_s(cost.without.value());
-    item.set_adds_s((explanation.step_time - cost.without).value());
+    item.set_adds_s(cost.adds.value());
   }
   return message;
 }
@@ -40,7 +38,7 @@ report::Explanation to_message(const Explanation& explanation) {
 void run_explain(const ExplainArguments& arguments) {
   check_writable(arguments.json, "--json");
   const Libraries libraries = arguments.scenario.libraries();
-  const Scenario scenario = load_complete_scenario(arguments.scenario, libraries);
+  const Scenario scenario = arguments.scenario.load(libraries);
   if (!scenario.training) {
     Diagnostic diagnostic;
     diagnostic.file = arguments.scenario.file;
@@ -60,7 +58,7 @@ void run_explain(const ExplainArguments& arguments) {
 
 void add_explain_command(CLI::App& program) {
   CLI::App& command =
-      *program.add_subcommand("explain", "Switch the mechanisms of a step off one by one: what each adds");
+      *program.add_subcommand("explain", "Add the mechanisms of a step one by one: what each costs");
   const auto arguments = std::make_shared<ExplainArguments>();
   arguments->scenario.add_to(command);
   command.add_option("--json", arguments->json, "Write the result as JSON (`-`: to stdout, instead of the text)")

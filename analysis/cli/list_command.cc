@@ -2,10 +2,12 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/terminal.h"
+#include "analysis/format.h"
 #include "analysis/text_table.h"
 
 namespace flopcast {
@@ -16,15 +18,26 @@ struct ListArguments {
   std::vector<std::string> library_folders;
 };
 
+// One entry: its name beside its title, what one compares it by, where that was read.
+std::string entry(const LibraryRow& row, std::size_t name_width, const TextStyle& style) {
+  constexpr std::size_t kWidth = 100;
+  const std::string indent(name_width + 2, ' ');
+  const auto block = [&](const std::string& text) {
+    return text.empty() ? std::string() : indent + wrap(text, kWidth - indent.size(), indent) + "\n";
+  };
+  std::string out = style.bold(pad_right(row.name, name_width)) + "  " +
+                    wrap(row.title, kWidth - indent.size(), indent) + "\n" + block(row.figures);
+  if (!row.source.empty()) out += style.dim(block("source: " + row.source));
+  return out;
+}
+
 void list(const ListArguments& arguments) {
   const LibraryKind kind = library_kind(arguments.kind);
-  TextTable table({Align::left, Align::left, Align::left, Align::left});
-  table.header({"name", "", "", "source"});
-  for (const LibraryRow& row : list_library(kind, Libraries::discover(arguments.library_folders))) {
-    table.row({row.name, row.title, row.figures, row.source});
-  }
-  // Wider than a report: names and figures matter more than the fold.
-  fmt::print("{}", table.render(TextStyle(terminal_colours(stdout)), 160, 0));
+  const std::vector<LibraryRow> rows = list_library(kind, Libraries::discover(arguments.library_folders));
+  std::size_t name_width = 0;
+  for (const LibraryRow& row : rows) name_width = std::max(name_width, display_width(row.name));
+  const TextStyle style(terminal_colours(stdout));
+  for (const LibraryRow& row : rows) fmt::print("{}", entry(row, name_width, style));
 }
 
 }  // namespace

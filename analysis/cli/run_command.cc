@@ -9,7 +9,6 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
-#include "analysis/cli/scenario_input.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/json.h"
 #include "analysis/report_message.h"
@@ -83,7 +82,7 @@ void run(const RunArguments& arguments) {
   check_writable(arguments.json, "--json");
   check_writable(arguments.trace, "--trace");
   const Libraries libraries = arguments.scenario.libraries();
-  Scenario scenario = load_complete_scenario(arguments.scenario, libraries);
+  Scenario scenario = arguments.scenario.load(libraries);
   if (arguments.unfolded && scenario.training) scenario.training->unfolded = true;
 
   const InterruptGuard interrupt;

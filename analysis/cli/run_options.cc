@@ -2,22 +2,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include <stdexcept>
-
-#include "scenarios/text_file.h"
+#include "analysis/complete_scenario.h"
 
 namespace flopcast {
-namespace {
-
-PowerModel load_power_model(const Libraries& libraries, const std::string& architecture) {
-  static constexpr const char* kFile = "analysis/data/power.csv";
-  const std::optional<std::string> file = libraries.find_file(kFile);
-  if (!file) throw std::runtime_error(std::string(kFile) + " is in none of the libraries' folders");
-  return find_power_model(read_text_file(*file), *file, architecture);
-}
-
-}  // namespace
-
 void add_replay_options(CLI::App& command, std::string& backend, bool& allow_oom) {
   command.add_option("--backend", backend, "How flows share links: simgrid (max-min fairly) or ideal (not at all)")
       ->check(CLI::IsMember({"simgrid", "ideal"}))

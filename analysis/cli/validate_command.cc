@@ -7,7 +7,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
-#include "analysis/cli/scenario_input.h"
+#include "analysis/complete_scenario.h"
 #include "analysis/json.h"
 #include "analysis/validate.h"
 #include "scenarios/proto/report.pb.h"
@@ -47,18 +47,14 @@ report::Validation to_message(const std::vector<Check>& checks) {
 void run_validate(const ValidateArguments& arguments) {
   check_writable(arguments.json, "--json");
   const Libraries libraries = Libraries::discover(arguments.library_folders);
-  ScenarioArguments scenario_arguments;
-  scenario_arguments.file = kScenario;
-  const Scenario scenario = load_complete_scenario(scenario_arguments, libraries);
-  const std::optional<std::string> published = libraries.find_file(kPublished);
-  if (!published) throw std::runtime_error(std::string(kPublished) + " is in none of the libraries' folders");
+  const Scenario scenario = load_complete_scenario(kScenario, {}, libraries);
 
   const InterruptGuard interrupt;
   ProgressLine progress;
   ValidationInput input;
   input.scenario = &scenario;
-  input.published = read_text_file(*published);
-  input.published_file = *published;
+  input.published_file = required_file(libraries, kPublished);
+  input.published = read_text_file(input.published_file);
   input.options = make_run_options(libraries, scenario.cluster, "simgrid", false, progress);
   const std::vector<Check> checks = validate(input);
   progress.clear();

@@ -1,0 +1,31 @@
+#include "analysis/complete_scenario.h"
+
+#include <stdexcept>
+
+#include "scenarios/calibration_file.h"
+#include "scenarios/load_scenario.h"
+#include "scenarios/text_file.h"
+
+namespace flopcast {
+
+std::string required_file(const Libraries& libraries, const std::string& path_below_root) {
+  if (const auto file = libraries.find_file(path_below_root)) return *file;
+  throw std::runtime_error(path_below_root + " is in none of the libraries' folders");
+}
+
+Scenario load_complete_scenario(const std::string& file_or_name, std::span<const std::string> sets,
+                                const Libraries& libraries) {
+  Scenario scenario = load_scenario(file_or_name, sets, libraries);
+  scenario.kernels = std::make_shared<const KernelCalibration>(
+      read_kernel_calibration(required_file(libraries, kKernelCalibrationFile)));
+  scenario.links =
+      std::make_shared<const LinkCalibration>(read_link_calibration(required_file(libraries, kLinkCalibrationFile)));
+  return scenario;
+}
+
+PowerModel load_power_model(const Libraries& libraries, const std::string& architecture) {
+  const std::string file = required_file(libraries, "analysis/data/power.csv");
+  return find_power_model(read_text_file(file), file, architecture);
+}
+
+}  // namespace flopcast
