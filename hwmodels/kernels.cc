@@ -19,6 +19,9 @@ constexpr double kNearMeasurement = 0.31;
 /// A residual says what the formula missed nearby, not more.
 constexpr double kLargestResidual = 1.0;
 
+/// Logarithm of the ratio of two chips' peaks per SM beyond which their kernels behave differently.
+constexpr double kOtherCompute = 0.1;
+
 /// The other precision of the same kind of kernel, for GPUs that were measured in one of them only.
 KernelFamily sibling(KernelFamily family) {
   switch (family) {
@@ -66,7 +69,11 @@ const FamilyFit* most_similar_fit(const KernelCalibration& calibration, KernelFa
 Choice choose(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
   Choice choice;
   const bool own = (choice.fit = find_fit(calibration, family, gpu.name)) != nullptr;
-  if (!choice.fit && !gpu.base.empty()) choice.fit = find_fit(calibration, family, gpu.base);
+  if (!choice.fit && !gpu.base.empty()) {
+    choice.fit = find_fit(calibration, family, gpu.base);
+    // A variant with other compute units (H20 of H100) is better told by its own kernels in another precision.
+    if (choice.fit && distance(*choice.fit, gpu) > kOtherCompute && find_fit(calibration, sibling(family), gpu.name)) choice.fit = nullptr;
+  }
   if (!choice.fit) {
     choice.fit = find_fit(calibration, sibling(family), gpu.name);
     choice.same_family = choice.fit == nullptr;

@@ -100,7 +100,7 @@ class Reader {
     fit.architecture = message.architecture();
     fit.clock = Hertz(positive(message.clock_mhz(), path + ".clock_mhz") * 1e6);
     fit.bf16_peak_per_sm = FlopPerSecond(positive(message.bf16_peak_gflops_per_sm(), path + ".bf16_peak_gflops_per_sm") * 1e9);
-    fit.source = {message.source(), message.date()};
+    fit.source = {message.source(), message.date(), true};
     fit.parameters = parameters(message, *family, path);
     for (const proto::HeldBack& error : message.held_back())
       fit.errors.push_back({error.table(), error.fitted(), error.held_back(), error.median_error(), error.percentile_90_error(), error.bias()});
@@ -122,7 +122,7 @@ class Reader {
     fit.minimum = Seconds(positive(message.minimum_us(), path + ".minimum_us") * 1e-6);
     fit.launches = message.launches();
     fit.median_error = message.median_error();
-    fit.source = {message.source(), message.date()};
+    fit.source = {message.source(), message.date(), message.confirmed()};
     return fit;
   }
 

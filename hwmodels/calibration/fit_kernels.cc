@@ -224,6 +224,11 @@ const FamilyFit* find_fit(const KernelCalibration& calibration, KernelFamily fam
   return nullptr;
 }
 
+/// Variants that differ in links or memory only: what was measured on one tells of the other.
+bool same_compute(const FamilyFit& fit, const GpuSpec& gpu) {
+  return std::abs(fit.bf16_peak_per_sm / (gpu.bf16_peak / gpu.sms) - 1) < 0.05;
+}
+
 FamilyFit empty_fit(KernelFamily family, const GpuSpec& gpu) {
   FamilyFit fit;
   fit.family = family;
@@ -246,7 +251,8 @@ FamilyFit fit_alone(const CalibrationInput& input, const KernelCalibration& so_f
   const std::vector<bool> free = free_parameters(family, parts.fitted);
   std::vector<double> start = start_of(family, free);
   double pull = kLoosePull;
-  if (const FamilyFit* base = find_fit(so_far, family, gpu.base); base != nullptr && rows.size() < kSomeRows) {
+  const FamilyFit* base = find_fit(so_far, family, gpu.base);
+  if (base != nullptr && same_compute(*base, gpu) && rows.size() < kSomeRows) {
     const double trap = start.size() > kTrap ? start[kTrap] : 0;
     start = base->parameters;
     if (group(family) == "GEMM") start[kTrap] = trap;
