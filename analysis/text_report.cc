@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/figures.h"
 #include "analysis/format.h"
 
 namespace flopcast {
@@ -59,80 +60,14 @@ std::string head(const TrainingReport& report, const TextStyle& style) {
 
 // ---------------------------------------------------------------------------------------------- published
 
-// How a figure of the report is called and written.
-struct Figure {
-  std::string_view field;
-  std::string_view name;
-  std::string (*text)(double);
-};
-
-std::string seconds_text(double value) { return fmt::format("{:.3f} s", value); }
-std::string share_text(double value) { return format_percent(value, 2); }
-std::string tflops_text(double value) { return fmt::format("{:.0f} TFLOPS", value); }
-std::string hours_text(double value) { return format_integer(value) + " h"; }
-std::string days_text(double value) { return fmt::format("{:.1f}", value); }
-std::string usd_text(double value) { return format_usd(Usd(value)); }
-std::string bytes_text(double value) { return format_bytes(Bytes(value)); }
-std::string tokens_text(double value) { return fmt::format("{:.1f} B", value / 1e9); }
-
-constexpr Figure kFigures[] = {
-    {"training.step_time_s", "step", seconds_text},
-    {"training.forward_s", "1F, lone forward", seconds_text},
-    {"training.backward_input_s", "1B, gradient of inputs", seconds_text},
-    {"training.backward_weight_s", "1W, gradient of weights", seconds_text},
-    {"training.overlapped_s", "1F1B, overlapped", seconds_text},
-    {"training.bubble_s", "bubble", seconds_text},
-    {"training.optimizer_s", "optimiser", seconds_text},
-    {"training.exposed_communication_s", "exposed communication", seconds_text},
-    {"training.tokens_per_day", "tokens per day", tokens_text},
-    {"training.mfu_bf16_causal", "MFU, causal", share_text},
-    {"training.mfu_bf16_noncausal", "MFU, non-causal", share_text},
-    {"training.tflops_per_gpu_causal", "per GPU, causal", tflops_text},
-    {"training.tflops_per_gpu_noncausal", "per GPU, non-causal", tflops_text},
-    {"training.peak_memory_bytes", "peak memory", bytes_text},
-    {"projection.gpu_hours", "GPU-hours, whole run", hours_text},
-    {"projection.predicted_gpu_hours", "GPU-hours, predicted part", hours_text},
-    {"projection.days", "days, whole run", days_text},
-    {"projection.cost_usd", "cost, whole run", usd_text},
-};
-
-std::string number_text(double value) { return fmt::format("{:.4g}", value); }
-
-// Fields of a phase are named `projection.phases[INDEX or NAME].gpu_hours`.
-Figure phase_figure(const std::string& field) {
-  if (field.ends_with("].gpu_hours")) return {field, "GPU-hours", hours_text};
-  if (field.ends_with("].cost_usd")) return {field, "cost", usd_text};
-  if (field.ends_with("].days")) return {field, "days", days_text};
-  return {field, field, number_text};
-}
-
-// "GPU-hours, pre-training" for `projection.phases[0].gpu_hours`.
-std::string figure_name(const TrainingReport& report, const std::string& field, const Figure& figure) {
-  const std::size_t open = field.find('['), close = field.find(']');
-  if (open == std::string::npos || close == std::string::npos) return std::string(figure.name);
-  std::string phase = field.substr(open + 1, close - open - 1);
-  const std::vector<PhaseProjection>& phases = report.projection->phases;
-  for (std::size_t i = 0; i < phases.size(); ++i) {
-    if (phase == std::to_string(i)) phase = phases[i].name;
-  }
-  return fmt::format("{}, {}", figure.name, phase);
-}
-
-Figure find_figure(const std::string& field) {
-  for (const Figure& figure : kFigures) {
-    if (figure.field == field) return figure;
-  }
-  return phase_figure(field);
-}
-
 std::string published_section(const TrainingReport& report, const TextStyle& style) {
   if (report.comparisons.empty()) return {};
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
   table.header({"", "predicted", "published", "error", "source"});
   for (const Comparison& comparison : report.comparisons) {
-    const Figure figure = find_figure(comparison.field);
-    table.row({figure_name(report, comparison.field, figure), figure.text(comparison.predicted),
-               figure.text(comparison.published), format_error(comparison.error()), comparison.source});
+    const Figure figure = find_figure(comparison.field, report.projection);
+    table.row({figure.name, figure.text(comparison.predicted), figure.text(comparison.published),
+               format_error(comparison.error()), comparison.source});
   }
   return section(style, "Predicted beside published") + table.render(style, kWidth);
 }
@@ -153,7 +88,7 @@ std::string kinds_section(const TrainingReport& report, const TextStyle& style) 
   TextTable table({Align::left, Align::left, Align::right, Align::right, Align::left});
   const auto add = [&](const std::string& kind, const std::string& meaning, Seconds time, bool bar) {
     const double share = time / report.step_time;
-    table.row({kind, meaning, seconds_text(time.value()), format_percent(share), bar ? share_bar(share) : ""});
+    table.row({kind, meaning, fmt::format("{:.3f} s", time.value()), format_percent(share), bar ? share_bar(share) : ""});
   };
   const TimeParts& parts = report.mean.parts;
   add("1F", "forward alone", parts.forward, true);

@@ -4,9 +4,8 @@
 
 #include <cmath>
 
-#include "analysis/csv.h"
+#include "analysis/figures.h"
 #include "analysis/format.h"
-#include "analysis/report_message.h"
 #include "hwmodels/calibration.h"
 #include "workloads/collectives.h"
 #include "workloads/phases.h"
@@ -15,34 +14,33 @@
 namespace flopcast {
 namespace {
 
-// The rows of published.csv by id.
-class PublishedTable {
- public:
-  explicit PublishedTable(const ValidationInput& input) : rows_(parse_csv(input.published, input.published_file)) {}
-
-  /// @throws InputError when the table has no such row.
-  Check against(const std::string& id, double predicted) const {
-    for (std::size_t row = 0; row < rows_.size(); ++row) {
-      if (rows_.text(row, "id") != id) continue;
-      Check check;
-      check.group = rows_.text(row, "group");
-      check.what = rows_.text(row, "what");
-      check.unit = rows_.text(row, "unit");
-      check.predicted = predicted;
-      check.published = rows_.number(row, "value");
-      check.tolerance = rows_.number(row, "tolerance");
-      check.source = rows_.text(row, "source");
-      check.why = rows_.text(row, "why");
-      return check;
-    }
-    Diagnostic diagnostic;
-    diagnostic.found = "no published value called `" + id + "`";
-    throw InputError(diagnostic);
+// A prediction beside the row of published.csv with that id. @throws InputError when there is none.
+Check against_published(const CsvTable& published, const std::string& id, double predicted) {
+  for (std::size_t row = 0; row < published.size(); ++row) {
+    if (published.text(row, "id") != id) continue;
+    Check check;
+    check.group = published.text(row, "group");
+    check.what = published.text(row, "what");
+    check.unit = published.text(row, "unit");
+    check.predicted = predicted;
+    check.published = published.number(row, "value");
+    check.tolerance = published.number(row, "tolerance");
+    check.source = published.text(row, "source");
+    return check;
   }
+  Diagnostic diagnostic;
+  diagnostic.found = "no published value called `" + id + "`";
+  throw InputError(diagnostic);
+}
 
- private:
-  CsvTable rows_;
-};
+// Says of misses what they come from, as far as that is known.
+void explain_misses(std::vector<Check>& checks, const CsvTable& misses) {
+  for (Check& check : checks) {
+    for (std::size_t row = 0; row < misses.size(); ++row) {
+      if (!check.within() && misses.text(row, "what") == check.what) check.why = misses.text(row, "why");
+    }
+  }
+}
 
 // ---------------------------------------------------------------------------------------------- collectives
 
@@ -73,12 +71,12 @@ Check closed_form_check(const char* operation, int ranks, int copies, const RunO
   const CollectiveRow& row = *find_collective(operation);
   Check check;
   check.group = "collectives";
-  check.what = fmt::format("{}, 64 MiB, {} ranks{}", operation, ranks, copies > 1 ? ", two on each port" : "");
+  check.what = fmt::format("{}, 64 MiB, 50 GB/s, {} ranks{}", operation, ranks, copies > 1 ? ", two on each port" : "");
   check.unit = "ms";
   check.predicted = collective_time(operation, kBytes, ranks, copies, kPort, options).value() * 1e3;
   check.published = copies * row.closed_form_time(ranks, kBytes, kPort).value() * 1e3;
   check.tolerance = 0.02;
-  check.source = fmt::format("closed form {}, 50 GB/s ports", row.closed_form);
+  check.source = fmt::format("closed form {}", row.closed_form);
   return check;
 }
 
@@ -139,11 +137,12 @@ void append(std::vector<Check>& all, std::vector<Check> more) {
   all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
-std::string value_text(double value, const std::string& unit) {
+std::string value_text(const Check& check, double value) {
+  if (check.text != nullptr) return check.text(value);
   const double size = std::abs(value);
   const int decimals = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3;
   const std::string number = decimals == 0 ? format_integer(value) : fmt::format("{:.{}f}", value, decimals);
-  return unit.empty() ? number : fmt::format("{} {}", number, unit);
+  return check.unit.empty() ? number : fmt::format("{} {}", number, check.unit);
 }
 
 }  // namespace
@@ -160,17 +159,17 @@ std::vector<Check> check_kernels(const ValidationInput& input) {
       if (errors.held_back == 0) continue;
       Check check;
       check.group = "kernels, points not fitted on";
-      check.source = fmt::format("{}: {} points held back, {} fitted", errors.table, errors.held_back, errors.fitted);
+      check.source = fmt::format("{} points", format_integer(errors.held_back));
       check.unit = std::string("%");
       check.upper_bound = true;
       const auto add = [&](const char* what, double error, double bar) {
-        check.what = fmt::format("{} on {}, {}", name(fit.family), fit.gpu, what);
+        check.what = fmt::format("{} on {}, {}: {}", name(fit.family), fit.gpu, errors.table, what);
         check.predicted = 100 * error;
         check.published = 100 * bar;
         checks.push_back(check);
       };
-      add("median error", errors.median, 0.07);
-      add("90th percentile", errors.percentile_90, 0.15);
+      add("median", errors.median, 0.07);
+      add("90 %", errors.percentile_90, 0.15);
     }
   }
   return checks;
@@ -188,12 +187,11 @@ std::vector<Check> check_collectives(const ValidationInput& input) {
 std::vector<Check> check_phases(const ValidationInput& input) {
   const TrainingConfig& config = *input.scenario->training;
   const KernelModel kernels = training_kernels(*input.scenario);
-  const PublishedTable published(input);
   const int sms = kernels.gpu().sms - config.communication_sms;
   std::vector<Check> checks;
   for (const ProfiledPhase& row : kProfiledPhases) {
     const PhaseCost cost = price_phase(row.phase, config, profiled_layer(config), kernels, sms);
-    checks.push_back(published.against(row.id, cost.kernel_sum.value() * 1e3));
+    checks.push_back(against_published(input.published, row.id, cost.kernel_sum.value() * 1e3));
   }
   return checks;
 }
@@ -204,16 +202,18 @@ std::vector<Check> check_pair(const ValidationInput& input) {
   const TrainingStep pair = build_overlapped_pair(*input.scenario->training, kLayers, topology,
                                                   training_kernels(*input.scenario), *input.scenario->links);
   const Seconds time = replay(pair.graph, topology.network(), {}).makespan;
-  return {PublishedTable(input).against("pair", time.value() * 1e3)};
+  return {against_published(input.published, "pair", time.value() * 1e3)};
 }
 
 std::vector<Check> check_step(const ValidationInput& input) {
   const TrainingReport report = run_training(*input.scenario, input.options);
   std::vector<Check> checks;
   for (const Comparison& comparison : report.comparisons) {
+    const Figure figure = find_figure(comparison.field, report.projection);
     Check check;
     check.group = comparison.field.starts_with("projection.") ? "run" : "step";
-    check.what = comparison.field;
+    check.what = figure.name;
+    check.text = figure.text;
     check.predicted = comparison.predicted;
     check.published = comparison.published;
     check.tolerance = bar_of(comparison.field);
@@ -238,6 +238,7 @@ std::vector<Check> validate(const ValidationInput& input) {
   append(checks, check_pair(input));
   append(checks, check_step(input));
   append(checks, check_schedules());
+  explain_misses(checks, input.misses);
   return checks;
 }
 
@@ -250,8 +251,8 @@ std::string to_text(const std::vector<Check>& checks, const TextStyle& style) {
     if (check.group != group) table.row({style.bold(check.group), "", "", "", "", ""});
     group = check.group;
     const char* const verdict = !check.has_bar() ? "" : check.within() ? "ok" : "miss";
-    table.row({"  " + check.what, value_text(check.predicted, check.unit),
-               (check.upper_bound ? "<= " : "") + value_text(check.published, check.unit),
+    table.row({"  " + check.what, value_text(check, check.predicted),
+               (check.upper_bound ? "<= " : "") + value_text(check, check.published),
                check.upper_bound ? "" : format_error(check.error()), verdict, check.source});
     if (check.has_bar() && !check.within()) {
       misses.push_back(check.what + (check.why.empty() ? "" : ": " + check.why));

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/csv.h"
 #include "analysis/run.h"
 #include "analysis/text_table.h"
 
@@ -18,7 +19,8 @@ struct Check {
   double tolerance = 0;    ///< largest |error| that counts as good; 0: shown without a bar
   bool upper_bound = false;  ///< `published` is the most that `predicted` may be
   std::string source;
-  std::string why;         ///< what a miss comes from
+  std::string why;         ///< what a miss comes from, where it is known
+  std::string (*text)(double) = nullptr;  ///< how values are written; null: as a number with its unit
 
   double error() const { return predicted / published - 1.0; }
   bool has_bar() const { return tolerance > 0 || upper_bound; }
@@ -28,8 +30,8 @@ struct Check {
 /// What the checks work on.
 struct ValidationInput {
   const Scenario* scenario = nullptr;  ///< DeepSeek-V3 on 2,048 H800, with its published figures
-  std::string published;               ///< text of analysis/data/published.csv
-  std::string published_file;
+  CsvTable published;                  ///< analysis/data/published.csv
+  CsvTable misses;                     ///< analysis/data/misses.csv: what known misses come from
   RunOptions options;
 };
 

@@ -17,7 +17,6 @@ namespace flopcast {
 namespace {
 
 constexpr const char* kScenario = "deepseek_v3_2048_h800";
-constexpr const char* kPublished = "analysis/data/published.csv";
 
 struct ValidateArguments {
   std::string json;
@@ -44,6 +43,11 @@ report::Validation to_message(const std::vector<Check>& checks) {
   return message;
 }
 
+CsvTable read_table(const Libraries& libraries, const std::string& path_below_root) {
+  const std::string file = required_file(libraries, path_below_root);
+  return parse_csv(read_text_file(file), file);
+}
+
 void run_validate(const ValidateArguments& arguments) {
   check_writable(arguments.json, "--json");
   const Libraries libraries = Libraries::discover(arguments.library_folders);
@@ -53,8 +57,8 @@ void run_validate(const ValidateArguments& arguments) {
   ProgressLine progress;
   ValidationInput input;
   input.scenario = &scenario;
-  input.published_file = required_file(libraries, kPublished);
-  input.published = read_text_file(input.published_file);
+  input.published = read_table(libraries, "analysis/data/published.csv");
+  input.misses = read_table(libraries, "analysis/data/misses.csv");
   input.options = make_run_options(libraries, scenario.cluster, "simgrid", false, progress);
   const std::vector<Check> checks = validate(input);
   progress.clear();

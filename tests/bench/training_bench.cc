@@ -1,0 +1,78 @@
+// The main job: one DeepSeek-V3 step folded and unfolded, and the default scenario from file to report. Each runs in a
+// process of its own, so that memory is its own.
+#include <benchmark/benchmark.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "analysis/complete_scenario.h"
+#include "analysis/run.h"
+#include "analysis/text_report.h"
+#include "sim/process.h"
+
+namespace {
+
+using namespace flopcast;
+
+constexpr const char* kScenario = "deepseek_v3_2048_h800";
+
+double peak_megabytes() {
+  rusage self{}, children{};
+  getrusage(RUSAGE_SELF, &self);
+  getrusage(RUSAGE_CHILDREN, &children);
+  return static_cast<double>(std::max(self.ru_maxrss, children.ru_maxrss)) / 1024.0;
+}
+
+Libraries libraries() { return Libraries({FLOPCAST_SOURCE_DIR}); }
+
+Scenario scenario(bool unfolded) {
+  Scenario read = load_complete_scenario(kScenario, {}, libraries());
+  read.training->unfolded = unfolded;
+  return read;
+}
+
+// Runs `work` in a child; it says what it simulated. The child's peak memory becomes a counter.
+void measure(benchmark::State& state, const char* counter, const std::function<double()>& work) {
+  for (auto _ : state) {
+    const std::string text = run_isolated([&] {
+      const double result = work();
+      return std::to_string(result) + " " + std::to_string(peak_megabytes());
+    });
+    char* rest = nullptr;
+    state.counters[counter] = std::strtod(text.c_str(), &rest);
+    state.counters["peak_MB"] = std::strtod(rest, nullptr);
+  }
+}
+
+double one_step(bool unfolded) {
+  RunOptions options;
+  options.project = false;
+  return run_training(scenario(unfolded), options).step_time.value();
+}
+
+/// Bar: 1 s, 300 MB.
+void v3_step_folded(benchmark::State& state) {
+  measure(state, "step_s", [] { return one_step(false); });
+}
+
+/// Every one of 2,048 GPUs. Bar: 120 s, 4 GB.
+void v3_step_unfolded(benchmark::State& state) {
+  measure(state, "step_s", [] { return one_step(true); });
+}
+
+/// From the scenario's file to the report's text. Bar: 2 s.
+void default_scenario_to_report(benchmark::State& state) {
+  measure(state, "characters", [] {
+    const Scenario read = scenario(false);
+    RunOptions options;
+    options.power = load_power_model(libraries(), read.cluster.node.gpu.architecture);
+    return static_cast<double>(to_text(run_training(read, options), TextStyle()).size());
+  });
+}
+
+BENCHMARK(v3_step_folded)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(default_scenario_to_report)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(v3_step_unfolded)->Iterations(1)->UseRealTime()->Unit(benchmark::kSecond);
+
+}  // namespace
