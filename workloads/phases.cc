@@ -45,7 +45,9 @@ class KernelList {
                            config_.precision.gradients});
   }
   void attention(std::string name, const AttentionShape& shape) {
-    add(std::move(name), kernels_.attention(shape, sms_), shape.kind == AttentionKind::backward ? 3 : 1);
+    // A backward is three kernels (prepare, main, convert dQ) that the model prices together.
+    const int launches = shape.kind == AttentionKind::backward ? 3 : 1;
+    cost_.kernels.push_back({std::move(name), kernels_.attention(shape, sms_), launches});
   }
   void memory(std::string name, MemoryKernel kernel, double bytes, int times = 1) {
     if (bytes <= 0) return;

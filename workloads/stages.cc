@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <numeric>
+#include <utility>
 
 namespace flopcast {
 
@@ -19,9 +20,12 @@ std::vector<std::vector<int>> slots(int stages, bool pairs) {
 
 /// Hands out whole layers one by one, each to the slot that is cheapest with it: for equal layers this minimises the
 /// slowest slot. Inside a slot the same rule evens out its stages.
-std::vector<int> balanced_counts(int layers, int stages, bool pairs, const LayerCosts& costs) {
+std::vector<int> balanced_counts(const ModelConfig& model, int stages, bool pairs, const LayerCosts& costs,
+                                 std::span<const int> most_layers) {
   std::vector<double> stage_cost(stages, 0.0);
-  stage_cost.front() += costs.embedding;
+  // Leading dense layers sit on the first stage; their difference to MoE layers is charged there.
+  const int dense = model.moe.experts > 0 ? std::min(model.moe.first_dense_layers, model.layers / stages) : 0;
+  stage_cost.front() += costs.embedding + dense * (costs.dense - costs.moe);
   stage_cost.back() += costs.head + costs.mtp;
   const std::vector<std::vector<int>> all = slots(stages, pairs);
   const auto slot_cost = [&](const std::vector<int>& slot) {
@@ -30,12 +34,15 @@ std::vector<int> balanced_counts(int layers, int stages, bool pairs, const Layer
     return sum;
   };
   std::vector<int> count(stages, 0);
-  for (int layer = 0; layer < layers; ++layer) {
+  const auto stage_full = [&](int s) { return !most_layers.empty() && count[s] >= most_layers[s]; };
+  const auto slot_full = [&](const std::vector<int>& slot) { return std::all_of(slot.begin(), slot.end(), stage_full); };
+  for (int layer = 0; layer < model.layers; ++layer) {
     const auto slot = std::min_element(all.begin(), all.end(), [&](const auto& a, const auto& b) {
-      return slot_cost(a) < slot_cost(b);
+      return std::pair(slot_full(a), slot_cost(a)) < std::pair(slot_full(b), slot_cost(b));
     });
-    const int stage = *std::min_element(slot->begin(), slot->end(),
-                                        [&](int a, int b) { return stage_cost[a] < stage_cost[b]; });
+    const int stage = *std::min_element(slot->begin(), slot->end(), [&](int a, int b) {
+      return std::pair(stage_full(a), stage_cost[a]) < std::pair(stage_full(b), stage_cost[b]);
+    });
     ++count[stage];
     stage_cost[stage] += costs.moe;
   }
@@ -99,7 +106,8 @@ StageParameters stage_parameters(const TrainingConfig& config, const StageConten
   return e;
 }
 
-std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs) {
+std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs,
+                                       std::span<const int> most_layers) {
   assert(stages >= 1 && (!pairs || stages % 2 == 0));
   const ModelConfig& model = config.model;
   std::vector<StageContent> result;
@@ -112,7 +120,7 @@ std::vector<StageContent> split_layers(const TrainingConfig& config, int stages,
   } else if (config.plan.layer_split == "even") {
     result = from_counts(model, even_counts(model.layers, stages));
   } else {
-    result = from_counts(model, balanced_counts(model.layers, stages, pairs, costs));
+    result = from_counts(model, balanced_counts(model, stages, pairs, costs, most_layers));
   }
   if (config.mechanisms.embedding_head_mtp) {
     result.front().embedding = true;

@@ -1,5 +1,6 @@
 // Which layers a pipeline stage holds, and what else lives there.
 #pragma once
+#include <span>
 #include <vector>
 
 #include "workloads/training.h"
@@ -17,13 +18,18 @@ struct StageContent {
   double layers() const { return dense_layers + moe_layers; }
 };
 
-/// Cuts the model into `stages` pieces as the plan says: the embedding on the first, head and MTP on the last.
-/// `pairs`: stages s and stages-1-s share a rank (DualPipe and DualPipeV), so their sum is what is balanced.
-/// @param layer_cost relative costs, for "balanced": {dense layer, MoE layer, embedding, head, MTP module}.
+/// Relative costs of what a stage may hold.
 struct LayerCosts {
   double dense = 1, moe = 1, embedding = 0, head = 0, mtp = 0;
 };
-std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs);
+
+/// Cuts the model into `stages` pieces as the plan says: the embedding on the first, head and MTP on the last.
+/// `pairs`: stages s and stages-1-s share a rank (DualPipe and DualPipeV), so their sum is what is balanced.
+/// @param costs relative costs, for "balanced".
+/// @param most_layers for "balanced": how many layers each stage can hold; empty: no limit. Layers that find no room go
+/// where they cost least all the same.
+std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs,
+                                       std::span<const int> most_layers = {});
 
 /// Parameters that one rank holds of a stage, in elements, split by how they are sharded: experts live on one
 /// expert-parallel rank, everything else on every rank of the stage.

@@ -17,18 +17,32 @@ namespace flopcast {
 
 namespace {
 
-constexpr std::uint64_t kExpertOrderSeed = 20241226;  // any fixed number: which expert is hot is arbitrary
+/// Which expert is hot is arbitrary, so experts are shuffled; of this many shuffles the one with the median hottest rank
+/// is taken, so that the result is typical and not the luck of one seed.
+constexpr int kShuffles = 33;
 
-/// Log-normal loads with the given coefficient of variation: its quantiles, dealt to the experts in a fixed shuffle.
-std::vector<double> skewed_loads(int experts, double coefficient_of_variation) {
+/// Log-normal loads with the given coefficient of variation: its quantiles, dealt to the experts in a shuffle.
+std::vector<double> skewed_loads(int experts, double coefficient_of_variation, std::uint64_t shuffle) {
   const double sigma = std::sqrt(std::log1p(coefficient_of_variation * coefficient_of_variation));
   std::vector<double> loads(experts);
   for (int e = 0; e < experts; ++e) loads[e] = std::exp(sigma * normal_quantile((e + 0.5) / experts));
-  RandomStream random(kExpertOrderSeed);
+  RandomStream random(shuffle);
   for (int e = experts - 1; e > 0; --e) {
     std::swap(loads[e], loads[static_cast<int>(random.uniform() * (e + 1))]);
   }
   return loads;
+}
+
+std::vector<double> typical_skewed_loads(const TrainingConfig& config) {
+  const int experts = config.model.moe.experts;
+  std::vector<std::pair<double, std::vector<double>>> tried;
+  for (int shuffle = 0; shuffle < kShuffles; ++shuffle) {
+    std::vector<double> loads = skewed_loads(experts, config.expert_load.coefficient_of_variation, shuffle);
+    const std::vector<double> ranks = rank_loads(loads, config.plan.expert);
+    tried.emplace_back(*std::max_element(ranks.begin(), ranks.end()), std::move(loads));
+  }
+  std::nth_element(tried.begin(), tried.begin() + kShuffles / 2, tried.end());
+  return tried[kShuffles / 2].second;
 }
 
 std::vector<double> expert_loads(const TrainingConfig& config) {
@@ -36,7 +50,7 @@ std::vector<double> expert_loads(const TrainingConfig& config) {
   const int experts = config.model.moe.experts;
   switch (load.kind) {
     case ExpertLoad::Kind::balanced: return std::vector<double>(experts, 1.0);
-    case ExpertLoad::Kind::skewed: return skewed_loads(experts, load.coefficient_of_variation);
+    case ExpertLoad::Kind::skewed: return typical_skewed_loads(config);
     case ExpertLoad::Kind::given: return load.shares;
   }
   assert(false);

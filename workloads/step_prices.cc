@@ -14,7 +14,8 @@ StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels,
     : config_(config),
       kernels_(kernels),
       tokens_(config.batch.sequence_length * config.batch.micro_batch_sequences / config.plan.context),
-      stretch_(spread_factor(config)) {
+      stretch_(spread_factor(config)),
+      hottest_(static_cast<std::size_t>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin())) {
   const bool shares_sms = config.mechanisms.communication_sms && config.mechanisms.expert_communication &&
                           config.model.moe.experts > 0 && config.plan.expert > 1;
   const std::array<int, 2> sms{kernels.gpu().sms, kernels.gpu().sms - (shares_sms ? config.communication_sms : 0)};
@@ -89,7 +90,7 @@ LayerCosts StepPrices::layer_costs() const {
   };
   LayerCosts costs;
   costs.dense = sum(dense_);
-  costs.moe = config_.model.moe.experts > 0 ? sum(moe_[moe_.size() / 2]) : costs.dense;
+  costs.moe = config_.model.moe.experts > 0 ? sum(moe_[hottest_]) : costs.dense;
   if (!config_.mechanisms.embedding_head_mtp) return costs;
   costs.embedding = edge_sum({EdgePhase::embedding_forward, EdgePhase::embedding_backward});
   costs.head = edge_sum({EdgePhase::head_forward, EdgePhase::head_backward, EdgePhase::head_weight});

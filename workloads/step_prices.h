@@ -29,7 +29,8 @@ class StepPrices {
   Price optimizer(double parameters) const;
   /// Tokens of one rank in one micro-batch.
   std::int64_t tokens() const { return tokens_; }
-  /// Relative cost of the things a stage may hold, forward and backward together: what "balanced" balances.
+  /// Cost of the things a stage may hold, forward and backward together, on the busiest expert rank: what "balanced"
+  /// balances.
   LayerCosts layer_costs() const;
 
  private:
@@ -39,7 +40,8 @@ class StepPrices {
   const TrainingConfig& config_;
   const KernelModel& kernels_;
   std::int64_t tokens_;
-  double stretch_;  // of all compute: the slowest GPU sets the pace
+  double stretch_;       // of all compute: the slowest GPU sets the pace
+  std::size_t hottest_;  // expert rank that the others of its group wait for
   std::array<std::array<Price, kPhases>, 2> dense_;           // [share][phase]
   std::vector<std::array<std::array<Price, kPhases>, 2>> moe_;  // [expert rank][share][phase]
   std::array<std::array<Price, kEdges>, 2> edges_;            // [share][phase]

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <numeric>
 
 #include "workloads/collectives.h"
 #include "workloads/expert_collective.h"
@@ -87,9 +88,37 @@ class StepBuilder {
         graph_(training_op_names()) {
     step_.schedule = std::move(schedule);
     check_stage_layers(config, step_.schedule);
-    step_.stages = split_layers(config, step_.schedule.stages, stages_in_pairs(step_.schedule), prices_.layer_costs());
+    step_.hottest_load = *std::max_element(loads_.begin(), loads_.end());
+    step_.stages = split_within_memory(topology.cluster().node.gpu.hbm_capacity);
     step_.notes = replay_.notes;
     step_.folded = replay_.folded;
+  }
+
+  /// The split that the plan asks for. A balanced one keeps layers off ranks whose memory they would overflow, as long as
+  /// others have room.
+  std::vector<StageContent> split_within_memory(Bytes capacity) const {
+    const int stages = step_.schedule.stages;
+    const bool pairs = stages_in_pairs(step_.schedule);
+    const LayerCosts costs = prices_.layer_costs();
+    const std::vector<StageContent> unlimited = split_layers(config_, stages, pairs, costs);
+    if (config_.plan.layer_split != "balanced" || !config_.plan.stage_layers.empty()) return unlimited;
+
+    std::vector<int> most(stages, config_.model.layers);
+    for (;;) {
+      const std::vector<StageContent> split = split_layers(config_, stages, pairs, costs, most);
+      bool fits = true;
+      for (const MemoryTable& table : memory_per_rank(config_, split, step_.schedule, step_.hottest_load)) {
+        if (table.total() <= capacity) continue;
+        fits = false;
+        const std::vector<int>& held = step_.schedule.stage_of[table.pipeline_rank];
+        const int longest = *std::max_element(held.begin(), held.end(), [&](int a, int b) {
+          return split[a].layers() < split[b].layers();
+        });
+        most[longest] = std::min(most[longest], static_cast<int>(split[longest].layers()) - 1);
+      }
+      if (fits) return split;
+      if (std::accumulate(most.begin(), most.end(), 0) < config_.model.layers) return unlimited;  // no room anywhere
+    }
   }
 
   /// For a single pass pair: the stages are given, not cut from the model.
@@ -286,7 +315,6 @@ class StepBuilder {
   }
 
   void finish() {
-    step_.hottest_load = *std::max_element(loads_.begin(), loads_.end());
     step_.memory = memory_per_rank(config_, step_.stages, step_.schedule, step_.hottest_load);
     step_.tokens = static_cast<double>(config_.batch.tokens());
     // As DeepSeek counts (arXiv 2505.09343, table 2 and 4): MTP, like recomputation, is work but not the model's.
