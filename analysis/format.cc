@@ -40,7 +40,7 @@ constexpr std::array kEnergies = {Scale{3.6e12, "GWh"}, Scale{3.6e9, "MWh"}, Sca
 }  // namespace
 
 std::string format_time(Seconds time) {
-  if (time.value() == 0) return "0 s";
+  if (std::abs(time.value()) < 1e-12) return "0 s";  // less than the replay resolves
   if (time.value() >= 9.995 && time.value() < 99.995) return fmt::format("{:.2f} s", time.value());
   return scaled(time.value(), kTimes);
 }

@@ -218,6 +218,8 @@ report::Report to_message(const CollectiveReport& report) {
   out.set_time_s(report.time.value());
   out.set_closed_form_s(report.closed_form.value());
   out.set_port_bytes_per_s(report.port.value());
+  out.set_closed_form_applies(report.closed_form_applies);
+  out.set_port_bound_s(report.port_bound.value());
   out.set_algorithm_bandwidth_bytes_per_s(report.algorithm_bandwidth.value());
   out.set_bus_bandwidth_bytes_per_s(report.bus_bandwidth.value());
   for (const std::string& setting : report.scenario.defaults_used) message.add_defaults_used(setting);

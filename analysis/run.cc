@@ -29,13 +29,12 @@ const MemoryTable& fullest(const std::vector<MemoryTable>& tables) {
                            [](const MemoryTable& a, const MemoryTable& b) { return a.total() < b.total(); });
 }
 
-Diagnostic memory_diagnostic(const MemoryTable& table, Bytes capacity, const std::vector<std::string>& remedies) {
+Diagnostic memory_diagnostic(const MemoryTable& table, Bytes capacity) {
   Diagnostic diagnostic;
   diagnostic.field = "training.plan";
   diagnostic.found = fmt::format("{} on the fullest GPU (pipeline rank {})", format_bytes(table.total()),
                                  table.pipeline_rank);
   diagnostic.expected = fmt::format("at most {}", format_bytes(capacity));
-  if (!remedies.empty()) diagnostic.suggestion = remedies.front();
   return diagnostic;
 }
 
@@ -130,7 +129,7 @@ ReplayedStep summarise(const TrainingReport& report, const PowerModel& power) {
 }  // namespace
 
 MemoryRefused::MemoryRefused(MemoryTable fullest, Bytes capacity, std::vector<std::string> remedies)
-    : InputError(memory_diagnostic(fullest, capacity, remedies)),
+    : InputError(memory_diagnostic(fullest, capacity)),
       fullest_(std::move(fullest)),
       capacity_(capacity),
       remedies_(std::move(remedies)) {}
@@ -204,8 +203,12 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   report.time = result.makespan;
   report.port = config.ranks <= node.gpus ? node.nvlink_bandwidth : node.nics_per_gpu * node.nic_bandwidth;
   report.closed_form = row->closed_form_time(config.ranks, config.bytes, report.port);
+  report.closed_form_applies = node.gpus == 1 || config.ranks <= node.gpus;
+  for (const LinkLoad& busiest : busiest_links(graph, topology.network(), report.time, 1)) {
+    report.port_bound = report.time * busiest.utilisation;
+  }
   report.algorithm_bandwidth = config.bytes / report.time;
-  // The closed form is what a port has to carry over its rate; that, over the time, is the rate it reached.
+  // As NCCL's tests have it: what a port of a flat network has to carry, over the time.
   report.bus_bandwidth = report.port * (report.closed_form / report.time);
   return report;
 }

@@ -87,6 +87,7 @@ std::string share_bar(double share) {
 std::string kinds_section(const TrainingReport& report, const TextStyle& style) {
   TextTable table({Align::left, Align::left, Align::right, Align::right, Align::left});
   const auto add = [&](const std::string& kind, const std::string& meaning, Seconds time, bool bar) {
+    if (time <= Seconds(0)) return;
     const double share = time / report.step_time;
     table.row({kind, meaning, fmt::format("{:.3f} s", time.value()), format_percent(share), bar ? share_bar(share) : ""});
   };
@@ -97,9 +98,9 @@ std::string kinds_section(const TrainingReport& report, const TextStyle& style) 
   add("1F1B", "forward and backward overlapped", parts.overlapped, true);
   add("bubble", "waiting for other stages", parts.bubble, true);
   add("optimiser", "", parts.optimizer(), true);
-  if (parts.gradient_reduction > Seconds(0)) add("", "reducing gradients", parts.gradient_reduction, false);
-  if (parts.optimizer_update > Seconds(0)) add("", "updating parameters", parts.optimizer_update, false);
-  if (parts.parameter_gather > Seconds(0)) add("", "gathering parameters", parts.parameter_gather, false);
+  add("", "reducing gradients", parts.gradient_reduction, false);
+  add("", "updating parameters", parts.optimizer_update, false);
+  add("", "gathering parameters", parts.parameter_gather, false);
   std::string out = section(style, "Where the step goes") + table.render(style, kWidth);
   out += style.dim(fmt::format("  Means over {}; the parts sum to the step. Inside the passes, {} ({}) wait for "
                                "communication.",
@@ -356,11 +357,14 @@ std::string to_text(const CollectiveReport& report, const TextStyle& style) {
                          kWidth, "")) + "\n\n";
   TextTable table({Align::left, Align::right, Align::left});
   table.row({"time", format_time(report.time), config.copies > 1 ? fmt::format("{} at once", config.copies) : ""});
-  table.row({"closed form", format_time(report.closed_form),
-             fmt::format("ports of {}, no latency, no contention", format_rate(report.port))});
-  table.row({"over the closed form", format_error(report.time / report.closed_form - 1), ""});
+  table.row({"busiest port", format_time(report.port_bound), "what it carries at its full rate: a lower bound"});
+  if (report.closed_form_applies) {
+    table.row({"closed form", format_time(report.closed_form),
+               fmt::format("ports of {}, no latency, no contention ({})", format_rate(report.port),
+                           format_error(report.time / report.closed_form - 1))});
+  }
   table.row({"algorithm bandwidth", format_rate(report.algorithm_bandwidth), "bytes over time"});
-  table.row({"bus bandwidth", format_rate(report.bus_bandwidth), "what a port carried"});
+  table.row({"bus bandwidth", format_rate(report.bus_bandwidth), "comparable with a port's rate, whatever the collective"});
   out += table.render(style, kWidth) + "\n" + style.dim(wrap(run_line(report.run), kWidth, "")) + "\n";
   return out;
 }

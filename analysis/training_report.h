@@ -71,9 +71,11 @@ struct CollectiveReport {
   RunFacts run;
   Seconds time;
   Seconds closed_form;              ///< on ports at line rate, without contention or latency
-  BytesPerSecond port;              ///< the port that the closed form assumes
+  BytesPerSecond port;              ///< the port that the closed form assumes: NVLink in a node, NICs between nodes
+  bool closed_form_applies = false; ///< all traffic takes such ports: one node, or one GPU per node
+  Seconds port_bound;               ///< what the busiest link carries, at its full rate
   BytesPerSecond algorithm_bandwidth;  ///< bytes over time
-  BytesPerSecond bus_bandwidth;     ///< what a port carried: comparable with the port's rate whatever the collective
+  BytesPerSecond bus_bandwidth;     ///< comparable with a port's rate, whatever the collective
 };
 
 }  // namespace flopcast

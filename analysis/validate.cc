@@ -2,12 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "analysis/figures.h"
 #include "analysis/format.h"
 #include "hwmodels/calibration.h"
 #include "workloads/collectives.h"
+#include "workloads/expert_collective.h"
 #include "workloads/phases.h"
 #include "workloads/schedule_timing.h"
 
@@ -78,6 +81,38 @@ Check closed_form_check(const char* operation, int ranks, int copies, const RunO
   check.tolerance = 0.02;
   check.source = fmt::format("closed form {}", row.closed_form);
   return check;
+}
+
+// DeepEP's own benchmark: 4,096 tokens per GPU, 8 of 256 experts within 4 of the nodes, 24 SMs.
+constexpr int kDeepEpTokens = 4096;
+constexpr int kDeepEpSms = 24;
+
+RoutingRequest deepep_routing(int ranks, Bytes bytes_per_token) {
+  RoutingRequest routing;
+  routing.ranks = ranks;
+  routing.experts = 256;
+  routing.experts_per_token = 8;
+  routing.groups = ranks / routing.ranks_per_node;
+  routing.groups_per_token = std::min(routing.groups, 4);
+  routing.tokens_per_rank = kDeepEpTokens;
+  routing.bytes_per_token = bytes_per_token;
+  return routing;
+}
+
+// Bandwidth as DeepEP states it: what is sent, to the sender's own node (one node: its own rank) too, over the time of
+// the kernel. A token is 7,168 numbers: FP8 with an FP32 scale per 128 in a dispatch, BF16 in a combine.
+double deepep_bandwidth(const NodeSpec& node, const LinkCalibration& links, ExpertOp op, int ranks) {
+  const Bytes token = op == ExpertOp::dispatch ? 7392_B : 14336_B;
+  const RoutingRequest routing = deepep_routing(ranks, token);
+  ExpertSetting setting;
+  setting.nic = node.nic_bandwidth * node.nics_per_gpu;
+  setting.nvlink = node.nvlink_bandwidth;
+  setting.nodes = routing.groups;
+  setting.op = op;
+  setting.sms = kDeepEpSms;
+  const Seconds time = expert_time(setting, expert_traffic(routing)[0], links).transmit;
+  const double copies = routing.groups > 1 ? expected_nodes(routing) : expected_ranks(routing);
+  return kDeepEpTokens * copies * token / time / 1_GBps;
 }
 
 // ---------------------------------------------------------------------------------------------- phases
@@ -184,6 +219,18 @@ std::vector<Check> check_collectives(const ValidationInput& input) {
   return checks;
 }
 
+std::vector<Check> check_expert_exchange(const ValidationInput& input) {
+  const NodeSpec& node = input.scenario->cluster.node;
+  std::vector<Check> checks;
+  for (const int ranks : {8, 16, 32, 64}) {
+    for (const auto& [name, op] : {std::pair{"dispatch", ExpertOp::dispatch}, std::pair{"combine", ExpertOp::combine}}) {
+      checks.push_back(against_published(input.published, fmt::format("deepep_{}_{}", name, ranks),
+                                         deepep_bandwidth(node, *input.scenario->links, op, ranks)));
+    }
+  }
+  return checks;
+}
+
 std::vector<Check> check_phases(const ValidationInput& input) {
   const TrainingConfig& config = *input.scenario->training;
   const KernelModel kernels = training_kernels(*input.scenario);
@@ -234,6 +281,7 @@ std::vector<Check> validate(const ValidationInput& input) {
   std::vector<Check> checks;
   append(checks, check_kernels(input));
   append(checks, check_collectives(input));
+  append(checks, check_expert_exchange(input));
   append(checks, check_phases(input));
   append(checks, check_pair(input));
   append(checks, check_step(input));

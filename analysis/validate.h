@@ -11,7 +11,7 @@ namespace flopcast {
 
 /// One line of the table.
 struct Check {
-  std::string group;       ///< "kernels", "collectives", "phases", "pair", "step", "run", "schedules"
+  std::string group;       ///< "collectives", "phases", "step", ...
   std::string what;
   std::string unit;
   double predicted = 0;
@@ -40,6 +40,7 @@ std::vector<Check> validate(const ValidationInput& input);
 // The parts of it.
 std::vector<Check> check_kernels(const ValidationInput& input);
 std::vector<Check> check_collectives(const ValidationInput& input);
+std::vector<Check> check_expert_exchange(const ValidationInput& input);
 std::vector<Check> check_phases(const ValidationInput& input);
 std::vector<Check> check_pair(const ValidationInput& input);
 std::vector<Check> check_step(const ValidationInput& input);

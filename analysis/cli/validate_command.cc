@@ -59,7 +59,7 @@ void run_validate(const ValidateArguments& arguments) {
   input.scenario = &scenario;
   input.published = read_table(libraries, "analysis/data/published.csv");
   input.misses = read_table(libraries, "analysis/data/misses.csv");
-  input.options = make_run_options(libraries, scenario.cluster, "simgrid", false, progress);
+  input.options = make_run_options(libraries, scenario.cluster, "simgrid", true, progress);
   const std::vector<Check> checks = validate(input);
   progress.clear();
   if (arguments.json != "-") fmt::print("{}", to_text(checks, TextStyle(terminal_colours(stdout))));

@@ -1,0 +1,216 @@
+// Does the program keep its promises to who calls it: exit codes, files whole or not at all, the same bytes twice?
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <chrono>
+#include <thread>
+
+#include "scenarios/proto/report.pb.h"
+#include "tests/analysis/program.h"
+#include "tests/catch.h"
+
+#include <google/protobuf/util/json_util.h>
+
+namespace flopcast {
+namespace {
+
+using test::TemporaryFolder;
+using testing::contents;
+using testing::Outcome;
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+std::size_t files_in(const TemporaryFolder& folder) {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path())) ++count;
+  return count;
+}
+
+report::Report parsed(const std::string& json) {
+  report::Report message;
+  const auto status = google::protobuf::util::JsonStringToMessage(json, &message);
+  INFO(status.ToString());
+  REQUIRE(status.ok());
+  return message;
+}
+
+report::Report run_json(const std::string& scenario, const std::string& options = "") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", scenario);
+  const Outcome outcome = testing::flopcast("run " + file + " --json - " + options);
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  return parsed(outcome.out);
+}
+
+TEST_CASE("version, help, and a command line that makes no sense", "[analysis]") {
+  CHECK(testing::flopcast("--version").code == 0);
+  CHECK(testing::flopcast("--help").code == 0);
+  CHECK(testing::flopcast("").code == 2);
+  CHECK(testing::flopcast("rum").code == 2);
+  CHECK(testing::flopcast("run x --backend magic").code == 2);
+}
+
+TEST_CASE("a run prints its report and exits with 0", "[analysis]") {
+  const TemporaryFolder folder;
+  const Outcome outcome = testing::flopcast("run " + folder.write("s.textproto", testing::kDense));
+  CHECK(outcome.code == 0);
+  CHECK(outcome.err.empty());
+  CHECK(has(outcome.out, "One step takes "));
+  CHECK(has(outcome.out, "Predicted beside published"));
+  CHECK_FALSE(has(outcome.out, "\x1b["));  // no colours in a pipe
+}
+
+TEST_CASE("the JSON has every promised name", "[analysis]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", testing::kDense), json = folder.path() + "/r.json";
+  REQUIRE(testing::flopcast("run " + file + " --json " + json).code == 0);
+  const std::string text = contents(json);
+  for (const char* name :
+       {"training", "step_time_s", "tokens_per_step", "tokens_per_day", "mfu_bf16_causal", "tflops_per_gpu_causal",
+        "forward_s", "backward_input_s", "backward_weight_s", "overlapped_s", "bubble_s", "optimizer_s",
+        "exposed_communication_s", "peak_memory_bytes", "projection", "gpu_hours", "days", "cost_usd", "phases", "name",
+        "run", "fingerprint", "operations", "transfers", "folded"}) {
+    CHECK(has(text, std::string("\"") + name + "\": "));
+  }
+  const report::Report message = parsed(text);
+  const report::Training& training = message.training();
+  CHECK(training.forward_s() + training.backward_input_s() + training.backward_weight_s() + training.overlapped_s() +
+            training.bubble_s() + training.optimizer_s() ==
+        Approx(training.step_time_s()).epsilon(1e-9));
+  CHECK(training.tokens_per_step() == 64 * 4096);
+  CHECK(message.projection().cost_usd() == Approx(2 * message.projection().gpu_hours()));
+}
+
+TEST_CASE("the same input gives the same bytes, report, JSON and trace", "[analysis]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", testing::kSparse), base = folder.path();
+  const auto run = [&](const std::string& n) {
+    return testing::flopcast("run " + file + " --json " + base + "/j" + n + " --trace " + base + "/t" + n).out;
+  };
+  CHECK(run("1") == run("2"));
+  CHECK(contents(base + "/j1") == contents(base + "/j2"));
+  CHECK(contents(base + "/t1") == contents(base + "/t2"));
+  CHECK(has(contents(base + "/t1"), "traceEvents"));
+}
+
+TEST_CASE("folded and unfolded runs agree to 1e-9 where nothing breaks the symmetry", "[analysis]") {
+  for (const std::string& scenario : {testing::kDense, testing::kSparse}) {
+    const report::Report folded = run_json(scenario), unfolded = run_json(scenario, "--unfolded");
+    CHECK(folded.run().folded());
+    CHECK_FALSE(unfolded.run().folded());
+    CHECK(unfolded.run().replayed_gpus() > folded.run().replayed_gpus());
+    CHECK(unfolded.training().step_time_s() == Approx(folded.training().step_time_s()).epsilon(1e-9));
+    CHECK(unfolded.training().bubble_s() == Approx(folded.training().bubble_s()).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("nothing meets on a link: the ideal backend is a lower bound", "[analysis]") {
+  const double real = run_json(testing::kSparse).training().step_time_s();
+  CHECK(run_json(testing::kSparse, "--backend ideal").training().step_time_s() <= real * (1 + 1e-12));
+}
+
+TEST_CASE("bad input: exit code 2, diagnostics on stderr, nothing written", "[analysis]") {
+  const TemporaryFolder folder, results;
+  const std::string good = folder.write("good.textproto", testing::kDense);
+  const std::string bad = folder.write("bad.textproto", "modle: \"x\"\n");
+  const std::string outputs = " --json " + results.path() + "/j --trace " + results.path() + "/t";
+  for (const std::string& arguments :
+       {"run " + bad, std::string("run no-such-scenario"), "run " + good + " --set training.plan.pipeline=3",
+        "run " + good + " --set training.plan.nonsense=3", "run " + good + " --set price.gpu=2",
+        "run " + good + " --library /nowhere/at/all"}) {
+    const Outcome outcome = testing::flopcast(arguments + outputs);
+    INFO(arguments);
+    CHECK(outcome.code == 2);
+    CHECK(outcome.out.empty());
+    CHECK_FALSE(outcome.err.empty());
+    CHECK(files_in(results) == 0);
+  }
+  CHECK(testing::flopcast("run " + good + " --json " + results.path() + "/no/such/folder/j").code == 2);
+  CHECK(testing::flopcast("list gpu").code == 2);
+  CHECK(testing::flopcast("show h8000").code == 2);
+}
+
+TEST_CASE("a plan that does not fit is refused with its table, and run when that is wanted", "[analysis]") {
+  const TemporaryFolder folder, results;
+  const std::string file = folder.write("s.textproto", testing::kDense) + " --set training.batch.micro_batch_sequences=8";
+  const Outcome refused = testing::flopcast("run " + file + " --json " + results.path() + "/j");
+  CHECK(refused.code == 2);
+  CHECK(has(refused.err, "activations"));
+  CHECK(has(refused.err, "What would make it fit"));
+  CHECK(files_in(results) == 0);
+  CHECK(testing::flopcast("check " + file).code == 2);
+  const Outcome allowed = testing::flopcast("run " + file + " --allow-oom");
+  CHECK(allowed.code == 0);
+  CHECK(has(allowed.out, "does not fit"));
+}
+
+TEST_CASE("a trace of chosen GPUs is smaller and still whole", "[analysis]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", testing::kDense), base = folder.path();
+  REQUIRE(testing::flopcast("run " + file + " --trace " + base + "/all").code == 0);
+  REQUIRE(testing::flopcast("run " + file + " --trace " + base + "/one --trace-ranks 0").code == 0);
+  const std::string one = contents(base + "/one");
+  CHECK(one.size() < contents(base + "/all").size());
+  CHECK(one.ends_with("]}\n"));
+}
+
+TEST_CASE("check, list and show", "[analysis]") {
+  const TemporaryFolder folder;
+  const Outcome check = testing::flopcast("check " + folder.write("s.textproto", testing::kDense));
+  CHECK(check.code == 0);
+  CHECK(has(check.out, "sound"));
+  for (const char* kind : {"gpus", "nodes", "fabrics", "clusters", "models", "schedules", "collectives", "scenarios"}) {
+    const Outcome list = testing::flopcast(std::string("list ") + kind);
+    CHECK(list.code == 0);
+    CHECK_FALSE(list.out.empty());
+  }
+  CHECK(has(testing::flopcast("show h800-sxm").out, "h100-sxm"));
+}
+
+TEST_CASE("a collective on its own: bandwidth beside the closed form", "[analysis]") {
+  const report::Report message = run_json(R"(cluster { node: "hgx-h100" nodes: 8 fabric: "rail-ft2" }
+collective { operation: "ring_all_reduce" bytes: "1 GiB" ranks: 64 })");
+  const report::Collective& collective = message.collective();
+  CHECK(collective.time_s() > 0);
+  CHECK(collective.bus_bandwidth_bytes_per_s() ==
+        Approx(collective.port_bytes_per_s() * collective.closed_form_s() / collective.time_s()));
+}
+
+TEST_CASE("the mechanisms of a step sum to the step", "[analysis]") {
+  const TemporaryFolder folder;
+  const Outcome outcome = testing::flopcast("explain " + folder.write("s.textproto", testing::kSparse) + " --json -");
+  REQUIRE(outcome.code == 0);
+  report::Explanation explanation;
+  REQUIRE(google::protobuf::util::JsonStringToMessage(outcome.out, &explanation).ok());
+  double sum = explanation.bare_step_time_s();
+  for (const report::Mechanism& mechanism : explanation.mechanisms()) sum += mechanism.adds_s();
+  CHECK(explanation.mechanisms_size() >= 4);
+  CHECK(sum == Approx(explanation.step_time_s()));
+}
+
+TEST_CASE("Ctrl-C ends a run with 130 and leaves no files behind", "[analysis]") {
+  const TemporaryFolder folder, results;
+  const std::string file = folder.write("s.textproto", testing::kSparse), trace = results.path() + "/t";
+  const pid_t child = fork();
+  if (child == 0) {
+    std::freopen("/dev/null", "w", stderr);
+    // Thousands of micro-batches: long enough to be interrupted on any machine.
+    execl(FLOPCAST_BINARY, FLOPCAST_BINARY, "run", file.c_str(), "--unfolded", "--allow-oom", "--set",
+          "training.batch.sequences=32000", "--trace", trace.c_str(), static_cast<char*>(nullptr));
+    _exit(127);
+  }
+  while (files_in(results) == 0 && waitpid(child, nullptr, WNOHANG) == 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // until the trace has begun, and with it the replay
+  }
+  kill(child, SIGINT);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 130);
+  CHECK(files_in(results) == 0);
+}
+
+}  // namespace
+}  // namespace flopcast
