@@ -65,7 +65,7 @@ std::string held_back_summary(const KernelCalibration& calibration) {
   table.header({"kernels", "gpu", "table", "fitted", "held back", "median", "90th", "bias"});
   for (const FamilyFit& fit : calibration.fits)
     for (const HeldBackError& error : fit.errors)
-      table.row({std::string(name(fit.family)), fit.gpu, error.table, fmt::format("{}", error.fitted), fmt::format("{}", error.held_back),
+      table.row({std::string(name(fit.family)), fit.gpu, error.table + (fit.variant.empty() ? "" : " (" + fit.variant + ", prices nothing)"), fmt::format("{}", error.fitted), fmt::format("{}", error.held_back),
                  error.held_back ? percent(error.median) : "-", error.held_back ? percent(error.percentile_90) : "-",
                  error.held_back ? fmt::format("{:+.1f} %", 100 * error.bias) : "-"});
   return table.render(TextStyle(), 150);

@@ -32,6 +32,9 @@ struct FamilyFit {
   std::vector<double> parameters;  ///< as parameters_of(family) lists them
   KernelResidual residual;         ///< logarithm of measured over formula, near the measurements
   std::vector<HeldBackError> errors;
+  /// Fits of tables that were measured with libraries of another age: they show that the formula holds there too, and
+  /// price nothing. Empty for the others.
+  std::string variant;
   Source source;
 };
 

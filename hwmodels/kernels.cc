@@ -55,14 +55,14 @@ struct Choice {
 
 const FamilyFit* find_fit(const KernelCalibration& calibration, KernelFamily family, const std::string& gpu) {
   for (const FamilyFit& fit : calibration.fits)
-    if (fit.family == family && fit.gpu == gpu) return &fit;
+    if (fit.family == family && fit.gpu == gpu && fit.variant.empty()) return &fit;
   return nullptr;
 }
 
 const FamilyFit* most_similar_fit(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
   const FamilyFit* best = nullptr;
   for (const FamilyFit& fit : calibration.fits)
-    if (fit.family == family && (best == nullptr || distance(fit, gpu) < distance(*best, gpu))) best = &fit;
+    if (fit.family == family && fit.variant.empty() && (best == nullptr || distance(fit, gpu) < distance(*best, gpu))) best = &fit;
   return best;
 }
 

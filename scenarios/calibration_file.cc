@@ -60,6 +60,7 @@ std::string fit_text(const FamilyFit& fit) {
                                 text(std::string(name(fit.family))), text(fit.gpu), text(fit.architecture),
                                 number(fit.clock.value() / 1e6), number(fit.bf16_peak_per_sm.value() / 1e9));
   out += "  " + origin(fit.source) + "\n";
+  if (!fit.variant.empty()) out += fmt::format("  variant: {}\n", text(fit.variant));
   const auto infos = parameters_of(fit.family);
   for (std::size_t i = 0; i < infos.size(); ++i)
     out += fmt::format("  parameter {{ name: \"{}\" value: {} }}\n", infos[i].name, number(fit.parameters[i]));
@@ -98,6 +99,7 @@ class Reader {
     fit.family = *family;
     fit.gpu = message.gpu();
     fit.architecture = message.architecture();
+    fit.variant = message.variant();
     fit.clock = Hertz(positive(message.clock_mhz(), path + ".clock_mhz") * 1e6);
     fit.bf16_peak_per_sm = FlopPerSecond(positive(message.bf16_peak_gflops_per_sm(), path + ".bf16_peak_gflops_per_sm") * 1e9);
     fit.source = {message.source(), message.date(), true};

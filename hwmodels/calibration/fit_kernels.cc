@@ -4,6 +4,8 @@
 #include <array>
 #include <cassert>
 #include <cmath>
+#include <compare>
+#include <tuple>
 
 #include "hwmodels/calibration/least_squares.h"
 #include "hwmodels/calibration/residual_fit.h"
@@ -23,6 +25,14 @@ constexpr int kFastestStreamPercent = 95;
 constexpr std::size_t kTrap = 8, kCastEfficiency = 9, kCastSetup = 10, kTimer = 11;  // of GEMM parameters
 
 using Rows = std::vector<const Measurement*>;
+
+/// What one fit is of.
+struct FitKey {
+  KernelFamily family;
+  std::string gpu;
+  std::string variant;
+  auto operator<=>(const FitKey&) const = default;
+};
 
 KernelFamily family_of(const Measurement& m) {
   return std::visit([](const auto& shape) { return flopcast::family_of(shape); }, m.shape);
@@ -148,7 +158,7 @@ ResidualShape residual_shape(KernelFamily family, std::size_t rows) {
     case KernelFamily::attention_forward_latent: return {{5, 5, 5, 5}, 200, 0.3};
     case KernelFamily::attention_backward:
     case KernelFamily::weight_gradient: return {{1, 1, 1}, 0, 1};
-    default: return {{4, 4, 4, 4}, 250, 0.3};
+    default: return {{4, 4, 4, 4}, 200, 0.3};
   }
 }
 
@@ -220,7 +230,7 @@ Source joined_source(const CalibrationInput& input, const Rows& rows) {
 
 const FamilyFit* find_fit(const KernelCalibration& calibration, KernelFamily family, const std::string& gpu) {
   for (const FamilyFit& fit : calibration.fits)
-    if (fit.family == family && fit.gpu == gpu) return &fit;
+    if (fit.family == family && fit.gpu == gpu && fit.variant.empty()) return &fit;
   return nullptr;
 }
 
@@ -241,12 +251,14 @@ FamilyFit empty_fit(KernelFamily family, const GpuSpec& gpu) {
 
 /// Few points cannot tell all numbers of a formula: they start from a fit of the same chip under another name (H800 from
 /// H100) and stay near it.
-constexpr std::size_t kFewRows = 12, kSomeRows = 300;
+constexpr std::size_t kFewRows = 12, kSomeRows = 60;
 constexpr double kLoosePull = 0.05, kFirmPull = 0.4;
 
-FamilyFit fit_alone(const CalibrationInput& input, const KernelCalibration& so_far, KernelFamily family, const GpuSpec& gpu,
-                    const Rows& rows) {
+FamilyFit fit_alone(const CalibrationInput& input, const KernelCalibration& so_far, const FitKey& key, const Rows& rows) {
+  const KernelFamily family = key.family;
+  const GpuSpec& gpu = gpu_named(input, key.gpu);
   FamilyFit fit = empty_fit(family, gpu);
+  fit.variant = key.variant;
   const Split parts = split(rows, input.seed);
   const std::vector<bool> free = free_parameters(family, parts.fitted);
   std::vector<double> start = start_of(family, free);
@@ -280,7 +292,7 @@ double communication_share(const CalibrationInput& input, const KernelCalibratio
     for (const Measurement& m : input.measurements) {
       if (!m.in_training || !std::holds_alternative<GemmShape>(m.shape)) continue;
       for (const FamilyFit& fit : calibration.fits) {
-        if (fit.gpu != m.gpu || fit.family != family_of(m)) continue;
+        if (fit.gpu != m.gpu || fit.family != family_of(m) || !fit.variant.empty()) continue;
         const double off = std::log(predict_measurement(fit, gpu_named(input, m.gpu), m, input.sustained_clock.value, share) / m.microseconds);
         sum += std::abs(off);
       }
@@ -412,31 +424,31 @@ KernelCalibration calibrate_kernels(const CalibrationInput& input) {
   calibration.kernel_gap_us = input.kernel_gap_us;
   calibration.sustained_clock = input.sustained_clock;
 
-  std::map<std::pair<KernelFamily, std::string>, Rows> families;
+  std::map<FitKey, Rows> families;
   for (const Measurement& m : input.measurements)
-    if (!m.in_training) families[{family_of(m), m.gpu}].push_back(&m);
+    if (!m.in_training) families[{family_of(m), m.gpu, m.variant}].push_back(&m);
   // Large families first: small ones lean on them.
-  std::vector<std::pair<std::pair<KernelFamily, std::string>, Rows>> ordered(families.begin(), families.end());
+  std::vector<std::pair<FitKey, Rows>> ordered(families.begin(), families.end());
   std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
   for (const auto& [key, rows] : ordered)
-    if (rows.size() >= kFewRows) calibration.fits.push_back(fit_alone(input, calibration, key.first, gpu_named(input, key.second), rows));
+    if (rows.size() >= kFewRows) calibration.fits.push_back(fit_alone(input, calibration, key, rows));
   calibration.communication_hbm_share.value = communication_share(input, calibration);
   calibration.communication_hbm_share.source = joined_source(input, profile_rows(input));
 
   for (const Measurement& m : input.measurements)
-    if (m.in_training) families[{family_of(m), m.gpu}].push_back(&m);
+    if (m.in_training) families[{family_of(m), m.gpu, ""}].push_back(&m);
   for (const auto& [key, rows] : families) {
-    const GpuSpec& gpu = gpu_named(input, key.second);
-    if (find_fit(calibration, key.first, gpu.name) != nullptr) continue;
-    const FamilyFit* lender = find_fit(calibration, like(key.first), gpu.name);
-    if (lender == nullptr) lender = find_fit(calibration, like(key.first), gpu.base);
+    const GpuSpec& gpu = gpu_named(input, key.gpu);
+    if (!key.variant.empty() || find_fit(calibration, key.family, gpu.name) != nullptr) continue;
+    const FamilyFit* lender = find_fit(calibration, like(key.family), gpu.name);
+    if (lender == nullptr) lender = find_fit(calibration, like(key.family), gpu.base);
     if (lender != nullptr) {
       const FamilyFit copy = *lender;
-      calibration.fits.push_back(fit_few(input, key.first, gpu, rows, copy, calibration.communication_hbm_share.value));
+      calibration.fits.push_back(fit_few(input, key.family, gpu, rows, copy, calibration.communication_hbm_share.value));
     }
   }
   std::sort(calibration.fits.begin(), calibration.fits.end(),
-            [](const FamilyFit& a, const FamilyFit& b) { return std::pair(a.family, a.gpu) < std::pair(b.family, b.gpu); });
+            [](const FamilyFit& a, const FamilyFit& b) { return std::tie(a.family, a.gpu, a.variant) < std::tie(b.family, b.gpu, b.variant); });
   calibration.memory_classes = fit_memory_classes(input, calibration.communication_hbm_share.value);
   return calibration;
 }

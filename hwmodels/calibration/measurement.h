@@ -17,6 +17,7 @@ struct Measurement {
   double microseconds = 0;
   std::uint64_t row = 0;        ///< within the table: with the seed it decides whether the row is held back
   int sms = 0;                  ///< that the kernel could use; 0: all
+  std::string variant;          ///< of the libraries, where they are not those that are priced
   bool in_training = false;     ///< measured in a long run with communication beside it, not alone
   bool with_cast = false;       ///< the time includes casting the activations to FP8
   bool without_launch = false;  ///< the timer did not see the launch
