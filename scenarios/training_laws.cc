@@ -147,10 +147,6 @@ void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const M
   } else if (shares > 0) {
     add("shares", fmt::format("{} shares", shares), "shares only with kind: \"given\"");
   }
-  if (load.kind != ExpertLoad::Kind::skewed && load.coefficient_of_variation > 0) {
-    add("coefficient_of_variation", fmt::format("{}", load.coefficient_of_variation),
-        "a variation only with kind: \"skewed\"");
-  }
   const int copies = model.moe.experts + load.redundant_experts;
   if (load.redundant_experts > 0 && load.placement != "eplb") {
     add("redundant_experts", fmt::format("{}", load.redundant_experts),

@@ -146,15 +146,10 @@ void PassEmitter::expert_transfer(RankProgram& program, Half& half, OpName name,
   if (!half.has(layer) || !half.layer(layer).moe || config_.plan.expert == 1) return;
   if (!config_.mechanisms.expert_communication) return;
   const LaneId lane = program.rank.communication;
-  OpId gate;
-  if (program.barriers != nullptr) {
-    // All ranks of the group enter together: the k-th exchange of one is the k-th of all.
-    if (program.next_barrier == program.barriers->size()) {
-      program.barriers->push_back(graph_.join({static_cast<std::uint16_t>(OpName::barrier), 0, 0, 0}));
-    }
-    gate = (*program.barriers)[program.next_barrier++];
-    follow(graph_, gate, half.ready);
-    follow(graph_, gate, graph_.last_on(lane));
+  const ExchangeBarriers::Exchange group = next_exchange(program);
+  if (group.entered.valid()) {
+    follow(graph_, group.entered, half.ready);
+    follow(graph_, group.entered, graph_.last_on(lane));
   }
   const double weight = half.layer(layer).weight;
   OpId op;
@@ -165,9 +160,26 @@ void PassEmitter::expert_transfer(RankProgram& program, Half& half, OpName name,
     for (Flow& flow : part) flow.bytes *= weight;
     op = graph_.transfer(lane, transfer.latency * weight, part, label(name, half, layer));
   }
-  follow(graph_, op, gate.valid() ? gate : half.ready);
-  begin(half, gate.valid() ? gate : op);
-  half.ready = op;
+  if (group.entered.valid()) {
+    graph_.after(op, group.entered);
+    graph_.after(group.left, op);
+    begin(half, group.entered);
+    half.ready = group.left;
+  } else {
+    follow(graph_, op, half.ready);
+    begin(half, op);
+    half.ready = op;
+  }
+}
+
+ExchangeBarriers::Exchange PassEmitter::next_exchange(RankProgram& program) {
+  if (program.barriers == nullptr) return {};
+  std::vector<ExchangeBarriers::Exchange>& all = program.barriers->exchanges;
+  if (program.next_exchange == all.size()) {
+    const Label label{static_cast<std::uint16_t>(OpName::barrier), 0, 0, 0};
+    all.push_back({graph_.join(label), graph_.join(label)});
+  }
+  return all[program.next_exchange++];
 }
 
 void PassEmitter::forward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share) {

@@ -33,13 +33,22 @@ struct ExpertTransfers {
   PortTransfer dispatch_overlapped, combine_overlapped;  ///< GEMMs run on the other SMs
 };
 
+/// The exchanges of an expert-parallel group. All ranks enter the k-th together, and leave it together: buffers between
+/// ranks are small, so whoever sends to a busy port is held up until that port has drained.
+struct ExchangeBarriers {
+  struct Exchange {
+    OpId entered, left;
+  };
+  std::vector<Exchange> exchanges;  ///< in the order of every member's program
+};
+
 /// A rank being filled with operations.
 struct RankProgram {
   ReplayedRank rank;
   int expert_rank = 0;
   ExpertTransfers expert;
-  std::vector<OpId>* barriers = nullptr;  ///< of its expert-parallel group; null when it is replayed alone
-  std::size_t next_barrier = 0;
+  ExchangeBarriers* barriers = nullptr;  ///< of its expert-parallel group; null when one rank stands for the group
+  std::size_t next_exchange = 0;
 };
 
 /// Activations and gradients on their way between stages, by (pipeline copy, stage, micro-batch, direction). Receivers
@@ -80,11 +89,11 @@ class PassEmitter {
   void interleave(RankProgram& program, Half& forward, Half& backward, bool overlapped, bool weights);
   void weight_pass(RankProgram& program, int stage, std::uint16_t micro_batch);
   void begin(Half& half, OpId op);
+  ExchangeBarriers::Exchange next_exchange(RankProgram& program);
   OpId compute(RankProgram& program, OpName name, const Price& price, double weight, Label label);
   void chained_compute(RankProgram& program, Half& half, OpName name, const Price& price, std::size_t layer);
   void layer_compute(RankProgram& program, Half& half, OpName name, Phase phase, std::size_t layer, SmShare share,
                      bool chained);
-  /// What must wait for the neighbour when it is the first of its half, and for the whole group when it is shared.
   void expert_transfer(RankProgram& program, Half& half, OpName name, const PortTransfer& transfer, std::size_t layer);
   void send(RankProgram& program, Half& half, int copy, const std::vector<RankId>& peer);
   Label label(OpName name, const Half& half, std::size_t layer) const;

@@ -73,6 +73,17 @@ std::vector<ExpertTraffic> dispatch_traffic(const TrainingConfig& config, std::i
   return expert_traffic(request);
 }
 
+ExpertTraffic busiest_ports(std::span<const ExpertTraffic> traffic) {
+  ExpertTraffic most;
+  for (const ExpertTraffic& rank : traffic) {
+    most.nic_out = std::max(most.nic_out, rank.nic_out);
+    most.nic_in = std::max(most.nic_in, rank.nic_in);
+    most.nvlink_out = std::max(most.nvlink_out, rank.nvlink_out);
+    most.nvlink_in = std::max(most.nvlink_in, rank.nvlink_in);
+  }
+  return most;
+}
+
 /// Builds one step: layout, lanes, passes, what follows the last pass.
 class StepBuilder {
  public:
@@ -180,13 +191,16 @@ class StepBuilder {
     for (const auto& [where, members] : groups) {
       std::vector<RankId> gpus;
       for (int e = 0; e < grid_.expert; ++e) gpus.push_back(grid_.gpu(where.first, where.second * grid_.expert + e));
+      const bool alone_for_all = members.size() == 1;
       const auto lower = [&](ExpertOp op, bool overlapped) {
-        const auto& traffic = op == ExpertOp::dispatch ? dispatch : combine;
+        std::vector<ExpertTraffic> traffic = op == ExpertOp::dispatch ? dispatch : combine;
+        // The group leaves an exchange together, so who stands for it moves what the busiest port of each kind moves.
+        if (alone_for_all) traffic[programs_[members.front()].expert_rank] = busiest_ports(traffic);
         return expert_collective(topology_, links_, {gpus, traffic, op, overlapped, config_.communication_sms});
       };
       const CollectivePhase alone[2] = {lower(ExpertOp::dispatch, false), lower(ExpertOp::combine, false)};
       const CollectivePhase busy[2] = {lower(ExpertOp::dispatch, beside), lower(ExpertOp::combine, beside)};
-      if (members.size() > 1) barriers_.push_back(std::make_unique<std::vector<OpId>>());
+      if (members.size() > 1) barriers_.push_back(std::make_unique<ExchangeBarriers>());
       for (std::size_t i : members) {
         const std::size_t e = static_cast<std::size_t>(programs_[i].expert_rank);
         programs_[i].expert = {alone[0][e], alone[1][e], busy[0][e], busy[1][e]};
@@ -353,7 +367,7 @@ class StepBuilder {
   ReplayPlan replay_;
   GraphBuilder graph_;
   std::vector<RankProgram> programs_;
-  std::vector<std::unique_ptr<std::vector<OpId>>> barriers_;
+  std::vector<std::unique_ptr<ExchangeBarriers>> barriers_;
   TrainingStep step_;
 };
 
