@@ -18,8 +18,8 @@ Scenario load_complete_scenario(const std::string& file_or_name, std::span<const
   Scenario scenario = load_scenario(file_or_name, sets, libraries);
   scenario.kernels = std::make_shared<const KernelCalibration>(
       read_kernel_calibration(required_file(libraries, kKernelCalibrationFile)));
-  scenario.links =
-      std::make_shared<const LinkCalibration>(read_link_calibration(required_file(libraries, kLinkCalibrationFile)));
+  scenario.links = std::make_shared<const LinkCalibration>(
+      read_link_calibration(required_file(libraries, kLinkCalibrationFile)));
   return scenario;
 }
 

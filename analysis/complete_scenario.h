@@ -9,7 +9,8 @@
 
 namespace flopcast {
 
-/// load_scenario() with Scenario::kernels and Scenario::links filled in. @throws InputError with everything that is wrong.
+/// load_scenario() with Scenario::kernels and Scenario::links filled in. @throws InputError with everything
+/// that is wrong.
 Scenario load_complete_scenario(const std::string& file_or_name, std::span<const std::string> sets,
                                 const Libraries& libraries);
 

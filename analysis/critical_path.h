@@ -1,5 +1,5 @@
-// The chain of operations that decided how long a step took: from the last operation backwards, each time to the
-// predecessor that ended last, which is the one that was waited for.
+// The chain of operations that decided how long a step took: from the last operation backwards, each time to
+// the predecessor that ended last, which is the one that was waited for.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -20,11 +20,11 @@ struct CriticalPath {
     int pipeline_rank = 0;
     Seconds time;
   };
-  Seconds length;                ///< equals the step time
+  Seconds length;  ///< equals the step time
   std::size_t operations = 0;
-  int rank_changes = 0;          ///< how often the path moves to another GPU
-  std::vector<Share> by_name;    ///< longest first
-  std::vector<Visit> by_rank;    ///< by pipeline rank; only ranks it visits
+  int rank_changes = 0;        ///< how often the path moves to another GPU
+  std::vector<Share> by_name;  ///< longest first
+  std::vector<Visit> by_rank;  ///< by pipeline rank; only ranks it visits
 };
 
 CriticalPath critical_path(const TrainingStep& step, const SpanSink& spans);

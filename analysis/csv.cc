@@ -75,7 +75,8 @@ double CsvTable::number(std::size_t row, std::string_view column) const {
   double value = 0;
   const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
   if (error != std::errc() || end != field.data() + field.size() || !std::isfinite(value)) {
-    throw InputError(at_line(file_, line_of_row_[row], "`" + field + "`", fmt::format("a number for `{}`", column)));
+    throw InputError(
+        at_line(file_, line_of_row_[row], "`" + field + "`", fmt::format("a number for `{}`", column)));
   }
   return value;
 }

@@ -4,7 +4,8 @@
 
 namespace flopcast {
 
-PowerModel find_power_model(const std::string& table, const std::string& file, const std::string& architecture) {
+PowerModel find_power_model(const std::string& table, const std::string& file,
+                            const std::string& architecture) {
   const CsvTable rows = parse_csv(table, file);
   PowerModel model;
   for (std::size_t row = 0; row < rows.size(); ++row) {

@@ -14,9 +14,11 @@ struct PowerModel {
   std::string source;
 };
 
-/// The row of `table` (text of analysis/data/power.csv) for an architecture, else its row for any architecture.
+/// The row of `table` (text of analysis/data/power.csv) for an architecture, else its row for any
+/// architecture.
 /// @throws InputError when the table is malformed.
-PowerModel find_power_model(const std::string& table, const std::string& file, const std::string& architecture);
+PowerModel find_power_model(const std::string& table, const std::string& file,
+                            const std::string& architecture);
 
 /// Average power per GPU at the wall of the IT equipment, the node's share included.
 struct StepPower {

@@ -14,7 +14,9 @@ namespace {
 using Config = TrainingConfig;
 
 bool has_experts(const Config& c) { return c.model.moe.experts > 0; }
-bool uneven_load(const Config& c) { return has_experts(c) && c.expert_load.kind != ExpertLoad::Kind::balanced; }
+bool uneven_load(const Config& c) {
+  return has_experts(c) && c.expert_load.kind != ExpertLoad::Kind::balanced;
+}
 bool whole_layers(const Config& c) {
   return c.plan.pipeline > 1 && (c.plan.layer_split != "fractional" || !c.plan.stage_layers.empty());
 }
@@ -74,13 +76,16 @@ Explanation explain(const Scenario& scenario, const RunOptions& options, int wor
   });
   const auto time = [&](std::size_t i) { return Seconds(std::strtod(times[i].c_str(), nullptr)); };
   Explanation explanation{time(0), time(in_force.size()), {}};
-  for (std::size_t i = 0; i < in_force.size(); ++i) explanation.costs.push_back({in_force[i], time(i + 1) - time(i)});
+  for (std::size_t i = 0; i < in_force.size(); ++i)
+    explanation.costs.push_back({in_force[i], time(i + 1) - time(i)});
   return explanation;
 }
 
 std::string to_text(const Explanation& explanation, const TextStyle& style) {
-  std::string out = style.bold(fmt::format("One step takes {:.3f} s; a rough estimate without these mechanisms {:.3f} s.",
-                                           explanation.step_time.value(), explanation.bare.value())) + "\n\n";
+  std::string out =
+      style.bold(fmt::format("One step takes {:.3f} s; a rough estimate without these mechanisms {:.3f} s.",
+                             explanation.step_time.value(), explanation.bare.value())) +
+      "\n\n";
   TextTable table({Align::left, Align::right, Align::right, Align::left});
   table.header({"mechanism", "adds", "step", "switched off by --set"});
   table.row({"none of these", "", fmt::format("{:.3f} s", explanation.bare.value()), ""});
@@ -91,7 +96,10 @@ std::string to_text(const Explanation& explanation, const TextStyle& style) {
                fmt::format("{:.3f} s", step.value()), std::string(cost.mechanism->set)});
   }
   out += table.render(style, 120);
-  return out + style.dim("  Each is added to those above it; in another order they would share the difference otherwise.") +
+  return out +
+         style.dim(
+             "  Each is added to those above it; in another order they would share the difference "
+             "otherwise.") +
          "\n";
 }
 

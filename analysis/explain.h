@@ -1,4 +1,5 @@
-// What each mechanism of the model adds to a step: from a rough estimate without any of them, one after the other.
+// What each mechanism of the model adds to a step: from a rough estimate without any of them, one after the
+// other.
 #pragma once
 #include <string>
 #include <string_view>
@@ -9,8 +10,8 @@
 
 namespace flopcast {
 
-/// Something that a rough estimate leaves out, and how to leave it out. In the order in which they are added: what
-/// a rank computes, what it waits for within its experts' group, then what joins the ranks.
+/// Something that a rough estimate leaves out, and how to leave it out. In the order in which they are added:
+/// what a rank computes, what it waits for within its experts' group, then what joins the ranks.
 struct Mechanism {
   std::string_view name;
   std::string_view set;  ///< what says the same on the command line

@@ -69,7 +69,8 @@ Figure find_figure(const std::string& field, const std::optional<Projection>& pr
     if (row.field == field) return {std::string(row.name), row.text};
   }
   for (const Row& row : kPhaseFigures) {
-    if (field.ends_with(row.field)) return {fmt::format("{}, {}", row.name, phase_name(field, projection)), row.text};
+    if (field.ends_with(row.field))
+      return {fmt::format("{}, {}", row.name, phase_name(field, projection)), row.text};
   }
   return {field, number_text};
 }

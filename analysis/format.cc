@@ -32,10 +32,12 @@ std::string scaled(double value, const std::array<Scale, N>& scales) {
 }
 
 constexpr std::array kTimes = {Scale{1, "s"}, Scale{1e-3, "ms"}, Scale{1e-6, "us"}};
-constexpr std::array kBytes = {Scale{1e12, "TB"}, Scale{1e9, "GB"}, Scale{1e6, "MB"}, Scale{1e3, "kB"}, Scale{1, "B"}};
+constexpr std::array kBytes = {Scale{1e12, "TB"}, Scale{1e9, "GB"}, Scale{1e6, "MB"}, Scale{1e3, "kB"},
+                               Scale{1, "B"}};
 constexpr std::array kRates = {Scale{1e12, "TB/s"}, Scale{1e9, "GB/s"}, Scale{1e6, "MB/s"}, Scale{1, "B/s"}};
 constexpr std::array kCounts = {Scale{1e12, "T"}, Scale{1e9, "B"}, Scale{1e6, "M"}, Scale{1, ""}};
-constexpr std::array kEnergies = {Scale{3.6e12, "GWh"}, Scale{3.6e9, "MWh"}, Scale{3.6e6, "kWh"}, Scale{1, "J"}};
+constexpr std::array kEnergies = {Scale{3.6e12, "GWh"}, Scale{3.6e9, "MWh"}, Scale{3.6e6, "kWh"},
+                                  Scale{1, "J"}};
 
 }  // namespace
 
@@ -64,10 +66,13 @@ std::string format_integer(double count) {
 std::string format_usd(Usd usd) {
   const double value = usd.value();
   if (std::abs(value) < 1e6) return fmt::format("${}", format_integer(value));
-  return std::abs(value) < 1e9 ? fmt::format("${:.3f} M", value / 1e6) : fmt::format("${:.3f} B", value / 1e9);
+  return std::abs(value) < 1e9 ? fmt::format("${:.3f} M", value / 1e6)
+                               : fmt::format("${:.3f} B", value / 1e9);
 }
 
-std::string format_percent(double share, int decimals) { return fmt::format("{:.{}f} %", 100 * share, decimals); }
+std::string format_percent(double share, int decimals) {
+  return fmt::format("{:.{}f} %", 100 * share, decimals);
+}
 std::string format_error(double error) { return fmt::format("{:+.1f} %", 100 * error); }
 
 std::size_t display_width(std::string_view text) {

@@ -19,10 +19,18 @@ void append_quoted(std::string& out, const std::string& text) {
   out += '"';
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += fmt::format("\\u{:04x}", static_cast<int>(c));
@@ -66,13 +74,26 @@ class Printer {
   void append_single(const Message& message, const FieldDescriptor& field, int depth) {
     const Reflection& reflection = *message.GetReflection();
     switch (field.cpp_type()) {
-      case FieldDescriptor::CPPTYPE_MESSAGE: append_message(reflection.GetMessage(message, &field), depth); break;
-      case FieldDescriptor::CPPTYPE_STRING: append_quoted(out_, reflection.GetString(message, &field)); break;
-      case FieldDescriptor::CPPTYPE_DOUBLE: out_ += shortest(reflection.GetDouble(message, &field)); break;
-      case FieldDescriptor::CPPTYPE_BOOL: out_ += reflection.GetBool(message, &field) ? "true" : "false"; break;
-      case FieldDescriptor::CPPTYPE_INT32: out_ += std::to_string(reflection.GetInt32(message, &field)); break;
-      case FieldDescriptor::CPPTYPE_UINT64: out_ += std::to_string(reflection.GetUInt64(message, &field)); break;
-      default: assert(false && "a type that report.proto does not use");
+      case FieldDescriptor::CPPTYPE_MESSAGE:
+        append_message(reflection.GetMessage(message, &field), depth);
+        break;
+      case FieldDescriptor::CPPTYPE_STRING:
+        append_quoted(out_, reflection.GetString(message, &field));
+        break;
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        out_ += shortest(reflection.GetDouble(message, &field));
+        break;
+      case FieldDescriptor::CPPTYPE_BOOL:
+        out_ += reflection.GetBool(message, &field) ? "true" : "false";
+        break;
+      case FieldDescriptor::CPPTYPE_INT32:
+        out_ += std::to_string(reflection.GetInt32(message, &field));
+        break;
+      case FieldDescriptor::CPPTYPE_UINT64:
+        out_ += std::to_string(reflection.GetUInt64(message, &field));
+        break;
+      default:
+        assert(false && "a type that report.proto does not use");
     }
   }
 
@@ -86,7 +107,8 @@ class Printer {
       if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
         append_message(reflection.GetRepeatedMessage(message, &field, i), depth + 1);
       } else {
-        assert(field.cpp_type() == FieldDescriptor::CPPTYPE_STRING && "report.proto repeats messages and strings");
+        assert(field.cpp_type() == FieldDescriptor::CPPTYPE_STRING &&
+               "report.proto repeats messages and strings");
         append_quoted(out_, reflection.GetRepeatedString(message, &field, i));
       }
     }

@@ -1,5 +1,6 @@
-// Protobuf messages as JSON text: snake_case names as in the schema, every field printed, numbers as numbers (64-bit
-// integers too) and doubles in the shortest form that reads back as the same value. Byte-identical for equal messages.
+// Protobuf messages as JSON text: snake_case names as in the schema, every field printed, numbers as numbers
+// (64-bit integers too) and doubles in the shortest form that reads back as the same value. Byte-identical
+// for equal messages.
 #pragma once
 #include <string>
 

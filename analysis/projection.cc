@@ -37,7 +37,8 @@ TrainingConfig with_micro_batches(TrainingConfig config, int micro_batches) {
 // The smallest number of micro-batches from `wanted` on that the schedule accepts and that lies below `full`.
 std::optional<int> accepted_micro_batches(const TrainingConfig& config, int wanted, int full) {
   const ScheduleRow* row = find_schedule(config.schedule);
-  if (row == nullptr || !config.schedule_text.empty()) return std::nullopt;  // a user's order is for one number only
+  if (row == nullptr || !config.schedule_text.empty())
+    return std::nullopt;  // a user's order is for one number only
   for (int m = std::max(wanted, 1); m < full; ++m) {
     if (row->check({config.plan.pipeline, m, config.plan.chunks}).empty()) return m;
   }
@@ -102,23 +103,27 @@ class Projector {
     const double steady = phase.ramp_tokens / static_cast<double>(config.batch.tokens());
     const std::optional<int> few = accepted_micro_batches(config, static_cast<int>(std::ceil(from)), full);
     if (!few) {
-      note(phase.name, "the batch ramp is left out: the order of passes serves one number of micro-batches only");
+      note(phase.name,
+           "the batch ramp is left out: the order of passes serves one number of micro-batches only");
       return Seconds(0);
     }
     const StepTimeLine line =
         StepTimeLine::through(*few, timer_(with_micro_batches(config, *few)), full, step_time);
     if (*few > from) {
-      note(phase.name, fmt::format("the ramp starts at {:.4g} micro-batches, {} needs {}: below that the step time is "
-                                   "extended along the line through {} and {} micro-batches",
-                                   from, config.schedule, *few, *few, full));
+      note(phase.name,
+           fmt::format("the ramp starts at {:.4g} micro-batches, {} needs {}: below that the step time is "
+                       "extended along the line through {} and {} micro-batches",
+                       from, config.schedule, *few, *few, full));
     }
-    return ramp_time(line, from, full, phase.ramp_tokens, tokens_per_micro_batch(config)) - steady * step_time;
+    return ramp_time(line, from, full, phase.ramp_tokens, tokens_per_micro_batch(config)) -
+           steady * step_time;
   }
 
   // FLOP per token over the utilisation of the step that was replayed.
   void scale_phase(PhaseProjection& projected, const TrainingPhase& phase, const TrainingConfig& config,
                    const InputError& refused) {
-    const double flop = training_flop_per_token(config.model, config.batch.sequence_length, true, config.with_mtp);
+    const double flop =
+        training_flop_per_token(config.model, config.batch.sequence_length, true, config.with_mtp);
     const FlopPerSecond rate =
         replayed_.model_flops_utilisation * projected.gpus * scenario_.cluster.node.gpu.bf16_peak;
     projected.scaled = true;
@@ -136,8 +141,9 @@ class Projector {
     const Seconds standing = projected.time.checkpoints + projected.time.restarts;
     projected.gpu_hours = in_hours(elapsed) * projected.gpus;
     projected.cost = static_cast<double>(projected.gpus) * (scenario_.price.gpu * elapsed);
-    projected.energy = projected.gpus * scenario_.price.pue *
-                       (replayed_.power.training * (elapsed - standing) + replayed_.power.standing * standing);
+    projected.energy =
+        projected.gpus * scenario_.price.pue *
+        (replayed_.power.training * (elapsed - standing) + replayed_.power.standing * standing);
   }
 
   void add(PhaseProjection phase) {
@@ -153,7 +159,9 @@ class Projector {
     result_.phases.push_back(std::move(phase));
   }
 
-  void note(const std::string& phase, const std::string& text) { result_.notes.push_back(phase + ": " + text); }
+  void note(const std::string& phase, const std::string& text) {
+    result_.notes.push_back(phase + ": " + text);
+  }
 
   const Scenario& scenario_;
   const ReplayedStep& replayed_;
@@ -171,7 +179,8 @@ StepTimeLine StepTimeLine::through(int few, Seconds at_few, int many, Seconds at
   return line;
 }
 
-Seconds ramp_time(const StepTimeLine& line, double from, double to, double tokens, double tokens_per_micro_batch) {
+Seconds ramp_time(const StepTimeLine& line, double from, double to, double tokens,
+                  double tokens_per_micro_batch) {
   const double micro_batches = tokens / tokens_per_micro_batch;
   // The limit of ln(to / from) / (to - from) for a ramp that does not grow is 1 / to.
   const double steps_per_micro_batch = to > from ? std::log(to / from) / (to - from) : 1.0 / to;
@@ -191,7 +200,8 @@ PhaseTime with_interruptions(PhaseTime useful, int gpus, const ResilienceConfig&
     diagnostic.field = "resilience.failures_per_gpu_hour";
     diagnostic.found = fmt::format("a failure every {:.3g} s that costs {:.3g} s", 1.0 / failures_per_second,
                                    (lost_per_failure + resilience.restart).value());
-    diagnostic.expected = "failures rarer than the job recovers from them; shorten the checkpoint interval or restart";
+    diagnostic.expected =
+        "failures rarer than the job recovers from them; shorten the checkpoint interval or restart";
     throw InputError(diagnostic);
   }
   const Seconds elapsed = (work + time.checkpoints) / (1.0 - lost_share);

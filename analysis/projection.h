@@ -12,31 +12,32 @@ namespace flopcast {
 /// Step time as a straight line over micro-batches: exact once the pipeline is full, since every further
 /// micro-batch adds the same work to every rank.
 struct StepTimeLine {
-  Seconds fixed;            ///< at zero micro-batches: filling, draining, optimiser
+  Seconds fixed;  ///< at zero micro-batches: filling, draining, optimiser
   Seconds per_micro_batch;
   Seconds at(double micro_batches) const { return fixed + micro_batches * per_micro_batch; }
   /// Through two replays; `few` < `many`.
   static StepTimeLine through(int few, Seconds at_few, int many, Seconds at_many);
 };
 
-/// Time of a batch ramp: the batch grows linearly from `from` to `to` micro-batches while `tokens` are trained on.
-/// With step time a + b m and m growing by (to - from) / tokens per token,
+/// Time of a batch ramp: the batch grows linearly from `from` to `to` micro-batches while `tokens` are
+/// trained on. With step time a + b m and m growing by (to - from) / tokens per token,
 ///   time = tokens / (tokens per micro-batch) * (a ln(to / from) / (to - from) + b).
-Seconds ramp_time(const StepTimeLine& line, double from, double to, double tokens, double tokens_per_micro_batch);
+Seconds ramp_time(const StepTimeLine& line, double from, double to, double tokens,
+                  double tokens_per_micro_batch);
 
 /// How a phase's GPU-hours come about; the parts sum to the phase.
 struct PhaseTime {
-  Seconds steady;         ///< all tokens at the final batch, nothing ever fails
-  Seconds ramp;           ///< what the smaller batches of the ramp cost on top
-  Seconds checkpoints;    ///< standing still while writing
-  Seconds lost_work;      ///< trained again after interruptions
-  Seconds restarts;       ///< standing still after interruptions
+  Seconds steady;       ///< all tokens at the final batch, nothing ever fails
+  Seconds ramp;         ///< what the smaller batches of the ramp cost on top
+  Seconds checkpoints;  ///< standing still while writing
+  Seconds lost_work;    ///< trained again after interruptions
+  Seconds restarts;     ///< standing still after interruptions
   Seconds total() const { return steady + ramp + checkpoints + lost_work + restarts; }
 };
 
 /// Adds checkpoints and interruptions to `useful` seconds of training on `gpus` GPUs.
-/// Elapsed T = U (1 + w/i) / (1 - n r), n = failures per second of the job, r = i/2 + restart: each failure loses half
-/// an interval on average. @throws InputError when failures come faster than the job recovers.
+/// Elapsed T = U (1 + w/i) / (1 - n r), n = failures per second of the job, r = i/2 + restart: each failure
+/// loses half an interval on average. @throws InputError when failures come faster than the job recovers.
 PhaseTime with_interruptions(PhaseTime useful, int gpus, const ResilienceConfig& resilience);
 
 struct PhaseProjection {
@@ -46,7 +47,7 @@ struct PhaseProjection {
   double tokens = 0;
   double steps = 0;
   int gpus = 0;
-  Seconds step_time;    ///< at the final batch
+  Seconds step_time;  ///< at the final batch
   PhaseTime time;
   double gpu_hours = 0;
   Usd cost;
@@ -62,7 +63,7 @@ struct Projection {
   Seconds elapsed;
   Usd cost;
   Joules energy;
-  double goodput = 1;              ///< steady time over elapsed time, predicted phases
+  double goodput = 1;  ///< steady time over elapsed time, predicted phases
   std::vector<std::string> notes;
 };
 
@@ -73,7 +74,8 @@ struct ReplayedStep {
   StepPower power;
 };
 
-/// Replays the step of a configuration and returns its time; throws InputError when schedule or memory refuse it.
+/// Replays the step of a configuration and returns its time; throws InputError when schedule or memory refuse
+/// it.
 using StepTimer = std::function<Seconds(const TrainingConfig&)>;
 
 /// @param timer asked for further batches and plans, never for the step that was replayed already.

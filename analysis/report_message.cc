@@ -172,7 +172,8 @@ const Message* find_entry(const Message& message, const FieldDescriptor& field, 
   for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
     const Message& entry = reflection.GetRepeatedMessage(message, &field, i);
     const FieldDescriptor* const name = entry.GetDescriptor()->FindFieldByName("name");
-    if (key == std::to_string(i) || (name != nullptr && key == entry.GetReflection()->GetString(entry, name))) {
+    if (key == std::to_string(i) ||
+        (name != nullptr && key == entry.GetReflection()->GetString(entry, name))) {
       return &entry;
     }
   }
@@ -239,11 +240,14 @@ std::optional<double> number_at(const Message& message, const std::string& path)
   const FieldDescriptor* const field = message.GetDescriptor()->FindFieldByName(path);
   if (field == nullptr || field->is_repeated()) return std::nullopt;
   switch (field->cpp_type()) {
-    case FieldDescriptor::CPPTYPE_DOUBLE: return message.GetReflection()->GetDouble(message, field);
-    case FieldDescriptor::CPPTYPE_INT32: return message.GetReflection()->GetInt32(message, field);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return message.GetReflection()->GetDouble(message, field);
+    case FieldDescriptor::CPPTYPE_INT32:
+      return message.GetReflection()->GetInt32(message, field);
     case FieldDescriptor::CPPTYPE_UINT64:
       return static_cast<double>(message.GetReflection()->GetUInt64(message, field));
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -253,7 +257,8 @@ void compare_with_published(TrainingReport& report) {
     if (const std::optional<double> predicted = number_at(message, published.field)) {
       report.comparisons.push_back({published.field, *predicted, published.value, published.source});
     } else {
-      report.notes.push_back(fmt::format("published figure `{}` has no counterpart in this report", published.field));
+      report.notes.push_back(
+          fmt::format("published figure `{}` has no counterpart in this report", published.field));
     }
   }
 }

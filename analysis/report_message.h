@@ -16,7 +16,8 @@ report::Report to_message(const CollectiveReport& report);
 /// `projection.phases[pre-training].gpu_hours`. Empty: there is none.
 std::optional<double> number_at(const google::protobuf::Message& message, const std::string& path);
 
-/// Fills report.comparisons from what the scenario says was published. Fields that the report lacks become notes.
+/// Fills report.comparisons from what the scenario says was published. Fields that the report lacks become
+/// notes.
 void compare_with_published(TrainingReport& report);
 
 }  // namespace flopcast

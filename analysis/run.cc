@@ -39,8 +39,8 @@ Diagnostic memory_diagnostic(const MemoryTable& table, Bytes capacity) {
 }
 
 // Refuses a step whose fullest GPU is over capacity; when that is allowed, says so in a note.
-void check_memory(const Scenario& scenario, const TrainingConfig& config, const TrainingStep& step, bool allow_oom,
-                  std::vector<std::string>& notes) {
+void check_memory(const Scenario& scenario, const TrainingConfig& config, const TrainingStep& step,
+                  bool allow_oom, std::vector<std::string>& notes) {
   const Bytes capacity = scenario.cluster.node.gpu.hbm_capacity;
   const MemoryTable& table = fullest(step.memory);
   if (table.total() <= capacity) return;
@@ -48,9 +48,10 @@ void check_memory(const Scenario& scenario, const TrainingConfig& config, const 
     throw MemoryRefused(table, capacity,
                         memory_remedies(config, step.stages, step.schedule, step.hottest_load, capacity));
   }
-  notes.push_back(fmt::format("the plan does not fit: {} of {} on the fullest GPU; replayed all the same "
-                              "(--allow-oom)",
-                              format_bytes(table.total()), format_bytes(capacity)));
+  notes.push_back(
+      fmt::format("the plan does not fit: {} of {} on the fullest GPU; replayed all the same "
+                  "(--allow-oom)",
+                  format_bytes(table.total()), format_bytes(capacity)));
 }
 
 RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, TransferBackend backend) {
@@ -88,7 +89,8 @@ void replay_step(const PreparedStep& prepared, const RunOptions& options, Traini
   }
   if (options.extra_sink && (extra = options.extra_sink(step))) sinks.push_back(extra.get());
 
-  const ReplayResult result = replay(step.graph, prepared.topology->network(), sinks, replay_options(options));
+  const ReplayResult result =
+      replay(step.graph, prepared.topology->network(), sinks, replay_options(options));
   report.step_time = result.makespan;
   report.run = run_facts(result, fingerprint, options.backend);
   report.run.folded = step.folded;
@@ -108,9 +110,11 @@ void copy_facts(const TrainingStep& step, TrainingReport& report) {
   report.notes.insert(report.notes.end(), step.notes.begin(), step.notes.end());
 }
 
-// Steps of other batches and plans, asked for by the projection.
+// Steps of other batches and plans, asked for by the projection. Folded: they get unfolded where something
+// breaks the symmetry, and where nothing does, folded and unfolded agree.
 StepTimer further_steps(const Scenario& scenario, const RunOptions& options) {
-  return [&scenario, options](const TrainingConfig& config) {
+  return [&scenario, options](TrainingConfig config) {
+    config.unfolded = false;
     announce(options, fmt::format("{} micro-batches of {} tokens", config.micro_batches(),
                                   config.batch.micro_batch_sequences * config.batch.sequence_length));
     return step_time(scenario, config, options);
@@ -188,8 +192,8 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   const CollectiveRow* const row = find_collective(config.operation);
   assert(row != nullptr && "the loader checks names");
   Topology topology(scenario.cluster);
-  const OperationGraph graph = make_collective_graph(topology, *row, config.bytes, config.ranks, config.copies,
-                                                     scenario.links.get());
+  const OperationGraph graph =
+      make_collective_graph(topology, *row, config.bytes, config.ranks, config.copies, scenario.links.get());
   FingerprintSink fingerprint;
   TimelineSink* const sinks[] = {&fingerprint};
   const ReplayResult result = replay(graph, topology.network(), sinks, replay_options(options));

@@ -15,7 +15,8 @@ namespace flopcast {
 struct RunOptions {
   TransferBackend backend = TransferBackend::simgrid;
   bool allow_oom = false;
-  /// Project the step to the whole run (needs further replays, for the batch ramp and for phases with other plans).
+  /// Project the step to the whole run (needs further replays, for the batch ramp and for phases with other
+  /// plans).
   bool project = true;
   PowerModel power;
   /// Another sink for the step's replay, such as a trace; made when the graph is known. May be empty.

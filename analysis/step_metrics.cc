@@ -17,21 +17,34 @@ bool computes_weight_gradients(OpName name) {
 // The part of a step that an operation outside the passes belongs to; null for what takes no part (barriers).
 Seconds* part_of(TimeParts& parts, OpName name) {
   switch (name) {
-    case OpName::gradient_reduce_scatter: return &parts.gradient_reduction;
-    case OpName::parameter_all_gather: return &parts.parameter_gather;
+    case OpName::gradient_reduce_scatter:
+      return &parts.gradient_reduction;
+    case OpName::parameter_all_gather:
+      return &parts.parameter_gather;
     case OpName::gradient_norm:
-    case OpName::optimizer: return &parts.optimizer_update;
-    default: return nullptr;
+    case OpName::optimizer:
+      return &parts.optimizer_update;
+    default:
+      return nullptr;
   }
 }
 
-// Charges a pass. A full backward is split by how long its compute lane worked on input and on weight gradients.
+// Charges a pass. A full backward is split by how long its compute lane worked on input and on weight
+// gradients.
 void charge_pass(TimeParts& parts, PassKind kind, Seconds length, double weight_share) {
   switch (kind) {
-    case PassKind::forward: parts.forward += length; break;
-    case PassKind::backward_input: parts.backward_input += length; break;
-    case PassKind::backward_weight: parts.backward_weight += length; break;
-    case PassKind::overlapped: parts.overlapped += length; break;
+    case PassKind::forward:
+      parts.forward += length;
+      break;
+    case PassKind::backward_input:
+      parts.backward_input += length;
+      break;
+    case PassKind::backward_weight:
+      parts.backward_weight += length;
+      break;
+    case PassKind::overlapped:
+      parts.overlapped += length;
+      break;
     case PassKind::backward:
       parts.backward_weight += length * weight_share;
       parts.backward_input += length * (1.0 - weight_share);
@@ -52,7 +65,8 @@ std::vector<std::uint32_t> index_passes(const TrainingStep& step) {
 // Every lane of a replayed GPU, those on which timelines show detached transfers included.
 std::vector<std::uint32_t> index_lanes(const TrainingStep& step) {
   std::map<RankId, std::uint32_t> rank_of_gpu;
-  for (std::size_t r = 0; r < step.ranks.size(); ++r) rank_of_gpu[step.ranks[r].gpu] = static_cast<std::uint32_t>(r);
+  for (std::size_t r = 0; r < step.ranks.size(); ++r)
+    rank_of_gpu[step.ranks[r].gpu] = static_cast<std::uint32_t>(r);
   std::vector<std::uint32_t> rank_of_lane(step.graph.lane_count(), kNone);
   for (std::size_t lane = 0; lane < rank_of_lane.size(); ++lane) {
     const auto found = rank_of_gpu.find(step.graph.lane_rank(LaneId::at(lane)));

@@ -1,9 +1,10 @@
 // Where the time of one training step went, rank by rank.
 //
-// The step of a rank is cut at its passes. Pass i owns the interval from max(its first start, end of interval i-1) to
-// max(its last end, end of interval i-1), over its operations on the compute and communication lanes (sends to other
-// stages leave the rank free and are left out). What lies between two passes is bubble, unless a gradient
-// collective, the optimiser or the parameter gather runs there. The parts of a rank therefore sum to the step time.
+// The step of a rank is cut at its passes. Pass i owns the interval from max(its first start, end of interval
+// i-1) to max(its last end, end of interval i-1), over its operations on the compute and communication lanes
+// (sends to other stages leave the rank free and are left out). What lies between two passes is bubble,
+// unless a gradient collective, the optimiser or the parameter gather runs there. The parts of a rank
+// therefore sum to the step time.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -17,7 +18,8 @@ namespace flopcast {
 struct TimeParts {
   Seconds forward;          ///< 1F: passes that only run forward
   Seconds backward_input;   ///< 1B: gradient of the input
-  Seconds backward_weight;  ///< 1W: gradient of the weights, passes of their own and their share of full backwards
+  Seconds backward_weight;  ///< 1W: gradient of the weights, passes of their own and their share of full
+                            ///< backwards
   Seconds overlapped;       ///< 1F1B: a forward and a backward interleaved
   Seconds bubble;           ///< nothing to do: waiting for another rank
   Seconds gradient_reduction;
@@ -57,7 +59,8 @@ class StepMetricsSink final : public TimelineSink {
     Seconds start, end;
   };
   void finished_in_pass(std::size_t pass, LaneId lane, OpName name, const OpSpan& span);
-  RankMetrics reduce_rank(std::size_t rank, std::size_t first_pass, std::size_t end_pass, Seconds step_time) const;
+  RankMetrics reduce_rank(std::size_t rank, std::size_t first_pass, std::size_t end_pass,
+                          Seconds step_time) const;
 
   const TrainingStep& step_;
   std::vector<std::uint32_t> pass_of_op_;    // kNoPass outside passes

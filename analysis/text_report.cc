@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::size_t kWidth = 100;
 
-std::string section(const TextStyle& style, const std::string& title) { return fmt::format("\n{}\n", style.bold(title)); }
+std::string section(const TextStyle& style, const std::string& title) {
+  return fmt::format("\n{}\n", style.bold(title));
+}
 
 std::string plural(double count, const std::string& noun) {
   return fmt::format("{} {}{}", format_integer(count), noun, count == 1 ? "" : "s");
@@ -33,7 +35,8 @@ std::string plan_line(const TrainingConfig& config) {
   if (plan.context > 1) line += fmt::format(" x context {}", plan.context);
   if (plan.expert > 1) line += fmt::format(", experts over {}", plan.expert);
   const int micro_batches = config.micro_batches();
-  return line + fmt::format("; {}, {} micro-batch{}", config.schedule, micro_batches, micro_batches == 1 ? "" : "es");
+  return line + fmt::format("; {}, {} micro-batch{}", config.schedule, micro_batches,
+                            micro_batches == 1 ? "" : "es");
 }
 
 std::string headline(const TrainingReport& report) {
@@ -89,7 +92,8 @@ std::string kinds_section(const TrainingReport& report, const TextStyle& style) 
   const auto add = [&](const std::string& kind, const std::string& meaning, Seconds time, bool bar) {
     if (time <= Seconds(0)) return;
     const double share = time / report.step_time;
-    table.row({kind, meaning, fmt::format("{:.3f} s", time.value()), format_percent(share), bar ? share_bar(share) : ""});
+    table.row({kind, meaning, fmt::format("{:.3f} s", time.value()), format_percent(share),
+               bar ? share_bar(share) : ""});
   };
   const TimeParts& parts = report.mean.parts;
   add("1F", "forward alone", parts.forward, true);
@@ -102,11 +106,11 @@ std::string kinds_section(const TrainingReport& report, const TextStyle& style) 
   add("", "updating parameters", parts.optimizer_update, false);
   add("", "gathering parameters", parts.parameter_gather, false);
   std::string out = section(style, "Where the step goes") + table.render(style, kWidth);
-  out += style.dim(fmt::format("  Means over {}; the parts sum to the step. Inside the passes, {} ({}) wait for "
-                               "communication.",
-                               plural(report.scenario.cluster.gpus(), "GPU"),
-                               format_time(report.mean.exposed_communication),
-                               format_percent(report.mean.exposed_communication / report.step_time)));
+  out += style.dim(fmt::format(
+      "  Means over {}; the parts sum to the step. Inside the passes, {} ({}) wait for "
+      "communication.",
+      plural(report.scenario.cluster.gpus(), "GPU"), format_time(report.mean.exposed_communication),
+      format_percent(report.mean.exposed_communication / report.step_time)));
   return out + "\n";
 }
 
@@ -159,12 +163,15 @@ std::string ranks_section(const TrainingReport& report, const TextStyle& style) 
     const double compute = share(mean.parts.passes() - mean.exposed_communication);
     const double exposed = share(mean.exposed_communication), optimizer = share(mean.parts.optimizer());
     const double bubble = share(mean.parts.bubble);
-    table.row({fmt::format("{}", p), stacked_bar({compute, exposed, bubble, optimizer}, {"█", "▒", "·", "▚"}, kBar),
+    table.row({fmt::format("{}", p),
+               stacked_bar({compute, exposed, bubble, optimizer}, {"█", "▒", "·", "▚"}, kBar),
                format_percent(compute), format_percent(exposed), format_percent(bubble),
                rank_content(report, static_cast<int>(p))});
   }
   return section(style, "Pipeline ranks") + table.render(style, kWidth) +
-         style.dim("  █ computing  ▒ waiting for communication  · bubble  ▚ optimiser   s stage, D dense layer, M MoE layer") +
+         style.dim(
+             "  █ computing  ▒ waiting for communication  · bubble  ▚ optimiser   s stage, D dense layer, M "
+             "MoE layer") +
          "\n";
 }
 
@@ -180,24 +187,29 @@ std::string path_section(const TrainingReport& report, const TextStyle& style) {
   }
   if (path.by_name.size() > shares.size()) shares.push_back("rest " + format_percent(rest / path.length));
   std::vector<CriticalPath::Visit> visits = path.by_rank;
-  std::stable_sort(visits.begin(), visits.end(), [](const auto& a, const auto& b) { return a.time > b.time; });
+  std::stable_sort(visits.begin(), visits.end(),
+                   [](const auto& a, const auto& b) { return a.time > b.time; });
   std::vector<std::string> stays;
   for (std::size_t i = 0; i < std::min<std::size_t>(visits.size(), 5); ++i) {
-    stays.push_back(
-        fmt::format("rank {} ({})", visits[i].pipeline_rank, format_percent(visits[i].time / path.length, 0)));
+    stays.push_back(fmt::format("rank {} ({})", visits[i].pipeline_rank,
+                                format_percent(visits[i].time / path.length, 0)));
   }
   std::string out = section(style, "Critical path");
-  out += "  " + wrap(fmt::format("{} operations in a chain that changes rank {} times: {}",
-                                 format_integer(static_cast<double>(path.operations)), path.rank_changes,
-                                 fmt::join(shares, ", ")),
-                     kWidth - 2, "  ") + "\n";
+  out += "  " +
+         wrap(fmt::format("{} operations in a chain that changes rank {} times: {}",
+                          format_integer(static_cast<double>(path.operations)), path.rank_changes,
+                          fmt::join(shares, ", ")),
+              kWidth - 2, "  ") +
+         "\n";
   out += "  " + wrap(fmt::format("longest on {}", fmt::join(stays, ", ")), kWidth - 2, "  ") + "\n";
   if (!report.busiest_links.empty()) {
     std::vector<std::string> links;
     for (const LinkLoad& load : report.busiest_links) {
       links.push_back(fmt::format("{} {}", load.name, format_percent(load.utilisation, 0)));
     }
-    out += "  " + wrap(fmt::format("busiest links over the step: {}", fmt::join(links, ", ")), kWidth - 2, "  ") + "\n";
+    out += "  " +
+           wrap(fmt::format("busiest links over the step: {}", fmt::join(links, ", ")), kWidth - 2, "  ") +
+           "\n";
   }
   return out;
 }
@@ -210,14 +222,15 @@ std::string phase_text(const PhaseProjection& phase) {
 }
 
 std::string phases_table(const Projection& projection, const TextStyle& style) {
-  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right,
-                   Align::left});
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right,
+                   Align::right, Align::left});
   table.header({"phase", "tokens", "step", "GPU-hours", "days", "cost", "energy", ""});
   const auto days = [](Seconds time) { return fmt::format("{:.2f}", in_days(time)); };
   for (const PhaseProjection& phase : projection.phases) {
     table.row({phase.name, phase.tokens > 0 ? format_count(phase.tokens) : "",
-               phase.step_time > Seconds(0) ? format_time(phase.step_time) : "", format_integer(phase.gpu_hours),
-               days(phase.time.total()), format_usd(phase.cost), format_energy(phase.energy), phase_text(phase)});
+               phase.step_time > Seconds(0) ? format_time(phase.step_time) : "",
+               format_integer(phase.gpu_hours), days(phase.time.total()), format_usd(phase.cost),
+               format_energy(phase.energy), phase_text(phase)});
   }
   if (projection.phases.size() > 1) {
     table.row({"together", "", "", format_integer(projection.gpu_hours), days(projection.elapsed),
@@ -239,7 +252,8 @@ std::string makeup_table(const Projection& projection, const TextStyle& style) {
   }
   TextTable table({Align::left, Align::right, Align::right});
   const auto add = [&](const std::string& what, double gpu_hours) {
-    table.row({what, format_integer(gpu_hours), format_percent(gpu_hours / projection.predicted_gpu_hours, 2)});
+    table.row(
+        {what, format_integer(gpu_hours), format_percent(gpu_hours / projection.predicted_gpu_hours, 2)});
   };
   add("all tokens at the final batch, undisturbed", steady);
   add("smaller batches of the ramp", ramp);
@@ -286,12 +300,12 @@ std::string defaults_section(const TrainingReport& report, const TextStyle& styl
 }
 
 std::string run_line(const RunFacts& run) {
-  return fmt::format("{} operations, {} transfers ({} flows met another); {} replayed{}; {} backend; fingerprint {:016x}",
-                     format_integer(static_cast<double>(run.operations)),
-                     format_integer(static_cast<double>(run.transfers)),
-                     format_integer(static_cast<double>(run.contended_flows)),
-                     plural(static_cast<double>(run.replayed_gpus), "GPU"), run.folded ? " (folded)" : "",
-                     run.backend == TransferBackend::simgrid ? "SimGrid" : "ideal", run.fingerprint);
+  return fmt::format(
+      "{} operations, {} transfers ({} flows met another); {} replayed{}; {} backend; fingerprint {:016x}",
+      format_integer(static_cast<double>(run.operations)), format_integer(static_cast<double>(run.transfers)),
+      format_integer(static_cast<double>(run.contended_flows)),
+      plural(static_cast<double>(run.replayed_gpus), "GPU"), run.folded ? " (folded)" : "",
+      run.backend == TransferBackend::simgrid ? "SimGrid" : "ideal", run.fingerprint);
 }
 
 std::string evidence_line(const EvidenceShare& evidence) {
@@ -311,7 +325,8 @@ std::string foot(const TrainingReport& report, const TextStyle& style) {
 
 }  // namespace
 
-std::string stacked_bar(const std::vector<double>& shares, const std::vector<std::string>& symbols, int width) {
+std::string stacked_bar(const std::vector<double>& shares, const std::vector<std::string>& symbols,
+                        int width) {
   std::string bar;
   double sum = 0;
   int drawn = 0;
@@ -354,17 +369,21 @@ std::string to_text(const CollectiveReport& report, const TextStyle& style) {
   out += style.bold(wrap(fmt::format("{} of {} over {} GPUs takes {}: {} on the bus.", config.operation,
                                      format_bytes(config.bytes), format_integer(config.ranks),
                                      format_time(report.time), format_rate(report.bus_bandwidth)),
-                         kWidth, "")) + "\n\n";
+                         kWidth, "")) +
+         "\n\n";
   TextTable table({Align::left, Align::right, Align::left});
-  table.row({"time", format_time(report.time), config.copies > 1 ? fmt::format("{} at once", config.copies) : ""});
-  table.row({"busiest port", format_time(report.port_bound), "what it carries at its full rate: a lower bound"});
+  table.row(
+      {"time", format_time(report.time), config.copies > 1 ? fmt::format("{} at once", config.copies) : ""});
+  table.row(
+      {"busiest port", format_time(report.port_bound), "what it carries at its full rate: a lower bound"});
   if (report.closed_form_applies) {
     table.row({"closed form", format_time(report.closed_form),
                fmt::format("ports of {}, no latency, no contention ({})", format_rate(report.port),
                            format_error(report.time / report.closed_form - 1))});
   }
   table.row({"algorithm bandwidth", format_rate(report.algorithm_bandwidth), "bytes over time"});
-  table.row({"bus bandwidth", format_rate(report.bus_bandwidth), "comparable with a port's rate, whatever the collective"});
+  table.row({"bus bandwidth", format_rate(report.bus_bandwidth),
+             "comparable with a port's rate, whatever the collective"});
   out += table.render(style, kWidth) + "\n" + style.dim(wrap(run_line(report.run), kWidth, "")) + "\n";
   return out;
 }

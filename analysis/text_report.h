@@ -15,6 +15,7 @@ std::string to_text(const CollectiveReport& report, const TextStyle& style);
 std::string memory_text(const MemoryTable& fullest, Bytes capacity, const TextStyle& style);
 
 /// A bar of `width` columns cut in proportion to `shares` (which sum to at most 1), one symbol each.
-std::string stacked_bar(const std::vector<double>& shares, const std::vector<std::string>& symbols, int width);
+std::string stacked_bar(const std::vector<double>& shares, const std::vector<std::string>& symbols,
+                        int width);
 
 }  // namespace flopcast

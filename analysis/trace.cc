@@ -12,7 +12,8 @@ constexpr std::size_t kBuffer = 1 << 16;
 
 bool is_pipeline_transfer(const OperationGraph& graph, OpId op) {
   const auto name = static_cast<OpName>(graph.label(op).kind);
-  return graph.kind(op) == OpKind::transfer && (name == OpName::send_activation || name == OpName::send_gradient);
+  return graph.kind(op) == OpKind::transfer &&
+         (name == OpName::send_activation || name == OpName::send_gradient);
 }
 
 std::int64_t nanoseconds(Seconds time) { return std::llround(time.value() * 1e9); }
@@ -32,7 +33,10 @@ std::string quoted(std::string_view text) {
 }  // namespace
 
 ChromeTraceSink::ChromeTraceSink(const TrainingStep& step, std::set<int> gpus, TraceOutput output)
-    : step_(step), output_(std::move(output)), shown_(step.graph.lane_count(), false), sends_(step.graph.size(), false) {
+    : step_(step),
+      output_(std::move(output)),
+      shown_(step.graph.lane_count(), false),
+      sends_(step.graph.size(), false) {
   for (std::size_t lane = 0; lane < shown_.size(); ++lane) {
     const auto gpu = static_cast<int>(step.graph.lane_rank(LaneId::at(lane)).index());
     shown_[lane] = gpus.empty() || gpus.count(gpu) > 0;
@@ -42,7 +46,8 @@ ChromeTraceSink::ChromeTraceSink(const TrainingStep& step, std::set<int> gpus, T
   name_processes();
 }
 
-// A pipeline transfer points at the first operation on a lane of another GPU that waits for it, joins looked through.
+// A pipeline transfer points at the first operation on a lane of another GPU that waits for it, joins looked
+// through.
 void ChromeTraceSink::find_arrows() {
   const OperationGraph& graph = step_.graph;
   for (std::size_t i = 0; i < graph.size(); ++i) {
@@ -53,7 +58,8 @@ void ChromeTraceSink::find_arrows() {
       const OpId op = reached[next];
       if (!graph.lane(op).valid()) {
         reached.insert(reached.end(), graph.successors(op).begin(), graph.successors(op).end());
-      } else if (graph.lane_rank(graph.lane(op)) != graph.lane_rank(graph.lane(send)) && shown(graph.lane(op))) {
+      } else if (graph.lane_rank(graph.lane(op)) != graph.lane_rank(graph.lane(send)) &&
+                 shown(graph.lane(op))) {
         arrows_.push_back({op, send});
         sends_[i] = true;
         break;
@@ -68,15 +74,16 @@ void ChromeTraceSink::find_arrows() {
 void ChromeTraceSink::name_processes() {
   for (const ReplayedRank& rank : step_.ranks) {
     if (!shown(rank.compute)) continue;
-    event(fmt::format(R"j({{"ph":"M","name":"process_name","pid":{},"args":{{"name":"GPU {} (pipeline rank {})"}}}})j",
-                      rank.gpu.index(), rank.gpu.index(), rank.pipeline_rank));
+    event(fmt::format(
+        R"j({{"ph":"M","name":"process_name","pid":{},"args":{{"name":"GPU {} (pipeline rank {})"}}}})j",
+        rank.gpu.index(), rank.gpu.index(), rank.pipeline_rank));
     event(fmt::format(R"j({{"ph":"M","name":"process_sort_index","pid":{},"args":{{"sort_index":{}}}}})j",
                       rank.gpu.index(), rank.pipeline_rank));
   }
   for (std::size_t lane = 0; lane < shown_.size(); ++lane) {
     if (!shown_[lane]) continue;
-    event(fmt::format(R"j({{"ph":"M","name":"thread_name",{},"args":{{"name":{}}}}})j", place(LaneId::at(lane)),
-                      quoted(step_.graph.lane_name(LaneId::at(lane)))));
+    event(fmt::format(R"j({{"ph":"M","name":"thread_name",{},"args":{{"name":{}}}}})j",
+                      place(LaneId::at(lane)), quoted(step_.graph.lane_name(LaneId::at(lane)))));
   }
 }
 
@@ -106,8 +113,8 @@ void ChromeTraceSink::finished(const OperationGraph& graph, const OpSpan& span) 
                     graph.kind(span.op) == OpKind::compute ? "compute" : "transfer", where, when,
                     microseconds(end - start), label.stage, label.micro_batch, label.layer));
   if (sends_[span.op.index()]) {
-    event(fmt::format(R"j({{"ph":"s","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j", span.op.index(), where,
-                      when));
+    event(fmt::format(R"j({{"ph":"s","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j",
+                      span.op.index(), where, when));
   }
   const auto first = std::lower_bound(arrows_.begin(), arrows_.end(), span.op,
                                       [](const Arrow& arrow, OpId op) { return arrow.receiver < op; });

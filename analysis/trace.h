@@ -1,5 +1,5 @@
-// A timeline in the Chrome trace format, which ui.perfetto.dev and chrome://tracing open: a process per GPU, a thread
-// per lane, an event per operation, arrows from senders to receivers.
+// A timeline in the Chrome trace format, which ui.perfetto.dev and chrome://tracing open: a process per GPU,
+// a thread per lane, an event per operation, arrows from senders to receivers.
 #pragma once
 #include <functional>
 #include <set>
@@ -16,8 +16,8 @@ namespace flopcast {
 /// Where the trace goes, piece by piece.
 using TraceOutput = std::function<void(std::string_view)>;
 
-/// Writes while the replay runs; holds the arrows of pipeline transfers and a small buffer. Times are whole nanoseconds.
-/// Call close() after the replay; a trace without it is not valid JSON.
+/// Writes while the replay runs; holds the arrows of pipeline transfers and a small buffer. Times are whole
+/// nanoseconds. Call close() after the replay; a trace without it is not valid JSON.
 class ChromeTraceSink final : public TimelineSink {
  public:
   /// @param gpus the GPUs to show, by global index; empty: all that are replayed.

@@ -46,17 +46,17 @@ struct TrainingReport {
   Seconds step_time;
   double tokens_per_step = 0;
   double tokens_per_day = 0;
-  double mfu_causal = 0, mfu = 0;                        ///< of the BF16 peak; attention counted causal or in full
+  double mfu_causal = 0, mfu = 0;  ///< of the BF16 peak; attention counted causal or in full
   FlopPerSecond flops_per_gpu_causal, flops_per_gpu;
-  RankMetrics mean;                                       ///< over all GPUs
+  RankMetrics mean;  ///< over all GPUs
   std::vector<ReplayedRank> ranks;
-  std::vector<RankMetrics> rank_metrics;                  ///< one per entry of `ranks`
+  std::vector<RankMetrics> rank_metrics;  ///< one per entry of `ranks`
   std::vector<StageContent> stages;
-  std::vector<std::vector<int>> stages_of_rank;           ///< [pipeline rank]
-  std::vector<MemoryTable> memory;                        ///< per pipeline rank
-  std::optional<CriticalPath> path;                       ///< folded runs
+  std::vector<std::vector<int>> stages_of_rank;  ///< [pipeline rank]
+  std::vector<MemoryTable> memory;               ///< per pipeline rank
+  std::optional<CriticalPath> path;              ///< folded runs
   EvidenceShare evidence;
-  std::vector<LinkLoad> busiest_links;                    ///< the busiest first, a few
+  std::vector<LinkLoad> busiest_links;  ///< the busiest first, a few
 
   std::optional<Projection> projection;
   std::vector<Comparison> comparisons;
@@ -70,12 +70,12 @@ struct CollectiveReport {
   Scenario scenario;
   RunFacts run;
   Seconds time;
-  Seconds closed_form;              ///< on ports at line rate, without contention or latency
-  BytesPerSecond port;              ///< the port that the closed form assumes: NVLink in a node, NICs between nodes
-  bool closed_form_applies = false; ///< all traffic takes such ports: one node, or one GPU per node
-  Seconds port_bound;               ///< what the busiest link carries, at its full rate
+  Seconds closed_form;  ///< on ports at line rate, without contention or latency
+  BytesPerSecond port;  ///< the port that the closed form assumes: NVLink in a node, NICs between nodes
+  bool closed_form_applies = false;    ///< all traffic takes such ports: one node, or one GPU per node
+  Seconds port_bound;                  ///< what the busiest link carries, at its full rate
   BytesPerSecond algorithm_bandwidth;  ///< bytes over time
-  BytesPerSecond bus_bandwidth;     ///< comparable with a port's rate, whatever the collective
+  BytesPerSecond bus_bandwidth;        ///< comparable with a port's rate, whatever the collective
 };
 
 }  // namespace flopcast

@@ -11,20 +11,21 @@ namespace flopcast {
 
 /// One line of the table.
 struct Check {
-  std::string group;       ///< "collectives", "phases", "step", ...
+  std::string group;  ///< "collectives", "phases", "step", ...
   std::string what;
   std::string unit;
   double predicted = 0;
-  double published = 0;    ///< measured, or the closed form
-  double tolerance = 0;    ///< largest |error| that counts as good; 0: shown without a bar
+  double published = 0;      ///< measured, or the closed form
+  double tolerance = 0;      ///< largest |error| that counts as good; 0: shown without a bar
   bool upper_bound = false;  ///< `published` is the most that `predicted` may be
   std::string source;
-  std::string why;         ///< what a miss comes from, where it is known
+  std::string why;                        ///< what a miss comes from, where it is known
   std::string (*text)(double) = nullptr;  ///< how values are written; null: as a number with its unit
 
   double error() const { return predicted / published - 1.0; }
   bool has_bar() const { return tolerance > 0 || upper_bound; }
   bool within() const;
+  bool is_off() const;  ///< misses its bar, or is far off without having one
 };
 
 /// What the checks work on.

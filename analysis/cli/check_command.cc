@@ -1,6 +1,6 @@
 // `flopcast check`: reads a scenario, builds its step and looks whether it fits, without replaying it.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <memory>
 
@@ -14,8 +14,9 @@ namespace {
 std::string training_facts(Scenario scenario) {
   scenario.training->unfolded = false;
   const MemoryTable fullest = check_fit(scenario);
-  return fmt::format("; {} micro-batches per step, {} of {} on the fullest GPU", scenario.training->micro_batches(),
-                     format_bytes(fullest.total()), format_bytes(scenario.cluster.node.gpu.hbm_capacity));
+  return fmt::format("; {} micro-batches per step, {} of {} on the fullest GPU",
+                     scenario.training->micro_batches(), format_bytes(fullest.total()),
+                     format_bytes(scenario.cluster.node.gpu.hbm_capacity));
 }
 
 void check(const ScenarioArguments& arguments) {
@@ -27,7 +28,8 @@ void check(const ScenarioArguments& arguments) {
 }  // namespace
 
 void add_check_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand("check", "Check a scenario and its memory without replaying it");
+  CLI::App& command =
+      *program.add_subcommand("check", "Check a scenario and its memory without replaying it");
   const auto arguments = std::make_shared<ScenarioArguments>();
   arguments->add_to(command);
   command.callback([arguments] { check(*arguments); });

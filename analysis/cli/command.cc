@@ -18,7 +18,9 @@ std::span<const AddCommand> commands() {
 std::string program_version() { return "flopcast " FLOPCAST_VERSION; }
 
 void add_library_option(CLI::App& command, std::vector<std::string>& folders) {
-  command.add_option("--library", folders, "Folder with GPUs, nodes, fabrics, clusters, models or scenarios of your own")
+  command
+      .add_option("--library", folders,
+                  "Folder with GPUs, nodes, fabrics, clusters, models or scenarios of your own")
       ->type_name("DIR")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

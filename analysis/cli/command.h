@@ -18,7 +18,8 @@ constexpr int kExitInternal = 1;
 constexpr int kExitBadInput = 2;
 constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells have it
 
-/// One command: adds its subcommand to the program, with a callback that does the work and throws what goes wrong.
+/// One command: adds its subcommand to the program, with a callback that does the work and throws what goes
+/// wrong.
 using AddCommand = void (*)(CLI::App& program);
 std::span<const AddCommand> commands();
 

@@ -1,6 +1,6 @@
 // `flopcast explain`: what each mechanism of the model adds to a step.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -61,7 +61,8 @@ void add_explain_command(CLI::App& program) {
       *program.add_subcommand("explain", "Add the mechanisms of a step one by one: what each costs");
   const auto arguments = std::make_shared<ExplainArguments>();
   arguments->scenario.add_to(command);
-  command.add_option("--json", arguments->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+  command
+      .add_option("--json", arguments->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
       ->type_name("FILE");
   command.callback([arguments] { run_explain(*arguments); });
 }

@@ -22,7 +22,8 @@ void tell_diagnostics(const InputError& error) {
 
 void tell_memory(const MemoryRefused& refused) {
   tell_diagnostics(refused);
-  fmt::print(stderr, "{}", memory_text(refused.fullest(), refused.capacity(), TextStyle(terminal_colours(stderr))));
+  fmt::print(stderr, "{}",
+             memory_text(refused.fullest(), refused.capacity(), TextStyle(terminal_colours(stderr))));
   if (!refused.remedies().empty()) tell("\nWhat would make it fit");
   for (const std::string& remedy : refused.remedies()) tell("  - " + remedy);
   tell("\n`--allow-oom` replays the step all the same.");

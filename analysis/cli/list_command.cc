@@ -1,6 +1,6 @@
 // `flopcast list`: what the libraries hold.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <memory>

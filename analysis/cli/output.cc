@@ -22,13 +22,15 @@ void check_writable(const std::string& path, const std::string& option) {
   Diagnostic diagnostic;
   diagnostic.field = option;
   diagnostic.found = "`" + path + "`" + (is_folder ? ", a folder" : "");
-  diagnostic.expected = is_folder ? "the name of a file" : "a file in a folder that exists and may be written to";
+  diagnostic.expected =
+      is_folder ? "the name of a file" : "a file in a folder that exists and may be written to";
   throw InputError(diagnostic);
 }
 
 void write_text(const std::string& path, std::string_view text) {
   if (path != "-") return write_file_atomically(path, text);
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) throw std::runtime_error("stdout: write failed");
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
+    throw std::runtime_error("stdout: write failed");
 }
 
 GrowingFile::GrowingFile(std::string path)

@@ -6,7 +6,8 @@
 
 namespace flopcast {
 
-/// @throws InputError when `path` could not be written: better before an hour of replay than after. `-` always can.
+/// @throws InputError when `path` could not be written: better before an hour of replay than after. `-`
+/// always can.
 void check_writable(const std::string& path, const std::string& option);
 
 /// Writes text to a file, or to stdout for `-`.

@@ -1,6 +1,6 @@
 // `flopcast run`: replays one scenario and shows what it takes.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <memory>
 #include <optional>
@@ -101,19 +101,24 @@ void run(const RunArguments& arguments) {
 }  // namespace
 
 void add_run_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand("run", "Replay a scenario: time, where it goes, GPU-hours, energy, cost");
+  CLI::App& command =
+      *program.add_subcommand("run", "Replay a scenario: time, where it goes, GPU-hours, energy, cost");
   const auto arguments = std::make_shared<RunArguments>();
   arguments->scenario.add_to(command);
-  command.add_option("--json", arguments->json, "Write the report as JSON (`-`: to stdout, instead of the text)")
+  command
+      .add_option("--json", arguments->json, "Write the report as JSON (`-`: to stdout, instead of the text)")
       ->type_name("FILE");
-  command.add_option("--trace", arguments->trace, "Write the step's timeline for ui.perfetto.dev or chrome://tracing")
+  command
+      .add_option("--trace", arguments->trace,
+                  "Write the step's timeline for ui.perfetto.dev or chrome://tracing")
       ->type_name("FILE");
   command.add_option("--trace-ranks", arguments->trace_gpus, "Only these GPUs in the trace, e.g. 0,128,256")
       ->type_name("GPU,...")
       ->delimiter(',')
       ->check(CLI::NonNegativeNumber);
   add_replay_options(command, arguments->backend, arguments->allow_oom);
-  command.add_flag("--unfolded", arguments->unfolded, "Replay every GPU, not one per group of identical ones");
+  command.add_flag("--unfolded", arguments->unfolded,
+                   "Replay every GPU, not one per group of identical ones");
   command.callback([arguments] { run(*arguments); });
 }
 

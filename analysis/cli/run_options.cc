@@ -6,14 +6,16 @@
 
 namespace flopcast {
 void add_replay_options(CLI::App& command, std::string& backend, bool& allow_oom) {
-  command.add_option("--backend", backend, "How flows share links: simgrid (max-min fairly) or ideal (not at all)")
+  command
+      .add_option("--backend", backend,
+                  "How flows share links: simgrid (max-min fairly) or ideal (not at all)")
       ->check(CLI::IsMember({"simgrid", "ideal"}))
       ->default_val("simgrid");
   command.add_flag("--allow-oom", allow_oom, "Replay a plan that does not fit into memory");
 }
 
-RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster, const std::string& backend,
-                            bool allow_oom, ProgressLine& progress) {
+RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster,
+                            const std::string& backend, bool allow_oom, ProgressLine& progress) {
   RunOptions options;
   options.backend = backend == "ideal" ? TransferBackend::ideal : TransferBackend::simgrid;
   options.allow_oom = allow_oom;

@@ -16,7 +16,7 @@ namespace flopcast {
 void add_replay_options(CLI::App& command, std::string& backend, bool& allow_oom);
 
 /// Run options with the power table of the library, progress on stderr, and Ctrl-C.
-RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster, const std::string& backend,
-                            bool allow_oom, ProgressLine& progress);
+RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster,
+                            const std::string& backend, bool allow_oom, ProgressLine& progress);
 
 }  // namespace flopcast

@@ -10,7 +10,8 @@ namespace flopcast {
 /// Whether to colour what goes to `stream`: a terminal, and NO_COLOR (no-color.org) not set.
 bool terminal_colours(std::FILE* stream);
 
-/// From its making on, the first Ctrl-C (or SIGTERM) only raises a flag, the second one ends the program at once.
+/// From its making on, the first Ctrl-C (or SIGTERM) only raises a flag, the second one ends the program at
+/// once.
 class InterruptGuard {
  public:
   InterruptGuard();
@@ -22,8 +23,8 @@ class InterruptGuard {
   static void check();
 };
 
-/// One line on stderr that is written over again: what is going on, how far, how fast, how long still. Silent unless
-/// stderr is a terminal.
+/// One line on stderr that is written over again: what is going on, how far, how fast, how long still. Silent
+/// unless stderr is a terminal.
 class ProgressLine {
  public:
   ProgressLine();

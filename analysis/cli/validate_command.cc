@@ -1,6 +1,6 @@
 // `flopcast validate`: one table of predictions beside measurements and closed forms.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <memory>
 
@@ -38,7 +38,7 @@ report::Validation to_message(const std::vector<Check>& checks) {
     item.set_upper_bound(check.upper_bound);
     item.set_within(check.within());
     item.set_source(check.source);
-    if (!check.within()) item.set_why(check.why);
+    if (check.is_off()) item.set_why(check.why);
   }
   return message;
 }
@@ -69,10 +69,11 @@ void run_validate(const ValidateArguments& arguments) {
 }  // namespace
 
 void add_validate_command(CLI::App& program) {
-  CLI::App& command =
-      *program.add_subcommand("validate", "Hold predictions against measurements, publications and closed forms");
+  CLI::App& command = *program.add_subcommand(
+      "validate", "Hold predictions against measurements, publications and closed forms");
   const auto arguments = std::make_shared<ValidateArguments>();
-  command.add_option("--json", arguments->json, "Write the table as JSON (`-`: to stdout, instead of the text)")
+  command
+      .add_option("--json", arguments->json, "Write the table as JSON (`-`: to stdout, instead of the text)")
       ->type_name("FILE");
   add_library_option(command, arguments->library_folders);
   command.callback([arguments] { run_validate(*arguments); });

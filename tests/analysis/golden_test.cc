@@ -1,5 +1,6 @@
 // Did the report change? Each file in golden/ holds a scenario, a line of dashes, and the report it gives.
-// `FLOPCAST_UPDATE_GOLDEN=1 build/release/tests/test_analysis "[golden]"` writes the reports anew: read the difference.
+// `FLOPCAST_UPDATE_GOLDEN=1 build/release/tests/test_analysis "[golden]"` writes the reports anew: read the
+// difference.
 #include <cstdlib>
 
 #include "tests/analysis/program.h"

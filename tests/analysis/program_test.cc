@@ -1,9 +1,10 @@
-// Does the program keep its promises to who calls it: exit codes, files whole or not at all, the same bytes twice?
+// Does the program keep its promises to who calls it: exit codes, files whole or not at all, the same bytes
+// twice?
 #include <sys/types.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <chrono>
+#include <csignal>
 #include <thread>
 
 #include "scenarios/proto/report.pb.h"
@@ -67,17 +68,37 @@ TEST_CASE("the JSON has every promised name", "[analysis]") {
   const std::string file = folder.write("s.textproto", testing::kDense), json = folder.path() + "/r.json";
   REQUIRE(testing::flopcast("run " + file + " --json " + json).code == 0);
   const std::string text = contents(json);
-  for (const char* name :
-       {"training", "step_time_s", "tokens_per_step", "tokens_per_day", "mfu_bf16_causal", "tflops_per_gpu_causal",
-        "forward_s", "backward_input_s", "backward_weight_s", "overlapped_s", "bubble_s", "optimizer_s",
-        "exposed_communication_s", "peak_memory_bytes", "projection", "gpu_hours", "days", "cost_usd", "phases", "name",
-        "run", "fingerprint", "operations", "transfers", "folded"}) {
+  for (const char* name : {"training",
+                           "step_time_s",
+                           "tokens_per_step",
+                           "tokens_per_day",
+                           "mfu_bf16_causal",
+                           "tflops_per_gpu_causal",
+                           "forward_s",
+                           "backward_input_s",
+                           "backward_weight_s",
+                           "overlapped_s",
+                           "bubble_s",
+                           "optimizer_s",
+                           "exposed_communication_s",
+                           "peak_memory_bytes",
+                           "projection",
+                           "gpu_hours",
+                           "days",
+                           "cost_usd",
+                           "phases",
+                           "name",
+                           "run",
+                           "fingerprint",
+                           "operations",
+                           "transfers",
+                           "folded"}) {
     CHECK(has(text, std::string("\"") + name + "\": "));
   }
   const report::Report message = parsed(text);
   const report::Training& training = message.training();
-  CHECK(training.forward_s() + training.backward_input_s() + training.backward_weight_s() + training.overlapped_s() +
-            training.bubble_s() + training.optimizer_s() ==
+  CHECK(training.forward_s() + training.backward_input_s() + training.backward_weight_s() +
+            training.overlapped_s() + training.bubble_s() + training.optimizer_s() ==
         Approx(training.step_time_s()).epsilon(1e-9));
   CHECK(training.tokens_per_step() == 64 * 4096);
   CHECK(message.projection().cost_usd() == Approx(2 * message.projection().gpu_hours()));
@@ -87,7 +108,8 @@ TEST_CASE("the same input gives the same bytes, report, JSON and trace", "[analy
   const TemporaryFolder folder;
   const std::string file = folder.write("s.textproto", testing::kSparse), base = folder.path();
   const auto run = [&](const std::string& n) {
-    return testing::flopcast("run " + file + " --json " + base + "/j" + n + " --trace " + base + "/t" + n).out;
+    return testing::flopcast("run " + file + " --json " + base + "/j" + n + " --trace " + base + "/t" + n)
+        .out;
   };
   CHECK(run("1") == run("2"));
   CHECK(contents(base + "/j1") == contents(base + "/j2"));
@@ -134,7 +156,8 @@ TEST_CASE("bad input: exit code 2, diagnostics on stderr, nothing written", "[an
 
 TEST_CASE("a plan that does not fit is refused with its table, and run when that is wanted", "[analysis]") {
   const TemporaryFolder folder, results;
-  const std::string file = folder.write("s.textproto", testing::kDense) + " --set training.batch.micro_batch_sequences=8";
+  const std::string file =
+      folder.write("s.textproto", testing::kDense) + " --set training.batch.micro_batch_sequences=8";
   const Outcome refused = testing::flopcast("run " + file + " --json " + results.path() + "/j");
   CHECK(refused.code == 2);
   CHECK(has(refused.err, "activations"));
@@ -161,7 +184,8 @@ TEST_CASE("check, list and show", "[analysis]") {
   const Outcome check = testing::flopcast("check " + folder.write("s.textproto", testing::kDense));
   CHECK(check.code == 0);
   CHECK(has(check.out, "sound"));
-  for (const char* kind : {"gpus", "nodes", "fabrics", "clusters", "models", "schedules", "collectives", "scenarios"}) {
+  for (const char* kind :
+       {"gpus", "nodes", "fabrics", "clusters", "models", "schedules", "collectives", "scenarios"}) {
     const Outcome list = testing::flopcast(std::string("list ") + kind);
     CHECK(list.code == 0);
     CHECK_FALSE(list.out.empty());
@@ -180,7 +204,8 @@ collective { operation: "ring_all_reduce" bytes: "1 GiB" ranks: 64 })");
 
 TEST_CASE("the mechanisms of a step sum to the step", "[analysis]") {
   const TemporaryFolder folder;
-  const Outcome outcome = testing::flopcast("explain " + folder.write("s.textproto", testing::kSparse) + " --json -");
+  const Outcome outcome =
+      testing::flopcast("explain " + folder.write("s.textproto", testing::kSparse) + " --json -");
   REQUIRE(outcome.code == 0);
   report::Explanation explanation;
   REQUIRE(google::protobuf::util::JsonStringToMessage(outcome.out, &explanation).ok());
@@ -202,7 +227,8 @@ TEST_CASE("Ctrl-C ends a run with 130 and leaves no files behind", "[analysis]")
     _exit(127);
   }
   while (files_in(results) == 0 && waitpid(child, nullptr, WNOHANG) == 0) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // until the trace has begun, and with it the replay
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(5));  // until the trace has begun, and with it the replay
   }
   kill(child, SIGINT);
   int status = 0;

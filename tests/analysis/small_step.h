@@ -38,7 +38,8 @@ class SmallStep {
     return builder_.transfer(step_.ranks[rank].communication, Seconds(seconds), {}, label(name, rank, 0));
   }
   OpId send(std::uint32_t rank, OpName name, double seconds, std::uint16_t micro_batch = 0) {
-    return builder_.transfer(step_.ranks[rank].pipeline, Seconds(seconds), {}, label(name, rank, micro_batch));
+    return builder_.transfer(step_.ranks[rank].pipeline, Seconds(seconds), {},
+                             label(name, rank, micro_batch));
   }
   void after(OpId op, OpId predecessor) { builder_.after(op, predecessor); }
 
@@ -49,16 +50,18 @@ class SmallStep {
 
  private:
   Label label(OpName name, std::uint32_t rank, std::uint16_t micro_batch) const {
-    return {static_cast<std::uint16_t>(name), static_cast<std::uint16_t>(step_.ranks[rank].pipeline_rank), micro_batch, 0};
+    return {static_cast<std::uint16_t>(name), static_cast<std::uint16_t>(step_.ranks[rank].pipeline_rank),
+            micro_batch, 0};
   }
   GraphBuilder builder_;
   TrainingStep step_;
 };
 
-/// Two ranks, one micro-batch. Rank 0: F 1 s, then B 2 s after rank 1's; rank 1: F 1 s, full B with 2 s of input and
-/// 1 s of weight gradients, sends of 0.5 s between them; then 0.25 s of optimiser each.
+/// Two ranks, one micro-batch. Rank 0: F 1 s, then B 2 s after rank 1's; rank 1: F 1 s, full B with 2 s of
+/// input and 1 s of weight gradients, sends of 0.5 s between them; then 0.25 s of optimiser each.
 ///   rank 0  F 0..1 | waiting 1..5 | B 5..7 | optimiser 7..7.25
-///   rank 1  waiting 0..1.5 | F 1.5..2.5 | B input 2.5..4.5, send 4.5..5, W 4.5..5.5 | optimiser 5.5..5.75 | waiting
+///   rank 1  waiting 0..1.5 | F 1.5..2.5 | B input 2.5..4.5, send 4.5..5, W 4.5..5.5 | optimiser 5.5..5.75 |
+///   waiting
 inline TrainingStep two_ranks() {
   SmallStep step;
   const auto first = step.add_rank(0), second = step.add_rank(1);

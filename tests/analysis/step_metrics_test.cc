@@ -88,7 +88,8 @@ TEST_CASE("sends to other stages do not lengthen a pass", "[analysis]") {
   CHECK(parts.bubble.value() == Approx(5));
 }
 
-TEST_CASE("collectives after the last pass count as optimiser, waiting between them as bubble", "[analysis]") {
+TEST_CASE("collectives after the last pass count as optimiser, waiting between them as bubble",
+          "[analysis]") {
   testing::SmallStep builder;
   const auto early = builder.add_rank(0), late = builder.add_rank(1);
   for (const auto rank : {early, late}) {

@@ -51,7 +51,8 @@ TEST_CASE("tables stay within their width", "[analysis]") {
   const std::string text = table.render(TextStyle(), 60);
   CHECK(text.find("step  19.9 s  words") != std::string::npos);
   std::size_t begin = 0;
-  for (std::size_t end = text.find('\n'); end != std::string::npos; begin = end + 1, end = text.find('\n', begin)) {
+  for (std::size_t end = text.find('\n'); end != std::string::npos;
+       begin = end + 1, end = text.find('\n', begin)) {
     CHECK(display_width(std::string_view(text).substr(begin, end - begin)) <= 60);
   }
 }
@@ -66,7 +67,8 @@ TEST_CASE("small tables: comments, quotes, and the line of a fault", "[analysis]
 }
 
 TEST_CASE("power: the architecture's row, else the one for any", "[analysis]") {
-  const std::string table = "architecture,busy_fraction,idle_fraction,source,date\nhopper,0.8,0.1,s,d\nany,0.7,0.2,t,d\n";
+  const std::string table =
+      "architecture,busy_fraction,idle_fraction,source,date\nhopper,0.8,0.1,s,d\nany,0.7,0.2,t,d\n";
   CHECK(find_power_model(table, "p", "hopper").busy_fraction == 0.8);
   CHECK(find_power_model(table, "p", "ampere").busy_fraction == 0.7);
 }
@@ -79,7 +81,8 @@ TEST_CASE("power lies between waiting and working", "[analysis]") {
   const PowerModel model{0.76, 0.1, ""};
   // A node at work all the time draws its measured share of the rating: 0.76 x 10.2 kW.
   CHECK(8 * step_power(node, model, 1.0).training.value() == Approx(0.76 * 10200));
-  CHECK(step_power(node, model, 0.0).training.value() == Approx(step_power(node, model, 0.5).standing.value()));
+  CHECK(step_power(node, model, 0.0).training.value() ==
+        Approx(step_power(node, model, 0.5).standing.value()));
 }
 
 TEST_CASE("JSON: snake_case names, every field, shortest doubles", "[analysis]") {
@@ -91,7 +94,8 @@ TEST_CASE("JSON: snake_case names, every field, shortest doubles", "[analysis]")
   run.set_backend("a \"b\"\n");
   CHECK(to_json(run) ==
         "{\n  \"operations\": 18446744073709551615,\n  \"transfers\": 0,\n  \"contended_flows\": 0,\n"
-        "  \"folded\": false,\n  \"replayed_gpus\": 0,\n  \"backend\": \"a \\\"b\\\"\\n\",\n  \"fingerprint\": \"\"\n}\n");
+        "  \"folded\": false,\n  \"replayed_gpus\": 0,\n  \"backend\": \"a \\\"b\\\"\\n\",\n  "
+        "\"fingerprint\": \"\"\n}\n");
 }
 
 TEST_CASE("figures are found by path, entries by index or name", "[analysis]") {

@@ -47,7 +47,8 @@ TEST_CASE("every operation is an event with its stage, micro-batch and times", "
     CHECK(number_of(event, "ts") >= 0);
     CHECK(number_of(event, "ts") + number_of(event, "dur") <= 7.25e6);
     CHECK(number_of(event, "dur") > 0);
-    if (text_of(event, "name").starts_with(training_op_names()[static_cast<std::size_t>(OpName::mlp_weight)])) {
+    if (text_of(event, "name")
+            .starts_with(training_op_names()[static_cast<std::size_t>(OpName::mlp_weight)])) {
       CHECK(text_of(event, "name").ends_with(" s1 mb0"));
       CHECK(number_of(event, "ts") == 4.5e6);
       CHECK(number_of(event, "dur") == 1e6);

@@ -1,5 +1,5 @@
-// The main job: one DeepSeek-V3 step folded and unfolded, and the default scenario from file to report. Each runs in a
-// process of its own, so that memory is its own.
+// The main job: one DeepSeek-V3 step folded and unfolded, and the default scenario from file to report. Each
+// runs in a process of its own, so that memory is its own.
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
 
