@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -175,6 +176,7 @@ void PipeWriter::flush() {
 ChildProcess::ChildProcess(const std::function<void(PipeWriter&)>& body) {
   Pipe data = open_pipe();
   Pipe failure = open_pipe();
+  std::fflush(nullptr);  // or the child would print what we have not yet printed a second time
   pid_ = ::fork();
   if (pid_ == 0) {
     ::close(data.read_end);

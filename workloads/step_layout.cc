@@ -57,25 +57,22 @@ std::vector<double> expert_loads(const TrainingConfig& config) {
   return {};
 }
 
-/// A group's member that the others wait for, when there is exactly one such member.
-struct SlowMember {
+/// A block's replica with slow parts, when there is exactly one such replica: it stands for the block in every stage.
+struct SlowReplica {
   int replica = -1;
-  double speed = 1;
   bool several = false;
 };
 
-std::map<std::pair<int, int>, SlowMember> slow_members(const JobGrid& grid, const ClusterSpec& cluster) {
-  std::map<std::pair<int, int>, SlowMember> result;  // by (pipeline rank, block)
+std::map<int, SlowReplica> slow_replicas(const JobGrid& grid, const ClusterSpec& cluster) {
+  std::map<int, SlowReplica> by_block;
   for (const SlowPart& part : cluster.slow_parts) {
     const RankId gpu = RankId::at(part.rank);
     if (grid.pipeline_rank(gpu) >= grid.pipeline) continue;  // not part of the job
-    const int replica = grid.replica(gpu);
-    SlowMember& member = result[{grid.pipeline_rank(gpu), replica / grid.expert}];
-    member.several |= member.replica >= 0 && member.replica != replica;
-    member.replica = replica;
-    if (part.kind == SlowPart::Kind::gpu) member.speed *= part.speed;
+    SlowReplica& slow = by_block[grid.replica(gpu) / grid.expert];
+    slow.several |= slow.replica >= 0 && slow.replica != grid.replica(gpu);
+    slow.replica = grid.replica(gpu);
   }
-  return result;
+  return by_block;
 }
 
 double gpu_speed(const ClusterSpec& cluster, RankId gpu) {
@@ -123,37 +120,35 @@ ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& clus
   }
   const int hottest = static_cast<int>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin());
   const bool skewed = config.model.moe.experts > 0 && config.expert_load.kind != ExpertLoad::Kind::balanced;
-  const auto slow = slow_members(grid, cluster);
-  std::vector<int> blocks;  // those with slow parts, and one that stands for all others
-  for (const auto& [where, member] : slow) {
-    if (member.several) return unfold("several GPUs of one group are slow in their own way");
-    if (skewed && member.replica % grid.expert != hottest) {
+  const std::map<int, SlowReplica> slow = slow_replicas(grid, cluster);
+  for (const auto& [block, replica] : slow) {
+    if (replica.several) return unfold("GPUs of several replicas that exchange tokens are slow");
+    if (skewed && replica.replica % grid.expert != hottest) {
       return unfold("the slow GPU of a group is not the one with the hottest experts");
-    }
-    blocks.push_back(where.second);
-  }
-  std::sort(blocks.begin(), blocks.end());
-  blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
-  const int others = grid.blocks() - static_cast<int>(blocks.size());
-  for (int b = 0, found = 0; b < grid.blocks() && others > 0 && found == 0; ++b) {
-    if (!std::binary_search(blocks.begin(), blocks.end(), b)) {
-      blocks.insert(std::upper_bound(blocks.begin(), blocks.end(), b), b);
-      found = 1;
     }
   }
 
+  // Blocks with slow parts stand for themselves, the first of the others for all of those.
+  struct Chosen {
+    int replica;
+    double blocks;
+  };
+  std::vector<Chosen> chosen;
+  const int others = grid.blocks() - static_cast<int>(slow.size());
+  bool others_chosen = false;
+  for (int block = 0; block < grid.blocks(); ++block) {
+    if (const auto found = slow.find(block); found != slow.end()) {
+      chosen.push_back({found->second.replica, 1});
+    } else if (!others_chosen) {
+      chosen.push_back({block * grid.expert + hottest, static_cast<double>(others)});
+      others_chosen = true;
+    }
+  }
   ReplayPlan plan;
   for (int p = 0; p < grid.pipeline; ++p) {
-    bool others_counted = false;
-    for (int block : blocks) {
-      bool block_is_slow = false;
-      for (const auto& [where, member] : slow) block_is_slow |= where.second == block;
-      const auto member = slow.find({p, block});
-      const int replica = member != slow.end() ? member->second.replica : block * grid.expert + hottest;
-      const double groups = block_is_slow || others_counted ? 1 : others;
-      if (!block_is_slow) others_counted = true;
-      plan.gpus.push_back({grid.gpu(p, replica), groups * grid.expert,
-                           member != slow.end() ? member->second.speed : 1.0});
+    for (const Chosen& c : chosen) {
+      const RankId gpu = grid.gpu(p, c.replica);
+      plan.gpus.push_back({gpu, c.blocks * grid.expert, gpu_speed(cluster, gpu)});
     }
   }
   plan.folded = static_cast<int>(plan.gpus.size()) < grid.pipeline * grid.replicas;

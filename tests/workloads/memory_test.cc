@@ -18,7 +18,8 @@ struct Case {
 Case make(TrainingConfig config, const char* schedule) {
   Case c{std::move(config), {}, {}};
   c.schedule = find_schedule(schedule)->build({c.config.plan.pipeline, c.config.micro_batches(), 1});
-  c.stages = split_layers(c.config, c.schedule.stages, c.schedule.stage_of[0].size() == 2, {1, 1, 0, 1.5, 2.5});
+  const LayerCosts costs = c.config.model.mtp_depth > 0 ? LayerCosts{1, 1, 0, 1.5, 2.5} : LayerCosts{};
+  c.stages = split_layers(c.config, c.schedule.stages, c.schedule.stage_of[0].size() == 2, costs);
   return c;
 }
 
