@@ -25,7 +25,8 @@ std::vector<GpuSpec> all_gpus(const Libraries& libraries) {
   return gpus;
 }
 
-/// The newest date among the sources: the data files carry no clock's time, so that the same input gives the same bytes.
+/// The newest date among the sources: the data files carry no clock's time, so that the same input gives the
+/// same bytes.
 std::string newest_date(const CalibrationInput& input) {
   std::string date;
   for (const auto& [table, source] : input.table_sources) date = std::max(date, source.date);
@@ -44,15 +45,19 @@ std::map<std::string, NodeSpec> nodes_by_gpu(const Libraries& libraries) {
 }
 
 std::string calibrate_links(const CalibrateOptions& options, const Libraries& libraries) {
-  const LinkMeasurements measurements = read_link_measurements(options.measurements / "reference", options.measurements / "data/kernels");
-  if (!measurements.missing.empty()) return "links: tables of collectives are missing, constants left as they are\n";
+  const LinkMeasurements measurements =
+      read_link_measurements(options.measurements / "reference", options.measurements / "data/kernels");
+  if (!measurements.missing.empty())
+    return "links: tables of collectives are missing, constants left as they are\n";
   const LinkFit fit = fit_links(measurements, nodes_by_gpu(libraries), options.seed);
-  if (!options.output.empty()) write_file_atomically(options.output / "link_calibration.textproto", to_text(fit.calibration));
+  if (!options.output.empty())
+    write_file_atomically(options.output / "link_calibration.textproto", to_text(fit.calibration));
   TextTable table({Align::left, Align::left, Align::right, Align::right, Align::right, Align::right});
   table.header({"links", "group", "rows", "held back", "median", "90th"});
   for (const LinkFitError& error : fit.errors)
-    table.row({error.table, error.group + (error.fitted ? "" : " (not fitted)"), fmt::format("{}", error.rows), fmt::format("{}", error.held_back),
-               percent(error.median), percent(error.percentile_90)});
+    table.row({error.table, error.group + (error.fitted ? "" : " (not fitted)"),
+               fmt::format("{}", error.rows), fmt::format("{}", error.held_back), percent(error.median),
+               percent(error.percentile_90)});
   std::string out = table.render(TextStyle(), 140);
   for (const std::string& note : fit.notes) out += note + "\n";
   return out;
@@ -61,13 +66,21 @@ std::string calibrate_links(const CalibrateOptions& options, const Libraries& li
 }  // namespace
 
 std::string held_back_summary(const KernelCalibration& calibration) {
-  TextTable table({Align::left, Align::left, Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
+  TextTable table({Align::left, Align::left, Align::left, Align::right, Align::right, Align::right,
+                   Align::right, Align::right});
   table.header({"kernels", "gpu", "table", "fitted", "held back", "median", "90th", "bias"});
   for (const FamilyFit& fit : calibration.fits)
     for (const HeldBackError& error : fit.errors)
-      table.row({std::string(name(fit.family)), fit.gpu, error.table + (fit.variant.empty() ? "" : " (" + fit.variant + ", prices nothing)"), fmt::format("{}", error.fitted), fmt::format("{}", error.held_back),
-                 error.held_back ? percent(error.median) : "-", error.held_back ? percent(error.percentile_90) : "-",
+      table.row({std::string(name(fit.family)), fit.gpu,
+                 error.table + (fit.variant.empty() ? "" : " (prices nothing)"),
+                 fmt::format("{}", error.fitted), fmt::format("{}", error.held_back),
+                 error.held_back ? percent(error.median) : "-",
+                 error.held_back ? percent(error.percentile_90) : "-",
                  error.held_back ? fmt::format("{:+.1f} %", 100 * error.bias) : "-"});
+  for (const HeldBackError& error : calibration.pooled)
+    table.row({error.table, "all", "all that are priced", fmt::format("{}", error.fitted),
+               fmt::format("{}", error.held_back), percent(error.median), percent(error.percentile_90),
+               fmt::format("{:+.1f} %", 100 * error.bias)});
   return table.render(TextStyle(), 150);
 }
 
@@ -77,7 +90,9 @@ std::string calibrate(const CalibrateOptions& options, const Libraries& librarie
   input.seed = options.seed;
   input.date = newest_date(input);
   const KernelCalibration calibration = calibrate_kernels(input);
-  std::string out = fmt::format("{} kernel measurements; a fifth of each table held back (seed {}), errors on those:\n\n", input.measurements.size(), options.seed);
+  std::string out =
+      fmt::format("{} kernel measurements; a fifth of each table held back (seed {}), errors on those:\n\n",
+                  input.measurements.size(), options.seed);
   out += held_back_summary(calibration);
   if (!options.output.empty()) {
     fs::create_directories(options.output);

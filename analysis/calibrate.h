@@ -13,12 +13,13 @@ namespace flopcast {
 struct CalibrateOptions {
   std::filesystem::path measurements;  ///< holds reference/ and data/kernels/
   std::filesystem::path output;        ///< folder for the data files; empty: nothing is written
-  std::uint64_t seed = 2026;              ///< decides which fifth of each table is held back
+  std::uint64_t seed = 2026;           ///< decides which fifth of each table is held back
   bool allow_missing = false;          ///< fit what is there instead of naming what is not
 };
 
-/// Fits, writes kernel_calibration.textproto (and link_calibration.textproto where its tables are there) whole or not at
-/// all, and returns the summary to print: per family and GPU, points fitted and held back with their errors.
+/// Fits, writes kernel_calibration.textproto (and link_calibration.textproto where its tables are there)
+/// whole or not at all, and returns the summary to print: per family and GPU, points fitted and held back
+/// with their errors.
 /// @throws InputError naming missing or malformed files.
 std::string calibrate(const CalibrateOptions& options, const Libraries& libraries);
 

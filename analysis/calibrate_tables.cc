@@ -48,10 +48,18 @@ GemmShape dense(double m, double n, double k, Precision precision, Scaling scali
 }
 
 GemmShape grouped(GemmKind kind, double groups, double rows_per_group, double n, double k) {
-  return {kind, whole(groups * rows_per_group), whole(n), whole(k), static_cast<int>(groups), Precision::fp8, Scaling::blocks, Precision::bf16};
+  return {kind,
+          whole(groups * rows_per_group),
+          whole(n),
+          whole(k),
+          static_cast<int>(groups),
+          Precision::fp8,
+          Scaling::blocks,
+          Precision::bf16};
 }
 
-AttentionShape prompt(double batch, double tokens, double heads, double kv_heads, int qk, int v, bool causal) {
+AttentionShape prompt(double batch, double tokens, double heads, double kv_heads, int qk, int v,
+                      bool causal) {
   AttentionShape shape;
   shape.batch = whole(batch);
   shape.query_length = shape.kv_length = whole(tokens);
@@ -63,7 +71,8 @@ AttentionShape prompt(double batch, double tokens, double heads, double kv_heads
   return shape;
 }
 
-AttentionShape decode(double batch, double keys, double heads, double kv_heads, int qk, int v, bool fp8_cache) {
+AttentionShape decode(double batch, double keys, double heads, double kv_heads, int qk, int v,
+                      bool fp8_cache) {
   AttentionShape shape = prompt(batch, keys, heads, kv_heads, qk, v, false);
   shape.kind = AttentionKind::decode;
   shape.query_length = 1;
@@ -72,24 +81,28 @@ AttentionShape decode(double batch, double keys, double heads, double kv_heads, 
   return shape;
 }
 
-// ------------------------------------------------------------------------------------------ one reader per layout
+// ------------------------------------------------------------------------------------------ one reader per
+// layout
 
 using Reader = std::function<void(const CsvTable&, Collector&)>;
 
 void aiconfigurator_gemm(const CsvTable& table, Collector& out) {
   for (std::size_t i = 0; i < table.size(); ++i) {
     const bool fp8 = table.text(i, "gemm_dtype") == "fp8_block";
-    Measurement& m = out.add(dense(table.number(i, "m"), table.number(i, "n"), table.number(i, "k"),
-                                   fp8 ? Precision::fp8 : Precision::bf16, fp8 ? Scaling::blocks : Scaling::none),
-                             table.number(i, "latency") * 1e3);
-    // Narrow outputs give it away: these rows take as long as the GEMM plus one pass over [m,k] in BF16 and FP8.
+    Measurement& m =
+        out.add(dense(table.number(i, "m"), table.number(i, "n"), table.number(i, "k"),
+                      fp8 ? Precision::fp8 : Precision::bf16, fp8 ? Scaling::blocks : Scaling::none),
+                table.number(i, "latency") * 1e3);
+    // Narrow outputs give it away: these rows take as long as the GEMM plus one pass over [m,k] in BF16 and
+    // FP8.
     m.with_cast = fp8;
   }
 }
 
 void infersim_gemm(const CsvTable& table, Collector& out) {
   for (std::size_t i = 0; i < table.size(); ++i)
-    out.add(dense(table.number(i, "m"), table.number(i, "n"), table.number(i, "k"), Precision::fp8, Scaling::blocks),
+    out.add(dense(table.number(i, "m"), table.number(i, "n"), table.number(i, "k"), Precision::fp8,
+                  Scaling::blocks),
             table.number(i, "latency_us"));
 }
 
@@ -99,8 +112,8 @@ Reader infersim_grouped(GemmKind kind) {
       const double groups = table.number(i, "num_local_experts"), rows = table.number(i, "tokens_per_expert");
       // At one row per expert the benchmark draws none for every other expert: not a point of this model.
       if (kind == GemmKind::grouped_masked && rows < 2) continue;
-      // The benchmark draws each expert's rows from 0.7 .. 1.3 of the mean and does not record them: with few experts one
-      // draw moves the time by a third, and nothing can be learnt from it.
+      // The benchmark draws each expert's rows from 0.7 .. 1.3 of the mean and does not record them: with few
+      // experts one draw moves the time by a third, and nothing can be learnt from it.
       if (kind == GemmKind::grouped_masked && groups < 4) continue;
       const double hidden = table.number(i, "hidden_size"), width = table.number(i, "intermediate_size");
       out.add(grouped(kind, groups, rows, 2 * width, hidden), table.number(i, "up_proj_us"));
@@ -119,7 +132,9 @@ void deepgemm_readme(const CsvTable& table, Collector& out) {
       out.add(dense(m, n, k, Precision::fp8, Scaling::blocks), us).without_launch = true;
     } else {
       out.add(grouped(kind == "grouped_masked" ? GemmKind::grouped_masked : GemmKind::grouped_contiguous,
-                      table.number(i, "groups"), m, n, k), us).without_launch = true;
+                      table.number(i, "groups"), m, n, k),
+              us)
+          .without_launch = true;
     }
   }
 }
@@ -130,12 +145,15 @@ constexpr const char* kLibrariesOf2024 = "libraries of 2024";
 void vidur_mlp(const CsvTable& table, Collector& out) {
   for (std::size_t i = 0; i < table.size(); ++i) {
     const double tokens = table.number(i, "num_tokens"), tp = table.number(i, "num_tensor_parallel_workers");
-    const double hidden = table.number(i, "n_embd"), heads = table.number(i, "n_head"), kv = table.number(i, "n_kv_head");
+    const double hidden = table.number(i, "n_embd"), heads = table.number(i, "n_head"),
+                 kv = table.number(i, "n_kv_head");
     const double width = table.number(i, "n_expanded_embd") / tp;
     const double gated = table.text(i, "use_gated_mlp") == "True" ? 2 : 1;
     const auto add = [&](const char* column, double n, double k) {
       const std::string& text = table.text(i, fmt::format("time_stats.{}.median", column));
-      if (!text.empty() && text != "nan") out.add(dense(tokens, n, k, Precision::bf16, Scaling::none), std::stod(text) * 1e3).variant = kLibrariesOf2024;
+      if (!text.empty() && text != "nan")
+        out.add(dense(tokens, n, k, Precision::bf16, Scaling::none), std::stod(text) * 1e3).variant =
+            kLibrariesOf2024;
     };
     add("attn_pre_proj", (heads + 2 * kv) * hidden / heads / tp, hidden);
     add("attn_post_proj", hidden, hidden / tp);
@@ -167,7 +185,8 @@ void aiconfigurator_prompt(const CsvTable& table, Collector& out) {
 
 void aiconfigurator_latent_prompt(const CsvTable& table, Collector& out) {
   for (std::size_t i = 0; i < table.size(); ++i) {
-    AttentionShape shape = prompt(table.number(i, "batch_size"), table.number(i, "isl"), table.number(i, "num_heads"), 1, 576, 512, true);
+    AttentionShape shape = prompt(table.number(i, "batch_size"), table.number(i, "isl"),
+                                  table.number(i, "num_heads"), 1, 576, 512, true);
     shape.latent = true;  // the table's rates only make sense in the absorbed form
     if (table.text(i, "kv_cache_dtype") == "fp8") shape.kv_precision = Precision::fp8;
     out.add(shape, table.number(i, "latency") * 1e3);
@@ -176,15 +195,16 @@ void aiconfigurator_latent_prompt(const CsvTable& table, Collector& out) {
 
 void aiconfigurator_decode(const CsvTable& table, Collector& out) {
   for (std::size_t i = 0; i < table.size(); ++i)
-    out.add(decode(table.number(i, "batch_size"), table.number(i, "step") + 1, table.number(i, "num_heads"),
-                   table.number(i, "num_key_value_heads"), 128, 128, table.text(i, "kv_cache_dtype") == "fp8"),
-            table.number(i, "latency") * 1e3);
+    out.add(
+        decode(table.number(i, "batch_size"), table.number(i, "step") + 1, table.number(i, "num_heads"),
+               table.number(i, "num_key_value_heads"), 128, 128, table.text(i, "kv_cache_dtype") == "fp8"),
+        table.number(i, "latency") * 1e3);
 }
 
 void aiconfigurator_latent_decode(const CsvTable& table, Collector& out) {
   for (std::size_t i = 0; i < table.size(); ++i)
-    out.add(decode(table.number(i, "batch_size"), table.number(i, "step") + 1, table.number(i, "num_heads"), 1, 576, 512,
-                   table.text(i, "kv_cache_dtype") == "fp8"),
+    out.add(decode(table.number(i, "batch_size"), table.number(i, "step") + 1, table.number(i, "num_heads"),
+                   1, 576, 512, table.text(i, "kv_cache_dtype") == "fp8"),
             table.number(i, "latency") * 1e3);
 }
 
@@ -193,8 +213,9 @@ void flash_attention_3(const CsvTable& table, Collector& out) {
   for (std::size_t i = 0; i < table.size(); ++i) {
     if (table.text(i, "FA3_TFLOPS").empty()) continue;  // a bar without a label
     const double seq = table.number(i, "seq"), dim = table.number(i, "head_dim");
-    const AttentionShape shape = prompt(kTokens / seq, seq, kHidden / dim, kHidden / dim, static_cast<int>(dim),
-                                        static_cast<int>(dim), table.number(i, "causal") != 0);
+    const AttentionShape shape =
+        prompt(kTokens / seq, seq, kHidden / dim, kHidden / dim, static_cast<int>(dim), static_cast<int>(dim),
+               table.number(i, "causal") != 0);
     out.add(shape, flop(shape).value() / (table.number(i, "FA3_TFLOPS") * 1e12) * 1e6);
   }
 }
@@ -202,14 +223,16 @@ void flash_attention_3(const CsvTable& table, Collector& out) {
 Reader infersim_prompt(int heads, int kv_heads, int qk, int v) {
   return [=](const CsvTable& table, Collector& out) {
     for (std::size_t i = 0; i < table.size(); ++i)
-      out.add(prompt(1, table.number(i, "seq_len"), heads, kv_heads, qk, v, true), table.number(i, "latency_us"));
+      out.add(prompt(1, table.number(i, "seq_len"), heads, kv_heads, qk, v, true),
+              table.number(i, "latency_us"));
   };
 }
 
 Reader infersim_decode(int heads, int kv_heads, int qk, int v) {
   return [=](const CsvTable& table, Collector& out) {
     for (std::size_t i = 0; i < table.size(); ++i)
-      out.add(decode(table.number(i, "batch_size"), table.number(i, "kv_len"), heads, kv_heads, qk, v, table.text(i, "kv_dtype") == "fp8"),
+      out.add(decode(table.number(i, "batch_size"), table.number(i, "kv_len"), heads, kv_heads, qk, v,
+                     table.text(i, "kv_dtype") == "fp8"),
               table.number(i, "latency_us"));
   };
 }
@@ -233,7 +256,9 @@ void training_profile(const CsvTable& table, Collector& out) {
       } else if (what.starts_with("fp8 grouped")) {
         mark(out.add(grouped(GemmKind::grouped_contiguous, 4, m / 4, n, k), us));
       } else {
-        mark(out.add(GemmShape{GemmKind::weight_gradient, whole(m), whole(n), whole(k), 1, Precision::fp8, Scaling::blocks, Precision::fp32}, us));
+        mark(out.add(GemmShape{GemmKind::weight_gradient, whole(m), whole(n), whole(k), 1, Precision::fp8,
+                               Scaling::blocks, Precision::fp32},
+                     us));
       }
     } else if (op.starts_with("FA3 fwd")) {
       mark(out.add(prompt(1, 4096, 128, 128, 192, 128, true), table.number(i, "mean_us")));
@@ -248,7 +273,8 @@ void training_profile(const CsvTable& table, Collector& out) {
   }
 }
 
-// ------------------------------------------------------------------------------------------ which files there are
+// ------------------------------------------------------------------------------------------ which files
+// there are
 
 struct TableFile {
   std::string path;
@@ -261,34 +287,64 @@ constexpr const char* kAiConfigurator = "ai-dynamo/aiconfigurator 095f58a, measu
 constexpr const char* kInferSim = "alibaba/InferSim bench_data f2293da";
 
 std::vector<TableFile> table_files() {
-  const std::vector<std::string> h100 = {"h100-sxm"}, h200 = {"h200", "h200-sxm"}, h800 = {"h800-sxm"}, h20 = {"h20", "h20-sxm"};
+  const std::vector<std::string> h100 = {"h100-sxm"}, h200 = {"h200", "h200-sxm"}, h800 = {"h800-sxm"},
+                                 h20 = {"h20", "h20-sxm"};
   std::vector<TableFile> files;
   const std::string aic = "data/kernels/aiconfigurator/", infersim = "data/kernels/infersim/bench_data/";
   for (const auto& [system, gpu] : {std::pair{"h100_sxm", h100}, std::pair{"h200_sxm", h200}}) {
-    files.push_back({aic + system + "__gemm__sglang__0.5.14__gemm_perf.csv", gpu, "aiconfigurator gemm", aiconfigurator_gemm});
-    files.push_back({aic + system + "__attention__sglang__0.5.14__context_attention_perf.csv", gpu, "aiconfigurator context attention", aiconfigurator_prompt});
-    files.push_back({aic + system + "__attention__sglang__0.5.14__generation_attention_perf.csv", gpu, "aiconfigurator generation attention", aiconfigurator_decode});
-    files.push_back({aic + system + "__mla__sglang__0.5.14__context_mla_perf.csv", gpu, "aiconfigurator context mla", aiconfigurator_latent_prompt});
-    files.push_back({aic + system + "__mla__sglang__0.5.14__generation_mla_perf.csv", gpu, "aiconfigurator generation mla", aiconfigurator_latent_decode});
+    files.push_back({aic + system + "__gemm__sglang__0.5.14__gemm_perf.csv", gpu, "aiconfigurator gemm",
+                     aiconfigurator_gemm});
+    files.push_back({aic + system + "__attention__sglang__0.5.14__context_attention_perf.csv", gpu,
+                     "aiconfigurator context attention", aiconfigurator_prompt});
+    files.push_back({aic + system + "__attention__sglang__0.5.14__generation_attention_perf.csv", gpu,
+                     "aiconfigurator generation attention", aiconfigurator_decode});
+    files.push_back({aic + system + "__mla__sglang__0.5.14__context_mla_perf.csv", gpu,
+                     "aiconfigurator context mla", aiconfigurator_latent_prompt});
+    files.push_back({aic + system + "__mla__sglang__0.5.14__generation_mla_perf.csv", gpu,
+                     "aiconfigurator generation mla", aiconfigurator_latent_decode});
   }
   for (const auto& [chip, gpu] : {std::pair{"h800", h800}, std::pair{"h20", h20}}) {
     files.push_back({infersim + "gemm/" + chip + "/data.csv", gpu, "infersim gemm", infersim_gemm});
-    files.push_back({infersim + "grouped_gemm/prefill/" + chip + "/data.csv", gpu, "infersim grouped gemm prefill", infersim_grouped(GemmKind::grouped_contiguous)});
-    files.push_back({infersim + "grouped_gemm/decode/" + chip + "/data.csv", gpu, "infersim grouped gemm decode", infersim_grouped(GemmKind::grouped_masked)});
-    files.push_back({infersim + "mla/decode/" + chip + "/128-512-64.csv", gpu, "infersim mla decode", infersim_decode(128, 1, 576, 512)});
+    files.push_back({infersim + "grouped_gemm/prefill/" + chip + "/data.csv", gpu,
+                     "infersim grouped gemm prefill", infersim_grouped(GemmKind::grouped_contiguous)});
+    files.push_back({infersim + "grouped_gemm/decode/" + chip + "/data.csv", gpu,
+                     "infersim grouped gemm decode", infersim_grouped(GemmKind::grouped_masked)});
+    files.push_back({infersim + "mla/decode/" + chip + "/128-512-64.csv", gpu, "infersim mla decode",
+                     infersim_decode(128, 1, 576, 512)});
   }
-  files.push_back({infersim + "mla/prefill/h800/128-128-64.csv", h800, "infersim mla prefill", infersim_prompt(128, 128, 192, 128)});
+  files.push_back({infersim + "mla/prefill/h800/128-128-64.csv", h800, "infersim mla prefill",
+                   infersim_prompt(128, 128, 192, 128)});
   const auto heads = [](int q, int kv, int dim) { return fmt::format("{}-{}-{}.csv", q, kv, dim); };
-  for (const auto& [q, kv, dim] : {std::tuple{16, 1, 256}, {16, 2, 256}, {32, 4, 128}, {32, 8, 128}, {64, 8, 128}})
-    files.push_back({infersim + "mha/prefill/h20/" + heads(q, kv, dim), h20, "infersim mha prefill", infersim_prompt(q, kv, dim, dim)});
-  for (const auto& [q, kv, dim] : {std::tuple{16, 2, 128}, {32, 2, 128}, {32, 4, 128}, {32, 8, 128}, {64, 2, 128}, {128, 2, 128}, {256, 2, 128}})
-    files.push_back({infersim + "mha/decode/h800/" + heads(q, kv, dim), h800, "infersim mha decode", infersim_decode(q, kv, dim, dim)});
-  for (const auto& [q, kv, dim] : {std::tuple{16, 1, 256}, {16, 2, 128}, {16, 2, 256}, {32, 2, 128}, {32, 4, 128}, {32, 8, 128}, {128, 2, 128}, {256, 2, 128}})
-    files.push_back({infersim + "mha/decode/h20/" + heads(q, kv, dim), h20, "infersim mha decode", infersim_decode(q, kv, dim, dim)});
-  for (const char* model : {"Qwen__Qwen-72B", "codellama__CodeLlama-34b-Instruct-hf", "internlm__internlm-20b", "meta-llama__Llama-2-70b-hf",
-                            "meta-llama__Llama-2-7b-hf", "microsoft__phi-2"})
-    files.push_back({fmt::format("data/kernels/vidur/h100__{}__mlp_median.csv", model), h100, "vidur mlp", vidur_mlp});
-  files.push_back({"data/kernels/frontier-h800/Llama-3.1-405B-Instruct-FP8__linear_op_kernel_only.csv", h800, "frontier linear", frontier_linear});
+  for (const auto& [q, kv, dim] :
+       {std::tuple{16, 1, 256}, {16, 2, 256}, {32, 4, 128}, {32, 8, 128}, {64, 8, 128}})
+    files.push_back({infersim + "mha/prefill/h20/" + heads(q, kv, dim), h20, "infersim mha prefill",
+                     infersim_prompt(q, kv, dim, dim)});
+  for (const auto& [q, kv, dim] : {std::tuple{16, 2, 128},
+                                   {32, 2, 128},
+                                   {32, 4, 128},
+                                   {32, 8, 128},
+                                   {64, 2, 128},
+                                   {128, 2, 128},
+                                   {256, 2, 128}})
+    files.push_back({infersim + "mha/decode/h800/" + heads(q, kv, dim), h800, "infersim mha decode",
+                     infersim_decode(q, kv, dim, dim)});
+  for (const auto& [q, kv, dim] : {std::tuple{16, 1, 256},
+                                   {16, 2, 128},
+                                   {16, 2, 256},
+                                   {32, 2, 128},
+                                   {32, 4, 128},
+                                   {32, 8, 128},
+                                   {128, 2, 128},
+                                   {256, 2, 128}})
+    files.push_back({infersim + "mha/decode/h20/" + heads(q, kv, dim), h20, "infersim mha decode",
+                     infersim_decode(q, kv, dim, dim)});
+  for (const char* model :
+       {"Qwen__Qwen-72B", "codellama__CodeLlama-34b-Instruct-hf", "internlm__internlm-20b",
+        "meta-llama__Llama-2-70b-hf", "meta-llama__Llama-2-7b-hf", "microsoft__phi-2"})
+    files.push_back({fmt::format("data/kernels/vidur/h100__{}__mlp_median.csv", model), h100,
+                     "vidur mlp, libraries of 2024", vidur_mlp});
+  files.push_back({"data/kernels/frontier-h800/Llama-3.1-405B-Instruct-FP8__linear_op_kernel_only.csv", h800,
+                   "frontier linear", frontier_linear});
   files.push_back({"reference/deepgemm.csv", h800, "deepgemm readme", deepgemm_readme});
   files.push_back({"reference/fa3_h100.csv", h100, "flashattention-3 figures", flash_attention_3});
   files.push_back({"reference/profile_train_kernels.csv", h800, "training profile", training_profile});
@@ -296,8 +352,12 @@ std::vector<TableFile> table_files() {
 }
 
 std::map<std::string, Source> sources() {
-  const auto aic = [](const char* what) { return Source{fmt::format("{}, {}", kAiConfigurator, what), "2026-11-21"}; };
-  const auto infersim = [](const char* what) { return Source{fmt::format("{}, {}", kInferSim, what), "2026-11-21"}; };
+  const auto aic = [](const char* what) {
+    return Source{fmt::format("{}, {}", kAiConfigurator, what), "2026-11-21"};
+  };
+  const auto infersim = [](const char* what) {
+    return Source{fmt::format("{}, {}", kInferSim, what), "2026-11-21"};
+  };
   const Source profile{"deepseek-ai/profile-data train.json 4496024", "2026-11-21"};
   return {
       {"aiconfigurator gemm", aic("gemm/sglang/0.5.14 (FP8 rows include the activation cast)")},
@@ -312,9 +372,12 @@ std::map<std::string, Source> sources() {
       {"infersim mla prefill", infersim("mla/prefill")},
       {"infersim mha prefill", infersim("mha/prefill")},
       {"infersim mha decode", infersim("mha/decode")},
-      {"vidur mlp", {"microsoft/vidur data/profiling 7d47513 (FP16, libraries of 2024)", "2026-11-21"}},
-      {"frontier linear", {"NetX-lab/Frontier a4b22df, Llama-3.1-405B-FP8 linear_op_kernel_only", "2026-11-21"}},
-      {"deepgemm readme", {"deepseek-ai/DeepGEMM README.md 55ab91f (kernel time without launch)", "2025-03-25"}},
+      {"vidur mlp, libraries of 2024",
+       {"microsoft/vidur data/profiling 7d47513 (FP16, libraries of 2024)", "2026-11-21"}},
+      {"frontier linear",
+       {"NetX-lab/Frontier a4b22df, Llama-3.1-405B-FP8 linear_op_kernel_only", "2026-11-21"}},
+      {"deepgemm readme",
+       {"deepseek-ai/DeepGEMM README.md 55ab91f (kernel time without launch)", "2025-03-25"}},
       {"flashattention-3 figures", {"Dao-AILab/flash-attention assets/flash3_fp16_fwd.png", "2024-07-11"}},
       {"training profile", profile},
   };
@@ -342,13 +405,16 @@ const GpuSpec* first_known(std::span<const GpuSpec> gpus, const std::vector<std:
   return nullptr;
 }
 
-/// Rows of tables that were kept for several models repeat shapes; times that are not positive are no measurements.
+/// Rows of tables that were kept for several models repeat shapes; times that are not positive are no
+/// measurements.
 void drop_unusable(std::vector<Measurement>& measurements) {
-  std::erase_if(measurements, [](const Measurement& m) { return !(m.microseconds > 0) || !std::isfinite(m.microseconds); });
+  std::erase_if(measurements,
+                [](const Measurement& m) { return !(m.microseconds > 0) || !std::isfinite(m.microseconds); });
 }
 
-/// Time between back-to-back kernels: what the phases of the profile take beyond the sum of their kernels, per launch.
-/// Phases of one stream only, and the attention ones: they have the most launches and no waiting for peers.
+/// Time between back-to-back kernels: what the phases of the profile take beyond the sum of their kernels,
+/// per launch. Phases of one stream only, and the attention ones: they have the most launches and no waiting
+/// for peers.
 double profiled_kernel_gap(const CsvTable& phases, const CsvTable& kernels, const CsvTable& elementwise) {
   double gap_us = 0, launches = 0;
   for (std::size_t i = 0; i < phases.size(); ++i) {
@@ -366,7 +432,8 @@ double profiled_kernel_gap(const CsvTable& phases, const CsvTable& kernels, cons
 
 }  // namespace
 
-CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSpec> gpus, bool allow_missing) {
+CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSpec> gpus,
+                                   bool allow_missing) {
   CalibrationInput input;
   input.table_sources = sources();
   std::vector<Diagnostic> missing;
@@ -378,36 +445,50 @@ CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSp
       continue;
     }
     const GpuSpec* gpu = first_known(gpus, file.gpu);
-    if (gpu == nullptr) throw InputError(Diagnostic{path.string(), 0, 0, "gpu", file.gpu.front(), "a GPU of the library", ""});
+    if (gpu == nullptr)
+      throw InputError(Diagnostic{path.string(), 0, 0, "gpu", file.gpu.front(), "a GPU of the library", ""});
     std::vector<Measurement> rows;
     Collector collector(rows, file.table, gpu->name);
     file.read(parse_csv(slurp(path), path.string()), collector);
     std::uint64_t& next = rows_so_far[file.table + gpu->name];
     for (Measurement& row : rows) row.row = next++;
     input.measurements.insert(input.measurements.end(), rows.begin(), rows.end());
-    if (std::none_of(input.gpus.begin(), input.gpus.end(), [&](const GpuSpec& g) { return g.name == gpu->name; })) input.gpus.push_back(*gpu);
+    if (std::none_of(input.gpus.begin(), input.gpus.end(),
+                     [&](const GpuSpec& g) { return g.name == gpu->name; }))
+      input.gpus.push_back(*gpu);
   }
-  const fs::path elementwise = folder / "reference/profile_train_elementwise.csv", phases = folder / "reference/profile_train_phases.csv",
+  const fs::path elementwise = folder / "reference/profile_train_elementwise.csv",
+                 phases = folder / "reference/profile_train_phases.csv",
                  kernels = folder / "reference/profile_train_kernels.csv";
   for (const fs::path& path : {elementwise, phases})
     if (!fs::is_regular_file(path)) missing.push_back(missing_file(path));
-  if (!missing.empty() && (!allow_missing || input.measurements.empty())) throw InputError(std::move(missing));
+  if (!missing.empty() && (!allow_missing || input.measurements.empty()))
+    throw InputError(std::move(missing));
   drop_unusable(input.measurements);
 
   const std::string profile = "deepseek-ai/profile-data train.json 4496024";
-  input.memory_source = {profile + ", 112 SMs beside communication; bytes from the model's sizes", "2026-11-21"};
+  input.memory_source = {profile + ", 112 SMs beside communication; bytes from the model's sizes",
+                         "2026-11-21"};
   input.kernel_gap_us = {2.0, {"assumed: no phases to derive it from", "2026-11-21", false}};
   if (fs::is_regular_file(elementwise)) {
     input.memory = profiled_memory_kernels(slurp(elementwise), elementwise.string());
     if (const GpuSpec* gpu = first_known(gpus, {"h800-sxm"})) input.memory_gpu = gpu->name;
     if (fs::is_regular_file(phases) && fs::is_regular_file(kernels)) {
-      input.kernel_gap_us.value = std::round(100 * profiled_kernel_gap(parse_csv(slurp(phases), phases.string()), parse_csv(slurp(kernels), kernels.string()),
-                                                      parse_csv(slurp(elementwise), elementwise.string()))) / 100;
-      input.kernel_gap_us.source = {profile + ": span less kernel sum of the attention phases, per launch", "2026-11-21"};
+      input.kernel_gap_us.value =
+          std::round(100 * profiled_kernel_gap(parse_csv(slurp(phases), phases.string()),
+                                               parse_csv(slurp(kernels), kernels.string()),
+                                               parse_csv(slurp(elementwise), elementwise.string()))) /
+          100;
+      input.kernel_gap_us.source = {profile + ": span less kernel sum of the attention phases, per launch",
+                                    "2026-11-21"};
     }
   }
-  // 1600 MHz in long runs against the 1830 MHz at which 989 TFLOPS are quoted (132 SMs x 4096 FLOP per clock).
-  input.sustained_clock = {0.874, {"deepseek-ai/FlashMLA docs/20250422-new-kernel-deep-dive.md: H800 throttles to about 1600 MHz, practical BF16 peak 865 of 990 TFLOPS", "2025-04-22"}};
+  // 1600 MHz in long runs against the 1830 MHz at which 989 TFLOPS are quoted (132 SMs x 4096 FLOP per
+  // clock).
+  input.sustained_clock = {0.874,
+                           {"deepseek-ai/FlashMLA docs/20250422-new-kernel-deep-dive.md: H800 throttles to "
+                            "about 1600 MHz, practical BF16 peak 865 of 990 TFLOPS",
+                            "2025-04-22"}};
   return input;
 }
 

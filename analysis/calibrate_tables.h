@@ -1,4 +1,5 @@
-// Reads the folder of measurements that `flopcast calibrate` is given: reference/*.csv and data/kernels/*/*.csv.
+// Reads the folder of measurements that `flopcast calibrate` is given: reference/*.csv and
+// data/kernels/*/*.csv.
 #pragma once
 #include <filesystem>
 #include <span>
@@ -9,12 +10,15 @@
 
 namespace flopcast {
 
-/// Everything in `folder` that the kernel model is fitted on. `gpus`: the library's GPUs, by whose names rows are filed.
+/// Everything in `folder` that the kernel model is fitted on. `gpus`: the library's GPUs, by whose names rows
+/// are filed.
 /// @param allow_missing false: InputError naming every file that is not there; true: fits what is there.
-CalibrationInput read_measurements(const std::filesystem::path& folder, std::span<const GpuSpec> gpus, bool allow_missing);
+CalibrationInput read_measurements(const std::filesystem::path& folder, std::span<const GpuSpec> gpus,
+                                   bool allow_missing);
 
-/// The memory-bound kernels of a forward and backward pair of DeepSeek-V3 layers with the bytes each launch must have
-/// moved; what the model's sizes and the row counts of the trace imply.
-std::vector<MemoryMeasurement> profiled_memory_kernels(const std::string& elementwise_csv, const std::string& file);
+/// The memory-bound kernels of a forward and backward pair of DeepSeek-V3 layers with the bytes each launch
+/// must have moved; what the model's sizes and the row counts of the trace imply.
+std::vector<MemoryMeasurement> profiled_memory_kernels(const std::string& elementwise_csv,
+                                                       const std::string& file);
 
 }  // namespace flopcast

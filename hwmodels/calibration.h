@@ -1,5 +1,5 @@
-// The numbers that `flopcast calibrate` fits on measured kernels, as the kernel model uses them and the data file
-// (hwmodels/data/kernel_calibration.textproto) holds them.
+// The numbers that `flopcast calibrate` fits on measured kernels, as the kernel model uses them and the data
+// file (hwmodels/data/kernel_calibration.textproto) holds them.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -17,9 +17,9 @@ struct HeldBackError {
   std::string table;
   int fitted = 0;
   int held_back = 0;
-  double median = 0;         ///< of |predicted / measured - 1|
+  double median = 0;  ///< of |predicted / measured - 1|
   double percentile_90 = 0;
-  double bias = 0;           ///< median of predicted / measured - 1
+  double bias = 0;  ///< median of predicted / measured - 1
 };
 
 /// One family of kernels on one GPU.
@@ -32,8 +32,8 @@ struct FamilyFit {
   std::vector<double> parameters;  ///< as parameters_of(family) lists them
   KernelResidual residual;         ///< logarithm of measured over formula, near the measurements
   std::vector<HeldBackError> errors;
-  /// Fits of tables that were measured with libraries of another age: they show that the formula holds there too, and
-  /// price nothing. Empty for the others.
+  /// Fits of tables that were measured with libraries of another age: they show that the formula holds there
+  /// too, and price nothing. Empty for the others.
   std::string variant;
   Source source;
 };
@@ -55,13 +55,16 @@ struct NumberWithSource {
 
 struct KernelCalibration {
   std::vector<FamilyFit> fits;
+  /// Held-back rows of all GPUs and tables together: per family, then for all GEMMs and all attention
+  /// kernels. The name stands in HeldBackError::table.
+  std::vector<HeldBackError> pooled;
   std::vector<MemoryClassFit> memory_classes;
   NumberWithSource kernel_gap_us;
   /// Clock in a long run over the clock of the data sheet's peaks: power-limited chips slow down.
   NumberWithSource sustained_clock;
   /// HBM bandwidth that communication kernels take, per fraction of the SMs they occupy.
   NumberWithSource communication_hbm_share;
-  std::string date;   ///< of the fit
+  std::string date;  ///< of the fit
   std::uint64_t seed = 0;
 };
 

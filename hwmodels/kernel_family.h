@@ -42,8 +42,8 @@ struct ParameterInfo {
 /// In the order in which formulas and data files keep them.
 std::span<const ParameterInfo> parameters_of(KernelFamily family);
 
-/// Where a shape lies among the measurements of its family: logarithms to base 2 of its sizes. Residuals are smooth
-/// in these coordinates.
+/// Where a shape lies among the measurements of its family: logarithms to base 2 of its sizes. Residuals are
+/// smooth in these coordinates.
 constexpr int kMostCoordinates = 6;
 int coordinate_count(KernelFamily family);
 /// Writes coordinate_count(family) numbers.

@@ -28,7 +28,8 @@ Machine machine_of(const GpuSpec& gpu, Precision precision, const Conditions& co
   machine.all_sms = gpu.sms;
   machine.flop_per_us_and_sm = gpu.peak(precision).value() / gpu.sms * kMicrosecond * conditions.clock;
   const double lent = 1 - machine.sms / machine.all_sms;
-  machine.hbm_bytes_per_us = gpu.hbm_bandwidth.value() * kMicrosecond * (1 - conditions.communication_share * lent);
+  machine.hbm_bytes_per_us =
+      gpu.hbm_bandwidth.value() * kMicrosecond * (1 - conditions.communication_share * lent);
   machine.load_scale = load_scale * conditions.clock;
   return machine;
 }
@@ -38,11 +39,18 @@ namespace {
 // ---------------------------------------------------------------------------------------------------- GEMM
 
 struct GemmNumbers {
-  double mainloop_efficiency, load_gb_per_s, hbm_efficiency, setup_us, tile_us, overlap_norm, wave_rounding, narrow_tile_loss,
-      wide_tile_trap;
+  double mainloop_efficiency, load_gb_per_s, hbm_efficiency, setup_us, tile_us, overlap_norm, wave_rounding,
+      narrow_tile_loss, wide_tile_trap;
   explicit GemmNumbers(std::span<const double> p)
-      : mainloop_efficiency(p[0]), load_gb_per_s(p[1]), hbm_efficiency(p[2]), setup_us(p[3]), tile_us(p[4]),
-        overlap_norm(p[5]), wave_rounding(p[6]), narrow_tile_loss(p[7]), wide_tile_trap(p[8]) {}
+      : mainloop_efficiency(p[0]),
+        load_gb_per_s(p[1]),
+        hbm_efficiency(p[2]),
+        setup_us(p[3]),
+        tile_us(p[4]),
+        overlap_norm(p[5]),
+        wave_rounding(p[6]),
+        narrow_tile_loss(p[7]),
+        wide_tile_trap(p[8]) {}
 };
 
 struct Tile {
@@ -63,15 +71,17 @@ constexpr auto kBlockScaledTiles = [] {
 
 // What cuBLAS and CUTLASS offer on Hopper, with split-K where the output has few tiles.
 constexpr auto kGeneralTiles = [] {
-  constexpr Tile shapes[] = {{64, 16}, {64, 32},  {64, 64},  {64, 96},   {64, 128},  {64, 192},
+  constexpr Tile shapes[] = {{64, 16},  {64, 32},  {64, 64},   {64, 96},   {64, 128},  {64, 192},
                              {64, 256}, {128, 64}, {128, 128}, {128, 192}, {128, 256}, {256, 128}};
   std::array<Tile, 36> tiles{};
   for (std::size_t i = 0; i < 12; ++i)
-    for (std::size_t s = 0; s < 3; ++s) tiles[3 * i + s] = {shapes[i].m, shapes[i].n, s == 0 ? 1.0 : s == 1 ? 2.0 : 4.0};
+    for (std::size_t s = 0; s < 3; ++s)
+      tiles[3 * i + s] = {shapes[i].m, shapes[i].n, s == 0 ? 1.0 : s == 1 ? 2.0 : 4.0};
   return tiles;
 }();
 
-// CUTLASS kernels for FP8 with one scale per tensor: clusters of two 128-row tiles once there are that many rows.
+// CUTLASS kernels for FP8 with one scale per tensor: clusters of two 128-row tiles once there are that many
+// rows.
 constexpr std::array<Tile, 6> kTensorScaledTiles = {
     {{64, 64}, {64, 128}, {64, 256}, {256, 64}, {256, 128}, {256, 256}}};
 
@@ -102,8 +112,8 @@ TileTime tile_time(const GemmNumbers& p, const Machine& machine, const GemmShape
   const double k = k_step * ceil_div(static_cast<double>(shape.k), k_step * tile.splits);
   const double multiply = 2 * tile.m * tile.n * k / (machine.flop_per_us_and_sm * p.mainloop_efficiency) *
                           (1 + p.narrow_tile_loss * 64 / tile.n);
-  const double load =
-      (tile.m + tile.n) * k * bytes_per_element(shape.precision) / (p.load_gb_per_s * machine.load_scale * 1e3);
+  const double load = (tile.m + tile.n) * k * bytes_per_element(shape.precision) /
+                      (p.load_gb_per_s * machine.load_scale * 1e3);
   // Split-K blocks meet to add up: half a tile time per doubling.
   const double ends = p.tile_us * (1 + 0.5 * std::log2(tile.splits));
   return {row_blocks(shape, tile.m) * ceil_div(static_cast<double>(shape.n), tile.n) * tile.splits,
@@ -115,14 +125,16 @@ double waves_time(const GemmNumbers& p, double sms, const TileTime& tile) {
   return tile.one * (p.wave_rounding * std::ceil(waves) + (1 - p.wave_rounding) * std::max(1.0, waves));
 }
 
-double best_tile_time(const GemmNumbers& p, const Machine& machine, const GemmShape& shape, std::span<const Tile> tiles) {
+double best_tile_time(const GemmNumbers& p, const Machine& machine, const GemmShape& shape,
+                      std::span<const Tile> tiles) {
   double best = std::numeric_limits<double>::infinity();
-  for (const Tile& tile : tiles) best = std::min(best, waves_time(p, machine.sms, tile_time(p, machine, shape, tile)));
+  for (const Tile& tile : tiles)
+    best = std::min(best, waves_time(p, machine.sms, tile_time(p, machine, shape, tile)));
   return best;
 }
 
-/// DeepGEMM prefers fewer waves; where only a 192- or 256-wide tile fills exactly one, its FP32 accumulators spill.
-/// Judged on the whole chip, so that a kernel never gets faster by losing SMs.
+/// DeepGEMM prefers fewer waves; where only a 192- or 256-wide tile fills exactly one, its FP32 accumulators
+/// spill. Judged on the whole chip, so that a kernel never gets faster by losing SMs.
 double wide_tile_factor(const GemmNumbers& p, const Machine& machine, const GemmShape& shape) {
   if (p.wide_tile_trap <= 1) return 1;
   Machine whole = machine;
@@ -140,7 +152,8 @@ double wide_tile_factor(const GemmNumbers& p, const Machine& machine, const Gemm
 }  // namespace
 
 double least_bytes(const GemmShape& shape) {
-  const double m = static_cast<double>(shape.m), n = static_cast<double>(shape.n), k = static_cast<double>(shape.k);
+  const double m = static_cast<double>(shape.m), n = static_cast<double>(shape.n),
+               k = static_cast<double>(shape.k);
   const double operand = bytes_per_element(shape.precision), output = bytes_per_element(shape.output);
   // Every group's weights are read; with fewer rows than groups some groups have nothing to do.
   const double groups = std::min<double>(std::max(1, shape.groups), m);
@@ -154,8 +167,12 @@ double gemm_microseconds(std::span<const double> parameters, const Machine& mach
   const double memory = least_bytes(shape) / hbm;
   double compute = 0;
   switch (family_of(shape)) {
-    case KernelFamily::gemm_bf16: compute = best_tile_time(p, machine, shape, kGeneralTiles); break;
-    case KernelFamily::gemm_fp8_tensor: compute = best_tile_time(p, machine, shape, kTensorScaledTiles); break;
+    case KernelFamily::gemm_bf16:
+      compute = best_tile_time(p, machine, shape, kGeneralTiles);
+      break;
+    case KernelFamily::gemm_fp8_tensor:
+      compute = best_tile_time(p, machine, shape, kTensorScaledTiles);
+      break;
     default:
       compute = best_tile_time(p, machine, shape, kBlockScaledTiles) * wide_tile_factor(p, machine, shape);
       break;
@@ -175,8 +192,13 @@ namespace {
 struct AttentionNumbers {
   double mma_efficiency, softmax_us_per_score, hbm_efficiency, setup_us, tile_us, overlap_norm, balance_norm;
   explicit AttentionNumbers(std::span<const double> p)
-      : mma_efficiency(p[0]), softmax_us_per_score(p[1] * 1e-6), hbm_efficiency(p[2]), setup_us(p[3]), tile_us(p[4]),
-        overlap_norm(p[5]), balance_norm(p[6]) {}
+      : mma_efficiency(p[0]),
+        softmax_us_per_score(p[1] * 1e-6),
+        hbm_efficiency(p[2]),
+        setup_us(p[3]),
+        tile_us(p[4]),
+        overlap_norm(p[5]),
+        balance_norm(p[6]) {}
 };
 
 constexpr double kQueryTile = 128, kKeyTile = 128;
@@ -191,14 +213,16 @@ QueryBlocks query_blocks(double rows, double positions, double keys, bool causal
   const double count = std::ceil(rows / kQueryTile);
   const double most = std::ceil(keys / kKeyTile);
   if (!causal) return {count, most, most};
-  // Block i of n ends at position (i+1)/n of the queries: sum of an arithmetic series, half a key block rounded up.
+  // Block i of n ends at position (i+1)/n of the queries: sum of an arithmetic series, half a key block
+  // rounded up.
   const double before = keys - positions;
   const double step = positions / count;
   const double mean = (before + step * (count + 1) / 2) / kKeyTile;
   return {count, std::clamp(mean + 0.5 * (count > 1 ? 1 : 0), std::min(1.0, most), most), most};
 }
 
-double blocks_time(const AttentionNumbers& p, double sms, double key_block_us, const QueryBlocks& blocks, double heads) {
+double blocks_time(const AttentionNumbers& p, double sms, double key_block_us, const QueryBlocks& blocks,
+                   double heads) {
   const double total = blocks.count * heads * (blocks.mean_key_blocks * key_block_us + p.tile_us);
   const double longest = blocks.most_key_blocks * key_block_us + p.tile_us;
   return norm_sum(total / sms, longest, p.balance_norm);
@@ -206,29 +230,37 @@ double blocks_time(const AttentionNumbers& p, double sms, double key_block_us, c
 
 /// FLOP per query-key pair: two products forward, five backward (FlashAttention-2, arXiv 2307.08691, 3.1).
 double flop_per_score(const AttentionShape& shape) {
-  return shape.kind == AttentionKind::backward ? 2.0 * (3 * shape.qk_dim + 2 * shape.v_dim) : 2.0 * (shape.qk_dim + shape.v_dim);
+  return shape.kind == AttentionKind::backward ? 2.0 * (3 * shape.qk_dim + 2 * shape.v_dim)
+                                               : 2.0 * (shape.qk_dim + shape.v_dim);
 }
 
-double prompt_attention(std::span<const double> parameters, const Machine& machine, const AttentionShape& shape) {
+double prompt_attention(std::span<const double> parameters, const Machine& machine,
+                        const AttentionShape& shape) {
   const AttentionNumbers p(parameters);
-  const double q = static_cast<double>(shape.query_length), keys = static_cast<double>(std::max(shape.kv_length, shape.query_length));
+  const double q = static_cast<double>(shape.query_length),
+               keys = static_cast<double>(std::max(shape.kv_length, shape.query_length));
   const double batch = static_cast<double>(shape.batch);
   const double scores = kQueryTile * kKeyTile;
-  const double key_block_us = scores * flop_per_score(shape) / (machine.flop_per_us_and_sm * p.mma_efficiency) +
-                              scores * p.softmax_us_per_score;
-  double compute = blocks_time(p, machine.sms, key_block_us, query_blocks(q, q, keys, shape.causal), batch * shape.query_heads);
+  const double key_block_us =
+      scores * flop_per_score(shape) / (machine.flop_per_us_and_sm * p.mma_efficiency) +
+      scores * p.softmax_us_per_score;
+  double compute = blocks_time(p, machine.sms, key_block_us, query_blocks(q, q, keys, shape.causal),
+                               batch * shape.query_heads);
   if (shape.kv_heads < shape.query_heads && shape.kind == AttentionKind::forward) {
     // Heads that share keys may be packed into one block of query rows.
     const double ratio = static_cast<double>(shape.query_heads) / shape.kv_heads;
-    compute = std::min(compute, blocks_time(p, machine.sms, key_block_us, query_blocks(q * ratio, q, keys, shape.causal),
-                                            batch * shape.kv_heads));
+    compute = std::min(
+        compute, blocks_time(p, machine.sms, key_block_us, query_blocks(q * ratio, q, keys, shape.causal),
+                             batch * shape.kv_heads));
   }
   const double hbm = machine.hbm_bytes_per_us * p.hbm_efficiency;
   double time = p.setup_us + norm_sum(compute, least_bytes(shape) / hbm, p.overlap_norm);
   if (shape.kind == AttentionKind::backward) {
-    // Two more kernels: before, dO . O per row with the FP32 accumulator of dQ cleared; after, that accumulator to BF16.
+    // Two more kernels: before, dO . O per row with the FP32 accumulator of dQ cleared; after, that
+    // accumulator to BF16.
     const double rows = batch * q * shape.query_heads;
-    time += 2 * p.setup_us + rows * (2 * 2 * shape.v_dim + 4 * shape.qk_dim) / hbm + rows * (4 + 2) * shape.qk_dim / hbm;
+    time += 2 * p.setup_us + rows * (2 * 2 * shape.v_dim + 4 * shape.qk_dim) / hbm +
+            rows * (4 + 2) * shape.qk_dim / hbm;
   }
   return time;
 }
@@ -236,17 +268,24 @@ double prompt_attention(std::span<const double> parameters, const Machine& machi
 struct DecodeNumbers {
   double mma_efficiency, hbm_efficiency, setup_us, item_us, key_block_us, split_us, overlap_norm;
   explicit DecodeNumbers(std::span<const double> p)
-      : mma_efficiency(p[0]), hbm_efficiency(p[1]), setup_us(p[2]), item_us(p[3]), key_block_us(p[4]), split_us(p[5]),
+      : mma_efficiency(p[0]),
+        hbm_efficiency(p[1]),
+        setup_us(p[2]),
+        item_us(p[3]),
+        key_block_us(p[4]),
+        split_us(p[5]),
         overlap_norm(p[6]) {}
 };
 
-double decode_attention(std::span<const double> parameters, const Machine& machine, const AttentionShape& shape) {
+double decode_attention(std::span<const double> parameters, const Machine& machine,
+                        const AttentionShape& shape) {
   const DecodeNumbers p(parameters);
-  const double rows = static_cast<double>(std::max<std::int64_t>(1, shape.query_length)) * shape.query_heads / shape.kv_heads;
+  const double rows =
+      static_cast<double>(std::max<std::int64_t>(1, shape.query_length)) * shape.query_heads / shape.kv_heads;
   const double items = static_cast<double>(shape.batch) * shape.kv_heads * std::ceil(rows / 64);
   const double key_blocks = std::ceil(static_cast<double>(shape.kv_length) / 64);
-  // Few sequences: each is split over several SMs, at least four blocks of keys to a part, as far as it pays: the chain
-  // key_blocks / s + combine log2(s) is shortest at s = ln(2) * loop / combine.
+  // Few sequences: each is split over several SMs, at least four blocks of keys to a part, as far as it pays:
+  // the chain key_blocks / s + combine log2(s) is shortest at s = ln(2) * loop / combine.
   const double loop = key_blocks * p.key_block_us;
   const double limit = std::max(1.0, std::min(machine.sms / items, key_blocks / 4));
   const double splits = std::clamp(loop * std::log(2.0) / p.split_us, 1.0, limit);
@@ -256,7 +295,8 @@ double decode_attention(std::span<const double> parameters, const Machine& machi
                        static_cast<double>(shape.kv_length) * (shape.qk_dim + shape.v_dim);
   const double compute = flops / (machine.flop_per_us_and_sm * machine.sms * p.mma_efficiency);
   const double memory = least_bytes(shape) / (machine.hbm_bytes_per_us * p.hbm_efficiency);
-  return p.setup_us + norm_sum(norm_sum(chain, spread, p.overlap_norm), norm_sum(compute, memory, p.overlap_norm), p.overlap_norm);
+  return p.setup_us + norm_sum(norm_sum(chain, spread, p.overlap_norm),
+                               norm_sum(compute, memory, p.overlap_norm), p.overlap_norm);
 }
 
 }  // namespace
@@ -272,7 +312,8 @@ double least_bytes(const AttentionShape& shape) {
   return shape.kind == AttentionKind::backward ? 2 * (query_out + key_value) : query_out + key_value;
 }
 
-double attention_microseconds(std::span<const double> parameters, const Machine& machine, const AttentionShape& shape) {
+double attention_microseconds(std::span<const double> parameters, const Machine& machine,
+                              const AttentionShape& shape) {
   return shape.kind == AttentionKind::decode ? decode_attention(parameters, machine, shape)
                                              : prompt_attention(parameters, machine, shape);
 }

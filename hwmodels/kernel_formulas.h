@@ -20,23 +20,26 @@ struct Machine {
 
 /// State of the chip beside its data sheet.
 struct Conditions {
-  int sms = 0;                     ///< that the kernel may use; 0: all
-  double clock = 1;                ///< over the clock at which kernels were measured
-  double communication_share = 0;  ///< HBM bandwidth taken per fraction of the SMs that the kernel may not use
+  int sms = 0;       ///< that the kernel may use; 0: all
+  double clock = 1;  ///< over the clock at which kernels were measured
+  double communication_share =
+      0;  ///< HBM bandwidth taken per fraction of the SMs that the kernel may not use
 };
-Machine machine_of(const GpuSpec& gpu, Precision precision, const Conditions& conditions, double load_scale = 1);
+Machine machine_of(const GpuSpec& gpu, Precision precision, const Conditions& conditions,
+                   double load_scale = 1);
 
 double gemm_microseconds(std::span<const double> parameters, const Machine& machine, const GemmShape& shape);
 /// Casting the activations [m,k] from BF16 to FP8: part of some measurements, never of a price.
 double cast_microseconds(std::span<const double> parameters, const Machine& machine, const GemmShape& shape);
-double attention_microseconds(std::span<const double> parameters, const Machine& machine, const AttentionShape& shape);
+double attention_microseconds(std::span<const double> parameters, const Machine& machine,
+                              const AttentionShape& shape);
 
 /// Bytes that must cross HBM at least once.
 double least_bytes(const GemmShape& shape);
 double least_bytes(const AttentionShape& shape);
 
-/// Rows of a group in DeepGEMM's masked benchmark are drawn from 0.7 .. 1.3 of the mean, as decoding's expert loads
-/// are never equal either; prices of masked GEMMs are expectations over that spread.
+/// Rows of a group in DeepGEMM's masked benchmark are drawn from 0.7 .. 1.3 of the mean, as decoding's expert
+/// loads are never equal either; prices of masked GEMMs are expectations over that spread.
 constexpr double kMaskedRowSpread = 0.3;
 
 }  // namespace flopcast

@@ -8,13 +8,15 @@
 
 namespace flopcast {
 
-KernelResidual::KernelResidual(std::vector<double> radius, std::vector<double> centres, std::vector<double> weights)
+KernelResidual::KernelResidual(std::vector<double> radius, std::vector<double> centres,
+                               std::vector<double> weights)
     : radius_(std::move(radius)), centres_(std::move(centres)), weights_(std::move(weights)) {
   assert(centres_.size() == weights_.size() * radius_.size() && radius_.size() <= kMostCoordinates);
   const std::size_t dims = radius_.size(), n = weights_.size();
   scaled_.resize(centres_.size());
   for (std::size_t d = 0; d < dims; ++d)
-    for (std::size_t i = 0; i < n; ++i) scaled_[d * n + i] = static_cast<float>(centres_[i * dims + d] / radius_[d]);
+    for (std::size_t i = 0; i < n; ++i)
+      scaled_[d * n + i] = static_cast<float>(centres_[i * dims + d] / radius_[d]);
   fast_weights_.assign(weights_.begin(), weights_.end());
 }
 

@@ -2,8 +2,8 @@
 //
 //   r(x) = sum over centres i of  w_i (1 - d_i^2)^4   where  d_i = |(x - c_i) / radius| < 1,   else 0
 //
-// The bump is twice differentiable, cheap (no roots, no exponentials) and exactly zero outside its radius, so a price
-// far from all measurements is the bare formula's.
+// The bump is twice differentiable, cheap (no roots, no exponentials) and exactly zero outside its radius, so
+// a price far from all measurements is the bare formula's.
 #pragma once
 #include <span>
 #include <vector>
@@ -13,7 +13,8 @@ namespace flopcast {
 class KernelResidual {
  public:
   KernelResidual() = default;
-  /// @param radius per coordinate. @param centres row-major, radius.size() columns. @param weights one per row.
+  /// @param radius per coordinate. @param centres row-major, radius.size() columns. @param weights one per
+  /// row.
   KernelResidual(std::vector<double> radius, std::vector<double> centres, std::vector<double> weights);
 
   struct Value {
@@ -30,7 +31,7 @@ class KernelResidual {
 
  private:
   std::vector<double> radius_, centres_, weights_;
-  std::vector<float> scaled_;       // centres over radius, one coordinate after the other: vector loops
+  std::vector<float> scaled_;  // centres over radius, one coordinate after the other: vector loops
   std::vector<float> fast_weights_;
 };
 

@@ -25,14 +25,22 @@ constexpr double kOtherCompute = 0.1;
 /// The other precision of the same kind of kernel, for GPUs that were measured in one of them only.
 KernelFamily sibling(KernelFamily family) {
   switch (family) {
-    case KernelFamily::gemm_bf16: return KernelFamily::gemm_fp8_blocks;
-    case KernelFamily::gemm_fp8_blocks: return KernelFamily::gemm_bf16;
-    case KernelFamily::gemm_fp8_tensor: return KernelFamily::gemm_fp8_blocks;
-    case KernelFamily::decode_bf16: return KernelFamily::decode_fp8;
-    case KernelFamily::decode_fp8: return KernelFamily::decode_bf16;
-    case KernelFamily::decode_latent_bf16: return KernelFamily::decode_latent_fp8;
-    case KernelFamily::decode_latent_fp8: return KernelFamily::decode_latent_bf16;
-    default: return family;
+    case KernelFamily::gemm_bf16:
+      return KernelFamily::gemm_fp8_blocks;
+    case KernelFamily::gemm_fp8_blocks:
+      return KernelFamily::gemm_bf16;
+    case KernelFamily::gemm_fp8_tensor:
+      return KernelFamily::gemm_fp8_blocks;
+    case KernelFamily::decode_bf16:
+      return KernelFamily::decode_fp8;
+    case KernelFamily::decode_fp8:
+      return KernelFamily::decode_bf16;
+    case KernelFamily::decode_latent_bf16:
+      return KernelFamily::decode_latent_fp8;
+    case KernelFamily::decode_latent_fp8:
+      return KernelFamily::decode_latent_bf16;
+    default:
+      return family;
   }
 }
 
@@ -59,10 +67,13 @@ const FamilyFit* find_fit(const KernelCalibration& calibration, KernelFamily fam
   return nullptr;
 }
 
-const FamilyFit* most_similar_fit(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
+const FamilyFit* most_similar_fit(const KernelCalibration& calibration, KernelFamily family,
+                                  const GpuSpec& gpu) {
   const FamilyFit* best = nullptr;
   for (const FamilyFit& fit : calibration.fits)
-    if (fit.family == family && fit.variant.empty() && (best == nullptr || distance(fit, gpu) < distance(*best, gpu))) best = &fit;
+    if (fit.family == family && fit.variant.empty() &&
+        (best == nullptr || distance(fit, gpu) < distance(*best, gpu)))
+      best = &fit;
   return best;
 }
 
@@ -71,8 +82,11 @@ Choice choose(const KernelCalibration& calibration, KernelFamily family, const G
   const bool own = (choice.fit = find_fit(calibration, family, gpu.name)) != nullptr;
   if (!choice.fit && !gpu.base.empty()) {
     choice.fit = find_fit(calibration, family, gpu.base);
-    // A variant with other compute units (H20 of H100) is better told by its own kernels in another precision.
-    if (choice.fit && distance(*choice.fit, gpu) > kOtherCompute && find_fit(calibration, sibling(family), gpu.name)) choice.fit = nullptr;
+    // A variant with other compute units (H20 of H100) is better told by its own kernels in another
+    // precision.
+    if (choice.fit && distance(*choice.fit, gpu) > kOtherCompute &&
+        find_fit(calibration, sibling(family), gpu.name))
+      choice.fit = nullptr;
   }
   if (!choice.fit) {
     choice.fit = find_fit(calibration, sibling(family), gpu.name);
@@ -121,19 +135,22 @@ struct KernelModel::Resolved {
       us *= std::exp(std::clamp(residual.correction, -kLargestResidual, kLargestResidual));
       if (residual.nearness > kNearMeasurement) result.evidence = choice.best_evidence;
     }
-    const double peak_us = (flop(shape) / gpu.peak(shape.precision)).value() * (chip.all_sms / chip.sms) / kMicrosecond;
+    const double peak_us =
+        (flop(shape) / gpu.peak(shape.precision)).value() * (chip.all_sms / chip.sms) / kMicrosecond;
     const double bytes_us = (Bytes(least_bytes(shape)) / gpu.hbm_bandwidth).value() / kMicrosecond;
     result.time = Seconds(std::max({us, peak_us, bytes_us}) * kMicrosecond);
     return result;
   }
 };
 
-KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, ClockState clock)
+KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration,
+                         ClockState clock)
     : gpu_(gpu), calibration_(std::move(calibration)) {
   assert(calibration_ && gpu_.sms > 0);
   auto resolved = std::make_shared<Resolved>();
   for (int i = 0; i < kKernelFamilies; ++i)
-    resolved->choices[static_cast<std::size_t>(i)] = choose(*calibration_, static_cast<KernelFamily>(i), gpu_);
+    resolved->choices[static_cast<std::size_t>(i)] =
+        choose(*calibration_, static_cast<KernelFamily>(i), gpu_);
   for (const MemoryClassFit& fit : calibration_->memory_classes)
     resolved->memory[static_cast<std::size_t>(fit.kernel)] = &fit;
   if (clock == ClockState::sustained) resolved->clock = calibration_->sustained_clock.value;
@@ -161,8 +178,10 @@ KernelTime KernelModel::memory_bound(MemoryKernel kernel, Bytes traffic, int sms
   const MemoryClassFit* fit = resolved_->memory[static_cast<std::size_t>(kernel)];
   assert(fit != nullptr);
   const Machine chip = resolved_->machine(gpu_, Precision::bf16, sms, 1);
-  const Seconds moving = Bytes(traffic) / BytesPerSecond(chip.hbm_bytes_per_us / kMicrosecond * fit->hbm_fraction);
-  // The classes were measured on Hopper; their fraction of the data-sheet bandwidth is taken to hold elsewhere.
+  const Seconds moving =
+      Bytes(traffic) / BytesPerSecond(chip.hbm_bytes_per_us / kMicrosecond * fit->hbm_fraction);
+  // The classes were measured on Hopper; their fraction of the data-sheet bandwidth is taken to hold
+  // elsewhere.
   return {fit->minimum + moving, gpu_.architecture == "hopper" ? Evidence::fitted : Evidence::roofline};
 }
 
@@ -170,21 +189,24 @@ Seconds KernelModel::kernel_gap() const { return Seconds(calibration_->kernel_ga
 
 std::string_view name(MemoryKernel kernel) {
   constexpr std::array<std::string_view, kMemoryKernels> kNames = {
-      "norm",    "norm_backward", "rotary", "swiglu", "swiglu_backward", "cast",      "cast_transpose", "transpose",
-      "copy",    "permute",       "reduce", "gating", "elementwise",     "embedding", "cross_entropy",  "optimizer"};
+      "norm",           "norm_backward", "rotary",        "swiglu",   "swiglu_backward", "cast",
+      "cast_transpose", "transpose",     "copy",          "permute",  "reduce",          "gating",
+      "elementwise",    "embedding",     "cross_entropy", "optimizer"};
   return kNames[static_cast<std::size_t>(kernel)];
 }
 
 Flop flop(const GemmShape& shape) {
-  return Flop(2.0 * static_cast<double>(shape.m) * static_cast<double>(shape.n) * static_cast<double>(shape.k));
+  return Flop(2.0 * static_cast<double>(shape.m) * static_cast<double>(shape.n) *
+              static_cast<double>(shape.k));
 }
 
 Flop flop(const AttentionShape& shape) {
   const double q = static_cast<double>(shape.query_length), keys = static_cast<double>(shape.kv_length);
   // Causal: query i of q sees keys - q + i of them; halves of the diagonal are not counted.
-  const double pairs = shape.causal && shape.kind != AttentionKind::decode ? q * std::max(keys - q / 2, keys / 2) : q * keys;
+  const double pairs =
+      shape.causal && shape.kind != AttentionKind::decode ? q * std::max(keys - q / 2, keys / 2) : q * keys;
   const double per_pair = shape.kind == AttentionKind::backward ? 2.0 * (3 * shape.qk_dim + 2 * shape.v_dim)
-                                                                 : 2.0 * (shape.qk_dim + shape.v_dim);
+                                                                : 2.0 * (shape.qk_dim + shape.v_dim);
   return Flop(static_cast<double>(shape.batch) * shape.query_heads * pairs * per_pair);
 }
 

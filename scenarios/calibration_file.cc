@@ -14,7 +14,8 @@
 namespace flopcast {
 namespace {
 
-// ----------------------------------------------------------------------------------------------------- writing
+// -----------------------------------------------------------------------------------------------------
+// writing
 
 /// Six significant digits: more than a fit knows, and stable when read and written again.
 std::string number(double value) { return fmt::format("{:.6g}", value == 0 ? 0.0 : value); }
@@ -29,16 +30,19 @@ std::string text(const std::string& value) {
 }
 
 std::string origin(const Source& source) {
-  return fmt::format("source: {} date: {}{}", text(source.text), text(source.date), source.confirmed ? "" : " confirmed: false");
+  return fmt::format("source: {} date: {}{}", text(source.text), text(source.date),
+                     source.confirmed ? "" : " confirmed: false");
 }
 
 std::string calibrated(std::string_view name, const NumberWithSource& value) {
   return fmt::format("{} {{ value: {} {} }}\n", name, number(value.value), origin(value.source));
 }
 
-std::string held_back(const HeldBackError& error) {
-  return fmt::format("  held_back {{ table: {} fitted: {} held_back: {} median_error: {} percentile_90_error: {} bias: {} }}\n",
-                     text(error.table), error.fitted, error.held_back, number(error.median), number(error.percentile_90), number(error.bias));
+std::string held_back(const char* field, const HeldBackError& error) {
+  return fmt::format(
+      "{} {{ table: {} fitted: {} held_back: {} median_error: {} percentile_90_error: {} bias: {} }}\n",
+      field, text(error.table), error.fitted, error.held_back, number(error.median),
+      number(error.percentile_90), number(error.bias));
 }
 
 std::string residual(const KernelResidual& residual) {
@@ -56,19 +60,22 @@ std::string residual(const KernelResidual& residual) {
 }
 
 std::string fit_text(const FamilyFit& fit) {
-  std::string out = fmt::format("\nfit {{\n  family: {} gpu: {} architecture: {} clock_mhz: {} bf16_peak_gflops_per_sm: {}\n",
-                                text(std::string(name(fit.family))), text(fit.gpu), text(fit.architecture),
-                                number(fit.clock.value() / 1e6), number(fit.bf16_peak_per_sm.value() / 1e9));
+  std::string out = fmt::format(
+      "\nfit {{\n  family: {} gpu: {} architecture: {} clock_mhz: {} bf16_peak_gflops_per_sm: {}\n",
+      text(std::string(name(fit.family))), text(fit.gpu), text(fit.architecture),
+      number(fit.clock.value() / 1e6), number(fit.bf16_peak_per_sm.value() / 1e9));
   out += "  " + origin(fit.source) + "\n";
   if (!fit.variant.empty()) out += fmt::format("  variant: {}\n", text(fit.variant));
   const auto infos = parameters_of(fit.family);
   for (std::size_t i = 0; i < infos.size(); ++i)
-    out += fmt::format("  parameter {{ name: \"{}\" value: {} }}\n", infos[i].name, number(fit.parameters[i]));
-  for (const HeldBackError& error : fit.errors) out += held_back(error);
+    out +=
+        fmt::format("  parameter {{ name: \"{}\" value: {} }}\n", infos[i].name, number(fit.parameters[i]));
+  for (const HeldBackError& error : fit.errors) out += held_back("  held_back", error);
   return out + residual(fit.residual) + "}\n";
 }
 
-// ----------------------------------------------------------------------------------------------------- reading
+// -----------------------------------------------------------------------------------------------------
+// reading
 
 /// Turns messages into values and collects what is wrong with them.
 class Reader {
@@ -93,7 +100,8 @@ class Reader {
     FamilyFit fit;
     const auto family = find_family(message.family());
     if (!family) {
-      fault(path + ".family", quoted(message.family()), "a family of kernels", nearest_name(message.family(), family_names()));
+      fault(path + ".family", quoted(message.family()), "a family of kernels",
+            nearest_name(message.family(), family_names()));
       return fit;
     }
     fit.family = *family;
@@ -101,13 +109,19 @@ class Reader {
     fit.architecture = message.architecture();
     fit.variant = message.variant();
     fit.clock = Hertz(positive(message.clock_mhz(), path + ".clock_mhz") * 1e6);
-    fit.bf16_peak_per_sm = FlopPerSecond(positive(message.bf16_peak_gflops_per_sm(), path + ".bf16_peak_gflops_per_sm") * 1e9);
+    fit.bf16_peak_per_sm =
+        FlopPerSecond(positive(message.bf16_peak_gflops_per_sm(), path + ".bf16_peak_gflops_per_sm") * 1e9);
     fit.source = {message.source(), message.date(), true};
     fit.parameters = parameters(message, *family, path);
-    for (const proto::HeldBack& error : message.held_back())
-      fit.errors.push_back({error.table(), error.fitted(), error.held_back(), error.median_error(), error.percentile_90_error(), error.bias()});
+    for (const proto::HeldBack& error : message.held_back()) fit.errors.push_back(held_back(error));
     if (message.has_residual()) fit.residual = residual(message.residual(), *family, path + ".residual");
     return fit;
+  }
+
+  static HeldBackError held_back(const proto::HeldBack& error) {
+    return {
+        error.table(), error.fitted(), error.held_back(), error.median_error(), error.percentile_90_error(),
+        error.bias()};
   }
 
   MemoryClassFit memory_class(const proto::MemoryClass& message, const std::string& path) {
@@ -116,7 +130,8 @@ class Reader {
     for (int i = 0; i < kMemoryKernels; ++i) names.emplace_back(name(static_cast<MemoryKernel>(i)));
     const auto found = std::find(names.begin(), names.end(), message.kernel());
     if (found == names.end()) {
-      fault(path + ".kernel", quoted(message.kernel()), "a class of memory-bound kernels", nearest_name(message.kernel(), names));
+      fault(path + ".kernel", quoted(message.kernel()), "a class of memory-bound kernels",
+            nearest_name(message.kernel(), names));
       return fit;
     }
     fit.kernel = static_cast<MemoryKernel>(found - names.begin());
@@ -135,13 +150,16 @@ class Reader {
     return names;
   }
 
-  std::vector<double> parameters(const proto::KernelFit& message, KernelFamily family, const std::string& path) {
+  std::vector<double> parameters(const proto::KernelFit& message, KernelFamily family,
+                                 const std::string& path) {
     std::vector<double> values;
     for (const ParameterInfo& info : parameters_of(family)) {
       double value = 0;
       for (const proto::Parameter& parameter : message.parameter())
         if (parameter.name() == info.name) value = parameter.value();
-      if (!(value > 0)) fault(path, fmt::format("no positive `{}`", info.name), fmt::format("every parameter of {}", name(family)));
+      if (!(value > 0))
+        fault(path, fmt::format("no positive `{}`", info.name),
+              fmt::format("every parameter of {}", name(family)));
       values.push_back(value);
     }
     return values;
@@ -150,7 +168,8 @@ class Reader {
   KernelResidual residual(const proto::Residual& message, KernelFamily family, const std::string& path) {
     const auto dims = static_cast<std::size_t>(coordinate_count(family));
     if (static_cast<std::size_t>(message.radius_size()) != dims) {
-      fault(path + ".radius", fmt::format("{} numbers", message.radius_size()), fmt::format("{} positive numbers", dims));
+      fault(path + ".radius", fmt::format("{} numbers", message.radius_size()),
+            fmt::format("{} positive numbers", dims));
       return {};
     }
     std::vector<double> radius, centres, weights;
@@ -158,7 +177,8 @@ class Reader {
     for (int i = 0; i < message.point_size(); ++i) {
       const std::vector<double> row = point(message.point(i));
       if (row.size() != dims + 1) {
-        fault(fmt::format("{}.point[{}]", path, i), quoted(message.point(i)), fmt::format("{} coordinates, a colon and a weight", dims));
+        fault(fmt::format("{}.point[{}]", path, i), quoted(message.point(i)),
+              fmt::format("{} coordinates, a colon and a weight", dims));
         return {};
       }
       centres.insert(centres.end(), row.begin(), row.end() - 1);
@@ -203,15 +223,21 @@ Places parse(const std::string& text, const std::string& file, Message& message)
 
 std::string to_text(const KernelCalibration& calibration) {
   std::string out =
-      "# Written by `flopcast calibrate`: change the fit, not the numbers. Formulas: hwmodels/kernel_formulas.cc.\n"
+      "# Written by `flopcast calibrate`: change the fit, not the numbers. Formulas: "
+      "hwmodels/kernel_formulas.cc.\n"
       "# proto-message: flopcast.proto.KernelCalibration\n\n";
   out += fmt::format("date: {} seed: {}\n", text(calibration.date), calibration.seed);
   out += calibrated("kernel_gap_us", calibration.kernel_gap_us);
   out += calibrated("sustained_clock", calibration.sustained_clock);
   out += calibrated("communication_hbm_share", calibration.communication_hbm_share) + "\n";
   for (const MemoryClassFit& fit : calibration.memory_classes)
-    out += fmt::format("memory_class {{ kernel: \"{}\" hbm_fraction: {} minimum_us: {} launches: {} median_error: {}\n  {} }}\n", name(fit.kernel),
-                       number(fit.hbm_fraction), number(fit.minimum.value() * 1e6), fit.launches, number(fit.median_error), origin(fit.source));
+    out += fmt::format(
+        "memory_class {{ kernel: \"{}\" hbm_fraction: {} minimum_us: {} launches: {} median_error: {}\n  {} "
+        "}}\n",
+        name(fit.kernel), number(fit.hbm_fraction), number(fit.minimum.value() * 1e6), fit.launches,
+        number(fit.median_error), origin(fit.source));
+  out += "\n";
+  for (const HeldBackError& error : calibration.pooled) out += held_back("pooled", error);
   for (const FamilyFit& fit : calibration.fits) out += fit_text(fit);
   return out;
 }
@@ -226,24 +252,33 @@ KernelCalibration parse_kernel_calibration(const std::string& text, const std::s
   calibration.seed = message.seed();
   calibration.kernel_gap_us = reader.calibrated(message.kernel_gap_us(), "kernel_gap_us");
   calibration.sustained_clock = reader.calibrated(message.sustained_clock(), "sustained_clock");
-  calibration.communication_hbm_share = reader.calibrated(message.communication_hbm_share(), "communication_hbm_share");
+  calibration.communication_hbm_share =
+      reader.calibrated(message.communication_hbm_share(), "communication_hbm_share");
   for (int i = 0; i < message.memory_class_size(); ++i)
-    calibration.memory_classes.push_back(reader.memory_class(message.memory_class(i), fmt::format("memory_class[{}]", i)));
-  for (int i = 0; i < message.fit_size(); ++i) calibration.fits.push_back(reader.fit(message.fit(i), fmt::format("fit[{}]", i)));
+    calibration.memory_classes.push_back(
+        reader.memory_class(message.memory_class(i), fmt::format("memory_class[{}]", i)));
+  for (int i = 0; i < message.fit_size(); ++i)
+    calibration.fits.push_back(reader.fit(message.fit(i), fmt::format("fit[{}]", i)));
+  for (const proto::HeldBack& error : message.pooled())
+    calibration.pooled.push_back(Reader::held_back(error));
   if (!faults.empty()) throw InputError(std::move(faults));
   return calibration;
 }
 
-KernelCalibration read_kernel_calibration(const std::string& file) { return parse_kernel_calibration(read_text_file(file), file); }
+KernelCalibration read_kernel_calibration(const std::string& file) {
+  return parse_kernel_calibration(read_text_file(file), file);
+}
 
 std::string to_text(const LinkCalibration& calibration) {
   std::string out =
-      "# Written by `flopcast calibrate`: change the fit, not the numbers. Formulas: hwmodels/link_calibration.h.\n"
+      "# Written by `flopcast calibrate`: change the fit, not the numbers. Formulas: "
+      "hwmodels/link_calibration.h.\n"
       "# proto-message: flopcast.proto.LinkCalibration\n\n";
   for (const LinkConstantRow& row : link_constants()) {
     const LinkConstant& constant = calibration.*row.field;
-    out += fmt::format("# {}{}{}\nconstant {{ name: \"{}\" value: {}\n  {} }}\n", row.meaning, row.unit.empty() ? "" : ", ", row.unit, row.name,
-                       number(constant.value), origin(constant.source));
+    out += fmt::format("# {}{}{}\nconstant {{ name: \"{}\" value: {}\n  {} }}\n", row.meaning,
+                       row.unit.empty() ? "" : ", ", row.unit, row.name, number(constant.value),
+                       origin(constant.source));
   }
   return out;
 }
@@ -257,9 +292,11 @@ LinkCalibration parse_link_calibration(const std::string& text, const std::strin
   std::vector<std::string> names;
   for (const LinkConstantRow& row : link_constants()) {
     names.emplace_back(row.name);
-    const auto found = std::find_if(message.constant().begin(), message.constant().end(), [&](const auto& c) { return c.name() == row.name; });
+    const auto found = std::find_if(message.constant().begin(), message.constant().end(),
+                                    [&](const auto& c) { return c.name() == row.name; });
     if (found == message.constant().end()) {
-      reader.fault("constant", fmt::format("no `{}`", row.name), "every constant of hwmodels/link_calibration.h");
+      reader.fault("constant", fmt::format("no `{}`", row.name),
+                   "every constant of hwmodels/link_calibration.h");
       continue;
     }
     calibration.*row.field = {found->value(), {found->source(), found->date(), found->confirmed()}};
@@ -267,12 +304,15 @@ LinkCalibration parse_link_calibration(const std::string& text, const std::strin
   for (int i = 0; i < message.constant_size(); ++i) {
     const std::string& name = message.constant(i).name();
     if (std::find(names.begin(), names.end(), name) == names.end())
-      reader.fault(fmt::format("constant[{}].name", i), quoted(name), "a constant of hwmodels/link_calibration.h", nearest_name(name, names));
+      reader.fault(fmt::format("constant[{}].name", i), quoted(name),
+                   "a constant of hwmodels/link_calibration.h", nearest_name(name, names));
   }
   if (!faults.empty()) throw InputError(std::move(faults));
   return calibration;
 }
 
-LinkCalibration read_link_calibration(const std::string& file) { return parse_link_calibration(read_text_file(file), file); }
+LinkCalibration read_link_calibration(const std::string& file) {
+  return parse_link_calibration(read_text_file(file), file);
+}
 
 }  // namespace flopcast

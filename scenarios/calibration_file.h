@@ -1,4 +1,5 @@
-// The data files of the calibrations: hwmodels/data/kernel_calibration.textproto and link_calibration.textproto.
+// The data files of the calibrations: hwmodels/data/kernel_calibration.textproto and
+// link_calibration.textproto.
 #pragma once
 #include <string>
 

@@ -16,10 +16,14 @@ namespace flopcast {
 
 namespace {
 
-/// More rows than this of one table add time to the fit and little else; the rest is held back.
-constexpr std::size_t kMostFittedRows = 2500;
-constexpr std::size_t kHandful = 5;
-/// Of the data-sheet bandwidth, the chip to itself: no kernel streams faster (decode attention comes nearest).
+/// More rows than this of one table add time to the fit and little else.
+constexpr double kMostFittedRows = 2500;
+/// A table of so few rows cannot spare any.
+constexpr double kHandful = 5;
+/// Share of the other tables' rows that no fit sees.
+constexpr double kHeldBack = 0.2;
+/// Of the data-sheet bandwidth, the chip to itself: no kernel streams faster (decode attention comes
+/// nearest).
 constexpr int kFastestStreamPercent = 95;
 
 constexpr std::size_t kTrap = 8, kCastEfficiency = 9, kCastSetup = 10, kTimer = 11;  // of GEMM parameters
@@ -42,7 +46,7 @@ Precision precision_of(const Measurement& m) {
   return std::visit([](const auto& shape) { return shape.precision; }, m.shape);
 }
 
-/// Draw of a row: below 0.2 it is held back.
+/// Draw of a row: below kHeldBack it is held back.
 double draw(const Measurement& m, std::uint64_t seed) {
   std::uint64_t hash = 1469598103934665603ULL;  // FNV-1a
   for (const char c : m.table + "|" + m.gpu) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
@@ -50,7 +54,8 @@ double draw(const Measurement& m, std::uint64_t seed) {
 }
 
 double formula(const std::vector<double>& parameters, const Machine& machine, const Measurement& m) {
-  if (const auto* gemm = std::get_if<GemmShape>(&m.shape)) return gemm_microseconds(parameters, machine, *gemm);
+  if (const auto* gemm = std::get_if<GemmShape>(&m.shape))
+    return gemm_microseconds(parameters, machine, *gemm);
   return attention_microseconds(parameters, machine, std::get<AttentionShape>(m.shape));
 }
 
@@ -67,7 +72,8 @@ Machine machine_for(const Measurement& m, const GpuSpec& gpu, double clock, doub
 }
 
 const GpuSpec& gpu_named(const CalibrationInput& input, const std::string& name) {
-  const auto found = std::find_if(input.gpus.begin(), input.gpus.end(), [&](const GpuSpec& g) { return g.name == name; });
+  const auto found =
+      std::find_if(input.gpus.begin(), input.gpus.end(), [&](const GpuSpec& g) { return g.name == name; });
   assert(found != input.gpus.end());
   return *found;
 }
@@ -82,9 +88,13 @@ Split split(const Rows& rows, std::uint64_t seed) {
   for (const Measurement* m : rows) ++rows_of_table[m->table];
   Split result;
   for (const Measurement* m : rows) {
-    // A table of a handful of rows cannot spare any.
-    const double share = rows_of_table[m->table] < kHandful ? 1 : std::min(0.8, static_cast<double>(kMostFittedRows) / static_cast<double>(rows_of_table[m->table]));
-    (draw(*m, seed) < 1 - share ? result.held_back : result.fitted).push_back(m);
+    const double rows_in_all = static_cast<double>(rows_of_table[m->table]);
+    const double at = draw(*m, seed);
+    if (rows_in_all >= kHandful && at < kHeldBack) {
+      result.held_back.push_back(m);
+    } else if (rows_in_all < kHandful || at < kHeldBack + kMostFittedRows / rows_in_all) {
+      result.fitted.push_back(m);
+    }
   }
   return result;
 }
@@ -95,7 +105,8 @@ std::vector<double> table_weights(const Rows& rows) {
   for (const Measurement* m : rows) ++count[m->table];
   std::vector<double> weights;
   for (const Measurement* m : rows)
-    weights.push_back(std::sqrt(static_cast<double>(rows.size()) / static_cast<double>(count.size()) / count[m->table]));
+    weights.push_back(
+        std::sqrt(static_cast<double>(rows.size()) / static_cast<double>(count.size()) / count[m->table]));
   return weights;
 }
 
@@ -118,8 +129,9 @@ std::vector<double> start_of(KernelFamily family, const std::vector<bool>& free)
   return start;
 }
 
-std::vector<double> fit_parameters(KernelFamily family, const Rows& rows, const GpuSpec& gpu, const std::vector<bool>& free,
-                                   std::vector<double> start, double pull, double clock, double share) {
+std::vector<double> fit_parameters(KernelFamily family, const Rows& rows, const GpuSpec& gpu,
+                                   const std::vector<bool>& free, std::vector<double> start, double pull,
+                                   double clock, double share) {
   LeastSquaresProblem problem;
   problem.pull = pull;
   problem.parameters = parameters_of(family);
@@ -151,19 +163,25 @@ ResidualShape residual_shape(KernelFamily family, std::size_t rows) {
   switch (family) {
     case KernelFamily::gemm_bf16:
     case KernelFamily::gemm_fp8_blocks:
-    case KernelFamily::gemm_fp8_tensor: return {{radius, radius, radius}, 300, 0.5};
+    case KernelFamily::gemm_fp8_tensor:
+      return {{radius, radius, radius}, 300, 0.5};
     case KernelFamily::grouped_contiguous:
-    case KernelFamily::grouped_masked: return {{8, 8, 8, 8}, 120, 0.3};
-    case KernelFamily::attention_forward: return {{5, 5, 5, 5, 5, 5}, 250, 0.3};
-    case KernelFamily::attention_forward_latent: return {{5, 5, 5, 5}, 200, 0.3};
+    case KernelFamily::grouped_masked:
+      return {{8, 8, 8, 8}, 120, 0.3};
+    case KernelFamily::attention_forward:
+      return {{5, 5, 5, 5, 5, 5}, 250, 0.3};
+    case KernelFamily::attention_forward_latent:
+      return {{5, 5, 5, 5}, 200, 0.3};
     case KernelFamily::attention_backward:
-    case KernelFamily::weight_gradient: return {{1, 1, 1}, 0, 1};
-    default: return {{4, 4, 4, 4}, 200, 0.3};
+    case KernelFamily::weight_gradient:
+      return {{1, 1, 1}, 0, 1};
+    default:
+      return {{4, 4, 4, 4}, 200, 0.3};
   }
 }
 
-KernelResidual fit_residual(KernelFamily family, const Rows& rows, const GpuSpec& gpu, const std::vector<double>& parameters,
-                            double clock, double share) {
+KernelResidual fit_residual(KernelFamily family, const Rows& rows, const GpuSpec& gpu,
+                            const std::vector<double>& parameters, double clock, double share) {
   const ResidualShape shape = residual_shape(family, rows.size());
   if (shape.centres == 0) return {};
   const auto dims = static_cast<std::size_t>(coordinate_count(family));
@@ -182,7 +200,7 @@ KernelResidual fit_residual(KernelFamily family, const Rows& rows, const GpuSpec
     residuals.push_back(std::log(kernel / formula(parameters, machine, m)));
     weights.push_back(weight);
   }
-  return flopcast::fit_residual(points, residuals, weights, {shape.radius, shape.centres, shape.ridge, 0.08});
+  return flopcast::fit_residual(points, residuals, weights, {shape.radius, shape.centres, shape.ridge, 0.2});
 }
 
 double percentile(std::vector<double> values, double p) {
@@ -194,24 +212,39 @@ double percentile(std::vector<double> values, double p) {
   return values[low] + (at - static_cast<double>(low)) * (values[high] - values[low]);
 }
 
-std::vector<HeldBackError> errors_of(const FamilyFit& fit, const GpuSpec& gpu, const Split& rows, double clock, double share) {
-  std::map<std::string, HeldBackError> by_table;
-  std::map<std::string, std::vector<double>> off;
-  for (const Measurement* m : rows.fitted) ++by_table[m->table].fitted;
-  for (const Measurement* m : rows.held_back) {
-    ++by_table[m->table].held_back;
-    off[m->table].push_back(predict_measurement(fit, gpu, *m, clock, share) / m->microseconds - 1);
+/// Relative errors that belong together.
+class ErrorPool {
+ public:
+  void fitted() { ++error_.fitted; }
+  void held_back(double off) { off_.push_back(off); }
+  HeldBackError result(const std::string& name) {
+    error_.table = name;
+    error_.held_back = static_cast<int>(off_.size());
+    error_.bias = percentile(off_, 0.5);
+    for (double& value : off_) value = std::abs(value);
+    error_.median = percentile(off_, 0.5);
+    error_.percentile_90 = percentile(off_, 0.9);
+    return error_;
   }
+
+ private:
+  HeldBackError error_;
+  std::vector<double> off_;
+};
+
+double relative_error(const FamilyFit& fit, const GpuSpec& gpu, const Measurement& m, double clock,
+                      double share) {
+  return predict_measurement(fit, gpu, m, clock, share) / m.microseconds - 1;
+}
+
+std::vector<HeldBackError> errors_of(const FamilyFit& fit, const GpuSpec& gpu, const Split& rows,
+                                     double clock, double share) {
+  std::map<std::string, ErrorPool> tables;
+  for (const Measurement* m : rows.fitted) tables[m->table].fitted();
+  for (const Measurement* m : rows.held_back)
+    tables[m->table].held_back(relative_error(fit, gpu, *m, clock, share));
   std::vector<HeldBackError> errors;
-  for (auto& [table, error] : by_table) {
-    error.table = table;
-    std::vector<double> sizes = off[table];
-    error.bias = percentile(sizes, 0.5);
-    for (double& value : sizes) value = std::abs(value);
-    error.median = percentile(sizes, 0.5);
-    error.percentile_90 = percentile(sizes, 0.9);
-    errors.push_back(error);
-  }
+  for (auto& [table, pool] : tables) errors.push_back(pool.result(table));
   return errors;
 }
 
@@ -249,12 +282,13 @@ FamilyFit empty_fit(KernelFamily family, const GpuSpec& gpu) {
   return fit;
 }
 
-/// Few points cannot tell all numbers of a formula: they start from a fit of the same chip under another name (H800 from
-/// H100) and stay near it.
+/// Few points cannot tell all numbers of a formula: they start from a fit of the same chip under another name
+/// (H800 from H100) and stay near it.
 constexpr std::size_t kFewRows = 12, kSomeRows = 60;
 constexpr double kLoosePull = 0.05, kFirmPull = 0.4;
 
-FamilyFit fit_alone(const CalibrationInput& input, const KernelCalibration& so_far, const FitKey& key, const Rows& rows) {
+FamilyFit fit_alone(const CalibrationInput& input, const KernelCalibration& so_far, const FitKey& key,
+                    const Rows& rows) {
   const KernelFamily family = key.family;
   const GpuSpec& gpu = gpu_named(input, key.gpu);
   FamilyFit fit = empty_fit(family, gpu);
@@ -277,14 +311,16 @@ FamilyFit fit_alone(const CalibrationInput& input, const KernelCalibration& so_f
   return fit;
 }
 
-/// The share of HBM that communication takes: the one number that brings the GEMMs of the training profile, priced by
-/// the fit of kernels measured alone and at the sustained clock, nearest to their times.
+/// The share of HBM that communication takes: the one number that brings the GEMMs of the training profile,
+/// priced by the fit of kernels measured alone and at the sustained clock, nearest to their times.
 double communication_share(const CalibrationInput& input, const KernelCalibration& calibration) {
   const auto leaves_enough = [&](double share) {
     return std::all_of(input.memory.begin(), input.memory.end(), [&](const MemoryMeasurement& m) {
       const GpuSpec& gpu = gpu_named(input, input.memory_gpu);
       if (m.bytes < 3 * gpu.l2_capacity.value()) return true;  // partly served by L2
-      return m.bytes / m.microseconds <= kFastestStreamPercent / 100.0 * machine_of(gpu, Precision::bf16, {m.sms, 1, share}).hbm_bytes_per_us;
+      return m.bytes / m.microseconds <=
+             kFastestStreamPercent / 100.0 *
+                 machine_of(gpu, Precision::bf16, {m.sms, 1, share}).hbm_bytes_per_us;
     });
   };
   const auto misfit = [&](double share) {
@@ -293,7 +329,9 @@ double communication_share(const CalibrationInput& input, const KernelCalibratio
       if (!m.in_training || !std::holds_alternative<GemmShape>(m.shape)) continue;
       for (const FamilyFit& fit : calibration.fits) {
         if (fit.gpu != m.gpu || fit.family != family_of(m) || !fit.variant.empty()) continue;
-        const double off = std::log(predict_measurement(fit, gpu_named(input, m.gpu), m, input.sustained_clock.value, share) / m.microseconds);
+        const double off = std::log(
+            predict_measurement(fit, gpu_named(input, m.gpu), m, input.sustained_clock.value, share) /
+            m.microseconds);
         sum += std::abs(off);
       }
     }
@@ -305,9 +343,9 @@ double communication_share(const CalibrationInput& input, const KernelCalibratio
   return best;
 }
 
-/// Families with few points, most of them from the training profile: their own matrix efficiency (for weight gradients
-/// also what a tile costs beside its products: it reads and writes FP32), everything else from a family that was
-/// measured more.
+/// Families with few points, most of them from the training profile: their own matrix efficiency (for weight
+/// gradients also what a tile costs beside its products: it reads and writes FP32), everything else from a
+/// family that was measured more.
 FamilyFit fit_few(const CalibrationInput& input, KernelFamily family, const GpuSpec& gpu, const Rows& rows,
                   const FamilyFit& like, double share) {
   FamilyFit fit = empty_fit(family, gpu);
@@ -315,7 +353,8 @@ FamilyFit fit_few(const CalibrationInput& input, KernelFamily family, const GpuS
   std::vector<bool> free(parameters_of(family).size(), false);
   free[0] = true;
   if (family == KernelFamily::weight_gradient) free[4] = free[5] = true;
-  fit.parameters = fit_parameters(family, parts.fitted, gpu, free, like.parameters, kLoosePull, input.sustained_clock.value, share);
+  fit.parameters = fit_parameters(family, parts.fitted, gpu, free, like.parameters, kLoosePull,
+                                  input.sustained_clock.value, share);
   fit.errors = errors_of(fit, gpu, parts, input.sustained_clock.value, share);
   fit.source = joined_source(input, rows);
   return fit;
@@ -328,9 +367,10 @@ KernelFamily like(KernelFamily family) {
   return family;
 }
 
-/// What the profile's memory-bound kernels of a class say: minimum and reachable fraction of HBM, by least squares on
-/// relative errors over a grid (two numbers, one of them bounded by physics).
-MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kernel, const GpuSpec& gpu, double share) {
+/// What the profile's memory-bound kernels of a class say: minimum and reachable fraction of HBM, by least
+/// squares on relative errors over a grid (two numbers, one of them bounded by physics).
+MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kernel, const GpuSpec& gpu,
+                                double share) {
   MemoryClassFit fit;
   fit.kernel = kernel;
   double best = -1;
@@ -341,7 +381,8 @@ MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kern
         if (m.kernel != kernel) continue;
         const Machine machine = machine_of(gpu, Precision::bf16, {m.sms, 1, share});
         const double us = tenths / 10.0 + m.bytes / (machine.hbm_bytes_per_us * fraction / 100);
-        sum += m.launches * m.microseconds * std::abs(std::log(us / m.microseconds));  // long kernels matter more
+        sum += m.launches * m.microseconds *
+               std::abs(std::log(us / m.microseconds));  // long kernels matter more
       }
       if (best < 0 || sum < best) {
         best = sum;
@@ -369,7 +410,8 @@ void borrow_classes(std::vector<MemoryClassFit>& classes) {
       {MemoryKernel::cross_entropy, MemoryKernel::norm},      // reduces over a row, then writes it
       {MemoryKernel::optimizer, MemoryKernel::elementwise}};  // several streams, no reuse
   for (const auto& [missing, like] : kLike) {
-    const auto found = std::find_if(classes.begin(), classes.end(), [&, kind = like](const auto& c) { return c.kernel == kind; });
+    const auto found = std::find_if(classes.begin(), classes.end(),
+                                    [&, kind = like](const auto& c) { return c.kernel == kind; });
     if (found == classes.end()) continue;
     MemoryClassFit fit = *found;
     fit.kernel = missing;
@@ -385,13 +427,39 @@ std::vector<MemoryClassFit> fit_memory_classes(const CalibrationInput& input, do
   const GpuSpec& gpu = gpu_named(input, input.memory_gpu);
   for (int i = 0; i < kMemoryKernels; ++i) {
     const auto kernel = static_cast<MemoryKernel>(i);
-    const bool any = std::any_of(input.memory.begin(), input.memory.end(), [&](const auto& m) { return m.kernel == kernel; });
+    const bool any = std::any_of(input.memory.begin(), input.memory.end(),
+                                 [&](const auto& m) { return m.kernel == kernel; });
     if (!any) continue;
     classes.push_back(fit_memory_class(input, kernel, gpu, share));
     classes.back().source = input.memory_source;
   }
   borrow_classes(classes);
   return classes;
+}
+
+/// All held-back rows of what is priced, by family and by kind of kernel.
+std::vector<HeldBackError> pooled_errors(const CalibrationInput& input, const KernelCalibration& calibration,
+                                         const std::map<FitKey, Rows>& families) {
+  std::map<KernelFamily, ErrorPool> by_family;
+  std::map<std::string, ErrorPool> by_group;
+  for (const auto& [key, rows] : families) {
+    const FamilyFit* fit = key.variant.empty() ? find_fit(calibration, key.family, key.gpu) : nullptr;
+    if (fit == nullptr) continue;
+    const Split parts = split(rows, input.seed);
+    ErrorPool& family = by_family[key.family];
+    ErrorPool& kind = by_group[std::string(group(key.family))];
+    for (std::size_t i = 0; i < parts.fitted.size(); ++i) family.fitted(), kind.fitted();
+    for (const Measurement* m : parts.held_back) {
+      const double off = relative_error(*fit, gpu_named(input, key.gpu), *m, input.sustained_clock.value,
+                                        calibration.communication_hbm_share.value);
+      family.held_back(off);
+      kind.held_back(off);
+    }
+  }
+  std::vector<HeldBackError> pooled;
+  for (auto& [family, pool] : by_family) pooled.push_back(pool.result(std::string(name(family))));
+  for (auto& [kind, pool] : by_group) pooled.push_back(pool.result("all " + kind));
+  return pooled;
 }
 
 Rows profile_rows(const CalibrationInput& input) {
@@ -403,10 +471,12 @@ Rows profile_rows(const CalibrationInput& input) {
 
 }  // namespace
 
-bool held_back(const Measurement& measurement, std::uint64_t seed) { return draw(measurement, seed) < 0.2; }
+bool held_back(const Measurement& measurement, std::uint64_t seed) {
+  return draw(measurement, seed) < kHeldBack;
+}
 
-double predict_measurement(const FamilyFit& fit, const GpuSpec& gpu, const Measurement& m, double sustained_clock,
-                           double communication_share) {
+double predict_measurement(const FamilyFit& fit, const GpuSpec& gpu, const Measurement& m,
+                           double sustained_clock, double communication_share) {
   const Machine machine = machine_for(m, gpu, sustained_clock, communication_share);
   double us = formula(fit.parameters, machine, m);
   if (!fit.residual.empty()) {
@@ -429,14 +499,16 @@ KernelCalibration calibrate_kernels(const CalibrationInput& input) {
     if (!m.in_training) families[{family_of(m), m.gpu, m.variant}].push_back(&m);
   // Large families first: small ones lean on them.
   std::vector<std::pair<FitKey, Rows>> ordered(families.begin(), families.end());
-  std::stable_sort(ordered.begin(), ordered.end(), [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
+  std::stable_sort(ordered.begin(), ordered.end(),
+                   [](const auto& a, const auto& b) { return a.second.size() > b.second.size(); });
   for (const auto& [key, rows] : ordered)
     if (rows.size() >= kFewRows) calibration.fits.push_back(fit_alone(input, calibration, key, rows));
   calibration.communication_hbm_share.value = communication_share(input, calibration);
   calibration.communication_hbm_share.source = joined_source(input, profile_rows(input));
 
   for (const Measurement& m : input.measurements)
-    if (m.in_training) families[{family_of(m), m.gpu, ""}].push_back(&m);
+    if (m.in_training && find_fit(calibration, family_of(m), m.gpu) == nullptr)
+      families[{family_of(m), m.gpu, ""}].push_back(&m);
   for (const auto& [key, rows] : families) {
     const GpuSpec& gpu = gpu_named(input, key.gpu);
     if (!key.variant.empty() || find_fit(calibration, key.family, gpu.name) != nullptr) continue;
@@ -444,11 +516,14 @@ KernelCalibration calibrate_kernels(const CalibrationInput& input) {
     if (lender == nullptr) lender = find_fit(calibration, like(key.family), gpu.base);
     if (lender != nullptr) {
       const FamilyFit copy = *lender;
-      calibration.fits.push_back(fit_few(input, key.family, gpu, rows, copy, calibration.communication_hbm_share.value));
+      calibration.fits.push_back(
+          fit_few(input, key.family, gpu, rows, copy, calibration.communication_hbm_share.value));
     }
   }
-  std::sort(calibration.fits.begin(), calibration.fits.end(),
-            [](const FamilyFit& a, const FamilyFit& b) { return std::tie(a.family, a.gpu, a.variant) < std::tie(b.family, b.gpu, b.variant); });
+  std::sort(calibration.fits.begin(), calibration.fits.end(), [](const FamilyFit& a, const FamilyFit& b) {
+    return std::tie(a.family, a.gpu, a.variant) < std::tie(b.family, b.gpu, b.variant);
+  });
+  calibration.pooled = pooled_errors(input, calibration, families);
   calibration.memory_classes = fit_memory_classes(input, calibration.communication_hbm_share.value);
   return calibration;
 }

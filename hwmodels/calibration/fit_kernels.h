@@ -14,24 +14,26 @@ struct CalibrationInput {
   std::vector<Measurement> measurements;
   std::vector<MemoryMeasurement> memory;
   Source memory_source;
-  std::string memory_gpu;                      ///< that all of them were measured on
-  std::vector<GpuSpec> gpus;                   ///< the chips that were measured
-  std::map<std::string, Source> table_sources; ///< by Measurement::table
+  std::string memory_gpu;                       ///< that all of them were measured on
+  std::vector<GpuSpec> gpus;                    ///< the chips that were measured
+  std::map<std::string, Source> table_sources;  ///< by Measurement::table
   NumberWithSource kernel_gap_us;
   NumberWithSource sustained_clock;
   std::string date;
   std::uint64_t seed = 1;
 };
 
-/// Fits every family on every GPU that has measurements, on four fifths of each table; the last fifth, drawn by the
-/// seed, only tells how good the fit is. Rows measured within a training run (communication beside the kernel, lower
-/// clock) fit what only they can tell: the bandwidth that communication takes, weight gradients, attention backward.
+/// Fits every family on every GPU that has measurements, on four fifths of each table; the last fifth, drawn
+/// by the seed, only tells how good the fit is. Rows measured within a training run (communication beside the
+/// kernel, lower clock) fit what only they can tell: the bandwidth that communication takes, weight
+/// gradients, attention backward.
 KernelCalibration calibrate_kernels(const CalibrationInput& input);
 
 /// Whether the row is kept back from fitting.
 bool held_back(const Measurement& measurement, std::uint64_t seed);
 
-/// How a row that was measured alone compares with the fit, casts and timers included: predicted microseconds.
+/// How a row that was measured alone compares with the fit, casts and timers included: predicted
+/// microseconds.
 double predict_measurement(const FamilyFit& fit, const GpuSpec& gpu, const Measurement& measurement,
                            double sustained_clock, double communication_share);
 

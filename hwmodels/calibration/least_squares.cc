@@ -15,7 +15,8 @@ double value_of(const ParameterInfo& info, double u) {
 }
 
 double coordinate_of(const ParameterInfo& info, double value) {
-  const double share = std::clamp(std::log(value / info.low) / std::log(info.high / info.low), 1e-6, 1 - 1e-6);
+  const double share =
+      std::clamp(std::log(value / info.low) / std::log(info.high / info.low), 1e-6, 1 - 1e-6);
   return std::log(share / (1 - share));
 }
 
@@ -83,7 +84,8 @@ class Solver {
   }
 
   double cost_of(const Eigen::VectorXd& u, const Eigen::VectorXd& r) const {
-    double cost = problem_.pull * problem_.pull * static_cast<double>(r.size()) / 100 * (u - start_).squaredNorm();
+    double cost =
+        problem_.pull * problem_.pull * static_cast<double>(r.size()) / 100 * (u - start_).squaredNorm();
     for (Eigen::Index i = 0; i < r.size(); ++i) {
       const double x = r[i] / problem_.scale;
       cost += weight(i) * weight(i) * problem_.scale * problem_.scale * 2 * (std::sqrt(1 + x * x) - 1);

@@ -1,0 +1,91 @@
+// Does `flopcast calibrate` read a folder, say what is missing, and write the same bytes twice?
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "analysis/calibrate.h"
+#include "scenarios/calibration_file.h"
+#include "tests/catch.h"
+
+namespace flopcast {
+namespace {
+
+namespace fs = std::filesystem;
+
+Libraries source_tree() { return Libraries({FLOPCAST_SOURCE_DIR}); }
+
+/// A folder with one small table; removed at the end.
+class SmallFolder {
+ public:
+  SmallFolder() : root_(fs::temp_directory_path() / "flopcast_calibrate_test") {
+    fs::remove_all(root_);
+    const fs::path table = root_ / "data/kernels/infersim/bench_data/gemm/h800/data.csv";
+    fs::create_directories(table.parent_path());
+    std::ofstream out(table);
+    out << "m,k,n,latency_us,mfu\n";
+    for (int m = 16; m <= 8192; m *= 2)
+      for (int n = 1024; n <= 8192; n *= 2)
+        out << m << ",4096," << n << "," << 6 + m * n * 4096.0 * 2 / 1.2e9 << ",0\n";
+  }
+  ~SmallFolder() { fs::remove_all(root_); }
+  fs::path root() const { return root_; }
+
+ private:
+  fs::path root_;
+};
+
+std::string contents(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+TEST_CASE("calibrate names every table that is missing") {
+  const SmallFolder folder;
+  try {
+    calibrate({folder.root(), "", 1, false}, source_tree());
+    FAIL("accepted an incomplete folder");
+  } catch (const InputError& error) {
+    CHECK(error.diagnostics().size() > 20);
+    CHECK(to_string(error.diagnostics().front()).find("no such file") != std::string::npos);
+  }
+}
+
+TEST_CASE("calibrate on a small folder writes the same bytes twice") {
+  const SmallFolder folder;
+  const fs::path once = folder.root() / "once", twice = folder.root() / "twice";
+  const std::string said = calibrate({folder.root(), once, 1, true}, source_tree());
+  calibrate({folder.root(), twice, 1, true}, source_tree());
+  CHECK(said.find("gemm_fp8_blocks") != std::string::npos);
+  const std::string text = contents(once / "kernel_calibration.textproto");
+  REQUIRE(!text.empty());
+  CHECK(text == contents(twice / "kernel_calibration.textproto"));
+}
+
+TEST_CASE("the shipped calibration files are read and written byte for byte") {
+  const std::string root = std::string(FLOPCAST_SOURCE_DIR) + "/";
+  const std::string kernels = contents(root + kKernelCalibrationFile),
+                    links = contents(root + kLinkCalibrationFile);
+  CHECK(to_text(parse_kernel_calibration(kernels, "kernels")) == kernels);
+  CHECK(to_text(parse_link_calibration(links, "links")) == links);
+}
+
+TEST_CASE("a damaged calibration file is refused with the place of the fault") {
+  std::string text = contents(std::string(FLOPCAST_SOURCE_DIR) + "/" + kKernelCalibrationFile);
+  const std::size_t at = text.find("gemm_bf16\" gpu");
+  REQUIRE(at != std::string::npos);
+  text.replace(at, 9, "gemm_bf61");
+  try {
+    parse_kernel_calibration(text, "kernels.textproto");
+    FAIL("accepted an unknown family");
+  } catch (const InputError& error) {
+    CHECK(error.diagnostics().front().line > 0);
+    CHECK(error.diagnostics().front().suggestion == "gemm_bf16");
+  }
+}
+
+}  // namespace flopcast
