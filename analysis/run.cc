@@ -107,6 +107,7 @@ void copy_facts(const TrainingStep& step, TrainingReport& report) {
   report.stages_of_rank = step.schedule.stage_of;
   report.memory = step.memory;
   report.evidence = step.evidence;
+  report.hottest_load = step.hottest_load;
   report.notes.insert(report.notes.end(), step.notes.begin(), step.notes.end());
 }
 

@@ -87,6 +87,13 @@ std::string share_bar(double share) {
   return bar + kEighths[eighths % 8];
 }
 
+// Whose time the parts are. Folded, the busiest GPU stands for its group of experts: the others do the same
+// passes, with more waiting and less work inside them.
+std::string whose_parts(const TrainingReport& report) {
+  if (report.run.folded && report.hottest_load > 1) return "Of the busiest GPU of every group of experts";
+  return "Means over " + plural(report.scenario.cluster.gpus(), "GPU");
+}
+
 std::string kinds_section(const TrainingReport& report, const TextStyle& style) {
   TextTable table({Align::left, Align::left, Align::right, Align::right, Align::left});
   const auto add = [&](const std::string& kind, const std::string& meaning, Seconds time, bool bar) {
@@ -106,11 +113,9 @@ std::string kinds_section(const TrainingReport& report, const TextStyle& style) 
   add("", "updating parameters", parts.optimizer_update, false);
   add("", "gathering parameters", parts.parameter_gather, false);
   std::string out = section(style, "Where the step goes") + table.render(style, kWidth);
-  out += style.dim(fmt::format(
-      "  Means over {}; the parts sum to the step. Inside the passes, {} ({}) wait for "
-      "communication.",
-      plural(report.scenario.cluster.gpus(), "GPU"), format_time(report.mean.exposed_communication),
-      format_percent(report.mean.exposed_communication / report.step_time)));
+  out += style.dim(fmt::format("  {}; they sum to the step. Inside passes, {} ({}) wait for communication.",
+                               whose_parts(report), format_time(report.mean.exposed_communication),
+                               format_percent(report.mean.exposed_communication / report.step_time)));
   return out + "\n";
 }
 

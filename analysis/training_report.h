@@ -48,7 +48,8 @@ struct TrainingReport {
   double tokens_per_day = 0;
   double mfu_causal = 0, mfu = 0;  ///< of the BF16 peak; attention counted causal or in full
   FlopPerSecond flops_per_gpu_causal, flops_per_gpu;
-  RankMetrics mean;  ///< over all GPUs
+  double hottest_load = 1;  ///< expert load of the busiest GPU of its group over the mean
+  RankMetrics mean;         ///< over all GPUs
   std::vector<ReplayedRank> ranks;
   std::vector<RankMetrics> rank_metrics;  ///< one per entry of `ranks`
   std::vector<StageContent> stages;
