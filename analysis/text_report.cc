@@ -113,9 +113,11 @@ std::string kinds_section(const TrainingReport& report, const TextStyle& style) 
   add("", "updating parameters", parts.optimizer_update, false);
   add("", "gathering parameters", parts.parameter_gather, false);
   std::string out = section(style, "Where the step goes") + table.render(style, kWidth);
-  out += style.dim(fmt::format("  {}; they sum to the step. Inside passes, {} ({}) wait for communication.",
-                               whose_parts(report), format_time(report.mean.exposed_communication),
-                               format_percent(report.mean.exposed_communication / report.step_time)));
+  const std::string remark =
+      fmt::format("{}; they sum to the step. Inside passes, {} ({}) wait for communication.",
+                  whose_parts(report), format_time(report.mean.exposed_communication),
+                  format_percent(report.mean.exposed_communication / report.step_time));
+  out += style.dim("  " + wrap(remark, kWidth - 2, "  "));
   return out + "\n";
 }
 

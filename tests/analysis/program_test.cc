@@ -7,6 +7,7 @@
 #include <csignal>
 #include <thread>
 
+#include "analysis/format.h"
 #include "scenarios/proto/report.pb.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
@@ -61,6 +62,11 @@ TEST_CASE("a run prints its report and exits with 0", "[analysis]") {
   CHECK(has(outcome.out, "One step takes "));
   CHECK(has(outcome.out, "Predicted beside published"));
   CHECK_FALSE(has(outcome.out, "\x1b["));  // no colours in a pipe
+  std::istringstream lines(outcome.out);
+  for (std::string line; std::getline(lines, line);) {
+    INFO(line);
+    CHECK(display_width(line) <= 100);
+  }
 }
 
 TEST_CASE("the JSON has every promised name", "[analysis]") {
