@@ -55,7 +55,7 @@ struct GemmNumbers {
 
 struct Tile {
   double m, n;
-  double splits = 1;  // of K over thread blocks
+  double splits = 1;  // of K over thread blocks: 1, 2 or 4
 };
 
 // Tile sizes of DeepGEMM (FP8 with 1x128 scales; github.com/deepseek-ai/DeepGEMM, heuristics, 2025).
@@ -115,7 +115,8 @@ TileTime tile_time(const GemmNumbers& p, const Machine& machine, const GemmShape
   const double load = (tile.m + tile.n) * k * bytes_per_element(shape.precision) /
                       (p.load_gb_per_s * machine.load_scale * 1e3);
   // Split-K blocks meet to add up: half a tile time per doubling.
-  const double ends = p.tile_us * (1 + 0.5 * std::log2(tile.splits));
+  const double doublings = tile.splits > 2 ? 2 : tile.splits > 1 ? 1 : 0;
+  const double ends = p.tile_us * (1 + 0.5 * doublings);
   return {row_blocks(shape, tile.m) * ceil_div(static_cast<double>(shape.n), tile.n) * tile.splits,
           std::max(multiply, load) + ends};
 }

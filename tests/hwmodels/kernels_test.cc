@@ -115,18 +115,18 @@ TEST_CASE("fewer SMs are never faster") {
   }
 }
 
-TEST_CASE("one tile more than the SMs can hold starts a second wave") {
-  // 128 x 128 tiles of a long product: with 132 tiles every SM has one, with a few more some have two.
+TEST_CASE("a wave that is just begun costs efficiency") {
   const KernelModel model = model_of(gpu("h800-sxm"));
-  const auto time = [&](std::int64_t row_blocks) {
-    return model
-        .gemm({GemmKind::dense, row_blocks * 128, 1408, 16384, 1, Precision::fp8, Scaling::blocks,
-               Precision::bf16})
-        .time.value();
+  const auto rate = [&](std::int64_t row_blocks) {
+    const GemmShape shape{GemmKind::dense, row_blocks * 128, 7168,           7168, 1,
+                          Precision::fp8,  Scaling::blocks,  Precision::bf16};
+    return flop(shape) / model.gemm(shape).time;
   };
-  const double full = time(12), more = time(13), most = time(24);
-  CHECK(more > 1.25 * full);  // 8 % more work
-  CHECK(most < 1.35 * more);  // 85 % more work again
+  double deepest = 1;
+  for (std::int64_t blocks = 4; blocks < 40; ++blocks)
+    deepest = std::min(deepest, rate(blocks + 1) / rate(blocks));
+  CHECK(deepest < 0.95);              // one row of tiles more, and the rate falls
+  CHECK(rate(400) > 0.9 * rate(40));  // many waves: no such effect
 }
 
 TEST_CASE("memory-bound kernels follow HBM bandwidth, compute-bound ones do not") {
