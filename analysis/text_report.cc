@@ -177,8 +177,7 @@ std::string ranks_section(const TrainingReport& report, const TextStyle& style) 
   }
   return section(style, "Pipeline ranks") + table.render(style, kWidth) +
          style.dim(
-             "  █ computing  ▒ waiting for communication  · bubble  ▚ optimiser   s stage, D dense layer, M "
-             "MoE layer") +
+             "  █ computing  ▒ waiting for communication  · bubble  ▚ optimiser   D dense, M MoE layer") +
          "\n";
 }
 

@@ -8,6 +8,7 @@
 
 #include "analysis/figures.h"
 #include "analysis/format.h"
+#include "analysis/published_kernels.h"
 #include "hwmodels/calibration.h"
 #include "workloads/collectives.h"
 #include "workloads/expert_collective.h"
@@ -199,25 +200,40 @@ bool Check::within() const {
 
 bool Check::is_off() const { return has_bar() ? !within() : std::abs(error()) > kFarOff; }
 
+std::vector<Check> check_held_back(const ValidationInput& input) {
+  std::vector<Check> checks;
+  for (const HeldBackError& errors : input.scenario->kernels->pooled) {
+    if (errors.held_back == 0) continue;
+    Check check;
+    check.group = "kernels, points not fitted on";
+    check.source = fmt::format("{} points held back", format_integer(errors.held_back));
+    check.unit = std::string("%");
+    check.upper_bound = true;
+    const auto add = [&](const char* what, double error, double bar) {
+      check.what = fmt::format("{}: {}", errors.table, what);
+      check.predicted = 100 * error;
+      check.published = 100 * bar;
+      checks.push_back(check);
+    };
+    add("median error", errors.median, 0.07);
+    add("90th percentile", errors.percentile_90, 0.15);
+  }
+  return checks;
+}
+
 std::vector<Check> check_kernels(const ValidationInput& input) {
   std::vector<Check> checks;
-  for (const FamilyFit& fit : input.scenario->kernels->fits) {
-    for (const HeldBackError& errors : fit.errors) {
-      if (errors.held_back == 0) continue;
-      Check check;
-      check.group = "kernels, points not fitted on";
-      check.source = fmt::format("{}, {} points", errors.table, format_integer(errors.held_back));
-      check.unit = std::string("%");
-      check.upper_bound = true;
-      const auto add = [&](const char* what, double error, double bar) {
-        check.what = fmt::format("{} on {}: {}", name(fit.family), fit.gpu, what);
-        check.predicted = 100 * error;
-        check.published = 100 * bar;
-        checks.push_back(check);
-      };
-      add("median", errors.median, 0.07);
-      add("90 %", errors.percentile_90, 0.15);
-    }
+  for (const KernelComparison& kernel :
+       compare_published_kernels(*input.libraries, input.scenario->kernels)) {
+    Check check;
+    check.group = "kernels, published one by one";
+    check.what = fmt::format("{} on {}", kernel.kernel, kernel.gpu);
+    check.unit = "us";
+    check.predicted = kernel.predicted.value() * 1e6;
+    check.published = kernel.published.value() * 1e6;
+    check.tolerance = kernel.bar;
+    check.source = kernel.source;
+    checks.push_back(std::move(check));
   }
   return checks;
 }
@@ -293,6 +309,7 @@ std::vector<Check> check_schedules() {
 
 std::vector<Check> validate(const ValidationInput& input) {
   std::vector<Check> checks;
+  append(checks, check_held_back(input));
   append(checks, check_kernels(input));
   append(checks, check_collectives(input));
   append(checks, check_expert_exchange(input));

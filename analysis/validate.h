@@ -6,6 +6,7 @@
 #include "analysis/csv.h"
 #include "analysis/run.h"
 #include "analysis/text_table.h"
+#include "scenarios/libraries.h"
 
 namespace flopcast {
 
@@ -30,6 +31,7 @@ struct Check {
 
 /// What the checks work on.
 struct ValidationInput {
+  const Libraries* libraries = nullptr;
   const Scenario* scenario = nullptr;  ///< DeepSeek-V3 on 2,048 H800, with its published figures
   CsvTable published;                  ///< analysis/data/published.csv
   CsvTable misses;                     ///< analysis/data/misses.csv: what known misses come from
@@ -39,6 +41,7 @@ struct ValidationInput {
 std::vector<Check> validate(const ValidationInput& input);
 
 // The parts of it.
+std::vector<Check> check_held_back(const ValidationInput& input);
 std::vector<Check> check_kernels(const ValidationInput& input);
 std::vector<Check> check_collectives(const ValidationInput& input);
 std::vector<Check> check_expert_exchange(const ValidationInput& input);

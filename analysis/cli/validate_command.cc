@@ -56,6 +56,7 @@ void run_validate(const ValidateArguments& arguments) {
   const InterruptGuard interrupt;
   ProgressLine progress;
   ValidationInput input;
+  input.libraries = &libraries;
   input.scenario = &scenario;
   input.published = read_table(libraries, "analysis/data/published.csv");
   input.misses = read_table(libraries, "analysis/data/misses.csv");
