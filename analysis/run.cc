@@ -81,13 +81,13 @@ void replay_step(const PreparedStep& prepared, const RunOptions& options, Traini
   StepMetricsSink metrics(step);
   FingerprintSink fingerprint;
   std::unique_ptr<SpanSink> spans;
-  std::unique_ptr<TimelineSink> extra;
+  std::vector<std::unique_ptr<TimelineSink>> extra;
   std::vector<TimelineSink*> sinks = {&metrics, &fingerprint};
   if (step.folded) {
     spans = std::make_unique<SpanSink>(step.graph);
     sinks.push_back(spans.get());
   }
-  if (options.extra_sink && (extra = options.extra_sink(step))) sinks.push_back(extra.get());
+  for (const auto& make : options.extra_sinks) sinks.push_back(extra.emplace_back(make(step)).get());
 
   const ReplayResult result =
       replay(step.graph, prepared.topology->network(), sinks, replay_options(options));

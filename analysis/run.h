@@ -19,8 +19,8 @@ struct RunOptions {
   /// plans).
   bool project = true;
   PowerModel power;
-  /// Another sink for the step's replay, such as a trace; made when the graph is known. May be empty.
-  std::function<std::unique_ptr<TimelineSink>(const TrainingStep&)> extra_sink;
+  /// Further sinks for the step's replay, such as a trace; made when the graph is known.
+  std::vector<std::function<std::unique_ptr<TimelineSink>(const TrainingStep&)>> extra_sinks;
   /// What is being replayed, for people who wait. May be empty.
   std::function<void(const std::string&)> stage;
   /// As ReplayOptions::progress.

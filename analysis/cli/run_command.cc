@@ -11,6 +11,7 @@
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/json.h"
+#include "analysis/pipeline_picture.h"
 #include "analysis/report_message.h"
 #include "analysis/run.h"
 #include "analysis/text_report.h"
@@ -21,7 +22,7 @@ namespace {
 
 struct RunArguments {
   ScenarioArguments scenario;
-  std::string json, trace;
+  std::string json, trace, picture;
   std::vector<int> trace_gpus;
   std::string backend;
   bool allow_oom = false;
@@ -65,22 +66,41 @@ class TraceFile {
   std::set<int> gpus_;
 };
 
+// The picture of a run, drawn when the run lets go of its sinks.
+class DrawingSink final : public TimelineSink {
+ public:
+  DrawingSink(const TrainingStep& step, std::string& svg) : picture_(step), svg_(svg) {}
+  ~DrawingSink() override { svg_ = picture_.svg(); }
+  void finished(const OperationGraph& graph, const OpSpan& span) override { picture_.finished(graph, span); }
+
+ private:
+  PipelinePictureSink picture_;
+  std::string& svg_;
+};
+
 void run_training_scenario(const Scenario& scenario, const RunArguments& arguments, RunOptions options,
                            ProgressLine& progress) {
   std::optional<TraceFile> trace;
   if (!arguments.trace.empty()) {
     trace.emplace(arguments.trace, std::set<int>(arguments.trace_gpus.begin(), arguments.trace_gpus.end()));
-    options.extra_sink = [&trace](const TrainingStep& step) { return trace->sink(step); };
+    options.extra_sinks.push_back([&trace](const TrainingStep& step) { return trace->sink(step); });
+  }
+  std::string picture;
+  if (!arguments.picture.empty()) {
+    options.extra_sinks.push_back(
+        [&picture](const TrainingStep& step) { return std::make_unique<DrawingSink>(step, picture); });
   }
   const TrainingReport report = run_training(scenario, options);
   progress.clear();
   if (trace) trace->commit();
+  if (!arguments.picture.empty()) write_text(arguments.picture, picture);
   present(report, arguments.json);
 }
 
 void run(const RunArguments& arguments) {
   check_writable(arguments.json, "--json");
   check_writable(arguments.trace, "--trace");
+  check_writable(arguments.picture, "--picture");
   const Libraries libraries = arguments.scenario.libraries();
   Scenario scenario = arguments.scenario.load(libraries);
   if (arguments.unfolded && scenario.training) scenario.training->unfolded = true;
@@ -111,6 +131,8 @@ void add_run_command(CLI::App& program) {
   command
       .add_option("--trace", arguments->trace,
                   "Write the step's timeline for ui.perfetto.dev or chrome://tracing")
+      ->type_name("FILE");
+  command.add_option("--picture", arguments->picture, "Draw the step's pipeline, a row per rank, as SVG")
       ->type_name("FILE");
   command.add_option("--trace-ranks", arguments->trace_gpus, "Only these GPUs in the trace, e.g. 0,128,256")
       ->type_name("GPU,...")
