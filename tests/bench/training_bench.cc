@@ -1,5 +1,5 @@
-// The main job: one DeepSeek-V3 step folded and unfolded, and the default scenario from file to report. Each
-// runs in a process of its own, so that memory is its own.
+// The main job: one DeepSeek-V3 step folded and unfolded, the default scenario from file to report, and collectives over
+// thousands of ranks. Each runs in a process of its own, so that memory is its own.
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
 
@@ -9,7 +9,10 @@
 #include "analysis/complete_scenario.h"
 #include "analysis/run.h"
 #include "analysis/text_report.h"
+#include "hwmodels/topology.h"
 #include "sim/process.h"
+#include "sim/replay.h"
+#include "workloads/collectives.h"
 
 namespace {
 
@@ -71,6 +74,28 @@ void default_scenario_to_report(benchmark::State& state) {
   });
 }
 
+/// Lowered and replayed over H100 nodes on a rail-optimised fat tree; milliseconds simulated.
+double one_collective(const char* operation, int ranks) {
+  ClusterSpec cluster = libraries().cluster("h100-2048");
+  cluster.nodes = ranks / cluster.node.gpus;
+  Topology topology(cluster);
+  const OperationGraph graph =
+      make_collective_graph(topology, *find_collective(operation), 64_MiB, ranks, 1, nullptr);
+  return replay(graph, topology.network(), {}).makespan.value() * 1e3;
+}
+
+/// 64 MiB over 1,024 ranks. Bar: 1 s, 200 MB.
+void all_to_all_1024_ranks(benchmark::State& state) {
+  measure(state, "simulated_ms", [] { return one_collective("all_to_all", 1024); });
+}
+
+/// 64 MiB over 4,096 ranks. Bar: 1 s, 200 MB.
+void two_level_all_reduce_4096_ranks(benchmark::State& state) {
+  measure(state, "simulated_ms", [] { return one_collective("hierarchical_all_reduce", 4096); });
+}
+
+BENCHMARK(all_to_all_1024_ranks)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(two_level_all_reduce_4096_ranks)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(v3_step_folded)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(default_scenario_to_report)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(v3_step_unfolded)->Iterations(1)->UseRealTime()->Unit(benchmark::kSecond);
