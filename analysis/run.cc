@@ -194,7 +194,8 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   assert(row != nullptr && "the loader checks names");
   Topology topology(scenario.cluster);
   const OperationGraph graph =
-      make_collective_graph(topology, *row, config.bytes, config.ranks, config.copies, scenario.links.get());
+      make_collective_graph(topology, *row, config.bytes, config.ranks, config.copies,
+                            config.measured_links ? scenario.links.get() : nullptr);
   FingerprintSink fingerprint;
   TimelineSink* const sinks[] = {&fingerprint};
   const ReplayResult result = replay(graph, topology.network(), sinks, replay_options(options));

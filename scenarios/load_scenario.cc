@@ -307,7 +307,8 @@ class Resolver {
           fmt::format("at most the {} GPUs of the cluster", out_.cluster.gpus()));
     }
     out_.collective =
-        CollectiveConfig{c.operation(), Bytes(quantity(c.bytes(), Dimension::data)), c.ranks(), c.copies()};
+        CollectiveConfig{c.operation(), Bytes(quantity(c.bytes(), Dimension::data)), c.ranks(), c.copies(),
+                         c.measured_links()};
   }
 
   void phases() {

@@ -47,6 +47,7 @@ struct CollectiveConfig {
   Bytes bytes;                ///< per rank: the buffer that is reduced, gathered or exchanged
   int ranks = 0;
   int copies = 1;             ///< how many run at once on the same ports
+  bool measured_links = true; ///< false: links at their full rate, no software time
 };
 
 struct Scenario {
