@@ -1,0 +1,78 @@
+// Are files there whole or not at all, and is what is no file left in its place?
+#include "sim/atomic_file.h"
+
+#include <sys/stat.h>
+
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "tests/catch.h"
+#include "tests/scenarios/fixture.h"
+
+namespace flopcast {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string contents(const fs::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+TEST_CASE("a file that is not committed leaves the old one as it was", "[sim]") {
+  const test::TemporaryFolder folder;
+  const fs::path path = folder.path() + "/f";
+  write_file_atomically(path, "old");
+  fs::permissions(path, fs::perms::owner_read | fs::perms::owner_write);
+  {
+    AtomicFile file(path);
+    file.write("half of");
+  }
+  CHECK(contents(path) == "old");
+  write_file_atomically(path, "new");
+  CHECK(contents(path) == "new");
+  CHECK(fs::status(path).permissions() == (fs::perms::owner_read | fs::perms::owner_write));
+  CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 1);
+}
+
+TEST_CASE("a link stays a link, its target is replaced", "[sim]") {
+  const test::TemporaryFolder folder;
+  const fs::path base = folder.path();
+  fs::create_directory(base / "below");
+  fs::create_symlink("below/file", base / "link");  // leads nowhere yet
+  for (const char* text : {"first", "second"}) {
+    CHECK(write_obstacle(base / "link").empty());
+    write_file_atomically(base / "link", text);
+    CHECK(fs::is_symlink(base / "link"));
+    CHECK(contents(base / "below/file") == text);
+  }
+  CHECK(same_file(base / "link", base / "below/../below/file"));
+  CHECK_FALSE(same_file(base / "link", base / "below/other"));
+}
+
+TEST_CASE("a pipe is written to and stays a pipe", "[sim]") {
+  const test::TemporaryFolder folder;
+  const fs::path path = folder.path() + "/pipe";
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  CHECK(write_obstacle(path).empty());  // nobody reads yet: must not wait
+  std::string read;
+  std::thread reader([&] { read = contents(path); });
+  write_file_atomically(path, "through the pipe");
+  reader.join();
+  CHECK(read == "through the pipe");
+  CHECK(fs::is_fifo(path));
+}
+
+TEST_CASE("what cannot be written is found out beforehand", "[sim]") {
+  const test::TemporaryFolder folder;
+  CHECK_FALSE(write_obstacle(folder.path()).empty());
+  CHECK_FALSE(write_obstacle(folder.path() + "/no/such/folder").empty());
+  CHECK_FALSE(write_obstacle("/proc/version").empty());
+  CHECK(write_obstacle(folder.path() + "/new").empty());
+  CHECK_FALSE(fs::exists(folder.path() + "/new"));
+}
+
+}  // namespace
+}  // namespace flopcast
