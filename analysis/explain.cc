@@ -86,16 +86,17 @@ std::string to_text(const Explanation& explanation, const TextStyle& style) {
       style.bold(fmt::format("One step takes {:.3f} s; a rough estimate without these mechanisms {:.3f} s.",
                              explanation.step_time.value(), explanation.bare.value())) +
       "\n\n";
-  TextTable table({Align::left, Align::right, Align::right, Align::left});
-  table.header({"mechanism", "adds", "step", "switched off by --set"});
-  table.row({"none of these", "", fmt::format("{:.3f} s", explanation.bare.value()), ""});
+  TextTable table({Align::left, Align::right, Align::right});
+  table.header({"mechanism, and what switches it off", "adds", "step"});
+  table.row({"none of these", "", fmt::format("{:.3f} s", explanation.bare.value())});
   Seconds step = explanation.bare;
   for (const MechanismCost& cost : explanation.costs) {
     step += cost.adds;
     table.row({std::string(cost.mechanism->name), fmt::format("{:+.3f} s", cost.adds.value()),
-               fmt::format("{:.3f} s", step.value()), std::string(cost.mechanism->set)});
+               fmt::format("{:.3f} s", step.value())});
+    table.row({"  --set " + std::string(cost.mechanism->set)});
   }
-  out += table.render(style, 120);
+  out += table.render(style);
   return out +
          style.dim(
              "  Each is added to those above it; in another order they would share the difference "

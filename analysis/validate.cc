@@ -21,6 +21,8 @@ namespace {
 // Figures without a bar of their own are marked from here on.
 constexpr double kFarOff = 0.10;
 
+constexpr std::size_t kWidth = 100;
+
 // A prediction beside the row of published.csv with that id. @throws InputError when there is none.
 Check against_published(const CsvTable& published, const std::string& id, double predicted) {
   for (std::size_t row = 0; row < published.size(); ++row) {
@@ -191,6 +193,14 @@ std::string value_text(const Check& check, double value) {
   return check.unit.empty() ? number : fmt::format("{} {}", number, check.unit);
 }
 
+// The number under which a source is listed, counted from 1; new ones come at the end.
+std::size_t number_of(std::vector<std::string>& sources, const std::string& source) {
+  const auto found = std::find(sources.begin(), sources.end(), source);
+  if (found != sources.end()) return static_cast<std::size_t>(found - sources.begin()) + 1;
+  sources.push_back(source);
+  return sources.size();
+}
+
 }  // namespace
 
 bool Check::within() const {
@@ -325,7 +335,7 @@ std::string to_text(const std::vector<Check>& checks, const TextStyle& style) {
   std::string out, group;
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left, Align::left});
   table.header({"", "predicted", "published", "error", "", "source"});
-  std::vector<std::string> misses;
+  std::vector<std::string> misses, sources;
   for (const Check& check : checks) {
     if (check.group != group) table.row({style.bold(check.group), "", "", "", "", ""});
     group = check.group;
@@ -334,15 +344,19 @@ std::string to_text(const std::vector<Check>& checks, const TextStyle& style) {
                                                   : "";
     table.row({"  " + check.what, value_text(check, check.predicted),
                (check.upper_bound ? "<= " : "") + value_text(check, check.published),
-               check.upper_bound ? "" : format_error(check.error()), verdict, check.source});
+               check.upper_bound ? "" : format_error(check.error()), verdict,
+               fmt::format("[{}]", number_of(sources, check.source))});
     if (check.is_off())
-      misses.push_back(
-          fmt::format("{} ({}){}{}", check.what, check.source, check.why.empty() ? "" : ": ", check.why));
+      misses.push_back(fmt::format("{} [{}]{}{}", check.what, number_of(sources, check.source),
+                                   check.why.empty() ? "" : ": ", check.why));
   }
-  out += table.render(style, 130, 0);
+  out += table.render(style, kWidth, 0);
   if (!misses.empty())
     out += "\n" + style.bold("Misses and what they come from, as far as that is known") + "\n";
-  for (const std::string& miss : misses) out += "  - " + wrap(miss, 126, "    ") + "\n";
+  for (const std::string& miss : misses) out += "  - " + wrap(miss, kWidth - 4, "    ") + "\n";
+  if (!sources.empty()) out += "\n" + style.bold("Sources") + "\n";
+  for (std::size_t i = 0; i < sources.size(); ++i)
+    out += wrap(fmt::format("{:>4} {}", fmt::format("[{}]", i + 1), sources[i]), kWidth, "     ") + "\n";
   return out;
 }
 
