@@ -16,6 +16,32 @@ bool is_pipeline_transfer(const OperationGraph& graph, OpId op) {
          (name == OpName::send_activation || name == OpName::send_gradient);
 }
 
+// At the end of a step, for all stages and micro-batches of a GPU together.
+bool ends_step(OpName name) {
+  switch (name) {
+    case OpName::gradient_reduce_scatter:
+    case OpName::parameter_all_gather:
+    case OpName::gradient_norm:
+    case OpName::optimizer:
+    case OpName::barrier:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// "mlp-forward s3 mb12", or the name alone where stage and micro-batch mean nothing.
+std::string event_name(const std::string& operation, const Label& label) {
+  if (ends_step(static_cast<OpName>(label.kind))) return operation;
+  return fmt::format("{} s{} mb{}", operation, label.stage, label.micro_batch);
+}
+
+std::string event_arguments(const Label& label) {
+  if (ends_step(static_cast<OpName>(label.kind))) return "{}";
+  return fmt::format(R"({{"stage":{},"micro_batch":{},"layer":{}}})", label.stage, label.micro_batch,
+                     label.layer);
+}
+
 std::int64_t nanoseconds(Seconds time) { return std::llround(time.value() * 1e9); }
 
 // Microseconds, as the format wants them, to the nanosecond.
@@ -107,11 +133,10 @@ void ChromeTraceSink::finished(const OperationGraph& graph, const OpSpan& span) 
   const Label& label = graph.label(span.op);
   const std::int64_t start = nanoseconds(span.start), end = nanoseconds(span.end);
   const std::string where = place(lane), when = microseconds(start);
-  event(fmt::format(R"({{"ph":"X","name":"{} s{} mb{}","cat":"{}",{},"ts":{},"dur":{},)"
-                    R"j("args":{{"stage":{},"micro_batch":{},"layer":{}}}}})j",
-                    graph.kind_names()[label.kind], label.stage, label.micro_batch,
+  event(fmt::format(R"({{"ph":"X","name":"{}","cat":"{}",{},"ts":{},"dur":{},"args":{}}})",
+                    event_name(graph.kind_names()[label.kind], label),
                     graph.kind(span.op) == OpKind::compute ? "compute" : "transfer", where, when,
-                    microseconds(end - start), label.stage, label.micro_batch, label.layer));
+                    microseconds(end - start), event_arguments(label)));
   if (sends_[span.op.index()]) {
     event(fmt::format(R"j({{"ph":"s","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j",
                       span.op.index(), where, when));

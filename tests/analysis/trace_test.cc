@@ -56,6 +56,13 @@ TEST_CASE("every operation is an event with its stage, micro-batch and times", "
     }
   }
   CHECK(complete == 9);
+  for (const Fields& event : all) {
+    if (text_of(event, "ph") != "X") continue;
+    const std::string name = training_op_names()[static_cast<std::size_t>(OpName::optimizer)];
+    const bool optimizer = text_of(event, "name").starts_with(name);
+    if (optimizer) CHECK(text_of(event, "name") == name);  // of all stages and micro-batches together
+    CHECK(event.at("args").struct_value().fields().count("micro_batch") == (optimizer ? 0 : 1));
+  }
 }
 
 TEST_CASE("arrows lead from the sender to the receiver of a pipeline transfer", "[analysis]") {
