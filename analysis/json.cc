@@ -52,14 +52,13 @@ class Printer {
  private:
   void new_line(int depth) { out_.append("\n").append(2 * static_cast<std::size_t>(depth), ' '); }
 
-  // Sub-messages that are absent are left out; every other field is printed.
+  // What may be absent (sub-messages, optional numbers) and is, is left out; every other field is printed.
   void append_message(const Message& message, int depth) {
     out_ += '{';
     bool first = true;
     for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
       const FieldDescriptor& field = *message.GetDescriptor()->field(i);
-      const bool is_message = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
-      if (is_message && !field.is_repeated() && !message.GetReflection()->HasField(message, &field)) continue;
+      if (field.has_presence() && !message.GetReflection()->HasField(message, &field)) continue;
       if (!first) out_ += ',';
       first = false;
       new_line(depth + 1);
