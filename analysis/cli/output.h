@@ -1,32 +1,26 @@
-// Files that commands write: whole or not at all.
+// Where commands write what they found.
 #pragma once
-#include <cstdio>
+#include <span>
 #include <string>
 #include <string_view>
 
 namespace flopcast {
 
-/// @throws InputError when `path` could not be written: better before an hour of replay than after. `-`
-/// always can.
+/// An option that names a file to write.
+struct OutputOption {
+  std::string option;        ///< "--json"
+  std::string path;          ///< empty: not asked for
+  bool takes_stdout = true;  ///< `-` stands for stdout
+};
+
+/// @throws InputError when a path cannot be written or two options name the same file: better before an hour
+/// of replay than after.
+void check_outputs(std::span<const OutputOption> outputs);
+
+/// As above, of a single option that takes `-`.
 void check_writable(const std::string& path, const std::string& option);
 
-/// Writes text to a file, or to stdout for `-`.
+/// Writes text to a file (sim/atomic_file.h), or to stdout for `-`.
 void write_text(const std::string& path, std::string_view text);
-
-/// A file that grows piece by piece under a temporary name and takes its own when it is complete.
-class GrowingFile {
- public:
-  explicit GrowingFile(std::string path);
-  ~GrowingFile();  ///< without commit(): removed
-  GrowingFile(const GrowingFile&) = delete;
-  GrowingFile& operator=(const GrowingFile&) = delete;
-  void append(std::string_view text);
-  void commit();
-
- private:
-  [[noreturn]] void fail(const char* what) const;
-  std::string path_, temporary_;
-  std::FILE* file_;
-};
 
 }  // namespace flopcast

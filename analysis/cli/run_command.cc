@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <set>
@@ -16,6 +18,7 @@
 #include "analysis/run.h"
 #include "analysis/text_report.h"
 #include "analysis/trace.h"
+#include "sim/atomic_file.h"
 
 namespace flopcast {
 namespace {
@@ -39,31 +42,88 @@ void present(const AnyReport& found, const std::string& json) {
   write_text(json, to_json(message));
 }
 
-// The trace of a run: a growing file and the sink that fills it.
+Diagnostic option_fault(const std::string& option, const std::string& found, const std::string& expected) {
+  Diagnostic diagnostic;
+  diagnostic.field = option;
+  diagnostic.found = found;
+  diagnostic.expected = expected;
+  return diagnostic;
+}
+
+// The first few GPUs that are replayed: "0, 128, 256, ...".
+std::string replayed_gpus(const TrainingStep& step) {
+  constexpr std::size_t kShown = 16;
+  std::vector<std::string> gpus;
+  for (std::size_t i = 0; i < std::min(step.ranks.size(), kShown); ++i)
+    gpus.push_back(fmt::format("{}", step.ranks[i].gpu.index()));
+  if (step.ranks.size() > kShown) gpus.push_back("...");
+  return fmt::format("{}", fmt::join(gpus, ", "));
+}
+
+// @throws InputError when one of `gpus` is not replayed and so would be missing from the trace.
+void check_traced(const std::set<int>& gpus, const TrainingStep& step) {
+  for (const int gpu : gpus) {
+    const bool replayed = std::any_of(step.ranks.begin(), step.ranks.end(), [gpu](const ReplayedRank& rank) {
+      return static_cast<int>(rank.gpu.index()) == gpu;
+    });
+    if (replayed) continue;
+    throw InputError(option_fault("--trace-ranks", fmt::format("GPU {}", gpu),
+                                  fmt::format("GPUs that are replayed: {}{}", replayed_gpus(step),
+                                              step.folded ? " (--unfolded replays every one)" : "")));
+  }
+}
+
+// People who wait for a large trace should know that they could have a small one.
+void hint_at_size(const std::set<int>& gpus, const TrainingStep& step, ProgressLine& progress) {
+  constexpr std::size_t kLarge = 2'000'000;   // operations: the viewers take minutes over as many
+  constexpr double kBytesPerOperation = 170;  // of JSON, arrows included
+  if (!gpus.empty() || step.graph.size() < kLarge) return;
+  progress.clear();
+  fmt::print(stderr,
+             "the trace will hold some {:.0f} million operations, about {:.1f} GB; `--trace-ranks` shows "
+             "chosen GPUs only\n",
+             static_cast<double>(step.graph.size()) / 1e6,
+             static_cast<double>(step.graph.size()) * kBytesPerOperation / 1e9);
+}
+
+// The trace of a run: a file and the sink that fills it.
 class TraceFile {
  public:
   TraceFile(const std::string& path, std::set<int> gpus) : file_(path), gpus_(std::move(gpus)) {}
 
-  std::unique_ptr<TimelineSink> sink(const TrainingStep& step) {
-    auto sink =
-        std::make_unique<ChromeTraceSink>(step, gpus_, [this](std::string_view text) { file_.append(text); });
-    return std::make_unique<ClosingSink>(std::move(sink));
+  std::unique_ptr<TimelineSink> sink(const TrainingStep& step, ProgressLine& progress) {
+    check_traced(gpus_, step);
+    hint_at_size(gpus_, step, progress);
+    return std::make_unique<ClosingSink>(*this, step);
   }
-  void commit() { file_.commit(); }
+  void commit() {
+    if (failure_) std::rethrow_exception(failure_);
+    file_.commit();
+  }
 
  private:
-  // Ends the trace when the run lets go of its sinks.
+  // Ends the trace when the run lets go of its sinks; what goes wrong then is told by commit().
   class ClosingSink final : public TimelineSink {
    public:
-    explicit ClosingSink(std::unique_ptr<ChromeTraceSink> trace) : trace_(std::move(trace)) {}
-    ~ClosingSink() override { trace_->close(); }
-    void finished(const OperationGraph& graph, const OpSpan& span) override { trace_->finished(graph, span); }
+    ClosingSink(TraceFile& trace, const TrainingStep& step)
+        : owner_(trace),
+          trace_(step, trace.gpus_, [&trace](std::string_view text) { trace.file_.write(text); }) {}
+    ~ClosingSink() override {
+      try {
+        trace_.close();
+      } catch (...) {
+        owner_.failure_ = std::current_exception();
+      }
+    }
+    void finished(const OperationGraph& graph, const OpSpan& span) override { trace_.finished(graph, span); }
 
    private:
-    std::unique_ptr<ChromeTraceSink> trace_;
+    TraceFile& owner_;
+    ChromeTraceSink trace_;
   };
-  GrowingFile file_;
+  AtomicFile file_;
   std::set<int> gpus_;
+  std::exception_ptr failure_;
 };
 
 // The picture of a run, drawn when the run lets go of its sinks.
@@ -83,7 +143,7 @@ void run_training_scenario(const Scenario& scenario, const RunArguments& argumen
   std::optional<TraceFile> trace;
   if (!arguments.trace.empty()) {
     trace.emplace(arguments.trace, std::set<int>(arguments.trace_gpus.begin(), arguments.trace_gpus.end()));
-    options.extra_sinks.push_back([&trace](const TrainingStep& step) { return trace->sink(step); });
+    options.extra_sinks.push_back([&](const TrainingStep& step) { return trace->sink(step, progress); });
   }
   std::string picture;
   if (!arguments.picture.empty()) {
@@ -97,12 +157,30 @@ void run_training_scenario(const Scenario& scenario, const RunArguments& argumen
   present(report, arguments.json);
 }
 
+void check_output_options(const RunArguments& arguments) {
+  const OutputOption outputs[] = {{"--json", arguments.json},
+                                  {"--trace", arguments.trace, false},
+                                  {"--picture", arguments.picture, false}};
+  check_outputs(outputs);
+  if (!arguments.trace_gpus.empty() && arguments.trace.empty())
+    throw InputError(option_fault("--trace-ranks", "no --trace", "both: it chooses what the trace shows"));
+}
+
+// Timelines are of training steps.
+void check_timeline_options(const Scenario& scenario, const RunArguments& arguments) {
+  if (scenario.training) return;
+  for (const auto& [option, path] :
+       {std::pair("--trace", arguments.trace), {"--picture", arguments.picture}}) {
+    if (!path.empty())
+      throw InputError(option_fault(option, "a scenario without `training`", "one with a step to show"));
+  }
+}
+
 void run(const RunArguments& arguments) {
-  check_writable(arguments.json, "--json");
-  check_writable(arguments.trace, "--trace");
-  check_writable(arguments.picture, "--picture");
+  check_output_options(arguments);
   const Libraries libraries = arguments.scenario.libraries();
   Scenario scenario = arguments.scenario.load(libraries);
+  check_timeline_options(scenario, arguments);
   if (arguments.unfolded && scenario.training) scenario.training->unfolded = true;
 
   const InterruptGuard interrupt;
@@ -116,6 +194,12 @@ void run(const RunArguments& arguments) {
     progress.clear();
     present(report, arguments.json);
   }
+}
+
+std::string fault_of_gpu_index(const std::string& text) {
+  const bool number =
+      !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
+  return number ? "" : "`" + text + "` is not the number of a GPU, counted from 0";
 }
 
 }  // namespace
@@ -137,7 +221,7 @@ void add_run_command(CLI::App& program) {
   command.add_option("--trace-ranks", arguments->trace_gpus, "Only these GPUs in the trace, e.g. 0,128,256")
       ->type_name("GPU,...")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber);
+      ->check(fault_of_gpu_index);
   add_replay_options(command, arguments->backend, arguments->allow_oom);
   command.add_flag("--unfolded", arguments->unfolded,
                    "Replay every GPU, not one per group of identical ones");
