@@ -87,8 +87,9 @@ LibraryRow scenario_row(const Libraries& libraries, const std::string& name) {
   const std::string nodes = s.cluster().has_base() ? s.cluster().base()
                                                    : fmt::format("{} x {} on {}", s.cluster().nodes(),
                                                                  s.cluster().node(), s.cluster().fabric());
-  const std::string work = s.has_training() ? fmt::format("{}, {}", s.model(), s.training().schedule())
-                                            : s.collective().operation();
+  const std::string work = s.has_training()       ? fmt::format("{}, {}", s.model(), s.training().schedule())
+                           : s.has_cluster_life() ? "failures and goodput"
+                                                  : s.collective().operation();
   return {name, s.title(), fmt::format("{}; {}", work, nodes), path};
 }
 

@@ -109,15 +109,43 @@ Seconds optimal_interval(const ResilienceConfig& r, int gpus) {
       std::clamp(std::sqrt(2 * r.checkpoint_write.value() / failures_per_second), kShortest, kLongest));
 }
 
-ResilienceConfig resilience_of(const proto::Resilience& r, int gpus) {
+/// Writing or reading a checkpoint takes all nodes' ways to the storage, and the storage itself.
+Seconds storage_time(const proto::Resilience& r, int nodes) {
+  double rate = quantity(r.storage_bandwidth(), Dimension::data_rate);
+  if (r.has_node_storage_bandwidth())
+    rate = std::min(rate, nodes * quantity(r.node_storage_bandwidth(), Dimension::data_rate));
+  return Bytes(quantity(r.checkpoint_size(), Dimension::data)) / BytesPerSecond(rate);
+}
+
+ResilienceConfig resilience_of(const proto::Resilience& r, const ClusterSpec& cluster) {
   ResilienceConfig out;
   out.failures_per_gpu_hour = quantity(r.failure_rate(), Dimension::failure_rate) * 3600;
-  out.checkpoint_write = seconds(r.checkpoint_write());
+  out.checkpoint_write =
+      r.has_checkpoint_size() ? storage_time(r, cluster.nodes) : seconds(r.checkpoint_write());
+  out.checkpoint_read =
+      r.has_checkpoint_size() ? storage_time(r, cluster.nodes) : seconds(r.checkpoint_read());
   out.restart = seconds(r.restart());
   out.source = r.source();
-  out.checkpoint_interval =
-      r.checkpoint_interval() == "optimal" ? optimal_interval(out, gpus) : seconds(r.checkpoint_interval());
+  out.checkpoint_interval = r.checkpoint_interval() == "optimal" ? optimal_interval(out, cluster.gpus())
+                                                                 : seconds(r.checkpoint_interval());
+  if (r.has_hot_spares()) {
+    out.hot_spares = r.hot_spares();
+    out.hardware_share = r.hardware_share();
+    out.spare_swap = seconds(r.spare_swap());
+    out.repair = seconds(r.repair());
+  }
+  out.planned_interruptions_per_day = r.planned_interruptions_per_day();
+  out.planned_pause = r.has_planned_pause() ? seconds(r.planned_pause()) : out.restart;
+  out.seed = static_cast<std::uint64_t>(r.seed());
+  out.replays = r.replays();
   return out;
+}
+
+/// Defaults that a statement elsewhere puts out of force.
+bool resilience_default_idle(const proto::Resilience& r, const std::string& setting) {
+  const auto is = [&](const char* field) { return setting.starts_with(std::string("resilience.") + field + " ="); };
+  if (r.has_checkpoint_size() && (is("checkpoint_write") || is("checkpoint_read"))) return true;
+  return !r.has_hot_spares() && (is("hardware_share") || is("spare_swap") || is("repair"));
 }
 
 /// A file when there is one or the text looks like a path, else an entry of the library.
@@ -167,8 +195,7 @@ class Resolver {
     model();
     what_runs();
     phases();
-    if (sound("resilience") && cluster_known_)
-      out_.resilience = resilience_of(in_.resilience(), out_.cluster.gpus());
+    resilience();
     price();
     for (const auto& p : in_.published()) out_.published.push_back({p.field(), p.value(), p.source()});
     defaults();
@@ -229,16 +256,32 @@ class Resolver {
   }
 
   void what_runs() {
-    if (in_.has_training() == in_.has_collective()) {
-      add(in_.has_training() ? "collective" : "",
-          in_.has_training() ? "both training and collective" : "nothing to run",
-          "either training { ... } or collective { ... }");
-      return;
+    const int kinds = in_.has_training() + in_.has_collective() + in_.has_cluster_life();
+    constexpr const char* kExpected = "either training { ... } or collective { ... } or cluster_life { ... }";
+    if (kinds == 0) return add("", "nothing to run", kExpected);
+    if (kinds > 1) {
+      return add(in_.has_collective() ? "collective" : "cluster_life",
+                 fmt::format("both {}", in_.has_training() && in_.has_collective() ? "training and collective"
+                                        : in_.has_training() ? "training and cluster_life"
+                                                             : "collective and cluster_life"),
+                 kExpected);
     }
-    if (in_.has_training())
-      training();
-    else
-      collective();
+    if (in_.has_training()) return training();
+    if (in_.has_collective()) return collective();
+    cluster_life();
+  }
+
+  void cluster_life() {
+    if (!sound("cluster_life")) return;
+    const proto::ClusterLife& life = in_.cluster_life();
+    if (life.has_elapsed() == life.has_useful()) {
+      return add("cluster_life", life.has_elapsed() ? "both elapsed and useful" : "neither elapsed nor useful",
+                 "elapsed, the time that passes, or useful, the training to be done");
+    }
+    ClusterLifeConfig config;
+    if (life.has_elapsed()) config.elapsed = seconds(life.elapsed());
+    if (life.has_useful()) config.useful = seconds(life.useful());
+    out_.cluster_life = config;
   }
 
   void training() {
@@ -366,6 +409,20 @@ class Resolver {
     }
   }
 
+  void resilience() {
+    if (!sound("resilience")) return;
+    const proto::Resilience& r = in_.resilience();
+    if (r.has_checkpoint_size() && (r.has_checkpoint_write() || r.has_checkpoint_read())) {
+      add("resilience.checkpoint_size", "a size beside checkpoint_write or checkpoint_read",
+          "either the times, or checkpoint_size with storage_bandwidth");
+    }
+    if (r.has_checkpoint_size() != r.has_storage_bandwidth()) {
+      add(r.has_checkpoint_size() ? "resilience.storage_bandwidth" : "resilience.checkpoint_size", "nothing",
+          "checkpoint_size and storage_bandwidth, or neither");
+    }
+    if (cluster_known_ && sound("resilience")) out_.resilience = resilience_of(r, out_.cluster);
+  }
+
   void price() {
     if (!in_.has_price() || !sound("price")) return;
     out_.price.gpu = UsdPerSecond(quantity(in_.price().gpu(), Dimension::money_rate));
@@ -377,9 +434,12 @@ class Resolver {
     std::vector<std::string> in_force;
     if (in_.has_training())
       in_force = {"training.precision", "training.recompute", "training.expert_load", "training.mechanisms"};
-    if (in_.has_run()) in_force.push_back("resilience");
+    if (in_.has_run() || in_.has_cluster_life()) in_force.push_back("resilience");
     out_.defaults_used = defaults_used(in_, in_force);
-    if (!in_.has_price()) out_.defaults_used.push_back("price = none, so that nothing costs anything");
+    std::erase_if(out_.defaults_used, [&](const std::string& setting) {
+      return resilience_default_idle(in_.resilience(), setting);
+    });
+    if (!in_.has_price() && !in_.has_cluster_life()) out_.defaults_used.push_back("price = none, so that nothing costs anything");
   }
 
   Diagnostics shortened() const {

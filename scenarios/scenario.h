@@ -1,5 +1,6 @@
 // A scenario after reading, look-ups and checks: one immutable value. Nobody downstream looks at a file again.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,13 +27,28 @@ struct TrainingPhase {
   std::string source;
 };
 
-/// Interruptions and checkpoints.
+/// Interruptions and checkpoints. What each part does to a job: analysis/goodput.h.
 struct ResilienceConfig {
   double failures_per_gpu_hour = 0;
   Seconds checkpoint_interval;
   Seconds checkpoint_write;   ///< time training stands still per checkpoint
   Seconds restart;            ///< from failure to the first new step, without lost work
   std::string source;
+  Seconds checkpoint_read;    ///< before training goes on, on top of `restart`
+  std::optional<int> hot_spares;  ///< nodes that stand by; none: a replacement is always at hand
+  double hardware_share = 0;  ///< of the failures: those that take a node out of service
+  Seconds spare_swap;         ///< on top of `restart`, when a spare takes a node's place
+  Seconds repair;             ///< until a broken node is back among the spares
+  double planned_interruptions_per_day = 0;
+  Seconds planned_pause;      ///< of each, without writing and reading its checkpoint
+  std::uint64_t seed = 0;
+  int replays = 0;            ///< 0: the closed form only
+};
+
+/// The life of a job on the cluster, whatever it computes: `cluster_life { ... }`. One of the two is given.
+struct ClusterLifeConfig {
+  std::optional<Seconds> elapsed;  ///< look at it for so long
+  std::optional<Seconds> useful;   ///< until it has trained for so long
 };
 
 struct PriceConfig {
@@ -57,6 +73,7 @@ struct Scenario {
   ClusterSpec cluster;
   std::optional<TrainingConfig> training;
   std::optional<CollectiveConfig> collective;
+  std::optional<ClusterLifeConfig> cluster_life;
   std::vector<TrainingPhase> phases;
   ResilienceConfig resilience;
   PriceConfig price;
