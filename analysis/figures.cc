@@ -43,6 +43,11 @@ constexpr Row kFigures[] = {
     {"projection.gpu_hours", "GPU-hours, whole run", hours_text},
     {"projection.predicted_gpu_hours", "GPU-hours, predicted part", hours_text},
     {"projection.days", "days, whole run", days_text},
+    {"life.closed_form.effective_training_time", "effective training time", share_text},
+    {"life.replayed.effective_training_time.median", "effective training time", share_text},
+    {"life.replayed.interruptions.median", "interruptions", number_text},
+    {"life.replayed.unexpected_interruptions.median", "unexpected interruptions", number_text},
+    {"life.replayed.planned_interruptions.median", "planned interruptions", number_text},
     {"projection.cost_usd", "cost, whole run", usd_text},
 };
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <optional>
 
+#include "analysis/run.h"
 #include "sim/diagnostic.h"
 #include "workloads/schedule.h"
 
@@ -54,7 +55,11 @@ class Projector {
   Projection project() {
     for (const TrainingPhase& phase : scenario_.phases) add(project_phase(phase));
     const double elapsed = predicted_elapsed_.value();
-    if (elapsed > 0) result_.goodput = predicted_steady_.value() / elapsed;
+    if (elapsed > 0) {
+      result_.goodput = predicted_steady_.value() / elapsed;
+      result_.life =
+          job_life(LifeSpan::of_work(predicted_work_), scenario_.cluster.gpus(), scenario_.resilience);
+    }
     return std::move(result_);
   }
 
@@ -70,11 +75,11 @@ class Projector {
       projected.gpus = scenario_.cluster.gpus();
       projected.time.steady = hours(*phase.given_gpu_hours / projected.gpus);
     } else {
-      TrainingConfig config = *scenario_.training;
-      config.plan = phase.plan;
-      config.batch = phase.batch;
+      const TrainingConfig config = phase_config(*scenario_.training, phase);
       try {
         replay_phase(projected, phase, config);
+      } catch (const MemoryRefused& refused) {
+        throw refused.at(phase_plan_field(phase));
       } catch (const InputError& refused) {
         scale_phase(projected, phase, config, refused);
       }
@@ -119,11 +124,10 @@ class Projector {
            steady * step_time;
   }
 
-  // FLOP per token over the utilisation of the step that was replayed.
+  // FLOP per token over the utilisation of the step that was replayed, which leaves the MTP modules out too.
   void scale_phase(PhaseProjection& projected, const TrainingPhase& phase, const TrainingConfig& config,
                    const InputError& refused) {
-    const double flop =
-        training_flop_per_token(config.model, config.batch.sequence_length, true, config.with_mtp);
+    const double flop = training_flop_per_token(config.model, config.batch.sequence_length, true, false);
     const FlopPerSecond rate =
         replayed_.model_flops_utilisation * projected.gpus * scenario_.cluster.node.gpu.bf16_peak;
     projected.scaled = true;
@@ -138,7 +142,7 @@ class Projector {
 
   void price(PhaseProjection& projected) {
     const Seconds elapsed = projected.time.total();
-    const Seconds standing = projected.time.checkpoints + projected.time.restarts;
+    const Seconds standing = projected.time.standing();
     projected.gpu_hours = in_hours(elapsed) * projected.gpus;
     projected.cost = static_cast<double>(projected.gpus) * (scenario_.price.gpu * elapsed);
     projected.energy =
@@ -154,6 +158,7 @@ class Projector {
     if (!phase.given) {
       result_.predicted_gpu_hours += phase.gpu_hours;
       predicted_steady_ += phase.time.steady;
+      predicted_work_ += phase.time.steady + phase.time.ramp;
       predicted_elapsed_ += phase.time.total();
     }
     result_.phases.push_back(std::move(phase));
@@ -167,10 +172,19 @@ class Projector {
   const ReplayedStep& replayed_;
   const StepTimer& timer_;
   Projection result_;
-  Seconds predicted_steady_, predicted_elapsed_;
+  Seconds predicted_steady_, predicted_work_, predicted_elapsed_;
 };
 
 }  // namespace
+
+TrainingConfig phase_config(const TrainingConfig& base, const TrainingPhase& phase) {
+  TrainingConfig config = base;
+  config.plan = phase.plan;
+  config.batch = phase.batch;
+  return config;
+}
+
+std::string phase_plan_field(const TrainingPhase& phase) { return "run.phase[" + phase.name + "].plan"; }
 
 StepTimeLine StepTimeLine::through(int few, Seconds at_few, int many, Seconds at_many) {
   StepTimeLine line;
@@ -188,26 +202,13 @@ Seconds ramp_time(const StepTimeLine& line, double from, double to, double token
 }
 
 PhaseTime with_interruptions(PhaseTime useful, int gpus, const ResilienceConfig& resilience) {
-  const Seconds work = useful.steady + useful.ramp;
+  const Goodput life = closed_form(LifeSpan::of_work(useful.steady + useful.ramp), gpus, resilience);
   PhaseTime time = useful;
-  const bool checkpoints = resilience.checkpoint_interval > Seconds(0);
-  if (checkpoints) time.checkpoints = work * (resilience.checkpoint_write / resilience.checkpoint_interval);
-  const double failures_per_second = resilience.failures_per_gpu_hour * gpus / 3600.0;
-  const Seconds lost_per_failure = resilience.checkpoint_interval / 2.0;
-  const double lost_share = failures_per_second * (lost_per_failure + resilience.restart).value();
-  if (lost_share >= 1.0) {
-    Diagnostic diagnostic;
-    diagnostic.field = "resilience.failures_per_gpu_hour";
-    diagnostic.found = fmt::format("a failure every {:.3g} s that costs {:.3g} s", 1.0 / failures_per_second,
-                                   (lost_per_failure + resilience.restart).value());
-    diagnostic.expected =
-        "failures rarer than the job recovers from them; shorten the checkpoint interval or restart";
-    throw InputError(diagnostic);
-  }
-  const Seconds elapsed = (work + time.checkpoints) / (1.0 - lost_share);
-  const double failures = failures_per_second * elapsed.value();
-  time.lost_work = failures * lost_per_failure;
-  time.restarts = failures * resilience.restart;
+  time.checkpoints = life.checkpoints;
+  time.lost_work = life.lost_work;
+  time.restarts = life.restarts;
+  time.planned = life.planned;
+  time.repair_waits = life.repair_waits;
   return time;
 }
 

@@ -1,10 +1,12 @@
 // From one step to a whole run: phases, batch ramp, checkpoints, interruptions, GPU-hours, energy, dollars.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "analysis/energy.h"
+#include "analysis/goodput.h"
 #include "scenarios/scenario.h"
 
 namespace flopcast {
@@ -27,17 +29,20 @@ Seconds ramp_time(const StepTimeLine& line, double from, double to, double token
 
 /// How a phase's GPU-hours come about; the parts sum to the phase.
 struct PhaseTime {
-  Seconds steady;       ///< all tokens at the final batch, nothing ever fails
-  Seconds ramp;         ///< what the smaller batches of the ramp cost on top
-  Seconds checkpoints;  ///< standing still while writing
-  Seconds lost_work;    ///< trained again after interruptions
-  Seconds restarts;     ///< standing still after interruptions
-  Seconds total() const { return steady + ramp + checkpoints + lost_work + restarts; }
+  Seconds steady;        ///< all tokens at the final batch, nothing ever fails
+  Seconds ramp;          ///< what the smaller batches of the ramp cost on top
+  Seconds checkpoints;   ///< standing still while writing
+  Seconds lost_work;     ///< trained again after interruptions
+  Seconds restarts;      ///< standing still after interruptions
+  Seconds planned;       ///< standing still for planned interruptions
+  Seconds repair_waits;  ///< no spare node at hand
+  Seconds standing() const { return checkpoints + restarts + planned + repair_waits; }
+  Seconds total() const { return steady + ramp + lost_work + standing(); }
 };
 
-/// Adds checkpoints and interruptions to `useful` seconds of training on `gpus` GPUs.
-/// Elapsed T = U (1 + w/i) / (1 - n r), n = failures per second of the job, r = i/2 + restart: each failure
-/// loses half an interval on average. @throws InputError when failures come faster than the job recovers.
+/// Adds checkpoints and interruptions to `useful` seconds of training on `gpus` GPUs: the closed form of
+/// goodput.h.
+/// @throws InputError when failures come faster than the job recovers.
 PhaseTime with_interruptions(PhaseTime useful, int gpus, const ResilienceConfig& resilience);
 
 struct PhaseProjection {
@@ -63,9 +68,16 @@ struct Projection {
   Seconds elapsed;
   Usd cost;
   Joules energy;
-  double goodput = 1;  ///< steady time over elapsed time, predicted phases
+  double goodput = 1;           ///< steady time over elapsed time, predicted phases
+  std::optional<JobLife> life;  ///< of the predicted phases, one after the other; closed form beside replays
   std::vector<std::string> notes;
 };
+
+/// The step of a phase.
+TrainingConfig phase_config(const TrainingConfig& base, const TrainingPhase& phase);
+
+/// Where a phase's plan stands in the scenario, for diagnostics.
+std::string phase_plan_field(const TrainingPhase& phase);
 
 /// What the projection needs to know of the step that was replayed.
 struct ReplayedStep {
@@ -74,8 +86,8 @@ struct ReplayedStep {
   StepPower power;
 };
 
-/// Replays the step of a configuration and returns its time; throws InputError when schedule or memory refuse
-/// it.
+/// Replays the step of a configuration and returns its time; throws InputError when the schedule cannot run
+/// it (it is scaled then) and MemoryRefused when it does not fit (the projection is refused then).
 using StepTimer = std::function<Seconds(const TrainingConfig&)>;
 
 /// @param timer asked for further batches and plans, never for the step that was replayed already.

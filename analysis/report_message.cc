@@ -3,6 +3,11 @@
 #include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
 
+#include <algorithm>
+
+#include "analysis/slow_parts.h"
+#include "sim/diagnostic.h"
+
 namespace flopcast {
 namespace {
 
@@ -23,6 +28,13 @@ void describe(const Scenario& scenario, report::ScenarioFacts& out) {
   if (scenario.training) {
     out.set_model(scenario.training->model.name);
     out.set_schedule(scenario.training->schedule);
+  }
+  for (const SlowPart& part : scenario.cluster.slow_parts) {
+    report::SlowPart& item = *out.add_slow_parts();
+    item.set_kind(slow_part_name(part.kind));
+    item.set_gpu(part.rank);
+    item.set_speed(part.speed);
+    item.set_pipeline_rank(scenario.training ? pipeline_rank_of(*scenario.training, part.rank) : -1);
   }
 }
 
@@ -144,7 +156,51 @@ void describe(const PhaseProjection& phase, report::Phase& out) {
   out.set_checkpoint_gpu_hours(gpu_hours(phase.time.checkpoints));
   out.set_lost_work_gpu_hours(gpu_hours(phase.time.lost_work));
   out.set_restart_gpu_hours(gpu_hours(phase.time.restarts));
+  out.set_planned_gpu_hours(gpu_hours(phase.time.planned));
+  out.set_repair_wait_gpu_hours(gpu_hours(phase.time.repair_waits));
   out.set_source(phase.source);
+}
+
+void describe(const Goodput& goodput, report::Goodput& out) {
+  out.set_effective_training_time(goodput.effective());
+  out.set_elapsed_hours(in_hours(goodput.elapsed()));
+  out.set_useful_hours(in_hours(goodput.useful));
+  out.set_checkpoint_hours(in_hours(goodput.checkpoints));
+  out.set_lost_work_hours(in_hours(goodput.lost_work));
+  out.set_restart_hours(in_hours(goodput.restarts));
+  out.set_repair_wait_hours(in_hours(goodput.repair_waits));
+  out.set_planned_hours(in_hours(goodput.planned));
+  out.set_interruptions(goodput.interruptions());
+  out.set_unexpected_interruptions(goodput.failures);
+  out.set_planned_interruptions(goodput.planned_interruptions);
+}
+
+void describe(const Spread& spread, report::Spread& out) {
+  out.set_p5(spread.low);
+  out.set_median(spread.median);
+  out.set_p95(spread.high);
+  out.set_mean(spread.mean);
+}
+
+void describe(const ReplayedGoodput& goodput, report::ReplayedGoodput& out) {
+  out.set_replays(goodput.replays);
+  out.set_seed(goodput.seed);
+  describe(goodput.effective, *out.mutable_effective_training_time());
+  describe(goodput.elapsed_hours, *out.mutable_elapsed_hours());
+  describe(goodput.useful_hours, *out.mutable_useful_hours());
+  describe(goodput.checkpoint_hours, *out.mutable_checkpoint_hours());
+  describe(goodput.lost_work_hours, *out.mutable_lost_work_hours());
+  describe(goodput.restart_hours, *out.mutable_restart_hours());
+  describe(goodput.repair_wait_hours, *out.mutable_repair_wait_hours());
+  describe(goodput.planned_hours, *out.mutable_planned_hours());
+  describe(goodput.interruptions, *out.mutable_interruptions());
+  describe(goodput.failures, *out.mutable_unexpected_interruptions());
+  describe(goodput.planned_interruptions, *out.mutable_planned_interruptions());
+}
+
+void describe(const JobLife& life, report::JobLife& out) {
+  describe(life.closed, *out.mutable_closed_form());
+  if (life.replayed) describe(*life.replayed, *out.mutable_replayed());
 }
 
 void describe(const Projection& projection, report::Projection& out) {
@@ -156,13 +212,14 @@ void describe(const Projection& projection, report::Projection& out) {
   out.set_goodput(projection.goodput);
   for (const PhaseProjection& phase : projection.phases) describe(phase, *out.add_phases());
   for (const std::string& note : projection.notes) out.add_notes(note);
+  if (projection.life) describe(*projection.life, *out.mutable_life());
 }
 
 void describe(const Comparison& comparison, report::Comparison& out) {
   out.set_field(comparison.field);
   out.set_predicted(comparison.predicted);
   out.set_published(comparison.published);
-  out.set_error(comparison.error());
+  if (comparison.has_error()) out.set_error(comparison.error());
   out.set_source(comparison.source);
 }
 
@@ -190,6 +247,19 @@ const Message* child(const Message& message, const std::string& step) {
   }
   if (bracket == std::string::npos || step.back() != ']') return nullptr;
   return find_entry(message, *field, step.substr(bracket + 1, step.size() - bracket - 2));
+}
+
+template <class AnyReport>
+void compare(AnyReport& report) {
+  const report::Report message = to_message(report);
+  for (const Scenario::Published& published : report.scenario.published) {
+    if (const std::optional<double> predicted = number_at(message, published.field)) {
+      report.comparisons.push_back({published.field, *predicted, published.value, published.source});
+    } else {
+      report.notes.push_back(
+          fmt::format("published figure `{}` has no counterpart in this report", published.field));
+    }
+  }
 }
 
 }  // namespace
@@ -227,6 +297,83 @@ report::Report to_message(const CollectiveReport& report) {
   return message;
 }
 
+report::Report to_message(const LifeReport& report) {
+  report::Report message;
+  describe(report.scenario, *message.mutable_scenario());
+  describe(report.life, *message.mutable_life());
+  for (const Comparison& comparison : report.comparisons) describe(comparison, *message.add_published());
+  for (const std::string& note : report.notes) message.add_notes(note);
+  for (const std::string& setting : report.scenario.defaults_used) message.add_defaults_used(setting);
+  return message;
+}
+
+namespace {
+
+bool is_number(const FieldDescriptor& field) {
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+    case FieldDescriptor::CPPTYPE_INT32:
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return !field.is_repeated();
+    default:
+      return false;
+  }
+}
+
+// Paths of all numbers below a message; of its phases, by the names that the scenario gives them.
+void list_numbers(const google::protobuf::Descriptor& type, const std::string& prefix,
+                  const std::vector<TrainingPhase>& phases, std::vector<std::string>& paths) {
+  for (int i = 0; i < type.field_count(); ++i) {
+    const FieldDescriptor& field = *type.field(i);
+    const std::string path = prefix + field.name();
+    if (is_number(field)) paths.push_back(path);
+    if (field.message_type() == nullptr) continue;
+    if (!field.is_repeated()) list_numbers(*field.message_type(), path + ".", phases, paths);
+    for (std::size_t p = 0; field.name() == "phases" && p < phases.size(); ++p) {
+      for (const std::string& key : {phases[p].name, std::to_string(p)})
+        list_numbers(*field.message_type(), fmt::format("{}[{}].", path, key), phases, paths);
+    }
+  }
+}
+
+// What a report of this scenario can hold.
+std::vector<std::string> reported_numbers(const Scenario& scenario) {
+  std::vector<std::string> paths;
+  const auto add = [&](const google::protobuf::Descriptor& type, const char* prefix) {
+    list_numbers(type, prefix, scenario.phases, paths);
+  };
+  if (scenario.training) {
+    add(*report::Training::descriptor(), "training.");
+    add(*report::Run::descriptor(), "run.");
+    if (!scenario.phases.empty()) add(*report::Projection::descriptor(), "projection.");
+  } else if (scenario.cluster_life) {
+    add(*report::JobLife::descriptor(), "life.");
+  } else {
+    add(*report::Collective::descriptor(), "collective.");
+  }
+  return paths;
+}
+
+}  // namespace
+
+void check_published(const Scenario& scenario) {
+  const std::vector<std::string> known = reported_numbers(scenario);
+  std::vector<Diagnostic> faults;
+  for (const Scenario::Published& published : scenario.published) {
+    const bool entry =
+        published.field.starts_with("training.") && published.field.find('[') != std::string::npos;
+    if (entry || std::find(known.begin(), known.end(), published.field) != known.end()) continue;
+    Diagnostic fault;
+    fault.file = scenario.file;
+    fault.field = "published.field";
+    fault.found = "`" + published.field + "`";
+    fault.expected = "the path of a number in the report of this scenario, such as " + known.front();
+    fault.suggestion = nearest_name(published.field, known);
+    faults.push_back(fault);
+  }
+  if (!faults.empty()) throw InputError(faults);
+}
+
 std::optional<double> number_at(const Message& message, const std::string& path) {
   // A name in brackets may hold dots of its own.
   std::size_t dot = path.find('.');
@@ -251,16 +398,7 @@ std::optional<double> number_at(const Message& message, const std::string& path)
   }
 }
 
-void compare_with_published(TrainingReport& report) {
-  const report::Report message = to_message(report);
-  for (const Scenario::Published& published : report.scenario.published) {
-    if (const std::optional<double> predicted = number_at(message, published.field)) {
-      report.comparisons.push_back({published.field, *predicted, published.value, published.source});
-    } else {
-      report.notes.push_back(
-          fmt::format("published figure `{}` has no counterpart in this report", published.field));
-    }
-  }
-}
+void compare_with_published(TrainingReport& report) { compare(report); }
+void compare_with_published(LifeReport& report) { compare(report); }
 
 }  // namespace flopcast

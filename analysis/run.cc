@@ -29,9 +29,9 @@ const MemoryTable& fullest(const std::vector<MemoryTable>& tables) {
                            [](const MemoryTable& a, const MemoryTable& b) { return a.total() < b.total(); });
 }
 
-Diagnostic memory_diagnostic(const MemoryTable& table, Bytes capacity) {
+Diagnostic memory_diagnostic(const std::string& field, const MemoryTable& table, Bytes capacity) {
   Diagnostic diagnostic;
-  diagnostic.field = "training.plan";
+  diagnostic.field = field;
   diagnostic.found = fmt::format("{} on the fullest GPU (pipeline rank {})", format_bytes(table.total()),
                                  table.pipeline_rank);
   diagnostic.expected = fmt::format("at most {}", format_bytes(capacity));
@@ -45,13 +45,15 @@ void check_memory(const Scenario& scenario, const TrainingConfig& config, const 
   const MemoryTable& table = fullest(step.memory);
   if (table.total() <= capacity) return;
   if (!allow_oom) {
-    throw MemoryRefused(table, capacity,
+    throw MemoryRefused("training.plan", table, capacity,
                         memory_remedies(config, step.stages, step.schedule, step.hottest_load, capacity));
   }
-  notes.push_back(
-      fmt::format("the plan does not fit: {} of {} on the fullest GPU; replayed all the same "
-                  "(--allow-oom)",
-                  format_bytes(table.total()), format_bytes(capacity)));
+  const std::string note = fmt::format(
+      "the plan does not fit with {} tokens per sequence: {} of {} on the fullest GPU; replayed all the "
+      "same (--allow-oom)",
+      format_integer(static_cast<double>(config.batch.sequence_length)), format_bytes(table.total()),
+      format_bytes(capacity));
+  if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
 }
 
 RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, TransferBackend backend) {
@@ -111,15 +113,39 @@ void copy_facts(const TrainingStep& step, TrainingReport& report) {
   report.notes.insert(report.notes.end(), step.notes.begin(), step.notes.end());
 }
 
+// Replays the step of a configuration; notes gain what is to be said of it.
+Seconds timed_step(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options,
+                   std::vector<std::string>& notes) {
+  const PreparedStep prepared = prepare_step(scenario, config);
+  check_memory(scenario, config, prepared.step, options.allow_oom, notes);
+  return replay(prepared.step.graph, prepared.topology->network(), {}, replay_options(options)).makespan;
+}
+
 // Steps of other batches and plans, asked for by the projection. Folded: they get unfolded where something
 // breaks the symmetry, and where nothing does, folded and unfolded agree.
-StepTimer further_steps(const Scenario& scenario, const RunOptions& options) {
-  return [&scenario, options](TrainingConfig config) {
+StepTimer further_steps(const Scenario& scenario, const RunOptions& options,
+                        std::vector<std::string>& notes) {
+  return [&scenario, &notes, options](TrainingConfig config) {
     config.unfolded = false;
     announce(options, fmt::format("{} micro-batches of {} tokens", config.micro_batches(),
                                   config.batch.micro_batch_sequences * config.batch.sequence_length));
-    return step_time(scenario, config, options);
+    return timed_step(scenario, config, options, notes);
   };
+}
+
+// @throws MemoryRefused when a phase's plan does not fit. What its schedule cannot run is scaled, not
+// refused.
+void check_phase_fit(const Scenario& scenario, const TrainingPhase& phase) {
+  if (phase.given_gpu_hours) return;
+  TrainingConfig config = phase_config(*scenario.training, phase);
+  config.unfolded = false;
+  std::vector<std::string> notes;
+  try {
+    check_memory(scenario, config, prepare_step(scenario, config).step, false, notes);
+  } catch (const MemoryRefused& refused) {
+    throw refused.at(phase_plan_field(phase));
+  } catch (const InputError&) {
+  }
 }
 
 ReplayedStep summarise(const TrainingReport& report, const PowerModel& power) {
@@ -133,8 +159,9 @@ ReplayedStep summarise(const TrainingReport& report, const PowerModel& power) {
 
 }  // namespace
 
-MemoryRefused::MemoryRefused(MemoryTable fullest, Bytes capacity, std::vector<std::string> remedies)
-    : InputError(memory_diagnostic(fullest, capacity)),
+MemoryRefused::MemoryRefused(const std::string& field, MemoryTable fullest, Bytes capacity,
+                             std::vector<std::string> remedies)
+    : InputError(memory_diagnostic(field, fullest, capacity)),
       fullest_(std::move(fullest)),
       capacity_(capacity),
       remedies_(std::move(remedies)) {}
@@ -157,18 +184,23 @@ MemoryTable check_fit(const Scenario& scenario) {
   const PreparedStep prepared = prepare_step(scenario, *scenario.training);
   std::vector<std::string> notes;
   check_memory(scenario, *scenario.training, prepared.step, false, notes);
+  for (const TrainingPhase& phase : scenario.phases) {
+    check_phase_fit(scenario, phase);
+    PhaseTime some_work;
+    some_work.steady = hours(24);
+    if (!phase.given_gpu_hours) with_interruptions(some_work, phase.plan.gpus(), scenario.resilience);
+  }
   return fullest(prepared.step.memory);
 }
 
 Seconds step_time(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options) {
-  const PreparedStep prepared = prepare_step(scenario, config);
   std::vector<std::string> notes;
-  check_memory(scenario, config, prepared.step, options.allow_oom, notes);
-  return replay(prepared.step.graph, prepared.topology->network(), {}, replay_options(options)).makespan;
+  return timed_step(scenario, config, options, notes);
 }
 
 TrainingReport run_training(const Scenario& scenario, const RunOptions& options) {
   assert(scenario.training);
+  check_published(scenario);
   TrainingReport report;
   report.scenario = scenario;
   announce(options, "the step");
@@ -180,8 +212,14 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     copy_facts(prepared.step, report);
   }  // an unfolded graph is large: gone before the next one comes
   if (options.project && !scenario.phases.empty()) {
-    report.projection = project(scenario, summarise(report, options.power), further_steps(scenario, options));
+    report.projection =
+        project(scenario, summarise(report, options.power), further_steps(scenario, options, report.notes));
     report.notes.push_back("power: " + options.power.source);
+    if (report.run.folded && report.hottest_load > 1) {
+      report.notes.push_back(
+          "energy is an upper bound: every GPU is taken to compute as long as the busiest of its "
+          "group of experts, which was replayed for it");
+    }
   }
   compare_with_published(report);
   return report;
@@ -216,6 +254,19 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   report.algorithm_bandwidth = config.bytes / report.time;
   // As NCCL's tests have it: what a port of a flat network has to carry, over the time.
   report.bus_bandwidth = report.port * (report.closed_form / report.time);
+  return report;
+}
+
+LifeReport run_cluster_life(const Scenario& scenario) {
+  assert(scenario.cluster_life);
+  check_published(scenario);
+  const ClusterLifeConfig& config = *scenario.cluster_life;
+  const LifeSpan span =
+      config.elapsed ? LifeSpan::of_time(*config.elapsed) : LifeSpan::of_work(config.useful.value());
+  LifeReport report;
+  report.scenario = scenario;
+  report.life = job_life(span, scenario.cluster.gpus(), scenario.resilience);
+  compare_with_published(report);
   return report;
 }
 

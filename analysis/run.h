@@ -30,7 +30,11 @@ struct RunOptions {
 /// The plan needs more memory than the GPU has. Carries what a person needs to change it.
 class MemoryRefused : public InputError {
  public:
-  MemoryRefused(MemoryTable fullest, Bytes capacity, std::vector<std::string> remedies);
+  /// @param field path of the plan in the scenario.
+  MemoryRefused(const std::string& field, MemoryTable fullest, Bytes capacity,
+                std::vector<std::string> remedies);
+  /// The same of the plan at another path.
+  MemoryRefused at(const std::string& field) const { return {field, fullest_, capacity_, remedies_}; }
   const MemoryTable& fullest() const { return fullest_; }
   Bytes capacity() const { return capacity_; }
   const std::vector<std::string>& remedies() const { return remedies_; }
@@ -47,6 +51,9 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
 /// @param scenario has `collective`. @throws InputError, Interrupted.
 CollectiveReport run_collective(const Scenario& scenario, const RunOptions& options);
 
+/// @param scenario has `cluster_life`. @throws InputError.
+LifeReport run_cluster_life(const Scenario& scenario);
+
 /// Kernels as they run for weeks, at the clock that the chip sustains.
 KernelModel training_kernels(const Scenario& scenario);
 
@@ -59,7 +66,8 @@ struct PreparedStep {
 /// @throws InputError when schedule or plan are wrong.
 PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config);
 
-/// Memory of the fullest GPU of the scenario's step. @throws InputError, MemoryRefused.
+/// Memory of the fullest GPU of the scenario's step. Looks at the phases' plans and at resilience too, as far
+/// as that takes no replay. @throws InputError, MemoryRefused.
 MemoryTable check_fit(const Scenario& scenario);
 
 /// Replays the step of `config` on the scenario's cluster and returns how long it takes, nothing else.

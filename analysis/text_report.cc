@@ -4,9 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "analysis/figures.h"
 #include "analysis/format.h"
+#include "analysis/goodput_text.h"
+#include "analysis/slow_parts.h"
+#include "hwmodels/calibration.h"
 
 namespace flopcast {
 namespace {
@@ -39,10 +43,17 @@ std::string plan_line(const TrainingConfig& config) {
                             micro_batches == 1 ? "" : "es");
 }
 
+// Nobody measured kernels on this GPU's architecture.
+bool is_inferred(const TrainingReport& report) {
+  const EvidenceShare& share = report.evidence;
+  return share.roofline > 0.5 * (share.measured + share.fitted + share.roofline);
+}
+
 std::string headline(const TrainingReport& report) {
-  std::string text = fmt::format("One step takes {}: {} tokens at {} MFU (causal), {} tokens per day.",
-                                 format_time(report.step_time), format_count(report.tokens_per_step),
-                                 format_percent(report.mfu_causal), format_count(report.tokens_per_day));
+  std::string text = is_inferred(report) ? "Inferred, not measured: one step" : "One step";
+  text += fmt::format(" takes {}: {} tokens at {} MFU (causal), {} tokens per day.",
+                      format_time(report.step_time), format_count(report.tokens_per_step),
+                      format_percent(report.mfu_causal), format_count(report.tokens_per_day));
   if (report.projection) {
     double tokens = 0;
     for (const PhaseProjection& phase : report.projection->phases) tokens += phase.tokens;
@@ -57,20 +68,23 @@ std::string head(const TrainingReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
   std::string out = style.bold(scenario.title.empty() ? scenario.name : scenario.title) + "\n";
   out += style.dim(wrap(cluster_line(scenario.cluster), kWidth, "")) + "\n";
-  out += style.dim(wrap(plan_line(*scenario.training), kWidth, "")) + "\n\n";
-  return out + style.bold(headline(report)) + "\n";
+  out += style.dim(wrap(plan_line(*scenario.training), kWidth, "")) + "\n";
+  if (const std::string slow = slow_parts_text(scenario); !slow.empty())
+    out += style.bad(wrap("slow: " + slow, kWidth, "")) + "\n";
+  return out + "\n" + style.bold(headline(report)) + "\n";
 }
 
 // ---------------------------------------------------------------------------------------------- published
 
-std::string published_section(const TrainingReport& report, const TextStyle& style) {
-  if (report.comparisons.empty()) return {};
+std::string published_section(const std::vector<Comparison>& comparisons,
+                              const std::optional<Projection>& projection, const TextStyle& style) {
+  if (comparisons.empty()) return {};
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
   table.header({"", "predicted", "published", "error", "source"});
-  for (const Comparison& comparison : report.comparisons) {
-    const Figure figure = find_figure(comparison.field, report.projection);
+  for (const Comparison& comparison : comparisons) {
+    const Figure figure = find_figure(comparison.field, projection);
     table.row({figure.name, figure.text(comparison.predicted), figure.text(comparison.published),
-               format_error(comparison.error()), comparison.source});
+               comparison.has_error() ? format_error(comparison.error()) : "-", comparison.source});
   }
   return section(style, "Predicted beside published") + table.render(style, kWidth);
 }
@@ -91,7 +105,7 @@ std::string share_bar(double share) {
 // passes, with more waiting and less work inside them.
 std::string whose_parts(const TrainingReport& report) {
   if (report.run.folded && report.hottest_load > 1) return "Of the busiest GPU of every group of experts";
-  return "Means over " + plural(report.scenario.cluster.gpus(), "GPU");
+  return "Means over " + plural(report.scenario.training->plan.gpus(), "GPU");
 }
 
 std::string kinds_section(const TrainingReport& report, const TextStyle& style) {
@@ -173,7 +187,8 @@ std::string ranks_section(const TrainingReport& report, const TextStyle& style) 
     table.row({fmt::format("{}", p),
                stacked_bar({compute, exposed, bubble, optimizer}, {"█", "▒", "·", "▚"}, kBar),
                format_percent(compute), format_percent(exposed), format_percent(bubble),
-               rank_content(report, static_cast<int>(p))});
+               rank_content(report, static_cast<int>(p)) +
+                   (has_slow_part(report.scenario, static_cast<int>(p)) ? ", slow part" : "")});
   }
   return section(style, "Pipeline ranks") + table.render(style, kWidth) +
          style.dim(
@@ -181,8 +196,25 @@ std::string ranks_section(const TrainingReport& report, const TextStyle& style) 
          "\n";
 }
 
+std::string links_line(const TrainingReport& report) {
+  if (report.busiest_links.empty()) return {};
+  std::vector<std::string> links;
+  for (const LinkLoad& load : report.busiest_links) {
+    links.push_back(fmt::format("{} {}", load.name, format_percent(load.utilisation, 0)));
+  }
+  return "  " +
+         wrap(fmt::format("busiest links, by the share of the step that they are busy: {}",
+                          fmt::join(links, ", ")),
+              kWidth - 2, "  ") +
+         "\n";
+}
+
 std::string path_section(const TrainingReport& report, const TextStyle& style) {
-  if (!report.path) return {};
+  if (!report.path) {
+    return section(style, "Critical path") +
+           "  shown for folded runs only: it takes the times of all operations in memory\n" +
+           links_line(report);
+  }
   const CriticalPath& path = *report.path;
   std::vector<std::string> shares;
   Seconds rest = path.length;
@@ -208,16 +240,7 @@ std::string path_section(const TrainingReport& report, const TextStyle& style) {
               kWidth - 2, "  ") +
          "\n";
   out += "  " + wrap(fmt::format("longest on {}", fmt::join(stays, ", ")), kWidth - 2, "  ") + "\n";
-  if (!report.busiest_links.empty()) {
-    std::vector<std::string> links;
-    for (const LinkLoad& load : report.busiest_links) {
-      links.push_back(fmt::format("{} {}", load.name, format_percent(load.utilisation, 0)));
-    }
-    out += "  " +
-           wrap(fmt::format("busiest links over the step: {}", fmt::join(links, ", ")), kWidth - 2, "  ") +
-           "\n";
-  }
-  return out;
+  return out + links_line(report);
 }
 
 // ---------------------------------------------------------------------------------------------- projection
@@ -247,7 +270,7 @@ std::string phases_table(const Projection& projection, const TextStyle& style) {
 
 // How the GPU-hours of the predicted phases come about.
 std::string makeup_table(const Projection& projection, const TextStyle& style) {
-  double steady = 0, ramp = 0, checkpoints = 0, lost = 0, restarts = 0;
+  double steady = 0, ramp = 0, checkpoints = 0, lost = 0, restarts = 0, planned = 0, repairs = 0;
   for (const PhaseProjection& phase : projection.phases) {
     if (phase.given) continue;
     steady += in_hours(phase.time.steady) * phase.gpus;
@@ -255,6 +278,8 @@ std::string makeup_table(const Projection& projection, const TextStyle& style) {
     checkpoints += in_hours(phase.time.checkpoints) * phase.gpus;
     lost += in_hours(phase.time.lost_work) * phase.gpus;
     restarts += in_hours(phase.time.restarts) * phase.gpus;
+    planned += in_hours(phase.time.planned) * phase.gpus;
+    repairs += in_hours(phase.time.repair_waits) * phase.gpus;
   }
   TextTable table({Align::left, Align::right, Align::right});
   const auto add = [&](const std::string& what, double gpu_hours) {
@@ -266,6 +291,8 @@ std::string makeup_table(const Projection& projection, const TextStyle& style) {
   add("writing checkpoints", checkpoints);
   add("work lost to interruptions", lost);
   add("restarting after them", restarts);
+  if (planned > 0) add("planned standstill", planned);
+  if (repairs > 0) add("waiting for repairs", repairs);
   return table.render(style, kWidth);
 }
 
@@ -275,6 +302,10 @@ std::string projection_section(const TrainingReport& report, const TextStyle& st
   std::string out = section(style, "The whole run") + phases_table(projection, style);
   if (projection.predicted_gpu_hours > 0) {
     out += "\n" + style.dim("  GPU-hours of the predicted part") + "\n" + makeup_table(projection, style);
+  }
+  if (projection.life) {
+    out += "\n" + style.dim("  Failures and goodput: " + life_caption(*projection.life)) + "\n" +
+           life_table(*projection.life, style, kWidth);
   }
   return out;
 }
@@ -288,20 +319,36 @@ std::string bullets(const TextStyle& style, const std::string& title, const std:
   return out;
 }
 
+// Whose efficiencies a GPU without measurements borrows (hwmodels/kernels.h).
+std::string borrowing_note(const Scenario& scenario) {
+  const GpuSpec& gpu = scenario.cluster.node.gpu;
+  std::set<std::string> measured;
+  for (const FamilyFit& fit : scenario.kernels->fits) {
+    if (fit.variant.empty()) measured.insert(fit.gpu);
+  }
+  return fmt::format(
+      "kernels marked as rooflines below are inferred: of {} GPUs no measurement is at hand, each family "
+      "of kernels takes the fitted efficiencies of the most similar GPU measured (of {}); peaks, "
+      "bandwidth, clock and SM count are the {}'s own, rates inside an SM scale with the peak of an SM",
+      gpu.architecture, fmt::join(measured, ", "), gpu.name);
+}
+
 std::vector<std::string> assumptions(const TrainingReport& report) {
   std::vector<std::string> items = report.notes;
+  if (report.evidence.roofline > Seconds(0)) items.insert(items.begin(), borrowing_note(report.scenario));
   if (report.projection) {
     items.insert(items.end(), report.projection->notes.begin(), report.projection->notes.end());
     const ResilienceConfig& resilience = report.scenario.resilience;
+    items.push_back(habits_text(resilience, report.scenario.cluster.gpus()));
     if (!resilience.source.empty()) items.push_back("interruptions and checkpoints: " + resilience.source);
     if (!report.scenario.price.source.empty()) items.push_back("price: " + report.scenario.price.source);
   }
   return items;
 }
 
-std::string defaults_section(const TrainingReport& report, const TextStyle& style) {
-  if (report.scenario.defaults_used.empty()) return {};
-  const std::string list = fmt::format("{}", fmt::join(report.scenario.defaults_used, "; "));
+std::string defaults_section(const Scenario& scenario, const TextStyle& style) {
+  if (scenario.defaults_used.empty()) return {};
+  const std::string list = fmt::format("{}", fmt::join(scenario.defaults_used, "; "));
   return section(style, "Defaults used") + style.dim("  " + wrap(list, kWidth - 2, "  ")) + "\n";
 }
 
@@ -356,15 +403,39 @@ std::string memory_text(const MemoryTable& fullest, Bytes capacity, const TextSt
 
 std::string to_text(const TrainingReport& report, const TextStyle& style) {
   std::string out = head(report, style);
-  out += published_section(report, style);
+  out += published_section(report.comparisons, report.projection, style);
   out += kinds_section(report, style);
   out += ranks_section(report, style);
   out += path_section(report, style);
   out += memory_text(report.fullest_memory(), report.scenario.cluster.node.gpu.hbm_capacity, style);
   out += projection_section(report, style);
   out += bullets(style, "Assumptions and notes", assumptions(report));
-  out += defaults_section(report, style);
+  out += defaults_section(report.scenario, style);
   return out + foot(report, style);
+}
+
+std::string to_text(const LifeReport& report, const TextStyle& style) {
+  const Scenario& scenario = report.scenario;
+  const Goodput& closed = report.life.closed;
+  const int gpus = scenario.cluster.gpus();
+  std::string out = style.bold(scenario.title.empty() ? scenario.name : scenario.title) + "\n";
+  out += style.dim(wrap(cluster_line(scenario.cluster), kWidth, "")) + "\n\n";
+  out +=
+      style.bold(wrap(
+          fmt::format("Of {}, {} are left for training: {} interruptions and checkpoints take {} GPU-hours.",
+                      format_days(closed.elapsed()), format_percent(closed.effective()),
+                      format_integer(closed.interruptions()),
+                      format_count(in_hours(closed.elapsed() - closed.useful) * gpus)),
+          kWidth, "")) +
+      "\n";
+  out += published_section(report.comparisons, std::nullopt, style);
+  out += section(style, "Where the time goes") + style.dim("  " + life_caption(report.life)) + "\n" +
+         life_table(report.life, style, kWidth);
+  std::vector<std::string> notes = {habits_text(scenario.resilience, gpus)};
+  if (!scenario.resilience.source.empty()) notes.push_back("sources: " + scenario.resilience.source);
+  notes.insert(notes.end(), report.notes.begin(), report.notes.end());
+  out += bullets(style, "Assumptions and notes", notes);
+  return out + defaults_section(scenario, style);
 }
 
 std::string to_text(const CollectiveReport& report, const TextStyle& style) {
@@ -380,12 +451,15 @@ std::string to_text(const CollectiveReport& report, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::left});
   table.row(
       {"time", format_time(report.time), config.copies > 1 ? fmt::format("{} at once", config.copies) : ""});
-  table.row(
-      {"busiest port", format_time(report.port_bound), "what it carries at its full rate: a lower bound"});
+  table.row({"busiest port", format_time(report.port_bound),
+             "how long it is busy, protocol costs included: a lower bound"});
   if (report.closed_form_applies) {
     table.row({"closed form", format_time(report.closed_form),
-               fmt::format("ports of {}, no latency, no contention ({})", format_rate(report.port),
-                           format_error(report.time / report.closed_form - 1))});
+               fmt::format("ports of {} at full rate ({}); the rest is {}", format_rate(report.port),
+                           format_error(report.time / report.closed_form - 1),
+                           report.run.contended_flows == 0
+                               ? "protocol efficiency, latency and launches: no flow met another"
+                               : "protocol efficiency, latency, launches and sharing links")});
   }
   table.row({"algorithm bandwidth", format_rate(report.algorithm_bandwidth), "bytes over time"});
   table.row({"bus bandwidth", format_rate(report.bus_bandwidth),

@@ -10,6 +10,7 @@ namespace flopcast {
 
 std::string to_text(const TrainingReport& report, const TextStyle& style);
 std::string to_text(const CollectiveReport& report, const TextStyle& style);
+std::string to_text(const LifeReport& report, const TextStyle& style);
 
 /// Memory of the fullest rank against what the GPU has.
 std::string memory_text(const MemoryTable& fullest, Bytes capacity, const TextStyle& style);

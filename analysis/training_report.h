@@ -13,10 +13,12 @@
 
 namespace flopcast {
 
+/// How long a link is busy. Bytes that move below the link's full rate, for what protocols and chunks cost,
+/// count as those that the full rate would have moved in the same time.
 struct LinkLoad {
   std::string name;
   Bytes bytes;
-  double utilisation = 0;  ///< bytes over what the link could have carried during the step
+  double utilisation = 0;  ///< share of the step that the link is busy
 };
 
 /// A figure beside the one that was published.
@@ -25,6 +27,7 @@ struct Comparison {
   double predicted = 0;
   double published = 0;
   std::string source;
+  bool has_error() const { return published != 0; }
   double error() const { return predicted / published - 1.0; }
 };
 
@@ -49,7 +52,7 @@ struct TrainingReport {
   double mfu_causal = 0, mfu = 0;  ///< of the BF16 peak; attention counted causal or in full
   FlopPerSecond flops_per_gpu_causal, flops_per_gpu;
   double hottest_load = 1;  ///< expert load of the busiest GPU of its group over the mean
-  RankMetrics mean;         ///< over all GPUs
+  RankMetrics mean;         ///< over the GPUs replayed, weighted; folded, the busiest stand for their groups
   std::vector<ReplayedRank> ranks;
   std::vector<RankMetrics> rank_metrics;  ///< one per entry of `ranks`
   std::vector<StageContent> stages;
@@ -74,9 +77,17 @@ struct CollectiveReport {
   Seconds closed_form;  ///< on ports at line rate, without contention or latency
   BytesPerSecond port;  ///< the port that the closed form assumes: NVLink in a node, NICs between nodes
   bool closed_form_applies = false;    ///< all traffic takes such ports: one node, or one GPU per node
-  Seconds port_bound;                  ///< what the busiest link carries, at its full rate
+  Seconds port_bound;                  ///< how long the busiest link is busy
   BytesPerSecond algorithm_bandwidth;  ///< bytes over time
   BytesPerSecond bus_bandwidth;        ///< comparable with a port's rate, whatever the collective
+};
+
+/// A job's life on the cluster, without a step.
+struct LifeReport {
+  Scenario scenario;
+  JobLife life;
+  std::vector<Comparison> comparisons;
+  std::vector<std::string> notes;
 };
 
 }  // namespace flopcast

@@ -6,6 +6,7 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/format.h"
+#include "analysis/report_message.h"
 #include "analysis/run.h"
 
 namespace flopcast {
@@ -21,6 +22,7 @@ std::string training_facts(Scenario scenario) {
 
 void check(const ScenarioArguments& arguments) {
   const Scenario scenario = arguments.load(arguments.libraries());
+  check_published(scenario);
   const std::string facts = scenario.training ? training_facts(scenario) : "";
   fmt::print("{}: sound{}\n", arguments.file, facts);
 }

@@ -189,6 +189,10 @@ void run(const RunArguments& arguments) {
       make_run_options(libraries, scenario.cluster, arguments.backend, arguments.allow_oom, progress);
   if (scenario.training) {
     run_training_scenario(scenario, arguments, options, progress);
+  } else if (scenario.cluster_life) {
+    const LifeReport report = run_cluster_life(scenario);
+    progress.clear();
+    present(report, arguments.json);
   } else {
     const CollectiveReport report = run_collective(scenario, options);
     progress.clear();
