@@ -29,6 +29,8 @@ struct FamilyFit {
   std::string architecture;        ///< of that GPU
   Hertz clock;                     ///< of that GPU: on-chip rates scale with it
   FlopPerSecond bf16_peak_per_sm;  ///< of that GPU: on-chip rates of another architecture scale with it
+  int sms = 0;                     ///< of that GPU, like the next: who shares them is the same chip under another name
+  BytesPerSecond hbm_bandwidth;
   std::vector<double> parameters;  ///< as parameters_of(family) lists them
   KernelResidual residual;         ///< logarithm of measured over formula, near the measurements
   std::vector<HeldBackError> errors;

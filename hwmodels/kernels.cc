@@ -5,6 +5,8 @@
 #include <cassert>
 #include <cmath>
 #include <limits>
+#include <span>
+#include <vector>
 
 #include "hwmodels/calibration.h"
 #include "hwmodels/kernel_formulas.h"
@@ -77,9 +79,35 @@ const FamilyFit* most_similar_fit(const KernelCalibration& calibration, KernelFa
   return best;
 }
 
-Choice choose(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
+/// Fits on chips with the same SMs and the nearest memory: an H800 is an H100 with fewer links, so what was measured on one
+/// prices the other, and both get the same price. Those with most measurements come first.
+std::vector<const FamilyFit*> fits_of_same_silicon(const KernelCalibration& calibration, KernelFamily family,
+                                                   const GpuSpec& gpu) {
+  constexpr double kSame = 0.01;
+  const auto memory_distance = [&](const FamilyFit* fit) { return std::abs(std::log(fit->hbm_bandwidth / gpu.hbm_bandwidth)); };
+  std::vector<const FamilyFit*> twins;
+  for (const FamilyFit& fit : calibration.fits) {
+    if (fit.family == family && fit.variant.empty() && fit.sms == gpu.sms && distance(fit, gpu) < kSame) {
+      twins.push_back(&fit);
+    }
+  }
+  if (twins.empty()) return twins;
+  const double nearest = memory_distance(*std::min_element(
+      twins.begin(), twins.end(), [&](auto* a, auto* b) { return memory_distance(a) < memory_distance(b); }));
+  std::erase_if(twins, [&](auto* fit) { return memory_distance(fit) > nearest + kSame; });
+  const auto rows = [](const FamilyFit* fit) {
+    int sum = 0;
+    for (const HeldBackError& table : fit->errors) sum += table.fitted;
+    return sum;
+  };
+  std::stable_sort(twins.begin(), twins.end(), [&](auto* a, auto* b) { return rows(a) > rows(b); });
+  return twins;
+}
+
+/// The one fit that serves a GPU which shares its silicon with no measured one.
+Choice borrowed(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
   Choice choice;
-  const bool own = (choice.fit = find_fit(calibration, family, gpu.name)) != nullptr;
+  choice.fit = find_fit(calibration, family, gpu.name);
   if (!choice.fit && !gpu.base.empty()) {
     choice.fit = find_fit(calibration, family, gpu.base);
     // A variant with other compute units (H20 of H100) is better told by its own kernels in another
@@ -97,20 +125,34 @@ Choice choose(const KernelCalibration& calibration, KernelFamily family, const G
     choice.fit = most_similar_fit(calibration, sibling(family), gpu);
     choice.same_family = false;
   }
-  if (!choice.fit) return choice;
-  const bool same_architecture = choice.fit->architecture == gpu.architecture;
-  choice.load_scale = same_architecture ? gpu.boost_clock / choice.fit->clock
-                                        : peak_per_sm(gpu) / choice.fit->bf16_peak_per_sm.value();
-  choice.residual = choice.same_family && same_architecture;
-  choice.far_evidence = same_architecture ? Evidence::fitted : Evidence::roofline;
-  choice.best_evidence = own ? Evidence::measured : choice.far_evidence;
   return choice;
+}
+
+/// Every fit that may serve, the default first; among them the one that was measured nearest to a shape prices it.
+std::vector<Choice> choose(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
+  std::vector<Choice> choices;
+  for (const FamilyFit* fit : fits_of_same_silicon(calibration, family, gpu)) {
+    choices.emplace_back();
+    choices.back().fit = fit;
+  }
+  const bool measured = !choices.empty();
+  if (!measured) choices.push_back(borrowed(calibration, family, gpu));
+  for (Choice& choice : choices) {
+    if (!choice.fit) continue;
+    const bool same_architecture = choice.fit->architecture == gpu.architecture;
+    choice.load_scale = same_architecture ? gpu.boost_clock / choice.fit->clock
+                                          : peak_per_sm(gpu) / choice.fit->bf16_peak_per_sm.value();
+    choice.residual = choice.same_family && same_architecture;
+    choice.far_evidence = same_architecture ? Evidence::fitted : Evidence::roofline;
+    choice.best_evidence = measured ? Evidence::measured : choice.far_evidence;
+  }
+  return choices;
 }
 
 }  // namespace
 
 struct KernelModel::Resolved {
-  std::array<Choice, kKernelFamilies> choices;
+  std::array<std::vector<Choice>, kKernelFamilies> choices;
   std::array<const MemoryClassFit*, kMemoryKernels> memory{};
   double clock = 1;
   double communication_share = 0;
@@ -119,22 +161,30 @@ struct KernelModel::Resolved {
     return machine_of(gpu, precision, {sms, clock, communication_share}, load_scale);
   }
 
+  static KernelResidual::Value residual_at(const Choice& choice, std::span<const double> coordinates) {
+    return choice.residual && !choice.fit->residual.empty() ? choice.fit->residual.at(coordinates) : KernelResidual::Value{};
+  }
+
   /// Formula, residual and roofline of one kernel.
   template <class Shape, class Formula>
   KernelTime price(const GpuSpec& gpu, const Shape& shape, int sms, Formula formula) const {
     assert(sms >= 0 && sms <= gpu.sms);
     const KernelFamily family = family_of(shape);
-    const Choice& choice = choices[static_cast<std::size_t>(family)];
-    const Machine chip = machine(gpu, shape.precision, sms, choice.load_scale);
-    double us = formula(choice.fit->parameters, chip, shape);
-    KernelTime result{Seconds(0), choice.far_evidence};
-    if (choice.residual && !choice.fit->residual.empty()) {
-      std::array<double, kMostCoordinates> at{};
-      coordinates_of(shape, at.data());
-      const KernelResidual::Value residual = choice.fit->residual.at(at);
-      us *= std::exp(std::clamp(residual.correction, -kLargestResidual, kLargestResidual));
-      if (residual.nearness > kNearMeasurement) result.evidence = choice.best_evidence;
+    std::array<double, kMostCoordinates> at{};
+    coordinates_of(shape, at.data());
+    const std::vector<Choice>& candidates = choices[static_cast<std::size_t>(family)];
+    const Choice* choice = &candidates.front();
+    KernelResidual::Value residual = residual_at(*choice, at);
+    for (std::size_t i = 1; i < candidates.size(); ++i) {
+      const KernelResidual::Value other = residual_at(candidates[i], at);
+      if (other.nearness <= residual.nearness) continue;
+      choice = &candidates[i];
+      residual = other;
     }
+    const Machine chip = machine(gpu, shape.precision, sms, choice->load_scale);
+    const double us = formula(choice->fit->parameters, chip, shape) *
+                      std::exp(std::clamp(residual.correction, -kLargestResidual, kLargestResidual));
+    KernelTime result{Seconds(0), residual.nearness > kNearMeasurement ? choice->best_evidence : choice->far_evidence};
     const double peak_us =
         (flop(shape) / gpu.peak(shape.precision)).value() * (chip.all_sms / chip.sms) / kMicrosecond;
     const double bytes_us = (Bytes(least_bytes(shape)) / gpu.hbm_bandwidth).value() / kMicrosecond;

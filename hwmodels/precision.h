@@ -13,6 +13,9 @@ enum class Scaling : std::uint8_t { none, per_tensor, blocks };
 constexpr double bytes_per_element(Precision p) {
   return p == Precision::fp32 ? 4.0 : p == Precision::bf16 ? 2.0 : 1.0;
 }
+/// One FP32 scale per 1x128 tile of FP8 activations (DeepSeek-V3 report, 3.3.2), per element.
+constexpr double kScaleBytesPerElement = 4.0 / 128.0;
+
 constexpr std::string_view name(Precision p) {
   return p == Precision::fp32 ? "fp32" : p == Precision::bf16 ? "bf16" : "fp8";
 }

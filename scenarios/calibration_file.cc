@@ -61,9 +61,10 @@ std::string residual(const KernelResidual& residual) {
 
 std::string fit_text(const FamilyFit& fit) {
   std::string out = fmt::format(
-      "\nfit {{\n  family: {} gpu: {} architecture: {} clock_mhz: {} bf16_peak_gflops_per_sm: {}\n",
+      "\nfit {{\n  family: {} gpu: {} architecture: {} clock_mhz: {} bf16_peak_gflops_per_sm: {} sms: {} hbm_gb_per_s: {}\n",
       text(std::string(name(fit.family))), text(fit.gpu), text(fit.architecture),
-      number(fit.clock.value() / 1e6), number(fit.bf16_peak_per_sm.value() / 1e9));
+      number(fit.clock.value() / 1e6), number(fit.bf16_peak_per_sm.value() / 1e9), fit.sms,
+      number(fit.hbm_bandwidth.value() / 1e9));
   out += "  " + origin(fit.source) + "\n";
   if (!fit.variant.empty()) out += fmt::format("  variant: {}\n", text(fit.variant));
   const auto infos = parameters_of(fit.family);
@@ -111,6 +112,8 @@ class Reader {
     fit.clock = Hertz(positive(message.clock_mhz(), path + ".clock_mhz") * 1e6);
     fit.bf16_peak_per_sm =
         FlopPerSecond(positive(message.bf16_peak_gflops_per_sm(), path + ".bf16_peak_gflops_per_sm") * 1e9);
+    fit.sms = static_cast<int>(positive(message.sms(), path + ".sms"));
+    fit.hbm_bandwidth = BytesPerSecond(positive(message.hbm_gb_per_s(), path + ".hbm_gb_per_s") * 1e9);
     fit.source = {message.source(), message.date(), true};
     fit.parameters = parameters(message, *family, path);
     for (const proto::HeldBack& error : message.held_back()) fit.errors.push_back(held_back(error));

@@ -23,7 +23,7 @@ double kept_per_token(const TrainingConfig& config, bool moe, double hottest_loa
   const double h = model.hidden;
   if (again.full_layer) return 2 * h;  // the layer's input, BF16
   const bool fp8 = config.precision.activations == Precision::fp8;
-  const double kept = fp8 ? 1 + 4.0 / 128 : 2.0;  // bytes per element of a kept GEMM input
+  const double kept = fp8 ? 1 + kScaleBytesPerElement : 2.0;  // bytes per element of a kept GEMM input
 
   double bytes = 2 * h + 2 * h;                   // inputs of the attention and of the MLP block (residual stream)
   if (!again.norms) bytes += 2 * kept * h;        // and what the two norms made of them

@@ -8,8 +8,6 @@ namespace flopcast {
 
 namespace {
 
-constexpr double kScaleBytesPerElement = 4.0 / 128.0;  // one FP32 scale per 1x128 tile (DeepSeek-V3 report, 3.3.2)
-
 /// Collects a phase's kernels in launch order. Sizes are in elements; traffic is what a kernel must read and write
 /// when nothing stays in L2.
 class KernelList {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -18,8 +19,6 @@
 namespace flopcast {
 
 namespace {
-
-constexpr double kScaleBytesPerElement = 4.0 / 128.0;  // one FP32 scale per 128 FP8 elements
 
 Schedule make_schedule(const TrainingConfig& config) {
   const ScheduleRequest request{config.plan.pipeline, config.micro_batches(), config.plan.chunks};
@@ -106,8 +105,8 @@ class StepBuilder {
   }
 
   /// The split that the plan asks for. A balanced one keeps layers off ranks whose memory they would overflow, as long as
-  /// others have room.
-  std::vector<StageContent> split_within_memory(Bytes capacity) const {
+  /// others have room; where nothing fits it is the one that needs least memory.
+  std::vector<StageContent> split_within_memory(Bytes capacity) {
     const int stages = step_.schedule.stages;
     const bool pairs = stages_in_pairs(step_.schedule);
     const LayerCosts costs = prices_.layer_costs();
@@ -115,21 +114,31 @@ class StepBuilder {
     if (config_.plan.layer_split != "balanced" || !config_.plan.stage_layers.empty()) return unlimited;
 
     std::vector<int> most(stages, config_.model.layers);
-    for (;;) {
+    std::vector<StageContent> leanest = unlimited;
+    Bytes least(std::numeric_limits<double>::infinity());
+    for (bool changed = true; changed;) {
       const std::vector<StageContent> split = split_layers(config_, stages, pairs, costs, most);
-      bool fits = true;
+      Bytes fullest;
+      changed = false;
       for (const MemoryTable& table : memory_per_rank(config_, split, step_.schedule, step_.hottest_load)) {
+        fullest = std::max(fullest, table.total());
         if (table.total() <= capacity) continue;
-        fits = false;
         const std::vector<int>& held = step_.schedule.stage_of[table.pipeline_rank];
         const int longest = *std::max_element(held.begin(), held.end(), [&](int a, int b) {
           return split[a].layers() < split[b].layers();
         });
-        most[longest] = std::min(most[longest], static_cast<int>(split[longest].layers()) - 1);
+        const int limit = std::max(0, static_cast<int>(split[longest].layers()) - 1);
+        changed |= limit < most[longest];
+        most[longest] = std::min(most[longest], limit);
       }
-      if (fits) return split;
-      if (std::accumulate(most.begin(), most.end(), 0) < config_.model.layers) return unlimited;  // no room anywhere
+      if (fullest < least) {
+        least = fullest;
+        leanest = split;
+        moved_for_memory_ = fullest <= capacity && most != std::vector<int>(stages, config_.model.layers);
+      }
+      if (std::accumulate(most.begin(), most.end(), 0) < config_.model.layers) break;  // no room anywhere
     }
+    return leanest;
   }
 
   /// For a single pass pair: the stages are given, not cut from the model.
@@ -345,7 +354,8 @@ class StepBuilder {
     if (config_.plan.stage_layers.empty()) {
       std::string counts;
       for (const StageContent& stage : step_.stages) counts += fmt::format(" {:.4g}", stage.layers());
-      step_.notes.push_back(fmt::format("layers per stage ({}):{}", config_.plan.layer_split, counts));
+      step_.notes.push_back(fmt::format("layers per stage ({}{}):{}", config_.plan.layer_split,
+                                        moved_for_memory_ ? ", within memory" : "", counts));
     }
     if (const double stretch = spread_factor(config_); stretch > 1) {
       step_.notes.push_back(fmt::format(
@@ -366,6 +376,7 @@ class StepBuilder {
   StepPrices prices_;
   ReplayPlan replay_;
   GraphBuilder graph_;
+  bool moved_for_memory_ = false;  // a faster split would not have fitted
   std::vector<RankProgram> programs_;
   std::vector<std::unique_ptr<ExchangeBarriers>> barriers_;
   TrainingStep step_;

@@ -279,6 +279,8 @@ FamilyFit empty_fit(KernelFamily family, const GpuSpec& gpu) {
   fit.architecture = gpu.architecture;
   fit.clock = gpu.boost_clock;
   fit.bf16_peak_per_sm = gpu.bf16_peak / gpu.sms;
+  fit.sms = gpu.sms;
+  fit.hbm_bandwidth = gpu.hbm_bandwidth;
   return fit;
 }
 
