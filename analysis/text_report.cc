@@ -203,9 +203,8 @@ std::string links_line(const TrainingReport& report) {
     links.push_back(fmt::format("{} {}", load.name, format_percent(load.utilisation, 0)));
   }
   return "  " +
-         wrap(fmt::format("busiest links, by the share of the step that they are busy: {}",
-                          fmt::join(links, ", ")),
-              kWidth - 2, "  ") +
+         wrap(fmt::format("busiest links, share of the step in use: {}", fmt::join(links, ", ")), kWidth - 2,
+              "  ") +
          "\n";
 }
 

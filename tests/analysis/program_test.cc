@@ -1,5 +1,7 @@
 // Does the program keep its promises to who calls it: exit codes, files whole or not at all, the same bytes
 // twice?
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -219,6 +221,158 @@ TEST_CASE("the mechanisms of a step sum to the step", "[analysis]") {
   for (const report::Mechanism& mechanism : explanation.mechanisms()) sum += mechanism.adds_s();
   CHECK(explanation.mechanisms_size() >= 4);
   CHECK(sum == Approx(explanation.step_time_s()));
+}
+
+TEST_CASE("links and pipes stay what they are, and what cannot be written is found out first", "[analysis]") {
+  namespace fs = std::filesystem;
+  const TemporaryFolder folder;
+  const std::string base = folder.path(), run = "run " + folder.write("s.textproto", testing::kDense);
+  fs::create_symlink("target", base + "/link");
+  REQUIRE(::mkfifo((base + "/pipe").c_str(), 0600) == 0);
+  std::string piped;
+  std::thread reader([&] { piped = contents(base + "/pipe"); });
+  const Outcome outcome = testing::flopcast(run + " --json " + base + "/link --trace " + base + "/pipe");
+  if (const int late = ::open((base + "/pipe").c_str(), O_WRONLY | O_NONBLOCK); late >= 0) ::close(late);
+  reader.join();  // a program that never opened the pipe does not keep it waiting
+  INFO(outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(fs::is_symlink(base + "/link"));
+  CHECK(fs::is_fifo(base + "/pipe"));
+  CHECK(has(contents(base + "/target"), "step_time_s"));
+  CHECK(has(piped, "traceEvents"));
+
+  for (const std::string& options :
+       {std::string("--json /proc/version"), "--json " + base + "/x --trace " + base + "/x",
+        "--json " + base + "/link --picture " + base + "/target", std::string("--trace -"),
+        std::string("--picture -")}) {
+    INFO(options);
+    const Outcome refused = testing::flopcast(run + " " + options);
+    CHECK(refused.code == 2);
+    CHECK(refused.out.empty());
+    CHECK(has(refused.err, "--"));
+  }
+  CHECK_FALSE(fs::exists(base + "/x"));
+}
+
+TEST_CASE("timelines are asked for where there is something to show", "[analysis]") {
+  const TemporaryFolder folder, results;
+  const std::string run = "run " + folder.write("s.textproto", testing::kDense) + " ";
+  const std::string collective = "run " + folder.write("c.textproto", R"(
+cluster { node: "hgx-h100" nodes: 8 fabric: "rail-ft2" }
+collective { operation: "ring_all_reduce" bytes: "1 MiB" ranks: 64 })") +
+                                 " ";
+  const std::string trace = "--trace " + results.path() + "/t ";
+  for (const auto& [arguments, said] :
+       {std::pair{collective + trace, "without `training`"},
+        {collective + "--picture " + results.path() + "/p", "without `training`"},
+        {run + "--trace-ranks 0", "--trace"},
+        {run + trace + "--trace-ranks 3", "replayed: 0, "},
+        {run + trace + "--trace-ranks abc", "`abc` is not the number of a GPU"}}) {
+    const Outcome refused = testing::flopcast(arguments);
+    INFO(arguments << "\n" << refused.err);
+    CHECK(refused.code == 2);
+    CHECK(has(refused.err, said));
+    CHECK(files_in(results) == 0);
+  }
+}
+
+TEST_CASE("a phase that does not fit is refused by run and check", "[analysis]") {
+  const TemporaryFolder folder;
+  const std::string file =
+      folder.write("s.textproto",
+                   test::replaced(testing::kDense, "phase { name: \"all\"",
+                                  "phase { name: \"all\" batch { sequences: 64 sequence_length: 131072 } "));
+  for (const char* command : {"run ", "check "}) {
+    const Outcome refused = testing::flopcast(command + file);
+    INFO(refused.err);
+    CHECK(refused.code == 2);
+    CHECK(has(refused.err, "run.phase[all].plan"));
+    CHECK(has(refused.err, "What would make it fit"));
+  }
+  const Outcome allowed = testing::flopcast("run " + file + " --allow-oom");
+  CHECK(allowed.code == 0);
+  CHECK(has(allowed.out, "131,072 tokens per sequence"));
+}
+
+TEST_CASE("check finds failures that come faster than the job recovers", "[analysis]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", testing::kDense);
+  for (const char* command : {"run ", "check "}) {
+    const Outcome refused = testing::flopcast(
+        command + file + " --set 'resilience.failure_rate=0.9 per GPU-hour' --set 'resilience.restart=2 h'");
+    INFO(refused.err);
+    CHECK(refused.code == 2);
+    CHECK(has(refused.err, "resilience.failure_rate"));
+  }
+}
+
+TEST_CASE("published figures: nothing to divide by, and fields that no report has", "[analysis]") {
+  const TemporaryFolder folder;
+  const std::string zero =
+      folder.write("zero.textproto", test::replaced(testing::kDense, "value: 10", "value: 0"));
+  const Outcome outcome = testing::flopcast("run " + zero + " --json " + folder.path() + "/j");
+  CHECK(outcome.code == 0);
+  CHECK_FALSE(has(outcome.out, "inf"));
+  REQUIRE(parsed(contents(folder.path() + "/j")).published_size() == 1);
+  CHECK_FALSE(parsed(contents(folder.path() + "/j")).published(0).has_error());
+  const std::string unknown = folder.write(
+      "unknown.textproto", test::replaced(testing::kDense, "training.step_time_s", "training.step_tim"));
+  for (const char* command : {"run ", "check "}) {
+    const Outcome refused = testing::flopcast(command + unknown);
+    INFO(refused.err);
+    CHECK(refused.code == 2);
+    CHECK(has(refused.err, "published.field"));
+    CHECK(has(refused.err, "training.step_time_s"));
+  }
+}
+
+TEST_CASE("slow parts show in the head, in the table of ranks and in the JSON", "[analysis]") {
+  const std::string slow = test::replaced(testing::kDense, "fabric: \"rail-ft2\"",
+                                          "fabric: \"rail-ft2\" slow { gpu: 5 speed: 0.8 }");
+  const TemporaryFolder folder;
+  const Outcome outcome =
+      testing::flopcast("run " + folder.write("s.textproto", slow) + " --json " + folder.path() + "/j");
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(has(outcome.out, "slow: GPU 5 (pipeline rank 1) runs at 80 %"));
+  CHECK(has(outcome.out, ", slow part\n"));
+  const report::Report message = parsed(contents(folder.path() + "/j"));
+  REQUIRE(message.scenario().slow_parts_size() == 1);
+  CHECK(message.scenario().slow_parts(0).pipeline_rank() == 1);
+}
+
+TEST_CASE("an unfolded run says why it shows no critical path", "[analysis]") {
+  const TemporaryFolder folder;
+  const Outcome outcome =
+      testing::flopcast("run " + folder.write("s.textproto", testing::kDense) + " --unfolded");
+  CHECK(has(outcome.out, "shown for folded runs only"));
+  CHECK(has(outcome.out, "busiest links"));
+}
+
+TEST_CASE("a GPU without measurements is marked as inferred", "[analysis]") {
+  const TemporaryFolder folder;
+  const Outcome outcome = testing::flopcast(
+      "run " + folder.write("s.textproto", test::replaced(testing::kDense, "hgx-h100", "hgx-a100")));
+  INFO(outcome.err);
+  CHECK(has(outcome.out, "Inferred, not measured"));
+  CHECK(has(outcome.out, "most similar GPU"));
+  CHECK_FALSE(has(testing::flopcast("run " + folder.write("h.textproto", testing::kDense)).out, "Inferred"));
+}
+
+TEST_CASE("tables of explain and validate fit 100 columns", "[analysis]") {
+  const TemporaryFolder folder;
+  for (const std::string& arguments :
+       {"explain " + folder.write("s.textproto", testing::kSparse), std::string("validate")}) {
+    const Outcome outcome = testing::flopcast(arguments);
+    CHECK(outcome.code == 0);
+    std::istringstream lines(outcome.out);
+    for (std::string line; std::getline(lines, line);) {
+      INFO(line);
+      CHECK(display_width(line) <= 100);
+      // Whatever misses is said to come from somewhere.
+      if (line.starts_with("  - ")) CHECK(has(line, "]: "));
+    }
+  }
 }
 
 TEST_CASE("Ctrl-C ends a run with 130 and leaves no files behind", "[analysis]") {

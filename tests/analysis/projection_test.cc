@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "analysis/run.h"
 #include "sim/diagnostic.h"
 #include "tests/catch.h"
 
@@ -69,9 +70,10 @@ TEST_CASE("interruptions: elapsed time satisfies its own balance", "[analysis]")
   useful.steady = hours(1000);
   const PhaseTime time = with_interruptions(useful, 2048, resilience);
   CHECK(time.checkpoints.value() == Approx(hours(1000).value() * 30 / 1800));
+  // A failure loses half an interval with its write and costs a restart, to first order in failures per interval (2 %).
   const double failures = 2e-5 * 2048 * in_hours(time.total());
-  CHECK(time.lost_work.value() == Approx(failures * 900));
-  CHECK(time.restarts.value() == Approx(failures * 600));
+  CHECK(time.lost_work.value() == Approx(failures * 915).epsilon(0.02));
+  CHECK(time.restarts.value() == Approx(failures * 600).epsilon(0.02));
 }
 
 TEST_CASE("a job that fails faster than it recovers is refused", "[analysis]") {
@@ -111,6 +113,7 @@ TEST_CASE("a phase that cannot be replayed is scaled by FLOP and says so", "[ana
   scenario.training->model.ffn_width = 128;
   scenario.training->model.attention.heads = scenario.training->model.attention.kv_heads = 1;
   scenario.training->model.attention.head_dim = 64;
+  scenario.training->model.mtp_depth = 1;
   scenario.phases[0].plan.context = 2;
   scenario.phases[0].plan.data = 4;
   const auto refuse = [](const TrainingConfig&) -> Seconds {
@@ -120,10 +123,25 @@ TEST_CASE("a phase that cannot be replayed is scaled by FLOP and says so", "[ana
   };
   const Projection projection = project(scenario, kReplayed, refuse);
   CHECK(projection.phases[0].scaled);
-  const double flop = 8e8 * training_flop_per_token(scenario.training->model, 1000, true);
+  const double flop =
+      8e8 * training_flop_per_token(scenario.training->model, 1000, true, false);  // as the MFU
   CHECK(projection.gpu_hours == Approx(flop / (0.4 * 1000e12) / 3600));
   REQUIRE(projection.notes.size() == 1);
   CHECK(projection.notes[0].find("a context-parallel plan") != std::string::npos);
+}
+
+TEST_CASE("a phase that does not fit is refused by name, not scaled", "[analysis]") {
+  Scenario scenario = dense_scenario();
+  scenario.phases[0].plan.data = 4;
+  const auto refuse = [](const TrainingConfig&) -> Seconds {
+    throw MemoryRefused("training.plan", MemoryTable{0, {{"activations", 90_GB, ""}}}, 80_GB, {});
+  };
+  try {
+    project(scenario, kReplayed, refuse);
+    FAIL("not refused");
+  } catch (const MemoryRefused& refused) {
+    CHECK(refused.diagnostics().front().field == "run.phase[main].plan");
+  }
 }
 
 TEST_CASE("GPU-hours that were given are taken over, not predicted", "[analysis]") {
