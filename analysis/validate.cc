@@ -82,13 +82,12 @@ Check closed_form_check(const char* operation, int ranks, int copies, const RunO
   const CollectiveRow& row = *find_collective(operation);
   Check check;
   check.group = "collectives";
-  check.what = fmt::format("{}, 64 MiB, 50 GB/s, {} ranks{}", operation, ranks,
-                           copies > 1 ? ", two on each port" : "");
+  check.what = fmt::format("{} of 64 MiB, {} ranks{}", operation, ranks, copies > 1 ? ", two per port" : "");
   check.unit = "ms";
   check.predicted = collective_time(operation, kBytes, ranks, copies, kPort, options).value() * 1e3;
   check.published = copies * row.closed_form_time(ranks, kBytes, kPort).value() * 1e3;
   check.tolerance = 0.02;
-  check.source = fmt::format("closed form {}", row.closed_form);
+  check.source = fmt::format("closed form {} on ports of 50 GB/s", row.closed_form);
   return check;
 }
 
@@ -237,12 +236,12 @@ std::vector<Check> check_kernels(const ValidationInput& input) {
        compare_published_kernels(*input.libraries, input.scenario->kernels)) {
     Check check;
     check.group = "kernels, published one by one";
-    check.what = fmt::format("{} on {}", kernel.kernel, kernel.gpu);
+    check.what = kernel.kernel;
     check.unit = "us";
     check.predicted = kernel.predicted.value() * 1e6;
     check.published = kernel.published.value() * 1e6;
     check.tolerance = kernel.bar;
-    check.source = kernel.source;
+    check.source = fmt::format("{}, on {}", kernel.source, kernel.gpu);
     checks.push_back(std::move(check));
   }
   return checks;
