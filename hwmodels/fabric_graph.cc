@@ -117,7 +117,7 @@ std::vector<Tree> trees_of(const ClusterSpec& cluster) {
             std::to_string(leaves) + " leaf switches in one tree";
   d.expected = "at most " + std::to_string(most) + " leaves with switches of " +
                std::to_string(cluster.fabric.switch_ports) + " ports";
-  d.suggestion = "fewer nodes, switches with more ports, or a fabric with more layers or planes";
+  d.remedy = "fewer nodes, switches with more ports, or a fabric with more layers or planes";
   throw InputError(std::move(d));
 }
 

@@ -115,7 +115,8 @@ class Checker {
     const auto parsed = parse_quantity(found, dimension_of(rule.unit()));
     if (const auto* fault = std::get_if<QuantityFault>(&parsed)) {
       const std::string also = rule.has_also() ? fmt::format(", or \"{}\"", rule.also()) : "";
-      add(path, fault->found, fault->expected + also, fault->suggestion);
+      faults_.push_back(with_remedy(
+          places_.fault(path, fault->found, fault->expected + also, fault->suggestion), fault->remedy));
     } else {
       quantity_in_bounds(std::get<double>(parsed), found, rule, path);
     }

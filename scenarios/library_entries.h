@@ -1,6 +1,7 @@
 // Library files as Protobuf messages: read, laid over their bases, checked field by field. Internal to
 // scenarios/.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -11,6 +12,9 @@
 #include "scenarios/text_file.h"
 
 namespace flopcast {
+
+/// More GPUs than any cluster has; the simulated network is built in memory.
+constexpr std::int64_t kMostGpus = 1 << 20;
 
 /// A message of a library with its base, its base's base, ... laid under it.
 template <class Message>

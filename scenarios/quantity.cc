@@ -188,7 +188,7 @@ QuantityFault no_number(std::string_view text, Dimension dimension) {
 /// "80 Gb" where bytes are wanted.
 QuantityFault bits_for_bytes(std::string_view text, const Split& parts, Dimension dimension) {
   const std::string_view prefix = parts.unit.substr(0, parts.unit.find('b'));
-  return {fmt::format("{}, which is in bits (b)", quoted(text)), describe(dimension),
+  return {fmt::format("{}, which is in bits (b)", quoted(text)), describe(dimension), "",
           fmt::format("{} {}B if bytes were meant, {} {}B if bits were", parts.number, prefix,
                       parts.value / 8, prefix)};
 }
@@ -228,7 +228,7 @@ std::variant<double, QuantityFault> parse_link_rate(std::string_view text) {
   if (one || both) return std::get<double>(value) / (both ? 2 : 1);
   return QuantityFault{
       fmt::format("\"{}\", which does not say whether it counts one direction or both", text),
-      describe(Dimension::link_rate), fmt::format("{0} per direction or {0} both directions", rate)};
+      describe(Dimension::link_rate), "", fmt::format("{0} per direction or {0} both directions", rate)};
 }
 
 }  // namespace
@@ -251,7 +251,7 @@ std::variant<double, QuantityFault> parse_quantity(std::string_view raw, Dimensi
   if (!unit) return wrong_unit(text, *parts, dimension);
   const double value = parts->value * unit->factor / unit->divisor;
   if (!std::isfinite(value))
-    return QuantityFault{quoted(text), describe(dimension), "a number that can be represented"};
+    return QuantityFault{quoted(text), describe(dimension) + ", within the range of a number", ""};
   return value;
 }
 

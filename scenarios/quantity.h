@@ -28,6 +28,7 @@ struct QuantityFault {
   std::string found;
   std::string expected;
   std::string suggestion;
+  std::string remedy = {};
 };
 
 /// The value in SI base units (s, B, FLOP, W, USD and their products), or what is wrong with the text.

@@ -10,9 +10,6 @@
 namespace flopcast {
 namespace {
 
-/// More GPUs than any cluster has; the simulated network is built in memory.
-constexpr std::int64_t kMostGpus = 1 << 20;
-
 template <class Typed>
 Typed typed(const std::string& text, Dimension dimension) {
   return Typed(quantity(text, dimension));

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/library_entries.h"
 #include "workloads/schedule.h"
 
 namespace flopcast {
@@ -14,10 +15,18 @@ namespace {
 constexpr std::int64_t kMostMicroBatches = 65535;
 constexpr std::int64_t kMostPasses = 10'000'000;
 
-/// "20, 40": multiples of `step` next to `value`, to offer.
-std::string neighbours(std::int64_t value, std::int64_t step) {
+/// The bounds of these fields in scenario.proto: nothing beyond them is worth offering.
+constexpr std::int64_t kMostSequences = 1'000'000'000;
+constexpr std::int64_t kLongestSequence = 100'000'000;
+constexpr std::int64_t kMostReplicas = 1'000'000;
+
+/// "20 or 40": multiples of `step` next to `value`, to offer; none above `most`.
+std::string neighbours(std::int64_t value, std::int64_t step, std::int64_t most) {
+  std::vector<std::string> out;
   const std::int64_t below = value / step * step;
-  return below > 0 ? fmt::format("{} or {}", below, below + step) : fmt::format("{}", below + step);
+  if (below > 0) out.push_back(fmt::format("{}", below));
+  if (below + step <= most) out.push_back(fmt::format("{}", below + step));
+  return fmt::format("{}", fmt::join(out, " or "));
 }
 
 std::string product(const ParallelPlan& p) {
@@ -30,8 +39,10 @@ std::string gpu_count_remedy(const ParallelPlan& p, const ClusterSpec& cluster) 
   const std::int64_t others = std::int64_t{p.tensor} * p.context * p.pipeline;
   const std::int64_t used = others * p.data;
   std::vector<std::string> remedies;
-  if (cluster.gpus() % others == 0) remedies.push_back(fmt::format("data: {}", cluster.gpus() / others));
-  if (used % cluster.node.gpus == 0) remedies.push_back(fmt::format("nodes: {}", used / cluster.node.gpus));
+  const std::int64_t data = cluster.gpus() / others;
+  if (cluster.gpus() % others == 0 && data <= kMostReplicas) remedies.push_back(fmt::format("data: {}", data));
+  if (used % cluster.node.gpus == 0 && used <= kMostGpus)
+    remedies.push_back(fmt::format("nodes: {}", used / cluster.node.gpus));
   return fmt::format("{}", fmt::join(remedies, " or "));
 }
 
@@ -39,7 +50,8 @@ void check_stage_layers(const ParallelPlan& plan, const ModelConfig& model, cons
                         const Places& places, Diagnostics& faults) {
   const auto count = static_cast<int>(plan.stage_layers.size());
   const int stages = plan.pipeline * plan.chunks;
-  const int sum = std::accumulate(plan.stage_layers.begin(), plan.stage_layers.end(), 0);
+  const std::int64_t sum =
+      std::accumulate(plan.stage_layers.begin(), plan.stage_layers.end(), std::int64_t{0});
   // Schedules that fold the pipeline into a V have two stages per rank.
   if (count != stages && count != 2 * plan.pipeline) {
     faults.push_back(places.fault(path, fmt::format("{} stages", count),
@@ -54,21 +66,22 @@ void check_stage_layers(const ParallelPlan& plan, const ModelConfig& model, cons
 void check_experts(const ParallelPlan& plan, const ModelConfig& model, const std::string& path,
                    const Places& places, Diagnostics& faults) {
   const std::string found = fmt::format("{}", plan.expert);
-  const int ranks = plan.data * plan.context;
+  const std::int64_t ranks = std::int64_t{plan.data} * plan.context;
   if (model.moe.experts == 0) {
     if (plan.expert > 1)
       faults.push_back(places.fault(path, found, fmt::format("1, because {} has no experts", model.name)));
     return;
   }
   if (model.moe.experts % plan.expert != 0) {
-    faults.push_back(places.fault(
-        path, found, fmt::format("a divisor of the {} experts of {}", model.moe.experts, model.name),
-        fmt::format("{}", std::gcd(model.moe.experts, ranks))));
+    faults.push_back(with_remedy(
+        places.fault(path, found, fmt::format("a divisor of the {} experts of {}", model.moe.experts, model.name)),
+        fmt::format("expert: {}", std::gcd<std::int64_t>(model.moe.experts, ranks))));
   }
   if (ranks % plan.expert != 0) {
-    faults.push_back(places.fault(
-        path, found, fmt::format("a divisor of data x context = {}, whose ranks share the experts", ranks),
-        fmt::format("{}", std::gcd(plan.expert, ranks))));
+    faults.push_back(with_remedy(
+        places.fault(path, found,
+                     fmt::format("a divisor of data x context = {}, whose ranks share the experts", ranks)),
+        fmt::format("expert: {}", std::gcd<std::int64_t>(plan.expert, ranks))));
   }
 }
 
@@ -77,9 +90,9 @@ void check_experts(const ParallelPlan& plan, const ModelConfig& model, const std
 void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPaths& paths,
                 const Places& places, Diagnostics& faults) {
   if (plan.tensor > 1) {
-    faults.push_back(places.fault(paths.plan + ".tensor", fmt::format("{}", plan.tensor),
-                                  "1: tensor parallelism is not simulated in this version",
-                                  "tensor: 1 with more pipeline, data or context"));
+    faults.push_back(with_remedy(places.fault(paths.plan + ".tensor", fmt::format("{}", plan.tensor),
+                                              "1: tensor parallelism is not simulated in this version"),
+                                 "tensor: 1 with more pipeline, data or context"));
   }
   const std::int64_t stages = std::int64_t{plan.pipeline} * plan.chunks;
   if (stages > model.layers) {
@@ -97,10 +110,10 @@ void check_gpu_count(const ParallelPlan& plan, const ClusterSpec& cluster, const
                      const Places& places, Diagnostics& faults) {
   const std::int64_t used = std::int64_t{plan.data} * plan.tensor * plan.context * plan.pipeline;
   if (used == cluster.gpus()) return;
-  faults.push_back(places.fault(paths.plan, product(plan),
-                                fmt::format("the {} GPUs of the cluster ({} nodes of {})", cluster.gpus(),
-                                            cluster.nodes, cluster.node.gpus),
-                                gpu_count_remedy(plan, cluster)));
+  faults.push_back(with_remedy(places.fault(paths.plan, product(plan),
+                                            fmt::format("the {} GPUs of the cluster ({} nodes of {})",
+                                                        cluster.gpus(), cluster.nodes, cluster.node.gpus)),
+                               gpu_count_remedy(plan, cluster)));
 }
 
 bool check_batch(const BatchConfig& batch, const ParallelPlan& plan, const PlanPaths& paths,
@@ -108,23 +121,25 @@ bool check_batch(const BatchConfig& batch, const ParallelPlan& plan, const PlanP
   const std::size_t before = faults.size();
   const std::int64_t step = std::int64_t{plan.data} * batch.micro_batch_sequences;
   if (batch.sequences % step != 0) {
-    faults.push_back(places.fault(paths.batch + ".sequences", fmt::format("{}", batch.sequences),
-                                  fmt::format("a multiple of {} (data {} x micro_batch_sequences {})", step,
-                                              plan.data, batch.micro_batch_sequences),
-                                  neighbours(batch.sequences, step)));
+    faults.push_back(with_remedy(
+        places.fault(paths.batch + ".sequences", fmt::format("{}", batch.sequences),
+                     fmt::format("a multiple of {} (data {} x micro_batch_sequences {})", step, plan.data,
+                                 batch.micro_batch_sequences)),
+        neighbours(batch.sequences, step, kMostSequences)));
   }
   if (batch.sequence_length % plan.context != 0) {
-    faults.push_back(
+    faults.push_back(with_remedy(
         places.fault(paths.batch + ".sequence_length", fmt::format("{}", batch.sequence_length),
-                     fmt::format("a multiple of {}, the GPUs that share a sequence (context)", plan.context),
-                     neighbours(batch.sequence_length, plan.context)));
+                     fmt::format("a multiple of {}, the GPUs that share a sequence (context)", plan.context)),
+        neighbours(batch.sequence_length, plan.context, kLongestSequence)));
   }
   const std::int64_t micro_batches = batch.sequences / step;
   const std::int64_t most = std::min(kMostMicroBatches, kMostPasses / plan.pipeline);
   if (micro_batches > most) {
-    faults.push_back(
+    faults.push_back(with_remedy(
         places.fault(paths.batch + ".sequences", fmt::format("{} micro-batches per step", micro_batches),
-                     fmt::format("at most {}", most), "more data parallelism or larger micro-batches"));
+                     fmt::format("at most {}", most)),
+        "more data parallelism or larger micro-batches"));
   }
   return faults.size() == before;
 }
@@ -132,10 +147,9 @@ bool check_batch(const BatchConfig& batch, const ParallelPlan& plan, const PlanP
 void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const ModelConfig& model,
                        const Places& places, Diagnostics& faults) {
   const std::string path = "training.expert_load.";
-  const auto add = [&](const char* field, std::string found, std::string expected,
-                       std::string suggestion = "") {
+  const auto add = [&](const char* field, std::string found, std::string expected, std::string remedy = "") {
     faults.push_back(
-        places.fault(path + field, std::move(found), std::move(expected), std::move(suggestion)));
+        with_remedy(places.fault(path + field, std::move(found), std::move(expected)), std::move(remedy)));
   };
   const auto shares = static_cast<int>(load.shares.size());
   if (load.kind == ExpertLoad::Kind::given) {

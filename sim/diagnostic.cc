@@ -59,7 +59,13 @@ std::string to_string(const Diagnostic& diagnostic) {
   text += "found " + (diagnostic.found.empty() ? "nothing" : diagnostic.found);
   if (!diagnostic.expected.empty()) text += ", expected " + diagnostic.expected;
   if (!diagnostic.suggestion.empty()) text += " (did you mean \"" + diagnostic.suggestion + "\"?)";
+  if (!diagnostic.remedy.empty()) text += " (try " + diagnostic.remedy + ")";
   return text;
+}
+
+Diagnostic with_remedy(Diagnostic diagnostic, std::string remedy) {
+  diagnostic.remedy = std::move(remedy);
+  return diagnostic;
 }
 
 InputError::InputError(std::vector<Diagnostic> diagnostics)

@@ -14,11 +14,15 @@ struct Diagnostic {
   std::string field;       ///< path such as `training.plan.expert_parallel`
   std::string found;       ///< what stands there
   std::string expected;    ///< what may stand there
-  std::string suggestion;  ///< nearest valid name or a remedy; may be empty
+  std::string suggestion;  ///< nearest valid name or value, "did you mean"; may be empty
+  std::string remedy = {};  ///< what would put it right, in words, "try"; may be empty
 };
 
-/// `file:line:col: field: found X, expected Y (did you mean Z?)`
+/// `file:line:col: field: found X, expected Y (did you mean "Z"?) (try W)`
 std::string to_string(const Diagnostic& diagnostic);
+
+/// The same diagnostic with a remedy.
+Diagnostic with_remedy(Diagnostic diagnostic, std::string remedy);
 
 /// Every diagnostic of one input at once; the command line prints them and exits with code 2.
 class InputError : public std::runtime_error {

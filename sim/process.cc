@@ -65,7 +65,7 @@ class FieldReader {
 std::string encode(const InputError& error) {
   FieldWriter out('I');
   for (const Diagnostic& d : error.diagnostics())
-    out << d.file << d.line << d.column << d.field << d.found << d.expected << d.suggestion;
+    out << d.file << d.line << d.column << d.field << d.found << d.expected << d.suggestion << d.remedy;
   return std::move(out).text();
 }
 
@@ -104,6 +104,7 @@ InputError decode_input_error(FieldReader in) {
     d.found = in.field();
     d.expected = in.field();
     d.suggestion = in.field();
+    d.remedy = in.field();
   }
   return InputError(std::move(diagnostics));
 }

@@ -57,16 +57,16 @@ TEST_CASE("each slip of the pen has its diagnostic") {
       Slip{"degrees that do not multiply", "data: 8", "data: 4",
            "scenario.textproto:5:3: training.plan: found data 4 x tensor 1 x context 1 x pipeline 2 = 8, "
            "expected the 16 GPUs of the "
-           "cluster (2 nodes of 8) (did you mean \"data: 8 or nodes: 1\"?)"},
+           "cluster (2 nodes of 8) (try data: 8 or nodes: 1)"},
       Slip{"batch that does not divide", "sequences: 64", "sequences: 63",
            "scenario.textproto:7:11: training.batch.sequences: found 63, expected a multiple of 8 (data 8 x "
-           "micro_batch_sequences 1) (did "
-           "you mean \"56 or 64\"?)"},
+           "micro_batch_sequences 1) (try "
+           "56 or 64)"},
       Slip{"experts that do not divide", "expert: 8", "expert: 6",
            "training.plan.expert: found 6, expected a divisor of the 256 experts of deepseek-v3"},
       Slip{"experts wider than the replicas", "expert: 8", "expert: 16",
            "training.plan.expert: found 16, expected a divisor of data x context = 8, whose ranks share the "
-           "experts (did you mean \"8\"?)"},
+           "experts (try expert: 8)"},
       Slip{"tensor parallelism", "data: 8", "data: 4 tensor: 2",
            "training.plan.tensor: found 2, expected 1: tensor parallelism is not simulated in this version"},
       Slip{"chunks of a schedule that fixes them", "data: 8", "data: 8 chunks: 2",
@@ -105,8 +105,8 @@ TEST_CASE("each slip of the pen has its diagnostic") {
            "one direction or both"},
       Slip{"bits for bytes", "nodes: 2", "nodes: 2 gpu_override { hbm_capacity: \"80 Gb\" }",
            "cluster.gpu_override.hbm_capacity: found \"80 Gb\", which is in bits (b), expected an amount of "
-           "data in bytes such as \"64 MiB\" (did you "
-           "mean \"80 GB if bytes were meant, 10 GB if bits were\"?)"},
+           "data in bytes such as \"64 MiB\" (try "
+           "80 GB if bytes were meant, 10 GB if bits were)"},
       Slip{"more SMs for communication than there are", "schedule: \"1f1b\"",
            "schedule: \"1f1b\" communication_sms: 132",
            "training.communication_sms: found 132, expected fewer than the 132 SMs of h800-sxm"},

@@ -77,9 +77,10 @@ TEST_CASE("what is no quantity of the dimension is refused with its reason") {
   INFO(bad.text);
   const auto value = parse_quantity(bad.text, bad.dimension);
   REQUIRE(std::holds_alternative<QuantityFault>(value));
-  CHECK(std::get<QuantityFault>(value).found == bad.found);
-  if (*bad.suggestion) CHECK(std::get<QuantityFault>(value).suggestion == bad.suggestion);
-  CHECK(std::get<QuantityFault>(value).expected.find("such as") != std::string::npos);
+  const QuantityFault& fault = std::get<QuantityFault>(value);
+  CHECK(fault.found == bad.found);
+  if (*bad.suggestion) CHECK(fault.suggestion + fault.remedy == bad.suggestion);
+  CHECK(fault.expected.find("such as") != std::string::npos);
 }
 
 TEST_CASE("the example in every description is itself a quantity of the dimension") {

@@ -28,6 +28,7 @@ using flopcast::test::message_thrown_by;
 TEST_CASE("A diagnostic says where, what was found, what was expected and what may have been meant") {
   CHECK(to_string({"run.textproto", 3, 7, "cluster.gpu", "\"h101\"", "a GPU of the library", "h100-sxm"}) ==
         "run.textproto:3:7: cluster.gpu: found \"h101\", expected a GPU of the library (did you mean \"h100-sxm\"?)");
+  CHECK(to_string({"", 0, 0, "plan", "8", "16 GPUs", "", "data: 8"}) == "plan: found 8, expected 16 GPUs (try data: 8)");
   CHECK(to_string({"run.textproto", 3, 0, "", "", "a cluster", ""}) == "run.textproto:3: found nothing, expected a cluster");
   CHECK(to_string({"", 0, 0, "plan.data", "0", "at least 1", ""}) == "plan.data: found 0, expected at least 1");
 }

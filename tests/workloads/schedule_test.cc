@@ -70,7 +70,7 @@ std::vector<Diagnostic> complaints(const std::string& text, const ScheduleReques
 
 bool mentions(const std::vector<Diagnostic>& diagnostics, std::string_view text) {
   return std::ranges::any_of(diagnostics, [&](const Diagnostic& d) {
-    return (d.found + "|" + d.expected + "|" + d.suggestion).find(text) != std::string::npos;
+    return (d.found + "|" + d.expected + "|" + d.suggestion + "|" + d.remedy).find(text) != std::string::npos;
   });
 }
 
@@ -275,23 +275,24 @@ TEST_CASE("A request that cannot be scheduled is refused with one that can", "[s
     const auto faults = refused("dualpipe", {15, 120, 1});
     REQUIRE(faults.size() == 1);
     CHECK(faults[0].field == "training.plan.pipeline");
-    CHECK(faults[0].suggestion == "16 pipeline ranks, or schedule dualpipev");
+    CHECK(faults[0].remedy == "16 pipeline ranks, or schedule dualpipev");
   }
   SECTION("... and an even number of micro-batches, at least two per rank") {
     auto faults = refused("dualpipe", {16, 121, 1});
     REQUIRE(faults.size() == 1);
     CHECK(faults[0].field == "training.batch.sequences");
-    CHECK(faults[0].suggestion == "122 micro-batches per replica");
+    CHECK(faults[0].remedy == "122 micro-batches per replica");
     CHECK(refused("dualpipe", {16, 122, 1}).empty());
     faults = refused("dualpipe", {16, 31, 1});
     REQUIRE(faults.size() == 1);
-    CHECK(faults[0].suggestion == "32 micro-batches per replica");
+    CHECK(faults[0].remedy == "32 micro-batches per replica");
     CHECK(refused("dualpipe", {16, 32, 1}).empty());
+    CHECK(refused("dualpipe", {16, 65535, 1}).at(0).remedy.empty());  // 65,536 are more than a schedule takes
   }
   SECTION("both faults at once") { CHECK(refused("dualpipe", {15, 4, 1}).size() == 2); }
   SECTION("interleaving goes in groups of as many micro-batches as ranks") {
-    CHECK(refused("interleaved_1f1b", {8, 30, 2}).at(0).suggestion == "32 micro-batches per replica");
-    CHECK(refused("interleaved_1f1b", {8, 3, 2}).at(0).suggestion == "8 micro-batches per replica");
+    CHECK(refused("interleaved_1f1b", {8, 30, 2}).at(0).remedy == "32 micro-batches per replica");
+    CHECK(refused("interleaved_1f1b", {8, 3, 2}).at(0).remedy == "8 micro-batches per replica");
     CHECK(refused("interleaved_1f1b", {8, 32, 1}).at(0).field == "training.plan.chunks");
   }
   SECTION("chunks where none can be chosen") {

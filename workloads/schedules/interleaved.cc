@@ -48,7 +48,8 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
                    .field = "training.plan.chunks",
                    .found = "1 chunk per rank",
                    .expected = "at least 2 to interleave",
-                   .suggestion = "chunks: 2, or schedule 1f1b"});
+                   .suggestion = {},
+                   .remedy = "chunks: 2, or schedule 1f1b"});
   }
   if (request.micro_batches % request.ranks != 0) {
     const int nearest =

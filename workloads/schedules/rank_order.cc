@@ -53,12 +53,13 @@ Schedule lay_out(std::string_view name, const ScheduleRequest& request, int chun
 
 namespace {
 
-Diagnostic complaint(std::string field, std::string found, std::string expected, std::string suggestion) {
+Diagnostic complaint(std::string field, std::string found, std::string expected, std::string remedy) {
   return {.file = {},
           .field = std::move(field),
           .found = std::move(found),
           .expected = std::move(expected),
-          .suggestion = std::move(suggestion)};
+          .suggestion = {},
+          .remedy = std::move(remedy)};
 }
 
 void check_range(std::vector<Diagnostic>& out, const std::string& field, const std::string& what, int value,
@@ -99,15 +100,16 @@ std::vector<Diagnostic> check_fixed_chunks(const ScheduleRequest& request, int c
   return out;
 }
 
-Diagnostic wrong_ranks(const ScheduleRequest& request, std::string expected, std::string suggestion) {
+Diagnostic wrong_ranks(const ScheduleRequest& request, std::string expected, std::string remedy) {
   return complaint("training.plan.pipeline", std::to_string(request.ranks) + " pipeline ranks",
-                   std::move(expected), std::move(suggestion));
+                   std::move(expected), std::move(remedy));
 }
 
-Diagnostic wrong_micro_batches(const ScheduleRequest& request, std::string expected, int suggestion) {
+Diagnostic wrong_micro_batches(const ScheduleRequest& request, std::string expected, int wanted) {
+  const bool possible = wanted <= kMostMicroBatches;
   return complaint("training.batch.sequences",
                    std::to_string(request.micro_batches) + " micro-batches per replica", std::move(expected),
-                   std::to_string(suggestion) + " micro-batches per replica");
+                   possible ? std::to_string(wanted) + " micro-batches per replica" : "");
 }
 
 }  // namespace flopcast

@@ -51,8 +51,9 @@ std::vector<Diagnostic> check_sizes(const ScheduleRequest& request, int chunks);
 /// The same for schedules with a fixed number of chunks, which the user may leave at 1 or state.
 std::vector<Diagnostic> check_fixed_chunks(const ScheduleRequest& request, int chunks);
 
-Diagnostic wrong_ranks(const ScheduleRequest& request, std::string expected, std::string suggestion);
-Diagnostic wrong_micro_batches(const ScheduleRequest& request, std::string expected, int suggestion);
+Diagnostic wrong_ranks(const ScheduleRequest& request, std::string expected, std::string remedy);
+/// @param wanted micro-batches that would do; not offered when no schedule takes so many.
+Diagnostic wrong_micro_batches(const ScheduleRequest& request, std::string expected, int wanted);
 
 /// Sizes beyond which a request is taken for a slip: an order of this many passes takes 160 MB.
 inline constexpr int kMostRanks = 4096;
