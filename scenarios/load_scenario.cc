@@ -304,7 +304,10 @@ class Resolver {
     config.with_mtp = t.with_mtp();
     config.unfolded = t.unfolded();
     check_laws(config, {"training.plan", "training.batch"});
-    if (sound("training.precision")) check_precision(config.precision, places_, faults_);
+    if (sound("training.precision")) {
+      check_precision(config.precision, places_, faults_);
+      if (cluster_known_) check_precision_on(out_.cluster.node.gpu, config.precision, places_, faults_);
+    }
     if (sound("training.expert_load") && sound("training.plan") && model_known_)
       check_expert_load(config.expert_load, config.plan, model_, places_, faults_);
     if (cluster_known_ && config.communication_sms >= out_.cluster.node.gpu.sms) {

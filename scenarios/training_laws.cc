@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -176,6 +177,21 @@ void check_precision(const PrecisionPlan& precision, const Places& places, Diagn
   if (precision.scaling != Scaling::none && precision.linear != Precision::fp8) {
     faults.push_back(places.fault("training.precision.scaling", "scales for operands that are not FP8",
                                   "none, or linear: \"fp8\""));
+  }
+}
+
+void check_precision_on(const GpuSpec& gpu, const PrecisionPlan& p, const Places& places,
+                        Diagnostics& faults) {
+  if (gpu.fp8_peak > FlopPerSecond(0)) return;
+  const std::pair<const char*, Precision> fields[] = {
+      {"linear", p.linear},         {"attention", p.attention}, {"head", p.head},
+      {"dispatch", p.dispatch},     {"combine", p.combine},     {"gradients", p.gradients},
+      {"parameters", p.parameters}, {"master", p.master},       {"moments", p.moments},
+      {"activations", p.activations}};
+  for (const auto& [field, precision] : fields) {
+    if (precision != Precision::fp8) continue;
+    faults.push_back(places.fault(std::string("training.precision.") + field, "\"fp8\"",
+                                  fmt::format("bf16 (the GPU {} has no FP8 units)", gpu.name)));
   }
 }
 
