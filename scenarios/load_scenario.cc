@@ -321,6 +321,11 @@ class Resolver {
   void check_laws(const TrainingConfig& config, const PlanPaths& paths) {
     if (!sound("training.plan") || !sound(paths.plan)) return;
     if (model_known_) check_plan(config.plan, model_, paths, places_, faults_);
+    const ScheduleRow* row = find_schedule(config.schedule);
+    if (model_known_ && row) {
+      check_stages(config.plan, stages_of(*row, config.plan.pipeline, config.plan.chunks), model_, paths, places_,
+                   faults_);
+    }
     if (cluster_known_) check_gpu_count(config.plan, out_.cluster, paths, places_, faults_);
     if (!sound("training.batch") || !sound(paths.batch)) return;
     const bool divides = check_batch(config.batch, config.plan, paths, places_, faults_);
@@ -340,8 +345,10 @@ class Resolver {
     gather([&] { config.schedule_text = read_text_file(path.string()); });
     if (config.schedule_text.empty() || !sound("training")) return;
     gather([&] {
-      parse_schedule(config.schedule_text, path.string(),
-                     {config.plan.pipeline, config.micro_batches(), config.plan.chunks});
+      const Schedule order = parse_schedule(config.schedule_text, path.string(),
+                                            {config.plan.pipeline, config.micro_batches(), config.plan.chunks});
+      if (model_known_)
+        check_stages(config.plan, order.stages, model_, {"training.plan", "training.batch"}, places_, faults_);
     });
   }
 

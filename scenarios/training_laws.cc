@@ -47,16 +47,14 @@ std::string gpu_count_remedy(const ParallelPlan& p, const ClusterSpec& cluster) 
   return fmt::format("{}", fmt::join(remedies, " or "));
 }
 
-void check_stage_layers(const ParallelPlan& plan, const ModelConfig& model, const std::string& path,
-                        const Places& places, Diagnostics& faults) {
-  const auto count = static_cast<int>(plan.stage_layers.size());
-  const int stages = plan.pipeline * plan.chunks;
+void check_stage_layers(const ParallelPlan& plan, std::int64_t stages, const ModelConfig& model,
+                        const std::string& path, const Places& places, Diagnostics& faults) {
+  const auto count = static_cast<std::int64_t>(plan.stage_layers.size());
   const std::int64_t sum =
       std::accumulate(plan.stage_layers.begin(), plan.stage_layers.end(), std::int64_t{0});
-  // Schedules that fold the pipeline into a V have two stages per rank.
-  if (count != stages && count != 2 * plan.pipeline) {
+  if (count != stages) {
     faults.push_back(places.fault(path, fmt::format("{} stages", count),
-                                  fmt::format("{} stages (pipeline x chunks)", stages)));
+                                  fmt::format("the {} stages of the schedule", stages)));
   }
   if (sum != model.layers) {
     faults.push_back(places.fault(path, fmt::format("{} layers in all", sum),
@@ -95,16 +93,19 @@ void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPa
                                               "1: tensor parallelism is not simulated in this version"),
                                  "tensor: 1 with more pipeline, data or context"));
   }
-  const std::int64_t stages = std::int64_t{plan.pipeline} * plan.chunks;
+  check_experts(plan, model, paths.plan + ".expert", places, faults);
+}
+
+void check_stages(const ParallelPlan& plan, std::int64_t stages, const ModelConfig& model, const PlanPaths& paths,
+                  const Places& places, Diagnostics& faults) {
   if (stages > model.layers) {
     faults.push_back(
         places.fault(paths.plan + ".pipeline",
-                     fmt::format("{} stages (pipeline {} x chunks {})", stages, plan.pipeline, plan.chunks),
+                     fmt::format("{} stages ({} on each of {} ranks)", stages, stages / plan.pipeline, plan.pipeline),
                      fmt::format("at most {}, the layers of {}", model.layers, model.name)));
   }
   if (!plan.stage_layers.empty())
-    check_stage_layers(plan, model, paths.plan + ".stage_layers", places, faults);
-  check_experts(plan, model, paths.plan + ".expert", places, faults);
+    check_stage_layers(plan, stages, model, paths.plan + ".stage_layers", places, faults);
 }
 
 void check_gpu_count(const ParallelPlan& plan, const ClusterSpec& cluster, const PlanPaths& paths,

@@ -2,6 +2,7 @@
 // divides, experts divide, the schedule gets the micro-batches it needs. Each fault says what would fix it.
 // Internal to scenarios/.
 #pragma once
+#include <cstdint>
 #include <string>
 
 #include "hwmodels/cluster.h"
@@ -16,8 +17,12 @@ struct PlanPaths {
   std::string batch;
 };
 
+/// Tensor parallelism and experts.
 void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPaths& paths,
                 const Places& places, Diagnostics& faults);
+/// Whether the model's layers can be spread over the schedule's `stages`.
+void check_stages(const ParallelPlan& plan, std::int64_t stages, const ModelConfig& model, const PlanPaths& paths,
+                  const Places& places, Diagnostics& faults);
 void check_gpu_count(const ParallelPlan& plan, const ClusterSpec& cluster, const PlanPaths& paths,
                      const Places& places, Diagnostics& faults);
 /// True when the batch divides, so that the number of micro-batches means something.

@@ -70,6 +70,8 @@ struct ScheduleRow {
   std::string_view bubble;           ///< closed form, for people
   bool two_copies;                   ///< every stage is held twice (DualPipe)
   bool choose_chunks;                ///< the user picks chunks per rank
+  /// Stages per rank, each copy counted once; where the user picks chunks, these count instead.
+  int stages_per_rank = 1;
   Schedule (*build)(const ScheduleRequest&);  ///< precondition: check() found nothing
   /// What is wrong with the request (too few micro-batches, odd ranks, ...). Empty: nothing.
   std::vector<Diagnostic> (*check)(const ScheduleRequest&);
@@ -77,6 +79,8 @@ struct ScheduleRow {
   double (*closed_form_bubble)(int ranks, int micro_batches, int chunks, double f, double b, double w, double fb);
 };
 std::span<const ScheduleRow> schedules();
+/// Pieces that the schedule cuts a model into.
+std::int64_t stages_of(const ScheduleRow& schedule, int ranks, int chunks);
 const ScheduleRow* find_schedule(std::string_view name);
 
 /// An order given by the user, one line per rank: `0: F0 F1 B0 B1 ...`. Tokens: F<mb>, B<mb> (full), I<mb> (input only),

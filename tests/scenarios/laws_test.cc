@@ -1,6 +1,7 @@
 // Are the laws that hold across fields kept: what a GPU can compute, what a schedule asks for, what a fabric
 // lets through, how checkpoints and failures go together?
 #include "tests/scenarios/fixture.h"
+#include "workloads/schedule.h"
 
 namespace flopcast::test {
 namespace {
@@ -24,6 +25,38 @@ TEST_CASE("FP8 needs a GPU that has it") {
   CHECK(contains(faults, "training.precision.dispatch: found \"fp8\""));
   CHECK(contains(faults, "deepseek_v3_2048_h800.textproto:"));
   CHECK(v3_faults({"cluster.node=hgx-h100"}).empty());
+}
+
+TEST_CASE("no schedule cuts a model into more stages than it has layers") {
+  const std::vector<std::string> plan{"training.plan.pipeline=32", "training.plan.data=64"};
+  for (const std::string schedule : {"dualpipev", "zb_v"}) {
+    std::vector<std::string> sets = plan;
+    sets.push_back("training.schedule=" + schedule);
+    INFO(schedule);
+    CHECK(contains(v3_faults(sets), "training.plan.pipeline: found 64 stages (2 on each of 32 ranks), "
+                                    "expected at most 61, the layers of deepseek-v3"));
+  }
+  // DualPipe holds 32 stages twice.
+  CHECK_FALSE(contains(v3_faults(plan), "stages"));
+}
+
+TEST_CASE("layers are given for the stages of the schedule") {
+  const auto faults = [](const std::string& schedule, const std::string& layers) {
+    return faults_of(kSmall, {"training.schedule=" + schedule, "training.plan.stage_layers=" + layers});
+  };
+  CHECK(faults("dualpipe", "31,30").empty());
+  CHECK(contains(faults("dualpipe", "16,15,15,15"), "found 4 stages, expected the 2 stages of the schedule"));
+  CHECK(faults("zb_v", "16,15,15,15").empty());
+  CHECK(contains(faults("zb_v", "31,30"), "found 2 stages, expected the 4 stages of the schedule"));
+}
+
+TEST_CASE("every schedule builds the stages that its row announces") {
+  for (const ScheduleRow& row : schedules()) {
+    INFO(row.name);
+    const ScheduleRequest request{4, 8, row.choose_chunks ? 3 : 1};
+    REQUIRE(row.check(request).empty());
+    CHECK(stages_of(row, request.ranks, request.chunks) == row.build(request).stages);
+  }
 }
 
 }  // namespace

@@ -46,6 +46,7 @@ ScheduleRow dualpipe_v() {
           .bubble = "(P-1)(F&B+B-3W), F, B and W of one of the 2P stages",
           .two_copies = false,
           .choose_chunks = false,
+          .stages_per_rank = 2,
           .build = build,
           .check = check,
           .closed_form_bubble = bubble};

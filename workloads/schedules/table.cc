@@ -20,6 +20,10 @@ std::span<const ScheduleRow> schedules() {
   return table;
 }
 
+std::int64_t stages_of(const ScheduleRow& schedule, int ranks, int chunks) {
+  return std::int64_t{ranks} * (schedule.choose_chunks ? chunks : schedule.stages_per_rank);
+}
+
 const ScheduleRow* find_schedule(std::string_view name) {
   const auto table = schedules();
   const auto row = std::ranges::find(table, name, &ScheduleRow::name);

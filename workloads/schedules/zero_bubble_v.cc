@@ -67,6 +67,7 @@ ScheduleRow zero_bubble_v() {
           .bubble = "0 when F = B/2 = W, within a rank's own span",
           .two_copies = false,
           .choose_chunks = false,
+          .stages_per_rank = 2,
           .build = build,
           .check = check,
           .closed_form_bubble = bubble};
