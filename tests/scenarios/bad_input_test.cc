@@ -74,7 +74,7 @@ TEST_CASE("each slip of the pen has its diagnostic") {
       Slip{"layers that are not the model's", "data: 8", "data: 8 stage_layers: 30 stage_layers: 30",
            "training.plan.stage_layers: found 60 layers in all, expected the 61 layers of deepseek-v3"},
       Slip{"stages that are not the plan's", "data: 8", "data: 8 stage_layers: 61",
-           "training.plan.stage_layers: found 1 stages, expected 2 stages (pipeline x chunks)"},
+           "training.plan.stage_layers: found 1 stages, expected the 2 stages of the schedule"},
       Slip{"schedule that needs more micro-batches", "schedule: \"1f1b\"\n  batch { sequences: 64",
            "schedule: \"dualpipe\"\n  batch { sequences: 24",
            "scenario.textproto:6:3: training.schedule: found \"dualpipe\" with "},
