@@ -399,7 +399,7 @@ class Resolver {
       config.plan = out.plan;
       config.batch = out.batch;
       check_laws(config, {p.has_plan() ? path + ".plan" : "training.plan",
-                          p.has_batch() ? path + ".batch" : "training.batch"});
+                          p.has_batch() ? path + ".batch" : "training.batch", path});
     }
     out_.phases.push_back(std::move(out));
   }

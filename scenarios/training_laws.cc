@@ -84,6 +84,31 @@ void check_experts(const ParallelPlan& plan, const ModelConfig& model, const std
   }
 }
 
+/// The number of micro-batches nearest to the request's with which the schedule can do; 0 if there is none.
+int nearest_micro_batches(const ScheduleRow& row, ScheduleRequest request) {
+  const int wanted = request.micro_batches;
+  const auto does = [&](int micro_batches) {
+    request.micro_batches = micro_batches;
+    return micro_batches >= 1 && micro_batches <= kMostMicroBatches && row.check(request).empty();
+  };
+  // No schedule asks for more than two micro-batches per rank, or a multiple of the ranks.
+  const int farthest = 2 * request.ranks + 2;
+  for (int distance = 1; distance <= farthest; ++distance) {
+    if (does(wanted + distance)) return wanted + distance;
+    if (does(wanted - distance)) return wanted - distance;
+  }
+  return 0;
+}
+
+/// `sequences: 15360, which makes 120 micro-batches`
+std::string batch_remedy(const ScheduleRow& row, const ScheduleRequest& request, const TrainingConfig& training) {
+  const int micro_batches = nearest_micro_batches(row, request);
+  const std::int64_t sequences =
+      std::int64_t{micro_batches} * training.plan.data * training.batch.micro_batch_sequences;
+  if (sequences < 1 || sequences > kMostSequences) return "";
+  return fmt::format("sequences: {}, which makes {} micro-batches", sequences, micro_batches);
+}
+
 }  // namespace
 
 void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPaths& paths,
@@ -205,15 +230,19 @@ void check_schedule(const TrainingConfig& training, const PlanPaths& paths, cons
                                   fmt::format("1: {} fixes how many pieces a GPU holds", row->name)));
     return;
   }
-  for (Diagnostic fault :
-       row->check({training.plan.pipeline, training.micro_batches(), training.plan.chunks})) {
-    const Place place = places.find("training.schedule");
+  const ScheduleRequest request{training.plan.pipeline, training.micro_batches(), training.plan.chunks};
+  for (Diagnostic fault : row->check(request)) {
+    const Place place = places.find(paths.schedule);
     fault.file = place.file;
     fault.line = place.line;
     fault.column = place.column;
-    fault.field = "training.schedule";
+    if (fault.field == "training.batch.sequences") fault.remedy = batch_remedy(*row, request, training);
+    fault.field = paths.schedule;
     fault.found = fmt::format("\"{}\" with {}", row->name, fault.found);
-    faults.push_back(std::move(fault));
+    const bool said = std::any_of(faults.begin(), faults.end(), [&](const Diagnostic& d) {
+      return d.found == fault.found && d.expected == fault.expected && d.remedy == fault.remedy;
+    });
+    if (!said) faults.push_back(std::move(fault));
   }
 }
 

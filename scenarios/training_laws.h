@@ -15,6 +15,7 @@ namespace flopcast {
 struct PlanPaths {
   std::string plan;
   std::string batch;
+  std::string schedule = "training.schedule";  ///< what a schedule asks for in vain is reported here
 };
 
 /// Tensor parallelism and experts.
@@ -34,7 +35,8 @@ void check_precision(const PrecisionPlan& precision, const Places& places, Diagn
 /// FP8 anywhere in `precision` needs a GPU that has it.
 void check_precision_on(const GpuSpec& gpu, const PrecisionPlan& precision, const Places& places,
                         Diagnostics& faults);
-/// Schedule by name: what the schedule itself asks for. The number of micro-batches must be known.
+/// Schedule by name: what the schedule itself asks for. The number of micro-batches must be known. What has been said
+/// of the step is not said again of a phase.
 void check_schedule(const TrainingConfig& training, const PlanPaths& paths, const Places& places,
                     Diagnostics& faults);
 

@@ -59,5 +59,31 @@ TEST_CASE("every schedule builds the stages that its row announces") {
   }
 }
 
+TEST_CASE("what a schedule asks for in vain is said once, with the batch that would do") {
+  // 8 replicas of 5 micro-batches; interleaving takes multiples of the 2 ranks.
+  const std::string five = replaced(kSmall, "sequences: 64", "sequences: 40");
+  const std::vector<std::string> interleaved{"training.schedule=interleaved_1f1b", "training.plan.chunks=2"};
+  const std::string phase = "run { phase { name: \"a\" tokens: \"1T\" batch { sequence_length: 8192 } } }\n";
+  const std::string once = faults_of(five + phase, interleaved);
+  INFO(once);
+  CHECK(std::count(once.begin(), once.end(), '\n') == 0);
+  CHECK(contains(once, "training.schedule: found \"interleaved_1f1b\" with 5 micro-batches per replica"));
+  CHECK(contains(once, "(try sequences: 48, which makes 6 micro-batches)"));
+  CHECK(faults_of(replaced(five, "sequences: 40", "sequences: 48") + phase, interleaved).empty());
+
+  const std::string own = "run { phase { name: \"a\" tokens: \"1T\" batch { sequences: 56 } } }\n";
+  CHECK(contains(faults_of(kSmall + own, interleaved), "run.phase[0]: found \"interleaved_1f1b\" with 7 micro-batches"));
+}
+
+TEST_CASE("nothing is offered that the next check refuses") {
+  const std::string dualpipe = replaced(kSmall, "sequences: 64", "sequences: 524280");  // 65,535 per replica
+  const std::string faults = faults_of(dualpipe, {"training.schedule=dualpipe"});
+  INFO(faults);
+  CHECK(contains(faults, "(try sequences: 524272, which makes 65534 micro-batches)"));
+  const std::string wide = v3_faults({"training.plan.data=1000000", "training.plan.context=65536"});
+  CHECK(contains(wide, "expected the 2048 GPUs"));
+  CHECK_FALSE(contains(wide, "nodes: "));
+}
+
 }  // namespace
 }  // namespace flopcast::test
