@@ -68,7 +68,7 @@ class Projector {
     PhaseProjection projected;
     projected.name = phase.name;
     projected.tokens = phase.tokens;
-    projected.gpus = phase.plan.gpus();
+    projected.gpus = static_cast<int>(phase.plan.gpus());  // those of the cluster
     projected.source = phase.source;
     if (phase.given_gpu_hours) {
       projected.given = true;

@@ -68,7 +68,7 @@ RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprin
 
 void set_rates(TrainingReport& report, const TrainingStep& step) {
   const ClusterSpec& cluster = report.scenario.cluster;
-  const int gpus = report.scenario.training->plan.gpus();
+  const int gpus = cluster.gpus();  // the plan takes all of them
   report.tokens_per_step = step.tokens;
   report.tokens_per_day = step.tokens * 86400.0 / report.step_time.value();
   report.flops_per_gpu_causal = step.model_flop_causal / report.step_time / gpus;

@@ -32,7 +32,7 @@ std::string neighbours(std::int64_t value, std::int64_t step, std::int64_t most)
 
 std::string product(const ParallelPlan& p) {
   return fmt::format("data {} x tensor {} x context {} x pipeline {} = {}", p.data, p.tensor, p.context,
-                     p.pipeline, std::int64_t{p.data} * p.tensor * p.context * p.pipeline);
+                     p.pipeline, p.gpus());
 }
 
 /// One change that makes the product come out, if there is one.
@@ -135,7 +135,7 @@ void check_stages(const ParallelPlan& plan, std::int64_t stages, const ModelConf
 
 void check_gpu_count(const ParallelPlan& plan, const ClusterSpec& cluster, const PlanPaths& paths,
                      const Places& places, Diagnostics& faults) {
-  const std::int64_t used = std::int64_t{plan.data} * plan.tensor * plan.context * plan.pipeline;
+  const std::int64_t used = plan.gpus();
   if (used == cluster.gpus()) return;
   faults.push_back(with_remedy(places.fault(paths.plan, product(plan),
                                             fmt::format("the {} GPUs of the cluster ({} nodes of {})",

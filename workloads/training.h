@@ -26,7 +26,7 @@ struct ParallelPlan {
   /// most one, the remainder on the first stages; "fractional": every stage the same share of all layers (a what-if:
   /// no such model exists, it shows what the remainder costs).
   std::string layer_split = "balanced";
-  int gpus() const { return data * tensor * context * pipeline; }
+  std::int64_t gpus() const { return std::int64_t{data} * tensor * context * pipeline; }
 };
 
 struct BatchConfig {

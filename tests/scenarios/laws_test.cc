@@ -75,6 +75,14 @@ TEST_CASE("what a schedule asks for in vain is said once, with the batch that wo
   CHECK(contains(faults_of(kSmall + own, interleaved), "run.phase[0]: found \"interleaved_1f1b\" with 7 micro-batches"));
 }
 
+TEST_CASE("products of large degrees are what they are") {
+  // In 32 bits 65,536 x 65,536 is 0, which every number divides.
+  const std::string faults = v3_faults(
+      {"training.plan.data=65536", "training.plan.context=65536", "training.plan.pipeline=1", "training.plan.expert=3"});
+  CHECK(contains(faults, "data 65536 x tensor 1 x context 65536 x pipeline 1 = 4294967296"));
+  CHECK(contains(faults, "a divisor of data x context = 4294967296"));
+}
+
 TEST_CASE("nothing is offered that the next check refuses") {
   const std::string dualpipe = replaced(kSmall, "sequences: 64", "sequences: 524280");  // 65,535 per replica
   const std::string faults = faults_of(dualpipe, {"training.schedule=dualpipe"});
