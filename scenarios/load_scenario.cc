@@ -21,6 +21,8 @@ namespace fs = std::filesystem;
 /// Each phase is a replay of its own.
 constexpr int kMostPhases = 100;
 
+const TextFileKind kOrderFile{"lines such as `0: F0 B0`", kLargestScheduleFile};
+
 Seconds seconds(const std::string& text) { return Seconds(quantity(text, Dimension::time)); }
 
 Precision precision(const std::string& name) {
@@ -342,7 +344,7 @@ class Resolver {
     }
     if (!t.has_schedule_file()) return;
     const fs::path path = fs::path(file_).parent_path() / t.schedule_file();
-    gather([&] { config.schedule_text = read_text_file(path.string()); });
+    gather([&] { config.schedule_text = read_text_file(path.string(), kOrderFile); });
     if (config.schedule_text.empty() || !sound("training")) return;
     gather([&] {
       const Schedule order = parse_schedule(config.schedule_text, path.string(),

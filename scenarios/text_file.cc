@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
@@ -16,6 +17,9 @@ namespace flopcast {
 namespace {
 
 namespace pb = google::protobuf;
+
+/// UTF-8 needs none, but some editors write it.
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 /// Deeper nesting than any schema has; also keeps the parser's recursion shallow.
 constexpr int kDeepestNesting = 32;
@@ -234,7 +238,7 @@ Diagnostic Places::fault(const std::string& path, std::string found, std::string
           std::move(found), std::move(expected), std::move(suggestion)};
 }
 
-std::string read_text_file(const std::string& path) {
+std::string read_text_file(const std::string& path, const TextFileKind& kind) {
   namespace fs = std::filesystem;
   std::error_code error;
   const auto status = fs::status(path, error);
@@ -242,18 +246,20 @@ std::string read_text_file(const std::string& path) {
   if (fs::is_directory(status)) refuse(path, "a folder", "a text file");
   if (!fs::is_regular_file(status)) refuse(path, "neither a file nor a folder", "a text file");
   const auto size = fs::file_size(path, error);
-  if (!error && size > kLargestTextFile) {
+  if (!error && size > kind.largest) {
     refuse(path, fmt::format("a file of {:.1f} MB", static_cast<double>(size) / 1e6),
-           "a text file of at most 1 MiB");
+           fmt::format("a text file of at most {} MiB", kind.largest >> 20));
   }
   std::ifstream in(path, std::ios::binary);
   std::ostringstream contents;
   if (!in || !(size == 0 || contents << in.rdbuf()))
     refuse(path, "a file that cannot be read", "a readable text file");
-  if (!is_text(contents.str())) refuse(path, "a binary file", "a text file in Protobuf text format");
-  if (contents.str().find_first_not_of(" \t\r\n") == std::string::npos)
+  std::string text = contents.str();
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+  if (!is_text(text)) refuse(path, "a binary file", "a text file in " + kind.content);
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos)
     refuse(path, "an empty file", "a text file that states something");
-  return contents.str();
+  return text;
 }
 
 bool parse_text(const std::string& text, const std::string& file, pb::Message& message, Places& places,

@@ -50,9 +50,15 @@ constexpr std::size_t kMostDiagnostics = 50;
 /// What `found` says of a field that the schema does not have.
 constexpr const char* kUnknownField = "an unknown field";
 
-/// The contents of a text file.
-/// @throws InputError if it is missing, a folder, empty, binary or larger than kLargestTextFile.
-std::string read_text_file(const std::string& path);
+/// What a text file is expected to be.
+struct TextFileKind {
+  std::string content = "Protobuf text format";  ///< after "a text file in"
+  std::size_t largest = kLargestTextFile;        ///< bytes, whole MiB
+};
+
+/// The contents of a text file, without the byte order mark that some editors put first.
+/// @throws InputError if it is missing, a folder, empty, binary or too large.
+std::string read_text_file(const std::string& path, const TextFileKind& kind = {});
 
 /// Parses `text` into `message` and `places`, adding what is wrong to `faults`. Every unknown field is
 /// reported, with the nearest field there is. False when a syntax error ended the reading before the end of

@@ -3,6 +3,7 @@
 // A schedule is data: per pipeline rank, a list of passes. How long a pass takes and what it sends is decided
 // elsewhere (training_step.h), so a schedule can be tested, drawn and compared without any hardware.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -82,6 +83,9 @@ std::span<const ScheduleRow> schedules();
 /// Pieces that the schedule cuts a model into.
 std::int64_t stages_of(const ScheduleRow& schedule, int ranks, int chunks);
 const ScheduleRow* find_schedule(std::string_view name);
+
+/// Files of orders are read up to this size; the reading of a scenario sees to it.
+inline constexpr std::size_t kLargestScheduleFile = 16u << 20;
 
 /// An order given by the user, one line per rank: `0: F0 F1 B0 B1 ...`. Tokens: F<mb>, B<mb> (full), I<mb> (input only),
 /// W<mb>, chunk after a dot (`F3.1`), overlapped as `F3.0&B1.1`. '#' starts a comment. Optional header lines

@@ -10,7 +10,6 @@
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kMostBytes = 64u << 20;
 constexpr std::size_t kMostPasses = 3 * static_cast<std::size_t>(kMostCells);
 
 std::string half_to_text(char letter, int micro_batch, int chunk, bool show_chunk) {
@@ -138,10 +137,6 @@ class Reader {
   bool give_up() const { return diagnostics_.size() >= kMostViolations || passes_ > kMostPasses; }
 
   void read_lines() {
-    if (text_.size() > kMostBytes) {
-      complain(0, 0, std::to_string(text_.size()) + " bytes", "at most " + std::to_string(kMostBytes));
-      return;
-    }
     int number = 0;
     for (std::string_view rest = text_; !rest.empty() && !give_up();) {
       const std::size_t end = std::min(rest.find('\n'), rest.size());
@@ -162,7 +157,7 @@ class Reader {
     if (colon == std::string_view::npos) {
       if (const auto words = words_of(line); !words.empty()) {
         complain(number, words.front().column, quoted(words.front().text),
-                 "'RANK: passes' or 'stages: RANK: stages'");
+                 "a line such as `0: F0 B0` or `stages: 0: 0 1`");
       }
       return;
     }
@@ -181,7 +176,7 @@ class Reader {
     const auto rank = head.size() == 1 ? to_number(head.front().text) : std::nullopt;
     if (!rank || *rank >= request_.ranks) {
       complain(number, column, head.empty() ? "nothing before ':'" : quoted(head.front().text),
-               "a rank, 0 to " + std::to_string(request_.ranks - 1));
+               "a rank, 0 to " + std::to_string(request_.ranks - 1) + ", in a line such as `0: F0 B0`");
       return std::nullopt;
     }
     if (lines[*rank].number != 0) {

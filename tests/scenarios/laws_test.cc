@@ -93,5 +93,37 @@ TEST_CASE("nothing is offered that the next check refuses") {
   CHECK_FALSE(contains(wide, "nodes: "));
 }
 
+/// The diagnostics of the small scenario with a schedule file of its own.
+std::string order_faults(const std::string& order) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("scenario.textproto",
+                                        replaced(kSmall, "schedule: \"1f1b\"", "schedule_file: \"mine.order\""));
+  folder.write("mine.order", order);
+  try {
+    load_scenario(path, {}, libraries());
+    return "";
+  } catch (const InputError& error) {
+    return error.what();
+  }
+}
+
+TEST_CASE("what is no order says what an order looks like") {
+  CHECK(contains(order_faults(std::string("\0\1\2", 3)),
+                 "found a binary file, expected a text file in lines such as `0: F0 B0`"));
+  CHECK(contains(order_faults("rank 0: F0\n"), "in a line such as `0: F0 B0`"));
+  CHECK(contains(order_faults("F0 B0\n"), "expected a line such as `0: F0 B0`"));
+}
+
+TEST_CASE("files of orders have one limit") {
+  // Larger than a scenario may be: read, and found to lack the passes.
+  const std::string comment = "#" + std::string(3 << 20, '-') + "\n";
+  CHECK(contains(order_faults(comment + "0: F0\n1: F0\n"), "training.schedule_file"));
+  CHECK(contains(order_faults(std::string(17 << 20, '#')), "expected a text file of at most 16 MiB"));
+}
+
+TEST_CASE("a byte order mark is no fault") {
+  CHECK(faults_of("\xef\xbb\xbf" + kSmall).empty());
+}
+
 }  // namespace
 }  // namespace flopcast::test
