@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 /// Each phase is a replay of its own.
 constexpr int kMostPhases = 100;
 
-const TextFileKind kOrderFile{"lines such as `0: F0 B0`", kLargestScheduleFile};
+const TextFileKind kOrderFile{"of lines such as `0: F0 B0`", kLargestScheduleFile};
 
 Seconds seconds(const std::string& text) { return Seconds(quantity(text, Dimension::time)); }
 

@@ -256,7 +256,7 @@ std::string read_text_file(const std::string& path, const TextFileKind& kind) {
     refuse(path, "a file that cannot be read", "a readable text file");
   std::string text = contents.str();
   if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
-  if (!is_text(text)) refuse(path, "a binary file", "a text file in " + kind.content);
+  if (!is_text(text)) refuse(path, "a binary file", "a text file " + kind.content);
   if (text.find_first_not_of(" \t\r\n") == std::string::npos)
     refuse(path, "an empty file", "a text file that states something");
   return text;

@@ -52,7 +52,7 @@ constexpr const char* kUnknownField = "an unknown field";
 
 /// What a text file is expected to be.
 struct TextFileKind {
-  std::string content = "Protobuf text format";  ///< after "a text file in"
+  std::string content = "in Protobuf text format";  ///< after "a text file"
   std::size_t largest = kLargestTextFile;        ///< bytes, whole MiB
 };
 

@@ -109,7 +109,7 @@ std::string order_faults(const std::string& order) {
 
 TEST_CASE("what is no order says what an order looks like") {
   CHECK(contains(order_faults(std::string("\0\1\2", 3)),
-                 "found a binary file, expected a text file in lines such as `0: F0 B0`"));
+                 "found a binary file, expected a text file of lines such as `0: F0 B0`"));
   CHECK(contains(order_faults("rank 0: F0\n"), "in a line such as `0: F0 B0`"));
   CHECK(contains(order_faults("F0 B0\n"), "expected a line such as `0: F0 B0`"));
 }
