@@ -27,6 +27,15 @@ std::string main_source(const std::map<std::string, Source>& sources, const std:
                      s.confirmed ? "" : " (unconfirmed)");
 }
 
+/// The same for a variant: of its own figures the first that has a source, else its base's.
+std::string main_source(const Entry<proto::Model>& entry, const std::string& field) {
+  for (const std::string& own : entry.changed) {
+    if (own != "title" && entry.sources.contains(own)) return main_source(entry.sources, own);
+  }
+  const bool only_titled = !entry.changed.empty();
+  return main_source(entry.sources, only_titled ? "title" : field);
+}
+
 /// What makes a variant another machine: figures, not names and prices.
 std::vector<std::string> changed_figures(const GpuSpec& gpu) {
   std::vector<std::string> out = gpu.changed_fields;
@@ -74,7 +83,7 @@ LibraryRow model_row(const Libraries& libraries, const std::string& name) {
   return {name, m.title,
           fmt::format("{} layers, hidden {}, {:.1f} B parameters, {:.1f} B active", m.layers, m.hidden,
                       p.total / 1e9, p.active / 1e9),
-          main_source(m.sources, "layers")};
+          main_source(load_entry<proto::Model>(libraries, name), "layers")};
 }
 
 LibraryRow scenario_row(const Libraries& libraries, const std::string& name) {

@@ -121,6 +121,19 @@ TEST_CASE("files of orders have one limit") {
   CHECK(contains(order_faults(std::string(17 << 20, '#')), "expected a text file of at most 16 MiB"));
 }
 
+TEST_CASE("a variant of a model is listed with its own source") {
+  const auto source = [](const std::string& name) {
+    for (const LibraryRow& row : list_library(LibraryKind::models, libraries())) {
+      if (row.name == name) return row.source;
+    }
+    return std::string();
+  };
+  CHECK(contains(source("deepseek-r1"), "2501.12948"));
+  CHECK(contains(source("kimi-k2"), "Kimi-K2"));
+  CHECK_FALSE(contains(source("deepseek-v3"), "R1"));
+  CHECK_FALSE(source("llama-3.1-8b").empty());
+}
+
 TEST_CASE("a byte order mark is no fault") {
   CHECK(faults_of("\xef\xbb\xbf" + kSmall).empty());
 }
