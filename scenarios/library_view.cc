@@ -27,13 +27,13 @@ std::string main_source(const std::map<std::string, Source>& sources, const std:
                      s.confirmed ? "" : " (unconfirmed)");
 }
 
-/// The same for a variant: of its own figures the first that has a source, else its base's.
+/// The same for a variant: the source of what it says itself, not its base's.
 std::string main_source(const Entry<proto::Model>& entry, const std::string& field) {
   for (const std::string& own : entry.changed) {
     if (own != "title" && entry.sources.contains(own)) return main_source(entry.sources, own);
   }
-  const bool only_titled = !entry.changed.empty();
-  return main_source(entry.sources, only_titled ? "title" : field);
+  const bool is_variant = !entry.changed.empty();
+  return main_source(entry.sources, is_variant ? "title" : field);
 }
 
 /// What makes a variant another machine: figures, not names and prices.
