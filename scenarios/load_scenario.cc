@@ -198,6 +198,7 @@ class Resolver {
     what_runs();
     phases();
     resilience();
+    check_resilience();
     price();
     for (const auto& p : in_.published()) out_.published.push_back({p.field(), p.value(), p.source()});
     defaults();
@@ -433,6 +434,25 @@ class Resolver {
           "checkpoint_size and storage_bandwidth, or neither");
     }
     if (cluster_known_ && sound("resilience")) out_.resilience = resilience_of(r, out_.cluster);
+  }
+
+  /// Checkpoints and failures must leave time to train.
+  void check_resilience() {
+    const bool in_force = in_.has_resilience() || in_.has_run() || in_.has_cluster_life();
+    if (!in_force || !cluster_known_ || !sound("resilience")) return;
+    const proto::Resilience& stated = in_.resilience();
+    const ResilienceConfig& r = out_.resilience;
+    if (stated.checkpoint_interval() != "optimal" && r.checkpoint_interval <= r.checkpoint_write) {
+      add("resilience.checkpoint_interval", quoted(stated.checkpoint_interval()),
+          fmt::format("more than writing takes, checkpoint_write = {:g} s", r.checkpoint_write.value()));
+    }
+    const double failures_per_second = r.failures_per_gpu_hour / 3600 * out_.cluster.gpus();
+    const Seconds standstill = r.restart + r.checkpoint_read + r.checkpoint_write;
+    if (failures_per_second * standstill.value() < 1) return;
+    add("resilience.failure_rate",
+        fmt::format("{}, a failure every {:.3g} s on {} GPUs", quoted(stated.failure_rate()), 1 / failures_per_second,
+                    out_.cluster.gpus()),
+        fmt::format("more time between failures than restarting and a checkpoint take, {:g} s", standstill.value()));
   }
 
   void price() {

@@ -134,6 +134,18 @@ TEST_CASE("a variant of a model is listed with its own source") {
   CHECK_FALSE(source("llama-3.1-8b").empty());
 }
 
+TEST_CASE("checkpoints and failures leave time to train") {
+  CHECK(contains(v3_faults({"resilience.checkpoint_interval=1 s"}),
+                 "resilience.checkpoint_interval: found \"1 s\", expected more than writing takes, checkpoint_write = 40 s"));
+  CHECK(v3_faults({"resilience.checkpoint_interval=41 s"}).empty());
+  const std::string run = "run { phase { name: \"a\" tokens: \"1T\" } }\n";
+  const std::string faults = faults_of(kSmall + run + "resilience { failure_rate: \"0.5 per GPU-hour\" }\n");
+  INFO(faults);
+  CHECK(contains(faults, "scenario.textproto:11:14: resilience.failure_rate: found \"0.5 per GPU-hour\", a failure every "
+                         "450 s on 16 GPUs, expected more time between failures than restarting and a checkpoint take, 640 s"));
+  CHECK(faults_of(kSmall + run + "resilience { failure_rate: \"0.3 per GPU-hour\" }\n").empty());
+}
+
 TEST_CASE("a byte order mark is no fault") {
   CHECK(faults_of("\xef\xbb\xbf" + kSmall).empty());
 }
