@@ -203,6 +203,7 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
   check_published(scenario);
   TrainingReport report;
   report.scenario = scenario;
+  report.notes = scenario.notes;
   announce(options, "the step");
   {
     const PreparedStep prepared = prepare_step(scenario, *scenario.training);
@@ -241,6 +242,7 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   const NodeSpec& node = scenario.cluster.node;
   CollectiveReport report;
   report.scenario = scenario;
+  report.notes = scenario.notes;
   report.run = run_facts(result, fingerprint, options.backend);
   report.run.folded = false;
   report.run.replayed_gpus = static_cast<std::size_t>(config.ranks);

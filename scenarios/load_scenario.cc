@@ -251,6 +251,18 @@ class Resolver {
       Entry<proto::Cluster> entry{in_.cluster().base(), in_.cluster(), places_, {}, {}};
       out_.cluster = cluster_spec(entry, "cluster.", libraries_, faults_);
     });
+    if (cluster_known_) note_slow_ports();
+  }
+
+  /// A NIC faster than the port it is plugged into shows in no result.
+  void note_slow_ports() {
+    const BytesPerSecond nic = out_.cluster.node.nic_bandwidth;
+    const BytesPerSecond port = out_.cluster.fabric.port_bandwidth;
+    if (port <= BytesPerSecond(0) || nic <= port) return;
+    out_.notes.push_back(
+        fmt::format("the NICs of {}, {:g} GB/s, are held to the ports of {}, {:g} GB/s per direction "
+                    "(cluster.fabric_override.port_bandwidth)",
+                    out_.cluster.node.name, nic.value() / 1e9, out_.cluster.fabric.name, port.value() / 1e9));
   }
 
   void model() {

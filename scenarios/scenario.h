@@ -82,6 +82,8 @@ struct Scenario {
   std::vector<Published> published;
   std::shared_ptr<const KernelCalibration> kernels;
   std::shared_ptr<const LinkCalibration> links;
+  /// What the reader of a report should know about these inputs.
+  std::vector<std::string> notes;
   /// Settings that the file did not state, as `path = value`: the report prints the defaults it used.
   std::vector<std::string> defaults_used;
 };

@@ -146,6 +146,16 @@ TEST_CASE("checkpoints and failures leave time to train") {
   CHECK(faults_of(kSmall + run + "resilience { failure_rate: \"0.3 per GPU-hour\" }\n").empty());
 }
 
+TEST_CASE("a NIC faster than the port of the fabric is noted") {
+  const Scenario fast = load_text(kSmall, {"cluster.node_override.nic_bandwidth=100 GB/s per direction"});
+  REQUIRE(fast.notes.size() == 1);
+  CHECK(contains(fast.notes[0], "100 GB/s, are held to the ports of mpft, 50 GB/s per direction"));
+  const Scenario both = load_text(kSmall, {"cluster.node_override.nic_bandwidth=100 GB/s per direction",
+                                           "cluster.fabric_override.port_bandwidth=100 GB/s per direction"});
+  CHECK(both.notes.empty());
+  CHECK(load_text(kSmall).notes.empty());
+}
+
 TEST_CASE("a byte order mark is no fault") {
   CHECK(faults_of("\xef\xbb\xbf" + kSmall).empty());
 }
