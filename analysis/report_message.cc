@@ -293,6 +293,7 @@ report::Report to_message(const CollectiveReport& report) {
   out.set_port_bound_s(report.port_bound.value());
   out.set_algorithm_bandwidth_bytes_per_s(report.algorithm_bandwidth.value());
   out.set_bus_bandwidth_bytes_per_s(report.bus_bandwidth.value());
+  for (const std::string& note : report.scenario.notes) message.add_notes(note);
   for (const std::string& setting : report.scenario.defaults_used) message.add_defaults_used(setting);
   return message;
 }

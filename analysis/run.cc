@@ -242,7 +242,6 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   const NodeSpec& node = scenario.cluster.node;
   CollectiveReport report;
   report.scenario = scenario;
-  report.notes = scenario.notes;
   report.run = run_facts(result, fingerprint, options.backend);
   report.run.folded = false;
   report.run.replayed_gpus = static_cast<std::size_t>(config.ranks);

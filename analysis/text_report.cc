@@ -464,6 +464,7 @@ std::string to_text(const CollectiveReport& report, const TextStyle& style) {
   table.row({"bus bandwidth", format_rate(report.bus_bandwidth),
              "comparable with a port's rate, whatever the collective"});
   out += table.render(style, kWidth) + "\n" + style.dim(wrap(run_line(report.run), kWidth, "")) + "\n";
+  out += bullets(style, "Notes", scenario.notes);
   return out;
 }
 
