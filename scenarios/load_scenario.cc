@@ -163,18 +163,6 @@ std::string scenario_path(const std::string& file_or_name, const Libraries& libr
                               nearest_name(file_or_name, names)});
 }
 
-/// "run.phase[2].plan" -> "run.phase.plan"
-std::string without_indices(const std::string& path) {
-  std::string out;
-  bool in_index = false;
-  for (const char c : path) {
-    in_index = in_index || c == '[';
-    if (!in_index) out += c;
-    in_index = in_index && c != ']';
-  }
-  return out;
-}
-
 /// Builds the Scenario section by section. A section's laws are checked when its fields are sound, so that
 /// one slip does not drag a tail of consequences into the list.
 class Resolver {
@@ -207,12 +195,12 @@ class Resolver {
   }
 
  private:
-  /// No fault so far in the field or within it. Unknown fields are known by a path without indices.
+  /// No fault so far in the field or within it. What parsing found is known by a path without indices.
   bool sound(const std::string& path) const {
+    const std::string bare = without_indices(path);
     return std::none_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) {
-      const std::string bare = without_indices(path);
       return d.field == path || d.field.starts_with(path + ".") || d.field.starts_with(path + "[") ||
-             d.field == bare || (d.found == kUnknownField && d.field.starts_with(bare + "."));
+             d.field == bare || (d.field.find('[') == std::string::npos && d.field.starts_with(bare + "."));
     });
   }
 

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string_view>
 
@@ -76,27 +77,82 @@ std::size_t start_of_line(const std::string& text, int line) {
   return at;
 }
 
+/// Where Protobuf's line and column, both from 0, stand in the text. Its columns count tabs to multiples of eight.
+std::size_t offset_of(const std::string& text, int line, int column) {
+  constexpr int kTab = 8;
+  std::size_t at = start_of_line(text, line);
+  for (int c = 0; c < column && at < text.size() && text[at] != '\n'; ++at)
+    c = text[at] == '\t' ? (c / kTab + 1) * kTab : c + 1;
+  return at;
+}
+
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+
 /// The messages open at a place of the text, as a path without indices and with a dot after each:
 /// "run.phase.".
-std::string enclosing_path(const std::string& text, int line, int column) {
+std::string enclosing_path(const std::string& text, std::size_t offset) {
   std::vector<std::string> open;
   std::string word;
   bool complete = false;
-  for_each_plain_character(
-      text.substr(0, start_of_line(text, line) + static_cast<std::size_t>(column)), [&](std::size_t i) {
-        const char c = text[i];
-        if (c == '{')
-          open.push_back(word);
-        else if (c == '}' && !open.empty())
-          open.pop_back();
-        const bool part_of_word = std::isalnum(static_cast<unsigned char>(c)) || c == '_';
-        if (part_of_word && complete) word.clear();
-        if (part_of_word) word += c;
-        complete = !part_of_word;
-      });
+  for_each_plain_character(text.substr(0, offset), [&](std::size_t i) {
+    const char c = text[i];
+    if (c == '{')
+      open.push_back(word);
+    else if (c == '}' && !open.empty())
+      open.pop_back();
+    if (is_word(c) && complete) word.clear();
+    if (is_word(c)) word += c;
+    complete = !is_word(c);
+  });
   std::string path;
   for (const std::string& message : open) path += message + ".";
   return path;
+}
+
+/// A piece of the text, `field: value`.
+struct Statement {
+  std::string field;
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+/// Past the single value at `at`, which is no message.
+std::size_t end_of_value(const std::string& text, std::size_t at) {
+  const char quote = text[at];
+  if (quote != '"' && quote != '\'') return std::min(text.find_first_of(" \t\r\n,;{}[]#", at), text.size());
+  for (std::size_t i = at + 1; i < text.size() && text[i] != '\n'; ++i) {
+    if (text[i] == '\\')
+      ++i;
+    else if (text[i] == quote)
+      return i + 1;
+  }
+  return std::min(text.find('\n', at), text.size());
+}
+
+/// The statement whose value, or one of whose values in brackets, stands at `at`.
+std::optional<Statement> statement_round(const std::string& text, std::size_t at) {
+  if (at >= text.size() || std::string_view("{}<>[]:").find(text[at]) != std::string_view::npos) return std::nullopt;
+  std::size_t end = end_of_value(text, at);
+  std::size_t begin = at;
+  const auto back_over = [&](auto matches) {
+    while (begin > 0 && matches(text[begin - 1])) --begin;
+  };
+  back_over([](char c) { return is_space(c) || c == '-'; });
+  if (begin > 0 && (text[begin - 1] == '[' || text[begin - 1] == ',')) {
+    begin = text.find_last_of("[{}", begin - 1);
+    if (begin == std::string::npos || text[begin] != '[') return std::nullopt;
+    end = text.find(']', end);
+    if (end++ == std::string::npos) return std::nullopt;
+    back_over(is_space);
+  }
+  if (begin == 0 || text[begin - 1] != ':') return std::nullopt;
+  --begin;
+  back_over(is_space);
+  const std::size_t end_of_name = begin;
+  back_over(is_word);
+  if (begin == end_of_name) return std::nullopt;
+  return Statement{text.substr(begin, end_of_name - begin), begin, end};
 }
 
 /// Protobuf's complaints as diagnostics. Unknown fields arrive as warnings, so that one does not hide the
@@ -105,28 +161,46 @@ class Collector : public pb::io::ErrorCollector {
  public:
   Collector(const std::string& text, const std::string& file, Diagnostics& out)
       : text_(text), file_(file), out_(out) {}
-  void AddError(int line, int column, const std::string& message) override { add(line, column, message); }
+  void AddError(int line, int column, const std::string& message) override {
+    misfit_ = misfit_in(offset_of(text_, line, column), message);
+    add(line, column, message);
+  }
   void AddWarning(int line, int column, const std::string& message) override { add(line, column, message); }
 
+  /// The statement whose value ended the reading because it is not of the field's type.
+  const std::optional<Statement>& misfit() const { return misfit_; }
+  /// The fault that ended the reading.
+  const Diagnostic& last() const { return last_; }
+
  private:
+  /// Protobuf complains of a misfit before it reads on, but of a switch only afterwards.
+  std::optional<Statement> misfit_in(std::size_t at, const std::string& message) const {
+    const std::string name = quoted_after(message, "boolean field ");
+    if (name.empty()) return statement_round(text_, at);
+    const std::size_t begin = text_.rfind(name, at);
+    if (begin == std::string::npos || begin >= at) return std::nullopt;
+    return Statement{name, begin, at};
+  }
+
   void add(int line, int column, const std::string& message) {
-    if (out_.size() >= kMostDiagnostics) return;
     Diagnostic d;
     d.file = file_;
     d.line = std::max(line, 0) + 1;
     d.column = std::max(column, 0) + 1;
     const std::string name = quoted_after(message, "has no field named ");
     if (name.empty()) {
+      if (misfit_) d.field = enclosing_path(text_, misfit_->begin) + misfit_->field;
       syntax(message, d);
     } else {
       const auto candidates = field_names(quoted_after(message, "Message type "));
-      d.field = enclosing_path(text_, line, column) + name;
+      d.field = enclosing_path(text_, offset_of(text_, line, column)) + name;
       d.column = start_of(name, line, column) + 1;
       d.found = kUnknownField;
       d.expected = "one of " + joined(candidates);
       d.suggestion = nearest_name(name, candidates);
     }
-    out_.push_back(std::move(d));
+    last_ = d;
+    if (out_.size() < kMostDiagnostics) out_.push_back(std::move(d));
   }
 
   /// The parser has read past the name when it complains.
@@ -134,6 +208,14 @@ class Collector : public pb::io::ErrorCollector {
     const std::size_t from = start_of_line(text_, line);
     const std::size_t at = text_.rfind(name, from + static_cast<std::size_t>(column));
     return at == std::string::npos || at < from ? column : static_cast<int>(at - from);
+  }
+
+  /// What Protobuf's names of types say to people.
+  static std::string in_words(const std::string& type) {
+    if (type == "integer") return "a whole number";
+    if (type == "double") return "a number";
+    if (type == "string") return "a text in quotes";
+    return type;
   }
 
   /// "Expected identifier, got: {" takes the two places it has in a diagnostic; the rest stays as Protobuf
@@ -145,7 +227,12 @@ class Collector : public pb::io::ErrorCollector {
       if (!message.starts_with(start) || cut == std::string::npos) continue;
       const std::string found = message.substr(cut + middle.size());
       d.found = found.empty() || found == "\"\"." ? "the end of the text" : found;
-      d.expected = message.substr(start.size(), cut - start.size());
+      d.expected = in_words(message.substr(start.size(), cut - start.size()));
+      return;
+    }
+    if (const std::string value = quoted_after(message, "Value: "); !value.empty()) {
+      d.found = value;
+      d.expected = "true or false";
       return;
     }
     d.found = message;
@@ -155,6 +242,8 @@ class Collector : public pb::io::ErrorCollector {
   const std::string& text_;
   const std::string& file_;
   Diagnostics& out_;
+  std::optional<Statement> misfit_;
+  Diagnostic last_;
 };
 
 /// Depth of braces outside strings and comments, at its deepest.
@@ -168,6 +257,13 @@ int deepest_nesting(const std::string& text) {
       --depth;
   });
   return deepest;
+}
+
+/// Spaces instead of the statement: everything else stays where it is.
+void blank(std::string& text, const Statement& statement) {
+  for (std::size_t i = statement.begin; i < statement.end; ++i) {
+    if (!is_space(text[i])) text[i] = ' ';
+  }
 }
 
 void record_places(const pb::Message& message, const pb::TextFormat::ParseInfoTree& tree,
@@ -217,6 +313,17 @@ std::string quoted(const std::string& text) {
       out += c;
   }
   return out + (text.size() > kLongest ? "...\"" : "\"");
+}
+
+std::string without_indices(const std::string& path) {
+  std::string out;
+  bool in_index = false;
+  for (const char c : path) {
+    in_index = in_index || c == '[';
+    if (!in_index) out += c;
+    in_index = in_index && c != ']';
+  }
+  return out;
 }
 
 void Places::overlay(const Places& other, const std::string& path) {
@@ -270,17 +377,30 @@ bool parse_text(const std::string& text, const std::string& file, pb::Message& m
                       "the nesting of the schema", ""});
     return false;
   }
-  Collector collector(text, file, faults);
-  pb::TextFormat::Parser parser;
-  pb::TextFormat::ParseInfoTree tree;
-  parser.RecordErrorsTo(&collector);
-  parser.WriteLocationsTo(&tree);
-  parser.AllowUnknownField(true);  // they come as warnings, which the collector reports as faults
-  const bool complete = parser.ParseFromString(text, &message);
-  if (!complete && faults.empty())
-    faults.push_back({file, 0, 0, "", "unreadable text", "Protobuf text format", ""});
-  if (complete) record_places(message, tree, file, "", places);
-  return complete;
+  // A value of the wrong type ends Protobuf's reading. It is noted and taken out, so that it hides no other fault.
+  std::string readable = text;
+  Diagnostics misfits;
+  for (;;) {
+    Diagnostics found;
+    Collector collector(readable, file, found);
+    pb::TextFormat::Parser parser;
+    pb::TextFormat::ParseInfoTree tree;
+    parser.RecordErrorsTo(&collector);
+    parser.WriteLocationsTo(&tree);
+    parser.AllowUnknownField(true);  // they come as warnings, which the collector reports as faults
+    const bool complete = parser.ParseFromString(readable, &message);
+    if (!complete && collector.misfit() && misfits.size() < kMostDiagnostics) {
+      misfits.push_back(collector.last());
+      blank(readable, *collector.misfit());
+      continue;
+    }
+    if (!complete && found.empty())
+      found.push_back({file, 0, 0, "", "unreadable text", "Protobuf text format", ""});
+    faults.insert(faults.end(), misfits.begin(), misfits.end());
+    faults.insert(faults.end(), found.begin(), found.end());
+    if (complete) record_places(message, tree, file, "", places);
+    return complete;
+  }
 }
 
 }  // namespace flopcast

@@ -61,10 +61,13 @@ struct TextFileKind {
 std::string read_text_file(const std::string& path, const TextFileKind& kind = {});
 
 /// Parses `text` into `message` and `places`, adding what is wrong to `faults`. Every unknown field is
-/// reported, with the nearest field there is. False when a syntax error ended the reading before the end of
-/// the text.
+/// reported, with the nearest field there is, and every value of the wrong type; their paths have no indices. False
+/// when a syntax error ended the reading before the end of the text.
 bool parse_text(const std::string& text, const std::string& file, google::protobuf::Message& message,
                 Places& places, Diagnostics& faults);
+
+/// "run.phase[2].plan" -> "run.phase.plan"
+std::string without_indices(const std::string& path);
 
 /// Text as it can stand in one line of a diagnostic: quoted, control characters escaped, shortened.
 std::string quoted(const std::string& text);

@@ -156,6 +156,27 @@ TEST_CASE("a NIC faster than the port of the fabric is noted") {
   CHECK(load_text(kSmall).notes.empty());
 }
 
+TEST_CASE("a value of the wrong type has its field's path and hides no other fault") {
+  std::string text = replaced(kSmall, "sequences: 64", "sequences: 63.5");
+  text = replaced(text, "expert: 8", "expert: 6");
+  text = replaced(text, "gpu: \"2 USD/h\"", "gpu: 2");
+  text = replaced(text, "schedule: \"1f1b\"", "schedule: \"1f1b\" unfolded: maybe mechanisms { gpu_speed_spread: \"x\" }");
+  text = replaced(text, "data: 8", "data: 8 stage_layers: [30, 31.5]\t");
+  const std::string faults = faults_of(text);
+  INFO(faults);
+  CHECK(contains(faults, "scenario.textproto:7:22: training.batch.sequences: found 63.5, expected a whole number"));
+  CHECK(contains(faults, "training.plan.stage_layers: found 31.5, expected a whole number"));
+  CHECK(contains(faults, "training.unfolded: found maybe, expected true or false"));
+  CHECK(contains(faults, "training.mechanisms.gpu_speed_spread: found \"x\", expected a number"));
+  CHECK(contains(faults, "price.gpu: found 2, expected a text in quotes"));
+  CHECK(std::count(faults.begin(), faults.end(), '\n') == 4);
+  // Alone it lets the laws of other sections speak.
+  const std::string with_law =
+      faults_of(replaced(replaced(kSmall, "gpu: \"2 USD/h\"", "gpu: 2"), "expert: 8", "expert: 6"));
+  CHECK(contains(with_law, "price.gpu: found 2"));
+  CHECK(contains(with_law, "training.plan.expert: found 6"));
+}
+
 TEST_CASE("a byte order mark is no fault") {
   CHECK(faults_of("\xef\xbb\xbf" + kSmall).empty());
 }
