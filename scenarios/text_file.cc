@@ -235,6 +235,17 @@ class Collector : public pb::io::ErrorCollector {
       d.expected = "true or false";
       return;
     }
+    if (message.starts_with("Interpreting non ascii codepoint")) {
+      d.found = "a character that is not ASCII";
+      d.expected = "such characters only within quotes and comments";
+      return;
+    }
+    if (message.starts_with("Integer out of range")) {
+      const auto from = std::min(message.find('('), message.size() - 1) + 1;
+      d.found = message.substr(from, message.find(')', from) - from);
+      d.expected = "a whole number within the range of the field";
+      return;
+    }
     d.found = message;
     d.expected = "Protobuf text format (field: value, or field { ... })";
   }

@@ -170,6 +170,9 @@ TEST_CASE("a value of the wrong type has its field's path and hides no other fau
   CHECK(contains(faults, "training.mechanisms.gpu_speed_spread: found \"x\", expected a number"));
   CHECK(contains(faults, "price.gpu: found 2, expected a text in quotes"));
   CHECK(std::count(faults.begin(), faults.end(), '\n') == 4);
+  CHECK(contains(faults_of(replaced(kSmall, "data: 8", "data: 9999999999")),
+                 "training.plan.data: found 9999999999, expected a whole number within the range of the field"));
+  CHECK(contains(faults_of(replaced(kSmall, "data: 8", "data\xc3\xa9: 8")), "found a character that is not ASCII"));
   // Alone it lets the laws of other sections speak.
   const std::string with_law =
       faults_of(replaced(replaced(kSmall, "gpu: \"2 USD/h\"", "gpu: 2"), "expert: 8", "expert: 6"));
