@@ -459,7 +459,6 @@ TEST_CASE("What is wrong with a user's order is said with its place", "[schedule
 
 TEST_CASE("A huge order is refused before it fills the memory", "[schedule][unit]") {
   const ScheduleRequest request{2, 2, 1};
-  CHECK(mentions(complaints(std::string(100'000'000, ' '), request), "100000000 bytes"));
   std::string many = "0:";
   for (int i = 0; i < 13'000'000; ++i) many += " F0";
   CHECK(mentions(complaints(many, request), "more than 12000000 passes"));
