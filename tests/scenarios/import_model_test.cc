@@ -1,0 +1,426 @@
+// Does a Hugging Face config.json become the model that the library has of it, and is everything said that
+// was not understood?
+#include "scenarios/import_model.h"
+
+#include <map>
+
+#include "tests/analysis/program.h"
+#include "tests/scenarios/fixture.h"
+
+namespace flopcast::test {
+namespace {
+
+using Catch::Matchers::Contains;
+
+// config.json files with the published values (deepseek-ai/DeepSeek-V3, -V2, -V2-Lite,
+// moonshotai/Kimi-K2-Instruct, meta-llama/Llama-3.1-8B, mistralai/Mixtral-8x7B-v0.1, Qwen/Qwen3-30B-A3B,
+// Qwen/Qwen2.5-72B, openai/gpt-oss-120b, hpcai-tech/grok-1), and the dimensions of GPT-3 and Nemotron-4 340B
+// in their families' names.
+const std::map<std::string, std::string> kConfigs = {
+    {"deepseek-v3", R"({
+  "architectures": ["DeepseekV3ForCausalLM"],
+  "attention_bias": false, "attention_dropout": 0.0,
+  "auto_map": {"AutoConfig": "configuration_deepseek.DeepseekV3Config"},
+  "bos_token_id": 0, "eos_token_id": 1, "ep_size": 1,
+  "first_k_dense_replace": 3, "hidden_act": "silu", "hidden_size": 7168, "initializer_range": 0.02,
+  "intermediate_size": 18432, "kv_lora_rank": 512, "max_position_embeddings": 163840,
+  "model_type": "deepseek_v3", "moe_intermediate_size": 2048, "moe_layer_freq": 1, "n_group": 8,
+  "n_routed_experts": 256, "n_shared_experts": 1, "norm_topk_prob": true, "num_attention_heads": 128,
+  "num_experts_per_tok": 8, "num_hidden_layers": 61, "num_key_value_heads": 128,
+  "num_nextn_predict_layers": 1, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
+  "quantization_config": {"fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [128, 128]},
+  "rms_norm_eps": 1e-06,
+  "rope_scaling": {"beta_fast": 32, "factor": 40, "original_max_position_embeddings": 4096, "type": "yarn"},
+  "rope_theta": 10000, "routed_scaling_factor": 2.5, "scoring_func": "sigmoid",
+  "tie_word_embeddings": false, "topk_group": 4, "topk_method": "noaux_tc", "torch_dtype": "bfloat16",
+  "transformers_version": "4.33.1", "use_cache": true, "v_head_dim": 128, "vocab_size": 129280
+}
+)"},
+    {"deepseek-v2", R"({
+  "architectures": ["DeepseekV2ForCausalLM"], "aux_loss_alpha": 0.001, "first_k_dense_replace": 1,
+  "hidden_size": 5120, "intermediate_size": 12288, "kv_lora_rank": 512, "max_position_embeddings": 163840,
+  "model_type": "deepseek_v2", "moe_intermediate_size": 1536, "moe_layer_freq": 1, "n_group": 8,
+  "n_routed_experts": 160, "n_shared_experts": 2, "num_attention_heads": 128, "num_experts_per_tok": 6,
+  "num_hidden_layers": 60, "num_key_value_heads": 128, "pretraining_tp": 1, "q_lora_rank": 1536,
+  "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "seq_aux": true, "topk_group": 3,
+  "topk_method": "group_limited_greedy", "v_head_dim": 128, "vocab_size": 102400
+})"},
+    {"deepseek-v2-lite", R"({
+  "architectures": ["DeepseekV2ForCausalLM"], "first_k_dense_replace": 1, "hidden_size": 2048,
+  "intermediate_size": 10944, "kv_lora_rank": 512, "max_position_embeddings": 163840,
+  "moe_intermediate_size": 1408, "moe_layer_freq": 1, "n_group": 1, "n_routed_experts": 64,
+  "n_shared_experts": 2, "num_attention_heads": 16, "num_experts_per_tok": 6, "num_hidden_layers": 27,
+  "num_key_value_heads": 16, "q_lora_rank": null, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
+  "topk_group": 1, "topk_method": "greedy", "v_head_dim": 128, "vocab_size": 102400
+})"},
+    {"kimi-k2", R"({
+  "architectures": ["DeepseekV3ForCausalLM"], "model_type": "kimi_k2", "first_k_dense_replace": 1,
+  "hidden_size": 7168, "intermediate_size": 18432, "kv_lora_rank": 512, "max_position_embeddings": 131072,
+  "moe_intermediate_size": 2048, "moe_layer_freq": 1, "n_group": 1, "n_routed_experts": 384,
+  "n_shared_experts": 1, "num_attention_heads": 64, "num_experts_per_tok": 8, "num_hidden_layers": 61,
+  "num_key_value_heads": 64, "num_nextn_predict_layers": 0, "q_lora_rank": 1536, "qk_nope_head_dim": 128,
+  "qk_rope_head_dim": 64, "topk_group": 1, "v_head_dim": 128, "vocab_size": 163840
+})"},
+    {"llama-3.1-8b", R"({
+  "architectures": ["LlamaForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
+  "bos_token_id": 128000, "eos_token_id": 128001, "hidden_act": "silu", "hidden_size": 4096,
+  "initializer_range": 0.02, "intermediate_size": 14336, "max_position_embeddings": 131072,
+  "mlp_bias": false, "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 32,
+  "num_key_value_heads": 8, "pretraining_tp": 1, "rms_norm_eps": 1e-05,
+  "rope_scaling": {"factor": 8.0, "rope_type": "llama3"}, "rope_theta": 500000.0,
+  "tie_word_embeddings": false, "torch_dtype": "bfloat16", "transformers_version": "4.43.0.dev0",
+  "use_cache": true, "vocab_size": 128256
+})"},
+    {"mixtral-8x7b", R"({
+  "architectures": ["MixtralForCausalLM"], "attention_dropout": 0.0, "hidden_act": "silu",
+  "hidden_size": 4096, "intermediate_size": 14336, "max_position_embeddings": 32768,
+  "model_type": "mixtral", "num_attention_heads": 32, "num_experts_per_tok": 2, "num_hidden_layers": 32,
+  "num_key_value_heads": 8, "num_local_experts": 8, "output_router_logits": false,
+  "router_aux_loss_coef": 0.02, "sliding_window": null, "tie_word_embeddings": false, "vocab_size": 32000
+})"},
+    {"qwen3-30b-a3b", R"({
+  "architectures": ["Qwen3MoeForCausalLM"], "attention_bias": false, "decoder_sparse_step": 1,
+  "head_dim": 128, "hidden_size": 2048, "intermediate_size": 6144, "max_position_embeddings": 40960,
+  "max_window_layers": 48, "mlp_only_layers": [], "model_type": "qwen3_moe", "moe_intermediate_size": 768,
+  "norm_topk_prob": true, "num_attention_heads": 32, "num_experts": 128, "num_experts_per_tok": 8,
+  "num_hidden_layers": 48, "num_key_value_heads": 4, "rope_scaling": null, "rope_theta": 1000000.0,
+  "sliding_window": null, "tie_word_embeddings": false, "use_sliding_window": false, "vocab_size": 151936
+})"},
+    {"qwen2.5-72b", R"({
+  "architectures": ["Qwen2ForCausalLM"], "hidden_size": 8192, "intermediate_size": 29568,
+  "max_position_embeddings": 131072, "max_window_layers": 80, "model_type": "qwen2",
+  "num_attention_heads": 64, "num_hidden_layers": 80, "num_key_value_heads": 8, "sliding_window": 131072,
+  "tie_word_embeddings": false, "use_mrope": false, "use_sliding_window": false, "vocab_size": 152064
+})"},
+    {"gpt-oss-120b", R"({
+  "architectures": ["GptOssForCausalLM"], "attention_bias": true, "experts_per_token": 4, "head_dim": 64,
+  "hidden_size": 2880, "initial_context_length": 4096, "intermediate_size": 2880,
+  "layer_types": ["sliding_attention", "full_attention"], "max_position_embeddings": 131072,
+  "model_type": "gpt_oss", "num_attention_heads": 64, "num_experts_per_tok": 4, "num_hidden_layers": 36,
+  "num_key_value_heads": 8, "num_local_experts": 128, "quantization_config": {"quant_method": "mxfp4"},
+  "router_aux_loss_coef": 0.9, "sliding_window": 128, "swiglu_limit": 7.0, "tie_word_embeddings": false,
+  "vocab_size": 201088
+})"},
+    {"grok-1", R"({
+  "architectures": ["Grok1ModelForCausalLM"], "attn_output_multiplier": 0.08838834764831845,
+  "hidden_size": 6144, "intermediate_size": 32768, "max_attn_value": 30.0, "max_position_embeddings": 8192,
+  "num_attention_heads": 48, "num_experts": 8, "num_experts_per_tok": 2, "num_hidden_layers": 64,
+  "num_key_value_heads": 8, "vocab_size": 131072
+})"},
+    {"gpt-3-175b", R"({
+  "architectures": ["GPT2LMHeadModel"], "n_ctx": 2048, "n_embd": 12288, "n_head": 96, "n_inner": null,
+  "n_layer": 96, "n_positions": 2048, "vocab_size": 50257
+})"},
+    {"nemotron-4-340b", R"({
+  "architectures": ["NemotronForCausalLM"], "hidden_act": "relu2", "hidden_size": 18432,
+  "intermediate_size": 73728, "max_position_embeddings": 4096, "num_attention_heads": 96,
+  "num_hidden_layers": 96, "num_key_value_heads": 8, "tie_word_embeddings": false, "vocab_size": 256000
+})"},
+};
+
+ImportedModel imported(const std::string& text, const ImportOptions& options = {}) {
+  const TemporaryFolder folder;
+  return import_model(folder.write("config.json", text), options);
+}
+
+std::string faults_of_config(const std::string& text, const ImportOptions& options = {}) {
+  try {
+    imported(text, options);
+    return "";
+  } catch (const InputError& error) {
+    return error.what();
+  }
+}
+
+std::string notes_of(const std::string& text) {
+  std::string out;
+  for (const ImportNote& note : imported(text).notes) out += to_string(note) + "\n";
+  return out;
+}
+
+const std::string kLlama = kConfigs.at("llama-3.1-8b");
+const std::string kQwenMoe = kConfigs.at("qwen3-30b-a3b");
+
+void check_same(const ModelConfig& a, const ModelConfig& b) {
+  CHECK(a.layers == b.layers);
+  CHECK(a.hidden == b.hidden);
+  CHECK(a.vocabulary == b.vocabulary);
+  CHECK(a.ffn_width == b.ffn_width);
+  CHECK(a.gated_ffn == b.gated_ffn);
+  CHECK(a.tied_embeddings == b.tied_embeddings);
+  CHECK(a.mtp_depth == b.mtp_depth);
+  CHECK(a.max_positions == b.max_positions);
+  CHECK(a.attention.type == b.attention.type);
+  CHECK(a.attention.heads == b.attention.heads);
+  CHECK(a.attention.kv_heads == b.attention.kv_heads);
+  CHECK(a.attention.head_dim == b.attention.head_dim);
+  CHECK(a.attention.q_lora_rank == b.attention.q_lora_rank);
+  CHECK(a.attention.kv_lora_rank == b.attention.kv_lora_rank);
+  CHECK(a.attention.qk_nope_dim == b.attention.qk_nope_dim);
+  CHECK(a.attention.qk_rope_dim == b.attention.qk_rope_dim);
+  CHECK(a.attention.v_dim == b.attention.v_dim);
+  CHECK(a.moe.experts == b.moe.experts);
+  CHECK(a.moe.experts_per_token == b.moe.experts_per_token);
+  CHECK(a.moe.shared_experts == b.moe.shared_experts);
+  CHECK(a.moe.expert_width == b.moe.expert_width);
+  CHECK(a.moe.groups == b.moe.groups);
+  CHECK(a.moe.groups_per_token == b.moe.groups_per_token);
+  CHECK(a.moe.first_dense_layers == b.moe.first_dense_layers);
+  CHECK(a.moe.every == b.moe.every);
+}
+
+TEST_CASE("a published config.json becomes the library's entry of that model") {
+  const TemporaryFolder mine;
+  for (const auto& [name, config] : kConfigs) {
+    INFO(name);
+    const ImportedModel model = imported(config);
+    const ModelConfig ours = libraries().model(name);
+    check_same(model.model, ours);
+    // Biases of q, k and v are stated by the class, not by the library's GPT-3: 3 x 12288 a layer.
+    CHECK(count_parameters(model.model).total == Approx(count_parameters(ours).total).epsilon(1e-4));
+    CHECK(count_parameters(model.model).active == Approx(count_parameters(ours).active).epsilon(1e-4));
+
+    mine.write("models/" + name + ".textproto", model.text);
+    const ModelConfig back = Libraries({mine.path()}).model(name);
+    check_same(back, model.model);
+    CHECK(back.attention.qkv_bias == model.model.attention.qkv_bias);
+    CHECK(back.sources.size() > 0);
+    if (name != "gpt-3-175b") CHECK(back.attention.qkv_bias == ours.attention.qkv_bias);
+    if (name != "gpt-oss-120b") CHECK(model.notes.empty());
+  }
+}
+
+TEST_CASE("the file says where it comes from and how large the model is") {
+  const TemporaryFolder folder;
+  const ImportedModel model = import_model(folder.write("V3/config.json", kConfigs.at("deepseek-v3")));
+  CHECK_THAT(model.text, Contains("# V3: 671.03 B parameters, 36.63 B active per token") &&
+                             Contains("MTP modules, not counted here: 1 x 11.61 B") &&
+                             Contains("V3/config.json (DeepseekV3ForCausalLM)") &&
+                             Contains("title: \"V3\"") && Contains("sources {"));
+  CHECK(imported(kLlama, {.name = "My \"own\"\nLlama"}).model.title == "My \"own\"\nLlama");
+  CHECK(imported(replaced(kLlama, "\"use_cache\"",
+                          "\"_name_or_path\": \"meta-llama/Llama-3.1-8B\", \"use_cache\""))
+            .model.title == "Llama-3.1-8B");
+}
+
+TEST_CASE("what is not understood is named, with the nearest known field, and stands in the file") {
+  const std::string odd = replaced(kLlama, "  \"initializer_range\"",
+                                   "  \"rope_thetta\": 3, \"flux\\ncapacitor\": 1,\n  \"initializer_range\"");
+  const ImportedModel model = imported(odd);
+  REQUIRE(model.notes.size() == 2);
+  CHECK_THAT(notes_of(odd),
+             Contains("config.json:4:3: rope_thetta: not understood and left out (nearest known "
+                      "field: rope_theta)") &&
+                 Contains("flux capacitor: not understood and left out\n"));
+  CHECK_THAT(model.text,
+             Contains("# rope_thetta: not understood") && Contains("# flux capacitor: not under"));
+  const TemporaryFolder mine;
+  mine.write("models/odd.textproto", model.text);
+  CHECK_NOTHROW(Libraries({mine.path()}).model("odd"));
+}
+
+TEST_CASE("what a model file cannot express is told") {
+  CHECK_THAT(notes_of(kConfigs.at("gpt-oss-120b")),
+             Contains("sliding_window: attention to the last 128 tokens only is not modelled"));
+  CHECK_THAT(
+      notes_of(replaced(kConfigs.at("gpt-oss-120b"), "\"experts_per_token\": 4", "\"experts_per_token\": 2")),
+      Contains("experts_per_token: 2 where num_experts_per_tok says 4; the latter was used"));
+  // Experts belong to another class: the one that is named would not build them.
+  CHECK_THAT(notes_of(replaced(kLlama, "\"mlp_bias\": false", "\"num_local_experts\": 8")),
+             Contains("num_local_experts: not understood"));
+}
+
+TEST_CASE("layers with experts follow the rules of DeepSeek and of Qwen") {
+  const auto layers_with_experts = [](const std::string& config) {
+    const ModelConfig model =
+        imported(replaced(config, "\"num_hidden_layers\": ", "\"num_hidden_layers\": 6, \"was\": ")).model;
+    std::string out;
+    for (int layer = 0; layer < model.layers; ++layer) out += model.is_moe_layer(layer) ? 'x' : '.';
+    return out;
+  };
+  const std::string v3 =
+      replaced(kConfigs.at("deepseek-v3"), "\"first_k_dense_replace\": 3", "\"first_k_dense_replace\": 1");
+  const std::string frequency = "\"moe_layer_freq\": 1";
+  CHECK(layers_with_experts(v3) == ".xxxxx");
+  CHECK(layers_with_experts(replaced(v3, frequency, "\"moe_layer_freq\": 2")) == "..x.x.");
+  CHECK(layers_with_experts(replaced(v3, frequency, "\"moe_layer_freq\": [0, 0, 1, 0, 0, 1]")) == "..x..x");
+  CHECK(layers_with_experts(replaced(v3, frequency, "\"moe_layer_freq\": [0, 0, 0, 0, 0, 0]")) == "......");
+  const std::string step = "\"decoder_sparse_step\": 1";
+  CHECK(layers_with_experts(replaced(kQwenMoe, step, "\"decoder_sparse_step\": 2")) == ".x.x.x");
+  CHECK(layers_with_experts(replaced(kQwenMoe, "[]", "[0, 1, 2]")) == "...xxx");
+  CHECK_THAT(faults_of_config(replaced(kQwenMoe, "[]", "[0, 2, 3]")),
+             Contains("mlp_only_layers: found layers with experts at uneven distances"));
+  CHECK_THAT(faults_of_config(replaced(kQwenMoe, "[]", "[48]")),
+             Contains("a list of layers, counted from 0"));
+  CHECK_THAT(faults_of_config(replaced(v3, frequency, "\"moe_layer_freq\": [1]")),
+             Contains("found a list of 1, expected one entry for each of the 61 layers"));
+}
+
+TEST_CASE("the shared expert of Qwen2-MoE counts in experts") {
+  // Qwen/Qwen2-57B-A14B: 57.4 B parameters, 14.2 B active with the embedding.
+  const std::string config = R"({"architectures": ["Qwen2MoeForCausalLM"], "hidden_size": 3584,
+    "intermediate_size": 18944, "max_position_embeddings": 131072, "moe_intermediate_size": 2560,
+    "num_attention_heads": 28, "num_experts": 64, "num_experts_per_tok": 8, "num_hidden_layers": 28,
+    "num_key_value_heads": 4, "shared_expert_intermediate_size": 20480, "vocab_size": 151936})";
+  const ModelConfig model = imported(config).model;
+  CHECK(model.moe.shared_experts == 8);
+  CHECK(count_parameters(model).total / 1e9 == Approx(57.4).epsilon(0.005));
+  CHECK_THAT(
+      faults_of_config(replaced(config, "20480", "20481")),
+      Contains("shared_expert_intermediate_size: found 20481, expected 0 to 64 times moe_intermediate_size"));
+}
+
+TEST_CASE("GPT-NeoX: two matrices in the FFN, multi-head attention with biases") {
+  // EleutherAI/gpt-neox-20b: 20.6 B parameters.
+  const ModelConfig model = imported(R"({"architectures": ["GPTNeoXForCausalLM"], "hidden_size": 6144,
+    "intermediate_size": 24576, "max_position_embeddings": 2048, "num_attention_heads": 64,
+    "num_hidden_layers": 44, "rotary_pct": 0.25, "tie_word_embeddings": false,
+    "use_parallel_residual": true, "vocab_size": 50432})")
+                                .model;
+  CHECK(model.attention.type == AttentionType::multi_head);
+  CHECK(model.attention.qkv_bias);
+  CHECK(count_parameters(model).total / 1e9 == Approx(20.55).epsilon(0.002));
+}
+
+TEST_CASE("a file without architectures is known by its model_type, and any file by what the user says") {
+  CHECK(imported(replaced(kLlama, "\"architectures\": [\"LlamaForCausalLM\"], ", "")).model.layers == 32);
+  CHECK_THAT(faults_of_config(replaced(kLlama, "LlamaForCausalLM", "LlamaForCausalLN")),
+             Contains("config.json:2:3: architectures: found \"LlamaForCausalLN\", expected one of "
+                      "LlamaForCausalLM, ") &&
+                 Contains("(did you mean \"LlamaForCausalLM\"?)"));
+  CHECK(
+      imported(replaced(kLlama, "LlamaForCausalLM", "MineForCausalLM"), {.architecture = "LlamaForCausalLM"})
+          .model.layers == 32);
+  CHECK_THAT(faults_of_config(kLlama, {.architecture = "Llama"}), Contains("--as: found \"Llama\""));
+  CHECK_THAT(faults_of_config("{}"), Contains("architectures: found nothing, expected one of"));
+}
+
+TEST_CASE("each fault of a config.json has its diagnostic") {
+  const auto [from, to, diagnostic] = GENERATE(table<std::string, std::string, std::string>({
+      {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": 1e12",
+       "num_hidden_layers: found 1000000000000, expected a whole number from 1 to 4096"},
+      {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": 0", "num_hidden_layers: found 0, expected"},
+      {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": -3", "num_hidden_layers: found -3, expected"},
+      {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": 31.5", "num_hidden_layers: found 31.5, expected"},
+      {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": \"32\"",
+       "num_hidden_layers: found \"32\", expected"},
+      {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": [32]",
+       "num_hidden_layers: found a list, expected"},
+      {"\"num_hidden_layers\": 32", "\"num_hidden_layer\": 32",
+       "config.json: num_hidden_layers: found nothing, expected a whole number from 1 to 4096 (did you mean "
+       "\"num_hidden_layer\"?)"},
+      {"\"hidden_size\": 4096", "\"hidden_size\": null", "hidden_size: found nothing, expected"},
+      {"\"vocab_size\": 128256", "\"vocab_size\": 1e9",
+       "config.json:9:22: vocab_size: found 1000000000, expected"},
+      {"\"num_key_value_heads\": 8", "\"num_key_value_heads\": 7",
+       "config.json:6:3: num_key_value_heads: found 7, expected a divisor of heads, 32"},
+      {"\"num_attention_heads\": 32", "\"num_attention_heads\": 40",
+       "num_attention_heads: found 40, expected a divisor of hidden_size, 4096, for head_dim is not stated"},
+      {"\"tie_word_embeddings\": false", "\"tie_word_embeddings\": 1", "found 1, expected true or false"},
+      {"\"mlp_bias\": false", "\"layer_types\": [\"linear_attention\"]",
+       "layer_types: found \"linear_attention\", expected full_attention or sliding_attention"},
+  }));
+  INFO(to);
+  CHECK_THAT(faults_of_config(replaced(kLlama, from, to)), Contains(diagnostic));
+}
+
+TEST_CASE("experts: what is missing, too many, or null") {
+  CHECK_THAT(faults_of_config(replaced(kQwenMoe, "\"num_experts\": 128", "\"num_experts\": 4")),
+             Contains("num_experts_per_tok: found 8, expected at most 4, the experts there are"));
+  CHECK_THAT(faults_of_config(replaced(kQwenMoe, "\"num_experts\": 128, ", "")),
+             Contains("n_routed_experts: found nothing"));
+  CHECK_THAT(faults_of_config(replaced(kQwenMoe, "\"moe_intermediate_size\": 768,", "")),
+             Contains("moe_intermediate_size: found nothing"));
+  CHECK_THAT(faults_of_config(replaced(kConfigs.at("deepseek-v3"), "\"first_k_dense_replace\": 3, ", "")),
+             Contains("first_k_dense_replace: found nothing"));
+  const ModelConfig dense = imported(replaced(kConfigs.at("deepseek-v3"), "\"n_routed_experts\": 256",
+                                              "\"n_routed_experts\": null"))
+                                .model;
+  CHECK(dense.moe.experts == 0);
+}
+
+TEST_CASE("all faults come at once") {
+  const std::string faults =
+      faults_of_config(R"({"architectures": ["LlamaForCausalLM"], "hidden_size": -1})");
+  for (const char* name : {"hidden_size", "num_hidden_layers", "vocab_size", "intermediate_size",
+                           "num_attention_heads", "max_position_embeddings"})
+    CHECK_THAT(faults, Contains(name));
+}
+
+TEST_CASE("files that are no config.json are refused with what they are") {
+  const TemporaryFolder folder;
+  const auto fault = [](const std::string& file) -> std::string {
+    try {
+      import_model(file);
+      return "";
+    } catch (const InputError& error) {
+      return error.what();
+    }
+  };
+  const std::string expected = "expected a Hugging Face config.json of at most 1 MiB";
+  CHECK_THAT(fault(folder.path() + "/none.json"), Contains("no such file, " + expected));
+  CHECK_THAT(fault(folder.path()), Contains("a folder, " + expected));
+  CHECK_THAT(fault(folder.write("a", "")), Contains("an empty file, " + expected));
+  CHECK_THAT(fault(folder.write("b", std::string("\0\1\2", 3))), Contains("a binary file, " + expected));
+  CHECK_THAT(fault(folder.write("c", std::string(1100000, ' '))), Contains("a file of 1.1 MB, " + expected));
+  CHECK_THAT(fault(folder.write("d", "\n [1]")), Contains("d:2:2: found a text that begins with \"[\""));
+  CHECK_THAT(fault(folder.write("e", kLlama.substr(0, kLlama.size() / 2))),
+             Contains("e:5:56: ") && Contains("broken JSON"));
+  CHECK_THAT(fault(folder.write("f", "{\n  \"hidden_size\": 1,\n  \"vocab_size\" 2\n}")), Contains("f:3:"));
+  CHECK_THAT(fault(folder.write("g", "{\"a\": 1, \"a\": 2}")), Contains("broken JSON"));
+  CHECK_THAT(fault(folder.write("h", "{\"a\": \"\xff\xfe\"}")), Contains("broken JSON"));
+  CHECK_THAT(fault(folder.write("i", "{\"a\": " + std::string(100000, '['))), Contains("broken JSON"));
+  CHECK_THAT(fault(folder.write("j", "{\"a\": NaN}")), Contains("j:1:7: ") && Contains("broken JSON"));
+}
+
+TEST_CASE("a config.json cut off or changed anywhere ends in a model or in diagnostics") {
+  const std::string whole = kConfigs.at("deepseek-v3");
+  for (std::size_t at = 0; at <= whole.rfind('}'); at += 11) {
+    INFO(at);
+    CHECK_FALSE(faults_of_config(whole.substr(0, at)).empty());
+    for (const char c : {'0', '"', '}', '-'}) {
+      std::string changed = whole;
+      changed[at] = c;
+      CHECK_NOTHROW(faults_of_config(changed));
+    }
+  }
+}
+
+TEST_CASE("thousands of unknown fields are counted, not listed") {
+  std::string many = kLlama.substr(0, kLlama.rfind('}')) + " ";
+  for (int i = 0; i < 20000; ++i) many += ", \"odd_field_" + std::to_string(i) + "\": 1";
+  const ImportedModel model = imported(many + "}");
+  CHECK(model.notes.size() <= kMostDiagnostics + 1);
+  CHECK_THAT(model.notes.back().text, Contains("19950 more fields"));
+}
+
+TEST_CASE("import-model writes a file that the library takes, and nothing when the input is bad") {
+  const TemporaryFolder folder, mine;
+  const std::string good = folder.write("good.json", replaced(kLlama, "\"use_cache\"", "\"use_cash\""));
+  const std::string bad = folder.write("bad.json", "{ \"architectures\": ");
+  std::filesystem::create_directory(mine.path() + "/models");
+  const std::string file = mine.path() + "/models/my-8b.textproto";
+
+  const testing::Outcome printed = testing::flopcast("import-model " + good);
+  CHECK(printed.code == 0);
+  CHECK_THAT(printed.err, Contains("use_cash: not understood") && Contains("use_cache"));
+  const testing::Outcome written =
+      testing::flopcast("import-model " + good + " --name Mine --output " + file);
+  CHECK(written.code == 0);
+  CHECK(written.out.empty());
+  CHECK(Libraries({mine.path()}).model("my-8b").title == "Mine");
+  CHECK_THAT(testing::flopcast("show my-8b --library " + mine.path()).out, Contains("title: \"Mine\""));
+
+  for (const std::string& input : {bad, folder.path(), folder.path() + "/none"}) {
+    const testing::Outcome refused =
+        testing::flopcast("import-model " + input + " --output " + mine.path() + "/models/other.textproto");
+    CHECK(refused.code == 2);
+    CHECK(refused.out.empty());
+    CHECK_FALSE(refused.err.empty());
+  }
+  CHECK(testing::flopcast("import-model " + good + " --output " + mine.path() + "/no/folder").code == 2);
+  CHECK_FALSE(std::filesystem::exists(mine.path() + "/models/other.textproto"));
+}
+
+}  // namespace
+}  // namespace flopcast::test
