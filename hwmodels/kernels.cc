@@ -131,7 +131,10 @@ Choice borrowed(const KernelCalibration& calibration, KernelFamily family, const
 /// Every fit that may serve, the default first; among them the one that was measured nearest to a shape prices it.
 std::vector<Choice> choose(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
   std::vector<Choice> choices;
-  for (const FamilyFit* fit : fits_of_same_silicon(calibration, family, gpu)) {
+  std::vector<const FamilyFit*> fits = fits_of_same_silicon(calibration, family, gpu);
+  // Measurements under the GPU's own name were made with the libraries that run on it: they come alone.
+  if (const FamilyFit* own = find_fit(calibration, family, gpu.name)) fits = {own};
+  for (const FamilyFit* fit : fits) {
     choices.emplace_back();
     choices.back().fit = fit;
   }
@@ -177,7 +180,8 @@ struct KernelModel::Resolved {
     KernelResidual::Value residual = residual_at(*choice, at);
     for (std::size_t i = 1; i < candidates.size(); ++i) {
       const KernelResidual::Value other = residual_at(candidates[i], at);
-      if (other.nearness <= residual.nearness) continue;
+      // Of tables that are equally near the smaller one wins: it was made for fewer shapes.
+      if (other.nearness <= 0 || other.nearness < residual.nearness) continue;
       choice = &candidates[i];
       residual = other;
     }

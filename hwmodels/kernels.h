@@ -78,7 +78,7 @@ enum class ClockState : std::uint8_t {
 /// Prices kernels on one GPU type. Immutable; cheap to copy around by pointer. All SM counts are 1 .. gpu.sms;
 /// 0 means all of them. SMs that a kernel may not use are taken to run communication, which takes HBM bandwidth too.
 ///
-/// GPUs of the same silicon (SMs, peaks, memory) share their measurements and get the same prices, whatever their links:
+/// What was measured under a GPU's own name prices it. GPUs of the same silicon (SMs, peaks, memory) lend each other the rest:
 /// the fit that was measured nearest to a shape prices it. Any other GPU borrows the dimensionless fit of, in this order: the GPU it is a variant of;
 /// for GEMMs and decoding, its own fit in the other precision; the most similar GPU of its architecture; the most
 /// similar GPU of all (then the evidence is `roofline`). Peaks, bandwidth, clock and SM count are always its own;
