@@ -19,9 +19,12 @@ constexpr double kLeastEffective = 0.01;
 constexpr double kMostInterruptions = 2e7;
 constexpr Seconds kNever{std::numeric_limits<double>::infinity()};
 
-// Streams of one seed: when failures strike, and which of them break a node. The offset keeps clear of the purposes
-// that other parts draw for.
-enum class Purpose : std::uint64_t { failure_times = 0x6c696665'0000'0000, failure_kinds = 0x6c696665'8000'0000 };
+// Streams of one seed: when failures strike, and which of them break a node. The offset keeps clear of the
+// purposes that other parts draw for.
+enum class Purpose : std::uint64_t {
+  failure_times = 0x6c696665'0000'0000,
+  failure_kinds = 0x6c696665'8000'0000
+};
 
 RandomStream stream(std::uint64_t seed, Purpose purpose, int replay) {
   return RandomStream(seed, static_cast<std::uint64_t>(purpose) + static_cast<std::uint64_t>(replay));
@@ -30,7 +33,7 @@ RandomStream stream(std::uint64_t seed, Purpose purpose, int replay) {
 /// What the configuration says, in the terms of the model.
 struct LifeModel {
   double failures_per_second = 0;
-  Seconds interval, write;   // no checkpoints: all work in one interval
+  Seconds interval, write;        // no checkpoints: all work in one interval
   Seconds restart, swap_restart;  // after a failure that leaves every node in place, that takes one away
   double hardware_share = 0;
   std::optional<int> spares;
@@ -56,8 +59,8 @@ struct LifeModel {
   Seconds cycle() const { return interval + write; }
 };
 
-// (exp(rate t) - 1) / rate and (1 - exp(-rate t)) / rate: the time to get through t when every failure starts it
-// anew, and the time until t is over or a failure comes first. Both are t without failures.
+// (exp(rate t) - 1) / rate and (1 - exp(-rate t)) / rate: the time to get through t when every failure starts
+// it anew, and the time until t is over or a failure comes first. Both are t without failures.
 double time_through(double rate, Seconds t) {
   return rate > 0 ? std::expm1(rate * t.value()) / rate : t.value();
 }
@@ -82,11 +85,13 @@ double down_time(const LifeModel& m, double success) {
   Diagnostic diagnostic;
   diagnostic.field = "resilience.failure_rate";
   diagnostic.found = fmt::format(
-      "a failure every {:.3g} s, with checkpoints every {:.3g} s and restarts of {:.3g} s, leaves less than {:.0f} % of "
+      "a failure every {:.3g} s, with checkpoints every {:.3g} s and restarts of {:.3g} s, leaves less than "
+      "{:.0f} % of "
       "the time",
       1.0 / m.failures_per_second, m.interval.value(), m.restart.value(), 100 * kLeastEffective);
   diagnostic.expected =
-      "failures rarer than the job recovers from them; shorten the checkpoint interval or restart, or add spares";
+      "failures rarer than the job recovers from them; shorten the checkpoint interval or restart, or add "
+      "spares";
   throw InputError(diagnostic);
 }
 
@@ -207,7 +212,8 @@ class Replay {
 
   // Failures have no memory: the next one may be drawn anew at any time.
   void draw_failure() {
-    failure_at_ = m_.failures_per_second > 0 ? now_ + Seconds(times_.exponential() / m_.failures_per_second) : kNever;
+    failure_at_ =
+        m_.failures_per_second > 0 ? now_ + Seconds(times_.exponential() / m_.failures_per_second) : kNever;
   }
 
   const LifeModel& m_;
@@ -231,8 +237,8 @@ Goodput closed_form(LifeSpan span, int gpus, const ResilienceConfig& resilience)
   const LifeModel m(resilience, gpus, span.length);
   const double rate = m.failures_per_second;
   const double success = restart_success(m), down = down_time(m, success);
-  const double through = time_through(rate, m.cycle());     // one interval, without restarts
-  const double failed = rate * through;                     // failures during it
+  const double through = time_through(rate, m.cycle());  // one interval, without restarts
+  const double failed = rate * through;                  // failures during it
   const double waiting = m.spares ? erlang_b(*m.spares + 1, rate * m.hardware_share * m.repair.value()) : 0;
   const double paused = time_until(rate, m.pause);
   const double pause_failed = rate * paused;
@@ -256,7 +262,8 @@ Goodput closed_form(LifeSpan span, int gpus, const ResilienceConfig& resilience)
   return g;
 }
 
-Goodput replay_once(LifeSpan span, int gpus, const ResilienceConfig& resilience, std::uint64_t seed, int replay) {
+Goodput replay_once(LifeSpan span, int gpus, const ResilienceConfig& resilience, std::uint64_t seed,
+                    int replay) {
   const LifeModel model(resilience, gpus, span.length);
   return Replay(model, span, seed, replay).run();
 }
@@ -290,7 +297,7 @@ std::optional<ReplayedGoodput> replay_failures(LifeSpan span, int gpus, const Re
     std::transform(found.begin(), found.end(), values.begin(), figure);
     return spread_of(values);
   };
-  const auto hours_of = [&](Seconds Goodput::* part) {
+  const auto hours_of = [&](Seconds Goodput::*part) {
     return spread([part](const Goodput& g) { return in_hours(g.*part); });
   };
   ReplayedGoodput out;
@@ -312,7 +319,7 @@ std::optional<ReplayedGoodput> replay_failures(LifeSpan span, int gpus, const Re
 
 JobLife job_life(LifeSpan span, int gpus, const ResilienceConfig& resilience) {
   return {closed_form(span, gpus, resilience),
-          replay_failures(span, gpus, resilience, resilience.seed, resilience.replays)};
+          replay_failures(span, gpus, resilience, resilience.seed, resilience.replays), resilience.replays};
 }
 
 }  // namespace flopcast

@@ -1,13 +1,13 @@
-// A job's life on a cluster: failures, checkpoints, restarts, spares and maintenance; how much of the time is left
-// for training. Once as a closed form, once as replays of random failures, over the same model:
+// A job's life on a cluster: failures, checkpoints, restarts, spares and maintenance; how much of the time is
+// left for training. Once as a closed form, once as replays of random failures, over the same model:
 //
-//   failures       a Poisson process, rate per GPU-hour x GPUs, at all times but while waiting for a repair
-//   checkpoints    after every interval of training; training stands still for the write
-//   a failure      loses the work since the last complete checkpoint and the time of an unfinished write, then costs
-//                  a restart and reading the checkpoint; a failure on the way starts both anew
-//   spares         a share of the failures breaks a node; a spare takes its place, a repair brings it back as a
-//                  spare; with no spare left the job waits for the next repair
-//   interruptions  that are planned come evenly spaced, write a checkpoint of their own and lose no work
+//   failures      a Poisson process, rate per GPU-hour x GPUs, at all times but while waiting for a repair
+//   checkpoints   after every interval of training; training stands still for the write
+//   a failure     loses the work since the last complete checkpoint and the time of an unfinished write,
+//                 then costs a restart and reading the checkpoint; a failure on the way starts both anew
+//   spares        a share of the failures breaks a node; a spare takes its place, a repair brings it back
+//                 among the spares; with none left the job waits for the next repair
+//   planned       interruptions come evenly spaced, write a checkpoint of their own and lose no work
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -41,10 +41,11 @@ struct Goodput {
   double interruptions() const { return failures + planned_interruptions; }
 };
 
-/// Expected values over a long run. With failure rate n, L = interval i + write w, restart time R:
-///   time for one interval of training  = (exp(n L) - 1) / (n s),  s = E[exp(-n R)]      (Daly 2006, exact)
-///   share of time waiting for a repair = Erlang's B(spares + 1, n h d)      for h of the failures, repair time d
-///   a planned interruption             = w / 2 + (1 - exp(-n P)) / (n s)                for a pause P
+/// Expected values over a long run. With failure rate n, L = interval i + write w, restart time R, a share h of
+/// failures that break a node, repair time d, planned standstill P:
+///   time for one interval of training   (exp(n L) - 1) / (n s), s = E[exp(-n R)]   (Daly 2006, exact)
+///   share of time waiting for repairs   Erlang's B(spares + 1, n h d)
+///   time of a planned interruption      w / 2 + (1 - exp(-n P)) / (n s)   (to first order in n L)
 /// Half a write: its checkpoint takes the place of half a periodic one on average.
 /// @throws InputError when less than 1 % of the time would be left for training.
 Goodput closed_form(LifeSpan span, int gpus, const ResilienceConfig& resilience);
@@ -77,14 +78,15 @@ Goodput replay_once(LifeSpan span, int gpus, const ResilienceConfig& resilience,
 struct JobLife {
   Goodput closed;
   std::optional<ReplayedGoodput> replayed;
+  int replays_asked = 0;
 };
 JobLife job_life(LifeSpan span, int gpus, const ResilienceConfig& resilience);
 
 /// Quantiles by linear interpolation between order statistics.
 Spread spread_of(std::span<const double> values);
 
-/// Share of the time that all of `servers` are busy under an offered load in erlangs; all of them busy is a lost
-/// arrival (Erlang 1917; holds for any distribution of the service time).
+/// Share of the time that all of `servers` are busy under an offered load in erlangs; all of them busy is a
+/// lost arrival (Erlang 1917; holds for any distribution of the service time).
 double erlang_b(int servers, double load);
 
 }  // namespace flopcast

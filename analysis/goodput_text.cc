@@ -24,23 +24,24 @@ std::string percent_text(double value) { return format_percent(value); }
 struct Line {
   std::string name;
   double expected;
-  Spread ReplayedGoodput::* replayed;
+  Spread ReplayedGoodput::*replayed;
   std::string (*text)(double);
   bool only_if_any;  // left out where it never happens
 };
 
 std::vector<Line> lines(const Goodput& closed) {
   using R = ReplayedGoodput;
-  return {{"effective training time", closed.effective(), &R::effective, percent_text, false},
-          {"elapsed", in_hours(closed.elapsed()), &R::elapsed_hours, hours_text, false},
-          {"training that counts", in_hours(closed.useful), &R::useful_hours, hours_text, false},
-          {"writing checkpoints", in_hours(closed.checkpoints), &R::checkpoint_hours, hours_text, false},
-          {"work lost to interruptions", in_hours(closed.lost_work), &R::lost_work_hours, hours_text, false},
-          {"restarting after them", in_hours(closed.restarts), &R::restart_hours, hours_text, false},
-          {"waiting for repairs", in_hours(closed.repair_waits), &R::repair_wait_hours, hours_text, true},
-          {"planned standstill", in_hours(closed.planned), &R::planned_hours, hours_text, true},
-          {"unexpected interruptions", closed.failures, &R::failures, count_text, false},
-          {"planned interruptions", closed.planned_interruptions, &R::planned_interruptions, count_text, true}};
+  return {
+      {"effective training time", closed.effective(), &R::effective, percent_text, false},
+      {"elapsed", in_hours(closed.elapsed()), &R::elapsed_hours, hours_text, false},
+      {"training that counts", in_hours(closed.useful), &R::useful_hours, hours_text, false},
+      {"writing checkpoints", in_hours(closed.checkpoints), &R::checkpoint_hours, hours_text, false},
+      {"work lost to interruptions", in_hours(closed.lost_work), &R::lost_work_hours, hours_text, false},
+      {"restarting after them", in_hours(closed.restarts), &R::restart_hours, hours_text, false},
+      {"waiting for repairs", in_hours(closed.repair_waits), &R::repair_wait_hours, hours_text, true},
+      {"planned standstill", in_hours(closed.planned), &R::planned_hours, hours_text, true},
+      {"unexpected interruptions", closed.failures, &R::failures, count_text, false},
+      {"planned interruptions", closed.planned_interruptions, &R::planned_interruptions, count_text, true}};
 }
 
 // A span of time as people say it: "40 s", "4.2 min", "8.4 h", "12 d".
@@ -54,9 +55,15 @@ std::string span_text(Seconds time) {
 }  // namespace
 
 std::string life_caption(const JobLife& life) {
-  if (!life.replayed) return "closed form";
-  return fmt::format("closed form beside {} replays of random failures (seed {})",
-                     format_integer(life.replayed->replays), life.replayed->seed);
+  if (!life.replayed) {
+    return life.replays_asked > 0 ? "closed form only: even one replay has too many interruptions"
+                                  : "closed form";
+  }
+  const int replays = life.replayed->replays;
+  const std::string asked =
+      replays < life.replays_asked ? fmt::format(" of {} asked for", format_integer(life.replays_asked)) : "";
+  return fmt::format("closed form beside {}{} replays of random failures (seed {})", format_integer(replays),
+                     asked, life.replayed->seed);
 }
 
 std::string life_table(const JobLife& life, const TextStyle& style, std::size_t width) {
@@ -79,14 +86,16 @@ std::string life_table(const JobLife& life, const TextStyle& style, std::size_t 
 std::string habits_text(const ResilienceConfig& r, int gpus) {
   std::string text;
   if (r.failures_per_gpu_hour > 0)
-    text = fmt::format("a failure every {} on average, ", span_text(hours(1 / (r.failures_per_gpu_hour * gpus))));
+    text = fmt::format("a failure every {} on average, ",
+                       span_text(hours(1 / (r.failures_per_gpu_hour * gpus))));
   text += fmt::format("a checkpoint every {}, {} to write", span_text(r.checkpoint_interval),
                       span_text(r.checkpoint_write));
   if (r.checkpoint_read > Seconds(0)) text += fmt::format(" and {} to read", span_text(r.checkpoint_read));
   text += fmt::format(", restarts of {}", span_text(r.restart));
   if (r.hot_spares) {
-    text += fmt::format(", {} spare nodes for the {} of failures that break a node, repairs of {}",
-                        format_integer(*r.hot_spares), format_percent(r.hardware_share, 0), span_text(r.repair));
+    text +=
+        fmt::format(", {} spare nodes for the {} of failures that break a node, repairs of {}",
+                    format_integer(*r.hot_spares), format_percent(r.hardware_share, 0), span_text(r.repair));
   }
   if (r.planned_interruptions_per_day > 0) {
     text += fmt::format(", {:.3g} planned interruptions a day of {} each", r.planned_interruptions_per_day,

@@ -145,7 +145,9 @@ ResilienceConfig resilience_of(const proto::Resilience& r, const ClusterSpec& cl
 
 /// Defaults that a statement elsewhere puts out of force.
 bool resilience_default_idle(const proto::Resilience& r, const std::string& setting) {
-  const auto is = [&](const char* field) { return setting.starts_with(std::string("resilience.") + field + " ="); };
+  const auto is = [&](const char* field) {
+    return setting.starts_with(std::string("resilience.") + field + " =");
+  };
   if (r.has_checkpoint_size() && (is("checkpoint_write") || is("checkpoint_read"))) return true;
   return !r.has_hot_spares() && (is("hardware_share") || is("spare_swap") || is("repair"));
 }
@@ -278,7 +280,8 @@ class Resolver {
     if (!sound("cluster_life")) return;
     const proto::ClusterLife& life = in_.cluster_life();
     if (life.has_elapsed() == life.has_useful()) {
-      return add("cluster_life", life.has_elapsed() ? "both elapsed and useful" : "neither elapsed nor useful",
+      return add("cluster_life",
+                 life.has_elapsed() ? "both elapsed and useful" : "neither elapsed nor useful",
                  "elapsed, the time that passes, or useful, the training to be done");
     }
     ClusterLifeConfig config;
@@ -362,9 +365,8 @@ class Resolver {
       add("collective.ranks", fmt::format("{}", c.ranks()),
           fmt::format("at most the {} GPUs of the cluster", out_.cluster.gpus()));
     }
-    out_.collective =
-        CollectiveConfig{c.operation(), Bytes(quantity(c.bytes(), Dimension::data)), c.ranks(), c.copies(),
-                         c.measured_links()};
+    out_.collective = CollectiveConfig{c.operation(), Bytes(quantity(c.bytes(), Dimension::data)), c.ranks(),
+                                       c.copies(), c.measured_links()};
   }
 
   void phases() {
@@ -471,7 +473,8 @@ class Resolver {
     std::erase_if(out_.defaults_used, [&](const std::string& setting) {
       return resilience_default_idle(in_.resilience(), setting);
     });
-    if (!in_.has_price() && !in_.has_cluster_life()) out_.defaults_used.push_back("price = none, so that nothing costs anything");
+    if (!in_.has_price() && !in_.has_cluster_life())
+      out_.defaults_used.push_back("price = none, so that nothing costs anything");
   }
 
   Diagnostics shortened() const {

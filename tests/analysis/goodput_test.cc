@@ -55,8 +55,8 @@ TEST_CASE("the closed form lies within the Monte-Carlo error of the replays", "[
   const Goodput closed = closed_form(span, kGpus, r);
   const std::vector<Goodput> found = replays(span, r, 60);
   INFO("failures per GPU-hour " << rate << ", interval " << interval << " s, restart " << restart << " s");
-  // 4.5 standard errors: one false alarm in 150,000 figures, drawn with a fixed seed besides. The last, unfinished
-  // interval of a replay is what the closed form has no notion of.
+  // 4.5 standard errors: one false alarm in 150,000 figures, drawn with a fixed seed besides. The last,
+  // unfinished interval of a replay is what the closed form has no notion of.
   const double edge = (interval + 40) / span.length.value();
   const Estimate share = estimate(found, effective);
   CHECK(std::abs(share.mean - closed.effective()) < 4.5 * share.error + edge);
@@ -64,8 +64,9 @@ TEST_CASE("the closed form lies within the Monte-Carlo error of the replays", "[
   const Estimate lost = estimate(found, [](const Goodput& g) { return in_hours(g.lost_work); });
   CHECK(std::abs(lost.mean - in_hours(closed.lost_work)) < 4.5 * lost.error + (interval + 40) / 3600);
   if (restart > 0) {
-    CHECK(estimate(found, [](const Goodput& g) { return in_hours(g.restarts); })
-              .deviations_from(in_hours(closed.restarts)) < 4.5);
+    CHECK(estimate(found, [](const Goodput& g) {
+            return in_hours(g.restarts);
+          }).deviations_from(in_hours(closed.restarts)) < 4.5);
   }
 }
 
@@ -79,8 +80,9 @@ TEST_CASE("work to be done takes the time that the closed form expects", "[analy
   for (const Goodput& g : found) CHECK(g.useful.value() == Approx(hours(2000).value()));
 }
 
-TEST_CASE("for rare failures the closed form is the rule of thumb: half an interval and a restart per failure",
-          "[analysis][goodput]") {
+TEST_CASE(
+    "for rare failures the closed form is the rule of thumb: half an interval and a restart per failure",
+    "[analysis][goodput]") {
   const ResilienceConfig r = habits(1e-7, 1800_s, 600_s);
   const Goodput g = closed_form(LifeSpan::of_work(hours(1000)), kGpus, r);
   CHECK(g.checkpoints.value() == Approx(hours(1000).value() * 40 / 1800));
@@ -136,7 +138,8 @@ TEST_CASE("waiting for repairs is Erlang's loss formula", "[analysis][goodput]")
   const std::vector<Goodput> found = replays(span, r, 60);
   const Estimate waits = estimate(found, [](const Goodput& g) { return in_hours(g.repair_waits); });
   INFO(spares << " spares");
-  CHECK(std::abs(waits.mean - in_hours(closed.repair_waits)) < 4.5 * waits.error + 24);  // all spares whole at first
+  CHECK(std::abs(waits.mean - in_hours(closed.repair_waits)) <
+        4.5 * waits.error + 24);  // all spares whole at first
   CHECK(estimate(found, effective).mean == Approx(closed.effective()).epsilon(0.02));
 }
 
@@ -167,14 +170,16 @@ TEST_CASE("planned interruptions come as often as stated and lose no work", "[an
   r.failures_per_gpu_hour = 2e-5;
   const Estimate share = estimate(replays(span, r, 200), effective);
   // To first order in failures per interval, and within the half checkpoint that an interruption costs.
-  CHECK(std::abs(share.mean - closed_form(span, kGpus, r).effective()) < 4.5 * share.error + 47 * 20 / span.length.value());
+  CHECK(std::abs(share.mean - closed_form(span, kGpus, r).effective()) <
+        4.5 * share.error + 47 * 20 / span.length.value());
 }
 
 TEST_CASE("Young's interval is near the best of the replays", "[analysis][goodput]") {
   const double failures_per_second = 2e-5 * kGpus / 3600;
   const Seconds young{std::sqrt(2 * 40 / failures_per_second)};
   const auto share = [&](Seconds interval) {
-    return estimate(replays(LifeSpan::of_time(hours(24 * 100)), habits(2e-5, interval, 600_s), 60), effective).mean;
+    return estimate(replays(LifeSpan::of_time(hours(24 * 100)), habits(2e-5, interval, 600_s), 60), effective)
+        .mean;
   };
   const double at_young = share(young);
   double best = 0;
@@ -201,7 +206,9 @@ TEST_CASE("more failures never raise goodput", "[analysis][goodput]") {
 TEST_CASE("the same seed gives the same bytes, another seed others", "[analysis][goodput]") {
   const ResilienceConfig r = habits(2e-5, 1800_s, 600_s);
   const LifeSpan span = LifeSpan::of_time(hours(24 * 54));
-  const auto spread = [&](std::uint64_t seed) { return replay_failures(span, kGpus, r, seed, 50)->effective; };
+  const auto spread = [&](std::uint64_t seed) {
+    return replay_failures(span, kGpus, r, seed, 50)->effective;
+  };
   const Spread one = spread(1), again = spread(1), other = spread(2);
   CHECK(std::memcmp(&one, &again, sizeof one) == 0);
   CHECK(one.mean != other.mean);
@@ -248,8 +255,9 @@ TEST_CASE("54 days of Llama 3 405B: over 90 % from sourced and assumed inputs", 
   CHECK(life.replayed->effective.low > 0.9);
 }
 
-TEST_CASE("Llama 3 with the largest checkpoint that its report allows misses the published 90 %", "[analysis][goodput]") {
-  // Which assumption carries the result is part of the result: 4 GB from each GPU take 33 s to write and to read.
+TEST_CASE("Llama 3 with the largest checkpoint that its report allows misses the published 90 %",
+          "[analysis][goodput]") {
+  // Which assumption carries the result is part of the result: 4 GB from each GPU take 33 s to write.
   const std::string set[] = {"resilience.checkpoint_size=65.5 TB"};
   const Scenario scenario = load_scenario("llama_3_405b_54_days", set, test::libraries());
   CHECK(scenario.resilience.checkpoint_write.value() == Approx(65.5 / 2));

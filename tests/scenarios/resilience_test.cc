@@ -1,4 +1,5 @@
-// Does what a scenario says of failures, checkpoints and spares arrive as it was meant, and is nonsense refused?
+// Does what a scenario says of failures, checkpoints and spares arrive as it was meant, and is nonsense
+// refused?
 #include "tests/scenarios/fixture.h"
 
 #include <algorithm>
@@ -7,7 +8,7 @@
 namespace flopcast::test {
 namespace {
 
-using Catch::Matchers::Contains;
+using Catch::Matchers::ContainsSubstring;
 
 const std::string kLife = R"(cluster { node: "hgx-h100" nodes: 16 fabric: "rail-ft2" }
 cluster_life { elapsed: "10 d" }
@@ -15,7 +16,8 @@ cluster_life { elapsed: "10 d" }
 
 Scenario loaded(const std::string& resilience) {
   const TemporaryFolder folder;
-  return load_scenario(folder.write("life.textproto", kLife + "resilience { " + resilience + " }\n"), {}, libraries());
+  return load_scenario(folder.write("life.textproto", kLife + "resilience { " + resilience + " }\n"), {},
+                       libraries());
 }
 
 std::string fault_of(const std::string& text) {
@@ -29,8 +31,9 @@ std::string fault_of(const std::string& text) {
 }
 
 bool lists_default(const Scenario& scenario, const std::string& field) {
-  return std::any_of(scenario.defaults_used.begin(), scenario.defaults_used.end(),
-                     [&](const std::string& setting) { return setting.starts_with("resilience." + field + " ="); });
+  return std::any_of(
+      scenario.defaults_used.begin(), scenario.defaults_used.end(),
+      [&](const std::string& setting) { return setting.starts_with("resilience." + field + " ="); });
 }
 
 TEST_CASE("a checkpoint takes its size over what the storage takes", "[scenarios]") {
@@ -46,7 +49,8 @@ TEST_CASE("a checkpoint is no faster than the nodes' own ways to the storage", "
   CHECK(r.checkpoint_write.value() == Approx(100));  // 16 nodes x 2.5 GB/s
 }
 
-TEST_CASE("without a size, checkpoint times are the stated ones, and reading is part of the restart", "[scenarios]") {
+TEST_CASE("without a size, checkpoint times are the stated ones, and reading is part of the restart",
+          "[scenarios]") {
   const ResilienceConfig r = loaded("checkpoint_write: \"30 s\"").resilience;
   CHECK(r.checkpoint_write.value() == Approx(30));
   CHECK(r.checkpoint_read.value() == 0);
@@ -86,20 +90,25 @@ TEST_CASE("defaults are listed where they count, and only there", "[scenarios]")
 
 TEST_CASE("half or doubled statements about a cluster's life are refused", "[scenarios]") {
   const std::string cluster = kLife.substr(0, kLife.find("cluster_life"));
-  CHECK_THAT(fault_of(cluster + "cluster_life { }\n"), Contains("cluster_life: found neither elapsed nor useful"));
+  CHECK_THAT(fault_of(cluster + "cluster_life { }\n"),
+             ContainsSubstring("cluster_life: found neither elapsed nor useful"));
   CHECK_THAT(fault_of(cluster + "cluster_life { elapsed: \"1 d\" useful: \"1 d\" }\n"),
-             Contains("cluster_life: found both elapsed and useful"));
+             ContainsSubstring("cluster_life: found both elapsed and useful"));
   CHECK_THAT(fault_of(kLife + "collective { operation: \"all_to_all\" bytes: \"1 MiB\" ranks: 8 }\n"),
-             Contains("found both collective and cluster_life"));
-  CHECK_THAT(fault_of(kLife + "resilience { checkpoint_size: \"1 TB\" }\n"),
-             Contains("resilience.storage_bandwidth: found nothing, expected checkpoint_size and storage_bandwidth"));
+             ContainsSubstring("found both collective and cluster_life"));
+  CHECK_THAT(
+      fault_of(kLife + "resilience { checkpoint_size: \"1 TB\" }\n"),
+      ContainsSubstring(
+          "resilience.storage_bandwidth: found nothing, expected checkpoint_size and storage_bandwidth"));
   CHECK_THAT(fault_of(kLife + "resilience { checkpoint_size: \"1 TB\" storage_bandwidth: \"1 TB/s\" "
                               "checkpoint_write: \"1 s\" }\n"),
-             Contains("resilience.checkpoint_size: found a size beside checkpoint_write"));
-  CHECK_THAT(fault_of(kLife + "resilience { hot_spares: -1 }\n"), Contains("resilience.hot_spares: found -1"));
+             ContainsSubstring("resilience.checkpoint_size: found a size beside checkpoint_write"));
+  CHECK_THAT(fault_of(kLife + "resilience { hot_spares: -1 }\n"),
+             ContainsSubstring("resilience.hot_spares: found -1"));
   CHECK_THAT(fault_of(kLife + "resilience { hardware_share: 1.5 }\n"),
-             Contains("resilience.hardware_share: found 1.5, expected a number from 0 to 1"));
-  CHECK_THAT(fault_of(kLife + "run { phase { name: \"a\" tokens: \"1T\" } }\n"), Contains("run: found phases"));
+             ContainsSubstring("resilience.hardware_share: found 1.5, expected a number from 0 to 1"));
+  CHECK_THAT(fault_of(kLife + "run { phase { name: \"a\" tokens: \"1T\" } }\n"),
+             ContainsSubstring("run: found phases"));
 }
 
 }  // namespace
