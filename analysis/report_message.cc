@@ -243,7 +243,8 @@ const Message* child(const Message& message, const std::string& step) {
   const FieldDescriptor* const field = message.GetDescriptor()->FindFieldByName(step.substr(0, bracket));
   if (field == nullptr || field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return nullptr;
   if (!field->is_repeated()) {
-    return bracket == std::string::npos ? &message.GetReflection()->GetMessage(message, field) : nullptr;
+    const bool present = bracket == std::string::npos && message.GetReflection()->HasField(message, field);
+    return present ? &message.GetReflection()->GetMessage(message, field) : nullptr;
   }
   if (bracket == std::string::npos || step.back() != ']') return nullptr;
   return find_entry(message, *field, step.substr(bracket + 1, step.size() - bracket - 2));
