@@ -44,6 +44,17 @@ std::string text(const pb::Message& message, const Field* field, int index) {
   return index < 0 ? r->GetString(message, field) : r->GetRepeatedString(message, field, index);
 }
 
+/// A message may say of a field that nobody knows its value.
+bool declared_unknown(const pb::Message& message, const Field* field) {
+  const Field* unknown = message.GetDescriptor()->FindFieldByName("unknown");
+  if (!unknown || !unknown->is_repeated()) return false;
+  const auto* r = message.GetReflection();
+  for (int i = 0; i < r->FieldSize(message, unknown); ++i) {
+    if (r->GetRepeatedString(message, unknown, i) == field->name()) return true;
+  }
+  return false;
+}
+
 std::string bounds(const proto::Rule& rule) {
   if (rule.has_min() && rule.has_max()) return fmt::format("from {} to {}", rule.min(), rule.max());
   return rule.has_min() ? fmt::format("at least {}", rule.min()) : fmt::format("at most {}", rule.max());
@@ -70,7 +81,7 @@ class Checker {
       }
     } else if (r->HasField(m, f)) {
       value(m, f, -1, path, complete);
-    } else if (complete && rule_of(f).required()) {
+    } else if (complete && rule_of(f).required() && !declared_unknown(m, f)) {
       missing(f, path);
     }
   }
@@ -96,7 +107,8 @@ class Checker {
   void missing(const Field* f, const std::string& path) {
     // It may have been stated with a value of the wrong type.
     const std::string bare = without_indices(path);
-    if (std::any_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) { return d.field == bare; })) return;
+    if (std::any_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) { return d.field == bare; }))
+      return;
     const proto::Rule& rule = rule_of(f);
     std::string expected = "a value";
     if (rule.unit() != proto::TEXT)

@@ -137,7 +137,13 @@ std::optional<std::string> Libraries::find_file(const std::string& path_below_ro
 }
 
 GpuSpec Libraries::gpu(const std::string& name) const {
-  return gpu_spec(load_entry<proto::Gpu>(*this, name));
+  const auto entry = load_entry<proto::Gpu>(*this, name);
+  if (const auto unknown = unpublished_figures(entry.message); !unknown.empty()) {
+    throw InputError(
+        entry.places.fault("unknown", fmt::format("{} of {}, not published", fmt::join(unknown, ", "), name),
+                           "figures that a replay needs"));
+  }
+  return gpu_spec(entry);
 }
 
 NodeSpec Libraries::node(const std::string& name) const {

@@ -26,6 +26,7 @@ struct Entry {
   std::vector<std::string> changed;       ///< fields that the file itself states, for a variant
 };
 
+/// @param name of a library's entry, or the path of a file that is no part of one.
 /// @throws InputError with every fault of the entry's files. Instantiated for Gpu, Node, Fabric, Cluster and
 /// Model.
 template <class Message>
@@ -38,9 +39,18 @@ void lay_over(google::protobuf::Message& under, const google::protobuf::Message&
 template <class Message>
 void lay_over(Entry<Message>& under, const Message& over, const Places& places, const std::string& path);
 
+/// Multiplies the figures that `over.scale` names, after `over` has been laid over `under`.
+template <class Message>
+void apply_scales(Entry<Message>& under, const Message& over, const Places& places, const std::string& path,
+                  Diagnostics& faults);
+
+/// Figures that a replay needs and that nobody has published: the chip can only be classified.
+std::vector<std::string> unpublished_figures(const proto::Gpu& gpu);
+
 NamesOf names_of(const Libraries& libraries);
 
 /// Typed values of checked messages. What goes beyond single fields is checked here and added to `faults`.
+/// @pre no unpublished_figures().
 GpuSpec gpu_spec(const Entry<proto::Gpu>& entry);
 NodeSpec node_spec(const Entry<proto::Node>& entry, GpuSpec gpu);
 FabricSpec fabric_spec(const Entry<proto::Fabric>& entry);

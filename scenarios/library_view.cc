@@ -6,17 +6,14 @@
 
 #include "scenarios/library_entries.h"
 #include "scenarios/proto/scenario.pb.h"
+#include "scenarios/quantity.h"
 #include "workloads/collectives.h"
 #include "workloads/schedule.h"
 
 namespace flopcast {
 namespace {
 
-std::string gb(Bytes bytes) { return fmt::format("{:g} GB", bytes.value() / 1e9); }
 std::string gbps(BytesPerSecond rate) { return fmt::format("{:g} GB/s", rate.value() / 1e9); }
-std::string tflops(FlopPerSecond rate) {
-  return rate.value() > 0 ? fmt::format("{:g}", rate.value() / 1e12) : "-";
-}
 
 /// The source that stands behind most of an entry: the one of its first figure.
 std::string main_source(const std::map<std::string, Source>& sources, const std::string& field) {
@@ -37,21 +34,49 @@ std::string main_source(const Entry<proto::Model>& entry, const std::string& fie
 }
 
 /// What makes a variant another machine: figures, not names and prices.
-std::vector<std::string> changed_figures(const GpuSpec& gpu) {
-  std::vector<std::string> out = gpu.changed_fields;
-  std::erase_if(out, [](const std::string& f) {
+std::vector<std::string> changed_figures(std::vector<std::string> changed) {
+  std::erase_if(changed, [](const std::string& f) {
     return f == "title" || f == "launch_date" || f == "price" || f == "tpp";
   });
-  return out;
+  return changed;
+}
+
+std::vector<std::string> unconfirmed(const std::map<std::string, Source>& sources) {
+  std::vector<std::string> fields;
+  for (const auto& [field, source] : sources) {
+    if (!source.confirmed && field != "title" && field != "price") fields.push_back(field);
+  }
+  return fields;
+}
+
+/// One figure in the unit that people compare it in; "?" where nobody has published it.
+std::string figure(const std::string& text, Dimension dimension, double size, const char* unit) {
+  return text.empty() ? "?" : fmt::format("{:g}{}", quantity(text, dimension) / size, unit);
 }
 
 LibraryRow gpu_row(const Libraries& libraries, const std::string& name) {
-  const GpuSpec g = libraries.gpu(name);
-  std::string figures = fmt::format("BF16/FP8 {}/{} TFLOPS, {} at {}, NVLink {} per direction, {:g} W",
-                                    tflops(g.bf16_peak), tflops(g.fp8_peak), gb(g.hbm_capacity),
-                                    gbps(g.hbm_bandwidth), gbps(g.nvlink_bandwidth), g.tdp.value());
-  if (!g.base.empty()) figures += fmt::format("; {} but for {}", g.base, fmt::join(changed_figures(g), ", "));
-  return {name, g.title, figures, main_source(g.sources, "bf16_peak")};
+  const auto entry = load_entry<proto::Gpu>(libraries, name);
+  const proto::Gpu& g = entry.message;
+  const bool no_fp8 = !g.has_fp8_peak();
+  const bool link_unknown =
+      std::find(g.unknown().begin(), g.unknown().end(), "nvlink_bandwidth") != g.unknown().end();
+  std::string figures =
+      fmt::format("BF16/FP8 {}/{} TFLOPS, {} at {}, {} {} per direction, {}",
+                  figure(g.bf16_peak(), Dimension::compute_rate, 1e12, ""),
+                  no_fp8 ? "-" : figure(g.fp8_peak(), Dimension::compute_rate, 1e12, ""),
+                  figure(g.hbm_capacity(), Dimension::data, 1e9, " GB"),
+                  figure(g.hbm_bandwidth(), Dimension::data_rate, 1e9, " GB/s"),
+                  g.vendor() == "NVIDIA" ? "NVLink" : "links",
+                  link_unknown ? "?" : figure(g.nvlink_bandwidth(), Dimension::link_rate, 1e9, " GB/s"),
+                  figure(g.tdp(), Dimension::power, 1, " W"));
+  if (g.has_base())
+    figures += fmt::format("; {} but for {}", g.base(), fmt::join(changed_figures(entry.changed), ", "));
+  if (const auto unknown = unpublished_figures(g); !unknown.empty())
+    figures += fmt::format("; not published: {}", fmt::join(unknown, ", "));
+  if (const auto doubtful = unconfirmed(entry.sources); !doubtful.empty())
+    figures += fmt::format("; unconfirmed: {}", fmt::join(doubtful, ", "));
+  return {name, g.title(), figures,
+          main_source(entry.sources, entry.sources.contains("bf16_peak") ? "bf16_peak" : "title")};
 }
 
 LibraryRow node_row(const Libraries& libraries, const std::string& name) {

@@ -233,6 +233,37 @@ std::variant<double, QuantityFault> parse_link_rate(std::string_view text) {
 
 }  // namespace
 
+std::string quantity_text(double value, Dimension dimension) {
+  const auto si = [&](double size, const char* unit) { return fmt::format("{} {}", value / size, unit); };
+  switch (dimension) {
+    case Dimension::count:
+      return fmt::format("{}", value);
+    case Dimension::data:
+      return si(1e9, "GB");
+    case Dimension::data_rate:
+      return si(1e9, "GB/s");
+    case Dimension::link_rate:
+      return si(1e9, "GB/s per direction");
+    case Dimension::compute_rate:
+      return si(1e12, "TFLOPS");
+    case Dimension::frequency:
+      return si(1e6, "MHz");
+    case Dimension::time:
+      return si(1, "s");
+    case Dimension::power:
+      return si(1, "W");
+    case Dimension::money:
+      return si(1, "USD");
+    case Dimension::money_rate:
+      return fmt::format("{} USD/h", value * 3600);
+    case Dimension::area:
+      return fmt::format("{} mm2", value * 1e6);
+    case Dimension::failure_rate:
+      return fmt::format("{} per GPU-hour", value * 3600);
+  }
+  return {};
+}
+
 std::string describe(Dimension dimension) {
   const Name name = name_of(dimension);
   return fmt::format("{} such as \"{}\"", name.noun, name.example);

@@ -37,6 +37,9 @@ std::variant<double, QuantityFault> parse_quantity(std::string_view text, Dimens
 /// The value of a text already known to be sound. Asserts that it is.
 double quantity(std::string_view text, Dimension dimension);
 
+/// A value in SI base units as such a text, in the shortest form that reads back as the same value.
+std::string quantity_text(double value, Dimension dimension);
+
 /// What the dimension is called and an example of it: `a data rate such as "3.35 TB/s"`.
 std::string describe(Dimension dimension);
 

@@ -38,6 +38,13 @@ void refuse_base(const Message& message, const Places& places, const std::string
     faults.push_back(places.fault(path + "base", quoted(message.base()), "no base in an override"));
 }
 
+template <class Message>
+void override_entry(Entry<Message>& under, const Message& over, const Entry<proto::Cluster>& cluster,
+                    const std::string& path, Diagnostics& faults) {
+  lay_over(under, over, cluster.places, path);
+  apply_scales(under, over, cluster.places, path, faults);
+}
+
 std::optional<SlowPart> slow_part(const proto::SlowPart& part) {
   if (part.has_gpu() + part.has_nic() + part.has_nvlink() != 1) return std::nullopt;
   if (part.has_gpu()) return SlowPart{SlowPart::Kind::gpu, part.gpu(), part.speed()};
@@ -200,12 +207,22 @@ ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& 
   refuse_base(c.gpu_override(), entry.places, path + "gpu_override.", faults);
   refuse_base(c.node_override(), entry.places, path + "node_override.", faults);
   refuse_base(c.fabric_override(), entry.places, path + "fabric_override.", faults);
-  if (c.has_node_override()) lay_over(node, c.node_override(), entry.places, path + "node_override.");
-  if (c.has_fabric_override()) lay_over(fabric, c.fabric_override(), entry.places, path + "fabric_override.");
+  if (c.has_node_override()) override_entry(node, c.node_override(), entry, path + "node_override.", faults);
+  if (c.has_fabric_override())
+    override_entry(fabric, c.fabric_override(), entry, path + "fabric_override.", faults);
   auto gpu = load_entry<proto::Gpu>(libraries, node.message.gpu());
-  if (c.has_gpu_override()) lay_over(gpu, c.gpu_override(), entry.places, path + "gpu_override.");
+  if (c.has_gpu_override()) override_entry(gpu, c.gpu_override(), entry, path + "gpu_override.", faults);
 
   ClusterSpec out;
+  if (const auto unknown = unpublished_figures(gpu.message); !unknown.empty()) {
+    faults.push_back(with_remedy(
+        entry.places.fault(path + "node",
+                           fmt::format("{}, of which {} {} not published", gpu.name, fmt::join(unknown, ", "),
+                                       unknown.size() == 1 ? "is" : "are"),
+                           "a GPU whose figures are known"),
+        fmt::format("stating {} in {}gpu_override", unknown.front(), path)));
+    return out;
+  }
   out.name = entry.name;
   out.node = node_spec(node, gpu_spec(gpu));
   out.nodes = c.nodes();

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 
+#include "scenarios/library_entries.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {
@@ -31,6 +32,18 @@ TEST_CASE("every entry of the libraries resolves") {
   }
 }
 
+/// The figures of a GPU that its file, or a base's, states. What is missing must be declared so.
+std::vector<std::string> stated_figures(const proto::Gpu& gpu) {
+  std::vector<std::string> out;
+  for (const char* name : {"sms", "boost_clock", "bf16_peak", "fp8_peak", "fp32_peak", "hbm_capacity",
+                           "hbm_bandwidth", "l2_capacity", "nvlink_bandwidth", "pcie_bandwidth", "tdp",
+                           "die_area", "price", "tpp", "datacenter_marketed"}) {
+    const auto* field = proto::Gpu::descriptor()->FindFieldByName(name);
+    if (gpu.GetReflection()->HasField(gpu, field)) out.emplace_back(name);
+  }
+  return out;
+}
+
 TEST_CASE("every figure of a GPU, node and fabric has a source and a date") {
   const Libraries all = libraries();
   const auto check = [](const std::string& name, const std::map<std::string, Source>& sources,
@@ -43,9 +56,8 @@ TEST_CASE("every figure of a GPU, node and fabric has a source and a date") {
     }
   };
   for (const auto& name : all.names(LibraryKind::gpus)) {
-    check(name, all.gpu(name).sources,
-          {"sms", "boost_clock", "bf16_peak", "fp32_peak", "hbm_capacity", "hbm_bandwidth", "l2_capacity",
-           "nvlink_bandwidth", "pcie_bandwidth", "tdp", "die_area", "price"});
+    const auto entry = load_entry<proto::Gpu>(all, name);
+    check(name, entry.sources, stated_figures(entry.message));
   }
   for (const auto& name : all.names(LibraryKind::nodes)) {
     check(name, all.node(name).sources,
@@ -70,6 +82,64 @@ TEST_CASE("the H800 is the H100 but for its links, FP64 and its papers") {
   CHECK(h800.sources.at("hbm_bandwidth").text == h100.sources.at("hbm_bandwidth").text);
   CHECK(h100.nvlink_bandwidth == BytesPerSecond(450e9));
   CHECK(h800.nvlink_bandwidth == BytesPerSecond(200e9));
+}
+
+TEST_CASE("a scale multiplies a figure of the base or of what it overrides") {
+  const TemporaryFolder folder;
+  folder.write("gpus/half.textproto",
+               "base: \"h100-sxm\" title: \"half\" sources { text: \"a what-if\" date: \"2026\" }\n"
+               "scale { field: \"hbm_bandwidth\" by: 0.5 } scale { field: \"sms\" by: 0.5 }");
+  const Libraries all({folder.path(), FLOPCAST_SOURCE_DIR});
+  const GpuSpec half = all.gpu("half");
+  CHECK(half.hbm_bandwidth == BytesPerSecond(1675e9));
+  CHECK(half.sms == 66);
+  CHECK(half.bf16_peak == all.gpu("h100-sxm").bf16_peak);
+  CHECK_THAT(half.sources.at("hbm_bandwidth").text, ContainsSubstring("times 0.5 in"));
+
+  const Scenario scaled =
+      load_text(replaced(kSmall, "fabric: \"mpft\"",
+                         "fabric: \"mpft\" node_override { scale { field: \"nic_bandwidth\" by: 0.5 } } "
+                         "gpu_override { nvlink_bandwidth: \"450 GB/s per direction\" scale { field: "
+                         "\"nvlink_bandwidth\" by: 2 } }"));
+  CHECK(scaled.cluster.node.nic_bandwidth == BytesPerSecond(25e9));
+  CHECK(scaled.cluster.node.nvlink_bandwidth == BytesPerSecond(900e9));
+}
+
+TEST_CASE("a scale of what is no figure, or of nothing, is refused") {
+  const auto fault = [](const std::string& scale) {
+    return faults_of(replaced(kSmall, "fabric: \"mpft\"", "fabric: \"mpft\" gpu_override { " + scale + " }"));
+  };
+  CHECK_THAT(fault("scale { field: \"hbm_bandwith\" by: 0.5 }"),
+             ContainsSubstring("did you mean \"hbm_bandwidth\"?"));
+  CHECK_THAT(fault("scale { field: \"title\" by: 0.5 }"), ContainsSubstring("a figure that can be scaled"));
+  CHECK_THAT(fault("scale { field: \"fp4_peak\" by: 0.5 }"),
+             ContainsSubstring("a figure that the base states"));
+}
+
+TEST_CASE("a chip with unpublished figures is listed, and refused where it would have to run") {
+  const Libraries all = libraries();
+  CHECK_THROWS_WITH(all.gpu("tpu-v4"), ContainsSubstring("not published"));
+  const TemporaryFolder folder;
+  folder.write(
+      "nodes/ascend.textproto",
+      "base: \"hgx-h800\" title: \"eight 910C\" gpu: \"ascend-910c\" sources { text: \"x\" date: \"2026\" }");
+  const std::string file = folder.write("s.textproto", replaced(kSmall, "hgx-h800", "ascend"));
+  const Libraries own({folder.path(), FLOPCAST_SOURCE_DIR});
+  CHECK_THROWS_WITH(load_scenario(file, {}, own),
+                    ContainsSubstring("ascend-910c, of which sms, boost_clock"));
+}
+
+TEST_CASE("what a variant states is known, and what it declares unknown is not its base's") {
+  const auto b30a = load_entry<proto::Gpu>(libraries(), "b30a");
+  CHECK_FALSE(b30a.message.has_nvlink_bandwidth());
+  CHECK(unpublished_figures(b30a.message).size() == 5);
+  const TemporaryFolder folder;
+  folder.write("gpus/mine.textproto",
+               "base: \"b30a\" sms: 80 nvlink_bandwidth: \"450 GB/s per direction\" "
+               "sources { text: \"x\" date: \"2026\" }");
+  const auto mine = load_entry<proto::Gpu>(Libraries({folder.path(), FLOPCAST_SOURCE_DIR}), "mine");
+  CHECK(unpublished_figures(mine.message) ==
+        std::vector<std::string>{"l2_capacity", "fp32_peak", "boost_clock"});
 }
 
 TEST_CASE("given the H100's links, the H800 computes and communicates as the H100 does") {
