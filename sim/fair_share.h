@@ -1,0 +1,59 @@
+// Flows that come and go while a simulation is driven by events: max-min fair sharing, as the graph replay has it from SimGrid,
+// without a solver's own clock. For simulations where what starts next depends on what ended (serving).
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/calendar.h"
+#include "sim/network.h"
+
+namespace flopcast {
+
+/// The flows of one network. A flow that meets no other costs two heap operations; when one starts or ends, rates are found
+/// anew by progressive filling for those flows only that it meets, directly or over others (Bertsekas and Gallager, Data
+/// Networks, 6.5.2). Tests hold it against SimGrid.
+class FairShare {
+ public:
+  using Flow = std::uint32_t;
+  explicit FairShare(const Network& network) : network_(network) {}
+
+  /// Starts a flow at `now`, not before the last call's time. `bytes` above zero.
+  Flow start(Seconds now, RouteId route, Bytes bytes);
+  /// Ends a flow before its time (its sender failed).
+  void cancel(Seconds now, Flow flow);
+  /// When the next flow ends, if none starts before; infinity when there is none.
+  Seconds next_end() const;
+  /// Flows that have ended by `now` and had not been told; in order of their end.
+  std::vector<Flow> ended_by(Seconds now);
+
+  std::uint64_t started() const { return started_; }
+  std::uint64_t shared() const { return shared_; }  ///< that met another flow on a link
+  Bytes delivered() const { return delivered_; }
+
+ private:
+  struct State {
+    RouteId route;
+    double bytes = 0, left = 0, rate = 0, since = 0;
+    std::uint32_t version = 0;
+    bool active = false, met = false;
+  };
+  void remove(double now, Flow flow);
+  void collect(Flow first);
+  void share(double now);
+  void drop_stale() const;
+  std::vector<Flow>& on_link(LinkId link);
+
+  const Network& network_;
+  std::vector<State> flows_;
+  std::vector<Flow> free_;
+  std::vector<std::vector<Flow>> on_link_;  // active flows per shared link
+  mutable Calendar ends_;                   // key: version and flow; entries of older versions are stale
+  std::vector<Flow> group_;                 // flows whose rates are being found
+  std::vector<std::uint32_t> mark_;
+  std::uint32_t round_ = 0;
+  std::uint64_t started_ = 0, shared_ = 0;
+  Bytes delivered_;
+};
+
+}  // namespace flopcast

@@ -1,0 +1,610 @@
+#include "workloads/serving/replica.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace flopcast {
+namespace {
+
+/// Longest jump: sums over it stay far from the end of 64 bits.
+constexpr std::int64_t kLongestJump = 1 << 15;
+
+}  // namespace
+
+ReplicaCounters& ReplicaCounters::operator+=(const ReplicaCounters& o) {
+  iterations += o.iterations;
+  prompt_iterations += o.prompt_iterations;
+  prompt_tokens += o.prompt_tokens;
+  recomputed_tokens += o.recomputed_tokens;
+  decode_tokens += o.decode_tokens;
+  decode_requests += o.decode_requests;
+  preemptions += o.preemptions;
+  swaps += o.swaps;
+  steps += o.steps;
+  busy += o.busy;
+  return *this;
+}
+
+void Replica::EventHeap::push(Event event) {
+  events_.push_back(event);
+  std::push_heap(events_.begin(), events_.end(), std::greater<>());
+}
+
+void Replica::EventHeap::pop() {
+  std::pop_heap(events_.begin(), events_.end(), std::greater<>());
+  events_.pop_back();
+}
+
+Replica::Replica(std::uint32_t id, const ReplicaConfig& config, IterationPricer& pricer, JobTable& jobs, GapHistogram& gaps,
+                 ReplicaListener& listener)
+    : id_(id), config_(config), pricer_(&pricer), jobs_(&jobs), gaps_(&gaps), listener_(&listener),
+      pattern_(config.speculation.tokens_per_iteration()) {
+  groups_.reserve(static_cast<std::size_t>(config.groups));
+  for (int i = 0; i < config.groups; ++i) groups_.emplace_back(config.cache);
+}
+
+// ------------------------------------------------------------------------------------------- what others see
+
+bool Replica::fits(const Request& request) const {
+  const KvCache& cache = groups_.front().cache;
+  const std::int64_t context = std::int64_t{request.input_tokens} + request.output_tokens + config_.speculation.depth;
+  return cache.pages_of(context) <= cache.capacity_pages();
+}
+
+std::int64_t Replica::kv_capacity_tokens() const {
+  const KvCache& cache = groups_.front().cache;
+  return cache.capacity_pages() * cache.page_tokens() * static_cast<std::int64_t>(groups_.size());
+}
+
+std::int64_t Replica::kv_tokens(Ticks now) const {
+  std::int64_t passed = 0;  // iterations of a jump that are over
+  if (running_ && decodes_ && jump_ > 1) {
+    std::int64_t low = 0, high = jump_;
+    const std::int64_t kv = groups_[pace_group_].kv;
+    while (high - low > 1) {
+      const std::int64_t middle = (low + high) / 2;
+      (begin_ + pace_->sum(kv, middle, pattern_, iteration_) <= now ? low : high) = middle;
+    }
+    passed = low;
+  }
+  std::int64_t tokens = 0;
+  for (const Group& group : groups_)
+    tokens += group.kv + group.batch() * pattern_.tokens(iteration_, passed) + group.prompting_tokens;
+  return tokens;
+}
+
+std::int32_t Replica::match(const Request& request) const {
+  std::int32_t best = 0;
+  if (request.prefix.empty()) return best;
+  for (const Group& group : groups_) best = std::max(best, group.cache.match(request.prefix, request.input_tokens).total());
+  return best;
+}
+
+KvCounters Replica::kv_counters() const {
+  KvCounters sum;
+  for (const Group& group : groups_) sum += group.cache.counters();
+  return sum;
+}
+
+std::int64_t Replica::pages_in_use() const {
+  std::int64_t pages = 0;
+  for (const Group& group : groups_) pages += group.cache.used_pages();
+  return pages;
+}
+
+// ------------------------------------------------------------------------------------------- coming and going
+
+std::int64_t Replica::group_of(const Job& job) const {
+  // Decoding: the group with fewest requests. Prompts: the group with least to compute, less what its cache would save.
+  std::size_t best = 0;
+  std::int64_t least = 0;
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    const Group& group = groups_[i];
+    std::int64_t cost = group.load;
+    if (config_.role == ReplicaRole::decode) {
+      cost = group.batch() + group.placed + static_cast<std::int64_t>(group.waiting.size() + group.arrived.size() + group.swapped.size());
+    } else if (groups_.size() > 1 && !job.request.prefix.empty()) {
+      cost -= group.cache.match(job.request.prefix, job.request.input_tokens).total();
+    }
+    if (i > 0 && cost >= least) continue;
+    best = i;
+    least = cost;
+  }
+  return static_cast<std::int64_t>(best);
+}
+
+void Replica::submit(JobId id, Ticks now) {
+  Job& job = (*jobs_)[id];
+  job.replica = id_;
+  job.rank = static_cast<std::uint32_t>(group_of(job));
+  Group& group = groups_[job.rank];
+  group.waiting.push_back(id);
+  group.load += job.request.input_tokens;
+  ++waiting_;
+  ++outstanding_;
+  queued_tokens_ += job.context();
+  truncate(now);
+}
+
+void Replica::join(JobId id, Ticks now) {
+  Group& group = groups_[(*jobs_)[id].rank];
+  --group.placed;
+  group.arrived.push_back(id);
+  truncate(now);
+}
+
+void Replica::release(JobId id, Ticks now) {
+  const Job& job = (*jobs_)[id];
+  Group& group = groups_[job.rank];
+  group.cache.finish(job.sequence);
+  group.load -= job.request.input_tokens;
+  group.prompting_tokens -= job.request.input_tokens;
+  --outstanding_;
+  truncate(now);
+}
+
+std::vector<JobId> Replica::abandon(Ticks now) {
+  std::vector<JobId> all;
+  for (Group& group : groups_) {
+    for (const auto& list : {std::vector<JobId>(group.waiting.begin(), group.waiting.end()),
+                             std::vector<JobId>(group.swapped.begin(), group.swapped.end()), group.prompting, group.decoding,
+                             group.arrived})
+      all.insert(all.end(), list.begin(), list.end());
+    for (const auto& [ready, job] : group.restoring) all.push_back(job);
+    group = Group(config_.cache);
+  }
+  if (running_) counters_.busy += now - begin_;
+  running_ = prompts_ = decodes_ = false;
+  pace_ = nullptr;
+  fresh_ = 0;
+  debt_ = 0;
+  outstanding_ = queued_tokens_ = 0;
+  waiting_ = 0;
+  std::sort(all.begin(), all.end());
+  return all;
+}
+
+Ticks Replica::next_restored() const {
+  Ticks next = kNeverTick;
+  for (const Group& group : groups_)
+    if (!group.restoring.empty()) next = std::min(next, group.restoring.front().first);
+  return next;
+}
+
+Ticks Replica::next_event() const {
+  if (!running_) return next_restored();
+  return jump_ > 1 ? std::min(end_, std::max(next_restored(), begin_)) : end_;
+}
+
+void Replica::advance(Ticks now) {
+  if (!running_) return start(now);
+  if (now < end_) return truncate(now);
+  boundary(now);
+}
+
+void Replica::wake(Ticks now) {
+  if (!running_) start(now);
+}
+
+// ------------------------------------------------------------------------------------------- ending iterations
+
+void Replica::boundary(Ticks now) {
+  commit(now);
+  start(now);
+}
+
+void Replica::commit(Ticks now) {
+  running_ = false;
+  ++counters_.steps;
+  counters_.busy += now - begin_;
+  counters_.iterations += prompts_ ? 1 : jump_;
+  if (decodes_) commit_decode(prompts_ ? 1 : jump_, now);
+  if (prompts_) {
+    ++counters_.prompt_iterations;
+    for (Group& group : groups_) commit_pieces(group, now);
+    prompts_ = false;
+  }
+  decodes_ = false;
+}
+
+void Replica::commit_decode(std::int64_t n, Ticks now) {
+  note_tokens(n, now);
+  const std::int64_t next = iteration_ + n, given = pattern_.tokens(iteration_, n);
+  for (Group& group : groups_) {
+    if (group.decoding.empty()) continue;
+    counters_.decode_tokens += group.batch() * given;
+    counters_.decode_requests += group.batch() * n;
+    group.kv += group.batch() * given;
+  }
+  // Pages that were needed on the way come first, then what ends here.
+  for (Group& group : groups_) provide_pages(group, next);
+  iteration_ = next;
+  for (Group& group : groups_) finish_due(group, now);
+}
+
+bool Replica::alive(const Event& event) const { return (*jobs_)[event.job].epoch == event.epoch; }
+
+/// Reserves what decoding jobs need before iterations below `before`.
+void Replica::provide_pages(Group& group, std::int64_t before) {
+  while (!group.page_needs.empty() && group.page_needs.top().at < before) {
+    const Event event = group.page_needs.top();
+    group.page_needs.pop();
+    if (!alive(event)) continue;
+    Job& job = (*jobs_)[event.job];
+    const auto wanted = static_cast<std::int32_t>(length_at(job, event.at));
+    bool kept = true;
+    while (kept && !group.cache.reserve(job.sequence, wanted)) {
+      const JobId victim = youngest(group);
+      kept = victim != event.job;
+      preempt(group, victim);
+    }
+    if (kept) need_page(group, event.job, event.at);
+  }
+}
+
+/// Enters when the job will need its next page, unless it finishes before. It has those for iteration `at`.
+void Replica::need_page(Group& group, JobId id, std::int64_t at) {
+  const Job& job = (*jobs_)[id];
+  const std::int64_t held = group.cache.pages_of(length_at(job, at)) * group.cache.page_tokens();
+  const std::int64_t needed = job.joined + pattern_.iterations(job.joined, held + 1 - job.base);
+  const std::int64_t done = job.joined + pattern_.iterations(job.joined, job.request.output_tokens - job.generated);
+  if (needed < done) group.page_needs.push({needed, id, job.epoch});
+}
+
+void Replica::finish_due(Group& group, Ticks now) {
+  while (!group.finishes.empty() && group.finishes.top().at <= iteration_) {
+    const Event event = group.finishes.top();
+    group.finishes.pop();
+    if (!alive(event)) continue;
+    Job& job = (*jobs_)[event.job];
+    leave_decoding(group, event.job);
+    job.generated = job.request.output_tokens;
+    if (!job.request.prefix.empty()) group.cache.computed(job.sequence, job.context() - 1);
+    group.cache.finish(job.sequence);
+    group.load -= job.request.input_tokens;
+    --outstanding_;
+    listener_->finished(event.job, now);
+  }
+}
+
+void Replica::commit_pieces(Group& group, Ticks now) {
+  for (const Piece& piece : group.pieces) {
+    Job& job = (*jobs_)[piece.job];
+    job.computed += piece.tokens;
+    group.prompting_tokens += piece.tokens;
+    group.cache.computed(job.sequence, job.computed);
+    if (job.computed < job.context()) continue;
+    std::erase(group.prompting, piece.job);
+    ++job.generated;
+    if (job.first_token < 0) job.first_token = now;
+    if (job.generated < job.request.output_tokens) {
+      if (config_.role == ReplicaRole::prefill) {
+        listener_->prefilled(piece.job, now);
+      } else {
+        group.prompting_tokens -= job.computed;
+        begin_decoding(group, piece.job);
+      }
+      continue;
+    }
+    group.prompting_tokens -= job.computed;
+    group.cache.finish(job.sequence);
+    group.load -= job.request.input_tokens;
+    --outstanding_;
+    listener_->finished(piece.job, now);
+  }
+  group.pieces.clear();
+}
+
+// ------------------------------------------------------------------------------------------- decoding jobs
+
+void Replica::begin_decoding(Group& group, JobId id) {
+  Job& job = (*jobs_)[id];
+  job.base = job.context();
+  job.joined = iteration_;
+  ++job.epoch;
+  job.place = static_cast<std::uint32_t>(group.decoding.size());
+  group.decoding.push_back(id);
+  group.kv += job.base;
+  group.finishes.push({iteration_ + pattern_.iterations(iteration_, job.request.output_tokens - job.generated), id, job.epoch});
+  // The token to be processed first may need a page of its own.
+  group.page_needs.push({iteration_, id, job.epoch});
+  pace_ = nullptr;
+  ++fresh_;
+}
+
+void Replica::leave_decoding(Group& group, JobId id) {
+  Job& job = (*jobs_)[id];
+  group.kv -= length_at(job, iteration_);
+  const JobId last = group.decoding.back();
+  group.decoding[job.place] = last;
+  (*jobs_)[last].place = job.place;
+  group.decoding.pop_back();
+  ++job.epoch;
+  pace_ = nullptr;
+}
+
+JobId Replica::youngest(const Group& group) const {
+  return *std::max_element(group.decoding.begin(), group.decoding.end(), [&](JobId a, JobId b) {
+    return (*jobs_)[a].order < (*jobs_)[b].order;
+  });
+}
+
+void Replica::preempt(Group& group, JobId id) {
+  Job& job = (*jobs_)[id];
+  const std::int64_t length = length_at(job, iteration_);
+  leave_decoding(group, id);
+  job.generated += static_cast<std::int32_t>(pattern_.tokens(job.joined, iteration_ - job.joined));
+  ++job.preemptions;
+  ++counters_.preemptions;
+  if (config_.scheduler.preemption == PreemptionPolicy::swap && group.cache.swap_out(job.sequence)) {
+    ++counters_.swaps;
+    job.swapped = true;
+    debt_ += config_.restore_ticks_per_token[KvTier::host] * length;
+    group.swapped.push_back(id);
+    return;
+  }
+  group.cache.finish(job.sequence);
+  job.computed = 0;
+  counters_.recomputed_tokens += job.context();
+  group.waiting.push_front(id);
+  ++waiting_;
+  queued_tokens_ += job.context();
+}
+
+// ------------------------------------------------------------------------------------------- starting iterations
+
+void Replica::start(Ticks now) {
+  for (Group& group : groups_) {
+    provide_pages(group, iteration_ + 1);
+    admit_arrivals(group, now);
+    bring_back(group);
+    if (config_.role == ReplicaRole::decode) place(group, now);
+    take_pieces(group, now);
+    provide_pages(group, iteration_ + 1);
+    prompts_ = prompts_ || !group.pieces.empty();
+  }
+  const bool decoding = std::any_of(groups_.begin(), groups_.end(), [](const Group& g) { return !g.decoding.empty(); });
+  decodes_ = decoding && !(prompts_ && config_.scheduler.batching == BatchingPolicy::prefill_first);
+  if (prompts_) {
+    jump_ = 1;
+    run_for(now, prompt_ticks());
+    return;
+  }
+  if (!decodes_) return;
+  if (!pace_) find_pace();
+  jump_ = config_.jump ? jump_length() : 1;
+  run_for(now, pace_->sum(groups_[pace_group_].kv, jump_, pattern_, iteration_));
+}
+
+void Replica::run_for(Ticks now, Ticks duration) {
+  running_ = true;
+  begin_ = now;
+  end_ = now + duration + debt_;
+  if (debt_ > 0) jump_ = 1, end_ = now + debt_ + (prompts_ ? duration : pace_->at(groups_[pace_group_].kv));
+  debt_ = 0;
+}
+
+/// Caches that have arrived, and prompts that are back in HBM.
+void Replica::admit_arrivals(Group& group, Ticks now) {
+  for (const JobId id : group.arrived) begin_decoding(group, id);
+  group.arrived.clear();
+  while (!group.restoring.empty() && group.restoring.front().first <= now) {
+    group.prompting.push_back(group.restoring.front().second);
+    group.restoring.pop_front();
+  }
+}
+
+bool Replica::has_slot(const Group& group) const {
+  const auto taken = group.decoding.size() + group.prompting.size() + group.restoring.size() + static_cast<std::size_t>(group.placed);
+  return taken < static_cast<std::size_t>(config_.scheduler.max_batch);
+}
+
+void Replica::bring_back(Group& group) {
+  while (!group.swapped.empty() && has_slot(group)) {
+    const JobId id = group.swapped.front();
+    Job& job = (*jobs_)[id];
+    if (!group.cache.swap_in(job.sequence)) return;
+    group.swapped.pop_front();
+    job.swapped = false;
+    debt_ += config_.restore_ticks_per_token[KvTier::host] * job.context();
+    begin_decoding(group, id);
+  }
+}
+
+/// Decode replicas give the first in the queue pages for its cache, which is then sent.
+void Replica::place(Group& group, Ticks now) {
+  while (!group.waiting.empty() && group.swapped.empty() && has_slot(group)) {
+    const JobId id = group.waiting.front();
+    Job& job = (*jobs_)[id];
+    // A preempted job's prompt is computed again here, by the engine that decodes.
+    if (job.preemptions > 0) return;
+    const auto started = group.cache.start(PrefixBlocks{}, job.context(), job.context());
+    if (!started) return;
+    job.sequence = started->sequence;
+    job.order = next_order_++;
+    group.waiting.pop_front();
+    --waiting_;
+    queued_tokens_ -= job.context();
+    ++group.placed;
+    listener_->placed(id, now);
+  }
+}
+
+void Replica::take_pieces(Group& group, Ticks now) {
+  std::int64_t budget = config_.scheduler.token_budget;
+  if (config_.scheduler.batching == BatchingPolicy::mixed) budget -= group.batch() * (1 + config_.speculation.depth);
+  for (const JobId id : group.prompting)
+    if (!take_piece(group, id, budget)) break;
+  while (budget > 0 && !group.waiting.empty() && group.swapped.empty() && has_slot(group)) {
+    const JobId id = group.waiting.front();
+    if (config_.role == ReplicaRole::decode && (*jobs_)[id].preemptions == 0) return;
+    if (!admit(group, id, now)) return;
+    group.waiting.pop_front();
+    --waiting_;
+    if (!group.prompting.empty() && group.prompting.back() == id && !take_piece(group, id, budget)) return;
+  }
+}
+
+/// A piece of the job's context, as far as the budget goes. False when nothing more goes in.
+bool Replica::take_piece(Group& group, JobId id, std::int64_t& budget) {
+  if (budget <= 0) return false;
+  Job& job = (*jobs_)[id];
+  std::int64_t piece = job.context() - job.computed;
+  if (piece > budget) {
+    if (config_.scheduler.chunked_prefill) {
+      piece = budget;
+    } else if (!group.pieces.empty()) {
+      return false;
+    }
+  }
+  budget -= piece;
+  queued_tokens_ -= piece;
+  counters_.prompt_tokens += piece;
+  group.pieces.push_back({id, static_cast<std::int32_t>(piece)});
+  return true;
+}
+
+/// Gives a job pages for its whole context, and beside others one to begin its answer in: it should not have to give way at
+/// once. What lower tiers hold of it is brought up first.
+bool Replica::admit(Group& group, JobId id, Ticks now) {
+  Job& job = (*jobs_)[id];
+  const bool alone = group.decoding.empty() && group.prompting.empty() && group.restoring.empty();
+  const std::int32_t wanted = job.context() + (alone || config_.role == ReplicaRole::prefill ? 0 : group.cache.page_tokens());
+  const auto started = group.cache.start(job.request.prefix, job.context(), wanted);
+  if (!started) return false;
+  job.sequence = started->sequence;
+  job.order = next_order_++;
+  const PerTier<std::int32_t>& hit = started->hit;
+  const std::int32_t stated = std::min(job.request.stated_cached_tokens, job.request.input_tokens - 1);
+  job.computed = std::max(hit.total(), stated);
+  if (job.admitted < 0) {
+    job.admitted = now;
+    job.cached = job.computed;
+  }
+  group.prompting_tokens += job.computed;
+  queued_tokens_ -= job.computed;
+  const Ticks restoring = config_.restore_ticks_per_token[KvTier::host] * hit[KvTier::host] +
+                          config_.restore_ticks_per_token[KvTier::storage] *
+                              (hit[KvTier::storage] + std::max(0, stated - hit.total()));
+  if (restoring == 0) {
+    group.prompting.push_back(id);
+    return true;
+  }
+  group.restored_at = std::max(group.restored_at, now) + restoring;
+  group.restoring.emplace_back(group.restored_at, id);
+  return true;
+}
+
+/// The group with most to do sets the pace. Its tokens stand for those of every group where experts are shared.
+Ticks Replica::prompt_ticks() {
+  Ticks longest = 0;
+  for (const Group& group : groups_) {
+    const std::int64_t batch = decodes_ ? group.batch() : 0;
+    if (group.pieces.empty()) {
+      if (batch > 0) longest = std::max(longest, pricer_->decode(batch).at(group.kv));
+      continue;
+    }
+    PromptLoad load;
+    for (const Piece& piece : group.pieces) {
+      const Job& job = (*jobs_)[piece.job];
+      load.add(piece.tokens, job.computed, job.computed + piece.tokens == job.context());
+    }
+    longest = std::max(longest, pricer_->prompt(load, batch, decodes_ ? group.kv : 0));
+  }
+  return longest;
+}
+
+void Replica::find_pace() {
+  std::size_t fullest = 0, longest = 0;
+  for (std::size_t i = 1; i < groups_.size(); ++i) {
+    if (groups_[i].batch() > groups_[fullest].batch()) fullest = i;
+    if (groups_[i].kv > groups_[longest].kv) longest = i;
+  }
+  pace_group_ = fullest;
+  pace_ = &pricer_->decode(groups_[fullest].batch());
+  if (longest == fullest || groups_[longest].decoding.empty()) return;
+  const DecodeCurve& other = pricer_->decode(groups_[longest].batch());
+  if (other.at(groups_[longest].kv) <= pace_->at(groups_[fullest].kv)) return;
+  pace_group_ = longest;
+  pace_ = &other;
+}
+
+/// Iterations until a request finishes, or until pages might run short.
+std::int64_t Replica::jump_length() const {
+  std::int64_t length = kLongestJump;
+  for (const Group& group : groups_) {
+    if (group.decoding.empty()) continue;
+    length = std::min(length, group.finishes.top().at - iteration_);
+  }
+  for (const Group& group : groups_) {
+    if (group.decoding.empty() || group.page_needs.empty()) continue;
+    const std::int64_t per_request = pattern_.tokens(iteration_, length) / group.cache.page_tokens() + 1;
+    if (group.batch() * per_request <= group.cache.available_pages()) continue;
+    length = std::min(length, group.page_needs.top().at - iteration_);
+  }
+  return std::max<std::int64_t>(1, length);
+}
+
+/// Ends a jump at the first boundary that is not before `now`: something has happened that the next iteration may heed.
+void Replica::truncate(Ticks now) {
+  if (!running_ || jump_ <= 1) return;
+  const std::int64_t kv = groups_[pace_group_].kv;
+  std::int64_t low = 0, high = jump_;  // the boundary lies in (low, high]
+  while (high - low > 1) {
+    const std::int64_t middle = (low + high) / 2;
+    (begin_ + pace_->sum(kv, middle, pattern_, iteration_) >= now ? high : low) = middle;
+  }
+  jump_ = high;
+  end_ = begin_ + pace_->sum(kv, jump_, pattern_, iteration_);
+}
+
+// ------------------------------------------------------------------------------------------- gaps between tokens
+
+Ticks Replica::iteration_ticks(std::int64_t i) const {
+  const Group& group = groups_[pace_group_];
+  return pace_->at(group.kv + group.batch() * pattern_.tokens(iteration_, i));
+}
+
+void Replica::note_tokens(std::int64_t n, Ticks now) {
+  std::int64_t requests = 0;
+  for (const Group& group : groups_) requests += group.batch();
+  if (n > 1) {
+    const Ticks first = iteration_ticks(0);
+    note_gaps(1, n - 1, requests);
+    now = begin_ + first;
+  }
+  // Requests that were here before may have waited for prompts; those that came since have not.
+  const std::int64_t tokens = pattern_.tokens(iteration_, 1);
+  const std::int64_t waited = std::max<std::int64_t>(0, requests - fresh_);
+  const auto note = [&](Ticks gap, std::int64_t count) {
+    if (count > 0) gaps_->add(gap / tokens, count * tokens, WideTicks{gap} * count);
+  };
+  note(last_tokens_ > 0 ? now - last_tokens_ : now - begin_, waited);
+  note(now - begin_, requests - waited);
+  fresh_ = 0;
+  last_tokens_ = n > 1 ? end_ : now;
+}
+
+/// Gaps of iterations [from, from + n) of the running jump: as many at once as fall into one bin of the histogram.
+void Replica::note_gaps(std::int64_t from, std::int64_t n, std::int64_t requests) {
+  if (n <= 0) return;
+  if (pattern_.plain()) {
+    const Ticks first = iteration_ticks(from), last = iteration_ticks(from + n - 1);
+    if (n == 1 || GapHistogram::bin(first) == GapHistogram::bin(last)) {
+      const Group& group = groups_[pace_group_];
+      const Ticks total = pace_->sum(group.kv + group.batch() * from, n, pattern_, iteration_ + from);
+      gaps_->add(first, n * requests, WideTicks{total} * requests);
+      return;
+    }
+    note_gaps(from, n / 2, requests);
+    note_gaps(from + n / 2, n - n / 2, requests);
+    return;
+  }
+  for (std::int64_t i = from; i < from + n; ++i) {
+    const std::int64_t tokens = pattern_.tokens(iteration_ + i, 1);
+    const Ticks gap = iteration_ticks(i);
+    gaps_->add(gap / tokens, requests * tokens, WideTicks{gap} * requests);
+  }
+}
+
+}  // namespace flopcast
