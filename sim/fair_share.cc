@@ -63,7 +63,8 @@ void FairShare::collect(Flow first) {
   }
 }
 
-/// Progressive filling: the link that gives its flows least fixes their rate; what is left is shared by the others.
+/// Progressive filling: the link that gives its flows least fixes their rate; what is left is shared by the
+/// others.
 void FairShare::share(double now) {
   struct Port {
     double left = 0;
@@ -71,7 +72,8 @@ void FairShare::share(double now) {
   };
   std::vector<std::pair<std::uint32_t, Port>> ports;
   const auto port = [&](LinkId link) -> Port& {
-    const auto at = std::lower_bound(ports.begin(), ports.end(), link.index(), [](const auto& p, std::uint32_t i) { return p.first < i; });
+    const auto at = std::lower_bound(ports.begin(), ports.end(), link.index(),
+                                     [](const auto& p, std::uint32_t i) { return p.first < i; });
     return at->second;
   };
   std::sort(group_.begin(), group_.end());
@@ -92,7 +94,9 @@ void FairShare::share(double now) {
     flows_[group_.front()].rate = network_.bottleneck(flows_[group_.front()].route).value();
   } else {
     std::sort(ports.begin(), ports.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    ports.erase(std::unique(ports.begin(), ports.end(), [](const auto& a, const auto& b) { return a.first == b.first; }), ports.end());
+    ports.erase(std::unique(ports.begin(), ports.end(),
+                            [](const auto& a, const auto& b) { return a.first == b.first; }),
+                ports.end());
     for (auto& [index, p] : ports) p.left = network_.link(LinkId(index)).bandwidth.value();
     for (const Flow flow : group_)
       for (const LinkId link : network_.route(flows_[flow].route))

@@ -1,5 +1,6 @@
-// Flows that come and go while a simulation is driven by events: max-min fair sharing, as the graph replay has it from SimGrid,
-// without a solver's own clock. For simulations where what starts next depends on what ended (serving).
+// Flows that come and go while a simulation is driven by events: max-min fair sharing, as the graph replay
+// has it from SimGrid, without a solver's own clock. For simulations where what starts next depends on what
+// ended (serving).
 #pragma once
 #include <cstdint>
 #include <span>
@@ -10,9 +11,9 @@
 
 namespace flopcast {
 
-/// The flows of one network. A flow that meets no other costs two heap operations; when one starts or ends, rates are found
-/// anew by progressive filling for those flows only that it meets, directly or over others (Bertsekas and Gallager, Data
-/// Networks, 6.5.2). Tests hold it against SimGrid.
+/// The flows of one network. A flow that meets no other costs two heap operations; when one starts or ends,
+/// rates are found anew by progressive filling for those flows only that it meets, directly or over others
+/// (Bertsekas and Gallager, Data Networks, 6.5.2). Tests hold it against SimGrid.
 class FairShare {
  public:
   using Flow = std::uint32_t;

@@ -1,5 +1,6 @@
-// The clock of a serving session: whole picoseconds. Sums of whole numbers do not depend on the order in which they are
-// added up, so a hundred iterations jumped over at once end exactly where a hundred single ones do.
+// The clock of a serving session: whole picoseconds. Sums of whole numbers do not depend on the order in
+// which they are added up, so a hundred iterations jumped over at once end exactly where a hundred single
+// ones do.
 #pragma once
 #include <cmath>
 #include <cstdint>

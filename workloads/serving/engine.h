@@ -1,5 +1,5 @@
-// What one replica of a serving engine is told: how the model is cut over its GPUs, in which number formats it computes, how
-// iterations are put together.
+// What one replica of a serving engine is told: how the model is cut over its GPUs, in which number formats
+// it computes, how iterations are put together.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -15,7 +15,7 @@ struct ServingPlan {
   int tensor = 1;          ///< GPUs that share each matrix of attention and of dense FFNs
   int attention_data = 1;  ///< groups of `tensor` GPUs with requests (and KV caches) of their own
   int pipeline = 1;        ///< stages the layers are spread over
-  int expert = 1;          ///< GPUs the experts are spread over, tensor x attention_data; 1: all share each expert
+  int expert = 1;  ///< GPUs the experts are spread over, tensor x attention_data; 1: all share each expert
   int gpus() const { return tensor * attention_data * pipeline; }
 };
 
@@ -41,8 +41,8 @@ enum class PreemptionPolicy : std::uint8_t {
 struct SchedulerConfig {
   BatchingPolicy batching = BatchingPolicy::mixed;
   PreemptionPolicy preemption = PreemptionPolicy::recompute;
-  int max_batch = 256;       ///< requests in an iteration, per attention group
-  int token_budget = 8192;   ///< tokens in an iteration, per attention group
+  int max_batch = 256;          ///< requests in an iteration, per attention group
+  int token_budget = 8192;      ///< tokens in an iteration, per attention group
   bool chunked_prefill = true;  ///< prompts may be cut to fill the budget
   int max_waiting = 1 << 20;    ///< requests in the queue of a replica; further ones are rejected
 };
@@ -74,8 +74,8 @@ struct EngineConfig {
   bool cuda_graphs = true;         ///< decoding iterations are launched as one graph
   int communication_sms = 20;      ///< SMs that high-throughput dispatch and combine take
   ExpertExchange decode_exchange = ExpertExchange::low_latency;
-  int redundant_experts = 0;       ///< copies of busy experts, in all
-  double memory_share = 0.9;       ///< of HBM that weights, workspace and KV cache may fill
+  int redundant_experts = 0;  ///< copies of busy experts, in all
+  double memory_share = 0.9;  ///< of HBM that weights, workspace and KV cache may fill
 };
 
 }  // namespace flopcast

@@ -1,5 +1,6 @@
-// What an engine adds to its kernels: at most six numbers, shared by every model, GPU and engine, fitted once on measured
-// serving runs by `flopcast calibrate`; and what low-latency expert exchange takes, fitted on DeepEP's own tables.
+// What an engine adds to its kernels: at most six numbers, shared by every model, GPU and engine, fitted once
+// on measured serving runs by `flopcast calibrate`; and what low-latency expert exchange takes, fitted on
+// DeepEP's own tables.
 #pragma once
 #include <array>
 #include <string>
@@ -14,16 +15,16 @@ struct EngineConstant {
   Source source;
 };
 
-/// Time of an iteration = kernels + iteration + sequences x sequence + prompt tokens x prompt_token; kernels of an iteration that
-/// is not a CUDA graph are launched one by one and take at least `launch` each. A request is known to the scheduler
-/// `request` after it came in.
+/// Time of an iteration = kernels + iteration + sequences x sequence + prompt tokens x prompt_token; kernels
+/// of an iteration that is not a CUDA graph are launched one by one and take at least `launch` each. A
+/// request is known to the scheduler `request` after it came in.
 struct EngineConstants {
-  EngineConstant iteration_us;      ///< scheduling, preparing inputs, launching the graph, between two iterations
-  EngineConstant sequence_us;       ///< sampling, detokenising, bookkeeping, per request of the batch
-  EngineConstant prompt_token_us;   ///< preparing a token of a prompt
-  EngineConstant launch_us;         ///< host time per kernel outside CUDA graphs
-  EngineConstant request_us;        ///< reading and tokenising a request before it is queued
-  EngineConstant kernel_stretch;    ///< time of a kernel within an engine over its time alone
+  EngineConstant iteration_us;  ///< scheduling, preparing inputs, launching the graph, between two iterations
+  EngineConstant sequence_us;   ///< sampling, detokenising, bookkeeping, per request of the batch
+  EngineConstant prompt_token_us;  ///< preparing a token of a prompt
+  EngineConstant launch_us;        ///< host time per kernel outside CUDA graphs
+  EngineConstant request_us;       ///< reading and tokenising a request before it is queued
+  EngineConstant kernel_stretch;   ///< time of a kernel within an engine over its time alone
 
   // Low-latency dispatch and combine: setup + doubling x log2(nodes)
   //   + max(bytes over the NIC / (nic x rate), bytes to the own node / (nvlink x rate)).

@@ -15,32 +15,32 @@ std::int64_t whole(double elements) { return std::max<std::int64_t>(1, std::llro
 double ceil_div(double a, double b) { return std::ceil(a / b); }
 
 /// Experts that at least one of `rows` picks falls on, all experts drawn alike: E (1 - (1 - 1/E)^rows).
-double touched(double experts, double rows) {
-  return experts * (1 - std::pow(1 - 1 / experts, rows));
-}
+double touched(double experts, double rows) { return experts * (1 - std::pow(1 - 1 / experts, rows)); }
 
 }  // namespace
 
-/// Adds up the kernels of a part of the pass. Traffic of memory-bound kernels is what they read and write, activations in
-/// BF16.
+/// Adds up the kernels of a part of the pass. Traffic of memory-bound kernels is what they read and write,
+/// activations in BF16.
 class ForwardModel::Kernels {
  public:
   Kernels(const ForwardModel& model, int sms)
       : kernels_(*model.setting_.kernels), precision_(model.setting_.engine.precision), sms_(sms) {}
 
   void linear(double m, double n, double k) {
-    add(kernels_.gemm({GemmKind::dense, whole(m), whole(n), whole(k), 1, precision_.linear, precision_.scaling,
-                       Precision::bf16},
+    add(kernels_.gemm({GemmKind::dense, whole(m), whole(n), whole(k), 1, precision_.linear,
+                       precision_.scaling, Precision::bf16},
                       sms_));
   }
   void linear_bf16(double m, double n, double k) {
-    add(kernels_.gemm({GemmKind::dense, whole(m), whole(n), whole(k), 1, Precision::bf16, Scaling::none, Precision::bf16},
-                      sms_));
+    add(kernels_.gemm(
+        {GemmKind::dense, whole(m), whole(n), whole(k), 1, Precision::bf16, Scaling::none, Precision::bf16},
+        sms_));
   }
   void grouped(GemmKind kind, double m, double n, double k, double groups) {
     const int used = static_cast<int>(std::max(1.0, std::round(groups)));
-    add(kernels_.gemm({kind, whole(m), whole(n), whole(k), used, precision_.linear, precision_.scaling, Precision::bf16},
-                      sms_));
+    add(kernels_.gemm(
+        {kind, whole(m), whole(n), whole(k), used, precision_.linear, precision_.scaling, Precision::bf16},
+        sms_));
   }
   void memory(MemoryKernel kernel, double bytes, int launches = 1) {
     sum_.time += kernels_.memory_bound(kernel, Bytes(bytes / launches), sms_).time * launches;
@@ -117,7 +117,8 @@ PassTime ForwardModel::attention_projections(double t, PassKind kind, int sms) c
       list.linear(t, query + latent, hidden);
       list.memory(MemoryKernel::norm, t * a.kv_lora_rank * 2 * 2);
     }
-    list.memory(MemoryKernel::rotary, t * (heads * a.qk_rope_dim + latent) * 2 * 2);  // and the cache is written
+    list.memory(MemoryKernel::rotary,
+                t * (heads * a.qk_rope_dim + latent) * 2 * 2);  // and the cache is written
     if (kind == PassKind::decode) {
       // Absorbed form: queries into the latent space and results out of it, a small matrix per head.
       list.linear_bf16(t, heads * a.kv_lora_rank, a.qk_nope_dim);
@@ -139,7 +140,8 @@ PassTime ForwardModel::attention_projections(double t, PassKind kind, int sms) c
 
 PassTime ForwardModel::dense_ffn(double t, double width, int sms) const {
   const ModelConfig& model = setting_.engine.model;
-  const double local = ceil_div(width, setting_.engine.plan.tensor), inner = model.gated_ffn ? 2 * local : local;
+  const double local = ceil_div(width, setting_.engine.plan.tensor),
+               inner = model.gated_ffn ? 2 * local : local;
   Kernels list(*this, sms);
   list.quantize(t * model.hidden);
   list.linear(t, inner, model.hidden);
@@ -156,10 +158,12 @@ PassTime ForwardModel::experts(double t, PassKind kind, int sms) const {
   const MoeConfig& moe = model.moe;
   const double hidden = model.hidden;
   const bool spread = engine.plan.expert > 1;
-  const double groups = spread ? std::max(1.0, (moe.experts + engine.redundant_experts) / double(engine.plan.expert))
-                               : moe.experts;
+  const double groups =
+      spread ? std::max(1.0, (moe.experts + engine.redundant_experts) / double(engine.plan.expert))
+             : moe.experts;
   // Under expert parallelism with tensor-parallel attention a group's tokens enter the exchange once.
-  const double rows = t / (spread ? engine.plan.tensor : 1) * moe.experts_per_token * (spread ? setting_.hot_load : 1);
+  const double rows =
+      t / (spread ? engine.plan.tensor : 1) * moe.experts_per_token * (spread ? setting_.hot_load : 1);
   const double width = spread ? moe.expert_width : ceil_div(moe.expert_width, engine.plan.tensor);
   const double inner = model.gated_ffn ? 2 * width : width;
   const double used = std::min(groups, std::max(1.0, touched(groups, rows)));
@@ -170,7 +174,8 @@ PassTime ForwardModel::experts(double t, PassKind kind, int sms) const {
   list.linear_bf16(t, moe.experts, hidden);
   list.memory(MemoryKernel::gating, t * moe.experts * 4 * 2);
   list.quantize(t * hidden);
-  if (!masked || !spread) list.memory(MemoryKernel::permute, rows * hidden * 2 * bytes_per_element(engine.precision.linear));
+  if (!masked || !spread)
+    list.memory(MemoryKernel::permute, rows * hidden * 2 * bytes_per_element(engine.precision.linear));
   list.grouped(grouped, rows, inner, hidden, used);
   list.memory(MemoryKernel::swiglu, rows * (inner * 2 + width * bytes_per_element(engine.precision.linear)));
   list.grouped(grouped, rows, hidden, width, used);
@@ -181,7 +186,8 @@ PassTime ForwardModel::experts(double t, PassKind kind, int sms) const {
     const double shared = moe.shared_experts * moe.expert_width;
     Kernels dense(*this, sms);
     const double own = spread ? t / engine.plan.tensor : t;
-    const double local = spread ? shared : ceil_div(shared, engine.plan.tensor), both = model.gated_ffn ? 2 * local : local;
+    const double local = spread ? shared : ceil_div(shared, engine.plan.tensor),
+                 both = model.gated_ffn ? 2 * local : local;
     dense.linear(own, both, hidden);
     dense.memory(MemoryKernel::swiglu, own * (both + local) * 2);
     dense.quantize(own * local);
@@ -197,8 +203,10 @@ Seconds low_latency_time(const LowLatencyExchange& x, const EngineConstants& c) 
   const Bytes sent = x.bytes_per_token * (x.tokens * x.experts_per_token * x.hot_load);
   const double own_node = static_cast<double>(local) / x.ranks;
   const Seconds nic = nodes > 1 ? sent * (1 - own_node) / (x.nic * c.exchange_nic.value) : Seconds(0);
-  const Seconds nvlink = x.nvlink > BytesPerSecond(0) ? sent * own_node / (x.nvlink * c.exchange_nvlink.value) : Seconds(0);
-  return Seconds((c.exchange_setup_us.value + c.exchange_doubling_us.value * std::log2(nodes)) * 1e-6) + std::max(nic, nvlink);
+  const Seconds nvlink =
+      x.nvlink > BytesPerSecond(0) ? sent * own_node / (x.nvlink * c.exchange_nvlink.value) : Seconds(0);
+  return Seconds((c.exchange_setup_us.value + c.exchange_doubling_us.value * std::log2(nodes)) * 1e-6) +
+         std::max(nic, nvlink);
 }
 
 PassTime ForwardModel::exchange(double t, PassKind kind, bool overlapped) const {
@@ -208,11 +216,18 @@ PassTime ForwardModel::exchange(double t, PassKind kind, bool overlapped) const 
   const auto bytes = [&](Precision p) {
     return Bytes(model.hidden * (bytes_per_element(p) + (p == Precision::fp8 ? kScaleBytesPerElement : 0)));
   };
-  const BytesPerSecond nic = endpoint_bandwidth(setting_.cluster), nvlink = node_link_bandwidth(setting_.cluster.node);
+  const BytesPerSecond nic = endpoint_bandwidth(setting_.cluster),
+                       nvlink = node_link_bandwidth(setting_.cluster.node);
   const int per_node = std::min(engine.plan.expert, setting_.cluster.node.gpus);
   if (kind == PassKind::decode && engine.decode_exchange == ExpertExchange::low_latency) {
-    LowLatencyExchange x{own, model.moe.experts_per_token, engine.plan.expert, per_node, bytes(engine.precision.dispatch),
-                         nic, nvlink, setting_.hot_load};
+    LowLatencyExchange x{own,
+                         model.moe.experts_per_token,
+                         engine.plan.expert,
+                         per_node,
+                         bytes(engine.precision.dispatch),
+                         nic,
+                         nvlink,
+                         setting_.hot_load};
     const Seconds dispatch = low_latency_time(x, *setting_.constants);
     x.bytes_per_token = bytes(engine.precision.combine);
     return {dispatch + low_latency_time(x, *setting_.constants), 2};
@@ -227,7 +242,8 @@ PassTime ForwardModel::exchange(double t, PassKind kind, bool overlapped) const 
   routing.tokens_per_rank = whole(own);
   Seconds sum;
   for (const ExpertOp op : {ExpertOp::dispatch, ExpertOp::combine}) {
-    routing.bytes_per_token = bytes(op == ExpertOp::dispatch ? engine.precision.dispatch : engine.precision.combine);
+    routing.bytes_per_token =
+        bytes(op == ExpertOp::dispatch ? engine.precision.dispatch : engine.precision.combine);
     ExpertTraffic traffic = expert_traffic(routing).front();
     traffic.nic_in *= setting_.hot_load;
     traffic.nvlink_in *= setting_.hot_load;
@@ -248,7 +264,8 @@ Seconds tensor_all_reduce_time(const NodeSpec& node, const LinkCalibration& link
   const double n = ranks;
   const Seconds ring = Seconds((links.ring_launch_us.value + 2 * (n - 1) * links.ring_step_us.value) * 1e-6) +
                        bytes * (2 * (n - 1) / n) / (link * links.ring_nvlink_efficiency.value);
-  const Seconds one_shot = Seconds(links.ring_step_us.value * 4e-6) + bytes * (n - 1) / (link * links.nvlink_efficiency.value);
+  const Seconds one_shot =
+      Seconds(links.ring_step_us.value * 4e-6) + bytes * (n - 1) / (link * links.nvlink_efficiency.value);
   return std::min(ring, one_shot);
 }
 
@@ -328,8 +345,9 @@ Seconds ForwardModel::stage_transfers(double tokens) const {
   if (hops == 0) return Seconds(0);
   const NodeSpec& node = setting_.cluster.node;
   const bool within = engine.plan.gpus() <= node.gpus;
-  const BytesPerSecond rate = within ? node_link_bandwidth(node) * setting_.links->ring_nvlink_efficiency.value
-                                     : endpoint_bandwidth(setting_.cluster) * setting_.links->nic_efficiency.value;
+  const BytesPerSecond rate =
+      within ? node_link_bandwidth(node) * setting_.links->ring_nvlink_efficiency.value
+             : endpoint_bandwidth(setting_.cluster) * setting_.links->nic_efficiency.value;
   const Seconds latency = within ? node.nvlink_latency : setting_.cluster.fabric.cross_leaf_latency;
   const Bytes bytes(tokens * engine.model.hidden * 2 / engine.plan.tensor);
   return (latency + Seconds(setting_.links->ring_launch_us.value * 1e-6) + bytes / rate) * hops;

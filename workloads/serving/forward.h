@@ -1,5 +1,5 @@
-// One forward pass of a serving engine on one GPU of a replica, kernel by kernel: what a layer computes for so many tokens, what
-// attention reads for so many cached ones, what tensor and expert parallelism exchange.
+// One forward pass of a serving engine on one GPU of a replica, kernel by kernel: what a layer computes for
+// so many tokens, what attention reads for so many cached ones, what tensor and expert parallelism exchange.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -51,7 +51,8 @@ struct DecodeAttention {
   double kv_tokens = 0;
   int queries = 1;
 };
-/// Prompts: `requests` pieces of `tokens` tokens each, behind which the cache holds `kv_tokens` (own ones included).
+/// Prompts: `requests` pieces of `tokens` tokens each, behind which the cache holds `kv_tokens` (own ones
+/// included).
 struct PromptAttention {
   double requests = 0;
   double tokens = 0;
@@ -94,7 +95,8 @@ class ForwardModel {
 /// All-reduce of `bytes` within a node of `ranks` GPUs.
 Seconds tensor_all_reduce_time(const NodeSpec& node, const LinkCalibration& links, int ranks, Bytes bytes);
 
-/// Dispatch and combine of low-latency kernels: `tokens` per GPU, each copied straight to the GPUs of its experts.
+/// Dispatch and combine of low-latency kernels: `tokens` per GPU, each copied straight to the GPUs of its
+/// experts.
 struct LowLatencyExchange {
   double tokens = 0;
   int experts_per_token = 1;

@@ -1,4 +1,5 @@
-// Times between the tokens of an answer, hundreds of millions of them: counted in bins of one per cent, their sum kept exactly.
+// Times between the tokens of an answer, hundreds of millions of them: counted in bins of one per cent, their
+// sum kept exactly.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -25,7 +26,10 @@ class GapHistogram {
     total_ += total;
   }
   std::int64_t count() const { return count_; }
-  Seconds mean() const { return count_ == 0 ? Seconds(0) : Seconds(static_cast<double>(total_) / kTicksPerSecond / static_cast<double>(count_)); }
+  Seconds mean() const {
+    return count_ == 0 ? Seconds(0)
+                       : Seconds(static_cast<double>(total_) / kTicksPerSecond / static_cast<double>(count_));
+  }
   /// To a bin's width.
   Seconds quantile(double share) const {
     const double wanted = share * static_cast<double>(count_);

@@ -39,7 +39,9 @@ std::pair<std::size_t, double> log_node(double x, double per_octave) {
   const double node = std::floor(at);
   return {static_cast<std::size_t>(node), at - node};
 }
-double log_value(std::size_t node, double per_octave) { return std::exp2(static_cast<double>(node) / per_octave); }
+double log_value(std::size_t node, double per_octave) {
+  return std::exp2(static_cast<double>(node) / per_octave);
+}
 
 /// Cached tokens per request at which curves have their nodes: 0, 64, then four to an octave up to 2^21.
 const std::vector<std::int64_t>& curve_lengths() {
@@ -62,19 +64,22 @@ double us(Seconds time) { return time.value() * kMicroseconds; }
 
 // ------------------------------------------------------------------------------------------------ curves
 
-DecodeCurve::DecodeCurve(std::int64_t batch, const std::vector<std::int64_t>& lengths, const std::vector<Ticks>& times)
+DecodeCurve::DecodeCurve(std::int64_t batch, const std::vector<std::int64_t>& lengths,
+                         const std::vector<Ticks>& times)
     : batch_(batch) {
   assert(lengths.size() == times.size() && !times.empty());
   for (std::size_t i = 0; i + 1 < lengths.size(); ++i) {
     const std::int64_t tokens = batch * (lengths[i + 1] - lengths[i]);
-    pieces_.push_back({batch * lengths[i], times[i], std::max<std::int64_t>(0, (times[i + 1] - times[i] + tokens / 2) / tokens)});
+    pieces_.push_back({batch * lengths[i], times[i],
+                       std::max<std::int64_t>(0, (times[i + 1] - times[i] + tokens / 2) / tokens)});
   }
   if (pieces_.empty()) pieces_.push_back({0, times.front(), 0});
 }
 
 std::size_t DecodeCurve::piece_of(std::int64_t kv) const {
-  const auto after = std::upper_bound(pieces_.begin(), pieces_.end(), kv,
-                                      [](std::int64_t tokens, const Piece& piece) { return tokens < piece.begin; });
+  const auto after =
+      std::upper_bound(pieces_.begin(), pieces_.end(), kv,
+                       [](std::int64_t tokens, const Piece& piece) { return tokens < piece.begin; });
   return static_cast<std::size_t>(after - pieces_.begin()) - 1;
 }
 
@@ -83,7 +88,8 @@ Ticks DecodeCurve::at(std::int64_t kv) const {
   return piece.time + piece.slope * (kv - piece.begin);
 }
 
-Ticks DecodeCurve::sum(std::int64_t kv, std::int64_t n, const TokenPattern& pattern, std::int64_t from) const {
+Ticks DecodeCurve::sum(std::int64_t kv, std::int64_t n, const TokenPattern& pattern,
+                       std::int64_t from) const {
   Ticks total = 0;
   for (std::size_t i = piece_of(kv); n > 0; ++i) {
     const Piece& piece = pieces_[i];
@@ -92,7 +98,8 @@ Ticks DecodeCurve::sum(std::int64_t kv, std::int64_t n, const TokenPattern& patt
       const std::int64_t missing = pieces_[i + 1].begin - kv;
       here = std::min(n, pattern.iterations(from, (missing + batch_ - 1) / batch_));
     }
-    total += here * (piece.time + piece.slope * (kv - piece.begin)) + piece.slope * batch_ * pattern.sum_of_tokens(from, here);
+    total += here * (piece.time + piece.slope * (kv - piece.begin)) +
+             piece.slope * batch_ * pattern.sum_of_tokens(from, here);
     kv += batch_ * pattern.tokens(from, here);
     from += here;
     n -= here;
@@ -102,7 +109,8 @@ Ticks DecodeCurve::sum(std::int64_t kv, std::int64_t n, const TokenPattern& patt
 
 // ------------------------------------------------------------------------------------------------ prices
 
-IterationPricer::IterationPricer(ForwardSetting setting) : forward_(std::make_unique<ForwardModel>(std::move(setting))) {
+IterationPricer::IterationPricer(ForwardSetting setting)
+    : forward_(std::make_unique<ForwardModel>(std::move(setting))) {
   request_overhead_ = ticks_of_us(constant(&EngineConstants::request_us));
 }
 
@@ -121,10 +129,11 @@ const IterationPricer::Layers& IterationPricer::layers(std::size_t node, PassKin
   return known.emplace(node, priced).first->second;
 }
 
-/// All layers for `tokens`, each with an attention core of `attention_us`. With two micro-batches the exchange of one half runs
-/// beside the computation of the other: a layer takes what both halves compute or what both exchange, whichever is longer,
-/// and the first exchange of the pass has nothing to hide behind.
-IterationPricer::Pass IterationPricer::layers_pass(double tokens, PassKind kind, double attention_us, double attention_kernels) {
+/// All layers for `tokens`, each with an attention core of `attention_us`. With two micro-batches the
+/// exchange of one half runs beside the computation of the other: a layer takes what both halves compute or
+/// what both exchange, whichever is longer, and the first exchange of the pass has nothing to hide behind.
+IterationPricer::Pass IterationPricer::layers_pass(double tokens, PassKind kind, double attention_us,
+                                                   double attention_kernels) {
   const EngineConfig& engine = forward_->setting().engine;
   const double halves = engine.two_micro_batches ? 2 : 1;
   const auto [node, part] = CountGrid::below(tokens / halves);
@@ -159,21 +168,24 @@ double IterationPricer::decode_attention_us(double batch, double kv_per_request,
   const auto [length, l] = log_node(kv_per_request, 4);
   const double short_side = at(requests, length) * (1 - r) + (r > 0 ? at(requests + 1, length) * r : 0);
   if (l <= 0) return halves * short_side;
-  const double long_side = at(requests, length + 1) * (1 - r) + (r > 0 ? at(requests + 1, length + 1) * r : 0);
+  const double long_side =
+      at(requests, length + 1) * (1 - r) + (r > 0 ? at(requests + 1, length + 1) * r : 0);
   // Linear in the length, whose nodes are spaced geometrically.
   const double a = log_value(length, 4), b = log_value(length + 1, 4), way = (kv_per_request - a) / (b - a);
   return halves * (short_side + (long_side - short_side) * way);
 }
 
-/// Requests of one iteration differ in length. The kernel is priced for as many alike ones with the same tokens and the same
-/// query-key pairs: q = Q / n, kv = P / Q + q / 2. Interpolated in the logarithm of all three.
+/// Requests of one iteration differ in length. The kernel is priced for as many alike ones with the same
+/// tokens and the same query-key pairs: q = Q / n, kv = P / Q + q / 2. Interpolated in the logarithm of all
+/// three.
 double IterationPricer::prompt_attention_us(const PromptLoad& prompts) {
   constexpr double kPerOctave = 2;
   const double n = static_cast<double>(prompts.requests), q = static_cast<double>(prompts.tokens) / n;
-  const double kv = std::max(q, 0.5 * static_cast<double>(prompts.twice_pairs) / static_cast<double>(prompts.tokens) + q / 2);
+  const double kv = std::max(
+      q, 0.5 * static_cast<double>(prompts.twice_pairs) / static_cast<double>(prompts.tokens) + q / 2);
   const bool overlapped = forward_->setting().engine.two_micro_batches;
   const std::array<std::pair<std::size_t, double>, 3> at = {log_node(n, 1), log_node(q, kPerOctave),
-                                                           log_node(kv / q, kPerOctave)};
+                                                            log_node(kv / q, kPerOctave)};
   double sum = 0;
   for (unsigned corner = 0; corner < 8; ++corner) {
     double weight = 1;
@@ -213,9 +225,11 @@ double IterationPricer::drafts_us(double batch, double kv_per_request) {
   if (engine.speculation.depth == 0) return 0;
   const bool moe = engine.model.is_moe_layer(engine.model.layers - 1);
   const auto [node, part] = CountGrid::below(batch);
-  const LayerTime layer = forward_->layer(CountGrid::value(node + (part > 0.5)), moe, PassKind::decode, false);
-  const double once = us(forward_->draft_projection(batch).time) + us(layer.compute.time) + us(layer.exchange.time) +
-                      decode_attention_us(batch, kv_per_request, true) + edges_us(batch);
+  const LayerTime layer =
+      forward_->layer(CountGrid::value(node + (part > 0.5)), moe, PassKind::decode, false);
+  const double once = us(forward_->draft_projection(batch).time) + us(layer.compute.time) +
+                      us(layer.exchange.time) + decode_attention_us(batch, kv_per_request, true) +
+                      edges_us(batch);
   return once * engine.speculation.depth;
 }
 
@@ -223,7 +237,8 @@ double IterationPricer::drafts_us(double batch, double kv_per_request) {
 double IterationPricer::decode_us(std::int64_t batch, std::int64_t length) {
   const EngineConfig& engine = forward_->setting().engine;
   // Pipeline stages work on as many parts of the batch at once; each part passes all stages.
-  const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline), kv = static_cast<double>(length);
+  const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline),
+               kv = static_cast<double>(length);
   const double tokens = b * (1 + engine.speculation.depth);
   Pass pass = layers_pass(tokens, PassKind::decode, decode_attention_us(b, kv, false), 1);
   pass.gpu_us += edges_us(tokens) + drafts_us(b, kv) + us(forward_->stage_transfers(tokens));
@@ -240,11 +255,13 @@ DecodeCurve IterationPricer::make_curve(std::int64_t batch) {
     if (found != curve_nodes_.end()) return found->second;
     std::vector<Ticks> times;
     const auto b = static_cast<std::int64_t>(CountGrid::value(node));
-    for (const std::int64_t length : lengths) times.push_back(ticks_of_us(decode_us(b, std::max<std::int64_t>(1, length))));
+    for (const std::int64_t length : lengths)
+      times.push_back(ticks_of_us(decode_us(b, std::max<std::int64_t>(1, length))));
     return curve_nodes_.emplace(node, std::move(times)).first->second;
   };
   const auto [node, part] = CountGrid::below(static_cast<double>(batch));
-  const double overhead = constant(&EngineConstants::iteration_us) + constant(&EngineConstants::sequence_us) * static_cast<double>(batch);
+  const double overhead = constant(&EngineConstants::iteration_us) +
+                          constant(&EngineConstants::sequence_us) * static_cast<double>(batch);
   std::vector<Ticks> times;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
     const double low = static_cast<double>(nodes(node)[i]);
@@ -268,7 +285,8 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   const double tokens = (static_cast<double>(prompts.tokens) + b * (1 + engine.speculation.depth)) / stages;
   double attention = prompt_attention_us(prompts) / stages, cores = 1;
   if (batch > 0) {
-    attention += decode_attention_us(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), true);
+    attention +=
+        decode_attention_us(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), true);
     ++cores;
   }
   Pass pass = layers_pass(tokens, PassKind::prompt, attention, cores);
@@ -277,7 +295,8 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   if (batch > 0) pass.gpu_us += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b));
   pass.gpu_us *= constant(&EngineConstants::kernel_stretch);
   const double kernels = std::max(pass.gpu_us, pass.kernels * constant(&EngineConstants::launch_us));
-  return ticks_of_us(kernels + constant(&EngineConstants::iteration_us) + constant(&EngineConstants::sequence_us) * sequences +
+  return ticks_of_us(kernels + constant(&EngineConstants::iteration_us) +
+                     constant(&EngineConstants::sequence_us) * sequences +
                      constant(&EngineConstants::prompt_token_us) * static_cast<double>(prompts.tokens));
 }
 
@@ -285,7 +304,8 @@ double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {
   if (!forward_ || batch == 0) return 0;
   const double b = static_cast<double>(batch), per_request = std::max(1.0, static_cast<double>(kv) / b);
   const double cores = decode_attention_us(b, per_request, false) * forward_->setting().engine.model.layers;
-  return cores * constant(&EngineConstants::kernel_stretch) * kTicksPerMicrosecond / static_cast<double>(decode(batch).at(kv));
+  return cores * constant(&EngineConstants::kernel_stretch) * kTicksPerMicrosecond /
+         static_cast<double>(decode(batch).at(kv));
 }
 
 }  // namespace flopcast

@@ -1,6 +1,6 @@
-// How long one iteration of an engine takes, from tables that are filled as shapes turn up: kernels are priced at the nodes of a
-// grid (tokens, requests, cached tokens), between nodes times are interpolated. Prices are whole ticks and do not depend on
-// what was asked before.
+// How long one iteration of an engine takes, from tables that are filled as shapes turn up: kernels are
+// priced at the nodes of a grid (tokens, requests, cached tokens), between nodes times are interpolated.
+// Prices are whole ticks and do not depend on what was asked before.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -15,9 +15,9 @@ namespace flopcast {
 
 /// The prompts of an iteration on one attention group.
 struct PromptLoad {
-  std::int64_t tokens = 0;    ///< computed in this iteration
-  std::int64_t requests = 0;  ///< that they belong to
-  std::int64_t finishing = 0; ///< of these, how many get their first token
+  std::int64_t tokens = 0;     ///< computed in this iteration
+  std::int64_t requests = 0;   ///< that they belong to
+  std::int64_t finishing = 0;  ///< of these, how many get their first token
   /// Query-key pairs: sum over requests of tokens x (cached before + tokens / 2), as twice that.
   std::int64_t twice_pairs = 0;
   void add(std::int64_t piece, std::int64_t cached, bool last) {
@@ -36,8 +36,8 @@ class DecodeCurve {
 
   /// An iteration that begins with `kv` cached tokens in all.
   Ticks at(std::int64_t kv) const;
-  /// The next `n` iterations, in sum: the first begins with `kv` tokens, each leaves what `pattern` says per request.
-  /// Exactly what adding up at() gives.
+  /// The next `n` iterations, in sum: the first begins with `kv` tokens, each leaves what `pattern` says per
+  /// request. Exactly what adding up at() gives.
   Ticks sum(std::int64_t kv, std::int64_t n, const TokenPattern& pattern, std::int64_t from) const;
 
  private:
@@ -55,7 +55,8 @@ class DecodeCurve {
 class IterationPricer {
  public:
   explicit IterationPricer(ForwardSetting setting);
-  /// Fixed times, for toys that queueing theory knows: every iteration takes `iteration`, a prompt `per_prompt_token` more per token.
+  /// Fixed times, for toys that queueing theory knows: every iteration takes `iteration`, a prompt
+  /// `per_prompt_token` more per token.
   IterationPricer(Ticks iteration, Ticks per_prompt_token);
 
   const DecodeCurve& decode(std::int64_t batch);
@@ -63,7 +64,8 @@ class IterationPricer {
   Ticks prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv);
   /// From a request's coming in to its being queued.
   Ticks request_overhead() const { return request_overhead_; }
-  /// Share of an iteration's HBM time that decode attention takes, for reports: attention / whole at this batch.
+  /// Share of an iteration's HBM time that decode attention takes, for reports: attention / whole at this
+  /// batch.
   double attention_share(std::int64_t batch, std::int64_t kv);
   const ForwardModel* forward() const { return forward_.get(); }
 
@@ -83,7 +85,9 @@ class IterationPricer {
   double drafts_us(double batch, double kv_per_request);
   double decode_us(std::int64_t batch_node, std::int64_t length_node);
   DecodeCurve make_curve(std::int64_t batch);
-  double constant(EngineConstant EngineConstants::*field) const { return ((*forward_->setting().constants).*field).value; }
+  double constant(EngineConstant EngineConstants::*field) const {
+    return ((*forward_->setting().constants).*field).value;
+  }
 
   std::unique_ptr<ForwardModel> forward_;  // none: fixed times
   Ticks fixed_iteration_ = 0, fixed_per_token_ = 0, request_overhead_ = 0;

@@ -24,13 +24,18 @@ struct Job {
   std::int64_t joined = 0;     ///< that iteration
   std::uint64_t order = 0;     ///< of admission on its replica: the youngest gives way first
   KvSequence sequence;
-  std::uint32_t replica = 0;   ///< where it is now
-  std::uint32_t rank = 0;      ///< attention group there
-  std::uint32_t place = 0;     ///< in the group's list of decoding jobs
-  std::uint32_t epoch = 0;     ///< counts its joinings; events of older ones are void
+  std::uint32_t replica = 0;         ///< where it is now
+  std::uint32_t rank = 0;            ///< attention group there
+  std::uint32_t source = kNoSource;  ///< the prefill replica that still holds its cache
+  std::uint32_t source_rank = 0;
+  std::uint32_t place = 0;  ///< in the group's list of decoding jobs
+  std::uint32_t epoch = 0;  ///< counts its joinings; events of older ones are void
   std::uint16_t preemptions = 0;
   std::uint16_t retries = 0;
   bool swapped = false;
+
+  static constexpr std::uint32_t kNoSource = ~std::uint32_t{0};
+  KvSequence source_sequence;  ///< its pages there
 
   std::int32_t context() const { return request.input_tokens + generated; }
 };

@@ -35,9 +35,14 @@ void Replica::EventHeap::pop() {
   events_.pop_back();
 }
 
-Replica::Replica(std::uint32_t id, const ReplicaConfig& config, IterationPricer& pricer, JobTable& jobs, GapHistogram& gaps,
-                 ReplicaListener& listener)
-    : id_(id), config_(config), pricer_(&pricer), jobs_(&jobs), gaps_(&gaps), listener_(&listener),
+Replica::Replica(std::uint32_t id, const ReplicaConfig& config, IterationPricer& pricer, JobTable& jobs,
+                 GapHistogram& gaps, ReplicaListener& listener)
+    : id_(id),
+      config_(config),
+      pricer_(&pricer),
+      jobs_(&jobs),
+      gaps_(&gaps),
+      listener_(&listener),
       pattern_(config.speculation.tokens_per_iteration()) {
   groups_.reserve(static_cast<std::size_t>(config.groups));
   for (int i = 0; i < config.groups; ++i) groups_.emplace_back(config.cache);
@@ -47,7 +52,8 @@ Replica::Replica(std::uint32_t id, const ReplicaConfig& config, IterationPricer&
 
 bool Replica::fits(const Request& request) const {
   const KvCache& cache = groups_.front().cache;
-  const std::int64_t context = std::int64_t{request.input_tokens} + request.output_tokens + config_.speculation.depth;
+  const std::int64_t context =
+      std::int64_t{request.input_tokens} + request.output_tokens + config_.speculation.depth;
   return cache.pages_of(context) <= cache.capacity_pages();
 }
 
@@ -67,16 +73,14 @@ std::int64_t Replica::kv_tokens(Ticks now) const {
     }
     passed = low;
   }
-  std::int64_t tokens = 0;
-  for (const Group& group : groups_)
-    tokens += group.kv + group.batch() * pattern_.tokens(iteration_, passed) + group.prompting_tokens;
-  return tokens;
+  return decoding_tokens_ + decoding_ * pattern_.tokens(iteration_, passed) + prompting_tokens_;
 }
 
 std::int32_t Replica::match(const Request& request) const {
   std::int32_t best = 0;
   if (request.prefix.empty()) return best;
-  for (const Group& group : groups_) best = std::max(best, group.cache.match(request.prefix, request.input_tokens).total());
+  for (const Group& group : groups_)
+    best = std::max(best, group.cache.match(request.prefix, request.input_tokens).total());
   return best;
 }
 
@@ -92,17 +96,20 @@ std::int64_t Replica::pages_in_use() const {
   return pages;
 }
 
-// ------------------------------------------------------------------------------------------- coming and going
+// ------------------------------------------------------------------------------------------- coming and
+// going
 
 std::int64_t Replica::group_of(const Job& job) const {
-  // Decoding: the group with fewest requests. Prompts: the group with least to compute, less what its cache would save.
+  // Decoding: the group with fewest requests. Prompts: the group with least to compute, less what its cache
+  // would save.
   std::size_t best = 0;
   std::int64_t least = 0;
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     const Group& group = groups_[i];
     std::int64_t cost = group.load;
     if (config_.role == ReplicaRole::decode) {
-      cost = group.batch() + group.placed + static_cast<std::int64_t>(group.waiting.size() + group.arrived.size() + group.swapped.size());
+      cost = group.batch() + group.placed +
+             static_cast<std::int64_t>(group.waiting.size() + group.arrived.size() + group.swapped.size());
     } else if (groups_.size() > 1 && !job.request.prefix.empty()) {
       cost -= group.cache.match(job.request.prefix, job.request.input_tokens).total();
     }
@@ -134,21 +141,49 @@ void Replica::join(JobId id, Ticks now) {
 }
 
 void Replica::release(JobId id, Ticks now) {
+  Job& job = (*jobs_)[id];
+  Group& group = groups_[job.source_rank];
+  group.cache.finish(job.source_sequence);
+  group.load -= job.request.input_tokens;
+  prompting_tokens_ -= job.request.input_tokens;
+  --outstanding_;
+  job.source = Job::kNoSource;
+  truncate(now);
+}
+
+void Replica::unplace(JobId id, Ticks now) {
   const Job& job = (*jobs_)[id];
   Group& group = groups_[job.rank];
   group.cache.finish(job.sequence);
   group.load -= job.request.input_tokens;
-  group.prompting_tokens -= job.request.input_tokens;
+  --group.placed;
   --outstanding_;
   truncate(now);
+}
+
+std::vector<JobId> Replica::withdraw(std::uint32_t source) {
+  std::vector<JobId> out;
+  for (Group& group : groups_) {
+    for (const JobId id : group.waiting) {
+      const Job& job = (*jobs_)[id];
+      if (job.source != source) continue;
+      out.push_back(id);
+      group.load -= job.request.input_tokens;
+      queued_tokens_ -= job.context();
+      --waiting_;
+      --outstanding_;
+    }
+    std::erase_if(group.waiting, [&](JobId id) { return (*jobs_)[id].source == source; });
+  }
+  return out;
 }
 
 std::vector<JobId> Replica::abandon(Ticks now) {
   std::vector<JobId> all;
   for (Group& group : groups_) {
     for (const auto& list : {std::vector<JobId>(group.waiting.begin(), group.waiting.end()),
-                             std::vector<JobId>(group.swapped.begin(), group.swapped.end()), group.prompting, group.decoding,
-                             group.arrived})
+                             std::vector<JobId>(group.swapped.begin(), group.swapped.end()), group.prompting,
+                             group.decoding, group.arrived})
       all.insert(all.end(), list.begin(), list.end());
     for (const auto& [ready, job] : group.restoring) all.push_back(job);
     group = Group(config_.cache);
@@ -158,7 +193,7 @@ std::vector<JobId> Replica::abandon(Ticks now) {
   pace_ = nullptr;
   fresh_ = 0;
   debt_ = 0;
-  outstanding_ = queued_tokens_ = 0;
+  outstanding_ = queued_tokens_ = decoding_tokens_ = prompting_tokens_ = decoding_ = 0;
   waiting_ = 0;
   std::sort(all.begin(), all.end());
   return all;
@@ -186,7 +221,8 @@ void Replica::wake(Ticks now) {
   if (!running_) start(now);
 }
 
-// ------------------------------------------------------------------------------------------- ending iterations
+// ------------------------------------------------------------------------------------------- ending
+// iterations
 
 void Replica::boundary(Ticks now) {
   commit(now);
@@ -215,6 +251,7 @@ void Replica::commit_decode(std::int64_t n, Ticks now) {
     counters_.decode_tokens += group.batch() * given;
     counters_.decode_requests += group.batch() * n;
     group.kv += group.batch() * given;
+    decoding_tokens_ += group.batch() * given;
   }
   // Pages that were needed on the way come first, then what ends here.
   for (Group& group : groups_) provide_pages(group, next);
@@ -247,7 +284,8 @@ void Replica::need_page(Group& group, JobId id, std::int64_t at) {
   const Job& job = (*jobs_)[id];
   const std::int64_t held = group.cache.pages_of(length_at(job, at)) * group.cache.page_tokens();
   const std::int64_t needed = job.joined + pattern_.iterations(job.joined, held + 1 - job.base);
-  const std::int64_t done = job.joined + pattern_.iterations(job.joined, job.request.output_tokens - job.generated);
+  const std::int64_t done =
+      job.joined + pattern_.iterations(job.joined, job.request.output_tokens - job.generated);
   if (needed < done) group.page_needs.push({needed, id, job.epoch});
 }
 
@@ -271,7 +309,7 @@ void Replica::commit_pieces(Group& group, Ticks now) {
   for (const Piece& piece : group.pieces) {
     Job& job = (*jobs_)[piece.job];
     job.computed += piece.tokens;
-    group.prompting_tokens += piece.tokens;
+    prompting_tokens_ += piece.tokens;
     group.cache.computed(job.sequence, job.computed);
     if (job.computed < job.context()) continue;
     std::erase(group.prompting, piece.job);
@@ -279,14 +317,17 @@ void Replica::commit_pieces(Group& group, Ticks now) {
     if (job.first_token < 0) job.first_token = now;
     if (job.generated < job.request.output_tokens) {
       if (config_.role == ReplicaRole::prefill) {
+        job.source = id_;
+        job.source_rank = job.rank;
+        job.source_sequence = job.sequence;
         listener_->prefilled(piece.job, now);
       } else {
-        group.prompting_tokens -= job.computed;
+        prompting_tokens_ -= job.computed;
         begin_decoding(group, piece.job);
       }
       continue;
     }
-    group.prompting_tokens -= job.computed;
+    prompting_tokens_ -= job.computed;
     group.cache.finish(job.sequence);
     group.load -= job.request.input_tokens;
     --outstanding_;
@@ -305,7 +346,11 @@ void Replica::begin_decoding(Group& group, JobId id) {
   job.place = static_cast<std::uint32_t>(group.decoding.size());
   group.decoding.push_back(id);
   group.kv += job.base;
-  group.finishes.push({iteration_ + pattern_.iterations(iteration_, job.request.output_tokens - job.generated), id, job.epoch});
+  decoding_tokens_ += job.base;
+  ++decoding_;
+  group.finishes.push(
+      {iteration_ + pattern_.iterations(iteration_, job.request.output_tokens - job.generated), id,
+       job.epoch});
   // The token to be processed first may need a page of its own.
   group.page_needs.push({iteration_, id, job.epoch});
   pace_ = nullptr;
@@ -314,7 +359,10 @@ void Replica::begin_decoding(Group& group, JobId id) {
 
 void Replica::leave_decoding(Group& group, JobId id) {
   Job& job = (*jobs_)[id];
-  group.kv -= length_at(job, iteration_);
+  const std::int64_t length = length_at(job, iteration_);
+  group.kv -= length;
+  decoding_tokens_ -= length;
+  --decoding_;
   const JobId last = group.decoding.back();
   group.decoding[job.place] = last;
   (*jobs_)[last].place = job.place;
@@ -324,9 +372,8 @@ void Replica::leave_decoding(Group& group, JobId id) {
 }
 
 JobId Replica::youngest(const Group& group) const {
-  return *std::max_element(group.decoding.begin(), group.decoding.end(), [&](JobId a, JobId b) {
-    return (*jobs_)[a].order < (*jobs_)[b].order;
-  });
+  return *std::max_element(group.decoding.begin(), group.decoding.end(),
+                           [&](JobId a, JobId b) { return (*jobs_)[a].order < (*jobs_)[b].order; });
 }
 
 void Replica::preempt(Group& group, JobId id) {
@@ -351,7 +398,8 @@ void Replica::preempt(Group& group, JobId id) {
   queued_tokens_ += job.context();
 }
 
-// ------------------------------------------------------------------------------------------- starting iterations
+// ------------------------------------------------------------------------------------------- starting
+// iterations
 
 void Replica::start(Ticks now) {
   for (Group& group : groups_) {
@@ -363,7 +411,8 @@ void Replica::start(Ticks now) {
     provide_pages(group, iteration_ + 1);
     prompts_ = prompts_ || !group.pieces.empty();
   }
-  const bool decoding = std::any_of(groups_.begin(), groups_.end(), [](const Group& g) { return !g.decoding.empty(); });
+  const bool decoding =
+      std::any_of(groups_.begin(), groups_.end(), [](const Group& g) { return !g.decoding.empty(); });
   decodes_ = decoding && !(prompts_ && config_.scheduler.batching == BatchingPolicy::prefill_first);
   if (prompts_) {
     jump_ = 1;
@@ -395,7 +444,8 @@ void Replica::admit_arrivals(Group& group, Ticks now) {
 }
 
 bool Replica::has_slot(const Group& group) const {
-  const auto taken = group.decoding.size() + group.prompting.size() + group.restoring.size() + static_cast<std::size_t>(group.placed);
+  const auto taken = group.decoding.size() + group.prompting.size() + group.restoring.size() +
+                     static_cast<std::size_t>(group.placed);
   return taken < static_cast<std::size_t>(config_.scheduler.max_batch);
 }
 
@@ -432,7 +482,8 @@ void Replica::place(Group& group, Ticks now) {
 
 void Replica::take_pieces(Group& group, Ticks now) {
   std::int64_t budget = config_.scheduler.token_budget;
-  if (config_.scheduler.batching == BatchingPolicy::mixed) budget -= group.batch() * (1 + config_.speculation.depth);
+  if (config_.scheduler.batching == BatchingPolicy::mixed)
+    budget -= group.batch() * (1 + config_.speculation.depth);
   for (const JobId id : group.prompting)
     if (!take_piece(group, id, budget)) break;
   while (budget > 0 && !group.waiting.empty() && group.swapped.empty() && has_slot(group)) {
@@ -464,12 +515,13 @@ bool Replica::take_piece(Group& group, JobId id, std::int64_t& budget) {
   return true;
 }
 
-/// Gives a job pages for its whole context, and beside others one to begin its answer in: it should not have to give way at
-/// once. What lower tiers hold of it is brought up first.
+/// Gives a job pages for its whole context, and beside others one to begin its answer in: it should not have
+/// to give way at once. What lower tiers hold of it is brought up first.
 bool Replica::admit(Group& group, JobId id, Ticks now) {
   Job& job = (*jobs_)[id];
   const bool alone = group.decoding.empty() && group.prompting.empty() && group.restoring.empty();
-  const std::int32_t wanted = job.context() + (alone || config_.role == ReplicaRole::prefill ? 0 : group.cache.page_tokens());
+  const std::int32_t wanted =
+      job.context() + (alone || config_.role == ReplicaRole::prefill ? 0 : group.cache.page_tokens());
   const auto started = group.cache.start(job.request.prefix, job.context(), wanted);
   if (!started) return false;
   job.sequence = started->sequence;
@@ -481,7 +533,7 @@ bool Replica::admit(Group& group, JobId id, Ticks now) {
     job.admitted = now;
     job.cached = job.computed;
   }
-  group.prompting_tokens += job.computed;
+  prompting_tokens_ += job.computed;
   queued_tokens_ -= job.computed;
   const Ticks restoring = config_.restore_ticks_per_token[KvTier::host] * hit[KvTier::host] +
                           config_.restore_ticks_per_token[KvTier::storage] *
@@ -495,7 +547,8 @@ bool Replica::admit(Group& group, JobId id, Ticks now) {
   return true;
 }
 
-/// The group with most to do sets the pace. Its tokens stand for those of every group where experts are shared.
+/// The group with most to do sets the pace. Its tokens stand for those of every group where experts are
+/// shared.
 Ticks Replica::prompt_ticks() {
   Ticks longest = 0;
   for (const Group& group : groups_) {
@@ -545,7 +598,8 @@ std::int64_t Replica::jump_length() const {
   return std::max<std::int64_t>(1, length);
 }
 
-/// Ends a jump at the first boundary that is not before `now`: something has happened that the next iteration may heed.
+/// Ends a jump at the first boundary that is not before `now`: something has happened that the next iteration
+/// may heed.
 void Replica::truncate(Ticks now) {
   if (!running_ || jump_ <= 1) return;
   const std::int64_t kv = groups_[pace_group_].kv;
@@ -558,7 +612,8 @@ void Replica::truncate(Ticks now) {
   end_ = begin_ + pace_->sum(kv, jump_, pattern_, iteration_);
 }
 
-// ------------------------------------------------------------------------------------------- gaps between tokens
+// ------------------------------------------------------------------------------------------- gaps between
+// tokens
 
 Ticks Replica::iteration_ticks(std::int64_t i) const {
   const Group& group = groups_[pace_group_];
@@ -585,7 +640,8 @@ void Replica::note_tokens(std::int64_t n, Ticks now) {
   last_tokens_ = n > 1 ? end_ : now;
 }
 
-/// Gaps of iterations [from, from + n) of the running jump: as many at once as fall into one bin of the histogram.
+/// Gaps of iterations [from, from + n) of the running jump: as many at once as fall into one bin of the
+/// histogram.
 void Replica::note_gaps(std::int64_t from, std::int64_t n, std::int64_t requests) {
   if (n <= 0) return;
   if (pattern_.plain()) {

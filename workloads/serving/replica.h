@@ -1,8 +1,10 @@
-// One replica of a serving engine: queues, batches, a KV cache per attention group, iterations one after the other.
+// One replica of a serving engine: queues, batches, a KV cache per attention group, iterations one after the
+// other.
 //
-// Attention groups (data-parallel attention) have requests of their own and run their iterations in step; the slowest sets the
-// pace. While a decoding batch does not change, its iterations are jumped over in closed form up to the next finish, arrival
-// or lack of pages; the results are, to the last bit, those of single iterations (ReplicaConfig::jump switches it off).
+// Attention groups (data-parallel attention) have requests of their own and run their iterations in step; the
+// slowest sets the pace. While a decoding batch does not change, its iterations are jumped over in closed
+// form up to the next finish, arrival or lack of pages; the results are, to the last bit, those of single
+// iterations (ReplicaConfig::jump switches it off).
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -26,8 +28,8 @@ struct ReplicaConfig {
   ReplicaRole role = ReplicaRole::unified;
   SchedulerConfig scheduler;
   SpeculationConfig speculation;
-  int groups = 1;              ///< attention groups
-  KvCacheConfig cache;         ///< of one group
+  int groups = 1;       ///< attention groups
+  KvCacheConfig cache;  ///< of one group
   /// Time to bring one cached token back from host memory and from storage, per attention group.
   PerTier<Ticks> restore_ticks_per_token;
   bool jump = true;
@@ -52,15 +54,15 @@ struct ReplicaCounters {
   std::int64_t decode_tokens = 0;      ///< sum over decoding iterations of tokens given
   std::int64_t decode_requests = 0;    ///< sum over decoding iterations of the batch
   std::int64_t preemptions = 0, swaps = 0;
-  std::int64_t steps = 0;              ///< events it took
-  Ticks busy = 0;                      ///< time in iterations
+  std::int64_t steps = 0;  ///< events it took
+  Ticks busy = 0;          ///< time in iterations
   ReplicaCounters& operator+=(const ReplicaCounters& o);
 };
 
 class Replica {
  public:
-  Replica(std::uint32_t id, const ReplicaConfig& config, IterationPricer& pricer, JobTable& jobs, GapHistogram& gaps,
-          ReplicaListener& listener);
+  Replica(std::uint32_t id, const ReplicaConfig& config, IterationPricer& pricer, JobTable& jobs,
+          GapHistogram& gaps, ReplicaListener& listener);
 
   /// Whether the job could ever run here: its whole context fits into a group's cache.
   bool fits(const Request& request) const;
@@ -69,8 +71,12 @@ class Replica {
   void submit(JobId job, Ticks now);
   /// Decode replicas: the cache of a placed job is here.
   void join(JobId job, Ticks now);
-  /// Prefill replicas: the cache of a prefilled job has left.
+  /// Prefill replicas: the cache of a prefilled job (Job::source) has left, or is not wanted any more.
   void release(JobId job, Ticks now);
+  /// Decode replicas: the cache of a placed job does not arrive.
+  void unplace(JobId job, Ticks now);
+  /// Decode replicas: jobs in the queue whose cache is on that prefill replica leave it.
+  std::vector<JobId> withdraw(std::uint32_t source);
   /// All jobs it has, in order of their number; the replica is empty then. For failures.
   std::vector<JobId> abandon(Ticks now);
 
@@ -100,7 +106,9 @@ class Replica {
     std::int64_t at;
     JobId job;
     std::uint32_t epoch;
-    friend bool operator>(const Event& a, const Event& b) { return a.at != b.at ? a.at > b.at : a.job > b.job; }
+    friend bool operator>(const Event& a, const Event& b) {
+      return a.at != b.at ? a.at > b.at : a.job > b.job;
+    }
   };
   /// Least first.
   class EventHeap {
@@ -125,15 +133,15 @@ class Replica {
     std::deque<JobId> swapped;
     std::vector<JobId> prompting;  ///< admitted, context not yet computed; in order of admission
     std::vector<JobId> decoding;
-    std::vector<JobId> arrived;    ///< decode replicas: to join at the next boundary
-    std::vector<Piece> pieces;     ///< of prompts, in the running iteration
+    std::vector<JobId> arrived;  ///< decode replicas: to join at the next boundary
+    std::vector<Piece> pieces;   ///< of prompts, in the running iteration
     EventHeap finishes, page_needs;
-    std::deque<std::pair<Ticks, JobId>> restoring;  ///< caches on their way up from lower tiers, one after the other
-    Ticks restored_at = 0;         ///< when the last of them is there
-    std::int64_t placed = 0;       ///< decode replicas: caches on their way
-    std::int64_t prompting_tokens = 0;  ///< cached tokens of jobs that do not decode
-    std::int64_t kv = 0;           ///< cached tokens of decoding jobs at the next iteration
-    std::int64_t load = 0;         ///< tokens of its jobs, queued or running: where the next one goes
+    std::deque<std::pair<Ticks, JobId>>
+        restoring;            ///< caches on their way up from lower tiers, one after the other
+    Ticks restored_at = 0;    ///< when the last of them is there
+    std::int64_t placed = 0;  ///< decode replicas: caches on their way
+    std::int64_t kv = 0;      ///< cached tokens of decoding jobs at the next iteration
+    std::int64_t load = 0;    ///< tokens of its jobs, queued or running: where the next one goes
     std::int64_t batch() const { return static_cast<std::int64_t>(decoding.size()); }
   };
 
@@ -166,7 +174,9 @@ class Replica {
   void preempt(Group& group, JobId job);
   JobId youngest(const Group& group) const;
   void need_page(Group& group, JobId job, std::int64_t at);
-  std::int64_t length_at(const Job& job, std::int64_t iteration) const { return job.base + pattern_.tokens(job.joined, iteration - job.joined); }
+  std::int64_t length_at(const Job& job, std::int64_t iteration) const {
+    return job.base + pattern_.tokens(job.joined, iteration - job.joined);
+  }
   std::int64_t group_of(const Job& job) const;
   void note_tokens(std::int64_t n, Ticks now);
   void note_gaps(std::int64_t from, std::int64_t n, std::int64_t requests);
@@ -182,18 +192,21 @@ class Replica {
   std::vector<Group> groups_;
 
   bool running_ = false;
-  bool prompts_ = false;         // the running iteration has prompts
-  bool decodes_ = false;         // and decoding requests advance in it
+  bool prompts_ = false;  // the running iteration has prompts
+  bool decodes_ = false;  // and decoding requests advance in it
   Ticks begin_ = 0, end_ = 0;
-  Ticks debt_ = 0;               // transfers that the next iteration waits for
-  std::int64_t iteration_ = 0;   // decoding iterations so far: index of the next
-  std::int64_t jump_ = 0;        // iterations until end_
-  std::size_t pace_group_ = 0;   // sets the pace of decoding until a batch changes
+  Ticks debt_ = 0;                     // transfers that the next iteration waits for
+  std::int64_t iteration_ = 0;         // decoding iterations so far: index of the next
+  std::int64_t jump_ = 0;              // iterations until end_
+  std::size_t pace_group_ = 0;         // sets the pace of decoding until a batch changes
   const DecodeCurve* pace_ = nullptr;  // its times; null when a batch has changed
-  Ticks last_tokens_ = 0;        // end of the last decoding iteration
-  std::int64_t fresh_ = 0;       // decoding requests that joined since
+  Ticks last_tokens_ = 0;              // end of the last decoding iteration
+  std::int64_t fresh_ = 0;             // decoding requests that joined since
   std::uint64_t next_order_ = 0;
   std::int64_t outstanding_ = 0, queued_tokens_ = 0;
+  std::int64_t decoding_ = 0;  // requests that decode, and their cached tokens at the next iteration
+  std::int64_t decoding_tokens_ = 0;
+  std::int64_t prompting_tokens_ = 0;  // cached tokens of the others
   std::size_t waiting_ = 0;
   ReplicaCounters counters_;
 };

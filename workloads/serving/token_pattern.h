@@ -1,5 +1,6 @@
-// How many tokens each iteration gives a decoding request. Without speculation one; with it one or more, spread evenly so that
-// the mean is kept exactly: after k iterations floor(k x num / den) tokens, for every request alike.
+// How many tokens each iteration gives a decoding request. Without speculation one; with it one or more,
+// spread evenly so that the mean is kept exactly: after k iterations floor(k x num / den) tokens, for every
+// request alike.
 #pragma once
 #include <cassert>
 #include <cmath>
@@ -8,7 +9,8 @@
 
 namespace flopcast {
 
-/// sum of floor((a i + b) / m) for i = 0 .. n-1, all arguments >= 0 (the Euclid-like recursion of lattice-point counting).
+/// sum of floor((a i + b) / m) for i = 0 .. n-1, all arguments >= 0 (the Euclid-like recursion of
+/// lattice-point counting).
 constexpr std::int64_t floor_sum(std::int64_t n, std::int64_t m, std::int64_t a, std::int64_t b) {
   std::int64_t sum = 0;
   while (n > 0) {

@@ -1,0 +1,175 @@
+// Does a serving session keep its books, obey queueing theory, and jump over iterations exactly?
+#include <cmath>
+
+#include "sim/random.h"
+#include "tests/catch.h"
+#include "tests/workloads/serving_fixture.h"
+
+using namespace flopcast;
+
+namespace {
+
+constexpr Ticks kMilli = 1'000'000'000;
+
+/// A mixture of short and long requests that arrive at random.
+std::vector<Request> mixture(int count, double rate, std::uint64_t seed, int longest_output = 400) {
+  RandomStream random(seed);
+  std::vector<Request> requests;
+  double now = 0;
+  for (int i = 0; i < count; ++i) {
+    now += random.exponential() / rate;
+    requests.push_back(toy_request(now, 1 + static_cast<int>(random.uniform() * 900),
+                                   1 + static_cast<int>(random.uniform() * longest_output)));
+  }
+  return requests;
+}
+
+bool same(const RequestResult& a, const RequestResult& b) {
+  return a.id == b.id && a.outcome == b.outcome && a.arrival == b.arrival && a.scheduled == b.scheduled &&
+         a.first_token == b.first_token && a.finish == b.finish && a.output_tokens == b.output_tokens;
+}
+
+/// Iterations that get longer with the cache, so that a jump sums over a slope.
+class SlopedPricer {
+ public:
+  static DecodeCurve curve(std::int64_t batch) {
+    return DecodeCurve(batch, {0, 100, 300, 1000, 5000},
+                       {5 * kMilli, 6 * kMilli, 9 * kMilli, 11 * kMilli, 40 * kMilli});
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the sum over a jump is the sum of its iterations", "[serving]") {
+  for (const double mean : {1.0, 1.8, 1.737}) {
+    const TokenPattern pattern(mean);
+    for (const std::int64_t batch : {1, 7, 64}) {
+      const DecodeCurve curve = SlopedPricer::curve(batch);
+      for (const std::int64_t from : {0, 13, 9999}) {
+        const std::int64_t kv = batch * 37 + 5;
+        Ticks sum = 0;
+        for (std::int64_t i = 0; i < 700; ++i) {
+          REQUIRE(curve.sum(kv, i, pattern, from) == sum);
+          sum += curve.at(kv + batch * pattern.tokens(from, i));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("token patterns give their mean", "[serving]") {
+  const TokenPattern pattern(1.85);
+  CHECK(pattern.tokens(0, 1000) == 1850);
+  for (std::int64_t from = 0; from < 50; ++from)
+    for (std::int64_t wanted = 1; wanted < 40; ++wanted) {
+      const std::int64_t n = pattern.iterations(from, wanted);
+      CHECK(pattern.tokens(from, n) >= wanted);
+      CHECK(pattern.tokens(from, n - 1) < wanted);
+    }
+}
+
+TEST_CASE("one request takes what its iterations take", "[serving]") {
+  IterationPricer pricer(10 * kMilli, kMilli / 10);
+  const ToyRun run = run_toy(toy_session(toy_pool()), {&pricer}, {toy_request(1.0, 100, 11)});
+  REQUIRE(run.results.size() == 1);
+  CHECK(run.results[0].ttft().value() == Approx(0.020));  // 10 ms + 100 x 0.1 ms
+  CHECK(run.results[0].tpot().value() == Approx(0.010));
+  CHECK(run.results[0].finish.value() == Approx(1.120));
+  CHECK(run.totals.pools[0].pages_in_use == 0);
+}
+
+TEST_CASE("jumping over iterations changes nothing", "[serving]") {
+  // Tight memory, so that requests give way to each other as well.
+  for (const std::int64_t kv : {1 << 20, 6000, 2000}) {
+    for (const BatchingPolicy batching : {BatchingPolicy::mixed, BatchingPolicy::prefill_first}) {
+      for (const PreemptionPolicy preemption : {PreemptionPolicy::recompute, PreemptionPolicy::swap}) {
+        IterationPricer pricer(10 * kMilli, kMilli / 50);
+        SessionConfig config = toy_session(toy_pool(kv));
+        ReplicaConfig& replica = config.pools[0].replica;
+        replica.scheduler.batching = batching;
+        replica.scheduler.preemption = preemption;
+        replica.scheduler.token_budget = 512;
+        replica.cache.capacity_tokens[KvTier::host] = 100'000;
+        replica.restore_ticks_per_token[KvTier::host] = kMilli / 1000;
+        const auto requests = mixture(400, 20, 7);
+        const ToyRun with = run_toy(config, {&pricer}, requests);
+        replica.jump = false;
+        const ToyRun without = run_toy(config, {&pricer}, requests);
+        REQUIRE(with.results.size() == 400);
+        REQUIRE(without.results.size() == 400);
+        for (std::size_t i = 0; i < with.results.size(); ++i)
+          CHECK(same(with.results[i], without.results[i]));
+        CHECK(with.totals.gaps.mean() == without.totals.gaps.mean());
+        CHECK(with.totals.gaps.quantile(0.95) == without.totals.gaps.quantile(0.95));
+        CHECK(with.totals.pools[0].mean_kv_share == without.totals.pools[0].mean_kv_share);
+        CHECK(with.totals.pools[0].counters.preemptions == without.totals.pools[0].counters.preemptions);
+        CHECK(with.totals.pools[0].counters.busy == without.totals.pools[0].counters.busy);
+        if (kv < 3000) CHECK(with.totals.pools[0].counters.preemptions > 0);
+        CHECK(with.totals.pools[0].counters.steps <= without.totals.pools[0].counters.steps);
+        CHECK(with.totals.metrics.all().balanced());
+        CHECK(with.totals.pools[0].pages_in_use == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("speculation speeds decoding up by its yield", "[serving]") {
+  IterationPricer pricer(10 * kMilli, 0);
+  SessionConfig config = toy_session(toy_pool());
+  config.pools[0].replica.speculation = {1, 0.8};
+  const ToyRun run = run_toy(config, {&pricer}, {toy_request(0, 10, 1801)});
+  CHECK(run.results[0].tpot().value() == Approx(0.010 / 1.8).epsilon(0.01));
+  CHECK(run.results[0].output_tokens == 1801);
+  config.pools[0].replica.jump = false;
+  CHECK(same(run_toy(config, {&pricer}, {toy_request(0, 10, 1801)}).results[0], run.results[0]));
+}
+
+// One request at a time, no answer beyond the first token: a single server. Waiting times of M/M/1, M/D/1 and
+// M/G/1 (Pollaczek-Khinchine: W = lambda E[S^2] / (2 (1 - rho))).
+TEST_CASE("a replica of one request at a time obeys queueing theory", "[serving]") {
+  IterationPricer pricer(0, kMilli / 100);  // 10 us per token of the prompt
+  SessionConfig config = toy_session(toy_pool(1 << 22, 1));
+  config.pools[0].replica.scheduler.token_budget = 1 << 22;
+  struct Case {
+    const char* name;
+    double (*draw)(RandomStream&);
+    double second_moment;  // over the square of the mean
+  };
+  const Case cases[] = {
+      {"M/D/1", [](RandomStream&) { return 1.0; }, 1.0},
+      {"M/M/1", [](RandomStream& r) { return r.exponential(); }, 2.0},
+      {"M/G/1", [](RandomStream& r) { return r.uniform() < 0.5 ? 0.2 : 1.8; }, 0.5 * (0.04 + 3.24)},
+  };
+  for (const Case& c : cases) {
+    for (const double rho : {0.5, 0.7}) {
+      RandomStream arrivals(11, 1), sizes(11, 2);
+      std::vector<Request> requests;
+      double now = 0;
+      constexpr double kMeanTokens = 10'000, kService = 0.1;
+      for (int i = 0; i < 200'000; ++i) {
+        now += arrivals.exponential() * kService / rho;
+        requests.push_back(
+            toy_request(now, std::max(1, static_cast<int>(std::lround(c.draw(sizes) * kMeanTokens))), 1));
+      }
+      const ToyRun run = run_toy(config, {&pricer}, std::move(requests));
+      const ClassMetrics all = run.totals.metrics.all();
+      const double expected = rho / kService * c.second_moment * kService * kService / (2 * (1 - rho));
+      INFO(c.name << " at " << rho);
+      CHECK(all.queueing.mean() == Approx(expected).epsilon(0.02));
+      // Little's law, exactly: the time integral of requests in the system is the sum of their times in it.
+      double in_system = 0;
+      for (const RequestResult& result : run.results) in_system += result.end_to_end().value();
+      CHECK(in_system / static_cast<double>(all.end_to_end.count()) ==
+            Approx(all.end_to_end.mean()).epsilon(1e-9));
+    }
+  }
+}
+
+TEST_CASE("requests that no replica can hold are rejected, and said so", "[serving]") {
+  IterationPricer pricer(10 * kMilli, 0);
+  const ToyRun run =
+      run_toy(toy_session(toy_pool(1000)), {&pricer}, {toy_request(0, 2000, 5), toy_request(0, 100, 5)});
+  CHECK(run.totals.metrics.all().rejected.requests == 1);
+  CHECK(run.totals.metrics.all().completed.requests == 1);
+  CHECK(run.totals.too_long == 1);
+}

@@ -1,0 +1,209 @@
+// A serving deployment at work: requests from their arrival through routers, replicas and the fabric to their
+// last token.
+//
+// Driven by events on a clock of whole picoseconds. A session can be started, fed request by request or from
+// a source, run up to a moment, and stopped; a larger simulation (reinforcement learning) does just that. KV
+// caches that move from prefill to decode replicas are flows on the cluster's links (sim/fair_share.h): where
+// they meet they share max-min fairly.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "hwmodels/topology.h"
+#include "sim/fair_share.h"
+#include "sim/random.h"
+#include "workloads/serving/metrics.h"
+#include "workloads/serving/replica.h"
+#include "workloads/serving/router.h"
+#include "workloads/serving/time_series.h"
+
+namespace flopcast {
+
+/// Replicas of one kind, on consecutive GPUs.
+struct PoolConfig {
+  std::string name;  ///< "replicas", "prefill", "decode"
+  ReplicaConfig replica;
+  ServingPlan plan;
+  int replicas = 1;
+  std::string router = "least_outstanding";
+  int first_gpu = 0;
+  Bytes kv_bytes_per_token;  ///< all GPUs of an attention group together, each byte once
+};
+
+/// What happens when GPUs fail: the replica is down for a while, its requests start again elsewhere or are
+/// lost.
+struct FailureConfig {
+  double failures_per_gpu_hour = 0;
+  Seconds repair{600};
+  int retries = 3;  ///< of one request; 0: requests of a failed replica are lost
+  std::uint64_t seed = 1;
+};
+
+/// Replicas follow the load of their pool. A new one takes `startup` to load its weights; a surplus one is
+/// drained.
+struct AutoscaleConfig {
+  bool on = false;
+  int minimum = 1;
+  Seconds interval{60};  ///< between decisions
+  Seconds startup{300};
+  double target =
+      0.7;  ///< of what a replica holds: requests (slots) or KV tokens, whichever is nearer to full
+};
+
+struct SessionConfig {
+  std::vector<PoolConfig> pools;  ///< one unified pool, or a prefill pool and a decode pool
+  std::vector<ServiceLevel> levels;
+  FailureConfig failures;
+  AutoscaleConfig autoscale;
+  std::uint64_t seed = 1;
+};
+
+struct PoolTotals {
+  std::string name;
+  int replicas = 0;
+  int gpus = 0;  ///< of one replica
+  ReplicaCounters counters;
+  KvCounters kv;
+  TimeSeries kv_share, running, waiting, up;
+  double mean_kv_share = 0, mean_replicas = 0;
+  std::int64_t kv_capacity_tokens = 0;
+  std::int64_t pages_in_use = 0;  ///< at the end: 0 when nothing leaked
+  Seconds replica_time;           ///< summed over replicas: how long they were up
+};
+
+struct SessionTotals {
+  ServingMetrics metrics;
+  GapHistogram gaps;
+  std::vector<PoolTotals> pools;
+  Seconds begin, end;                       ///< first arrival, last event of a request
+  std::int64_t queued_at_last_arrival = 0;  ///< requests in the system when the last one arrived
+  std::int64_t transfers = 0, contended_transfers = 0, failures = 0, retried = 0;
+  Bytes transferred;
+  Seconds transfer_time;  ///< sum over transfers
+  std::uint64_t events = 0;
+  std::uint64_t too_long = 0;  ///< rejected because no replica could ever hold them
+  Seconds duration() const { return end - begin; }
+};
+
+/// Told of every request that has left.
+using ResultSink = std::function<void(const Request&, const RequestResult&)>;
+
+class ServingSession final : private ReplicaListener {
+ public:
+  /// @param pricers one per pool. @param topology may be null where there is one pool. @param source may be
+  /// null: then requests come by submit().
+  ServingSession(SessionConfig config, std::vector<IterationPricer*> pricers, Topology* topology,
+                 RequestSource* source);
+  ~ServingSession() override;
+
+  /// A request that arrives at `request.arrival`, not before now().
+  void submit(const Request& request);
+  /// Everything up to and including `until`.
+  void run_until(Seconds until);
+  /// Until the source is dry and every request has left. False when `keep_going` said stop.
+  bool run(const std::function<bool(std::uint64_t requests)>& keep_going = {});
+  /// No more requests from the source; those inside go on.
+  void stop() { source_ = nullptr; }
+  Seconds now() const { return to_seconds(now_); }
+  bool idle() const { return live_ == 0; }
+  void on_result(ResultSink sink) { sink_ = std::move(sink); }
+
+  SessionTotals totals() const;
+
+ private:
+  struct Pool {
+    PoolConfig config;
+    std::unique_ptr<Router> router;
+    bool router_sees_prefix = false;
+    std::vector<ReplicaView> views;
+    std::size_t first = 0;  ///< of replicas_
+    TimeSeries kv_share, running, waiting, up;
+    double sum_kv_share = 0, sum_up = 0;  ///< over samples, weighted by their period in seconds
+    std::vector<Ticks> busy_before;       ///< of its units, at the last scaling decision
+  };
+  enum class State : std::uint8_t { up, starting, draining, down };
+  struct Unit {
+    std::unique_ptr<Replica> replica;
+    std::size_t pool = 0;
+    State state = State::up;
+    Ticks changes = kNeverTick;  ///< a starting or failed one is up then
+    Ticks up_since = 0;
+    Ticks up_time = 0;
+    Ticks next = kNeverTick;  ///< its event in the queue
+    bool dirty = false;
+  };
+  /// A KV cache on its way.
+  struct Move {
+    JobId job;
+    std::uint32_t from = 0;
+    FairShare::Flow flow = 0;
+    Ticks begin = 0, latency = 0;
+    bool active = false, flowing = false;
+  };
+  struct Due {
+    Ticks at;
+    std::uint32_t what;
+    friend bool operator>(const Due& a, const Due& b) { return a.at != b.at ? a.at > b.at : a.what > b.what; }
+  };
+  using DueQueue = std::priority_queue<Due, std::vector<Due>, std::greater<>>;
+
+  // ReplicaListener
+  void prefilled(JobId job, Ticks now) override;
+  void placed(JobId job, Ticks now) override;
+  void finished(JobId job, Ticks now) override;
+
+  Ticks next_tick();
+  void advance_to(Ticks now);
+  void take_arrivals();
+  void enqueue(const Request& request);
+  void route(JobId job, std::size_t pool);
+  void end_transfers();
+  void end_move(std::uint32_t move);
+  void cancel_moves(std::size_t unit, std::vector<JobId>& homeless);
+  void advance_replicas();
+  void control();
+  void sample();
+  void fail(std::size_t unit);
+  void schedule_failure();
+  void recover(JobId job);
+  void autoscale(std::size_t pool);
+  void set_state(Unit& unit, State state);
+  void touch(std::size_t unit);
+  void wake_dirty();
+  void refresh(std::size_t unit);
+  void leave(JobId job, RequestOutcome outcome);
+
+  SessionConfig config_;
+  RequestSource* source_;
+  Topology* topology_;
+  std::unique_ptr<FairShare> fabric_;
+  ResultSink sink_;
+  JobTable jobs_;
+  GapHistogram gaps_;
+  ServingMetrics metrics_;
+  std::vector<Pool> pools_;
+  std::vector<Unit> units_;
+  DueQueue queue_;                                // of replicas
+  std::deque<std::pair<Ticks, JobId>> incoming_;  // being read and tokenised
+  Ticks request_overhead_ = 0;
+  std::vector<Move> moves_;
+  std::vector<std::uint32_t> free_moves_, move_of_flow_;
+  DueQueue landing_;  // moves whose flow has ended, by when the last byte is there
+  std::vector<std::uint32_t> dirty_;
+  Ticks sample_period_ = 0;
+  Ticks now_ = 0, first_arrival_ = -1, last_event_ = 0, next_sample_ = 0, next_scale_ = kNeverTick,
+        next_failure_ = kNeverTick;
+  std::size_t failing_ = 0;
+  RandomStream failure_stream_;
+  double sampled_seconds_ = 0;
+  std::int64_t live_ = 0, queued_at_last_arrival_ = 0, transfers_ = 0, failures_ = 0, retried_ = 0;
+  Ticks transfer_ticks_ = 0;
+  std::uint64_t events_ = 0, requests_ = 0, too_long_ = 0;
+};
+
+}  // namespace flopcast
