@@ -33,7 +33,8 @@ Source typed(const proto::Source& source) { return {source.text(), source.date()
 
 /// What says how to read the other fields is no figure itself.
 bool is_figure(const std::string& field) {
-  return field != "base" && field != "sources" && field != "unknown" && field != "scale";
+  return field != "base" && field != "sources" && field != "unknown" && field != "scale" &&
+         field != "alias";
 }
 
 /// The source of each field that `message` states: one that names the field, else the one that names none.
@@ -271,19 +272,19 @@ std::vector<std::string> unpublished_figures(const proto::Gpu& gpu) {
 }
 
 template <class Message>
-Entry<Message> load_entry(const Libraries& libraries, const std::string& name) {
+Entry<Message> load_entry(const Libraries& libraries, const std::string& name, Completeness completeness) {
   Diagnostics faults;
   Entry<Message> entry = read_with_bases<Message>(libraries, name, {}, faults);
-  check_fields(entry.message, "", entry.places, names_of(libraries), true, faults);
+  check_fields(entry.message, "", entry.places, names_of(libraries), completeness == Completeness::full, faults);
   if (!faults.empty()) throw InputError(faults);
   return entry;
 }
 
-template Entry<proto::Gpu> load_entry(const Libraries&, const std::string&);
-template Entry<proto::Node> load_entry(const Libraries&, const std::string&);
-template Entry<proto::Fabric> load_entry(const Libraries&, const std::string&);
-template Entry<proto::Cluster> load_entry(const Libraries&, const std::string&);
-template Entry<proto::Model> load_entry(const Libraries&, const std::string&);
+template Entry<proto::Gpu> load_entry(const Libraries&, const std::string&, Completeness);
+template Entry<proto::Node> load_entry(const Libraries&, const std::string&, Completeness);
+template Entry<proto::Fabric> load_entry(const Libraries&, const std::string&, Completeness);
+template Entry<proto::Cluster> load_entry(const Libraries&, const std::string&, Completeness);
+template Entry<proto::Model> load_entry(const Libraries&, const std::string&, Completeness);
 template void lay_over(Entry<proto::Gpu>&, const proto::Gpu&, const Places&, const std::string&);
 template void lay_over(Entry<proto::Node>&, const proto::Node&, const Places&, const std::string&);
 template void lay_over(Entry<proto::Fabric>&, const proto::Fabric&, const Places&, const std::string&);

@@ -26,11 +26,15 @@ struct Entry {
   std::vector<std::string> changed;       ///< fields that the file itself states, for a variant
 };
 
+/// Whether everything that is required must be stated.
+enum class Completeness { full, partial };
+
 /// @param name of a library's entry, or the path of a file that is no part of one.
 /// @throws InputError with every fault of the entry's files. Instantiated for Gpu, Node, Fabric, Cluster and
 /// Model.
 template <class Message>
-Entry<Message> load_entry(const Libraries& libraries, const std::string& name);
+Entry<Message> load_entry(const Libraries& libraries, const std::string& name,
+                          Completeness completeness = Completeness::full);
 
 /// Replaces the fields of `under` that `over` states; lists are replaced as a whole, sources are added.
 void lay_over(google::protobuf::Message& under, const google::protobuf::Message& over);

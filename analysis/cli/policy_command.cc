@@ -1,0 +1,136 @@
+// `flopcast policy`: what export rules say of chips, and what the fastest chip is that one just allows.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <memory>
+
+#include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
+#include "analysis/cli/terminal.h"
+#include "analysis/json.h"
+#include "analysis/policy.h"
+#include "scenarios/proto/policy_report.pb.h"
+#include "scenarios/text_file.h"
+
+namespace flopcast {
+namespace {
+
+struct ClassifyArguments {
+  std::vector<std::string> chips, rule_files, library_folders;
+  std::string date, rule, json, csv;
+  // A chip by nothing but its figures.
+  double tpp = 0, density = 0, io = 0, memory = 0;
+  bool elsewhere = false;
+  bool has_tpp = false, has_density = false, has_io = false, has_memory = false;
+};
+
+std::optional<Date> day_of(const std::string& text, const std::string& option) {
+  if (text.empty()) return std::nullopt;
+  if (const auto day = parse_date(text)) return day;
+  throw InputError(Diagnostic{"", 0, 0, option, quoted(text), "a day such as 2023-11-17", ""});
+}
+
+std::optional<ChipFigures> chip_by_figures(const ClassifyArguments& a) {
+  if (!a.has_tpp && !a.has_density && !a.has_io && !a.has_memory) return std::nullopt;
+  ChipFigures chip;
+  chip.name = "figures";
+  chip.title = "A chip by its figures";
+  if (a.has_tpp) chip.tpp = a.tpp;
+  if (a.has_density) chip.density = a.density;
+  if (a.has_io) chip.io = BytesPerSecond(a.io * 1e9);
+  if (a.has_memory) chip.memory_bandwidth = BytesPerSecond(a.memory * 1e9);
+  chip.datacenter_marketed = !a.elsewhere;
+  return chip;
+}
+
+PolicyQuestion question_of(const ClassifyArguments& a, const Libraries& libraries) {
+  PolicyQuestion question{{}, day_of(a.date, "--date"), a.rule};
+  for (const std::string& name : a.chips) question.chips.push_back(load_chip(libraries, name));
+  if (auto chip = chip_by_figures(a)) question.chips.push_back(std::move(*chip));
+  if (question.chips.empty()) question.chips = all_chips(libraries);
+  return question;
+}
+
+void run_classify(const ClassifyArguments& a) {
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}};
+  check_outputs(outputs);
+  const Libraries libraries = Libraries::discover(a.library_folders);
+  const RuleBook book = load_rule_book(libraries, a.rule_files);
+  const PolicyQuestion question = question_of(a, libraries);
+  const std::vector<ChipVerdict> verdicts = judge(question, book);
+  if (a.json != "-" && a.csv != "-")
+    fmt::print("{}", to_text(verdicts, question, TextStyle(terminal_colours(stdout))));
+  if (!a.json.empty()) {
+    report::PolicyReport message = to_message(verdicts, question);
+    message.set_program(program_version());
+    write_text(a.json, to_json(message));
+  }
+  if (!a.csv.empty()) write_text(a.csv, to_csv(verdicts));
+}
+
+void add_rules_option(CLI::App& command, std::vector<std::string>& files) {
+  command.add_option("--rules", files, "File with rules of your own, added to or replacing the program's")
+      ->type_name("FILE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void add_classify(CLI::App& policy) {
+  CLI::App& command =
+      *policy.add_subcommand("classify", "What the rules say of chips: limb, margin, from when to when");
+  const auto a = std::make_shared<ClassifyArguments>();
+  command.add_option("CHIP", a->chips, "Names from `flopcast list gpus`, or files; none: all of the library");
+  command.add_option("--date", a->date, "Only the rules of this day")->type_name("DAY");
+  command.add_option("--rule", a->rule, "Only this rule (`flopcast policy rules` lists them)")
+      ->type_name("ID");
+  add_rules_option(command, a->rule_files);
+  const auto figure = [&](const char* option, double& value, bool& stated, const char* what) {
+    command
+        .add_option_function<double>(
+            option,
+            [&value, &stated](const double& given) {
+              value = given;
+              stated = true;
+            },
+            what)
+        ->type_name("NUMBER")
+        ->check(CLI::NonNegativeNumber);
+  };
+  figure("--tpp", a->tpp, a->has_tpp, "A chip by its figures: total processing performance");
+  figure("--pd", a->density, a->has_density, "... performance density, TPP per mm2");
+  figure("--io", a->io, a->has_io, "... inputs and outputs, GB/s both directions");
+  figure("--dram", a->memory, a->has_memory, "... memory bandwidth, GB/s");
+  command.add_flag("--not-datacenter", a->elsewhere, "... not designed or marketed for data centres");
+  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  add_library_option(command, a->library_folders);
+  command.callback([a] { run_classify(*a); });
+}
+
+void add_rules(CLI::App& policy) {
+  CLI::App& command =
+      *policy.add_subcommand("rules", "Show the rules: thresholds, dates, consequences, sources");
+  const auto a = std::make_shared<ClassifyArguments>();
+  add_rules_option(command, a->rule_files);
+  add_library_option(command, a->library_folders);
+  command.callback([a] {
+    const Libraries libraries = Libraries::discover(a->library_folders);
+    fmt::print("{}",
+               rules_text(load_rule_book(libraries, a->rule_files), TextStyle(terminal_colours(stdout))));
+  });
+}
+
+}  // namespace
+
+void add_policy_command(CLI::App& program) {
+  CLI::App& policy =
+      *program.add_subcommand("policy", "Export rules: which chips they catch, and what they leave");
+  policy.require_subcommand(1);
+  add_classify(policy);
+  add_rules(policy);
+}
+
+}  // namespace flopcast

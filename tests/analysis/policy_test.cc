@@ -1,0 +1,74 @@
+// Does the policy command answer what an analyst asks, in forms that people and programs can read?
+#include <google/protobuf/util/json_util.h>
+
+#include "analysis/format.h"
+#include "scenarios/proto/policy_report.pb.h"
+#include "tests/analysis/program.h"
+#include "tests/catch.h"
+
+namespace flopcast {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using testing::Outcome;
+
+void check_width(const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    INFO(line);
+    CHECK(display_width(line) <= 100);
+  }
+}
+
+TEST_CASE("classify: text of one chip, of all, of one rule, of a day", "[policy]") {
+  for (const char* arguments : {"h800-sxm hbm3", "", "--rule R2023_10", "--date 2025-06-01", "mi308x --rule R2023_10"}) {
+    INFO(arguments);
+    const Outcome outcome = testing::flopcast(std::string("policy classify ") + arguments);
+    CHECK(outcome.code == 0);
+    CHECK(outcome.err.empty());
+    check_width(outcome.out);
+  }
+  check_width(testing::flopcast("policy rules").out);
+  CHECK_THAT(testing::flopcast("policy classify h800-sxm").out, ContainsSubstring("licence for China needed: from 2023-10-23"));
+  CHECK_THAT(testing::flopcast("policy classify mi308x --rule R2023_10").out, ContainsSubstring("TPP, PD unknown"));
+}
+
+TEST_CASE("classify: JSON and CSV say the same", "[policy]") {
+  const Outcome json = testing::flopcast("policy classify h20 --rule L2025_04 --json -");
+  report::PolicyReport message;
+  REQUIRE(google::protobuf::util::JsonStringToMessage(json.out, &message).ok());
+  REQUIRE(message.chips_size() == 1);
+  const report::RuleVerdict& verdict = message.chips(0).rules(0);
+  CHECK(verdict.outcome() == "licence (DRAM >= 1400)");
+  CHECK(verdict.controlled() == "yes");
+  CHECK(verdict.from() == "2025-04-14");
+  CHECK(verdict.terms(0).margin_percent() == Approx(100 * (4000.0 / 1400 - 1)));
+  CHECK(verdict.nearest(0).figure() == "I/O");
+  const Outcome csv = testing::flopcast("policy classify h20 --rule L2025_04 --csv -");
+  CHECK_THAT(csv.out, ContainsSubstring("h20,L2025_04,licence (DRAM >= 1400),yes,"));
+}
+
+TEST_CASE("classify: a day without rules, or without this rule, is an error with the nearest day", "[policy]") {
+  const Outcome early = testing::flopcast("policy classify h20 --date 2021-01-01");
+  CHECK(early.code == 2);
+  CHECK_THAT(early.err, ContainsSubstring("2022-08-26"));
+  const Outcome late = testing::flopcast("policy classify h20 --date 2024-01-01 --rule R2022_10");
+  CHECK(late.code == 2);
+  CHECK_THAT(late.err, ContainsSubstring("2023-11-16"));
+  CHECK_THAT(testing::flopcast("policy classify h20 --rule BILLS").err, ContainsSubstring("no formula"));
+  CHECK_THAT(testing::flopcast("policy classify h20 --date 2024-31-01").err, ContainsSubstring("a day such as"));
+  CHECK_THAT(testing::flopcast("policy classify h21").err, ContainsSubstring("did you mean \"h20\"?"));
+}
+
+TEST_CASE("classify: a chip by nothing but its figures", "[policy]") {
+  const auto outcome = [](const std::string& figures) {
+    return testing::flopcast("policy classify " + figures + " --csv -").out;
+  };
+  CHECK_THAT(outcome("--rule R2023_10 --tpp 4799.9 --pd 5.92"), ContainsSubstring(",3A090.a,yes"));
+  CHECK_THAT(outcome("--rule R2023_10 --tpp 4799.9 --pd 100 --not-datacenter"), ContainsSubstring(",not controlled,no"));
+  CHECK_THAT(outcome("--rule L2025_04 --io 300.1 --dram 1399.9"), ContainsSubstring(",licence (sum >= 1700),yes"));
+  CHECK_THAT(outcome("--rule S232_2026_01 --tpp 17500 --dram 4800"), ContainsSubstring(",outside bands,no"));
+}
+
+}  // namespace
+}  // namespace flopcast

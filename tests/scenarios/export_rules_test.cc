@@ -1,0 +1,204 @@
+// Does each rule say of each chip what it says in the world, and may a user change the rules?
+#include "scenarios/export_rules.h"
+
+#include "analysis/csv.h"
+#include "scenarios/library_entries.h"
+#include "tests/scenarios/fixture.h"
+
+namespace flopcast::test {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+RuleBook rule_book(const std::vector<std::string>& files = {}) { return load_rule_book(libraries(), files); }
+
+Date day(const char* text) { return parse_date(text).value(); }
+
+/// A chip of the cases: an entry of the library, or nothing but the figures of the row.
+ChipFigures chip_of(const CsvTable& cases, std::size_t row) {
+  if (const std::string& name = cases.text(row, "chip"); !name.empty()) return load_chip(libraries(), name);
+  const auto stated = [&](const char* column) -> std::optional<double> {
+    return cases.text(row, column).empty() ? std::nullopt : std::optional(cases.number(row, column));
+  };
+  const auto rate = [&](const char* column) -> std::optional<BytesPerSecond> {
+    const auto gb_s = stated(column);
+    return gb_s ? std::optional(BytesPerSecond(*gb_s * 1e9)) : std::nullopt;
+  };
+  ChipFigures chip;
+  chip.datacenter_marketed = cases.text(row, "datacenter") == "Y";
+  chip.tpp = stated("tpp");
+  chip.density = stated("pd");
+  chip.io = rate("io_gb_s");
+  chip.memory_bandwidth = rate("dram_gb_s");
+  return chip;
+}
+
+TEST_CASE("every case comes out as its rule has it, by the margin that is stated", "[policy]") {
+  const RuleBook book = rule_book();
+  const std::string path = std::string(FLOPCAST_SOURCE_DIR) + "/tests/scenarios/export_cases.csv";
+  const CsvTable cases = parse_csv(read_text_file(path), path);
+  REQUIRE(cases.size() == 204);
+  for (std::size_t row = 0; row < cases.size(); ++row) {
+    const ChipFigures chip = chip_of(cases, row);
+    const Classification found = classify(chip, book.at(cases.text(row, "rule")), book);
+    INFO(chip.name << " under " << cases.text(row, "rule") << ", row " << row);
+    CHECK(found.outcome == cases.text(row, "outcome"));
+    if (cases.text(row, "nearest").empty()) continue;
+    REQUIRE(found.nearest);
+    CHECK(short_name(found.nearest->threshold.figure) == cases.text(row, "nearest"));
+    CHECK(found.nearest->threshold.value == cases.number(row, "threshold"));
+    // The cases' densities are rounded to two decimals: 6.59 for 6.585 is 0.09 % of 5.92.
+    CHECK(100 * found.nearest->share() == Approx(cases.number(row, "margin_pct")).margin(0.2));
+  }
+}
+
+TEST_CASE("TPP as published is bits times dense TOPS of the best format", "[policy]") {
+  for (const std::string& name : libraries().names(LibraryKind::gpus)) {
+    const auto entry = load_entry<proto::Gpu>(libraries(), name);
+    INFO(name);
+    if (entry.message.has_tpp())
+      CHECK(load_chip(libraries(), name).tpp.value() == Approx(entry.message.tpp()).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("the H800 was free from March to October 2023 and the H20 until April 2025", "[policy]") {
+  const RuleBook book = rule_book();
+  const auto h800 = controlled_periods(load_chip(libraries(), "h800-sxm"), book);
+  REQUIRE(h800.size() == 1);
+  CHECK(h800[0].from == day("2023-10-23"));
+  CHECK_FALSE(h800[0].until);
+  const auto h20 = controlled_periods(load_chip(libraries(), "h20"), book);
+  REQUIRE(h20.size() == 1);
+  CHECK(h20[0].from == day("2025-04-14"));
+  CHECK(h20[0].rules == std::vector<std::string>{"L2025_04"});
+  const auto h100 = controlled_periods(load_chip(libraries(), "h100-sxm"), book);
+  CHECK(h100.at(0).from == day("2022-08-26"));
+  CHECK(controlled_periods(load_chip(libraries(), "l2"), book).empty());
+}
+
+TEST_CASE("a rule holds from its first day until the day before its last", "[policy]") {
+  const RuleBook book = rule_book();
+  const auto in_force = [&](const char* id, const char* when) { return book.at(id).holds_on(day(when)); };
+  CHECK_FALSE(in_force("R2022_10", "2022-10-20"));
+  CHECK(in_force("R2022_10", "2022-10-21"));
+  CHECK(in_force("R2022_10", "2023-11-16"));
+  CHECK_FALSE(in_force("R2022_10", "2023-11-17"));
+  CHECK(in_force("R2023_10", "2023-11-17"));
+  CHECK_THROWS_WITH(rules_on(book, day("2022-08-20")), ContainsSubstring("2022-08-26"));
+  CHECK(rules_on(book, day("2023-06-01")).size() == 1);
+  CHECK_THROWS_WITH(book.at("R2023_1"), ContainsSubstring("did you mean \"R2023_10\"?"));
+}
+
+TEST_CASE("a quota is divided by the chip's TPP", "[policy]") {
+  const RuleBook book = rule_book();
+  ChipFigures h100 = load_chip(libraries(), "h100-sxm");
+  h100.tpp = 15831.2;  // as the rule's own arithmetic has it
+  const Classification found = classify(h100, book.at("R2025_01_DIFF"), book);
+  CHECK(found.outcome == "quota");
+  REQUIRE(found.quotas.size() == 3);
+  CHECK(found.quotas[0].chips == 49901);
+  CHECK(found.quotas[1].chips == 99802);
+  CHECK(found.quotas[2].chips == 1699);
+  CHECK(classify(load_chip(libraries(), "h20"), book.at("R2025_01_DIFF"), book).outcome ==
+        "no quota (outside 3A090)");
+}
+
+TEST_CASE("limbs with days of their own hold on those days only", "[policy]") {
+  const RuleBook book = rule_book();
+  ChipFigures chip = load_chip(libraries(), "l4");
+  chip.transistors = 36e9;
+  const ExportRule& foundry = book.at("R2025_01_FOUNDRY");
+  CHECK(classify(chip, foundry, book, day("2026-01-01")).outcome == "presumed 3A090.a");
+  CHECK(classify(chip, foundry, book, day("2029-01-01")).outcome ==
+        "presumption overcome (no HBM, completed in 2029 or later)");
+  chip.transistors = 34e9;
+  CHECK(classify(chip, foundry, book, day("2027-06-01")).outcome ==
+        "presumption overcome (no HBM, completed in 2027)");
+  chip.hbm = true;
+  CHECK(classify(chip, foundry, book, day("2027-06-01")).outcome == "presumed 3A090.a");
+}
+
+TEST_CASE("a changed threshold and a rule of one's own are a few lines in a file", "[policy]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("mine.textproto", R"(
+rule {
+  id: "tighter" base: "R2023_10" title: "TPP from 2000" kind: "export" in_force: "2027-01-01"
+  change { figure: "tpp" from: "4800" to: "2000" }
+}
+rule {
+  id: "memory" title: "Memory bandwidth alone" kind: "export" in_force: "2027-01-01"
+  limb { name: "M" term { figure: "memory_bandwidth" at_least: "3 TB/s" } }
+}
+)");
+  const RuleBook book = rule_book({file});
+  const ChipFigures h20 = load_chip(libraries(), "h20"), l20 = load_chip(libraries(), "l20");
+  CHECK(classify(h20, book.at("R2023_10"), book).outcome == "not controlled");
+  CHECK(classify(h20, book.at("tighter"), book).outcome == "3A090.a");
+  CHECK(classify(l20, book.at("tighter"), book).outcome == "not controlled");
+  CHECK(classify(h20, book.at("memory"), book).controlled == true);
+  CHECK(classify(l20, book.at("memory"), book).controlled == false);
+  CHECK(rules_on(book, day("2027-01-01")).size() > rules_on(book, day("2026-12-31")).size());
+}
+
+TEST_CASE("what is wrong with a file of rules is said with its place", "[policy]") {
+  const TemporaryFolder folder;
+  const auto fault = [&](const std::string& text) -> std::string {
+    try {
+      rule_book({folder.write("mine.textproto", text)});
+      return "";
+    } catch (const InputError& error) {
+      return error.what();
+    }
+  };
+  CHECK_THAT(fault("rule { id: \"x\" base: \"R2023_01\" }"), ContainsSubstring("did you mean \"R2023_10\"?"));
+  CHECK_THAT(
+      fault("rule { id: \"x\" base: \"R2023_10\" change { figure: \"tpp\" from: \"4801\" to: \"1\" } }"),
+      ContainsSubstring("a bound of R2023_10"));
+  const std::string head = "rule { id: \"x\" title: \"x\" kind: \"export\" ";
+  CHECK_THAT(fault(head + "in_force: \"2027-13-01\" }"), ContainsSubstring("a day such as"));
+  CHECK_THAT(fault(head + "limb { name: \"a\" term { figure: \"io_bandwidth\" at_least: \"600 GB/s\" } } }"),
+             ContainsSubstring("600 GB/s both directions"));
+  CHECK_THAT(fault(head + "limb { name: \"a\" term { figure: \"tpp\" } } }"), ContainsSubstring("0 bounds"));
+  CHECK_THAT(fault(head + "limb { name: \"a\" term { figure: \"tp\" at_least: \"1\" } } }"),
+             ContainsSubstring("did you mean \"tpp\"?"));
+  CHECK_THAT(fault(head + "only_under: \"nothing\" }"), ContainsSubstring("the id of another rule"));
+}
+
+TEST_CASE("a chip is found by the names it goes by", "[policy]") {
+  CHECK(load_chip(libraries(), "H100_SXM").name == "h100-sxm");
+  CHECK(load_chip(libraries(), "RTX4090").name == "rtx-4090");
+  CHECK(load_chip(libraries(), "GB200_NVL72_GPU").name == "gb200");
+  CHECK(load_chip(libraries(), "A800").name == "a800-sxm");  // not the a100's alias
+  CHECK(load_chip(libraries(), "HBM3").memory_density.value() == Approx(6.77).epsilon(0.001));
+  CHECK_THROWS_WITH(load_chip(libraries(), "h100-smx"), ContainsSubstring("did you mean \"h100-sxm\"?"));
+}
+
+TEST_CASE("a chip of one's own is classified by the figures it scales", "[policy]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("mine.textproto", R"(base: "h100-sxm" title: "H100 cut to the rule"
+scale { field: "bf16_peak" by: 0.149 } scale { field: "fp8_peak" by: 0.149 }
+scale { field: "int8_peak" by: 0.149 } scale { field: "tf32_peak" by: 0.149 } scale { field: "fp64_peak" by: 0.1 }
+sources { text: "a what-if" date: "2026-11-21" })");
+  const RuleBook book = rule_book();
+  const ChipFigures chip = load_chip(libraries(), file);
+  CHECK(chip.tpp.value() == Approx(0.149 * 15832));
+  CHECK(classify(chip, book.at("R2023_10"), book).outcome == "not controlled");
+  const std::string bare =
+      folder.write("bare.textproto", "title: \"bare\" tpp: 5000 datacenter_marketed: true");
+  CHECK(classify(load_chip(libraries(), bare), book.at("R2023_10"), book).outcome == "3A090.a");
+  CHECK(classify(load_chip(libraries(), bare), book.at("R2022_10"), book).outcome == "cannot compute");
+}
+
+TEST_CASE("dates", "[policy]") {
+  CHECK(to_string(day("2024")) == "2024-01-01");
+  CHECK(to_string(day("2024-12")) == "2024-12-01");
+  CHECK(day("2024-03-01").days_since(day("2024-02-28")) == 2);
+  for (const char* wrong :
+       {"", "24-01-01", "2024-13", "2023-02-29", "2024-1-1", "2024-01-01x", "2024/01/01"}) {
+    INFO(wrong);
+    CHECK_FALSE(parse_date(wrong));
+  }
+}
+
+}  // namespace
+}  // namespace flopcast::test
