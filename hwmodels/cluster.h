@@ -22,6 +22,7 @@ struct NodeSpec {
   int nics_per_gpu = 1;
   BytesPerSecond nic_bandwidth;  ///< per direction and NIC
   double nic_efficiency = 1.0;   ///< measured goodput over line rate, large messages
+  bool in_switch_reduction = false;  ///< the NVSwitches add and multicast (NVLink SHARP: Hopper and later)
   Watts overhead_power;          ///< CPUs, memory, fans, NICs of the node, without its GPUs
   std::map<std::string, Source> sources;
 };

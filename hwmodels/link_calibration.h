@@ -9,8 +9,10 @@
 //   notify = notify_per_doubling_us x log2(nodes)
 //   network bytes: what goes through network buffers, the own node's tokens included. A dispatch handles them
 //   once (to send), a combine twice (summed where they are forwarded, and again where they arrive).
-// Ring collectives:
+// Ring collectives at one rate for every size (workloads/collectives.h):
 //   time = ring_launch_us + steps x ring_step_us + bytes / (efficiency x rate)
+// NCCL's collectives with their protocols, by message size (workloads/nccl.h has the formulas): nccl_*,
+// in_switch_*, exchange_*, message_* on NVLink are fitted; network_* are NCCL's own published constants.
 #pragma once
 #include <array>
 #include <string>
@@ -40,6 +42,58 @@ struct LinkCalibration {
   LinkConstant ring_nvlink_efficiency;    ///< ring collectives on NVLink
   LinkConstant ring_launch_us;            ///< fixed time of a collective
   LinkConstant ring_step_us;              ///< each ring step; between nodes the fabric's latency adds to it
+
+  // NCCL on NVLink. A "filling" time is what a pipeline of chunks takes to fill: chunks grow with the
+  // message, so it grows with the bytes and levels off at `*_filling_us` beyond `*_filling_MB`.
+  LinkConstant nccl_ll_launch_us;    ///< protocol LL (flags beside every 4 bytes): fixed time
+  LinkConstant nccl_ll_step_us;      ///< LL: each hop
+  LinkConstant nccl_ll_efficiency;   ///< LL: goodput over NVLink rate
+  LinkConstant nccl_ll_widening;     ///< LL: what spreading over all channels adds to the fixed time, at most
+  LinkConstant nccl_ll_widening_kB;  ///< LL: bytes at which half of it is reached
+  LinkConstant nccl_ll_copy_ratio;   ///< LL: rate at which a rank handles its own share, over the NVLink rate
+  LinkConstant nccl_ll_gather;       ///< LL: rate of an all-gather over that of a reduction
+  LinkConstant nccl_launch_us;       ///< protocols LL128 and Simple: fixed time
+  LinkConstant nccl_ll128_step_us;   ///< LL128 (flags beside every 120 bytes): each hop
+  LinkConstant nccl_ll128_efficiency;  ///< LL128: goodput over NVLink rate
+  LinkConstant nccl_step_us;           ///< Simple (memory fences between chunks): each hop
+  LinkConstant nccl_efficiency;        ///< Simple: goodput over NVLink rate
+  LinkConstant nccl_filling_us;
+  LinkConstant nccl_filling_MB;
+  LinkConstant nccl_copy_ratio;       ///< rate at which a rank copies its own share, over the NVLink rate
+  LinkConstant in_switch_launch_us;   ///< NVLink SHARP: fixed time
+  LinkConstant in_switch_efficiency;  ///< NVLink SHARP: buffer bytes per second over NVLink rate
+  LinkConstant in_switch_filling_us;
+  LinkConstant in_switch_filling_MB;
+  LinkConstant exchange_launch_us;   ///< all-to-all: fixed time
+  LinkConstant exchange_small_GBps;  ///< all-to-all by LL: bytes per peer over time
+  LinkConstant exchange_bulk_us;     ///< all-to-all by Simple: further fixed time
+  LinkConstant exchange_efficiency;  ///< all-to-all by Simple: goodput over NVLink rate
+  LinkConstant exchange_filling_us;
+  LinkConstant exchange_filling_MB;
+  LinkConstant message_launch_us;   ///< send and receive: fixed time
+  LinkConstant message_small_GBps;  ///< by LL
+  LinkConstant message_bulk_us;     ///< by Simple: further fixed time
+  LinkConstant message_efficiency;  ///< by Simple: goodput over NVLink rate
+  // All-reduce of the serving engines: every rank reads its peers' buffers itself.
+  LinkConstant direct_launch_us;    ///< fixed time in one shot
+  LinkConstant direct_rank_us;      ///< each rank's flag
+  LinkConstant direct_two_shot_us;  ///< fixed time in two shots
+  LinkConstant direct_efficiency;   ///< goodput over NVLink rate
+  // NCCL between nodes.
+  LinkConstant network_efficiency;    ///< goodput over line rate of a NIC, Simple, large messages
+  LinkConstant network_ll_GBps;       ///< LL: bus bandwidth of a node, three nodes and more
+  LinkConstant network_ll_pair_GBps;  ///< LL: the same between two nodes
+  LinkConstant network_pat_share;     ///< rate of parallel aggregated trees over that of rings
+  LinkConstant network_ring_ll_us;    ///< each hop, by algorithm and protocol
+  LinkConstant network_ring_ll128_us;
+  LinkConstant network_ring_us;
+  LinkConstant network_tree_ll_us;
+  LinkConstant network_tree_ll128_us;
+  LinkConstant network_tree_us;
+  LinkConstant network_in_switch_us;  ///< each hop of a tree between nodes that reduce in their NVSwitches
+  LinkConstant network_pat_us;        ///< parallel aggregated trees: each doubling
+  LinkConstant network_pat_rank_us;   ///< parallel aggregated trees: each rank
+  LinkConstant network_message_us;    ///< a NIC's host thread: each message
 };
 
 /// Every constant with its name in the data file, its unit and its meaning, in the order of the struct.
@@ -49,7 +103,7 @@ struct LinkConstantRow {
   std::string_view meaning;
   LinkConstant LinkCalibration::*field;
 };
-constexpr int kLinkConstants = 11;
+constexpr int kLinkConstants = 58;
 const std::array<LinkConstantRow, kLinkConstants>& link_constants();
 
 }  // namespace flopcast

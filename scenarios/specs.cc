@@ -178,6 +178,7 @@ NodeSpec node_spec(const Entry<proto::Node>& entry, GpuSpec gpu) {
   out.nics_per_gpu = n.nics_per_gpu();
   out.nic_bandwidth = link_rate(n.nic_bandwidth());
   out.nic_efficiency = n.nic_efficiency();
+  out.in_switch_reduction = n.in_switch_reduction();
   out.overhead_power = watts(n.overhead_power());
   out.sources = entry.sources;
   out.gpu = std::move(gpu);

@@ -9,8 +9,9 @@
 namespace flopcast {
 
 std::span<const CollectiveRow> collectives() {
-  static const std::array rows{kRingAllReduce, kRingReduceScatter, kRingAllGather,
-                               kAllToAll,      kBroadcast,         kHierarchicalAllReduce};
+  static const std::array rows{kRingAllReduce, kRingReduceScatter,     kRingAllGather, kAllToAll,
+                               kBroadcast,     kHierarchicalAllReduce, kNcclAllReduce, kNcclReduceScatter,
+                               kNcclAllGather, kNcclAllToAll,          kNcclBroadcast};
   return rows;
 }
 

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <fstream>
 #include <map>
+#include <span>
+#include <string_view>
 
 #include "sim/diagnostic.h"
 
@@ -188,23 +190,87 @@ void add_ring(LinkMeasurements& result, const std::string& table, const std::str
   result.rings.push_back(std::move(m));
 }
 
-void read_nccl(const fs::path& path, LinkMeasurements& result) {
+struct NcclName {
+  const char* in_tables;
+  NcclOp op;
+};
+constexpr NcclName kNcclNames[] = {{"all_reduce", NcclOp::all_reduce},
+                                   {"all_gather", NcclOp::all_gather},
+                                   {"reduce_scatter", NcclOp::reduce_scatter},
+                                   {"alltoall", NcclOp::all_to_all},
+                                   {"sendrecv", NcclOp::send_recv}};
+
+/// apex has whole microseconds of single runs, on H100 of an older NCCL with longer launches. It alone has
+/// send and receive.
+bool usable(const std::string& table, const std::string& gpu, NcclOp op) {
+  return table != "apex" || (op == NcclOp::send_recv && gpu == "h200-sxm");
+}
+
+void add_nccl(LinkMeasurements& result, const std::string& table, const std::string& gpu,
+              const std::string& op, int gpus, double bytes, double us) {
+  for (const NcclName& known : kNcclNames)
+    if (op == known.in_tables)
+      result.nccl.push_back(
+          {table, gpu, known.op, false, gpus, Bytes(bytes), microseconds(us), usable(table, gpu, known.op)});
+}
+
+struct TableOfGpu {
+  const char* file;
+  const char* name;
+  const char* gpu;
+  bool rings;  ///< the constants of plain rings are fitted on it
+};
+constexpr TableOfGpu kNcclTables[] = {
+    {"h100_sxm__comm__nccl__2.27.3__nccl_perf.csv", "nccl", "h100-sxm", true},
+    {"h200_sxm__comm__nccl__2.26.2__nccl_perf.csv", "nccl 2.26.2", "h200-sxm", false},
+    {"h200_sxm__comm__nccl__2.29.2__nccl_perf.csv", "nccl 2.29.2", "h200-sxm", false}};
+constexpr TableOfGpu kApexFolders[] = {{"comm_H100-SXM-80GB", "apex", "h100-sxm", true},
+                                       {"comm_H200-SXM-141GB", "apex", "h200-sxm", false}};
+constexpr TableOfGpu kDirectTables[] = {
+    {"h100_sxm__comm__sglang__0.5.14__custom_allreduce_perf.csv", "sglang 0.5.14", "h100-sxm", false},
+    {"h200_sxm__comm__sglang__0.5.14__custom_allreduce_perf.csv", "sglang 0.5.14", "h200-sxm", false},
+    {"h100_sxm__comm__trtllm__1.3.0rc20__custom_allreduce_perf.csv", "trtllm 1.3.0rc20", "h100-sxm", false},
+    {"h200_sxm__comm__trtllm__1.3.0rc20__custom_allreduce_perf.csv", "trtllm 1.3.0rc20", "h200-sxm", false}};
+
+void read_nccl(const fs::path& path, const TableOfGpu& about, LinkMeasurements& result) {
+  constexpr double kBytesOfHalf = 2;  // message_size counts elements
   const Table table(path);
   for (std::size_t i = 0; i < table.size(); ++i) {
     if (table.text(i, "nccl_dtype") != "half") continue;  // other types repeat the same bytes
-    add_ring(result, "nccl", "h100-sxm", table.text(i, "op_name"), table.integer(i, "num_gpus"),
-             table.number(i, "message_size") * 2, table.number(i, "latency") * 1e3);
+    const std::string& op = table.text(i, "op_name");
+    const int gpus = table.integer(i, "num_gpus");
+    const double bytes = table.number(i, "message_size") * kBytesOfHalf,
+                 us = table.number(i, "latency") * 1e3;
+    if (about.rings) add_ring(result, about.name, about.gpu, op, gpus, bytes, us);
+    add_nccl(result, about.name, about.gpu, op, gpus, bytes, us);
   }
 }
 
-void read_apex(const fs::path& folder, LinkMeasurements& result) {
-  for (const char* op : {"all_gather", "all_reduce", "reduce_scatter"}) {
+void read_apex(const fs::path& folder, const TableOfGpu& about, LinkMeasurements& result) {
+  for (const char* op : {"all_gather", "all_reduce", "reduce_scatter", "alltoall", "sendrecv"}) {
     const Table table(folder / (std::string(op) + ".csv"));
     for (std::size_t i = 0; i < table.size(); ++i) {
       if (table.text(i, "dtype") != "half") continue;
-      add_ring(result, "apex", "h100-sxm", op, table.integer(i, "num_gpus_per_node"),
-               table.number(i, "size(kb)") * 1024, table.number(i, "time(us)"));
+      const int gpus = table.integer(i, "num_gpus_per_node");
+      const double bytes = table.number(i, "size(kb)") * 1024, us = table.number(i, "time(us)");
+      if (about.rings) add_ring(result, about.name, about.gpu, op, gpus, bytes, us);
+      if (bytes > 0) add_nccl(result, about.name, about.gpu, op, gpus, bytes, us);
     }
+  }
+}
+
+/// The engines' own kernels, replayed from CUDA graphs; eager launches measure the host. Above 16 MiB SGLang
+/// hands over to NCCL.
+void read_direct(const fs::path& path, const TableOfGpu& about, LinkMeasurements& result) {
+  constexpr double kBytesOfBfloat = 2, kMostBytes = 16.0 * 1048576;
+  const Table table(path);
+  const bool sglang = std::string_view(about.name).starts_with("sglang");
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const double bytes = table.number(i, "message_size") * kBytesOfBfloat;
+    if (bytes > kMostBytes || (sglang && table.text(i, "backend") != "sglang_graph")) continue;
+    // TensorRT-LLM changes algorithm where SGLang does not, at sizes of its own: kept for comparison.
+    result.nccl.push_back({about.name, about.gpu, NcclOp::all_reduce, true, table.integer(i, "num_gpus"),
+                           Bytes(bytes), microseconds(table.number(i, "latency") * 1e3), sglang});
   }
 }
 
@@ -222,8 +288,19 @@ LinkMeasurements read_link_measurements(const fs::path& published, const fs::pat
   read(published / "profile_train_kernels.csv", read_training_profile);
   const fs::path tables = kernels / "aiconfigurator";
   read(tables / "h100_sxm__comm__sglang__0.5.6.post2__wideep_deepep_normal_perf.csv", read_wide_deepep);
-  read(tables / "h100_sxm__comm__nccl__2.27.3__nccl_perf.csv", read_nccl);
-  read(kernels / "apex" / "comm_H100-SXM-80GB", read_apex);
+  const auto read_all = [&](const fs::path& folder, std::span<const TableOfGpu> list,
+                            void (*reader)(const fs::path&, const TableOfGpu&, LinkMeasurements&)) {
+    for (const TableOfGpu& table : list) {
+      const fs::path path = folder / table.file;
+      if (fs::exists(path))
+        reader(path, table, result);
+      else
+        result.missing.push_back(path.string());
+    }
+  };
+  read_all(tables, kNcclTables, read_nccl);
+  read_all(kernels / "apex", kApexFolders, read_apex);
+  read_all(tables, kDirectTables, read_direct);
   return result;
 }
 

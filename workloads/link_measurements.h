@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "workloads/expert_collective.h"
+#include "workloads/nccl.h"
 
 namespace flopcast {
 
@@ -35,9 +36,22 @@ struct RingMeasurement {
   bool usable = true;  ///< false: kept for comparison only
 };
 
+/// One collective within a node, as NCCL or a serving engine runs it.
+struct NcclMeasurement {
+  std::string table;
+  std::string gpu;
+  NcclOp op = NcclOp::all_reduce;
+  bool direct = false;  ///< the serving engine's own all-reduce
+  int gpus = 2;
+  Bytes bytes;
+  Seconds time;
+  bool usable = true;  ///< false: kept for comparison only
+};
+
 struct LinkMeasurements {
   std::vector<ExpertMeasurement> experts;
   std::vector<RingMeasurement> rings;
+  std::vector<NcclMeasurement> nccl;
   std::vector<std::string> missing;  ///< tables that were not found
 };
 

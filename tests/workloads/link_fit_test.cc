@@ -18,6 +18,7 @@ std::map<std::string, NodeSpec> data_sheets() {
   NodeSpec h100, h800;
   h100.nvlink_bandwidth = 450_GBps;
   h800.nvlink_bandwidth = 200_GBps;
+  h100.in_switch_reduction = true;
   h100.nic_bandwidth = h800.nic_bandwidth = 50_GBps;
   return {{"h100-sxm", h100}, {"h800-sxm", h800}};
 }
@@ -35,6 +36,40 @@ LinkCalibration known_constants() {
   c.ring_nvlink_efficiency.value = 0.72;
   c.ring_launch_us.value = 5;
   c.ring_step_us.value = 0.8;
+  c.nccl_ll_launch_us.value = 4;
+  c.nccl_ll_step_us.value = 0.9;
+  c.nccl_ll_efficiency.value = 0.55;
+  c.nccl_ll_widening.value = 0.15;
+  c.nccl_ll_widening_kB.value = 6;
+  c.nccl_ll_copy_ratio.value = 0.6;
+  c.nccl_ll_gather.value = 0.85;
+  c.nccl_launch_us.value = 15;
+  c.nccl_ll128_step_us.value = 0.9;
+  c.nccl_ll128_efficiency.value = 0.72;
+  c.nccl_step_us.value = 2.5;
+  c.nccl_efficiency.value = 0.88;
+  c.nccl_filling_us.value = 90;
+  c.nccl_filling_MB.value = 100;
+  c.nccl_copy_ratio.value = 1.6;
+  c.in_switch_launch_us.value = 22;
+  c.in_switch_efficiency.value = 0.62;
+  c.in_switch_filling_us.value = 75;
+  c.in_switch_filling_MB.value = 15;
+  c.exchange_launch_us.value = 7;
+  c.exchange_small_GBps.value = 7;
+  c.exchange_bulk_us.value = 5;
+  c.exchange_efficiency.value = 0.78;
+  c.exchange_filling_us.value = 70;
+  c.exchange_filling_MB.value = 60;
+  c.message_launch_us.value = 6;
+  c.message_small_GBps.value = 50;
+  c.message_bulk_us.value = 3;
+  c.message_efficiency.value = 0.8;
+  c.direct_launch_us.value = 2.1;
+  c.direct_rank_us.value = 0.17;
+  c.direct_two_shot_us.value = 5.8;
+  c.direct_efficiency.value = 0.68;
+  set_published_network(c);
   return c;
 }
 
@@ -80,6 +115,19 @@ LinkMeasurements synthetic(const LinkCalibration& truth) {
       m.through = Bytes(bytes);
       m.time = predict(m, data_sheets().at(m.gpu), truth);
       all.rings.push_back(m);
+    }
+  for (const int gpus : {2, 4, 8})
+    for (double bytes = 256; bytes < 2e9; bytes *= 2) {
+      const auto add = [&](NcclOp op, bool direct) {
+        NcclMeasurement m{"nccl", "h100-sxm", op, direct, gpus, Bytes(bytes), {}, true};
+        m.time = predict(m, data_sheets().at(m.gpu), truth);
+        all.nccl.push_back(m);
+      };
+      for (const NcclOp op :
+           {NcclOp::all_reduce, NcclOp::all_gather, NcclOp::reduce_scatter, NcclOp::all_to_all})
+        add(op, false);
+      if (gpus == 2) add(NcclOp::send_recv, false);
+      add(NcclOp::all_reduce, true);
     }
   return all;
 }

@@ -64,31 +64,38 @@ Seconds latency_of(const Topology& topology, const CollectiveRequest& request) {
 /// With separate planes, what goes to another GPU index is passed over NVLink to the GPU in the sender's node
 /// that sits in the right plane. Every GPU forwards for its neighbours as they do for it, so its NIC carries
 /// as much as without.
-CollectivePhase all_to_all_by_ports(Topology& topology, const CollectiveRequest& request,
-                                    std::span<const double> load) {
-  const auto ranks = request.ranks;
+std::vector<PortLoad> all_to_all_loads(const Topology& topology, std::span<const RankId> ranks, Bytes bytes,
+                                       std::span<const double> load) {
   const std::vector<double> ones(ranks.size(), 1.0);
   const std::span<const double> receives = load.empty() ? std::span<const double>(ones) : load;
   assert(receives.size() == ranks.size());
   const PeerSums receiver_sums(topology, ranks, receives), sender_sums(topology, ranks, ones);
-  const Bytes share = request.bytes / static_cast<double>(ranks.size());
-  const Seconds latency = latency_of(topology, request);
-  const PortPace pace = ring_pace(topology.cluster().node, request.links);
+  const Bytes share = bytes / static_cast<double>(ranks.size());
 
-  CollectivePhase phase;
-  phase.reserve(ranks.size());
+  std::vector<PortLoad> loads(ranks.size());
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     const PeerLoads out = receiver_sums.seen_by(ranks[i], receives[i]);
     const PeerLoads in = sender_sums.seen_by(ranks[i], 1.0);
-    PortLoad bytes;
-    bytes.nvlink_out = share * (out.node + out.other_plane);
-    bytes.nvlink_in = share * receives[i] * in.node + share * out.other_plane;
-    bytes.leaf_out = share * out.leaf;
-    bytes.leaf_in = share * receives[i] * in.leaf;
-    bytes.spine_out = share * out.remote;
-    bytes.spine_in = share * receives[i] * in.remote;
-    phase.push_back({latency, port_flows(topology, ranks[i], bytes, pace)});
+    PortLoad& rank = loads[i];
+    rank.nvlink_out = share * (out.node + out.other_plane);
+    rank.nvlink_in = share * receives[i] * in.node + share * out.other_plane;
+    rank.leaf_out = share * out.leaf;
+    rank.leaf_in = share * receives[i] * in.leaf;
+    rank.spine_out = share * out.remote;
+    rank.spine_in = share * receives[i] * in.remote;
   }
+  return loads;
+}
+
+CollectivePhase all_to_all_by_ports(Topology& topology, const CollectiveRequest& request,
+                                    std::span<const double> load) {
+  const Seconds latency = latency_of(topology, request);
+  const PortPace pace = ring_pace(topology.cluster().node, request.links);
+  const std::vector<PortLoad> loads = all_to_all_loads(topology, request.ranks, request.bytes, load);
+  CollectivePhase phase;
+  phase.reserve(loads.size());
+  for (std::size_t i = 0; i < loads.size(); ++i)
+    phase.push_back({latency, port_flows(topology, request.ranks[i], loads[i], pace)});
   return phase;
 }
 

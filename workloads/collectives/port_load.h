@@ -33,6 +33,10 @@ PortPace ring_pace(const NodeSpec& node, const LinkCalibration* links);
 
 std::vector<Flow> port_flows(Topology& topology, RankId rank, const PortLoad& load, const PortPace& pace);
 
+/// What each rank moves in an all-to-all. `load`: how much each receives relative to the mean; empty = alike.
+std::vector<PortLoad> all_to_all_loads(const Topology& topology, std::span<const RankId> ranks, Bytes bytes,
+                                       std::span<const double> load);
+
 /// A group of ranks as the nodes hold them.
 class GroupLayout {
  public:

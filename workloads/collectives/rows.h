@@ -10,5 +10,11 @@ extern const CollectiveRow kRingAllGather;
 extern const CollectiveRow kAllToAll;
 extern const CollectiveRow kBroadcast;
 extern const CollectiveRow kHierarchicalAllReduce;
+// Algorithm and protocol as NCCL chooses them (workloads/nccl.h).
+extern const CollectiveRow kNcclAllReduce;
+extern const CollectiveRow kNcclReduceScatter;
+extern const CollectiveRow kNcclAllGather;
+extern const CollectiveRow kNcclAllToAll;
+extern const CollectiveRow kNcclBroadcast;
 
 }  // namespace flopcast

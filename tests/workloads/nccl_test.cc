@@ -1,0 +1,195 @@
+// Does NCCL's choice go where NCCL's goes, and do the times and flows of what it chose obey their laws?
+#include "workloads/nccl.h"
+
+#include <cmath>
+#include <string>
+
+#include "scenarios/calibration_file.h"
+#include "scenarios/libraries.h"
+#include "sim/replay.h"
+#include "tests/catch.h"
+#include "workloads/link_fit.h"
+
+using namespace flopcast;
+
+namespace {
+
+const Libraries& libraries() {
+  static const Libraries all({FLOPCAST_SOURCE_DIR});
+  return all;
+}
+
+ClusterSpec cluster_of(const std::string& node, int nodes) {
+  ClusterSpec cluster;
+  cluster.node = libraries().node(node);
+  cluster.fabric = libraries().fabric("rail-ft2");
+  cluster.nodes = nodes;
+  return cluster;
+}
+
+const LinkCalibration& links() {
+  static const LinkCalibration calibration =
+      read_link_calibration(FLOPCAST_SOURCE_DIR "/hwmodels/data/link_calibration.textproto");
+  return calibration;
+}
+
+constexpr NcclOp kTuned[] = {NcclOp::all_reduce, NcclOp::all_gather, NcclOp::reduce_scatter,
+                             NcclOp::broadcast};
+constexpr NcclOp kAll[] = {NcclOp::all_reduce, NcclOp::all_gather, NcclOp::reduce_scatter,
+                           NcclOp::broadcast,  NcclOp::all_to_all, NcclOp::send_recv};
+constexpr NcclAlgorithm kAlgorithms[] = {NcclAlgorithm::ring,      NcclAlgorithm::tree, NcclAlgorithm::nvls,
+                                         NcclAlgorithm::nvls_tree, NcclAlgorithm::pat,  NcclAlgorithm::pairs};
+constexpr NcclProtocol kProtocols[] = {NcclProtocol::ll, NcclProtocol::ll128, NcclProtocol::simple};
+
+NcclGroup group_for(NcclOp op, int nodes, int local) {
+  if (op == NcclOp::send_recv) return nodes > 1 ? even_group(2, 1) : even_group(1, 2);
+  return even_group(nodes, local);
+}
+
+/// Calls `check(op, algorithm, protocol, group, cluster)` for all that NCCL offers on some shapes.
+template <class Check>
+void for_every_offer(const Check& check) {
+  for (const auto& [nodes, local] : {std::pair{1, 2}, {1, 4}, {1, 8}, {2, 8}, {16, 8}, {16, 2}, {64, 1}}) {
+    const ClusterSpec cluster = cluster_of("hgx-h100", nodes);
+    for (const NcclOp op : kAll)
+      for (const NcclAlgorithm algorithm : kAlgorithms)
+        for (const NcclProtocol protocol : kProtocols) {
+          const NcclGroup group = group_for(op, nodes, local);
+          if (nccl_offers(op, algorithm, protocol, group, cluster.node))
+            check(op, algorithm, protocol, group, cluster);
+        }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("more bytes never take less time with one algorithm and protocol") {
+  for_every_offer([](NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, const NcclGroup& group,
+                     const ClusterSpec& cluster) {
+    Seconds before;
+    for (double bytes = 64; bytes < 20e9; bytes *= 1.5) {
+      const Seconds time = nccl_time(op, algorithm, protocol, group, Bytes(bytes), cluster, links()).total();
+      INFO(name(op) << " " << name(algorithm) << " " << name(protocol) << " " << bytes << " B over "
+                    << group.nodes << " x " << group.ranks_per_node);
+      REQUIRE(time.value() >= before.value() * (1 - 1e-12));
+      before = time;
+    }
+  });
+}
+
+TEST_CASE("NCCL takes what its own model expects to be fastest") {
+  for (const NcclOp op : kTuned)
+    for (const int nodes : {1, 2, 16, 128})
+      for (const int local : {1, 2, 8})
+        for (double bytes = 1024; bytes < 4e9; bytes *= 8) {
+          if (nodes * local < 2) continue;
+          const ClusterSpec cluster = cluster_of("hgx-h100", nodes);
+          const NcclGroup group = even_group(nodes, local);
+          const NcclTime chosen = choose_nccl(op, group, Bytes(bytes), cluster, links());
+          const Seconds expected =
+              nccl_estimate(op, chosen.algorithm, chosen.protocol, group, Bytes(bytes), cluster);
+          for (const NcclAlgorithm a : kAlgorithms)
+            for (const NcclProtocol p : kProtocols)
+              if (nccl_offers(op, a, p, group, cluster.node))
+                CHECK(expected <= nccl_estimate(op, a, p, group, Bytes(bytes), cluster));
+        }
+}
+
+TEST_CASE("only nodes whose switches reduce run all-reduce in them") {
+  const NcclGroup node = even_group(1, 8);
+  const auto algorithm = [&](const char* name) {
+    return choose_nccl(NcclOp::all_reduce, node, 256_MiB, cluster_of(name, 1), links()).algorithm;
+  };
+  CHECK(algorithm("hgx-h100") == NcclAlgorithm::nvls);
+  CHECK(algorithm("hgx-h200") == NcclAlgorithm::nvls);
+  CHECK(algorithm("hgx-h800") == NcclAlgorithm::nvls);
+  CHECK(algorithm("hgx-a100") != NcclAlgorithm::nvls);
+  CHECK(algorithm("h100-pcie-server") != NcclAlgorithm::nvls);
+  for (const NcclOp op : {NcclOp::all_gather, NcclOp::reduce_scatter})
+    CHECK(choose_nccl(op, node, 256_MiB, cluster_of("hgx-h100", 1), links()).algorithm ==
+          NcclAlgorithm::ring);
+}
+
+TEST_CASE("small messages go by LL, large ones by Simple, and one rank per node by aggregated trees") {
+  const ClusterSpec cluster = cluster_of("hgx-h100", 128);
+  const auto gather = [&](int nodes, int local, Bytes bytes) {
+    return choose_nccl(NcclOp::all_gather, even_group(nodes, local), bytes, cluster, links());
+  };
+  CHECK(gather(1, 8, 64_MB).protocol == NcclProtocol::simple);
+  CHECK(gather(1, 8, Bytes(65536)).protocol == NcclProtocol::ll);
+  CHECK(gather(128, 1, 16_MB).algorithm == NcclAlgorithm::pat);
+  CHECK(gather(128, 8, 16_MB).algorithm == NcclAlgorithm::ring);
+}
+
+TEST_CASE("a replay alone on healthy ports takes the closed form's time") {
+  for (const auto& [nodes, stride] : {std::pair{1, 1}, {2, 1}, {4, 1}, {4, 4}, {8, 8}}) {
+    Topology topology(cluster_of("hgx-h100", nodes));
+    std::vector<RankId> ranks;  // every stride-th GPU: 8, 2 or 1 of each node
+    for (int r = 0; r < nodes * 8; r += stride) ranks.push_back(RankId::at(r));
+    const NcclGroup group = group_of(topology, ranks);
+    CHECK(group.ranks_per_node == 8 / stride);
+    for (const NcclOp op : {NcclOp::all_reduce, NcclOp::all_gather, NcclOp::reduce_scatter, NcclOp::broadcast,
+                            NcclOp::all_to_all})
+      for (const Bytes bytes : {Bytes(65536), 8_MB, 512_MB}) {
+        const NcclTime time = choose_nccl(op, group, bytes, topology.cluster(), links());
+        const std::vector<CollectivePhase> phases{lower_nccl(topology, op, ranks, bytes, time)};
+        GraphBuilder graph({"nccl"});
+        std::vector<LaneId> lanes;
+        for (const RankId rank : ranks) lanes.push_back(graph.add_lane(rank, "comm"));
+        append_collective(graph, lanes, phases);
+        const ReplayResult result = replay(std::move(graph).build(), topology.network(), {}, {});
+        INFO(name(op) << " by " << name(time.algorithm) << " " << name(time.protocol) << ", " << bytes.value()
+                      << " B, " << nodes << " nodes, every " << stride);
+        CHECK(result.makespan.value() == Approx(time.total().value()).epsilon(0.002));
+      }
+  }
+}
+
+TEST_CASE("a data-parallel group with one rank per node uses that rank's NIC alone") {
+  Topology topology(cluster_of("hgx-h100", 4));
+  std::vector<RankId> third;  // GPU 3 of every node
+  for (int node = 0; node < 4; ++node) third.push_back(RankId::at(node * 8 + 3));
+  const NcclTime time =
+      choose_nccl(NcclOp::reduce_scatter, group_of(topology, third), 1_GB, topology.cluster(), links());
+  CHECK(time.nvlink_bytes == Bytes(0));
+  CHECK(time.nic_bytes.value() == Approx(0.75e9));
+  // Eight such groups, one per GPU index, do not meet: together they take as long as one.
+  GraphBuilder graph({"nccl"});
+  for (int index = 0; index < 8; ++index) {
+    std::vector<RankId> group;
+    std::vector<LaneId> lanes;
+    for (int node = 0; node < 4; ++node) {
+      group.push_back(RankId::at(node * 8 + index));
+      lanes.push_back(graph.add_lane(group.back(), "comm"));
+    }
+    const std::vector<CollectivePhase> phases{
+        lower_nccl(topology, NcclOp::reduce_scatter, group, 1_GB, time)};
+    append_collective(graph, lanes, phases);
+  }
+  const ReplayResult result = replay(std::move(graph).build(), topology.network(), {}, {});
+  CHECK(result.makespan.value() == Approx(time.total().value()).epsilon(1e-6));
+}
+
+TEST_CASE("twice the link rates halve what is not fixed") {
+  ClusterSpec slow = cluster_of("hgx-h100", 2), fast = slow;
+  fast.node.nvlink_bandwidth *= 2;
+  fast.node.nic_bandwidth *= 2;
+  fast.fabric.port_bandwidth *= 2;
+  const NcclGroup group = even_group(2, 8);
+  for (const NcclAlgorithm a : {NcclAlgorithm::ring, NcclAlgorithm::tree, NcclAlgorithm::nvls_tree}) {
+    const auto time = [&](const ClusterSpec& c) {
+      return nccl_time(NcclOp::all_reduce, a, NcclProtocol::simple, group, 1_GB, c, links());
+    };
+    CHECK(time(fast).nvlink.value() == Approx(time(slow).nvlink.value() / 2));
+    CHECK(time(fast).nic.value() == Approx(time(slow).nic.value() / 2));
+  }
+}
+
+TEST_CASE("serving engines' all-reduce goes in one shot while that is faster, and beats NCCL when small") {
+  const ClusterSpec cluster = cluster_of("hgx-h100", 1);
+  const NcclGroup group = even_group(1, 8);
+  CHECK(direct_all_reduce(group, Bytes(16384), cluster, links()).algorithm == NcclAlgorithm::one_shot);
+  CHECK(direct_all_reduce(group, 8_MB, cluster, links()).algorithm == NcclAlgorithm::two_shot);
+  CHECK(direct_all_reduce(group, Bytes(65536), cluster, links()).total() <
+        choose_nccl(NcclOp::all_reduce, group, Bytes(65536), cluster, links()).total());
+}
