@@ -42,7 +42,7 @@ TEST_CASE("a Poisson process has both measures of burstiness at 1, quiet minutes
 TEST_CASE("reuse of more blocks than fit is found from a sample", "[workloads][serving]") {
   // Blocks come once, twice or three times, a third each: half of all come again.
   BlockReuse reuse;
-  constexpr std::uint64_t kBlocks = 2'400'000;
+  constexpr std::uint64_t kBlocks = 1'500'000;
   for (std::uint64_t times = 0; times < 3; ++times) {
     for (std::uint64_t id = 0; id < kBlocks; ++id) {
       if (times <= id % 3) reuse.see(id);
