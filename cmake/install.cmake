@@ -2,6 +2,6 @@ include(GNUInstallDirs)
 install(TARGETS flopcast RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # The data libraries keep the layout of the source tree, so that the program looks for one set of paths in both.
-foreach(folder hwmodels/data workloads/data scenarios/library scenarios/data analysis/data)
+foreach(folder hwmodels/data workloads/data scenarios/library scenarios/data scenarios/studies analysis/data)
   install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/flopcast/${folder} OPTIONAL)
 endforeach()

@@ -1,0 +1,132 @@
+// `flopcast compare`: scenarios side by side, their difference attributed to causes.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <thread>
+
+#include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
+#include "analysis/cli/run_options.h"
+#include "analysis/compare/compare_output.h"
+#include "analysis/complete_scenario.h"
+#include "analysis/json.h"
+#include "scenarios/proto/policy_report.pb.h"
+#include "scenarios/study.h"
+
+namespace flopcast {
+namespace {
+
+struct CompareArguments {
+  std::vector<std::string> scenarios, causes, sets, library_folders;
+  std::string json, csv;
+  int workers = 0;
+};
+
+/// What is to stand side by side.
+struct Line {
+  std::string title;
+  std::vector<Scenario> scenarios;
+  std::vector<std::string> notes;
+};
+
+Line study_line(const Study& study, const CompareArguments& a, const Libraries& libraries) {
+  Line line{study.title, {}, study.notes};
+  for (const StudyMember& member : study.members) {
+    std::vector<std::string> sets = member.sets;
+    sets.insert(sets.end(), a.sets.begin(), a.sets.end());
+    line.scenarios.push_back(load_complete_scenario(member.scenario, sets, libraries));
+    line.scenarios.back().name = member.name;
+  }
+  return line;
+}
+
+Line line_of(const CompareArguments& a, const Libraries& libraries) {
+  if (a.scenarios.size() == 1) {
+    if (const auto path = find_study(libraries, a.scenarios[0]))
+      return study_line(load_study(libraries, *path), a, libraries);
+  }
+  Line line;
+  for (const std::string& name : a.scenarios)
+    line.scenarios.push_back(load_complete_scenario(name, a.sets, libraries));
+  return line;
+}
+
+ScenarioComparison comparison_of(const CompareArguments& a, const Line& line, const CompareOptions& options,
+                                 const Libraries& libraries) {
+  if (!a.causes.empty() && line.scenarios.size() != 1) {
+    throw InputError(Diagnostic{"", 0, 0, "--cause", fmt::format("{} scenarios", line.scenarios.size()),
+                                "one scenario, in which the causes are turned on", ""});
+  }
+  if (!a.causes.empty())
+    return compare(line.scenarios[0], causes_by_name(a.causes, line.scenarios[0]), options);
+  if (line.scenarios.size() < 2) {
+    throw InputError(Diagnostic{"", 0, 0, "", "one scenario",
+                                fmt::format("two or more, or a study ({}), or causes (--cause)",
+                                            fmt::join(study_names(libraries), ", ")),
+                                ""});
+  }
+  return compare(line.scenarios, options);
+}
+
+void run_compare(const CompareArguments& a) {
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}};
+  check_outputs(outputs);
+  const Libraries libraries = Libraries::discover(a.library_folders);
+  const Line line = line_of(a, libraries);
+  ProgressLine progress;
+  CompareOptions options;
+  options.run = make_run_options(libraries, line.scenarios[0].cluster, "simgrid", true, progress);
+  options.workers =
+      a.workers > 0 ? a.workers : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  ScenarioComparison comparison = comparison_of(a, line, options, libraries);
+  comparison.title = line.title;
+  comparison.notes = line.notes;
+  if (a.json != "-" && a.csv != "-")
+    fmt::print("{}", to_text(comparison, TextStyle(terminal_colours(stdout))));
+  if (!a.json.empty()) {
+    report::ComparisonReport message = to_message(comparison);
+    message.set_program(program_version());
+    write_text(a.json, to_json(message));
+  }
+  if (!a.csv.empty()) write_text(a.csv, to_csv(comparison));
+}
+
+std::string cause_list() {
+  std::vector<std::string> ids;
+  for (const NamedCause& cause : named_causes()) ids.emplace_back(cause.id);
+  return fmt::format("{}", fmt::join(ids, ", "));
+}
+
+}  // namespace
+
+void add_compare_command(CLI::App& program) {
+  CLI::App& command = *program.add_subcommand(
+      "compare", "Scenarios side by side, and what makes the difference, cause by cause");
+  const auto a = std::make_shared<CompareArguments>();
+  command
+      .add_option("SCENARIO", a->scenarios,
+                  "Two or more scenarios, or one study, or one scenario with --cause")
+      ->required();
+  command
+      .add_option("--cause", a->causes,
+                  "Turn this on in the one scenario: " + cause_list() + "; may be repeated")
+      ->type_name("NAME")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_option("--set", a->sets, "Override a field in all of them")
+      ->type_name("PATH=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_option("--workers", a->workers, "Replays at a time (the result does not depend on it)")
+      ->check(CLI::Range(1, 1024));
+  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  add_library_option(command, a->library_folders);
+  command.callback([a] { run_compare(*a); });
+}
+
+}  // namespace flopcast
