@@ -21,7 +21,8 @@ std::string percent(double ratio) { return fmt::format("{:.1f} %", 100 * ratio);
 
 std::vector<GpuSpec> all_gpus(const Libraries& libraries) {
   std::vector<GpuSpec> gpus;
-  for (const std::string& name : libraries.names(LibraryKind::gpus)) gpus.push_back(libraries.gpu(name));
+  for (const std::string& name : libraries.names(LibraryKind::gpus))
+    if (libraries.runs(name)) gpus.push_back(libraries.gpu(name));
   return gpus;
 }
 

@@ -8,6 +8,7 @@
 
 #include "analysis/figures.h"
 #include "analysis/format.h"
+#include "analysis/published_collectives.h"
 #include "analysis/published_kernels.h"
 #include "hwmodels/calibration.h"
 #include "workloads/collectives.h"
@@ -209,12 +210,14 @@ bool Check::within() const {
 
 bool Check::is_off() const { return has_bar() ? !within() : std::abs(error()) > kFarOff; }
 
-std::vector<Check> check_held_back(const ValidationInput& input) {
-  std::vector<Check> checks;
-  for (const HeldBackError& errors : input.scenario->kernels->pooled) {
+namespace {
+
+// Errors on held-back rows beside the bars that every fit has.
+void append_held_back(std::vector<Check>& checks, const char* group, const std::vector<HeldBackError>& fits) {
+  for (const HeldBackError& errors : fits) {
     if (errors.held_back == 0) continue;
     Check check;
-    check.group = "kernels, points not fitted on";
+    check.group = group;
     check.source = fmt::format("{} points held back", format_integer(errors.held_back));
     check.unit = std::string("%");
     check.upper_bound = true;
@@ -227,6 +230,13 @@ std::vector<Check> check_held_back(const ValidationInput& input) {
     add("median error", errors.median, 0.07);
     add("90th percentile", errors.percentile_90, 0.15);
   }
+}
+
+}  // namespace
+
+std::vector<Check> check_held_back(const ValidationInput& input) {
+  std::vector<Check> checks;
+  append_held_back(checks, "kernels, points not fitted on", input.scenario->kernels->pooled);
   return checks;
 }
 
@@ -253,6 +263,23 @@ std::vector<Check> check_collectives(const ValidationInput& input) {
     for (const int ranks : {64, 256, 1024})
       checks.push_back(closed_form_check(operation, ranks, 1, input.options));
     checks.push_back(closed_form_check(operation, 64, 2, input.options));
+  }
+  return checks;
+}
+
+std::vector<Check> check_nccl(const ValidationInput& input) {
+  std::vector<Check> checks;
+  append_held_back(checks, "NCCL in a node, points not fitted on", input.scenario->links->held_back);
+  for (const CollectiveComparison& row :
+       compare_published_collectives(*input.libraries, *input.scenario->links)) {
+    Check check;
+    check.group = row.nodes > 1 ? "NCCL over nodes, nothing fitted on" : "NCCL in a node";
+    check.what = row.what;
+    check.unit = "ms";
+    check.predicted = row.predicted.total().value() * 1e3;
+    check.published = row.published.value() * 1e3;
+    check.source = row.source;
+    checks.push_back(std::move(check));
   }
   return checks;
 }
@@ -321,6 +348,7 @@ std::vector<Check> validate(const ValidationInput& input) {
   append(checks, check_held_back(input));
   append(checks, check_kernels(input));
   append(checks, check_collectives(input));
+  append(checks, check_nccl(input));
   append(checks, check_expert_exchange(input));
   append(checks, check_phases(input));
   append(checks, check_pair(input));

@@ -44,6 +44,7 @@ std::vector<Check> validate(const ValidationInput& input);
 std::vector<Check> check_held_back(const ValidationInput& input);
 std::vector<Check> check_kernels(const ValidationInput& input);
 std::vector<Check> check_collectives(const ValidationInput& input);
+std::vector<Check> check_nccl(const ValidationInput& input);
 std::vector<Check> check_expert_exchange(const ValidationInput& input);
 std::vector<Check> check_phases(const ValidationInput& input);
 std::vector<Check> check_pair(const ValidationInput& input);

@@ -17,7 +17,9 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "hwmodels/calibration.h"
 #include "hwmodels/gpu.h"
 #include "sim/units.h"
 
@@ -94,6 +96,9 @@ struct LinkCalibration {
   LinkConstant network_pat_us;        ///< parallel aggregated trees: each doubling
   LinkConstant network_pat_rank_us;   ///< parallel aggregated trees: each rank
   LinkConstant network_message_us;    ///< a NIC's host thread: each message
+
+  /// NCCL within a node, by GPU and operation: errors on rows that the fit did not see.
+  std::vector<HeldBackError> held_back;
 };
 
 /// Every constant with its name in the data file, its unit and its meaning, in the order of the struct.

@@ -283,6 +283,8 @@ std::string to_text(const LinkCalibration& calibration) {
                        row.unit.empty() ? "" : ", ", row.unit, row.name, number(constant.value),
                        origin(constant.source));
   }
+  if (!calibration.held_back.empty()) out += "\n# how the fit predicts rows of NCCL's tables that it did not see\n";
+  for (const HeldBackError& error : calibration.held_back) out += held_back("held_back", error);
   return out;
 }
 
@@ -304,6 +306,8 @@ LinkCalibration parse_link_calibration(const std::string& text, const std::strin
     }
     calibration.*row.field = {found->value(), {found->source(), found->date(), found->confirmed()}};
   }
+  for (const proto::HeldBack& error : message.held_back())
+    calibration.held_back.push_back(Reader::held_back(error));
   for (int i = 0; i < message.constant_size(); ++i) {
     const std::string& name = message.constant(i).name();
     if (std::find(names.begin(), names.end(), name) == names.end())

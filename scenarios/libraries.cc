@@ -136,6 +136,10 @@ std::optional<std::string> Libraries::find_file(const std::string& path_below_ro
   return std::nullopt;
 }
 
+bool Libraries::runs(const std::string& gpu) const {
+  return unpublished_figures(load_entry<proto::Gpu>(*this, gpu).message).empty();
+}
+
 GpuSpec Libraries::gpu(const std::string& name) const {
   const auto entry = load_entry<proto::Gpu>(*this, name);
   if (const auto unknown = unpublished_figures(entry.message); !unknown.empty()) {

@@ -37,6 +37,9 @@ class Libraries {
   /// A file by its path below a root, such as "hwmodels/data/calibration/kernels.textproto".
   std::optional<std::string> find_file(const std::string& path_below_root) const;
 
+  /// False for a chip of which figures that a replay needs are not published: rules know it, nothing runs on it.
+  bool runs(const std::string& gpu) const;
+
   /// Resolved entries: bases followed, quantities typed. @throws InputError with everything wrong in the
   /// entry's files.
   GpuSpec gpu(const std::string& name) const;

@@ -355,7 +355,6 @@ class NcclFit {
 
   /// By table, GPU and operation: from 64 kB, where the bar is, and below.
   void add_errors(const LinkCalibration& links, std::vector<LinkFitError>& errors) const {
-    constexpr Bytes kBarred(65536);
     struct Group {
       std::string table, name;
       std::vector<double> ratios;
@@ -365,8 +364,7 @@ class NcclFit {
     std::map<std::string, Group> groups;
     for (std::size_t i = 0; i < all_.size(); ++i) {
       const NcclMeasurement& m = all_[i];
-      const std::string what = m.gpu + ", " + (m.direct ? "engine's " : "") + std::string(name(m.op)) +
-                               (m.bytes < kBarred ? ", below 64 kB" : ", from 64 kB");
+      const std::string what = group_name(m);
       Group& group = groups[what + m.table];
       group.table = m.table;
       group.name = what;
@@ -378,7 +376,34 @@ class NcclFit {
       errors.push_back(summarise(g.table, g.name, g.ratios, g.held, g.fitted));
   }
 
+  /// Over all tables that were fitted on, by GPU and operation.
+  std::vector<HeldBackError> held_back_errors(const LinkCalibration& links) const {
+    struct Group {
+      std::vector<double> ratios;
+      std::vector<bool> held;
+    };
+    std::map<std::string, Group> groups;
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+      if (!all_[i].usable) continue;
+      Group& group = groups[group_name(all_[i])];
+      group.ratios.push_back(ratio(i, links));
+      group.held.push_back(held_back(i, seed_));
+    }
+    std::vector<HeldBackError> result;
+    for (const auto& [key, g] : groups) {
+      const LinkFitError e = summarise("", key, g.ratios, g.held, true);
+      result.push_back({key, e.rows - e.held_back, e.held_back, e.median, e.percentile_90, e.bias});
+    }
+    return result;
+  }
+
  private:
+  static std::string group_name(const NcclMeasurement& m) {
+    constexpr Bytes kBarred(65536);
+    return m.gpu.substr(0, m.gpu.find('-')) + (m.direct ? " direct " : " ") + std::string(name(m.op)) +
+           (m.bytes < kBarred ? " < 64 kB" : " >= 64 kB");
+  }
+
   template <std::size_t N, class Wanted>
   void fit_rows(const std::array<Fitted, N>& fitted, LinkCalibration& links, const Wanted& wanted) const {
     std::vector<std::size_t> rows;
@@ -498,6 +523,7 @@ LinkFit fit_links(const LinkMeasurements& measurements, const std::map<std::stri
   const NcclFit nccl(measurements.nccl, nodes, seed);
   nccl.run(result.calibration);
   nccl.add_errors(result.calibration, result.errors);
+  result.calibration.held_back = nccl.held_back_errors(result.calibration);
   set_published_network(result.calibration);
   name_sources(result.calibration);
   result.notes = {
