@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "sim/diagnostic.h"
+#include "sim/random.h"
 #include "tests/catch.h"
 #include "tests/workloads/serving/temporary_file.h"
 
@@ -186,6 +187,40 @@ TEST_CASE("an endless line costs no endless memory", "[workloads][serving]") {
   const std::string faults = faults_of(text);
   CHECK_THAT(faults, ContainsSubstring(":3:1: found a line of more than 4 MiB"));
   CHECK_THAT(faults, ContainsSubstring(":5:4: found 1 columns"));
+}
+
+TEST_CASE("whatever is done to a trace, it is read or refused in words", "[workloads][serving]") {
+  const std::string traces[] = {kAzure,
+                                mooncake("0", 1024, 5, "0, 1") + mooncake("27000", 1025, 7, "0, 7, 8"),
+                                "arrival_s,input_tokens,output_tokens\n0,1,1\n1.5,20,3\n"};
+  RandomStream random(17);
+  int refused = 0;
+  for (int round = 0; round < 1500; ++round) {
+    std::string text = traces[round % 3];
+    for (std::uint64_t change = 0; change <= random.next() % 3; ++change) {
+      const std::size_t at = random.next() % text.size();
+      switch (random.next() % 4) {
+        case 0:
+          text[at] = static_cast<char>(random.next() % 256);
+          break;
+        case 1:
+          text.erase(at, 1 + random.next() % 8);
+          break;
+        case 2:
+          text.insert(at, text.substr(random.next() % text.size(), random.next() % 20));
+          break;
+        default:
+          text.resize(at + 1);
+          break;
+      }
+      if (text.empty()) text = "x";
+    }
+    CAPTURE(round);
+    const std::string faults = faults_of(text);
+    refused += faults == "nothing" ? 0 : 1;
+    REQUIRE_THAT(faults, ContainsSubstring(faults == "nothing" ? "nothing" : "expected"));
+  }
+  CHECK(refused > 700);
 }
 
 TEST_CASE("requests beyond the context are faults, or left out and counted", "[workloads][serving]") {
