@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "analysis/money/cost_study.h"
 #include "scenarios/calibration_file.h"
 #include "scenarios/load_scenario.h"
 #include "scenarios/text_file.h"
@@ -20,6 +21,11 @@ Scenario load_complete_scenario(const std::string& file_or_name, std::span<const
       read_kernel_calibration(required_file(libraries, kKernelCalibrationFile)));
   scenario.links = std::make_shared<const LinkCalibration>(
       read_link_calibration(required_file(libraries, kLinkCalibrationFile)));
+  // Reports of runs multiply with one price; where the file names a price model, it is looked up here.
+  if (scenario.price.model != PriceModel::stated) {
+    scenario.price.gpu = price_of_gpu(scenario, PriceBook::load(libraries),
+                                      load_power_model(libraries, scenario.cluster.node.gpu.architecture));
+  }
   return scenario;
 }
 

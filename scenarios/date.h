@@ -17,6 +17,8 @@ class Date {
   bool operator==(const Date& other) const { return day_ == other.day_; }
   /// Days from `other` to this one.
   long days_since(const Date& other) const { return static_cast<long>((day_ - other.day_).count()); }
+  /// So many days later, or earlier.
+  Date plus_days(long days) const { return Date(day_ + std::chrono::days(days)); }
 
  private:
   friend std::string to_string(const Date& date);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "scenarios/library_entries.h"
+#include "scenarios/load_money.h"
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/quantity.h"
 #include "scenarios/set_field.h"
@@ -189,7 +190,7 @@ class Resolver {
     phases();
     resilience();
     check_resilience();
-    price();
+    load_money(in_, places_, faults_, out_);
     for (const auto& p : in_.published()) out_.published.push_back({p.field(), p.value(), p.source()});
     defaults();
     if (!faults_.empty()) throw InputError(shortened());
@@ -263,6 +264,9 @@ class Resolver {
   void what_runs() {
     const int kinds = in_.has_training() + in_.has_collective() + in_.has_cluster_life();
     constexpr const char* kExpected = "either training { ... } or collective { ... } or cluster_life { ... }";
+    if (in_.has_given_service() && (kinds > 0 || in_.has_run()))
+      return add("given_service", "beside something to run", "a service on its own, or something to run");
+    if (in_.has_given_service() || is_given_run(in_)) return;
     if (kinds == 0) return add("", "nothing to run", kExpected);
     if (kinds > 1) {
       return add(in_.has_collective() ? "collective" : "cluster_life",
@@ -371,6 +375,10 @@ class Resolver {
 
   void phases() {
     if (!in_.has_run()) return;
+    if (is_given_run(in_)) {
+      if (sound("run")) out_.phases = given_phases(in_.run());
+      return;
+    }
     if (!in_.has_training()) return add("run", "phases of training", "training { ... } beside run { ... }");
     if (in_.run().phase_size() > kMostPhases)
       return add("run", fmt::format("{} phases", in_.run().phase_size()),
@@ -457,18 +465,12 @@ class Resolver {
         fmt::format("more time between failures than restarting and a checkpoint take, {:g} s", standstill.value()));
   }
 
-  void price() {
-    if (!in_.has_price() || !sound("price")) return;
-    out_.price.gpu = UsdPerSecond(quantity(in_.price().gpu(), Dimension::money_rate));
-    out_.price.source = in_.price().source();
-    out_.price.pue = in_.price().pue();
-  }
-
   void defaults() {
     std::vector<std::string> in_force;
     if (in_.has_training())
       in_force = {"training.precision", "training.recompute", "training.expert_load", "training.mechanisms"};
-    if (in_.has_run() || in_.has_cluster_life()) in_force.push_back("resilience");
+    if ((in_.has_run() && in_.has_training()) || in_.has_cluster_life()) in_force.push_back("resilience");
+    if (out_.price.model != PriceModel::stated) in_force.push_back("price." + in_.price().model());
     out_.defaults_used = defaults_used(in_, in_force);
     std::erase_if(out_.defaults_used, [&](const std::string& setting) {
       return resilience_default_idle(in_.resilience(), setting);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "hwmodels/cluster.h"
+#include "scenarios/money.h"
 #include "sim/units.h"
 #include "workloads/training.h"
 
@@ -51,12 +52,6 @@ struct ClusterLifeConfig {
   std::optional<Seconds> useful;   ///< until it has trained for so long
 };
 
-struct PriceConfig {
-  UsdPerSecond gpu;           ///< per GPU
-  std::string source;
-  double pue = 1.0;           ///< facility power over IT power
-};
-
 /// A collective on its own, to look at a fabric: `collective { ... }` instead of `training { ... }`.
 struct CollectiveConfig {
   std::string operation;      ///< row of collectives(): "all_to_all", "ring_all_reduce", ...
@@ -74,9 +69,14 @@ struct Scenario {
   std::optional<TrainingConfig> training;
   std::optional<CollectiveConfig> collective;
   std::optional<ClusterLifeConfig> cluster_life;
+  std::optional<GivenServiceConfig> given_service;
   std::vector<TrainingPhase> phases;
   ResilienceConfig resilience;
   PriceConfig price;
+  std::optional<Date> date;  ///< that prices follow
+  std::optional<ProgrammeConfig> programme;
+  std::optional<MarketConfig> market;
+  UncertaintyConfig uncertainty;
   /// Published figures to compare with, by report field: {"training.step_time_s", 19.926, "arXiv ..."}.
   struct Published { std::string field; double value; std::string source; };
   std::vector<Published> published;

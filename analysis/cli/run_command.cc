@@ -9,6 +9,7 @@
 #include <set>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/cost.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
@@ -182,6 +183,9 @@ void run(const RunArguments& arguments) {
   Scenario scenario = arguments.scenario.load(libraries);
   check_timeline_options(scenario, arguments);
   if (arguments.unfolded && scenario.training) scenario.training->unfolded = true;
+
+  // Nothing to replay: what the scenario states is priced.
+  if (given_work(scenario)) return present_given_cost(scenario, libraries, arguments.json);
 
   const InterruptGuard interrupt;
   ProgressLine progress;

@@ -1,0 +1,128 @@
+// `flopcast cost`: what a scenario's run, programme or service costs, and how sure that is.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <memory>
+
+#include "analysis/cli/command.h"
+#include "analysis/cli/cost.h"
+#include "analysis/cli/output.h"
+#include "analysis/cli/run_options.h"
+#include "analysis/cli/terminal.h"
+#include "analysis/complete_scenario.h"
+#include "analysis/json.h"
+#include "analysis/money/cost_output.h"
+#include "analysis/run.h"
+#include "scenarios/proto/cost_report.pb.h"
+
+namespace flopcast {
+namespace {
+
+struct CostArguments {
+  ScenarioArguments scenario;
+  std::string price_model, date, json, csv, html;
+  std::optional<int> draws;
+  int workers = 1;
+  bool list_inputs = false;
+};
+
+std::vector<PriceModel> asked_models(const std::string& name) {
+  if (name.empty()) return {};
+  if (name == "all") return {PriceModel::stated, PriceModel::rental, PriceModel::owned, PriceModel::amortised};
+  for (const PriceModel model : {PriceModel::stated, PriceModel::rental, PriceModel::owned, PriceModel::amortised}) {
+    if (name_of(model) == name) return {model};
+  }
+  return {};  // refused by the command line
+}
+
+/// The scenario's own model first.
+std::vector<PriceModel> models(const CostArguments& a, const Scenario& scenario) {
+  std::vector<PriceModel> out = asked_models(a.price_model);
+  const auto own = std::find(out.begin(), out.end(), scenario.price.model);
+  if (out.size() > 1 && own != out.end()) std::rotate(out.begin(), own, own + 1);
+  // A price that nobody stated is no model to compare with.
+  if (out.size() > 1 && !scenario.price.stated) std::erase(out, PriceModel::stated);
+  return out;
+}
+
+PricedWork replayed_work(const Scenario& scenario, const Libraries& libraries) {
+  if (!scenario.training || scenario.phases.empty()) {
+    throw InputError(Diagnostic{scenario.file, 0, 0, scenario.training ? "run" : "", "nothing to price",
+                                "training { ... } with run { ... }, a run of given GPU-hours, or given_service { ... }", ""});
+  }
+  const InterruptGuard interrupt;
+  ProgressLine progress;
+  const RunOptions options = make_run_options(libraries, scenario.cluster, "simgrid", false, progress);
+  const TrainingReport report = run_training(scenario, options);
+  progress.clear();
+  return work_of(*report.projection);
+}
+
+CostReport study(const Scenario& scenario, const PricedWork& work, const Libraries& libraries, const CostQuestion& question) {
+  return cost_study(scenario, work, PriceBook::load(libraries),
+                    load_power_model(libraries, scenario.cluster.node.gpu.architecture), load_usual_spreads(libraries), question);
+}
+
+void write_json(const CostReport& report, const std::string& path) {
+  report::CostReport message = to_message(report);
+  message.set_program(program_version());
+  write_text(path, to_json(message));
+}
+
+void run(CostArguments a) {
+  if (a.list_inputs) {
+    fmt::print("{}", money_inputs_text(TextStyle(terminal_colours(stdout))));
+    return;
+  }
+  if (a.scenario.file.empty())
+    throw InputError(Diagnostic{"", 0, 0, "FILE", "nothing", "a scenario: a file, or a name from `flopcast list scenarios`", ""});
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
+  check_outputs(outputs);
+  const Libraries libraries = a.scenario.libraries();
+  if (!a.date.empty()) a.scenario.sets.push_back("date=" + a.date);
+  const Scenario scenario = a.scenario.load(libraries);
+  CostQuestion question;
+  question.models = models(a, scenario);
+  question.draws = a.draws;
+  question.workers = a.workers;
+  const auto given = given_work(scenario);
+  const CostReport report =
+      study(scenario, given ? *given : replayed_work(scenario, libraries), libraries, question);
+  if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(report, TextStyle(terminal_colours(stdout))));
+  if (!a.json.empty()) write_json(report, a.json);
+  if (!a.csv.empty()) write_text(a.csv, to_csv(report));
+  if (!a.html.empty()) write_text(a.html, to_html(report));
+}
+
+}  // namespace
+
+void present_given_cost(const Scenario& scenario, const Libraries& libraries, const std::string& json) {
+  const CostReport report = study(scenario, *given_work(scenario), libraries, {});
+  if (json != "-") fmt::print("{}", to_text(report, TextStyle(terminal_colours(stdout))));
+  if (!json.empty()) write_json(report, json);
+}
+
+void add_cost_command(CLI::App& program) {
+  CLI::App& command =
+      *program.add_subcommand("cost", "What a run, a programme or a service costs under dated prices, and how sure that is");
+  const auto a = std::make_shared<CostArguments>();
+  a->scenario.add_to(command);
+  command.get_option("FILE")->required(false);
+  command.add_option("--price-model", a->price_model, "stated, rental, owned, amortised or all; absent: the scenario's own")
+      ->check(CLI::IsMember({"stated", "rental", "owned", "amortised", "all"}));
+  command.add_option("--date", a->date, "The day whose prices hold, instead of the scenario's")->type_name("DAY");
+  command.add_option("--draws", a->draws, "How often inputs are drawn, instead of the scenario's number; 0: not at all")
+      ->type_name("N")
+      ->check(CLI::Range(0, 1000000));
+  command.add_option("--workers", a->workers, "Threads that draw; the result does not depend on it")
+      ->type_name("N")
+      ->check(CLI::Range(1, 256));
+  command.add_flag("--inputs", a->list_inputs, "List the inputs that can be spread, and nothing else");
+  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")->type_name("FILE");
+  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")->type_name("FILE");
+  command.add_option("--html", a->html, "Write a page with pictures: parts, programme, what matters most")->type_name("FILE");
+  command.callback([a] { run(*a); });
+}
+
+}  // namespace flopcast

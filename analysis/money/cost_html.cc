@@ -1,0 +1,179 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/charts.h"
+#include "analysis/format.h"
+#include "analysis/html_page.h"
+#include "analysis/money/cost_output.h"
+
+namespace flopcast {
+namespace {
+
+std::string percent_text(double share) { return fmt::format("{:.4g} %", 100 * share); }
+
+std::string range_text(const UncertaintyResult& u, Outcome outcome) {
+  if (u.draws == 0) return "";
+  return money_text(u.of(outcome).p5) + " to " + money_text(u.of(outcome).p95);
+}
+
+StackedChart parts_chart(const CostReport& report, Cost ModelCost::*cost, Outcome outcome) {
+  StackedChart chart;
+  chart.text = money_text;
+  for (const ModelCost& model : report.models) {
+    for (const CostPart& part : (model.*cost).parts) {
+      const std::string name(part.name);
+      if (part.usd > 0 && std::find(chart.parts.begin(), chart.parts.end(), name) == chart.parts.end())
+        chart.parts.push_back(name);
+    }
+  }
+  for (const ModelCost& model : report.models) {
+    StackedBar bar{std::string(name_of(model.model)), std::vector<double>(chart.parts.size()),
+                   range_text(model.uncertainty, outcome)};
+    for (const CostPart& part : (model.*cost).parts) {
+      const auto at = std::find(chart.parts.begin(), chart.parts.end(), part.name);
+      if (at != chart.parts.end() && part.usd > 0) bar.parts[static_cast<std::size_t>(at - chart.parts.begin())] += part.usd;
+    }
+    chart.bars.push_back(std::move(bar));
+  }
+  return chart;
+}
+
+WaterfallChart programme_chart(const Cost& programme) {
+  WaterfallChart chart;
+  chart.text = money_text;
+  for (const CostPart& part : programme.parts) {
+    if (part.usd != 0) chart.steps.push_back({std::string(part.name), part.usd, chart.steps.empty()});
+  }
+  chart.steps.push_back({"the programme", programme.usd(), true});
+  return chart;
+}
+
+std::string input_text(double value, std::string_view unit) {
+  const std::string number = std::abs(value) >= 1000 ? format_integer(value) : fmt::format("{:.3g}", value);
+  if (unit == "USD") return "$" + number;
+  return unit.empty() || unit == "share" ? number : number + " " + std::string(unit);
+}
+
+TornadoChart tornado_chart(const UncertaintyResult& u) {
+  TornadoChart chart;
+  chart.centre = u.at_medians;
+  chart.text = u.headline == Outcome::margin ? percent_text : money_text;
+  for (const TornadoRow& row : u.tornado) {
+    chart.bars.push_back({std::string(row.input->what), input_text(row.low_input, row.input->unit),
+                          input_text(row.high_input, row.input->unit), row.at_low, row.at_high});
+  }
+  return chart;
+}
+
+std::string headline_name(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::programme_usd: return "the programme's cost";
+    case Outcome::usd_per_million_output: return "the cost of a million output tokens";
+    case Outcome::margin: return "the margin";
+    default: return "the cost of the final run";
+  }
+}
+
+void add_work(const CostReport& report, HtmlPage& page) {
+  if (report.work.phases.empty()) return;
+  page.heading("GPU-hours");
+  std::vector<std::vector<std::string>> rows;
+  for (const PhaseHours& phase : report.work.phases)
+    rows.push_back({phase.name, format_integer(phase.gpu_hours), phase.given ? "given" : "predicted", phase.source});
+  if (rows.size() > 1) rows.push_back({"all", format_integer(report.work.gpu_hours()), "", ""});
+  page.table({"", "GPU-hours", "", "source"}, rows, {Align::left, Align::right, Align::left, Align::left});
+}
+
+void add_service(const CostReport& report, HtmlPage& page) {
+  if (!report.work.service) return;
+  page.heading("One day of service");
+  std::vector<std::vector<std::string>> rows;
+  for (const ModelCost& model : report.models) {
+    const ServiceCost& s = *model.service;
+    rows.push_back({std::string(name_of(model.model)), "$" + format_integer(s.usd_per_day), money_text(s.usd_per_million_input),
+                    money_text(s.usd_per_million_cached), money_text(s.usd_per_million_output),
+                    report.market ? "$" + format_integer(s.revenue_per_day) : "",
+                    report.market ? format_percent(s.margin) : ""});
+  }
+  page.table({"price model", "cost", "M input", "M cached", "M output", "revenue", "margin"}, rows,
+             {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right});
+  if (report.market)
+    page.note(fmt::format("Market: {} {}; {}", report.market->vendor, report.market->model, report.market->source));
+  if (report.demand_follows_cost.empty()) return;
+  rows.clear();
+  for (std::size_t i = 0; i < report.demand_follows_cost.size(); ++i) {
+    const DemandPoint& follows = report.demand_follows_cost[i];
+    const DemandPoint& alone = report.demand_price_only[i];
+    rows.push_back({fmt::format("x {:g}", follows.price), fmt::format("x {:.2f}", follows.tokens),
+                    "$" + format_integer(follows.usd_per_day), "$" + format_integer(alone.usd_per_day),
+                    "$" + format_integer(alone.revenue_per_day)});
+  }
+  page.paragraph(fmt::format("When tokens get cheaper, demand grows by price to the power of -{:g}: cost per token and total "
+                             "cost move apart.",
+                             report.inputs.market_elasticity));
+  page.table({"price of tokens", "tokens sold", "a day, cost falls with the price", "a day, cost as today", "revenue"}, rows,
+             {Align::right, Align::right, Align::right, Align::right, Align::right});
+}
+
+void add_uncertainty(const ModelCost& model, HtmlPage& page) {
+  const UncertaintyResult& u = model.uncertainty;
+  if (u.tornado.empty()) return;
+  page.heading(fmt::format("What matters most: {}", name_of(model.model)));
+  page.figure(fmt::format("What {} becomes with one input at its 5 % and 95 % quantiles and all others at their medians.",
+                          headline_name(u.headline)),
+              svg_of(tornado_chart(u)));
+  page.note(fmt::format("{} draws, seed {}.", format_integer(u.draws), u.seed));
+  std::vector<std::vector<std::string>> rows;
+  for (const TornadoRow& row : u.tornado) {
+    rows.push_back({std::string(row.input->name), input_text(row.low_input, row.input->unit),
+                    input_text(row.high_input, row.input->unit), fmt::format("{:+.2f}", row.rank_correlation), row.source});
+  }
+  page.table({"input", "5 %", "95 %", "rank correlation", "spread from"}, rows,
+             {Align::left, Align::right, Align::right, Align::right, Align::left});
+}
+
+}  // namespace
+
+std::string to_html(const CostReport& report) {
+  HtmlPage page("What it costs: " + report.title);
+  page.lead(fmt::format("{} {}{}", format_integer(report.gpus), report.gpu,
+                        report.date ? ", prices of " + to_string(*report.date) : ""));
+  page.heading("A GPU-hour");
+  page.figure("USD per GPU-hour by what it is made of; in brackets the range of 90 % of the cases.",
+              svg_of(parts_chart(report, &ModelCost::gpu_hour, Outcome::usd_per_gpu_hour)));
+  if (!report.work.phases.empty()) {
+    page.heading("The final run");
+    page.figure("USD for all GPU-hours of the run; in brackets the range of 90 % of the cases.",
+                svg_of(parts_chart(report, &ModelCost::run, Outcome::run_usd)));
+  }
+  if (report.has_programme) {
+    const ModelCost& model = report.models.front();
+    page.heading("The programme");
+    page.figure(fmt::format("From the final run to all that it took, at the price model `{}`.", name_of(model.model)),
+                svg_of(programme_chart(model.programme)));
+    if (model.uncertainty.draws > 0) {
+      page.paragraph(fmt::format("90 % of the cases lie between {}.",
+                                 money_text(model.uncertainty.of(Outcome::programme_usd).p5) + " and " +
+                                     money_text(model.uncertainty.of(Outcome::programme_usd).p95)));
+    }
+  }
+  add_service(report, page);
+  for (const ModelCost& model : report.models) add_uncertainty(model, page);
+  add_work(report, page);
+  page.heading("Prices used");
+  for (const ModelCost& model : report.models) {
+    std::vector<std::vector<std::string>> rows;
+    for (const UsedPrice& price : model.prices)
+      rows.push_back({price.what, fmt::format("{} {}", std::abs(price.value) >= 1000 ? format_integer(price.value)
+                                                                                      : fmt::format("{:.4g}", price.value),
+                                              price.unit),
+                      price.source});
+    page.table({std::string(name_of(model.model)), "", "source"}, rows, {Align::left, Align::right, Align::left});
+  }
+  for (const std::string& note : report.notes) page.note(note);
+  return page.str();
+}
+
+}  // namespace flopcast

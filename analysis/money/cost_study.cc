@@ -1,0 +1,391 @@
+#include "analysis/money/cost_study.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/complete_scenario.h"
+#include "analysis/csv.h"
+#include "scenarios/text_file.h"
+
+namespace flopcast {
+namespace {
+
+constexpr double kNormal95 = 1.6448536269514722;
+/// Hardware can be bought in numbers so long after launch (Cottier et al. 2024).
+constexpr long kDaysToMarket = 90;
+
+std::string dated(const PriceQuote& quote) {
+  return fmt::format("{}, {}{}", quote.source, to_string(quote.date), quote.confirmed ? "" : " (unconfirmed)");
+}
+
+/// Looks the prices of one day up and lays them over what the scenario states.
+class Pricer {
+ public:
+  Pricer(const Scenario& scenario, const PriceBook& book, const PowerModel& power, std::optional<Date> date)
+      : scenario_(scenario), price_(scenario.price), book_(book), power_(power), date_(date) {}
+
+  /// Fills in the inputs of the model. @throws InputError
+  std::vector<UsedPrice> look_up(PriceModel model, MoneyInputs& in) {
+    used_.clear();
+    switch (model) {
+      case PriceModel::stated: stated(in); break;
+      case PriceModel::rental: rental(in); break;
+      case PriceModel::owned: owned(in); break;
+      case PriceModel::amortised: amortised(in); break;
+    }
+    return std::move(used_);
+  }
+
+  const std::vector<double>& rents_on_offer() const { return rents_; }
+
+ private:
+  const GpuSpec& gpu() const { return scenario_.cluster.node.gpu; }
+  Date day() const { return required_date(date_, "this price"); }
+
+  void use(std::string what, double value, std::string unit, std::string source) {
+    used_.push_back({std::move(what), value, std::move(unit), std::move(source)});
+  }
+
+  void stated(MoneyInputs& in) {
+    if (!price_.stated) {
+      throw InputError(Diagnostic{scenario_.file, 0, 0, "price.gpu", "nothing", "the price of a GPU-hour such as \"2 USD/h\"", "",
+                                  "--price-model rental, owned or amortised"});
+    }
+    in.stated_usd_per_hour = price_.gpu.value() * 3600;
+    use("GPU-hour", in.stated_usd_per_hour, "USD", price_.source.empty() ? "the scenario" : price_.source);
+  }
+
+  void rental(MoneyInputs& in) {
+    const RentQuote quote = book_.rent(gpu().name, price_.rental, day());
+    in.rental_usd_per_hour = quote.usd_per_hour;
+    rents_ = quote.observed;
+    use(fmt::format("GPU-hour, {}", price_.rental.term), quote.usd_per_hour, "USD",
+        (quote.observed.size() > 1 ? fmt::format("middle of {}: ", quote.observed.size()) : "") + quote.source);
+  }
+
+  void site(MoneyInputs& in, double power_share) {
+    const NodeSpec& node = scenario_.cluster.node;
+    in.site_rated_kw = (node.gpu.tdp + node.overhead_power / node.gpus).value() / 1000;
+    in.site_pue = price_.pue;
+    use("rated power, per GPU", in.site_rated_kw, "kW", fmt::format("{} with {}", node.name, node.gpu.name));
+    use("average draw over rated power", power_share, "", "");
+    if (price_.site.electricity_usd_per_kwh) {
+      in.site_electricity_usd_per_kwh = *price_.site.electricity_usd_per_kwh;
+      use("electricity", in.site_electricity_usd_per_kwh, "USD/kWh", "the scenario");
+    } else {
+      const PriceQuote quote = book_.electricity(day());
+      in.site_electricity_usd_per_kwh = quote.usd;
+      use("electricity", quote.usd, "USD/kWh", dated(quote));
+    }
+  }
+
+  /// A stated price, or the one of the day.
+  template <class LookUp>
+  double stated_or(const std::optional<Usd>& stated, const char* what, LookUp look_up) {
+    if (stated) {
+      use(what, stated->value(), "USD", "the scenario");
+      return stated->value();
+    }
+    const PriceQuote quote = look_up();
+    use(what, quote.usd, "USD", dated(quote));
+    return quote.usd;
+  }
+
+  void owned(MoneyInputs& in) {
+    const OwnedConfig& o = price_.owned;
+    in.owned_server_usd = stated_or(o.server, "server, per GPU", [&] { return book_.server(gpu().name, day()); });
+    in.owned_network_usd =
+        stated_or(o.network, "network, per GPU", [&] { return book_.network(scenario_.cluster.fabric.kind, day()); });
+    in.owned_other_usd = o.other.value();
+    in.owned_life_years = o.life_years;
+    in.owned_interest = o.interest;
+    in.owned_residual = o.residual;
+    in.owned_operations = o.operations;
+    in.owned_power_share = o.power_share.value_or(power_.busy_fraction);
+    use("useful life", o.life_years, "years", "");
+    use("interest", o.interest, "per year", "");
+    use("operations, of the price", o.operations, "per year", "");
+    site(in, in.owned_power_share);
+    if (price_.site.colocation_usd_per_kw_month) {
+      in.site_colocation_usd_per_kw_month = *price_.site.colocation_usd_per_kw_month;
+      use("colocation", in.site_colocation_usd_per_kw_month, "USD/kW/month", "the scenario");
+    } else {
+      const PriceQuote quote = book_.colocation(day());
+      in.site_colocation_usd_per_kw_month = quote.usd;
+      use("colocation", quote.usd, "USD/kW/month", dated(quote));
+    }
+  }
+
+  /// When the hardware began to lose value: as stated, or when its price was seen, but not before it could be bought in numbers.
+  Date available(const PriceQuote* quote) const {
+    if (price_.amortised.available) return *price_.amortised.available;
+    const auto launch = parse_date(gpu().launch_date);
+    if (launch && day() < *launch) {
+      throw InputError(Diagnostic{"", 0, 0, "date", fmt::format("{}, before {} was launched", to_string(day()), gpu().name),
+                                  "a day on which it could be bought", to_string(*launch)});
+    }
+    const Date market = launch ? launch->plus_days(kDaysToMarket) : quote ? quote->date : day();
+    return quote ? std::max(market, quote->date) : market;
+  }
+
+  void amortised(MoneyInputs& in) {
+    const AmortisedConfig& a = price_.amortised;
+    std::optional<PriceQuote> quote;
+    if (!a.server) quote = book_.first_server(gpu().name);
+    in.amortised_server_usd = a.server ? a.server->value() : quote->usd;
+    const Date since = available(quote ? &*quote : nullptr);
+    in.amortised_age_years = static_cast<double>(std::max(0L, day().days_since(since))) / 365.25;
+    in.amortised_progress = a.progress;
+    in.amortised_network_share = a.network_share;
+    in.amortised_power_share = a.power_share;
+    use("server when new, per GPU", in.amortised_server_usd, "USD", quote ? dated(*quote) : "the scenario");
+    use("age", in.amortised_age_years, "years", fmt::format("from {} to {}", to_string(since), to_string(day())));
+    use("progress of chips", a.progress, "orders of magnitude per year", "");
+    use("network, of the cluster's price", a.network_share, "", "");
+    site(in, a.power_share);
+  }
+
+  const Scenario& scenario_;
+  const PriceConfig& price_;
+  const PriceBook& book_;
+  const PowerModel& power_;
+  std::optional<Date> date_;
+  std::vector<UsedPrice> used_;
+  std::vector<double> rents_;
+};
+
+double sum_of(const std::vector<Spending>& items, double (*get)(const Spending&)) {
+  double sum = 0;
+  for (const Spending& item : items) sum += get(item);
+  return sum;
+}
+double hours_of(const Spending& item) { return item.gpu_hours; }
+double usd_of(const Spending& item) { return item.cost.value(); }
+
+void set_programme(const ProgrammeConfig& p, MoneyInputs& in) {
+  in.programme_experiments = p.experiments;
+  in.programme_failed_runs = p.failed_runs;
+  in.programme_idle = p.idle;
+  in.programme_predecessor_gpu_hours = sum_of(p.predecessors, hours_of);
+  in.programme_predecessor_usd = sum_of(p.predecessors, usd_of);
+  in.programme_data_gpu_hours = sum_of(p.data, hours_of);
+  in.programme_data_usd = sum_of(p.data, usd_of);
+  in.programme_other_gpu_hours = sum_of(p.other, hours_of);
+  in.programme_other_usd = sum_of(p.other, usd_of);
+  in.programme_people = p.staff.people;
+  in.programme_usd_per_person_year = p.staff.usd_per_year;
+  in.programme_years = p.staff.years;
+}
+
+void set_service(const ServiceWork& s, MoneyInputs& in) {
+  in.service_gpu_hours = s.gpu_hours_per_day;
+  in.service_prefill_share = s.prefill_share;
+  in.service_cached_work = s.cached_work;
+  in.service_input_tokens = s.input_tokens;
+  in.service_cached_tokens = s.cached_tokens;
+  in.service_output_tokens = s.output_tokens;
+}
+
+TokenPrices market_prices(const MarketConfig& market, const PriceBook& book, const std::optional<Date>& date) {
+  TokenPrices out;
+  if (!market.model.empty()) out = book.tokens(market.vendor, market.model, required_date(date, "a token price"));
+  if (market.input) out.input = *market.input;
+  if (market.cached) out.cached = market.cached;
+  if (market.output) out.output = *market.output;
+  if (out.source.empty()) out.source = market.source.empty() ? "the scenario" : market.source;
+  return out;
+}
+
+/// Spreads: what the scenario states, then the usual ones of inputs that it does not name.
+class Spreads {
+ public:
+  Spreads(const Scenario& scenario, const MoneyInputs& base) : scenario_(scenario), base_(base) {}
+
+  UncertaintyModel build(PriceModel model, std::span<const UsualSpread> usual, const std::vector<double>& rents, int draws) {
+    const UncertaintyConfig& config = scenario_.uncertainty;
+    for (std::size_t i = 0; i < config.uncertain.size(); ++i) {
+      const UncertainConfig& u = config.uncertain[i];
+      const std::string field = fmt::format("uncertainty.uncertain[{}].input", i);
+      add(find_money_input(u.input, field), u.spread, u.relative, u.source, field);
+    }
+    if (config.usual_spreads) {
+      for (const UsualSpread& u : usual) add_usual(u, model);
+      if (model == PriceModel::rental && rents.size() > 1)
+        add_unless_there("rental.price", {SpreadConfig::Kind::empirical, 0, 0, 0, rents}, false, "the offers of the year");
+    }
+    for (std::size_t i = 0; i < config.correlated.size(); ++i) correlate(config.correlated[i], i);
+    out_.seed = config.seed;
+    out_.draws = draws;
+    return std::move(out_);
+  }
+
+ private:
+  void add(const MoneyInput& input, const SpreadConfig& spread, bool relative, std::string source, const std::string& field) {
+    UncertainInput row{&input, Distribution(spread), relative, std::move(source)};
+    const double low = row.at(0, base_), high = row.at(1, base_);
+    if (low < input.min || high > input.max) {
+      throw InputError(Diagnostic{scenario_.file, 0, 0, field, fmt::format("{} from {:.4g} to {:.4g}", input.name, low, high),
+                                  fmt::format("from {:g} to {:g}", input.min, input.max), "",
+                                  "a log_normal, triangular or uniform spread, which ends where it should"});
+    }
+    out_.inputs.push_back(std::move(row));
+  }
+
+  int find(std::string_view name) const {
+    for (std::size_t i = 0; i < out_.inputs.size(); ++i) {
+      if (out_.inputs[i].input->name == name) return static_cast<int>(i);
+    }
+    return -1;
+  }
+
+  void add_unless_there(const std::string& name, const SpreadConfig& spread, bool relative, const std::string& source) {
+    if (find(name) >= 0) return;
+    add(find_money_input(name, "uncertainty.csv"), spread, relative, source, "uncertainty.csv");
+  }
+
+  void add_usual(const UsualSpread& u, PriceModel model) {
+    const std::string prefix = u.input.substr(0, u.input.find('.'));
+    const bool of_site = prefix == "site" && (model == PriceModel::owned || model == PriceModel::amortised);
+    if (prefix != name_of(model) && !of_site) return;
+    SpreadConfig spread;
+    if (u.kind == "log_normal") spread = {SpreadConfig::Kind::log_normal, u.p5, u.p95};
+    if (u.kind == "normal") spread = {SpreadConfig::Kind::normal, (u.p5 + u.p95) / 2, (u.p95 - u.p5) / 2 / kNormal95};
+    if (u.kind == "triangular") {
+      const double own = u.relative ? 1 : base_.*find_money_input(u.input, "uncertainty.csv").value;
+      spread = {SpreadConfig::Kind::triangular, u.p5, std::clamp(own, u.p5, u.p95), u.p95};
+    }
+    add_unless_there(u.input, spread, u.relative, u.source);
+  }
+
+  void correlate(const CorrelatedConfig& c, std::size_t index) {
+    const std::string field = fmt::format("uncertainty.correlated[{}].input", index);
+    const int first = find(find_money_input(c.first, field).name), second = find(find_money_input(c.second, field).name);
+    // An input of another price model is not spread here, so there is nothing to move together.
+    if (first >= 0 && second >= 0) out_.correlations.push_back({first, second, c.rank});
+  }
+
+  const Scenario& scenario_;
+  const MoneyInputs& base_;
+  UncertaintyModel out_;
+};
+
+Outcome headline_of(const CostReport& report) {
+  if (report.work.service) return report.market ? Outcome::margin : Outcome::usd_per_million_output;
+  return report.has_programme ? Outcome::programme_usd : Outcome::run_usd;
+}
+
+/// Prices of the day under every model asked for.
+std::vector<PriceModel> models_of(const Scenario& scenario, const CostQuestion& question) {
+  return question.models.empty() ? std::vector<PriceModel>{scenario.price.model} : question.models;
+}
+
+void add_demand(CostReport& report) {
+  if (!report.market || !report.models.front().service) return;
+  const ServiceCost& today = *report.models.front().service;
+  for (const double price : {1.0, 0.5, 0.2, 0.1}) {
+    report.demand_follows_cost.push_back(demand(today, report.inputs, price, price));
+    report.demand_price_only.push_back(demand(today, report.inputs, price, 1));
+  }
+}
+
+}  // namespace
+
+double PricedWork::gpu_hours() const {
+  double sum = 0;
+  for (const PhaseHours& phase : phases) sum += phase.gpu_hours;
+  return sum;
+}
+
+PricedWork work_of(const Projection& projection) {
+  PricedWork out;
+  for (const PhaseProjection& phase : projection.phases)
+    out.phases.push_back({phase.name, phase.gpu_hours, phase.given, phase.source});
+  return out;
+}
+
+std::optional<PricedWork> given_work(const Scenario& scenario) {
+  PricedWork out;
+  if (scenario.given_service) {
+    const GivenServiceConfig& s = *scenario.given_service;
+    out.service = ServiceWork{s.nodes * scenario.cluster.node.gpus * 24, s.prefill_share, s.cached_work, s.input_tokens,
+                              s.cached_tokens, s.output_tokens, s.source};
+    return out;
+  }
+  if (scenario.training || scenario.phases.empty()) return std::nullopt;
+  for (const TrainingPhase& phase : scenario.phases)
+    out.phases.push_back({phase.name, phase.given_gpu_hours.value_or(0), true, phase.source});
+  return out;
+}
+
+std::vector<UsualSpread> load_usual_spreads(const Libraries& libraries) {
+  const std::string file = required_file(libraries, "analysis/data/money/uncertainty.csv");
+  const CsvTable table = parse_csv(read_text_file(file), file);
+  std::vector<UsualSpread> out;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    out.push_back({table.text(i, "input"), table.text(i, "kind"), table.text(i, "source"), table.text(i, "relative") == "yes",
+                   table.number(i, "p5"), table.number(i, "p95")});
+  }
+  return out;
+}
+
+CostReport cost_study(const Scenario& scenario, const PricedWork& work, const PriceBook& book, const PowerModel& power,
+                      std::span<const UsualSpread> usual, const CostQuestion& question) {
+  CostReport report;
+  report.scenario = scenario.name;
+  report.title = scenario.title;
+  report.gpu = scenario.cluster.node.gpu.name;
+  report.gpus = scenario.cluster.gpus();
+  report.date = question.date ? question.date : scenario.date;
+  report.work = work;
+  report.has_programme = scenario.programme && !work.phases.empty();
+  MoneyInputs& in = report.inputs;
+  in.run_gpu_hours = work.gpu_hours();
+  if (report.has_programme) set_programme(*scenario.programme, in);
+  if (work.service) set_service(*work.service, in);
+  if (work.service && scenario.market) {
+    report.market = market_prices(*scenario.market, book, report.date);
+    in.market_input = report.market->input;
+    in.market_cached = report.market->cached.value_or(report.market->input);
+    in.market_output = report.market->output;
+    in.market_elasticity = scenario.market->elasticity;
+  }
+
+  Pricer pricer(scenario, book, power, report.date);
+  const std::vector<PriceModel> models = models_of(scenario, question);
+  std::optional<InputError> refused;
+  for (const PriceModel model : models) {
+    ModelCost cost;
+    cost.model = model;
+    try {
+      cost.prices = pricer.look_up(model, in);
+    } catch (const InputError& error) {
+      if (models.size() == 1) throw;
+      report.notes.push_back(fmt::format("{}: left out; {}", name_of(model), to_string(error.diagnostics().front())));
+      refused = error;
+      continue;
+    }
+    report.models.push_back(std::move(cost));
+  }
+  if (report.models.empty()) throw *refused;
+  for (ModelCost& cost : report.models) {
+    cost.gpu_hour = gpu_hour(cost.model, in);
+    cost.run = final_run(cost.gpu_hour, in);
+    if (report.has_programme) cost.programme = programme(cost.gpu_hour, in);
+    if (work.service) cost.service = service_cost(cost.gpu_hour, in);
+    const int draws = question.draws.value_or(scenario.uncertainty.draws);
+    const UncertaintyModel uncertainty = Spreads(scenario, in).build(cost.model, usual, pricer.rents_on_offer(), draws);
+    cost.uncertainty = propagate(cost.model, in, uncertainty, headline_of(report), question.workers);
+  }
+  add_demand(report);
+  return report;
+}
+
+UsdPerSecond price_of_gpu(const Scenario& scenario, const PriceBook& book, const PowerModel& power) {
+  MoneyInputs in;
+  Pricer(scenario, book, power, scenario.date).look_up(scenario.price.model, in);
+  return usd_per_hour(gpu_hour(scenario.price.model, in).usd());
+}
+
+}  // namespace flopcast

@@ -1,0 +1,77 @@
+// Dated prices: what was offered, sold or charged on a day. Read from analysis/data/money/, each row with its source.
+//
+// A price holds from its own day until the next one of its kind, and no longer than its kind keeps: rents a year, electricity and
+// colocation two, hardware three. A day without a price is an error that offers the nearest day with one.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hwmodels/cluster.h"
+#include "scenarios/date.h"
+#include "scenarios/libraries.h"
+#include "scenarios/money.h"
+
+namespace flopcast {
+
+/// A price on a day.
+struct PriceQuote {
+  double usd = 0;
+  Date date;  ///< of the observation
+  std::string source;
+  bool confirmed = true;
+};
+
+/// The rents on offer on a day: the last observation of each provider within a year.
+struct RentQuote {
+  double usd_per_hour = 0;       ///< the middle one
+  std::vector<double> observed;  ///< sorted
+  std::string source;
+};
+
+struct TokenPrices {
+  std::string vendor, model, tier;
+  double input = 0, output = 0;  ///< USD per million tokens
+  std::optional<double> cached;  ///< none: cached tokens cost as others do
+  std::string source;
+  bool confirmed = true;
+};
+
+class PriceBook {
+ public:
+  /// @throws InputError when a table is malformed.
+  static PriceBook load(const Libraries& libraries);
+
+  // Each @throws InputError with the nearest day, or the nearest name.
+  RentQuote rent(const std::string& gpu, const RentalConfig& terms, const Date& day) const;
+  /// A GPU's share of its server: a server's price, or a chip's with the usual overhead of a server.
+  PriceQuote server(const std::string& gpu, const Date& day) const;
+  /// The first price of a server with this GPU.
+  PriceQuote first_server(const std::string& gpu) const;
+  PriceQuote network(FabricKind fabric, const Date& day) const;
+  PriceQuote electricity(const Date& day) const;  ///< per kWh
+  PriceQuote colocation(const Date& day) const;   ///< per kW and month
+  TokenPrices tokens(const std::string& vendor, const std::string& model, const Date& day) const;
+
+ private:
+  struct Row {
+    std::string key;  ///< what it is the price of
+    std::string detail, provider;
+    PriceQuote quote;
+  };
+  struct TokenRow {
+    TokenPrices prices;
+    Date from;
+    std::optional<Date> until;
+  };
+  PriceQuote latest(const std::vector<const Row*>& rows, const Date& day, long keeps_days, const std::string& what) const;
+  std::vector<const Row*> server_rows(const std::string& gpu) const;
+
+  std::vector<Row> rents_, hardware_, network_, site_;
+  std::vector<TokenRow> tokens_;
+};
+
+/// The day an error is about, when a scenario states none. @throws InputError naming --date.
+Date required_date(const std::optional<Date>& date, const std::string& what);
+
+}  // namespace flopcast
