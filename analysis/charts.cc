@@ -18,24 +18,28 @@ constexpr int kColours = 8;
 
 double text_width(const std::string& text) { return kLetter * static_cast<double>(display_width(text)); }
 
-std::string text(double x, double y, const std::string& words, const char* anchor = "start", const char* style = "") {
+std::string text(double x, double y, const std::string& words, const char* anchor = "start",
+                 const char* style = "") {
   return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\"{}>{}</text>\n", x, y, anchor,
                      *style ? fmt::format(" class=\"{}\"", style) : "", html_escaped(words));
 }
 
-std::string rect(double x, double y, double width, double height, const std::string& style, const std::string& title) {
-  return fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"{}\"><title>{}</title></rect>\n",
-                     x, y, std::max(width, 1.0), height, style, html_escaped(title));
+std::string rect(double x, double y, double width, double height, const std::string& style,
+                 const std::string& title) {
+  return fmt::format(
+      "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" "
+      "class=\"{}\"><title>{}</title></rect>\n",
+      x, y, std::max(width, 1.0), height, style, html_escaped(title));
 }
 
 std::string line(double x1, double y1, double x2, double y2, const char* style, bool dashed = false) {
-  return fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" class=\"{}\"{}/>\n", x1, y1, x2, y2, style,
-                     dashed ? " stroke-dasharray=\"3 3\"" : "");
+  return fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" class=\"{}\"{}/>\n", x1,
+                     y1, x2, y2, style, dashed ? " stroke-dasharray=\"3 3\"" : "");
 }
 
 std::string svg(double height, const std::string& label, const std::string& body) {
-  return fmt::format("<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"{}\">\n{}</svg>\n", kWidth, height,
-                     html_escaped(label), body);
+  return fmt::format("<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"{}\">\n{}</svg>\n", kWidth,
+                     height, html_escaped(label), body);
 }
 
 /// Cut so that it fits beside the bars.
@@ -66,7 +70,8 @@ class Axis {
   std::vector<double> ticks() const {
     std::vector<double> out;
     const int count = static_cast<int>(std::lround((high_ - low_) / step_));
-    for (int i = 0; i <= count; ++i) out.push_back(std::abs(low_ + i * step_) < step_ * 1e-9 ? 0 : low_ + i * step_);
+    for (int i = 0; i <= count; ++i)
+      out.push_back(std::abs(low_ + i * step_) < step_ * 1e-9 ? 0 : low_ + i * step_);
     return out;
   }
 
@@ -132,9 +137,14 @@ std::string svg_of(const WaterfallChart& chart) {
     const bool worse = (end > start) == chart.more_is_worse;
     const std::string value = step.sum ? chart.text(step.value) : signed_text(step.value, chart.text);
     out += label(y + 14, step.name);
-    out += rect(left, y, right - left, kBar, step.sum ? "sum" : worse ? "more" : "less", step.name + ": " + value);
+    out += rect(left, y, right - left, kBar,
+                step.sum ? "sum"
+                : worse  ? "more"
+                         : "less",
+                step.name + ": " + value);
     out += text(right + 6, y + 14, value);
-    if (&step != &chart.steps.back()) out += line(axis.at(end), y + kBar, axis.at(end), y + kRow, "ink", true);
+    if (&step != &chart.steps.back())
+      out += line(axis.at(end), y + kBar, axis.at(end), y + kRow, "ink", true);
     before = end;
     y += kRow;
   }
@@ -158,10 +168,13 @@ std::string svg_of(const TornadoChart& chart) {
   for (const TornadoBar& bar : chart.bars) {
     out += label(y + 14, bar.name);
     const bool rises = bar.at_high >= bar.at_low;
-    const double left = axis.at(std::min(bar.at_low, bar.at_high)), right = axis.at(std::max(bar.at_low, bar.at_high));
+    const double left = axis.at(std::min(bar.at_low, bar.at_high)),
+                 right = axis.at(std::max(bar.at_low, bar.at_high));
     const double centre = std::clamp(axis.at(chart.centre), left, right);
-    out += rect(left, y, centre - left, kBar, rises ? "c0" : "c1", bar.name + " " + (rises ? bar.low : bar.high));
-    out += rect(centre, y, right - centre, kBar, rises ? "c1" : "c0", bar.name + " " + (rises ? bar.high : bar.low));
+    out += rect(left, y, centre - left, kBar, rises ? "c0" : "c1",
+                bar.name + " " + (rises ? bar.low : bar.high));
+    out += rect(centre, y, right - centre, kBar, rises ? "c1" : "c0",
+                bar.name + " " + (rises ? bar.high : bar.low));
     out += text(left - 6, y + 14, rises ? bar.low : bar.high, "end", "quiet");
     out += text(right + 6, y + 14, rises ? bar.high : bar.low, "start", "quiet");
     y += kRow;
@@ -197,11 +210,12 @@ std::string svg_of(const StackedChart& chart) {
     double sum = 0;
     for (std::size_t i = 0; i < bar.parts.size(); ++i) {
       if (bar.parts[i] <= 0) continue;
-      out += rect(axis.at(sum), y, axis.at(sum + bar.parts[i]) - axis.at(sum), kBar, fmt::format("c{}", i % kColours),
-                  chart.parts[i] + ": " + chart.text(bar.parts[i]));
+      out += rect(axis.at(sum), y, axis.at(sum + bar.parts[i]) - axis.at(sum), kBar,
+                  fmt::format("c{}", i % kColours), chart.parts[i] + ": " + chart.text(bar.parts[i]));
       sum += bar.parts[i];
     }
-    out += text(axis.at(sum) + 6, y + 14, chart.text(sum) + (bar.range.empty() ? "" : "  (" + bar.range + ")"));
+    out +=
+        text(axis.at(sum) + 6, y + 14, chart.text(sum) + (bar.range.empty() ? "" : "  (" + bar.range + ")"));
     y += kRow;
   }
   return svg(bottom + 26, "Parts", out);
@@ -214,7 +228,8 @@ std::string svg_of(const FrontierChart& chart) {
     x1 = std::min(x1, p.x), x2 = std::max(x2, p.x);
     y1 = std::min(y1, p.y), y2 = std::max(y2, p.y);
   }
-  if (chart.points.empty()) return svg(40, "Frontier", text(kWidth / 2, 24, "nothing to show", "middle", "quiet"));
+  if (chart.points.empty())
+    return svg(40, "Frontier", text(kWidth / 2, 24, "nothing to show", "middle", "quiet"));
   const Axis across(x1, x2, kLeft, kEnd, 7), up(y1, y2, kBottom, kTop, 6);
   std::string out = grid(across, kTop, kBottom, chart.x_text);
   for (const double tick : up.ticks()) {
@@ -238,15 +253,20 @@ std::string svg_of(const FrontierChart& chart) {
   // Names of the frontier's points first: a name that finds no room is left to the tooltip.
   std::vector<const FrontierPoint*> order;
   for (const FrontierPoint& p : chart.points) order.push_back(&p);
-  std::stable_sort(order.begin(), order.end(), [](auto* a, auto* b) { return a->on_frontier > b->on_frontier; });
+  std::stable_sort(order.begin(), order.end(),
+                   [](auto* a, auto* b) { return a->on_frontier > b->on_frontier; });
   for (const FrontierPoint* p : order) {
     const double x = across.at(p->x), y = up.at(p->y), width = text_width(p->name);
-    out += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" class=\"{}\"><title>{}: {}, {}</title></circle>\n", x, y,
-                       p->on_frontier ? "c0" : "c7", html_escaped(p->name), html_escaped(chart.x_text(p->x)),
-                       html_escaped(chart.y_text(p->y)));
-    const double starts[][2] = {{x + 9, y - 8}, {x - 9 - width, y - 8}, {x - width / 2, y - 25}, {x - width / 2, y + 9}};
+    out += fmt::format(
+        "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" class=\"{}\"><title>{}: {}, {}</title></circle>\n", x, y,
+        p->on_frontier ? "c0" : "c7", html_escaped(p->name), html_escaped(chart.x_text(p->x)),
+        html_escaped(chart.y_text(p->y)));
+    const double starts[][2] = {
+        {x + 9, y - 8}, {x - 9 - width, y - 8}, {x - width / 2, y - 25}, {x - width / 2, y + 9}};
     for (const auto& [left, top] : starts) {
-      if (left < kLeft || left + width > kWidth || top < 14 || top + 16 > kBottom || !taken.take(left, top, width, 16)) continue;
+      if (left < kLeft || left + width > kWidth || top < 14 || top + 16 > kBottom ||
+          !taken.take(left, top, width, 16))
+        continue;
       out += text(left, top + 12, p->name);
       break;
     }

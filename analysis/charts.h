@@ -1,4 +1,5 @@
-// Pictures of results as inline SVG for an HtmlPage, whose style sheet gives their colours. Plain values in, text out.
+// Pictures of results as inline SVG for an HtmlPage, whose style sheet gives their colours. Plain values in,
+// text out.
 #pragma once
 #include <string>
 #include <vector>

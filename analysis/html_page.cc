@@ -5,7 +5,8 @@
 namespace flopcast {
 namespace {
 
-// Colours have a contrast of at least 4.5 against their background where they carry text, 3 where they fill areas (WCAG 2.1).
+// Colours have a contrast of at least 4.5 against their background where they carry text, 3 where they fill
+// areas (WCAG 2.1).
 constexpr std::string_view kStyle = R"css(
 :root { color-scheme: light dark;
   --paper: #ffffff; --ink: #1d2430; --quiet: #5a6472; --line: #d5dae1; --band: #f4f6f9;
@@ -41,31 +42,45 @@ std::string html_escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
 }
 
-void HtmlPage::lead(const std::string& text) { body_ += "<p class=\"lead\">" + html_escaped(text) + "</p>\n"; }
+void HtmlPage::lead(const std::string& text) {
+  body_ += "<p class=\"lead\">" + html_escaped(text) + "</p>\n";
+}
 void HtmlPage::heading(const std::string& text) { body_ += "<h2>" + html_escaped(text) + "</h2>\n"; }
 void HtmlPage::paragraph(const std::string& text) { body_ += "<p>" + html_escaped(text) + "</p>\n"; }
-void HtmlPage::note(const std::string& text) { body_ += "<p class=\"note\">" + html_escaped(text) + "</p>\n"; }
+void HtmlPage::note(const std::string& text) {
+  body_ += "<p class=\"note\">" + html_escaped(text) + "</p>\n";
+}
 
 void HtmlPage::figure(const std::string& caption, const std::string& svg) {
   body_ += "<figure><figcaption>" + html_escaped(caption) + "</figcaption>\n" + svg + "</figure>\n";
 }
 
-void HtmlPage::table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows,
-                     const std::vector<Align>& align) {
+void HtmlPage::table(const std::vector<std::string>& header,
+                     const std::vector<std::vector<std::string>>& rows, const std::vector<Align>& align) {
   const auto cells = [&](const std::vector<std::string>& row, const char* tag) {
     std::string out = "<tr>";
     for (std::size_t i = 0; i < row.size(); ++i) {
-      out += fmt::format("<{0}{1}>{2}</{0}>", tag, align[i] == Align::right ? " class=\"r\"" : "", html_escaped(row[i]));
+      out += fmt::format("<{0}{1}>{2}</{0}>", tag, align[i] == Align::right ? " class=\"r\"" : "",
+                         html_escaped(row[i]));
     }
     return out + "</tr>\n";
   };
@@ -77,7 +92,8 @@ void HtmlPage::table(const std::vector<std::string>& header, const std::vector<s
 std::string HtmlPage::str() const {
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{0}</title>\n<style>{1}</style>\n"
+      "<meta name=\"viewport\" content=\"width=device-width, "
+      "initial-scale=1\">\n<title>{0}</title>\n<style>{1}</style>\n"
       "</head>\n<body>\n<h1>{0}</h1>\n{2}</body>\n</html>\n",
       html_escaped(title_), kStyle, body_);
 }

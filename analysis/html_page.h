@@ -1,4 +1,5 @@
-// A report as one HTML file: text, tables and pictures, no network, no scripts; light and dark as the reader's system is, and on paper.
+// A report as one HTML file: text, tables and pictures, no network, no scripts; light and dark as the
+// reader's system is, and on paper.
 #pragma once
 #include <string>
 #include <string_view>

@@ -8,6 +8,7 @@
 
 #include "analysis/figures.h"
 #include "analysis/format.h"
+#include "analysis/money/published_costs.h"
 #include "analysis/published_collectives.h"
 #include "analysis/published_kernels.h"
 #include "hwmodels/calibration.h"
@@ -343,6 +344,24 @@ std::vector<Check> check_schedules() {
   return checks;
 }
 
+// Amortised cost of published training runs beside published estimates.
+std::vector<Check> check_money(const ValidationInput& input) {
+  std::vector<Check> checks;
+  for (const PublishedCost& cost : published_costs(*input.libraries)) {
+    Check check;
+    check.group = "amortised cost";
+    check.what = cost.run;
+    check.unit = "USD";
+    check.text = [](double usd) { return format_usd(Usd(usd)); };
+    check.predicted = cost.predicted_usd;
+    check.published = cost.published_usd;
+    check.tolerance = 0.15;
+    check.source = cost.source;
+    checks.push_back(std::move(check));
+  }
+  return checks;
+}
+
 std::vector<Check> validate(const ValidationInput& input) {
   std::vector<Check> checks;
   append(checks, check_held_back(input));
@@ -354,6 +373,7 @@ std::vector<Check> validate(const ValidationInput& input) {
   append(checks, check_pair(input));
   append(checks, check_step(input));
   append(checks, check_schedules());
+  append(checks, check_money(input));
   explain_misses(checks, input.misses);
   return checks;
 }

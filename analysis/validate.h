@@ -50,6 +50,7 @@ std::vector<Check> check_phases(const ValidationInput& input);
 std::vector<Check> check_pair(const ValidationInput& input);
 std::vector<Check> check_step(const ValidationInput& input);
 std::vector<Check> check_schedules();
+std::vector<Check> check_money(const ValidationInput& input);
 
 std::string to_text(const std::vector<Check>& checks, const TextStyle& style);
 

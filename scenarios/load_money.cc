@@ -102,11 +102,12 @@ class MoneyReader {
     for (int i = 0; i < items.size(); ++i) {
       const proto::Spending& item = items.Get(i);
       if (item.has_gpu_hours() == item.has_cost()) {
-        add(fmt::format("{}[{}]", path, i), item.has_cost() ? "both gpu_hours and cost" : "neither gpu_hours nor cost",
-            "one of the two");
+        add(fmt::format("{}[{}]", path, i),
+            item.has_cost() ? "both gpu_hours and cost" : "neither gpu_hours nor cost", "one of the two");
         continue;
       }
-      out.push_back({item.name(), item.gpu_hours(), item.has_cost() ? usd(item.cost()) : Usd(0), item.source()});
+      out.push_back(
+          {item.name(), item.gpu_hours(), item.has_cost() ? usd(item.cost()) : Usd(0), item.source()});
     }
     return out;
   }
@@ -136,7 +137,8 @@ class MoneyReader {
     out.cached_work = p.cached_work();
     out.source = p.source();
     if (out.cached_tokens > out.input_tokens)
-      add("given_service.cached_tokens", quoted(p.cached_tokens()), "at most the input tokens, " + p.input_tokens());
+      add("given_service.cached_tokens", quoted(p.cached_tokens()),
+          "at most the input tokens, " + p.input_tokens());
     out_.given_service = out;
   }
 
@@ -147,7 +149,8 @@ class MoneyReader {
     out.model = p.model();
     if (p.has_vendor() != p.has_model()) add("market", "half a name", "both vendor and model, or neither");
     if (!p.has_model() && !(p.has_input() && p.has_output()))
-      add("market", "no price", "vendor and model of a dated price, or input and output in USD per million tokens");
+      add("market", "no price",
+          "vendor and model of a dated price, or input and output in USD per million tokens");
     if (p.has_input()) out.input = p.input();
     if (p.has_cached()) out.cached = p.cached();
     if (p.has_output()) out.output = p.output();
@@ -202,7 +205,8 @@ class MoneyReader {
     for (int i = 0; i < p.correlated_size(); ++i) {
       const proto::Correlated& c = p.correlated(i);
       if (c.input_size() != 2 || c.input(0) == c.input(1)) {
-        add(fmt::format("uncertainty.correlated[{}]", i), fmt::format("{} inputs", c.input_size()), "two different inputs");
+        add(fmt::format("uncertainty.correlated[{}]", i), fmt::format("{} inputs", c.input_size()),
+            "two different inputs");
         continue;
       }
       out.correlated.push_back({c.input(0), c.input(1), c.rank()});
@@ -224,7 +228,8 @@ void load_money(const proto::Scenario& in, const Places& places, Diagnostics& fa
 bool is_given_run(const proto::Scenario& in) {
   const auto& phases = in.run().phase();
   return !in.has_training() && !in.has_collective() && !in.has_cluster_life() && !phases.empty() &&
-         std::all_of(phases.begin(), phases.end(), [](const proto::Phase& p) { return p.has_given_gpu_hours(); });
+         std::all_of(phases.begin(), phases.end(),
+                     [](const proto::Phase& p) { return p.has_given_gpu_hours(); });
 }
 
 std::vector<TrainingPhase> given_phases(const proto::Run& run) {

@@ -6,7 +6,8 @@
 
 namespace flopcast {
 
-/// Fills in price, date, programme, service, market and uncertainty. Sections with faults so far are passed over.
+/// Fills in price, date, programme, service, market and uncertainty. Sections with faults so far are passed
+/// over.
 /// @pre single fields have been checked (field_rules.h)
 void load_money(const proto::Scenario& in, const Places& places, Diagnostics& faults, Scenario& out);
 

@@ -9,6 +9,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
+#include "analysis/compare/compare_html.h"
 #include "analysis/compare/compare_output.h"
 #include "analysis/complete_scenario.h"
 #include "analysis/json.h"
@@ -20,7 +21,7 @@ namespace {
 
 struct CompareArguments {
   std::vector<std::string> scenarios, causes, sets, library_folders;
-  std::string json, csv;
+  std::string json, csv, html;
   int workers = 0;
 };
 
@@ -71,7 +72,7 @@ ScenarioComparison comparison_of(const CompareArguments& a, const Line& line, co
 }
 
 void run_compare(const CompareArguments& a) {
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}};
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
   const Libraries libraries = Libraries::discover(a.library_folders);
   const Line line = line_of(a, libraries);
@@ -91,6 +92,7 @@ void run_compare(const CompareArguments& a) {
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(comparison));
+  if (!a.html.empty()) write_text(a.html, to_html(comparison));
 }
 
 std::string cause_list() {
@@ -125,6 +127,7 @@ void add_compare_command(CLI::App& program) {
       ->type_name("FILE");
   command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
       ->type_name("FILE");
+  command.add_option("--html", a->html, "Write a page with the waterfalls as pictures")->type_name("FILE");
   add_library_option(command, a->library_folders);
   command.callback([a] { run_compare(*a); });
 }

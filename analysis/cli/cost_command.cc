@@ -29,8 +29,10 @@ struct CostArguments {
 
 std::vector<PriceModel> asked_models(const std::string& name) {
   if (name.empty()) return {};
-  if (name == "all") return {PriceModel::stated, PriceModel::rental, PriceModel::owned, PriceModel::amortised};
-  for (const PriceModel model : {PriceModel::stated, PriceModel::rental, PriceModel::owned, PriceModel::amortised}) {
+  if (name == "all")
+    return {PriceModel::stated, PriceModel::rental, PriceModel::owned, PriceModel::amortised};
+  for (const PriceModel model :
+       {PriceModel::stated, PriceModel::rental, PriceModel::owned, PriceModel::amortised}) {
     if (name_of(model) == name) return {model};
   }
   return {};  // refused by the command line
@@ -48,8 +50,9 @@ std::vector<PriceModel> models(const CostArguments& a, const Scenario& scenario)
 
 PricedWork replayed_work(const Scenario& scenario, const Libraries& libraries) {
   if (!scenario.training || scenario.phases.empty()) {
-    throw InputError(Diagnostic{scenario.file, 0, 0, scenario.training ? "run" : "", "nothing to price",
-                                "training { ... } with run { ... }, a run of given GPU-hours, or given_service { ... }", ""});
+    throw InputError(Diagnostic{
+        scenario.file, 0, 0, scenario.training ? "run" : "", "nothing to price",
+        "training { ... } with run { ... }, a run of given GPU-hours, or given_service { ... }", ""});
   }
   const InterruptGuard interrupt;
   ProgressLine progress;
@@ -59,9 +62,11 @@ PricedWork replayed_work(const Scenario& scenario, const Libraries& libraries) {
   return work_of(*report.projection);
 }
 
-CostReport study(const Scenario& scenario, const PricedWork& work, const Libraries& libraries, const CostQuestion& question) {
+CostReport study(const Scenario& scenario, const PricedWork& work, const Libraries& libraries,
+                 const CostQuestion& question) {
   return cost_study(scenario, work, PriceBook::load(libraries),
-                    load_power_model(libraries, scenario.cluster.node.gpu.architecture), load_usual_spreads(libraries), question);
+                    load_power_model(libraries, scenario.cluster.node.gpu.architecture),
+                    load_usual_spreads(libraries), question);
 }
 
 void write_json(const CostReport& report, const std::string& path) {
@@ -76,7 +81,8 @@ void run(CostArguments a) {
     return;
   }
   if (a.scenario.file.empty())
-    throw InputError(Diagnostic{"", 0, 0, "FILE", "nothing", "a scenario: a file, or a name from `flopcast list scenarios`", ""});
+    throw InputError(Diagnostic{"", 0, 0, "FILE", "nothing",
+                                "a scenario: a file, or a name from `flopcast list scenarios`", ""});
   const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
   const Libraries libraries = a.scenario.libraries();
@@ -104,24 +110,32 @@ void present_given_cost(const Scenario& scenario, const Libraries& libraries, co
 }
 
 void add_cost_command(CLI::App& program) {
-  CLI::App& command =
-      *program.add_subcommand("cost", "What a run, a programme or a service costs under dated prices, and how sure that is");
+  CLI::App& command = *program.add_subcommand(
+      "cost", "What a run, a programme or a service costs under dated prices, and how sure that is");
   const auto a = std::make_shared<CostArguments>();
   a->scenario.add_to(command);
   command.get_option("FILE")->required(false);
-  command.add_option("--price-model", a->price_model, "stated, rental, owned, amortised or all; absent: the scenario's own")
+  command
+      .add_option("--price-model", a->price_model,
+                  "stated, rental, owned, amortised or all; absent: the scenario's own")
       ->check(CLI::IsMember({"stated", "rental", "owned", "amortised", "all"}));
-  command.add_option("--date", a->date, "The day whose prices hold, instead of the scenario's")->type_name("DAY");
-  command.add_option("--draws", a->draws, "How often inputs are drawn, instead of the scenario's number; 0: not at all")
+  command.add_option("--date", a->date, "The day whose prices hold, instead of the scenario's")
+      ->type_name("DAY");
+  command
+      .add_option("--draws", a->draws,
+                  "How often inputs are drawn, instead of the scenario's number; 0: not at all")
       ->type_name("N")
       ->check(CLI::Range(0, 1000000));
   command.add_option("--workers", a->workers, "Threads that draw; the result does not depend on it")
       ->type_name("N")
       ->check(CLI::Range(1, 256));
   command.add_flag("--inputs", a->list_inputs, "List the inputs that can be spread, and nothing else");
-  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")->type_name("FILE");
-  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")->type_name("FILE");
-  command.add_option("--html", a->html, "Write a page with pictures: parts, programme, what matters most")->type_name("FILE");
+  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  command.add_option("--html", a->html, "Write a page with pictures: parts, programme, what matters most")
+      ->type_name("FILE");
   command.callback([a] { run(*a); });
 }
 

@@ -34,10 +34,13 @@ Cost owned_hour(const MoneyInputs& in) {
 }
 
 Cost amortised_hour(const MoneyInputs& in) {
-  const double worth = in.amortised_server_usd * std::pow(10.0, -in.amortised_progress * in.amortised_age_years);
+  const double worth =
+      in.amortised_server_usd * std::pow(10.0, -in.amortised_progress * in.amortised_age_years);
   const double servers = worth * in.amortised_progress * std::log(10.0) / kHoursPerYear;
   const double network = servers * in.amortised_network_share / (1 - in.amortised_network_share);
-  return {{{"servers", servers}, {"network", network}, {"electricity", energy_usd_per_hour(in, in.amortised_power_share)}}};
+  return {{{"servers", servers},
+           {"network", network},
+           {"electricity", energy_usd_per_hour(in, in.amortised_power_share)}}};
 }
 
 double per_million(double usd, double tokens) { return tokens > 0 ? usd / tokens * 1e6 : 0; }
@@ -52,10 +55,14 @@ double Cost::usd() const {
 
 Cost gpu_hour(PriceModel model, const MoneyInputs& in) {
   switch (model) {
-    case PriceModel::stated: return {{{"stated price", in.stated_usd_per_hour}}};
-    case PriceModel::rental: return {{{"rent", in.rental_usd_per_hour}}};
-    case PriceModel::owned: return owned_hour(in);
-    case PriceModel::amortised: return amortised_hour(in);
+    case PriceModel::stated:
+      return {{{"stated price", in.stated_usd_per_hour}}};
+    case PriceModel::rental:
+      return {{{"rent", in.rental_usd_per_hour}}};
+    case PriceModel::owned:
+      return owned_hour(in);
+    case PriceModel::amortised:
+      return amortised_hour(in);
   }
   return {};
 }
@@ -91,7 +98,8 @@ ServiceCost service_cost(const Cost& gpu_hour, const MoneyInputs& in) {
   out.usd_per_million_cached = in.service_cached_work * out.usd_per_million_input;
   out.usd_per_million_output = per_million(out.usd_per_day - reading, in.service_output_tokens);
   out.revenue_per_day = (fresh * in.market_input + in.service_cached_tokens * in.market_cached +
-                         in.service_output_tokens * in.market_output) / 1e6;
+                         in.service_output_tokens * in.market_output) /
+                        1e6;
   out.margin = out.usd_per_day > 0 ? out.revenue_per_day / out.usd_per_day - 1 : 0;
   return out;
 }
@@ -109,10 +117,14 @@ DemandPoint demand(const ServiceCost& today, const MoneyInputs& in, double price
 
 std::string_view name_of(PriceModel model) {
   switch (model) {
-    case PriceModel::stated: return "stated";
-    case PriceModel::rental: return "rental";
-    case PriceModel::owned: return "owned";
-    case PriceModel::amortised: break;
+    case PriceModel::stated:
+      return "stated";
+    case PriceModel::rental:
+      return "rental";
+    case PriceModel::owned:
+      return "owned";
+    case PriceModel::amortised:
+      break;
   }
   return "amortised";
 }

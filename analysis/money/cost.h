@@ -1,4 +1,5 @@
-// What things cost, as pure functions of MoneyInputs: a GPU-hour under each price model, a run, a programme, a day of a service.
+// What things cost, as pure functions of MoneyInputs: a GPU-hour under each price model, a run, a programme,
+// a day of a service.
 #pragma once
 #include <string>
 #include <string_view>
@@ -23,10 +24,11 @@ struct Cost {
 
 /// A GPU-hour, in USD.
 ///
-/// stated, rental: one part. owned: price less residual over the life (servers, network), interest as an annuity, electricity of the
-/// average draw, colocation of the rated power, operations. amortised (Cottier et al. 2024): with progress of r orders of magnitude a
-/// year, a server worth S when available is worth S 10^(-r t) after t years and loses r ln(10) of that a year; the network is a share s
-/// of the cluster's price, s / (1 - s) of the servers'; energy on top.
+/// stated, rental: one part. owned: price less residual over the life (servers, network), interest as an
+/// annuity, electricity of the average draw, colocation of the rated power, operations. amortised (Cottier et
+/// al. 2024): with progress of r orders of magnitude a year, a server worth S when available is worth S
+/// 10^(-r t) after t years and loses r ln(10) of that a year; the network is a share s of the cluster's
+/// price, s / (1 - s) of the servers'; energy on top.
 Cost gpu_hour(PriceModel model, const MoneyInputs& in);
 
 /// The run's GPU-hours at such a price, part by part.
@@ -38,22 +40,22 @@ Cost programme(const Cost& gpu_hour, const MoneyInputs& in);
 /// One day.
 struct ServiceCost {
   double usd_per_day = 0;
-  double usd_per_million_input = 0;   ///< not cached
+  double usd_per_million_input = 0;  ///< not cached
   double usd_per_million_cached = 0;
   double usd_per_million_output = 0;
-  double revenue_per_day = 0;         ///< every token at the market's price
-  double margin = 0;                  ///< (revenue - cost) / cost: 5.45 is a margin of 545 %
+  double revenue_per_day = 0;  ///< every token at the market's price
+  double margin = 0;           ///< (revenue - cost) / cost: 5.45 is a margin of 545 %
 };
-/// Prompts are read by one share of the GPU-hours and answers written by the rest; a cached token takes `cached_work` of the work of
-/// another input token.
+/// Prompts are read by one share of the GPU-hours and answers written by the rest; a cached token takes
+/// `cached_work` of the work of another input token.
 ServiceCost service_cost(const Cost& gpu_hour, const MoneyInputs& in);
 
 /// Demand when the price of tokens is multiplied by `price`: tokens grow by price^-elasticity.
 struct DemandPoint {
-  double price = 1;        ///< factor
-  double unit_cost = 1;    ///< factor on GPU-hours per token
-  double tokens = 1;       ///< factor
-  double gpu_hours = 0;    ///< of a day
+  double price = 1;      ///< factor
+  double unit_cost = 1;  ///< factor on GPU-hours per token
+  double tokens = 1;     ///< factor
+  double gpu_hours = 0;  ///< of a day
   double usd_per_day = 0, revenue_per_day = 0;
 };
 DemandPoint demand(const ServiceCost& today, const MoneyInputs& in, double price, double unit_cost);

@@ -33,7 +33,8 @@ StackedChart parts_chart(const CostReport& report, Cost ModelCost::*cost, Outcom
                    range_text(model.uncertainty, outcome)};
     for (const CostPart& part : (model.*cost).parts) {
       const auto at = std::find(chart.parts.begin(), chart.parts.end(), part.name);
-      if (at != chart.parts.end() && part.usd > 0) bar.parts[static_cast<std::size_t>(at - chart.parts.begin())] += part.usd;
+      if (at != chart.parts.end() && part.usd > 0)
+        bar.parts[static_cast<std::size_t>(at - chart.parts.begin())] += part.usd;
     }
     chart.bars.push_back(std::move(bar));
   }
@@ -69,10 +70,14 @@ TornadoChart tornado_chart(const UncertaintyResult& u) {
 
 std::string headline_name(Outcome outcome) {
   switch (outcome) {
-    case Outcome::programme_usd: return "the programme's cost";
-    case Outcome::usd_per_million_output: return "the cost of a million output tokens";
-    case Outcome::margin: return "the margin";
-    default: return "the cost of the final run";
+    case Outcome::programme_usd:
+      return "the programme's cost";
+    case Outcome::usd_per_million_output:
+      return "the cost of a million output tokens";
+    case Outcome::margin:
+      return "the margin";
+    default:
+      return "the cost of the final run";
   }
 }
 
@@ -81,7 +86,8 @@ void add_work(const CostReport& report, HtmlPage& page) {
   page.heading("GPU-hours");
   std::vector<std::vector<std::string>> rows;
   for (const PhaseHours& phase : report.work.phases)
-    rows.push_back({phase.name, format_integer(phase.gpu_hours), phase.given ? "given" : "predicted", phase.source});
+    rows.push_back(
+        {phase.name, format_integer(phase.gpu_hours), phase.given ? "given" : "predicted", phase.source});
   if (rows.size() > 1) rows.push_back({"all", format_integer(report.work.gpu_hours()), "", ""});
   page.table({"", "GPU-hours", "", "source"}, rows, {Align::left, Align::right, Align::left, Align::left});
 }
@@ -92,15 +98,18 @@ void add_service(const CostReport& report, HtmlPage& page) {
   std::vector<std::vector<std::string>> rows;
   for (const ModelCost& model : report.models) {
     const ServiceCost& s = *model.service;
-    rows.push_back({std::string(name_of(model.model)), "$" + format_integer(s.usd_per_day), money_text(s.usd_per_million_input),
-                    money_text(s.usd_per_million_cached), money_text(s.usd_per_million_output),
+    rows.push_back({std::string(name_of(model.model)), "$" + format_integer(s.usd_per_day),
+                    money_text(s.usd_per_million_input), money_text(s.usd_per_million_cached),
+                    money_text(s.usd_per_million_output),
                     report.market ? "$" + format_integer(s.revenue_per_day) : "",
                     report.market ? format_percent(s.margin) : ""});
   }
-  page.table({"price model", "cost", "M input", "M cached", "M output", "revenue", "margin"}, rows,
-             {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right});
+  page.table(
+      {"price model", "cost", "M input", "M cached", "M output", "revenue", "margin"}, rows,
+      {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right});
   if (report.market)
-    page.note(fmt::format("Market: {} {}; {}", report.market->vendor, report.market->model, report.market->source));
+    page.note(
+        fmt::format("Market: {} {}; {}", report.market->vendor, report.market->model, report.market->source));
   if (report.demand_follows_cost.empty()) return;
   rows.clear();
   for (std::size_t i = 0; i < report.demand_follows_cost.size(); ++i) {
@@ -110,25 +119,30 @@ void add_service(const CostReport& report, HtmlPage& page) {
                     "$" + format_integer(follows.usd_per_day), "$" + format_integer(alone.usd_per_day),
                     "$" + format_integer(alone.revenue_per_day)});
   }
-  page.paragraph(fmt::format("When tokens get cheaper, demand grows by price to the power of -{:g}: cost per token and total "
-                             "cost move apart.",
-                             report.inputs.market_elasticity));
-  page.table({"price of tokens", "tokens sold", "a day, cost falls with the price", "a day, cost as today", "revenue"}, rows,
-             {Align::right, Align::right, Align::right, Align::right, Align::right});
+  page.paragraph(fmt::format(
+      "When tokens get cheaper, demand grows by price to the power of -{:g}: cost per token and total "
+      "cost move apart.",
+      report.inputs.market_elasticity));
+  page.table({"price of tokens", "tokens sold", "a day, cost falls with the price", "a day, cost as today",
+              "revenue"},
+             rows, {Align::right, Align::right, Align::right, Align::right, Align::right});
 }
 
 void add_uncertainty(const ModelCost& model, HtmlPage& page) {
   const UncertaintyResult& u = model.uncertainty;
   if (u.tornado.empty()) return;
   page.heading(fmt::format("What matters most: {}", name_of(model.model)));
-  page.figure(fmt::format("What {} becomes with one input at its 5 % and 95 % quantiles and all others at their medians.",
-                          headline_name(u.headline)),
-              svg_of(tornado_chart(u)));
+  page.figure(
+      fmt::format(
+          "What {} becomes with one input at its 5 % and 95 % quantiles and all others at their medians.",
+          headline_name(u.headline)),
+      svg_of(tornado_chart(u)));
   page.note(fmt::format("{} draws, seed {}.", format_integer(u.draws), u.seed));
   std::vector<std::vector<std::string>> rows;
   for (const TornadoRow& row : u.tornado) {
     rows.push_back({std::string(row.input->name), input_text(row.low_input, row.input->unit),
-                    input_text(row.high_input, row.input->unit), fmt::format("{:+.2f}", row.rank_correlation), row.source});
+                    input_text(row.high_input, row.input->unit), fmt::format("{:+.2f}", row.rank_correlation),
+                    row.source});
   }
   page.table({"input", "5 %", "95 %", "rank correlation", "spread from"}, rows,
              {Align::left, Align::right, Align::right, Align::right, Align::left});
@@ -151,8 +165,9 @@ std::string to_html(const CostReport& report) {
   if (report.has_programme) {
     const ModelCost& model = report.models.front();
     page.heading("The programme");
-    page.figure(fmt::format("From the final run to all that it took, at the price model `{}`.", name_of(model.model)),
-                svg_of(programme_chart(model.programme)));
+    page.figure(
+        fmt::format("From the final run to all that it took, at the price model `{}`.", name_of(model.model)),
+        svg_of(programme_chart(model.programme)));
     if (model.uncertainty.draws > 0) {
       page.paragraph(fmt::format("90 % of the cases lie between {}.",
                                  money_text(model.uncertainty.of(Outcome::programme_usd).p5) + " and " +
@@ -166,11 +181,14 @@ std::string to_html(const CostReport& report) {
   for (const ModelCost& model : report.models) {
     std::vector<std::vector<std::string>> rows;
     for (const UsedPrice& price : model.prices)
-      rows.push_back({price.what, fmt::format("{} {}", std::abs(price.value) >= 1000 ? format_integer(price.value)
-                                                                                      : fmt::format("{:.4g}", price.value),
-                                              price.unit),
+      rows.push_back({price.what,
+                      fmt::format("{} {}",
+                                  std::abs(price.value) >= 1000 ? format_integer(price.value)
+                                                                : fmt::format("{:.4g}", price.value),
+                                  price.unit),
                       price.source});
-    page.table({std::string(name_of(model.model)), "", "source"}, rows, {Align::left, Align::right, Align::left});
+    page.table({std::string(name_of(model.model)), "", "source"}, rows,
+               {Align::left, Align::right, Align::left});
   }
   for (const std::string& note : report.notes) page.note(note);
   return page.str();

@@ -29,11 +29,16 @@ void set_service(const ServiceCost& s, report::ServiceCost& out) {
 /// Results that this report has anything to say about.
 bool concerns(const CostReport& report, Outcome outcome) {
   switch (outcome) {
-    case Outcome::usd_per_gpu_hour: return true;
-    case Outcome::run_usd: return !report.work.phases.empty();
-    case Outcome::programme_usd: return report.has_programme;
-    case Outcome::margin: return report.market.has_value();
-    default: return report.work.service.has_value();
+    case Outcome::usd_per_gpu_hour:
+      return true;
+    case Outcome::run_usd:
+      return !report.work.phases.empty();
+    case Outcome::programme_usd:
+      return report.has_programme;
+    case Outcome::margin:
+      return report.market.has_value();
+    default:
+      return report.work.service.has_value();
   }
 }
 
@@ -107,8 +112,8 @@ class CsvRows {
     if (report_.has_programme) parts("programme", model_.programme, Outcome::programme_usd);
     if (model_.service) service(*model_.service);
     for (const TornadoRow& row : model_.uncertainty.tornado) {
-      line("tornado", std::string(row.input->name), shortest(row.at_high - row.at_low), shortest(row.at_low), "",
-           shortest(row.at_high));
+      line("tornado", std::string(row.input->name), shortest(row.at_high - row.at_low), shortest(row.at_low),
+           "", shortest(row.at_high));
     }
     return out_;
   }
@@ -128,7 +133,8 @@ class CsvRows {
 
   void parts(const std::string& what, const Cost& cost, Outcome outcome) {
     sum(what, cost.usd(), outcome);
-    for (const CostPart& part : cost.parts) line(what, std::string(part.name), shortest(part.usd), "", "", "");
+    for (const CostPart& part : cost.parts)
+      line(what, std::string(part.name), shortest(part.usd), "", "", "");
   }
 
   void service(const ServiceCost& s) {
@@ -179,7 +185,8 @@ report::CostReport to_message(const CostReport& report) {
     market.set_source(report.market->source);
     market.set_confirmed(report.market->confirmed);
   }
-  for (const DemandPoint& point : report.demand_follows_cost) set_demand(point, *out.add_demand_follows_cost());
+  for (const DemandPoint& point : report.demand_follows_cost)
+    set_demand(point, *out.add_demand_follows_cost());
   for (const DemandPoint& point : report.demand_price_only) set_demand(point, *out.add_demand_price_only());
   for (const std::string& note : report.notes) out.add_notes(note);
   return out;

@@ -17,7 +17,8 @@ constexpr double kNormal95 = 1.6448536269514722;
 constexpr long kDaysToMarket = 90;
 
 std::string dated(const PriceQuote& quote) {
-  return fmt::format("{}, {}{}", quote.source, to_string(quote.date), quote.confirmed ? "" : " (unconfirmed)");
+  return fmt::format("{}, {}{}", quote.source, to_string(quote.date),
+                     quote.confirmed ? "" : " (unconfirmed)");
 }
 
 /// Looks the prices of one day up and lays them over what the scenario states.
@@ -30,10 +31,18 @@ class Pricer {
   std::vector<UsedPrice> look_up(PriceModel model, MoneyInputs& in) {
     used_.clear();
     switch (model) {
-      case PriceModel::stated: stated(in); break;
-      case PriceModel::rental: rental(in); break;
-      case PriceModel::owned: owned(in); break;
-      case PriceModel::amortised: amortised(in); break;
+      case PriceModel::stated:
+        stated(in);
+        break;
+      case PriceModel::rental:
+        rental(in);
+        break;
+      case PriceModel::owned:
+        owned(in);
+        break;
+      case PriceModel::amortised:
+        amortised(in);
+        break;
     }
     return std::move(used_);
   }
@@ -50,7 +59,8 @@ class Pricer {
 
   void stated(MoneyInputs& in) {
     if (!price_.stated) {
-      throw InputError(Diagnostic{scenario_.file, 0, 0, "price.gpu", "nothing", "the price of a GPU-hour such as \"2 USD/h\"", "",
+      throw InputError(Diagnostic{scenario_.file, 0, 0, "price.gpu", "nothing",
+                                  "the price of a GPU-hour such as \"2 USD/h\"", "",
                                   "--price-model rental, owned or amortised"});
     }
     in.stated_usd_per_hour = price_.gpu.value() * 3600;
@@ -62,7 +72,8 @@ class Pricer {
     in.rental_usd_per_hour = quote.usd_per_hour;
     rents_ = quote.observed;
     use(fmt::format("GPU-hour, {}", price_.rental.term), quote.usd_per_hour, "USD",
-        (quote.observed.size() > 1 ? fmt::format("middle of {}: ", quote.observed.size()) : "") + quote.source);
+        (quote.observed.size() > 1 ? fmt::format("middle of {}: ", quote.observed.size()) : "") +
+            quote.source);
   }
 
   void site(MoneyInputs& in, double power_share) {
@@ -95,9 +106,10 @@ class Pricer {
 
   void owned(MoneyInputs& in) {
     const OwnedConfig& o = price_.owned;
-    in.owned_server_usd = stated_or(o.server, "server, per GPU", [&] { return book_.server(gpu().name, day()); });
-    in.owned_network_usd =
-        stated_or(o.network, "network, per GPU", [&] { return book_.network(scenario_.cluster.fabric.kind, day()); });
+    in.owned_server_usd =
+        stated_or(o.server, "server, per GPU", [&] { return book_.server(gpu().name, day()); });
+    in.owned_network_usd = stated_or(o.network, "network, per GPU",
+                                     [&] { return book_.network(scenario_.cluster.fabric.kind, day()); });
     in.owned_other_usd = o.other.value();
     in.owned_life_years = o.life_years;
     in.owned_interest = o.interest;
@@ -118,12 +130,14 @@ class Pricer {
     }
   }
 
-  /// When the hardware began to lose value: as stated, or when its price was seen, but not before it could be bought in numbers.
+  /// When the hardware began to lose value: as stated, or when its price was seen, but not before it could be
+  /// bought in numbers.
   Date available(const PriceQuote* quote) const {
     if (price_.amortised.available) return *price_.amortised.available;
     const auto launch = parse_date(gpu().launch_date);
     if (launch && day() < *launch) {
-      throw InputError(Diagnostic{"", 0, 0, "date", fmt::format("{}, before {} was launched", to_string(day()), gpu().name),
+      throw InputError(Diagnostic{"", 0, 0, "date",
+                                  fmt::format("{}, before {} was launched", to_string(day()), gpu().name),
                                   "a day on which it could be bought", to_string(*launch)});
     }
     const Date market = launch ? launch->plus_days(kDaysToMarket) : quote ? quote->date : day();
@@ -141,7 +155,8 @@ class Pricer {
     in.amortised_network_share = a.network_share;
     in.amortised_power_share = a.power_share;
     use("server when new, per GPU", in.amortised_server_usd, "USD", quote ? dated(*quote) : "the scenario");
-    use("age", in.amortised_age_years, "years", fmt::format("from {} to {}", to_string(since), to_string(day())));
+    use("age", in.amortised_age_years, "years",
+        fmt::format("from {} to {}", to_string(since), to_string(day())));
     use("progress of chips", a.progress, "orders of magnitude per year", "");
     use("network, of the cluster's price", a.network_share, "", "");
     site(in, a.power_share);
@@ -188,9 +203,11 @@ void set_service(const ServiceWork& s, MoneyInputs& in) {
   in.service_output_tokens = s.output_tokens;
 }
 
-TokenPrices market_prices(const MarketConfig& market, const PriceBook& book, const std::optional<Date>& date) {
+TokenPrices market_prices(const MarketConfig& market, const PriceBook& book,
+                          const std::optional<Date>& date) {
   TokenPrices out;
-  if (!market.model.empty()) out = book.tokens(market.vendor, market.model, required_date(date, "a token price"));
+  if (!market.model.empty())
+    out = book.tokens(market.vendor, market.model, required_date(date, "a token price"));
   if (market.input) out.input = *market.input;
   if (market.cached) out.cached = market.cached;
   if (market.output) out.output = *market.output;
@@ -203,7 +220,8 @@ class Spreads {
  public:
   Spreads(const Scenario& scenario, const MoneyInputs& base) : scenario_(scenario), base_(base) {}
 
-  UncertaintyModel build(PriceModel model, std::span<const UsualSpread> usual, const std::vector<double>& rents, int draws) {
+  UncertaintyModel build(PriceModel model, std::span<const UsualSpread> usual,
+                         const std::vector<double>& rents, int draws) {
     const UncertaintyConfig& config = scenario_.uncertainty;
     for (std::size_t i = 0; i < config.uncertain.size(); ++i) {
       const UncertainConfig& u = config.uncertain[i];
@@ -213,7 +231,8 @@ class Spreads {
     if (config.usual_spreads) {
       for (const UsualSpread& u : usual) add_usual(u, model);
       if (model == PriceModel::rental && rents.size() > 1)
-        add_unless_there("rental.price", {SpreadConfig::Kind::empirical, 0, 0, 0, rents}, false, "the offers of the year");
+        add_unless_there("rental.price", {SpreadConfig::Kind::empirical, 0, 0, 0, rents}, false,
+                         "the offers of the year");
     }
     for (std::size_t i = 0; i < config.correlated.size(); ++i) correlate(config.correlated[i], i);
     out_.seed = config.seed;
@@ -222,11 +241,13 @@ class Spreads {
   }
 
  private:
-  void add(const MoneyInput& input, const SpreadConfig& spread, bool relative, std::string source, const std::string& field) {
+  void add(const MoneyInput& input, const SpreadConfig& spread, bool relative, std::string source,
+           const std::string& field) {
     UncertainInput row{&input, Distribution(spread), relative, std::move(source)};
     const double low = row.at(0, base_), high = row.at(1, base_);
     if (low < input.min || high > input.max) {
-      throw InputError(Diagnostic{scenario_.file, 0, 0, field, fmt::format("{} from {:.4g} to {:.4g}", input.name, low, high),
+      throw InputError(Diagnostic{scenario_.file, 0, 0, field,
+                                  fmt::format("{} from {:.4g} to {:.4g}", input.name, low, high),
                                   fmt::format("from {:g} to {:g}", input.min, input.max), "",
                                   "a log_normal, triangular or uniform spread, which ends where it should"});
     }
@@ -240,7 +261,8 @@ class Spreads {
     return -1;
   }
 
-  void add_unless_there(const std::string& name, const SpreadConfig& spread, bool relative, const std::string& source) {
+  void add_unless_there(const std::string& name, const SpreadConfig& spread, bool relative,
+                        const std::string& source) {
     if (find(name) >= 0) return;
     add(find_money_input(name, "uncertainty.csv"), spread, relative, source, "uncertainty.csv");
   }
@@ -251,7 +273,8 @@ class Spreads {
     if (prefix != name_of(model) && !of_site) return;
     SpreadConfig spread;
     if (u.kind == "log_normal") spread = {SpreadConfig::Kind::log_normal, u.p5, u.p95};
-    if (u.kind == "normal") spread = {SpreadConfig::Kind::normal, (u.p5 + u.p95) / 2, (u.p95 - u.p5) / 2 / kNormal95};
+    if (u.kind == "normal")
+      spread = {SpreadConfig::Kind::normal, (u.p5 + u.p95) / 2, (u.p95 - u.p5) / 2 / kNormal95};
     if (u.kind == "triangular") {
       const double own = u.relative ? 1 : base_.*find_money_input(u.input, "uncertainty.csv").value;
       spread = {SpreadConfig::Kind::triangular, u.p5, std::clamp(own, u.p5, u.p95), u.p95};
@@ -261,7 +284,8 @@ class Spreads {
 
   void correlate(const CorrelatedConfig& c, std::size_t index) {
     const std::string field = fmt::format("uncertainty.correlated[{}].input", index);
-    const int first = find(find_money_input(c.first, field).name), second = find(find_money_input(c.second, field).name);
+    const int first = find(find_money_input(c.first, field).name),
+              second = find(find_money_input(c.second, field).name);
     // An input of another price model is not spread here, so there is nothing to move together.
     if (first >= 0 && second >= 0) out_.correlations.push_back({first, second, c.rank});
   }
@@ -309,8 +333,13 @@ std::optional<PricedWork> given_work(const Scenario& scenario) {
   PricedWork out;
   if (scenario.given_service) {
     const GivenServiceConfig& s = *scenario.given_service;
-    out.service = ServiceWork{s.nodes * scenario.cluster.node.gpus * 24, s.prefill_share, s.cached_work, s.input_tokens,
-                              s.cached_tokens, s.output_tokens, s.source};
+    out.service = ServiceWork{s.nodes * scenario.cluster.node.gpus * 24,
+                              s.prefill_share,
+                              s.cached_work,
+                              s.input_tokens,
+                              s.cached_tokens,
+                              s.output_tokens,
+                              s.source};
     return out;
   }
   if (scenario.training || scenario.phases.empty()) return std::nullopt;
@@ -324,14 +353,15 @@ std::vector<UsualSpread> load_usual_spreads(const Libraries& libraries) {
   const CsvTable table = parse_csv(read_text_file(file), file);
   std::vector<UsualSpread> out;
   for (std::size_t i = 0; i < table.size(); ++i) {
-    out.push_back({table.text(i, "input"), table.text(i, "kind"), table.text(i, "source"), table.text(i, "relative") == "yes",
-                   table.number(i, "p5"), table.number(i, "p95")});
+    out.push_back({table.text(i, "input"), table.text(i, "kind"), table.text(i, "source"),
+                   table.text(i, "relative") == "yes", table.number(i, "p5"), table.number(i, "p95")});
   }
   return out;
 }
 
-CostReport cost_study(const Scenario& scenario, const PricedWork& work, const PriceBook& book, const PowerModel& power,
-                      std::span<const UsualSpread> usual, const CostQuestion& question) {
+CostReport cost_study(const Scenario& scenario, const PricedWork& work, const PriceBook& book,
+                      const PowerModel& power, std::span<const UsualSpread> usual,
+                      const CostQuestion& question) {
   CostReport report;
   report.scenario = scenario.name;
   report.title = scenario.title;
@@ -362,7 +392,8 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
       cost.prices = pricer.look_up(model, in);
     } catch (const InputError& error) {
       if (models.size() == 1) throw;
-      report.notes.push_back(fmt::format("{}: left out; {}", name_of(model), to_string(error.diagnostics().front())));
+      report.notes.push_back(
+          fmt::format("{}: left out; {}", name_of(model), to_string(error.diagnostics().front())));
       refused = error;
       continue;
     }
@@ -375,7 +406,8 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
     if (report.has_programme) cost.programme = programme(cost.gpu_hour, in);
     if (work.service) cost.service = service_cost(cost.gpu_hour, in);
     const int draws = question.draws.value_or(scenario.uncertainty.draws);
-    const UncertaintyModel uncertainty = Spreads(scenario, in).build(cost.model, usual, pricer.rents_on_offer(), draws);
+    const UncertaintyModel uncertainty =
+        Spreads(scenario, in).build(cost.model, usual, pricer.rents_on_offer(), draws);
     cost.uncertainty = propagate(cost.model, in, uncertainty, headline_of(report), question.workers);
   }
   add_demand(report);

@@ -1,4 +1,5 @@
-// From a scenario and its work to a report on what it costs: prices of the day looked up, each price model applied, inputs spread.
+// From a scenario and its work to a report on what it costs: prices of the day looked up, each price model
+// applied, inputs spread.
 #pragma once
 #include <optional>
 #include <span>
@@ -22,7 +23,8 @@ struct PhaseHours {
   std::string source;
 };
 
-/// What one day of a service takes and gives. The serving engine fills it from a replay at its service levels; a scenario may state it.
+/// What one day of a service takes and gives. The serving engine fills it from a replay at its service
+/// levels; a scenario may state it.
 struct ServiceWork {
   double gpu_hours_per_day = 0;
   double prefill_share = 0;  ///< of the GPU-hours: reading prompts; the rest writes answers
@@ -40,14 +42,15 @@ struct PricedWork {
 };
 /// The phases of a projected run.
 PricedWork work_of(const Projection& projection);
-/// What the scenario states without a replay: a given run or a given service. Nothing when it has to be replayed.
+/// What the scenario states without a replay: a given run or a given service. Nothing when it has to be
+/// replayed.
 std::optional<PricedWork> given_work(const Scenario& scenario);
 
 /// A price that went in, for the reader to check.
 struct UsedPrice {
-  std::string what;   ///< "server, per GPU"
+  std::string what;  ///< "server, per GPU"
   double value = 0;
-  std::string unit;   ///< "USD", "USD/kWh"
+  std::string unit;    ///< "USD", "USD/kWh"
   std::string source;  ///< with its date
 };
 
@@ -74,10 +77,11 @@ struct CostReport {
 };
 
 struct CostQuestion {
-  /// Empty: the scenario's own. More than one: those whose prices the day lacks are left out with a note, unless none remains.
+  /// Empty: the scenario's own. More than one: those whose prices the day lacks are left out with a note,
+  /// unless none remains.
   std::vector<PriceModel> models;
-  std::optional<Date> date;   ///< instead of the scenario's
-  std::optional<int> draws;   ///< instead of the scenario's
+  std::optional<Date> date;  ///< instead of the scenario's
+  std::optional<int> draws;  ///< instead of the scenario's
   int workers = 1;
 };
 
@@ -90,8 +94,9 @@ struct UsualSpread {
 std::vector<UsualSpread> load_usual_spreads(const Libraries& libraries);
 
 /// @throws InputError when a price does not exist on the day, or an input is unknown.
-CostReport cost_study(const Scenario& scenario, const PricedWork& work, const PriceBook& book, const PowerModel& power,
-                      std::span<const UsualSpread> usual, const CostQuestion& question);
+CostReport cost_study(const Scenario& scenario, const PricedWork& work, const PriceBook& book,
+                      const PowerModel& power, std::span<const UsualSpread> usual,
+                      const CostQuestion& question);
 
 /// The price of a GPU-hour under the scenario's own model, for reports that only multiply. @throws as above.
 UsdPerSecond price_of_gpu(const Scenario& scenario, const PriceBook& book, const PowerModel& power);

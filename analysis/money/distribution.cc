@@ -53,14 +53,18 @@ double Distribution::quantile(double p) const {
   using Kind = SpreadConfig::Kind;
   const auto normal = [&] { return normal_quantile(std::clamp(p, kTail, 1 - kTail)); };
   switch (spread_.kind) {
-    case Kind::normal: return spread_.a + spread_.b * normal();
+    case Kind::normal:
+      return spread_.a + spread_.b * normal();
     case Kind::log_normal: {
       const double low = std::log(spread_.a), high = std::log(spread_.b);
       return std::exp((low + high) / 2 + (high - low) / 2 / kNormal95 * normal());
     }
-    case Kind::triangular: return triangular(spread_.a, spread_.b, spread_.c, p);
-    case Kind::uniform: return spread_.a + (spread_.b - spread_.a) * p;
-    case Kind::empirical: return quantile_of_sorted(spread_.values, p);
+    case Kind::triangular:
+      return triangular(spread_.a, spread_.b, spread_.c, p);
+    case Kind::uniform:
+      return spread_.a + (spread_.b - spread_.a) * p;
+    case Kind::empirical:
+      return quantile_of_sorted(spread_.values, p);
   }
   return 0;
 }
@@ -93,7 +97,8 @@ Copula::Copula(std::vector<std::uint64_t> ids, std::span<const RankPair> pairs, 
   const auto n = static_cast<Eigen::Index>(ids_.size());
   Eigen::MatrixXd correlation = Eigen::MatrixXd::Identity(n, n);
   for (const RankPair& pair : pairs) {
-    correlation(pair.first, pair.second) = correlation(pair.second, pair.first) = normal_correlation(pair.rank);
+    correlation(pair.first, pair.second) = correlation(pair.second, pair.first) =
+        normal_correlation(pair.rank);
   }
   const Eigen::LLT<Eigen::MatrixXd> factored(correlation);
   if (factored.info() != Eigen::Success) {
@@ -108,7 +113,8 @@ Copula::Copula(std::vector<std::uint64_t> ids, std::span<const RankPair> pairs, 
 
 void Copula::draw(std::uint64_t index, std::span<double> out) const {
   assert(out.size() == ids_.size());
-  // out holds the independent normals first. Rows are taken from the last to the first, so that no row reads what another has replaced.
+  // out holds the independent normals first. Rows are taken from the last to the first, so that no row reads
+  // what another has replaced.
   for (std::size_t i = 0; i < out.size(); ++i)
     out[i] = RandomStream(RandomStream(seed_, ids_[i]).next(), index).normal();
   for (std::size_t row = out.size(); row-- > 0;) {

@@ -19,8 +19,8 @@ class Distribution {
   SpreadConfig spread_;
 };
 
-/// Pearson's coefficient of the normal variables behind a Gaussian copula whose ranks correlate as `rank` (Spearman):
-/// 2 sin(pi rank / 6), Kruskal 1958.
+/// Pearson's coefficient of the normal variables behind a Gaussian copula whose ranks correlate as `rank`
+/// (Spearman): 2 sin(pi rank / 6), Kruskal 1958.
 double normal_correlation(double rank);
 
 /// Spearman's rank correlation. @pre as many x as y, at least two.
@@ -34,11 +34,13 @@ struct RankPair {
   double rank = 0;
 };
 
-/// Vectors of uniform numbers in (0, 1), joined by a Gaussian copula. Draw i depends on the seed and i alone, and what one variable draws
-/// on its own number alone: any number of workers and any further variable leave the others' draws as they are, up to the correlations.
+/// Vectors of uniform numbers in (0, 1), joined by a Gaussian copula. Draw i depends on the seed and i alone,
+/// and what one variable draws on its own number alone: any number of workers and any further variable leave
+/// the others' draws as they are, up to the correlations.
 class Copula {
  public:
-  /// @param ids of the variables, for their streams. @throws InputError when the correlations contradict each other.
+  /// @param ids of the variables, for their streams. @throws InputError when the correlations contradict each
+  /// other.
   Copula(std::vector<std::uint64_t> ids, std::span<const RankPair> pairs, std::uint64_t seed);
   /// @param out one number per variable.
   void draw(std::uint64_t index, std::span<double> out) const;

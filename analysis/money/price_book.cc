@@ -15,7 +15,8 @@ namespace {
 
 constexpr long kRentKeeps = 365, kSiteKeeps = 2 * 365, kHardwareKeeps = 3 * 365;
 
-/// A server over its accelerators alone: average of A100, V100 and P100 servers (Cottier et al. 2024, hardware.py).
+/// A server over its accelerators alone: average of A100, V100 and P100 servers (Cottier et al. 2024,
+/// hardware.py).
 constexpr double kServerOverChips = 1.64;
 
 CsvTable table(const Libraries& libraries, const std::string& name) {
@@ -25,7 +26,9 @@ CsvTable table(const Libraries& libraries, const std::string& name) {
 
 Date day_of(const CsvTable& t, std::size_t row, const char* column) {
   const auto day = parse_date(t.text(row, column));
-  if (!day) throw InputError(Diagnostic{"", 0, 0, column, quoted(t.text(row, column)), "a day such as 2024-12-26", ""});
+  if (!day)
+    throw InputError(
+        Diagnostic{"", 0, 0, column, quoted(t.text(row, column)), "a day such as 2024-12-26", ""});
   return *day;
 }
 
@@ -40,13 +43,15 @@ double middle(const std::vector<double>& sorted) {
   return n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
-[[noreturn]] void no_price(const std::string& what, const Date& day, const Date& nearest, const std::string& until) {
-  throw InputError(Diagnostic{"", 0, 0, "date", fmt::format("{}, without a price for {}", to_string(day), what),
-                              until.empty() ? "a day with one" : "a day with one: " + until, to_string(nearest)});
+[[noreturn]] void no_price(const std::string& what, const Date& day, const Date& nearest,
+                           const std::string& until) {
+  throw InputError(
+      Diagnostic{"", 0, 0, "date", fmt::format("{}, without a price for {}", to_string(day), what),
+                 until.empty() ? "a day with one" : "a day with one: " + until, to_string(nearest)});
 }
 
-[[noreturn]] void unknown(const std::string& field, const std::string& name, const std::vector<std::string>& known,
-                          const std::string& remedy) {
+[[noreturn]] void unknown(const std::string& field, const std::string& name,
+                          const std::vector<std::string>& known, const std::string& remedy) {
   throw InputError(Diagnostic{"", 0, 0, field, quoted(name), fmt::format("one of {}", fmt::join(known, ", ")),
                               nearest_name(name, known), remedy});
 }
@@ -62,12 +67,17 @@ std::vector<std::string> distinct(const Rows& rows, Get get) {
 
 std::string fabric_key(FabricKind kind) {
   switch (kind) {
-    case FabricKind::rail_fat_tree_3: return "rail_fat_tree_3";
-    case FabricKind::multi_plane: return "multi_plane";
-    case FabricKind::multi_rail: return "multi_rail";
-    case FabricKind::nvlink_rack: return "nvlink_rack";
+    case FabricKind::rail_fat_tree_3:
+      return "rail_fat_tree_3";
+    case FabricKind::multi_plane:
+      return "multi_plane";
+    case FabricKind::multi_rail:
+      return "multi_rail";
+    case FabricKind::nvlink_rack:
+      return "nvlink_rack";
     case FabricKind::single_switch:
-    case FabricKind::rail_fat_tree_2: break;
+    case FabricKind::rail_fat_tree_2:
+      break;
   }
   return "rail_fat_tree_2";
 }
@@ -76,37 +86,49 @@ std::string fabric_key(FabricKind kind) {
 
 Date required_date(const std::optional<Date>& date, const std::string& what) {
   if (date) return *date;
-  throw InputError(Diagnostic{"", 0, 0, "date", "nothing", fmt::format("a day, since {} has a date", what), "",
-                              "date: \"2024-12-26\" in the scenario, or --date 2024-12-26"});
+  throw InputError(Diagnostic{"", 0, 0, "date", "nothing", fmt::format("a day, since {} has a date", what),
+                              "", "date: \"2024-12-26\" in the scenario, or --date 2024-12-26"});
 }
 
 PriceBook PriceBook::load(const Libraries& libraries) {
   PriceBook book;
   const CsvTable rents = table(libraries, "rental_prices.csv");
   for (std::size_t i = 0; i < rents.size(); ++i) {
-    book.rents_.push_back({rents.text(i, "gpu"), rents.text(i, "term"), rents.text(i, "provider"),
+    book.rents_.push_back({rents.text(i, "gpu"),
+                           rents.text(i, "term"),
+                           rents.text(i, "provider"),
                            {rent_of(rents, i), day_of(rents, i, "date"), rents.text(i, "source"), true}});
   }
   const CsvTable hardware = table(libraries, "hardware_prices.csv");
   for (std::size_t i = 0; i < hardware.size(); ++i) {
-    book.hardware_.push_back({hardware.text(i, "gpu"), hardware.text(i, "kind"), "",
-                              {hardware.number(i, "usd"), day_of(hardware, i, "date"), hardware.text(i, "source"),
-                               hardware.text(i, "confirmed") == "yes"}});
+    book.hardware_.push_back({hardware.text(i, "gpu"),
+                              hardware.text(i, "kind"),
+                              "",
+                              {hardware.number(i, "usd"), day_of(hardware, i, "date"),
+                               hardware.text(i, "source"), hardware.text(i, "confirmed") == "yes"}});
   }
   const CsvTable network = table(libraries, "network_prices.csv");
   for (std::size_t i = 0; i < network.size(); ++i) {
-    book.network_.push_back({network.text(i, "fabric"), "", "",
-                             {network.number(i, "usd_per_endpoint"), day_of(network, i, "date"), network.text(i, "source")}});
+    book.network_.push_back(
+        {network.text(i, "fabric"),
+         "",
+         "",
+         {network.number(i, "usd_per_endpoint"), day_of(network, i, "date"), network.text(i, "source")}});
   }
   const CsvTable site = table(libraries, "site_prices.csv");
   for (std::size_t i = 0; i < site.size(); ++i) {
-    book.site_.push_back({site.text(i, "what"), "", "", {site.number(i, "usd"), day_of(site, i, "date"), site.text(i, "source")}});
+    book.site_.push_back({site.text(i, "what"),
+                          "",
+                          "",
+                          {site.number(i, "usd"), day_of(site, i, "date"), site.text(i, "source")}});
   }
   const CsvTable apis = table(libraries, "api_prices.csv");
   for (std::size_t i = 0; i < apis.size(); ++i) {
     TokenRow row;
-    row.prices = {apis.text(i, "vendor"), apis.text(i, "model"), apis.text(i, "tier"), apis.number(i, "input"),
-                  apis.number(i, "output"), {}, apis.text(i, "source"), apis.text(i, "confirmed") == "yes"};
+    row.prices = {apis.text(i, "vendor"),   apis.text(i, "model"),
+                  apis.text(i, "tier"),     apis.number(i, "input"),
+                  apis.number(i, "output"), {},
+                  apis.text(i, "source"),   apis.text(i, "confirmed") == "yes"};
     if (!apis.text(i, "cached").empty()) row.prices.cached = apis.number(i, "cached");
     row.from = day_of(apis, i, "valid_from");
     if (!apis.text(i, "valid_to").empty()) row.until = day_of(apis, i, "valid_to");
@@ -121,7 +143,8 @@ PriceQuote PriceBook::latest(const std::vector<const Row*>& rows, const Date& da
   const Row* nearest = rows.front();
   for (const Row* row : rows) {
     if (row->quote.date <= day && (!found || row->quote.date >= found->quote.date)) found = row;
-    if (std::labs(row->quote.date.days_since(day)) < std::labs(nearest->quote.date.days_since(day))) nearest = row;
+    if (std::labs(row->quote.date.days_since(day)) < std::labs(nearest->quote.date.days_since(day)))
+      nearest = row;
   }
   if (!found || day.days_since(found->quote.date) > keeps_days) no_price(what, day, nearest->quote.date, "");
   return found->quote;
@@ -130,13 +153,15 @@ PriceQuote PriceBook::latest(const std::vector<const Row*>& rows, const Date& da
 RentQuote PriceBook::rent(const std::string& gpu, const RentalConfig& terms, const Date& day) const {
   std::vector<const Row*> rows;
   for (const Row& row : rents_) {
-    if (row.key == gpu && row.detail == terms.term && (terms.provider.empty() || row.provider == terms.provider))
+    if (row.key == gpu && row.detail == terms.term &&
+        (terms.provider.empty() || row.provider == terms.provider))
       rows.push_back(&row);
   }
   const std::string what = fmt::format("a GPU-hour of {}, {}{}", gpu, terms.term,
                                        terms.provider.empty() ? "" : " at " + terms.provider);
   if (rows.empty()) {
-    const auto known = distinct(rents_, [](const Row& row) { return fmt::format("{} ({})", row.key, row.detail); });
+    const auto known =
+        distinct(rents_, [](const Row& row) { return fmt::format("{} ({})", row.key, row.detail); });
     unknown("price.rental", fmt::format("{} ({})", gpu, terms.term), known, "price.gpu, stated");
   }
   std::map<std::string, const Row*> last;  // of each provider
@@ -186,8 +211,8 @@ PriceQuote PriceBook::server(const std::string& gpu, const Date& day) const {
 
 PriceQuote PriceBook::first_server(const std::string& gpu) const {
   const auto rows = server_rows(gpu);
-  const Row* first = *std::min_element(rows.begin(), rows.end(),
-                                       [](const Row* a, const Row* b) { return a->quote.date < b->quote.date; });
+  const Row* first = *std::min_element(
+      rows.begin(), rows.end(), [](const Row* a, const Row* b) { return a->quote.date < b->quote.date; });
   return as_server(first->quote, first->detail == "chip");
 }
 
@@ -227,11 +252,13 @@ TokenPrices PriceBook::tokens(const std::string& vendor, const std::string& mode
   }
   const std::string name = vendor + " " + model;
   if (!nearest) {
-    unknown("market", name, distinct(tokens_, [](const TokenRow& row) { return row.prices.vendor + " " + row.prices.model; }),
+    unknown("market", name,
+            distinct(tokens_, [](const TokenRow& row) { return row.prices.vendor + " " + row.prices.model; }),
             "market { input: 0.5 output: 2 }");
   }
   const bool early = day < nearest->from;
-  const std::string span = "from " + to_string(nearest->from) + (nearest->until ? " to the day before " + to_string(*nearest->until) : "");
+  const std::string span = "from " + to_string(nearest->from) +
+                           (nearest->until ? " to the day before " + to_string(*nearest->until) : "");
   no_price("tokens of " + name, day, early ? nearest->from : nearest->until->plus_days(-1), span);
 }
 

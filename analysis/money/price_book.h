@@ -1,7 +1,9 @@
-// Dated prices: what was offered, sold or charged on a day. Read from analysis/data/money/, each row with its source.
+// Dated prices: what was offered, sold or charged on a day. Read from analysis/data/money/, each row with its
+// source.
 //
-// A price holds from its own day until the next one of its kind, and no longer than its kind keeps: rents a year, electricity and
-// colocation two, hardware three. A day without a price is an error that offers the nearest day with one.
+// A price holds from its own day until the next one of its kind, and no longer than its kind keeps: rents a
+// year, electricity and colocation two, hardware three. A day without a price is an error that offers the
+// nearest day with one.
 #pragma once
 #include <optional>
 #include <string>
@@ -64,7 +66,8 @@ class PriceBook {
     Date from;
     std::optional<Date> until;
   };
-  PriceQuote latest(const std::vector<const Row*>& rows, const Date& day, long keeps_days, const std::string& what) const;
+  PriceQuote latest(const std::vector<const Row*>& rows, const Date& day, long keeps_days,
+                    const std::string& what) const;
   std::vector<const Row*> server_rows(const std::string& gpu) const;
 
   std::vector<Row> rents_, hardware_, network_, site_;

@@ -15,15 +15,16 @@ struct Draws {
   std::vector<Outcomes> result;  ///< [draw]
 };
 
-MoneyInputs with_inputs(const MoneyInputs& base, const UncertaintyModel& model, std::span<const double> values) {
+MoneyInputs with_inputs(const MoneyInputs& base, const UncertaintyModel& model,
+                        std::span<const double> values) {
   MoneyInputs in = base;
   for (std::size_t i = 0; i < model.inputs.size(); ++i) in.*model.inputs[i].input->value = values[i];
   return in;
 }
 
 /// Draws `first` to `end` - 1. Each depends on its own number only.
-void draw_range(PriceModel price, const MoneyInputs& base, const UncertaintyModel& model, const Copula& copula,
-                std::size_t first, std::size_t end, Draws& out) {
+void draw_range(PriceModel price, const MoneyInputs& base, const UncertaintyModel& model,
+                const Copula& copula, std::size_t first, std::size_t end, Draws& out) {
   for (std::size_t draw = first; draw < end; ++draw) {
     const std::span<double> row(&out.drawn[draw * out.inputs], out.inputs);
     copula.draw(draw, row);
@@ -40,12 +41,13 @@ Draws make_draws(PriceModel price, const MoneyInputs& base, const UncertaintyMod
   Draws out{static_cast<std::size_t>(model.draws), model.inputs.size(), {}, {}};
   out.drawn.resize(out.count * out.inputs);
   out.result.resize(out.count);
-  const auto share = [&](int worker) { return out.count * static_cast<std::size_t>(worker) / static_cast<std::size_t>(workers); };
+  const auto share = [&](int worker) {
+    return out.count * static_cast<std::size_t>(worker) / static_cast<std::size_t>(workers);
+  };
   std::vector<std::jthread> threads;
   for (int worker = 1; worker < workers; ++worker) {
-    threads.emplace_back([&, worker] {
-      draw_range(price, base, model, copula, share(worker), share(worker + 1), out);
-    });
+    threads.emplace_back(
+        [&, worker] { draw_range(price, base, model, copula, share(worker), share(worker + 1), out); });
   }
   draw_range(price, base, model, copula, 0, share(1), out);
   return out;
@@ -69,8 +71,9 @@ std::vector<TornadoRow> tornado(PriceModel price, const MoneyInputs& base, const
   for (std::size_t d = 0; d < draws.count; ++d) result[d] = draws.result[d][headline];
   std::vector<TornadoRow> rows;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    TornadoRow row{model.inputs[i].input, model.inputs[i].at(0.05, base), model.inputs[i].at(0.95, base), 0, 0, 0,
-                   model.inputs[i].source};
+    TornadoRow row{
+        model.inputs[i].input, model.inputs[i].at(0.05, base), model.inputs[i].at(0.95, base), 0, 0, 0,
+        model.inputs[i].source};
     const double median = values[i];
     values[i] = row.low_input;
     row.at_low = outcomes_of(price, with_inputs(base, model, values))[headline];
@@ -91,9 +94,14 @@ std::vector<TornadoRow> tornado(PriceModel price, const MoneyInputs& base, const
 }  // namespace
 
 std::string_view name_of(Outcome outcome) {
-  constexpr std::string_view kNames[kOutcomes] = {
-      "usd_per_gpu_hour",      "final_run_usd",          "programme_usd",          "usd_per_day",
-      "usd_per_million_input_tokens", "usd_per_million_cached_tokens", "usd_per_million_output_tokens", "margin"};
+  constexpr std::string_view kNames[kOutcomes] = {"usd_per_gpu_hour",
+                                                  "final_run_usd",
+                                                  "programme_usd",
+                                                  "usd_per_day",
+                                                  "usd_per_million_input_tokens",
+                                                  "usd_per_million_cached_tokens",
+                                                  "usd_per_million_output_tokens",
+                                                  "margin"};
   return kNames[static_cast<int>(outcome)];
 }
 

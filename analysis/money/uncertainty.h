@@ -1,5 +1,5 @@
-// How sure a cost is: inputs drawn from their distributions, results with their 5, 50 and 95 % quantiles, and which input matters most.
-// Nothing is replayed: 10,000 draws take milliseconds.
+// How sure a cost is: inputs drawn from their distributions, results with their 5, 50 and 95 % quantiles, and
+// which input matters most. Nothing is replayed: 10,000 draws take milliseconds.
 #pragma once
 #include <cstdint>
 #include <optional>

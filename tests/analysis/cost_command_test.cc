@@ -1,0 +1,130 @@
+// Does `flopcast cost` answer in forms that people and programs can read, and refuse what it cannot price?
+#include <google/protobuf/util/json_util.h>
+
+#include <filesystem>
+
+#include "analysis/charts.h"
+#include "analysis/format.h"
+#include "analysis/money/cost_output.h"
+#include "scenarios/proto/cost_report.pb.h"
+#include "tests/analysis/program.h"
+#include "tests/catch.h"
+
+namespace flopcast {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using testing::Outcome;
+
+TEST_CASE("cost: text of every kind of scenario fits 100 columns", "[money]") {
+  for (const char* arguments :
+       {"deepseek_v3_programme --price-model all", "deepseek_service_day_published --price-model all",
+        "deepseek_r1_published", "--inputs"}) {
+    INFO(arguments);
+    const Outcome outcome = testing::flopcast(std::string("cost ") + arguments);
+    CHECK(outcome.code == 0);
+    CHECK(outcome.err.empty());
+    std::istringstream lines(outcome.out);
+    for (std::string line; std::getline(lines, line);) {
+      INFO(line);
+      CHECK(display_width(line) <= 100);
+    }
+  }
+}
+
+TEST_CASE("cost: JSON, CSV and page say the same", "[money]") {
+  const Outcome json = testing::flopcast("cost deepseek_v3_programme --price-model all --json -");
+  report::CostReport message;
+  REQUIRE(google::protobuf::util::JsonStringToMessage(json.out, &message).ok());
+  REQUIRE(message.models_size() == 4);
+  CHECK(message.models(0).model() == "stated");
+  CHECK(message.models(0).final_run_usd() == Approx(5.576e6));
+  double sum = 0;
+  for (const auto& part : message.models(0).programme_parts()) sum += part.usd();
+  CHECK(sum == Approx(message.models(0).programme_usd()));
+  CHECK(message.models(0).uncertainty().tornado_size() == 5);
+  const Outcome csv = testing::flopcast("cost deepseek_v3_programme --csv -");
+  CHECK_THAT(csv.out, ContainsSubstring("deepseek_v3_programme,stated,final_run,stated price,5576000,"));
+
+  const test::TemporaryFolder folder;
+  const std::string page = folder.path() + "/cost.html";
+  CHECK(testing::flopcast("cost deepseek_v3_programme --price-model all --html " + page).code == 0);
+  const std::string html = testing::contents(page);
+  CHECK_THAT(html, ContainsSubstring("$5.576 M"));
+  CHECK_THAT(html, ContainsSubstring("Tornado"));
+  CHECK_THAT(html, ContainsSubstring("Waterfall"));
+  // Readable without a network.
+  for (const char* outside : {"src=", "href=", "@import", "url("})
+    CHECK(html.find(outside) == std::string::npos);
+}
+
+TEST_CASE("cost: a replayed run is priced phase by phase", "[money]") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("dense.textproto", testing::kDense);
+  const Outcome outcome = testing::flopcast("cost " + file + " --date 2024-06-01 --price-model all --json -");
+  report::CostReport message;
+  REQUIRE(google::protobuf::util::JsonStringToMessage(outcome.out, &message).ok());
+  REQUIRE(message.phases_size() == 1);
+  CHECK_FALSE(message.phases(0).given());
+  CHECK(message.models(0).final_run_usd() == Approx(2 * message.gpu_hours()));
+  CHECK(message.models_size() == 4);
+}
+
+TEST_CASE("cost: what cannot be priced is refused, and nothing is written", "[money]") {
+  const test::TemporaryFolder folder;
+  const auto refused = [&](const std::string& arguments, const char* what) {
+    INFO(arguments);
+    const std::string json = folder.path() + "/out.json";
+    const Outcome outcome = testing::flopcast("cost " + arguments + " --json " + json);
+    CHECK(outcome.code == 2);
+    CHECK_THAT(outcome.err, ContainsSubstring(what));
+    CHECK_FALSE(std::filesystem::exists(json));
+  };
+  refused("deepseek_r1_published --price-model rental --date 2023-01-01", "2024-08-24");
+  refused("deepseek_r1_published --price-model amortised --date 2023-01-01", "2023-03-21");
+  refused("deepseek_r1_published --date 2025-13-01", "a day such as");
+  refused("deepseek_service_day_published --date 2026-01-01", "2025-09-04");
+  refused("deepseek_service_day_published --set given_service.cached_tokens=700B",
+          "at most the input tokens");
+  refused("deepseek_service_day_published --set market.model=R2", "R1");
+  refused("all_to_all_1024", "nothing to price");
+  refused("", "a scenario");
+  const std::string r1 = testing::contents(std::string(FLOPCAST_SOURCE_DIR) +
+                                           "/scenarios/library/deepseek_r1_published.textproto");
+  const auto refused_spread = [&](const std::string& spread, const char* what) {
+    refused(folder.write("spread.textproto", r1 + "uncertainty { " + spread + " }"), what);
+  };
+  refused_spread("uncertain { input: \"stated.prize\" uniform { low: 1 high: 2 } }",
+                 "did you mean \"stated.price\"");
+  refused_spread("uncertain { input: \"stated.price\" uniform { low: 2 high: 1 } }", "bounds out of order");
+  refused_spread("uncertain { input: \"stated.price\" normal { mean: 2 sd: 1 } }", "log_normal");
+  refused_spread("uncertain { input: \"stated.price\" }", "no distributions");
+  refused_spread("correlated { input: \"stated.price\" rank: 0.5 }", "two different inputs");
+  refused(folder.write(
+              "both.textproto",
+              r1 + "given_service { nodes: 1 input_tokens: \"1\" output_tokens: \"1\" prefill_share: 0.5 }"),
+          "beside something to run");
+  refused(folder.write("half.textproto", r1 + "programme { data { name: \"texts\" } }"),
+          "neither gpu_hours nor cost");
+}
+
+TEST_CASE("run: a scenario with nothing to replay is priced", "[money]") {
+  const Outcome outcome = testing::flopcast("run deepseek_r1_published");
+  CHECK(outcome.code == 0);
+  CHECK_THAT(outcome.out, ContainsSubstring("$294,000"));
+}
+
+TEST_CASE("pictures keep to their frame and escape names", "[money]") {
+  WaterfallChart chart{
+      {{"a <b> & \"c\"", 10, true}, {"more", 2, false}, {"less", -3, false}, {"end", 9, true}}, money_text};
+  const std::string svg = svg_of(chart);
+  CHECK_THAT(svg, ContainsSubstring("a &lt;b&gt; &amp; &quot;c&quot;"));
+  CHECK_THAT(svg, ContainsSubstring("class=\"more\""));
+  CHECK_THAT(svg, ContainsSubstring("class=\"less\""));
+  CHECK(svg_of(FrontierChart{"x", "y", {}, money_text, money_text}).find("nan") == std::string::npos);
+  CHECK(svg_of(FrontierChart{"x", "y", {{"one", 1, 1, true}}, money_text, money_text}).find("nan") ==
+        std::string::npos);
+}
+
+}  // namespace
+}  // namespace flopcast
