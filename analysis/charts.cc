@@ -128,7 +128,7 @@ std::string svg_of(const WaterfallChart& chart) {
   const bool from_zero = low < 3 * span || low <= 0;
   const Axis axis(from_zero ? std::min(low, 0.0) : low - span / 4, high, kLabel, kWidth - kRight, 6);
   const double bottom = 10 + kRow * static_cast<double>(chart.steps.size());
-  std::string out = grid(axis, 4, bottom, chart.text);
+  std::string out = grid(axis, 4, bottom, chart.tick ? chart.tick : chart.text);
   double before = 0, y = 10;
   for (const WaterfallStep& step : chart.steps) {
     const double start = step.sum ? std::max(axis.low(), std::min(0.0, step.value)) : before;
@@ -148,8 +148,8 @@ std::string svg_of(const WaterfallChart& chart) {
     before = end;
     y += kRow;
   }
-  if (!from_zero) out += text(kWidth - 4, bottom + 17, "axis does not begin at 0", "end", "quiet");
-  return svg(bottom + 26, "Waterfall", out);
+  if (!from_zero) out += text(kWidth - 4, bottom + 34, "axis does not begin at 0", "end", "quiet");
+  return svg(bottom + (from_zero ? 26 : 42), "Waterfall", out);
 }
 
 std::string svg_of(const TornadoChart& chart) {
@@ -163,7 +163,7 @@ std::string svg_of(const TornadoChart& chart) {
   const double margin = widest + 14;
   const Axis axis(low, high, kLabel + margin, kWidth - margin - 4, 5);
   const double bottom = 10 + kRow * static_cast<double>(chart.bars.size());
-  std::string out = grid(axis, 4, bottom, chart.text);
+  std::string out = grid(axis, 4, bottom, chart.tick);
   double y = 10;
   for (const TornadoBar& bar : chart.bars) {
     out += label(y + 14, bar.name);
@@ -203,7 +203,7 @@ std::string svg_of(const StackedChart& chart) {
   constexpr double kNames = 110, kSums = 220;
   const double bottom = top + 6 + kRow * static_cast<double>(chart.bars.size());
   const Axis axis(0, most, kNames, kWidth - kSums, 6);
-  out += grid(axis, top, bottom, chart.text);
+  out += grid(axis, top, bottom, chart.tick ? chart.tick : chart.text);
   y = top + 6;
   for (const StackedBar& bar : chart.bars) {
     out += text(kNames - 10, y + 14, bar.name, "end");

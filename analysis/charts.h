@@ -17,8 +17,8 @@ struct WaterfallStep {
 };
 struct WaterfallChart {
   std::vector<WaterfallStep> steps;
-  ValueText text = nullptr;
-  bool more_is_worse = true;  ///< colours of what adds and what takes away
+  ValueText text = nullptr, tick = nullptr;  ///< of values, and of the axis where it is to be shorter
+  bool more_is_worse = true;                 ///< colours of what adds and what takes away
 };
 std::string svg_of(const WaterfallChart& chart);
 
@@ -31,7 +31,7 @@ struct TornadoBar {
 struct TornadoChart {
   double centre = 0;
   std::vector<TornadoBar> bars;
-  ValueText text = nullptr;
+  ValueText tick = nullptr;  ///< of the axis
 };
 std::string svg_of(const TornadoChart& chart);
 
@@ -44,7 +44,7 @@ struct StackedBar {
 struct StackedChart {
   std::vector<std::string> parts;
   std::vector<StackedBar> bars;
-  ValueText text = nullptr;
+  ValueText text = nullptr, tick = nullptr;
 };
 std::string svg_of(const StackedChart& chart);
 

@@ -21,8 +21,8 @@ body { margin: 0 auto; max-width: 60rem; padding: 1.5rem 1.25rem 3rem; backgroun
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .25rem; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem; padding-top: .6rem; border-top: 1px solid var(--line); break-after: avoid; }
 p { margin: .5rem 0; } .lead, .note, figcaption { color: var(--quiet); } .note, figcaption { font-size: .875rem; }
-figure { margin: 1rem 0; break-inside: avoid; } figcaption { margin-bottom: .25rem; }
-svg { display: block; width: 100%; height: auto; font: 13px system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
+figure { margin: 1rem 0; break-inside: avoid; overflow-x: auto; } figcaption { margin-bottom: .25rem; }
+svg { display: block; width: 100%; min-width: 42rem; height: auto; font: 13px system-ui, "Segoe UI", "Helvetica Neue", Arial, sans-serif; }
 svg text { fill: var(--ink); } svg .quiet { fill: var(--quiet); } svg .line { stroke: var(--line); } svg .ink { stroke: var(--ink); }
 svg .c0 { fill: var(--c0); } svg .c1 { fill: var(--c1); } svg .c2 { fill: var(--c2); } svg .c3 { fill: var(--c3); }
 svg .c4 { fill: var(--c4); } svg .c5 { fill: var(--c5); } svg .c6 { fill: var(--c6); } svg .c7 { fill: var(--c7); }
@@ -30,9 +30,9 @@ svg .more { fill: var(--more); } svg .less { fill: var(--less); } svg .sum { fil
 svg .path { fill: none; stroke: var(--c0); stroke-width: 2; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; margin: .75rem 0; }
 th, td { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; color: var(--quiet); } .r { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th { font-weight: 600; color: var(--quiet); } td:not(.r) { min-width: 7rem; } .r { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 thead { display: table-header-group; } tr { break-inside: avoid; }
-@media print { body { max-width: none; padding: 0; font-size: 10.5pt; } @page { margin: 16mm; }
+@media print { body { max-width: none; padding: 0; font-size: 10.5pt; } svg { min-width: 0; } @page { margin: 16mm; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 )css";
 

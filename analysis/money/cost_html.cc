@@ -13,14 +13,23 @@ namespace {
 
 std::string percent_text(double share) { return fmt::format("{:.4g} %", 100 * share); }
 
+/// Of round numbers on an axis: no trailing zeros.
+std::string tick_text(double usd) {
+  const double size = std::abs(usd);
+  if (size >= 1e9) return fmt::format("${:.4g} B", usd / 1e9);
+  if (size >= 1e6) return fmt::format("${:.4g} M", usd / 1e6);
+  return size >= 1000 ? "$" + format_integer(usd) : fmt::format("${:.4g}", usd);
+}
+
 std::string range_text(const UncertaintyResult& u, Outcome outcome) {
-  if (u.draws == 0) return "";
+  if (u.draws == 0 || u.of(outcome).p5 == u.of(outcome).p95) return "";
   return money_text(u.of(outcome).p5) + " to " + money_text(u.of(outcome).p95);
 }
 
 StackedChart parts_chart(const CostReport& report, Cost ModelCost::*cost, Outcome outcome) {
   StackedChart chart;
   chart.text = money_text;
+  chart.tick = tick_text;
   for (const ModelCost& model : report.models) {
     for (const CostPart& part : (model.*cost).parts) {
       const std::string name(part.name);
@@ -44,6 +53,7 @@ StackedChart parts_chart(const CostReport& report, Cost ModelCost::*cost, Outcom
 WaterfallChart programme_chart(const Cost& programme) {
   WaterfallChart chart;
   chart.text = money_text;
+  chart.tick = tick_text;
   for (const CostPart& part : programme.parts) {
     if (part.usd != 0) chart.steps.push_back({std::string(part.name), part.usd, chart.steps.empty()});
   }
@@ -60,7 +70,7 @@ std::string input_text(double value, std::string_view unit) {
 TornadoChart tornado_chart(const UncertaintyResult& u) {
   TornadoChart chart;
   chart.centre = u.at_medians;
-  chart.text = u.headline == Outcome::margin ? percent_text : money_text;
+  chart.tick = u.headline == Outcome::margin ? percent_text : tick_text;
   for (const TornadoRow& row : u.tornado) {
     chart.bars.push_back({std::string(row.input->what), input_text(row.low_input, row.input->unit),
                           input_text(row.high_input, row.input->unit), row.at_low, row.at_high});

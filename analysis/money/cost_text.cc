@@ -177,7 +177,7 @@ std::string uncertainty_text(const CostReport& report, const ModelCost& model, c
 
 /// The other price models' ranges in a line each: their tornados are in the JSON and the page.
 std::string ranges_table(const CostReport& report, const TextStyle& style) {
-  if (report.models.size() < 2 || report.models.front().uncertainty.draws == 0) return "";
+  if (report.models.size() < 2) return "";
   const bool service = report.work.service.has_value();
   const Outcome total = service                ? Outcome::usd_per_million_output
                         : report.has_programme ? Outcome::programme_usd
@@ -190,12 +190,13 @@ std::string ranges_table(const CostReport& report, const TextStyle& style) {
                                        : "run",
                 "median", "to"});
   for (const ModelCost& model : report.models) {
+    if (model.uncertainty.draws == 0) continue;
     const ResultSpread& hour = model.uncertainty.of(Outcome::usd_per_gpu_hour);
     const ResultSpread& sum = model.uncertainty.of(total);
     table.row({std::string(name_of(model.model)), money_text(hour.p5), money_text(hour.p50),
                money_text(hour.p95), money_text(sum.p5), money_text(sum.p50), money_text(sum.p95)});
   }
-  return "\n" + table.render(style, kWidth);
+  return table.empty() ? "" : "\n" + table.render(style, kWidth);
 }
 
 std::string prices_table(const ModelCost& model, const TextStyle& style) {
@@ -227,7 +228,10 @@ std::string to_text(const CostReport& report, const TextStyle& style) {
   if (!report.work.phases.empty()) out += parts_table("the final run", report, &ModelCost::run, style);
   if (report.has_programme) out += parts_table("the programme", report, &ModelCost::programme, style);
   if (report.work.service) out += service_table(report, style) + demand_table(report, style);
-  out += uncertainty_text(report, report.models.front(), style);
+  // The first model's; a price that is sure says nothing of what matters, so it gives way to the next.
+  const auto unsure = std::find_if(report.models.begin(), report.models.end(),
+                                   [](const ModelCost& model) { return model.uncertainty.draws > 0; });
+  if (unsure != report.models.end()) out += uncertainty_text(report, *unsure, style);
   out += ranges_table(report, style);
   for (const ModelCost& model : report.models) out += prices_table(model, style);
   if (!report.notes.empty()) out += "\n";

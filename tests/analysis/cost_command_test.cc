@@ -116,7 +116,7 @@ TEST_CASE("run: a scenario with nothing to replay is priced", "[money]") {
 
 TEST_CASE("pictures keep to their frame and escape names", "[money]") {
   WaterfallChart chart{
-      {{"a <b> & \"c\"", 10, true}, {"more", 2, false}, {"less", -3, false}, {"end", 9, true}}, money_text};
+      {{"a <b> & \"c\"", 10, true}, {"more", 2, false}, {"less", -3, false}, {"end", 9, true}}, money_text, nullptr};
   const std::string svg = svg_of(chart);
   CHECK_THAT(svg, ContainsSubstring("a &lt;b&gt; &amp; &quot;c&quot;"));
   CHECK_THAT(svg, ContainsSubstring("class=\"more\""));

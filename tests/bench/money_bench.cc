@@ -1,0 +1,30 @@
+// How fast is a priced scenario drawn?
+#include <benchmark/benchmark.h>
+
+#include "analysis/complete_scenario.h"
+#include "analysis/money/cost_study.h"
+
+namespace flopcast {
+namespace {
+
+/// 10,000 draws over a programme under three price models, nothing replayed. Bar: 1 s each.
+void ten_thousand_draws(benchmark::State& state) {
+  const std::vector<std::string> folders{FLOPCAST_SOURCE_DIR};
+  const Libraries libraries = Libraries::discover(folders);
+  const Scenario scenario = load_complete_scenario("deepseek_v3_programme", {}, libraries);
+  const PriceBook book = PriceBook::load(libraries);
+  const PowerModel power = load_power_model(libraries, scenario.cluster.node.gpu.architecture);
+  const std::vector<UsualSpread> usual = load_usual_spreads(libraries);
+  CostQuestion question;
+  question.models = {PriceModel::stated, PriceModel::owned, PriceModel::amortised};
+  question.draws = 10000;
+  for (auto _ : state) {
+    const CostReport report = cost_study(scenario, *given_work(scenario), book, power, usual, question);
+    benchmark::DoNotOptimize(report.models.front().uncertainty.at_medians);
+  }
+}
+
+BENCHMARK(ten_thousand_draws)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace flopcast
