@@ -82,6 +82,7 @@ class Pricer {
     in.site_pue = price_.pue;
     use("rated power, per GPU", in.site_rated_kw, "kW", fmt::format("{} with {}", node.name, node.gpu.name));
     use("average draw over rated power", power_share, "", "");
+    use("power of the site over that of its computers", in.site_pue, "", "price.pue");
     if (price_.site.electricity_usd_per_kwh) {
       in.site_electricity_usd_per_kwh = *price_.site.electricity_usd_per_kwh;
       use("electricity", in.site_electricity_usd_per_kwh, "USD/kWh", "the scenario");
@@ -220,6 +221,11 @@ class Spreads {
  public:
   Spreads(const Scenario& scenario, const MoneyInputs& base) : scenario_(scenario), base_(base) {}
 
+  /// Failures that fall at random, as the replays of the job's life have them.
+  void add_range(const std::optional<HoursRange>& range) {
+    if (range && range->p5 < range->p95) range_ = *range;
+  }
+
   UncertaintyModel build(PriceModel model, std::span<const UsualSpread> usual,
                          const std::vector<double>& rents, int draws) {
     const UncertaintyConfig& config = scenario_.uncertainty;
@@ -230,6 +236,10 @@ class Spreads {
     }
     if (config.usual_spreads) {
       for (const UsualSpread& u : usual) add_usual(u, model);
+      if (range_) {
+        add_unless_there("run.gpu_hours", {SpreadConfig::Kind::log_normal, range_->p5, range_->p95}, false,
+                         "failures at random, replayed");
+      }
       if (model == PriceModel::rental && rents.size() > 1)
         add_unless_there("rental.price", {SpreadConfig::Kind::empirical, 0, 0, 0, rents}, false,
                          "the offers of the year");
@@ -292,6 +302,7 @@ class Spreads {
 
   const Scenario& scenario_;
   const MoneyInputs& base_;
+  std::optional<HoursRange> range_;
   UncertaintyModel out_;
 };
 
@@ -326,6 +337,13 @@ PricedWork work_of(const Projection& projection) {
   PricedWork out;
   for (const PhaseProjection& phase : projection.phases)
     out.phases.push_back({phase.name, phase.gpu_hours, phase.given, phase.source});
+  const Seconds expected = projection.life ? projection.life->closed.elapsed() : Seconds(0);
+  if (expected > Seconds(0) && projection.life->replayed) {
+    const Spread& hours = projection.life->replayed->elapsed_hours;
+    const double given = projection.gpu_hours - projection.predicted_gpu_hours;
+    const double per_hour = projection.predicted_gpu_hours / in_hours(expected);
+    out.range = HoursRange{given + per_hour * hours.low, given + per_hour * hours.high};
+  }
   return out;
 }
 
@@ -406,8 +424,9 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
     if (report.has_programme) cost.programme = programme(cost.gpu_hour, in);
     if (work.service) cost.service = service_cost(cost.gpu_hour, in);
     const int draws = question.draws.value_or(scenario.uncertainty.draws);
-    const UncertaintyModel uncertainty =
-        Spreads(scenario, in).build(cost.model, usual, pricer.rents_on_offer(), draws);
+    Spreads spreads(scenario, in);
+    spreads.add_range(work.range);
+    const UncertaintyModel uncertainty = spreads.build(cost.model, usual, pricer.rents_on_offer(), draws);
     cost.uncertainty = propagate(cost.model, in, uncertainty, headline_of(report), question.workers);
   }
   add_demand(report);

@@ -34,9 +34,15 @@ struct ServiceWork {
   std::string source;
 };
 
+/// GPU-hours that 90 % of the runs take, since failures fall at random.
+struct HoursRange {
+  double p5 = 0, p95 = 0;
+};
+
 /// What is to be priced. Both may be there, at least one is.
 struct PricedWork {
   std::vector<PhaseHours> phases;
+  std::optional<HoursRange> range;  ///< of all phases together, where it was replayed
   std::optional<ServiceWork> service;
   double gpu_hours() const;
 };

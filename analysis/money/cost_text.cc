@@ -125,6 +125,7 @@ std::string demand_table(const CostReport& report, const TextStyle& style) {
 }
 
 std::string spread_text(const ResultSpread& s) {
+  if (s.p5 == s.p95) return money_text(s.p50);
   return fmt::format("{}, 90 % of cases {} to {}", money_text(s.p50), money_text(s.p5), money_text(s.p95));
 }
 

@@ -61,13 +61,18 @@ TEST_CASE("cost: JSON, CSV and page say the same", "[money]") {
 TEST_CASE("cost: a replayed run is priced phase by phase", "[money]") {
   const test::TemporaryFolder folder;
   const std::string file = folder.write("dense.textproto", testing::kDense);
-  const Outcome outcome = testing::flopcast("cost " + file + " --date 2024-06-01 --price-model all --json -");
+  const Outcome outcome = testing::flopcast(
+      "cost " + file +
+      " --date 2024-06-01 --price-model all --set 'resilience.failure_rate=1e-3 per GPU-hour' --json -");
   report::CostReport message;
   REQUIRE(google::protobuf::util::JsonStringToMessage(outcome.out, &message).ok());
   REQUIRE(message.phases_size() == 1);
   CHECK_FALSE(message.phases(0).given());
   CHECK(message.models(0).final_run_usd() == Approx(2 * message.gpu_hours()));
   CHECK(message.models_size() == 4);
+  // What is random about a predicted run is when it fails.
+  REQUIRE(message.models(0).uncertainty().tornado_size() == 1);
+  CHECK(message.models(0).uncertainty().tornado(0).input() == "run.gpu_hours");
 }
 
 TEST_CASE("cost: what cannot be priced is refused, and nothing is written", "[money]") {
@@ -116,7 +121,9 @@ TEST_CASE("run: a scenario with nothing to replay is priced", "[money]") {
 
 TEST_CASE("pictures keep to their frame and escape names", "[money]") {
   WaterfallChart chart{
-      {{"a <b> & \"c\"", 10, true}, {"more", 2, false}, {"less", -3, false}, {"end", 9, true}}, money_text, nullptr};
+      {{"a <b> & \"c\"", 10, true}, {"more", 2, false}, {"less", -3, false}, {"end", 9, true}},
+      money_text,
+      nullptr};
   const std::string svg = svg_of(chart);
   CHECK_THAT(svg, ContainsSubstring("a &lt;b&gt; &amp; &quot;c&quot;"));
   CHECK_THAT(svg, ContainsSubstring("class=\"more\""));
