@@ -473,7 +473,8 @@ class Resolver {
     if (out_.price.model != PriceModel::stated) in_force.push_back("price." + in_.price().model());
     out_.defaults_used = defaults_used(in_, in_force);
     std::erase_if(out_.defaults_used, [&](const std::string& setting) {
-      return resilience_default_idle(in_.resilience(), setting);
+      // A stated price says itself that it is one.
+      return resilience_default_idle(in_.resilience(), setting) || setting.starts_with("price.model =");
     });
     if (!in_.has_price() && !in_.has_cluster_life())
       out_.defaults_used.push_back("price = none, so that nothing costs anything");
