@@ -221,8 +221,11 @@ std::vector<Cause> differences(const Scenario& from, const Scenario& to, bool wh
     if (fields.empty()) continue;
     if (group.structure && whole_structure)
       structure.insert(structure.end(), fields.begin(), fields.end());
-    else
-      causes.push_back(cause_of(std::string(group.id), title_of(group, fields), std::move(fields), from, to));
+    else {
+      // Before `fields` moves away: arguments are evaluated in any order.
+      std::string title = title_of(group, fields);
+      causes.push_back(cause_of(std::string(group.id), std::move(title), std::move(fields), from, to));
+    }
   }
   if (!structure.empty())
     causes.push_back(cause_of("work", "model, plan, batch and schedule", std::move(structure), from, to));

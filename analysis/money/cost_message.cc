@@ -195,6 +195,15 @@ report::CostReport to_message(const CostReport& report) {
 std::string to_csv(const CostReport& report) {
   std::string out = csv_line({"scenario", "price_model", "what", "part", "value", "p5", "p50", "p95"});
   for (const ModelCost& model : report.models) out += CsvRows(report, model).rows();
+  const std::string model(name_of(report.models.front().model));
+  const auto demand_rows = [&](const char* what, const std::vector<DemandPoint>& points) {
+    for (const DemandPoint& point : points) {
+      out += csv_line({report.scenario, model, what, "price x " + shortest(point.price),
+                       shortest(point.usd_per_day), "", "", ""});
+    }
+  };
+  demand_rows("demand_follows_cost_usd_per_day", report.demand_follows_cost);
+  demand_rows("demand_price_only_usd_per_day", report.demand_price_only);
   return out;
 }
 

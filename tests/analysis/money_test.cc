@@ -200,15 +200,39 @@ TEST_CASE("draws: the same for any number of workers, others for another seed", 
         to_csv(study("deepseek_v3_programme", {"uncertainty.seed=2"}, one)));
 }
 
-TEST_CASE("a result of draws has the spread that its inputs give it", "[money]") {
-  // Price alone uncertain, log-normal: the run's cost is log-normal with the same quantiles.
-  const test::TemporaryFolder folder;
+/// The published run of R1 with more said.
+std::string r1_with(const std::string& more, const test::TemporaryFolder& folder) {
   std::ifstream library(std::string(FLOPCAST_SOURCE_DIR) +
                         "/scenarios/library/deepseek_r1_published.textproto");
   std::ostringstream text;
-  text << library.rdbuf()
-       << "uncertainty { draws: 40000 uncertain { input: \"stated.price\" log_normal { p5: 1 p95: 4 } } }";
-  const CostReport report = study(folder.write("spread.textproto", text.str()));
+  text << library.rdbuf() << more;
+  return folder.write("r1.textproto", text.str());
+}
+
+TEST_CASE("correlated inputs widen or narrow a product of theirs", "[money]") {
+  const test::TemporaryFolder folder;
+  const auto spread = [&](const char* rank) {
+    const std::string file = r1_with(
+        std::string("uncertainty { uncertain { input: \"stated.price\" log_normal { p5: 1 p95: 4 } }"
+                    " uncertain { input: \"run.gpu_hours\" relative: true log_normal { p5: 0.5 p95: 2 } }"
+                    " correlated { input: \"run.gpu_hours\" input: \"stated.price\" rank: ") +
+            rank + " } }",
+        folder);
+    const ResultSpread run = study(file).models[0].uncertainty.of(Outcome::run_usd);
+    return std::log(run.p95 / run.p5);
+  };
+  // Logarithms add: two of the same spread s give s sqrt(2 + 2 rho), rho = 2 sin(pi rank / 6).
+  const double one = std::log(4);
+  for (const auto& [text, rank] : {std::pair("0", 0.0), {"0.8", 0.8}, {"-0.8", -0.8}})
+    CHECK(spread(text) == Approx(one * std::sqrt(2 + 2 * normal_correlation(rank))).epsilon(0.04));
+}
+
+TEST_CASE("a result of draws has the spread that its inputs give it", "[money]") {
+  // Price alone uncertain, log-normal: the run's cost is log-normal with the same quantiles.
+  const test::TemporaryFolder folder;
+  const CostReport report = study(r1_with(
+      "uncertainty { draws: 40000 uncertain { input: \"stated.price\" log_normal { p5: 1 p95: 4 } } }",
+      folder));
   const ResultSpread& run = report.models[0].uncertainty.of(Outcome::run_usd);
   CHECK(run.p5 == Approx(147000 * 1).epsilon(0.02));
   CHECK(run.p50 == Approx(147000 * 2).epsilon(0.02));
