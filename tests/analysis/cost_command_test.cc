@@ -85,7 +85,7 @@ TEST_CASE("cost: what cannot be priced is refused, and nothing is written", "[mo
     CHECK_THAT(outcome.err, ContainsSubstring(what));
     CHECK_FALSE(std::filesystem::exists(json));
   };
-  refused("deepseek_r1_published --price-model rental --date 2023-01-01", "2024-08-24");
+  refused("deepseek_r1_published --price-model rental --date 2023-06-01", "2024-08-24");
   refused("deepseek_r1_published --price-model amortised --date 2023-01-01", "2023-03-21");
   refused("deepseek_r1_published --date 2025-13-01", "a day such as");
   refused("deepseek_service_day_published --date 2026-01-01", "2025-09-04");
