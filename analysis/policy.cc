@@ -23,13 +23,6 @@ constexpr std::size_t kMostBlocks = 6;
                               std::move(nearest)});
 }
 
-/// The day nearest to `day` on which the rule holds.
-Date nearest_day(const ExportRule& rule, const Date& day) {
-  if (day < *rule.in_force || !rule.until) return *rule.in_force;
-  return Date(std::chrono::sys_days(std::chrono::year(1970) / 1 / 1) +
-              std::chrono::days(rule.until->days_since(Date()) - 1));
-}
-
 std::vector<const ExportRule*> rules_in_question(const PolicyQuestion& question, const RuleBook& book) {
   if (!question.rule.empty()) {
     const ExportRule& rule = book.at(question.rule);

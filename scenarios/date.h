@@ -20,6 +20,8 @@ class Date {
   /// So many days later, or earlier.
   Date plus_days(long days) const { return Date(day_ + std::chrono::days(days)); }
 
+  Date plus_days(int days) const { return Date(day_ + std::chrono::days(days)); }
+
  private:
   friend std::string to_string(const Date& date);
   std::chrono::sys_days day_{};

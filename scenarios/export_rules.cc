@@ -538,6 +538,11 @@ std::vector<const ExportRule*> rules_on(const RuleBook& book, const Date& day) {
   return out;
 }
 
+Date nearest_day(const ExportRule& rule, const Date& day) {
+  assert(rule.in_force);
+  return day < *rule.in_force || !rule.until ? *rule.in_force : rule.until->plus_days(-1);
+}
+
 std::string_view short_name(ChipFigure figure) { return row_of(figure).name; }
 std::string_view unit_of(ChipFigure figure) { return row_of(figure).unit; }
 std::string_view symbol(Bound bound) {

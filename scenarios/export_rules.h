@@ -129,6 +129,9 @@ std::vector<ControlledPeriod> controlled_periods(const ChipFigures& chip, const 
 /// are none.
 std::vector<const ExportRule*> rules_on(const RuleBook& book, const Date& day);
 
+/// The day nearest to `day` on which the rule holds. @pre it took effect once.
+Date nearest_day(const ExportRule& rule, const Date& day);
+
 /// The figure's short name and its unit: "TPP", "I/O" "GB/s".
 std::string_view short_name(ChipFigure figure);
 std::string_view unit_of(ChipFigure figure);

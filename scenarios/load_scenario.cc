@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/availability.h"
 #include "scenarios/library_entries.h"
 #include "scenarios/load_money.h"
 #include "scenarios/proto/scenario.pb.h"
@@ -242,7 +243,11 @@ class Resolver {
       Entry<proto::Cluster> entry{in_.cluster().base(), in_.cluster(), places_, {}, {}};
       out_.cluster = cluster_spec(entry, "cluster.", libraries_, faults_);
     });
-    if (cluster_known_) note_slow_ports();
+    if (!cluster_known_) return;
+    note_slow_ports();
+    gather([&] {
+      check_availability({in_.date(), in_.under_rule()}, out_.cluster.node.gpu, libraries_, places_, faults_, out_.notes);
+    });
   }
 
   /// A NIC faster than the port it is plugged into shows in no result.

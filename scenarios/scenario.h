@@ -8,6 +8,7 @@
 
 #include "hwmodels/cluster.h"
 #include "scenarios/money.h"
+#include "scenarios/date.h"
 #include "sim/units.h"
 #include "workloads/training.h"
 
@@ -73,7 +74,7 @@ struct Scenario {
   std::vector<TrainingPhase> phases;
   ResilienceConfig resilience;
   PriceConfig price;
-  std::optional<Date> date;  ///< that prices follow
+  std::optional<Date> date;  ///< that prices, rules and launches are held against
   std::optional<ProgrammeConfig> programme;
   std::optional<MarketConfig> market;
   UncertaintyConfig uncertainty;

@@ -34,6 +34,7 @@ void add_trace_command(CLI::App& program);
 void add_policy_command(CLI::App& program);
 void add_compare_command(CLI::App& program);
 void add_cost_command(CLI::App& program);
+void add_claims_command(CLI::App& program);
 
 /// "flopcast 0.1.0"
 std::string program_version();

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <memory>
+#include <thread>
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
-#include "analysis/cli/terminal.h"
+#include "analysis/cli/run_options.h"
+#include "analysis/frontier.h"
 #include "analysis/json.h"
 #include "analysis/policy.h"
 #include "scenarios/proto/policy_report.pb.h"
@@ -123,6 +125,94 @@ void add_rules(CLI::App& policy) {
   });
 }
 
+struct FrontierArguments {
+  ScenarioArguments scenario;
+  std::vector<std::string> rules, rule_files, allowed;
+  std::string date, json, csv;
+  double headroom = 1, largest_area = FrontierQuestion{}.largest_area_mm2;
+};
+
+/// The rules named, or those of the day (of the latest rule's first day, when none is given) that ask for a
+/// licence.
+std::vector<const ExportRule*> rules_asked(const FrontierArguments& a, const RuleBook& book,
+                                           const std::optional<Date>& day) {
+  std::vector<const ExportRule*> out;
+  for (const std::string& id : a.rules) {
+    const PolicyQuestion question{{}, day, id};
+    judge(question, book);  // refuses rules without a formula and those of other days
+    out.push_back(&book.at(id));
+  }
+  if (!out.empty()) return out;
+  if (!day)
+    throw InputError(
+        Diagnostic{"", 0, 0, "", "neither --rule nor --date", "the rules that the chip has to respect", ""});
+  for (const ExportRule* rule : rules_on(book, *day)) {
+    if (rule->kind == "export" || rule->kind == "letter") out.push_back(rule);
+  }
+  std::erase_if(out, [](const ExportRule* rule) { return rule->memory_stacks; });
+  return out;
+}
+
+void run_frontier(const FrontierArguments& a) {
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}};
+  check_outputs(outputs);
+  const Libraries libraries = a.scenario.libraries();
+  const RuleBook book = load_rule_book(libraries, a.rule_files);
+  const Scenario scenario = a.scenario.load(libraries);
+  if (!scenario.training) {
+    throw InputError(Diagnostic{scenario.file, 0, 0, "", "a scenario without `training`",
+                                "one whose step can be replayed", ""});
+  }
+  FrontierQuestion question;
+  question.date = day_of(a.date, "--date");
+  question.rules = rules_asked(a, book, question.date);
+  question.allowed = a.allowed;
+  question.headroom = a.headroom;
+  question.largest_area_mm2 = a.largest_area;
+  ProgressLine progress;
+  CompareOptions options;
+  options.run = make_run_options(libraries, scenario.cluster, "simgrid", true, progress);
+  options.workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const Frontier found =
+      frontier(scenario, load_chip(libraries, scenario.cluster.node.gpu.name), question, book, options);
+  if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(found, TextStyle(terminal_colours(stdout))));
+  if (!a.json.empty()) {
+    report::FrontierReport message = to_message(found);
+    message.set_program(program_version());
+    write_text(a.json, to_json(message));
+  }
+  if (!a.csv.empty()) write_text(a.csv, to_csv(found));
+}
+
+void add_frontier(CLI::App& policy) {
+  CLI::App& command = *policy.add_subcommand(
+      "frontier", "The chips that rules just allow, replayed: the fastest and the cheapest for a scenario");
+  const auto a = std::make_shared<FrontierArguments>();
+  a->scenario.add_to(command);
+  command.add_option("--rule", a->rules, "A rule to respect; may be repeated")
+      ->type_name("ID")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_option("--date", a->date, "The rules and letters of this day")->type_name("DAY");
+  command
+      .add_option("--allow", a->allowed, "An outcome that counts as free, such as \"3A090.b (NAC eligible)\"")
+      ->type_name("OUTCOME")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_option("--headroom", a->headroom, "How many times the GPU's own figures a chip may have")
+      ->check(CLI::Range(0.01, 100.0))
+      ->capture_default_str();
+  command.add_option("--largest-area", a->largest_area, "Compute dies of one package, mm2")
+      ->check(CLI::Range(1.0, 100000.0))
+      ->capture_default_str();
+  add_rules_option(command, a->rule_files);
+  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  command.callback([a] { run_frontier(*a); });
+}
+
 }  // namespace
 
 void add_policy_command(CLI::App& program) {
@@ -131,6 +221,7 @@ void add_policy_command(CLI::App& program) {
   policy.require_subcommand(1);
   add_classify(policy);
   add_rules(policy);
+  add_frontier(policy);
 }
 
 }  // namespace flopcast

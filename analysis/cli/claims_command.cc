@@ -1,0 +1,87 @@
+// `flopcast claims`: public claims, tested.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <memory>
+#include <thread>
+
+#include "analysis/claims/claims.h"
+#include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
+#include "analysis/cli/run_options.h"
+#include "analysis/complete_scenario.h"
+#include "analysis/format.h"
+#include "analysis/json.h"
+#include "scenarios/proto/policy_report.pb.h"
+
+namespace flopcast {
+namespace {
+
+struct ClaimsArguments {
+  std::vector<std::string> ids, library_folders;
+  std::string file, json, csv;
+  bool functions = false;
+};
+
+/// The claims asked for by id; all, when none is.
+std::vector<Claim> chosen(std::vector<Claim> claims, const std::vector<std::string>& ids) {
+  std::vector<std::string> known;
+  for (const Claim& claim : claims) known.push_back(claim.id);
+  for (const std::string& id : ids) {
+    if (std::find(known.begin(), known.end(), id) == known.end()) {
+      throw InputError(Diagnostic{"", 0, 0, "", "\"" + id + "\"",
+                                  fmt::format("one of {}", fmt::join(known, ", ")), nearest_name(id, known)});
+    }
+  }
+  std::erase_if(claims, [&](const Claim& claim) {
+    return !ids.empty() && std::find(ids.begin(), ids.end(), claim.id) == ids.end();
+  });
+  return claims;
+}
+
+void print_functions() {
+  for (const ClaimFunction& f : claim_functions())
+    fmt::print("{}({})\n    {}\n", f.name, f.arguments, wrap(f.meaning, 96, "    "));
+}
+
+void run_claims(const ClaimsArguments& a) {
+  if (a.functions) return print_functions();
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}};
+  check_outputs(outputs);
+  const Libraries libraries = Libraries::discover(a.library_folders);
+  const RuleBook rules = load_rule_book(libraries, {});
+  const std::string file =
+      a.file.empty() ? required_file(libraries, "analysis/data/claims.textproto") : a.file;
+  ClaimContext context{libraries, rules, {}};
+  context.run.allow_oom = true;  // a claim's what-if may not fit: that is not what it is about
+  context.run.power = load_power_model(libraries, "any");
+  const int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const std::vector<TestedClaim> tested = test_claims(chosen(load_claims(file), a.ids), context, workers);
+  if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(tested, TextStyle(terminal_colours(stdout))));
+  if (!a.json.empty()) {
+    report::ClaimsReport message = to_message(tested);
+    message.set_program(program_version());
+    write_text(a.json, to_json(message));
+  }
+  if (!a.csv.empty()) write_text(a.csv, to_csv(tested));
+}
+
+}  // namespace
+
+void add_claims_command(CLI::App& program) {
+  CLI::App& command =
+      *program.add_subcommand("claims", "Public claims about cost, chips and rules, computed and judged");
+  const auto a = std::make_shared<ClaimsArguments>();
+  command.add_option("ID", a->ids, "Only these claims");
+  command.add_option("--file", a->file, "Claims of your own instead of the program's")->type_name("FILE");
+  command.add_flag("--functions", a->functions, "List what expressions in a file of claims may ask for");
+  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  add_library_option(command, a->library_folders);
+  command.callback([a] { run_claims(*a); });
+}
+
+}  // namespace flopcast

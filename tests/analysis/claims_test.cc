@@ -1,0 +1,122 @@
+// Do verdicts follow from figures and bounds, and do the figures come out as documents have them?
+#include "analysis/claims/claims.h"
+
+#include "analysis/claims/expression.h"
+#include "analysis/complete_scenario.h"
+#include "analysis/format.h"
+#include "tests/analysis/program.h"
+#include "tests/catch.h"
+
+namespace flopcast {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using test::libraries;
+using test::TemporaryFolder;
+
+double value_of(const std::string& expression) {
+  const Libraries all = libraries();
+  const RuleBook rules = load_rule_book(all, {});
+  ClaimContext context{all, rules, {}};
+  context.run.allow_oom = true;
+  return evaluate(expression, [&](const std::string& name, const auto& arguments) {
+    return call_claim_function(name, arguments, context);
+  });
+}
+
+TEST_CASE("expressions compute as arithmetic has it", "[claims]") {
+  CHECK(value_of("1 + 2 * 3") == 7);
+  CHECK(value_of("(1 + 2) * 3 / 4 - 1") == 1.25);
+  CHECK(value_of("-2 * -(3 - 1)") == 4);
+  CHECK(value_of(" 14.8e12/1e12 ") == Approx(14.8));
+  CHECK(value_of("226.75 * 8 * 24 * 2") == 87072);
+  CHECK(value_of("(2664e3 + 119e3 + 5e3) * 2") == 5576000);
+  for (const char* wrong : {"", "1 +", "(1", "1 2", "f(", "1/0", "2 ** 3", "gpu h100"}) {
+    INFO(wrong);
+    CHECK_THROWS_AS(value_of(wrong), InputError);
+  }
+  CHECK_THROWS_AS(value_of(std::string(5000, '(')), InputError);
+}
+
+TEST_CASE("functions know chips, models, rules and days", "[claims]") {
+  CHECK(value_of("gpu(h800-sxm, memory_gb_s) / gpu(h100-sxm, memory_gb_s)") == 1);
+  CHECK(value_of("model(deepseek-v3, kv_bytes)") == 70272);
+  CHECK(value_of("model(deepseek-v3, kv_bytes_multi_head) / model(deepseek-v3, kv_bytes)") ==
+        Approx(56.9).epsilon(0.001));
+  CHECK(value_of("controlled(h800-sxm, 2023-06-01) + 10 * controlled(h800-sxm, 2023-12-01)") == 10);
+  CHECK(value_of("days(2024-05-06, 2025-01-20)") == 259);
+  CHECK(value_of("released(2025-10-01, 2025-10-31)") == 0);
+  CHECK_THROWS_WITH(value_of("gpx(h100-sxm, tpp)"), ContainsSubstring("did you mean \"gpu\"?"));
+  CHECK_THROWS_WITH(value_of("gpu(h100-sxm, memory_gb_ss)"),
+                    ContainsSubstring("did you mean \"memory_gb_s\"?"));
+  CHECK_THROWS_WITH(value_of("gpu(h100-sxm)"), ContainsSubstring("gpu(CHIP, FIELD)"));
+  CHECK_THROWS_WITH(value_of("days(2024-05-06, soon)"), ContainsSubstring("a day such as"));
+}
+
+TEST_CASE("a verdict is what the readings come to", "[claims]") {
+  Claim claim;
+  const auto reading = [](const char* name, double equals, double within) {
+    ClaimReading r{name, "0", ""};
+    r.equals = equals;
+    r.within = within;
+    return r;
+  };
+  claim.readings = {reading("a", 10, 0.1), reading("b", 20, 0)};
+  ClaimReading shown{"shown", "0", ""};
+  claim.readings.push_back(shown);
+  const auto verdict = [&](std::vector<double> values) { return verdict_text(claim, values); };
+  CHECK(verdict({10.9, 20, 5}) == "holds");
+  CHECK(verdict({11.1, 20.1, 5}) == "fails");
+  CHECK(verdict({9.1, 20.1, 5}) == "holds only if read as: a");
+  claim.parts = true;
+  CHECK(verdict({9.1, 20.1, 5}) == "holds but for: b");
+}
+
+TEST_CASE("claims: at least 25, each with a source, and the contested ones in both readings",
+          "[claims][slow]") {
+  const auto outcome = testing::flopcast("claims --csv -");
+  REQUIRE(outcome.code == 0);
+  const std::vector<Claim> claims =
+      load_claims(std::string(FLOPCAST_SOURCE_DIR) + "/analysis/data/claims.textproto");
+  CHECK(claims.size() >= 25);
+  const auto verdict = [&](const std::string& id, const std::string& text) {
+    const auto at = outcome.out.find("\n" + id + ",");
+    REQUIRE(at != std::string::npos);
+    INFO(outcome.out.substr(at, outcome.out.find('\n', at + 1) - at));
+    CHECK(outcome.out.substr(at, outcome.out.find('\n', at + 1) - at).find(text) != std::string::npos);
+  };
+  verdict("half-hbm", ",fails,");
+  verdict("cache-57x", "holds only if read as: against multi-head attention of the same shape");
+  verdict("cache-93", "holds only if read as: V2 at 6 bits against DeepSeek 67B at 16");
+  verdict("v3-cost", "holds only if read as: the final run, rented");
+  verdict("87072", ",holds,");
+  verdict("5.576m", ",holds,");
+  verdict("r1-hours", ",holds,");
+  verdict("fp8-doubles", "holds only if read as: peak of the matrix units");
+  verdict("zero-bubble", "holds only if read as: formula over that of 1F1B");
+}
+
+TEST_CASE("claims: text, choice by id, a file of one's own, and what is wrong in it", "[claims]") {
+  const auto some = testing::flopcast("claims cache-57x kept-out cache-93 35x");
+  CHECK(some.code == 0);
+  CHECK_THAT(some.out, ContainsSubstring("4 claims: 0 hold, 0 fail, 4 hold only in one reading"));
+  std::istringstream lines(some.out);
+  for (std::string line; std::getline(lines, line);) {
+    INFO(line);
+    CHECK(display_width(line) <= 100);
+  }
+  CHECK_THAT(testing::flopcast("claims cache-57").err, ContainsSubstring("did you mean \"cache-57x\"?"));
+  const TemporaryFolder folder;
+  const auto own = [&](const std::string& reading) {
+    return testing::flopcast("claims --file " + folder.write("mine.textproto",
+                                                             "claim { id: \"x\" text: \"t\" published: \"p\" "
+                                                             "source: \"s\" reading { name: \"r\" " +
+                                                                 reading + " } }"));
+  };
+  CHECK(own("compute: \"1\" equals: 1").code == 0);
+  CHECK_THAT(own("compute: \"1\"").err, ContainsSubstring("no reading with a verdict"));
+  CHECK_THAT(own("compute: \"1 +\" equals: 1").err, ContainsSubstring("x, r"));
+}
+
+}  // namespace
+}  // namespace flopcast
