@@ -88,6 +88,9 @@ class Printer {
       case FieldDescriptor::CPPTYPE_INT32:
         out_ += std::to_string(reflection.GetInt32(message, &field));
         break;
+      case FieldDescriptor::CPPTYPE_INT64:
+        out_ += std::to_string(reflection.GetInt64(message, &field));
+        break;
       case FieldDescriptor::CPPTYPE_UINT64:
         out_ += std::to_string(reflection.GetUInt64(message, &field));
         break;
@@ -105,9 +108,11 @@ class Printer {
       new_line(depth + 1);
       if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
         append_message(reflection.GetRepeatedMessage(message, &field, i), depth + 1);
+      } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) {
+        out_ += shortest(reflection.GetRepeatedDouble(message, &field, i));
       } else {
         assert(field.cpp_type() == FieldDescriptor::CPPTYPE_STRING &&
-               "report.proto repeats messages and strings");
+               "reports repeat messages, numbers and strings");
         append_quoted(out_, reflection.GetRepeatedString(message, &field, i));
       }
     }
