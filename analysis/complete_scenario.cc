@@ -26,6 +26,10 @@ Scenario load_complete_scenario(const std::string& file_or_name, std::span<const
     scenario.price.gpu = price_of_gpu(scenario, PriceBook::load(libraries),
                                       load_power_model(libraries, scenario.cluster.node.gpu.architecture));
   }
+  if (scenario.training) {
+    scenario.training->overheads =
+        read_training_calibration(required_file(libraries, kTrainingCalibrationFile)).overheads;
+  }
   return scenario;
 }
 

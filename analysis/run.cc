@@ -168,14 +168,17 @@ MemoryRefused::MemoryRefused(const std::string& field, MemoryTable fullest, Byte
 
 const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memory); }
 
-KernelModel training_kernels(const Scenario& scenario) {
-  return KernelModel(scenario.cluster.node.gpu, scenario.kernels, ClockState::sustained);
+KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& config) {
+  const GpuSpec& gpu = scenario.cluster.node.gpu;
+  const double vendor_clock = config.overheads.vendor_clock;
+  if (config.vendor_gemms() && vendor_clock > 0) return KernelModel(gpu, scenario.kernels, vendor_clock);
+  return KernelModel(gpu, scenario.kernels, ClockState::sustained);
 }
 
 PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config) {
   PreparedStep prepared;
   prepared.topology = std::make_unique<Topology>(scenario.cluster);
-  prepared.kernels = std::make_unique<KernelModel>(training_kernels(scenario));
+  prepared.kernels = std::make_unique<KernelModel>(training_kernels(scenario, config));
   prepared.step = build_training_step(config, *prepared.topology, *prepared.kernels, *scenario.links);
   return prepared;
 }

@@ -54,8 +54,8 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
 /// @param scenario has `cluster_life`. @throws InputError.
 LifeReport run_cluster_life(const Scenario& scenario);
 
-/// Kernels as they run for weeks, at the clock that the chip sustains.
-KernelModel training_kernels(const Scenario& scenario);
+/// Kernels as they run for weeks, at the clock that the chip sustains under the kernels of the configuration.
+KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& config);
 
 /// One step, priced and built but not replayed.
 struct PreparedStep {

@@ -23,6 +23,7 @@ Seconds* part_of(TimeParts& parts, OpName name) {
       return &parts.parameter_gather;
     case OpName::gradient_norm:
     case OpName::optimizer:
+    case OpName::host:
       return &parts.optimizer_update;
     default:
       return nullptr;
@@ -92,7 +93,9 @@ void StepMetricsSink::finished(const OperationGraph& graph, const OpSpan& span) 
   const std::uint32_t rank = rank_of_lane_[lane.index()];
   const auto name = static_cast<OpName>(graph.label(span.op).kind);
   const std::uint32_t pass = pass_of_op_[span.op.index()];
-  if (lane == step_.ranks[rank].compute) compute_busy_[rank] += span.end - span.start;
+  // An exchange inside a layer keeps the compute lane, but it is communication that nothing hides.
+  const bool computes = lane == step_.ranks[rank].compute && name != OpName::layer_exchange;
+  if (computes) compute_busy_[rank] += span.end - span.start;
   if (lane == step_.ranks[rank].communication) communication_busy_[rank] += span.end - span.start;
   if (pass != kNone) {
     finished_in_pass(pass, lane, name, span);
@@ -107,7 +110,7 @@ void StepMetricsSink::finished_in_pass(std::size_t pass, LaneId lane, OpName nam
   PassTimes& times = passes_[pass];
   times.start = std::min(times.start, span.start);
   times.end = std::max(times.end, span.end);
-  if (lane == rank.compute) {
+  if (lane == rank.compute && name != OpName::layer_exchange) {
     times.compute += span.end - span.start;
     if (computes_weight_gradients(name)) times.weight += span.end - span.start;
   }

@@ -44,17 +44,6 @@ Check against_published(const CsvTable& published, const std::string& id, double
   throw InputError(diagnostic);
 }
 
-// Says of misses what they come from, as far as that is known.
-void explain_misses(std::vector<Check>& checks, const CsvTable& misses) {
-  for (Check& check : checks) {
-    for (std::size_t row = 0; row < misses.size(); ++row) {
-      const bool same =
-          misses.text(row, "what") == check.what && check.source.starts_with(misses.text(row, "source"));
-      if (same && check.is_off()) check.why = misses.text(row, "why");
-    }
-  }
-}
-
 // ---------------------------------------------------------------------------------------------- collectives
 
 // GPUs with one port each on one ideal switch, nothing lost, no latency: what closed forms speak of.
@@ -209,7 +198,10 @@ bool Check::within() const {
   return tolerance <= 0 || std::abs(error()) <= tolerance;
 }
 
-bool Check::is_off() const { return has_bar() ? !within() : std::abs(error()) > kFarOff; }
+bool Check::is_off() const {
+  if (published == 0) return false;  // a figure of its own, beside nothing
+  return has_bar() ? !within() : std::abs(error()) > kFarOff;
+}
 
 namespace {
 
@@ -234,6 +226,16 @@ void append_held_back(std::vector<Check>& checks, const char* group, const std::
 }
 
 }  // namespace
+
+void explain_misses(std::vector<Check>& checks, const CsvTable& misses) {
+  for (Check& check : checks) {
+    for (std::size_t row = 0; row < misses.size(); ++row) {
+      const bool same =
+          misses.text(row, "what") == check.what && check.source.starts_with(misses.text(row, "source"));
+      if (same && check.is_off()) check.why = misses.text(row, "why");
+    }
+  }
+}
 
 std::vector<Check> check_held_back(const ValidationInput& input) {
   std::vector<Check> checks;
@@ -300,7 +302,7 @@ std::vector<Check> check_expert_exchange(const ValidationInput& input) {
 
 std::vector<Check> check_phases(const ValidationInput& input) {
   const TrainingConfig& config = *input.scenario->training;
-  const KernelModel kernels = training_kernels(*input.scenario);
+  const KernelModel kernels = training_kernels(*input.scenario, *input.scenario->training);
   const int sms = kernels.gpu().sms - config.communication_sms;
   std::vector<Check> checks;
   for (const ProfiledPhase& row : kProfiledPhases) {
@@ -314,7 +316,7 @@ std::vector<Check> check_pair(const ValidationInput& input) {
   constexpr int kLayers = 4;
   Topology topology(input.scenario->cluster);
   const TrainingStep pair = build_overlapped_pair(*input.scenario->training, kLayers, topology,
-                                                  training_kernels(*input.scenario), *input.scenario->links);
+                                                  training_kernels(*input.scenario, *input.scenario->training), *input.scenario->links);
   const Seconds time = replay(pair.graph, topology.network(), {}).makespan;
   return {against_published(input.published, "pair", time.value() * 1e3)};
 }
@@ -390,8 +392,10 @@ std::string to_text(const std::vector<Check>& checks, const TextStyle& style) {
                                 : check.has_bar() ? "ok"
                                                   : "";
     table.row({"  " + check.what, value_text(check, check.predicted),
-               (check.upper_bound ? "<= " : "") + value_text(check, check.published),
-               check.upper_bound ? "" : format_error(check.error()), verdict,
+               !check.has_bar() && check.published == 0
+                   ? ""
+                   : (check.upper_bound ? "<= " : "") + value_text(check, check.published),
+               check.upper_bound || check.published == 0 ? "" : format_error(check.error()), verdict,
                fmt::format("[{}]", number_of(sources, check.source))});
     if (check.is_off())
       misses.push_back(fmt::format("{} [{}]{}{}", check.what, number_of(sources, check.source),

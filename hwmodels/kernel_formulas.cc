@@ -169,6 +169,7 @@ double gemm_microseconds(std::span<const double> parameters, const Machine& mach
   double compute = 0;
   switch (family_of(shape)) {
     case KernelFamily::gemm_bf16:
+    case KernelFamily::gemm_fp8_vendor:
       compute = best_tile_time(p, machine, shape, kGeneralTiles);
       break;
     case KernelFamily::gemm_fp8_tensor:
@@ -238,8 +239,9 @@ double flop_per_score(const AttentionShape& shape) {
 double prompt_attention(std::span<const double> parameters, const Machine& machine,
                         const AttentionShape& shape) {
   const AttentionNumbers p(parameters);
-  const double q = static_cast<double>(shape.query_length),
-               keys = static_cast<double>(std::max(shape.kv_length, shape.query_length));
+  const double q = static_cast<double>(shape.query_length);
+  // Causal: the queries stand at the end of the keys. Otherwise keys may be fewer (a hop of ring attention).
+  const double keys = static_cast<double>(shape.causal ? std::max(shape.kv_length, shape.query_length) : shape.kv_length);
   const double batch = static_cast<double>(shape.batch);
   const double scores = kQueryTile * kKeyTile;
   const double key_block_us =

@@ -33,6 +33,8 @@ KernelFamily sibling(KernelFamily family) {
       return KernelFamily::gemm_bf16;
     case KernelFamily::gemm_fp8_tensor:
       return KernelFamily::gemm_fp8_blocks;
+    case KernelFamily::gemm_fp8_vendor:
+      return KernelFamily::gemm_bf16;
     case KernelFamily::decode_bf16:
       return KernelFamily::decode_fp8;
     case KernelFamily::decode_fp8:
@@ -131,6 +133,12 @@ Choice borrowed(const KernelCalibration& calibration, KernelFamily family, const
 /// Every fit that may serve, the default first; among them the one that was measured nearest to a shape prices it.
 std::vector<Choice> choose(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
   std::vector<Choice> choices;
+  if (family == KernelFamily::gemm_fp8_vendor) {
+    // The same library and the same tiles as BF16: its numbers serve, residuals included, but nothing was measured.
+    choices = choose(calibration, KernelFamily::gemm_bf16, gpu);
+    for (Choice& choice : choices) choice.best_evidence = std::max(choice.best_evidence, choice.far_evidence);
+    return choices;
+  }
   std::vector<const FamilyFit*> fits = fits_of_same_silicon(calibration, family, gpu);
   // Measurements under the GPU's own name were made with the libraries that run on it: they come alone.
   if (const FamilyFit* own = find_fit(calibration, family, gpu.name)) fits = {own};
@@ -199,6 +207,9 @@ struct KernelModel::Resolved {
 
 KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration,
                          ClockState clock)
+    : KernelModel(gpu, calibration, clock == ClockState::sustained ? calibration->sustained_clock.value : 1.0) {}
+
+KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, double clock)
     : gpu_(gpu), calibration_(std::move(calibration)) {
   assert(calibration_ && gpu_.sms > 0);
   auto resolved = std::make_shared<Resolved>();
@@ -207,7 +218,7 @@ KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibra
         choose(*calibration_, static_cast<KernelFamily>(i), gpu_);
   for (const MemoryClassFit& fit : calibration_->memory_classes)
     resolved->memory[static_cast<std::size_t>(fit.kernel)] = &fit;
-  if (clock == ClockState::sustained) resolved->clock = calibration_->sustained_clock.value;
+  resolved->clock = clock;
   resolved->communication_share = calibration_->communication_hbm_share.value;
   resolved_ = std::move(resolved);
 }

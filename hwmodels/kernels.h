@@ -28,7 +28,7 @@ enum class GemmKind : std::uint8_t {
   dense,               ///< one C[m,n] = A[m,k] B[k,n]
   grouped_contiguous,  ///< `groups` weight matrices, rows of A sorted by group; m = rows of ALL groups together
   grouped_masked,      ///< as above with a fixed slot per group (decoding); m = rows of all groups together
-  weight_gradient,     ///< C[m,n] += A^T B accumulated in FP32, k = tokens
+  weight_gradient,     ///< C[m,n] += A^T B, k = tokens; BF16 and per-tensor FP8 as dense, beside a read of C
 };
 
 /// m, n, k in elements. For grouped GEMMs n and k are those of one group.
@@ -39,6 +39,8 @@ struct GemmShape {
   Precision precision = Precision::bf16;  ///< of both operands
   Scaling scaling = Scaling::none;
   Precision output = Precision::bf16;
+  /// FP8 with one scale per tensor as cuBLASLt multiplies it (training), not the CUTLASS kernels of serving engines.
+  bool vendor_library = false;
 };
 
 enum class AttentionKind : std::uint8_t { forward, backward, decode };
@@ -87,6 +89,8 @@ class KernelModel {
  public:
   KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration,
               ClockState clock = ClockState::benchmark);
+  /// @param clock over that of the data sheet's peaks.
+  KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, double clock);
 
   KernelTime gemm(const GemmShape& shape, int sms = 0) const;
   KernelTime attention(const AttentionShape& shape, int sms = 0) const;

@@ -322,4 +322,76 @@ LinkCalibration read_link_calibration(const std::string& file) {
   return parse_link_calibration(read_text_file(file), file);
 }
 
+namespace {
+
+/// Overheads by name. `field` is where they stand in the message.
+template <class Constants>
+TrainingOverheads overheads_of(const Constants& constants, const std::string& field, std::map<std::string, Source>& sources,
+                               Reader& reader) {
+  TrainingOverheads out;
+  std::vector<std::string> names;
+  for (const OverheadRow& row : overhead_rows()) {
+    names.emplace_back(row.name);
+    const auto found =
+        std::find_if(constants.begin(), constants.end(), [&](const auto& c) { return c.name() == row.name; });
+    if (found == constants.end()) {
+      reader.fault(field, fmt::format("no `{}`", row.name), "every overhead of workloads/training_overheads.cc");
+      continue;
+    }
+    out.*row.field = found->value();
+    if (found->has_source()) sources[names.back()] = {found->source(), found->date(), found->confirmed()};
+  }
+  for (int i = 0; i < constants.size(); ++i) {
+    const std::string& name = constants[i].name();
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      reader.fault(fmt::format("{}[{}].name", field, i), quoted(name),
+                   "an overhead of workloads/training_overheads.cc", nearest_name(name, names));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string to_text(const TrainingCalibration& calibration) {
+  std::string out =
+      "# Written by `flopcast calibrate`: change the fit, not the numbers. Meaning: workloads/training.h, "
+      "TrainingOverheads.\n"
+      "# proto-message: flopcast.proto.TrainingCalibration\n\n";
+  for (const OverheadRow& row : overhead_rows()) {
+    out += fmt::format("# {}{}{}\nconstant {{ name: \"{}\" value: {}\n  {} }}\n", row.meaning,
+                       row.unit.empty() ? "" : ", ", row.unit, row.name, number(calibration.overheads.*row.field),
+                       origin(calibration.sources.at(std::string(row.name))));
+  }
+  if (!calibration.left_out.empty()) out += "\n# Fitted without the runs of one model; for `flopcast validate` only.\n";
+  for (const TrainingCalibration::LeftOut& fit : calibration.left_out) {
+    out += fmt::format("without {{\n  model: {}\n", text(fit.model));
+    for (const OverheadRow& row : overhead_rows()) {
+      out += fmt::format("  constant {{ name: \"{}\" value: {} }}\n", row.name, number(fit.overheads.*row.field));
+    }
+    out += "}\n";
+  }
+  return out;
+}
+
+TrainingCalibration parse_training_calibration(const std::string& text, const std::string& file) {
+  proto::TrainingCalibration message;
+  const Places places = parse(text, file, message);
+  Diagnostics faults;
+  Reader reader(places, faults);
+  TrainingCalibration calibration;
+  calibration.overheads = overheads_of(message.constant(), "constant", calibration.sources, reader);
+  for (int i = 0; i < message.without_size(); ++i) {
+    std::map<std::string, Source> unused;
+    const auto& without = message.without(i);
+    calibration.left_out.push_back(
+        {without.model(), overheads_of(without.constant(), fmt::format("without[{}].constant", i), unused, reader)});
+  }
+  if (!faults.empty()) throw InputError(std::move(faults));
+  return calibration;
+}
+
+TrainingCalibration read_training_calibration(const std::string& file) {
+  return parse_training_calibration(read_text_file(file), file);
+}
+
 }  // namespace flopcast

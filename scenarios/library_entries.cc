@@ -295,6 +295,7 @@ template void apply_scales(Entry<proto::Node>&, const proto::Node&, const Places
                            Diagnostics&);
 template void apply_scales(Entry<proto::Fabric>&, const proto::Fabric&, const Places&, const std::string&,
                            Diagnostics&);
+template void lay_over(Entry<proto::Model>&, const proto::Model&, const Places&, const std::string&);
 
 NamesOf names_of(const Libraries& libraries) {
   return [&libraries](int library) { return libraries.names(static_cast<LibraryKind>(library)); };

@@ -46,6 +46,15 @@ ParallelPlan plan_of(const proto::Plan& p) {
   out.zero_stage = p.zero_stage();
   out.stage_layers.assign(p.stage_layers().begin(), p.stage_layers().end());
   out.layer_split = p.layer_split();
+  out.expert_tensor = p.expert_tensor();
+  out.shard_group = p.shard_group();
+  out.sequence_parallel = p.sequence_parallel();
+  out.tensor_overlap = p.tensor_overlap();
+  out.overlap_gradients = p.overlap_gradients();
+  out.overlap_parameters = p.overlap_parameters();
+  out.context_exchange = p.context_exchange() == "ring" ? ContextExchange::ring : ContextExchange::all_gather;
+  out.dispatcher = p.dispatcher() == "deep_ep" ? ExpertDispatcher::deep_ep : ExpertDispatcher::all_to_all;
+  out.shared_expert_overlap = p.shared_expert_overlap();
   return out;
 }
 
@@ -75,6 +84,9 @@ RecomputePlan recompute_of(const proto::Recompute& r) {
   out.attention_up_projections = r.attention_up_projections();
   out.activation_function = r.activation_function();
   out.full_layer = r.full_layer();
+  out.attention_core = r.attention_core();
+  out.mlp = r.mlp();
+  out.full_layers = r.full_layers();
   return out;
 }
 
@@ -98,7 +110,8 @@ Mechanisms mechanisms_of(const proto::Mechanisms& m) {
   out.gradient_collectives = m.gradient_collectives();
   out.expert_communication = m.expert_communication();
   out.communication_sms = m.communication_sms();
-  out.gpu_speed_spread = m.gpu_speed_spread();
+  out.gpu_speed_spread = m.has_gpu_speed_spread() ? m.gpu_speed_spread() : kSpreadAsCalibrated;
+  out.tensor_context_communication = m.tensor_context_communication();
   out.gpu_speed_spread_source = m.gpu_speed_spread_source();
   return out;
 }
@@ -263,7 +276,24 @@ class Resolver {
 
   void model() {
     if (!in_.has_model() || !sound("model")) return;
-    model_known_ = gather([&] { model_ = libraries_.model(in_.model()); });
+    if (!in_.has_model_override()) {
+      model_known_ = gather([&] { model_ = libraries_.model(in_.model()); });
+      return;
+    }
+    if (!sound("model_override")) return;
+    model_known_ = gather([&] {
+      auto entry = load_entry<proto::Model>(libraries_, in_.model());
+      lay_over(entry, in_.model_override(), places_, "model_override.");
+      Diagnostics faults;
+      model_ = model_config(entry, faults);
+      if (!faults.empty()) throw InputError(faults);
+    });
+    std::string changed;
+    std::vector<const google::protobuf::FieldDescriptor*> fields;
+    in_.model_override().GetReflection()->ListFields(in_.model_override(), &fields);
+    for (const auto* field : fields) changed += (changed.empty() ? "" : ", ") + field->name();
+    if (!in_.model_override().has_title()) model_.title += " (changed: " + changed + ")";
+    out_.notes.push_back("model " + in_.model() + " with other " + changed + " (model_override)");
   }
 
   void what_runs() {
@@ -318,6 +348,10 @@ class Resolver {
     config.communication_sms = t.communication_sms();
     config.with_mtp = t.with_mtp();
     config.unfolded = t.unfolded();
+    config.cuda_graphs = t.cuda_graphs();
+    config.fused_loss = t.fused_loss();
+    config.efficiency = t.efficiency();
+    config.flash2 = t.attention_kernel() == "flash2";
     check_laws(config, {"training.plan", "training.batch"});
     if (sound("training.precision")) {
       check_precision(config.precision, places_, faults_);

@@ -64,23 +64,62 @@ void check_stage_layers(const ParallelPlan& plan, std::int64_t stages, const Mod
 
 void check_experts(const ParallelPlan& plan, const ModelConfig& model, const std::string& path,
                    const Places& places, Diagnostics& faults) {
+  const std::string field = path + ".expert";
   const std::string found = fmt::format("{}", plan.expert);
-  const std::int64_t ranks = std::int64_t{plan.data} * plan.context;
+  const std::int64_t ranks = std::int64_t{plan.data} * plan.context * plan.tensor;
   if (model.moe.experts == 0) {
-    if (plan.expert > 1)
-      faults.push_back(places.fault(path, found, fmt::format("1, because {} has no experts", model.name)));
+    const std::string expected = fmt::format("1, because {} has no experts", model.name);
+    if (plan.expert > 1) faults.push_back(places.fault(field, found, expected));
+    if (plan.expert_tensor > 1)
+      faults.push_back(places.fault(path + ".expert_tensor", fmt::format("{}", plan.expert_tensor), expected));
     return;
   }
   if (model.moe.experts % plan.expert != 0) {
     faults.push_back(with_remedy(
-        places.fault(path, found, fmt::format("a divisor of the {} experts of {}", model.moe.experts, model.name)),
+        places.fault(field, found, fmt::format("a divisor of the {} experts of {}", model.moe.experts, model.name)),
         fmt::format("expert: {}", std::gcd<std::int64_t>(model.moe.experts, ranks))));
   }
-  if (ranks % plan.expert != 0) {
+  if (model.moe.expert_width % plan.expert_tensor != 0) {
+    faults.push_back(places.fault(path + ".expert_tensor", fmt::format("{}", plan.expert_tensor),
+                                  fmt::format("a divisor of the experts' width, {}", model.moe.expert_width)));
+  }
+  const std::int64_t group = std::int64_t{plan.expert} * plan.expert_tensor;
+  if (ranks % group != 0) {
     faults.push_back(with_remedy(
-        places.fault(path, found,
-                     fmt::format("a divisor of data x context = {}, whose ranks share the experts", ranks)),
-        fmt::format("expert: {}", std::gcd<std::int64_t>(plan.expert, ranks))));
+        places.fault(field, plan.expert_tensor > 1 ? fmt::format("{} x expert_tensor {}", plan.expert, plan.expert_tensor)
+                                                   : found,
+                     fmt::format("a divisor of data x context x tensor = {}, whose ranks share the experts", ranks)),
+        fmt::format("expert: {}", std::gcd<std::int64_t>(plan.expert, ranks / std::gcd<std::int64_t>(plan.expert_tensor, ranks)))));
+  } else if (ranks % std::lcm<std::int64_t>(group, plan.tensor) != 0) {
+    faults.push_back(places.fault(field, fmt::format("groups of {} GPUs beside tensor {}", group, plan.tensor),
+                                  fmt::format("groups that fill data x context x tensor = {} together", ranks)));
+  }
+}
+
+void check_tensor(const ParallelPlan& plan, const ModelConfig& model, const std::string& path, const Places& places,
+                  Diagnostics& faults) {
+  const std::string field = path + ".tensor";
+  const std::string found = fmt::format("{}", plan.tensor);
+  if (model.attention.heads % plan.tensor != 0) {
+    faults.push_back(with_remedy(
+        places.fault(field, found, fmt::format("a divisor of the {} attention heads of {}", model.attention.heads, model.name)),
+        fmt::format("tensor: {}", std::gcd(model.attention.heads, plan.tensor))));
+  }
+  if (model.ffn_width % plan.tensor != 0) {
+    faults.push_back(places.fault(field, found,
+                                  fmt::format("a divisor of the FFN width {} of {}", model.ffn_width, model.name)));
+  }
+}
+
+void check_sharding(const ParallelPlan& plan, const std::string& path, const Places& places, Diagnostics& faults) {
+  if (plan.shard_group == 0) return;
+  const std::string found = fmt::format("{}", plan.shard_group);
+  if (plan.zero_stage == 0) {
+    faults.push_back(places.fault(path + ".shard_group", found, "0: nothing is sharded with zero_stage 0"));
+  } else if (plan.replicas() % plan.shard_group != 0) {
+    faults.push_back(with_remedy(
+        places.fault(path + ".shard_group", found, fmt::format("a divisor of data x context = {}", plan.replicas())),
+        fmt::format("shard_group: {}", std::gcd(plan.shard_group, plan.replicas()))));
   }
 }
 
@@ -113,17 +152,15 @@ std::string batch_remedy(const ScheduleRow& row, const ScheduleRequest& request,
 
 void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPaths& paths,
                 const Places& places, Diagnostics& faults) {
-  if (plan.tensor > 1) {
-    faults.push_back(with_remedy(places.fault(paths.plan + ".tensor", fmt::format("{}", plan.tensor),
-                                              "1: tensor parallelism is not simulated in this version"),
-                                 "tensor: 1 with more pipeline, data or context"));
-  }
-  check_experts(plan, model, paths.plan + ".expert", places, faults);
+  check_tensor(plan, model, paths.plan, places, faults);
+  check_sharding(plan, paths.plan, places, faults);
+  check_experts(plan, model, paths.plan, places, faults);
 }
 
 void check_stages(const ParallelPlan& plan, std::int64_t stages, const ModelConfig& model, const PlanPaths& paths,
                   const Places& places, Diagnostics& faults) {
-  if (stages > model.layers) {
+  // Stated layers may leave a stage with nothing but the embedding or the output head.
+  if (stages > model.layers && plan.stage_layers.empty()) {
     faults.push_back(
         places.fault(paths.plan + ".pipeline",
                      fmt::format("{} stages ({} on each of {} ranks)", stages, stages / plan.pipeline, plan.pipeline),
@@ -229,6 +266,13 @@ void check_schedule(const TrainingConfig& training, const PlanPaths& paths, cons
     faults.push_back(places.fault(paths.plan + ".chunks", fmt::format("{}", training.plan.chunks),
                                   fmt::format("1: {} fixes how many pieces a GPU holds", row->name)));
     return;
+  }
+  if (training.plan.zero_stage >= 2 && row->two_copies) {
+    faults.push_back(with_remedy(
+        places.fault(paths.plan + ".zero_stage", fmt::format("{}", training.plan.zero_stage),
+                     fmt::format("0 or 1: {} holds every stage on two ranks, which are done with it at different times",
+                                 row->name)),
+        "zero_stage: 1"));
   }
   const ScheduleRequest request{training.plan.pipeline, training.micro_batches(), training.plan.chunks};
   for (Diagnostic fault : row->check(request)) {

@@ -15,13 +15,13 @@ namespace {
 
 double gb(Bytes bytes) { return bytes.value() / 1e9; }
 
-/// Bytes that one token leaves behind in one layer until its backward pass.
+/// Bytes that one token leaves behind in one layer until its backward pass, where nothing of the layer is done again as
+/// a whole.
 double kept_per_token(const TrainingConfig& config, bool moe, double hottest_load) {
   const ModelConfig& model = config.model;
   const AttentionConfig& attention = model.attention;
   const RecomputePlan& again = config.recompute;
   const double h = model.hidden;
-  if (again.full_layer) return 2 * h;  // the layer's input, BF16
   const bool fp8 = config.precision.activations == Precision::fp8;
   const double kept = fp8 ? 1 + kScaleBytesPerElement : 2.0;  // bytes per element of a kept GEMM input
 
@@ -38,7 +38,9 @@ double kept_per_token(const TrainingConfig& config, bool moe, double hottest_loa
   }
 
   const double gate = model.gated_ffn ? 2 : 1;
-  const auto ffn = [&](double width) { return kept * width * (gate + (again.activation_function ? 0 : 1)); };
+  const auto ffn = [&](double width) {
+    return again.mlp ? 0 : kept * width * (gate + (again.activation_function ? 0 : 1));
+  };
   if (!moe) return bytes + ffn(model.ffn_width);
   const MoeConfig& m = model.moe;
   RoutingRequest routing;
@@ -57,12 +59,22 @@ double kept_per_token(const TrainingConfig& config, bool moe, double hottest_loa
   return bytes;
 }
 
+/// Share of a stage's layers that are computed again.
+double layers_again(const TrainingConfig& config, const StageContent& stage) {
+  if (config.recompute.full_layers == 0) return 1;
+  return std::min(1.0, config.recompute.full_layers / std::max(1.0, stage.layers()));
+}
+
 /// Bytes that one micro-batch leaves behind in one stage.
 Bytes stage_activation(const TrainingConfig& config, const StageContent& stage, double hottest_load) {
   const double tokens = static_cast<double>(config.batch.sequence_length) * config.batch.micro_batch_sequences /
                         (config.plan.context * config.plan.tensor);
-  const double dense = kept_per_token(config, false, hottest_load);
-  const double moe = config.model.moe.experts > 0 ? kept_per_token(config, true, hottest_load) : 0;
+  // Layers that are computed again keep their input.
+  const double again = config.recompute.full_layer ? layers_again(config, stage) : 0;
+  const double input = 2.0 * config.model.hidden;
+  const double dense = again * input + (1 - again) * kept_per_token(config, false, hottest_load);
+  const double moe =
+      config.model.moe.experts > 0 ? again * input + (1 - again) * kept_per_token(config, true, hottest_load) : 0;
   const bool mtp_moe = config.model.is_moe_layer(config.model.layers - 1);
   double per_token = stage.dense_layers * dense + stage.moe_layers * moe;
   per_token += stage.mtp_modules * ((mtp_moe ? moe : dense) + 4.0 * config.model.hidden);
@@ -126,9 +138,12 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
   for (const auto& chunk_stages : schedule.stage_of) {
     holders += static_cast<int>(std::count(chunk_stages.begin(), chunk_stages.end(), schedule.stage_of[rank].front()));
   }
-  const double replicas = static_cast<double>(config.plan.data) * config.plan.context * holders;
-  const double dense_shards = config.plan.zero_stage >= 1 ? replicas : 1;
-  const double expert_shards = config.plan.zero_stage >= 1 ? std::max(1.0, replicas / config.plan.expert) : 1;
+  const ParallelPlan& plan = config.plan;
+  const double gpus = static_cast<double>(plan.replicas()) * plan.tensor * holders;
+  const double dense_shards = plan.zero_stage >= 1 ? static_cast<double>(plan.shards()) * holders : 1;
+  const double expert_shards =
+      plan.zero_stage >= 1 ? std::max(1.0, gpus / (static_cast<double>(plan.expert) * plan.expert_tensor)) : 1;
+  const double over_shards = elements.replicated / dense_shards + elements.expert / expert_shards;
 
   MemoryTable table;
   table.pipeline_rank = rank;
@@ -136,12 +151,18 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
     if (bytes > 0) table.rows.push_back({std::move(item), Bytes(bytes), std::move(detail)});
   };
   const double fp8_copy = p.linear == Precision::fp8 && p.parameters != Precision::fp8 ? 1.0 : 0.0;
-  row("parameters", all * (bytes_per_element(p.parameters) + fp8_copy),
-      fmt::format("{:.2f} G elements, {:.2f} G of them experts; {}{}", all / 1e9, elements.expert / 1e9,
-                  name(p.parameters), fp8_copy > 0 ? " and the FP8 operands" : ""));
-  row("gradients", all * bytes_per_element(p.gradients), fmt::format("{}, accumulated", name(p.gradients)));
+  const double parameter_bytes = bytes_per_element(p.parameters) + fp8_copy;
+  row("parameters", (plan.zero_stage >= 3 ? over_shards : all) * parameter_bytes,
+      fmt::format("{:.2f} G elements, {:.2f} G of them experts; {}{}{}", all / 1e9, elements.expert / 1e9,
+                  name(p.parameters), fp8_copy > 0 ? " and the FP8 operands" : "",
+                  plan.zero_stage >= 3 ? fmt::format(", sharded {:.0f} ways", dense_shards) : ""));
+  if (plan.zero_stage >= 3) {
+    row("gathered layers", 2 * all / std::max(1.0, layers) * parameter_bytes, "the one that computes and the next");
+  }
+  row("gradients", (plan.zero_stage >= 2 ? over_shards : all) * bytes_per_element(p.gradients),
+      fmt::format("{}, accumulated{}", name(p.gradients), plan.zero_stage >= 2 ? ", sharded" : ""));
   const double state = bytes_per_element(p.master) + 2 * bytes_per_element(p.moments);
-  row("optimiser states", state * (elements.replicated / dense_shards + elements.expert / expert_shards),
+  row("optimiser states", state * over_shards,
       fmt::format("master {}, moments {}; sharded {:.0f} ways, experts {:.0f} ways", name(p.master), name(p.moments),
                   dense_shards, expert_shards));
   const ActivationPeak peak = activation_peak(schedule, rank, per_chunk);
@@ -195,6 +216,8 @@ std::vector<std::string> memory_remedies(const TrainingConfig& config, const std
   };
   const RecomputePlan& r = config.recompute;
   idea("training.plan.zero_stage: 1", config.plan.zero_stage == 0, [](auto& c) { c.plan.zero_stage = 1; });
+  idea("training.precision.gradients: BF16", config.precision.gradients == Precision::fp32,
+       [](auto& c) { c.precision.gradients = Precision::bf16; });
   idea("training.recompute.activation_function: true", !r.activation_function && !r.full_layer,
        [](auto& c) { c.recompute.activation_function = true; });
   idea("training.recompute.norms: true", !r.norms && !r.full_layer, [](auto& c) { c.recompute.norms = true; });

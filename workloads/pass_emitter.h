@@ -1,12 +1,12 @@
 // Turns the passes of a schedule into operations: phases on a compute lane, dispatch and combine on a communication
 // lane, activations and gradients to the neighbours.
 #pragma once
-#include <array>
 #include <cstdint>
 #include <vector>
 
 #include "sim/graph.h"
-#include "workloads/collectives.h"
+#include "workloads/rank_program.h"
+#include "workloads/shard_traffic.h"
 #include "workloads/step_prices.h"
 #include "workloads/training_step.h"
 
@@ -27,30 +27,6 @@ struct StageWalk {
 StageWalk forward_walk(const ModelConfig& model, const StageContent& stage);
 StageWalk reversed(const StageWalk& walk);
 
-/// What an expert-parallel rank sends and receives.
-struct ExpertTransfers {
-  PortTransfer dispatch, combine;                        ///< nothing runs beside them
-  PortTransfer dispatch_overlapped, combine_overlapped;  ///< GEMMs run on the other SMs
-};
-
-/// The exchanges of an expert-parallel group. All ranks enter the k-th together, and leave it together: buffers between
-/// ranks are small, so whoever sends to a busy port is held up until that port has drained.
-struct ExchangeBarriers {
-  struct Exchange {
-    OpId entered, left;
-  };
-  std::vector<Exchange> exchanges;  ///< in the order of every member's program
-};
-
-/// A rank being filled with operations.
-struct RankProgram {
-  ReplayedRank rank;
-  int expert_rank = 0;
-  ExpertTransfers expert;
-  ExchangeBarriers* barriers = nullptr;  ///< of its expert-parallel group; null when one rank stands for the group
-  std::size_t next_exchange = 0;
-};
-
 /// Activations and gradients on their way between stages, by (pipeline copy, stage, micro-batch, direction). Receivers
 /// may be built before senders; `connect` ties them together at the end.
 class PipelineMail {
@@ -69,12 +45,20 @@ class PipelineMail {
   std::vector<std::pair<OpId, std::size_t>> awaited_;
 };
 
+/// When parameters and gradients travel beside the passes.
+struct ShardPlan {
+  bool gather_first = false;   ///< parameters before the first forward of a chunk
+  bool gather_always = false;  ///< before every pass (ZeRO-3)
+  bool reduce_last = false;    ///< gradients after the last backward of a chunk
+  bool reduce_always = false;  ///< after every backward (ZeRO-2 and ZeRO-3)
+};
+
 /// Builds passes. One emitter serves all ranks of a step.
 class PassEmitter {
  public:
   PassEmitter(const TrainingConfig& config, const Schedule& schedule, const std::vector<StageContent>& stages,
               const StepPrices& prices, Topology& topology, const LinkCalibration& links, GraphBuilder& graph,
-              PipelineMail& mail);
+              PipelineMail& mail, ShardTraffic& shards, const ShardPlan& shard_plan);
 
   /// @param copy which replayed copy of the pipeline the rank belongs to.
   /// @param peer maps a pipeline rank to the GPU of the same copy.
@@ -87,14 +71,25 @@ class PassEmitter {
   void backward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share, bool weights);
   void weight_edges(RankProgram& program, const StageWalk& walk, std::size_t before, SmShare share, Label label);
   void interleave(RankProgram& program, Half& forward, Half& backward, bool overlapped, bool weights);
-  void weight_pass(RankProgram& program, int stage, std::uint16_t micro_batch);
+  void weight_pass(RankProgram& program, int stage, std::uint16_t micro_batch, bool reduces);
+  void recompute(RankProgram& program, Half again);
   void begin(Half& half, OpId op);
-  ExchangeBarriers::Exchange next_exchange(RankProgram& program);
+  void await_mail(const Half& half, OpId op);
+  ExchangeBarriers::Exchange next_exchange(ExchangeBarriers& barriers, std::size_t& next);
+  Seconds backward_time(const RankProgram& program, const Half& half, std::size_t layer) const;
   OpId compute(RankProgram& program, OpName name, const Price& price, double weight, Label label);
   void chained_compute(RankProgram& program, Half& half, OpName name, const Price& price, std::size_t layer);
   void layer_compute(RankProgram& program, Half& half, OpName name, Phase phase, std::size_t layer, SmShare share,
                      bool chained);
   void expert_transfer(RankProgram& program, Half& half, OpName name, const PortTransfer& transfer, std::size_t layer);
+  void exchange(RankProgram& program, Half& half, const Price& price, double weight, Label label);
+  void shared_expert(RankProgram& program, Half& half, OpName name, Phase phase, std::size_t layer, SmShare share,
+                     OpId before);
+  void gather(RankProgram& program, Half& half, std::size_t layer);
+  void reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside);
+  /// Compute that goes slower because a collective runs beside it.
+  void share_sms(RankProgram& program, Seconds collective, Seconds compute, Label label);
+  StageParameters unit(const Half& half, std::size_t layer) const;
   void send(RankProgram& program, Half& half, int copy, const std::vector<RankId>& peer);
   Label label(OpName name, const Half& half, std::size_t layer) const;
 
@@ -105,7 +100,10 @@ class PassEmitter {
   const LinkCalibration& links_;
   GraphBuilder& graph_;
   PipelineMail& mail_;
+  ShardTraffic& shards_;
+  ShardPlan shard_plan_;
   std::vector<StageWalk> forward_, backward_;  // by stage
+  StageParameters dense_layer_, moe_layer_, embedding_, head_;  // of one GPU
   std::vector<std::vector<Schedule::Location>> path_;  // [direction][stage]
   Bytes boundary_;                             // activations of one micro-batch between two stages
   EvidenceShare evidence_;

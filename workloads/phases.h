@@ -15,9 +15,10 @@
 namespace flopcast {
 
 enum class Phase : std::uint8_t {
-  attention_forward, mlp_forward, mlp_backward, mlp_weight, attention_backward, attention_weight
+  attention_forward, mlp_forward, mlp_backward, mlp_weight, attention_backward, attention_weight,
+  shared_forward, shared_backward  ///< shared experts, where they run beside the exchange of tokens
 };
-constexpr int kPhases = 6;
+constexpr int kPhases = 8;
 std::string_view name(Phase phase);  ///< "ATTN(F)", "MLP(F)", "MLP(B)", "MLP(W)", "ATTN(B)", "ATTN(W)"
 
 struct PricedKernel {
@@ -26,18 +27,32 @@ struct PricedKernel {
   int launches = 1;  ///< price is for all of them together
 };
 
+/// Something that the ranks of a tensor-, context- or expert-tensor-parallel group tell each other within a phase.
+struct PhaseExchange {
+  enum class Kind : std::uint8_t {
+    tensor_gather, tensor_scatter,                ///< all-gather, reduce-scatter among the GPUs that share matrices
+    expert_gather, expert_scatter,                ///< the same among those that share an expert
+    context_hop,                                  ///< a message to the next rank of the ring that shares a sequence
+    context_gather, context_scatter,              ///< keys and values to all of them at once, their gradients back
+  };
+  Kind kind = Kind::tensor_gather;
+  Bytes bytes;     ///< gather and scatter: the whole buffer; hop: the message
+  Seconds beside;  ///< compute that runs at the same time; zero: none
+  int times = 1;
+};
+
 /// A phase's kernels in launch order. `time` is their sum plus the gaps between launches.
 struct PhaseCost {
   std::vector<PricedKernel> kernels;
+  std::vector<PhaseExchange> exchanges;
   Seconds time;        ///< kernels and gaps
   Seconds kernel_sum;  ///< kernels only
 };
 
 /// The slice of work one rank does in one micro-batch.
 struct LayerShape {
-  std::int64_t tokens = 0;           ///< of this rank: its share of the micro-batch
+  std::int64_t tokens = 0;           ///< of a tensor-parallel group: its share of the micro-batch
   std::int64_t sequence_length = 0;  ///< whole sequence (attention reaches over all of it under context parallelism)
-  int context_parallel = 1;
   double expert_rows = 0;            ///< token copies that this rank's experts process
   int local_experts = 0;
   bool moe = true;

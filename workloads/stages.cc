@@ -88,16 +88,17 @@ int local_experts(const TrainingConfig& config) {
 StageParameters stage_parameters(const TrainingConfig& config, const StageContent& stage) {
   const ModelConfig& model = config.model;
   const ParameterCount count = count_parameters(model);
+  const double tensor = config.plan.tensor;
   const auto layers = [&](double dense, double moe) {
     StageParameters e;
-    e.replicated = (dense + moe) * (count.attention_per_layer + count.norms_per_layer) + dense * count.dense_ffn +
-                   moe * (count.shared_expert + count.router);
-    e.expert = moe * count.expert * local_experts(config);
+    e.replicated = (dense + moe) * (count.attention_per_layer / tensor + count.norms_per_layer) +
+                   dense * count.dense_ffn / tensor + moe * (count.shared_expert / tensor + count.router);
+    e.expert = moe * count.expert * local_experts(config) / config.plan.expert_tensor;
     return e;
   };
   StageParameters e = layers(stage.dense_layers, stage.moe_layers);
-  if (stage.embedding) e.replicated += count.embedding;
-  if (stage.head) e.replicated += count.head;
+  if (stage.embedding) e.replicated += count.embedding / tensor;
+  if (stage.head) e.replicated += count.head / tensor;
   const bool moe = model.is_moe_layer(model.layers - 1);
   for (int m = 0; m < static_cast<int>(stage.mtp_modules); ++m) {
     e += layers(moe ? 0 : 1, moe ? 1 : 0);

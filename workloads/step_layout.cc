@@ -57,20 +57,20 @@ std::vector<double> expert_loads(const TrainingConfig& config) {
   return {};
 }
 
-/// A block's replica with slow parts, when there is exactly one such replica: it stands for the block in every stage.
-struct SlowReplica {
-  int replica = -1;
+/// A block's position with slow parts, when there is exactly one such position: it stands for the block in every stage.
+struct SlowPosition {
+  int position = -1;
   bool several = false;
 };
 
-std::map<int, SlowReplica> slow_replicas(const JobGrid& grid, const ClusterSpec& cluster) {
-  std::map<int, SlowReplica> by_block;
+std::map<int, SlowPosition> slow_positions(const JobGrid& grid, const ClusterSpec& cluster) {
+  std::map<int, SlowPosition> by_block;
   for (const SlowPart& part : cluster.slow_parts) {
     const RankId gpu = RankId::at(part.rank);
     if (grid.pipeline_rank(gpu) >= grid.pipeline) continue;  // not part of the job
-    SlowReplica& slow = by_block[grid.replica(gpu) / grid.expert];
-    slow.several |= slow.replica >= 0 && slow.replica != grid.replica(gpu);
-    slow.replica = grid.replica(gpu);
+    SlowPosition& slow = by_block[grid.position(gpu) / grid.block()];
+    slow.several |= slow.position >= 0 && slow.position != grid.position(gpu);
+    slow.position = grid.position(gpu);
   }
   return by_block;
 }
@@ -87,8 +87,8 @@ ReplayPlan every_gpu(const JobGrid& grid, const ClusterSpec& cluster) {
   ReplayPlan plan;
   plan.folded = false;
   for (int p = 0; p < grid.pipeline; ++p) {
-    for (int d = 0; d < grid.replicas; ++d) {
-      const RankId gpu = grid.gpu(p, d);
+    for (int position = 0; position < grid.per_stage(); ++position) {
+      const RankId gpu = grid.gpu(p, position);
       plan.gpus.push_back({gpu, 1.0, gpu_speed(cluster, gpu)});
     }
   }
@@ -120,17 +120,17 @@ ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& clus
   }
   const int hottest = static_cast<int>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin());
   const bool skewed = config.model.moe.experts > 0 && config.expert_load.kind != ExpertLoad::Kind::balanced;
-  const std::map<int, SlowReplica> slow = slow_replicas(grid, cluster);
-  for (const auto& [block, replica] : slow) {
-    if (replica.several) return unfold("GPUs of several replicas that exchange tokens are slow");
-    if (skewed && replica.replica % grid.expert != hottest) {
+  const std::map<int, SlowPosition> slow = slow_positions(grid, cluster);
+  for (const auto& [block, part] : slow) {
+    if (part.several) return unfold("several GPUs that wait for each other in every layer are slow");
+    if (skewed && grid.expert_rank(part.position) != hottest) {
       return unfold("the slow GPU of a group is not the one with the hottest experts");
     }
   }
 
   // Blocks with slow parts stand for themselves, the first of the others for all of those.
   struct Chosen {
-    int replica;
+    int position;
     double blocks;
   };
   std::vector<Chosen> chosen;
@@ -138,27 +138,27 @@ ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& clus
   bool others_chosen = false;
   for (int block = 0; block < grid.blocks(); ++block) {
     if (const auto found = slow.find(block); found != slow.end()) {
-      chosen.push_back({found->second.replica, 1});
+      chosen.push_back({found->second.position, 1});
     } else if (!others_chosen) {
-      chosen.push_back({block * grid.expert + hottest, static_cast<double>(others)});
+      chosen.push_back({block * grid.block() + hottest * grid.expert_tensor, static_cast<double>(others)});
       others_chosen = true;
     }
   }
   ReplayPlan plan;
   for (int p = 0; p < grid.pipeline; ++p) {
     for (const Chosen& c : chosen) {
-      const RankId gpu = grid.gpu(p, c.replica);
-      plan.gpus.push_back({gpu, c.blocks * grid.expert, gpu_speed(cluster, gpu)});
+      const RankId gpu = grid.gpu(p, c.position);
+      plan.gpus.push_back({gpu, c.blocks * grid.block(), gpu_speed(cluster, gpu)});
     }
   }
-  plan.folded = static_cast<int>(plan.gpus.size()) < grid.pipeline * grid.replicas;
+  plan.folded = static_cast<int>(plan.gpus.size()) < grid.pipeline * grid.per_stage();
   return plan;
 }
 
 double spread_factor(const TrainingConfig& config) {
-  const int waiting = config.plan.data * config.plan.context * config.plan.tensor;
-  if (waiting < 2 || config.mechanisms.gpu_speed_spread <= 0) return 1.0;
-  return 1.0 + config.mechanisms.gpu_speed_spread * expected_largest_normal(waiting);
+  const int waiting = config.plan.replicas() * config.plan.tensor;
+  if (waiting < 2 || config.gpu_speed_spread() <= 0) return 1.0;
+  return 1.0 + config.gpu_speed_spread() * expected_largest_normal(waiting);
 }
 
 }  // namespace flopcast

@@ -1,5 +1,6 @@
 // Which GPUs of a job are replayed, where they sit, and who waits for whom.
 #pragma once
+#include <numeric>
 #include <vector>
 
 #include "hwmodels/topology.h"
@@ -8,19 +9,35 @@
 
 namespace flopcast {
 
-/// Where the ranks of a job sit. Megatron's order: data (and context) parallel ranks of a stage are neighbours, expert
-/// parallel groups are runs of them, pipeline stages lie furthest apart.
+/// Where the ranks of a job sit. Megatron's order: GPUs that share matrices are neighbours, then those that share a
+/// sequence, then replicas; pipeline stages lie furthest apart. A position counts the GPUs of one stage in that order.
 struct JobGrid {
   int pipeline = 1;
-  int replicas = 1;  ///< data x context parallel ranks per pipeline stage
-  int expert = 1;    ///< of them, how many share one set of experts
+  int tensor = 1;
+  int context = 1;
+  int replicas = 1;       ///< data x context parallel ranks per pipeline stage
+  int expert = 1;         ///< expert-parallel size
+  int expert_tensor = 1;  ///< GPUs that share an expert
 
   explicit JobGrid(const ParallelPlan& plan)
-      : pipeline(plan.pipeline), replicas(plan.data * plan.context), expert(plan.expert) {}
-  int blocks() const { return replicas / expert; }  ///< expert-parallel groups per stage
-  RankId gpu(int pipeline_rank, int replica) const { return RankId::at(pipeline_rank * replicas + replica); }
-  int pipeline_rank(RankId gpu) const { return static_cast<int>(gpu.index()) / replicas; }
-  int replica(RankId gpu) const { return static_cast<int>(gpu.index()) % replicas; }
+      : pipeline(plan.pipeline),
+        tensor(plan.tensor),
+        context(plan.context),
+        replicas(plan.replicas()),
+        expert(plan.expert),
+        expert_tensor(plan.expert_tensor) {}
+  int per_stage() const { return replicas * tensor; }
+  /// GPUs that hold one set of experts.
+  int expert_group() const { return expert * expert_tensor; }
+  /// Positions that wait for each other in every layer: whole expert and whole tensor-parallel groups.
+  int block() const { return std::lcm(tensor, expert_group()); }
+  int blocks() const { return per_stage() / block(); }
+  RankId gpu(int pipeline_rank, int position) const { return RankId::at(pipeline_rank * per_stage() + position); }
+  int pipeline_rank(RankId gpu) const { return static_cast<int>(gpu.index()) / per_stage(); }
+  int position(RankId gpu) const { return static_cast<int>(gpu.index()) % per_stage(); }
+  int tensor_rank(int position) const { return position % tensor; }
+  int replica(int position) const { return position / tensor; }
+  int expert_rank(int position) const { return position / expert_tensor % expert; }
 };
 
 /// Relative expert load of each expert-parallel rank, mean 1 (all ones for a dense model).

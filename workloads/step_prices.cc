@@ -10,20 +10,22 @@ int index(SmShare share) { return share == SmShare::all ? 0 : 1; }
 
 }  // namespace
 
-StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels, std::span<const double> rank_loads)
+StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels, const ExchangeTimes& exchanges,
+                       std::span<const double> rank_loads)
     : config_(config),
       kernels_(kernels),
+      exchanges_(exchanges),
       tokens_(config.batch.sequence_length * config.batch.micro_batch_sequences / config.plan.context),
       stretch_(spread_factor(config)),
       hottest_(static_cast<std::size_t>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin())) {
   const bool shares_sms = config.mechanisms.communication_sms && config.mechanisms.expert_communication &&
-                          config.model.moe.experts > 0 && config.plan.expert > 1;
+                          config.model.moe.experts > 0 && config.plan.expert > 1 &&
+                          config.plan.dispatcher == ExpertDispatcher::deep_ep;
   const std::array<int, 2> sms{kernels.gpu().sms, kernels.gpu().sms - (shares_sms ? config.communication_sms : 0)};
 
   LayerShape shape;
   shape.tokens = tokens_;
   shape.sequence_length = config.batch.sequence_length;
-  shape.context_parallel = config.plan.context;
   const auto price_layer = [&](auto& table) {
     for (int s = 0; s < 2; ++s) {
       for (int p = 0; p < kPhases; ++p) {
@@ -45,7 +47,8 @@ StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels,
       moe_[rank] = moe_[twin];
       continue;
     }
-    shape.expert_rows = static_cast<double>(tokens_) * moe.experts_per_token * rank_loads[rank];
+    shape.expert_rows =
+        static_cast<double>(own_tokens()) * config.plan.expert_tensor * moe.experts_per_token * rank_loads[rank];
     price_layer(moe_[rank]);
   }
   for (int s = 0; s < 2; ++s) {
@@ -58,10 +61,19 @@ StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels,
 Price StepPrices::price(const PhaseCost& cost) const {
   Price result;
   result.time = cost.time * stretch_;
+  for (const PhaseExchange& exchange : cost.exchanges) {
+    const ExchangeTimes::Split split = exchanges_.split(exchange);
+    result.exchange += split.exposed;
+    result.hidden += split.hidden;
+  }
   for (const PricedKernel& kernel : cost.kernels) {
     result.by_evidence[static_cast<std::size_t>(kernel.price.evidence)] += kernel.price.time * stretch_;
   }
   return result;
+}
+
+std::int64_t StepPrices::own_tokens() const {
+  return config_.plan.sequence_parallel ? std::max<std::int64_t>(1, tokens_ / config_.plan.tensor) : tokens_;
 }
 
 const Price& StepPrices::phase(Phase phase, bool moe, int expert_rank, SmShare share) const {
@@ -80,12 +92,12 @@ Price StepPrices::optimizer(double parameters) const {
 LayerCosts StepPrices::layer_costs() const {
   const auto sum = [](const auto& table) {
     Seconds total;
-    for (const Price& price : table[1]) total += price.time;
+    for (const Price& price : table[1]) total += price.time + price.exchange;
     return total.value();
   };
   const auto edge_sum = [&](std::initializer_list<EdgePhase> phases) {
     Seconds total;
-    for (EdgePhase e : phases) total += edge(e, SmShare::beside_communication).time;
+    for (EdgePhase e : phases) total += edge(e, SmShare::beside_communication).time + edge(e, SmShare::beside_communication).exchange;
     return total.value();
   };
   LayerCosts costs;

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "workloads/exchange_times.h"
 #include "workloads/phases.h"
 #include "workloads/stages.h"
 #include "workloads/step_layout.h"
@@ -12,7 +13,9 @@ namespace flopcast {
 
 /// A duration and how much of it rests on what.
 struct Price {
-  Seconds time;
+  Seconds time;      ///< of compute
+  Seconds exchange;  ///< communication inside the tensor or context parallel group that compute does not hide
+  Seconds hidden;    ///< and what it does
   std::array<Seconds, 3> by_evidence;  ///< indexed by Evidence
 };
 
@@ -22,13 +25,17 @@ enum class SmShare { all, beside_communication };
 class StepPrices {
  public:
   /// @param rank_loads relative expert load per expert-parallel rank.
-  StepPrices(const TrainingConfig& config, const KernelModel& kernels, std::span<const double> rank_loads);
+  /// @param exchanges what communication inside tensor and context parallel groups takes.
+  StepPrices(const TrainingConfig& config, const KernelModel& kernels, const ExchangeTimes& exchanges,
+             std::span<const double> rank_loads);
 
   const Price& phase(Phase phase, bool moe, int expert_rank, SmShare share) const;
   const Price& edge(EdgePhase phase, SmShare share) const;
   Price optimizer(double parameters) const;
-  /// Tokens of one rank in one micro-batch.
+  /// Tokens of a tensor-parallel group in one micro-batch.
   std::int64_t tokens() const { return tokens_; }
+  /// Of them, those that one GPU keeps between layers (its share under sequence parallelism).
+  std::int64_t own_tokens() const;
   /// Cost of the things a stage may hold, forward and backward together, on the busiest expert rank: what "balanced"
   /// balances.
   LayerCosts layer_costs() const;
@@ -39,6 +46,7 @@ class StepPrices {
 
   const TrainingConfig& config_;
   const KernelModel& kernels_;
+  const ExchangeTimes& exchanges_;
   std::int64_t tokens_;
   double stretch_;       // of all compute: the slowest GPU sets the pace
   std::size_t hottest_;  // expert rank that the others of its group wait for

@@ -9,9 +9,11 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <set>
 
 #include "workloads/collectives.h"
 #include "workloads/expert_collective.h"
+#include "workloads/nccl.h"
 #include "workloads/pass_emitter.h"
 #include "workloads/step_layout.h"
 #include "workloads/step_prices.h"
@@ -93,10 +95,14 @@ class StepBuilder {
         links_(links),
         grid_(config.plan),
         loads_(expert_rank_loads(config, topology.cluster().node.gpus)),
-        prices_(config, kernels, loads_),
+        exchanges_(config, topology.cluster(), links),
+        prices_(config, kernels, exchanges_, loads_),
         replay_(choose_replayed(config, topology.cluster(), loads_)),
-        graph_(training_op_names()) {
+        graph_(training_op_names()),
+        groups_(config.plan, grid_),
+        shards_(config, grid_, topology, links, graph_) {
     step_.schedule = std::move(schedule);
+    choose_overlap();
     check_stage_layers(config, step_.schedule);
     step_.hottest_load = *std::max_element(loads_.begin(), loads_.end());
     step_.stages = split_within_memory(topology.cluster().node.gpu.hbm_capacity);
@@ -154,6 +160,20 @@ class StepBuilder {
   }
 
  private:
+  /// Collectives run beside the passes where the plan says so and every stage is held by one pipeline rank: of two ranks
+  /// that hold a stage, either is done with it at another time.
+  void choose_overlap() {
+    const int zero = config_.plan.zero_stage;
+    for (int p = 0; p < grid_.pipeline; ++p) {
+      if (holders(p).size() > 1) return;
+    }
+    if (!config_.mechanisms.gradient_collectives || (grid_.replicas < 2 && grid_.blocks() < 2)) return;
+    overlap_.gather_always = zero >= 3;
+    overlap_.reduce_always = zero >= 2;
+    overlap_.gather_first = zero >= 1 && config_.plan.overlap_parameters;
+    overlap_.reduce_last = config_.plan.overlap_gradients;
+  }
+
   /// Pipeline ranks that hold the same stages (DualPipe holds each twice) reduce their gradients together.
   std::vector<int> holders(int pipeline_rank) const {
     const auto key = [&](int rank) {
@@ -174,38 +194,42 @@ class StepBuilder {
       ReplayedRank& rank = program.rank;
       rank.gpu = choice.gpu;
       rank.pipeline_rank = grid_.pipeline_rank(choice.gpu);
-      rank.replica = grid_.replica(choice.gpu);
+      program.position = grid_.position(choice.gpu);
+      rank.replica = grid_.replica(program.position);
+      rank.tensor_rank = grid_.tensor_rank(program.position);
       rank.weight = choice.weight;
       rank.speed = choice.speed;
       rank.compute = graph_.add_lane(choice.gpu, "compute");
       rank.communication = graph_.add_lane(choice.gpu, "communication");
       rank.pipeline = graph_.add_lane(choice.gpu, "pipeline");
-      program.expert_rank = rank.replica % grid_.expert;
+      if (overlap_.reduce_last || overlap_.reduce_always) rank.gradients = graph_.add_lane(choice.gpu, "gradients");
+      if (overlap_.gather_first || overlap_.gather_always) rank.parameters = graph_.add_lane(choice.gpu, "parameters");
+      program.expert_rank = grid_.expert_rank(program.position);
       programs_.push_back(std::move(program));
       step_.ranks.push_back(programs_.back().rank);
     }
+    shards_.connect(programs_);
     if (config_.model.moe.experts > 0 && grid_.expert > 1) add_expert_transfers();
   }
 
   void add_expert_transfers() {
     const int per_node = topology_.cluster().node.gpus;
-    const auto dispatch = dispatch_traffic(config_, prices_.tokens(), per_node, config_.precision.dispatch, loads_);
-    const auto combine = dispatch_traffic(config_, prices_.tokens(), per_node, config_.precision.combine, loads_);
-    std::map<std::pair<int, int>, std::vector<std::size_t>> groups;  // (pipeline rank, block) -> programs
-    for (std::size_t i = 0; i < programs_.size(); ++i) {
-      const ReplayedRank& rank = programs_[i].rank;
-      groups[{rank.pipeline_rank, rank.replica / grid_.expert}].push_back(i);
-    }
+    const auto dispatch = dispatch_traffic(config_, prices_.own_tokens(), per_node, config_.precision.dispatch, loads_);
+    const auto combine = dispatch_traffic(config_, prices_.own_tokens(), per_node, config_.precision.combine, loads_);
+    std::map<std::pair<int, int>, std::vector<std::size_t>> groups;  // (pipeline rank, first position) -> programs
+    for (std::size_t i = 0; i < programs_.size(); ++i) groups[expert_group_of(programs_[i])].push_back(i);
     const bool beside = config_.mechanisms.communication_sms;
     for (const auto& [where, members] : groups) {
       std::vector<RankId> gpus;
-      for (int e = 0; e < grid_.expert; ++e) gpus.push_back(grid_.gpu(where.first, where.second * grid_.expert + e));
+      for (int e = 0; e < grid_.expert; ++e) {
+        gpus.push_back(grid_.gpu(where.first, where.second + e * grid_.expert_tensor));
+      }
       const bool alone_for_all = members.size() == 1;
       const auto lower = [&](ExpertOp op, bool overlapped) {
         std::vector<ExpertTraffic> traffic = op == ExpertOp::dispatch ? dispatch : combine;
         // The group leaves an exchange together, so who stands for it moves what the busiest port of each kind moves.
         if (alone_for_all) traffic[programs_[members.front()].expert_rank] = busiest_ports(traffic);
-        return expert_collective(topology_, links_, {gpus, traffic, op, overlapped, config_.communication_sms});
+        return exchange_of(gpus, traffic, op, overlapped);
       };
       const CollectivePhase alone[2] = {lower(ExpertOp::dispatch, false), lower(ExpertOp::combine, false)};
       const CollectivePhase busy[2] = {lower(ExpertOp::dispatch, beside), lower(ExpertOp::combine, beside)};
@@ -218,11 +242,36 @@ class StepBuilder {
     }
   }
 
+  /// Pipeline rank and lowest position of the GPUs that a rank swaps tokens with.
+  std::pair<int, int> expert_group_of(const RankProgram& program) const {
+    const int group = program.position / grid_.expert_group() * grid_.expert_group();
+    return {program.rank.pipeline_rank, group + program.position % grid_.expert_tensor};
+  }
+
+  CollectivePhase exchange_of(const std::vector<RankId>& gpus, const std::vector<ExpertTraffic>& traffic, ExpertOp op,
+                              bool overlapped) {
+    if (config_.plan.dispatcher == ExpertDispatcher::deep_ep) {
+      return expert_collective(topology_, links_, {gpus, traffic, op, overlapped, config_.communication_sms});
+    }
+    // Every copy of a token travels on its own: as much as the experts compute on. A rank with busy experts receives more.
+    const Precision precision = op == ExpertOp::dispatch ? config_.precision.dispatch : config_.precision.combine;
+    const double copies = static_cast<double>(prices_.own_tokens()) * config_.model.moe.experts_per_token;
+    const Bytes bytes(copies * config_.model.hidden * bytes_per_element(precision));
+    const NcclTime time =
+        choose_nccl(NcclOp::all_to_all, group_of(topology_, gpus), bytes, topology_.cluster(), links_);
+    CollectivePhase phase = lower_nccl(topology_, NcclOp::all_to_all, gpus, bytes, time);
+    const double busiest = *std::max_element(loads_.begin(), loads_.end());
+    for (std::size_t rank = 0; rank < phase.size(); ++rank) {
+      for (Flow& flow : phase[rank].flows) flow.bytes *= replay_.folded ? busiest : std::max(1.0, loads_[rank]);
+    }
+    return phase;
+  }
+
   void add_passes() {
     // Copies of the pipeline: the replayed ranks of one replica index, or of the one that stands for it.
     const int copies = static_cast<int>(programs_.size()) / grid_.pipeline;
     PipelineMail mail(copies, step_.schedule.stages, step_.schedule.micro_batches);
-    PassEmitter emitter(config_, step_.schedule, step_.stages, prices_, topology_, links_, graph_, mail);
+    PassEmitter emitter(config_, step_.schedule, step_.stages, prices_, topology_, links_, graph_, mail, shards_, overlap_);
     std::vector<std::vector<RankId>> peers(copies, std::vector<RankId>(grid_.pipeline));
     for (std::size_t i = 0; i < programs_.size(); ++i) {
       peers[i % copies][programs_[i].rank.pipeline_rank] = programs_[i].rank.gpu;  // programs_ go by pipeline rank
@@ -244,7 +293,9 @@ class StepBuilder {
   OpId barrier(std::span<const std::size_t> members) {
     const OpId join = graph_.join(plain(OpName::barrier));
     for (std::size_t i : members) {
-      for (LaneId lane : {programs_[i].rank.compute, programs_[i].rank.communication, programs_[i].rank.pipeline}) {
+      const ReplayedRank& rank = programs_[i].rank;
+      for (LaneId lane : {rank.compute, rank.communication, rank.pipeline, rank.gradients, rank.parameters}) {
+        if (!lane.valid()) continue;
         if (const OpId last = graph_.last_on(lane); last.valid()) graph_.after(join, last);
       }
     }
@@ -266,21 +317,19 @@ class StepBuilder {
     }
   }
 
-  /// Programs of the given pipeline ranks, all of them or those of one expert rank.
-  std::vector<std::size_t> members_of(const std::vector<int>& pipeline_ranks, int expert_rank) const {
-    std::vector<std::size_t> result;
-    for (std::size_t i = 0; i < programs_.size(); ++i) {
-      const bool held = std::count(pipeline_ranks.begin(), pipeline_ranks.end(), programs_[i].rank.pipeline_rank) > 0;
-      if (held && (expert_rank < 0 || programs_[i].expert_rank == expert_rank)) result.push_back(i);
+  /// GPUs of all holders that share a slice of what a GPU holds: of its dense parameters, or of its experts.
+  std::vector<RankId> sharers(const std::vector<int>& pipeline_ranks, int position, bool experts) const {
+    std::vector<RankId> result;
+    for (int p : pipeline_ranks) {
+      const auto more = experts ? groups_.experts(p, position) : groups_.dense(p, position, true);
+      result.insert(result.end(), more.begin(), more.end());
     }
     return result;
   }
-  std::vector<RankId> group_of(const std::vector<int>& pipeline_ranks, int expert_rank) const {
-    std::vector<RankId> result;
-    for (int p : pipeline_ranks) {
-      for (int d = 0; d < grid_.replicas; ++d) {
-        if (expert_rank < 0 || d % grid_.expert == expert_rank) result.push_back(grid_.gpu(p, d));
-      }
+  std::vector<std::size_t> replayed_among(const std::vector<RankId>& gpus) const {
+    std::vector<std::size_t> result;
+    for (std::size_t i = 0; i < programs_.size(); ++i) {
+      if (std::find(gpus.begin(), gpus.end(), programs_[i].rank.gpu) != gpus.end()) result.push_back(i);
     }
     return result;
   }
@@ -293,47 +342,76 @@ class StepBuilder {
 
   /// The same collective for what every replica holds, then for the experts, among those that share them.
   void reduce_or_gather(std::string_view name, OpName op, double bytes_per_element) {
-    for (int p = 0; p < grid_.pipeline; ++p) {
-      const std::vector<int> same = holders(p);
-      if (same.front() != p) continue;
-      const StageParameters held = parameters_of(p);
-      add_collective(name, op, group_of(same, -1), members_of(same, -1), held.replicated * bytes_per_element);
-      for (int e = 0; e < grid_.expert; ++e) {
-        const auto members = members_of(same, e);
-        if (!members.empty()) add_collective(name, op, group_of(same, e), members, held.expert * bytes_per_element);
+    for (bool experts : {false, true}) {
+      std::set<std::pair<int, int>> done;  // first holder, slice
+      for (const RankProgram& program : programs_) {
+        const std::vector<int> same = holders(program.rank.pipeline_rank);
+        const int slice = experts ? program.position % grid_.expert_group() : program.rank.tensor_rank;
+        if (!done.insert({same.front(), slice}).second) continue;
+        const StageParameters held = parameters_of(program.rank.pipeline_rank);
+        const std::vector<RankId> group = sharers(same, program.position, experts);
+        add_collective(name, op, group, replayed_among(group),
+                       (experts ? held.expert : held.replicated) * bytes_per_element);
       }
     }
+  }
+
+  /// Hybrid sharding: what a shard group has reduced is summed over the shard groups.
+  void reduce_across_shard_groups() {
+    const int shards = config_.plan.shards();
+    for (std::size_t i = 0; i < programs_.size(); ++i) {
+      const RankProgram& program = programs_[i];
+      std::vector<RankId> group;
+      for (int replica = program.rank.replica % shards; replica < grid_.replicas; replica += shards) {
+        group.push_back(grid_.gpu(program.rank.pipeline_rank, replica * grid_.tensor + program.rank.tensor_rank));
+      }
+      const double elements = parameters_of(program.rank.pipeline_rank).replicated / shards;
+      const std::vector<std::size_t> members = replayed_among(group);
+      if (members.front() != i) continue;
+      add_collective("nccl_all_reduce", OpName::gradient_reduce_scatter, group, members,
+                     elements * bytes_per_element(config_.precision.gradients));
+    }
+  }
+
+  /// Parameters that a GPU's optimiser updates.
+  double updated_by(const RankProgram& program) const {
+    const double same = static_cast<double>(holders(program.rank.pipeline_rank).size());
+    const StageParameters held = parameters_of(program.rank.pipeline_rank);
+    if (config_.plan.zero_stage == 0) return held.replicated + held.expert;
+    const double expert_sharers = same * grid_.per_stage() / grid_.expert_group();
+    return held.replicated / (same * config_.plan.shards()) + held.expert / std::max(1.0, expert_sharers);
   }
 
   void add_end_of_step() {
     const PrecisionPlan& p = config_.precision;
     const bool sharded = config_.plan.zero_stage >= 1;
-    if (config_.mechanisms.gradient_collectives) {
-      reduce_or_gather(sharded ? "ring_reduce_scatter" : "ring_all_reduce", OpName::gradient_reduce_scatter,
+    const bool collectives = config_.mechanisms.gradient_collectives;
+    if (collectives && !overlap_.reduce_last && !overlap_.reduce_always) {
+      reduce_or_gather(sharded ? "nccl_reduce_scatter" : "nccl_all_reduce", OpName::gradient_reduce_scatter,
                        bytes_per_element(p.gradients));
     }
+    if (collectives && sharded && config_.plan.shards() < grid_.replicas) reduce_across_shard_groups();
     // Clipping needs the norm over all gradients: everybody waits for everybody.
     std::vector<std::size_t> everybody;
     for (std::size_t i = 0; i < programs_.size(); ++i) everybody.push_back(i);
     const OpId gate = barrier(everybody);
-    const int gpus = grid_.pipeline * grid_.replicas;
-    const Seconds norm = gpus < 2 || !config_.mechanisms.gradient_collectives
+    const int gpus = grid_.pipeline * grid_.per_stage();
+    const Seconds norm = gpus < 2 || !collectives
                              ? Seconds(0)
                              : 2 * std::ceil(std::log2(gpus)) * topology_.cluster().fabric.cross_leaf_latency;
     for (RankProgram& program : programs_) {
       const OpId reduced = graph_.transfer(program.rank.communication, norm, {}, plain(OpName::gradient_norm));
       graph_.after(reduced, gate);
-      const double same = static_cast<double>(holders(program.rank.pipeline_rank).size()) * grid_.replicas;
-      const StageParameters held = parameters_of(program.rank.pipeline_rank);
-      const double mine = sharded ? held.replicated / same + held.expert / std::max(1.0, same / grid_.expert)
-                                  : held.replicated + held.expert;
-      const Price price = prices_.optimizer(mine);
+      const Price price = prices_.optimizer(updated_by(program));
       const OpId update =
           graph_.compute(program.rank.compute, price.time / program.rank.speed, plain(OpName::optimizer));
       graph_.after(update, reduced);
+      if (config_.overheads.step_ms > 0) {
+        graph_.compute(program.rank.compute, Seconds(config_.overheads.step_ms * 1e-3), plain(OpName::host));
+      }
     }
-    if (config_.mechanisms.gradient_collectives && sharded) {
-      reduce_or_gather("ring_all_gather", OpName::parameter_all_gather, bytes_per_element(p.parameters));
+    if (collectives && sharded && !overlap_.gather_first && !overlap_.gather_always) {
+      reduce_or_gather("nccl_all_gather", OpName::parameter_all_gather, bytes_per_element(p.parameters));
     }
   }
 
@@ -346,6 +424,10 @@ class StepBuilder {
     };
     step_.model_flop_causal = flop(true);
     step_.model_flop = flop(false);
+    if (config_.efficiency != 1) {
+      step_.notes.push_back(fmt::format("WHAT-IF: all compute runs at {:g} of its predicted speed (training.efficiency)",
+                                        config_.efficiency));
+    }
     add_notes();
     step_.graph = std::move(graph_).build();
   }
@@ -360,7 +442,7 @@ class StepBuilder {
     if (const double stretch = spread_factor(config_); stretch > 1) {
       step_.notes.push_back(fmt::format(
           "GPU speeds spread by {:.2g} %: the slowest of {} that wait for each other stretches compute by {:.2f} %",
-          100 * config_.mechanisms.gpu_speed_spread, config_.plan.data * config_.plan.context, 100 * (stretch - 1)));
+          100 * config_.gpu_speed_spread(), config_.plan.replicas() * config_.plan.tensor, 100 * (stretch - 1)));
     }
     if (step_.hottest_load > 1) {
       step_.notes.push_back(
@@ -373,9 +455,13 @@ class StepBuilder {
   const LinkCalibration& links_;
   JobGrid grid_;
   std::vector<double> loads_;
+  ExchangeTimes exchanges_;
   StepPrices prices_;
   ReplayPlan replay_;
   GraphBuilder graph_;
+  ShardGroups groups_;
+  ShardTraffic shards_;
+  ShardPlan overlap_;
   bool moved_for_memory_ = false;  // a faster split would not have fitted
   std::vector<RankProgram> programs_;
   std::vector<std::unique_ptr<ExchangeBarriers>> barriers_;
@@ -389,7 +475,8 @@ const std::vector<std::string>& training_op_names() {
       "ATTN(F)",       "MLP(F)",        "MLP(B)",        "MLP(W)",         "ATTN(B)",      "ATTN(W)",   "DISPATCH(F)",
       "COMBINE(F)",    "COMBINE(B)",    "DISPATCH(B)",   "EMBED(F)",       "HEAD(F)",      "HEAD(B)",   "HEAD(W)",
       "MTP-PROJ(F)",   "MTP-PROJ(B)",   "MTP-PROJ(W)",   "EMBED(B)",       "SEND(F)",      "SEND(B)",   "GRAD-REDUCE",
-      "PARAM-GATHER",  "GRAD-NORM",     "OPTIMIZER",     "BARRIER"};
+      "PARAM-GATHER",  "GRAD-NORM",     "OPTIMIZER",     "BARRIER",        "SHARED(F)",    "SHARED(B)", "EXCHANGE",
+      "SM-SHARE",      "HOST"};
   return names;
 }
 
@@ -404,6 +491,7 @@ TrainingStep build_overlapped_pair(const TrainingConfig& base, int layers, Topol
   config.plan.pipeline = 1;
   config.plan.data = base.plan.expert;
   config.plan.context = 1;
+  config.plan.tensor = 1;
   config.plan.stage_layers.clear();
   config.expert_load = {};
   config.mechanisms.embedding_head_mtp = false;

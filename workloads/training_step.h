@@ -23,6 +23,7 @@ enum class OpName : std::uint16_t {
   embedding_forward, head_forward, head_backward, head_weight, mtp_projection_forward, mtp_projection_backward,
   mtp_projection_weight, embedding_backward,
   send_activation, send_gradient, gradient_reduce_scatter, parameter_all_gather, gradient_norm, optimizer, barrier,
+  shared_forward, shared_backward, layer_exchange, collective_share, host,
 };
 const std::vector<std::string>& training_op_names();
 
@@ -31,9 +32,11 @@ struct ReplayedRank {
   RankId gpu;             ///< global index of the GPU replayed
   int pipeline_rank = 0;  ///< position in its pipeline
   int replica = 0;        ///< data (and context) parallel index
+  int tensor_rank = 0;    ///< among the GPUs that share its matrices
   double weight = 1.0;
   double speed = 1.0;     ///< of its compute, relative to the data sheet (slow parts, spread)
   LaneId compute, communication, pipeline;
+  LaneId gradients, parameters;  ///< collectives of data parallelism beside compute; invalid where there are none
 };
 
 /// Operations [first, end) belong to one pass of one rank. Passes of a rank appear in the order of the schedule.

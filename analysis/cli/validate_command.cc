@@ -10,6 +10,7 @@
 #include "analysis/complete_scenario.h"
 #include "analysis/json.h"
 #include "analysis/validate.h"
+#include "analysis/validate_runs.h"
 #include "scenarios/proto/report.pb.h"
 #include "scenarios/text_file.h"
 
@@ -20,6 +21,7 @@ constexpr const char* kScenario = "deepseek_v3_2048_h800";
 
 struct ValidateArguments {
   std::string json;
+  bool runs = false;
   std::vector<std::string> library_folders;
 };
 
@@ -61,8 +63,16 @@ void run_validate(const ValidateArguments& arguments) {
   input.published = read_table(libraries, "analysis/data/published.csv");
   input.misses = read_table(libraries, "analysis/data/misses.csv");
   input.options = make_run_options(libraries, scenario.cluster, "simgrid", true, progress);
-  const std::vector<Check> checks = validate(input);
+  std::vector<Check> checks = validate(input);
+  const auto append = [&](const std::vector<Check>& more) { checks.insert(checks.end(), more.begin(), more.end()); };
+  append(check_calibration_runs(libraries));
+  RunOptions quiet;  // some three hundred short replays
+  const std::vector<RunError> runs = predict_published_runs(libraries, quiet);
+  append(summarise_published_runs(runs, libraries));
+  explain_misses(checks, input.misses);
   progress.clear();
+  if (arguments.runs && arguments.json != "-")
+    fmt::print("{}\n", to_text(runs, TextStyle(terminal_colours(stdout))));
   if (arguments.json != "-") fmt::print("{}", to_text(checks, TextStyle(terminal_colours(stdout))));
   if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(checks)));
 }
@@ -76,6 +86,7 @@ void add_validate_command(CLI::App& program) {
   command
       .add_option("--json", arguments->json, "Write the table as JSON (`-`: to stdout, instead of the text)")
       ->type_name("FILE");
+  command.add_flag("--runs", arguments->runs, "List every published training run, not only their summary");
   add_library_option(command, arguments->library_folders);
   command.callback([arguments] { run_validate(*arguments); });
 }

@@ -26,7 +26,9 @@ TEST_CASE("each slip of the pen has its diagnostic") {
       Slip{"unknown field", "pipeline: 2", "pipelin: 2",
            "scenario.textproto:5:10: training.plan.pipelin: found an unknown field, expected one of "
            "pipeline, data, tensor, context, "
-           "expert, chunks, zero_stage, stage_layers, layer_split (did you mean \"pipeline\"?)"},
+           "expert, chunks, zero_stage, stage_layers, layer_split, expert_tensor, shard_group, sequence_parallel, "
+           "tensor_overlap, overlap_gradients, overlap_parameters, context_exchange, dispatcher, "
+           "shared_expert_overlap (did you mean \"pipeline\"?)"},
       Slip{"unknown node", "hgx-h800", "hgx-h900",
            "scenario.textproto:2:11: cluster.node: found \"hgx-h900\", expected one of gb200-nvl72, "},
       Slip{"unknown fabric", "\"mpft\"", "\"mptf\"", "(did you mean \"mpft\"?)"},
@@ -65,10 +67,16 @@ TEST_CASE("each slip of the pen has its diagnostic") {
       Slip{"experts that do not divide", "expert: 8", "expert: 6",
            "training.plan.expert: found 6, expected a divisor of the 256 experts of deepseek-v3"},
       Slip{"experts wider than the replicas", "expert: 8", "expert: 16",
-           "training.plan.expert: found 16, expected a divisor of data x context = 8, whose ranks share the "
+           "training.plan.expert: found 16, expected a divisor of data x context x tensor = 8, whose ranks share the "
            "experts (try expert: 8)"},
-      Slip{"tensor parallelism", "data: 8", "data: 4 tensor: 2",
-           "training.plan.tensor: found 2, expected 1: tensor parallelism is not simulated in this version"},
+      Slip{"matrices over too many GPUs", "data: 8", "data: 8 tensor: 3",
+           "training.plan.tensor: found 3, expected a divisor of the 128 attention heads of deepseek-v3 (try tensor: 1)"},
+      Slip{"shards that do not divide the replicas", "data: 8", "data: 8 shard_group: 3",
+           "training.plan.shard_group: found 3, expected a divisor of data x context = 8 (try shard_group: 1)"},
+      Slip{"shards of nothing", "data: 8", "data: 8 shard_group: 2 zero_stage: 0",
+           "training.plan.shard_group: found 2, expected 0: nothing is sharded with zero_stage 0"},
+      Slip{"slices of an expert that do not divide it", "data: 8", "data: 8 expert_tensor: 3",
+           "training.plan.expert_tensor: found 3, expected a divisor of the experts' width, 2048"},
       Slip{"chunks of a schedule that fixes them", "data: 8", "data: 8 chunks: 2",
            "training.plan.chunks: found 2, expected 1: 1f1b fixes how many pieces a GPU holds"},
       Slip{"layers that are not the model's", "data: 8", "data: 8 stage_layers: 30 stage_layers: 30",

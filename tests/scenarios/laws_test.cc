@@ -80,7 +80,7 @@ TEST_CASE("products of large degrees are what they are") {
   const std::string faults = v3_faults(
       {"training.plan.data=65536", "training.plan.context=65536", "training.plan.pipeline=1", "training.plan.expert=3"});
   CHECK(contains(faults, "data 65536 x tensor 1 x context 65536 x pipeline 1 = 4294967296"));
-  CHECK(contains(faults, "a divisor of data x context = 4294967296"));
+  CHECK(contains(faults, "a divisor of data x context x tensor = 4294967296"));
 }
 
 TEST_CASE("nothing is offered that the next check refuses") {

@@ -11,6 +11,7 @@ std::span<const ScheduleRow> schedules() {
       rows::gpipe(),
       rows::one_forward_one_backward(),
       rows::interleaved_one_forward_one_backward(),
+      rows::overlapped_one_forward_one_backward(),
       rows::zero_bubble_h1(),
       rows::zero_bubble_h2(),
       rows::zero_bubble_v(),

@@ -1,0 +1,136 @@
+// Whole training runs: what the library's scenarios of published runs give, and that nothing but the configuration and
+// the hardware library is behind it.
+#include <algorithm>
+#include <set>
+
+#include "analysis/complete_scenario.h"
+#include "analysis/fit_overheads.h"
+#include "analysis/run.h"
+#include "analysis/validate_runs.h"
+#include "scenarios/calibration_file.h"
+#include "scenarios/proto/scenario.pb.h"
+#include "tests/analysis/program.h"
+#include "tests/catch.h"
+
+using namespace flopcast;
+
+namespace {
+
+Libraries libraries() { return Libraries({FLOPCAST_SOURCE_DIR}); }
+
+double step_of(const std::string& scenario, std::vector<std::string> sets = {}) {
+  const Scenario s = load_complete_scenario(scenario, sets, libraries());
+  RunOptions options;
+  options.allow_oom = true;
+  return step_time(s, *s.training, options).value();
+}
+
+constexpr const char* kDense = "h100_llama_3_1_405b_30_layers_bf16_64";
+constexpr const char* kSmall = "h100_nemotron_4_15b_bf16_16";
+
+}  // namespace
+
+TEST_CASE("calibration runs and left-out models keep their bars", "[validation]") {
+  for (const Check& check : check_calibration_runs(libraries())) {
+    INFO(check.group << ": " << check.what << " " << check.predicted << " " << check.published);
+    CHECK(check.within());
+  }
+}
+
+TEST_CASE("published runs that nothing was fitted on keep theirs", "[validation]") {
+  const std::vector<RunError> errors = predict_published_runs(libraries(), {});
+  REQUIRE(errors.size() > 250);
+  const Check dense = summarise_published_runs(errors, libraries()).front();
+  INFO(dense.what << " " << dense.predicted);
+  CHECK(dense.within());
+}
+
+TEST_CASE("the overheads are few, known by name, and each has a source") {
+  const TrainingCalibration calibration =
+      read_training_calibration(required_file(libraries(), kTrainingCalibrationFile));
+  CHECK(overhead_rows().size() <= 12);
+  for (const OverheadRow& row : overhead_rows()) {
+    const Source& source = calibration.sources.at(std::string(row.name));
+    CHECK_FALSE(source.text.empty());
+    CHECK(source.date.size() == 10);
+  }
+  // None belongs to a model: leaving one out gives another value of the same constants, not other constants.
+  std::set<std::string> models;
+  for (const auto& without : calibration.left_out) models.insert(without.model);
+  CHECK(models.size() == 3);
+  CHECK(parse_training_calibration(to_text(calibration), "again").overheads.vendor_clock ==
+        calibration.overheads.vendor_clock);
+}
+
+TEST_CASE("no field of a scenario scales a predicted time, but the stated what-if") {
+  // Every number below `training` is a count, a size or a share of something physical. What could hide a factor is a
+  // field that is neither: the list of them is this one, and a new one has to be put here by somebody who thinks.
+  const std::set<std::string> known{"coefficient_of_variation", "shares", "gpu_speed_spread", "efficiency"};
+  std::set<std::string> found;
+  const auto walk = [&](const auto& self, const google::protobuf::Descriptor* message) -> void {
+    for (int i = 0; i < message->field_count(); ++i) {
+      const auto* field = message->field(i);
+      using Type = google::protobuf::FieldDescriptor;
+      if (field->cpp_type() == Type::CPPTYPE_DOUBLE || field->cpp_type() == Type::CPPTYPE_FLOAT)
+        found.insert(field->name());
+      if (field->cpp_type() == Type::CPPTYPE_MESSAGE) self(self, field->message_type());
+    }
+  };
+  walk(walk, proto::Training::descriptor());
+  CHECK(found == known);
+}
+
+TEST_CASE("the efficiency what-if is off by default, scales compute, and shows in the report") {
+  CHECK(step_of(kSmall) == step_of(kSmall, {"training.efficiency=1"}));
+  CHECK(step_of(kSmall, {"training.efficiency=0.5"}) > 1.7 * step_of(kSmall));
+  const Scenario s = load_complete_scenario(kSmall, std::vector<std::string>{"training.efficiency=0.5"}, libraries());
+  const TrainingReport report = run_training(s, {});
+  const auto said = [](const std::string& note) { return note.find("WHAT-IF") != std::string::npos; };
+  CHECK(std::any_of(report.notes.begin(), report.notes.end(), said));
+}
+
+TEST_CASE("each overlap helps, and none makes time negative") {
+  const double step = step_of(kSmall);
+  CHECK(step_of(kSmall, {"training.plan.tensor_overlap=false"}) > step);
+  CHECK(step_of(kSmall, {"training.mechanisms.tensor_context_communication=false"}) < step);
+  CHECK(step_of(kSmall, {"training.plan.overlap_gradients=false"}) > step);
+  CHECK(step_of(kSmall, {"training.plan.overlap_parameters=false"}) > step);
+  CHECK(step_of(kDense, {"training.plan.context_exchange=all_gather"}) > step_of(kDense));
+  CHECK(step_of(kSmall, {"training.recompute.full_layer=true"}) > 1.2 * step);
+  CHECK(step_of(kSmall, {"training.attention_kernel=flash2"}) > step);
+  CHECK(step_of(kSmall, {"training.fused_loss=true"}) < step);
+}
+
+TEST_CASE("sharding more takes less memory and no less time") {
+  double memory = 1e30, time = 0;
+  for (const char* stage : {"0", "1", "2", "3"}) {
+    const std::vector<std::string> sets{std::string("training.plan.zero_stage=") + stage};
+    const Scenario s = load_complete_scenario(kSmall, sets, libraries());
+    RunOptions options;
+    options.allow_oom = true;
+    const TrainingReport report = run_training(s, options);
+    INFO("zero_stage " << stage);
+    CHECK(report.fullest_memory().total().value() < memory);
+    if (std::string(stage) != "1") CHECK(report.step_time.value() >= 0.99 * time);  // ZeRO-1 updates less than ZeRO-0
+    memory = report.fullest_memory().total().value();
+    time = report.step_time.value();
+  }
+}
+
+TEST_CASE("folded and unfolded agree where nothing breaks the symmetry") {
+  for (const char* set : {"training.plan.zero_stage=1", "training.plan.zero_stage=3"}) {
+    const double folded = step_of(kSmall, {set});
+    const double unfolded = step_of(kSmall, {set, "training.unfolded=true"});
+    INFO(set);
+    CHECK(unfolded == Approx(folded).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("a slow GPU slows its tensor group, its replicas and the step") {
+  const double step = step_of(kSmall);
+  Scenario slow = load_complete_scenario(kSmall, {}, libraries());
+  slow.cluster.slow_parts.push_back({SlowPart::Kind::gpu, 3, 0.8});
+  const double with_slow = step_time(slow, *slow.training, {}).value();
+  CHECK(with_slow > 1.15 * step);
+  CHECK(with_slow < 1.3 * step);
+}
