@@ -96,13 +96,26 @@ std::string signed_text(double value, ValueText text) {
 /// Where labels stand already, so that further ones keep off.
 class Occupied {
  public:
-  bool take(double x, double y, double width, double height) {
-    const Box box{x, y, x + width, y + height};
-    for (const Box& other : boxes_) {
-      if (box.x1 < other.x2 && other.x1 < box.x2 && box.y1 < other.y2 && other.y1 < box.y2) return false;
+  void mark(double x, double y, double width, double height) {
+    boxes_.push_back({x, y, x + width, y + height});
+  }
+
+  /// Marks the line from one place to another.
+  void mark_line(double x1, double y1, double x2, double y2) {
+    const int steps = 1 + static_cast<int>(std::hypot(x2 - x1, y2 - y1) / 6);
+    for (int i = 0; i <= steps; ++i) {
+      const double t = static_cast<double>(i) / steps;
+      mark(std::lerp(x1, x2, t) - 2, std::lerp(y1, y2, t) - 2, 4, 4);
     }
-    boxes_.push_back(box);
-    return true;
+  }
+
+  /// Marks a place that is free; false where it is not.
+  bool take(double x, double y, double width, double height) {
+    const bool free = std::none_of(boxes_.begin(), boxes_.end(), [&](const Box& other) {
+      return x < other.x2 && other.x1 < x + width && y < other.y2 && other.y1 < y + height;
+    });
+    if (free) mark(x, y, width, height);
+    return free;
   }
 
  private:
@@ -249,7 +262,11 @@ std::string svg_of(const FrontierChart& chart) {
   if (!path.empty()) out += "<path class=\"path\" d=\"" + path + "\"/>\n";
 
   Occupied taken;
-  for (const FrontierPoint& p : chart.points) taken.take(across.at(p.x) - 6, up.at(p.y) - 6, 12, 12);
+  for (const FrontierPoint& p : chart.points) taken.mark(across.at(p.x) - 6, up.at(p.y) - 6, 12, 12);
+  for (std::size_t i = 1; i < frontier.size(); ++i) {
+    taken.mark_line(across.at(frontier[i - 1].x), up.at(frontier[i - 1].y), across.at(frontier[i].x),
+                    up.at(frontier[i].y));
+  }
   // Names of the frontier's points first: a name that finds no room is left to the tooltip.
   std::vector<const FrontierPoint*> order;
   for (const FrontierPoint& p : chart.points) order.push_back(&p);
@@ -261,8 +278,9 @@ std::string svg_of(const FrontierChart& chart) {
         "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" class=\"{}\"><title>{}: {}, {}</title></circle>\n", x, y,
         p->on_frontier ? "c0" : "c7", html_escaped(p->name), html_escaped(chart.x_text(p->x)),
         html_escaped(chart.y_text(p->y)));
-    const double starts[][2] = {
-        {x + 9, y - 8}, {x - 9 - width, y - 8}, {x - width / 2, y - 25}, {x - width / 2, y + 9}};
+    const double starts[][2] = {{x + 9, y - 8},          {x - 9 - width, y - 8},  {x + 8, y - 23},
+                                {x + 8, y + 7},          {x - 8 - width, y - 23}, {x - 8 - width, y + 7},
+                                {x - width / 2, y - 25}, {x - width / 2, y + 9}};
     for (const auto& [left, top] : starts) {
       if (left < kLeft || left + width > kWidth || top < 14 || top + 16 > kBottom ||
           !taken.take(left, top, width, 16))

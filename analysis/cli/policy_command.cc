@@ -10,6 +10,7 @@
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
 #include "analysis/frontier.h"
+#include "analysis/frontier_html.h"
 #include "analysis/json.h"
 #include "analysis/policy.h"
 #include "scenarios/proto/policy_report.pb.h"
@@ -128,7 +129,7 @@ void add_rules(CLI::App& policy) {
 struct FrontierArguments {
   ScenarioArguments scenario;
   std::vector<std::string> rules, rule_files, allowed;
-  std::string date, json, csv;
+  std::string date, json, csv, html;
   double headroom = 1, largest_area = FrontierQuestion{}.largest_area_mm2;
 };
 
@@ -154,7 +155,7 @@ std::vector<const ExportRule*> rules_asked(const FrontierArguments& a, const Rul
 }
 
 void run_frontier(const FrontierArguments& a) {
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}};
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
   const Libraries libraries = a.scenario.libraries();
   const RuleBook book = load_rule_book(libraries, a.rule_files);
@@ -182,6 +183,7 @@ void run_frontier(const FrontierArguments& a) {
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(found));
+  if (!a.html.empty()) write_text(a.html, to_html(found));
 }
 
 void add_frontier(CLI::App& policy) {
@@ -210,6 +212,7 @@ void add_frontier(CLI::App& policy) {
       ->type_name("FILE");
   command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
       ->type_name("FILE");
+  command.add_option("--html", a->html, "Write a page with the frontier as a picture")->type_name("FILE");
   command.callback([a] { run_frontier(*a); });
 }
 
