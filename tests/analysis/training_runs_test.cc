@@ -134,3 +134,22 @@ TEST_CASE("a slow GPU slows its tensor group, its replicas and the step") {
   CHECK(with_slow > 1.15 * step);
   CHECK(with_slow < 1.3 * step);
 }
+
+TEST_CASE("what a run of experts may turn on does what it says") {
+  constexpr const char* kExperts = "mixtral_8x7b_64_h100";
+  const double step = step_of(kExperts);
+  CHECK(step_of(kExperts, {"training.schedule=overlapped_1f1b"}) < step);  // tokens travel beside compute
+  CHECK(step_of(kExperts, {"training.mechanisms.expert_communication=false"}) < step);
+  CHECK(step_of(kExperts, {"training.expert_load.kind=skewed", "training.expert_load.coefficient_of_variation=0.2"}) >
+        1.05 * step);
+  CHECK(step_of(kExperts, {"training.cuda_graphs=true"}) < step);
+
+  const std::vector<std::string> shared{"model_override.moe.shared_experts=1"};
+  std::vector<std::string> beside = shared;
+  beside.push_back("training.plan.shared_expert_overlap=true");
+  CHECK(step_of(kExperts, beside) < step_of(kExperts, shared));
+
+  // An expert's matrices over two GPUs: the same work, and rows to pass round.
+  const std::vector<std::string> split{"training.plan.expert_tensor=2", "training.plan.expert=4"};
+  CHECK(step_of(kExperts, split) > step);
+}
