@@ -23,26 +23,32 @@ struct Prior {
 
 constexpr Prior kPriors[] = {
     {"tensor_exposed", 0.19, 0.15, 0, 1,
-     "bytedance/flux docs/performance_report.md @ 79807b7 (H800, TP 8): 19 % of the communication exposed", "2024-06-01"},
+     "bytedance/flux docs/performance_report.md @ 79807b7 (H800, TP 8): 19 % of the communication exposed",
+     "2024-06-01"},
     {"context_exposed", 0.19, 0.15, 0, 1, "taken as for tensor parallelism", "2024-06-01"},
-    {"collective_share", 0.189, 0.08, 0, 0.6, "arXiv 2507.03114: compute beside communication 18.9 % slower on average, 40 % at most",
-     "2025-07-03"},
+    {"collective_share", 0.189, 0.08, 0, 0.6,
+     "arXiv 2507.03114: compute beside communication 18.9 % slower on average, 40 % at most", "2025-07-03"},
     {"vendor_clock", 0.95, 0.06, 0.7, 1.1,
-     "KempnerForge benchmarks/175b_360gpu @ b62d2e3: 1,840 MHz on H200 in BF16 training at 48 % MFU; cuBLAS 8192 sustained "
-     "0.88 of short runs (GH200 at 700 W)", "2026-07-03"},
+     "KempnerForge benchmarks/175b_360gpu @ b62d2e3: 1,840 MHz on H200 in BF16 training at 48 % MFU; cuBLAS "
+     "8192 sustained "
+     "0.88 of short runs (GH200 at 700 W)",
+     "2026-07-03"},
     {"vendor_fp8", 0.883, 0.06, 0.6, 1.1,
      "stas00/ml-engineering, matmul ceilings on H100 SXM: FP8 70.9 % of its peak, BF16 80.3 %", "2025-06-01"},
     {"gpu_speed_spread", 0.010, 0.005, 0, 0.05,
      "stas00/ml-engineering: GPUs of a node differ by 5 % and more; arXiv 2208.11035: 1.5 %", "2025-06-01"},
     {"step_ms", 20, 20, 0, 500, "no measurement of its own", "2026-11-21"},
     {"host_launch_us", 16.5, 0, 0, 50,
-     "NetX-lab/Frontier a4b22df, Qwen3-30B-A3B layers on H800: operators of one short kernel in eager PyTorch, 16.4 to 20.2",
+     "NetX-lab/Frontier a4b22df, Qwen3-30B-A3B layers on H800: operators of one short kernel in eager "
+     "PyTorch, 16.4 to 20.2",
      "2026-11-21"},
     {"flash2_forward", 0.575, 0, 0, 2,
-     "Dao-AILab/flash-attention assets/flash3_fp16_fwd.png: causal, head 128, 2K to 16K, against FlashAttention-3 and cuDNN",
+     "Dao-AILab/flash-attention assets/flash3_fp16_fwd.png: causal, head 128, 2K to 16K, against "
+     "FlashAttention-3 and cuDNN",
      "2024-07-11"},
     {"flash2_backward", 0.60, 0, 0, 2,
-     "NVIDIA/cudnn-frontend benchmark_results.csv @ 505fcfe: PyTorch SDPA against cuDNN, causal, head 128, 4K to 32K",
+     "NVIDIA/cudnn-frontend benchmark_results.csv @ 505fcfe: PyTorch SDPA against cuDNN, causal, head 128, "
+     "4K to 32K",
      "2024-06-01"},
     {"graph_gap_us", 0.56, 0, 0, 50, "gap between kernels of a CUDA graph, B300 node", "2026-11-21"},
 };
@@ -51,7 +57,8 @@ constexpr double kRunSpread = 0.03;  // how far a run may be off in the fit's ey
 constexpr int kIterations = 8;
 
 const Prior& prior_of(std::string_view name) {
-  return *std::find_if(std::begin(kPriors), std::end(kPriors), [&](const Prior& p) { return p.name == name; });
+  return *std::find_if(std::begin(kPriors), std::end(kPriors),
+                       [&](const Prior& p) { return p.name == name; });
 }
 
 /// The overheads that are sought.
@@ -73,7 +80,9 @@ struct Case {
 std::vector<Case> cases_of(const std::vector<TrainingRun>& runs, const Libraries& libraries,
                            const std::shared_ptr<const KernelCalibration>& kernels,
                            const std::shared_ptr<const LinkCalibration>& links) {
-  const auto configuration = [](const TrainingRun& r) { return std::tuple(r.model, r.layers, r.precision, r.pipeline); };
+  const auto configuration = [](const TrainingRun& r) {
+    return std::tuple(r.model, r.layers, r.precision, r.pipeline);
+  };
   std::map<std::tuple<std::string, int, std::string, int>, int> sizes;
   for (const TrainingRun& run : runs) ++sizes[configuration(run)];
   std::vector<Case> cases;
@@ -164,7 +173,8 @@ OverheadFit fit_overheads(const std::vector<TrainingRun>& runs, const Libraries&
   result.calibration.overheads = fit(cases, "");
   for (const OverheadRow& row : sought()) {
     Source& source = result.calibration.sources.at(std::string(row.name));
-    source.text = "fit on NVIDIA/dgxc-benchmarking 741c886 (v25.04), 16 runs on H100, starting from: " + source.text;
+    source.text =
+        "fit on NVIDIA/dgxc-benchmarking 741c886 (v25.04), 16 runs on H100, starting from: " + source.text;
     source.date = "2026-11-21";
   }
   std::set<std::string> models;

@@ -7,10 +7,11 @@ namespace flopcast {
 namespace {
 
 /// What a framework's recipes turn on, where a table of runs does not say. Read in the recipes themselves:
-/// NeMo and Megatron-Bridge: ZeRO-1 with both overlaps where there are data-parallel ranks, user-buffer tensor overlap, BF16
-/// gradients, FP8 parameters gathered in FP8, Megatron's cross-entropy (NVIDIA/dgxc-benchmarking 741c886; NeMo
-/// megatron_comm_overlap.py). FSDP frameworks (llm-foundry, torchtitan, Kempner, NeMo AutoModel): parameters sharded,
-/// gathered in BF16, gradients reduced in FP32 (torch FSDP2 default of torchtitan) or BF16 (llm-foundry).
+/// NeMo and Megatron-Bridge: ZeRO-1 with both overlaps where there are data-parallel ranks, user-buffer
+/// tensor overlap, BF16 gradients, FP8 parameters gathered in FP8, Megatron's cross-entropy
+/// (NVIDIA/dgxc-benchmarking 741c886; NeMo megatron_comm_overlap.py). FSDP frameworks (llm-foundry,
+/// torchtitan, Kempner, NeMo AutoModel): parameters sharded, gathered in BF16, gradients reduced in FP32
+/// (torch FSDP2 default of torchtitan) or BF16 (llm-foundry).
 struct Recipe {
   bool megatron = true;
   bool fp32_gradients = false;
@@ -34,7 +35,8 @@ int small(const CsvTable& table, std::size_t row, const char* column, int otherw
   return static_cast<int>(whole(table, row, column, otherwise));
 }
 
-/// Stages of one layer more or fewer at both ends where embedding and loss are counted as layers: 126 + 2 = 8 x 16.
+/// Stages of one layer more or fewer at both ends where embedding and loss are counted as layers: 126 + 2 = 8
+/// x 16.
 std::vector<int> stage_layers(const TrainingRun& run, int layers) {
   const int stages = run.pipeline * run.chunks;
   if (stages < 2 || layers % stages == 0 || (layers + 2) % stages != 0) return {};
@@ -56,10 +58,14 @@ PrecisionPlan precision_of(const TrainingRun& run, const Recipe& recipe) {
 
 void shard(const TrainingRun& run, ParallelPlan& plan) {
   constexpr std::string_view kHybrid = "hsdp:";
-  plan.zero_stage = run.sharding == "none" ? 0 : run.sharding == "zero2" ? 2 : run.sharding == "zero3" ? 3 : 1;
+  plan.zero_stage = run.sharding == "none"    ? 0
+                    : run.sharding == "zero2" ? 2
+                    : run.sharding == "zero3" ? 3
+                                              : 1;
   if (!run.sharding.starts_with(kHybrid)) return;
   plan.zero_stage = 3;
-  std::from_chars(run.sharding.data() + kHybrid.size(), run.sharding.data() + run.sharding.size(), plan.shard_group);
+  std::from_chars(run.sharding.data() + kHybrid.size(), run.sharding.data() + run.sharding.size(),
+                  plan.shard_group);
   if (plan.replicas() % std::max(1, plan.shard_group) != 0) plan.shard_group = 0;
 }
 
@@ -75,7 +81,8 @@ ParallelPlan plan_of(const TrainingRun& run, int layers) {
   plan.stage_layers = stage_layers(run, layers);
   // NeMo turns both overlaps on where there are data-parallel ranks.
   plan.overlap_gradients = plan.overlap_parameters = run.data > 1;
-  const bool deep_ep = run.notes.find("DeepEP") != std::string::npos || run.notes.find("deepep") != std::string::npos;
+  const bool deep_ep =
+      run.notes.find("DeepEP") != std::string::npos || run.notes.find("deepep") != std::string::npos;
   plan.dispatcher = deep_ep ? ExpertDispatcher::deep_ep : ExpertDispatcher::all_to_all;
   shard(run, plan);
   return plan;

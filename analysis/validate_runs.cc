@@ -61,7 +61,8 @@ void add_median(std::vector<Check>& checks, const char* group, double bar) {
 
 bool on_h100(const TrainingRun& run) { return node_of(run) == "hgx-h100"; }
 
-/// The step with everything kept; when that does not fit and the source is silent, with layers computed again.
+/// The step with everything kept; when that does not fit and the source is silent, with layers computed
+/// again.
 Seconds predict(const TrainingRun& run, Scenario& scenario, const RunOptions& options) {
   if (run.recompute == "unknown") {
     try {
@@ -136,9 +137,12 @@ std::vector<Check> summarise_published_runs(const std::vector<RunError>& errors,
   }
   std::vector<Check> checks;
   const auto count = [](const std::vector<double>& of) { return fmt::format("{} runs", of.size()); };
-  checks.push_back(summary(kUnseen, "dense, H100, 64 GPUs up: median |error|", percentile(dense, 0.5), 0.06, count(dense)));
-  checks.push_back(summary(kUnseen, "dense, H100, 64 GPUs up: largest |error|", percentile(dense, 1), 0.15, count(dense)));
-  checks.push_back(summary(kUnseen, "experts, H100: median |error|", percentile(experts, 0.5), 0.12, count(experts)));
+  checks.push_back(summary(kUnseen, "dense, H100, 64 GPUs up: median |error|", percentile(dense, 0.5), 0.06,
+                           count(dense)));
+  checks.push_back(
+      summary(kUnseen, "dense, H100, 64 GPUs up: largest |error|", percentile(dense, 1), 0.15, count(dense)));
+  checks.push_back(
+      summary(kUnseen, "experts, H100: median |error|", percentile(experts, 0.5), 0.12, count(experts)));
   for (const auto& [framework, off] : by_framework) {
     checks.push_back(summary(kUnseen, framework + ": median |error|", percentile(off, 0.5), 0, count(off)));
     checks.push_back(summary(kUnseen, framework + ": 90th percentile", percentile(off, 0.9), 0, count(off)));

@@ -4,18 +4,22 @@
 
 namespace flopcast {
 
-ExchangeTimes::ExchangeTimes(const TrainingConfig& config, const ClusterSpec& cluster, const LinkCalibration& links)
+ExchangeTimes::ExchangeTimes(const TrainingConfig& config, const ClusterSpec& cluster,
+                             const LinkCalibration& links)
     : config_(config), cluster_(cluster), links_(links) {}
 
 ExchangeTimes::Group ExchangeTimes::group_of(PhaseExchange::Kind kind) const {
   switch (kind) {
     case PhaseExchange::Kind::tensor_gather:
-    case PhaseExchange::Kind::tensor_scatter: return {config_.plan.tensor, 1};
+    case PhaseExchange::Kind::tensor_scatter:
+      return {config_.plan.tensor, 1};
     case PhaseExchange::Kind::expert_gather:
-    case PhaseExchange::Kind::expert_scatter: return {config_.plan.expert_tensor, 1};
+    case PhaseExchange::Kind::expert_scatter:
+      return {config_.plan.expert_tensor, 1};
     case PhaseExchange::Kind::context_hop:
     case PhaseExchange::Kind::context_gather:
-    case PhaseExchange::Kind::context_scatter: break;
+    case PhaseExchange::Kind::context_scatter:
+      break;
   }
   return {config_.plan.context, config_.plan.tensor};
 }
@@ -33,10 +37,13 @@ Seconds ExchangeTimes::time(const PhaseExchange& exchange) const {
   switch (exchange.kind) {
     case PhaseExchange::Kind::tensor_gather:
     case PhaseExchange::Kind::expert_gather:
-    case PhaseExchange::Kind::context_gather: break;
+    case PhaseExchange::Kind::context_gather:
+      break;
     case PhaseExchange::Kind::tensor_scatter:
     case PhaseExchange::Kind::expert_scatter:
-    case PhaseExchange::Kind::context_scatter: op = NcclOp::reduce_scatter; break;
+    case PhaseExchange::Kind::context_scatter:
+      op = NcclOp::reduce_scatter;
+      break;
     case PhaseExchange::Kind::context_hop:
       // Where a ring leaves the node, everybody waits for the hop between nodes.
       op = NcclOp::send_recv;

@@ -15,8 +15,8 @@ namespace {
 
 double gb(Bytes bytes) { return bytes.value() / 1e9; }
 
-/// Bytes that one token leaves behind in one layer until its backward pass, where nothing of the layer is done again as
-/// a whole.
+/// Bytes that one token leaves behind in one layer until its backward pass, where nothing of the layer is
+/// done again as a whole.
 double kept_per_token(const TrainingConfig& config, bool moe, double hottest_load) {
   const ModelConfig& model = config.model;
   const AttentionConfig& attention = model.attention;
@@ -25,14 +25,15 @@ double kept_per_token(const TrainingConfig& config, bool moe, double hottest_loa
   const bool fp8 = config.precision.activations == Precision::fp8;
   const double kept = fp8 ? 1 + kScaleBytesPerElement : 2.0;  // bytes per element of a kept GEMM input
 
-  double bytes = 2 * h + 2 * h;                   // inputs of the attention and of the MLP block (residual stream)
-  if (!again.norms) bytes += 2 * kept * h;        // and what the two norms made of them
+  double bytes = 2 * h + 2 * h;             // inputs of the attention and of the MLP block (residual stream)
+  if (!again.norms) bytes += 2 * kept * h;  // and what the two norms made of them
   const double out = static_cast<double>(attention.heads) * attention.value_dim();
   bytes += out * (fp8 ? 1.5 : 2.0) + 4.0 * attention.heads;  // attention output (E5M6: 12 bits), log-sum-exp
   if (attention.type == AttentionType::latent) {
     bytes += 2.0 * (attention.q_lora_rank + attention.kv_lora_rank + attention.qk_rope_dim);
     if (!again.norms) bytes += kept * (attention.q_lora_rank + attention.kv_lora_rank);
-    if (!again.attention_up_projections) bytes += 2.0 * attention.heads * (2.0 * attention.qk_dim() + attention.v_dim);
+    if (!again.attention_up_projections)
+      bytes += 2.0 * attention.heads * (2.0 * attention.qk_dim() + attention.v_dim);
   } else {
     bytes += 2.0 * attention.head_dim * (attention.heads + 2.0 * attention.kv_heads);
   }
@@ -55,7 +56,7 @@ double kept_per_token(const TrainingConfig& config, bool moe, double hottest_loa
   bytes += ffn(static_cast<double>(m.shared_experts) * m.expert_width);
   bytes += received * h * kept;  // dispatched tokens
   bytes += copies * ffn(m.expert_width);
-  bytes += 4.0 * m.experts;      // gate scores, FP32
+  bytes += 4.0 * m.experts;  // gate scores, FP32
   return bytes;
 }
 
@@ -67,14 +68,15 @@ double layers_again(const TrainingConfig& config, const StageContent& stage) {
 
 /// Bytes that one micro-batch leaves behind in one stage.
 Bytes stage_activation(const TrainingConfig& config, const StageContent& stage, double hottest_load) {
-  const double tokens = static_cast<double>(config.batch.sequence_length) * config.batch.micro_batch_sequences /
-                        (config.plan.context * config.plan.tensor);
+  const double tokens = static_cast<double>(config.batch.sequence_length) *
+                        config.batch.micro_batch_sequences / (config.plan.context * config.plan.tensor);
   // Layers that are computed again keep their input.
   const double again = config.recompute.full_layer ? layers_again(config, stage) : 0;
   const double input = 2.0 * config.model.hidden;
   const double dense = again * input + (1 - again) * kept_per_token(config, false, hottest_load);
-  const double moe =
-      config.model.moe.experts > 0 ? again * input + (1 - again) * kept_per_token(config, true, hottest_load) : 0;
+  const double moe = config.model.moe.experts > 0
+                         ? again * input + (1 - again) * kept_per_token(config, true, hottest_load)
+                         : 0;
   const bool mtp_moe = config.model.is_moe_layer(config.model.layers - 1);
   double per_token = stage.dense_layers * dense + stage.moe_layers * moe;
   per_token += stage.mtp_modules * ((mtp_moe ? moe : dense) + 4.0 * config.model.hidden);
@@ -104,10 +106,15 @@ ActivationPeak activation_peak(const Schedule& schedule, int rank, const std::ve
   };
   for (const Pass& pass : schedule.order[rank]) {
     switch (pass.kind) {
-      case PassKind::forward: take(pass.chunk); break;
+      case PassKind::forward:
+        take(pass.chunk);
+        break;
       case PassKind::backward:
-      case PassKind::backward_weight: release(pass.chunk); break;
-      case PassKind::backward_input: break;
+      case PassKind::backward_weight:
+        release(pass.chunk);
+        break;
+      case PassKind::backward_input:
+        break;
       case PassKind::overlapped:
         take(pass.chunk);
         release(pass.backward_chunk);
@@ -117,8 +124,8 @@ ActivationPeak activation_peak(const Schedule& schedule, int rank, const std::ve
   return peak;
 }
 
-MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageContent>& stages, const Schedule& schedule,
-                       int rank, double hottest_load) {
+MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageContent>& stages,
+                       const Schedule& schedule, int rank, double hottest_load) {
   const PrecisionPlan& p = config.precision;
   const double h = config.model.hidden;
   StageParameters elements;
@@ -136,13 +143,15 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
   // A schedule that holds every stage twice has twice the replicas to shard over.
   int holders = 0;
   for (const auto& chunk_stages : schedule.stage_of) {
-    holders += static_cast<int>(std::count(chunk_stages.begin(), chunk_stages.end(), schedule.stage_of[rank].front()));
+    holders += static_cast<int>(
+        std::count(chunk_stages.begin(), chunk_stages.end(), schedule.stage_of[rank].front()));
   }
   const ParallelPlan& plan = config.plan;
   const double gpus = static_cast<double>(plan.replicas()) * plan.tensor * holders;
   const double dense_shards = plan.zero_stage >= 1 ? static_cast<double>(plan.shards()) * holders : 1;
   const double expert_shards =
-      plan.zero_stage >= 1 ? std::max(1.0, gpus / (static_cast<double>(plan.expert) * plan.expert_tensor)) : 1;
+      plan.zero_stage >= 1 ? std::max(1.0, gpus / (static_cast<double>(plan.expert) * plan.expert_tensor))
+                           : 1;
   const double over_shards = elements.replicated / dense_shards + elements.expert / expert_shards;
 
   MemoryTable table;
@@ -157,25 +166,27 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
                   name(p.parameters), fp8_copy > 0 ? " and the FP8 operands" : "",
                   plan.zero_stage >= 3 ? fmt::format(", sharded {:.0f} ways", dense_shards) : ""));
   if (plan.zero_stage >= 3) {
-    row("gathered layers", 2 * all / std::max(1.0, layers) * parameter_bytes, "the one that computes and the next");
+    row("gathered layers", 2 * all / std::max(1.0, layers) * parameter_bytes,
+        "the one that computes and the next");
   }
   row("gradients", (plan.zero_stage >= 2 ? over_shards : all) * bytes_per_element(p.gradients),
       fmt::format("{}, accumulated{}", name(p.gradients), plan.zero_stage >= 2 ? ", sharded" : ""));
   const double state = bytes_per_element(p.master) + 2 * bytes_per_element(p.moments);
   row("optimiser states", state * over_shards,
-      fmt::format("master {}, moments {}; sharded {:.0f} ways, experts {:.0f} ways", name(p.master), name(p.moments),
-                  dense_shards, expert_shards));
+      fmt::format("master {}, moments {}; sharded {:.0f} ways, experts {:.0f} ways", name(p.master),
+                  name(p.moments), dense_shards, expert_shards));
   const ActivationPeak peak = activation_peak(schedule, rank, per_chunk);
   row("activations", peak.bytes.value(),
       fmt::format("{} micro-batch stages in flight, {:.2f} GB each, {:g} layers", peak.in_flight,
                   peak.in_flight > 0 ? gb(peak.bytes) / peak.in_flight : 0.0, layers));
 
-  const double tokens = static_cast<double>(config.batch.sequence_length) * config.batch.micro_batch_sequences /
-                        (config.plan.context * config.plan.tensor);
+  const double tokens = static_cast<double>(config.batch.sequence_length) *
+                        config.batch.micro_batch_sequences / (config.plan.context * config.plan.tensor);
   if (config.recompute.full_layer) {
     TrainingConfig kept = config;
     kept.recompute.full_layer = false;
-    row("layer being recomputed", tokens * kept_per_token(kept, config.model.moe.experts > 0, hottest_load), "one layer");
+    row("layer being recomputed", tokens * kept_per_token(kept, config.model.moe.experts > 0, hottest_load),
+        "one layer");
   }
   if (has_head) {
     row("logits", tokens * config.model.vocabulary * 2 * 2, "logits and their gradient, BF16");
@@ -196,8 +207,9 @@ Bytes MemoryTable::total() const {
   return sum;
 }
 
-std::vector<MemoryTable> memory_per_rank(const TrainingConfig& config, const std::vector<StageContent>& stages,
-                                         const Schedule& schedule, double hottest_load) {
+std::vector<MemoryTable> memory_per_rank(const TrainingConfig& config,
+                                         const std::vector<StageContent>& stages, const Schedule& schedule,
+                                         double hottest_load) {
   std::vector<MemoryTable> result;
   for (int rank = 0; rank < schedule.ranks; ++rank) {
     result.push_back(rank_table(config, stages, schedule, rank, hottest_load));
@@ -205,8 +217,9 @@ std::vector<MemoryTable> memory_per_rank(const TrainingConfig& config, const std
   return result;
 }
 
-std::vector<std::string> memory_remedies(const TrainingConfig& config, const std::vector<StageContent>& stages,
-                                         const Schedule& schedule, double hottest_load, Bytes capacity) {
+std::vector<std::string> memory_remedies(const TrainingConfig& config,
+                                         const std::vector<StageContent>& stages, const Schedule& schedule,
+                                         double hottest_load, Bytes capacity) {
   std::vector<std::pair<std::string, TrainingConfig>> ideas;  // cheapest in time first
   const auto idea = [&](std::string text, bool applies, auto change) {
     if (!applies) return;
@@ -220,7 +233,8 @@ std::vector<std::string> memory_remedies(const TrainingConfig& config, const std
        [](auto& c) { c.precision.gradients = Precision::bf16; });
   idea("training.recompute.activation_function: true", !r.activation_function && !r.full_layer,
        [](auto& c) { c.recompute.activation_function = true; });
-  idea("training.recompute.norms: true", !r.norms && !r.full_layer, [](auto& c) { c.recompute.norms = true; });
+  idea("training.recompute.norms: true", !r.norms && !r.full_layer,
+       [](auto& c) { c.recompute.norms = true; });
   idea("training.recompute.attention_up_projections: true",
        config.model.attention.type == AttentionType::latent && !r.attention_up_projections && !r.full_layer,
        [](auto& c) { c.recompute.attention_up_projections = true; });
@@ -230,10 +244,11 @@ std::vector<std::string> memory_remedies(const TrainingConfig& config, const std
        [](auto& c) { c.precision.moments = Precision::bf16; });
   idea("training.batch.micro_batch_sequences: 1", config.batch.micro_batch_sequences > 1,
        [](auto& c) { c.batch.micro_batch_sequences = 1; });
-  idea("all of training.recompute but full_layer", !(r.norms && r.activation_function) && !r.full_layer, [](auto& c) {
-    c.recompute.norms = c.recompute.activation_function = true;
-    c.recompute.attention_up_projections = c.model.attention.type == AttentionType::latent;
-  });
+  idea("all of training.recompute but full_layer", !(r.norms && r.activation_function) && !r.full_layer,
+       [](auto& c) {
+         c.recompute.norms = c.recompute.activation_function = true;
+         c.recompute.attention_up_projections = c.model.attention.type == AttentionType::latent;
+       });
   idea("training.recompute.full_layer: true", !r.full_layer, [](auto& c) { c.recompute.full_layer = true; });
 
   std::vector<std::string> result, insufficient;

@@ -73,20 +73,20 @@ struct PassEmitter::Half {
   int stage = 0;
   std::uint16_t micro_batch = 0;
   PipelineMail::Kind kind = PipelineMail::Kind::activation;
-  OpId ready;               // what the next operation of this half waits for
-  bool started = false;     // its first operation has been built
+  OpId ready;            // what the next operation of this half waits for
+  bool started = false;  // its first operation has been built
   int copy = 0;
-  bool gathers = false;     // parameters come before each layer
-  bool reduces = false;     // gradients leave after each layer
-  OpId parameters;          // of the layer that is being built
+  bool gathers = false;  // parameters come before each layer
+  bool reduces = false;  // gradients leave after each layer
+  OpId parameters;       // of the layer that is being built
   bool has(std::size_t layer) const { return walk != nullptr && layer < walk->layers.size(); }
   const StageWalk::Layer& layer(std::size_t i) const { return walk->layers[i]; }
 };
 
 PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
-                         const std::vector<StageContent>& stages, const StepPrices& prices, Topology& topology,
-                         const LinkCalibration& links, GraphBuilder& graph, PipelineMail& mail, ShardTraffic& shards,
-                         const ShardPlan& shard_plan)
+                         const std::vector<StageContent>& stages, const StepPrices& prices,
+                         Topology& topology, const LinkCalibration& links, GraphBuilder& graph,
+                         PipelineMail& mail, ShardTraffic& shards, const ShardPlan& shard_plan)
     : config_(config),
       schedule_(schedule),
       prices_(prices),
@@ -96,7 +96,8 @@ PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
       mail_(mail),
       shards_(shards),
       shard_plan_(shard_plan),
-      boundary_(static_cast<double>(prices.own_tokens()) * config.model.hidden * bytes_per_element(Precision::bf16)) {
+      boundary_(static_cast<double>(prices.own_tokens()) * config.model.hidden *
+                bytes_per_element(Precision::bf16)) {
   StageContent content;
   content.dense_layers = 1;
   dense_layer_ = stage_parameters(config, content);
@@ -142,7 +143,8 @@ StageParameters PassEmitter::unit(const Half& half, std::size_t layer) const {
 void PassEmitter::gather(RankProgram& program, Half& half, std::size_t layer) {
   half.parameters = OpId();
   if (!half.gathers || (!half.has(layer) && layer > 0)) return;
-  // Room for one layer beside the one that computes: the next gather starts when the layer before it has ended.
+  // Room for one layer beside the one that computes: the next gather starts when the layer before it has
+  // ended.
   const OpId after = shard_plan_.gather_always ? program.layer_ends[0] : OpId();
   half.parameters = shards_.gather(program, unit(half, layer), after).done;
   program.layer_ends = {program.layer_ends[1], graph_.last_on(program.rank.compute)};
@@ -282,8 +284,12 @@ void PassEmitter::forward_edges(RankProgram& program, Half& half, std::size_t be
       chained_compute(program, half, name, prices_.edge(phase, share), half.walk->layers.size());
     };
     switch (edge) {
-      case StageWalk::Edge::embedding: add(OpName::embedding_forward, EdgePhase::embedding_forward); break;
-      case StageWalk::Edge::head: add(OpName::head_forward, EdgePhase::head_forward); break;
+      case StageWalk::Edge::embedding:
+        add(OpName::embedding_forward, EdgePhase::embedding_forward);
+        break;
+      case StageWalk::Edge::head:
+        add(OpName::head_forward, EdgePhase::head_forward);
+        break;
       case StageWalk::Edge::mtp_projection:
         add(OpName::mtp_projection_forward, EdgePhase::mtp_projection_forward);
         break;
@@ -291,21 +297,28 @@ void PassEmitter::forward_edges(RankProgram& program, Half& half, std::size_t be
   }
 }
 
-void PassEmitter::backward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share, bool weights) {
+void PassEmitter::backward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share,
+                                 bool weights) {
   if (half.walk == nullptr || before >= half.walk->edges.size()) return;
   for (StageWalk::Edge edge : half.walk->edges[before]) {
     const auto add = [&](OpName name, EdgePhase phase) {
       chained_compute(program, half, name, prices_.edge(phase, share), half.walk->layers.size());
     };
     switch (edge) {
-      case StageWalk::Edge::embedding: add(OpName::embedding_backward, EdgePhase::embedding_backward); break;
-      case StageWalk::Edge::head: add(OpName::head_backward, EdgePhase::head_backward); break;
+      case StageWalk::Edge::embedding:
+        add(OpName::embedding_backward, EdgePhase::embedding_backward);
+        break;
+      case StageWalk::Edge::head:
+        add(OpName::head_backward, EdgePhase::head_backward);
+        break;
       case StageWalk::Edge::mtp_projection:
         add(OpName::mtp_projection_backward, EdgePhase::mtp_projection_backward);
         break;
     }
   }
-  if (weights) weight_edges(program, *half.walk, before, share, label(OpName::head_weight, half, half.walk->layers.size()));
+  if (weights)
+    weight_edges(program, *half.walk, before, share,
+                 label(OpName::head_weight, half, half.walk->layers.size()));
 }
 
 void PassEmitter::weight_edges(RankProgram& program, const StageWalk& walk, std::size_t before, SmShare share,
@@ -314,15 +327,17 @@ void PassEmitter::weight_edges(RankProgram& program, const StageWalk& walk, std:
     if (edge == StageWalk::Edge::head) {
       compute(program, OpName::head_weight, prices_.edge(EdgePhase::head_weight, share), 1.0, label);
     } else if (edge == StageWalk::Edge::mtp_projection) {
-      compute(program, OpName::mtp_projection_weight, prices_.edge(EdgePhase::mtp_projection_weight, share), 1.0, label);
+      compute(program, OpName::mtp_projection_weight, prices_.edge(EdgePhase::mtp_projection_weight, share),
+              1.0, label);
     }
   }
 }
 
 /// The order of DeepSeek-V3's figure 4. Compute: MLP(B) MLP(W) MLP(F) ATTN(B) ATTN(W) ATTN(F); communication:
-/// DISPATCH(F) DISPATCH(B) COMBINE(F) COMBINE(B), where the backward of a combine is a dispatch and comes first in its
-/// layer. With one half missing this is a lone forward or backward.
-void PassEmitter::interleave(RankProgram& program, Half& forward, Half& backward, bool overlapped, bool weights) {
+/// DISPATCH(F) DISPATCH(B) COMBINE(F) COMBINE(B), where the backward of a combine is a dispatch and comes
+/// first in its layer. With one half missing this is a lone forward or backward.
+void PassEmitter::interleave(RankProgram& program, Half& forward, Half& backward, bool overlapped,
+                             bool weights) {
   const SmShare share = overlapped ? SmShare::beside_communication : SmShare::all;
   // Weight gradients run beside the backward's own communication even when nothing else does.
   const SmShare weight_share = SmShare::beside_communication;
@@ -358,12 +373,15 @@ void PassEmitter::interleave(RankProgram& program, Half& forward, Half& backward
     shared_forward(i, attended);
     layer_compute(program, backward, OpName::mlp_backward, Phase::mlp_backward, i, share, true);
     expert_transfer(program, backward, OpName::dispatch_backward, combine, i);
-    if (weights) layer_compute(program, backward, OpName::mlp_weight, Phase::mlp_weight, i, weight_share, false);
+    if (weights)
+      layer_compute(program, backward, OpName::mlp_weight, Phase::mlp_weight, i, weight_share, false);
     layer_compute(program, forward, OpName::mlp_forward, Phase::mlp_forward, i, share, true);
     expert_transfer(program, forward, OpName::combine_forward, combine, i);
     layer_compute(program, backward, OpName::attention_backward, Phase::attention_backward, i, share, true);
     if (i < backward_layers) backward_edges(program, backward, i + 1, share, weights);
-    if (weights) layer_compute(program, backward, OpName::attention_weight, Phase::attention_weight, i, weight_share, false);
+    if (weights)
+      layer_compute(program, backward, OpName::attention_weight, Phase::attention_weight, i, weight_share,
+                    false);
     if (weights) reduce(program, backward, i, backward_time(program, backward, i));
     enter_backward(i + 1);
     if (i < forward_layers) enter_forward(i + 1);
@@ -374,7 +392,8 @@ void PassEmitter::interleave(RankProgram& program, Half& forward, Half& backward
 Seconds PassEmitter::backward_time(const RankProgram& program, const Half& half, std::size_t layer) const {
   if (!half.has(layer)) return Seconds(0);
   Seconds sum;
-  for (Phase phase : {Phase::mlp_backward, Phase::mlp_weight, Phase::attention_backward, Phase::attention_weight}) {
+  for (Phase phase :
+       {Phase::mlp_backward, Phase::mlp_weight, Phase::attention_backward, Phase::attention_weight}) {
     sum += prices_.phase(phase, half.layer(layer).moe, program.expert_rank, SmShare::all).time;
   }
   return sum;
@@ -409,7 +428,8 @@ void PassEmitter::send(RankProgram& program, Half& half, int copy, const std::ve
   if (to != program.rank.gpu && config_.mechanisms.pipeline_transfers) {
     const PortTransfer message = point_to_point(topology_, program.rank.gpu, to, boundary_, &links_);
     const OpName name = activation ? OpName::send_activation : OpName::send_gradient;
-    op = graph_.transfer(program.rank.pipeline, message.latency, message.flows, label(name, half, half.walk->layers.size()));
+    op = graph_.transfer(program.rank.pipeline, message.latency, message.flows,
+                         label(name, half, half.walk->layers.size()));
     follow(graph_, op, half.ready);
   }
   mail_.sent(copy, half.stage, half.micro_batch, half.kind, op);
@@ -419,7 +439,8 @@ void PassEmitter::recompute(RankProgram& program, Half again) {
   const std::size_t most = static_cast<std::size_t>(config_.recompute.full_layers);
   StageWalk some;
   if (most > 0 && most < again.walk->layers.size()) {
-    some.layers.assign(again.walk->layers.begin(), again.walk->layers.begin() + static_cast<std::ptrdiff_t>(most));
+    some.layers.assign(again.walk->layers.begin(),
+                       again.walk->layers.begin() + static_cast<std::ptrdiff_t>(most));
     some.edges.resize(most + 1);
     again.walk = &some;
   }
@@ -433,7 +454,9 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, int copy, const s
   program.forwards.resize(stage_of.size());
   program.weight_gradients.resize(stage_of.size());
   const auto first_forward = [&](int chunk) { return program.forwards[chunk]++ == 0; };
-  const auto last_weights = [&](int chunk) { return ++program.weight_gradients[chunk] == schedule_.micro_batches; };
+  const auto last_weights = [&](int chunk) {
+    return ++program.weight_gradients[chunk] == schedule_.micro_batches;
+  };
   const auto half = [&](PipelineMail::Kind kind, int chunk, std::uint16_t micro_batch, bool weights) {
     const bool forward = kind == PipelineMail::Kind::activation;
     Half h;

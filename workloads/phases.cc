@@ -8,15 +8,16 @@ namespace flopcast {
 
 namespace {
 
-/// Collects a phase's kernels in launch order. Sizes are in elements; traffic is what a kernel must read and write
-/// when nothing stays in L2.
+/// Collects a phase's kernels in launch order. Sizes are in elements; traffic is what a kernel must read and
+/// write when nothing stays in L2.
 class KernelList {
  public:
   KernelList(const TrainingConfig& config, const KernelModel& kernels, int sms)
       : config_(config), kernels_(kernels), sms_(sms) {}
 
   bool fp8() const { return config_.precision.linear == Precision::fp8; }
-  /// One scale per tensor: operands of weight gradients are kept transposed, for Hopper multiplies FP8 only that way.
+  /// One scale per tensor: operands of weight gradients are kept transposed, for Hopper multiplies FP8 only
+  /// that way.
   bool fp8_tensor() const { return fp8() && config_.precision.scaling != Scaling::blocks; }
   bool fp8_blocks() const { return fp8() && config_.precision.scaling == Scaling::blocks; }
 
@@ -27,19 +28,21 @@ class KernelList {
                                   config_.precision.scaling, Precision::bf16, true});
   }
   Seconds linear_in(Precision precision, std::string name, double m, double n, double k) {
-    return gemm(std::move(name),
-                {GemmKind::dense, round(m), round(n), round(k), 1, precision, Scaling::none, Precision::bf16, true});
+    return gemm(std::move(name), {GemmKind::dense, round(m), round(n), round(k), 1, precision, Scaling::none,
+                                  Precision::bf16, true});
   }
   /// The same for `groups` experts, m rows in all.
   Seconds grouped(std::string name, double m, double n, double k, int groups) {
     if (config_.vendor_gemms()) {
       // cuBLAS has no grouped kernel for training: one GEMM per expert, back to back.
-      add(std::move(name), priced({GemmKind::dense, round(m / groups), round(n), round(k), 1, config_.precision.linear,
-                                   config_.precision.scaling, Precision::bf16, true}), groups);
+      add(std::move(name),
+          priced({GemmKind::dense, round(m / groups), round(n), round(k), 1, config_.precision.linear,
+                  config_.precision.scaling, Precision::bf16, true}),
+          groups);
       return cost_.kernels.back().price.time;
     }
-    return gemm(std::move(name), {GemmKind::grouped_contiguous, round(m), round(n), round(k), groups, config_.precision.linear,
-                           config_.precision.scaling, Precision::bf16});
+    return gemm(std::move(name), {GemmKind::grouped_contiguous, round(m), round(n), round(k), groups,
+                                  config_.precision.linear, config_.precision.scaling, Precision::bf16});
   }
   /// dw[m,n] += dy^T x over `tokens`, accumulated in the precision of the gradients.
   void weight_gradient(std::string name, double m, double n, double tokens, int times = 1) {
@@ -50,8 +53,8 @@ class KernelList {
     return priced(weight_gradient_shape(m, n, tokens)).time;
   }
   void weight_gradient_in(Precision precision, std::string name, double m, double n, double tokens) {
-    gemm(std::move(name), {GemmKind::weight_gradient, round(m), round(n), round(tokens), 1, precision, Scaling::none,
-                           config_.precision.gradients, true});
+    gemm(std::move(name), {GemmKind::weight_gradient, round(m), round(n), round(tokens), 1, precision,
+                           Scaling::none, config_.precision.gradients, true});
   }
   Seconds attention(std::string name, const AttentionShape& shape) {
     // A backward is three kernels (prepare, main, convert dQ) that the model prices together.
@@ -59,7 +62,8 @@ class KernelList {
     KernelTime time = slowed(kernels_.attention(shape, sms_));
     if (config_.flash2) {
       const TrainingOverheads& overheads = config_.overheads;
-      time.time /= shape.kind == AttentionKind::backward ? overheads.flash2_backward : overheads.flash2_forward;
+      time.time /=
+          shape.kind == AttentionKind::backward ? overheads.flash2_backward : overheads.flash2_forward;
     }
     cost_.kernels.push_back({std::move(name), time, launches});
     return cost_.kernels.back().price.time;
@@ -71,19 +75,22 @@ class KernelList {
 
   /// BF16 -> FP8 with scales, before a GEMM (nothing to do when linears run in BF16).
   void quantize(std::string name, double elements) {
-    if (fp8_tensor()) return memory(std::move(name), MemoryKernel::cast_transpose, elements * (2.0 + 1.0 + 1.0));
+    if (fp8_tensor())
+      return memory(std::move(name), MemoryKernel::cast_transpose, elements * (2.0 + 1.0 + 1.0));
     if (fp8()) memory(std::move(name), MemoryKernel::cast, elements * (2.0 + 1.0 + kScaleBytesPerElement));
   }
   /// BF16 -> transposed FP8 with scales along the other axis: an operand of a weight gradient.
   void quantize_transposed(std::string name, double elements, int times = 1) {
     if (fp8_blocks())
-      memory(std::move(name), MemoryKernel::cast_transpose, elements * (2.0 + 1.0 + kScaleBytesPerElement), times);
+      memory(std::move(name), MemoryKernel::cast_transpose, elements * (2.0 + 1.0 + kScaleBytesPerElement),
+             times);
   }
   void norm(std::string name, double elements, bool with_residual) {
     memory(std::move(name), MemoryKernel::norm, elements * 2.0 * (with_residual ? 4 : 2));  // BF16 in and out
   }
   void norm_backward(std::string name, double elements) {
-    memory(std::move(name), MemoryKernel::norm_backward, elements * 2.0 * 4);  // dy, x, residual gradient in; dx out
+    memory(std::move(name), MemoryKernel::norm_backward,
+           elements * 2.0 * 4);  // dy, x, residual gradient in; dx out
   }
 
   void exchange(PhaseExchange::Kind kind, double bytes, Seconds beside, int times = 1) {
@@ -100,15 +107,23 @@ class KernelList {
     const Seconds gap = config_.cuda_graphs ? Seconds(overheads.graph_gap_us * 1e-6) : kernels_.kernel_gap();
     cost_.time = cost_.kernel_sum + launches * gap;
     // The host launches ahead of the GPU; only where kernels are shorter than their launch does the GPU wait.
-    if (!config_.cuda_graphs) cost_.time = std::max(cost_.time, Seconds(launches * overheads.host_launch_us * 1e-6));
+    if (!config_.cuda_graphs)
+      cost_.time = std::max(cost_.time, Seconds(launches * overheads.host_launch_us * 1e-6));
     return std::move(cost_);
   }
 
  private:
   static std::int64_t round(double elements) { return std::max<std::int64_t>(1, std::llround(elements)); }
   GemmShape weight_gradient_shape(double m, double n, double tokens) const {
-    return {GemmKind::weight_gradient, round(m), round(n), round(tokens), 1, config_.precision.linear,
-            config_.precision.scaling, config_.precision.gradients, true};
+    return {GemmKind::weight_gradient,
+            round(m),
+            round(n),
+            round(tokens),
+            1,
+            config_.precision.linear,
+            config_.precision.scaling,
+            config_.precision.gradients,
+            true};
   }
   KernelTime slowed(KernelTime time) const {
     time.time /= config_.efficiency;
@@ -162,17 +177,18 @@ struct Widths {
         kv_rank(config.model.attention.kv_lora_rank) {}
 };
 
-/// Tokens of a micro-batch as one GPU sees them: `all` of its tensor-parallel group where matrices are shared, `own`
-/// where the sequence is.
+/// Tokens of a micro-batch as one GPU sees them: `all` of its tensor-parallel group where matrices are
+/// shared, `own` where the sequence is.
 struct Tokens {
   double all, own;
   Tokens(const TrainingConfig& config, double tokens)
       : all(tokens), own(config.plan.sequence_parallel ? tokens / config.plan.tensor : tokens) {}
 };
 
-/// Gathers before a GEMM and scatters after it, among the GPUs that share matrices. Forward and the gradient of an
-/// output run beside their own GEMM only where the plan says so (Transformer Engine's user buffers); in the backward
-/// pass the input is gathered beside one GEMM and its gradient scattered beside the other in any case.
+/// Gathers before a GEMM and scatters after it, among the GPUs that share matrices. Forward and the gradient
+/// of an output run beside their own GEMM only where the plan says so (Transformer Engine's user buffers); in
+/// the backward pass the input is gathered beside one GEMM and its gradient scattered beside the other in any
+/// case.
 class TensorExchange {
  public:
   TensorExchange(KernelList& list, const TrainingConfig& config, double tokens)
@@ -210,10 +226,12 @@ AttentionShape attention_shape(const TrainingConfig& config, const LayerShape& l
   return shape;
 }
 
-/// Attention over a sequence that `context` ranks share, each holding one piece from either end so that all have the same
-/// number of query-key pairs. Ring: the own keys first (causal), then on each hop half the pairs of a whole piece, the
-/// partial results merged. All-gather: the other ranks' keys at once, half of them visible on average.
-void context_attention(KernelList& list, const TrainingConfig& config, const LayerShape& layer, AttentionKind kind) {
+/// Attention over a sequence that `context` ranks share, each holding one piece from either end so that all
+/// have the same number of query-key pairs. Ring: the own keys first (causal), then on each hop half the
+/// pairs of a whole piece, the partial results merged. All-gather: the other ranks' keys at once, half of
+/// them visible on average.
+void context_attention(KernelList& list, const TrainingConfig& config, const LayerShape& layer,
+                       AttentionKind kind) {
   const bool backward = kind == AttentionKind::backward;
   const std::string name = backward ? "attention backward" : "attention";
   const Widths w(config);
@@ -242,15 +260,18 @@ void context_attention(KernelList& list, const TrainingConfig& config, const Lay
     // Latent vectors are expanded where they arrive, and their gradients folded up again.
     const double expanded = w.heads * (w.qk - w.rope) + w.value;
     if (latent(config)) hop += list.linear("kv_b_proj of a hop", t / 2, expanded, w.kv_rank);
-    if (latent(config) && backward) hop += list.linear("kv_b_proj dgrad of a hop", t / 2, w.kv_rank, expanded);
+    if (latent(config) && backward)
+      hop += list.linear("kv_b_proj dgrad of a hop", t / 2, w.kv_rank, expanded);
   }
-  // Merging: forward, a partial output is read and the FP32 sum read and written; backward, gradients in BF16.
+  // Merging: forward, a partial output is read and the FP32 sum read and written; backward, gradients in
+  // BF16.
   const double merged = t * (backward ? (w.query + w.key + w.value) * 6 : w.heads * w.v * 10);
   list.memory("merge hops", MemoryKernel::elementwise, merged * others, others);
   list.exchange(PhaseExchange::Kind::context_hop, message, hop, others);
 }
 
-/// Query, key and value from the latent vectors (MLA): the part that DeepSeek-V3 recomputes in the backward pass.
+/// Query, key and value from the latent vectors (MLA): the part that DeepSeek-V3 recomputes in the backward
+/// pass.
 void latent_up_projection(KernelList& list, const Widths& w, double tokens, const std::string& when) {
   if (w.q_rank > 0) {
     list.quantize("cast q latent" + when, tokens * w.q_rank);
@@ -265,7 +286,8 @@ void latent_up_projection(KernelList& list, const Widths& w, double tokens, cons
   list.memory("copy values" + when, MemoryKernel::copy, tokens * w.value * 2 * 2);
 }
 
-/// Gate scores, group-limited top-k, normalised weights: about twenty small kernels over tokens x experts in FP32.
+/// Gate scores, group-limited top-k, normalised weights: about twenty small kernels over tokens x experts in
+/// FP32.
 void gate(KernelList& list, const TrainingConfig& config, double tokens, bool backward) {
   const double experts = config.model.moe.experts;
   const double scores = tokens * experts * 4;
@@ -384,16 +406,20 @@ PhaseCost attention_weight(const TrainingConfig& config, const LayerShape& layer
 }
 
 /// Width of the first FFN matrix's output: gate and up side by side when gated.
-double ffn_in(const TrainingConfig& config, double width) { return config.model.gated_ffn ? 2 * width : width; }
+double ffn_in(const TrainingConfig& config, double width) {
+  return config.model.gated_ffn ? 2 * width : width;
+}
 
-/// A feed-forward network of `width` on this GPU over `rows` tokens. groups > 0: that many experts, rows in all.
+/// A feed-forward network of `width` on this GPU over `rows` tokens. groups > 0: that many experts, rows in
+/// all.
 struct Ffn {
   std::string name;
   double rows, width;
   int groups;
 };
 
-/// Which networks a phase computes: shared experts have phases of their own where they run beside the exchange.
+/// Which networks a phase computes: shared experts have phases of their own where they run beside the
+/// exchange.
 enum class FfnPart { all, shared, routed };
 
 FfnPart main_part(const TrainingConfig& config) {
@@ -428,8 +454,8 @@ void expert_exchange(KernelList& list, const TrainingConfig& config, double rows
   if (config.plan.expert_tensor > 1) list.exchange(kind, rows * config.model.hidden * 2, Seconds(0));
 }
 
-/// Distinct (token, rank) pairs per token copy: an expert rank receives a token once even when two of its experts
-/// want it. Uniform choice: ranks r, copies k -> r (1 - (1 - 1/r)^k) / k.
+/// Distinct (token, rank) pairs per token copy: an expert rank receives a token once even when two of its
+/// experts want it. Uniform choice: ranks r, copies k -> r (1 - (1 - 1/r)^k) / k.
 double received_per_row(const TrainingConfig& config, const LayerShape& layer) {
   const double copies = config.model.moe.experts_per_token;
   const double ranks = static_cast<double>(config.model.moe.experts) / std::max(1, layer.local_experts) *
@@ -498,12 +524,14 @@ PhaseCost mlp_forward(const TrainingConfig& config, const LayerShape& layer, Ker
                 tokens.own * config.model.moe.experts * 4 * 2 * 12, 2);
     expert_exchange(list, config, rows, PhaseExchange::Kind::expert_gather);
     list.memory("expand rows", MemoryKernel::permute, rows * h * 2 * token_bytes);
-    if (list.fp8_blocks()) list.memory("transpose scales", MemoryKernel::transpose, rows * h * token_bytes, 2);
+    if (list.fp8_blocks())
+      list.memory("transpose scales", MemoryKernel::transpose, rows * h * token_bytes, 2);
   }
   ffn_forward(list, config, layer, main_part(config));
   if (layer.moe) {
     expert_exchange(list, config, rows, PhaseExchange::Kind::expert_scatter);
-    list.memory("sum rows of a token", MemoryKernel::reduce, rows * h * 2 * (1 + received_per_row(config, layer)));
+    list.memory("sum rows of a token", MemoryKernel::reduce,
+                rows * h * 2 * (1 + received_per_row(config, layer)));
   }
   return std::move(list).finish();
 }
@@ -525,7 +553,8 @@ PhaseCost mlp_backward(const TrainingConfig& config, const LayerShape& layer, Ke
   ffn_backward(list, config, layer, main_part(config));
   if (layer.moe) {
     expert_exchange(list, config, rows, PhaseExchange::Kind::expert_scatter);
-    list.memory("sum gradient rows", MemoryKernel::reduce, rows * h * 2 * (1 + received_per_row(config, layer)));
+    list.memory("sum gradient rows", MemoryKernel::reduce,
+                rows * h * 2 * (1 + received_per_row(config, layer)));
   }
   return std::move(list).finish();
 }
@@ -550,29 +579,43 @@ PhaseCost mlp_weight(const TrainingConfig& config, const LayerShape& layer, Kern
 
 std::string_view name(Phase phase) {
   switch (phase) {
-    case Phase::attention_forward: return "ATTN(F)";
-    case Phase::mlp_forward: return "MLP(F)";
-    case Phase::mlp_backward: return "MLP(B)";
-    case Phase::mlp_weight: return "MLP(W)";
-    case Phase::attention_backward: return "ATTN(B)";
-    case Phase::attention_weight: return "ATTN(W)";
-    case Phase::shared_forward: return "SHARED(F)";
-    case Phase::shared_backward: return "SHARED(B)";
+    case Phase::attention_forward:
+      return "ATTN(F)";
+    case Phase::mlp_forward:
+      return "MLP(F)";
+    case Phase::mlp_backward:
+      return "MLP(B)";
+    case Phase::mlp_weight:
+      return "MLP(W)";
+    case Phase::attention_backward:
+      return "ATTN(B)";
+    case Phase::attention_weight:
+      return "ATTN(W)";
+    case Phase::shared_forward:
+      return "SHARED(F)";
+    case Phase::shared_backward:
+      return "SHARED(B)";
   }
   assert(false);
   return "";
 }
 
-PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer, const KernelModel& kernels,
-                      int sms) {
+PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer,
+                      const KernelModel& kernels, int sms) {
   KernelList list(config, kernels, sms);
   switch (phase) {
-    case Phase::attention_forward: return attention_forward(config, layer, std::move(list));
-    case Phase::mlp_forward: return mlp_forward(config, layer, std::move(list));
-    case Phase::mlp_backward: return mlp_backward(config, layer, std::move(list));
-    case Phase::mlp_weight: return mlp_weight(config, layer, std::move(list));
-    case Phase::attention_backward: return attention_backward(config, layer, std::move(list));
-    case Phase::attention_weight: return attention_weight(config, layer, std::move(list));
+    case Phase::attention_forward:
+      return attention_forward(config, layer, std::move(list));
+    case Phase::mlp_forward:
+      return mlp_forward(config, layer, std::move(list));
+    case Phase::mlp_backward:
+      return mlp_backward(config, layer, std::move(list));
+    case Phase::mlp_weight:
+      return mlp_weight(config, layer, std::move(list));
+    case Phase::attention_backward:
+      return attention_backward(config, layer, std::move(list));
+    case Phase::attention_weight:
+      return attention_weight(config, layer, std::move(list));
     case Phase::shared_forward:
     case Phase::shared_backward:
       if (layer.moe && config.plan.shared_expert_overlap) {
@@ -587,9 +630,9 @@ PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShap
 
 namespace {
 
-/// Bytes of a logit that loss and gradient read and write. Fused: the logit once, its gradient once. As a chain of
-/// kernels in FP32 (Megatron-LM core/fusions/fused_cross_entropy.py): to FP32 6, maximum 4, shift 8, exponential and sum
-/// 12, gradient 8, back to BF16 6.
+/// Bytes of a logit that loss and gradient read and write. Fused: the logit once, its gradient once. As a
+/// chain of kernels in FP32 (Megatron-LM core/fusions/fused_cross_entropy.py): to FP32 6, maximum 4, shift 8,
+/// exponential and sum 12, gradient 8, back to BF16 6.
 void cross_entropy(KernelList& list, const TrainingConfig& config, double logits) {
   if (config.fused_loss) {
     list.memory("cross-entropy", MemoryKernel::cross_entropy, logits * 2 * 3);
@@ -600,8 +643,8 @@ void cross_entropy(KernelList& list, const TrainingConfig& config, double logits
 
 }  // namespace
 
-PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, const KernelModel& kernels,
-                     int sms) {
+PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens,
+                     const KernelModel& kernels, int sms) {
   KernelList list(config, kernels, sms);
   const double t = static_cast<double>(tokens);
   const double own = Tokens(config, t).own;
@@ -616,7 +659,8 @@ PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t
       break;
     case EdgePhase::embedding_backward:
       tensor.gather_beside(Seconds(0));
-      list.memory("embedding gradient", MemoryKernel::embedding, t * h * (2 + 2 * bytes_per_element(config.precision.gradients)));
+      list.memory("embedding gradient", MemoryKernel::embedding,
+                  t * h * (2 + 2 * bytes_per_element(config.precision.gradients)));
       break;
     case EdgePhase::head_forward:
       list.norm("final norm", own * h, true);

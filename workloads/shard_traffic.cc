@@ -19,7 +19,8 @@ std::vector<RankId> ShardGroups::dense(int pipeline_rank, int position, bool who
 
 std::vector<RankId> ShardGroups::experts(int pipeline_rank, int position) const {
   std::vector<RankId> ranks;
-  for (int other = position % grid_.expert_group(); other < grid_.per_stage(); other += grid_.expert_group()) {
+  for (int other = position % grid_.expert_group(); other < grid_.per_stage();
+       other += grid_.expert_group()) {
     ranks.push_back(grid_.gpu(pipeline_rank, other));
   }
   return ranks;
@@ -27,7 +28,12 @@ std::vector<RankId> ShardGroups::experts(int pipeline_rank, int position) const 
 
 ShardTraffic::ShardTraffic(const TrainingConfig& config, const JobGrid& grid, Topology& topology,
                            const LinkCalibration& links, GraphBuilder& graph)
-    : config_(config), grid_(grid), topology_(topology), links_(links), graph_(graph), groups_of_(config.plan, grid) {}
+    : config_(config),
+      grid_(grid),
+      topology_(topology),
+      links_(links),
+      graph_(graph),
+      groups_of_(config.plan, grid) {}
 
 void ShardTraffic::connect(std::vector<RankProgram>& programs) {
   const auto barriers_among = [&](const std::vector<RankId>& ranks) -> ExchangeBarriers* {
@@ -56,8 +62,8 @@ void ShardTraffic::connect(std::vector<RankProgram>& programs) {
   }
 }
 
-const ShardTraffic::Share& ShardTraffic::share(const RankProgram& program, ShardOp op, bool experts, bool whole,
-                                               double bytes) {
+const ShardTraffic::Share& ShardTraffic::share(const RankProgram& program, ShardOp op, bool experts,
+                                               bool whole, double bytes) {
   const auto gpu = static_cast<std::uint32_t>(program.rank.gpu.index());
   const auto [found, fresh] = shares_.try_emplace({gpu, op, experts, whole, bytes});
   Share& share = found->second;
@@ -69,15 +75,16 @@ const ShardTraffic::Share& ShardTraffic::share(const RankProgram& program, Shard
   const NcclOp nccl = op == ShardOp::gather    ? NcclOp::all_gather
                       : op == ShardOp::scatter ? NcclOp::reduce_scatter
                                                : NcclOp::all_reduce;
-  const NcclTime time = choose_nccl(nccl, group_of(topology_, ranks), Bytes(bytes), topology_.cluster(), links_);
+  const NcclTime time =
+      choose_nccl(nccl, group_of(topology_, ranks), Bytes(bytes), topology_.cluster(), links_);
   const auto self = std::find(ranks.begin(), ranks.end(), program.rank.gpu) - ranks.begin();
   share.transfer = lower_nccl(topology_, nccl, ranks, Bytes(bytes), time)[static_cast<std::size_t>(self)];
   share.alone = time.total();
   return share;
 }
 
-ShardTraffic::Sent ShardTraffic::send(RankProgram& program, ShardOp op, bool experts, bool whole, double bytes,
-                                      OpId after) {
+ShardTraffic::Sent ShardTraffic::send(RankProgram& program, ShardOp op, bool experts, bool whole,
+                                      double bytes, OpId after) {
   if (bytes <= 0 || !config_.mechanisms.gradient_collectives) return {};
   const Share& mine = share(program, op, experts, whole, bytes);
   if (mine.alone <= Seconds(0)) return {};
@@ -89,7 +96,8 @@ ShardTraffic::Sent ShardTraffic::send(RankProgram& program, ShardOp op, bool exp
   if (barriers != nullptr) {
     std::size_t& next = experts ? program.next_expert : program.next_dense;
     const Label label{static_cast<std::uint16_t>(OpName::barrier), 0, 0, 0};
-    if (next == barriers->exchanges.size()) barriers->exchanges.push_back({graph_.join(label), graph_.join(label)});
+    if (next == barriers->exchanges.size())
+      barriers->exchanges.push_back({graph_.join(label), graph_.join(label)});
     gate = barriers->exchanges[next++];
     if (after.valid()) graph_.after(gate.entered, after);
     if (const OpId last = graph_.last_on(lane); last.valid()) graph_.after(gate.entered, last);

@@ -18,8 +18,8 @@ std::vector<std::vector<int>> slots(int stages, bool pairs) {
   return result;
 }
 
-/// Hands out whole layers one by one, each to the slot that is cheapest with it: for equal layers this minimises the
-/// slowest slot. Inside a slot the same rule evens out its stages.
+/// Hands out whole layers one by one, each to the slot that is cheapest with it: for equal layers this
+/// minimises the slowest slot. Inside a slot the same rule evens out its stages.
 std::vector<int> balanced_counts(const ModelConfig& model, int stages, bool pairs, const LayerCosts& costs,
                                  std::span<const int> most_layers) {
   std::vector<double> stage_cost(stages, 0.0);
@@ -35,7 +35,9 @@ std::vector<int> balanced_counts(const ModelConfig& model, int stages, bool pair
   };
   std::vector<int> count(stages, 0);
   const auto stage_full = [&](int s) { return !most_layers.empty() && count[s] >= most_layers[s]; };
-  const auto slot_full = [&](const std::vector<int>& slot) { return std::all_of(slot.begin(), slot.end(), stage_full); };
+  const auto slot_full = [&](const std::vector<int>& slot) {
+    return std::all_of(slot.begin(), slot.end(), stage_full);
+  };
   for (int layer = 0; layer < model.layers; ++layer) {
     const auto slot = std::min_element(all.begin(), all.end(), [&](const auto& a, const auto& b) {
       return std::pair(slot_full(a), slot_cost(a)) < std::pair(slot_full(b), slot_cost(b));
@@ -107,14 +109,15 @@ StageParameters stage_parameters(const TrainingConfig& config, const StageConten
   return e;
 }
 
-std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs,
-                                       std::span<const int> most_layers) {
+std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs,
+                                       const LayerCosts& costs, std::span<const int> most_layers) {
   assert(stages >= 1 && (!pairs || stages % 2 == 0));
   const ModelConfig& model = config.model;
   std::vector<StageContent> result;
   if (!config.plan.stage_layers.empty()) {
     assert(static_cast<int>(config.plan.stage_layers.size()) == stages);
-    assert(std::accumulate(config.plan.stage_layers.begin(), config.plan.stage_layers.end(), 0) == model.layers);
+    assert(std::accumulate(config.plan.stage_layers.begin(), config.plan.stage_layers.end(), 0) ==
+           model.layers);
     result = from_counts(model, config.plan.stage_layers);
   } else if (config.plan.layer_split == "fractional") {
     result = fractional(model, stages);

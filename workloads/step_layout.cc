@@ -17,11 +17,12 @@ namespace flopcast {
 
 namespace {
 
-/// Which expert is hot is arbitrary, so experts are shuffled; of this many shuffles the one with the median hottest rank
-/// is taken, so that the result is typical and not the luck of one seed.
+/// Which expert is hot is arbitrary, so experts are shuffled; of this many shuffles the one with the median
+/// hottest rank is taken, so that the result is typical and not the luck of one seed.
 constexpr int kShuffles = 33;
 
-/// Log-normal loads with the given coefficient of variation: its quantiles, dealt to the experts in a shuffle.
+/// Log-normal loads with the given coefficient of variation: its quantiles, dealt to the experts in a
+/// shuffle.
 std::vector<double> skewed_loads(int experts, double coefficient_of_variation, std::uint64_t shuffle) {
   const double sigma = std::sqrt(std::log1p(coefficient_of_variation * coefficient_of_variation));
   std::vector<double> loads(experts);
@@ -49,15 +50,19 @@ std::vector<double> expert_loads(const TrainingConfig& config) {
   const ExpertLoad& load = config.expert_load;
   const int experts = config.model.moe.experts;
   switch (load.kind) {
-    case ExpertLoad::Kind::balanced: return std::vector<double>(experts, 1.0);
-    case ExpertLoad::Kind::skewed: return typical_skewed_loads(config);
-    case ExpertLoad::Kind::given: return load.shares;
+    case ExpertLoad::Kind::balanced:
+      return std::vector<double>(experts, 1.0);
+    case ExpertLoad::Kind::skewed:
+      return typical_skewed_loads(config);
+    case ExpertLoad::Kind::given:
+      return load.shares;
   }
   assert(false);
   return {};
 }
 
-/// A block's position with slow parts, when there is exactly one such position: it stands for the block in every stage.
+/// A block's position with slow parts, when there is exactly one such position: it stands for the block in
+/// every stage.
 struct SlowPosition {
   int position = -1;
   bool several = false;
@@ -118,7 +123,8 @@ ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& clus
   if (cluster.fabric.oversubscription > 1.0 && cluster.nodes > 1) {
     return unfold("the fabric is oversubscribed, so GPUs under one leaf switch contend for its uplinks");
   }
-  const int hottest = static_cast<int>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin());
+  const int hottest =
+      static_cast<int>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin());
   const bool skewed = config.model.moe.experts > 0 && config.expert_load.kind != ExpertLoad::Kind::balanced;
   const std::map<int, SlowPosition> slow = slow_positions(grid, cluster);
   for (const auto& [block, part] : slow) {

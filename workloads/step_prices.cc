@@ -10,18 +10,20 @@ int index(SmShare share) { return share == SmShare::all ? 0 : 1; }
 
 }  // namespace
 
-StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels, const ExchangeTimes& exchanges,
-                       std::span<const double> rank_loads)
+StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels,
+                       const ExchangeTimes& exchanges, std::span<const double> rank_loads)
     : config_(config),
       kernels_(kernels),
       exchanges_(exchanges),
       tokens_(config.batch.sequence_length * config.batch.micro_batch_sequences / config.plan.context),
       stretch_(spread_factor(config)),
-      hottest_(static_cast<std::size_t>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin())) {
+      hottest_(static_cast<std::size_t>(std::max_element(rank_loads.begin(), rank_loads.end()) -
+                                        rank_loads.begin())) {
   const bool shares_sms = config.mechanisms.communication_sms && config.mechanisms.expert_communication &&
                           config.model.moe.experts > 0 && config.plan.expert > 1 &&
                           config.plan.dispatcher == ExpertDispatcher::deep_ep;
-  const std::array<int, 2> sms{kernels.gpu().sms, kernels.gpu().sms - (shares_sms ? config.communication_sms : 0)};
+  const std::array<int, 2> sms{kernels.gpu().sms,
+                               kernels.gpu().sms - (shares_sms ? config.communication_sms : 0)};
 
   LayerShape shape;
   shape.tokens = tokens_;
@@ -47,8 +49,8 @@ StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels,
       moe_[rank] = moe_[twin];
       continue;
     }
-    shape.expert_rows =
-        static_cast<double>(own_tokens()) * config.plan.expert_tensor * moe.experts_per_token * rank_loads[rank];
+    shape.expert_rows = static_cast<double>(own_tokens()) * config.plan.expert_tensor *
+                        moe.experts_per_token * rank_loads[rank];
     price_layer(moe_[rank]);
   }
   for (int s = 0; s < 2; ++s) {
@@ -97,7 +99,8 @@ LayerCosts StepPrices::layer_costs() const {
   };
   const auto edge_sum = [&](std::initializer_list<EdgePhase> phases) {
     Seconds total;
-    for (EdgePhase e : phases) total += edge(e, SmShare::beside_communication).time + edge(e, SmShare::beside_communication).exchange;
+    for (EdgePhase e : phases)
+      total += edge(e, SmShare::beside_communication).time + edge(e, SmShare::beside_communication).exchange;
     return total.value();
   };
   LayerCosts costs;

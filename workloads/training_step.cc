@@ -24,7 +24,8 @@ namespace {
 
 Schedule make_schedule(const TrainingConfig& config) {
   const ScheduleRequest request{config.plan.pipeline, config.micro_batches(), config.plan.chunks};
-  if (!config.schedule_text.empty()) return parse_schedule(config.schedule_text, config.schedule_file, request);
+  if (!config.schedule_text.empty())
+    return parse_schedule(config.schedule_text, config.schedule_file, request);
   const ScheduleRow* row = find_schedule(config.schedule);
   if (row == nullptr) {
     std::vector<std::string> names;
@@ -57,8 +58,9 @@ void check_stage_layers(const TrainingConfig& config, const Schedule& schedule) 
 }
 
 /// Dispatch traffic of an expert-parallel group: a token's FP8 payload carries its scales.
-std::vector<ExpertTraffic> dispatch_traffic(const TrainingConfig& config, std::int64_t tokens, int gpus_per_node,
-                                            Precision precision, std::span<const double> loads) {
+std::vector<ExpertTraffic> dispatch_traffic(const TrainingConfig& config, std::int64_t tokens,
+                                            int gpus_per_node, Precision precision,
+                                            std::span<const double> loads) {
   const MoeConfig& moe = config.model.moe;
   RoutingRequest request;
   request.ranks = config.plan.expert;
@@ -68,7 +70,8 @@ std::vector<ExpertTraffic> dispatch_traffic(const TrainingConfig& config, std::i
   request.groups = moe.groups;
   request.groups_per_token = moe.groups_per_token;
   request.tokens_per_rank = tokens;
-  const double element = precision == Precision::fp8 ? 1 + kScaleBytesPerElement : bytes_per_element(precision);
+  const double element =
+      precision == Precision::fp8 ? 1 + kScaleBytesPerElement : bytes_per_element(precision);
   request.bytes_per_token = Bytes(config.model.hidden * element);
   request.rank_load.assign(loads.begin(), loads.end());
   return expert_traffic(request);
@@ -110,8 +113,8 @@ class StepBuilder {
     step_.folded = replay_.folded;
   }
 
-  /// The split that the plan asks for. A balanced one keeps layers off ranks whose memory they would overflow, as long as
-  /// others have room; where nothing fits it is the one that needs least memory.
+  /// The split that the plan asks for. A balanced one keeps layers off ranks whose memory they would
+  /// overflow, as long as others have room; where nothing fits it is the one that needs least memory.
   std::vector<StageContent> split_within_memory(Bytes capacity) {
     const int stages = step_.schedule.stages;
     const bool pairs = stages_in_pairs(step_.schedule);
@@ -130,9 +133,8 @@ class StepBuilder {
         fullest = std::max(fullest, table.total());
         if (table.total() <= capacity) continue;
         const std::vector<int>& held = step_.schedule.stage_of[table.pipeline_rank];
-        const int longest = *std::max_element(held.begin(), held.end(), [&](int a, int b) {
-          return split[a].layers() < split[b].layers();
-        });
+        const int longest = *std::max_element(
+            held.begin(), held.end(), [&](int a, int b) { return split[a].layers() < split[b].layers(); });
         const int limit = std::max(0, static_cast<int>(split[longest].layers()) - 1);
         changed |= limit < most[longest];
         most[longest] = std::min(most[longest], limit);
@@ -160,8 +162,8 @@ class StepBuilder {
   }
 
  private:
-  /// Collectives run beside the passes where the plan says so and every stage is held by one pipeline rank: of two ranks
-  /// that hold a stage, either is done with it at another time.
+  /// Collectives run beside the passes where the plan says so and every stage is held by one pipeline rank:
+  /// of two ranks that hold a stage, either is done with it at another time.
   void choose_overlap() {
     const int zero = config_.plan.zero_stage;
     for (int p = 0; p < grid_.pipeline; ++p) {
@@ -202,8 +204,10 @@ class StepBuilder {
       rank.compute = graph_.add_lane(choice.gpu, "compute");
       rank.communication = graph_.add_lane(choice.gpu, "communication");
       rank.pipeline = graph_.add_lane(choice.gpu, "pipeline");
-      if (overlap_.reduce_last || overlap_.reduce_always) rank.gradients = graph_.add_lane(choice.gpu, "gradients");
-      if (overlap_.gather_first || overlap_.gather_always) rank.parameters = graph_.add_lane(choice.gpu, "parameters");
+      if (overlap_.reduce_last || overlap_.reduce_always)
+        rank.gradients = graph_.add_lane(choice.gpu, "gradients");
+      if (overlap_.gather_first || overlap_.gather_always)
+        rank.parameters = graph_.add_lane(choice.gpu, "parameters");
       program.expert_rank = grid_.expert_rank(program.position);
       programs_.push_back(std::move(program));
       step_.ranks.push_back(programs_.back().rank);
@@ -214,9 +218,12 @@ class StepBuilder {
 
   void add_expert_transfers() {
     const int per_node = topology_.cluster().node.gpus;
-    const auto dispatch = dispatch_traffic(config_, prices_.own_tokens(), per_node, config_.precision.dispatch, loads_);
-    const auto combine = dispatch_traffic(config_, prices_.own_tokens(), per_node, config_.precision.combine, loads_);
-    std::map<std::pair<int, int>, std::vector<std::size_t>> groups;  // (pipeline rank, first position) -> programs
+    const auto dispatch =
+        dispatch_traffic(config_, prices_.own_tokens(), per_node, config_.precision.dispatch, loads_);
+    const auto combine =
+        dispatch_traffic(config_, prices_.own_tokens(), per_node, config_.precision.combine, loads_);
+    std::map<std::pair<int, int>, std::vector<std::size_t>>
+        groups;  // (pipeline rank, first position) -> programs
     for (std::size_t i = 0; i < programs_.size(); ++i) groups[expert_group_of(programs_[i])].push_back(i);
     const bool beside = config_.mechanisms.communication_sms;
     for (const auto& [where, members] : groups) {
@@ -227,7 +234,8 @@ class StepBuilder {
       const bool alone_for_all = members.size() == 1;
       const auto lower = [&](ExpertOp op, bool overlapped) {
         std::vector<ExpertTraffic> traffic = op == ExpertOp::dispatch ? dispatch : combine;
-        // The group leaves an exchange together, so who stands for it moves what the busiest port of each kind moves.
+        // The group leaves an exchange together, so who stands for it moves what the busiest port of each
+        // kind moves.
         if (alone_for_all) traffic[programs_[members.front()].expert_rank] = busiest_ports(traffic);
         return exchange_of(gpus, traffic, op, overlapped);
       };
@@ -248,13 +256,15 @@ class StepBuilder {
     return {program.rank.pipeline_rank, group + program.position % grid_.expert_tensor};
   }
 
-  CollectivePhase exchange_of(const std::vector<RankId>& gpus, const std::vector<ExpertTraffic>& traffic, ExpertOp op,
-                              bool overlapped) {
+  CollectivePhase exchange_of(const std::vector<RankId>& gpus, const std::vector<ExpertTraffic>& traffic,
+                              ExpertOp op, bool overlapped) {
     if (config_.plan.dispatcher == ExpertDispatcher::deep_ep) {
       return expert_collective(topology_, links_, {gpus, traffic, op, overlapped, config_.communication_sms});
     }
-    // Every copy of a token travels on its own: as much as the experts compute on. A rank with busy experts receives more.
-    const Precision precision = op == ExpertOp::dispatch ? config_.precision.dispatch : config_.precision.combine;
+    // Every copy of a token travels on its own: as much as the experts compute on. A rank with busy experts
+    // receives more.
+    const Precision precision =
+        op == ExpertOp::dispatch ? config_.precision.dispatch : config_.precision.combine;
     const double copies = static_cast<double>(prices_.own_tokens()) * config_.model.moe.experts_per_token;
     const Bytes bytes(copies * config_.model.hidden * bytes_per_element(precision));
     const NcclTime time =
@@ -262,7 +272,8 @@ class StepBuilder {
     CollectivePhase phase = lower_nccl(topology_, NcclOp::all_to_all, gpus, bytes, time);
     const double busiest = *std::max_element(loads_.begin(), loads_.end());
     for (std::size_t rank = 0; rank < phase.size(); ++rank) {
-      for (Flow& flow : phase[rank].flows) flow.bytes *= replay_.folded ? busiest : std::max(1.0, loads_[rank]);
+      for (Flow& flow : phase[rank].flows)
+        flow.bytes *= replay_.folded ? busiest : std::max(1.0, loads_[rank]);
     }
     return phase;
   }
@@ -271,10 +282,12 @@ class StepBuilder {
     // Copies of the pipeline: the replayed ranks of one replica index, or of the one that stands for it.
     const int copies = static_cast<int>(programs_.size()) / grid_.pipeline;
     PipelineMail mail(copies, step_.schedule.stages, step_.schedule.micro_batches);
-    PassEmitter emitter(config_, step_.schedule, step_.stages, prices_, topology_, links_, graph_, mail, shards_, overlap_);
+    PassEmitter emitter(config_, step_.schedule, step_.stages, prices_, topology_, links_, graph_, mail,
+                        shards_, overlap_);
     std::vector<std::vector<RankId>> peers(copies, std::vector<RankId>(grid_.pipeline));
     for (std::size_t i = 0; i < programs_.size(); ++i) {
-      peers[i % copies][programs_[i].rank.pipeline_rank] = programs_[i].rank.gpu;  // programs_ go by pipeline rank
+      peers[i % copies][programs_[i].rank.pipeline_rank] =
+          programs_[i].rank.gpu;  // programs_ go by pipeline rank
     }
     for (std::size_t i = 0; i < programs_.size(); ++i) {
       const int copy = static_cast<int>(i) % copies;
@@ -311,7 +324,8 @@ class StepBuilder {
       const OpId gate = barrier(members);
       for (std::size_t i : members) {
         const auto at = std::find(group.begin(), group.end(), programs_[i].rank.gpu) - group.begin();
-        const OpId transfer = graph_.transfer(programs_[i].rank.communication, phase[at].latency, phase[at].flows, plain(op));
+        const OpId transfer =
+            graph_.transfer(programs_[i].rank.communication, phase[at].latency, phase[at].flows, plain(op));
         graph_.after(transfer, gate);
       }
     }
@@ -336,7 +350,8 @@ class StepBuilder {
 
   StageParameters parameters_of(int pipeline_rank) const {
     StageParameters sum;
-    for (int stage : step_.schedule.stage_of[pipeline_rank]) sum += stage_parameters(config_, step_.stages[stage]);
+    for (int stage : step_.schedule.stage_of[pipeline_rank])
+      sum += stage_parameters(config_, step_.stages[stage]);
     return sum;
   }
 
@@ -363,7 +378,8 @@ class StepBuilder {
       const RankProgram& program = programs_[i];
       std::vector<RankId> group;
       for (int replica = program.rank.replica % shards; replica < grid_.replicas; replica += shards) {
-        group.push_back(grid_.gpu(program.rank.pipeline_rank, replica * grid_.tensor + program.rank.tensor_rank));
+        group.push_back(
+            grid_.gpu(program.rank.pipeline_rank, replica * grid_.tensor + program.rank.tensor_rank));
       }
       const double elements = parameters_of(program.rank.pipeline_rank).replicated / shards;
       const std::vector<std::size_t> members = replayed_among(group);
@@ -400,7 +416,8 @@ class StepBuilder {
                              ? Seconds(0)
                              : 2 * std::ceil(std::log2(gpus)) * topology_.cluster().fabric.cross_leaf_latency;
     for (RankProgram& program : programs_) {
-      const OpId reduced = graph_.transfer(program.rank.communication, norm, {}, plain(OpName::gradient_norm));
+      const OpId reduced =
+          graph_.transfer(program.rank.communication, norm, {}, plain(OpName::gradient_norm));
       graph_.after(reduced, gate);
       const Price price = prices_.optimizer(updated_by(program));
       const OpId update =
@@ -418,15 +435,18 @@ class StepBuilder {
   void finish() {
     step_.memory = memory_per_rank(config_, step_.stages, step_.schedule, step_.hottest_load);
     step_.tokens = static_cast<double>(config_.batch.tokens());
-    // As DeepSeek counts (arXiv 2505.09343, table 2 and 4): MTP, like recomputation, is work but not the model's.
+    // As DeepSeek counts (arXiv 2505.09343, table 2 and 4): MTP, like recomputation, is work but not the
+    // model's.
     const auto flop = [&](bool causal) {
-      return Flop(step_.tokens * training_flop_per_token(config_.model, config_.batch.sequence_length, causal, false));
+      return Flop(step_.tokens *
+                  training_flop_per_token(config_.model, config_.batch.sequence_length, causal, false));
     };
     step_.model_flop_causal = flop(true);
     step_.model_flop = flop(false);
     if (config_.efficiency != 1) {
-      step_.notes.push_back(fmt::format("WHAT-IF: all compute runs at {:g} of its predicted speed (training.efficiency)",
-                                        config_.efficiency));
+      step_.notes.push_back(
+          fmt::format("WHAT-IF: all compute runs at {:g} of its predicted speed (training.efficiency)",
+                      config_.efficiency));
     }
     add_notes();
     step_.graph = std::move(graph_).build();
@@ -440,13 +460,15 @@ class StepBuilder {
                                         moved_for_memory_ ? ", within memory" : "", counts));
     }
     if (const double stretch = spread_factor(config_); stretch > 1) {
-      step_.notes.push_back(fmt::format(
-          "GPU speeds spread by {:.2g} %: the slowest of {} that wait for each other stretches compute by {:.2f} %",
-          100 * config_.gpu_speed_spread(), config_.plan.replicas() * config_.plan.tensor, 100 * (stretch - 1)));
+      step_.notes.push_back(
+          fmt::format("GPU speeds spread by {:.2g} %: the slowest of {} that wait for each other stretches "
+                      "compute by {:.2f} %",
+                      100 * config_.gpu_speed_spread(), config_.plan.replicas() * config_.plan.tensor,
+                      100 * (stretch - 1)));
     }
     if (step_.hottest_load > 1) {
-      step_.notes.push_back(
-          fmt::format("the busiest expert rank gets {:.1f} % more tokens than the mean", 100 * (step_.hottest_load - 1)));
+      step_.notes.push_back(fmt::format("the busiest expert rank gets {:.1f} % more tokens than the mean",
+                                        100 * (step_.hottest_load - 1)));
     }
   }
 
@@ -472,17 +494,18 @@ class StepBuilder {
 
 const std::vector<std::string>& training_op_names() {
   static const std::vector<std::string> names{
-      "ATTN(F)",       "MLP(F)",        "MLP(B)",        "MLP(W)",         "ATTN(B)",      "ATTN(W)",   "DISPATCH(F)",
-      "COMBINE(F)",    "COMBINE(B)",    "DISPATCH(B)",   "EMBED(F)",       "HEAD(F)",      "HEAD(B)",   "HEAD(W)",
-      "MTP-PROJ(F)",   "MTP-PROJ(B)",   "MTP-PROJ(W)",   "EMBED(B)",       "SEND(F)",      "SEND(B)",   "GRAD-REDUCE",
-      "PARAM-GATHER",  "GRAD-NORM",     "OPTIMIZER",     "BARRIER",        "SHARED(F)",    "SHARED(B)", "EXCHANGE",
-      "SM-SHARE",      "HOST"};
+      "ATTN(F)",     "MLP(F)",     "MLP(B)",      "MLP(W)",       "ATTN(B)",     "ATTN(W)",
+      "DISPATCH(F)", "COMBINE(F)", "COMBINE(B)",  "DISPATCH(B)",  "EMBED(F)",    "HEAD(F)",
+      "HEAD(B)",     "HEAD(W)",    "MTP-PROJ(F)", "MTP-PROJ(B)",  "MTP-PROJ(W)", "EMBED(B)",
+      "SEND(F)",     "SEND(B)",    "GRAD-REDUCE", "PARAM-GATHER", "GRAD-NORM",   "OPTIMIZER",
+      "BARRIER",     "SHARED(F)",  "SHARED(B)",   "EXCHANGE",     "SM-SHARE",    "HOST"};
   return names;
 }
 
 TrainingStep build_training_step(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
                                  const LinkCalibration& links) {
-  return StepBuilder(config, topology, kernels, links, make_schedule(config)).build(StepBuilder::Ending::optimizer);
+  return StepBuilder(config, topology, kernels, links, make_schedule(config))
+      .build(StepBuilder::Ending::optimizer);
 }
 
 TrainingStep build_overlapped_pair(const TrainingConfig& base, int layers, Topology& topology,
@@ -498,7 +521,8 @@ TrainingStep build_overlapped_pair(const TrainingConfig& base, int layers, Topol
   config.mechanisms.pipeline_transfers = false;
   config.mechanisms.gradient_collectives = false;
   config.mechanisms.gpu_speed_spread = 0;
-  config.batch.sequences = static_cast<std::int64_t>(config.plan.data) * config.batch.micro_batch_sequences * 2;
+  config.batch.sequences =
+      static_cast<std::int64_t>(config.plan.data) * config.batch.micro_batch_sequences * 2;
 
   Schedule schedule;
   schedule.name = "overlapped pair";

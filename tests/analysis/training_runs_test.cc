@@ -1,5 +1,5 @@
-// Whole training runs: what the library's scenarios of published runs give, and that nothing but the configuration and
-// the hardware library is behind it.
+// Whole training runs: what the library's scenarios of published runs give, and that nothing but the
+// configuration and the hardware library is behind it.
 #include <algorithm>
 #include <set>
 
@@ -63,8 +63,9 @@ TEST_CASE("the overheads are few, known by name, and each has a source") {
 }
 
 TEST_CASE("no field of a scenario scales a predicted time, but the stated what-if") {
-  // Every number below `training` is a count, a size or a share of something physical. What could hide a factor is a
-  // field that is neither: the list of them is this one, and a new one has to be put here by somebody who thinks.
+  // Every number below `training` is a count, a size or a share of something physical. What could hide a
+  // factor is a field that is neither: the list of them is this one, and a new one has to be put here by
+  // somebody who thinks.
   const std::set<std::string> known{"coefficient_of_variation", "shares", "gpu_speed_spread", "efficiency"};
   std::set<std::string> found;
   const auto walk = [&](const auto& self, const google::protobuf::Descriptor* message) -> void {
@@ -83,7 +84,8 @@ TEST_CASE("no field of a scenario scales a predicted time, but the stated what-i
 TEST_CASE("the efficiency what-if is off by default, scales compute, and shows in the report") {
   CHECK(step_of(kSmall) == step_of(kSmall, {"training.efficiency=1"}));
   CHECK(step_of(kSmall, {"training.efficiency=0.5"}) > 1.7 * step_of(kSmall));
-  const Scenario s = load_complete_scenario(kSmall, std::vector<std::string>{"training.efficiency=0.5"}, libraries());
+  const Scenario s =
+      load_complete_scenario(kSmall, std::vector<std::string>{"training.efficiency=0.5"}, libraries());
   const TrainingReport report = run_training(s, {});
   const auto said = [](const std::string& note) { return note.find("WHAT-IF") != std::string::npos; };
   CHECK(std::any_of(report.notes.begin(), report.notes.end(), said));
@@ -111,7 +113,8 @@ TEST_CASE("sharding more takes less memory and no less time") {
     const TrainingReport report = run_training(s, options);
     INFO("zero_stage " << stage);
     CHECK(report.fullest_memory().total().value() < memory);
-    if (std::string(stage) != "1") CHECK(report.step_time.value() >= 0.99 * time);  // ZeRO-1 updates less than ZeRO-0
+    if (std::string(stage) != "1")
+      CHECK(report.step_time.value() >= 0.99 * time);  // ZeRO-1 updates less than ZeRO-0
     memory = report.fullest_memory().total().value();
     time = report.step_time.value();
   }
@@ -140,8 +143,8 @@ TEST_CASE("what a run of experts may turn on does what it says") {
   const double step = step_of(kExperts);
   CHECK(step_of(kExperts, {"training.schedule=overlapped_1f1b"}) < step);  // tokens travel beside compute
   CHECK(step_of(kExperts, {"training.mechanisms.expert_communication=false"}) < step);
-  CHECK(step_of(kExperts, {"training.expert_load.kind=skewed", "training.expert_load.coefficient_of_variation=0.2"}) >
-        1.05 * step);
+  CHECK(step_of(kExperts, {"training.expert_load.kind=skewed",
+                           "training.expert_load.coefficient_of_variation=0.2"}) > 1.05 * step);
   CHECK(step_of(kExperts, {"training.cuda_graphs=true"}) < step);
 
   const std::vector<std::string> shared{"model_override.moe.shared_experts=1"};

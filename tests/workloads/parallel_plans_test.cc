@@ -1,4 +1,5 @@
-// Tensor, context and sharded data parallelism: what each GPU holds and computes, and what it tells the others.
+// Tensor, context and sharded data parallelism: what each GPU holds and computes, and what it tells the
+// others.
 #include "tests/catch.h"
 #include "tests/workloads/example_config.h"
 #include "workloads/exchange_times.h"
@@ -95,7 +96,8 @@ TEST_CASE("a folded plan stands for every GPU, whatever it is split into") {
     config.plan.expert = expert;
     config.plan.expert_tensor = expert_tensor;
     config.plan.pipeline = 2;
-    const ReplayPlan plan = choose_replayed(config, cluster, std::vector<double>(static_cast<std::size_t>(expert), 1.0));
+    const ReplayPlan plan =
+        choose_replayed(config, cluster, std::vector<double>(static_cast<std::size_t>(expert), 1.0));
     double gpus = 0;
     for (const ReplayChoice& choice : plan.gpus) gpus += choice.weight;
     CHECK(gpus == Approx(static_cast<double>(config.plan.gpus())));

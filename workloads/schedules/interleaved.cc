@@ -12,29 +12,13 @@
 namespace flopcast::rows {
 namespace {
 
-std::vector<Pass> order_of(const ScheduleRequest& request, int warm_up) {
-  const int chunks = request.chunks;
-  const int passes = request.micro_batches * chunks;
-  const auto forward_chunk = [&](int i) { return i / request.ranks % chunks; };
-  const auto backward_chunk = [&](int i) { return chunks - 1 - forward_chunk(i); };
-
-  RankOrder order = RankOrder::with_chunks(chunks);
-  for (int i = 0; i < warm_up; ++i) order.forward(forward_chunk(i));
-  for (int i = warm_up; i < passes; ++i) {
-    order.forward(forward_chunk(i));
-    order.backward(backward_chunk(i - warm_up));
-  }
-  for (int i = passes - warm_up; i < passes; ++i) order.backward(backward_chunk(i));
-  return std::move(order).take();
-}
-
 Schedule build(const ScheduleRequest& request) {
   Schedule schedule = lay_out("interleaved_1f1b", request, request.chunks, round_robin_stage, 0);
   const int passes = request.micro_batches * request.chunks;
   for (int rank = 0; rank < request.ranks; ++rank) {
     const int warm_up =
         std::min(2 * (request.ranks - rank - 1) + (request.chunks - 1) * request.ranks, passes);
-    schedule.order[rank] = order_of(request, warm_up);
+    schedule.order[rank] = round_robin_order(request, warm_up, false);
     schedule.declared_peak_activations[rank] = std::min(warm_up + 1, passes);
   }
   return schedule;

@@ -1,9 +1,10 @@
-// 1F1B whose steady state runs the forward of one micro-batch and the backward of another as one pass, so that the
-// exchange of tokens of either hides behind the compute of the other (Megatron-LM --overlap-moe-expert-parallel-comm; the
-// pairing is DualPipe's, arXiv 2412.19437, 3.2.1, without its second copy of the stages).
+// 1F1B whose steady state runs the forward of one micro-batch and the backward of another as one pass, so
+// that the exchange of tokens of either hides behind the compute of the other (Megatron-LM
+// --overlap-moe-expert-parallel-comm; the pairing is DualPipe's, arXiv 2412.19437, 3.2.1, without its second
+// copy of the stages).
 //
-// A pair needs a forward that is ready while its backward is: rank r runs 2(P-r-1) + (v-1)P + 1 forwards ahead. With
-// fewer, neighbours would wait for each other's pairs in turn.
+// A pair needs a forward that is ready while its backward is: rank r runs 2(P-r-1) + (v-1)P + 1 forwards
+// ahead. With fewer, neighbours would wait for each other's pairs in turn.
 #include <algorithm>
 
 #include "workloads/schedules/rank_order.h"
@@ -12,26 +13,13 @@
 namespace flopcast::rows {
 namespace {
 
-std::vector<Pass> order_of(const ScheduleRequest& request, int warm_up) {
-  const int chunks = request.chunks;
-  const int passes = request.micro_batches * chunks;
-  const auto forward_chunk = [&](int i) { return i / request.ranks % chunks; };
-  const auto backward_chunk = [&](int i) { return chunks - 1 - forward_chunk(i); };
-
-  RankOrder order = RankOrder::with_chunks(chunks);
-  for (int i = 0; i < warm_up; ++i) order.forward(forward_chunk(i));
-  for (int i = warm_up; i < passes; ++i) order.overlapped(forward_chunk(i), backward_chunk(i - warm_up));
-  for (int i = passes - warm_up; i < passes; ++i) order.backward(backward_chunk(i));
-  return std::move(order).take();
-}
-
 Schedule build(const ScheduleRequest& request) {
   Schedule schedule = lay_out("overlapped_1f1b", request, request.chunks, round_robin_stage, 0);
   const int passes = request.micro_batches * request.chunks;
   for (int rank = 0; rank < request.ranks; ++rank) {
     const int ahead = 2 * (request.ranks - rank - 1) + (request.chunks - 1) * request.ranks + 1;
     const int warm_up = std::min(ahead, passes);
-    schedule.order[rank] = order_of(request, warm_up);
+    schedule.order[rank] = round_robin_order(request, warm_up, true);
     schedule.declared_peak_activations[rank] = std::min(warm_up + 1, passes);
     schedule.overlaps |= warm_up < passes;
   }
@@ -41,13 +29,15 @@ Schedule build(const ScheduleRequest& request) {
 std::vector<Diagnostic> check(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_sizes(request, request.chunks);
   if (!out.empty() || request.chunks == 1 || request.micro_batches % request.ranks == 0) return out;
-  const int nearest = std::max(1, (request.micro_batches + request.ranks / 2) / request.ranks) * request.ranks;
-  out.push_back(
-      wrong_micro_batches(request, "a multiple of the " + std::to_string(request.ranks) + " pipeline ranks", nearest));
+  const int nearest =
+      std::max(1, (request.micro_batches + request.ranks / 2) / request.ranks) * request.ranks;
+  out.push_back(wrong_micro_batches(
+      request, "a multiple of the " + std::to_string(request.ranks) + " pipeline ranks", nearest));
   return out;
 }
 
-/// The last rank starts after P-1 forwards and is followed by P-1 backwards; the first one runs 2P-1 of either alone.
+/// The last rank starts after P-1 forwards and is followed by P-1 backwards; the first one runs 2P-1 of
+/// either alone.
 double bubble(int ranks, int, int, double f, double b, double w, double fb) {
   return (ranks - 1) * (2 * fb - f - b - w);
 }

@@ -32,6 +32,26 @@ void RankOrder::overlapped(int forward_chunk, int backward_chunk) {
 int round_robin_stage(int ranks, int rank, int chunk) { return chunk * ranks + rank; }
 int v_stage(int ranks, int rank, int chunk) { return chunk == 0 ? rank : 2 * ranks - 1 - rank; }
 
+std::vector<Pass> round_robin_order(const ScheduleRequest& request, int warm_up, bool paired) {
+  const int chunks = request.chunks;
+  const int passes = request.micro_batches * chunks;
+  const auto forward_chunk = [&](int i) { return i / request.ranks % chunks; };
+  const auto backward_chunk = [&](int i) { return chunks - 1 - forward_chunk(i); };
+
+  RankOrder order = RankOrder::with_chunks(chunks);
+  for (int i = 0; i < warm_up; ++i) order.forward(forward_chunk(i));
+  for (int i = warm_up; i < passes; ++i) {
+    if (paired) {
+      order.overlapped(forward_chunk(i), backward_chunk(i - warm_up));
+    } else {
+      order.forward(forward_chunk(i));
+      order.backward(backward_chunk(i - warm_up));
+    }
+  }
+  for (int i = passes - warm_up; i < passes; ++i) order.backward(backward_chunk(i));
+  return std::move(order).take();
+}
+
 Schedule lay_out(std::string_view name, const ScheduleRequest& request, int chunks,
                  int (*stage)(int ranks, int rank, int chunk), int peak) {
   Schedule schedule;

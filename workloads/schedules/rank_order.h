@@ -34,6 +34,10 @@ class RankOrder {
   std::deque<Pass> weight_queue_;
 };
 
+/// Micro-batches go through a rank's chunks in groups of P, backwards the other way round: `warm_up` forwards, then a
+/// forward and a backward in turn (or `paired` as one overlapped pass), then the backwards that are left.
+std::vector<Pass> round_robin_order(const ScheduleRequest& request, int warm_up, bool paired);
+
 /// A schedule without an order yet: chunk c of rank r holds stage `stage(ranks, r, c)`; every rank promises
 /// `peak` stage-activations until the schedule says better.
 Schedule lay_out(std::string_view name, const ScheduleRequest& request, int chunks,
