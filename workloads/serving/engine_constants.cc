@@ -10,7 +10,7 @@ const std::array<EngineConstantRow, kEngineConstants>& engine_constants() {
       {"prompt_token_us", "preparing a token of a prompt, us", &C::prompt_token_us},
       {"launch_us", "host time per kernel outside CUDA graphs, us", &C::launch_us},
       {"request_us", "reading, tokenising and answering a request, us", &C::request_us},
-      {"kernel_stretch", "time of kernels within an engine over their time alone", &C::kernel_stretch},
+      {"graph_gap_us", "between kernels of a CUDA graph, us", &C::graph_gap_us},
       {"exchange_setup_us", "fixed time of a low-latency dispatch or combine within a node, us",
        &C::exchange_setup_us},
       {"exchange_doubling_us", "the same per doubling of the nodes, us", &C::exchange_doubling_us},

@@ -15,16 +15,16 @@ struct EngineConstant {
   Source source;
 };
 
-/// Time of an iteration = kernels + iteration + sequences x sequence + prompt tokens x prompt_token; kernels
-/// of an iteration that is not a CUDA graph are launched one by one and take at least `launch` each. A
-/// request is known to the scheduler `request` after it came in.
+/// Time of an iteration = kernels and gaps + iteration + sequences x sequence + prompt tokens x
+/// prompt_token. Kernels of a CUDA graph follow each other with graph_gap; others are launched one by one and
+/// take at least `launch` each. A request is known to the scheduler `request` after it came in.
 struct EngineConstants {
   EngineConstant iteration_us;  ///< scheduling, preparing inputs, launching the graph, between two iterations
   EngineConstant sequence_us;   ///< sampling, detokenising, bookkeeping, per request of the batch
   EngineConstant prompt_token_us;  ///< preparing a token of a prompt
   EngineConstant launch_us;        ///< host time per kernel outside CUDA graphs
   EngineConstant request_us;       ///< reading and tokenising a request before it is queued
-  EngineConstant kernel_stretch;   ///< time of a kernel within an engine over its time alone
+  EngineConstant graph_gap_us;     ///< between kernels of a CUDA graph; below zero: each begins before the last has drained
 
   // Low-latency dispatch and combine: setup + doubling x log2(nodes)
   //   + max(bytes over the NIC / (nic x rate), bytes to the own node / (nvlink x rate)).

@@ -52,8 +52,7 @@ class ForwardModel::Kernels {
       memory(MemoryKernel::cast, elements * (2 + 1 + kScaleBytesPerElement));
   }
   void attention(const AttentionShape& shape) { add(kernels_.attention(shape, sms_)); }
-  /// Kernels of a stream follow each other with a gap.
-  PassTime sum() const { return {sum_.time + kernels_.kernel_gap() * sum_.kernels, sum_.kernels}; }
+  PassTime sum() const { return sum_; }
 
  private:
   void add(const KernelTime& price) {
@@ -70,14 +69,14 @@ ForwardModel::ForwardModel(ForwardSetting setting) : setting_(std::move(setting)
   for (int i = 0; i < setting_.engine.model.layers; ++i) moe_layers_ += setting_.engine.model.is_moe_layer(i);
 }
 
-int ForwardModel::compute_sms(bool overlapped, PassKind kind) const {
+int ForwardModel::compute_sms(bool overlapped, StepKind kind) const {
   const EngineConfig& engine = setting_.engine;
-  const bool low_latency = kind == PassKind::decode && engine.decode_exchange == ExpertExchange::low_latency;
+  const bool low_latency = kind == StepKind::decode && engine.decode_exchange == ExpertExchange::low_latency;
   if (!overlapped || low_latency || engine.plan.expert == 1) return 0;
   return std::max(1, setting_.kernels->gpu().sms - engine.communication_sms);
 }
 
-LayerTime ForwardModel::layer(double tokens, bool moe, PassKind kind, bool overlapped) const {
+LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overlapped) const {
   const EngineConfig& engine = setting_.engine;
   const int sms = compute_sms(overlapped, kind);
   LayerTime out;
@@ -98,7 +97,7 @@ LayerTime ForwardModel::layer(double tokens, bool moe, PassKind kind, bool overl
 }
 
 /// Norms, projections, positions; the attention core between them is priced apart.
-PassTime ForwardModel::attention_projections(double t, PassKind kind, int sms) const {
+PassTime ForwardModel::attention_projections(double t, StepKind kind, int sms) const {
   const ModelConfig& model = setting_.engine.model;
   const AttentionConfig& a = model.attention;
   const double tp = setting_.engine.plan.tensor;
@@ -119,7 +118,7 @@ PassTime ForwardModel::attention_projections(double t, PassKind kind, int sms) c
     }
     list.memory(MemoryKernel::rotary,
                 t * (heads * a.qk_rope_dim + latent) * 2 * 2);  // and the cache is written
-    if (kind == PassKind::decode) {
+    if (kind == StepKind::decode) {
       // Absorbed form: queries into the latent space and results out of it, a small matrix per head.
       list.linear_bf16(t, heads * a.kv_lora_rank, a.qk_nope_dim);
       list.linear_bf16(t, heads * a.v_dim, a.kv_lora_rank);
@@ -152,7 +151,7 @@ PassTime ForwardModel::dense_ffn(double t, double width, int sms) const {
 }
 
 /// Gate, routed and shared experts. The busiest GPU decides: `hot_load` times the mean number of rows.
-PassTime ForwardModel::experts(double t, PassKind kind, int sms) const {
+PassTime ForwardModel::experts(double t, StepKind kind, int sms) const {
   const EngineConfig& engine = setting_.engine;
   const ModelConfig& model = engine.model;
   const MoeConfig& moe = model.moe;
@@ -167,7 +166,7 @@ PassTime ForwardModel::experts(double t, PassKind kind, int sms) const {
   const double width = spread ? moe.expert_width : ceil_div(moe.expert_width, engine.plan.tensor);
   const double inner = model.gated_ffn ? 2 * width : width;
   const double used = std::min(groups, std::max(1.0, touched(groups, rows)));
-  const bool masked = kind == PassKind::decode;
+  const bool masked = kind == StepKind::decode;
   const GemmKind grouped = masked ? GemmKind::grouped_masked : GemmKind::grouped_contiguous;
 
   Kernels list(*this, sms);
@@ -209,7 +208,7 @@ Seconds low_latency_time(const LowLatencyExchange& x, const EngineConstants& c) 
          std::max(nic, nvlink);
 }
 
-PassTime ForwardModel::exchange(double t, PassKind kind, bool overlapped) const {
+PassTime ForwardModel::exchange(double t, StepKind kind, bool overlapped) const {
   const EngineConfig& engine = setting_.engine;
   const ModelConfig& model = engine.model;
   const double own = t / engine.plan.tensor;
@@ -219,7 +218,7 @@ PassTime ForwardModel::exchange(double t, PassKind kind, bool overlapped) const 
   const BytesPerSecond nic = endpoint_bandwidth(setting_.cluster),
                        nvlink = node_link_bandwidth(setting_.cluster.node);
   const int per_node = std::min(engine.plan.expert, setting_.cluster.node.gpus);
-  if (kind == PassKind::decode && engine.decode_exchange == ExpertExchange::low_latency) {
+  if (kind == StepKind::decode && engine.decode_exchange == ExpertExchange::low_latency) {
     LowLatencyExchange x{own,
                          model.moe.experts_per_token,
                          engine.plan.expert,
@@ -308,7 +307,7 @@ PassTime ForwardModel::attention(const PromptAttention& shape, bool overlapped) 
   s.kv_heads = latent ? s.query_heads : static_cast<int>(ceil_div(a.kv_heads, tp));
   s.qk_dim = a.qk_dim();
   s.v_dim = a.value_dim();
-  Kernels list(*this, compute_sms(overlapped, PassKind::prompt));
+  Kernels list(*this, compute_sms(overlapped, StepKind::prompt));
   if (latent) {
     // Keys and values of all tokens, cached ones too, come out of the latent vectors.
     const double keys = shape.requests * shape.kv_tokens, up = s.query_heads * (a.qk_nope_dim + a.v_dim);

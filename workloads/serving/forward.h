@@ -22,12 +22,12 @@ struct ForwardSetting {
   double hot_load = 1.0;
 };
 
-enum class PassKind : std::uint8_t {
+enum class StepKind : std::uint8_t {
   prompt,  ///< at least one prompt is in the batch: kernels launched one by one
   decode,  ///< every request decodes: a CUDA graph where the engine has them
 };
 
-/// Part of a pass: what its kernels take, and how many they are (for those that are launched one by one).
+/// Part of a pass: what its kernels take, and how many they are. Gaps between them are the caller's.
 struct PassTime {
   Seconds time;
   int kernels = 0;
@@ -64,7 +64,7 @@ class ForwardModel {
   explicit ForwardModel(ForwardSetting setting);
 
   /// `tokens` of one attention group, i.e. of every GPU of it.
-  LayerTime layer(double tokens, bool moe, PassKind kind, bool overlapped) const;
+  LayerTime layer(double tokens, bool moe, StepKind kind, bool overlapped) const;
   /// Attention core of one layer, with what MLA unpacks from the cache for prompts.
   PassTime attention(const DecodeAttention& shape) const;
   PassTime attention(const PromptAttention& shape, bool overlapped) const;
@@ -81,12 +81,12 @@ class ForwardModel {
 
  private:
   class Kernels;
-  PassTime attention_projections(double tokens, PassKind kind, int sms) const;
+  PassTime attention_projections(double tokens, StepKind kind, int sms) const;
   PassTime dense_ffn(double tokens, double width, int sms) const;
-  PassTime experts(double tokens, PassKind kind, int sms) const;
-  PassTime exchange(double tokens, PassKind kind, bool overlapped) const;
+  PassTime experts(double tokens, StepKind kind, int sms) const;
+  PassTime exchange(double tokens, StepKind kind, bool overlapped) const;
   PassTime tensor_all_reduce(double tokens) const;
-  int compute_sms(bool overlapped, PassKind kind) const;
+  int compute_sms(bool overlapped, StepKind kind) const;
 
   ForwardSetting setting_;
   int moe_layers_ = 0;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr double kMicroseconds = 1e6;
 constexpr double kTicksPerMicrosecond = 1e6;
+constexpr double kEdgeKernels = 4;  // embedding, norm, head, sampling
 
 /// Whole numbers: every one up to 16, then eight to an octave.
 class CountGrid {
@@ -117,7 +118,7 @@ IterationPricer::IterationPricer(ForwardSetting setting)
 IterationPricer::IterationPricer(Ticks iteration, Ticks per_prompt_token)
     : fixed_iteration_(iteration), fixed_per_token_(per_prompt_token) {}
 
-const IterationPricer::Layers& IterationPricer::layers(std::size_t node, PassKind kind) {
+const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKind kind) {
   auto& known = layers_[static_cast<std::size_t>(kind)];
   const auto found = known.find(node);
   if (found != known.end()) return found->second;
@@ -132,7 +133,7 @@ const IterationPricer::Layers& IterationPricer::layers(std::size_t node, PassKin
 /// All layers for `tokens`, each with an attention core of `attention_us`. With two micro-batches the
 /// exchange of one half runs beside the computation of the other: a layer takes what both halves compute or
 /// what both exchange, whichever is longer, and the first exchange of the pass has nothing to hide behind.
-IterationPricer::Pass IterationPricer::layers_pass(double tokens, PassKind kind, double attention_us,
+IterationPricer::Pass IterationPricer::layers_pass(double tokens, StepKind kind, double attention_us,
                                                    double attention_kernels) {
   const EngineConfig& engine = forward_->setting().engine;
   const double halves = engine.two_micro_batches ? 2 : 1;
@@ -226,11 +227,17 @@ double IterationPricer::drafts_us(double batch, double kv_per_request) {
   const bool moe = engine.model.is_moe_layer(engine.model.layers - 1);
   const auto [node, part] = CountGrid::below(batch);
   const LayerTime layer =
-      forward_->layer(CountGrid::value(node + (part > 0.5)), moe, PassKind::decode, false);
+      forward_->layer(CountGrid::value(node + (part > 0.5)), moe, StepKind::decode, false);
   const double once = us(forward_->draft_projection(batch).time) + us(layer.compute.time) +
                       us(layer.exchange.time) + decode_attention_us(batch, kv_per_request, true) +
                       edges_us(batch);
   return once * engine.speculation.depth;
+}
+
+/// The host launches ahead of the GPU, or keeps it waiting.
+double IterationPricer::launched_one_by_one(const Pass& pass) const {
+  const double gap = us(forward_->setting().kernels->kernel_gap());
+  return std::max(pass.gpu_us + pass.kernels * gap, pass.kernels * constant(&EngineConstants::launch_us));
 }
 
 /// One decoding iteration at nodes of the grids, engine overheads apart.
@@ -240,11 +247,11 @@ double IterationPricer::decode_us(std::int64_t batch, std::int64_t length) {
   const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline),
                kv = static_cast<double>(length);
   const double tokens = b * (1 + engine.speculation.depth);
-  Pass pass = layers_pass(tokens, PassKind::decode, decode_attention_us(b, kv, false), 1);
+  Pass pass = layers_pass(tokens, StepKind::decode, decode_attention_us(b, kv, false), 1);
   pass.gpu_us += edges_us(tokens) + drafts_us(b, kv) + us(forward_->stage_transfers(tokens));
-  pass.gpu_us *= constant(&EngineConstants::kernel_stretch);
-  if (engine.cuda_graphs) return pass.gpu_us;
-  return std::max(pass.gpu_us, pass.kernels * constant(&EngineConstants::launch_us));
+  pass.kernels += kEdgeKernels;
+  if (engine.cuda_graphs) return pass.gpu_us + pass.kernels * constant(&EngineConstants::graph_gap_us);
+  return launched_one_by_one(pass);
 }
 
 DecodeCurve IterationPricer::make_curve(std::int64_t batch) {
@@ -289,13 +296,12 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
         decode_attention_us(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), true);
     ++cores;
   }
-  Pass pass = layers_pass(tokens, PassKind::prompt, attention, cores);
+  Pass pass = layers_pass(tokens, StepKind::prompt, attention, cores);
   const double sequences = b + static_cast<double>(prompts.finishing);
   pass.gpu_us += edges_us(std::max(1.0, sequences)) + us(forward_->stage_transfers(tokens));
   if (batch > 0) pass.gpu_us += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b));
-  pass.gpu_us *= constant(&EngineConstants::kernel_stretch);
-  const double kernels = std::max(pass.gpu_us, pass.kernels * constant(&EngineConstants::launch_us));
-  return ticks_of_us(kernels + constant(&EngineConstants::iteration_us) +
+  pass.kernels += kEdgeKernels;
+  return ticks_of_us(launched_one_by_one(pass) + constant(&EngineConstants::iteration_us) +
                      constant(&EngineConstants::sequence_us) * sequences +
                      constant(&EngineConstants::prompt_token_us) * static_cast<double>(prompts.tokens));
 }
@@ -304,7 +310,7 @@ double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {
   if (!forward_ || batch == 0) return 0;
   const double b = static_cast<double>(batch), per_request = std::max(1.0, static_cast<double>(kv) / b);
   const double cores = decode_attention_us(b, per_request, false) * forward_->setting().engine.model.layers;
-  return cores * constant(&EngineConstants::kernel_stretch) * kTicksPerMicrosecond /
+  return cores * kTicksPerMicrosecond /
          static_cast<double>(decode(batch).at(kv));
 }
 

@@ -77,10 +77,11 @@ class IterationPricer {
     double gpu_us = 0;
     double kernels = 0;
   };
-  const Layers& layers(std::size_t node, PassKind kind);
-  Pass layers_pass(double tokens, PassKind kind, double attention_us, double attention_kernels);
+  const Layers& layers(std::size_t node, StepKind kind);
+  Pass layers_pass(double tokens, StepKind kind, double attention_us, double attention_kernels);
   double decode_attention_us(double batch, double kv_per_request, bool whole);
   double prompt_attention_us(const PromptLoad& prompts);
+  double launched_one_by_one(const Pass& pass) const;
   double edges_us(double sequences);
   double drafts_us(double batch, double kv_per_request);
   double decode_us(std::int64_t batch_node, std::int64_t length_node);

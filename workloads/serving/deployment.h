@@ -1,0 +1,58 @@
+// From engines, a cluster and calibrations to the pools of a session: what fits into memory, what iterations take.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hwmodels/kernels.h"
+#include "workloads/memory.h"
+#include "workloads/serving/session.h"
+
+namespace flopcast {
+
+/// What a replica keeps of prompts and answers for those that begin alike.
+struct PrefixCacheConfig {
+  bool on = true;
+  int block_tokens = 0;             ///< of the traffic's blocks; 0: it gives none
+  Bytes host_memory;                ///< for caches, per GPU
+  Bytes storage;                    ///< per GPU
+  BytesPerSecond storage_bandwidth; ///< per GPU
+};
+
+struct PoolSpec {
+  std::string name = "replicas";
+  ReplicaRole role = ReplicaRole::unified;
+  EngineConfig engine;
+  int replicas = 1;
+  std::string router = "least_outstanding";
+  PrefixCacheConfig prefix;
+  int page_tokens = 64;
+};
+
+/// HBM of one GPU of a replica.
+struct ReplicaMemory {
+  MemoryTable table;         ///< weights, workspace
+  Bytes usable;              ///< memory_share of HBM
+  Bytes kv_per_token;        ///< of one token on one GPU
+  std::int64_t kv_tokens = 0;  ///< that an attention group can hold; negative or small: it does not fit
+};
+ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu);
+
+/// What prices are made of; shared by all pools.
+struct PriceSources {
+  ClusterSpec cluster;
+  std::shared_ptr<const KernelModel> kernels;
+  std::shared_ptr<const LinkCalibration> links;
+  std::shared_ptr<const EngineConstants> constants;
+};
+
+/// A pool and what prices its iterations.
+struct BuiltPool {
+  PoolConfig config;
+  ReplicaMemory memory;
+  std::shared_ptr<IterationPricer> pricer;
+};
+/// @param first_gpu where its replicas stand. @param hot_load rows on the busiest GPU's experts over the mean.
+BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu, double hot_load);
+
+}  // namespace flopcast
