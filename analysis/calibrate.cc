@@ -6,6 +6,7 @@
 #include <map>
 #include <vector>
 
+#include "analysis/calibrate_serving.h"
 #include "analysis/calibrate_tables.h"
 #include "analysis/complete_scenario.h"
 #include "analysis/csv.h"
@@ -13,6 +14,7 @@
 #include "analysis/format.h"
 #include "analysis/text_table.h"
 #include "scenarios/calibration_file.h"
+#include "scenarios/engine_calibration.h"
 #include "scenarios/text_file.h"
 #include "sim/atomic_file.h"
 #include "workloads/link_fit.h"
@@ -125,6 +127,21 @@ std::string calibrate_overheads(const CalibrateOptions& options, const Libraries
     out += fmt::format("  {:<18} {:>8.4g} {:<3} {}\n", row.name, fit.calibration.overheads.*row.field, row.unit,
                        row.meaning);
   return out;
+
+/// The engine's constants rest on the kernels and links just fitted. Their files lie beside the workloads.
+std::string calibrate_serving(const CalibrateOptions& options, const KernelCalibration& kernels, const Libraries& libraries) {
+  if (!fs::exists(options.measurements / "data/kernels/e2e-measured"))
+    return "serving: tables of measured runs are missing, engine constants left as they are\n";
+  const std::string links = options.output.empty() ? "" : (options.output / "link_calibration.textproto").string();
+  const auto links_file = fs::exists(links) ? links : libraries.find_file(kLinkCalibrationFile).value_or("");
+  const ServingFit fit =
+      fit_serving(options.measurements, std::make_shared<const KernelCalibration>(kernels),
+                  std::make_shared<const LinkCalibration>(read_link_calibration(links_file)), libraries);
+  if (!options.output.empty()) {
+    write_file_atomically(options.output / "engine_calibration.textproto", to_text(fit.constants));
+    write_file_atomically(options.output / "serving_errors.csv", errors_csv(fit.rows));
+  }
+  return fit.summary + "engine_calibration.textproto belongs into workloads/data/serving/, serving_errors.csv into analysis/data/\n";
 }
 
 }  // namespace
@@ -165,6 +182,7 @@ std::string calibrate(const CalibrateOptions& options, const Libraries& librarie
   }
   out += "\n" + calibrate_links(options, libraries);
   out += "\n" + calibrate_overheads(options, libraries, calibration);
+  out += "\n" + calibrate_serving(options, calibration, libraries);
   if (!options.output.empty()) out += fmt::format("\nwritten to {}\n", options.output.string());
   return out;
 }
