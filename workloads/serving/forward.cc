@@ -6,6 +6,7 @@
 #include "hwmodels/fabric_graph.h"
 #include "workloads/collectives.h"
 #include "workloads/expert_collective.h"
+#include "workloads/nccl.h"
 
 namespace flopcast {
 namespace {
@@ -258,21 +259,19 @@ PassTime ForwardModel::exchange(double t, StepKind kind, bool overlapped) const 
   return {sum, 4};  // a handshake and a transfer each
 }
 
-Seconds tensor_all_reduce_time(const NodeSpec& node, const LinkCalibration& links, int ranks, Bytes bytes) {
-  const BytesPerSecond link = node_link_bandwidth(node);
-  const double n = ranks;
-  const Seconds ring = Seconds((links.ring_launch_us.value + 2 * (n - 1) * links.ring_step_us.value) * 1e-6) +
-                       bytes * (2 * (n - 1) / n) / (link * links.ring_nvlink_efficiency.value);
-  const Seconds one_shot =
-      Seconds(links.ring_step_us.value * 4e-6) + bytes * (n - 1) / (link * links.nvlink_efficiency.value);
-  return std::min(ring, one_shot);
+/// Engines take their own all-reduce or NCCL's, whichever is faster for the size.
+Seconds tensor_all_reduce_time(const ClusterSpec& cluster, const LinkCalibration& links, int ranks, Bytes bytes) {
+  const int nodes = (ranks + cluster.node.gpus - 1) / cluster.node.gpus;
+  const NcclGroup group = even_group(nodes, ranks / nodes, cluster.fabric.cross_leaf_latency);
+  const Seconds nccl = choose_nccl(NcclOp::all_reduce, group, bytes, cluster, links).total();
+  return nodes > 1 ? nccl : std::min(nccl, direct_all_reduce(group, bytes, cluster, links).total());
 }
 
 PassTime ForwardModel::tensor_all_reduce(double t) const {
   const int tensor = setting_.engine.plan.tensor;
   if (tensor == 1) return {};
   const Bytes bytes(t * setting_.engine.model.hidden * 2);
-  return {tensor_all_reduce_time(setting_.cluster.node, *setting_.links, tensor, bytes), 1};
+  return {tensor_all_reduce_time(setting_.cluster, *setting_.links, tensor, bytes), 1};
 }
 
 PassTime ForwardModel::attention(const DecodeAttention& shape) const {
@@ -342,14 +341,10 @@ Seconds ForwardModel::stage_transfers(double tokens) const {
   const EngineConfig& engine = setting_.engine;
   const int hops = engine.plan.pipeline - 1;
   if (hops == 0) return Seconds(0);
-  const NodeSpec& node = setting_.cluster.node;
-  const bool within = engine.plan.gpus() <= node.gpus;
-  const BytesPerSecond rate =
-      within ? node_link_bandwidth(node) * setting_.links->ring_nvlink_efficiency.value
-             : endpoint_bandwidth(setting_.cluster) * setting_.links->nic_efficiency.value;
-  const Seconds latency = within ? node.nvlink_latency : setting_.cluster.fabric.cross_leaf_latency;
+  const bool within = engine.plan.gpus() <= setting_.cluster.node.gpus;
+  const NcclGroup pair = within ? even_group(1, 2) : even_group(2, 1, setting_.cluster.fabric.cross_leaf_latency);
   const Bytes bytes(tokens * engine.model.hidden * 2 / engine.plan.tensor);
-  return (latency + Seconds(setting_.links->ring_launch_us.value * 1e-6) + bytes / rate) * hops;
+  return choose_nccl(NcclOp::send_recv, pair, bytes, setting_.cluster, *setting_.links).total() * hops;
 }
 
 }  // namespace flopcast

@@ -92,8 +92,8 @@ class ForwardModel {
   int moe_layers_ = 0;
 };
 
-/// All-reduce of `bytes` within a node of `ranks` GPUs.
-Seconds tensor_all_reduce_time(const NodeSpec& node, const LinkCalibration& links, int ranks, Bytes bytes);
+/// All-reduce of `bytes` among `ranks` neighbouring GPUs.
+Seconds tensor_all_reduce_time(const ClusterSpec& cluster, const LinkCalibration& links, int ranks, Bytes bytes);
 
 /// Dispatch and combine of low-latency kernels: `tokens` per GPU, each copied straight to the GPUs of its
 /// experts.
