@@ -112,12 +112,12 @@ class Predictor {
       if (!row.left_out.empty()) continue;
       const EngineHabits habits = habits_of(row.engine);
       auto& pool = pools[fmt::format("{} {}", row.table, row.tensor)];
-      if (!pool.pricer) pool = build(row, habits, shared);
+      if (pool.pricers.empty()) pool = build(row, habits, shared);
       BenchmarkUsers users(row, habits.length_spread);
       SessionConfig session;
       session.pools = {pool.config};
       session.levels = {ServiceLevel{}};
-      ServingSession run(session, {pool.pricer.get()}, nullptr, &users);
+      ServingSession run(session, {pool.prices()}, nullptr, &users);
       run.run();
       const ClassMetrics all = run.totals().metrics.all();
       row.predicted_ttft_ms = all.ttft.mean() * 1e3;
@@ -144,7 +144,7 @@ class Predictor {
     spec.engine.scheduler.batching = habits.batching;
     spec.engine.scheduler.token_budget = habits.token_budget;
     spec.engine.scheduler.max_batch = row.users > 1024 ? row.users : 1024;
-    return build_pool(spec, sources, 0, 1.0);
+    return build_pool(spec, sources, 0);
   }
 
   std::shared_ptr<const KernelCalibration> kernels_;

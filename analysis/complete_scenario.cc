@@ -4,7 +4,9 @@
 
 #include "analysis/money/cost_study.h"
 #include "scenarios/calibration_file.h"
+#include "scenarios/engine_calibration.h"
 #include "scenarios/load_scenario.h"
+#include "scenarios/serving_scenario.h"
 #include "scenarios/text_file.h"
 
 namespace flopcast {
@@ -29,6 +31,11 @@ Scenario load_complete_scenario(const std::string& file_or_name, std::span<const
   if (scenario.training) {
     scenario.training->overheads =
         read_training_calibration(required_file(libraries, kTrainingCalibrationFile)).overheads;
+  }
+  if (scenario.serving) {
+    auto serving = std::make_shared<ServingScenario>(*scenario.serving);
+    serving->constants = std::make_shared<const EngineConstants>(read_engine_calibration(required_file(libraries, kEngineCalibrationFile)));
+    scenario.serving = std::move(serving);
   }
   return scenario;
 }

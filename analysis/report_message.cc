@@ -350,6 +350,9 @@ std::vector<std::string> reported_numbers(const Scenario& scenario) {
     if (!scenario.phases.empty()) add(*report::Projection::descriptor(), "projection.");
   } else if (scenario.cluster_life) {
     add(*report::JobLife::descriptor(), "life.");
+  } else if (scenario.serving) {
+    add(*report::Serving::descriptor(), "serving.");
+    add(*report::ServingCost::descriptor(), "cost.");
   } else {
     add(*report::Collective::descriptor(), "collective.");
   }

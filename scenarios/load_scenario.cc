@@ -9,6 +9,7 @@
 #include "scenarios/availability.h"
 #include "scenarios/library_entries.h"
 #include "scenarios/load_money.h"
+#include "scenarios/load_serving.h"
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/quantity.h"
 #include "scenarios/set_field.h"
@@ -298,7 +299,8 @@ class Resolver {
 
   void what_runs() {
     const int kinds = in_.has_training() + in_.has_collective() + in_.has_cluster_life();
-    constexpr const char* kExpected = "either training { ... } or collective { ... } or cluster_life { ... }";
+    if (in_.has_serving()) return kinds == 0 && !in_.has_given_service() ? serving() : add("serving", "serving beside something else that runs", "serving { ... } alone");
+    constexpr const char* kExpected = "either training { ... } or collective { ... } or cluster_life { ... } or serving { ... }";
     if (in_.has_given_service() && (kinds > 0 || in_.has_run()))
       return add("given_service", "beside something to run", "a service on its own, or something to run");
     if (in_.has_given_service() || is_given_run(in_)) return;
@@ -313,6 +315,12 @@ class Resolver {
     if (in_.has_training()) return training();
     if (in_.has_collective()) return collective();
     cluster_life();
+  }
+
+  void serving() {
+    if (!in_.has_model())
+      add("model", "nothing", fmt::format("the model to serve, one of {}", fmt::join(libraries_.names(LibraryKind::models), ", ")));
+    out_.serving = load_serving(in_.serving(), {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr, file_, &places_}, faults_);
   }
 
   void cluster_life() {
@@ -510,6 +518,7 @@ class Resolver {
       in_force = {"training.precision", "training.recompute", "training.expert_load", "training.mechanisms"};
     if ((in_.has_run() && in_.has_training()) || in_.has_cluster_life()) in_force.push_back("resilience");
     if (out_.price.model != PriceModel::stated) in_force.push_back("price." + in_.price().model());
+    if (in_.has_serving()) in_force.push_back("serving.prefix_cache");
     out_.defaults_used = defaults_used(in_, in_force);
     std::erase_if(out_.defaults_used, [&](const std::string& setting) {
       // A stated price says itself that it is one.

@@ -16,6 +16,7 @@ namespace flopcast {
 
 struct KernelCalibration;
 struct LinkCalibration;
+struct ServingScenario;  // scenarios/serving_scenario.h
 
 /// A part of a training run with its own batch and length. Predicted from replays, or given where nothing is known.
 struct TrainingPhase {
@@ -71,6 +72,7 @@ struct Scenario {
   std::optional<CollectiveConfig> collective;
   std::optional<ClusterLifeConfig> cluster_life;
   std::optional<GivenServiceConfig> given_service;
+  std::shared_ptr<const ServingScenario> serving;
   std::vector<TrainingPhase> phases;
   ResilienceConfig resilience;
   PriceConfig price;

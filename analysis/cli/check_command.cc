@@ -8,6 +8,7 @@
 #include "analysis/format.h"
 #include "analysis/report_message.h"
 #include "analysis/run.h"
+#include "analysis/serving_run.h"
 
 namespace flopcast {
 namespace {
@@ -23,7 +24,7 @@ std::string training_facts(Scenario scenario) {
 void check(const ScenarioArguments& arguments) {
   const Scenario scenario = arguments.load(arguments.libraries());
   check_published(scenario);
-  const std::string facts = scenario.training ? training_facts(scenario) : "";
+  const std::string facts = scenario.training ? training_facts(scenario) : scenario.serving ? serving_facts(scenario) : "";
   fmt::print("{}: sound{}\n", arguments.file, facts);
 }
 

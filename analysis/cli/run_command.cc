@@ -17,6 +17,7 @@
 #include "analysis/pipeline_picture.h"
 #include "analysis/report_message.h"
 #include "analysis/run.h"
+#include "analysis/serving_report.h"
 #include "analysis/text_report.h"
 #include "analysis/trace.h"
 #include "sim/atomic_file.h"
@@ -26,7 +27,7 @@ namespace {
 
 struct RunArguments {
   ScenarioArguments scenario;
-  std::string json, trace, picture;
+  std::string json, trace, picture, requests;
   std::vector<int> trace_gpus;
   std::string backend;
   bool allow_oom = false;
@@ -158,9 +159,32 @@ void run_training_scenario(const Scenario& scenario, const RunArguments& argumen
   present(report, arguments.json);
 }
 
+void run_serving_scenario(const Scenario& scenario, const RunArguments& arguments, const PowerModel& power, ProgressLine& progress) {
+  std::optional<AtomicFile> requests;
+  if (!arguments.requests.empty()) {
+    requests.emplace(arguments.requests);
+    requests->write(request_csv_header());
+  }
+  ServingTrace trace;
+  ServingOptions options;
+  options.power = power;
+  options.on_result = [&](const Request& request, const RequestResult& result) {
+    if (requests) requests->write(request_csv_line(request, result, *scenario.serving));
+    if (!arguments.trace.empty()) trace.add(request, result);
+  };
+  options.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
+  ServingReport report = run_serving(scenario, options);
+  compare_with_published(report);
+  progress.clear();
+  if (requests) requests->commit();
+  if (!arguments.trace.empty()) write_text(arguments.trace, trace.json(report));
+  present(report, arguments.json);
+}
+
 void check_output_options(const RunArguments& arguments) {
   const OutputOption outputs[] = {{"--json", arguments.json},
                                   {"--trace", arguments.trace, false},
+                                  {"--requests", arguments.requests, false},
                                   {"--picture", arguments.picture, false}};
   check_outputs(outputs);
   if (!arguments.trace_gpus.empty() && arguments.trace.empty())
@@ -170,9 +194,11 @@ void check_output_options(const RunArguments& arguments) {
 // Timelines are of training steps.
 void check_timeline_options(const Scenario& scenario, const RunArguments& arguments) {
   if (scenario.training) return;
+  if (!arguments.requests.empty() && !scenario.serving)
+    throw InputError(option_fault("--requests", "a scenario without `serving`", "one with requests"));
   for (const auto& [option, path] :
        {std::pair("--trace", arguments.trace), {"--picture", arguments.picture}}) {
-    if (!path.empty())
+    if (!path.empty() && !(scenario.serving && option == std::string("--trace")))
       throw InputError(option_fault(option, "a scenario without `training`", "one with a step to show"));
   }
 }
@@ -193,6 +219,8 @@ void run(const RunArguments& arguments) {
       make_run_options(libraries, scenario.cluster, arguments.backend, arguments.allow_oom, progress);
   if (scenario.training) {
     run_training_scenario(scenario, arguments, options, progress);
+  } else if (scenario.serving) {
+    run_serving_scenario(scenario, arguments, options.power, progress);
   } else if (scenario.cluster_life) {
     const LifeReport report = run_cluster_life(scenario);
     progress.clear();
@@ -223,6 +251,8 @@ void add_run_command(CLI::App& program) {
   command
       .add_option("--trace", arguments->trace,
                   "Write the step's timeline for ui.perfetto.dev or chrome://tracing")
+      ->type_name("FILE");
+  command.add_option("--requests", arguments->requests, "Write a line per request of a serving scenario, as CSV")
       ->type_name("FILE");
   command.add_option("--picture", arguments->picture, "Draw the step's pipeline, a row per rank, as SVG")
       ->type_name("FILE");

@@ -53,7 +53,7 @@ struct ToyRun {
   SessionTotals totals;
 };
 
-inline ToyRun run_toy(const SessionConfig& config, std::vector<IterationPricer*> pricers,
+inline ToyRun run_toy(const SessionConfig& config, std::vector<PoolPricers> pricers,
                       std::vector<Request> requests, Topology* topology = nullptr) {
   ListSource source(std::move(requests));
   ServingSession session(config, std::move(pricers), topology, &source);

@@ -15,7 +15,16 @@ double weight_bytes(Precision precision) {
   return bytes_per_element(precision) + (precision == Precision::fp8 ? 4.0 / (128 * 128) : 0);
 }
 
+/// Loads are kept to a 32nd, rounded up: so many tables of prices and no more.
+double level_of(double load) { return std::ceil(load * 32 - 1e-9) / 32; }
+
 }  // namespace
+
+PoolPricers BuiltPool::prices() const {
+  std::vector<IterationPricer*> all;
+  for (const auto& pricer : pricers) all.push_back(pricer.get());
+  return PoolPricers(std::move(all));
+}
 
 ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   const ModelConfig& model = engine.model;
@@ -55,12 +64,17 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   return out;
 }
 
-BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu, double hot_load) {
+BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu, std::span<const double> busiest, Seconds period) {
   const EngineConfig& engine = spec.engine;
   BuiltPool out;
   out.memory = replica_memory(engine, sources.cluster.node.gpu);
-  ForwardSetting setting{engine, sources.cluster, sources.kernels, sources.links, sources.constants, hot_load};
-  out.pricer = std::make_shared<IterationPricer>(std::move(setting));
+  for (const double load : busiest) out.levels.push_back(level_of(load));
+  if (out.levels.empty()) out.levels.push_back(1.0);
+  std::sort(out.levels.begin(), out.levels.end());
+  out.levels.erase(std::unique(out.levels.begin(), out.levels.end()), out.levels.end());
+  for (const double level : out.levels)
+    out.pricers.push_back(std::make_shared<IterationPricer>(
+        ForwardSetting{engine, sources.cluster, sources.kernels, sources.links, sources.constants, level}));
 
   PoolConfig& pool = out.config;
   pool.name = spec.name;
@@ -68,6 +82,9 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   pool.replicas = spec.replicas;
   pool.router = spec.router;
   pool.first_gpu = first_gpu;
+  for (const double load : busiest)
+    pool.pace.push_back(static_cast<std::size_t>(std::lower_bound(out.levels.begin(), out.levels.end(), level_of(load)) - out.levels.begin()));
+  pool.pace_period = period;
   pool.kv_bytes_per_token = kv_bytes_per_token(engine.model, engine.precision.kv);
   ReplicaConfig& replica = pool.replica;
   replica.role = spec.role;

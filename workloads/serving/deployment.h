@@ -1,6 +1,7 @@
 // From engines, a cluster and calibrations to the pools of a session: what fits into memory, what iterations take.
 #pragma once
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,9 +51,13 @@ struct PriceSources {
 struct BuiltPool {
   PoolConfig config;
   ReplicaMemory memory;
-  std::shared_ptr<IterationPricer> pricer;
+  std::vector<std::shared_ptr<IterationPricer>> pricers;  ///< one per level of expert load
+  std::vector<double> levels;                             ///< the busiest GPU's rows over the mean
+  PoolPricers prices() const;
 };
-/// @param first_gpu where its replicas stand. @param hot_load rows on the busiest GPU's experts over the mean.
-BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu, double hot_load);
+/// @param first_gpu where its replicas stand. @param busiest load of the busiest GPU's experts over the mean, period by period
+/// (busiest_rank_loads()); empty: alike.
+BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu, std::span<const double> busiest = {},
+                     Seconds period = Seconds(1));
 
 }  // namespace flopcast

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace flopcast {
 namespace {
@@ -22,6 +23,7 @@ ReplicaCounters& ReplicaCounters::operator+=(const ReplicaCounters& o) {
   swaps += o.swaps;
   steps += o.steps;
   busy += o.busy;
+  prompt_time += o.prompt_time;
   return *this;
 }
 
@@ -401,7 +403,16 @@ void Replica::preempt(Group& group, JobId id) {
 // ------------------------------------------------------------------------------------------- starting
 // iterations
 
+void Replica::set_pricer(IterationPricer& pricer, Ticks now) {
+  next_pricer_ = &pricer;
+  truncate(now);
+}
+
 void Replica::start(Ticks now) {
+  if (next_pricer_) {
+    pricer_ = std::exchange(next_pricer_, nullptr);
+    pace_ = nullptr;
+  }
   for (Group& group : groups_) {
     provide_pages(group, iteration_ + 1);
     admit_arrivals(group, now);
@@ -416,7 +427,9 @@ void Replica::start(Ticks now) {
   decodes_ = decoding && !(prompts_ && config_.scheduler.batching == BatchingPolicy::prefill_first);
   if (prompts_) {
     jump_ = 1;
-    run_for(now, prompt_ticks());
+    const Ticks duration = prompt_ticks();
+    counters_.prompt_time += duration - decode_ticks();
+    run_for(now, duration);
     return;
   }
   if (!decodes_) return;
@@ -565,6 +578,13 @@ Ticks Replica::prompt_ticks() {
     longest = std::max(longest, pricer_->prompt(load, batch, decodes_ ? group.kv : 0));
   }
   return longest;
+}
+
+/// What the decoding requests of an iteration would take without the prompts in it.
+Ticks Replica::decode_ticks() {
+  if (!decodes_) return 0;
+  if (!pace_) find_pace();
+  return pace_->at(groups_[pace_group_].kv);
 }
 
 void Replica::find_pace() {

@@ -56,6 +56,7 @@ struct ReplicaCounters {
   std::int64_t preemptions = 0, swaps = 0;
   std::int64_t steps = 0;  ///< events it took
   Ticks busy = 0;          ///< time in iterations
+  Ticks prompt_time = 0;  ///< of it, what prompts added to iterations
   ReplicaCounters& operator+=(const ReplicaCounters& o);
 };
 
@@ -79,6 +80,9 @@ class Replica {
   std::vector<JobId> withdraw(std::uint32_t source);
   /// All jobs it has, in order of their number; the replica is empty then. For failures.
   std::vector<JobId> abandon(Ticks now);
+
+  /// Other prices from the next iteration on.
+  void set_pricer(IterationPricer& pricer, Ticks now);
 
   /// When something happens next: running iterations end, or a cached prompt is back in HBM.
   Ticks next_event() const;
@@ -164,6 +168,7 @@ class Replica {
   void bring_back(Group& group);
   bool has_slot(const Group& group) const;
   Ticks prompt_ticks();
+  Ticks decode_ticks();
   void find_pace();
   std::int64_t jump_length() const;
   void truncate(Ticks now);
@@ -185,6 +190,7 @@ class Replica {
   std::uint32_t id_;
   ReplicaConfig config_;
   IterationPricer* pricer_;
+  IterationPricer* next_pricer_ = nullptr;
   JobTable* jobs_;
   GapHistogram* gaps_;
   ReplicaListener* listener_;

@@ -14,7 +14,7 @@ constexpr int kSamplesPerPeriod = 4096;
 
 }  // namespace
 
-ServingSession::ServingSession(SessionConfig config, std::vector<IterationPricer*> pricers,
+ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pricers,
                                Topology* topology, RequestSource* source)
     : config_(std::move(config)),
       source_(source),
@@ -30,6 +30,8 @@ ServingSession::ServingSession(SessionConfig config, std::vector<IterationPricer
     assert(row);
     pool.router = row->make(config_.seed + p);
     pool.router_sees_prefix = row->sees_prefix_match;
+    pool.levels = pricers[p].levels;
+    if (pool.config.pace.size() > 1) pool.next_pace = to_ticks(pool.config.pace_period);
     pool.first = units_.size();
     pool.views.resize(static_cast<std::size_t>(pool.config.replicas));
     pool.busy_before.resize(pool.views.size());
@@ -37,13 +39,13 @@ ServingSession::ServingSession(SessionConfig config, std::vector<IterationPricer
       Unit unit;
       unit.replica =
           std::make_unique<Replica>(static_cast<std::uint32_t>(units_.size()), pool.config.replica,
-                                    *pricers[p], jobs_, gaps_, static_cast<ReplicaListener&>(*this));
+                                    *pricers[p].levels.at(pool.config.pace.empty() ? 0 : pool.config.pace.front()), jobs_, gaps_, static_cast<ReplicaListener&>(*this));
       unit.pool = p;
       units_.push_back(std::move(unit));
     }
     pools_.push_back(std::move(pool));
   }
-  request_overhead_ = pricers.front()->request_overhead();
+  request_overhead_ = pricers.front().levels.front()->request_overhead();
   sample_period_ = next_sample_ = kFirstSamplePeriod;
   if (config_.autoscale.on) next_scale_ = to_ticks(config_.autoscale.interval);
   if (config_.failures.failures_per_gpu_hour > 0) schedule_failure();
@@ -70,6 +72,7 @@ Ticks ServingSession::next_tick() {
   if (next == kNeverTick && live_ > 0)
     for (const Unit& unit : units_) next = std::min(next, unit.changes);
   if (next == kNeverTick) return next;
+  for (const Pool& pool : pools_) next = std::min(next, pool.next_pace);
   return std::min({next, next_sample_, next_scale_, next_failure_,
                    std::min_element(units_.begin(), units_.end(), [](const Unit& a, const Unit& b) {
                      return a.changes < b.changes;
@@ -315,6 +318,8 @@ void ServingSession::control() {
     units_[i].changes = kNeverTick;
     set_state(units_[i], State::up);
   }
+  for (std::size_t p = 0; p < pools_.size(); ++p)
+    while (pools_[p].next_pace <= now_) change_pace(p);
   if (next_failure_ <= now_) {
     fail(failing_);
     schedule_failure();
@@ -324,6 +329,19 @@ void ServingSession::control() {
     next_scale_ += to_ticks(config_.autoscale.interval);
   }
   if (next_sample_ <= now_) sample();
+}
+
+/// The load of the experts has drifted.
+void ServingSession::change_pace(std::size_t p) {
+  Pool& pool = pools_[p];
+  const std::vector<std::size_t>& pace = pool.config.pace;
+  const std::size_t before = pace[pool.period % pace.size()], now = pace[++pool.period % pace.size()];
+  pool.next_pace += to_ticks(pool.config.pace_period);
+  if (now == before) return;
+  for (std::size_t i = 0; i < pool.views.size(); ++i) {
+    units_[pool.first + i].replica->set_pricer(*pool.levels[now], now_);
+    touch(pool.first + i);
+  }
 }
 
 void ServingSession::sample() {

@@ -32,7 +32,16 @@ struct PoolConfig {
   int replicas = 1;
   std::string router = "least_outstanding";
   int first_gpu = 0;
+  std::vector<std::size_t> pace;  ///< level of expert load, period by period, from the beginning again at the end; empty: the first
+  Seconds pace_period;
   Bytes kv_bytes_per_token;  ///< all GPUs of an attention group together, each byte once
+};
+
+/// What prices the iterations of a pool: one pricer, or one per level of expert load, which PoolConfig::pace chooses from.
+struct PoolPricers {
+  PoolPricers(IterationPricer* only) : levels{only} {}
+  explicit PoolPricers(std::vector<IterationPricer*> all) : levels(std::move(all)) {}
+  std::vector<IterationPricer*> levels;
 };
 
 /// What happens when GPUs fail: the replica is down for a while, its requests start again elsewhere or are
@@ -77,7 +86,7 @@ struct PoolTotals {
 };
 
 struct SessionTotals {
-  ServingMetrics metrics;
+  ServingMetrics metrics{std::vector<ServiceLevel>{}};
   GapHistogram gaps;
   std::vector<PoolTotals> pools;
   Seconds begin, end;                       ///< first arrival, last event of a request
@@ -97,7 +106,7 @@ class ServingSession final : private ReplicaListener {
  public:
   /// @param pricers one per pool. @param topology may be null where there is one pool. @param source may be
   /// null: then requests come by submit().
-  ServingSession(SessionConfig config, std::vector<IterationPricer*> pricers, Topology* topology,
+  ServingSession(SessionConfig config, std::vector<PoolPricers> pricers, Topology* topology,
                  RequestSource* source);
   ~ServingSession() override;
 
@@ -121,6 +130,9 @@ class ServingSession final : private ReplicaListener {
     std::unique_ptr<Router> router;
     bool router_sees_prefix = false;
     std::vector<ReplicaView> views;
+    std::vector<IterationPricer*> levels;
+    Ticks next_pace = kNeverTick;
+    std::size_t period = 0;  ///< of its pace
     std::size_t first = 0;  ///< of replicas_
     TimeSeries kv_share, running, waiting, up;
     double sum_kv_share = 0, sum_up = 0;  ///< over samples, weighted by their period in seconds
@@ -167,6 +179,7 @@ class ServingSession final : private ReplicaListener {
   void cancel_moves(std::size_t unit, std::vector<JobId>& homeless);
   void advance_replicas();
   void control();
+  void change_pace(std::size_t pool);
   void sample();
   void fail(std::size_t unit);
   void schedule_failure();

@@ -1,0 +1,32 @@
+// A serving report for people and programs: text, JSON, a line per request, a timeline.
+#pragma once
+#include <string>
+
+#include "analysis/serving_run.h"
+#include "analysis/text_table.h"
+#include "scenarios/proto/report.pb.h"
+
+namespace flopcast {
+
+std::string to_text(const ServingReport& report, const TextStyle& style);
+report::Report to_message(const ServingReport& report);
+
+/// Fills report.comparisons from what the scenario says was published.
+void compare_with_published(ServingReport& report);
+
+/// Header and lines of the per-request CSV (`--requests`). Times in seconds.
+std::string request_csv_header();
+std::string request_csv_line(const Request& request, const RequestResult& result, const ServingScenario& serving);
+
+/// Curves over time, and queueing, prompt and answer of the first requests, for ui.perfetto.dev.
+class ServingTrace {
+ public:
+  void add(const Request& request, const RequestResult& result);
+  std::string json(const ServingReport& report) const;
+
+ private:
+  static constexpr std::size_t kMostRequests = 20'000;
+  std::vector<RequestResult> results_;
+};
+
+}  // namespace flopcast

@@ -1,0 +1,231 @@
+#include "analysis/serving_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/format.h"
+#include "sim/replay.h"
+#include "workloads/serving/expert_pace.h"
+#include "workloads/serving/limits.h"
+
+namespace flopcast {
+namespace {
+
+/// Drift of expert load is drawn for so many periods and then repeats.
+constexpr int kDriftPeriods = 256;
+
+std::vector<double> busiest_loads(const ServingScenario& serving, const PoolSpec& spec, const ClusterSpec& cluster) {
+  const EngineConfig& engine = spec.engine;
+  if (serving.expert_pace.variation <= 0 || engine.plan.expert <= 1) return {};
+  ExpertGroup group;
+  group.experts = engine.model.moe.experts;
+  group.redundant = engine.redundant_experts;
+  group.groups = engine.model.moe.groups;
+  group.ranks = engine.plan.expert;
+  group.ranks_per_node = std::min(engine.plan.expert, cluster.node.gpus);
+  if (group.groups % std::max(1, group.ranks / group.ranks_per_node) != 0) group.groups = 1;
+  return busiest_rank_loads(serving.expert_pace, group, kDriftPeriods, serving.seed + (spec.role == ReplicaRole::decode));
+}
+
+/// The cluster with as many nodes as replicas take: a day on 278 nodes needs no graph of 2,048.
+ClusterSpec trimmed(ClusterSpec cluster, int gpus) {
+  cluster.nodes = std::min(cluster.nodes, (gpus + cluster.node.gpus - 1) / cluster.node.gpus);
+  return cluster;
+}
+
+double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+/// Queues at the end of the arrivals against queues before.
+LoadState state_of(const SessionTotals& totals, const ClassMetrics& all) {
+  if (all.rejected.requests > static_cast<std::int64_t>(totals.too_long)) return LoadState::overloaded;
+  const double served = all.end_to_end.mean() - all.queueing.mean();
+  for (const PoolTotals& pool : totals.pools) {
+    const std::vector<double> waiting = pool.waiting.averages(), running = pool.running.averages();
+    const std::size_t n = waiting.size();
+    if (n < 8) continue;
+    const auto mean = [](const std::vector<double>& v, std::size_t from, std::size_t to) {
+      double sum = 0;
+      for (std::size_t i = from; i < std::min(to, v.size()); ++i) sum += v[i];
+      return sum / static_cast<double>(to - from);
+    };
+    // The last eighth holds the time after the last arrival, in which queues run dry.
+    const double early = mean(waiting, n / 8, n / 2), late = mean(waiting, n / 2, n * 7 / 8);
+    if (late > 1.5 * early + 1 && late > mean(running, n / 2, n * 7 / 8)) return LoadState::overloaded;
+  }
+  return all.queueing.mean() > served ? LoadState::backlogged : LoadState::stable;
+}
+
+PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
+  PoolReport out;
+  out.totals = totals;
+  out.memory = built.memory;
+  out.kv_per_token = built.config.kv_bytes_per_token;
+  out.busy = share(to_seconds(totals.counters.busy).value(), totals.replica_time.value());
+  const ReplicaCounters& c = totals.counters;
+  const double decoding = static_cast<double>(c.iterations - (built.config.replica.scheduler.batching == BatchingPolicy::prefill_first ? c.prompt_iterations : 0));
+  out.mean_batch = share(static_cast<double>(c.decode_requests), decoding);
+  out.mean_iteration = Seconds(share(to_seconds(c.busy).value(), static_cast<double>(c.iterations)));
+  const auto batch = static_cast<std::int64_t>(std::lround(out.mean_batch / built.config.replica.groups));
+  const double tokens = totals.mean_kv_share * static_cast<double>(totals.kv_capacity_tokens) / totals.replicas / built.config.replica.groups;
+  if (batch > 0 && totals.counters.decode_requests > 0)
+    out.attention_share = built.pricers.front()->attention_share(batch, std::max<std::int64_t>(batch, std::llround(tokens)));
+  if (!built.config.pace.empty()) {
+    double sum = 0;
+    for (const std::size_t level : built.config.pace) sum += built.levels[level];
+    out.busiest_expert_gpu = sum / static_cast<double>(built.config.pace.size());
+  }
+  return out;
+}
+
+/// GPUs at work draw their measured share of the rated power, others that are up their idle power; nodes draw their part beside.
+Joules energy_of(const ServingReport& report, const PowerModel& power) {
+  const NodeSpec& node = report.scenario.cluster.node;
+  Joules sum;
+  for (const PoolReport& pool : report.pools)
+    sum += step_power(node, power, pool.busy).training * (pool.totals.replica_time * pool.totals.gpus);
+  return sum * report.scenario.price.pue;
+}
+
+/// Prefill replicas are paid by prompts, decode replicas by answers; where one does both, prompts pay for what they add to the
+/// time of iterations, and both for the idle time in that proportion.
+ServingCostReport cost_of(const ServingReport& report) {
+  ServingCostReport cost;
+  const UsdPerSecond gpu = report.scenario.price.gpu;
+  cost.priced = gpu > UsdPerSecond(0);
+  const double seconds = report.totals.duration().value();
+  if (seconds <= 0) return cost;
+  Usd prompts, answers;
+  for (const PoolReport& pool : report.pools) {
+    const Usd all = gpu * (pool.totals.replica_time * pool.totals.gpus);
+    const double part = share(to_seconds(pool.totals.counters.prompt_time).value(), to_seconds(pool.totals.counters.busy).value());
+    prompts += all * part;
+    answers += all * (1 - part);
+  }
+  cost.rate = (prompts + answers) / Seconds(seconds);
+  const double millions = 1e-6, input = static_cast<double>(report.all.completed.input_tokens) * millions;
+  const double cached = static_cast<double>(report.all.cached_tokens) * millions, output = static_cast<double>(report.all.output_tokens) * millions;
+  if (input > cached) cost.per_million_computed = prompts / (input - cached);
+  if (input > 0) cost.per_million_prompt = prompts / input;
+  if (output > 0) cost.per_million_output = answers / output;
+  const TokenPriceTable& prices = report.serving().token_prices;
+  cost.revenue = (prices.input * (input - cached) + prices.cached * cached + prices.output * output) / Seconds(seconds);
+  return cost;
+}
+
+void rates(ServingReport& report) {
+  const double seconds = report.totals.duration().value();
+  if (seconds <= 0) return;
+  const double gpus_per_node = report.scenario.cluster.node.gpus;
+  double prompt_gpus = 0, answer_gpus = 0;
+  for (const PoolReport& pool : report.pools) {
+    const double gpus = pool.totals.replica_time.value() / seconds * pool.totals.gpus;
+    report.mean_gpus += gpus;
+    if (pool.totals.name != "decode") prompt_gpus += gpus;
+    if (pool.totals.name != "prefill") answer_gpus += gpus;
+  }
+  const double input = static_cast<double>(report.all.completed.input_tokens) / seconds;
+  const double output = static_cast<double>(report.all.output_tokens) / seconds;
+  report.input_per_node = share(input, prompt_gpus / gpus_per_node);
+  report.output_per_node = share(output, answer_gpus / gpus_per_node);
+  report.output_per_gpu = share(output, report.mean_gpus);
+}
+
+void notes_of(ServingReport& report) {
+  const ServingScenario& serving = report.serving();
+  if (serving.sample > 1)
+    report.notes.push_back(fmt::format("one request in {} was replayed on one replica in {}", serving.sample, serving.sample));
+  if (report.totals.too_long > 0)
+    report.notes.push_back(fmt::format("{} requests were rejected because no replica could ever hold them", report.totals.too_long));
+  if (report.totals.failures > 0)
+    report.notes.push_back(fmt::format("{} failures of replicas; {} requests started again, {} were lost", report.totals.failures, report.totals.retried,
+                                       report.all.lost.requests));
+  if (serving.pools.front().engine.speculation.depth > 0)
+    report.notes.push_back("drafts are accepted at their mean rate, by all requests of an iteration alike");
+  if (report.scenario.cluster.node.gpu.architecture != "hopper")
+    report.notes.push_back("kernels of this GPU were not measured: rooflines with Hopper's efficiencies");
+}
+
+}  // namespace
+
+std::string_view name(LoadState state) {
+  constexpr std::string_view kNames[] = {"stable", "backlogged", "overloaded"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+std::vector<BuiltPool> build_pools(const Scenario& scenario) {
+  const ServingScenario& serving = *scenario.serving;
+  PriceSources sources;
+  sources.cluster = scenario.cluster;
+  sources.kernels = std::make_shared<const KernelModel>(scenario.cluster.node.gpu, scenario.kernels);
+  sources.links = scenario.links;
+  sources.constants = serving.constants;
+  std::vector<BuiltPool> pools;
+  int first_gpu = 0;
+  for (PoolSpec spec : serving.pools) {
+    spec.replicas /= serving.sample;
+    pools.push_back(build_pool(spec, sources, first_gpu, busiest_loads(serving, spec, scenario.cluster), serving.expert_pace.drift_period));
+    pools.back().config.replica.jump = serving.jump;
+    first_gpu += spec.replicas * spec.engine.plan.gpus();
+  }
+  return pools;
+}
+
+ServingReport run_serving(const Scenario& scenario, const ServingOptions& options) {
+  const ServingScenario& serving = *scenario.serving;
+  ServingReport report{};
+  report.scenario = scenario;
+  std::vector<BuiltPool> pools = build_pools(scenario);
+  SessionConfig config;
+  config.levels = serving.levels;
+  config.failures = serving.failures;
+  config.autoscale = serving.autoscale;
+  config.seed = serving.seed;
+  std::vector<PoolPricers> prices;
+  for (const BuiltPool& pool : pools) {
+    config.pools.push_back(pool.config);
+    prices.push_back(pool.prices());
+  }
+  std::unique_ptr<Topology> topology;
+  if (pools.size() > 1) topology = std::make_unique<Topology>(trimmed(scenario.cluster, serving.gpus()));
+  const std::unique_ptr<RequestSource> source = make_traffic(serving.sample > 1 ? sampled(serving.traffic, serving.sample) : serving.traffic);
+  ServingSession session(std::move(config), std::move(prices), topology.get(), source.get());
+  if (options.on_result) session.on_result(options.on_result);
+  if (!session.run(options.keep_going)) throw Interrupted();
+
+  report.totals = session.totals();
+  report.all = report.totals.metrics.all();
+  if (report.all.completed.requests == 0 && report.totals.too_long > 0) {
+    Diagnostic d;
+    d.file = scenario.file;
+    d.field = "serving";
+    d.found = fmt::format("{} requests, none of which fits into a replica's KV cache", report.totals.too_long);
+    d.expected = "requests that fit; `flopcast check` says how many tokens a replica holds";
+    throw InputError(d);
+  }
+  for (std::size_t i = 0; i < pools.size(); ++i) report.pools.push_back(pool_report(report.totals.pools[i], pools[i]));
+  report.state = state_of(report.totals, report.all);
+  rates(report);
+  report.energy = energy_of(report, options.power);
+  report.cost = cost_of(report);
+  const BuiltPool& answers = pools.back();
+  report.exchange_bound = nic_bound(serving.pools.back().engine, scenario.cluster,
+                                    report.pools.back().mean_batch / std::max(1, answers.config.replica.groups));
+  report.notes = scenario.notes;
+  notes_of(report);
+  return report;
+}
+
+std::string serving_facts(const Scenario& scenario) {
+  std::string out;
+  for (const PoolSpec& spec : scenario.serving->pools) {
+    const ReplicaMemory memory = replica_memory(spec.engine, scenario.cluster.node.gpu);
+    out += fmt::format("; {}: {} x {} GPUs, {} of weights and workspace and {} tokens of KV cache per {}", spec.name, spec.replicas,
+                       spec.engine.plan.gpus(), format_bytes(memory.table.total()), format_integer(static_cast<double>(memory.kv_tokens)),
+                       spec.engine.plan.attention_data > 1 ? "attention group" : "replica");
+  }
+  return out;
+}
+
+}  // namespace flopcast
