@@ -366,19 +366,6 @@ std::string to_text(const ServingReport& r, const TextStyle& style) {
   return out;
 }
 
-std::string request_csv_header() {
-  return "id,stream,outcome,input_tokens,cached_tokens,output_tokens,arrival_s,queueing_s,ttft_s,tpot_s,end_to_end_s\n";
-}
-
-std::string request_csv_line(const Request&, const RequestResult& r, const ServingScenario& serving) {
-  constexpr const char* kOutcomes[] = {"completed", "rejected", "lost"};
-  const bool done = r.outcome == RequestOutcome::completed;
-  return fmt::format("{},{},{},{},{},{},{:.6f},{},{},{},{}\n", r.id, serving.class_names[r.request_class], kOutcomes[static_cast<std::size_t>(r.outcome)],
-                     r.input_tokens, r.cached_tokens, r.output_tokens, r.arrival.value(), done ? fmt::format("{:.6f}", r.queueing().value()) : "",
-                     done ? fmt::format("{:.6f}", r.ttft().value()) : "", done && r.has_tpot() ? fmt::format("{:.6f}", r.tpot().value()) : "",
-                     done ? fmt::format("{:.6f}", r.end_to_end().value()) : "");
-}
-
 void ServingTrace::add(const Request&, const RequestResult& result) {
   if (results_.size() < kMostRequests && result.outcome == RequestOutcome::completed) results_.push_back(result);
 }

@@ -1,4 +1,4 @@
-// A serving report for people and programs: text, JSON, a line per request, a timeline.
+// A serving report for people and programs: text, JSON, a timeline.
 #pragma once
 #include <string>
 
@@ -13,10 +13,6 @@ report::Report to_message(const ServingReport& report);
 
 /// Fills report.comparisons from what the scenario says was published.
 void compare_with_published(ServingReport& report);
-
-/// Header and lines of the per-request CSV (`--requests`). Times in seconds.
-std::string request_csv_header();
-std::string request_csv_line(const Request& request, const RequestResult& result, const ServingScenario& serving);
 
 /// Curves over time, and queueing, prompt and answer of the first requests, for ui.perfetto.dev.
 class ServingTrace {

@@ -125,8 +125,17 @@ void rates(ServingReport& report) {
     if (pool.totals.name != "decode") prompt_gpus += gpus;
     if (pool.totals.name != "prefill") answer_gpus += gpus;
   }
-  const double input = static_cast<double>(report.all.completed.input_tokens) / seconds;
-  const double output = static_cast<double>(report.all.output_tokens) / seconds;
+  double input = static_cast<double>(report.all.completed.input_tokens) / seconds;
+  double output = static_cast<double>(report.all.output_tokens) / seconds;
+  const TokenSnapshot &begin = report.totals.steady_begin, &end = report.totals.steady_end;
+  constexpr double kWorthIt = 0.1;  // of the run: shorter spans say less than the whole
+  const double span = (end.at - begin.at).value();
+  if (span > kWorthIt * seconds) {
+    input = static_cast<double>(end.prompts - begin.prompts) / span;
+    output = static_cast<double>(end.answers - begin.answers) / span;
+    report.notes.push_back(fmt::format("tokens per second are those of {} to {} after the start: beyond the warm-up, until the last arrival",
+                                       format_time(begin.at), format_time(end.at)));
+  }
   report.input_per_node = share(input, prompt_gpus / gpus_per_node);
   report.output_per_node = share(output, answer_gpus / gpus_per_node);
   report.output_per_gpu = share(output, report.mean_gpus);
@@ -182,6 +191,7 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   config.failures = serving.failures;
   config.autoscale = serving.autoscale;
   config.seed = serving.seed;
+  config.warm_up = serving.warm_up;
   std::vector<PoolPricers> prices;
   for (const BuiltPool& pool : pools) {
     config.pools.push_back(pool.config);
@@ -212,7 +222,7 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   const BuiltPool& answers = pools.back();
   report.exchange_bound = nic_bound(serving.pools.back().engine, scenario.cluster,
                                     report.pools.back().mean_batch / std::max(1, answers.config.replica.groups));
-  report.notes = scenario.notes;
+  report.notes.insert(report.notes.begin(), scenario.notes.begin(), scenario.notes.end());
   notes_of(report);
   return report;
 }

@@ -52,6 +52,7 @@ class ServingLoader {
     out_->sample = in_.sample();
     out_->seed = static_cast<std::uint64_t>(in_.seed());
     out_->jump = in_.jump();
+    if (sound("warm_up")) out_->warm_up = seconds(in_.warm_up());
     if (in_.has_failures() && sound("failures")) {
       out_->failures = {quantity(in_.failures().failure_rate(), Dimension::failure_rate) * 3600, seconds(in_.failures().repair()),
                         in_.failures().retries(), out_->seed};

@@ -28,6 +28,7 @@ struct ServingScenario {
   int sample = 1;
   std::uint64_t seed = 1;
   bool jump = true;
+  Seconds warm_up;
   std::shared_ptr<const EngineConstants> constants;  ///< filled in beside the other calibrations
 
   const ModelConfig& model() const { return pools.front().engine.model; }

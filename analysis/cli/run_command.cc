@@ -16,8 +16,10 @@
 #include "analysis/json.h"
 #include "analysis/pipeline_picture.h"
 #include "analysis/report_message.h"
+#include "analysis/requests_csv.h"
 #include "analysis/run.h"
 #include "analysis/serving_report.h"
+#include "scenarios/serving_scenario.h"
 #include "analysis/text_report.h"
 #include "analysis/trace.h"
 #include "sim/atomic_file.h"
@@ -160,16 +162,13 @@ void run_training_scenario(const Scenario& scenario, const RunArguments& argumen
 }
 
 void run_serving_scenario(const Scenario& scenario, const RunArguments& arguments, const PowerModel& power, ProgressLine& progress) {
-  std::optional<AtomicFile> requests;
-  if (!arguments.requests.empty()) {
-    requests.emplace(arguments.requests);
-    requests->write(request_csv_header());
-  }
+  std::optional<RequestsCsv> requests;
+  if (!arguments.requests.empty()) requests.emplace(arguments.requests, scenario.serving->class_names);
   ServingTrace trace;
   ServingOptions options;
   options.power = power;
   options.on_result = [&](const Request& request, const RequestResult& result) {
-    if (requests) requests->write(request_csv_line(request, result, *scenario.serving));
+    if (requests) requests->add(result);
     if (!arguments.trace.empty()) trace.add(request, result);
   };
   options.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };

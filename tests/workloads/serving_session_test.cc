@@ -173,3 +173,158 @@ TEST_CASE("requests that no replica can hold are rejected, and said so", "[servi
   CHECK(run.totals.metrics.all().completed.requests == 1);
   CHECK(run.totals.too_long == 1);
 }
+
+// ------------------------------------------------------------------------------------- prefill, decode, failures
+
+namespace {
+
+ClusterSpec toy_cluster(int nodes) {
+  ClusterSpec cluster;
+  cluster.nodes = nodes;
+  cluster.node.gpus = 1;
+  cluster.node.gpu.nvlink_bandwidth = cluster.node.nvlink_bandwidth = 100_GBps;
+  cluster.node.nic_bandwidth = 1_GBps;
+  cluster.fabric.port_bandwidth = 1_GBps;
+  cluster.fabric.same_leaf_latency = cluster.fabric.cross_leaf_latency = Seconds(1e-3);
+  return cluster;
+}
+
+SessionConfig toy_split(int prefill, int decode) {
+  SessionConfig config = toy_session(toy_pool());
+  PoolConfig second = config.pools[0];
+  config.pools[0].name = "prefill";
+  config.pools[0].replica.role = ReplicaRole::prefill;
+  config.pools[0].replicas = prefill;
+  second.name = "decode";
+  second.replica.role = ReplicaRole::decode;
+  second.replicas = decode;
+  second.first_gpu = prefill;
+  config.pools.push_back(second);
+  config.pools[0].kv_bytes_per_token = config.pools[1].kv_bytes_per_token = Bytes(1e6);
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("a cache moves from prefill to decode over the fabric", "[serving]") {
+  const ClusterSpec cluster = toy_cluster(2);
+  Topology topology(cluster);
+  IterationPricer prompts(0, kMilli), answers(10 * kMilli, 0);
+  const ToyRun run = run_toy(toy_split(1, 1), {&prompts, &answers}, {toy_request(0, 100, 11)}, &topology);
+  // 100 ms of prompt, 100 MB over 1 GB/s, 1 ms of latency, ten iterations.
+  CHECK(run.results[0].ttft().value() == Approx(0.1));
+  CHECK(run.results[0].finish.value() == Approx(0.1 + 0.1 + 0.001 + 0.1));
+  CHECK(run.totals.transfers == 1);
+  CHECK(run.totals.pools[0].pages_in_use == 0);
+  CHECK(run.totals.pools[1].pages_in_use == 0);
+}
+
+TEST_CASE("caches that meet on a port share it", "[serving]") {
+  const ClusterSpec cluster = toy_cluster(3);
+  Topology topology(cluster);
+  IterationPricer prompts(0, kMilli), answers(10 * kMilli, 0);
+  // Two prefill replicas finish at once and send to the one decode replica.
+  const ToyRun run = run_toy(toy_split(2, 1), {&prompts, &answers}, {toy_request(0, 100, 11), toy_request(0, 100, 11)}, &topology);
+  CHECK(run.totals.contended_transfers == 2);
+  for (const RequestResult& r : run.results) CHECK(r.finish.value() == Approx(0.1 + 0.2 + 0.001 + 0.1));
+}
+
+TEST_CASE("jumping changes nothing with prefill and decode apart", "[serving]") {
+  const ClusterSpec cluster = toy_cluster(5);
+  IterationPricer prompts(kMilli, kMilli / 50), answers(10 * kMilli, 0);
+  SessionConfig config = toy_split(2, 3);
+  for (PoolConfig& pool : config.pools) pool.replica.cache.capacity_tokens[KvTier::hbm] = 4000;
+  const auto requests = mixture(300, 15, 5);
+  Topology first(cluster), second(cluster);
+  const ToyRun with = run_toy(config, {&prompts, &answers}, requests, &first);
+  for (PoolConfig& pool : config.pools) pool.replica.jump = false;
+  const ToyRun without = run_toy(config, {&prompts, &answers}, requests, &second);
+  REQUIRE(with.results.size() == 300);
+  REQUIRE(without.results.size() == 300);
+  for (std::size_t i = 0; i < 300; ++i) CHECK(same(with.results[i], without.results[i]));
+  CHECK(with.totals.pools[0].pages_in_use == 0);
+  CHECK(with.totals.pools[1].pages_in_use == 0);
+}
+
+TEST_CASE("requests of failed replicas are retried or lost, and none is forgotten", "[serving]") {
+  const ClusterSpec cluster = toy_cluster(5);
+  IterationPricer prompts(kMilli, kMilli / 50), answers(10 * kMilli, 0);
+  for (const int retries : {0, 2}) {
+    Topology topology(cluster);
+    SessionConfig config = toy_split(2, 3);
+    config.failures.failures_per_gpu_hour = 60;  // one a minute and GPU
+    config.failures.repair = Seconds(5);
+    config.failures.retries = retries;
+    const ToyRun run = run_toy(config, {&prompts, &answers}, mixture(1500, 15, 9), &topology);
+    const ClassMetrics all = run.totals.metrics.all();
+    CHECK(run.totals.failures > 5);
+    CHECK(all.arrived.requests == 1500);
+    CHECK(all.left() == 1500);
+    CHECK(all.balanced());
+    if (retries == 0) CHECK(all.lost.requests + all.rejected.requests > 0);
+    if (retries > 0) CHECK(run.totals.retried > 0);
+    for (const PoolTotals& pool : run.totals.pools) CHECK(pool.pages_in_use == 0);
+  }
+}
+
+TEST_CASE("replicas follow the load when told to", "[serving]") {
+  IterationPricer pricer(10 * kMilli, 0);
+  SessionConfig config = toy_session(toy_pool(1 << 20, 8));
+  config.pools[0].replicas = 6;
+  config.autoscale = {true, 1, Seconds(5), Seconds(10), 0.7};
+  std::vector<Request> requests = mixture(2000, 8, 3);
+  for (Request& request : mixture(300, 0.5, 4)) {
+    request.arrival += requests.back().arrival * 0 + Seconds(260);
+    requests.push_back(request);
+  }
+  const ToyRun run = run_toy(config, {&pricer}, requests);
+  CHECK(run.totals.metrics.all().completed.requests == 2300);
+  CHECK(run.totals.pools[0].mean_replicas < 5.0);
+  CHECK(run.totals.pools[0].mean_replicas >= 1.0);
+}
+
+TEST_CASE("a replica driven from a tenth to above its capacity gives a monotone latency curve", "[serving]") {
+  IterationPricer pricer(10 * kMilli, kMilli / 100);
+  SessionConfig config = toy_session(toy_pool(1 << 20, 16));
+  double before = 0;
+  for (const double load : {0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.2}) {
+    // Sixteen at a time, 100 iterations each: 16 per second at most, less what prompts take.
+    std::vector<Request> requests;
+    RandomStream random(5);
+    double now = 0;
+    for (int i = 0; i < 4000; ++i) {
+      now += random.exponential() / (14.0 * load);
+      requests.push_back(toy_request(now, 100, 100));
+    }
+    const double latency = run_toy(config, {&pricer}, requests).totals.metrics.all().end_to_end.mean();
+    CHECK(latency >= before);
+    before = latency;
+  }
+}
+
+TEST_CASE("expert load that drifts changes the pace", "[serving]") {
+  IterationPricer slow(20 * kMilli, 0), fast(10 * kMilli, 0);
+  SessionConfig config = toy_session(toy_pool());
+  config.pools[0].pace = {0, 1};
+  config.pools[0].pace_period = Seconds(1);
+  ListSource source({toy_request(0, 1, 151)});
+  std::vector<IterationPricer*> levels = {&fast, &slow};
+  ServingSession session(config, {PoolPricers(levels)}, nullptr, &source);
+  session.run();
+  // A second of 10 ms iterations, then 20 ms ones: 1 + 99 in the first second, 50 in the next, one more.
+  CHECK(session.totals().metrics.all().end_to_end.mean() == Approx(2.0).epsilon(0.02));
+}
+
+TEST_CASE("a session is fed and stopped from outside", "[serving]") {
+  IterationPricer pricer(10 * kMilli, 0);
+  ServingSession session(toy_session(toy_pool()), {&pricer}, nullptr, nullptr);
+  int answered = 0;
+  session.on_result([&](const Request&, const RequestResult&) { ++answered; });
+  for (int step = 0; step < 5; ++step) {
+    for (int i = 0; i < 8; ++i) session.submit(toy_request(session.now().value(), 50, 20));
+    session.run();
+    CHECK(session.idle());
+    CHECK(answered == 8 * (step + 1));
+    session.run_until(session.now() + Seconds(1));
+  }
+}

@@ -23,6 +23,7 @@ struct Job {
   std::int32_t base = 0;       ///< cached tokens at the iteration in which it joined the decoding batch
   std::int64_t joined = 0;     ///< that iteration
   std::uint64_t order = 0;     ///< of admission on its replica: the youngest gives way first
+  Ticks work = 0;              ///< what its prompt takes alone, as its replica reckons it
   KvSequence sequence;
   std::uint32_t replica = 0;         ///< where it is now
   std::uint32_t rank = 0;            ///< attention group there
@@ -35,6 +36,7 @@ struct Job {
   bool swapped = false;
 
   static constexpr std::uint32_t kNoSource = ~std::uint32_t{0};
+  Ticks source_work = 0;
   KvSequence source_sequence;  ///< its pages there
 
   std::int32_t context() const { return request.input_tokens + generated; }

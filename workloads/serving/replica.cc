@@ -24,6 +24,8 @@ ReplicaCounters& ReplicaCounters::operator+=(const ReplicaCounters& o) {
   steps += o.steps;
   busy += o.busy;
   prompt_time += o.prompt_time;
+  prompts_done += o.prompts_done;
+  prompt_tokens_done += o.prompt_tokens_done;
   return *this;
 }
 
@@ -64,18 +66,24 @@ std::int64_t Replica::kv_capacity_tokens() const {
   return cache.capacity_pages() * cache.page_tokens() * static_cast<std::int64_t>(groups_.size());
 }
 
-std::int64_t Replica::kv_tokens(Ticks now) const {
-  std::int64_t passed = 0;  // iterations of a jump that are over
-  if (running_ && decodes_ && jump_ > 1) {
-    std::int64_t low = 0, high = jump_;
-    const std::int64_t kv = groups_[pace_group_].kv;
-    while (high - low > 1) {
-      const std::int64_t middle = (low + high) / 2;
-      (begin_ + pace_->sum(kv, middle, pattern_, iteration_) <= now ? low : high) = middle;
-    }
-    passed = low;
+/// Iterations of a jump that are over.
+std::int64_t Replica::iterations_passed(Ticks now) const {
+  if (!running_ || !decodes_ || jump_ <= 1) return 0;
+  std::int64_t low = 0, high = jump_;
+  const std::int64_t kv = groups_[pace_group_].kv;
+  while (high - low > 1) {
+    const std::int64_t middle = (low + high) / 2;
+    (begin_ + pace_->sum(kv, middle, pattern_, iteration_) <= now ? low : high) = middle;
   }
-  return decoding_tokens_ + decoding_ * pattern_.tokens(iteration_, passed) + prompting_tokens_;
+  return low;
+}
+
+std::int64_t Replica::kv_tokens(Ticks now) const {
+  return decoding_tokens_ + decoding_ * pattern_.tokens(iteration_, iterations_passed(now)) + prompting_tokens_;
+}
+
+std::int64_t Replica::tokens_given(Ticks now) const {
+  return counters_.decode_tokens + counters_.prompts_done + decoding_ * pattern_.tokens(iteration_, iterations_passed(now));
 }
 
 std::int32_t Replica::match(const Request& request) const {
@@ -106,14 +114,15 @@ std::int64_t Replica::group_of(const Job& job) const {
   // would save.
   std::size_t best = 0;
   std::int64_t least = 0;
+  const Ticks work = config_.role == ReplicaRole::decode || groups_.size() == 1 ? 0 : work_of(job);
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     const Group& group = groups_[i];
-    std::int64_t cost = group.load;
+    Ticks cost = group.load;
     if (config_.role == ReplicaRole::decode) {
       cost = group.batch() + group.placed +
              static_cast<std::int64_t>(group.waiting.size() + group.arrived.size() + group.swapped.size());
     } else if (groups_.size() > 1 && !job.request.prefix.empty()) {
-      cost -= group.cache.match(job.request.prefix, job.request.input_tokens).total();
+      cost -= work * group.cache.match(job.request.prefix, job.request.input_tokens).total() / job.request.input_tokens;
     }
     if (i > 0 && cost >= least) continue;
     best = i;
@@ -122,13 +131,21 @@ std::int64_t Replica::group_of(const Job& job) const {
   return static_cast<std::int64_t>(best);
 }
 
+Ticks Replica::work_of(const Job& job) const {
+  if (groups_.size() == 1 || config_.role == ReplicaRole::decode) return 0;
+  const std::int32_t cached = std::min(job.request.stated_cached_tokens, job.request.input_tokens - 1);
+  PromptLoad load;
+  load.add(job.context() - cached, cached, true);
+  return pricer_->prompt(load, 0, 0);
+}
+
 void Replica::submit(JobId id, Ticks now) {
   Job& job = (*jobs_)[id];
   job.replica = id_;
   job.rank = static_cast<std::uint32_t>(group_of(job));
   Group& group = groups_[job.rank];
   group.waiting.push_back(id);
-  group.load += job.request.input_tokens;
+  group.load += job.work = work_of(job);
   ++waiting_;
   ++outstanding_;
   queued_tokens_ += job.context();
@@ -146,7 +163,7 @@ void Replica::release(JobId id, Ticks now) {
   Job& job = (*jobs_)[id];
   Group& group = groups_[job.source_rank];
   group.cache.finish(job.source_sequence);
-  group.load -= job.request.input_tokens;
+  group.load -= job.source_work;
   prompting_tokens_ -= job.request.input_tokens;
   --outstanding_;
   job.source = Job::kNoSource;
@@ -157,7 +174,7 @@ void Replica::unplace(JobId id, Ticks now) {
   const Job& job = (*jobs_)[id];
   Group& group = groups_[job.rank];
   group.cache.finish(job.sequence);
-  group.load -= job.request.input_tokens;
+  group.load -= job.work;
   --group.placed;
   --outstanding_;
   truncate(now);
@@ -170,7 +187,7 @@ std::vector<JobId> Replica::withdraw(std::uint32_t source) {
       const Job& job = (*jobs_)[id];
       if (job.source != source) continue;
       out.push_back(id);
-      group.load -= job.request.input_tokens;
+      group.load -= job.work;
       queued_tokens_ -= job.context();
       --waiting_;
       --outstanding_;
@@ -210,7 +227,7 @@ Ticks Replica::next_restored() const {
 
 Ticks Replica::next_event() const {
   if (!running_) return next_restored();
-  return jump_ > 1 ? std::min(end_, std::max(next_restored(), begin_)) : end_;
+  return jump_ > 1 && !truncated_ ? std::min(end_, std::max(next_restored(), begin_)) : end_;
 }
 
 void Replica::advance(Ticks now) {
@@ -301,7 +318,7 @@ void Replica::finish_due(Group& group, Ticks now) {
     job.generated = job.request.output_tokens;
     if (!job.request.prefix.empty()) group.cache.computed(job.sequence, job.context() - 1);
     group.cache.finish(job.sequence);
-    group.load -= job.request.input_tokens;
+    group.load -= job.work;
     --outstanding_;
     listener_->finished(event.job, now);
   }
@@ -316,11 +333,16 @@ void Replica::commit_pieces(Group& group, Ticks now) {
     if (job.computed < job.context()) continue;
     std::erase(group.prompting, piece.job);
     ++job.generated;
-    if (job.first_token < 0) job.first_token = now;
+    ++counters_.prompts_done;
+    if (job.first_token < 0) {
+      job.first_token = now;
+      counters_.prompt_tokens_done += job.request.input_tokens;
+    }
     if (job.generated < job.request.output_tokens) {
       if (config_.role == ReplicaRole::prefill) {
         job.source = id_;
         job.source_rank = job.rank;
+        job.source_work = job.work;
         job.source_sequence = job.sequence;
         listener_->prefilled(piece.job, now);
       } else {
@@ -331,7 +353,7 @@ void Replica::commit_pieces(Group& group, Ticks now) {
     }
     prompting_tokens_ -= job.computed;
     group.cache.finish(job.sequence);
-    group.load -= job.request.input_tokens;
+    group.load -= job.work;
     --outstanding_;
     listener_->finished(piece.job, now);
   }
@@ -440,6 +462,7 @@ void Replica::start(Ticks now) {
 
 void Replica::run_for(Ticks now, Ticks duration) {
   running_ = true;
+  truncated_ = false;
   begin_ = now;
   end_ = now + duration + debt_;
   if (debt_ > 0) jump_ = 1, end_ = now + debt_ + (prompts_ ? duration : pace_->at(groups_[pace_group_].kv));
@@ -621,7 +644,9 @@ std::int64_t Replica::jump_length() const {
 /// Ends a jump at the first boundary that is not before `now`: something has happened that the next iteration
 /// may heed.
 void Replica::truncate(Ticks now) {
-  if (!running_ || jump_ <= 1) return;
+  if (!running_) return;
+  truncated_ = true;
+  if (jump_ <= 1) return;
   const std::int64_t kv = groups_[pace_group_].kv;
   std::int64_t low = 0, high = jump_;  // the boundary lies in (low, high]
   while (high - low > 1) {

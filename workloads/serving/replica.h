@@ -57,6 +57,8 @@ struct ReplicaCounters {
   std::int64_t steps = 0;  ///< events it took
   Ticks busy = 0;          ///< time in iterations
   Ticks prompt_time = 0;  ///< of it, what prompts added to iterations
+  std::int64_t prompts_done = 0;        ///< prompts that gave their first token
+  std::int64_t prompt_tokens_done = 0;  ///< of those, cached tokens included
   ReplicaCounters& operator+=(const ReplicaCounters& o);
 };
 
@@ -97,6 +99,8 @@ class Replica {
   std::int64_t running() const { return outstanding_ - static_cast<std::int64_t>(waiting_); }
   std::int64_t kv_tokens(Ticks now) const;  ///< held by its requests
   std::int64_t kv_capacity_tokens() const;
+  /// Tokens of answers that it has given by now, whole iterations.
+  std::int64_t tokens_given(Ticks now) const;
   std::int32_t match(const Request& request) const;  ///< most that a group's cache has of its prompt
   const ReplicaCounters& counters() const { return counters_; }
   KvCounters kv_counters() const;
@@ -145,13 +149,15 @@ class Replica {
     Ticks restored_at = 0;    ///< when the last of them is there
     std::int64_t placed = 0;  ///< decode replicas: caches on their way
     std::int64_t kv = 0;      ///< cached tokens of decoding jobs at the next iteration
-    std::int64_t load = 0;    ///< tokens of its jobs, queued or running: where the next one goes
+    Ticks load = 0;  ///< what the prompts of its jobs take alone: where the next one goes
     std::int64_t batch() const { return static_cast<std::int64_t>(decoding.size()); }
   };
 
   // Ending iterations.
   void boundary(Ticks now);
   Ticks next_restored() const;
+  std::int64_t iterations_passed(Ticks now) const;
+  Ticks work_of(const Job& job) const;
   void commit(Ticks now);
   void commit_decode(std::int64_t n, Ticks now);
   void commit_pieces(Group& group, Ticks now);
@@ -198,6 +204,7 @@ class Replica {
   std::vector<Group> groups_;
 
   bool running_ = false;
+  bool truncated_ = false;  // something has happened that the next iteration may heed: end_ is its boundary
   bool prompts_ = false;  // the running iteration has prompts
   bool decodes_ = false;  // and decoding requests advance in it
   Ticks begin_ = 0, end_ = 0;

@@ -367,8 +367,26 @@ void ServingSession::sample() {
     pool.sum_up += up * period;
   }
   sampled_seconds_ += period;
+  if (requests_ > requests_at_sample_) {
+    const bool warm = first_arrival_ >= 0 && now_ >= first_arrival_ + to_ticks(config_.warm_up);
+    if (warm) {
+      steady_end_ = snapshot();
+      if (steady_begin_.at <= Seconds(0)) steady_begin_ = steady_end_;
+    }
+    requests_at_sample_ = requests_;
+  }
   if (next_sample_ >= sample_period_ * kSamplesPerPeriod) sample_period_ *= 2;
   next_sample_ += sample_period_;
+}
+
+TokenSnapshot ServingSession::snapshot() const {
+  TokenSnapshot out;
+  out.at = to_seconds(now_);
+  for (const Unit& unit : units_) {
+    out.prompts += unit.replica->counters().prompt_tokens_done;
+    out.answers += unit.replica->tokens_given(now_);
+  }
+  return out;
 }
 
 /// GPUs fail independently; the replica of the one that does is down for the time of a repair.
@@ -494,20 +512,13 @@ void ServingSession::autoscale(std::size_t p) {
 // ------------------------------------------------------------------------------------------------- results
 
 SessionTotals ServingSession::totals() const {
-  SessionTotals out{metrics_,
-                    gaps_,
-                    {},
-                    to_seconds(std::max<Ticks>(0, first_arrival_)),
-                    to_seconds(last_event_),
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    {},
-                    {},
-                    0,
-                    0};
+  SessionTotals out;
+  out.metrics = metrics_;
+  out.gaps = gaps_;
+  out.begin = to_seconds(std::max<Ticks>(0, first_arrival_));
+  out.end = to_seconds(last_event_);
+  out.steady_begin = steady_begin_;
+  out.steady_end = steady_end_;
   out.queued_at_last_arrival = queued_at_last_arrival_;
   out.transfers = transfers_;
   out.failures = failures_;

@@ -51,6 +51,7 @@ struct FailureConfig {
   Seconds repair{600};
   int retries = 3;  ///< of one request; 0: requests of a failed replica are lost
   std::uint64_t seed = 1;
+  Seconds warm_up;  ///< after the first arrival: rates are taken from then on, to the last arrival
 };
 
 /// Replicas follow the load of their pool. A new one takes `startup` to load its weights; a surplus one is
@@ -69,6 +70,7 @@ struct SessionConfig {
   std::vector<ServiceLevel> levels;
   FailureConfig failures;
   AutoscaleConfig autoscale;
+  Seconds warm_up;  ///< after the first arrival: rates are taken from then on, to the last arrival
   std::uint64_t seed = 1;
 };
 
@@ -85,10 +87,18 @@ struct PoolTotals {
   Seconds replica_time;           ///< summed over replicas: how long they were up
 };
 
+/// Tokens handled up to a moment.
+struct TokenSnapshot {
+  Seconds at;
+  std::int64_t prompts = 0;  ///< tokens of prompts that gave their first token, cached ones included
+  std::int64_t answers = 0;
+};
+
 struct SessionTotals {
   ServingMetrics metrics{std::vector<ServiceLevel>{}};
   GapHistogram gaps;
   std::vector<PoolTotals> pools;
+  TokenSnapshot steady_begin, steady_end;  ///< between warm-up and the last arrival; equal where the run was too short
   Seconds begin, end;                       ///< first arrival, last event of a request
   std::int64_t queued_at_last_arrival = 0;  ///< requests in the system when the last one arrived
   std::int64_t transfers = 0, contended_transfers = 0, failures = 0, retried = 0;
@@ -181,6 +191,7 @@ class ServingSession final : private ReplicaListener {
   void control();
   void change_pace(std::size_t pool);
   void sample();
+  TokenSnapshot snapshot() const;
   void fail(std::size_t unit);
   void schedule_failure();
   void recover(JobId job);
@@ -214,6 +225,8 @@ class ServingSession final : private ReplicaListener {
   std::size_t failing_ = 0;
   RandomStream failure_stream_;
   double sampled_seconds_ = 0;
+  TokenSnapshot steady_begin_, steady_end_;
+  std::uint64_t requests_at_sample_ = 0;
   std::int64_t live_ = 0, queued_at_last_arrival_ = 0, transfers_ = 0, failures_ = 0, retried_ = 0;
   Ticks transfer_ticks_ = 0;
   std::uint64_t events_ = 0, requests_ = 0, too_long_ = 0;

@@ -1,0 +1,77 @@
+// `flopcast size`: the smallest deployment that keeps a promise.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <memory>
+
+#include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
+#include "analysis/cli/terminal.h"
+#include "analysis/complete_scenario.h"
+#include "analysis/json.h"
+#include "analysis/serving_report.h"
+#include "analysis/serving_size.h"
+
+namespace flopcast {
+namespace {
+
+struct SizeArguments {
+  ScenarioArguments scenario;
+  std::string slo, json;
+  double attainment = 0.9;
+  bool no_curve = false;
+};
+
+void size(const SizeArguments& arguments) {
+  check_writable(arguments.json, "--json");
+  SizeOptions options;
+  options.promise = parse_promise(arguments.slo);
+  options.attainment = arguments.attainment;
+  options.curve = !arguments.no_curve;
+  const Libraries libraries = arguments.scenario.libraries();
+  const Scenario scenario = arguments.scenario.load(libraries);
+  if (!scenario.serving) {
+    Diagnostic d;
+    d.file = scenario.file;
+    d.field = "serving";
+    d.found = "nothing";
+    d.expected = "serving { ... }: only a deployment that answers requests can be sized";
+    throw InputError(d);
+  }
+  const InterruptGuard interrupt;
+  ProgressLine progress;
+  options.serving.power = load_power_model(libraries, scenario.cluster.node.gpu.architecture);
+  options.serving.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
+  options.stage = [&progress](const std::string& what) {
+    InterruptGuard::check();
+    progress.stage(what);
+  };
+  const SizeResult result = size_deployment(scenario, options);
+  progress.clear();
+  if (arguments.json != "-") fmt::print("{}", to_text(scenario, options, result));
+  if (arguments.json.empty()) return;
+  ServingReport report{};
+  report.scenario = scenario;
+  report.curve = result.tried;
+  report.curve.insert(report.curve.end(), result.curve.begin(), result.curve.end());
+  report::Report message = to_message(report);
+  message.set_program(program_version());
+  write_text(arguments.json, to_json(message));
+}
+
+}  // namespace
+
+void add_size_command(CLI::App& program) {
+  CLI::App& command = *program.add_subcommand("size", "Find the smallest serving deployment that keeps a promise");
+  const auto arguments = std::make_shared<SizeArguments>();
+  arguments->scenario.add_to(command);
+  command.add_option("--slo", arguments->slo, "The promise: ttft=2s,tpot=50ms (and e2e=TIME)")->required()->type_name("LIMIT,...");
+  command.add_option("--attainment", arguments->attainment, "Share of requests that must be within it")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_flag("--no-curve", arguments->no_curve, "Leave the loads beside the scenario's own out");
+  command.add_option("--json", arguments->json, "Write what was tried as JSON (`-`: to stdout, instead of the text)")->type_name("FILE");
+  command.callback([arguments] { size(*arguments); });
+}
+
+}  // namespace flopcast
