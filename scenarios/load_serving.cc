@@ -146,14 +146,14 @@ class ServingLoader {
     }
   }
 
-  Distribution distribution(const proto::Length& l) const {
+  RandomNumber distribution(const proto::Length& l) const {
     const std::string& shape = l.shape();
     const double mean = l.mean(), variation = l.variation();
-    Distribution base = shape == "exponential"  ? Distribution::exponential(mean)
-                        : shape == "log_normal" ? Distribution::log_normal(mean, variation)
-                        : shape == "gamma"      ? Distribution::gamma(mean, variation)
-                        : shape == "uniform"    ? Distribution::uniform(mean * (1 - variation), mean * (1 + variation))
-                                                : Distribution::fixed(mean);
+    RandomNumber base = shape == "exponential"  ? RandomNumber::exponential(mean)
+                        : shape == "log_normal" ? RandomNumber::log_normal(mean, variation)
+                        : shape == "gamma"      ? RandomNumber::gamma(mean, variation)
+                        : shape == "uniform"    ? RandomNumber::uniform(mean * (1 - variation), mean * (1 + variation))
+                                                : RandomNumber::fixed(mean);
     return base.clamped(std::max(1.0, l.least()), std::max(std::max(1.0, l.least()), l.most()));
   }
 
@@ -171,7 +171,7 @@ class ServingLoader {
     const int stated = c.has_requests_per_second() + c.has_users();
     if (stated > 1) return fault(path, "requests_per_second and users", "one of them");
     if (c.has_users()) {
-      out.arrivals = ClosedLoop{c.users(), Distribution::fixed(seconds(c.think_time()).value())};
+      out.arrivals = ClosedLoop{c.users(), RandomNumber::fixed(seconds(c.think_time()).value())};
     } else if (c.has_requests_per_second()) {
       OpenLoop loop;
       const Hertz rate(c.requests_per_second());
@@ -193,8 +193,8 @@ class ServingLoader {
     if (c.has_trace()) return fault(path + ".conversation", "beside a trace", "lengths that are drawn: input and output");
     const proto::Conversation& talk = c.conversation();
     Sessions sessions;
-    sessions.turns = talk.turns() > 1 ? Distribution::exponential(talk.turns()).clamped(1, 1000) : Distribution::fixed(1);
-    sessions.think = Distribution::exponential(std::max(1e-3, seconds(talk.think_time()).value()));
+    sessions.turns = talk.turns() > 1 ? RandomNumber::exponential(talk.turns()).clamped(1, 1000) : RandomNumber::fixed(1);
+    sessions.think = RandomNumber::exponential(std::max(1e-3, seconds(talk.think_time()).value()));
     sessions.system_prompt_tokens = talk.system_prompt();
     sessions.system_prompts = talk.system_prompts();
     if (context_.model) sessions.context = context_.model->max_positions;

@@ -25,10 +25,10 @@ TrafficConfig chat(bool sessions) {
   TrafficClass traffic{
       .name = "chat",
       .arrivals = OpenLoop{RateCurve::daily(Hertz(100), 0.5, hours(14)), Spacing::gamma, 1.5},
-      .lengths = DrawnLengths{Distribution::log_normal(1155, 1), Distribution::log_normal(211, 1)}};
+      .lengths = DrawnLengths{RandomNumber::log_normal(1155, 1), RandomNumber::log_normal(211, 1)}};
   if (sessions) {
-    traffic.sessions = Sessions{.turns = Distribution::uniform(1, 8),
-                                .think = Distribution::exponential(30),
+    traffic.sessions = Sessions{.turns = RandomNumber::uniform(1, 8),
+                                .think = RandomNumber::exponential(30),
                                 .system_prompt_tokens = 500,
                                 .system_prompts = 10,
                                 .context = 100'000};

@@ -32,24 +32,24 @@ double draw_gamma(RandomStream& random, double cv) {
   return larger * std::pow(1.0 - random.uniform(), 1.0 / shape) / shape;
 }
 
-Distribution Distribution::fixed(double value) { return Distribution(Fixed{value}); }
+RandomNumber RandomNumber::fixed(double value) { return RandomNumber(Fixed{value}); }
 
-Distribution Distribution::uniform(double low, double high) {
+RandomNumber RandomNumber::uniform(double low, double high) {
   assert(low <= high);
-  return Distribution(Uniform{low, high});
+  return RandomNumber(Uniform{low, high});
 }
 
-Distribution Distribution::exponential(double mean) { return Distribution(Exponential{mean}); }
+RandomNumber RandomNumber::exponential(double mean) { return RandomNumber(Exponential{mean}); }
 
-Distribution Distribution::log_normal(double mean, double cv) {
+RandomNumber RandomNumber::log_normal(double mean, double cv) {
   assert(mean > 0.0 && cv >= 0.0);
   const double variance = std::log1p(cv * cv);
-  return Distribution(LogNormal{std::log(mean) - variance / 2, std::sqrt(variance)});
+  return RandomNumber(LogNormal{std::log(mean) - variance / 2, std::sqrt(variance)});
 }
 
-Distribution Distribution::gamma(double mean, double cv) { return Distribution(Gamma{mean, cv}); }
+RandomNumber RandomNumber::gamma(double mean, double cv) { return RandomNumber(Gamma{mean, cv}); }
 
-Distribution Distribution::empirical(std::vector<std::pair<double, double>> weighted_values) {
+RandomNumber RandomNumber::empirical(std::vector<std::pair<double, double>> weighted_values) {
   assert(!weighted_values.empty());
   std::ranges::sort(weighted_values);
   Empirical shape;
@@ -61,39 +61,39 @@ Distribution Distribution::empirical(std::vector<std::pair<double, double>> weig
   }
   assert(sum > 0.0);
   for (double& share : shape.up_to) share /= sum;
-  return Distribution(std::move(shape));
+  return RandomNumber(std::move(shape));
 }
 
-Distribution Distribution::clamped(double low, double high) const {
+RandomNumber RandomNumber::clamped(double low, double high) const {
   assert(low <= high);
-  Distribution result = *this;
+  RandomNumber result = *this;
   result.low_ = low;
   result.high_ = high;
   return result;
 }
 
-double Distribution::Fixed::draw(RandomStream&) const { return value; }
-double Distribution::Uniform::draw(RandomStream& random) const {
+double RandomNumber::Fixed::draw(RandomStream&) const { return value; }
+double RandomNumber::Uniform::draw(RandomStream& random) const {
   return low + (high - low) * random.uniform();
 }
-double Distribution::Exponential::draw(RandomStream& random) const { return average * random.exponential(); }
-double Distribution::LogNormal::draw(RandomStream& random) const {
+double RandomNumber::Exponential::draw(RandomStream& random) const { return average * random.exponential(); }
+double RandomNumber::LogNormal::draw(RandomStream& random) const {
   return std::exp(mu + sigma * random.normal());
 }
-double Distribution::Gamma::draw(RandomStream& random) const {
+double RandomNumber::Gamma::draw(RandomStream& random) const {
   return cv > 0.0 ? average * draw_gamma(random, cv) : average;
 }
-double Distribution::Empirical::draw(RandomStream& random) const {
+double RandomNumber::Empirical::draw(RandomStream& random) const {
   const auto at = std::ranges::upper_bound(up_to, random.uniform()) - up_to.begin();
   return values[std::min(static_cast<std::size_t>(at), values.size() - 1)];
 }
 
-double Distribution::Fixed::mean() const { return value; }
-double Distribution::Uniform::mean() const { return (low + high) / 2; }
-double Distribution::Exponential::mean() const { return average; }
-double Distribution::LogNormal::mean() const { return std::exp(mu + sigma * sigma / 2); }
-double Distribution::Gamma::mean() const { return average; }
-double Distribution::Empirical::mean() const {
+double RandomNumber::Fixed::mean() const { return value; }
+double RandomNumber::Uniform::mean() const { return (low + high) / 2; }
+double RandomNumber::Exponential::mean() const { return average; }
+double RandomNumber::LogNormal::mean() const { return std::exp(mu + sigma * sigma / 2); }
+double RandomNumber::Gamma::mean() const { return average; }
+double RandomNumber::Empirical::mean() const {
   double sum = 0, before = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
     sum += values[i] * (up_to[i] - before);
@@ -102,18 +102,18 @@ double Distribution::Empirical::mean() const {
   return sum;
 }
 
-double Distribution::draw(RandomStream& random) const {
+double RandomNumber::draw(RandomStream& random) const {
   const double value = std::visit([&](const auto& shape) { return shape.draw(random); }, shape_);
   return std::clamp(value, low_, high_);
 }
 
-std::int32_t Distribution::draw_whole(RandomStream& random, std::int32_t least) const {
+std::int32_t RandomNumber::draw_whole(RandomStream& random, std::int32_t least) const {
   const double value = std::round(draw(random));
   if (value >= std::numeric_limits<std::int32_t>::max()) return std::numeric_limits<std::int32_t>::max();
   return std::max(least, static_cast<std::int32_t>(value));
 }
 
-double Distribution::mean() const {
+double RandomNumber::mean() const {
   return std::visit([](const auto& shape) { return shape.mean(); }, shape_);
 }
 

@@ -13,18 +13,18 @@ namespace flopcast {
 /// ACM TOMS 26(3)).
 double draw_gamma(RandomStream& random, double cv);
 
-class Distribution {
+class RandomNumber {
  public:
-  static Distribution fixed(double value);
-  static Distribution uniform(double low, double high);
-  static Distribution exponential(double mean);
+  static RandomNumber fixed(double value);
+  static RandomNumber uniform(double low, double high);
+  static RandomNumber exponential(double mean);
   /// By mean and coefficient of variation: sigma^2 = ln(1 + cv^2), mu = ln(mean) - sigma^2 / 2.
-  static Distribution log_normal(double mean, double cv);
-  static Distribution gamma(double mean, double cv);
+  static RandomNumber log_normal(double mean, double cv);
+  static RandomNumber gamma(double mean, double cv);
   /// Values with their weights, which need not add up to 1.
-  static Distribution empirical(std::vector<std::pair<double, double>> weighted_values);
+  static RandomNumber empirical(std::vector<std::pair<double, double>> weighted_values);
   /// What falls outside is moved to the nearest end (which shifts the mean).
-  Distribution clamped(double low, double high) const;
+  RandomNumber clamped(double low, double high) const;
 
   double draw(RandomStream& random) const;
   /// To the nearest whole number, at least `least`.
@@ -64,7 +64,7 @@ class Distribution {
   };
   using Shape = std::variant<Fixed, Uniform, Exponential, LogNormal, Gamma, Empirical>;
 
-  explicit Distribution(Shape shape) : shape_(std::move(shape)) {}
+  explicit RandomNumber(Shape shape) : shape_(std::move(shape)) {}
   Shape shape_;
   double low_ = 0.0, high_ = 1e300;
 };

@@ -25,7 +25,7 @@ struct OpenLoop {
 /// Each begins with a time to think.
 struct ClosedLoop {
   std::int32_t users = 1;
-  Distribution think = Distribution::fixed(0);
+  RandomNumber think = RandomNumber::fixed(0);
 };
 
 /// A trace that scan_trace has passed.
@@ -41,14 +41,14 @@ struct TraceTraffic {
 struct TraceTimes {};
 
 struct DrawnLengths {
-  Distribution input = Distribution::fixed(1), output = Distribution::fixed(1);  ///< tokens
+  RandomNumber input = RandomNumber::fixed(1), output = RandomNumber::fixed(1);  ///< tokens
 };
 
 /// Conversations: each turn's prompt is a system prompt that conversations share, all earlier turns with
 /// their answers, and what is new (the class's input length).
 struct Sessions {
-  Distribution turns = Distribution::fixed(1);
-  Distribution think = Distribution::fixed(0);  ///< seconds from an answer to the next turn
+  RandomNumber turns = RandomNumber::fixed(1);
+  RandomNumber think = RandomNumber::fixed(0);  ///< seconds from an answer to the next turn
   std::int32_t system_prompt_tokens = 0;
   std::int32_t system_prompts = 1;  ///< different ones, equally often
   int block_tokens = 64;            ///< of the blocks by which prefixes are found

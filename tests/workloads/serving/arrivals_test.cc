@@ -96,21 +96,21 @@ TEST_CASE("time_of is the inverse of the integral of a table's rate", "[workload
 
 TEST_CASE("distributions have the moments asked for", "[workloads][serving]") {
   RandomStream random(9);
-  const auto moments = [&](const Distribution& distribution) {
+  const auto moments = [&](const RandomNumber& distribution) {
     return moments_of(300'000, [&] { return distribution.draw(random); });
   };
-  CHECK(moments(Distribution::fixed(7)).mean == Approx(7));
-  CHECK(moments(Distribution::uniform(2, 6)).mean == Approx(4).epsilon(0.005));
-  CHECK(moments(Distribution::exponential(3)).cv == Approx(1).epsilon(0.01));
-  const Moments lengths = moments(Distribution::log_normal(1155, 1.1));
+  CHECK(moments(RandomNumber::fixed(7)).mean == Approx(7));
+  CHECK(moments(RandomNumber::uniform(2, 6)).mean == Approx(4).epsilon(0.005));
+  CHECK(moments(RandomNumber::exponential(3)).cv == Approx(1).epsilon(0.01));
+  const Moments lengths = moments(RandomNumber::log_normal(1155, 1.1));
   CHECK(lengths.mean == Approx(1155).epsilon(0.01));
   CHECK(lengths.cv == Approx(1.1).epsilon(0.03));
-  const Distribution dice = Distribution::empirical({{4, 1}, {1, 2}, {2, 1}});
+  const RandomNumber dice = RandomNumber::empirical({{4, 1}, {1, 2}, {2, 1}});
   CHECK(dice.mean() == Approx(2));
   CHECK(moments(dice).mean == Approx(2).epsilon(0.01));
-  CHECK(moments(Distribution::uniform(0, 10).clamped(4, 4)).mean == 4);
-  CHECK(Distribution::fixed(0.2).draw_whole(random, 1) == 1);
-  CHECK(Distribution::fixed(1e12).draw_whole(random, 1) == 2'147'483'647);
+  CHECK(moments(RandomNumber::uniform(0, 10).clamped(4, 4)).mean == 4);
+  CHECK(RandomNumber::fixed(0.2).draw_whole(random, 1) == 1);
+  CHECK(RandomNumber::fixed(1e12).draw_whole(random, 1) == 2'147'483'647);
 }
 
 }  // namespace

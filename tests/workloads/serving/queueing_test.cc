@@ -116,8 +116,8 @@ Toy mgk(const char* name, int servers, double load, double cv) {
 TrafficConfig traffic_of(const Toy& toy, std::uint64_t requests) {
   return {.classes = {{.name = toy.name,
                        .arrivals = toy.arrivals,
-                       .lengths = DrawnLengths{Distribution::fixed(1),
-                                               Distribution::gamma(kTokensPerSecond, toy.cv)}}},
+                       .lengths = DrawnLengths{RandomNumber::fixed(1),
+                                               RandomNumber::gamma(kTokensPerSecond, toy.cv)}}},
           .seed = 5,
           .requests = requests};
 }
@@ -149,9 +149,9 @@ TEST_CASE("users that wait for their answers give the throughput of the closed m
           "[workloads][serving]") {
   for (const int users : {1, 5, 20}) {
     CAPTURE(users);
-    TrafficConfig config{.classes = {{.arrivals = ClosedLoop{users, Distribution::exponential(10)},
-                                      .lengths = DrawnLengths{Distribution::fixed(1),
-                                                              Distribution::exponential(kTokensPerSecond)}}},
+    TrafficConfig config{.classes = {{.arrivals = ClosedLoop{users, RandomNumber::exponential(10)},
+                                      .lengths = DrawnLengths{RandomNumber::fixed(1),
+                                                              RandomNumber::exponential(kTokensPerSecond)}}},
                          .requests = 200'000};
     const Visit total = visit(*make_traffic(config), 1);
     CHECK(total.requests / total.end == Approx(closed_throughput(users, 10)).epsilon(0.01));
@@ -166,7 +166,7 @@ TEST_CASE("a replica with k slots and iterations of one length is a station with
   for (const Toy& toy : {mgk("M/M/4", 4, 3, 1), mgk("M/D/4", 4, 3, 0), mgk("M/G/8", 8, 6.4, 0.6)}) {
     INFO(toy.name);
     TrafficConfig config = traffic_of(toy, 300'000);
-    std::get<DrawnLengths>(config.classes[0].lengths).output = Distribution::gamma(1000, toy.cv);
+    std::get<DrawnLengths>(config.classes[0].lengths).output = RandomNumber::gamma(1000, toy.cv);
     IterationPricer pricer(kMilli, 0);
     const auto source = make_traffic(config);
     ServingSession session(toy_session(toy_pool(1 << 26, toy.servers)), {&pricer}, nullptr, source.get());

@@ -41,7 +41,7 @@ std::vector<Request> all_of(RequestSource& source, Seconds service = Seconds(1),
 TrafficClass drawn(decltype(TrafficClass::arrivals) arrivals) {
   return {.name = "drawn",
           .arrivals = std::move(arrivals),
-          .lengths = DrawnLengths{Distribution::log_normal(1000, 1), Distribution::fixed(100)}};
+          .lengths = DrawnLengths{RandomNumber::log_normal(1000, 1), RandomNumber::fixed(100)}};
 }
 
 bool same(const Request& a, const Request& b) {
@@ -53,7 +53,7 @@ TEST_CASE("the same seed gives the same requests, another one others", "[workloa
   TrafficConfig config{.classes = {drawn(OpenLoop{}), drawn(ClosedLoop{3})}, .requests = 500};
   config.classes.push_back(drawn(OpenLoop{RateCurve::constant(Hertz(5))}));
   config.classes.back().sessions =
-      Sessions{.turns = Distribution::uniform(1, 5), .system_prompt_tokens = 200};
+      Sessions{.turns = RandomNumber::uniform(1, 5), .system_prompt_tokens = 200};
   const auto first = all_of(*make_traffic(config)), second = all_of(*make_traffic(config));
   REQUIRE(first.size() == 500);
   REQUIRE(std::equal(first.begin(), first.end(), second.begin(), second.end(), same));
@@ -74,7 +74,7 @@ TEST_CASE("traffic ends with its duration or number of requests", "[workloads][s
 
 TEST_CASE("each user of a closed loop has one request under way", "[workloads][serving]") {
   const auto source =
-      make_traffic({.classes = {drawn(ClosedLoop{4, Distribution::fixed(2)})}, .requests = 400});
+      make_traffic({.classes = {drawn(ClosedLoop{4, RandomNumber::fixed(2)})}, .requests = 400});
   const auto requests = all_of(*source, Seconds(3));
   REQUIRE(requests.size() == 400);
   std::map<std::uint32_t, Seconds> last;
@@ -89,8 +89,8 @@ TEST_CASE("each user of a closed loop has one request under way", "[workloads][s
 
 TEST_CASE("a turn's prompt begins with all that was said before", "[workloads][serving]") {
   TrafficClass chat = drawn(OpenLoop{RateCurve::constant(Hertz(2))});
-  chat.sessions = Sessions{.turns = Distribution::uniform(1, 6),
-                           .think = Distribution::exponential(5),
+  chat.sessions = Sessions{.turns = RandomNumber::uniform(1, 6),
+                           .think = RandomNumber::exponential(5),
                            .system_prompt_tokens = 1000,
                            .system_prompts = 2,
                            .block_tokens = 64};
@@ -125,7 +125,7 @@ TEST_CASE("a turn's prompt begins with all that was said before", "[workloads][s
 
 TEST_CASE("conversations stay within the context and end when an answer fails", "[workloads][serving]") {
   TrafficClass chat = drawn(OpenLoop{});
-  chat.sessions = Sessions{.turns = Distribution::fixed(100), .context = 4000};
+  chat.sessions = Sessions{.turns = RandomNumber::fixed(100), .context = 4000};
   for (const Request& request : all_of(*make_traffic({.classes = {chat}, .requests = 3000}))) {
     REQUIRE(request.input_tokens + request.output_tokens <= 4000);
   }

@@ -34,7 +34,7 @@ class ClosedSource final : public RequestSource {
 
  private:
   void think(Seconds from, std::uint32_t user) { ready_.add(from + Seconds(think_.draw(random_)), user); }
-  Distribution think_;
+  RandomNumber think_;
   std::unique_ptr<ShapeSource> shapes_;
   RandomStream random_;
   ReadyQueue ready_;

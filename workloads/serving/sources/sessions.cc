@@ -39,7 +39,7 @@ class Starts {
  private:
   std::optional<ArrivalProcess> arrivals_;
   Seconds next_;
-  Distribution think_ = Distribution::fixed(0);
+  RandomNumber think_ = RandomNumber::fixed(0);
   RandomStream random_;
   ReadyQueue users_;
 };
