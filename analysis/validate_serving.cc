@@ -1,0 +1,73 @@
+// Serving runs in `flopcast validate`: errors of the calibration rows, and the closed bounds of exchange.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "analysis/complete_scenario.h"
+#include "analysis/validate.h"
+#include "scenarios/text_file.h"
+#include "workloads/serving/limits.h"
+
+namespace flopcast {
+namespace {
+
+constexpr const char* kRows = "aiconfigurator systems/silicon_sample.csv @ 095f58a; each row's error: analysis/data/serving_errors.csv";
+
+double quantile(std::vector<double> values, double share) {
+  std::sort(values.begin(), values.end());
+  return values[std::min(values.size() - 1, static_cast<std::size_t>(share * static_cast<double>(values.size())))];
+}
+
+Check error_check(std::string what, double error, double bar) {
+  Check check;
+  check.group = "serving runs, engine constants fitted on them";
+  check.what = std::move(what);
+  check.unit = "%";
+  check.predicted = 100 * error;
+  check.published = 100 * bar;
+  check.upper_bound = true;
+  check.source = kRows;
+  return check;
+}
+
+Check bound_check(const char* what, Seconds predicted, double published_ms) {
+  Check check;
+  check.group = "serving, closed bounds";
+  check.what = what;
+  check.unit = "ms";
+  check.predicted = predicted.value() * 1e3;
+  check.published = published_ms;
+  check.tolerance = 0.01;
+  check.source = "arXiv 2505.09343, 2.3.2";
+  return check;
+}
+
+}  // namespace
+
+std::vector<Check> check_serving(const ValidationInput& input) {
+  constexpr double kTpotBar = 0.08, kTtftBar = 0.15;
+  const std::string file = required_file(*input.libraries, "analysis/data/serving_errors.csv");
+  const CsvTable table = parse_csv(read_text_file(file), file);
+  std::vector<double> tpot, ttft;
+  std::map<std::string, std::vector<double>> by_table;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    tpot.push_back(std::abs(table.number(i, "tpot_error")));
+    by_table[table.text(i, "table")].push_back(tpot.back());
+    if (!table.text(i, "ttft_error").empty()) ttft.push_back(std::abs(table.number(i, "ttft_error")));
+  }
+  std::vector<Check> checks;
+  checks.push_back(error_check(fmt::format("TPOT, median of {} rows", tpot.size()), quantile(tpot, 0.5), kTpotBar));
+  checks.push_back(error_check(fmt::format("TTFT, median of {} rows", ttft.size()), quantile(ttft, 0.5), kTtftBar));
+  for (const auto& [name, errors] : by_table)
+    checks.push_back(error_check(fmt::format("TPOT, {} ({} rows)", name, errors.size()), quantile(errors, 0.5), kTtftBar));
+  ExchangeBound bound;
+  bound.rate = 50_GBps;
+  checks.push_back(bound_check("TPOT bound, 50 GB/s InfiniBand", tpot_bound(bound), 14.76));
+  bound.rate = 900_GBps;
+  checks.push_back(bound_check("TPOT bound, NVL72", tpot_bound(bound), 0.82));
+  return checks;
+}
+
+}  // namespace flopcast
