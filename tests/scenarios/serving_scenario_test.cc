@@ -78,7 +78,7 @@ TEST_CASE("what cannot work is refused with its reason", "[scenarios][serving]")
 }
 
 TEST_CASE("all faults of a deployment come at once", "[scenarios][serving]") {
-  const std::string text = replaced(replaced(kServing, "tensor: 2", "tensor: 3"), "router", "router");
+  const std::string text = replaced(kServing, "tensor: 2", "tensor: 3");
   try {
     load(replaced(text, "slo { ttft: \"1 s\" }", "slo { ttft: \"1 kg\" }"));
     FAIL("accepted");
