@@ -127,6 +127,7 @@ std::string calibrate_overheads(const CalibrateOptions& options, const Libraries
     out += fmt::format("  {:<18} {:>8.4g} {:<3} {}\n", row.name, fit.calibration.overheads.*row.field, row.unit,
                        row.meaning);
   return out;
+}
 
 /// The engine's constants rest on the kernels and links just fitted. Their files lie beside the workloads.
 std::string calibrate_serving(const CalibrateOptions& options, const KernelCalibration& kernels, const Libraries& libraries) {
