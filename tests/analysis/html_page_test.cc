@@ -34,6 +34,17 @@ TEST_CASE("compare: the page has a waterfall per pair, each cause under its own 
     CHECK(html.find(outside) == std::string::npos);
 }
 
+TEST_CASE("policy frontier: the page shows the chips and the chip they come from", "[html]") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("h800.textproto", testing::kSparse);
+  const std::string page = folder.path() + "/page.html";
+  REQUIRE(testing::flopcast("policy frontier " + file + " --rule R2023_10 --html " + page).code == 0);
+  const std::string html = testing::contents(page);
+  CHECK(count(html, "aria-label=\"Frontier\"") == 1);
+  CHECK_THAT(html, ContainsSubstring("<td>fastest"));
+  CHECK_THAT(html, ContainsSubstring("<td>h800-sxm</td>"));
+}
+
 TEST_CASE("what stands in a page cannot change it", "[html]") {
   HtmlPage page("<script>alert(1)</script>");
   page.paragraph("a & b < c");
