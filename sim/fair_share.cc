@@ -21,6 +21,7 @@ std::vector<FairShare::Flow>& FairShare::on_link(LinkId link) {
 
 FairShare::Flow FairShare::start(Seconds now, RouteId route, Bytes bytes) {
   assert(bytes > Bytes(0));
+  touch_at(now.value());
   if (free_.empty()) {
     free_.push_back(static_cast<Flow>(flows_.size()));
     flows_.emplace_back();
@@ -38,11 +39,25 @@ FairShare::Flow FairShare::start(Seconds now, RouteId route, Bytes bytes) {
   ++started_;
   for (const LinkId link : network_.route(route))
     if (network_.link(link).shared) on_link(link).push_back(flow);
+  touched_.push_back(flow);
+  return flow;
+}
+
+/// Flows that start or end at one moment are dealt with together.
+void FairShare::touch_at(double now) {
+  if (!touched_.empty() && now > touched_at_) settle();
+  touched_at_ = now;
+}
+
+/// Finds the rates of all flows that what started or ended since meets.
+void FairShare::settle() {
+  if (touched_.empty()) return;
   group_.clear();
   ++round_;
-  collect(flow);
-  share(now.value());
-  return flow;
+  for (const Flow flow : touched_)
+    if (flows_[flow].active) collect(flow);
+  touched_.clear();
+  if (!group_.empty()) share(touched_at_);
 }
 
 /// Adds a flow and all that it shares links with, directly or over others.
@@ -63,88 +78,82 @@ void FairShare::collect(Flow first) {
   }
 }
 
-/// Progressive filling: the link that gives its flows least fixes their rate; what is left is shared by the
-/// others.
-void FairShare::share(double now) {
-  struct Port {
-    double left = 0;
-    int open = 0;
-  };
-  std::vector<std::pair<std::uint32_t, Port>> ports;
-  const auto port = [&](LinkId link) -> Port& {
-    const auto at = std::lower_bound(ports.begin(), ports.end(), link.index(),
-                                     [](const auto& p, std::uint32_t i) { return p.first < i; });
-    return at->second;
-  };
-  std::sort(group_.begin(), group_.end());
+/// Ports of the group with how many of its flows are open on each; own caps of flows, smallest first.
+void FairShare::list_ports() {
+  ports_.clear();
+  caps_.clear();
+  port_of_link_.resize(network_.link_count(), kNoPort);
   for (const Flow flow : group_) {
     State& state = flows_[flow];
+    state.next_rate = -1;
+    double cap = std::numeric_limits<double>::infinity();
+    for (const LinkId link : network_.route(state.route)) {
+      const Link& l = network_.link(link);
+      if (!l.shared) {
+        cap = std::min(cap, l.bandwidth.value());
+        continue;
+      }
+      std::uint32_t& at = port_of_link_[link.index()];
+      if (at == kNoPort) {
+        at = static_cast<std::uint32_t>(ports_.size());
+        ports_.push_back({link, l.bandwidth.value(), 0});
+      }
+      ++ports_[at].open;
+      if (on_link_[link.index()].size() > 1 && !state.met) {
+        state.met = true;
+        ++shared_;
+      }
+    }
+    if (cap < std::numeric_limits<double>::infinity()) caps_.emplace_back(cap, flow);
+  }
+  std::sort(caps_.begin(), caps_.end());
+}
+
+/// Takes a flow's rate off the ports that it crosses.
+void FairShare::fix_rate(Flow flow, double rate) {
+  flows_[flow].next_rate = rate;
+  for (const LinkId link : network_.route(flows_[flow].route)) {
+    if (!network_.link(link).shared) continue;
+    Port& port = ports_[port_of_link_[link.index()]];
+    port.left = std::max(0.0, port.left - rate);
+    --port.open;
+  }
+}
+
+/// Progressive filling: the port that gives its flows least fixes their rate; what is left is shared by the others. Flows that
+/// cannot go as fast keep their own cap.
+void FairShare::share(double now) {
+  list_ports();
+  std::size_t next_cap = 0;
+  for (;;) {
+    const Port* least = nullptr;
+    for (const Port& port : ports_)
+      if (port.open > 0 && (least == nullptr || port.left / port.open < least->left / least->open)) least = &port;
+    while (next_cap < caps_.size() && flows_[caps_[next_cap].second].next_rate >= 0) ++next_cap;
+    const bool capped = next_cap < caps_.size() && (least == nullptr || caps_[next_cap].first <= least->left / least->open);
+    if (capped) {
+      fix_rate(caps_[next_cap].second, caps_[next_cap].first);
+      continue;
+    }
+    if (least == nullptr) break;
+    const double rate = least->left / least->open;
+    const LinkId link = least->link;
+    for (const Flow flow : on_link_[link.index()])
+      if (flows_[flow].next_rate < 0) fix_rate(flow, rate);
+  }
+  for (const Port& port : ports_) port_of_link_[port.link.index()] = kNoPort;
+  for (const Flow flow : group_) {
+    State& state = flows_[flow];
+    if (state.next_rate == state.rate) continue;
     state.left = std::max(0.0, state.left - state.rate * (now - state.since));
     state.since = now;
-    state.rate = -1;
-    if (group_.size() > 1 && !state.met) {
-      state.met = true;
-      ++shared_;
-    }
-    if (group_.size() > 1)
-      for (const LinkId link : network_.route(state.route))
-        if (network_.link(link).shared) ports.emplace_back(link.index(), Port{});
-  }
-  if (group_.size() == 1) {
-    flows_[group_.front()].rate = network_.bottleneck(flows_[group_.front()].route).value();
-  } else {
-    std::sort(ports.begin(), ports.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-    ports.erase(std::unique(ports.begin(), ports.end(),
-                            [](const auto& a, const auto& b) { return a.first == b.first; }),
-                ports.end());
-    for (auto& [index, p] : ports) p.left = network_.link(LinkId(index)).bandwidth.value();
-    for (const Flow flow : group_)
-      for (const LinkId link : network_.route(flows_[flow].route))
-        if (network_.link(link).shared) ++port(link).open;
-    for (std::size_t fixed = 0; fixed < group_.size();) {
-      double least = std::numeric_limits<double>::infinity();
-      for (const auto& [index, p] : ports)
-        if (p.open > 0) least = std::min(least, p.left / p.open);
-      // Flows with a cap of their own (links that are not shared) below that level come first.
-      for (const Flow flow : group_) {
-        if (flows_[flow].rate >= 0) continue;
-        for (const LinkId link : network_.route(flows_[flow].route))
-          if (!network_.link(link).shared) least = std::min(least, network_.link(link).bandwidth.value());
-      }
-      constexpr double kTie = 1 + 1e-12;
-      std::vector<Flow> settled;
-      for (const Flow flow : group_) {
-        if (flows_[flow].rate >= 0) continue;
-        const auto route = network_.route(flows_[flow].route);
-        const bool limited = std::any_of(route.begin(), route.end(), [&](LinkId link) {
-          const Link& l = network_.link(link);
-          if (!l.shared) return l.bandwidth.value() <= least * kTie;
-          const Port& p = port(link);
-          return p.left / p.open <= least * kTie;
-        });
-        if (limited) settled.push_back(flow);
-      }
-      assert(!settled.empty());
-      for (const Flow flow : settled) {
-        flows_[flow].rate = least;
-        for (const LinkId link : network_.route(flows_[flow].route)) {
-          if (!network_.link(link).shared) continue;
-          Port& p = port(link);
-          p.left = std::max(0.0, p.left - least);
-          --p.open;
-        }
-      }
-      fixed += settled.size();
-    }
-  }
-  for (const Flow flow : group_) {
-    State& state = flows_[flow];
+    state.rate = state.next_rate;
     ++state.version;
     ends_.push({now + state.left / state.rate, event_key(flow, state.version)});
   }
 }
 
-void FairShare::drop_stale() const {
+void FairShare::drop_stale() {
   while (!ends_.empty()) {
     const std::uint64_t key = ends_.top().key;
     const State& state = flows_[key >> kFlowBits];
@@ -153,37 +162,40 @@ void FairShare::drop_stale() const {
   }
 }
 
-Seconds FairShare::next_end() const {
+Seconds FairShare::next_end() {
+  settle();
   drop_stale();
   return Seconds(ends_.empty() ? std::numeric_limits<double>::infinity() : ends_.top().time);
 }
 
-void FairShare::remove(double now, Flow flow) {
+void FairShare::remove(Flow flow) {
   State& state = flows_[flow];
   state.active = false;
   ++state.version;
-  group_.clear();
-  ++round_;
-  mark_[flow] = round_;
   for (const LinkId link : network_.route(state.route)) {
     if (!network_.link(link).shared) continue;
     std::erase(on_link_[link.index()], flow);
-    for (const Flow other : on_link_[link.index()]) collect(other);
+    touched_.insert(touched_.end(), on_link_[link.index()].begin(), on_link_[link.index()].end());
   }
-  if (!group_.empty()) share(now);
   free_.push_back(flow);
 }
 
-void FairShare::cancel(Seconds now, Flow flow) { remove(now.value(), flow); }
+void FairShare::cancel(Seconds now, Flow flow) {
+  touch_at(now.value());
+  remove(flow);
+}
 
 std::vector<FairShare::Flow> FairShare::ended_by(Seconds now) {
   std::vector<Flow> ended;
   while (next_end() <= now) {
-    const CalendarEvent event = ends_.top();
-    const auto flow = static_cast<Flow>(event.key >> kFlowBits);
-    delivered_ += Bytes(flows_[flow].bytes);
-    remove(event.time, flow);
-    ended.push_back(flow);
+    const double end = ends_.top().time;
+    touch_at(end);
+    for (; !ends_.empty() && ends_.top().time == end; drop_stale()) {
+      const auto flow = static_cast<Flow>(ends_.top().key >> kFlowBits);
+      delivered_ += Bytes(flows_[flow].bytes);
+      remove(flow);
+      ended.push_back(flow);
+    }
   }
   return ended;
 }

@@ -3,7 +3,7 @@
 // ended (serving).
 #pragma once
 #include <cstdint>
-#include <span>
+#include <utility>
 #include <vector>
 
 #include "sim/calendar.h"
@@ -24,7 +24,7 @@ class FairShare {
   /// Ends a flow before its time (its sender failed).
   void cancel(Seconds now, Flow flow);
   /// When the next flow ends, if none starts before; infinity when there is none.
-  Seconds next_end() const;
+  Seconds next_end();
   /// Flows that have ended by `now` and had not been told; in order of their end.
   std::vector<Flow> ended_by(Seconds now);
 
@@ -33,25 +33,40 @@ class FairShare {
   Bytes delivered() const { return delivered_; }
 
  private:
+  static constexpr std::uint32_t kNoPort = ~std::uint32_t{0};
   struct State {
     RouteId route;
     double bytes = 0, left = 0, rate = 0, since = 0;
+    double next_rate = 0;  ///< while rates are found; below zero: open
     std::uint32_t version = 0;
     bool active = false, met = false;
   };
-  void remove(double now, Flow flow);
+  struct Port {
+    LinkId link;
+    double left = 0;  ///< bandwidth that no fixed flow takes
+    int open = 0;     ///< flows whose rate is not fixed
+  };
+  void touch_at(double now);
+  void settle();
   void collect(Flow first);
+  void list_ports();
+  void fix_rate(Flow flow, double rate);
   void share(double now);
-  void drop_stale() const;
+  void remove(Flow flow);
+  void drop_stale();
   std::vector<Flow>& on_link(LinkId link);
 
   const Network& network_;
   std::vector<State> flows_;
   std::vector<Flow> free_;
   std::vector<std::vector<Flow>> on_link_;  // active flows per shared link
-  mutable Calendar ends_;                   // key: version and flow; entries of older versions are stale
+  Calendar ends_;                           // key: flow and version; entries of older versions are stale
+  std::vector<Flow> touched_;               // whose rates may have changed at touched_at_
+  double touched_at_ = 0;
   std::vector<Flow> group_;                 // flows whose rates are being found
-  std::vector<std::uint32_t> mark_;
+  std::vector<Port> ports_;                 // that they cross
+  std::vector<std::pair<double, Flow>> caps_;
+  std::vector<std::uint32_t> port_of_link_, mark_;
   std::uint32_t round_ = 0;
   std::uint64_t started_ = 0, shared_ = 0;
   Bytes delivered_;
