@@ -9,6 +9,7 @@
 #include "analysis/complete_scenario.h"
 #include "analysis/format.h"
 #include "scenarios/calibration_file.h"
+#include "scenarios/load_scenario.h"
 #include "scenarios/text_file.h"
 
 namespace flopcast {
@@ -61,6 +62,24 @@ void add_median(std::vector<Check>& checks, const char* group, double bar) {
 
 bool on_h100(const TrainingRun& run) { return node_of(run) == "hgx-h100"; }
 
+/// What every run is priced with, read once for all of them.
+struct Calibrations {
+  std::shared_ptr<const KernelCalibration> kernels;
+  std::shared_ptr<const LinkCalibration> links;
+  TrainingCalibration training;
+
+  explicit Calibrations(const Libraries& libraries)
+      : kernels(std::make_shared<const KernelCalibration>(
+            read_kernel_calibration(required_file(libraries, kKernelCalibrationFile)))),
+        links(std::make_shared<const LinkCalibration>(
+            read_link_calibration(required_file(libraries, kLinkCalibrationFile)))),
+        training(read_training_calibration(required_file(libraries, kTrainingCalibrationFile))) {}
+  void complete(Scenario& scenario) const {
+    scenario.kernels = kernels;
+    scenario.links = links;
+  }
+};
+
 /// The step with everything kept; when that does not fit and the source is silent, with layers computed
 /// again.
 Seconds predict(const TrainingRun& run, Scenario& scenario, const RunOptions& options) {
@@ -79,16 +98,17 @@ Seconds predict(const TrainingRun& run, Scenario& scenario, const RunOptions& op
 }  // namespace
 
 std::vector<Check> check_calibration_runs(const Libraries& libraries) {
-  const TrainingCalibration calibration =
-      read_training_calibration(required_file(libraries, kTrainingCalibrationFile));
+  const Calibrations calibrations(libraries);
   std::vector<Check> fitted, left_out;
   for (const std::string& name : libraries.names(LibraryKind::scenarios)) {
     if (!name.starts_with("h100_")) continue;
-    const Scenario scenario = load_complete_scenario(name, {}, libraries);
+    Scenario scenario = load_scenario(name, {}, libraries);
     if (!scenario.training || scenario.published.empty()) continue;
-    fitted.push_back(step_check(kFitted, scenario, predicted_step(scenario, calibration.overheads), 0.08));
+    calibrations.complete(scenario);
+    fitted.push_back(
+        step_check(kFitted, scenario, predicted_step(scenario, calibrations.training.overheads), 0.08));
     const std::string& model = scenario.training->model.name;
-    for (const TrainingCalibration::LeftOut& without : calibration.left_out) {
+    for (const TrainingCalibration::LeftOut& without : calibrations.training.left_out) {
       if (without.model == model)
         left_out.push_back(step_check(kLeftOut, scenario, predicted_step(scenario, without.overheads), 0.12));
     }
@@ -101,21 +121,15 @@ std::vector<Check> check_calibration_runs(const Libraries& libraries) {
 
 std::vector<RunError> predict_published_runs(const Libraries& libraries, const RunOptions& options) {
   const std::string file = required_file(libraries, "analysis/data/published_training_runs.csv");
-  const auto kernels = std::make_shared<const KernelCalibration>(
-      read_kernel_calibration(required_file(libraries, kKernelCalibrationFile)));
-  const auto links = std::make_shared<const LinkCalibration>(
-      read_link_calibration(required_file(libraries, kLinkCalibrationFile)));
-  const TrainingOverheads overheads =
-      read_training_calibration(required_file(libraries, kTrainingCalibrationFile)).overheads;
+  const Calibrations calibrations(libraries);
   RunOptions lenient = options;
   lenient.allow_oom = true;  // what was run fitted, whatever our table says
   std::vector<RunError> errors;
   for (const TrainingRun& run : read_published_runs(parse_csv(read_text_file(file), file))) {
     if (node_of(run).empty()) continue;
     Scenario scenario = scenario_of(run, libraries);
-    scenario.kernels = kernels;
-    scenario.links = links;
-    scenario.training->overheads = overheads;
+    calibrations.complete(scenario);
+    scenario.training->overheads = calibrations.training.overheads;
     errors.push_back({run, predict(run, scenario, lenient)});
   }
   return errors;

@@ -222,6 +222,31 @@ Places parse(const std::string& text, const std::string& file, Message& message)
   return places;
 }
 
+/// Constants of a file by name: every row of a table must be there, and nothing else.
+/// @param field where they stand in the message. @param every, one what was expected where one lacks or is
+/// unknown.
+/// @param take called with a row and its constant.
+template <class Rows, class Constants, class Take>
+void take_constants(const Rows& rows, const Constants& constants, const std::string& field,
+                    const std::string& every, const std::string& one, Reader& reader, Take take) {
+  std::vector<std::string> names;
+  for (const auto& row : rows) {
+    names.emplace_back(row.name);
+    const auto found =
+        std::find_if(constants.begin(), constants.end(), [&](const auto& c) { return c.name() == row.name; });
+    if (found == constants.end()) {
+      reader.fault(field, fmt::format("no `{}`", row.name), every);
+    } else {
+      take(row, *found);
+    }
+  }
+  for (int i = 0; i < constants.size(); ++i) {
+    const std::string& name = constants[i].name();
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      reader.fault(fmt::format("{}[{}].name", field, i), quoted(name), one, nearest_name(name, names));
+  }
+}
+
 }  // namespace
 
 std::string to_text(const KernelCalibration& calibration) {
@@ -294,26 +319,13 @@ LinkCalibration parse_link_calibration(const std::string& text, const std::strin
   Diagnostics faults;
   Reader reader(places, faults);
   LinkCalibration calibration;
-  std::vector<std::string> names;
-  for (const LinkConstantRow& row : link_constants()) {
-    names.emplace_back(row.name);
-    const auto found = std::find_if(message.constant().begin(), message.constant().end(),
-                                    [&](const auto& c) { return c.name() == row.name; });
-    if (found == message.constant().end()) {
-      reader.fault("constant", fmt::format("no `{}`", row.name),
-                   "every constant of hwmodels/link_calibration.h");
-      continue;
-    }
-    calibration.*row.field = {found->value(), {found->source(), found->date(), found->confirmed()}};
-  }
+  take_constants(link_constants(), message.constant(), "constant",
+                 "every constant of hwmodels/link_calibration.h", "a constant of hwmodels/link_calibration.h",
+                 reader, [&](const LinkConstantRow& row, const auto& c) {
+                   calibration.*row.field = {c.value(), {c.source(), c.date(), c.confirmed()}};
+                 });
   for (const proto::HeldBack& error : message.held_back())
     calibration.held_back.push_back(Reader::held_back(error));
-  for (int i = 0; i < message.constant_size(); ++i) {
-    const std::string& name = message.constant(i).name();
-    if (std::find(names.begin(), names.end(), name) == names.end())
-      reader.fault(fmt::format("constant[{}].name", i), quoted(name),
-                   "a constant of hwmodels/link_calibration.h", nearest_name(name, names));
-  }
   if (!faults.empty()) throw InputError(std::move(faults));
   return calibration;
 }
@@ -326,27 +338,15 @@ namespace {
 
 /// Overheads by name. `field` is where they stand in the message.
 template <class Constants>
-TrainingOverheads overheads_of(const Constants& constants, const std::string& field, std::map<std::string, Source>& sources,
-                               Reader& reader) {
+TrainingOverheads overheads_of(const Constants& constants, const std::string& field,
+                               std::map<std::string, Source>& sources, Reader& reader) {
   TrainingOverheads out;
-  std::vector<std::string> names;
-  for (const OverheadRow& row : overhead_rows()) {
-    names.emplace_back(row.name);
-    const auto found =
-        std::find_if(constants.begin(), constants.end(), [&](const auto& c) { return c.name() == row.name; });
-    if (found == constants.end()) {
-      reader.fault(field, fmt::format("no `{}`", row.name), "every overhead of workloads/training_overheads.cc");
-      continue;
-    }
-    out.*row.field = found->value();
-    if (found->has_source()) sources[names.back()] = {found->source(), found->date(), found->confirmed()};
-  }
-  for (int i = 0; i < constants.size(); ++i) {
-    const std::string& name = constants[i].name();
-    if (std::find(names.begin(), names.end(), name) == names.end())
-      reader.fault(fmt::format("{}[{}].name", field, i), quoted(name),
-                   "an overhead of workloads/training_overheads.cc", nearest_name(name, names));
-  }
+  take_constants(overhead_rows(), constants, field, "every overhead of workloads/training_overheads.cc",
+                 "an overhead of workloads/training_overheads.cc", reader,
+                 [&](const OverheadRow& row, const auto& c) {
+                   out.*row.field = c.value();
+                   if (c.has_source()) sources[std::string(row.name)] = {c.source(), c.date(), c.confirmed()};
+                 });
   return out;
 }
 

@@ -168,7 +168,7 @@ void PassEmitter::exchange(RankProgram& program, Half& half, const Price& price,
   label.kind = static_cast<std::uint16_t>(OpName::layer_exchange);
   ExchangeBarriers::Exchange gate;
   if (program.tensor_barriers != nullptr) {
-    gate = next_exchange(*program.tensor_barriers, program.next_tensor);
+    gate = next_exchange(graph_, *program.tensor_barriers, program.next_tensor);
     follow(graph_, gate.entered, half.ready);
   }
   const OpId op = graph_.transfer(program.rank.compute, price.exchange * weight, {}, label);
@@ -229,7 +229,7 @@ void PassEmitter::expert_transfer(RankProgram& program, Half& half, OpName name,
   if (!config_.mechanisms.expert_communication) return;
   const LaneId lane = program.rank.communication;
   ExchangeBarriers::Exchange group;
-  if (program.barriers != nullptr) group = next_exchange(*program.barriers, program.next_exchange);
+  if (program.barriers != nullptr) group = next_exchange(graph_, *program.barriers, program.next_exchange);
   if (group.entered.valid()) {
     follow(graph_, group.entered, half.ready);
     follow(graph_, group.entered, graph_.last_on(lane));
@@ -253,14 +253,6 @@ void PassEmitter::expert_transfer(RankProgram& program, Half& half, OpName name,
     begin(half, op);
     half.ready = op;
   }
-}
-
-ExchangeBarriers::Exchange PassEmitter::next_exchange(ExchangeBarriers& barriers, std::size_t& next) {
-  if (next == barriers.exchanges.size()) {
-    const Label label{static_cast<std::uint16_t>(OpName::barrier), 0, 0, 0};
-    barriers.exchanges.push_back({graph_.join(label), graph_.join(label)});
-  }
-  return barriers.exchanges[next++];
 }
 
 /// Shared experts need nothing of the exchange that is under way: they wait for what it waited for.

@@ -75,7 +75,6 @@ class PassEmitter {
   void recompute(RankProgram& program, Half again);
   void begin(Half& half, OpId op);
   void await_mail(const Half& half, OpId op);
-  ExchangeBarriers::Exchange next_exchange(ExchangeBarriers& barriers, std::size_t& next);
   Seconds backward_time(const RankProgram& program, const Half& half, std::size_t layer) const;
   OpId compute(RankProgram& program, OpName name, const Price& price, double weight, Label label);
   void chained_compute(RankProgram& program, Half& half, OpName name, const Price& price, std::size_t layer);

@@ -24,6 +24,17 @@ struct ExchangeBarriers {
   std::vector<Exchange> exchanges;  ///< in the order of every member's program
 };
 
+/// The exchange that comes next for a member whose program has come to number `next`; its joins are made by
+/// the first member to come there.
+inline ExchangeBarriers::Exchange next_exchange(GraphBuilder& graph, ExchangeBarriers& barriers,
+                                                std::size_t& next) {
+  if (next == barriers.exchanges.size()) {
+    const Label label{static_cast<std::uint16_t>(OpName::barrier), 0, 0, 0};
+    barriers.exchanges.push_back({graph.join(label), graph.join(label)});
+  }
+  return barriers.exchanges[next++];
+}
+
 /// A rank being filled with operations.
 struct RankProgram {
   ReplayedRank rank;

@@ -94,11 +94,7 @@ ShardTraffic::Sent ShardTraffic::send(RankProgram& program, ShardOp op, bool exp
   ExchangeBarriers* const barriers = experts ? program.expert_barriers : program.dense_barriers;
   ExchangeBarriers::Exchange gate;
   if (barriers != nullptr) {
-    std::size_t& next = experts ? program.next_expert : program.next_dense;
-    const Label label{static_cast<std::uint16_t>(OpName::barrier), 0, 0, 0};
-    if (next == barriers->exchanges.size())
-      barriers->exchanges.push_back({graph_.join(label), graph_.join(label)});
-    gate = barriers->exchanges[next++];
+    gate = next_exchange(graph_, *barriers, experts ? program.next_expert : program.next_dense);
     if (after.valid()) graph_.after(gate.entered, after);
     if (const OpId last = graph_.last_on(lane); last.valid()) graph_.after(gate.entered, last);
   }

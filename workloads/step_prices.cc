@@ -63,11 +63,7 @@ StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels,
 Price StepPrices::price(const PhaseCost& cost) const {
   Price result;
   result.time = cost.time * stretch_;
-  for (const PhaseExchange& exchange : cost.exchanges) {
-    const ExchangeTimes::Split split = exchanges_.split(exchange);
-    result.exchange += split.exposed;
-    result.hidden += split.hidden;
-  }
+  for (const PhaseExchange& exchange : cost.exchanges) result.exchange += exchanges_.split(exchange).exposed;
   for (const PricedKernel& kernel : cost.kernels) {
     result.by_evidence[static_cast<std::size_t>(kernel.price.evidence)] += kernel.price.time * stretch_;
   }

@@ -15,7 +15,6 @@ namespace flopcast {
 struct Price {
   Seconds time;      ///< of compute
   Seconds exchange;  ///< communication inside the tensor or context parallel group that compute does not hide
-  Seconds hidden;    ///< and what it does
   std::array<Seconds, 3> by_evidence;  ///< indexed by Evidence
 };
 

@@ -35,12 +35,8 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
                    .suggestion = {},
                    .remedy = "chunks: 2, or schedule 1f1b"});
   }
-  if (request.micro_batches % request.ranks != 0) {
-    const int nearest =
-        std::max(1, (request.micro_batches + request.ranks / 2) / request.ranks) * request.ranks;
-    out.push_back(wrong_micro_batches(
-        request, "a multiple of the " + std::to_string(request.ranks) + " pipeline ranks", nearest));
-  }
+  const std::vector<Diagnostic> groups = check_whole_groups(request);
+  out.insert(out.end(), groups.begin(), groups.end());
   return out;
 }
 

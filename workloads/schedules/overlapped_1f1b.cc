@@ -28,12 +28,7 @@ Schedule build(const ScheduleRequest& request) {
 
 std::vector<Diagnostic> check(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_sizes(request, request.chunks);
-  if (!out.empty() || request.chunks == 1 || request.micro_batches % request.ranks == 0) return out;
-  const int nearest =
-      std::max(1, (request.micro_batches + request.ranks / 2) / request.ranks) * request.ranks;
-  out.push_back(wrong_micro_batches(
-      request, "a multiple of the " + std::to_string(request.ranks) + " pipeline ranks", nearest));
-  return out;
+  return out.empty() && request.chunks > 1 ? check_whole_groups(request) : out;
 }
 
 /// The last rank starts after P-1 forwards and is followed by P-1 backwards; the first one runs 2P-1 of

@@ -132,4 +132,12 @@ Diagnostic wrong_micro_batches(const ScheduleRequest& request, std::string expec
                    possible ? std::to_string(wanted) + " micro-batches per replica" : "");
 }
 
+std::vector<Diagnostic> check_whole_groups(const ScheduleRequest& request) {
+  if (request.micro_batches % request.ranks == 0) return {};
+  const int nearest =
+      std::max(1, (request.micro_batches + request.ranks / 2) / request.ranks) * request.ranks;
+  return {wrong_micro_batches(
+      request, "a multiple of the " + std::to_string(request.ranks) + " pipeline ranks", nearest)};
+}
+
 }  // namespace flopcast

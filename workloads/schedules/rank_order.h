@@ -55,6 +55,10 @@ std::vector<Diagnostic> check_sizes(const ScheduleRequest& request, int chunks);
 /// The same for schedules with a fixed number of chunks, which the user may leave at 1 or state.
 std::vector<Diagnostic> check_fixed_chunks(const ScheduleRequest& request, int chunks);
 
+/// What is wrong where micro-batches have to go through the ranks in whole groups of them; nothing when they
+/// do.
+std::vector<Diagnostic> check_whole_groups(const ScheduleRequest& request);
+
 Diagnostic wrong_ranks(const ScheduleRequest& request, std::string expected, std::string remedy);
 /// @param wanted micro-batches that would do; not offered when no schedule takes so many.
 Diagnostic wrong_micro_batches(const ScheduleRequest& request, std::string expected, int wanted);
