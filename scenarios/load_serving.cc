@@ -76,6 +76,7 @@ class ServingLoader {
     if (!sound("traffic")) return;
     const proto::Traffic& t = in_.traffic();
     TrafficConfig& config = out_->traffic;
+    out_->traffic_description = t.ShortDebugString();
     config.seed = out_->seed;
     if (t.has_duration()) config.duration = seconds(t.duration());
     if (t.has_requests()) config.requests = static_cast<std::uint64_t>(quantity(t.requests(), Dimension::count));

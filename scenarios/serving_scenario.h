@@ -18,6 +18,7 @@ struct TokenPriceTable {
 
 struct ServingScenario {
   TrafficConfig traffic;
+  std::string traffic_description;  ///< as the file has it: two that are equal ask the same
   std::vector<std::string> class_names;
   std::vector<ServiceLevel> levels;  ///< per class
   std::vector<PoolSpec> pools;       ///< one, or prefill and decode

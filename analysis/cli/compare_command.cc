@@ -21,7 +21,7 @@ namespace {
 
 struct CompareArguments {
   std::vector<std::string> scenarios, causes, sets, library_folders;
-  std::string json, csv, html;
+  std::string json, csv, html, measure;
   int workers = 0;
 };
 
@@ -81,6 +81,9 @@ void run_compare(const CompareArguments& a) {
   options.run = make_run_options(libraries, line.scenarios[0].cluster, "simgrid", true, progress);
   options.workers =
       a.workers > 0 ? a.workers : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  for (const MeasureRow& row : measures()) {
+    if (row.id == a.measure) options.measure = row.measure;
+  }
   ScenarioComparison comparison = comparison_of(a, line, options, libraries);
   comparison.title = line.title;
   comparison.notes = line.notes;
@@ -93,6 +96,12 @@ void run_compare(const CompareArguments& a) {
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(comparison));
   if (!a.html.empty()) write_text(a.html, to_html(comparison));
+}
+
+std::vector<std::string> measure_ids() {
+  std::vector<std::string> ids;
+  for (const MeasureRow& row : measures()) ids.emplace_back(row.id);
+  return ids;
 }
 
 std::string cause_list() {
@@ -117,6 +126,11 @@ void add_compare_command(CLI::App& program) {
       ->type_name("NAME")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command
+      .add_option(
+          "--measure", a->measure,
+          "What the waterfall is of; absent: steps by time or GPU-hours, services by GPU-hours per output")
+      ->check(CLI::IsMember(measure_ids()));
   command.add_option("--set", a->sets, "Override a field in all of them")
       ->type_name("PATH=VALUE")
       ->expected(1)

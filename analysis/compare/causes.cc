@@ -7,6 +7,7 @@
 
 #include "analysis/compare/scenario_fields.h"
 #include "analysis/format.h"
+#include "scenarios/serving_scenario.h"
 #include "scenarios/training_laws.h"
 #include "sim/diagnostic.h"
 
@@ -50,25 +51,48 @@ Cause cause_of(std::string id, std::string title, std::vector<const ScenarioFiel
 // ------------------------------------------------------------------------------------------- named causes
 
 const TrainingConfig& config(const Scenario& s) { return *s.training; }
-bool has_experts(const Scenario& s) { return config(s).model.moe.experts > 0; }
-bool is_latent(const Scenario& s) { return config(s).model.attention.type == AttentionType::latent; }
+const EngineConfig& engine(const Scenario& s) { return s.serving->pools.back().engine; }
+const ModelConfig& model_of(const Scenario& s) { return s.training ? s.training->model : engine(s).model; }
+bool has_experts(const Scenario& s) { return model_of(s).moe.experts > 0; }
+bool is_latent(const Scenario& s) { return model_of(s).attention.type == AttentionType::latent; }
+
+void change_engines(Scenario& s, const std::function<void(EngineConfig&)>& change) {
+  change_serving(s, [&](ServingScenario& serving) {
+    for (PoolSpec& pool : serving.pools) change(pool.engine);
+  });
+}
+void change_models(Scenario& s, const std::function<void(ModelConfig&)>& change) {
+  if (s.training) return change(s.training->model);
+  change_engines(s, [&](EngineConfig& engine) { change(engine.model); });
+}
 
 std::string rates(BytesPerSecond from, BytesPerSecond to) {
   return fmt::format("{} -> {} per direction", format_rate(from), format_rate(to));
 }
 
-// FP8 undone: operands, dispatched tokens and kept activations in BF16. Optimiser states stay as they are.
+// FP8 undone: operands, dispatched tokens and kept activations in BF16. Optimiser states and the KV cache
+// stay as they are.
 std::string fp8_change(const Scenario& s) {
+  if (s.serving)
+    return engine(s).precision.linear == Precision::fp8 ? "linear layers, dispatch fp8 -> bf16" : "";
   return config(s).precision.linear == Precision::fp8 ? "linear layers, dispatch, activations fp8 -> bf16"
                                                       : "";
 }
-void undo_fp8(const Scenario&, Scenario& s) {
-  PrecisionPlan& p = s.training->precision;
-  p.linear = Precision::bf16;
-  p.scaling = Scaling::none;
-  for (Precision* of : {&p.attention, &p.head, &p.dispatch, &p.combine, &p.activations}) {
-    if (*of == Precision::fp8) *of = Precision::bf16;
+void to_bf16(std::initializer_list<Precision*> formats) {
+  for (Precision* format : formats) {
+    if (*format == Precision::fp8) *format = Precision::bf16;
   }
+}
+void undo_fp8(const Scenario&, Scenario& s) {
+  if (s.serving) {
+    return change_engines(s, [](EngineConfig& e) {
+      e.precision.scaling = Scaling::none;
+      to_bf16({&e.precision.linear, &e.precision.dispatch, &e.precision.combine});
+    });
+  }
+  PrecisionPlan& p = s.training->precision;
+  p.scaling = Scaling::none;
+  to_bf16({&p.linear, &p.attention, &p.head, &p.dispatch, &p.combine, &p.activations});
 }
 
 void plain_attention(const AttentionConfig& latent, int kv_heads, Scenario& s) {
@@ -77,27 +101,54 @@ void plain_attention(const AttentionConfig& latent, int kv_heads, Scenario& s) {
   plain.heads = latent.heads;
   plain.kv_heads = kv_heads;
   plain.head_dim = latent.v_dim;
-  s.training->model.attention = plain;
+  change_models(s, [&](ModelConfig& model) { model.attention = plain; });
 }
 std::string mha_change(const Scenario& s) {
-  return is_latent(s) ? fmt::format("{} heads of {}, keys and values for each",
-                                    config(s).model.attention.heads, config(s).model.attention.v_dim)
-                      : "";
+  const AttentionConfig& a = model_of(s).attention;
+  return is_latent(s) ? fmt::format("{} heads of {}, keys and values for each", a.heads, a.v_dim) : "";
 }
 void use_mha(const Scenario& original, Scenario& s) {
-  const AttentionConfig& latent = config(original).model.attention;
+  const AttentionConfig& latent = model_of(original).attention;
   plain_attention(latent, latent.heads, s);
 }
 // Eight groups of keys and values, as DeepSeek 67B and the Llama 3 models have.
 constexpr int kGroups = 8;
 std::string gqa_change(const Scenario& s) {
-  const AttentionConfig& a = config(s).model.attention;
+  const AttentionConfig& a = model_of(s).attention;
   return is_latent(s) && a.heads % kGroups == 0
              ? fmt::format("{} heads of {} in {} groups", a.heads, a.v_dim, kGroups)
              : "";
 }
 void use_gqa(const Scenario& original, Scenario& s) {
-  plain_attention(config(original).model.attention, kGroups, s);
+  plain_attention(model_of(original).attention, kGroups, s);
+}
+
+// Serving only.
+std::string kv_change(const Scenario& s, Precision to) {
+  const Precision from = engine(s).precision.kv;
+  return from == to ? "" : fmt::format("KV cache {} -> {}", name(from), name(to));
+}
+void set_kv(Scenario& s, Precision to) {
+  change_engines(s, [&](EngineConfig& e) { e.precision.kv = to; });
+}
+// One draft, kept in 85 % of cases: arXiv 2505.09343, 2.3.3 (80 to 90 %).
+constexpr SpeculationConfig kDrafts{1, 0.85};
+std::string drafts_change(const Scenario& s, const SpeculationConfig& to) {
+  const int from = engine(s).speculation.depth;
+  return (from > 0) == (to.depth > 0) || model_of(s).mtp_depth == 0
+             ? ""
+             : fmt::format("drafts per iteration {} -> {}", from, to.depth);
+}
+void set_drafts(Scenario& s, const SpeculationConfig& to) {
+  change_engines(s, [&](EngineConfig& e) { e.speculation = to; });
+}
+std::string batches_change(const Scenario& s, bool two) {
+  const EngineConfig& e = engine(s);
+  if (e.two_micro_batches == two || e.plan.expert == 1) return "";
+  return two ? "compute of one half beside exchange of the other" : "compute, then exchange";
+}
+void set_batches(Scenario& s, bool two) {
+  change_engines(s, [&](EngineConfig& e) { e.two_micro_batches = two; });
 }
 
 // An equally capable dense model: by a rule of thumb a mixture of experts is worth a dense model of the
@@ -133,14 +184,16 @@ std::string schedule_change(const Scenario& s, const char* to) {
 }
 
 std::string routing_change(const Scenario& s) {
-  const MoeConfig& moe = config(s).model.moe;
+  const MoeConfig& moe = model_of(s).moe;
   return has_experts(s) && moe.groups_per_token < moe.groups
              ? fmt::format("{} of {} groups per token -> all", moe.groups_per_token, moe.groups)
              : "";
 }
 void free_routing(const Scenario&, Scenario& s) {
-  s.training->model.moe.groups = 1;
-  s.training->model.moe.groups_per_token = 1;
+  change_models(s, [](ModelConfig& model) {
+    model.moe.groups = 1;
+    model.moe.groups_per_token = 1;
+  });
 }
 
 constexpr BytesPerSecond kH100NvLink(450e9), kH800NvLink(200e9);  // data/gpus/h100-sxm, h800-sxm
@@ -152,25 +205,44 @@ std::string nvlink_change(const Scenario& s, BytesPerSecond to) {
   return s.cluster.node.nvlink_bandwidth == to ? "" : rates(s.cluster.node.nvlink_bandwidth, to);
 }
 
+using Of = NamedCause::Of;
 constexpr NamedCause kCauses[] = {
-    {"fp8", "BF16 instead of FP8", "precision", fp8_change, undo_fp8},
-    {"mha", "multi-head instead of latent attention", "attention", mha_change, use_mha},
-    {"gqa", "grouped-query instead of latent attention", "attention", gqa_change, use_gqa},
-    {"dense", "a dense model instead of experts", "experts", dense_change, use_dense},
-    {"1f1b", "1F1B", "schedule", [](const Scenario& s) { return schedule_change(s, "1f1b"); },
+    {"fp8", "BF16 instead of FP8", "precision", Of::both, fp8_change, undo_fp8},
+    {"mha", "multi-head instead of latent attention", "attention", Of::both, mha_change, use_mha},
+    {"gqa", "grouped-query instead of latent attention", "attention", Of::both, gqa_change, use_gqa},
+    {"kv-fp8", "an FP8 KV cache", "KV cache", Of::serving,
+     [](const Scenario& s) { return kv_change(s, Precision::fp8); },
+     [](const Scenario&, Scenario& s) { set_kv(s, Precision::fp8); }},
+    {"kv-bf16", "a BF16 KV cache", "KV cache", Of::serving,
+     [](const Scenario& s) { return kv_change(s, Precision::bf16); },
+     [](const Scenario&, Scenario& s) { set_kv(s, Precision::bf16); }},
+    {"mtp", "drafts by MTP, 85 % kept", "drafts", Of::serving,
+     [](const Scenario& s) { return drafts_change(s, kDrafts); },
+     [](const Scenario&, Scenario& s) { set_drafts(s, kDrafts); }},
+    {"no-mtp", "no drafts", "drafts", Of::serving, [](const Scenario& s) { return drafts_change(s, {}); },
+     [](const Scenario&, Scenario& s) { set_drafts(s, {}); }},
+    {"one-batch", "one micro-batch", "micro-batches", Of::serving,
+     [](const Scenario& s) { return batches_change(s, false); },
+     [](const Scenario&, Scenario& s) { set_batches(s, false); }},
+    {"two-batches", "two micro-batches", "micro-batches", Of::serving,
+     [](const Scenario& s) { return batches_change(s, true); },
+     [](const Scenario&, Scenario& s) { set_batches(s, true); }},
+    {"dense", "a dense model instead of experts", "experts", Of::training, dense_change, use_dense},
+    {"1f1b", "1F1B", "schedule", Of::training, [](const Scenario& s) { return schedule_change(s, "1f1b"); },
      [](const Scenario&, Scenario& s) { s.training->schedule = "1f1b"; }},
-    {"zb1p", "ZB1P", "schedule", [](const Scenario& s) { return schedule_change(s, "zb_h1"); },
+    {"zb1p", "ZB1P", "schedule", Of::training, [](const Scenario& s) { return schedule_change(s, "zb_h1"); },
      [](const Scenario&, Scenario& s) { s.training->schedule = "zb_h1"; }},
-    {"dualpipe", "DualPipe", "schedule", [](const Scenario& s) { return schedule_change(s, "dualpipe"); },
+    {"dualpipe", "DualPipe", "schedule", Of::training,
+     [](const Scenario& s) { return schedule_change(s, "dualpipe"); },
      [](const Scenario&, Scenario& s) { s.training->schedule = "dualpipe"; }},
-    {"free-routing", "experts on any node", "routing", routing_change, free_routing},
-    {"nvlink-900", "NVLink of 900 GB/s both directions", "nvlink",
+    {"free-routing", "experts on any node", "routing", Of::both, routing_change, free_routing},
+    {"nvlink-900", "NVLink of 900 GB/s both directions", "nvlink", Of::both,
      [](const Scenario& s) { return nvlink_change(s, kH100NvLink); },
      [](const Scenario&, Scenario& s) { set_nvlink(s, kH100NvLink); }},
-    {"nvlink-400", "NVLink of 400 GB/s both directions", "nvlink",
+    {"nvlink-400", "NVLink of 400 GB/s both directions", "nvlink", Of::both,
      [](const Scenario& s) { return nvlink_change(s, kH800NvLink); },
      [](const Scenario&, Scenario& s) { set_nvlink(s, kH800NvLink); }},
-    {"hbm-half", "half the memory bandwidth", "memory",
+    {"hbm-half", "half the memory bandwidth", "memory", Of::both,
      [](const Scenario& s) {
        const BytesPerSecond now = s.cluster.node.gpu.hbm_bandwidth;
        return fmt::format("{} -> {}", format_rate(now), format_rate(0.5 * now));
@@ -178,14 +250,14 @@ constexpr NamedCause kCauses[] = {
      [](const Scenario& original, Scenario& s) {
        s.cluster.node.gpu.hbm_bandwidth = 0.5 * original.cluster.node.gpu.hbm_bandwidth;
      }},
-    {"nic-half", "NICs of half the bandwidth", "nic",
+    {"nic-half", "NICs of half the bandwidth", "nic", Of::both,
      [](const Scenario& s) {
        return rates(s.cluster.node.nic_bandwidth, 0.5 * s.cluster.node.nic_bandwidth);
      },
      [](const Scenario& original, Scenario& s) {
        s.cluster.node.nic_bandwidth = 0.5 * original.cluster.node.nic_bandwidth;
      }},
-    {"compute-half", "half the computing rate", "compute",
+    {"compute-half", "half the computing rate", "compute", Of::both,
      [](const Scenario& s) {
        return fmt::format("{:.4g} -> {:.4g} TFLOPS BF16", s.cluster.node.gpu.bf16_peak.value() / 1e12,
                           s.cluster.node.gpu.bf16_peak.value() / 2e12);
@@ -215,7 +287,7 @@ std::vector<Cause> differences(const Scenario& from, const Scenario& to, bool wh
   std::vector<const ScenarioField*> structure;
   for (const FieldGroup& group : field_groups()) {
     std::vector<const ScenarioField*> fields;
-    for (const ScenarioField& field : scenario_fields()) {
+    for (const ScenarioField& field : from.training ? training_fields() : serving_fields()) {
       if (field.group == group.id && !field.same(from, to)) fields.push_back(&field);
     }
     if (fields.empty()) continue;
@@ -244,7 +316,8 @@ std::vector<Cause> causes_by_name(std::span<const std::string> ids, const Scenar
       throw InputError(Diagnostic{"", 0, 0, "--cause", fmt::format("both {} and {}", (*rival)->id, id),
                                   fmt::format("one cause on {}", row.topic), ""});
     }
-    if (row.change(scenario).empty()) {
+    const Of other = scenario.training ? Of::serving : Of::training;
+    if (row.of == other || row.change(scenario).empty()) {
       throw InputError(Diagnostic{"", 0, 0, "--cause",
                                   fmt::format("{}, which changes nothing in {}", id, scenario.name),
                                   "a cause that does", ""});
@@ -259,7 +332,48 @@ std::vector<Cause> causes_by_name(std::span<const std::string> ids, const Scenar
   return causes;
 }
 
+namespace {
+
+/// Weights and the cache of one request of usual length must fit.
+std::string unsound_memory(const PoolSpec& pool, const Scenario& scenario) {
+  const ReplicaMemory memory = replica_memory(pool.engine, scenario.cluster.node.gpu);
+  if (memory.table.total() > memory.usable) {
+    return fmt::format("{}: {} of weights and workspace on a GPU that has {} for them", pool.name,
+                       format_bytes(memory.table.total()), format_bytes(memory.usable));
+  }
+  double longest = pool.page_tokens;
+  for (const TrafficClass& c : scenario.serving->traffic.classes) {
+    if (const auto* drawn = std::get_if<DrawnLengths>(&c.lengths))
+      longest = std::max(longest, drawn->input.mean() + drawn->output.mean());
+  }
+  if (static_cast<double>(memory.kv_tokens) >= longest) return "";
+  return fmt::format("{}: room for the cache of {} tokens, less than a request of {:.0f}", pool.name,
+                     memory.kv_tokens, longest);
+}
+
+std::string unsound_service(const Scenario& scenario) {
+  const ServingScenario& serving = *scenario.serving;
+  const GpuSpec& gpu = scenario.cluster.node.gpu;
+  if (serving.gpus() > scenario.cluster.gpus())
+    return fmt::format("{} GPUs in replicas on a cluster of {}", serving.gpus(), scenario.cluster.gpus());
+  for (const PoolSpec& pool : serving.pools) {
+    const EngineConfig& e = pool.engine;
+    if (e.precision.linear == Precision::fp8 && gpu.fp8_peak <= FlopPerSecond(0))
+      return fmt::format("FP8 weights on {}, which has no FP8", gpu.name);
+    if (e.plan.expert > 1 && (e.model.moe.experts + e.redundant_experts) % e.plan.expert != 0)
+      return fmt::format("{}: experts and their copies that do not divide over {} GPUs", pool.name,
+                         e.plan.expert);
+    if (e.communication_sms >= gpu.sms)
+      return fmt::format("{}: {} SMs for exchange on a GPU of {}", pool.name, e.communication_sms, gpu.sms);
+    if (std::string fault = unsound_memory(pool, scenario); !fault.empty()) return fault;
+  }
+  return "";
+}
+
+}  // namespace
+
 std::string unsound(const Scenario& scenario) {
+  if (scenario.serving) return unsound_service(scenario);
   const TrainingConfig& c = *scenario.training;
   const PlanPaths paths{"training.plan", "training.batch"};
   const Places places;

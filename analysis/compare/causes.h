@@ -1,5 +1,6 @@
 // What makes two scenarios differ in time: groups of fields in which they differ, or named causes.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
@@ -18,7 +19,7 @@ struct Cause {
   std::function<void(Scenario&)> apply;
 };
 
-/// The groups of fields in which two training scenarios differ, each turning `from`'s values into `to`'s.
+/// The groups of fields in which two scenarios of a kind differ, each turning `from`'s values into `to`'s.
 /// @param whole_structure model, plan, batch and schedule as one cause: where half a change makes no sound
 /// scenario.
 std::vector<Cause> differences(const Scenario& from, const Scenario& to, bool whole_structure);
@@ -28,6 +29,7 @@ struct NamedCause {
   std::string_view id;
   std::string_view title;
   std::string_view topic;  ///< two causes of one topic exclude each other
+  enum class Of : std::uint8_t { both, training, serving } of;
   /// What it changes in this scenario, as Cause::change; empty: nothing to change here.
   std::string (*change)(const Scenario&);
   void (*apply)(const Scenario& original, Scenario&);  ///< sizes are taken from the original
@@ -38,7 +40,7 @@ std::span<const NamedCause> named_causes();
 /// scenario.
 std::vector<Cause> causes_by_name(std::span<const std::string> ids, const Scenario& scenario);
 
-/// What a loader would refuse in a training scenario that was put together from others; empty: it is sound.
+/// What a loader would refuse in a scenario that was put together from others; empty: it is sound.
 std::string unsound(const Scenario& scenario);
 
 }  // namespace flopcast

@@ -1,43 +1,18 @@
 #include "analysis/compare/compare.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
-#include <cstdlib>
-#include <map>
 
 #include <fmt/format.h>
 
+#include "analysis/compare/lines.h"
 #include "analysis/format.h"
-#include "analysis/json.h"
+#include "scenarios/serving_scenario.h"
 #include "sim/process.h"
 
 namespace flopcast {
 namespace {
-
-// ------------------------------------------------------------------------------- results through pipes
-
-/// Numbers and texts, one a line, as child processes send them.
-class Lines {
- public:
-  Lines() = default;
-  explicit Lines(std::string text) : text_(std::move(text)) {}
-  void put(double value) { text_ += shortest(value) + "\n"; }
-  void put(const std::string& text) { text_ += text + "\n"; }
-  std::string take_text() {
-    const auto end = text_.find('\n', at_);
-    assert(end != std::string::npos);
-    std::string line = text_.substr(at_, end - at_);
-    at_ = end + 1;
-    return line;
-  }
-  double take() { return std::strtod(take_text().c_str(), nullptr); }
-  bool done() const { return at_ == text_.size(); }
-  std::string text() const { return text_; }
-
- private:
-  std::string text_;
-  std::size_t at_ = 0;
-};
 
 RunOptions quiet(RunOptions options) {
   options.allow_oom = true;  // a what-if: whether it fits is told, not asked
@@ -82,8 +57,23 @@ std::string memory_remark(const ComparedScenario& s) {
                      format_bytes(s.memory), format_bytes(s.capacity));
 }
 
+std::string rejected_remark(const ServedFigures& f) {
+  return fmt::format("{} of the requests were rejected: too long for any replica, or queues were full",
+                     format_percent(f.rejected));
+}
+
+std::string served_summary(const Scenario& scenario, const CompareOptions& options) {
+  Lines out;
+  const ServedFigures figures = serve(scenario, options.run.power);
+  put(figures, out);
+  if (figures.rejected > 0) out.put(rejected_remark(figures));
+  if (scenario.cluster.node.gpu.architecture != "hopper")
+    out.put("inferred, not measured: kernels of this architecture were not measured");
+  return out.text();
+}
+
 /// What a report tells, as lines: the numbers, then remarks.
-std::string summary(const Scenario& scenario, const CompareOptions& options) {
+std::string training_summary(const Scenario& scenario, const CompareOptions& options) {
   RunOptions run = quiet(options.run);
   run.project = options.whole_runs;
   TrainingReport report;
@@ -114,13 +104,11 @@ std::string summary(const Scenario& scenario, const CompareOptions& options) {
   return out.text();
 }
 
-ComparedScenario compared(const Scenario& scenario, Lines lines) {
-  ComparedScenario out;
-  out.name = scenario.name;
-  out.title = scenario.title;
-  out.gpus = scenario.cluster.gpus();
-  out.hardware = fmt::format("{} x {}", format_integer(out.gpus), scenario.cluster.node.gpu.title);
-  out.capacity = scenario.cluster.node.gpu.hbm_capacity;
+std::string summary(const Scenario& scenario, const CompareOptions& options) {
+  return scenario.serving ? served_summary(scenario, options) : training_summary(scenario, options);
+}
+
+void take_training(Lines& lines, ComparedScenario& out) {
   out.tokens_per_step = lines.take();
   out.step = Seconds(lines.take());
   out.mfu = lines.take();
@@ -134,6 +122,20 @@ ComparedScenario compared(const Scenario& scenario, Lines lines) {
     if (cost > 0) out.run_cost = Usd(cost);
   }
   if (!out.fits()) out.remarks.push_back(memory_remark(out));
+}
+
+ComparedScenario compared(const Scenario& scenario, Lines lines) {
+  ComparedScenario out;
+  out.name = scenario.name;
+  out.title = scenario.title;
+  out.gpus = scenario.serving ? scenario.serving->gpus() : scenario.cluster.gpus();
+  out.gpus_per_node = scenario.cluster.node.gpus;
+  out.hardware = fmt::format("{} x {}", format_integer(out.gpus), scenario.cluster.node.gpu.title);
+  out.capacity = scenario.cluster.node.gpu.hbm_capacity;
+  if (scenario.serving)
+    out.service = take_served(lines);
+  else
+    take_training(lines, out);
   while (!lines.done()) out.remarks.push_back(lines.take_text());
   return out;
 }
@@ -147,12 +149,17 @@ std::vector<ComparedScenario> replay_all(const std::vector<Scenario>& scenarios,
   return out;
 }
 
-void require_training(const std::vector<Scenario>& scenarios) {
+void require_comparable(const std::vector<Scenario>& scenarios) {
   std::vector<Diagnostic> faults;
+  const bool serving = scenarios.front().serving != nullptr;
   for (const Scenario& s : scenarios) {
-    if (!s.training)
-      faults.push_back(
-          {s.file, 0, 0, "", "a scenario without `training`", "one whose step can be compared", ""});
+    if (!s.training && !s.serving) {
+      faults.push_back({s.file, 0, 0, "", "a scenario without `training` or `serving`",
+                        "one whose step or service can be compared", ""});
+    } else if (serving != (s.serving != nullptr)) {
+      faults.push_back({s.file, 0, 0, "", serving ? "a training scenario" : "a serving scenario",
+                        fmt::format("one like the first, {}", scenarios.front().name), ""});
+    }
   }
   if (!faults.empty()) throw InputError(faults);
 }
@@ -187,58 +194,147 @@ Scenario with(const Scenario& scenario, const std::vector<Cause>& causes, Causes
   return out;
 }
 
+constexpr std::size_t kMeasures = 7;
+
+constexpr std::array<MeasureRow, kMeasures> kMeasureRows{{
+    {Measure::step, "step", "step", "s", false},
+    {Measure::training_hours, "gpu-hours", "GPU-hours per 10^12 tokens", "GPU-h", false},
+    {Measure::answer_hours, "output-hours", "GPU-hours per 10^6 output tokens", "GPU-h", true},
+    {Measure::prompt_hours, "input-hours", "GPU-hours per 10^6 input tokens", "GPU-h", true},
+    {Measure::tpot, "tpot", "time per output token", "ms", true},
+    {Measure::ttft, "ttft", "time to first token", "ms", true},
+    {Measure::answer_usd, "output-usd", "USD per 10^6 output tokens", "USD", true},
+}};
+
+const MeasureRow& row_of(Measure measure) { return kMeasureRows[static_cast<std::size_t>(measure)]; }
+
+double measure_of(const ServedFigures& f, Measure measure) {
+  switch (measure) {
+    case Measure::prompt_hours:
+      return f.prompt_hours();
+    case Measure::tpot:
+      return f.tpot.value() * 1e3;
+    case Measure::ttft:
+      return f.ttft.value() * 1e3;
+    case Measure::answer_usd:
+      return f.per_million_output.value();
+    default:
+      return f.answer_hours();
+  }
+}
+
+double measure_of(const ComparedScenario& s, Measure measure) {
+  if (s.service) return measure_of(*s.service, measure);
+  return measure == Measure::step ? s.step.value() : s.gpu_hours_per_trillion();
+}
+
+/// One state replayed.
+struct StateResult {
+  std::string fault;
+  QuickStep step;         // of training
+  ServedFigures service;  // or of serving
+  int gpus = 0;
+};
+
+std::string quick_service(const Scenario& scenario, const RunOptions& run) {
+  if (std::string fault = unsound(scenario); !fault.empty()) return fault + "\n";
+  Lines out;
+  try {
+    const ServedFigures figures = serve(scenario, run.power);
+    out.put("");
+    put(figures, out);
+  } catch (const InputError& error) {
+    return first_fault(error) + "\n";
+  }
+  return out.text();
+}
+
+std::vector<StateResult> replay_states(const std::vector<Scenario>& scenarios,
+                                       const CompareOptions& options) {
+  std::vector<StateResult> out(scenarios.size());
+  if (scenarios.front().serving) {
+    const auto lines = parallel_map(scenarios.size(), options.workers,
+                                    [&](std::size_t i) { return quick_service(scenarios[i], options.run); });
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      Lines result(lines[i]);
+      out[i].fault = result.take_text();
+      if (out[i].fault.empty()) out[i].service = take_served(result);
+    }
+  } else {
+    const std::vector<QuickStep> steps = quick_steps(scenarios, options);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out[i].fault = steps[i].fault;
+      out[i].step = steps[i];
+    }
+  }
+  for (std::size_t i = 0; i < out.size(); ++i) out[i].gpus = scenarios[i].cluster.gpus();
+  return out;
+}
+
 /// Replays every state; the measure of each.
 class States {
  public:
   States(const Scenario& scenario, const std::vector<Cause>& causes, const CompareOptions& options)
-      : states_(states_of(causes.size())) {
+      : serving_(scenario.serving != nullptr), states_(states_of(causes.size())) {
     std::vector<Scenario> scenarios;
     for (const Causes on : states_) scenarios.push_back(with(scenario, causes, on));
-    steps_ = quick_steps(scenarios, options);
-    for (const Scenario& s : scenarios) gpus_.push_back(s.cluster.gpus());
+    results_ = replay_states(scenarios, options);
   }
 
   /// The first fault of a state, as the causes that are on in it and what it says.
   std::optional<std::pair<Causes, std::string>> fault() const {
     for (std::size_t i = 0; i < states_.size(); ++i) {
-      if (!steps_[i].fault.empty()) return std::pair{states_[i], steps_[i].fault};
+      if (!results_[i].fault.empty()) return std::pair{states_[i], results_[i].fault};
     }
     return std::nullopt;
   }
 
-  /// All states train on as many tokens with as many GPUs.
-  bool same_work() const {
-    return std::all_of(steps_.begin(), steps_.end(),
-                       [&](const QuickStep& s) { return s.tokens == steps_[0].tokens; }) &&
-           std::all_of(gpus_.begin(), gpus_.end(), [&](int g) { return g == gpus_[0]; });
+  /// Steps that train on as many tokens with as many GPUs are compared by their time; services that give
+  /// answers by what these take.
+  Measure natural_measure() const {
+    if (serving_)
+      return results_.front().service.tpot > Seconds(0) ? Measure::answer_hours : Measure::prompt_hours;
+    const StateResult& first = results_.front();
+    const bool same_work = std::all_of(results_.begin(), results_.end(), [&](const StateResult& r) {
+      return r.step.tokens == first.step.tokens && r.gpus == first.gpus;
+    });
+    return same_work ? Measure::step : Measure::training_hours;
   }
 
-  double step(Causes on) const { return steps_[index(on)].step.value(); }
-  double gpu_hours_per_trillion(Causes on) const {
-    const std::size_t i = index(on);
-    return steps_[i].step.value() * gpus_[i] / 3600 / steps_[i].tokens * 1e12;
+  double at(Causes on, Measure measure) const {
+    const StateResult& r = results_[index(on)];
+    if (serving_) return measure_of(r.service, measure);
+    const double step = r.step.step.value();
+    return measure == Measure::step ? step : step * r.gpus / 3600 / r.step.tokens * 1e12;
   }
-  /// States that would not fit into the GPU's memory.
-  std::size_t too_large(Bytes capacity) const {
-    return static_cast<std::size_t>(
-        std::count_if(steps_.begin(), steps_.end(), [&](const QuickStep& s) { return s.memory > capacity; }));
+
+  std::vector<std::string> remarks(Bytes capacity) const {
+    std::vector<std::string> out;
+    const auto count = [&](auto is) { return std::count_if(results_.begin(), results_.end(), is); };
+    if (const auto large = count([&](const StateResult& r) { return r.step.memory > capacity; }); large > 0) {
+      out.push_back(
+          fmt::format("{} of the {} replays between the two ends do not fit into {} and ran all the same",
+                      large, states_.size(), format_bytes(capacity)));
+    }
+    if (const auto some = count([](const StateResult& r) { return r.service.rejected > 0; }); some > 0)
+      out.push_back(fmt::format("in {} of the {} replays some requests were rejected", some, states_.size()));
+    return out;
   }
-  std::size_t size() const { return states_.size(); }
 
  private:
   std::size_t index(Causes on) const {
     return static_cast<std::size_t>(std::lower_bound(states_.begin(), states_.end(), on) - states_.begin());
   }
+  bool serving_;
   std::vector<Causes> states_;
-  std::vector<QuickStep> steps_;
-  std::vector<int> gpus_;
+  std::vector<StateResult> results_;
 };
 
-Waterfall waterfall(const States& states, const std::vector<Cause>& causes, bool same_work, Bytes capacity) {
+Waterfall waterfall(const States& states, const std::vector<Cause>& causes, Measure measure, Bytes capacity) {
   Waterfall out;
-  out.measure = same_work ? "step" : "GPU-hours per 10^12 tokens";
-  out.unit = same_work ? "s" : "GPU-h";
-  const auto at = [&](Causes on) { return same_work ? states.step(on) : states.gpu_hours_per_trillion(on); };
+  out.measure = row_of(measure).name;
+  out.unit = row_of(measure).unit;
+  const auto at = [&](Causes on) { return states.at(on, measure); };
   const std::size_t n = causes.size();
   const Causes all = first(n);
   out.start = at(0);
@@ -250,11 +346,7 @@ Waterfall waterfall(const States& states, const std::vector<Cause>& causes, bool
     share.alone = at(Causes{1} << i) - at(0);
     out.causes.push_back(std::move(share));
   }
-  if (const std::size_t large = states.too_large(capacity); large > 0) {
-    out.remarks.push_back(
-        fmt::format("{} of the {} replays between the two ends do not fit into {} and ran all the same",
-                    large, states.size(), format_bytes(capacity)));
-  }
+  out.remarks = states.remarks(capacity);
   return out;
 }
 
@@ -266,7 +358,7 @@ Waterfall waterfall(const States& states, const std::vector<Cause>& causes, bool
   }
   throw InputError(Diagnostic{
       "", 0, 0, "",
-      fmt::format("a step that cannot run with {}: {}",
+      fmt::format("what cannot run with {}: {}",
                   on.empty() ? "none of the causes" : fmt::format("{}", fmt::join(on, ", ")), fault.second),
       "causes that can be turned on one at a time", ""});
 }
@@ -278,7 +370,12 @@ void check_count(std::size_t causes) {
   }
 }
 
-Waterfall between(const Scenario& a, const Scenario& b, const CompareOptions& options) {
+struct Between {
+  Waterfall waterfall;
+  Measure measure;
+};
+
+Between between(const Scenario& a, const Scenario& b, const CompareOptions& options) {
   for (const bool whole_structure : {false, true}) {
     const std::vector<Cause> causes = differences(a, b, whole_structure);
     check_count(causes.size());
@@ -286,20 +383,29 @@ Waterfall between(const Scenario& a, const Scenario& b, const CompareOptions& op
     const auto fault = states.fault();
     if (fault && !whole_structure) continue;
     if (fault) refuse_state(causes, *fault);
-    Waterfall out = waterfall(states, causes, states.same_work(), a.cluster.node.gpu.hbm_capacity);
+    const Measure measure = options.measure.value_or(states.natural_measure());
+    Waterfall out = waterfall(states, causes, measure, a.cluster.node.gpu.hbm_capacity);
     if (whole_structure)
       out.remarks.emplace_back(
           "model, plan, batch and schedule differ in ways that lean on each other: one cause");
-    return out;
+    return {std::move(out), measure};
   }
   return {};  // not reached: the second pass returns or throws
 }
 
-double measure_of(const ComparedScenario& s, const Waterfall& w) {
-  return w.unit == "s" ? s.step.value() : s.gpu_hours_per_trillion();
+void check_measure(const Scenario& scenario, const CompareOptions& options) {
+  if (!options.measure || row_of(*options.measure).serving == (scenario.serving != nullptr)) return;
+  std::vector<std::string_view> ids;
+  for (const MeasureRow& row : measures()) {
+    if (row.serving == (scenario.serving != nullptr)) ids.push_back(row.id);
+  }
+  throw InputError(Diagnostic{scenario.file, 0, 0, "--measure", std::string(row_of(*options.measure).id),
+                              fmt::format("one of {} for this scenario", fmt::join(ids, ", ")), ""});
 }
 
 }  // namespace
+
+std::span<const MeasureRow> measures() { return kMeasureRows; }
 
 double Waterfall::sum_alone() const {
   double sum = 0;
@@ -328,13 +434,14 @@ std::vector<QuickStep> quick_steps(const std::vector<Scenario>& scenarios, const
 
 ScenarioComparison compare(const std::vector<Scenario>& scenarios, const CompareOptions& options) {
   assert(scenarios.size() >= 2);
-  require_training(scenarios);
+  require_comparable(scenarios);
+  check_measure(scenarios[0], options);
   ScenarioComparison out;
   out.scenarios = replay_all(scenarios, options);
   for (std::size_t i = 1; i < scenarios.size(); ++i) {
-    Waterfall w = between(scenarios[0], scenarios[i], options);
+    auto [w, measure] = between(scenarios[0], scenarios[i], options);
     w.to = i;
-    const double end = measure_of(out.scenarios[i], w);
+    const double end = measure_of(out.scenarios[i], measure);
     w.unexplained = end - w.end;
     if (std::abs(w.unexplained) < 1e-9 * end) w.unexplained = 0;
     w.end = end;
@@ -345,7 +452,8 @@ ScenarioComparison compare(const std::vector<Scenario>& scenarios, const Compare
 
 ScenarioComparison compare(const Scenario& scenario, const std::vector<Cause>& causes,
                            const CompareOptions& options) {
-  require_training({scenario});
+  require_comparable({scenario});
+  check_measure(scenario, options);
   check_count(causes.size());
   const States states(scenario, causes, options);
   if (const auto fault = states.fault()) refuse_state(causes, *fault);
@@ -357,8 +465,8 @@ ScenarioComparison compare(const Scenario& scenario, const std::vector<Cause>& c
   steps_only.whole_runs = false;  // phases have plans of their own, which causes do not reach
   ScenarioComparison out;
   out.scenarios = replay_all({scenario, changed}, steps_only);
-  out.waterfalls.push_back(
-      waterfall(states, causes, states.same_work(), scenario.cluster.node.gpu.hbm_capacity));
+  out.waterfalls.push_back(waterfall(states, causes, options.measure.value_or(states.natural_measure()),
+                                     scenario.cluster.node.gpu.hbm_capacity));
   out.waterfalls[0].to = 1;
   return out;
 }

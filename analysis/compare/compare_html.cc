@@ -12,10 +12,17 @@ namespace flopcast {
 namespace {
 
 std::string seconds_text(double seconds) { return format_time(Seconds(seconds)); }
-std::string gpu_hours_text(double hours) { return format_count(hours) + " GPU-h"; }
+std::string gpu_hours_text(double hours) {
+  return hours < 100 ? fmt::format("{:.4g} GPU-h", hours) : format_count(hours) + " GPU-h";
+}
+std::string milliseconds_text(double ms) { return format_time(Seconds(ms / 1e3)); }
+std::string dollars_text(double usd) { return fmt::format("${:.4g}", usd); }
 
 ValueText value_text(const Waterfall& waterfall) {
-  return waterfall.unit == "s" ? seconds_text : gpu_hours_text;
+  return waterfall.unit == "s"     ? seconds_text
+         : waterfall.unit == "ms"  ? milliseconds_text
+         : waterfall.unit == "USD" ? dollars_text
+                                   : gpu_hours_text;
 }
 
 std::string signed_text(double value, ValueText text) {
@@ -33,7 +40,28 @@ WaterfallChart chart_of(const Waterfall& waterfall, const ScenarioComparison& co
   return chart;
 }
 
-void add_scenarios(const ScenarioComparison& comparison, HtmlPage& page) {
+void add_services(const ScenarioComparison& comparison, HtmlPage& page) {
+  std::vector<std::vector<std::string>> rows;
+  const auto number = [](double value, const char* format) {
+    return value > 0 ? fmt::format(fmt::runtime(format), value) : std::string();
+  };
+  for (const ComparedScenario& s : comparison.scenarios) {
+    const ServedFigures& f = *s.service;
+    rows.push_back({s.name, s.hardware, number(f.answers_per_gpu(), "{:.0f}"),
+                    number(f.answers_per_gpu() * s.gpus_per_node, "{:.0f}"),
+                    number(f.prompts_per_gpu() * s.gpus_per_node, "{:.0f}"),
+                    f.tpot > Seconds(0) ? format_time(f.tpot) : "", format_time(f.ttft),
+                    number(f.under_way_per_gpu, "{:.1f}"), format_percent(f.kv_share), f.state,
+                    number(f.per_million_output.value(), "${:.3f}")});
+  }
+  page.table({"scenario", "hardware", "output/s per GPU", "output/s per node", "input/s per node", "TPOT",
+              "TTFT", "answers per GPU", "KV in use", "state", "$ per 10^6 output"},
+             rows,
+             {Align::left, Align::left, Align::right, Align::right, Align::right, Align::right, Align::right,
+              Align::right, Align::right, Align::left, Align::right});
+}
+
+void add_steps(const ScenarioComparison& comparison, HtmlPage& page) {
   std::vector<std::vector<std::string>> rows;
   for (const ComparedScenario& s : comparison.scenarios) {
     rows.push_back(
@@ -41,11 +69,18 @@ void add_scenarios(const ScenarioComparison& comparison, HtmlPage& page) {
          format_percent(s.exposed), format_bytes(s.memory) + (s.fits() ? "" : ", too much"),
          s.run_gpu_hours ? format_count(*s.run_gpu_hours) : "", s.run_cost ? format_usd(*s.run_cost) : ""});
   }
-  page.heading("Side by side");
   page.table({"scenario", "hardware", "step", "MFU", "bubble", "exposed", "memory", "GPU-hours", "cost"},
              rows,
              {Align::left, Align::left, Align::right, Align::right, Align::right, Align::right, Align::right,
               Align::right, Align::right});
+}
+
+void add_scenarios(const ScenarioComparison& comparison, HtmlPage& page) {
+  page.heading("Side by side");
+  if (comparison.scenarios.front().service)
+    add_services(comparison, page);
+  else
+    add_steps(comparison, page);
   for (const ComparedScenario& s : comparison.scenarios) {
     for (const std::string& remark : s.remarks) page.note(s.name + ": " + remark);
   }

@@ -29,8 +29,41 @@ std::string versus(double value, double reference) {
   return value == reference ? "1" : fmt::format("{:.3f}", value / reference);
 }
 
+std::string dollars(Usd value) { return value > Usd(0) ? fmt::format("${:.3f}", value.value()) : ""; }
+std::string rate(double tokens_per_s) { return tokens_per_s > 0 ? format_integer(tokens_per_s) : ""; }
+std::string latency(Seconds time) { return time > Seconds(0) ? format_time(time) : ""; }
+
+std::vector<MetricRow> service_rows(const ComparedScenario& first) {
+  using S = const ComparedScenario&;
+  return {
+      {"output tokens/s, per GPU", [](S s) { return rate(s.service->answers_per_gpu()); }},
+      {"  against the first",
+       [&first](S s) {
+         const double own = s.service->answers_per_gpu();
+         return own > 0 ? versus(own, first.service->answers_per_gpu()) : "";
+       }},
+      {"output tokens/s, per node", [](S s) { return rate(s.service->answers_per_gpu() * s.gpus_per_node); }},
+      {"input tokens/s, per node", [](S s) { return rate(s.service->prompts_per_gpu() * s.gpus_per_node); }},
+      {"time per output token", [](S s) { return latency(s.service->tpot); }},
+      {"time to first token", [](S s) { return latency(s.service->ttft); }},
+      {"answers under way, per GPU", [](S s) { return fmt::format("{:.1f}", s.service->under_way_per_gpu); }},
+      {"KV cache in use, mean", [](S s) { return format_percent(s.service->kv_share); }},
+      {"attention, of an iteration",
+       [](S s) { return s.service->attention_share > 0 ? format_percent(s.service->attention_share) : ""; }},
+      {"within the promises", [](S s) { return format_percent(s.service->slo_attainment); }},
+      {"state", [](S s) { return s.service->state; }},
+      {"GPU-hours per 10^6 output tok.",
+       [](S s) {
+         return s.service->answer_rate > 0 ? fmt::format("{:.3f}", s.service->answer_hours()) : "";
+       }},
+      {"$ per 10^6 output tokens", [](S s) { return dollars(s.service->per_million_output); }},
+      {"$ per 10^6 input tokens", [](S s) { return dollars(s.service->per_million_input); }},
+  };
+}
+
 std::vector<MetricRow> metric_rows(const ComparedScenario& first) {
   using S = const ComparedScenario&;
+  if (first.service) return service_rows(first);
   return {
       {"one step", [](S s) { return format_time(s.step); }},
       {"MFU (causal, BF16)", [](S s) { return format_percent(s.mfu); }},
@@ -79,12 +112,20 @@ std::string tables(const ScenarioComparison& c, const TextStyle& style) {
 
 // ------------------------------------------------------------------------------------------- waterfall
 
+/// Decimals that leave five figures of the larger end.
+int decimals(const Waterfall& w) {
+  const double most = std::max(std::abs(w.start), std::abs(w.end));
+  if (w.unit == "s") return 3;
+  return most > 0 ? std::clamp(4 - static_cast<int>(std::floor(std::log10(most))), 0, 4) : 0;
+}
+
 std::string amount(double value, const Waterfall& w) {
-  return w.unit == "s" ? fmt::format("{:.3f} s", value) : format_integer(value);
+  const int places = decimals(w);
+  const std::string number = places == 0 ? format_integer(value) : fmt::format("{:.{}f}", value, places);
+  return w.unit == "GPU-h" ? number : number + " " + w.unit;
 }
 std::string signed_amount(double value, const Waterfall& w) {
-  if (w.unit == "s") return fmt::format("{:+.3f} s", value == 0 ? 0.0 : value);
-  return (value < 0 ? "-" : "+") + format_integer(std::abs(value));
+  return (value < 0 ? "-" : "+") + amount(std::abs(value), w);
 }
 
 /// Where a step of the waterfall lies between the smallest and the largest running total.
@@ -172,7 +213,28 @@ std::string to_text(const ScenarioComparison& c, const TextStyle& style) {
   return out;
 }
 
-std::string to_csv(const ScenarioComparison& c) {
+namespace {
+
+std::string services_csv(const ScenarioComparison& c) {
+  std::string out =
+      csv_line({"scenario", "gpus", "output_tokens_per_s_per_gpu", "output_tokens_per_s_per_node",
+                "input_tokens_per_s_per_node", "tpot_s", "ttft_s", "requests_per_gpu", "kv_utilization",
+                "attention_share", "slo_attainment", "state", "gpu_hours_per_million_output_tokens",
+                "usd_per_million_output_tokens", "usd_per_million_input_tokens"});
+  for (const ComparedScenario& s : c.scenarios) {
+    const ServedFigures& f = *s.service;
+    out += csv_line({s.name, fmt::format("{}", s.gpus), shortest(f.answers_per_gpu()),
+                     shortest(f.answers_per_gpu() * s.gpus_per_node),
+                     shortest(f.prompts_per_gpu() * s.gpus_per_node), shortest(f.tpot.value()),
+                     shortest(f.ttft.value()), shortest(f.under_way_per_gpu), shortest(f.kv_share),
+                     shortest(f.attention_share), shortest(f.slo_attainment), f.state,
+                     shortest(f.answer_hours()), shortest(f.per_million_output.value()),
+                     shortest(f.per_million_input.value())});
+  }
+  return out;
+}
+
+std::string steps_csv(const ScenarioComparison& c) {
   const auto optional = [](const auto& value) { return value ? shortest(double(*value)) : std::string(); };
   std::string out = csv_line({"scenario", "gpus", "tokens_per_step", "step_time_s", "mfu_bf16_causal",
                               "bubble_share", "exposed_communication_share", "memory_bytes", "fits",
@@ -183,6 +245,13 @@ std::string to_csv(const ScenarioComparison& c) {
                      s.fits() ? "yes" : "no", shortest(s.gpu_hours_per_trillion()), optional(s.run_gpu_hours),
                      s.run_cost ? shortest(s.run_cost->value()) : ""});
   }
+  return out;
+}
+
+}  // namespace
+
+std::string to_csv(const ScenarioComparison& c) {
+  std::string out = c.scenarios.front().service ? services_csv(c) : steps_csv(c);
   out += "\n" + csv_line({"from", "to", "measure", "unit", "cause", "change", "forward", "reverse", "alone",
                           "interaction"});
   for (const Waterfall& w : c.waterfalls) {
@@ -197,11 +266,24 @@ std::string to_csv(const ScenarioComparison& c) {
 
 namespace {
 
-void set_scenario(const ComparedScenario& s, report::ComparedScenario& out) {
-  out.set_name(s.name);
-  out.set_title(s.title);
-  out.set_hardware(s.hardware);
-  out.set_gpus(s.gpus);
+void set_service(const ComparedScenario& s, report::ComparedService& out) {
+  const ServedFigures& f = *s.service;
+  out.set_output_tokens_per_s_per_gpu(f.answers_per_gpu());
+  out.set_output_tokens_per_s_per_node(f.answers_per_gpu() * s.gpus_per_node);
+  out.set_input_tokens_per_s_per_node(f.prompts_per_gpu() * s.gpus_per_node);
+  out.set_tpot_s(f.tpot.value());
+  out.set_ttft_s(f.ttft.value());
+  out.set_requests_per_gpu(f.under_way_per_gpu);
+  out.set_kv_utilization(f.kv_share);
+  out.set_attention_share(f.attention_share);
+  out.set_slo_attainment(f.slo_attainment);
+  out.set_state(f.state);
+  out.set_gpu_hours_per_million_output_tokens(f.answer_hours());
+  out.set_usd_per_million_output_tokens(f.per_million_output.value());
+  out.set_usd_per_million_input_tokens(f.per_million_input.value());
+}
+
+void set_step(const ComparedScenario& s, report::ComparedScenario& out) {
   out.set_tokens_per_step(s.tokens_per_step);
   out.set_step_time_s(s.step.value());
   out.set_mfu_bf16_causal(s.mfu);
@@ -217,6 +299,17 @@ void set_scenario(const ComparedScenario& s, report::ComparedScenario& out) {
     run.set_cost_usd(s.run_cost.value_or(Usd()).value());
     run.set_energy_j(s.run_energy.value_or(Joules()).value());
   }
+}
+
+void set_scenario(const ComparedScenario& s, report::ComparedScenario& out) {
+  out.set_name(s.name);
+  out.set_title(s.title);
+  out.set_hardware(s.hardware);
+  out.set_gpus(s.gpus);
+  if (s.service)
+    set_service(s, *out.mutable_service());
+  else
+    set_step(s, out);
   for (const std::string& remark : s.remarks) out.add_remarks(remark);
 }
 

@@ -1,5 +1,6 @@
-// The fields of a resolved training scenario on which its time depends, in groups that a person would name.
+// The fields of a resolved scenario on which its time depends, in groups that a person would name.
 #pragma once
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,14 +10,15 @@
 namespace flopcast {
 
 struct ScenarioField {
-  std::string_view group;  ///< id of a FieldGroup
-  std::string_view name;   ///< as in scenario files
-  bool (*same)(const Scenario&, const Scenario&);
-  void (*copy)(const Scenario& from, Scenario& to);
-  std::string (*text)(const Scenario&);  ///< the value for people; empty: not worth showing
+  std::string group;  ///< id of a FieldGroup
+  std::string name;   ///< as in scenario files
+  std::function<bool(const Scenario&, const Scenario&)> same;
+  std::function<void(const Scenario& from, Scenario& to)> copy;
+  std::function<std::string(const Scenario&)> text;  ///< the value for people; empty: not worth showing
 };
-/// Every one needs `training`.
-std::span<const ScenarioField> scenario_fields();
+/// Of scenarios with `training`, or of those with `serving`.
+std::span<const ScenarioField> training_fields();
+std::span<const ScenarioField> serving_fields();
 
 struct FieldGroup {
   std::string_view id;
@@ -25,5 +27,8 @@ struct FieldGroup {
 };
 /// In the order in which causes are turned on: hardware from the inside out, then the work.
 std::span<const FieldGroup> field_groups();
+
+/// Changes what a scenario serves: others may share the value, so it is copied first.
+void change_serving(Scenario& scenario, const std::function<void(ServingScenario&)>& change);
 
 }  // namespace flopcast

@@ -1,0 +1,164 @@
+// Is what a service gives compared as steps are: side by side, cause by cause, by a measure that one can
+// choose?
+#include <google/protobuf/util/json_util.h>
+
+#include <sstream>
+
+#include "analysis/compare/compare.h"
+#include "analysis/compare/compare_html.h"
+#include "analysis/compare/compare_output.h"
+#include "analysis/complete_scenario.h"
+#include "analysis/format.h"
+#include "scenarios/proto/policy_report.pb.h"
+#include "tests/analysis/program.h"
+#include "tests/catch.h"
+
+namespace flopcast {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using test::libraries;
+using test::TemporaryFolder;
+
+// 40 users of one GPU, always.
+constexpr const char* kService = R"(
+title: "Llama 3.1 8B on one GPU"
+model: "llama-3.1-8b"
+cluster { node: "hgx-h800" nodes: 1 fabric: "single-switch" }
+serving {
+  traffic {
+    requests: "300"
+    stream { users: 40 input { mean: 200 } output { mean: 100 shape: "uniform" variation: 0.5 } }
+  }
+  replicas { max_batch: 64 }
+}
+price { gpu: "2 USD/h" source: "an assumption" }
+)";
+
+Scenario loaded(const std::vector<std::string>& sets = {}) {
+  const TemporaryFolder folder;
+  return load_complete_scenario(folder.write("s.textproto", kService), sets, libraries());
+}
+
+CompareOptions options(std::optional<Measure> measure = {}) {
+  CompareOptions o;
+  o.workers = 2;
+  o.measure = measure;
+  return o;
+}
+
+ScenarioComparison with(const std::vector<std::string>& causes, std::optional<Measure> measure = {}) {
+  const Scenario s = loaded();
+  return compare(s, causes_by_name(causes, s), options(measure));
+}
+
+TEST_CASE("services side by side: causes sum to the difference, and memory bandwidth is the one that decides",
+          "[compare][serving]") {
+  const Scenario h800 = loaded();
+  const Scenario other =
+      loaded({"cluster.gpu_override.scale[0].field=hbm_bandwidth", "cluster.gpu_override.scale[0].by=0.5",
+              "serving.replicas.max_batch=32", "serving.traffic.stream[0].input.mean=220"});
+  const ScenarioComparison c = compare({h800, other}, options());
+  const Waterfall& w = c.waterfalls.at(0);
+  CHECK(w.measure == "GPU-hours per 10^6 output tokens");
+  CHECK(w.start == Approx(c.scenarios[0].service->answer_hours()));
+  CHECK(w.end == Approx(c.scenarios[1].service->answer_hours()));
+  CHECK(w.unexplained == 0);  // the table of fields has all that a service depends on
+  REQUIRE(w.causes.size() == 3);
+  CHECK(w.causes[0].id == "memory-bandwidth");
+  CHECK(w.causes[1].id == "engine");
+  CHECK(w.causes[1].change == "max_batch 64 -> 32");
+  CHECK(w.causes[2].id == "traffic");
+  double forward = 0, reverse = 0;
+  for (const CauseShare& cause : w.causes) {
+    forward += cause.forward;
+    reverse += cause.reverse;
+  }
+  CHECK(forward == Approx(w.end - w.start));
+  CHECK(reverse == Approx(w.end - w.start));
+  CHECK(w.causes[0].forward > 0.3 * w.start);  // decoding is bound by memory
+}
+
+TEST_CASE("a service beside itself has no causes, and answers under way follow Little's law",
+          "[compare][serving]") {
+  const ScenarioComparison c = compare({loaded(), loaded()}, options());
+  CHECK(c.waterfalls[0].causes.empty());
+  const ServedFigures& f = *c.scenarios[0].service;
+  CHECK(f.answers_per_gpu() > 0);
+  CHECK(f.under_way_per_gpu < 40);
+  CHECK(f.under_way_per_gpu == Approx(f.answers_per_gpu() * f.tpot.value()));
+  // 2 USD an hour, answers paid for what prompts leave.
+  CHECK(f.per_million_output.value() < 2 * f.answer_hours());
+  CHECK(f.per_million_output.value() > f.answer_hours());
+}
+
+TEST_CASE("the waterfall is of what was asked for", "[compare][serving]") {
+  const Waterfall tpot = with({"hbm-half"}, Measure::tpot).waterfalls[0];
+  CHECK(tpot.unit == "ms");
+  CHECK(tpot.end > 1.3 * tpot.start);
+  CHECK(tpot.end < 2.1 * tpot.start);  // no more than the bandwidth that is lost, and what waits for it
+  CHECK(with({"hbm-half"}, Measure::answer_usd).waterfalls[0].unit == "USD");
+  CHECK_THROWS_WITH(with({"hbm-half"}, Measure::step), ContainsSubstring("tpot"));
+}
+
+TEST_CASE("causes of training do not apply to a service, nor those that change nothing in it",
+          "[compare][serving]") {
+  for (const char* id :
+       {"1f1b", "dense", "fp8", "mtp", "no-mtp", "one-batch", "two-batches", "kv-bf16", "mha"}) {
+    INFO(id);
+    CHECK_THROWS_WITH(with({id}), ContainsSubstring("changes nothing"));
+  }
+  CHECK(with({"kv-fp8"}).waterfalls[0].causes[0].change == "KV cache bf16 -> fp8");
+}
+
+TEST_CASE("V3 decoding: each technique undone costs what it should", "[compare][serving][slow]") {
+  const Scenario v3 = load_complete_scenario("deepseek_v3_decode_unit", {}, libraries());
+  const std::vector<std::string> ids{"fp8", "gqa", "mtp", "one-batch", "nvlink-900", "hbm-half", "nic-half"};
+  const Waterfall w = compare(v3, causes_by_name(ids, v3), options()).waterfalls[0];
+  const auto alone = [&](const std::string& id) {
+    for (const CauseShare& cause : w.causes) {
+      if (cause.id == id) return cause.alone;
+    }
+    FAIL(id);
+    return 0.0;
+  };
+  for (const char* id : {"fp8", "gqa", "one-batch", "hbm-half"}) {
+    INFO(id);
+    CHECK(alone(id) > 0);
+  }
+  CHECK(alone("mtp") < 0);
+  // Half the memory bandwidth makes decoding at most half as fast.
+  CHECK(alone("hbm-half") < w.start);
+}
+
+TEST_CASE("what does not fit is told", "[compare][serving]") {
+  const std::vector<std::string> narrow{"serving.prefill.expert=32", "serving.prefill.attention_data=32"};
+  const Scenario s = load_complete_scenario("deepseek_v3_decode_unit", narrow, libraries());
+  CHECK_THROWS_WITH(compare(s, causes_by_name(std::vector<std::string>{"fp8"}, s), options()),
+                    ContainsSubstring("prefill") && ContainsSubstring("weights and workspace"));
+}
+
+TEST_CASE("compare of services: text, JSON, CSV, page and refusals of the command", "[compare][serving]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", kService);
+  const auto text = testing::flopcast("compare " + file + " --cause hbm-half --cause kv-fp8 --measure tpot");
+  CHECK(text.code == 0);
+  CHECK_THAT(text.out,
+             ContainsSubstring("output tokens/s, per GPU") && ContainsSubstring("time per output token 9."));
+  std::istringstream lines(text.out);
+  for (std::string line; std::getline(lines, line);) CHECK(display_width(line) <= 100);
+  report::ComparisonReport message;
+  REQUIRE(google::protobuf::util::JsonStringToMessage(
+              testing::flopcast("compare " + file + " " + file + " --json -").out, &message)
+              .ok());
+  CHECK(message.scenarios(0).service().output_tokens_per_s_per_gpu() > 0);
+  CHECK_THAT(testing::flopcast("compare " + file + " " + file + " --csv -").out,
+             ContainsSubstring("scenario,gpus,output_tokens_per_s_per_gpu"));
+  CHECK_THAT(to_html(with({"hbm-half"})), ContainsSubstring("output/s per GPU"));
+  const auto mixed = testing::flopcast("compare " + file + " deepseek_v3_2048_h800");
+  CHECK(mixed.code == 2);
+  CHECK_THAT(mixed.err, ContainsSubstring("a training scenario"));
+}
+
+}  // namespace
+}  // namespace flopcast
