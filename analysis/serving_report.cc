@@ -142,6 +142,7 @@ void cost_message(const ServingReport& r, report::ServingCost& out) {
   const ServingCostReport& cost = r.cost;
   const double day = 86400.0 * r.serving().sample;
   out.set_usd_per_million_input_tokens(cost.per_million_computed.value());
+  out.set_usd_per_million_cached_tokens(cost.per_million_cached.value());
   out.set_usd_per_million_prompt_tokens(cost.per_million_prompt.value());
   out.set_usd_per_million_output_tokens(cost.per_million_output.value());
   out.set_usd_per_day(cost.rate.value() * day);

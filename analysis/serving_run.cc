@@ -88,29 +88,65 @@ Joules energy_of(const ServingReport& report, const PowerModel& power) {
   return sum * report.scenario.price.pue;
 }
 
-/// Prefill replicas are paid by prompts, decode replicas by answers; where one does both, prompts pay for what they add to the
-/// time of iterations, and both for the idle time in that proportion.
-ServingCostReport cost_of(const ServingReport& report) {
+/// Iterations full of mean prompts, as they are and with nothing before them: what a cached token adds over
+/// what another takes.
+double cached_work(const ServingReport& report, BuiltPool& pool) {
+  const auto requests = static_cast<double>(report.all.completed.requests);
+  const auto cached =
+      static_cast<std::int64_t>(share(static_cast<double>(report.all.cached_tokens), requests));
+  const auto whole =
+      static_cast<std::int64_t>(share(static_cast<double>(report.all.completed.input_tokens), requests));
+  if (cached < 1 || whole <= cached) return 0;
+  const int budget = pool.config.replica.scheduler.token_budget;
+  const std::int64_t computed = std::min<std::int64_t>(whole - cached, budget);
+  PromptLoad with, without;
+  for (std::int64_t n = std::max<std::int64_t>(1, budget / computed); n > 0; --n) {
+    with.add(computed, cached, true);
+    without.add(computed, 0, true);
+  }
+  IterationPricer& pricer = *pool.pricers.front();
+  const Ticks base = pricer.prompt(without, 0, 0), more = pricer.prompt(with, 0, 0);
+  return std::max(0.0, share(static_cast<double>(more - base), static_cast<double>(base)) *
+                           static_cast<double>(computed) / static_cast<double>(cached));
+}
+
+/// Prefill replicas are paid by prompts, decode replicas by answers; where one does both, prompts pay for
+/// what they add to the time of iterations, and both for the idle time in that proportion. Tokens are those
+/// of the steady span.
+ServingCostReport cost_of(const ServingReport& report, BuiltPool& prompt_pool) {
   ServingCostReport cost;
   const UsdPerSecond gpu = report.scenario.price.gpu;
   cost.priced = gpu > UsdPerSecond(0);
   const double seconds = report.totals.duration().value();
   if (seconds <= 0) return cost;
-  Usd prompts, answers;
+  double prompts = 0, answers = 0;  // GPUs
   for (const PoolReport& pool : report.pools) {
-    const Usd all = gpu * (pool.totals.replica_time * pool.totals.gpus);
-    const double part = share(to_seconds(pool.totals.counters.prompt_time).value(), to_seconds(pool.totals.counters.busy).value());
+    const double all = pool.totals.replica_time.value() / seconds * pool.totals.gpus;
+    // What a decode replica computes again after a preemption belongs to its answers.
+    const double part = pool.totals.name == "decode" ? 0
+                        : pool.totals.name == "prefill"
+                            ? 1
+                            : share(to_seconds(pool.totals.counters.prompt_time).value(),
+                                    to_seconds(pool.totals.counters.busy).value());
     prompts += all * part;
     answers += all * (1 - part);
   }
-  cost.rate = (prompts + answers) / Seconds(seconds);
-  const double millions = 1e-6, input = static_cast<double>(report.all.completed.input_tokens) * millions;
-  const double cached = static_cast<double>(report.all.cached_tokens) * millions, output = static_cast<double>(report.all.output_tokens) * millions;
-  if (input > cached) cost.per_million_computed = prompts / (input - cached);
-  if (input > 0) cost.per_million_prompt = prompts / input;
-  if (output > 0) cost.per_million_output = answers / output;
+  cost.rate = gpu * (prompts + answers);
+  cost.prompt_share = share(prompts, prompts + answers);
+  cost.cached_work = cached_work(report, prompt_pool);
+  const double cached = report.input_rate * share(static_cast<double>(report.all.cached_tokens),
+                                                  static_cast<double>(report.all.completed.input_tokens));
+  const double computed = report.input_rate - cached, output = report.output_rate;
+  const auto per_million = [&](double gpus, double rate) {
+    return rate > 0 ? Usd(gpu.value() * gpus / rate * 1e6) : Usd();
+  };
+  cost.per_million_computed = per_million(prompts, computed + cost.cached_work * cached);
+  cost.per_million_cached = cost.cached_work * cost.per_million_computed;
+  cost.per_million_prompt = per_million(prompts, report.input_rate);
+  cost.per_million_output = per_million(answers, output);
   const TokenPriceTable& prices = report.serving().token_prices;
-  cost.revenue = (prices.input * (input - cached) + prices.cached * cached + prices.output * output) / Seconds(seconds);
+  cost.revenue = UsdPerSecond(1e-6 * (prices.input.value() * computed + prices.cached.value() * cached +
+                                      prices.output.value() * output));
   return cost;
 }
 
@@ -136,6 +172,8 @@ void rates(ServingReport& report) {
     report.notes.push_back(fmt::format("tokens per second are those of {} to {} after the start: beyond the warm-up, until the last arrival",
                                        format_time(begin.at), format_time(end.at)));
   }
+  report.input_rate = input;
+  report.output_rate = output;
   report.input_per_node = share(input, prompt_gpus / gpus_per_node);
   report.output_per_node = share(output, answer_gpus / gpus_per_node);
   report.output_per_gpu = share(output, report.mean_gpus);
@@ -218,7 +256,7 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   report.state = state_of(report.totals, report.all);
   rates(report);
   report.energy = energy_of(report, options.power);
-  report.cost = cost_of(report);
+  report.cost = cost_of(report, pools.front());
   const BuiltPool& answers = pools.back();
   report.exchange_bound = nic_bound(serving.pools.back().engine, scenario.cluster,
                                     report.pools.back().mean_batch / std::max(1, answers.config.replica.groups));

@@ -31,7 +31,9 @@ struct PoolReport {
 
 struct ServingCostReport {
   UsdPerSecond rate;          ///< all GPUs that are up, on average
-  Usd per_million_computed, per_million_prompt, per_million_output;
+  Usd per_million_computed, per_million_cached, per_million_prompt, per_million_output;
+  double cached_work = 0;   ///< of a prompt's token found in a cache, over that of another
+  double prompt_share = 0;  ///< of the GPUs' cost, paid by prompts
   UsdPerSecond revenue;
   bool priced = false;        ///< GPUs have a price
   double margin() const { return rate > UsdPerSecond(0) ? revenue / rate - 1 : 0; }
@@ -55,6 +57,7 @@ struct ServingReport {
   std::vector<PoolReport> pools;
   LoadState state = LoadState::stable;
   double mean_gpus = 0;                  ///< up, all pools
+  double input_rate = 0, output_rate = 0;  ///< tokens per second of the steady span, or of the whole run
   double input_per_node = 0, output_per_node = 0, output_per_gpu = 0;  ///< tokens per second
   Joules energy;
   ServingCostReport cost;
