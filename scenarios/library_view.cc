@@ -122,6 +122,7 @@ LibraryRow scenario_row(const Libraries& libraries, const std::string& name) {
                                                    : fmt::format("{} x {} on {}", s.cluster().nodes(),
                                                                  s.cluster().node(), s.cluster().fabric());
   const std::string work = s.has_training()       ? fmt::format("{}, {}", s.model(), s.training().schedule())
+                           : s.has_serving()      ? fmt::format("serving {}", s.model())
                            : s.has_cluster_life() ? "failures and goodput"
                            : s.has_given_service() ? "a service by its published figures"
                            : s.run().phase_size() > 0 ? "a run by its published GPU-hours"

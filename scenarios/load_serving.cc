@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/known_traces.h"
 #include "scenarios/proto/serving.pb.h"
 #include "scenarios/quantity.h"
 #include "workloads/serving/kv_bytes.h"
@@ -128,7 +129,8 @@ class ServingLoader {
     }
     TraceOptions options;
     const proto::TraceFile& trace = c.trace();
-    options.path = (std::filesystem::path(context_.file).parent_path() / trace.file()).string();
+    options.path = trace_path(trace.file(), path);
+    if (options.path.empty()) return;
     options.rate_scale = trace.rate_scale();
     options.input_scale = trace.input_scale();
     options.output_scale = trace.output_scale();
@@ -145,6 +147,23 @@ class ServingLoader {
       faults_.insert(faults_.end(), error.diagnostics().begin(), error.diagnostics().end());
       broken_trace_ = true;
     }
+  }
+
+  /// Relative to the scenario file, or to where one stands when it is said on the command line. Empty, with a fault that tells
+  /// where the trace is to be had, when there is no such file.
+  std::string trace_path(const std::string& file, const std::string& path) {
+    namespace fs = std::filesystem;
+    Diagnostic missing = context_.places->fault("serving." + path + ".trace.file", "no file " + flopcast::quoted(file), "a request trace");
+    const bool said_by_option = missing.file == "--set";
+    const fs::path full = said_by_option ? fs::path(file) : fs::path(context_.file).parent_path() / file;
+    std::error_code ignored;
+    if (fs::exists(full, ignored)) return full.string();
+    const KnownTrace* known = find_known_trace(file);
+    std::string remedy = fmt::format("--set serving.{}.trace.file=PATH", path);
+    if (known) remedy = fmt::format("your own copy, from {}, and {}", known->where, remedy);
+    broken_trace_ = true;
+    faults_.push_back(with_remedy(std::move(missing), std::move(remedy)));
+    return "";
   }
 
   RandomNumber distribution(const proto::Length& l) const {

@@ -40,6 +40,8 @@ TEST_CASE("The models of the library have the published number of parameters", "
       {"mpt-350m", 0.354413, 0.005},     {"mpt-760m", 0.760471, 0.005},  {"mpt-1b", 1.315951, 0.005},
       {"mpt-3b", 2.651837, 0.005},       {"mpt-7b", 6.658859, 0.005},    {"mpt-13b", 12.853955, 0.005},
       {"mpt-30b", 29.975214, 0.005},     {"mpt-70b", 64.862437, 0.005},  {"gpt-3-5b", 5, 0.015},
+      {"qwen2.5-1.5b", 1.54, 0.005},     {"qwen2.5-7b", 7.61, 0.005},    {"qwen2.5-14b", 14.7, 0.006},
+      {"deepseek-r1-distill-qwen-1.5b", 1.78, 0.005},
       {"gpt-3-20b", 20, 0.015},          {"nemotron-3-8b", 8, 0.07},     {"nemotron-3-22b", 22, 0.035},
   }));
   CAPTURE(model.model);
