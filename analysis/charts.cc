@@ -292,4 +292,56 @@ std::string svg_of(const FrontierChart& chart) {
   return svg(kBottom + 46, "Frontier", out);
 }
 
+namespace {
+
+std::string path_of(const ChartLine& line, const Axis& across, const Axis& up, int colour) {
+  std::string path;
+  for (const ChartPoint& p : line.points)
+    path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", across.at(p.x), up.at(p.y));
+  return fmt::format("<path d=\"{}\" style=\"fill:none;stroke:var(--c{});stroke-width:{}\"/>\n", path, colour, line.marks ? 2 : 1.5);
+}
+
+std::string mark_of(const ChartPoint& p, const ChartLine& line, const LineChart& chart, const Axis& across, const Axis& up, int colour) {
+  const std::string note = fmt::format("{}: {}, {}{}{}", line.name, chart.x_text(p.x), chart.y_text(p.y), p.note.empty() ? "" : "; ", p.note);
+  return fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\" style=\"fill:var(--{});stroke:var(--c{});stroke-width:2\"><title>{}</title></circle>\n",
+                     across.at(p.x), up.at(p.y), p.strong ? fmt::format("c{}", colour) : "paper", colour, html_escaped(note));
+}
+
+}  // namespace
+
+std::string svg_of(const LineChart& chart) {
+  constexpr double kLeft = 90, kEnd = kWidth - 30, kLegendRow = 20;
+  double most_x = 0, most_y = 0;
+  for (const ChartLine& line : chart.lines) {
+    for (const ChartPoint& p : line.points) most_x = std::max(most_x, p.x), most_y = std::max(most_y, p.y);
+  }
+  if (most_x <= 0) return svg(40, "Lines", text(kWidth / 2, 24, "nothing to show", "middle", "quiet"));
+  std::string out;
+  double top = 14;
+  if (chart.lines.size() > 1) {
+    for (std::size_t i = 0; i < chart.lines.size(); ++i, top += kLegendRow) {
+      out += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"12\" height=\"12\" class=\"c{}\"/>\n", kLeft, top - 10,
+                         static_cast<int>(i) % kColours);
+      out += text(kLeft + 18, top, chart.lines[i].name);
+    }
+    top += 8;
+  }
+  out += text(kLeft, top, chart.y_title);
+  top += 14;
+  const double bottom = top + (chart.lines.front().marks ? 340 : 200);
+  const Axis across(0, most_x, kLeft, kEnd, 7), up(0, most_y, bottom, top, 5);
+  out += grid(across, top, bottom, chart.x_text);
+  for (const double tick : up.ticks()) {
+    out += line(kLeft, up.at(tick), kEnd, up.at(tick), "line");
+    out += text(kLeft - 8, up.at(tick) + 4, chart.y_text(tick), "end", "quiet");
+  }
+  out += text(kEnd, bottom + 36, chart.x_title, "end");
+  for (std::size_t i = 0; i < chart.lines.size(); ++i) out += path_of(chart.lines[i], across, up, static_cast<int>(i) % kColours);
+  for (std::size_t i = 0; i < chart.lines.size(); ++i) {
+    if (!chart.lines[i].marks) continue;
+    for (const ChartPoint& p : chart.lines[i].points) out += mark_of(p, chart.lines[i], chart, across, up, static_cast<int>(i) % kColours);
+  }
+  return svg(bottom + 46, "Lines", out);
+}
+
 }  // namespace flopcast

@@ -61,4 +61,22 @@ struct FrontierChart {
 };
 std::string svg_of(const FrontierChart& chart);
 
+/// Lines from point to point, both axes from 0: series over time, curves of measurements.
+struct ChartPoint {
+  double x = 0, y = 0;
+  std::string note;    ///< shown when pointed at
+  bool strong = true;  ///< filled; else hollow
+};
+struct ChartLine {
+  std::string name;
+  std::vector<ChartPoint> points;
+  bool marks = false;  ///< a circle at each point
+};
+struct LineChart {
+  std::string x_title, y_title;
+  std::vector<ChartLine> lines;
+  ValueText x_text = nullptr, y_text = nullptr;
+};
+std::string svg_of(const LineChart& chart);
+
 }  // namespace flopcast

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "analysis/format.h"
 #include "analysis/text_table.h"
@@ -11,8 +12,9 @@
 namespace flopcast {
 namespace {
 
-/// The same traffic, `factor` times as much of it.
+/// The same traffic, `factor` times as much of it: over the same time at least.
 TrafficConfig scaled(TrafficConfig traffic, double factor) {
+  if (factor > 1) traffic.requests = static_cast<std::uint64_t>(static_cast<double>(traffic.requests) * factor);
   for (TrafficClass& c : traffic.classes) {
     if (auto* loop = std::get_if<OpenLoop>(&c.arrivals)) loop->rate = loop->rate.scaled(factor);
     if (auto* loop = std::get_if<ClosedLoop>(&c.arrivals)) loop->users = std::max(1, static_cast<std::int32_t>(loop->users * factor));
@@ -58,6 +60,47 @@ class Sizer {
     return finish({prefill, decode});
   }
 
+  int gpus_of(std::size_t pool) const { return scenario_.serving->pools[pool].engine.plan.gpus(); }
+
+  /// Load is doubled until the promise breaks and then bisected to 2 %. What a load of the scenario's traffic is, the first replay says.
+  PoolRatio most_load(int prefill, int decode) {
+    constexpr double kClose = 1.02, kLeast = 1.0 / 64, kMost = 64;
+    PoolRatio out{prefill, decode, prefill * gpus_of(0) + decode * gpus_of(1), {}};
+    const auto meets_at = [&](double load) {
+      const CurveSample found = sample({prefill, decode}, load);
+      if (found.meets) out.at_most = found;
+      return found.meets;
+    };
+    double low = 1;
+    if (meets_at(1)) {
+      while (low < kMost && meets_at(2 * low)) low *= 2;
+    } else {
+      do {
+        low /= 2;
+        if (low < kLeast) return out;
+      } while (!meets_at(low));
+    }
+    for (double high = 2 * low; high / low > kClose;) {
+      const double middle = std::sqrt(low * high);
+      (meets_at(middle) ? low : high) = middle;
+    }
+    return out;
+  }
+
+ public:
+  std::vector<PoolRatio> ratios() {
+    std::vector<PoolRatio> out;
+    const int gpus = scenario_.cluster.gpus();
+    // From the decode side and from the prefill side: every split that leaves no room for one more of either kind.
+    for (int decode = 1; decode * gpus_of(1) + gpus_of(0) <= gpus; ++decode) {
+      const int prefill = (gpus - decode * gpus_of(1)) / gpus_of(0);
+      const bool room = gpus - decode * gpus_of(1) - prefill * gpus_of(0) >= gpus_of(1);
+      if (!room) out.push_back(most_load(prefill, decode));
+    }
+    return out;
+  }
+
+ private:
   /// Fewest that meet the promise: doubled until it is met, then halved in between. The most there can be when it never is.
   template <class Counts>
   int fewest(int most, Counts counts) {
@@ -91,9 +134,12 @@ class Sizer {
     if (load != 1) serving->traffic = scaled(serving->traffic, load);
     scenario.serving = serving;
     if (options_.stage) options_.stage(fmt::format("{}, load {:g}", deployment, load));
-    const ServingReport report = run_serving(scenario, options_.serving);
+    ServingOptions replay = options_.serving;
+    Seconds last;
+    replay.on_result = [&last](const Request&, const RequestResult& r) { last = std::max(last, r.arrival); };
+    const ServingReport report = run_serving(scenario, replay);
     CurveSample out;
-    const double seconds = report.totals.duration().value();
+    const double seconds = (last - report.totals.begin).value();
     out.requests_per_s = seconds > 0 ? static_cast<double>(report.all.arrived.requests) / seconds : 0;
     out.tokens_per_s_per_user = report.all.tpot.mean() > 0 ? 1 / report.all.tpot.mean() : 0;
     out.tokens_per_s_per_gpu = report.output_per_gpu;
@@ -159,6 +205,22 @@ std::string sample_table(const std::vector<CurveSample>& samples, bool deploymen
 
 SizeResult size_deployment(const Scenario& scenario, const SizeOptions& options) { return Sizer(scenario, options).run(); }
 
+std::vector<PoolRatio> pool_ratios(const Scenario& scenario, const SizeOptions& options) {
+  if (scenario.serving->pools.size() == 2) return Sizer(scenario, options).ratios();
+  Diagnostic d;
+  d.file = scenario.file;
+  d.field = "serving.replicas";
+  d.found = "replicas of one kind";
+  d.expected = "prefill { ... } and decode { ... }, whose ratio can be looked for";
+  throw InputError(d);
+}
+
+std::vector<PoolRatio>::const_iterator best_ratio(const std::vector<PoolRatio>& ratios) {
+  const auto best = std::max_element(ratios.begin(), ratios.end(),
+                                     [](const PoolRatio& a, const PoolRatio& b) { return a.requests_per_gpu() < b.requests_per_gpu(); });
+  return best == ratios.end() || best->at_most.requests_per_s > 0 ? best : ratios.end();
+}
+
 ServiceLevel parse_promise(const std::string& text) {
   ServiceLevel level;
   std::vector<Diagnostic> faults;
@@ -194,20 +256,69 @@ ServiceLevel parse_promise(const std::string& text) {
   return level;
 }
 
+namespace {
+
+std::string limits_of(const ServiceLevel& promise) {
+  std::vector<std::string> limits;
+  if (promise.ttft < kNever) limits.push_back("TTFT " + format_time(promise.ttft));
+  if (promise.tpot < kNever) limits.push_back("TPOT " + format_time(promise.tpot));
+  if (promise.end_to_end < kNever) limits.push_back("end to end " + format_time(promise.end_to_end));
+  return fmt::format("{}", fmt::join(limits, ", "));
+}
+
+std::string counts_of(const Scenario& scenario, const SizeResult& result) {
+  std::vector<std::string> counts;
+  for (std::size_t p = 0; p < result.counts.size(); ++p) {
+    const PoolSpec& pool = scenario.serving->pools[p];
+    counts.push_back(fmt::format("{} x {} ({} GPUs each)", result.counts[p], pool.name, pool.engine.plan.gpus()));
+  }
+  return fmt::format("{}", fmt::join(counts, " and "));
+}
+
+}  // namespace
+
+Diagnostic unmet(const Scenario& scenario, const SizeOptions& options, const SizeResult& result) {
+  Diagnostic d;
+  d.file = scenario.file;
+  d.field = "--slo";
+  d.found = fmt::format("{} of requests within {}, which no deployment on the {} GPUs of the cluster keeps", format_percent(options.attainment, 0),
+                        limits_of(options.promise), scenario.cluster.gpus());
+  d.expected = fmt::format("what one can keep; nearest comes {} with {}", counts_of(scenario, result), format_percent(result.attainment));
+  return with_remedy(std::move(d), "more nodes (--set cluster.nodes=N), other replicas, or a later promise");
+}
+
+std::string to_text(const SizeOptions& options, const std::vector<PoolRatio>& ratios) {
+  const auto best = best_ratio(ratios);
+  std::string out;
+  if (best != ratios.end()) {
+    out = fmt::format("Best ratio for {} of requests within {}: {} prefill to {} decode replicas, {:.3g} requests per second on {} GPUs.\n",
+                      format_percent(options.attainment, 0), limits_of(options.promise), best->prefill, best->decode, best->at_most.requests_per_s,
+                      best->gpus);
+  } else {
+    out = fmt::format("No split of the cluster serves any traffic with {} of requests within {}.\n", format_percent(options.attainment, 0),
+                      limits_of(options.promise));
+  }
+  TextTable table({Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
+  table.header({"prefill", "decode", "GPUs", "requests/s", "per GPU", "tok/s/GPU", "TTFT p90", "TPOT p90", ""});
+  for (const PoolRatio& r : ratios) {
+    const CurveSample& s = r.at_most;
+    const bool any = s.requests_per_s > 0;
+    table.row({fmt::format("{}", r.prefill), fmt::format("{}", r.decode), fmt::format("{}", r.gpus), any ? fmt::format("{:.3g}", s.requests_per_s) : "none",
+               any ? fmt::format("{:.3g}", r.requests_per_gpu()) : "-", any ? fmt::format("{:.0f}", s.tokens_per_s_per_gpu) : "-",
+               any ? format_time(Seconds(s.ttft_p90)) : "-", any ? format_time(Seconds(s.tpot_p90)) : "-",
+               best != ratios.end() && &r == &*best ? "best" : ""});
+  }
+  return wrap(out, 100, "") + "\nMost traffic within the promise, split by split\n" + table.render(TextStyle());
+}
+
 std::string to_text(const Scenario& scenario, const SizeOptions& options, const SizeResult& result) {
-  std::vector<std::string> limits, counts;
-  if (options.promise.ttft < kNever) limits.push_back("TTFT " + format_time(options.promise.ttft));
-  if (options.promise.tpot < kNever) limits.push_back("TPOT " + format_time(options.promise.tpot));
-  if (options.promise.end_to_end < kNever) limits.push_back("end to end " + format_time(options.promise.end_to_end));
-  for (std::size_t p = 0; p < result.counts.size(); ++p)
-    counts.push_back(fmt::format("{} x {} ({} GPUs each)", result.counts[p], scenario.serving->pools[p].name, scenario.serving->pools[p].engine.plan.gpus()));
   std::string out;
   if (result.met) {
     out = fmt::format("Smallest deployment with {} of requests within {}: {}, {} GPUs in all; it keeps the promise for {}.\n",
-                      format_percent(options.attainment, 0), fmt::join(limits, ", "), fmt::join(counts, " and "), result.gpus, format_percent(result.attainment));
+                      format_percent(options.attainment, 0), limits_of(options.promise), counts_of(scenario, result), result.gpus, format_percent(result.attainment));
   } else {
     out = fmt::format("No deployment on the {} GPUs of the cluster keeps {} of requests within {}. The nearest: {}, {} GPUs, with {}.\n",
-                      scenario.cluster.gpus(), format_percent(options.attainment, 0), fmt::join(limits, ", "), fmt::join(counts, " and "), result.gpus,
+                      scenario.cluster.gpus(), format_percent(options.attainment, 0), limits_of(options.promise), counts_of(scenario, result), result.gpus,
                       format_percent(result.attainment));
   }
   out = wrap(out, 100, "") + "\nTried\n" + sample_table(result.tried, true);

@@ -9,10 +9,10 @@ namespace flopcast {
 
 std::span<const AddCommand> commands() {
   static constexpr AddCommand kCommands[] = {
-      add_run_command,   add_check_command,    add_explain_command,   add_list_command,
-      add_show_command,  add_validate_command, add_size_command, add_calibrate_command, add_import_model_command,
-      add_trace_command, add_policy_command,   add_compare_command,   add_claims_command,
-      add_cost_command,
+      add_run_command,       add_check_command,        add_explain_command, add_list_command,
+      add_show_command,      add_validate_command,     add_size_command,    add_curve_command,
+      add_calibrate_command, add_import_model_command, add_trace_command,   add_policy_command,
+      add_compare_command,   add_claims_command,       add_cost_command,
   };
   return kCommands;
 }

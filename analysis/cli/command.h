@@ -26,6 +26,7 @@ std::span<const AddCommand> commands();
 void add_run_command(CLI::App& program);
 void add_check_command(CLI::App& program);
 void add_size_command(CLI::App& program);
+void add_curve_command(CLI::App& program);
 void add_explain_command(CLI::App& program);
 void add_list_command(CLI::App& program);
 void add_show_command(CLI::App& program);

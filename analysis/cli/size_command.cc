@@ -19,8 +19,32 @@ struct SizeArguments {
   ScenarioArguments scenario;
   std::string slo, json;
   double attainment = 0.9;
-  bool no_curve = false;
+  bool no_curve = false, ratio = false;
 };
+
+void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, const std::string& path) {
+  ServingReport report{};
+  report.scenario = scenario;
+  report.curve = std::move(samples);
+  report::Report message = to_message(report);
+  message.set_program(program_version());
+  write_text(path, to_json(message));
+}
+
+void ratio(const Scenario& scenario, const SizeOptions& options, const std::string& json, ProgressLine& progress) {
+  const std::vector<PoolRatio> ratios = pool_ratios(scenario, options);
+  progress.clear();
+  if (json != "-") fmt::print("{}", to_text(options, ratios));
+  if (best_ratio(ratios) == ratios.end()) {
+    SizeResult none;
+    none.counts = {1, 1};
+    throw InputError(unmet(scenario, options, none));
+  }
+  if (json.empty()) return;
+  std::vector<CurveSample> samples;
+  for (const PoolRatio& r : ratios) samples.push_back(r.at_most);
+  write_samples(scenario, std::move(samples), json);
+}
 
 void size(const SizeArguments& arguments) {
   check_writable(arguments.json, "--json");
@@ -46,17 +70,15 @@ void size(const SizeArguments& arguments) {
     InterruptGuard::check();
     progress.stage(what);
   };
+  if (arguments.ratio) return ratio(scenario, options, arguments.json, progress);
   const SizeResult result = size_deployment(scenario, options);
   progress.clear();
   if (arguments.json != "-") fmt::print("{}", to_text(scenario, options, result));
+  if (!result.met) throw InputError(unmet(scenario, options, result));
   if (arguments.json.empty()) return;
-  ServingReport report{};
-  report.scenario = scenario;
-  report.curve = result.tried;
-  report.curve.insert(report.curve.end(), result.curve.begin(), result.curve.end());
-  report::Report message = to_message(report);
-  message.set_program(program_version());
-  write_text(arguments.json, to_json(message));
+  std::vector<CurveSample> samples = result.tried;
+  samples.insert(samples.end(), result.curve.begin(), result.curve.end());
+  write_samples(scenario, std::move(samples), arguments.json);
 }
 
 }  // namespace
@@ -70,6 +92,7 @@ void add_size_command(CLI::App& program) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command.add_flag("--no-curve", arguments->no_curve, "Leave the loads beside the scenario's own out");
+  command.add_flag("--ratio", arguments->ratio, "Instead: the best ratio of prefill to decode replicas on the whole cluster");
   command.add_option("--json", arguments->json, "Write what was tried as JSON (`-`: to stdout, instead of the text)")->type_name("FILE");
   command.callback([arguments] { size(*arguments); });
 }

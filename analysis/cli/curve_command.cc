@@ -1,0 +1,87 @@
+// `flopcast curve`: throughput against interactivity.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <memory>
+
+#include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
+#include "analysis/cli/terminal.h"
+#include "analysis/complete_scenario.h"
+#include "analysis/json.h"
+#include "analysis/serving_curve.h"
+#include "scenarios/proto/serving_views.pb.h"
+
+namespace flopcast {
+namespace {
+
+struct CurveArguments {
+  std::vector<std::string> scenarios, sets, library_folders;
+  std::vector<int> users;
+  std::string json, csv, html;
+};
+
+Scenario serving_scenario(const std::string& name, const CurveArguments& a, const Libraries& libraries) {
+  Scenario scenario = load_complete_scenario(name, a.sets, libraries);
+  if (scenario.serving) return scenario;
+  Diagnostic d;
+  d.file = scenario.file;
+  d.field = "serving";
+  d.found = "nothing";
+  d.expected = "serving { ... }: only a deployment that answers requests has such a curve";
+  throw InputError(d);
+}
+
+void run_curve(const CurveArguments& a) {
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
+  check_outputs(outputs);
+  const Libraries libraries = Libraries::discover(a.library_folders);
+  std::vector<Scenario> scenarios;
+  for (const std::string& name : a.scenarios) scenarios.push_back(serving_scenario(name, a, libraries));
+  const InterruptGuard interrupt;
+  ProgressLine progress;
+  CurveOptions options;
+  options.users = a.users;
+  options.serving.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
+  options.stage = [&progress](const std::string& what) {
+    InterruptGuard::check();
+    progress.stage(what);
+  };
+  std::vector<ServingCurve> curves;
+  for (const Scenario& scenario : scenarios) {
+    options.serving.power = load_power_model(libraries, scenario.cluster.node.gpu.architecture);
+    curves.push_back(curve_of(scenario, options));
+  }
+  progress.clear();
+  if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(curves));
+  if (!a.json.empty()) {
+    report::ServingCurves message = to_message(curves);
+    message.set_program(program_version());
+    write_text(a.json, to_json(message));
+  }
+  if (!a.csv.empty()) write_text(a.csv, to_csv(curves));
+  if (!a.html.empty()) write_text(a.html, to_html(curves));
+}
+
+}  // namespace
+
+void add_curve_command(CLI::App& program) {
+  CLI::App& command = *program.add_subcommand("curve", "Throughput against interactivity: a deployment with more and more users at once");
+  const auto a = std::make_shared<CurveArguments>();
+  command.add_option("SCENARIO", a->scenarios, "Serving scenarios, one curve each")->required();
+  command.add_option("--set", a->sets, "Override a field in all of them")
+      ->type_name("PATH=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_option("--users", a->users, "Requests under way at once, e.g. 1,8,64 (instead of 1, 2, 4, ... until a GPU gives no more)")
+      ->type_name("N,...")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 10'000'000));
+  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")->type_name("FILE");
+  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")->type_name("FILE");
+  command.add_option("--html", a->html, "Write a page with the curves as pictures")->type_name("FILE");
+  add_library_option(command, a->library_folders);
+  command.callback([a] { run_curve(*a); });
+}
+
+}  // namespace flopcast
