@@ -69,21 +69,23 @@ class Curve {
   CurveRung rung(int users) const {
     if (options_.stage) options_.stage(fmt::format("{}: {} users", scenario_.name, users));
     const auto requests = static_cast<std::uint64_t>(std::max(kGenerations * users, kFewestRequests));
-    // Everybody begins at once. When half of the second generation has left, the crowd of the beginning is over.
+    // Everybody begins at once. When half of the second generation has left, the crowd of the beginning is
+    // over.
     const std::uint64_t pilot = std::max<std::uint64_t>(1, requests / kGenerations);
     const Seconds warm_up = Seconds(1.5 * replay(users, pilot, Seconds(0), {}).all.end_to_end.mean());
     QuantileSketch ttft, tpot;
-    const ServingReport report = replay(users, requests, warm_up, [&](const Request&, const RequestResult& r) {
-      if (r.outcome != RequestOutcome::completed || r.arrival < warm_up) return;
-      ttft.add(r.ttft().value());
-      if (r.has_tpot()) tpot.add(r.tpot().value());
-    });
+    const ServingReport report =
+        replay(users, requests, warm_up, [&](const Request&, const RequestResult& r) {
+          if (r.outcome != RequestOutcome::completed || r.arrival < warm_up) return;
+          ttft.add(r.ttft().value());
+          if (r.has_tpot()) tpot.add(r.tpot().value());
+        });
     return rung_of(users, report, ttft, tpot);
   }
 
  private:
-  /// The load of the experts drifts through all of its range in every rung, however short: as often as can be, with as many
-  /// periods to a rebalancing as before.
+  /// The load of the experts drifts through all of its range in every rung, however short: as often as can
+  /// be, with as many periods to a rebalancing as before.
   static void hurry(ExpertPaceConfig& pace) {
     const Seconds often(1);
     pace.rebalance_period = pace.rebalance_period * (often / pace.drift_period);
@@ -105,7 +107,8 @@ class Curve {
     return run_serving(scenario, options);
   }
 
-  static CurveRung rung_of(int users, const ServingReport& report, const QuantileSketch& ttft, const QuantileSketch& tpot) {
+  static CurveRung rung_of(int users, const ServingReport& report, const QuantileSketch& ttft,
+                           const QuantileSketch& tpot) {
     CurveRung out;
     out.users = users;
     out.tokens_per_s_per_user = tpot.mean() > 0 ? 1 / tpot.mean() : 0;
@@ -125,7 +128,8 @@ class Curve {
       out.usd_per_million_output = usd / out.output_per_gpu;
       out.usd_per_million = usd / out.tokens_per_gpu;
     }
-    for (const PoolReport& pool : report.pools) out.kv_utilization = std::max(out.kv_utilization, pool.totals.mean_kv_share);
+    for (const PoolReport& pool : report.pools)
+      out.kv_utilization = std::max(out.kv_utilization, pool.totals.mean_kv_share);
     out.slo_attainment = all.slo_attainment();
     return out;
   }
@@ -154,8 +158,10 @@ ServingCurve curve_of(const Scenario& scenario, const CurveOptions& options) {
 void mark_front(std::span<CurveRung> rungs) {
   for (CurveRung& rung : rungs) {
     rung.on_front = std::none_of(rungs.begin(), rungs.end(), [&](const CurveRung& other) {
-      const bool as_good = other.tokens_per_s_per_user >= rung.tokens_per_s_per_user && other.output_per_gpu >= rung.output_per_gpu;
-      return as_good && (other.tokens_per_s_per_user > rung.tokens_per_s_per_user || other.output_per_gpu > rung.output_per_gpu);
+      const bool as_good = other.tokens_per_s_per_user >= rung.tokens_per_s_per_user &&
+                           other.output_per_gpu >= rung.output_per_gpu;
+      return as_good && (other.tokens_per_s_per_user > rung.tokens_per_s_per_user ||
+                         other.output_per_gpu > rung.output_per_gpu);
     });
   }
 }

@@ -1,5 +1,6 @@
-// The throughput-interactivity curve of a deployment: the more users it serves at once, the more tokens a GPU gives and the fewer
-// each user sees per second. InferenceMAX (SemiAnalysis 2025) made it the habit of comparing chips.
+// The throughput-interactivity curve of a deployment: the more users it serves at once, the more tokens a GPU
+// gives and the fewer each user sees per second. InferenceMAX (SemiAnalysis 2025) made it the habit of
+// comparing chips.
 #pragma once
 #include <functional>
 #include <span>
@@ -14,7 +15,8 @@ namespace report {
 class ServingCurves;
 }
 
-/// The deployment with so many requests under way all the time: as soon as one is answered, the next is asked.
+/// The deployment with so many requests under way all the time: as soon as one is answered, the next is
+/// asked.
 struct CurveRung {
   int users = 0;
   double tokens_per_s_per_user = 0;  ///< of answers: 1 / mean TPOT
@@ -35,12 +37,14 @@ struct ServingCurve {
 };
 
 struct CurveOptions {
-  std::vector<int> users;  ///< of each rung; empty: 1, 2, 4, ... until a GPU gives no more, or the batches are full
+  std::vector<int>
+      users;  ///< of each rung; empty: 1, 2, 4, ... until a GPU gives no more, or the batches are full
   ServingOptions serving;
   std::function<void(const std::string&)> stage;  ///< what is being replayed; may be empty
 };
 
-/// Lengths, prefixes and shares of the streams are the scenario's, arrivals are not. @param scenario has `serving`.
+/// Lengths, prefixes and shares of the streams are the scenario's, arrivals are not. @param scenario has
+/// `serving`.
 ServingCurve curve_of(const Scenario& scenario, const CurveOptions& options);
 
 /// Marks the rungs that no other beats or equals in both figures.

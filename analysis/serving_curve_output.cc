@@ -21,11 +21,11 @@ std::string plain(double value) { return fmt::format("{:.4g}", value); }
 std::string seconds(double value) { return format_time(Seconds(value)); }
 
 const std::vector<std::string>& columns() {
-  static const std::vector<std::string> kColumns = {"users",    "tok/s/user", "tok/s/GPU", "with prompts", "TTFT p50", "TTFT p90",
-                                                    "TPOT p90", "KV",         "$/M out",   "$/M tokens",   ""};
+  static const std::vector<std::string> kColumns = {"users",    "tok/s/user", "tok/s/GPU", "all/GPU", "TTFT p90",
+                                                    "TPOT p90", "KV",         "$/M out",   "$/M all", ""};
   return kColumns;
 }
-const std::vector<Align> kAligned = {Align::right, Align::right, Align::right, Align::right, Align::right, Align::right,
+const std::vector<Align> kAligned = {Align::right, Align::right, Align::right, Align::right, Align::right,
                                      Align::right, Align::right, Align::right, Align::right, Align::left};
 
 std::vector<std::string> row_of(const CurveRung& r) {
@@ -33,7 +33,6 @@ std::vector<std::string> row_of(const CurveRung& r) {
           fmt::format("{:.1f}", r.tokens_per_s_per_user),
           fmt::format("{:.1f}", r.output_per_gpu),
           fmt::format("{:.0f}", r.tokens_per_gpu),
-          seconds(r.ttft_p50),
           seconds(r.ttft_p90),
           seconds(r.tpot_p90),
           format_percent(r.kv_utilization),
@@ -94,7 +93,8 @@ class Picture {
       const auto [x1, y1] = place(curve.rungs[i]);
       const auto [x2, y2] = place(curve.rungs[i + 1]);
       const int steps = 1 + static_cast<int>(std::max(std::abs(x2 - x1), std::abs(y2 - y1)));
-      for (int s = 1; s < steps; ++s) put(std::lerp(x1, x2, double(s) / steps), std::lerp(y1, y2, double(s) / steps), '.');
+      for (int s = 1; s < steps; ++s)
+        put(std::lerp(x1, x2, double(s) / steps), std::lerp(y1, y2, double(s) / steps), '.');
     }
   }
 
@@ -111,7 +111,8 @@ LineChart chart_of(std::span<const ServingCurve> curves) {
     ChartLine line{curve.scenario.title, {}, true};
     for (const CurveRung& r : curve.rungs) {
       line.points.push_back({r.tokens_per_s_per_user, r.output_per_gpu,
-                             fmt::format("{} users: TTFT p90 {}, ${} per million output tokens", r.users, seconds(r.ttft_p90), usd(r.usd_per_million_output)),
+                             fmt::format("{} users: TTFT p90 {}, ${} per million output tokens", r.users,
+                                         seconds(r.ttft_p90), usd(r.usd_per_million_output)),
                              r.on_front});
     }
     chart.lines.push_back(std::move(line));
@@ -129,12 +130,14 @@ LineChart cost_chart_of(std::span<const ServingCurve> curves) {
   for (const ServingCurve& curve : curves)
     for (const CurveRung& r : curve.rungs)
       if (r.usd_per_million_output > 0) least = std::min(least, r.usd_per_million_output);
-  // A lone user of many GPUs costs a hundred times as much: beyond ten times the least the picture would show nothing else.
+  // A lone user of many GPUs costs a hundred times as much: beyond ten times the least the picture would show
+  // nothing else.
   for (const ServingCurve& curve : curves) {
     ChartLine line{curve.scenario.title, {}, true};
     for (const CurveRung& r : curve.rungs) {
       if (r.usd_per_million_output <= 0 || r.usd_per_million_output > 10 * least) continue;
-      line.points.push_back({r.tokens_per_s_per_user, r.usd_per_million_output, fmt::format("{} users", r.users), r.on_front});
+      line.points.push_back(
+          {r.tokens_per_s_per_user, r.usd_per_million_output, fmt::format("{} users", r.users), r.on_front});
     }
     if (!line.points.empty()) chart.lines.push_back(std::move(line));
   }
@@ -144,7 +147,8 @@ LineChart cost_chart_of(std::span<const ServingCurve> curves) {
 }  // namespace
 
 std::string to_text(std::span<const ServingCurve> curves) {
-  std::string out = "Throughput against speed: more and more users at once\n\n" + Picture(curves).text() + "\n";
+  std::string out =
+      "Throughput against speed: more and more users at once\n\n" + Picture(curves).text() + "\n";
   char letter = 'A';
   for (const ServingCurve& curve : curves) {
     if (curves.size() > 1) out += fmt::format("{}  ", letter++);
@@ -154,9 +158,12 @@ std::string to_text(std::span<const ServingCurve> curves) {
     for (const CurveRung& rung : curve.rungs) table.row(row_of(rung));
     out += table.render(TextStyle(), kWidth) + "\n";
   }
-  return out + wrap("tok/s/user is 1 / mean TPOT; tok/s/GPU counts output tokens over all GPUs, `with prompts` input tokens too. $ are those of all "
-                    "GPUs. x and `beaten`: another rung gives a user and a GPU as many.",
-                    kWidth, "") +
+  return out +
+         wrap(
+             "tok/s/user is 1 / mean TPOT; tok/s/GPU counts output tokens over all GPUs, all/GPU "
+             "input tokens too. $ are those of all "
+             "GPUs. x and `beaten`: another rung gives a user and a GPU as many.",
+             kWidth, "") +
          "\n";
 }
 
@@ -193,13 +200,18 @@ report::ServingCurves to_message(std::span<const ServingCurve> curves) {
 
 std::string to_csv(std::span<const ServingCurve> curves) {
   std::string out =
-      "scenario,gpu,gpus,users,output_tokens_per_s_per_user,output_tokens_per_s_per_gpu,tokens_per_s_per_gpu,ttft_p50_s,ttft_p90_s,"
-      "tpot_p50_s,tpot_p90_s,requests_per_s,usd_per_million_output_tokens,usd_per_million_tokens,kv_utilization,slo_attainment,on_front\n";
+      "scenario,gpu,gpus,users,output_tokens_per_s_per_user,output_tokens_per_s_per_gpu,tokens_per_s_per_gpu,"
+      "ttft_p50_s,ttft_p90_s,"
+      "tpot_p50_s,tpot_p90_s,requests_per_s,usd_per_million_output_tokens,usd_per_million_tokens,kv_"
+      "utilization,slo_attainment,on_front\n";
   for (const ServingCurve& curve : curves) {
     for (const CurveRung& r : curve.rungs) {
-      out += fmt::format("\"{}\",\"{}\",{},{}", curve.scenario.name, curve.scenario.cluster.node.gpu.name, curve.gpus, r.users);
-      for (const double value : {r.tokens_per_s_per_user, r.output_per_gpu, r.tokens_per_gpu, r.ttft_p50, r.ttft_p90, r.tpot_p50, r.tpot_p90,
-                                 r.requests_per_s, r.usd_per_million_output, r.usd_per_million, r.kv_utilization, r.slo_attainment})
+      out += fmt::format("\"{}\",\"{}\",{},{}", curve.scenario.name, curve.scenario.cluster.node.gpu.name,
+                         curve.gpus, r.users);
+      for (const double value :
+           {r.tokens_per_s_per_user, r.output_per_gpu, r.tokens_per_gpu, r.ttft_p50, r.ttft_p90, r.tpot_p50,
+            r.tpot_p90, r.requests_per_s, r.usd_per_million_output, r.usd_per_million, r.kv_utilization,
+            r.slo_attainment})
         out += "," + shortest(value);
       out += r.on_front ? ",true\n" : ",false\n";
     }
@@ -209,13 +221,19 @@ std::string to_csv(std::span<const ServingCurve> curves) {
 
 std::string to_html(std::span<const ServingCurve> curves) {
   HtmlPage page(curves.size() == 1 ? curves.front().scenario.title : "Throughput against speed");
-  page.lead("The same deployment with more and more users at once: what a GPU gives, and what each user sees.");
+  page.lead(
+      "The same deployment with more and more users at once: what a GPU gives, and what each user sees.");
   page.heading("Throughput and interactivity");
-  page.figure("Each point is a replay with so many requests under way. Hollow: another point gives a user and a GPU as many.", svg_of(chart_of(curves)));
+  page.figure(
+      "Each point is a replay with so many requests under way. Hollow: another point gives a user and a GPU "
+      "as many.",
+      svg_of(chart_of(curves)));
   const LineChart costs = cost_chart_of(curves);
   if (!costs.lines.empty()) {
     page.heading("What speed costs");
-    page.figure("All GPUs, paid whether they work or not, over the tokens of answers; up to ten times the least.", svg_of(costs));
+    page.figure(
+        "All GPUs, paid whether they work or not, over the tokens of answers; up to ten times the least.",
+        svg_of(costs));
   }
   for (const ServingCurve& curve : curves) {
     page.heading(title_of(curve));
@@ -223,7 +241,9 @@ std::string to_html(std::span<const ServingCurve> curves) {
     for (const CurveRung& rung : curve.rungs) rows.push_back(row_of(rung));
     page.table(columns(), rows, kAligned);
   }
-  page.note("tok/s/user is 1 / mean TPOT; tok/s/GPU counts output tokens over all GPUs, \"with prompts\" input tokens too.");
+  page.note(
+      "tok/s/user is 1 / mean TPOT; tok/s/GPU counts output tokens over all GPUs, \"all\" input "
+      "tokens too.");
   return page.str();
 }
 

@@ -4,13 +4,10 @@
 
 #include <algorithm>
 
-#include "analysis/format.h"
 #include "analysis/report_message.h"
 
 namespace flopcast {
 namespace {
-
-constexpr std::size_t kWidth = 100;
 
 // ------------------------------------------------------------------------------------------------- message
 
@@ -67,6 +64,7 @@ void pool_message(const PoolReport& pool, report::ServingPool& out) {
   series(t.running, *out.mutable_running());
   series(t.waiting, *out.mutable_waiting());
   series(t.up, *out.mutable_replicas_up());
+  series(t.busy, *out.mutable_busy_share());
 }
 
 void serving_message(const ServingReport& r, report::Serving& out) {
@@ -151,164 +149,6 @@ void cost_message(const ServingReport& r, report::ServingCost& out) {
   out.set_gpu_usd_per_hour(r.scenario.price.gpu.value() * 3600);
 }
 
-// ------------------------------------------------------------------------------------------------- text
-
-std::string ms(double seconds) { return format_time(Seconds(seconds)); }
-
-void latency_row(TextTable& table, const std::string& what, const DistributionSummary& s) {
-  table.row({what, ms(s.mean), ms(s.p50), ms(s.p90), ms(s.p95), ms(s.p99)});
-}
-
-std::string latency_table(const ServingReport& r, const TextStyle& style) {
-  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
-  table.header({"latency", "mean", "p50", "p90", "p95", "p99"});
-  latency_row(table, "time to first token (TTFT)", r.all.ttft.summary());
-  latency_row(table, "  of it queueing", r.all.queueing.summary());
-  latency_row(table, "time per output token (TPOT)", r.all.tpot.summary());
-  const GapHistogram& g = r.totals.gaps;
-  table.row({"between tokens", ms(g.mean().value()), ms(g.quantile(0.5).value()), ms(g.quantile(0.9).value()), ms(g.quantile(0.95).value()),
-             ms(g.quantile(0.99).value())});
-  latency_row(table, "end to end", r.all.end_to_end.summary());
-  return table.render(style, kWidth);
-}
-
-std::string pool_table(const ServingReport& r, const TextStyle& style) {
-  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right});
-  table.header({"replicas", "GPUs each", "up", "busy", "KV in use", "batch", "iteration", "attention"});
-  for (const PoolReport& pool : r.pools) {
-    const PoolTotals& t = pool.totals;
-    table.row({fmt::format("{} x {}", t.replicas, t.name), fmt::format("{}", t.gpus), fmt::format("{:.2f}", t.mean_replicas), format_percent(pool.busy),
-               format_percent(t.mean_kv_share), t.counters.decode_requests > 0 ? fmt::format("{:.1f}", pool.mean_batch) : "-",
-               ms(pool.mean_iteration.value()), t.counters.decode_requests > 0 ? format_percent(pool.attention_share) : "-"});
-  }
-  return table.render(style, kWidth);
-}
-
-std::string memory_lines(const ServingReport& r) {
-  std::string out;
-  for (const PoolReport& pool : r.pools) {
-    const Bytes capacity = r.scenario.cluster.node.gpu.hbm_capacity;
-    out += fmt::format("  {}: {} of {} HBM for weights and workspace, {} for {} tokens of KV cache per attention group ({} bytes each)\n", pool.totals.name,
-                       format_bytes(pool.memory.table.total()), format_bytes(capacity), format_bytes(pool.memory.usable - pool.memory.table.total()),
-                       format_integer(static_cast<double>(pool.memory.kv_tokens)), format_integer(pool.kv_per_token.value()));
-  }
-  return out;
-}
-
-std::string cache_lines(const ServingReport& r) {
-  std::string out;
-  for (const PoolReport& pool : r.pools) {
-    const PoolTotals& t = pool.totals;
-    if (t.kv.hit_tokens.total() > 0) {
-      const auto part = [&](KvTier tier) { return format_percent(static_cast<double>(t.kv.hit_tokens[tier]) / static_cast<double>(t.kv.prompt_tokens)); };
-      out += fmt::format("  prompts found in {}'s cache: {} in HBM, {} in host memory, {} in storage\n", t.name, part(KvTier::hbm), part(KvTier::host),
-                         part(KvTier::storage));
-    }
-    if (t.counters.preemptions > 0)
-      out += fmt::format("  {}: {} requests gave way for lack of pages, {} of them by swapping; {} tokens computed again\n", t.name,
-                         format_integer(static_cast<double>(t.counters.preemptions)), format_integer(static_cast<double>(t.counters.swaps)),
-                         format_integer(static_cast<double>(t.counters.recomputed_tokens)));
-    if (pool.busiest_expert_gpu > 1)
-      out += fmt::format("  {}: the busiest GPU's experts get {:.2f} times the mean number of tokens and set the pace\n", t.name, pool.busiest_expert_gpu);
-  }
-  if (r.totals.transfers > 0)
-    out += fmt::format("  {} caches moved over the fabric, {} each on average; {} met another on a link\n", format_integer(static_cast<double>(r.totals.transfers)),
-                       format_time(r.totals.transfer_time / static_cast<double>(r.totals.transfers)), format_integer(static_cast<double>(r.totals.contended_transfers)));
-  if (r.exchange_bound > Seconds(0))
-    out += fmt::format("  no TPOT below {} at this batch: what experts exchange takes the NICs that long\n", format_time(r.exchange_bound));
-  return out;
-}
-
-std::string cost_lines(const ServingReport& r, const TextStyle& style) {
-  if (!r.cost.priced) return "";
-  const ServingCostReport& c = r.cost;
-  const double day = 86400.0 * r.serving().sample;
-  std::string out = style.bold("Cost") + fmt::format("  at ${:.2f} per GPU-hour\n", r.scenario.price.gpu.value() * 3600);
-  out += fmt::format("  ${:.3f} per million input tokens (computed), ${:.3f} cached ones included, ${:.3f} per million output tokens\n",
-                     c.per_million_computed.value(), c.per_million_prompt.value(), c.per_million_output.value());
-  out += fmt::format("  {} per day for {:.0f} GPUs", format_usd(Usd(c.rate.value() * day)), r.mean_gpus * r.serving().sample);
-  if (c.revenue > UsdPerSecond(0))
-    out += fmt::format("; revenue {} per day, margin {:.0f} % of cost", format_usd(Usd(c.revenue.value() * day)), 100 * c.margin());
-  return out + "\n\n";
-}
-
-std::string published_table(const ServingReport& r, const TextStyle& style) {
-  if (r.comparisons.empty()) return "";
-  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
-  table.header({"", "predicted", "published", "error", "source"});
-  for (const Comparison& c : r.comparisons)
-    table.row({c.field, fmt::format("{:.6g}", c.predicted), fmt::format("{:.6g}", c.published), c.has_error() ? format_error(c.error()) : "", c.source});
-  return style.bold("Predicted beside published") + "\n" + table.render(style, kWidth) + "\n";
-}
-
-std::string headline(const ServingReport& r) {
-  const ClassMetrics& all = r.all;
-  std::string out = fmt::format("{} requests in {}: {} completed", format_integer(static_cast<double>(all.arrived.requests)), format_time(r.totals.duration()),
-                                format_integer(static_cast<double>(all.completed.requests)));
-  if (all.rejected.requests > 0) out += fmt::format(", {} rejected", format_integer(static_cast<double>(all.rejected.requests)));
-  if (all.lost.requests > 0) out += fmt::format(", {} lost", format_integer(static_cast<double>(all.lost.requests)));
-  out += fmt::format(". The deployment is {}. ", name(r.state));
-  out += fmt::format("It takes in {} tokens per second and node ({} of them found in caches) and gives {} per second and node, {:.0f} per GPU",
-                     format_count(r.input_per_node), format_percent(all.completed.input_tokens > 0 ? static_cast<double>(all.cached_tokens) / static_cast<double>(all.completed.input_tokens) : 0),
-                     format_count(r.output_per_node), r.output_per_gpu);
-  if (all.tpot.mean() > 0) out += fmt::format("; a user sees {:.1f} tokens per second", 1 / all.tpot.mean());
-  return wrap(out + ".", kWidth, "") + "\n";
-}
-
-std::string promises(const ServingReport& r, const TextStyle& style) {
-  const auto classes = r.totals.metrics.classes();
-  const auto levels = r.totals.metrics.levels();
-  std::string out;
-  for (std::size_t i = 0; i < classes.size(); ++i) {
-    const ServiceLevel& level = levels[i];
-    std::vector<std::string> limits;
-    if (level.ttft < kNever) limits.push_back("TTFT " + format_time(level.ttft));
-    if (level.tpot < kNever) limits.push_back("TPOT " + format_time(level.tpot));
-    if (level.end_to_end < kNever) limits.push_back("end to end " + format_time(level.end_to_end));
-    if (limits.empty()) continue;
-    const double kept = classes[i].slo_attainment();
-    const std::string text = fmt::format("{} within {}", format_percent(kept), fmt::join(limits, ", "));
-    out += fmt::format("  {}: {}\n", r.serving().class_names[i], kept >= 0.99 ? style.good(text) : style.bad(text));
-  }
-  return out;
-}
-
-/// "waiting" over time in eight levels: a queue that grows shows at a glance.
-std::string spark(const std::vector<double>& values, std::size_t columns) {
-  static constexpr const char* kLevels[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-  if (values.empty()) return "";
-  std::string out;
-  const double most = *std::max_element(values.begin(), values.end());
-  columns = std::min(columns, values.size());
-  for (std::size_t c = 0; c < columns; ++c) {
-    const std::size_t from = c * values.size() / columns, to = std::max(from + 1, (c + 1) * values.size() / columns);
-    double sum = 0;
-    for (std::size_t i = from; i < to; ++i) sum += values[i];
-    const double level = most > 0 ? sum / static_cast<double>(to - from) / most : 0;
-    out += kLevels[static_cast<std::size_t>(level * 8 + 0.5)];
-  }
-  return out;
-}
-
-std::string curves(const ServingReport& r) {
-  std::string out;
-  constexpr std::size_t kColumns = 56;
-  for (const PoolReport& pool : r.pools) {
-    const auto line = [&](const char* what, const TimeSeries& values, const auto& text) {
-      const std::vector<double> v = values.averages();
-      if (v.empty()) return;
-      out += fmt::format("  {}|{}| to {}\n", pad_right(fmt::format("{} {}", pool.totals.name, what), 22), pad_right(spark(v, kColumns), kColumns),
-                         text(*std::max_element(v.begin(), v.end())));
-    };
-    const auto plain = [](double v) { return fmt::format("{:.0f}", v); };
-    line("running", pool.totals.running, plain);
-    line("waiting", pool.totals.waiting, plain);
-    line("KV in use", pool.totals.kv_share, [](double v) { return format_percent(v); });
-    if (r.serving().autoscale.on) line("up", pool.totals.up, plain);
-  }
-  return out;
-}
-
 }  // namespace
 
 report::Report to_message(const ServingReport& r) {
@@ -349,24 +189,6 @@ void compare_with_published(ServingReport& r) {
   }
 }
 
-std::string to_text(const ServingReport& r, const TextStyle& style) {
-  std::string out = style.bold(r.scenario.title.empty() ? r.scenario.name : r.scenario.title) + "\n";
-  out += fmt::format("{} on {} x {}, {}\n\n", r.serving().model().title.empty() ? r.serving().model().name : r.serving().model().title, r.serving().gpus(),
-                     r.scenario.cluster.node.gpu.title, r.scenario.cluster.fabric.title);
-  out += headline(r) + "\n" + published_table(r, style) + latency_table(r, style) + "\n";
-  const std::string kept = promises(r, style);
-  if (!kept.empty()) out += style.bold("Promises kept") + "\n" + kept + "\n";
-  out += pool_table(r, style) + "\n" + memory_lines(r) + cache_lines(r) + "\n" + style.bold("Over time") + "\n" + curves(r) + "\n";
-  out += cost_lines(r, style);
-  out += fmt::format("Energy {}, {:.2f} J per output token.\n", format_energy(r.energy),
-                     r.all.output_tokens > 0 ? r.energy.value() / static_cast<double>(r.all.output_tokens) : 0.0);
-  if (!r.notes.empty()) out += "\n" + style.bold("Notes") + "\n";
-  for (const std::string& note : r.notes) out += "  - " + wrap(note, kWidth - 4, "    ") + "\n";
-  if (!r.scenario.defaults_used.empty()) out += "\n" + style.bold("Defaults used") + "\n";
-  for (const std::string& setting : r.scenario.defaults_used) out += "  " + shorten(setting, kWidth - 2) + "\n";
-  return out;
-}
-
 void ServingTrace::add(const Request&, const RequestResult& result) {
   if (results_.size() < kMostRequests && result.outcome == RequestOutcome::completed) results_.push_back(result);
 }
@@ -386,6 +208,7 @@ std::string ServingTrace::json(const ServingReport& report) const {
     counter("running requests", pool.totals.running);
     counter("waiting requests", pool.totals.waiting);
     counter("KV in use", pool.totals.kv_share);
+    counter("busy", pool.totals.busy);
     counter("replicas up", pool.totals.up);
     ++process;
   }

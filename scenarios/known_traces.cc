@@ -15,7 +15,8 @@ constexpr KnownTrace kTraces[] = {
     {"BurstGPT_without_fails_2.csv", "github.com/HPMLL/BurstGPT, data/ (CC-BY 4.0)"},
     {"splitwise_conv.csv", "github.com/microsoft/vidur, data/processed_traces/ (MIT)"},
     {"splitwise_code.csv", "github.com/microsoft/vidur, data/processed_traces/ (MIT)"},
-    {"arxiv_summarization_stats_llama2_tokenizer_filtered_v2.csv", "github.com/microsoft/vidur, data/processed_traces/ (MIT)"},
+    {"arxiv_summarization_stats_llama2_tokenizer_filtered_v2.csv",
+     "github.com/microsoft/vidur, data/processed_traces/ (MIT)"},
 };
 
 }  // namespace

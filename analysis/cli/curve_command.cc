@@ -66,19 +66,25 @@ void run_curve(const CurveArguments& a) {
 }  // namespace
 
 void add_curve_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand("curve", "Throughput against interactivity: a deployment with more and more users at once");
+  CLI::App& command = *program.add_subcommand(
+      "curve", "Throughput against interactivity: a deployment with more and more users at once");
   const auto a = std::make_shared<CurveArguments>();
   command.add_option("SCENARIO", a->scenarios, "Serving scenarios, one curve each")->required();
   command.add_option("--set", a->sets, "Override a field in all of them")
       ->type_name("PATH=VALUE")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command.add_option("--users", a->users, "Requests under way at once, e.g. 1,8,64 (instead of 1, 2, 4, ... until a GPU gives no more)")
+  command
+      .add_option(
+          "--users", a->users,
+          "Requests under way at once, e.g. 1,8,64 (instead of 1, 2, 4, ... until a GPU gives no more)")
       ->type_name("N,...")
       ->delimiter(',')
       ->check(CLI::Range(1, 10'000'000));
-  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")->type_name("FILE");
-  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")->type_name("FILE");
+  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
   command.add_option("--html", a->html, "Write a page with the curves as pictures")->type_name("FILE");
   add_library_option(command, a->library_folders);
   command.callback([a] { run_curve(*a); });

@@ -9,9 +9,13 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
+#include "analysis/cli/terminal.h"
+#include "analysis/complete_scenario.h"
 #include "analysis/explain.h"
 #include "analysis/json.h"
+#include "analysis/serving_explain.h"
 #include "scenarios/proto/report.pb.h"
+#include "scenarios/proto/serving_views.pb.h"
 
 namespace flopcast {
 namespace {
@@ -35,15 +39,30 @@ report::Explanation to_message(const Explanation& explanation) {
   return message;
 }
 
+/// The iterations of a serving deployment, and what each mechanism adds to its latencies.
+void run_explain_serving(const Scenario& scenario, const Libraries& libraries, const std::string& json) {
+  const InterruptGuard interrupt;
+  ServingOptions options;
+  options.power = load_power_model(libraries, scenario.cluster.node.gpu.architecture);
+  options.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
+  const ServingExplanation explanation = explain_serving(scenario, options);
+  if (json != "-") fmt::print("{}", to_text(explanation, TextStyle(terminal_colours(stdout))));
+  if (json.empty()) return;
+  report::ServingExplanation message = to_message(explanation);
+  message.set_program(program_version());
+  write_text(json, to_json(message));
+}
+
 void run_explain(const ExplainArguments& arguments) {
   check_writable(arguments.json, "--json");
   const Libraries libraries = arguments.scenario.libraries();
   const Scenario scenario = arguments.scenario.load(libraries);
+  if (scenario.serving) return run_explain_serving(scenario, libraries, arguments.json);
   if (!scenario.training) {
     Diagnostic diagnostic;
     diagnostic.file = arguments.scenario.file;
-    diagnostic.found = "a scenario without `training`";
-    diagnostic.expected = "one whose step can be taken apart";
+    diagnostic.found = "a scenario without `training` or `serving`";
+    diagnostic.expected = "one whose step or iterations can be taken apart";
     throw InputError(diagnostic);
   }
   ProgressLine progress;
@@ -58,7 +77,7 @@ void run_explain(const ExplainArguments& arguments) {
 
 void add_explain_command(CLI::App& program) {
   CLI::App& command =
-      *program.add_subcommand("explain", "Add the mechanisms of a step one by one: what each costs");
+      *program.add_subcommand("explain", "Add the mechanisms of a step, or of a serving iteration, one by one: what each costs");
   const auto arguments = std::make_shared<ExplainArguments>();
   arguments->scenario.add_to(command);
   command

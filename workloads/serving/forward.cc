@@ -78,22 +78,25 @@ int ForwardModel::compute_sms(bool overlapped, StepKind kind) const {
 }
 
 LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overlapped) const {
+  const LayerParts parts = layer_parts(tokens, moe, kind, overlapped);
+  LayerTime out;
+  out.compute = parts.projections;
+  out.compute += parts.ffn;
+  out.compute += parts.all_reduces;
+  out.exchange = parts.exchange;
+  return out;
+}
+
+LayerParts ForwardModel::layer_parts(double tokens, bool moe, StepKind kind, bool overlapped) const {
   const EngineConfig& engine = setting_.engine;
   const int sms = compute_sms(overlapped, kind);
-  LayerTime out;
-  out.compute = attention_projections(tokens, kind, sms);
-  out.compute += tensor_all_reduce(tokens);
-  if (!moe) {
-    out.compute += dense_ffn(tokens, engine.model.ffn_width, sms);
-    out.compute += tensor_all_reduce(tokens);
-    return out;
-  }
-  out.compute += experts(tokens, kind, sms);
-  if (engine.plan.expert == 1) {
-    out.compute += tensor_all_reduce(tokens);
-  } else {
-    out.exchange = exchange(tokens, kind, overlapped);
-  }
+  const bool spread = moe && engine.plan.expert > 1;
+  LayerParts out;
+  out.projections = attention_projections(tokens, kind, sms);
+  out.ffn = moe ? experts(tokens, kind, sms) : dense_ffn(tokens, engine.model.ffn_width, sms);
+  // After attention, and after the FFN unless its results come by exchange.
+  out.all_reduces = tensor_all_reduce(tokens) * (spread ? 1 : 2);
+  if (spread) out.exchange = exchange(tokens, kind, overlapped);
   return out;
 }
 

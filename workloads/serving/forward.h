@@ -59,12 +59,21 @@ struct PromptAttention {
   double kv_tokens = 0;
 };
 
+/// The same, part by part. Where a part does not occur it is empty.
+struct LayerParts {
+  PassTime projections;  ///< norms, projections and positions of attention
+  PassTime ffn;          ///< dense FFN, or gate, routed and shared experts
+  PassTime all_reduces;  ///< of tensor parallelism
+  PassTime exchange;
+};
+
 class ForwardModel {
  public:
   explicit ForwardModel(ForwardSetting setting);
 
   /// `tokens` of one attention group, i.e. of every GPU of it.
   LayerTime layer(double tokens, bool moe, StepKind kind, bool overlapped) const;
+  LayerParts layer_parts(double tokens, bool moe, StepKind kind, bool overlapped) const;
   /// Attention core of one layer, with what MLA unpacks from the cache for prompts.
   PassTime attention(const DecodeAttention& shape) const;
   PassTime attention(const PromptAttention& shape, bool overlapped) const;

@@ -101,6 +101,8 @@ class Replica {
   std::int64_t kv_capacity_tokens() const;
   /// Tokens of answers that it has given by now, whole iterations.
   std::int64_t tokens_given(Ticks now) const;
+  /// Time in iterations by now, the one that runs included.
+  Ticks busy(Ticks now) const { return counters_.busy + (running_ ? now - begin_ : Ticks{0}); }
   std::int32_t match(const Request& request) const;  ///< most that a group's cache has of its prompt
   const ReplicaCounters& counters() const { return counters_; }
   KvCounters kv_counters() const;

@@ -349,8 +349,10 @@ void ServingSession::sample() {
   const double period = (end - begin).value();
   for (Pool& pool : pools_) {
     double kv = 0, capacity = 0, running = 0, waiting = 0, up = 0;
+    Ticks busy = 0;
     for (std::size_t i = 0; i < pool.views.size(); ++i) {
       const Unit& unit = units_[pool.first + i];
+      busy += unit.replica->busy(now_);
       if (unit.state != State::up && unit.state != State::draining) continue;
       kv += static_cast<double>(unit.replica->kv_tokens(now_));
       capacity += static_cast<double>(unit.replica->kv_capacity_tokens());
@@ -363,6 +365,8 @@ void ServingSession::sample() {
     pool.running.add(begin, end, running);
     pool.waiting.add(begin, end, waiting);
     pool.up.add(begin, end, up);
+    if (up > 0) pool.busy.add(begin, end, std::clamp(to_seconds(busy - pool.busy_sampled).value() / (period * up), 0.0, 1.0));
+    pool.busy_sampled = busy;
     pool.sum_kv_share += share * period;
     pool.sum_up += up * period;
   }
@@ -537,6 +541,7 @@ SessionTotals ServingSession::totals() const {
     totals.replicas = pool.config.replicas;
     totals.gpus = pool.config.plan.gpus();
     totals.kv_share = pool.kv_share;
+    totals.busy = pool.busy;
     totals.running = pool.running;
     totals.waiting = pool.waiting;
     totals.up = pool.up;

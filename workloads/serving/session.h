@@ -81,6 +81,7 @@ struct PoolTotals {
   ReplicaCounters counters;
   KvCounters kv;
   TimeSeries kv_share, running, waiting, up;
+  TimeSeries busy;  ///< share of the time of replicas that are up, in iterations
   double mean_kv_share = 0, mean_replicas = 0;
   std::int64_t kv_capacity_tokens = 0;
   std::int64_t pages_in_use = 0;  ///< at the end: 0 when nothing leaked
@@ -144,7 +145,8 @@ class ServingSession final : private ReplicaListener {
     Ticks next_pace = kNeverTick;
     std::size_t period = 0;  ///< of its pace
     std::size_t first = 0;  ///< of replicas_
-    TimeSeries kv_share, running, waiting, up;
+    TimeSeries kv_share, running, waiting, up, busy;
+    Ticks busy_sampled = 0;  ///< of all its units, at the last sample
     double sum_kv_share = 0, sum_up = 0;  ///< over samples, weighted by their period in seconds
     std::vector<Ticks> busy_before;       ///< of its units, at the last scaling decision
   };

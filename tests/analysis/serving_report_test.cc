@@ -1,0 +1,217 @@
+// Does the report of a serving run say what became of its requests?
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "analysis/format.h"
+#include "tests/analysis/program.h"
+#include "tests/analysis/serving_scenarios.h"
+#include "tests/catch.h"
+
+namespace flopcast {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using testing::flopcast;
+
+/// Numbers of a JSON file by the path of their names; entries of lists by index.
+class JsonNumbers {
+ public:
+  explicit JsonNumbers(const std::string& text) : text_(text) { value(""); }
+  double at(const std::string& path) const {
+    INFO(path);
+    REQUIRE(numbers_.contains(path));
+    return numbers_.at(path);
+  }
+
+ private:
+  void skip() { at_ = std::min(text_.find_first_not_of(" \n,:", at_), text_.size()); }
+  std::string word() {
+    const std::size_t end = text_.find('"', at_ + 1);
+    const std::string out = text_.substr(at_ + 1, end - at_ - 1);
+    at_ = end + 1;
+    return out;
+  }
+  void value(const std::string& path) {
+    skip();
+    const char c = text_.at(at_);
+    if (c == '"') {
+      word();
+    } else if (c == '{' || c == '[') {
+      ++at_;
+      int index = 0;
+      for (skip(); text_.at(at_) != '}' && text_.at(at_) != ']'; skip()) {
+        const std::string name =
+            c == '{' ? (path.empty() ? "" : ".") + word() : "[" + std::to_string(index++) + "]";
+        value(path + name);
+      }
+      ++at_;
+    } else {
+      const std::size_t end = text_.find_first_of(",\n}]", at_);
+      numbers_[path] = std::atof(text_.substr(at_, end - at_).c_str());
+      at_ = end;
+    }
+  }
+  std::string text_;
+  std::size_t at_ = 0;
+  std::map<std::string, double> numbers_;
+};
+
+struct Row {
+  double arrival, input, cached, output, scheduled, first, finish;
+};
+
+std::vector<Row> rows_of(const std::string& csv) {
+  std::vector<Row> rows;
+  std::istringstream lines(csv);
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line)) {
+    std::vector<double> f;
+    std::istringstream fields(line);
+    for (std::string field; std::getline(fields, field, ',');) f.push_back(std::atof(field.c_str()));
+    rows.push_back({f[3], f[4], f[5], f[6], f[7], f[8], f[9]});
+  }
+  return rows;
+}
+
+double quantile(std::vector<double> values, double q) {
+  std::sort(values.begin(), values.end());
+  const double rank = q * static_cast<double>(values.size() - 1);
+  const auto low = static_cast<std::size_t>(rank);
+  return values[low] +
+         (values[std::min(low + 1, values.size() - 1)] - values[low]) * (rank - std::floor(rank));
+}
+
+TEST_CASE("every required figure is there and is what the requests' lines say", "[analysis][serving]") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("chat.textproto", testing::kChat), json = folder.path() + "/r.json",
+                    csv = folder.path() + "/r.csv";
+  REQUIRE(flopcast("run " + file + " --json " + json + " --requests " + csv).code == 0);
+  const JsonNumbers found(testing::contents(json));
+  const std::vector<Row> rows = rows_of(testing::contents(csv));
+  REQUIRE(rows.size() == 300);
+
+  double input = 0, cached = 0, output = 0, end = 0, kept = 0;
+  std::vector<double> ttft, tpot, whole, queueing;
+  for (const Row& r : rows) {
+    input += r.input, cached += r.cached, output += r.output;
+    end = std::max(end, r.finish);
+    ttft.push_back(r.first - r.arrival);
+    tpot.push_back((r.finish - r.first) / (r.output - 1));  // the first token is left out
+    whole.push_back(r.finish - r.arrival);
+    queueing.push_back(r.scheduled - r.arrival);
+    kept += ttft.back() <= 0.5 && tpot.back() <= 0.02;
+  }
+  const double duration = end - rows.front().arrival;
+  CHECK(found.at("serving.requests") == 300);
+  CHECK(found.at("serving.completed") + found.at("serving.rejected") + found.at("serving.lost") == 300);
+  CHECK(found.at("serving.input_tokens") == input);
+  CHECK(found.at("serving.cached_tokens") == cached);
+  CHECK(found.at("serving.output_tokens") == output);
+  CHECK(found.at("serving.duration_s") == Approx(duration));
+  const auto latency = [&](const std::string& name, const std::vector<double>& values) {
+    double sum = 0;
+    for (const double v : values) sum += v;
+    CHECK(found.at(name + ".mean") == Approx(sum / static_cast<double>(values.size())));
+    for (const auto& [q, field] : {std::pair(0.5, ".p50"), {0.9, ".p90"}, {0.95, ".p95"}, {0.99, ".p99"}})
+      CHECK(found.at(name + field) == Approx(quantile(values, q)).epsilon(1e-6));
+  };
+  latency("serving.ttft_s", ttft);
+  latency("serving.tpot_s", tpot);
+  latency("serving.end_to_end_s", whole);
+  latency("serving.queueing_s", queueing);
+  // Gaps are kept in bins of 1 %; their mean is that of all gaps, which is not the mean of means.
+  CHECK(found.at("serving.inter_token_s.mean") == Approx(found.at("serving.tpot_s.mean")).epsilon(0.02));
+  CHECK(found.at("serving.slo_attainment") == Approx(kept / 300));
+  CHECK(found.at("serving.goodput_requests_per_s") == Approx(kept / duration));
+
+  // Rates leave the end out, in which the last requests run dry. A node has eight GPUs, of which the replicas
+  // take two.
+  CHECK(found.at("serving.output_tokens_per_s_per_gpu") == Approx(output / duration / 2).epsilon(0.05));
+  CHECK(found.at("serving.output_tokens_per_s_per_node") ==
+        Approx(found.at("serving.output_tokens_per_s_per_gpu") * 8));
+  CHECK(found.at("serving.input_tokens_per_s_per_node") == Approx(input / duration / 2 * 8).epsilon(0.05));
+  CHECK(found.at("serving.output_tokens_per_s_per_user") == Approx(1 / found.at("serving.tpot_s.mean")));
+  CHECK(found.at("serving.kv_utilization") > 0);
+  CHECK(found.at("serving.kv_utilization") < 0.05);
+
+  CHECK(found.at("cost.usd_per_day") ==
+        Approx(2 * 2 * 24).epsilon(0.02))  // GPUs are up from the start, not from the first request;
+  const double sold = (input - cached) * 0.2e-6 + cached * 0.1e-6 + output * 2e-6,
+               spent = 4.0 / 3600 * duration;
+  CHECK(found.at("cost.margin") == Approx(sold / spent - 1).epsilon(0.1));
+  CHECK(found.at("cost.revenue_usd_per_day") / found.at("cost.usd_per_day") ==
+        Approx(found.at("cost.margin") + 1));
+  const double paid = found.at("cost.usd_per_million_input_tokens") * (input - cached) +
+                      found.at("cost.usd_per_million_output_tokens") * output;
+  CHECK(paid * 1e-6 == Approx(spent).epsilon(0.05));
+  CHECK(found.at("serving.energy_j") > 0);
+  CHECK(found.at("serving.pools[0].busy_share[0]") <= 1);
+}
+
+TEST_CASE("the report fits 100 columns and shows each part", "[analysis][serving]") {
+  const test::TemporaryFolder folder;
+  for (const std::string& text : {testing::kChat, testing::kApart}) {
+    const testing::Outcome run = flopcast("run " + folder.write("s.textproto", text));
+    REQUIRE(run.code == 0);
+    std::istringstream lines(run.out);
+    for (std::string line; std::getline(lines, line);) {
+      INFO(line);
+      CHECK(display_width(line) <= 100);
+    }
+    for (const char* part :
+         {"TTFT", "of it queueing", "TPOT", "between tokens", "end to end", "throughput", "per GPU",
+          "KV in use", "computing", "per million tokens", "Energy", "Defaults used"})
+      CHECK_THAT(run.out, ContainsSubstring(part));
+  }
+}
+
+TEST_CASE("what an iteration consists of sums to it, and mechanisms sum to the mean of the replay",
+          "[analysis][serving]") {
+  const test::TemporaryFolder folder;
+  for (const std::string& text : {testing::kChat, testing::kApart}) {
+    const std::string file = folder.write("s.textproto", text), json = folder.path() + "/e.json",
+                      run = folder.path() + "/r.json";
+    const testing::Outcome outcome = flopcast("explain " + file + " --json " + json);
+    REQUIRE(outcome.code == 0);
+    REQUIRE(flopcast("run " + file + " --json " + run).code == 0);
+    const JsonNumbers explained(testing::contents(json)), replayed(testing::contents(run));
+    for (const int i : {0, 1}) {
+      const std::string path = "iterations[" + std::to_string(i) + "]";
+      double sum = 0;
+      for (int part = 0; part < 5; ++part)
+        sum += explained.at(path + ".parts[" + std::to_string(part) + "].time_s");
+      CHECK(sum <= explained.at(path + ".time_s") * 1.05);
+    }
+    CHECK(explained.at("ladder[0].time_s") == Approx(replayed.at("serving.ttft_s.mean")));
+    CHECK(explained.at("ladder[1].time_s") == Approx(replayed.at("serving.tpot_s.mean")));
+    CHECK(explained.at("ladder[1].bare_s") < explained.at("ladder[1].time_s"));
+    // Where answers have their replicas alone, the iteration priced part by part is the replay's.
+    if (text == testing::kApart)
+      CHECK(explained.at("iterations[1].time_s") == Approx(replayed.at("serving.tpot_s.mean")).epsilon(0.05));
+    CHECK_THAT(outcome.out,
+               ContainsSubstring("kernels alone") && ContainsSubstring("attention over the cache"));
+  }
+}
+
+TEST_CASE("serving: equal runs give equal bytes; timelines are bounded and whole", "[analysis][serving]") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("chat.textproto", testing::kChat);
+  const auto run = [&](const std::string& to) {
+    return flopcast("run " + file + " --json " + to + ".json --trace " + to + ".trace --requests " + to +
+                    ".csv");
+  };
+  const std::string a = folder.path() + "/a", b = folder.path() + "/b";
+  CHECK(run(a).out == run(b).out);
+  for (const char* kind : {".json", ".trace", ".csv"})
+    CHECK(testing::contents(a + kind) == testing::contents(b + kind));
+  const std::string trace = testing::contents(a + ".trace");
+  CHECK_THAT(trace, ContainsSubstring("\"running requests\"") && ContainsSubstring("\"prompt\"") &&
+                        ContainsSubstring("\"answer\""));
+  CHECK(trace.ends_with("\"displayTimeUnit\":\"ms\"}\n"));
+  CHECK(JsonNumbers(trace).at("traceEvents[1].ts") == 0);
+}
+
+}  // namespace
+}  // namespace flopcast
