@@ -198,13 +198,13 @@ struct Step {
 };
 
 constexpr Step kSteps[] = {
-    {"gaps between kernels, launches and the engine's own time", &IterationMechanisms::host},
-    {"all-reduces of tensor parallelism", &IterationMechanisms::all_reduces},
-    {"transfers between pipeline stages", &IterationMechanisms::transfers},
+    {"gaps, launches and the engine", &IterationMechanisms::host},
+    {"tensor all-reduces", &IterationMechanisms::all_reduces},
+    {"transfers between stages", &IterationMechanisms::transfers},
     {"dispatch and combine of experts", &IterationMechanisms::exchange},
-    {"experts that are not equally busy", &IterationMechanisms::skew},
-    {"two micro-batches: one exchanges while the other computes", &IterationMechanisms::micro_batches},
-    {"drafts: more work, more than one token", &IterationMechanisms::speculation},
+    {"experts not equally busy", &IterationMechanisms::skew},
+    {"two micro-batches, side by side", &IterationMechanisms::micro_batches},
+    {"drafts, and the tokens they give", &IterationMechanisms::speculation},
 };
 
 /// Mechanisms one after the other: each with those before it. `time` of a set of them. What adds nothing is
@@ -238,9 +238,8 @@ double per(double sum, double count) { return count > 0 ? sum / count : 0; }
 
 }  // namespace
 
-ServingExplanation explain_serving(const Scenario& scenario, const ServingOptions& options) {
-  const ServingReport report = run_serving(scenario, options);
-  const std::vector<BuiltPool> pools = build_pools(scenario);
+ServingExplanation explain_serving(const ServingReport& report) {
+  const std::vector<BuiltPool> pools = build_pools(report.scenario);
   const ClassMetrics& all = report.all;
   ServingExplanation out;
   const auto completed = static_cast<double>(all.completed.requests);
@@ -257,9 +256,8 @@ ServingExplanation explain_serving(const Scenario& scenario, const ServingOption
   ttft.title = fmt::format("Time to first token: a prompt of {:.0f} tokens{}", input,
                            cached >= 1 ? fmt::format(", {:.0f} of them cached", cached) : "");
   const Seconds queueing(all.queueing.mean()), mean(all.ttft.mean());
-  add_to(ttft, "lengths that differ, other prompts and answers in the same iterations",
-         mean - queueing - ttft.total);
-  add_to(ttft, "waiting to be in an iteration", queueing);
+  add_to(ttft, "other lengths, others in the batch", mean - queueing - ttft.total);
+  add_to(ttft, "queueing", queueing);
   out.ladders.push_back(std::move(ttft));
 
   const PoolReport& last = report.pools.back();
@@ -283,8 +281,7 @@ ServingExplanation explain_serving(const Scenario& scenario, const ServingOption
       "Time per output token: {:.1f} requests per attention group, {:.0f} tokens cached behind each",
       decode.requests, decode.kv_tokens);
   add_to(tpot,
-         report.pools.size() > 1 ? "batches and lengths that change, caches that are on their way"
-                                 : "prompts in between, batches and lengths that change",
+         report.pools.size() > 1 ? "batches and lengths that change" : "prompts in between, batches change",
          Seconds(all.tpot.mean()) - tpot.total);
   out.ladders.push_back(std::move(tpot));
   return out;

@@ -67,8 +67,8 @@ struct ServingExplanation {
   std::vector<LatencyLadder> ladders;
 };
 
-/// Replays the scenario once for its mean batch and lengths. @param scenario has `serving`.
-ServingExplanation explain_serving(const Scenario& scenario, const ServingOptions& options);
+/// At the mean batch and lengths of a replay.
+ServingExplanation explain_serving(const ServingReport& report);
 
 std::string to_text(const ServingExplanation& explanation, const TextStyle& style);
 report::ServingExplanation to_message(const ServingExplanation& explanation);

@@ -230,9 +230,9 @@ std::string cost_lines(const ServingReport& r, const TextStyle& style) {
   const double day = 86400.0 * r.serving().sample;
   std::string out =
       style.bold("Cost") + fmt::format("  at ${:.2f} per GPU-hour\n", r.scenario.price.gpu.value() * 3600);
-  out += fact(fmt::format(
-      "per million tokens: ${:.3f} input computed, ${:.3f} input with what caches held, ${:.3f} output",
-      c.per_million_computed.value(), c.per_million_prompt.value(), c.per_million_output.value()));
+  const std::string cached = c.per_million_cached > Usd(0) ? fmt::format(", ${:.3f} cached", c.per_million_cached.value()) : "";
+  out += fact(fmt::format("per million tokens: ${:.3f} input computed{}, ${:.3f} input on the whole, ${:.3f} output", c.per_million_computed.value(),
+                          cached, c.per_million_prompt.value(), c.per_million_output.value()));
   std::string whole_service = fmt::format("{} per day for {:.0f} GPUs", format_usd(Usd(c.rate.value() * day)),
                                           r.mean_gpus * r.serving().sample);
   if (c.revenue > UsdPerSecond(0))

@@ -60,6 +60,10 @@ class ServingLoader {
     }
     if (in_.has_autoscale() && sound("autoscale")) {
       const proto::Autoscale& a = in_.autoscale();
+      for (const proto::Replicas* kind : {&in_.replicas(), &in_.prefill(), &in_.decode()})
+        if (kind->has_count() && a.minimum() > kind->count())
+          fault("autoscale.minimum", fmt::format("{}", a.minimum()),
+                fmt::format("at most the {} replicas there are (count)", kind->count()));
       out_->autoscale = {true, a.minimum(), seconds(a.interval()), seconds(a.startup()), a.target()};
     }
     if (in_.has_expert_skew() && sound("expert_skew")) {
@@ -180,6 +184,10 @@ class ServingLoader {
   void check_context(const proto::TrafficClass& c, const std::string& path) {
     if (c.input().least() > c.input().most()) fault(path + ".input", "least above most", "least at most most");
     if (c.output().least() > c.output().most()) fault(path + ".output", "least above most", "least at most most");
+    for (const auto& [field, length] : {std::pair("input", &c.input()), std::pair("output", &c.output())})
+      if (length->shape() == "uniform" && length->variation() > 1)
+        fault(path + "." + field + ".variation", fmt::format("{:g}", length->variation()),
+              "at most 1: uniform lengths go down to 0 then");
     if (!context_.model || !c.has_input() || !c.has_output()) return;
     const double mean = c.input().mean() + c.output().mean();
     if (mean > context_.model->max_positions)
@@ -190,6 +198,7 @@ class ServingLoader {
   void arrivals(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
     const int stated = c.has_requests_per_second() + c.has_users();
     if (stated > 1) return fault(path, "requests_per_second and users", "one of them");
+    idle_arrival_fields(c, path);
     if (c.has_users()) {
       out.arrivals = ClosedLoop{c.users(), RandomNumber::fixed(seconds(c.think_time()).value())};
     } else if (c.has_requests_per_second()) {
@@ -207,6 +216,25 @@ class ServingLoader {
     } else {
       fault(path, "no arrivals", "requests_per_second, users, or a trace with times");
     }
+  }
+
+  /// Fields that say how requests come in another way than the one that is stated: somebody meant something
+  /// by them.
+  void idle_arrival_fields(const proto::TrafficClass& c, const std::string& path) {
+    const auto idle = [&](bool stated, const char* field, const char* expected) {
+      if (stated) fault(path + "." + field, "a statement without effect", expected);
+    };
+    const bool rate = c.has_requests_per_second();
+    const char* needs_rate = "requests_per_second beside it, which it shapes";
+    idle(!rate && c.has_arrivals(), "arrivals", needs_rate);
+    idle(!rate && c.has_burstiness(), "burstiness", needs_rate);
+    idle(!rate && c.has_daily_swing(), "daily_swing", needs_rate);
+    idle(rate && c.has_burstiness() && c.arrivals() != "gamma", "burstiness",
+         "arrivals: \"gamma\" beside it");
+    idle(c.has_daily_peak() && c.daily_swing() <= 0, "daily_peak", "daily_swing beside it");
+    idle(!c.has_users() && c.has_think_time(), "think_time", "users, who think");
+    idle((rate || c.has_users()) && c.trace().has_rate_scale(), "trace.rate_scale",
+         "the trace's own times, without requests_per_second or users");
   }
 
   void conversation(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
@@ -282,6 +310,11 @@ class ServingLoader {
     if (!sound("prefix_cache")) return;
     const proto::PrefixCache& cache = in_.prefix_cache();
     spec.prefix.on = cache.on();
+    if (!cache.on() && spec.role != ReplicaRole::decode)
+      for (const auto& [stated, field] :
+           {std::pair(cache.has_host_memory(), "host_memory"), std::pair(cache.has_storage(), "storage")})
+        if (stated)
+          fault(fmt::format("prefix_cache.{}", field), "a size beside on: false", "no size, or on: true");
     spec.prefix.host_memory = Bytes(quantity(cache.host_memory(), Dimension::data));
     spec.prefix.storage = Bytes(quantity(cache.storage(), Dimension::data));
     spec.prefix.storage_bandwidth = BytesPerSecond(quantity(cache.storage_bandwidth(), Dimension::data_rate));

@@ -45,7 +45,7 @@ void run_explain_serving(const Scenario& scenario, const Libraries& libraries, c
   ServingOptions options;
   options.power = load_power_model(libraries, scenario.cluster.node.gpu.architecture);
   options.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
-  const ServingExplanation explanation = explain_serving(scenario, options);
+  const ServingExplanation explanation = explain_serving(run_serving(scenario, options));
   if (json != "-") fmt::print("{}", to_text(explanation, TextStyle(terminal_colours(stdout))));
   if (json.empty()) return;
   report::ServingExplanation message = to_message(explanation);

@@ -9,6 +9,7 @@
 #include "analysis/cli/terminal.h"
 #include "analysis/format.h"
 #include "analysis/text_table.h"
+#include "workloads/serving/router.h"
 
 namespace flopcast {
 namespace {
@@ -31,9 +32,22 @@ std::string entry(const LibraryRow& row, std::size_t name_width, const TextStyle
   return out;
 }
 
-void list(const ListArguments& arguments) {
+/// Routers of serving replicas: no files, but rows of a table of the program.
+std::vector<LibraryRow> router_rows() {
+  std::vector<LibraryRow> rows;
+  for (const RouterRow& row : routers())
+    rows.push_back({std::string(row.name), std::string(row.title), "", std::string(row.source)});
+  return rows;
+}
+
+std::vector<LibraryRow> rows_of(const ListArguments& arguments) {
+  if (arguments.kind == "routers") return router_rows();
   const LibraryKind kind = library_kind(arguments.kind);
-  const std::vector<LibraryRow> rows = list_library(kind, Libraries::discover(arguments.library_folders));
+  return list_library(kind, Libraries::discover(arguments.library_folders));
+}
+
+void list(const ListArguments& arguments) {
+  const std::vector<LibraryRow> rows = rows_of(arguments);
   std::size_t name_width = 0;
   for (const LibraryRow& row : rows) name_width = std::max(name_width, display_width(row.name));
   const TextStyle style(terminal_colours(stdout));
@@ -47,7 +61,7 @@ void add_list_command(CLI::App& program) {
   const auto arguments = std::make_shared<ListArguments>();
   command
       .add_option("KIND", arguments->kind,
-                  "gpus, nodes, fabrics, clusters, models, schedules, collectives or scenarios")
+                  "gpus, nodes, fabrics, clusters, models, schedules, collectives, routers or scenarios")
       ->required();
   add_library_option(command, arguments->library_folders);
   command.callback([arguments] { list(*arguments); });

@@ -18,10 +18,11 @@
 #include "analysis/report_message.h"
 #include "analysis/requests_csv.h"
 #include "analysis/run.h"
+#include "analysis/serving_html.h"
 #include "analysis/serving_report.h"
-#include "scenarios/serving_scenario.h"
 #include "analysis/text_report.h"
 #include "analysis/trace.h"
+#include "scenarios/serving_scenario.h"
 #include "sim/atomic_file.h"
 
 namespace flopcast {
@@ -29,7 +30,7 @@ namespace {
 
 struct RunArguments {
   ScenarioArguments scenario;
-  std::string json, trace, picture, requests;
+  std::string json, trace, picture, requests, html;
   std::vector<int> trace_gpus;
   std::string backend;
   bool allow_oom = false;
@@ -177,6 +178,7 @@ void run_serving_scenario(const Scenario& scenario, const RunArguments& argument
   progress.clear();
   if (requests) requests->commit();
   if (!arguments.trace.empty()) write_text(arguments.trace, trace.json(report));
+  if (!arguments.html.empty()) write_text(arguments.html, to_html(report, explain_serving(report)));
   present(report, arguments.json);
 }
 
@@ -184,6 +186,7 @@ void check_output_options(const RunArguments& arguments) {
   const OutputOption outputs[] = {{"--json", arguments.json},
                                   {"--trace", arguments.trace, false},
                                   {"--requests", arguments.requests, false},
+                                  {"--html", arguments.html, false},
                                   {"--picture", arguments.picture, false}};
   check_outputs(outputs);
   if (!arguments.trace_gpus.empty() && arguments.trace.empty())
@@ -192,6 +195,9 @@ void check_output_options(const RunArguments& arguments) {
 
 // Timelines are of training steps.
 void check_timeline_options(const Scenario& scenario, const RunArguments& arguments) {
+  if (!arguments.html.empty() && !scenario.serving)
+    throw InputError(option_fault("--html", "a scenario without `serving`",
+                                  "one with requests (`cost` and `compare` write pages of others)"));
   if (scenario.training) return;
   if (!arguments.requests.empty() && !scenario.serving)
     throw InputError(option_fault("--requests", "a scenario without `serving`", "one with requests"));
@@ -252,6 +258,11 @@ void add_run_command(CLI::App& program) {
                   "Write the step's timeline for ui.perfetto.dev or chrome://tracing")
       ->type_name("FILE");
   command.add_option("--requests", arguments->requests, "Write a line per request of a serving scenario, as CSV")
+      ->type_name("FILE");
+  command
+      .add_option(
+          "--html", arguments->html,
+          "Write a page on a serving scenario: latencies, what happened over time, where the time goes")
       ->type_name("FILE");
   command.add_option("--picture", arguments->picture, "Draw the step's pipeline, a row per rank, as SVG")
       ->type_name("FILE");

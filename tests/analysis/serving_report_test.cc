@@ -137,7 +137,7 @@ TEST_CASE("every required figure is there and is what the requests' lines say", 
   CHECK(found.at("serving.kv_utilization") < 0.05);
 
   CHECK(found.at("cost.usd_per_day") ==
-        Approx(2 * 2 * 24).epsilon(0.02))  // GPUs are up from the start, not from the first request;
+        Approx(2 * 2 * 24).epsilon(0.02));  // GPUs are up from the start, not from the first request
   const double sold = (input - cached) * 0.2e-6 + cached * 0.1e-6 + output * 2e-6,
                spent = 4.0 / 3600 * duration;
   CHECK(found.at("cost.margin") == Approx(sold / spent - 1).epsilon(0.1));
@@ -211,6 +211,24 @@ TEST_CASE("serving: equal runs give equal bytes; timelines are bounded and whole
                         ContainsSubstring("\"answer\""));
   CHECK(trace.ends_with("\"displayTimeUnit\":\"ms\"}\n"));
   CHECK(JsonNumbers(trace).at("traceEvents[1].ts") == 0);
+}
+
+TEST_CASE("a page on a serving run shows every part, and training runs have none",
+          "[analysis][serving][html]") {
+  const test::TemporaryFolder folder;
+  const std::string page = folder.path() + "/run.html";
+  CHECK(flopcast("run " + folder.write("chat.textproto", testing::kChat) + " --html " + page).code == 0);
+  const std::string html = testing::contents(page);
+  for (const char* part :
+       {"Latency", "Over time", "Where the time goes", "Replicas", "Cost", "kernels alone"})
+    CHECK_THAT(html, ContainsSubstring(part));
+  const testing::Outcome wrong =
+      flopcast("run " + folder.write("dense.textproto", testing::kDense) + " --html " + page + "2");
+  CHECK(wrong.code == 2);
+  CHECK_THAT(wrong.err, ContainsSubstring("--html: found a scenario without `serving`"));
+  CHECK_FALSE(std::filesystem::exists(page + "2"));
+  CHECK_THAT(flopcast("list routers").out,
+             ContainsSubstring("power_of_two") && ContainsSubstring("Mitzenmacher"));
 }
 
 }  // namespace

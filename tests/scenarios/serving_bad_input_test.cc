@@ -1,0 +1,175 @@
+// Is every kind of bad serving scenario, and of bad trace, met by diagnostics that say where, what and what
+// instead?
+#include "scenarios/serving_scenario.h"
+#include "tests/scenarios/fixture.h"
+
+namespace flopcast::test {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+const std::string kChat = R"(cluster { node: "hgx-h100" nodes: 2 fabric: "rail-ft2" }
+model: "llama-3.1-8b"
+serving {
+  traffic { requests: "1K"
+    stream { name: "chat"
+      requests_per_second: 5
+      input { mean: 500 }
+      output { mean: 100 }
+      slo { ttft: "1 s" } } }
+  replicas { count: 2 tensor: 2 }
+}
+)";
+
+struct Slip {
+  const char* what;
+  const char* from;
+  const char* to;
+  const char* diagnostic;
+};
+
+TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][serving]") {
+  const Slip slip = GENERATE(
+      Slip{"unknown field", "requests_per_second", "request_per_second",
+           "scenario.textproto:6:7: serving.traffic.stream.request_per_second: found an unknown field"},
+      Slip{"no tokens", "input { mean: 500 }", "input { mean: 0 }",
+           "scenario.textproto:7:15: serving.traffic.stream[0].input.mean: found 0, expected a number from 1 "
+           "to 1e8"},
+      Slip{"negative tokens", "output { mean: 100 }", "output { mean: -1 }",
+           "scenario.textproto:8:16: serving.traffic.stream[0].output.mean: found -1, expected a number from "
+           "1 to 1e8"},
+      Slip{"beyond the context", "output { mean: 100 }", "output { mean: 200000 }",
+           "serving.traffic.stream[0].input: found 200500 tokens of prompt and answer, expected at most the "
+           "131072 positions of "
+           "llama-3.1-8b"},
+      Slip{"least above most", "mean: 500", "mean: 500 least: 20 most: 10", "found least above most"},
+      Slip{"unknown shape", "mean: 500", "mean: 500 shape: \"lognormal\"", "(did you mean \"log_normal\"?)"},
+      Slip{"uniform lengths below zero", "mean: 500", "mean: 500 shape: \"uniform\" variation: 3",
+           "input.variation: found 3, expected at most 1"},
+      Slip{"two ways to come", "requests_per_second: 5", "requests_per_second: 5 users: 3",
+           "scenario.textproto:5:5: serving.traffic.stream[0]: found requests_per_second and users, expected "
+           "one of them"},
+      Slip{"no way to come", "requests_per_second: 5", "",
+           "found no arrivals, expected requests_per_second, users, or a trace"},
+      Slip{"a day for users", "requests_per_second: 5", "users: 5 daily_swing: 0.5",
+           "scenario.textproto:6:16: serving.traffic.stream[0].daily_swing: found a statement without "
+           "effect, expected "
+           "requests_per_second beside it"},
+      Slip{"bursts without gamma", "requests_per_second: 5", "requests_per_second: 5 burstiness: 4",
+           "burstiness: found a statement without effect, expected arrivals: \"gamma\" beside it"},
+      Slip{"thinking without users", "requests_per_second: 5", "requests_per_second: 5 think_time: \"3 s\"",
+           "think_time: found a statement without effect, expected users, who think"},
+      Slip{"unknown arrivals", "requests_per_second: 5", "requests_per_second: 5 arrivals: \"gama\"",
+           "(did you mean \"gamma\"?)"},
+      Slip{"an end that is none", "requests: \"1K\"", "",
+           "serving.traffic: found no end, expected duration or requests"},
+      Slip{"a trace beside lengths", "input { mean: 500 }", "input { mean: 500 } trace { file: \"x.csv\" }",
+           "found a trace beside input or output, expected input and output, or a trace that has them"},
+      Slip{"unknown batching", "count: 2 tensor", "batching: \"mix\" tensor",
+           "serving.replicas.batching: found \"mix\", expected one of mixed, prefill_first"},
+      Slip{"unknown router", "count: 2 tensor", "router: \"round_robbin\" tensor",
+           "serving.replicas.router: found \"round_robbin\", expected one of round_robin, least_outstanding, "
+           "least_kv, prefix_aware, "
+           "power_of_two (did you mean \"round_robin\"?)"},
+      Slip{"unknown format", "count: 2 tensor", "weights: \"fp4\" tensor",
+           "serving.replicas.weights: found \"fp4\", expected one of bf16, fp8"},
+      Slip{"unknown preemption", "count: 2 tensor", "preemption: \"drop\" tensor",
+           "expected one of recompute, swap"},
+      Slip{"weights that do not fit", "llama-3.1-8b", "llama-3.1-405b",
+           "serving.replicas: found 408.7 GB of weights and workspace per GPU, expected at most 72.0 GB, 90 "
+           "% of the 80.0 GB of "
+           "h100-sxm (try more GPUs per replica"},
+      Slip{"a promise of no time", "ttft: \"1 s\"", "ttft: \"0 s\" tpot: \"-1 ms\"",
+           "slo.ttft: found \"0 s\", expected from 1 us to 30 d"},
+      Slip{"a promise in kilograms", "ttft: \"1 s\"", "ttft: \"1 kg\"", "slo.ttft: found \"1 kg\""},
+      Slip{"more replicas at least than there are", "replicas {", "autoscale { minimum: 5 } replicas {",
+           "autoscale.minimum: found 5, expected at most the 2 replicas there are (count)"},
+      Slip{"a size of a cache that is off", "replicas {",
+           "prefix_cache { on: false host_memory: \"1 GB\" } replicas {",
+           "prefix_cache.host_memory: found a size beside on: false"},
+      Slip{"a sample that does not divide", "replicas {", "sample: 3 replicas {",
+           "serving.sample: found 3, expected a divisor of the 2 replicas"},
+      Slip{"more GPUs than the cluster has", "count: 2", "count: 9",
+           "found 18 GPUs in replicas, expected at most the 16 GPUs"});
+  INFO(slip.what);
+  CHECK_THAT(faults_of(replaced(kChat, slip.from, slip.to)), ContainsSubstring(slip.diagnostic));
+}
+
+TEST_CASE("a replica must hold the cache of a usual request", "[scenarios][serving]") {
+  const std::string small =
+      replaced(kChat, "count: 2 tensor: 2", "memory_share: 0.25 token_budget: 256 max_batch: 1");
+  CHECK(faults_of(small).empty());
+  CHECK_THAT(faults_of(replaced(small, "mean: 500", "mean: 100000")),
+             ContainsSubstring("serving.replicas: found room for the cache of ") &&
+                 ContainsSubstring(
+                     "expected room for one request, 100100 tokens on average (try more GPUs per replica"));
+}
+
+TEST_CASE("faults of traffic, replicas and promises come at once", "[scenarios][serving]") {
+  std::string text = replaced(kChat, "mean: 500", "mean: 0");
+  text = replaced(text, "ttft: \"1 s\"", "ttft: \"1 kg\"");
+  text = replaced(text, "tensor: 2", "tensor: 2 router: \"fair\" weights: \"int4\"");
+  const std::string faults = faults_of(text);
+  for (const char* field : {"input.mean", "slo.ttft", "replicas.weights"})
+    CHECK_THAT(faults, ContainsSubstring(field));
+}
+
+/// What is wrong with a scenario that replays this trace, without folders.
+std::string trace_faults(const std::string& trace, const std::string& more = "") {
+  const TemporaryFolder folder;
+  folder.write("trace.csv", trace);
+  std::string text = replaced(kChat, "input { mean: 500 }", "trace { file: \"trace.csv\" " + more + " }");
+  text = replaced(text, "output { mean: 100 }", "");
+  text = replaced(text, "requests_per_second: 5", "");
+  try {
+    load_scenario(folder.write("scenario.textproto", text), {}, libraries());
+    return "";
+  } catch (const InputError& error) {
+    std::string out = error.what();
+    for (auto at = out.find(folder.path() + "/"); at != std::string::npos; at = out.find(folder.path() + "/"))
+      out.erase(at, folder.path().size() + 1);
+    return out;
+  }
+}
+
+TEST_CASE("a trace's faults are told by line, all at once, before anything runs", "[scenarios][serving]") {
+  const std::string head = "arrival_s,input_tokens,output_tokens\n";
+  CHECK(trace_faults(head + "0,10,10\n1,20,5\n").empty());
+  CHECK_THAT(trace_faults(""), ContainsSubstring("trace.csv: found an empty file, expected a request trace"));
+  CHECK_THAT(trace_faults(head),
+             ContainsSubstring("trace.csv: found no request, expected at least one request"));
+  CHECK_THAT(trace_faults("a,b,c\n1,2,3\n"),
+             ContainsSubstring("trace.csv:1:1: found \"a,b,c\", expected an object per line"));
+  const std::string all = trace_faults(head + "5,10,10\n5,0,5\n5,-4,5\n1,5,5\n6,7\n7,x,5\n8,6,7,8\n");
+  for (const char* fault : {"trace.csv:3:", "trace.csv:4:", "trace.csv:5:", "trace.csv:6:", "trace.csv:7:"})
+    CHECK_THAT(all, ContainsSubstring(fault));
+  CHECK_THAT(all, ContainsSubstring("not before"));
+  CHECK_THAT(trace_faults(head + "0,10,10\n1,20"), ContainsSubstring("trace.csv:3:"));  // cut off
+  CHECK_THAT(trace_faults(head + "0,131000,1000\n"), ContainsSubstring("132000 tokens of prompt and answer"));
+  CHECK_THAT(trace_faults(head + "0,131000,1000\n", "drop_too_long: true"),
+             ContainsSubstring("only requests beyond the context"));
+  CHECK(trace_faults(head + "0,131000,1000\n1,10,10\n", "drop_too_long: true").empty());
+  CHECK_THAT(trace_faults(head + "0,10," + std::string(5u << 20, '1') + "\n"),
+             ContainsSubstring("trace.csv:2:"));  // a huge line
+  CHECK_THAT(trace_faults(head + "0,99999999999999999999,5\n"), ContainsSubstring("trace.csv:2:"));
+}
+
+TEST_CASE("a trace that is not there is told with where to have it", "[scenarios][serving]") {
+  const std::string text =
+      replaced(replaced(kChat, "input { mean: 500 }", "trace { file: \"AzureLLMInferenceTrace_conv.csv\" }"),
+               "output { mean: 100 }", "");
+  const std::string faults = faults_of(text);
+  CHECK_THAT(faults, ContainsSubstring("scenario.textproto:7:15: serving.traffic.stream[0].trace.file: found "
+                                       "no file \"AzureLLMInferenceTrace_conv.csv\""));
+  CHECK_THAT(faults, ContainsSubstring("github.com/Azure/AzurePublicDataset") &&
+                         ContainsSubstring("--set serving.traffic.stream[0].trace.file=PATH"));
+  // Beside the scenario where the scenario says it, from where one stands where the command line does.
+  const TemporaryFolder folder;
+  const std::string trace = folder.write("mine.csv", "arrival_s,input_tokens,output_tokens\n0,10,10\n");
+  const std::vector<std::string> sets = {"serving.traffic.stream[0].trace.file=" + trace};
+  const Scenario scenario = load_scenario(folder.write("s.textproto", text), sets, libraries());
+  CHECK(std::get<TraceTraffic>(scenario.serving->traffic.classes[0].lengths).summary.requests == 1);
+}
+
+}  // namespace
+}  // namespace flopcast::test
