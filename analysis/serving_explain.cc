@@ -21,33 +21,23 @@ ForwardSetting reduced(ForwardSetting setting, const IterationMechanisms& m) {
   return setting;
 }
 
-/// All layers of a pass, as IterationPricer adds them up, part by part.
+/// All layers of a pass, part by part.
 class PassParts {
  public:
   PassParts(const ForwardModel& model, const IterationMechanisms& m, StepKind kind)
       : model_(model), m_(m), kind_(kind) {}
 
-  /// `attention`: the cores of one layer, `cores` kernels.
+  /// `attention`: the cores of one layer.
   void layers(double tokens, PassTime attention) {
     const bool two = model_.setting().engine.two_micro_batches;
     const int halves = two ? 2 : 1;
     core_ += attention * (model_.dense_layers() + model_.moe_layers());
     if (model_.dense_layers() > 0)
       add(model_.layer_parts(tokens / halves, false, kind_, two), halves * model_.dense_layers(), dense_);
-    if (model_.moe_layers() == 0) return;
-    const LayerParts moe = model_.layer_parts(tokens / halves, true, kind_, two);
-    add(moe, halves * model_.moe_layers(), experts_);
-    if (!m_.exchange) return;
-    // One half exchanges while the other computes; the first exchange of the pass has nothing to hide behind.
-    const Seconds compute =
-        (moe.projections.time + moe.ffn.time + (m_.all_reduces ? moe.all_reduces.time : Seconds(0))) *
-            halves +
-        attention.time;
-    const Seconds exchange = moe.exchange.time * halves;
-    const Seconds exposed = two ? std::max(Seconds(0), exchange - compute) : exchange;
-    exchange_ += {exposed * model_.moe_layers() + (two ? moe.exchange.time : Seconds(0)),
-                  moe.exchange.kernels * halves * model_.moe_layers()};
+    if (model_.moe_layers() > 0)
+      add(model_.layer_parts(tokens / halves, true, kind_, two), halves * model_.moe_layers(), experts_);
   }
+  void exchange(Seconds exposed) { exchange_ += {exposed, 0}; }
   void edges(double tokens, double sequences) {
     edges_ += {model_.edges(tokens, sequences).time, kEdgeKernels};
   }
@@ -65,7 +55,6 @@ class PassParts {
     once += layer.projections;
     once += layer.ffn;
     if (m_.all_reduces) once += layer.all_reduces;
-    if (m_.exchange) once += layer.exchange;
     once += model_.attention(DecodeAttention{work.requests, work.kv_tokens, 1});
     once += model_.edges(work.requests, work.requests);
     drafts_ += {once.time * depth, 0};
@@ -148,9 +137,10 @@ Seconds IterationParts::total() const {
   return sum;
 }
 
-IterationParts decode_iteration(const ForwardSetting& setting, const DecodeWork& work,
-                                const IterationMechanisms& mechanisms) {
-  const ForwardModel model(reduced(setting, mechanisms));
+namespace {
+
+IterationParts decode_parts(const ForwardModel& model, const DecodeWork& work,
+                            const IterationMechanisms& mechanisms, Seconds exposed) {
   const EngineConfig& engine = model.setting().engine;
   const DecodeWork own{std::max(1.0, work.requests / engine.plan.pipeline), std::max(1.0, work.kv_tokens)};
   const double tokens = own.requests * (1 + engine.speculation.depth);
@@ -163,29 +153,73 @@ IterationParts decode_iteration(const ForwardSetting& setting, const DecodeWork&
   parts.edges(tokens, tokens);
   parts.drafts(own);
   parts.transfers(tokens);
+  if (mechanisms.exchange) parts.exchange(exposed);
   parts.host(work.requests, 0);
   return parts.parts();
 }
 
+IterationParts prompt_parts(const ForwardModel& model, const PromptWork& piece,
+                            const IterationMechanisms& mechanisms, Seconds exposed) {
+  const double stages = model.setting().engine.plan.pipeline;
+  PassTime core = model.attention(PromptAttention{1, piece.tokens, piece.cached + piece.tokens},
+                                  model.setting().engine.two_micro_batches);
+  core.time = core.time / stages;
+  core.kernels = 1;
+  PassParts parts(model, mechanisms, StepKind::prompt);
+  parts.layers(piece.tokens / stages, core);
+  parts.edges(1, 1);
+  parts.transfers(piece.tokens / stages);
+  if (mechanisms.exchange) parts.exchange(exposed);
+  parts.host(1, piece.tokens);
+  return parts.parts();
+}
+
+/// The rest of an iteration's price beside all that is computed; nothing where nothing is exchanged.
+Seconds exposed_exchange(const ForwardModel& model, Seconds price, const IterationParts& computed) {
+  if (model.setting().engine.plan.expert == 1 || model.moe_layers() == 0) return Seconds(0);
+  return std::max(Seconds(0), price - computed.total());
+}
+
+/// Batches are whole; a mean one lies between two.
+Seconds price_of(IterationPricer& pricer, const DecodeWork& work) {
+  const double low = std::max(1.0, std::floor(work.requests));
+  const auto at = [&](double requests) {
+    return to_seconds(pricer.decode(std::llround(requests)).at(std::llround(requests * work.kv_tokens)));
+  };
+  return at(low) + (at(low + 1) - at(low)) * (std::max(low, work.requests) - low);
+}
+
+Seconds price_of(IterationPricer& pricer, const PromptWork& piece) {
+  PromptLoad load;
+  load.add(std::llround(piece.tokens), std::llround(piece.cached), true);
+  return to_seconds(pricer.prompt(load, 0, 0));
+}
+
+constexpr IterationMechanisms kComputed{true, true, false, true, true, true, true};
+
+}  // namespace
+
+IterationParts decode_iteration(const ForwardSetting& setting, const DecodeWork& work,
+                                const IterationMechanisms& mechanisms) {
+  IterationPricer pricer(reduced(setting, mechanisms));
+  const ForwardModel& model = *pricer.forward();
+  const Seconds exposed =
+      exposed_exchange(model, price_of(pricer, work), decode_parts(model, work, kComputed, Seconds(0)));
+  return decode_parts(model, work, mechanisms, exposed);
+}
+
 IterationParts prompt_iterations(const ForwardSetting& setting, const PromptWork& work,
                                  const IterationMechanisms& mechanisms) {
-  const ForwardModel model(reduced(setting, mechanisms));
-  const EngineConfig& engine = model.setting().engine;
-  const double stages = engine.plan.pipeline;
-  const int pieces = static_cast<int>(std::max(1.0, std::ceil(work.tokens / engine.scheduler.token_budget)));
-  const double tokens = work.tokens / pieces;
+  IterationPricer pricer(reduced(setting, mechanisms));
+  const ForwardModel& model = *pricer.forward();
+  const int pieces =
+      static_cast<int>(std::max(1.0, std::ceil(work.tokens / model.setting().engine.scheduler.token_budget)));
   IterationParts all;
   for (int i = 0; i < pieces; ++i) {
-    const double behind = work.cached + tokens * (i + 1);
-    PassTime core = model.attention(PromptAttention{1, tokens, behind}, engine.two_micro_batches);
-    core.time = core.time / stages;
-    core.kernels = 1;
-    PassParts parts(model, mechanisms, StepKind::prompt);
-    parts.layers(tokens / stages, core);
-    parts.edges(1, 1);
-    parts.transfers(tokens / stages);
-    parts.host(1, tokens);
-    merge(all, parts.parts());
+    const PromptWork piece{work.tokens / pieces, work.cached + work.tokens / pieces * i};
+    const Seconds exposed =
+        exposed_exchange(model, price_of(pricer, piece), prompt_parts(model, piece, kComputed, Seconds(0)));
+    merge(all, prompt_parts(model, piece, mechanisms, exposed));
   }
   return all;
 }

@@ -37,7 +37,8 @@ struct IterationPart {
   std::string name;
   PassTime pass;
 };
-/// Parts sum to the time. What an exchange hides behind is not counted twice.
+/// Parts sum to the time. Of an exchange only what no computation hides is a part: what the iteration's price
+/// leaves beside the others.
 struct IterationParts {
   std::vector<IterationPart> parts;
   Seconds total() const;

@@ -78,25 +78,22 @@ int ForwardModel::compute_sms(bool overlapped, StepKind kind) const {
 }
 
 LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overlapped) const {
-  const LayerParts parts = layer_parts(tokens, moe, kind, overlapped);
-  LayerTime out;
-  out.compute = parts.projections;
-  out.compute += parts.ffn;
-  out.compute += parts.all_reduces;
-  out.exchange = parts.exchange;
-  return out;
-}
-
-LayerParts ForwardModel::layer_parts(double tokens, bool moe, StepKind kind, bool overlapped) const {
   const EngineConfig& engine = setting_.engine;
   const int sms = compute_sms(overlapped, kind);
-  const bool spread = moe && engine.plan.expert > 1;
-  LayerParts out;
-  out.projections = attention_projections(tokens, kind, sms);
-  out.ffn = moe ? experts(tokens, kind, sms) : dense_ffn(tokens, engine.model.ffn_width, sms);
-  // After attention, and after the FFN unless its results come by exchange.
-  out.all_reduces = tensor_all_reduce(tokens) * (spread ? 1 : 2);
-  if (spread) out.exchange = exchange(tokens, kind, overlapped);
+  LayerTime out;
+  out.compute = attention_projections(tokens, kind, sms);
+  out.compute += tensor_all_reduce(tokens);
+  if (!moe) {
+    out.compute += dense_ffn(tokens, engine.model.ffn_width, sms);
+    out.compute += tensor_all_reduce(tokens);
+    return out;
+  }
+  out.compute += experts(tokens, kind, sms);
+  if (engine.plan.expert == 1) {
+    out.compute += tensor_all_reduce(tokens);
+  } else {
+    out.exchange = exchange(tokens, kind, overlapped);
+  }
   return out;
 }
 
@@ -348,6 +345,16 @@ Seconds ForwardModel::stage_transfers(double tokens) const {
   const NcclGroup pair = within ? even_group(1, 2) : even_group(2, 1, setting_.cluster.fabric.cross_leaf_latency);
   const Bytes bytes(tokens * engine.model.hidden * 2 / engine.plan.tensor);
   return choose_nccl(NcclOp::send_recv, pair, bytes, setting_.cluster, *setting_.links).total() * hops;
+}
+
+LayerParts ForwardModel::layer_parts(double tokens, bool moe, StepKind kind, bool overlapped) const {
+  const EngineConfig& engine = setting_.engine;
+  const int sms = compute_sms(overlapped, kind);
+  // After attention, and after the FFN unless its results come by exchange.
+  const int all_reduces = moe && engine.plan.expert > 1 ? 1 : 2;
+  return {attention_projections(tokens, kind, sms),
+          moe ? experts(tokens, kind, sms) : dense_ffn(tokens, engine.model.ffn_width, sms),
+          tensor_all_reduce(tokens) * all_reduces};
 }
 
 }  // namespace flopcast

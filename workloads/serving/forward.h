@@ -59,12 +59,11 @@ struct PromptAttention {
   double kv_tokens = 0;
 };
 
-/// The same, part by part. Where a part does not occur it is empty.
+/// What one layer computes, part by part, for reports; its exchange of tokens apart.
 struct LayerParts {
   PassTime projections;  ///< norms, projections and positions of attention
   PassTime ffn;          ///< dense FFN, or gate, routed and shared experts
   PassTime all_reduces;  ///< of tensor parallelism
-  PassTime exchange;
 };
 
 class ForwardModel {
@@ -73,7 +72,6 @@ class ForwardModel {
 
   /// `tokens` of one attention group, i.e. of every GPU of it.
   LayerTime layer(double tokens, bool moe, StepKind kind, bool overlapped) const;
-  LayerParts layer_parts(double tokens, bool moe, StepKind kind, bool overlapped) const;
   /// Attention core of one layer, with what MLA unpacks from the cache for prompts.
   PassTime attention(const DecodeAttention& shape) const;
   PassTime attention(const PromptAttention& shape, bool overlapped) const;
@@ -83,6 +81,7 @@ class ForwardModel {
   Seconds stage_transfers(double tokens) const;
   /// MTP: projection of `sequences` tokens to the module's input.
   PassTime draft_projection(double sequences) const;
+  LayerParts layer_parts(double tokens, bool moe, StepKind kind, bool overlapped) const;
 
   int moe_layers() const { return moe_layers_; }
   int dense_layers() const { return setting_.engine.model.layers - moe_layers_; }
