@@ -9,6 +9,7 @@
 #include "scenarios/library_entries.h"
 #include "scenarios/proto/policy.pb.h"
 #include "scenarios/quantity.h"
+#include "scenarios/set_field.h"
 
 namespace flopcast {
 namespace {
@@ -154,24 +155,57 @@ std::vector<ChipFigures> memory_stacks(const Libraries& libraries) {
 
 }  // namespace
 
-ChipFigures load_chip(const Libraries& libraries, const std::string& name_or_file) {
+namespace {
+
+/// The library's entry that a name or alias means, or the file that it is; nothing when there is none.
+std::optional<std::string> entry_of(const Libraries& libraries, const std::string& name_or_file) {
   if (name_or_file.find('/') != std::string::npos || name_or_file.ends_with(".textproto"))
-    return figures_of(load_entry<proto::Gpu>(libraries, name_or_file, Completeness::partial));
+    return name_or_file;
   const auto names = libraries.names(LibraryKind::gpus);
-  if (std::find(names.begin(), names.end(), name_or_file) != names.end())
-    return figures_of(load_entry<proto::Gpu>(libraries, name_or_file, Completeness::partial));
+  if (std::find(names.begin(), names.end(), name_or_file) != names.end()) return name_or_file;
   const std::string wanted = canonical(name_or_file);
-  for (const std::string& name : names) {
-    if (goes_by(libraries, name, wanted))
-      return figures_of(load_entry<proto::Gpu>(libraries, name, Completeness::partial));
-  }
-  for (ChipFigures& stack : memory_stacks(libraries)) {
-    if (canonical(stack.name) == wanted) return std::move(stack);
-  }
+  const auto alias = std::find_if(names.begin(), names.end(),
+                                  [&](const auto& name) { return goes_by(libraries, name, wanted); });
+  return alias == names.end() ? std::nullopt : std::optional(*alias);
+}
+
+[[noreturn]] void no_such_chip(const Libraries& libraries, const std::string& name) {
   throw InputError(
-      Diagnostic{"", 0, 0, "", quoted(name_or_file),
+      Diagnostic{"", 0, 0, "", quoted(name),
                  "a chip (see `flopcast list gpus`), a memory stack such as hbm3, or the file of a chip",
-                 nearest_name(name_or_file, names)});
+                 nearest_name(name, libraries.names(LibraryKind::gpus))});
+}
+
+}  // namespace
+
+ChipFigures load_chip(const Libraries& libraries, const std::string& name_or_file) {
+  if (const auto entry = entry_of(libraries, name_or_file))
+    return figures_of(load_entry<proto::Gpu>(libraries, *entry, Completeness::partial));
+  for (ChipFigures& stack : memory_stacks(libraries)) {
+    if (canonical(stack.name) == canonical(name_or_file)) return std::move(stack);
+  }
+  no_such_chip(libraries, name_or_file);
+}
+
+ChipFigures load_chip(const Libraries& libraries, const std::string& name_or_file,
+                      std::span<const std::string> sets) {
+  if (sets.empty()) return load_chip(libraries, name_or_file);
+  const auto name = entry_of(libraries, name_or_file);
+  if (!name) no_such_chip(libraries, name_or_file);
+  Entry<proto::Gpu> entry = load_entry<proto::Gpu>(libraries, *name, Completeness::partial);
+  proto::Gpu own;
+  Places places;
+  Diagnostics faults;
+  for (const std::string& set : sets) set_field(set, own, places, faults);
+  check_fields(own, "", places, names_of(libraries), false, faults);
+  if (!faults.empty()) throw InputError(faults);
+  lay_over(entry, own, places, "");
+  apply_scales(entry, own, places, "", faults);
+  if (!faults.empty()) throw InputError(faults);
+  ChipFigures chip = figures_of(entry);
+  chip.name += " changed";
+  chip.title += fmt::format(" with {}", fmt::join(sets, ", "));
+  return chip;
 }
 
 std::vector<ChipFigures> all_chips(const Libraries& libraries) {

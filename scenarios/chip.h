@@ -2,6 +2,7 @@
 #pragma once
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,11 @@ struct ChipFigures {
 /// memory stack of the library ("hbm3"), or the file of a chip of the user's own.
 /// @throws InputError with the nearest name, or with everything wrong in the file.
 ChipFigures load_chip(const Libraries& libraries, const std::string& name_or_file);
+
+/// The same with some fields of its file set: "hbm_bandwidth=2 TB/s", "scale[0].field=bf16_peak".
+/// @throws InputError as above; memory stacks have no fields to set.
+ChipFigures load_chip(const Libraries& libraries, const std::string& name_or_file,
+                      std::span<const std::string> sets);
 
 /// Every chip of the library, by name.
 std::vector<ChipFigures> all_chips(const Libraries& libraries);

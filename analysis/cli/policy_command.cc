@@ -20,7 +20,7 @@ namespace flopcast {
 namespace {
 
 struct ClassifyArguments {
-  std::vector<std::string> chips, rule_files, library_folders;
+  std::vector<std::string> chips, sets, rule_files, library_folders;
   std::string date, rule, json, csv;
   // A chip by nothing but its figures.
   double tpp = 0, density = 0, io = 0, memory = 0;
@@ -49,8 +49,10 @@ std::optional<ChipFigures> chip_by_figures(const ClassifyArguments& a) {
 
 PolicyQuestion question_of(const ClassifyArguments& a, const Libraries& libraries) {
   PolicyQuestion question{{}, day_of(a.date, "--date"), a.rule};
-  for (const std::string& name : a.chips) question.chips.push_back(load_chip(libraries, name));
+  for (const std::string& name : a.chips) question.chips.push_back(load_chip(libraries, name, a.sets));
   if (auto chip = chip_by_figures(a)) question.chips.push_back(std::move(*chip));
+  if (a.chips.empty() && !a.sets.empty())
+    throw InputError(Diagnostic{"", 0, 0, "--set", "no chip", "the name of the chip that is changed", ""});
   if (question.chips.empty()) question.chips = all_chips(libraries);
   return question;
 }
@@ -87,6 +89,13 @@ void add_classify(CLI::App& policy) {
   command.add_option("--date", a->date, "Only the rules of this day")->type_name("DAY");
   command.add_option("--rule", a->rule, "Only this rule (`flopcast policy rules` lists them)")
       ->type_name("ID");
+  command
+      .add_option("--set", a->sets,
+                  "Change the chips, as a file with `base` would: hbm_bandwidth=\"2 TB/s\", "
+                  "scale[0].field=bf16_peak scale[0].by=0.5")
+      ->type_name("FIELD=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   add_rules_option(command, a->rule_files);
   const auto figure = [&](const char* option, double& value, bool& stated, const char* what) {
     command

@@ -189,6 +189,156 @@ sources { text: "a what-if" date: "2026-11-21" })");
   CHECK(classify(load_chip(libraries(), bare), book.at("R2022_10"), book).outcome == "cannot compute");
 }
 
+// Every threshold from both sides: `at` the figure, and the nearest that a data sheet would print beside it.
+TEST_CASE("thresholds are met or missed exactly", "[policy]") {
+  struct Case {
+    const char* rule;
+    double tpp, pd, io, memory;  // negative: unknown
+    bool datacenter;
+    const char* outcome;
+  };
+  constexpr double kNo = -1;
+  constexpr const char* kFree = "not controlled";
+  constexpr const char* kA = "3A090.a";
+  constexpr const char* kB = "3A090.b (NAC eligible)";
+  constexpr const char* kConsumer = "3A090.a (NAC eligible, not data centre)";
+  const Case cases[] = {
+      {"R2022_10", 4800, kNo, 600, kNo, true, "3A090"},
+      {"R2022_10", 4799.99, kNo, 600, kNo, true, kFree},
+      {"R2022_10", 4800, kNo, 599.99, kNo, true, kFree},
+      {"R2022_10", 4800, kNo, kNo, kNo, true, "cannot compute"},
+      {"R2022_10", 4799, kNo, kNo, kNo, true, kFree},
+      {"R2022_10", kNo, kNo, 599, kNo, true, kFree},
+      {"R2022_10", 4800, kNo, 600, kNo, false, "3A090"},  // that rule made no difference of markets
+      {"R2023_10", 4800, 0.1, kNo, kNo, true, kA},
+      {"R2023_10", 4800, kNo, kNo, kNo, true, kA},
+      {"R2023_10", 4799.99, 5.92, kNo, kNo, true, kA},
+      {"R2023_10", 4799.99, 5.9199, kNo, kNo, true, kB},
+      {"R2023_10", 4799.99, 1.6, kNo, kNo, true, kB},
+      {"R2023_10", 4799.99, 1.5999, kNo, kNo, true, kFree},
+      {"R2023_10", 2400, 1.6, kNo, kNo, true, kB},
+      {"R2023_10", 2399.99, 1.6, kNo, kNo, true, kFree},
+      {"R2023_10", 2399.99, 3.1999, kNo, kNo, true, kFree},
+      {"R2023_10", 2399.99, 3.2, kNo, kNo, true, kB},
+      {"R2023_10", 1600, 3.2, kNo, kNo, true, kB},
+      {"R2023_10", 1600, 5.92, kNo, kNo, true, kA},
+      {"R2023_10", 1599.99, 5.92, kNo, kNo, true, kFree},
+      {"R2023_10", 1599.99, kNo, kNo, kNo, true, kFree},
+      {"R2023_10", 3000, kNo, kNo, kNo, true, "cannot compute"},
+      {"R2023_10", kNo, 0.5, kNo, kNo, true, "cannot compute"},
+      {"R2023_10", 4800, 20, kNo, kNo, false, kConsumer},
+      {"R2023_10", 4799.99, 20, kNo, kNo, false, kFree},
+      {"R2023_10", 4799.99, kNo, kNo, kNo, false, kFree},
+      {"R2024_04", 4800, 1, kNo, kNo, true, kA},
+      {"L2025_04", kNo, kNo, 0, 1400, true, "licence (DRAM >= 1400)"},
+      {"L2025_04", kNo, kNo, 1100, 0, true, "licence (I/O >= 1100)"},
+      {"L2025_04", kNo, kNo, 300.01, 1399.99, true, "licence (sum >= 1700)"},
+      {"L2025_04", kNo, kNo, 1000, 700, true, "licence (sum >= 1700)"},
+      {"L2025_04", kNo, kNo, 1000, 699.99, true, "not caught"},
+      {"L2025_04", kNo, kNo, kNo, 1400, true, "licence (DRAM >= 1400)"},
+      {"L2025_04", kNo, kNo, kNo, 1399, true, "cannot compute"},
+      {"R2026_01_CASE", 20999.99, 10, kNo, 6499.99, true, "case by case"},
+      {"R2026_01_CASE", 21000, 10, kNo, 100, true, "presumption of denial"},
+      {"R2026_01_CASE", 5000, 10, kNo, 6500, true, "presumption of denial"},
+      {"R2026_01_CASE", 1599, 10, kNo, 9000, true, "no 3A090 licence"},
+      {"R2026_01_CASE", 4799, 20, kNo, 1000, false, "no 3A090 licence"},
+      {"S232_2026_01", 14000, kNo, kNo, 4800, true, "outside bands"},
+      {"S232_2026_01", 14000.01, kNo, kNo, 4500.01, true, "25% band 1"},
+      {"S232_2026_01", 17499.99, kNo, kNo, 4999.99, true, "25% band 1"},
+      {"S232_2026_01", 17500, kNo, kNo, 4800, true, "outside bands"},
+      {"S232_2026_01", 15832, kNo, kNo, 4500, true, "outside bands"},
+      {"S232_2026_01", 15832, kNo, kNo, 5000, true, "outside bands"},
+      {"S232_2026_01", 20800, kNo, kNo, 6000, true, "outside bands"},
+      {"S232_2026_01", 20800.01, kNo, kNo, 5800.01, true, "25% band 2"},
+      {"S232_2026_01", 21099.99, kNo, kNo, 6199.99, true, "25% band 2"},
+      {"S232_2026_01", 21100, kNo, kNo, 6000, true, "outside bands"},
+      {"S232_2026_01", 21000, kNo, kNo, 6200, true, "outside bands"},
+      {"L2023_10", 4800, kNo, kNo, kNo, false, "not caught"},
+      {"L2023_10", 4799.99, 20, kNo, kNo, true, "not caught"},
+  };
+  const RuleBook book = rule_book();
+  for (const Case& c : cases) {
+    ChipFigures chip;
+    chip.vendor = "NVIDIA";
+    const auto known = [](double value) { return value < 0 ? std::nullopt : std::optional(value); };
+    const auto rate = [](double gb_s) {
+      return gb_s < 0 ? std::nullopt : std::optional(BytesPerSecond(gb_s * 1e9));
+    };
+    chip.tpp = known(c.tpp);
+    chip.density = known(c.pd);
+    chip.io = rate(c.io);
+    chip.memory_bandwidth = rate(c.memory);
+    chip.datacenter_marketed = c.datacenter;
+    INFO(c.rule << ": TPP " << c.tpp << ", density " << c.pd << ", I/O " << c.io << ", memory " << c.memory);
+    CHECK(classify(chip, book.at(c.rule), book).outcome == c.outcome);
+  }
+}
+
+TEST_CASE("memory stacks are judged by what is above two, foundries by transistors below a number",
+          "[policy]") {
+  const RuleBook book = rule_book();
+  ChipFigures stack;
+  stack.hbm = true;
+  const auto hbm = [&](double density) {
+    stack.memory_density = density;
+    return classify(stack, book.at("R2024_12"), book).outcome;
+  };
+  CHECK(hbm(2) == "not controlled");
+  CHECK(hbm(2.0001) == "3A090.c");
+  ChipFigures chip;
+  const auto foundry = [&](double transistors, const char* when) {
+    chip.transistors = transistors;
+    return classify(chip, book.at("R2025_01_FOUNDRY"), book, day(when)).controlled;
+  };
+  CHECK(foundry(29.99e9, "2025-06-01") == false);
+  CHECK(foundry(30e9, "2025-06-01") == true);
+  CHECK(foundry(34.99e9, "2026-12-31") == true);
+  CHECK(foundry(34.99e9, "2027-01-01") == false);
+  CHECK(foundry(35e9, "2027-01-01") == true);
+  CHECK(foundry(39.99e9, "2028-12-31") == true);
+  CHECK(foundry(39.99e9, "2029-01-01") == false);
+  CHECK(foundry(40e9, "2029-01-01") == true);
+}
+
+TEST_CASE("controls begin and end on their days", "[policy]") {
+  const RuleBook book = rule_book();
+  const auto on = [&](const char* chip, const char* when) {
+    const Date then = day(when);
+    for (const ControlledPeriod& p : controlled_periods(load_chip(libraries(), chip), book)) {
+      if (p.from <= then && (!p.until || then < *p.until)) return true;
+    }
+    return false;
+  };
+  CHECK_FALSE(on("a100-sxm", "2022-08-25"));
+  CHECK(on("a100-sxm", "2022-08-26"));
+  CHECK(on("a100-sxm", "2022-10-20"));  // from letter to rule without a gap
+  CHECK(on("a100-sxm", "2022-10-21"));
+  CHECK_FALSE(on("a800-sxm", "2023-10-22"));
+  CHECK(on("a800-sxm", "2023-10-23"));
+  CHECK(on("a800-sxm", "2023-11-16"));
+  CHECK(on("a800-sxm", "2023-11-17"));
+  CHECK_FALSE(on("rtx-4090", "2023-11-16"));  // no letter named what is not for data centres
+  CHECK(on("rtx-4090", "2023-11-17"));
+  CHECK_FALSE(on("rtx-4090-d", "2025-04-01"));
+  CHECK_FALSE(on("h20", "2025-04-13"));
+  CHECK(on("h20", "2025-04-14"));
+}
+
+TEST_CASE("a chip is changed by a few fields", "[policy]") {
+  const RuleBook book = rule_book();
+  const auto outcome = [&](const std::vector<std::string>& sets, const char* rule) {
+    return classify(load_chip(libraries(), "H100_SXM", sets), book.at(rule), book).outcome;
+  };
+  CHECK(outcome({"nvlink_bandwidth=400 GB/s both directions"}, "R2022_10") == "not controlled");
+  CHECK(outcome({"nvlink_bandwidth=472 GB/s both directions"}, "R2022_10") == "3A090");  // 472 + 128 = 600
+  CHECK(outcome({"datacenter_marketed=false"}, "R2023_10") == "3A090.a (NAC eligible, not data centre)");
+  CHECK(outcome({"hbm_bandwidth=1.3 TB/s", "nvlink_bandwidth=200 GB/s both directions"}, "L2025_04") ==
+        "not caught");
+  CHECK_THROWS_WITH(outcome({"hbm_bandwith=1 TB/s"}, "L2025_04"),
+                    ContainsSubstring("did you mean \"hbm_bandwidth\"?"));
+  CHECK_THROWS_WITH(outcome({"hbm_bandwidth=1 TB"}, "L2025_04"), ContainsSubstring("hbm_bandwidth"));
+}
+
 TEST_CASE("dates", "[policy]") {
   CHECK(to_string(day("2024")) == "2024-01-01");
   CHECK(to_string(day("2024-12")) == "2024-12-01");
