@@ -81,6 +81,7 @@ class MoneyReader {
     out.stated = p.has_gpu();
     out.source = p.source();
     out.pue = p.pue();
+    out.pue_stated = p.has_pue();
     out.rental = {p.rental().term(), p.rental().provider()};
     out.owned = owned_of(p.owned());
     amortised(p.amortised());

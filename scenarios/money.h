@@ -45,6 +45,7 @@ struct PriceConfig {
   UsdPerSecond gpu;           ///< per GPU, of the chosen model
   std::string source;
   double pue = 1.0;           ///< facility power over IT power
+  bool pue_stated = false;    ///< it stands in the file
   PriceModel model = PriceModel::stated;
   bool stated = false;        ///< `gpu` stands in the file
   RentalConfig rental;

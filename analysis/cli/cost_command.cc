@@ -13,15 +13,18 @@
 #include "analysis/complete_scenario.h"
 #include "analysis/json.h"
 #include "analysis/money/cost_output.h"
+#include "analysis/money/served_work.h"
 #include "analysis/run.h"
+#include "analysis/serving_size.h"
 #include "scenarios/proto/cost_report.pb.h"
+#include "scenarios/serving_scenario.h"
 
 namespace flopcast {
 namespace {
 
 struct CostArguments {
   ScenarioArguments scenario;
-  std::string price_model, date, json, csv, html;
+  std::string price_model, date, slo, json, csv, html;
   std::optional<int> draws;
   int workers = 1;
   bool list_inputs = false;
@@ -48,11 +51,49 @@ std::vector<PriceModel> models(const CostArguments& a, const Scenario& scenario)
   return out;
 }
 
-PricedWork replayed_work(const Scenario& scenario, const Libraries& libraries) {
+/// With as many replicas as keep the promise. @throws InputError when no number does.
+Scenario sized(Scenario scenario, const std::string& promise, const ServingOptions& serving,
+               ProgressLine& progress) {
+  SizeOptions options;
+  options.promise = parse_promise(promise);
+  options.curve = false;
+  options.serving = serving;
+  options.stage = [&progress](const std::string& what) { progress.stage(what); };
+  const SizeResult size = size_deployment(scenario, options);
+  if (!size.met) {
+    throw InputError(
+        Diagnostic{scenario.file, 0, 0, "--slo", promise + ", which no deployment on the cluster keeps",
+                   fmt::format("a promise that one can keep; the nearest keeps it for {:.0f} % of requests",
+                               100 * size.attainment),
+                   ""});
+  }
+  auto serving_scenario = std::make_shared<ServingScenario>(*scenario.serving);
+  for (std::size_t p = 0; p < size.counts.size(); ++p) serving_scenario->pools[p].replicas = size.counts[p];
+  serving_scenario->levels.assign(serving_scenario->levels.size(), options.promise);
+  serving_scenario->sample = 1;
+  scenario.serving = std::move(serving_scenario);
+  return scenario;
+}
+
+PricedWork served_work(const Scenario& scenario, const std::string& promise, const Libraries& libraries) {
+  const InterruptGuard interrupt;
+  ProgressLine progress;
+  ServingOptions options;
+  options.power = load_power_model(libraries, scenario.cluster.node.gpu.architecture);
+  options.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
+  const ServingReport report =
+      run_serving(promise.empty() ? scenario : sized(scenario, promise, options, progress), options);
+  progress.clear();
+  return work_of(report);
+}
+
+PricedWork replayed_work(const Scenario& scenario, const std::string& promise, const Libraries& libraries) {
+  if (scenario.serving) return served_work(scenario, promise, libraries);
   if (!scenario.training || scenario.phases.empty()) {
-    throw InputError(Diagnostic{
-        scenario.file, 0, 0, scenario.training ? "run" : "", "nothing to price",
-        "training { ... } with run { ... }, a run of given GPU-hours, or given_service { ... }", ""});
+    throw InputError(Diagnostic{scenario.file, 0, 0, scenario.training ? "run" : "", "nothing to price",
+                                "training { ... } with run { ... }, a run of given GPU-hours, serving { ... "
+                                "} or given_service { ... }",
+                                ""});
   }
   const InterruptGuard interrupt;
   ProgressLine progress;
@@ -93,8 +134,11 @@ void run(CostArguments a) {
   question.draws = a.draws;
   question.workers = a.workers;
   const auto given = given_work(scenario);
+  if (!a.slo.empty() && !scenario.serving)
+    throw InputError(
+        Diagnostic{"", 0, 0, "--slo", "a scenario without `serving`", "one with replicas to count", ""});
   const CostReport report =
-      study(scenario, given ? *given : replayed_work(scenario, libraries), libraries, question);
+      study(scenario, given ? *given : replayed_work(scenario, a.slo, libraries), libraries, question);
   if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(report, TextStyle(terminal_colours(stdout))));
   if (!a.json.empty()) write_json(report, a.json);
   if (!a.csv.empty()) write_text(a.csv, to_csv(report));
@@ -121,6 +165,10 @@ void add_cost_command(CLI::App& program) {
       ->check(CLI::IsMember({"stated", "rental", "owned", "amortised", "all"}));
   command.add_option("--date", a->date, "The day whose prices hold, instead of the scenario's")
       ->type_name("DAY");
+  command
+      .add_option("--slo", a->slo,
+                  "Of a serving scenario: price the smallest deployment with 90 % of requests within it")
+      ->type_name("ttft=2s,tpot=50ms");
   command
       .add_option("--draws", a->draws,
                   "How often inputs are drawn, instead of the scenario's number; 0: not at all")

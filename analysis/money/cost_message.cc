@@ -92,6 +92,21 @@ void set_model(const CostReport& report, const ModelCost& model, report::ModelCo
   if (model.uncertainty.draws > 0) set_uncertainty(report, model.uncertainty, *out.mutable_uncertainty());
 }
 
+/// The same figures as `flopcast run` gives of a serving scenario.
+void set_cost(const CostReport& report, report::ServingCost& out) {
+  const ServiceWork& work = *report.work.service;
+  const ServiceCost& s = *report.models.front().service;
+  out.set_usd_per_million_input_tokens(s.usd_per_million_input);
+  out.set_usd_per_million_cached_tokens(s.usd_per_million_cached);
+  if (work.input_tokens > 0)
+    out.set_usd_per_million_prompt_tokens(s.usd_per_day * work.prefill_share / work.input_tokens * 1e6);
+  out.set_usd_per_million_output_tokens(s.usd_per_million_output);
+  out.set_usd_per_day(s.usd_per_day);
+  out.set_revenue_usd_per_day(s.revenue_per_day);
+  out.set_margin(s.margin);
+  out.set_gpu_usd_per_hour(report.models.front().gpu_hour.usd());
+}
+
 void set_demand(const DemandPoint& point, report::Demand& out) {
   out.set_price_factor(point.price);
   out.set_unit_cost_factor(point.unit_cost);
@@ -185,6 +200,7 @@ report::CostReport to_message(const CostReport& report) {
     market.set_source(report.market->source);
     market.set_confirmed(report.market->confirmed);
   }
+  if (report.work.service) set_cost(report, *out.mutable_cost());
   for (const DemandPoint& point : report.demand_follows_cost)
     set_demand(point, *out.add_demand_follows_cost());
   for (const DemandPoint& point : report.demand_price_only) set_demand(point, *out.add_demand_price_only());

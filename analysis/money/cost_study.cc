@@ -7,6 +7,8 @@
 
 #include "analysis/complete_scenario.h"
 #include "analysis/csv.h"
+#include "scenarios/proto/money.pb.h"
+#include "scenarios/serving_scenario.h"
 #include "scenarios/text_file.h"
 
 namespace flopcast {
@@ -79,10 +81,17 @@ class Pricer {
   void site(MoneyInputs& in, double power_share) {
     const NodeSpec& node = scenario_.cluster.node;
     in.site_rated_kw = (node.gpu.tdp + node.overhead_power / node.gpus).value() / 1000;
-    in.site_pue = price_.pue;
     use("rated power, per GPU", in.site_rated_kw, "kW", fmt::format("{} with {}", node.name, node.gpu.name));
     use("average draw over rated power", power_share, "", "");
-    use("power of the site over that of its computers", in.site_pue, "", "price.pue");
+    if (price_.pue_stated) {
+      in.site_pue = price_.pue;
+      use("PUE, site over computers", in.site_pue, "", "the scenario");
+    } else {
+      const PriceQuote usual = book_.pue();
+      in.site_pue = usual.usd;
+      use("PUE, site over computers", in.site_pue, "",
+          dated(usual) + "; not stated (price.pue)");
+    }
     if (price_.site.electricity_usd_per_kwh) {
       in.site_electricity_usd_per_kwh = *price_.site.electricity_usd_per_kwh;
       use("electricity", in.site_electricity_usd_per_kwh, "USD/kWh", "the scenario");
@@ -158,7 +167,7 @@ class Pricer {
     use("server when new, per GPU", in.amortised_server_usd, "USD", quote ? dated(*quote) : "the scenario");
     use("age", in.amortised_age_years, "years",
         fmt::format("from {} to {}", to_string(since), to_string(day())));
-    use("progress of chips", a.progress, "orders of magnitude per year", "");
+    use("progress of chips", a.progress, "powers of ten a year", "");
     use("network, of the cluster's price", a.network_share, "", "");
     site(in, a.power_share);
   }
@@ -204,8 +213,7 @@ void set_service(const ServiceWork& s, MoneyInputs& in) {
   in.service_output_tokens = s.output_tokens;
 }
 
-TokenPrices market_prices(const MarketConfig& market, const PriceBook& book,
-                          const std::optional<Date>& date) {
+TokenPrices prices_of(const MarketConfig& market, const PriceBook& book, const std::optional<Date>& date) {
   TokenPrices out;
   if (!market.model.empty())
     out = book.tokens(market.vendor, market.model, required_date(date, "a token price"));
@@ -384,7 +392,9 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
   report.scenario = scenario.name;
   report.title = scenario.title;
   report.gpu = scenario.cluster.node.gpu.name;
-  report.gpus = scenario.cluster.gpus();
+  report.gpus = work.service && scenario.serving
+                    ? static_cast<int>(std::lround(work.service->gpu_hours_per_day / 24))
+                    : scenario.cluster.gpus();
   report.date = question.date ? question.date : scenario.date;
   report.work = work;
   report.has_programme = scenario.programme && !work.phases.empty();
@@ -392,12 +402,13 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
   in.run_gpu_hours = work.gpu_hours();
   if (report.has_programme) set_programme(*scenario.programme, in);
   if (work.service) set_service(*work.service, in);
-  if (work.service && scenario.market) {
-    report.market = market_prices(*scenario.market, book, report.date);
+  report.notes = work.notes;
+  if (work.service) report.market = market_prices(scenario, book, report.date);
+  if (report.market) {
     in.market_input = report.market->input;
     in.market_cached = report.market->cached.value_or(report.market->input);
     in.market_output = report.market->output;
-    in.market_elasticity = scenario.market->elasticity;
+    in.market_elasticity = scenario.market ? scenario.market->elasticity : proto::Market().elasticity();
   }
 
   Pricer pricer(scenario, book, power, report.date);
@@ -431,6 +442,20 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
   }
   add_demand(report);
   return report;
+}
+
+std::optional<TokenPrices> market_prices(const Scenario& scenario, const PriceBook& book,
+                                         const std::optional<Date>& date) {
+  if (scenario.market) return prices_of(*scenario.market, book, date);
+  if (!scenario.serving) return std::nullopt;
+  const TokenPriceTable& own = scenario.serving->token_prices;
+  if (own.input <= Usd(0) && own.output <= Usd(0)) return std::nullopt;
+  TokenPrices out;
+  out.input = own.input.value();
+  out.cached = own.cached.value();
+  out.output = own.output.value();
+  out.source = own.source.empty() ? "the scenario" : own.source;
+  return out;
 }
 
 UsdPerSecond price_of_gpu(const Scenario& scenario, const PriceBook& book, const PowerModel& power) {

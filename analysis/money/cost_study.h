@@ -44,6 +44,7 @@ struct PricedWork {
   std::vector<PhaseHours> phases;
   std::optional<HoursRange> range;  ///< of all phases together, where it was replayed
   std::optional<ServiceWork> service;
+  std::vector<std::string> notes;  ///< how it came about
   double gpu_hours() const;
 };
 /// The phases of a projected run.
@@ -103,6 +104,11 @@ std::vector<UsualSpread> load_usual_spreads(const Libraries& libraries);
 CostReport cost_study(const Scenario& scenario, const PricedWork& work, const PriceBook& book,
                       const PowerModel& power, std::span<const UsualSpread> usual,
                       const CostQuestion& question);
+
+/// What the tokens of a service are sold for: the scenario's market on its date, or the prices that it states
+/// for its service. Nothing where it says neither. @throws as above.
+std::optional<TokenPrices> market_prices(const Scenario& scenario, const PriceBook& book,
+                                         const std::optional<Date>& date);
 
 /// The price of a GPU-hour under the scenario's own model, for reports that only multiply. @throws as above.
 UsdPerSecond price_of_gpu(const Scenario& scenario, const PriceBook& book, const PowerModel& power);

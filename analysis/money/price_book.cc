@@ -241,6 +241,14 @@ PriceQuote PriceBook::colocation(const Date& day) const {
   return latest(rows, day, kSiteKeeps, "colocation");
 }
 
+PriceQuote PriceBook::pue() const {
+  const auto row = std::find_if(site_.begin(), site_.end(), [](const Row& r) { return r.key == "pue"; });
+  if (row == site_.end())
+    throw InputError(Diagnostic{"site_prices.csv", 0, 0, "what", "no row `pue`",
+                                "power of a site over its computers'", ""});
+  return row->quote;
+}
+
 TokenPrices PriceBook::tokens(const std::string& vendor, const std::string& model, const Date& day) const {
   const TokenRow* nearest = nullptr;
   long distance = 0;

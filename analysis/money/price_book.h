@@ -53,6 +53,7 @@ class PriceBook {
   PriceQuote network(FabricKind fabric, const Date& day) const;
   PriceQuote electricity(const Date& day) const;  ///< per kWh
   PriceQuote colocation(const Date& day) const;   ///< per kW and month
+  PriceQuote pue() const;  ///< no price: power of a site over that of its computers, where nobody states it
   TokenPrices tokens(const std::string& vendor, const std::string& model, const Date& day) const;
 
  private:

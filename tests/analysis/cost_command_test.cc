@@ -7,6 +7,7 @@
 #include "analysis/format.h"
 #include "analysis/money/cost_output.h"
 #include "scenarios/proto/cost_report.pb.h"
+#include "scenarios/proto/report.pb.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 
@@ -17,9 +18,9 @@ using Catch::Matchers::ContainsSubstring;
 using testing::Outcome;
 
 TEST_CASE("cost: text of every kind of scenario fits 100 columns", "[money]") {
-  for (const char* arguments :
-       {"deepseek_v3_programme --price-model all", "deepseek_service_day_published --price-model all",
-        "deepseek_r1_published", "--inputs"}) {
+  for (const char* arguments : {"deepseek_v3_programme --price-model all",
+                                "deepseek_service_day_published --price-model all", "deepseek_r1_published",
+                                "--inputs", "deepseek_v3_serving_h800 --date 2025-02-27 --price-model all"}) {
     INFO(arguments);
     const Outcome outcome = testing::flopcast(std::string("cost ") + arguments);
     CHECK(outcome.code == 0);
@@ -30,6 +31,67 @@ TEST_CASE("cost: text of every kind of scenario fits 100 columns", "[money]") {
       CHECK(display_width(line) <= 100);
     }
   }
+}
+
+TEST_CASE("a replayed service costs what `run` says, and its margin follows dated prices",
+          "[money][serving]") {
+  const std::string market = " --set date=2025-02-27 --set market.vendor=DeepSeek --set market.model=R1";
+  report::CostReport cost;
+  REQUIRE(google::protobuf::util::JsonStringToMessage(
+              testing::flopcast("cost deepseek_v3_serving_h800 --json -" + market).out, &cost)
+              .ok());
+  report::Report run;
+  REQUIRE(google::protobuf::util::JsonStringToMessage(
+              testing::flopcast("run deepseek_v3_serving_h800 --json -" + market).out, &run)
+              .ok());
+  CHECK(cost.cost().usd_per_day() == Approx(run.cost().usd_per_day()));
+  CHECK(cost.cost().usd_per_million_input_tokens() == Approx(run.cost().usd_per_million_input_tokens()));
+  CHECK(cost.cost().usd_per_million_output_tokens() == Approx(run.cost().usd_per_million_output_tokens()));
+  CHECK(cost.cost().margin() == Approx(run.cost().margin()));
+  CHECK(cost.cost().margin() == Approx(cost.cost().revenue_usd_per_day() / cost.cost().usd_per_day() - 1));
+  CHECK(cost.cost().usd_per_day() == Approx(128 * 24 * 2).epsilon(0.001));
+  // The parts add up to the day.
+  CHECK(cost.cost().usd_per_million_input_tokens() * cost.tokens_per_day().input() / 1e6 +
+            cost.cost().usd_per_million_output_tokens() * cost.tokens_per_day().output() / 1e6 ==
+        Approx(cost.cost().usd_per_day()));
+  // Cheaper tokens: fewer dollars a token and more in all.
+  REQUIRE(cost.demand_follows_cost_size() == 4);
+  CHECK(cost.demand_follows_cost(3).usd_per_day() > cost.demand_follows_cost(0).usd_per_day());
+  CHECK_THAT(
+      testing::flopcast("cost deepseek_v3_serving_h800 --set market.vendor=DeepSeek --set market.model=R1")
+          .err,
+      ContainsSubstring("date"));
+}
+
+TEST_CASE("cost: a promise decides the deployment, and cached tokens cost what they leave to do",
+          "[money][serving]") {
+  const Outcome broken = testing::flopcast("cost deepseek_v3_serving_h800 --slo ttft=1ms");
+  CHECK(broken.code == 2);
+  CHECK_THAT(broken.err, ContainsSubstring("which no deployment on the cluster keeps"));
+  report::CostReport kept;
+  REQUIRE(
+      google::protobuf::util::JsonStringToMessage(
+          testing::flopcast("cost deepseek_v3_serving_h800 --slo ttft=10s,tpot=100ms --json -").out, &kept)
+          .ok());
+  CHECK(kept.gpus() <= 128);
+  CHECK(testing::flopcast("cost deepseek_v3_2048_h800 --slo ttft=1s").code == 2);
+  report::CostReport cached;
+  REQUIRE(
+      google::protobuf::util::JsonStringToMessage(
+          testing::flopcast("cost deepseek_v3_prefill_ep32 --set serving.traffic.requests=5K --json -").out,
+          &cached)
+          .ok());
+  CHECK(cached.cost().usd_per_million_cached_tokens() > 0);
+  CHECK(cached.cost().usd_per_million_cached_tokens() < 0.5 * cached.cost().usd_per_million_input_tokens());
+}
+
+TEST_CASE("a site that states no PUE gets a usual one where energy is priced, and says so", "[money]") {
+  const Outcome usual =
+      testing::flopcast("cost deepseek_v3_2048_h800 --date 2024-12-26 --price-model owned --draws 0");
+  CHECK_THAT(usual.out, ContainsSubstring("1.25") && ContainsSubstring("not stated"));
+  const Outcome stated = testing::flopcast(
+      "cost deepseek_v3_2048_h800 --date 2024-12-26 --price-model owned --draws 0 --set price.pue=1.1");
+  CHECK_THAT(stated.out, !ContainsSubstring("not stated"));
 }
 
 TEST_CASE("cost: JSON, CSV and page say the same", "[money]") {
