@@ -51,6 +51,8 @@ std::vector<TestedClaim> test_claims(const std::vector<Claim>& claims, const Cla
 
 std::string to_text(std::span<const TestedClaim> claims, const TextStyle& style);
 std::string to_csv(std::span<const TestedClaim> claims);
+/// A page: a table of verdicts, then each claim with its readings.
+std::string to_html(std::span<const TestedClaim> claims);
 report::ClaimsReport to_message(std::span<const TestedClaim> claims);
 
 }  // namespace flopcast

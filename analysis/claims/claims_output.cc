@@ -4,6 +4,7 @@
 
 #include "analysis/claims/claims.h"
 #include "analysis/format.h"
+#include "analysis/html_page.h"
 #include "analysis/json.h"
 #include "analysis/policy.h"
 #include "scenarios/proto/policy_report.pb.h"
@@ -64,31 +65,64 @@ std::size_t count(std::span<const TestedClaim> claims, Verdict verdict) {
   return n;
 }
 
+std::string totals_text(std::span<const TestedClaim> claims) {
+  return fmt::format("{} claims: {} hold, {} fail, {} hold only in one reading, {} in part.", claims.size(),
+                     count(claims, Verdict::holds), count(claims, Verdict::fails),
+                     count(claims, Verdict::holds_only_if), count(claims, Verdict::holds_in_part));
+}
+
 }  // namespace
 
 std::string to_text(std::span<const TestedClaim> claims, const TextStyle& style) {
   std::string out;
   for (const TestedClaim& t : claims) out += block(t, style) + "\n";
-  return out +
-         wrap(fmt::format("{} claims: {} hold, {} fail, {} hold only in one reading, {} in part.",
-                          claims.size(), count(claims, Verdict::holds), count(claims, Verdict::fails),
-                          count(claims, Verdict::holds_only_if), count(claims, Verdict::holds_in_part)),
-              kWidth, "") +
-         "\n";
+  return out + wrap(totals_text(claims), kWidth, "") + "\n";
 }
 
 std::string to_csv(std::span<const TestedClaim> claims) {
-  std::string out = csv_line({"id", "claim", "reading", "compute", "value", "unit", "claimed",
-                              "reading_holds", "verdict", "published", "source"});
+  std::string out = csv_line({"id", "topic", "claim", "reading", "compute", "value", "unit", "claimed",
+                              "reading_holds", "verdict", "said_by", "published", "source", "date"});
   for (const TestedClaim& t : claims) {
     for (std::size_t i = 0; i < t.claim.readings.size(); ++i) {
       const ClaimReading& r = t.claim.readings[i];
-      out += csv_line({t.claim.id, t.claim.text, r.name, r.compute, shortest(t.values[i]), r.unit,
-                       claimed_text(r), r.judges() ? (r.holds(t.values[i]) ? "yes" : "no") : "",
-                       t.verdict_text, t.claim.published, t.claim.source});
+      out += csv_line({t.claim.id, t.claim.topic, t.claim.text, r.name, r.compute, shortest(t.values[i]),
+                       r.unit, claimed_text(r), r.judges() ? (r.holds(t.values[i]) ? "yes" : "no") : "",
+                       t.verdict_text, t.claim.said_by, t.claim.published, t.claim.source, t.claim.date});
     }
   }
   return out;
+}
+
+namespace {
+
+std::vector<std::string> reading_row(const ClaimReading& r, double value) {
+  return {r.name, with_unit(value, r.unit), claimed_text(r),
+          r.judges() ? (r.holds(value) ? "holds" : "does not hold") : "for comparison"};
+}
+
+void add_claim(const TestedClaim& t, HtmlPage& page) {
+  page.heading(t.claim.text);
+  page.paragraph(t.verdict_text);
+  std::vector<std::vector<std::string>> rows;
+  for (std::size_t i = 0; i < t.claim.readings.size(); ++i)
+    rows.push_back(reading_row(t.claim.readings[i], t.values[i]));
+  page.table({"reading", "computed", "claimed", ""}, rows,
+             {Align::left, Align::right, Align::right, Align::left});
+  page.note(fmt::format("Published: {} [{}]", t.claim.published, t.claim.source));
+}
+
+}  // namespace
+
+std::string to_html(std::span<const TestedClaim> claims) {
+  HtmlPage page("Public claims, tested");
+  page.lead(totals_text(claims));
+  std::vector<std::vector<std::string>> rows;
+  for (const TestedClaim& t : claims) rows.push_back({t.claim.topic, t.claim.text, t.verdict_text});
+  page.heading("Verdicts");
+  page.table({"topic", "claim", "verdict"}, rows, {Align::left, Align::left, Align::left});
+  for (const TestedClaim& t : claims) add_claim(t, page);
+  page.note("A verdict follows from the figures and the bounds of a claim's readings; none is written down.");
+  return page.str();
 }
 
 report::ClaimsReport to_message(std::span<const TestedClaim> claims) {

@@ -81,16 +81,20 @@ class Parser {
       ++at_;
     const std::string name = text_.substr(begin, at_ - begin);
     if (!take('(')) fail("an opening parenthesis");
-    const auto close = text_.find(')', at_);
-    if (close == std::string::npos) fail("a closing parenthesis");
-    std::vector<std::string> arguments;
-    for (std::size_t from = at_; from <= close;) {
-      const std::size_t to = std::min(text_.find(',', from), close);
-      arguments.push_back(trimmed(text_.substr(from, to - from)));
-      from = to + 1;
-    }
-    at_ = close + 1;
+    std::vector<std::string> arguments{argument()};
+    while (take(',')) arguments.push_back(argument());
+    if (!take(')')) fail("a closing parenthesis");
     return call_(name, arguments);
+  }
+
+  /// Up to the next comma or parenthesis, or between single quotes.
+  std::string argument() {
+    const bool quoted = take('\'');
+    const std::size_t end = text_.find_first_of(quoted ? "'" : ",)", at_);
+    if (end == std::string::npos) fail(quoted ? "a closing quote" : "a closing parenthesis");
+    const std::string text = text_.substr(at_, end - at_);
+    at_ = end + (quoted ? 1 : 0);
+    return trimmed(text);
   }
 
   static std::string trimmed(const std::string& text) {

@@ -6,7 +6,7 @@
 
 namespace flopcast {
 
-/// Calls a function by its name; arguments are texts, stripped of space.
+/// Calls a function by its name; arguments are texts, stripped of space, or quoted 'so (or) so'.
 using CallFunction =
     std::function<double(const std::string& name, const std::vector<std::string>& arguments)>;
 

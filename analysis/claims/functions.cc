@@ -5,7 +5,10 @@
 
 #include <fmt/format.h>
 
+#include "analysis/compare/causes.h"
 #include "analysis/complete_scenario.h"
+#include "analysis/money/cost_study.h"
+#include "scenarios/serving_scenario.h"
 #include "scenarios/text_file.h"
 #include "workloads/model.h"
 
@@ -111,6 +114,61 @@ double train(const Arguments& a, const ClaimContext& c) {
   return pick(values, field);
 }
 
+double figure_of(const ServedFigures& f, int gpus_per_node, const std::string& field) {
+  return pick({{"output_tokens_per_s_per_gpu", f.answers_per_gpu()},
+               {"output_tokens_per_s_per_node", f.answers_per_gpu() * gpus_per_node},
+               {"input_tokens_per_s_per_node", f.prompts_per_gpu() * gpus_per_node},
+               {"tokens_per_s_per_user", f.tpot > Seconds(0) ? 1 / f.tpot.value() : 0},
+               {"tpot_ms", f.tpot.value() * 1e3},
+               {"ttft_s", f.ttft.value()},
+               {"answers_per_gpu", f.under_way_per_gpu},
+               {"usd_per_million_output_tokens", f.per_million_output.value()},
+               {"usd_per_million_input_tokens", f.per_million_input.value()}},
+              field);
+}
+
+/// A service with some causes turned on; `asked` tells it from others.
+double served(const std::string& field, const Arguments& asked, Scenario scenario,
+              const std::vector<Cause>& causes, const ClaimContext& c) {
+  if (!scenario.serving) {
+    throw InputError(
+        Diagnostic{scenario.file, 0, 0, "compute", "a scenario without `serving`", "a serving scenario", ""});
+  }
+  for (const Cause& cause : causes) cause.apply(scenario);
+  if (const std::string fault = unsound(scenario); !fault.empty())
+    throw InputError(Diagnostic{scenario.file, 0, 0, "compute", fault, "a deployment that can run", ""});
+  auto known = c.served.find(asked);
+  if (known == c.served.end()) known = c.served.emplace(asked, serve(scenario, c.run.power)).first;
+  return figure_of(known->second, scenario.cluster.node.gpus, field);
+}
+
+double serve_with_sets(const Arguments& a, const ClaimContext& c) {
+  Arguments asked = a;
+  asked[1] = "sets";
+  return served(a[1], asked, load_complete_scenario(a[0], std::vector(a.begin() + 2, a.end()), c.libraries),
+                {}, c);
+}
+
+double serve_with_causes(const Arguments& a, const ClaimContext& c) {
+  Arguments asked = a;
+  asked[1] = "causes";
+  const Scenario scenario = load_complete_scenario(a[0], {}, c.libraries);
+  return served(a[1], asked, scenario, causes_by_name(std::vector(a.begin() + 2, a.end()), scenario), c);
+}
+
+double price(const Arguments& a, const ClaimContext& c) {
+  const TokenPrices tokens = c.prices->tokens(a[0], a[1], day(a[2]));
+  return pick(
+      {{"input", tokens.input}, {"cached", tokens.cached.value_or(tokens.input)}, {"output", tokens.output}},
+      a[3]);
+}
+
+double rent(const Arguments& a, const ClaimContext& c) {
+  return c.prices->rent(a[0], {"on demand", ""}, day(a[1])).usd_per_hour;
+}
+
+double server(const Arguments& a, const ClaimContext& c) { return c.prices->server(a[0], day(a[1])).usd; }
+
 double controlled(const Arguments& a, const ClaimContext& c) {
   const Date when = day(a[1]);
   const auto periods = controlled_periods(load_chip(c.libraries, a[0]), c.rules);
@@ -147,6 +205,19 @@ constexpr ClaimFunction kFunctions[] = {
      "the whole run: "
      "gpu_hours, first_phase_gpu_hours, cost_usd, days",
      train},
+    {"serve", "SCENARIO, FIELD, SET...",
+     "replays: output_tokens_per_s_per_gpu (of those that give answers), output_tokens_per_s_per_node, "
+     "input_tokens_per_s_per_node, tokens_per_s_per_user, tpot_ms, ttft_s, answers_per_gpu, "
+     "usd_per_million_output_tokens, usd_per_million_input_tokens",
+     serve_with_sets},
+    {"serve_with", "SCENARIO, FIELD, CAUSE...", "the same with causes of `flopcast compare` turned on",
+     serve_with_causes},
+    {"price", "VENDOR, MODEL, DAY, KIND",
+     "list price of a million tokens on that day: input, cached, output; names with commas or parentheses "
+     "in single quotes",
+     price},
+    {"rent", "GPU, DAY", "USD per GPU-hour on demand, the middle of what was on offer", rent},
+    {"server", "GPU, DAY", "USD for a GPU's share of its server", server},
     {"controlled", "CHIP, DAY", "1 when a rule or letter of that day asks for a licence, else 0", controlled},
     {"released", "DAY, DAY", "rules and letters with thresholds released between the days", released},
     {"days", "DAY, DAY", "from the first to the second", days},

@@ -1,10 +1,13 @@
 // What a claim's expression may ask for: figures of chips, models and rules, and replays of scenarios.
 #pragma once
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "analysis/compare/served.h"
+#include "analysis/money/price_book.h"
 #include "analysis/run.h"
 #include "scenarios/export_rules.h"
 
@@ -15,6 +18,9 @@ struct ClaimContext {
   const Libraries& libraries;
   const RuleBook& rules;
   RunOptions run;  ///< for replays
+  const PriceBook* prices = nullptr;
+  /// Services replayed so far, by what was asked: claims ask for several figures of one.
+  mutable std::map<std::vector<std::string>, ServedFigures> served;
 };
 
 struct ClaimFunction {

@@ -20,7 +20,7 @@ namespace {
 
 struct ClaimsArguments {
   std::vector<std::string> ids, library_folders;
-  std::string file, json, csv;
+  std::string file, json, csv, html;
   bool functions = false;
 };
 
@@ -47,13 +47,14 @@ void print_functions() {
 
 void run_claims(const ClaimsArguments& a) {
   if (a.functions) return print_functions();
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}};
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
   const Libraries libraries = Libraries::discover(a.library_folders);
   const RuleBook rules = load_rule_book(libraries, {});
   const std::string file =
       a.file.empty() ? required_file(libraries, "analysis/data/claims.textproto") : a.file;
-  ClaimContext context{libraries, rules, {}};
+  const PriceBook prices = PriceBook::load(libraries);
+  ClaimContext context{libraries, rules, {}, &prices, {}};
   context.run.allow_oom = true;  // a claim's what-if may not fit: that is not what it is about
   context.run.power = load_power_model(libraries, "any");
   const int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
@@ -65,6 +66,7 @@ void run_claims(const ClaimsArguments& a) {
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(tested));
+  if (!a.html.empty()) write_text(a.html, to_html(tested));
 }
 
 }  // namespace
@@ -79,6 +81,8 @@ void add_claims_command(CLI::App& program) {
   command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
       ->type_name("FILE");
   command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  command.add_option("--html", a->html, "Write a page with every claim, its readings and its verdict")
       ->type_name("FILE");
   add_library_option(command, a->library_folders);
   command.callback([a] { run_claims(*a); });

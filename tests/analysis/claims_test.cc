@@ -17,7 +17,8 @@ using test::TemporaryFolder;
 double value_of(const std::string& expression) {
   const Libraries all = libraries();
   const RuleBook rules = load_rule_book(all, {});
-  ClaimContext context{all, rules, {}};
+  const PriceBook prices = PriceBook::load(all);
+  ClaimContext context{all, rules, {}, &prices, {}};
   context.run.allow_oom = true;
   return evaluate(expression, [&](const std::string& name, const auto& arguments) {
     return call_claim_function(name, arguments, context);
@@ -51,6 +52,23 @@ TEST_CASE("functions know chips, models, rules and days", "[claims]") {
                     ContainsSubstring("did you mean \"memory_gb_s\"?"));
   CHECK_THROWS_WITH(value_of("gpu(h100-sxm)"), ContainsSubstring("gpu(CHIP, FIELD)"));
   CHECK_THROWS_WITH(value_of("days(2024-05-06, soon)"), ContainsSubstring("a day such as"));
+}
+
+TEST_CASE("functions know prices of a day and services, with sets and with causes", "[claims][serving]") {
+  CHECK(value_of("price(DeepSeek, R1, 2025-02-27, output)") == 2.19);
+  CHECK(value_of("price(OpenAI, 'gpt-4o (2024-05-13)', 2024-05-13, output) / 3") == 5);
+  CHECK(value_of("price(Anthropic, claude-3-opus, 2024-06-01, cached)") == 15);  // no price of its own
+  CHECK_THROWS_WITH(value_of("price(DeepSeek, R1, 2024-01-01, output)"), ContainsSubstring("2025-01-20"));
+  CHECK_THROWS_WITH(value_of("price(DeepSeek, R1, 2025-02-27, out)"), ContainsSubstring("cached"));
+  CHECK_THROWS_WITH(value_of("price(OpenAI, 'gpt-4o (2024"), ContainsSubstring("a closing quote"));
+  CHECK(value_of("rent(h100-sxm, 2025-01-01)") > 1);
+  CHECK(value_of("server(h800-sxm, 2024-06-01)") > 10000);
+  const std::string unit = "deepseek_r1_distill_llama_8b_one_gpu, tokens_per_s_per_user";
+  const double plain = value_of("serve(" + unit + ", serving.traffic.requests=8)");
+  CHECK(plain > 10);
+  CHECK(value_of("serve_with(" + unit + ", hbm-half) / serve(" + unit + ")") < 0.7);
+  CHECK_THROWS_WITH(value_of("serve(deepseek_v3_2048_h800, tpot_ms)"),
+                    ContainsSubstring("a serving scenario"));
 }
 
 TEST_CASE("a verdict is what the readings come to", "[claims]") {
@@ -94,6 +112,11 @@ TEST_CASE("claims: at least 25, each with a source, and the contested ones in bo
   verdict("r1-hours", ",holds,");
   verdict("fp8-doubles", "holds only if read as: peak of the matrix units");
   verdict("zero-bubble", "holds only if read as: formula over that of 1F1B");
+  verdict("half-hbm-decoding", "holds only if read as: Llama 3.1 8B, four users: with the memory halved");
+  verdict("nvlink-decoding", "holds only if read as: Llama 3.1 405B");
+  verdict("loss-leader", "holds only if read as: R1's output price");
+  verdict("mtp-1.8x", "holds only if read as: tokens per iteration at 85 %; replayed, 8 users per GPU");
+  verdict("tpot-limit", ",holds,");
 }
 
 TEST_CASE("claims: text, choice by id, a file of one's own, and what is wrong in it", "[claims]") {
@@ -105,6 +128,13 @@ TEST_CASE("claims: text, choice by id, a file of one's own, and what is wrong in
     INFO(line);
     CHECK(display_width(line) <= 100);
   }
+  const TemporaryFolder pages;
+  const std::string page = pages.path() + "/claims.html";
+  CHECK(testing::flopcast("claims cache-57x --html " + page).code == 0);
+  const std::string html = testing::contents(page);
+  CHECK_THAT(html, ContainsSubstring("against multi-head attention of the same shape"));
+  for (const char* outside : {"src=", "href=", "@import", "url("})
+    CHECK(html.find(outside) == std::string::npos);
   CHECK_THAT(testing::flopcast("claims cache-57").err, ContainsSubstring("did you mean \"cache-57x\"?"));
   const TemporaryFolder folder;
   const auto own = [&](const std::string& reading) {
