@@ -15,11 +15,14 @@ function(flopcast_warnings target)
   endif()
 endfunction()
 
-# One static library per folder, made of every .cc in it (tests and benchmarks live in tests/).
+# One static library per folder, made of every .cc in it (tests and benchmarks live in tests/) but those whose path has EXCLUDE.
 function(flopcast_library name)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "EXCLUDE" "LINK" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   list(FILTER sources EXCLUDE REGEX "/cli/")
+  if(ARG_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${ARG_EXCLUDE}")
+  endif()
   add_library(flopcast_${name} STATIC ${sources})
   target_include_directories(flopcast_${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(flopcast_${name} PUBLIC ${ARG_LINK})

@@ -1,5 +1,5 @@
-include(GNUInstallDirs)
 install(TARGETS flopcast RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS flopcast_simgrid LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/flopcast)
 install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # The data libraries keep the layout of the source tree, so that the program looks for one set of paths in both.
 foreach(folder hwmodels/data workloads/data scenarios/library scenarios/data scenarios/studies analysis/data)

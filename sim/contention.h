@@ -37,4 +37,8 @@ class ContentionSolver {
 /// Max-min fair sharing by SimGrid. One per process, ever. `routes`: those on which flows will be started.
 std::unique_ptr<ContentionSolver> make_simgrid_solver(const Network& network, std::span<const RouteId> routes);
 
+/// SimGrid and what it brings along take 20 MB and as many milliseconds: they are loaded when first needed. Whoever forks
+/// processes that will need them loads them before. @throws std::runtime_error when that fails.
+void load_simgrid();
+
 }  // namespace flopcast

@@ -404,6 +404,7 @@ ReplayResult replay(const OperationGraph& graph, const Network& network, std::sp
     state->check_that_all_ended();
     return reporter.result(0);
   }
+  load_simgrid();
   ChildProcess rest([&](PipeWriter& out) {
     SpanWriter spans(out);
     state->run_with_solver(spans);

@@ -16,6 +16,7 @@
 
 #include "sim/contention.h"
 #include "sim/simgrid/compat.h"
+#include "sim/simgrid/module.h"
 
 namespace flopcast {
 namespace {
@@ -218,8 +219,9 @@ void SimgridSolver::give_up(std::exception_ptr reason) {
 
 }  // namespace
 
-std::unique_ptr<ContentionSolver> make_simgrid_solver(const Network& network, std::span<const RouteId> routes) {
-  return std::make_unique<SimgridSolver>(network, routes);
-}
-
 }  // namespace flopcast
+
+flopcast::ContentionSolver* flopcast_new_simgrid_solver(const flopcast::Network& network,
+                                                        std::span<const flopcast::RouteId> routes) {
+  return new flopcast::SimgridSolver(network, routes);
+}
