@@ -97,7 +97,7 @@ class Curve {
     auto serving = std::make_shared<ServingScenario>(*scenario_.serving);
     serving->traffic = closed_loop(serving->traffic, users, requests);
     serving->sample = 1;
-    serving->autoscale.on = false;
+    for (PoolSpec& pool : serving->pools) pool.autoscale.on = false;
     serving->failures.failures_per_gpu_hour = 0;
     serving->warm_up = warm_up;
     hurry(serving->expert_pace);

@@ -121,6 +121,8 @@ void serving_message(const ServingReport& r, report::Serving& out) {
   out.set_retried(count(r.totals.retried));
   out.set_tpot_communication_bound_s(r.exchange_bound.value());
   out.set_sample(static_cast<std::uint64_t>(r.serving().sample));
+  out.set_mean_nodes(r.mean_gpus * r.serving().replicas_per_replica() / r.scenario.cluster.node.gpus);
+  out.set_saturation_requests_per_s(r.saturation);
   for (const CurveSample& sample : r.curve) {
     report::CurvePoint& point = *out.add_curve();
     point.set_requests_per_s(sample.requests_per_s);
@@ -138,7 +140,7 @@ void serving_message(const ServingReport& r, report::Serving& out) {
 
 void cost_message(const ServingReport& r, report::ServingCost& out) {
   const ServingCostReport& cost = r.cost;
-  const double day = 86400.0 * r.serving().sample;
+  const double day = 86400.0 * r.serving().replicas_per_replica();
   out.set_usd_per_million_input_tokens(cost.per_million_computed.value());
   out.set_usd_per_million_cached_tokens(cost.per_million_cached.value());
   out.set_usd_per_million_prompt_tokens(cost.per_million_prompt.value());

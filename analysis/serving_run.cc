@@ -35,27 +35,12 @@ ClusterSpec trimmed(ClusterSpec cluster, int gpus) {
   return cluster;
 }
 
-double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
-
-/// Queues at the end of the arrivals against queues before.
-LoadState state_of(const SessionTotals& totals, const ClassMetrics& all) {
-  if (all.rejected.requests > static_cast<std::int64_t>(totals.too_long)) return LoadState::overloaded;
-  const double served = all.end_to_end.mean() - all.queueing.mean();
-  for (const PoolTotals& pool : totals.pools) {
-    const std::vector<double> waiting = pool.waiting.averages(), running = pool.running.averages();
-    const std::size_t n = waiting.size();
-    if (n < 8) continue;
-    const auto mean = [](const std::vector<double>& v, std::size_t from, std::size_t to) {
-      double sum = 0;
-      for (std::size_t i = from; i < std::min(to, v.size()); ++i) sum += v[i];
-      return sum / static_cast<double>(to - from);
-    };
-    // The last eighth holds the time after the last arrival, in which queues run dry.
-    const double early = mean(waiting, n / 8, n / 2), late = mean(waiting, n / 2, n * 7 / 8);
-    if (late > 1.5 * early + 1 && late > mean(running, n / 2, n * 7 / 8)) return LoadState::overloaded;
-  }
-  return all.queueing.mean() > served ? LoadState::backlogged : LoadState::stable;
+TrafficConfig sample_of(const ServingScenario& serving) {
+  if (serving.sample == 1) return serving.traffic;
+  return serving.sample_time ? hastened(serving.traffic, serving.sample) : sampled(serving.traffic, serving.sample);
 }
+
+double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
 PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
   PoolReport out;
@@ -181,8 +166,13 @@ void rates(ServingReport& report) {
 
 void notes_of(ServingReport& report) {
   const ServingScenario& serving = report.serving();
-  if (serving.sample > 1)
+  if (serving.sample > 1 && serving.sample_time)
+    report.notes.push_back(fmt::format("one request in {} was replayed, at full rates on all replicas: the day, autoscaling, failures and drift of "
+                                       "expert load passed {} times as fast", serving.sample, serving.sample));
+  else if (serving.sample > 1)
     report.notes.push_back(fmt::format("one request in {} was replayed on one replica in {}", serving.sample, serving.sample));
+  if (too_short_to_tell(report.totals))
+    report.notes.push_back("requests came for less than four times what one takes: too short to tell how the deployment would stand this load for long");
   if (report.totals.too_long > 0)
     report.notes.push_back(fmt::format("{} requests were rejected because no replica could ever hold them", report.totals.too_long));
   if (report.totals.failures > 0)
@@ -196,11 +186,6 @@ void notes_of(ServingReport& report) {
 
 }  // namespace
 
-std::string_view name(LoadState state) {
-  constexpr std::string_view kNames[] = {"stable", "backlogged", "overloaded"};
-  return kNames[static_cast<std::size_t>(state)];
-}
-
 std::vector<BuiltPool> build_pools(const Scenario& scenario) {
   const ServingScenario& serving = *scenario.serving;
   PriceSources sources;
@@ -211,8 +196,12 @@ std::vector<BuiltPool> build_pools(const Scenario& scenario) {
   std::vector<BuiltPool> pools;
   int first_gpu = 0;
   for (PoolSpec spec : serving.pools) {
-    spec.replicas /= serving.sample;
-    pools.push_back(build_pool(spec, sources, first_gpu, busiest_loads(serving, spec, scenario.cluster), serving.expert_pace.drift_period));
+    spec.replicas /= serving.replicas_per_replica();
+    spec.autoscale.minimum = std::max(1, spec.autoscale.minimum / serving.replicas_per_replica());
+    spec.autoscale.interval /= serving.haste();
+    spec.autoscale.startup /= serving.haste();
+    pools.push_back(build_pool(spec, sources, first_gpu, busiest_loads(serving, spec, scenario.cluster),
+                               serving.expert_pace.drift_period / serving.haste()));
     pools.back().config.replica.jump = serving.jump;
     first_gpu += spec.replicas * spec.engine.plan.gpus();
   }
@@ -227,7 +216,9 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   SessionConfig config;
   config.levels = serving.levels;
   config.failures = serving.failures;
-  config.autoscale = serving.autoscale;
+  config.failures.failures_per_gpu_hour *= serving.haste();
+  config.failures.repair /= serving.haste();
+  if (serving.layer_wise_transfer) config.send_in_parts = serving.model().layers;
   config.seed = serving.seed;
   config.warm_up = serving.warm_up;
   std::vector<PoolPricers> prices;
@@ -237,7 +228,7 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   }
   std::unique_ptr<Topology> topology;
   if (pools.size() > 1) topology = std::make_unique<Topology>(trimmed(scenario.cluster, serving.gpus()));
-  const std::unique_ptr<RequestSource> source = make_traffic(serving.sample > 1 ? sampled(serving.traffic, serving.sample) : serving.traffic);
+  const std::unique_ptr<RequestSource> source = make_traffic(sample_of(serving));
   ServingSession session(std::move(config), std::move(prices), topology.get(), source.get());
   if (options.on_result) session.on_result(options.on_result);
   if (!session.run(options.keep_going)) throw Interrupted();
@@ -253,7 +244,7 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
     throw InputError(d);
   }
   for (std::size_t i = 0; i < pools.size(); ++i) report.pools.push_back(pool_report(report.totals.pools[i], pools[i]));
-  report.state = state_of(report.totals, report.all);
+  report.state = judge(load_evidence(report.totals));
   rates(report);
   report.energy = energy_of(report, options.power);
   report.cost = cost_of(report, pools.front());

@@ -6,17 +6,11 @@
 #include <vector>
 
 #include "analysis/energy.h"
+#include "analysis/load_state.h"
 #include "analysis/training_report.h"
 #include "scenarios/serving_scenario.h"
 
 namespace flopcast {
-
-enum class LoadState : std::uint8_t {
-  stable,      ///< requests are served as they come
-  backlogged,  ///< on average they wait longer for their first part in an iteration than everything after takes
-  overloaded,  ///< they come faster than they leave: queues grow to the end, or are full
-};
-std::string_view name(LoadState state);
 
 struct PoolReport {
   PoolTotals totals;
@@ -63,10 +57,16 @@ struct ServingReport {
   ServingCostReport cost;
   Seconds exchange_bound;                ///< of TPOT, by the NICs
   std::vector<CurveSample> curve;
+  double saturation = 0;                 ///< requests per second, where it was looked for
   std::vector<Comparison> comparisons;
   std::vector<std::string> notes;
 
   const ServingScenario& serving() const { return *scenario.serving; }
+  /// Up to the last arrival.
+  double arrivals_per_s() const {
+    const Seconds span = totals.backlog.until() - totals.begin;
+    return span > Seconds(0) ? static_cast<double>(all.arrived.requests) / span.value() : 0;
+  }
 };
 
 struct ServingOptions {

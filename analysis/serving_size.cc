@@ -12,20 +12,6 @@
 namespace flopcast {
 namespace {
 
-/// The same traffic, `factor` times as much of it: over the same time at least.
-TrafficConfig scaled(TrafficConfig traffic, double factor) {
-  if (factor > 1) traffic.requests = static_cast<std::uint64_t>(static_cast<double>(traffic.requests) * factor);
-  for (TrafficClass& c : traffic.classes) {
-    if (auto* loop = std::get_if<OpenLoop>(&c.arrivals)) loop->rate = loop->rate.scaled(factor);
-    if (auto* loop = std::get_if<ClosedLoop>(&c.arrivals)) loop->users = std::max(1, static_cast<std::int32_t>(loop->users * factor));
-    if (std::holds_alternative<TraceTimes>(c.arrivals)) {
-      auto& trace = std::get<TraceTraffic>(c.lengths);
-      trace.options.rate_scale *= factor;
-    }
-  }
-  return traffic;
-}
-
 class Sizer {
  public:
   Sizer(const Scenario& scenario, const SizeOptions& options) : scenario_(scenario), options_(options) {}
@@ -125,22 +111,18 @@ class Sizer {
     std::string deployment;
     for (std::size_t p = 0; p < counts.size(); ++p) {
       serving->pools[p].replicas = counts[p];
+      serving->pools[p].autoscale.on = false;
       gpus += counts[p] * serving->pools[p].engine.plan.gpus();
       deployment += fmt::format("{}{} {}", p ? " + " : "", counts[p], serving->pools[p].name);
     }
     serving->sample = 1;
-    serving->autoscale.on = false;
     serving->levels.assign(serving->levels.size(), options_.promise);
-    if (load != 1) serving->traffic = scaled(serving->traffic, load);
+    if (load != 1) serving->traffic = times_as_much(serving->traffic, load);
     scenario.serving = serving;
     if (options_.stage) options_.stage(fmt::format("{}, load {:g}", deployment, load));
-    ServingOptions replay = options_.serving;
-    Seconds last;
-    replay.on_result = [&last](const Request&, const RequestResult& r) { last = std::max(last, r.arrival); };
-    const ServingReport report = run_serving(scenario, replay);
+    const ServingReport report = run_serving(scenario, options_.serving);
     CurveSample out;
-    const double seconds = (last - report.totals.begin).value();
-    out.requests_per_s = seconds > 0 ? static_cast<double>(report.all.arrived.requests) / seconds : 0;
+    out.requests_per_s = report.arrivals_per_s();
     out.tokens_per_s_per_user = report.all.tpot.mean() > 0 ? 1 / report.all.tpot.mean() : 0;
     out.tokens_per_s_per_gpu = report.output_per_gpu;
     out.ttft_p90 = report.all.ttft.quantile(0.9);
@@ -175,9 +157,16 @@ class Sizer {
     const CurveSample here = sample(result_.counts, 1);
     result_.attainment = attainment_;
     if (!options_.curve) return std::move(result_);
-    for (const double load : {0.25, 0.5, 0.75}) result_.curve.push_back(sample(result_.counts, load));
-    result_.curve.push_back(here);
-    result_.curve.push_back(sample(result_.counts, 1.25));
+    if (waits_for_answers(scenario_.serving->traffic)) {
+      result_.saturation.note = "none: users wait for their answers";
+    } else {
+      result_.saturation = find_saturation([&](double load) {
+        const CurveSample s = load == 1 ? here : sample(result_.counts, load);
+        return LoadTrial{s.state, s.requests_per_s};
+      });
+    }
+    const double full = result_.saturation.load > 0 ? result_.saturation.load : 1;
+    for (const double share : {0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2}) result_.curve.push_back(sample(result_.counts, share * full));
     return std::move(result_);
   }
 
@@ -322,8 +311,12 @@ std::string to_text(const Scenario& scenario, const SizeOptions& options, const 
                       format_percent(result.attainment));
   }
   out = wrap(out, 100, "") + "\nTried\n" + sample_table(result.tried, true);
-  if (!result.curve.empty())
-    out += "\nThroughput against speed: this deployment at 0.25 to 1.25 times the traffic\n" + sample_table(result.curve, false);
+  if (result.curve.empty()) return out;
+  out += result.saturation.rate > 0 ? fmt::format("\nSaturation point: {:.4g} requests per second, {:.3g} times this traffic. At more, queues grow to the end.\n", result.saturation.rate,
+                                             result.saturation.load)
+                               : fmt::format("\nSaturation point: {}.\n", result.saturation.note);
+  out += fmt::format("\nThroughput against speed: this deployment at 10 % to 120 % of {}\n", result.saturation.rate > 0 ? "that" : "the traffic") +
+         sample_table(result.curve, false);
   return out;
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/serving_run.h"
+#include "analysis/saturation.h"
 
 namespace flopcast {
 
@@ -22,7 +22,8 @@ struct SizeResult {
   int gpus = 0;
   double attainment = 0;
   std::vector<CurveSample> tried;    ///< in the order of replay
-  std::vector<CurveSample> curve;    ///< the result, at loads from a quarter to one and a quarter of the traffic
+  SaturationPoint saturation;
+  std::vector<CurveSample> curve;    ///< the result, at 10 % to 120 % of that (or of the traffic)
 };
 
 /// Counts go from one replica to what the cluster holds. With prefill and decode replicas: first the fewest decode replicas beside

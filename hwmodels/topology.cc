@@ -120,15 +120,32 @@ bool Topology::cross_plane(RankId a, RankId b) const {
   return !impl_->fabric.climb(leaf(a), leaf(b)).has_value();
 }
 
-RouteId Topology::route(RankId from, RankId to) {
-  assert(from != to);
-  Impl& t = *impl_;
-  if (same_node(from, to)) return t.network.add_route({t.nvlink[from.index()].out, t.nvlink[to.index()].in});
+RankId Topology::exit_gpu(RankId from, RankId to) const {
+  return cross_plane(from, to) ? impl_->peer_in_node(from, to) : from;
+}
 
+LinkId Topology::nic(RankId rank, Side side) const {
+  assert(side != Side::both);
+  const PortPair& port = impl_->nic[rank.index()];
+  return side == Side::egress ? port.out : port.in;
+}
+
+RouteId Topology::route(RankId from, RankId to) {
   std::vector<LinkId> links;
-  RankId exit = from;  // the GPU whose NIC the data leaves through
-  if (cross_plane(from, to)) {
-    exit = t.peer_in_node(from, to);
+  links_between(from, to, links);
+  return impl_->network.add_route(links);
+}
+
+void Topology::links_between(RankId from, RankId to, std::vector<LinkId>& links) const {
+  assert(from != to);
+  const Impl& t = *impl_;
+  links.clear();
+  if (same_node(from, to)) {
+    links = {t.nvlink[from.index()].out, t.nvlink[to.index()].in};
+    return;
+  }
+  const RankId exit = exit_gpu(from, to);
+  if (exit != from) {
     links.push_back(t.nvlink[from.index()].out);
     links.push_back(t.nvlink[exit.index()].in);
   }
@@ -137,7 +154,6 @@ RouteId Topology::route(RankId from, RankId to) {
   t.append_up(links, leaf(exit), climb);
   t.append_down(links, leaf(to), climb);
   links.push_back(t.nic[to.index()].in);
-  return t.network.add_route(links);
 }
 
 /// A core layer adds the same two hops again that the spine layer adds to a leaf.

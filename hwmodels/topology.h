@@ -26,12 +26,17 @@ class Topology {
   /// NIC; where the fabric has separate planes and a and b differ in GPU index, NVLink to the right GPU
   /// first. Interned; a != b.
   RouteId route(RankId from, RankId to);
+  /// The links of that route, for whoever has so many pairs that routes should not be kept.
+  void links_between(RankId from, RankId to, std::vector<LinkId>& links) const;
+  /// The GPU through whose NIC that route leaves the node.
+  RankId exit_gpu(RankId from, RankId to) const;
   Seconds latency(RankId from, RankId to) const;
 
   /// Per-port flows for collectives (see workloads/collectives.h): a flow over a GPU's NVLink egress and
   /// ingress at once, over its NIC egress and ingress at once, or over one side only. `crosses_spine` adds
   /// the leaf's share of uplinks (oversubscribed fabrics are slower there), `crosses_core` the third layer.
   enum class Side { both, egress, ingress };
+  LinkId nic(RankId rank, Side side) const;  ///< of one side
   RouteId nvlink_port(RankId rank, Side side);
   RouteId nic_port(RankId rank, Side side, bool crosses_spine, bool crosses_core = false);
   /// True when a and b hang off the same leaf switch (traffic between them needs no spine).

@@ -14,6 +14,10 @@
 
 namespace flopcast {
 
+bool ServingScenario::autoscaled() const {
+  return std::any_of(pools.begin(), pools.end(), [](const PoolSpec& pool) { return pool.autoscale.on; });
+}
+
 int ServingScenario::gpus() const {
   int sum = 0;
   for (const PoolSpec& pool : pools) sum += pool.engine.plan.gpus() * pool.replicas;
@@ -51,20 +55,14 @@ class ServingLoader {
 
   void plain_fields() {
     out_->sample = in_.sample();
+    out_->sample_time = in_.sample_by() == "time";
+    out_->layer_wise_transfer = in_.kv_transfer() == "layer_wise";
     out_->seed = static_cast<std::uint64_t>(in_.seed());
     out_->jump = in_.jump();
     if (sound("warm_up")) out_->warm_up = seconds(in_.warm_up());
     if (in_.has_failures() && sound("failures")) {
       out_->failures = {quantity(in_.failures().failure_rate(), Dimension::failure_rate) * 3600, seconds(in_.failures().repair()),
                         in_.failures().retries(), out_->seed};
-    }
-    if (in_.has_autoscale() && sound("autoscale")) {
-      const proto::Autoscale& a = in_.autoscale();
-      for (const proto::Replicas* kind : {&in_.replicas(), &in_.prefill(), &in_.decode()})
-        if (kind->has_count() && a.minimum() > kind->count())
-          fault("autoscale.minimum", fmt::format("{}", a.minimum()),
-                fmt::format("at most the {} replicas there are (count)", kind->count()));
-      out_->autoscale = {true, a.minimum(), seconds(a.interval()), seconds(a.startup()), a.target()};
     }
     if (in_.has_expert_skew() && sound("expert_skew")) {
       const proto::ExpertSkew& skew = in_.expert_skew();
@@ -273,6 +271,8 @@ class ServingLoader {
     spec.replicas = r.count();
     spec.router = r.router();
     spec.page_tokens = r.page_tokens();
+    spec.reserved_tokens = r.reserved_tokens();
+    autoscale(r, path, spec);
     if (!find_router(spec.router)) {
       std::vector<std::string> names;
       for (const RouterRow& row : routers()) names.emplace_back(row.name);
@@ -304,6 +304,16 @@ class ServingLoader {
     if (context_.cluster) check_gpu(spec, path);
     if (context_.model && context_.cluster && sound(path)) check_memory(spec, path);
     out_->pools.push_back(std::move(spec));
+  }
+
+  void autoscale(const proto::Replicas& r, const std::string& path, PoolSpec& spec) {
+    if (!r.has_autoscale() && !in_.has_autoscale()) return;
+    const std::string where = r.has_autoscale() ? path + ".autoscale" : "autoscale";
+    if (!sound(where)) return;
+    const proto::Autoscale& a = r.has_autoscale() ? r.autoscale() : in_.autoscale();
+    spec.autoscale = {true, a.minimum(), seconds(a.interval()), seconds(a.startup()), a.target()};
+    if (a.minimum() > spec.replicas)
+      fault(where + ".minimum", fmt::format("{}", a.minimum()), fmt::format("at most the {} replicas of {}", spec.replicas, path));
   }
 
   void prefix_cache(PoolSpec& spec) {
@@ -396,9 +406,15 @@ class ServingLoader {
   }
 
   void sample() {
+    if (out_->sample_time) {
+      for (std::size_t i = 0; i < out_->traffic.classes.size(); ++i)
+        if (out_->sample > 1 && std::holds_alternative<TraceTimes>(out_->traffic.classes[i].arrivals))
+          fault(fmt::format("traffic.stream[{}].trace", i), "the times of a trace", "requests_per_second or users, where the sample is one of time");
+      return;
+    }
     for (const PoolSpec& pool : out_->pools)
       if (pool.replicas % out_->sample != 0)
-        fault("sample", fmt::format("{}", out_->sample), fmt::format("a divisor of the {} replicas of {}", pool.replicas, pool.name));
+        fault("sample", fmt::format("{}", out_->sample), fmt::format("a divisor of the {} replicas of {}, or sample_by: \"time\"", pool.replicas, pool.name));
   }
 
   const proto::Serving& in_;

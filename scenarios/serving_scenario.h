@@ -24,9 +24,10 @@ struct ServingScenario {
   std::vector<PoolSpec> pools;       ///< one, or prefill and decode
   ExpertPaceConfig expert_pace;
   FailureConfig failures;
-  AutoscaleConfig autoscale;
   TokenPriceTable token_prices;
   int sample = 1;
+  bool sample_time = false;  ///< the sample is of time, else of replicas
+  bool layer_wise_transfer = false;  ///< caches leave while prompts are computed
   std::uint64_t seed = 1;
   bool jump = true;
   Seconds warm_up;
@@ -34,6 +35,11 @@ struct ServingScenario {
 
   const ModelConfig& model() const { return pools.front().engine.model; }
   int gpus() const;  ///< of all replicas
+  bool autoscaled() const;
+  /// Replicas that one of the replay stands for.
+  int replicas_per_replica() const { return sample_time ? 1 : sample; }
+  /// How many times faster than in the scenario slow changes pass in the replay.
+  int haste() const { return sample_time ? sample : 1; }
 };
 
 }  // namespace flopcast

@@ -19,7 +19,7 @@ std::vector<FairShare::Flow>& FairShare::on_link(LinkId link) {
   return on_link_[link.index()];
 }
 
-FairShare::Flow FairShare::start(Seconds now, RouteId route, Bytes bytes) {
+FairShare::Flow FairShare::start(Seconds now, std::span<const LinkId> links, Bytes bytes) {
   assert(bytes > Bytes(0));
   touch_at(now.value());
   if (free_.empty()) {
@@ -30,17 +30,30 @@ FairShare::Flow FairShare::start(Seconds now, RouteId route, Bytes bytes) {
   const Flow flow = free_.back();
   free_.pop_back();
   State& state = flows_[flow];
-  state.route = route;
+  state.links.assign(links.begin(), links.end());
   state.bytes = state.left = bytes.value();
   state.rate = 0;
   state.since = now.value();
   state.active = true;
   state.met = false;
   ++started_;
-  for (const LinkId link : network_.route(route))
+  for (const LinkId link : links)
     if (network_.link(link).shared) on_link(link).push_back(flow);
   touched_.push_back(flow);
   return flow;
+}
+
+void FairShare::set_background(Seconds now, LinkId link, BytesPerSecond taken) {
+  assert(taken < network_.link(link).bandwidth);
+  if (background_.empty()) {
+    if (taken == BytesPerSecond(0)) return;
+    background_.resize(network_.link_count());
+  }
+  if (background_[link.index()] == taken.value()) return;
+  touch_at(now.value());
+  background_[link.index()] = taken.value();
+  const std::vector<Flow>& flows = on_link(link);
+  touched_.insert(touched_.end(), flows.begin(), flows.end());
 }
 
 /// Flows that start or end at one moment are dealt with together.
@@ -54,6 +67,7 @@ void FairShare::settle() {
   if (touched_.empty()) return;
   group_.clear();
   ++round_;
+  link_mark_.resize(network_.link_count());
   for (const Flow flow : touched_)
     if (flows_[flow].active) collect(flow);
   touched_.clear();
@@ -67,8 +81,9 @@ void FairShare::collect(Flow first) {
   std::size_t next = group_.size();
   group_.push_back(first);
   for (; next < group_.size(); ++next) {
-    for (const LinkId link : network_.route(flows_[group_[next]].route)) {
-      if (!network_.link(link).shared) continue;
+    for (const LinkId link : flows_[group_[next]].links) {
+      if (!network_.link(link).shared || link_mark_[link.index()] == round_) continue;
+      link_mark_[link.index()] = round_;
       for (const Flow other : on_link_[link.index()]) {
         if (mark_[other] == round_) continue;
         mark_[other] = round_;
@@ -87,7 +102,7 @@ void FairShare::list_ports() {
     State& state = flows_[flow];
     state.next_rate = -1;
     double cap = std::numeric_limits<double>::infinity();
-    for (const LinkId link : network_.route(state.route)) {
+    for (const LinkId link : state.links) {
       const Link& l = network_.link(link);
       if (!l.shared) {
         cap = std::min(cap, l.bandwidth.value());
@@ -96,7 +111,8 @@ void FairShare::list_ports() {
       std::uint32_t& at = port_of_link_[link.index()];
       if (at == kNoPort) {
         at = static_cast<std::uint32_t>(ports_.size());
-        ports_.push_back({link, l.bandwidth.value(), 0});
+        const double taken = background_.empty() ? 0 : background_[link.index()];
+        ports_.push_back({link, l.bandwidth.value() - taken, 0});
       }
       ++ports_[at].open;
       if (on_link_[link.index()].size() > 1 && !state.met) {
@@ -112,7 +128,7 @@ void FairShare::list_ports() {
 /// Takes a flow's rate off the ports that it crosses.
 void FairShare::fix_rate(Flow flow, double rate) {
   flows_[flow].next_rate = rate;
-  for (const LinkId link : network_.route(flows_[flow].route)) {
+  for (const LinkId link : flows_[flow].links) {
     if (!network_.link(link).shared) continue;
     Port& port = ports_[port_of_link_[link.index()]];
     port.left = std::max(0.0, port.left - rate);
@@ -120,15 +136,36 @@ void FairShare::fix_rate(Flow flow, double rate) {
   }
 }
 
+bool FairShare::wider(const Offer& a, const Offer& b) { return a.rate != b.rate ? a.rate > b.rate : a.port > b.port; }
+
+void FairShare::offer(std::uint32_t port) {
+  narrowest_.push_back({ports_[port].left / ports_[port].open, port});
+  std::push_heap(narrowest_.begin(), narrowest_.end(), wider);
+}
+
+/// The port that gives its open flows least; null when none has any. What a port gives does not fall while rates are fixed, so
+/// that the heap's top needs no more than a second look.
+const FairShare::Port* FairShare::narrowest() {
+  while (!narrowest_.empty()) {
+    const Offer top = narrowest_.front();
+    const Port& port = ports_[top.port];
+    if (port.open > 0 && port.left / port.open == top.rate) return &port;
+    std::pop_heap(narrowest_.begin(), narrowest_.end(), wider);
+    narrowest_.pop_back();
+    if (port.open > 0) offer(top.port);
+  }
+  return nullptr;
+}
+
 /// Progressive filling: the port that gives its flows least fixes their rate; what is left is shared by the others. Flows that
 /// cannot go as fast keep their own cap.
 void FairShare::share(double now) {
   list_ports();
+  narrowest_.clear();
+  for (std::uint32_t i = 0; i < ports_.size(); ++i) offer(i);
   std::size_t next_cap = 0;
   for (;;) {
-    const Port* least = nullptr;
-    for (const Port& port : ports_)
-      if (port.open > 0 && (least == nullptr || port.left / port.open < least->left / least->open)) least = &port;
+    const Port* least = narrowest();
     while (next_cap < caps_.size() && flows_[caps_[next_cap].second].next_rate >= 0) ++next_cap;
     const bool capped = next_cap < caps_.size() && (least == nullptr || caps_[next_cap].first <= least->left / least->open);
     if (capped) {
@@ -172,7 +209,7 @@ void FairShare::remove(Flow flow) {
   State& state = flows_[flow];
   state.active = false;
   ++state.version;
-  for (const LinkId link : network_.route(state.route)) {
+  for (const LinkId link : state.links) {
     if (!network_.link(link).shared) continue;
     std::erase(on_link_[link.index()], flow);
     touched_.insert(touched_.end(), on_link_[link.index()].begin(), on_link_[link.index()].end());

@@ -3,6 +3,7 @@
 // ended (serving).
 #pragma once
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -20,7 +21,10 @@ class FairShare {
   explicit FairShare(const Network& network) : network_(network) {}
 
   /// Starts a flow at `now`, not before the last call's time. `bytes` above zero.
-  Flow start(Seconds now, RouteId route, Bytes bytes);
+  Flow start(Seconds now, std::span<const LinkId> links, Bytes bytes);
+  Flow start(Seconds now, RouteId route, Bytes bytes) { return start(now, network_.route(route), bytes); }
+  /// So much of a shared link is taken by others from now on; less than its bandwidth.
+  void set_background(Seconds now, LinkId link, BytesPerSecond taken);
   /// Ends a flow before its time (its sender failed).
   void cancel(Seconds now, Flow flow);
   /// When the next flow ends, if none starts before; infinity when there is none.
@@ -35,7 +39,7 @@ class FairShare {
  private:
   static constexpr std::uint32_t kNoPort = ~std::uint32_t{0};
   struct State {
-    RouteId route;
+    std::vector<LinkId> links;
     double bytes = 0, left = 0, rate = 0, since = 0;
     double next_rate = 0;  ///< while rates are found; below zero: open
     std::uint32_t version = 0;
@@ -46,17 +50,25 @@ class FairShare {
     double left = 0;  ///< bandwidth that no fixed flow takes
     int open = 0;     ///< flows whose rate is not fixed
   };
+  struct Offer {
+    double rate;  ///< to each open flow
+    std::uint32_t port;
+  };
   void touch_at(double now);
   void settle();
   void collect(Flow first);
   void list_ports();
   void fix_rate(Flow flow, double rate);
+  static bool wider(const Offer& a, const Offer& b);
+  void offer(std::uint32_t port);
+  const Port* narrowest();
   void share(double now);
   void remove(Flow flow);
   void drop_stale();
   std::vector<Flow>& on_link(LinkId link);
 
   const Network& network_;
+  std::vector<double> background_;  // per link; empty: none
   std::vector<State> flows_;
   std::vector<Flow> free_;
   std::vector<std::vector<Flow>> on_link_;  // active flows per shared link
@@ -66,7 +78,8 @@ class FairShare {
   std::vector<Flow> group_;                 // flows whose rates are being found
   std::vector<Port> ports_;                 // that they cross
   std::vector<std::pair<double, Flow>> caps_;
-  std::vector<std::uint32_t> port_of_link_, mark_;
+  std::vector<Offer> narrowest_;            // heap
+  std::vector<std::uint32_t> port_of_link_, mark_, link_mark_;
   std::uint32_t round_ = 0;
   std::uint64_t started_ = 0, shared_ = 0;
   Bytes delivered_;

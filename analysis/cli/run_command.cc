@@ -172,7 +172,12 @@ void run_serving_scenario(const Scenario& scenario, const RunArguments& argument
     if (requests) requests->add(result);
     if (!arguments.trace.empty()) trace.add(request, result);
   };
-  options.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
+  progress.stage("requests");
+  const std::uint64_t expected = expected_requests(scenario.serving->traffic) / static_cast<std::uint64_t>(scenario.serving->sample);
+  options.keep_going = [&](std::uint64_t done) {
+    progress.update(done, std::max(done, expected), "requests");
+    return !InterruptGuard::raised();
+  };
   ServingReport report = run_serving(scenario, options);
   compare_with_published(report);
   progress.clear();

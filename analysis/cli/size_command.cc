@@ -22,10 +22,11 @@ struct SizeArguments {
   bool no_curve = false, ratio = false;
 };
 
-void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, const std::string& path) {
+void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, const std::string& path, double saturation = 0) {
   ServingReport report{};
   report.scenario = scenario;
   report.curve = std::move(samples);
+  report.saturation = saturation;
   report::Report message = to_message(report);
   message.set_program(program_version());
   write_text(path, to_json(message));
@@ -78,7 +79,7 @@ void size(const SizeArguments& arguments) {
   if (arguments.json.empty()) return;
   std::vector<CurveSample> samples = result.tried;
   samples.insert(samples.end(), result.curve.begin(), result.curve.end());
-  write_samples(scenario, std::move(samples), arguments.json);
+  write_samples(scenario, std::move(samples), arguments.json, result.saturation.rate);
 }
 
 }  // namespace

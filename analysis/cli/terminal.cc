@@ -52,14 +52,15 @@ void ProgressLine::stage(const std::string& what) {
   show("replaying " + what);
 }
 
-void ProgressLine::update(std::uint64_t done, std::uint64_t all) {
+void ProgressLine::update(std::uint64_t done, std::uint64_t all, const char* unit) {
+  if (!on_) return;
   const Clock::time_point now = Clock::now();
-  if (!on_ || now - last_ < std::chrono::milliseconds(200) || done == 0) return;
+  if (now - last_ < std::chrono::milliseconds(200) || done == 0) return;
   last_ = now;
   const double elapsed = std::chrono::duration<double>(now - begin_).count();
   const double rate = static_cast<double>(done) / elapsed;
-  show(fmt::format("replaying {}: {:.0f} %, {} operations/s, {:.0f} s left", stage_,
-                   100.0 * static_cast<double>(done) / static_cast<double>(all), format_count(rate),
+  show(fmt::format("replaying {}: {:.0f} %, {} {}/s, {:.0f} s left", stage_,
+                   100.0 * static_cast<double>(done) / static_cast<double>(all), format_count(rate), unit,
                    static_cast<double>(all - done) / rate));
 }
 

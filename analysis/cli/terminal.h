@@ -30,7 +30,7 @@ class ProgressLine {
   ProgressLine();
   ~ProgressLine() { clear(); }
   void stage(const std::string& what);
-  void update(std::uint64_t done, std::uint64_t all);
+  void update(std::uint64_t done, std::uint64_t all, const char* unit = "operations");
   void clear();
 
  private:

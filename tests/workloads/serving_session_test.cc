@@ -271,7 +271,7 @@ TEST_CASE("replicas follow the load when told to", "[serving]") {
   IterationPricer pricer(10 * kMilli, 0);
   SessionConfig config = toy_session(toy_pool(1 << 20, 8));
   config.pools[0].replicas = 6;
-  config.autoscale = {true, 1, Seconds(5), Seconds(10), 0.7};
+  config.pools[0].autoscale = {true, 1, Seconds(5), Seconds(10), 0.7};
   std::vector<Request> requests = mixture(2000, 8, 3);
   for (Request& request : mixture(300, 0.5, 4)) {
     request.arrival += requests.back().arrival * 0 + Seconds(260);

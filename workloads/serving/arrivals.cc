@@ -49,6 +49,12 @@ RateCurve RateCurve::scaled(double factor) const {
   return RateCurve(std::move(points), period_);
 }
 
+RateCurve RateCurve::hastened(double times) const {
+  std::vector<RatePoint> points = points_;
+  for (RatePoint& point : points) point.at /= times;
+  return RateCurve(std::move(points), period_ / times);
+}
+
 Hertz RateCurve::rate(Seconds at) const {
   const Seconds within = at - period_ * std::floor(at / period_);
   const auto next = std::ranges::upper_bound(points_, within, {}, &RatePoint::at);

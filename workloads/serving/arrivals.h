@@ -25,6 +25,7 @@ class RateCurve {
   static RateCurve table(std::span<const RatePoint> points, Seconds period);
 
   RateCurve scaled(double factor) const;
+  RateCurve hastened(double times) const;  ///< the same rates, passed through so many times as fast
   Hertz rate(Seconds at) const;
   Hertz mean() const { return expected_.back() / period_; }
   Hertz peak() const;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hwmodels/fabric_graph.h"
 #include "workloads/serving/kv_bytes.h"
+#include "workloads/serving/limits.h"
 
 namespace flopcast {
 namespace {
@@ -13,6 +15,21 @@ double ceil_div(double a, double b) { return std::ceil(a / b); }
 /// FP8 weights carry a scale per 128 x 128 block.
 double weight_bytes(Precision precision) {
   return bytes_per_element(precision) + (precision == Precision::fp8 ? 4.0 / (128 * 128) : 0);
+}
+
+/// On the NIC of each GPU. Of prompts every token goes once to each node (normal kernels).
+NicLoad nic_load(const EngineConfig& engine, const ClusterSpec& cluster) {
+  NicLoad load;
+  const auto ticks = [&](Seconds time) { return static_cast<double>(to_ticks(time / cluster.node.nic_efficiency)); };
+  EngineConfig prompts = engine;
+  prompts.decode_exchange = ExpertExchange::high_throughput;
+  prompts.speculation.depth = 0;
+  load.prompt_token = ticks(nic_bound(prompts, cluster, 1));
+  load.request = ticks(nic_bound(engine, cluster, 1) * engine.speculation.tokens_per_iteration());
+  if (load.request > 0)
+    load.cached_token = ticks(kv_bytes_per_token(engine.model, engine.precision.kv) / engine.plan.tensor / endpoint_bandwidth(cluster));
+  load.overlapped = engine.two_micro_batches;
+  return load;
 }
 
 /// Loads are kept to a 32nd, rounded up: so many tables of prices and no more.
@@ -91,6 +108,9 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   replica.scheduler = engine.scheduler;
   replica.speculation = engine.speculation;
   replica.groups = engine.plan.attention_data;
+  replica.reserved_tokens = spec.reserved_tokens;
+  replica.nic = nic_load(engine, sources.cluster);
+  pool.autoscale = spec.autoscale;
   KvCacheConfig& cache = replica.cache;
   cache.page_tokens = spec.page_tokens;
   cache.capacity_tokens[KvTier::hbm] = std::max<std::int64_t>(0, out.memory.kv_tokens);

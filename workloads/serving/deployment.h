@@ -28,6 +28,8 @@ struct PoolSpec {
   std::string router = "least_outstanding";
   PrefixCacheConfig prefix;
   int page_tokens = 64;
+  int reserved_tokens = 0;  ///< ReplicaConfig
+  AutoscaleConfig autoscale;
 };
 
 /// HBM of one GPU of a replica.

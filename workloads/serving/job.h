@@ -1,6 +1,8 @@
 // A request on its way through a serving session.
 #pragma once
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "sim/ids.h"
@@ -14,7 +16,6 @@ using JobId = Id<struct JobTag>;
 
 struct Job {
   Request request;
-  Ticks arrival = 0;           ///< it came in
   Ticks admitted = -1;         ///< it was first given a place in an iteration
   Ticks first_token = -1;      ///< end of the iteration that gave its first token
   std::int32_t cached = 0;     ///< tokens of the prompt found in caches when it was first admitted
@@ -34,35 +35,41 @@ struct Job {
   std::uint16_t preemptions = 0;
   std::uint16_t retries = 0;
   bool swapped = false;
+  bool paged = false;  ///< its group's PageDemand counts it
 
   static constexpr std::uint32_t kNoSource = ~std::uint32_t{0};
   Ticks source_work = 0;
+  Ticks computing = 0;  ///< its part, by tokens, of the iterations that computed its prompt
   KvSequence source_sequence;  ///< its pages there
 
   std::int32_t context() const { return request.input_tokens + generated; }
 };
 
-/// Jobs by number; numbers are used again once a job has left.
+/// Jobs by number; numbers are used again once a job has left. Those that wait cost their size and no more: the table
+/// grows by blocks and copies none.
 class JobTable {
  public:
   JobId add(Job job) {
     if (free_.empty()) {
-      jobs_.push_back(std::move(job));
-      return JobId::at(jobs_.size() - 1);
+      if (size_ % kBlock == 0) blocks_.push_back(std::make_unique<Job[]>(kBlock));
+      free_.push_back(JobId::at(size_++));
     }
     const JobId id = free_.back();
     free_.pop_back();
-    job.epoch = jobs_[id.index()].epoch + 1;
-    jobs_[id.index()] = std::move(job);
+    Job& slot = (*this)[id];
+    job.epoch = slot.epoch + 1;
+    slot = std::move(job);
     return id;
   }
   void remove(JobId id) { free_.push_back(id); }
-  Job& operator[](JobId id) { return jobs_[id.index()]; }
-  const Job& operator[](JobId id) const { return jobs_[id.index()]; }
-  std::size_t live() const { return jobs_.size() - free_.size(); }
+  Job& operator[](JobId id) { return blocks_[id.index() / kBlock][id.index() % kBlock]; }
+  const Job& operator[](JobId id) const { return blocks_[id.index() / kBlock][id.index() % kBlock]; }
+  std::size_t live() const { return size_ - free_.size(); }
 
  private:
-  std::vector<Job> jobs_;
+  static constexpr std::size_t kBlock = 1024;
+  std::vector<std::unique_ptr<Job[]>> blocks_;
+  std::size_t size_ = 0;
   std::vector<JobId> free_;
 };
 

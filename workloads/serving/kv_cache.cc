@@ -131,6 +131,23 @@ bool KvCache::reserve(KvSequence id, std::int32_t tokens) {
   return true;
 }
 
+bool KvCache::take_pages(std::int64_t pages) {
+  if (pages == 0) return true;
+  if (!make_room(KvTier::hbm, pages)) return false;
+  unassigned_ += pages;
+  resident_[KvTier::hbm] += pages;
+  note_use();
+  return true;
+}
+
+void KvCache::assign(KvSequence id, std::int64_t tokens) {
+  const std::int64_t more = pages_of(tokens) - held_pages(id);
+  if (more <= 0) return;
+  assert(more <= unassigned_);
+  unassigned_ -= more;
+  sequences_[id.index()].own_pages += more;
+}
+
 void KvCache::computed(KvSequence id, std::int32_t tokens) {
   Sequence& sequence = sequences_[id.index()];
   assert(sequence.active && !sequence.swapped && tokens >= sequence.computed);
@@ -321,6 +338,7 @@ bool KvCache::consistent() const {
     pages[sequence.swapped ? KvTier::host : KvTier::hbm] += sequence.own_pages;
     for (const std::uint32_t slot : sequence.blocks) ++references[slot];
   }
+  pages[KvTier::hbm] += unassigned_;
   std::vector<bool> is_free(blocks_.size(), false);
   for (const std::uint32_t slot : free_blocks_) is_free[slot] = true;
   for (std::size_t slot = 0; slot < blocks_.size(); ++slot) {

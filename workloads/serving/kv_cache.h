@@ -71,6 +71,14 @@ class KvCache {
                              std::int32_t reserve_tokens = 0);
   /// Pages for `tokens` in all. False, and nothing changed, when there are not enough.
   bool reserve(KvSequence sequence, std::int32_t tokens);
+  /// Pages for running sequences, whose they are to be said by assign(). False, and nothing changed, when there are not enough.
+  bool take_pages(std::int64_t pages);
+  /// Of those, what a sequence of `tokens` has not got yet is its own.
+  void assign(KvSequence sequence, std::int64_t tokens);
+  std::int64_t held_pages(KvSequence sequence) const {
+    const Sequence& s = sequences_[sequence.index()];
+    return static_cast<std::int64_t>(s.blocks.size()) * block_pages_ + s.own_pages;
+  }
   /// The first `tokens` (all reserved) are computed: others may use their blocks from now on.
   void computed(KvSequence sequence, std::int32_t tokens);
   /// Ends a sequence; its computed blocks stay as long as there is room.
@@ -143,6 +151,7 @@ class KvCache {
   std::vector<KvSequence> free_sequences_;
   mutable std::vector<std::uint32_t> found_;  // only to save allocations
   std::int64_t running_ = 0;
+  std::int64_t unassigned_ = 0;  // pages taken and not assigned
   KvCounters counters_;
 };
 

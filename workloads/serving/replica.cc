@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <limits>
 #include <utility>
 
 namespace flopcast {
@@ -27,6 +28,24 @@ ReplicaCounters& ReplicaCounters::operator+=(const ReplicaCounters& o) {
   prompts_done += o.prompts_done;
   prompt_tokens_done += o.prompt_tokens_done;
   return *this;
+}
+
+ReplicaCounters ReplicaCounters::operator-(const ReplicaCounters& o) const {
+  ReplicaCounters d = *this;
+  d.iterations -= o.iterations;
+  d.prompt_iterations -= o.prompt_iterations;
+  d.prompt_tokens -= o.prompt_tokens;
+  d.recomputed_tokens -= o.recomputed_tokens;
+  d.decode_tokens -= o.decode_tokens;
+  d.decode_requests -= o.decode_requests;
+  d.preemptions -= o.preemptions;
+  d.swaps -= o.swaps;
+  d.steps -= o.steps;
+  d.busy -= o.busy;
+  d.prompt_time -= o.prompt_time;
+  d.prompts_done -= o.prompts_done;
+  d.prompt_tokens_done -= o.prompt_tokens_done;
+  return d;
 }
 
 void Replica::EventHeap::push(Event event) {
@@ -66,14 +85,14 @@ std::int64_t Replica::kv_capacity_tokens() const {
   return cache.capacity_pages() * cache.page_tokens() * static_cast<std::int64_t>(groups_.size());
 }
 
-/// Iterations of a jump that are over.
+/// Iterations of a jump that are over; one that ends just now is not, as when it runs alone.
 std::int64_t Replica::iterations_passed(Ticks now) const {
   if (!running_ || !decodes_ || jump_ <= 1) return 0;
   std::int64_t low = 0, high = jump_;
   const std::int64_t kv = groups_[pace_group_].kv;
   while (high - low > 1) {
     const std::int64_t middle = (low + high) / 2;
-    (begin_ + pace_->sum(kv, middle, pattern_, iteration_) <= now ? low : high) = middle;
+    (begin_ + pace_->sum(kv, middle, pattern_, iteration_) < now ? low : high) = middle;
   }
   return low;
 }
@@ -86,12 +105,63 @@ std::int64_t Replica::tokens_given(Ticks now) const {
   return counters_.decode_tokens + counters_.prompts_done + decoding_ * pattern_.tokens(iteration_, iterations_passed(now));
 }
 
+ReplicaCounters Replica::counters_at(Ticks now) const {
+  ReplicaCounters counters = counters_;
+  const std::int64_t passed = iterations_passed(now);
+  counters.iterations += passed;
+  counters.decode_tokens += decoding_ * pattern_.tokens(iteration_, passed);
+  counters.decode_requests += decoding_ * passed;
+  if (running_) counters.busy += now - begin_;
+  return counters;
+}
+
+/// Of the group with most to exchange.
+double Replica::exchange_ticks() const {
+  double ticks = config_.nic.prompt_token * static_cast<double>(prompts_ ? prompt_tokens_ : 0);
+  if (decodes_ && pace_) ticks += config_.nic.request * static_cast<double>(groups_[pace_group_].batch());
+  return ticks;
+}
+
+double Replica::exchange_share() const {
+  if (config_.role == ReplicaRole::prefill) return prompt_share_;
+  const Group& group = groups_[pace_group_];
+  if (config_.nic.request == 0 || group.decoding.empty()) return 0;
+  const Ticks iteration = pricer_->decode(group.batch()).at(group.kv);
+  return std::min(1.0, config_.nic.request * static_cast<double>(group.batch()) / static_cast<double>(iteration));
+}
+
+/// KV caches and the exchange of experts share the NIC as two flows do (cache_moves.h): busy a share f of the time, the exchange
+/// gives half of that away, f / 2 of the time in all to the caches, which have it alone for 1 - f. So of a cache's time on the
+/// NIC, (f / 2) / (1 - f / 2) is taken from the exchange.
+double Replica::lost_exchange(const Job& job, double busy) const {
+  return config_.nic.cached_token * job.request.input_tokens * (busy / 2) / (1 - busy / 2);
+}
+
+/// What caches have taken from the exchange since the last iteration began, on the GPU that lost most. Two micro-batches hide it as
+/// long as both fit into an iteration of `duration`.
+Ticks Replica::slowed_exchange(Ticks duration) {
+  const double length = static_cast<double>(duration), exchange = std::min(exchange_ticks(), length);
+  prompt_share_ = prompts_ && duration > 0 ? exchange / length : 0;
+  double most = 0;
+  for (Group& group : groups_) most = std::max(most, std::exchange(group.lost, 0.0));
+  return static_cast<Ticks>(config_.nic.overlapped ? std::max(0.0, exchange + most - length) : most);
+}
+
 std::int32_t Replica::match(const Request& request) const {
   std::int32_t best = 0;
   if (request.prefix.empty()) return best;
   for (const Group& group : groups_)
     best = std::max(best, group.cache.match(request.prefix, request.input_tokens).total());
   return best;
+}
+
+Ticks Replica::full_prompt_iteration(std::int64_t computed, std::int64_t cached) const {
+  const std::int64_t budget = config_.scheduler.token_budget;
+  PromptLoad load;
+  load.add(std::clamp<std::int64_t>(computed, 1, budget), cached, true);
+  const std::int64_t prompts = std::max<std::int64_t>(1, budget / load.tokens);
+  load = {load.tokens * prompts, prompts, prompts, load.twice_pairs * prompts};
+  return pricer_->prompt(load, 0, 0);
 }
 
 KvCounters Replica::kv_counters() const {
@@ -152,17 +222,19 @@ void Replica::submit(JobId id, Ticks now) {
   truncate(now);
 }
 
-void Replica::join(JobId id, Ticks now) {
+void Replica::join(JobId id, Ticks now, double busy) {
   Group& group = groups_[(*jobs_)[id].rank];
   --group.placed;
+  group.lost += lost_exchange((*jobs_)[id], busy);
   group.arrived.push_back(id);
   truncate(now);
 }
 
-void Replica::release(JobId id, Ticks now) {
+void Replica::release(JobId id, Ticks now, double busy) {
   Job& job = (*jobs_)[id];
   Group& group = groups_[job.source_rank];
   group.cache.finish(job.source_sequence);
+  group.lost += lost_exchange(job, busy);
   group.load -= job.source_work;
   prompting_tokens_ -= job.request.input_tokens;
   --outstanding_;
@@ -197,7 +269,20 @@ std::vector<JobId> Replica::withdraw(std::uint32_t source) {
   return out;
 }
 
+/// Iterations of a jump that are over have happened.
+void Replica::keep_what_is_over(Ticks now) {
+  const std::int64_t over = iterations_passed(now);
+  if (over == 0) return;
+  jump_ = over;
+  end_ = begin_ + pace_->sum(groups_[pace_group_].kv, over, pattern_, iteration_);
+  const Ticks end = end_;
+  commit(end);
+  running_ = true;  // the one that was under way
+  begin_ = end;
+}
+
 std::vector<JobId> Replica::abandon(Ticks now) {
+  keep_what_is_over(now);
   std::vector<JobId> all;
   for (Group& group : groups_) {
     for (const auto& list : {std::vector<JobId>(group.waiting.begin(), group.waiting.end()),
@@ -282,30 +367,89 @@ bool Replica::alive(const Event& event) const { return (*jobs_)[event.job].epoch
 
 /// Reserves what decoding jobs need before iterations below `before`.
 void Replica::provide_pages(Group& group, std::int64_t before) {
-  while (!group.page_needs.empty() && group.page_needs.top().at < before) {
-    const Event event = group.page_needs.top();
-    group.page_needs.pop();
+  if (!provide_at_once(group, before)) {
+    const std::int64_t first = group.page_needs.empty() ? group.provided : std::min(group.provided, group.page_needs.top().at);
+    for (std::int64_t i = first; i < before; ++i) provide_in_turn(group, i);
+  }
+  group.provided = std::max(group.provided, before);
+}
+
+std::vector<Replica::Event> Replica::take_page_needs(Group& group, std::int64_t before) {
+  std::vector<Event> events;
+  for (; !group.page_needs.empty() && group.page_needs.top().at < before; group.page_needs.pop())
+    if (alive(group.page_needs.top())) events.push_back(group.page_needs.top());
+  return events;
+}
+
+/// All of it, where there are pages enough. False, and nothing changed, otherwise.
+bool Replica::provide_at_once(Group& group, std::int64_t before) {
+  const std::int64_t counted =
+      before > group.provided ? group.demand.pages(pattern_.tokens(group.provided - 1), pattern_.tokens(before - 1)) : 0;
+  const std::vector<Event> events = take_page_needs(group, before);
+  std::int64_t wanted = counted;
+  const auto length = [&](const Event& event) { return length_at((*jobs_)[event.job], before - 1); };
+  for (const Event& event : events)
+    wanted += std::max<std::int64_t>(0, group.cache.pages_of(length(event)) - group.cache.held_pages((*jobs_)[event.job].sequence));
+  if (wanted > group.cache.available_pages()) {
+    for (const Event& event : events) group.page_needs.push(event);
+    return false;
+  }
+  group.cache.take_pages(counted);
+  for (const Event& event : events) {
+    group.cache.reserve((*jobs_)[event.job].sequence, static_cast<std::int32_t>(length(event)));
+    count_pages(group, event.job, before - 1);
+  }
+  return true;
+}
+
+/// One request after the other, in order of their number; where pages run out the youngest of all gives way.
+void Replica::provide_in_turn(Group& group, std::int64_t iteration) {
+  std::vector<Event> events = take_page_needs(group, iteration + 1);
+  if (iteration >= group.provided) {
+    group.provided = iteration;
+    const std::int64_t from = pattern_.tokens(iteration - 1), to = pattern_.tokens(iteration);
+    for (const JobId id : group.decoding) {
+      const Job& job = (*jobs_)[id];
+      if (job.paged && group.demand.needs(page_offset(job), from, to)) events.push_back({iteration, id, job.epoch});
+    }
+  }
+  std::sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return b > a; });
+  for (const Event& event : events) {
     if (!alive(event)) continue;
     Job& job = (*jobs_)[event.job];
-    const auto wanted = static_cast<std::int32_t>(length_at(job, event.at));
+    if (job.paged) group.cache.assign(job.sequence, length_at(job, iteration - 1));
     bool kept = true;
-    while (kept && !group.cache.reserve(job.sequence, wanted)) {
+    while (kept && !group.cache.reserve(job.sequence, static_cast<std::int32_t>(length_at(job, event.at)))) {
       const JobId victim = youngest(group);
       kept = victim != event.job;
       preempt(group, victim);
     }
-    if (kept) need_page(group, event.job, event.at);
+    if (kept && !job.paged) count_pages(group, event.job, event.at);
   }
+  group.provided = std::max(group.provided, iteration + 1);
 }
 
-/// Enters when the job will need its next page, unless it finishes before. It has those for iteration `at`.
-void Replica::need_page(Group& group, JobId id, std::int64_t at) {
-  const Job& job = (*jobs_)[id];
-  const std::int64_t held = group.cache.pages_of(length_at(job, at)) * group.cache.page_tokens();
-  const std::int64_t needed = job.joined + pattern_.iterations(job.joined, held + 1 - job.base);
-  const std::int64_t done =
-      job.joined + pattern_.iterations(job.joined, job.request.output_tokens - job.generated);
+/// A job that has the pages of iteration `at` is counted from then on; one that has more, once it needs its next page, unless it
+/// finishes before.
+void Replica::count_pages(Group& group, JobId id, std::int64_t at) {
+  Job& job = (*jobs_)[id];
+  const std::int64_t held = group.cache.held_pages(job.sequence);
+  if (held <= group.cache.pages_of(length_at(job, at))) {
+    job.paged = true;
+    group.demand.add(page_offset(job));
+    return;
+  }
+  const std::int64_t needed = job.joined + pattern_.iterations(job.joined, held * group.cache.page_tokens() + 1 - job.base);
+  const std::int64_t done = job.joined + pattern_.iterations(job.joined, job.request.output_tokens - job.generated);
   if (needed < done) group.page_needs.push({needed, id, job.epoch});
+}
+
+/// The first iteration that may need a page, of those not provided for.
+std::int64_t Replica::next_page_need(const Group& group) const {
+  std::int64_t next = group.page_needs.empty() ? std::numeric_limits<std::int64_t>::max() : group.page_needs.top().at;
+  if (group.demand.empty()) return next;
+  const std::int64_t last = group.provided - 1, given = pattern_.tokens(last);
+  return std::min(next, last + pattern_.iterations(last, group.demand.next(given) - given));
 }
 
 void Replica::finish_due(Group& group, Ticks now) {
@@ -325,9 +469,13 @@ void Replica::finish_due(Group& group, Ticks now) {
 }
 
 void Replica::commit_pieces(Group& group, Ticks now) {
+  std::int64_t tokens = 0;
+  for (const Piece& piece : group.pieces) tokens += piece.tokens;
   for (const Piece& piece : group.pieces) {
     Job& job = (*jobs_)[piece.job];
+    job.computing += static_cast<Ticks>(static_cast<double>(now - begin_) * piece.tokens / static_cast<double>(tokens));
     job.computed += piece.tokens;
+    counters_.prompt_tokens += piece.tokens;
     prompting_tokens_ += piece.tokens;
     group.cache.computed(job.sequence, job.computed);
     if (job.computed < job.context()) continue;
@@ -366,6 +514,7 @@ void Replica::begin_decoding(Group& group, JobId id) {
   Job& job = (*jobs_)[id];
   job.base = job.context();
   job.joined = iteration_;
+  job.paged = false;
   ++job.epoch;
   job.place = static_cast<std::uint32_t>(group.decoding.size());
   group.decoding.push_back(id);
@@ -384,6 +533,11 @@ void Replica::begin_decoding(Group& group, JobId id) {
 void Replica::leave_decoding(Group& group, JobId id) {
   Job& job = (*jobs_)[id];
   const std::int64_t length = length_at(job, iteration_);
+  if (job.paged) {
+    group.demand.remove(page_offset(job));
+    group.cache.assign(job.sequence, length_at(job, group.provided - 1));
+    job.paged = false;
+  }
   group.kv -= length;
   decoding_tokens_ -= length;
   --decoding_;
@@ -451,13 +605,20 @@ void Replica::start(Ticks now) {
     jump_ = 1;
     const Ticks duration = prompt_ticks();
     counters_.prompt_time += duration - decode_ticks();
+    debt_ += slowed_exchange(duration);
     run_for(now, duration);
     return;
   }
-  if (!decodes_) return;
+  if (!decodes_) return forget_moves();
   if (!pace_) find_pace();
+  debt_ += slowed_exchange(pace_->at(groups_[pace_group_].kv));
   jump_ = config_.jump ? jump_length() : 1;
   run_for(now, pace_->sum(groups_[pace_group_].kv, jump_, pattern_, iteration_));
+}
+
+void Replica::forget_moves() {
+  prompt_share_ = 0;
+  for (Group& group : groups_) group.lost = 0;
 }
 
 void Replica::run_for(Ticks now, Ticks duration) {
@@ -497,13 +658,17 @@ void Replica::bring_back(Group& group) {
   }
 }
 
-/// Decode replicas give the first in the queue pages for its cache, which is then sent.
+/// Decode replicas give the first in the queue pages for its cache, which is then sent; but not the last ones, which answers
+/// under way will need: to give way later costs more than to wait.
 void Replica::place(Group& group, Ticks now) {
   while (!group.waiting.empty() && group.swapped.empty() && has_slot(group)) {
     const JobId id = group.waiting.front();
     Job& job = (*jobs_)[id];
     // A preempted job's prompt is computed again here, by the engine that decodes.
     if (job.preemptions > 0) return;
+    const auto there = static_cast<std::int64_t>(group.decoding.size() + group.arrived.size()) + group.placed;
+    const std::int64_t reserved = there * group.cache.pages_of(config_.reserved_tokens);
+    if (group.cache.pages_of(job.context()) + reserved > group.cache.available_pages() && there > 0) return;
     const auto started = group.cache.start(PrefixBlocks{}, job.context(), job.context());
     if (!started) return;
     job.sequence = started->sequence;
@@ -546,7 +711,6 @@ bool Replica::take_piece(Group& group, JobId id, std::int64_t& budget) {
   }
   budget -= piece;
   queued_tokens_ -= piece;
-  counters_.prompt_tokens += piece;
   group.pieces.push_back({id, static_cast<std::int32_t>(piece)});
   return true;
 }
@@ -587,6 +751,7 @@ bool Replica::admit(Group& group, JobId id, Ticks now) {
 /// shared.
 Ticks Replica::prompt_ticks() {
   Ticks longest = 0;
+  prompt_tokens_ = 0;
   for (const Group& group : groups_) {
     const std::int64_t batch = decodes_ ? group.batch() : 0;
     if (group.pieces.empty()) {
@@ -598,6 +763,7 @@ Ticks Replica::prompt_ticks() {
       const Job& job = (*jobs_)[piece.job];
       load.add(piece.tokens, job.computed, job.computed + piece.tokens == job.context());
     }
+    prompt_tokens_ = std::max(prompt_tokens_, load.tokens);
     longest = std::max(longest, pricer_->prompt(load, batch, decodes_ ? group.kv : 0));
   }
   return longest;
@@ -633,10 +799,9 @@ std::int64_t Replica::jump_length() const {
     length = std::min(length, group.finishes.top().at - iteration_);
   }
   for (const Group& group : groups_) {
-    if (group.decoding.empty() || group.page_needs.empty()) continue;
+    if (group.decoding.empty()) continue;
     const std::int64_t per_request = pattern_.tokens(iteration_, length) / group.cache.page_tokens() + 1;
-    if (group.batch() * per_request <= group.cache.available_pages()) continue;
-    length = std::min(length, group.page_needs.top().at - iteration_);
+    if (group.batch() * per_request > group.cache.available_pages()) length = std::min(length, next_page_need(group) - iteration_);
   }
   return std::max<std::int64_t>(1, length);
 }

@@ -15,6 +15,7 @@
 #include "workloads/serving/gap_histogram.h"
 #include "workloads/serving/iteration.h"
 #include "workloads/serving/job.h"
+#include "workloads/serving/page_demand.h"
 
 namespace flopcast {
 
@@ -22,6 +23,14 @@ enum class ReplicaRole : std::uint8_t {
   unified,  ///< prompts and answers
   prefill,  ///< prompts, up to the first token; the cache then moves to a decoding replica
   decode,   ///< answers, from caches that arrive
+};
+
+/// What crosses the NIC of each GPU, as the time it takes there.
+struct NicLoad {
+  double prompt_token = 0;   ///< ticks of exchange between experts, per token of a prompt
+  double request = 0;        ///< per decoding request and iteration
+  double cached_token = 0;   ///< of a KV cache that leaves or arrives
+  bool overlapped = false;   ///< exchange has the whole iteration to hide in (two micro-batches)
 };
 
 struct ReplicaConfig {
@@ -32,6 +41,9 @@ struct ReplicaConfig {
   KvCacheConfig cache;  ///< of one group
   /// Time to bring one cached token back from host memory and from storage, per attention group.
   PerTier<Ticks> restore_ticks_per_token;
+  /// Decode replicas take a cache in when so many tokens are left for each request that is there.
+  int reserved_tokens = 0;
+  NicLoad nic;
   bool jump = true;
 };
 
@@ -60,6 +72,7 @@ struct ReplicaCounters {
   std::int64_t prompts_done = 0;        ///< prompts that gave their first token
   std::int64_t prompt_tokens_done = 0;  ///< of those, cached tokens included
   ReplicaCounters& operator+=(const ReplicaCounters& o);
+  ReplicaCounters operator-(const ReplicaCounters& o) const;  ///< what happened since
 };
 
 class Replica {
@@ -72,10 +85,10 @@ class Replica {
   bool queue_full() const { return waiting_ >= static_cast<std::size_t>(config_.scheduler.max_waiting); }
   /// Queues a job, on the group with least to do.
   void submit(JobId job, Ticks now);
-  /// Decode replicas: the cache of a placed job is here.
-  void join(JobId job, Ticks now);
-  /// Prefill replicas: the cache of a prefilled job (Job::source) has left, or is not wanted any more.
-  void release(JobId job, Ticks now);
+  /// Decode replicas: the cache of a placed job is here. `busy`: the share of its time in which it met the exchange of experts.
+  void join(JobId job, Ticks now, double busy);
+  /// Prefill replicas: the cache of a prefilled job (Job::source) has left, or is not wanted any more (`busy` 0).
+  void release(JobId job, Ticks now, double busy);
   /// Decode replicas: the cache of a placed job does not arrive.
   void unplace(JobId job, Ticks now);
   /// Decode replicas: jobs in the queue whose cache is on that prefill replica leave it.
@@ -105,6 +118,12 @@ class Replica {
   Ticks busy(Ticks now) const { return counters_.busy + (running_ ? now - begin_ : Ticks{0}); }
   std::int32_t match(const Request& request) const;  ///< most that a group's cache has of its prompt
   const ReplicaCounters& counters() const { return counters_; }
+  /// With the iterations of a running jump that are over by now, and the time in the running one.
+  ReplicaCounters counters_at(Ticks now) const;
+  /// Share of an iteration in which the exchange of experts has the NICs at work, as batches are now.
+  double exchange_share() const;
+  /// An iteration whose prompts fill the token budget, each of so many tokens to compute behind `cached` ones.
+  Ticks full_prompt_iteration(std::int64_t computed, std::int64_t cached) const;
   KvCounters kv_counters() const;
   std::int64_t pages_in_use() const;
   const ReplicaConfig& config() const { return config_; }
@@ -137,7 +156,7 @@ class Replica {
     std::int32_t tokens;
   };
   struct Group {
-    explicit Group(const KvCacheConfig& config) : cache(config) {}
+    explicit Group(const KvCacheConfig& config) : cache(config), demand(config.page_tokens) {}
     KvCache cache;
     std::deque<JobId> waiting;
     std::deque<JobId> swapped;
@@ -145,18 +164,23 @@ class Replica {
     std::vector<JobId> decoding;
     std::vector<JobId> arrived;  ///< decode replicas: to join at the next boundary
     std::vector<Piece> pieces;   ///< of prompts, in the running iteration
-    EventHeap finishes, page_needs;
+    EventHeap finishes;
+    EventHeap page_needs;   ///< of requests that hold more or less than their tokens fill
+    PageDemand demand;      ///< of the others
+    std::int64_t provided = 0;  ///< all have the pages that iterations below need
     std::deque<std::pair<Ticks, JobId>>
         restoring;            ///< caches on their way up from lower tiers, one after the other
     Ticks restored_at = 0;    ///< when the last of them is there
     std::int64_t placed = 0;  ///< decode replicas: caches on their way
     std::int64_t kv = 0;      ///< cached tokens of decoding jobs at the next iteration
+    double lost = 0;          ///< ticks of exchange, to caches that left or came since the last iteration began
     Ticks load = 0;  ///< what the prompts of its jobs take alone: where the next one goes
     std::int64_t batch() const { return static_cast<std::int64_t>(decoding.size()); }
   };
 
   // Ending iterations.
   void boundary(Ticks now);
+  void keep_what_is_over(Ticks now);
   Ticks next_restored() const;
   std::int64_t iterations_passed(Ticks now) const;
   Ticks work_of(const Job& job) const;
@@ -165,6 +189,9 @@ class Replica {
   void commit_pieces(Group& group, Ticks now);
   void finish_due(Group& group, Ticks now);
   void provide_pages(Group& group, std::int64_t before);
+  bool provide_at_once(Group& group, std::int64_t before);
+  void provide_in_turn(Group& group, std::int64_t iteration);
+  std::vector<Event> take_page_needs(Group& group, std::int64_t before);
   bool alive(const Event& event) const;
   // Starting iterations.
   void start(Ticks now);
@@ -181,12 +208,18 @@ class Replica {
   std::int64_t jump_length() const;
   void truncate(Ticks now);
   void run_for(Ticks now, Ticks duration);
+  double lost_exchange(const Job& job, double busy) const;
+  Ticks slowed_exchange(Ticks duration);
+  void forget_moves();
+  double exchange_ticks() const;
   // Jobs.
   void begin_decoding(Group& group, JobId job);
   void leave_decoding(Group& group, JobId job);
   void preempt(Group& group, JobId job);
   JobId youngest(const Group& group) const;
-  void need_page(Group& group, JobId job, std::int64_t at);
+  void count_pages(Group& group, JobId job, std::int64_t at);
+  std::int64_t page_offset(const Job& job) const { return job.base - pattern_.tokens(job.joined); }
+  std::int64_t next_page_need(const Group& group) const;
   std::int64_t length_at(const Job& job, std::int64_t iteration) const {
     return job.base + pattern_.tokens(job.joined, iteration - job.joined);
   }
@@ -211,6 +244,8 @@ class Replica {
   bool decodes_ = false;  // and decoding requests advance in it
   Ticks begin_ = 0, end_ = 0;
   Ticks debt_ = 0;                     // transfers that the next iteration waits for
+  std::int64_t prompt_tokens_ = 0;     // of the running iteration, on the group with most
+  double prompt_share_ = 0;            // exchange_share() of prompts
   std::int64_t iteration_ = 0;         // decoding iterations so far: index of the next
   std::int64_t jump_ = 0;              // iterations until end_
   std::size_t pace_group_ = 0;         // sets the pace of decoding until a batch changes

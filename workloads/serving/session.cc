@@ -12,6 +12,18 @@ constexpr Ticks kFirstSamplePeriod = static_cast<Ticks>(kTicksPerSecond) / 16;
 /// for a month.
 constexpr int kSamplesPerPeriod = 4096;
 
+std::vector<int> gpus_of_units(const std::vector<PoolConfig>& pools) {
+  std::vector<int> gpus;
+  for (const PoolConfig& pool : pools) gpus.insert(gpus.end(), static_cast<std::size_t>(pool.replicas), pool.plan.gpus());
+  return gpus;
+}
+
+Seconds strictest_tpot(const std::vector<ServiceLevel>& levels) {
+  Seconds tpot = kNever;
+  for (const ServiceLevel& level : levels) tpot = std::min(tpot, level.tpot);
+  return tpot;
+}
+
 }  // namespace
 
 ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pricers,
@@ -20,9 +32,9 @@ ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pr
       source_(source),
       topology_(topology),
       metrics_(config_.levels),
-      failure_stream_(config_.failures.seed, 17) {
+      failing_(config_.failures, gpus_of_units(config_.pools)) {
   assert(pricers.size() == config_.pools.size() && (topology || config_.pools.size() == 1));
-  if (config_.pools.size() > 1) fabric_ = std::make_unique<FairShare>(topology->network());
+  if (config_.pools.size() > 1) moves_ = std::make_unique<CacheMoves>(*topology);
   for (std::size_t p = 0; p < config_.pools.size(); ++p) {
     Pool pool;
     pool.config = config_.pools[p];
@@ -30,11 +42,12 @@ ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pr
     assert(row);
     pool.router = row->make(config_.seed + p);
     pool.router_sees_prefix = row->sees_prefix_match;
+    pool.router_sees_kv = row->sees_kv;
     pool.levels = pricers[p].levels;
     if (pool.config.pace.size() > 1) pool.next_pace = to_ticks(pool.config.pace_period);
     pool.first = units_.size();
     pool.views.resize(static_cast<std::size_t>(pool.config.replicas));
-    pool.busy_before.resize(pool.views.size());
+    pool.scaler = std::make_unique<PoolScaler>(pool.config.autoscale, pool.views.size(), strictest_tpot(config_.levels));
     for (int i = 0; i < pool.config.replicas; ++i) {
       Unit unit;
       unit.replica =
@@ -47,8 +60,6 @@ ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pr
   }
   request_overhead_ = pricers.front().levels.front()->request_overhead();
   sample_period_ = next_sample_ = kFirstSamplePeriod;
-  if (config_.autoscale.on) next_scale_ = to_ticks(config_.autoscale.interval);
-  if (config_.failures.failures_per_gpu_hour > 0) schedule_failure();
 }
 
 ServingSession::~ServingSession() = default;
@@ -61,29 +72,20 @@ Ticks ServingSession::next_tick() {
   if (!incoming_.empty()) next = std::min(next, incoming_.front().first);
   while (!queue_.empty() && units_[queue_.top().what].next != queue_.top().at) queue_.pop();
   if (!queue_.empty()) next = std::min(next, queue_.top().at);
-  if (!landing_.empty()) next = std::min(next, landing_.top().at);
-  if (fabric_) {
-    const Seconds end = fabric_->next_end();
-    // Rounded up: what is told of a flow's end happens after it.
-    if (end < kNever)
-      next = std::min(next, std::max(now_, static_cast<Ticks>(std::ceil(end.value() * kTicksPerSecond))));
-  }
+  if (moves_) next = std::min(next, moves_->next(now_));
   // A session whose replicas are all down waits for the first to come back.
-  if (next == kNeverTick && live_ > 0)
-    for (const Unit& unit : units_) next = std::min(next, unit.changes);
+  if (next == kNeverTick && live_ > 0) next = next_change_;
   if (next == kNeverTick) return next;
-  for (const Pool& pool : pools_) next = std::min(next, pool.next_pace);
-  return std::min({next, next_sample_, next_scale_, next_failure_,
-                   std::min_element(units_.begin(), units_.end(), [](const Unit& a, const Unit& b) {
-                     return a.changes < b.changes;
-                   })->changes});
+  for (const Pool& pool : pools_) next = std::min({next, pool.next_pace, pool.scaler->next()});
+  return std::min({next, next_sample_, next_change_, failing_.next()});
 }
 
 void ServingSession::advance_to(Ticks now) {
+  in_system_ += WideTicks{now - now_} * live_;
   now_ = now;
   ++events_;
   control();
-  end_transfers();
+  land_caches();
   take_arrivals();
   advance_replicas();
   wake_dirty();
@@ -92,11 +94,13 @@ void ServingSession::advance_to(Ticks now) {
 void ServingSession::run_until(Seconds until) {
   const Ticks end = to_ticks(until);
   for (Ticks next = next_tick(); next <= end && next != kNeverTick; next = next_tick()) advance_to(next);
-  if (end != kNeverTick) now_ = std::max(now_, end);
+  if (end == kNeverTick || end <= now_) return;
+  in_system_ += WideTicks{end - now_} * live_;
+  now_ = end;
 }
 
 bool ServingSession::run(const std::function<bool(std::uint64_t)>& keep_going) {
-  constexpr std::uint64_t kAsk = 1 << 14;
+  constexpr std::uint64_t kAsk = 256;
   for (Ticks next = next_tick(); next != kNeverTick; next = next_tick()) {
     advance_to(next);
     if (keep_going && events_ % kAsk == 0 && !keep_going(requests_)) return false;
@@ -117,13 +121,12 @@ void ServingSession::submit(const Request& request) {
 void ServingSession::enqueue(const Request& request) {
   Job job;
   job.request = request;
-  job.arrival = to_ticks(request.arrival);
+  const Ticks arrival = to_ticks(request.arrival);
   metrics_.arrived(request);
-  if (first_arrival_ < 0) first_arrival_ = job.arrival;
+  if (first_arrival_ < 0) first_arrival_ = arrival;
   ++requests_;
-  queued_at_last_arrival_ = live_;
   ++live_;
-  incoming_.emplace_back(job.arrival + request_overhead_, jobs_.add(std::move(job)));
+  incoming_.emplace_back(arrival + request_overhead_, jobs_.add(std::move(job)));
 }
 
 void ServingSession::take_arrivals() {
@@ -154,16 +157,22 @@ void ServingSession::route(JobId id, std::size_t p) {
     open = open || view.accepting;
     view.outstanding = unit.replica->outstanding();
     view.queued_tokens = unit.replica->queued_tokens();
-    view.kv_tokens = unit.replica->kv_tokens(now_);
+    if (pool.router_sees_kv) view.kv_tokens = unit.replica->kv_tokens(now_);
     view.kv_capacity_tokens = unit.replica->kv_capacity_tokens();
     if (pool.router_sees_prefix) view.prefix_match_tokens = unit.replica->match(job.request);
   }
+  // Draining replicas help out where nobody else is left.
+  for (std::size_t i = 0; i < pool.views.size() && !open; ++i) {
+    const Unit& unit = units_[pool.first + i];
+    pool.views[i].accepting = unit.state == State::draining && !unit.replica->queue_full();
+  }
+  open = std::any_of(pool.views.begin(), pool.views.end(), [](const ReplicaView& view) { return view.accepting; });
   const std::size_t chosen = open ? pool.router->choose(job.request, pool.views) : kNoReplica;
   if (chosen == kNoReplica) {
     // Queues are full, or everything is down: what has been worked on is lost, what has not is turned away.
     if (job.source != Job::kNoSource) {
-      units_[job.source].replica->release(id, now_);
       touch(job.source);
+      units_[job.source].replica->release(id, now_, 0);
     }
     return leave(id, job.retries > 0 || p > 0 ? RequestOutcome::lost : RequestOutcome::rejected);
   }
@@ -214,68 +223,40 @@ void ServingSession::advance_replicas() {
 
 void ServingSession::prefilled(JobId id, Ticks) { route(id, 1); }
 
-/// The cache goes from the GPUs of one attention group to those of another. Where several GPUs share the
-/// heads, each pair carries its part at the same time; one of them stands for all.
+RankId ServingSession::first_gpu(const Pool& pool, std::size_t unit, std::uint32_t group) const {
+  const auto replica = static_cast<int>(unit - pool.first);
+  return RankId::at(pool.config.first_gpu + replica * pool.config.plan.gpus() +
+                    static_cast<int>(group) * pool.config.plan.tensor);
+}
+
 void ServingSession::placed(JobId id, Ticks now) {
   const Job& job = jobs_[id];
-  const PoolConfig& from = pools_.front().config;
-  const PoolConfig& to = pools_.back().config;
-  const auto gpu = [&](const PoolConfig& pool, std::uint32_t unit, std::size_t first, std::uint32_t group) {
-    return RankId::at(static_cast<std::uint32_t>(pool.first_gpu) +
-                      (unit - static_cast<std::uint32_t>(first)) *
-                          static_cast<std::uint32_t>(pool.plan.gpus()) +
-                      group * static_cast<std::uint32_t>(pool.plan.tensor));
-  };
-  const RankId sender = gpu(from, job.source, pools_.front().first, job.source_rank);
-  const RankId receiver = gpu(to, job.replica, pools_.back().first, job.rank);
-  const int lanes = std::min(from.plan.tensor, to.plan.tensor);
-  if (free_moves_.empty()) {
-    free_moves_.push_back(static_cast<std::uint32_t>(moves_.size()));
-    moves_.emplace_back();
+  const Pool &from = pools_.front(), &to = pools_.back();
+  const int lanes = std::min(from.config.plan.tensor, to.config.plan.tensor);
+  CacheMove move;
+  move.job = id;
+  move.from = job.source;
+  move.to = job.replica;
+  move.sender = first_gpu(from, job.source, job.source_rank);
+  move.receiver = first_gpu(to, job.replica, job.rank);
+  move.bytes = from.config.kv_bytes_per_token * (static_cast<double>(job.request.input_tokens) / lanes);
+  move.computing = job.computing;
+  move.parts = config_.send_in_parts;
+  if (!topology_->same_node(move.sender, move.receiver)) {
+    move.from_busy = units_[move.from].replica->exchange_share();
+    move.to_busy = units_[move.to].replica->exchange_share();
   }
-  const std::uint32_t index = free_moves_.back();
-  free_moves_.pop_back();
-  Move& move = moves_[index];
-  const Bytes bytes = from.kv_bytes_per_token * (static_cast<double>(job.request.input_tokens) / lanes);
-  move = {id,
-          job.source,
-          fabric_->start(to_seconds(now), topology_->route(sender, receiver), bytes),
-          now,
-          to_ticks(topology_->latency(sender, receiver)),
-          true,
-          true};
-  if (move.flow >= move_of_flow_.size()) move_of_flow_.resize(move.flow + 1);
-  move_of_flow_[move.flow] = index;
+  moves_->start(move, now);
 }
 
-void ServingSession::end_transfers() {
-  if (!fabric_) return;
-  const Seconds end = fabric_->next_end();
-  if (end < kNever && static_cast<Ticks>(std::ceil(end.value() * kTicksPerSecond)) <= now_) {
-    for (const FairShare::Flow flow : fabric_->ended_by(std::max(end, to_seconds(now_)))) {
-      Move& move = moves_[move_of_flow_[flow]];
-      move.flowing = false;
-      landing_.push({now_ + move.latency, move_of_flow_[flow]});
-    }
+void ServingSession::land_caches() {
+  if (!moves_) return;
+  for (const CacheMove& move : moves_->landed(now_)) {
+    units_[move.from].replica->release(move.job, now_, move.from_busy);
+    touch(move.from);
+    units_[move.to].replica->join(move.job, now_, move.to_busy);
+    touch(move.to);
   }
-  while (!landing_.empty() && landing_.top().at <= now_) {
-    const std::uint32_t move = landing_.top().what;
-    landing_.pop();
-    if (moves_[move].active && !moves_[move].flowing) end_move(move);
-  }
-}
-
-void ServingSession::end_move(std::uint32_t index) {
-  Move& move = moves_[index];
-  ++transfers_;
-  transfer_ticks_ += now_ - move.begin;
-  move.active = false;
-  free_moves_.push_back(index);
-  const std::uint32_t unit = jobs_[move.job].replica;
-  units_[move.from].replica->release(move.job, now_);
-  touch(move.from);
-  units_[unit].replica->join(move.job, now_);
-  touch(unit);
 }
 
 void ServingSession::finished(JobId id, Ticks) { leave(id, RequestOutcome::completed); }
@@ -296,6 +277,7 @@ void ServingSession::leave(JobId id, RequestOutcome outcome) {
   result.finish = to_seconds(now_);
   metrics_.finished(result);
   last_event_ = now_;
+  sojourns_ += now_ - to_ticks(job.request.arrival);
   --live_;
   if (source_) source_->finished(job.request, result.finish, outcome);
   if (sink_) sink_(job.request, result);
@@ -312,22 +294,31 @@ void ServingSession::set_state(Unit& unit, State state) {
   unit.state = state;
 }
 
+/// It is up then.
+void ServingSession::change_at(Unit& unit, Ticks when) {
+  unit.changes = when;
+  next_change_ = std::min(next_change_, when);
+}
+
 void ServingSession::control() {
-  for (std::size_t i = 0; i < units_.size(); ++i) {
-    if (units_[i].changes > now_) continue;
-    units_[i].changes = kNeverTick;
-    set_state(units_[i], State::up);
+  if (next_change_ <= now_) {
+    next_change_ = kNeverTick;
+    for (Unit& unit : units_) {
+      if (unit.changes <= now_) {
+        unit.changes = kNeverTick;
+        set_state(unit, State::up);
+      }
+      next_change_ = std::min(next_change_, unit.changes);
+    }
   }
   for (std::size_t p = 0; p < pools_.size(); ++p)
     while (pools_[p].next_pace <= now_) change_pace(p);
-  if (next_failure_ <= now_) {
-    fail(failing_);
-    schedule_failure();
+  if (failing_.next() <= now_) {
+    fail(failing_.replica());
+    failing_.draw(now_);
   }
-  if (next_scale_ <= now_) {
-    for (std::size_t p = 0; p < pools_.size(); ++p) autoscale(p);
-    next_scale_ += to_ticks(config_.autoscale.interval);
-  }
+  for (Pool& pool : pools_)
+    if (pool.scaler->next() <= now_) autoscale(pool);
   if (next_sample_ <= now_) sample();
 }
 
@@ -347,6 +338,7 @@ void ServingSession::change_pace(std::size_t p) {
 void ServingSession::sample() {
   const Seconds end = to_seconds(next_sample_), begin = to_seconds(next_sample_ - sample_period_);
   const double period = (end - begin).value();
+  double all_waiting = 0;
   for (Pool& pool : pools_) {
     double kv = 0, capacity = 0, running = 0, waiting = 0, up = 0;
     Ticks busy = 0;
@@ -364,6 +356,7 @@ void ServingSession::sample() {
     pool.kv_share.add(begin, end, share);
     pool.running.add(begin, end, running);
     pool.waiting.add(begin, end, waiting);
+    all_waiting += waiting;
     pool.up.add(begin, end, up);
     if (up > 0) pool.busy.add(begin, end, std::clamp(to_seconds(busy - pool.busy_sampled).value() / (period * up), 0.0, 1.0));
     pool.busy_sampled = busy;
@@ -371,6 +364,7 @@ void ServingSession::sample() {
     pool.sum_up += up * period;
   }
   sampled_seconds_ += period;
+  backlog_.add(begin, end, all_waiting, static_cast<double>(live_), requests_ > requests_at_sample_);
   if (requests_ > requests_at_sample_) {
     const bool warm = first_arrival_ >= 0 && now_ >= first_arrival_ + to_ticks(config_.warm_up);
     if (warm) {
@@ -393,43 +387,21 @@ TokenSnapshot ServingSession::snapshot() const {
   return out;
 }
 
-/// GPUs fail independently; the replica of the one that does is down for the time of a repair.
-void ServingSession::schedule_failure() {
-  double gpus = 0;
-  for (const Pool& pool : pools_) gpus += pool.config.plan.gpus() * pool.config.replicas;
-  const double per_second = config_.failures.failures_per_gpu_hour / 3600 * gpus;
-  next_failure_ = now_ + to_ticks(Seconds(failure_stream_.exponential() / per_second));
-  double which = failure_stream_.uniform() * gpus;
-  failing_ = 0;
-  for (std::size_t i = 0; i < units_.size(); ++i) {
-    failing_ = i;
-    which -= pools_[units_[i].pool].config.plan.gpus();
-    if (which < 0) break;
-  }
-}
-
 void ServingSession::fail(std::size_t index) {
   Unit& unit = units_[index];
   if (unit.state == State::down || unit.state == State::starting) return;
   ++failures_;
   set_state(unit, State::down);
-  unit.changes = now_ + to_ticks(config_.failures.repair);
+  change_at(unit, now_ + to_ticks(config_.failures.repair));
   std::vector<JobId> homeless;
-  cancel_moves(index, homeless);
+  if (moves_) cancel_moves(index, homeless);
   const bool prefill = unit.replica->config().role == ReplicaRole::prefill;
-  if (prefill) {
-    for (std::size_t i = 0; i < pools_.back().views.size(); ++i) {
-      for (const JobId id :
-           units_[pools_.back().first + i].replica->withdraw(static_cast<std::uint32_t>(index)))
-        homeless.push_back(id);
-      touch(pools_.back().first + i);
-    }
-  }
+  if (prefill) withdraw_waiting(index, homeless);
   for (const JobId id : unit.replica->abandon(now_)) {
     Job& job = jobs_[id];
     if (!prefill && job.source != Job::kNoSource) {
       touch(job.source);
-      units_[job.source].replica->release(id, now_);
+      units_[job.source].replica->release(id, now_, 0);
     }
     homeless.push_back(id);
   }
@@ -440,17 +412,20 @@ void ServingSession::fail(std::size_t index) {
 
 /// Caches that were on their way to or from a replica that has failed.
 void ServingSession::cancel_moves(std::size_t unit, std::vector<JobId>& homeless) {
-  for (std::uint32_t i = 0; i < moves_.size(); ++i) {
-    Move& move = moves_[i];
-    if (!move.active || (move.from != unit && jobs_[move.job].replica != unit)) continue;
-    if (move.flowing) fabric_->cancel(to_seconds(now_), move.flow);
-    move.active = false;
-    // One whose last byte is under way is still in `landing_`: its number may not be given again before that.
-    if (move.flowing) free_moves_.push_back(i);
-    const std::uint32_t to = jobs_[move.job].replica;
-    if (move.from != unit) units_[move.from].replica->release(move.job, now_), touch(move.from);
-    if (to != unit) units_[to].replica->unplace(move.job, now_), touch(to);
+  for (const CacheMove& move : moves_->cancel(static_cast<std::uint32_t>(unit), now_)) {
+    if (move.from != unit) units_[move.from].replica->release(move.job, now_, 0), touch(move.from);
+    if (move.to != unit) units_[move.to].replica->unplace(move.job, now_), touch(move.to);
     homeless.push_back(move.job);
+  }
+}
+
+/// Requests that wait for a place on a decode replica, their cache being on a prefill replica that has failed.
+void ServingSession::withdraw_waiting(std::size_t prefill, std::vector<JobId>& homeless) {
+  const Pool& pool = pools_.back();
+  for (std::size_t i = 0; i < pool.views.size(); ++i) {
+    for (const JobId id : units_[pool.first + i].replica->withdraw(static_cast<std::uint32_t>(prefill)))
+      homeless.push_back(id);
+    touch(pool.first + i);
   }
 }
 
@@ -465,51 +440,39 @@ void ServingSession::recover(JobId id) {
   job.first_token = -1;
   job.generated = job.computed = 0;
   job.preemptions = 0;
+  job.computing = 0;
   job.swapped = false;
   route(id, 0);
 }
 
-/// As many replicas as keep the fullest resource at the target. Prefill replicas: the time they computed;
-/// others: slots and KV.
-void ServingSession::autoscale(std::size_t p) {
-  Pool& pool = pools_[p];
-  const AutoscaleConfig& scale = config_.autoscale;
-  double busy = 0, kv = 0, requests = 0, up = 0;
+/// Surplus replicas are drained from the last on; those that are draining are the first to be wanted again.
+void ServingSession::autoscale(Pool& pool) {
+  std::vector<PoolScaler::Unit> seen;
   int working = 0;
   for (std::size_t i = 0; i < pool.views.size(); ++i) {
     const Unit& unit = units_[pool.first + i];
-    const Ticks spent = unit.replica->counters().busy;
-    busy += (to_seconds(spent - pool.busy_before[i]) / scale.interval);
-    pool.busy_before[i] = spent;
+    seen.push_back({unit.replica.get(), unit.state == State::up});
     working += unit.state == State::up || unit.state == State::starting;
-    if (unit.state != State::up) continue;
-    ++up;
-    kv += static_cast<double>(unit.replica->kv_tokens(now_)) /
-          static_cast<double>(unit.replica->kv_capacity_tokens());
-    requests +=
-        static_cast<double>(unit.replica->outstanding()) /
-        (static_cast<double>(unit.replica->config().scheduler.max_batch) * unit.replica->config().groups);
   }
-  if (up == 0) return;
-  const double needed = pool.config.replica.role == ReplicaRole::prefill ? busy : std::max(kv, requests);
-  const int wanted =
-      std::clamp(static_cast<int>(std::ceil(needed / scale.target)), scale.minimum, pool.config.replicas);
-  for (std::size_t i = 0; i < pool.views.size() && working < wanted; ++i) {
-    Unit& unit = units_[pool.first + i];
-    if (unit.state == State::draining) {
-      set_state(unit, State::up);
-      ++working;
-    } else if (unit.state == State::down && unit.changes == kNeverTick) {
-      set_state(unit, State::starting);
-      unit.changes = now_ + to_ticks(scale.startup);
+  const int wanted = pool.scaler->wanted(seen, now_);
+  for (const State from : {State::draining, State::down}) {
+    for (std::size_t i = 0; i < pool.views.size() && working < wanted; ++i) {
+      Unit& unit = units_[pool.first + i];
+      if (unit.state != from || unit.changes != kNeverTick) continue;
+      if (from == State::down) change_at(unit, now_ + to_ticks(pool.scaler->config().startup));
+      set_state(unit, from == State::down ? State::starting : State::up);
       ++working;
     }
   }
-  for (std::size_t i = pool.views.size(); i-- > 0 && working > wanted;) {
-    Unit& unit = units_[pool.first + i];
-    if (unit.state != State::up) continue;
-    set_state(unit, unit.replica->outstanding() == 0 ? State::down : State::draining);
-    --working;
+  // Those that are not up yet go first, so that never all of what works is still starting.
+  for (const State from : {State::starting, State::up}) {
+    for (std::size_t i = pool.views.size(); i-- > 0 && working > wanted;) {
+      Unit& unit = units_[pool.first + i];
+      if (unit.state != from) continue;
+      unit.changes = kNeverTick;
+      set_state(unit, unit.replica->outstanding() == 0 ? State::down : State::draining);
+      --working;
+    }
   }
 }
 
@@ -523,17 +486,19 @@ SessionTotals ServingSession::totals() const {
   out.end = to_seconds(last_event_);
   out.steady_begin = steady_begin_;
   out.steady_end = steady_end_;
-  out.queued_at_last_arrival = queued_at_last_arrival_;
-  out.transfers = transfers_;
+  out.backlog = backlog_;
   out.failures = failures_;
   out.retried = retried_;
-  out.transfer_time = to_seconds(transfer_ticks_);
+  out.in_system = in_system_;
+  out.sojourns = sojourns_;
   out.events = events_;
   out.too_long = too_long_;
-  if (fabric_) {
-    out.contended_transfers = static_cast<std::int64_t>(fabric_->shared());
+  if (moves_) {
+    out.transfers = moves_->count();
+    out.transfer_time = to_seconds(moves_->time());
+    out.contended_transfers = static_cast<std::int64_t>(moves_->contended());
     out.transferred =
-        fabric_->delivered() * std::min(pools_.front().config.plan.tensor, pools_.back().config.plan.tensor);
+        moves_->delivered() * std::min(pools_.front().config.plan.tensor, pools_.back().config.plan.tensor);
   }
   for (const Pool& pool : pools_) {
     PoolTotals totals;

@@ -15,8 +15,10 @@
 #include <vector>
 
 #include "hwmodels/topology.h"
-#include "sim/fair_share.h"
-#include "sim/random.h"
+#include "workloads/serving/autoscale.h"
+#include "workloads/serving/backlog.h"
+#include "workloads/serving/cache_moves.h"
+#include "workloads/serving/failures.h"
 #include "workloads/serving/metrics.h"
 #include "workloads/serving/replica.h"
 #include "workloads/serving/router.h"
@@ -35,6 +37,7 @@ struct PoolConfig {
   std::vector<std::size_t> pace;  ///< level of expert load, period by period, from the beginning again at the end; empty: the first
   Seconds pace_period;
   Bytes kv_bytes_per_token;  ///< all GPUs of an attention group together, each byte once
+  AutoscaleConfig autoscale;
 };
 
 /// What prices the iterations of a pool: one pricer, or one per level of expert load, which PoolConfig::pace chooses from.
@@ -44,32 +47,11 @@ struct PoolPricers {
   std::vector<IterationPricer*> levels;
 };
 
-/// What happens when GPUs fail: the replica is down for a while, its requests start again elsewhere or are
-/// lost.
-struct FailureConfig {
-  double failures_per_gpu_hour = 0;
-  Seconds repair{600};
-  int retries = 3;  ///< of one request; 0: requests of a failed replica are lost
-  std::uint64_t seed = 1;
-  Seconds warm_up;  ///< after the first arrival: rates are taken from then on, to the last arrival
-};
-
-/// Replicas follow the load of their pool. A new one takes `startup` to load its weights; a surplus one is
-/// drained.
-struct AutoscaleConfig {
-  bool on = false;
-  int minimum = 1;
-  Seconds interval{60};  ///< between decisions
-  Seconds startup{300};
-  double target =
-      0.7;  ///< of what a replica holds: requests (slots) or KV tokens, whichever is nearer to full
-};
-
 struct SessionConfig {
   std::vector<PoolConfig> pools;  ///< one unified pool, or a prefill pool and a decode pool
   std::vector<ServiceLevel> levels;
   FailureConfig failures;
-  AutoscaleConfig autoscale;
+  int send_in_parts = 1;  ///< a cache is sent in so many equal parts while its prompt is computed (layers); 1: after it
   Seconds warm_up;  ///< after the first arrival: rates are taken from then on, to the last arrival
   std::uint64_t seed = 1;
 };
@@ -98,13 +80,15 @@ struct TokenSnapshot {
 struct SessionTotals {
   ServingMetrics metrics{std::vector<ServiceLevel>{}};
   GapHistogram gaps;
+  BacklogCurve backlog;
   std::vector<PoolTotals> pools;
   TokenSnapshot steady_begin, steady_end;  ///< between warm-up and the last arrival; equal where the run was too short
   Seconds begin, end;                       ///< first arrival, last event of a request
-  std::int64_t queued_at_last_arrival = 0;  ///< requests in the system when the last one arrived
   std::int64_t transfers = 0, contended_transfers = 0, failures = 0, retried = 0;
   Bytes transferred;
   Seconds transfer_time;  ///< sum over transfers
+  /// Integral over time of the requests in the system, and sum of their times in it: the same number (Little's law).
+  WideTicks in_system = 0, sojourns = 0;
   std::uint64_t events = 0;
   std::uint64_t too_long = 0;  ///< rejected because no replica could ever hold them
   Seconds duration() const { return end - begin; }
@@ -125,7 +109,7 @@ class ServingSession final : private ReplicaListener {
   void submit(const Request& request);
   /// Everything up to and including `until`.
   void run_until(Seconds until);
-  /// Until the source is dry and every request has left. False when `keep_going` said stop.
+  /// Until the source is dry and every request has left. False when `keep_going`, asked every so many events, said stop.
   bool run(const std::function<bool(std::uint64_t requests)>& keep_going = {});
   /// No more requests from the source; those inside go on.
   void stop() { source_ = nullptr; }
@@ -139,7 +123,8 @@ class ServingSession final : private ReplicaListener {
   struct Pool {
     PoolConfig config;
     std::unique_ptr<Router> router;
-    bool router_sees_prefix = false;
+    bool router_sees_prefix = false, router_sees_kv = false;
+    std::unique_ptr<PoolScaler> scaler;
     std::vector<ReplicaView> views;
     std::vector<IterationPricer*> levels;
     Ticks next_pace = kNeverTick;
@@ -148,7 +133,6 @@ class ServingSession final : private ReplicaListener {
     TimeSeries kv_share, running, waiting, up, busy;
     Ticks busy_sampled = 0;  ///< of all its units, at the last sample
     double sum_kv_share = 0, sum_up = 0;  ///< over samples, weighted by their period in seconds
-    std::vector<Ticks> busy_before;       ///< of its units, at the last scaling decision
   };
   enum class State : std::uint8_t { up, starting, draining, down };
   struct Unit {
@@ -160,14 +144,6 @@ class ServingSession final : private ReplicaListener {
     Ticks up_time = 0;
     Ticks next = kNeverTick;  ///< its event in the queue
     bool dirty = false;
-  };
-  /// A KV cache on its way.
-  struct Move {
-    JobId job;
-    std::uint32_t from = 0;
-    FairShare::Flow flow = 0;
-    Ticks begin = 0, latency = 0;
-    bool active = false, flowing = false;
   };
   struct Due {
     Ticks at;
@@ -186,8 +162,8 @@ class ServingSession final : private ReplicaListener {
   void take_arrivals();
   void enqueue(const Request& request);
   void route(JobId job, std::size_t pool);
-  void end_transfers();
-  void end_move(std::uint32_t move);
+  RankId first_gpu(const Pool& pool, std::size_t unit, std::uint32_t group) const;
+  void land_caches();
   void cancel_moves(std::size_t unit, std::vector<JobId>& homeless);
   void advance_replicas();
   void control();
@@ -195,9 +171,10 @@ class ServingSession final : private ReplicaListener {
   void sample();
   TokenSnapshot snapshot() const;
   void fail(std::size_t unit);
-  void schedule_failure();
+  void withdraw_waiting(std::size_t prefill, std::vector<JobId>& homeless);
   void recover(JobId job);
-  void autoscale(std::size_t pool);
+  void autoscale(Pool& pool);
+  void change_at(Unit& unit, Ticks when);
   void set_state(Unit& unit, State state);
   void touch(std::size_t unit);
   void wake_dirty();
@@ -207,7 +184,7 @@ class ServingSession final : private ReplicaListener {
   SessionConfig config_;
   RequestSource* source_;
   Topology* topology_;
-  std::unique_ptr<FairShare> fabric_;
+  std::unique_ptr<CacheMoves> moves_;  // none with one pool
   ResultSink sink_;
   JobTable jobs_;
   GapHistogram gaps_;
@@ -217,20 +194,17 @@ class ServingSession final : private ReplicaListener {
   DueQueue queue_;                                // of replicas
   std::deque<std::pair<Ticks, JobId>> incoming_;  // being read and tokenised
   Ticks request_overhead_ = 0;
-  std::vector<Move> moves_;
-  std::vector<std::uint32_t> free_moves_, move_of_flow_;
-  DueQueue landing_;  // moves whose flow has ended, by when the last byte is there
   std::vector<std::uint32_t> dirty_;
   Ticks sample_period_ = 0;
-  Ticks now_ = 0, first_arrival_ = -1, last_event_ = 0, next_sample_ = 0, next_scale_ = kNeverTick,
-        next_failure_ = kNeverTick;
-  std::size_t failing_ = 0;
-  RandomStream failure_stream_;
+  Ticks now_ = 0, first_arrival_ = -1, last_event_ = 0, next_sample_ = 0;
+  Ticks next_change_ = kNeverTick;  // not after the first Unit::changes
+  FailureProcess failing_;
   double sampled_seconds_ = 0;
   TokenSnapshot steady_begin_, steady_end_;
   std::uint64_t requests_at_sample_ = 0;
-  std::int64_t live_ = 0, queued_at_last_arrival_ = 0, transfers_ = 0, failures_ = 0, retried_ = 0;
-  Ticks transfer_ticks_ = 0;
+  BacklogCurve backlog_;
+  std::int64_t live_ = 0, failures_ = 0, retried_ = 0;
+  WideTicks in_system_ = 0, sojourns_ = 0;
   std::uint64_t events_ = 0, requests_ = 0, too_long_ = 0;
 };
 

@@ -125,6 +125,30 @@ TrafficConfig sampled(TrafficConfig config, std::int32_t keep_one_in) {
   return config;
 }
 
+std::uint64_t expected_requests(const TrafficConfig& config) {
+  double sum = 0;
+  for (const TrafficClass& traffic : config.classes) {
+    const auto* open = std::get_if<OpenLoop>(&traffic.arrivals);
+    if (open && is_finite(config.duration)) sum += open->rate.mean().value() * config.duration.value();
+    const auto* trace = std::get_if<TraceTraffic>(&traffic.lengths);
+    if (trace && !trace->repeat && std::holds_alternative<TraceTimes>(traffic.arrivals)) sum += static_cast<double>(trace->summary.requests);
+  }
+  if (sum == 0) return config.requests;
+  const auto expected = static_cast<std::uint64_t>(sum);
+  return config.requests > 0 ? std::min(config.requests, expected) : expected;
+}
+
+TrafficConfig hastened(TrafficConfig config, std::int32_t times) {
+  assert(times >= 1);
+  for (TrafficClass& traffic : config.classes) {
+    assert(!std::holds_alternative<TraceTimes>(traffic.arrivals));
+    if (auto* open = std::get_if<OpenLoop>(&traffic.arrivals)) open->rate = open->rate.hastened(times);
+  }
+  config.duration /= times;
+  if (config.requests > 0) config.requests = std::max<std::uint64_t>(1, config.requests / static_cast<std::uint64_t>(times));
+  return config;
+}
+
 std::unique_ptr<RequestSource> make_traffic(const TrafficConfig& config) {
   return std::make_unique<Traffic>(config);
 }

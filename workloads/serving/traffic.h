@@ -76,6 +76,12 @@ struct TrafficConfig {
 /// random.
 TrafficConfig sampled(TrafficConfig config, std::int32_t keep_one_in);
 
+/// How many requests it gives, about; 0 where only answers decide that (users).
+std::uint64_t expected_requests(const TrafficConfig& config);
+
+/// The same rates for a 1-in-n part of the time: days pass n times as fast. Not for the times of traces.
+TrafficConfig hastened(TrafficConfig config, std::int32_t times);
+
 /// Most classes of one traffic: what numbers of blocks leave room for.
 constexpr std::size_t kMostTrafficClasses = 16;
 

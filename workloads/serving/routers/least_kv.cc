@@ -27,6 +27,7 @@ RouterRow least_kv() {
   return {.name = "least_kv",
           .title = "the emptiest KV cache, waiting prompts counted",
           .source = "Llumnix, Sun et al. 2024, arXiv 2406.03243 (load as memory in use and asked for)",
+          .sees_kv = true,
           .make = [](std::uint64_t) -> std::unique_ptr<Router> { return std::make_unique<LeastKv>(); }};
 }
 

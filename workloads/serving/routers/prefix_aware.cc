@@ -28,6 +28,7 @@ RouterRow prefix_aware() {
           .title = "the least to compute and to read, cached prefixes taken off",
           .source = "NVIDIA Dynamo documentation, Router Design, 2026",
           .sees_prefix_match = true,
+          .sees_kv = true,
           .make = [](std::uint64_t) -> std::unique_ptr<Router> { return std::make_unique<PrefixAware>(); }};
 }
 

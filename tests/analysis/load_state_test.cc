@@ -1,0 +1,105 @@
+// Does a deployment's state say what its load is, and is its latency curve monotone?
+#include <cmath>
+
+#include "analysis/complete_scenario.h"
+#include "analysis/saturation.h"
+#include "tests/catch.h"
+#include "tests/workloads/serving_fixture.h"
+#include "workloads/serving/traffic.h"
+
+using namespace flopcast;
+
+namespace {
+
+constexpr Ticks kMilli = 1'000'000'000;
+
+/// Requests of about 100 tokens of prompt and answer at a rate, on a toy replica of `slots` with 10 ms iterations.
+SessionTotals toy_run(int slots, BatchingPolicy batching, double rate, std::uint64_t requests, std::uint64_t seed) {
+  IterationPricer pricer(10 * kMilli, kMilli / 100);
+  PoolConfig pool = toy_pool(1 << 20, slots);
+  pool.replica.scheduler.batching = batching;
+  const TrafficConfig traffic{.classes = {{.name = "toy",
+                                           .arrivals = OpenLoop{RateCurve::constant(Hertz(rate)), Spacing::exponential},
+                                           .lengths = DrawnLengths{RandomNumber::exponential(100), RandomNumber::exponential(100)}}},
+                              .seed = seed,
+                              .requests = requests};
+  const auto source = make_traffic(traffic);
+  ServingSession session(toy_session(pool), {&pricer}, nullptr, source.get());
+  session.run();
+  return session.totals();
+}
+
+/// Requests per second when all come at once.
+double capacity(int slots, BatchingPolicy batching) {
+  const SessionTotals totals = toy_run(slots, batching, 1e6, 20'000, 1);
+  return 20'000 / totals.duration().value();
+}
+
+Scenario at_rate(Scenario scenario, double rate) {
+  auto serving = std::make_shared<ServingScenario>(*scenario.serving);
+  std::get<OpenLoop>(serving->traffic.classes.front().arrivals).rate = RateCurve::constant(Hertz(rate));
+  scenario.serving = serving;
+  return scenario;
+}
+
+}  // namespace
+
+TEST_CASE("a toy replica is stable at 70 % of its capacity and overloaded at 120 %, in long runs and short ones", "[analysis][serving]") {
+  for (const BatchingPolicy batching : {BatchingPolicy::mixed, BatchingPolicy::prefill_first})
+    for (const int slots : {1, 4, 16, 64}) {
+      const double full = capacity(slots, batching);
+      for (const std::uint64_t requests : {300, 1000, 10'000}) {
+        if (static_cast<std::uint64_t>(slots) * 30 > requests) continue;  // shorter runs do not fill the replica
+        for (const std::uint64_t seed : {1, 2, 3, 4, 5}) {
+          INFO(slots << " slots, " << requests << " requests, seed " << seed << ", policy " << static_cast<int>(batching));
+          const auto state = [&](double load) { return judge(load_evidence(toy_run(slots, batching, load * full, requests, seed))); };
+          CHECK(state(0.3) == LoadState::stable);
+          CHECK(state(0.7) == LoadState::stable);
+          CHECK(state(1.2) == LoadState::overloaded);
+          CHECK(state(2.0) == LoadState::overloaded);
+        }
+      }
+    }
+}
+
+TEST_CASE("a burst that is worked off is no overload", "[analysis][serving]") {
+  LoadEvidence burst;
+  burst.arrivals = Seconds(100);
+  burst.backlog = Seconds(10);
+  burst.waiting_before = 50;
+  burst.waiting_late = 20;
+  CHECK(judge(burst) == LoadState::stable);
+  burst.waited = Seconds(9), burst.worked_on = Seconds(2), burst.busy = 0.95;
+  CHECK(judge(burst) == LoadState::backlogged);
+  burst.waiting_late = 100;
+  CHECK(judge(burst) == LoadState::overloaded);
+}
+
+TEST_CASE("deployments driven from a tenth to above their capacity: monotone latency, the right state", "[analysis][serving][slow]") {
+  const Libraries libraries({FLOPCAST_SOURCE_DIR});
+  struct Case {
+    const char* scenario;
+    std::vector<std::string> set;
+  };
+  const Case cases[] = {
+      {"llama_3_1_8b_azure_conversation", {"serving.replicas.max_batch=32"}},
+      {"llama_3_1_8b_azure_conversation", {"serving.replicas.max_batch=32", "serving.replicas.batching=prefill_first"}},
+      {"deepseek_v3_serving_h800", {"serving.decode.max_batch=8", "serving.traffic.requests=30000"}},
+      {"deepseek_v3_serving_h800", {"serving.prefill.count=1", "serving.traffic.requests=30000"}},
+  };
+  for (const Case& c : cases) {
+    INFO(c.scenario << " " << c.set.back());
+    const Scenario scenario = load_complete_scenario(c.scenario, c.set, libraries);
+    const double full = saturation_point(scenario, {}).rate;
+    REQUIRE(full > 0);
+    double before = 0;
+    for (const double load : {0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.2}) {
+      INFO("load " << load << " of " << full);
+      const ServingReport report = run_serving(at_rate(scenario, load * full), {});
+      CHECK(report.all.end_to_end.mean() >= before);
+      before = report.all.end_to_end.mean();
+      if (load <= 0.7) CHECK(report.state == LoadState::stable);
+      if (load >= 1.2) CHECK(report.state == LoadState::overloaded);
+    }
+  }
+}

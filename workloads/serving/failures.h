@@ -1,0 +1,36 @@
+// When GPUs of a deployment fail: independently of each other, at a constant rate.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "sim/random.h"
+#include "workloads/serving/clock.h"
+
+namespace flopcast {
+
+/// What happens when GPUs fail: the replica is down for a while, its requests start again elsewhere or are lost.
+struct FailureConfig {
+  double failures_per_gpu_hour = 0;
+  Seconds repair{600};
+  int retries = 3;  ///< of one request; 0: requests of a failed replica are lost
+  std::uint64_t seed = 1;
+};
+
+/// A Poisson process over all GPUs.
+class FailureProcess {
+ public:
+  /// @param gpus of each replica
+  FailureProcess(const FailureConfig& config, std::vector<int> gpus);
+  Ticks next() const { return next_; }             ///< never, where nothing fails
+  std::size_t replica() const { return replica_; }  ///< the one that fails then
+  void draw(Ticks now);                            ///< the one after
+
+ private:
+  std::vector<int> gpus_;
+  double all_gpus_ = 0, per_second_ = 0;
+  RandomStream random_;
+  Ticks next_ = kNeverTick;
+  std::size_t replica_ = 0;
+};
+
+}  // namespace flopcast
