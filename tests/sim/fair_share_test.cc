@@ -106,3 +106,17 @@ TEST_CASE("a flow that is cancelled leaves its bandwidth to the others", "[fair_
   fabric.cancel(Seconds(1), first);
   CHECK(fabric.next_end().value() == Approx(1 + 45 / 90.0));
 }
+
+TEST_CASE("what others take of a link is not shared among flows", "[fair_share]") {
+  Network network;
+  const LinkId link = network.add_link({"link", BytesPerSecond(100)});
+  const RouteId route = network.add_route({link});
+  FairShare fabric(network);
+  fabric.set_background(Seconds(0), link, BytesPerSecond(20));
+  fabric.start(Seconds(0), route, Bytes(400));
+  fabric.start(Seconds(0), route, Bytes(400));  // 40 per second each
+  fabric.set_background(Seconds(5), link, BytesPerSecond(60));  // 200 left of each, at 20 per second
+  CHECK(fabric.next_end().value() == Approx(15));
+  CHECK(fabric.ended_by(Seconds(15.1)).size() == 2);
+  CHECK(fabric.delivered().value() == Approx(800));
+}

@@ -16,7 +16,9 @@ double PoolScaler::prompt_load(const Replica& replica, const ReplicaCounters& di
   const std::int64_t cached = std::max<std::int64_t>(0, did.prompt_tokens_done / did.prompts_done - computed);
   const double full = to_seconds(replica.full_prompt_iteration(computed, cached)) / config_.interval;
   const double budget = static_cast<double>(replica.config().scheduler.token_budget) * replica.config().groups;
-  return static_cast<double>(did.prompt_tokens) * full / budget;
+  // What waits has to be computed in the next interval, less what caches hold of it.
+  const double waiting = static_cast<double>(replica.queued_tokens()) * ratio(static_cast<double>(computed), static_cast<double>(computed + cached));
+  return (static_cast<double>(did.prompt_tokens) + waiting) * full / budget;
 }
 
 double PoolScaler::answer_load(const Replica& replica, const ReplicaCounters& did, Ticks now) const {

@@ -18,7 +18,7 @@ struct AutoscaleConfig {
 };
 
 /// Judges a pool by what it did in the last interval, in replicas' worth of load:
-///   prefill         tokens computed, over what iterations that fill the token budget would have in the same time. (How full
+///   prefill         tokens computed and tokens that wait, over what iterations that fill the token budget would have in the same time. (How full
 ///                   iterations are says little: an engine that has less to do runs shorter ones, as often as it can.)
 ///   decode, unified the fullest of slots (requests), KV cache, and time per token over the one promised
 /// The pool wants as many replicas as bring each to the target. All three grow less than in proportion to requests per replica

@@ -238,6 +238,17 @@ TEST_CASE("replicas that take turns are queues with Erlang arrivals", "[workload
   }
 }
 
+TEST_CASE("a session without an end stops when it is told to", "[workloads][serving]") {
+  const TrafficConfig endless{.classes = {{.name = "users", .arrivals = ClosedLoop{4, RandomNumber::fixed(0)}, .lengths = DrawnLengths{RandomNumber::fixed(10), RandomNumber::fixed(10)}}}};
+  IterationPricer pricer(10 * kMilli, 0);
+  const auto source = make_traffic(endless);
+  ServingSession session(toy_session(toy_pool()), {&pricer}, nullptr, source.get());
+  int asked = 0;
+  CHECK_FALSE(session.run([&](std::uint64_t) { return ++asked < 3; }));
+  CHECK(asked == 3);
+  CHECK(session.totals().metrics.all().in_flight() <= 4);
+}
+
 TEST_CASE("caches leave layer by layer while prompts are computed", "[workloads][serving]") {
   const ClusterSpec cluster = small_nodes(2);
   IterationPricer prompts(0, kMilli), answers(10 * kMilli, 0);
