@@ -313,7 +313,7 @@ class ServingLoader {
     const proto::Autoscale& a = r.has_autoscale() ? r.autoscale() : in_.autoscale();
     spec.autoscale = {true, a.minimum(), seconds(a.interval()), seconds(a.startup()), a.target()};
     if (a.minimum() > spec.replicas)
-      fault(where + ".minimum", fmt::format("{}", a.minimum()), fmt::format("at most the {} replicas of {}", spec.replicas, path));
+      fault(where + ".minimum", fmt::format("{}", a.minimum()), fmt::format("at most the {} replicas there are (count)", spec.replicas));
   }
 
   void prefix_cache(PoolSpec& spec) {
