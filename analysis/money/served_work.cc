@@ -42,7 +42,7 @@ std::vector<std::string> notes_of(const ServingReport& report) {
 }  // namespace
 
 PricedWork work_of(const ServingReport& report) {
-  const double sample = report.serving().sample;
+  const double sample = report.serving().replicas_per_replica();
   const auto per_day = [&](double rate) { return rate * kSecondsPerDay * sample; };
   const auto prompts = static_cast<double>(report.all.completed.input_tokens);
   const double found = prompts > 0 ? static_cast<double>(report.all.cached_tokens) / prompts : 0;
