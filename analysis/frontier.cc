@@ -6,7 +6,9 @@
 
 #include <fmt/format.h>
 
+#include "analysis/compare/scenario_fields.h"
 #include "analysis/policy.h"
+#include "scenarios/serving_scenario.h"
 #include "sim/diagnostic.h"
 
 namespace flopcast {
@@ -160,8 +162,15 @@ Scenario scenario_on(const Design& d, const Scenario& scenario, const ChipFigure
 
 /// SMs that communication takes stay fewer than the chip has.
 void keep_some_sms(Scenario& scenario) {
-  int& taken = scenario.training->communication_sms;
-  taken = std::min(taken, scenario.cluster.node.gpu.sms / 4);
+  const int most = scenario.cluster.node.gpu.sms / 4;
+  if (scenario.training) {
+    scenario.training->communication_sms = std::min(scenario.training->communication_sms, most);
+    return;
+  }
+  change_serving(scenario, [&](ServingScenario& serving) {
+    for (PoolSpec& pool : serving.pools)
+      pool.engine.communication_sms = std::min(pool.engine.communication_sms, most);
+  });
 }
 
 std::vector<std::string> thresholds_at(const ChipFigures& chip, const std::vector<const ExportRule*>& rules) {
@@ -249,6 +258,7 @@ Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const Fronti
   const GpuSpec& spec = scenario.cluster.node.gpu;
   Frontier out;
   out.scenario = scenario.name;
+  out.work = scenario.training ? "a step" : "10^6 tokens";
   out.gpu = gpu.name;
   for (const ExportRule* rule : question.rules) out.rules.push_back(rule->id);
   out.assumptions = assumptions_of(question, scenario);

@@ -32,7 +32,7 @@ struct FrontierChip {
   ChipFigures figures;
   std::vector<std::string> bound_by;  ///< thresholds it lies at
   Watts power;                        ///< estimated
-  Seconds step;
+  Seconds step;                       ///< of Frontier::work
   double slowdown = 1;  ///< against the scenario's own GPU
   /// Of the scenario's work, against that GPU: chips at the same price an hour, and at a price that follows
   /// die area.
@@ -44,6 +44,7 @@ struct FrontierChip {
 
 struct Frontier {
   std::string scenario, gpu;
+  std::string work;  ///< what is timed: "a step", "10^6 output tokens"
   std::vector<std::string> rules;
   bool base_allowed = false;
   FrontierChip base;
@@ -53,7 +54,7 @@ struct Frontier {
   std::vector<std::string> assumptions;
 };
 
-/// @param scenario has `training`. @throws InputError.
+/// @param scenario has `training` or `serving`. @throws InputError.
 Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const FrontierQuestion& question,
                   const RuleBook& book, const CompareOptions& options);
 

@@ -35,7 +35,7 @@ bool unbeaten(const FrontierChip& chip, const std::vector<FrontierChip>& chips) 
 
 FrontierChart chart_of(const Frontier& f) {
   FrontierChart chart;
-  chart.x_title = "time of a step, against " + f.gpu;
+  chart.x_title = "time of " + f.work + ", against " + f.gpu;
   chart.y_title = "cost of the work by die area, against " + f.gpu;
   chart.x_text = chart.y_text = times_text;
   for (std::size_t i = 0; i < f.chips.size(); ++i) {

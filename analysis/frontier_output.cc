@@ -48,11 +48,11 @@ std::string sentence(const std::string& what, const Frontier& f, const std::opti
   if (!index) return "";
   const FrontierChip& chip = f.chips[*index];
   std::string text = fmt::format(
-      "{}: {}. A step takes {}, {:.2f} times that of {}; the work costs {:.2f} times as much by "
+      "{}: {}. The time of {} is {}, {:.2f} times that of {}; the work costs {:.2f} times as much by "
       "area",
-      what, describe(chip), format_time(chip.step), chip.slowdown, f.gpu, chip.cost_by_area);
-  if (chip.cost) text += fmt::format(" ({} a step)", format_usd(*chip.cost));
-  return wrap(text + ".", kWidth, "  ") + "\n";
+      what, describe(chip), f.work, format_time(chip.step), chip.slowdown, f.gpu, chip.cost_by_area);
+  if (chip.cost) text += fmt::format(" (${:.4g} for {})", chip.cost->value(), f.work);
+  return wrap(text + ".", kWidth - 2, "  ") + "\n";
 }
 
 std::string name_of(const Frontier& f, std::size_t index) {
@@ -93,7 +93,8 @@ std::string to_text(const Frontier& f, const TextStyle& style) {
   out += "\n";
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right,
                    Align::right, Align::right, Align::right, Align::left});
-  table.header({"", "TPP", "PD", "mm2", "I/O", "DRAM", "step", "cost", "by area", "just below"});
+  table.header({"", "TPP", "PD", "mm2", "I/O", "DRAM", f.work == "a step" ? "step" : f.work, "cost",
+                "by area", "just below"});
   table.row(row_of(f.gpu, f.base));
   for (std::size_t i = 0; i < f.chips.size(); ++i) {
     if (i < kMostRows || f.cheapest == i || f.fastest == i) table.row(row_of(name_of(f, i), f.chips[i]));

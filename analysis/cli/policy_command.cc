@@ -169,9 +169,9 @@ void run_frontier(const FrontierArguments& a) {
   const Libraries libraries = a.scenario.libraries();
   const RuleBook book = load_rule_book(libraries, a.rule_files);
   const Scenario scenario = a.scenario.load(libraries);
-  if (!scenario.training) {
-    throw InputError(Diagnostic{scenario.file, 0, 0, "", "a scenario without `training`",
-                                "one whose step can be replayed", ""});
+  if (!scenario.training && !scenario.serving) {
+    throw InputError(Diagnostic{scenario.file, 0, 0, "", "a scenario without `training` or `serving`",
+                                "one whose step or service can be replayed", ""});
   }
   FrontierQuestion question;
   question.date = day_of(a.date, "--date");

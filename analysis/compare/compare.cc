@@ -32,10 +32,25 @@ Bytes fullest(const std::vector<MemoryTable>& tables) {
 
 // ------------------------------------------------------------------------------- steps
 
+/// 10^6 tokens of a service as if they were a step: the time in which the cluster has the GPU-hours that they
+/// take.
+std::string quick_tokens(const Scenario& scenario, const RunOptions& options) {
+  constexpr double kTokens = 1e6;
+  const ServedFigures f = serve(scenario, options.power);
+  const double hours = f.tpot > Seconds(0) ? f.answer_hours() : f.prompt_hours();
+  Lines out;
+  out.put("");
+  out.put(hours * 3600 / scenario.cluster.gpus());
+  out.put(kTokens);
+  out.put(0.0);  // memory decides how many are served, not whether they are
+  return out.text();
+}
+
 std::string quick_step(const Scenario& scenario, const RunOptions& options) {
   Lines out;
   if (std::string fault = unsound(scenario); !fault.empty()) return fault + "\n";
   try {
+    if (scenario.serving) return quick_tokens(scenario, options);
     const PreparedStep prepared = prepare_step(scenario, *scenario.training);
     ReplayOptions replaying;
     replaying.backend = options.backend;

@@ -104,8 +104,9 @@ ScenarioComparison compare(const std::vector<Scenario>& scenarios, const Compare
 ScenarioComparison compare(const Scenario& scenario, const std::vector<Cause>& causes,
                            const CompareOptions& options);
 
-/// Step of a training scenario with some of its fields changed; memory is looked at, never refused. For
-/// sweeps of what-ifs: replays all of `scenarios`, `workers` at a time, results in their order.
+/// Step of a training scenario, or 10^6 tokens of a service, with some of its fields changed; memory is
+/// looked at, never refused. For sweeps of what-ifs: replays all of `scenarios`, `workers` at a time, results
+/// in their order.
 struct QuickStep {
   Seconds step;
   double tokens = 0;

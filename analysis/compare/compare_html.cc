@@ -47,18 +47,17 @@ void add_services(const ScenarioComparison& comparison, HtmlPage& page) {
   };
   for (const ComparedScenario& s : comparison.scenarios) {
     const ServedFigures& f = *s.service;
-    rows.push_back({s.name, s.hardware, number(f.answers_per_gpu(), "{:.0f}"),
-                    number(f.answers_per_gpu() * s.gpus_per_node, "{:.0f}"),
-                    number(f.prompts_per_gpu() * s.gpus_per_node, "{:.0f}"),
+    rows.push_back({s.name, number(f.answers_per_gpu(), "{:.0f}"),
                     f.tpot > Seconds(0) ? format_time(f.tpot) : "", format_time(f.ttft),
                     number(f.under_way_per_gpu, "{:.1f}"), format_percent(f.kv_share), f.state,
-                    number(f.per_million_output.value(), "${:.3f}")});
+                    number(f.answer_hours(), "{:.3f}"), number(f.per_million_output.value(), "${:.3f}")});
   }
-  page.table({"scenario", "hardware", "output/s per GPU", "output/s per node", "input/s per node", "TPOT",
-              "TTFT", "answers per GPU", "KV in use", "state", "$ per 10^6 output"},
+  page.table({"scenario", "output/s per GPU", "TPOT", "TTFT", "answers per GPU", "KV in use", "state",
+              "GPU-h per 10^6 output", "$ per 10^6 output"},
              rows,
-             {Align::left, Align::left, Align::right, Align::right, Align::right, Align::right, Align::right,
-              Align::right, Align::right, Align::left, Align::right});
+             {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left,
+              Align::right, Align::right});
+  for (const ComparedScenario& s : comparison.scenarios) page.note(s.name + ": " + s.hardware);
 }
 
 void add_steps(const ScenarioComparison& comparison, HtmlPage& page) {

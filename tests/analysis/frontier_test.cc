@@ -78,6 +78,18 @@ TEST_CASE("a chip that is free already is its own frontier", "[policy]") {
   CHECK(f.chips[*f.fastest].slowdown == Approx(1));
 }
 
+TEST_CASE("a service has a frontier too", "[policy][serving]") {
+  const auto csv = testing::flopcast(
+      "policy frontier deepseek_r1_distill_llama_8b_one_gpu --rule R2023_10 --csv - --set "
+      "serving.traffic.requests=8");
+  CHECK(csv.code == 0);
+  const auto text = testing::flopcast(
+      "policy frontier deepseek_r1_distill_llama_8b_one_gpu --rule R2023_10 --set "
+      "serving.traffic.requests=8");
+  CHECK_THAT(text.out, ContainsSubstring("10^6 tokens") && ContainsSubstring("Fastest"));
+  CHECK(testing::flopcast("policy frontier deepseek_service_day_published --rule R2023_10").code == 2);
+}
+
 TEST_CASE("frontier: the command, its width, and what it has to be told", "[policy]") {
   const TemporaryFolder folder;
   const std::string file = folder.write("s.textproto", testing::kSparse);
