@@ -203,8 +203,8 @@ ChipFigures load_chip(const Libraries& libraries, const std::string& name_or_fil
   apply_scales(entry, own, places, "", faults);
   if (!faults.empty()) throw InputError(faults);
   ChipFigures chip = figures_of(entry);
-  chip.name += " changed";
-  chip.title += fmt::format(" with {}", fmt::join(sets, ", "));
+  chip.name += " changed";  // a rule that names the chip does not mean this one
+  for (const std::string& set : sets) chip.notes.push_back("with " + set);
   return chip;
 }
 
