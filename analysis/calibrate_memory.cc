@@ -132,4 +132,24 @@ std::vector<MemoryMeasurement> profiled_memory_kernels(const std::string& elemen
   return result;
 }
 
+std::vector<ShortestMeasurement> shortest_memory_kernels(const std::string& linear_csv,
+                                                         const std::string& file) {
+  constexpr std::pair<std::string_view, MemoryKernel> kColumns[] = {
+      {"emb_median_ms", MemoryKernel::embedding},
+      {"input_layernorm_median_ms", MemoryKernel::norm},
+      {"post_attention_layernorm_median_ms", MemoryKernel::norm},
+      {"attn_rope_median_ms", MemoryKernel::rotary},
+      {"share_expert_act_median_ms", MemoryKernel::swiglu}};
+  constexpr double kFew = 128;
+  const CsvTable table = parse_csv(linear_csv, file);
+  std::vector<ShortestMeasurement> result;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (table.number(i, "num_tokens") > kFew) continue;
+    for (const auto& [column, kernel] : kColumns)
+      if (table.has(column) && !table.text(i, column).empty())
+        result.push_back({kernel, table.number(i, column) * 1e3});
+  }
+  return result;
+}
+
 }  // namespace flopcast

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <deque>
 #include <map>
@@ -21,34 +22,44 @@ constexpr double kImpossibleShareOfPeak = 0.6;
 constexpr double kWaitingSpread = 1.3;
 constexpr const char* kServingTable = "data/kernels/e2e-measured/serving_calibration_h100_h200.csv";
 
-/// How the engines ran: the table does not say, so this is read off it (README of analysis/). vLLM and TensorRT-LLM fill iterations
-/// up to a budget with pieces of prompts, SGLang gives prompts iterations of their own. Lengths are exact, but for the newer
-/// SGLang runs, whose users do not finish together.
+/// How the engines ran. The table does not say. What its publisher's rules for benchmarks say is taken from
+/// there (aiconfigurator generator/rule_plugin/benchmark/*.rule, bench_run.sh: equal lengths; for newer
+/// SGLang: prompts mixed with decoding, iterations of batch + input + 1500 tokens),
+/// TensorRT-LLM's admission from its defaults. The other budgets are read off the rows themselves: 2,048 is
+/// what the times to first token allow.
 struct EngineHabits {
-  BatchingPolicy batching = BatchingPolicy::mixed;
-  int token_budget = 2048;
-  double length_spread = 0;  ///< lengths are drawn from 1 - spread to 1 + spread of what is stated
+  const char* engine;  ///< how its name begins
+  BatchingPolicy batching;
+  AdmissionPolicy admission;
+  int token_budget;         ///< 0: batch + input + 1500
+  bool overlap_scheduling;  ///< TensorRT-LLM and SGLang by default; vLLM not before 0.14
 };
-constexpr int kRequestsPerUser = 10;
+constexpr EngineHabits kHabits[] = {
+    {"vllm", BatchingPolicy::mixed, AdmissionPolicy::prompt, 2048, false},
+    {"trtllm", BatchingPolicy::mixed, AdmissionPolicy::whole, 2048, true},
+    {"sglang 0.5.6", BatchingPolicy::mixed, AdmissionPolicy::prompt, 0, true},
+    {"sglang", BatchingPolicy::prefill_first, AdmissionPolicy::prompt, 16384, true}};
+constexpr int kRounds = 10;  // all users ask at once, and then so many times each
 
-EngineHabits habits_of(const std::string& engine) {
-  if (engine == "sglang 0.5.1.post1" || engine == "sglang 0.5.8.post1") return {BatchingPolicy::prefill_first, 16384, 0};
-  if (engine.starts_with("sglang")) return {BatchingPolicy::prefill_first, 16384, 0.1};
-  return {};
+const EngineHabits& habits_of(const std::string& engine) {
+  const auto found =
+      std::ranges::find_if(kHabits, [&](const EngineHabits& h) { return engine.starts_with(h.engine); });
+  assert(found != std::end(kHabits));
+  return *found;
 }
 
 /// A closed loop as benchmarks have it.
 class BenchmarkUsers final : public RequestSource {
  public:
-  BenchmarkUsers(const ServingRow& row, double spread)
-      : row_(row), spread_(spread), left_(row.users * kRequestsPerUser), lengths_(1, 1), ready_(static_cast<std::size_t>(row.users)) {}
+  explicit BenchmarkUsers(const ServingRow& row)
+      : row_(row), left_(row.users * kRounds), ready_(static_cast<std::size_t>(row.users)) {}
   Seconds next_arrival() const override { return left_ > 0 && !ready_.empty() ? ready_.front() : kNever; }
   Request take() override {
     Request request;
     request.id = taken_++;
     request.arrival = ready_.front();
-    request.input_tokens = length(row_.input);
-    request.output_tokens = length(row_.output);
+    request.input_tokens = row_.input;
+    request.output_tokens = row_.output;
     ready_.pop_front();
     --left_;
     return request;
@@ -56,15 +67,9 @@ class BenchmarkUsers final : public RequestSource {
   void finished(const Request&, Seconds when, RequestOutcome) override { ready_.push_back(when); }
 
  private:
-  std::int32_t length(int stated) {
-    const double factor = spread_ > 0 ? 1 + spread_ * (2 * lengths_.uniform() - 1) : 1;
-    return std::max(1, static_cast<std::int32_t>(std::lround(stated * factor)));
-  }
   const ServingRow& row_;
-  double spread_;
   int left_;
   std::uint64_t taken_ = 0;
-  RandomStream lengths_;
   std::deque<Seconds> ready_;
 };
 
@@ -110,10 +115,12 @@ class Predictor {
     std::map<std::string, BuiltPool> pools;
     for (ServingRow& row : rows) {
       if (!row.left_out.empty()) continue;
-      const EngineHabits habits = habits_of(row.engine);
+      const EngineHabits& habits = habits_of(row.engine);
       auto& pool = pools[fmt::format("{} {}", row.table, row.tensor)];
       if (pool.pricers.empty()) pool = build(row, habits, shared);
-      BenchmarkUsers users(row, habits.length_spread);
+      pool.config.replica.scheduler.token_budget =
+          habits.token_budget > 0 ? habits.token_budget : row.users + row.input + 1500;
+      BenchmarkUsers users(row);
       SessionConfig session;
       session.pools = {pool.config};
       session.levels = {ServiceLevel{}};
@@ -141,8 +148,10 @@ class Predictor {
       spec.engine.precision.linear = Precision::fp8;
       spec.engine.precision.scaling = row.quantisation == "fp8_block" ? Scaling::blocks : Scaling::per_tensor;
     }
+    spec.engine.scheduler.admission = habits.admission;
+    spec.engine.overlap_scheduling = habits.overlap_scheduling;
+    if (row.engine.starts_with("trtllm")) spec.engine.kernels = KernelLibrary::tensorrt_llm;
     spec.engine.scheduler.batching = habits.batching;
-    spec.engine.scheduler.token_budget = habits.token_budget;
     spec.engine.scheduler.max_batch = row.users > 1024 ? row.users : 1024;
     return build_pool(spec, sources, 0);
   }
@@ -157,8 +166,8 @@ class Predictor {
 constexpr double kGapOffset = 4;
 
 constexpr ParameterInfo kEngineParameters[] = {
-    {"iteration_us", 10, 3000, 200},  {"sequence_us", 0.1, 60, 5},    {"prompt_token_us", 1e-3, 1, 0.02},
-    {"launch_us", 0.5, 15, 4},        {"request_us", 10, 60000, 3000}, {"graph_gap_us", 1, 7, 3},
+    {"iteration_us", 10, 3000, 200}, {"sequence_us", 0.1, 100, 20},   {"prompt_token_us", 1e-3, 1, 0.02},
+    {"launch_us", 0.5, 15, 4},       {"request_us", 10, 60000, 3000}, {"graph_gap_us", 1, 7, 3},
 };
 
 EngineConstants with_engine_values(EngineConstants constants, std::span<const double> values) {

@@ -430,6 +430,11 @@ double profiled_kernel_gap(const CsvTable& phases, const CsvTable& kernels, cons
   return launches > 0 ? gap_us / launches : 2.0;
 }
 
+constexpr const char* kFrontier = "data/kernels/frontier-h800";
+constexpr const char* kSmallModels[] = {"Qwen3-30B-A3B-tiny", "qwen3-next-80b-a3b-instruct-reduced-l2",
+                                        "step-moe-noquant-small"};
+constexpr const char* kLinearOperators = "__linear_op_kernel_only.csv";
+
 }  // namespace
 
 CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSpec> gpus,
@@ -460,18 +465,29 @@ CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSp
   const fs::path elementwise = folder / "reference/profile_train_elementwise.csv",
                  phases = folder / "reference/profile_train_phases.csv",
                  kernels = folder / "reference/profile_train_kernels.csv";
-  for (const fs::path& path : {elementwise, phases})
+  std::vector<fs::path> needed = {elementwise, phases};
+  for (const char* model : kSmallModels)
+    needed.push_back(folder / kFrontier / (model + std::string(kLinearOperators)));
+  for (const fs::path& path : needed)
     if (!fs::is_regular_file(path)) missing.push_back(missing_file(path));
   if (!missing.empty() && (!allow_missing || input.measurements.empty()))
     throw InputError(std::move(missing));
   drop_unusable(input.measurements);
 
   const std::string profile = "deepseek-ai/profile-data train.json 4496024";
-  input.memory_source = {profile + ", 112 SMs beside communication; bytes from the model's sizes",
-                         "2026-11-21"};
+  input.memory_source = {
+      profile +
+          ", 112 SMs beside communication; bytes from the model's sizes; minimum: NetX-lab/Frontier "
+          "a4b22df, H800, up to 128 tokens",
+      "2026-11-21"};
   input.kernel_gap_us = {2.0, {"assumed: no phases to derive it from", "2026-11-21", false}};
   if (fs::is_regular_file(elementwise)) {
     input.memory = profiled_memory_kernels(slurp(elementwise), elementwise.string());
+    for (const fs::path& path : std::span(needed).subspan(2)) {
+      if (!fs::is_regular_file(path)) continue;
+      const std::vector<ShortestMeasurement> rows = shortest_memory_kernels(slurp(path), path.string());
+      input.shortest.insert(input.shortest.end(), rows.begin(), rows.end());
+    }
     if (const GpuSpec* gpu = first_known(gpus, {"h800-sxm"})) input.memory_gpu = gpu->name;
     if (fs::is_regular_file(phases) && fs::is_regular_file(kernels)) {
       input.kernel_gap_us.value =

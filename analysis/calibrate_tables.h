@@ -21,4 +21,9 @@ CalibrationInput read_measurements(const std::filesystem::path& folder, std::spa
 std::vector<MemoryMeasurement> profiled_memory_kernels(const std::string& elementwise_csv,
                                                        const std::string& file);
 
+/// Norms, rotations, SwiGLUs and look-ups of up to 128 tokens in a table of NetX-lab/Frontier
+/// (`linear_op_kernel_only`): kernels that move next to nothing.
+std::vector<ShortestMeasurement> shortest_memory_kernels(const std::string& linear_csv,
+                                                         const std::string& file);
+
 }  // namespace flopcast

@@ -1,5 +1,6 @@
 // Small sourced tables: comma-separated, a header line, `#` comments, double quotes round fields with commas.
 #pragma once
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,9 @@ namespace flopcast {
 class CsvTable {
  public:
   std::size_t size() const { return rows_.size(); }
+  bool has(std::string_view column) const {
+    return std::find(header_.begin(), header_.end(), column) != header_.end();
+  }
   const std::string& text(std::size_t row, std::string_view column) const;
   /// @throws InputError when the field is not a finite number.
   double number(std::size_t row, std::string_view column) const;

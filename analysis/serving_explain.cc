@@ -33,9 +33,9 @@ class PassParts {
     const int halves = two ? 2 : 1;
     core_ += attention * (model_.dense_layers() + model_.moe_layers());
     if (model_.dense_layers() > 0)
-      add(model_.layer_parts(tokens / halves, false, kind_, two), halves * model_.dense_layers(), dense_);
+      add(model_.layer(tokens / halves, false, kind_, two), halves * model_.dense_layers(), dense_);
     if (model_.moe_layers() > 0)
-      add(model_.layer_parts(tokens / halves, true, kind_, two), halves * model_.moe_layers(), experts_);
+      add(model_.layer(tokens / halves, true, kind_, two), halves * model_.moe_layers(), experts_);
   }
   void exchange(Seconds exposed) { exchange_ += {exposed, 0}; }
   void edges(double tokens, double sequences) {
@@ -49,12 +49,13 @@ class PassParts {
     const int depth = model_.setting().engine.speculation.depth;
     if (depth == 0) return;
     const ModelConfig& model = model_.setting().engine.model;
-    const LayerParts layer =
-        model_.layer_parts(work.requests, model.is_moe_layer(model.layers - 1), StepKind::decode, false);
+    const LayerTime layer =
+        model_.layer(work.requests, model.is_moe_layer(model.layers - 1), StepKind::decode, false);
     PassTime once = model_.draft_projection(work.requests);
     once += layer.projections;
     once += layer.ffn;
     if (m_.all_reduces) once += layer.all_reduces;
+    once += layer.shared_experts;
     once += model_.attention(DecodeAttention{work.requests, work.kv_tokens, 1});
     once += model_.edges(work.requests, work.requests);
     drafts_ += {once.time * depth, 0};
@@ -73,9 +74,10 @@ class PassParts {
       const Seconds launches = us(c.launch_us.value * kernels), so_far = sum().time;
       if (launches > so_far) launches_ += {launches - so_far, 0};
     }
-    engine_ +=
-        {us(c.iteration_us.value + c.sequence_us.value * sequences + c.prompt_token_us.value * prompt_tokens),
-         0};
+    const Seconds work =
+        us(c.iteration_us.value + c.sequence_us.value * sequences + c.prompt_token_us.value * prompt_tokens);
+    const bool hidden = model_.setting().engine.overlap_scheduling;
+    engine_ += {hidden ? std::max(Seconds(0), work - sum().time) : work, 0};
   }
 
   IterationParts parts() const {
@@ -105,9 +107,10 @@ class PassParts {
     for (const auto& row : rows()) sum += row.pass;
     return sum;
   }
-  void add(const LayerParts& layer, int times, PassTime& ffn) {
+  void add(const LayerTime& layer, int times, PassTime& ffn) {
     projections_ += layer.projections * times;
     ffn += layer.ffn * times;
+    ffn += layer.shared_experts * times;
     if (m_.all_reduces) all_reduces_ += layer.all_reduces * times;
   }
 

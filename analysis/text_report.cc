@@ -105,7 +105,7 @@ std::string share_bar(double share) {
 // passes, with more waiting and less work inside them.
 std::string whose_parts(const TrainingReport& report) {
   if (report.run.folded && report.hottest_load > 1) return "Of the busiest GPU of every group of experts";
-  return "Means over " + plural(report.scenario.training->plan.gpus(), "GPU");
+  return "Means over " + plural(static_cast<double>(report.scenario.training->plan.gpus()), "GPU");
 }
 
 std::string kinds_section(const TrainingReport& report, const TextStyle& style) {

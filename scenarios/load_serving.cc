@@ -288,12 +288,16 @@ class ServingLoader {
     SchedulerConfig& scheduler = engine.scheduler;
     scheduler.batching = r.batching() == "mixed" ? BatchingPolicy::mixed : BatchingPolicy::prefill_first;
     scheduler.preemption = r.preemption() == "swap" ? PreemptionPolicy::swap : PreemptionPolicy::recompute;
+    scheduler.admission = r.admission() == "whole" ? AdmissionPolicy::whole : AdmissionPolicy::prompt;
+    scheduler.balance_attention = r.balance_attention();
     scheduler.max_batch = r.max_batch();
     scheduler.token_budget = r.token_budget();
     scheduler.chunked_prefill = r.chunked_prefill();
     scheduler.max_waiting = r.max_waiting();
     engine.two_micro_batches = r.two_micro_batches();
+    engine.kernels = r.kernels() == "tensorrt_llm" ? KernelLibrary::tensorrt_llm : KernelLibrary::open_source;
     engine.cuda_graphs = r.cuda_graphs();
+    engine.overlap_scheduling = r.overlap_scheduling();
     engine.decode_exchange = r.decode_exchange() == "low_latency" ? ExpertExchange::low_latency : ExpertExchange::high_throughput;
     engine.communication_sms = r.communication_sms();
     engine.redundant_experts = r.redundant_experts();

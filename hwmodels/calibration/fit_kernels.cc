@@ -369,28 +369,40 @@ KernelFamily like(KernelFamily family) {
   return family;
 }
 
-/// What the profile's memory-bound kernels of a class say: minimum and reachable fraction of HBM, by least
-/// squares on relative errors over a grid (two numbers, one of them bounded by physics).
+/// From launch to finish of the smallest kernels: the median of those of the class, or, where none was
+/// measured small, of all.
+Seconds shortest(const CalibrationInput& input, MemoryKernel kernel) {
+  constexpr Seconds kUnmeasured(2.5e-6);  // no small kernel at all: between the 2 and 3 us that Hopper shows
+  std::vector<double> own, all;
+  for (const ShortestMeasurement& m : input.shortest) {
+    all.push_back(m.microseconds);
+    if (m.kernel == kernel) own.push_back(m.microseconds);
+  }
+  if (all.empty()) return kUnmeasured;
+  return Seconds(std::round(10 * percentile(own.empty() ? all : own, 0.5)) * 1e-7);
+}
+
+/// What the profile's memory-bound kernels of a class say: the reachable fraction of HBM, beside a minimum
+/// that only small kernels can tell.
 MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kernel, const GpuSpec& gpu,
                                 double share) {
   MemoryClassFit fit;
   fit.kernel = kernel;
+  fit.minimum = shortest(input, kernel);
+  const double minimum = fit.minimum.value() * 1e6;
   double best = -1;
   for (int fraction = 10; fraction <= kFastestStreamPercent; ++fraction) {
-    for (int tenths = 15; tenths <= 60; tenths += 5) {
-      double sum = 0;
-      for (const MemoryMeasurement& m : input.memory) {
-        if (m.kernel != kernel) continue;
-        const Machine machine = machine_of(gpu, Precision::bf16, {m.sms, 1, share});
-        const double us = tenths / 10.0 + m.bytes / (machine.hbm_bytes_per_us * fraction / 100);
-        sum += m.launches * m.microseconds *
-               std::abs(std::log(us / m.microseconds));  // long kernels matter more
-      }
-      if (best < 0 || sum < best) {
-        best = sum;
-        fit.hbm_fraction = fraction / 100.0;
-        fit.minimum = Seconds(tenths * 1e-7);
-      }
+    double sum = 0;
+    for (const MemoryMeasurement& m : input.memory) {
+      if (m.kernel != kernel) continue;
+      const Machine machine = machine_of(gpu, Precision::bf16, {m.sms, 1, share});
+      const double us = minimum + m.bytes / (machine.hbm_bytes_per_us * fraction / 100);
+      sum +=
+          m.launches * m.microseconds * std::abs(std::log(us / m.microseconds));  // long kernels matter more
+    }
+    if (best < 0 || sum < best) {
+      best = sum;
+      fit.hbm_fraction = fraction / 100.0;
     }
   }
   std::vector<double> off;
@@ -406,7 +418,7 @@ MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kern
 }
 
 /// Classes that no table shows are taken to stream like one that is measured.
-void borrow_classes(std::vector<MemoryClassFit>& classes) {
+void borrow_classes(const CalibrationInput& input, std::vector<MemoryClassFit>& classes) {
   constexpr std::pair<MemoryKernel, MemoryKernel> kLike[] = {
       {MemoryKernel::embedding, MemoryKernel::permute},       // gathers rows
       {MemoryKernel::cross_entropy, MemoryKernel::norm},      // reduces over a row, then writes it
@@ -417,6 +429,7 @@ void borrow_classes(std::vector<MemoryClassFit>& classes) {
     if (found == classes.end()) continue;
     MemoryClassFit fit = *found;
     fit.kernel = missing;
+    fit.minimum = shortest(input, missing);
     fit.launches = 0;
     fit.source = {"as " + std::string(name(like)) + ": not measured", fit.source.date, false};
     classes.push_back(std::move(fit));
@@ -435,7 +448,7 @@ std::vector<MemoryClassFit> fit_memory_classes(const CalibrationInput& input, do
     classes.push_back(fit_memory_class(input, kernel, gpu, share));
     classes.back().source = input.memory_source;
   }
-  borrow_classes(classes);
+  borrow_classes(input, classes);
   return classes;
 }
 

@@ -13,6 +13,7 @@ namespace flopcast {
 struct CalibrationInput {
   std::vector<Measurement> measurements;
   std::vector<MemoryMeasurement> memory;
+  std::vector<ShortestMeasurement> shortest;
   Source memory_source;
   std::string memory_gpu;                       ///< that all of them were measured on
   std::vector<GpuSpec> gpus;                    ///< the chips that were measured

@@ -33,4 +33,10 @@ struct MemoryMeasurement {
   int sms = 0;
 };
 
+/// A memory-bound kernel with next to nothing to move: it shows the shortest time from launch to finish.
+struct ShortestMeasurement {
+  MemoryKernel kernel = MemoryKernel::elementwise;
+  double microseconds = 0;
+};
+
 }  // namespace flopcast

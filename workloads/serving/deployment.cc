@@ -111,6 +111,7 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   replica.reserved_tokens = spec.reserved_tokens;
   replica.nic = nic_load(engine, sources.cluster);
   pool.autoscale = spec.autoscale;
+  replica.experts_shared = engine.plan.expert > 1;
   KvCacheConfig& cache = replica.cache;
   cache.page_tokens = spec.page_tokens;
   cache.capacity_tokens[KvTier::hbm] = std::max<std::int64_t>(0, out.memory.kv_tokens);

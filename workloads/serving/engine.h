@@ -27,6 +27,13 @@ struct ServingPrecision {
   Precision combine = Precision::bf16;
 };
 
+/// Whose kernels an engine runs, where that makes a difference.
+enum class KernelLibrary : std::uint8_t {
+  open_source,   ///< CUTLASS for FP8 with one scale per tensor, FlashAttention-3: as measured in SGLang
+  tensorrt_llm,  ///< cuBLASLt for the former; XQA reads an FP8 cache as fast as a BF16 one (not measured:
+                 ///< XQA's tables are not public)
+};
+
 /// How an iteration is put together.
 enum class BatchingPolicy : std::uint8_t {
   mixed,          ///< pieces of prompts beside decoding requests, up to the token budget
@@ -38,12 +45,22 @@ enum class PreemptionPolicy : std::uint8_t {
   swap,       ///< it moves to host memory and back
 };
 
+/// When a waiting request gets its place.
+enum class AdmissionPolicy : std::uint8_t {
+  prompt,  ///< its prompt fits into the cache; when answers outgrow it, the youngest gives way
+  whole,   ///< its prompt and its longest answer fit: nobody ever gives way (TensorRT-LLM:
+           ///< GUARANTEED_NO_EVICT)
+};
+
 struct SchedulerConfig {
   BatchingPolicy batching = BatchingPolicy::mixed;
+  AdmissionPolicy admission = AdmissionPolicy::prompt;
   PreemptionPolicy preemption = PreemptionPolicy::recompute;
   int max_batch = 256;          ///< requests in an iteration, per attention group
   int token_budget = 8192;      ///< tokens in an iteration, per attention group
   bool chunked_prefill = true;  ///< prompts may be cut to fill the budget
+  bool balance_attention =
+      false;                    ///< and so that attention groups have no more query-key pairs than their mean
   int max_waiting = 1 << 20;    ///< requests in the queue of a replica; further ones are rejected
 };
 
@@ -70,8 +87,10 @@ struct EngineConfig {
   ServingPrecision precision;
   SchedulerConfig scheduler;
   SpeculationConfig speculation;
+  KernelLibrary kernels = KernelLibrary::open_source;
   bool two_micro_batches = false;  ///< compute of one half beside communication of the other
   bool cuda_graphs = true;         ///< decoding iterations are launched as one graph
+  bool overlap_scheduling = true;  ///< the host prepares an iteration while the GPU works on the one before
   int communication_sms = 20;      ///< SMs that high-throughput dispatch and combine take
   ExpertExchange decode_exchange = ExpertExchange::low_latency;
   int redundant_experts = 0;  ///< copies of busy experts, in all

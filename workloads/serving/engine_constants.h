@@ -15,9 +15,10 @@ struct EngineConstant {
   Source source;
 };
 
-/// Time of an iteration = kernels and gaps + iteration + sequences x sequence + prompt tokens x
-/// prompt_token. Kernels of a CUDA graph follow each other with graph_gap; others are launched one by one and
-/// take at least `launch` each. A request is known to the scheduler `request` after it came in.
+/// Time of an iteration = iteration + max(kernels and gaps, host), host = sequences x sequence + prompt
+/// tokens x prompt_token; an engine without overlapped scheduling adds the two up. Kernels of a CUDA graph
+/// follow each other with graph_gap; others are launched one by one and take at least `launch` each. A
+/// request is known to the scheduler `request` after it came in.
 struct EngineConstants {
   EngineConstant iteration_us;  ///< scheduling, preparing inputs, launching the graph, between two iterations
   EngineConstant sequence_us;   ///< sampling, detokenising, bookkeeping, per request of the batch

@@ -25,12 +25,17 @@ double touched(double experts, double rows) { return experts * (1 - std::pow(1 -
 class ForwardModel::Kernels {
  public:
   Kernels(const ForwardModel& model, int sms)
-      : kernels_(*model.setting_.kernels), precision_(model.setting_.engine.precision), sms_(sms) {}
+      : kernels_(*model.setting_.kernels),
+        precision_(model.setting_.engine.precision),
+        tensorrt_(model.setting_.engine.kernels == KernelLibrary::tensorrt_llm),
+        sms_(sms) {}
 
   void linear(double m, double n, double k) {
-    add(kernels_.gemm({GemmKind::dense, whole(m), whole(n), whole(k), 1, precision_.linear,
-                       precision_.scaling, Precision::bf16},
-                      sms_));
+    GemmShape shape{GemmKind::dense,   whole(m),           whole(n),       whole(k), 1,
+                    precision_.linear, precision_.scaling, Precision::bf16};
+    shape.vendor_library =
+        tensorrt_ && precision_.linear == Precision::fp8 && precision_.scaling == Scaling::per_tensor;
+    add(kernels_.gemm(shape, sms_));
   }
   void linear_bf16(double m, double n, double k) {
     add(kernels_.gemm(
@@ -62,6 +67,7 @@ class ForwardModel::Kernels {
   }
   const KernelModel& kernels_;
   const ServingPrecision& precision_;
+  bool tensorrt_;
   int sms_;
   PassTime sum_;
 };
@@ -80,20 +86,14 @@ int ForwardModel::compute_sms(bool overlapped, StepKind kind) const {
 LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overlapped) const {
   const EngineConfig& engine = setting_.engine;
   const int sms = compute_sms(overlapped, kind);
+  const bool spread = moe && engine.plan.expert > 1;
   LayerTime out;
-  out.compute = attention_projections(tokens, kind, sms);
-  out.compute += tensor_all_reduce(tokens);
-  if (!moe) {
-    out.compute += dense_ffn(tokens, engine.model.ffn_width, sms);
-    out.compute += tensor_all_reduce(tokens);
-    return out;
-  }
-  out.compute += experts(tokens, kind, sms);
-  if (engine.plan.expert == 1) {
-    out.compute += tensor_all_reduce(tokens);
-  } else {
-    out.exchange = exchange(tokens, kind, overlapped);
-  }
+  out.projections = attention_projections(tokens, kind, sms);
+  if (moe) out.shared_experts = shared_experts(tokens, sms);
+  out.ffn = moe ? routed_experts(tokens, kind, sms) : dense_ffn(tokens, engine.model.ffn_width, sms);
+  // After attention, and after the FFN unless its results come by exchange.
+  out.all_reduces = tensor_all_reduce(tokens) * (spread ? 1 : 2);
+  if (spread) add_exchange(out, tokens, kind, overlapped);
   return out;
 }
 
@@ -151,8 +151,8 @@ PassTime ForwardModel::dense_ffn(double t, double width, int sms) const {
   return list.sum();
 }
 
-/// Gate, routed and shared experts. The busiest GPU decides: `hot_load` times the mean number of rows.
-PassTime ForwardModel::experts(double t, StepKind kind, int sms) const {
+/// Gate and routed experts. The busiest GPU decides: `hot_load` times the mean number of rows.
+PassTime ForwardModel::routed_experts(double t, StepKind kind, int sms) const {
   const EngineConfig& engine = setting_.engine;
   const ModelConfig& model = engine.model;
   const MoeConfig& moe = model.moe;
@@ -180,21 +180,25 @@ PassTime ForwardModel::experts(double t, StepKind kind, int sms) const {
   list.memory(MemoryKernel::swiglu, rows * (inner * 2 + width * bytes_per_element(engine.precision.linear)));
   list.grouped(grouped, rows, hidden, width, used);
   if (!masked || !spread) list.memory(MemoryKernel::reduce, (rows + t) * hidden * 2);
-  PassTime out = list.sum();
-  if (moe.shared_experts > 0) {
-    // Each GPU of an expert-parallel group holds the shared experts whole and sends its own tokens through.
-    const double shared = moe.shared_experts * moe.expert_width;
-    Kernels dense(*this, sms);
-    const double own = spread ? t / engine.plan.tensor : t;
-    const double local = spread ? shared : ceil_div(shared, engine.plan.tensor),
-                 both = model.gated_ffn ? 2 * local : local;
-    dense.linear(own, both, hidden);
-    dense.memory(MemoryKernel::swiglu, own * (both + local) * 2);
-    dense.quantize(own * local);
-    dense.linear(own, hidden, local);
-    out += dense.sum();
-  }
-  return out;
+  return list.sum();
+}
+
+/// Each GPU of an expert-parallel group holds the shared experts whole and sends its own tokens through.
+PassTime ForwardModel::shared_experts(double t, int sms) const {
+  const EngineConfig& engine = setting_.engine;
+  const ModelConfig& model = engine.model;
+  if (model.moe.shared_experts == 0) return {};
+  const double width = model.moe.shared_experts * model.moe.expert_width;
+  const bool whole_here = engine.plan.expert > 1;
+  const double own = whole_here ? t / engine.plan.tensor : t;
+  const double local = whole_here ? width : ceil_div(width, engine.plan.tensor),
+               both = model.gated_ffn ? 2 * local : local;
+  Kernels list(*this, sms);
+  list.linear(own, both, model.hidden);
+  list.memory(MemoryKernel::swiglu, own * (both + local) * 2);
+  list.quantize(own * local);
+  list.linear(own, model.hidden, local);
+  return list.sum();
 }
 
 Seconds low_latency_time(const LowLatencyExchange& x, const EngineConstants& c) {
@@ -209,7 +213,7 @@ Seconds low_latency_time(const LowLatencyExchange& x, const EngineConstants& c) 
          std::max(nic, nvlink);
 }
 
-PassTime ForwardModel::exchange(double t, StepKind kind, bool overlapped) const {
+void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool overlapped) const {
   const EngineConfig& engine = setting_.engine;
   const ModelConfig& model = engine.model;
   const double own = t / engine.plan.tensor;
@@ -228,9 +232,10 @@ PassTime ForwardModel::exchange(double t, StepKind kind, bool overlapped) const 
                          nic,
                          nvlink,
                          setting_.hot_load};
-    const Seconds dispatch = low_latency_time(x, *setting_.constants);
+    layer.dispatch = {low_latency_time(x, *setting_.constants), 1};
     x.bytes_per_token = bytes(engine.precision.combine);
-    return {dispatch + low_latency_time(x, *setting_.constants), 2};
+    layer.combine = {low_latency_time(x, *setting_.constants), 1};
+    return;
   }
   RoutingRequest routing;
   routing.ranks = engine.plan.expert;
@@ -240,7 +245,6 @@ PassTime ForwardModel::exchange(double t, StepKind kind, bool overlapped) const 
   routing.groups = model.moe.groups;
   routing.groups_per_token = model.moe.groups_per_token;
   routing.tokens_per_rank = whole(own);
-  Seconds sum;
   for (const ExpertOp op : {ExpertOp::dispatch, ExpertOp::combine}) {
     routing.bytes_per_token =
         bytes(op == ExpertOp::dispatch ? engine.precision.dispatch : engine.precision.combine);
@@ -254,9 +258,9 @@ PassTime ForwardModel::exchange(double t, StepKind kind, bool overlapped) const 
     setting.op = op;
     setting.overlapped = overlapped;
     setting.sms = engine.communication_sms;
-    sum += expert_time(setting, traffic, *setting_.links).total();
+    PassTime& part = op == ExpertOp::dispatch ? layer.dispatch : layer.combine;
+    part = {expert_time(setting, traffic, *setting_.links).total(), 2};  // a handshake and a transfer
   }
-  return {sum, 4};  // a handshake and a transfer each
 }
 
 /// Engines take their own all-reduce or NCCL's, whichever is faster for the size.
@@ -288,6 +292,12 @@ PassTime ForwardModel::attention(const DecodeAttention& shape) const {
   s.kv_heads = s.latent ? 1 : static_cast<int>(ceil_div(a.kv_heads, tp));
   s.qk_dim = s.latent ? a.kv_lora_rank + a.qk_rope_dim : a.head_dim;
   s.v_dim = s.latent ? a.kv_lora_rank : a.head_dim;
+  if (setting_.engine.kernels == KernelLibrary::tensorrt_llm && !s.latent &&
+      s.kv_precision == Precision::fp8) {
+    // XQA: the same bytes as half as many tokens in BF16.
+    s.kv_precision = Precision::bf16;
+    s.kv_length = (s.kv_length + 1) / 2;
+  }
   Kernels list(*this, 0);
   list.attention(s);
   return list.sum();
@@ -345,16 +355,6 @@ Seconds ForwardModel::stage_transfers(double tokens) const {
   const NcclGroup pair = within ? even_group(1, 2) : even_group(2, 1, setting_.cluster.fabric.cross_leaf_latency);
   const Bytes bytes(tokens * engine.model.hidden * 2 / engine.plan.tensor);
   return choose_nccl(NcclOp::send_recv, pair, bytes, setting_.cluster, *setting_.links).total() * hops;
-}
-
-LayerParts ForwardModel::layer_parts(double tokens, bool moe, StepKind kind, bool overlapped) const {
-  const EngineConfig& engine = setting_.engine;
-  const int sms = compute_sms(overlapped, kind);
-  // After attention, and after the FFN unless its results come by exchange.
-  const int all_reduces = moe && engine.plan.expert > 1 ? 1 : 2;
-  return {attention_projections(tokens, kind, sms),
-          moe ? experts(tokens, kind, sms) : dense_ffn(tokens, engine.model.ffn_width, sms),
-          tensor_all_reduce(tokens) * all_reduces};
 }
 
 }  // namespace flopcast

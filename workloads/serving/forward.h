@@ -39,10 +39,21 @@ struct PassTime {
   friend PassTime operator*(PassTime a, int times) { return {a.time * times, a.kernels * times}; }
 };
 
-/// What one layer takes for the tokens of an iteration, attention core and exchange of tokens apart.
+/// What one layer takes for the tokens of an iteration, part by part, the attention core apart. Parts that do not occur
+/// are empty.
 struct LayerTime {
-  PassTime compute;
-  PassTime exchange;  ///< expert dispatch and combine: another micro-batch may compute meanwhile
+  PassTime projections;     ///< norms, projections and positions of attention
+  PassTime shared_experts;  ///< which need nothing of the exchange
+  PassTime ffn;             ///< dense FFN, or gate and routed experts
+  PassTime all_reduces;     ///< of tensor parallelism
+  PassTime dispatch;        ///< of tokens to experts: another micro-batch may compute meanwhile
+  PassTime combine;
+  Seconds exchange() const { return dispatch.time + combine.time; }
+  Seconds sum() const { return projections.time + shared_experts.time + ffn.time + all_reduces.time + exchange(); }
+  int kernels() const {
+    return projections.kernels + shared_experts.kernels + ffn.kernels + all_reduces.kernels + dispatch.kernels +
+           combine.kernels;
+  }
 };
 
 /// Decoding: `batch` requests with `kv_tokens` cached tokens each, `queries` tokens of each in the pass.
@@ -57,13 +68,6 @@ struct PromptAttention {
   double requests = 0;
   double tokens = 0;
   double kv_tokens = 0;
-};
-
-/// What one layer computes, part by part, for reports; its exchange of tokens apart.
-struct LayerParts {
-  PassTime projections;  ///< norms, projections and positions of attention
-  PassTime ffn;          ///< dense FFN, or gate, routed and shared experts
-  PassTime all_reduces;  ///< of tensor parallelism
 };
 
 class ForwardModel {
@@ -81,7 +85,6 @@ class ForwardModel {
   Seconds stage_transfers(double tokens) const;
   /// MTP: projection of `sequences` tokens to the module's input.
   PassTime draft_projection(double sequences) const;
-  LayerParts layer_parts(double tokens, bool moe, StepKind kind, bool overlapped) const;
 
   int moe_layers() const { return moe_layers_; }
   int dense_layers() const { return setting_.engine.model.layers - moe_layers_; }
@@ -91,8 +94,9 @@ class ForwardModel {
   class Kernels;
   PassTime attention_projections(double tokens, StepKind kind, int sms) const;
   PassTime dense_ffn(double tokens, double width, int sms) const;
-  PassTime experts(double tokens, StepKind kind, int sms) const;
-  PassTime exchange(double tokens, StepKind kind, bool overlapped) const;
+  PassTime routed_experts(double tokens, StepKind kind, int sms) const;
+  PassTime shared_experts(double tokens, int sms) const;
+  void add_exchange(LayerTime& layer, double tokens, StepKind kind, bool overlapped) const;
   PassTime tensor_all_reduce(double tokens) const;
   int compute_sms(bool overlapped, StepKind kind) const;
 

@@ -110,6 +110,14 @@ Ticks DecodeCurve::sum(std::int64_t kv, std::int64_t n, const TokenPattern& patt
 
 // ------------------------------------------------------------------------------------------------ prices
 
+double with_exchange(const MoeBlocks& b, bool two_micro_batches, StepKind kind) {
+  if (!two_micro_batches) return b.attention + b.experts + b.dispatch + b.combine;
+  if (kind == StepKind::decode) return std::max(b.attention + b.experts, b.dispatch + b.combine);
+  const auto beside = [](double x, double y) { return std::max(x, y) / 2; };
+  return beside(b.attention, b.dispatch) + beside(b.attention, b.combine) + beside(b.experts, b.dispatch) +
+         beside(b.experts, b.combine);
+}
+
 IterationPricer::IterationPricer(ForwardSetting setting)
     : forward_(std::make_unique<ForwardModel>(std::move(setting))) {
   request_overhead_ = ticks_of_us(constant(&EngineConstants::request_us));
@@ -130,27 +138,38 @@ const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKin
   return known.emplace(node, priced).first->second;
 }
 
-/// All layers for `tokens`, each with an attention core of `attention_us`. With two micro-batches the
-/// exchange of one half runs beside the computation of the other: a layer takes what both halves compute or
-/// what both exchange, whichever is longer, and the first exchange of the pass has nothing to hide behind.
-IterationPricer::Pass IterationPricer::layers_pass(double tokens, StepKind kind, double attention_us,
-                                                   double attention_kernels) {
-  const EngineConfig& engine = forward_->setting().engine;
-  const double halves = engine.two_micro_batches ? 2 : 1;
-  const auto [node, part] = CountGrid::below(tokens / halves);
-  const Layers& low = layers(node, kind);
-  const Layers& high = part > 0 ? layers(node + 1, kind) : low;
-  const auto between = [part = part](Seconds a, Seconds b) { return us(a) * (1 - part) + us(b) * part; };
-  const double dense = halves * between(low.dense.compute.time, high.dense.compute.time) + attention_us;
-  const double compute = halves * between(low.moe.compute.time, high.moe.compute.time) + attention_us;
-  const double exchange = halves * between(low.moe.exchange.time, high.moe.exchange.time);
-  const double moe = engine.two_micro_batches ? std::max(compute, exchange) : compute + exchange;
+/// All layers for `tokens`, each with an attention core of `attention_us`; routed experts work on the mean of all
+/// groups. With two micro-batches the last combine of the pass has nothing to hide behind.
+IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_tokens, StepKind kind,
+                                                   double attention_us, double attention_kernels) {
+  const bool two = forward_->setting().engine.two_micro_batches;
+  const double halves = two ? 2 : 1;
+  const auto at = [&](double count, bool moe, PassTime LayerTime::*part) {
+    const auto [node, way] = CountGrid::below(count / halves);
+    const auto time = [&](std::size_t n) {
+      const Layers& priced = layers(n, kind);
+      return us(((moe ? priced.moe : priced.dense).*part).time);
+    };
+    return halves * (way > 0 ? time(node) * (1 - way) + time(node + 1) * way : time(node));
+  };
+  const auto kernels = [&](const LayerTime& layer) { return halves * layer.kernels() + attention_kernels; };
+  const Layers& priced = layers(CountGrid::below(tokens / halves).first, kind);
   Pass pass;
-  pass.gpu_us = forward_->dense_layers() * dense + forward_->moe_layers() * moe;
-  if (engine.two_micro_batches && forward_->moe_layers() > 0) pass.gpu_us += exchange / halves;
-  pass.kernels = forward_->dense_layers() * (halves * low.dense.compute.kernels + attention_kernels) +
-                 forward_->moe_layers() *
-                     (halves * (low.moe.compute.kernels + low.moe.exchange.kernels) + attention_kernels);
+  const auto attention_block = [&](bool moe) {
+    return at(tokens, moe, &LayerTime::projections) + at(tokens, moe, &LayerTime::shared_experts) +
+           at(tokens, moe, &LayerTime::all_reduces) + attention_us;
+  };
+  if (const int n = forward_->dense_layers(); n > 0) {
+    pass.gpu_us += n * (attention_block(false) + at(tokens, false, &LayerTime::ffn));
+    pass.kernels += n * kernels(priced.dense);
+  }
+  if (const int n = forward_->moe_layers(); n > 0) {
+    const double combine = at(tokens, true, &LayerTime::combine);
+    const MoeBlocks blocks = {attention_block(true), at(mean_tokens, true, &LayerTime::ffn),
+                              at(tokens, true, &LayerTime::dispatch), combine};
+    pass.gpu_us += n * with_exchange(blocks, two, kind) + (two ? combine / halves : 0);
+    pass.kernels += n * kernels(priced.moe);
+  }
   return pass;
 }
 
@@ -228,9 +247,8 @@ double IterationPricer::drafts_us(double batch, double kv_per_request) {
   const auto [node, part] = CountGrid::below(batch);
   const LayerTime layer =
       forward_->layer(CountGrid::value(node + (part > 0.5)), moe, StepKind::decode, false);
-  const double once = us(forward_->draft_projection(batch).time) + us(layer.compute.time) +
-                      us(layer.exchange.time) + decode_attention_us(batch, kv_per_request, true) +
-                      edges_us(batch);
+  const double once = us(forward_->draft_projection(batch).time) + us(layer.sum()) +
+                      decode_attention_us(batch, kv_per_request, true) + edges_us(batch);
   return once * engine.speculation.depth;
 }
 
@@ -240,6 +258,15 @@ double IterationPricer::launched_one_by_one(const Pass& pass) const {
   return std::max(pass.gpu_us + pass.kernels * gap, pass.kernels * constant(&EngineConstants::launch_us));
 }
 
+/// An iteration whose pass takes `pass_us`: what the host has to do for it is hidden behind the pass before,
+/// or comes on top.
+double IterationPricer::with_host_us(double pass_us, double sequences, double prompt_tokens) const {
+  const double host = constant(&EngineConstants::iteration_us) +
+                      constant(&EngineConstants::sequence_us) * sequences +
+                      constant(&EngineConstants::prompt_token_us) * prompt_tokens;
+  return forward_->setting().engine.overlap_scheduling ? std::max(pass_us, host) : pass_us + host;
+}
+
 /// One decoding iteration at nodes of the grids, engine overheads apart.
 double IterationPricer::decode_us(std::int64_t batch, std::int64_t length) {
   const EngineConfig& engine = forward_->setting().engine;
@@ -247,7 +274,7 @@ double IterationPricer::decode_us(std::int64_t batch, std::int64_t length) {
   const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline),
                kv = static_cast<double>(length);
   const double tokens = b * (1 + engine.speculation.depth);
-  Pass pass = layers_pass(tokens, StepKind::decode, decode_attention_us(b, kv, false), 1);
+  Pass pass = layers_pass(tokens, tokens, StepKind::decode, decode_attention_us(b, kv, false), 1);
   pass.gpu_us += edges_us(tokens) + drafts_us(b, kv) + us(forward_->stage_transfers(tokens));
   pass.kernels += kEdgeKernels;
   if (engine.cuda_graphs) return pass.gpu_us + pass.kernels * constant(&EngineConstants::graph_gap_us);
@@ -267,13 +294,12 @@ DecodeCurve IterationPricer::make_curve(std::int64_t batch) {
     return curve_nodes_.emplace(node, std::move(times)).first->second;
   };
   const auto [node, part] = CountGrid::below(static_cast<double>(batch));
-  const double overhead = constant(&EngineConstants::iteration_us) +
-                          constant(&EngineConstants::sequence_us) * static_cast<double>(batch);
   std::vector<Ticks> times;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
     const double low = static_cast<double>(nodes(node)[i]);
     const double high = part > 0 ? static_cast<double>(nodes(node + 1)[i]) : low;
-    times.push_back(static_cast<Ticks>(std::llround(low + (high - low) * part)) + ticks_of_us(overhead));
+    const double pass_us = (low + (high - low) * part) / kTicksPerMicrosecond;
+    times.push_back(ticks_of_us(with_host_us(pass_us, static_cast<double>(batch), 0)));
   }
   return DecodeCurve(batch, lengths, times);
 }
@@ -285,7 +311,8 @@ const DecodeCurve& IterationPricer::decode(std::int64_t batch) {
   return *curves_[index];
 }
 
-Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv) {
+Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv,
+                              double mean_tokens) {
   if (!forward_) return fixed_iteration_ + fixed_per_token_ * prompts.tokens;
   const EngineConfig& engine = forward_->setting().engine;
   const double stages = engine.plan.pipeline, b = static_cast<double>(batch);
@@ -296,14 +323,13 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
         decode_attention_us(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), true);
     ++cores;
   }
-  Pass pass = layers_pass(tokens, StepKind::prompt, attention, cores);
+  const double mean = mean_tokens > 0 ? mean_tokens / stages : tokens;
+  Pass pass = layers_pass(tokens, mean, StepKind::prompt, attention, cores);
   const double sequences = b + static_cast<double>(prompts.finishing);
   pass.gpu_us += edges_us(std::max(1.0, sequences)) + us(forward_->stage_transfers(tokens));
   if (batch > 0) pass.gpu_us += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b));
   pass.kernels += kEdgeKernels;
-  return ticks_of_us(launched_one_by_one(pass) + constant(&EngineConstants::iteration_us) +
-                     constant(&EngineConstants::sequence_us) * sequences +
-                     constant(&EngineConstants::prompt_token_us) * static_cast<double>(prompts.tokens));
+  return ticks_of_us(with_host_us(launched_one_by_one(pass), sequences, static_cast<double>(prompts.tokens)));
 }
 
 double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {

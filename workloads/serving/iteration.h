@@ -51,6 +51,19 @@ class DecodeCurve {
   std::vector<Piece> pieces_;
 };
 
+/// Blocks of a layer with experts, both micro-batches together where there are two. Any unit of time.
+struct MoeBlocks {
+  double attention = 0;  ///< and shared experts
+  double experts = 0;    ///< routed ones
+  double dispatch = 0, combine = 0;
+};
+/// What the layer takes. With two micro-batches each exchange of one half runs beside computation of the other. Prompts go
+/// through the blocks in turn (DeepSeek-V3 report 3.4.1): attention of one half beside dispatch or combine of the other,
+/// experts likewise; a pair of blocks takes as long as the longer one. For decoding attention is cut so that the blocks
+/// match (deepseek-ai/open-infra-index, day 6: "5-stage pipeline"): a layer takes what both halves compute, or what both
+/// exchange.
+double with_exchange(const MoeBlocks& blocks, bool two_micro_batches, StepKind kind);
+
 /// Prices iterations of one kind of replica. Not thread-safe: it fills its tables when asked.
 class IterationPricer {
  public:
@@ -61,7 +74,9 @@ class IterationPricer {
 
   const DecodeCurve& decode(std::int64_t batch);
   /// An iteration with prompts, beside `batch` decoding requests with `kv` cached tokens in all.
-  Ticks prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv);
+  /// @param mean_tokens of the attention groups that share experts, prompts' and decoding ones'; 0: as many
+  /// as here.
+  Ticks prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens = 0);
   /// From a request's coming in to its being queued.
   Ticks request_overhead() const { return request_overhead_; }
   /// Share of an iteration's HBM time that decode attention takes, for reports: attention / whole at this
@@ -78,10 +93,12 @@ class IterationPricer {
     double kernels = 0;
   };
   const Layers& layers(std::size_t node, StepKind kind);
-  Pass layers_pass(double tokens, StepKind kind, double attention_us, double attention_kernels);
+  Pass layers_pass(double tokens, double mean_tokens, StepKind kind, double attention_us,
+                   double attention_kernels);
   double decode_attention_us(double batch, double kv_per_request, bool whole);
   double prompt_attention_us(const PromptLoad& prompts);
   double launched_one_by_one(const Pass& pass) const;
+  double with_host_us(double pass_us, double sequences, double prompt_tokens) const;
   double edges_us(double sequences);
   double drafts_us(double batch, double kv_per_request);
   double decode_us(std::int64_t batch_node, std::int64_t length_node);

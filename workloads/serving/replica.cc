@@ -525,7 +525,8 @@ void Replica::begin_decoding(Group& group, JobId id) {
       {iteration_ + pattern_.iterations(iteration_, job.request.output_tokens - job.generated), id,
        job.epoch});
   // The token to be processed first may need a page of its own.
-  group.page_needs.push({iteration_, id, job.epoch});
+  if (config_.scheduler.admission == AdmissionPolicy::prompt)
+    group.page_needs.push({iteration_, id, job.epoch});
   pace_ = nullptr;
   ++fresh_;
 }
@@ -598,6 +599,7 @@ void Replica::start(Ticks now) {
     provide_pages(group, iteration_ + 1);
     prompts_ = prompts_ || !group.pieces.empty();
   }
+  if (prompts_ && config_.scheduler.balance_attention) balance_pieces();
   const bool decoding =
       std::any_of(groups_.begin(), groups_.end(), [](const Group& g) { return !g.decoding.empty(); });
   decodes_ = decoding && !(prompts_ && config_.scheduler.batching == BatchingPolicy::prefill_first);
@@ -669,7 +671,7 @@ void Replica::place(Group& group, Ticks now) {
     const auto there = static_cast<std::int64_t>(group.decoding.size() + group.arrived.size()) + group.placed;
     const std::int64_t reserved = there * group.cache.pages_of(config_.reserved_tokens);
     if (group.cache.pages_of(job.context()) + reserved > group.cache.available_pages() && there > 0) return;
-    const auto started = group.cache.start(PrefixBlocks{}, job.context(), job.context());
+    const auto started = group.cache.start(PrefixBlocks{}, job.context(), job.context() + reserve_of(job));
     if (!started) return;
     job.sequence = started->sequence;
     job.order = next_order_++;
@@ -715,13 +717,58 @@ bool Replica::take_piece(Group& group, JobId id, std::int64_t& budget) {
   return true;
 }
 
+std::int64_t Replica::twice_pairs(const Group& group) const {
+  PromptLoad load;
+  for (const Piece& piece : group.pieces) load.add(piece.tokens, (*jobs_)[piece.job].computed, false);
+  return load.twice_pairs;
+}
+
+/// In step, all groups wait for the one with most attention to compute. Pieces of groups above the mean are
+/// cut to it, the youngest first (after the aims of DeepSeek's prefill load balancer:
+/// deepseek-ai/open-infra-index, day 6).
+void Replica::balance_pieces() {
+  std::int64_t sum = 0;
+  for (const Group& group : groups_) sum += twice_pairs(group);
+  const std::int64_t mean = sum / static_cast<std::int64_t>(groups_.size());
+  for (Group& group : groups_) {
+    std::int64_t excess = twice_pairs(group) - mean;
+    while (excess > 0 && !group.pieces.empty()) {
+      Piece& piece = group.pieces.back();
+      const auto cached = static_cast<double>((*jobs_)[piece.job].computed);
+      const std::int64_t pairs =
+          piece.tokens * (2 * (*jobs_)[piece.job].computed + std::int64_t{piece.tokens});
+      // tokens x (2 cached + tokens) = what may stay
+      const double kept =
+          std::sqrt(cached * cached + static_cast<double>(std::max<std::int64_t>(0, pairs - excess))) -
+          cached;
+      const auto tokens = std::max(static_cast<std::int32_t>(kept), group.pieces.size() == 1 ? 1 : 0);
+      queued_tokens_ += piece.tokens - tokens;
+      counters_.prompt_tokens -= piece.tokens - tokens;
+      excess -= pairs;
+      piece.tokens = tokens;
+      if (tokens == 0)
+        group.pieces.pop_back();
+      else
+        break;
+    }
+  }
+}
+
+/// Room that a job gets beside its context.
+std::int32_t Replica::reserve_of(const Job& job) const {
+  return config_.scheduler.admission == AdmissionPolicy::whole && config_.role != ReplicaRole::prefill
+             ? job.request.output_tokens - job.generated
+             : 0;
+}
+
 /// Gives a job pages for its whole context, and beside others one to begin its answer in: it should not have
 /// to give way at once. What lower tiers hold of it is brought up first.
 bool Replica::admit(Group& group, JobId id, Ticks now) {
   Job& job = (*jobs_)[id];
   const bool alone = group.decoding.empty() && group.prompting.empty() && group.restoring.empty();
-  const std::int32_t wanted =
-      job.context() + (alone || config_.role == ReplicaRole::prefill ? 0 : group.cache.page_tokens());
+  const std::int32_t beginning =
+      alone || config_.role == ReplicaRole::prefill ? 0 : group.cache.page_tokens();
+  const std::int32_t wanted = job.context() + std::max(beginning, reserve_of(job));
   const auto started = group.cache.start(job.request.prefix, job.context(), wanted);
   if (!started) return false;
   job.sequence = started->sequence;
@@ -747,9 +794,19 @@ bool Replica::admit(Group& group, JobId id, Ticks now) {
   return true;
 }
 
-/// The group with most to do sets the pace. Its tokens stand for those of every group where experts are
-/// shared.
+/// Of an iteration and group: what shared experts compute per GPU.
+double Replica::mean_tokens() const {
+  std::int64_t tokens = 0;
+  for (const Group& group : groups_) {
+    for (const Piece& piece : group.pieces) tokens += piece.tokens;
+    if (decodes_) tokens += group.batch() * (1 + config_.speculation.depth);
+  }
+  return static_cast<double>(tokens) / static_cast<double>(groups_.size());
+}
+
+/// The group with most to do sets the pace.
 Ticks Replica::prompt_ticks() {
+  const double mean = config_.experts_shared ? mean_tokens() : 0;
   Ticks longest = 0;
   prompt_tokens_ = 0;
   for (const Group& group : groups_) {
@@ -764,7 +821,7 @@ Ticks Replica::prompt_ticks() {
       load.add(piece.tokens, job.computed, job.computed + piece.tokens == job.context());
     }
     prompt_tokens_ = std::max(prompt_tokens_, load.tokens);
-    longest = std::max(longest, pricer_->prompt(load, batch, decodes_ ? group.kv : 0));
+    longest = std::max(longest, pricer_->prompt(load, batch, decodes_ ? group.kv : 0, mean));
   }
   return longest;
 }

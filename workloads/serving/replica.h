@@ -38,6 +38,7 @@ struct ReplicaConfig {
   SchedulerConfig scheduler;
   SpeculationConfig speculation;
   int groups = 1;       ///< attention groups
+  bool experts_shared = false;  ///< by all groups, which then wait for each other's tokens
   KvCacheConfig cache;  ///< of one group
   /// Time to bring one cached token back from host memory and from storage, per attention group.
   PerTier<Ticks> restore_ticks_per_token;
@@ -198,10 +199,14 @@ class Replica {
   void admit_arrivals(Group& group, Ticks now);
   void take_pieces(Group& group, Ticks now);
   bool take_piece(Group& group, JobId job, std::int64_t& budget);
+  std::int64_t twice_pairs(const Group& group) const;
+  void balance_pieces();
   bool admit(Group& group, JobId job, Ticks now);
   void place(Group& group, Ticks now);
   void bring_back(Group& group);
   bool has_slot(const Group& group) const;
+  std::int32_t reserve_of(const Job& job) const;
+  double mean_tokens() const;
   Ticks prompt_ticks();
   Ticks decode_ticks();
   void find_pace();
