@@ -6,6 +6,7 @@
 #include <map>
 
 #include "analysis/complete_scenario.h"
+#include "analysis/published_serving.h"
 #include "analysis/validate.h"
 #include "scenarios/text_file.h"
 #include "workloads/serving/limits.h"
@@ -44,6 +45,39 @@ Check bound_check(const char* what, Seconds predicted, double published_ms) {
   return check;
 }
 
+// Published rows that nothing is fitted on, and the medians of their kinds.
+std::vector<Check> check_published_serving(const Libraries& libraries) {
+  constexpr double kBar = 0.15;
+  const std::string file = required_file(libraries, "analysis/data/published_serving.csv");
+  std::vector<PublishedServing> rows = read_published_serving(parse_csv(read_text_file(file), file), file);
+  predict_published_serving(rows, libraries);
+  std::vector<Check> checks;
+  std::map<std::string, std::vector<double>> errors;
+  for (const PublishedServing& row : rows) {
+    Check check;
+    check.group = "serving engines, published, nothing fitted";
+    check.what = row.what();
+    check.unit = row.kind == PublishedServing::Kind::throughput ? "tokens/s" : "tokens/s per node";
+    check.predicted = row.predicted;
+    check.published = row.value;
+    check.tolerance = kBar;
+    check.source = row.source;
+    const double error = std::abs(check.error());
+    errors["all"].push_back(error);
+    errors[!row.balanced ? "experts with loads that are not published" : "dense, or balanced experts"]
+        .push_back(error);
+    checks.push_back(std::move(check));
+  }
+  for (const auto& [kind, of_kind] : errors) {
+    Check check =
+        error_check(fmt::format("median of {}: {}", of_kind.size(), kind), quantile(of_kind, 0.5), kBar);
+    check.group = "serving engines, published, nothing fitted";
+    check.source = "the rows above";
+    checks.push_back(std::move(check));
+  }
+  return checks;
+}
+
 }  // namespace
 
 std::vector<Check> check_serving(const ValidationInput& input) {
@@ -70,6 +104,8 @@ std::vector<Check> check_serving(const ValidationInput& input) {
   checks.push_back(bound_check("TPOT bound, 50 GB/s InfiniBand", tpot_bound(bound), 14.76));
   bound.rate = 900_GBps;
   checks.push_back(bound_check("TPOT bound, NVL72", tpot_bound(bound), 0.82));
+  const std::vector<Check> published = check_published_serving(*input.libraries);
+  checks.insert(checks.end(), published.begin(), published.end());
   return checks;
 }
 
