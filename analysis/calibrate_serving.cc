@@ -30,16 +30,15 @@ constexpr const char* kServingTable = "data/kernels/e2e-measured/serving_calibra
 /// of 1.0.0rc3 come out 13 % too fast from 32 users on.
 struct EngineHabits {
   const char* engine;  ///< how its name begins
-  BatchingPolicy batching;
-  AdmissionPolicy admission;
+  const char* batching;
+  const char* admission;
   int token_budget;         ///< 0: batch + input + 1500
   bool overlap_scheduling;  ///< TensorRT-LLM and SGLang by default; vLLM not before 0.14
 };
-constexpr EngineHabits kHabits[] = {
-    {"vllm", BatchingPolicy::mixed, AdmissionPolicy::prompt, 2048, false},
-    {"trtllm", BatchingPolicy::mixed, AdmissionPolicy::whole, 2048, true},
-    {"sglang 0.5.6", BatchingPolicy::mixed, AdmissionPolicy::prompt, 0, true},
-    {"sglang", BatchingPolicy::prefill_first, AdmissionPolicy::prompt, 16384, true}};
+constexpr EngineHabits kHabits[] = {{"vllm", "mixed", "prompt", 2048, false},
+                                    {"trtllm", "mixed", "whole", 2048, true},
+                                    {"sglang 0.5.6", "mixed", "prompt", 0, true},
+                                    {"sglang", "prefill_first", "prompt", 16384, true}};
 constexpr int kRounds = 10;  // all users ask at once, and then so many times each
 
 const EngineHabits& habits_of(const std::string& engine) {
@@ -149,9 +148,9 @@ class Predictor {
       spec.engine.precision.linear = Precision::fp8;
       spec.engine.precision.scaling = row.quantisation == "fp8_block" ? Scaling::blocks : Scaling::per_tensor;
     }
-    spec.engine.scheduler.admission = habits.admission;
+    spec.engine.scheduler.admission = find_policy(admission_policies(), habits.admission);
     spec.engine.overlap_scheduling = habits.overlap_scheduling;
-    spec.engine.scheduler.batching = habits.batching;
+    spec.engine.scheduler.batching = find_policy(batching_policies(), habits.batching);
     spec.engine.scheduler.max_batch = row.users > 1024 ? row.users : 1024;
     return build_pool(spec, sources, 0);
   }

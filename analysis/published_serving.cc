@@ -63,7 +63,7 @@ void tune_as_trtllm_bench(const PublishedServing& row, const GpuSpec& gpu, Engin
   const double batch = std::min(held, 4096.0);
   const double tokens = std::min(batch * (1 + static_cast<double>(row.input) / row.output), 32768.0);
   SchedulerConfig& scheduler = engine.scheduler;
-  scheduler.admission = AdmissionPolicy::whole;
+  scheduler.admission = find_policy(admission_policies(), "whole");
   scheduler.chunked_prefill = false;
   scheduler.max_batch = batch < 256    ? std::max(64, round_up(batch, 32))
                         : batch < 1024 ? round_up(batch, 128)
@@ -111,9 +111,9 @@ std::string PublishedServing::what() const {
     case Kind::throughput:
       return fmt::format("{}, {} x {}, {}/{}", model, gpus, chip, input, output);
     case Kind::decode:
-      return fmt::format("{}, decode EP{} on {}, {} x {} tokens", model, expert, chip, batch, input);
+      return fmt::format("{} decode EP{}, {}, {} x {}", model, expert, chip, batch, input);
     case Kind::prefill:
-      return fmt::format("{}, prefill EP{} on {}, {} tokens{}", model, expert, chip, input, balanced ? ", balanced" : "");
+      return fmt::format("{} prefill EP{}, {}, {}{}", model, expert, chip, input, balanced ? ", even" : "");
   }
   return {};
 }

@@ -55,23 +55,22 @@ std::vector<Check> check_published_serving(const Libraries& libraries) {
   std::map<std::string, std::vector<double>> errors;
   for (const PublishedServing& row : rows) {
     Check check;
-    check.group = "serving engines, published, nothing fitted";
+    check.group = "serving engines, published tokens per second; nothing fitted";
     check.what = row.what();
-    check.unit = row.kind == PublishedServing::Kind::throughput ? "tokens/s" : "tokens/s per node";
+    check.unit = "/s";
     check.predicted = row.predicted;
     check.published = row.value;
     check.tolerance = kBar;
     check.source = row.source;
     const double error = std::abs(check.error());
     errors["all"].push_back(error);
-    errors[!row.balanced ? "experts with loads that are not published" : "dense, or balanced experts"]
-        .push_back(error);
+    errors[!row.balanced ? "loads of experts not published" : "dense, or balanced experts"].push_back(error);
     checks.push_back(std::move(check));
   }
   for (const auto& [kind, of_kind] : errors) {
     Check check =
-        error_check(fmt::format("median of {}: {}", of_kind.size(), kind), quantile(of_kind, 0.5), kBar);
-    check.group = "serving engines, published, nothing fitted";
+        error_check(fmt::format("median of {}, {}", of_kind.size(), kind), quantile(of_kind, 0.5), kBar);
+    check.group = "serving engines, published tokens per second; nothing fitted";
     check.source = "the rows above";
     checks.push_back(std::move(check));
   }

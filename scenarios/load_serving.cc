@@ -73,6 +73,19 @@ class ServingLoader {
     out_->token_prices = {Usd(prices.input()), Usd(prices.cached()), Usd(prices.output()), prices.source()};
   }
 
+  /// The row of that name of a table of the program.
+  template <class Row>
+  void policy(const std::string& name, std::span<const Row> rows, const std::string& path, const Row*& out) {
+    if (const Row* row = find_policy(rows, name)) {
+      out = row;
+      return;
+    }
+    std::vector<std::string> names;
+    for (const Row& row : rows) names.emplace_back(row.name);
+    fault(path, flopcast::quoted(name), fmt::format("one of {}", fmt::join(names, ", ")),
+          nearest_name(name, names));
+  }
+
   // ------------------------------------------------------------------------------------------- traffic
 
   void traffic() {
@@ -273,11 +286,8 @@ class ServingLoader {
     spec.page_tokens = r.page_tokens();
     spec.reserved_tokens = r.reserved_tokens();
     autoscale(r, path, spec);
-    if (!find_router(spec.router)) {
-      std::vector<std::string> names;
-      for (const RouterRow& row : routers()) names.emplace_back(row.name);
-      fault(path + ".router", flopcast::quoted(spec.router), fmt::format("one of {}", fmt::join(names, ", ")), nearest_name(spec.router, names));
-    }
+    const RouterRow* router = nullptr;
+    policy(spec.router, routers(), path + ".router", router);
     EngineConfig& engine = spec.engine;
     if (context_.model) engine.model = *context_.model;
     engine.plan = {r.tensor(), r.attention_data(), r.pipeline(), r.expert()};
@@ -286,9 +296,9 @@ class ServingLoader {
     engine.precision.kv = precision(r.kv_cache());
     engine.precision.dispatch = precision(r.dispatch());
     SchedulerConfig& scheduler = engine.scheduler;
-    scheduler.batching = r.batching() == "mixed" ? BatchingPolicy::mixed : BatchingPolicy::prefill_first;
-    scheduler.preemption = r.preemption() == "swap" ? PreemptionPolicy::swap : PreemptionPolicy::recompute;
-    scheduler.admission = r.admission() == "whole" ? AdmissionPolicy::whole : AdmissionPolicy::prompt;
+    policy(r.batching(), batching_policies(), path + ".batching", scheduler.batching);
+    policy(r.preemption(), preemption_policies(), path + ".preemption", scheduler.preemption);
+    policy(r.admission(), admission_policies(), path + ".admission", scheduler.admission);
     scheduler.balance_attention = r.balance_attention();
     scheduler.max_batch = r.max_batch();
     scheduler.token_budget = r.token_budget();

@@ -9,6 +9,7 @@
 #include "analysis/cli/terminal.h"
 #include "analysis/format.h"
 #include "analysis/text_table.h"
+#include "workloads/serving/policies.h"
 #include "workloads/serving/router.h"
 
 namespace flopcast {
@@ -32,16 +33,20 @@ std::string entry(const LibraryRow& row, std::size_t name_width, const TextStyle
   return out;
 }
 
-/// Routers of serving replicas: no files, but rows of a table of the program.
-std::vector<LibraryRow> router_rows() {
+/// Policies of serving replicas: no files, but rows of tables of the program.
+template <class Row>
+std::vector<LibraryRow> policy_rows(std::span<const Row> table) {
   std::vector<LibraryRow> rows;
-  for (const RouterRow& row : routers())
+  for (const Row& row : table)
     rows.push_back({std::string(row.name), std::string(row.title), "", std::string(row.source)});
   return rows;
 }
 
 std::vector<LibraryRow> rows_of(const ListArguments& arguments) {
-  if (arguments.kind == "routers") return router_rows();
+  if (arguments.kind == "routers") return policy_rows(routers());
+  if (arguments.kind == "batching") return policy_rows(batching_policies());
+  if (arguments.kind == "admission") return policy_rows(admission_policies());
+  if (arguments.kind == "preemption") return policy_rows(preemption_policies());
   const LibraryKind kind = library_kind(arguments.kind);
   return list_library(kind, Libraries::discover(arguments.library_folders));
 }
@@ -61,7 +66,8 @@ void add_list_command(CLI::App& program) {
   const auto arguments = std::make_shared<ListArguments>();
   command
       .add_option("KIND", arguments->kind,
-                  "gpus, nodes, fabrics, clusters, models, schedules, collectives, routers or scenarios")
+                  "gpus, nodes, fabrics, clusters, models, schedules, collectives, routers, batching, "
+                  "admission, preemption or scenarios")
       ->required();
   add_library_option(command, arguments->library_folders);
   command.callback([arguments] { list(*arguments); });

@@ -30,8 +30,12 @@ std::string text_of(AttentionType t) {
          : t == AttentionType::grouped_query ? "grouped-query"
                                              : "multi-head";
 }
-std::string text_of(BatchingPolicy p) { return p == BatchingPolicy::mixed ? "mixed" : "prefill first"; }
-std::string text_of(PreemptionPolicy p) { return p == PreemptionPolicy::swap ? "swap" : "recompute"; }
+std::string text_of(const BatchingRow* row) { return std::string(row->name); }
+std::string text_of(const PreemptionRow* row) { return std::string(row->name); }
+std::string text_of(KernelLibrary kernels) {
+  return kernels == KernelLibrary::tensorrt_llm ? "tensorrt_llm" : "open_source";
+}
+std::string text_of(const AdmissionRow* row) { return std::string(row->name); }
 std::string text_of(ExpertExchange e) {
   return e == ExpertExchange::low_latency ? "low latency" : "high throughput";
 }
@@ -203,7 +207,11 @@ constexpr PartField<PoolSpec> kPoolFields[] = {
     FLOPCAST_FIELD(PoolSpec, "engine", "max_batch", engine.scheduler.max_batch),
     FLOPCAST_FIELD(PoolSpec, "engine", "token_budget", engine.scheduler.token_budget),
     FLOPCAST_FIELD(PoolSpec, "engine", "batching", engine.scheduler.batching),
+    FLOPCAST_FIELD(PoolSpec, "engine", "admission", engine.scheduler.admission),
     FLOPCAST_FIELD(PoolSpec, "engine", "preemption", engine.scheduler.preemption),
+    FLOPCAST_FIELD(PoolSpec, "engine", "balance_attention", engine.scheduler.balance_attention),
+    FLOPCAST_FIELD(PoolSpec, "engine", "overlap_scheduling", engine.overlap_scheduling),
+    FLOPCAST_FIELD(PoolSpec, "engine", "kernels", engine.kernels),
     FLOPCAST_FIELD(PoolSpec, "engine", "chunked_prefill", engine.scheduler.chunked_prefill),
     FLOPCAST_FIELD(PoolSpec, "engine", "max_waiting", engine.scheduler.max_waiting),
     FLOPCAST_FIELD(PoolSpec, "engine", "cuda_graphs", engine.cuda_graphs),

@@ -14,10 +14,11 @@ namespace {
 constexpr Ticks kMilli = 1'000'000'000;
 
 /// Requests of about 100 tokens of prompt and answer at a rate, on a toy replica of `slots` with 10 ms iterations.
-SessionTotals toy_run(int slots, BatchingPolicy batching, double rate, std::uint64_t requests, std::uint64_t seed) {
+SessionTotals toy_run(int slots, const BatchingRow& batching, double rate, std::uint64_t requests,
+                      std::uint64_t seed) {
   IterationPricer pricer(10 * kMilli, kMilli / 100);
   PoolConfig pool = toy_pool(1 << 20, slots);
-  pool.replica.scheduler.batching = batching;
+  pool.replica.scheduler.batching = &batching;
   const TrafficConfig traffic{.classes = {{.name = "toy",
                                            .arrivals = OpenLoop{RateCurve::constant(Hertz(rate)), Spacing::exponential},
                                            .lengths = DrawnLengths{RandomNumber::exponential(100), RandomNumber::exponential(100)}}},
@@ -30,7 +31,7 @@ SessionTotals toy_run(int slots, BatchingPolicy batching, double rate, std::uint
 }
 
 /// Requests per second when all come at once.
-double capacity(int slots, BatchingPolicy batching) {
+double capacity(int slots, const BatchingRow& batching) {
   const SessionTotals totals = toy_run(slots, batching, 1e6, 20'000, 1);
   return 20'000 / totals.duration().value();
 }
@@ -45,13 +46,13 @@ Scenario at_rate(Scenario scenario, double rate) {
 }  // namespace
 
 TEST_CASE("a toy replica is stable at 70 % of its capacity and overloaded at 120 %, in long runs and short ones", "[analysis][serving]") {
-  for (const BatchingPolicy batching : {BatchingPolicy::mixed, BatchingPolicy::prefill_first})
+  for (const BatchingRow& batching : batching_policies())
     for (const int slots : {1, 4, 16, 64}) {
       const double full = capacity(slots, batching);
       for (const std::uint64_t requests : {300, 1000, 10'000}) {
         if (static_cast<std::uint64_t>(slots) * 30 > requests) continue;  // shorter runs do not fill the replica
         for (const std::uint64_t seed : {1, 2, 3, 4, 5}) {
-          INFO(slots << " slots, " << requests << " requests, seed " << seed << ", policy " << static_cast<int>(batching));
+          INFO(slots << " slots, " << requests << " requests, seed " << seed << ", policy " << batching.name);
           const auto state = [&](double load) { return judge(load_evidence(toy_run(slots, batching, load * full, requests, seed))); };
           CHECK(state(0.3) == LoadState::stable);
           CHECK(state(0.7) == LoadState::stable);

@@ -81,13 +81,13 @@ TEST_CASE("one request takes what its iterations take", "[serving]") {
 TEST_CASE("jumping over iterations changes nothing", "[serving]") {
   // Tight memory, so that requests give way to each other as well.
   for (const std::int64_t kv : {1 << 20, 6000, 2000}) {
-    for (const BatchingPolicy batching : {BatchingPolicy::mixed, BatchingPolicy::prefill_first}) {
-      for (const PreemptionPolicy preemption : {PreemptionPolicy::recompute, PreemptionPolicy::swap}) {
+    for (const BatchingRow& batching : batching_policies()) {
+      for (const PreemptionRow& preemption : preemption_policies()) {
         IterationPricer pricer(10 * kMilli, kMilli / 50);
         SessionConfig config = toy_session(toy_pool(kv));
         ReplicaConfig& replica = config.pools[0].replica;
-        replica.scheduler.batching = batching;
-        replica.scheduler.preemption = preemption;
+        replica.scheduler.batching = &batching;
+        replica.scheduler.preemption = &preemption;
         replica.scheduler.token_budget = 512;
         replica.cache.capacity_tokens[KvTier::host] = 100'000;
         replica.restore_ticks_per_token[KvTier::host] = kMilli / 1000;

@@ -6,6 +6,7 @@
 
 #include "hwmodels/precision.h"
 #include "workloads/model.h"
+#include "workloads/serving/policies.h"
 #include "workloads/training.h"
 
 namespace flopcast {
@@ -34,28 +35,11 @@ enum class KernelLibrary : std::uint8_t {
                  ///< XQA's tables are not public)
 };
 
-/// How an iteration is put together.
-enum class BatchingPolicy : std::uint8_t {
-  mixed,          ///< pieces of prompts beside decoding requests, up to the token budget
-  prefill_first,  ///< while prompts wait, iterations of prompts only
-};
-
-enum class PreemptionPolicy : std::uint8_t {
-  recompute,  ///< the cache of the youngest request is dropped and computed again
-  swap,       ///< it moves to host memory and back
-};
-
-/// When a waiting request gets its place.
-enum class AdmissionPolicy : std::uint8_t {
-  prompt,  ///< its prompt fits into the cache; when answers outgrow it, the youngest gives way
-  whole,   ///< its prompt and its longest answer fit: nobody ever gives way (TensorRT-LLM:
-           ///< GUARANTEED_NO_EVICT)
-};
-
+/// How iterations are put together.
 struct SchedulerConfig {
-  BatchingPolicy batching = BatchingPolicy::mixed;
-  AdmissionPolicy admission = AdmissionPolicy::prompt;
-  PreemptionPolicy preemption = PreemptionPolicy::recompute;
+  const BatchingRow* batching = &batching_policies().front();
+  const AdmissionRow* admission = &admission_policies().front();
+  const PreemptionRow* preemption = &preemption_policies().front();
   int max_batch = 256;          ///< requests in an iteration, per attention group
   int token_budget = 8192;      ///< tokens in an iteration, per attention group
   bool chunked_prefill = true;  ///< prompts may be cut to fill the budget

@@ -144,31 +144,36 @@ IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_to
                                                    double attention_us, double attention_kernels) {
   const bool two = forward_->setting().engine.two_micro_batches;
   const double halves = two ? 2 : 1;
-  const auto at = [&](double count, bool moe, PassTime LayerTime::*part) {
+  struct Between {
+    const Layers *low, *high;
+    double way;
+  };
+  const auto between = [&](double count) {
     const auto [node, way] = CountGrid::below(count / halves);
-    const auto time = [&](std::size_t n) {
-      const Layers& priced = layers(n, kind);
-      return us(((moe ? priced.moe : priced.dense).*part).time);
-    };
-    return halves * (way > 0 ? time(node) * (1 - way) + time(node + 1) * way : time(node));
+    const Layers& low = layers(node, kind);
+    return Between{&low, way > 0 ? &layers(node + 1, kind) : &low, way};
+  };
+  const Between own = between(tokens), mean = mean_tokens == tokens ? own : between(mean_tokens);
+  const auto at = [&](const Between& b, LayerTime Layers::*layer, PassTime LayerTime::*part) {
+    const double low = us((b.low->*layer.*part).time), high = us((b.high->*layer.*part).time);
+    return halves * (b.way > 0 ? low * (1 - b.way) + high * b.way : low);
   };
   const auto kernels = [&](const LayerTime& layer) { return halves * layer.kernels() + attention_kernels; };
-  const Layers& priced = layers(CountGrid::below(tokens / halves).first, kind);
   Pass pass;
-  const auto attention_block = [&](bool moe) {
-    return at(tokens, moe, &LayerTime::projections) + at(tokens, moe, &LayerTime::shared_experts) +
-           at(tokens, moe, &LayerTime::all_reduces) + attention_us;
+  const auto attention_block = [&](LayerTime Layers::*layer) {
+    return at(own, layer, &LayerTime::projections) + at(own, layer, &LayerTime::shared_experts) +
+           at(own, layer, &LayerTime::all_reduces) + attention_us;
   };
   if (const int n = forward_->dense_layers(); n > 0) {
-    pass.gpu_us += n * (attention_block(false) + at(tokens, false, &LayerTime::ffn));
-    pass.kernels += n * kernels(priced.dense);
+    pass.gpu_us += n * (attention_block(&Layers::dense) + at(own, &Layers::dense, &LayerTime::ffn));
+    pass.kernels += n * kernels(own.low->dense);
   }
   if (const int n = forward_->moe_layers(); n > 0) {
-    const double combine = at(tokens, true, &LayerTime::combine);
-    const MoeBlocks blocks = {attention_block(true), at(mean_tokens, true, &LayerTime::ffn),
-                              at(tokens, true, &LayerTime::dispatch), combine};
+    const double combine = at(own, &Layers::moe, &LayerTime::combine);
+    const MoeBlocks blocks = {attention_block(&Layers::moe), at(mean, &Layers::moe, &LayerTime::ffn),
+                              at(own, &Layers::moe, &LayerTime::dispatch), combine};
     pass.gpu_us += n * with_exchange(blocks, two, kind) + (two ? combine / halves : 0);
-    pass.kernels += n * kernels(priced.moe);
+    pass.kernels += n * kernels(own.low->moe);
   }
   return pass;
 }

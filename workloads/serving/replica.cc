@@ -525,8 +525,7 @@ void Replica::begin_decoding(Group& group, JobId id) {
       {iteration_ + pattern_.iterations(iteration_, job.request.output_tokens - job.generated), id,
        job.epoch});
   // The token to be processed first may need a page of its own.
-  if (config_.scheduler.admission == AdmissionPolicy::prompt)
-    group.page_needs.push({iteration_, id, job.epoch});
+  if (config_.scheduler.admission->grows) group.page_needs.push({iteration_, id, job.epoch});
   pace_ = nullptr;
   ++fresh_;
 }
@@ -562,7 +561,7 @@ void Replica::preempt(Group& group, JobId id) {
   job.generated += static_cast<std::int32_t>(pattern_.tokens(job.joined, iteration_ - job.joined));
   ++job.preemptions;
   ++counters_.preemptions;
-  if (config_.scheduler.preemption == PreemptionPolicy::swap && group.cache.swap_out(job.sequence)) {
+  if (config_.scheduler.preemption->keep(group.cache, job.sequence)) {
     ++counters_.swaps;
     job.swapped = true;
     debt_ += config_.restore_ticks_per_token[KvTier::host] * length;
@@ -602,7 +601,7 @@ void Replica::start(Ticks now) {
   if (prompts_ && config_.scheduler.balance_attention) balance_pieces();
   const bool decoding =
       std::any_of(groups_.begin(), groups_.end(), [](const Group& g) { return !g.decoding.empty(); });
-  decodes_ = decoding && !(prompts_ && config_.scheduler.batching == BatchingPolicy::prefill_first);
+  decodes_ = decoding && (!prompts_ || config_.scheduler.batching->decodes_beside_prompts);
   if (prompts_) {
     jump_ = 1;
     const Ticks duration = prompt_ticks();
@@ -684,9 +683,8 @@ void Replica::place(Group& group, Ticks now) {
 }
 
 void Replica::take_pieces(Group& group, Ticks now) {
-  std::int64_t budget = config_.scheduler.token_budget;
-  if (config_.scheduler.batching == BatchingPolicy::mixed)
-    budget -= group.batch() * (1 + config_.speculation.depth);
+  std::int64_t budget = config_.scheduler.batching->prompt_tokens(
+      config_.scheduler.token_budget, group.batch() * (1 + config_.speculation.depth));
   for (const JobId id : group.prompting)
     if (!take_piece(group, id, budget)) break;
   while (budget > 0 && !group.waiting.empty() && group.swapped.empty() && has_slot(group)) {
@@ -756,9 +754,8 @@ void Replica::balance_pieces() {
 
 /// Room that a job gets beside its context.
 std::int32_t Replica::reserve_of(const Job& job) const {
-  return config_.scheduler.admission == AdmissionPolicy::whole && config_.role != ReplicaRole::prefill
-             ? job.request.output_tokens - job.generated
-             : 0;
+  if (config_.role == ReplicaRole::prefill) return 0;
+  return config_.scheduler.admission->reserved(job.request.output_tokens - job.generated);
 }
 
 /// Gives a job pages for its whole context, and beside others one to begin its answer in: it should not have

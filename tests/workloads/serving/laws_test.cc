@@ -35,8 +35,9 @@ void vary_replica(ReplicaConfig& replica, RandomStream& random, std::string& tex
   replica.scheduler.max_batch = yes(0.5) ? 8 : 64;
   replica.scheduler.token_budget = yes(0.5) ? 256 : 4096;
   replica.scheduler.chunked_prefill = yes(0.7);
-  replica.scheduler.batching = yes(0.5) ? BatchingPolicy::mixed : BatchingPolicy::prefill_first;
-  replica.scheduler.preemption = yes(0.5) ? PreemptionPolicy::swap : PreemptionPolicy::recompute;
+  replica.scheduler.batching = &batching_policies()[yes(0.5) ? 0 : 1];
+  replica.scheduler.preemption = &preemption_policies()[yes(0.5) ? 1 : 0];
+  replica.scheduler.admission = &admission_policies()[yes(0.1) ? 1 : 0];
   if (yes(0.2)) replica.scheduler.max_waiting = 5;
   replica.cache.page_tokens = yes(0.5) ? 16 : 64;
   replica.cache.prefix_block_tokens = replica.role == ReplicaRole::decode ? 0 : 64;
@@ -47,8 +48,10 @@ void vary_replica(ReplicaConfig& replica, RandomStream& random, std::string& tex
   replica.restore_ticks_per_token[KvTier::storage] = kMilli / 100;
   replica.reserved_tokens = yes(0.5) ? 0 : 64;
   if (yes(0.5)) replica.nic = {2e4, 1e8, 3e7, yes(0.5)};
-  text += " groups " + std::to_string(replica.groups) + " kv " + std::to_string(replica.cache.capacity_tokens[KvTier::hbm]) +
-          (replica.scheduler.preemption == PreemptionPolicy::swap ? " swap" : "");
+  text += " groups " + std::to_string(replica.groups) + " kv " +
+          std::to_string(replica.cache.capacity_tokens[KvTier::hbm]) +
+          (" " + std::string(replica.scheduler.preemption->name) + " " +
+           std::string(replica.scheduler.admission->name));
 }
 
 Deployment random_deployment(std::uint64_t seed) {
