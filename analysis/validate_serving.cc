@@ -55,9 +55,9 @@ std::vector<Check> check_published_serving(const Libraries& libraries) {
   std::map<std::string, std::vector<double>> errors;
   for (const PublishedServing& row : rows) {
     Check check;
-    check.group = "serving engines, published tokens per second; nothing fitted";
+    check.group = "serving engines, tokens/s, nothing fitted";
     check.what = row.what();
-    check.unit = "/s";
+    check.unit = "";
     check.predicted = row.predicted;
     check.published = row.value;
     check.tolerance = kBar;
@@ -70,7 +70,7 @@ std::vector<Check> check_published_serving(const Libraries& libraries) {
   for (const auto& [kind, of_kind] : errors) {
     Check check =
         error_check(fmt::format("median of {}, {}", of_kind.size(), kind), quantile(of_kind, 0.5), kBar);
-    check.group = "serving engines, published tokens per second; nothing fitted";
+    check.group = "serving engines, tokens/s, nothing fitted";
     check.source = "the rows above";
     checks.push_back(std::move(check));
   }
