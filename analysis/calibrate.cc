@@ -52,11 +52,12 @@ std::map<std::string, NodeSpec> nodes_by_gpu(const Libraries& libraries) {
   return nodes;
 }
 
-/// Published rates of attention's backward pass, which no table of the folder has: the project's own data file.
-/// They say something beside measurements of the same chip only.
+/// Published rates of attention's backward pass, which no table of the folder has: the project's own data
+/// file. They say something beside measurements of the same chip only.
 void add_attention_backward(CalibrationInput& input, const Libraries& libraries) {
   constexpr const char* kGpu = "h100-sxm";
-  if (std::none_of(input.gpus.begin(), input.gpus.end(), [](const GpuSpec& gpu) { return gpu.name == kGpu; })) return;
+  if (std::none_of(input.gpus.begin(), input.gpus.end(), [](const GpuSpec& gpu) { return gpu.name == kGpu; }))
+    return;
   const std::string file = required_file(libraries, "hwmodels/data/attention_backward.csv");
   const CsvTable table = parse_csv(read_text_file(file), file);
   const std::string name = "cuDNN backward figures";
@@ -78,7 +79,8 @@ void add_attention_backward(CalibrationInput& input, const Libraries& libraries)
     row.microseconds = flop(shape).value() / (table.number(i, "TFLOPS") * 1e6);
     input.measurements.push_back(std::move(row));
   }
-  input.table_sources[name] = {"NVIDIA/cudnn-frontend, attention benchmarks, on the H200's equal chip", "2026-09-28"};
+  input.table_sources[name] = {"NVIDIA/cudnn-frontend, attention benchmarks, on the H200's equal chip",
+                               "2026-09-28"};
 }
 
 std::string calibrate_links(const CalibrateOptions& options, const Libraries& libraries) {
@@ -124,16 +126,18 @@ std::string calibrate_overheads(const CalibrateOptions& options, const Libraries
   }
   std::string out = table.render(TextStyle(), 100);
   for (const OverheadRow& row : overhead_rows())
-    out += fmt::format("  {:<18} {:>8.4g} {:<3} {}\n", row.name, fit.calibration.overheads.*row.field, row.unit,
-                       row.meaning);
+    out += fmt::format("  {:<18} {:>8.4g} {:<3} {}\n", row.name, fit.calibration.overheads.*row.field,
+                       row.unit, row.meaning);
   return out;
 }
 
 /// The engine's constants rest on the kernels and links just fitted. Their files lie beside the workloads.
-std::string calibrate_serving(const CalibrateOptions& options, const KernelCalibration& kernels, const Libraries& libraries) {
+std::string calibrate_serving(const CalibrateOptions& options, const KernelCalibration& kernels,
+                              const Libraries& libraries) {
   if (!fs::exists(options.measurements / "data/kernels/e2e-measured"))
     return "serving: tables of measured runs are missing, engine constants left as they are\n";
-  const std::string links = options.output.empty() ? "" : (options.output / "link_calibration.textproto").string();
+  const std::string links =
+      options.output.empty() ? "" : (options.output / "link_calibration.textproto").string();
   const auto links_file = fs::exists(links) ? links : libraries.find_file(kLinkCalibrationFile).value_or("");
   const ServingFit fit =
       fit_serving(options.measurements, std::make_shared<const KernelCalibration>(kernels),
@@ -142,7 +146,9 @@ std::string calibrate_serving(const CalibrateOptions& options, const KernelCalib
     write_file_atomically(options.output / "engine_calibration.textproto", to_text(fit.constants));
     write_file_atomically(options.output / "serving_errors.csv", errors_csv(fit.rows));
   }
-  return fit.summary + "engine_calibration.textproto belongs into workloads/data/serving/, serving_errors.csv into analysis/data/\n";
+  return fit.summary +
+         "engine_calibration.textproto belongs into workloads/data/serving/, serving_errors.csv into "
+         "analysis/data/\n";
 }
 
 }  // namespace

@@ -78,13 +78,15 @@ double share_of_peak(const ServingRow& row, const Libraries& libraries) {
   const double tokens_per_second = row.users * (row.input + row.output) / seconds;
   const GpuSpec gpu = libraries.node(row.node).gpu;
   const Precision precision = row.quantisation == "bf16" ? Precision::bf16 : Precision::fp8;
-  return tokens_per_second * 2 * count_parameters(libraries.model(row.model)).active / (gpu.peak(precision).value() * row.tensor);
+  return tokens_per_second * 2 * count_parameters(libraries.model(row.model)).active /
+         (gpu.peak(precision).value() * row.tensor);
 }
 
 void leave_out_impossible(std::vector<ServingRow>& rows, const Libraries& libraries) {
   std::map<std::string, double> largest;
   for (const ServingRow& row : rows)
-    if (row.left_out.empty()) largest[row.table] = std::max(largest[row.table], share_of_peak(row, libraries));
+    if (row.left_out.empty())
+      largest[row.table] = std::max(largest[row.table], share_of_peak(row, libraries));
   for (ServingRow& row : rows)
     if (row.left_out.empty() && largest[row.table] > kImpossibleShareOfPeak)
       row.left_out = fmt::format("a row of its table would need {:.0f} % of peak", 100 * largest[row.table]);
@@ -92,7 +94,9 @@ void leave_out_impossible(std::vector<ServingRow>& rows, const Libraries& librar
 
 void mark_waiting(std::vector<ServingRow>& rows) {
   std::map<std::string, std::pair<double, double>> range;
-  const auto key = [](const ServingRow& row) { return fmt::format("{} {} {} {}", row.table, row.tensor, row.input, row.users); };
+  const auto key = [](const ServingRow& row) {
+    return fmt::format("{} {} {} {}", row.table, row.tensor, row.input, row.users);
+  };
   for (const ServingRow& row : rows) {
     auto& [low, high] = range.try_emplace(key(row), row.ttft_ms, row.ttft_ms).first->second;
     low = std::min(low, row.ttft_ms);
@@ -107,7 +111,8 @@ void mark_waiting(std::vector<ServingRow>& rows) {
 /// Replays the rows with one set of constants. Rows of one engine share tables of prices.
 class Predictor {
  public:
-  Predictor(std::shared_ptr<const KernelCalibration> kernels, std::shared_ptr<const LinkCalibration> links, const Libraries& libraries)
+  Predictor(std::shared_ptr<const KernelCalibration> kernels, std::shared_ptr<const LinkCalibration> links,
+            const Libraries& libraries)
       : kernels_(std::move(kernels)), links_(std::move(links)), libraries_(libraries) {}
 
   void predict(std::vector<ServingRow>& rows, const EngineConstants& constants) {
@@ -133,7 +138,8 @@ class Predictor {
   }
 
  private:
-  BuiltPool build(const ServingRow& row, const EngineHabits& habits, const std::shared_ptr<const EngineConstants>& constants) {
+  BuiltPool build(const ServingRow& row, const EngineHabits& habits,
+                  const std::shared_ptr<const EngineConstants>& constants) {
     PriceSources sources;
     sources.cluster.node = libraries_.node(row.node);
     auto& model = models_[row.node];
@@ -186,13 +192,18 @@ struct ExchangeRow {
   double us = 0;
 };
 
-void add_exchange_rows(const CsvTable& table, std::size_t i, int nodes, const NodeSpec& node, const ClusterSpec& cluster,
-                       std::vector<ExchangeRow>& rows) {
+void add_exchange_rows(const CsvTable& table, std::size_t i, int nodes, const NodeSpec& node,
+                       const ClusterSpec& cluster, std::vector<ExchangeRow>& rows) {
   constexpr double kHidden = 7168;
   for (const bool dispatch : {true, false}) {
     ExchangeRow row;
-    row.shape = {table.number(i, "num_token"), 8, 8 * nodes, 8, Bytes(kHidden * (dispatch ? 1 + kScaleBytesPerElement : 2)),
-                 endpoint_bandwidth(cluster), node_link_bandwidth(node)};
+    row.shape = {table.number(i, "num_token"),
+                 8,
+                 8 * nodes,
+                 8,
+                 Bytes(kHidden * (dispatch ? 1 + kScaleBytesPerElement : 2)),
+                 endpoint_bandwidth(cluster),
+                 node_link_bandwidth(node)};
     row.us = table.number(i, dispatch ? "dispatch_avg_t_us" : "combine_avg_t_us");
     rows.push_back(row);
   }
@@ -211,15 +222,17 @@ std::vector<ExchangeRow> read_exchange_rows(const std::filesystem::path& folder,
     return cluster;
   };
   const ClusterSpec h100 = cluster_of("hgx-h100"), h800 = cluster_of("hgx-h800");
-  const CsvTable measured = read("data/kernels/aiconfigurator/h100_sxm__comm__sglang__0.5.6.post2__wideep_deepep_ll_perf.csv");
+  const CsvTable measured =
+      read("data/kernels/aiconfigurator/h100_sxm__comm__sglang__0.5.6.post2__wideep_deepep_ll_perf.csv");
   for (std::size_t i = 0; i < measured.size(); ++i)
     add_exchange_rows(measured, i, static_cast<int>(measured.number(i, "node_num")), h100.node, h100, rows);
   const CsvTable published = read("reference/deepep.csv");
   for (std::size_t i = 0; i < published.size(); ++i) {
     if (published.text(i, "mode") != "low_latency" || published.text(i, "version") != "V1 latest") continue;
     const bool dispatch = published.text(i, "op").starts_with("dispatch");
-    rows.push_back({{128, 8, static_cast<int>(published.number(i, "EP")), 8, Bytes(7168 * (dispatch ? 1 + kScaleBytesPerElement : 2)),
-                     endpoint_bandwidth(h800), node_link_bandwidth(h800.node)},
+    rows.push_back({{128, 8, static_cast<int>(published.number(i, "EP")), 8,
+                     Bytes(7168 * (dispatch ? 1 + kScaleBytesPerElement : 2)), endpoint_bandwidth(h800),
+                     node_link_bandwidth(h800.node)},
                     published.number(i, "latency_us")});
   }
   return rows;
@@ -256,8 +269,10 @@ EngineConstants fit_exchange(const std::vector<ExchangeRow>& rows, std::string& 
   };
   const EngineConstants fitted = constants(solve(problem));
   std::vector<double> errors;
-  for (const ExchangeRow& row : rows) errors.push_back(std::abs(low_latency_time(row.shape, fitted).value() * 1e6 / row.us - 1));
-  summary += fmt::format("low-latency exchange: {} rows, median error {:.1f} %\n", rows.size(), 100 * median(errors));
+  for (const ExchangeRow& row : rows)
+    errors.push_back(std::abs(low_latency_time(row.shape, fitted).value() * 1e6 / row.us - 1));
+  summary += fmt::format("low-latency exchange: {} rows, median error {:.1f} %\n", rows.size(),
+                         100 * median(errors));
   return fitted;
 }
 
@@ -286,15 +301,17 @@ std::string fit_table(const std::vector<ServingRow>& rows) {
     }
     std::vector<double> sorted = tpot;
     std::sort(sorted.begin(), sorted.end());
-    table.row({name == "~all" ? "all" : name, fmt::format("{}", tpot.size()), percent(median(tpot)), percent(sorted[sorted.size() * 9 / 10]),
-               fmt::format("{}", ttft.size()), ttft.empty() ? "" : percent(median(ttft))});
+    table.row({name == "~all" ? "all" : name, fmt::format("{}", tpot.size()), percent(median(tpot)),
+               percent(sorted[sorted.size() * 9 / 10]), fmt::format("{}", ttft.size()),
+               ttft.empty() ? "" : percent(median(ttft))});
   }
   return table.render(TextStyle(), 140);
 }
 
 }  // namespace
 
-std::vector<ServingRow> read_serving_rows(const std::string& text, const std::string& file, const Libraries& libraries) {
+std::vector<ServingRow> read_serving_rows(const std::string& text, const std::string& file,
+                                          const Libraries& libraries) {
   const CsvTable table = parse_csv(text, file);
   std::vector<ServingRow> rows;
   for (std::size_t i = 0; i < table.size(); ++i) {
@@ -323,7 +340,8 @@ std::vector<ServingRow> read_serving_rows(const std::string& text, const std::st
   return rows;
 }
 
-ServingFit fit_serving(const std::filesystem::path& measurements, std::shared_ptr<const KernelCalibration> kernels,
+ServingFit fit_serving(const std::filesystem::path& measurements,
+                       std::shared_ptr<const KernelCalibration> kernels,
                        std::shared_ptr<const LinkCalibration> links, const Libraries& libraries) {
   ServingFit fit;
   const std::string file = (measurements / kServingTable).string();
@@ -353,28 +371,34 @@ ServingFit fit_serving(const std::filesystem::path& measurements, std::shared_pt
   predictor.predict(fit.rows, fit.constants);
   for (const EngineConstantRow& row : engine_constants()) {
     const bool of_exchange = row.name.starts_with("exchange");
-    (fit.constants.*row.field).source = {of_exchange ? "fit on DeepEP low latency: docs/legacy.md @ dd758ca (H800, EP8 to EP256), aiconfigurator "
-                                                       "wideep_deepep_ll 0.5.6.post2 (H100, 1 to 8 nodes)"
-                                                     : "fit on aiconfigurator systems/silicon_sample.csv @ 095f58a (Llama 3.1 8B and Qwen3 32B on "
-                                                       "H100 and H200, one replica)",
-                                         "2026-11-21", true};
+    (fit.constants.*row.field).source = {
+        of_exchange
+            ? "fit on DeepEP low latency: docs/legacy.md @ dd758ca (H800, EP8 to EP256), aiconfigurator "
+              "wideep_deepep_ll 0.5.6.post2 (H100, 1 to 8 nodes)"
+            : "fit on aiconfigurator systems/silicon_sample.csv @ 095f58a (Llama 3.1 8B and Qwen3 32B on "
+              "H100 and H200, one replica)",
+        "2026-11-21", true};
   }
-  fit.constants.launch_us.source = {"at its start value: no row of the fit is bound by it", "2026-11-21", false};
+  fit.constants.launch_us.source = {"at its start value: no row of the fit is bound by it", "2026-11-21",
+                                    false};
   fit.summary += fit_table(fit.rows);
   for (const EngineConstantRow& row : engine_constants())
-    fit.summary += fmt::format("  {:<22} {:>10.4g}  {}\n", row.name, (fit.constants.*row.field).value, row.meaning);
+    fit.summary +=
+        fmt::format("  {:<22} {:>10.4g}  {}\n", row.name, (fit.constants.*row.field).value, row.meaning);
   return fit;
 }
 
 std::string errors_csv(const std::vector<ServingRow>& rows) {
   std::string out =
-      "# Predicted over measured, less one, of serving runs in aiconfigurator systems/silicon_sample.csv @ 095f58a (Apache-2.0).\n"
-      "# Written by `flopcast calibrate`. Empty TTFT: it held time in a queue. Rows and tables left out: analysis/calibrate_serving.h.\n"
+      "# Predicted over measured, less one, of serving runs in aiconfigurator systems/silicon_sample.csv @ "
+      "095f58a (Apache-2.0).\n"
+      "# Written by `flopcast calibrate`. Empty TTFT: it held time in a queue. Rows and tables left out: "
+      "analysis/calibrate_serving.h.\n"
       "table,tensor,input,output,users,tpot_error,ttft_error\n";
   for (const ServingRow& row : rows) {
     if (!row.left_out.empty()) continue;
-    out += fmt::format("\"{}\",{},{},{},{},{:.4f},{}\n", row.table, row.tensor, row.input, row.output, row.users,
-                       row.predicted_tpot_ms / row.tpot_ms - 1,
+    out += fmt::format("\"{}\",{},{},{},{},{:.4f},{}\n", row.table, row.tensor, row.input, row.output,
+                       row.users, row.predicted_tpot_ms / row.tpot_ms - 1,
                        row.use_ttft ? fmt::format("{:.4f}", row.predicted_ttft_ms / row.ttft_ms - 1) : "");
   }
   return out;

@@ -298,13 +298,19 @@ std::string path_of(const ChartLine& line, const Axis& across, const Axis& up, i
   std::string path;
   for (const ChartPoint& p : line.points)
     path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : "L", across.at(p.x), up.at(p.y));
-  return fmt::format("<path d=\"{}\" style=\"fill:none;stroke:var(--c{});stroke-width:{}\"/>\n", path, colour, line.marks ? 2 : 1.5);
+  return fmt::format("<path d=\"{}\" style=\"fill:none;stroke:var(--c{});stroke-width:{}\"/>\n", path, colour,
+                     line.marks ? 2 : 1.5);
 }
 
-std::string mark_of(const ChartPoint& p, const ChartLine& line, const LineChart& chart, const Axis& across, const Axis& up, int colour) {
-  const std::string note = fmt::format("{}: {}, {}{}{}", line.name, chart.x_text(p.x), chart.y_text(p.y), p.note.empty() ? "" : "; ", p.note);
-  return fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\" style=\"fill:var(--{});stroke:var(--c{});stroke-width:2\"><title>{}</title></circle>\n",
-                     across.at(p.x), up.at(p.y), p.strong ? fmt::format("c{}", colour) : "paper", colour, html_escaped(note));
+std::string mark_of(const ChartPoint& p, const ChartLine& line, const LineChart& chart, const Axis& across,
+                    const Axis& up, int colour) {
+  const std::string note = fmt::format("{}: {}, {}{}{}", line.name, chart.x_text(p.x), chart.y_text(p.y),
+                                       p.note.empty() ? "" : "; ", p.note);
+  return fmt::format(
+      "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4.5\" "
+      "style=\"fill:var(--{});stroke:var(--c{});stroke-width:2\"><title>{}</title></circle>\n",
+      across.at(p.x), up.at(p.y), p.strong ? fmt::format("c{}", colour) : "paper", colour,
+      html_escaped(note));
 }
 
 }  // namespace
@@ -320,8 +326,8 @@ std::string svg_of(const LineChart& chart) {
   double top = 14;
   if (chart.lines.size() > 1) {
     for (std::size_t i = 0; i < chart.lines.size(); ++i, top += kLegendRow) {
-      out += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"12\" height=\"12\" class=\"c{}\"/>\n", kLeft, top - 10,
-                         static_cast<int>(i) % kColours);
+      out += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"12\" height=\"12\" class=\"c{}\"/>\n",
+                         kLeft, top - 10, static_cast<int>(i) % kColours);
       out += text(kLeft + 18, top, chart.lines[i].name);
     }
     top += 8;
@@ -336,10 +342,12 @@ std::string svg_of(const LineChart& chart) {
     out += text(kLeft - 8, up.at(tick) + 4, chart.y_text(tick), "end", "quiet");
   }
   out += text(kEnd, bottom + 36, chart.x_title, "end");
-  for (std::size_t i = 0; i < chart.lines.size(); ++i) out += path_of(chart.lines[i], across, up, static_cast<int>(i) % kColours);
+  for (std::size_t i = 0; i < chart.lines.size(); ++i)
+    out += path_of(chart.lines[i], across, up, static_cast<int>(i) % kColours);
   for (std::size_t i = 0; i < chart.lines.size(); ++i) {
     if (!chart.lines[i].marks) continue;
-    for (const ChartPoint& p : chart.lines[i].points) out += mark_of(p, chart.lines[i], chart, across, up, static_cast<int>(i) % kColours);
+    for (const ChartPoint& p : chart.lines[i].points)
+      out += mark_of(p, chart.lines[i], chart, across, up, static_cast<int>(i) % kColours);
   }
   return svg(bottom + 46, "Lines", out);
 }

@@ -34,7 +34,8 @@ Scenario load_complete_scenario(const std::string& file_or_name, std::span<const
   }
   if (scenario.serving) {
     auto serving = std::make_shared<ServingScenario>(*scenario.serving);
-    serving->constants = std::make_shared<const EngineConstants>(read_engine_calibration(required_file(libraries, kEngineCalibrationFile)));
+    serving->constants = std::make_shared<const EngineConstants>(
+        read_engine_calibration(required_file(libraries, kEngineCalibrationFile)));
     // Where the file names a market instead of prices, they are looked up here.
     if (scenario.market) {
       const TokenPrices sold = *market_prices(scenario, PriceBook::load(libraries), scenario.date);

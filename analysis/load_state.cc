@@ -39,14 +39,16 @@ LoadEvidence load_evidence(const SessionTotals& totals) {
   out.waited = Seconds(all.queueing.mean());
   out.worked_on = Seconds(all.end_to_end.mean()) - out.waited;
   for (const PoolTotals& pool : totals.pools)
-    if (pool.replica_time > Seconds(0)) out.busy = std::max(out.busy, to_seconds(pool.counters.busy) / pool.replica_time);
+    if (pool.replica_time > Seconds(0))
+      out.busy = std::max(out.busy, to_seconds(pool.counters.busy) / pool.replica_time);
   return out;
 }
 
 LoadState judge(const LoadEvidence& e) {
   constexpr double kBacklogShare = 0.08, kGrowth = 1.3, kBusy = 0.85;
   if (e.queues_full) return LoadState::overloaded;
-  if (e.backlog > kBacklogShare * e.arrivals && e.waiting_late > kGrowth * e.waiting_before) return LoadState::overloaded;
+  if (e.backlog > kBacklogShare * e.arrivals && e.waiting_late > kGrowth * e.waiting_before)
+    return LoadState::overloaded;
   return e.busy > kBusy && e.waited > 1.5 * e.worked_on ? LoadState::backlogged : LoadState::stable;
 }
 

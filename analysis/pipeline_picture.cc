@@ -27,13 +27,15 @@ constexpr std::array<Ink, kKinds> kInks{{{"forward (F)", "#4c78a8"},
 class Paths {
  public:
   void block(Kind kind, double x, double y, double width, double height) {
-    fmt::format_to(std::back_inserter(path_[kind]), "M{:.1f} {:.1f}h{:.1f}v{:.1f}h{:.1f}z", x, y, width, height, -width);
+    fmt::format_to(std::back_inserter(path_[kind]), "M{:.1f} {:.1f}h{:.1f}v{:.1f}h{:.1f}z", x, y, width,
+                   height, -width);
   }
   std::string svg() const {
     std::string out;
     for (int kind = 0; kind < kKinds; ++kind) {
       if (path_[kind].empty()) continue;
-      out += fmt::format("<path fill=\"{}\" stroke=\"#fff\" stroke-width=\".6\" d=\"{}\"/>\n", kInks[kind].colour, path_[kind]);
+      out += fmt::format("<path fill=\"{}\" stroke=\"#fff\" stroke-width=\".6\" d=\"{}\"/>\n",
+                         kInks[kind].colour, path_[kind]);
     }
     return out;
   }
@@ -60,7 +62,8 @@ std::string legend() {
   std::string out;
   double x = kLeft;
   for (const Ink& ink : kInks) {
-    out += fmt::format("<rect x=\"{:.1f}\" y=\"14\" width=\"12\" height=\"12\" fill=\"{}\"/>\n", x, ink.colour);
+    out +=
+        fmt::format("<rect x=\"{:.1f}\" y=\"14\" width=\"12\" height=\"12\" fill=\"{}\"/>\n", x, ink.colour);
     out += text(x + 17, 24, ink.name);
     x += 17 + 7.0 * static_cast<double>(ink.name.size()) + 14;
   }
@@ -82,7 +85,8 @@ PipelinePictureSink::PipelinePictureSink(const TrainingStep& step)
     if (rank.replica != replica) continue;
     std::fill(block_of_op_.begin() + pass.first.index(), block_of_op_.begin() + pass.end.index(),
               static_cast<std::uint32_t>(blocks_.size()));
-    blocks_.push_back({static_cast<std::size_t>(rank.pipeline_rank), pass.pass.kind, Seconds(1e300), Seconds(0)});
+    blocks_.push_back(
+        {static_cast<std::size_t>(rank.pipeline_rank), pass.pass.kind, Seconds(1e300), Seconds(0)});
   }
 }
 
@@ -112,8 +116,9 @@ std::string PipelinePictureSink::svg() const {
   out += legend();
   for (std::size_t row = 0; row < static_cast<std::size_t>(step_.schedule.ranks); ++row) {
     out += text(kLeft - 8, y(row) + 13, fmt::format("rank {}", row), "end");
-    out += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"#f0f0f0\"/>\n", kLeft, y(row),
-                       kWidth, kBar);
+    out +=
+        fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"#f0f0f0\"/>\n",
+                    kLeft, y(row), kWidth, kBar);
   }
   Paths paths;
   std::vector<Seconds> cursor(static_cast<std::size_t>(step_.schedule.ranks));
@@ -124,10 +129,18 @@ std::string PipelinePictureSink::svg() const {
     cursor[block.row] = std::max(cursor[block.row], block.end);
     const double left = x(start), width = std::max(0.1, x(block.end) - left), top = y(block.row);
     switch (block.kind) {
-      case PassKind::forward: paths.block(kForward, left, top, width, kBar); break;
-      case PassKind::backward: paths.block(kBackward, left, top, width, kBar); break;
-      case PassKind::backward_input: paths.block(kBackwardInput, left, top, width, kBar); break;
-      case PassKind::backward_weight: paths.block(kWeight, left, top, width, kBar); break;
+      case PassKind::forward:
+        paths.block(kForward, left, top, width, kBar);
+        break;
+      case PassKind::backward:
+        paths.block(kBackward, left, top, width, kBar);
+        break;
+      case PassKind::backward_input:
+        paths.block(kBackwardInput, left, top, width, kBar);
+        break;
+      case PassKind::backward_weight:
+        paths.block(kWeight, left, top, width, kBar);
+        break;
       case PassKind::overlapped:
         paths.block(kForward, left, top, width, kBar / 2);
         paths.block(kBackward, left, top + kBar / 2, width, kBar / 2);
@@ -135,7 +148,8 @@ std::string PipelinePictureSink::svg() const {
     }
   }
   for (const Ending& ending : endings_) {
-    paths.block(kOptimizer, x(ending.start), y(ending.row), std::max(0.1, x(ending.end) - x(ending.start)), kBar);
+    paths.block(kOptimizer, x(ending.start), y(ending.row), std::max(0.1, x(ending.end) - x(ending.start)),
+                kBar);
   }
   out += paths.svg();
   const double axis = y(static_cast<std::size_t>(step_.schedule.ranks)) + 16;

@@ -19,7 +19,7 @@ namespace {
 using Kind = PublishedServing::Kind;
 
 constexpr std::int64_t kPrefillTokens = 16384;  // per GPU, in the published prefill rows
-constexpr int kPrefillSms = 24;  // that communication takes there (deepseek-ai/profile-data)
+constexpr int kPrefillSms = 24;                 // that communication takes there (deepseek-ai/profile-data)
 
 /// All at once, all alike.
 class Crowd final : public RequestSource {
@@ -54,8 +54,9 @@ EngineConfig engine_of(const PublishedServing& row, const Libraries& libraries) 
   return engine;
 }
 
-/// What trtllm-bench sets where it is not told (tensorrt_llm/bench/build/tuning.py @ 04cba88): as many requests as the
-/// cache holds, as many tokens as they come to with the prompts that take the place of finished ones.
+/// What trtllm-bench sets where it is not told (tensorrt_llm/bench/build/tuning.py @ 04cba88): as many
+/// requests as the cache holds, as many tokens as they come to with the prompts that take the place of
+/// finished ones.
 void tune_as_trtllm_bench(const PublishedServing& row, const GpuSpec& gpu, EngineConfig& engine) {
   const auto round_up = [](double x, int step) { return static_cast<int>(std::ceil(x / step)) * step; };
   engine.memory_share = 0.95;
@@ -92,14 +93,16 @@ double steady(const PublishedServing& row, const PriceSources& sources, EngineCo
   const double groups_per_node = sources.cluster.node.gpus / static_cast<double>(row.tensor);
   engine.two_micro_batches = true;
   engine.communication_sms = kPrefillSms;
-  IterationPricer pricer({std::move(engine), sources.cluster, sources.kernels, sources.links, sources.constants});
+  IterationPricer pricer(
+      {std::move(engine), sources.cluster, sources.kernels, sources.links, sources.constants});
   if (row.kind == Kind::decode) {
     const Seconds iteration = to_seconds(pricer.decode(row.batch).at(std::int64_t{row.batch} * row.input));
     return row.batch * groups_per_node / iteration.value();
   }
   PromptLoad prompts;
   for (std::int64_t i = 0; i < kPrefillTokens / row.input; ++i) prompts.add(row.input, 0, true);
-  return static_cast<double>(prompts.tokens) * groups_per_node / to_seconds(pricer.prompt(prompts, 0, 0)).value();
+  return static_cast<double>(prompts.tokens) * groups_per_node /
+         to_seconds(pricer.prompt(prompts, 0, 0)).value();
 }
 
 }  // namespace
@@ -125,7 +128,8 @@ std::vector<PublishedServing> read_published_serving(const CsvTable& table, cons
   for (std::size_t i = 0; i < table.size(); ++i) {
     const auto kind = kinds.find(table.text(i, "kind"));
     if (kind == kinds.end())
-      throw InputError(Diagnostic{file, 0, 0, "kind", table.text(i, "kind"), "throughput, decode or prefill", ""});
+      throw InputError(
+          Diagnostic{file, 0, 0, "kind", table.text(i, "kind"), "throughput, decode or prefill", ""});
     const auto count = [&](const char* column) {
       return table.text(i, column).empty() ? 0 : static_cast<int>(table.number(i, column));
     };
@@ -170,7 +174,8 @@ void predict_published_serving(std::vector<PublishedServing>& rows, const Librar
     if (!model) model = std::make_shared<const KernelModel>(sources.cluster.node.gpu, kernels);
     sources.kernels = model;
     const EngineConfig engine = engine_of(row, libraries);
-    row.predicted = row.kind == Kind::throughput ? throughput(row, sources, engine) : steady(row, sources, engine);
+    row.predicted =
+        row.kind == Kind::throughput ? throughput(row, sources, engine) : steady(row, sources, engine);
   }
 }
 

@@ -191,7 +191,8 @@ MemoryTable check_fit(const Scenario& scenario) {
     check_phase_fit(scenario, phase);
     PhaseTime some_work;
     some_work.steady = hours(24);
-    if (!phase.given_gpu_hours) with_interruptions(some_work, static_cast<int>(phase.plan.gpus()), scenario.resilience);
+    if (!phase.given_gpu_hours)
+      with_interruptions(some_work, static_cast<int>(phase.plan.gpus()), scenario.resilience);
   }
   return fullest(prepared.step.memory);
 }

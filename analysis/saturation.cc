@@ -8,11 +8,14 @@
 namespace flopcast {
 
 TrafficConfig times_as_much(TrafficConfig traffic, double factor) {
-  if (factor > 1) traffic.requests = static_cast<std::uint64_t>(static_cast<double>(traffic.requests) * factor);
+  if (factor > 1)
+    traffic.requests = static_cast<std::uint64_t>(static_cast<double>(traffic.requests) * factor);
   for (TrafficClass& c : traffic.classes) {
     if (auto* loop = std::get_if<OpenLoop>(&c.arrivals)) loop->rate = loop->rate.scaled(factor);
-    if (auto* loop = std::get_if<ClosedLoop>(&c.arrivals)) loop->users = std::max(1, static_cast<std::int32_t>(loop->users * factor));
-    if (std::holds_alternative<TraceTimes>(c.arrivals)) std::get<TraceTraffic>(c.lengths).options.rate_scale *= factor;
+    if (auto* loop = std::get_if<ClosedLoop>(&c.arrivals))
+      loop->users = std::max(1, static_cast<std::int32_t>(loop->users * factor));
+    if (std::holds_alternative<TraceTimes>(c.arrivals))
+      std::get<TraceTraffic>(c.lengths).options.rate_scale *= factor;
   }
   return traffic;
 }
@@ -34,7 +37,10 @@ SaturationPoint find_saturation(const std::function<LoadTrial(double)>& replay) 
   attempt(1);
   while (not_stood == 0 && stood < kMost) attempt(stood * kStep);
   while (stood == 0 && not_stood > 1 / kMost) attempt(not_stood / kStep);
-  if (not_stood == 0) return {0, 0, fmt::format("none up to {:g} times the traffic: so few requests do not fill the deployment", kMost)};
+  if (not_stood == 0)
+    return {
+        0, 0,
+        fmt::format("none up to {:g} times the traffic: so few requests do not fill the deployment", kMost)};
   if (stood == 0) return {0, 0, fmt::format("below one {:g}th of the traffic", kMost)};
   while (not_stood / stood > kWidth) attempt(std::sqrt(stood * not_stood));
   return {rate, stood, ""};

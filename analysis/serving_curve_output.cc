@@ -21,8 +21,8 @@ std::string plain(double value) { return fmt::format("{:.4g}", value); }
 std::string seconds(double value) { return format_time(Seconds(value)); }
 
 const std::vector<std::string>& columns() {
-  static const std::vector<std::string> kColumns = {"users",    "tok/s/user", "tok/s/GPU", "all/GPU", "TTFT p90",
-                                                    "TPOT p90", "KV",         "$/M out",   "$/M all", ""};
+  static const std::vector<std::string> kColumns = {
+      "users", "tok/s/user", "tok/s/GPU", "all/GPU", "TTFT p90", "TPOT p90", "KV", "$/M out", "$/M all", ""};
   return kColumns;
 }
 const std::vector<Align> kAligned = {Align::right, Align::right, Align::right, Align::right, Align::right,

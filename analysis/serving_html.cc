@@ -144,8 +144,8 @@ void cost(const ServingReport& r, HtmlPage& page) {
       {"a million input tokens, computed", fmt::format("${:.3f}", c.per_million_computed.value())},
       {"a million input tokens, cached", fmt::format("${:.3f}", c.per_million_cached.value())},
       {"a million output tokens", fmt::format("${:.3f}", c.per_million_output.value())},
-      {fmt::format("a day of {:.0f} GPUs at ${:.2f} per hour", r.mean_gpus * r.serving().replicas_per_replica(),
-                   r.scenario.price.gpu.value() * 3600),
+      {fmt::format("a day of {:.0f} GPUs at ${:.2f} per hour",
+                   r.mean_gpus * r.serving().replicas_per_replica(), r.scenario.price.gpu.value() * 3600),
        format_usd(Usd(c.rate.value() * day))}};
   if (c.revenue > UsdPerSecond(0)) {
     rows.push_back({"sold in a day", format_usd(Usd(c.revenue.value() * day))});

@@ -97,7 +97,8 @@ void serving_message(const ServingReport& r, report::Serving& out) {
   out.set_state(std::string(name(r.state)));
   out.set_duration_s(duration.value());
   out.set_energy_j(r.energy.value());
-  if (all.output_tokens > 0) out.set_energy_j_per_output_token(r.energy.value() / static_cast<double>(all.output_tokens));
+  if (all.output_tokens > 0)
+    out.set_energy_j_per_output_token(r.energy.value() / static_cast<double>(all.output_tokens));
   for (const PoolReport& pool : r.pools) pool_message(pool, *out.add_pools());
   const auto classes = r.totals.metrics.classes();
   for (std::size_t i = 0; i < classes.size(); ++i) {
@@ -192,20 +193,24 @@ void compare_with_published(ServingReport& r) {
 }
 
 void ServingTrace::add(const Request&, const RequestResult& result) {
-  if (results_.size() < kMostRequests && result.outcome == RequestOutcome::completed) results_.push_back(result);
+  if (results_.size() < kMostRequests && result.outcome == RequestOutcome::completed)
+    results_.push_back(result);
 }
 
 std::string ServingTrace::json(const ServingReport& report) const {
   std::string out = "{\"traceEvents\":[\n";
-  const auto event = [&](const std::string& text) { out += (out.back() == '[' || out[out.size() - 2] == '[' ? "" : ",\n") + text; };
+  const auto event = [&](const std::string& text) {
+    out += (out.back() == '[' || out[out.size() - 2] == '[' ? "" : ",\n") + text;
+  };
   int process = 1;
   for (const PoolReport& pool : report.pools) {
-    event(fmt::format(R"({{"name":"process_name","ph":"M","pid":{},"args":{{"name":"{}"}}}})", process, pool.totals.name));
+    event(fmt::format(R"({{"name":"process_name","ph":"M","pid":{},"args":{{"name":"{}"}}}})", process,
+                      pool.totals.name));
     const auto counter = [&](const char* what, const TimeSeries& values) {
       const std::vector<double> v = values.averages();
       for (std::size_t i = 0; i < v.size(); ++i)
-        event(fmt::format(R"({{"name":"{}","ph":"C","pid":{},"ts":{:.0f},"args":{{"value":{:.6g}}}}})", what, process,
-                          static_cast<double>(i) * values.width().value() * 1e6, v[i]));
+        event(fmt::format(R"({{"name":"{}","ph":"C","pid":{},"ts":{:.0f},"args":{{"value":{:.6g}}}}})", what,
+                          process, static_cast<double>(i) * values.width().value() * 1e6, v[i]));
     };
     counter("running requests", pool.totals.running);
     counter("waiting requests", pool.totals.waiting);
@@ -217,8 +222,10 @@ std::string ServingTrace::json(const ServingReport& report) const {
   event(fmt::format(R"({{"name":"process_name","ph":"M","pid":{},"args":{{"name":"requests"}}}})", process));
   for (const RequestResult& r : results_) {
     const auto span = [&](const char* what, Seconds from, Seconds to) {
-      event(fmt::format(R"({{"name":"{}","cat":"request","ph":"b","id":{},"pid":{},"tid":{},"ts":{:.3f}}})", what, r.id, process, r.id, from.value() * 1e6));
-      event(fmt::format(R"({{"name":"{}","cat":"request","ph":"e","id":{},"pid":{},"tid":{},"ts":{:.3f}}})", what, r.id, process, r.id, to.value() * 1e6));
+      event(fmt::format(R"({{"name":"{}","cat":"request","ph":"b","id":{},"pid":{},"tid":{},"ts":{:.3f}}})",
+                        what, r.id, process, r.id, from.value() * 1e6));
+      event(fmt::format(R"({{"name":"{}","cat":"request","ph":"e","id":{},"pid":{},"tid":{},"ts":{:.3f}}})",
+                        what, r.id, process, r.id, to.value() * 1e6));
     };
     if (r.scheduled > r.arrival) span("queueing", r.arrival, r.scheduled);
     span("prompt", r.scheduled, r.first_token);

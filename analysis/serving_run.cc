@@ -16,7 +16,8 @@ namespace {
 /// Drift of expert load is drawn for so many periods and then repeats.
 constexpr int kDriftPeriods = 256;
 
-std::vector<double> busiest_loads(const ServingScenario& serving, const PoolSpec& spec, const ClusterSpec& cluster) {
+std::vector<double> busiest_loads(const ServingScenario& serving, const PoolSpec& spec,
+                                  const ClusterSpec& cluster) {
   const EngineConfig& engine = spec.engine;
   if (serving.expert_pace.variation <= 0 || engine.plan.expert <= 1) return {};
   ExpertGroup group;
@@ -26,7 +27,8 @@ std::vector<double> busiest_loads(const ServingScenario& serving, const PoolSpec
   group.ranks = engine.plan.expert;
   group.ranks_per_node = std::min(engine.plan.expert, cluster.node.gpus);
   if (group.groups % std::max(1, group.ranks / group.ranks_per_node) != 0) group.groups = 1;
-  return busiest_rank_loads(serving.expert_pace, group, kDriftPeriods, serving.seed + (spec.role == ReplicaRole::decode));
+  return busiest_rank_loads(serving.expert_pace, group, kDriftPeriods,
+                            serving.seed + (spec.role == ReplicaRole::decode));
 }
 
 /// The cluster with as many nodes as replicas take: a day on 278 nodes needs no graph of 2,048.
@@ -37,7 +39,8 @@ ClusterSpec trimmed(ClusterSpec cluster, int gpus) {
 
 TrafficConfig sample_of(const ServingScenario& serving) {
   if (serving.sample == 1) return serving.traffic;
-  return serving.sample_time ? hastened(serving.traffic, serving.sample) : sampled(serving.traffic, serving.sample);
+  return serving.sample_time ? hastened(serving.traffic, serving.sample)
+                             : sampled(serving.traffic, serving.sample);
 }
 
 double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
@@ -55,9 +58,11 @@ PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
   out.mean_batch = share(static_cast<double>(c.decode_requests), decoding);
   out.mean_iteration = Seconds(share(to_seconds(c.busy).value(), static_cast<double>(c.iterations)));
   const auto batch = static_cast<std::int64_t>(std::lround(out.mean_batch / built.config.replica.groups));
-  const double tokens = totals.mean_kv_share * static_cast<double>(totals.kv_capacity_tokens) / totals.replicas / built.config.replica.groups;
+  const double tokens = totals.mean_kv_share * static_cast<double>(totals.kv_capacity_tokens) /
+                        totals.replicas / built.config.replica.groups;
   if (batch > 0 && totals.counters.decode_requests > 0)
-    out.attention_share = built.pricers.front()->attention_share(batch, std::max<std::int64_t>(batch, std::llround(tokens)));
+    out.attention_share =
+        built.pricers.front()->attention_share(batch, std::max<std::int64_t>(batch, std::llround(tokens)));
   if (!built.config.pace.empty()) {
     double sum = 0;
     for (const std::size_t level : built.config.pace) sum += built.levels[level];
@@ -66,7 +71,8 @@ PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
   return out;
 }
 
-/// GPUs at work draw their measured share of the rated power, others that are up their idle power; nodes draw their part beside.
+/// GPUs at work draw their measured share of the rated power, others that are up their idle power; nodes draw
+/// their part beside.
 Joules energy_of(const ServingReport& report, const PowerModel& power) {
   const NodeSpec& node = report.scenario.cluster.node;
   Joules sum;
@@ -156,8 +162,9 @@ void rates(ServingReport& report) {
   if (span > kWorthIt * seconds) {
     input = static_cast<double>(end.prompts - begin.prompts) / span;
     output = static_cast<double>(end.answers - begin.answers) / span;
-    report.notes.push_back(fmt::format("tokens per second are those of {} to {} after the start: beyond the warm-up, until the last arrival",
-                                       format_time(begin.at), format_time(end.at)));
+    report.notes.push_back(fmt::format(
+        "tokens per second are those of {} to {} after the start: beyond the warm-up, until the last arrival",
+        format_time(begin.at), format_time(end.at)));
   }
   report.input_rate = input;
   report.output_rate = output;
@@ -169,16 +176,24 @@ void rates(ServingReport& report) {
 void notes_of(ServingReport& report) {
   const ServingScenario& serving = report.serving();
   if (serving.sample > 1 && serving.sample_time)
-    report.notes.push_back(fmt::format("one request in {} was replayed, at full rates on all replicas: the day, autoscaling, failures and drift of "
-                                       "expert load passed {} times as fast", serving.sample, serving.sample));
+    report.notes.push_back(
+        fmt::format("one request in {} was replayed, at full rates on all replicas: the day, autoscaling, "
+                    "failures and drift of "
+                    "expert load passed {} times as fast",
+                    serving.sample, serving.sample));
   else if (serving.sample > 1)
-    report.notes.push_back(fmt::format("one request in {} was replayed on one replica in {}", serving.sample, serving.sample));
+    report.notes.push_back(
+        fmt::format("one request in {} was replayed on one replica in {}", serving.sample, serving.sample));
   if (too_short_to_tell(report.totals))
-    report.notes.push_back("requests came for less than four times what one takes: too short to tell how the deployment would stand this load for long");
+    report.notes.push_back(
+        "requests came for less than four times what one takes: too short to tell how the deployment would "
+        "stand this load for long");
   if (report.totals.too_long > 0)
-    report.notes.push_back(fmt::format("{} requests were rejected because no replica could ever hold them", report.totals.too_long));
+    report.notes.push_back(fmt::format("{} requests were rejected because no replica could ever hold them",
+                                       report.totals.too_long));
   if (report.totals.failures > 0)
-    report.notes.push_back(fmt::format("{} failures of replicas; {} requests started again, {} were lost", report.totals.failures, report.totals.retried,
+    report.notes.push_back(fmt::format("{} failures of replicas; {} requests started again, {} were lost",
+                                       report.totals.failures, report.totals.retried,
                                        report.all.lost.requests));
   if (serving.pools.front().engine.speculation.depth > 0)
     report.notes.push_back("drafts are accepted at their mean rate, by all requests of an iteration alike");
@@ -241,18 +256,21 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
     Diagnostic d;
     d.file = scenario.file;
     d.field = "serving";
-    d.found = fmt::format("{} requests, none of which fits into a replica's KV cache", report.totals.too_long);
+    d.found =
+        fmt::format("{} requests, none of which fits into a replica's KV cache", report.totals.too_long);
     d.expected = "requests that fit; `flopcast check` says how many tokens a replica holds";
     throw InputError(d);
   }
-  for (std::size_t i = 0; i < pools.size(); ++i) report.pools.push_back(pool_report(report.totals.pools[i], pools[i]));
+  for (std::size_t i = 0; i < pools.size(); ++i)
+    report.pools.push_back(pool_report(report.totals.pools[i], pools[i]));
   report.state = judge(load_evidence(report.totals));
   rates(report);
   report.energy = energy_of(report, options.power);
   report.cost = cost_of(report, pools.front());
   const BuiltPool& answers = pools.back();
-  report.exchange_bound = nic_bound(serving.pools.back().engine, scenario.cluster,
-                                    report.pools.back().mean_batch / std::max(1, answers.config.replica.groups));
+  report.exchange_bound =
+      nic_bound(serving.pools.back().engine, scenario.cluster,
+                report.pools.back().mean_batch / std::max(1, answers.config.replica.groups));
   report.notes.insert(report.notes.begin(), scenario.notes.begin(), scenario.notes.end());
   notes_of(report);
   return report;
@@ -262,8 +280,9 @@ std::string serving_facts(const Scenario& scenario) {
   std::string out;
   for (const PoolSpec& spec : scenario.serving->pools) {
     const ReplicaMemory memory = replica_memory(spec.engine, scenario.cluster.node.gpu);
-    out += fmt::format("; {}: {} x {} GPUs, {} of weights and workspace and {} tokens of KV cache per {}", spec.name, spec.replicas,
-                       spec.engine.plan.gpus(), format_bytes(memory.table.total()), format_integer(static_cast<double>(memory.kv_tokens)),
+    out += fmt::format("; {}: {} x {} GPUs, {} of weights and workspace and {} tokens of KV cache per {}",
+                       spec.name, spec.replicas, spec.engine.plan.gpus(), format_bytes(memory.table.total()),
+                       format_integer(static_cast<double>(memory.kv_tokens)),
                        spec.engine.plan.attention_data > 1 ? "attention group" : "replica");
   }
   return out;

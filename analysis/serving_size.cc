@@ -20,7 +20,8 @@ class Sizer {
     const ServingScenario& serving = *scenario_.serving;
     std::vector<int> most;
     int left = scenario_.cluster.gpus();
-    // Prefill and decode replicas may take as many GPUs each as the cluster leaves beside one of the other kind.
+    // Prefill and decode replicas may take as many GPUs each as the cluster leaves beside one of the other
+    // kind.
     for (std::size_t p = 0; p < serving.pools.size(); ++p) {
       int others = 0;
       for (std::size_t q = 0; q < serving.pools.size(); ++q)
@@ -39,7 +40,9 @@ class Sizer {
   SizeResult two_pools(int most_prefill, int most_decode) {
     // As many prefill replicas as the cluster holds beside so many decode replicas.
     const auto plan = [&](std::size_t p) { return scenario_.serving->pools[p].engine.plan.gpus(); };
-    const auto beside = [&](int decode) { return std::clamp((scenario_.cluster.gpus() - decode * plan(1)) / plan(0), 1, most_prefill); };
+    const auto beside = [&](int decode) {
+      return std::clamp((scenario_.cluster.gpus() - decode * plan(1)) / plan(0), 1, most_prefill);
+    };
     const int decode = fewest(most_decode, [&](int n) { return std::vector<int>{beside(n), n}; });
     if (!met_) return finish({beside(decode), decode});
     const int prefill = fewest(beside(decode), [&](int n) { return std::vector<int>{n, decode}; });
@@ -48,7 +51,8 @@ class Sizer {
 
   int gpus_of(std::size_t pool) const { return scenario_.serving->pools[pool].engine.plan.gpus(); }
 
-  /// Load is doubled until the promise breaks and then bisected to 2 %. What a load of the scenario's traffic is, the first replay says.
+  /// Load is doubled until the promise breaks and then bisected to 2 %. What a load of the scenario's traffic
+  /// is, the first replay says.
   PoolRatio most_load(int prefill, int decode) {
     constexpr double kClose = 1.02, kLeast = 1.0 / 64, kMost = 64;
     PoolRatio out{prefill, decode, prefill * gpus_of(0) + decode * gpus_of(1), {}};
@@ -77,7 +81,8 @@ class Sizer {
   std::vector<PoolRatio> ratios() {
     std::vector<PoolRatio> out;
     const int gpus = scenario_.cluster.gpus();
-    // From the decode side and from the prefill side: every split that leaves no room for one more of either kind.
+    // From the decode side and from the prefill side: every split that leaves no room for one more of either
+    // kind.
     for (int decode = 1; decode * gpus_of(1) + gpus_of(0) <= gpus; ++decode) {
       const int prefill = (gpus - decode * gpus_of(1)) / gpus_of(0);
       const bool room = gpus - decode * gpus_of(1) - prefill * gpus_of(0) >= gpus_of(1);
@@ -87,7 +92,8 @@ class Sizer {
   }
 
  private:
-  /// Fewest that meet the promise: doubled until it is met, then halved in between. The most there can be when it never is.
+  /// Fewest that meet the promise: doubled until it is met, then halved in between. The most there can be
+  /// when it never is.
   template <class Counts>
   int fewest(int most, Counts counts) {
     int low = 0, high = 1;
@@ -153,7 +159,8 @@ class Sizer {
     result_.met = met_;
     if (!met_ && !nearest_counts_.empty()) counts = nearest_counts_;
     result_.counts = std::move(counts);
-    for (std::size_t p = 0; p < result_.counts.size(); ++p) result_.gpus += result_.counts[p] * scenario_.serving->pools[p].engine.plan.gpus();
+    for (std::size_t p = 0; p < result_.counts.size(); ++p)
+      result_.gpus += result_.counts[p] * scenario_.serving->pools[p].engine.plan.gpus();
     const CurveSample here = sample(result_.counts, 1);
     result_.attainment = attainment_;
     if (!options_.curve) return std::move(result_);
@@ -166,7 +173,8 @@ class Sizer {
       });
     }
     const double full = result_.saturation.load > 0 ? result_.saturation.load : 1;
-    for (const double share : {0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2}) result_.curve.push_back(sample(result_.counts, share * full));
+    for (const double share : {0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.2})
+      result_.curve.push_back(sample(result_.counts, share * full));
     return std::move(result_);
   }
 
@@ -180,11 +188,15 @@ class Sizer {
 };
 
 std::string sample_table(const std::vector<CurveSample>& samples, bool deployments) {
-  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
-  table.header({deployments ? "deployment" : "requests/s", "GPUs", "tok/s/user", "tok/s/GPU", "TTFT p90", "TPOT p90", "$/M out", ""});
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right,
+                   Align::right, Align::left});
+  table.header({deployments ? "deployment" : "requests/s", "GPUs", "tok/s/user", "tok/s/GPU", "TTFT p90",
+                "TPOT p90", "$/M out", ""});
   for (const CurveSample& s : samples)
-    table.row({deployments ? s.deployment : fmt::format("{:.3g}", s.requests_per_s), fmt::format("{}", s.gpus), fmt::format("{:.1f}", s.tokens_per_s_per_user),
-               fmt::format("{:.0f}", s.tokens_per_s_per_gpu), format_time(Seconds(s.ttft_p90)), format_time(Seconds(s.tpot_p90)),
+    table.row({deployments ? s.deployment : fmt::format("{:.3g}", s.requests_per_s),
+               fmt::format("{}", s.gpus), fmt::format("{:.1f}", s.tokens_per_s_per_user),
+               fmt::format("{:.0f}", s.tokens_per_s_per_gpu), format_time(Seconds(s.ttft_p90)),
+               format_time(Seconds(s.tpot_p90)),
                s.usd_per_million_output > 0 ? fmt::format("{:.2f}", s.usd_per_million_output) : "-",
                fmt::format("{}{}", name(s.state), s.meets ? ", meets" : "")});
   return table.render(TextStyle());
@@ -192,7 +204,9 @@ std::string sample_table(const std::vector<CurveSample>& samples, bool deploymen
 
 }  // namespace
 
-SizeResult size_deployment(const Scenario& scenario, const SizeOptions& options) { return Sizer(scenario, options).run(); }
+SizeResult size_deployment(const Scenario& scenario, const SizeOptions& options) {
+  return Sizer(scenario, options).run();
+}
 
 std::vector<PoolRatio> pool_ratios(const Scenario& scenario, const SizeOptions& options) {
   if (scenario.serving->pools.size() == 2) return Sizer(scenario, options).ratios();
@@ -205,15 +219,17 @@ std::vector<PoolRatio> pool_ratios(const Scenario& scenario, const SizeOptions& 
 }
 
 std::vector<PoolRatio>::const_iterator best_ratio(const std::vector<PoolRatio>& ratios) {
-  const auto best = std::max_element(ratios.begin(), ratios.end(),
-                                     [](const PoolRatio& a, const PoolRatio& b) { return a.requests_per_gpu() < b.requests_per_gpu(); });
+  const auto best = std::max_element(
+      ratios.begin(), ratios.end(),
+      [](const PoolRatio& a, const PoolRatio& b) { return a.requests_per_gpu() < b.requests_per_gpu(); });
   return best == ratios.end() || best->at_most.requests_per_s > 0 ? best : ratios.end();
 }
 
 ServiceLevel parse_promise(const std::string& text) {
   ServiceLevel level;
   std::vector<Diagnostic> faults;
-  const auto fault = [&](const std::string& found, const std::string& expected, const std::string& suggestion = "") {
+  const auto fault = [&](const std::string& found, const std::string& expected,
+                         const std::string& suggestion = "") {
     Diagnostic d;
     d.field = "--slo";
     d.found = found;
@@ -227,9 +243,11 @@ ServiceLevel parse_promise(const std::string& text) {
     const std::string part = text.substr(begin, end - begin);
     begin = end + 1;
     const std::size_t equals = part.find('=');
-    const std::string key = part.substr(0, equals), value = equals == std::string::npos ? "" : part.substr(equals + 1);
+    const std::string key = part.substr(0, equals),
+                      value = equals == std::string::npos ? "" : part.substr(equals + 1);
     if (std::find(names.begin(), names.end(), key) == names.end()) {
-      fault("`" + part + "`", "ttft=TIME, tpot=TIME or e2e=TIME, such as ttft=2s,tpot=50ms", nearest_name(key, names));
+      fault("`" + part + "`", "ttft=TIME, tpot=TIME or e2e=TIME, such as ttft=2s,tpot=50ms",
+            nearest_name(key, names));
       continue;
     }
     const auto parsed = parse_quantity(value, Dimension::time);
@@ -238,7 +256,9 @@ ServiceLevel parse_promise(const std::string& text) {
     } else if (std::get<double>(parsed) <= 0) {
       fault(part, "a time above zero");
     } else {
-      (key == "ttft" ? level.ttft : key == "tpot" ? level.tpot : level.end_to_end) = Seconds(std::get<double>(parsed));
+      (key == "ttft"   ? level.ttft
+       : key == "tpot" ? level.tpot
+                       : level.end_to_end) = Seconds(std::get<double>(parsed));
     }
   }
   if (!faults.empty()) throw InputError(std::move(faults));
@@ -259,7 +279,8 @@ std::string counts_of(const Scenario& scenario, const SizeResult& result) {
   std::vector<std::string> counts;
   for (std::size_t p = 0; p < result.counts.size(); ++p) {
     const PoolSpec& pool = scenario.serving->pools[p];
-    counts.push_back(fmt::format("{} x {} ({} GPUs each)", result.counts[p], pool.name, pool.engine.plan.gpus()));
+    counts.push_back(
+        fmt::format("{} x {} ({} GPUs each)", result.counts[p], pool.name, pool.engine.plan.gpus()));
   }
   return fmt::format("{}", fmt::join(counts, " and "));
 }
@@ -270,9 +291,11 @@ Diagnostic unmet(const Scenario& scenario, const SizeOptions& options, const Siz
   Diagnostic d;
   d.file = scenario.file;
   d.field = "--slo";
-  d.found = fmt::format("{} of requests within {}, which no deployment on the {} GPUs of the cluster keeps", format_percent(options.attainment, 0),
-                        limits_of(options.promise), scenario.cluster.gpus());
-  d.expected = fmt::format("what one can keep; nearest comes {} with {}", counts_of(scenario, result), format_percent(result.attainment));
+  d.found =
+      fmt::format("{} of requests within {}, which no deployment on the {} GPUs of the cluster keeps",
+                  format_percent(options.attainment, 0), limits_of(options.promise), scenario.cluster.gpus());
+  d.expected = fmt::format("what one can keep; nearest comes {} with {}", counts_of(scenario, result),
+                           format_percent(result.attainment));
   return with_remedy(std::move(d), "more nodes (--set cluster.nodes=N), other replicas, or a later promise");
 }
 
@@ -280,42 +303,57 @@ std::string to_text(const SizeOptions& options, const std::vector<PoolRatio>& ra
   const auto best = best_ratio(ratios);
   std::string out;
   if (best != ratios.end()) {
-    out = fmt::format("Best ratio for {} of requests within {}: {} prefill to {} decode replicas, {:.3g} requests per second on {} GPUs.\n",
-                      format_percent(options.attainment, 0), limits_of(options.promise), best->prefill, best->decode, best->at_most.requests_per_s,
-                      best->gpus);
+    out = fmt::format(
+        "Best ratio for {} of requests within {}: {} prefill to {} decode replicas, {:.3g} requests per "
+        "second on {} GPUs.\n",
+        format_percent(options.attainment, 0), limits_of(options.promise), best->prefill, best->decode,
+        best->at_most.requests_per_s, best->gpus);
   } else {
-    out = fmt::format("No split of the cluster serves any traffic with {} of requests within {}.\n", format_percent(options.attainment, 0),
-                      limits_of(options.promise));
+    out = fmt::format("No split of the cluster serves any traffic with {} of requests within {}.\n",
+                      format_percent(options.attainment, 0), limits_of(options.promise));
   }
-  TextTable table({Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
-  table.header({"prefill", "decode", "GPUs", "requests/s", "per GPU", "tok/s/GPU", "TTFT p90", "TPOT p90", ""});
+  TextTable table({Align::right, Align::right, Align::right, Align::right, Align::right, Align::right,
+                   Align::right, Align::right, Align::left});
+  table.header(
+      {"prefill", "decode", "GPUs", "requests/s", "per GPU", "tok/s/GPU", "TTFT p90", "TPOT p90", ""});
   for (const PoolRatio& r : ratios) {
     const CurveSample& s = r.at_most;
     const bool any = s.requests_per_s > 0;
-    table.row({fmt::format("{}", r.prefill), fmt::format("{}", r.decode), fmt::format("{}", r.gpus), any ? fmt::format("{:.3g}", s.requests_per_s) : "none",
-               any ? fmt::format("{:.3g}", r.requests_per_gpu()) : "-", any ? fmt::format("{:.0f}", s.tokens_per_s_per_gpu) : "-",
+    table.row({fmt::format("{}", r.prefill), fmt::format("{}", r.decode), fmt::format("{}", r.gpus),
+               any ? fmt::format("{:.3g}", s.requests_per_s) : "none",
+               any ? fmt::format("{:.3g}", r.requests_per_gpu()) : "-",
+               any ? fmt::format("{:.0f}", s.tokens_per_s_per_gpu) : "-",
                any ? format_time(Seconds(s.ttft_p90)) : "-", any ? format_time(Seconds(s.tpot_p90)) : "-",
                best != ratios.end() && &r == &*best ? "best" : ""});
   }
-  return wrap(out, 100, "") + "\nMost traffic within the promise, split by split\n" + table.render(TextStyle());
+  return wrap(out, 100, "") + "\nMost traffic within the promise, split by split\n" +
+         table.render(TextStyle());
 }
 
 std::string to_text(const Scenario& scenario, const SizeOptions& options, const SizeResult& result) {
   std::string out;
   if (result.met) {
-    out = fmt::format("Smallest deployment with {} of requests within {}: {}, {} GPUs in all; it keeps the promise for {}.\n",
-                      format_percent(options.attainment, 0), limits_of(options.promise), counts_of(scenario, result), result.gpus, format_percent(result.attainment));
+    out = fmt::format(
+        "Smallest deployment with {} of requests within {}: {}, {} GPUs in all; it keeps the promise for "
+        "{}.\n",
+        format_percent(options.attainment, 0), limits_of(options.promise), counts_of(scenario, result),
+        result.gpus, format_percent(result.attainment));
   } else {
-    out = fmt::format("No deployment on the {} GPUs of the cluster keeps {} of requests within {}. The nearest: {}, {} GPUs, with {}.\n",
-                      scenario.cluster.gpus(), format_percent(options.attainment, 0), limits_of(options.promise), counts_of(scenario, result), result.gpus,
-                      format_percent(result.attainment));
+    out = fmt::format(
+        "No deployment on the {} GPUs of the cluster keeps {} of requests within {}. The nearest: {}, {} "
+        "GPUs, with {}.\n",
+        scenario.cluster.gpus(), format_percent(options.attainment, 0), limits_of(options.promise),
+        counts_of(scenario, result), result.gpus, format_percent(result.attainment));
   }
   out = wrap(out, 100, "") + "\nTried\n" + sample_table(result.tried, true);
   if (result.curve.empty()) return out;
-  out += result.saturation.rate > 0 ? fmt::format("\nSaturation point: {:.4g} requests per second, {:.3g} times this traffic. At more, queues grow to the end.\n", result.saturation.rate,
-                                             result.saturation.load)
-                               : fmt::format("\nSaturation point: {}.\n", result.saturation.note);
-  out += fmt::format("\nThroughput against speed: this deployment at 10 % to 120 % of {}\n", result.saturation.rate > 0 ? "that" : "the traffic") +
+  out += result.saturation.rate > 0 ? fmt::format(
+                                          "\nSaturation point: {:.4g} requests per second, {:.3g} times this "
+                                          "traffic. At more, queues grow to the end.\n",
+                                          result.saturation.rate, result.saturation.load)
+                                    : fmt::format("\nSaturation point: {}.\n", result.saturation.note);
+  out += fmt::format("\nThroughput against speed: this deployment at 10 % to 120 % of {}\n",
+                     result.saturation.rate > 0 ? "that" : "the traffic") +
          sample_table(result.curve, false);
   return out;
 }

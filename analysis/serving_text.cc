@@ -230,9 +230,11 @@ std::string cost_lines(const ServingReport& r, const TextStyle& style) {
   const double day = 86400.0 * r.serving().replicas_per_replica();
   std::string out =
       style.bold("Cost") + fmt::format("  at ${:.2f} per GPU-hour\n", r.scenario.price.gpu.value() * 3600);
-  const std::string cached = c.per_million_cached > Usd(0) ? fmt::format(", ${:.3f} cached", c.per_million_cached.value()) : "";
-  out += fact(fmt::format("per million tokens: ${:.3f} input computed{}, ${:.3f} input on the whole, ${:.3f} output", c.per_million_computed.value(),
-                          cached, c.per_million_prompt.value(), c.per_million_output.value()));
+  const std::string cached =
+      c.per_million_cached > Usd(0) ? fmt::format(", ${:.3f} cached", c.per_million_cached.value()) : "";
+  out += fact(fmt::format(
+      "per million tokens: ${:.3f} input computed{}, ${:.3f} input on the whole, ${:.3f} output",
+      c.per_million_computed.value(), cached, c.per_million_prompt.value(), c.per_million_output.value()));
   std::string whole_service = fmt::format("{} per day for {:.0f} GPUs", format_usd(Usd(c.rate.value() * day)),
                                           r.mean_gpus * r.serving().replicas_per_replica());
   if (c.revenue > UsdPerSecond(0))

@@ -315,8 +315,9 @@ std::vector<Check> check_phases(const ValidationInput& input) {
 std::vector<Check> check_pair(const ValidationInput& input) {
   constexpr int kLayers = 4;
   Topology topology(input.scenario->cluster);
-  const TrainingStep pair = build_overlapped_pair(*input.scenario->training, kLayers, topology,
-                                                  training_kernels(*input.scenario, *input.scenario->training), *input.scenario->links);
+  const TrainingStep pair = build_overlapped_pair(
+      *input.scenario->training, kLayers, topology,
+      training_kernels(*input.scenario, *input.scenario->training), *input.scenario->links);
   const Seconds time = replay(pair.graph, topology.network(), {}).makespan;
   return {against_published(input.published, "pair", time.value() * 1e3)};
 }

@@ -14,11 +14,13 @@
 namespace flopcast {
 namespace {
 
-constexpr const char* kRows = "aiconfigurator systems/silicon_sample.csv @ 095f58a; each row's error: analysis/data/serving_errors.csv";
+constexpr const char* kRows =
+    "aiconfigurator systems/silicon_sample.csv @ 095f58a; each row's error: analysis/data/serving_errors.csv";
 
 double quantile(std::vector<double> values, double share) {
   std::sort(values.begin(), values.end());
-  return values[std::min(values.size() - 1, static_cast<std::size_t>(share * static_cast<double>(values.size())))];
+  return values[std::min(values.size() - 1,
+                         static_cast<std::size_t>(share * static_cast<double>(values.size())))];
 }
 
 Check error_check(std::string what, double error, double bar) {
@@ -91,8 +93,10 @@ std::vector<Check> check_serving(const ValidationInput& input) {
     if (!table.text(i, "ttft_error").empty()) ttft.push_back(std::abs(table.number(i, "ttft_error")));
   }
   std::vector<Check> checks;
-  checks.push_back(error_check(fmt::format("TPOT, median of {} rows", tpot.size()), quantile(tpot, 0.5), kTpotBar));
-  checks.push_back(error_check(fmt::format("TTFT, median of {} rows", ttft.size()), quantile(ttft, 0.5), kTtftBar));
+  checks.push_back(
+      error_check(fmt::format("TPOT, median of {} rows", tpot.size()), quantile(tpot, 0.5), kTpotBar));
+  checks.push_back(
+      error_check(fmt::format("TTFT, median of {} rows", ttft.size()), quantile(ttft, 0.5), kTtftBar));
   for (const auto& [name, errors] : by_table) {
     std::string what = name;  // "llama-3.1-8b, hgx-h200, sglang 0.5.6.post2, fp8_block": TPOT, median
     if (const std::size_t node = what.find("hgx-"); node != std::string::npos) what.erase(node, 4);

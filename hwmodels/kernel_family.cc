@@ -9,9 +9,11 @@ namespace flopcast {
 namespace {
 
 constexpr std::array<std::string_view, kKernelFamilies> kNames = {
-    "gemm_bf16", "gemm_fp8_blocks", "gemm_fp8_tensor", "gemm_fp8_vendor", "grouped_contiguous",
-    "grouped_masked", "weight_gradient", "attention_forward", "attention_forward_latent",
-    "attention_backward", "decode_bf16", "decode_fp8", "decode_latent_bf16", "decode_latent_fp8"};
+    "gemm_bf16",          "gemm_fp8_blocks",    "gemm_fp8_tensor",
+    "gemm_fp8_vendor",    "grouped_contiguous", "grouped_masked",
+    "weight_gradient",    "attention_forward",  "attention_forward_latent",
+    "attention_backward", "decode_bf16",        "decode_fp8",
+    "decode_latent_bf16", "decode_latent_fp8"};
 
 constexpr ParameterInfo kGemm[] = {
     {"mainloop_efficiency", 0.30, 1.00, 0.75},  // of the SM's peak, in the inner loop of a full tile
@@ -70,7 +72,8 @@ KernelFamily family_of(const GemmShape& shape) {
       return KernelFamily::grouped_masked;
     case GemmKind::weight_gradient:
       // Only DeepGEMM has kernels of their own for it; elsewhere it is a transposed GEMM of the same library.
-      if (shape.precision == Precision::fp8 && shape.scaling == Scaling::blocks) return KernelFamily::weight_gradient;
+      if (shape.precision == Precision::fp8 && shape.scaling == Scaling::blocks)
+        return KernelFamily::weight_gradient;
       break;
     case GemmKind::dense:
       break;

@@ -241,7 +241,8 @@ double prompt_attention(std::span<const double> parameters, const Machine& machi
   const AttentionNumbers p(parameters);
   const double q = static_cast<double>(shape.query_length);
   // Causal: the queries stand at the end of the keys. Otherwise keys may be fewer (a hop of ring attention).
-  const double keys = static_cast<double>(shape.causal ? std::max(shape.kv_length, shape.query_length) : shape.kv_length);
+  const double keys =
+      static_cast<double>(shape.causal ? std::max(shape.kv_length, shape.query_length) : shape.kv_length);
   const double batch = static_cast<double>(shape.batch);
   const double scores = kQueryTile * kKeyTile;
   const double key_block_us =

@@ -81,12 +81,14 @@ const FamilyFit* most_similar_fit(const KernelCalibration& calibration, KernelFa
   return best;
 }
 
-/// Fits on chips with the same SMs and the nearest memory: an H800 is an H100 with fewer links, so what was measured on one
-/// prices the other, and both get the same price. Those with most measurements come first.
+/// Fits on chips with the same SMs and the nearest memory: an H800 is an H100 with fewer links, so what was
+/// measured on one prices the other, and both get the same price. Those with most measurements come first.
 std::vector<const FamilyFit*> fits_of_same_silicon(const KernelCalibration& calibration, KernelFamily family,
                                                    const GpuSpec& gpu) {
   constexpr double kSame = 0.01;
-  const auto memory_distance = [&](const FamilyFit* fit) { return std::abs(std::log(fit->hbm_bandwidth / gpu.hbm_bandwidth)); };
+  const auto memory_distance = [&](const FamilyFit* fit) {
+    return std::abs(std::log(fit->hbm_bandwidth / gpu.hbm_bandwidth));
+  };
   std::vector<const FamilyFit*> twins;
   for (const FamilyFit& fit : calibration.fits) {
     if (fit.family == family && fit.variant.empty() && fit.sms == gpu.sms && distance(fit, gpu) < kSame) {
@@ -130,11 +132,13 @@ Choice borrowed(const KernelCalibration& calibration, KernelFamily family, const
   return choice;
 }
 
-/// Every fit that may serve, the default first; among them the one that was measured nearest to a shape prices it.
+/// Every fit that may serve, the default first; among them the one that was measured nearest to a shape
+/// prices it.
 std::vector<Choice> choose(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
   std::vector<Choice> choices;
   if (family == KernelFamily::gemm_fp8_vendor) {
-    // The same library and the same tiles as BF16: its numbers serve, residuals included, but nothing was measured.
+    // The same library and the same tiles as BF16: its numbers serve, residuals included, but nothing was
+    // measured.
     choices = choose(calibration, KernelFamily::gemm_bf16, gpu);
     for (Choice& choice : choices) choice.best_evidence = std::max(choice.best_evidence, choice.far_evidence);
     return choices;
@@ -173,7 +177,8 @@ struct KernelModel::Resolved {
   }
 
   static KernelResidual::Value residual_at(const Choice& choice, std::span<const double> coordinates) {
-    return choice.residual && !choice.fit->residual.empty() ? choice.fit->residual.at(coordinates) : KernelResidual::Value{};
+    return choice.residual && !choice.fit->residual.empty() ? choice.fit->residual.at(coordinates)
+                                                            : KernelResidual::Value{};
   }
 
   /// Formula, residual and roofline of one kernel.
@@ -196,7 +201,8 @@ struct KernelModel::Resolved {
     const Machine chip = machine(gpu, shape.precision, sms, choice->load_scale);
     const double us = formula(choice->fit->parameters, chip, shape) *
                       std::exp(std::clamp(residual.correction, -kLargestResidual, kLargestResidual));
-    KernelTime result{Seconds(0), residual.nearness > kNearMeasurement ? choice->best_evidence : choice->far_evidence};
+    KernelTime result{Seconds(0),
+                      residual.nearness > kNearMeasurement ? choice->best_evidence : choice->far_evidence};
     const double peak_us =
         (flop(shape) / gpu.peak(shape.precision)).value() * (chip.all_sms / chip.sms) / kMicrosecond;
     const double bytes_us = (Bytes(least_bytes(shape)) / gpu.hbm_bandwidth).value() / kMicrosecond;
@@ -207,9 +213,11 @@ struct KernelModel::Resolved {
 
 KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration,
                          ClockState clock)
-    : KernelModel(gpu, calibration, clock == ClockState::sustained ? calibration->sustained_clock.value : 1.0) {}
+    : KernelModel(gpu, calibration,
+                  clock == ClockState::sustained ? calibration->sustained_clock.value : 1.0) {}
 
-KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, double clock)
+KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration,
+                         double clock)
     : gpu_(gpu), calibration_(std::move(calibration)) {
   assert(calibration_ && gpu_.sms > 0);
   auto resolved = std::make_shared<Resolved>();

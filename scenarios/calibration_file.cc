@@ -61,7 +61,8 @@ std::string residual(const KernelResidual& residual) {
 
 std::string fit_text(const FamilyFit& fit) {
   std::string out = fmt::format(
-      "\nfit {{\n  family: {} gpu: {} architecture: {} clock_mhz: {} bf16_peak_gflops_per_sm: {} sms: {} hbm_gb_per_s: {}\n",
+      "\nfit {{\n  family: {} gpu: {} architecture: {} clock_mhz: {} bf16_peak_gflops_per_sm: {} sms: {} "
+      "hbm_gb_per_s: {}\n",
       text(std::string(name(fit.family))), text(fit.gpu), text(fit.architecture),
       number(fit.clock.value() / 1e6), number(fit.bf16_peak_per_sm.value() / 1e9), fit.sms,
       number(fit.hbm_bandwidth.value() / 1e9));
@@ -308,7 +309,8 @@ std::string to_text(const LinkCalibration& calibration) {
                        row.unit.empty() ? "" : ", ", row.unit, row.name, number(constant.value),
                        origin(constant.source));
   }
-  if (!calibration.held_back.empty()) out += "\n# how the fit predicts rows of NCCL's tables that it did not see\n";
+  if (!calibration.held_back.empty())
+    out += "\n# how the fit predicts rows of NCCL's tables that it did not see\n";
   for (const HeldBackError& error : calibration.held_back) out += held_back("held_back", error);
   return out;
 }
@@ -359,14 +361,17 @@ std::string to_text(const TrainingCalibration& calibration) {
       "# proto-message: flopcast.proto.TrainingCalibration\n\n";
   for (const OverheadRow& row : overhead_rows()) {
     out += fmt::format("# {}{}{}\nconstant {{ name: \"{}\" value: {}\n  {} }}\n", row.meaning,
-                       row.unit.empty() ? "" : ", ", row.unit, row.name, number(calibration.overheads.*row.field),
+                       row.unit.empty() ? "" : ", ", row.unit, row.name,
+                       number(calibration.overheads.*row.field),
                        origin(calibration.sources.at(std::string(row.name))));
   }
-  if (!calibration.left_out.empty()) out += "\n# Fitted without the runs of one model; for `flopcast validate` only.\n";
+  if (!calibration.left_out.empty())
+    out += "\n# Fitted without the runs of one model; for `flopcast validate` only.\n";
   for (const TrainingCalibration::LeftOut& fit : calibration.left_out) {
     out += fmt::format("without {{\n  model: {}\n", text(fit.model));
     for (const OverheadRow& row : overhead_rows()) {
-      out += fmt::format("  constant {{ name: \"{}\" value: {} }}\n", row.name, number(fit.overheads.*row.field));
+      out += fmt::format("  constant {{ name: \"{}\" value: {} }}\n", row.name,
+                         number(fit.overheads.*row.field));
     }
     out += "}\n";
   }
@@ -384,7 +389,8 @@ TrainingCalibration parse_training_calibration(const std::string& text, const st
     std::map<std::string, Source> unused;
     const auto& without = message.without(i);
     calibration.left_out.push_back(
-        {without.model(), overheads_of(without.constant(), fmt::format("without[{}].constant", i), unused, reader)});
+        {without.model(),
+         overheads_of(without.constant(), fmt::format("without[{}].constant", i), unused, reader)});
   }
   if (!faults.empty()) throw InputError(std::move(faults));
   return calibration;

@@ -17,8 +17,9 @@ std::string to_text(const EngineConstants& constants) {
       "# proto-message: flopcast.proto.LinkCalibration\n\n";
   for (const EngineConstantRow& row : engine_constants()) {
     const EngineConstant& constant = constants.*row.field;
-    out += fmt::format("# {}\nconstant {{ name: \"{}\" value: {:.6g}\n  source: \"{}\" date: \"{}\"{} }}\n", row.meaning, row.name,
-                       constant.value, constant.source.text, constant.source.date, constant.source.confirmed ? "" : " confirmed: false");
+    out += fmt::format("# {}\nconstant {{ name: \"{}\" value: {:.6g}\n  source: \"{}\" date: \"{}\"{} }}\n",
+                       row.meaning, row.name, constant.value, constant.source.text, constant.source.date,
+                       constant.source.confirmed ? "" : " confirmed: false");
   }
   return out;
 }
@@ -35,7 +36,8 @@ EngineConstants read_engine_calibration(const std::string& file) {
     const auto found = std::find_if(message.constant().begin(), message.constant().end(),
                                     [&](const auto& c) { return c.name() == row.name; });
     if (found == message.constant().end()) {
-      faults.push_back(places.fault("constant", fmt::format("no `{}`", row.name), "every constant of workloads/serving/engine_constants.h"));
+      faults.push_back(places.fault("constant", fmt::format("no `{}`", row.name),
+                                    "every constant of workloads/serving/engine_constants.h"));
       continue;
     }
     constants.*row.field = {found->value(), {found->source(), found->date(), found->confirmed()}};
@@ -43,7 +45,8 @@ EngineConstants read_engine_calibration(const std::string& file) {
   for (int i = 0; i < message.constant_size(); ++i) {
     const std::string& name = message.constant(i).name();
     if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-    faults.push_back(places.fault(fmt::format("constant[{}].name", i), quoted(name), "a constant of workloads/serving/engine_constants.h",
+    faults.push_back(places.fault(fmt::format("constant[{}].name", i), quoted(name),
+                                  "a constant of workloads/serving/engine_constants.h",
                                   nearest_name(name, names)));
   }
   if (!faults.empty()) throw InputError(std::move(faults));

@@ -33,8 +33,7 @@ Source typed(const proto::Source& source) { return {source.text(), source.date()
 
 /// What says how to read the other fields is no figure itself.
 bool is_figure(const std::string& field) {
-  return field != "base" && field != "sources" && field != "unknown" && field != "scale" &&
-         field != "alias";
+  return field != "base" && field != "sources" && field != "unknown" && field != "scale" && field != "alias";
 }
 
 /// The source of each field that `message` states: one that names the field, else the one that names none.
@@ -275,7 +274,8 @@ template <class Message>
 Entry<Message> load_entry(const Libraries& libraries, const std::string& name, Completeness completeness) {
   Diagnostics faults;
   Entry<Message> entry = read_with_bases<Message>(libraries, name, {}, faults);
-  check_fields(entry.message, "", entry.places, names_of(libraries), completeness == Completeness::full, faults);
+  check_fields(entry.message, "", entry.places, names_of(libraries), completeness == Completeness::full,
+               faults);
   if (!faults.empty()) throw InputError(faults);
   return entry;
 }

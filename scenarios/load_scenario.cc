@@ -260,7 +260,8 @@ class Resolver {
     if (!cluster_known_) return;
     note_slow_ports();
     gather([&] {
-      check_availability({in_.date(), in_.under_rule()}, out_.cluster.node.gpu, libraries_, places_, faults_, out_.notes);
+      check_availability({in_.date(), in_.under_rule()}, out_.cluster.node.gpu, libraries_, places_, faults_,
+                         out_.notes);
     });
   }
 
@@ -299,8 +300,12 @@ class Resolver {
 
   void what_runs() {
     const int kinds = in_.has_training() + in_.has_collective() + in_.has_cluster_life();
-    if (in_.has_serving()) return kinds == 0 && !in_.has_given_service() ? serving() : add("serving", "serving beside something else that runs", "serving { ... } alone");
-    constexpr const char* kExpected = "either training { ... } or collective { ... } or cluster_life { ... } or serving { ... }";
+    if (in_.has_serving())
+      return kinds == 0 && !in_.has_given_service()
+                 ? serving()
+                 : add("serving", "serving beside something else that runs", "serving { ... } alone");
+    constexpr const char* kExpected =
+        "either training { ... } or collective { ... } or cluster_life { ... } or serving { ... }";
     if (in_.has_given_service() && (kinds > 0 || in_.has_run()))
       return add("given_service", "beside something to run", "a service on its own, or something to run");
     if (in_.has_given_service() || is_given_run(in_)) return;
@@ -319,8 +324,13 @@ class Resolver {
 
   void serving() {
     if (!in_.has_model())
-      add("model", "nothing", fmt::format("the model to serve, one of {}", fmt::join(libraries_.names(LibraryKind::models), ", ")));
-    out_.serving = load_serving(in_.serving(), {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr, file_, &places_}, faults_);
+      add("model", "nothing",
+          fmt::format("the model to serve, one of {}",
+                      fmt::join(libraries_.names(LibraryKind::models), ", ")));
+    out_.serving = load_serving(
+        in_.serving(),
+        {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr, file_, &places_},
+        faults_);
   }
 
   void cluster_life() {
@@ -380,8 +390,8 @@ class Resolver {
     if (model_known_) check_plan(config.plan, model_, paths, places_, faults_);
     const ScheduleRow* row = find_schedule(config.schedule);
     if (model_known_ && row) {
-      check_stages(config.plan, stages_of(*row, config.plan.pipeline, config.plan.chunks), model_, paths, places_,
-                   faults_);
+      check_stages(config.plan, stages_of(*row, config.plan.pipeline, config.plan.chunks), model_, paths,
+                   places_, faults_);
     }
     if (cluster_known_) check_gpu_count(config.plan, out_.cluster, paths, places_, faults_);
     if (!sound("training.batch") || !sound(paths.batch)) return;
@@ -402,10 +412,12 @@ class Resolver {
     gather([&] { config.schedule_text = read_text_file(path.string(), kOrderFile); });
     if (config.schedule_text.empty() || !sound("training")) return;
     gather([&] {
-      const Schedule order = parse_schedule(config.schedule_text, path.string(),
-                                            {config.plan.pipeline, config.micro_batches(), config.plan.chunks});
+      const Schedule order =
+          parse_schedule(config.schedule_text, path.string(),
+                         {config.plan.pipeline, config.micro_batches(), config.plan.chunks});
       if (model_known_)
-        check_stages(config.plan, order.stages, model_, {"training.plan", "training.batch"}, places_, faults_);
+        check_stages(config.plan, order.stages, model_, {"training.plan", "training.batch"}, places_,
+                     faults_);
     });
   }
 
@@ -507,9 +519,10 @@ class Resolver {
     const Seconds standstill = r.restart + r.checkpoint_read + r.checkpoint_write;
     if (failures_per_second * standstill.value() < 1) return;
     add("resilience.failure_rate",
-        fmt::format("{}, a failure every {:.3g} s on {} GPUs", quoted(stated.failure_rate()), 1 / failures_per_second,
-                    out_.cluster.gpus()),
-        fmt::format("more time between failures than restarting and a checkpoint take, {:g} s", standstill.value()));
+        fmt::format("{}, a failure every {:.3g} s on {} GPUs", quoted(stated.failure_rate()),
+                    1 / failures_per_second, out_.cluster.gpus()),
+        fmt::format("more time between failures than restarting and a checkpoint take, {:g} s",
+                    standstill.value()));
   }
 
   void defaults() {

@@ -46,11 +46,13 @@ class ServingLoader {
 
  private:
   void fault(const std::string& path, std::string found, std::string expected, std::string suggestion = "") {
-    faults_.push_back(context_.places->fault("serving." + path, std::move(found), std::move(expected), std::move(suggestion)));
+    faults_.push_back(context_.places->fault("serving." + path, std::move(found), std::move(expected),
+                                             std::move(suggestion)));
   }
   bool sound(const std::string& path) const {
     const std::string full = "serving." + path;
-    return std::none_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) { return d.field.starts_with(full); });
+    return std::none_of(faults_.begin(), faults_.end(),
+                        [&](const Diagnostic& d) { return d.field.starts_with(full); });
   }
 
   void plain_fields() {
@@ -61,13 +63,17 @@ class ServingLoader {
     out_->jump = in_.jump();
     if (sound("warm_up")) out_->warm_up = seconds(in_.warm_up());
     if (in_.has_failures() && sound("failures")) {
-      out_->failures = {quantity(in_.failures().failure_rate(), Dimension::failure_rate) * 3600, seconds(in_.failures().repair()),
-                        in_.failures().retries(), out_->seed};
+      out_->failures = {quantity(in_.failures().failure_rate(), Dimension::failure_rate) * 3600,
+                        seconds(in_.failures().repair()), in_.failures().retries(), out_->seed};
     }
     if (in_.has_expert_skew() && sound("expert_skew")) {
       const proto::ExpertSkew& skew = in_.expert_skew();
-      out_->expert_pace = {skew.variation(), seconds(skew.drift_period()), skew.memory(), seconds(skew.rebalance_period()),
-                           skew.placement() == "eplb", skew.source()};
+      out_->expert_pace = {skew.variation(),
+                           seconds(skew.drift_period()),
+                           skew.memory(),
+                           seconds(skew.rebalance_period()),
+                           skew.placement() == "eplb",
+                           skew.source()};
     }
     const proto::TokenPrices& prices = in_.token_prices();
     out_->token_prices = {Usd(prices.input()), Usd(prices.cached()), Usd(prices.output()), prices.source()};
@@ -95,15 +101,18 @@ class ServingLoader {
     out_->traffic_description = t.ShortDebugString();
     config.seed = out_->seed;
     if (t.has_duration()) config.duration = seconds(t.duration());
-    if (t.has_requests()) config.requests = static_cast<std::uint64_t>(quantity(t.requests(), Dimension::count));
+    if (t.has_requests())
+      config.requests = static_cast<std::uint64_t>(quantity(t.requests(), Dimension::count));
     if (t.stream_size() == 0) fault("traffic.stream", "none", "at least one stream { ... }");
     if (t.stream_size() > static_cast<int>(kMostTrafficClasses))
-      fault("traffic.stream", fmt::format("{}", t.stream_size()), fmt::format("at most {}", kMostTrafficClasses));
+      fault("traffic.stream", fmt::format("{}", t.stream_size()),
+            fmt::format("at most {}", kMostTrafficClasses));
     bool endless = false;
     for (int i = 0; i < t.stream_size(); ++i) {
       const std::string path = fmt::format("traffic.stream[{}]", i);
       traffic_class(t.stream(i), path);
-      const bool trace_times = t.stream(i).has_trace() && !t.stream(i).has_requests_per_second() && !t.stream(i).has_users();
+      const bool trace_times =
+          t.stream(i).has_trace() && !t.stream(i).has_requests_per_second() && !t.stream(i).has_users();
       endless = endless || !trace_times || t.stream(i).trace().repeat();
     }
     if (endless && !t.has_duration() && !t.has_requests())
@@ -134,7 +143,8 @@ class ServingLoader {
 
   void lengths(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
     if (c.has_trace() == (c.has_input() || c.has_output()))
-      return fault(path, c.has_trace() ? "a trace beside input or output" : "no lengths", "input and output, or a trace that has them");
+      return fault(path, c.has_trace() ? "a trace beside input or output" : "no lengths",
+                   "input and output, or a trace that has them");
     if (!c.has_trace()) {
       if (!c.has_input()) fault(path + ".input", "nothing", "the length of prompts");
       if (!c.has_output()) fault(path + ".output", "nothing", "the length of answers");
@@ -164,11 +174,12 @@ class ServingLoader {
     }
   }
 
-  /// Relative to the scenario file, or to where one stands when it is said on the command line. Empty, with a fault that tells
-  /// where the trace is to be had, when there is no such file.
+  /// Relative to the scenario file, or to where one stands when it is said on the command line. Empty, with a
+  /// fault that tells where the trace is to be had, when there is no such file.
   std::string trace_path(const std::string& file, const std::string& path) {
     namespace fs = std::filesystem;
-    Diagnostic missing = context_.places->fault("serving." + path + ".trace.file", "no file " + flopcast::quoted(file), "a request trace");
+    Diagnostic missing = context_.places->fault("serving." + path + ".trace.file",
+                                                "no file " + flopcast::quoted(file), "a request trace");
     const bool said_by_option = missing.file == "--set";
     const fs::path full = said_by_option ? fs::path(file) : fs::path(context_.file).parent_path() / file;
     std::error_code ignored;
@@ -187,14 +198,17 @@ class ServingLoader {
     RandomNumber base = shape == "exponential"  ? RandomNumber::exponential(mean)
                         : shape == "log_normal" ? RandomNumber::log_normal(mean, variation)
                         : shape == "gamma"      ? RandomNumber::gamma(mean, variation)
-                        : shape == "uniform"    ? RandomNumber::uniform(mean * (1 - variation), mean * (1 + variation))
-                                                : RandomNumber::fixed(mean);
+                        : shape == "uniform"
+                            ? RandomNumber::uniform(mean * (1 - variation), mean * (1 + variation))
+                            : RandomNumber::fixed(mean);
     return base.clamped(std::max(1.0, l.least()), std::max(std::max(1.0, l.least()), l.most()));
   }
 
   void check_context(const proto::TrafficClass& c, const std::string& path) {
-    if (c.input().least() > c.input().most()) fault(path + ".input", "least above most", "least at most most");
-    if (c.output().least() > c.output().most()) fault(path + ".output", "least above most", "least at most most");
+    if (c.input().least() > c.input().most())
+      fault(path + ".input", "least above most", "least at most most");
+    if (c.output().least() > c.output().most())
+      fault(path + ".output", "least above most", "least at most most");
     for (const auto& [field, length] : {std::pair("input", &c.input()), std::pair("output", &c.output())})
       if (length->shape() == "uniform" && length->variation() > 1)
         fault(path + "." + field + ".variation", fmt::format("{:g}", length->variation()),
@@ -202,8 +216,9 @@ class ServingLoader {
     if (!context_.model || !c.has_input() || !c.has_output()) return;
     const double mean = c.input().mean() + c.output().mean();
     if (mean > context_.model->max_positions)
-      fault(path + ".input", fmt::format("{:g} tokens of prompt and answer", mean),
-            fmt::format("at most the {} positions of {}", context_.model->max_positions, context_.model->name));
+      fault(
+          path + ".input", fmt::format("{:g} tokens of prompt and answer", mean),
+          fmt::format("at most the {} positions of {}", context_.model->max_positions, context_.model->name));
   }
 
   void arrivals(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
@@ -215,15 +230,20 @@ class ServingLoader {
     } else if (c.has_requests_per_second()) {
       OpenLoop loop;
       const Hertz rate(c.requests_per_second());
-      loop.rate = c.daily_swing() > 0 ? RateCurve::daily(rate, c.daily_swing(), seconds(c.daily_peak())) : RateCurve::constant(rate);
-      loop.spacing = c.arrivals() == "even" ? Spacing::even : c.arrivals() == "gamma" ? Spacing::gamma : Spacing::exponential;
+      loop.rate = c.daily_swing() > 0 ? RateCurve::daily(rate, c.daily_swing(), seconds(c.daily_peak()))
+                                      : RateCurve::constant(rate);
+      loop.spacing = c.arrivals() == "even"    ? Spacing::even
+                     : c.arrivals() == "gamma" ? Spacing::gamma
+                                               : Spacing::exponential;
       loop.cv = c.burstiness();
       out.arrivals = loop;
     } else if (c.has_trace()) {
       out.arrivals = TraceTimes{};
       const auto* trace = std::get_if<TraceTraffic>(&out.lengths);
       if (trace && !trace->summary.has_times())
-        fault(path + ".trace", fmt::format("a trace in the format {}, which has no times", trace->summary.format->name), "requests_per_second or users beside it");
+        fault(path + ".trace",
+              fmt::format("a trace in the format {}, which has no times", trace->summary.format->name),
+              "requests_per_second or users beside it");
     } else {
       fault(path, "no arrivals", "requests_per_second, users, or a trace with times");
     }
@@ -249,10 +269,12 @@ class ServingLoader {
   }
 
   void conversation(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
-    if (c.has_trace()) return fault(path + ".conversation", "beside a trace", "lengths that are drawn: input and output");
+    if (c.has_trace())
+      return fault(path + ".conversation", "beside a trace", "lengths that are drawn: input and output");
     const proto::Conversation& talk = c.conversation();
     Sessions sessions;
-    sessions.turns = talk.turns() > 1 ? RandomNumber::exponential(talk.turns()).clamped(1, 1000) : RandomNumber::fixed(1);
+    sessions.turns =
+        talk.turns() > 1 ? RandomNumber::exponential(talk.turns()).clamped(1, 1000) : RandomNumber::fixed(1);
     sessions.think = RandomNumber::exponential(std::max(1e-3, seconds(talk.think_time()).value()));
     sessions.system_prompt_tokens = talk.system_prompt();
     sessions.system_prompts = talk.system_prompts();
@@ -273,7 +295,8 @@ class ServingLoader {
     pool(in_.prefill(), "prefill", ReplicaRole::prefill);
     pool(in_.decode(), "decode", ReplicaRole::decode);
     if (in_.prefill().kv_cache() != in_.decode().kv_cache())
-      fault("decode.kv_cache", in_.decode().kv_cache(), "as prefill.kv_cache, " + in_.prefill().kv_cache() + ": caches move between them");
+      fault("decode.kv_cache", in_.decode().kv_cache(),
+            "as prefill.kv_cache, " + in_.prefill().kv_cache() + ": caches move between them");
   }
 
   void pool(const proto::Replicas& r, const std::string& path, ReplicaRole role) {
@@ -292,7 +315,9 @@ class ServingLoader {
     if (context_.model) engine.model = *context_.model;
     engine.plan = {r.tensor(), r.attention_data(), r.pipeline(), r.expert()};
     engine.precision.linear = precision(r.weights());
-    engine.precision.scaling = r.weights() == "fp8" ? (r.scaling() == "blocks" ? Scaling::blocks : Scaling::per_tensor) : Scaling::none;
+    engine.precision.scaling = r.weights() == "fp8"
+                                   ? (r.scaling() == "blocks" ? Scaling::blocks : Scaling::per_tensor)
+                                   : Scaling::none;
     engine.precision.kv = precision(r.kv_cache());
     engine.precision.dispatch = precision(r.dispatch());
     SchedulerConfig& scheduler = engine.scheduler;
@@ -308,11 +333,13 @@ class ServingLoader {
     engine.kernels = r.kernels() == "tensorrt_llm" ? KernelLibrary::tensorrt_llm : KernelLibrary::open_source;
     engine.cuda_graphs = r.cuda_graphs();
     engine.overlap_scheduling = r.overlap_scheduling();
-    engine.decode_exchange = r.decode_exchange() == "low_latency" ? ExpertExchange::low_latency : ExpertExchange::high_throughput;
+    engine.decode_exchange =
+        r.decode_exchange() == "low_latency" ? ExpertExchange::low_latency : ExpertExchange::high_throughput;
     engine.communication_sms = r.communication_sms();
     engine.redundant_experts = r.redundant_experts();
     engine.memory_share = r.memory_share();
-    if (in_.has_speculation()) engine.speculation = {in_.speculation().depth(), in_.speculation().acceptance()};
+    if (in_.has_speculation())
+      engine.speculation = {in_.speculation().depth(), in_.speculation().acceptance()};
     prefix_cache(spec);
     if (context_.model) check_plan(spec, path);
     if (context_.cluster) check_gpu(spec, path);
@@ -327,7 +354,8 @@ class ServingLoader {
     const proto::Autoscale& a = r.has_autoscale() ? r.autoscale() : in_.autoscale();
     spec.autoscale = {true, a.minimum(), seconds(a.interval()), seconds(a.startup()), a.target()};
     if (a.minimum() > spec.replicas)
-      fault(where + ".minimum", fmt::format("{}", a.minimum()), fmt::format("at most the {} replicas there are (count)", spec.replicas));
+      fault(where + ".minimum", fmt::format("{}", a.minimum()),
+            fmt::format("at most the {} replicas there are (count)", spec.replicas));
   }
 
   void prefix_cache(PoolSpec& spec) {
@@ -343,7 +371,8 @@ class ServingLoader {
     spec.prefix.storage = Bytes(quantity(cache.storage(), Dimension::data));
     spec.prefix.storage_bandwidth = BytesPerSecond(quantity(cache.storage_bandwidth(), Dimension::data_rate));
     for (const TrafficClass& c : out_->traffic.classes) {
-      if (const auto* trace = std::get_if<TraceTraffic>(&c.lengths)) spec.prefix.block_tokens = std::max(spec.prefix.block_tokens, trace->summary.format->block_tokens);
+      if (const auto* trace = std::get_if<TraceTraffic>(&c.lengths))
+        spec.prefix.block_tokens = std::max(spec.prefix.block_tokens, trace->summary.format->block_tokens);
       if (c.sessions) spec.prefix.block_tokens = std::max(spec.prefix.block_tokens, c.sessions->block_tokens);
     }
     // Blocks are whole pages.
@@ -358,24 +387,36 @@ class ServingLoader {
     const ModelConfig& model = e.model;
     const bool moe = model.moe.experts > 0;
     if (model.attention.heads % plan.tensor != 0)
-      fault(path + ".tensor", fmt::format("{}", plan.tensor), fmt::format("a divisor of the {} heads of {}", model.attention.heads, model.name));
+      fault(path + ".tensor", fmt::format("{}", plan.tensor),
+            fmt::format("a divisor of the {} heads of {}", model.attention.heads, model.name));
     if (plan.pipeline > model.layers)
-      fault(path + ".pipeline", fmt::format("{}", plan.pipeline), fmt::format("at most the {} layers of {}", model.layers, model.name));
-    if (plan.expert > 1 && !moe) return fault(path + ".expert", fmt::format("{}", plan.expert), fmt::format("1: {} has no experts", model.name));
+      fault(path + ".pipeline", fmt::format("{}", plan.pipeline),
+            fmt::format("at most the {} layers of {}", model.layers, model.name));
+    if (plan.expert > 1 && !moe)
+      return fault(path + ".expert", fmt::format("{}", plan.expert),
+                   fmt::format("1: {} has no experts", model.name));
     if (plan.expert > 1 && plan.expert != plan.tensor * plan.attention_data)
-      fault(path + ".expert", fmt::format("{}", plan.expert), fmt::format("tensor x attention_data = {}, or 1", plan.tensor * plan.attention_data));
+      fault(path + ".expert", fmt::format("{}", plan.expert),
+            fmt::format("tensor x attention_data = {}, or 1", plan.tensor * plan.attention_data));
     if (plan.expert == 1 && plan.attention_data > 1)
       fault(path + ".attention_data", fmt::format("{}", plan.attention_data),
-            moe ? "1, or experts spread over all of them (expert = tensor x attention_data)" : "1: copies of a dense model are replicas, count");
+            moe ? "1, or experts spread over all of them (expert = tensor x attention_data)"
+                : "1: copies of a dense model are replicas, count");
     if (plan.expert > 1 && (model.moe.experts + e.redundant_experts) % plan.expert != 0)
       fault(path + ".redundant_experts", fmt::format("{}", e.redundant_experts),
-            fmt::format("a number that makes {} experts and their copies divide over {} GPUs", model.moe.experts, plan.expert));
-    const bool normal_kernels = spec.role != ReplicaRole::decode || e.decode_exchange == ExpertExchange::high_throughput;
+            fmt::format("a number that makes {} experts and their copies divide over {} GPUs",
+                        model.moe.experts, plan.expert));
+    const bool normal_kernels =
+        spec.role != ReplicaRole::decode || e.decode_exchange == ExpertExchange::high_throughput;
     if (plan.expert > model.moe.experts && normal_kernels && moe)
-      fault(path + ".expert", fmt::format("{}", plan.expert), fmt::format("at most the {} experts where prompts are exchanged", model.moe.experts));
-    if (e.two_micro_batches && plan.expert == 1) fault(path + ".two_micro_batches", "true", "experts spread over GPUs (expert), whose exchange it hides");
+      fault(path + ".expert", fmt::format("{}", plan.expert),
+            fmt::format("at most the {} experts where prompts are exchanged", model.moe.experts));
+    if (e.two_micro_batches && plan.expert == 1)
+      fault(path + ".two_micro_batches", "true",
+            "experts spread over GPUs (expert), whose exchange it hides");
     if (e.speculation.depth > 0 && model.mtp_depth == 0)
-      fault("speculation", fmt::format("{} drafts", e.speculation.depth), fmt::format("a model with MTP modules, which {} has none of", model.name));
+      fault("speculation", fmt::format("{} drafts", e.speculation.depth),
+            fmt::format("a model with MTP modules, which {} has none of", model.name));
   }
 
   void check_gpu(const PoolSpec& spec, const std::string& path) {
@@ -384,11 +425,14 @@ class ServingLoader {
     if (spec.engine.precision.linear == Precision::fp8 && node.gpu.fp8_peak <= FlopPerSecond(0))
       fault(path + ".weights", "fp8", fmt::format("bf16: {} has no FP8", node.gpu.name));
     if (plan.tensor > node.gpus && plan.tensor % node.gpus != 0)
-      fault(path + ".tensor", fmt::format("{}", plan.tensor), fmt::format("up to, or a multiple of, the {} GPUs of a node", node.gpus));
+      fault(path + ".tensor", fmt::format("{}", plan.tensor),
+            fmt::format("up to, or a multiple of, the {} GPUs of a node", node.gpus));
     if (plan.expert > node.gpus && plan.expert % node.gpus != 0)
-      fault(path + ".expert", fmt::format("{}", plan.expert), fmt::format("up to, or a multiple of, the {} GPUs of a node", node.gpus));
+      fault(path + ".expert", fmt::format("{}", plan.expert),
+            fmt::format("up to, or a multiple of, the {} GPUs of a node", node.gpus));
     if (spec.engine.communication_sms >= node.gpu.sms)
-      fault(path + ".communication_sms", fmt::format("{}", spec.engine.communication_sms), fmt::format("fewer than the {} SMs of {}", node.gpu.sms, node.gpu.name));
+      fault(path + ".communication_sms", fmt::format("{}", spec.engine.communication_sms),
+            fmt::format("fewer than the {} SMs of {}", node.gpu.sms, node.gpu.name));
   }
 
   /// Weights must fit, and beside them the cache of a request of usual length.
@@ -396,10 +440,14 @@ class ServingLoader {
     const ReplicaMemory memory = replica_memory(spec.engine, context_.cluster->node.gpu);
     const Bytes weights = memory.table.total();
     if (weights > memory.usable) {
-      Diagnostic d = context_.places->fault("serving." + path, fmt::format("{} of weights and workspace per GPU", gigabytes(weights)),
-                                            fmt::format("at most {}, {:.0f} % of the {} of {}", gigabytes(memory.usable), 100 * spec.engine.memory_share,
-                                                        gigabytes(context_.cluster->node.gpu.hbm_capacity), context_.cluster->node.gpu.name));
-      faults_.push_back(with_remedy(std::move(d), "more GPUs per replica (tensor, expert, pipeline), FP8 weights, or a smaller token_budget"));
+      Diagnostic d = context_.places->fault(
+          "serving." + path, fmt::format("{} of weights and workspace per GPU", gigabytes(weights)),
+          fmt::format("at most {}, {:.0f} % of the {} of {}", gigabytes(memory.usable),
+                      100 * spec.engine.memory_share, gigabytes(context_.cluster->node.gpu.hbm_capacity),
+                      context_.cluster->node.gpu.name));
+      faults_.push_back(with_remedy(
+          std::move(d),
+          "more GPUs per replica (tensor, expert, pipeline), FP8 weights, or a smaller token_budget"));
       return;
     }
     double longest = 0;
@@ -408,14 +456,17 @@ class ServingLoader {
       if (drawn) longest = std::max(longest, drawn->input.mean() + drawn->output.mean());
     }
     if (static_cast<double>(memory.kv_tokens) >= std::max<double>(longest, spec.page_tokens)) return;
-    Diagnostic d = context_.places->fault("serving." + path, fmt::format("room for the cache of {} tokens", std::max<std::int64_t>(0, memory.kv_tokens)),
-                                          fmt::format("room for one request, {:.0f} tokens on average", longest));
+    Diagnostic d = context_.places->fault(
+        "serving." + path,
+        fmt::format("room for the cache of {} tokens", std::max<std::int64_t>(0, memory.kv_tokens)),
+        fmt::format("room for one request, {:.0f} tokens on average", longest));
     faults_.push_back(with_remedy(std::move(d), "more GPUs per replica, FP8 weights or kv_cache"));
   }
 
   void gpu_count() {
     if (out_->gpus() <= context_.cluster->gpus()) return;
-    fault(in_.has_replicas() ? "replicas.count" : "decode.count", fmt::format("{} GPUs in replicas", out_->gpus()),
+    fault(in_.has_replicas() ? "replicas.count" : "decode.count",
+          fmt::format("{} GPUs in replicas", out_->gpus()),
           fmt::format("at most the {} GPUs of the cluster", context_.cluster->gpus()));
   }
 
@@ -423,12 +474,15 @@ class ServingLoader {
     if (out_->sample_time) {
       for (std::size_t i = 0; i < out_->traffic.classes.size(); ++i)
         if (out_->sample > 1 && std::holds_alternative<TraceTimes>(out_->traffic.classes[i].arrivals))
-          fault(fmt::format("traffic.stream[{}].trace", i), "the times of a trace", "requests_per_second or users, where the sample is one of time");
+          fault(fmt::format("traffic.stream[{}].trace", i), "the times of a trace",
+                "requests_per_second or users, where the sample is one of time");
       return;
     }
     for (const PoolSpec& pool : out_->pools)
       if (pool.replicas % out_->sample != 0)
-        fault("sample", fmt::format("{}", out_->sample), fmt::format("a divisor of the {} replicas of {}, or sample_by: \"time\"", pool.replicas, pool.name));
+        fault("sample", fmt::format("{}", out_->sample),
+              fmt::format("a divisor of the {} replicas of {}, or sample_by: \"time\"", pool.replicas,
+                          pool.name));
   }
 
   const proto::Serving& in_;
@@ -440,7 +494,8 @@ class ServingLoader {
 
 }  // namespace
 
-std::shared_ptr<ServingScenario> load_serving(const proto::Serving& serving, const ServingContext& context, Diagnostics& faults) {
+std::shared_ptr<ServingScenario> load_serving(const proto::Serving& serving, const ServingContext& context,
+                                              Diagnostics& faults) {
   return ServingLoader(serving, context, faults).load();
 }
 

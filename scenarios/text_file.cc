@@ -77,7 +77,8 @@ std::size_t start_of_line(const std::string& text, int line) {
   return at;
 }
 
-/// Where Protobuf's line and column, both from 0, stand in the text. Its columns count tabs to multiples of eight.
+/// Where Protobuf's line and column, both from 0, stand in the text. Its columns count tabs to multiples of
+/// eight.
 std::size_t offset_of(const std::string& text, int line, int column) {
   constexpr int kTab = 8;
   std::size_t at = start_of_line(text, line);
@@ -132,7 +133,8 @@ std::size_t end_of_value(const std::string& text, std::size_t at) {
 
 /// The statement whose value, or one of whose values in brackets, stands at `at`.
 std::optional<Statement> statement_round(const std::string& text, std::size_t at) {
-  if (at >= text.size() || std::string_view("{}<>[]:").find(text[at]) != std::string_view::npos) return std::nullopt;
+  if (at >= text.size() || std::string_view("{}<>[]:").find(text[at]) != std::string_view::npos)
+    return std::nullopt;
   std::size_t end = end_of_value(text, at);
   std::size_t begin = at;
   const auto back_over = [&](auto matches) {
@@ -388,7 +390,8 @@ bool parse_text(const std::string& text, const std::string& file, pb::Message& m
                       "the nesting of the schema", ""});
     return false;
   }
-  // A value of the wrong type ends Protobuf's reading. It is noted and taken out, so that it hides no other fault.
+  // A value of the wrong type ends Protobuf's reading. It is noted and taken out, so that it hides no other
+  // fault.
   std::string readable = text;
   Diagnostics misfits;
   for (;;) {

@@ -41,7 +41,8 @@ std::string gpu_count_remedy(const ParallelPlan& p, const ClusterSpec& cluster) 
   const std::int64_t used = others * p.data;
   std::vector<std::string> remedies;
   const std::int64_t data = cluster.gpus() / others;
-  if (cluster.gpus() % others == 0 && data <= kMostReplicas) remedies.push_back(fmt::format("data: {}", data));
+  if (cluster.gpus() % others == 0 && data <= kMostReplicas)
+    remedies.push_back(fmt::format("data: {}", data));
   if (used % cluster.node.gpus == 0 && used <= kMostGpus)
     remedies.push_back(fmt::format("nodes: {}", used / cluster.node.gpus));
   return fmt::format("{}", fmt::join(remedies, " or "));
@@ -71,55 +72,66 @@ void check_experts(const ParallelPlan& plan, const ModelConfig& model, const std
     const std::string expected = fmt::format("1, because {} has no experts", model.name);
     if (plan.expert > 1) faults.push_back(places.fault(field, found, expected));
     if (plan.expert_tensor > 1)
-      faults.push_back(places.fault(path + ".expert_tensor", fmt::format("{}", plan.expert_tensor), expected));
+      faults.push_back(
+          places.fault(path + ".expert_tensor", fmt::format("{}", plan.expert_tensor), expected));
     return;
   }
   if (model.moe.experts % plan.expert != 0) {
     faults.push_back(with_remedy(
-        places.fault(field, found, fmt::format("a divisor of the {} experts of {}", model.moe.experts, model.name)),
+        places.fault(field, found,
+                     fmt::format("a divisor of the {} experts of {}", model.moe.experts, model.name)),
         fmt::format("expert: {}", std::gcd<std::int64_t>(model.moe.experts, ranks))));
   }
   if (model.moe.expert_width % plan.expert_tensor != 0) {
-    faults.push_back(places.fault(path + ".expert_tensor", fmt::format("{}", plan.expert_tensor),
-                                  fmt::format("a divisor of the experts' width, {}", model.moe.expert_width)));
+    faults.push_back(
+        places.fault(path + ".expert_tensor", fmt::format("{}", plan.expert_tensor),
+                     fmt::format("a divisor of the experts' width, {}", model.moe.expert_width)));
   }
   const std::int64_t group = std::int64_t{plan.expert} * plan.expert_tensor;
   if (ranks % group != 0) {
     faults.push_back(with_remedy(
-        places.fault(field, plan.expert_tensor > 1 ? fmt::format("{} x expert_tensor {}", plan.expert, plan.expert_tensor)
-                                                   : found,
-                     fmt::format("a divisor of data x context x tensor = {}, whose ranks share the experts", ranks)),
-        fmt::format("expert: {}", std::gcd<std::int64_t>(plan.expert, ranks / std::gcd<std::int64_t>(plan.expert_tensor, ranks)))));
+        places.fault(
+            field,
+            plan.expert_tensor > 1 ? fmt::format("{} x expert_tensor {}", plan.expert, plan.expert_tensor)
+                                   : found,
+            fmt::format("a divisor of data x context x tensor = {}, whose ranks share the experts", ranks)),
+        fmt::format(
+            "expert: {}",
+            std::gcd<std::int64_t>(plan.expert, ranks / std::gcd<std::int64_t>(plan.expert_tensor, ranks)))));
   } else if (ranks % std::lcm<std::int64_t>(group, plan.tensor) != 0) {
-    faults.push_back(places.fault(field, fmt::format("groups of {} GPUs beside tensor {}", group, plan.tensor),
-                                  fmt::format("groups that fill data x context x tensor = {} together", ranks)));
+    faults.push_back(
+        places.fault(field, fmt::format("groups of {} GPUs beside tensor {}", group, plan.tensor),
+                     fmt::format("groups that fill data x context x tensor = {} together", ranks)));
   }
 }
 
-void check_tensor(const ParallelPlan& plan, const ModelConfig& model, const std::string& path, const Places& places,
-                  Diagnostics& faults) {
+void check_tensor(const ParallelPlan& plan, const ModelConfig& model, const std::string& path,
+                  const Places& places, Diagnostics& faults) {
   const std::string field = path + ".tensor";
   const std::string found = fmt::format("{}", plan.tensor);
   if (model.attention.heads % plan.tensor != 0) {
-    faults.push_back(with_remedy(
-        places.fault(field, found, fmt::format("a divisor of the {} attention heads of {}", model.attention.heads, model.name)),
-        fmt::format("tensor: {}", std::gcd(model.attention.heads, plan.tensor))));
+    faults.push_back(with_remedy(places.fault(field, found,
+                                              fmt::format("a divisor of the {} attention heads of {}",
+                                                          model.attention.heads, model.name)),
+                                 fmt::format("tensor: {}", std::gcd(model.attention.heads, plan.tensor))));
   }
   if (model.ffn_width % plan.tensor != 0) {
-    faults.push_back(places.fault(field, found,
-                                  fmt::format("a divisor of the FFN width {} of {}", model.ffn_width, model.name)));
+    faults.push_back(places.fault(
+        field, found, fmt::format("a divisor of the FFN width {} of {}", model.ffn_width, model.name)));
   }
 }
 
-void check_sharding(const ParallelPlan& plan, const std::string& path, const Places& places, Diagnostics& faults) {
+void check_sharding(const ParallelPlan& plan, const std::string& path, const Places& places,
+                    Diagnostics& faults) {
   if (plan.shard_group == 0) return;
   const std::string found = fmt::format("{}", plan.shard_group);
   if (plan.zero_stage == 0) {
     faults.push_back(places.fault(path + ".shard_group", found, "0: nothing is sharded with zero_stage 0"));
   } else if (plan.replicas() % plan.shard_group != 0) {
-    faults.push_back(with_remedy(
-        places.fault(path + ".shard_group", found, fmt::format("a divisor of data x context = {}", plan.replicas())),
-        fmt::format("shard_group: {}", std::gcd(plan.shard_group, plan.replicas()))));
+    faults.push_back(
+        with_remedy(places.fault(path + ".shard_group", found,
+                                 fmt::format("a divisor of data x context = {}", plan.replicas())),
+                    fmt::format("shard_group: {}", std::gcd(plan.shard_group, plan.replicas()))));
   }
 }
 
@@ -140,7 +152,8 @@ int nearest_micro_batches(const ScheduleRow& row, ScheduleRequest request) {
 }
 
 /// `sequences: 15360, which makes 120 micro-batches`
-std::string batch_remedy(const ScheduleRow& row, const ScheduleRequest& request, const TrainingConfig& training) {
+std::string batch_remedy(const ScheduleRow& row, const ScheduleRequest& request,
+                         const TrainingConfig& training) {
   const int micro_batches = nearest_micro_batches(row, request);
   const std::int64_t sequences =
       std::int64_t{micro_batches} * training.plan.data * training.batch.micro_batch_sequences;
@@ -157,14 +170,14 @@ void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPa
   check_experts(plan, model, paths.plan, places, faults);
 }
 
-void check_stages(const ParallelPlan& plan, std::int64_t stages, const ModelConfig& model, const PlanPaths& paths,
-                  const Places& places, Diagnostics& faults) {
+void check_stages(const ParallelPlan& plan, std::int64_t stages, const ModelConfig& model,
+                  const PlanPaths& paths, const Places& places, Diagnostics& faults) {
   // Stated layers may leave a stage with nothing but the embedding or the output head.
   if (stages > model.layers && plan.stage_layers.empty()) {
-    faults.push_back(
-        places.fault(paths.plan + ".pipeline",
-                     fmt::format("{} stages ({} on each of {} ranks)", stages, stages / plan.pipeline, plan.pipeline),
-                     fmt::format("at most {}, the layers of {}", model.layers, model.name)));
+    faults.push_back(places.fault(
+        paths.plan + ".pipeline",
+        fmt::format("{} stages ({} on each of {} ranks)", stages, stages / plan.pipeline, plan.pipeline),
+        fmt::format("at most {}, the layers of {}", model.layers, model.name)));
   }
   if (!plan.stage_layers.empty())
     check_stage_layers(plan, stages, model, paths.plan + ".stage_layers", places, faults);
@@ -185,11 +198,11 @@ bool check_batch(const BatchConfig& batch, const ParallelPlan& plan, const PlanP
   const std::size_t before = faults.size();
   const std::int64_t step = std::int64_t{plan.data} * batch.micro_batch_sequences;
   if (batch.sequences % step != 0) {
-    faults.push_back(with_remedy(
-        places.fault(paths.batch + ".sequences", fmt::format("{}", batch.sequences),
-                     fmt::format("a multiple of {} (data {} x micro_batch_sequences {})", step, plan.data,
-                                 batch.micro_batch_sequences)),
-        neighbours(batch.sequences, step, kMostSequences)));
+    faults.push_back(
+        with_remedy(places.fault(paths.batch + ".sequences", fmt::format("{}", batch.sequences),
+                                 fmt::format("a multiple of {} (data {} x micro_batch_sequences {})", step,
+                                             plan.data, batch.micro_batch_sequences)),
+                    neighbours(batch.sequences, step, kMostSequences)));
   }
   if (batch.sequence_length % plan.context != 0) {
     faults.push_back(with_remedy(
@@ -247,9 +260,9 @@ void check_precision_on(const GpuSpec& gpu, const PrecisionPlan& p, const Places
                         Diagnostics& faults) {
   if (gpu.fp8_peak > FlopPerSecond(0)) return;
   const std::pair<const char*, Precision> fields[] = {
-      {"linear", p.linear},         {"attention", p.attention}, {"head", p.head},
-      {"dispatch", p.dispatch},     {"combine", p.combine},     {"gradients", p.gradients},
-      {"parameters", p.parameters}, {"master", p.master},       {"moments", p.moments},
+      {"linear", p.linear},          {"attention", p.attention}, {"head", p.head},
+      {"dispatch", p.dispatch},      {"combine", p.combine},     {"gradients", p.gradients},
+      {"parameters", p.parameters},  {"master", p.master},       {"moments", p.moments},
       {"activations", p.activations}};
   for (const auto& [field, precision] : fields) {
     if (precision != Precision::fp8) continue;
@@ -269,9 +282,11 @@ void check_schedule(const TrainingConfig& training, const PlanPaths& paths, cons
   }
   if (training.plan.zero_stage >= 2 && row->two_copies) {
     faults.push_back(with_remedy(
-        places.fault(paths.plan + ".zero_stage", fmt::format("{}", training.plan.zero_stage),
-                     fmt::format("0 or 1: {} holds every stage on two ranks, which are done with it at different times",
-                                 row->name)),
+        places.fault(
+            paths.plan + ".zero_stage", fmt::format("{}", training.plan.zero_stage),
+            fmt::format(
+                "0 or 1: {} holds every stage on two ranks, which are done with it at different times",
+                row->name)),
         "zero_stage: 1"));
   }
   const ScheduleRequest request{training.plan.pipeline, training.micro_batches(), training.plan.chunks};

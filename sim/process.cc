@@ -26,7 +26,9 @@ namespace {
 
 constexpr std::size_t kPipeBuffer = 1 << 16;
 
-[[noreturn]] void throw_errno(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
+[[noreturn]] void throw_errno(const char* what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
 
 /// Exceptions as bytes: a letter for the type, then fields, each preceded by its length and a space.
 class FieldWriter {
@@ -119,10 +121,14 @@ StuckError decode_stuck_error(FieldReader in) {
 [[noreturn]] void rethrow(std::string_view encoded) {
   FieldReader fields(encoded.substr(1));
   switch (encoded.front()) {
-    case 'I': throw decode_input_error(fields);
-    case 'S': throw decode_stuck_error(fields);
-    case 'C': throw Interrupted();
-    default: throw std::runtime_error(fields.field());
+    case 'I':
+      throw decode_input_error(fields);
+    case 'S':
+      throw decode_stuck_error(fields);
+    case 'C':
+      throw Interrupted();
+    default:
+      throw std::runtime_error(fields.field());
   }
 }
 
@@ -269,7 +275,8 @@ struct RunningJob {
 
 /// Reads once from every child that has something to say, after waiting for at least one.
 /// Returns the positions of those that are at their end.
-std::vector<std::size_t> read_some(const std::vector<RunningJob>& running, std::vector<std::string>& results) {
+std::vector<std::size_t> read_some(const std::vector<RunningJob>& running,
+                                   std::vector<std::string>& results) {
   std::vector<pollfd> waiting;
   for (const RunningJob& job : running) waiting.push_back({job.child->descriptor(), POLLIN, 0});
   while (::poll(waiting.data(), static_cast<nfds_t>(waiting.size()), -1) < 0)
@@ -298,8 +305,8 @@ std::vector<std::string> parallel_map(std::size_t jobs, int workers,
   while (next < jobs || !running.empty()) {
     // Jobs start in their order, so every job below the first that fails has been started and is waited for.
     for (; next < jobs && running.size() < at_once && !failure; ++next)
-      running.push_back({next, std::make_unique<ChildProcess>(
-                                   [&job, next](PipeWriter& out) { out.write(job(next)); })});
+      running.push_back(
+          {next, std::make_unique<ChildProcess>([&job, next](PipeWriter& out) { out.write(job(next)); })});
     if (running.empty()) break;
     const std::vector<std::size_t> at_end = read_some(running, results);
     for (auto i = at_end.rbegin(); i != at_end.rend(); ++i) {

@@ -24,7 +24,9 @@ std::string training_facts(Scenario scenario) {
 void check(const ScenarioArguments& arguments) {
   const Scenario scenario = arguments.load(arguments.libraries());
   check_published(scenario);
-  const std::string facts = scenario.training ? training_facts(scenario) : scenario.serving ? serving_facts(scenario) : "";
+  const std::string facts = scenario.training  ? training_facts(scenario)
+                            : scenario.serving ? serving_facts(scenario)
+                                               : "";
   fmt::print("{}: sound{}\n", arguments.file, facts);
 }
 

@@ -76,8 +76,8 @@ void run_explain(const ExplainArguments& arguments) {
 }  // namespace
 
 void add_explain_command(CLI::App& program) {
-  CLI::App& command =
-      *program.add_subcommand("explain", "Add the mechanisms of a step, or of a serving iteration, one by one: what each costs");
+  CLI::App& command = *program.add_subcommand(
+      "explain", "Add the mechanisms of a step, or of a serving iteration, one by one: what each costs");
   const auto arguments = std::make_shared<ExplainArguments>();
   arguments->scenario.add_to(command);
   command

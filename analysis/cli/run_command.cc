@@ -162,7 +162,8 @@ void run_training_scenario(const Scenario& scenario, const RunArguments& argumen
   present(report, arguments.json);
 }
 
-void run_serving_scenario(const Scenario& scenario, const RunArguments& arguments, const PowerModel& power, ProgressLine& progress) {
+void run_serving_scenario(const Scenario& scenario, const RunArguments& arguments, const PowerModel& power,
+                          ProgressLine& progress) {
   std::optional<RequestsCsv> requests;
   if (!arguments.requests.empty()) requests.emplace(arguments.requests, scenario.serving->class_names);
   ServingTrace trace;
@@ -173,7 +174,8 @@ void run_serving_scenario(const Scenario& scenario, const RunArguments& argument
     if (!arguments.trace.empty()) trace.add(request, result);
   };
   progress.stage("requests");
-  const std::uint64_t expected = expected_requests(scenario.serving->traffic) / static_cast<std::uint64_t>(scenario.serving->sample);
+  const std::uint64_t expected =
+      expected_requests(scenario.serving->traffic) / static_cast<std::uint64_t>(scenario.serving->sample);
   options.keep_going = [&](std::uint64_t done) {
     progress.update(done, std::max(done, expected), "requests");
     return !InterruptGuard::raised();
@@ -262,7 +264,8 @@ void add_run_command(CLI::App& program) {
       .add_option("--trace", arguments->trace,
                   "Write the step's timeline for ui.perfetto.dev or chrome://tracing")
       ->type_name("FILE");
-  command.add_option("--requests", arguments->requests, "Write a line per request of a serving scenario, as CSV")
+  command
+      .add_option("--requests", arguments->requests, "Write a line per request of a serving scenario, as CSV")
       ->type_name("FILE");
   command
       .add_option(

@@ -22,7 +22,8 @@ struct SizeArguments {
   bool no_curve = false, ratio = false;
 };
 
-void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, const std::string& path, double saturation = 0) {
+void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, const std::string& path,
+                   double saturation = 0) {
   ServingReport report{};
   report.scenario = scenario;
   report.curve = std::move(samples);
@@ -32,7 +33,8 @@ void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, c
   write_text(path, to_json(message));
 }
 
-void ratio(const Scenario& scenario, const SizeOptions& options, const std::string& json, ProgressLine& progress) {
+void ratio(const Scenario& scenario, const SizeOptions& options, const std::string& json,
+           ProgressLine& progress) {
   const std::vector<PoolRatio> ratios = pool_ratios(scenario, options);
   progress.clear();
   if (json != "-") fmt::print("{}", to_text(options, ratios));
@@ -85,16 +87,23 @@ void size(const SizeArguments& arguments) {
 }  // namespace
 
 void add_size_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand("size", "Find the smallest serving deployment that keeps a promise");
+  CLI::App& command =
+      *program.add_subcommand("size", "Find the smallest serving deployment that keeps a promise");
   const auto arguments = std::make_shared<SizeArguments>();
   arguments->scenario.add_to(command);
-  command.add_option("--slo", arguments->slo, "The promise: ttft=2s,tpot=50ms (and e2e=TIME)")->required()->type_name("LIMIT,...");
+  command.add_option("--slo", arguments->slo, "The promise: ttft=2s,tpot=50ms (and e2e=TIME)")
+      ->required()
+      ->type_name("LIMIT,...");
   command.add_option("--attainment", arguments->attainment, "Share of requests that must be within it")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command.add_flag("--no-curve", arguments->no_curve, "Leave the loads beside the scenario's own out");
-  command.add_flag("--ratio", arguments->ratio, "Instead: the best ratio of prefill to decode replicas on the whole cluster");
-  command.add_option("--json", arguments->json, "Write what was tried as JSON (`-`: to stdout, instead of the text)")->type_name("FILE");
+  command.add_flag("--ratio", arguments->ratio,
+                   "Instead: the best ratio of prefill to decode replicas on the whole cluster");
+  command
+      .add_option("--json", arguments->json,
+                  "Write what was tried as JSON (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
   command.callback([arguments] { size(*arguments); });
 }
 

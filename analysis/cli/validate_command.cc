@@ -64,7 +64,9 @@ void run_validate(const ValidateArguments& arguments) {
   input.misses = read_table(libraries, "analysis/data/misses.csv");
   input.options = make_run_options(libraries, scenario.cluster, "simgrid", true, progress);
   std::vector<Check> checks = validate(input);
-  const auto append = [&](const std::vector<Check>& more) { checks.insert(checks.end(), more.begin(), more.end()); };
+  const auto append = [&](const std::vector<Check>& more) {
+    checks.insert(checks.end(), more.begin(), more.end());
+  };
   append(check_calibration_runs(libraries));
   RunOptions quiet;  // some three hundred short replays
   const std::vector<RunError> runs = predict_published_runs(libraries, quiet);

@@ -14,7 +14,8 @@ ServedFigures serve(const Scenario& scenario, const PowerModel& power) {
   ServedFigures out;
   out.answer_rate = report.output_rate;
   out.prompt_rate = report.input_rate;
-  if (report.output_per_node > 0) out.answer_gpus = report.output_rate / report.output_per_node * gpus_per_node;
+  if (report.output_per_node > 0)
+    out.answer_gpus = report.output_rate / report.output_per_node * gpus_per_node;
   if (report.input_per_node > 0) out.prompt_gpus = report.input_rate / report.input_per_node * gpus_per_node;
   out.tpot = Seconds(report.all.tpot.mean());
   out.ttft = Seconds(report.all.ttft.mean());

@@ -13,17 +13,19 @@ namespace {
 
 constexpr Ticks kMilli = 1'000'000'000;
 
-/// Requests of about 100 tokens of prompt and answer at a rate, on a toy replica of `slots` with 10 ms iterations.
+/// Requests of about 100 tokens of prompt and answer at a rate, on a toy replica of `slots` with 10 ms
+/// iterations.
 SessionTotals toy_run(int slots, const BatchingRow& batching, double rate, std::uint64_t requests,
                       std::uint64_t seed) {
   IterationPricer pricer(10 * kMilli, kMilli / 100);
   PoolConfig pool = toy_pool(1 << 20, slots);
   pool.replica.scheduler.batching = &batching;
-  const TrafficConfig traffic{.classes = {{.name = "toy",
-                                           .arrivals = OpenLoop{RateCurve::constant(Hertz(rate)), Spacing::exponential},
-                                           .lengths = DrawnLengths{RandomNumber::exponential(100), RandomNumber::exponential(100)}}},
-                              .seed = seed,
-                              .requests = requests};
+  const TrafficConfig traffic{
+      .classes = {{.name = "toy",
+                   .arrivals = OpenLoop{RateCurve::constant(Hertz(rate)), Spacing::exponential},
+                   .lengths = DrawnLengths{RandomNumber::exponential(100), RandomNumber::exponential(100)}}},
+      .seed = seed,
+      .requests = requests};
   const auto source = make_traffic(traffic);
   ServingSession session(toy_session(pool), {&pricer}, nullptr, source.get());
   session.run();
@@ -45,15 +47,20 @@ Scenario at_rate(Scenario scenario, double rate) {
 
 }  // namespace
 
-TEST_CASE("a toy replica is stable at 70 % of its capacity and overloaded at 120 %, in long runs and short ones", "[analysis][serving]") {
+TEST_CASE(
+    "a toy replica is stable at 70 % of its capacity and overloaded at 120 %, in long runs and short ones",
+    "[analysis][serving]") {
   for (const BatchingRow& batching : batching_policies())
     for (const int slots : {1, 4, 16, 64}) {
       const double full = capacity(slots, batching);
       for (const std::uint64_t requests : {300, 1000, 10'000}) {
-        if (static_cast<std::uint64_t>(slots) * 30 > requests) continue;  // shorter runs do not fill the replica
+        if (static_cast<std::uint64_t>(slots) * 30 > requests)
+          continue;  // shorter runs do not fill the replica
         for (const std::uint64_t seed : {1, 2, 3, 4, 5}) {
           INFO(slots << " slots, " << requests << " requests, seed " << seed << ", policy " << batching.name);
-          const auto state = [&](double load) { return judge(load_evidence(toy_run(slots, batching, load * full, requests, seed))); };
+          const auto state = [&](double load) {
+            return judge(load_evidence(toy_run(slots, batching, load * full, requests, seed)));
+          };
           CHECK(state(0.3) == LoadState::stable);
           CHECK(state(0.7) == LoadState::stable);
           CHECK(state(1.2) == LoadState::overloaded);
@@ -76,7 +83,8 @@ TEST_CASE("a burst that is worked off is no overload", "[analysis][serving]") {
   CHECK(judge(burst) == LoadState::overloaded);
 }
 
-TEST_CASE("deployments driven from a tenth to above their capacity: monotone latency, the right state", "[analysis][serving][slow]") {
+TEST_CASE("deployments driven from a tenth to above their capacity: monotone latency, the right state",
+          "[analysis][serving][slow]") {
   const Libraries libraries({FLOPCAST_SOURCE_DIR});
   struct Case {
     const char* scenario;
@@ -84,7 +92,8 @@ TEST_CASE("deployments driven from a tenth to above their capacity: monotone lat
   };
   const Case cases[] = {
       {"llama_3_1_8b_azure_conversation", {"serving.replicas.max_batch=32"}},
-      {"llama_3_1_8b_azure_conversation", {"serving.replicas.max_batch=32", "serving.replicas.batching=prefill_first"}},
+      {"llama_3_1_8b_azure_conversation",
+       {"serving.replicas.max_batch=32", "serving.replicas.batching=prefill_first"}},
       {"deepseek_v3_serving_h800", {"serving.decode.max_batch=8", "serving.traffic.requests=30000"}},
       {"deepseek_v3_serving_h800", {"serving.prefill.count=1", "serving.traffic.requests=30000"}},
   };

@@ -21,7 +21,8 @@ void check_width(const std::string& text) {
 }
 
 TEST_CASE("classify: text of one chip, of all, of one rule, of a day", "[policy]") {
-  for (const char* arguments : {"h800-sxm hbm3", "", "--rule R2023_10", "--date 2025-06-01", "mi308x --rule R2023_10"}) {
+  for (const char* arguments :
+       {"h800-sxm hbm3", "", "--rule R2023_10", "--date 2025-06-01", "mi308x --rule R2023_10"}) {
     INFO(arguments);
     const Outcome outcome = testing::flopcast(std::string("policy classify ") + arguments);
     CHECK(outcome.code == 0);
@@ -29,8 +30,10 @@ TEST_CASE("classify: text of one chip, of all, of one rule, of a day", "[policy]
     check_width(outcome.out);
   }
   check_width(testing::flopcast("policy rules").out);
-  CHECK_THAT(testing::flopcast("policy classify h800-sxm").out, ContainsSubstring("licence for China needed: from 2023-10-23"));
-  CHECK_THAT(testing::flopcast("policy classify mi308x --rule R2023_10").out, ContainsSubstring("TPP, PD unknown"));
+  CHECK_THAT(testing::flopcast("policy classify h800-sxm").out,
+             ContainsSubstring("licence for China needed: from 2023-10-23"));
+  CHECK_THAT(testing::flopcast("policy classify mi308x --rule R2023_10").out,
+             ContainsSubstring("TPP, PD unknown"));
 }
 
 TEST_CASE("classify: JSON and CSV say the same", "[policy]") {
@@ -48,7 +51,8 @@ TEST_CASE("classify: JSON and CSV say the same", "[policy]") {
   CHECK_THAT(csv.out, ContainsSubstring("h20,L2025_04,licence (DRAM >= 1400),yes,"));
 }
 
-TEST_CASE("classify: a day without rules, or without this rule, is an error with the nearest day", "[policy]") {
+TEST_CASE("classify: a day without rules, or without this rule, is an error with the nearest day",
+          "[policy]") {
   const Outcome early = testing::flopcast("policy classify h20 --date 2021-01-01");
   CHECK(early.code == 2);
   CHECK_THAT(early.err, ContainsSubstring("2022-08-26"));
@@ -56,7 +60,8 @@ TEST_CASE("classify: a day without rules, or without this rule, is an error with
   CHECK(late.code == 2);
   CHECK_THAT(late.err, ContainsSubstring("2023-11-16"));
   CHECK_THAT(testing::flopcast("policy classify h20 --rule BILLS").err, ContainsSubstring("no formula"));
-  CHECK_THAT(testing::flopcast("policy classify h20 --date 2024-31-01").err, ContainsSubstring("a day such as"));
+  CHECK_THAT(testing::flopcast("policy classify h20 --date 2024-31-01").err,
+             ContainsSubstring("a day such as"));
   CHECK_THAT(testing::flopcast("policy classify h21").err, ContainsSubstring("did you mean \"h20\"?"));
 }
 
@@ -65,8 +70,10 @@ TEST_CASE("classify: a chip by nothing but its figures", "[policy]") {
     return testing::flopcast("policy classify " + figures + " --csv -").out;
   };
   CHECK_THAT(outcome("--rule R2023_10 --tpp 4799.9 --pd 5.92"), ContainsSubstring(",3A090.a,yes"));
-  CHECK_THAT(outcome("--rule R2023_10 --tpp 4799.9 --pd 100 --not-datacenter"), ContainsSubstring(",not controlled,no"));
-  CHECK_THAT(outcome("--rule L2025_04 --io 300.1 --dram 1399.9"), ContainsSubstring(",licence (sum >= 1700),yes"));
+  CHECK_THAT(outcome("--rule R2023_10 --tpp 4799.9 --pd 100 --not-datacenter"),
+             ContainsSubstring(",not controlled,no"));
+  CHECK_THAT(outcome("--rule L2025_04 --io 300.1 --dram 1399.9"),
+             ContainsSubstring(",licence (sum >= 1700),yes"));
   CHECK_THAT(outcome("--rule S232_2026_01 --tpp 17500 --dram 4800"), ContainsSubstring(",outside bands,no"));
 }
 

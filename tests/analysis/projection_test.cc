@@ -70,7 +70,8 @@ TEST_CASE("interruptions: elapsed time satisfies its own balance", "[analysis]")
   useful.steady = hours(1000);
   const PhaseTime time = with_interruptions(useful, 2048, resilience);
   CHECK(time.checkpoints.value() == Approx(hours(1000).value() * 30 / 1800));
-  // A failure loses half an interval with its write and costs a restart, to first order in failures per interval (2 %).
+  // A failure loses half an interval with its write and costs a restart, to first order in failures per
+  // interval (2 %).
   const double failures = 2e-5 * 2048 * in_hours(time.total());
   CHECK(time.lost_work.value() == Approx(failures * 915).epsilon(0.02));
   CHECK(time.restarts.value() == Approx(failures * 600).epsilon(0.02));

@@ -6,7 +6,8 @@
 namespace flopcast {
 namespace {
 
-TEST_CASE("serving scenarios of the library complete every request, nine in ten as promised", "[analysis][serving]") {
+TEST_CASE("serving scenarios of the library complete every request, nine in ten as promised",
+          "[analysis][serving]") {
   const Libraries libraries = test::libraries();
   int kept = 0;
   for (const std::string& name : libraries.names(LibraryKind::scenarios)) {

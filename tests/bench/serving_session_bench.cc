@@ -1,6 +1,7 @@
-// Requests per second of wall time through a whole serving session, prices included. Bars: 50,000 for a dense model on two replicas; a
-// million requests of DeepSeek-V3, prefill and decode apart, in 20 s, also at 1.5 times what the deployment stands; a day of its fleet,
-// one request in ten, in 300 s (14 million requests, 47,000 per second; here a thousandth of the day).
+// Requests per second of wall time through a whole serving session, prices included. Bars: 50,000 for a dense
+// model on two replicas; a million requests of DeepSeek-V3, prefill and decode apart, in 20 s, also at 1.5
+// times what the deployment stands; a day of its fleet, one request in ten, in 300 s (14 million requests,
+// 47,000 per second; here a thousandth of the day).
 #include <benchmark/benchmark.h>
 
 #include <string>
@@ -21,13 +22,15 @@ void run(benchmark::State& state, const char* name, const std::vector<std::strin
     const ServingReport report = run_serving(scenario, {});
     requests += report.all.arrived.requests;
   }
-  state.counters["requests_per_s"] = benchmark::Counter(static_cast<double>(requests), benchmark::Counter::kIsRate);
+  state.counters["requests_per_s"] =
+      benchmark::Counter(static_cast<double>(requests), benchmark::Counter::kIsRate);
 }
 
 void dense_two_replicas(benchmark::State& state) { run(state, "llama_3_1_8b_azure_conversation"); }
 void deepseek_split(benchmark::State& state) { run(state, "deepseek_v3_serving_h800"); }
 void deepseek_overloaded(benchmark::State& state) {
-  run(state, "deepseek_v3_serving_h800", {"serving.traffic.stream[0].requests_per_second=500", "serving.traffic.requests=100000"});
+  run(state, "deepseek_v3_serving_h800",
+      {"serving.traffic.stream[0].requests_per_second=500", "serving.traffic.requests=100000"});
 }
 void deepseek_fleet(benchmark::State& state) { run(state, "deepseek_v3_fleet_day", {"serving.sample=1000"}); }
 BENCHMARK(deepseek_overloaded)->Unit(benchmark::kMillisecond);

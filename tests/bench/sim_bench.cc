@@ -19,8 +19,8 @@ namespace {
 
 using namespace flopcast;
 
-/// Ranks in a ring. Each alternates a kernel with a transfer of two flows: over its own port pair, and over a link that
-/// `sharers` neighbours have in common (1: nobody contends).
+/// Ranks in a ring. Each alternates a kernel with a transfer of two flows: over its own port pair, and over a
+/// link that `sharers` neighbours have in common (1: nobody contends).
 struct Ring {
   Network network;
   std::vector<RouteId> own, common;
@@ -61,8 +61,8 @@ struct Ring {
   }
 };
 
-/// Processor time of this process and of the children it has waited for: replays with contention run in a child, and
-/// other work on the machine should not count.
+/// Processor time of this process and of the children it has waited for: replays with contention run in a
+/// child, and other work on the machine should not count.
 double processor_seconds() {
   double total = 0.0;
   for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
@@ -109,21 +109,24 @@ void engine_rate(benchmark::State& state) {
   ReplayOptions options;
   options.solve_every_flow = state.range(2) != 0;
   std::uint64_t contended = 0;
-  for (auto _ : state) timed_iteration(state, [&] {
+  for (auto _ : state)
+    timed_iteration(state, [&] {
       FingerprintSink fingerprint;
       TimelineSink* const sinks[] = {&fingerprint};
       contended = replay(graph, ring.network, sinks, options).contended_flows;
       benchmark::DoNotOptimize(fingerprint.value());
     });
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(graph.size()));
-  state.counters["contended_share"] = static_cast<double>(contended) / static_cast<double>(graph.flow_count());
+  state.counters["contended_share"] =
+      static_cast<double>(contended) / static_cast<double>(graph.flow_count());
 }
 
 void bare_simgrid_rate(benchmark::State& state) {
   const int ranks = static_cast<int>(state.range(0));
   bench::BareRing ring{ranks, static_cast<int>(200'000 / ranks), static_cast<int>(state.range(1))};
   std::int64_t operations = 0;
-  for (auto _ : state) timed_iteration(state, [&] {
+  for (auto _ : state)
+    timed_iteration(state, [&] {
       const auto numbers = measured([&] { return std::vector{static_cast<double>(bench::run_bare(ring))}; });
       operations += static_cast<std::int64_t>(numbers[0]);
     });
@@ -138,7 +141,8 @@ void all_to_all_per_port(benchmark::State& state) {
       Network network;
       GraphBuilder builder;
       for (int rank = 0; rank < ranks; ++rank) {
-        const LinkId out = network.add_link({"out", 50_GBps, true}), in = network.add_link({"in", 50_GBps, true});
+        const LinkId out = network.add_link({"out", 50_GBps, true}),
+                     in = network.add_link({"in", 50_GBps, true});
         const Flow flow{network.add_route({out, in}), 64_MiB * ((ranks - 1.0) / ranks)};
         builder.transfer(builder.add_lane(RankId::at(rank), "nic"), Seconds(5e-6), std::span(&flow, 1));
       }
@@ -158,7 +162,8 @@ void ten_million_operations(benchmark::State& state) {
       const OperationGraph graph = ring.graph();
       const double before = processor_seconds();
       const ReplayResult result = replay(graph, ring.network, {});
-      return std::vector{processor_seconds() - before, peak_megabytes(), static_cast<double>(result.operations)};
+      return std::vector{processor_seconds() - before, peak_megabytes(),
+                         static_cast<double>(result.operations)};
     });
     state.counters["replay_cpu_s"] = numbers[0];
     state.counters["peak_MB"] = numbers[1];
@@ -167,12 +172,34 @@ void ten_million_operations(benchmark::State& state) {
   }
 }
 
-BENCHMARK(engine_rate)->ArgNames({"ranks", "sharers", "solve_all"})->Args({64, 1, 0})->Args({1024, 1, 0})
-    ->Args({64, 2, 0})->Args({1024, 2, 0})->Args({64, 8, 0})->Args({64, 1, 1})->Args({1024, 1, 1})->Args({64, 8, 1})
-    ->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(bare_simgrid_rate)->ArgNames({"ranks", "sharers"})->Args({64, 1})->Args({1024, 1})->Args({64, 2})
-    ->Args({1024, 2})->Args({64, 8})->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(engine_rate)
+    ->ArgNames({"ranks", "sharers", "solve_all"})
+    ->Args({64, 1, 0})
+    ->Args({1024, 1, 0})
+    ->Args({64, 2, 0})
+    ->Args({1024, 2, 0})
+    ->Args({64, 8, 0})
+    ->Args({64, 1, 1})
+    ->Args({1024, 1, 1})
+    ->Args({64, 8, 1})
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(bare_simgrid_rate)
+    ->ArgNames({"ranks", "sharers"})
+    ->Args({64, 1})
+    ->Args({1024, 1})
+    ->Args({64, 2})
+    ->Args({1024, 2})
+    ->Args({64, 8})
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(all_to_all_per_port)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(ten_million_operations)->ArgName("sharers")->Arg(1)->Arg(2)->Iterations(1)->UseRealTime()->Unit(benchmark::kSecond);
+BENCHMARK(ten_million_operations)
+    ->ArgName("sharers")
+    ->Arg(1)
+    ->Arg(2)
+    ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kSecond);
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The main job: one DeepSeek-V3 step folded and unfolded, the default scenario from file to report, and collectives over
-// thousands of ranks. Each runs in a process of its own, so that memory is its own.
+// The main job: one DeepSeek-V3 step folded and unfolded, the default scenario from file to report, and
+// collectives over thousands of ranks. Each runs in a process of its own, so that memory is its own.
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
 

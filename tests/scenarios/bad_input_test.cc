@@ -26,7 +26,8 @@ TEST_CASE("each slip of the pen has its diagnostic") {
       Slip{"unknown field", "pipeline: 2", "pipelin: 2",
            "scenario.textproto:5:10: training.plan.pipelin: found an unknown field, expected one of "
            "pipeline, data, tensor, context, "
-           "expert, chunks, zero_stage, stage_layers, layer_split, expert_tensor, shard_group, sequence_parallel, "
+           "expert, chunks, zero_stage, stage_layers, layer_split, expert_tensor, shard_group, "
+           "sequence_parallel, "
            "tensor_overlap, overlap_gradients, overlap_parameters, context_exchange, dispatcher, "
            "shared_expert_overlap (did you mean \"pipeline\"?)"},
       Slip{"unknown node", "hgx-h800", "hgx-h900",
@@ -67,12 +68,15 @@ TEST_CASE("each slip of the pen has its diagnostic") {
       Slip{"experts that do not divide", "expert: 8", "expert: 6",
            "training.plan.expert: found 6, expected a divisor of the 256 experts of deepseek-v3"},
       Slip{"experts wider than the replicas", "expert: 8", "expert: 16",
-           "training.plan.expert: found 16, expected a divisor of data x context x tensor = 8, whose ranks share the "
+           "training.plan.expert: found 16, expected a divisor of data x context x tensor = 8, whose ranks "
+           "share the "
            "experts (try expert: 8)"},
       Slip{"matrices over too many GPUs", "data: 8", "data: 8 tensor: 3",
-           "training.plan.tensor: found 3, expected a divisor of the 128 attention heads of deepseek-v3 (try tensor: 1)"},
+           "training.plan.tensor: found 3, expected a divisor of the 128 attention heads of deepseek-v3 (try "
+           "tensor: 1)"},
       Slip{"shards that do not divide the replicas", "data: 8", "data: 8 shard_group: 3",
-           "training.plan.shard_group: found 3, expected a divisor of data x context = 8 (try shard_group: 1)"},
+           "training.plan.shard_group: found 3, expected a divisor of data x context = 8 (try shard_group: "
+           "1)"},
       Slip{"shards of nothing", "data: 8", "data: 8 shard_group: 2 zero_stage: 0",
            "training.plan.shard_group: found 2, expected 0: nothing is sharded with zero_stage 0"},
       Slip{"slices of an expert that do not divide it", "data: 8", "data: 8 expert_tensor: 3",

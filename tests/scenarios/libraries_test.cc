@@ -40,7 +40,8 @@ TEST_CASE("every entry of the libraries resolves") {
     INFO(name);
     // Traces are their publishers': a scenario that replays one is sound but for the file.
     if (name.ends_with("_trace")) {
-      CHECK_THAT(fault_of_load(name), ContainsSubstring("trace.file: found no file") && ContainsSubstring("github.com"));
+      CHECK_THAT(fault_of_load(name),
+                 ContainsSubstring("trace.file: found no file") && ContainsSubstring("github.com"));
     } else {
       CHECK_NOTHROW(load_scenario(name, {}, all));
     }

@@ -40,7 +40,9 @@ std::string fault_of(const std::string& text) {
   }
 }
 
-std::string without(const std::string& from, const std::string& to) { return fault_of(replaced(kServing, from, to)); }
+std::string without(const std::string& from, const std::string& to) {
+  return fault_of(replaced(kServing, from, to));
+}
 
 TEST_CASE("a deployment arrives as it was written", "[scenarios][serving]") {
   const Scenario scenario = load(kServing);
@@ -67,13 +69,17 @@ TEST_CASE("what cannot work is refused with its reason", "[scenarios][serving]")
   CHECK_THAT(without("input { mean: 500 }", "input { mean: 500000 }"), ContainsSubstring("positions"));
   CHECK_THAT(without("input { mean: 500 }", "input { mean: -5 }"), ContainsSubstring("input.mean"));
   CHECK_THAT(without("requests_per_second: 5", ""), ContainsSubstring("no arrivals"));
-  CHECK_THAT(without("requests_per_second: 5", "requests_per_second: 5 users: 3"), ContainsSubstring("one of them"));
+  CHECK_THAT(without("requests_per_second: 5", "requests_per_second: 5 users: 3"),
+             ContainsSubstring("one of them"));
   CHECK_THAT(without("replicas { count: 2 tensor: 2 }", ""), ContainsSubstring("no replicas"));
   CHECK_THAT(without("replicas {", "speculation { } replicas {"), ContainsSubstring("MTP"));
   CHECK_THAT(without("llama-3.1-8b", "llama-3.1-405b"), ContainsSubstring("weights and workspace"));
-  CHECK_THAT(without("input { mean: 500 } output { mean: 100 }", "trace { file: \"no.csv\" }"), ContainsSubstring("no.csv"));
-  CHECK_THAT(fault_of(replaced(kSplit, "redundant_experts: 64", "redundant_experts: 63")), ContainsSubstring("divide over 64 GPUs"));
-  CHECK_THAT(fault_of(replaced(kSplit, "decode {", "decode { kv_cache: \"fp8\"")), ContainsSubstring("caches move between them"));
+  CHECK_THAT(without("input { mean: 500 } output { mean: 100 }", "trace { file: \"no.csv\" }"),
+             ContainsSubstring("no.csv"));
+  CHECK_THAT(fault_of(replaced(kSplit, "redundant_experts: 64", "redundant_experts: 63")),
+             ContainsSubstring("divide over 64 GPUs"));
+  CHECK_THAT(fault_of(replaced(kSplit, "decode {", "decode { kv_cache: \"fp8\"")),
+             ContainsSubstring("caches move between them"));
   CHECK_THAT(fault_of(kServing + "training { }"), ContainsSubstring("serving"));
 }
 

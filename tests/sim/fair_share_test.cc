@@ -62,7 +62,9 @@ TEST_CASE("flows that meet end when SimGrid ends them", "[fair_share]") {
     double now = 0;
     for (int i = 0; i < 60; ++i) {
       now += random.exponential() * 0.4;
-      starts.push_back({now, c.routes[static_cast<std::size_t>(random.uniform() * static_cast<double>(c.routes.size()))], 20 + 300 * random.uniform()});
+      starts.push_back(
+          {now, c.routes[static_cast<std::size_t>(random.uniform() * static_cast<double>(c.routes.size()))],
+           20 + 300 * random.uniform()});
     }
     GraphBuilder builder;
     for (const Start& s : starts) {
@@ -114,7 +116,7 @@ TEST_CASE("what others take of a link is not shared among flows", "[fair_share]"
   FairShare fabric(network);
   fabric.set_background(Seconds(0), link, BytesPerSecond(20));
   fabric.start(Seconds(0), route, Bytes(400));
-  fabric.start(Seconds(0), route, Bytes(400));  // 40 per second each
+  fabric.start(Seconds(0), route, Bytes(400));                  // 40 per second each
   fabric.set_background(Seconds(5), link, BytesPerSecond(60));  // 200 left of each, at 20 per second
   CHECK(fabric.next_end().value() == Approx(15));
   CHECK(fabric.ended_by(Seconds(15.1)).size() == 2);

@@ -17,8 +17,8 @@ struct Toy {
   GraphBuilder builder{{"work"}};
 
   LinkId link(double gigabytes_per_second = 1.0, bool shared = true) {
-    return network.add_link({"link" + std::to_string(network.link_count()),
-                             BytesPerSecond(gigabytes_per_second * 1e9), shared});
+    return network.add_link(
+        {"link" + std::to_string(network.link_count()), BytesPerSecond(gigabytes_per_second * 1e9), shared});
   }
   LaneId lane() { return builder.add_lane(RankId(0), "lane"); }
   /// A transfer of `gigabytes` over `route` that starts `at` seconds into the replay.
@@ -133,8 +133,9 @@ TEST_CASE("Max-min shares: what one flow cannot use goes to the others") {
   const OpId on_narrow = toy.transfer(0.0, toy.network.add_route({narrow}), 0.25);
   const OpId on_wide = toy.transfer(0.0, toy.network.add_route({wide}), 7.0);
   const Outcome outcome = run(std::move(toy));
-  // narrow: 0.5 and 0.5; wide: 0.5 and 3.5. At 0.5 s on_narrow is through; both has 0.75 GB left and gets 1 GB/s, on_wide
-  // has 5.25 GB left and gets 3 GB/s. At 1.25 s both is through; on_wide has 3 GB left and gets 4 GB/s.
+  // narrow: 0.5 and 0.5; wide: 0.5 and 3.5. At 0.5 s on_narrow is through; both has 0.75 GB left and gets 1
+  // GB/s, on_wide has 5.25 GB left and gets 3 GB/s. At 1.25 s both is through; on_wide has 3 GB left and gets
+  // 4 GB/s.
   CHECK(outcome.end_of(on_narrow) == exactly(0.5));
   CHECK(outcome.end_of(both) == exactly(1.25));
   CHECK(outcome.end_of(on_wide) == exactly(2.0));
@@ -229,8 +230,8 @@ TEST_CASE("What contention delays delays what depends on it, and contention can 
   toy.builder.after(compute, a);
   toy.builder.after(compute, b);
   const Flow flow{route, 1_GB};
-  const OpId c = toy.builder.transfer(lane, 0_s, std::span(&flow, 1));          // from 3 s
-  const OpId d = toy.transfer(3.5, route, 1.0);                                 // meets c half-way
+  const OpId c = toy.builder.transfer(lane, 0_s, std::span(&flow, 1));  // from 3 s
+  const OpId d = toy.transfer(3.5, route, 1.0);                         // meets c half-way
   const Outcome outcome = run(std::move(toy));
   CHECK(outcome.end_of(compute) == exactly(3.0));
   CHECK(outcome.end_of(c) == exactly(4.5));

@@ -12,7 +12,9 @@ struct Case {
   TrainingConfig config;
   Schedule schedule;
   std::vector<StageContent> stages;
-  std::vector<MemoryTable> tables(double load = 1.0) const { return memory_per_rank(config, stages, schedule, load); }
+  std::vector<MemoryTable> tables(double load = 1.0) const {
+    return memory_per_rank(config, stages, schedule, load);
+  }
 };
 
 Case make(TrainingConfig config, const char* schedule) {
@@ -76,14 +78,15 @@ TEST_CASE("rows add up to the total, and optimiser states shrink with ZeRO-1 by 
     for (const MemoryRow& r : table.rows) sum += r.bytes;
     CHECK(sum == table.total());
   }
-  const double ratio = row(whole.tables()[0], "optimiser states") / row(sharded.tables()[0], "optimiser states");
+  const double ratio =
+      row(whole.tables()[0], "optimiser states") / row(sharded.tables()[0], "optimiser states");
   CHECK(ratio == Approx(2.0));
 }
 
 TEST_CASE("parameters: two bytes each in BF16, counted by hand") {
   const Case c = make(toy(), "1f1b");
   const double layer = 4 * 1024.0 * 1024 + 3 * 1024.0 * 4096 + 2 * 1024;  // attention, gated FFN, norms
-  const double first = 2 * layer + 32000.0 * 1024;                         // two layers and the embedding
+  const double first = 2 * layer + 32000.0 * 1024;                        // two layers and the embedding
   CHECK(row(c.tables()[0], "parameters").value() == Approx(2 * first).epsilon(1e-3));
 }
 

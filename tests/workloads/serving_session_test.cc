@@ -174,7 +174,8 @@ TEST_CASE("requests that no replica can hold are rejected, and said so", "[servi
   CHECK(run.totals.too_long == 1);
 }
 
-// ------------------------------------------------------------------------------------- prefill, decode, failures
+// ------------------------------------------------------------------------------------- prefill, decode,
+// failures
 
 namespace {
 
@@ -224,7 +225,8 @@ TEST_CASE("caches that meet on a port share it", "[serving]") {
   Topology topology(cluster);
   IterationPricer prompts(0, kMilli), answers(10 * kMilli, 0);
   // Two prefill replicas finish at once and send to the one decode replica.
-  const ToyRun run = run_toy(toy_split(2, 1), {&prompts, &answers}, {toy_request(0, 100, 11), toy_request(0, 100, 11)}, &topology);
+  const ToyRun run = run_toy(toy_split(2, 1), {&prompts, &answers},
+                             {toy_request(0, 100, 11), toy_request(0, 100, 11)}, &topology);
   CHECK(run.totals.contended_transfers == 2);
   for (const RequestResult& r : run.results) CHECK(r.finish.value() == Approx(0.1 + 0.2 + 0.001 + 0.1));
 }

@@ -39,7 +39,8 @@ TEST_CASE("a balanced split of equal layers has the smallest possible slowest ra
   TrainingConfig config = deepseek_v3_training();
   const LayerCosts costs{1, 1, 0, 1.5, 2.5};
   const auto cut = split_layers(config, 16, true, costs);
-  // 61 layers and 4 layers' worth of head and MTP on 8 pairs of stages: 65 / 8 = 8.1, so some pair has 9 and none more.
+  // 61 layers and 4 layers' worth of head and MTP on 8 pairs of stages: 65 / 8 = 8.1, so some pair has 9 and
+  // none more.
   for (int r = 0; r < 8; ++r) {
     double load = cut[r].layers() + cut[15 - r].layers();
     if (r == 0) load += costs.head + costs.mtp;
@@ -65,7 +66,8 @@ TEST_CASE("a stage's parameters: experts are divided among expert-parallel ranks
   const StageParameters one = stage_parameters(config, stage);
   CHECK(one.expert == Approx(4 * 3 * 7168.0 * 2048));  // 256 / 64 experts of three matrices
   const ParameterCount count = count_parameters(config.model);
-  CHECK(one.replicated == Approx(count.attention_per_layer + count.norms_per_layer + count.shared_expert + count.router));
+  CHECK(one.replicated ==
+        Approx(count.attention_per_layer + count.norms_per_layer + count.shared_expert + count.router));
 }
 
 TEST_CASE("all stages of all ranks together hold the published number of parameters") {

@@ -19,8 +19,12 @@ const Libraries& libraries() {
 
 /// DeepSeek-V3's scenario cut down to 64 GPUs: 4 stages, 16 replicas, experts over 8 GPUs.
 Scenario small(std::vector<std::string> sets = {}) {
-  std::vector<std::string> all{"run=", "cluster.nodes=8", "training.plan.pipeline=4", "training.plan.data=16",
-                               "training.plan.expert=8", "training.batch.sequences=160"};
+  std::vector<std::string> all{"run=",
+                               "cluster.nodes=8",
+                               "training.plan.pipeline=4",
+                               "training.plan.data=16",
+                               "training.plan.expert=8",
+                               "training.batch.sequences=160"};
   all.insert(all.end(), sets.begin(), sets.end());
   return load_scenario("deepseek_v3_2048_h800", all, libraries());
 }
@@ -90,15 +94,17 @@ TEST_CASE("each rank does the passes of the schedule, and its compute lane is ne
 }
 
 TEST_CASE("contention never makes a step faster than links without it") {
-  CHECK(run(small()).result.makespan.value() >= run(small(), TransferBackend::ideal).result.makespan.value() * (1 - 1e-9));
+  CHECK(run(small()).result.makespan.value() >=
+        run(small(), TransferBackend::ideal).result.makespan.value() * (1 - 1e-9));
 }
 
 TEST_CASE("each mechanism that is switched off makes the step shorter") {
   const double all = seconds({});
-  for (const char* off : {"training.mechanisms.embedding_head_mtp=false", "training.mechanisms.gradient_collectives=false",
-                          "training.mechanisms.expert_communication=false", "training.mechanisms.communication_sms=false",
-                          "training.mechanisms.gpu_speed_spread=0", "training.expert_load.kind=balanced",
-                          "training.mechanisms.pipeline_transfers=false"}) {
+  for (const char* off :
+       {"training.mechanisms.embedding_head_mtp=false", "training.mechanisms.gradient_collectives=false",
+        "training.mechanisms.expert_communication=false", "training.mechanisms.communication_sms=false",
+        "training.mechanisms.gpu_speed_spread=0", "training.expert_load.kind=balanced",
+        "training.mechanisms.pipeline_transfers=false"}) {
     CAPTURE(off);
     CHECK(seconds({off}) < all);
   }
@@ -134,10 +140,11 @@ TEST_CASE("an H800 with the H100's NVLink is an H100") {
   CHECK(run(h800).result.makespan.value() == Approx(run(h100_run).result.makespan.value()).epsilon(0.02));
 }
 
-TEST_CASE("context parallelism shares a sequence: the tokens of a GPU stay, attention grows with the length") {
+TEST_CASE(
+    "context parallelism shares a sequence: the tokens of a GPU stay, attention grows with the length") {
   const double base = seconds({});
-  const double longer = seconds({"training.batch.sequence_length=32768", "training.plan.context=8", "training.plan.data=2",
-                                 "training.batch.sequences=20"});
+  const double longer = seconds({"training.batch.sequence_length=32768", "training.plan.context=8",
+                                 "training.plan.data=2", "training.batch.sequences=20"});
   CHECK(longer > 1.3 * base);
   CHECK(longer < 4.0 * base);
 }

@@ -20,14 +20,17 @@ double weight_bytes(Precision precision) {
 /// On the NIC of each GPU. Of prompts every token goes once to each node (normal kernels).
 NicLoad nic_load(const EngineConfig& engine, const ClusterSpec& cluster) {
   NicLoad load;
-  const auto ticks = [&](Seconds time) { return static_cast<double>(to_ticks(time / cluster.node.nic_efficiency)); };
+  const auto ticks = [&](Seconds time) {
+    return static_cast<double>(to_ticks(time / cluster.node.nic_efficiency));
+  };
   EngineConfig prompts = engine;
   prompts.decode_exchange = ExpertExchange::high_throughput;
   prompts.speculation.depth = 0;
   load.prompt_token = ticks(nic_bound(prompts, cluster, 1));
   load.request = ticks(nic_bound(engine, cluster, 1) * engine.speculation.tokens_per_iteration());
   if (load.request > 0)
-    load.cached_token = ticks(kv_bytes_per_token(engine.model, engine.precision.kv) / engine.plan.tensor / endpoint_bandwidth(cluster));
+    load.cached_token = ticks(kv_bytes_per_token(engine.model, engine.precision.kv) / engine.plan.tensor /
+                              endpoint_bandwidth(cluster));
   load.overlapped = engine.two_micro_batches;
   return load;
 }
@@ -52,9 +55,11 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   int with_experts = 0;
   for (int i = 0; i < model.layers; ++i) with_experts += model.is_moe_layer(i);
   // The fullest stage holds the most layers; MTP modules count as one more.
-  const double modules = engine.speculation.depth > 0 ? std::min(engine.speculation.depth, model.mtp_depth) : 0;
+  const double modules =
+      engine.speculation.depth > 0 ? std::min(engine.speculation.depth, model.mtp_depth) : 0;
   const double share = ceil_div(model.layers, plan.pipeline) / model.layers;
-  const double moe = (with_experts + modules * (with_experts > 0)) * share, dense = (model.layers - with_experts) * share;
+  const double moe = (with_experts + modules * (with_experts > 0)) * share,
+               dense = (model.layers - with_experts) * share;
 
   ReplicaMemory out;
   const auto row = [&](std::string item, double bytes, std::string detail) {
@@ -63,16 +68,25 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   row("attention", (moe + dense) * count.attention_per_layer / tp * linear, "projections of all layers");
   if (dense > 0) row("dense FFN", dense * count.dense_ffn / tp * linear, "");
   if (moe > 0) {
-    const double experts = spread ? ceil_div(model.moe.experts + engine.redundant_experts, plan.expert) : model.moe.experts / tp;
-    row("routed experts", moe * experts * count.expert * linear, spread ? "own share, copies included" : "a slice of each");
-    row("shared experts, gate", moe * (count.shared_expert / (spread ? 1 : tp) * linear + count.router * bf16), "");
+    const double experts =
+        spread ? ceil_div(model.moe.experts + engine.redundant_experts, plan.expert) : model.moe.experts / tp;
+    row("routed experts", moe * experts * count.expert * linear,
+        spread ? "own share, copies included" : "a slice of each");
+    row("shared experts, gate",
+        moe * (count.shared_expert / (spread ? 1 : tp) * linear + count.router * bf16), "");
   }
-  row("embedding, head, norms", ((count.embedding + count.head) / tp + model.layers * count.norms_per_layer) * bf16, "BF16");
-  // Activations of an iteration: residual stream, attention's and the FFN's widest tensors, in and out; logits in FP32.
-  const double widest = std::max({2.0 * model.ffn_width / tp, 2.0 * model.moe.experts_per_token * model.moe.expert_width / (spread ? 1 : tp),
-                                  double(model.attention.heads) * model.attention.qk_dim() / tp * 3});
+  row("embedding, head, norms",
+      ((count.embedding + count.head) / tp + model.layers * count.norms_per_layer) * bf16, "BF16");
+  // Activations of an iteration: residual stream, attention's and the FFN's widest tensors, in and out;
+  // logits in FP32.
+  const double widest =
+      std::max({2.0 * model.ffn_width / tp,
+                2.0 * model.moe.experts_per_token * model.moe.expert_width / (spread ? 1 : tp),
+                double(model.attention.heads) * model.attention.qk_dim() / tp * 3});
   const double tokens = std::max<double>(engine.scheduler.token_budget, engine.scheduler.max_batch);
-  row("workspace", tokens * (4.0 * model.hidden + 2 * widest) * bf16 + engine.scheduler.max_batch * model.vocabulary / tp * 4,
+  row("workspace",
+      tokens * (4.0 * model.hidden + 2 * widest) * bf16 +
+          engine.scheduler.max_batch * model.vocabulary / tp * 4,
       "activations of an iteration, logits");
 
   out.usable = gpu.hbm_capacity * engine.memory_share;
@@ -81,7 +95,8 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   return out;
 }
 
-BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu, std::span<const double> busiest, Seconds period) {
+BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu,
+                     std::span<const double> busiest, Seconds period) {
   const EngineConfig& engine = spec.engine;
   BuiltPool out;
   out.memory = replica_memory(engine, sources.cluster.node.gpu);
@@ -100,7 +115,8 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   pool.router = spec.router;
   pool.first_gpu = first_gpu;
   for (const double load : busiest)
-    pool.pace.push_back(static_cast<std::size_t>(std::lower_bound(out.levels.begin(), out.levels.end(), level_of(load)) - out.levels.begin()));
+    pool.pace.push_back(static_cast<std::size_t>(
+        std::lower_bound(out.levels.begin(), out.levels.end(), level_of(load)) - out.levels.begin()));
   pool.pace_period = period;
   pool.kv_bytes_per_token = kv_bytes_per_token(engine.model, engine.precision.kv);
   ReplicaConfig& replica = pool.replica;
@@ -117,8 +133,11 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   cache.capacity_tokens[KvTier::hbm] = std::max<std::int64_t>(0, out.memory.kv_tokens);
   // A group's GPUs bring their parts in at the same time.
   const double group_gpus = engine.plan.tensor * engine.plan.pipeline;
-  const auto tokens_in = [&](Bytes memory) { return static_cast<std::int64_t>(memory * group_gpus / pool.kv_bytes_per_token); };
-  if (spec.prefix.on && spec.role != ReplicaRole::decode) cache.prefix_block_tokens = spec.prefix.block_tokens;
+  const auto tokens_in = [&](Bytes memory) {
+    return static_cast<std::int64_t>(memory * group_gpus / pool.kv_bytes_per_token);
+  };
+  if (spec.prefix.on && spec.role != ReplicaRole::decode)
+    cache.prefix_block_tokens = spec.prefix.block_tokens;
   cache.capacity_tokens[KvTier::host] = tokens_in(spec.prefix.host_memory);
   cache.capacity_tokens[KvTier::storage] = tokens_in(spec.prefix.storage);
   const auto ticks_per_token = [&](BytesPerSecond rate) {

@@ -8,9 +8,11 @@
 
 namespace flopcast {
 
-std::vector<double> busiest_rank_loads(const ExpertPaceConfig& config, const ExpertGroup& group, int steps, std::uint64_t seed) {
+std::vector<double> busiest_rank_loads(const ExpertPaceConfig& config, const ExpertGroup& group, int steps,
+                                       std::uint64_t seed) {
   std::vector<double> busiest;
-  if (config.variation <= 0 || group.ranks <= 1) return std::vector<double>(static_cast<std::size_t>(steps), 1.0);
+  if (config.variation <= 0 || group.ranks <= 1)
+    return std::vector<double>(static_cast<std::size_t>(steps), 1.0);
   const double sigma = std::sqrt(std::log1p(config.variation * config.variation));
   const double fresh = std::sqrt(1 - config.memory * config.memory);
   const int every = std::max(1, static_cast<int>(std::lround(config.rebalance_period / config.drift_period)));

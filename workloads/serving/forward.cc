@@ -264,7 +264,8 @@ void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool 
 }
 
 /// Engines take their own all-reduce or NCCL's, whichever is faster for the size.
-Seconds tensor_all_reduce_time(const ClusterSpec& cluster, const LinkCalibration& links, int ranks, Bytes bytes) {
+Seconds tensor_all_reduce_time(const ClusterSpec& cluster, const LinkCalibration& links, int ranks,
+                               Bytes bytes) {
   const int nodes = (ranks + cluster.node.gpus - 1) / cluster.node.gpus;
   const NcclGroup group = even_group(nodes, ranks / nodes, cluster.fabric.cross_leaf_latency);
   const Seconds nccl = choose_nccl(NcclOp::all_reduce, group, bytes, cluster, links).total();
@@ -352,7 +353,8 @@ Seconds ForwardModel::stage_transfers(double tokens) const {
   const int hops = engine.plan.pipeline - 1;
   if (hops == 0) return Seconds(0);
   const bool within = engine.plan.gpus() <= setting_.cluster.node.gpus;
-  const NcclGroup pair = within ? even_group(1, 2) : even_group(2, 1, setting_.cluster.fabric.cross_leaf_latency);
+  const NcclGroup pair =
+      within ? even_group(1, 2) : even_group(2, 1, setting_.cluster.fabric.cross_leaf_latency);
   const Bytes bytes(tokens * engine.model.hidden * 2 / engine.plan.tensor);
   return choose_nccl(NcclOp::send_recv, pair, bytes, setting_.cluster, *setting_.links).total() * hops;
 }

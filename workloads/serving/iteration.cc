@@ -138,8 +138,8 @@ const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKin
   return known.emplace(node, priced).first->second;
 }
 
-/// All layers for `tokens`, each with an attention core of `attention_us`; routed experts work on the mean of all
-/// groups. With two micro-batches the last combine of the pass has nothing to hide behind.
+/// All layers for `tokens`, each with an attention core of `attention_us`; routed experts work on the mean of
+/// all groups. With two micro-batches the last combine of the pass has nothing to hide behind.
 IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_tokens, StepKind kind,
                                                    double attention_us, double attention_kernels) {
   const bool two = forward_->setting().engine.two_micro_batches;
@@ -341,8 +341,7 @@ double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {
   if (!forward_ || batch == 0) return 0;
   const double b = static_cast<double>(batch), per_request = std::max(1.0, static_cast<double>(kv) / b);
   const double cores = decode_attention_us(b, per_request, false) * forward_->setting().engine.model.layers;
-  return cores * kTicksPerMicrosecond /
-         static_cast<double>(decode(batch).at(kv));
+  return cores * kTicksPerMicrosecond / static_cast<double>(decode(batch).at(kv));
 }
 
 }  // namespace flopcast

@@ -98,11 +98,13 @@ std::int64_t Replica::iterations_passed(Ticks now) const {
 }
 
 std::int64_t Replica::kv_tokens(Ticks now) const {
-  return decoding_tokens_ + decoding_ * pattern_.tokens(iteration_, iterations_passed(now)) + prompting_tokens_;
+  return decoding_tokens_ + decoding_ * pattern_.tokens(iteration_, iterations_passed(now)) +
+         prompting_tokens_;
 }
 
 std::int64_t Replica::tokens_given(Ticks now) const {
-  return counters_.decode_tokens + counters_.prompts_done + decoding_ * pattern_.tokens(iteration_, iterations_passed(now));
+  return counters_.decode_tokens + counters_.prompts_done +
+         decoding_ * pattern_.tokens(iteration_, iterations_passed(now));
 }
 
 ReplicaCounters Replica::counters_at(Ticks now) const {
@@ -127,18 +129,19 @@ double Replica::exchange_share() const {
   const Group& group = groups_[pace_group_];
   if (config_.nic.request == 0 || group.decoding.empty()) return 0;
   const Ticks iteration = pricer_->decode(group.batch()).at(group.kv);
-  return std::min(1.0, config_.nic.request * static_cast<double>(group.batch()) / static_cast<double>(iteration));
+  return std::min(1.0,
+                  config_.nic.request * static_cast<double>(group.batch()) / static_cast<double>(iteration));
 }
 
-/// KV caches and the exchange of experts share the NIC as two flows do (cache_moves.h): busy a share f of the time, the exchange
-/// gives half of that away, f / 2 of the time in all to the caches, which have it alone for 1 - f. So of a cache's time on the
-/// NIC, (f / 2) / (1 - f / 2) is taken from the exchange.
+/// KV caches and the exchange of experts share the NIC as two flows do (cache_moves.h): busy a share f of the
+/// time, the exchange gives half of that away, f / 2 of the time in all to the caches, which have it alone
+/// for 1 - f. So of a cache's time on the NIC, (f / 2) / (1 - f / 2) is taken from the exchange.
 double Replica::lost_exchange(const Job& job, double busy) const {
   return config_.nic.cached_token * job.request.input_tokens * (busy / 2) / (1 - busy / 2);
 }
 
-/// What caches have taken from the exchange since the last iteration began, on the GPU that lost most. Two micro-batches hide it as
-/// long as both fit into an iteration of `duration`.
+/// What caches have taken from the exchange since the last iteration began, on the GPU that lost most. Two
+/// micro-batches hide it as long as both fit into an iteration of `duration`.
 Ticks Replica::slowed_exchange(Ticks duration) {
   const double length = static_cast<double>(duration), exchange = std::min(exchange_ticks(), length);
   prompt_share_ = prompts_ && duration > 0 ? exchange / length : 0;
@@ -192,7 +195,8 @@ std::int64_t Replica::group_of(const Job& job) const {
       cost = group.batch() + group.placed +
              static_cast<std::int64_t>(group.waiting.size() + group.arrived.size() + group.swapped.size());
     } else if (groups_.size() > 1 && !job.request.prefix.empty()) {
-      cost -= work * group.cache.match(job.request.prefix, job.request.input_tokens).total() / job.request.input_tokens;
+      cost -= work * group.cache.match(job.request.prefix, job.request.input_tokens).total() /
+              job.request.input_tokens;
     }
     if (i > 0 && cost >= least) continue;
     best = i;
@@ -368,7 +372,8 @@ bool Replica::alive(const Event& event) const { return (*jobs_)[event.job].epoch
 /// Reserves what decoding jobs need before iterations below `before`.
 void Replica::provide_pages(Group& group, std::int64_t before) {
   if (!provide_at_once(group, before)) {
-    const std::int64_t first = group.page_needs.empty() ? group.provided : std::min(group.provided, group.page_needs.top().at);
+    const std::int64_t first =
+        group.page_needs.empty() ? group.provided : std::min(group.provided, group.page_needs.top().at);
     for (std::int64_t i = first; i < before; ++i) provide_in_turn(group, i);
   }
   group.provided = std::max(group.provided, before);
@@ -384,12 +389,15 @@ std::vector<Replica::Event> Replica::take_page_needs(Group& group, std::int64_t 
 /// All of it, where there are pages enough. False, and nothing changed, otherwise.
 bool Replica::provide_at_once(Group& group, std::int64_t before) {
   const std::int64_t counted =
-      before > group.provided ? group.demand.pages(pattern_.tokens(group.provided - 1), pattern_.tokens(before - 1)) : 0;
+      before > group.provided
+          ? group.demand.pages(pattern_.tokens(group.provided - 1), pattern_.tokens(before - 1))
+          : 0;
   const std::vector<Event> events = take_page_needs(group, before);
   std::int64_t wanted = counted;
   const auto length = [&](const Event& event) { return length_at((*jobs_)[event.job], before - 1); };
   for (const Event& event : events)
-    wanted += std::max<std::int64_t>(0, group.cache.pages_of(length(event)) - group.cache.held_pages((*jobs_)[event.job].sequence));
+    wanted += std::max<std::int64_t>(
+        0, group.cache.pages_of(length(event)) - group.cache.held_pages((*jobs_)[event.job].sequence));
   if (wanted > group.cache.available_pages()) {
     for (const Event& event : events) group.page_needs.push(event);
     return false;
@@ -410,7 +418,8 @@ void Replica::provide_in_turn(Group& group, std::int64_t iteration) {
     const std::int64_t from = pattern_.tokens(iteration - 1), to = pattern_.tokens(iteration);
     for (const JobId id : group.decoding) {
       const Job& job = (*jobs_)[id];
-      if (job.paged && group.demand.needs(page_offset(job), from, to)) events.push_back({iteration, id, job.epoch});
+      if (job.paged && group.demand.needs(page_offset(job), from, to))
+        events.push_back({iteration, id, job.epoch});
     }
   }
   std::sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return b > a; });
@@ -429,8 +438,8 @@ void Replica::provide_in_turn(Group& group, std::int64_t iteration) {
   group.provided = std::max(group.provided, iteration + 1);
 }
 
-/// A job that has the pages of iteration `at` is counted from then on; one that has more, once it needs its next page, unless it
-/// finishes before.
+/// A job that has the pages of iteration `at` is counted from then on; one that has more, once it needs its
+/// next page, unless it finishes before.
 void Replica::count_pages(Group& group, JobId id, std::int64_t at) {
   Job& job = (*jobs_)[id];
   const std::int64_t held = group.cache.held_pages(job.sequence);
@@ -439,14 +448,17 @@ void Replica::count_pages(Group& group, JobId id, std::int64_t at) {
     group.demand.add(page_offset(job));
     return;
   }
-  const std::int64_t needed = job.joined + pattern_.iterations(job.joined, held * group.cache.page_tokens() + 1 - job.base);
-  const std::int64_t done = job.joined + pattern_.iterations(job.joined, job.request.output_tokens - job.generated);
+  const std::int64_t needed =
+      job.joined + pattern_.iterations(job.joined, held * group.cache.page_tokens() + 1 - job.base);
+  const std::int64_t done =
+      job.joined + pattern_.iterations(job.joined, job.request.output_tokens - job.generated);
   if (needed < done) group.page_needs.push({needed, id, job.epoch});
 }
 
 /// The first iteration that may need a page, of those not provided for.
 std::int64_t Replica::next_page_need(const Group& group) const {
-  std::int64_t next = group.page_needs.empty() ? std::numeric_limits<std::int64_t>::max() : group.page_needs.top().at;
+  std::int64_t next =
+      group.page_needs.empty() ? std::numeric_limits<std::int64_t>::max() : group.page_needs.top().at;
   if (group.demand.empty()) return next;
   const std::int64_t last = group.provided - 1, given = pattern_.tokens(last);
   return std::min(next, last + pattern_.iterations(last, group.demand.next(given) - given));
@@ -473,7 +485,8 @@ void Replica::commit_pieces(Group& group, Ticks now) {
   for (const Piece& piece : group.pieces) tokens += piece.tokens;
   for (const Piece& piece : group.pieces) {
     Job& job = (*jobs_)[piece.job];
-    job.computing += static_cast<Ticks>(static_cast<double>(now - begin_) * piece.tokens / static_cast<double>(tokens));
+    job.computing +=
+        static_cast<Ticks>(static_cast<double>(now - begin_) * piece.tokens / static_cast<double>(tokens));
     job.computed += piece.tokens;
     counters_.prompt_tokens += piece.tokens;
     prompting_tokens_ += piece.tokens;
@@ -659,8 +672,8 @@ void Replica::bring_back(Group& group) {
   }
 }
 
-/// Decode replicas give the first in the queue pages for its cache, which is then sent; but not the last ones, which answers
-/// under way will need: to give way later costs more than to wait.
+/// Decode replicas give the first in the queue pages for its cache, which is then sent; but not the last
+/// ones, which answers under way will need: to give way later costs more than to wait.
 void Replica::place(Group& group, Ticks now) {
   while (!group.waiting.empty() && group.swapped.empty() && has_slot(group)) {
     const JobId id = group.waiting.front();
@@ -855,7 +868,8 @@ std::int64_t Replica::jump_length() const {
   for (const Group& group : groups_) {
     if (group.decoding.empty()) continue;
     const std::int64_t per_request = pattern_.tokens(iteration_, length) / group.cache.page_tokens() + 1;
-    if (group.batch() * per_request > group.cache.available_pages()) length = std::min(length, next_page_need(group) - iteration_);
+    if (group.batch() * per_request > group.cache.available_pages())
+      length = std::min(length, next_page_need(group) - iteration_);
   }
   return std::max<std::int64_t>(1, length);
 }

@@ -131,7 +131,8 @@ std::uint64_t expected_requests(const TrafficConfig& config) {
     const auto* open = std::get_if<OpenLoop>(&traffic.arrivals);
     if (open && is_finite(config.duration)) sum += open->rate.mean().value() * config.duration.value();
     const auto* trace = std::get_if<TraceTraffic>(&traffic.lengths);
-    if (trace && !trace->repeat && std::holds_alternative<TraceTimes>(traffic.arrivals)) sum += static_cast<double>(trace->summary.requests);
+    if (trace && !trace->repeat && std::holds_alternative<TraceTimes>(traffic.arrivals))
+      sum += static_cast<double>(trace->summary.requests);
   }
   if (sum == 0) return config.requests;
   const auto expected = static_cast<std::uint64_t>(sum);
@@ -145,7 +146,8 @@ TrafficConfig hastened(TrafficConfig config, std::int32_t times) {
     if (auto* open = std::get_if<OpenLoop>(&traffic.arrivals)) open->rate = open->rate.hastened(times);
   }
   config.duration /= times;
-  if (config.requests > 0) config.requests = std::max<std::uint64_t>(1, config.requests / static_cast<std::uint64_t>(times));
+  if (config.requests > 0)
+    config.requests = std::max<std::uint64_t>(1, config.requests / static_cast<std::uint64_t>(times));
   return config;
 }
 

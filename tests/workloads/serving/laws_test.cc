@@ -1,4 +1,5 @@
-// Do random deployments keep their books: every request, token and page, whatever fails, scales, swaps or moves?
+// Do random deployments keep their books: every request, token and page, whatever fails, scales, swaps or
+// moves?
 #include <cmath>
 #include <vector>
 
@@ -62,10 +63,12 @@ Deployment random_deployment(std::uint64_t seed) {
   pool.kv_bytes_per_token = Bytes(1e5);
   const bool split = yes(0.5), scaled = yes(0.4), fails = yes(0.4);
   const SpeculationConfig speculation = yes(0.4) ? SpeculationConfig{1, 0.7} : SpeculationConfig{};
-  for (const ReplicaRole role : split ? std::vector{ReplicaRole::prefill, ReplicaRole::decode} : std::vector{ReplicaRole::unified}) {
+  for (const ReplicaRole role :
+       split ? std::vector{ReplicaRole::prefill, ReplicaRole::decode} : std::vector{ReplicaRole::unified}) {
     pool.replica.role = role;
     pool.replicas = 1 + static_cast<int>(random.uniform() * 4);
-    pool.router = routers()[static_cast<std::size_t>(random.uniform() * static_cast<double>(routers().size()))].name;
+    pool.router =
+        routers()[static_cast<std::size_t>(random.uniform() * static_cast<double>(routers().size()))].name;
     vary_replica(pool.replica, random, out.text);
     pool.replica.speculation = speculation;
     pool.plan.attention_data = pool.replica.groups;
@@ -79,9 +82,14 @@ Deployment random_deployment(std::uint64_t seed) {
   if (fails) out.config.failures = {120, Seconds(2), yes(0.5) ? 2 : 0, seed};
   TrafficClass talk{.name = "talk",
                     .arrivals = OpenLoop{RateCurve::constant(Hertz(20)), Spacing::gamma, 1.5},
-                    .lengths = DrawnLengths{RandomNumber::log_normal(300, 1).clamped(1, 2000), RandomNumber::log_normal(60, 1).clamped(1, 600)}};
+                    .lengths = DrawnLengths{RandomNumber::log_normal(300, 1).clamped(1, 2000),
+                                            RandomNumber::log_normal(60, 1).clamped(1, 600)}};
   if (yes(0.5))
-    talk.sessions = Sessions{.turns = RandomNumber::uniform(1, 4), .think = RandomNumber::exponential(1), .system_prompt_tokens = 200, .system_prompts = 3, .context = 4000};
+    talk.sessions = Sessions{.turns = RandomNumber::uniform(1, 4),
+                             .think = RandomNumber::exponential(1),
+                             .system_prompt_tokens = 200,
+                             .system_prompts = 3,
+                             .context = 4000};
   else if (yes(0.3))
     talk.arrivals = ClosedLoop{30, RandomNumber::exponential(0.5)};
   out.traffic = {.classes = {talk}, .seed = seed, .requests = 250};
@@ -96,7 +104,8 @@ ToyRun run_random(const Deployment& deployment, bool jump) {
   const ClusterSpec cluster = small_nodes(16);
   Topology topology(cluster);
   IterationPricer fast(8 * kMilli, kMilli / 50), slow(11 * kMilli, kMilli / 40);
-  std::vector<PoolPricers> prices(config.pools.size(), PoolPricers(std::vector<IterationPricer*>{&fast, &slow}));
+  std::vector<PoolPricers> prices(config.pools.size(),
+                                  PoolPricers(std::vector<IterationPricer*>{&fast, &slow}));
   const auto source = make_traffic(deployment.traffic);
   ServingSession session(config, prices, &topology, source.get());
   ToyRun out;
@@ -132,7 +141,8 @@ void check_same(const ToyRun& a, const ToyRun& b) {
 
 }  // namespace
 
-TEST_CASE("whatever happens, requests, tokens and pages are accounted for, with and without jumps", "[workloads][serving]") {
+TEST_CASE("whatever happens, requests, tokens and pages are accounted for, with and without jumps",
+          "[workloads][serving]") {
   std::int64_t preemptions = 0, swaps = 0, failures = 0, hits = 0, lost = 0, moved = 0;
   for (std::uint64_t seed = 1; seed <= 120; ++seed) {
     const Deployment deployment = random_deployment(seed);
@@ -181,14 +191,23 @@ namespace {
 double shorter_of_two_waiting(double load) {
   constexpr int kMost = 60;
   std::vector<std::vector<double>> p(kMost + 1, std::vector<double>(kMost + 1, 1e-6));
-  const auto at = [&](int i, int j) { return i < 0 || j < 0 || i > kMost || j > kMost ? 0.0 : p[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)]; };
+  const auto at = [&](int i, int j) {
+    return i < 0 || j < 0 || i > kMost || j > kMost
+               ? 0.0
+               : p[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)];
+  };
   const auto in_flow = [&](int i, int j) {  // arrivals into (i, j) from (i-1, j)
     return i < 1 ? 0.0 : at(i - 1, j) * (i - 1 < j ? load : i - 1 == j ? load / 2 : 0.0);
   };
   for (int sweep = 0; sweep < 4000; ++sweep)
     for (int i = 0; i <= kMost; ++i)
       for (int j = 0; j <= kMost; ++j) {
-        const double in = in_flow(i, j) + (j < 1 ? 0.0 : at(i, j - 1) * (j - 1 < i ? load : j - 1 == i ? load / 2 : 0.0)) + at(i + 1, j) + at(i, j + 1);
+        const double in = in_flow(i, j) +
+                          (j < 1 ? 0.0
+                                 : at(i, j - 1) * (j - 1 < i    ? load
+                                                   : j - 1 == i ? load / 2
+                                                                : 0.0)) +
+                          at(i + 1, j) + at(i, j + 1);
         const double out = (std::min(i, j) < kMost ? load : 0.0) + (i > 0) + (j > 0);
         p[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)] = in / out;
       }
@@ -201,18 +220,20 @@ double shorter_of_two_waiting(double load) {
   return waiting / sum;
 }
 
-/// Mean wait, in units of the mean service, of a session of one-request-at-a-time replicas under Poisson arrivals.
+/// Mean wait, in units of the mean service, of a session of one-request-at-a-time replicas under Poisson
+/// arrivals.
 double session_wait(int replicas, const char* router, double load, double cv, std::uint64_t requests) {
   IterationPricer pricer(0, kMilli / 100);  // 10 us per token of the prompt, 10,000 tokens on average
   PoolConfig pool = toy_pool(1 << 22, 1);
   pool.replica.scheduler.token_budget = 1 << 22;
   pool.replicas = replicas;
   pool.router = router;
-  const TrafficConfig traffic{.classes = {{.name = "toy",
-                                           .arrivals = OpenLoop{RateCurve::constant(Hertz(load / 0.1)), Spacing::exponential},
-                                           .lengths = DrawnLengths{RandomNumber::gamma(10'000, cv), RandomNumber::fixed(1)}}},
-                              .seed = 7,
-                              .requests = requests};
+  const TrafficConfig traffic{
+      .classes = {{.name = "toy",
+                   .arrivals = OpenLoop{RateCurve::constant(Hertz(load / 0.1)), Spacing::exponential},
+                   .lengths = DrawnLengths{RandomNumber::gamma(10'000, cv), RandomNumber::fixed(1)}}},
+      .seed = 7,
+      .requests = requests};
   const auto source = make_traffic(traffic);
   ServingSession session(toy_session(pool), {&pricer}, nullptr, source.get());
   session.run();
@@ -223,10 +244,12 @@ double session_wait(int replicas, const char* router, double load, double cv, st
 
 }  // namespace
 
-TEST_CASE("replicas that the shortest queue is chosen of wait as the chain of their queues says", "[workloads][serving][slow]") {
+TEST_CASE("replicas that the shortest queue is chosen of wait as the chain of their queues says",
+          "[workloads][serving][slow]") {
   for (const double load : {1.0, 1.4}) {
     INFO("load " << load);
-    CHECK(session_wait(2, "least_outstanding", load, 1, 600'000) == Approx(shorter_of_two_waiting(load) / load).epsilon(0.02));
+    CHECK(session_wait(2, "least_outstanding", load, 1, 600'000) ==
+          Approx(shorter_of_two_waiting(load) / load).epsilon(0.02));
   }
 }
 
@@ -237,12 +260,16 @@ TEST_CASE("replicas that take turns are queues with Erlang arrivals", "[workload
     double s = 0.5;
     for (int i = 0; i < 2000; ++i) s = std::pow(replicas * rho / (replicas * rho + 1 - s), replicas);
     INFO(replicas << " replicas");
-    CHECK(session_wait(replicas, "round_robin", replicas * rho, 1, 800'000) == Approx(s / (1 - s)).epsilon(0.02));
+    CHECK(session_wait(replicas, "round_robin", replicas * rho, 1, 800'000) ==
+          Approx(s / (1 - s)).epsilon(0.02));
   }
 }
 
 TEST_CASE("a session without an end stops when it is told to", "[workloads][serving]") {
-  const TrafficConfig endless{.classes = {{.name = "users", .arrivals = ClosedLoop{4, RandomNumber::fixed(0)}, .lengths = DrawnLengths{RandomNumber::fixed(10), RandomNumber::fixed(10)}}}};
+  const TrafficConfig endless{
+      .classes = {{.name = "users",
+                   .arrivals = ClosedLoop{4, RandomNumber::fixed(0)},
+                   .lengths = DrawnLengths{RandomNumber::fixed(10), RandomNumber::fixed(10)}}}};
   IterationPricer pricer(10 * kMilli, 0);
   const auto source = make_traffic(endless);
   ServingSession session(toy_session(toy_pool()), {&pricer}, nullptr, source.get());
@@ -274,7 +301,8 @@ TEST_CASE("caches leave layer by layer while prompts are computed", "[workloads]
   }
 }
 
-TEST_CASE("caches and the exchange of experts share NICs, and no byte is carried twice", "[workloads][serving]") {
+TEST_CASE("caches and the exchange of experts share NICs, and no byte is carried twice",
+          "[workloads][serving]") {
   const ClusterSpec cluster = small_nodes(3);
   IterationPricer prompts(0, kMilli), answers(10 * kMilli, 0);
   SessionConfig config = toy_session(toy_pool());
@@ -291,12 +319,14 @@ TEST_CASE("caches and the exchange of experts share NICs, and no byte is carried
     return run_toy(config, {&prompts, &answers}, requests, &topology);
   };
   const ToyRun alone = run(0, false);
-  const auto late = [](const ToyRun& r) { return r.results[0].finish.value(); };    // the second request ends first
+  const auto late = [](const ToyRun& r) {
+    return r.results[0].finish.value();
+  };  // the second request ends first
   const auto early = [](const ToyRun& r) { return r.results[1].finish.value(); };
-  // Exchange has the NIC for 4 of 10 ms when the second cache starts: it gets 0.8 GB/s, and takes a quarter of its own 100 ms from the
-  // exchange. The first cache meets none.
+  // Exchange has the NIC for 4 of 10 ms when the second cache starts: it gets 0.8 GB/s, and takes a quarter
+  // of its own 100 ms from the exchange. The first cache meets none.
   const ToyRun shared = run(4, false);
-  CHECK(late(shared) - late(alone) == Approx(0.025 + 0.025).margin(0.011));   // its cache, the next iteration
+  CHECK(late(shared) - late(alone) == Approx(0.025 + 0.025).margin(0.011));  // its cache, the next iteration
   CHECK(early(shared) - early(alone) == Approx(0.025).margin(1e-9));
   const ToyRun hidden = run(4, true);  // 8 ms of then two requests and 25 ms do not fit into 10 ms
   CHECK(early(hidden) - early(alone) == Approx(0.023).margin(1e-9));
@@ -315,10 +345,12 @@ TEST_CASE("pools follow their own load, drain, and lose nothing", "[workloads][s
   config.pools[1].first_gpu = 8;
   config.pools[0].autoscale = {true, 1, Seconds(10), Seconds(5), 0.7};
   config.pools[1].autoscale = {true, 2, Seconds(20), Seconds(5), 0.6};
-  const TrafficConfig traffic{.classes = {{.name = "day",
-                                           .arrivals = OpenLoop{RateCurve::daily(Hertz(120), 0.9, Seconds(150), Seconds(300)), Spacing::exponential},
-                                           .lengths = DrawnLengths{RandomNumber::exponential(800), RandomNumber::exponential(100)}}},
-                              .duration = Seconds(600)};
+  const TrafficConfig traffic{
+      .classes = {{.name = "day",
+                   .arrivals = OpenLoop{RateCurve::daily(Hertz(120), 0.9, Seconds(150), Seconds(300)),
+                                        Spacing::exponential},
+                   .lengths = DrawnLengths{RandomNumber::exponential(800), RandomNumber::exponential(100)}}},
+      .duration = Seconds(600)};
   const auto source = make_traffic(traffic);
   ServingSession session(config, {&prompts, &answers}, &topology, source.get());
   session.run();
