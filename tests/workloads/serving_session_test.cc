@@ -113,6 +113,25 @@ TEST_CASE("jumping over iterations changes nothing", "[serving]") {
   }
 }
 
+TEST_CASE("prompts cut to balance attention are computed once, and in more iterations", "[serving]") {
+  const auto requests = mixture(300, 40, 5, 1);
+  std::int64_t tokens = 0;
+  for (const Request& request : requests) tokens += request.input_tokens;
+  ReplicaCounters with, without;
+  for (const bool balance : {true, false}) {
+    IterationPricer pricer(10 * kMilli, kMilli / 50);
+    SessionConfig config = toy_session(toy_pool());
+    ReplicaConfig& replica = config.pools[0].replica;
+    replica.groups = 4;
+    replica.scheduler.token_budget = 512;
+    replica.scheduler.balance_attention = balance;
+    (balance ? with : without) = run_toy(config, {&pricer}, requests).totals.pools[0].counters;
+  }
+  CHECK(with.prompt_tokens == tokens);
+  CHECK(without.prompt_tokens == tokens);
+  CHECK(with.prompt_iterations > without.prompt_iterations);
+}
+
 TEST_CASE("speculation speeds decoding up by its yield", "[serving]") {
   IterationPricer pricer(10 * kMilli, 0);
   SessionConfig config = toy_session(toy_pool());

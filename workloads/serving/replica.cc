@@ -745,22 +745,18 @@ void Replica::balance_pieces() {
     std::int64_t excess = twice_pairs(group) - mean;
     while (excess > 0 && !group.pieces.empty()) {
       Piece& piece = group.pieces.back();
-      const auto cached = static_cast<double>((*jobs_)[piece.job].computed);
-      const std::int64_t pairs =
-          piece.tokens * (2 * (*jobs_)[piece.job].computed + std::int64_t{piece.tokens});
+      const std::int64_t cached = (*jobs_)[piece.job].computed;
+      const std::int64_t pairs = piece.tokens * (2 * cached + piece.tokens);
       // tokens x (2 cached + tokens) = what may stay
-      const double kept =
-          std::sqrt(cached * cached + static_cast<double>(std::max<std::int64_t>(0, pairs - excess))) -
-          cached;
-      const auto tokens = std::max(static_cast<std::int32_t>(kept), group.pieces.size() == 1 ? 1 : 0);
+      const auto before = static_cast<double>(cached);
+      const auto stays = static_cast<double>(std::max<std::int64_t>(0, pairs - excess));
+      const auto kept = static_cast<std::int32_t>(std::sqrt(before * before + stays) - before);
+      const std::int32_t tokens = std::max(kept, group.pieces.size() == 1 ? 1 : 0);
       queued_tokens_ += piece.tokens - tokens;
-      counters_.prompt_tokens -= piece.tokens - tokens;
       excess -= pairs;
       piece.tokens = tokens;
-      if (tokens == 0)
-        group.pieces.pop_back();
-      else
-        break;
+      if (tokens > 0) break;
+      group.pieces.pop_back();
     }
   }
 }

@@ -36,6 +36,7 @@ void vary_replica(ReplicaConfig& replica, RandomStream& random, std::string& tex
   replica.scheduler.max_batch = yes(0.5) ? 8 : 64;
   replica.scheduler.token_budget = yes(0.5) ? 256 : 4096;
   replica.scheduler.chunked_prefill = yes(0.7);
+  replica.scheduler.balance_attention = replica.scheduler.chunked_prefill && yes(0.3);
   replica.scheduler.batching = &batching_policies()[yes(0.5) ? 0 : 1];
   replica.scheduler.preemption = &preemption_policies()[yes(0.5) ? 1 : 0];
   replica.scheduler.admission = &admission_policies()[yes(0.1) ? 1 : 0];
