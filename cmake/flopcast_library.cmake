@@ -3,9 +3,9 @@ function(flopcast_warnings target)
   # Designated initialisers leave a member at its default on purpose, so that warning says nothing here.
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
     -Wno-missing-field-initializers $<$<BOOL:${FLOPCAST_WERROR}>:-Werror>)
-  # GCC 12 sees an overlap in "text" + std::string() that is not there (GCC bug 105651, mended in 13).
+  # GCC 12 sees overlaps and overflows in "text" + std::string() that are not there (GCC bug 105651, mended in 13).
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-    target_compile_options(${target} PRIVATE -Wno-restrict)
+    target_compile_options(${target} PRIVATE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)
   endif()
   if(FLOPCAST_ASSERTIONS)
     target_compile_options(${target} PRIVATE -UNDEBUG)
@@ -14,6 +14,12 @@ function(flopcast_warnings target)
     set_target_properties(${target} PROPERTIES CXX_CLANG_TIDY clang-tidy)
   endif()
 endfunction()
+
+# The headers that nearly every unit includes are parsed once. They hide no missing include for long: the tidy preset
+# builds without them.
+option(FLOPCAST_PRECOMPILED_HEADERS "Parse common headers once" ON)
+set(flopcast_common_headers <algorithm> <array> <cmath> <cstdint> <functional> <map> <memory> <optional>
+  <span> <string> <string_view> <utility> <vector> <fmt/format.h>)
 
 # One static library per folder, made of every .cc in it (tests and benchmarks live in tests/) but those whose path has EXCLUDE.
 function(flopcast_library name)
@@ -27,4 +33,11 @@ function(flopcast_library name)
   target_include_directories(flopcast_${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(flopcast_${name} PUBLIC ${ARG_LINK})
   flopcast_warnings(flopcast_${name})
+  if(FLOPCAST_PRECOMPILED_HEADERS)
+    if(TARGET flopcast_sim AND NOT name STREQUAL "sim")
+      target_precompile_headers(flopcast_${name} REUSE_FROM flopcast_sim)
+    else()
+      target_precompile_headers(flopcast_${name} PRIVATE ${flopcast_common_headers})
+    endif()
+  endif()
 endfunction()

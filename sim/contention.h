@@ -27,7 +27,8 @@ class ContentionSolver {
   virtual ~ContentionSolver() = default;
   /// Starts a flow now; only from within ContentionClient::wake(). `bytes` is above zero.
   virtual void start(FlowSlot slot, RouteId route, Bytes bytes) = 0;
-  /// A date before which no flow ends, if none is started; in wake(), the client may go about its own business up to it.
+  /// A date before which no flow ends, if none is started; in wake(), the client may go about its own business up to
+  /// it.
   virtual Seconds quiet_until() const = 0;
   /// Calls the client first at `date`, then as wake() says, until no flow is left and no date is asked for.
   /// An exception thrown by the client ends the run.
@@ -37,8 +38,8 @@ class ContentionSolver {
 /// Max-min fair sharing by SimGrid. One per process, ever. `routes`: those on which flows will be started.
 std::unique_ptr<ContentionSolver> make_simgrid_solver(const Network& network, std::span<const RouteId> routes);
 
-/// SimGrid and what it brings along take 20 MB and as many milliseconds: they are loaded when first needed. Whoever forks
-/// processes that will need them loads them before. @throws std::runtime_error when that fails.
+/// SimGrid and what it brings along take 20 MB and as many milliseconds: they are loaded when first needed. Whoever
+/// forks processes that will need them loads them before. @throws std::runtime_error when that fails.
 void load_simgrid();
 
 }  // namespace flopcast

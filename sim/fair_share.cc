@@ -136,17 +136,15 @@ void FairShare::fix_rate(Flow flow, double rate) {
   }
 }
 
-bool FairShare::wider(const Offer& a, const Offer& b) {
-  return a.rate != b.rate ? a.rate > b.rate : a.port > b.port;
-}
+bool FairShare::wider(const Offer& a, const Offer& b) { return a.rate != b.rate ? a.rate > b.rate : a.port > b.port; }
 
 void FairShare::offer(std::uint32_t port) {
   narrowest_.push_back({ports_[port].left / ports_[port].open, port});
   std::push_heap(narrowest_.begin(), narrowest_.end(), wider);
 }
 
-/// The port that gives its open flows least; null when none has any. What a port gives does not fall while
-/// rates are fixed, so that the heap's top needs no more than a second look.
+/// The port that gives its open flows least; null when none has any. What a port gives does not fall while rates are
+/// fixed, so that the heap's top needs no more than a second look.
 const FairShare::Port* FairShare::narrowest() {
   while (!narrowest_.empty()) {
     const Offer top = narrowest_.front();
@@ -159,8 +157,8 @@ const FairShare::Port* FairShare::narrowest() {
   return nullptr;
 }
 
-/// Progressive filling: the port that gives its flows least fixes their rate; what is left is shared by the
-/// others. Flows that cannot go as fast keep their own cap.
+/// Progressive filling: the port that gives its flows least fixes their rate; what is left is shared by the others.
+/// Flows that cannot go as fast keep their own cap.
 void FairShare::share(double now) {
   list_ports();
   narrowest_.clear();

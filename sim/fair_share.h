@@ -75,10 +75,10 @@ class FairShare {
   Calendar ends_;                           // key: flow and version; entries of older versions are stale
   std::vector<Flow> touched_;               // whose rates may have changed at touched_at_
   double touched_at_ = 0;
-  std::vector<Flow> group_;                 // flows whose rates are being found
-  std::vector<Port> ports_;                 // that they cross
+  std::vector<Flow> group_;  // flows whose rates are being found
+  std::vector<Port> ports_;  // that they cross
   std::vector<std::pair<double, Flow>> caps_;
-  std::vector<Offer> narrowest_;            // heap
+  std::vector<Offer> narrowest_;  // heap
   std::vector<std::uint32_t> port_of_link_, mark_, link_mark_;
   std::uint32_t round_ = 0;
   std::uint64_t started_ = 0, shared_ = 0;

@@ -13,8 +13,8 @@ Seconds checked(Seconds duration) {
   return duration;
 }
 
-/// Offsets within the graph are 32 bits wide: they are read for every operation, and 4 billion of anything is
-/// far more than memory holds.
+/// Offsets within the graph are 32 bits wide: they are read for every operation, and 4 billion of anything is far more
+/// than memory holds.
 std::uint32_t narrow(std::size_t count) {
   if (count > std::numeric_limits<std::uint32_t>::max() - 1)
     throw std::length_error("a graph holds at most 2^32 - 2 operations, flows and dependencies");
@@ -111,17 +111,15 @@ LaneId GraphBuilder::detached_lane(RankId rank) {
 }
 
 OperationGraph GraphBuilder::build() && {
-  // A counting sort of the edges by predecessor: begin[i + 1] first counts, then sums up, then moves along
-  // while the successors are put in place. It is stable, so successors keep the order in which they were
-  // declared.
+  // A counting sort of the edges by predecessor: begin[i + 1] first counts, then sums up, then moves along while
+  // the successors are put in place. It is stable, so successors keep the order in which they were declared.
   std::vector<std::uint32_t>& begin = graph_.successor_begin_;
   begin.assign(size() + 2, 0);
   narrow(edges_.size());
   for (const auto& [predecessor, successor] : edges_) ++begin[predecessor.index() + 2];
   for (std::size_t i = 2; i < begin.size(); ++i) begin[i] += begin[i - 1];
   graph_.successors_.resize(edges_.size());
-  for (const auto& [predecessor, successor] : edges_)
-    graph_.successors_[begin[predecessor.index() + 1]++] = successor;
+  for (const auto& [predecessor, successor] : edges_) graph_.successors_[begin[predecessor.index() + 1]++] = successor;
   begin.pop_back();
   edges_ = {};
   return std::move(graph_);

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "sim/ids.h"
-#include "sim/units.h"
+#include "sim/base/ids.h"
+#include "sim/base/units.h"
 
 namespace flopcast {
 

@@ -28,8 +28,7 @@ NewSolver new_solver() {
 
 void load_simgrid() { new_solver(); }
 
-std::unique_ptr<ContentionSolver> make_simgrid_solver(const Network& network,
-                                                      std::span<const RouteId> routes) {
+std::unique_ptr<ContentionSolver> make_simgrid_solver(const Network& network, std::span<const RouteId> routes) {
   return std::unique_ptr<ContentionSolver>(new_solver()(network, routes));
 }
 

@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "sim/ids.h"
-#include "sim/units.h"
+#include "sim/base/ids.h"
+#include "sim/base/units.h"
 
 namespace flopcast {
 
@@ -31,8 +31,8 @@ class Network {
   std::size_t link_count() const { return links_.size(); }
   std::size_t route_count() const { return route_begin_.size() - 1; }
   std::span<const LinkId> route(RouteId id) const {
-    return std::span(route_links_).subspan(route_begin_[id.index()],
-                                           route_begin_[id.index() + 1] - route_begin_[id.index()]);
+    return std::span(route_links_)
+        .subspan(route_begin_[id.index()], route_begin_[id.index() + 1] - route_begin_[id.index()]);
   }
   /// The smallest bandwidth on the route: the rate of a flow that meets no other.
   BytesPerSecond bottleneck(RouteId id) const { return bottleneck_[id.index()]; }
@@ -43,8 +43,8 @@ class Network {
   BytesPerSecond smallest_bandwidth(RouteId id) const;
 
   std::vector<Link> links_;
-  std::vector<LinkId> route_links_;           // all routes, back to back
-  std::vector<std::size_t> route_begin_{0};   // route i is route_links_[begin[i], begin[i+1])
+  std::vector<LinkId> route_links_;          // all routes, back to back
+  std::vector<std::size_t> route_begin_{0};  // route i is route_links_[begin[i], begin[i+1])
   std::vector<BytesPerSecond> bottleneck_;
   std::unordered_map<std::uint64_t, std::vector<RouteId>> routes_by_hash_;  // for interning; looked up, never walked
 };

@@ -18,7 +18,7 @@
 #include <system_error>
 #include <utility>
 
-#include "sim/diagnostic.h"
+#include "sim/base/diagnostic.h"
 #include "sim/replay.h"
 
 namespace flopcast {
@@ -26,9 +26,7 @@ namespace {
 
 constexpr std::size_t kPipeBuffer = 1 << 16;
 
-[[noreturn]] void throw_errno(const char* what) {
-  throw std::system_error(errno, std::generic_category(), what);
-}
+[[noreturn]] void throw_errno(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 
 /// Exceptions as bytes: a letter for the type, then fields, each preceded by its length and a space.
 class FieldWriter {
@@ -275,8 +273,7 @@ struct RunningJob {
 
 /// Reads once from every child that has something to say, after waiting for at least one.
 /// Returns the positions of those that are at their end.
-std::vector<std::size_t> read_some(const std::vector<RunningJob>& running,
-                                   std::vector<std::string>& results) {
+std::vector<std::size_t> read_some(const std::vector<RunningJob>& running, std::vector<std::string>& results) {
   std::vector<pollfd> waiting;
   for (const RunningJob& job : running) waiting.push_back({job.child->descriptor(), POLLIN, 0});
   while (::poll(waiting.data(), static_cast<nfds_t>(waiting.size()), -1) < 0)

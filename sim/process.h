@@ -53,9 +53,9 @@ class ChildProcess {
 /// Runs `body` in a child process and returns what it returned, or throws what it threw (see ChildProcess::join).
 std::string run_isolated(const std::function<std::string()>& body);
 
-/// Runs job(0) .. job(jobs - 1), each in a child process of its own, at most `workers` at a time. The results come in the
-/// order of the jobs, whatever the number of workers. When jobs throw, no further ones are started and the exception
-/// of the lowest-numbered is thrown.
+/// Runs job(0) .. job(jobs - 1), each in a child process of its own, at most `workers` at a time. The results come in
+/// the order of the jobs, whatever the number of workers. When jobs throw, no further ones are started and the
+/// exception of the lowest-numbered is thrown.
 std::vector<std::string> parallel_map(std::size_t jobs, int workers,
                                       const std::function<std::string(std::size_t)>& job);
 

@@ -1,9 +1,9 @@
 // The replay: a calendar of what is known in advance, and a solver for flows that meet.
 //
-// A flow that is alone on every shared link of its route ends after bytes / bottleneck and sits on the
-// calendar. When another flow arrives on one of its links, both go to the solver, the first with what is left
-// of it, and stay there until they end. So a flow shares links either with nobody or with flows in the
-// solver, and sharing is always the solver's max-min fairness.
+// A flow that is alone on every shared link of its route ends after bytes / bottleneck and sits on the calendar. When
+// another flow arrives on one of its links, both go to the solver, the first with what is left of it, and stay there
+// until they end. So a flow shares links either with nobody or with flows in the solver, and sharing is always the
+// solver's max-min fairness.
 #include "sim/replay.h"
 
 #include <algorithm>
@@ -22,8 +22,8 @@ namespace flopcast {
 namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
-/// A flow that has less than this to go has ended as far as others are concerned: ends and starts that fall
-/// together differ by rounding only. Also the resolution of the solver's clock.
+/// A flow that has less than this to go has ended as far as others are concerned: ends and starts that fall together
+/// differ by rounding only. Also the resolution of the solver's clock.
 constexpr double kSimultaneous = 1e-12;
 constexpr FlowSlot kNoFlow = std::numeric_limits<FlowSlot>::max();
 
@@ -87,8 +87,7 @@ std::string describe(const OperationGraph& graph, OpId op) {
   const Label& label = graph.label(op);
   const auto& names = graph.kind_names();
   std::string text = label.kind < names.size() ? names[label.kind] : "kind " + std::to_string(label.kind);
-  text +=
-      " (stage " + std::to_string(label.stage) + ", micro-batch " + std::to_string(label.micro_batch) + ")";
+  text += " (stage " + std::to_string(label.stage) + ", micro-batch " + std::to_string(label.micro_batch) + ")";
   if (!graph.lane(op).valid()) return text;
   return text + " on lane " + graph.lane_name(graph.lane(op)) + " of rank " +
          std::to_string(graph.lane_rank(graph.lane(op)).index());
@@ -96,8 +95,7 @@ std::string describe(const OperationGraph& graph, OpId op) {
 
 class Replay final : public ContentionClient {
  public:
-  Replay(const OperationGraph& graph, const Network& network, const ReplayOptions& options,
-         SpanReceiver& receiver);
+  Replay(const OperationGraph& graph, const Network& network, const ReplayOptions& options, SpanReceiver& receiver);
 
   /// Replays from the start to the first date at which flows meet, or to the end.
   void run_to_first_contention();
@@ -329,14 +327,13 @@ void Replay::check_that_all_ended() const {
                         std::to_string(graph_.size()) + " operations wait for each other in a circle: ";
   for (std::size_t i = 0; i < std::min(kNamed, stuck.size()); ++i)
     message += (i == 0 ? "" : ", which waits for ") + describe(graph_, stuck[i]);
-  if (stuck.size() > kNamed)
-    message += ", which waits for " + std::to_string(stuck.size() - kNamed) + " more";
+  if (stuck.size() > kNamed) message += ", which waits for " + std::to_string(stuck.size() - kNamed) + " more";
   stuck.resize(std::min(kNamed, stuck.size()));
   throw StuckError(std::move(message), std::move(stuck));
 }
 
-/// A circle of operations of which each waits for the next. Every operation that has not started has a
-/// predecessor that has not started either, so walking back from any of them leads into a circle.
+/// A circle of operations of which each waits for the next. Every operation that has not started has a predecessor
+/// that has not started either, so walking back from any of them leads into a circle.
 std::vector<OpId> Replay::stuck_operations() const {
   std::vector<OpId> waits_for(graph_.size());
   OpId walk;
@@ -367,9 +364,7 @@ struct SpanRecord {
 class SpanWriter final : public SpanReceiver {
  public:
   explicit SpanWriter(PipeWriter& out) : out_(out) {}
-  void ended(const OpSpan& span) override {
-    write({span.start.value(), span.end.value(), span.op.index(), 0});
-  }
+  void ended(const OpSpan& span) override { write({span.start.value(), span.end.value(), span.op.index(), 0}); }
   void finish(std::uint64_t contended_flows) { write({0.0, 0.0, OpId().index(), contended_flows}); }
 
  private:

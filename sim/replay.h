@@ -18,9 +18,9 @@ namespace flopcast {
 enum class TransferBackend { simgrid, ideal };
 
 struct ReplayResult {
-  Seconds makespan;             ///< end of the last operation
-  std::uint64_t operations = 0; ///< operations that ended: all of them
-  std::uint64_t transfers = 0;  ///< transfers among them
+  Seconds makespan;                   ///< end of the last operation
+  std::uint64_t operations = 0;       ///< operations that ended: all of them
+  std::uint64_t transfers = 0;        ///< transfers among them
   std::uint64_t contended_flows = 0;  ///< flows that met another on a link and went through SimGrid's solver
 };
 

@@ -12,9 +12,7 @@ std::uint64_t scrambled(std::uint64_t z) {  // SplitMix64's finaliser
 }
 
 /// Picoseconds are finer than anything modelled and coarser than the rounding of a double within hours.
-std::uint64_t picoseconds(Seconds time) {
-  return static_cast<std::uint64_t>(std::llround(time.value() * 1e12));
-}
+std::uint64_t picoseconds(Seconds time) { return static_cast<std::uint64_t>(std::llround(time.value() * 1e12)); }
 
 }  // namespace
 

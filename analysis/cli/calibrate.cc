@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <memory>
 
-#include "analysis/calibrate.h"
 #include "analysis/cli/command.h"
-#include "scenarios/calibration_file.h"
+#include "analysis/evidence/calibrate.h"
+#include "scenarios/read/calibration_file.h"
 
 namespace flopcast {
 namespace {
@@ -20,29 +20,23 @@ struct Arguments {
 
 /// The folder that the program reads its calibration from, so that the next run uses the new one.
 std::filesystem::path default_output(const Libraries& libraries) {
-  if (const auto file = libraries.find_file(kKernelCalibrationFile))
-    return std::filesystem::path(*file).parent_path();
+  if (const auto file = libraries.find_file(kKernelCalibrationFile)) return std::filesystem::path(*file).parent_path();
   return std::filesystem::path(libraries.roots().front()) / "hwmodels/data";
 }
 
 }  // namespace
 
 void add_calibrate_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand(
-      "calibrate", "Refit kernels and links on measurements, and say how good the fit is");
+  CLI::App& command =
+      *program.add_subcommand("calibrate", "Refit kernels and links on measurements, and say how good the fit is");
   const auto arguments = std::make_shared<Arguments>();
   CalibrateOptions& options = arguments->options;
-  command
-      .add_option("--measurements", options.measurements,
-                  "Folder with reference/*.csv and data/kernels/*/*.csv")
+  command.add_option("--measurements", options.measurements, "Folder with reference/*.csv and data/kernels/*/*.csv")
       ->required()
       ->type_name("DIR");
-  command
-      .add_option("--output", options.output,
-                  "Folder for the data files; default: where the program reads them")
+  command.add_option("--output", options.output, "Folder for the data files; default: where the program reads them")
       ->type_name("DIR");
-  command.add_option("--seed", options.seed, "Decides which fifth of each table is held back")
-      ->capture_default_str();
+  command.add_option("--seed", options.seed, "Decides which fifth of each table is held back")->capture_default_str();
   command.add_flag("--allow-missing", options.allow_missing, "Fit on the tables that are there");
   add_library_option(command, arguments->library_folders);
   command.callback([arguments] {

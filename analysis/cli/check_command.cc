@@ -5,10 +5,10 @@
 #include <memory>
 
 #include "analysis/cli/command.h"
-#include "analysis/format.h"
-#include "analysis/report_message.h"
-#include "analysis/run.h"
-#include "analysis/serving_run.h"
+#include "analysis/render/format.h"
+#include "analysis/runs/report_message.h"
+#include "analysis/runs/serving/serving_run.h"
+#include "analysis/runs/training/run.h"
 
 namespace flopcast {
 namespace {
@@ -16,9 +16,8 @@ namespace {
 std::string training_facts(Scenario scenario) {
   scenario.training->unfolded = false;
   const MemoryTable fullest = check_fit(scenario);
-  return fmt::format("; {} micro-batches per step, {} of {} on the fullest GPU",
-                     scenario.training->micro_batches(), format_bytes(fullest.total()),
-                     format_bytes(scenario.cluster.node.gpu.hbm_capacity));
+  return fmt::format("; {} micro-batches per step, {} of {} on the fullest GPU", scenario.training->micro_batches(),
+                     format_bytes(fullest.total()), format_bytes(scenario.cluster.node.gpu.hbm_capacity));
 }
 
 void check(const ScenarioArguments& arguments) {
@@ -33,8 +32,7 @@ void check(const ScenarioArguments& arguments) {
 }  // namespace
 
 void add_check_command(CLI::App& program) {
-  CLI::App& command =
-      *program.add_subcommand("check", "Check a scenario and its memory without replaying it");
+  CLI::App& command = *program.add_subcommand("check", "Check a scenario and its memory without replaying it");
   const auto arguments = std::make_shared<ScenarioArguments>();
   arguments->add_to(command);
   command.callback([arguments] { check(*arguments); });

@@ -6,13 +6,13 @@
 #include <memory>
 #include <thread>
 
-#include "analysis/claims/claims.h"
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
-#include "analysis/complete_scenario.h"
-#include "analysis/format.h"
-#include "analysis/json.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/format.h"
+#include "analysis/render/json.h"
+#include "analysis/studies/claims/claims.h"
 #include "scenarios/proto/policy_report.pb.h"
 
 namespace flopcast {
@@ -30,8 +30,8 @@ std::vector<Claim> chosen(std::vector<Claim> claims, const std::vector<std::stri
   for (const Claim& claim : claims) known.push_back(claim.id);
   for (const std::string& id : ids) {
     if (std::find(known.begin(), known.end(), id) == known.end()) {
-      throw InputError(Diagnostic{"", 0, 0, "", "\"" + id + "\"",
-                                  fmt::format("one of {}", fmt::join(known, ", ")), nearest_name(id, known)});
+      throw InputError(Diagnostic{"", 0, 0, "", "\"" + id + "\"", fmt::format("one of {}", fmt::join(known, ", ")),
+                                  nearest_name(id, known)});
     }
   }
   std::erase_if(claims, [&](const Claim& claim) {
@@ -51,8 +51,7 @@ void run_claims(const ClaimsArguments& a) {
   check_outputs(outputs);
   const Libraries libraries = Libraries::discover(a.library_folders);
   const RuleBook rules = load_rule_book(libraries, {});
-  const std::string file =
-      a.file.empty() ? required_file(libraries, "analysis/data/claims.textproto") : a.file;
+  const std::string file = a.file.empty() ? required_file(libraries, "analysis/data/claims.textproto") : a.file;
   const PriceBook prices = PriceBook::load(libraries);
   ClaimContext context{libraries, rules, {}, &prices, {}};
   context.run.allow_oom = true;  // a claim's what-if may not fit: that is not what it is about

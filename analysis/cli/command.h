@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "scenarios/libraries.h"
-#include "scenarios/scenario.h"
+#include "scenarios/read/libraries.h"
+#include "scenarios/resolve/scenario.h"
 
 namespace CLI {
 class App;

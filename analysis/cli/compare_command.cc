@@ -9,12 +9,12 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
-#include "analysis/compare/compare_html.h"
-#include "analysis/compare/compare_output.h"
-#include "analysis/complete_scenario.h"
-#include "analysis/json.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/json.h"
+#include "analysis/studies/compare/compare_html.h"
+#include "analysis/studies/compare/compare_output.h"
 #include "scenarios/proto/policy_report.pb.h"
-#include "scenarios/study.h"
+#include "scenarios/studies/study.h"
 
 namespace flopcast {
 namespace {
@@ -49,8 +49,7 @@ Line line_of(const CompareArguments& a, const Libraries& libraries) {
       return study_line(load_study(libraries, *path), a, libraries);
   }
   Line line;
-  for (const std::string& name : a.scenarios)
-    line.scenarios.push_back(load_complete_scenario(name, a.sets, libraries));
+  for (const std::string& name : a.scenarios) line.scenarios.push_back(load_complete_scenario(name, a.sets, libraries));
   return line;
 }
 
@@ -60,13 +59,11 @@ ScenarioComparison comparison_of(const CompareArguments& a, const Line& line, co
     throw InputError(Diagnostic{"", 0, 0, "--cause", fmt::format("{} scenarios", line.scenarios.size()),
                                 "one scenario, in which the causes are turned on", ""});
   }
-  if (!a.causes.empty())
-    return compare(line.scenarios[0], causes_by_name(a.causes, line.scenarios[0]), options);
+  if (!a.causes.empty()) return compare(line.scenarios[0], causes_by_name(a.causes, line.scenarios[0]), options);
   if (line.scenarios.size() < 2) {
-    throw InputError(Diagnostic{"", 0, 0, "", "one scenario",
-                                fmt::format("two or more, or a study ({}), or causes (--cause)",
-                                            fmt::join(study_names(libraries), ", ")),
-                                ""});
+    throw InputError(Diagnostic{
+        "", 0, 0, "", "one scenario",
+        fmt::format("two or more, or a study ({}), or causes (--cause)", fmt::join(study_names(libraries), ", ")), ""});
   }
   return compare(line.scenarios, options);
 }
@@ -79,16 +76,14 @@ void run_compare(const CompareArguments& a) {
   ProgressLine progress;
   CompareOptions options;
   options.run = make_run_options(libraries, line.scenarios[0].cluster, "simgrid", true, progress);
-  options.workers =
-      a.workers > 0 ? a.workers : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.workers = a.workers > 0 ? a.workers : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   for (const MeasureRow& row : measures()) {
     if (row.id == a.measure) options.measure = row.measure;
   }
   ScenarioComparison comparison = comparison_of(a, line, options, libraries);
   comparison.title = line.title;
   comparison.notes = line.notes;
-  if (a.json != "-" && a.csv != "-")
-    fmt::print("{}", to_text(comparison, TextStyle(terminal_colours(stdout))));
+  if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(comparison, TextStyle(terminal_colours(stdout))));
   if (!a.json.empty()) {
     report::ComparisonReport message = to_message(comparison);
     message.set_program(program_version());
@@ -113,23 +108,18 @@ std::string cause_list() {
 }  // namespace
 
 void add_compare_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand(
-      "compare", "Scenarios side by side, and what makes the difference, cause by cause");
+  CLI::App& command =
+      *program.add_subcommand("compare", "Scenarios side by side, and what makes the difference, cause by cause");
   const auto a = std::make_shared<CompareArguments>();
-  command
-      .add_option("SCENARIO", a->scenarios,
-                  "Two or more scenarios, or one study, or one scenario with --cause")
+  command.add_option("SCENARIO", a->scenarios, "Two or more scenarios, or one study, or one scenario with --cause")
       ->required();
-  command
-      .add_option("--cause", a->causes,
-                  "Turn this on in the one scenario: " + cause_list() + "; may be repeated")
+  command.add_option("--cause", a->causes, "Turn this on in the one scenario: " + cause_list() + "; may be repeated")
       ->type_name("NAME")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command
-      .add_option(
-          "--measure", a->measure,
-          "What the waterfall is of; absent: steps by time or GPU-hours, services by GPU-hours per output")
+      .add_option("--measure", a->measure,
+                  "What the waterfall is of; absent: steps by time or GPU-hours, services by GPU-hours per output")
       ->check(CLI::IsMember(measure_ids()));
   command.add_option("--set", a->sets, "Override a field in all of them")
       ->type_name("PATH=VALUE")

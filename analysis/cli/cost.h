@@ -3,7 +3,7 @@
 #include <string>
 
 #include "analysis/money/cost_study.h"
-#include "scenarios/libraries.h"
+#include "scenarios/read/libraries.h"
 
 namespace flopcast {
 

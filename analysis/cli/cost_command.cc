@@ -10,14 +10,14 @@
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/complete_scenario.h"
-#include "analysis/json.h"
+#include "analysis/money/complete_scenario.h"
 #include "analysis/money/cost_output.h"
 #include "analysis/money/served_work.h"
-#include "analysis/run.h"
-#include "analysis/serving_size.h"
+#include "analysis/render/json.h"
+#include "analysis/runs/training/run.h"
+#include "analysis/studies/size/serving_size.h"
 #include "scenarios/proto/cost_report.pb.h"
-#include "scenarios/serving_scenario.h"
+#include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {
 namespace {
@@ -32,10 +32,8 @@ struct CostArguments {
 
 std::vector<PriceModel> asked_models(const std::string& name) {
   if (name.empty()) return {};
-  if (name == "all")
-    return {PriceModel::stated, PriceModel::rental, PriceModel::owned, PriceModel::amortised};
-  for (const PriceModel model :
-       {PriceModel::stated, PriceModel::rental, PriceModel::owned, PriceModel::amortised}) {
+  if (name == "all") return {PriceModel::stated, PriceModel::rental, PriceModel::owned, PriceModel::amortised};
+  for (const PriceModel model : {PriceModel::stated, PriceModel::rental, PriceModel::owned, PriceModel::amortised}) {
     if (name_of(model) == name) return {model};
   }
   return {};  // refused by the command line
@@ -52,8 +50,7 @@ std::vector<PriceModel> models(const CostArguments& a, const Scenario& scenario)
 }
 
 /// With as many replicas as keep the promise. @throws InputError when no number does.
-Scenario sized(Scenario scenario, const std::string& promise, const ServingOptions& serving,
-               ProgressLine& progress) {
+Scenario sized(Scenario scenario, const std::string& promise, const ServingOptions& serving, ProgressLine& progress) {
   SizeOptions options;
   options.promise = parse_promise(promise);
   options.curve = false;
@@ -106,8 +103,8 @@ PricedWork replayed_work(const Scenario& scenario, const std::string& promise, c
 CostReport study(const Scenario& scenario, const PricedWork& work, const Libraries& libraries,
                  const CostQuestion& question) {
   return cost_study(scenario, work, PriceBook::load(libraries),
-                    load_power_model(libraries, scenario.cluster.node.gpu.architecture),
-                    load_usual_spreads(libraries), question);
+                    load_power_model(libraries, scenario.cluster.node.gpu.architecture), load_usual_spreads(libraries),
+                    question);
 }
 
 void write_json(const CostReport& report, const std::string& path) {
@@ -122,8 +119,8 @@ void run(CostArguments a) {
     return;
   }
   if (a.scenario.file.empty())
-    throw InputError(Diagnostic{"", 0, 0, "FILE", "nothing",
-                                "a scenario: a file, or a name from `flopcast list scenarios`", ""});
+    throw InputError(
+        Diagnostic{"", 0, 0, "FILE", "nothing", "a scenario: a file, or a name from `flopcast list scenarios`", ""});
   const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
   const Libraries libraries = a.scenario.libraries();
@@ -135,8 +132,7 @@ void run(CostArguments a) {
   question.workers = a.workers;
   const auto given = given_work(scenario);
   if (!a.slo.empty() && !scenario.serving)
-    throw InputError(
-        Diagnostic{"", 0, 0, "--slo", "a scenario without `serving`", "one with replicas to count", ""});
+    throw InputError(Diagnostic{"", 0, 0, "--slo", "a scenario without `serving`", "one with replicas to count", ""});
   const CostReport report =
       study(scenario, given ? *given : replayed_work(scenario, a.slo, libraries), libraries, question);
   if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(report, TextStyle(terminal_colours(stdout))));
@@ -163,15 +159,13 @@ void add_cost_command(CLI::App& program) {
       .add_option("--price-model", a->price_model,
                   "stated, rental, owned, amortised or all; absent: the scenario's own")
       ->check(CLI::IsMember({"stated", "rental", "owned", "amortised", "all"}));
-  command.add_option("--date", a->date, "The day whose prices hold, instead of the scenario's")
-      ->type_name("DAY");
+  command.add_option("--date", a->date, "The day whose prices hold, instead of the scenario's")->type_name("DAY");
   command
       .add_option("--slo", a->slo,
                   "Of a serving scenario: price the smallest deployment with 90 % of requests within it")
       ->type_name("ttft=2s,tpot=50ms");
   command
-      .add_option("--draws", a->draws,
-                  "How often inputs are drawn, instead of the scenario's number; 0: not at all")
+      .add_option("--draws", a->draws, "How often inputs are drawn, instead of the scenario's number; 0: not at all")
       ->type_name("N")
       ->check(CLI::Range(0, 1000000));
   command.add_option("--workers", a->workers, "Threads that draw; the result does not depend on it")

@@ -7,9 +7,9 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/complete_scenario.h"
-#include "analysis/json.h"
-#include "analysis/serving_curve.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/json.h"
+#include "analysis/studies/curve/serving_curve.h"
 #include "scenarios/proto/serving_views.pb.h"
 
 namespace flopcast {
@@ -75,9 +75,8 @@ void add_curve_command(CLI::App& program) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command
-      .add_option(
-          "--users", a->users,
-          "Requests under way at once, e.g. 1,8,64 (instead of 1, 2, 4, ... until a GPU gives no more)")
+      .add_option("--users", a->users,
+                  "Requests under way at once, e.g. 1,8,64 (instead of 1, 2, 4, ... until a GPU gives no more)")
       ->type_name("N,...")
       ->delimiter(',')
       ->check(CLI::Range(1, 10'000'000));

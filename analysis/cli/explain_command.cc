@@ -10,10 +10,10 @@
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/complete_scenario.h"
-#include "analysis/explain.h"
-#include "analysis/json.h"
-#include "analysis/serving_explain.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/json.h"
+#include "analysis/runs/serving/serving_explain.h"
+#include "analysis/studies/explain/explain.h"
 #include "scenarios/proto/report.pb.h"
 #include "scenarios/proto/serving_views.pb.h"
 
@@ -80,8 +80,7 @@ void add_explain_command(CLI::App& program) {
       "explain", "Add the mechanisms of a step, or of a serving iteration, one by one: what each costs");
   const auto arguments = std::make_shared<ExplainArguments>();
   arguments->scenario.add_to(command);
-  command
-      .add_option("--json", arguments->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+  command.add_option("--json", arguments->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
       ->type_name("FILE");
   command.callback([arguments] { run_explain(*arguments); });
 }

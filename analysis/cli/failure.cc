@@ -7,8 +7,8 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/run.h"
-#include "analysis/text_report.h"
+#include "analysis/runs/training/run.h"
+#include "analysis/runs/training/text_report.h"
 
 namespace flopcast {
 namespace {
@@ -22,8 +22,7 @@ void tell_diagnostics(const InputError& error) {
 
 void tell_memory(const MemoryRefused& refused) {
   tell_diagnostics(refused);
-  fmt::print(stderr, "{}",
-             memory_text(refused.fullest(), refused.capacity(), TextStyle(terminal_colours(stderr))));
+  fmt::print(stderr, "{}", memory_text(refused.fullest(), refused.capacity(), TextStyle(terminal_colours(stderr))));
   if (!refused.remedies().empty()) tell("\nWhat would make it fit");
   for (const std::string& remedy : refused.remedies()) tell("  - " + remedy);
   tell("\n`--allow-oom` replays the step all the same.");

@@ -6,7 +6,7 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
-#include "scenarios/import_model.h"
+#include "scenarios/read/import_model.h"
 
 namespace flopcast {
 namespace {
@@ -27,8 +27,7 @@ void import(const ImportArguments& arguments) {
 }  // namespace
 
 void add_import_model_command(CLI::App& program) {
-  CLI::App& command =
-      *program.add_subcommand("import-model", "Turn a Hugging Face config.json into a model file");
+  CLI::App& command = *program.add_subcommand("import-model", "Turn a Hugging Face config.json into a model file");
   const auto arguments = std::make_shared<ImportArguments>();
   command.add_option("FILE", arguments->file, "The config.json")->required();
   command.add_option("--output", arguments->output, "Model file to write; `-`: stdout")

@@ -7,8 +7,8 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/format.h"
-#include "analysis/text_table.h"
+#include "analysis/render/format.h"
+#include "analysis/render/text_table.h"
 #include "workloads/serving/policies.h"
 #include "workloads/serving/router.h"
 

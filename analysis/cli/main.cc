@@ -7,8 +7,7 @@
 #include "analysis/cli/failure.h"
 
 int main(int argc, char** argv) {
-  CLI::App program{"Forecasts the time, energy and cost of work on GPU clusters, operation by operation.",
-                   "flopcast"};
+  CLI::App program{"Forecasts the time, energy and cost of work on GPU clusters, operation by operation.", "flopcast"};
   program.set_version_flag("--version", flopcast::program_version());
   program.require_subcommand(1);
   for (const flopcast::AddCommand add : flopcast::commands()) add(program);

@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <stdexcept>
 
-#include "sim/atomic_file.h"
-#include "sim/diagnostic.h"
+#include "sim/base/atomic_file.h"
+#include "sim/base/diagnostic.h"
 
 namespace flopcast {
 namespace {
@@ -21,8 +21,7 @@ namespace {
 
 void check_output(const OutputOption& output) {
   if (output.path.empty() || (output.path == "-" && output.takes_stdout)) return;
-  if (output.path == "-")
-    refuse(output, "", "the name of a file: only the report goes to stdout, by `--json -`");
+  if (output.path == "-") refuse(output, "", "the name of a file: only the report goes to stdout, by `--json -`");
   if (const std::string obstacle = write_obstacle(output.path); !obstacle.empty())
     refuse(output, obstacle, "a file that can be written, in a folder that exists");
 }

@@ -20,7 +20,7 @@ void check_outputs(std::span<const OutputOption> outputs);
 /// As above, of a single option that takes `-`.
 void check_writable(const std::string& path, const std::string& option);
 
-/// Writes text to a file (sim/atomic_file.h), or to stdout for `-`.
+/// Writes text to a file (sim/base/atomic_file.h), or to stdout for `-`.
 void write_text(const std::string& path, std::string_view text);
 
 }  // namespace flopcast

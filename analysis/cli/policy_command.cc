@@ -9,12 +9,12 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
-#include "analysis/frontier.h"
-#include "analysis/frontier_html.h"
-#include "analysis/json.h"
-#include "analysis/policy.h"
+#include "analysis/render/json.h"
+#include "analysis/studies/policy/frontier.h"
+#include "analysis/studies/policy/frontier_html.h"
+#include "analysis/studies/policy/policy.h"
 #include "scenarios/proto/policy_report.pb.h"
-#include "scenarios/text_file.h"
+#include "scenarios/read/text_file.h"
 
 namespace flopcast {
 namespace {
@@ -64,8 +64,7 @@ void run_classify(const ClassifyArguments& a) {
   const RuleBook book = load_rule_book(libraries, a.rule_files);
   const PolicyQuestion question = question_of(a, libraries);
   const std::vector<ChipVerdict> verdicts = judge(question, book);
-  if (a.json != "-" && a.csv != "-")
-    fmt::print("{}", to_text(verdicts, question, TextStyle(terminal_colours(stdout))));
+  if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(verdicts, question, TextStyle(terminal_colours(stdout))));
   if (!a.json.empty()) {
     report::PolicyReport message = to_message(verdicts, question);
     message.set_program(program_version());
@@ -87,8 +86,7 @@ void add_classify(CLI::App& policy) {
   const auto a = std::make_shared<ClassifyArguments>();
   command.add_option("CHIP", a->chips, "Names from `flopcast list gpus`, or files; none: all of the library");
   command.add_option("--date", a->date, "Only the rules of this day")->type_name("DAY");
-  command.add_option("--rule", a->rule, "Only this rule (`flopcast policy rules` lists them)")
-      ->type_name("ID");
+  command.add_option("--rule", a->rule, "Only this rule (`flopcast policy rules` lists them)")->type_name("ID");
   command
       .add_option("--set", a->sets,
                   "Change the chips, as a file with `base` would: hbm_bandwidth=\"2 TB/s\", "
@@ -123,15 +121,13 @@ void add_classify(CLI::App& policy) {
 }
 
 void add_rules(CLI::App& policy) {
-  CLI::App& command =
-      *policy.add_subcommand("rules", "Show the rules: thresholds, dates, consequences, sources");
+  CLI::App& command = *policy.add_subcommand("rules", "Show the rules: thresholds, dates, consequences, sources");
   const auto a = std::make_shared<ClassifyArguments>();
   add_rules_option(command, a->rule_files);
   add_library_option(command, a->library_folders);
   command.callback([a] {
     const Libraries libraries = Libraries::discover(a->library_folders);
-    fmt::print("{}",
-               rules_text(load_rule_book(libraries, a->rule_files), TextStyle(terminal_colours(stdout))));
+    fmt::print("{}", rules_text(load_rule_book(libraries, a->rule_files), TextStyle(terminal_colours(stdout))));
   });
 }
 
@@ -205,8 +201,7 @@ void add_frontier(CLI::App& policy) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_option("--date", a->date, "The rules and letters of this day")->type_name("DAY");
-  command
-      .add_option("--allow", a->allowed, "An outcome that counts as free, such as \"3A090.b (NAC eligible)\"")
+  command.add_option("--allow", a->allowed, "An outcome that counts as free, such as \"3A090.b (NAC eligible)\"")
       ->type_name("OUTCOME")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -228,8 +223,7 @@ void add_frontier(CLI::App& policy) {
 }  // namespace
 
 void add_policy_command(CLI::App& program) {
-  CLI::App& policy =
-      *program.add_subcommand("policy", "Export rules: which chips they catch, and what they leave");
+  CLI::App& policy = *program.add_subcommand("policy", "Export rules: which chips they catch, and what they leave");
   policy.require_subcommand(1);
   add_classify(policy);
   add_rules(policy);

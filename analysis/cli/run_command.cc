@@ -13,17 +13,17 @@
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/json.h"
-#include "analysis/pipeline_picture.h"
-#include "analysis/report_message.h"
-#include "analysis/requests_csv.h"
-#include "analysis/run.h"
-#include "analysis/serving_html.h"
-#include "analysis/serving_report.h"
-#include "analysis/text_report.h"
-#include "analysis/trace.h"
-#include "scenarios/serving_scenario.h"
-#include "sim/atomic_file.h"
+#include "analysis/render/json.h"
+#include "analysis/runs/report_message.h"
+#include "analysis/runs/serving/requests_csv.h"
+#include "analysis/runs/serving/serving_html.h"
+#include "analysis/runs/serving/serving_report.h"
+#include "analysis/runs/training/pipeline_picture.h"
+#include "analysis/runs/training/run.h"
+#include "analysis/runs/training/text_report.h"
+#include "analysis/runs/training/trace.h"
+#include "scenarios/resolve/serving_scenario.h"
+#include "sim/base/atomic_file.h"
 
 namespace flopcast {
 namespace {
@@ -111,8 +111,7 @@ class TraceFile {
   class ClosingSink final : public TimelineSink {
    public:
     ClosingSink(TraceFile& trace, const TrainingStep& step)
-        : owner_(trace),
-          trace_(step, trace.gpus_, [&trace](std::string_view text) { trace.file_.write(text); }) {}
+        : owner_(trace), trace_(step, trace.gpus_, [&trace](std::string_view text) { trace.file_.write(text); }) {}
     ~ClosingSink() override {
       try {
         trace_.close();
@@ -208,8 +207,7 @@ void check_timeline_options(const Scenario& scenario, const RunArguments& argume
   if (scenario.training) return;
   if (!arguments.requests.empty() && !scenario.serving)
     throw InputError(option_fault("--requests", "a scenario without `serving`", "one with requests"));
-  for (const auto& [option, path] :
-       {std::pair("--trace", arguments.trace), {"--picture", arguments.picture}}) {
+  for (const auto& [option, path] : {std::pair("--trace", arguments.trace), {"--picture", arguments.picture}}) {
     if (!path.empty() && !(scenario.serving && option == std::string("--trace")))
       throw InputError(option_fault(option, "a scenario without `training`", "one with a step to show"));
   }
@@ -245,32 +243,25 @@ void run(const RunArguments& arguments) {
 }
 
 std::string fault_of_gpu_index(const std::string& text) {
-  const bool number =
-      !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
+  const bool number = !text.empty() && text.size() < 10 && text.find_first_not_of("0123456789") == std::string::npos;
   return number ? "" : "`" + text + "` is not the number of a GPU, counted from 0";
 }
 
 }  // namespace
 
 void add_run_command(CLI::App& program) {
-  CLI::App& command =
-      *program.add_subcommand("run", "Replay a scenario: time, where it goes, GPU-hours, energy, cost");
+  CLI::App& command = *program.add_subcommand("run", "Replay a scenario: time, where it goes, GPU-hours, energy, cost");
   const auto arguments = std::make_shared<RunArguments>();
   arguments->scenario.add_to(command);
-  command
-      .add_option("--json", arguments->json, "Write the report as JSON (`-`: to stdout, instead of the text)")
+  command.add_option("--json", arguments->json, "Write the report as JSON (`-`: to stdout, instead of the text)")
+      ->type_name("FILE");
+  command.add_option("--trace", arguments->trace, "Write the step's timeline for ui.perfetto.dev or chrome://tracing")
+      ->type_name("FILE");
+  command.add_option("--requests", arguments->requests, "Write a line per request of a serving scenario, as CSV")
       ->type_name("FILE");
   command
-      .add_option("--trace", arguments->trace,
-                  "Write the step's timeline for ui.perfetto.dev or chrome://tracing")
-      ->type_name("FILE");
-  command
-      .add_option("--requests", arguments->requests, "Write a line per request of a serving scenario, as CSV")
-      ->type_name("FILE");
-  command
-      .add_option(
-          "--html", arguments->html,
-          "Write a page on a serving scenario: latencies, what happened over time, where the time goes")
+      .add_option("--html", arguments->html,
+                  "Write a page on a serving scenario: latencies, what happened over time, where the time goes")
       ->type_name("FILE");
   command.add_option("--picture", arguments->picture, "Draw the step's pipeline, a row per rank, as SVG")
       ->type_name("FILE");
@@ -279,8 +270,7 @@ void add_run_command(CLI::App& program) {
       ->delimiter(',')
       ->check(fault_of_gpu_index);
   add_replay_options(command, arguments->backend, arguments->allow_oom);
-  command.add_flag("--unfolded", arguments->unfolded,
-                   "Replay every GPU, not one per group of identical ones");
+  command.add_flag("--unfolded", arguments->unfolded, "Replay every GPU, not one per group of identical ones");
   command.callback([arguments] { run(*arguments); });
 }
 

@@ -2,20 +2,18 @@
 
 #include <CLI/CLI.hpp>
 
-#include "analysis/complete_scenario.h"
+#include "analysis/money/complete_scenario.h"
 
 namespace flopcast {
 void add_replay_options(CLI::App& command, std::string& backend, bool& allow_oom) {
-  command
-      .add_option("--backend", backend,
-                  "How flows share links: simgrid (max-min fairly) or ideal (not at all)")
+  command.add_option("--backend", backend, "How flows share links: simgrid (max-min fairly) or ideal (not at all)")
       ->check(CLI::IsMember({"simgrid", "ideal"}))
       ->default_val("simgrid");
   command.add_flag("--allow-oom", allow_oom, "Replay a plan that does not fit into memory");
 }
 
-RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster,
-                            const std::string& backend, bool allow_oom, ProgressLine& progress) {
+RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster, const std::string& backend,
+                            bool allow_oom, ProgressLine& progress) {
   RunOptions options;
   options.backend = backend == "ideal" ? TransferBackend::ideal : TransferBackend::simgrid;
   options.allow_oom = allow_oom;

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "analysis/cli/terminal.h"
-#include "analysis/run.h"
-#include "scenarios/libraries.h"
+#include "analysis/runs/training/run.h"
+#include "scenarios/read/libraries.h"
 
 namespace CLI {
 class App;
@@ -16,7 +16,7 @@ namespace flopcast {
 void add_replay_options(CLI::App& command, std::string& backend, bool& allow_oom);
 
 /// Run options with the power table of the library, progress on stderr, and Ctrl-C.
-RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster,
-                            const std::string& backend, bool allow_oom, ProgressLine& progress);
+RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster, const std::string& backend,
+                            bool allow_oom, ProgressLine& progress);
 
 }  // namespace flopcast

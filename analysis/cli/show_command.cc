@@ -17,14 +17,12 @@ struct ShowArguments {
 }  // namespace
 
 void add_show_command(CLI::App& program) {
-  CLI::App& command =
-      *program.add_subcommand("show", "Print one GPU, node, fabric, cluster, model or scenario");
+  CLI::App& command = *program.add_subcommand("show", "Print one GPU, node, fabric, cluster, model or scenario");
   const auto arguments = std::make_shared<ShowArguments>();
   command.add_option("NAME", arguments->name, "Its name, as `flopcast list` gives it")->required();
   add_library_option(command, arguments->library_folders);
-  command.callback([arguments] {
-    fmt::print("{}", to_text(arguments->name, Libraries::discover(arguments->library_folders)));
-  });
+  command.callback(
+      [arguments] { fmt::print("{}", to_text(arguments->name, Libraries::discover(arguments->library_folders))); });
 }
 
 }  // namespace flopcast

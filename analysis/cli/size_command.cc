@@ -7,10 +7,10 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/complete_scenario.h"
-#include "analysis/json.h"
-#include "analysis/serving_report.h"
-#include "analysis/serving_size.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/json.h"
+#include "analysis/runs/serving/serving_report.h"
+#include "analysis/studies/size/serving_size.h"
 
 namespace flopcast {
 namespace {
@@ -33,8 +33,7 @@ void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, c
   write_text(path, to_json(message));
 }
 
-void ratio(const Scenario& scenario, const SizeOptions& options, const std::string& json,
-           ProgressLine& progress) {
+void ratio(const Scenario& scenario, const SizeOptions& options, const std::string& json, ProgressLine& progress) {
   const std::vector<PoolRatio> ratios = pool_ratios(scenario, options);
   progress.clear();
   if (json != "-") fmt::print("{}", to_text(options, ratios));
@@ -87,8 +86,7 @@ void size(const SizeArguments& arguments) {
 }  // namespace
 
 void add_size_command(CLI::App& program) {
-  CLI::App& command =
-      *program.add_subcommand("size", "Find the smallest serving deployment that keeps a promise");
+  CLI::App& command = *program.add_subcommand("size", "Find the smallest serving deployment that keeps a promise");
   const auto arguments = std::make_shared<SizeArguments>();
   arguments->scenario.add_to(command);
   command.add_option("--slo", arguments->slo, "The promise: ttft=2s,tpot=50ms (and e2e=TIME)")
@@ -100,9 +98,7 @@ void add_size_command(CLI::App& program) {
   command.add_flag("--no-curve", arguments->no_curve, "Leave the loads beside the scenario's own out");
   command.add_flag("--ratio", arguments->ratio,
                    "Instead: the best ratio of prefill to decode replicas on the whole cluster");
-  command
-      .add_option("--json", arguments->json,
-                  "Write what was tried as JSON (`-`: to stdout, instead of the text)")
+  command.add_option("--json", arguments->json, "Write what was tried as JSON (`-`: to stdout, instead of the text)")
       ->type_name("FILE");
   command.callback([arguments] { size(*arguments); });
 }

@@ -7,7 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 
-#include "analysis/format.h"
+#include "analysis/render/format.h"
 #include "sim/replay.h"
 
 namespace flopcast {

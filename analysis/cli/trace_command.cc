@@ -8,7 +8,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/trace_stats_report.h"
+#include "analysis/runs/serving/trace_stats_report.h"
 
 namespace flopcast {
 namespace {
@@ -35,9 +35,7 @@ void add_trace_command(CLI::App& program) {
   command.require_subcommand(1);
   CLI::App& stats = *command.add_subcommand("stats", "Rate, bursts, lengths and prefixes of a trace");
   const auto arguments = std::make_shared<TraceArguments>();
-  stats
-      .add_option("FILE", arguments->file,
-                  "Azure or BurstGPT CSV, Mooncake JSON lines, Vidur CSV, or your own")
+  stats.add_option("FILE", arguments->file, "Azure or BurstGPT CSV, Mooncake JSON lines, Vidur CSV, or your own")
       ->required();
   stats.add_option("--json", arguments->json, "Write the figures as JSON; `-`: stdout")->type_name("FILE");
   stats.callback([arguments] { show_stats(*arguments); });

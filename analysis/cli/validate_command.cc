@@ -7,12 +7,12 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
-#include "analysis/complete_scenario.h"
-#include "analysis/json.h"
-#include "analysis/validate.h"
-#include "analysis/validate_runs.h"
+#include "analysis/evidence/validate.h"
+#include "analysis/evidence/validate_runs.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/json.h"
 #include "scenarios/proto/report.pb.h"
-#include "scenarios/text_file.h"
+#include "scenarios/read/text_file.h"
 
 namespace flopcast {
 namespace {
@@ -64,17 +64,14 @@ void run_validate(const ValidateArguments& arguments) {
   input.misses = read_table(libraries, "analysis/data/misses.csv");
   input.options = make_run_options(libraries, scenario.cluster, "simgrid", true, progress);
   std::vector<Check> checks = validate(input);
-  const auto append = [&](const std::vector<Check>& more) {
-    checks.insert(checks.end(), more.begin(), more.end());
-  };
+  const auto append = [&](const std::vector<Check>& more) { checks.insert(checks.end(), more.begin(), more.end()); };
   append(check_calibration_runs(libraries));
   RunOptions quiet;  // some three hundred short replays
   const std::vector<RunError> runs = predict_published_runs(libraries, quiet);
   append(summarise_published_runs(runs, libraries));
   explain_misses(checks, input.misses);
   progress.clear();
-  if (arguments.runs && arguments.json != "-")
-    fmt::print("{}\n", to_text(runs, TextStyle(terminal_colours(stdout))));
+  if (arguments.runs && arguments.json != "-") fmt::print("{}\n", to_text(runs, TextStyle(terminal_colours(stdout))));
   if (arguments.json != "-") fmt::print("{}", to_text(checks, TextStyle(terminal_colours(stdout))));
   if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(checks)));
 }
@@ -82,11 +79,10 @@ void run_validate(const ValidateArguments& arguments) {
 }  // namespace
 
 void add_validate_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand(
-      "validate", "Hold predictions against measurements, publications and closed forms");
+  CLI::App& command =
+      *program.add_subcommand("validate", "Hold predictions against measurements, publications and closed forms");
   const auto arguments = std::make_shared<ValidateArguments>();
-  command
-      .add_option("--json", arguments->json, "Write the table as JSON (`-`: to stdout, instead of the text)")
+  command.add_option("--json", arguments->json, "Write the table as JSON (`-`: to stdout, instead of the text)")
       ->type_name("FILE");
   command.add_flag("--runs", arguments->runs, "List every published training run, not only their summary");
   add_library_option(command, arguments->library_folders);

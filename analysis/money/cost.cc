@@ -34,13 +34,11 @@ Cost owned_hour(const MoneyInputs& in) {
 }
 
 Cost amortised_hour(const MoneyInputs& in) {
-  const double worth =
-      in.amortised_server_usd * std::pow(10.0, -in.amortised_progress * in.amortised_age_years);
+  const double worth = in.amortised_server_usd * std::pow(10.0, -in.amortised_progress * in.amortised_age_years);
   const double servers = worth * in.amortised_progress * std::log(10.0) / kHoursPerYear;
   const double network = servers * in.amortised_network_share / (1 - in.amortised_network_share);
-  return {{{"servers", servers},
-           {"network", network},
-           {"electricity", energy_usd_per_hour(in, in.amortised_power_share)}}};
+  return {
+      {{"servers", servers}, {"network", network}, {"electricity", energy_usd_per_hour(in, in.amortised_power_share)}}};
 }
 
 double per_million(double usd, double tokens) { return tokens > 0 ? usd / tokens * 1e6 : 0; }

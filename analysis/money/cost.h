@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "analysis/money/money_inputs.h"
-#include "scenarios/money.h"
-#include "sim/units.h"
+#include "scenarios/resolve/money.h"
+#include "sim/base/units.h"
 
 namespace flopcast {
 

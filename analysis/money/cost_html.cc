@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/charts.h"
-#include "analysis/format.h"
-#include "analysis/html_page.h"
 #include "analysis/money/cost_output.h"
+#include "analysis/render/charts.h"
+#include "analysis/render/format.h"
+#include "analysis/render/html_page.h"
 
 namespace flopcast {
 namespace {
@@ -96,8 +96,7 @@ void add_work(const CostReport& report, HtmlPage& page) {
   page.heading("GPU-hours");
   std::vector<std::vector<std::string>> rows;
   for (const PhaseHours& phase : report.work.phases)
-    rows.push_back(
-        {phase.name, format_integer(phase.gpu_hours), phase.given ? "given" : "predicted", phase.source});
+    rows.push_back({phase.name, format_integer(phase.gpu_hours), phase.given ? "given" : "predicted", phase.source});
   if (rows.size() > 1) rows.push_back({"all", format_integer(report.work.gpu_hours()), "", ""});
   page.table({"", "GPU-hours", "", "source"}, rows, {Align::left, Align::right, Align::left, Align::left});
 }
@@ -110,16 +109,13 @@ void add_service(const CostReport& report, HtmlPage& page) {
     const ServiceCost& s = *model.service;
     rows.push_back({std::string(name_of(model.model)), "$" + format_integer(s.usd_per_day),
                     money_text(s.usd_per_million_input), money_text(s.usd_per_million_cached),
-                    money_text(s.usd_per_million_output),
-                    report.market ? "$" + format_integer(s.revenue_per_day) : "",
+                    money_text(s.usd_per_million_output), report.market ? "$" + format_integer(s.revenue_per_day) : "",
                     report.market ? format_percent(s.margin) : ""});
   }
-  page.table(
-      {"price model", "cost", "M input", "M cached", "M output", "revenue", "margin"}, rows,
-      {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right});
+  page.table({"price model", "cost", "M input", "M cached", "M output", "revenue", "margin"}, rows,
+             {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right});
   if (report.market)
-    page.note(
-        fmt::format("Market: {} {}; {}", report.market->vendor, report.market->model, report.market->source));
+    page.note(fmt::format("Market: {} {}; {}", report.market->vendor, report.market->model, report.market->source));
   if (report.demand_follows_cost.empty()) return;
   rows.clear();
   for (std::size_t i = 0; i < report.demand_follows_cost.size(); ++i) {
@@ -129,12 +125,11 @@ void add_service(const CostReport& report, HtmlPage& page) {
                     "$" + format_integer(follows.usd_per_day), "$" + format_integer(alone.usd_per_day),
                     "$" + format_integer(alone.revenue_per_day)});
   }
-  page.paragraph(fmt::format(
-      "When tokens get cheaper, demand grows by price to the power of -{:g}: cost per token and total "
-      "cost move apart.",
-      report.inputs.market_elasticity));
-  page.table({"price of tokens", "tokens sold", "a day, cost falls with the price", "a day, cost as today",
-              "revenue"},
+  page.paragraph(
+      fmt::format("When tokens get cheaper, demand grows by price to the power of -{:g}: cost per token and total "
+                  "cost move apart.",
+                  report.inputs.market_elasticity));
+  page.table({"price of tokens", "tokens sold", "a day, cost falls with the price", "a day, cost as today", "revenue"},
              rows, {Align::right, Align::right, Align::right, Align::right, Align::right});
 }
 
@@ -143,9 +138,8 @@ void add_uncertainty(const ModelCost& model, HtmlPage& page) {
   if (u.tornado.empty()) return;
   page.heading(fmt::format("What matters most: {}", name_of(model.model)));
   page.figure(
-      fmt::format(
-          "What {} becomes with one input at its 5 % and 95 % quantiles and all others at their medians.",
-          headline_name(u.headline)),
+      fmt::format("What {} becomes with one input at its 5 % and 95 % quantiles and all others at their medians.",
+                  headline_name(u.headline)),
       svg_of(tornado_chart(u)));
   page.note(fmt::format("{} draws, seed {}.", format_integer(u.draws), u.seed));
   std::vector<std::vector<std::string>> rows;
@@ -175,9 +169,8 @@ std::string to_html(const CostReport& report) {
   if (report.has_programme) {
     const ModelCost& model = report.models.front();
     page.heading("The programme");
-    page.figure(
-        fmt::format("From the final run to all that it took, at the price model `{}`.", name_of(model.model)),
-        svg_of(programme_chart(model.programme)));
+    page.figure(fmt::format("From the final run to all that it took, at the price model `{}`.", name_of(model.model)),
+                svg_of(programme_chart(model.programme)));
     if (model.uncertainty.draws > 0) {
       page.paragraph(fmt::format("90 % of the cases lie between {}.",
                                  money_text(model.uncertainty.of(Outcome::programme_usd).p5) + " and " +
@@ -191,14 +184,13 @@ std::string to_html(const CostReport& report) {
   for (const ModelCost& model : report.models) {
     std::vector<std::vector<std::string>> rows;
     for (const UsedPrice& price : model.prices)
-      rows.push_back({price.what,
-                      fmt::format("{} {}",
-                                  std::abs(price.value) >= 1000 ? format_integer(price.value)
-                                                                : fmt::format("{:.4g}", price.value),
-                                  price.unit),
-                      price.source});
-    page.table({std::string(name_of(model.model)), "", "source"}, rows,
-               {Align::left, Align::right, Align::left});
+      rows.push_back(
+          {price.what,
+           fmt::format("{} {}",
+                       std::abs(price.value) >= 1000 ? format_integer(price.value) : fmt::format("{:.4g}", price.value),
+                       price.unit),
+           price.source});
+    page.table({std::string(name_of(model.model)), "", "source"}, rows, {Align::left, Align::right, Align::left});
   }
   for (const std::string& note : report.notes) page.note(note);
   return page.str();

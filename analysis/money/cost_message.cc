@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
-#include "analysis/json.h"
 #include "analysis/money/cost_output.h"
-#include "analysis/policy.h"
+#include "analysis/render/csv.h"
+#include "analysis/render/json.h"
 #include "scenarios/proto/cost_report.pb.h"
 
 namespace flopcast {
@@ -127,8 +127,8 @@ class CsvRows {
     if (report_.has_programme) parts("programme", model_.programme, Outcome::programme_usd);
     if (model_.service) service(*model_.service);
     for (const TornadoRow& row : model_.uncertainty.tornado) {
-      line("tornado", std::string(row.input->name), shortest(row.at_high - row.at_low), shortest(row.at_low),
-           "", shortest(row.at_high));
+      line("tornado", std::string(row.input->name), shortest(row.at_high - row.at_low), shortest(row.at_low), "",
+           shortest(row.at_high));
     }
     return out_;
   }
@@ -148,8 +148,7 @@ class CsvRows {
 
   void parts(const std::string& what, const Cost& cost, Outcome outcome) {
     sum(what, cost.usd(), outcome);
-    for (const CostPart& part : cost.parts)
-      line(what, std::string(part.name), shortest(part.usd), "", "", "");
+    for (const CostPart& part : cost.parts) line(what, std::string(part.name), shortest(part.usd), "", "", "");
   }
 
   void service(const ServiceCost& s) {
@@ -201,8 +200,7 @@ report::CostReport to_message(const CostReport& report) {
     market.set_confirmed(report.market->confirmed);
   }
   if (report.work.service) set_cost(report, *out.mutable_cost());
-  for (const DemandPoint& point : report.demand_follows_cost)
-    set_demand(point, *out.add_demand_follows_cost());
+  for (const DemandPoint& point : report.demand_follows_cost) set_demand(point, *out.add_demand_follows_cost());
   for (const DemandPoint& point : report.demand_price_only) set_demand(point, *out.add_demand_price_only());
   for (const std::string& note : report.notes) out.add_notes(note);
   return out;
@@ -214,8 +212,8 @@ std::string to_csv(const CostReport& report) {
   const std::string model(name_of(report.models.front().model));
   const auto demand_rows = [&](const char* what, const std::vector<DemandPoint>& points) {
     for (const DemandPoint& point : points) {
-      out += csv_line({report.scenario, model, what, "price x " + shortest(point.price),
-                       shortest(point.usd_per_day), "", "", ""});
+      out += csv_line(
+          {report.scenario, model, what, "price x " + shortest(point.price), shortest(point.usd_per_day), "", "", ""});
     }
   };
   demand_rows("demand_follows_cost_usd_per_day", report.demand_follows_cost);

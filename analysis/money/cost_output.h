@@ -3,7 +3,7 @@
 #include <string>
 
 #include "analysis/money/cost_study.h"
-#include "analysis/text_table.h"
+#include "analysis/render/text_table.h"
 
 namespace flopcast {
 

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/complete_scenario.h"
-#include "analysis/csv.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/csv.h"
 #include "scenarios/proto/money.pb.h"
-#include "scenarios/serving_scenario.h"
-#include "scenarios/text_file.h"
+#include "scenarios/read/text_file.h"
+#include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {
 namespace {
@@ -19,8 +19,7 @@ constexpr double kNormal95 = 1.6448536269514722;
 constexpr long kDaysToMarket = 90;
 
 std::string dated(const PriceQuote& quote) {
-  return fmt::format("{}, {}{}", quote.source, to_string(quote.date),
-                     quote.confirmed ? "" : " (unconfirmed)");
+  return fmt::format("{}, {}{}", quote.source, to_string(quote.date), quote.confirmed ? "" : " (unconfirmed)");
 }
 
 /// Looks the prices of one day up and lays them over what the scenario states.
@@ -74,8 +73,7 @@ class Pricer {
     in.rental_usd_per_hour = quote.usd_per_hour;
     rents_ = quote.observed;
     use(fmt::format("GPU-hour, {}", price_.rental.term), quote.usd_per_hour, "USD",
-        (quote.observed.size() > 1 ? fmt::format("middle of {}: ", quote.observed.size()) : "") +
-            quote.source);
+        (quote.observed.size() > 1 ? fmt::format("middle of {}: ", quote.observed.size()) : "") + quote.source);
   }
 
   void site(MoneyInputs& in, double power_share) {
@@ -89,8 +87,7 @@ class Pricer {
     } else {
       const PriceQuote usual = book_.pue();
       in.site_pue = usual.usd;
-      use("PUE, site over computers", in.site_pue, "",
-          dated(usual) + "; not stated (price.pue)");
+      use("PUE, site over computers", in.site_pue, "", dated(usual) + "; not stated (price.pue)");
     }
     if (price_.site.electricity_usd_per_kwh) {
       in.site_electricity_usd_per_kwh = *price_.site.electricity_usd_per_kwh;
@@ -116,10 +113,9 @@ class Pricer {
 
   void owned(MoneyInputs& in) {
     const OwnedConfig& o = price_.owned;
-    in.owned_server_usd =
-        stated_or(o.server, "server, per GPU", [&] { return book_.server(gpu().name, day()); });
-    in.owned_network_usd = stated_or(o.network, "network, per GPU",
-                                     [&] { return book_.network(scenario_.cluster.fabric.kind, day()); });
+    in.owned_server_usd = stated_or(o.server, "server, per GPU", [&] { return book_.server(gpu().name, day()); });
+    in.owned_network_usd =
+        stated_or(o.network, "network, per GPU", [&] { return book_.network(scenario_.cluster.fabric.kind, day()); });
     in.owned_other_usd = o.other.value();
     in.owned_life_years = o.life_years;
     in.owned_interest = o.interest;
@@ -165,8 +161,7 @@ class Pricer {
     in.amortised_network_share = a.network_share;
     in.amortised_power_share = a.power_share;
     use("server when new, per GPU", in.amortised_server_usd, "USD", quote ? dated(*quote) : "the scenario");
-    use("age", in.amortised_age_years, "years",
-        fmt::format("from {} to {}", to_string(since), to_string(day())));
+    use("age", in.amortised_age_years, "years", fmt::format("from {} to {}", to_string(since), to_string(day())));
     use("progress of chips", a.progress, "powers of ten a year", "");
     use("network, of the cluster's price", a.network_share, "", "");
     site(in, a.power_share);
@@ -215,8 +210,7 @@ void set_service(const ServiceWork& s, MoneyInputs& in) {
 
 TokenPrices prices_of(const MarketConfig& market, const PriceBook& book, const std::optional<Date>& date) {
   TokenPrices out;
-  if (!market.model.empty())
-    out = book.tokens(market.vendor, market.model, required_date(date, "a token price"));
+  if (!market.model.empty()) out = book.tokens(market.vendor, market.model, required_date(date, "a token price"));
   if (market.input) out.input = *market.input;
   if (market.cached) out.cached = market.cached;
   if (market.output) out.output = *market.output;
@@ -234,8 +228,8 @@ class Spreads {
     if (range && range->p5 < range->p95) range_ = *range;
   }
 
-  UncertaintyModel build(PriceModel model, std::span<const UsualSpread> usual,
-                         const std::vector<double>& rents, int draws) {
+  UncertaintyModel build(PriceModel model, std::span<const UsualSpread> usual, const std::vector<double>& rents,
+                         int draws) {
     const UncertaintyConfig& config = scenario_.uncertainty;
     for (std::size_t i = 0; i < config.uncertain.size(); ++i) {
       const UncertainConfig& u = config.uncertain[i];
@@ -279,8 +273,7 @@ class Spreads {
     return -1;
   }
 
-  void add_unless_there(const std::string& name, const SpreadConfig& spread, bool relative,
-                        const std::string& source) {
+  void add_unless_there(const std::string& name, const SpreadConfig& spread, bool relative, const std::string& source) {
     if (find(name) >= 0) return;
     add(find_money_input(name, "uncertainty.csv"), spread, relative, source, "uncertainty.csv");
   }
@@ -291,8 +284,7 @@ class Spreads {
     if (prefix != name_of(model) && !of_site) return;
     SpreadConfig spread;
     if (u.kind == "log_normal") spread = {SpreadConfig::Kind::log_normal, u.p5, u.p95};
-    if (u.kind == "normal")
-      spread = {SpreadConfig::Kind::normal, (u.p5 + u.p95) / 2, (u.p95 - u.p5) / 2 / kNormal95};
+    if (u.kind == "normal") spread = {SpreadConfig::Kind::normal, (u.p5 + u.p95) / 2, (u.p95 - u.p5) / 2 / kNormal95};
     if (u.kind == "triangular") {
       const double own = u.relative ? 1 : base_.*find_money_input(u.input, "uncertainty.csv").value;
       spread = {SpreadConfig::Kind::triangular, u.p5, std::clamp(own, u.p5, u.p95), u.p95};
@@ -385,16 +377,14 @@ std::vector<UsualSpread> load_usual_spreads(const Libraries& libraries) {
   return out;
 }
 
-CostReport cost_study(const Scenario& scenario, const PricedWork& work, const PriceBook& book,
-                      const PowerModel& power, std::span<const UsualSpread> usual,
-                      const CostQuestion& question) {
+CostReport cost_study(const Scenario& scenario, const PricedWork& work, const PriceBook& book, const PowerModel& power,
+                      std::span<const UsualSpread> usual, const CostQuestion& question) {
   CostReport report;
   report.scenario = scenario.name;
   report.title = scenario.title;
   report.gpu = scenario.cluster.node.gpu.name;
-  report.gpus = work.service && scenario.serving
-                    ? static_cast<int>(std::lround(work.service->gpu_hours_per_day / 24))
-                    : scenario.cluster.gpus();
+  report.gpus = work.service && scenario.serving ? static_cast<int>(std::lround(work.service->gpu_hours_per_day / 24))
+                                                 : scenario.cluster.gpus();
   report.date = question.date ? question.date : scenario.date;
   report.work = work;
   report.has_programme = scenario.programme && !work.phases.empty();
@@ -421,8 +411,7 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
       cost.prices = pricer.look_up(model, in);
     } catch (const InputError& error) {
       if (models.size() == 1) throw;
-      report.notes.push_back(
-          fmt::format("{}: left out; {}", name_of(model), to_string(error.diagnostics().front())));
+      report.notes.push_back(fmt::format("{}: left out; {}", name_of(model), to_string(error.diagnostics().front())));
       refused = error;
       continue;
     }

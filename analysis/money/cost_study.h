@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "analysis/energy.h"
 #include "analysis/money/cost.h"
 #include "analysis/money/price_book.h"
 #include "analysis/money/uncertainty.h"
-#include "analysis/projection.h"
-#include "scenarios/scenario.h"
+#include "analysis/runs/energy.h"
+#include "analysis/runs/training/projection.h"
+#include "scenarios/resolve/scenario.h"
 
 namespace flopcast {
 
@@ -101,9 +101,8 @@ struct UsualSpread {
 std::vector<UsualSpread> load_usual_spreads(const Libraries& libraries);
 
 /// @throws InputError when a price does not exist on the day, or an input is unknown.
-CostReport cost_study(const Scenario& scenario, const PricedWork& work, const PriceBook& book,
-                      const PowerModel& power, std::span<const UsualSpread> usual,
-                      const CostQuestion& question);
+CostReport cost_study(const Scenario& scenario, const PricedWork& work, const PriceBook& book, const PowerModel& power,
+                      std::span<const UsualSpread> usual, const CostQuestion& question);
 
 /// What the tokens of a service are sold for: the scenario's market on its date, or the prices that it states
 /// for its service. Nothing where it says neither. @throws as above.

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/format.h"
 #include "analysis/money/cost_output.h"
+#include "analysis/render/format.h"
 
 namespace flopcast {
 namespace {
@@ -44,8 +44,7 @@ std::string parts_table(const std::string& title, const CostReport& report, Cost
   std::vector<std::string_view> names;
   for (const ModelCost& model : report.models) {
     for (const CostPart& part : (model.*cost).parts) {
-      if (part.usd != 0 && std::find(names.begin(), names.end(), part.name) == names.end())
-        names.push_back(part.name);
+      if (part.usd != 0 && std::find(names.begin(), names.end(), part.name) == names.end()) names.push_back(part.name);
     }
   }
   std::vector<Align> columns(1 + report.models.size(), Align::right);
@@ -88,16 +87,14 @@ std::string service_table(const CostReport& report, const TextStyle& style) {
   row("per million cached tokens", [](const ServiceCost& s) { return money_text(s.usd_per_million_cached); });
   row("per million output tokens", [](const ServiceCost& s) { return money_text(s.usd_per_million_output); });
   if (report.market) {
-    row("revenue at the market's prices",
-        [](const ServiceCost& s) { return "$" + format_integer(s.revenue_per_day); });
+    row("revenue at the market's prices", [](const ServiceCost& s) { return "$" + format_integer(s.revenue_per_day); });
     row("margin, of the cost", [](const ServiceCost& s) { return format_percent(s.margin); });
   }
   std::string out = "\n" + table.render(style, kWidth);
   if (report.market) {
     const TokenPrices& m = *report.market;
-    std::string prices =
-        fmt::format("market: {} per million input tokens, {} cached, {} output", money_text(m.input),
-                    money_text(m.cached.value_or(m.input)), money_text(m.output));
+    std::string prices = fmt::format("market: {} per million input tokens, {} cached, {} output", money_text(m.input),
+                                     money_text(m.cached.value_or(m.input)), money_text(m.output));
     if (!m.model.empty()) prices += fmt::format("; {} {}, {}", m.vendor, m.model, m.tier);
     out += style.dim(paragraph(prices + "; " + m.source + (m.confirmed ? "" : " (unconfirmed)")));
   }
@@ -106,10 +103,8 @@ std::string service_table(const CostReport& report, const TextStyle& style) {
 
 std::string demand_table(const CostReport& report, const TextStyle& style) {
   if (report.demand_follows_cost.empty()) return "";
-  TextTable table(
-      {Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right});
-  table.header(
-      {"price of tokens", "tokens", "cost falls too:", "$ a day", "cost stays:", "$ a day", "margin"});
+  TextTable table({Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right});
+  table.header({"price of tokens", "tokens", "cost falls too:", "$ a day", "cost stays:", "$ a day", "margin"});
   for (std::size_t i = 0; i < report.demand_follows_cost.size(); ++i) {
     const DemandPoint& follows = report.demand_follows_cost[i];
     const DemandPoint& alone = report.demand_price_only[i];
@@ -119,9 +114,8 @@ std::string demand_table(const CostReport& report, const TextStyle& style) {
                format_percent(alone.usd_per_day > 0 ? alone.revenue_per_day / alone.usd_per_day - 1 : 0, 0)});
   }
   return "\n" + table.render(style, kWidth) +
-         style.dim(
-             paragraph(fmt::format("demand: tokens grow by price^-{:g} (price {})",
-                                   report.inputs.market_elasticity, name_of(report.models.front().model))));
+         style.dim(paragraph(fmt::format("demand: tokens grow by price^-{:g} (price {})",
+                                         report.inputs.market_elasticity, name_of(report.models.front().model))));
 }
 
 std::string spread_text(const ResultSpread& s) {
@@ -161,13 +155,12 @@ std::string uncertainty_text(const CostReport& report, const ModelCost& model, c
     out += paragraph("a million output tokens: " + spread_text(u.of(Outcome::usd_per_million_output)));
     const ResultSpread& m = u.of(Outcome::margin);
     if (report.market)
-      out += paragraph(
-          fmt::format("margin: {}, 90 % of cases {} to {}", percent(m.p50), percent(m.p5), percent(m.p95)));
+      out +=
+          paragraph(fmt::format("margin: {}, 90 % of cases {} to {}", percent(m.p50), percent(m.p5), percent(m.p95)));
   }
   if (u.tornado.empty()) return out;
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
-  table.header(
-      {"what matters most for " + headline_name(u.headline), "5 %", "95 %", "result", "to", "rank corr."});
+  table.header({"what matters most for " + headline_name(u.headline), "5 %", "95 %", "result", "to", "rank corr."});
   for (const TornadoRow& row : u.tornado) {
     table.row({std::string(row.input->name), of_unit(row.low_input, ""),
                of_unit(row.high_input, std::string(row.input->unit)), result_text(row.at_low, u.headline),
@@ -183,8 +176,7 @@ std::string ranges_table(const CostReport& report, const TextStyle& style) {
   const Outcome total = service                ? Outcome::usd_per_million_output
                         : report.has_programme ? Outcome::programme_usd
                                                : Outcome::run_usd;
-  TextTable table(
-      {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right});
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right});
   table.header({"90 % of cases", "GPU-hour", "median", "to",
                 service                ? "M output"
                 : report.has_programme ? "programme"
@@ -194,8 +186,8 @@ std::string ranges_table(const CostReport& report, const TextStyle& style) {
     if (model.uncertainty.draws == 0) continue;
     const ResultSpread& hour = model.uncertainty.of(Outcome::usd_per_gpu_hour);
     const ResultSpread& sum = model.uncertainty.of(total);
-    table.row({std::string(name_of(model.model)), money_text(hour.p5), money_text(hour.p50),
-               money_text(hour.p95), money_text(sum.p5), money_text(sum.p50), money_text(sum.p95)});
+    table.row({std::string(name_of(model.model)), money_text(hour.p5), money_text(hour.p50), money_text(hour.p95),
+               money_text(sum.p5), money_text(sum.p50), money_text(sum.p95)});
   }
   return table.empty() ? "" : "\n" + table.render(style, kWidth);
 }
@@ -203,8 +195,7 @@ std::string ranges_table(const CostReport& report, const TextStyle& style) {
 std::string prices_table(const ModelCost& model, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::left});
   table.header({fmt::format("{}: from", name_of(model.model)), "", ""});
-  for (const UsedPrice& price : model.prices)
-    table.row({price.what, of_unit(price.value, price.unit), price.source});
+  for (const UsedPrice& price : model.prices) table.row({price.what, of_unit(price.value, price.unit), price.source});
   return "\n" + table.render(style, kWidth);
 }
 
@@ -212,9 +203,7 @@ std::string prices_table(const ModelCost& model, const TextStyle& style) {
 
 std::string money_text(double usd) {
   const double size = std::abs(usd);
-  const auto scaled = [&](double unit, const char* name) {
-    return fmt::format("${:#.4g} {}", usd / unit, name);
-  };
+  const auto scaled = [&](double unit, const char* name) { return fmt::format("${:#.4g} {}", usd / unit, name); };
   if (size >= 999.95e9) return scaled(1e12, "T");
   if (size >= 999.95e6) return scaled(1e9, "B");
   if (size >= 999.95e3) return scaled(1e6, "M");

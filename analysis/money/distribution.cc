@@ -9,8 +9,8 @@
 #include <numbers>
 #include <numeric>
 
-#include "sim/diagnostic.h"
-#include "sim/random.h"
+#include "sim/base/diagnostic.h"
+#include "sim/base/random.h"
 
 namespace flopcast {
 namespace {
@@ -30,9 +30,8 @@ double triangular(double low, double mode, double high, double p) {
 std::vector<double> ranks(std::span<const double> values) {
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return values[a] < values[b] || (values[a] == values[b] && a < b);
-  });
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return values[a] < values[b] || (values[a] == values[b] && a < b); });
   std::vector<double> out(values.size());
   for (std::size_t i = 0; i < order.size();) {
     std::size_t end = i;
@@ -97,8 +96,7 @@ Copula::Copula(std::vector<std::uint64_t> ids, std::span<const RankPair> pairs, 
   const auto n = static_cast<Eigen::Index>(ids_.size());
   Eigen::MatrixXd correlation = Eigen::MatrixXd::Identity(n, n);
   for (const RankPair& pair : pairs) {
-    correlation(pair.first, pair.second) = correlation(pair.second, pair.first) =
-        normal_correlation(pair.rank);
+    correlation(pair.first, pair.second) = correlation(pair.second, pair.first) = normal_correlation(pair.rank);
   }
   const Eigen::LLT<Eigen::MatrixXd> factored(correlation);
   if (factored.info() != Eigen::Success) {

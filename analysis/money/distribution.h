@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "scenarios/money.h"
+#include "scenarios/resolve/money.h"
 
 namespace flopcast {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "scenarios/text_file.h"
-#include "sim/diagnostic.h"
+#include "scenarios/read/text_file.h"
+#include "sim/base/diagnostic.h"
 
 namespace flopcast {
 namespace {
@@ -24,12 +24,10 @@ constexpr MoneyInput kInputs[] = {
     {"owned.residual", "share", "worth at the end of life", &M::owned_residual, 0, 0.99},
     {"owned.operations", "1/a", "staff on site, spares, support, of the price", &M::owned_operations, 0, 10},
     {"owned.power_share", "share", "average draw over rated power", &M::owned_power_share, 0, 2},
-    {"amortised.server", "USD", "server when new, per GPU", &M::amortised_server_usd, 0,
-     kMost},
+    {"amortised.server", "USD", "server when new, per GPU", &M::amortised_server_usd, 0, kMost},
     {"amortised.age_years", "a", "since it became available", &M::amortised_age_years, 0, 100},
     {"amortised.progress", "1/a", "progress of chips, powers of ten", &M::amortised_progress, 0, 5},
-    {"amortised.network_share", "share", "network, of the cluster's price", &M::amortised_network_share, 0,
-     0.99},
+    {"amortised.network_share", "share", "network, of the cluster's price", &M::amortised_network_share, 0, 0.99},
     {"amortised.power_share", "share", "average draw over rated power", &M::amortised_power_share, 0, 2},
     {"site.rated_power", "kW", "rated power, per GPU", &M::site_rated_kw, 0, 1000},
     {"site.pue", "", "power of the site over that of its computers", &M::site_pue, 1, 10},
@@ -38,8 +36,8 @@ constexpr MoneyInput kInputs[] = {
     {"programme.experiments", "x run", "experiments", &M::programme_experiments, 0, 1e6},
     {"programme.failed_runs", "x run", "failed runs", &M::programme_failed_runs, 0, 1e6},
     {"programme.idle", "share", "idle GPU-hours, of those paid for", &M::programme_idle, 0, 0.99},
-    {"programme.predecessor_gpu_hours", "h", "GPU-hours of predecessors", &M::programme_predecessor_gpu_hours,
-     0, kMost},
+    {"programme.predecessor_gpu_hours", "h", "GPU-hours of predecessors", &M::programme_predecessor_gpu_hours, 0,
+     kMost},
     {"programme.predecessor", "USD", "predecessors", &M::programme_predecessor_usd, 0, kMost},
     {"programme.data_gpu_hours", "h", "GPU-hours for data", &M::programme_data_gpu_hours, 0, kMost},
     {"programme.data", "USD", "data", &M::programme_data_usd, 0, kMost},
@@ -65,8 +63,8 @@ constexpr MoneyInput kInputs[] = {
 std::span<const MoneyInput> money_inputs() { return kInputs; }
 
 const MoneyInput& find_money_input(const std::string& name, const std::string& field) {
-  const auto found = std::find_if(std::begin(kInputs), std::end(kInputs),
-                                  [&](const MoneyInput& i) { return i.name == name; });
+  const auto found =
+      std::find_if(std::begin(kInputs), std::end(kInputs), [&](const MoneyInput& i) { return i.name == name; });
   if (found != std::end(kInputs)) return *found;
   std::vector<std::string> names;
   for (const MoneyInput& input : kInputs) names.emplace_back(input.name);

@@ -17,13 +17,10 @@ struct MoneyInputs {
   double stated_usd_per_hour = 0;
   double rental_usd_per_hour = 0;
   double owned_server_usd = 0, owned_network_usd = 0, owned_other_usd = 0;
-  double owned_life_years = 1, owned_interest = 0, owned_residual = 0, owned_operations = 0,
-         owned_power_share = 0;
-  double amortised_server_usd = 0, amortised_age_years = 0, amortised_progress = 0,
-         amortised_network_share = 0;
+  double owned_life_years = 1, owned_interest = 0, owned_residual = 0, owned_operations = 0, owned_power_share = 0;
+  double amortised_server_usd = 0, amortised_age_years = 0, amortised_progress = 0, amortised_network_share = 0;
   double amortised_power_share = 0;
-  double site_rated_kw = 0, site_pue = 1, site_electricity_usd_per_kwh = 0,
-         site_colocation_usd_per_kw_month = 0;
+  double site_rated_kw = 0, site_pue = 1, site_electricity_usd_per_kwh = 0, site_colocation_usd_per_kw_month = 0;
   // Besides the final run.
   double programme_experiments = 0, programme_failed_runs = 0, programme_idle = 0;
   double programme_predecessor_gpu_hours = 0, programme_predecessor_usd = 0;

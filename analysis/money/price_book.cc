@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <map>
 
-#include "analysis/complete_scenario.h"
-#include "analysis/csv.h"
-#include "scenarios/text_file.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/csv.h"
+#include "scenarios/read/text_file.h"
 
 namespace flopcast {
 namespace {
@@ -26,9 +26,7 @@ CsvTable table(const Libraries& libraries, const std::string& name) {
 
 Date day_of(const CsvTable& t, std::size_t row, const char* column) {
   const auto day = parse_date(t.text(row, column));
-  if (!day)
-    throw InputError(
-        Diagnostic{"", 0, 0, column, quoted(t.text(row, column)), "a day such as 2024-12-26", ""});
+  if (!day) throw InputError(Diagnostic{"", 0, 0, column, quoted(t.text(row, column)), "a day such as 2024-12-26", ""});
   return *day;
 }
 
@@ -43,15 +41,13 @@ double middle(const std::vector<double>& sorted) {
   return n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
-[[noreturn]] void no_price(const std::string& what, const Date& day, const Date& nearest,
-                           const std::string& until) {
-  throw InputError(
-      Diagnostic{"", 0, 0, "date", fmt::format("{}, without a price for {}", to_string(day), what),
-                 until.empty() ? "a day with one" : "a day with one: " + until, to_string(nearest)});
+[[noreturn]] void no_price(const std::string& what, const Date& day, const Date& nearest, const std::string& until) {
+  throw InputError(Diagnostic{"", 0, 0, "date", fmt::format("{}, without a price for {}", to_string(day), what),
+                              until.empty() ? "a day with one" : "a day with one: " + until, to_string(nearest)});
 }
 
-[[noreturn]] void unknown(const std::string& field, const std::string& name,
-                          const std::vector<std::string>& known, const std::string& remedy) {
+[[noreturn]] void unknown(const std::string& field, const std::string& name, const std::vector<std::string>& known,
+                          const std::string& remedy) {
   throw InputError(Diagnostic{"", 0, 0, field, quoted(name), fmt::format("one of {}", fmt::join(known, ", ")),
                               nearest_name(name, known), remedy});
 }
@@ -86,8 +82,8 @@ std::string fabric_key(FabricKind kind) {
 
 Date required_date(const std::optional<Date>& date, const std::string& what) {
   if (date) return *date;
-  throw InputError(Diagnostic{"", 0, 0, "date", "nothing", fmt::format("a day, since {} has a date", what),
-                              "", "date: \"2024-12-26\" in the scenario, or --date 2024-12-26"});
+  throw InputError(Diagnostic{"", 0, 0, "date", "nothing", fmt::format("a day, since {} has a date", what), "",
+                              "date: \"2024-12-26\" in the scenario, or --date 2024-12-26"});
 }
 
 PriceBook PriceBook::load(const Libraries& libraries) {
@@ -104,8 +100,8 @@ PriceBook PriceBook::load(const Libraries& libraries) {
     book.hardware_.push_back({hardware.text(i, "gpu"),
                               hardware.text(i, "kind"),
                               "",
-                              {hardware.number(i, "usd"), day_of(hardware, i, "date"),
-                               hardware.text(i, "source"), hardware.text(i, "confirmed") == "yes"}});
+                              {hardware.number(i, "usd"), day_of(hardware, i, "date"), hardware.text(i, "source"),
+                               hardware.text(i, "confirmed") == "yes"}});
   }
   const CsvTable network = table(libraries, "network_prices.csv");
   for (std::size_t i = 0; i < network.size(); ++i) {
@@ -117,10 +113,8 @@ PriceBook PriceBook::load(const Libraries& libraries) {
   }
   const CsvTable site = table(libraries, "site_prices.csv");
   for (std::size_t i = 0; i < site.size(); ++i) {
-    book.site_.push_back({site.text(i, "what"),
-                          "",
-                          "",
-                          {site.number(i, "usd"), day_of(site, i, "date"), site.text(i, "source")}});
+    book.site_.push_back(
+        {site.text(i, "what"), "", "", {site.number(i, "usd"), day_of(site, i, "date"), site.text(i, "source")}});
   }
   const CsvTable apis = table(libraries, "api_prices.csv");
   for (std::size_t i = 0; i < apis.size(); ++i) {
@@ -143,8 +137,7 @@ PriceQuote PriceBook::latest(const std::vector<const Row*>& rows, const Date& da
   const Row* nearest = rows.front();
   for (const Row* row : rows) {
     if (row->quote.date <= day && (!found || row->quote.date >= found->quote.date)) found = row;
-    if (std::labs(row->quote.date.days_since(day)) < std::labs(nearest->quote.date.days_since(day)))
-      nearest = row;
+    if (std::labs(row->quote.date.days_since(day)) < std::labs(nearest->quote.date.days_since(day))) nearest = row;
   }
   if (!found || day.days_since(found->quote.date) > keeps_days) no_price(what, day, nearest->quote.date, "");
   return found->quote;
@@ -153,15 +146,13 @@ PriceQuote PriceBook::latest(const std::vector<const Row*>& rows, const Date& da
 RentQuote PriceBook::rent(const std::string& gpu, const RentalConfig& terms, const Date& day) const {
   std::vector<const Row*> rows;
   for (const Row& row : rents_) {
-    if (row.key == gpu && row.detail == terms.term &&
-        (terms.provider.empty() || row.provider == terms.provider))
+    if (row.key == gpu && row.detail == terms.term && (terms.provider.empty() || row.provider == terms.provider))
       rows.push_back(&row);
   }
-  const std::string what = fmt::format("a GPU-hour of {}, {}{}", gpu, terms.term,
-                                       terms.provider.empty() ? "" : " at " + terms.provider);
+  const std::string what =
+      fmt::format("a GPU-hour of {}, {}{}", gpu, terms.term, terms.provider.empty() ? "" : " at " + terms.provider);
   if (rows.empty()) {
-    const auto known =
-        distinct(rents_, [](const Row& row) { return fmt::format("{} ({})", row.key, row.detail); });
+    const auto known = distinct(rents_, [](const Row& row) { return fmt::format("{} ({})", row.key, row.detail); });
     unknown("price.rental", fmt::format("{} ({})", gpu, terms.term), known, "price.gpu, stated");
   }
   std::map<std::string, const Row*> last;  // of each provider
@@ -211,8 +202,8 @@ PriceQuote PriceBook::server(const std::string& gpu, const Date& day) const {
 
 PriceQuote PriceBook::first_server(const std::string& gpu) const {
   const auto rows = server_rows(gpu);
-  const Row* first = *std::min_element(
-      rows.begin(), rows.end(), [](const Row* a, const Row* b) { return a->quote.date < b->quote.date; });
+  const Row* first = *std::min_element(rows.begin(), rows.end(),
+                                       [](const Row* a, const Row* b) { return a->quote.date < b->quote.date; });
   return as_server(first->quote, first->detail == "chip");
 }
 
@@ -244,8 +235,8 @@ PriceQuote PriceBook::colocation(const Date& day) const {
 PriceQuote PriceBook::pue() const {
   const auto row = std::find_if(site_.begin(), site_.end(), [](const Row& r) { return r.key == "pue"; });
   if (row == site_.end())
-    throw InputError(Diagnostic{"site_prices.csv", 0, 0, "what", "no row `pue`",
-                                "power of a site over its computers'", ""});
+    throw InputError(
+        Diagnostic{"site_prices.csv", 0, 0, "what", "no row `pue`", "power of a site over its computers'", ""});
   return row->quote;
 }
 
@@ -265,8 +256,8 @@ TokenPrices PriceBook::tokens(const std::string& vendor, const std::string& mode
             "market { input: 0.5 output: 2 }");
   }
   const bool early = day < nearest->from;
-  const std::string span = "from " + to_string(nearest->from) +
-                           (nearest->until ? " to the day before " + to_string(*nearest->until) : "");
+  const std::string span =
+      "from " + to_string(nearest->from) + (nearest->until ? " to the day before " + to_string(*nearest->until) : "");
   no_price("tokens of " + name, day, early ? nearest->from : nearest->until->plus_days(-1), span);
 }
 

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "hwmodels/cluster.h"
-#include "scenarios/date.h"
-#include "scenarios/libraries.h"
-#include "scenarios/money.h"
+#include "hwmodels/fabric/cluster.h"
+#include "scenarios/read/date.h"
+#include "scenarios/read/libraries.h"
+#include "scenarios/resolve/money.h"
 
 namespace flopcast {
 

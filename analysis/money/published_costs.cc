@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
-#include "analysis/complete_scenario.h"
-#include "analysis/csv.h"
+#include "analysis/money/complete_scenario.h"
 #include "analysis/money/cost.h"
-#include "scenarios/date.h"
-#include "scenarios/text_file.h"
+#include "analysis/render/csv.h"
+#include "scenarios/read/date.h"
+#include "scenarios/read/text_file.h"
 
 namespace flopcast {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "scenarios/libraries.h"
+#include "scenarios/read/libraries.h"
 
 namespace flopcast {
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "analysis/format.h"
+#include "analysis/render/format.h"
 
 namespace flopcast {
 namespace {
@@ -21,17 +21,14 @@ bool promises_something(const ServingScenario& serving) {
 
 std::vector<std::string> notes_of(const ServingReport& report) {
   std::vector<std::string> out;
-  out.push_back(
-      fmt::format("replayed: {} requests; time to first token {} (90 %), per output token {} (90 %); {}",
-                  format_integer(static_cast<double>(report.all.arrived.requests)),
-                  format_time(Seconds(report.all.ttft.quantile(0.9))),
-                  format_time(Seconds(report.all.tpot.quantile(0.9))), name(report.state)));
+  out.push_back(fmt::format("replayed: {} requests; time to first token {} (90 %), per output token {} (90 %); {}",
+                            format_integer(static_cast<double>(report.all.arrived.requests)),
+                            format_time(Seconds(report.all.ttft.quantile(0.9))),
+                            format_time(Seconds(report.all.tpot.quantile(0.9))), name(report.state)));
   const double kept = report.all.slo_attainment();
-  if (promises_something(report.serving()))
-    out.back() += fmt::format("; {} within the promises", format_percent(kept));
+  if (promises_something(report.serving())) out.back() += fmt::format("; {} within the promises", format_percent(kept));
   if (kept < kKept)
-    out.push_back(
-        "too few requests are within the promises: --slo prices the smallest deployment that keeps them");
+    out.push_back("too few requests are within the promises: --slo prices the smallest deployment that keeps them");
   if (report.state == LoadState::overloaded)
     out.push_back("overloaded: queues grow, so these are costs of a service that nobody would get");
   const GpuSpec& gpu = report.scenario.cluster.node.gpu;

@@ -1,7 +1,7 @@
 // A replayed service as work to be priced.
 #pragma once
 #include "analysis/money/cost_study.h"
-#include "analysis/serving_run.h"
+#include "analysis/runs/serving/serving_run.h"
 
 namespace flopcast {
 

@@ -15,16 +15,15 @@ struct Draws {
   std::vector<Outcomes> result;  ///< [draw]
 };
 
-MoneyInputs with_inputs(const MoneyInputs& base, const UncertaintyModel& model,
-                        std::span<const double> values) {
+MoneyInputs with_inputs(const MoneyInputs& base, const UncertaintyModel& model, std::span<const double> values) {
   MoneyInputs in = base;
   for (std::size_t i = 0; i < model.inputs.size(); ++i) in.*model.inputs[i].input->value = values[i];
   return in;
 }
 
 /// Draws `first` to `end` - 1. Each depends on its own number only.
-void draw_range(PriceModel price, const MoneyInputs& base, const UncertaintyModel& model,
-                const Copula& copula, std::size_t first, std::size_t end, Draws& out) {
+void draw_range(PriceModel price, const MoneyInputs& base, const UncertaintyModel& model, const Copula& copula,
+                std::size_t first, std::size_t end, Draws& out) {
   for (std::size_t draw = first; draw < end; ++draw) {
     const std::span<double> row(&out.drawn[draw * out.inputs], out.inputs);
     copula.draw(draw, row);
@@ -71,9 +70,8 @@ std::vector<TornadoRow> tornado(PriceModel price, const MoneyInputs& base, const
   for (std::size_t d = 0; d < draws.count; ++d) result[d] = draws.result[d][headline];
   std::vector<TornadoRow> rows;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    TornadoRow row{
-        model.inputs[i].input, model.inputs[i].at(0.05, base), model.inputs[i].at(0.95, base), 0, 0, 0,
-        model.inputs[i].source};
+    TornadoRow row{model.inputs[i].input, model.inputs[i].at(0.05, base), model.inputs[i].at(0.95, base), 0, 0, 0,
+                   model.inputs[i].source};
     const double median = values[i];
     values[i] = row.low_input;
     row.at_low = outcomes_of(price, with_inputs(base, model, values))[headline];

@@ -9,8 +9,8 @@
 
 #include "hwmodels/calibration/least_squares.h"
 #include "hwmodels/calibration/residual_fit.h"
-#include "hwmodels/kernel_formulas.h"
-#include "sim/random.h"
+#include "hwmodels/kernels/kernel_formulas.h"
+#include "sim/base/random.h"
 
 namespace flopcast {
 
@@ -54,8 +54,7 @@ double draw(const Measurement& m, std::uint64_t seed) {
 }
 
 double formula(const std::vector<double>& parameters, const Machine& machine, const Measurement& m) {
-  if (const auto* gemm = std::get_if<GemmShape>(&m.shape))
-    return gemm_microseconds(parameters, machine, *gemm);
+  if (const auto* gemm = std::get_if<GemmShape>(&m.shape)) return gemm_microseconds(parameters, machine, *gemm);
   return attention_microseconds(parameters, machine, std::get<AttentionShape>(m.shape));
 }
 
@@ -130,8 +129,8 @@ std::vector<double> start_of(KernelFamily family, const std::vector<bool>& free)
 }
 
 std::vector<double> fit_parameters(KernelFamily family, const Rows& rows, const GpuSpec& gpu,
-                                   const std::vector<bool>& free, std::vector<double> start, double pull,
-                                   double clock, double share) {
+                                   const std::vector<bool>& free, std::vector<double> start, double pull, double clock,
+                                   double share) {
   LeastSquaresProblem problem;
   problem.pull = pull;
   problem.parameters = parameters_of(family);
@@ -232,17 +231,15 @@ class ErrorPool {
   std::vector<double> off_;
 };
 
-double relative_error(const FamilyFit& fit, const GpuSpec& gpu, const Measurement& m, double clock,
-                      double share) {
+double relative_error(const FamilyFit& fit, const GpuSpec& gpu, const Measurement& m, double clock, double share) {
   return predict_measurement(fit, gpu, m, clock, share) / m.microseconds - 1;
 }
 
-std::vector<HeldBackError> errors_of(const FamilyFit& fit, const GpuSpec& gpu, const Split& rows,
-                                     double clock, double share) {
+std::vector<HeldBackError> errors_of(const FamilyFit& fit, const GpuSpec& gpu, const Split& rows, double clock,
+                                     double share) {
   std::map<std::string, ErrorPool> tables;
   for (const Measurement* m : rows.fitted) tables[m->table].fitted();
-  for (const Measurement* m : rows.held_back)
-    tables[m->table].held_back(relative_error(fit, gpu, *m, clock, share));
+  for (const Measurement* m : rows.held_back) tables[m->table].held_back(relative_error(fit, gpu, *m, clock, share));
   std::vector<HeldBackError> errors;
   for (auto& [table, pool] : tables) errors.push_back(pool.result(table));
   return errors;
@@ -321,8 +318,7 @@ double communication_share(const CalibrationInput& input, const KernelCalibratio
       const GpuSpec& gpu = gpu_named(input, input.memory_gpu);
       if (m.bytes < 3 * gpu.l2_capacity.value()) return true;  // partly served by L2
       return m.bytes / m.microseconds <=
-             kFastestStreamPercent / 100.0 *
-                 machine_of(gpu, Precision::bf16, {m.sms, 1, share}).hbm_bytes_per_us;
+             kFastestStreamPercent / 100.0 * machine_of(gpu, Precision::bf16, {m.sms, 1, share}).hbm_bytes_per_us;
     });
   };
   const auto misfit = [&](double share) {
@@ -332,8 +328,7 @@ double communication_share(const CalibrationInput& input, const KernelCalibratio
       for (const FamilyFit& fit : calibration.fits) {
         if (fit.gpu != m.gpu || fit.family != family_of(m) || !fit.variant.empty()) continue;
         const double off = std::log(
-            predict_measurement(fit, gpu_named(input, m.gpu), m, input.sustained_clock.value, share) /
-            m.microseconds);
+            predict_measurement(fit, gpu_named(input, m.gpu), m, input.sustained_clock.value, share) / m.microseconds);
         sum += std::abs(off);
       }
     }
@@ -355,8 +350,8 @@ FamilyFit fit_few(const CalibrationInput& input, KernelFamily family, const GpuS
   std::vector<bool> free(parameters_of(family).size(), false);
   free[0] = true;
   if (family == KernelFamily::weight_gradient) free[4] = free[5] = true;
-  fit.parameters = fit_parameters(family, parts.fitted, gpu, free, like.parameters, kLoosePull,
-                                  input.sustained_clock.value, share);
+  fit.parameters =
+      fit_parameters(family, parts.fitted, gpu, free, like.parameters, kLoosePull, input.sustained_clock.value, share);
   fit.errors = errors_of(fit, gpu, parts, input.sustained_clock.value, share);
   fit.source = joined_source(input, rows);
   return fit;
@@ -384,8 +379,7 @@ Seconds shortest(const CalibrationInput& input, MemoryKernel kernel) {
 
 /// What the profile's memory-bound kernels of a class say: the reachable fraction of HBM, beside a minimum
 /// that only small kernels can tell.
-MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kernel, const GpuSpec& gpu,
-                                double share) {
+MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kernel, const GpuSpec& gpu, double share) {
   MemoryClassFit fit;
   fit.kernel = kernel;
   fit.minimum = shortest(input, kernel);
@@ -397,8 +391,7 @@ MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kern
       if (m.kernel != kernel) continue;
       const Machine machine = machine_of(gpu, Precision::bf16, {m.sms, 1, share});
       const double us = minimum + m.bytes / (machine.hbm_bytes_per_us * fraction / 100);
-      sum +=
-          m.launches * m.microseconds * std::abs(std::log(us / m.microseconds));  // long kernels matter more
+      sum += m.launches * m.microseconds * std::abs(std::log(us / m.microseconds));  // long kernels matter more
     }
     if (best < 0 || sum < best) {
       best = sum;
@@ -424,8 +417,8 @@ void borrow_classes(const CalibrationInput& input, std::vector<MemoryClassFit>& 
       {MemoryKernel::cross_entropy, MemoryKernel::norm},      // reduces over a row, then writes it
       {MemoryKernel::optimizer, MemoryKernel::elementwise}};  // several streams, no reuse
   for (const auto& [missing, like] : kLike) {
-    const auto found = std::find_if(classes.begin(), classes.end(),
-                                    [&, kind = like](const auto& c) { return c.kernel == kind; });
+    const auto found =
+        std::find_if(classes.begin(), classes.end(), [&, kind = like](const auto& c) { return c.kernel == kind; });
     if (found == classes.end()) continue;
     MemoryClassFit fit = *found;
     fit.kernel = missing;
@@ -442,8 +435,8 @@ std::vector<MemoryClassFit> fit_memory_classes(const CalibrationInput& input, do
   const GpuSpec& gpu = gpu_named(input, input.memory_gpu);
   for (int i = 0; i < kMemoryKernels; ++i) {
     const auto kernel = static_cast<MemoryKernel>(i);
-    const bool any = std::any_of(input.memory.begin(), input.memory.end(),
-                                 [&](const auto& m) { return m.kernel == kernel; });
+    const bool any =
+        std::any_of(input.memory.begin(), input.memory.end(), [&](const auto& m) { return m.kernel == kernel; });
     if (!any) continue;
     classes.push_back(fit_memory_class(input, kernel, gpu, share));
     classes.back().source = input.memory_source;
@@ -486,12 +479,10 @@ Rows profile_rows(const CalibrationInput& input) {
 
 }  // namespace
 
-bool held_back(const Measurement& measurement, std::uint64_t seed) {
-  return draw(measurement, seed) < kHeldBack;
-}
+bool held_back(const Measurement& measurement, std::uint64_t seed) { return draw(measurement, seed) < kHeldBack; }
 
-double predict_measurement(const FamilyFit& fit, const GpuSpec& gpu, const Measurement& m,
-                           double sustained_clock, double communication_share) {
+double predict_measurement(const FamilyFit& fit, const GpuSpec& gpu, const Measurement& m, double sustained_clock,
+                           double communication_share) {
   const Machine machine = machine_for(m, gpu, sustained_clock, communication_share);
   double us = formula(fit.parameters, machine, m);
   if (!fit.residual.empty()) {

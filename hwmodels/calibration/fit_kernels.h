@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "hwmodels/calibration.h"
 #include "hwmodels/calibration/measurement.h"
+#include "hwmodels/kernels/calibration.h"
 
 namespace flopcast {
 

@@ -15,8 +15,7 @@ double value_of(const ParameterInfo& info, double u) {
 }
 
 double coordinate_of(const ParameterInfo& info, double value) {
-  const double share =
-      std::clamp(std::log(value / info.low) / std::log(info.high / info.low), 1e-6, 1 - 1e-6);
+  const double share = std::clamp(std::log(value / info.low) / std::log(info.high / info.low), 1e-6, 1 - 1e-6);
   return std::log(share / (1 - share));
 }
 
@@ -37,13 +36,11 @@ class Solver {
     for (int iteration = 0; iteration < 60 && !free_.empty(); ++iteration) {
       const Eigen::MatrixXd jacobian = jacobian_at(u, r);
       Eigen::VectorXd w(r.size());
-      for (Eigen::Index i = 0; i < r.size(); ++i)
-        w[i] = weight(i) * weight(i) * robust_weight(r[i], problem_.scale);
+      for (Eigen::Index i = 0; i < r.size(); ++i) w[i] = weight(i) * weight(i) * robust_weight(r[i], problem_.scale);
       const double pull = problem_.pull * problem_.pull * static_cast<double>(r.size());
       Eigen::MatrixXd normal = jacobian.transpose() * w.asDiagonal() * jacobian;
       normal.diagonal().array() += pull / 100;
-      const Eigen::VectorXd gradient =
-          jacobian.transpose() * (w.asDiagonal() * r) + (pull / 100) * (u - start_);
+      const Eigen::VectorXd gradient = jacobian.transpose() * (w.asDiagonal() * r) + (pull / 100) * (u - start_);
       bool better = false;
       for (int attempt = 0; attempt < 8 && !better; ++attempt) {
         Eigen::MatrixXd damped = normal;
@@ -84,8 +81,7 @@ class Solver {
   }
 
   double cost_of(const Eigen::VectorXd& u, const Eigen::VectorXd& r) const {
-    double cost =
-        problem_.pull * problem_.pull * static_cast<double>(r.size()) / 100 * (u - start_).squaredNorm();
+    double cost = problem_.pull * problem_.pull * static_cast<double>(r.size()) / 100 * (u - start_).squaredNorm();
     for (Eigen::Index i = 0; i < r.size(); ++i) {
       const double x = r[i] / problem_.scale;
       cost += weight(i) * weight(i) * problem_.scale * problem_.scale * 2 * (std::sqrt(1 + x * x) - 1);

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "hwmodels/kernel_family.h"
+#include "hwmodels/kernels/kernel_family.h"
 
 namespace flopcast {
 

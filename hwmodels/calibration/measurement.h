@@ -4,7 +4,7 @@
 #include <string>
 #include <variant>
 
-#include "hwmodels/kernels.h"
+#include "hwmodels/kernels/kernels.h"
 
 namespace flopcast {
 

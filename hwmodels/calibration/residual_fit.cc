@@ -19,8 +19,7 @@ std::vector<std::size_t> spread_out(const Eigen::MatrixXd& points, std::size_t c
   const Eigen::RowVectorXd middle = points.colwise().mean();
   Eigen::Index next = 0;
   (points.rowwise() - middle).rowwise().squaredNorm().minCoeff(&next);
-  Eigen::VectorXd distance =
-      Eigen::VectorXd::Constant(points.rows(), std::numeric_limits<double>::infinity());
+  Eigen::VectorXd distance = Eigen::VectorXd::Constant(points.rows(), std::numeric_limits<double>::infinity());
   std::vector<std::size_t> chosen;
   while (chosen.size() < count) {
     chosen.push_back(static_cast<std::size_t>(next));
@@ -33,8 +32,7 @@ std::vector<std::size_t> spread_out(const Eigen::MatrixXd& points, std::size_t c
 Eigen::MatrixXd bumps(const Eigen::MatrixXd& points, const Eigen::MatrixXd& centres) {
   Eigen::MatrixXd values(points.rows(), centres.rows());
   for (Eigen::Index j = 0; j < centres.rows(); ++j) {
-    const Eigen::ArrayXd inside =
-        (1 - (points.rowwise() - centres.row(j)).rowwise().squaredNorm().array()).max(0.0);
+    const Eigen::ArrayXd inside = (1 - (points.rowwise() - centres.row(j)).rowwise().squaredNorm().array()).max(0.0);
     values.col(j) = inside.square().square();
   }
   return values;
@@ -50,8 +48,8 @@ KernelResidual fit_residual(std::span<const double> points, std::span<const doub
   Eigen::MatrixXd scaled(rows, dims);
   for (Eigen::Index i = 0; i < rows; ++i)
     for (Eigen::Index d = 0; d < dims; ++d)
-      scaled(i, d) = rounded(points[static_cast<std::size_t>(i * dims + d)], 0.01) /
-                     options.radius[static_cast<std::size_t>(d)];
+      scaled(i, d) =
+          rounded(points[static_cast<std::size_t>(i * dims + d)], 0.01) / options.radius[static_cast<std::size_t>(d)];
 
   const std::vector<std::size_t> chosen = spread_out(scaled, options.centres);
   const auto count = static_cast<Eigen::Index>(chosen.size());
@@ -69,8 +67,7 @@ KernelResidual fit_residual(std::span<const double> points, std::span<const doub
     normal.diagonal().array() += options.ridge;
     solution = normal.ldlt().solve(design.transpose() * (w.asDiagonal() * target));
     const Eigen::VectorXd left = target - design * solution;
-    for (Eigen::Index i = 0; i < rows; ++i)
-      w[i] = given[i] * given[i] * robust_weight(left[i], options.scale);
+    for (Eigen::Index i = 0; i < rows; ++i) w[i] = given[i] * given[i] * robust_weight(left[i], options.scale);
   }
 
   std::vector<double> flat, kept;

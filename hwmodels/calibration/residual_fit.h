@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "hwmodels/kernel_residual.h"
+#include "hwmodels/kernels/kernel_residual.h"
 
 namespace flopcast {
 

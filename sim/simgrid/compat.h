@@ -1,8 +1,8 @@
 // One spelling for what SimGrid calls differently between 3.32 and 4.1.
 #pragma once
+#include <simgrid/version.h>
 #include <simgrid/kernel/resource/Model.hpp>
 #include <simgrid/s4u.hpp>
-#include <simgrid/version.h>
 
 #include <algorithm>
 #include <functional>

@@ -1,7 +1,6 @@
-// Bandwidth sharing by SimGrid. Every route is a pseudo-host in one star zone whose way out consists of the
-// route's links; all flows go to one sink in the middle of the star, which adds no link. So a host-to-host
-// communication crosses exactly the links of its route, and the platform grows with the routes, not with
-// their square.
+// Bandwidth sharing by SimGrid. Every route is a pseudo-host in one star zone whose way out consists of the route's
+// links; all flows go to one sink in the middle of the star, which adds no link. So a host-to-host communication
+// crosses exactly the links of its route, and the platform grows with the routes, not with their square.
 #include <fmt/format.h>
 #include <signal.h>
 #include <simgrid/kernel/Timer.hpp>
@@ -25,8 +24,8 @@ namespace {
 namespace sg = simgrid::s4u;
 using simgrid::kernel::timer::Timer;
 
-// SimGrid counts payloads in whole units. Units of 2^-10 byte keep the remaining bytes of a flow that is
-// handed over half-way; bandwidths are scaled alike, so that times stay what they are.
+// SimGrid counts payloads in whole units. Units of 2^-10 byte keep the remaining bytes of a flow that is handed over
+// half-way; bandwidths are scaled alike, so that times stay what they are.
 constexpr double kUnitsPerByte = 1024.0;
 constexpr double kMostUnits = 0x1p63;
 constexpr double kNever = std::numeric_limits<double>::infinity();
@@ -85,8 +84,8 @@ class SimgridSolver final : public ContentionSolver {
   std::exception_ptr failure_;
 };
 
-/// A fat pipe caps each flow on its own, so of several on a route only the narrowest matters, and none does
-/// where a shared link is at least as narrow. Fewer links make the solver faster and change no time.
+/// A fat pipe caps each flow on its own, so of several on a route only the narrowest matters, and none does where a
+/// shared link is at least as narrow. Fewer links make the solver faster and change no time.
 std::vector<LinkId> effective_links(const Network& network, RouteId route) {
   std::vector<LinkId> links;
   BytesPerSecond narrowest_shared{kNever};
@@ -129,11 +128,10 @@ void SimgridSolver::add_route(const Network& network, RouteId route) {
     sg::Link*& link = link_[id.index()];
     if (!link) {
       const Link& model = network.link(id);
-      link = simgrid_compat::add_link(zone_, fmt::format("link {}", id.index()),
-                                      model.bandwidth.value() * kUnitsPerByte);
+      link =
+          simgrid_compat::add_link(zone_, fmt::format("link {}", id.index()), model.bandwidth.value() * kUnitsPerByte);
       link->set_latency(0.0);  // a latency would skew the sharing; the replay pays it before the flow starts
-      link->set_sharing_policy(model.shared ? sg::Link::SharingPolicy::SHARED
-                                            : sg::Link::SharingPolicy::FATPIPE);
+      link->set_sharing_policy(model.shared ? sg::Link::SharingPolicy::SHARED : sg::Link::SharingPolicy::FATPIPE);
       link->seal();
     }
     way_out.emplace_back(link);
@@ -148,8 +146,7 @@ void SimgridSolver::start(FlowSlot slot, RouteId route, Bytes bytes) {
   if (slot >= comm_.size()) comm_.resize(slot + 1);
   assert(!comm_[slot] && route_source_[route.index()]);
   sg::CommPtr& comm = comm_[slot] = sg::Comm::sendto_init();
-  // The slot travels in the pointer, one up because null means none. The last setter starts the
-  // communication.
+  // The slot travels in the pointer, one up because null means none. The last setter starts the communication.
   comm->set_data(reinterpret_cast<void*>(static_cast<std::uintptr_t>(slot) + 1));
   comm->set_payload_size(payload(bytes));
   comm->set_source(route_source_[route.index()]);

@@ -4,16 +4,17 @@
 #include <sstream>
 #include <string>
 
-#include "analysis/calibrate.h"
-#include "scenarios/calibration_file.h"
+#include "analysis/evidence/calibrate.h"
+#include "scenarios/read/calibration_file.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace flopcast {
 namespace {
 
 namespace fs = std::filesystem;
 
-Libraries source_tree() { return Libraries({FLOPCAST_SOURCE_DIR}); }
+Libraries source_tree() { return Libraries({flopcast::testing::source_dir()}); }
 
 /// A folder with one small table; removed at the end.
 class SmallFolder {
@@ -67,15 +68,14 @@ TEST_CASE("calibrate on a small folder writes the same bytes twice") {
 }
 
 TEST_CASE("the shipped calibration files are read and written byte for byte") {
-  const std::string root = std::string(FLOPCAST_SOURCE_DIR) + "/";
-  const std::string kernels = contents(root + kKernelCalibrationFile),
-                    links = contents(root + kLinkCalibrationFile);
+  const std::string root = flopcast::testing::source_dir() + "/";
+  const std::string kernels = contents(root + kKernelCalibrationFile), links = contents(root + kLinkCalibrationFile);
   CHECK(to_text(parse_kernel_calibration(kernels, "kernels")) == kernels);
   CHECK(to_text(parse_link_calibration(links, "links")) == links);
 }
 
 TEST_CASE("a damaged calibration file is refused with the place of the fault") {
-  std::string text = contents(std::string(FLOPCAST_SOURCE_DIR) + "/" + kKernelCalibrationFile);
+  std::string text = contents(flopcast::testing::source_dir() + "/" + kKernelCalibrationFile);
   const std::size_t at = text.find("gemm_bf16\" gpu");
   REQUIRE(at != std::string::npos);
   text.replace(at, 9, "gemm_bf61");

@@ -1,11 +1,12 @@
 // Do verdicts follow from figures and bounds, and do the figures come out as documents have them?
-#include "analysis/claims/claims.h"
+#include "analysis/studies/claims/claims.h"
 
-#include "analysis/claims/expression.h"
-#include "analysis/complete_scenario.h"
-#include "analysis/format.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/format.h"
+#include "analysis/studies/claims/expression.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace flopcast {
 namespace {
@@ -48,8 +49,7 @@ TEST_CASE("functions know chips, models, rules and days", "[claims]") {
   CHECK(value_of("days(2024-05-06, 2025-01-20)") == 259);
   CHECK(value_of("released(2025-10-01, 2025-10-31)") == 0);
   CHECK_THROWS_WITH(value_of("gpx(h100-sxm, tpp)"), ContainsSubstring("did you mean \"gpu\"?"));
-  CHECK_THROWS_WITH(value_of("gpu(h100-sxm, memory_gb_ss)"),
-                    ContainsSubstring("did you mean \"memory_gb_s\"?"));
+  CHECK_THROWS_WITH(value_of("gpu(h100-sxm, memory_gb_ss)"), ContainsSubstring("did you mean \"memory_gb_s\"?"));
   CHECK_THROWS_WITH(value_of("gpu(h100-sxm)"), ContainsSubstring("gpu(CHIP, FIELD)"));
   CHECK_THROWS_WITH(value_of("days(2024-05-06, soon)"), ContainsSubstring("a day such as"));
 }
@@ -67,8 +67,7 @@ TEST_CASE("functions know prices of a day and services, with sets and with cause
   const double plain = value_of("serve(" + unit + ", serving.traffic.requests=8)");
   CHECK(plain > 10);
   CHECK(value_of("serve_with(" + unit + ", hbm-half) / serve(" + unit + ")") < 0.7);
-  CHECK_THROWS_WITH(value_of("serve(deepseek_v3_2048_h800, tpot_ms)"),
-                    ContainsSubstring("a serving scenario"));
+  CHECK_THROWS_WITH(value_of("serve(deepseek_v3_2048_h800, tpot_ms)"), ContainsSubstring("a serving scenario"));
 }
 
 TEST_CASE("a verdict is what the readings come to", "[claims]") {
@@ -90,12 +89,10 @@ TEST_CASE("a verdict is what the readings come to", "[claims]") {
   CHECK(verdict({9.1, 20.1, 5}) == "holds but for: b");
 }
 
-TEST_CASE("claims: at least 25, each with a source, and the contested ones in both readings",
-          "[claims][slow]") {
+TEST_CASE("claims: at least 25, each with a source, and the contested ones in both readings", "[claims][slow]") {
   const auto outcome = testing::flopcast("claims --csv -");
   REQUIRE(outcome.code == 0);
-  const std::vector<Claim> claims =
-      load_claims(std::string(FLOPCAST_SOURCE_DIR) + "/analysis/data/claims.textproto");
+  const std::vector<Claim> claims = load_claims(flopcast::testing::source_dir() + "/analysis/data/claims.textproto");
   CHECK(claims.size() >= 25);
   const auto verdict = [&](const std::string& id, const std::string& text) {
     const auto at = outcome.out.find("\n" + id + ",");
@@ -133,8 +130,7 @@ TEST_CASE("claims: text, choice by id, a file of one's own, and what is wrong in
   CHECK(testing::flopcast("claims cache-57x --html " + page).code == 0);
   const std::string html = testing::contents(page);
   CHECK_THAT(html, ContainsSubstring("against multi-head attention of the same shape"));
-  for (const char* outside : {"src=", "href=", "@import", "url("})
-    CHECK(html.find(outside) == std::string::npos);
+  for (const char* outside : {"src=", "href=", "@import", "url("}) CHECK(html.find(outside) == std::string::npos);
   CHECK_THAT(testing::flopcast("claims cache-57").err, ContainsSubstring("did you mean \"cache-57x\"?"));
   const TemporaryFolder folder;
   const auto own = [&](const std::string& reading) {

@@ -4,11 +4,11 @@
 
 #include <sstream>
 
-#include "analysis/compare/compare.h"
-#include "analysis/compare/compare_html.h"
-#include "analysis/compare/compare_output.h"
-#include "analysis/complete_scenario.h"
-#include "analysis/format.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/format.h"
+#include "analysis/studies/compare/compare.h"
+#include "analysis/studies/compare/compare_html.h"
+#include "analysis/studies/compare/compare_output.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
@@ -79,8 +79,7 @@ TEST_CASE("services side by side: causes sum to the difference, and memory bandw
   CHECK(w.causes[0].forward > 0.3 * w.start);  // decoding is bound by memory
 }
 
-TEST_CASE("a service beside itself has no causes, and answers under way follow Little's law",
-          "[compare][serving]") {
+TEST_CASE("a service beside itself has no causes, and answers under way follow Little's law", "[compare][serving]") {
   const ScenarioComparison c = compare({loaded(), loaded()}, options());
   CHECK(c.waterfalls[0].causes.empty());
   const ServedFigures& f = *c.scenarios[0].service;
@@ -101,10 +100,8 @@ TEST_CASE("the waterfall is of what was asked for", "[compare][serving]") {
   CHECK_THROWS_WITH(with({"hbm-half"}, Measure::step), ContainsSubstring("tpot"));
 }
 
-TEST_CASE("causes of training do not apply to a service, nor those that change nothing in it",
-          "[compare][serving]") {
-  for (const char* id :
-       {"1f1b", "dense", "fp8", "mtp", "no-mtp", "one-batch", "two-batches", "kv-bf16", "mha"}) {
+TEST_CASE("causes of training do not apply to a service, nor those that change nothing in it", "[compare][serving]") {
+  for (const char* id : {"1f1b", "dense", "fp8", "mtp", "no-mtp", "one-batch", "two-batches", "kv-bf16", "mha"}) {
     INFO(id);
     CHECK_THROWS_WITH(with({id}), ContainsSubstring("changes nothing"));
   }
@@ -143,8 +140,7 @@ TEST_CASE("compare of services: text, JSON, CSV, page and refusals of the comman
   const std::string file = folder.write("s.textproto", kService);
   const auto text = testing::flopcast("compare " + file + " --cause hbm-half --cause kv-fp8 --measure tpot");
   CHECK(text.code == 0);
-  CHECK_THAT(text.out,
-             ContainsSubstring("output tokens/s, per GPU") && ContainsSubstring("time per output token 9."));
+  CHECK_THAT(text.out, ContainsSubstring("output tokens/s, per GPU") && ContainsSubstring("time per output token 9."));
   std::istringstream lines(text.out);
   for (std::string line; std::getline(lines, line);) CHECK(display_width(line) <= 100);
   report::ComparisonReport message;

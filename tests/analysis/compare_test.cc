@@ -1,11 +1,11 @@
 // Is a difference between scenarios attributed to its causes, whole and the same whoever counts?
-#include "analysis/compare/compare.h"
+#include "analysis/studies/compare/compare.h"
 
 #include <google/protobuf/util/json_util.h>
 
-#include "analysis/compare/compare_output.h"
-#include "analysis/complete_scenario.h"
-#include "analysis/format.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/format.h"
+#include "analysis/studies/compare/compare_output.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
@@ -46,9 +46,8 @@ const CauseShare& share_of(const Waterfall& w, const std::string& id) {
 
 TEST_CASE("both orders of the causes sum to the whole difference", "[compare]") {
   const Scenario h800 = loaded(testing::kSparse);
-  const Scenario h20 =
-      loaded(testing::kSparse, {"cluster.node=hgx-h20", "training.schedule=1f1b",
-                                "cluster.node_override.nic_bandwidth=25 GB/s per direction"});
+  const Scenario h20 = loaded(testing::kSparse, {"cluster.node=hgx-h20", "training.schedule=1f1b",
+                                                 "cluster.node_override.nic_bandwidth=25 GB/s per direction"});
   const ScenarioComparison c = compare({h800, h20}, options());
   REQUIRE(c.waterfalls.size() == 1);
   const Waterfall& w = c.waterfalls[0];
@@ -110,8 +109,7 @@ TEST_CASE("undoing V3's techniques costs time, and a wider link saves some", "[c
     CHECK(w.end - w.start == Approx(sum(w, &CauseShare::forward)));
     return w;
   };
-  const Waterfall eight =
-      adds({"fp8", "mha", "dense", "1f1b", "free-routing", "nvlink-900", "hbm-half", "nic-half"});
+  const Waterfall eight = adds({"fp8", "mha", "dense", "1f1b", "free-routing", "nvlink-900", "hbm-half", "nic-half"});
   for (const char* id : {"fp8", "mha", "dense", "1f1b", "free-routing", "hbm-half", "nic-half"}) {
     INFO(id);
     CHECK(share_of(eight, id).alone > 0);
@@ -146,8 +144,7 @@ TEST_CASE("compare: text, JSON, CSV and errors of the command", "[compare]") {
   CHECK(message.waterfalls(0).causes_size() == 0);
   CHECK(testing::flopcast("compare " + file).code == 2);
   CHECK(testing::flopcast("compare " + file + " " + file + " --cause mha").code == 2);
-  CHECK_THAT(testing::flopcast("compare all_to_all_1024 " + file).err,
-             ContainsSubstring("without `training`"));
+  CHECK_THAT(testing::flopcast("compare all_to_all_1024 " + file).err, ContainsSubstring("without `training`"));
 }
 
 TEST_CASE("the study of H100, H800, H20 and half the memory bandwidth", "[compare]") {

@@ -3,13 +3,14 @@
 
 #include <filesystem>
 
-#include "analysis/charts.h"
-#include "analysis/format.h"
 #include "analysis/money/cost_output.h"
+#include "analysis/render/charts.h"
+#include "analysis/render/format.h"
 #include "scenarios/proto/cost_report.pb.h"
 #include "scenarios/proto/report.pb.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace flopcast {
 namespace {
@@ -18,9 +19,9 @@ using Catch::Matchers::ContainsSubstring;
 using testing::Outcome;
 
 TEST_CASE("cost: text of every kind of scenario fits 100 columns", "[money]") {
-  for (const char* arguments : {"deepseek_v3_programme --price-model all",
-                                "deepseek_service_day_published --price-model all", "deepseek_r1_published",
-                                "--inputs", "deepseek_v3_serving_h800 --date 2025-02-27 --price-model all"}) {
+  for (const char* arguments :
+       {"deepseek_v3_programme --price-model all", "deepseek_service_day_published --price-model all",
+        "deepseek_r1_published", "--inputs", "deepseek_v3_serving_h800 --date 2025-02-27 --price-model all"}) {
     INFO(arguments);
     const Outcome outcome = testing::flopcast(std::string("cost ") + arguments);
     CHECK(outcome.code == 0);
@@ -33,8 +34,7 @@ TEST_CASE("cost: text of every kind of scenario fits 100 columns", "[money]") {
   }
 }
 
-TEST_CASE("a replayed service costs what `run` says, and its margin follows dated prices",
-          "[money][serving]") {
+TEST_CASE("a replayed service costs what `run` says, and its margin follows dated prices", "[money][serving]") {
   const std::string market = " --set date=2025-02-27 --set market.vendor=DeepSeek --set market.model=R1";
   report::CostReport cost;
   REQUIRE(google::protobuf::util::JsonStringToMessage(
@@ -57,37 +57,31 @@ TEST_CASE("a replayed service costs what `run` says, and its margin follows date
   // Cheaper tokens: fewer dollars a token and more in all.
   REQUIRE(cost.demand_follows_cost_size() == 4);
   CHECK(cost.demand_follows_cost(3).usd_per_day() > cost.demand_follows_cost(0).usd_per_day());
-  CHECK_THAT(
-      testing::flopcast("cost deepseek_v3_serving_h800 --set market.vendor=DeepSeek --set market.model=R1")
-          .err,
-      ContainsSubstring("date"));
+  CHECK_THAT(testing::flopcast("cost deepseek_v3_serving_h800 --set market.vendor=DeepSeek --set market.model=R1").err,
+             ContainsSubstring("date"));
 }
 
-TEST_CASE("cost: a promise decides the deployment, and cached tokens cost what they leave to do",
-          "[money][serving]") {
+TEST_CASE("cost: a promise decides the deployment, and cached tokens cost what they leave to do", "[money][serving]") {
   const Outcome broken = testing::flopcast("cost deepseek_v3_serving_h800 --slo ttft=1ms");
   CHECK(broken.code == 2);
   CHECK_THAT(broken.err, ContainsSubstring("which no deployment on the cluster keeps"));
   report::CostReport kept;
-  REQUIRE(
-      google::protobuf::util::JsonStringToMessage(
-          testing::flopcast("cost deepseek_v3_serving_h800 --slo ttft=10s,tpot=100ms --json -").out, &kept)
-          .ok());
+  REQUIRE(google::protobuf::util::JsonStringToMessage(
+              testing::flopcast("cost deepseek_v3_serving_h800 --slo ttft=10s,tpot=100ms --json -").out, &kept)
+              .ok());
   CHECK(kept.gpus() <= 128);
   CHECK(testing::flopcast("cost deepseek_v3_2048_h800 --slo ttft=1s").code == 2);
   report::CostReport cached;
   REQUIRE(
       google::protobuf::util::JsonStringToMessage(
-          testing::flopcast("cost deepseek_v3_prefill_ep32 --set serving.traffic.requests=5K --json -").out,
-          &cached)
+          testing::flopcast("cost deepseek_v3_prefill_ep32 --set serving.traffic.requests=5K --json -").out, &cached)
           .ok());
   CHECK(cached.cost().usd_per_million_cached_tokens() > 0);
   CHECK(cached.cost().usd_per_million_cached_tokens() < 0.5 * cached.cost().usd_per_million_input_tokens());
 }
 
 TEST_CASE("a site that states no PUE gets a usual one where energy is priced, and says so", "[money]") {
-  const Outcome usual =
-      testing::flopcast("cost deepseek_v3_2048_h800 --date 2024-12-26 --price-model owned --draws 0");
+  const Outcome usual = testing::flopcast("cost deepseek_v3_2048_h800 --date 2024-12-26 --price-model owned --draws 0");
   CHECK_THAT(usual.out, ContainsSubstring("1.25") && ContainsSubstring("not stated"));
   const Outcome stated = testing::flopcast(
       "cost deepseek_v3_2048_h800 --date 2024-12-26 --price-model owned --draws 0 --set price.pue=1.1");
@@ -116,8 +110,7 @@ TEST_CASE("cost: JSON, CSV and page say the same", "[money]") {
   CHECK_THAT(html, ContainsSubstring("Tornado"));
   CHECK_THAT(html, ContainsSubstring("Waterfall"));
   // Readable without a network.
-  for (const char* outside : {"src=", "href=", "@import", "url("})
-    CHECK(html.find(outside) == std::string::npos);
+  for (const char* outside : {"src=", "href=", "@import", "url("}) CHECK(html.find(outside) == std::string::npos);
 }
 
 TEST_CASE("cost: a replayed run is priced phase by phase", "[money]") {
@@ -151,28 +144,24 @@ TEST_CASE("cost: what cannot be priced is refused, and nothing is written", "[mo
   refused("deepseek_r1_published --price-model amortised --date 2023-01-01", "2023-03-21");
   refused("deepseek_r1_published --date 2025-13-01", "a day such as");
   refused("deepseek_service_day_published --date 2026-01-01", "2025-09-04");
-  refused("deepseek_service_day_published --set given_service.cached_tokens=700B",
-          "at most the input tokens");
+  refused("deepseek_service_day_published --set given_service.cached_tokens=700B", "at most the input tokens");
   refused("deepseek_service_day_published --set market.model=R2", "R1");
   refused("all_to_all_1024", "nothing to price");
   refused("", "a scenario");
-  const std::string r1 = testing::contents(std::string(FLOPCAST_SOURCE_DIR) +
-                                           "/scenarios/library/deepseek_r1_published.textproto");
+  const std::string r1 =
+      testing::contents(flopcast::testing::source_dir() + "/scenarios/library/deepseek_r1_published.textproto");
   const auto refused_spread = [&](const std::string& spread, const char* what) {
     refused(folder.write("spread.textproto", r1 + "uncertainty { " + spread + " }"), what);
   };
-  refused_spread("uncertain { input: \"stated.prize\" uniform { low: 1 high: 2 } }",
-                 "did you mean \"stated.price\"");
+  refused_spread("uncertain { input: \"stated.prize\" uniform { low: 1 high: 2 } }", "did you mean \"stated.price\"");
   refused_spread("uncertain { input: \"stated.price\" uniform { low: 2 high: 1 } }", "bounds out of order");
   refused_spread("uncertain { input: \"stated.price\" normal { mean: 2 sd: 1 } }", "log_normal");
   refused_spread("uncertain { input: \"stated.price\" }", "no distributions");
   refused_spread("correlated { input: \"stated.price\" rank: 0.5 }", "two different inputs");
-  refused(folder.write(
-              "both.textproto",
-              r1 + "given_service { nodes: 1 input_tokens: \"1\" output_tokens: \"1\" prefill_share: 0.5 }"),
+  refused(folder.write("both.textproto",
+                       r1 + "given_service { nodes: 1 input_tokens: \"1\" output_tokens: \"1\" prefill_share: 0.5 }"),
           "beside something to run");
-  refused(folder.write("half.textproto", r1 + "programme { data { name: \"texts\" } }"),
-          "neither gpu_hours nor cost");
+  refused(folder.write("half.textproto", r1 + "programme { data { name: \"texts\" } }"), "neither gpu_hours nor cost");
 }
 
 TEST_CASE("run: a scenario with nothing to replay is priced", "[money]") {
@@ -183,9 +172,7 @@ TEST_CASE("run: a scenario with nothing to replay is priced", "[money]") {
 
 TEST_CASE("pictures keep to their frame and escape names", "[money]") {
   WaterfallChart chart{
-      {{"a <b> & \"c\"", 10, true}, {"more", 2, false}, {"less", -3, false}, {"end", 9, true}},
-      money_text,
-      nullptr};
+      {{"a <b> & \"c\"", 10, true}, {"more", 2, false}, {"less", -3, false}, {"end", 9, true}}, money_text, nullptr};
   const std::string svg = svg_of(chart);
   CHECK_THAT(svg, ContainsSubstring("a &lt;b&gt; &amp; &quot;c&quot;"));
   CHECK_THAT(svg, ContainsSubstring("class=\"more\""));

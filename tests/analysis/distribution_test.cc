@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "analysis/money/distribution.h"
-#include "sim/diagnostic.h"
+#include "sim/base/diagnostic.h"
 #include "tests/catch.h"
 
 namespace flopcast {

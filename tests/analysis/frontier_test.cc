@@ -1,8 +1,8 @@
 // Are the chips of a frontier allowed, unbeaten and as slow as what was taken from them?
-#include "analysis/frontier.h"
+#include "analysis/studies/policy/frontier.h"
 
-#include "analysis/complete_scenario.h"
-#include "analysis/format.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/format.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 
@@ -15,9 +15,8 @@ using test::TemporaryFolder;
 
 Frontier walked(const std::string& rule, const std::string& gpu = "hgx-h800", double headroom = 1) {
   const TemporaryFolder folder;
-  const Scenario scenario =
-      load_complete_scenario(folder.write("s.textproto", testing::kSparse),
-                             std::vector<std::string>{"cluster.node=" + gpu}, libraries());
+  const Scenario scenario = load_complete_scenario(folder.write("s.textproto", testing::kSparse),
+                                                   std::vector<std::string>{"cluster.node=" + gpu}, libraries());
   static const RuleBook book = load_rule_book(libraries(), {});
   FrontierQuestion question;
   question.rules = {&book.at(rule)};
@@ -99,8 +98,7 @@ TEST_CASE("frontier: the command, its width, and what it has to be told", "[poli
   CHECK_THAT(text.out, ContainsSubstring("Assumed"));
   std::istringstream lines(text.out);
   for (std::string line; std::getline(lines, line);) CHECK(display_width(line) <= 100);
-  CHECK_THAT(testing::flopcast("policy frontier " + file).err,
-             ContainsSubstring("neither --rule nor --date"));
+  CHECK_THAT(testing::flopcast("policy frontier " + file).err, ContainsSubstring("neither --rule nor --date"));
   CHECK_THAT(testing::flopcast("policy frontier " + file + " --date 2023-06-01 --csv -").out,
              ContainsSubstring("h800-sxm,"));
 }

@@ -5,6 +5,7 @@
 
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace flopcast {
 namespace {
@@ -12,7 +13,7 @@ namespace {
 const std::string kDivider = "--------\n";
 
 TEST_CASE("reports are what they were", "[analysis][golden]") {
-  const std::filesystem::path golden = std::filesystem::path(FLOPCAST_SOURCE_DIR) / "tests/analysis/golden";
+  const std::filesystem::path golden = std::filesystem::path(flopcast::testing::source_dir()) / "tests/analysis/golden";
   int count = 0;
   for (const auto& entry : std::filesystem::directory_iterator(golden)) {
     const std::string text = testing::contents(entry.path());

@@ -1,12 +1,12 @@
 // Do replayed failures and the closed form tell the same, and do both obey what must hold of any job?
-#include "analysis/goodput.h"
+#include "analysis/runs/training/goodput.h"
 
 #include <cmath>
 #include <cstring>
 #include <numeric>
 #include <vector>
 
-#include "sim/diagnostic.h"
+#include "sim/base/diagnostic.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast {
@@ -80,9 +80,8 @@ TEST_CASE("work to be done takes the time that the closed form expects", "[analy
   for (const Goodput& g : found) CHECK(g.useful.value() == Approx(hours(2000).value()));
 }
 
-TEST_CASE(
-    "for rare failures the closed form is the rule of thumb: half an interval and a restart per failure",
-    "[analysis][goodput]") {
+TEST_CASE("for rare failures the closed form is the rule of thumb: half an interval and a restart per failure",
+          "[analysis][goodput]") {
   const ResilienceConfig r = habits(1e-7, 1800_s, 600_s);
   const Goodput g = closed_form(LifeSpan::of_work(hours(1000)), kGpus, r);
   CHECK(g.checkpoints.value() == Approx(hours(1000).value() * 40 / 1800));
@@ -105,8 +104,7 @@ TEST_CASE("no checkpoints: a failure loses everything", "[analysis][goodput]") {
   const LifeSpan span = LifeSpan::of_work(hours(2));
   // Success needs two hours in a row without a failure: (e - 1) x 2 h.
   CHECK(in_hours(closed_form(span, kGpus, r).elapsed()) == Approx(2 * (std::exp(1.0) - 1)));
-  const Estimate elapsed =
-      estimate(replays(span, r, 2000), [](const Goodput& g) { return in_hours(g.elapsed()); });
+  const Estimate elapsed = estimate(replays(span, r, 2000), [](const Goodput& g) { return in_hours(g.elapsed()); });
   CHECK(elapsed.deviations_from(2 * (std::exp(1.0) - 1)) < 4.5);
 }
 
@@ -138,8 +136,7 @@ TEST_CASE("waiting for repairs is Erlang's loss formula", "[analysis][goodput]")
   const std::vector<Goodput> found = replays(span, r, 60);
   const Estimate waits = estimate(found, [](const Goodput& g) { return in_hours(g.repair_waits); });
   INFO(spares << " spares");
-  CHECK(std::abs(waits.mean - in_hours(closed.repair_waits)) <
-        4.5 * waits.error + 24);  // all spares whole at first
+  CHECK(std::abs(waits.mean - in_hours(closed.repair_waits)) < 4.5 * waits.error + 24);  // all spares whole at first
   CHECK(estimate(found, effective).mean == Approx(closed.effective()).epsilon(0.02));
 }
 
@@ -178,8 +175,7 @@ TEST_CASE("Young's interval is near the best of the replays", "[analysis][goodpu
   const double failures_per_second = 2e-5 * kGpus / 3600;
   const Seconds young{std::sqrt(2 * 40 / failures_per_second)};
   const auto share = [&](Seconds interval) {
-    return estimate(replays(LifeSpan::of_time(hours(24 * 100)), habits(2e-5, interval, 600_s), 60), effective)
-        .mean;
+    return estimate(replays(LifeSpan::of_time(hours(24 * 100)), habits(2e-5, interval, 600_s), 60), effective).mean;
   };
   const double at_young = share(young);
   double best = 0;
@@ -206,9 +202,7 @@ TEST_CASE("more failures never raise goodput", "[analysis][goodput]") {
 TEST_CASE("the same seed gives the same bytes, another seed others", "[analysis][goodput]") {
   const ResilienceConfig r = habits(2e-5, 1800_s, 600_s);
   const LifeSpan span = LifeSpan::of_time(hours(24 * 54));
-  const auto spread = [&](std::uint64_t seed) {
-    return replay_failures(span, kGpus, r, seed, 50)->effective;
-  };
+  const auto spread = [&](std::uint64_t seed) { return replay_failures(span, kGpus, r, seed, 50)->effective; };
   const Spread one = spread(1), again = spread(1), other = spread(2);
   CHECK(std::memcmp(&one, &again, sizeof one) == 0);
   CHECK(one.mean != other.mean);
@@ -243,8 +237,7 @@ TEST_CASE("a job that hardly ever gets through is refused, one with too many int
 TEST_CASE("54 days of Llama 3 405B: over 90 % from sourced and assumed inputs", "[analysis][goodput]") {
   const Scenario scenario = load_scenario("llama_3_405b_54_days", {}, test::libraries());
   REQUIRE(scenario.cluster.gpus() == 16384);
-  const JobLife life =
-      job_life(LifeSpan::of_time(*scenario.cluster_life->elapsed), 16384, scenario.resilience);
+  const JobLife life = job_life(LifeSpan::of_time(*scenario.cluster_life->elapsed), 16384, scenario.resilience);
   REQUIRE(life.replayed);
   // arXiv 2407.21783: 466 interruptions, 419 of them unexpected (inputs, as rates), over 90 % effective.
   CHECK(life.replayed->planned_interruptions.median == 47);

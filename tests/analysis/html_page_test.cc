@@ -1,6 +1,6 @@
 // Are the pages of results whole, self-contained and safe to show?
-#include "analysis/html_page.h"
-#include "analysis/charts.h"
+#include "analysis/render/html_page.h"
+#include "analysis/render/charts.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 
@@ -30,8 +30,7 @@ TEST_CASE("compare: the page has a waterfall per pair, each cause under its own 
   CHECK_THAT(html, ContainsSubstring("<td>memory bandwidth of the GPU</td>"));
   CHECK(count(html, "<svg") == count(html, "</svg>"));
   CHECK(count(html, "<table") == count(html, "</table>"));
-  for (const char* outside : {"src=", "href=", "@import", "url("})
-    CHECK(html.find(outside) == std::string::npos);
+  for (const char* outside : {"src=", "href=", "@import", "url("}) CHECK(html.find(outside) == std::string::npos);
 }
 
 TEST_CASE("policy frontier: the page shows the chips and the chip they come from", "[html]") {

@@ -1,11 +1,12 @@
 // Does a deployment's state say what its load is, and is its latency curve monotone?
 #include <cmath>
 
-#include "analysis/complete_scenario.h"
-#include "analysis/saturation.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/runs/serving/saturation.h"
 #include "tests/catch.h"
 #include "tests/workloads/serving_fixture.h"
-#include "workloads/serving/traffic.h"
+#include "workloads/serving/traffic/traffic.h"
+#include "tests/paths.h"
 
 using namespace flopcast;
 
@@ -13,10 +14,8 @@ namespace {
 
 constexpr Ticks kMilli = 1'000'000'000;
 
-/// Requests of about 100 tokens of prompt and answer at a rate, on a toy replica of `slots` with 10 ms
-/// iterations.
-SessionTotals toy_run(int slots, const BatchingRow& batching, double rate, std::uint64_t requests,
-                      std::uint64_t seed) {
+/// Requests of about 100 tokens of prompt and answer at a rate, on a toy replica of `slots` with 10 ms iterations.
+SessionTotals toy_run(int slots, const BatchingRow& batching, double rate, std::uint64_t requests, std::uint64_t seed) {
   IterationPricer pricer(10 * kMilli, kMilli / 100);
   PoolConfig pool = toy_pool(1 << 20, slots);
   pool.replica.scheduler.batching = &batching;
@@ -47,15 +46,13 @@ Scenario at_rate(Scenario scenario, double rate) {
 
 }  // namespace
 
-TEST_CASE(
-    "a toy replica is stable at 70 % of its capacity and overloaded at 120 %, in long runs and short ones",
-    "[analysis][serving]") {
+TEST_CASE("a toy replica is stable at 70 % of its capacity and overloaded at 120 %, in long runs and short ones",
+          "[analysis][serving]") {
   for (const BatchingRow& batching : batching_policies())
     for (const int slots : {1, 4, 16, 64}) {
       const double full = capacity(slots, batching);
       for (const std::uint64_t requests : {300, 1000, 10'000}) {
-        if (static_cast<std::uint64_t>(slots) * 30 > requests)
-          continue;  // shorter runs do not fill the replica
+        if (static_cast<std::uint64_t>(slots) * 30 > requests) continue;  // shorter runs do not fill the replica
         for (const std::uint64_t seed : {1, 2, 3, 4, 5}) {
           INFO(slots << " slots, " << requests << " requests, seed " << seed << ", policy " << batching.name);
           const auto state = [&](double load) {
@@ -85,15 +82,14 @@ TEST_CASE("a burst that is worked off is no overload", "[analysis][serving]") {
 
 TEST_CASE("deployments driven from a tenth to above their capacity: monotone latency, the right state",
           "[analysis][serving][slow]") {
-  const Libraries libraries({FLOPCAST_SOURCE_DIR});
+  const Libraries libraries({flopcast::testing::source_dir()});
   struct Case {
     const char* scenario;
     std::vector<std::string> set;
   };
   const Case cases[] = {
       {"llama_3_1_8b_azure_conversation", {"serving.replicas.max_batch=32"}},
-      {"llama_3_1_8b_azure_conversation",
-       {"serving.replicas.max_batch=32", "serving.replicas.batching=prefill_first"}},
+      {"llama_3_1_8b_azure_conversation", {"serving.replicas.max_batch=32", "serving.replicas.batching=prefill_first"}},
       {"deepseek_v3_serving_h800", {"serving.decode.max_batch=8", "serving.traffic.requests=30000"}},
       {"deepseek_v3_serving_h800", {"serving.prefill.count=1", "serving.traffic.requests=30000"}},
   };

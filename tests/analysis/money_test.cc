@@ -4,12 +4,13 @@
 #include <fstream>
 #include <sstream>
 
-#include "analysis/complete_scenario.h"
+#include "analysis/money/complete_scenario.h"
 #include "analysis/money/cost_output.h"
 #include "analysis/money/cost_study.h"
 #include "analysis/money/published_costs.h"
 #include "tests/catch.h"
 #include "tests/scenarios/fixture.h"
+#include "tests/paths.h"
 
 namespace flopcast {
 namespace {
@@ -25,8 +26,8 @@ CostReport study(const std::string& name, std::vector<std::string> sets = {}, Co
   const Libraries libraries = test::libraries();
   const Scenario scenario = load_complete_scenario(name, sets, libraries);
   return cost_study(scenario, *given_work(scenario), book(),
-                    load_power_model(libraries, scenario.cluster.node.gpu.architecture),
-                    load_usual_spreads(libraries), question);
+                    load_power_model(libraries, scenario.cluster.node.gpu.architecture), load_usual_spreads(libraries),
+                    question);
 }
 
 Date day(const char* text) { return *parse_date(text); }
@@ -86,8 +87,7 @@ TEST_CASE("an owned GPU-hour is an annuity, power and space", "[money]") {
   in.site_electricity_usd_per_kwh = 0.08;
   in.site_colocation_usd_per_kw_month = 150;
   in.owned_operations = 0.02;
-  const double plain =
-      (34000.0 / 4 + 34000 * 0.02 + 1.275 * 150 * 12) / kHoursPerYear + 1.275 * 0.8 * 1.25 * 0.08;
+  const double plain = (34000.0 / 4 + 34000 * 0.02 + 1.275 * 150 * 12) / kHoursPerYear + 1.275 * 0.8 * 1.25 * 0.08;
   CHECK(gpu_hour(PriceModel::owned, in).usd() == Approx(plain));
   // With interest, the payments' present value is the price; with a residual, the price less its present
   // value.
@@ -144,8 +144,7 @@ TEST_CASE("prices hold on their days only; the nearest day is offered", "[money]
              ContainsSubstring("did you mean \"2025-01-20\""));
   CHECK_THAT(refusal([] { book().tokens("DeepSeek", "R1", day("2025-09-05")); }),
              ContainsSubstring("did you mean \"2025-09-04\""));
-  CHECK_THAT(refusal([] { book().tokens("DeepSeek", "R3", day("2025-09-05")); }),
-             ContainsSubstring("DeepSeek R1"));
+  CHECK_THAT(refusal([] { book().tokens("DeepSeek", "R3", day("2025-09-05")); }), ContainsSubstring("DeepSeek R1"));
 
   CHECK(book().server("h100-sxm", day("2023-04-30")).usd == 44489.88);
   CHECK(book().server("h100-sxm", day("2023-05-01")).usd == 33750);
@@ -163,9 +162,8 @@ TEST_CASE("prices hold on their days only; the nearest day is offered", "[money]
                book().rent("h800-sxm", {"on demand", ""}, day("2026-11-01"));
              }),
              ContainsSubstring("2025-03-03"));
-  CHECK(book()
-            .rent("h100-sxm", {"1-year", "SemiAnalysis 1-year contract index"}, day("2026-04-01"))
-            .usd_per_hour == 2.35);
+  CHECK(book().rent("h100-sxm", {"1-year", "SemiAnalysis 1-year contract index"}, day("2026-04-01")).usd_per_hour ==
+        2.35);
 }
 
 TEST_CASE("a scenario without a day cannot be priced by dated prices", "[money]") {
@@ -183,8 +181,8 @@ TEST_CASE("a scenario without a day cannot be priced by dated prices", "[money]"
 
 TEST_CASE("the price model of a scenario sets what its run costs", "[money]") {
   const Libraries libraries = test::libraries();
-  const Scenario owned = load_complete_scenario("deepseek_r1_published",
-                                                std::vector<std::string>{"price.model=owned"}, libraries);
+  const Scenario owned =
+      load_complete_scenario("deepseek_r1_published", std::vector<std::string>{"price.model=owned"}, libraries);
   CostQuestion question;
   question.models = {PriceModel::owned};
   CHECK(owned.price.gpu.value() * 3600 ==
@@ -202,8 +200,7 @@ TEST_CASE("draws: the same for any number of workers, others for another seed", 
 
 /// The published run of R1 with more said.
 std::string r1_with(const std::string& more, const test::TemporaryFolder& folder) {
-  std::ifstream library(std::string(FLOPCAST_SOURCE_DIR) +
-                        "/scenarios/library/deepseek_r1_published.textproto");
+  std::ifstream library(flopcast::testing::source_dir() + "/scenarios/library/deepseek_r1_published.textproto");
   std::ostringstream text;
   text << library.rdbuf() << more;
   return folder.write("r1.textproto", text.str());
@@ -212,12 +209,12 @@ std::string r1_with(const std::string& more, const test::TemporaryFolder& folder
 TEST_CASE("correlated inputs widen or narrow a product of theirs", "[money]") {
   const test::TemporaryFolder folder;
   const auto spread = [&](const char* rank) {
-    const std::string file = r1_with(
-        std::string("uncertainty { uncertain { input: \"stated.price\" log_normal { p5: 1 p95: 4 } }"
-                    " uncertain { input: \"run.gpu_hours\" relative: true log_normal { p5: 0.5 p95: 2 } }"
-                    " correlated { input: \"run.gpu_hours\" input: \"stated.price\" rank: ") +
-            rank + " } }",
-        folder);
+    const std::string file =
+        r1_with(std::string("uncertainty { uncertain { input: \"stated.price\" log_normal { p5: 1 p95: 4 } }"
+                            " uncertain { input: \"run.gpu_hours\" relative: true log_normal { p5: 0.5 p95: 2 } }"
+                            " correlated { input: \"run.gpu_hours\" input: \"stated.price\" rank: ") +
+                    rank + " } }",
+                folder);
     const ResultSpread run = study(file).models[0].uncertainty.of(Outcome::run_usd);
     return std::log(run.p95 / run.p5);
   };
@@ -231,8 +228,7 @@ TEST_CASE("a result of draws has the spread that its inputs give it", "[money]")
   // Price alone uncertain, log-normal: the run's cost is log-normal with the same quantiles.
   const test::TemporaryFolder folder;
   const CostReport report = study(r1_with(
-      "uncertainty { draws: 40000 uncertain { input: \"stated.price\" log_normal { p5: 1 p95: 4 } } }",
-      folder));
+      "uncertainty { draws: 40000 uncertain { input: \"stated.price\" log_normal { p5: 1 p95: 4 } } }", folder));
   const ResultSpread& run = report.models[0].uncertainty.of(Outcome::run_usd);
   CHECK(run.p5 == Approx(147000 * 1).epsilon(0.02));
   CHECK(run.p50 == Approx(147000 * 2).epsilon(0.02));

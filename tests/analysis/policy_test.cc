@@ -1,7 +1,7 @@
 // Does the policy command answer what an analyst asks, in forms that people and programs can read?
 #include <google/protobuf/util/json_util.h>
 
-#include "analysis/format.h"
+#include "analysis/render/format.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
@@ -32,8 +32,7 @@ TEST_CASE("classify: text of one chip, of all, of one rule, of a day", "[policy]
   check_width(testing::flopcast("policy rules").out);
   CHECK_THAT(testing::flopcast("policy classify h800-sxm").out,
              ContainsSubstring("licence for China needed: from 2023-10-23"));
-  CHECK_THAT(testing::flopcast("policy classify mi308x --rule R2023_10").out,
-             ContainsSubstring("TPP, PD unknown"));
+  CHECK_THAT(testing::flopcast("policy classify mi308x --rule R2023_10").out, ContainsSubstring("TPP, PD unknown"));
 }
 
 TEST_CASE("classify: JSON and CSV say the same", "[policy]") {
@@ -51,8 +50,7 @@ TEST_CASE("classify: JSON and CSV say the same", "[policy]") {
   CHECK_THAT(csv.out, ContainsSubstring("h20,L2025_04,licence (DRAM >= 1400),yes,"));
 }
 
-TEST_CASE("classify: a day without rules, or without this rule, is an error with the nearest day",
-          "[policy]") {
+TEST_CASE("classify: a day without rules, or without this rule, is an error with the nearest day", "[policy]") {
   const Outcome early = testing::flopcast("policy classify h20 --date 2021-01-01");
   CHECK(early.code == 2);
   CHECK_THAT(early.err, ContainsSubstring("2022-08-26"));
@@ -60,8 +58,7 @@ TEST_CASE("classify: a day without rules, or without this rule, is an error with
   CHECK(late.code == 2);
   CHECK_THAT(late.err, ContainsSubstring("2023-11-16"));
   CHECK_THAT(testing::flopcast("policy classify h20 --rule BILLS").err, ContainsSubstring("no formula"));
-  CHECK_THAT(testing::flopcast("policy classify h20 --date 2024-31-01").err,
-             ContainsSubstring("a day such as"));
+  CHECK_THAT(testing::flopcast("policy classify h20 --date 2024-31-01").err, ContainsSubstring("a day such as"));
   CHECK_THAT(testing::flopcast("policy classify h21").err, ContainsSubstring("did you mean \"h20\"?"));
 }
 
@@ -72,8 +69,7 @@ TEST_CASE("classify: a chip by nothing but its figures", "[policy]") {
   CHECK_THAT(outcome("--rule R2023_10 --tpp 4799.9 --pd 5.92"), ContainsSubstring(",3A090.a,yes"));
   CHECK_THAT(outcome("--rule R2023_10 --tpp 4799.9 --pd 100 --not-datacenter"),
              ContainsSubstring(",not controlled,no"));
-  CHECK_THAT(outcome("--rule L2025_04 --io 300.1 --dram 1399.9"),
-             ContainsSubstring(",licence (sum >= 1700),yes"));
+  CHECK_THAT(outcome("--rule L2025_04 --io 300.1 --dram 1399.9"), ContainsSubstring(",licence (sum >= 1700),yes"));
   CHECK_THAT(outcome("--rule S232_2026_01 --tpp 17500 --dram 4800"), ContainsSubstring(",outside bands,no"));
 }
 

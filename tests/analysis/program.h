@@ -10,6 +10,7 @@
 #include <string>
 
 #include "tests/scenarios/fixture.h"
+#include "tests/paths.h"
 
 namespace flopcast::testing {
 
@@ -30,8 +31,7 @@ struct Outcome {
 inline Outcome flopcast(const std::string& arguments) {
   const test::TemporaryFolder folder;
   const std::string out = folder.path() + "/out", err = folder.path() + "/err";
-  const std::string command =
-      std::string(FLOPCAST_BINARY) + " " + arguments + " >" + out + " 2>" + err + " </dev/null";
+  const std::string command = flopcast::testing::program() + " " + arguments + " >" + out + " 2>" + err + " </dev/null";
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents(out), contents(err)};
 }

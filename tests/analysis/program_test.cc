@@ -9,10 +9,11 @@
 #include <csignal>
 #include <thread>
 
-#include "analysis/format.h"
+#include "analysis/render/format.h"
 #include "scenarios/proto/report.pb.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 #include <google/protobuf/util/json_util.h>
 
@@ -105,8 +106,8 @@ TEST_CASE("the JSON has every promised name", "[analysis]") {
   }
   const report::Report message = parsed(text);
   const report::Training& training = message.training();
-  CHECK(training.forward_s() + training.backward_input_s() + training.backward_weight_s() +
-            training.overlapped_s() + training.bubble_s() + training.optimizer_s() ==
+  CHECK(training.forward_s() + training.backward_input_s() + training.backward_weight_s() + training.overlapped_s() +
+            training.bubble_s() + training.optimizer_s() ==
         Approx(training.step_time_s()).epsilon(1e-9));
   CHECK(training.tokens_per_step() == 64 * 4096);
   CHECK(message.projection().cost_usd() == Approx(2 * message.projection().gpu_hours()));
@@ -116,8 +117,7 @@ TEST_CASE("the same input gives the same bytes, report, JSON and trace", "[analy
   const TemporaryFolder folder;
   const std::string file = folder.write("s.textproto", testing::kSparse), base = folder.path();
   const auto run = [&](const std::string& n) {
-    return testing::flopcast("run " + file + " --json " + base + "/j" + n + " --trace " + base + "/t" + n)
-        .out;
+    return testing::flopcast("run " + file + " --json " + base + "/j" + n + " --trace " + base + "/t" + n).out;
   };
   CHECK(run("1") == run("2"));
   CHECK(contents(base + "/j1") == contents(base + "/j2"));
@@ -192,8 +192,7 @@ TEST_CASE("check, list and show", "[analysis]") {
   const Outcome check = testing::flopcast("check " + folder.write("s.textproto", testing::kDense));
   CHECK(check.code == 0);
   CHECK(has(check.out, "sound"));
-  for (const char* kind :
-       {"gpus", "nodes", "fabrics", "clusters", "models", "schedules", "collectives", "scenarios"}) {
+  for (const char* kind : {"gpus", "nodes", "fabrics", "clusters", "models", "schedules", "collectives", "scenarios"}) {
     const Outcome list = testing::flopcast(std::string("list ") + kind);
     CHECK(list.code == 0);
     CHECK_FALSE(list.out.empty());
@@ -212,8 +211,7 @@ collective { operation: "ring_all_reduce" bytes: "1 GiB" ranks: 64 })");
 
 TEST_CASE("the mechanisms of a step sum to the step", "[analysis]") {
   const TemporaryFolder folder;
-  const Outcome outcome =
-      testing::flopcast("explain " + folder.write("s.textproto", testing::kSparse) + " --json -");
+  const Outcome outcome = testing::flopcast("explain " + folder.write("s.textproto", testing::kSparse) + " --json -");
   REQUIRE(outcome.code == 0);
   report::Explanation explanation;
   REQUIRE(google::protobuf::util::JsonStringToMessage(outcome.out, &explanation).ok());
@@ -262,12 +260,11 @@ cluster { node: "hgx-h100" nodes: 8 fabric: "rail-ft2" }
 collective { operation: "ring_all_reduce" bytes: "1 MiB" ranks: 64 })") +
                                  " ";
   const std::string trace = "--trace " + results.path() + "/t ";
-  for (const auto& [arguments, said] :
-       {std::pair{collective + trace, "without `training`"},
-        {collective + "--picture " + results.path() + "/p", "without `training`"},
-        {run + "--trace-ranks 0", "--trace"},
-        {run + trace + "--trace-ranks 3", "replayed: 0, "},
-        {run + trace + "--trace-ranks abc", "`abc` is not the number of a GPU"}}) {
+  for (const auto& [arguments, said] : {std::pair{collective + trace, "without `training`"},
+                                        {collective + "--picture " + results.path() + "/p", "without `training`"},
+                                        {run + "--trace-ranks 0", "--trace"},
+                                        {run + trace + "--trace-ranks 3", "replayed: 0, "},
+                                        {run + trace + "--trace-ranks abc", "`abc` is not the number of a GPU"}}) {
     const Outcome refused = testing::flopcast(arguments);
     INFO(arguments << "\n" << refused.err);
     CHECK(refused.code == 2);
@@ -278,10 +275,9 @@ collective { operation: "ring_all_reduce" bytes: "1 MiB" ranks: 64 })") +
 
 TEST_CASE("a phase that does not fit is refused by run and check", "[analysis]") {
   const TemporaryFolder folder;
-  const std::string file =
-      folder.write("s.textproto",
-                   test::replaced(testing::kDense, "phase { name: \"all\"",
-                                  "phase { name: \"all\" batch { sequences: 64 sequence_length: 131072 } "));
+  const std::string file = folder.write(
+      "s.textproto", test::replaced(testing::kDense, "phase { name: \"all\"",
+                                    "phase { name: \"all\" batch { sequences: 64 sequence_length: 131072 } "));
   for (const char* command : {"run ", "check "}) {
     const Outcome refused = testing::flopcast(command + file);
     INFO(refused.err);
@@ -308,15 +304,14 @@ TEST_CASE("check finds failures that come faster than the job recovers", "[analy
 
 TEST_CASE("published figures: nothing to divide by, and fields that no report has", "[analysis]") {
   const TemporaryFolder folder;
-  const std::string zero =
-      folder.write("zero.textproto", test::replaced(testing::kDense, "value: 10", "value: 0"));
+  const std::string zero = folder.write("zero.textproto", test::replaced(testing::kDense, "value: 10", "value: 0"));
   const Outcome outcome = testing::flopcast("run " + zero + " --json " + folder.path() + "/j");
   CHECK(outcome.code == 0);
   CHECK_FALSE(has(outcome.out, "inf"));
   REQUIRE(parsed(contents(folder.path() + "/j")).published_size() == 1);
   CHECK_FALSE(parsed(contents(folder.path() + "/j")).published(0).has_error());
-  const std::string unknown = folder.write(
-      "unknown.textproto", test::replaced(testing::kDense, "training.step_time_s", "training.step_tim"));
+  const std::string unknown =
+      folder.write("unknown.textproto", test::replaced(testing::kDense, "training.step_time_s", "training.step_tim"));
   for (const char* command : {"run ", "check "}) {
     const Outcome refused = testing::flopcast(command + unknown);
     INFO(refused.err);
@@ -327,8 +322,8 @@ TEST_CASE("published figures: nothing to divide by, and fields that no report ha
 }
 
 TEST_CASE("slow parts show in the head, in the table of ranks and in the JSON", "[analysis]") {
-  const std::string slow = test::replaced(testing::kDense, "fabric: \"rail-ft2\"",
-                                          "fabric: \"rail-ft2\" slow { gpu: 5 speed: 0.8 }");
+  const std::string slow =
+      test::replaced(testing::kDense, "fabric: \"rail-ft2\"", "fabric: \"rail-ft2\" slow { gpu: 5 speed: 0.8 }");
   const TemporaryFolder folder;
   const Outcome outcome =
       testing::flopcast("run " + folder.write("s.textproto", slow) + " --json " + folder.path() + "/j");
@@ -343,16 +338,15 @@ TEST_CASE("slow parts show in the head, in the table of ranks and in the JSON", 
 
 TEST_CASE("an unfolded run says why it shows no critical path", "[analysis]") {
   const TemporaryFolder folder;
-  const Outcome outcome =
-      testing::flopcast("run " + folder.write("s.textproto", testing::kDense) + " --unfolded");
+  const Outcome outcome = testing::flopcast("run " + folder.write("s.textproto", testing::kDense) + " --unfolded");
   CHECK(has(outcome.out, "shown for folded runs only"));
   CHECK(has(outcome.out, "busiest links"));
 }
 
 TEST_CASE("a GPU without measurements is marked as inferred", "[analysis]") {
   const TemporaryFolder folder;
-  const Outcome outcome = testing::flopcast(
-      "run " + folder.write("s.textproto", test::replaced(testing::kDense, "hgx-h100", "hgx-a100")));
+  const Outcome outcome =
+      testing::flopcast("run " + folder.write("s.textproto", test::replaced(testing::kDense, "hgx-h100", "hgx-a100")));
   INFO(outcome.err);
   CHECK(has(outcome.out, "Inferred, not measured"));
   CHECK(has(outcome.out, "most similar GPU"));
@@ -382,13 +376,12 @@ TEST_CASE("Ctrl-C ends a run with 130 and leaves no files behind", "[analysis]")
   if (child == 0) {
     std::freopen("/dev/null", "w", stderr);
     // Thousands of micro-batches: long enough to be interrupted on any machine.
-    execl(FLOPCAST_BINARY, FLOPCAST_BINARY, "run", file.c_str(), "--unfolded", "--allow-oom", "--set",
+    execl(flopcast::testing::program().c_str(), flopcast::testing::program().c_str(), "run", file.c_str(), "--unfolded", "--allow-oom", "--set",
           "training.batch.sequences=32000", "--trace", trace.c_str(), static_cast<char*>(nullptr));
     _exit(127);
   }
   while (files_in(results) == 0 && waitpid(child, nullptr, WNOHANG) == 0) {
-    std::this_thread::sleep_for(
-        std::chrono::milliseconds(5));  // until the trace has begun, and with it the replay
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // until the trace has begun, and with it the replay
   }
   kill(child, SIGINT);
   int status = 0;

@@ -1,10 +1,10 @@
 // Does one step become the right number of GPU-hours? Against integrals and closed forms.
-#include "analysis/projection.h"
+#include "analysis/runs/training/projection.h"
 
 #include <cmath>
 
-#include "analysis/run.h"
-#include "sim/diagnostic.h"
+#include "analysis/runs/training/run.h"
+#include "sim/base/diagnostic.h"
 #include "tests/catch.h"
 
 namespace flopcast {
@@ -70,8 +70,7 @@ TEST_CASE("interruptions: elapsed time satisfies its own balance", "[analysis]")
   useful.steady = hours(1000);
   const PhaseTime time = with_interruptions(useful, 2048, resilience);
   CHECK(time.checkpoints.value() == Approx(hours(1000).value() * 30 / 1800));
-  // A failure loses half an interval with its write and costs a restart, to first order in failures per
-  // interval (2 %).
+  // A failure loses half an interval with its write and costs a restart, to first order in failures per interval (2 %).
   const double failures = 2e-5 * 2048 * in_hours(time.total());
   CHECK(time.lost_work.value() == Approx(failures * 915).epsilon(0.02));
   CHECK(time.restarts.value() == Approx(failures * 600).epsilon(0.02));
@@ -124,8 +123,7 @@ TEST_CASE("a phase that cannot be replayed is scaled by FLOP and says so", "[ana
   };
   const Projection projection = project(scenario, kReplayed, refuse);
   CHECK(projection.phases[0].scaled);
-  const double flop =
-      8e8 * training_flop_per_token(scenario.training->model, 1000, true, false);  // as the MFU
+  const double flop = 8e8 * training_flop_per_token(scenario.training->model, 1000, true, false);  // as the MFU
   CHECK(projection.gpu_hours == Approx(flop / (0.4 * 1000e12) / 3600));
   REQUIRE(projection.notes.size() == 1);
   CHECK(projection.notes[0].find("a context-parallel plan") != std::string::npos);

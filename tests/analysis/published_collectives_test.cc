@@ -1,23 +1,24 @@
 // Does the model of NCCL match the world? Bars in a node, where constants are fitted; over nodes nothing is.
-#include "analysis/published_collectives.h"
+#include "analysis/evidence/published_collectives.h"
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
-#include "scenarios/calibration_file.h"
+#include "scenarios/read/calibration_file.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 using namespace flopcast;
 
 namespace {
 
 LinkCalibration shipped() {
-  return read_link_calibration(std::string(FLOPCAST_SOURCE_DIR) + "/" + kLinkCalibrationFile);
+  return read_link_calibration(flopcast::testing::source_dir() + "/" + kLinkCalibrationFile);
 }
 
 std::vector<CollectiveComparison> published() {
-  return compare_published_collectives(Libraries({FLOPCAST_SOURCE_DIR}), shipped());
+  return compare_published_collectives(Libraries({flopcast::testing::source_dir()}), shipped());
 }
 
 }  // namespace
@@ -26,8 +27,8 @@ TEST_CASE("rows of NCCL's tables that the fit did not see are within the bars", 
   const LinkCalibration links = shipped();
   REQUIRE(links.held_back.size() >= 16);
   for (const HeldBackError& error : links.held_back) {
-    const bool ring_or_switch = error.table.find("all_to_all") == std::string::npos &&
-                                error.table.find("send_recv") == std::string::npos;
+    const bool ring_or_switch =
+        error.table.find("all_to_all") == std::string::npos && error.table.find("send_recv") == std::string::npos;
     if (error.table.find(">= 64 kB") == std::string::npos) continue;
     INFO(error.table);
     REQUIRE(error.held_back > 0);

@@ -1,9 +1,9 @@
 // Does every request get its line, in order of arrival, in a form that can be read again?
-#include "analysis/requests_csv.h"
+#include "analysis/runs/serving/requests_csv.h"
 
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
-#include "workloads/serving/trace_reader.h"
+#include "workloads/serving/traffic/trace_reader.h"
 
 namespace flopcast::testing {
 namespace {

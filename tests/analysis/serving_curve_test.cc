@@ -1,6 +1,6 @@
 // Does the throughput-interactivity curve fall as it must, and does `size` find what it looks for?
-#include "analysis/serving_curve.h"
-#include "analysis/format.h"
+#include "analysis/studies/curve/serving_curve.h"
+#include "analysis/render/format.h"
 #include "tests/analysis/program.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/catch.h"
@@ -63,10 +63,8 @@ TEST_CASE("more users: more tokens per GPU, fewer per user, cheaper ones", "[ana
   // A user gives no more than tokens per second and user, and the GPUs share all of them.
   for (const auto& row : rows) CHECK(row[kPerGpu] * 2 <= row[kUsers] * row[kPerUser] * 1.02);
   for (const std::string& line : lines_of(outcome.out)) CHECK(display_width(line) <= 100);
-  CHECK_THAT(testing::contents(folder.path() + "/c.html"),
-             ContainsSubstring("<svg") && ContainsSubstring("64 users"));
-  CHECK_THAT(testing::contents(folder.path() + "/c.json"),
-             ContainsSubstring("\"output_tokens_per_s_per_gpu\""));
+  CHECK_THAT(testing::contents(folder.path() + "/c.html"), ContainsSubstring("<svg") && ContainsSubstring("64 users"));
+  CHECK_THAT(testing::contents(folder.path() + "/c.json"), ContainsSubstring("\"output_tokens_per_s_per_gpu\""));
 
   const testing::Outcome again = flopcast("curve " + file + " --csv " + folder.path() + "/d.csv");
   CHECK(again.out == outcome.out);
@@ -75,8 +73,7 @@ TEST_CASE("more users: more tokens per GPU, fewer per user, cheaper ones", "[ana
 
 TEST_CASE("curves of several scenarios stand in one picture, at chosen loads", "[analysis][serving]") {
   const test::TemporaryFolder folder;
-  const std::string a = folder.write("a.textproto", testing::kChat),
-                    b = folder.write("b.textproto", testing::kApart);
+  const std::string a = folder.write("a.textproto", testing::kChat), b = folder.write("b.textproto", testing::kApart);
   const testing::Outcome outcome = flopcast("curve " + a + " " + b + " --users 2,8");
   CHECK(outcome.code == 0);
   CHECK_THAT(outcome.out, ContainsSubstring("A  A small chat") && ContainsSubstring("B  A small service"));
@@ -85,8 +82,7 @@ TEST_CASE("curves of several scenarios stand in one picture, at chosen loads", "
   CHECK_THAT(wrong.err, ContainsSubstring("t.textproto: serving: found nothing"));
 }
 
-TEST_CASE("size: the fewest replicas, the best ratio, and a promise that nothing keeps",
-          "[analysis][serving]") {
+TEST_CASE("size: the fewest replicas, the best ratio, and a promise that nothing keeps", "[analysis][serving]") {
   const test::TemporaryFolder folder;
   const std::string chat = folder.write("chat.textproto", testing::kChat),
                     apart = folder.write("apart.textproto", testing::kApart);

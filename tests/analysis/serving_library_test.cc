@@ -1,13 +1,12 @@
 // Do the deployments of the library keep what they promise?
-#include "analysis/complete_scenario.h"
-#include "analysis/serving_run.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/runs/serving/serving_run.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast {
 namespace {
 
-TEST_CASE("serving scenarios of the library complete every request, nine in ten as promised",
-          "[analysis][serving]") {
+TEST_CASE("serving scenarios of the library complete every request, nine in ten as promised", "[analysis][serving]") {
   const Libraries libraries = test::libraries();
   int kept = 0;
   for (const std::string& name : libraries.names(LibraryKind::scenarios)) {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <map>
 
-#include "analysis/format.h"
+#include "analysis/render/format.h"
 #include "tests/analysis/program.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/catch.h"
@@ -41,8 +41,7 @@ class JsonNumbers {
       ++at_;
       int index = 0;
       for (skip(); text_.at(at_) != '}' && text_.at(at_) != ']'; skip()) {
-        const std::string name =
-            c == '{' ? (path.empty() ? "" : ".") + word() : "[" + std::to_string(index++) + "]";
+        const std::string name = c == '{' ? (path.empty() ? "" : ".") + word() : "[" + std::to_string(index++) + "]";
         value(path + name);
       }
       ++at_;
@@ -79,8 +78,7 @@ double quantile(std::vector<double> values, double q) {
   std::sort(values.begin(), values.end());
   const double rank = q * static_cast<double>(values.size() - 1);
   const auto low = static_cast<std::size_t>(rank);
-  return values[low] +
-         (values[std::min(low + 1, values.size() - 1)] - values[low]) * (rank - std::floor(rank));
+  return values[low] + (values[std::min(low + 1, values.size() - 1)] - values[low]) * (rank - std::floor(rank));
 }
 
 TEST_CASE("every required figure is there and is what the requests' lines say", "[analysis][serving]") {
@@ -138,11 +136,9 @@ TEST_CASE("every required figure is there and is what the requests' lines say", 
 
   CHECK(found.at("cost.usd_per_day") ==
         Approx(2 * 2 * 24).epsilon(0.02));  // GPUs are up from the start, not from the first request
-  const double sold = (input - cached) * 0.2e-6 + cached * 0.1e-6 + output * 2e-6,
-               spent = 4.0 / 3600 * duration;
+  const double sold = (input - cached) * 0.2e-6 + cached * 0.1e-6 + output * 2e-6, spent = 4.0 / 3600 * duration;
   CHECK(found.at("cost.margin") == Approx(sold / spent - 1).epsilon(0.1));
-  CHECK(found.at("cost.revenue_usd_per_day") / found.at("cost.usd_per_day") ==
-        Approx(found.at("cost.margin") + 1));
+  CHECK(found.at("cost.revenue_usd_per_day") / found.at("cost.usd_per_day") == Approx(found.at("cost.margin") + 1));
   const double paid = found.at("cost.usd_per_million_input_tokens") * (input - cached) +
                       found.at("cost.usd_per_million_output_tokens") * output;
   CHECK(paid * 1e-6 == Approx(spent).epsilon(0.05));
@@ -160,9 +156,8 @@ TEST_CASE("the report fits 100 columns and shows each part", "[analysis][serving
       INFO(line);
       CHECK(display_width(line) <= 100);
     }
-    for (const char* part :
-         {"TTFT", "of it queueing", "TPOT", "between tokens", "end to end", "throughput", "per GPU",
-          "KV in use", "computing", "per million tokens", "Energy", "Defaults used"})
+    for (const char* part : {"TTFT", "of it queueing", "TPOT", "between tokens", "end to end", "throughput", "per GPU",
+                             "KV in use", "computing", "per million tokens", "Energy", "Defaults used"})
       CHECK_THAT(run.out, ContainsSubstring(part));
   }
 }
@@ -180,8 +175,7 @@ TEST_CASE("what an iteration consists of sums to it, and mechanisms sum to the m
     for (const int i : {0, 1}) {
       const std::string path = "iterations[" + std::to_string(i) + "]";
       double sum = 0;
-      for (int part = 0; part < 5; ++part)
-        sum += explained.at(path + ".parts[" + std::to_string(part) + "].time_s");
+      for (int part = 0; part < 5; ++part) sum += explained.at(path + ".parts[" + std::to_string(part) + "].time_s");
       CHECK(sum <= explained.at(path + ".time_s") * 1.05);
     }
     CHECK(explained.at("ladder[0].time_s") == Approx(replayed.at("serving.ttft_s.mean")));
@@ -190,8 +184,7 @@ TEST_CASE("what an iteration consists of sums to it, and mechanisms sum to the m
     // Where answers have their replicas alone, the iteration priced part by part is the replay's.
     if (text == testing::kApart)
       CHECK(explained.at("iterations[1].time_s") == Approx(replayed.at("serving.tpot_s.mean")).epsilon(0.05));
-    CHECK_THAT(outcome.out,
-               ContainsSubstring("kernels alone") && ContainsSubstring("attention over the cache"));
+    CHECK_THAT(outcome.out, ContainsSubstring("kernels alone") && ContainsSubstring("attention over the cache"));
   }
 }
 
@@ -199,8 +192,7 @@ TEST_CASE("serving: equal runs give equal bytes; timelines are bounded and whole
   const test::TemporaryFolder folder;
   const std::string file = folder.write("chat.textproto", testing::kChat);
   const auto run = [&](const std::string& to) {
-    return flopcast("run " + file + " --json " + to + ".json --trace " + to + ".trace --requests " + to +
-                    ".csv");
+    return flopcast("run " + file + " --json " + to + ".json --trace " + to + ".trace --requests " + to + ".csv");
   };
   const std::string a = folder.path() + "/a", b = folder.path() + "/b";
   CHECK(run(a).out == run(b).out);
@@ -213,22 +205,19 @@ TEST_CASE("serving: equal runs give equal bytes; timelines are bounded and whole
   CHECK(JsonNumbers(trace).at("traceEvents[1].ts") == 0);
 }
 
-TEST_CASE("a page on a serving run shows every part, and training runs have none",
-          "[analysis][serving][html]") {
+TEST_CASE("a page on a serving run shows every part, and training runs have none", "[analysis][serving][html]") {
   const test::TemporaryFolder folder;
   const std::string page = folder.path() + "/run.html";
   CHECK(flopcast("run " + folder.write("chat.textproto", testing::kChat) + " --html " + page).code == 0);
   const std::string html = testing::contents(page);
-  for (const char* part :
-       {"Latency", "Over time", "Where the time goes", "Replicas", "Cost", "kernels alone"})
+  for (const char* part : {"Latency", "Over time", "Where the time goes", "Replicas", "Cost", "kernels alone"})
     CHECK_THAT(html, ContainsSubstring(part));
   const testing::Outcome wrong =
       flopcast("run " + folder.write("dense.textproto", testing::kDense) + " --html " + page + "2");
   CHECK(wrong.code == 2);
   CHECK_THAT(wrong.err, ContainsSubstring("--html: found a scenario without `serving`"));
   CHECK_FALSE(std::filesystem::exists(page + "2"));
-  CHECK_THAT(flopcast("list routers").out,
-             ContainsSubstring("power_of_two") && ContainsSubstring("Mitzenmacher"));
+  CHECK_THAT(flopcast("list routers").out, ContainsSubstring("power_of_two") && ContainsSubstring("Mitzenmacher"));
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "workloads/training_step.h"
+#include "workloads/training/training_step.h"
 
 namespace flopcast::testing {
 
@@ -38,8 +38,7 @@ class SmallStep {
     return builder_.transfer(step_.ranks[rank].communication, Seconds(seconds), {}, label(name, rank, 0));
   }
   OpId send(std::uint32_t rank, OpName name, double seconds, std::uint16_t micro_batch = 0) {
-    return builder_.transfer(step_.ranks[rank].pipeline, Seconds(seconds), {},
-                             label(name, rank, micro_batch));
+    return builder_.transfer(step_.ranks[rank].pipeline, Seconds(seconds), {}, label(name, rank, micro_batch));
   }
   void after(OpId op, OpId predecessor) { builder_.after(op, predecessor); }
 
@@ -50,8 +49,8 @@ class SmallStep {
 
  private:
   Label label(OpName name, std::uint32_t rank, std::uint16_t micro_batch) const {
-    return {static_cast<std::uint16_t>(name), static_cast<std::uint16_t>(step_.ranks[rank].pipeline_rank),
-            micro_batch, 0};
+    return {static_cast<std::uint16_t>(name), static_cast<std::uint16_t>(step_.ranks[rank].pipeline_rank), micro_batch,
+            0};
   }
   GraphBuilder builder_;
   TrainingStep step_;

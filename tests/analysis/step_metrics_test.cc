@@ -1,7 +1,7 @@
 // Is the step cut into the right parts? Worked out by hand on toy steps.
-#include "analysis/step_metrics.h"
+#include "analysis/runs/training/step_metrics.h"
 
-#include "analysis/critical_path.h"
+#include "analysis/runs/training/critical_path.h"
 #include "sim/replay.h"
 #include "tests/analysis/small_step.h"
 #include "tests/catch.h"
@@ -88,8 +88,7 @@ TEST_CASE("sends to other stages do not lengthen a pass", "[analysis]") {
   CHECK(parts.bubble.value() == Approx(5));
 }
 
-TEST_CASE("collectives after the last pass count as optimiser, waiting between them as bubble",
-          "[analysis]") {
+TEST_CASE("collectives after the last pass count as optimiser, waiting between them as bubble", "[analysis]") {
   testing::SmallStep builder;
   const auto early = builder.add_rank(0), late = builder.add_rank(1);
   for (const auto rank : {early, late}) {

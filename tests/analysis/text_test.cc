@@ -1,14 +1,14 @@
 // Do numbers and tables read as they should, and do small tables say what is wrong with them?
 #include <limits>
 
-#include "analysis/csv.h"
-#include "analysis/energy.h"
-#include "analysis/format.h"
-#include "analysis/json.h"
-#include "analysis/report_message.h"
-#include "analysis/text_report.h"
-#include "analysis/text_table.h"
-#include "sim/diagnostic.h"
+#include "analysis/render/csv.h"
+#include "analysis/render/format.h"
+#include "analysis/render/json.h"
+#include "analysis/render/text_table.h"
+#include "analysis/runs/energy.h"
+#include "analysis/runs/report_message.h"
+#include "analysis/runs/training/text_report.h"
+#include "sim/base/diagnostic.h"
 #include "tests/catch.h"
 
 namespace flopcast {
@@ -51,8 +51,7 @@ TEST_CASE("tables stay within their width", "[analysis]") {
   const std::string text = table.render(TextStyle(), 60);
   CHECK(text.find("step  19.9 s  words") != std::string::npos);
   std::size_t begin = 0;
-  for (std::size_t end = text.find('\n'); end != std::string::npos;
-       begin = end + 1, end = text.find('\n', begin)) {
+  for (std::size_t end = text.find('\n'); end != std::string::npos; begin = end + 1, end = text.find('\n', begin)) {
     CHECK(display_width(std::string_view(text).substr(begin, end - begin)) <= 60);
   }
 }
@@ -81,8 +80,7 @@ TEST_CASE("power lies between waiting and working", "[analysis]") {
   const PowerModel model{0.76, 0.1, ""};
   // A node at work all the time draws its measured share of the rating: 0.76 x 10.2 kW.
   CHECK(8 * step_power(node, model, 1.0).training.value() == Approx(0.76 * 10200));
-  CHECK(step_power(node, model, 0.0).training.value() ==
-        Approx(step_power(node, model, 0.5).standing.value()));
+  CHECK(step_power(node, model, 0.0).training.value() == Approx(step_power(node, model, 0.5).standing.value()));
 }
 
 TEST_CASE("JSON: snake_case names, every field, shortest doubles", "[analysis]") {

@@ -1,5 +1,5 @@
 // Is the trace one that a viewer opens, and does it show the replay?
-#include "analysis/trace.h"
+#include "analysis/runs/training/trace.h"
 
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
@@ -47,8 +47,7 @@ TEST_CASE("every operation is an event with its stage, micro-batch and times", "
     CHECK(number_of(event, "ts") >= 0);
     CHECK(number_of(event, "ts") + number_of(event, "dur") <= 7.25e6);
     CHECK(number_of(event, "dur") > 0);
-    if (text_of(event, "name")
-            .starts_with(training_op_names()[static_cast<std::size_t>(OpName::mlp_weight)])) {
+    if (text_of(event, "name").starts_with(training_op_names()[static_cast<std::size_t>(OpName::mlp_weight)])) {
       CHECK(text_of(event, "name").ends_with(" s1 mb0"));
       CHECK(number_of(event, "ts") == 4.5e6);
       CHECK(number_of(event, "dur") == 1e6);

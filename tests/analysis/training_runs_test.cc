@@ -3,20 +3,21 @@
 #include <algorithm>
 #include <set>
 
-#include "analysis/complete_scenario.h"
-#include "analysis/fit_overheads.h"
-#include "analysis/run.h"
-#include "analysis/validate_runs.h"
-#include "scenarios/calibration_file.h"
+#include "analysis/evidence/fit_overheads.h"
+#include "analysis/evidence/validate_runs.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/runs/training/run.h"
 #include "scenarios/proto/scenario.pb.h"
+#include "scenarios/read/calibration_file.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 using namespace flopcast;
 
 namespace {
 
-Libraries libraries() { return Libraries({FLOPCAST_SOURCE_DIR}); }
+Libraries libraries() { return Libraries({flopcast::testing::source_dir()}); }
 
 double step_of(const std::string& scenario, std::vector<std::string> sets = {}) {
   const Scenario s = load_complete_scenario(scenario, sets, libraries());
@@ -84,8 +85,7 @@ TEST_CASE("no field of a scenario scales a predicted time, but the stated what-i
 TEST_CASE("the efficiency what-if is off by default, scales compute, and shows in the report") {
   CHECK(step_of(kSmall) == step_of(kSmall, {"training.efficiency=1"}));
   CHECK(step_of(kSmall, {"training.efficiency=0.5"}) > 1.7 * step_of(kSmall));
-  const Scenario s =
-      load_complete_scenario(kSmall, std::vector<std::string>{"training.efficiency=0.5"}, libraries());
+  const Scenario s = load_complete_scenario(kSmall, std::vector<std::string>{"training.efficiency=0.5"}, libraries());
   const TrainingReport report = run_training(s, {});
   const auto said = [](const std::string& note) { return note.find("WHAT-IF") != std::string::npos; };
   CHECK(std::any_of(report.notes.begin(), report.notes.end(), said));
@@ -113,8 +113,7 @@ TEST_CASE("sharding more takes less memory and no less time") {
     const TrainingReport report = run_training(s, options);
     INFO("zero_stage " << stage);
     CHECK(report.fullest_memory().total().value() < memory);
-    if (std::string(stage) != "1")
-      CHECK(report.step_time.value() >= 0.99 * time);  // ZeRO-1 updates less than ZeRO-0
+    if (std::string(stage) != "1") CHECK(report.step_time.value() >= 0.99 * time);  // ZeRO-1 updates less than ZeRO-0
     memory = report.fullest_memory().total().value();
     time = report.step_time.value();
   }
@@ -143,8 +142,8 @@ TEST_CASE("what a run of experts may turn on does what it says") {
   const double step = step_of(kExperts);
   CHECK(step_of(kExperts, {"training.schedule=overlapped_1f1b"}) < step);  // tokens travel beside compute
   CHECK(step_of(kExperts, {"training.mechanisms.expert_communication=false"}) < step);
-  CHECK(step_of(kExperts, {"training.expert_load.kind=skewed",
-                           "training.expert_load.coefficient_of_variation=0.2"}) > 1.05 * step);
+  CHECK(step_of(kExperts, {"training.expert_load.kind=skewed", "training.expert_load.coefficient_of_variation=0.2"}) >
+        1.05 * step);
   CHECK(step_of(kExperts, {"training.cuda_graphs=true"}) < step);
 
   const std::vector<std::string> shared{"model_override.moe.shared_experts=1"};

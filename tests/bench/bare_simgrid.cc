@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "sim/random.h"
+#include "sim/base/random.h"
 #include "sim/simgrid/compat.h"
 
 namespace flopcast::bench {

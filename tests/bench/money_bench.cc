@@ -1,15 +1,16 @@
 // How fast is a priced scenario drawn?
 #include <benchmark/benchmark.h>
 
-#include "analysis/complete_scenario.h"
+#include "analysis/money/complete_scenario.h"
 #include "analysis/money/cost_study.h"
+#include "tests/paths.h"
 
 namespace flopcast {
 namespace {
 
 /// 10,000 draws over a programme under three price models, nothing replayed. Bar: 1 s each.
 void ten_thousand_draws(benchmark::State& state) {
-  const std::vector<std::string> folders{FLOPCAST_SOURCE_DIR};
+  const std::vector<std::string> folders{flopcast::testing::source_dir()};
   const Libraries libraries = Libraries::discover(folders);
   const Scenario scenario = load_complete_scenario("deepseek_v3_programme", {}, libraries);
   const PriceBook book = PriceBook::load(libraries);

@@ -1,29 +1,29 @@
-// Requests per second of wall time through a whole serving session, prices included. Bars: 50,000 for a dense
-// model on two replicas; a million requests of DeepSeek-V3, prefill and decode apart, in 20 s, also at 1.5
-// times what the deployment stands; a day of its fleet, one request in ten, in 300 s (14 million requests,
-// 47,000 per second; here a thousandth of the day).
+// Requests per second of wall time through a whole serving session, prices included. Bars: 50,000 for a dense model on
+// two replicas; a million requests of DeepSeek-V3, prefill and decode apart, in 20 s, also at 1.5 times what the
+// deployment stands; a day of its fleet, one request in ten, in 300 s (14 million requests, 47,000 per second; here a
+// thousandth of the day).
 #include <benchmark/benchmark.h>
 
 #include <string>
 #include <vector>
 
-#include "analysis/complete_scenario.h"
-#include "analysis/serving_run.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/runs/serving/serving_run.h"
+#include "tests/paths.h"
 
 namespace {
 
 using namespace flopcast;
 
 void run(benchmark::State& state, const char* name, const std::vector<std::string>& set = {}) {
-  const Libraries libraries({FLOPCAST_SOURCE_DIR});
+  const Libraries libraries({flopcast::testing::source_dir()});
   const Scenario scenario = load_complete_scenario(name, set, libraries);
   std::int64_t requests = 0;
   for (auto _ : state) {
     const ServingReport report = run_serving(scenario, {});
     requests += report.all.arrived.requests;
   }
-  state.counters["requests_per_s"] =
-      benchmark::Counter(static_cast<double>(requests), benchmark::Counter::kIsRate);
+  state.counters["requests_per_s"] = benchmark::Counter(static_cast<double>(requests), benchmark::Counter::kIsRate);
 }
 
 void dense_two_replicas(benchmark::State& state) { run(state, "llama_3_1_8b_azure_conversation"); }

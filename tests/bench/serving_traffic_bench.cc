@@ -9,11 +9,11 @@
 #include <fstream>
 #include <string>
 
-#include "workloads/serving/kv_cache.h"
-#include "workloads/serving/metrics.h"
+#include "workloads/serving/cache/kv_cache.h"
+#include "workloads/serving/metrics/metrics.h"
 #include "workloads/serving/router.h"
-#include "workloads/serving/trace_stats.h"
-#include "workloads/serving/traffic.h"
+#include "workloads/serving/traffic/trace_stats.h"
+#include "workloads/serving/traffic/traffic.h"
 
 namespace {
 
@@ -22,10 +22,9 @@ using namespace flopcast;
 constexpr std::uint64_t kRequests = 200'000;
 
 TrafficConfig chat(bool sessions) {
-  TrafficClass traffic{
-      .name = "chat",
-      .arrivals = OpenLoop{RateCurve::daily(Hertz(100), 0.5, hours(14)), Spacing::gamma, 1.5},
-      .lengths = DrawnLengths{RandomNumber::log_normal(1155, 1), RandomNumber::log_normal(211, 1)}};
+  TrafficClass traffic{.name = "chat",
+                       .arrivals = OpenLoop{RateCurve::daily(Hertz(100), 0.5, hours(14)), Spacing::gamma, 1.5},
+                       .lengths = DrawnLengths{RandomNumber::log_normal(1155, 1), RandomNumber::log_normal(211, 1)}};
   if (sessions) {
     traffic.sessions = Sessions{.turns = RandomNumber::uniform(1, 8),
                                 .think = RandomNumber::exponential(30),
@@ -118,15 +117,13 @@ void conversations(benchmark::State& state) { pass(state, chat(true)); }
 /// A trace in Mooncake's format, some 12,000 tokens to a prompt, most of them in blocks of their own.
 class GeneratedTrace {
  public:
-  GeneratedTrace()
-      : path_(std::filesystem::temp_directory_path() / ("flopcast_bench_" + std::to_string(getpid()))) {
+  GeneratedTrace() : path_(std::filesystem::temp_directory_path() / ("flopcast_bench_" + std::to_string(getpid()))) {
     std::ofstream file(path_);
     std::uint64_t next = 100;
     for (std::uint64_t i = 0; i < kRequests; ++i) {
       file << "{\"timestamp\": " << i * 10 << ", \"input_length\": " << 24 * 512
            << ", \"output_length\": 343, \"hash_ids\": [";
-      for (std::uint64_t k = 0; k < 24; ++k)
-        file << (k == 0 ? "" : ", ") << (k < 8 ? i % 10 * 8 + k : next++);
+      for (std::uint64_t k = 0; k < 24; ++k) file << (k == 0 ? "" : ", ") << (k < 8 ? i % 10 * 8 + k : next++);
       file << "]}\n";
     }
   }
@@ -148,8 +145,7 @@ void trace_with_blocks(benchmark::State& state) {
 void statistics_of_a_trace(benchmark::State& state) {
   const GeneratedTrace trace;
   for (auto _ : state) benchmark::DoNotOptimize(trace_stats({.path = trace.path()}).requests);
-  state.SetItemsProcessed(static_cast<std::int64_t>(kRequests) *
-                          static_cast<std::int64_t>(state.iterations()));
+  state.SetItemsProcessed(static_cast<std::int64_t>(kRequests) * static_cast<std::int64_t>(state.iterations()));
 }
 
 BENCHMARK(drawn_requests)->Unit(benchmark::kMillisecond);

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/random.h"
 #include "sim/graph.h"
 #include "sim/network.h"
 #include "sim/process.h"
-#include "sim/random.h"
 #include "sim/replay.h"
 #include "tests/bench/bare_simgrid.h"
 
@@ -19,8 +19,8 @@ namespace {
 
 using namespace flopcast;
 
-/// Ranks in a ring. Each alternates a kernel with a transfer of two flows: over its own port pair, and over a
-/// link that `sharers` neighbours have in common (1: nobody contends).
+/// Ranks in a ring. Each alternates a kernel with a transfer of two flows: over its own port pair, and over a link that
+/// `sharers` neighbours have in common (1: nobody contends).
 struct Ring {
   Network network;
   std::vector<RouteId> own, common;
@@ -61,8 +61,8 @@ struct Ring {
   }
 };
 
-/// Processor time of this process and of the children it has waited for: replays with contention run in a
-/// child, and other work on the machine should not count.
+/// Processor time of this process and of the children it has waited for: replays with contention run in a child, and
+/// other work on the machine should not count.
 double processor_seconds() {
   double total = 0.0;
   for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
@@ -117,8 +117,7 @@ void engine_rate(benchmark::State& state) {
       benchmark::DoNotOptimize(fingerprint.value());
     });
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(graph.size()));
-  state.counters["contended_share"] =
-      static_cast<double>(contended) / static_cast<double>(graph.flow_count());
+  state.counters["contended_share"] = static_cast<double>(contended) / static_cast<double>(graph.flow_count());
 }
 
 void bare_simgrid_rate(benchmark::State& state) {
@@ -141,8 +140,7 @@ void all_to_all_per_port(benchmark::State& state) {
       Network network;
       GraphBuilder builder;
       for (int rank = 0; rank < ranks; ++rank) {
-        const LinkId out = network.add_link({"out", 50_GBps, true}),
-                     in = network.add_link({"in", 50_GBps, true});
+        const LinkId out = network.add_link({"out", 50_GBps, true}), in = network.add_link({"in", 50_GBps, true});
         const Flow flow{network.add_route({out, in}), 64_MiB * ((ranks - 1.0) / ranks)};
         builder.transfer(builder.add_lane(RankId::at(rank), "nic"), Seconds(5e-6), std::span(&flow, 1));
       }
@@ -162,8 +160,7 @@ void ten_million_operations(benchmark::State& state) {
       const OperationGraph graph = ring.graph();
       const double before = processor_seconds();
       const ReplayResult result = replay(graph, ring.network, {});
-      return std::vector{processor_seconds() - before, peak_megabytes(),
-                         static_cast<double>(result.operations)};
+      return std::vector{processor_seconds() - before, peak_megabytes(), static_cast<double>(result.operations)};
     });
     state.counters["replay_cpu_s"] = numbers[0];
     state.counters["peak_MB"] = numbers[1];

@@ -1,18 +1,19 @@
-// The main job: one DeepSeek-V3 step folded and unfolded, the default scenario from file to report, and
-// collectives over thousands of ranks. Each runs in a process of its own, so that memory is its own.
+// The main job: one DeepSeek-V3 step folded and unfolded, the default scenario from file to report, and collectives
+// over thousands of ranks. Each runs in a process of its own, so that memory is its own.
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdlib>
 
-#include "analysis/complete_scenario.h"
-#include "analysis/run.h"
-#include "analysis/text_report.h"
-#include "hwmodels/topology.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/runs/training/run.h"
+#include "analysis/runs/training/text_report.h"
+#include "hwmodels/fabric/topology.h"
 #include "sim/process.h"
 #include "sim/replay.h"
-#include "workloads/collectives.h"
+#include "workloads/collectives/collectives.h"
+#include "tests/paths.h"
 
 namespace {
 
@@ -27,7 +28,7 @@ double peak_megabytes() {
   return static_cast<double>(std::max(self.ru_maxrss, children.ru_maxrss)) / 1024.0;
 }
 
-Libraries libraries() { return Libraries({FLOPCAST_SOURCE_DIR}); }
+Libraries libraries() { return Libraries({flopcast::testing::source_dir()}); }
 
 Scenario scenario(bool unfolded) {
   Scenario read = load_complete_scenario(kScenario, {}, libraries());
@@ -79,8 +80,7 @@ double one_collective(const char* operation, int ranks) {
   ClusterSpec cluster = libraries().cluster("h100-2048");
   cluster.nodes = ranks / cluster.node.gpus;
   Topology topology(cluster);
-  const OperationGraph graph =
-      make_collective_graph(topology, *find_collective(operation), 64_MiB, ranks, 1, nullptr);
+  const OperationGraph graph = make_collective_graph(topology, *find_collective(operation), 64_MiB, ranks, 1, nullptr);
   return replay(graph, topology.network(), {}).makespan.value() * 1e3;
 }
 

@@ -5,8 +5,8 @@
 #include "hwmodels/calibration/fit_kernels.h"
 #include "hwmodels/calibration/least_squares.h"
 #include "hwmodels/calibration/residual_fit.h"
-#include "hwmodels/kernel_formulas.h"
-#include "sim/random.h"
+#include "hwmodels/kernels/kernel_formulas.h"
+#include "sim/base/random.h"
 #include "tests/catch.h"
 
 namespace flopcast {

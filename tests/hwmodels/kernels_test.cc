@@ -4,22 +4,23 @@
 #include <memory>
 #include <string>
 
-#include "analysis/published_kernels.h"
-#include "hwmodels/kernel_formulas.h"
-#include "hwmodels/kernels.h"
-#include "scenarios/calibration_file.h"
-#include "scenarios/libraries.h"
-#include "sim/random.h"
+#include "analysis/evidence/published_kernels.h"
+#include "hwmodels/kernels/kernel_formulas.h"
+#include "hwmodels/kernels/kernels.h"
+#include "scenarios/read/calibration_file.h"
+#include "scenarios/read/libraries.h"
+#include "sim/base/random.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace flopcast {
 namespace {
 
-Libraries source_tree() { return Libraries({FLOPCAST_SOURCE_DIR}); }
+Libraries source_tree() { return Libraries({flopcast::testing::source_dir()}); }
 
 std::shared_ptr<const KernelCalibration> calibration() {
   static const auto shared = std::make_shared<const KernelCalibration>(
-      read_kernel_calibration(std::string(FLOPCAST_SOURCE_DIR) + "/" + kKernelCalibrationFile));
+      read_kernel_calibration(flopcast::testing::source_dir() + "/" + kKernelCalibrationFile));
   return shared;
 }
 
@@ -124,8 +125,7 @@ TEST_CASE("a wave that is just begun costs efficiency") {
     return flop(shape) / model.gemm(shape).time;
   };
   double deepest = 1;
-  for (std::int64_t blocks = 4; blocks < 40; ++blocks)
-    deepest = std::min(deepest, rate(blocks + 1) / rate(blocks));
+  for (std::int64_t blocks = 4; blocks < 40; ++blocks) deepest = std::min(deepest, rate(blocks + 1) / rate(blocks));
   CHECK(deepest < 0.95);              // one row of tiles more, and the rate falls
   CHECK(rate(400) > 0.9 * rate(40));  // many waves: no such effect
 }
@@ -136,8 +136,8 @@ TEST_CASE("memory-bound kernels follow HBM bandwidth, compute-bound ones do not"
   fast.hbm_bandwidth = base.hbm_bandwidth * 2;
   const KernelModel slow_model = model_of(base), fast_model = model_of(fast);
 
-  const double copy = slow_model.memory_bound(MemoryKernel::copy, 1_GB).time /
-                      fast_model.memory_bound(MemoryKernel::copy, 1_GB).time;
+  const double copy =
+      slow_model.memory_bound(MemoryKernel::copy, 1_GB).time / fast_model.memory_bound(MemoryKernel::copy, 1_GB).time;
   CHECK(copy > 1.9);
   CHECK(copy <= 2.0);
 
@@ -146,8 +146,7 @@ TEST_CASE("memory-bound kernels follow HBM bandwidth, compute-bound ones do not"
   CHECK(decode_gemm > 1.4);
   CHECK(decode_gemm <= 2.0);
 
-  const GemmShape square{GemmKind::dense, 8192,          8192,           8192, 1,
-                         Precision::bf16, Scaling::none, Precision::bf16};
+  const GemmShape square{GemmKind::dense, 8192, 8192, 8192, 1, Precision::bf16, Scaling::none, Precision::bf16};
   CHECK(slow_model.gemm(square).time / fast_model.gemm(square).time < 1.2);
 }
 
@@ -156,8 +155,7 @@ TEST_CASE("half the peak makes a large GEMM nearly twice as long") {
   GpuSpec half = base;
   half.bf16_peak = base.bf16_peak / 2;
   half.fp8_peak = base.fp8_peak / 2;
-  const GemmShape square{GemmKind::dense, 8192,          8192,           8192, 1,
-                         Precision::bf16, Scaling::none, Precision::bf16};
+  const GemmShape square{GemmKind::dense, 8192, 8192, 8192, 1, Precision::bf16, Scaling::none, Precision::bf16};
   const double ratio = model_of(half).gemm(square).time / model_of(base).gemm(square).time;
   CHECK(ratio > 1.6);
   CHECK(ratio <= 2.01);
@@ -165,16 +163,14 @@ TEST_CASE("half the peak makes a large GEMM nearly twice as long") {
 
 TEST_CASE("H800 computes like H100: the links make the difference") {
   const KernelModel h100 = model_of(gpu("h100-sxm")), h800 = model_of(gpu("h800-sxm"));
-  const GemmShape shape{GemmKind::dense, 4096,          8192,           8192, 1,
-                        Precision::bf16, Scaling::none, Precision::bf16};
+  const GemmShape shape{GemmKind::dense, 4096, 8192, 8192, 1, Precision::bf16, Scaling::none, Precision::bf16};
   CHECK(h100.gemm(shape).time.value() == Approx(h800.gemm(shape).time.value()));
   CHECK(h100.memory_bound(MemoryKernel::norm, 100_MB).time.value() ==
         Approx(h800.memory_bound(MemoryKernel::norm, 100_MB).time.value()));
 }
 
 TEST_CASE("prices say what they rest on") {
-  const GemmShape measured{GemmKind::dense, 4096,           7168, 2048, 1, Precision::fp8,
-                           Scaling::blocks, Precision::bf16};
+  const GemmShape measured{GemmKind::dense, 4096, 7168, 2048, 1, Precision::fp8, Scaling::blocks, Precision::bf16};
   GemmShape far = measured;
   far.m = 1000000;
   CHECK(model_of(gpu("h800-sxm")).gemm(measured).evidence == Evidence::measured);
@@ -186,8 +182,7 @@ TEST_CASE("prices say what they rest on") {
 TEST_CASE("the sustained clock slows matrix products, not copies") {
   const GpuSpec spec = gpu("h800-sxm");
   const KernelModel benchmark(spec, calibration()), sustained(spec, calibration(), ClockState::sustained);
-  const GemmShape shape{GemmKind::dense, 4096,           7168, 16384, 1, Precision::fp8,
-                        Scaling::blocks, Precision::bf16};
+  const GemmShape shape{GemmKind::dense, 4096, 7168, 16384, 1, Precision::fp8, Scaling::blocks, Precision::bf16};
   const double ratio = sustained.gemm(shape).time / benchmark.gemm(shape).time;
   CHECK(ratio > 1.05);
   CHECK(ratio < 1 / calibration()->sustained_clock.value);

@@ -1,11 +1,11 @@
 // Is the fabric the one described, do routes cross the right links, and does it fit a large cluster?
-#include "hwmodels/topology.h"
+#include "hwmodels/fabric/topology.h"
 
 #include <string>
 #include <vector>
 
-#include "hwmodels/fabric_graph.h"
-#include "sim/diagnostic.h"
+#include "hwmodels/fabric/fabric_graph.h"
+#include "sim/base/diagnostic.h"
 #include "tests/catch.h"
 
 using namespace flopcast;
@@ -67,8 +67,7 @@ TEST_CASE("routes cross the ports of both ends, and NVLink to the right plane") 
   Topology rails(cluster_of(FabricKind::multi_rail, 64));
   CHECK(names(rails, rails.route(RankId(0), RankId(7))) ==
         std::vector<std::string>{"gpu0 nvlink out", "gpu7 nvlink in"});
-  CHECK(names(rails, rails.route(RankId(0), RankId(9))) ==
-        std::vector<std::string>{"gpu0 nic out", "gpu9 nic in"});
+  CHECK(names(rails, rails.route(RankId(0), RankId(9))) == std::vector<std::string>{"gpu0 nic out", "gpu9 nic in"});
   CHECK(rails.same_leaf(RankId(0), RankId(8)));
   CHECK_FALSE(rails.same_leaf(RankId(0), RankId(9)));
 
@@ -107,8 +106,7 @@ TEST_CASE("an oversubscribed leaf shares its uplinks among its endpoints") {
 TEST_CASE("slow parts and efficiencies scale the links they name") {
   ClusterSpec c = cluster_of(FabricKind::single_switch, 4);
   c.node.nic_efficiency = 0.9;
-  c.slow_parts = {
-      {SlowPart::Kind::nic, 3, 0.5}, {SlowPart::Kind::nvlink, 5, 0.25}, {SlowPart::Kind::gpu, 7, 0.1}};
+  c.slow_parts = {{SlowPart::Kind::nic, 3, 0.5}, {SlowPart::Kind::nvlink, 5, 0.25}, {SlowPart::Kind::gpu, 7, 0.1}};
   Topology t(c);
   const auto rate = [&](RouteId route) { return t.network().bottleneck(route).value(); };
   using Side = Topology::Side;

@@ -1,5 +1,5 @@
 // Does a scenario's day decide what was to be had?
-#include "scenarios/availability.h"
+#include "scenarios/policy/availability.h"
 
 #include "tests/scenarios/fixture.h"
 
@@ -21,17 +21,14 @@ TEST_CASE("a rule that was not in force is an error with the nearest day", "[pol
   CHECK(dated("date: \"2023-06-01\" under_rule: \"R2022_10\"").empty());
   CHECK_THAT(dated("date: \"2023-06-01\" under_rule: \"R2023_10\""), ContainsSubstring("2023-11-17"));
   CHECK_THAT(dated("date: \"2024-06-01\" under_rule: \"R2022_10\""), ContainsSubstring("2023-11-16"));
-  CHECK_THAT(dated("date: \"2024-06-01\" under_rule: \"R2023_10\""),
-             ContainsSubstring("h800-sxm is 3A090.a"));
-  CHECK_THAT(dated("date: \"2024-06-01\" under_rule: \"R2023_1\""),
-             ContainsSubstring("did you mean \"R2023_10\"?"));
+  CHECK_THAT(dated("date: \"2024-06-01\" under_rule: \"R2023_10\""), ContainsSubstring("h800-sxm is 3A090.a"));
+  CHECK_THAT(dated("date: \"2024-06-01\" under_rule: \"R2023_1\""), ContainsSubstring("did you mean \"R2023_10\"?"));
   CHECK_THAT(dated("under_rule: \"R2023_10\""), ContainsSubstring("a rule without a day"));
 }
 
 TEST_CASE("rules see what an override makes of a chip", "[policy]") {
-  const std::string uncut =
-      replaced(kSmall, "fabric: \"mpft\"",
-               "fabric: \"mpft\" gpu_override { nvlink_bandwidth: \"900 GB/s both directions\" }");
+  const std::string uncut = replaced(
+      kSmall, "fabric: \"mpft\"", "fabric: \"mpft\" gpu_override { nvlink_bandwidth: \"900 GB/s both directions\" }");
   CHECK_THAT(faults_of(uncut + "date: \"2023-06-01\" under_rule: \"R2022_10\""),
              ContainsSubstring("h800-sxm is 3A090"));
 }

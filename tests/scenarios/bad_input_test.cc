@@ -94,8 +94,7 @@ TEST_CASE("each slip of the pen has its diagnostic") {
            "training.schedule: found nothing, expected either schedule, one of gpipe, 1f1b, "},
       Slip{"no batch", "batch { sequences: 64 sequence_length: 4096 }", "",
            "training.batch: found nothing, expected batch { ... }"},
-      Slip{"no model", "model: \"deepseek-v3\"", "",
-           "model: found nothing, expected the model to train, one of "},
+      Slip{"no model", "model: \"deepseek-v3\"", "", "model: found nothing, expected the model to train, one of "},
       Slip{"scales without FP8", "schedule: \"1f1b\"", "schedule: \"1f1b\" precision { scaling: \"blocks\" }",
            "training.precision.scaling: found scales for operands that are not FP8, expected none, or "
            "linear: \"fp8\""},
@@ -103,16 +102,14 @@ TEST_CASE("each slip of the pen has its diagnostic") {
            "schedule: \"1f1b\" expert_load { kind: \"given\" shares: [1, 2] }",
            "training.expert_load.shares: found 2 shares, expected one for each of the 256 experts of "
            "deepseek-v3"},
-      Slip{"copies that nobody places", "schedule: \"1f1b\"",
-           "schedule: \"1f1b\" expert_load { redundant_experts: 8 }",
+      Slip{"copies that nobody places", "schedule: \"1f1b\"", "schedule: \"1f1b\" expert_load { redundant_experts: 8 }",
            "training.expert_load.redundant_experts: found 8, expected 0, unless placement: \"eplb\" places "
            "them"},
       Slip{"a slow GPU that is not there", "nodes: 2", "nodes: 2 slow { gpu: 16 speed: 0.8 }",
            "scenario.textproto:2:37: cluster.slow[0]: found GPU 16, expected a GPU from 0 to 15"},
       Slip{"a slow nothing", "nodes: 2", "nodes: 2 slow { speed: 0.8 }",
            "cluster.slow[0]: found not exactly one part, expected exactly one of gpu, nic and nvlink"},
-      Slip{"a link of unknown direction", "nodes: 2",
-           "nodes: 2 gpu_override { nvlink_bandwidth: \"400 GB/s\" }",
+      Slip{"a link of unknown direction", "nodes: 2", "nodes: 2 gpu_override { nvlink_bandwidth: \"400 GB/s\" }",
            "cluster.gpu_override.nvlink_bandwidth: found \"400 GB/s\", which does not say whether it counts "
            "one direction or both"},
       Slip{"bits for bytes", "nodes: 2", "nodes: 2 gpu_override { hbm_capacity: \"80 Gb\" }",
@@ -130,8 +127,7 @@ TEST_CASE("each slip of the pen has its diagnostic") {
       Slip{"a phase of neither kind", "price {", "run { phase { name: \"a\" } }\nprice {",
            "run.phase[0]: found neither tokens nor given_gpu_hours, expected tokens to have the phase "
            "predicted, or given_gpu_hours"},
-      Slip{"half a ramp", "price {",
-           "run { phase { name: \"a\" tokens: \"1T\" ramp_tokens: \"1B\" } }\nprice {",
+      Slip{"half a ramp", "price {", "run { phase { name: \"a\" tokens: \"1T\" ramp_tokens: \"1B\" } }\nprice {",
            "run.phase[0]: found half a ramp, expected both ramp_from_sequences and ramp_tokens, or neither"},
       Slip{"a phase whose plan does not fit", "price {",
            "run { phase { name: \"a\" tokens: \"1T\" plan { data: 4 } } }\nprice {",
@@ -160,9 +156,8 @@ TEST_CASE("one slip does not drag consequences into the list") {
 TEST_CASE("a scenario with nothing to run, or with two things, is refused") {
   const std::string cluster = "cluster { node: \"hgx-h800\" nodes: 2 fabric: \"mpft\" }\n";
   const std::string collective = "collective { operation: \"all_to_all\" bytes: \"64 MiB\" ranks: 16 }\n";
-  CHECK_THAT(
-      faults_of(cluster),
-      ContainsSubstring("found nothing to run, expected either training { ... } or collective { ... }"));
+  CHECK_THAT(faults_of(cluster),
+             ContainsSubstring("found nothing to run, expected either training { ... } or collective { ... }"));
   CHECK_THAT(faults_of(kSmall + collective), ContainsSubstring("found both training and collective"));
   CHECK(faults_of(cluster + collective).empty());
   CHECK_THAT(faults_of(cluster + replaced(collective, "ranks: 16", "ranks: 17")),
@@ -182,8 +177,7 @@ TEST_CASE("files that are no scenario files are refused without reading on") {
     }
   };
   CHECK_THAT(fault(folder.path()), ContainsSubstring("found a folder, expected a text file"));
-  CHECK_THAT(fault(folder.path() + "/none.textproto"),
-             ContainsSubstring("found no such file, expected a text file"));
+  CHECK_THAT(fault(folder.path() + "/none.textproto"), ContainsSubstring("found no such file, expected a text file"));
   CHECK_THAT(fault(folder.write("empty.textproto", "")), ContainsSubstring("found an empty file"));
   CHECK_THAT(fault(folder.write("blank.textproto", " \n\t\n")), ContainsSubstring("found an empty file"));
   CHECK_THAT(fault(folder.write("binary.textproto", std::string("\x7f"
@@ -209,8 +203,8 @@ TEST_CASE("a text with a thousand faults ends in a short list") {
 
 TEST_CASE("a user's schedule is read beside the scenario and its faults are the scenario's") {
   const TemporaryFolder folder;
-  const std::string path = folder.write(
-      "scenario.textproto", replaced(kSmall, "schedule: \"1f1b\"", "schedule_file: \"mine.order\""));
+  const std::string path =
+      folder.write("scenario.textproto", replaced(kSmall, "schedule: \"1f1b\"", "schedule_file: \"mine.order\""));
   folder.write("mine.order", "0: F0 B0\n1: F0 B0\n");
   CHECK_THROWS_AS(load_scenario(path, {}, libraries()), InputError);
   std::string order;

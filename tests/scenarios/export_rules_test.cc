@@ -1,9 +1,10 @@
 // Does each rule say of each chip what it says in the world, and may a user change the rules?
-#include "scenarios/export_rules.h"
+#include "scenarios/policy/export_rules.h"
 
-#include "analysis/csv.h"
-#include "scenarios/library_entries.h"
+#include "analysis/render/csv.h"
+#include "scenarios/read/library_entries.h"
 #include "tests/scenarios/fixture.h"
+#include "tests/paths.h"
 
 namespace flopcast::test {
 namespace {
@@ -35,7 +36,7 @@ ChipFigures chip_of(const CsvTable& cases, std::size_t row) {
 
 TEST_CASE("every case comes out as its rule has it, by the margin that is stated", "[policy]") {
   const RuleBook book = rule_book();
-  const std::string path = std::string(FLOPCAST_SOURCE_DIR) + "/tests/scenarios/export_cases.csv";
+  const std::string path = flopcast::testing::source_dir() + "/tests/scenarios/export_cases.csv";
   const CsvTable cases = parse_csv(read_text_file(path), path);
   REQUIRE(cases.size() == 204);
   for (std::size_t row = 0; row < cases.size(); ++row) {
@@ -99,8 +100,7 @@ TEST_CASE("a quota is divided by the chip's TPP", "[policy]") {
   CHECK(found.quotas[0].chips == 49901);
   CHECK(found.quotas[1].chips == 99802);
   CHECK(found.quotas[2].chips == 1699);
-  CHECK(classify(load_chip(libraries(), "h20"), book.at("R2025_01_DIFF"), book).outcome ==
-        "no quota (outside 3A090)");
+  CHECK(classify(load_chip(libraries(), "h20"), book.at("R2025_01_DIFF"), book).outcome == "no quota (outside 3A090)");
 }
 
 TEST_CASE("limbs with days of their own hold on those days only", "[policy]") {
@@ -112,8 +112,7 @@ TEST_CASE("limbs with days of their own hold on those days only", "[policy]") {
   CHECK(classify(chip, foundry, book, day("2029-01-01")).outcome ==
         "presumption overcome (no HBM, completed in 2029 or later)");
   chip.transistors = 34e9;
-  CHECK(classify(chip, foundry, book, day("2027-06-01")).outcome ==
-        "presumption overcome (no HBM, completed in 2027)");
+  CHECK(classify(chip, foundry, book, day("2027-06-01")).outcome == "presumption overcome (no HBM, completed in 2027)");
   chip.hbm = true;
   CHECK(classify(chip, foundry, book, day("2027-06-01")).outcome == "presumed 3A090.a");
 }
@@ -151,9 +150,8 @@ TEST_CASE("what is wrong with a file of rules is said with its place", "[policy]
     }
   };
   CHECK_THAT(fault("rule { id: \"x\" base: \"R2023_01\" }"), ContainsSubstring("did you mean \"R2023_10\"?"));
-  CHECK_THAT(
-      fault("rule { id: \"x\" base: \"R2023_10\" change { figure: \"tpp\" from: \"4801\" to: \"1\" } }"),
-      ContainsSubstring("a bound of R2023_10"));
+  CHECK_THAT(fault("rule { id: \"x\" base: \"R2023_10\" change { figure: \"tpp\" from: \"4801\" to: \"1\" } }"),
+             ContainsSubstring("a bound of R2023_10"));
   const std::string head = "rule { id: \"x\" title: \"x\" kind: \"export\" ";
   CHECK_THAT(fault(head + "in_force: \"2027-13-01\" }"), ContainsSubstring("a day such as"));
   CHECK_THAT(fault(head + "limb { name: \"a\" term { figure: \"io_bandwidth\" at_least: \"600 GB/s\" } } }"),
@@ -183,8 +181,7 @@ sources { text: "a what-if" date: "2026-11-21" })");
   const ChipFigures chip = load_chip(libraries(), file);
   CHECK(chip.tpp.value() == Approx(0.149 * 15832));
   CHECK(classify(chip, book.at("R2023_10"), book).outcome == "not controlled");
-  const std::string bare =
-      folder.write("bare.textproto", "title: \"bare\" tpp: 5000 datacenter_marketed: true");
+  const std::string bare = folder.write("bare.textproto", "title: \"bare\" tpp: 5000 datacenter_marketed: true");
   CHECK(classify(load_chip(libraries(), bare), book.at("R2023_10"), book).outcome == "3A090.a");
   CHECK(classify(load_chip(libraries(), bare), book.at("R2022_10"), book).outcome == "cannot compute");
 }
@@ -261,9 +258,7 @@ TEST_CASE("thresholds are met or missed exactly", "[policy]") {
     ChipFigures chip;
     chip.vendor = "NVIDIA";
     const auto known = [](double value) { return value < 0 ? std::nullopt : std::optional(value); };
-    const auto rate = [](double gb_s) {
-      return gb_s < 0 ? std::nullopt : std::optional(BytesPerSecond(gb_s * 1e9));
-    };
+    const auto rate = [](double gb_s) { return gb_s < 0 ? std::nullopt : std::optional(BytesPerSecond(gb_s * 1e9)); };
     chip.tpp = known(c.tpp);
     chip.density = known(c.pd);
     chip.io = rate(c.io);
@@ -274,8 +269,7 @@ TEST_CASE("thresholds are met or missed exactly", "[policy]") {
   }
 }
 
-TEST_CASE("memory stacks are judged by what is above two, foundries by transistors below a number",
-          "[policy]") {
+TEST_CASE("memory stacks are judged by what is above two, foundries by transistors below a number", "[policy]") {
   const RuleBook book = rule_book();
   ChipFigures stack;
   stack.hbm = true;
@@ -332,10 +326,8 @@ TEST_CASE("a chip is changed by a few fields", "[policy]") {
   CHECK(outcome({"nvlink_bandwidth=400 GB/s both directions"}, "R2022_10") == "not controlled");
   CHECK(outcome({"nvlink_bandwidth=472 GB/s both directions"}, "R2022_10") == "3A090");  // 472 + 128 = 600
   CHECK(outcome({"datacenter_marketed=false"}, "R2023_10") == "3A090.a (NAC eligible, not data centre)");
-  CHECK(outcome({"hbm_bandwidth=1.3 TB/s", "nvlink_bandwidth=200 GB/s both directions"}, "L2025_04") ==
-        "not caught");
-  CHECK_THROWS_WITH(outcome({"hbm_bandwith=1 TB/s"}, "L2025_04"),
-                    ContainsSubstring("did you mean \"hbm_bandwidth\"?"));
+  CHECK(outcome({"hbm_bandwidth=1.3 TB/s", "nvlink_bandwidth=200 GB/s both directions"}, "L2025_04") == "not caught");
+  CHECK_THROWS_WITH(outcome({"hbm_bandwith=1 TB/s"}, "L2025_04"), ContainsSubstring("did you mean \"hbm_bandwidth\"?"));
   CHECK_THROWS_WITH(outcome({"hbm_bandwidth=1 TB"}, "L2025_04"), ContainsSubstring("hbm_bandwidth"));
 }
 
@@ -343,8 +335,7 @@ TEST_CASE("dates", "[policy]") {
   CHECK(to_string(day("2024")) == "2024-01-01");
   CHECK(to_string(day("2024-12")) == "2024-12-01");
   CHECK(day("2024-03-01").days_since(day("2024-02-28")) == 2);
-  for (const char* wrong :
-       {"", "24-01-01", "2024-13", "2023-02-29", "2024-1-1", "2024-01-01x", "2024/01/01"}) {
+  for (const char* wrong : {"", "24-01-01", "2024-13", "2023-02-29", "2024-1-1", "2024-01-01x", "2024/01/01"}) {
     INFO(wrong);
     CHECK_FALSE(parse_date(wrong));
   }

@@ -9,13 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "scenarios/load_scenario.h"
-#include "sim/diagnostic.h"
+#include "scenarios/resolve/load_scenario.h"
+#include "sim/base/diagnostic.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace flopcast::test {
 
-inline Libraries libraries() { return Libraries({FLOPCAST_SOURCE_DIR}); }
+inline Libraries libraries() { return Libraries({flopcast::testing::source_dir()}); }
 
 /// A folder that is gone with its object.
 class TemporaryFolder {
@@ -76,8 +77,7 @@ inline std::string faults_of(const std::string& text, const std::vector<std::str
     return "";
   } catch (const InputError& error) {
     std::string out = error.what();
-    for (auto at = out.find(folder.path() + "/"); at != std::string::npos;
-         at = out.find(folder.path() + "/")) {
+    for (auto at = out.find(folder.path() + "/"); at != std::string::npos; at = out.find(folder.path() + "/")) {
       out.erase(at, folder.path().size() + 1);
     }
     return out;

@@ -1,6 +1,6 @@
 // Does a Hugging Face config.json become the model that the library has of it, and is everything said that
 // was not understood?
-#include "scenarios/import_model.h"
+#include "scenarios/read/import_model.h"
 
 #include <map>
 
@@ -198,8 +198,7 @@ TEST_CASE("the file says where it comes from and how large the model is") {
                              ContainsSubstring("V3/config.json (DeepseekV3ForCausalLM)") &&
                              ContainsSubstring("title: \"V3\"") && ContainsSubstring("sources {"));
   CHECK(imported(kLlama, {.name = "My \"own\"\nLlama"}).model.title == "My \"own\"\nLlama");
-  CHECK(imported(replaced(kLlama, "\"use_cache\"",
-                          "\"_name_or_path\": \"meta-llama/Llama-3.1-8B\", \"use_cache\""))
+  CHECK(imported(replaced(kLlama, "\"use_cache\"", "\"_name_or_path\": \"meta-llama/Llama-3.1-8B\", \"use_cache\""))
             .model.title == "Llama-3.1-8B");
 }
 
@@ -212,8 +211,8 @@ TEST_CASE("what is not understood is named, with the nearest known field, and st
              ContainsSubstring("config.json:4:3: rope_thetta: not understood and left out (nearest known "
                                "field: rope_theta)") &&
                  ContainsSubstring("flux capacitor: not understood and left out\n"));
-  CHECK_THAT(model.text, ContainsSubstring("# rope_thetta: not understood") &&
-                             ContainsSubstring("# flux capacitor: not under"));
+  CHECK_THAT(model.text,
+             ContainsSubstring("# rope_thetta: not understood") && ContainsSubstring("# flux capacitor: not under"));
   const TemporaryFolder mine;
   mine.write("models/odd.textproto", model.text);
   CHECK_NOTHROW(Libraries({mine.path()}).model("odd"));
@@ -222,9 +221,8 @@ TEST_CASE("what is not understood is named, with the nearest known field, and st
 TEST_CASE("what a model file cannot express is told") {
   CHECK_THAT(notes_of(kConfigs.at("gpt-oss-120b")),
              ContainsSubstring("sliding_window: attention to the last 128 tokens only is not modelled"));
-  CHECK_THAT(
-      notes_of(replaced(kConfigs.at("gpt-oss-120b"), "\"experts_per_token\": 4", "\"experts_per_token\": 2")),
-      ContainsSubstring("experts_per_token: 2 where num_experts_per_tok says 4; the latter was used"));
+  CHECK_THAT(notes_of(replaced(kConfigs.at("gpt-oss-120b"), "\"experts_per_token\": 4", "\"experts_per_token\": 2")),
+             ContainsSubstring("experts_per_token: 2 where num_experts_per_tok says 4; the latter was used"));
   // Experts belong to another class: the one that is named would not build them.
   CHECK_THAT(notes_of(replaced(kLlama, "\"mlp_bias\": false", "\"num_local_experts\": 8")),
              ContainsSubstring("num_local_experts: not understood"));
@@ -250,8 +248,7 @@ TEST_CASE("layers with experts follow the rules of DeepSeek and of Qwen") {
   CHECK(layers_with_experts(replaced(kQwenMoe, "[]", "[0, 1, 2]")) == "...xxx");
   CHECK_THAT(faults_of_config(replaced(kQwenMoe, "[]", "[0, 2, 3]")),
              ContainsSubstring("mlp_only_layers: found layers with experts at uneven distances"));
-  CHECK_THAT(faults_of_config(replaced(kQwenMoe, "[]", "[48]")),
-             ContainsSubstring("a list of layers, counted from 0"));
+  CHECK_THAT(faults_of_config(replaced(kQwenMoe, "[]", "[48]")), ContainsSubstring("a list of layers, counted from 0"));
   CHECK_THAT(faults_of_config(replaced(v3, frequency, "\"moe_layer_freq\": [1]")),
              ContainsSubstring("found a list of 1, expected one entry for each of the 61 layers"));
 }
@@ -267,8 +264,7 @@ TEST_CASE("the shared expert of Qwen2-MoE counts in experts") {
   CHECK(count_parameters(model).total / 1e9 == Approx(57.4).epsilon(0.005));
   CHECK_THAT(
       faults_of_config(replaced(config, "20480", "20481")),
-      ContainsSubstring(
-          "shared_expert_intermediate_size: found 20481, expected 0 to 64 times moe_intermediate_size"));
+      ContainsSubstring("shared_expert_intermediate_size: found 20481, expected 0 to 64 times moe_intermediate_size"));
 }
 
 TEST_CASE("GPT-NeoX: two matrices in the FFN, multi-head attention with biases") {
@@ -289,9 +285,8 @@ TEST_CASE("a file without architectures is known by its model_type, and any file
              ContainsSubstring("config.json:2:3: architectures: found \"LlamaForCausalLN\", expected one of "
                                "LlamaForCausalLM, ") &&
                  ContainsSubstring("(did you mean \"LlamaForCausalLM\"?)"));
-  CHECK(
-      imported(replaced(kLlama, "LlamaForCausalLM", "MineForCausalLM"), {.architecture = "LlamaForCausalLM"})
-          .model.layers == 32);
+  CHECK(imported(replaced(kLlama, "LlamaForCausalLM", "MineForCausalLM"), {.architecture = "LlamaForCausalLM"})
+            .model.layers == 32);
   CHECK_THAT(faults_of_config(kLlama, {.architecture = "Llama"}), ContainsSubstring("--as: found \"Llama\""));
   CHECK_THAT(faults_of_config("{}"), ContainsSubstring("architectures: found nothing, expected one of"));
 }
@@ -303,16 +298,13 @@ TEST_CASE("each fault of a config.json has its diagnostic") {
       {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": 0", "num_hidden_layers: found 0, expected"},
       {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": -3", "num_hidden_layers: found -3, expected"},
       {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": 31.5", "num_hidden_layers: found 31.5, expected"},
-      {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": \"32\"",
-       "num_hidden_layers: found \"32\", expected"},
-      {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": [32]",
-       "num_hidden_layers: found a list, expected"},
+      {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": \"32\"", "num_hidden_layers: found \"32\", expected"},
+      {"\"num_hidden_layers\": 32", "\"num_hidden_layers\": [32]", "num_hidden_layers: found a list, expected"},
       {"\"num_hidden_layers\": 32", "\"num_hidden_layer\": 32",
        "config.json: num_hidden_layers: found nothing, expected a whole number from 1 to 4096 (did you mean "
        "\"num_hidden_layer\"?)"},
       {"\"hidden_size\": 4096", "\"hidden_size\": null", "hidden_size: found nothing, expected"},
-      {"\"vocab_size\": 128256", "\"vocab_size\": 1e9",
-       "config.json:9:22: vocab_size: found 1000000000, expected"},
+      {"\"vocab_size\": 128256", "\"vocab_size\": 1e9", "config.json:9:22: vocab_size: found 1000000000, expected"},
       {"\"num_key_value_heads\": 8", "\"num_key_value_heads\": 7",
        "config.json:6:3: num_key_value_heads: found 7, expected a divisor of heads, 32"},
       {"\"num_attention_heads\": 32", "\"num_attention_heads\": 40",
@@ -334,17 +326,15 @@ TEST_CASE("experts: what is missing, too many, or null") {
              ContainsSubstring("moe_intermediate_size: found nothing"));
   CHECK_THAT(faults_of_config(replaced(kConfigs.at("deepseek-v3"), "\"first_k_dense_replace\": 3, ", "")),
              ContainsSubstring("first_k_dense_replace: found nothing"));
-  const ModelConfig dense = imported(replaced(kConfigs.at("deepseek-v3"), "\"n_routed_experts\": 256",
-                                              "\"n_routed_experts\": null"))
-                                .model;
+  const ModelConfig dense =
+      imported(replaced(kConfigs.at("deepseek-v3"), "\"n_routed_experts\": 256", "\"n_routed_experts\": null")).model;
   CHECK(dense.moe.experts == 0);
 }
 
 TEST_CASE("all faults come at once") {
-  const std::string faults =
-      faults_of_config(R"({"architectures": ["LlamaForCausalLM"], "hidden_size": -1})");
-  for (const char* name : {"hidden_size", "num_hidden_layers", "vocab_size", "intermediate_size",
-                           "num_attention_heads", "max_position_embeddings"})
+  const std::string faults = faults_of_config(R"({"architectures": ["LlamaForCausalLM"], "hidden_size": -1})");
+  for (const char* name : {"hidden_size", "num_hidden_layers", "vocab_size", "intermediate_size", "num_attention_heads",
+                           "max_position_embeddings"})
     CHECK_THAT(faults, ContainsSubstring(name));
 }
 
@@ -362,20 +352,15 @@ TEST_CASE("files that are no config.json are refused with what they are") {
   CHECK_THAT(fault(folder.path() + "/none.json"), ContainsSubstring("no such file, " + expected));
   CHECK_THAT(fault(folder.path()), ContainsSubstring("a folder, " + expected));
   CHECK_THAT(fault(folder.write("a", "")), ContainsSubstring("an empty file, " + expected));
-  CHECK_THAT(fault(folder.write("b", std::string("\0\1\2", 3))),
-             ContainsSubstring("a binary file, " + expected));
-  CHECK_THAT(fault(folder.write("c", std::string(1100000, ' '))),
-             ContainsSubstring("a file of 1.1 MB, " + expected));
-  CHECK_THAT(fault(folder.write("d", "\n [1]")),
-             ContainsSubstring("d:2:2: found a text that begins with \"[\""));
+  CHECK_THAT(fault(folder.write("b", std::string("\0\1\2", 3))), ContainsSubstring("a binary file, " + expected));
+  CHECK_THAT(fault(folder.write("c", std::string(1100000, ' '))), ContainsSubstring("a file of 1.1 MB, " + expected));
+  CHECK_THAT(fault(folder.write("d", "\n [1]")), ContainsSubstring("d:2:2: found a text that begins with \"[\""));
   CHECK_THAT(fault(folder.write("e", kLlama.substr(0, kLlama.size() / 2))),
              ContainsSubstring("e:5:56: ") && ContainsSubstring("broken JSON"));
-  CHECK_THAT(fault(folder.write("f", "{\n  \"hidden_size\": 1,\n  \"vocab_size\" 2\n}")),
-             ContainsSubstring("f:3:"));
+  CHECK_THAT(fault(folder.write("f", "{\n  \"hidden_size\": 1,\n  \"vocab_size\" 2\n}")), ContainsSubstring("f:3:"));
   CHECK_THAT(fault(folder.write("g", "{\"a\": 1, \"a\": 2}")), ContainsSubstring("broken JSON"));
   CHECK_THAT(fault(folder.write("h", "{\"a\": \"\xff\xfe\"}")), ContainsSubstring("broken JSON"));
-  CHECK_THAT(fault(folder.write("i", "{\"a\": " + std::string(100000, '['))),
-             ContainsSubstring("broken JSON"));
+  CHECK_THAT(fault(folder.write("i", "{\"a\": " + std::string(100000, '['))), ContainsSubstring("broken JSON"));
   CHECK_THAT(fault(folder.write("j", "{\"a\": NaN}")),
              ContainsSubstring("j:1:7: ") && ContainsSubstring("broken JSON"));
 }
@@ -411,13 +396,11 @@ TEST_CASE("import-model writes a file that the library takes, and nothing when t
   const testing::Outcome printed = testing::flopcast("import-model " + good);
   CHECK(printed.code == 0);
   CHECK_THAT(printed.err, ContainsSubstring("use_cash: not understood") && ContainsSubstring("use_cache"));
-  const testing::Outcome written =
-      testing::flopcast("import-model " + good + " --name Mine --output " + file);
+  const testing::Outcome written = testing::flopcast("import-model " + good + " --name Mine --output " + file);
   CHECK(written.code == 0);
   CHECK(written.out.empty());
   CHECK(Libraries({mine.path()}).model("my-8b").title == "Mine");
-  CHECK_THAT(testing::flopcast("show my-8b --library " + mine.path()).out,
-             ContainsSubstring("title: \"Mine\""));
+  CHECK_THAT(testing::flopcast("show my-8b --library " + mine.path()).out, ContainsSubstring("title: \"Mine\""));
 
   for (const std::string& input : {bad, folder.path(), folder.path() + "/none"}) {
     const testing::Outcome refused =

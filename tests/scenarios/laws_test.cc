@@ -1,14 +1,12 @@
 // Are the laws that hold across fields kept: what a GPU can compute, what a schedule asks for, what a fabric
 // lets through, how checkpoints and failures go together?
 #include "tests/scenarios/fixture.h"
-#include "workloads/schedule.h"
+#include "workloads/schedules/schedule.h"
 
 namespace flopcast::test {
 namespace {
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// The diagnostics of DeepSeek-V3's scenario with some fields changed; "" when it loads.
 std::string v3_faults(const std::vector<std::string>& sets) {
@@ -23,8 +21,8 @@ std::string v3_faults(const std::vector<std::string>& sets) {
 TEST_CASE("FP8 needs a GPU that has it") {
   const std::string faults = v3_faults({"cluster.node=hgx-a100"});
   INFO(faults);
-  CHECK(contains(
-      faults, "training.precision.linear: found \"fp8\", expected bf16 (the GPU a100-sxm has no FP8 units)"));
+  CHECK(
+      contains(faults, "training.precision.linear: found \"fp8\", expected bf16 (the GPU a100-sxm has no FP8 units)"));
   CHECK(contains(faults, "training.precision.dispatch: found \"fp8\""));
   CHECK(contains(faults, "deepseek_v3_2048_h800.textproto:"));
   CHECK(v3_faults({"cluster.node=hgx-h100"}).empty());
@@ -76,8 +74,8 @@ TEST_CASE("what a schedule asks for in vain is said once, with the batch that wo
   CHECK(faults_of(replaced(five, "sequences: 40", "sequences: 48") + phase, interleaved).empty());
 
   const std::string own = "run { phase { name: \"a\" tokens: \"1T\" batch { sequences: 56 } } }\n";
-  CHECK(contains(faults_of(kSmall + own, interleaved),
-                 "run.phase[0]: found \"interleaved_1f1b\" with 7 micro-batches"));
+  CHECK(
+      contains(faults_of(kSmall + own, interleaved), "run.phase[0]: found \"interleaved_1f1b\" with 7 micro-batches"));
 }
 
 TEST_CASE("products of large degrees are what they are") {
@@ -101,8 +99,8 @@ TEST_CASE("nothing is offered that the next check refuses") {
 /// The diagnostics of the small scenario with a schedule file of its own.
 std::string order_faults(const std::string& order) {
   const TemporaryFolder folder;
-  const std::string path = folder.write(
-      "scenario.textproto", replaced(kSmall, "schedule: \"1f1b\"", "schedule_file: \"mine.order\""));
+  const std::string path =
+      folder.write("scenario.textproto", replaced(kSmall, "schedule: \"1f1b\"", "schedule_file: \"mine.order\""));
   folder.write("mine.order", order);
   try {
     load_scenario(path, {}, libraries());
@@ -147,10 +145,9 @@ TEST_CASE("checkpoints and failures leave time to train") {
   const std::string run = "run { phase { name: \"a\" tokens: \"1T\" } }\n";
   const std::string faults = faults_of(kSmall + run + "resilience { failure_rate: \"0.5 per GPU-hour\" }\n");
   INFO(faults);
-  CHECK(contains(
-      faults,
-      "scenario.textproto:11:14: resilience.failure_rate: found \"0.5 per GPU-hour\", a failure every "
-      "450 s on 16 GPUs, expected more time between failures than restarting and a checkpoint take, 640 s"));
+  CHECK(contains(faults,
+                 "scenario.textproto:11:14: resilience.failure_rate: found \"0.5 per GPU-hour\", a failure every "
+                 "450 s on 16 GPUs, expected more time between failures than restarting and a checkpoint take, 640 s"));
   CHECK(faults_of(kSmall + run + "resilience { failure_rate: \"0.3 per GPU-hour\" }\n").empty());
 }
 
@@ -168,23 +165,20 @@ TEST_CASE("a value of the wrong type has its field's path and hides no other fau
   std::string text = replaced(kSmall, "sequences: 64", "sequences: 63.5");
   text = replaced(text, "expert: 8", "expert: 6");
   text = replaced(text, "gpu: \"2 USD/h\"", "gpu: 2");
-  text = replaced(text, "schedule: \"1f1b\"",
-                  "schedule: \"1f1b\" unfolded: maybe mechanisms { gpu_speed_spread: \"x\" }");
+  text =
+      replaced(text, "schedule: \"1f1b\"", "schedule: \"1f1b\" unfolded: maybe mechanisms { gpu_speed_spread: \"x\" }");
   text = replaced(text, "data: 8", "data: 8 stage_layers: [30, 31.5]\t");
   const std::string faults = faults_of(text);
   INFO(faults);
-  CHECK(contains(faults,
-                 "scenario.textproto:7:22: training.batch.sequences: found 63.5, expected a whole number"));
+  CHECK(contains(faults, "scenario.textproto:7:22: training.batch.sequences: found 63.5, expected a whole number"));
   CHECK(contains(faults, "training.plan.stage_layers: found 31.5, expected a whole number"));
   CHECK(contains(faults, "training.unfolded: found maybe, expected true or false"));
   CHECK(contains(faults, "training.mechanisms.gpu_speed_spread: found \"x\", expected a number"));
   CHECK(contains(faults, "price.gpu: found 2, expected a text in quotes"));
   CHECK(std::count(faults.begin(), faults.end(), '\n') == 4);
-  CHECK(contains(
-      faults_of(replaced(kSmall, "data: 8", "data: 9999999999")),
-      "training.plan.data: found 9999999999, expected a whole number within the range of the field"));
-  CHECK(contains(faults_of(replaced(kSmall, "data: 8", "data\xc3\xa9: 8")),
-                 "found a character that is not ASCII"));
+  CHECK(contains(faults_of(replaced(kSmall, "data: 8", "data: 9999999999")),
+                 "training.plan.data: found 9999999999, expected a whole number within the range of the field"));
+  CHECK(contains(faults_of(replaced(kSmall, "data: 8", "data\xc3\xa9: 8")), "found a character that is not ASCII"));
   // Alone it lets the laws of other sections speak.
   const std::string with_law =
       faults_of(replaced(replaced(kSmall, "gpu: \"2 USD/h\"", "gpu: 2"), "expert: 8", "expert: 6"));

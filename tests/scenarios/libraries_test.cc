@@ -1,10 +1,11 @@
 // Are library entries found where they should be, laid over their bases, and is each figure sourced?
-#include "scenarios/libraries.h"
+#include "scenarios/read/libraries.h"
 
 #include <cstdlib>
 
-#include "scenarios/library_entries.h"
+#include "scenarios/read/library_entries.h"
 #include "tests/scenarios/fixture.h"
+#include "tests/paths.h"
 
 namespace flopcast::test {
 namespace {
@@ -25,8 +26,8 @@ std::string fault_of_load(const std::string& name) {
 TEST_CASE("every entry of the libraries resolves") {
   const Libraries all = libraries();
   for (const LibraryKind kind :
-       {LibraryKind::gpus, LibraryKind::nodes, LibraryKind::fabrics, LibraryKind::clusters,
-        LibraryKind::models, LibraryKind::schedules, LibraryKind::collectives, LibraryKind::scenarios}) {
+       {LibraryKind::gpus, LibraryKind::nodes, LibraryKind::fabrics, LibraryKind::clusters, LibraryKind::models,
+        LibraryKind::schedules, LibraryKind::collectives, LibraryKind::scenarios}) {
     const auto rows = list_library(kind, all);
     CHECK_FALSE(rows.empty());
     for (const LibraryRow& row : rows) {
@@ -51,9 +52,9 @@ TEST_CASE("every entry of the libraries resolves") {
 /// The figures of a GPU that its file, or a base's, states. What is missing must be declared so.
 std::vector<std::string> stated_figures(const proto::Gpu& gpu) {
   std::vector<std::string> out;
-  for (const char* name : {"sms", "boost_clock", "bf16_peak", "fp8_peak", "fp32_peak", "hbm_capacity",
-                           "hbm_bandwidth", "l2_capacity", "nvlink_bandwidth", "pcie_bandwidth", "tdp",
-                           "die_area", "price", "tpp", "datacenter_marketed"}) {
+  for (const char* name :
+       {"sms", "boost_clock", "bf16_peak", "fp8_peak", "fp32_peak", "hbm_capacity", "hbm_bandwidth", "l2_capacity",
+        "nvlink_bandwidth", "pcie_bandwidth", "tdp", "die_area", "price", "tpp", "datacenter_marketed"}) {
     const auto* field = proto::Gpu::descriptor()->FindFieldByName(name);
     if (gpu.GetReflection()->HasField(gpu, field)) out.emplace_back(name);
   }
@@ -77,8 +78,7 @@ TEST_CASE("every figure of a GPU, node and fabric has a source and a date") {
   }
   for (const auto& name : all.names(LibraryKind::nodes)) {
     check(name, all.node(name).sources,
-          {"gpu", "gpus", "nvlink_efficiency", "nvlink_latency", "nic_bandwidth", "nic_efficiency",
-           "overhead_power"});
+          {"gpu", "gpus", "nvlink_efficiency", "nvlink_latency", "nic_bandwidth", "nic_efficiency", "overhead_power"});
   }
   for (const auto& name : all.names(LibraryKind::fabrics)) {
     check(name, all.fabric(name).sources,
@@ -90,8 +90,8 @@ TEST_CASE("the H800 is the H100 but for its links, FP64 and its papers") {
   const GpuSpec h100 = libraries().gpu("h100-sxm");
   const GpuSpec h800 = libraries().gpu("h800-sxm");
   CHECK(h800.base == "h100-sxm");
-  CHECK(h800.changed_fields == std::vector<std::string>{"title", "launch_date", "fp64_peak", "scale_up",
-                                                        "nvlink_bandwidth", "price"});
+  CHECK(h800.changed_fields ==
+        std::vector<std::string>{"title", "launch_date", "fp64_peak", "scale_up", "nvlink_bandwidth", "price"});
   CHECK(h800.bf16_peak == h100.bf16_peak);
   CHECK(h800.hbm_bandwidth == h100.hbm_bandwidth);
   CHECK(h800.tdp == h100.tdp);
@@ -105,7 +105,7 @@ TEST_CASE("a scale multiplies a figure of the base or of what it overrides") {
   folder.write("gpus/half.textproto",
                "base: \"h100-sxm\" title: \"half\" sources { text: \"a what-if\" date: \"2026\" }\n"
                "scale { field: \"hbm_bandwidth\" by: 0.5 } scale { field: \"sms\" by: 0.5 }");
-  const Libraries all({folder.path(), FLOPCAST_SOURCE_DIR});
+  const Libraries all({folder.path(), flopcast::testing::source_dir()});
   const GpuSpec half = all.gpu("half");
   CHECK(half.hbm_bandwidth == BytesPerSecond(1675e9));
   CHECK(half.sms == 66);
@@ -125,24 +125,20 @@ TEST_CASE("a scale of what is no figure, or of nothing, is refused") {
   const auto fault = [](const std::string& scale) {
     return faults_of(replaced(kSmall, "fabric: \"mpft\"", "fabric: \"mpft\" gpu_override { " + scale + " }"));
   };
-  CHECK_THAT(fault("scale { field: \"hbm_bandwith\" by: 0.5 }"),
-             ContainsSubstring("did you mean \"hbm_bandwidth\"?"));
+  CHECK_THAT(fault("scale { field: \"hbm_bandwith\" by: 0.5 }"), ContainsSubstring("did you mean \"hbm_bandwidth\"?"));
   CHECK_THAT(fault("scale { field: \"title\" by: 0.5 }"), ContainsSubstring("a figure that can be scaled"));
-  CHECK_THAT(fault("scale { field: \"fp4_peak\" by: 0.5 }"),
-             ContainsSubstring("a figure that the base states"));
+  CHECK_THAT(fault("scale { field: \"fp4_peak\" by: 0.5 }"), ContainsSubstring("a figure that the base states"));
 }
 
 TEST_CASE("a chip with unpublished figures is listed, and refused where it would have to run") {
   const Libraries all = libraries();
   CHECK_THROWS_WITH(all.gpu("tpu-v4"), ContainsSubstring("not published"));
   const TemporaryFolder folder;
-  folder.write(
-      "nodes/ascend.textproto",
-      "base: \"hgx-h800\" title: \"eight 910C\" gpu: \"ascend-910c\" sources { text: \"x\" date: \"2026\" }");
+  folder.write("nodes/ascend.textproto",
+               "base: \"hgx-h800\" title: \"eight 910C\" gpu: \"ascend-910c\" sources { text: \"x\" date: \"2026\" }");
   const std::string file = folder.write("s.textproto", replaced(kSmall, "hgx-h800", "ascend"));
-  const Libraries own({folder.path(), FLOPCAST_SOURCE_DIR});
-  CHECK_THROWS_WITH(load_scenario(file, {}, own),
-                    ContainsSubstring("ascend-910c, of which sms, boost_clock"));
+  const Libraries own({folder.path(), flopcast::testing::source_dir()});
+  CHECK_THROWS_WITH(load_scenario(file, {}, own), ContainsSubstring("ascend-910c, of which sms, boost_clock"));
 }
 
 TEST_CASE("what a variant states is known, and what it declares unknown is not its base's") {
@@ -153,9 +149,8 @@ TEST_CASE("what a variant states is known, and what it declares unknown is not i
   folder.write("gpus/mine.textproto",
                "base: \"b30a\" sms: 80 nvlink_bandwidth: \"450 GB/s per direction\" "
                "sources { text: \"x\" date: \"2026\" }");
-  const auto mine = load_entry<proto::Gpu>(Libraries({folder.path(), FLOPCAST_SOURCE_DIR}), "mine");
-  CHECK(unpublished_figures(mine.message) ==
-        std::vector<std::string>{"l2_capacity", "fp32_peak", "boost_clock"});
+  const auto mine = load_entry<proto::Gpu>(Libraries({folder.path(), flopcast::testing::source_dir()}), "mine");
+  CHECK(unpublished_figures(mine.message) == std::vector<std::string>{"l2_capacity", "fp32_peak", "boost_clock"});
 }
 
 TEST_CASE("given the H100's links, the H800 computes and communicates as the H100 does") {
@@ -183,7 +178,7 @@ TEST_CASE("a folder of the user's own comes first and adds to the rest") {
   const TemporaryFolder mine;
   mine.write("gpus/h900.textproto", "base: \"h100-sxm\"\ntitle: \"mine\"\nhbm_bandwidth: \"5 TB/s\"\n");
   mine.write("gpus/h20.textproto", "base: \"h100-sxm\"\ntitle: \"my H20\"\n");
-  const Libraries both({mine.path(), FLOPCAST_SOURCE_DIR});
+  const Libraries both({mine.path(), flopcast::testing::source_dir()});
   CHECK(both.gpu("h900").hbm_bandwidth == BytesPerSecond(5e12));
   CHECK(both.gpu("h900").sms == 132);
   CHECK(both.gpu("h20").title == "my H20");
@@ -191,8 +186,7 @@ TEST_CASE("a folder of the user's own comes first and adds to the rest") {
   CHECK_THAT(both.names(LibraryKind::gpus), VectorContains(std::string("h900")));
 }
 
-TEST_CASE(
-    "the search path: --library, then FLOPCAST_LIBRARY, then the source tree that the program was built in") {
+TEST_CASE("the search path: --library, then FLOPCAST_LIBRARY, then the source tree that the program was built in") {
   const TemporaryFolder mine, ours;
   const std::vector<std::string> folders{mine.path()};
   setenv("FLOPCAST_LIBRARY", ours.path().c_str(), 1);
@@ -201,8 +195,7 @@ TEST_CASE(
   REQUIRE(found.roots().size() >= 2);
   CHECK(found.roots()[0] == mine.path());
   CHECK(found.roots()[1] == ours.path());
-  const bool built_in_tree =
-      std::filesystem::read_symlink("/proc/self/exe").string().starts_with(FLOPCAST_SOURCE_DIR);
+  const bool built_in_tree = std::filesystem::read_symlink("/proc/self/exe").string().starts_with(flopcast::testing::source_dir());
   if (built_in_tree) CHECK(found.find(LibraryKind::gpus, "h800-sxm").has_value());
   const std::vector<std::string> missing{mine.path() + "/none"};
   CHECK_THROWS_AS(Libraries::discover(missing), InputError);
@@ -223,7 +216,7 @@ TEST_CASE("broken entries of the user's own are diagnosed where they stand") {
              "base: \"h100-sxm\"\nsources { field: \"hbm_bandwith\" text: \"t\" date: \"2024\" }");
   mine.write("gpus/wrong.textproto", "base: \"h100-sxm\"\ntdp: \"700 GB\"");
   mine.write("models/odd.textproto", "base: \"llama-3.1-8b\"\nattention { kv_heads: 7 }");
-  const Libraries both({mine.path(), FLOPCAST_SOURCE_DIR});
+  const Libraries both({mine.path(), flopcast::testing::source_dir()});
   const auto fault = [&](const std::string& name) -> std::string {
     try {
       both.gpu(name);
@@ -232,20 +225,18 @@ TEST_CASE("broken entries of the user's own are diagnosed where they stand") {
       return error.what();
     }
   };
-  CHECK_THAT(fault("loop-a"),
-             ContainsSubstring("found loop-a -> loop-b -> loop-a, expected bases without a circle"));
+  CHECK_THAT(fault("loop-a"), ContainsSubstring("found loop-a -> loop-b -> loop-a, expected bases without a circle"));
   CHECK_THAT(fault("orphan"), ContainsSubstring("orphan.textproto:2:1: base: found \"h100-smx\"") &&
                                   ContainsSubstring("(did you mean \"h100-sxm\"?)"));
-  CHECK_THAT(fault("bare"),
-             ContainsSubstring("vendor: found nothing") &&
-                 ContainsSubstring(
-                     "hbm_capacity: found nothing, expected an amount of data in bytes such as \"64 MiB\""));
-  CHECK_THAT(fault("slip"),
-             ContainsSubstring(
-                 "found \"hbm_bandwith\", expected a field of this file (did you mean \"hbm_bandwidth\"?)"));
   CHECK_THAT(
-      fault("wrong"),
-      ContainsSubstring("wrong.textproto:2:1: tdp: found \"700 GB\", which is an amount of data in bytes"));
+      fault("bare"),
+      ContainsSubstring("vendor: found nothing") &&
+          ContainsSubstring("hbm_capacity: found nothing, expected an amount of data in bytes such as \"64 MiB\""));
+  CHECK_THAT(
+      fault("slip"),
+      ContainsSubstring("found \"hbm_bandwith\", expected a field of this file (did you mean \"hbm_bandwidth\"?)"));
+  CHECK_THAT(fault("wrong"),
+             ContainsSubstring("wrong.textproto:2:1: tdp: found \"700 GB\", which is an amount of data in bytes"));
   CHECK_THAT(fault("h80"), ContainsSubstring("found \"h80\", expected one of "));
   CHECK_THROWS_AS(both.model("odd"), InputError);
   for (const LibraryRow& row : list_library(LibraryKind::gpus, both)) {

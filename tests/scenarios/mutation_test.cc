@@ -1,8 +1,9 @@
 // Does any damage to a file end in a scenario or in diagnostics, never in a crash or a hang?
 #include <sstream>
 
-#include "sim/random.h"
+#include "sim/base/random.h"
 #include "tests/scenarios/fixture.h"
+#include "tests/paths.h"
 
 namespace flopcast::test {
 namespace {
@@ -58,8 +59,7 @@ class Vandal {
     const std::size_t at = text.find_first_of("0123456789", from);
     if (at == std::string::npos) return;
     const std::size_t end = text.find_first_not_of("0123456789.", at);
-    const char* odd[] = {"0",   "-1", "1e308", "nan", "inf", "-0.0", "2147483648", "99999999999999999999",
-                         "0.5", "7"};
+    const char* odd[] = {"0", "-1", "1e308", "nan", "inf", "-0.0", "2147483648", "99999999999999999999", "0.5", "7"};
     text.replace(at, end == std::string::npos ? end : end - at, odd[below(10)]);
   }
 
@@ -77,7 +77,7 @@ std::string without_comments(const std::string& text) {
 }
 
 TEST_CASE("damaged V3 files load or are diagnosed") {
-  std::ifstream in(std::string(FLOPCAST_SOURCE_DIR) + "/scenarios/library/deepseek_v3_2048_h800.textproto");
+  std::ifstream in(flopcast::testing::source_dir() + "/scenarios/library/deepseek_v3_2048_h800.textproto");
   const std::string original = without_comments({std::istreambuf_iterator<char>(in), {}});
   const Libraries all = libraries();
   const TemporaryFolder folder;

@@ -16,8 +16,7 @@ cluster_life { elapsed: "10 d" }
 
 Scenario loaded(const std::string& resilience) {
   const TemporaryFolder folder;
-  return load_scenario(folder.write("life.textproto", kLife + "resilience { " + resilience + " }\n"), {},
-                       libraries());
+  return load_scenario(folder.write("life.textproto", kLife + "resilience { " + resilience + " }\n"), {}, libraries());
 }
 
 std::string fault_of(const std::string& text) {
@@ -31,9 +30,8 @@ std::string fault_of(const std::string& text) {
 }
 
 bool lists_default(const Scenario& scenario, const std::string& field) {
-  return std::any_of(
-      scenario.defaults_used.begin(), scenario.defaults_used.end(),
-      [&](const std::string& setting) { return setting.starts_with("resilience." + field + " ="); });
+  return std::any_of(scenario.defaults_used.begin(), scenario.defaults_used.end(),
+                     [&](const std::string& setting) { return setting.starts_with("resilience." + field + " ="); });
 }
 
 TEST_CASE("a checkpoint takes its size over what the storage takes", "[scenarios]") {
@@ -49,8 +47,7 @@ TEST_CASE("a checkpoint is no faster than the nodes' own ways to the storage", "
   CHECK(r.checkpoint_write.value() == Approx(100));  // 16 nodes x 2.5 GB/s
 }
 
-TEST_CASE("without a size, checkpoint times are the stated ones, and reading is part of the restart",
-          "[scenarios]") {
+TEST_CASE("without a size, checkpoint times are the stated ones, and reading is part of the restart", "[scenarios]") {
   const ResilienceConfig r = loaded("checkpoint_write: \"30 s\"").resilience;
   CHECK(r.checkpoint_write.value() == Approx(30));
   CHECK(r.checkpoint_read.value() == 0);
@@ -98,13 +95,11 @@ TEST_CASE("half or doubled statements about a cluster's life are refused", "[sce
              ContainsSubstring("found both collective and cluster_life"));
   CHECK_THAT(
       fault_of(kLife + "resilience { checkpoint_size: \"1 TB\" }\n"),
-      ContainsSubstring(
-          "resilience.storage_bandwidth: found nothing, expected checkpoint_size and storage_bandwidth"));
+      ContainsSubstring("resilience.storage_bandwidth: found nothing, expected checkpoint_size and storage_bandwidth"));
   CHECK_THAT(fault_of(kLife + "resilience { checkpoint_size: \"1 TB\" storage_bandwidth: \"1 TB/s\" "
                               "checkpoint_write: \"1 s\" }\n"),
              ContainsSubstring("resilience.checkpoint_size: found a size beside checkpoint_write"));
-  CHECK_THAT(fault_of(kLife + "resilience { hot_spares: -1 }\n"),
-             ContainsSubstring("resilience.hot_spares: found -1"));
+  CHECK_THAT(fault_of(kLife + "resilience { hot_spares: -1 }\n"), ContainsSubstring("resilience.hot_spares: found -1"));
   CHECK_THAT(fault_of(kLife + "resilience { hardware_share: 1.5 }\n"),
              ContainsSubstring("resilience.hardware_share: found 1.5, expected a number from 0 to 1"));
   CHECK_THAT(fault_of(kLife + "run { phase { name: \"a\" tokens: \"1T\" } }\n"),

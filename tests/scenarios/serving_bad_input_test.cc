@@ -1,6 +1,6 @@
 // Is every kind of bad serving scenario, and of bad trace, met by diagnostics that say where, what and what
 // instead?
-#include "scenarios/serving_scenario.h"
+#include "scenarios/resolve/serving_scenario.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {
@@ -73,8 +73,7 @@ TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][ser
            "power_of_two (did you mean \"round_robin\"?)"},
       Slip{"unknown format", "count: 2 tensor", "weights: \"fp4\" tensor",
            "serving.replicas.weights: found \"fp4\", expected one of bf16, fp8"},
-      Slip{"unknown preemption", "count: 2 tensor", "preemption: \"drop\" tensor",
-           "expected one of recompute, swap"},
+      Slip{"unknown preemption", "count: 2 tensor", "preemption: \"drop\" tensor", "expected one of recompute, swap"},
       Slip{"weights that do not fit", "llama-3.1-8b", "llama-3.1-405b",
            "serving.replicas: found 408.7 GB of weights and workspace per GPU, expected at most 72.0 GB, 90 "
            "% of the 80.0 GB of "
@@ -84,8 +83,7 @@ TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][ser
       Slip{"a promise in kilograms", "ttft: \"1 s\"", "ttft: \"1 kg\"", "slo.ttft: found \"1 kg\""},
       Slip{"more replicas at least than there are", "replicas {", "autoscale { minimum: 5 } replicas {",
            "autoscale.minimum: found 5, expected at most the 2 replicas there are (count)"},
-      Slip{"a size of a cache that is off", "replicas {",
-           "prefix_cache { on: false host_memory: \"1 GB\" } replicas {",
+      Slip{"a size of a cache that is off", "replicas {", "prefix_cache { on: false host_memory: \"1 GB\" } replicas {",
            "prefix_cache.host_memory: found a size beside on: false"},
       Slip{"a sample that does not divide", "replicas {", "sample: 3 replicas {",
            "serving.sample: found 3, expected a divisor of the 2 replicas"},
@@ -96,13 +94,12 @@ TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][ser
 }
 
 TEST_CASE("a replica must hold the cache of a usual request", "[scenarios][serving]") {
-  const std::string small =
-      replaced(kChat, "count: 2 tensor: 2", "memory_share: 0.25 token_budget: 256 max_batch: 1");
+  const std::string small = replaced(kChat, "count: 2 tensor: 2", "memory_share: 0.25 token_budget: 256 max_batch: 1");
   CHECK(faults_of(small).empty());
-  CHECK_THAT(faults_of(replaced(small, "mean: 500", "mean: 100000")),
-             ContainsSubstring("serving.replicas: found room for the cache of ") &&
-                 ContainsSubstring(
-                     "expected room for one request, 100100 tokens on average (try more GPUs per replica"));
+  CHECK_THAT(
+      faults_of(replaced(small, "mean: 500", "mean: 100000")),
+      ContainsSubstring("serving.replicas: found room for the cache of ") &&
+          ContainsSubstring("expected room for one request, 100100 tokens on average (try more GPUs per replica"));
 }
 
 TEST_CASE("faults of traffic, replicas and promises come at once", "[scenarios][serving]") {
@@ -110,8 +107,7 @@ TEST_CASE("faults of traffic, replicas and promises come at once", "[scenarios][
   text = replaced(text, "ttft: \"1 s\"", "ttft: \"1 kg\"");
   text = replaced(text, "tensor: 2", "tensor: 2 router: \"fair\" weights: \"int4\"");
   const std::string faults = faults_of(text);
-  for (const char* field : {"input.mean", "slo.ttft", "replicas.weights"})
-    CHECK_THAT(faults, ContainsSubstring(field));
+  for (const char* field : {"input.mean", "slo.ttft", "replicas.weights"}) CHECK_THAT(faults, ContainsSubstring(field));
 }
 
 /// What is wrong with a scenario that replays this trace, without folders.
@@ -136,8 +132,7 @@ TEST_CASE("a trace's faults are told by line, all at once, before anything runs"
   const std::string head = "arrival_s,input_tokens,output_tokens\n";
   CHECK(trace_faults(head + "0,10,10\n1,20,5\n").empty());
   CHECK_THAT(trace_faults(""), ContainsSubstring("trace.csv: found an empty file, expected a request trace"));
-  CHECK_THAT(trace_faults(head),
-             ContainsSubstring("trace.csv: found no request, expected at least one request"));
+  CHECK_THAT(trace_faults(head), ContainsSubstring("trace.csv: found no request, expected at least one request"));
   CHECK_THAT(trace_faults("a,b,c\n1,2,3\n"),
              ContainsSubstring("trace.csv:1:1: found \"a,b,c\", expected an object per line"));
   const std::string all = trace_faults(head + "5,10,10\n5,0,5\n5,-4,5\n1,5,5\n6,7\n7,x,5\n8,6,7,8\n");

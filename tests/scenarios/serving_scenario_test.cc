@@ -1,7 +1,7 @@
 // Does a serving scenario arrive as it was meant, and is what cannot work refused with all reasons at once?
 #include "tests/scenarios/fixture.h"
 
-#include "scenarios/serving_scenario.h"
+#include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast::test {
 namespace {
@@ -40,9 +40,7 @@ std::string fault_of(const std::string& text) {
   }
 }
 
-std::string without(const std::string& from, const std::string& to) {
-  return fault_of(replaced(kServing, from, to));
-}
+std::string without(const std::string& from, const std::string& to) { return fault_of(replaced(kServing, from, to)); }
 
 TEST_CASE("a deployment arrives as it was written", "[scenarios][serving]") {
   const Scenario scenario = load(kServing);
@@ -69,8 +67,7 @@ TEST_CASE("what cannot work is refused with its reason", "[scenarios][serving]")
   CHECK_THAT(without("input { mean: 500 }", "input { mean: 500000 }"), ContainsSubstring("positions"));
   CHECK_THAT(without("input { mean: 500 }", "input { mean: -5 }"), ContainsSubstring("input.mean"));
   CHECK_THAT(without("requests_per_second: 5", ""), ContainsSubstring("no arrivals"));
-  CHECK_THAT(without("requests_per_second: 5", "requests_per_second: 5 users: 3"),
-             ContainsSubstring("one of them"));
+  CHECK_THAT(without("requests_per_second: 5", "requests_per_second: 5 users: 3"), ContainsSubstring("one of them"));
   CHECK_THAT(without("replicas { count: 2 tensor: 2 }", ""), ContainsSubstring("no replicas"));
   CHECK_THAT(without("replicas {", "speculation { } replicas {"), ContainsSubstring("MTP"));
   CHECK_THAT(without("llama-3.1-8b", "llama-3.1-405b"), ContainsSubstring("weights and workspace"));

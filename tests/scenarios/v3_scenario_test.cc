@@ -1,11 +1,11 @@
 // Does the V3 file say what was published, and fit on a screen?
 #include "tests/scenarios/fixture.h"
+#include "tests/paths.h"
 
 namespace flopcast::test {
 namespace {
 
-const std::string kPath =
-    std::string(FLOPCAST_SOURCE_DIR) + "/scenarios/library/deepseek_v3_2048_h800.textproto";
+const std::string kPath = flopcast::testing::source_dir() + "/scenarios/library/deepseek_v3_2048_h800.textproto";
 
 std::string contents() {
   std::ifstream in(kPath);
@@ -40,8 +40,7 @@ TEST_CASE("every phase of V3 uses all GPUs and keeps 4,096 tokens per GPU and mi
     CHECK(phase.plan.gpus() == 2048);
     CHECK(phase.plan.pipeline == 16);
     CHECK(phase.batch.sequence_length / phase.plan.context == 4096);
-    if (i > 0)
-      CHECK(phase.tokens == Approx(1000.0 * static_cast<double>(phase.batch.tokens())).epsilon(1e-3));
+    if (i > 0) CHECK(phase.tokens == Approx(1000.0 * static_cast<double>(phase.batch.tokens())).epsilon(1e-3));
   }
 }
 
@@ -59,22 +58,21 @@ TEST_CASE("what the file leaves out is listed as a default") {
   CHECK(listed("training.precision.combine = \"bf16\"") == 1);
   CHECK(listed("training.precision.linear = \"fp8\"") == 0);
   CHECK(listed("training.mechanisms.pipeline_transfers = true") == 1);
-  const Scenario stated = load_scenario("deepseek_v3_2048_h800",
-                                        std::vector<std::string>{"training.plan.zero_stage=1"}, libraries());
+  const Scenario stated =
+      load_scenario("deepseek_v3_2048_h800", std::vector<std::string>{"training.plan.zero_stage=1"}, libraries());
   CHECK(stated.defaults_used.size() + 1 == s.defaults_used.size());
 }
 
 TEST_CASE("a named cluster may be changed in place") {
   const Scenario named = load_scenario(
       "deepseek_v3_2048_h800",
-      std::vector<std::string>{
-          "cluster.node=", "cluster.nodes=", "cluster.fabric=", "cluster.base=deepseek-2048-h800"},
+      std::vector<std::string>{"cluster.node=", "cluster.nodes=", "cluster.fabric=", "cluster.base=deepseek-2048-h800"},
       libraries());
   CHECK(named.cluster.gpus() == 2048);
   CHECK(named.cluster.name == "deepseek-2048-h800");
   const Scenario tree = load_scenario(
-      "deepseek_v3_2048_h800",
-      std::vector<std::string>{"cluster.base=deepseek-2048-h800", "cluster.fabric=rail-ft3"}, libraries());
+      "deepseek_v3_2048_h800", std::vector<std::string>{"cluster.base=deepseek-2048-h800", "cluster.fabric=rail-ft3"},
+      libraries());
   CHECK(tree.cluster.fabric.kind == FabricKind::rail_fat_tree_3);
 }
 
@@ -83,8 +81,8 @@ TEST_CASE("the optimal checkpoint interval is Young's") {
   const double between_failures = 3600 / (s.resilience.failures_per_gpu_hour * 2048);
   CHECK(s.resilience.failures_per_gpu_hour == Approx(1.97e-5));
   CHECK(s.resilience.checkpoint_interval.value() == Approx(std::sqrt(2 * 40 * between_failures)));
-  const Scenario given = load_scenario(
-      "deepseek_v3_2048_h800", std::vector<std::string>{"resilience.checkpoint_interval=1 h"}, libraries());
+  const Scenario given = load_scenario("deepseek_v3_2048_h800",
+                                       std::vector<std::string>{"resilience.checkpoint_interval=1 h"}, libraries());
   CHECK(given.resilience.checkpoint_interval == Seconds(3600));
 }
 

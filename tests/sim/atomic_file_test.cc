@@ -1,5 +1,5 @@
 // Are files there whole or not at all, and is what is no file left in its place?
-#include "sim/atomic_file.h"
+#include "sim/base/atomic_file.h"
 
 #include <sys/stat.h>
 

@@ -11,12 +11,12 @@
 #include <set>
 #include <stdexcept>
 
-#include "sim/atomic_file.h"
-#include "sim/diagnostic.h"
+#include "sim/base/atomic_file.h"
+#include "sim/base/diagnostic.h"
+#include "sim/base/random.h"
 #include "sim/graph.h"
 #include "sim/network.h"
 #include "sim/process.h"
-#include "sim/random.h"
 #include "sim/replay.h"
 #include "tests/catch.h"
 #include "tests/sim/thrown.h"
@@ -33,13 +33,11 @@ TEST_CASE("A diagnostic says where, what was found, what was expected and what m
         "plan: found 8, expected 16 GPUs (try data: 8)");
   CHECK(to_string({"run.textproto", 3, 0, "", "", "a cluster", ""}) ==
         "run.textproto:3: found nothing, expected a cluster");
-  CHECK(to_string({"", 0, 0, "plan.data", "0", "at least 1", ""}) ==
-        "plan.data: found 0, expected at least 1");
+  CHECK(to_string({"", 0, 0, "plan.data", "0", "at least 1", ""}) == "plan.data: found 0, expected at least 1");
 }
 
 TEST_CASE("An input error lists all its diagnostics") {
-  const InputError error(
-      std::vector<Diagnostic>{{"a", 1, 1, "x", "1", "2", ""}, {"a", 2, 1, "y", "3", "4", ""}});
+  const InputError error(std::vector<Diagnostic>{{"a", 1, 1, "x", "1", "2", ""}, {"a", 2, 1, "y", "3", "4", ""}});
   CHECK(std::string(error.what()) == "a:1:1: x: found 1, expected 2\na:2:1: y: found 3, expected 4");
   CHECK(error.diagnostics().size() == 2);
 }
@@ -84,8 +82,7 @@ TEST_CASE("Random streams repeat, differ by seed and purpose, and have the right
   CHECK(RandomStream(1, 2).next() == RandomStream(1, 2).next());
   std::set<std::uint64_t> firsts;
   for (std::uint64_t seed = 0; seed < 30; ++seed)
-    for (std::uint64_t purpose = 0; purpose < 30; ++purpose)
-      firsts.insert(RandomStream(seed, purpose).next());
+    for (std::uint64_t purpose = 0; purpose < 30; ++purpose) firsts.insert(RandomStream(seed, purpose).next());
   CHECK(firsts.size() == 900);
 
   RandomStream random(42);

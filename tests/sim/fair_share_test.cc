@@ -2,9 +2,9 @@
 #include <map>
 #include <vector>
 
+#include "sim/base/random.h"
 #include "sim/fair_share.h"
 #include "sim/graph.h"
-#include "sim/random.h"
 #include "sim/replay.h"
 #include "tests/catch.h"
 
@@ -62,9 +62,9 @@ TEST_CASE("flows that meet end when SimGrid ends them", "[fair_share]") {
     double now = 0;
     for (int i = 0; i < 60; ++i) {
       now += random.exponential() * 0.4;
-      starts.push_back(
-          {now, c.routes[static_cast<std::size_t>(random.uniform() * static_cast<double>(c.routes.size()))],
-           20 + 300 * random.uniform()});
+      starts.push_back({now,
+                        c.routes[static_cast<std::size_t>(random.uniform() * static_cast<double>(c.routes.size()))],
+                        20 + 300 * random.uniform()});
     }
     GraphBuilder builder;
     for (const Start& s : starts) {

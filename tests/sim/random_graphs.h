@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/random.h"
 #include "sim/graph.h"
 #include "sim/network.h"
-#include "sim/random.h"
 
 namespace flopcast::test {
 

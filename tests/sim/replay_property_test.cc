@@ -47,8 +47,7 @@ double largest_difference(const Times& a, const Times& b) {
   return largest;
 }
 
-/// Max-min fair rates by progressive filling: fill all flows alike until a link is full, fix those on it, go
-/// on.
+/// Max-min fair rates by progressive filling: fill all flows alike until a link is full, fix those on it, go on.
 class ReferenceSharing {
  public:
   explicit ReferenceSharing(const Network& network) : network_(network) {}
@@ -76,12 +75,11 @@ class ReferenceSharing {
   int open_flows(const std::vector<RouteId>& flows, const std::vector<double>& rate, LinkId link) const {
     int count = 0;
     for (std::size_t f = 0; f < flows.size(); ++f)
-      count += rate[f] < 0.0 &&
-               std::ranges::find(network_.route(flows[f]), link) != network_.route(flows[f]).end();
+      count += rate[f] < 0.0 && std::ranges::find(network_.route(flows[f]), link) != network_.route(flows[f]).end();
     return count;
   }
-  double share(const std::vector<RouteId>& flows, const std::vector<double>& rate,
-               const std::vector<double>& left, LinkId link) const {
+  double share(const std::vector<RouteId>& flows, const std::vector<double>& rate, const std::vector<double>& left,
+               LinkId link) const {
     if (!network_.link(link).shared) return network_.link(link).bandwidth.value();
     return left[link.index()] / open_flows(flows, rate, link);
   }
@@ -90,15 +88,13 @@ class ReferenceSharing {
     double lowest = std::numeric_limits<double>::infinity();
     for (std::size_t f = 0; f < flows.size(); ++f)
       if (rate[f] < 0.0)
-        for (LinkId link : network_.route(flows[f]))
-          lowest = std::min(lowest, share(flows, rate, left, link));
+        for (LinkId link : network_.route(flows[f])) lowest = std::min(lowest, share(flows, rate, left, link));
     return lowest;
   }
-  bool is_limited(const std::vector<RouteId>& flows, const std::vector<double>& rate,
-                  const std::vector<double>& left, std::size_t f, double level) const {
-    return std::ranges::any_of(network_.route(flows[f]), [&](LinkId link) {
-      return share(flows, rate, left, link) <= level * (1.0 + 1e-12);
-    });
+  bool is_limited(const std::vector<RouteId>& flows, const std::vector<double>& rate, const std::vector<double>& left,
+                  std::size_t f, double level) const {
+    return std::ranges::any_of(network_.route(flows[f]),
+                               [&](LinkId link) { return share(flows, rate, left, link) <= level * (1.0 + 1e-12); });
   }
 
   const Network& network_;
@@ -136,8 +132,8 @@ std::vector<double> reference_ends(const Network& network, const std::vector<Rou
   return ends;
 }
 
-/// The longest chain when every operation takes as long as it would alone. Operations are numbered in an
-/// order in which they can run.
+/// The longest chain when every operation takes as long as it would alone. Operations are numbered in an order in
+/// which they can run.
 double critical_path(const System& system) {
   std::vector<double> earliest(system.graph.size());
   double longest = 0.0;
@@ -147,8 +143,7 @@ double critical_path(const System& system) {
     for (const Flow& flow : system.graph.flows(op))
       moving = std::max(moving, (flow.bytes / system.network.bottleneck(flow.route)).value());
     const double end = earliest[i] + system.graph.duration(op).value() + moving;
-    for (OpId next : system.graph.successors(op))
-      earliest[next.index()] = std::max(earliest[next.index()], end);
+    for (OpId next : system.graph.successors(op)) earliest[next.index()] = std::max(earliest[next.index()], end);
     longest = std::max(longest, end);
   }
   return longest;
@@ -173,8 +168,7 @@ TEST_CASE("Ends of contending flows are those of progressive filling") {
     Network network;
     std::vector<LinkId> links;
     for (int i = 0; i < 8; ++i)
-      links.push_back(
-          network.add_link({"link", BytesPerSecond(1e9 * (1.0 + 9.0 * random.uniform())), i % 4 != 0}));
+      links.push_back(network.add_link({"link", BytesPerSecond(1e9 * (1.0 + 9.0 * random.uniform())), i % 4 != 0}));
     GraphBuilder builder;
     std::vector<RouteId> routes;
     std::vector<double> starts, bytes;
@@ -234,8 +228,7 @@ TEST_CASE("Nothing is faster than the critical path or the busiest link, and con
 }
 
 TEST_CASE("A link that is never idle carries exactly its bytes") {
-  // All flows start at once on one link and end in the order of their size, so the last end is all bytes /
-  // bandwidth.
+  // All flows start at once on one link and end in the order of their size, so the last end is all bytes / bandwidth.
   RandomStream random(5);
   Network network;
   const RouteId route = network.add_route({network.add_link({"link", 7_GBps, true})});

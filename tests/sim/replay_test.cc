@@ -133,9 +133,8 @@ TEST_CASE("Max-min shares: what one flow cannot use goes to the others") {
   const OpId on_narrow = toy.transfer(0.0, toy.network.add_route({narrow}), 0.25);
   const OpId on_wide = toy.transfer(0.0, toy.network.add_route({wide}), 7.0);
   const Outcome outcome = run(std::move(toy));
-  // narrow: 0.5 and 0.5; wide: 0.5 and 3.5. At 0.5 s on_narrow is through; both has 0.75 GB left and gets 1
-  // GB/s, on_wide has 5.25 GB left and gets 3 GB/s. At 1.25 s both is through; on_wide has 3 GB left and gets
-  // 4 GB/s.
+  // narrow: 0.5 and 0.5; wide: 0.5 and 3.5. At 0.5 s on_narrow is through; both has 0.75 GB left and gets 1 GB/s,
+  // on_wide has 5.25 GB left and gets 3 GB/s. At 1.25 s both is through; on_wide has 3 GB left and gets 4 GB/s.
   CHECK(outcome.end_of(on_narrow) == exactly(0.5));
   CHECK(outcome.end_of(both) == exactly(1.25));
   CHECK(outcome.end_of(on_wide) == exactly(2.0));

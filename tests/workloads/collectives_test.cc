@@ -1,6 +1,6 @@
 // Do collectives take the time of their closed forms, share ports as they must, and agree with flows per
 // pair?
-#include "workloads/collectives.h"
+#include "workloads/collectives/collectives.h"
 
 #include <numeric>
 
@@ -150,8 +150,7 @@ TEST_CASE("separate planes forward over NVLink what goes to another GPU index, a
   Topology t(nodes_of_8(4, FabricKind::multi_plane));
   const auto group = first_ranks(32);
   const CollectiveRequest request{group, 64_MiB, nullptr};
-  const CollectivePhase ports = all_to_all_by_ports(t, request, {}),
-                        pairs = all_to_all_by_pairs(t, request, {});
+  const CollectivePhase ports = all_to_all_by_ports(t, request, {}), pairs = all_to_all_by_pairs(t, request, {});
   for (const char* links : {"nic out", "nic in", "nvlink out", "nvlink in"})
     CHECK(bytes_on(t, ports, links) == Approx(bytes_on(t, pairs, links)));
   CHECK(time_of(t, ports).value() == Approx(time_of(t, pairs).value()).epsilon(0.02));
@@ -160,8 +159,7 @@ TEST_CASE("separate planes forward over NVLink what goes to another GPU index, a
 TEST_CASE("oversubscribed leaves slow an all-to-all that crosses them, and only that") {
   // 64 nodes: two leaves of 32 a rail; nearly all of an all-to-all crosses the spine.
   const double free = time_of(nodes_of_8(64), "all_to_all", 64_MiB, 512).value();
-  const double shared =
-      time_of(nodes_of_8(64, FabricKind::multi_rail, 2.0), "all_to_all", 64_MiB, 512).value();
+  const double shared = time_of(nodes_of_8(64, FabricKind::multi_rail, 2.0), "all_to_all", 64_MiB, 512).value();
   CHECK(shared > 1.8 * free);
   CHECK(shared < 2.0 * free);
   // Within one leaf the ring never leaves it.
@@ -182,6 +180,5 @@ TEST_CASE("step latencies add up along the ring") {
   Topology t(c);
   const auto ranks = first_ranks(32);
   const auto phases = find_collective("ring_all_reduce")->lower(t, {ranks, 64_MiB, nullptr});
-  CHECK(phases[0][0].latency.value() ==
-        Approx(2 * (27 * 1e-6 + 4 * 3e-6)));  // 31 steps, 4 of them between nodes
+  CHECK(phases[0][0].latency.value() == Approx(2 * (27 * 1e-6 + 4 * 3e-6)));  // 31 steps, 4 of them between nodes
 }

@@ -1,13 +1,13 @@
 // Does EPLB place experts as published, and even out loads?
-#include "workloads/eplb.h"
+#include "workloads/collectives/eplb.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
-#include "sim/random.h"
+#include "sim/base/random.h"
 #include "tests/catch.h"
-#include "workloads/collectives.h"
+#include "workloads/collectives/collectives.h"
 
 using namespace flopcast;
 
@@ -27,10 +27,8 @@ std::vector<double> skewed_loads(int experts, double spread) {
 TEST_CASE("the example of the EPLB README is placed as printed there") {
   const std::vector<double> first{90, 132, 40, 61, 104, 165, 39, 4, 73, 56, 183, 86};
   const std::vector<double> second{20, 107, 104, 64, 19, 197, 187, 157, 172, 86, 16, 27};
-  CHECK(place_experts({first, 16, 4, 2, 8}) ==
-        std::vector<int>{5, 6, 5, 7, 8, 4, 3, 4, 10, 9, 10, 2, 0, 1, 11, 1});
-  CHECK(place_experts({second, 16, 4, 2, 8}) ==
-        std::vector<int>{7, 10, 6, 8, 6, 11, 8, 9, 2, 4, 5, 1, 5, 0, 3, 1});
+  CHECK(place_experts({first, 16, 4, 2, 8}) == std::vector<int>{5, 6, 5, 7, 8, 4, 3, 4, 10, 9, 10, 2, 0, 1, 11, 1});
+  CHECK(place_experts({second, 16, 4, 2, 8}) == std::vector<int>{7, 10, 6, 8, 6, 11, 8, 9, 2, 4, 5, 1, 5, 0, 3, 1});
 }
 
 TEST_CASE("every expert is placed, and every GPU holds as many") {

@@ -1,6 +1,6 @@
 // DeepSeek-V3's published configuration, for tests that need a real model without reading files.
 #pragma once
-#include "workloads/training.h"
+#include "workloads/training/training.h"
 
 namespace flopcast {
 

@@ -4,11 +4,11 @@
 #include <numeric>
 #include <set>
 
-#include "sim/random.h"
+#include "sim/base/random.h"
 #include "sim/replay.h"
 #include "tests/catch.h"
-#include "workloads/collectives.h"
-#include "workloads/expert_collective.h"
+#include "workloads/collectives/collectives.h"
+#include "workloads/collectives/expert_collective.h"
 
 using namespace flopcast;
 
@@ -31,8 +31,7 @@ std::vector<int> draw(RandomStream& random, int n, int count) {
   std::vector<int> items(static_cast<std::size_t>(n));
   std::iota(items.begin(), items.end(), 0);
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i)
-    std::swap(items[i],
-              items[i + static_cast<std::size_t>(random.uniform() * static_cast<double>(items.size() - i))]);
+    std::swap(items[i], items[i + static_cast<std::size_t>(random.uniform() * static_cast<double>(items.size() - i))]);
   items.resize(static_cast<std::size_t>(count));
   return items;
 }
@@ -104,8 +103,7 @@ TEST_CASE("what is sent is received, balanced or not") {
   if (GENERATE(false, true))
     for (int i = 0; i < 64; ++i) r.rank_load.push_back(0.5 + i / 40.0);
   const auto traffic = expert_traffic(r);
-  CHECK(total(traffic, &ExpertTraffic::nic_out).value() ==
-        Approx(total(traffic, &ExpertTraffic::nic_in).value()));
+  CHECK(total(traffic, &ExpertTraffic::nic_out).value() == Approx(total(traffic, &ExpertTraffic::nic_in).value()));
   CHECK(total(traffic, &ExpertTraffic::nvlink_out).value() ==
         Approx(total(traffic, &ExpertTraffic::nvlink_in).value()));
 }
@@ -132,8 +130,7 @@ TEST_CASE("a hot rank draws more over NVLink, its node more over the NICs, and n
   CHECK(hot[4].nic_in > even[4].nic_in);
   CHECK(hot[60].nic_in < even[60].nic_in);
   r.rank_load[3] = 1e6;  // everything goes there
-  for (const ExpertTraffic& t : expert_traffic(r))
-    CHECK(t.nvlink_in.value() <= 8 * 4096.0 * 7392 * 7 * (1 + 1e-12));
+  for (const ExpertTraffic& t : expert_traffic(r)) CHECK(t.nvlink_in.value() <= 8 * 4096.0 * 7392 * 7 * (1 + 1e-12));
 }
 
 TEST_CASE("loads of experts add up to loads of ranks with mean one") {

@@ -1,12 +1,12 @@
 // Does the fit recover constants from measurements that obey them, and does it read tables as they are?
-#include "workloads/link_fit.h"
+#include "workloads/collectives/link_fit.h"
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
 
-#include "sim/diagnostic.h"
+#include "sim/base/diagnostic.h"
 #include "tests/catch.h"
 
 using namespace flopcast;
@@ -123,8 +123,7 @@ LinkMeasurements synthetic(const LinkCalibration& truth) {
         m.time = predict(m, data_sheets().at(m.gpu), truth);
         all.nccl.push_back(m);
       };
-      for (const NcclOp op :
-           {NcclOp::all_reduce, NcclOp::all_gather, NcclOp::reduce_scatter, NcclOp::all_to_all})
+      for (const NcclOp op : {NcclOp::all_reduce, NcclOp::all_gather, NcclOp::reduce_scatter, NcclOp::all_to_all})
         add(op, false);
       if (gpus == 2) add(NcclOp::send_recv, false);
       add(NcclOp::all_reduce, true);
@@ -176,8 +175,7 @@ TEST_CASE("rows marked for comparison do not move the fit") {
 }
 
 TEST_CASE("a missing table or an unknown GPU is refused by name") {
-  CHECK_THROWS_AS(fit_links(read_link_measurements("/nonexistent", "/nonexistent"), data_sheets(), 1),
-                  InputError);
+  CHECK_THROWS_AS(fit_links(read_link_measurements("/nonexistent", "/nonexistent"), data_sheets(), 1), InputError);
   CHECK_THROWS_AS(fit_links(synthetic(known_constants()), {}, 1), InputError);
 }
 
@@ -197,8 +195,7 @@ TEST_CASE("published bandwidths count the own node's tokens; the time they imply
 
 TEST_CASE("a malformed table is an input error that names the line") {
   const Folder folder;
-  write(folder.path() / "deepep.csv",
-        "mode,version,op,EP,bandwidth_GBps\nnormal,V1 latest,dispatch,8,fast\n");
+  write(folder.path() / "deepep.csv", "mode,version,op,EP,bandwidth_GBps\nnormal,V1 latest,dispatch,8,fast\n");
   try {
     read_link_measurements(folder.path(), folder.path());
     FAIL("accepted");

@@ -1,5 +1,5 @@
 // Does the memory of a rank add up, and does a plan that does not fit get advice that helps?
-#include "workloads/memory.h"
+#include "workloads/training/memory.h"
 
 #include "tests/catch.h"
 #include "tests/workloads/example_config.h"
@@ -12,9 +12,7 @@ struct Case {
   TrainingConfig config;
   Schedule schedule;
   std::vector<StageContent> stages;
-  std::vector<MemoryTable> tables(double load = 1.0) const {
-    return memory_per_rank(config, stages, schedule, load);
-  }
+  std::vector<MemoryTable> tables(double load = 1.0) const { return memory_per_rank(config, stages, schedule, load); }
 };
 
 Case make(TrainingConfig config, const char* schedule) {
@@ -78,8 +76,7 @@ TEST_CASE("rows add up to the total, and optimiser states shrink with ZeRO-1 by 
     for (const MemoryRow& r : table.rows) sum += r.bytes;
     CHECK(sum == table.total());
   }
-  const double ratio =
-      row(whole.tables()[0], "optimiser states") / row(sharded.tables()[0], "optimiser states");
+  const double ratio = row(whole.tables()[0], "optimiser states") / row(sharded.tables()[0], "optimiser states");
   CHECK(ratio == Approx(2.0));
 }
 

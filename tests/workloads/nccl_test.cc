@@ -1,21 +1,22 @@
 // Does NCCL's choice go where NCCL's goes, and do the times and flows of what it chose obey their laws?
-#include "workloads/nccl.h"
+#include "workloads/collectives/nccl.h"
 
 #include <cmath>
 #include <string>
 
-#include "scenarios/calibration_file.h"
-#include "scenarios/libraries.h"
+#include "scenarios/read/calibration_file.h"
+#include "scenarios/read/libraries.h"
 #include "sim/replay.h"
 #include "tests/catch.h"
-#include "workloads/link_fit.h"
+#include "workloads/collectives/link_fit.h"
+#include "tests/paths.h"
 
 using namespace flopcast;
 
 namespace {
 
 const Libraries& libraries() {
-  static const Libraries all({FLOPCAST_SOURCE_DIR});
+  static const Libraries all({flopcast::testing::source_dir()});
   return all;
 }
 
@@ -29,12 +30,11 @@ ClusterSpec cluster_of(const std::string& node, int nodes) {
 
 const LinkCalibration& links() {
   static const LinkCalibration calibration =
-      read_link_calibration(FLOPCAST_SOURCE_DIR "/hwmodels/data/link_calibration.textproto");
+      read_link_calibration(flopcast::testing::source_dir() + "/hwmodels/data/link_calibration.textproto");
   return calibration;
 }
 
-constexpr NcclOp kTuned[] = {NcclOp::all_reduce, NcclOp::all_gather, NcclOp::reduce_scatter,
-                             NcclOp::broadcast};
+constexpr NcclOp kTuned[] = {NcclOp::all_reduce, NcclOp::all_gather, NcclOp::reduce_scatter, NcclOp::broadcast};
 constexpr NcclOp kAll[] = {NcclOp::all_reduce, NcclOp::all_gather, NcclOp::reduce_scatter,
                            NcclOp::broadcast,  NcclOp::all_to_all, NcclOp::send_recv};
 constexpr NcclAlgorithm kAlgorithms[] = {NcclAlgorithm::ring,      NcclAlgorithm::tree, NcclAlgorithm::nvls,
@@ -55,8 +55,7 @@ void for_every_offer(const Check& check) {
       for (const NcclAlgorithm algorithm : kAlgorithms)
         for (const NcclProtocol protocol : kProtocols) {
           const NcclGroup group = group_for(op, nodes, local);
-          if (nccl_offers(op, algorithm, protocol, group, cluster.node))
-            check(op, algorithm, protocol, group, cluster);
+          if (nccl_offers(op, algorithm, protocol, group, cluster.node)) check(op, algorithm, protocol, group, cluster);
         }
   }
 }
@@ -69,8 +68,8 @@ TEST_CASE("more bytes never take less time with one algorithm and protocol") {
     Seconds before;
     for (double bytes = 64; bytes < 20e9; bytes *= 1.5) {
       const Seconds time = nccl_time(op, algorithm, protocol, group, Bytes(bytes), cluster, links()).total();
-      INFO(name(op) << " " << name(algorithm) << " " << name(protocol) << " " << bytes << " B over "
-                    << group.nodes << " x " << group.ranks_per_node);
+      INFO(name(op) << " " << name(algorithm) << " " << name(protocol) << " " << bytes << " B over " << group.nodes
+                    << " x " << group.ranks_per_node);
       REQUIRE(time.value() >= before.value() * (1 - 1e-12));
       before = time;
     }
@@ -86,8 +85,7 @@ TEST_CASE("NCCL takes what its own model expects to be fastest") {
           const ClusterSpec cluster = cluster_of("hgx-h100", nodes);
           const NcclGroup group = even_group(nodes, local);
           const NcclTime chosen = choose_nccl(op, group, Bytes(bytes), cluster, links());
-          const Seconds expected =
-              nccl_estimate(op, chosen.algorithm, chosen.protocol, group, Bytes(bytes), cluster);
+          const Seconds expected = nccl_estimate(op, chosen.algorithm, chosen.protocol, group, Bytes(bytes), cluster);
           for (const NcclAlgorithm a : kAlgorithms)
             for (const NcclProtocol p : kProtocols)
               if (nccl_offers(op, a, p, group, cluster.node))
@@ -106,8 +104,7 @@ TEST_CASE("only nodes whose switches reduce run all-reduce in them") {
   CHECK(algorithm("hgx-a100") != NcclAlgorithm::nvls);
   CHECK(algorithm("h100-pcie-server") != NcclAlgorithm::nvls);
   for (const NcclOp op : {NcclOp::all_gather, NcclOp::reduce_scatter})
-    CHECK(choose_nccl(op, node, 256_MiB, cluster_of("hgx-h100", 1), links()).algorithm ==
-          NcclAlgorithm::ring);
+    CHECK(choose_nccl(op, node, 256_MiB, cluster_of("hgx-h100", 1), links()).algorithm == NcclAlgorithm::ring);
 }
 
 TEST_CASE("small messages go by LL, large ones by Simple, and one rank per node by aggregated trees") {
@@ -128,8 +125,8 @@ TEST_CASE("a replay alone on healthy ports takes the closed form's time") {
     for (int r = 0; r < nodes * 8; r += stride) ranks.push_back(RankId::at(r));
     const NcclGroup group = group_of(topology, ranks);
     CHECK(group.ranks_per_node == 8 / stride);
-    for (const NcclOp op : {NcclOp::all_reduce, NcclOp::all_gather, NcclOp::reduce_scatter, NcclOp::broadcast,
-                            NcclOp::all_to_all})
+    for (const NcclOp op :
+         {NcclOp::all_reduce, NcclOp::all_gather, NcclOp::reduce_scatter, NcclOp::broadcast, NcclOp::all_to_all})
       for (const Bytes bytes : {Bytes(65536), 8_MB, 512_MB}) {
         const NcclTime time = choose_nccl(op, group, bytes, topology.cluster(), links());
         const std::vector<CollectivePhase> phases{lower_nccl(topology, op, ranks, bytes, time)};
@@ -138,8 +135,8 @@ TEST_CASE("a replay alone on healthy ports takes the closed form's time") {
         for (const RankId rank : ranks) lanes.push_back(graph.add_lane(rank, "comm"));
         append_collective(graph, lanes, phases);
         const ReplayResult result = replay(std::move(graph).build(), topology.network(), {}, {});
-        INFO(name(op) << " by " << name(time.algorithm) << " " << name(time.protocol) << ", " << bytes.value()
-                      << " B, " << nodes << " nodes, every " << stride);
+        INFO(name(op) << " by " << name(time.algorithm) << " " << name(time.protocol) << ", " << bytes.value() << " B, "
+                      << nodes << " nodes, every " << stride);
         CHECK(result.makespan.value() == Approx(time.total().value()).epsilon(0.002));
       }
   }
@@ -162,8 +159,7 @@ TEST_CASE("a data-parallel group with one rank per node uses that rank's NIC alo
       group.push_back(RankId::at(node * 8 + index));
       lanes.push_back(graph.add_lane(group.back(), "comm"));
     }
-    const std::vector<CollectivePhase> phases{
-        lower_nccl(topology, NcclOp::reduce_scatter, group, 1_GB, time)};
+    const std::vector<CollectivePhase> phases{lower_nccl(topology, NcclOp::reduce_scatter, group, 1_GB, time)};
     append_collective(graph, lanes, phases);
   }
   const ReplayResult result = replay(std::move(graph).build(), topology.network(), {}, {});

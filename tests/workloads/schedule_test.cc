@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "tests/catch.h"
-#include "workloads/schedule.h"
-#include "workloads/schedule_timing.h"
+#include "workloads/schedules/schedule.h"
+#include "workloads/schedules/schedule_timing.h"
 
 using namespace flopcast;
 
@@ -86,8 +86,7 @@ TEST_CASE("Every schedule obeys the laws of an order", "[schedule][property]") {
     CHECK(schedule.name == row.name);
     CHECK(schedule.ranks == request.ranks);
     CHECK(schedule.micro_batches == request.micro_batches);
-    CHECK(peak_activations(schedule) ==
-          schedule.declared_peak_activations);  // promised, and no more than needed
+    CHECK(peak_activations(schedule) == schedule.declared_peak_activations);  // promised, and no more than needed
   });
   CHECK(built > 300);
 }
@@ -118,8 +117,7 @@ TEST_CASE("A step takes at least the busiest rank and the longest chain", "[sche
     const double work = schedule.micro_batches * 3.0;
     const double share = schedule.direction_of.back() == 1 ? 0.5 : 1.0;  // two copies share the micro-batches
     for (int rank = 0; rank < schedule.ranks; ++rank) {
-      CHECK(timing.busy[rank].value() ==
-            Approx(share * work * static_cast<double>(schedule.stage_of[rank].size())));
+      CHECK(timing.busy[rank].value() == Approx(share * work * static_cast<double>(schedule.stage_of[rank].size())));
     }
   });
 }
@@ -224,8 +222,8 @@ TEST_CASE("ZB1P has the bubble of its closed form when W takes no longer than th
 
 TEST_CASE("ZB-H2 and ZB-V have the gaps of their closed form: none when F, B and W take the same time",
           "[schedule][validation]") {
-  const auto [f, b, w] = GENERATE(
-      table<double, double, double>({{1, 1, 1}, {1, 1.2, 0.8}, {1, 2, 0.5}, {2, 1, 1}, {1.13, 1.99, 0.48}}));
+  const auto [f, b, w] =
+      GENERATE(table<double, double, double>({{1, 1, 1}, {1, 1.2, 0.8}, {1, 2, 0.5}, {2, 1, 1}, {1.13, 1.99, 0.48}}));
   for (const std::string_view name : {"zb_h2", "zb_v"}) {
     for (const int ranks : {2, 4, 8}) {
       CAPTURE(name, ranks, f, b, w);
@@ -237,8 +235,7 @@ TEST_CASE("ZB-H2 and ZB-V have the gaps of their closed form: none when F, B and
   }
 }
 
-TEST_CASE("DualPipe has the bubble of its closed form when F, B and W take the same time",
-          "[schedule][validation]") {
+TEST_CASE("DualPipe has the bubble of its closed form when F, B and W take the same time", "[schedule][validation]") {
   // Also when an overlapped pair takes less than its parts: the idlest rank then has the published bubble.
   const double pair = GENERATE(3.0, 2.75, 2.5);
   PassDurations times = durations(1, 1, 1);
@@ -263,8 +260,7 @@ TEST_CASE("DualPipe's closed form is near, not exact, when F, B and W differ", "
   CHECK(largest_bubble(timing) != Approx(closed).epsilon(0.005));
   // A long W is the worst case: every one of the 3 W that the formula takes off would have to fit into a gap.
   const ScheduleTiming long_w = time_schedule(build("dualpipe", {16, 120, 1}), durations(1, 0.8, 1.2));
-  CHECK(largest_bubble(long_w) >
-        1.4 * find_schedule("dualpipe")->closed_form_bubble(16, 120, 1, 1, 0.8, 1.2, 3));
+  CHECK(largest_bubble(long_w) > 1.4 * find_schedule("dualpipe")->closed_form_bubble(16, 120, 1, 1, 0.8, 1.2, 3));
 }
 
 TEST_CASE("A request that cannot be scheduled is refused with one that can", "[schedule][unit]") {
@@ -435,8 +431,7 @@ TEST_CASE("What is wrong with a user's order is said with its place", "[schedule
     CHECK(mentions(complaints("stages: 0: 999999999\nstages: 1: 1\n" + good, request), "'999999999'"));
     CHECK(mentions(complaints("stages: 0:\nstages: 1: 1\n" + good, request), "no stages"));
     CHECK(mentions(complaints("stages: 0 0\n" + good, request), "no second ':'"));
-    CHECK(mentions(complaints("stages: 0: 0 1\nstages: 1: 0 1\nstages: 1: 0\n" + good, request),
-                   "rank 1 again"));
+    CHECK(mentions(complaints("stages: 0: 0 1\nstages: 1: 0 1\nstages: 1: 0\n" + good, request), "rank 1 again"));
   }
   SECTION("nothing, and something that is not text") {
     CHECK(complaints("", request).size() == 2);
@@ -464,8 +459,7 @@ TEST_CASE("A huge order is refused before it fills the memory", "[schedule][unit
   CHECK(mentions(complaints(many, request), "more than 12000000 passes"));
 }
 
-TEST_CASE("An order that runs strictly one pass after another is still checked in linear time",
-          "[schedule][unit]") {
+TEST_CASE("An order that runs strictly one pass after another is still checked in linear time", "[schedule][unit]") {
   // Each micro-batch goes all the way down and back up before the next starts, with ranks listed the unlucky
   // way round.
   std::string text;

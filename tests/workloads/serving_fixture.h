@@ -12,9 +12,7 @@ class ListSource final : public RequestSource {
   explicit ListSource(std::vector<Request> requests) : requests_(std::move(requests)) {
     for (std::size_t i = 0; i < requests_.size(); ++i) requests_[i].id = i;
   }
-  Seconds next_arrival() const override {
-    return next_ < requests_.size() ? requests_[next_].arrival : kNever;
-  }
+  Seconds next_arrival() const override { return next_ < requests_.size() ? requests_[next_].arrival : kNever; }
   Request take() override { return requests_[next_++]; }
 
  private:
@@ -53,8 +51,8 @@ struct ToyRun {
   SessionTotals totals;
 };
 
-inline ToyRun run_toy(const SessionConfig& config, std::vector<PoolPricers> pricers,
-                      std::vector<Request> requests, Topology* topology = nullptr) {
+inline ToyRun run_toy(const SessionConfig& config, std::vector<PoolPricers> pricers, std::vector<Request> requests,
+                      Topology* topology = nullptr) {
   ListSource source(std::move(requests));
   ServingSession session(config, std::move(pricers), topology, &source);
   std::vector<RequestResult> results;

@@ -1,7 +1,7 @@
 // Do iterations cost what the hardware allows: memory-bound attention, communication bounds, bytes of caches?
 #include "tests/catch.h"
-#include "workloads/serving/expert_pace.h"
-#include "workloads/serving/limits.h"
+#include "workloads/serving/pricing/expert_pace.h"
+#include "workloads/serving/pricing/limits.h"
 
 using namespace flopcast;
 

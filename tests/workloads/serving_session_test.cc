@@ -1,7 +1,7 @@
 // Does a serving session keep its books, obey queueing theory, and jump over iterations exactly?
 #include <cmath>
 
-#include "sim/random.h"
+#include "sim/base/random.h"
 #include "tests/catch.h"
 #include "tests/workloads/serving_fixture.h"
 
@@ -97,8 +97,7 @@ TEST_CASE("jumping over iterations changes nothing", "[serving]") {
         const ToyRun without = run_toy(config, {&pricer}, requests);
         REQUIRE(with.results.size() == 400);
         REQUIRE(without.results.size() == 400);
-        for (std::size_t i = 0; i < with.results.size(); ++i)
-          CHECK(same(with.results[i], without.results[i]));
+        for (std::size_t i = 0; i < with.results.size(); ++i) CHECK(same(with.results[i], without.results[i]));
         CHECK(with.totals.gaps.mean() == without.totals.gaps.mean());
         CHECK(with.totals.gaps.quantile(0.95) == without.totals.gaps.quantile(0.95));
         CHECK(with.totals.pools[0].mean_kv_share == without.totals.pools[0].mean_kv_share);
@@ -178,23 +177,20 @@ TEST_CASE("a replica of one request at a time obeys queueing theory", "[serving]
       // Little's law, exactly: the time integral of requests in the system is the sum of their times in it.
       double in_system = 0;
       for (const RequestResult& result : run.results) in_system += result.end_to_end().value();
-      CHECK(in_system / static_cast<double>(all.end_to_end.count()) ==
-            Approx(all.end_to_end.mean()).epsilon(1e-9));
+      CHECK(in_system / static_cast<double>(all.end_to_end.count()) == Approx(all.end_to_end.mean()).epsilon(1e-9));
     }
   }
 }
 
 TEST_CASE("requests that no replica can hold are rejected, and said so", "[serving]") {
   IterationPricer pricer(10 * kMilli, 0);
-  const ToyRun run =
-      run_toy(toy_session(toy_pool(1000)), {&pricer}, {toy_request(0, 2000, 5), toy_request(0, 100, 5)});
+  const ToyRun run = run_toy(toy_session(toy_pool(1000)), {&pricer}, {toy_request(0, 2000, 5), toy_request(0, 100, 5)});
   CHECK(run.totals.metrics.all().rejected.requests == 1);
   CHECK(run.totals.metrics.all().completed.requests == 1);
   CHECK(run.totals.too_long == 1);
 }
 
-// ------------------------------------------------------------------------------------- prefill, decode,
-// failures
+// ------------------------------------------------------------------------------------- prefill, decode, failures
 
 namespace {
 
@@ -244,8 +240,8 @@ TEST_CASE("caches that meet on a port share it", "[serving]") {
   Topology topology(cluster);
   IterationPricer prompts(0, kMilli), answers(10 * kMilli, 0);
   // Two prefill replicas finish at once and send to the one decode replica.
-  const ToyRun run = run_toy(toy_split(2, 1), {&prompts, &answers},
-                             {toy_request(0, 100, 11), toy_request(0, 100, 11)}, &topology);
+  const ToyRun run =
+      run_toy(toy_split(2, 1), {&prompts, &answers}, {toy_request(0, 100, 11), toy_request(0, 100, 11)}, &topology);
   CHECK(run.totals.contended_transfers == 2);
   for (const RequestResult& r : run.results) CHECK(r.finish.value() == Approx(0.1 + 0.2 + 0.001 + 0.1));
 }

@@ -1,5 +1,5 @@
 // Is a model cut into stages as the plan says?
-#include "workloads/stages.h"
+#include "workloads/training/stages.h"
 
 #include <numeric>
 
@@ -39,8 +39,7 @@ TEST_CASE("a balanced split of equal layers has the smallest possible slowest ra
   TrainingConfig config = deepseek_v3_training();
   const LayerCosts costs{1, 1, 0, 1.5, 2.5};
   const auto cut = split_layers(config, 16, true, costs);
-  // 61 layers and 4 layers' worth of head and MTP on 8 pairs of stages: 65 / 8 = 8.1, so some pair has 9 and
-  // none more.
+  // 61 layers and 4 layers' worth of head and MTP on 8 pairs of stages: 65 / 8 = 8.1, so some pair has 9 and none more.
   for (int r = 0; r < 8; ++r) {
     double load = cut[r].layers() + cut[15 - r].layers();
     if (r == 0) load += costs.head + costs.mtp;

@@ -1,19 +1,20 @@
 // Does a training step obey the laws that hold for any cluster, plan and schedule?
-#include "workloads/training_step.h"
+#include "workloads/training/training_step.h"
 
 #include <map>
 
-#include "scenarios/calibration_file.h"
-#include "scenarios/load_scenario.h"
+#include "scenarios/read/calibration_file.h"
+#include "scenarios/resolve/load_scenario.h"
 #include "sim/replay.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 using namespace flopcast;
 
 namespace {
 
 const Libraries& libraries() {
-  static const Libraries value({FLOPCAST_SOURCE_DIR});
+  static const Libraries value({flopcast::testing::source_dir()});
   return value;
 }
 
@@ -36,7 +37,7 @@ struct Run {
 
 Run run(const Scenario& scenario, TransferBackend backend = TransferBackend::simgrid,
         std::vector<TimelineSink*> sinks = {}) {
-  const std::string root = FLOPCAST_SOURCE_DIR "/";
+  const std::string root = flopcast::testing::source_dir() + "/";
   const LinkCalibration links = read_link_calibration(root + kLinkCalibrationFile);
   static const auto calibration =
       std::make_shared<const KernelCalibration>(read_kernel_calibration(root + kKernelCalibrationFile));
@@ -140,8 +141,7 @@ TEST_CASE("an H800 with the H100's NVLink is an H100") {
   CHECK(run(h800).result.makespan.value() == Approx(run(h100_run).result.makespan.value()).epsilon(0.02));
 }
 
-TEST_CASE(
-    "context parallelism shares a sequence: the tokens of a GPU stay, attention grows with the length") {
+TEST_CASE("context parallelism shares a sequence: the tokens of a GPU stay, attention grows with the length") {
   const double base = seconds({});
   const double longer = seconds({"training.batch.sequence_length=32768", "training.plan.context=8",
                                  "training.plan.data=2", "training.batch.sequences=20"});

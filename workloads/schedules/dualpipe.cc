@@ -45,11 +45,10 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
                               std::to_string(even_ranks) + " pipeline ranks, or schedule dualpipev"));
   }
   if (request.micro_batches < 2 * even_ranks) {
-    out.push_back(wrong_micro_batches(
-        request, "at least twice the " + std::to_string(even_ranks) + " pipeline ranks", 2 * even_ranks));
+    out.push_back(wrong_micro_batches(request, "at least twice the " + std::to_string(even_ranks) + " pipeline ranks",
+                                      2 * even_ranks));
   } else if (request.micro_batches % 2 != 0) {
-    out.push_back(
-        wrong_micro_batches(request, "an even number: half enter at each end", request.micro_batches + 1));
+    out.push_back(wrong_micro_batches(request, "an even number: half enter at each end", request.micro_batches + 1));
   }
   return out;
 }

@@ -12,11 +12,8 @@ Schedule build(const ScheduleRequest& request) {
   schedule.overlaps = true;
   for (int rank = 0; rank < request.ranks; ++rank) {
     RankOrder order = RankOrder::with_chunks(2);
-    append_dualpipe_order(order, {.half = request.ranks,
-                                  .distance = rank,
-                                  .micro_batches = request.micro_batches,
-                                  .near = 0,
-                                  .far = 1});
+    append_dualpipe_order(
+        order, {.half = request.ranks, .distance = rank, .micro_batches = request.micro_batches, .near = 0, .far = 1});
     schedule.order[rank] = std::move(order).take();
   }
   return schedule;
@@ -26,8 +23,7 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_fixed_chunks(request, 2);
   if (out.empty() && request.micro_batches < 2 * request.ranks) {
     out.push_back(wrong_micro_batches(
-        request, "at least twice the " + std::to_string(request.ranks) + " pipeline ranks",
-        2 * request.ranks));
+        request, "at least twice the " + std::to_string(request.ranks) + " pipeline ranks", 2 * request.ranks));
   }
   return out;
 }

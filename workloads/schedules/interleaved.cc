@@ -16,8 +16,7 @@ Schedule build(const ScheduleRequest& request) {
   Schedule schedule = lay_out("interleaved_1f1b", request, request.chunks, round_robin_stage, 0);
   const int passes = request.micro_batches * request.chunks;
   for (int rank = 0; rank < request.ranks; ++rank) {
-    const int warm_up =
-        std::min(2 * (request.ranks - rank - 1) + (request.chunks - 1) * request.ranks, passes);
+    const int warm_up = std::min(2 * (request.ranks - rank - 1) + (request.chunks - 1) * request.ranks, passes);
     schedule.order[rank] = round_robin_order(request, warm_up, false);
     schedule.declared_peak_activations[rank] = std::min(warm_up + 1, passes);
   }

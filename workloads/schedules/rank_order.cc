@@ -82,8 +82,7 @@ Diagnostic complaint(std::string field, std::string found, std::string expected,
           .remedy = std::move(remedy)};
 }
 
-void check_range(std::vector<Diagnostic>& out, const std::string& field, const std::string& what, int value,
-                 int most) {
+void check_range(std::vector<Diagnostic>& out, const std::string& field, const std::string& what, int value, int most) {
   if (value >= 1 && value <= most) return;
   out.push_back(complaint(field, std::to_string(value) + " " + what, "1 to " + std::to_string(most),
                           std::to_string(value < 1 ? 1 : most)));
@@ -94,18 +93,17 @@ void check_range(std::vector<Diagnostic>& out, const std::string& field, const s
 std::vector<Diagnostic> check_sizes(const ScheduleRequest& request, int chunks) {
   std::vector<Diagnostic> out;
   check_range(out, "training.plan.pipeline", "pipeline ranks", request.ranks, kMostRanks);
-  check_range(out, "training.batch.sequences", "micro-batches per replica", request.micro_batches,
-              kMostMicroBatches);
+  check_range(out, "training.batch.sequences", "micro-batches per replica", request.micro_batches, kMostMicroBatches);
   check_range(out, "training.plan.chunks", "chunks per rank", chunks, kMostChunks);
   if (!out.empty()) return out;
   const long stages = static_cast<long>(request.ranks) * chunks;
   if (stages * request.micro_batches > kMostCells) {
     const long most = kMostCells / stages;
-    out.push_back(complaint("training.batch.sequences",
-                            std::to_string(request.micro_batches) + " micro-batches through " +
-                                std::to_string(stages) + " stages",
-                            "at most " + std::to_string(kMostCells) + " (stage, micro-batch) pairs",
-                            std::to_string(most) + " micro-batches per replica"));
+    out.push_back(complaint(
+        "training.batch.sequences",
+        std::to_string(request.micro_batches) + " micro-batches through " + std::to_string(stages) + " stages",
+        "at most " + std::to_string(kMostCells) + " (stage, micro-batch) pairs",
+        std::to_string(most) + " micro-batches per replica"));
   }
   return out;
 }
@@ -121,23 +119,21 @@ std::vector<Diagnostic> check_fixed_chunks(const ScheduleRequest& request, int c
 }
 
 Diagnostic wrong_ranks(const ScheduleRequest& request, std::string expected, std::string remedy) {
-  return complaint("training.plan.pipeline", std::to_string(request.ranks) + " pipeline ranks",
-                   std::move(expected), std::move(remedy));
+  return complaint("training.plan.pipeline", std::to_string(request.ranks) + " pipeline ranks", std::move(expected),
+                   std::move(remedy));
 }
 
 Diagnostic wrong_micro_batches(const ScheduleRequest& request, std::string expected, int wanted) {
   const bool possible = wanted <= kMostMicroBatches;
-  return complaint("training.batch.sequences",
-                   std::to_string(request.micro_batches) + " micro-batches per replica", std::move(expected),
-                   possible ? std::to_string(wanted) + " micro-batches per replica" : "");
+  return complaint("training.batch.sequences", std::to_string(request.micro_batches) + " micro-batches per replica",
+                   std::move(expected), possible ? std::to_string(wanted) + " micro-batches per replica" : "");
 }
 
 std::vector<Diagnostic> check_whole_groups(const ScheduleRequest& request) {
   if (request.micro_batches % request.ranks == 0) return {};
-  const int nearest =
-      std::max(1, (request.micro_batches + request.ranks / 2) / request.ranks) * request.ranks;
-  return {wrong_micro_batches(
-      request, "a multiple of the " + std::to_string(request.ranks) + " pipeline ranks", nearest)};
+  const int nearest = std::max(1, (request.micro_batches + request.ranks / 2) / request.ranks) * request.ranks;
+  return {
+      wrong_micro_batches(request, "a multiple of the " + std::to_string(request.ranks) + " pipeline ranks", nearest)};
 }
 
 }  // namespace flopcast

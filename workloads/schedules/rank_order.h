@@ -3,7 +3,7 @@
 #include <deque>
 #include <vector>
 
-#include "workloads/schedule.h"
+#include "workloads/schedules/schedule.h"
 
 namespace flopcast {
 

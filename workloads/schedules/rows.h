@@ -1,6 +1,6 @@
 // The rows of the table of schedules, one per file of this folder.
 #pragma once
-#include "workloads/schedule.h"
+#include "workloads/schedules/schedule.h"
 
 namespace flopcast::rows {
 

@@ -37,16 +37,14 @@ Schedule build(const ScheduleRequest& request) {
 std::vector<Diagnostic> check(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_fixed_chunks(request, 1);
   if (out.empty() && request.micro_batches < request.ranks) {
-    out.push_back(wrong_micro_batches(
-        request, "at least the " + std::to_string(request.ranks) + " pipeline ranks", request.ranks));
+    out.push_back(wrong_micro_batches(request, "at least the " + std::to_string(request.ranks) + " pipeline ranks",
+                                      request.ranks));
   }
   return out;
 }
 
 /// (P-1)(F + B - 2W) with B the full backward; here b is its input half.
-double bubble(int ranks, int, int, double f, double b, double w, double) {
-  return (ranks - 1) * (f + (b + w) - 2 * w);
-}
+double bubble(int ranks, int, int, double f, double b, double w, double) { return (ranks - 1) * (f + (b + w) - 2 * w); }
 
 }  // namespace
 

@@ -40,17 +40,14 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_fixed_chunks(request, 1);
   if (out.empty() && request.micro_batches < 2 * request.ranks - 1) {
     out.push_back(wrong_micro_batches(
-        request,
-        "at least " + std::to_string(2 * request.ranks - 1) + ", one less than twice the pipeline ranks",
+        request, "at least " + std::to_string(2 * request.ranks - 1) + ", one less than twice the pipeline ranks",
         2 * request.ranks - 1));
   }
   return out;
 }
 
 /// Gaps inside a rank's own span, (P-1)(F + B - 3W) with B the full backward.
-double bubble(int ranks, int, int, double f, double b, double w, double) {
-  return (ranks - 1) * (f + (b + w) - 3 * w);
-}
+double bubble(int ranks, int, int, double f, double b, double w, double) { return (ranks - 1) * (f + (b + w) - 3 * w); }
 
 }  // namespace
 

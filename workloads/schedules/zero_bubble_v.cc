@@ -46,8 +46,7 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_fixed_chunks(request, 2);
   if (out.empty() && request.micro_batches < 2 * request.ranks) {
     out.push_back(wrong_micro_batches(
-        request, "at least twice the " + std::to_string(request.ranks) + " pipeline ranks",
-        2 * request.ranks));
+        request, "at least twice the " + std::to_string(request.ranks) + " pipeline ranks", 2 * request.ranks));
   }
   return out;
 }

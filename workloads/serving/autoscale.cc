@@ -15,8 +15,7 @@ double PoolScaler::prompt_load(const Replica& replica, const ReplicaCounters& di
   const std::int64_t computed = did.prompt_tokens / did.prompts_done;
   const std::int64_t cached = std::max<std::int64_t>(0, did.prompt_tokens_done / did.prompts_done - computed);
   const double full = to_seconds(replica.full_prompt_iteration(computed, cached)) / config_.interval;
-  const double budget =
-      static_cast<double>(replica.config().scheduler.token_budget) * replica.config().groups;
+  const double budget = static_cast<double>(replica.config().scheduler.token_budget) * replica.config().groups;
   // What waits has to be computed in the next interval, less what caches hold of it.
   const double waiting = static_cast<double>(replica.queued_tokens()) *
                          ratio(static_cast<double>(computed), static_cast<double>(computed + cached));
@@ -42,8 +41,7 @@ int PoolScaler::wanted(std::span<const Unit> units, Ticks now) {
     const ReplicaCounters did = counters - before_[i];
     before_[i] = counters;
     if (!units[i].up) continue;
-    load += replica.config().role == ReplicaRole::prefill ? prompt_load(replica, did)
-                                                          : answer_load(replica, did, now);
+    load += replica.config().role == ReplicaRole::prefill ? prompt_load(replica, did) : answer_load(replica, did, now);
   }
   next_ += to_ticks(config_.interval);
   return std::clamp(static_cast<int>(std::ceil(load / config_.target)), config_.minimum,

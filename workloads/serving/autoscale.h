@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "workloads/serving/replica.h"
+#include "workloads/serving/replica/replica.h"
 
 namespace flopcast {
 
@@ -14,15 +14,16 @@ struct AutoscaleConfig {
   int minimum = 1;
   Seconds interval{60};  ///< between decisions
   Seconds startup{300};
-  double target = 0.7;   ///< load of a replica that is wanted
+  double target = 0.7;  ///< load of a replica that is wanted
 };
 
 /// Judges a pool by what it did in the last interval, in replicas' worth of load:
-///   prefill         tokens computed and tokens that wait, over what iterations that fill the token budget would have in the same time. (How full
+///   prefill         tokens computed and tokens that wait, over what iterations that fill the token budget would have
+///   in the same time. (How full
 ///                   iterations are says little: an engine that has less to do runs shorter ones, as often as it can.)
 ///   decode, unified the fullest of slots (requests), KV cache, and time per token over the one promised
-/// The pool wants as many replicas as bring each to the target. All three grow less than in proportion to requests per replica
-/// or in proportion, so that the next judgement does not turn back what this one did.
+/// The pool wants as many replicas as bring each to the target. All three grow less than in proportion to requests per
+/// replica or in proportion, so that the next judgement does not turn back what this one did.
 class PoolScaler {
  public:
   /// @param tpot the strictest promise; infinite: none

@@ -6,9 +6,7 @@
 namespace flopcast {
 
 FailureProcess::FailureProcess(const FailureConfig& config, std::vector<int> gpus)
-    : gpus_(std::move(gpus)),
-      all_gpus_(std::accumulate(gpus_.begin(), gpus_.end(), 0.0)),
-      random_(config.seed, 17) {
+    : gpus_(std::move(gpus)), all_gpus_(std::accumulate(gpus_.begin(), gpus_.end(), 0.0)), random_(config.seed, 17) {
   per_second_ = config.failures_per_gpu_hour / 3600 * all_gpus_;
   if (per_second_ > 0) draw(0);
 }

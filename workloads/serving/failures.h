@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "sim/random.h"
-#include "workloads/serving/clock.h"
+#include "sim/base/random.h"
+#include "workloads/serving/replica/clock.h"
 
 namespace flopcast {
 
@@ -21,9 +21,9 @@ class FailureProcess {
  public:
   /// @param gpus of each replica
   FailureProcess(const FailureConfig& config, std::vector<int> gpus);
-  Ticks next() const { return next_; }             ///< never, where nothing fails
+  Ticks next() const { return next_; }              ///< never, where nothing fails
   std::size_t replica() const { return replica_; }  ///< the one that fails then
-  void draw(Ticks now);                            ///< the one after
+  void draw(Ticks now);                             ///< the one after
 
  private:
   std::vector<int> gpus_;

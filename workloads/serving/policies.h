@@ -1,11 +1,11 @@
-// How a replica fills its iterations, when it lets a request in, and what becomes of one that has to give way: tables with a
-// row per file of policies/.
+// How a replica fills its iterations, when it lets a request in, and what becomes of one that has to give way: tables
+// with a row per file of policies/.
 #pragma once
 #include <cstdint>
 #include <span>
 #include <string_view>
 
-#include "workloads/serving/kv_cache.h"
+#include "workloads/serving/cache/kv_cache.h"
 
 namespace flopcast {
 
@@ -13,7 +13,8 @@ struct BatchingRow {
   std::string_view name;
   std::string_view title;
   std::string_view source;
-  /// Tokens of prompts that fit into an iteration of at most `budget` tokens, of which decoding requests have `decoding`.
+  /// Tokens of prompts that fit into an iteration of at most `budget` tokens, of which decoding requests have
+  /// `decoding`.
   std::int64_t (*prompt_tokens)(std::int64_t budget, std::int64_t decoding) = nullptr;
   bool decodes_beside_prompts = true;  ///< else decoding requests stand still in iterations with prompts
 };

@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "workloads/serving/request.h"
+#include "workloads/serving/traffic/request.h"
 
 namespace flopcast {
 

@@ -48,14 +48,14 @@ ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pr
     if (pool.config.pace.size() > 1) pool.next_pace = to_ticks(pool.config.pace_period);
     pool.first = units_.size();
     pool.views.resize(static_cast<std::size_t>(pool.config.replicas));
-    pool.scaler = std::make_unique<PoolScaler>(pool.config.autoscale, pool.views.size(),
-                                               strictest_tpot(config_.levels));
+    pool.scaler =
+        std::make_unique<PoolScaler>(pool.config.autoscale, pool.views.size(), strictest_tpot(config_.levels));
     for (int i = 0; i < pool.config.replicas; ++i) {
       Unit unit;
-      unit.replica = std::make_unique<Replica>(
-          static_cast<std::uint32_t>(units_.size()), pool.config.replica,
-          *pricers[p].levels.at(pool.config.pace.empty() ? 0 : pool.config.pace.front()), jobs_, gaps_,
-          static_cast<ReplicaListener&>(*this));
+      unit.replica =
+          std::make_unique<Replica>(static_cast<std::uint32_t>(units_.size()), pool.config.replica,
+                                    *pricers[p].levels.at(pool.config.pace.empty() ? 0 : pool.config.pace.front()),
+                                    jobs_, gaps_, static_cast<ReplicaListener&>(*this));
       unit.pool = p;
       units_.push_back(std::move(unit));
     }
@@ -169,8 +169,7 @@ void ServingSession::route(JobId id, std::size_t p) {
     const Unit& unit = units_[pool.first + i];
     pool.views[i].accepting = unit.state == State::draining && !unit.replica->queue_full();
   }
-  open = std::any_of(pool.views.begin(), pool.views.end(),
-                     [](const ReplicaView& view) { return view.accepting; });
+  open = std::any_of(pool.views.begin(), pool.views.end(), [](const ReplicaView& view) { return view.accepting; });
   const std::size_t chosen = open ? pool.router->choose(job.request, pool.views) : kNoReplica;
   if (chosen == kNoReplica) {
     // Queues are full, or everything is down: what has been worked on is lost, what has not is turned away.
@@ -363,8 +362,7 @@ void ServingSession::sample() {
     all_waiting += waiting;
     pool.up.add(begin, end, up);
     if (up > 0)
-      pool.busy.add(begin, end,
-                    std::clamp(to_seconds(busy - pool.busy_sampled).value() / (period * up), 0.0, 1.0));
+      pool.busy.add(begin, end, std::clamp(to_seconds(busy - pool.busy_sampled).value() / (period * up), 0.0, 1.0));
     pool.busy_sampled = busy;
     pool.sum_kv_share += share * period;
     pool.sum_up += up * period;
@@ -425,8 +423,7 @@ void ServingSession::cancel_moves(std::size_t unit, std::vector<JobId>& homeless
   }
 }
 
-/// Requests that wait for a place on a decode replica, their cache being on a prefill replica that has
-/// failed.
+/// Requests that wait for a place on a decode replica, their cache being on a prefill replica that has failed.
 void ServingSession::withdraw_waiting(std::size_t prefill, std::vector<JobId>& homeless) {
   const Pool& pool = pools_.back();
   for (std::size_t i = 0; i < pool.views.size(); ++i) {
@@ -524,8 +521,7 @@ SessionTotals ServingSession::totals() const {
       totals.pages_in_use += unit.replica->pages_in_use();
       totals.kv_capacity_tokens += unit.replica->kv_capacity_tokens();
       const bool works = unit.state != State::down;
-      totals.replica_time +=
-          to_seconds(unit.up_time + (works ? std::max<Ticks>(0, last_event_ - unit.up_since) : 0));
+      totals.replica_time += to_seconds(unit.up_time + (works ? std::max<Ticks>(0, last_event_ - unit.up_since) : 0));
     }
     if (sampled_seconds_ > 0) {
       totals.mean_kv_share = pool.sum_kv_share / sampled_seconds_;

@@ -14,15 +14,15 @@
 #include <string>
 #include <vector>
 
-#include "hwmodels/topology.h"
+#include "hwmodels/fabric/topology.h"
 #include "workloads/serving/autoscale.h"
-#include "workloads/serving/backlog.h"
-#include "workloads/serving/cache_moves.h"
+#include "workloads/serving/cache/cache_moves.h"
 #include "workloads/serving/failures.h"
-#include "workloads/serving/metrics.h"
-#include "workloads/serving/replica.h"
+#include "workloads/serving/metrics/metrics.h"
+#include "workloads/serving/metrics/time_series.h"
+#include "workloads/serving/replica/backlog.h"
+#include "workloads/serving/replica/replica.h"
 #include "workloads/serving/router.h"
-#include "workloads/serving/time_series.h"
 
 namespace flopcast {
 
@@ -34,13 +34,15 @@ struct PoolConfig {
   int replicas = 1;
   std::string router = "least_outstanding";
   int first_gpu = 0;
-  std::vector<std::size_t> pace;  ///< level of expert load, period by period, from the beginning again at the end; empty: the first
+  std::vector<std::size_t>
+      pace;  ///< level of expert load, period by period, from the beginning again at the end; empty: the first
   Seconds pace_period;
   Bytes kv_bytes_per_token;  ///< all GPUs of an attention group together, each byte once
   AutoscaleConfig autoscale;
 };
 
-/// What prices the iterations of a pool: one pricer, or one per level of expert load, which PoolConfig::pace chooses from.
+/// What prices the iterations of a pool: one pricer, or one per level of expert load, which PoolConfig::pace chooses
+/// from.
 struct PoolPricers {
   PoolPricers(IterationPricer* only) : levels{only} {}
   explicit PoolPricers(std::vector<IterationPricer*> all) : levels(std::move(all)) {}
@@ -52,7 +54,7 @@ struct SessionConfig {
   std::vector<ServiceLevel> levels;
   FailureConfig failures;
   int send_in_parts = 1;  ///< a cache is sent in so many equal parts while its prompt is computed (layers); 1: after it
-  Seconds warm_up;  ///< after the first arrival: rates are taken from then on, to the last arrival
+  Seconds warm_up;        ///< after the first arrival: rates are taken from then on, to the last arrival
   std::uint64_t seed = 1;
 };
 
@@ -83,7 +85,7 @@ struct SessionTotals {
   BacklogCurve backlog;
   std::vector<PoolTotals> pools;
   TokenSnapshot steady_begin, steady_end;  ///< between warm-up and the last arrival; equal where the run was too short
-  Seconds begin, end;                       ///< first arrival, last event of a request
+  Seconds begin, end;                      ///< first arrival, last event of a request
   std::int64_t transfers = 0, contended_transfers = 0, failures = 0, retried = 0;
   Bytes transferred;
   Seconds transfer_time;  ///< sum over transfers
@@ -101,15 +103,15 @@ class ServingSession final : private ReplicaListener {
  public:
   /// @param pricers one per pool. @param topology may be null where there is one pool. @param source may be
   /// null: then requests come by submit().
-  ServingSession(SessionConfig config, std::vector<PoolPricers> pricers, Topology* topology,
-                 RequestSource* source);
+  ServingSession(SessionConfig config, std::vector<PoolPricers> pricers, Topology* topology, RequestSource* source);
   ~ServingSession() override;
 
   /// A request that arrives at `request.arrival`, not before now().
   void submit(const Request& request);
   /// Everything up to and including `until`.
   void run_until(Seconds until);
-  /// Until the source is dry and every request has left. False when `keep_going`, asked every so many events, said stop.
+  /// Until the source is dry and every request has left. False when `keep_going`, asked every so many events, said
+  /// stop.
   bool run(const std::function<bool(std::uint64_t requests)>& keep_going = {});
   /// No more requests from the source; those inside go on.
   void stop() { source_ = nullptr; }
@@ -129,9 +131,9 @@ class ServingSession final : private ReplicaListener {
     std::vector<IterationPricer*> levels;
     Ticks next_pace = kNeverTick;
     std::size_t period = 0;  ///< of its pace
-    std::size_t first = 0;  ///< of replicas_
+    std::size_t first = 0;   ///< of replicas_
     TimeSeries kv_share, running, waiting, up, busy;
-    Ticks busy_sampled = 0;  ///< of all its units, at the last sample
+    Ticks busy_sampled = 0;               ///< of all its units, at the last sample
     double sum_kv_share = 0, sum_up = 0;  ///< over samples, weighted by their period in seconds
   };
   enum class State : std::uint8_t { up, starting, draining, down };

@@ -1,5 +1,5 @@
 // Do arrivals and lengths have the rates and shapes that were asked for?
-#include "workloads/serving/arrivals.h"
+#include "workloads/serving/traffic/arrivals.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "tests/catch.h"
-#include "workloads/serving/distribution.h"
+#include "workloads/serving/traffic/distribution.h"
 
 namespace flopcast {
 namespace {

@@ -1,14 +1,15 @@
 // Does a token take the bytes in the KV cache that were published?
-#include "workloads/serving/kv_bytes.h"
+#include "workloads/serving/cache/kv_bytes.h"
 
-#include "scenarios/libraries.h"
+#include "scenarios/read/libraries.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 
 namespace flopcast {
 namespace {
 
 ModelConfig model(const std::string& name) {
-  static const Libraries libraries({FLOPCAST_SOURCE_DIR});
+  static const Libraries libraries({flopcast::testing::source_dir()});
   return libraries.model(name);
 }
 
@@ -17,8 +18,7 @@ TEST_CASE("KV bytes of a token are those of arXiv 2505.09343, Table 1", "[worklo
   CHECK(kv_bytes_per_token(model("llama-3.1-405b"), Precision::bf16) == Bytes(516'096));
   CHECK(kv_bytes_per_token(model("qwen2.5-72b"), Precision::bf16) == Bytes(327'680));
   CHECK(kv_bytes_per_token(model("deepseek-v3"), Precision::fp8) == Bytes(35'136));
-  CHECK(kv_bytes_per_token(model("gpt-3-175b"), Precision::bf16) ==
-        Bytes(2.0 * 2 * 96 * 12288));  // multi-head
+  CHECK(kv_bytes_per_token(model("gpt-3-175b"), Precision::bf16) == Bytes(2.0 * 2 * 96 * 12288));  // multi-head
 }
 
 TEST_CASE("GPUs that share heads divide KV heads as far as there are any", "[workloads][serving]") {

@@ -1,12 +1,12 @@
 // Does the KV cache keep what it should, give up what it should, and never lose a page?
-#include "workloads/serving/kv_cache.h"
+#include "workloads/serving/cache/kv_cache.h"
 
 #include <map>
 #include <vector>
 
-#include "sim/random.h"
+#include "sim/base/random.h"
 #include "tests/catch.h"
-#include "workloads/serving/block_index.h"
+#include "workloads/serving/cache/block_index.h"
 
 namespace flopcast {
 namespace {
@@ -48,8 +48,7 @@ TEST_CASE("a prompt served before is found, but for the block with its last toke
   CHECK(cache.free_pages() == (10 - 3) * 2);
 }
 
-TEST_CASE("blocks are there for others once they are computed, not when they are reserved",
-          "[workloads][serving]") {
+TEST_CASE("blocks are there for others once they are computed, not when they are reserved", "[workloads][serving]") {
   KvCache cache = cache_of(10);
   const auto first = cache.start(blocks(0, 4), 4 * kBlock, 4 * kBlock);
   CHECK(cache.match(blocks(0, 4), 4 * kBlock + 1).total() == 0);
@@ -72,8 +71,7 @@ TEST_CASE("two sequences that compute the same block keep one copy", "[workloads
   CHECK(cache.consistent());
 }
 
-TEST_CASE("what was not used longest goes first, the end of a prompt before its beginning",
-          "[workloads][serving]") {
+TEST_CASE("what was not used longest goes first, the end of a prompt before its beginning", "[workloads][serving]") {
   KvCache cache = cache_of(6);
   serve(cache, blocks(0, 3), 3 * kBlock);
   serve(cache, blocks(10, 3), 3 * kBlock);
@@ -170,8 +168,7 @@ void rummage(std::uint64_t seed, KvCache& cache, int operations) {
       prefix.append_run(1000 + random.next() % 20 * 10, random.next() % 5);
       const auto tokens = static_cast<std::int32_t>(prefix.size() * kBlock + 1 + random.next() % 50);
       const PerTier<std::int32_t> seen = cache.match(prefix, tokens);
-      if (const auto start =
-              cache.start(prefix, tokens, static_cast<std::int32_t>(random.next() % 2) * tokens)) {
+      if (const auto start = cache.start(prefix, tokens, static_cast<std::int32_t>(random.next() % 2) * tokens)) {
         REQUIRE(start->hit == seen);
         running.push_back({start->sequence, std::max(cache.computed_tokens(start->sequence), 0), false});
       }
@@ -204,9 +201,8 @@ void rummage(std::uint64_t seed, KvCache& cache, int operations) {
 TEST_CASE("no page is ever lost, whatever happens", "[workloads][serving]") {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     CAPTURE(seed);
-    KvCache cache =
-        cache_of(static_cast<std::int64_t>(4 + seed % 30), static_cast<std::int64_t>(seed % 4 * 5),
-                 static_cast<std::int64_t>(seed % 3 * 8));
+    KvCache cache = cache_of(static_cast<std::int64_t>(4 + seed % 30), static_cast<std::int64_t>(seed % 4 * 5),
+                             static_cast<std::int64_t>(seed % 3 * 8));
     rummage(seed, cache, 1500);
     REQUIRE(cache.consistent());
     REQUIRE(cache.used_pages() == 0);

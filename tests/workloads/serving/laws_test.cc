@@ -1,12 +1,11 @@
-// Do random deployments keep their books: every request, token and page, whatever fails, scales, swaps or
-// moves?
+// Do random deployments keep their books: every request, token and page, whatever fails, scales, swaps or moves?
 #include <cmath>
 #include <vector>
 
-#include "sim/random.h"
+#include "sim/base/random.h"
 #include "tests/catch.h"
 #include "tests/workloads/serving_fixture.h"
-#include "workloads/serving/traffic.h"
+#include "workloads/serving/traffic/traffic.h"
 
 namespace flopcast {
 namespace {
@@ -50,10 +49,10 @@ void vary_replica(ReplicaConfig& replica, RandomStream& random, std::string& tex
   replica.restore_ticks_per_token[KvTier::storage] = kMilli / 100;
   replica.reserved_tokens = yes(0.5) ? 0 : 64;
   if (yes(0.5)) replica.nic = {2e4, 1e8, 3e7, yes(0.5)};
-  text += " groups " + std::to_string(replica.groups) + " kv " +
-          std::to_string(replica.cache.capacity_tokens[KvTier::hbm]) +
-          (" " + std::string(replica.scheduler.preemption->name) + " " +
-           std::string(replica.scheduler.admission->name));
+  text +=
+      " groups " + std::to_string(replica.groups) + " kv " +
+      std::to_string(replica.cache.capacity_tokens[KvTier::hbm]) +
+      (" " + std::string(replica.scheduler.preemption->name) + " " + std::string(replica.scheduler.admission->name));
 }
 
 Deployment random_deployment(std::uint64_t seed) {
@@ -68,8 +67,7 @@ Deployment random_deployment(std::uint64_t seed) {
        split ? std::vector{ReplicaRole::prefill, ReplicaRole::decode} : std::vector{ReplicaRole::unified}) {
     pool.replica.role = role;
     pool.replicas = 1 + static_cast<int>(random.uniform() * 4);
-    pool.router =
-        routers()[static_cast<std::size_t>(random.uniform() * static_cast<double>(routers().size()))].name;
+    pool.router = routers()[static_cast<std::size_t>(random.uniform() * static_cast<double>(routers().size()))].name;
     vary_replica(pool.replica, random, out.text);
     pool.replica.speculation = speculation;
     pool.plan.attention_data = pool.replica.groups;
@@ -105,8 +103,7 @@ ToyRun run_random(const Deployment& deployment, bool jump) {
   const ClusterSpec cluster = small_nodes(16);
   Topology topology(cluster);
   IterationPricer fast(8 * kMilli, kMilli / 50), slow(11 * kMilli, kMilli / 40);
-  std::vector<PoolPricers> prices(config.pools.size(),
-                                  PoolPricers(std::vector<IterationPricer*>{&fast, &slow}));
+  std::vector<PoolPricers> prices(config.pools.size(), PoolPricers(std::vector<IterationPricer*>{&fast, &slow}));
   const auto source = make_traffic(deployment.traffic);
   ServingSession session(config, prices, &topology, source.get());
   ToyRun out;
@@ -193,9 +190,7 @@ double shorter_of_two_waiting(double load) {
   constexpr int kMost = 60;
   std::vector<std::vector<double>> p(kMost + 1, std::vector<double>(kMost + 1, 1e-6));
   const auto at = [&](int i, int j) {
-    return i < 0 || j < 0 || i > kMost || j > kMost
-               ? 0.0
-               : p[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)];
+    return i < 0 || j < 0 || i > kMost || j > kMost ? 0.0 : p[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)];
   };
   const auto in_flow = [&](int i, int j) {  // arrivals into (i, j) from (i-1, j)
     return i < 1 ? 0.0 : at(i - 1, j) * (i - 1 < j ? load : i - 1 == j ? load / 2 : 0.0);
@@ -221,8 +216,7 @@ double shorter_of_two_waiting(double load) {
   return waiting / sum;
 }
 
-/// Mean wait, in units of the mean service, of a session of one-request-at-a-time replicas under Poisson
-/// arrivals.
+/// Mean wait, in units of the mean service, of a session of one-request-at-a-time replicas under Poisson arrivals.
 double session_wait(int replicas, const char* router, double load, double cv, std::uint64_t requests) {
   IterationPricer pricer(0, kMilli / 100);  // 10 us per token of the prompt, 10,000 tokens on average
   PoolConfig pool = toy_pool(1 << 22, 1);
@@ -261,16 +255,14 @@ TEST_CASE("replicas that take turns are queues with Erlang arrivals", "[workload
     double s = 0.5;
     for (int i = 0; i < 2000; ++i) s = std::pow(replicas * rho / (replicas * rho + 1 - s), replicas);
     INFO(replicas << " replicas");
-    CHECK(session_wait(replicas, "round_robin", replicas * rho, 1, 800'000) ==
-          Approx(s / (1 - s)).epsilon(0.02));
+    CHECK(session_wait(replicas, "round_robin", replicas * rho, 1, 800'000) == Approx(s / (1 - s)).epsilon(0.02));
   }
 }
 
 TEST_CASE("a session without an end stops when it is told to", "[workloads][serving]") {
-  const TrafficConfig endless{
-      .classes = {{.name = "users",
-                   .arrivals = ClosedLoop{4, RandomNumber::fixed(0)},
-                   .lengths = DrawnLengths{RandomNumber::fixed(10), RandomNumber::fixed(10)}}}};
+  const TrafficConfig endless{.classes = {{.name = "users",
+                                           .arrivals = ClosedLoop{4, RandomNumber::fixed(0)},
+                                           .lengths = DrawnLengths{RandomNumber::fixed(10), RandomNumber::fixed(10)}}}};
   IterationPricer pricer(10 * kMilli, 0);
   const auto source = make_traffic(endless);
   ServingSession session(toy_session(toy_pool()), {&pricer}, nullptr, source.get());
@@ -302,8 +294,7 @@ TEST_CASE("caches leave layer by layer while prompts are computed", "[workloads]
   }
 }
 
-TEST_CASE("caches and the exchange of experts share NICs, and no byte is carried twice",
-          "[workloads][serving]") {
+TEST_CASE("caches and the exchange of experts share NICs, and no byte is carried twice", "[workloads][serving]") {
   const ClusterSpec cluster = small_nodes(3);
   IterationPricer prompts(0, kMilli), answers(10 * kMilli, 0);
   SessionConfig config = toy_session(toy_pool());
@@ -320,12 +311,10 @@ TEST_CASE("caches and the exchange of experts share NICs, and no byte is carried
     return run_toy(config, {&prompts, &answers}, requests, &topology);
   };
   const ToyRun alone = run(0, false);
-  const auto late = [](const ToyRun& r) {
-    return r.results[0].finish.value();
-  };  // the second request ends first
+  const auto late = [](const ToyRun& r) { return r.results[0].finish.value(); };  // the second request ends first
   const auto early = [](const ToyRun& r) { return r.results[1].finish.value(); };
-  // Exchange has the NIC for 4 of 10 ms when the second cache starts: it gets 0.8 GB/s, and takes a quarter
-  // of its own 100 ms from the exchange. The first cache meets none.
+  // Exchange has the NIC for 4 of 10 ms when the second cache starts: it gets 0.8 GB/s, and takes a quarter of its own
+  // 100 ms from the exchange. The first cache meets none.
   const ToyRun shared = run(4, false);
   CHECK(late(shared) - late(alone) == Approx(0.025 + 0.025).margin(0.011));  // its cache, the next iteration
   CHECK(early(shared) - early(alone) == Approx(0.025).margin(1e-9));
@@ -348,8 +337,8 @@ TEST_CASE("pools follow their own load, drain, and lose nothing", "[workloads][s
   config.pools[1].autoscale = {true, 2, Seconds(20), Seconds(5), 0.6};
   const TrafficConfig traffic{
       .classes = {{.name = "day",
-                   .arrivals = OpenLoop{RateCurve::daily(Hertz(120), 0.9, Seconds(150), Seconds(300)),
-                                        Spacing::exponential},
+                   .arrivals =
+                       OpenLoop{RateCurve::daily(Hertz(120), 0.9, Seconds(150), Seconds(300)), Spacing::exponential},
                    .lengths = DrawnLengths{RandomNumber::exponential(800), RandomNumber::exponential(100)}}},
       .duration = Seconds(600)};
   const auto source = make_traffic(traffic);

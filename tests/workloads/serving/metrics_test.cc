@@ -1,13 +1,13 @@
 // Are latencies, promises and books what their definitions say?
-#include "workloads/serving/metrics.h"
+#include "workloads/serving/metrics/metrics.h"
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
-#include "sim/random.h"
+#include "sim/base/random.h"
 #include "tests/catch.h"
-#include "workloads/serving/time_series.h"
+#include "workloads/serving/metrics/time_series.h"
 
 namespace flopcast {
 namespace {
@@ -130,9 +130,7 @@ TEST_CASE("every request is accounted for once, by class", "[workloads][serving]
   for (std::uint16_t i = 0; i < 6; ++i) {
     RequestResult done = result(1, i < 2 ? 1.5 : 3, 4, i == 5 ? 1 : 3);
     done.request_class = i % 2;
-    done.outcome = i == 3   ? RequestOutcome::rejected
-                   : i == 4 ? RequestOutcome::lost
-                            : RequestOutcome::completed;
+    done.outcome = i == 3 ? RequestOutcome::rejected : i == 4 ? RequestOutcome::lost : RequestOutcome::completed;
     metrics.finished(done);
   }
   const ClassMetrics all = metrics.all();

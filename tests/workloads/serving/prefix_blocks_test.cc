@@ -1,9 +1,9 @@
 // Do runs of ids tell the same as a list of ids?
-#include "workloads/serving/prefix_blocks.h"
+#include "workloads/serving/cache/prefix_blocks.h"
 
 #include <vector>
 
-#include "sim/random.h"
+#include "sim/base/random.h"
 #include "tests/catch.h"
 
 namespace flopcast {

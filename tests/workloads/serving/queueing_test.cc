@@ -7,7 +7,7 @@
 
 #include "tests/catch.h"
 #include "tests/workloads/serving_fixture.h"
-#include "workloads/serving/traffic.h"
+#include "workloads/serving/traffic/traffic.h"
 
 namespace flopcast {
 namespace {
@@ -116,26 +116,23 @@ Toy mgk(const char* name, int servers, double load, double cv) {
 TrafficConfig traffic_of(const Toy& toy, std::uint64_t requests) {
   return {.classes = {{.name = toy.name,
                        .arrivals = toy.arrivals,
-                       .lengths = DrawnLengths{RandomNumber::fixed(1),
-                                               RandomNumber::gamma(kTokensPerSecond, toy.cv)}}},
+                       .lengths = DrawnLengths{RandomNumber::fixed(1), RandomNumber::gamma(kTokensPerSecond, toy.cv)}}},
           .seed = 5,
           .requests = requests};
 }
 
 std::vector<Toy> toys() {
-  return {
-      mgk("M/M/1", 1, 0.5, 1),
-      mgk("M/M/1, busier", 1, 0.7, 1),
-      mgk("M/D/1", 1, 0.7, 0),
-      mgk("M/G/1", 1, 0.7, 0.6),
-      mgk("M/M/4", 4, 3, 1),
-      mgk("M/D/4", 4, 3, 0),
-      mgk("M/G/8", 8, 6.4, 0.6),
-      {"gamma/M/1", 1, {RateCurve::constant(Hertz(0.5)), Spacing::gamma, 2.0}, 1, gamma_m1_wait(0.5, 2.0)}};
+  return {mgk("M/M/1", 1, 0.5, 1),
+          mgk("M/M/1, busier", 1, 0.7, 1),
+          mgk("M/D/1", 1, 0.7, 0),
+          mgk("M/G/1", 1, 0.7, 0.6),
+          mgk("M/M/4", 4, 3, 1),
+          mgk("M/D/4", 4, 3, 0),
+          mgk("M/G/8", 8, 6.4, 0.6),
+          {"gamma/M/1", 1, {RateCurve::constant(Hertz(0.5)), Spacing::gamma, 2.0}, 1, gamma_m1_wait(0.5, 2.0)}};
 }
 
-TEST_CASE("waiting times at a station are those of theory, Little's law is exact",
-          "[workloads][serving][slow]") {
+TEST_CASE("waiting times at a station are those of theory, Little's law is exact", "[workloads][serving][slow]") {
   for (const Toy& toy : toys()) {
     INFO(toy.name);
     const Visit total = visit(*make_traffic(traffic_of(toy, 1'000'000)), toy.servers);
@@ -145,14 +142,13 @@ TEST_CASE("waiting times at a station are those of theory, Little's law is exact
   }
 }
 
-TEST_CASE("users that wait for their answers give the throughput of the closed model",
-          "[workloads][serving]") {
+TEST_CASE("users that wait for their answers give the throughput of the closed model", "[workloads][serving]") {
   for (const int users : {1, 5, 20}) {
     CAPTURE(users);
-    TrafficConfig config{.classes = {{.arrivals = ClosedLoop{users, RandomNumber::exponential(10)},
-                                      .lengths = DrawnLengths{RandomNumber::fixed(1),
-                                                              RandomNumber::exponential(kTokensPerSecond)}}},
-                         .requests = 200'000};
+    TrafficConfig config{
+        .classes = {{.arrivals = ClosedLoop{users, RandomNumber::exponential(10)},
+                     .lengths = DrawnLengths{RandomNumber::fixed(1), RandomNumber::exponential(kTokensPerSecond)}}},
+        .requests = 200'000};
     const Visit total = visit(*make_traffic(config), 1);
     CHECK(total.requests / total.end == Approx(closed_throughput(users, 10)).epsilon(0.01));
   }

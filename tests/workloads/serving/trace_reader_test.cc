@@ -1,10 +1,10 @@
 // Are the public trace formats read as they are meant, and bad lines named?
-#include "workloads/serving/trace_reader.h"
+#include "workloads/serving/traffic/trace_reader.h"
 
 #include <vector>
 
-#include "sim/diagnostic.h"
-#include "sim/random.h"
+#include "sim/base/diagnostic.h"
+#include "sim/base/random.h"
 #include "tests/catch.h"
 #include "tests/workloads/serving/temporary_file.h"
 
@@ -30,8 +30,7 @@ std::string faults_of(const std::string& contents, TraceOptions options = {}) {
     scan_trace(options);
   } catch (const InputError& error) {
     std::string text = error.what();
-    for (std::size_t at; (at = text.find(file.path())) != std::string::npos;)
-      text.erase(at, file.path().size());
+    for (std::size_t at; (at = text.find(file.path())) != std::string::npos;) text.erase(at, file.path().size());
     return text;
   }
   return "nothing";
@@ -70,8 +69,7 @@ TEST_CASE("times of day may carry a zone", "[workloads][serving]") {
 TEST_CASE("other tables are known by their columns, in any order", "[workloads][serving]") {
   const TemporaryFile vidur("arrived_at,num_prefill_tokens,num_decode_tokens\n5.5,4808,10\n6.5,3180,8\n");
   CHECK(read({.path = vidur.path()}).back().at == Seconds(1));
-  const TemporaryFile lengths(
-      "num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n3772,54,3826,69.85\n");
+  const TemporaryFile lengths("num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n3772,54,3826,69.85\n");
   CHECK(scan_trace({.path = lengths.path()}).has_times() == false);
   CHECK(read({.path = lengths.path()})[0].output_tokens == 54);
   const TemporaryFile burst(
@@ -89,10 +87,9 @@ std::string mooncake(const std::string& time, int input, int output, const std::
 }
 
 TEST_CASE("Mooncake's traces keep the ids of full blocks", "[workloads][serving]") {
-  const TemporaryFile file(
-      mooncake("0", 1024, 5, "0, 1") + mooncake("27000", 1025, 7, "0, 7, 8") +
-      "{\"type\":\"text\",\"extra\":[1,{\"a\":\"]\"}],\"timestamp\":27500,\"input_length\":3,"
-      "\"output_length\":1,\"hash_ids\":[9]}\n\n");
+  const TemporaryFile file(mooncake("0", 1024, 5, "0, 1") + mooncake("27000", 1025, 7, "0, 7, 8") +
+                           "{\"type\":\"text\",\"extra\":[1,{\"a\":\"]\"}],\"timestamp\":27500,\"input_length\":3,"
+                           "\"output_length\":1,\"hash_ids\":[9]}\n\n");
   const std::vector<TraceRecord> records = read({.path = file.path()});
   REQUIRE(records.size() == 3);
   CHECK(records[1].at == Seconds(27));
@@ -151,14 +148,11 @@ TEST_CASE("broken JSON is named with its column", "[workloads][serving]") {
   const std::string good = mooncake("0", 512, 5, "0");
   CHECK_THAT(faults_of(good + "{\"timestamp\": 3, \"input_le"),
              ContainsSubstring(":2:27: found the end of the line, expected '\"'"));
-  CHECK_THAT(faults_of(good + "{\"timestamp\": 3}\n"),
-             ContainsSubstring(":2:1: input_length: found no such key"));
-  CHECK_THAT(faults_of(mooncake("0", 513, 5, "0")),
-             ContainsSubstring(":1:71: hash_ids: found 1 ids, expected 2"));
+  CHECK_THAT(faults_of(good + "{\"timestamp\": 3}\n"), ContainsSubstring(":2:1: input_length: found no such key"));
+  CHECK_THAT(faults_of(mooncake("0", 513, 5, "0")), ContainsSubstring(":1:71: hash_ids: found 1 ids, expected 2"));
   CHECK_THAT(faults_of(mooncake("0", 512, 5, "-1")),
              ContainsSubstring("hash_ids: found \"-1\", expected the id of a block"));
-  CHECK_THAT(faults_of(mooncake("0", 512, 5, "0") + "[1]\n"),
-             ContainsSubstring(":2:1: found \"[1]\", expected '{'"));
+  CHECK_THAT(faults_of(mooncake("0", 512, 5, "0") + "[1]\n"), ContainsSubstring(":2:1: found \"[1]\", expected '{'"));
   CHECK_THAT(faults_of(mooncake("-1", 512, 5, "0")), ContainsSubstring("timestamp: found \"-1\""));
   CHECK_THAT(faults_of(good + "{\"timestamp\": 0, \"input_length\": 1, \"output_length\": 1} x\n"),
              ContainsSubstring("found \"x\", expected the end of the line"));
@@ -190,8 +184,7 @@ TEST_CASE("an endless line costs no endless memory", "[workloads][serving]") {
 }
 
 TEST_CASE("whatever is done to a trace, it is read or refused in words", "[workloads][serving]") {
-  const std::string traces[] = {kAzure,
-                                mooncake("0", 1024, 5, "0, 1") + mooncake("27000", 1025, 7, "0, 7, 8"),
+  const std::string traces[] = {kAzure, mooncake("0", 1024, 5, "0, 1") + mooncake("27000", 1025, 7, "0, 7, 8"),
                                 "arrival_s,input_tokens,output_tokens\n0,1,1\n1.5,20,3\n"};
   RandomStream random(17);
   int refused = 0;

@@ -1,13 +1,13 @@
 // Does `trace stats` say what a trace is like?
-#include "workloads/serving/trace_stats.h"
+#include "workloads/serving/traffic/trace_stats.h"
 
 #include <cmath>
 #include <string>
 
-#include "sim/random.h"
+#include "sim/base/random.h"
 #include "tests/catch.h"
 #include "tests/workloads/serving/temporary_file.h"
-#include "workloads/serving/arrivals.h"
+#include "workloads/serving/traffic/arrivals.h"
 
 namespace flopcast {
 namespace {
@@ -30,8 +30,7 @@ TEST_CASE("rates, lengths and reuse of a small trace are those worked out by han
   CHECK(stats.hit_bound() == Approx(3 * 512.0 / 2748));
 }
 
-TEST_CASE("a Poisson process has both measures of burstiness at 1, quiet minutes counted",
-          "[workloads][serving]") {
+TEST_CASE("a Poisson process has both measures of burstiness at 1, quiet minutes counted", "[workloads][serving]") {
   ArrivalStats stats;
   ArrivalProcess process(RateCurve::constant(Hertz(0.05)), Spacing::exponential, 1, RandomStream(2));
   for (int i = 0; i < 100'000; ++i) stats.add(process.next());

@@ -1,11 +1,11 @@
 // Does traffic come as described: in order, at its rate, with its prefixes, the same every time?
-#include "workloads/serving/traffic.h"
+#include "workloads/serving/traffic/traffic.h"
 
 #include <map>
 #include <set>
 #include <vector>
 
-#include "sim/diagnostic.h"
+#include "sim/base/diagnostic.h"
 #include "tests/catch.h"
 #include "tests/workloads/serving/temporary_file.h"
 
@@ -45,15 +45,13 @@ TrafficClass drawn(decltype(TrafficClass::arrivals) arrivals) {
 }
 
 bool same(const Request& a, const Request& b) {
-  return a.arrival == b.arrival && a.input_tokens == b.input_tokens && a.prefix == b.prefix &&
-         a.session == b.session;
+  return a.arrival == b.arrival && a.input_tokens == b.input_tokens && a.prefix == b.prefix && a.session == b.session;
 }
 
 TEST_CASE("the same seed gives the same requests, another one others", "[workloads][serving]") {
   TrafficConfig config{.classes = {drawn(OpenLoop{}), drawn(ClosedLoop{3})}, .requests = 500};
   config.classes.push_back(drawn(OpenLoop{RateCurve::constant(Hertz(5))}));
-  config.classes.back().sessions =
-      Sessions{.turns = RandomNumber::uniform(1, 5), .system_prompt_tokens = 200};
+  config.classes.back().sessions = Sessions{.turns = RandomNumber::uniform(1, 5), .system_prompt_tokens = 200};
   const auto first = all_of(*make_traffic(config)), second = all_of(*make_traffic(config));
   REQUIRE(first.size() == 500);
   REQUIRE(std::equal(first.begin(), first.end(), second.begin(), second.end(), same));
@@ -73,8 +71,7 @@ TEST_CASE("traffic ends with its duration or number of requests", "[workloads][s
 }
 
 TEST_CASE("each user of a closed loop has one request under way", "[workloads][serving]") {
-  const auto source =
-      make_traffic({.classes = {drawn(ClosedLoop{4, RandomNumber::fixed(2)})}, .requests = 400});
+  const auto source = make_traffic({.classes = {drawn(ClosedLoop{4, RandomNumber::fixed(2)})}, .requests = 400});
   const auto requests = all_of(*source, Seconds(3));
   REQUIRE(requests.size() == 400);
   std::map<std::uint32_t, Seconds> last;
@@ -99,8 +96,7 @@ TEST_CASE("a turn's prompt begins with all that was said before", "[workloads][s
   std::map<std::uint32_t, Request> last;
   std::set<std::uint64_t> system_prompts;
   for (const Request& request : all_of(*source, Seconds(4))) {
-    REQUIRE(request.prefix.size() ==
-            static_cast<std::size_t>((request.input_tokens + request.output_tokens) / 64));
+    REQUIRE(request.prefix.size() == static_cast<std::size_t>((request.input_tokens + request.output_tokens) / 64));
     system_prompts.insert(request.prefix.id(0));
     const auto before = last.find(request.session);
     if (before == last.end()) {

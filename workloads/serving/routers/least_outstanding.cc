@@ -18,11 +18,10 @@ class LeastOutstanding final : public Router {
 }  // namespace
 
 RouterRow least_outstanding() {
-  return {
-      .name = "least_outstanding",
-      .title = "the fewest requests under way",
-      .source = "Winston 1977, Optimality of the shortest line discipline",
-      .make = [](std::uint64_t) -> std::unique_ptr<Router> { return std::make_unique<LeastOutstanding>(); }};
+  return {.name = "least_outstanding",
+          .title = "the fewest requests under way",
+          .source = "Winston 1977, Optimality of the shortest line discipline",
+          .make = [](std::uint64_t) -> std::unique_ptr<Router> { return std::make_unique<LeastOutstanding>(); }};
 }
 
 }  // namespace flopcast::rows

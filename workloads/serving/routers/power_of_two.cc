@@ -2,7 +2,7 @@
 // Mitzenmacher 2001, "The power of two choices in randomized load balancing".
 #include <algorithm>
 
-#include "sim/random.h"
+#include "sim/base/random.h"
 #include "workloads/serving/routers/rows.h"
 
 namespace flopcast::rows {
@@ -37,9 +37,7 @@ RouterRow power_of_two() {
   return {.name = "power_of_two",
           .title = "the less busy of two drawn at random",
           .source = "Mitzenmacher 2001, IEEE TPDS 12(10)",
-          .make = [](std::uint64_t seed) -> std::unique_ptr<Router> {
-            return std::make_unique<PowerOfTwo>(seed);
-          }};
+          .make = [](std::uint64_t seed) -> std::unique_ptr<Router> { return std::make_unique<PowerOfTwo>(seed); }};
 }
 
 }  // namespace flopcast::rows

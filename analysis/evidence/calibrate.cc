@@ -1,0 +1,189 @@
+#include "analysis/evidence/calibrate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "analysis/evidence/calibrate_serving.h"
+#include "analysis/evidence/calibrate_tables.h"
+#include "analysis/evidence/fit_overheads.h"
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/csv.h"
+#include "analysis/render/format.h"
+#include "analysis/render/text_table.h"
+#include "scenarios/read/calibration_file.h"
+#include "scenarios/read/engine_calibration.h"
+#include "scenarios/read/text_file.h"
+#include "sim/base/atomic_file.h"
+#include "workloads/collectives/link_fit.h"
+
+namespace flopcast {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string percent(double ratio) { return fmt::format("{:.1f} %", 100 * ratio); }
+
+std::vector<GpuSpec> all_gpus(const Libraries& libraries) {
+  std::vector<GpuSpec> gpus;
+  for (const std::string& name : libraries.names(LibraryKind::gpus))
+    if (libraries.runs(name)) gpus.push_back(libraries.gpu(name));
+  return gpus;
+}
+
+/// The newest date among the sources: the data files carry no clock's time, so that the same input gives the
+/// same bytes.
+std::string newest_date(const CalibrationInput& input) {
+  std::string date;
+  for (const auto& [table, source] : input.table_sources) date = std::max(date, source.date);
+  return date;
+}
+
+/// Node of every GPU that measurements of links name.
+std::map<std::string, NodeSpec> nodes_by_gpu(const Libraries& libraries) {
+  std::map<std::string, NodeSpec> nodes;
+  for (const std::string& name : libraries.names(LibraryKind::nodes)) {
+    NodeSpec node = libraries.node(name);
+    const std::string gpu = node.gpu.name;
+    if (node.gpus == 8) nodes.emplace(gpu, std::move(node));
+  }
+  return nodes;
+}
+
+/// Published rates of attention's backward pass, which no table of the folder has: the project's own data file.
+/// They say something beside measurements of the same chip only.
+void add_attention_backward(CalibrationInput& input, const Libraries& libraries) {
+  constexpr const char* kGpu = "h100-sxm";
+  if (std::none_of(input.gpus.begin(), input.gpus.end(), [](const GpuSpec& gpu) { return gpu.name == kGpu; })) return;
+  const std::string file = required_file(libraries, "hwmodels/data/attention_backward.csv");
+  const CsvTable table = parse_csv(read_text_file(file), file);
+  const std::string name = "cuDNN backward figures";
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const auto whole = [&](const char* column) { return static_cast<int>(table.number(i, column)); };
+    AttentionShape shape;
+    shape.kind = AttentionKind::backward;
+    shape.batch = whole("batch");
+    shape.query_length = shape.kv_length = whole("sequence");
+    shape.query_heads = whole("query_heads");
+    shape.kv_heads = whole("kv_heads");
+    shape.qk_dim = shape.v_dim = whole("head_dim");
+    shape.causal = table.text(i, "mask") == "causal";
+    Measurement row;
+    row.table = name;
+    row.row = i;
+    row.gpu = kGpu;
+    row.shape = shape;
+    row.microseconds = flop(shape).value() / (table.number(i, "TFLOPS") * 1e6);
+    input.measurements.push_back(std::move(row));
+  }
+  input.table_sources[name] = {"NVIDIA/cudnn-frontend, attention benchmarks, on the H200's equal chip", "2026-09-28"};
+}
+
+std::string calibrate_links(const CalibrateOptions& options, const Libraries& libraries) {
+  const LinkMeasurements measurements =
+      read_link_measurements(options.measurements / "reference", options.measurements / "data/kernels");
+  if (!measurements.missing.empty()) return "links: tables of collectives are missing, constants left as they are\n";
+  const LinkFit fit = fit_links(measurements, nodes_by_gpu(libraries), options.seed);
+  if (!options.output.empty())
+    write_file_atomically(options.output / "link_calibration.textproto", to_text(fit.calibration));
+  TextTable table({Align::left, Align::left, Align::right, Align::right, Align::right, Align::right});
+  table.header({"links", "group", "rows", "held back", "median", "90th"});
+  for (const LinkFitError& error : fit.errors)
+    table.row({error.table, error.group + (error.fitted ? "" : " (not fitted)"), fmt::format("{}", error.rows),
+               fmt::format("{}", error.held_back), percent(error.median), percent(error.percentile_90)});
+  std::string out = table.render(TextStyle(), 140);
+  for (const std::string& note : fit.notes) out += note + "\n";
+  return out;
+}
+
+/// Overheads of training steps, on the runs in the folder, with the kernels and links as they are now.
+std::string calibrate_overheads(const CalibrateOptions& options, const Libraries& libraries,
+                                const KernelCalibration& kernels) {
+  const fs::path file = options.measurements / "reference/h100_training_calibration.csv";
+  if (!fs::is_regular_file(file)) return "training runs: no table, overheads left as they are\n";
+  const fs::path links = options.output.empty() ? fs::path() : options.output / "link_calibration.textproto";
+  const std::string link_file =
+      fs::is_regular_file(links) ? links.string() : required_file(libraries, kLinkCalibrationFile);
+  const OverheadFit fit = fit_overheads(read_calibration_runs(parse_csv(read_text_file(file.string()), file.string())),
+                                        libraries, std::make_shared<const KernelCalibration>(kernels),
+                                        std::make_shared<const LinkCalibration>(read_link_calibration(link_file)));
+  if (!options.output.empty())
+    write_file_atomically(options.output / "training_calibration.textproto", to_text(fit.calibration));
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right});
+  table.header({"training run", "measured", "predicted", "error", "model left out"});
+  for (std::size_t i = 0; i < fit.errors.size(); ++i) {
+    const RunError& row = fit.errors[i];
+    table.row({row.run.id, fmt::format("{:.2f} s", row.run.step.value()),
+               fmt::format("{:.2f} s", row.predicted.value()), format_error(row.error()),
+               format_error(fit.left_out[i].error())});
+  }
+  std::string out = table.render(TextStyle(), 100);
+  for (const OverheadRow& row : overhead_rows())
+    out += fmt::format("  {:<18} {:>8.4g} {:<3} {}\n", row.name, fit.calibration.overheads.*row.field, row.unit,
+                       row.meaning);
+  return out;
+}
+
+/// The engine's constants rest on the kernels and links just fitted. Their files lie beside the workloads.
+std::string calibrate_serving(const CalibrateOptions& options, const KernelCalibration& kernels,
+                              const Libraries& libraries) {
+  if (!fs::exists(options.measurements / "data/kernels/e2e-measured"))
+    return "serving: tables of measured runs are missing, engine constants left as they are\n";
+  const std::string links = options.output.empty() ? "" : (options.output / "link_calibration.textproto").string();
+  const auto links_file = fs::exists(links) ? links : libraries.find_file(kLinkCalibrationFile).value_or("");
+  const ServingFit fit =
+      fit_serving(options.measurements, std::make_shared<const KernelCalibration>(kernels),
+                  std::make_shared<const LinkCalibration>(read_link_calibration(links_file)), libraries);
+  if (!options.output.empty()) {
+    write_file_atomically(options.output / "engine_calibration.textproto", to_text(fit.constants));
+    write_file_atomically(options.output / "serving_errors.csv", errors_csv(fit.rows));
+  }
+  return fit.summary +
+         "engine_calibration.textproto belongs into workloads/data/serving/, serving_errors.csv into "
+         "analysis/data/\n";
+}
+
+}  // namespace
+
+std::string held_back_summary(const KernelCalibration& calibration) {
+  TextTable table(
+      {Align::left, Align::left, Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
+  table.header({"kernels", "gpu", "table", "fitted", "held back", "median", "90th", "bias"});
+  for (const FamilyFit& fit : calibration.fits)
+    for (const HeldBackError& error : fit.errors)
+      table.row({std::string(name(fit.family)), fit.gpu, error.table + (fit.variant.empty() ? "" : " (prices nothing)"),
+                 fmt::format("{}", error.fitted), fmt::format("{}", error.held_back),
+                 error.held_back ? percent(error.median) : "-", error.held_back ? percent(error.percentile_90) : "-",
+                 error.held_back ? fmt::format("{:+.1f} %", 100 * error.bias) : "-"});
+  for (const HeldBackError& error : calibration.pooled)
+    table.row({error.table, "all", "all that are priced", fmt::format("{}", error.fitted),
+               fmt::format("{}", error.held_back), percent(error.median), percent(error.percentile_90),
+               fmt::format("{:+.1f} %", 100 * error.bias)});
+  return table.render(TextStyle(), 150);
+}
+
+std::string calibrate(const CalibrateOptions& options, const Libraries& libraries) {
+  const std::vector<GpuSpec> gpus = all_gpus(libraries);
+  CalibrationInput input = read_measurements(options.measurements, gpus, options.allow_missing);
+  add_attention_backward(input, libraries);
+  input.seed = options.seed;
+  input.date = newest_date(input);
+  const KernelCalibration calibration = calibrate_kernels(input);
+  std::string out =
+      fmt::format("{} kernel measurements; a fifth of each table held back (seed {}), errors on those:\n\n",
+                  input.measurements.size(), options.seed);
+  out += held_back_summary(calibration);
+  if (!options.output.empty()) {
+    fs::create_directories(options.output);
+    write_file_atomically(options.output / "kernel_calibration.textproto", to_text(calibration));
+  }
+  out += "\n" + calibrate_links(options, libraries);
+  out += "\n" + calibrate_overheads(options, libraries, calibration);
+  out += "\n" + calibrate_serving(options, calibration, libraries);
+  if (!options.output.empty()) out += fmt::format("\nwritten to {}\n", options.output.string());
+  return out;
+}
+
+}  // namespace flopcast

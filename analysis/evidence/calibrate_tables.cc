@@ -1,0 +1,485 @@
+#include "analysis/evidence/calibrate_tables.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <sstream>
+
+#include "analysis/render/csv.h"
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Rows of one file as they arrive, numbered.
+class Collector {
+ public:
+  Collector(std::vector<Measurement>& out, std::string table, std::string gpu)
+      : out_(out), table_(std::move(table)), gpu_(std::move(gpu)) {}
+
+  /// Adds a row and returns it for further marks. Rows with no usable time are counted and left out.
+  Measurement& add(KernelShape shape, double microseconds) {
+    Measurement m;
+    m.table = table_;
+    m.gpu = gpu_;
+    m.shape = shape;
+    m.microseconds = microseconds;
+    m.row = next_row_++;
+    out_.push_back(std::move(m));
+    return out_.back();
+  }
+
+ private:
+  std::vector<Measurement>& out_;
+  std::string table_, gpu_;
+  std::uint64_t next_row_ = 0;
+};
+
+std::int64_t whole(double value) { return static_cast<std::int64_t>(std::llround(value)); }
+
+GemmShape dense(double m, double n, double k, Precision precision, Scaling scaling) {
+  return {GemmKind::dense, whole(m), whole(n), whole(k), 1, precision, scaling, Precision::bf16};
+}
+
+GemmShape grouped(GemmKind kind, double groups, double rows_per_group, double n, double k) {
+  return {kind,
+          whole(groups * rows_per_group),
+          whole(n),
+          whole(k),
+          static_cast<int>(groups),
+          Precision::fp8,
+          Scaling::blocks,
+          Precision::bf16};
+}
+
+AttentionShape prompt(double batch, double tokens, double heads, double kv_heads, int qk, int v, bool causal) {
+  AttentionShape shape;
+  shape.batch = whole(batch);
+  shape.query_length = shape.kv_length = whole(tokens);
+  shape.query_heads = static_cast<int>(heads);
+  shape.kv_heads = static_cast<int>(kv_heads);
+  shape.qk_dim = qk;
+  shape.v_dim = v;
+  shape.causal = causal;
+  return shape;
+}
+
+AttentionShape decode(double batch, double keys, double heads, double kv_heads, int qk, int v, bool fp8_cache) {
+  AttentionShape shape = prompt(batch, keys, heads, kv_heads, qk, v, false);
+  shape.kind = AttentionKind::decode;
+  shape.query_length = 1;
+  shape.latent = qk == 576;
+  shape.kv_precision = fp8_cache ? Precision::fp8 : Precision::bf16;
+  return shape;
+}
+
+// ------------------------------------------------------------------------------------------ one reader per
+// layout
+
+using Reader = std::function<void(const CsvTable&, Collector&)>;
+
+void aiconfigurator_gemm(const CsvTable& table, Collector& out) {
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const bool fp8 = table.text(i, "gemm_dtype") == "fp8_block";
+    Measurement& m = out.add(dense(table.number(i, "m"), table.number(i, "n"), table.number(i, "k"),
+                                   fp8 ? Precision::fp8 : Precision::bf16, fp8 ? Scaling::blocks : Scaling::none),
+                             table.number(i, "latency") * 1e3);
+    // Narrow outputs give it away: these rows take as long as the GEMM plus one pass over [m,k] in BF16 and
+    // FP8.
+    m.with_cast = fp8;
+  }
+}
+
+void infersim_gemm(const CsvTable& table, Collector& out) {
+  for (std::size_t i = 0; i < table.size(); ++i)
+    out.add(dense(table.number(i, "m"), table.number(i, "n"), table.number(i, "k"), Precision::fp8, Scaling::blocks),
+            table.number(i, "latency_us"));
+}
+
+Reader infersim_grouped(GemmKind kind) {
+  return [kind](const CsvTable& table, Collector& out) {
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      const double groups = table.number(i, "num_local_experts"), rows = table.number(i, "tokens_per_expert");
+      // At one row per expert the benchmark draws none for every other expert: not a point of this model.
+      if (kind == GemmKind::grouped_masked && rows < 2) continue;
+      // The benchmark draws each expert's rows from 0.7 .. 1.3 of the mean and does not record them: with few
+      // experts one draw moves the time by a third, and nothing can be learnt from it.
+      if (kind == GemmKind::grouped_masked && groups < 4) continue;
+      const double hidden = table.number(i, "hidden_size"), width = table.number(i, "intermediate_size");
+      out.add(grouped(kind, groups, rows, 2 * width, hidden), table.number(i, "up_proj_us"));
+      out.add(grouped(kind, groups, rows, hidden, width), table.number(i, "down_proj_us"));
+    }
+  };
+}
+
+void deepgemm_readme(const CsvTable& table, Collector& out) {
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (table.text(i, "date") != "2025-03-25") continue;  // the earlier table is of a slower release
+    const std::string& kind = table.text(i, "kind");
+    const double m = table.number(i, "M_or_M_per_group"), n = table.number(i, "N"), k = table.number(i, "K");
+    const double us = table.number(i, "derived_us");
+    if (kind == "dense") {
+      out.add(dense(m, n, k, Precision::fp8, Scaling::blocks), us).without_launch = true;
+    } else {
+      out.add(grouped(kind == "grouped_masked" ? GemmKind::grouped_masked : GemmKind::grouped_contiguous,
+                      table.number(i, "groups"), m, n, k),
+              us)
+          .without_launch = true;
+    }
+  }
+}
+
+/// cuBLAS of 2024 chose other tiles than today's: rows of 536 take twice as long as rows of 512.
+constexpr const char* kLibrariesOf2024 = "libraries of 2024";
+
+void vidur_mlp(const CsvTable& table, Collector& out) {
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const double tokens = table.number(i, "num_tokens"), tp = table.number(i, "num_tensor_parallel_workers");
+    const double hidden = table.number(i, "n_embd"), heads = table.number(i, "n_head"),
+                 kv = table.number(i, "n_kv_head");
+    const double width = table.number(i, "n_expanded_embd") / tp;
+    const double gated = table.text(i, "use_gated_mlp") == "True" ? 2 : 1;
+    const auto add = [&](const char* column, double n, double k) {
+      const std::string& text = table.text(i, fmt::format("time_stats.{}.median", column));
+      if (!text.empty() && text != "nan")
+        out.add(dense(tokens, n, k, Precision::bf16, Scaling::none), std::stod(text) * 1e3).variant = kLibrariesOf2024;
+    };
+    add("attn_pre_proj", (heads + 2 * kv) * hidden / heads / tp, hidden);
+    add("attn_post_proj", hidden, hidden / tp);
+    add("mlp_up_proj", gated * width, hidden);
+    add("mlp_down_proj", hidden, width);
+  }
+}
+
+void frontier_linear(const CsvTable& table, Collector& out) {
+  constexpr double kHidden = 16384, kWidth = 53248, kHeads = 128, kKvHeads = 8;  // Llama 3.1 405B
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const double tokens = table.number(i, "num_tokens"), tp = table.number(i, "num_tensor_parallel_workers");
+    const auto add = [&](const char* column, double n, double k) {
+      out.add(dense(tokens, n, k, Precision::fp8, Scaling::per_tensor), table.number(i, column) * 1e3);
+    };
+    add("attn_pre_proj_median_ms", (kHeads + 2 * kKvHeads) * kHidden / kHeads / tp, kHidden);
+    add("attn_post_proj_median_ms", kHidden, kHidden / tp);
+    add("mlp_up_proj_median_ms", 2 * kWidth / tp, kHidden);
+    add("mlp_down_proj_median_ms", kHidden, kWidth / tp);
+  }
+}
+
+void aiconfigurator_prompt(const CsvTable& table, Collector& out) {
+  for (std::size_t i = 0; i < table.size(); ++i)
+    out.add(prompt(table.number(i, "batch_size"), table.number(i, "isl"), table.number(i, "num_heads"),
+                   table.number(i, "num_key_value_heads"), 128, 128, true),
+            table.number(i, "latency") * 1e3);
+}
+
+void aiconfigurator_latent_prompt(const CsvTable& table, Collector& out) {
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    AttentionShape shape =
+        prompt(table.number(i, "batch_size"), table.number(i, "isl"), table.number(i, "num_heads"), 1, 576, 512, true);
+    shape.latent = true;  // the table's rates only make sense in the absorbed form
+    if (table.text(i, "kv_cache_dtype") == "fp8") shape.kv_precision = Precision::fp8;
+    out.add(shape, table.number(i, "latency") * 1e3);
+  }
+}
+
+void aiconfigurator_decode(const CsvTable& table, Collector& out) {
+  for (std::size_t i = 0; i < table.size(); ++i)
+    out.add(decode(table.number(i, "batch_size"), table.number(i, "step") + 1, table.number(i, "num_heads"),
+                   table.number(i, "num_key_value_heads"), 128, 128, table.text(i, "kv_cache_dtype") == "fp8"),
+            table.number(i, "latency") * 1e3);
+}
+
+void aiconfigurator_latent_decode(const CsvTable& table, Collector& out) {
+  for (std::size_t i = 0; i < table.size(); ++i)
+    out.add(decode(table.number(i, "batch_size"), table.number(i, "step") + 1, table.number(i, "num_heads"), 1, 576,
+                   512, table.text(i, "kv_cache_dtype") == "fp8"),
+            table.number(i, "latency") * 1e3);
+}
+
+void flash_attention_3(const CsvTable& table, Collector& out) {
+  constexpr double kTokens = 16384, kHidden = 2048;  // of the published benchmark
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (table.text(i, "FA3_TFLOPS").empty()) continue;  // a bar without a label
+    const double seq = table.number(i, "seq"), dim = table.number(i, "head_dim");
+    const AttentionShape shape = prompt(kTokens / seq, seq, kHidden / dim, kHidden / dim, static_cast<int>(dim),
+                                        static_cast<int>(dim), table.number(i, "causal") != 0);
+    out.add(shape, flop(shape).value() / (table.number(i, "FA3_TFLOPS") * 1e12) * 1e6);
+  }
+}
+
+Reader infersim_prompt(int heads, int kv_heads, int qk, int v) {
+  return [=](const CsvTable& table, Collector& out) {
+    for (std::size_t i = 0; i < table.size(); ++i)
+      out.add(prompt(1, table.number(i, "seq_len"), heads, kv_heads, qk, v, true), table.number(i, "latency_us"));
+  };
+}
+
+Reader infersim_decode(int heads, int kv_heads, int qk, int v) {
+  return [=](const CsvTable& table, Collector& out) {
+    for (std::size_t i = 0; i < table.size(); ++i)
+      out.add(decode(table.number(i, "batch_size"), table.number(i, "kv_len"), heads, kv_heads, qk, v,
+                     table.text(i, "kv_dtype") == "fp8"),
+              table.number(i, "latency_us"));
+  };
+}
+
+/// GEMMs and attention of a real forward and backward pair, 112 of 132 SMs, communication on the other 20.
+void training_profile(const CsvTable& table, Collector& out) {
+  const auto mark = [](Measurement& m) {
+    m.in_training = true;
+    m.sms = 112;
+  };
+  double backward_us = 0;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const std::string& op = table.text(i, "op");
+    const std::string& what = table.text(i, "class");
+    if (what.starts_with("fp8")) {
+      if (table.text(i, "K").starts_with('~')) continue;  // rows of single experts are not known
+      const double m = table.number(i, "M"), n = table.number(i, "N"), k = table.number(i, "K");
+      const double us = table.number(i, "mean_us");
+      if (what.starts_with("fp8 dense")) {
+        mark(out.add(dense(m, n, k, Precision::fp8, Scaling::blocks), us));
+      } else if (what.starts_with("fp8 grouped")) {
+        mark(out.add(grouped(GemmKind::grouped_contiguous, 4, m / 4, n, k), us));
+      } else {
+        mark(out.add(GemmShape{GemmKind::weight_gradient, whole(m), whole(n), whole(k), 1, Precision::fp8,
+                               Scaling::blocks, Precision::fp32},
+                     us));
+      }
+    } else if (op.starts_with("FA3 fwd")) {
+      mark(out.add(prompt(1, 4096, 128, 128, 192, 128, true), table.number(i, "mean_us")));
+    } else if (op.starts_with("FA3 bwd")) {
+      backward_us += table.number(i, "mean_us");
+    }
+  }
+  if (backward_us > 0) {
+    AttentionShape shape = prompt(1, 4096, 128, 128, 192, 128, true);
+    shape.kind = AttentionKind::backward;
+    mark(out.add(shape, backward_us));
+  }
+}
+
+// ------------------------------------------------------------------------------------------ which files
+// there are
+
+struct TableFile {
+  std::string path;
+  std::vector<std::string> gpu;  // library names it may go by, the first known one is taken
+  std::string table;             // for summaries
+  Reader read;
+};
+
+constexpr const char* kAiConfigurator = "ai-dynamo/aiconfigurator 095f58a, measured by NVIDIA";
+constexpr const char* kInferSim = "alibaba/InferSim bench_data f2293da";
+
+std::vector<TableFile> table_files() {
+  const std::vector<std::string> h100 = {"h100-sxm"}, h200 = {"h200", "h200-sxm"}, h800 = {"h800-sxm"},
+                                 h20 = {"h20", "h20-sxm"};
+  std::vector<TableFile> files;
+  const std::string aic = "data/kernels/aiconfigurator/", infersim = "data/kernels/infersim/bench_data/";
+  for (const auto& [system, gpu] : {std::pair{"h100_sxm", h100}, std::pair{"h200_sxm", h200}}) {
+    files.push_back(
+        {aic + system + "__gemm__sglang__0.5.14__gemm_perf.csv", gpu, "aiconfigurator gemm", aiconfigurator_gemm});
+    files.push_back({aic + system + "__attention__sglang__0.5.14__context_attention_perf.csv", gpu,
+                     "aiconfigurator context attention", aiconfigurator_prompt});
+    files.push_back({aic + system + "__attention__sglang__0.5.14__generation_attention_perf.csv", gpu,
+                     "aiconfigurator generation attention", aiconfigurator_decode});
+    files.push_back({aic + system + "__mla__sglang__0.5.14__context_mla_perf.csv", gpu, "aiconfigurator context mla",
+                     aiconfigurator_latent_prompt});
+    files.push_back({aic + system + "__mla__sglang__0.5.14__generation_mla_perf.csv", gpu,
+                     "aiconfigurator generation mla", aiconfigurator_latent_decode});
+  }
+  for (const auto& [chip, gpu] : {std::pair{"h800", h800}, std::pair{"h20", h20}}) {
+    files.push_back({infersim + "gemm/" + chip + "/data.csv", gpu, "infersim gemm", infersim_gemm});
+    files.push_back({infersim + "grouped_gemm/prefill/" + chip + "/data.csv", gpu, "infersim grouped gemm prefill",
+                     infersim_grouped(GemmKind::grouped_contiguous)});
+    files.push_back({infersim + "grouped_gemm/decode/" + chip + "/data.csv", gpu, "infersim grouped gemm decode",
+                     infersim_grouped(GemmKind::grouped_masked)});
+    files.push_back({infersim + "mla/decode/" + chip + "/128-512-64.csv", gpu, "infersim mla decode",
+                     infersim_decode(128, 1, 576, 512)});
+  }
+  files.push_back({infersim + "mla/prefill/h800/128-128-64.csv", h800, "infersim mla prefill",
+                   infersim_prompt(128, 128, 192, 128)});
+  const auto heads = [](int q, int kv, int dim) { return fmt::format("{}-{}-{}.csv", q, kv, dim); };
+  for (const auto& [q, kv, dim] : {std::tuple{16, 1, 256}, {16, 2, 256}, {32, 4, 128}, {32, 8, 128}, {64, 8, 128}})
+    files.push_back({infersim + "mha/prefill/h20/" + heads(q, kv, dim), h20, "infersim mha prefill",
+                     infersim_prompt(q, kv, dim, dim)});
+  for (const auto& [q, kv, dim] :
+       {std::tuple{16, 2, 128}, {32, 2, 128}, {32, 4, 128}, {32, 8, 128}, {64, 2, 128}, {128, 2, 128}, {256, 2, 128}})
+    files.push_back({infersim + "mha/decode/h800/" + heads(q, kv, dim), h800, "infersim mha decode",
+                     infersim_decode(q, kv, dim, dim)});
+  for (const auto& [q, kv, dim] : {std::tuple{16, 1, 256},
+                                   {16, 2, 128},
+                                   {16, 2, 256},
+                                   {32, 2, 128},
+                                   {32, 4, 128},
+                                   {32, 8, 128},
+                                   {128, 2, 128},
+                                   {256, 2, 128}})
+    files.push_back({infersim + "mha/decode/h20/" + heads(q, kv, dim), h20, "infersim mha decode",
+                     infersim_decode(q, kv, dim, dim)});
+  for (const char* model : {"Qwen__Qwen-72B", "codellama__CodeLlama-34b-Instruct-hf", "internlm__internlm-20b",
+                            "meta-llama__Llama-2-70b-hf", "meta-llama__Llama-2-7b-hf", "microsoft__phi-2"})
+    files.push_back({fmt::format("data/kernels/vidur/h100__{}__mlp_median.csv", model), h100,
+                     "vidur mlp, libraries of 2024", vidur_mlp});
+  files.push_back({"data/kernels/frontier-h800/Llama-3.1-405B-Instruct-FP8__linear_op_kernel_only.csv", h800,
+                   "frontier linear", frontier_linear});
+  files.push_back({"reference/deepgemm.csv", h800, "deepgemm readme", deepgemm_readme});
+  files.push_back({"reference/fa3_h100.csv", h100, "flashattention-3 figures", flash_attention_3});
+  files.push_back({"reference/profile_train_kernels.csv", h800, "training profile", training_profile});
+  return files;
+}
+
+std::map<std::string, Source> sources() {
+  const auto aic = [](const char* what) { return Source{fmt::format("{}, {}", kAiConfigurator, what), "2026-11-21"}; };
+  const auto infersim = [](const char* what) { return Source{fmt::format("{}, {}", kInferSim, what), "2026-11-21"}; };
+  const Source profile{"deepseek-ai/profile-data train.json 4496024", "2026-11-21"};
+  return {
+      {"aiconfigurator gemm", aic("gemm/sglang/0.5.14 (FP8 rows include the activation cast)")},
+      {"aiconfigurator context attention", aic("attention/sglang/0.5.14 context (FlashAttention-3)")},
+      {"aiconfigurator generation attention", aic("attention/sglang/0.5.14 generation (FlashAttention-3)")},
+      {"aiconfigurator context mla", aic("mla/sglang/0.5.14 context (absorbed form)")},
+      {"aiconfigurator generation mla", aic("mla/sglang/0.5.14 generation")},
+      {"infersim gemm", infersim("gemm (DeepGEMM)")},
+      {"infersim grouped gemm prefill", infersim("grouped_gemm/prefill (DeepGEMM contiguous)")},
+      {"infersim grouped gemm decode", infersim("grouped_gemm/decode (DeepGEMM masked)")},
+      {"infersim mla decode", infersim("mla/decode")},
+      {"infersim mla prefill", infersim("mla/prefill")},
+      {"infersim mha prefill", infersim("mha/prefill")},
+      {"infersim mha decode", infersim("mha/decode")},
+      {"vidur mlp, libraries of 2024",
+       {"microsoft/vidur data/profiling 7d47513 (FP16, libraries of 2024)", "2026-11-21"}},
+      {"frontier linear", {"NetX-lab/Frontier a4b22df, Llama-3.1-405B-FP8 linear_op_kernel_only", "2026-11-21"}},
+      {"deepgemm readme", {"deepseek-ai/DeepGEMM README.md 55ab91f (kernel time without launch)", "2025-03-25"}},
+      {"flashattention-3 figures", {"Dao-AILab/flash-attention assets/flash3_fp16_fwd.png", "2024-07-11"}},
+      {"training profile", profile},
+  };
+}
+
+std::string slurp(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+Diagnostic missing_file(const fs::path& path) {
+  Diagnostic diagnostic;
+  diagnostic.file = path.string();
+  diagnostic.found = "no such file";
+  diagnostic.expected = "a table of measurements (see `flopcast calibrate --help` for the folder's layout)";
+  return diagnostic;
+}
+
+const GpuSpec* first_known(std::span<const GpuSpec> gpus, const std::vector<std::string>& names) {
+  for (const std::string& name : names)
+    for (const GpuSpec& gpu : gpus)
+      if (gpu.name == name) return &gpu;
+  return nullptr;
+}
+
+/// Rows of tables that were kept for several models repeat shapes; times that are not positive are no
+/// measurements.
+void drop_unusable(std::vector<Measurement>& measurements) {
+  std::erase_if(measurements,
+                [](const Measurement& m) { return !(m.microseconds > 0) || !std::isfinite(m.microseconds); });
+}
+
+/// Time between back-to-back kernels: what the phases of the profile take beyond the sum of their kernels,
+/// per launch. Phases of one stream only, and the attention ones: they have the most launches and no waiting
+/// for peers.
+double profiled_kernel_gap(const CsvTable& phases, const CsvTable& kernels, const CsvTable& elementwise) {
+  double gap_us = 0, launches = 0;
+  for (std::size_t i = 0; i < phases.size(); ++i) {
+    const std::string& phase = phases.text(i, "phase");
+    if (phase != "attn(F)" && phase != "attn(B)") continue;
+    gap_us += 1e3 * (phases.number(i, "mean_span_ms") - phases.number(i, "mean_kernel_sum_ms"));
+    for (std::size_t j = 0; j < elementwise.size(); ++j)
+      if (elementwise.text(j, "phase") == phase) launches += elementwise.number(j, "launches_per_layer");
+    for (std::size_t j = 0; j < kernels.size(); ++j)
+      if (kernels.text(j, "phase") == phase && kernels.text(j, "class").starts_with("fp8")) launches += 1;
+    launches += 1;  // attention itself
+  }
+  return launches > 0 ? gap_us / launches : 2.0;
+}
+
+constexpr const char* kFrontier = "data/kernels/frontier-h800";
+constexpr const char* kSmallModels[] = {"Qwen3-30B-A3B-tiny", "qwen3-next-80b-a3b-instruct-reduced-l2",
+                                        "step-moe-noquant-small"};
+constexpr const char* kLinearOperators = "__linear_op_kernel_only.csv";
+
+}  // namespace
+
+CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSpec> gpus, bool allow_missing) {
+  CalibrationInput input;
+  input.table_sources = sources();
+  std::vector<Diagnostic> missing;
+  std::map<std::string, std::uint64_t> rows_so_far;
+  for (const TableFile& file : table_files()) {
+    const fs::path path = folder / file.path;
+    if (!fs::is_regular_file(path)) {
+      missing.push_back(missing_file(path));
+      continue;
+    }
+    const GpuSpec* gpu = first_known(gpus, file.gpu);
+    if (gpu == nullptr)
+      throw InputError(Diagnostic{path.string(), 0, 0, "gpu", file.gpu.front(), "a GPU of the library", ""});
+    std::vector<Measurement> rows;
+    Collector collector(rows, file.table, gpu->name);
+    file.read(parse_csv(slurp(path), path.string()), collector);
+    std::uint64_t& next = rows_so_far[file.table + gpu->name];
+    for (Measurement& row : rows) row.row = next++;
+    input.measurements.insert(input.measurements.end(), rows.begin(), rows.end());
+    if (std::none_of(input.gpus.begin(), input.gpus.end(), [&](const GpuSpec& g) { return g.name == gpu->name; }))
+      input.gpus.push_back(*gpu);
+  }
+  const fs::path elementwise = folder / "reference/profile_train_elementwise.csv",
+                 phases = folder / "reference/profile_train_phases.csv",
+                 kernels = folder / "reference/profile_train_kernels.csv";
+  std::vector<fs::path> needed = {elementwise, phases};
+  for (const char* model : kSmallModels) needed.push_back(folder / kFrontier / (model + std::string(kLinearOperators)));
+  for (const fs::path& path : needed)
+    if (!fs::is_regular_file(path)) missing.push_back(missing_file(path));
+  if (!missing.empty() && (!allow_missing || input.measurements.empty())) throw InputError(std::move(missing));
+  drop_unusable(input.measurements);
+
+  const std::string profile = "deepseek-ai/profile-data train.json 4496024";
+  input.memory_source = {profile +
+                             ", 112 SMs beside communication; bytes from the model's sizes; minimum: NetX-lab/Frontier "
+                             "a4b22df, H800, up to 128 tokens",
+                         "2026-11-21"};
+  input.kernel_gap_us = {2.0, {"assumed: no phases to derive it from", "2026-11-21", false}};
+  if (fs::is_regular_file(elementwise)) {
+    input.memory = profiled_memory_kernels(slurp(elementwise), elementwise.string());
+    for (const fs::path& path : std::span(needed).subspan(2)) {
+      if (!fs::is_regular_file(path)) continue;
+      const std::vector<ShortestMeasurement> rows = shortest_memory_kernels(slurp(path), path.string());
+      input.shortest.insert(input.shortest.end(), rows.begin(), rows.end());
+    }
+    if (const GpuSpec* gpu = first_known(gpus, {"h800-sxm"})) input.memory_gpu = gpu->name;
+    if (fs::is_regular_file(phases) && fs::is_regular_file(kernels)) {
+      input.kernel_gap_us.value =
+          std::round(100 * profiled_kernel_gap(parse_csv(slurp(phases), phases.string()),
+                                               parse_csv(slurp(kernels), kernels.string()),
+                                               parse_csv(slurp(elementwise), elementwise.string()))) /
+          100;
+      input.kernel_gap_us.source = {profile + ": span less kernel sum of the attention phases, per launch",
+                                    "2026-11-21"};
+    }
+  }
+  // 1600 MHz in long runs against the 1830 MHz at which 989 TFLOPS are quoted (132 SMs x 4096 FLOP per
+  // clock).
+  input.sustained_clock = {0.874,
+                           {"deepseek-ai/FlashMLA docs/20250422-new-kernel-deep-dive.md: H800 throttles to "
+                            "about 1600 MHz, practical BF16 peak 865 of 990 TFLOPS",
+                            "2025-04-22"}};
+  return input;
+}
+
+}  // namespace flopcast

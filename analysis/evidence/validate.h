@@ -1,0 +1,61 @@
+// Predictions beside what was measured and published, and beside closed forms.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "analysis/render/csv.h"
+#include "analysis/render/text_table.h"
+#include "analysis/runs/training/run.h"
+#include "scenarios/read/libraries.h"
+
+namespace flopcast {
+
+/// One line of the table.
+struct Check {
+  std::string group;  ///< "collectives", "phases", "step", ...
+  std::string what;
+  std::string unit;
+  double predicted = 0;
+  double published = 0;      ///< measured, or the closed form
+  double tolerance = 0;      ///< largest |error| that counts as good; 0: shown without a bar
+  bool upper_bound = false;  ///< `published` is the most that `predicted` may be
+  std::string source;
+  std::string why;                        ///< what a miss comes from, where it is known
+  std::string (*text)(double) = nullptr;  ///< how values are written; null: as a number with its unit
+
+  double error() const { return predicted / published - 1.0; }
+  bool has_bar() const { return tolerance > 0 || upper_bound; }
+  bool within() const;
+  bool is_off() const;  ///< misses its bar, or is far off without having one
+};
+
+/// What the checks work on.
+struct ValidationInput {
+  const Libraries* libraries = nullptr;
+  const Scenario* scenario = nullptr;  ///< DeepSeek-V3 on 2,048 H800, with its published figures
+  CsvTable published;                  ///< analysis/data/published.csv
+  CsvTable misses;                     ///< analysis/data/misses.csv: what known misses come from
+  RunOptions options;
+};
+
+std::vector<Check> validate(const ValidationInput& input);
+
+// The parts of it.
+std::vector<Check> check_held_back(const ValidationInput& input);
+std::vector<Check> check_kernels(const ValidationInput& input);
+std::vector<Check> check_collectives(const ValidationInput& input);
+std::vector<Check> check_nccl(const ValidationInput& input);
+std::vector<Check> check_expert_exchange(const ValidationInput& input);
+std::vector<Check> check_phases(const ValidationInput& input);
+std::vector<Check> check_pair(const ValidationInput& input);
+std::vector<Check> check_step(const ValidationInput& input);
+std::vector<Check> check_schedules();
+std::vector<Check> check_money(const ValidationInput& input);
+std::vector<Check> check_serving(const ValidationInput& input);
+
+/// Says of misses what they come from, as far as the table (analysis/data/misses.csv) knows.
+void explain_misses(std::vector<Check>& checks, const CsvTable& misses);
+
+std::string to_text(const std::vector<Check>& checks, const TextStyle& style);
+
+}  // namespace flopcast

@@ -1,0 +1,175 @@
+#include "analysis/evidence/validate_runs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "analysis/money/complete_scenario.h"
+#include "analysis/render/format.h"
+#include "scenarios/read/calibration_file.h"
+#include "scenarios/read/text_file.h"
+#include "scenarios/resolve/load_scenario.h"
+
+namespace flopcast {
+namespace {
+
+constexpr const char* kFitted = "training runs, overheads fitted on them";
+constexpr const char* kLeftOut = "training runs, their model left out of the fit";
+constexpr const char* kUnseen = "training runs, nothing fitted on them";
+
+double percentile(std::vector<double> values, double part) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const double at = part * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<std::size_t>(at);
+  const std::size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (at - std::floor(at)) * (values[above] - values[below]);
+}
+
+/// |error| in percent, against a bar; bar 0: none.
+Check summary(const char* group, std::string what, double error, double bar, std::string source) {
+  Check check;
+  check.group = group;
+  check.what = std::move(what);
+  check.unit = "%";
+  check.predicted = 100 * error;
+  check.published = 100 * bar;
+  check.upper_bound = bar > 0;
+  check.source = std::move(source);
+  return check;
+}
+
+Check step_check(const char* group, const Scenario& scenario, Seconds predicted, double tolerance) {
+  Check check;
+  check.group = group;
+  check.what = scenario.title;
+  check.unit = "s";
+  check.predicted = predicted.value();
+  check.published = scenario.published.front().value;
+  check.tolerance = tolerance;
+  check.source = scenario.published.front().source;
+  return check;
+}
+
+void add_median(std::vector<Check>& checks, const char* group, double bar) {
+  std::vector<double> errors;
+  for (const Check& check : checks) errors.push_back(std::abs(check.error()));
+  checks.push_back(
+      summary(group, "median |error|", percentile(errors, 0.5), bar, fmt::format("the {} runs above", errors.size())));
+}
+
+bool on_h100(const TrainingRun& run) { return node_of(run) == "hgx-h100"; }
+
+/// What every run is priced with, read once for all of them.
+struct Calibrations {
+  std::shared_ptr<const KernelCalibration> kernels;
+  std::shared_ptr<const LinkCalibration> links;
+  TrainingCalibration training;
+
+  explicit Calibrations(const Libraries& libraries)
+      : kernels(std::make_shared<const KernelCalibration>(
+            read_kernel_calibration(required_file(libraries, kKernelCalibrationFile)))),
+        links(std::make_shared<const LinkCalibration>(
+            read_link_calibration(required_file(libraries, kLinkCalibrationFile)))),
+        training(read_training_calibration(required_file(libraries, kTrainingCalibrationFile))) {}
+  void complete(Scenario& scenario) const {
+    scenario.kernels = kernels;
+    scenario.links = links;
+  }
+};
+
+/// The step with everything kept; when that does not fit and the source is silent, with layers computed
+/// again.
+Seconds predict(const TrainingRun& run, Scenario& scenario, const RunOptions& options) {
+  if (run.recompute == "unknown") {
+    try {
+      RunOptions strict = options;
+      strict.allow_oom = false;
+      return step_time(scenario, *scenario.training, strict);
+    } catch (const MemoryRefused&) {
+      scenario.training->recompute.full_layer = true;
+    }
+  }
+  return step_time(scenario, *scenario.training, options);
+}
+
+}  // namespace
+
+std::vector<Check> check_calibration_runs(const Libraries& libraries) {
+  const Calibrations calibrations(libraries);
+  std::vector<Check> fitted, left_out;
+  for (const std::string& name : libraries.names(LibraryKind::scenarios)) {
+    if (!name.starts_with("h100_")) continue;
+    Scenario scenario = load_scenario(name, {}, libraries);
+    if (!scenario.training || scenario.published.empty()) continue;
+    calibrations.complete(scenario);
+    fitted.push_back(step_check(kFitted, scenario, predicted_step(scenario, calibrations.training.overheads), 0.08));
+    const std::string& model = scenario.training->model.name;
+    for (const TrainingCalibration::LeftOut& without : calibrations.training.left_out) {
+      if (without.model == model)
+        left_out.push_back(step_check(kLeftOut, scenario, predicted_step(scenario, without.overheads), 0.12));
+    }
+  }
+  add_median(fitted, kFitted, 0.03);
+  add_median(left_out, kLeftOut, 0.06);
+  fitted.insert(fitted.end(), left_out.begin(), left_out.end());
+  return fitted;
+}
+
+std::vector<RunError> predict_published_runs(const Libraries& libraries, const RunOptions& options) {
+  const std::string file = required_file(libraries, "analysis/data/published_training_runs.csv");
+  const Calibrations calibrations(libraries);
+  RunOptions lenient = options;
+  lenient.allow_oom = true;  // what was run fitted, whatever our table says
+  std::vector<RunError> errors;
+  for (const TrainingRun& run : read_published_runs(parse_csv(read_text_file(file), file))) {
+    if (node_of(run).empty()) continue;
+    Scenario scenario = scenario_of(run, libraries);
+    calibrations.complete(scenario);
+    scenario.training->overheads = calibrations.training.overheads;
+    errors.push_back({run, predict(run, scenario, lenient)});
+  }
+  return errors;
+}
+
+std::vector<Check> summarise_published_runs(const std::vector<RunError>& errors, const Libraries& libraries) {
+  std::vector<double> dense, experts;
+  std::map<std::string, std::vector<double>> by_framework;
+  for (const RunError& error : errors) {
+    const double off = std::abs(error.error());
+    by_framework[error.run.framework].push_back(off);
+    if (!on_h100(error.run)) continue;
+    const bool moe = libraries.model(error.run.model).moe.experts > 0;
+    if (moe) {
+      experts.push_back(off);
+    } else if (error.run.gpus >= 64) {
+      dense.push_back(off);
+    }
+  }
+  std::vector<Check> checks;
+  const auto count = [](const std::vector<double>& of) { return fmt::format("{} runs", of.size()); };
+  checks.push_back(
+      summary(kUnseen, "dense, H100, 64 GPUs up: median |error|", percentile(dense, 0.5), 0.06, count(dense)));
+  checks.push_back(
+      summary(kUnseen, "dense, H100, 64 GPUs up: largest |error|", percentile(dense, 1), 0.15, count(dense)));
+  checks.push_back(summary(kUnseen, "experts, H100: median |error|", percentile(experts, 0.5), 0.12, count(experts)));
+  for (const auto& [framework, off] : by_framework) {
+    checks.push_back(summary(kUnseen, framework + ": median |error|", percentile(off, 0.5), 0, count(off)));
+    checks.push_back(summary(kUnseen, framework + ": 90th percentile", percentile(off, 0.9), 0, count(off)));
+  }
+  return checks;
+}
+
+std::string to_text(const std::vector<RunError>& errors, const TextStyle& style) {
+  TextTable table({Align::left, Align::right, Align::right, Align::right});
+  table.header({"published training run", "predicted", "published", "error"});
+  for (const RunError& error : errors) {
+    table.row({error.run.id, fmt::format("{:.2f} s", error.predicted.value()),
+               fmt::format("{:.2f} s", error.run.step.value()), format_error(error.error())});
+  }
+  return table.render(style, 100);
+}
+
+}  // namespace flopcast

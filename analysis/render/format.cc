@@ -1,0 +1,121 @@
+#include "analysis/render/format.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace flopcast {
+namespace {
+
+struct Scale {
+  double factor;
+  std::string_view unit;
+};
+
+// Three to four significant digits: 1.234, 12.3, 123.
+std::string significant(double value) {
+  const double magnitude = std::abs(value);
+  if (magnitude >= 99.95) return fmt::format("{:.0f}", value);
+  if (magnitude >= 9.995) return fmt::format("{:.1f}", value);
+  return fmt::format("{:.2f}", value);
+}
+
+// The first scale that the value reaches; the last one below all of them. Scales fall.
+template <std::size_t N>
+std::string scaled(double value, const std::array<Scale, N>& scales) {
+  std::size_t i = 0;
+  while (i + 1 < N && std::abs(value) < 0.9995 * scales[i].factor) ++i;
+  const std::string number = significant(value / scales[i].factor);
+  return scales[i].unit.empty() ? number : fmt::format("{} {}", number, scales[i].unit);
+}
+
+constexpr std::array kTimes = {Scale{1, "s"}, Scale{1e-3, "ms"}, Scale{1e-6, "us"}};
+constexpr std::array kBytes = {Scale{1e12, "TB"}, Scale{1e9, "GB"}, Scale{1e6, "MB"}, Scale{1e3, "kB"}, Scale{1, "B"}};
+constexpr std::array kRates = {Scale{1e12, "TB/s"}, Scale{1e9, "GB/s"}, Scale{1e6, "MB/s"}, Scale{1, "B/s"}};
+constexpr std::array kCounts = {Scale{1e12, "T"}, Scale{1e9, "B"}, Scale{1e6, "M"}, Scale{1, ""}};
+constexpr std::array kEnergies = {Scale{3.6e12, "GWh"}, Scale{3.6e9, "MWh"}, Scale{3.6e6, "kWh"}, Scale{1, "J"}};
+
+}  // namespace
+
+std::string format_time(Seconds time) {
+  if (std::abs(time.value()) < 1e-12) return "0 s";  // less than the replay resolves
+  if (time.value() >= 9.995 && time.value() < 99.995) return fmt::format("{:.2f} s", time.value());
+  return scaled(time.value(), kTimes);
+}
+
+std::string format_days(Seconds time) { return fmt::format("{} days", significant(in_days(time))); }
+std::string format_bytes(Bytes bytes) { return scaled(bytes.value(), kBytes); }
+std::string format_rate(BytesPerSecond rate) { return scaled(rate.value(), kRates); }
+std::string format_energy(Joules energy) { return scaled(energy.value(), kEnergies); }
+
+std::string format_count(double count) {
+  return std::abs(count) < 1e6 ? format_integer(count) : scaled(count, kCounts);
+}
+
+std::string format_integer(double count) {
+  std::string digits = fmt::format("{:.0f}", count);
+  const std::size_t first = digits.front() == '-' ? 1 : 0;
+  for (std::size_t i = digits.size(); i > first + 3; i -= 3) digits.insert(i - 3, 1, ',');
+  return digits;
+}
+
+std::string format_usd(Usd usd) {
+  const double value = usd.value();
+  if (std::abs(value) < 1e6) return fmt::format("${}", format_integer(value));
+  return std::abs(value) < 1e9 ? fmt::format("${:.3f} M", value / 1e6) : fmt::format("${:.3f} B", value / 1e9);
+}
+
+std::string format_percent(double share, int decimals) { return fmt::format("{:.{}f} %", 100 * share, decimals); }
+std::string format_error(double error) { return fmt::format("{:+.1f} %", 100 * error); }
+
+std::size_t display_width(std::string_view text) {
+  std::size_t width = 0;
+  for (const char c : text) width += (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  return width;
+}
+
+std::string pad_right(std::string text, std::size_t width) {
+  const std::size_t have = display_width(text);
+  if (have < width) text.append(width - have, ' ');
+  return text;
+}
+
+std::string pad_left(std::string text, std::size_t width) {
+  const std::size_t have = display_width(text);
+  if (have < width) text.insert(0, width - have, ' ');
+  return text;
+}
+
+std::string wrap(std::string_view text, std::size_t width, std::string_view indent) {
+  std::string out, line;
+  std::size_t begin = 0;
+  while (begin < text.size()) {
+    std::size_t end = std::min(text.find(' ', begin), text.size());
+    if (text.substr(end).starts_with(" %")) end = std::min(text.find(' ', end + 1), text.size());
+    const std::string_view word = text.substr(begin, end - begin);
+    if (!line.empty() && display_width(line) + 1 + display_width(word) > width) {
+      out += line + "\n" + std::string(indent);
+      line.clear();
+    }
+    if (!line.empty() && !word.empty()) line += ' ';
+    line += word;
+    begin = end + 1;
+  }
+  return out + line;
+}
+
+std::string shorten(const std::string& text, std::size_t width) {
+  if (display_width(text) <= width) return text;
+  std::size_t end = 0, columns = 0;
+  while (end < text.size() && columns + 1 < width) {
+    do {
+      ++end;
+    } while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80);
+    ++columns;
+  }
+  return text.substr(0, end) + "…";
+}
+
+}  // namespace flopcast

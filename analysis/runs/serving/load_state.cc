@@ -1,0 +1,60 @@
+#include "analysis/runs/serving/load_state.h"
+
+#include <algorithm>
+
+namespace flopcast {
+namespace {
+
+double mean_between(const TimeSeries& series, Seconds begin, Seconds end) {
+  const std::vector<double> averages = series.averages();
+  const double width = series.width().value();
+  double sum = 0;
+  for (std::size_t i = 0; i < averages.size(); ++i) {
+    const double from = std::max(begin.value(), static_cast<double>(i) * width);
+    const double to = std::min(end.value(), static_cast<double>(i + 1) * width);
+    if (to > from) sum += averages[i] * (to - from);
+  }
+  return end > begin ? sum / (end - begin).value() : 0;
+}
+
+}  // namespace
+
+std::string_view name(LoadState state) {
+  constexpr std::string_view kNames[] = {"stable", "backlogged", "overloaded"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+LoadEvidence load_evidence(const SessionTotals& totals) {
+  const ClassMetrics all = totals.metrics.all();
+  LoadEvidence out;
+  out.queues_full = all.rejected.requests > static_cast<std::int64_t>(totals.too_long);
+  const Seconds begin = totals.begin, end = std::max(begin, totals.backlog.until());
+  out.arrivals = end - begin;
+  const double seconds = totals.duration().value();
+  const double rate = seconds > 0 ? static_cast<double>(all.left()) / seconds : 0;
+  if (rate > 0) out.backlog = Seconds(totals.backlog.last_waiting() / rate);
+  const Seconds quarter = out.arrivals / 4;
+  out.waiting_before = mean_between(totals.backlog.waiting(), begin + quarter, begin + 2 * quarter);
+  out.waiting_late = mean_between(totals.backlog.waiting(), begin + 3 * quarter, end);
+  out.waited = Seconds(all.queueing.mean());
+  out.worked_on = Seconds(all.end_to_end.mean()) - out.waited;
+  for (const PoolTotals& pool : totals.pools)
+    if (pool.replica_time > Seconds(0))
+      out.busy = std::max(out.busy, to_seconds(pool.counters.busy) / pool.replica_time);
+  return out;
+}
+
+LoadState judge(const LoadEvidence& e) {
+  constexpr double kBacklogShare = 0.08, kGrowth = 1.3, kBusy = 0.85;
+  if (e.queues_full) return LoadState::overloaded;
+  if (e.backlog > kBacklogShare * e.arrivals && e.waiting_late > kGrowth * e.waiting_before)
+    return LoadState::overloaded;
+  return e.busy > kBusy && e.waited > 1.5 * e.worked_on ? LoadState::backlogged : LoadState::stable;
+}
+
+bool too_short_to_tell(const SessionTotals& totals) {
+  constexpr double kLives = 4;
+  return totals.backlog.until() - totals.begin < Seconds(kLives * totals.metrics.all().end_to_end.mean());
+}
+
+}  // namespace flopcast

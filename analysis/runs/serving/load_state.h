@@ -1,0 +1,37 @@
+// Whether a deployment stands its load.
+#pragma once
+#include <cstdint>
+#include <string_view>
+
+#include "workloads/serving/session.h"
+
+namespace flopcast {
+
+enum class LoadState : std::uint8_t {
+  stable,      ///< requests are served as they come
+  backlogged,  ///< replicas are busy, and requests wait longer for their turn than they are then worked on; queues do
+               ///< not grow
+  overloaded,  ///< they come faster than they leave: queues grow to the last arrival, or are full
+};
+std::string_view name(LoadState state);
+
+/// What a run shows of its queues.
+struct LoadEvidence {
+  bool queues_full = false;   ///< requests were turned away for it
+  Seconds arrivals;           ///< from the first to the last
+  Seconds backlog;            ///< time to work off what waits at the last arrival, at the mean rate of completions
+  double waiting_before = 0;  ///< requests that wait, on average over the second quarter of the arrivals' time
+  double waiting_late = 0;    ///< over the last quarter
+  Seconds waited, worked_on;  ///< of a request, on average: before and after its first part in an iteration
+  double busy = 0;            ///< of the busiest pool
+};
+LoadEvidence load_evidence(const SessionTotals& totals);
+
+/// At a load of rho times the capacity, what waits at the end takes rho - 1 of the arrivals' time to be worked off,
+/// whatever the deployment: overloaded from 8 % on, provided that the queue has grown, as a burst's has not.
+LoadState judge(const LoadEvidence& evidence);
+
+/// Requests take so long, compared with the time in which they came, that queues cannot have settled.
+bool too_short_to_tell(const SessionTotals& totals);
+
+}  // namespace flopcast

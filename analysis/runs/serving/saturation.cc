@@ -1,0 +1,56 @@
+#include "analysis/runs/serving/saturation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace flopcast {
+
+TrafficConfig times_as_much(TrafficConfig traffic, double factor) {
+  if (factor > 1) traffic.requests = static_cast<std::uint64_t>(static_cast<double>(traffic.requests) * factor);
+  for (TrafficClass& c : traffic.classes) {
+    if (auto* loop = std::get_if<OpenLoop>(&c.arrivals)) loop->rate = loop->rate.scaled(factor);
+    if (auto* loop = std::get_if<ClosedLoop>(&c.arrivals))
+      loop->users = std::max(1, static_cast<std::int32_t>(loop->users * factor));
+    if (std::holds_alternative<TraceTimes>(c.arrivals)) std::get<TraceTraffic>(c.lengths).options.rate_scale *= factor;
+  }
+  return traffic;
+}
+
+bool waits_for_answers(const TrafficConfig& traffic) {
+  return std::any_of(traffic.classes.begin(), traffic.classes.end(),
+                     [](const TrafficClass& c) { return std::holds_alternative<ClosedLoop>(c.arrivals); });
+}
+
+SaturationPoint find_saturation(const std::function<LoadTrial(double)>& replay) {
+  constexpr double kStep = 1.5, kMost = 64, kWidth = 1.05;
+  double stood = 0, not_stood = 0, rate = 0;
+  const auto attempt = [&](double load) {
+    const LoadTrial trial = replay(load);
+    const bool stands = trial.state != LoadState::overloaded;
+    (stands ? stood : not_stood) = load;
+    if (stands) rate = trial.requests_per_s;
+  };
+  attempt(1);
+  while (not_stood == 0 && stood < kMost) attempt(stood * kStep);
+  while (stood == 0 && not_stood > 1 / kMost) attempt(not_stood / kStep);
+  if (not_stood == 0)
+    return {0, 0, fmt::format("none up to {:g} times the traffic: so few requests do not fill the deployment", kMost)};
+  if (stood == 0) return {0, 0, fmt::format("below one {:g}th of the traffic", kMost)};
+  while (not_stood / stood > kWidth) attempt(std::sqrt(stood * not_stood));
+  return {rate, stood, ""};
+}
+
+SaturationPoint saturation_point(const Scenario& scenario, const ServingOptions& options) {
+  return find_saturation([&](double load) {
+    Scenario loaded = scenario;
+    auto serving = std::make_shared<ServingScenario>(*scenario.serving);
+    serving->traffic = times_as_much(serving->traffic, load);
+    loaded.serving = serving;
+    const ServingReport report = run_serving(loaded, options);
+    return LoadTrial{report.state, report.arrivals_per_s()};
+  });
+}
+
+}  // namespace flopcast

@@ -1,0 +1,34 @@
+// The most requests per second that a deployment stands for long.
+#pragma once
+#include <functional>
+#include <string>
+
+#include "analysis/runs/serving/serving_run.h"
+
+namespace flopcast {
+
+/// The same traffic, `factor` times as much of it: over the same time at least.
+TrafficConfig times_as_much(TrafficConfig traffic, double factor);
+
+struct SaturationPoint {
+  double rate = 0;   ///< requests per second; 0: none was found
+  double load = 0;   ///< as a multiple of the traffic
+  std::string note;  ///< why none was found
+};
+
+/// A replay at a load: does the deployment stand it, and how many requests came per second?
+struct LoadTrial {
+  LoadState state = LoadState::stable;
+  double requests_per_s = 0;
+};
+
+/// Bisection between a load that is stood and one 5 % above it, at most, at which queues grow to the end.
+SaturationPoint find_saturation(const std::function<LoadTrial(double load)>& replay);
+
+/// Of a scenario's own deployment.
+SaturationPoint saturation_point(const Scenario& scenario, const ServingOptions& options);
+
+/// Users that wait for their answers never ask more than a deployment stands.
+bool waits_for_answers(const TrafficConfig& traffic);
+
+}  // namespace flopcast

@@ -1,0 +1,181 @@
+#include "analysis/runs/serving/serving_html.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "analysis/render/charts.h"
+#include "analysis/render/format.h"
+#include "analysis/render/html_page.h"
+
+namespace flopcast {
+namespace {
+
+std::string seconds(double value) { return format_time(Seconds(value)); }
+std::string milliseconds(double value) { return fmt::format("{:.4g} ms", value); }
+std::string plain(double value) { return fmt::format("{:.4g}", value); }
+std::string percent(double value) { return format_percent(value, 0); }
+
+void latencies(const ServingReport& r, HtmlPage& page) {
+  std::vector<std::vector<std::string>> rows;
+  const auto row = [&rows](const std::string& what, const DistributionSummary& s) {
+    rows.push_back({what, seconds(s.mean), seconds(s.p50), seconds(s.p90), seconds(s.p95), seconds(s.p99)});
+  };
+  row("Time to first token (TTFT)", r.all.ttft.summary());
+  row("of it queueing", r.all.queueing.summary());
+  row("Time per output token (TPOT)", r.all.tpot.summary());
+  const GapHistogram& gaps = r.totals.gaps;
+  rows.push_back({"Between tokens", format_time(gaps.mean()), format_time(gaps.quantile(0.5)),
+                  format_time(gaps.quantile(0.9)), format_time(gaps.quantile(0.95)), format_time(gaps.quantile(0.99))});
+  row("End to end", r.all.end_to_end.summary());
+  page.heading("Latency");
+  page.table({"", "mean", "p50", "p90", "p95", "p99"}, rows,
+             {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
+}
+
+/// Share of requests within a time, from none to 99 %.
+ChartLine distribution(const std::string& name, const QuantileSketch& values) {
+  ChartLine line{name, {}, false};
+  for (int p = 0; p <= 99; ++p) line.points.push_back({values.quantile(p / 100.0), p / 100.0, "", true});
+  return line;
+}
+
+void distributions(const ServingReport& r, HtmlPage& page) {
+  LineChart first;
+  first.x_title = "time to first token";
+  first.y_title = "share of requests that have it";
+  first.x_text = seconds;
+  first.y_text = percent;
+  const auto classes = r.totals.metrics.classes();
+  for (std::size_t i = 0; i < classes.size(); ++i)
+    first.lines.push_back(distribution(r.serving().class_names[i], classes[i].ttft));
+  LineChart tokens = first;
+  tokens.x_title = "time per output token";
+  tokens.lines.clear();
+  for (std::size_t i = 0; i < classes.size(); ++i)
+    tokens.lines.push_back(distribution(r.serving().class_names[i], classes[i].tpot));
+  page.figure("How many requests have their first token after so long.", svg_of(first));
+  page.figure("How many requests get their tokens at this pace or faster.", svg_of(tokens));
+}
+
+ChartLine over_time(const std::string& name, const TimeSeries& series) {
+  ChartLine line{name, {}, false};
+  const std::vector<double> values = series.averages();
+  for (std::size_t i = 0; i < values.size(); ++i)
+    line.points.push_back({(static_cast<double>(i) + 0.5) * series.width().value(), values[i], "", true});
+  return line;
+}
+
+void time_series(const ServingReport& r, HtmlPage& page) {
+  LineChart requests, shares;
+  requests.x_title = shares.x_title = "since the start";
+  requests.x_text = shares.x_text = [](double v) { return fmt::format("{:.4g} s", v); };
+  requests.y_title = "requests";
+  requests.y_text = plain;
+  shares.y_title = "share";
+  shares.y_text = percent;
+  for (const PoolReport& pool : r.pools) {
+    const PoolTotals& t = pool.totals;
+    requests.lines.push_back(over_time(t.name + ": running", t.running));
+    requests.lines.push_back(over_time(t.name + ": waiting", t.waiting));
+    shares.lines.push_back(over_time(t.name + ": computing", t.busy));
+    shares.lines.push_back(over_time(t.name + ": KV cache in use", t.kv_share));
+  }
+  page.heading("Over time");
+  page.figure("Requests that replicas work on, and that wait for them.", svg_of(requests));
+  page.figure("Share of their time in which replicas compute, and of the KV cache that requests hold.", svg_of(shares));
+}
+
+void ladder(const LatencyLadder& from, HtmlPage& page) {
+  WaterfallChart chart;
+  chart.text = milliseconds;
+  constexpr double kMs = 1e3;
+  chart.steps.push_back({"kernels alone", from.bare.value() * kMs, true});
+  for (const auto& [name, adds] : from.adds) chart.steps.push_back({name, adds.value() * kMs, false});
+  chart.steps.push_back({"mean of the replay", from.total.value() * kMs, true});
+  page.figure(from.title, svg_of(chart));
+}
+
+void mechanisms(const ServingExplanation& explanation, HtmlPage& page) {
+  page.heading("Where the time goes");
+  for (const LatencyLadder& one : explanation.ladders) ladder(one, page);
+  for (const ExplainedIteration& e : explanation.iterations) {
+    std::vector<std::vector<std::string>> rows;
+    const Seconds total = e.iteration.total();
+    for (const IterationPart& part : e.iteration.parts)
+      rows.push_back({part.name, format_time(part.pass.time), format_percent(part.pass.time / total)});
+    rows.push_back({"together", format_time(total), ""});
+    page.paragraph(e.what == "decode" ? fmt::format("A decoding iteration of {}: {:.1f} requests per attention group, "
+                                                    "{:.0f} cached tokens behind each.",
+                                                    e.pool, e.requests, e.kv_tokens)
+                                      : fmt::format("A prompt on {}: {:.0f} tokens behind {:.0f} cached ones.", e.pool,
+                                                    e.tokens, e.kv_tokens));
+    page.table({"", "time", "share"}, rows, {Align::left, Align::right, Align::right});
+  }
+}
+
+void deployment(const ServingReport& r, HtmlPage& page) {
+  page.heading("Replicas");
+  std::vector<std::vector<std::string>> rows;
+  for (const PoolReport& pool : r.pools) {
+    const PoolTotals& t = pool.totals;
+    rows.push_back({fmt::format("{} x {}", t.replicas, t.name), fmt::format("{}", t.gpus),
+                    fmt::format("{:.2f}", t.mean_replicas), format_percent(pool.busy), format_percent(t.mean_kv_share),
+                    fmt::format("{:.1f}", pool.mean_batch), format_time(pool.mean_iteration),
+                    format_bytes(pool.memory.table.total()),
+                    format_integer(static_cast<double>(pool.memory.kv_tokens))});
+  }
+  page.table({"", "GPUs each", "up", "busy", "KV in use", "batch", "iteration", "weights and workspace",
+              "KV tokens per group"},
+             rows,
+             {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right,
+              Align::right, Align::right});
+}
+
+void cost(const ServingReport& r, HtmlPage& page) {
+  const ServingCostReport& c = r.cost;
+  if (!c.priced) return;
+  page.heading("Cost");
+  const double day = 86400.0 * r.serving().replicas_per_replica();
+  std::vector<std::vector<std::string>> rows = {
+      {"a million input tokens, computed", fmt::format("${:.3f}", c.per_million_computed.value())},
+      {"a million input tokens, cached", fmt::format("${:.3f}", c.per_million_cached.value())},
+      {"a million output tokens", fmt::format("${:.3f}", c.per_million_output.value())},
+      {fmt::format("a day of {:.0f} GPUs at ${:.2f} per hour", r.mean_gpus * r.serving().replicas_per_replica(),
+                   r.scenario.price.gpu.value() * 3600),
+       format_usd(Usd(c.rate.value() * day))}};
+  if (c.revenue > UsdPerSecond(0)) {
+    rows.push_back({"sold in a day", format_usd(Usd(c.revenue.value() * day))});
+    rows.push_back({"margin, of cost", fmt::format("{:.0f} %", 100 * c.margin())});
+  }
+  page.table({"", ""}, rows, {Align::left, Align::right});
+}
+
+}  // namespace
+
+std::string to_html(const ServingReport& r, const ServingExplanation& explanation) {
+  HtmlPage page(r.scenario.title.empty() ? r.scenario.name : r.scenario.title);
+  page.lead(fmt::format("{} on {} x {}. {} of {} requests completed in {}; the deployment is {}.",
+                        r.serving().model().title, r.serving().gpus(), r.scenario.cluster.node.gpu.title,
+                        format_integer(static_cast<double>(r.all.completed.requests)),
+                        format_integer(static_cast<double>(r.all.arrived.requests)), format_time(r.totals.duration()),
+                        name(r.state)));
+  page.paragraph(
+      fmt::format("{:.1f} output tokens per second and GPU, {} per node; {} input tokens per second and node; a user "
+                  "sees {:.1f} per second. "
+                  "{} of requests are answered as promised.",
+                  r.output_per_gpu, format_count(r.output_per_node), format_count(r.input_per_node),
+                  r.all.tpot.mean() > 0 ? 1 / r.all.tpot.mean() : 0.0, format_percent(r.all.slo_attainment())));
+  latencies(r, page);
+  distributions(r, page);
+  time_series(r, page);
+  mechanisms(explanation, page);
+  deployment(r, page);
+  cost(r, page);
+  if (!r.notes.empty()) page.heading("Notes");
+  for (const std::string& note : r.notes) page.paragraph(note);
+  for (const std::string& setting : r.scenario.defaults_used) page.note("default: " + setting);
+  return page.str();
+}
+
+}  // namespace flopcast

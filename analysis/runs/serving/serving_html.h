@@ -1,0 +1,12 @@
+// A serving run as one HTML page: latencies, promises, what happened over time, what iterations are made of,
+// cost.
+#pragma once
+#include <string>
+
+#include "analysis/runs/serving/serving_explain.h"
+
+namespace flopcast {
+
+std::string to_html(const ServingReport& report, const ServingExplanation& explanation);
+
+}  // namespace flopcast

@@ -1,0 +1,28 @@
+// A serving report for people and programs: text, JSON, a timeline.
+#pragma once
+#include <string>
+
+#include "analysis/render/text_table.h"
+#include "analysis/runs/serving/serving_run.h"
+#include "scenarios/proto/report.pb.h"
+
+namespace flopcast {
+
+std::string to_text(const ServingReport& report, const TextStyle& style);
+report::Report to_message(const ServingReport& report);
+
+/// Fills report.comparisons from what the scenario says was published.
+void compare_with_published(ServingReport& report);
+
+/// Curves over time, and queueing, prompt and answer of the first requests, for ui.perfetto.dev.
+class ServingTrace {
+ public:
+  void add(const Request& request, const RequestResult& result);
+  std::string json(const ServingReport& report) const;
+
+ private:
+  static constexpr std::size_t kMostRequests = 20'000;
+  std::vector<RequestResult> results_;
+};
+
+}  // namespace flopcast

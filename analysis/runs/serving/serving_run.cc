@@ -1,0 +1,281 @@
+#include "analysis/runs/serving/serving_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/render/format.h"
+#include "sim/replay.h"
+#include "workloads/serving/pricing/expert_pace.h"
+#include "workloads/serving/pricing/limits.h"
+
+namespace flopcast {
+namespace {
+
+/// Drift of expert load is drawn for so many periods and then repeats.
+constexpr int kDriftPeriods = 256;
+
+std::vector<double> busiest_loads(const ServingScenario& serving, const PoolSpec& spec, const ClusterSpec& cluster) {
+  const EngineConfig& engine = spec.engine;
+  if (serving.expert_pace.variation <= 0 || engine.plan.expert <= 1) return {};
+  ExpertGroup group;
+  group.experts = engine.model.moe.experts;
+  group.redundant = engine.redundant_experts;
+  group.groups = engine.model.moe.groups;
+  group.ranks = engine.plan.expert;
+  group.ranks_per_node = std::min(engine.plan.expert, cluster.node.gpus);
+  if (group.groups % std::max(1, group.ranks / group.ranks_per_node) != 0) group.groups = 1;
+  return busiest_rank_loads(serving.expert_pace, group, kDriftPeriods,
+                            serving.seed + (spec.role == ReplicaRole::decode));
+}
+
+/// The cluster with as many nodes as replicas take: a day on 278 nodes needs no graph of 2,048.
+ClusterSpec trimmed(ClusterSpec cluster, int gpus) {
+  cluster.nodes = std::min(cluster.nodes, (gpus + cluster.node.gpus - 1) / cluster.node.gpus);
+  return cluster;
+}
+
+TrafficConfig sample_of(const ServingScenario& serving) {
+  if (serving.sample == 1) return serving.traffic;
+  return serving.sample_time ? hastened(serving.traffic, serving.sample) : sampled(serving.traffic, serving.sample);
+}
+
+double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
+  PoolReport out;
+  out.totals = totals;
+  out.memory = built.memory;
+  out.kv_per_token = built.config.kv_bytes_per_token;
+  out.busy = share(to_seconds(totals.counters.busy).value(), totals.replica_time.value());
+  const ReplicaCounters& c = totals.counters;
+  const double decoding = static_cast<double>(
+      c.iterations - (built.config.replica.scheduler.batching->decodes_beside_prompts ? 0 : c.prompt_iterations));
+  out.mean_batch = share(static_cast<double>(c.decode_requests), decoding);
+  out.mean_iteration = Seconds(share(to_seconds(c.busy).value(), static_cast<double>(c.iterations)));
+  const auto batch = static_cast<std::int64_t>(std::lround(out.mean_batch / built.config.replica.groups));
+  const double tokens = totals.mean_kv_share * static_cast<double>(totals.kv_capacity_tokens) / totals.replicas /
+                        built.config.replica.groups;
+  if (batch > 0 && totals.counters.decode_requests > 0)
+    out.attention_share =
+        built.pricers.front()->attention_share(batch, std::max<std::int64_t>(batch, std::llround(tokens)));
+  if (!built.config.pace.empty()) {
+    double sum = 0;
+    for (const std::size_t level : built.config.pace) sum += built.levels[level];
+    out.busiest_expert_gpu = sum / static_cast<double>(built.config.pace.size());
+  }
+  return out;
+}
+
+/// GPUs at work draw their measured share of the rated power, others that are up their idle power; nodes draw their
+/// part beside.
+Joules energy_of(const ServingReport& report, const PowerModel& power) {
+  const NodeSpec& node = report.scenario.cluster.node;
+  Joules sum;
+  for (const PoolReport& pool : report.pools)
+    sum += step_power(node, power, pool.busy).training * (pool.totals.replica_time * pool.totals.gpus);
+  return sum * report.scenario.price.pue;
+}
+
+/// Iterations full of mean prompts, as they are and with nothing before them: what a cached token adds over
+/// what another takes.
+double cached_work(const ServingReport& report, BuiltPool& pool) {
+  const auto requests = static_cast<double>(report.all.completed.requests);
+  const auto cached = static_cast<std::int64_t>(share(static_cast<double>(report.all.cached_tokens), requests));
+  const auto whole = static_cast<std::int64_t>(share(static_cast<double>(report.all.completed.input_tokens), requests));
+  if (cached < 1 || whole <= cached) return 0;
+  const int budget = pool.config.replica.scheduler.token_budget;
+  const std::int64_t computed = std::min<std::int64_t>(whole - cached, budget);
+  PromptLoad with, without;
+  for (std::int64_t n = std::max<std::int64_t>(1, budget / computed); n > 0; --n) {
+    with.add(computed, cached, true);
+    without.add(computed, 0, true);
+  }
+  IterationPricer& pricer = *pool.pricers.front();
+  const Ticks base = pricer.prompt(without, 0, 0), more = pricer.prompt(with, 0, 0);
+  return std::max(0.0, share(static_cast<double>(more - base), static_cast<double>(base)) *
+                           static_cast<double>(computed) / static_cast<double>(cached));
+}
+
+/// Prefill replicas are paid by prompts, decode replicas by answers; where one does both, prompts pay for
+/// what they add to the time of iterations, and both for the idle time in that proportion. Tokens are those
+/// of the steady span.
+ServingCostReport cost_of(const ServingReport& report, BuiltPool& prompt_pool) {
+  ServingCostReport cost;
+  const UsdPerSecond gpu = report.scenario.price.gpu;
+  cost.priced = gpu > UsdPerSecond(0);
+  const double seconds = report.totals.duration().value();
+  if (seconds <= 0) return cost;
+  double prompts = 0, answers = 0;  // GPUs
+  for (const PoolReport& pool : report.pools) {
+    const double all = pool.totals.replica_time.value() / seconds * pool.totals.gpus;
+    // What a decode replica computes again after a preemption belongs to its answers.
+    const double part = pool.totals.name == "decode"    ? 0
+                        : pool.totals.name == "prefill" ? 1
+                                                        : share(to_seconds(pool.totals.counters.prompt_time).value(),
+                                                                to_seconds(pool.totals.counters.busy).value());
+    prompts += all * part;
+    answers += all * (1 - part);
+  }
+  cost.rate = gpu * (prompts + answers);
+  cost.prompt_share = share(prompts, prompts + answers);
+  cost.cached_work = cached_work(report, prompt_pool);
+  const double cached = report.input_rate * share(static_cast<double>(report.all.cached_tokens),
+                                                  static_cast<double>(report.all.completed.input_tokens));
+  const double computed = report.input_rate - cached, output = report.output_rate;
+  const auto per_million = [&](double gpus, double rate) {
+    return rate > 0 ? Usd(gpu.value() * gpus / rate * 1e6) : Usd();
+  };
+  cost.per_million_computed = per_million(prompts, computed + cost.cached_work * cached);
+  cost.per_million_cached = cost.cached_work * cost.per_million_computed;
+  cost.per_million_prompt = per_million(prompts, report.input_rate);
+  cost.per_million_output = per_million(answers, output);
+  const TokenPriceTable& prices = report.serving().token_prices;
+  cost.revenue = UsdPerSecond(
+      1e-6 * (prices.input.value() * computed + prices.cached.value() * cached + prices.output.value() * output));
+  return cost;
+}
+
+void rates(ServingReport& report) {
+  const double seconds = report.totals.duration().value();
+  if (seconds <= 0) return;
+  const double gpus_per_node = report.scenario.cluster.node.gpus;
+  double prompt_gpus = 0, answer_gpus = 0;
+  for (const PoolReport& pool : report.pools) {
+    const double gpus = pool.totals.replica_time.value() / seconds * pool.totals.gpus;
+    report.mean_gpus += gpus;
+    if (pool.totals.name != "decode") prompt_gpus += gpus;
+    if (pool.totals.name != "prefill") answer_gpus += gpus;
+  }
+  double input = static_cast<double>(report.all.completed.input_tokens) / seconds;
+  double output = static_cast<double>(report.all.output_tokens) / seconds;
+  const TokenSnapshot &begin = report.totals.steady_begin, &end = report.totals.steady_end;
+  constexpr double kWorthIt = 0.1;  // of the run: shorter spans say less than the whole
+  const double span = (end.at - begin.at).value();
+  if (span > kWorthIt * seconds) {
+    input = static_cast<double>(end.prompts - begin.prompts) / span;
+    output = static_cast<double>(end.answers - begin.answers) / span;
+    report.notes.push_back(fmt::format(
+        "tokens per second are those of {} to {} after the start: beyond the warm-up, until the last arrival",
+        format_time(begin.at), format_time(end.at)));
+  }
+  report.input_rate = input;
+  report.output_rate = output;
+  report.input_per_node = share(input, prompt_gpus / gpus_per_node);
+  report.output_per_node = share(output, answer_gpus / gpus_per_node);
+  report.output_per_gpu = share(output, report.mean_gpus);
+}
+
+void notes_of(ServingReport& report) {
+  const ServingScenario& serving = report.serving();
+  if (serving.sample > 1 && serving.sample_time)
+    report.notes.push_back(
+        fmt::format("one request in {} was replayed, at full rates on all replicas: the day, autoscaling, "
+                    "failures and drift of "
+                    "expert load passed {} times as fast",
+                    serving.sample, serving.sample));
+  else if (serving.sample > 1)
+    report.notes.push_back(
+        fmt::format("one request in {} was replayed on one replica in {}", serving.sample, serving.sample));
+  if (too_short_to_tell(report.totals))
+    report.notes.push_back(
+        "requests came for less than four times what one takes: too short to tell how the deployment would "
+        "stand this load for long");
+  if (report.totals.too_long > 0)
+    report.notes.push_back(
+        fmt::format("{} requests were rejected because no replica could ever hold them", report.totals.too_long));
+  if (report.totals.failures > 0)
+    report.notes.push_back(fmt::format("{} failures of replicas; {} requests started again, {} were lost",
+                                       report.totals.failures, report.totals.retried, report.all.lost.requests));
+  if (serving.pools.front().engine.speculation.depth > 0)
+    report.notes.push_back("drafts are accepted at their mean rate, by all requests of an iteration alike");
+  if (report.scenario.cluster.node.gpu.architecture != "hopper")
+    report.notes.push_back("kernels of this GPU were not measured: rooflines with Hopper's efficiencies");
+}
+
+}  // namespace
+
+std::vector<BuiltPool> build_pools(const Scenario& scenario) {
+  const ServingScenario& serving = *scenario.serving;
+  PriceSources sources;
+  sources.cluster = scenario.cluster;
+  sources.kernels = std::make_shared<const KernelModel>(scenario.cluster.node.gpu, scenario.kernels);
+  sources.links = scenario.links;
+  sources.constants = serving.constants;
+  std::vector<BuiltPool> pools;
+  int first_gpu = 0;
+  for (PoolSpec spec : serving.pools) {
+    spec.replicas /= serving.replicas_per_replica();
+    spec.autoscale.minimum = std::max(1, spec.autoscale.minimum / serving.replicas_per_replica());
+    spec.autoscale.interval /= serving.haste();
+    spec.autoscale.startup /= serving.haste();
+    pools.push_back(build_pool(spec, sources, first_gpu, busiest_loads(serving, spec, scenario.cluster),
+                               serving.expert_pace.drift_period / serving.haste()));
+    pools.back().config.replica.jump = serving.jump;
+    first_gpu += spec.replicas * spec.engine.plan.gpus();
+  }
+  return pools;
+}
+
+ServingReport run_serving(const Scenario& scenario, const ServingOptions& options) {
+  const ServingScenario& serving = *scenario.serving;
+  ServingReport report{};
+  report.scenario = scenario;
+  std::vector<BuiltPool> pools = build_pools(scenario);
+  SessionConfig config;
+  config.levels = serving.levels;
+  config.failures = serving.failures;
+  config.failures.failures_per_gpu_hour *= serving.haste();
+  config.failures.repair /= serving.haste();
+  if (serving.layer_wise_transfer) config.send_in_parts = serving.model().layers;
+  config.seed = serving.seed;
+  config.warm_up = serving.warm_up;
+  std::vector<PoolPricers> prices;
+  for (const BuiltPool& pool : pools) {
+    config.pools.push_back(pool.config);
+    prices.push_back(pool.prices());
+  }
+  std::unique_ptr<Topology> topology;
+  if (pools.size() > 1) topology = std::make_unique<Topology>(trimmed(scenario.cluster, serving.gpus()));
+  const std::unique_ptr<RequestSource> source = make_traffic(sample_of(serving));
+  ServingSession session(std::move(config), std::move(prices), topology.get(), source.get());
+  if (options.on_result) session.on_result(options.on_result);
+  if (!session.run(options.keep_going)) throw Interrupted();
+
+  report.totals = session.totals();
+  report.all = report.totals.metrics.all();
+  if (report.all.completed.requests == 0 && report.totals.too_long > 0) {
+    Diagnostic d;
+    d.file = scenario.file;
+    d.field = "serving";
+    d.found = fmt::format("{} requests, none of which fits into a replica's KV cache", report.totals.too_long);
+    d.expected = "requests that fit; `flopcast check` says how many tokens a replica holds";
+    throw InputError(d);
+  }
+  for (std::size_t i = 0; i < pools.size(); ++i) report.pools.push_back(pool_report(report.totals.pools[i], pools[i]));
+  report.state = judge(load_evidence(report.totals));
+  rates(report);
+  report.energy = energy_of(report, options.power);
+  report.cost = cost_of(report, pools.front());
+  const BuiltPool& answers = pools.back();
+  report.exchange_bound = nic_bound(serving.pools.back().engine, scenario.cluster,
+                                    report.pools.back().mean_batch / std::max(1, answers.config.replica.groups));
+  report.notes.insert(report.notes.begin(), scenario.notes.begin(), scenario.notes.end());
+  notes_of(report);
+  return report;
+}
+
+std::string serving_facts(const Scenario& scenario) {
+  std::string out;
+  for (const PoolSpec& spec : scenario.serving->pools) {
+    const ReplicaMemory memory = replica_memory(spec.engine, scenario.cluster.node.gpu);
+    out += fmt::format("; {}: {} x {} GPUs, {} of weights and workspace and {} tokens of KV cache per {}", spec.name,
+                       spec.replicas, spec.engine.plan.gpus(), format_bytes(memory.table.total()),
+                       format_integer(static_cast<double>(memory.kv_tokens)),
+                       spec.engine.plan.attention_data > 1 ? "attention group" : "replica");
+  }
+  return out;
+}
+
+}  // namespace flopcast

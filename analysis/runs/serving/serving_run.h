@@ -1,0 +1,87 @@
+// From a serving scenario to its report: pools and their prices, a session, what came of it.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "analysis/runs/energy.h"
+#include "analysis/runs/serving/load_state.h"
+#include "analysis/runs/training/training_report.h"
+#include "scenarios/resolve/serving_scenario.h"
+
+namespace flopcast {
+
+struct PoolReport {
+  PoolTotals totals;
+  ReplicaMemory memory;
+  double busy = 0;        ///< share of the time its replicas were up
+  double mean_batch = 0;  ///< requests per decoding iteration and replica
+  Seconds mean_iteration;
+  double attention_share = 0;  ///< of a mean decoding iteration
+  double busiest_expert_gpu = 1;
+  Bytes kv_per_token;
+};
+
+struct ServingCostReport {
+  UsdPerSecond rate;  ///< all GPUs that are up, on average
+  Usd per_million_computed, per_million_cached, per_million_prompt, per_million_output;
+  double cached_work = 0;   ///< of a prompt's token found in a cache, over that of another
+  double prompt_share = 0;  ///< of the GPUs' cost, paid by prompts
+  UsdPerSecond revenue;
+  bool priced = false;  ///< GPUs have a price
+  double margin() const { return rate > UsdPerSecond(0) ? revenue / rate - 1 : 0; }
+};
+
+/// One load of a throughput-interactivity curve.
+struct CurveSample {
+  double requests_per_s = 0, tokens_per_s_per_user = 0, tokens_per_s_per_gpu = 0;
+  double ttft_p90 = 0, tpot_p90 = 0;
+  double usd_per_million_output = 0;
+  LoadState state = LoadState::stable;
+  int gpus = 0;
+  bool meets = false;
+  std::string deployment;
+};
+
+struct ServingReport {
+  Scenario scenario;
+  SessionTotals totals;
+  ClassMetrics all;
+  std::vector<PoolReport> pools;
+  LoadState state = LoadState::stable;
+  double mean_gpus = 0;                    ///< up, all pools
+  double input_rate = 0, output_rate = 0;  ///< tokens per second of the steady span, or of the whole run
+  double input_per_node = 0, output_per_node = 0, output_per_gpu = 0;  ///< tokens per second
+  Joules energy;
+  ServingCostReport cost;
+  Seconds exchange_bound;  ///< of TPOT, by the NICs
+  std::vector<CurveSample> curve;
+  double saturation = 0;  ///< requests per second, where it was looked for
+  std::vector<Comparison> comparisons;
+  std::vector<std::string> notes;
+
+  const ServingScenario& serving() const { return *scenario.serving; }
+  /// Up to the last arrival.
+  double arrivals_per_s() const {
+    const Seconds span = totals.backlog.until() - totals.begin;
+    return span > Seconds(0) ? static_cast<double>(all.arrived.requests) / span.value() : 0;
+  }
+};
+
+struct ServingOptions {
+  PowerModel power;
+  ResultSink on_result;                           ///< of every request; may be empty
+  std::function<bool(std::uint64_t)> keep_going;  ///< requests so far; false: stop
+};
+
+/// Pools of a scenario on its cluster, priced.
+std::vector<BuiltPool> build_pools(const Scenario& scenario);
+
+/// @param scenario has `serving`. @throws InputError, Interrupted.
+ServingReport run_serving(const Scenario& scenario, const ServingOptions& options);
+
+/// Summary for `flopcast check`: memory of a replica and how many requests it holds.
+std::string serving_facts(const Scenario& scenario);
+
+}  // namespace flopcast

@@ -1,0 +1,279 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "analysis/render/format.h"
+#include "analysis/runs/serving/serving_report.h"
+
+namespace flopcast {
+namespace {
+
+constexpr std::size_t kWidth = 100;
+
+std::string seconds(double value) { return format_time(Seconds(value)); }
+std::string whole(std::int64_t count) { return format_integer(static_cast<double>(count)); }
+double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+/// A fact on lines of its own, broken at the report's width.
+std::string fact(const std::string& text) { return "  " + wrap(text, kWidth - 4, "    ") + "\n"; }
+
+std::string headline(const ServingReport& r) {
+  const ClassMetrics& all = r.all;
+  std::string out = fmt::format("{} requests in {}: {} completed", whole(all.arrived.requests),
+                                format_time(r.totals.duration()), whole(all.completed.requests));
+  if (all.rejected.requests > 0) out += fmt::format(", {} rejected", whole(all.rejected.requests));
+  if (all.lost.requests > 0) out += fmt::format(", {} lost", whole(all.lost.requests));
+  out += fmt::format(". The deployment is {}.", name(r.state));
+  if (all.tpot.mean() > 0) out += fmt::format(" A user sees {:.1f} tokens per second.", 1 / all.tpot.mean());
+  return wrap(out, kWidth, "") + "\n";
+}
+
+std::string published_table(const ServingReport& r, const TextStyle& style) {
+  if (r.comparisons.empty()) return "";
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
+  table.header({"", "predicted", "published", "error", "source"});
+  for (const Comparison& c : r.comparisons)
+    table.row({c.field, fmt::format("{:.6g}", c.predicted), fmt::format("{:.6g}", c.published),
+               c.has_error() ? format_error(c.error()) : "", c.source});
+  return style.bold("Predicted beside published") + "\n" + table.render(style, kWidth) + "\n";
+}
+
+std::string latency_table(const ServingReport& r, const TextStyle& style) {
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
+  table.header({"latency", "mean", "p50", "p90", "p95", "p99"});
+  const auto row = [&table](const std::string& what, const DistributionSummary& s) {
+    table.row({what, seconds(s.mean), seconds(s.p50), seconds(s.p90), seconds(s.p95), seconds(s.p99)});
+  };
+  row("time to first token (TTFT)", r.all.ttft.summary());
+  row("  of it queueing", r.all.queueing.summary());
+  row("time per output token (TPOT)", r.all.tpot.summary());
+  const GapHistogram& gaps = r.totals.gaps;
+  table.row({"between tokens", format_time(gaps.mean()), format_time(gaps.quantile(0.5)),
+             format_time(gaps.quantile(0.9)), format_time(gaps.quantile(0.95)), format_time(gaps.quantile(0.99))});
+  row("end to end", r.all.end_to_end.summary());
+  return table.render(style, kWidth);
+}
+
+/// Tokens per second: in all, and over the nodes and GPUs that handle them.
+std::string throughput_table(const ServingReport& r, const TextStyle& style) {
+  const double node = r.scenario.cluster.node.gpus;
+  const double span = r.totals.duration().value();
+  double prompts = 0, answers = 0;  // GPUs
+  for (const PoolReport& pool : r.pools) {
+    const double gpus = span > 0 ? pool.totals.replica_time.value() / span * pool.totals.gpus : 0;
+    if (pool.totals.name != "decode") prompts += gpus;
+    if (pool.totals.name != "prefill") answers += gpus;
+  }
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
+  table.header({"throughput", "tokens/s", "per node", "per GPU", ""});
+  const auto row = [&](const char* what, double per_node, double gpus, const std::string& note) {
+    table.row({what, format_count(per_node * gpus / node), format_count(per_node),
+               fmt::format("{:.1f}", per_node / node), note});
+  };
+  const double cached =
+      share(static_cast<double>(r.all.cached_tokens), static_cast<double>(r.all.completed.input_tokens));
+  row("input", r.input_per_node, prompts, fmt::format("{} of them found in caches", format_percent(cached)));
+  const bool apart = r.pools.size() > 1;
+  row("output", r.output_per_node, answers,
+      apart ? fmt::format("{:.1f} per GPU of either kind", r.output_per_gpu) : "");
+  return table.render(style, kWidth);
+}
+
+std::string limits_of(const ServiceLevel& level) {
+  std::vector<std::string> limits;
+  if (level.ttft < kNever) limits.push_back("TTFT " + format_time(level.ttft));
+  if (level.tpot < kNever) limits.push_back("TPOT " + format_time(level.tpot));
+  if (level.end_to_end < kNever) limits.push_back("end to end " + format_time(level.end_to_end));
+  return fmt::format("{}", fmt::join(limits, ", "));
+}
+
+/// Streams one by one, where there are several or something was promised.
+std::string stream_table(const ServingReport& r, const TextStyle& style) {
+  const auto classes = r.totals.metrics.classes();
+  const auto levels = r.totals.metrics.levels();
+  const bool promised =
+      std::any_of(levels.begin(), levels.end(), [](const ServiceLevel& level) { return !limits_of(level).empty(); });
+  if (classes.size() < 2 && !promised) return "";
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
+  table.header({"stream", "requests", "TTFT p90", "TPOT p90", "in time", "goodput", "promised"});
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    const ClassMetrics& c = classes[i];
+    const std::string limits = limits_of(levels[i]), kept = format_percent(c.slo_attainment());
+    table.row({r.serving().class_names[i], whole(c.arrived.requests), seconds(c.ttft.quantile(0.9)),
+               seconds(c.tpot.quantile(0.9)),
+               limits.empty()               ? "-"
+               : c.slo_attainment() >= 0.99 ? style.good(kept)
+                                            : style.bad(kept),
+               fmt::format("{:.3g} /s", c.goodput(r.totals.duration()).value()), limits.empty() ? "nothing" : limits});
+  }
+  return table.render(style, kWidth) + "\n";
+}
+
+std::string pool_table(const ServingReport& r, const TextStyle& style) {
+  TextTable table(
+      {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right});
+  table.header({"replicas", "GPUs each", "up", "busy", "KV in use", "batch", "iteration", "attention"});
+  for (const PoolReport& pool : r.pools) {
+    const PoolTotals& t = pool.totals;
+    const bool decodes = t.counters.decode_requests > 0;
+    table.row({fmt::format("{} x {}", t.replicas, t.name), fmt::format("{}", t.gpus),
+               fmt::format("{:.2f}", t.mean_replicas), format_percent(pool.busy), format_percent(t.mean_kv_share),
+               decodes ? fmt::format("{:.1f}", pool.mean_batch) : "-", format_time(pool.mean_iteration),
+               decodes ? format_percent(pool.attention_share) : "-"});
+  }
+  return table.render(style, kWidth);
+}
+
+std::string memory_facts(const ServingReport& r) {
+  std::string out;
+  for (const PoolReport& pool : r.pools) {
+    const Bytes weights = pool.memory.table.total();
+    out +=
+        fact(fmt::format("{}: of {} HBM, {} hold weights and workspace, {} a cache of {} tokens per "
+                         "attention group ({} bytes each)",
+                         pool.totals.name, format_bytes(r.scenario.cluster.node.gpu.hbm_capacity),
+                         format_bytes(weights), format_bytes(pool.memory.usable - weights),
+                         whole(pool.memory.kv_tokens), format_integer(pool.kv_per_token.value())));
+  }
+  return out;
+}
+
+std::string cache_fact(const PoolTotals& t) {
+  const auto part = [&](KvTier tier) {
+    return format_percent(share(static_cast<double>(t.kv.hit_tokens[tier]), static_cast<double>(t.kv.prompt_tokens)));
+  };
+  return fact(fmt::format("{}: of prompts' tokens, {} were found in HBM, {} in host memory, {} in storage", t.name,
+                          part(KvTier::hbm), part(KvTier::host), part(KvTier::storage)));
+}
+
+std::string pool_facts(const PoolReport& pool) {
+  const PoolTotals& t = pool.totals;
+  std::string out;
+  if (t.kv.hit_tokens.total() > 0) out += cache_fact(t);
+  if (t.counters.preemptions > 0)
+    out += fact(fmt::format(
+        "{}: {} requests gave way for lack of pages, {} of them by swapping; {} tokens were computed again", t.name,
+        whole(t.counters.preemptions), whole(t.counters.swaps), whole(t.counters.recomputed_tokens)));
+  if (pool.busiest_expert_gpu > 1)
+    out += fact(fmt::format("{}: the busiest GPU's experts get {:.2f} times the mean number of tokens and set the pace",
+                            t.name, pool.busiest_expert_gpu));
+  return out;
+}
+
+std::string deployment_facts(const ServingReport& r) {
+  std::string out = memory_facts(r);
+  for (const PoolReport& pool : r.pools) out += pool_facts(pool);
+  const SessionTotals& t = r.totals;
+  if (t.transfers > 0)
+    out += fact(fmt::format("{} caches moved over the fabric, {} each on average; {} met another on a link",
+                            whole(t.transfers), format_time(t.transfer_time / static_cast<double>(t.transfers)),
+                            whole(t.contended_transfers)));
+  if (r.exchange_bound > Seconds(0))
+    out += fact(fmt::format("no TPOT below {} at this batch: what experts exchange takes the NICs that long",
+                            format_time(r.exchange_bound)));
+  return out;
+}
+
+/// Levels from nothing to the most: a queue that grows shows at a glance.
+std::string spark(const std::vector<double>& values, double most, std::size_t columns) {
+  static constexpr const char* kLevels[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  std::string out;
+  columns = std::min(columns, values.size());
+  for (std::size_t c = 0; c < columns; ++c) {
+    const std::size_t from = c * values.size() / columns, to = std::max(from + 1, (c + 1) * values.size() / columns);
+    double sum = 0;
+    for (std::size_t i = from; i < to; ++i) sum += values[i];
+    const double level = most > 0 ? sum / static_cast<double>(to - from) / most : 0;
+    out += kLevels[static_cast<std::size_t>(level * 8 + 0.5)];
+  }
+  return out;
+}
+
+std::string curves(const ServingReport& r) {
+  constexpr std::size_t kColumns = 56;
+  std::string out;
+  const double end = r.totals.end.value();
+  const auto line = [&](const std::string& what, const TimeSeries& series, const auto& text) {
+    std::vector<double> values = series.averages();
+    if (values.empty()) return;
+    // All lines go on to the end of the run, however early theirs was.
+    values.resize(std::max(values.size(), static_cast<std::size_t>(end / series.width().value())));
+    const double most = *std::max_element(values.begin(), values.end());
+    out += fmt::format("  {}|{}| to {}\n", pad_right(what, 22), pad_right(spark(values, most, kColumns), kColumns),
+                       text(most));
+  };
+  const auto plain = [](double v) { return v > 0 && v < 10 ? fmt::format("{:.1f}", v) : fmt::format("{:.0f}", v); };
+  const auto percent = [](double v) { return format_percent(v); };
+  for (const PoolReport& pool : r.pools) {
+    const PoolTotals& t = pool.totals;
+    line(t.name + " running", t.running, plain);
+    line(t.name + " waiting", t.waiting, plain);
+    line(t.name + " computing", t.busy, percent);
+    line(t.name + " KV in use", t.kv_share, percent);
+    if (r.serving().autoscaled()) line(t.name + " up", t.up, plain);
+  }
+  return out;
+}
+
+std::string cost_lines(const ServingReport& r, const TextStyle& style) {
+  const ServingCostReport& c = r.cost;
+  if (!c.priced) return "";
+  const double day = 86400.0 * r.serving().replicas_per_replica();
+  std::string out =
+      style.bold("Cost") + fmt::format("  at ${:.2f} per GPU-hour\n", r.scenario.price.gpu.value() * 3600);
+  const std::string cached =
+      c.per_million_cached > Usd(0) ? fmt::format(", ${:.3f} cached", c.per_million_cached.value()) : "";
+  out += fact(fmt::format("per million tokens: ${:.3f} input computed{}, ${:.3f} input on the whole, ${:.3f} output",
+                          c.per_million_computed.value(), cached, c.per_million_prompt.value(),
+                          c.per_million_output.value()));
+  std::string whole_service = fmt::format("{} per day for {:.0f} GPUs", format_usd(Usd(c.rate.value() * day)),
+                                          r.mean_gpus * r.serving().replicas_per_replica());
+  if (c.revenue > UsdPerSecond(0))
+    whole_service += fmt::format("; revenue {} per day, margin {:.0f} % of cost",
+                                 format_usd(Usd(c.revenue.value() * day)), 100 * c.margin());
+  return out + fact(whole_service) + "\n";
+}
+
+/// "serving.decode.tensor = 1", "serving.decode.pipeline = 1" -> "serving.decode: tensor = 1, pipeline = 1".
+std::string default_lines(const std::vector<std::string>& settings) {
+  std::vector<std::string> order;
+  std::map<std::string, std::vector<std::string>> by_message;
+  for (const std::string& setting : settings) {
+    const std::size_t dot = setting.rfind('.', setting.find(" = "));
+    const std::string message = dot == std::string::npos ? "" : setting.substr(0, dot);
+    if (!by_message.contains(message)) order.push_back(message);
+    by_message[message].push_back(dot == std::string::npos ? setting : setting.substr(dot + 1));
+  }
+  std::string out;
+  for (const std::string& message : order)
+    out += fact(fmt::format("{}{}{}", message, message.empty() ? "" : ": ", fmt::join(by_message[message], ", ")));
+  return out;
+}
+
+std::string title_lines(const ServingReport& r, const TextStyle& style) {
+  const ModelConfig& model = r.serving().model();
+  const ClusterSpec& cluster = r.scenario.cluster;
+  const std::string on = fmt::format("{} on {} x {}, {}", model.title.empty() ? model.name : model.title,
+                                     r.serving().gpus(), cluster.node.gpu.title, cluster.fabric.title);
+  return style.bold(r.scenario.title.empty() ? r.scenario.name : r.scenario.title) + "\n" + wrap(on, kWidth, "") +
+         "\n\n";
+}
+
+}  // namespace
+
+std::string to_text(const ServingReport& r, const TextStyle& style) {
+  std::string out =
+      title_lines(r, style) + headline(r) + "\n" + published_table(r, style) + latency_table(r, style) + "\n";
+  out += throughput_table(r, style) + "\n" + stream_table(r, style) + pool_table(r, style) + "\n" + deployment_facts(r);
+  out += "\n" + style.bold("Over time") + "\n" + curves(r) + "\n" + cost_lines(r, style);
+  out += fmt::format("Energy {}, {:.2f} J per output token.\n", format_energy(r.energy),
+                     share(r.energy.value(), static_cast<double>(r.all.output_tokens)));
+  if (!r.notes.empty()) out += "\n" + style.bold("Notes") + "\n";
+  for (const std::string& note : r.notes) out += "  - " + wrap(note, kWidth - 4, "    ") + "\n";
+  if (!r.scenario.defaults_used.empty())
+    out += "\n" + style.bold("Defaults used") + "\n" + default_lines(r.scenario.defaults_used);
+  return out;
+}
+
+}  // namespace flopcast

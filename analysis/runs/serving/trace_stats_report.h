@@ -1,0 +1,13 @@
+// A trace's statistics, for people and for programs.
+#pragma once
+#include <string>
+
+#include "analysis/render/text_table.h"
+#include "workloads/serving/traffic/trace_stats.h"
+
+namespace flopcast {
+
+std::string trace_stats_text(const std::string& file, const TraceStats& stats, const TextStyle& style);
+std::string trace_stats_json(const std::string& file, const std::string& program, const TraceStats& stats);
+
+}  // namespace flopcast

@@ -1,0 +1,35 @@
+// The chain of operations that decided how long a step took: from the last operation backwards, each time to
+// the predecessor that ended last, which is the one that was waited for.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "sim/timeline.h"
+#include "workloads/training/training_step.h"
+
+namespace flopcast {
+
+struct CriticalPath {
+  struct Share {
+    std::string name;  ///< of the operations, as in training_op_names()
+    Seconds time;
+    std::size_t operations = 0;
+  };
+  struct Visit {
+    int pipeline_rank = 0;
+    Seconds time;
+  };
+  Seconds length;  ///< equals the step time
+  std::size_t operations = 0;
+  int rank_changes = 0;        ///< how often the path moves to another GPU
+  std::vector<Share> by_name;  ///< longest first
+  std::vector<Visit> by_rank;  ///< by pipeline rank; only ranks it visits
+};
+
+CriticalPath critical_path(const TrainingStep& step, const SpanSink& spans);
+
+/// The operations of the path, first to last.
+std::vector<OpId> critical_operations(const OperationGraph& graph, const SpanSink& spans);
+
+}  // namespace flopcast

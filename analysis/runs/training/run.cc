@@ -1,0 +1,295 @@
+#include "analysis/runs/training/run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+#include "analysis/render/format.h"
+#include "analysis/runs/report_message.h"
+#include "hwmodels/fabric/link_calibration.h"
+#include "workloads/collectives/collectives.h"
+
+namespace flopcast {
+namespace {
+
+ReplayOptions replay_options(const RunOptions& options) {
+  ReplayOptions replay;
+  replay.backend = options.backend;
+  replay.progress = options.progress;
+  return replay;
+}
+
+void announce(const RunOptions& options, const std::string& what) {
+  if (options.stage) options.stage(what);
+}
+
+const MemoryTable& fullest(const std::vector<MemoryTable>& tables) {
+  return *std::max_element(tables.begin(), tables.end(),
+                           [](const MemoryTable& a, const MemoryTable& b) { return a.total() < b.total(); });
+}
+
+Diagnostic memory_diagnostic(const std::string& field, const MemoryTable& table, Bytes capacity) {
+  Diagnostic diagnostic;
+  diagnostic.field = field;
+  diagnostic.found =
+      fmt::format("{} on the fullest GPU (pipeline rank {})", format_bytes(table.total()), table.pipeline_rank);
+  diagnostic.expected = fmt::format("at most {}", format_bytes(capacity));
+  return diagnostic;
+}
+
+// Refuses a step whose fullest GPU is over capacity; when that is allowed, says so in a note.
+void check_memory(const Scenario& scenario, const TrainingConfig& config, const TrainingStep& step, bool allow_oom,
+                  std::vector<std::string>& notes) {
+  const Bytes capacity = scenario.cluster.node.gpu.hbm_capacity;
+  const MemoryTable& table = fullest(step.memory);
+  if (table.total() <= capacity) return;
+  if (!allow_oom) {
+    throw MemoryRefused("training.plan", table, capacity,
+                        memory_remedies(config, step.stages, step.schedule, step.hottest_load, capacity));
+  }
+  const std::string note = fmt::format(
+      "the plan does not fit with {} tokens per sequence: {} of {} on the fullest GPU; replayed all the "
+      "same (--allow-oom)",
+      format_integer(static_cast<double>(config.batch.sequence_length)), format_bytes(table.total()),
+      format_bytes(capacity));
+  if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
+}
+
+RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, TransferBackend backend) {
+  RunFacts run;
+  run.operations = result.operations;
+  run.transfers = result.transfers;
+  run.contended_flows = result.contended_flows;
+  run.fingerprint = fingerprint.value();
+  run.backend = backend;
+  return run;
+}
+
+void set_rates(TrainingReport& report, const TrainingStep& step) {
+  const ClusterSpec& cluster = report.scenario.cluster;
+  const int gpus = cluster.gpus();  // the plan takes all of them
+  report.tokens_per_step = step.tokens;
+  report.tokens_per_day = step.tokens * 86400.0 / report.step_time.value();
+  report.flops_per_gpu_causal = step.model_flop_causal / report.step_time / gpus;
+  report.flops_per_gpu = step.model_flop / report.step_time / gpus;
+  report.mfu_causal = report.flops_per_gpu_causal / cluster.node.gpu.bf16_peak;
+  report.mfu = report.flops_per_gpu / cluster.node.gpu.bf16_peak;
+}
+
+// Replays the step with all sinks and fills everything of the report that one replay can tell.
+void replay_step(const PreparedStep& prepared, const RunOptions& options, TrainingReport& report) {
+  const TrainingStep& step = prepared.step;
+  StepMetricsSink metrics(step);
+  FingerprintSink fingerprint;
+  std::unique_ptr<SpanSink> spans;
+  std::vector<std::unique_ptr<TimelineSink>> extra;
+  std::vector<TimelineSink*> sinks = {&metrics, &fingerprint};
+  if (step.folded) {
+    spans = std::make_unique<SpanSink>(step.graph);
+    sinks.push_back(spans.get());
+  }
+  for (const auto& make : options.extra_sinks) sinks.push_back(extra.emplace_back(make(step)).get());
+
+  const ReplayResult result = replay(step.graph, prepared.topology->network(), sinks, replay_options(options));
+  report.step_time = result.makespan;
+  report.run = run_facts(result, fingerprint, options.backend);
+  report.run.folded = step.folded;
+  report.run.replayed_gpus = step.ranks.size();
+  report.rank_metrics = metrics.reduce(result.makespan);
+  report.mean = weighted_mean(report.rank_metrics, step.ranks);
+  if (spans) report.path = critical_path(step, *spans);
+  report.busiest_links = busiest_links(step.graph, prepared.topology->network(), result.makespan, 3);
+}
+
+void copy_facts(const TrainingStep& step, TrainingReport& report) {
+  report.ranks = step.ranks;
+  report.stages = step.stages;
+  report.stages_of_rank = step.schedule.stage_of;
+  report.memory = step.memory;
+  report.evidence = step.evidence;
+  report.hottest_load = step.hottest_load;
+  report.notes.insert(report.notes.end(), step.notes.begin(), step.notes.end());
+}
+
+// Replays the step of a configuration; notes gain what is to be said of it.
+Seconds timed_step(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options,
+                   std::vector<std::string>& notes) {
+  const PreparedStep prepared = prepare_step(scenario, config);
+  check_memory(scenario, config, prepared.step, options.allow_oom, notes);
+  return replay(prepared.step.graph, prepared.topology->network(), {}, replay_options(options)).makespan;
+}
+
+// Steps of other batches and plans, asked for by the projection. Folded: they get unfolded where something
+// breaks the symmetry, and where nothing does, folded and unfolded agree.
+StepTimer further_steps(const Scenario& scenario, const RunOptions& options, std::vector<std::string>& notes) {
+  return [&scenario, &notes, options](TrainingConfig config) {
+    config.unfolded = false;
+    announce(options, fmt::format("{} micro-batches of {} tokens", config.micro_batches(),
+                                  config.batch.micro_batch_sequences * config.batch.sequence_length));
+    return timed_step(scenario, config, options, notes);
+  };
+}
+
+// @throws MemoryRefused when a phase's plan does not fit. What its schedule cannot run is scaled, not
+// refused.
+void check_phase_fit(const Scenario& scenario, const TrainingPhase& phase) {
+  if (phase.given_gpu_hours) return;
+  TrainingConfig config = phase_config(*scenario.training, phase);
+  config.unfolded = false;
+  std::vector<std::string> notes;
+  try {
+    check_memory(scenario, config, prepare_step(scenario, config).step, false, notes);
+  } catch (const MemoryRefused& refused) {
+    throw refused.at(phase_plan_field(phase));
+  } catch (const InputError&) {
+  }
+}
+
+ReplayedStep summarise(const TrainingReport& report, const PowerModel& power) {
+  ReplayedStep replayed;
+  replayed.step_time = report.step_time;
+  replayed.model_flops_utilisation = report.mfu_causal;
+  replayed.power = step_power(report.scenario.cluster.node, power, report.mean.compute_busy / report.step_time);
+  return replayed;
+}
+
+}  // namespace
+
+MemoryRefused::MemoryRefused(const std::string& field, MemoryTable fullest, Bytes capacity,
+                             std::vector<std::string> remedies)
+    : InputError(memory_diagnostic(field, fullest, capacity)),
+      fullest_(std::move(fullest)),
+      capacity_(capacity),
+      remedies_(std::move(remedies)) {}
+
+const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memory); }
+
+KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& config) {
+  const GpuSpec& gpu = scenario.cluster.node.gpu;
+  const double vendor_clock = config.overheads.vendor_clock;
+  if (config.vendor_gemms() && vendor_clock > 0) return KernelModel(gpu, scenario.kernels, vendor_clock);
+  return KernelModel(gpu, scenario.kernels, ClockState::sustained);
+}
+
+PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config) {
+  PreparedStep prepared;
+  prepared.topology = std::make_unique<Topology>(scenario.cluster);
+  prepared.kernels = std::make_unique<KernelModel>(training_kernels(scenario, config));
+  prepared.step = build_training_step(config, *prepared.topology, *prepared.kernels, *scenario.links);
+  return prepared;
+}
+
+MemoryTable check_fit(const Scenario& scenario) {
+  const PreparedStep prepared = prepare_step(scenario, *scenario.training);
+  std::vector<std::string> notes;
+  check_memory(scenario, *scenario.training, prepared.step, false, notes);
+  for (const TrainingPhase& phase : scenario.phases) {
+    check_phase_fit(scenario, phase);
+    PhaseTime some_work;
+    some_work.steady = hours(24);
+    if (!phase.given_gpu_hours) with_interruptions(some_work, static_cast<int>(phase.plan.gpus()), scenario.resilience);
+  }
+  return fullest(prepared.step.memory);
+}
+
+Seconds step_time(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options) {
+  std::vector<std::string> notes;
+  return timed_step(scenario, config, options, notes);
+}
+
+TrainingReport run_training(const Scenario& scenario, const RunOptions& options) {
+  assert(scenario.training);
+  check_published(scenario);
+  TrainingReport report;
+  report.scenario = scenario;
+  report.notes = scenario.notes;
+  announce(options, "the step");
+  {
+    const PreparedStep prepared = prepare_step(scenario, *scenario.training);
+    check_memory(scenario, *scenario.training, prepared.step, options.allow_oom, report.notes);
+    replay_step(prepared, options, report);
+    set_rates(report, prepared.step);
+    copy_facts(prepared.step, report);
+  }  // an unfolded graph is large: gone before the next one comes
+  if (options.project && !scenario.phases.empty()) {
+    report.projection =
+        project(scenario, summarise(report, options.power), further_steps(scenario, options, report.notes));
+    report.notes.push_back("power: " + options.power.source);
+    if (report.run.folded && report.hottest_load > 1) {
+      report.notes.push_back(
+          "energy is an upper bound: every GPU is taken to compute as long as the busiest of its "
+          "group of experts, which was replayed for it");
+    }
+  }
+  compare_with_published(report);
+  return report;
+}
+
+CollectiveReport run_collective(const Scenario& scenario, const RunOptions& options) {
+  assert(scenario.collective);
+  const CollectiveConfig& config = *scenario.collective;
+  const CollectiveRow* const row = find_collective(config.operation);
+  assert(row != nullptr && "the loader checks names");
+  Topology topology(scenario.cluster);
+  const OperationGraph graph = make_collective_graph(topology, *row, config.bytes, config.ranks, config.copies,
+                                                     config.measured_links ? scenario.links.get() : nullptr);
+  FingerprintSink fingerprint;
+  TimelineSink* const sinks[] = {&fingerprint};
+  const ReplayResult result = replay(graph, topology.network(), sinks, replay_options(options));
+
+  const NodeSpec& node = scenario.cluster.node;
+  CollectiveReport report;
+  report.scenario = scenario;
+  report.run = run_facts(result, fingerprint, options.backend);
+  report.run.folded = false;
+  report.run.replayed_gpus = static_cast<std::size_t>(config.ranks);
+  report.time = result.makespan;
+  report.port = config.ranks <= node.gpus ? node.nvlink_bandwidth : node.nics_per_gpu * node.nic_bandwidth;
+  report.closed_form = row->closed_form_time(config.ranks, config.bytes, report.port);
+  report.closed_form_applies = node.gpus == 1 || config.ranks <= node.gpus;
+  for (const LinkLoad& busiest : busiest_links(graph, topology.network(), report.time, 1)) {
+    report.port_bound = report.time * busiest.utilisation;
+  }
+  report.algorithm_bandwidth = config.bytes / report.time;
+  // As NCCL's tests have it: what a port of a flat network has to carry, over the time.
+  report.bus_bandwidth = report.port * (report.closed_form / report.time);
+  return report;
+}
+
+LifeReport run_cluster_life(const Scenario& scenario) {
+  assert(scenario.cluster_life);
+  check_published(scenario);
+  const ClusterLifeConfig& config = *scenario.cluster_life;
+  const LifeSpan span = config.elapsed ? LifeSpan::of_time(*config.elapsed) : LifeSpan::of_work(config.useful.value());
+  LifeReport report;
+  report.scenario = scenario;
+  report.life = job_life(span, scenario.cluster.gpus(), scenario.resilience);
+  compare_with_published(report);
+  return report;
+}
+
+std::vector<LinkLoad> busiest_links(const OperationGraph& graph, const Network& network, Seconds time,
+                                    std::size_t count) {
+  std::vector<Bytes> carried(network.link_count());
+  for (std::size_t i = 0; i < graph.size(); ++i) {
+    for (const Flow& flow : graph.flows(OpId::at(i))) {
+      for (const LinkId link : network.route(flow.route)) carried[link.index()] += flow.bytes;
+    }
+  }
+  std::vector<LinkLoad> loads;
+  for (std::size_t i = 0; i < carried.size(); ++i) {
+    const Link& link = network.link(LinkId::at(i));
+    if (!link.shared || carried[i] <= Bytes(0)) continue;
+    loads.push_back({link.name, carried[i], carried[i] / (link.bandwidth * time)});
+  }
+  count = std::min(count, loads.size());
+  std::partial_sort(loads.begin(), loads.begin() + static_cast<std::ptrdiff_t>(count), loads.end(),
+                    [](const LinkLoad& a, const LinkLoad& b) {
+                      return a.utilisation != b.utilisation ? a.utilisation > b.utilisation : a.name < b.name;
+                    });
+  loads.resize(count);
+  return loads;
+}
+
+}  // namespace flopcast

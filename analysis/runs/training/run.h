@@ -1,0 +1,79 @@
+// From a scenario to a report: topology, prices, operation graph, replay, reduction.
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "analysis/runs/training/training_report.h"
+#include "hwmodels/fabric/topology.h"
+#include "sim/base/diagnostic.h"
+#include "sim/replay.h"
+
+namespace flopcast {
+
+struct RunOptions {
+  TransferBackend backend = TransferBackend::simgrid;
+  bool allow_oom = false;
+  /// Project the step to the whole run (needs further replays, for the batch ramp and for phases with other
+  /// plans).
+  bool project = true;
+  PowerModel power;
+  /// Further sinks for the step's replay, such as a trace; made when the graph is known.
+  std::vector<std::function<std::unique_ptr<TimelineSink>(const TrainingStep&)>> extra_sinks;
+  /// What is being replayed, for people who wait. May be empty.
+  std::function<void(const std::string&)> stage;
+  /// As ReplayOptions::progress.
+  std::function<bool(std::uint64_t, std::uint64_t)> progress;
+};
+
+/// The plan needs more memory than the GPU has. Carries what a person needs to change it.
+class MemoryRefused : public InputError {
+ public:
+  /// @param field path of the plan in the scenario.
+  MemoryRefused(const std::string& field, MemoryTable fullest, Bytes capacity, std::vector<std::string> remedies);
+  /// The same of the plan at another path.
+  MemoryRefused at(const std::string& field) const { return {field, fullest_, capacity_, remedies_}; }
+  const MemoryTable& fullest() const { return fullest_; }
+  Bytes capacity() const { return capacity_; }
+  const std::vector<std::string>& remedies() const { return remedies_; }
+
+ private:
+  MemoryTable fullest_;
+  Bytes capacity_;
+  std::vector<std::string> remedies_;
+};
+
+/// @param scenario has `training`. @throws InputError, MemoryRefused, Interrupted.
+TrainingReport run_training(const Scenario& scenario, const RunOptions& options);
+
+/// @param scenario has `collective`. @throws InputError, Interrupted.
+CollectiveReport run_collective(const Scenario& scenario, const RunOptions& options);
+
+/// @param scenario has `cluster_life`. @throws InputError.
+LifeReport run_cluster_life(const Scenario& scenario);
+
+/// Kernels as they run for weeks, at the clock that the chip sustains under the kernels of the configuration.
+KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& config);
+
+/// One step, priced and built but not replayed.
+struct PreparedStep {
+  std::unique_ptr<Topology> topology;
+  std::unique_ptr<KernelModel> kernels;
+  TrainingStep step;
+};
+/// @throws InputError when schedule or plan are wrong.
+PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config);
+
+/// Memory of the fullest GPU of the scenario's step. Looks at the phases' plans and at resilience too, as far
+/// as that takes no replay. @throws InputError, MemoryRefused.
+MemoryTable check_fit(const Scenario& scenario);
+
+/// Replays the step of `config` on the scenario's cluster and returns how long it takes, nothing else.
+Seconds step_time(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options);
+
+/// The links that carried most for their bandwidth, from the flows of the graph; at most `count`.
+std::vector<LinkLoad> busiest_links(const OperationGraph& graph, const Network& network, Seconds time,
+                                    std::size_t count);
+
+}  // namespace flopcast

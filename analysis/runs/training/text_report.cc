@@ -1,0 +1,457 @@
+#include "analysis/runs/training/text_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "analysis/render/format.h"
+#include "analysis/runs/training/figures.h"
+#include "analysis/runs/training/goodput_text.h"
+#include "analysis/runs/training/slow_parts.h"
+#include "hwmodels/kernels/calibration.h"
+
+namespace flopcast {
+namespace {
+
+constexpr std::size_t kWidth = 100;
+
+std::string section(const TextStyle& style, const std::string& title) {
+  return fmt::format("\n{}\n", style.bold(title));
+}
+
+std::string plural(double count, const std::string& noun) {
+  return fmt::format("{} {}{}", format_integer(count), noun, count == 1 ? "" : "s");
+}
+
+// ---------------------------------------------------------------------------------------------- head
+
+std::string cluster_line(const ClusterSpec& cluster) {
+  return fmt::format("{} x {}, {} of {}, {}", format_integer(cluster.gpus()), cluster.node.gpu.title,
+                     plural(cluster.nodes, "node"), cluster.node.gpus, cluster.fabric.title);
+}
+
+std::string plan_line(const TrainingConfig& config) {
+  const ParallelPlan& plan = config.plan;
+  std::string line = fmt::format("{}: pipeline {} x data {}", config.model.title, plan.pipeline, plan.data);
+  if (plan.tensor > 1) line += fmt::format(" x tensor {}", plan.tensor);
+  if (plan.context > 1) line += fmt::format(" x context {}", plan.context);
+  if (plan.expert > 1) line += fmt::format(", experts over {}", plan.expert);
+  const int micro_batches = config.micro_batches();
+  return line + fmt::format("; {}, {} micro-batch{}", config.schedule, micro_batches, micro_batches == 1 ? "" : "es");
+}
+
+// Nobody measured kernels on this GPU's architecture.
+bool is_inferred(const TrainingReport& report) {
+  const EvidenceShare& share = report.evidence;
+  return share.roofline > 0.5 * (share.measured + share.fitted + share.roofline);
+}
+
+std::string headline(const TrainingReport& report) {
+  std::string text = is_inferred(report) ? "Inferred, not measured: one step" : "One step";
+  text += fmt::format(" takes {}: {} tokens at {} MFU (causal), {} tokens per day.", format_time(report.step_time),
+                      format_count(report.tokens_per_step), format_percent(report.mfu_causal),
+                      format_count(report.tokens_per_day));
+  if (report.projection) {
+    double tokens = 0;
+    for (const PhaseProjection& phase : report.projection->phases) tokens += phase.tokens;
+    text += fmt::format(" The whole run of {} tokens takes {} GPU-hours: {}, {}.", format_count(tokens),
+                        format_count(report.projection->gpu_hours), format_days(report.projection->elapsed),
+                        format_usd(report.projection->cost));
+  }
+  return wrap(text, kWidth, "");
+}
+
+std::string head(const TrainingReport& report, const TextStyle& style) {
+  const Scenario& scenario = report.scenario;
+  std::string out = style.bold(scenario.title.empty() ? scenario.name : scenario.title) + "\n";
+  out += style.dim(wrap(cluster_line(scenario.cluster), kWidth, "")) + "\n";
+  out += style.dim(wrap(plan_line(*scenario.training), kWidth, "")) + "\n";
+  if (const std::string slow = slow_parts_text(scenario); !slow.empty())
+    out += style.bad(wrap("slow: " + slow, kWidth, "")) + "\n";
+  return out + "\n" + style.bold(headline(report)) + "\n";
+}
+
+// ---------------------------------------------------------------------------------------------- published
+
+std::string published_section(const std::vector<Comparison>& comparisons, const std::optional<Projection>& projection,
+                              const TextStyle& style) {
+  if (comparisons.empty()) return {};
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
+  table.header({"", "predicted", "published", "error", "source"});
+  for (const Comparison& comparison : comparisons) {
+    const Figure figure = find_figure(comparison.field, projection);
+    table.row({figure.name, figure.text(comparison.predicted), figure.text(comparison.published),
+               comparison.has_error() ? format_error(comparison.error()) : "-", comparison.source});
+  }
+  return section(style, "Predicted beside published") + table.render(style, kWidth);
+}
+
+// ---------------------------------------------------------------------------------------------- the step
+
+constexpr int kKindBar = 40;
+
+std::string share_bar(double share) {
+  const int eighths = static_cast<int>(std::lround(share * kKindBar * 8));
+  static constexpr const char* kEighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+  std::string bar;
+  for (int i = 0; i < eighths / 8; ++i) bar += "█";
+  return bar + kEighths[eighths % 8];
+}
+
+// Whose time the parts are. Folded, the busiest GPU stands for its group of experts: the others do the same
+// passes, with more waiting and less work inside them.
+std::string whose_parts(const TrainingReport& report) {
+  if (report.run.folded && report.hottest_load > 1) return "Of the busiest GPU of every group of experts";
+  return "Means over " + plural(static_cast<double>(report.scenario.training->plan.gpus()), "GPU");
+}
+
+std::string kinds_section(const TrainingReport& report, const TextStyle& style) {
+  TextTable table({Align::left, Align::left, Align::right, Align::right, Align::left});
+  const auto add = [&](const std::string& kind, const std::string& meaning, Seconds time, bool bar) {
+    if (time <= Seconds(0)) return;
+    const double share = time / report.step_time;
+    table.row(
+        {kind, meaning, fmt::format("{:.3f} s", time.value()), format_percent(share), bar ? share_bar(share) : ""});
+  };
+  const TimeParts& parts = report.mean.parts;
+  add("1F", "forward alone", parts.forward, true);
+  add("1B", "gradient of inputs", parts.backward_input, true);
+  add("1W", "gradient of weights", parts.backward_weight, true);
+  add("1F1B", "forward and backward overlapped", parts.overlapped, true);
+  add("bubble", "waiting for other stages", parts.bubble, true);
+  add("optimiser", "", parts.optimizer(), true);
+  add("", "reducing gradients", parts.gradient_reduction, false);
+  add("", "updating parameters", parts.optimizer_update, false);
+  add("", "gathering parameters", parts.parameter_gather, false);
+  std::string out = section(style, "Where the step goes") + table.render(style, kWidth);
+  const std::string remark = fmt::format("{}; they sum to the step. Inside passes, {} ({}) wait for communication.",
+                                         whose_parts(report), format_time(report.mean.exposed_communication),
+                                         format_percent(report.mean.exposed_communication / report.step_time));
+  out += style.dim("  " + wrap(remark, kWidth - 2, "  "));
+  return out + "\n";
+}
+
+// What a stage holds, briefly: "3D 1M embedding" for three dense and one MoE layer with the embedding.
+std::string stage_text(int index, const StageContent& stage) {
+  const auto layers = [](double n, char kind) {
+    return n == std::floor(n) ? fmt::format(" {:.0f}{}", n, kind) : fmt::format(" {:.2f}{}", n, kind);
+  };
+  std::string text = fmt::format("s{}:", index);
+  if (stage.embedding) text += " embedding";
+  if (stage.dense_layers > 0) text += layers(stage.dense_layers, 'D');
+  if (stage.moe_layers > 0) text += layers(stage.moe_layers, 'M');
+  if (stage.mtp_modules > 0) text += " MTP";
+  if (stage.head) text += " head";
+  return text;
+}
+
+std::string rank_content(const TrainingReport& report, int pipeline_rank) {
+  std::vector<std::string> parts;
+  for (const int stage : report.stages_of_rank[static_cast<std::size_t>(pipeline_rank)]) {
+    parts.push_back(stage_text(stage, report.stages[static_cast<std::size_t>(stage)]));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+// Mean over the replicas of each pipeline rank.
+std::vector<RankMetrics> metrics_per_pipeline_rank(const TrainingReport& report) {
+  std::vector<RankMetrics> means;
+  for (std::size_t p = 0; p < report.stages_of_rank.size(); ++p) {
+    std::vector<RankMetrics> metrics;
+    std::vector<ReplayedRank> ranks;
+    for (std::size_t r = 0; r < report.ranks.size(); ++r) {
+      if (report.ranks[r].pipeline_rank != static_cast<int>(p)) continue;
+      metrics.push_back(report.rank_metrics[r]);
+      ranks.push_back(report.ranks[r]);
+    }
+    means.push_back(weighted_mean(metrics, ranks));
+  }
+  return means;
+}
+
+std::string ranks_section(const TrainingReport& report, const TextStyle& style) {
+  constexpr int kBar = 26;
+  TextTable table({Align::right, Align::left, Align::right, Align::right, Align::right, Align::left});
+  table.header({"rank", "", "compute", "exposed", "bubble", "holds"});
+  const std::vector<RankMetrics> means = metrics_per_pipeline_rank(report);
+  for (std::size_t p = 0; p < means.size(); ++p) {
+    const RankMetrics& mean = means[p];
+    const auto share = [&](Seconds time) { return time / report.step_time; };
+    const double compute = share(mean.parts.passes() - mean.exposed_communication);
+    const double exposed = share(mean.exposed_communication), optimizer = share(mean.parts.optimizer());
+    const double bubble = share(mean.parts.bubble);
+    table.row({fmt::format("{}", p), stacked_bar({compute, exposed, bubble, optimizer}, {"█", "▒", "·", "▚"}, kBar),
+               format_percent(compute), format_percent(exposed), format_percent(bubble),
+               rank_content(report, static_cast<int>(p)) +
+                   (has_slow_part(report.scenario, static_cast<int>(p)) ? ", slow part" : "")});
+  }
+  return section(style, "Pipeline ranks") + table.render(style, kWidth) +
+         style.dim("  █ computing  ▒ waiting for communication  · bubble  ▚ optimiser   D dense, M MoE layer") + "\n";
+}
+
+std::string links_line(const TrainingReport& report) {
+  if (report.busiest_links.empty()) return {};
+  std::vector<std::string> links;
+  for (const LinkLoad& load : report.busiest_links) {
+    links.push_back(fmt::format("{} {}", load.name, format_percent(load.utilisation, 0)));
+  }
+  return "  " +
+         wrap(fmt::format("busiest links, share of the step in use: {}", fmt::join(links, ", ")), kWidth - 2, "  ") +
+         "\n";
+}
+
+std::string path_section(const TrainingReport& report, const TextStyle& style) {
+  if (!report.path) {
+    return section(style, "Critical path") +
+           "  shown for folded runs only: it takes the times of all operations in memory\n" + links_line(report);
+  }
+  const CriticalPath& path = *report.path;
+  std::vector<std::string> shares;
+  Seconds rest = path.length;
+  for (const CriticalPath::Share& share : path.by_name) {
+    if (shares.size() == 8) break;
+    shares.push_back(fmt::format("{} {}", share.name, format_percent(share.time / path.length)));
+    rest -= share.time;
+  }
+  if (path.by_name.size() > shares.size()) shares.push_back("rest " + format_percent(rest / path.length));
+  std::vector<CriticalPath::Visit> visits = path.by_rank;
+  std::stable_sort(visits.begin(), visits.end(), [](const auto& a, const auto& b) { return a.time > b.time; });
+  std::vector<std::string> stays;
+  for (std::size_t i = 0; i < std::min<std::size_t>(visits.size(), 5); ++i) {
+    stays.push_back(
+        fmt::format("rank {} ({})", visits[i].pipeline_rank, format_percent(visits[i].time / path.length, 0)));
+  }
+  std::string out = section(style, "Critical path");
+  out += "  " +
+         wrap(fmt::format("{} operations in a chain that changes rank {} times: {}",
+                          format_integer(static_cast<double>(path.operations)), path.rank_changes,
+                          fmt::join(shares, ", ")),
+              kWidth - 2, "  ") +
+         "\n";
+  out += "  " + wrap(fmt::format("longest on {}", fmt::join(stays, ", ")), kWidth - 2, "  ") + "\n";
+  return out + links_line(report);
+}
+
+// ---------------------------------------------------------------------------------------------- projection
+
+std::string phase_text(const PhaseProjection& phase) {
+  if (phase.given) return "given" + (phase.source.empty() ? "" : ": " + phase.source);
+  return phase.scaled ? "scaled by FLOP" : "";
+}
+
+std::string phases_table(const Projection& projection, const TextStyle& style) {
+  TextTable table(
+      {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
+  table.header({"phase", "tokens", "step", "GPU-hours", "days", "cost", "energy", ""});
+  const auto days = [](Seconds time) { return fmt::format("{:.2f}", in_days(time)); };
+  for (const PhaseProjection& phase : projection.phases) {
+    table.row({phase.name, phase.tokens > 0 ? format_count(phase.tokens) : "",
+               phase.step_time > Seconds(0) ? format_time(phase.step_time) : "", format_integer(phase.gpu_hours),
+               days(phase.time.total()), format_usd(phase.cost), format_energy(phase.energy), phase_text(phase)});
+  }
+  if (projection.phases.size() > 1) {
+    table.row({"together", "", "", format_integer(projection.gpu_hours), days(projection.elapsed),
+               format_usd(projection.cost), format_energy(projection.energy), ""});
+  }
+  return table.render(style, kWidth);
+}
+
+// How the GPU-hours of the predicted phases come about.
+std::string makeup_table(const Projection& projection, const TextStyle& style) {
+  double steady = 0, ramp = 0, checkpoints = 0, lost = 0, restarts = 0, planned = 0, repairs = 0;
+  for (const PhaseProjection& phase : projection.phases) {
+    if (phase.given) continue;
+    steady += in_hours(phase.time.steady) * phase.gpus;
+    ramp += in_hours(phase.time.ramp) * phase.gpus;
+    checkpoints += in_hours(phase.time.checkpoints) * phase.gpus;
+    lost += in_hours(phase.time.lost_work) * phase.gpus;
+    restarts += in_hours(phase.time.restarts) * phase.gpus;
+    planned += in_hours(phase.time.planned) * phase.gpus;
+    repairs += in_hours(phase.time.repair_waits) * phase.gpus;
+  }
+  TextTable table({Align::left, Align::right, Align::right});
+  const auto add = [&](const std::string& what, double gpu_hours) {
+    table.row({what, format_integer(gpu_hours), format_percent(gpu_hours / projection.predicted_gpu_hours, 2)});
+  };
+  add("all tokens at the final batch, undisturbed", steady);
+  add("smaller batches of the ramp", ramp);
+  add("writing checkpoints", checkpoints);
+  add("work lost to interruptions", lost);
+  add("restarting after them", restarts);
+  if (planned > 0) add("planned standstill", planned);
+  if (repairs > 0) add("waiting for repairs", repairs);
+  return table.render(style, kWidth);
+}
+
+std::string projection_section(const TrainingReport& report, const TextStyle& style) {
+  if (!report.projection) return {};
+  const Projection& projection = *report.projection;
+  std::string out = section(style, "The whole run") + phases_table(projection, style);
+  if (projection.predicted_gpu_hours > 0) {
+    out += "\n" + style.dim("  GPU-hours of the predicted part") + "\n" + makeup_table(projection, style);
+  }
+  if (projection.life) {
+    out += "\n" + style.dim("  Failures and goodput: " + life_caption(*projection.life)) + "\n" +
+           life_table(*projection.life, style, kWidth);
+  }
+  return out;
+}
+
+// ---------------------------------------------------------------------------------------------- small print
+
+std::string bullets(const TextStyle& style, const std::string& title, const std::vector<std::string>& items) {
+  if (items.empty()) return {};
+  std::string out = section(style, title);
+  for (const std::string& item : items) out += "  - " + wrap(item, kWidth - 4, "    ") + "\n";
+  return out;
+}
+
+// Whose efficiencies a GPU without measurements borrows (hwmodels/kernels/kernels.h).
+std::string borrowing_note(const Scenario& scenario) {
+  const GpuSpec& gpu = scenario.cluster.node.gpu;
+  std::set<std::string> measured;
+  for (const FamilyFit& fit : scenario.kernels->fits) {
+    if (fit.variant.empty()) measured.insert(fit.gpu);
+  }
+  return fmt::format(
+      "kernels marked as rooflines below are inferred: of {} GPUs no measurement is at hand, each family "
+      "of kernels takes the fitted efficiencies of the most similar GPU measured (of {}); peaks, "
+      "bandwidth, clock and SM count are the {}'s own, rates inside an SM scale with the peak of an SM",
+      gpu.architecture, fmt::join(measured, ", "), gpu.name);
+}
+
+std::vector<std::string> assumptions(const TrainingReport& report) {
+  std::vector<std::string> items = report.notes;
+  if (report.evidence.roofline > Seconds(0)) items.insert(items.begin(), borrowing_note(report.scenario));
+  if (report.projection) {
+    items.insert(items.end(), report.projection->notes.begin(), report.projection->notes.end());
+    const ResilienceConfig& resilience = report.scenario.resilience;
+    items.push_back(habits_text(resilience, report.scenario.cluster.gpus()));
+    if (!resilience.source.empty()) items.push_back("interruptions and checkpoints: " + resilience.source);
+    if (!report.scenario.price.source.empty()) items.push_back("price: " + report.scenario.price.source);
+  }
+  return items;
+}
+
+std::string defaults_section(const Scenario& scenario, const TextStyle& style) {
+  if (scenario.defaults_used.empty()) return {};
+  const std::string list = fmt::format("{}", fmt::join(scenario.defaults_used, "; "));
+  return section(style, "Defaults used") + style.dim("  " + wrap(list, kWidth - 2, "  ")) + "\n";
+}
+
+std::string run_line(const RunFacts& run) {
+  return fmt::format(
+      "{} operations, {} transfers ({} flows met another); {} replayed{}; {} backend; fingerprint {:016x}",
+      format_integer(static_cast<double>(run.operations)), format_integer(static_cast<double>(run.transfers)),
+      format_integer(static_cast<double>(run.contended_flows)), plural(static_cast<double>(run.replayed_gpus), "GPU"),
+      run.folded ? " (folded)" : "", run.backend == TransferBackend::simgrid ? "SimGrid" : "ideal", run.fingerprint);
+}
+
+std::string evidence_line(const EvidenceShare& evidence) {
+  const Seconds all = evidence.measured + evidence.fitted + evidence.roofline;
+  if (all <= Seconds(0)) return {};
+  return fmt::format("compute time rests on: measured tables {}, fits {}, rooflines {}",
+                     format_percent(evidence.measured / all), format_percent(evidence.fitted / all),
+                     format_percent(evidence.roofline / all));
+}
+
+std::string foot(const TrainingReport& report, const TextStyle& style) {
+  const std::string evidence = evidence_line(report.evidence);
+  std::string out = "\n";
+  if (!evidence.empty()) out += style.dim(evidence) + "\n";
+  return out + style.dim(wrap(run_line(report.run), kWidth, "")) + "\n";
+}
+
+}  // namespace
+
+std::string stacked_bar(const std::vector<double>& shares, const std::vector<std::string>& symbols, int width) {
+  std::string bar;
+  double sum = 0;
+  int drawn = 0;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    sum += shares[i];
+    for (const int end = static_cast<int>(std::lround(sum * width)); drawn < end; ++drawn) bar += symbols[i];
+  }
+  return bar;
+}
+
+std::string memory_text(const MemoryTable& fullest, Bytes capacity, const TextStyle& style) {
+  TextTable table({Align::left, Align::right, Align::right, Align::left});
+  for (const MemoryRow& row : fullest.rows) {
+    table.row({row.item, format_bytes(row.bytes), format_percent(row.bytes / capacity), row.detail});
+  }
+  table.row({"together", format_bytes(fullest.total()), format_percent(fullest.total() / capacity),
+             fmt::format("of {}", format_bytes(capacity))});
+  return section(style, fmt::format("Memory of the fullest GPU (pipeline rank {})", fullest.pipeline_rank)) +
+         table.render(style, kWidth);
+}
+
+std::string to_text(const TrainingReport& report, const TextStyle& style) {
+  std::string out = head(report, style);
+  out += published_section(report.comparisons, report.projection, style);
+  out += kinds_section(report, style);
+  out += ranks_section(report, style);
+  out += path_section(report, style);
+  out += memory_text(report.fullest_memory(), report.scenario.cluster.node.gpu.hbm_capacity, style);
+  out += projection_section(report, style);
+  out += bullets(style, "Assumptions and notes", assumptions(report));
+  out += defaults_section(report.scenario, style);
+  return out + foot(report, style);
+}
+
+std::string to_text(const LifeReport& report, const TextStyle& style) {
+  const Scenario& scenario = report.scenario;
+  const Goodput& closed = report.life.closed;
+  const int gpus = scenario.cluster.gpus();
+  std::string out = style.bold(scenario.title.empty() ? scenario.name : scenario.title) + "\n";
+  out += style.dim(wrap(cluster_line(scenario.cluster), kWidth, "")) + "\n\n";
+  out += style.bold(
+             wrap(fmt::format("Of {}, {} are left for training: {} interruptions and checkpoints take {} GPU-hours.",
+                              format_days(closed.elapsed()), format_percent(closed.effective()),
+                              format_integer(closed.interruptions()),
+                              format_count(in_hours(closed.elapsed() - closed.useful) * gpus)),
+                  kWidth, "")) +
+         "\n";
+  out += published_section(report.comparisons, std::nullopt, style);
+  out += section(style, "Where the time goes") + style.dim("  " + life_caption(report.life)) + "\n" +
+         life_table(report.life, style, kWidth);
+  std::vector<std::string> notes = {habits_text(scenario.resilience, gpus)};
+  if (!scenario.resilience.source.empty()) notes.push_back("sources: " + scenario.resilience.source);
+  notes.insert(notes.end(), report.notes.begin(), report.notes.end());
+  out += bullets(style, "Assumptions and notes", notes);
+  return out + defaults_section(scenario, style);
+}
+
+std::string to_text(const CollectiveReport& report, const TextStyle& style) {
+  const Scenario& scenario = report.scenario;
+  const CollectiveConfig& config = *scenario.collective;
+  std::string out = style.bold(scenario.title.empty() ? scenario.name : scenario.title) + "\n";
+  out += style.dim(wrap(cluster_line(scenario.cluster), kWidth, "")) + "\n\n";
+  out += style.bold(wrap(
+             fmt::format("{} of {} over {} GPUs takes {}: {} on the bus.", config.operation, format_bytes(config.bytes),
+                         format_integer(config.ranks), format_time(report.time), format_rate(report.bus_bandwidth)),
+             kWidth, "")) +
+         "\n\n";
+  TextTable table({Align::left, Align::right, Align::left});
+  table.row({"time", format_time(report.time), config.copies > 1 ? fmt::format("{} at once", config.copies) : ""});
+  table.row(
+      {"busiest port", format_time(report.port_bound), "how long it is busy, protocol costs included: a lower bound"});
+  if (report.closed_form_applies) {
+    table.row(
+        {"closed form", format_time(report.closed_form),
+         fmt::format("ports of {} at full rate ({}); the rest is {}", format_rate(report.port),
+                     format_error(report.time / report.closed_form - 1),
+                     report.run.contended_flows == 0 ? "protocol efficiency, latency and launches: no flow met another"
+                                                     : "protocol efficiency, latency, launches and sharing links")});
+  }
+  table.row({"algorithm bandwidth", format_rate(report.algorithm_bandwidth), "bytes over time"});
+  table.row(
+      {"bus bandwidth", format_rate(report.bus_bandwidth), "comparable with a port's rate, whatever the collective"});
+  out += table.render(style, kWidth) + "\n" + style.dim(wrap(run_line(report.run), kWidth, "")) + "\n";
+  out += bullets(style, "Notes", scenario.notes);
+  return out;
+}
+
+}  // namespace flopcast

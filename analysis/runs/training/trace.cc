@@ -1,0 +1,154 @@
+#include "analysis/runs/training/trace.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace flopcast {
+namespace {
+
+constexpr std::size_t kBuffer = 1 << 16;
+
+bool is_pipeline_transfer(const OperationGraph& graph, OpId op) {
+  const auto name = static_cast<OpName>(graph.label(op).kind);
+  return graph.kind(op) == OpKind::transfer && (name == OpName::send_activation || name == OpName::send_gradient);
+}
+
+// At the end of a step, for all stages and micro-batches of a GPU together.
+bool ends_step(OpName name) {
+  switch (name) {
+    case OpName::gradient_reduce_scatter:
+    case OpName::parameter_all_gather:
+    case OpName::gradient_norm:
+    case OpName::optimizer:
+    case OpName::barrier:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// "mlp-forward s3 mb12", or the name alone where stage and micro-batch mean nothing.
+std::string event_name(const std::string& operation, const Label& label) {
+  if (ends_step(static_cast<OpName>(label.kind))) return operation;
+  return fmt::format("{} s{} mb{}", operation, label.stage, label.micro_batch);
+}
+
+std::string event_arguments(const Label& label) {
+  if (ends_step(static_cast<OpName>(label.kind))) return "{}";
+  return fmt::format(R"({{"stage":{},"micro_batch":{},"layer":{}}})", label.stage, label.micro_batch, label.layer);
+}
+
+std::int64_t nanoseconds(Seconds time) { return std::llround(time.value() * 1e9); }
+
+// Microseconds, as the format wants them, to the nanosecond.
+std::string microseconds(std::int64_t ns) { return fmt::format("{}.{:03}", ns / 1000, ns % 1000); }
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
+}  // namespace
+
+ChromeTraceSink::ChromeTraceSink(const TrainingStep& step, std::set<int> gpus, TraceOutput output)
+    : step_(step),
+      output_(std::move(output)),
+      shown_(step.graph.lane_count(), false),
+      sends_(step.graph.size(), false) {
+  for (std::size_t lane = 0; lane < shown_.size(); ++lane) {
+    const auto gpu = static_cast<int>(step.graph.lane_rank(LaneId::at(lane)).index());
+    shown_[lane] = gpus.empty() || gpus.count(gpu) > 0;
+  }
+  find_arrows();
+  buffer_ = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
+  name_processes();
+}
+
+// A pipeline transfer points at the first operation on a lane of another GPU that waits for it, joins looked
+// through.
+void ChromeTraceSink::find_arrows() {
+  const OperationGraph& graph = step_.graph;
+  for (std::size_t i = 0; i < graph.size(); ++i) {
+    const OpId send = OpId::at(i);
+    if (!is_pipeline_transfer(graph, send) || !shown(graph.lane(send))) continue;
+    std::vector<OpId> reached(graph.successors(send).begin(), graph.successors(send).end());
+    for (std::size_t next = 0; next < reached.size(); ++next) {
+      const OpId op = reached[next];
+      if (!graph.lane(op).valid()) {
+        reached.insert(reached.end(), graph.successors(op).begin(), graph.successors(op).end());
+      } else if (graph.lane_rank(graph.lane(op)) != graph.lane_rank(graph.lane(send)) && shown(graph.lane(op))) {
+        arrows_.push_back({op, send});
+        sends_[i] = true;
+        break;
+      }
+    }
+  }
+  std::sort(arrows_.begin(), arrows_.end(), [](const Arrow& a, const Arrow& b) {
+    return a.receiver != b.receiver ? a.receiver < b.receiver : a.sender < b.sender;
+  });
+}
+
+void ChromeTraceSink::name_processes() {
+  for (const ReplayedRank& rank : step_.ranks) {
+    if (!shown(rank.compute)) continue;
+    event(fmt::format(R"j({{"ph":"M","name":"process_name","pid":{},"args":{{"name":"GPU {} (pipeline rank {})"}}}})j",
+                      rank.gpu.index(), rank.gpu.index(), rank.pipeline_rank));
+    event(fmt::format(R"j({{"ph":"M","name":"process_sort_index","pid":{},"args":{{"sort_index":{}}}}})j",
+                      rank.gpu.index(), rank.pipeline_rank));
+  }
+  for (std::size_t lane = 0; lane < shown_.size(); ++lane) {
+    if (!shown_[lane]) continue;
+    event(fmt::format(R"j({{"ph":"M","name":"thread_name",{},"args":{{"name":{}}}}})j", place(LaneId::at(lane)),
+                      quoted(step_.graph.lane_name(LaneId::at(lane)))));
+  }
+}
+
+std::string ChromeTraceSink::place(LaneId lane) const {
+  return fmt::format(R"j("pid":{},"tid":{})j", step_.graph.lane_rank(lane).index(), lane.index());
+}
+
+void ChromeTraceSink::event(std::string_view text) {
+  if (!first_) buffer_ += ",\n";
+  first_ = false;
+  buffer_ += text;
+  if (buffer_.size() > kBuffer) {
+    output_(buffer_);
+    buffer_.clear();
+  }
+}
+
+void ChromeTraceSink::finished(const OperationGraph& graph, const OpSpan& span) {
+  const LaneId lane = graph.lane(span.op);
+  if (!shown(lane) || span.end <= span.start) return;
+  const Label& label = graph.label(span.op);
+  const std::int64_t start = nanoseconds(span.start), end = nanoseconds(span.end);
+  const std::string where = place(lane), when = microseconds(start);
+  event(fmt::format(R"({{"ph":"X","name":"{}","cat":"{}",{},"ts":{},"dur":{},"args":{}}})",
+                    event_name(graph.kind_names()[label.kind], label),
+                    graph.kind(span.op) == OpKind::compute ? "compute" : "transfer", where, when,
+                    microseconds(end - start), event_arguments(label)));
+  if (sends_[span.op.index()]) {
+    event(fmt::format(R"j({{"ph":"s","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j", span.op.index(), where,
+                      when));
+  }
+  const auto first = std::lower_bound(arrows_.begin(), arrows_.end(), span.op,
+                                      [](const Arrow& arrow, OpId op) { return arrow.receiver < op; });
+  for (auto arrow = first; arrow != arrows_.end() && arrow->receiver == span.op; ++arrow) {
+    event(fmt::format(R"j({{"ph":"f","bp":"e","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j",
+                      arrow->sender.index(), where, when));
+  }
+}
+
+void ChromeTraceSink::close() {
+  buffer_ += "\n]}\n";
+  output_(buffer_);
+  buffer_.clear();
+}
+
+}  // namespace flopcast

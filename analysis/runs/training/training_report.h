@@ -1,0 +1,93 @@
+// What one run found, as a plain value: the terminal text, the JSON and the tests all read the same thing.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/runs/training/critical_path.h"
+#include "analysis/runs/training/projection.h"
+#include "analysis/runs/training/step_metrics.h"
+#include "scenarios/resolve/scenario.h"
+#include "sim/replay.h"
+
+namespace flopcast {
+
+/// How long a link is busy. Bytes that move below the link's full rate, for what protocols and chunks cost,
+/// count as those that the full rate would have moved in the same time.
+struct LinkLoad {
+  std::string name;
+  Bytes bytes;
+  double utilisation = 0;  ///< share of the step that the link is busy
+};
+
+/// A figure beside the one that was published.
+struct Comparison {
+  std::string field;  ///< path in the report, `training.step_time_s`
+  double predicted = 0;
+  double published = 0;
+  std::string source;
+  bool has_error() const { return published != 0; }
+  double error() const { return predicted / published - 1.0; }
+};
+
+/// How the replay went, in numbers that are the same on every machine.
+struct RunFacts {
+  std::uint64_t operations = 0;
+  std::uint64_t transfers = 0;
+  std::uint64_t contended_flows = 0;
+  std::uint64_t fingerprint = 0;
+  std::size_t replayed_gpus = 0;
+  bool folded = true;
+  TransferBackend backend = TransferBackend::simgrid;
+};
+
+struct TrainingReport {
+  Scenario scenario;
+  RunFacts run;
+
+  Seconds step_time;
+  double tokens_per_step = 0;
+  double tokens_per_day = 0;
+  double mfu_causal = 0, mfu = 0;  ///< of the BF16 peak; attention counted causal or in full
+  FlopPerSecond flops_per_gpu_causal, flops_per_gpu;
+  double hottest_load = 1;  ///< expert load of the busiest GPU of its group over the mean
+  RankMetrics mean;         ///< over the GPUs replayed, weighted; folded, the busiest stand for their groups
+  std::vector<ReplayedRank> ranks;
+  std::vector<RankMetrics> rank_metrics;  ///< one per entry of `ranks`
+  std::vector<StageContent> stages;
+  std::vector<std::vector<int>> stages_of_rank;  ///< [pipeline rank]
+  std::vector<MemoryTable> memory;               ///< per pipeline rank
+  std::optional<CriticalPath> path;              ///< folded runs
+  EvidenceShare evidence;
+  std::vector<LinkLoad> busiest_links;  ///< the busiest first, a few
+
+  std::optional<Projection> projection;
+  std::vector<Comparison> comparisons;
+  std::vector<std::string> notes;
+
+  const MemoryTable& fullest_memory() const;
+};
+
+/// A collective on its own.
+struct CollectiveReport {
+  Scenario scenario;
+  RunFacts run;
+  Seconds time;
+  Seconds closed_form;                 ///< on ports at line rate, without contention or latency
+  BytesPerSecond port;                 ///< the port that the closed form assumes: NVLink in a node, NICs between nodes
+  bool closed_form_applies = false;    ///< all traffic takes such ports: one node, or one GPU per node
+  Seconds port_bound;                  ///< how long the busiest link is busy
+  BytesPerSecond algorithm_bandwidth;  ///< bytes over time
+  BytesPerSecond bus_bandwidth;        ///< comparable with a port's rate, whatever the collective
+};
+
+/// A job's life on the cluster, without a step.
+struct LifeReport {
+  Scenario scenario;
+  JobLife life;
+  std::vector<Comparison> comparisons;
+  std::vector<std::string> notes;
+};
+
+}  // namespace flopcast

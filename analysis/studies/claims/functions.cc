@@ -1,0 +1,244 @@
+#include "analysis/studies/claims/functions.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "analysis/money/complete_scenario.h"
+#include "analysis/money/cost_study.h"
+#include "analysis/studies/compare/causes.h"
+#include "scenarios/read/text_file.h"
+#include "scenarios/resolve/serving_scenario.h"
+#include "workloads/model/model.h"
+
+namespace flopcast {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+[[noreturn]] void refuse(const std::string& found, const std::vector<std::string>& candidates) {
+  throw InputError(Diagnostic{"", 0, 0, "compute", quoted(found), fmt::format("one of {}", fmt::join(candidates, ", ")),
+                              nearest_name(found, candidates)});
+}
+
+/// A value by its name.
+double pick(const std::map<std::string, double>& values, const std::string& name) {
+  const auto found = values.find(name);
+  if (found != values.end()) return found->second;
+  std::vector<std::string> names;
+  for (const auto& [key, value] : values) names.push_back(key);
+  refuse(name, names);
+}
+
+Date day(const std::string& text) {
+  if (const auto date = parse_date(text)) return *date;
+  throw InputError(Diagnostic{"", 0, 0, "compute", quoted(text), "a day such as 2023-11-17", ""});
+}
+
+double gpu(const Arguments& a, const ClaimContext& c) {
+  const ChipFigures chip = load_chip(c.libraries, a[0]);
+  const GpuSpec spec = c.libraries.gpu(a[0]);
+  return pick({{"tpp", chip.tpp.value_or(0)},
+               {"density", chip.density.value_or(0)},
+               {"io_gb_s", chip.io.value_or(BytesPerSecond()).value() / 1e9},
+               {"memory_gb_s", spec.hbm_bandwidth.value() / 1e9},
+               {"memory_gb", spec.hbm_capacity.value() / 1e9},
+               {"nvlink_gb_s", 2 * spec.nvlink_bandwidth.value() / 1e9},
+               {"bf16_tflops", spec.bf16_peak.value() / 1e12},
+               {"fp8_tflops", spec.fp8_peak.value() / 1e12}},
+              a[1]);
+}
+
+/// Keys and values that one token leaves in all layers' caches, in elements.
+double cache_elements(const ModelConfig& m) {
+  const AttentionConfig& a = m.attention;
+  const double per_layer = a.type == AttentionType::latent          ? a.kv_lora_rank + a.qk_rope_dim
+                           : a.type == AttentionType::grouped_query ? 2.0 * a.kv_heads * a.head_dim
+                                                                    : 2.0 * a.heads * a.head_dim;
+  return per_layer * m.layers;
+}
+/// The same had the model plain multi-head attention of its heads.
+double plain_cache_elements(const ModelConfig& m) {
+  return 2.0 * m.attention.heads * m.attention.value_dim() * m.layers;
+}
+
+double model(const Arguments& a, const ClaimContext& c) {
+  const ModelConfig m = c.libraries.model(a[0]);
+  const ParameterCount count = count_parameters(m);
+  constexpr double kBf16 = 2;
+  return pick({{"parameters", count.total},
+               {"active", count.active},
+               {"layers", m.layers},
+               {"experts", m.moe.experts},
+               {"experts_per_token", m.moe.experts_per_token},
+               {"dense_layers", m.moe.first_dense_layers},
+               {"kv_bytes", kBf16 * cache_elements(m)},
+               {"kv_bytes_multi_head", kBf16 * plain_cache_elements(m)}},
+              a[1]);
+}
+
+double flop(const Arguments& a, const ClaimContext& c) {
+  const ModelConfig m = c.libraries.model(a[0]);
+  return training_flop_per_token(m, static_cast<std::int64_t>(std::stod(a[1])), true, false);
+}
+
+double train(const Arguments& a, const ClaimContext& c) {
+  const std::vector<std::string> sets(a.begin() + 2, a.end());
+  const Scenario scenario = load_complete_scenario(a[0], sets, c.libraries);
+  const std::string& field = a[1];
+  RunOptions run = c.run;
+  run.project = field == "gpu_hours" || field == "cost_usd" || field == "days" || field == "first_phase_gpu_hours";
+  const TrainingReport r = run_training(scenario, run);
+  std::map<std::string, double> values{
+      {"step_s", r.step_time.value()},
+      {"tokens_per_day", r.tokens_per_day},
+      {"mfu", r.mfu_causal},
+      {"bubble_s", r.mean.parts.bubble.value()},
+      {"bubble_share", r.mean.parts.bubble / r.step_time},
+      {"exposed_communication_s", r.mean.exposed_communication.value()},
+      {"memory_gb", r.fullest_memory().total().value() / 1e9},
+      {"gpu_hours", 0},
+      {"cost_usd", 0},
+      {"days", 0},
+      {"first_phase_gpu_hours", 0},
+  };
+  if (r.projection) {
+    values["gpu_hours"] = r.projection->gpu_hours;
+    values["cost_usd"] = r.projection->cost.value();
+    values["days"] = in_days(r.projection->elapsed);
+    values["first_phase_gpu_hours"] = r.projection->phases.front().gpu_hours;
+  }
+  return pick(values, field);
+}
+
+double figure_of(const ServedFigures& f, int gpus_per_node, const std::string& field) {
+  return pick({{"output_tokens_per_s_per_gpu", f.answers_per_gpu()},
+               {"output_tokens_per_s_per_node", f.answers_per_gpu() * gpus_per_node},
+               {"input_tokens_per_s_per_node", f.prompts_per_gpu() * gpus_per_node},
+               {"tokens_per_s_per_user", f.tpot > Seconds(0) ? 1 / f.tpot.value() : 0},
+               {"tpot_ms", f.tpot.value() * 1e3},
+               {"ttft_s", f.ttft.value()},
+               {"answers_per_gpu", f.under_way_per_gpu},
+               {"usd_per_million_output_tokens", f.per_million_output.value()},
+               {"usd_per_million_input_tokens", f.per_million_input.value()}},
+              field);
+}
+
+/// A service with some causes turned on; `asked` tells it from others.
+double served(const std::string& field, const Arguments& asked, Scenario scenario, const std::vector<Cause>& causes,
+              const ClaimContext& c) {
+  if (!scenario.serving) {
+    throw InputError(
+        Diagnostic{scenario.file, 0, 0, "compute", "a scenario without `serving`", "a serving scenario", ""});
+  }
+  for (const Cause& cause : causes) cause.apply(scenario);
+  if (const std::string fault = unsound(scenario); !fault.empty())
+    throw InputError(Diagnostic{scenario.file, 0, 0, "compute", fault, "a deployment that can run", ""});
+  auto known = c.served.find(asked);
+  if (known == c.served.end()) known = c.served.emplace(asked, serve(scenario, c.run.power)).first;
+  return figure_of(known->second, scenario.cluster.node.gpus, field);
+}
+
+double serve_with_sets(const Arguments& a, const ClaimContext& c) {
+  Arguments asked = a;
+  asked[1] = "sets";
+  return served(a[1], asked, load_complete_scenario(a[0], std::vector(a.begin() + 2, a.end()), c.libraries), {}, c);
+}
+
+double serve_with_causes(const Arguments& a, const ClaimContext& c) {
+  Arguments asked = a;
+  asked[1] = "causes";
+  const Scenario scenario = load_complete_scenario(a[0], {}, c.libraries);
+  return served(a[1], asked, scenario, causes_by_name(std::vector(a.begin() + 2, a.end()), scenario), c);
+}
+
+double price(const Arguments& a, const ClaimContext& c) {
+  const TokenPrices tokens = c.prices->tokens(a[0], a[1], day(a[2]));
+  return pick({{"input", tokens.input}, {"cached", tokens.cached.value_or(tokens.input)}, {"output", tokens.output}},
+              a[3]);
+}
+
+double rent(const Arguments& a, const ClaimContext& c) {
+  return c.prices->rent(a[0], {"on demand", ""}, day(a[1])).usd_per_hour;
+}
+
+double server(const Arguments& a, const ClaimContext& c) { return c.prices->server(a[0], day(a[1])).usd; }
+
+double controlled(const Arguments& a, const ClaimContext& c) {
+  const Date when = day(a[1]);
+  const auto periods = controlled_periods(load_chip(c.libraries, a[0]), c.rules);
+  return std::any_of(periods.begin(), periods.end(),
+                     [&](const ControlledPeriod& p) { return p.from <= when && (!p.until || when < *p.until); });
+}
+
+double released(const Arguments& a, const ClaimContext& c) {
+  const Date from = day(a[0]), to = day(a[1]);
+  return static_cast<double>(std::count_if(c.rules.rules().begin(), c.rules.rules().end(), [&](const ExportRule& rule) {
+    const auto when = parse_date(rule.released);
+    const bool thresholds = rule.kind == "export" || rule.kind == "letter" || rule.kind == "foundry";
+    return when && thresholds && from <= *when && *when <= to;
+  }));
+}
+
+double days(const Arguments& a, const ClaimContext&) { return static_cast<double>(day(a[1]).days_since(day(a[0]))); }
+
+constexpr ClaimFunction kFunctions[] = {
+    {"gpu", "CHIP, FIELD",
+     "tpp, density, io_gb_s, memory_gb_s, memory_gb, nvlink_gb_s (both directions), bf16_tflops, fp8_tflops", gpu},
+    {"model", "MODEL, FIELD",
+     "parameters, active, layers, experts, experts_per_token, dense_layers, kv_bytes (of a token, BF16), "
+     "kv_bytes_multi_head (had it plain attention)",
+     model},
+    {"flop", "MODEL, TOKENS", "training FLOP per token at this length of a sequence", flop},
+    {"train", "SCENARIO, FIELD, SET...",
+     "replays: step_s, tokens_per_day, mfu, bubble_s, bubble_share, exposed_communication_s, memory_gb; of "
+     "the whole run: "
+     "gpu_hours, first_phase_gpu_hours, cost_usd, days",
+     train},
+    {"serve", "SCENARIO, FIELD, SET...",
+     "replays: output_tokens_per_s_per_gpu (of those that give answers), output_tokens_per_s_per_node, "
+     "input_tokens_per_s_per_node, tokens_per_s_per_user, tpot_ms, ttft_s, answers_per_gpu, "
+     "usd_per_million_output_tokens, usd_per_million_input_tokens",
+     serve_with_sets},
+    {"serve_with", "SCENARIO, FIELD, CAUSE...", "the same with causes of `flopcast compare` turned on",
+     serve_with_causes},
+    {"price", "VENDOR, MODEL, DAY, KIND",
+     "list price of a million tokens on that day: input, cached, output; names with commas or parentheses "
+     "in single quotes",
+     price},
+    {"rent", "GPU, DAY", "USD per GPU-hour on demand, the middle of what was on offer", rent},
+    {"server", "GPU, DAY", "USD for a GPU's share of its server", server},
+    {"controlled", "CHIP, DAY", "1 when a rule or letter of that day asks for a licence, else 0", controlled},
+    {"released", "DAY, DAY", "rules and letters with thresholds released between the days", released},
+    {"days", "DAY, DAY", "from the first to the second", days},
+};
+
+std::size_t least_arguments(const ClaimFunction& function) {
+  const std::string_view text = function.arguments;
+  const auto commas = static_cast<std::size_t>(std::count(text.begin(), text.end(), ','));
+  return text.ends_with("...") ? commas : commas + 1;
+}
+
+}  // namespace
+
+std::span<const ClaimFunction> claim_functions() { return kFunctions; }
+
+double call_claim_function(const std::string& name, const std::vector<std::string>& arguments,
+                           const ClaimContext& context) {
+  std::vector<std::string> names;
+  for (const ClaimFunction& function : kFunctions) {
+    names.emplace_back(function.name);
+    if (function.name != name) continue;
+    const std::size_t least = least_arguments(function);
+    const bool open = function.arguments.ends_with("...");
+    if (arguments.size() < least || (!open && arguments.size() > least)) {
+      throw InputError(Diagnostic{"", 0, 0, "compute", fmt::format("{} arguments of {}", arguments.size(), name),
+                                  fmt::format("{}({})", name, function.arguments), ""});
+    }
+    return function.call(arguments, context);
+  }
+  refuse(name, names);
+}
+
+}  // namespace flopcast

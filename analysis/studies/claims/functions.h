@@ -1,0 +1,38 @@
+// What a claim's expression may ask for: figures of chips, models and rules, and replays of scenarios.
+#pragma once
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "analysis/money/price_book.h"
+#include "analysis/runs/training/run.h"
+#include "analysis/studies/compare/served.h"
+#include "scenarios/policy/export_rules.h"
+
+namespace flopcast {
+
+/// What functions may look at.
+struct ClaimContext {
+  const Libraries& libraries;
+  const RuleBook& rules;
+  RunOptions run;  ///< for replays
+  const PriceBook* prices = nullptr;
+  /// Services replayed so far, by what was asked: claims ask for several figures of one.
+  mutable std::map<std::vector<std::string>, ServedFigures> served;
+};
+
+struct ClaimFunction {
+  std::string_view name;
+  std::string_view arguments;  ///< "CHIP, FIELD"
+  std::string_view meaning;
+  double (*call)(const std::vector<std::string>& arguments, const ClaimContext& context);
+};
+std::span<const ClaimFunction> claim_functions();
+
+/// @throws InputError for unknown functions, arguments and fields, each with the nearest.
+double call_claim_function(const std::string& name, const std::vector<std::string>& arguments,
+                           const ClaimContext& context);
+
+}  // namespace flopcast

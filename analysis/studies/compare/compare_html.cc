@@ -1,0 +1,116 @@
+#include "analysis/studies/compare/compare_html.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "analysis/render/charts.h"
+#include "analysis/render/format.h"
+#include "analysis/render/html_page.h"
+
+namespace flopcast {
+namespace {
+
+std::string seconds_text(double seconds) { return format_time(Seconds(seconds)); }
+std::string gpu_hours_text(double hours) {
+  return hours < 100 ? fmt::format("{:.4g} GPU-h", hours) : format_count(hours) + " GPU-h";
+}
+std::string milliseconds_text(double ms) { return format_time(Seconds(ms / 1e3)); }
+std::string dollars_text(double usd) { return fmt::format("${:.4g}", usd); }
+
+ValueText value_text(const Waterfall& waterfall) {
+  return waterfall.unit == "s"     ? seconds_text
+         : waterfall.unit == "ms"  ? milliseconds_text
+         : waterfall.unit == "USD" ? dollars_text
+                                   : gpu_hours_text;
+}
+
+std::string signed_text(double value, ValueText text) { return (value < 0 ? "−" : "+") + text(std::abs(value)); }
+
+WaterfallChart chart_of(const Waterfall& waterfall, const ScenarioComparison& comparison) {
+  WaterfallChart chart;
+  chart.text = value_text(waterfall);
+  chart.steps.push_back({comparison.scenarios[waterfall.from].name, waterfall.start, true});
+  for (const CauseShare& cause : waterfall.causes) chart.steps.push_back({cause.title, cause.mean(), false});
+  if (waterfall.unexplained != 0) chart.steps.push_back({"not covered by any cause", waterfall.unexplained, false});
+  chart.steps.push_back({comparison.scenarios[waterfall.to].name, waterfall.end, true});
+  return chart;
+}
+
+void add_services(const ScenarioComparison& comparison, HtmlPage& page) {
+  std::vector<std::vector<std::string>> rows;
+  const auto number = [](double value, const char* format) {
+    return value > 0 ? fmt::format(fmt::runtime(format), value) : std::string();
+  };
+  for (const ComparedScenario& s : comparison.scenarios) {
+    const ServedFigures& f = *s.service;
+    rows.push_back({s.name, number(f.answers_per_gpu(), "{:.0f}"), f.tpot > Seconds(0) ? format_time(f.tpot) : "",
+                    format_time(f.ttft), number(f.under_way_per_gpu, "{:.1f}"), format_percent(f.kv_share), f.state,
+                    number(f.answer_hours(), "{:.3f}"), number(f.per_million_output.value(), "${:.3f}")});
+  }
+  page.table({"scenario", "output/s per GPU", "TPOT", "TTFT", "answers per GPU", "KV in use", "state",
+              "GPU-h per 10^6 output", "$ per 10^6 output"},
+             rows,
+             {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left,
+              Align::right, Align::right});
+  for (const ComparedScenario& s : comparison.scenarios) page.note(s.name + ": " + s.hardware);
+}
+
+void add_steps(const ScenarioComparison& comparison, HtmlPage& page) {
+  std::vector<std::vector<std::string>> rows;
+  for (const ComparedScenario& s : comparison.scenarios) {
+    rows.push_back({s.name, s.hardware, seconds_text(s.step.value()), format_percent(s.mfu), format_percent(s.bubble),
+                    format_percent(s.exposed), format_bytes(s.memory) + (s.fits() ? "" : ", too much"),
+                    s.run_gpu_hours ? format_count(*s.run_gpu_hours) : "", s.run_cost ? format_usd(*s.run_cost) : ""});
+  }
+  page.table({"scenario", "hardware", "step", "MFU", "bubble", "exposed", "memory", "GPU-hours", "cost"}, rows,
+             {Align::left, Align::left, Align::right, Align::right, Align::right, Align::right, Align::right,
+              Align::right, Align::right});
+}
+
+void add_scenarios(const ScenarioComparison& comparison, HtmlPage& page) {
+  page.heading("Side by side");
+  if (comparison.scenarios.front().service)
+    add_services(comparison, page);
+  else
+    add_steps(comparison, page);
+  for (const ComparedScenario& s : comparison.scenarios) {
+    for (const std::string& remark : s.remarks) page.note(s.name + ": " + remark);
+  }
+}
+
+void add_waterfall(const Waterfall& waterfall, const ScenarioComparison& comparison, HtmlPage& page) {
+  const ValueText text = value_text(waterfall);
+  page.heading(
+      fmt::format("From {} to {}", comparison.scenarios[waterfall.from].name, comparison.scenarios[waterfall.to].name));
+  page.figure(
+      fmt::format("{}: what each cause adds, the mean of turning them on in the order shown and in the reverse.",
+                  waterfall.measure),
+      svg_of(chart_of(waterfall, comparison)));
+  std::vector<std::vector<std::string>> rows;
+  for (const CauseShare& cause : waterfall.causes) {
+    rows.push_back({cause.title, cause.change, signed_text(cause.forward, text), signed_text(cause.reverse, text),
+                    signed_text(cause.alone, text), signed_text(cause.interaction(), text)});
+  }
+  page.table({"cause", "change", "in this order", "in reverse", "alone", "interaction"}, rows,
+             {Align::left, Align::left, Align::right, Align::right, Align::right, Align::right});
+  page.note(fmt::format("The causes alone sum to {}; interaction among them is {}.",
+                        signed_text(waterfall.sum_alone(), text), signed_text(waterfall.interaction(), text)));
+  for (const std::string& remark : waterfall.remarks) page.note(remark);
+}
+
+}  // namespace
+
+std::string to_html(const ScenarioComparison& comparison) {
+  std::string title = comparison.title;
+  for (const ComparedScenario& s : comparison.scenarios) {
+    if (comparison.title.empty()) title += (title.empty() ? "" : " beside ") + s.name;
+  }
+  HtmlPage page(title);
+  add_scenarios(comparison, page);
+  for (const Waterfall& waterfall : comparison.waterfalls) add_waterfall(waterfall, comparison, page);
+  for (const std::string& note : comparison.notes) page.note(note);
+  return page.str();
+}
+
+}  // namespace flopcast

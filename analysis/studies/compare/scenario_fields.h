@@ -1,0 +1,34 @@
+// The fields of a resolved scenario on which its time depends, in groups that a person would name.
+#pragma once
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "scenarios/resolve/scenario.h"
+
+namespace flopcast {
+
+struct ScenarioField {
+  std::string group;  ///< id of a FieldGroup
+  std::string name;   ///< as in scenario files
+  std::function<bool(const Scenario&, const Scenario&)> same;
+  std::function<void(const Scenario& from, Scenario& to)> copy;
+  std::function<std::string(const Scenario&)> text;  ///< the value for people; empty: not worth showing
+};
+/// Of scenarios with `training`, or of those with `serving`.
+std::span<const ScenarioField> training_fields();
+std::span<const ScenarioField> serving_fields();
+
+struct FieldGroup {
+  std::string_view id;
+  std::string_view title;
+  bool structure;  ///< model, plan, batch or schedule, which lean on each other
+};
+/// In the order in which causes are turned on: hardware from the inside out, then the work.
+std::span<const FieldGroup> field_groups();
+
+/// Changes what a scenario serves: others may share the value, so it is copied first.
+void change_serving(Scenario& scenario, const std::function<void(ServingScenario&)>& change);
+
+}  // namespace flopcast

@@ -1,0 +1,33 @@
+// What a replayed service gives, in the figures by which services are compared.
+#pragma once
+#include <string>
+
+#include "analysis/runs/energy.h"
+#include "analysis/studies/compare/lines.h"
+#include "scenarios/resolve/scenario.h"
+
+namespace flopcast {
+
+struct ServedFigures {
+  double answer_rate = 0, answer_gpus = 0;  ///< tokens per second; GPUs that give answers
+  double prompt_rate = 0, prompt_gpus = 0;  ///< cached tokens included; GPUs that compute prompts
+  Seconds tpot, ttft;                       ///< means
+  double under_way_per_gpu = 0;             ///< answers being written, on GPUs that write them
+  double kv_share = 0, attention_share = 0;
+  Usd per_million_input, per_million_output;  ///< 0: GPUs have no price
+  double slo_attainment = 1, rejected = 0;    ///< shares of the requests
+  std::string state;
+  double answers_per_gpu() const { return answer_gpus > 0 ? answer_rate / answer_gpus : 0; }
+  double prompts_per_gpu() const { return prompt_gpus > 0 ? prompt_rate / prompt_gpus : 0; }
+  /// GPU-hours of those that answer for 10^6 tokens of answers, and likewise of prompts.
+  double answer_hours() const { return answer_rate > 0 ? answer_gpus / answer_rate * 1e6 / 3600 : 0; }
+  double prompt_hours() const { return prompt_rate > 0 ? prompt_gpus / prompt_rate * 1e6 / 3600 : 0; }
+};
+
+/// Replays it. @throws InputError.
+ServedFigures serve(const Scenario& scenario, const PowerModel& power);
+
+void put(const ServedFigures& figures, Lines& lines);
+ServedFigures take_served(Lines& lines);
+
+}  // namespace flopcast

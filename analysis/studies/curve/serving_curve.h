@@ -1,0 +1,57 @@
+// The throughput-interactivity curve of a deployment: the more users it serves at once, the more tokens a GPU
+// gives and the fewer each user sees per second. InferenceMAX (SemiAnalysis 2025) made it the habit of
+// comparing chips.
+#pragma once
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "analysis/runs/serving/serving_run.h"
+
+namespace flopcast {
+
+namespace report {
+class ServingCurves;
+}
+
+/// The deployment with so many requests under way all the time: as soon as one is answered, the next is
+/// asked.
+struct CurveRung {
+  int users = 0;
+  double tokens_per_s_per_user = 0;                               ///< of answers: 1 / mean TPOT
+  double output_per_gpu = 0;                                      ///< tokens per second, over all GPUs
+  double tokens_per_gpu = 0;                                      ///< of prompts (cached ones included) and answers
+  double ttft_p50 = 0, ttft_p90 = 0, tpot_p50 = 0, tpot_p90 = 0;  ///< seconds
+  double requests_per_s = 0;
+  double usd_per_million_output = 0;  ///< all GPUs over the answers
+  double usd_per_million = 0;         ///< all GPUs over all tokens
+  double kv_utilization = 0, slo_attainment = 0;
+  bool on_front = false;  ///< no other rung gives both a user and a GPU as many tokens
+};
+
+struct ServingCurve {
+  Scenario scenario;
+  int gpus = 0;
+  std::vector<CurveRung> rungs;  ///< from few users to many
+};
+
+struct CurveOptions {
+  std::vector<int> users;  ///< of each rung; empty: 1, 2, 4, ... until a GPU gives no more, or the batches are full
+  ServingOptions serving;
+  std::function<void(const std::string&)> stage;  ///< what is being replayed; may be empty
+};
+
+/// Lengths, prefixes and shares of the streams are the scenario's, arrivals are not. @param scenario has
+/// `serving`.
+ServingCurve curve_of(const Scenario& scenario, const CurveOptions& options);
+
+/// Marks the rungs that no other beats or equals in both figures.
+void mark_front(std::span<CurveRung> rungs);
+
+std::string to_text(std::span<const ServingCurve> curves);
+report::ServingCurves to_message(std::span<const ServingCurve> curves);
+std::string to_csv(std::span<const ServingCurve> curves);
+std::string to_html(std::span<const ServingCurve> curves);
+
+}  // namespace flopcast

@@ -1,0 +1,104 @@
+#include "analysis/studies/explain/explain.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "analysis/render/format.h"
+#include "analysis/render/json.h"
+#include "sim/process.h"
+
+namespace flopcast {
+namespace {
+
+using Config = TrainingConfig;
+
+bool has_experts(const Config& c) { return c.model.moe.experts > 0; }
+bool uneven_load(const Config& c) { return has_experts(c) && c.expert_load.kind != ExpertLoad::Kind::balanced; }
+bool whole_layers(const Config& c) {
+  return c.plan.pipeline > 1 && (c.plan.layer_split != "fractional" || !c.plan.stage_layers.empty());
+}
+
+void fractional_layers(Config& c) {
+  c.plan.layer_split = "fractional";
+  c.plan.stage_layers.clear();
+}
+
+}  // namespace
+
+const std::vector<Mechanism>& mechanisms() {
+  static const std::vector<Mechanism> kMechanisms = {
+      {"layers that do not divide evenly over stages", "training.plan.layer_split=fractional", whole_layers,
+       fractional_layers},
+      {"embedding, output head and MTP on their stages", "training.mechanisms.embedding_head_mtp=false",
+       [](const Config& c) { return c.mechanisms.embedding_head_mtp; },
+       [](Config& c) { c.mechanisms.embedding_head_mtp = false; }},
+      {"expert dispatch and combine", "training.mechanisms.expert_communication=false",
+       [](const Config& c) { return has_experts(c) && c.mechanisms.expert_communication; },
+       [](Config& c) { c.mechanisms.expert_communication = false; }},
+      {"communication takes SMs from compute", "training.mechanisms.communication_sms=false",
+       [](const Config& c) { return has_experts(c) && c.mechanisms.communication_sms; },
+       [](Config& c) { c.mechanisms.communication_sms = false; }},
+      {"uneven expert load", "training.expert_load.kind=balanced", uneven_load,
+       [](Config& c) { c.expert_load.kind = ExpertLoad::Kind::balanced; }},
+      {"transfers between stages", "training.mechanisms.pipeline_transfers=false",
+       [](const Config& c) { return c.plan.pipeline > 1 && c.mechanisms.pipeline_transfers; },
+       [](Config& c) { c.mechanisms.pipeline_transfers = false; }},
+      {"gradient and parameter collectives", "training.mechanisms.gradient_collectives=false",
+       [](const Config& c) { return c.mechanisms.gradient_collectives; },
+       [](Config& c) { c.mechanisms.gradient_collectives = false; }},
+      {"spread of speed between GPUs", "training.mechanisms.gpu_speed_spread=0",
+       [](const Config& c) { return c.mechanisms.gpu_speed_spread > 0; },
+       [](Config& c) { c.mechanisms.gpu_speed_spread = 0; }},
+  };
+  return kMechanisms;
+}
+
+Explanation explain(const Scenario& scenario, const RunOptions& options, int workers) {
+  std::vector<const Mechanism*> in_force;
+  for (const Mechanism& mechanism : mechanisms()) {
+    if (mechanism.in_force(*scenario.training)) in_force.push_back(&mechanism);
+  }
+  // Rung i has the first i mechanisms on and the others off.
+  const auto rung = [&](std::size_t i) {
+    Config config = *scenario.training;
+    for (std::size_t off = i; off < in_force.size(); ++off) in_force[off]->switch_off(config);
+    return config;
+  };
+  RunOptions quiet = options;
+  quiet.allow_oom = true;  // a bare step is a what-if: whether it fits is not the question
+  quiet.stage = {};
+  quiet.progress = {};
+  const std::vector<std::string> times = parallel_map(in_force.size() + 1, workers, [&](std::size_t i) {
+    return shortest(step_time(scenario, rung(i), quiet).value());
+  });
+  const auto time = [&](std::size_t i) { return Seconds(std::strtod(times[i].c_str(), nullptr)); };
+  Explanation explanation{time(0), time(in_force.size()), {}};
+  for (std::size_t i = 0; i < in_force.size(); ++i) explanation.costs.push_back({in_force[i], time(i + 1) - time(i)});
+  return explanation;
+}
+
+std::string to_text(const Explanation& explanation, const TextStyle& style) {
+  std::string out =
+      style.bold(fmt::format("One step takes {:.3f} s; a rough estimate without these mechanisms {:.3f} s.",
+                             explanation.step_time.value(), explanation.bare.value())) +
+      "\n\n";
+  TextTable table({Align::left, Align::right, Align::right});
+  table.header({"mechanism, and what switches it off", "adds", "step"});
+  table.row({"none of these", "", fmt::format("{:.3f} s", explanation.bare.value())});
+  Seconds step = explanation.bare;
+  for (const MechanismCost& cost : explanation.costs) {
+    step += cost.adds;
+    table.row({std::string(cost.mechanism->name), fmt::format("{:+.3f} s", cost.adds.value()),
+               fmt::format("{:.3f} s", step.value())});
+    table.row({"  --set " + std::string(cost.mechanism->set)});
+  }
+  out += table.render(style);
+  return out +
+         style.dim(
+             "  Each is added to those above it; in another order they would share the difference "
+             "otherwise.") +
+         "\n";
+}
+
+}  // namespace flopcast

@@ -1,0 +1,92 @@
+#include "analysis/studies/policy/frontier_html.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "analysis/render/charts.h"
+#include "analysis/render/format.h"
+#include "analysis/render/html_page.h"
+
+namespace flopcast {
+namespace {
+
+std::string times_text(double factor) { return fmt::format("{:.3g} x", factor); }
+
+std::string gb_s_text(const std::optional<BytesPerSecond>& rate) {
+  return format_integer(rate.value_or(BytesPerSecond()).value() / 1e9);
+}
+
+std::string name_of(const Frontier& f, std::size_t index) {
+  if (f.fastest == index) return f.cheapest == index ? "fastest and cheapest" : "fastest";
+  return f.cheapest == index ? "cheapest" : fmt::format("TPP {}", format_integer(*f.chips[index].figures.tpp));
+}
+
+/// No other chip that runs is at least as fast and at least as cheap, and
+/// better in one of the two.
+bool unbeaten(const FrontierChip& chip, const std::vector<FrontierChip>& chips) {
+  return std::none_of(chips.begin(), chips.end(), [&](const FrontierChip& other) {
+    return other.fault.empty() && other.slowdown <= chip.slowdown && other.cost_by_area <= chip.cost_by_area &&
+           (other.slowdown < chip.slowdown || other.cost_by_area < chip.cost_by_area);
+  });
+}
+
+FrontierChart chart_of(const Frontier& f) {
+  FrontierChart chart;
+  chart.x_title = "time of " + f.work + ", against " + f.gpu;
+  chart.y_title = "cost of the work by die area, against " + f.gpu;
+  chart.x_text = chart.y_text = times_text;
+  for (std::size_t i = 0; i < f.chips.size(); ++i) {
+    const FrontierChip& chip = f.chips[i];
+    if (!chip.fault.empty()) continue;
+    chart.points.push_back({name_of(f, i), chip.slowdown, chip.cost_by_area, unbeaten(chip, f.chips)});
+  }
+  chart.points.push_back({f.gpu, 1, 1, false});
+  return chart;
+}
+
+std::vector<std::string> row_of(const std::string& name, const FrontierChip& chip) {
+  const ChipFigures& figures = chip.figures;
+  std::vector<std::string> row{name,
+                               format_integer(*figures.tpp),
+                               fmt::format("{:.2f}", *figures.density),
+                               format_integer(*figures.die_area_mm2),
+                               gb_s_text(figures.io),
+                               gb_s_text(figures.memory_bandwidth),
+                               format_integer(chip.power.value())};
+  if (!chip.fault.empty()) {
+    row.insert(row.end(), {"", "", chip.fault});
+    return row;
+  }
+  row.push_back(format_time(chip.step) + (chip.fits ? "" : ", memory too small"));
+  row.push_back(times_text(chip.cost_by_area));
+  row.push_back(fmt::format("{}", fmt::join(chip.bound_by, ", ")));
+  return row;
+}
+
+}  // namespace
+
+std::string to_html(const Frontier& f) {
+  HtmlPage page(fmt::format("What {} leaves of {}", fmt::join(f.rules, ", "), f.gpu));
+  page.lead(f.scenario + (f.base_allowed ? "; the chip itself is allowed" : ""));
+  if (f.chips.empty()) {
+    page.paragraph("No chip within these bounds is allowed.");
+    return page.str();
+  }
+  page.heading("Time and cost");
+  page.figure(
+      "Chips that the rules just allow. The line joins those that no "
+      "other beats in both time and cost.",
+      svg_of(chart_of(f)));
+  page.heading("The chips");
+  std::vector<std::vector<std::string>> rows{row_of(f.gpu, f.base)};
+  for (std::size_t i = 0; i < f.chips.size(); ++i) rows.push_back(row_of(name_of(f, i), f.chips[i]));
+  page.table({"", "TPP", "PD", "mm2", "I/O GB/s", "DRAM GB/s", "W", "step", "cost", "just below"}, rows,
+             {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right,
+              Align::right, Align::right, Align::left});
+  page.heading("Assumed");
+  for (const std::string& assumption : f.assumptions) page.paragraph(assumption);
+  return page.str();
+}
+
+}  // namespace flopcast

@@ -1,0 +1,327 @@
+#include "analysis/studies/policy/policy.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "analysis/render/csv.h"
+#include "analysis/render/format.h"
+#include "analysis/render/json.h"
+#include "scenarios/proto/policy_report.pb.h"
+
+namespace flopcast {
+namespace {
+
+constexpr std::size_t kWidth = 100;
+/// More chips than this are shown as one row each.
+constexpr std::size_t kMostBlocks = 6;
+
+// ------------------------------------------------------------------------------------------- judging
+
+[[noreturn]] void refuse_rule(const ExportRule& rule, std::string found, std::string expected, std::string nearest) {
+  throw InputError(
+      Diagnostic{"", 0, 0, "--rule", fmt::format("{}, {}", rule.id, found), std::move(expected), std::move(nearest)});
+}
+
+std::vector<const ExportRule*> rules_in_question(const PolicyQuestion& question, const RuleBook& book) {
+  if (!question.rule.empty()) {
+    const ExportRule& rule = book.at(question.rule);
+    if (!rule.judges()) refuse_rule(rule, "which has no formula", "a rule with thresholds or named chips", "");
+    if (question.date && !rule.in_force) refuse_rule(rule, "which never took effect", "a rule with a first day", "");
+    if (question.date && !rule.holds_on(*question.date)) {
+      refuse_rule(rule, fmt::format("not in force on {}", to_string(*question.date)), "a day on which it holds",
+                  to_string(nearest_day(rule, *question.date)));
+    }
+    return {&rule};
+  }
+  if (question.date) return rules_on(book, *question.date);
+  std::vector<const ExportRule*> out;
+  for (const ExportRule& rule : book.rules()) {
+    if (rule.bites()) out.push_back(&rule);
+  }
+  return out;
+}
+
+/// The rule is about such things and such makers.
+bool addresses(const ExportRule& rule, const Classification& verdict) {
+  return !verdict.limb.empty() || verdict.nearest || verdict.outcome == rule.otherwise || !verdict.controlled;
+}
+
+// ------------------------------------------------------------------------------------------- text
+
+std::string number(double value) { return value >= 1000 ? format_integer(value) : fmt::format("{:.4g}", value); }
+
+std::string figure_text(const ChipFigures& chip, ChipFigure figure) {
+  const auto value = figure_of(chip, figure);
+  return value ? number(*value) : "?";
+}
+
+std::string period_text(const std::optional<Date>& from, const std::optional<Date>& until) {
+  if (!from) return "never";
+  return until ? fmt::format("{} to {}", to_string(*from), to_string(*until)) : "from " + to_string(*from);
+}
+
+std::string periods_text(const std::vector<ControlledPeriod>& periods) {
+  if (periods.empty()) return "never";
+  std::vector<std::string> parts;
+  for (const ControlledPeriod& p : periods) parts.push_back(period_text(p.from, p.until));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::string margin_text(const std::optional<Margin>& margin) {
+  return margin ? fmt::format("{:+.1f} %", 100 * margin->share()) : "";
+}
+
+std::string outcome_text(const Classification& c, const TextStyle& style) {
+  if (!c.controlled) return c.outcome + fmt::format(" ({} unknown)", fmt::join(c.missing, ", "));
+  return *c.controlled ? style.bad(c.outcome) : c.outcome;
+}
+
+/// A thing that is judged by its memory's density alone.
+bool is_stack(const ChipFigures& chip) { return chip.memory_density && !chip.tpp && !chip.io; }
+
+std::string figures_line(const ChipFigures& chip) {
+  if (is_stack(chip)) {
+    return fmt::format("DRAM {} GB/s, {:.2f} GB/s per mm2 of stack", figure_text(chip, ChipFigure::memory_bandwidth),
+                       *chip.memory_density);
+  }
+  std::string line = fmt::format("TPP {}", figure_text(chip, ChipFigure::tpp));
+  if (!chip.tpp_format.empty()) line += fmt::format(" ({})", chip.tpp_format);
+  line += chip.density ? fmt::format(", {:.2f} per mm2", *chip.density) : ", density ?";
+  if (chip.die_area_mm2) line += fmt::format(" of {} mm2", number(*chip.die_area_mm2));
+  return line + fmt::format("; I/O {} GB/s, DRAM {} GB/s; {} data centres", figure_text(chip, ChipFigure::io_bandwidth),
+                            figure_text(chip, ChipFigure::memory_bandwidth),
+                            chip.datacenter_marketed ? "for" : "not for");
+}
+
+std::string remarks(const ChipVerdict& verdict, const TextStyle& style) {
+  std::string out;
+  const auto line = [&](const std::string& text) { out += style.dim("  " + wrap(text, kWidth - 2, "  ")) + "\n"; };
+  if (!verdict.chip.unconfirmed.empty())
+    line(fmt::format("unconfirmed: {}", fmt::join(verdict.chip.unconfirmed, ", ")));
+  for (const std::string& note : verdict.chip.notes) line(note);
+  for (const Classification& c : verdict.rules) {
+    if (!c.note.empty()) line(c.rule->id + ": " + c.note);
+    for (const QuotaUse& quota : c.quotas)
+      line(fmt::format("{}: {} of this chip for {}", c.rule->id, format_integer(quota.chips), quota.name));
+  }
+  return out;
+}
+
+std::string block(const ChipVerdict& verdict, bool one_rule, const TextStyle& style) {
+  const ChipFigures& chip = verdict.chip;
+  std::string out = style.bold(fmt::format("{} ({})", chip.title, chip.name)) +
+                    (chip.launch_date.empty() ? "" : ", launched " + chip.launch_date) + "\n";
+  out += "  " + wrap(figures_line(chip), kWidth - 2, "  ") + "\n";
+  out += fmt::format("  licence for China needed: {}\n", periods_text(verdict.periods));
+  TextTable table({Align::left, Align::left, Align::right, Align::left, Align::left});
+  table.header({"rule", "nearest threshold", "margin", "in force", "says"});
+  for (const Classification& c : verdict.rules) {
+    if (!one_rule && !addresses(*c.rule, c)) continue;
+    table.row({c.rule->id, c.nearest ? threshold_text(c.nearest->threshold) : "", margin_text(c.nearest),
+               period_text(c.rule->in_force, c.rule->until), outcome_text(c, style)});
+  }
+  return out + table.render(style, kWidth) + remarks(verdict, style);
+}
+
+std::string one_rule_table(std::span<const ChipVerdict> verdicts, const TextStyle& style) {
+  TextTable table(
+      {Align::left, Align::right, Align::right, Align::right, Align::right, Align::left, Align::right, Align::left});
+  table.header({"chip", "TPP", "PD", "I/O", "DRAM", "nearest", "margin", "outcome"});
+  for (const ChipVerdict& v : verdicts) {
+    const Classification& c = v.rules.front();
+    table.row({v.chip.name, figure_text(v.chip, ChipFigure::tpp), figure_text(v.chip, ChipFigure::performance_density),
+               figure_text(v.chip, ChipFigure::io_bandwidth), figure_text(v.chip, ChipFigure::memory_bandwidth),
+               c.nearest ? threshold_text(c.nearest->threshold) : "", margin_text(c.nearest), outcome_text(c, style)});
+  }
+  return table.render(style, kWidth);
+}
+
+/// One row per chip: when it needs a licence, or what the rules of a day say.
+std::string summary_table(std::span<const ChipVerdict> verdicts, bool of_a_day, const TextStyle& style) {
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
+  table.header({"chip", "TPP", "PD", "I/O", "DRAM", of_a_day ? "what catches it" : "licence for China needed"});
+  for (const ChipVerdict& v : verdicts) {
+    std::vector<std::string> caught;
+    for (const Classification& c : v.rules) {
+      if (c.controlled.value_or(false)) caught.push_back(fmt::format("{}: {}", c.rule->id, c.outcome));
+      if (!c.controlled) caught.push_back(fmt::format("{}: {}", c.rule->id, c.outcome));
+    }
+    table.row({v.chip.name, figure_text(v.chip, ChipFigure::tpp), figure_text(v.chip, ChipFigure::performance_density),
+               figure_text(v.chip, ChipFigure::io_bandwidth), figure_text(v.chip, ChipFigure::memory_bandwidth),
+               !of_a_day        ? periods_text(v.periods)
+               : caught.empty() ? "nothing"
+                                : fmt::format("{}", fmt::join(caught, "; "))});
+  }
+  return table.render(style, kWidth);
+}
+
+std::string rule_head(const ExportRule& rule, const TextStyle& style) {
+  std::string out = style.bold(rule.id + ": " + rule.title) + "\n";
+  const auto line = [&](const std::string& name, const std::string& text) {
+    if (!text.empty()) out += "  " + wrap(name + ": " + text, kWidth - 2, "    ") + "\n";
+  };
+  line("citation", rule.citation);
+  line("in force", period_text(rule.in_force, rule.until) + (rule.until_why.empty() ? "" : ", " + rule.until_why));
+  line("applies to", rule.applies_to);
+  line("consequence", rule.licence);
+  line("status", rule.status);
+  line("confidence", rule.confidence);
+  line("note", rule.note);
+  return out;
+}
+
+std::string limb_text(const RuleLimb& limb) {
+  std::vector<std::string> parts;
+  if (limb.datacenter_marketed)
+    parts.emplace_back(*limb.datacenter_marketed ? "for data centres" : "not for data centres");
+  if (limb.hbm) parts.emplace_back(*limb.hbm ? "with HBM" : "without HBM");
+  if (!limb.chips.empty()) parts.push_back(fmt::format("{}", fmt::join(limb.chips, ", ")));
+  for (const Threshold& term : limb.terms) parts.push_back(threshold_text(term));
+  if (parts.empty()) parts.emplace_back("every chip");
+  std::string out = fmt::format("{}", fmt::join(parts, ", "));
+  if (limb.from) out += " from " + to_string(*limb.from);
+  return out;
+}
+
+void set_margin(const Margin& margin, report::ThresholdMargin& out) {
+  out.set_figure(std::string(short_name(margin.threshold.figure)));
+  out.set_bound(std::string(symbol(margin.threshold.bound)));
+  out.set_threshold(margin.threshold.value);
+  out.set_unit(std::string(unit_of(margin.threshold.figure)));
+  out.set_value(margin.value);
+  out.set_margin_percent(100 * margin.share());
+}
+
+void set_verdict(const Classification& c, report::RuleVerdict& out) {
+  out.set_rule(c.rule->id);
+  out.set_title(c.rule->title);
+  out.set_outcome(c.outcome);
+  out.set_controlled(c.controlled ? (*c.controlled ? "yes" : "no") : "unknown");
+  out.set_limb(c.limb);
+  for (const Margin& margin : c.terms) set_margin(margin, *out.add_terms());
+  if (c.nearest) set_margin(*c.nearest, *out.add_nearest());
+  if (c.rule->in_force) out.set_from(to_string(*c.rule->in_force));
+  if (c.rule->until) out.set_until(to_string(*c.rule->until));
+  out.set_licence(c.rule->licence);
+  out.set_confidence(c.rule->confidence);
+  for (const std::string& figure : c.missing) out.add_missing(figure);
+  for (const QuotaUse& quota : c.quotas) {
+    out.add_quotas()->set_name(quota.name);
+    out.mutable_quotas(out.quotas_size() - 1)->set_chips(quota.chips);
+  }
+  out.set_note(c.note);
+}
+
+constexpr ChipFigure kAllFigures[] = {ChipFigure::tpp,
+                                      ChipFigure::performance_density,
+                                      ChipFigure::io_bandwidth,
+                                      ChipFigure::memory_bandwidth,
+                                      ChipFigure::memory_plus_io,
+                                      ChipFigure::memory_bandwidth_density,
+                                      ChipFigure::transistors};
+
+}  // namespace
+
+std::string threshold_text(const Threshold& threshold) {
+  const std::string_view unit = unit_of(threshold.figure);
+  return fmt::format("{} {} {}{}{}", short_name(threshold.figure), symbol(threshold.bound), number(threshold.value),
+                     unit.empty() ? "" : " ", unit);
+}
+
+std::vector<ChipVerdict> judge(const PolicyQuestion& question, const RuleBook& book) {
+  const std::vector<const ExportRule*> rules = rules_in_question(question, book);
+  std::vector<ChipVerdict> out;
+  for (const ChipFigures& chip : question.chips) {
+    ChipVerdict verdict{chip, {}, controlled_periods(chip, book)};
+    for (const ExportRule* rule : rules) verdict.rules.push_back(classify(chip, *rule, book, question.date));
+    out.push_back(std::move(verdict));
+  }
+  return out;
+}
+
+std::string to_text(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question, const TextStyle& style) {
+  std::string out;
+  if (question.date) out += style.dim("Rules of " + to_string(*question.date)) + "\n\n";
+  const bool one_rule = !question.rule.empty();
+  if (verdicts.size() > kMostBlocks && one_rule) return out + one_rule_table(verdicts, style);
+  if (verdicts.size() > kMostBlocks) return out + summary_table(verdicts, question.date.has_value(), style);
+  for (std::size_t i = 0; i < verdicts.size(); ++i) out += (i ? "\n" : "") + block(verdicts[i], one_rule, style);
+  return out;
+}
+
+std::string to_csv(std::span<const ChipVerdict> verdicts) {
+  std::string out =
+      csv_line({"chip", "rule", "outcome", "controlled", "limb", "nearest", "threshold", "value", "margin_percent",
+                "from", "until", "tpp", "performance_density", "io_gb_s", "dram_gb_s", "note"});
+  const auto figure = [](const ChipFigures& chip, ChipFigure f) {
+    const auto value = figure_of(chip, f);
+    return value ? shortest(*value) : std::string();
+  };
+  for (const ChipVerdict& v : verdicts) {
+    for (const Classification& c : v.rules) {
+      const auto near = [&](auto get) { return c.nearest ? get(*c.nearest) : std::string(); };
+      out += csv_line({v.chip.name, c.rule->id, c.outcome, c.controlled ? (*c.controlled ? "yes" : "no") : "unknown",
+                       c.limb, near([](const Margin& m) { return std::string(short_name(m.threshold.figure)); }),
+                       near([](const Margin& m) { return shortest(m.threshold.value); }),
+                       near([](const Margin& m) { return shortest(m.value); }),
+                       near([](const Margin& m) { return fmt::format("{:.2f}", 100 * m.share()); }),
+                       c.rule->in_force ? to_string(*c.rule->in_force) : "",
+                       c.rule->until ? to_string(*c.rule->until) : "", figure(v.chip, ChipFigure::tpp),
+                       figure(v.chip, ChipFigure::performance_density), figure(v.chip, ChipFigure::io_bandwidth),
+                       figure(v.chip, ChipFigure::memory_bandwidth), c.note});
+    }
+  }
+  return out;
+}
+
+report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question) {
+  report::PolicyReport out;
+  if (question.date) out.set_date(to_string(*question.date));
+  for (const ChipVerdict& v : verdicts) {
+    report::ChipVerdict& chip = *out.add_chips();
+    chip.set_chip(v.chip.name);
+    chip.set_title(v.chip.title);
+    chip.set_vendor(v.chip.vendor);
+    chip.set_launch_date(v.chip.launch_date);
+    chip.set_datacenter_marketed(v.chip.datacenter_marketed);
+    chip.set_tpp_format(v.chip.tpp_format);
+    for (const ChipFigure f : kAllFigures) {
+      const auto value = figure_of(v.chip, f);
+      if (!value) continue;
+      report::ChipFigure& figure = *chip.add_figures();
+      figure.set_name(std::string(short_name(f)));
+      figure.set_value(*value);
+      figure.set_unit(std::string(unit_of(f)));
+    }
+    for (const std::string& field : v.chip.unconfirmed) chip.add_unconfirmed(field);
+    for (const std::string& note : v.chip.notes) chip.add_notes(note);
+    for (const Classification& c : v.rules) set_verdict(c, *chip.add_rules());
+    for (const ControlledPeriod& p : v.periods) {
+      report::ControlledPeriod& period = *chip.add_licence_needed();
+      period.set_from(to_string(p.from));
+      if (p.until) period.set_until(to_string(*p.until));
+      for (const std::string& rule : p.rules) period.add_rules(rule);
+    }
+  }
+  return out;
+}
+
+std::string rules_text(const RuleBook& book, const TextStyle& style) {
+  std::string out;
+  for (const ExportRule& rule : book.rules()) {
+    out += (out.empty() ? "" : "\n") + rule_head(rule, style);
+    for (const RuleLimb& limb : rule.limbs)
+      out += "  " + wrap(fmt::format("{} if {}", limb.outcome, limb_text(limb)), kWidth - 2, "    ") + "\n";
+    for (const RuleQuota& quota : rule.quotas)
+      out += fmt::format("  {} TPP for {}\n", format_integer(quota.tpp), quota.name);
+    for (const Source& source : rule.sources)
+      out += style.dim("  " + wrap(fmt::format("source: {}, {}{}", source.text, source.date,
+                                               source.confirmed ? "" : " (unconfirmed)"),
+                                   kWidth - 2, "    ")) +
+             "\n";
+  }
+  return out;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,44 @@
+// Which chips may be sold: rules of a day, or of all days, applied to chips; as plain values, text, CSV and
+// JSON.
+#pragma once
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "analysis/render/text_table.h"
+#include "scenarios/policy/export_rules.h"
+
+namespace flopcast {
+
+namespace report {
+class PolicyReport;
+}
+
+struct ChipVerdict {
+  ChipFigures chip;
+  std::vector<Classification> rules;      ///< refer to the rule book
+  std::vector<ControlledPeriod> periods;  ///< in which a licence is needed
+};
+
+struct PolicyQuestion {
+  std::vector<ChipFigures> chips;
+  std::optional<Date> date;  ///< none: the rules of all days
+  std::string rule;          ///< empty: those that bite
+};
+
+/// @throws InputError when the rule is unknown, judges no chips or does not hold on the day (the nearest day
+/// is offered).
+std::vector<ChipVerdict> judge(const PolicyQuestion& question, const RuleBook& book);
+
+std::string to_text(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question, const TextStyle& style);
+std::string to_csv(std::span<const ChipVerdict> verdicts);
+report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question);
+
+/// The rules themselves: dates, limbs, sources.
+std::string rules_text(const RuleBook& book, const TextStyle& style);
+
+/// "TPP >= 4,800", "I/O >= 600 GB/s"
+std::string threshold_text(const Threshold& threshold);
+
+}  // namespace flopcast

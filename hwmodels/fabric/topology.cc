@@ -1,0 +1,212 @@
+#include "hwmodels/fabric/topology.h"
+
+#include <array>
+#include <cassert>
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "hwmodels/fabric/fabric_graph.h"
+
+namespace flopcast {
+namespace {
+
+/// Both directions of one port.
+struct PortPair {
+  LinkId out, in;
+};
+
+/// Routes of one port, made when first asked for: [side][climb], climb = layers above the leaf that a flow
+/// crosses.
+using PortRoutes = std::array<std::array<RouteId, 3>, 3>;
+
+}  // namespace
+
+struct Topology::Impl {
+  explicit Impl(const ClusterSpec& c);
+
+  ClusterSpec cluster;
+  FabricGraph fabric;
+  Network network;
+  std::vector<PortPair> nvlink, nic;  // by rank
+  std::vector<PortPair> leaf, pod;    // aggregated uplinks; empty when nothing below can fill them
+  std::vector<PortRoutes> nvlink_routes, nic_routes;
+  std::map<double, LinkId> caps;  // by rate
+
+  PortPair add_pair(const std::string& name, BytesPerSecond bandwidth);
+  void add_gpu_ports();
+  void add_uplinks();
+  double slowdown(SlowPart::Kind kind, int rank) const;
+  int node_of(RankId rank) const { return static_cast<int>(rank.index()) / cluster.node.gpus; }
+  RankId peer_in_node(RankId rank, RankId index_like) const {
+    const int gpus = cluster.node.gpus;
+    return RankId::at(node_of(rank) * gpus + static_cast<int>(index_like.index()) % gpus);
+  }
+  void append_up(std::vector<LinkId>& links, int leaf_index, int climb) const;
+  void append_down(std::vector<LinkId>& links, int leaf_index, int climb) const;
+};
+
+Topology::Impl::Impl(const ClusterSpec& c)
+    : cluster(c),
+      fabric(c),
+      nvlink_routes(static_cast<std::size_t>(c.gpus())),
+      nic_routes(static_cast<std::size_t>(c.gpus())) {
+  add_gpu_ports();
+  if (c.fabric.oversubscription > 1.0) add_uplinks();
+}
+
+PortPair Topology::Impl::add_pair(const std::string& name, BytesPerSecond bandwidth) {
+  return {network.add_link({name + " out", bandwidth}), network.add_link({name + " in", bandwidth})};
+}
+
+double Topology::Impl::slowdown(SlowPart::Kind kind, int rank) const {
+  double speed = 1.0;
+  for (const SlowPart& part : cluster.slow_parts)
+    if (part.kind == kind && part.rank == rank) speed *= part.speed;
+  return speed;
+}
+
+void Topology::Impl::add_gpu_ports() {
+  const BytesPerSecond nvlink_rate = node_link_bandwidth(cluster.node) * cluster.node.nvlink_efficiency;
+  const BytesPerSecond nic_rate = endpoint_bandwidth(cluster) * cluster.node.nic_efficiency;
+  for (int rank = 0; rank < cluster.gpus(); ++rank) {
+    const std::string gpu = "gpu" + std::to_string(rank);
+    nvlink.push_back(add_pair(gpu + " nvlink", nvlink_rate * slowdown(SlowPart::Kind::nvlink, rank)));
+    nic.push_back(add_pair(gpu + " nic", nic_rate * slowdown(SlowPart::Kind::nic, rank)));
+  }
+}
+
+/// All uplinks of a leaf as one link per direction. Routing is taken to spread flows evenly over equal paths
+/// (adaptive routing, as InfiniBand switches do it): a hash that collides is not modelled. A pod's uplinks
+/// are those of its leaves together, for the tree above the leaves is non-blocking.
+void Topology::Impl::add_uplinks() {
+  std::vector<BytesPerSecond> up_of_pod(static_cast<std::size_t>(fabric.pods()));
+  for (int l = 0; l < fabric.leaves(); ++l) {
+    const BytesPerSecond up =
+        fabric.down_bandwidth(l) * (cluster.node.nic_efficiency / cluster.fabric.oversubscription);
+    leaf.push_back(add_pair("leaf" + std::to_string(l) + " uplinks", up));
+    up_of_pod[static_cast<std::size_t>(fabric.pod_of(l))] += up;
+  }
+  for (std::size_t p = 0; p < up_of_pod.size(); ++p)
+    pod.push_back(add_pair("pod" + std::to_string(p) + " uplinks", up_of_pod[p]));
+}
+
+void Topology::Impl::append_up(std::vector<LinkId>& links, int leaf_index, int climb) const {
+  if (leaf.empty() || climb < 1) return;
+  links.push_back(leaf[static_cast<std::size_t>(leaf_index)].out);
+  if (climb > 1) links.push_back(pod[static_cast<std::size_t>(fabric.pod_of(leaf_index))].out);
+}
+
+void Topology::Impl::append_down(std::vector<LinkId>& links, int leaf_index, int climb) const {
+  if (leaf.empty() || climb < 1) return;
+  if (climb > 1) links.push_back(pod[static_cast<std::size_t>(fabric.pod_of(leaf_index))].in);
+  links.push_back(leaf[static_cast<std::size_t>(leaf_index)].in);
+}
+
+Topology::Topology(const ClusterSpec& cluster) : impl_(std::make_unique<Impl>(cluster)) {}
+Topology::~Topology() = default;
+Topology::Topology(Topology&&) noexcept = default;
+
+const ClusterSpec& Topology::cluster() const { return impl_->cluster; }
+const Network& Topology::network() const { return impl_->network; }
+int Topology::switches() const { return impl_->fabric.switches(); }
+int Topology::switch_links() const { return impl_->fabric.switch_links(); }
+bool Topology::blocking() const { return !impl_->leaf.empty(); }
+int Topology::leaf(RankId rank) const { return impl_->fabric.leaf_of(rank); }
+bool Topology::same_node(RankId a, RankId b) const { return impl_->node_of(a) == impl_->node_of(b); }
+bool Topology::same_leaf(RankId a, RankId b) const { return leaf(a) == leaf(b); }
+bool Topology::cross_plane(RankId a, RankId b) const { return !impl_->fabric.climb(leaf(a), leaf(b)).has_value(); }
+
+RankId Topology::exit_gpu(RankId from, RankId to) const {
+  return cross_plane(from, to) ? impl_->peer_in_node(from, to) : from;
+}
+
+LinkId Topology::nic(RankId rank, Side side) const {
+  assert(side != Side::both);
+  const PortPair& port = impl_->nic[rank.index()];
+  return side == Side::egress ? port.out : port.in;
+}
+
+RouteId Topology::route(RankId from, RankId to) {
+  std::vector<LinkId> links;
+  links_between(from, to, links);
+  return impl_->network.add_route(links);
+}
+
+void Topology::links_between(RankId from, RankId to, std::vector<LinkId>& links) const {
+  assert(from != to);
+  const Impl& t = *impl_;
+  links.clear();
+  if (same_node(from, to)) {
+    links = {t.nvlink[from.index()].out, t.nvlink[to.index()].in};
+    return;
+  }
+  const RankId exit = exit_gpu(from, to);
+  if (exit != from) {
+    links.push_back(t.nvlink[from.index()].out);
+    links.push_back(t.nvlink[exit.index()].in);
+  }
+  const int climb = t.fabric.climb(leaf(exit), leaf(to)).value();
+  links.push_back(t.nic[exit.index()].out);
+  t.append_up(links, leaf(exit), climb);
+  t.append_down(links, leaf(to), climb);
+  links.push_back(t.nic[to.index()].in);
+}
+
+/// A core layer adds the same two hops again that the spine layer adds to a leaf.
+Seconds Topology::latency(RankId from, RankId to) const {
+  const ClusterSpec& c = impl_->cluster;
+  if (same_node(from, to)) return c.node.nvlink_latency;
+  const bool forwarded = cross_plane(from, to);
+  const RankId exit = forwarded ? impl_->peer_in_node(from, to) : from;
+  const int climb = impl_->fabric.climb(leaf(exit), leaf(to)).value();
+  const Seconds per_layer = c.fabric.cross_leaf_latency - c.fabric.same_leaf_latency;
+  const Seconds network = c.fabric.same_leaf_latency + per_layer * climb;
+  return forwarded ? c.node.nvlink_latency + network : network;
+}
+
+RouteId Topology::nvlink_port(RankId rank, Side side) {
+  RouteId& known = impl_->nvlink_routes[rank.index()][static_cast<std::size_t>(side)][0];
+  if (known.valid()) return known;
+  const PortPair& port = impl_->nvlink[rank.index()];
+  switch (side) {
+    case Side::both:
+      return known = impl_->network.add_route({port.out, port.in});
+    case Side::egress:
+      return known = impl_->network.add_route({port.out});
+    case Side::ingress:
+      return known = impl_->network.add_route({port.in});
+  }
+  return known;
+}
+
+RouteId Topology::nic_port(RankId rank, Side side, bool crosses_spine, bool crosses_core) {
+  Impl& t = *impl_;
+  const int climb = crosses_core ? 2 : crosses_spine ? 1 : 0;
+  RouteId& known = t.nic_routes[rank.index()][static_cast<std::size_t>(side)][static_cast<std::size_t>(climb)];
+  if (known.valid()) return known;
+  std::vector<LinkId> links;
+  if (side != Side::ingress) {
+    links.push_back(t.nic[rank.index()].out);
+    t.append_up(links, leaf(rank), climb);
+  }
+  if (side != Side::egress) {
+    t.append_down(links, leaf(rank), climb);
+    links.push_back(t.nic[rank.index()].in);
+  }
+  return known = t.network.add_route(links);
+}
+
+RouteId Topology::capped(RouteId route, BytesPerSecond rate) {
+  Impl& t = *impl_;
+  if (rate >= t.network.bottleneck(route) * (1 - 1e-12)) return route;  // equal up to rounding
+  auto [cap, fresh] = t.caps.try_emplace(rate.value());
+  if (fresh) cap->second = t.network.add_link({"sender's own pace", rate, /*shared=*/false});
+  const auto plain = t.network.route(route);
+  std::vector<LinkId> links(plain.begin(), plain.end());
+  links.push_back(cap->second);
+  return t.network.add_route(links);
+}
+
+}  // namespace flopcast

@@ -1,0 +1,73 @@
+// The numbers that `flopcast calibrate` fits on measured kernels, as the kernel model uses them and the data
+// file (hwmodels/data/kernel_calibration.textproto) holds them.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "hwmodels/chips/gpu.h"
+#include "hwmodels/kernels/kernel_family.h"
+#include "hwmodels/kernels/kernel_residual.h"
+
+namespace flopcast {
+
+/// How well a fit predicts the rows of one table that were kept back from it.
+struct HeldBackError {
+  std::string table;
+  int fitted = 0;
+  int held_back = 0;
+  double median = 0;  ///< of |predicted / measured - 1|
+  double percentile_90 = 0;
+  double bias = 0;  ///< median of predicted / measured - 1
+};
+
+/// One family of kernels on one GPU.
+struct FamilyFit {
+  KernelFamily family = KernelFamily::gemm_bf16;
+  std::string gpu;                 ///< library name of the GPU that was measured
+  std::string architecture;        ///< of that GPU
+  Hertz clock;                     ///< of that GPU: on-chip rates scale with it
+  FlopPerSecond bf16_peak_per_sm;  ///< of that GPU: on-chip rates of another architecture scale with it
+  int sms = 0;                     ///< of that GPU, like the next: who shares them is the same chip under another name
+  BytesPerSecond hbm_bandwidth;
+  std::vector<double> parameters;  ///< as parameters_of(family) lists them
+  KernelResidual residual;         ///< logarithm of measured over formula, near the measurements
+  std::vector<HeldBackError> errors;
+  /// Fits of tables that were measured with libraries of another age: they show that the formula holds there
+  /// too, and price nothing. Empty for the others.
+  std::string variant;
+  Source source;
+};
+
+/// Kernels that only move memory, by class.
+struct MemoryClassFit {
+  MemoryKernel kernel = MemoryKernel::elementwise;
+  double hbm_fraction = 0.8;  ///< of the data-sheet bandwidth, the chip to itself
+  Seconds minimum;            ///< launch to finish of the smallest kernel
+  int launches = 0;           ///< measured launches that it was fitted on
+  double median_error = 0;
+  Source source;
+};
+
+struct NumberWithSource {
+  double value = 0;
+  Source source;
+};
+
+struct KernelCalibration {
+  std::vector<FamilyFit> fits;
+  /// Held-back rows of all GPUs and tables together: per family, then for all GEMMs and all attention
+  /// kernels. The name stands in HeldBackError::table.
+  std::vector<HeldBackError> pooled;
+  std::vector<MemoryClassFit> memory_classes;
+  NumberWithSource kernel_gap_us;
+  /// Clock in a long run over the clock of the data sheet's peaks: power-limited chips slow down.
+  NumberWithSource sustained_clock;
+  /// HBM bandwidth that communication kernels take, per fraction of the SMs they occupy.
+  NumberWithSource communication_hbm_share;
+  std::string date;  ///< of the fit
+  std::uint64_t seed = 0;
+};
+
+}  // namespace flopcast

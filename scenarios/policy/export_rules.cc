@@ -1,0 +1,543 @@
+#include "scenarios/policy/export_rules.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "scenarios/proto/policy.pb.h"
+#include "scenarios/read/library_entries.h"
+#include "scenarios/read/quantity.h"
+
+namespace flopcast {
+namespace {
+
+constexpr const char* kRuleFile = "scenarios/data/export_rules.textproto";
+
+// ------------------------------------------------------------------------------------------- figures
+
+struct FigureRow {
+  std::string_view word;  ///< in the file
+  std::string_view name;  ///< in tables
+  std::string_view unit;
+  Dimension dimension;
+  double size;  ///< of the unit, in SI
+};
+// In the order of ChipFigure.
+constexpr std::array<FigureRow, 7> kFigures{
+    {{"tpp", "TPP", "", Dimension::count, 1},
+     {"performance_density", "PD", "", Dimension::count, 1},
+     // A link rate is held per direction; rules count both.
+     {"io_bandwidth", "I/O", "GB/s", Dimension::link_rate, 0.5e9},
+     {"memory_bandwidth", "DRAM", "GB/s", Dimension::data_rate, 1e9},
+     {"memory_plus_io", "DRAM + I/O", "GB/s", Dimension::data_rate, 1e9},
+     {"memory_bandwidth_density", "density", "GB/s/mm2", Dimension::data_rate, 1e9},
+     {"transistors", "transistors", "", Dimension::count, 1}}};
+const FigureRow& row_of(ChipFigure figure) { return kFigures[static_cast<std::size_t>(figure)]; }
+
+ChipFigure figure_named(const std::string& word) {
+  const auto* row = std::find_if(kFigures.begin(), kFigures.end(), [&](const FigureRow& r) { return r.word == word; });
+  return static_cast<ChipFigure>(row - kFigures.begin());
+}
+
+std::string expected_value(ChipFigure figure) {
+  if (figure == ChipFigure::io_bandwidth) return "a rate such as \"600 GB/s both directions\"";
+  if (figure == ChipFigure::memory_bandwidth_density) return "a density such as \"2 GB/s/mm2\"";
+  return row_of(figure).unit.empty() ? "a number such as \"4800\"" : "a rate such as \"1400 GB/s\"";
+}
+
+/// A bound as a file states it, in the unit of the figure; nothing when it is none.
+std::optional<double> bound_value(ChipFigure figure, std::string text) {
+  if (figure == ChipFigure::memory_bandwidth_density) {
+    for (const char* per : {"/mm2", " per mm2"}) {
+      if (text.ends_with(per)) text.resize(text.size() - std::string_view(per).size());
+    }
+  }
+  const auto parsed = parse_quantity(text, row_of(figure).dimension);
+  if (!std::holds_alternative<double>(parsed)) return std::nullopt;
+  return std::get<double>(parsed) / row_of(figure).size;
+}
+
+// ------------------------------------------------------------------------------------------- reading
+
+/// Reads one file of rules; `known` are the rules before it, which bases may name.
+class RuleReader {
+ public:
+  RuleReader(std::string file, const std::vector<proto::ExportRule>& known, Diagnostics& faults)
+      : file_(std::move(file)), known_(known), faults_(faults) {}
+
+  std::vector<proto::ExportRule> read(const Libraries& libraries) {
+    proto::RuleBook book;
+    if (!parse_text(read_text_file(file_), file_, book, places_, faults_)) return {};
+    std::vector<proto::ExportRule> rules;
+    for (int i = 0; i < book.rule_size(); ++i)
+      rules.push_back(over_base(book.rule(i), fmt::format("rule[{}]", i), rules));
+    proto::RuleBook whole;
+    for (const proto::ExportRule& rule : rules) *whole.add_rule() = rule;
+    check_fields(whole, "", places_, names_of(libraries), true, faults_);
+    for (int i = 0; i < whole.rule_size(); ++i) check(whole.rule(i), fmt::format("rule[{}]", i));
+    return rules;
+  }
+
+ private:
+  proto::ExportRule over_base(const proto::ExportRule& own, const std::string& path,
+                              const std::vector<proto::ExportRule>& before) {
+    if (!own.has_base()) {
+      if (own.change_size() > 0) add(path + ".change[0]", "a change without a base", "a rule to change");
+      return own;
+    }
+    const proto::ExportRule* base = find(own.base(), before);
+    if (!base) {
+      add(path + ".base", quoted(own.base()), "the id of another rule", nearest_name(own.base(), ids(before)));
+      return own;
+    }
+    proto::ExportRule out = *base;
+    out.clear_sources();
+    lay_over(out, own);
+    for (int i = 0; i < own.change_size(); ++i) change(own.change(i), fmt::format("{}.change[{}]", path, i), out);
+    out.clear_change();
+    return out;
+  }
+
+  void change(const proto::ThresholdChange& change, const std::string& path, proto::ExportRule& rule) {
+    int changed = 0;
+    for (proto::Limb& limb : *rule.mutable_limb()) {
+      if (change.has_limb() && change.limb() != limb.name()) continue;
+      for (proto::Term& term : *limb.mutable_term()) changed += change_term(change, term);
+    }
+    if (changed == 0) {
+      add(path, fmt::format("no bound of {} on {}", quoted(change.from()), quoted(change.figure())),
+          "a bound of " + rule.base());
+    }
+  }
+
+  static bool change_term(const proto::ThresholdChange& change, proto::Term& term) {
+    if (term.figure() != change.figure()) return false;
+    const auto* r = term.GetReflection();
+    bool changed = false;
+    for (const char* bound : kBounds) {
+      const auto* field = proto::Term::descriptor()->FindFieldByName(bound);
+      if (!r->HasField(term, field)) continue;
+      const auto was = bound_value(figure_named(term.figure()), r->GetString(term, field));
+      const auto from = bound_value(figure_named(term.figure()), change.from());
+      if (was && from && *was == *from) {
+        r->SetString(&term, field, change.to());
+        changed = true;
+      }
+    }
+    return changed;
+  }
+
+  void check(const proto::ExportRule& rule, const std::string& path) {
+    for (const auto& [field, text] :
+         {std::pair{"in_force", rule.in_force()}, {"until", rule.until()}, {"released", rule.released()}}) {
+      check_date(text, path + "." + field);
+    }
+    for (int l = 0; l < rule.limb_size(); ++l) {
+      const std::string at = fmt::format("{}.limb[{}]", path, l);
+      check_date(rule.limb(l).from(), at + ".from");
+      check_date(rule.limb(l).until(), at + ".until");
+      for (int t = 0; t < rule.limb(l).term_size(); ++t)
+        check_term(rule.limb(l).term(t), fmt::format("{}.term[{}]", at, t));
+    }
+  }
+
+  void check_date(const std::string& text, const std::string& path) {
+    if (!text.empty() && !parse_date(text)) add(path, quoted(text), "a day such as \"2023-11-17\"");
+  }
+
+  void check_term(const proto::Term& term, const std::string& path) {
+    const ChipFigure figure = figure_named(term.figure());
+    if (static_cast<std::size_t>(figure) >= kFigures.size()) return;  // reported as an unknown name
+    const int bounds = term.has_at_least() + term.has_more_than() + term.has_at_most() + term.has_less_than();
+    if (bounds != 1)
+      return add(path, fmt::format("{} bounds", bounds), "one of at_least, more_than, at_most and less_than");
+    for (const char* bound : kBounds) {
+      const auto* field = proto::Term::descriptor()->FindFieldByName(bound);
+      if (!term.GetReflection()->HasField(term, field)) continue;
+      const std::string text = term.GetReflection()->GetString(term, field);
+      const auto value = bound_value(figure, text);
+      if (!value || *value <= 0) add(path + "." + bound, quoted(text), expected_value(figure) + ", above zero");
+    }
+  }
+
+  const proto::ExportRule* find(const std::string& id, const std::vector<proto::ExportRule>& before) const {
+    for (const auto* list : {&before, &known_}) {
+      for (const proto::ExportRule& rule : *list) {
+        if (rule.id() == id) return &rule;
+      }
+    }
+    return nullptr;
+  }
+
+  std::vector<std::string> ids(const std::vector<proto::ExportRule>& before) const {
+    std::vector<std::string> out;
+    for (const auto* list : {&before, &known_}) {
+      for (const proto::ExportRule& rule : *list) out.push_back(rule.id());
+    }
+    return out;
+  }
+
+  void add(const std::string& path, std::string found, std::string expected, std::string suggestion = "") {
+    faults_.push_back(places_.fault(path, std::move(found), std::move(expected), std::move(suggestion)));
+  }
+
+  static constexpr std::array<const char*, 4> kBounds{"at_least", "more_than", "at_most", "less_than"};
+
+  std::string file_;
+  const std::vector<proto::ExportRule>& known_;
+  Diagnostics& faults_;
+  Places places_;
+};
+
+Threshold threshold_of(const proto::Term& term) {
+  const ChipFigure figure = figure_named(term.figure());
+  const auto [bound, text] = term.has_at_least()    ? std::pair{Bound::at_least, term.at_least()}
+                             : term.has_more_than() ? std::pair{Bound::more_than, term.more_than()}
+                             : term.has_at_most()   ? std::pair{Bound::at_most, term.at_most()}
+                                                    : std::pair{Bound::less_than, term.less_than()};
+  return {figure, bound, bound_value(figure, text).value()};
+}
+
+std::optional<Date> date_of(const std::string& text) { return text.empty() ? std::nullopt : parse_date(text); }
+
+RuleLimb limb_of(const proto::Limb& in) {
+  RuleLimb out;
+  out.name = in.name();
+  out.outcome = in.has_outcome() ? in.outcome() : in.name();
+  out.controls = in.controls();
+  if (in.has_datacenter_marketed()) out.datacenter_marketed = in.datacenter_marketed();
+  if (in.has_hbm()) out.hbm = in.hbm();
+  out.chips.assign(in.chip().begin(), in.chip().end());
+  for (const proto::Term& term : in.term()) out.terms.push_back(threshold_of(term));
+  out.from = date_of(in.from());
+  out.until = date_of(in.until());
+  return out;
+}
+
+ExportRule rule_of(const proto::ExportRule& in) {
+  ExportRule out;
+  out.id = in.id();
+  out.title = in.title();
+  out.citation = in.citation();
+  out.kind = in.kind();
+  out.applies_to = in.applies_to();
+  out.licence = in.licence();
+  out.status = in.status();
+  out.confidence = in.confidence();
+  out.note = in.note();
+  out.until_why = in.until_why();
+  out.released = in.released();
+  out.published = in.published();
+  out.in_force = date_of(in.in_force());
+  out.until = date_of(in.until());
+  out.memory_stacks = in.subject() == "memory_stack";
+  out.vendors.assign(in.vendor().begin(), in.vendor().end());
+  out.requires_rule = in.only_under();
+  out.free_outcome = in.has_free_outcome() ? in.free_outcome() : "outside " + in.only_under();
+  for (const proto::Limb& limb : in.limb()) out.limbs.push_back(limb_of(limb));
+  out.otherwise = in.otherwise();
+  out.otherwise_controls = in.otherwise_controls();
+  for (const proto::Quota& quota : in.quota())
+    out.quotas.push_back({quota.name(), ::flopcast::quantity(quota.tpp(), Dimension::count)});
+  for (const proto::Source& s : in.sources()) out.sources.push_back({s.text(), s.date(), s.confirmed()});
+  return out;
+}
+
+/// A rule that another one needs must be there.
+void check_requirements(const std::vector<ExportRule>& rules, Diagnostics& faults) {
+  for (const ExportRule& rule : rules) {
+    const auto named = [&](const ExportRule& other) { return other.id == rule.requires_rule; };
+    if (!rule.requires_rule.empty() && std::none_of(rules.begin(), rules.end(), named)) {
+      faults.push_back({"", 0, 0, rule.id + ".only_under", quoted(rule.requires_rule), "the id of another rule", ""});
+    }
+  }
+}
+
+// ------------------------------------------------------------------------------------------- judging
+
+enum class Truth { no, unknown, yes };
+
+Truth both(Truth a, Truth b) { return std::min(a, b); }
+
+bool names(const RuleLimb& limb, const ChipFigures& chip) {
+  return limb.chips.empty() || std::find(limb.chips.begin(), limb.chips.end(), chip.name) != limb.chips.end();
+}
+
+Truth holds(const Threshold& threshold, const ChipFigures& chip) {
+  const auto value = figure_of(chip, threshold.figure);
+  if (!value) return Truth::unknown;
+  return is_met(threshold, *value) ? Truth::yes : Truth::no;
+}
+
+Truth holds(const RuleLimb& limb, const ChipFigures& chip) {
+  if (limb.datacenter_marketed && *limb.datacenter_marketed != chip.datacenter_marketed) return Truth::no;
+  if (limb.hbm && *limb.hbm != chip.hbm) return Truth::no;
+  if (!names(limb, chip)) return Truth::no;
+  Truth truth = Truth::yes;
+  for (const Threshold& term : limb.terms) truth = both(truth, holds(term, chip));
+  return truth;
+}
+
+std::optional<Margin> margin(const Threshold& threshold, const ChipFigures& chip) {
+  const auto value = figure_of(chip, threshold.figure);
+  if (!value) return std::nullopt;
+  return Margin{threshold, *value};
+}
+
+bool bounds(const RuleLimb& limb, ChipFigure figure) {
+  return std::any_of(limb.terms.begin(), limb.terms.end(),
+                     [&](const Threshold& term) { return term.figure == figure; });
+}
+
+/// `limb` adds conditions on figures by which `met` has caught the chip already.
+bool is_moot(const RuleLimb& limb, const RuleLimb* met) {
+  return met && &limb != met && !met->terms.empty() &&
+         std::all_of(met->terms.begin(), met->terms.end(),
+                     [&](const Threshold& term) { return bounds(limb, term.figure); });
+}
+
+/// Limbs that hold on a day.
+std::vector<const RuleLimb*> limbs_on(const ExportRule& rule, const std::optional<Date>& day) {
+  std::vector<const RuleLimb*> out;
+  for (const RuleLimb& limb : rule.limbs) {
+    const bool early = limb.from && (!day || *day < *limb.from);
+    const bool late = limb.until && day && *limb.until <= *day;
+    if (!early && !late) out.push_back(&limb);
+  }
+  return out;
+}
+
+std::optional<Margin> nearest_threshold(const std::vector<const RuleLimb*>& limbs, const RuleLimb* met,
+                                        const ChipFigures& chip) {
+  std::optional<Margin> nearest;
+  for (const RuleLimb* limb : limbs) {
+    if (is_moot(*limb, met)) continue;
+    for (const Threshold& term : limb->terms) {
+      const auto here = margin(term, chip);
+      if (here && (!nearest || std::abs(here->share()) < std::abs(nearest->share()))) nearest = here;
+    }
+  }
+  return nearest;
+}
+
+std::vector<std::string> missing_figures(const std::vector<const RuleLimb*>& limbs, const ChipFigures& chip) {
+  std::vector<std::string> out;
+  for (const RuleLimb* limb : limbs) {
+    for (const Threshold& term : limb->terms) {
+      const std::string name(short_name(term.figure));
+      if (!figure_of(chip, term.figure) && std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
+    }
+  }
+  return out;
+}
+
+constexpr const char* kCannotCompute = "cannot compute";
+
+/// Whether the rule is about such things at all; what is said when it is not.
+std::optional<std::string> not_addressed(const ChipFigures& chip, const ExportRule& rule) {
+  const bool is_stack = chip.memory_density && !chip.tpp && !chip.io;
+  if (rule.memory_stacks != is_stack) return rule.memory_stacks ? "not a memory stack" : "not a chip";
+  const bool other_maker =
+      !rule.vendors.empty() && std::find(rule.vendors.begin(), rule.vendors.end(), chip.vendor) == rule.vendors.end();
+  if (other_maker && !chip.vendor.empty())
+    return "not addressed (" + fmt::format("{}", fmt::join(rule.vendors, ", ")) + " only)";
+  return std::nullopt;
+}
+
+void decide(const ChipFigures& chip, const ExportRule& rule, const std::vector<const RuleLimb*>& limbs,
+            Classification& out) {
+  const RuleLimb* met = nullptr;
+  bool open = false;
+  for (const RuleLimb* limb : limbs) {
+    const Truth truth = holds(*limb, chip);
+    if (truth == Truth::yes) {
+      met = limb;
+      break;
+    }
+    open = open || truth == Truth::unknown;
+  }
+  out.nearest = nearest_threshold(limbs, met, chip);
+  if (met) {
+    out.outcome = met->outcome;
+    out.controlled = met->controls;
+    out.limb = met->name;
+    for (const Threshold& term : met->terms) out.terms.push_back(margin(term, chip).value());
+  } else if (open) {
+    out.outcome = kCannotCompute;
+    out.missing = missing_figures(limbs, chip);
+  } else {
+    out.outcome = rule.otherwise;
+    out.controlled = rule.otherwise_controls;
+  }
+}
+
+std::string launch_note(const ChipFigures& chip, const std::optional<Date>& when) {
+  const auto launch = parse_date(chip.launch_date);
+  if (!launch || !when || *launch <= *when) return "";
+  return fmt::format("launched {}, later than {}: hypothetical", chip.launch_date, to_string(*when));
+}
+
+}  // namespace
+
+bool ExportRule::bites() const {
+  return judges() && (kind == "export" || kind == "letter" || kind == "review" || kind == "tariff");
+}
+
+const ExportRule* RuleBook::find(const std::string& id) const {
+  const auto found = std::find_if(rules_.begin(), rules_.end(), [&](const ExportRule& r) { return r.id == id; });
+  return found == rules_.end() ? nullptr : &*found;
+}
+
+const ExportRule& RuleBook::at(const std::string& id) const {
+  if (const ExportRule* rule = find(id)) return *rule;
+  std::vector<std::string> ids;
+  for (const ExportRule& rule : rules_) ids.push_back(rule.id);
+  throw InputError(Diagnostic{"", 0, 0, "--rule", quoted(id), fmt::format("one of {}", fmt::join(ids, ", ")),
+                              nearest_name(id, ids)});
+}
+
+RuleBook load_rule_book(const Libraries& libraries, std::span<const std::string> files) {
+  std::vector<std::string> paths;
+  if (const auto own = libraries.find_file(kRuleFile)) paths.push_back(*own);
+  paths.insert(paths.end(), files.begin(), files.end());
+  std::vector<proto::ExportRule> all;
+  Diagnostics faults;
+  for (const std::string& path : paths) {
+    for (proto::ExportRule& rule : RuleReader(path, all, faults).read(libraries)) {
+      const auto same = std::find_if(all.begin(), all.end(), [&](const auto& r) { return r.id() == rule.id(); });
+      if (same == all.end())
+        all.push_back(std::move(rule));
+      else
+        *same = std::move(rule);
+    }
+  }
+  if (!faults.empty()) throw InputError(faults);
+  std::vector<ExportRule> rules;
+  for (const proto::ExportRule& rule : all) rules.push_back(rule_of(rule));
+  check_requirements(rules, faults);
+  if (!faults.empty()) throw InputError(faults);
+  return RuleBook(std::move(rules));
+}
+
+std::optional<double> figure_of(const ChipFigures& chip, ChipFigure figure) {
+  const auto gb_s = [](const std::optional<BytesPerSecond>& rate) {
+    return rate ? std::optional(rate->value() / 1e9) : std::nullopt;
+  };
+  switch (figure) {
+    case ChipFigure::tpp:
+      return chip.tpp;
+    case ChipFigure::performance_density:
+      return chip.density;
+    case ChipFigure::io_bandwidth:
+      return gb_s(chip.io);
+    case ChipFigure::memory_bandwidth:
+      return gb_s(chip.memory_bandwidth);
+    case ChipFigure::memory_plus_io:
+      return gb_s(chip.memory_plus_io());
+    case ChipFigure::memory_bandwidth_density:
+      return chip.memory_density;
+    case ChipFigure::transistors:
+      return chip.transistors;
+  }
+  return std::nullopt;
+}
+
+bool is_met(const Threshold& threshold, double value) {
+  // Figures are products of rounded ones: what differs from a bound in the last bits only is at the bound.
+  const double slack = 1e-12 * threshold.value;
+  switch (threshold.bound) {
+    case Bound::at_least:
+      return value >= threshold.value - slack;
+    case Bound::more_than:
+      return value > threshold.value + slack;
+    case Bound::at_most:
+      return value <= threshold.value + slack;
+    case Bound::less_than:
+      return value < threshold.value - slack;
+  }
+  return false;
+}
+
+Classification classify(const ChipFigures& chip, const ExportRule& rule, const RuleBook& book,
+                        std::optional<Date> when) {
+  assert(rule.judges());
+  const std::optional<Date> day = when ? when : rule.in_force;
+  Classification out;
+  out.rule = &rule;
+  out.note = launch_note(chip, day);
+  if (const auto said = not_addressed(chip, rule)) {
+    out.outcome = *said;
+    out.controlled = false;
+    return out;
+  }
+  const std::vector<const RuleLimb*> limbs = limbs_on(rule, day);
+  if (!rule.requires_rule.empty()) {
+    const Classification first = classify(chip, book.at(rule.requires_rule), book, when);
+    if (!first.controlled.value_or(false)) {
+      out.outcome = first.controlled ? rule.free_outcome : kCannotCompute;
+      out.controlled = first.controlled;
+      out.missing = first.missing;
+      out.nearest = nearest_threshold(limbs, nullptr, chip);
+      return out;
+    }
+  }
+  decide(chip, rule, limbs, out);
+  for (const RuleQuota& quota : rule.quotas) {
+    if (chip.tpp) out.quotas.push_back({quota.name, std::floor(quota.tpp / *chip.tpp)});
+  }
+  return out;
+}
+
+std::vector<ControlledPeriod> controlled_periods(const ChipFigures& chip, const RuleBook& book) {
+  std::vector<ControlledPeriod> found;
+  for (const ExportRule& rule : book.rules()) {
+    const bool asks = rule.judges() && rule.in_force && (rule.kind == "export" || rule.kind == "letter");
+    if (asks && classify(chip, rule, book).controlled.value_or(false))
+      found.push_back({*rule.in_force, rule.until, {rule.id}});
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.from < b.from; });
+  std::vector<ControlledPeriod> merged;
+  for (const ControlledPeriod& period : found) {
+    ControlledPeriod* last = merged.empty() ? nullptr : &merged.back();
+    if (!last || (last->until && *last->until < period.from)) {
+      merged.push_back(period);
+      continue;
+    }
+    last->rules.insert(last->rules.end(), period.rules.begin(), period.rules.end());
+    if (last->until) last->until = period.until ? std::max(last->until, period.until) : std::nullopt;
+  }
+  return merged;
+}
+
+std::vector<const ExportRule*> rules_on(const RuleBook& book, const Date& day) {
+  std::vector<const ExportRule*> out;
+  std::optional<Date> nearest;
+  for (const ExportRule& rule : book.rules()) {
+    if (!rule.bites() || !rule.in_force) continue;
+    if (rule.holds_on(day)) out.push_back(&rule);
+    if (!nearest || std::abs(rule.in_force->days_since(day)) < std::abs(nearest->days_since(day)))
+      nearest = rule.in_force;
+  }
+  if (out.empty()) {
+    throw InputError(Diagnostic{"", 0, 0, "--date", to_string(day) + ", when no rule was in force",
+                                "a day on which one is", nearest ? to_string(*nearest) : ""});
+  }
+  return out;
+}
+
+Date nearest_day(const ExportRule& rule, const Date& day) {
+  assert(rule.in_force);
+  return day < *rule.in_force || !rule.until ? *rule.in_force : rule.until->plus_days(-1);
+}
+
+std::string_view short_name(ChipFigure figure) { return row_of(figure).name; }
+std::string_view unit_of(ChipFigure figure) { return row_of(figure).unit; }
+std::string_view symbol(Bound bound) {
+  constexpr std::array<std::string_view, 4> kSymbols{">=", ">", "<=", "<"};
+  return kSymbols[static_cast<std::size_t>(bound)];
+}
+
+}  // namespace flopcast

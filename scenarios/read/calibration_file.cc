@@ -1,0 +1,389 @@
+#include "scenarios/read/calibration_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <string_view>
+
+#include "scenarios/proto/calibration.pb.h"
+#include "scenarios/read/text_file.h"
+
+namespace flopcast {
+namespace {
+
+// -----------------------------------------------------------------------------------------------------
+// writing
+
+/// Six significant digits: more than a fit knows, and stable when read and written again.
+std::string number(double value) { return fmt::format("{:.6g}", value == 0 ? 0.0 : value); }
+
+std::string text(const std::string& value) {
+  std::string escaped = "\"";
+  for (const char c : value) {
+    if (c == '"' || c == '\\') escaped += '\\';
+    escaped += c == '\n' ? ' ' : c;
+  }
+  return escaped + "\"";
+}
+
+std::string origin(const Source& source) {
+  return fmt::format("source: {} date: {}{}", text(source.text), text(source.date),
+                     source.confirmed ? "" : " confirmed: false");
+}
+
+std::string calibrated(std::string_view name, const NumberWithSource& value) {
+  return fmt::format("{} {{ value: {} {} }}\n", name, number(value.value), origin(value.source));
+}
+
+std::string held_back(const char* field, const HeldBackError& error) {
+  return fmt::format("{} {{ table: {} fitted: {} held_back: {} median_error: {} percentile_90_error: {} bias: {} }}\n",
+                     field, text(error.table), error.fitted, error.held_back, number(error.median),
+                     number(error.percentile_90), number(error.bias));
+}
+
+std::string residual(const KernelResidual& residual) {
+  if (residual.empty()) return "";
+  std::string out = "  residual {\n    radius: [";
+  const std::size_t dims = residual.radius().size();
+  for (std::size_t d = 0; d < dims; ++d) out += (d ? ", " : "") + number(residual.radius()[d]);
+  out += "]\n";
+  for (std::size_t i = 0; i < residual.size(); ++i) {
+    out += "    point: \"";
+    for (std::size_t d = 0; d < dims; ++d) out += number(residual.centres()[i * dims + d]) + " ";
+    out += ": " + number(residual.weights()[i]) + "\"\n";
+  }
+  return out + "  }\n";
+}
+
+std::string fit_text(const FamilyFit& fit) {
+  std::string out = fmt::format(
+      "\nfit {{\n  family: {} gpu: {} architecture: {} clock_mhz: {} bf16_peak_gflops_per_sm: {} sms: {} "
+      "hbm_gb_per_s: {}\n",
+      text(std::string(name(fit.family))), text(fit.gpu), text(fit.architecture), number(fit.clock.value() / 1e6),
+      number(fit.bf16_peak_per_sm.value() / 1e9), fit.sms, number(fit.hbm_bandwidth.value() / 1e9));
+  out += "  " + origin(fit.source) + "\n";
+  if (!fit.variant.empty()) out += fmt::format("  variant: {}\n", text(fit.variant));
+  const auto infos = parameters_of(fit.family);
+  for (std::size_t i = 0; i < infos.size(); ++i)
+    out += fmt::format("  parameter {{ name: \"{}\" value: {} }}\n", infos[i].name, number(fit.parameters[i]));
+  for (const HeldBackError& error : fit.errors) out += held_back("  held_back", error);
+  return out + residual(fit.residual) + "}\n";
+}
+
+// -----------------------------------------------------------------------------------------------------
+// reading
+
+/// Turns messages into values and collects what is wrong with them.
+class Reader {
+ public:
+  Reader(const Places& places, Diagnostics& faults) : places_(places), faults_(faults) {}
+
+  void fault(const std::string& path, std::string found, std::string expected, std::string suggestion = "") {
+    faults_.push_back(places_.fault(path, std::move(found), std::move(expected), std::move(suggestion)));
+  }
+
+  double positive(double value, const std::string& path) {
+    if (!(value > 0) || !std::isfinite(value)) fault(path, number(value), "a positive number");
+    return value;
+  }
+
+  NumberWithSource calibrated(const proto::Calibrated& message, const std::string& path) {
+    if (!message.has_value()) fault(path, "nothing", "a calibrated number");
+    return {message.value(), {message.source(), message.date(), message.confirmed()}};
+  }
+
+  FamilyFit fit(const proto::KernelFit& message, const std::string& path) {
+    FamilyFit fit;
+    const auto family = find_family(message.family());
+    if (!family) {
+      fault(path + ".family", quoted(message.family()), "a family of kernels",
+            nearest_name(message.family(), family_names()));
+      return fit;
+    }
+    fit.family = *family;
+    fit.gpu = message.gpu();
+    fit.architecture = message.architecture();
+    fit.variant = message.variant();
+    fit.clock = Hertz(positive(message.clock_mhz(), path + ".clock_mhz") * 1e6);
+    fit.bf16_peak_per_sm =
+        FlopPerSecond(positive(message.bf16_peak_gflops_per_sm(), path + ".bf16_peak_gflops_per_sm") * 1e9);
+    fit.sms = static_cast<int>(positive(message.sms(), path + ".sms"));
+    fit.hbm_bandwidth = BytesPerSecond(positive(message.hbm_gb_per_s(), path + ".hbm_gb_per_s") * 1e9);
+    fit.source = {message.source(), message.date(), true};
+    fit.parameters = parameters(message, *family, path);
+    for (const proto::HeldBack& error : message.held_back()) fit.errors.push_back(held_back(error));
+    if (message.has_residual()) fit.residual = residual(message.residual(), *family, path + ".residual");
+    return fit;
+  }
+
+  static HeldBackError held_back(const proto::HeldBack& error) {
+    return {error.table(), error.fitted(), error.held_back(), error.median_error(), error.percentile_90_error(),
+            error.bias()};
+  }
+
+  MemoryClassFit memory_class(const proto::MemoryClass& message, const std::string& path) {
+    MemoryClassFit fit;
+    std::vector<std::string> names;
+    for (int i = 0; i < kMemoryKernels; ++i) names.emplace_back(name(static_cast<MemoryKernel>(i)));
+    const auto found = std::find(names.begin(), names.end(), message.kernel());
+    if (found == names.end()) {
+      fault(path + ".kernel", quoted(message.kernel()), "a class of memory-bound kernels",
+            nearest_name(message.kernel(), names));
+      return fit;
+    }
+    fit.kernel = static_cast<MemoryKernel>(found - names.begin());
+    fit.hbm_fraction = positive(message.hbm_fraction(), path + ".hbm_fraction");
+    fit.minimum = Seconds(positive(message.minimum_us(), path + ".minimum_us") * 1e-6);
+    fit.launches = message.launches();
+    fit.median_error = message.median_error();
+    fit.source = {message.source(), message.date(), message.confirmed()};
+    return fit;
+  }
+
+ private:
+  static std::vector<std::string> family_names() {
+    std::vector<std::string> names;
+    for (int i = 0; i < kKernelFamilies; ++i) names.emplace_back(name(static_cast<KernelFamily>(i)));
+    return names;
+  }
+
+  std::vector<double> parameters(const proto::KernelFit& message, KernelFamily family, const std::string& path) {
+    std::vector<double> values;
+    for (const ParameterInfo& info : parameters_of(family)) {
+      double value = 0;
+      for (const proto::Parameter& parameter : message.parameter())
+        if (parameter.name() == info.name) value = parameter.value();
+      if (!(value > 0))
+        fault(path, fmt::format("no positive `{}`", info.name), fmt::format("every parameter of {}", name(family)));
+      values.push_back(value);
+    }
+    return values;
+  }
+
+  KernelResidual residual(const proto::Residual& message, KernelFamily family, const std::string& path) {
+    const auto dims = static_cast<std::size_t>(coordinate_count(family));
+    if (static_cast<std::size_t>(message.radius_size()) != dims) {
+      fault(path + ".radius", fmt::format("{} numbers", message.radius_size()),
+            fmt::format("{} positive numbers", dims));
+      return {};
+    }
+    std::vector<double> radius, centres, weights;
+    for (const double r : message.radius()) radius.push_back(positive(r, path + ".radius"));
+    for (int i = 0; i < message.point_size(); ++i) {
+      const std::vector<double> row = point(message.point(i));
+      if (row.size() != dims + 1) {
+        fault(fmt::format("{}.point[{}]", path, i), quoted(message.point(i)),
+              fmt::format("{} coordinates, a colon and a weight", dims));
+        return {};
+      }
+      centres.insert(centres.end(), row.begin(), row.end() - 1);
+      weights.push_back(row.back());
+    }
+    return {std::move(radius), std::move(centres), std::move(weights)};
+  }
+
+  /// "1 2.5 : -0.1" -> {1, 2.5, -0.1}; empty when malformed.
+  static std::vector<double> point(const std::string& text) {
+    std::vector<double> values;
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    while (at != end) {
+      if (*at == ' ' || *at == ':') {
+        ++at;
+        continue;
+      }
+      double value = 0;
+      const auto [next, error] = std::from_chars(at, end, value);
+      if (error != std::errc() || !std::isfinite(value)) return {};
+      values.push_back(value);
+      at = next;
+    }
+    return values;
+  }
+
+  const Places& places_;
+  Diagnostics& faults_;
+};
+
+template <class Message>
+Places parse(const std::string& text, const std::string& file, Message& message) {
+  Places places(file);
+  Diagnostics faults;
+  parse_text(text, file, message, places, faults);
+  if (!faults.empty()) throw InputError(std::move(faults));
+  return places;
+}
+
+/// Constants of a file by name: every row of a table must be there, and nothing else.
+/// @param field where they stand in the message. @param every, one what was expected where one lacks or is
+/// unknown.
+/// @param take called with a row and its constant.
+template <class Rows, class Constants, class Take>
+void take_constants(const Rows& rows, const Constants& constants, const std::string& field, const std::string& every,
+                    const std::string& one, Reader& reader, Take take) {
+  std::vector<std::string> names;
+  for (const auto& row : rows) {
+    names.emplace_back(row.name);
+    const auto found =
+        std::find_if(constants.begin(), constants.end(), [&](const auto& c) { return c.name() == row.name; });
+    if (found == constants.end()) {
+      reader.fault(field, fmt::format("no `{}`", row.name), every);
+    } else {
+      take(row, *found);
+    }
+  }
+  for (int i = 0; i < constants.size(); ++i) {
+    const std::string& name = constants[i].name();
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      reader.fault(fmt::format("{}[{}].name", field, i), quoted(name), one, nearest_name(name, names));
+  }
+}
+
+}  // namespace
+
+std::string to_text(const KernelCalibration& calibration) {
+  std::string out =
+      "# Written by `flopcast calibrate`: change the fit, not the numbers. Formulas: "
+      "hwmodels/kernels/kernel_formulas.cc.\n"
+      "# proto-message: flopcast.proto.KernelCalibration\n\n";
+  out += fmt::format("date: {} seed: {}\n", text(calibration.date), calibration.seed);
+  out += calibrated("kernel_gap_us", calibration.kernel_gap_us);
+  out += calibrated("sustained_clock", calibration.sustained_clock);
+  out += calibrated("communication_hbm_share", calibration.communication_hbm_share) + "\n";
+  for (const MemoryClassFit& fit : calibration.memory_classes)
+    out += fmt::format(
+        "memory_class {{ kernel: \"{}\" hbm_fraction: {} minimum_us: {} launches: {} median_error: {}\n  {} "
+        "}}\n",
+        name(fit.kernel), number(fit.hbm_fraction), number(fit.minimum.value() * 1e6), fit.launches,
+        number(fit.median_error), origin(fit.source));
+  out += "\n";
+  for (const HeldBackError& error : calibration.pooled) out += held_back("pooled", error);
+  for (const FamilyFit& fit : calibration.fits) out += fit_text(fit);
+  return out;
+}
+
+KernelCalibration parse_kernel_calibration(const std::string& text, const std::string& file) {
+  proto::KernelCalibration message;
+  const Places places = parse(text, file, message);
+  Diagnostics faults;
+  Reader reader(places, faults);
+  KernelCalibration calibration;
+  calibration.date = message.date();
+  calibration.seed = message.seed();
+  calibration.kernel_gap_us = reader.calibrated(message.kernel_gap_us(), "kernel_gap_us");
+  calibration.sustained_clock = reader.calibrated(message.sustained_clock(), "sustained_clock");
+  calibration.communication_hbm_share = reader.calibrated(message.communication_hbm_share(), "communication_hbm_share");
+  for (int i = 0; i < message.memory_class_size(); ++i)
+    calibration.memory_classes.push_back(
+        reader.memory_class(message.memory_class(i), fmt::format("memory_class[{}]", i)));
+  for (int i = 0; i < message.fit_size(); ++i)
+    calibration.fits.push_back(reader.fit(message.fit(i), fmt::format("fit[{}]", i)));
+  for (const proto::HeldBack& error : message.pooled()) calibration.pooled.push_back(Reader::held_back(error));
+  if (!faults.empty()) throw InputError(std::move(faults));
+  return calibration;
+}
+
+KernelCalibration read_kernel_calibration(const std::string& file) {
+  return parse_kernel_calibration(read_text_file(file), file);
+}
+
+std::string to_text(const LinkCalibration& calibration) {
+  std::string out =
+      "# Written by `flopcast calibrate`: change the fit, not the numbers. Formulas: "
+      "hwmodels/fabric/link_calibration.h.\n"
+      "# proto-message: flopcast.proto.LinkCalibration\n\n";
+  for (const LinkConstantRow& row : link_constants()) {
+    const LinkConstant& constant = calibration.*row.field;
+    out +=
+        fmt::format("# {}{}{}\nconstant {{ name: \"{}\" value: {}\n  {} }}\n", row.meaning,
+                    row.unit.empty() ? "" : ", ", row.unit, row.name, number(constant.value), origin(constant.source));
+  }
+  if (!calibration.held_back.empty()) out += "\n# how the fit predicts rows of NCCL's tables that it did not see\n";
+  for (const HeldBackError& error : calibration.held_back) out += held_back("held_back", error);
+  return out;
+}
+
+LinkCalibration parse_link_calibration(const std::string& text, const std::string& file) {
+  proto::LinkCalibration message;
+  const Places places = parse(text, file, message);
+  Diagnostics faults;
+  Reader reader(places, faults);
+  LinkCalibration calibration;
+  take_constants(
+      link_constants(), message.constant(), "constant", "every constant of hwmodels/fabric/link_calibration.h",
+      "a constant of hwmodels/fabric/link_calibration.h", reader, [&](const LinkConstantRow& row, const auto& c) {
+        calibration.*row.field = {c.value(), {c.source(), c.date(), c.confirmed()}};
+      });
+  for (const proto::HeldBack& error : message.held_back()) calibration.held_back.push_back(Reader::held_back(error));
+  if (!faults.empty()) throw InputError(std::move(faults));
+  return calibration;
+}
+
+LinkCalibration read_link_calibration(const std::string& file) {
+  return parse_link_calibration(read_text_file(file), file);
+}
+
+namespace {
+
+/// Overheads by name. `field` is where they stand in the message.
+template <class Constants>
+TrainingOverheads overheads_of(const Constants& constants, const std::string& field,
+                               std::map<std::string, Source>& sources, Reader& reader) {
+  TrainingOverheads out;
+  take_constants(overhead_rows(), constants, field, "every overhead of workloads/training/training_overheads.cc",
+                 "an overhead of workloads/training/training_overheads.cc", reader,
+                 [&](const OverheadRow& row, const auto& c) {
+                   out.*row.field = c.value();
+                   if (c.has_source()) sources[std::string(row.name)] = {c.source(), c.date(), c.confirmed()};
+                 });
+  return out;
+}
+
+}  // namespace
+
+std::string to_text(const TrainingCalibration& calibration) {
+  std::string out =
+      "# Written by `flopcast calibrate`: change the fit, not the numbers. Meaning: workloads/training/training.h, "
+      "TrainingOverheads.\n"
+      "# proto-message: flopcast.proto.TrainingCalibration\n\n";
+  for (const OverheadRow& row : overhead_rows()) {
+    out += fmt::format("# {}{}{}\nconstant {{ name: \"{}\" value: {}\n  {} }}\n", row.meaning,
+                       row.unit.empty() ? "" : ", ", row.unit, row.name, number(calibration.overheads.*row.field),
+                       origin(calibration.sources.at(std::string(row.name))));
+  }
+  if (!calibration.left_out.empty()) out += "\n# Fitted without the runs of one model; for `flopcast validate` only.\n";
+  for (const TrainingCalibration::LeftOut& fit : calibration.left_out) {
+    out += fmt::format("without {{\n  model: {}\n", text(fit.model));
+    for (const OverheadRow& row : overhead_rows()) {
+      out += fmt::format("  constant {{ name: \"{}\" value: {} }}\n", row.name, number(fit.overheads.*row.field));
+    }
+    out += "}\n";
+  }
+  return out;
+}
+
+TrainingCalibration parse_training_calibration(const std::string& text, const std::string& file) {
+  proto::TrainingCalibration message;
+  const Places places = parse(text, file, message);
+  Diagnostics faults;
+  Reader reader(places, faults);
+  TrainingCalibration calibration;
+  calibration.overheads = overheads_of(message.constant(), "constant", calibration.sources, reader);
+  for (int i = 0; i < message.without_size(); ++i) {
+    std::map<std::string, Source> unused;
+    const auto& without = message.without(i);
+    calibration.left_out.push_back(
+        {without.model(), overheads_of(without.constant(), fmt::format("without[{}].constant", i), unused, reader)});
+  }
+  if (!faults.empty()) throw InputError(std::move(faults));
+  return calibration;
+}
+
+TrainingCalibration read_training_calibration(const std::string& file) {
+  return parse_training_calibration(read_text_file(file), file);
+}
+
+}  // namespace flopcast

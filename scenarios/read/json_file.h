@@ -1,0 +1,23 @@
+// JSON files that other programs wrote: read by Protobuf, with the places of the fields remembered.
+#pragma once
+#include <map>
+#include <string>
+
+#include <google/protobuf/struct.pb.h>
+
+#include "scenarios/read/text_file.h"
+
+namespace flopcast {
+
+/// The outermost object of a JSON file.
+struct JsonObject {
+  std::map<std::string, google::protobuf::Value> fields;
+  Places places;  ///< of `fields`, by name
+};
+
+/// @param file the text's name, for diagnostics.
+/// @throws InputError if the text is anything but one JSON object; with line and column as far as Protobuf
+/// tells them.
+JsonObject parse_json_object(const std::string& text, const std::string& file);
+
+}  // namespace flopcast

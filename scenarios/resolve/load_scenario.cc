@@ -1,0 +1,560 @@
+#include "scenarios/resolve/load_scenario.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "scenarios/policy/availability.h"
+#include "scenarios/proto/scenario.pb.h"
+#include "scenarios/read/library_entries.h"
+#include "scenarios/read/quantity.h"
+#include "scenarios/read/set_field.h"
+#include "scenarios/resolve/load_money.h"
+#include "scenarios/resolve/load_serving.h"
+#include "scenarios/resolve/training_laws.h"
+#include "workloads/schedules/schedule.h"
+
+namespace flopcast {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Each phase is a replay of its own.
+constexpr int kMostPhases = 100;
+
+const TextFileKind kOrderFile{"of lines such as `0: F0 B0`", kLargestScheduleFile};
+
+Seconds seconds(const std::string& text) { return Seconds(quantity(text, Dimension::time)); }
+
+Precision precision(const std::string& name) {
+  return name == "fp32" ? Precision::fp32 : name == "fp8" ? Precision::fp8 : Precision::bf16;
+}
+
+Scaling scaling(const std::string& name) {
+  return name == "blocks" ? Scaling::blocks : name == "per_tensor" ? Scaling::per_tensor : Scaling::none;
+}
+
+ParallelPlan plan_of(const proto::Plan& p) {
+  ParallelPlan out;
+  out.data = p.data();
+  out.tensor = p.tensor();
+  out.context = p.context();
+  out.pipeline = p.pipeline();
+  out.expert = p.expert();
+  out.chunks = p.chunks();
+  out.zero_stage = p.zero_stage();
+  out.stage_layers.assign(p.stage_layers().begin(), p.stage_layers().end());
+  out.layer_split = p.layer_split();
+  out.expert_tensor = p.expert_tensor();
+  out.shard_group = p.shard_group();
+  out.sequence_parallel = p.sequence_parallel();
+  out.tensor_overlap = p.tensor_overlap();
+  out.overlap_gradients = p.overlap_gradients();
+  out.overlap_parameters = p.overlap_parameters();
+  out.context_exchange = p.context_exchange() == "ring" ? ContextExchange::ring : ContextExchange::all_gather;
+  out.dispatcher = p.dispatcher() == "deep_ep" ? ExpertDispatcher::deep_ep : ExpertDispatcher::all_to_all;
+  out.shared_expert_overlap = p.shared_expert_overlap();
+  return out;
+}
+
+BatchConfig batch_of(const proto::Batch& b) { return {b.sequences(), b.sequence_length(), b.micro_batch_sequences()}; }
+
+PrecisionPlan precision_of(const proto::Precision& p) {
+  PrecisionPlan out;
+  out.linear = precision(p.linear());
+  out.scaling = scaling(p.scaling());
+  out.attention = precision(p.attention());
+  out.head = precision(p.head());
+  out.dispatch = precision(p.dispatch());
+  out.combine = precision(p.combine());
+  out.gradients = precision(p.gradients());
+  out.parameters = precision(p.parameters());
+  out.master = precision(p.master());
+  out.moments = precision(p.moments());
+  out.activations = precision(p.activations());
+  return out;
+}
+
+RecomputePlan recompute_of(const proto::Recompute& r) {
+  RecomputePlan out;
+  out.norms = r.norms();
+  out.attention_up_projections = r.attention_up_projections();
+  out.activation_function = r.activation_function();
+  out.full_layer = r.full_layer();
+  out.attention_core = r.attention_core();
+  out.mlp = r.mlp();
+  out.full_layers = r.full_layers();
+  return out;
+}
+
+ExpertLoad expert_load_of(const proto::ExpertLoad& e) {
+  ExpertLoad out;
+  out.kind = e.kind() == "skewed"  ? ExpertLoad::Kind::skewed
+             : e.kind() == "given" ? ExpertLoad::Kind::given
+                                   : ExpertLoad::Kind::balanced;
+  out.coefficient_of_variation = e.coefficient_of_variation();
+  out.shares.assign(e.shares().begin(), e.shares().end());
+  out.placement = e.placement();
+  out.redundant_experts = e.redundant_experts();
+  out.source = e.source();
+  return out;
+}
+
+Mechanisms mechanisms_of(const proto::Mechanisms& m) {
+  Mechanisms out;
+  out.embedding_head_mtp = m.embedding_head_mtp();
+  out.pipeline_transfers = m.pipeline_transfers();
+  out.gradient_collectives = m.gradient_collectives();
+  out.expert_communication = m.expert_communication();
+  out.communication_sms = m.communication_sms();
+  out.gpu_speed_spread = m.has_gpu_speed_spread() ? m.gpu_speed_spread() : kSpreadAsCalibrated;
+  out.tensor_context_communication = m.tensor_context_communication();
+  out.gpu_speed_spread_source = m.gpu_speed_spread_source();
+  return out;
+}
+
+/// Young 1974: losing half an interval per failure weighs as much as writing checkpoints when the interval is
+/// sqrt(2 x write time x time between failures). Without failures there is nothing to write for.
+Seconds optimal_interval(const ResilienceConfig& r, int gpus) {
+  constexpr double kShortest = 60, kLongest = 365.0 * 86400;
+  const double failures_per_second = r.failures_per_gpu_hour / 3600 * gpus;
+  if (failures_per_second <= 0) return Seconds(kLongest);
+  return Seconds(std::clamp(std::sqrt(2 * r.checkpoint_write.value() / failures_per_second), kShortest, kLongest));
+}
+
+/// Writing or reading a checkpoint takes all nodes' ways to the storage, and the storage itself.
+Seconds storage_time(const proto::Resilience& r, int nodes) {
+  double rate = quantity(r.storage_bandwidth(), Dimension::data_rate);
+  if (r.has_node_storage_bandwidth())
+    rate = std::min(rate, nodes * quantity(r.node_storage_bandwidth(), Dimension::data_rate));
+  return Bytes(quantity(r.checkpoint_size(), Dimension::data)) / BytesPerSecond(rate);
+}
+
+ResilienceConfig resilience_of(const proto::Resilience& r, const ClusterSpec& cluster) {
+  ResilienceConfig out;
+  out.failures_per_gpu_hour = quantity(r.failure_rate(), Dimension::failure_rate) * 3600;
+  out.checkpoint_write = r.has_checkpoint_size() ? storage_time(r, cluster.nodes) : seconds(r.checkpoint_write());
+  out.checkpoint_read = r.has_checkpoint_size() ? storage_time(r, cluster.nodes) : seconds(r.checkpoint_read());
+  out.restart = seconds(r.restart());
+  out.source = r.source();
+  out.checkpoint_interval =
+      r.checkpoint_interval() == "optimal" ? optimal_interval(out, cluster.gpus()) : seconds(r.checkpoint_interval());
+  if (r.has_hot_spares()) {
+    out.hot_spares = r.hot_spares();
+    out.hardware_share = r.hardware_share();
+    out.spare_swap = seconds(r.spare_swap());
+    out.repair = seconds(r.repair());
+  }
+  out.planned_interruptions_per_day = r.planned_interruptions_per_day();
+  out.planned_pause = r.has_planned_pause() ? seconds(r.planned_pause()) : out.restart;
+  out.seed = static_cast<std::uint64_t>(r.seed());
+  out.replays = r.replays();
+  return out;
+}
+
+/// Defaults that a statement elsewhere puts out of force.
+bool resilience_default_idle(const proto::Resilience& r, const std::string& setting) {
+  const auto is = [&](const char* field) { return setting.starts_with(std::string("resilience.") + field + " ="); };
+  if (r.has_checkpoint_size() && (is("checkpoint_write") || is("checkpoint_read"))) return true;
+  return !r.has_hot_spares() && (is("hardware_share") || is("spare_swap") || is("repair"));
+}
+
+/// A file when there is one or the text looks like a path, else an entry of the library.
+std::string scenario_path(const std::string& file_or_name, const Libraries& libraries) {
+  std::error_code error;
+  const bool looks_like_path = file_or_name.find('/') != std::string::npos || file_or_name.ends_with(".textproto");
+  if (looks_like_path || fs::exists(file_or_name, error)) return file_or_name;
+  if (const auto path = libraries.find(LibraryKind::scenarios, file_or_name)) return *path;
+  const auto names = libraries.names(LibraryKind::scenarios);
+  throw InputError(Diagnostic{"", 0, 0, "", quoted(file_or_name),
+                              fmt::format("a scenario file, or one of {}", fmt::join(names, ", ")),
+                              nearest_name(file_or_name, names)});
+}
+
+/// Builds the Scenario section by section. A section's laws are checked when its fields are sound, so that
+/// one slip does not drag a tail of consequences into the list.
+class Resolver {
+ public:
+  Resolver(proto::Scenario scenario, Places places, std::string file, Diagnostics faults, const Libraries& libraries)
+      : in_(std::move(scenario)),
+        places_(std::move(places)),
+        file_(std::move(file)),
+        faults_(std::move(faults)),
+        libraries_(libraries) {}
+
+  Scenario resolve() {
+    lay_cluster_over_its_base();
+    check_fields(in_, "", places_, names_of(libraries_), true, faults_);
+    out_.name = in_.has_name() ? in_.name() : fs::path(file_).stem().string();
+    out_.title = in_.has_title() ? in_.title() : out_.name;
+    out_.file = file_;
+    cluster();
+    model();
+    what_runs();
+    phases();
+    resilience();
+    check_resilience();
+    load_money(in_, places_, faults_, out_);
+    for (const auto& p : in_.published()) out_.published.push_back({p.field(), p.value(), p.source()});
+    defaults();
+    if (!faults_.empty()) throw InputError(shortened());
+    return std::move(out_);
+  }
+
+ private:
+  /// No fault so far in the field or within it. What parsing found is known by a path without indices.
+  bool sound(const std::string& path) const {
+    const std::string bare = without_indices(path);
+    return std::none_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) {
+      return d.field == path || d.field.starts_with(path + ".") || d.field.starts_with(path + "[") || d.field == bare ||
+             (d.field.find('[') == std::string::npos && d.field.starts_with(bare + "."));
+    });
+  }
+
+  void add(const std::string& path, std::string found, std::string expected, std::string suggestion = "") {
+    faults_.push_back(places_.fault(path, std::move(found), std::move(expected), std::move(suggestion)));
+  }
+
+  /// Runs `body`; faults of library files that it meets join the list.
+  template <class Body>
+  bool gather(Body body) {
+    const std::size_t before = faults_.size();
+    try {
+      body();
+    } catch (const InputError& error) {
+      faults_.insert(faults_.end(), error.diagnostics().begin(), error.diagnostics().end());
+    }
+    return faults_.size() == before;
+  }
+
+  void lay_cluster_over_its_base() {
+    if (!in_.cluster().has_base() || !libraries_.find(LibraryKind::clusters, in_.cluster().base())) return;
+    gather([&] {
+      const auto base = load_entry<proto::Cluster>(libraries_, in_.cluster().base());
+      const proto::Cluster own = in_.cluster();
+      *in_.mutable_cluster() = base.message;
+      lay_over(*in_.mutable_cluster(), own);
+      Places places = places_;
+      places_.overlay(base.places, "cluster.");
+      places_.overlay(places);
+    });
+  }
+
+  void cluster() {
+    if (!in_.has_cluster() || !sound("cluster")) return;
+    cluster_known_ = gather([&] {
+      Entry<proto::Cluster> entry{in_.cluster().base(), in_.cluster(), places_, {}, {}};
+      out_.cluster = cluster_spec(entry, "cluster.", libraries_, faults_);
+    });
+    if (!cluster_known_) return;
+    note_slow_ports();
+    gather([&] {
+      check_availability({in_.date(), in_.under_rule()}, out_.cluster.node.gpu, libraries_, places_, faults_,
+                         out_.notes);
+    });
+  }
+
+  /// A NIC faster than the port it is plugged into shows in no result.
+  void note_slow_ports() {
+    const BytesPerSecond nic = out_.cluster.node.nic_bandwidth;
+    const BytesPerSecond port = out_.cluster.fabric.port_bandwidth;
+    if (port <= BytesPerSecond(0) || nic <= port) return;
+    out_.notes.push_back(
+        fmt::format("the NICs of {}, {:g} GB/s, are held to the ports of {}, {:g} GB/s per direction "
+                    "(cluster.fabric_override.port_bandwidth)",
+                    out_.cluster.node.name, nic.value() / 1e9, out_.cluster.fabric.name, port.value() / 1e9));
+  }
+
+  void model() {
+    if (!in_.has_model() || !sound("model")) return;
+    if (!in_.has_model_override()) {
+      model_known_ = gather([&] { model_ = libraries_.model(in_.model()); });
+      return;
+    }
+    if (!sound("model_override")) return;
+    model_known_ = gather([&] {
+      auto entry = load_entry<proto::Model>(libraries_, in_.model());
+      lay_over(entry, in_.model_override(), places_, "model_override.");
+      Diagnostics faults;
+      model_ = model_config(entry, faults);
+      if (!faults.empty()) throw InputError(faults);
+    });
+    std::string changed;
+    std::vector<const google::protobuf::FieldDescriptor*> fields;
+    in_.model_override().GetReflection()->ListFields(in_.model_override(), &fields);
+    for (const auto* field : fields) changed += (changed.empty() ? "" : ", ") + field->name();
+    if (!in_.model_override().has_title()) model_.title += " (changed: " + changed + ")";
+    out_.notes.push_back("model " + in_.model() + " with other " + changed + " (model_override)");
+  }
+
+  void what_runs() {
+    const int kinds = in_.has_training() + in_.has_collective() + in_.has_cluster_life();
+    if (in_.has_serving())
+      return kinds == 0 && !in_.has_given_service()
+                 ? serving()
+                 : add("serving", "serving beside something else that runs", "serving { ... } alone");
+    constexpr const char* kExpected =
+        "either training { ... } or collective { ... } or cluster_life { ... } or serving { ... }";
+    if (in_.has_given_service() && (kinds > 0 || in_.has_run()))
+      return add("given_service", "beside something to run", "a service on its own, or something to run");
+    if (in_.has_given_service() || is_given_run(in_)) return;
+    if (kinds == 0) return add("", "nothing to run", kExpected);
+    if (kinds > 1) {
+      return add(in_.has_collective() ? "collective" : "cluster_life",
+                 fmt::format("both {}", in_.has_training() && in_.has_collective() ? "training and collective"
+                                        : in_.has_training()                       ? "training and cluster_life"
+                                                                                   : "collective and cluster_life"),
+                 kExpected);
+    }
+    if (in_.has_training()) return training();
+    if (in_.has_collective()) return collective();
+    cluster_life();
+  }
+
+  void serving() {
+    if (!in_.has_model())
+      add("model", "nothing",
+          fmt::format("the model to serve, one of {}", fmt::join(libraries_.names(LibraryKind::models), ", ")));
+    out_.serving = load_serving(
+        in_.serving(), {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr, file_, &places_},
+        faults_);
+  }
+
+  void cluster_life() {
+    if (!sound("cluster_life")) return;
+    const proto::ClusterLife& life = in_.cluster_life();
+    if (life.has_elapsed() == life.has_useful()) {
+      return add("cluster_life", life.has_elapsed() ? "both elapsed and useful" : "neither elapsed nor useful",
+                 "elapsed, the time that passes, or useful, the training to be done");
+    }
+    ClusterLifeConfig config;
+    if (life.has_elapsed()) config.elapsed = seconds(life.elapsed());
+    if (life.has_useful()) config.useful = seconds(life.useful());
+    out_.cluster_life = config;
+  }
+
+  void training() {
+    if (!in_.has_model())
+      add("model", "nothing",
+          fmt::format("the model to train, one of {}", fmt::join(libraries_.names(LibraryKind::models), ", ")));
+    const proto::Training& t = in_.training();
+    TrainingConfig config;
+    config.model = model_;
+    config.plan = plan_of(t.plan());
+    config.batch = batch_of(t.batch());
+    config.precision = precision_of(t.precision());
+    config.recompute = recompute_of(t.recompute());
+    config.expert_load = expert_load_of(t.expert_load());
+    config.mechanisms = mechanisms_of(t.mechanisms());
+    config.schedule = t.schedule();
+    config.schedule_file = t.schedule_file();
+    config.communication_sms = t.communication_sms();
+    config.with_mtp = t.with_mtp();
+    config.unfolded = t.unfolded();
+    config.cuda_graphs = t.cuda_graphs();
+    config.fused_loss = t.fused_loss();
+    config.efficiency = t.efficiency();
+    config.flash2 = t.attention_kernel() == "flash2";
+    check_laws(config, {"training.plan", "training.batch"});
+    if (sound("training.precision")) {
+      check_precision(config.precision, places_, faults_);
+      if (cluster_known_) check_precision_on(out_.cluster.node.gpu, config.precision, places_, faults_);
+    }
+    if (sound("training.expert_load") && sound("training.plan") && model_known_)
+      check_expert_load(config.expert_load, config.plan, model_, places_, faults_);
+    if (cluster_known_ && config.communication_sms >= out_.cluster.node.gpu.sms) {
+      add("training.communication_sms", fmt::format("{}", config.communication_sms),
+          fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));
+    }
+    schedule(config);
+    out_.training = std::move(config);
+  }
+
+  void check_laws(const TrainingConfig& config, const PlanPaths& paths) {
+    if (!sound("training.plan") || !sound(paths.plan)) return;
+    if (model_known_) check_plan(config.plan, model_, paths, places_, faults_);
+    const ScheduleRow* row = find_schedule(config.schedule);
+    if (model_known_ && row) {
+      check_stages(config.plan, stages_of(*row, config.plan.pipeline, config.plan.chunks), model_, paths, places_,
+                   faults_);
+    }
+    if (cluster_known_) check_gpu_count(config.plan, out_.cluster, paths, places_, faults_);
+    if (!sound("training.batch") || !sound(paths.batch)) return;
+    const bool divides = check_batch(config.batch, config.plan, paths, places_, faults_);
+    if (divides && config.schedule_file.empty()) check_schedule(config, paths, places_, faults_);
+  }
+
+  void schedule(TrainingConfig& config) {
+    const proto::Training& t = in_.training();
+    if (t.has_schedule() == t.has_schedule_file()) {
+      add(t.has_schedule() ? "training.schedule_file" : "training.schedule",
+          t.has_schedule() ? "both a schedule and a schedule_file" : "nothing",
+          fmt::format("either schedule, one of {}, or schedule_file",
+                      fmt::join(libraries_.names(LibraryKind::schedules), ", ")));
+    }
+    if (!t.has_schedule_file()) return;
+    const fs::path path = fs::path(file_).parent_path() / t.schedule_file();
+    gather([&] { config.schedule_text = read_text_file(path.string(), kOrderFile); });
+    if (config.schedule_text.empty() || !sound("training")) return;
+    gather([&] {
+      const Schedule order = parse_schedule(config.schedule_text, path.string(),
+                                            {config.plan.pipeline, config.micro_batches(), config.plan.chunks});
+      if (model_known_)
+        check_stages(config.plan, order.stages, model_, {"training.plan", "training.batch"}, places_, faults_);
+    });
+  }
+
+  void collective() {
+    if (!sound("collective")) return;
+    const proto::Collective& c = in_.collective();
+    if (cluster_known_ && c.ranks() > out_.cluster.gpus()) {
+      add("collective.ranks", fmt::format("{}", c.ranks()),
+          fmt::format("at most the {} GPUs of the cluster", out_.cluster.gpus()));
+    }
+    out_.collective = CollectiveConfig{c.operation(), Bytes(quantity(c.bytes(), Dimension::data)), c.ranks(),
+                                       c.copies(), c.measured_links()};
+  }
+
+  void phases() {
+    if (!in_.has_run()) return;
+    if (is_given_run(in_)) {
+      if (sound("run")) out_.phases = given_phases(in_.run());
+      return;
+    }
+    if (!in_.has_training()) return add("run", "phases of training", "training { ... } beside run { ... }");
+    if (in_.run().phase_size() > kMostPhases)
+      return add("run", fmt::format("{} phases", in_.run().phase_size()), fmt::format("at most {}", kMostPhases));
+    for (int i = 0; i < in_.run().phase_size(); ++i) phase(in_.run().phase(i), fmt::format("run.phase[{}]", i));
+    if (in_.run().phase_size() == 0) add("run", "no phase", "at least one phase { ... }");
+  }
+
+  void phase(const proto::Phase& p, const std::string& path) {
+    if (!sound(path) || !out_.training) return;
+    if (p.has_tokens() == p.has_given_gpu_hours()) {
+      return add(path, p.has_tokens() ? "both tokens and given_gpu_hours" : "neither tokens nor given_gpu_hours",
+                 "tokens to have the phase predicted, or given_gpu_hours");
+    }
+    proto::Plan plan = in_.training().plan();
+    proto::Batch batch = in_.training().batch();
+    lay_over(plan, p.plan());
+    lay_over(batch, p.batch());
+    TrainingPhase out;
+    out.name = p.name();
+    out.plan = plan_of(plan);
+    out.batch = batch_of(batch);
+    out.source = p.source();
+    if (p.has_given_gpu_hours()) out.given_gpu_hours = p.given_gpu_hours();
+    if (p.has_tokens()) out.tokens = quantity(p.tokens(), Dimension::count);
+    ramp(p, path, out);
+    if (p.has_plan() || p.has_batch()) {
+      TrainingConfig config = *out_.training;
+      config.plan = out.plan;
+      config.batch = out.batch;
+      check_laws(config, {p.has_plan() ? path + ".plan" : "training.plan",
+                          p.has_batch() ? path + ".batch" : "training.batch", path});
+    }
+    out_.phases.push_back(std::move(out));
+  }
+
+  void ramp(const proto::Phase& p, const std::string& path, TrainingPhase& out) {
+    if (p.has_ramp_from_sequences() != p.has_ramp_tokens()) {
+      return add(path, "half a ramp", "both ramp_from_sequences and ramp_tokens, or neither");
+    }
+    if (!p.has_ramp_tokens()) return;
+    out.ramp_from_sequences = p.ramp_from_sequences();
+    out.ramp_tokens = quantity(p.ramp_tokens(), Dimension::count);
+    if (out.ramp_tokens > out.tokens)
+      add(path + ".ramp_tokens", quoted(p.ramp_tokens()), "at most the tokens of the phase, " + p.tokens());
+    if (out.ramp_from_sequences > out.batch.sequences || out.ramp_from_sequences < 1) {
+      add(path + ".ramp_from_sequences", fmt::format("{}", out.ramp_from_sequences),
+          fmt::format("from 1 to {}, the final batch", out.batch.sequences));
+    }
+  }
+
+  void resilience() {
+    if (!sound("resilience")) return;
+    const proto::Resilience& r = in_.resilience();
+    if (r.has_checkpoint_size() && (r.has_checkpoint_write() || r.has_checkpoint_read())) {
+      add("resilience.checkpoint_size", "a size beside checkpoint_write or checkpoint_read",
+          "either the times, or checkpoint_size with storage_bandwidth");
+    }
+    if (r.has_checkpoint_size() != r.has_storage_bandwidth()) {
+      add(r.has_checkpoint_size() ? "resilience.storage_bandwidth" : "resilience.checkpoint_size", "nothing",
+          "checkpoint_size and storage_bandwidth, or neither");
+    }
+    if (cluster_known_ && sound("resilience")) out_.resilience = resilience_of(r, out_.cluster);
+  }
+
+  /// Checkpoints and failures must leave time to train.
+  void check_resilience() {
+    const bool in_force = in_.has_resilience() || in_.has_run() || in_.has_cluster_life();
+    if (!in_force || !cluster_known_ || !sound("resilience")) return;
+    const proto::Resilience& stated = in_.resilience();
+    const ResilienceConfig& r = out_.resilience;
+    if (stated.checkpoint_interval() != "optimal" && r.checkpoint_interval <= r.checkpoint_write) {
+      add("resilience.checkpoint_interval", quoted(stated.checkpoint_interval()),
+          fmt::format("more than writing takes, checkpoint_write = {:g} s", r.checkpoint_write.value()));
+    }
+    const double failures_per_second = r.failures_per_gpu_hour / 3600 * out_.cluster.gpus();
+    const Seconds standstill = r.restart + r.checkpoint_read + r.checkpoint_write;
+    if (failures_per_second * standstill.value() < 1) return;
+    add("resilience.failure_rate",
+        fmt::format("{}, a failure every {:.3g} s on {} GPUs", quoted(stated.failure_rate()), 1 / failures_per_second,
+                    out_.cluster.gpus()),
+        fmt::format("more time between failures than restarting and a checkpoint take, {:g} s", standstill.value()));
+  }
+
+  void defaults() {
+    std::vector<std::string> in_force;
+    if (in_.has_training())
+      in_force = {"training.precision", "training.recompute", "training.expert_load", "training.mechanisms"};
+    if ((in_.has_run() && in_.has_training()) || in_.has_cluster_life()) in_force.push_back("resilience");
+    if (out_.price.model != PriceModel::stated) in_force.push_back("price." + in_.price().model());
+    if (in_.has_serving()) in_force.push_back("serving.prefix_cache");
+    out_.defaults_used = defaults_used(in_, in_force);
+    std::erase_if(out_.defaults_used, [&](const std::string& setting) {
+      // A stated price says itself that it is one.
+      return resilience_default_idle(in_.resilience(), setting) || setting.starts_with("price.model =");
+    });
+    if (!in_.has_price() && !in_.has_cluster_life())
+      out_.defaults_used.push_back("price = none, so that nothing costs anything");
+  }
+
+  Diagnostics shortened() const {
+    Diagnostics out = faults_;
+    if (out.size() > kMostDiagnostics) {
+      const std::size_t more = out.size() - kMostDiagnostics;
+      out.resize(kMostDiagnostics);
+      out.push_back({file_, 0, 0, "", fmt::format("{} more faults", more), "fewer", ""});
+    }
+    return out;
+  }
+
+  proto::Scenario in_;
+  Places places_;
+  std::string file_;
+  Diagnostics faults_;
+  const Libraries& libraries_;
+  Scenario out_;
+  ModelConfig model_;
+  bool cluster_known_ = false;
+  bool model_known_ = false;
+};
+
+}  // namespace
+
+Scenario load_scenario(const std::string& file_or_name, std::span<const std::string> sets, const Libraries& libraries) {
+  const std::string path = scenario_path(file_or_name, libraries);
+  proto::Scenario scenario;
+  Places places;
+  Diagnostics faults;
+  const bool complete = parse_text(read_text_file(path), path, scenario, places, faults);
+  // What an unfinished reading lacks says nothing about the file.
+  if (!complete) throw InputError(faults);
+  for (const std::string& assignment : sets) set_field(assignment, scenario, places, faults);
+  return Resolver(std::move(scenario), std::move(places), path, std::move(faults), libraries).resolve();
+}
+
+}  // namespace flopcast

@@ -1,0 +1,482 @@
+#include "scenarios/resolve/load_serving.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "scenarios/proto/serving.pb.h"
+#include "scenarios/read/known_traces.h"
+#include "scenarios/read/quantity.h"
+#include "workloads/serving/cache/kv_bytes.h"
+#include "workloads/serving/router.h"
+
+namespace flopcast {
+
+bool ServingScenario::autoscaled() const {
+  return std::any_of(pools.begin(), pools.end(), [](const PoolSpec& pool) { return pool.autoscale.on; });
+}
+
+int ServingScenario::gpus() const {
+  int sum = 0;
+  for (const PoolSpec& pool : pools) sum += pool.engine.plan.gpus() * pool.replicas;
+  return sum;
+}
+
+namespace {
+
+Seconds seconds(const std::string& text) { return Seconds(quantity(text, Dimension::time)); }
+Precision precision(const std::string& name) { return name == "fp8" ? Precision::fp8 : Precision::bf16; }
+std::string gigabytes(Bytes bytes) { return fmt::format("{:.1f} GB", bytes.value() / 1e9); }
+
+class ServingLoader {
+ public:
+  ServingLoader(const proto::Serving& in, const ServingContext& context, Diagnostics& faults)
+      : in_(in), context_(context), faults_(faults), out_(std::make_shared<ServingScenario>()) {}
+
+  std::shared_ptr<ServingScenario> load() {
+    plain_fields();
+    traffic();
+    pools();
+    if (context_.cluster) gpu_count();
+    sample();
+    return out_;
+  }
+
+ private:
+  void fault(const std::string& path, std::string found, std::string expected, std::string suggestion = "") {
+    faults_.push_back(
+        context_.places->fault("serving." + path, std::move(found), std::move(expected), std::move(suggestion)));
+  }
+  bool sound(const std::string& path) const {
+    const std::string full = "serving." + path;
+    return std::none_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) { return d.field.starts_with(full); });
+  }
+
+  void plain_fields() {
+    out_->sample = in_.sample();
+    out_->sample_time = in_.sample_by() == "time";
+    out_->layer_wise_transfer = in_.kv_transfer() == "layer_wise";
+    out_->seed = static_cast<std::uint64_t>(in_.seed());
+    out_->jump = in_.jump();
+    if (sound("warm_up")) out_->warm_up = seconds(in_.warm_up());
+    if (in_.has_failures() && sound("failures")) {
+      out_->failures = {quantity(in_.failures().failure_rate(), Dimension::failure_rate) * 3600,
+                        seconds(in_.failures().repair()), in_.failures().retries(), out_->seed};
+    }
+    if (in_.has_expert_skew() && sound("expert_skew")) {
+      const proto::ExpertSkew& skew = in_.expert_skew();
+      out_->expert_pace = {skew.variation(),
+                           seconds(skew.drift_period()),
+                           skew.memory(),
+                           seconds(skew.rebalance_period()),
+                           skew.placement() == "eplb",
+                           skew.source()};
+    }
+    const proto::TokenPrices& prices = in_.token_prices();
+    out_->token_prices = {Usd(prices.input()), Usd(prices.cached()), Usd(prices.output()), prices.source()};
+  }
+
+  /// The row of that name of a table of the program.
+  template <class Row>
+  void policy(const std::string& name, std::span<const Row> rows, const std::string& path, const Row*& out) {
+    if (const Row* row = find_policy(rows, name)) {
+      out = row;
+      return;
+    }
+    std::vector<std::string> names;
+    for (const Row& row : rows) names.emplace_back(row.name);
+    fault(path, flopcast::quoted(name), fmt::format("one of {}", fmt::join(names, ", ")), nearest_name(name, names));
+  }
+
+  // ------------------------------------------------------------------------------------------- traffic
+
+  void traffic() {
+    if (!sound("traffic")) return;
+    const proto::Traffic& t = in_.traffic();
+    TrafficConfig& config = out_->traffic;
+    out_->traffic_description = t.ShortDebugString();
+    config.seed = out_->seed;
+    if (t.has_duration()) config.duration = seconds(t.duration());
+    if (t.has_requests()) config.requests = static_cast<std::uint64_t>(quantity(t.requests(), Dimension::count));
+    if (t.stream_size() == 0) fault("traffic.stream", "none", "at least one stream { ... }");
+    if (t.stream_size() > static_cast<int>(kMostTrafficClasses))
+      fault("traffic.stream", fmt::format("{}", t.stream_size()), fmt::format("at most {}", kMostTrafficClasses));
+    bool endless = false;
+    for (int i = 0; i < t.stream_size(); ++i) {
+      const std::string path = fmt::format("traffic.stream[{}]", i);
+      traffic_class(t.stream(i), path);
+      const bool trace_times =
+          t.stream(i).has_trace() && !t.stream(i).has_requests_per_second() && !t.stream(i).has_users();
+      endless = endless || !trace_times || t.stream(i).trace().repeat();
+    }
+    if (endless && !t.has_duration() && !t.has_requests())
+      fault("traffic", "no end", "duration or requests, since this traffic would go on for ever");
+    if (broken_trace_ || !sound("traffic")) return;
+    try {
+      make_traffic(config);
+    } catch (const InputError& error) {
+      for (const Diagnostic& d : error.diagnostics()) faults_.push_back(d);
+    }
+  }
+
+  void traffic_class(const proto::TrafficClass& c, const std::string& path) {
+    TrafficClass out;
+    out.name = c.name();
+    out.stated_cached_share = c.cached_share();
+    lengths(c, path, out);
+    arrivals(c, path, out);
+    if (c.has_conversation()) conversation(c, path, out);
+    ServiceLevel level;
+    if (c.slo().has_ttft()) level.ttft = seconds(c.slo().ttft());
+    if (c.slo().has_tpot()) level.tpot = seconds(c.slo().tpot());
+    if (c.slo().has_end_to_end()) level.end_to_end = seconds(c.slo().end_to_end());
+    out_->class_names.push_back(c.name());
+    out_->levels.push_back(level);
+    out_->traffic.classes.push_back(std::move(out));
+  }
+
+  void lengths(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
+    if (c.has_trace() == (c.has_input() || c.has_output()))
+      return fault(path, c.has_trace() ? "a trace beside input or output" : "no lengths",
+                   "input and output, or a trace that has them");
+    if (!c.has_trace()) {
+      if (!c.has_input()) fault(path + ".input", "nothing", "the length of prompts");
+      if (!c.has_output()) fault(path + ".output", "nothing", "the length of answers");
+      out.lengths = DrawnLengths{distribution(c.input()), distribution(c.output())};
+      check_context(c, path);
+      return;
+    }
+    TraceOptions options;
+    const proto::TraceFile& trace = c.trace();
+    options.path = trace_path(trace.file(), path);
+    if (options.path.empty()) return;
+    options.rate_scale = trace.rate_scale();
+    options.input_scale = trace.input_scale();
+    options.output_scale = trace.output_scale();
+    options.from = seconds(trace.from());
+    if (trace.has_until()) options.until = seconds(trace.until());
+    options.seed = out_->seed;
+    if (context_.model) options.context = context_.model->max_positions;
+    options.drop_beyond_context = trace.drop_too_long();
+    try {
+      TraceTraffic traffic(options);
+      traffic.repeat = trace.repeat();
+      out.lengths = std::move(traffic);
+    } catch (const InputError& error) {
+      faults_.insert(faults_.end(), error.diagnostics().begin(), error.diagnostics().end());
+      broken_trace_ = true;
+    }
+  }
+
+  /// Relative to the scenario file, or to where one stands when it is said on the command line. Empty, with a fault
+  /// that tells where the trace is to be had, when there is no such file.
+  std::string trace_path(const std::string& file, const std::string& path) {
+    namespace fs = std::filesystem;
+    Diagnostic missing = context_.places->fault("serving." + path + ".trace.file", "no file " + flopcast::quoted(file),
+                                                "a request trace");
+    const bool said_by_option = missing.file == "--set";
+    const fs::path full = said_by_option ? fs::path(file) : fs::path(context_.file).parent_path() / file;
+    std::error_code ignored;
+    if (fs::exists(full, ignored)) return full.string();
+    const KnownTrace* known = find_known_trace(file);
+    std::string remedy = fmt::format("--set serving.{}.trace.file=PATH", path);
+    if (known) remedy = fmt::format("your own copy, from {}, and {}", known->where, remedy);
+    broken_trace_ = true;
+    faults_.push_back(with_remedy(std::move(missing), std::move(remedy)));
+    return "";
+  }
+
+  RandomNumber distribution(const proto::Length& l) const {
+    const std::string& shape = l.shape();
+    const double mean = l.mean(), variation = l.variation();
+    RandomNumber base = shape == "exponential"  ? RandomNumber::exponential(mean)
+                        : shape == "log_normal" ? RandomNumber::log_normal(mean, variation)
+                        : shape == "gamma"      ? RandomNumber::gamma(mean, variation)
+                        : shape == "uniform"    ? RandomNumber::uniform(mean * (1 - variation), mean * (1 + variation))
+                                                : RandomNumber::fixed(mean);
+    return base.clamped(std::max(1.0, l.least()), std::max(std::max(1.0, l.least()), l.most()));
+  }
+
+  void check_context(const proto::TrafficClass& c, const std::string& path) {
+    if (c.input().least() > c.input().most()) fault(path + ".input", "least above most", "least at most most");
+    if (c.output().least() > c.output().most()) fault(path + ".output", "least above most", "least at most most");
+    for (const auto& [field, length] : {std::pair("input", &c.input()), std::pair("output", &c.output())})
+      if (length->shape() == "uniform" && length->variation() > 1)
+        fault(path + "." + field + ".variation", fmt::format("{:g}", length->variation()),
+              "at most 1: uniform lengths go down to 0 then");
+    if (!context_.model || !c.has_input() || !c.has_output()) return;
+    const double mean = c.input().mean() + c.output().mean();
+    if (mean > context_.model->max_positions)
+      fault(path + ".input", fmt::format("{:g} tokens of prompt and answer", mean),
+            fmt::format("at most the {} positions of {}", context_.model->max_positions, context_.model->name));
+  }
+
+  void arrivals(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
+    const int stated = c.has_requests_per_second() + c.has_users();
+    if (stated > 1) return fault(path, "requests_per_second and users", "one of them");
+    idle_arrival_fields(c, path);
+    if (c.has_users()) {
+      out.arrivals = ClosedLoop{c.users(), RandomNumber::fixed(seconds(c.think_time()).value())};
+    } else if (c.has_requests_per_second()) {
+      OpenLoop loop;
+      const Hertz rate(c.requests_per_second());
+      loop.rate = c.daily_swing() > 0 ? RateCurve::daily(rate, c.daily_swing(), seconds(c.daily_peak()))
+                                      : RateCurve::constant(rate);
+      loop.spacing = c.arrivals() == "even"    ? Spacing::even
+                     : c.arrivals() == "gamma" ? Spacing::gamma
+                                               : Spacing::exponential;
+      loop.cv = c.burstiness();
+      out.arrivals = loop;
+    } else if (c.has_trace()) {
+      out.arrivals = TraceTimes{};
+      const auto* trace = std::get_if<TraceTraffic>(&out.lengths);
+      if (trace && !trace->summary.has_times())
+        fault(path + ".trace", fmt::format("a trace in the format {}, which has no times", trace->summary.format->name),
+              "requests_per_second or users beside it");
+    } else {
+      fault(path, "no arrivals", "requests_per_second, users, or a trace with times");
+    }
+  }
+
+  /// Fields that say how requests come in another way than the one that is stated: somebody meant something
+  /// by them.
+  void idle_arrival_fields(const proto::TrafficClass& c, const std::string& path) {
+    const auto idle = [&](bool stated, const char* field, const char* expected) {
+      if (stated) fault(path + "." + field, "a statement without effect", expected);
+    };
+    const bool rate = c.has_requests_per_second();
+    const char* needs_rate = "requests_per_second beside it, which it shapes";
+    idle(!rate && c.has_arrivals(), "arrivals", needs_rate);
+    idle(!rate && c.has_burstiness(), "burstiness", needs_rate);
+    idle(!rate && c.has_daily_swing(), "daily_swing", needs_rate);
+    idle(rate && c.has_burstiness() && c.arrivals() != "gamma", "burstiness", "arrivals: \"gamma\" beside it");
+    idle(c.has_daily_peak() && c.daily_swing() <= 0, "daily_peak", "daily_swing beside it");
+    idle(!c.has_users() && c.has_think_time(), "think_time", "users, who think");
+    idle((rate || c.has_users()) && c.trace().has_rate_scale(), "trace.rate_scale",
+         "the trace's own times, without requests_per_second or users");
+  }
+
+  void conversation(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
+    if (c.has_trace())
+      return fault(path + ".conversation", "beside a trace", "lengths that are drawn: input and output");
+    const proto::Conversation& talk = c.conversation();
+    Sessions sessions;
+    sessions.turns =
+        talk.turns() > 1 ? RandomNumber::exponential(talk.turns()).clamped(1, 1000) : RandomNumber::fixed(1);
+    sessions.think = RandomNumber::exponential(std::max(1e-3, seconds(talk.think_time()).value()));
+    sessions.system_prompt_tokens = talk.system_prompt();
+    sessions.system_prompts = talk.system_prompts();
+    if (context_.model) sessions.context = context_.model->max_positions;
+    out.sessions = sessions;
+  }
+
+  // ------------------------------------------------------------------------------------------- replicas
+
+  void pools() {
+    const bool together = in_.has_replicas(), apart = in_.has_prefill() || in_.has_decode();
+    if (together == apart)
+      return fault(together ? "replicas" : "", together ? "replicas beside prefill or decode" : "no replicas",
+                   "replicas { ... }, or prefill { ... } and decode { ... }");
+    if (together) return pool(in_.replicas(), "replicas", ReplicaRole::unified);
+    if (!in_.has_prefill()) return fault("prefill", "nothing", "prefill { ... } beside decode { ... }");
+    if (!in_.has_decode()) return fault("decode", "nothing", "decode { ... } beside prefill { ... }");
+    pool(in_.prefill(), "prefill", ReplicaRole::prefill);
+    pool(in_.decode(), "decode", ReplicaRole::decode);
+    if (in_.prefill().kv_cache() != in_.decode().kv_cache())
+      fault("decode.kv_cache", in_.decode().kv_cache(),
+            "as prefill.kv_cache, " + in_.prefill().kv_cache() + ": caches move between them");
+  }
+
+  void pool(const proto::Replicas& r, const std::string& path, ReplicaRole role) {
+    if (!sound(path)) return;
+    PoolSpec spec;
+    spec.name = path;
+    spec.role = role;
+    spec.replicas = r.count();
+    spec.router = r.router();
+    spec.page_tokens = r.page_tokens();
+    spec.reserved_tokens = r.reserved_tokens();
+    autoscale(r, path, spec);
+    const RouterRow* router = nullptr;
+    policy(spec.router, routers(), path + ".router", router);
+    EngineConfig& engine = spec.engine;
+    if (context_.model) engine.model = *context_.model;
+    engine.plan = {r.tensor(), r.attention_data(), r.pipeline(), r.expert()};
+    engine.precision.linear = precision(r.weights());
+    engine.precision.scaling =
+        r.weights() == "fp8" ? (r.scaling() == "blocks" ? Scaling::blocks : Scaling::per_tensor) : Scaling::none;
+    engine.precision.kv = precision(r.kv_cache());
+    engine.precision.dispatch = precision(r.dispatch());
+    SchedulerConfig& scheduler = engine.scheduler;
+    policy(r.batching(), batching_policies(), path + ".batching", scheduler.batching);
+    policy(r.preemption(), preemption_policies(), path + ".preemption", scheduler.preemption);
+    policy(r.admission(), admission_policies(), path + ".admission", scheduler.admission);
+    scheduler.balance_attention = r.balance_attention();
+    scheduler.max_batch = r.max_batch();
+    scheduler.token_budget = r.token_budget();
+    scheduler.chunked_prefill = r.chunked_prefill();
+    scheduler.max_waiting = r.max_waiting();
+    engine.two_micro_batches = r.two_micro_batches();
+    engine.kernels = r.kernels() == "tensorrt_llm" ? KernelLibrary::tensorrt_llm : KernelLibrary::open_source;
+    engine.cuda_graphs = r.cuda_graphs();
+    engine.overlap_scheduling = r.overlap_scheduling();
+    engine.decode_exchange =
+        r.decode_exchange() == "low_latency" ? ExpertExchange::low_latency : ExpertExchange::high_throughput;
+    engine.communication_sms = r.communication_sms();
+    engine.redundant_experts = r.redundant_experts();
+    engine.memory_share = r.memory_share();
+    if (in_.has_speculation()) engine.speculation = {in_.speculation().depth(), in_.speculation().acceptance()};
+    prefix_cache(spec);
+    if (context_.model) check_plan(spec, path);
+    if (context_.cluster) check_gpu(spec, path);
+    if (context_.model && context_.cluster && sound(path)) check_memory(spec, path);
+    out_->pools.push_back(std::move(spec));
+  }
+
+  void autoscale(const proto::Replicas& r, const std::string& path, PoolSpec& spec) {
+    if (!r.has_autoscale() && !in_.has_autoscale()) return;
+    const std::string where = r.has_autoscale() ? path + ".autoscale" : "autoscale";
+    if (!sound(where)) return;
+    const proto::Autoscale& a = r.has_autoscale() ? r.autoscale() : in_.autoscale();
+    spec.autoscale = {true, a.minimum(), seconds(a.interval()), seconds(a.startup()), a.target()};
+    if (a.minimum() > spec.replicas)
+      fault(where + ".minimum", fmt::format("{}", a.minimum()),
+            fmt::format("at most the {} replicas there are (count)", spec.replicas));
+  }
+
+  void prefix_cache(PoolSpec& spec) {
+    if (!sound("prefix_cache")) return;
+    const proto::PrefixCache& cache = in_.prefix_cache();
+    spec.prefix.on = cache.on();
+    if (!cache.on() && spec.role != ReplicaRole::decode)
+      for (const auto& [stated, field] :
+           {std::pair(cache.has_host_memory(), "host_memory"), std::pair(cache.has_storage(), "storage")})
+        if (stated) fault(fmt::format("prefix_cache.{}", field), "a size beside on: false", "no size, or on: true");
+    spec.prefix.host_memory = Bytes(quantity(cache.host_memory(), Dimension::data));
+    spec.prefix.storage = Bytes(quantity(cache.storage(), Dimension::data));
+    spec.prefix.storage_bandwidth = BytesPerSecond(quantity(cache.storage_bandwidth(), Dimension::data_rate));
+    for (const TrafficClass& c : out_->traffic.classes) {
+      if (const auto* trace = std::get_if<TraceTraffic>(&c.lengths))
+        spec.prefix.block_tokens = std::max(spec.prefix.block_tokens, trace->summary.format->block_tokens);
+      if (c.sessions) spec.prefix.block_tokens = std::max(spec.prefix.block_tokens, c.sessions->block_tokens);
+    }
+    // Blocks are whole pages.
+    if (spec.prefix.on && spec.prefix.block_tokens > 0 && spec.prefix.block_tokens % spec.page_tokens != 0)
+      fault(spec.name + ".page_tokens", fmt::format("{}", spec.page_tokens),
+            fmt::format("a divisor of the traffic's blocks of {} tokens", spec.prefix.block_tokens));
+  }
+
+  void check_plan(const PoolSpec& spec, const std::string& path) {
+    const EngineConfig& e = spec.engine;
+    const ServingPlan& plan = e.plan;
+    const ModelConfig& model = e.model;
+    const bool moe = model.moe.experts > 0;
+    if (model.attention.heads % plan.tensor != 0)
+      fault(path + ".tensor", fmt::format("{}", plan.tensor),
+            fmt::format("a divisor of the {} heads of {}", model.attention.heads, model.name));
+    if (plan.pipeline > model.layers)
+      fault(path + ".pipeline", fmt::format("{}", plan.pipeline),
+            fmt::format("at most the {} layers of {}", model.layers, model.name));
+    if (plan.expert > 1 && !moe)
+      return fault(path + ".expert", fmt::format("{}", plan.expert), fmt::format("1: {} has no experts", model.name));
+    if (plan.expert > 1 && plan.expert != plan.tensor * plan.attention_data)
+      fault(path + ".expert", fmt::format("{}", plan.expert),
+            fmt::format("tensor x attention_data = {}, or 1", plan.tensor * plan.attention_data));
+    if (plan.expert == 1 && plan.attention_data > 1)
+      fault(path + ".attention_data", fmt::format("{}", plan.attention_data),
+            moe ? "1, or experts spread over all of them (expert = tensor x attention_data)"
+                : "1: copies of a dense model are replicas, count");
+    if (plan.expert > 1 && (model.moe.experts + e.redundant_experts) % plan.expert != 0)
+      fault(path + ".redundant_experts", fmt::format("{}", e.redundant_experts),
+            fmt::format("a number that makes {} experts and their copies divide over {} GPUs", model.moe.experts,
+                        plan.expert));
+    const bool normal_kernels =
+        spec.role != ReplicaRole::decode || e.decode_exchange == ExpertExchange::high_throughput;
+    if (plan.expert > model.moe.experts && normal_kernels && moe)
+      fault(path + ".expert", fmt::format("{}", plan.expert),
+            fmt::format("at most the {} experts where prompts are exchanged", model.moe.experts));
+    if (e.two_micro_batches && plan.expert == 1)
+      fault(path + ".two_micro_batches", "true", "experts spread over GPUs (expert), whose exchange it hides");
+    if (e.speculation.depth > 0 && model.mtp_depth == 0)
+      fault("speculation", fmt::format("{} drafts", e.speculation.depth),
+            fmt::format("a model with MTP modules, which {} has none of", model.name));
+  }
+
+  void check_gpu(const PoolSpec& spec, const std::string& path) {
+    const NodeSpec& node = context_.cluster->node;
+    const ServingPlan& plan = spec.engine.plan;
+    if (spec.engine.precision.linear == Precision::fp8 && node.gpu.fp8_peak <= FlopPerSecond(0))
+      fault(path + ".weights", "fp8", fmt::format("bf16: {} has no FP8", node.gpu.name));
+    if (plan.tensor > node.gpus && plan.tensor % node.gpus != 0)
+      fault(path + ".tensor", fmt::format("{}", plan.tensor),
+            fmt::format("up to, or a multiple of, the {} GPUs of a node", node.gpus));
+    if (plan.expert > node.gpus && plan.expert % node.gpus != 0)
+      fault(path + ".expert", fmt::format("{}", plan.expert),
+            fmt::format("up to, or a multiple of, the {} GPUs of a node", node.gpus));
+    if (spec.engine.communication_sms >= node.gpu.sms)
+      fault(path + ".communication_sms", fmt::format("{}", spec.engine.communication_sms),
+            fmt::format("fewer than the {} SMs of {}", node.gpu.sms, node.gpu.name));
+  }
+
+  /// Weights must fit, and beside them the cache of a request of usual length.
+  void check_memory(const PoolSpec& spec, const std::string& path) {
+    const ReplicaMemory memory = replica_memory(spec.engine, context_.cluster->node.gpu);
+    const Bytes weights = memory.table.total();
+    if (weights > memory.usable) {
+      Diagnostic d = context_.places->fault(
+          "serving." + path, fmt::format("{} of weights and workspace per GPU", gigabytes(weights)),
+          fmt::format("at most {}, {:.0f} % of the {} of {}", gigabytes(memory.usable), 100 * spec.engine.memory_share,
+                      gigabytes(context_.cluster->node.gpu.hbm_capacity), context_.cluster->node.gpu.name));
+      faults_.push_back(with_remedy(
+          std::move(d), "more GPUs per replica (tensor, expert, pipeline), FP8 weights, or a smaller token_budget"));
+      return;
+    }
+    double longest = 0;
+    for (const TrafficClass& c : out_->traffic.classes) {
+      const auto* drawn = std::get_if<DrawnLengths>(&c.lengths);
+      if (drawn) longest = std::max(longest, drawn->input.mean() + drawn->output.mean());
+    }
+    if (static_cast<double>(memory.kv_tokens) >= std::max<double>(longest, spec.page_tokens)) return;
+    Diagnostic d = context_.places->fault(
+        "serving." + path, fmt::format("room for the cache of {} tokens", std::max<std::int64_t>(0, memory.kv_tokens)),
+        fmt::format("room for one request, {:.0f} tokens on average", longest));
+    faults_.push_back(with_remedy(std::move(d), "more GPUs per replica, FP8 weights or kv_cache"));
+  }
+
+  void gpu_count() {
+    if (out_->gpus() <= context_.cluster->gpus()) return;
+    fault(in_.has_replicas() ? "replicas.count" : "decode.count", fmt::format("{} GPUs in replicas", out_->gpus()),
+          fmt::format("at most the {} GPUs of the cluster", context_.cluster->gpus()));
+  }
+
+  void sample() {
+    if (out_->sample_time) {
+      for (std::size_t i = 0; i < out_->traffic.classes.size(); ++i)
+        if (out_->sample > 1 && std::holds_alternative<TraceTimes>(out_->traffic.classes[i].arrivals))
+          fault(fmt::format("traffic.stream[{}].trace", i), "the times of a trace",
+                "requests_per_second or users, where the sample is one of time");
+      return;
+    }
+    for (const PoolSpec& pool : out_->pools)
+      if (pool.replicas % out_->sample != 0)
+        fault("sample", fmt::format("{}", out_->sample),
+              fmt::format("a divisor of the {} replicas of {}, or sample_by: \"time\"", pool.replicas, pool.name));
+  }
+
+  const proto::Serving& in_;
+  const ServingContext& context_;
+  Diagnostics& faults_;
+  std::shared_ptr<ServingScenario> out_;
+  bool broken_trace_ = false;  // its faults stand in the trace's own file
+};
+
+}  // namespace
+
+std::shared_ptr<ServingScenario> load_serving(const proto::Serving& serving, const ServingContext& context,
+                                              Diagnostics& faults) {
+  return ServingLoader(serving, context, faults).load();
+}
+
+}  // namespace flopcast

@@ -1,0 +1,45 @@
+// A serving deployment after reading, look-ups and checks.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "workloads/serving/pricing/deployment.h"
+#include "workloads/serving/pricing/expert_pace.h"
+#include "workloads/serving/traffic/traffic.h"
+
+namespace flopcast {
+
+/// What tokens are sold for.
+struct TokenPriceTable {
+  Usd input, cached, output;  ///< per million tokens
+  std::string source;
+};
+
+struct ServingScenario {
+  TrafficConfig traffic;
+  std::string traffic_description;  ///< as the file has it: two that are equal ask the same
+  std::vector<std::string> class_names;
+  std::vector<ServiceLevel> levels;  ///< per class
+  std::vector<PoolSpec> pools;       ///< one, or prefill and decode
+  ExpertPaceConfig expert_pace;
+  FailureConfig failures;
+  TokenPriceTable token_prices;
+  int sample = 1;
+  bool sample_time = false;          ///< the sample is of time, else of replicas
+  bool layer_wise_transfer = false;  ///< caches leave while prompts are computed
+  std::uint64_t seed = 1;
+  bool jump = true;
+  Seconds warm_up;
+  std::shared_ptr<const EngineConstants> constants;  ///< filled in beside the other calibrations
+
+  const ModelConfig& model() const { return pools.front().engine.model; }
+  int gpus() const;  ///< of all replicas
+  bool autoscaled() const;
+  /// Replicas that one of the replay stands for.
+  int replicas_per_replica() const { return sample_time ? 1 : sample; }
+  /// How many times faster than in the scenario slow changes pass in the replay.
+  int haste() const { return sample_time ? sample : 1; }
+};
+
+}  // namespace flopcast

@@ -1,0 +1,289 @@
+#include "scenarios/resolve/training_laws.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "scenarios/read/library_entries.h"
+#include "workloads/schedules/schedule.h"
+
+namespace flopcast {
+namespace {
+
+/// Passes carry 16-bit micro-batch numbers (workloads/schedules/schedule.h), and every pass of a step is replayed.
+constexpr std::int64_t kMostMicroBatches = 65535;
+constexpr std::int64_t kMostPasses = 10'000'000;
+
+/// The bounds of these fields in scenario.proto: nothing beyond them is worth offering.
+constexpr std::int64_t kMostSequences = 1'000'000'000;
+constexpr std::int64_t kLongestSequence = 100'000'000;
+constexpr std::int64_t kMostReplicas = 1'000'000;
+
+/// "20 or 40": multiples of `step` next to `value`, to offer; none above `most`.
+std::string neighbours(std::int64_t value, std::int64_t step, std::int64_t most) {
+  std::vector<std::string> out;
+  const std::int64_t below = value / step * step;
+  if (below > 0) out.push_back(fmt::format("{}", below));
+  if (below + step <= most) out.push_back(fmt::format("{}", below + step));
+  return fmt::format("{}", fmt::join(out, " or "));
+}
+
+std::string product(const ParallelPlan& p) {
+  return fmt::format("data {} x tensor {} x context {} x pipeline {} = {}", p.data, p.tensor, p.context, p.pipeline,
+                     p.gpus());
+}
+
+/// One change that makes the product come out, if there is one.
+std::string gpu_count_remedy(const ParallelPlan& p, const ClusterSpec& cluster) {
+  const std::int64_t others = std::int64_t{p.tensor} * p.context * p.pipeline;
+  const std::int64_t used = others * p.data;
+  std::vector<std::string> remedies;
+  const std::int64_t data = cluster.gpus() / others;
+  if (cluster.gpus() % others == 0 && data <= kMostReplicas) remedies.push_back(fmt::format("data: {}", data));
+  if (used % cluster.node.gpus == 0 && used <= kMostGpus)
+    remedies.push_back(fmt::format("nodes: {}", used / cluster.node.gpus));
+  return fmt::format("{}", fmt::join(remedies, " or "));
+}
+
+void check_stage_layers(const ParallelPlan& plan, std::int64_t stages, const ModelConfig& model,
+                        const std::string& path, const Places& places, Diagnostics& faults) {
+  const auto count = static_cast<std::int64_t>(plan.stage_layers.size());
+  const std::int64_t sum = std::accumulate(plan.stage_layers.begin(), plan.stage_layers.end(), std::int64_t{0});
+  if (count != stages) {
+    faults.push_back(
+        places.fault(path, fmt::format("{} stages", count), fmt::format("the {} stages of the schedule", stages)));
+  }
+  if (sum != model.layers) {
+    faults.push_back(places.fault(path, fmt::format("{} layers in all", sum),
+                                  fmt::format("the {} layers of {}", model.layers, model.name)));
+  }
+}
+
+void check_experts(const ParallelPlan& plan, const ModelConfig& model, const std::string& path, const Places& places,
+                   Diagnostics& faults) {
+  const std::string field = path + ".expert";
+  const std::string found = fmt::format("{}", plan.expert);
+  const std::int64_t ranks = std::int64_t{plan.data} * plan.context * plan.tensor;
+  if (model.moe.experts == 0) {
+    const std::string expected = fmt::format("1, because {} has no experts", model.name);
+    if (plan.expert > 1) faults.push_back(places.fault(field, found, expected));
+    if (plan.expert_tensor > 1)
+      faults.push_back(places.fault(path + ".expert_tensor", fmt::format("{}", plan.expert_tensor), expected));
+    return;
+  }
+  if (model.moe.experts % plan.expert != 0) {
+    faults.push_back(with_remedy(
+        places.fault(field, found, fmt::format("a divisor of the {} experts of {}", model.moe.experts, model.name)),
+        fmt::format("expert: {}", std::gcd<std::int64_t>(model.moe.experts, ranks))));
+  }
+  if (model.moe.expert_width % plan.expert_tensor != 0) {
+    faults.push_back(places.fault(path + ".expert_tensor", fmt::format("{}", plan.expert_tensor),
+                                  fmt::format("a divisor of the experts' width, {}", model.moe.expert_width)));
+  }
+  const std::int64_t group = std::int64_t{plan.expert} * plan.expert_tensor;
+  if (ranks % group != 0) {
+    faults.push_back(with_remedy(
+        places.fault(
+            field,
+            plan.expert_tensor > 1 ? fmt::format("{} x expert_tensor {}", plan.expert, plan.expert_tensor) : found,
+            fmt::format("a divisor of data x context x tensor = {}, whose ranks share the experts", ranks)),
+        fmt::format("expert: {}",
+                    std::gcd<std::int64_t>(plan.expert, ranks / std::gcd<std::int64_t>(plan.expert_tensor, ranks)))));
+  } else if (ranks % std::lcm<std::int64_t>(group, plan.tensor) != 0) {
+    faults.push_back(places.fault(field, fmt::format("groups of {} GPUs beside tensor {}", group, plan.tensor),
+                                  fmt::format("groups that fill data x context x tensor = {} together", ranks)));
+  }
+}
+
+void check_tensor(const ParallelPlan& plan, const ModelConfig& model, const std::string& path, const Places& places,
+                  Diagnostics& faults) {
+  const std::string field = path + ".tensor";
+  const std::string found = fmt::format("{}", plan.tensor);
+  if (model.attention.heads % plan.tensor != 0) {
+    faults.push_back(with_remedy(
+        places.fault(field, found,
+                     fmt::format("a divisor of the {} attention heads of {}", model.attention.heads, model.name)),
+        fmt::format("tensor: {}", std::gcd(model.attention.heads, plan.tensor))));
+  }
+  if (model.ffn_width % plan.tensor != 0) {
+    faults.push_back(
+        places.fault(field, found, fmt::format("a divisor of the FFN width {} of {}", model.ffn_width, model.name)));
+  }
+}
+
+void check_sharding(const ParallelPlan& plan, const std::string& path, const Places& places, Diagnostics& faults) {
+  if (plan.shard_group == 0) return;
+  const std::string found = fmt::format("{}", plan.shard_group);
+  if (plan.zero_stage == 0) {
+    faults.push_back(places.fault(path + ".shard_group", found, "0: nothing is sharded with zero_stage 0"));
+  } else if (plan.replicas() % plan.shard_group != 0) {
+    faults.push_back(with_remedy(
+        places.fault(path + ".shard_group", found, fmt::format("a divisor of data x context = {}", plan.replicas())),
+        fmt::format("shard_group: {}", std::gcd(plan.shard_group, plan.replicas()))));
+  }
+}
+
+/// The number of micro-batches nearest to the request's with which the schedule can do; 0 if there is none.
+int nearest_micro_batches(const ScheduleRow& row, ScheduleRequest request) {
+  const int wanted = request.micro_batches;
+  const auto does = [&](int micro_batches) {
+    request.micro_batches = micro_batches;
+    return micro_batches >= 1 && micro_batches <= kMostMicroBatches && row.check(request).empty();
+  };
+  // No schedule asks for more than two micro-batches per rank, or a multiple of the ranks.
+  const int farthest = 2 * request.ranks + 2;
+  for (int distance = 1; distance <= farthest; ++distance) {
+    if (does(wanted + distance)) return wanted + distance;
+    if (does(wanted - distance)) return wanted - distance;
+  }
+  return 0;
+}
+
+/// `sequences: 15360, which makes 120 micro-batches`
+std::string batch_remedy(const ScheduleRow& row, const ScheduleRequest& request, const TrainingConfig& training) {
+  const int micro_batches = nearest_micro_batches(row, request);
+  const std::int64_t sequences =
+      std::int64_t{micro_batches} * training.plan.data * training.batch.micro_batch_sequences;
+  if (sequences < 1 || sequences > kMostSequences) return "";
+  return fmt::format("sequences: {}, which makes {} micro-batches", sequences, micro_batches);
+}
+
+}  // namespace
+
+void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPaths& paths, const Places& places,
+                Diagnostics& faults) {
+  check_tensor(plan, model, paths.plan, places, faults);
+  check_sharding(plan, paths.plan, places, faults);
+  check_experts(plan, model, paths.plan, places, faults);
+}
+
+void check_stages(const ParallelPlan& plan, std::int64_t stages, const ModelConfig& model, const PlanPaths& paths,
+                  const Places& places, Diagnostics& faults) {
+  // Stated layers may leave a stage with nothing but the embedding or the output head.
+  if (stages > model.layers && plan.stage_layers.empty()) {
+    faults.push_back(
+        places.fault(paths.plan + ".pipeline",
+                     fmt::format("{} stages ({} on each of {} ranks)", stages, stages / plan.pipeline, plan.pipeline),
+                     fmt::format("at most {}, the layers of {}", model.layers, model.name)));
+  }
+  if (!plan.stage_layers.empty()) check_stage_layers(plan, stages, model, paths.plan + ".stage_layers", places, faults);
+}
+
+void check_gpu_count(const ParallelPlan& plan, const ClusterSpec& cluster, const PlanPaths& paths, const Places& places,
+                     Diagnostics& faults) {
+  const std::int64_t used = plan.gpus();
+  if (used == cluster.gpus()) return;
+  faults.push_back(with_remedy(places.fault(paths.plan, product(plan),
+                                            fmt::format("the {} GPUs of the cluster ({} nodes of {})", cluster.gpus(),
+                                                        cluster.nodes, cluster.node.gpus)),
+                               gpu_count_remedy(plan, cluster)));
+}
+
+bool check_batch(const BatchConfig& batch, const ParallelPlan& plan, const PlanPaths& paths, const Places& places,
+                 Diagnostics& faults) {
+  const std::size_t before = faults.size();
+  const std::int64_t step = std::int64_t{plan.data} * batch.micro_batch_sequences;
+  if (batch.sequences % step != 0) {
+    faults.push_back(with_remedy(places.fault(paths.batch + ".sequences", fmt::format("{}", batch.sequences),
+                                              fmt::format("a multiple of {} (data {} x micro_batch_sequences {})", step,
+                                                          plan.data, batch.micro_batch_sequences)),
+                                 neighbours(batch.sequences, step, kMostSequences)));
+  }
+  if (batch.sequence_length % plan.context != 0) {
+    faults.push_back(with_remedy(
+        places.fault(paths.batch + ".sequence_length", fmt::format("{}", batch.sequence_length),
+                     fmt::format("a multiple of {}, the GPUs that share a sequence (context)", plan.context)),
+        neighbours(batch.sequence_length, plan.context, kLongestSequence)));
+  }
+  const std::int64_t micro_batches = batch.sequences / step;
+  const std::int64_t most = std::min(kMostMicroBatches, kMostPasses / plan.pipeline);
+  if (micro_batches > most) {
+    faults.push_back(
+        with_remedy(places.fault(paths.batch + ".sequences", fmt::format("{} micro-batches per step", micro_batches),
+                                 fmt::format("at most {}", most)),
+                    "more data parallelism or larger micro-batches"));
+  }
+  return faults.size() == before;
+}
+
+void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const ModelConfig& model, const Places& places,
+                       Diagnostics& faults) {
+  const std::string path = "training.expert_load.";
+  const auto add = [&](const char* field, std::string found, std::string expected, std::string remedy = "") {
+    faults.push_back(with_remedy(places.fault(path + field, std::move(found), std::move(expected)), std::move(remedy)));
+  };
+  const auto shares = static_cast<int>(load.shares.size());
+  if (load.kind == ExpertLoad::Kind::given) {
+    if (shares != model.moe.experts)
+      add("shares", fmt::format("{} shares", shares),
+          fmt::format("one for each of the {} experts of {}", model.moe.experts, model.name));
+    else if (std::accumulate(load.shares.begin(), load.shares.end(), 0.0) <= 0)
+      add("shares", "only zeros", "at least one positive share");
+  } else if (shares > 0) {
+    add("shares", fmt::format("{} shares", shares), "shares only with kind: \"given\"");
+  }
+  const int copies = model.moe.experts + load.redundant_experts;
+  if (load.redundant_experts > 0 && load.placement != "eplb") {
+    add("redundant_experts", fmt::format("{}", load.redundant_experts), "0, unless placement: \"eplb\" places them");
+  } else if (load.redundant_experts > 0 && copies % plan.expert != 0) {
+    add("redundant_experts", fmt::format("{} experts with their copies", copies),
+        fmt::format("a multiple of {} (expert)", plan.expert),
+        fmt::format("{}", (copies / plan.expert + 1) * plan.expert - model.moe.experts));
+  }
+}
+
+void check_precision(const PrecisionPlan& precision, const Places& places, Diagnostics& faults) {
+  if (precision.scaling != Scaling::none && precision.linear != Precision::fp8) {
+    faults.push_back(
+        places.fault("training.precision.scaling", "scales for operands that are not FP8", "none, or linear: \"fp8\""));
+  }
+}
+
+void check_precision_on(const GpuSpec& gpu, const PrecisionPlan& p, const Places& places, Diagnostics& faults) {
+  if (gpu.fp8_peak > FlopPerSecond(0)) return;
+  const std::pair<const char*, Precision> fields[] = {
+      {"linear", p.linear},          {"attention", p.attention}, {"head", p.head},
+      {"dispatch", p.dispatch},      {"combine", p.combine},     {"gradients", p.gradients},
+      {"parameters", p.parameters},  {"master", p.master},       {"moments", p.moments},
+      {"activations", p.activations}};
+  for (const auto& [field, precision] : fields) {
+    if (precision != Precision::fp8) continue;
+    faults.push_back(places.fault(std::string("training.precision.") + field, "\"fp8\"",
+                                  fmt::format("bf16 (the GPU {} has no FP8 units)", gpu.name)));
+  }
+}
+
+void check_schedule(const TrainingConfig& training, const PlanPaths& paths, const Places& places, Diagnostics& faults) {
+  const ScheduleRow* row = find_schedule(training.schedule);
+  if (!row) return;  // an unknown name has been reported already
+  if (training.plan.chunks > 1 && !row->choose_chunks) {
+    faults.push_back(places.fault(paths.plan + ".chunks", fmt::format("{}", training.plan.chunks),
+                                  fmt::format("1: {} fixes how many pieces a GPU holds", row->name)));
+    return;
+  }
+  if (training.plan.zero_stage >= 2 && row->two_copies) {
+    faults.push_back(with_remedy(
+        places.fault(paths.plan + ".zero_stage", fmt::format("{}", training.plan.zero_stage),
+                     fmt::format("0 or 1: {} holds every stage on two ranks, which are done with it at different times",
+                                 row->name)),
+        "zero_stage: 1"));
+  }
+  const ScheduleRequest request{training.plan.pipeline, training.micro_batches(), training.plan.chunks};
+  for (Diagnostic fault : row->check(request)) {
+    const Place place = places.find(paths.schedule);
+    fault.file = place.file;
+    fault.line = place.line;
+    fault.column = place.column;
+    if (fault.field == "training.batch.sequences") fault.remedy = batch_remedy(*row, request, training);
+    fault.field = paths.schedule;
+    fault.found = fmt::format("\"{}\" with {}", row->name, fault.found);
+    const bool said = std::any_of(faults.begin(), faults.end(), [&](const Diagnostic& d) {
+      return d.found == fault.found && d.expected == fault.expected && d.remedy == fault.remedy;
+    });
+    if (!said) faults.push_back(std::move(fault));
+  }
+}
+
+}  // namespace flopcast

@@ -1,0 +1,93 @@
+#include "sim/base/diagnostic.h"
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+namespace flopcast {
+namespace {
+
+std::string place(const Diagnostic& diagnostic) {
+  if (diagnostic.file.empty()) return {};
+  std::string text = diagnostic.file;
+  if (diagnostic.line > 0) {
+    text += ':' + std::to_string(diagnostic.line);
+    if (diagnostic.column > 0) text += ':' + std::to_string(diagnostic.column);
+  }
+  return text;
+}
+
+std::string joined(const std::vector<Diagnostic>& diagnostics) {
+  std::string text;
+  for (const Diagnostic& diagnostic : diagnostics) {
+    if (!text.empty()) text += '\n';
+    text += to_string(diagnostic);
+  }
+  return text;
+}
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return result;
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b` (optimal string alignment).
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before_last(b.size() + 1), last(b.size() + 1), current(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    current[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      current[j] = std::min({last[j] + 1, current[j - 1] + 1, replaced});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) current[j] = std::min(current[j], before_last[j - 2] + 1);
+    }
+    std::swap(before_last, last);
+    std::swap(last, current);
+  }
+  return last[b.size()];
+}
+
+}  // namespace
+
+std::string to_string(const Diagnostic& diagnostic) {
+  std::string text = place(diagnostic);
+  if (!diagnostic.field.empty()) text += (text.empty() ? "" : ": ") + diagnostic.field;
+  if (!text.empty()) text += ": ";
+  text += "found " + (diagnostic.found.empty() ? "nothing" : diagnostic.found);
+  if (!diagnostic.expected.empty()) text += ", expected " + diagnostic.expected;
+  if (!diagnostic.suggestion.empty()) text += " (did you mean \"" + diagnostic.suggestion + "\"?)";
+  if (!diagnostic.remedy.empty()) text += " (try " + diagnostic.remedy + ")";
+  return text;
+}
+
+Diagnostic with_remedy(Diagnostic diagnostic, std::string remedy) {
+  diagnostic.remedy = std::move(remedy);
+  return diagnostic;
+}
+
+InputError::InputError(std::vector<Diagnostic> diagnostics)
+    : std::runtime_error(joined(diagnostics)), diagnostics_(std::move(diagnostics)) {}
+
+InputError::InputError(Diagnostic diagnostic) : InputError(std::vector{std::move(diagnostic)}) {}
+
+std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates) {
+  // A binary or overlong word resembles nothing, and comparing it would take time for no good.
+  constexpr std::size_t kLongestName = 200;
+  if (name.empty() || name.size() > kLongestName) return {};
+  const std::string wanted = lower(name);
+  const std::string* nearest = nullptr;
+  // A third of the letters may differ; beyond that a suggestion confuses more than it helps.
+  std::size_t smallest = std::max<std::size_t>(1, name.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edit_distance(wanted, lower(candidate));
+    if (distance >= smallest || distance >= candidate.size()) continue;
+    smallest = distance;
+    nearest = &candidate;
+  }
+  return nearest ? *nearest : std::string();
+}
+
+}  // namespace flopcast

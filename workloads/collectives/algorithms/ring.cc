@@ -1,0 +1,79 @@
+#include "workloads/collectives/algorithms/ring.h"
+
+#include <algorithm>
+
+#include "workloads/collectives/algorithms/rows.h"
+
+namespace flopcast {
+
+PortLoad ring_load(const Topology& topology, const GroupLayout& layout, std::span<const RankId> ranks,
+                   std::size_t position, Bytes bytes) {
+  PortLoad load;
+  if (layout.nodes() == 1) {
+    load.nvlink_out = load.nvlink_in = bytes;
+    return load;
+  }
+  const Bytes network = bytes / layout.local(position);
+  load.nvlink_out = load.nvlink_in = bytes - network;
+  const bool leaves_leaf = !topology.same_leaf(ranks[position], layout.across(position, +1));
+  const bool enters_leaf = !topology.same_leaf(ranks[position], layout.across(position, -1));
+  (leaves_leaf ? load.spine_out : load.leaf_out) = network;
+  (enters_leaf ? load.spine_in : load.leaf_in) = network;
+  return load;
+}
+
+Seconds ring_latency(const Topology& topology, const GroupLayout& layout, std::span<const RankId> ranks, int turns,
+                     const LinkCalibration* links) {
+  const int steps = static_cast<int>(ranks.size()) - 1;
+  const int between_nodes = layout.nodes() > 1 ? std::min(layout.nodes(), steps) : 0;
+  Seconds longest_hop;  // nodes wait for each other: the slowest crossing sets the pace of its ring
+  if (between_nodes > 0)
+    for (std::size_t i = 0; i < ranks.size(); ++i)
+      longest_hop = std::max(longest_hop, topology.latency(ranks[i], layout.across(i, +1)));
+  if (links == nullptr) {
+    const Seconds within = topology.cluster().node.nvlink_latency * (steps - between_nodes);
+    return (within + longest_hop * between_nodes) * turns;
+  }
+  const Seconds step(links->ring_step_us.value * 1e-6);
+  return Seconds(links->ring_launch_us.value * 1e-6) + (step * steps + longest_hop * between_nodes) * turns;
+}
+
+CollectivePhase ring_phase(Topology& topology, const CollectiveRequest& request, Bytes bytes_through, int turns) {
+  const GroupLayout layout(topology, request.ranks);
+  const Seconds latency = ring_latency(topology, layout, request.ranks, turns, request.links);
+  const PortPace pace = ring_pace(topology.cluster().node, request.links);
+  CollectivePhase phase;
+  phase.reserve(request.ranks.size());
+  for (std::size_t i = 0; i < request.ranks.size(); ++i) {
+    const PortLoad load = ring_load(topology, layout, request.ranks, i, bytes_through);
+    phase.push_back({latency, port_flows(topology, request.ranks[i], load, pace)});
+  }
+  return phase;
+}
+
+namespace {
+
+/// Every byte but one's own share passes every rank.
+Bytes once_around(int ranks, Bytes bytes) { return bytes * (static_cast<double>(ranks - 1) / ranks); }
+
+template <int kTurns>
+std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& request) {
+  const Bytes bytes = once_around(static_cast<int>(request.ranks.size()), request.bytes) * kTurns;
+  return {ring_phase(topology, request, bytes, kTurns)};
+}
+
+template <int kTurns>
+Seconds closed_form_time(int ranks, Bytes bytes, BytesPerSecond port) {
+  return once_around(ranks, bytes) * kTurns / port;
+}
+
+}  // namespace
+
+const CollectiveRow kRingAllReduce{"ring_all_reduce", "All-reduce on rings, one ring per NIC of a node",
+                                   "2 (n-1)/n S / B", lower<2>, closed_form_time<2>};
+const CollectiveRow kRingReduceScatter{"ring_reduce_scatter", "Reduce-scatter on rings, one ring per NIC of a node",
+                                       "(n-1)/n S / B", lower<1>, closed_form_time<1>};
+const CollectiveRow kRingAllGather{"ring_all_gather", "All-gather on rings, one ring per NIC of a node",
+                                   "(n-1)/n S / B", lower<1>, closed_form_time<1>};
+
+}  // namespace flopcast

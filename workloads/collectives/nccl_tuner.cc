@@ -1,0 +1,195 @@
+// NCCL's tuning model: what NCCL expects of each algorithm and protocol, from which it chooses. The formulas
+// and numbers are those of NVIDIA/nccl, src/graph/tuning.cc, as of NCCL 2.27 (2025): decisions of a program,
+// not measurements. A library version with other numbers chooses otherwise.
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cmath>
+#include <string_view>
+
+#include "hwmodels/fabric/fabric_graph.h"
+#include "workloads/collectives/nccl.h"
+
+namespace flopcast {
+namespace {
+
+struct PerProtocol {
+  double ll, ll128, simple;
+  double of(NcclProtocol p) const { return p == NcclProtocol::ll ? ll : p == NcclProtocol::ll128 ? ll128 : simple; }
+};
+
+// Latencies in microseconds.
+constexpr PerProtocol kLaunchTree{6.8, 14.0, 8.4}, kLaunchRing{6.6, 14.0, 8.4};
+constexpr PerProtocol kNvlinkTree{0.6, 1.25, 4.0}, kNvlinkRing{0.6, 1.9, 3.4};
+constexpr PerProtocol kNetTree{5.0, 8.5, 14.0}, kNetRing{2.7, 4.0, 14.0};
+constexpr double kNvlinkNvls = 25, kNetNvlsTree = 20.9;
+constexpr double kLaunchPat = 8, kNetPat = 14.0 / 3.5, kPatPerRank = 2.8;
+constexpr double kNetOverhead = 1.0;  // x3 with Simple: a hop in a ring over nodes takes no less
+constexpr double kPlateau = 1.4;      // of rings that reduce over nodes, once all channels are full
+
+/// Bandwidths in GB/s, by generation of GPU.
+struct Generation {
+  std::string_view architecture;
+  double most_ll;          ///< LL in one node
+  double nvls_efficiency;  ///< zero: no NVLink SHARP
+  double nvls_tree_pair;   ///< per channel: two nodes
+  double nvls_tree_many;   ///< per channel: more
+};
+constexpr Generation kGenerations[] = {
+    {"ampere", 87.7, 0, 0, 0}, {"hopper", 141, 0.85, 57.7, 45.5}, {"blackwell", 282, 0.74, 96, 80}};
+constexpr double kMostLlPair = 39.0, kMostLlMany = 20.4;  // LL over nodes (Intel hosts)
+
+/// NCCL counts on four fifths of NVLink (360 of 450 GB/s: 18 links of 20.6 GB/s, rounded down by its search),
+/// split over one NVLS channel per GPU of which a ninth of the four fifths is left per channel (40 GB/s), and
+/// on 48 of the 50 GB/s of a 400G NIC.
+constexpr double kNvlinkShare = 0.8, kNvlsChannelShare = 0.8 / 9, kNicShare = 0.96;
+
+/// Trees reach less at middling sizes: by powers of two from 64 B.
+constexpr double kTreeShare[3][23] = {
+    {1., 1., 1., 1., .9, .8, .7, .7, .7, .7, .6, .5, .4, .4, .5, .6, .7, .8, .9, 1., 1., 1., 1.},
+    {1., 1., 1., 1., 1., .9, .8, .8, .8, .7, .6, .6, .6, .6, .6, .6, .8, .9, .9, .9, .9, 1., 1.},
+    {.9, .9, .9, .9, .9, .9, .9, .8, .7, .6, .6, .5, .5, .5, .5, .6, .7, .8, .7, .7, .8, .9, .9}};
+
+double tree_share(NcclProtocol protocol, Bytes bytes) {
+  const auto units = static_cast<std::uint64_t>(std::max(1.0, bytes.value() / 64));
+  const auto power = std::min<std::size_t>(22, static_cast<std::size_t>(std::bit_width(units) - 1));
+  return kTreeShare[static_cast<std::size_t>(protocol)][power];
+}
+
+const Generation& generation_of(const GpuSpec& gpu) {
+  for (const Generation& g : kGenerations)
+    if (g.architecture == gpu.architecture) return g;
+  return kGenerations[1];
+}
+
+int floor_log2(int n) { return std::bit_width(static_cast<unsigned>(n)) - 1; }
+
+/// What the model knows of a group.
+struct View {
+  View(const NcclGroup& group, const ClusterSpec& cluster)
+      : ranks(group.ranks),
+        nodes(group.nodes),
+        local(group.ranks_per_node),
+        generation(generation_of(cluster.node.gpu)),
+        nvlink(node_link_bandwidth(cluster.node) / 1_GBps),
+        within(kNvlinkShare * nvlink),
+        nics(kNicShare * local * (endpoint_bandwidth(cluster) / 1_GBps)) {}
+  double most_ll() const { return nodes == 1 ? generation.most_ll : nodes == 2 ? kMostLlPair : kMostLlMany; }
+  double ranks;
+  int nodes;
+  double local;
+  const Generation& generation;
+  double nvlink;  ///< of a GPU
+  double within;  ///< what rings and trees get of it
+  double nics;    ///< of a node, between nodes
+};
+
+struct Expected {
+  double latency_us, GBps;  ///< of the algorithm: buffer bytes over time
+};
+
+double ring_steps(NcclOp op, double ranks) {
+  return op == NcclOp::all_reduce ? 2 * (ranks - 1) : op == NcclOp::broadcast ? ranks : ranks - 1;
+}
+
+Expected ring(NcclOp op, NcclProtocol p, const View& v, Bytes bytes) {
+  const double steps = ring_steps(op, v.ranks);
+  double bus = v.nodes == 1 ? v.within : std::min(v.within, v.nics);
+  if (p == NcclProtocol::ll) bus = std::min(v.most_ll(), bus * 0.5);
+  if (p == NcclProtocol::ll128) bus *= 0.92;
+  double latency = kLaunchRing.of(p);
+  if (v.nodes == 1) {
+    latency += steps * kNvlinkRing.of(p);
+  } else {
+    const double overhead = kNetOverhead * (p == NcclProtocol::simple ? 3 : 1);
+    const double between = v.local == 1 ? kNetTree.of(p) : kNetRing.of(p);
+    const double net_steps = (op == NcclOp::all_reduce ? 2 : 1) * (v.nodes - 1);
+    latency += (steps - net_steps) * std::max(kNvlinkRing.of(p), overhead) + net_steps * between;
+    const bool full = bytes.value() >= v.ranks / 16 * 65536;
+    if (p == NcclProtocol::simple && op == NcclOp::all_reduce && full) latency *= kPlateau;
+  }
+  return {latency, bus * v.ranks / steps};
+}
+
+Expected tree(NcclProtocol p, const View& v, Bytes bytes) {
+  // Between two nodes each sends its half once: half the traffic of more.
+  double bus = 0.92 * (v.nodes == 1 ? v.within : std::min(v.within, v.nics * (v.nodes == 2 ? 2 : 1)));
+  if (p == NcclProtocol::ll) bus = std::min(bus / 3.8, v.most_ll());
+  if (p == NcclProtocol::ll128) bus *= v.nodes == 1 ? 7.0 / 9 : 120.0 / 128;
+  const double latency =
+      kLaunchTree.of(p) + 2 * ((v.local - 1) * kNvlinkTree.of(p) + floor_log2(v.nodes) * kNetTree.of(p));
+  return {latency, 0.5 * bus * tree_share(p, bytes)};
+}
+
+Expected nvls(const View& v, bool over_nodes) {
+  const double channels = v.local;
+  double per_channel = kNvlsChannelShare * v.nvlink * v.generation.nvls_efficiency * (channels - 1) / channels * 2;
+  double latency = kNvlinkNvls;
+  if (over_nodes) {
+    const bool pair = v.nodes == 2;
+    per_channel = std::min({per_channel, v.nics / channels * (pair ? 2 : 1),
+                            pair ? v.generation.nvls_tree_pair : v.generation.nvls_tree_many});
+    latency += 2 * floor_log2(v.nodes) * kNetNvlsTree;
+  }
+  return {latency, channels * per_channel * v.ranks / ring_steps(NcclOp::all_reduce, v.ranks)};
+}
+
+Expected pat(const View& v) {
+  return {kLaunchPat + floor_log2(v.nodes) * kNetPat + v.ranks * kPatPerRank, 0.75 * std::min(v.within, v.nics)};
+}
+
+}  // namespace
+
+bool nccl_offers(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, const NcclGroup& group,
+                 const NodeSpec& node) {
+  const bool simple = protocol == NcclProtocol::simple;
+  const bool all_reduce = op == NcclOp::all_reduce;
+  const bool to_peers = op == NcclOp::all_to_all || op == NcclOp::send_recv;
+  const bool in_switch = all_reduce && simple && node.in_switch_reduction && group.ranks_per_node > 2;
+  switch (algorithm) {
+    case NcclAlgorithm::ring:
+      return !to_peers;
+    case NcclAlgorithm::tree:
+      return all_reduce;
+    case NcclAlgorithm::nvls:
+      return in_switch && group.nodes == 1;
+    case NcclAlgorithm::nvls_tree:
+      return in_switch && group.nodes > 1;
+    case NcclAlgorithm::pat:
+      return (op == NcclOp::all_gather || op == NcclOp::reduce_scatter) && simple && group.nodes > 1 &&
+             group.ranks == group.nodes;
+    case NcclAlgorithm::pairs:
+      return to_peers && protocol != NcclProtocol::ll128;
+    case NcclAlgorithm::one_shot:
+    case NcclAlgorithm::two_shot:
+      break;  // not NCCL's
+  }
+  return false;
+}
+
+Seconds nccl_estimate(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, const NcclGroup& group, Bytes bytes,
+                      const ClusterSpec& cluster) {
+  assert(nccl_offers(op, algorithm, protocol, group, cluster.node) && algorithm != NcclAlgorithm::pairs);
+  const View view(group, cluster);
+  Expected expected;
+  switch (algorithm) {
+    case NcclAlgorithm::tree:
+      expected = tree(protocol, view, bytes);
+      break;
+    case NcclAlgorithm::nvls:
+      expected = nvls(view, false);
+      break;
+    case NcclAlgorithm::nvls_tree:
+      expected = nvls(view, true);
+      break;
+    case NcclAlgorithm::pat:
+      expected = pat(view);
+      break;
+    default:
+      expected = ring(op, protocol, view, bytes);
+      break;
+  }
+  return Seconds(expected.latency_us * 1e-6) + bytes / BytesPerSecond(expected.GBps * 1e9);
+}
+
+}  // namespace flopcast

@@ -1,0 +1,93 @@
+// A transformer as its data file (or a Hugging Face config.json) describes it.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "hwmodels/chips/gpu.h"  // Source
+
+namespace flopcast {
+
+enum class AttentionType : std::uint8_t { multi_head, grouped_query, latent };
+
+struct AttentionConfig {
+  AttentionType type = AttentionType::multi_head;
+  int heads = 0;
+  int kv_heads = 0;  ///< = heads for multi-head
+  int head_dim = 0;  ///< multi-head and grouped-query
+  bool qkv_bias = false;
+  // Latent attention (MLA) only:
+  int q_lora_rank = 0;  ///< 0: queries are projected directly
+  int kv_lora_rank = 0;
+  int qk_nope_dim = 0;
+  int qk_rope_dim = 0;
+  int v_dim = 0;
+
+  int qk_dim() const { return type == AttentionType::latent ? qk_nope_dim + qk_rope_dim : head_dim; }
+  int value_dim() const { return type == AttentionType::latent ? v_dim : head_dim; }
+};
+
+struct MoeConfig {
+  int experts = 0;             ///< routed experts per layer; 0 = a dense model
+  int experts_per_token = 0;   ///< top-k
+  int shared_experts = 0;      ///< in units of expert_width
+  int expert_width = 0;        ///< FFN width of one expert
+  int groups = 1;              ///< expert groups of node-limited routing
+  int groups_per_token = 1;    ///< groups a token may reach
+  int first_dense_layers = 0;  ///< leading layers with a dense FFN
+  int every = 1;               ///< of the others, each `every`-th has experts: layers every-1, 2 every-1, ... of them
+};
+
+struct ModelConfig {
+  std::string name;
+  std::string title;
+  int layers = 0;
+  int hidden = 0;
+  int vocabulary = 0;
+  int ffn_width = 0;      ///< width of the dense FFN
+  bool gated_ffn = true;  ///< SwiGLU: three matrices; false: two
+  bool tied_embeddings = false;
+  AttentionConfig attention;
+  MoeConfig moe;
+  int mtp_depth = 0;  ///< multi-token prediction modules
+  int max_positions = 0;
+  std::map<std::string, Source> sources;
+
+  bool is_moe_layer(int layer) const;
+};
+
+/// Parameter counts, in elements. Not counted: biases other than of q, k and v, learned positions, per-head norms and
+/// attention sinks (together at most 0.1 % of any model of the library).
+struct ParameterCount {
+  double embedding = 0;            ///< input embedding
+  double head = 0;                 ///< output head (0 when tied)
+  double attention_per_layer = 0;  ///< projections of the attention block and the norms inside it
+  double dense_ffn = 0;            ///< one dense FFN
+  double expert = 0;               ///< one routed expert
+  double shared_expert = 0;        ///< the shared experts of one layer together
+  double router = 0;               ///< gate of one layer
+  double norms_per_layer = 0;      ///< before the attention block and before the FFN
+  /// One MTP module without the shared embedding and head: projection (2 hidden -> hidden), one layer like the model's
+  /// last, norms. DeepSeek-V3: 11.61 B; the published 11.5 B leave the 0.1 B of the projection out.
+  double mtp_module = 0;
+  double total = 0;  ///< without MTP, as published
+  /// Per token, without MTP: what a token is multiplied with. The output head counts, the embedding does not, for
+  /// looking up a row multiplies nothing (gives DeepSeek-V3's 36.7 B).
+  double active = 0;
+};
+ParameterCount count_parameters(const ModelConfig& model);
+
+/// Training FLOP per token, forward and backward, matrix multiplications and attention (recomputation not counted):
+///
+///   6 N + 6 l h (d_qk + d_v) s,   s = sequence_length / 2 when `causal` (lower triangle only), else sequence_length
+///
+/// N: active matrix elements, output head included and embedding not; l layers, h heads. 6 = 2 per multiply-add, once
+/// forward and twice backward. Reproduces, without MTP, the causal figures of arXiv 2505.09343, Table 2 for DeepSeek-V3
+/// (250 GFLOP, +0.2 %) and V2 (155, +0.2 %) and V3's 280 non-causal (+0.4 %); its figures for dense models follow no
+/// convention that would give these too: Llama 3.1 405B 2448 (here 2473, +1.0 %), Qwen 72B 394 (here 445, +13 %; 394 is
+/// less than 6 N for any 72 B model). MTP modules (projection, layer, head) are added when the model has them and
+/// `with_mtp`; published utilisations leave them out.
+double training_flop_per_token(const ModelConfig& model, std::int64_t sequence_length, bool causal,
+                               bool with_mtp = true);
+
+}  // namespace flopcast

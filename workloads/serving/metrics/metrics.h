@@ -1,0 +1,90 @@
+// What requests experienced: latencies, promises kept, and books that must balance.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/base/units.h"
+#include "workloads/serving/metrics/quantile_sketch.h"
+#include "workloads/serving/traffic/request.h"
+
+namespace flopcast {
+
+/// A request when it has left the system.
+struct RequestResult {
+  std::uint64_t id = 0;
+  std::uint16_t request_class = 0;
+  RequestOutcome outcome = RequestOutcome::completed;
+  std::int32_t input_tokens = 0;
+  std::int32_t cached_tokens = 0;  ///< of the input, found in a cache of any tier
+  std::int32_t output_tokens = 0;  ///< made, for a lost request before it was
+  Seconds arrival;
+  Seconds scheduled;  ///< first part of an iteration
+  Seconds first_token;
+  Seconds finish;
+
+  Seconds queueing() const { return scheduled - arrival; }
+  /// Time to first token.
+  Seconds ttft() const { return first_token - arrival; }
+  Seconds end_to_end() const { return finish - arrival; }
+  bool has_tpot() const { return output_tokens >= 2; }
+  /// Time per output token, the first left out: (finish - first token) / (output tokens - 1).
+  Seconds tpot() const { return (finish - first_token) / static_cast<double>(output_tokens - 1); }
+};
+
+/// What was promised to requests of a class; what is not limited is infinite.
+struct ServiceLevel {
+  Seconds ttft = kNever;
+  Seconds tpot = kNever;
+  Seconds end_to_end = kNever;
+};
+
+/// Whether a request was completed within its limits. An answer of one token has no TPOT and misses none.
+bool meets(const RequestResult& result, const ServiceLevel& promised);
+
+struct TokenCount {
+  std::int64_t requests = 0;
+  std::int64_t input_tokens = 0;
+  bool operator==(const TokenCount&) const = default;
+};
+
+/// One class of requests, or all.
+struct ClassMetrics {
+  TokenCount arrived, completed, rejected, lost;
+  std::int64_t cached_tokens = 0;  ///< of completed requests, as the next
+  std::int64_t output_tokens = 0;
+  std::int64_t within_slo = 0;  ///< completed requests within all limits of their class
+  QuantileSketch ttft, tpot, inter_token, end_to_end, queueing;  ///< in seconds, of completed requests
+
+  std::int64_t left() const { return completed.requests + rejected.requests + lost.requests; }
+  std::int64_t in_flight() const { return arrived.requests - left(); }
+  /// Share of the requests that left, rejected and lost ones included, that met their limits; 1 when none
+  /// left.
+  double slo_attainment() const;
+  /// Requests within their limits per second.
+  Hertz goodput(Seconds duration) const;
+  /// Every request that arrived is accounted for, with all its tokens; nothing else is.
+  bool balanced() const;
+  void merge(const ClassMetrics& other);
+};
+
+/// Bounded in memory, whatever the number of requests.
+class ServingMetrics {
+ public:
+  /// A level of service for each class of the traffic.
+  explicit ServingMetrics(std::vector<ServiceLevel> levels);
+  void arrived(const Request& request);
+  void finished(const RequestResult& result);
+  /// A token of a request of this class came `gap` after the one before it, `count` times.
+  void inter_token(std::uint16_t request_class, Seconds gap, std::uint64_t count = 1);
+  std::span<const ClassMetrics> classes() const { return classes_; }
+  std::span<const ServiceLevel> levels() const { return levels_; }
+  ClassMetrics all() const;
+  void merge(const ServingMetrics& other);
+
+ private:
+  std::vector<ServiceLevel> levels_;
+  std::vector<ClassMetrics> classes_;
+};
+
+}  // namespace flopcast

@@ -1,0 +1,144 @@
+#include "workloads/serving/pricing/deployment.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "hwmodels/fabric/fabric_graph.h"
+#include "workloads/serving/cache/kv_bytes.h"
+#include "workloads/serving/pricing/limits.h"
+
+namespace flopcast {
+namespace {
+
+double ceil_div(double a, double b) { return std::ceil(a / b); }
+
+/// FP8 weights carry a scale per 128 x 128 block.
+double weight_bytes(Precision precision) {
+  return bytes_per_element(precision) + (precision == Precision::fp8 ? 4.0 / (128 * 128) : 0);
+}
+
+/// On the NIC of each GPU. Of prompts every token goes once to each node (normal kernels).
+NicLoad nic_load(const EngineConfig& engine, const ClusterSpec& cluster) {
+  NicLoad load;
+  const auto ticks = [&](Seconds time) { return static_cast<double>(to_ticks(time / cluster.node.nic_efficiency)); };
+  EngineConfig prompts = engine;
+  prompts.decode_exchange = ExpertExchange::high_throughput;
+  prompts.speculation.depth = 0;
+  load.prompt_token = ticks(nic_bound(prompts, cluster, 1));
+  load.request = ticks(nic_bound(engine, cluster, 1) * engine.speculation.tokens_per_iteration());
+  if (load.request > 0)
+    load.cached_token =
+        ticks(kv_bytes_per_token(engine.model, engine.precision.kv) / engine.plan.tensor / endpoint_bandwidth(cluster));
+  load.overlapped = engine.two_micro_batches;
+  return load;
+}
+
+/// Loads are kept to a 32nd, rounded up: so many tables of prices and no more.
+double level_of(double load) { return std::ceil(load * 32 - 1e-9) / 32; }
+
+}  // namespace
+
+PoolPricers BuiltPool::prices() const {
+  std::vector<IterationPricer*> all;
+  for (const auto& pricer : pricers) all.push_back(pricer.get());
+  return PoolPricers(std::move(all));
+}
+
+ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
+  const ModelConfig& model = engine.model;
+  const ServingPlan& plan = engine.plan;
+  const ParameterCount count = count_parameters(model);
+  const double tp = plan.tensor, linear = weight_bytes(engine.precision.linear), bf16 = 2;
+  const bool spread = plan.expert > 1;
+  int with_experts = 0;
+  for (int i = 0; i < model.layers; ++i) with_experts += model.is_moe_layer(i);
+  // The fullest stage holds the most layers; MTP modules count as one more.
+  const double modules = engine.speculation.depth > 0 ? std::min(engine.speculation.depth, model.mtp_depth) : 0;
+  const double share = ceil_div(model.layers, plan.pipeline) / model.layers;
+  const double moe = (with_experts + modules * (with_experts > 0)) * share,
+               dense = (model.layers - with_experts) * share;
+
+  ReplicaMemory out;
+  const auto row = [&](std::string item, double bytes, std::string detail) {
+    out.table.rows.push_back({std::move(item), Bytes(bytes), std::move(detail)});
+  };
+  row("attention", (moe + dense) * count.attention_per_layer / tp * linear, "projections of all layers");
+  if (dense > 0) row("dense FFN", dense * count.dense_ffn / tp * linear, "");
+  if (moe > 0) {
+    const double experts =
+        spread ? ceil_div(model.moe.experts + engine.redundant_experts, plan.expert) : model.moe.experts / tp;
+    row("routed experts", moe * experts * count.expert * linear,
+        spread ? "own share, copies included" : "a slice of each");
+    row("shared experts, gate", moe * (count.shared_expert / (spread ? 1 : tp) * linear + count.router * bf16), "");
+  }
+  row("embedding, head, norms", ((count.embedding + count.head) / tp + model.layers * count.norms_per_layer) * bf16,
+      "BF16");
+  // Activations of an iteration: residual stream, attention's and the FFN's widest tensors, in and out;
+  // logits in FP32.
+  const double widest = std::max({2.0 * model.ffn_width / tp,
+                                  2.0 * model.moe.experts_per_token * model.moe.expert_width / (spread ? 1 : tp),
+                                  double(model.attention.heads) * model.attention.qk_dim() / tp * 3});
+  const double tokens = std::max<double>(engine.scheduler.token_budget, engine.scheduler.max_batch);
+  row("workspace",
+      tokens * (4.0 * model.hidden + 2 * widest) * bf16 + engine.scheduler.max_batch * model.vocabulary / tp * 4,
+      "activations of an iteration, logits");
+
+  out.usable = gpu.hbm_capacity * engine.memory_share;
+  out.kv_per_token = kv_bytes_per_token_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
+  out.kv_tokens = static_cast<std::int64_t>(std::floor((out.usable - out.table.total()) / out.kv_per_token));
+  return out;
+}
+
+BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu, std::span<const double> busiest,
+                     Seconds period) {
+  const EngineConfig& engine = spec.engine;
+  BuiltPool out;
+  out.memory = replica_memory(engine, sources.cluster.node.gpu);
+  for (const double load : busiest) out.levels.push_back(level_of(load));
+  if (out.levels.empty()) out.levels.push_back(1.0);
+  std::sort(out.levels.begin(), out.levels.end());
+  out.levels.erase(std::unique(out.levels.begin(), out.levels.end()), out.levels.end());
+  for (const double level : out.levels)
+    out.pricers.push_back(std::make_shared<IterationPricer>(
+        ForwardSetting{engine, sources.cluster, sources.kernels, sources.links, sources.constants, level}));
+
+  PoolConfig& pool = out.config;
+  pool.name = spec.name;
+  pool.plan = engine.plan;
+  pool.replicas = spec.replicas;
+  pool.router = spec.router;
+  pool.first_gpu = first_gpu;
+  for (const double load : busiest)
+    pool.pace.push_back(static_cast<std::size_t>(
+        std::lower_bound(out.levels.begin(), out.levels.end(), level_of(load)) - out.levels.begin()));
+  pool.pace_period = period;
+  pool.kv_bytes_per_token = kv_bytes_per_token(engine.model, engine.precision.kv);
+  ReplicaConfig& replica = pool.replica;
+  replica.role = spec.role;
+  replica.scheduler = engine.scheduler;
+  replica.speculation = engine.speculation;
+  replica.groups = engine.plan.attention_data;
+  replica.reserved_tokens = spec.reserved_tokens;
+  replica.nic = nic_load(engine, sources.cluster);
+  pool.autoscale = spec.autoscale;
+  replica.experts_shared = engine.plan.expert > 1;
+  KvCacheConfig& cache = replica.cache;
+  cache.page_tokens = spec.page_tokens;
+  cache.capacity_tokens[KvTier::hbm] = std::max<std::int64_t>(0, out.memory.kv_tokens);
+  // A group's GPUs bring their parts in at the same time.
+  const double group_gpus = engine.plan.tensor * engine.plan.pipeline;
+  const auto tokens_in = [&](Bytes memory) {
+    return static_cast<std::int64_t>(memory * group_gpus / pool.kv_bytes_per_token);
+  };
+  if (spec.prefix.on && spec.role != ReplicaRole::decode) cache.prefix_block_tokens = spec.prefix.block_tokens;
+  cache.capacity_tokens[KvTier::host] = tokens_in(spec.prefix.host_memory);
+  cache.capacity_tokens[KvTier::storage] = tokens_in(spec.prefix.storage);
+  const auto ticks_per_token = [&](BytesPerSecond rate) {
+    return rate > BytesPerSecond(0) ? to_ticks(pool.kv_bytes_per_token / group_gpus / rate) : Ticks{0};
+  };
+  replica.restore_ticks_per_token[KvTier::host] = ticks_per_token(sources.cluster.node.gpu.pcie_bandwidth);
+  replica.restore_ticks_per_token[KvTier::storage] = ticks_per_token(spec.prefix.storage_bandwidth);
+  return out;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,65 @@
+// From engines, a cluster and calibrations to the pools of a session: what fits into memory, what iterations take.
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "hwmodels/kernels/kernels.h"
+#include "workloads/serving/session.h"
+#include "workloads/training/memory.h"
+
+namespace flopcast {
+
+/// What a replica keeps of prompts and answers for those that begin alike.
+struct PrefixCacheConfig {
+  bool on = true;
+  int block_tokens = 0;              ///< of the traffic's blocks; 0: it gives none
+  Bytes host_memory;                 ///< for caches, per GPU
+  Bytes storage;                     ///< per GPU
+  BytesPerSecond storage_bandwidth;  ///< per GPU
+};
+
+struct PoolSpec {
+  std::string name = "replicas";
+  ReplicaRole role = ReplicaRole::unified;
+  EngineConfig engine;
+  int replicas = 1;
+  std::string router = "least_outstanding";
+  PrefixCacheConfig prefix;
+  int page_tokens = 64;
+  int reserved_tokens = 0;  ///< ReplicaConfig
+  AutoscaleConfig autoscale;
+};
+
+/// HBM of one GPU of a replica.
+struct ReplicaMemory {
+  MemoryTable table;           ///< weights, workspace
+  Bytes usable;                ///< memory_share of HBM
+  Bytes kv_per_token;          ///< of one token on one GPU
+  std::int64_t kv_tokens = 0;  ///< that an attention group can hold; negative or small: it does not fit
+};
+ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu);
+
+/// What prices are made of; shared by all pools.
+struct PriceSources {
+  ClusterSpec cluster;
+  std::shared_ptr<const KernelModel> kernels;
+  std::shared_ptr<const LinkCalibration> links;
+  std::shared_ptr<const EngineConstants> constants;
+};
+
+/// A pool and what prices its iterations.
+struct BuiltPool {
+  PoolConfig config;
+  ReplicaMemory memory;
+  std::vector<std::shared_ptr<IterationPricer>> pricers;  ///< one per level of expert load
+  std::vector<double> levels;                             ///< the busiest GPU's rows over the mean
+  PoolPricers prices() const;
+};
+/// @param first_gpu where its replicas stand. @param busiest load of the busiest GPU's experts over the mean, period by
+/// period (busiest_rank_loads()); empty: alike.
+BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int first_gpu,
+                     std::span<const double> busiest = {}, Seconds period = Seconds(1));
+
+}  // namespace flopcast

@@ -1,0 +1,22 @@
+#include "workloads/serving/pricing/engine_constants.h"
+
+namespace flopcast {
+
+const std::array<EngineConstantRow, kEngineConstants>& engine_constants() {
+  using C = EngineConstants;
+  static constexpr std::array<EngineConstantRow, kEngineConstants> kRows = {{
+      {"iteration_us", "scheduling, inputs and launch between two iterations, us", &C::iteration_us},
+      {"sequence_us", "sampling and bookkeeping per request of an iteration, us", &C::sequence_us},
+      {"prompt_token_us", "preparing a token of a prompt, us", &C::prompt_token_us},
+      {"launch_us", "host time per kernel outside CUDA graphs, us", &C::launch_us},
+      {"request_us", "reading, tokenising and answering a request, us", &C::request_us},
+      {"graph_gap_us", "between kernels of a CUDA graph, us", &C::graph_gap_us},
+      {"exchange_setup_us", "fixed time of a low-latency dispatch or combine within a node, us", &C::exchange_setup_us},
+      {"exchange_doubling_us", "the same per doubling of the nodes, us", &C::exchange_doubling_us},
+      {"exchange_nic", "goodput of low-latency exchange over the NIC's line rate", &C::exchange_nic},
+      {"exchange_nvlink", "goodput of low-latency exchange over the NVLink rate", &C::exchange_nvlink},
+  }};
+  return kRows;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,47 @@
+// What an engine adds to its kernels: at most six numbers, shared by every model, GPU and engine, fitted once
+// on measured serving runs by `flopcast calibrate`; and what low-latency expert exchange takes, fitted on
+// DeepEP's own tables.
+#pragma once
+#include <array>
+#include <string>
+#include <string_view>
+
+#include "hwmodels/chips/gpu.h"
+
+namespace flopcast {
+
+struct EngineConstant {
+  double value = 0;
+  Source source;
+};
+
+/// Time of an iteration = iteration + max(kernels and gaps, host), host = sequences x sequence + prompt
+/// tokens x prompt_token; an engine without overlapped scheduling adds the two up. Kernels of a CUDA graph
+/// follow each other with graph_gap; others are launched one by one and take at least `launch` each. A
+/// request is known to the scheduler `request` after it came in.
+struct EngineConstants {
+  EngineConstant iteration_us;     ///< scheduling, preparing inputs, launching the graph, between two iterations
+  EngineConstant sequence_us;      ///< sampling, detokenising, bookkeeping, per request of the batch
+  EngineConstant prompt_token_us;  ///< preparing a token of a prompt
+  EngineConstant launch_us;        ///< host time per kernel outside CUDA graphs
+  EngineConstant request_us;       ///< reading and tokenising a request before it is queued
+  EngineConstant
+      graph_gap_us;  ///< between kernels of a CUDA graph; below zero: each begins before the last has drained
+
+  // Low-latency dispatch and combine: setup + doubling x log2(nodes)
+  //   + max(bytes over the NIC / (nic x rate), bytes to the own node / (nvlink x rate)).
+  EngineConstant exchange_setup_us;
+  EngineConstant exchange_doubling_us;
+  EngineConstant exchange_nic;
+  EngineConstant exchange_nvlink;
+};
+
+struct EngineConstantRow {
+  std::string_view name;
+  std::string_view meaning;
+  EngineConstant EngineConstants::*field;
+};
+constexpr int kEngineConstants = 10;
+const std::array<EngineConstantRow, kEngineConstants>& engine_constants();
+
+}  // namespace flopcast

@@ -1,0 +1,48 @@
+#include "workloads/serving/pricing/expert_pace.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "sim/base/random.h"
+#include "workloads/collectives/eplb.h"
+
+namespace flopcast {
+
+std::vector<double> busiest_rank_loads(const ExpertPaceConfig& config, const ExpertGroup& group, int steps,
+                                       std::uint64_t seed) {
+  std::vector<double> busiest;
+  if (config.variation <= 0 || group.ranks <= 1) return std::vector<double>(static_cast<std::size_t>(steps), 1.0);
+  const double sigma = std::sqrt(std::log1p(config.variation * config.variation));
+  const double fresh = std::sqrt(1 - config.memory * config.memory);
+  const int every = std::max(1, static_cast<int>(std::lround(config.rebalance_period / config.drift_period)));
+  RandomStream random(seed, 23);
+  std::vector<double> logs(static_cast<std::size_t>(group.experts)), loads(logs.size());
+  for (double& value : logs) value = random.normal();
+  // EPLB takes copies that divide over the GPUs; those that are over hold what their GPU has already.
+  const int replicas = std::max(group.ranks, (group.experts + group.redundant) / group.ranks * group.ranks);
+  std::vector<int> placement;
+  for (int step = 0; step < steps; ++step) {
+    if (step > 0)
+      for (double& value : logs) value = config.memory * value + fresh * random.normal();
+    for (std::size_t i = 0; i < logs.size(); ++i) loads[i] = std::exp(sigma * logs[i]);
+    if (step % every == 0) {
+      if (config.eplb && replicas >= group.experts) {
+        EplbRequest request;
+        request.expert_loads = loads;
+        request.replicas = replicas;
+        request.groups = group.groups;
+        request.nodes = std::max(1, group.ranks / group.ranks_per_node);
+        request.gpus = group.ranks;
+        placement = place_experts(request);
+      } else {
+        placement.clear();
+        for (int i = 0; i < group.experts; ++i) placement.push_back(i);
+      }
+    }
+    const std::vector<double> ranks = placed_loads(loads, placement, group.ranks);
+    busiest.push_back(*std::max_element(ranks.begin(), ranks.end()));
+  }
+  return busiest;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,123 @@
+// One forward pass of a serving engine on one GPU of a replica, kernel by kernel: what a layer computes for
+// so many tokens, what attention reads for so many cached ones, what tensor and expert parallelism exchange.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+#include "hwmodels/fabric/cluster.h"
+#include "hwmodels/fabric/link_calibration.h"
+#include "hwmodels/kernels/kernels.h"
+#include "workloads/serving/pricing/engine.h"
+#include "workloads/serving/pricing/engine_constants.h"
+
+namespace flopcast {
+
+/// Everything that prices are made of. `hot_load`: rows on the busiest GPU's experts over the mean.
+struct ForwardSetting {
+  EngineConfig engine;
+  ClusterSpec cluster;
+  std::shared_ptr<const KernelModel> kernels;
+  std::shared_ptr<const LinkCalibration> links;
+  std::shared_ptr<const EngineConstants> constants;
+  double hot_load = 1.0;
+};
+
+enum class StepKind : std::uint8_t {
+  prompt,  ///< at least one prompt is in the batch: kernels launched one by one
+  decode,  ///< every request decodes: a CUDA graph where the engine has them
+};
+
+/// Part of a pass: what its kernels take, and how many they are. Gaps between them are the caller's.
+struct PassTime {
+  Seconds time;
+  int kernels = 0;
+  PassTime& operator+=(const PassTime& o) {
+    time += o.time;
+    kernels += o.kernels;
+    return *this;
+  }
+  friend PassTime operator*(PassTime a, int times) { return {a.time * times, a.kernels * times}; }
+};
+
+/// What one layer takes for the tokens of an iteration, part by part, the attention core apart. Parts that do not occur
+/// are empty.
+struct LayerTime {
+  PassTime projections;     ///< norms, projections and positions of attention
+  PassTime shared_experts;  ///< which need nothing of the exchange
+  PassTime ffn;             ///< dense FFN, or gate and routed experts
+  PassTime all_reduces;     ///< of tensor parallelism
+  PassTime dispatch;        ///< of tokens to experts: another micro-batch may compute meanwhile
+  PassTime combine;
+  Seconds exchange() const { return dispatch.time + combine.time; }
+  Seconds sum() const { return projections.time + shared_experts.time + ffn.time + all_reduces.time + exchange(); }
+  int kernels() const {
+    return projections.kernels + shared_experts.kernels + ffn.kernels + all_reduces.kernels + dispatch.kernels +
+           combine.kernels;
+  }
+};
+
+/// Decoding: `batch` requests with `kv_tokens` cached tokens each, `queries` tokens of each in the pass.
+struct DecodeAttention {
+  double batch = 0;
+  double kv_tokens = 0;
+  int queries = 1;
+};
+/// Prompts: `requests` pieces of `tokens` tokens each, behind which the cache holds `kv_tokens` (own ones
+/// included).
+struct PromptAttention {
+  double requests = 0;
+  double tokens = 0;
+  double kv_tokens = 0;
+};
+
+class ForwardModel {
+ public:
+  explicit ForwardModel(ForwardSetting setting);
+
+  /// `tokens` of one attention group, i.e. of every GPU of it.
+  LayerTime layer(double tokens, bool moe, StepKind kind, bool overlapped) const;
+  /// Attention core of one layer, with what MLA unpacks from the cache for prompts.
+  PassTime attention(const DecodeAttention& shape) const;
+  PassTime attention(const PromptAttention& shape, bool overlapped) const;
+  /// Embedding of `tokens`, final norm, output head and sampling of `sequences`.
+  PassTime edges(double tokens, double sequences) const;
+  /// Between pipeline stages: activations of `tokens`, all stages together.
+  Seconds stage_transfers(double tokens) const;
+  /// MTP: projection of `sequences` tokens to the module's input.
+  PassTime draft_projection(double sequences) const;
+
+  int moe_layers() const { return moe_layers_; }
+  int dense_layers() const { return setting_.engine.model.layers - moe_layers_; }
+  const ForwardSetting& setting() const { return setting_; }
+
+ private:
+  class Kernels;
+  PassTime attention_projections(double tokens, StepKind kind, int sms) const;
+  PassTime dense_ffn(double tokens, double width, int sms) const;
+  PassTime routed_experts(double tokens, StepKind kind, int sms) const;
+  PassTime shared_experts(double tokens, int sms) const;
+  void add_exchange(LayerTime& layer, double tokens, StepKind kind, bool overlapped) const;
+  PassTime tensor_all_reduce(double tokens) const;
+  int compute_sms(bool overlapped, StepKind kind) const;
+
+  ForwardSetting setting_;
+  int moe_layers_ = 0;
+};
+
+/// All-reduce of `bytes` among `ranks` neighbouring GPUs.
+Seconds tensor_all_reduce_time(const ClusterSpec& cluster, const LinkCalibration& links, int ranks, Bytes bytes);
+
+/// Dispatch and combine of low-latency kernels: `tokens` per GPU, each copied straight to the GPUs of its
+/// experts.
+struct LowLatencyExchange {
+  double tokens = 0;
+  int experts_per_token = 1;
+  int ranks = 1;
+  int ranks_per_node = 8;
+  Bytes bytes_per_token;
+  BytesPerSecond nic, nvlink;  ///< data-sheet rates per GPU and direction
+  double hot_load = 1.0;       ///< of the busiest receiver
+};
+Seconds low_latency_time(const LowLatencyExchange& exchange, const EngineConstants& constants);
+
+}  // namespace flopcast

@@ -1,0 +1,336 @@
+#include "workloads/serving/pricing/iteration.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cmath>
+
+namespace flopcast {
+namespace {
+
+constexpr double kMicroseconds = 1e6;
+constexpr double kTicksPerMicrosecond = 1e6;
+constexpr double kEdgeKernels = 4;  // embedding, norm, head, sampling
+
+/// Whole numbers: every one up to 16, then eight to an octave.
+class CountGrid {
+ public:
+  static double value(std::size_t node) {
+    if (node < kEach) return static_cast<double>(node + 1);
+    return std::round(kEach * std::exp2(static_cast<double>(node - kEach + 1) / kPerOctave));
+  }
+  /// The node at or below `x` (at least 1), and how far x is on the way to the next one.
+  static std::pair<std::size_t, double> below(double x) {
+    x = std::max(1.0, x);
+    std::size_t node = x < kEach ? static_cast<std::size_t>(x) - 1
+                                 : kEach - 1 + static_cast<std::size_t>(std::log2(x / kEach) * kPerOctave);
+    while (node > 0 && value(node) > x) --node;
+    while (value(node + 1) <= x) ++node;
+    return {node, (x - value(node)) / (value(node + 1) - value(node))};
+  }
+
+ private:
+  static constexpr std::size_t kEach = 16;
+  static constexpr double kPerOctave = 8;
+};
+
+/// Sizes on a logarithmic grid, `per_octave` nodes to an octave, from 1 on.
+std::pair<std::size_t, double> log_node(double x, double per_octave) {
+  const double at = std::log2(std::max(1.0, x)) * per_octave;
+  const double node = std::floor(at);
+  return {static_cast<std::size_t>(node), at - node};
+}
+double log_value(std::size_t node, double per_octave) { return std::exp2(static_cast<double>(node) / per_octave); }
+
+/// Cached tokens per request at which curves have their nodes: 0, 64, then four to an octave up to 2^21.
+const std::vector<std::int64_t>& curve_lengths() {
+  static const std::vector<std::int64_t> kLengths = [] {
+    std::vector<std::int64_t> lengths = {0};
+    for (int i = 0; i <= 60; ++i) lengths.push_back(std::llround(64 * std::exp2(i / 4.0)));
+    return lengths;
+  }();
+  return kLengths;
+}
+
+std::uint64_t key(std::size_t a, std::size_t b, std::size_t c = 0) {
+  return (static_cast<std::uint64_t>(a) << 42) | (static_cast<std::uint64_t>(b) << 21) | c;
+}
+
+Ticks ticks_of_us(double us) { return static_cast<Ticks>(std::llround(us * kTicksPerMicrosecond)); }
+double us(Seconds time) { return time.value() * kMicroseconds; }
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------------------ curves
+
+DecodeCurve::DecodeCurve(std::int64_t batch, const std::vector<std::int64_t>& lengths, const std::vector<Ticks>& times)
+    : batch_(batch) {
+  assert(lengths.size() == times.size() && !times.empty());
+  for (std::size_t i = 0; i + 1 < lengths.size(); ++i) {
+    const std::int64_t tokens = batch * (lengths[i + 1] - lengths[i]);
+    pieces_.push_back(
+        {batch * lengths[i], times[i], std::max<std::int64_t>(0, (times[i + 1] - times[i] + tokens / 2) / tokens)});
+  }
+  if (pieces_.empty()) pieces_.push_back({0, times.front(), 0});
+}
+
+std::size_t DecodeCurve::piece_of(std::int64_t kv) const {
+  const auto after = std::upper_bound(pieces_.begin(), pieces_.end(), kv,
+                                      [](std::int64_t tokens, const Piece& piece) { return tokens < piece.begin; });
+  return static_cast<std::size_t>(after - pieces_.begin()) - 1;
+}
+
+Ticks DecodeCurve::at(std::int64_t kv) const {
+  const Piece& piece = pieces_[piece_of(kv)];
+  return piece.time + piece.slope * (kv - piece.begin);
+}
+
+Ticks DecodeCurve::sum(std::int64_t kv, std::int64_t n, const TokenPattern& pattern, std::int64_t from) const {
+  Ticks total = 0;
+  for (std::size_t i = piece_of(kv); n > 0; ++i) {
+    const Piece& piece = pieces_[i];
+    std::int64_t here = n;  // iterations that begin on this piece
+    if (i + 1 < pieces_.size()) {
+      const std::int64_t missing = pieces_[i + 1].begin - kv;
+      here = std::min(n, pattern.iterations(from, (missing + batch_ - 1) / batch_));
+    }
+    total += here * (piece.time + piece.slope * (kv - piece.begin)) +
+             piece.slope * batch_ * pattern.sum_of_tokens(from, here);
+    kv += batch_ * pattern.tokens(from, here);
+    from += here;
+    n -= here;
+  }
+  return total;
+}
+
+// ------------------------------------------------------------------------------------------------ prices
+
+double with_exchange(const MoeBlocks& b, bool two_micro_batches, StepKind kind) {
+  if (!two_micro_batches) return b.attention + b.experts + b.dispatch + b.combine;
+  if (kind == StepKind::decode) return std::max(b.attention + b.experts, b.dispatch + b.combine);
+  const auto beside = [](double x, double y) { return std::max(x, y) / 2; };
+  return beside(b.attention, b.dispatch) + beside(b.attention, b.combine) + beside(b.experts, b.dispatch) +
+         beside(b.experts, b.combine);
+}
+
+IterationPricer::IterationPricer(ForwardSetting setting)
+    : forward_(std::make_unique<ForwardModel>(std::move(setting))) {
+  request_overhead_ = ticks_of_us(constant(&EngineConstants::request_us));
+}
+
+IterationPricer::IterationPricer(Ticks iteration, Ticks per_prompt_token)
+    : fixed_iteration_(iteration), fixed_per_token_(per_prompt_token) {}
+
+const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKind kind) {
+  auto& known = layers_[static_cast<std::size_t>(kind)];
+  const auto found = known.find(node);
+  if (found != known.end()) return found->second;
+  const double tokens = CountGrid::value(node);
+  const bool overlapped = forward_->setting().engine.two_micro_batches;
+  Layers priced;
+  if (forward_->dense_layers() > 0) priced.dense = forward_->layer(tokens, false, kind, overlapped);
+  if (forward_->moe_layers() > 0) priced.moe = forward_->layer(tokens, true, kind, overlapped);
+  return known.emplace(node, priced).first->second;
+}
+
+/// All layers for `tokens`, each with an attention core of `attention_us`; routed experts work on the mean of all
+/// groups. With two micro-batches the last combine of the pass has nothing to hide behind.
+IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_tokens, StepKind kind,
+                                                   double attention_us, double attention_kernels) {
+  const bool two = forward_->setting().engine.two_micro_batches;
+  const double halves = two ? 2 : 1;
+  struct Between {
+    const Layers *low, *high;
+    double way;
+  };
+  const auto between = [&](double count) {
+    const auto [node, way] = CountGrid::below(count / halves);
+    const Layers& low = layers(node, kind);
+    return Between{&low, way > 0 ? &layers(node + 1, kind) : &low, way};
+  };
+  const Between own = between(tokens), mean = mean_tokens == tokens ? own : between(mean_tokens);
+  const auto at = [&](const Between& b, LayerTime Layers::*layer, PassTime LayerTime::*part) {
+    const double low = us((b.low->*layer.*part).time), high = us((b.high->*layer.*part).time);
+    return halves * (b.way > 0 ? low * (1 - b.way) + high * b.way : low);
+  };
+  const auto kernels = [&](const LayerTime& layer) { return halves * layer.kernels() + attention_kernels; };
+  Pass pass;
+  const auto attention_block = [&](LayerTime Layers::*layer) {
+    return at(own, layer, &LayerTime::projections) + at(own, layer, &LayerTime::shared_experts) +
+           at(own, layer, &LayerTime::all_reduces) + attention_us;
+  };
+  if (const int n = forward_->dense_layers(); n > 0) {
+    pass.gpu_us += n * (attention_block(&Layers::dense) + at(own, &Layers::dense, &LayerTime::ffn));
+    pass.kernels += n * kernels(own.low->dense);
+  }
+  if (const int n = forward_->moe_layers(); n > 0) {
+    const double combine = at(own, &Layers::moe, &LayerTime::combine);
+    const MoeBlocks blocks = {attention_block(&Layers::moe), at(mean, &Layers::moe, &LayerTime::ffn),
+                              at(own, &Layers::moe, &LayerTime::dispatch), combine};
+    pass.gpu_us += n * with_exchange(blocks, two, kind) + (two ? combine / halves : 0);
+    pass.kernels += n * kernels(own.low->moe);
+  }
+  return pass;
+}
+
+double IterationPricer::decode_attention_us(double batch, double kv_per_request, bool whole) {
+  const EngineConfig& engine = forward_->setting().engine;
+  const double halves = whole || !engine.two_micro_batches || batch < 2 ? 1 : 2;
+  const int queries = whole ? 1 : 1 + engine.speculation.depth;
+  const auto at = [&](std::size_t requests, std::size_t length) {
+    const std::uint64_t k = key(requests, length, static_cast<std::size_t>(queries));
+    const auto found = decode_nodes_.find(k);
+    if (found != decode_nodes_.end()) return found->second;
+    const DecodeAttention shape{CountGrid::value(requests), log_value(length, 4), queries};
+    return decode_nodes_.emplace(k, us(forward_->attention(shape).time)).first->second;
+  };
+  const auto [requests, r] = CountGrid::below(batch / halves);
+  const auto [length, l] = log_node(kv_per_request, 4);
+  const double short_side = at(requests, length) * (1 - r) + (r > 0 ? at(requests + 1, length) * r : 0);
+  if (l <= 0) return halves * short_side;
+  const double long_side = at(requests, length + 1) * (1 - r) + (r > 0 ? at(requests + 1, length + 1) * r : 0);
+  // Linear in the length, whose nodes are spaced geometrically.
+  const double a = log_value(length, 4), b = log_value(length + 1, 4), way = (kv_per_request - a) / (b - a);
+  return halves * (short_side + (long_side - short_side) * way);
+}
+
+/// Requests of one iteration differ in length. The kernel is priced for as many alike ones with the same
+/// tokens and the same query-key pairs: q = Q / n, kv = P / Q + q / 2. Interpolated in the logarithm of all
+/// three.
+double IterationPricer::prompt_attention_us(const PromptLoad& prompts) {
+  constexpr double kPerOctave = 2;
+  const double n = static_cast<double>(prompts.requests), q = static_cast<double>(prompts.tokens) / n;
+  const double kv =
+      std::max(q, 0.5 * static_cast<double>(prompts.twice_pairs) / static_cast<double>(prompts.tokens) + q / 2);
+  const bool overlapped = forward_->setting().engine.two_micro_batches;
+  const std::array<std::pair<std::size_t, double>, 3> at = {log_node(n, 1), log_node(q, kPerOctave),
+                                                            log_node(kv / q, kPerOctave)};
+  double sum = 0;
+  for (unsigned corner = 0; corner < 8; ++corner) {
+    double weight = 1;
+    std::array<std::size_t, 3> node{};
+    for (unsigned axis = 0; axis < 3; ++axis) {
+      const bool upper = corner >> axis & 1;
+      weight *= upper ? at[axis].second : 1 - at[axis].second;
+      node[axis] = at[axis].first + upper;
+    }
+    if (weight <= 0) continue;
+    const std::uint64_t k = key(node[0], node[1], node[2]);
+    auto found = prompt_nodes_.find(k);
+    if (found == prompt_nodes_.end()) {
+      const double tokens = log_value(node[1], kPerOctave);
+      const PromptAttention shape{log_value(node[0], 1), tokens, tokens * log_value(node[2], kPerOctave)};
+      found = prompt_nodes_.emplace(k, std::log(us(forward_->attention(shape, overlapped).time))).first;
+    }
+    sum += weight * found->second;
+  }
+  return std::exp(sum);
+}
+
+double IterationPricer::edges_us(double sequences) {
+  const auto at = [&](std::size_t node) {
+    const auto found = edge_nodes_.find(node);
+    if (found != edge_nodes_.end()) return found->second;
+    const double count = CountGrid::value(node);
+    return edge_nodes_.emplace(node, us(forward_->edges(count, count).time)).first->second;
+  };
+  const auto [node, part] = CountGrid::below(sequences);
+  return at(node) * (1 - part) + (part > 0 ? at(node + 1) * part : 0);
+}
+
+/// MTP modules draft one token after the other: projection, one layer as the model's last, head.
+double IterationPricer::drafts_us(double batch, double kv_per_request) {
+  const EngineConfig& engine = forward_->setting().engine;
+  if (engine.speculation.depth == 0) return 0;
+  const bool moe = engine.model.is_moe_layer(engine.model.layers - 1);
+  const auto [node, part] = CountGrid::below(batch);
+  const LayerTime layer = forward_->layer(CountGrid::value(node + (part > 0.5)), moe, StepKind::decode, false);
+  const double once = us(forward_->draft_projection(batch).time) + us(layer.sum()) +
+                      decode_attention_us(batch, kv_per_request, true) + edges_us(batch);
+  return once * engine.speculation.depth;
+}
+
+/// The host launches ahead of the GPU, or keeps it waiting.
+double IterationPricer::launched_one_by_one(const Pass& pass) const {
+  const double gap = us(forward_->setting().kernels->kernel_gap());
+  return std::max(pass.gpu_us + pass.kernels * gap, pass.kernels * constant(&EngineConstants::launch_us));
+}
+
+/// An iteration whose pass takes `pass_us`: what the host has to do for it is hidden behind the pass before,
+/// or comes on top.
+double IterationPricer::with_host_us(double pass_us, double sequences, double prompt_tokens) const {
+  const double host = constant(&EngineConstants::iteration_us) + constant(&EngineConstants::sequence_us) * sequences +
+                      constant(&EngineConstants::prompt_token_us) * prompt_tokens;
+  return forward_->setting().engine.overlap_scheduling ? std::max(pass_us, host) : pass_us + host;
+}
+
+/// One decoding iteration at nodes of the grids, engine overheads apart.
+double IterationPricer::decode_us(std::int64_t batch, std::int64_t length) {
+  const EngineConfig& engine = forward_->setting().engine;
+  // Pipeline stages work on as many parts of the batch at once; each part passes all stages.
+  const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline), kv = static_cast<double>(length);
+  const double tokens = b * (1 + engine.speculation.depth);
+  Pass pass = layers_pass(tokens, tokens, StepKind::decode, decode_attention_us(b, kv, false), 1);
+  pass.gpu_us += edges_us(tokens) + drafts_us(b, kv) + us(forward_->stage_transfers(tokens));
+  pass.kernels += kEdgeKernels;
+  if (engine.cuda_graphs) return pass.gpu_us + pass.kernels * constant(&EngineConstants::graph_gap_us);
+  return launched_one_by_one(pass);
+}
+
+DecodeCurve IterationPricer::make_curve(std::int64_t batch) {
+  const std::vector<std::int64_t>& lengths = curve_lengths();
+  if (!forward_) return DecodeCurve(batch, {0}, {fixed_iteration_});
+  const auto nodes = [&](std::size_t node) -> const std::vector<Ticks>& {
+    const auto found = curve_nodes_.find(node);
+    if (found != curve_nodes_.end()) return found->second;
+    std::vector<Ticks> times;
+    const auto b = static_cast<std::int64_t>(CountGrid::value(node));
+    for (const std::int64_t length : lengths)
+      times.push_back(ticks_of_us(decode_us(b, std::max<std::int64_t>(1, length))));
+    return curve_nodes_.emplace(node, std::move(times)).first->second;
+  };
+  const auto [node, part] = CountGrid::below(static_cast<double>(batch));
+  std::vector<Ticks> times;
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    const double low = static_cast<double>(nodes(node)[i]);
+    const double high = part > 0 ? static_cast<double>(nodes(node + 1)[i]) : low;
+    const double pass_us = (low + (high - low) * part) / kTicksPerMicrosecond;
+    times.push_back(ticks_of_us(with_host_us(pass_us, static_cast<double>(batch), 0)));
+  }
+  return DecodeCurve(batch, lengths, times);
+}
+
+const DecodeCurve& IterationPricer::decode(std::int64_t batch) {
+  const auto index = static_cast<std::size_t>(batch);
+  if (index >= curves_.size()) curves_.resize(index + 1);
+  if (!curves_[index]) curves_[index] = std::make_unique<DecodeCurve>(make_curve(batch));
+  return *curves_[index];
+}
+
+Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens) {
+  if (!forward_) return fixed_iteration_ + fixed_per_token_ * prompts.tokens;
+  const EngineConfig& engine = forward_->setting().engine;
+  const double stages = engine.plan.pipeline, b = static_cast<double>(batch);
+  const double tokens = (static_cast<double>(prompts.tokens) + b * (1 + engine.speculation.depth)) / stages;
+  double attention = prompt_attention_us(prompts) / stages, cores = 1;
+  if (batch > 0) {
+    attention += decode_attention_us(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), true);
+    ++cores;
+  }
+  const double mean = mean_tokens > 0 ? mean_tokens / stages : tokens;
+  Pass pass = layers_pass(tokens, mean, StepKind::prompt, attention, cores);
+  const double sequences = b + static_cast<double>(prompts.finishing);
+  pass.gpu_us += edges_us(std::max(1.0, sequences)) + us(forward_->stage_transfers(tokens));
+  if (batch > 0) pass.gpu_us += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b));
+  pass.kernels += kEdgeKernels;
+  return ticks_of_us(with_host_us(launched_one_by_one(pass), sequences, static_cast<double>(prompts.tokens)));
+}
+
+double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {
+  if (!forward_ || batch == 0) return 0;
+  const double b = static_cast<double>(batch), per_request = std::max(1.0, static_cast<double>(kv) / b);
+  const double cores = decode_attention_us(b, per_request, false) * forward_->setting().engine.model.layers;
+  return cores * kTicksPerMicrosecond / static_cast<double>(decode(batch).at(kv));
+}
+
+}  // namespace flopcast

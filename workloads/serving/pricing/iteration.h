@@ -1,0 +1,117 @@
+// How long one iteration of an engine takes, from tables that are filled as shapes turn up: kernels are
+// priced at the nodes of a grid (tokens, requests, cached tokens), between nodes times are interpolated.
+// Prices are whole ticks and do not depend on what was asked before.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "workloads/serving/pricing/forward.h"
+#include "workloads/serving/replica/clock.h"
+#include "workloads/serving/traffic/token_pattern.h"
+
+namespace flopcast {
+
+/// The prompts of an iteration on one attention group.
+struct PromptLoad {
+  std::int64_t tokens = 0;     ///< computed in this iteration
+  std::int64_t requests = 0;   ///< that they belong to
+  std::int64_t finishing = 0;  ///< of these, how many get their first token
+  /// Query-key pairs: sum over requests of tokens x (cached before + tokens / 2), as twice that.
+  std::int64_t twice_pairs = 0;
+  void add(std::int64_t piece, std::int64_t cached, bool last) {
+    tokens += piece;
+    ++requests;
+    finishing += last;
+    twice_pairs += piece * (2 * cached + piece);
+  }
+};
+
+/// Decoding iterations of a batch that does not change: piecewise linear in the number of cached tokens.
+class DecodeCurve {
+ public:
+  /// @param times one per node of `lengths` (cached tokens per request).
+  DecodeCurve(std::int64_t batch, const std::vector<std::int64_t>& lengths, const std::vector<Ticks>& times);
+
+  /// An iteration that begins with `kv` cached tokens in all.
+  Ticks at(std::int64_t kv) const;
+  /// The next `n` iterations, in sum: the first begins with `kv` tokens, each leaves what `pattern` says per
+  /// request. Exactly what adding up at() gives.
+  Ticks sum(std::int64_t kv, std::int64_t n, const TokenPattern& pattern, std::int64_t from) const;
+
+ private:
+  struct Piece {
+    std::int64_t begin;  ///< cached tokens
+    Ticks time;          ///< there
+    std::int64_t slope;  ///< ticks per token
+  };
+  std::size_t piece_of(std::int64_t kv) const;
+  std::int64_t batch_;
+  std::vector<Piece> pieces_;
+};
+
+/// Blocks of a layer with experts, both micro-batches together where there are two. Any unit of time.
+struct MoeBlocks {
+  double attention = 0;  ///< and shared experts
+  double experts = 0;    ///< routed ones
+  double dispatch = 0, combine = 0;
+};
+/// What the layer takes. With two micro-batches each exchange of one half runs beside computation of the other. Prompts
+/// go through the blocks in turn (DeepSeek-V3 report 3.4.1): attention of one half beside dispatch or combine of the
+/// other, experts likewise; a pair of blocks takes as long as the longer one. For decoding attention is cut so that the
+/// blocks match (deepseek-ai/open-infra-index, day 6: "5-stage pipeline"): a layer takes what both halves compute, or
+/// what both exchange.
+double with_exchange(const MoeBlocks& blocks, bool two_micro_batches, StepKind kind);
+
+/// Prices iterations of one kind of replica. Not thread-safe: it fills its tables when asked.
+class IterationPricer {
+ public:
+  explicit IterationPricer(ForwardSetting setting);
+  /// Fixed times, for toys that queueing theory knows: every iteration takes `iteration`, a prompt
+  /// `per_prompt_token` more per token.
+  IterationPricer(Ticks iteration, Ticks per_prompt_token);
+
+  const DecodeCurve& decode(std::int64_t batch);
+  /// An iteration with prompts, beside `batch` decoding requests with `kv` cached tokens in all.
+  /// @param mean_tokens of the attention groups that share experts, prompts' and decoding ones'; 0: as many
+  /// as here.
+  Ticks prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens = 0);
+  /// From a request's coming in to its being queued.
+  Ticks request_overhead() const { return request_overhead_; }
+  /// Share of an iteration's HBM time that decode attention takes, for reports: attention / whole at this
+  /// batch.
+  double attention_share(std::int64_t batch, std::int64_t kv);
+  const ForwardModel* forward() const { return forward_.get(); }
+
+ private:
+  struct Layers {
+    LayerTime dense, moe;
+  };
+  struct Pass {
+    double gpu_us = 0;
+    double kernels = 0;
+  };
+  const Layers& layers(std::size_t node, StepKind kind);
+  Pass layers_pass(double tokens, double mean_tokens, StepKind kind, double attention_us, double attention_kernels);
+  double decode_attention_us(double batch, double kv_per_request, bool whole);
+  double prompt_attention_us(const PromptLoad& prompts);
+  double launched_one_by_one(const Pass& pass) const;
+  double with_host_us(double pass_us, double sequences, double prompt_tokens) const;
+  double edges_us(double sequences);
+  double drafts_us(double batch, double kv_per_request);
+  double decode_us(std::int64_t batch_node, std::int64_t length_node);
+  DecodeCurve make_curve(std::int64_t batch);
+  double constant(EngineConstant EngineConstants::*field) const {
+    return ((*forward_->setting().constants).*field).value;
+  }
+
+  std::unique_ptr<ForwardModel> forward_;  // none: fixed times
+  Ticks fixed_iteration_ = 0, fixed_per_token_ = 0, request_overhead_ = 0;
+  std::unordered_map<std::uint64_t, Layers> layers_[2];
+  std::unordered_map<std::uint64_t, double> decode_nodes_, prompt_nodes_, edge_nodes_;
+  std::unordered_map<std::uint64_t, std::vector<Ticks>> curve_nodes_;
+  std::vector<std::unique_ptr<DecodeCurve>> curves_;
+};
+
+}  // namespace flopcast

@@ -1,0 +1,76 @@
+// A request on its way through a serving session.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "sim/base/ids.h"
+#include "workloads/serving/cache/kv_cache.h"
+#include "workloads/serving/replica/clock.h"
+#include "workloads/serving/traffic/request.h"
+
+namespace flopcast {
+
+using JobId = Id<struct JobTag>;
+
+struct Job {
+  Request request;
+  Ticks admitted = -1;         ///< it was first given a place in an iteration
+  Ticks first_token = -1;      ///< end of the iteration that gave its first token
+  std::int32_t cached = 0;     ///< tokens of the prompt found in caches when it was first admitted
+  std::int32_t generated = 0;  ///< tokens of its answer; while it decodes, when it joined
+  std::int32_t computed = 0;   ///< tokens of its context in the cache while it is prompting
+  std::int32_t base = 0;       ///< cached tokens at the iteration in which it joined the decoding batch
+  std::int64_t joined = 0;     ///< that iteration
+  std::uint64_t order = 0;     ///< of admission on its replica: the youngest gives way first
+  Ticks work = 0;              ///< what its prompt takes alone, as its replica reckons it
+  KvSequence sequence;
+  std::uint32_t replica = 0;         ///< where it is now
+  std::uint32_t rank = 0;            ///< attention group there
+  std::uint32_t source = kNoSource;  ///< the prefill replica that still holds its cache
+  std::uint32_t source_rank = 0;
+  std::uint32_t place = 0;  ///< in the group's list of decoding jobs
+  std::uint32_t epoch = 0;  ///< counts its joinings; events of older ones are void
+  std::uint16_t preemptions = 0;
+  std::uint16_t retries = 0;
+  bool swapped = false;
+  bool paged = false;  ///< its group's PageDemand counts it
+
+  static constexpr std::uint32_t kNoSource = ~std::uint32_t{0};
+  Ticks source_work = 0;
+  Ticks computing = 0;         ///< its part, by tokens, of the iterations that computed its prompt
+  KvSequence source_sequence;  ///< its pages there
+
+  std::int32_t context() const { return request.input_tokens + generated; }
+};
+
+/// Jobs by number; numbers are used again once a job has left. Those that wait cost their size and no more: the table
+/// grows by blocks and copies none.
+class JobTable {
+ public:
+  JobId add(Job job) {
+    if (free_.empty()) {
+      if (size_ % kBlock == 0) blocks_.push_back(std::make_unique<Job[]>(kBlock));
+      free_.push_back(JobId::at(size_++));
+    }
+    const JobId id = free_.back();
+    free_.pop_back();
+    Job& slot = (*this)[id];
+    job.epoch = slot.epoch + 1;
+    slot = std::move(job);
+    return id;
+  }
+  void remove(JobId id) { free_.push_back(id); }
+  Job& operator[](JobId id) { return blocks_[id.index() / kBlock][id.index() % kBlock]; }
+  const Job& operator[](JobId id) const { return blocks_[id.index() / kBlock][id.index() % kBlock]; }
+  std::size_t live() const { return size_ - free_.size(); }
+
+ private:
+  static constexpr std::size_t kBlock = 1024;
+  std::vector<std::unique_ptr<Job[]>> blocks_;
+  std::size_t size_ = 0;
+  std::vector<JobId> free_;
+};
+
+}  // namespace flopcast

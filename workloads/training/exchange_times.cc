@@ -1,0 +1,63 @@
+#include "workloads/training/exchange_times.h"
+
+#include <algorithm>
+
+namespace flopcast {
+
+ExchangeTimes::ExchangeTimes(const TrainingConfig& config, const ClusterSpec& cluster, const LinkCalibration& links)
+    : config_(config), cluster_(cluster), links_(links) {}
+
+ExchangeTimes::Group ExchangeTimes::group_of(PhaseExchange::Kind kind) const {
+  switch (kind) {
+    case PhaseExchange::Kind::tensor_gather:
+    case PhaseExchange::Kind::tensor_scatter:
+      return {config_.plan.tensor, 1};
+    case PhaseExchange::Kind::expert_gather:
+    case PhaseExchange::Kind::expert_scatter:
+      return {config_.plan.expert_tensor, 1};
+    case PhaseExchange::Kind::context_hop:
+    case PhaseExchange::Kind::context_gather:
+    case PhaseExchange::Kind::context_scatter:
+      break;
+  }
+  return {config_.plan.context, config_.plan.tensor};
+}
+
+NcclGroup ExchangeTimes::lie_of(const Group& group) const {
+  const int local = std::clamp(cluster_.node.gpus / group.stride, 1, group.ranks);
+  return even_group((group.ranks + local - 1) / local, local, cluster_.fabric.cross_leaf_latency);
+}
+
+Seconds ExchangeTimes::time(const PhaseExchange& exchange) const {
+  const Group group = group_of(exchange.kind);
+  if (group.ranks < 2) return Seconds(0);
+  NcclGroup lie = lie_of(group);
+  NcclOp op = NcclOp::all_gather;
+  switch (exchange.kind) {
+    case PhaseExchange::Kind::tensor_gather:
+    case PhaseExchange::Kind::expert_gather:
+    case PhaseExchange::Kind::context_gather:
+      break;
+    case PhaseExchange::Kind::tensor_scatter:
+    case PhaseExchange::Kind::expert_scatter:
+    case PhaseExchange::Kind::context_scatter:
+      op = NcclOp::reduce_scatter;
+      break;
+    case PhaseExchange::Kind::context_hop:
+      // Where a ring leaves the node, everybody waits for the hop between nodes.
+      op = NcclOp::send_recv;
+      lie = lie.nodes > 1 ? even_group(2, 1, lie.hop) : even_group(1, 2, lie.hop);
+      break;
+  }
+  return choose_nccl(op, lie, exchange.bytes, cluster_, links_).total();
+}
+
+ExchangeTimes::Split ExchangeTimes::split(const PhaseExchange& exchange) const {
+  const bool hop = exchange.kind == PhaseExchange::Kind::context_hop;
+  const double share = hop ? config_.overheads.context_exposed : config_.overheads.tensor_exposed;
+  const Seconds all = time(exchange);
+  const Seconds hidden = std::min(all, exchange.beside) * (1 - share);
+  return {(all - hidden) * exchange.times, hidden * exchange.times};
+}
+
+}  // namespace flopcast

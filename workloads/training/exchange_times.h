@@ -1,0 +1,40 @@
+// How long communication inside a layer takes (tensor and context parallelism), and how much of it compute hides.
+//
+// These exchanges come many times per layer, between GPUs that sit close together and carry nothing else at that
+// moment, so they are priced in closed form from the measured collectives and not replayed as flows.
+#pragma once
+#include "hwmodels/fabric/cluster.h"
+#include "hwmodels/fabric/link_calibration.h"
+#include "workloads/collectives/nccl.h"
+#include "workloads/training/phases.h"
+#include "workloads/training/training.h"
+
+namespace flopcast {
+
+class ExchangeTimes {
+ public:
+  ExchangeTimes(const TrainingConfig& config, const ClusterSpec& cluster, const LinkCalibration& links);
+
+  struct Split {
+    Seconds exposed, hidden;
+  };
+  /// time C beside compute of length G: what is longer than the compute is exposed, and of the rest the share that
+  /// calibration runs show (chunks that wait for each other, SMs and memory shared): C - (1 - share) min(C, G).
+  Split split(const PhaseExchange& exchange) const;
+  /// Once, alone.
+  Seconds time(const PhaseExchange& exchange) const;
+
+ private:
+  /// `ranks` that lie `stride` GPUs apart.
+  struct Group {
+    int ranks, stride;
+  };
+  Group group_of(PhaseExchange::Kind kind) const;
+  NcclGroup lie_of(const Group& group) const;
+
+  const TrainingConfig& config_;
+  const ClusterSpec& cluster_;
+  const LinkCalibration& links_;
+};
+
+}  // namespace flopcast

@@ -1,0 +1,260 @@
+#include "workloads/training/memory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <utility>
+
+#include "workloads/collectives/collectives.h"
+
+namespace flopcast {
+
+namespace {
+
+double gb(Bytes bytes) { return bytes.value() / 1e9; }
+
+/// Bytes that one token leaves behind in one layer until its backward pass, where nothing of the layer is
+/// done again as a whole.
+double kept_per_token(const TrainingConfig& config, bool moe, double hottest_load) {
+  const ModelConfig& model = config.model;
+  const AttentionConfig& attention = model.attention;
+  const RecomputePlan& again = config.recompute;
+  const double h = model.hidden;
+  const bool fp8 = config.precision.activations == Precision::fp8;
+  const double kept = fp8 ? 1 + kScaleBytesPerElement : 2.0;  // bytes per element of a kept GEMM input
+
+  double bytes = 2 * h + 2 * h;             // inputs of the attention and of the MLP block (residual stream)
+  if (!again.norms) bytes += 2 * kept * h;  // and what the two norms made of them
+  const double out = static_cast<double>(attention.heads) * attention.value_dim();
+  bytes += out * (fp8 ? 1.5 : 2.0) + 4.0 * attention.heads;  // attention output (E5M6: 12 bits), log-sum-exp
+  if (attention.type == AttentionType::latent) {
+    bytes += 2.0 * (attention.q_lora_rank + attention.kv_lora_rank + attention.qk_rope_dim);
+    if (!again.norms) bytes += kept * (attention.q_lora_rank + attention.kv_lora_rank);
+    if (!again.attention_up_projections) bytes += 2.0 * attention.heads * (2.0 * attention.qk_dim() + attention.v_dim);
+  } else {
+    bytes += 2.0 * attention.head_dim * (attention.heads + 2.0 * attention.kv_heads);
+  }
+
+  const double gate = model.gated_ffn ? 2 : 1;
+  const auto ffn = [&](double width) {
+    return again.mlp ? 0 : kept * width * (gate + (again.activation_function ? 0 : 1));
+  };
+  if (!moe) return bytes + ffn(model.ffn_width);
+  const MoeConfig& m = model.moe;
+  RoutingRequest routing;
+  routing.ranks = config.plan.expert;
+  routing.ranks_per_node = std::min(8, config.plan.expert);
+  routing.experts = m.experts;
+  routing.experts_per_token = m.experts_per_token;
+  routing.groups = m.groups;
+  routing.groups_per_token = m.groups_per_token;
+  const double copies = m.experts_per_token * hottest_load;
+  const double received = expected_ranks(routing) * hottest_load;
+  bytes += ffn(static_cast<double>(m.shared_experts) * m.expert_width);
+  bytes += received * h * kept;  // dispatched tokens
+  bytes += copies * ffn(m.expert_width);
+  bytes += 4.0 * m.experts;  // gate scores, FP32
+  return bytes;
+}
+
+/// Share of a stage's layers that are computed again.
+double layers_again(const TrainingConfig& config, const StageContent& stage) {
+  if (config.recompute.full_layers == 0) return 1;
+  return std::min(1.0, config.recompute.full_layers / std::max(1.0, stage.layers()));
+}
+
+/// Bytes that one micro-batch leaves behind in one stage.
+Bytes stage_activation(const TrainingConfig& config, const StageContent& stage, double hottest_load) {
+  const double tokens = static_cast<double>(config.batch.sequence_length) * config.batch.micro_batch_sequences /
+                        (config.plan.context * config.plan.tensor);
+  // Layers that are computed again keep their input.
+  const double again = config.recompute.full_layer ? layers_again(config, stage) : 0;
+  const double input = 2.0 * config.model.hidden;
+  const double dense = again * input + (1 - again) * kept_per_token(config, false, hottest_load);
+  const double moe =
+      config.model.moe.experts > 0 ? again * input + (1 - again) * kept_per_token(config, true, hottest_load) : 0;
+  const bool mtp_moe = config.model.is_moe_layer(config.model.layers - 1);
+  double per_token = stage.dense_layers * dense + stage.moe_layers * moe;
+  per_token += stage.mtp_modules * ((mtp_moe ? moe : dense) + 4.0 * config.model.hidden);
+  if (stage.head) per_token += 2.0 * config.model.hidden * (1 + stage.mtp_modules);
+  return Bytes(tokens * per_token);
+}
+
+/// Largest sum of live activations over a rank's order. A chunk's activations live from its forward until its
+/// weight gradient is done.
+struct ActivationPeak {
+  Bytes bytes;
+  int in_flight = 0;
+};
+
+ActivationPeak activation_peak(const Schedule& schedule, int rank, const std::vector<Bytes>& per_chunk) {
+  ActivationPeak peak;
+  Bytes live;
+  int count = 0;
+  const auto take = [&](int chunk) {
+    live += per_chunk[chunk];
+    ++count;
+    if (live > peak.bytes) peak = {live, count};
+  };
+  const auto release = [&](int chunk) {
+    live -= per_chunk[chunk];
+    --count;
+  };
+  for (const Pass& pass : schedule.order[rank]) {
+    switch (pass.kind) {
+      case PassKind::forward:
+        take(pass.chunk);
+        break;
+      case PassKind::backward:
+      case PassKind::backward_weight:
+        release(pass.chunk);
+        break;
+      case PassKind::backward_input:
+        break;
+      case PassKind::overlapped:
+        take(pass.chunk);
+        release(pass.backward_chunk);
+        break;
+    }
+  }
+  return peak;
+}
+
+MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageContent>& stages, const Schedule& schedule,
+                       int rank, double hottest_load) {
+  const PrecisionPlan& p = config.precision;
+  const double h = config.model.hidden;
+  StageParameters elements;
+  std::vector<Bytes> per_chunk;
+  double layers = 0;
+  bool has_head = false;
+  for (int stage : schedule.stage_of[rank]) {
+    elements += stage_parameters(config, stages[stage]);
+    per_chunk.push_back(stage_activation(config, stages[stage], hottest_load));
+    layers += stages[stage].layers() + stages[stage].mtp_modules;
+    has_head |= stages[stage].head;
+  }
+  const double all = elements.replicated + elements.expert;
+
+  // A schedule that holds every stage twice has twice the replicas to shard over.
+  int holders = 0;
+  for (const auto& chunk_stages : schedule.stage_of) {
+    holders += static_cast<int>(std::count(chunk_stages.begin(), chunk_stages.end(), schedule.stage_of[rank].front()));
+  }
+  const ParallelPlan& plan = config.plan;
+  const double gpus = static_cast<double>(plan.replicas()) * plan.tensor * holders;
+  const double dense_shards = plan.zero_stage >= 1 ? static_cast<double>(plan.shards()) * holders : 1;
+  const double expert_shards =
+      plan.zero_stage >= 1 ? std::max(1.0, gpus / (static_cast<double>(plan.expert) * plan.expert_tensor)) : 1;
+  const double over_shards = elements.replicated / dense_shards + elements.expert / expert_shards;
+
+  MemoryTable table;
+  table.pipeline_rank = rank;
+  const auto row = [&](std::string item, double bytes, std::string detail) {
+    if (bytes > 0) table.rows.push_back({std::move(item), Bytes(bytes), std::move(detail)});
+  };
+  const double fp8_copy = p.linear == Precision::fp8 && p.parameters != Precision::fp8 ? 1.0 : 0.0;
+  const double parameter_bytes = bytes_per_element(p.parameters) + fp8_copy;
+  row("parameters", (plan.zero_stage >= 3 ? over_shards : all) * parameter_bytes,
+      fmt::format("{:.2f} G elements, {:.2f} G of them experts; {}{}{}", all / 1e9, elements.expert / 1e9,
+                  name(p.parameters), fp8_copy > 0 ? " and the FP8 operands" : "",
+                  plan.zero_stage >= 3 ? fmt::format(", sharded {:.0f} ways", dense_shards) : ""));
+  if (plan.zero_stage >= 3) {
+    row("gathered layers", 2 * all / std::max(1.0, layers) * parameter_bytes, "the one that computes and the next");
+  }
+  row("gradients", (plan.zero_stage >= 2 ? over_shards : all) * bytes_per_element(p.gradients),
+      fmt::format("{}, accumulated{}", name(p.gradients), plan.zero_stage >= 2 ? ", sharded" : ""));
+  const double state = bytes_per_element(p.master) + 2 * bytes_per_element(p.moments);
+  row("optimiser states", state * over_shards,
+      fmt::format("master {}, moments {}; sharded {:.0f} ways, experts {:.0f} ways", name(p.master), name(p.moments),
+                  dense_shards, expert_shards));
+  const ActivationPeak peak = activation_peak(schedule, rank, per_chunk);
+  row("activations", peak.bytes.value(),
+      fmt::format("{} micro-batch stages in flight, {:.2f} GB each, {:g} layers", peak.in_flight,
+                  peak.in_flight > 0 ? gb(peak.bytes) / peak.in_flight : 0.0, layers));
+
+  const double tokens = static_cast<double>(config.batch.sequence_length) * config.batch.micro_batch_sequences /
+                        (config.plan.context * config.plan.tensor);
+  if (config.recompute.full_layer) {
+    TrainingConfig kept = config;
+    kept.recompute.full_layer = false;
+    row("layer being recomputed", tokens * kept_per_token(kept, config.model.moe.experts > 0, hottest_load),
+        "one layer");
+  }
+  if (has_head) {
+    row("logits", tokens * config.model.vocabulary * 2 * 2, "logits and their gradient, BF16");
+  }
+  if (config.model.moe.experts > 0 && config.plan.expert > 1) {
+    const double rows = tokens * config.model.moe.experts_per_token * hottest_load;
+    row("expert buffers", rows * h * (bytes_per_element(p.dispatch) + bytes_per_element(p.combine)),
+        "rows being expanded, computed and summed in one layer");
+  }
+  return table;
+}
+
+}  // namespace
+
+Bytes MemoryTable::total() const {
+  Bytes sum;
+  for (const MemoryRow& row : rows) sum += row.bytes;
+  return sum;
+}
+
+std::vector<MemoryTable> memory_per_rank(const TrainingConfig& config, const std::vector<StageContent>& stages,
+                                         const Schedule& schedule, double hottest_load) {
+  std::vector<MemoryTable> result;
+  for (int rank = 0; rank < schedule.ranks; ++rank) {
+    result.push_back(rank_table(config, stages, schedule, rank, hottest_load));
+  }
+  return result;
+}
+
+std::vector<std::string> memory_remedies(const TrainingConfig& config, const std::vector<StageContent>& stages,
+                                         const Schedule& schedule, double hottest_load, Bytes capacity) {
+  std::vector<std::pair<std::string, TrainingConfig>> ideas;  // cheapest in time first
+  const auto idea = [&](std::string text, bool applies, auto change) {
+    if (!applies) return;
+    TrainingConfig changed = config;
+    change(changed);
+    ideas.emplace_back(std::move(text), std::move(changed));
+  };
+  const RecomputePlan& r = config.recompute;
+  idea("training.plan.zero_stage: 1", config.plan.zero_stage == 0, [](auto& c) { c.plan.zero_stage = 1; });
+  idea("training.precision.gradients: BF16", config.precision.gradients == Precision::fp32,
+       [](auto& c) { c.precision.gradients = Precision::bf16; });
+  idea("training.recompute.activation_function: true", !r.activation_function && !r.full_layer,
+       [](auto& c) { c.recompute.activation_function = true; });
+  idea("training.recompute.norms: true", !r.norms && !r.full_layer, [](auto& c) { c.recompute.norms = true; });
+  idea("training.recompute.attention_up_projections: true",
+       config.model.attention.type == AttentionType::latent && !r.attention_up_projections && !r.full_layer,
+       [](auto& c) { c.recompute.attention_up_projections = true; });
+  idea("training.precision.activations: FP8", config.precision.activations != Precision::fp8,
+       [](auto& c) { c.precision.activations = Precision::fp8; });
+  idea("training.precision.moments: BF16", config.precision.moments == Precision::fp32,
+       [](auto& c) { c.precision.moments = Precision::bf16; });
+  idea("training.batch.micro_batch_sequences: 1", config.batch.micro_batch_sequences > 1,
+       [](auto& c) { c.batch.micro_batch_sequences = 1; });
+  idea("all of training.recompute but full_layer", !(r.norms && r.activation_function) && !r.full_layer, [](auto& c) {
+    c.recompute.norms = c.recompute.activation_function = true;
+    c.recompute.attention_up_projections = c.model.attention.type == AttentionType::latent;
+  });
+  idea("training.recompute.full_layer: true", !r.full_layer, [](auto& c) { c.recompute.full_layer = true; });
+
+  std::vector<std::string> result, insufficient;
+  for (const auto& [text, changed] : ideas) {
+    Bytes fullest;
+    for (const MemoryTable& table : memory_per_rank(changed, stages, schedule, hottest_load)) {
+      fullest = std::max(fullest, table.total());
+    }
+    const bool fits = fullest <= capacity;
+    (fits ? result : insufficient)
+        .push_back(fmt::format("{}: {:.1f} GB, {}", text, gb(fullest), fits ? "fits" : "not enough alone"));
+  }
+  result.insert(result.end(), insufficient.begin(), insufficient.end());
+  result.push_back("more GPUs: a longer pipeline or wider expert parallelism leaves less on each");
+  return result;
+}
+
+}  // namespace flopcast

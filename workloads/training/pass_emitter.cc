@@ -1,0 +1,493 @@
+#include "workloads/training/pass_emitter.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace flopcast {
+
+namespace {
+
+void follow(GraphBuilder& graph, OpId op, OpId before) {
+  if (before.valid()) graph.after(op, before);
+}
+
+void add_layers(std::vector<StageWalk::Layer>& layers, bool moe, double count, int& index) {
+  for (; count > 0; count -= 1) {
+    layers.push_back({moe, std::min(1.0, count), static_cast<std::uint16_t>(index++)});
+  }
+}
+
+}  // namespace
+
+StageWalk forward_walk(const ModelConfig& model, const StageContent& stage) {
+  StageWalk walk;
+  int index = stage.first_layer;
+  add_layers(walk.layers, false, stage.dense_layers, index);
+  add_layers(walk.layers, true, stage.moe_layers, index);
+  walk.edges.resize(walk.layers.size() + 1);
+  if (stage.embedding) walk.edges.front().push_back(StageWalk::Edge::embedding);
+  if (stage.head) walk.edges.back().push_back(StageWalk::Edge::head);
+  for (int module = 0; module < static_cast<int>(stage.mtp_modules); ++module) {
+    walk.edges.back().push_back(StageWalk::Edge::mtp_projection);
+    add_layers(walk.layers, model.is_moe_layer(model.layers - 1), 1, index);
+    walk.edges.push_back({StageWalk::Edge::head});
+  }
+  return walk;
+}
+
+StageWalk reversed(const StageWalk& walk) {
+  StageWalk back = walk;
+  std::reverse(back.layers.begin(), back.layers.end());
+  std::reverse(back.edges.begin(), back.edges.end());
+  for (auto& edges : back.edges) std::reverse(edges.begin(), edges.end());
+  return back;
+}
+
+PipelineMail::PipelineMail(int copies, int stages, int micro_batches)
+    : stages_(stages),
+      micro_batches_(micro_batches),
+      sent_(static_cast<std::size_t>(copies) * stages * micro_batches * 2) {}
+
+std::size_t PipelineMail::slot(int copy, int stage, int micro_batch, Kind kind) const {
+  return ((static_cast<std::size_t>(copy) * stages_ + stage) * micro_batches_ + micro_batch) * 2 +
+         (kind == Kind::gradient ? 1 : 0);
+}
+
+void PipelineMail::sent(int copy, int stage, int micro_batch, Kind kind, OpId op) {
+  sent_[slot(copy, stage, micro_batch, kind)] = op;
+}
+
+void PipelineMail::awaited(int copy, int from_stage, int micro_batch, Kind kind, OpId by) {
+  awaited_.emplace_back(by, slot(copy, from_stage, micro_batch, kind));
+}
+
+void PipelineMail::connect(GraphBuilder& graph) const {
+  for (const auto& [op, from] : awaited_) {
+    assert(sent_[from].valid());
+    graph.after(op, sent_[from]);
+  }
+}
+
+struct PassEmitter::Half {
+  const StageWalk* walk = nullptr;  // null: the pass has no such half
+  int stage = 0;
+  std::uint16_t micro_batch = 0;
+  PipelineMail::Kind kind = PipelineMail::Kind::activation;
+  OpId ready;            // what the next operation of this half waits for
+  bool started = false;  // its first operation has been built
+  int copy = 0;
+  bool gathers = false;  // parameters come before each layer
+  bool reduces = false;  // gradients leave after each layer
+  OpId parameters;       // of the layer that is being built
+  bool has(std::size_t layer) const { return walk != nullptr && layer < walk->layers.size(); }
+  const StageWalk::Layer& layer(std::size_t i) const { return walk->layers[i]; }
+};
+
+PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
+                         const std::vector<StageContent>& stages, const StepPrices& prices, Topology& topology,
+                         const LinkCalibration& links, GraphBuilder& graph, PipelineMail& mail, ShardTraffic& shards,
+                         const ShardPlan& shard_plan)
+    : config_(config),
+      schedule_(schedule),
+      prices_(prices),
+      topology_(topology),
+      links_(links),
+      graph_(graph),
+      mail_(mail),
+      shards_(shards),
+      shard_plan_(shard_plan),
+      boundary_(static_cast<double>(prices.own_tokens()) * config.model.hidden * bytes_per_element(Precision::bf16)) {
+  StageContent content;
+  content.dense_layers = 1;
+  dense_layer_ = stage_parameters(config, content);
+  content = {};
+  content.moe_layers = 1;
+  moe_layer_ = stage_parameters(config, content);
+  content = {};
+  content.embedding = true;
+  embedding_ = stage_parameters(config, content);
+  content = {};
+  content.head = true;
+  head_ = stage_parameters(config, content);
+  const int directions = 1 + *std::max_element(schedule.direction_of.begin(), schedule.direction_of.end());
+  for (int direction = 0; direction < directions; ++direction) path_.push_back(schedule.path(direction));
+  for (const StageContent& stage : stages) {
+    forward_.push_back(forward_walk(config.model, stage));
+    backward_.push_back(reversed(forward_.back()));
+  }
+}
+
+Label PassEmitter::label(OpName name, const Half& half, std::size_t layer) const {
+  const std::uint16_t index = half.has(layer) ? half.layer(layer).index : std::uint16_t{0};
+  return {static_cast<std::uint16_t>(name), static_cast<std::uint16_t>(half.stage), half.micro_batch, index};
+}
+
+StageParameters PassEmitter::unit(const Half& half, std::size_t layer) const {
+  StageParameters sum;
+  const auto add_edges = [&](std::size_t before) {
+    for (StageWalk::Edge edge : half.walk->edges[before]) {
+      if (edge == StageWalk::Edge::embedding) sum += embedding_;
+      if (edge == StageWalk::Edge::head) sum += head_;
+    }
+  };
+  // Embedding and head travel with the layer beside them.
+  if (layer == 0) add_edges(0);
+  if (half.has(layer)) {
+    sum += half.layer(layer).moe ? moe_layer_ : dense_layer_;
+    add_edges(layer + 1);
+  }
+  return sum;
+}
+
+void PassEmitter::gather(RankProgram& program, Half& half, std::size_t layer) {
+  half.parameters = OpId();
+  if (!half.gathers || (!half.has(layer) && layer > 0)) return;
+  // Room for one layer beside the one that computes: the next gather starts when the layer before it has
+  // ended.
+  const OpId after = shard_plan_.gather_always ? program.layer_ends[0] : OpId();
+  half.parameters = shards_.gather(program, unit(half, layer), after).done;
+  program.layer_ends = {program.layer_ends[1], graph_.last_on(program.rank.compute)};
+}
+
+void PassEmitter::reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside) {
+  if (!half.reduces || (!half.has(layer) && layer > 0)) return;
+  const OpId last = graph_.last_on(program.rank.compute);
+  const ShardTraffic::Sent sent = shards_.scatter(program, unit(half, layer), last);
+  share_sms(program, sent.alone, beside, label(OpName::collective_share, half, layer));
+}
+
+void PassEmitter::share_sms(RankProgram& program, Seconds collective, Seconds compute, Label label) {
+  const Seconds slower = std::min(collective, compute) * config_.overheads.collective_share;
+  if (slower > Seconds(0)) graph_.compute(program.rank.compute, slower, label);
+}
+
+/// What a phase says within its group, as far as nothing hides it, keeps the GPU from going on.
+void PassEmitter::exchange(RankProgram& program, Half& half, const Price& price, double weight, Label label) {
+  if (price.exchange <= Seconds(0) || !config_.mechanisms.tensor_context_communication) return;
+  label.kind = static_cast<std::uint16_t>(OpName::layer_exchange);
+  ExchangeBarriers::Exchange gate;
+  if (program.tensor_barriers != nullptr) {
+    gate = next_exchange(graph_, *program.tensor_barriers, program.next_tensor);
+    follow(graph_, gate.entered, half.ready);
+  }
+  const OpId op = graph_.transfer(program.rank.compute, price.exchange * weight, {}, label);
+  if (gate.entered.valid()) {
+    graph_.after(op, gate.entered);
+    graph_.after(gate.left, op);
+  }
+  half.ready = gate.left.valid() ? gate.left : op;
+}
+
+OpId PassEmitter::compute(RankProgram& program, OpName name, const Price& price, double weight, Label label) {
+  label.kind = static_cast<std::uint16_t>(name);
+  const double stretch = weight / program.rank.speed;
+  evidence_.measured += price.by_evidence[0] * stretch;
+  evidence_.fitted += price.by_evidence[1] * stretch;
+  evidence_.roofline += price.by_evidence[2] * stretch;
+  return graph_.compute(program.rank.compute, price.time * stretch, label);
+}
+
+void PassEmitter::begin(Half& half, OpId op) {
+  if (half.started) return;
+  half.started = true;
+  await_mail(half, op);
+}
+
+void PassEmitter::await_mail(const Half& half, OpId op) {
+  const int from = half.stage + (half.kind == PipelineMail::Kind::activation ? -1 : 1);
+  if (from >= 0 && from < schedule_.stages) mail_.awaited(half.copy, from, half.micro_batch, half.kind, op);
+}
+
+void PassEmitter::chained_compute(RankProgram& program, Half& half, OpName name, const Price& price,
+                                  std::size_t layer) {
+  const double weight = half.has(layer) ? half.layer(layer).weight : 1.0;
+  const OpId previous = graph_.last_on(program.rank.compute);
+  const OpId op = compute(program, name, price, weight, label(name, half, layer));
+  if (half.ready != previous) follow(graph_, op, half.ready);  // the lane itself keeps the order otherwise
+  follow(graph_, op, half.parameters);
+  half.parameters = OpId();
+  begin(half, op);
+  half.ready = op;
+  exchange(program, half, price, weight, label(name, half, layer));
+}
+
+void PassEmitter::layer_compute(RankProgram& program, Half& half, OpName name, Phase phase, std::size_t layer,
+                                SmShare share, bool chained) {
+  if (!half.has(layer)) return;
+  const Price& price = prices_.phase(phase, half.layer(layer).moe, program.expert_rank, share);
+  if (chained) {
+    chained_compute(program, half, name, price, layer);
+  } else {
+    compute(program, name, price, half.layer(layer).weight, label(name, half, layer));
+  }
+}
+
+void PassEmitter::expert_transfer(RankProgram& program, Half& half, OpName name, const PortTransfer& transfer,
+                                  std::size_t layer) {
+  if (!half.has(layer) || !half.layer(layer).moe || config_.plan.expert == 1) return;
+  if (!config_.mechanisms.expert_communication) return;
+  const LaneId lane = program.rank.communication;
+  ExchangeBarriers::Exchange group;
+  if (program.barriers != nullptr) group = next_exchange(graph_, *program.barriers, program.next_exchange);
+  if (group.entered.valid()) {
+    follow(graph_, group.entered, half.ready);
+    follow(graph_, group.entered, graph_.last_on(lane));
+  }
+  const double weight = half.layer(layer).weight;
+  OpId op;
+  if (weight == 1.0) {
+    op = graph_.transfer(lane, transfer.latency, transfer.flows, label(name, half, layer));
+  } else {
+    std::vector<Flow> part = transfer.flows;
+    for (Flow& flow : part) flow.bytes *= weight;
+    op = graph_.transfer(lane, transfer.latency * weight, part, label(name, half, layer));
+  }
+  if (group.entered.valid()) {
+    graph_.after(op, group.entered);
+    graph_.after(group.left, op);
+    begin(half, group.entered);
+    half.ready = group.left;
+  } else {
+    follow(graph_, op, half.ready);
+    begin(half, op);
+    half.ready = op;
+  }
+}
+
+/// Shared experts need nothing of the exchange that is under way: they wait for what it waited for.
+void PassEmitter::shared_expert(RankProgram& program, Half& half, OpName name, Phase phase, std::size_t layer,
+                                SmShare share, OpId before) {
+  if (!config_.plan.shared_expert_overlap || !half.has(layer) || !half.layer(layer).moe) return;
+  const Price& price = prices_.phase(phase, true, program.expert_rank, share);
+  if (price.time <= Seconds(0)) return;
+  const OpId op = compute(program, name, price, half.layer(layer).weight, label(name, half, layer));
+  if (before.valid()) {
+    graph_.after(op, before);
+  } else {
+    await_mail(half, op);
+  }
+}
+
+void PassEmitter::forward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share) {
+  if (half.walk == nullptr || before >= half.walk->edges.size()) return;
+  for (StageWalk::Edge edge : half.walk->edges[before]) {
+    const auto add = [&](OpName name, EdgePhase phase) {
+      chained_compute(program, half, name, prices_.edge(phase, share), half.walk->layers.size());
+    };
+    switch (edge) {
+      case StageWalk::Edge::embedding:
+        add(OpName::embedding_forward, EdgePhase::embedding_forward);
+        break;
+      case StageWalk::Edge::head:
+        add(OpName::head_forward, EdgePhase::head_forward);
+        break;
+      case StageWalk::Edge::mtp_projection:
+        add(OpName::mtp_projection_forward, EdgePhase::mtp_projection_forward);
+        break;
+    }
+  }
+}
+
+void PassEmitter::backward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share, bool weights) {
+  if (half.walk == nullptr || before >= half.walk->edges.size()) return;
+  for (StageWalk::Edge edge : half.walk->edges[before]) {
+    const auto add = [&](OpName name, EdgePhase phase) {
+      chained_compute(program, half, name, prices_.edge(phase, share), half.walk->layers.size());
+    };
+    switch (edge) {
+      case StageWalk::Edge::embedding:
+        add(OpName::embedding_backward, EdgePhase::embedding_backward);
+        break;
+      case StageWalk::Edge::head:
+        add(OpName::head_backward, EdgePhase::head_backward);
+        break;
+      case StageWalk::Edge::mtp_projection:
+        add(OpName::mtp_projection_backward, EdgePhase::mtp_projection_backward);
+        break;
+    }
+  }
+  if (weights)
+    weight_edges(program, *half.walk, before, share, label(OpName::head_weight, half, half.walk->layers.size()));
+}
+
+void PassEmitter::weight_edges(RankProgram& program, const StageWalk& walk, std::size_t before, SmShare share,
+                               Label label) {
+  for (StageWalk::Edge edge : walk.edges[before]) {
+    if (edge == StageWalk::Edge::head) {
+      compute(program, OpName::head_weight, prices_.edge(EdgePhase::head_weight, share), 1.0, label);
+    } else if (edge == StageWalk::Edge::mtp_projection) {
+      compute(program, OpName::mtp_projection_weight, prices_.edge(EdgePhase::mtp_projection_weight, share), 1.0,
+              label);
+    }
+  }
+}
+
+/// The order of DeepSeek-V3's figure 4. Compute: MLP(B) MLP(W) MLP(F) ATTN(B) ATTN(W) ATTN(F); communication:
+/// DISPATCH(F) DISPATCH(B) COMBINE(F) COMBINE(B), where the backward of a combine is a dispatch and comes
+/// first in its layer. With one half missing this is a lone forward or backward.
+void PassEmitter::interleave(RankProgram& program, Half& forward, Half& backward, bool overlapped, bool weights) {
+  const SmShare share = overlapped ? SmShare::beside_communication : SmShare::all;
+  // Weight gradients run beside the backward's own communication even when nothing else does.
+  const SmShare weight_share = SmShare::beside_communication;
+  const ExpertTransfers& expert = program.expert;
+  const PortTransfer& dispatch = overlapped ? expert.dispatch_overlapped : expert.dispatch;
+  const PortTransfer& combine = overlapped ? expert.combine_overlapped : expert.combine;
+
+  // Shared experts of a layer run while its tokens travel, where the plan says so.
+  const auto shared_forward = [&](std::size_t i, OpId before) {
+    shared_expert(program, forward, OpName::shared_forward, Phase::shared_forward, i, share, before);
+  };
+  const auto enter_backward = [&](std::size_t i) {
+    gather(program, backward, i);
+    const OpId before = backward.ready;
+    expert_transfer(program, backward, OpName::combine_backward, dispatch, i);
+    shared_expert(program, backward, OpName::shared_backward, Phase::shared_backward, i, share, before);
+  };
+  const auto enter_forward = [&](std::size_t i) {
+    gather(program, forward, i);
+    forward_edges(program, forward, i, share);
+    layer_compute(program, forward, OpName::attention_forward, Phase::attention_forward, i, share, true);
+  };
+
+  backward_edges(program, backward, 0, share, weights);
+  enter_backward(0);
+  enter_forward(0);
+
+  const std::size_t forward_layers = forward.walk != nullptr ? forward.walk->layers.size() : 0;
+  const std::size_t backward_layers = backward.walk != nullptr ? backward.walk->layers.size() : 0;
+  for (std::size_t i = 0; i < std::max(forward_layers, backward_layers); ++i) {
+    const OpId attended = forward.ready;
+    expert_transfer(program, forward, OpName::dispatch_forward, dispatch, i);
+    shared_forward(i, attended);
+    layer_compute(program, backward, OpName::mlp_backward, Phase::mlp_backward, i, share, true);
+    expert_transfer(program, backward, OpName::dispatch_backward, combine, i);
+    if (weights) layer_compute(program, backward, OpName::mlp_weight, Phase::mlp_weight, i, weight_share, false);
+    layer_compute(program, forward, OpName::mlp_forward, Phase::mlp_forward, i, share, true);
+    expert_transfer(program, forward, OpName::combine_forward, combine, i);
+    layer_compute(program, backward, OpName::attention_backward, Phase::attention_backward, i, share, true);
+    if (i < backward_layers) backward_edges(program, backward, i + 1, share, weights);
+    if (weights)
+      layer_compute(program, backward, OpName::attention_weight, Phase::attention_weight, i, weight_share, false);
+    if (weights) reduce(program, backward, i, backward_time(program, backward, i));
+    enter_backward(i + 1);
+    if (i < forward_layers) enter_forward(i + 1);
+  }
+  if (weights && backward.walk != nullptr && backward_layers == 0) reduce(program, backward, 0, Seconds(0));
+}
+
+Seconds PassEmitter::backward_time(const RankProgram& program, const Half& half, std::size_t layer) const {
+  if (!half.has(layer)) return Seconds(0);
+  Seconds sum;
+  for (Phase phase : {Phase::mlp_backward, Phase::mlp_weight, Phase::attention_backward, Phase::attention_weight}) {
+    sum += prices_.phase(phase, half.layer(layer).moe, program.expert_rank, SmShare::all).time;
+  }
+  return sum;
+}
+
+void PassEmitter::weight_pass(RankProgram& program, int stage, std::uint16_t micro_batch, bool reduces) {
+  const StageWalk& walk = backward_[stage];
+  Half half;
+  half.walk = &walk;
+  half.stage = stage;
+  half.micro_batch = micro_batch;
+  half.reduces = reduces;
+  for (std::size_t i = 0; i <= walk.layers.size(); ++i) {
+    weight_edges(program, walk, i, SmShare::all, label(OpName::head_weight, half, walk.layers.size()));
+    layer_compute(program, half, OpName::mlp_weight, Phase::mlp_weight, i, SmShare::all, false);
+    layer_compute(program, half, OpName::attention_weight, Phase::attention_weight, i, SmShare::all, false);
+    reduce(program, half, i, backward_time(program, half, i));
+  }
+}
+
+void PassEmitter::send(RankProgram& program, Half& half, int copy, const std::vector<RankId>& peer) {
+  if (half.walk == nullptr) return;
+  const bool activation = half.kind == PipelineMail::Kind::activation;
+  const int next = half.stage + (activation ? 1 : -1);
+  if (next < 0 || next >= schedule_.stages) return;
+  if (!half.ready.valid()) {  // a stage without any work passes on what it gets
+    half.ready = graph_.join({static_cast<std::uint16_t>(OpName::barrier), 0, 0, 0});
+    begin(half, half.ready);
+  }
+  const RankId to = peer[path_[schedule_.direction_of[half.micro_batch]][next].rank];
+  OpId op = half.ready;
+  if (to != program.rank.gpu && config_.mechanisms.pipeline_transfers) {
+    const PortTransfer message = point_to_point(topology_, program.rank.gpu, to, boundary_, &links_);
+    const OpName name = activation ? OpName::send_activation : OpName::send_gradient;
+    op = graph_.transfer(program.rank.pipeline, message.latency, message.flows,
+                         label(name, half, half.walk->layers.size()));
+    follow(graph_, op, half.ready);
+  }
+  mail_.sent(copy, half.stage, half.micro_batch, half.kind, op);
+}
+
+void PassEmitter::recompute(RankProgram& program, Half again) {
+  const std::size_t most = static_cast<std::size_t>(config_.recompute.full_layers);
+  StageWalk some;
+  if (most > 0 && most < again.walk->layers.size()) {
+    some.layers.assign(again.walk->layers.begin(), again.walk->layers.begin() + static_cast<std::ptrdiff_t>(most));
+    some.edges.resize(most + 1);
+    again.walk = &some;
+  }
+  Half nothing;
+  again.started = true;  // its input was kept
+  interleave(program, again, nothing, false, false);
+}
+
+void PassEmitter::emit(RankProgram& program, const Pass& pass, int copy, const std::vector<RankId>& peer) {
+  const std::vector<int>& stage_of = schedule_.stage_of[program.rank.pipeline_rank];
+  program.forwards.resize(stage_of.size());
+  program.weight_gradients.resize(stage_of.size());
+  const auto first_forward = [&](int chunk) { return program.forwards[chunk]++ == 0; };
+  const auto last_weights = [&](int chunk) { return ++program.weight_gradients[chunk] == schedule_.micro_batches; };
+  const auto half = [&](PipelineMail::Kind kind, int chunk, std::uint16_t micro_batch, bool weights) {
+    const bool forward = kind == PipelineMail::Kind::activation;
+    Half h;
+    h.kind = kind;
+    h.stage = stage_of[chunk];
+    h.walk = forward ? &forward_[h.stage] : &backward_[h.stage];
+    h.micro_batch = micro_batch;
+    h.copy = copy;
+    h.gathers = shard_plan_.gather_always;
+    if (forward && first_forward(chunk)) h.gathers |= shard_plan_.gather_first;
+    if (weights) h.reduces = (last_weights(chunk) && shard_plan_.reduce_last) || shard_plan_.reduce_always;
+    return h;
+  };
+  const bool overlapped = pass.kind == PassKind::overlapped;
+  const int backward_chunk = overlapped ? pass.backward_chunk : pass.chunk;
+  const bool weights = pass.kind == PassKind::backward || overlapped;
+  Half forward, backward;
+  switch (pass.kind) {
+    case PassKind::forward:
+      forward = half(PipelineMail::Kind::activation, pass.chunk, pass.micro_batch, false);
+      break;
+    case PassKind::backward:
+    case PassKind::backward_input:
+      backward = half(PipelineMail::Kind::gradient, pass.chunk, pass.micro_batch, weights);
+      break;
+    case PassKind::backward_weight: {
+      const bool last = last_weights(pass.chunk);
+      weight_pass(program, stage_of[pass.chunk], pass.micro_batch,
+                  (last && shard_plan_.reduce_last) || shard_plan_.reduce_always);
+      return;
+    }
+    case PassKind::overlapped:
+      forward = half(PipelineMail::Kind::activation, pass.chunk, pass.micro_batch, false);
+      backward = half(PipelineMail::Kind::gradient, pass.backward_chunk, pass.backward_micro_batch, true);
+      break;
+  }
+  if (backward.walk != nullptr && config_.recompute.full_layer) {
+    // The forward of the same micro-batch again, exchanges included, before its backward.
+    Half again;
+    again.stage = stage_of[backward_chunk];
+    again.walk = &forward_[again.stage];
+    again.micro_batch = backward.micro_batch;
+    again.copy = copy;
+    again.gathers = shard_plan_.gather_always;
+    recompute(program, again);
+  }
+  interleave(program, forward, backward, overlapped, pass.kind != PassKind::backward_input);
+  send(program, forward, copy, peer);
+  send(program, backward, copy, peer);
+}
+
+}  // namespace flopcast

@@ -1,0 +1,111 @@
+// Turns the passes of a schedule into operations: phases on a compute lane, dispatch and combine on a communication
+// lane, activations and gradients to the neighbours.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "sim/graph.h"
+#include "workloads/training/rank_program.h"
+#include "workloads/training/shard_traffic.h"
+#include "workloads/training/step_prices.h"
+#include "workloads/training/training_step.h"
+
+namespace flopcast {
+
+/// A stage as a forward (or, reversed, a backward) pass walks it: transformer layers, and the edge work (embedding,
+/// head, MTP projection) that comes before layer i; `edges.back()` comes after the last layer.
+struct StageWalk {
+  struct Layer {
+    bool moe = false;
+    double weight = 1;        ///< below 1 for the rest of a fractional split
+    std::uint16_t index = 0;  ///< within the model
+  };
+  enum class Edge : std::uint8_t { embedding, head, mtp_projection };
+  std::vector<Layer> layers;
+  std::vector<std::vector<Edge>> edges;  ///< layers.size() + 1 entries
+};
+StageWalk forward_walk(const ModelConfig& model, const StageContent& stage);
+StageWalk reversed(const StageWalk& walk);
+
+/// Activations and gradients on their way between stages, by (pipeline copy, stage, micro-batch, direction). Receivers
+/// may be built before senders; `connect` ties them together at the end.
+class PipelineMail {
+ public:
+  PipelineMail(int copies, int stages, int micro_batches);
+  enum class Kind { activation, gradient };
+  void sent(int copy, int stage, int micro_batch, Kind kind, OpId op);
+  void awaited(int copy, int from_stage, int micro_batch, Kind kind, OpId by);
+  /// @pre everything awaited was sent.
+  void connect(GraphBuilder& graph) const;
+
+ private:
+  std::size_t slot(int copy, int stage, int micro_batch, Kind kind) const;
+  int stages_, micro_batches_;
+  std::vector<OpId> sent_;
+  std::vector<std::pair<OpId, std::size_t>> awaited_;
+};
+
+/// When parameters and gradients travel beside the passes.
+struct ShardPlan {
+  bool gather_first = false;   ///< parameters before the first forward of a chunk
+  bool gather_always = false;  ///< before every pass (ZeRO-3)
+  bool reduce_last = false;    ///< gradients after the last backward of a chunk
+  bool reduce_always = false;  ///< after every backward (ZeRO-2 and ZeRO-3)
+};
+
+/// Builds passes. One emitter serves all ranks of a step.
+class PassEmitter {
+ public:
+  PassEmitter(const TrainingConfig& config, const Schedule& schedule, const std::vector<StageContent>& stages,
+              const StepPrices& prices, Topology& topology, const LinkCalibration& links, GraphBuilder& graph,
+              PipelineMail& mail, ShardTraffic& shards, const ShardPlan& shard_plan);
+
+  /// @param copy which replayed copy of the pipeline the rank belongs to.
+  /// @param peer maps a pipeline rank to the GPU of the same copy.
+  void emit(RankProgram& program, const Pass& pass, int copy, const std::vector<RankId>& peer);
+  const EvidenceShare& evidence() const { return evidence_; }
+
+ private:
+  struct Half;  // the forward or the backward part of a pass, while it is being built
+  void forward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share);
+  void backward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share, bool weights);
+  void weight_edges(RankProgram& program, const StageWalk& walk, std::size_t before, SmShare share, Label label);
+  void interleave(RankProgram& program, Half& forward, Half& backward, bool overlapped, bool weights);
+  void weight_pass(RankProgram& program, int stage, std::uint16_t micro_batch, bool reduces);
+  void recompute(RankProgram& program, Half again);
+  void begin(Half& half, OpId op);
+  void await_mail(const Half& half, OpId op);
+  Seconds backward_time(const RankProgram& program, const Half& half, std::size_t layer) const;
+  OpId compute(RankProgram& program, OpName name, const Price& price, double weight, Label label);
+  void chained_compute(RankProgram& program, Half& half, OpName name, const Price& price, std::size_t layer);
+  void layer_compute(RankProgram& program, Half& half, OpName name, Phase phase, std::size_t layer, SmShare share,
+                     bool chained);
+  void expert_transfer(RankProgram& program, Half& half, OpName name, const PortTransfer& transfer, std::size_t layer);
+  void exchange(RankProgram& program, Half& half, const Price& price, double weight, Label label);
+  void shared_expert(RankProgram& program, Half& half, OpName name, Phase phase, std::size_t layer, SmShare share,
+                     OpId before);
+  void gather(RankProgram& program, Half& half, std::size_t layer);
+  void reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside);
+  /// Compute that goes slower because a collective runs beside it.
+  void share_sms(RankProgram& program, Seconds collective, Seconds compute, Label label);
+  StageParameters unit(const Half& half, std::size_t layer) const;
+  void send(RankProgram& program, Half& half, int copy, const std::vector<RankId>& peer);
+  Label label(OpName name, const Half& half, std::size_t layer) const;
+
+  const TrainingConfig& config_;
+  const Schedule& schedule_;
+  const StepPrices& prices_;
+  Topology& topology_;
+  const LinkCalibration& links_;
+  GraphBuilder& graph_;
+  PipelineMail& mail_;
+  ShardTraffic& shards_;
+  ShardPlan shard_plan_;
+  std::vector<StageWalk> forward_, backward_;                   // by stage
+  StageParameters dense_layer_, moe_layer_, embedding_, head_;  // of one GPU
+  std::vector<std::vector<Schedule::Location>> path_;           // [direction][stage]
+  Bytes boundary_;                                              // activations of one micro-batch between two stages
+  EvidenceShare evidence_;
+};
+
+}  // namespace flopcast

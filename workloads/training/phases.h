@@ -1,0 +1,90 @@
+// What a GPU computes in each phase of a transformer layer, kernel by kernel, and how long that takes.
+//
+// A layer's forward is ATTN(F), then MLP(F) between dispatch and combine; its backward is MLP(B), MLP(W), ATTN(B),
+// ATTN(W). This is the granularity that DualPipe overlaps (DeepSeek-V3 report, 3.2.1, figure 4).
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hwmodels/kernels/kernels.h"
+#include "workloads/training/training.h"
+
+namespace flopcast {
+
+enum class Phase : std::uint8_t {
+  attention_forward,
+  mlp_forward,
+  mlp_backward,
+  mlp_weight,
+  attention_backward,
+  attention_weight,
+  shared_forward,
+  shared_backward  ///< shared experts, where they run beside the exchange of tokens
+};
+constexpr int kPhases = 8;
+std::string_view name(Phase phase);  ///< "ATTN(F)", "MLP(F)", "MLP(B)", "MLP(W)", "ATTN(B)", "ATTN(W)"
+
+struct PricedKernel {
+  std::string name;  ///< "q_a_proj", "swiglu", ...
+  KernelTime price;
+  int launches = 1;  ///< price is for all of them together
+};
+
+/// Something that the ranks of a tensor-, context- or expert-tensor-parallel group tell each other within a phase.
+struct PhaseExchange {
+  enum class Kind : std::uint8_t {
+    tensor_gather,
+    tensor_scatter,  ///< all-gather, reduce-scatter among the GPUs that share matrices
+    expert_gather,
+    expert_scatter,  ///< the same among those that share an expert
+    context_hop,     ///< a message to the next rank of the ring that shares a sequence
+    context_gather,
+    context_scatter,  ///< keys and values to all of them at once, their gradients back
+  };
+  Kind kind = Kind::tensor_gather;
+  Bytes bytes;     ///< gather and scatter: the whole buffer; hop: the message
+  Seconds beside;  ///< compute that runs at the same time; zero: none
+  int times = 1;
+};
+
+/// A phase's kernels in launch order. `time` is their sum plus the gaps between launches.
+struct PhaseCost {
+  std::vector<PricedKernel> kernels;
+  std::vector<PhaseExchange> exchanges;
+  Seconds time;        ///< kernels and gaps
+  Seconds kernel_sum;  ///< kernels only
+};
+
+/// The slice of work one rank does in one micro-batch.
+struct LayerShape {
+  std::int64_t tokens = 0;           ///< of a tensor-parallel group: its share of the micro-batch
+  std::int64_t sequence_length = 0;  ///< whole sequence (attention reaches over all of it under context parallelism)
+  double expert_rows = 0;            ///< token copies that this rank's experts process
+  int local_experts = 0;
+  bool moe = true;
+};
+
+/// Prices one phase with `sms` SMs (0 = all).
+PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& shape, const KernelModel& kernels,
+                      int sms);
+
+/// Embedding, head with loss, MTP projection: forward, backward (input) and weight parts.
+enum class EdgePhase : std::uint8_t {
+  embedding_forward,
+  embedding_backward,
+  head_forward,
+  head_backward,
+  head_weight,
+  mtp_projection_forward,
+  mtp_projection_backward,
+  mtp_projection_weight
+};
+PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, const KernelModel& kernels,
+                     int sms);
+/// AdamW over `parameters` elements held by this rank after sharding.
+PhaseCost price_optimizer(double parameters, const TrainingConfig& config, const KernelModel& kernels);
+
+}  // namespace flopcast

@@ -1,0 +1,70 @@
+// Gradients on their way to the optimiser and parameters on their way back, layer by layer beside compute: what an
+// overlapped distributed optimiser (ZeRO-1, ZeRO-2) and fully sharded data parallelism (ZeRO-3) send.
+#pragma once
+#include <map>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "sim/graph.h"
+#include "workloads/training/rank_program.h"
+#include "workloads/training/stages.h"
+#include "workloads/training/step_layout.h"
+
+namespace flopcast {
+
+/// One of the collectives that data parallelism needs.
+enum class ShardOp : std::uint8_t { gather, scatter, all_reduce };
+
+/// Who shares what with a GPU: the ranks over which its slice of the dense parameters, or of its experts, is sharded.
+class ShardGroups {
+ public:
+  ShardGroups(const ParallelPlan& plan, const JobGrid& grid) : plan_(plan), grid_(grid) {}
+  /// Of one pipeline stage. @param whole all replicas, else the shard group only.
+  std::vector<RankId> dense(int pipeline_rank, int position, bool whole) const;
+  std::vector<RankId> experts(int pipeline_rank, int position) const;
+
+ private:
+  const ParallelPlan& plan_;
+  const JobGrid& grid_;
+};
+
+/// Puts gathers and scatters on the lanes `parameters` and `gradients` of the replayed GPUs.
+class ShardTraffic {
+ public:
+  ShardTraffic(const TrainingConfig& config, const JobGrid& grid, Topology& topology, const LinkCalibration& links,
+               GraphBuilder& graph);
+  /// Replayed members of a group wait for each other.
+  void connect(std::vector<RankProgram>& programs);
+
+  /// What an operation put on the graph: what to wait for, and how long it takes alone on its ports.
+  struct Sent {
+    OpId done;
+    Seconds alone;
+  };
+  /// Gathers the parameters of a unit. @param after may be invalid.
+  Sent gather(RankProgram& program, const StageParameters& unit, OpId after);
+  /// Reduces the gradients of a unit: scattered where anything is sharded, else to everybody.
+  Sent scatter(RankProgram& program, const StageParameters& unit, OpId after);
+
+ private:
+  /// What one GPU moves in a collective, and how long that takes alone.
+  struct Share {
+    PortTransfer transfer;
+    Seconds alone;
+  };
+  /// Nothing when the group is one GPU. Looked up for all but the first layer of a kind.
+  const Share& share(const RankProgram& program, ShardOp op, bool experts, bool whole, double bytes);
+  Sent send(RankProgram& program, ShardOp op, bool experts, bool whole, double bytes, OpId after);
+
+  const TrainingConfig& config_;
+  const JobGrid& grid_;
+  Topology& topology_;
+  const LinkCalibration& links_;
+  GraphBuilder& graph_;
+  ShardGroups groups_of_;
+  std::map<std::tuple<std::uint32_t, ShardOp, bool, bool, double>, Share> shares_;    // by GPU, operation, group, bytes
+  std::map<std::vector<std::uint32_t>, std::unique_ptr<ExchangeBarriers>> barriers_;  // by replayed members
+};
+
+}  // namespace flopcast

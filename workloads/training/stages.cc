@@ -1,0 +1,136 @@
+#include "workloads/training/stages.h"
+
+#include <algorithm>
+#include <cassert>
+#include <numeric>
+#include <utility>
+
+namespace flopcast {
+
+namespace {
+
+/// Stages that share a rank are balanced together.
+std::vector<std::vector<int>> slots(int stages, bool pairs) {
+  std::vector<std::vector<int>> result;
+  for (int s = 0; s < (pairs ? stages / 2 : stages); ++s) {
+    result.push_back(pairs ? std::vector<int>{s, stages - 1 - s} : std::vector<int>{s});
+  }
+  return result;
+}
+
+/// Hands out whole layers one by one, each to the slot that is cheapest with it: for equal layers this
+/// minimises the slowest slot. Inside a slot the same rule evens out its stages.
+std::vector<int> balanced_counts(const ModelConfig& model, int stages, bool pairs, const LayerCosts& costs,
+                                 std::span<const int> most_layers) {
+  std::vector<double> stage_cost(stages, 0.0);
+  // Leading dense layers sit on the first stage; their difference to MoE layers is charged there.
+  const int dense = model.moe.experts > 0 ? std::min(model.moe.first_dense_layers, model.layers / stages) : 0;
+  stage_cost.front() += costs.embedding + dense * (costs.dense - costs.moe);
+  stage_cost.back() += costs.head + costs.mtp;
+  const std::vector<std::vector<int>> all = slots(stages, pairs);
+  const auto slot_cost = [&](const std::vector<int>& slot) {
+    double sum = 0;
+    for (int s : slot) sum += stage_cost[s];
+    return sum;
+  };
+  std::vector<int> count(stages, 0);
+  const auto stage_full = [&](int s) { return !most_layers.empty() && count[s] >= most_layers[s]; };
+  const auto slot_full = [&](const std::vector<int>& slot) {
+    return std::all_of(slot.begin(), slot.end(), stage_full);
+  };
+  for (int layer = 0; layer < model.layers; ++layer) {
+    const auto slot = std::min_element(all.begin(), all.end(), [&](const auto& a, const auto& b) {
+      return std::pair(slot_full(a), slot_cost(a)) < std::pair(slot_full(b), slot_cost(b));
+    });
+    const int stage = *std::min_element(slot->begin(), slot->end(), [&](int a, int b) {
+      return std::pair(stage_full(a), stage_cost[a]) < std::pair(stage_full(b), stage_cost[b]);
+    });
+    ++count[stage];
+    stage_cost[stage] += costs.moe;
+  }
+  return count;
+}
+
+std::vector<int> even_counts(int layers, int stages) {
+  std::vector<int> count(stages, layers / stages);
+  for (int s = 0; s < layers % stages; ++s) ++count[s];
+  return count;
+}
+
+std::vector<StageContent> from_counts(const ModelConfig& model, const std::vector<int>& counts) {
+  std::vector<StageContent> result(counts.size());
+  int layer = 0;
+  for (std::size_t s = 0; s < counts.size(); ++s) {
+    result[s].first_layer = layer;
+    for (int i = 0; i < counts[s]; ++i, ++layer) {
+      (model.is_moe_layer(layer) ? result[s].moe_layers : result[s].dense_layers) += 1;
+    }
+  }
+  return result;
+}
+
+std::vector<StageContent> fractional(const ModelConfig& model, int stages) {
+  int moe = 0;
+  for (int layer = 0; layer < model.layers; ++layer) moe += model.is_moe_layer(layer) ? 1 : 0;
+  StageContent share;
+  share.moe_layers = static_cast<double>(moe) / stages;
+  share.dense_layers = static_cast<double>(model.layers - moe) / stages;
+  std::vector<StageContent> result(stages, share);
+  for (int s = 0; s < stages; ++s) result[s].first_layer = model.layers * s / stages;
+  return result;
+}
+
+}  // namespace
+
+int local_experts(const TrainingConfig& config) {
+  const int slots = config.model.moe.experts + config.expert_load.redundant_experts;
+  return config.model.moe.experts == 0 ? 0 : (slots + config.plan.expert - 1) / config.plan.expert;
+}
+
+StageParameters stage_parameters(const TrainingConfig& config, const StageContent& stage) {
+  const ModelConfig& model = config.model;
+  const ParameterCount count = count_parameters(model);
+  const double tensor = config.plan.tensor;
+  const auto layers = [&](double dense, double moe) {
+    StageParameters e;
+    e.replicated = (dense + moe) * (count.attention_per_layer / tensor + count.norms_per_layer) +
+                   dense * count.dense_ffn / tensor + moe * (count.shared_expert / tensor + count.router);
+    e.expert = moe * count.expert * local_experts(config) / config.plan.expert_tensor;
+    return e;
+  };
+  StageParameters e = layers(stage.dense_layers, stage.moe_layers);
+  if (stage.embedding) e.replicated += count.embedding / tensor;
+  if (stage.head) e.replicated += count.head / tensor;
+  const bool moe = model.is_moe_layer(model.layers - 1);
+  for (int m = 0; m < static_cast<int>(stage.mtp_modules); ++m) {
+    e += layers(moe ? 0 : 1, moe ? 1 : 0);
+    e.replicated += 2.0 * model.hidden * model.hidden;  // the projection; embedding and head are shared
+  }
+  return e;
+}
+
+std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs,
+                                       std::span<const int> most_layers) {
+  assert(stages >= 1 && (!pairs || stages % 2 == 0));
+  const ModelConfig& model = config.model;
+  std::vector<StageContent> result;
+  if (!config.plan.stage_layers.empty()) {
+    assert(static_cast<int>(config.plan.stage_layers.size()) == stages);
+    assert(std::accumulate(config.plan.stage_layers.begin(), config.plan.stage_layers.end(), 0) == model.layers);
+    result = from_counts(model, config.plan.stage_layers);
+  } else if (config.plan.layer_split == "fractional") {
+    result = fractional(model, stages);
+  } else if (config.plan.layer_split == "even") {
+    result = from_counts(model, even_counts(model.layers, stages));
+  } else {
+    result = from_counts(model, balanced_counts(model, stages, pairs, costs, most_layers));
+  }
+  if (config.mechanisms.embedding_head_mtp) {
+    result.front().embedding = true;
+    result.back().head = true;
+    if (config.with_mtp) result.back().mtp_modules = model.mtp_depth;
+  }
+  return result;
+}
+
+}  // namespace flopcast

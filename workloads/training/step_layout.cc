@@ -1,0 +1,169 @@
+#include "workloads/training/step_layout.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <utility>
+
+#include "sim/base/random.h"
+#include "workloads/collectives/collectives.h"
+#include "workloads/collectives/eplb.h"
+
+namespace flopcast {
+
+namespace {
+
+/// Which expert is hot is arbitrary, so experts are shuffled; of this many shuffles the one with the median
+/// hottest rank is taken, so that the result is typical and not the luck of one seed.
+constexpr int kShuffles = 33;
+
+/// Log-normal loads with the given coefficient of variation: its quantiles, dealt to the experts in a
+/// shuffle.
+std::vector<double> skewed_loads(int experts, double coefficient_of_variation, std::uint64_t shuffle) {
+  const double sigma = std::sqrt(std::log1p(coefficient_of_variation * coefficient_of_variation));
+  std::vector<double> loads(experts);
+  for (int e = 0; e < experts; ++e) loads[e] = std::exp(sigma * normal_quantile((e + 0.5) / experts));
+  RandomStream random(shuffle);
+  for (int e = experts - 1; e > 0; --e) {
+    std::swap(loads[e], loads[static_cast<int>(random.uniform() * (e + 1))]);
+  }
+  return loads;
+}
+
+std::vector<double> typical_skewed_loads(const TrainingConfig& config) {
+  const int experts = config.model.moe.experts;
+  std::vector<std::pair<double, std::vector<double>>> tried;
+  for (int shuffle = 0; shuffle < kShuffles; ++shuffle) {
+    std::vector<double> loads = skewed_loads(experts, config.expert_load.coefficient_of_variation, shuffle);
+    const std::vector<double> ranks = rank_loads(loads, config.plan.expert);
+    tried.emplace_back(*std::max_element(ranks.begin(), ranks.end()), std::move(loads));
+  }
+  std::nth_element(tried.begin(), tried.begin() + kShuffles / 2, tried.end());
+  return tried[kShuffles / 2].second;
+}
+
+std::vector<double> expert_loads(const TrainingConfig& config) {
+  const ExpertLoad& load = config.expert_load;
+  const int experts = config.model.moe.experts;
+  switch (load.kind) {
+    case ExpertLoad::Kind::balanced:
+      return std::vector<double>(experts, 1.0);
+    case ExpertLoad::Kind::skewed:
+      return typical_skewed_loads(config);
+    case ExpertLoad::Kind::given:
+      return load.shares;
+  }
+  assert(false);
+  return {};
+}
+
+/// A block's position with slow parts, when there is exactly one such position: it stands for the block in
+/// every stage.
+struct SlowPosition {
+  int position = -1;
+  bool several = false;
+};
+
+std::map<int, SlowPosition> slow_positions(const JobGrid& grid, const ClusterSpec& cluster) {
+  std::map<int, SlowPosition> by_block;
+  for (const SlowPart& part : cluster.slow_parts) {
+    const RankId gpu = RankId::at(part.rank);
+    if (grid.pipeline_rank(gpu) >= grid.pipeline) continue;  // not part of the job
+    SlowPosition& slow = by_block[grid.position(gpu) / grid.block()];
+    slow.several |= slow.position >= 0 && slow.position != grid.position(gpu);
+    slow.position = grid.position(gpu);
+  }
+  return by_block;
+}
+
+double gpu_speed(const ClusterSpec& cluster, RankId gpu) {
+  double speed = 1;
+  for (const SlowPart& part : cluster.slow_parts) {
+    if (part.kind == SlowPart::Kind::gpu && part.rank == static_cast<int>(gpu.index())) speed *= part.speed;
+  }
+  return speed;
+}
+
+ReplayPlan every_gpu(const JobGrid& grid, const ClusterSpec& cluster) {
+  ReplayPlan plan;
+  plan.folded = false;
+  for (int p = 0; p < grid.pipeline; ++p) {
+    for (int position = 0; position < grid.per_stage(); ++position) {
+      const RankId gpu = grid.gpu(p, position);
+      plan.gpus.push_back({gpu, 1.0, gpu_speed(cluster, gpu)});
+    }
+  }
+  return plan;
+}
+
+}  // namespace
+
+std::vector<double> expert_rank_loads(const TrainingConfig& config, int gpus_per_node) {
+  const int ranks = config.plan.expert;
+  if (config.model.moe.experts == 0 || ranks == 1) return std::vector<double>(ranks, 1.0);
+  const std::vector<double> loads = expert_loads(config);
+  if (config.expert_load.placement != "eplb") return rank_loads(loads, ranks);
+  return eplb_rank_loads(loads, config.expert_load.redundant_experts, config.model.moe.groups, ranks,
+                         std::min(gpus_per_node, ranks));
+}
+
+ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& cluster,
+                           const std::vector<double>& rank_loads) {
+  const JobGrid grid(config.plan);
+  if (config.unfolded) return every_gpu(grid, cluster);
+  const auto unfold = [&](std::string why) {
+    ReplayPlan plan = every_gpu(grid, cluster);
+    plan.notes.push_back(fmt::format("every GPU is replayed: {}", why));
+    return plan;
+  };
+  if (cluster.fabric.oversubscription > 1.0 && cluster.nodes > 1) {
+    return unfold("the fabric is oversubscribed, so GPUs under one leaf switch contend for its uplinks");
+  }
+  const int hottest = static_cast<int>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin());
+  const bool skewed = config.model.moe.experts > 0 && config.expert_load.kind != ExpertLoad::Kind::balanced;
+  const std::map<int, SlowPosition> slow = slow_positions(grid, cluster);
+  for (const auto& [block, part] : slow) {
+    if (part.several) return unfold("several GPUs that wait for each other in every layer are slow");
+    if (skewed && grid.expert_rank(part.position) != hottest) {
+      return unfold("the slow GPU of a group is not the one with the hottest experts");
+    }
+  }
+
+  // Blocks with slow parts stand for themselves, the first of the others for all of those.
+  struct Chosen {
+    int position;
+    double blocks;
+  };
+  std::vector<Chosen> chosen;
+  const int others = grid.blocks() - static_cast<int>(slow.size());
+  bool others_chosen = false;
+  for (int block = 0; block < grid.blocks(); ++block) {
+    if (const auto found = slow.find(block); found != slow.end()) {
+      chosen.push_back({found->second.position, 1});
+    } else if (!others_chosen) {
+      chosen.push_back({block * grid.block() + hottest * grid.expert_tensor, static_cast<double>(others)});
+      others_chosen = true;
+    }
+  }
+  ReplayPlan plan;
+  for (int p = 0; p < grid.pipeline; ++p) {
+    for (const Chosen& c : chosen) {
+      const RankId gpu = grid.gpu(p, c.position);
+      plan.gpus.push_back({gpu, c.blocks * grid.block(), gpu_speed(cluster, gpu)});
+    }
+  }
+  plan.folded = static_cast<int>(plan.gpus.size()) < grid.pipeline * grid.per_stage();
+  return plan;
+}
+
+double spread_factor(const TrainingConfig& config) {
+  const int waiting = config.plan.replicas() * config.plan.tensor;
+  if (waiting < 2 || config.gpu_speed_spread() <= 0) return 1.0;
+  return 1.0 + config.gpu_speed_spread() * expected_largest_normal(waiting);
+}
+
+}  // namespace flopcast

@@ -1,0 +1,114 @@
+#include "workloads/training/step_prices.h"
+
+#include <algorithm>
+
+namespace flopcast {
+
+namespace {
+
+int index(SmShare share) { return share == SmShare::all ? 0 : 1; }
+
+}  // namespace
+
+StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels, const ExchangeTimes& exchanges,
+                       std::span<const double> rank_loads)
+    : config_(config),
+      kernels_(kernels),
+      exchanges_(exchanges),
+      tokens_(config.batch.sequence_length * config.batch.micro_batch_sequences / config.plan.context),
+      stretch_(spread_factor(config)),
+      hottest_(static_cast<std::size_t>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin())) {
+  const bool shares_sms = config.mechanisms.communication_sms && config.mechanisms.expert_communication &&
+                          config.model.moe.experts > 0 && config.plan.expert > 1 &&
+                          config.plan.dispatcher == ExpertDispatcher::deep_ep;
+  const std::array<int, 2> sms{kernels.gpu().sms, kernels.gpu().sms - (shares_sms ? config.communication_sms : 0)};
+
+  LayerShape shape;
+  shape.tokens = tokens_;
+  shape.sequence_length = config.batch.sequence_length;
+  const auto price_layer = [&](auto& table) {
+    for (int s = 0; s < 2; ++s) {
+      for (int p = 0; p < kPhases; ++p) {
+        table[s][p] = price(price_phase(static_cast<Phase>(p), config, shape, kernels, sms[s]));
+      }
+    }
+  };
+  shape.moe = false;
+  price_layer(dense_);
+
+  const MoeConfig& moe = config.model.moe;
+  moe_.resize(rank_loads.size());
+  shape.moe = true;
+  shape.local_experts = local_experts(config);
+  for (std::size_t rank = 0; rank < rank_loads.size() && moe.experts > 0; ++rank) {
+    const auto same = std::find(rank_loads.begin(), rank_loads.begin() + rank, rank_loads[rank]);
+    const std::size_t twin = static_cast<std::size_t>(same - rank_loads.begin());
+    if (twin < rank) {
+      moe_[rank] = moe_[twin];
+      continue;
+    }
+    shape.expert_rows =
+        static_cast<double>(own_tokens()) * config.plan.expert_tensor * moe.experts_per_token * rank_loads[rank];
+    price_layer(moe_[rank]);
+  }
+  for (int s = 0; s < 2; ++s) {
+    for (int e = 0; e < kEdges; ++e) {
+      edges_[s][e] = price(price_edge(static_cast<EdgePhase>(e), config, tokens_, kernels, sms[s]));
+    }
+  }
+}
+
+Price StepPrices::price(const PhaseCost& cost) const {
+  Price result;
+  result.time = cost.time * stretch_;
+  for (const PhaseExchange& exchange : cost.exchanges) result.exchange += exchanges_.split(exchange).exposed;
+  for (const PricedKernel& kernel : cost.kernels) {
+    result.by_evidence[static_cast<std::size_t>(kernel.price.evidence)] += kernel.price.time * stretch_;
+  }
+  return result;
+}
+
+std::int64_t StepPrices::own_tokens() const {
+  return config_.plan.sequence_parallel ? std::max<std::int64_t>(1, tokens_ / config_.plan.tensor) : tokens_;
+}
+
+const Price& StepPrices::phase(Phase phase, bool moe, int expert_rank, SmShare share) const {
+  const auto& table = moe ? moe_[expert_rank] : dense_;
+  return table[index(share)][static_cast<std::size_t>(phase)];
+}
+
+const Price& StepPrices::edge(EdgePhase phase, SmShare share) const {
+  return edges_[index(share)][static_cast<std::size_t>(phase)];
+}
+
+Price StepPrices::optimizer(double parameters) const { return price(price_optimizer(parameters, config_, kernels_)); }
+
+LayerCosts StepPrices::layer_costs() const {
+  const auto sum = [](const auto& table) {
+    Seconds total;
+    for (const Price& price : table[1]) total += price.time + price.exchange;
+    return total.value();
+  };
+  const auto edge_sum = [&](std::initializer_list<EdgePhase> phases) {
+    Seconds total;
+    for (EdgePhase e : phases)
+      total += edge(e, SmShare::beside_communication).time + edge(e, SmShare::beside_communication).exchange;
+    return total.value();
+  };
+  LayerCosts costs;
+  costs.dense = sum(dense_);
+  costs.moe = config_.model.moe.experts > 0 ? sum(moe_[hottest_]) : costs.dense;
+  if (!config_.mechanisms.embedding_head_mtp) return costs;
+  costs.embedding = edge_sum({EdgePhase::embedding_forward, EdgePhase::embedding_backward});
+  costs.head = edge_sum({EdgePhase::head_forward, EdgePhase::head_backward, EdgePhase::head_weight});
+  if (config_.with_mtp && config_.model.mtp_depth > 0) {
+    const bool moe = config_.model.is_moe_layer(config_.model.layers - 1);
+    costs.mtp =
+        config_.model.mtp_depth * (costs.head + (moe ? costs.moe : costs.dense) +
+                                   edge_sum({EdgePhase::mtp_projection_forward, EdgePhase::mtp_projection_backward,
+                                             EdgePhase::mtp_projection_weight}));
+  }
+  return costs;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,57 @@
+// Durations of everything a rank computes in one pass, priced once per step and looked up ever after.
+#pragma once
+#include <array>
+#include <span>
+#include <vector>
+
+#include "workloads/training/exchange_times.h"
+#include "workloads/training/phases.h"
+#include "workloads/training/stages.h"
+#include "workloads/training/step_layout.h"
+
+namespace flopcast {
+
+/// A duration and how much of it rests on what.
+struct Price {
+  Seconds time;      ///< of compute
+  Seconds exchange;  ///< communication inside the tensor or context parallel group that compute does not hide
+  std::array<Seconds, 3> by_evidence;  ///< indexed by Evidence
+};
+
+/// Whether communication kernels run beside compute (and hold their SMs) while a phase runs.
+enum class SmShare { all, beside_communication };
+
+class StepPrices {
+ public:
+  /// @param rank_loads relative expert load per expert-parallel rank.
+  /// @param exchanges what communication inside tensor and context parallel groups takes.
+  StepPrices(const TrainingConfig& config, const KernelModel& kernels, const ExchangeTimes& exchanges,
+             std::span<const double> rank_loads);
+
+  const Price& phase(Phase phase, bool moe, int expert_rank, SmShare share) const;
+  const Price& edge(EdgePhase phase, SmShare share) const;
+  Price optimizer(double parameters) const;
+  /// Tokens of a tensor-parallel group in one micro-batch.
+  std::int64_t tokens() const { return tokens_; }
+  /// Of them, those that one GPU keeps between layers (its share under sequence parallelism).
+  std::int64_t own_tokens() const;
+  /// Cost of the things a stage may hold, forward and backward together, on the busiest expert rank: what "balanced"
+  /// balances.
+  LayerCosts layer_costs() const;
+
+ private:
+  static constexpr int kEdges = 8;
+  Price price(const PhaseCost& cost) const;
+
+  const TrainingConfig& config_;
+  const KernelModel& kernels_;
+  const ExchangeTimes& exchanges_;
+  std::int64_t tokens_;
+  double stretch_;                                              // of all compute: the slowest GPU sets the pace
+  std::size_t hottest_;                                         // expert rank that the others of its group wait for
+  std::array<std::array<Price, kPhases>, 2> dense_;             // [share][phase]
+  std::vector<std::array<std::array<Price, kPhases>, 2>> moe_;  // [expert rank][share][phase]
+  std::array<std::array<Price, kEdges>, 2> edges_;              // [share][phase]
+};
+
+}  // namespace flopcast

@@ -1,0 +1,195 @@
+// What a training run is told: parallel plan, batch, precisions, recomputation, expert load, and the mechanisms that
+// can be switched off one by one to see what each costs.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hwmodels/chips/precision.h"
+#include "sim/base/units.h"
+#include "workloads/model/model.h"
+
+namespace flopcast {
+
+/// How the ranks that share a sequence get at each other's keys and values.
+enum class ContextExchange : std::uint8_t {
+  ring,        ///< pieces go round while attention works on the ones before (Ring Attention, arXiv 2310.01889)
+  all_gather,  ///< all of them before attention starts (Llama 3, arXiv 2407.21783, 3.3.2)
+};
+
+/// What carries tokens to experts and back.
+enum class ExpertDispatcher : std::uint8_t {
+  deep_ep,     ///< DeepEP's kernels: a token goes once to each node, NVLink forwards it; they take SMs of their own
+  all_to_all,  ///< NCCL all-to-all of token copies, one per expert rank
+};
+
+/// Degrees of parallelism. GPUs = data * tensor * context * pipeline. Experts are spread over `expert` groups of
+/// `expert_tensor` ranks, taken from all GPUs of one pipeline stage.
+struct ParallelPlan {
+  int data = 1;
+  int tensor = 1;
+  int context = 1;
+  int pipeline = 1;
+  int expert = 1;
+  int expert_tensor = 1;  ///< GPUs that share each expert's matrices
+  int chunks = 1;         ///< model chunks per pipeline rank (interleaved schedules)
+  /// What is sharded over data parallel ranks. 0: nothing; 1: optimiser states; 2: gradients too; 3: parameters too
+  /// (FSDP).
+  int zero_stage = 1;
+  int shard_group = 0;             ///< ranks that a shard is spread over (hybrid sharding); 0: all replicas
+  bool sequence_parallel = true;   ///< norms and residuals of a tensor-parallel group are split along the sequence
+  bool tensor_overlap = true;      ///< gathers and scatters of tensor parallelism run beside the GEMMs they feed
+  bool overlap_gradients = true;   ///< gradients are reduced layer by layer during the last backward passes
+  bool overlap_parameters = true;  ///< parameters are gathered layer by layer during the first forward passes
+  ContextExchange context_exchange = ContextExchange::ring;
+  ExpertDispatcher dispatcher = ExpertDispatcher::deep_ep;
+  bool shared_expert_overlap = false;  ///< shared experts compute while tokens travel
+  /// Layers per stage, first to last; empty: see `layer_split`.
+  std::vector<int> stage_layers;
+  /// "balanced": whole layers, the slowest pair of stages as fast as can be; "even": whole layers, counts differ by at
+  /// most one, the remainder on the first stages; "fractional": every stage the same share of all layers (a what-if:
+  /// no such model exists, it shows what the remainder costs).
+  std::string layer_split = "balanced";
+  std::int64_t gpus() const { return std::int64_t{data} * tensor * context * pipeline; }
+  /// Ranks that hold the same slice of the dense parameters in one pipeline stage.
+  int replicas() const { return data * context; }
+  /// Ranks that the shards of dense parameters are spread over, per pipeline stage.
+  int shards() const { return shard_group > 0 ? shard_group : replicas(); }
+};
+
+struct BatchConfig {
+  std::int64_t sequences = 1;        ///< per step, all replicas together
+  std::int64_t sequence_length = 1;  ///< tokens
+  int micro_batch_sequences = 1;     ///< sequences per micro-batch and replica
+  std::int64_t tokens() const { return sequences * sequence_length; }
+};
+
+/// Precision per class of tensor (DeepSeek-V3 report, 3.3).
+struct PrecisionPlan {
+  Precision linear = Precision::bf16;      ///< operands of linear layers: forward, dgrad and wgrad
+  Scaling scaling = Scaling::none;         ///< of FP8 operands
+  Precision attention = Precision::bf16;   ///< attention core
+  Precision head = Precision::bf16;        ///< output head and embedding
+  Precision dispatch = Precision::bf16;    ///< tokens sent to experts (and their gradients)
+  Precision combine = Precision::bf16;     ///< expert outputs sent back (and their gradients)
+  Precision gradients = Precision::fp32;   ///< accumulated and reduced
+  Precision parameters = Precision::bf16;  ///< the copy that is gathered and computed with
+  Precision master = Precision::fp32;
+  Precision moments = Precision::fp32;      ///< both AdamW moments
+  Precision activations = Precision::bf16;  ///< what linear layers keep for the weight gradient
+};
+
+/// What is computed again in the backward pass instead of kept.
+struct RecomputePlan {
+  bool norms = false;
+  bool attention_up_projections = false;  ///< MLA: q_b and kv_b
+  bool activation_function = false;       ///< SwiGLU output
+  bool full_layer = false;
+  bool attention_core = false;  ///< scores and their sum over values, not the projections
+  bool mlp = false;             ///< the whole feed-forward block of dense layers
+  int full_layers = 0;          ///< with full_layer: so many layers of each stage only; 0: all of them
+};
+
+/// How unevenly tokens fall on experts.
+struct ExpertLoad {
+  enum class Kind { balanced, skewed, given } kind = Kind::balanced;
+  /// skewed: coefficient of variation of the experts' loads (log-normal, quantiles in fixed order).
+  double coefficient_of_variation = 0.0;
+  std::vector<double> shares;  ///< given: one positive number per routed expert, any scale
+  /// "contiguous": expert e on rank e / (experts per rank). "eplb": DeepSeek's EPLB with `redundant_experts`.
+  std::string placement = "contiguous";
+  int redundant_experts = 0;
+  std::string source;
+};
+
+inline constexpr double kSpreadAsCalibrated = -1;
+
+/// Things a sketch leaves out. Each can be switched off from the command line to see what it costs.
+struct Mechanisms {
+  bool embedding_head_mtp = true;            ///< work of embedding, output head and MTP on their stages
+  bool pipeline_transfers = true;            ///< activations and gradients between stages
+  bool gradient_collectives = true;          ///< reduce-scatter of gradients, all-gather of parameters
+  bool expert_communication = true;          ///< dispatch and combine
+  bool tensor_context_communication = true;  ///< gathers, scatters and hops inside layers
+  bool communication_sms = true;             ///< communication takes SMs from compute while both run
+  /// Standard deviation of GPU speed within the cluster, as a fraction. The slowest GPU of a group that waits for
+  /// each other sets its pace (expected largest of n normal draws).
+  double gpu_speed_spread = 0.0;  ///< kSpreadAsCalibrated: TrainingOverheads::gpu_speed_spread
+  std::string gpu_speed_spread_source;
+};
+
+/// What kernels, links and collectives measured one by one do not say of a training step. Fitted once, on all
+/// calibration runs together (hwmodels/data/training_calibration.textproto); the defaults here are those of an ideal
+/// machine.
+struct TrainingOverheads {
+  double tensor_exposed = 0;    ///< share of a tensor-parallel collective that stays visible beside a long enough GEMM
+  double context_exposed = 0;   ///< the same of a hop of ring attention
+  double collective_share = 0;  ///< share of the GPU's speed that a collective takes from the compute beside it
+  /// Clock of a long run whose GEMMs are cuBLAS's, over the clock of the data sheet's peaks. DeepGEMM beside
+  /// communication draws more power and runs slower: KernelCalibration::sustained_clock. 0: as that.
+  double vendor_clock = 0;
+  double vendor_fp8 = 1;        ///< cuBLASLt per-tensor FP8: share of the peak reached, over BF16's
+  double gpu_speed_spread = 0;  ///< used where a scenario does not state one
+  double step_ms = 0;           ///< of every step: data, logging, optimiser bookkeeping on the host
+  double host_launch_us = 0;    ///< host time per kernel launch, hidden while the GPU has longer work
+  double graph_gap_us = 0;      ///< between two kernels of a CUDA graph
+  double flash2_forward =
+      1;  ///< speed of FlashAttention-2 over that of kernels made for the chip (cuDNN, FlashAttention-3)
+  double flash2_backward = 1;  ///< the same of its backward pass
+};
+
+/// Every overhead with its name in the data file, its unit and its meaning, in the order of the struct.
+struct OverheadRow {
+  std::string_view name;
+  std::string_view unit;
+  std::string_view meaning;
+  double TrainingOverheads::*field;
+};
+std::span<const OverheadRow> overhead_rows();
+
+/// The overheads as `flopcast calibrate` fitted them.
+struct TrainingCalibration {
+  TrainingOverheads overheads;
+  std::map<std::string, Source> sources;  ///< by name of an overhead
+  /// The same fitted on all calibration runs but those of one model: what the model does on runs it has never seen.
+  struct LeftOut {
+    std::string model;
+    TrainingOverheads overheads;
+  };
+  std::vector<LeftOut> left_out;
+};
+
+struct TrainingConfig {
+  ModelConfig model;
+  ParallelPlan plan;
+  BatchConfig batch;
+  PrecisionPlan precision;
+  RecomputePlan recompute;
+  ExpertLoad expert_load;
+  Mechanisms mechanisms;
+  TrainingOverheads overheads;
+  double efficiency = 1;     ///< what-if: all compute runs at this fraction of its predicted speed
+  bool cuda_graphs = false;  ///< kernels are launched as graphs: no host time, shorter gaps
+  /// FP8 in blocks is DeepGEMM's; everything else comes from cuBLAS.
+  bool vendor_gemms() const { return precision.linear != Precision::fp8 || precision.scaling != Scaling::blocks; }
+  bool flash2 = false;        ///< attention by FlashAttention-2 instead of kernels made for the chip
+  bool fused_loss = false;    ///< logits are read once for loss and gradient
+  std::string schedule;       ///< row of schedules()
+  std::string schedule_file;  ///< user's order instead; contents in schedule_text
+  std::string schedule_text;
+  int communication_sms = 20;  ///< SMs that dispatch and combine kernels occupy
+  bool with_mtp = true;
+  bool unfolded = false;  ///< replay every rank instead of one per group of identical ones
+  double gpu_speed_spread() const {
+    return mechanisms.gpu_speed_spread == kSpreadAsCalibrated ? overheads.gpu_speed_spread
+                                                              : mechanisms.gpu_speed_spread;
+  }
+  int micro_batches() const {
+    return static_cast<int>(batch.sequences / (static_cast<std::int64_t>(plan.data) * batch.micro_batch_sequences));
+  }
+};
+
+}  // namespace flopcast

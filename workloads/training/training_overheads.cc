@@ -1,0 +1,28 @@
+#include "workloads/training/training.h"
+
+namespace flopcast {
+
+std::span<const OverheadRow> overhead_rows() {
+  using O = TrainingOverheads;
+  static constexpr OverheadRow kRows[] = {
+      {"tensor_exposed", "", "share of a tensor-parallel collective that stays visible beside a long enough GEMM",
+       &O::tensor_exposed},
+      {"context_exposed", "", "the same of a hop of ring attention beside attention", &O::context_exposed},
+      {"collective_share", "", "share of the GPU's speed that a collective takes from the compute beside it",
+       &O::collective_share},
+      {"vendor_clock", "", "clock of a long run whose GEMMs are cuBLAS's, over that of the data sheet's peaks",
+       &O::vendor_clock},
+      {"vendor_fp8", "", "share of its peak that cuBLASLt reaches in per-tensor FP8, over the share it reaches in BF16",
+       &O::vendor_fp8},
+      {"gpu_speed_spread", "", "standard deviation of speed among GPUs of one type, where a scenario states none",
+       &O::gpu_speed_spread},
+      {"step_ms", "ms", "host work of every step: data, logging, bookkeeping of the optimiser", &O::step_ms},
+      {"host_launch_us", "us", "host time per kernel launch, hidden while the GPU has longer work", &O::host_launch_us},
+      {"flash2_forward", "", "speed of FlashAttention-2 over that of kernels made for Hopper", &O::flash2_forward},
+      {"flash2_backward", "", "the same of its backward pass", &O::flash2_backward},
+      {"graph_gap_us", "us", "between two kernels of a CUDA graph", &O::graph_gap_us},
+  };
+  return kRows;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,103 @@
+// One training step as an operation graph: the model cut into stages, the schedule's passes filled with priced
+// phases, expert communication, pipeline transfers, gradient and parameter collectives, the optimiser.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "hwmodels/fabric/link_calibration.h"
+#include "hwmodels/fabric/topology.h"
+#include "hwmodels/kernels/kernels.h"
+#include "sim/graph.h"
+#include "workloads/schedules/schedule.h"
+#include "workloads/training/memory.h"
+#include "workloads/training/stages.h"
+#include "workloads/training/training.h"
+
+namespace flopcast {
+
+/// Names of Label::kind in a training graph, in the order of this enum.
+enum class OpName : std::uint16_t {
+  attention_forward,
+  mlp_forward,
+  mlp_backward,
+  mlp_weight,
+  attention_backward,
+  attention_weight,
+  dispatch_forward,
+  combine_forward,
+  combine_backward,
+  dispatch_backward,
+  embedding_forward,
+  head_forward,
+  head_backward,
+  head_weight,
+  mtp_projection_forward,
+  mtp_projection_backward,
+  mtp_projection_weight,
+  embedding_backward,
+  send_activation,
+  send_gradient,
+  gradient_reduce_scatter,
+  parameter_all_gather,
+  gradient_norm,
+  optimizer,
+  barrier,
+  shared_forward,
+  shared_backward,
+  layer_exchange,
+  collective_share,
+  host,
+};
+const std::vector<std::string>& training_op_names();
+
+/// A GPU of the replay. Folded, one stands for `weight` GPUs that do the same at the same time.
+struct ReplayedRank {
+  RankId gpu;             ///< global index of the GPU replayed
+  int pipeline_rank = 0;  ///< position in its pipeline
+  int replica = 0;        ///< data (and context) parallel index
+  int tensor_rank = 0;    ///< among the GPUs that share its matrices
+  double weight = 1.0;
+  double speed = 1.0;  ///< of its compute, relative to the data sheet (slow parts, spread)
+  LaneId compute, communication, pipeline;
+  LaneId gradients, parameters;  ///< collectives of data parallelism beside compute; invalid where there are none
+};
+
+/// Operations [first, end) belong to one pass of one rank. Passes of a rank appear in the order of the schedule.
+struct PassRecord {
+  std::uint32_t rank = 0;  ///< index into TrainingStep::ranks
+  Pass pass;
+  OpId first, end;
+};
+
+/// Compute seconds of one step, summed over the ranks replayed, by what their price rests on.
+struct EvidenceShare {
+  Seconds measured, fitted, roofline;
+};
+
+struct TrainingStep {
+  OperationGraph graph;
+  std::vector<ReplayedRank> ranks;
+  std::vector<PassRecord> passes;  ///< grouped by rank, ascending
+  std::vector<StageContent> stages;
+  Schedule schedule;
+  std::vector<MemoryTable> memory;  ///< per pipeline rank
+  double hottest_load = 1;          ///< expert load of the busiest expert-parallel rank over the mean
+  EvidenceShare evidence;
+  bool folded = true;
+  std::vector<std::string> notes;      ///< what was assumed or approximated, for the report
+  double tokens = 0;                   ///< per step, all replicas
+  Flop model_flop_causal, model_flop;  ///< per step, all replicas, without MTP and recomputation
+};
+
+/// Builds the step. Folded unless the configuration asks for every rank or something (slow parts) breaks the symmetry.
+/// @throws InputError when the schedule cannot serve the plan or a user's order is wrong.
+TrainingStep build_training_step(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
+                                 const LinkCalibration& links);
+
+/// A forward and a backward of `layers` MoE layers overlapped as DualPipe does, on one rank of an expert-parallel group
+/// with balanced load, without neighbours, optimiser or spread: what DeepSeek's public training profile shows.
+TrainingStep build_overlapped_pair(const TrainingConfig& base, int layers, Topology& topology,
+                                   const KernelModel& kernels, const LinkCalibration& links);
+
+}  // namespace flopcast
