@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/diagnostic.h"
 #include "sim/graph.h"
 #include "sim/network.h"
 #include "sim/timeline.h"
@@ -25,7 +26,7 @@ struct ReplayResult {
 };
 
 /// The graph could not be finished: its dependencies contain a cycle. Names up to ten of the stuck operations.
-class StuckError : public std::runtime_error {
+class FLOPCAST_API StuckError : public std::runtime_error {
  public:
   StuckError(std::string message, std::vector<OpId> stuck);
   const std::vector<OpId>& stuck() const { return stuck_; }
@@ -48,10 +49,5 @@ struct ReplayOptions {
 /// @throws StuckError on a cycle; Interrupted when `progress` said stop.
 ReplayResult replay(const OperationGraph& graph, const Network& network, std::span<TimelineSink* const> sinks,
                     const ReplayOptions& options = {});
-
-class Interrupted : public std::runtime_error {
- public:
-  Interrupted() : std::runtime_error("interrupted") {}
-};
 
 }  // namespace flopcast
