@@ -112,6 +112,27 @@ TEST_CASE("jumping over iterations changes nothing", "[serving]") {
   }
 }
 
+TEST_CASE("batching policies differ in when a request is admitted", "[serving]") {
+  // Iterations take 10 ms. One request answers for 100 of them; the second comes after a few, for ten.
+  struct Expected {
+    const char* policy;
+    double second_admitted, first_finished;
+  };
+  for (const Expected& e : {Expected{"mixed", 0.06, 1.0}, {"prefill_first", 0.06, 1.01}, {"decode_first", 1.0, 1.0}}) {
+    IterationPricer pricer(10 * kMilli, 0);
+    SessionConfig config = toy_session(toy_pool());
+    config.pools[0].replica.scheduler.batching = find_policy(batching_policies(), e.policy);
+    REQUIRE(config.pools[0].replica.scheduler.batching);
+    const ToyRun run = run_toy(config, {&pricer}, {toy_request(0, 10, 100), toy_request(0.055, 10, 10)});
+    REQUIRE(run.results.size() == 2);
+    for (const RequestResult& result : run.results) {
+      INFO(e.policy << ", request " << result.id);
+      if (result.id == 0) CHECK(result.finish.value() == Approx(e.first_finished));
+      if (result.id == 1) CHECK(result.scheduled.value() == Approx(e.second_admitted));
+    }
+  }
+}
+
 TEST_CASE("prompts cut to balance attention are computed once, and in more iterations", "[serving]") {
   const auto requests = mixture(300, 40, 5, 1);
   std::int64_t tokens = 0;

@@ -17,14 +17,14 @@ double PoolScaler::prompt_load(const Replica& replica, const ReplicaCounters& di
   const double full = to_seconds(replica.full_prompt_iteration(computed, cached)) / config_.interval;
   const double budget = static_cast<double>(replica.config().scheduler.token_budget) * replica.config().groups;
   // What waits has to be computed in the next interval, less what caches hold of it.
-  const double waiting = static_cast<double>(replica.queued_tokens()) *
+  const double waiting = static_cast<double>(replica.load().queued_tokens) *
                          ratio(static_cast<double>(computed), static_cast<double>(computed + cached));
   return (static_cast<double>(did.prompt_tokens) + waiting) * full / budget;
 }
 
 double PoolScaler::answer_load(const Replica& replica, const ReplicaCounters& did, Ticks now) const {
   const double slots = static_cast<double>(replica.config().scheduler.max_batch) * replica.config().groups;
-  const double requests = static_cast<double>(replica.outstanding()) / slots;
+  const double requests = static_cast<double>(replica.load().outstanding) / slots;
   const double cache =
       ratio(static_cast<double>(replica.kv_tokens(now)), static_cast<double>(replica.kv_capacity_tokens()));
   const double iteration = ratio(to_seconds(did.busy).value(), static_cast<double>(did.iterations));

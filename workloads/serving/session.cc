@@ -158,8 +158,8 @@ void ServingSession::route(JobId id, std::size_t p) {
     ReplicaView& view = pool.views[i];
     view.accepting = unit.state == State::up && !unit.replica->queue_full();
     open = open || view.accepting;
-    view.outstanding = unit.replica->outstanding();
-    view.queued_tokens = unit.replica->queued_tokens();
+    view.outstanding = unit.replica->load().outstanding;
+    view.queued_tokens = unit.replica->load().queued_tokens;
     if (pool.router_sees_kv) view.kv_tokens = unit.replica->kv_tokens(now_);
     view.kv_capacity_tokens = unit.replica->kv_capacity_tokens();
     if (pool.router_sees_prefix) view.prefix_match_tokens = unit.replica->match(job.request);
@@ -205,7 +205,7 @@ void ServingSession::wake_dirty() {
 
 void ServingSession::refresh(std::size_t index) {
   Unit& unit = units_[index];
-  if (unit.state == State::draining && unit.replica->outstanding() == 0) set_state(unit, State::down);
+  if (unit.state == State::draining && unit.replica->load().outstanding == 0) set_state(unit, State::down);
   const Ticks next = unit.replica->next_event();
   if (next == unit.next) return;
   unit.next = next;
@@ -347,12 +347,12 @@ void ServingSession::sample() {
     Ticks busy = 0;
     for (std::size_t i = 0; i < pool.views.size(); ++i) {
       const Unit& unit = units_[pool.first + i];
-      busy += unit.replica->busy(now_);
+      busy += unit.replica->counters_at(now_).busy;
       if (unit.state != State::up && unit.state != State::draining) continue;
       kv += static_cast<double>(unit.replica->kv_tokens(now_));
       capacity += static_cast<double>(unit.replica->kv_capacity_tokens());
-      running += static_cast<double>(unit.replica->running());
-      waiting += static_cast<double>(unit.replica->waiting());
+      running += static_cast<double>(unit.replica->load().running());
+      waiting += static_cast<double>(unit.replica->load().waiting);
       ++up;
     }
     const double share = capacity > 0 ? kv / capacity : 0;
@@ -386,7 +386,7 @@ TokenSnapshot ServingSession::snapshot() const {
   out.at = to_seconds(now_);
   for (const Unit& unit : units_) {
     out.prompts += unit.replica->counters().prompt_tokens_done;
-    out.answers += unit.replica->tokens_given(now_);
+    out.answers += unit.replica->counters_at(now_).tokens_given();
   }
   return out;
 }
@@ -474,7 +474,7 @@ void ServingSession::autoscale(Pool& pool) {
       Unit& unit = units_[pool.first + i];
       if (unit.state != from) continue;
       unit.changes = kNeverTick;
-      set_state(unit, unit.replica->outstanding() == 0 ? State::down : State::draining);
+      set_state(unit, unit.replica->load().outstanding == 0 ? State::down : State::draining);
       --working;
     }
   }
@@ -517,8 +517,8 @@ SessionTotals ServingSession::totals() const {
     for (std::size_t i = 0; i < pool.views.size(); ++i) {
       const Unit& unit = units_[pool.first + i];
       totals.counters += unit.replica->counters();
-      totals.kv += unit.replica->kv_counters();
-      totals.pages_in_use += unit.replica->pages_in_use();
+      totals.kv += kv_counters(*unit.replica);
+      totals.pages_in_use += pages_in_use(*unit.replica);
       totals.kv_capacity_tokens += unit.replica->kv_capacity_tokens();
       const bool works = unit.state != State::down;
       totals.replica_time += to_seconds(unit.up_time + (works ? std::max<Ticks>(0, last_event_ - unit.up_since) : 0));

@@ -1,12 +1,22 @@
 #include "workloads/serving/replica/policies/rows.h"
 
 namespace flopcast::rows {
+namespace {
+
+/// As many prompts as the token budget holds. Requests that decode stand still while there are any, which shortens the
+/// time to the first token and stretches that between tokens.
+void compose(IterationPlan& plan) {
+  const std::int64_t tokens = plan.continue_prompts(plan.token_budget);
+  plan.admit_waiting(tokens);
+}
+
+}  // namespace
 
 BatchingRow prefill_first() {
   return {.name = "prefill_first",
           .title = "while prompts wait, iterations of prompts only",
           .source = "Orca and vLLM before chunked prefill; SGLang's default",
-          .prompt_tokens = [](std::int64_t budget, std::int64_t) { return budget; },
+          .compose = compose,
           .decodes_beside_prompts = false};
 }
 

@@ -6,6 +6,7 @@ namespace flopcast::rows {
 
 BatchingRow mixed();
 BatchingRow prefill_first();
+BatchingRow decode_first();
 AdmissionRow prompt();
 AdmissionRow whole();
 PreemptionRow recompute();

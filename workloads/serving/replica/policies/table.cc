@@ -6,7 +6,7 @@ namespace flopcast {
 
 // The first row of each table is the default.
 std::span<const BatchingRow> batching_policies() {
-  static const std::array kRows = {rows::mixed(), rows::prefill_first()};
+  static const std::array kRows = {rows::mixed(), rows::prefill_first(), rows::decode_first()};
   return kRows;
 }
 

@@ -1,0 +1,290 @@
+#include "workloads/serving/replica/batcher.h"
+
+#include <algorithm>
+
+namespace flopcast {
+namespace {
+
+/// Room that a job gets beside its context.
+std::int32_t reserve_of(const Job& job, const ReplicaConfig& config) {
+  if (config.role == ReplicaRole::prefill) return 0;
+  return config.scheduler.admission->reserved(job.request.output_tokens - job.generated);
+}
+
+}  // namespace
+
+Batcher::Batcher(const ReplicaConfig& config, JobTable& jobs, const TokenPattern& pattern, ReplicaState& state,
+                 ReplicaListener& listener)
+    : config_(&config),
+      jobs_(&jobs),
+      pattern_(pattern),
+      state_(&state),
+      listener_(&listener),
+      cache_(config.cache),
+      decode_(config, cache_, jobs, pattern, state),
+      prompts_(jobs, state.load) {}
+
+// ------------------------------------------------------------------------------------------------- coming and going
+
+void Batcher::submit(JobId id, Ticks work) {
+  Job& job = (*jobs_)[id];
+  waiting_.push_back(id);
+  work_ += job.work = work;
+  ++state_->load.waiting;
+  ++state_->load.outstanding;
+  state_->load.queued_tokens += job.context();
+}
+
+std::int64_t Batcher::requests() const {
+  return decode_.size() + placed_ + static_cast<std::int64_t>(waiting_.size() + arrived_.size() + swapped_.size());
+}
+
+void Batcher::leave(KvSequence sequence, Ticks work) {
+  cache_.finish(sequence);
+  work_ -= work;
+  --state_->load.outstanding;
+}
+
+void Batcher::join(JobId id) {
+  --placed_;
+  arrived_.push_back(id);
+}
+
+void Batcher::unplace(JobId id) {
+  const Job& job = (*jobs_)[id];
+  leave(job.sequence, job.work);
+  --placed_;
+}
+
+void Batcher::release(JobId id) {
+  const Job& job = (*jobs_)[id];
+  leave(job.source_sequence, job.source_work);
+  state_->load.prompting_tokens -= job.request.input_tokens;
+}
+
+void Batcher::withdraw(std::uint32_t source, std::vector<JobId>& out) {
+  for (const JobId id : waiting_) {
+    const Job& job = (*jobs_)[id];
+    if (job.source != source) continue;
+    out.push_back(id);
+    work_ -= job.work;
+    state_->load.queued_tokens -= job.context();
+    --state_->load.waiting;
+    --state_->load.outstanding;
+  }
+  std::erase_if(waiting_, [&](JobId id) { return (*jobs_)[id].source == source; });
+}
+
+void Batcher::abandon(std::vector<JobId>& out) {
+  out.insert(out.end(), waiting_.begin(), waiting_.end());
+  out.insert(out.end(), swapped_.begin(), swapped_.end());
+  out.insert(out.end(), prompting_.begin(), prompting_.end());
+  out.insert(out.end(), decode_.jobs().begin(), decode_.jobs().end());
+  out.insert(out.end(), arrived_.begin(), arrived_.end());
+  for (const auto& [ready, job] : restoring_) out.push_back(job);
+  waiting_.clear();
+  swapped_.clear();
+  prompting_.clear();
+  arrived_.clear();
+  restoring_.clear();
+  placed_ = 0;
+  restored_at_ = work_ = 0;
+  cache_ = KvCache(config_->cache);
+  decode_.clear();
+  prompts_.clear();
+}
+
+// ------------------------------------------------------------------------------------------------- the next iteration
+
+void Batcher::schedule(Ticks now) {
+  now_ = now;
+  provide_pages(state_->iteration + 1);
+  for (const JobId id : arrived_) decode_.add(id);
+  arrived_.clear();
+  for (; next_restored() <= now; restoring_.pop_front()) prompting_.push_back(restoring_.front().second);
+  bring_back();
+  if (config_->role == ReplicaRole::decode) place(now);
+  token_budget = config_->scheduler.token_budget;
+  decoding_requests = decode_.size();
+  decoding_tokens = decoding_requests * (1 + config_->speculation.depth);
+  config_->scheduler.batching->compose(*this);
+  provide_pages(state_->iteration + 1);
+}
+
+std::int64_t Batcher::continue_prompts(std::int64_t tokens) {
+  for (const JobId id : prompting_)
+    if (!prompts_.take(id, tokens, config_->scheduler.chunked_prefill)) break;
+  return tokens;
+}
+
+std::int64_t Batcher::admit_waiting(std::int64_t tokens) {
+  while (tokens > 0 && !waiting_.empty() && swapped_.empty() && has_slot()) {
+    const JobId id = waiting_.front();
+    // Decode replicas compute again what was preempted, and nothing else.
+    if (config_->role == ReplicaRole::decode && (*jobs_)[id].preemptions == 0) break;
+    if (!admit(id)) break;
+    waiting_.pop_front();
+    --state_->load.waiting;
+    const bool ready = !prompting_.empty() && prompting_.back() == id;
+    if (ready && !prompts_.take(id, tokens, config_->scheduler.chunked_prefill)) break;
+  }
+  return tokens;
+}
+
+bool Batcher::has_slot() const {
+  const auto taken = static_cast<std::size_t>(decode_.size() + placed_) + prompting_.size() + restoring_.size();
+  return taken < static_cast<std::size_t>(config_->scheduler.max_batch);
+}
+
+/// Gives a job pages for its whole context, and beside others one to begin its answer in: it should not have
+/// to give way at once. What lower tiers hold of it is brought up first.
+bool Batcher::admit(JobId id) {
+  Job& job = (*jobs_)[id];
+  const bool alone = decode_.empty() && prompting_.empty() && restoring_.empty();
+  const std::int32_t beginning = alone || config_->role == ReplicaRole::prefill ? 0 : cache_.page_tokens();
+  const std::int32_t wanted = job.context() + std::max(beginning, reserve_of(job, *config_));
+  const auto started = cache_.start(job.request.prefix, job.context(), wanted);
+  if (!started) return false;
+  job.sequence = started->sequence;
+  job.order = state_->admissions++;
+  const PerTier<std::int32_t>& hit = started->hit;
+  const std::int32_t stated = std::min(job.request.stated_cached_tokens, job.request.input_tokens - 1);
+  job.computed = std::max(hit.total(), stated);
+  if (job.admitted < 0) {
+    job.admitted = now_;
+    job.cached = job.computed;
+  }
+  state_->load.prompting_tokens += job.computed;
+  state_->load.queued_tokens -= job.computed;
+  const PerTier<Ticks>& per_token = config_->restore_ticks_per_token;
+  const Ticks restoring = per_token[KvTier::host] * hit[KvTier::host] +
+                          per_token[KvTier::storage] * (hit[KvTier::storage] + std::max(0, stated - hit.total()));
+  if (restoring == 0) {
+    prompting_.push_back(id);
+    return true;
+  }
+  restored_at_ = std::max(restored_at_, now_) + restoring;
+  restoring_.emplace_back(restored_at_, id);
+  return true;
+}
+
+/// Decode replicas give the first in the queue pages for its cache, which is then sent; but not the last ones, which
+/// answers under way will need: to give way later costs more than to wait.
+void Batcher::place(Ticks now) {
+  while (!waiting_.empty() && swapped_.empty() && has_slot()) {
+    const JobId id = waiting_.front();
+    Job& job = (*jobs_)[id];
+    // A preempted job's prompt is computed again here, by the engine that decodes.
+    if (job.preemptions > 0) return;
+    const auto there = decode_.size() + static_cast<std::int64_t>(arrived_.size()) + placed_;
+    const std::int64_t reserved = there * cache_.pages_of(config_->reserved_tokens);
+    if (cache_.pages_of(job.context()) + reserved > cache_.available_pages() && there > 0) return;
+    const auto started = cache_.start(PrefixBlocks{}, job.context(), job.context() + reserve_of(job, *config_));
+    if (!started) return;
+    job.sequence = started->sequence;
+    job.order = state_->admissions++;
+    waiting_.pop_front();
+    --state_->load.waiting;
+    state_->load.queued_tokens -= job.context();
+    ++placed_;
+    listener_->placed(id, now);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------- its end
+
+void Batcher::decoded(std::int64_t iterations) {
+  decode_.advance(iterations);
+  // Pages that were needed on the way come first, then what ends here.
+  provide_pages(state_->iteration + iterations);
+}
+
+void Batcher::finish_due(Ticks now) {
+  for (JobId id = decode_.take_finished(); id.valid(); id = decode_.take_finished()) {
+    Job& job = (*jobs_)[id];
+    job.generated = job.request.output_tokens;
+    if (!job.request.prefix.empty()) cache_.computed(job.sequence, job.context() - 1);
+    leave(job.sequence, job.work);
+    listener_->finished(id, now);
+  }
+}
+
+void Batcher::prompts_computed(Ticks begin, Ticks now) {
+  const std::int64_t tokens = prompts_.tokens();
+  ReplicaCounters& counters = state_->counters;
+  for (const PromptPiece& piece : prompts_.pieces()) {
+    Job& job = (*jobs_)[piece.job];
+    job.computing += static_cast<Ticks>(static_cast<double>(now - begin) * piece.tokens / static_cast<double>(tokens));
+    job.computed += piece.tokens;
+    counters.prompt_tokens += piece.tokens;
+    state_->load.prompting_tokens += piece.tokens;
+    cache_.computed(job.sequence, job.computed);
+    if (job.computed < job.context()) continue;
+    std::erase(prompting_, piece.job);
+    ++job.generated;
+    ++counters.prompts_done;
+    if (job.first_token < 0) {
+      job.first_token = now;
+      counters.prompt_tokens_done += job.request.input_tokens;
+    }
+    const bool more = job.generated < job.request.output_tokens;
+    if (more && config_->role == ReplicaRole::prefill) {
+      job.source = state_->id;
+      job.source_rank = job.rank;
+      job.source_work = job.work;
+      job.source_sequence = job.sequence;
+      listener_->prefilled(piece.job, now);
+      continue;
+    }
+    state_->load.prompting_tokens -= job.computed;
+    if (more) {
+      decode_.add(piece.job);
+      continue;
+    }
+    leave(job.sequence, job.work);
+    listener_->finished(piece.job, now);
+  }
+  prompts_.clear();
+}
+
+// ------------------------------------------------------------------------------------------------- giving way
+
+void Batcher::provide_pages(std::int64_t before) {
+  if (!decode_.provide_at_once(before)) decode_.provide_in_turn(before, [this](JobId id) { preempt(id); });
+}
+
+void Batcher::preempt(JobId id) {
+  Job& job = (*jobs_)[id];
+  const std::int64_t iteration = state_->iteration, length = decode_.length_at(job, iteration);
+  decode_.remove(id);
+  job.generated += static_cast<std::int32_t>(pattern_.tokens(job.joined, iteration - job.joined));
+  ++job.preemptions;
+  ++state_->counters.preemptions;
+  if (config_->scheduler.preemption->keep(cache_, job.sequence)) {
+    ++state_->counters.swaps;
+    job.swapped = true;
+    state_->debt += config_->restore_ticks_per_token[KvTier::host] * length;
+    swapped_.push_back(id);
+    return;
+  }
+  cache_.finish(job.sequence);
+  job.computed = 0;
+  state_->counters.recomputed_tokens += job.context();
+  waiting_.push_front(id);
+  ++state_->load.waiting;
+  state_->load.queued_tokens += job.context();
+}
+
+void Batcher::bring_back() {
+  while (!swapped_.empty() && has_slot()) {
+    const JobId id = swapped_.front();
+    Job& job = (*jobs_)[id];
+    if (!cache_.swap_in(job.sequence)) return;
+    swapped_.pop_front();
+    job.swapped = false;
+    state_->debt += config_->restore_ticks_per_token[KvTier::host] * job.context();
+    decode_.add(id);
+  }
+}
+
+}  // namespace flopcast

@@ -1,0 +1,88 @@
+// Who is batched in an attention group: requests from its queue into its KV cache and its iterations, and out again.
+//
+// A request waits, is admitted when its cache has room, brings back from lower tiers what they hold of its prompt,
+// computes the rest piece by piece, decodes, and finishes; or it gives way to others on the way. What an iteration is
+// made of is the batching policy's word (policies/), who gets a place the admission policy's, and where the cache of
+// one that gives way goes the preemption policy's.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <utility>
+#include <vector>
+
+#include "workloads/serving/replica/decode_batch.h"
+#include "workloads/serving/replica/prompt_batch.h"
+
+namespace flopcast {
+
+class Batcher final : private IterationPlan {
+ public:
+  Batcher(const ReplicaConfig& config, JobTable& jobs, const TokenPattern& pattern, ReplicaState& state,
+          ReplicaListener& listener);
+  Batcher(const Batcher&) = delete;
+  Batcher& operator=(const Batcher&) = delete;
+
+  /// Queues a job; `work` is what its prompt takes alone.
+  void submit(JobId job, Ticks work);
+  /// Decode replicas: the cache of a placed job has arrived,
+  void join(JobId job);
+  /// or does not arrive.
+  void unplace(JobId job);
+  /// Prefill replicas: the cache of a prefilled job has left.
+  void release(JobId job);
+  /// Decode replicas: jobs in the queue whose cache is on that prefill replica leave it; they are added to `out`.
+  void withdraw(std::uint32_t source, std::vector<JobId>& out);
+  /// All jobs leave, and with them all that the cache holds; they are added to `out`.
+  void abandon(std::vector<JobId>& out);
+
+  /// Puts the next iteration together: whoever may join the decoding batch, and pieces of prompts.
+  void schedule(Ticks now);
+  /// `iterations` of decoding are over; the pages that they needed are reserved.
+  void decoded(std::int64_t iterations);
+  /// Jobs that have all their tokens by the next iteration finish.
+  void finish_due(Ticks now);
+  /// The pieces of prompts are computed, in an iteration that began at `begin`.
+  void prompts_computed(Ticks begin, Ticks now);
+
+  /// When the next prompt is back in HBM.
+  Ticks next_restored() const { return restoring_.empty() ? kNeverTick : restoring_.front().first; }
+  const KvCache& cache() const { return cache_; }
+  const DecodeBatch& decode() const { return decode_; }
+  const PromptBatch& prompts() const { return prompts_; }
+  PromptBatch& prompts() { return prompts_; }
+  /// Decode replicas: requests that it has, or that are on their way to it.
+  std::int64_t requests() const;
+  Ticks prompt_work() const { return work_; }  ///< what the prompts of its jobs take alone
+
+ private:
+  // IterationPlan
+  std::int64_t continue_prompts(std::int64_t tokens) override;
+  std::int64_t admit_waiting(std::int64_t tokens) override;
+
+  void provide_pages(std::int64_t before);
+  void place(Ticks now);
+  void bring_back();
+  bool admit(JobId job);
+  bool has_slot() const;
+  void preempt(JobId job);
+  void leave(KvSequence sequence, Ticks work);
+
+  const ReplicaConfig* config_;
+  JobTable* jobs_;
+  TokenPattern pattern_;
+  ReplicaState* state_;
+  ReplicaListener* listener_;
+  KvCache cache_;
+  std::deque<JobId> waiting_, swapped_;
+  std::vector<JobId> prompting_;                   // admitted, context not yet computed; in order of admission
+  std::vector<JobId> arrived_;                     // decode replicas: to join at the next boundary
+  std::int64_t placed_ = 0;                        // decode replicas: caches on their way
+  std::deque<std::pair<Ticks, JobId>> restoring_;  // caches on their way up from lower tiers, one after the other
+  Ticks restored_at_ = 0;                          // when the last of them is there
+  Ticks work_ = 0;
+  Ticks now_ = 0;  // of the iteration that is being put together
+  DecodeBatch decode_;
+  PromptBatch prompts_;
+};
+
+}  // namespace flopcast

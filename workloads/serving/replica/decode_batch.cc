@@ -1,0 +1,183 @@
+#include "workloads/serving/replica/decode_batch.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace flopcast {
+
+DecodeBatch::DecodeBatch(const ReplicaConfig& config, KvCache& cache, JobTable& jobs, const TokenPattern& pattern,
+                         ReplicaState& state)
+    : grows_(config.scheduler.admission->grows),
+      cache_(&cache),
+      jobs_(&jobs),
+      pattern_(pattern),
+      state_(&state),
+      demand_(config.cache.page_tokens) {}
+
+void DecodeBatch::clear() {
+  jobs_in_.clear();
+  kv_ = 0;
+  finishes_.clear();
+  page_needs_.clear();
+  demand_ = PageDemand(cache_->page_tokens());
+  provided_ = 0;
+}
+
+void DecodeBatch::add(JobId id) {
+  Job& job = (*jobs_)[id];
+  const std::int64_t iteration = state_->iteration;
+  job.base = job.context();
+  job.joined = iteration;
+  job.paged = false;
+  ++job.epoch;
+  job.place = static_cast<std::uint32_t>(jobs_in_.size());
+  jobs_in_.push_back(id);
+  kv_ += job.base;
+  state_->load.decoding_tokens += job.base;
+  ++state_->load.decoding;
+  const std::int64_t left = job.request.output_tokens - job.generated;
+  finishes_.push({iteration + pattern_.iterations(iteration, left), id, job.epoch});
+  // The token to be processed first may need a page of its own.
+  if (grows_) page_needs_.push({iteration, id, job.epoch});
+  state_->batch_changed = true;
+  ++state_->joined;
+}
+
+void DecodeBatch::remove(JobId id) {
+  Job& job = (*jobs_)[id];
+  const std::int64_t length = length_at(job, state_->iteration);
+  if (job.paged) {
+    demand_.remove(page_offset(job));
+    cache_->assign(job.sequence, length_at(job, provided_ - 1));
+    job.paged = false;
+  }
+  kv_ -= length;
+  state_->load.decoding_tokens -= length;
+  --state_->load.decoding;
+  const JobId last = jobs_in_.back();
+  jobs_in_[job.place] = last;
+  (*jobs_)[last].place = job.place;
+  jobs_in_.pop_back();
+  ++job.epoch;
+  state_->batch_changed = true;
+}
+
+void DecodeBatch::advance(std::int64_t iterations) {
+  if (empty()) return;
+  const std::int64_t given = size() * pattern_.tokens(state_->iteration, iterations);
+  state_->counters.decode_tokens += given;
+  state_->counters.decode_requests += size() * iterations;
+  state_->load.decoding_tokens += given;
+  kv_ += given;
+}
+
+JobId DecodeBatch::take_finished() {
+  while (!finishes_.empty() && finishes_.top().at <= state_->iteration) {
+    const JobEvent event = finishes_.top();
+    finishes_.pop();
+    if (!alive(event)) continue;
+    remove(event.job);
+    return event.job;
+  }
+  return {};
+}
+
+// ------------------------------------------------------------------------------------------------- pages
+
+std::vector<JobEvent> DecodeBatch::take_page_needs(std::int64_t before) {
+  std::vector<JobEvent> events;
+  for (; !page_needs_.empty() && page_needs_.top().at < before; page_needs_.pop())
+    if (alive(page_needs_.top())) events.push_back(page_needs_.top());
+  return events;
+}
+
+bool DecodeBatch::provide_at_once(std::int64_t before) {
+  const std::int64_t counted =
+      before > provided_ ? demand_.pages(pattern_.tokens(provided_ - 1), pattern_.tokens(before - 1)) : 0;
+  const std::vector<JobEvent> events = take_page_needs(before);
+  std::int64_t wanted = counted;
+  const auto length = [&](const JobEvent& event) { return length_at((*jobs_)[event.job], before - 1); };
+  for (const JobEvent& event : events)
+    wanted +=
+        std::max<std::int64_t>(0, cache_->pages_of(length(event)) - cache_->held_pages((*jobs_)[event.job].sequence));
+  if (wanted > cache_->available_pages()) {
+    for (const JobEvent& event : events) page_needs_.push(event);
+    return false;
+  }
+  cache_->take_pages(counted);
+  for (const JobEvent& event : events) {
+    cache_->reserve((*jobs_)[event.job].sequence, static_cast<std::int32_t>(length(event)));
+    count_pages(event.job, before - 1);
+  }
+  provided_ = std::max(provided_, before);
+  return true;
+}
+
+void DecodeBatch::provide_in_turn(std::int64_t before, const std::function<void(JobId)>& give_way) {
+  const std::int64_t first = page_needs_.empty() ? provided_ : std::min(provided_, page_needs_.top().at);
+  for (std::int64_t i = first; i < before; ++i) provide_iteration(i, give_way);
+  provided_ = std::max(provided_, before);
+}
+
+void DecodeBatch::provide_iteration(std::int64_t iteration, const std::function<void(JobId)>& give_way) {
+  std::vector<JobEvent> events = take_page_needs(iteration + 1);
+  if (iteration >= provided_) {
+    provided_ = iteration;
+    const std::int64_t from = pattern_.tokens(iteration - 1), to = pattern_.tokens(iteration);
+    for (const JobId id : jobs_in_) {
+      const Job& job = (*jobs_)[id];
+      if (job.paged && demand_.needs(page_offset(job), from, to)) events.push_back({iteration, id, job.epoch});
+    }
+  }
+  std::sort(events.begin(), events.end(), [](const JobEvent& a, const JobEvent& b) { return b > a; });
+  for (const JobEvent& event : events) {
+    if (!alive(event)) continue;
+    Job& job = (*jobs_)[event.job];
+    if (job.paged) cache_->assign(job.sequence, length_at(job, iteration - 1));
+    bool kept = true;
+    while (kept && !cache_->reserve(job.sequence, static_cast<std::int32_t>(length_at(job, event.at)))) {
+      const JobId victim = youngest();
+      kept = victim != event.job;
+      give_way(victim);
+    }
+    if (kept && !job.paged) count_pages(event.job, event.at);
+  }
+  provided_ = std::max(provided_, iteration + 1);
+}
+
+JobId DecodeBatch::youngest() const {
+  return *std::max_element(jobs_in_.begin(), jobs_in_.end(),
+                           [&](JobId a, JobId b) { return (*jobs_)[a].order < (*jobs_)[b].order; });
+}
+
+/// A job that has the pages of iteration `at` is counted from then on; one that has more, once it needs its next page,
+/// unless it finishes before.
+void DecodeBatch::count_pages(JobId id, std::int64_t at) {
+  Job& job = (*jobs_)[id];
+  const std::int64_t held = cache_->held_pages(job.sequence);
+  if (held <= cache_->pages_of(length_at(job, at))) {
+    job.paged = true;
+    demand_.add(page_offset(job));
+    return;
+  }
+  const std::int64_t needed = job.joined + pattern_.iterations(job.joined, held * cache_->page_tokens() + 1 - job.base);
+  const std::int64_t done = job.joined + pattern_.iterations(job.joined, job.request.output_tokens - job.generated);
+  if (needed < done) page_needs_.push({needed, id, job.epoch});
+}
+
+/// The first iteration that may need a page, of those not provided for.
+std::int64_t DecodeBatch::next_page_need() const {
+  std::int64_t next = page_needs_.empty() ? std::numeric_limits<std::int64_t>::max() : page_needs_.top().at;
+  if (demand_.empty()) return next;
+  const std::int64_t last = provided_ - 1, given = pattern_.tokens(last);
+  return std::min(next, last + pattern_.iterations(last, demand_.next(given) - given));
+}
+
+std::int64_t DecodeBatch::provided_for(std::int64_t iterations) const {
+  if (empty()) return iterations;
+  const std::int64_t per_request = pattern_.tokens(state_->iteration, iterations) / cache_->page_tokens() + 1;
+  if (size() * per_request <= cache_->available_pages()) return iterations;
+  return std::min(iterations, next_page_need() - state_->iteration);
+}
+
+}  // namespace flopcast

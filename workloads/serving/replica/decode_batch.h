@@ -1,0 +1,77 @@
+// The requests of an attention group that decode together: how long they are, when each finishes, and which iterations
+// need further pages for them.
+//
+// Requests that hold exactly the pages their tokens fill are counted by PageDemand; those that hold more or less (they
+// have just joined, or were admitted with their whole answer) are followed one by one until they do.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "workloads/serving/cache/page_demand.h"
+#include "workloads/serving/replica/job_events.h"
+#include "workloads/serving/replica/replica_config.h"
+#include "workloads/serving/traffic/token_pattern.h"
+
+namespace flopcast {
+
+class DecodeBatch {
+ public:
+  DecodeBatch(const ReplicaConfig& config, KvCache& cache, JobTable& jobs, const TokenPattern& pattern,
+              ReplicaState& state);
+
+  bool empty() const { return jobs_in_.empty(); }
+  std::int64_t size() const { return static_cast<std::int64_t>(jobs_in_.size()); }
+  std::span<const JobId> jobs() const { return jobs_in_; }
+  std::int64_t kv() const { return kv_; }  ///< cached tokens at the next iteration
+
+  /// A job whose context is in the cache, from the next iteration on.
+  void add(JobId job);
+  void remove(JobId job);
+  /// Cached tokens of a job when an iteration begins.
+  std::int64_t length_at(const Job& job, std::int64_t iteration) const {
+    return job.base + pattern_.tokens(job.joined, iteration - job.joined);
+  }
+  /// `iterations` are over: every job has got their tokens.
+  void advance(std::int64_t iterations);
+  void clear();
+
+  /// Reserves what jobs need before iterations below `before`, all at once. False, and nothing changed, where there are
+  /// not pages enough.
+  bool provide_at_once(std::int64_t before);
+  /// The same iteration by iteration and job by job, in order of their number; where pages run out `give_way` is told
+  /// to remove the youngest of all.
+  void provide_in_turn(std::int64_t before, const std::function<void(JobId)>& give_way);
+
+  /// No job finishes before that iteration; only where there are jobs.
+  std::int64_t next_finish() const { return finishes_.top().at; }
+  /// Removes a job that has all its tokens by the next iteration, and says which; invalid: none is left.
+  JobId take_finished();
+  /// How many of the next `iterations` cannot run short of pages.
+  std::int64_t provided_for(std::int64_t iterations) const;
+
+ private:
+  bool alive(const JobEvent& event) const { return (*jobs_)[event.job].epoch == event.epoch; }
+  /// What a job's place in its pages depends on, whatever the iteration.
+  std::int64_t page_offset(const Job& job) const { return job.base - pattern_.tokens(job.joined); }
+  JobId youngest() const;
+  void count_pages(JobId job, std::int64_t at);
+  void provide_iteration(std::int64_t iteration, const std::function<void(JobId)>& give_way);
+  std::vector<JobEvent> take_page_needs(std::int64_t before);
+  std::int64_t next_page_need() const;
+
+  bool grows_;
+  KvCache* cache_;
+  JobTable* jobs_;
+  TokenPattern pattern_;
+  ReplicaState* state_;
+  std::vector<JobId> jobs_in_;
+  std::int64_t kv_ = 0;
+  JobEvents finishes_;
+  JobEvents page_needs_;       // of jobs that hold more or less than their tokens fill
+  PageDemand demand_;          // of the others
+  std::int64_t provided_ = 0;  // all have the pages that iterations below need
+};
+
+}  // namespace flopcast

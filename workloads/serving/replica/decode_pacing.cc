@@ -1,0 +1,134 @@
+#include "workloads/serving/replica/decode_pacing.h"
+
+#include <algorithm>
+
+namespace flopcast {
+namespace {
+
+/// Longest span: sums over it stay far from the end of 64 bits.
+constexpr std::int64_t kLongestSpan = 1 << 15;
+
+}  // namespace
+
+DecodePacing::DecodePacing(const Groups& groups, const TokenPattern& pattern, ReplicaState& state, GapHistogram& gaps)
+    : groups_(&groups), pattern_(pattern), state_(&state), gaps_(&gaps) {}
+
+void DecodePacing::find_pace(IterationPricer& pricer) {
+  if (!state_->batch_changed) return;
+  state_->batch_changed = false;
+  std::size_t fullest = 0, longest = 0;
+  for (std::size_t i = 1; i < groups_->size(); ++i) {
+    const DecodeBatch& batch = (*groups_)[i].decode();
+    if (batch.size() > (*groups_)[fullest].decode().size()) fullest = i;
+    if (batch.kv() > (*groups_)[longest].decode().kv()) longest = i;
+  }
+  group_ = fullest;
+  curve_ = &pricer.decode(batch().size());
+  const DecodeBatch& other = (*groups_)[longest].decode();
+  if (longest == fullest || other.empty()) return;
+  const DecodeCurve& curve = pricer.decode(other.size());
+  if (curve.at(other.kv()) <= iteration()) return;
+  group_ = longest;
+  curve_ = &curve;
+}
+
+std::int64_t DecodePacing::until_change() const {
+  std::int64_t length = kLongestSpan;
+  for (const Batcher& group : *groups_)
+    if (!group.decode().empty()) length = std::min(length, group.decode().next_finish() - state_->iteration);
+  for (const Batcher& group : *groups_) length = group.decode().provided_for(length);
+  return std::max<std::int64_t>(1, length);
+}
+
+// ------------------------------------------------------------------------------------------------- the span
+
+void DecodePacing::begin_decoding(Ticks now, std::int64_t iterations, Ticks wait) {
+  running_ = decodes_ = true;
+  cut_ = false;
+  begin_ = now;
+  iterations_ = wait > 0 ? 1 : iterations;
+  end_ = after(iterations_) + wait;
+}
+
+void DecodePacing::begin_prompts(Ticks now, Ticks duration, bool decodes, Ticks wait) {
+  running_ = prompts_ = true;
+  decodes_ = decodes;
+  cut_ = false;
+  begin_ = now;
+  iterations_ = 1;
+  end_ = now + duration + wait;
+}
+
+std::int64_t DecodePacing::passed(Ticks now) const {
+  if (!running_ || !decodes_ || iterations_ <= 1) return 0;
+  std::int64_t low = 0, high = iterations_;
+  while (high - low > 1) {
+    const std::int64_t middle = (low + high) / 2;
+    (after(middle) < now ? low : high) = middle;
+  }
+  return low;
+}
+
+void DecodePacing::heed(Ticks now) {
+  if (!running_) return;
+  cut_ = true;
+  if (iterations_ <= 1) return;
+  std::int64_t low = 0, high = iterations_;  // the boundary lies in (low, high]
+  while (high - low > 1) {
+    const std::int64_t middle = (low + high) / 2;
+    (after(middle) >= now ? high : low) = middle;
+  }
+  iterations_ = high;
+  end_ = after(high);
+}
+
+bool DecodePacing::keep_passed(Ticks now) {
+  const std::int64_t over = passed(now);
+  if (over == 0) return false;
+  iterations_ = over;
+  end_ = after(over);
+  return true;
+}
+
+// ------------------------------------------------------------------------------------------------- gaps between tokens
+
+void DecodePacing::note_gaps(Ticks now) {
+  const std::int64_t n = iterations_, requests = state_->load.decoding;
+  if (n > 1) {
+    note_gaps_between(1, n - 1, requests);
+    now = begin_ + iteration_ticks(0);
+  }
+  // Requests that were here before may have waited for prompts; those that came since have not.
+  const std::int64_t tokens = pattern_.tokens(state_->iteration, 1);
+  const std::int64_t waited = std::max<std::int64_t>(0, requests - state_->joined);
+  const auto note = [&](Ticks gap, std::int64_t count) {
+    if (count > 0) gaps_->add(gap / tokens, count * tokens, WideTicks{gap} * count);
+  };
+  note(last_tokens_ > 0 ? now - last_tokens_ : now - begin_, waited);
+  note(now - begin_, requests - waited);
+  state_->joined = 0;
+  last_tokens_ = n > 1 ? end_ : now;
+}
+
+/// Gaps of iterations [from, from + n) of the span: as many at once as fall into one bin of the histogram.
+void DecodePacing::note_gaps_between(std::int64_t from, std::int64_t n, std::int64_t requests) {
+  if (n <= 0) return;
+  if (pattern_.plain()) {
+    const Ticks first = iteration_ticks(from), last = iteration_ticks(from + n - 1);
+    if (n == 1 || GapHistogram::bin(first) == GapHistogram::bin(last)) {
+      const Ticks total = curve_->sum(batch().kv() + batch().size() * from, n, pattern_, state_->iteration + from);
+      gaps_->add(first, n * requests, WideTicks{total} * requests);
+      return;
+    }
+    note_gaps_between(from, n / 2, requests);
+    note_gaps_between(from + n / 2, n - n / 2, requests);
+    return;
+  }
+  for (std::int64_t i = from; i < from + n; ++i) {
+    const std::int64_t tokens = pattern_.tokens(state_->iteration + i, 1);
+    const Ticks gap = iteration_ticks(i);
+    gaps_->add(gap / tokens, requests * tokens, WideTicks{gap} * requests);
+  }
+}
+
+}  // namespace flopcast

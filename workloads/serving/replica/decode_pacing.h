@@ -1,0 +1,78 @@
+// When the decoding batch next changes: until then its iterations are alike, and are taken as one span of time, summed
+// in closed form.
+//
+// A span goes up to the next finish or possible lack of pages; an arrival, a failure or new prices cut it at the end of
+// the iteration under way. The results are, to the last bit, those of single iterations (ReplicaConfig::jump switches
+// spans off). An iteration with prompts is a span of its own.
+#pragma once
+#include <cstdint>
+#include <deque>
+
+#include "workloads/serving/replica/batcher.h"
+#include "workloads/serving/replica/gap_histogram.h"
+
+namespace flopcast {
+
+class DecodePacing {
+ public:
+  using Groups = std::deque<Batcher>;  ///< attention groups, in step: the slowest sets the pace
+  DecodePacing(const Groups& groups, const TokenPattern& pattern, ReplicaState& state, GapHistogram& gaps);
+
+  /// Finds the group that sets the pace, where a batch has changed since it was found last.
+  void find_pace(IterationPricer& pricer);
+  /// That group.
+  const DecodeBatch& batch() const { return (*groups_)[group_].decode(); }
+  /// The next decoding iteration, once the pace is found.
+  Ticks iteration() const { return curve_->at(batch().kv()); }
+  /// Iterations until a request finishes, or until pages might run short.
+  std::int64_t until_change() const;
+
+  /// A span begins: so many decoding iterations, or one of `duration` with prompts in which decoding requests advance
+  /// (`decodes`) or stand still. `wait`: for transfers, before one iteration.
+  void begin_decoding(Ticks now, std::int64_t iterations, Ticks wait);
+  void begin_prompts(Ticks now, Ticks duration, bool decodes, Ticks wait);
+  bool running() const { return running_; }
+  bool has_prompts() const { return prompts_; }
+  bool decodes() const { return decodes_; }
+  Ticks begin() const { return begin_; }
+  Ticks end() const { return end_; }
+  std::int64_t iterations() const { return iterations_; }
+
+  /// Iterations of the span that are over; one that ends just now is not, as when it runs alone.
+  std::int64_t passed(Ticks now) const;
+  /// The span ends at the first boundary that is not before `now`: something has happened that the next iteration may
+  /// heed.
+  void heed(Ticks now);
+  /// The span has only as many iterations as are over. False when it runs on, none being over.
+  bool keep_passed(Ticks now);
+  /// It may be cut before its end.
+  bool divisible() const { return iterations_ > 1 && !cut_; }
+  /// The span is over; requests have got its tokens.
+  void stop() { running_ = prompts_ = decodes_ = false; }
+
+  /// Counts the times between tokens of the span, which ends now.
+  void note_gaps(Ticks now);
+
+ private:
+  Ticks after(std::int64_t iterations) const {
+    return begin_ + curve_->sum(batch().kv(), iterations, pattern_, state_->iteration);
+  }
+  Ticks iteration_ticks(std::int64_t i) const {
+    return curve_->at(batch().kv() + batch().size() * pattern_.tokens(state_->iteration, i));
+  }
+  void note_gaps_between(std::int64_t from, std::int64_t n, std::int64_t requests);
+
+  const Groups* groups_;
+  TokenPattern pattern_;
+  ReplicaState* state_;
+  GapHistogram* gaps_;
+  std::size_t group_ = 0;               // sets the pace of decoding until a batch changes
+  const DecodeCurve* curve_ = nullptr;  // its times
+  bool running_ = false, prompts_ = false, decodes_ = false;
+  bool cut_ = false;  // something has happened that the next iteration may heed: end_ is its boundary
+  Ticks begin_ = 0, end_ = 0;
+  std::int64_t iterations_ = 0;
+  Ticks last_tokens_ = 0;  // end of the last decoding iteration
+};
+
+}  // namespace flopcast

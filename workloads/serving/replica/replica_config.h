@@ -1,0 +1,93 @@
+// What a replica is told, and what it tells others about itself.
+#pragma once
+#include <cstdint>
+
+#include "workloads/serving/pricing/engine.h"
+#include "workloads/serving/replica/clock.h"
+#include "workloads/serving/replica/job.h"
+
+namespace flopcast {
+
+enum class ReplicaRole : std::uint8_t {
+  unified,  ///< prompts and answers
+  prefill,  ///< prompts, up to the first token; the cache then moves to a decoding replica
+  decode,   ///< answers, from caches that arrive
+};
+
+/// What crosses the NIC of each GPU, as the time it takes there.
+struct NicLoad {
+  double prompt_token = 0;  ///< ticks of exchange between experts, per token of a prompt
+  double request = 0;       ///< per decoding request and iteration
+  double cached_token = 0;  ///< of a KV cache that leaves or arrives
+  bool overlapped = false;  ///< exchange has the whole iteration to hide in (two micro-batches)
+};
+
+struct ReplicaConfig {
+  ReplicaRole role = ReplicaRole::unified;
+  SchedulerConfig scheduler;
+  SpeculationConfig speculation;
+  int groups = 1;               ///< attention groups
+  bool experts_shared = false;  ///< by all groups, which then wait for each other's tokens
+  KvCacheConfig cache;          ///< of one group
+  /// Time to bring one cached token back from host memory and from storage, per attention group.
+  PerTier<Ticks> restore_ticks_per_token;
+  /// Decode replicas take a cache in when so many tokens are left for each request that is there.
+  int reserved_tokens = 0;
+  NicLoad nic;
+  bool jump = true;
+};
+
+/// Told of what happens on a replica, at the moment `now` of the boundary between two iterations.
+class ReplicaListener {
+ public:
+  virtual ~ReplicaListener() = default;
+  /// A prefill replica computed the prompt; the job keeps its pages there until release().
+  virtual void prefilled(JobId job, Ticks now) = 0;
+  /// A decode replica has room for the job's cache: join() it when the cache has arrived.
+  virtual void placed(JobId job, Ticks now) = 0;
+  virtual void finished(JobId job, Ticks now) = 0;
+};
+
+/// What a replica has done.
+struct ReplicaCounters {
+  std::int64_t iterations = 0;         ///< decoding or with prompts
+  std::int64_t prompt_iterations = 0;  ///< of those, with prompts
+  std::int64_t prompt_tokens = 0;      ///< computed, recomputation included
+  std::int64_t recomputed_tokens = 0;  ///< computed again after a preemption
+  std::int64_t decode_tokens = 0;      ///< sum over decoding iterations of tokens given
+  std::int64_t decode_requests = 0;    ///< sum over decoding iterations of the batch
+  std::int64_t preemptions = 0, swaps = 0;
+  std::int64_t steps = 0;               ///< events it took
+  Ticks busy = 0;                       ///< time in iterations
+  Ticks prompt_time = 0;                ///< of it, what prompts added to iterations
+  std::int64_t prompts_done = 0;        ///< prompts that gave their first token
+  std::int64_t prompt_tokens_done = 0;  ///< of those, cached tokens included
+  std::int64_t tokens_given() const { return decode_tokens + prompts_done; }  ///< of answers
+  ReplicaCounters& operator+=(const ReplicaCounters& o);
+  ReplicaCounters operator-(const ReplicaCounters& o) const;  ///< what happened since
+};
+
+/// What a replica has to do now.
+struct ReplicaLoad {
+  std::int64_t outstanding = 0;       ///< requests that it has
+  std::int64_t waiting = 0;           ///< of those, without a place in a batch
+  std::int64_t queued_tokens = 0;     ///< of prompts, still to be computed
+  std::int64_t decoding = 0;          ///< requests that decode,
+  std::int64_t decoding_tokens = 0;   ///< and their cached tokens at the next iteration
+  std::int64_t prompting_tokens = 0;  ///< cached tokens of the others
+  std::int64_t running() const { return outstanding - waiting; }
+};
+
+/// What the attention groups of a replica share: they run their iterations in step.
+struct ReplicaState {
+  std::uint32_t id = 0;        ///< of the replica
+  std::int64_t iteration = 0;  ///< decoding iterations so far: index of the next
+  Ticks debt = 0;              ///< transfers that the next iteration waits for
+  bool batch_changed = true;   ///< a decoding batch, since its pace was found
+  std::int64_t joined = 0;     ///< decoding requests that came since the last decoding iteration
+  std::uint64_t admissions = 0;
+  ReplicaLoad load;
+  ReplicaCounters counters;
+};
+
+}  // namespace flopcast
