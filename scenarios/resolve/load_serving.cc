@@ -284,6 +284,7 @@ class ServingLoader {
     if (!in_.has_decode()) return fault("decode", "nothing", "decode { ... } beside prefill { ... }");
     pool(in_.prefill(), "prefill", ReplicaRole::prefill);
     pool(in_.decode(), "decode", ReplicaRole::decode);
+    if (out_->pools.size() == 2) out_->pools.front().next = 1;
     if (in_.prefill().kv_cache() != in_.decode().kv_cache())
       fault("decode.kv_cache", in_.decode().kv_cache(),
             "as prefill.kv_cache, " + in_.prefill().kv_cache() + ": caches move between them");

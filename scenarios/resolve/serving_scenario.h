@@ -21,7 +21,7 @@ struct ServingScenario {
   std::string traffic_description;  ///< as the file has it: two that are equal ask the same
   std::vector<std::string> class_names;
   std::vector<ServiceLevel> levels;  ///< per class
-  std::vector<PoolSpec> pools;       ///< one, or prefill and decode
+  std::vector<PoolSpec> pools;       ///< a chain: requests enter the first
   ExpertPaceConfig expert_pace;
   FailureConfig failures;
   TokenPriceTable token_prices;
@@ -33,13 +33,24 @@ struct ServingScenario {
   Seconds warm_up;
   std::shared_ptr<const EngineConstants> constants;  ///< filled in beside the other calibrations
 
-  const ModelConfig& model() const { return pools.front().engine.model; }
+  const ModelConfig& model() const { return answer_pool().engine.model; }
+  /// The pool that computes prompts, and the one that gives answers; the same where one does both.
+  std::size_t prompt_pool_index() const { return pool_that(computes_prompts); }
+  std::size_t answer_pool_index() const { return pool_that(gives_answers); }
+  const PoolSpec& answer_pool() const { return pools[answer_pool_index()]; }
   int gpus() const;  ///< of all replicas
   bool autoscaled() const;
   /// Replicas that one of the replay stands for.
   int replicas_per_replica() const { return sample_time ? 1 : sample; }
   /// How many times faster than in the scenario slow changes pass in the replay.
   int haste() const { return sample_time ? sample : 1; }
+
+ private:
+  std::size_t pool_that(bool (*does)(ReplicaRole)) const {
+    std::size_t pool = 0;
+    while (pool + 1 < pools.size() && !does(pools[pool].role)) ++pool;
+    return pool;
+  }
 };
 
 }  // namespace flopcast

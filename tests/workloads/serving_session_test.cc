@@ -236,6 +236,7 @@ SessionConfig toy_split(int prefill, int decode) {
   second.replica.role = ReplicaRole::decode;
   second.replicas = decode;
   second.first_gpu = prefill;
+  config.pools[0].next = 1;
   config.pools.push_back(second);
   config.pools[0].kv_bytes_per_token = config.pools[1].kv_bytes_per_token = Bytes(1e6);
   return config;
@@ -254,6 +255,66 @@ TEST_CASE("a cache moves from prefill to decode over the fabric", "[serving]") {
   CHECK(run.totals.transfers == 1);
   CHECK(run.totals.pools[0].pages_in_use == 0);
   CHECK(run.totals.pools[1].pages_in_use == 0);
+}
+
+namespace {
+
+/// An encoder before prefill and decode, each with GPUs of its own.
+SessionConfig toy_chain(int encode, int prefill, int decode) {
+  SessionConfig config = toy_split(prefill, decode);
+  PoolConfig encoder = config.pools[0];
+  encoder.name = "encode";
+  encoder.replica.role = ReplicaRole::encode;
+  encoder.replicas = encode;
+  encoder.kv_bytes_per_token = Bytes(1e5);  // embeddings
+  config.pools.insert(config.pools.begin(), encoder);
+  for (std::size_t p = 1; p < config.pools.size(); ++p)
+    config.pools[p].first_gpu = config.pools[p - 1].first_gpu + config.pools[p - 1].replicas;
+  config.pools[1].next = 2;
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("requests move along a chain of three pools", "[serving]") {
+  const ClusterSpec cluster = toy_cluster(3);
+  Topology topology(cluster);
+  IterationPricer images(0, kMilli / 2), prompts(0, kMilli), answers(10 * kMilli, 0);
+  const ToyRun run = run_toy(toy_chain(1, 1, 1), {&images, &prompts, &answers}, {toy_request(0, 100, 11)}, &topology);
+  REQUIRE(run.results.size() == 1);
+  // 50 ms of encoder, 10 MB of embeddings over 1 GB/s and 1 ms of latency, 100 ms of prompt; then 100 MB of cache and
+  // ten iterations.
+  const double computed = 0.05 + 0.010 + 0.001 + 0.1;
+  CHECK(run.results[0].scheduled.value() == 0);
+  CHECK(run.results[0].finish.value() == Approx(computed + 0.1 + 0.001 + 0.1));
+  CHECK(run.totals.transfers == 2);
+  CHECK(run.totals.transferred.value() == Approx(1.1e8));
+  CHECK(run.totals.pools[0].counters.prompt_tokens == 100);
+  CHECK(run.totals.pools[0].counters.prompts_done == 0);
+  CHECK(run.totals.pools[1].counters.prompts_done == 1);
+  CHECK(run.totals.pools[2].counters.decode_tokens == 10);
+  for (const PoolTotals& pool : run.totals.pools) CHECK(pool.pages_in_use == 0);
+}
+
+TEST_CASE("a chain of pools loses nothing when replicas fail, scale and jump", "[serving]") {
+  const ClusterSpec cluster = toy_cluster(7);
+  IterationPricer images(kMilli, kMilli / 100), prompts(kMilli, kMilli / 50), answers(10 * kMilli, 0);
+  SessionConfig config = toy_chain(2, 2, 3);
+  config.failures.failures_per_gpu_hour = 60;
+  config.failures.repair = Seconds(5);
+  config.failures.retries = 2;
+  for (PoolConfig& pool : config.pools) pool.autoscale = {true, 1, Seconds(5), Seconds(3), 0.7};
+  const auto requests = mixture(1500, 15, 9);
+  Topology first(cluster), second(cluster);
+  const ToyRun with = run_toy(config, {&images, &prompts, &answers}, requests, &first);
+  for (PoolConfig& pool : config.pools) pool.replica.jump = false;
+  const ToyRun without = run_toy(config, {&images, &prompts, &answers}, requests, &second);
+  CHECK(with.totals.failures > 5);
+  CHECK(with.totals.metrics.all().left() == 1500);
+  CHECK(with.totals.metrics.all().balanced());
+  REQUIRE(with.results.size() == without.results.size());
+  for (std::size_t i = 0; i < with.results.size(); ++i) CHECK(same(with.results[i], without.results[i]));
+  for (const PoolTotals& pool : with.totals.pools) CHECK(pool.pages_in_use == 0);
 }
 
 TEST_CASE("caches that meet on a port share it", "[serving]") {

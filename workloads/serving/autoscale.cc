@@ -41,7 +41,7 @@ int PoolScaler::wanted(std::span<const Unit> units, Ticks now) {
     const ReplicaCounters did = counters - before_[i];
     before_[i] = counters;
     if (!units[i].up) continue;
-    load += replica.config().role == ReplicaRole::prefill ? prompt_load(replica, did) : answer_load(replica, did, now);
+    load += hands_on(replica.config().role) ? prompt_load(replica, did) : answer_load(replica, did, now);
   }
   next_ += to_ticks(config_.interval);
   return std::clamp(static_cast<int>(std::ceil(load / config_.target)), config_.minimum,

@@ -18,7 +18,7 @@ struct AutoscaleConfig {
 };
 
 /// Judges a pool by what it did in the last interval, in replicas' worth of load:
-///   prefill         tokens computed and tokens that wait, over what iterations that fill the token budget would have
+///   prefill, encode tokens computed and tokens that wait, over what iterations that fill the token budget would have
 ///   in the same time. (How full
 ///                   iterations are says little: an engine that has less to do runs shorter ones, as often as it can.)
 ///   decode, unified the fullest of slots (requests), KV cache, and time per token over the one promised

@@ -34,8 +34,12 @@ ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pr
       topology_(topology),
       metrics_(config_.levels),
       failing_(config_.failures, gpus_of_units(config_.pools)) {
-  assert(pricers.size() == config_.pools.size() && (topology || config_.pools.size() == 1));
-  if (config_.pools.size() > 1) moves_ = std::make_unique<CacheMoves>(*topology);
+  assert(pricers.size() == config_.pools.size());
+  for (std::size_t p = 0; p < config_.pools.size(); ++p) {
+    const PoolConfig& pool = config_.pools[p];
+    assert(hands_on(pool.replica.role) == pool.next.has_value() && (!pool.next || (*pool.next > p && topology)));
+    if (pool.next && !moves_) moves_ = std::make_unique<CacheMoves>(*topology);
+  }
   for (std::size_t p = 0; p < config_.pools.size(); ++p) {
     Pool pool;
     pool.config = config_.pools[p];
@@ -158,7 +162,7 @@ void ServingSession::route(JobId id, std::size_t p) {
     ReplicaView& view = pool.views[i];
     view.accepting = unit.state == State::up && !unit.replica->queue_full();
     open = open || view.accepting;
-    view.outstanding = unit.replica->load().outstanding;
+    view.outstanding = unit.replica->load().outstanding + unit.coming;
     view.queued_tokens = unit.replica->load().queued_tokens;
     if (pool.router_sees_kv) view.kv_tokens = unit.replica->kv_tokens(now_);
     view.kv_capacity_tokens = unit.replica->kv_capacity_tokens();
@@ -180,6 +184,10 @@ void ServingSession::route(JobId id, std::size_t p) {
     return leave(id, job.retries > 0 || p > 0 ? RequestOutcome::lost : RequestOutcome::rejected);
   }
   const std::size_t unit = pool.first + chosen;
+  if (job.source != Job::kNoSource && pool.config.replica.role != ReplicaRole::decode) {
+    ++units_[unit].coming;
+    return send(id, unit);
+  }
   units_[unit].replica->submit(id, now_);
   touch(unit);
 }
@@ -205,7 +213,7 @@ void ServingSession::wake_dirty() {
 
 void ServingSession::refresh(std::size_t index) {
   Unit& unit = units_[index];
-  if (unit.state == State::draining && unit.replica->load().outstanding == 0) set_state(unit, State::down);
+  if (unit.state == State::draining && unit.empty()) set_state(unit, State::down);
   const Ticks next = unit.replica->next_event();
   if (next == unit.next) return;
   unit.next = next;
@@ -224,7 +232,7 @@ void ServingSession::advance_replicas() {
   }
 }
 
-void ServingSession::prefilled(JobId id, Ticks) { route(id, 1); }
+void ServingSession::handed_on(JobId id, Ticks) { route(id, *pools_[units_[jobs_[id].source].pool].config.next); }
 
 RankId ServingSession::first_gpu(const Pool& pool, std::size_t unit, std::uint32_t group) const {
   const auto replica = static_cast<int>(unit - pool.first);
@@ -232,24 +240,32 @@ RankId ServingSession::first_gpu(const Pool& pool, std::size_t unit, std::uint32
                     static_cast<int>(group) * pool.config.plan.tensor);
 }
 
-void ServingSession::placed(JobId id, Ticks now) {
-  const Job& job = jobs_[id];
-  const Pool &from = pools_.front(), &to = pools_.back();
-  const int lanes = std::min(from.config.plan.tensor, to.config.plan.tensor);
+void ServingSession::placed(JobId id, Ticks) { send(id, jobs_[id].replica); }
+
+/// What a replica has made of a job goes to another one: to the attention group that a decode replica has given it a
+/// place in, to the first group of others, which choose one when it is there.
+void ServingSession::send(JobId id, std::size_t unit) {
+  Job& job = jobs_[id];
+  const Pool &from = pools_[units_[job.source].pool], &to = pools_[units_[unit].pool];
+  const bool has_place = to.config.replica.role == ReplicaRole::decode;
   CacheMove move;
   move.job = id;
+  move.lanes = std::min(from.config.plan.tensor, to.config.plan.tensor);
   move.from = job.source;
-  move.to = job.replica;
+  move.to = static_cast<std::uint32_t>(unit);
   move.sender = first_gpu(from, job.source, job.source_rank);
-  move.receiver = first_gpu(to, job.replica, job.rank);
-  move.bytes = from.config.kv_bytes_per_token * (static_cast<double>(job.request.input_tokens) / lanes);
-  move.computing = job.computing;
-  move.parts = config_.send_in_parts;
+  move.receiver = first_gpu(to, unit, has_place ? job.rank : 0);
+  move.bytes = from.config.kv_bytes_per_token * (static_cast<double>(job.request.input_tokens) / move.lanes);
+  if (from.config.replica.role == ReplicaRole::prefill) {
+    move.computing = job.computing;
+    move.parts = config_.send_in_parts;
+  }
+  job.computing = 0;
   if (!topology_->same_node(move.sender, move.receiver)) {
     move.from_busy = units_[move.from].replica->exchange_share();
     move.to_busy = units_[move.to].replica->exchange_share();
   }
-  moves_->start(move, now);
+  moves_->start(move, now_);
 }
 
 void ServingSession::land_caches() {
@@ -257,7 +273,13 @@ void ServingSession::land_caches() {
   for (const CacheMove& move : moves_->landed(now_)) {
     units_[move.from].replica->release(move.job, now_, move.from_busy);
     touch(move.from);
-    units_[move.to].replica->join(move.job, now_, move.to_busy);
+    Unit& to = units_[move.to];
+    if (to.replica->config().role == ReplicaRole::decode) {
+      to.replica->join(move.job, now_, move.to_busy);
+    } else {
+      --to.coming;
+      to.replica->submit(move.job, now_);
+    }
     touch(move.to);
   }
 }
@@ -271,7 +293,7 @@ void ServingSession::leave(JobId id, RequestOutcome outcome) {
   result.request_class = job.request.request_class;
   result.outcome = outcome;
   result.input_tokens = job.request.input_tokens;
-  result.cached_tokens = job.cached;
+  result.cached_tokens = std::max(0, job.cached);
   result.output_tokens = job.generated;
   result.arrival = job.request.arrival;
   const auto moment = [&](Ticks ticks) { return ticks < 0 ? to_seconds(now_) : to_seconds(ticks); };
@@ -399,11 +421,10 @@ void ServingSession::fail(std::size_t index) {
   change_at(unit, now_ + to_ticks(config_.failures.repair));
   std::vector<JobId> homeless;
   if (moves_) cancel_moves(index, homeless);
-  const bool prefill = unit.replica->config().role == ReplicaRole::prefill;
-  if (prefill) withdraw_waiting(index, homeless);
+  withdraw_waiting(index, homeless);
   for (const JobId id : unit.replica->abandon(now_)) {
-    Job& job = jobs_[id];
-    if (!prefill && job.source != Job::kNoSource) {
+    const Job& job = jobs_[id];
+    if (job.source != Job::kNoSource) {
       touch(job.source);
       units_[job.source].replica->release(id, now_, 0);
     }
@@ -418,16 +439,22 @@ void ServingSession::fail(std::size_t index) {
 void ServingSession::cancel_moves(std::size_t unit, std::vector<JobId>& homeless) {
   for (const CacheMove& move : moves_->cancel(static_cast<std::uint32_t>(unit), now_)) {
     if (move.from != unit) units_[move.from].replica->release(move.job, now_, 0), touch(move.from);
-    if (move.to != unit) units_[move.to].replica->unplace(move.job, now_), touch(move.to);
+    Unit& to = units_[move.to];
+    if (to.replica->config().role != ReplicaRole::decode)
+      --to.coming, touch(move.to);
+    else if (move.to != unit)
+      to.replica->unplace(move.job, now_), touch(move.to);
     homeless.push_back(move.job);
   }
 }
 
-/// Requests that wait for a place on a decode replica, their cache being on a prefill replica that has failed.
-void ServingSession::withdraw_waiting(std::size_t prefill, std::vector<JobId>& homeless) {
-  const Pool& pool = pools_.back();
+/// Requests that wait for a place in the next pool, their cache being on a replica that has failed.
+void ServingSession::withdraw_waiting(std::size_t source, std::vector<JobId>& homeless) {
+  const std::optional<std::size_t> next = pools_[units_[source].pool].config.next;
+  if (!next) return;
+  const Pool& pool = pools_[*next];
   for (std::size_t i = 0; i < pool.views.size(); ++i) {
-    for (const JobId id : units_[pool.first + i].replica->withdraw(static_cast<std::uint32_t>(prefill)))
+    for (const JobId id : units_[pool.first + i].replica->withdraw(static_cast<std::uint32_t>(source)))
       homeless.push_back(id);
     touch(pool.first + i);
   }
@@ -474,7 +501,7 @@ void ServingSession::autoscale(Pool& pool) {
       Unit& unit = units_[pool.first + i];
       if (unit.state != from) continue;
       unit.changes = kNeverTick;
-      set_state(unit, unit.replica->load().outstanding == 0 ? State::down : State::draining);
+      set_state(unit, unit.empty() ? State::down : State::draining);
       --working;
     }
   }
@@ -501,12 +528,12 @@ SessionTotals ServingSession::totals() const {
     out.transfers = moves_->count();
     out.transfer_time = to_seconds(moves_->time());
     out.contended_transfers = static_cast<std::int64_t>(moves_->contended());
-    out.transferred =
-        moves_->delivered() * std::min(pools_.front().config.plan.tensor, pools_.back().config.plan.tensor);
+    out.transferred = moves_->delivered();
   }
   for (const Pool& pool : pools_) {
     PoolTotals totals;
     totals.name = pool.config.name;
+    totals.role = pool.config.replica.role;
     totals.replicas = pool.config.replicas;
     totals.gpus = pool.config.plan.gpus();
     totals.kv_share = pool.kv_share;

@@ -2,14 +2,17 @@
 // last token.
 //
 // Driven by events on a clock of whole picoseconds. A session can be started, fed request by request or from
-// a source, run up to a moment, and stopped; a larger simulation (reinforcement learning) does just that. KV
-// caches that move from prefill to decode replicas are flows on the cluster's links (sim/fair_share.h): where
-// they meet they share max-min fairly.
+// a source, run up to a moment, and stopped; a larger simulation (reinforcement learning) does just that.
+//
+// Pools form a chain: a request enters the first and moves on to the next until one answers it. What it takes along (KV
+// caches from prefill to decode, an encoder's output) is a flow on the cluster's links (sim/fair_share.h): where flows
+// meet they share max-min fairly.
 #pragma once
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <string>
 #include <vector>
@@ -30,6 +33,7 @@ namespace flopcast {
 struct PoolConfig {
   std::string name;  ///< "replicas", "prefill", "decode"
   ReplicaConfig replica;
+  std::optional<std::size_t> next;  ///< pool that requests go on to; none: they are answered here (gives_answers())
   ServingPlan plan;
   int replicas = 1;
   std::string router = "least_outstanding";
@@ -37,7 +41,7 @@ struct PoolConfig {
   std::vector<std::size_t>
       pace;  ///< level of expert load, period by period, from the beginning again at the end; empty: the first
   Seconds pace_period;
-  Bytes kv_bytes_per_token;  ///< all GPUs of an attention group together, each byte once
+  Bytes kv_bytes_per_token;  ///< all GPUs of an attention group together, each byte once; what moves to the next pool
   AutoscaleConfig autoscale;
 };
 
@@ -50,16 +54,18 @@ struct PoolPricers {
 };
 
 struct SessionConfig {
-  std::vector<PoolConfig> pools;  ///< one unified pool, or a prefill pool and a decode pool
+  std::vector<PoolConfig> pools;  ///< requests enter the first
   std::vector<ServiceLevel> levels;
   FailureConfig failures;
-  int send_in_parts = 1;  ///< a cache is sent in so many equal parts while its prompt is computed (layers); 1: after it
-  Seconds warm_up;        ///< after the first arrival: rates are taken from then on, to the last arrival
+  /// A prefill replica sends a cache in so many equal parts while the prompt is computed (layers); 1: after it.
+  int send_in_parts = 1;
+  Seconds warm_up;  ///< after the first arrival: rates are taken from then on, to the last arrival
   std::uint64_t seed = 1;
 };
 
 struct PoolTotals {
   std::string name;
+  ReplicaRole role = ReplicaRole::unified;
   int replicas = 0;
   int gpus = 0;  ///< of one replica
   ReplicaCounters counters;
@@ -101,7 +107,7 @@ using ResultSink = std::function<void(const Request&, const RequestResult&)>;
 
 class ServingSession final : private ReplicaListener {
  public:
-  /// @param pricers one per pool. @param topology may be null where there is one pool. @param source may be
+  /// @param pricers one per pool. @param topology may be null where no pool hands on. @param source may be
   /// null: then requests come by submit().
   ServingSession(SessionConfig config, std::vector<PoolPricers> pricers, Topology* topology, RequestSource* source);
   ~ServingSession() override;
@@ -145,7 +151,9 @@ class ServingSession final : private ReplicaListener {
     Ticks up_since = 0;
     Ticks up_time = 0;
     Ticks next = kNeverTick;  ///< its event in the queue
+    std::int64_t coming = 0;  ///< requests sent on to it, without a place there yet
     bool dirty = false;
+    bool empty() const { return replica->load().outstanding + coming == 0; }
   };
   struct Due {
     Ticks at;
@@ -155,7 +163,7 @@ class ServingSession final : private ReplicaListener {
   using DueQueue = std::priority_queue<Due, std::vector<Due>, std::greater<>>;
 
   // ReplicaListener
-  void prefilled(JobId job, Ticks now) override;
+  void handed_on(JobId job, Ticks now) override;
   void placed(JobId job, Ticks now) override;
   void finished(JobId job, Ticks now) override;
 
@@ -165,6 +173,7 @@ class ServingSession final : private ReplicaListener {
   void enqueue(const Request& request);
   void route(JobId job, std::size_t pool);
   RankId first_gpu(const Pool& pool, std::size_t unit, std::uint32_t group) const;
+  void send(JobId job, std::size_t unit);
   void land_caches();
   void cancel_moves(std::size_t unit, std::vector<JobId>& homeless);
   void advance_replicas();
@@ -173,7 +182,7 @@ class ServingSession final : private ReplicaListener {
   void sample();
   TokenSnapshot snapshot() const;
   void fail(std::size_t unit);
-  void withdraw_waiting(std::size_t prefill, std::vector<JobId>& homeless);
+  void withdraw_waiting(std::size_t source, std::vector<JobId>& homeless);
   void recover(JobId job);
   void autoscale(Pool& pool);
   void change_at(Unit& unit, Ticks when);
@@ -186,7 +195,7 @@ class ServingSession final : private ReplicaListener {
   SessionConfig config_;
   RequestSource* source_;
   Topology* topology_;
-  std::unique_ptr<CacheMoves> moves_;  // none with one pool
+  std::unique_ptr<CacheMoves> moves_;  // none where no pool hands on
   ResultSink sink_;
   JobTable jobs_;
   GapHistogram gaps_;

@@ -279,8 +279,8 @@ ServingExplanation explain_serving(const ServingReport& report) {
                cached = per(static_cast<double>(all.cached_tokens), completed);
 
   const PromptWork prompt{std::max(1.0, input - cached), cached};
-  const ForwardSetting prompts = setting_of(pools.front(), report.pools.front());
-  out.iterations.push_back({report.pools.front().totals.name, "prompt", 1, prompt.tokens, prompt.cached,
+  const ForwardSetting prompts = setting_of(pools[report.serving().prompt_pool_index()], report.prompt_pool());
+  out.iterations.push_back({report.prompt_pool().totals.name, "prompt", 1, prompt.tokens, prompt.cached,
                             prompt_iterations(prompts, prompt)});
   LatencyLadder ttft =
       ladder_of([&](const IterationMechanisms& on) { return prompt_iterations(prompts, prompt, on).total(); });
@@ -292,15 +292,16 @@ ServingExplanation explain_serving(const ServingReport& report) {
   add_to(ttft, "queueing", queueing);
   out.ladders.push_back(std::move(ttft));
 
-  const PoolReport& last = report.pools.back();
-  const int groups = pools.back().config.replica.groups;
+  const PoolReport& last = report.answer_pool();
+  const BuiltPool& answering = pools[report.serving().answer_pool_index()];
+  const int groups = answering.config.replica.groups;
   if (last.totals.counters.decode_requests == 0) return out;
   DecodeWork decode;
   decode.requests = std::max(1.0, last.mean_batch / groups);
   decode.kv_tokens = per(
       last.totals.mean_kv_share * static_cast<double>(last.totals.kv_capacity_tokens) / last.totals.replicas / groups,
       decode.requests);
-  const ForwardSetting answers = setting_of(pools.back(), last);
+  const ForwardSetting answers = setting_of(answering, last);
   const int depth = answers.engine.speculation.depth;
   out.iterations.push_back({last.totals.name, "decode", decode.requests, decode.requests * (1 + depth),
                             decode.kv_tokens, decode_iteration(answers, decode)});

@@ -98,9 +98,9 @@ double cached_work(const ServingReport& report, BuiltPool& pool) {
                            static_cast<double>(computed) / static_cast<double>(cached));
 }
 
-/// Prefill replicas are paid by prompts, decode replicas by answers; where one does both, prompts pay for
-/// what they add to the time of iterations, and both for the idle time in that proportion. Tokens are those
-/// of the steady span.
+/// Prefill replicas and those before them are paid by prompts, decode replicas by answers; where one does both, prompts
+/// pay for what they add to the time of iterations, and both for the idle time in that proportion. Tokens are those of
+/// the steady span.
 ServingCostReport cost_of(const ServingReport& report, BuiltPool& prompt_pool) {
   ServingCostReport cost;
   const UsdPerSecond gpu = report.scenario.price.gpu;
@@ -111,10 +111,10 @@ ServingCostReport cost_of(const ServingReport& report, BuiltPool& prompt_pool) {
   for (const PoolReport& pool : report.pools) {
     const double all = pool.totals.replica_time.value() / seconds * pool.totals.gpus;
     // What a decode replica computes again after a preemption belongs to its answers.
-    const double part = pool.totals.name == "decode"    ? 0
-                        : pool.totals.name == "prefill" ? 1
-                                                        : share(to_seconds(pool.totals.counters.prompt_time).value(),
-                                                                to_seconds(pool.totals.counters.busy).value());
+    const double part = pool.totals.role == ReplicaRole::decode ? 0
+                        : hands_on(pool.totals.role)            ? 1
+                                                     : share(to_seconds(pool.totals.counters.prompt_time).value(),
+                                                             to_seconds(pool.totals.counters.busy).value());
     prompts += all * part;
     answers += all * (1 - part);
   }
@@ -145,8 +145,8 @@ void rates(ServingReport& report) {
   for (const PoolReport& pool : report.pools) {
     const double gpus = pool.totals.replica_time.value() / seconds * pool.totals.gpus;
     report.mean_gpus += gpus;
-    if (pool.totals.name != "decode") prompt_gpus += gpus;
-    if (pool.totals.name != "prefill") answer_gpus += gpus;
+    if (pool.totals.role != ReplicaRole::decode) prompt_gpus += gpus;
+    if (gives_answers(pool.totals.role)) answer_gpus += gpus;
   }
   double input = static_cast<double>(report.all.completed.input_tokens) / seconds;
   double output = static_cast<double>(report.all.output_tokens) / seconds;
@@ -188,7 +188,7 @@ void notes_of(ServingReport& report) {
   if (report.totals.failures > 0)
     report.notes.push_back(fmt::format("{} failures of replicas; {} requests started again, {} were lost",
                                        report.totals.failures, report.totals.retried, report.all.lost.requests));
-  if (serving.pools.front().engine.speculation.depth > 0)
+  if (serving.answer_pool().engine.speculation.depth > 0)
     report.notes.push_back("drafts are accepted at their mean rate, by all requests of an iteration alike");
   if (report.scenario.cluster.node.gpu.architecture != "hopper")
     report.notes.push_back("kernels of this GPU were not measured: rooflines with Hopper's efficiencies");
@@ -237,7 +237,9 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
     prices.push_back(pool.prices());
   }
   std::unique_ptr<Topology> topology;
-  if (pools.size() > 1) topology = std::make_unique<Topology>(trimmed(scenario.cluster, serving.gpus()));
+  const bool moves = std::any_of(serving.pools.begin(), serving.pools.end(),
+                                 [](const PoolSpec& pool) { return pool.next.has_value(); });
+  if (moves) topology = std::make_unique<Topology>(trimmed(scenario.cluster, serving.gpus()));
   const std::unique_ptr<RequestSource> source = make_traffic(sample_of(serving));
   ServingSession session(std::move(config), std::move(prices), topology.get(), source.get());
   if (options.on_result) session.on_result(options.on_result);
@@ -257,10 +259,10 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   report.state = judge(load_evidence(report.totals));
   rates(report);
   report.energy = energy_of(report, options.power);
-  report.cost = cost_of(report, pools.front());
-  const BuiltPool& answers = pools.back();
-  report.exchange_bound = nic_bound(serving.pools.back().engine, scenario.cluster,
-                                    report.pools.back().mean_batch / std::max(1, answers.config.replica.groups));
+  report.cost = cost_of(report, pools[serving.prompt_pool_index()]);
+  const EngineConfig& answers = serving.answer_pool().engine;
+  report.exchange_bound =
+      nic_bound(answers, scenario.cluster, report.answer_pool().mean_batch / std::max(1, answers.plan.attention_data));
   report.notes.insert(report.notes.begin(), scenario.notes.begin(), scenario.notes.end());
   notes_of(report);
   return report;

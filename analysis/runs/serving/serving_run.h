@@ -62,6 +62,8 @@ struct ServingReport {
   std::vector<std::string> notes;
 
   const ServingScenario& serving() const { return *scenario.serving; }
+  const PoolReport& prompt_pool() const { return pools[serving().prompt_pool_index()]; }
+  const PoolReport& answer_pool() const { return pools[serving().answer_pool_index()]; }
   /// Up to the last arrival.
   double arrivals_per_s() const {
     const Seconds span = totals.backlog.until() - totals.begin;

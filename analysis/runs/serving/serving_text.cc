@@ -62,8 +62,8 @@ std::string throughput_table(const ServingReport& r, const TextStyle& style) {
   double prompts = 0, answers = 0;  // GPUs
   for (const PoolReport& pool : r.pools) {
     const double gpus = span > 0 ? pool.totals.replica_time.value() / span * pool.totals.gpus : 0;
-    if (pool.totals.name != "decode") prompts += gpus;
-    if (pool.totals.name != "prefill") answers += gpus;
+    if (pool.totals.role != ReplicaRole::decode) prompts += gpus;
+    if (gives_answers(pool.totals.role)) answers += gpus;
   }
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
   table.header({"throughput", "tokens/s", "per node", "per GPU", ""});

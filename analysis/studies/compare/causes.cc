@@ -50,7 +50,7 @@ Cause cause_of(std::string id, std::string title, std::vector<const ScenarioFiel
 // ------------------------------------------------------------------------------------------- named causes
 
 const TrainingConfig& config(const Scenario& s) { return *s.training; }
-const EngineConfig& engine(const Scenario& s) { return s.serving->pools.back().engine; }
+const EngineConfig& engine(const Scenario& s) { return s.serving->answer_pool().engine; }
 const ModelConfig& model_of(const Scenario& s) { return s.training ? s.training->model : engine(s).model; }
 bool has_experts(const Scenario& s) { return model_of(s).moe.experts > 0; }
 bool is_latent(const Scenario& s) { return model_of(s).attention.type == AttentionType::latent; }

@@ -18,7 +18,7 @@ ServedFigures serve(const Scenario& scenario, const PowerModel& power) {
   if (report.input_per_node > 0) out.prompt_gpus = report.input_rate / report.input_per_node * gpus_per_node;
   out.tpot = Seconds(report.all.tpot.mean());
   out.ttft = Seconds(report.all.ttft.mean());
-  const PoolReport& answers = report.pools.back();
+  const PoolReport& answers = report.answer_pool();
   out.under_way_per_gpu = out.answers_per_gpu() * out.tpot.value();  // Little's law
   out.kv_share = answers.totals.mean_kv_share;
   out.attention_share = answers.attention_share;

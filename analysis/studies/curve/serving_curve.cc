@@ -47,9 +47,9 @@ TrafficConfig closed_loop(TrafficConfig traffic, int users, std::uint64_t reques
   return traffic;
 }
 
-/// Requests that replicas of the last pool work on at once.
+/// Requests that replicas which give answers work on at once.
 int slots_of(const ServingScenario& serving) {
-  const PoolSpec& pool = serving.pools.back();
+  const PoolSpec& pool = serving.answer_pool();
   return pool.replicas * pool.engine.plan.attention_data * pool.engine.scheduler.max_batch;
 }
 

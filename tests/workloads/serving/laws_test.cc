@@ -72,10 +72,14 @@ Deployment random_deployment(std::uint64_t seed) {
     pool.replica.speculation = speculation;
     pool.plan.attention_data = pool.replica.groups;
     pool.first_gpu = out.config.pools.empty() ? 0 : 16;
+    pool.next = hands_on(role) ? std::optional<std::size_t>(1) : std::nullopt;
     if (scaled) pool.autoscale = {true, 1, Seconds(3), Seconds(4), 0.6};
     if (yes(0.3)) pool.pace = {0, 1}, pool.pace_period = Seconds(0.7);
     out.config.pools.push_back(pool);
   }
+  if (seed % 10 == 7)
+    for (PoolConfig& p : out.config.pools)
+      p.replica.scheduler.batching = find_policy(batching_policies(), "decode_first");
   out.config.levels = {ServiceLevel{kNever, Seconds(0.05), kNever}};
   out.config.send_in_parts = yes(0.3) ? 10 : 1;
   if (fails) out.config.failures = {120, Seconds(2), yes(0.5) ? 2 : 0, seed};
@@ -278,6 +282,7 @@ TEST_CASE("caches leave layer by layer while prompts are computed", "[workloads]
   SessionConfig config = toy_session(toy_pool());
   config.pools[0].replica.role = ReplicaRole::prefill;
   config.pools.push_back(config.pools[0]);
+  config.pools[0].next = 1;
   config.pools[1].replica.role = ReplicaRole::decode;
   config.pools[1].first_gpu = 2;
   // 100 tokens take 100 ms to compute and, at 1 GB/s, 10 ms to send; or 200 ms.
@@ -300,6 +305,7 @@ TEST_CASE("caches and the exchange of experts share NICs, and no byte is carried
   SessionConfig config = toy_session(toy_pool());
   config.pools[0].replica.role = ReplicaRole::prefill;
   config.pools.push_back(config.pools[0]);
+  config.pools[0].next = 1;
   config.pools[1].replica.role = ReplicaRole::decode;
   config.pools[1].first_gpu = 2;
   for (PoolConfig& pool : config.pools) pool.kv_bytes_per_token = Bytes(1e6);
@@ -331,6 +337,7 @@ TEST_CASE("pools follow their own load, drain, and lose nothing", "[workloads][s
   config.pools[0].replicas = 6;
   config.pools[0].replica.scheduler.token_budget = 512;
   config.pools.push_back(config.pools[0]);
+  config.pools[0].next = 1;
   config.pools[1].replica.role = ReplicaRole::decode;
   config.pools[1].first_gpu = 8;
   config.pools[0].autoscale = {true, 1, Seconds(10), Seconds(5), 0.7};

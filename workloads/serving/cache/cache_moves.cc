@@ -47,7 +47,6 @@ void CacheMoves::start(const CacheMove& move, Ticks now) {
   Flight& flight = flights_[index];
   flight.move = move;
   const Bytes early = sent_early(move);
-  early_ += early;
   flight.flow = fabric_.start(at, links_, move.bytes - early);
   flight.begin = now;
   flight.latency = to_ticks(topology_->latency(move.sender, move.receiver));
@@ -69,6 +68,7 @@ void CacheMoves::end_flows(Ticks now) {
   for (const FairShare::Flow flow : fabric_.ended_by(std::max(end, to_seconds(now)))) {
     Flight& flight = flights_[flight_of_flow_[flow]];
     flight.state = State::landing;
+    delivered_ += flight.move.bytes * flight.move.lanes;
     landings_.push({now + flight.latency, flight_of_flow_[flow]});
   }
 }

@@ -1,5 +1,5 @@
-// KV caches on their way from prefill to decode replicas: flows on the cluster's links that share them max-min
-// fairly with each other, beside what the experts' exchange takes of NICs.
+// KV caches (or what else a pool hands on) on their way to replicas of the next pool: flows on the cluster's links that
+// share them max-min fairly with each other, beside what the experts' exchange takes of NICs.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -18,7 +18,8 @@ struct CacheMove {
   JobId job;
   std::uint32_t from = 0, to = 0;  ///< replicas
   RankId sender, receiver;
-  Bytes bytes;
+  int lanes = 1;  ///< pairs of GPUs
+  Bytes bytes;    ///< of one lane
   /// Share of the time that the exchange of experts has the sender's and the receiver's NIC at work. It counts as one
   /// flow there: caches have the NIC alone in the rest of the time and half of it in that.
   double from_busy = 0, to_busy = 0;
@@ -44,7 +45,7 @@ class CacheMoves {
   std::int64_t count() const { return count_; }  ///< that arrived
   Ticks time() const { return time_; }           ///< sum of theirs
   std::uint64_t contended() const { return fabric_.shared(); }
-  Bytes delivered() const { return fabric_.delivered() + early_; }  ///< one lane of each
+  Bytes delivered() const { return delivered_; }  ///< all lanes
 
  private:
   enum class State : std::uint8_t { free, flowing, landing, cancelled };
@@ -72,7 +73,7 @@ class CacheMoves {
   std::priority_queue<Landing, std::vector<Landing>, std::greater<>> landings_;  // flows that have ended
   std::vector<LinkId> links_;
   std::vector<CacheMove> landed_;
-  Bytes early_;  // sent while prompts were computed
+  Bytes delivered_;
   std::int64_t count_ = 0;
   Ticks time_ = 0;
 };

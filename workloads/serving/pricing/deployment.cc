@@ -104,6 +104,7 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
 
   PoolConfig& pool = out.config;
   pool.name = spec.name;
+  pool.next = spec.next;
   pool.plan = engine.plan;
   pool.replicas = spec.replicas;
   pool.router = spec.router;
@@ -130,7 +131,7 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   const auto tokens_in = [&](Bytes memory) {
     return static_cast<std::int64_t>(memory * group_gpus / pool.kv_bytes_per_token);
   };
-  if (spec.prefix.on && spec.role != ReplicaRole::decode) cache.prefix_block_tokens = spec.prefix.block_tokens;
+  if (spec.prefix.on && computes_prompts(spec.role)) cache.prefix_block_tokens = spec.prefix.block_tokens;
   cache.capacity_tokens[KvTier::host] = tokens_in(spec.prefix.host_memory);
   cache.capacity_tokens[KvTier::storage] = tokens_in(spec.prefix.storage);
   const auto ticks_per_token = [&](BytesPerSecond rate) {

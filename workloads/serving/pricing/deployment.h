@@ -1,6 +1,7 @@
 // From engines, a cluster and calibrations to the pools of a session: what fits into memory, what iterations take.
 #pragma once
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ struct PrefixCacheConfig {
 struct PoolSpec {
   std::string name = "replicas";
   ReplicaRole role = ReplicaRole::unified;
+  std::optional<std::size_t> next;  ///< pool of the deployment that requests go on to; none: they are answered here
   EngineConfig engine;
   int replicas = 1;
   std::string router = "least_outstanding";

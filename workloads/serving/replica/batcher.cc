@@ -7,7 +7,7 @@ namespace {
 
 /// Room that a job gets beside its context.
 std::int32_t reserve_of(const Job& job, const ReplicaConfig& config) {
-  if (config.role == ReplicaRole::prefill) return 0;
+  if (hands_on(config.role)) return 0;
   return config.scheduler.admission->reserved(job.request.output_tokens - job.generated);
 }
 
@@ -141,19 +141,18 @@ bool Batcher::has_slot() const {
 bool Batcher::admit(JobId id) {
   Job& job = (*jobs_)[id];
   const bool alone = decode_.empty() && prompting_.empty() && restoring_.empty();
-  const std::int32_t beginning = alone || config_->role == ReplicaRole::prefill ? 0 : cache_.page_tokens();
+  const std::int32_t beginning = alone || hands_on(config_->role) ? 0 : cache_.page_tokens();
   const std::int32_t wanted = job.context() + std::max(beginning, reserve_of(job, *config_));
   const auto started = cache_.start(job.request.prefix, job.context(), wanted);
   if (!started) return false;
   job.sequence = started->sequence;
   job.order = state_->admissions++;
   const PerTier<std::int32_t>& hit = started->hit;
-  const std::int32_t stated = std::min(job.request.stated_cached_tokens, job.request.input_tokens - 1);
+  const bool encodes = config_->role == ReplicaRole::encode;
+  const std::int32_t stated = encodes ? 0 : std::min(job.request.stated_cached_tokens, job.request.input_tokens - 1);
   job.computed = std::max(hit.total(), stated);
-  if (job.admitted < 0) {
-    job.admitted = now_;
-    job.cached = job.computed;
-  }
+  if (job.admitted < 0) job.admitted = now_;
+  if (job.cached < 0 && !encodes) job.cached = job.computed;
   state_->load.prompting_tokens += job.computed;
   state_->load.queued_tokens -= job.computed;
   const PerTier<Ticks>& per_token = config_->restore_ticks_per_token;
@@ -221,19 +220,21 @@ void Batcher::prompts_computed(Ticks begin, Ticks now) {
     cache_.computed(job.sequence, job.computed);
     if (job.computed < job.context()) continue;
     std::erase(prompting_, piece.job);
-    ++job.generated;
-    ++counters.prompts_done;
-    if (job.first_token < 0) {
-      job.first_token = now;
-      counters.prompt_tokens_done += job.request.input_tokens;
+    if (config_->role != ReplicaRole::encode) {
+      ++job.generated;
+      ++counters.prompts_done;
+      if (job.first_token < 0) {
+        job.first_token = now;
+        counters.prompt_tokens_done += job.request.input_tokens;
+      }
     }
     const bool more = job.generated < job.request.output_tokens;
-    if (more && config_->role == ReplicaRole::prefill) {
+    if (more && hands_on(config_->role)) {
       job.source = state_->id;
       job.source_rank = job.rank;
       job.source_work = job.work;
       job.source_sequence = job.sequence;
-      listener_->prefilled(piece.job, now);
+      listener_->handed_on(piece.job, now);
       continue;
     }
     state_->load.prompting_tokens -= job.computed;

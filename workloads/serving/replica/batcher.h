@@ -28,9 +28,9 @@ class Batcher final : private IterationPlan {
   void join(JobId job);
   /// or does not arrive.
   void unplace(JobId job);
-  /// Prefill replicas: the cache of a prefilled job has left.
+  /// The cache of a job that was handed on has left.
   void release(JobId job);
-  /// Decode replicas: jobs in the queue whose cache is on that prefill replica leave it; they are added to `out`.
+  /// Decode replicas: jobs in the queue whose cache is on that replica leave it; they are added to `out`.
   void withdraw(std::uint32_t source, std::vector<JobId>& out);
   /// All jobs leave, and with them all that the cache holds; they are added to `out`.
   void abandon(std::vector<JobId>& out);

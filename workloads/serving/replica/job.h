@@ -18,7 +18,7 @@ struct Job {
   Request request;
   Ticks admitted = -1;         ///< it was first given a place in an iteration
   Ticks first_token = -1;      ///< end of the iteration that gave its first token
-  std::int32_t cached = 0;     ///< tokens of the prompt found in caches when it was first admitted
+  std::int32_t cached = -1;    ///< tokens of the prompt found in caches when it was first to be computed; -1: not yet
   std::int32_t generated = 0;  ///< tokens of its answer; while it decodes, when it joined
   std::int32_t computed = 0;   ///< tokens of its context in the cache while it is prompting
   std::int32_t base = 0;       ///< cached tokens at the iteration in which it joined the decoding batch
@@ -28,7 +28,7 @@ struct Job {
   KvSequence sequence;
   std::uint32_t replica = 0;         ///< where it is now
   std::uint32_t rank = 0;            ///< attention group there
-  std::uint32_t source = kNoSource;  ///< the prefill replica that still holds its cache
+  std::uint32_t source = kNoSource;  ///< the replica that handed it on and still holds its cache
   std::uint32_t source_rank = 0;
   std::uint32_t place = 0;  ///< in the group's list of decoding jobs
   std::uint32_t epoch = 0;  ///< counts its joinings; events of older ones are void

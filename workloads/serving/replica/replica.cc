@@ -47,7 +47,7 @@ ReplicaCounters Replica::counters_at(Ticks now) const {
 }
 
 double Replica::exchange_share() const {
-  if (config_.role == ReplicaRole::prefill) return nic_.prompt_share();
+  if (hands_on(config_.role)) return nic_.prompt_share();
   const DecodeBatch& batch = pacing_.batch();
   if (!nic_.exchanges() || batch.empty()) return 0;
   return nic_.decode_share(batch.size(), pricer_->decode(batch.size()).at(batch.kv()));

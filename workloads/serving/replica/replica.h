@@ -28,11 +28,11 @@ class Replica {
   /// Decode replicas: the cache of a placed job is here. `busy`: the share of its time in which it met the exchange of
   /// experts.
   void join(JobId job, Ticks now, double busy);
-  /// Prefill replicas: the cache of a prefilled job (Job::source) has left, or is not wanted any more (`busy` 0).
+  /// The cache of a job that was handed on (Job::source) has left, or is not wanted any more (`busy` 0).
   void release(JobId job, Ticks now, double busy);
   /// Decode replicas: the cache of a placed job does not arrive.
   void unplace(JobId job, Ticks now);
-  /// Decode replicas: jobs in the queue whose cache is on that prefill replica leave it.
+  /// Decode replicas: jobs in the queue whose cache is on that replica leave it.
   std::vector<JobId> withdraw(std::uint32_t source);
   /// All jobs it has, in order of their number; the replica is empty then. For failures.
   std::vector<JobId> abandon(Ticks now);

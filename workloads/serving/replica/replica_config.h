@@ -8,11 +8,19 @@
 
 namespace flopcast {
 
+/// What replicas of a pool do for a request. Pools form a chain (PoolConfig::next) along which requests move.
 enum class ReplicaRole : std::uint8_t {
   unified,  ///< prompts and answers
-  prefill,  ///< prompts, up to the first token; the cache then moves to a decoding replica
+  prefill,  ///< prompts, up to the first token; the cache then moves to the next pool
   decode,   ///< answers, from caches that arrive
+  encode,   ///< something before the prompt (an encoder of images, a reranker); its output moves to the next pool
 };
+constexpr bool computes_prompts(ReplicaRole role) {
+  return role == ReplicaRole::unified || role == ReplicaRole::prefill;
+}
+constexpr bool gives_answers(ReplicaRole role) { return role == ReplicaRole::unified || role == ReplicaRole::decode; }
+/// Requests go on to another pool.
+constexpr bool hands_on(ReplicaRole role) { return !gives_answers(role); }
 
 /// What crosses the NIC of each GPU, as the time it takes there.
 struct NicLoad {
@@ -41,8 +49,8 @@ struct ReplicaConfig {
 class ReplicaListener {
  public:
   virtual ~ReplicaListener() = default;
-  /// A prefill replica computed the prompt; the job keeps its pages there until release().
-  virtual void prefilled(JobId job, Ticks now) = 0;
+  /// A replica has done its part of a job that goes on to another pool; the job keeps its pages there until release().
+  virtual void handed_on(JobId job, Ticks now) = 0;
   /// A decode replica has room for the job's cache: join() it when the cache has arrived.
   virtual void placed(JobId job, Ticks now) = 0;
   virtual void finished(JobId job, Ticks now) = 0;
