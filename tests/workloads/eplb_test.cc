@@ -69,3 +69,18 @@ TEST_CASE("a single hot expert is copied until its copies weigh no more than the
   const auto placement = place_experts({load, 72, 1, 1, 8});
   CHECK(std::count(placement.begin(), placement.end(), 5) == 9);
 }
+
+TEST_CASE("experts that do not divide over the GPUs: the first GPUs hold one more") {
+  const std::vector<double> alike(256, 1.0);
+  std::vector<int> in_order(256);
+  std::iota(in_order.begin(), in_order.end(), 0);
+  const auto loads = placed_loads(alike, in_order, 72);  // 40 GPUs of 4 experts, 32 of 3
+  REQUIRE(loads.size() == 72);
+  CHECK(loads.front() == Approx(4 / (256.0 / 72)));
+  CHECK(loads[39] == loads.front());
+  CHECK(loads[40] == Approx(3 / (256.0 / 72)));
+  CHECK(std::accumulate(loads.begin(), loads.end(), 0.0) == Approx(72.0));
+  // More GPUs than experts: the last ones hold none.
+  const auto few = placed_loads(std::vector<double>(3, 1.0), std::vector<int>{0, 1, 2}, 5);
+  CHECK(few == std::vector<double>{5.0 / 3, 5.0 / 3, 5.0 / 3, 0, 0});
+}

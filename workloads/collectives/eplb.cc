@@ -96,9 +96,11 @@ std::vector<double> placed_loads(std::span<const double> expert_loads, std::span
   Indices copies(expert_loads.size(), 0);
   for (const int e : placement) ++copies[at(e)];
   Loads load(at(gpus), 0.0);
-  const std::size_t slots = placement.size() / at(gpus);
-  for (std::size_t i = 0; i < placement.size(); ++i)
-    load[i / slots] += expert_loads[at(placement[i])] / copies[at(placement[i])];
+  const std::size_t fewer = placement.size() / load.size(), more = placement.size() % load.size();
+  for (std::size_t i = 0; i < placement.size(); ++i) {
+    const std::size_t gpu = i < more * (fewer + 1) ? i / (fewer + 1) : more + (i - more * (fewer + 1)) / fewer;
+    load[gpu] += expert_loads[at(placement[i])] / copies[at(placement[i])];
+  }
   const double mean = std::accumulate(load.begin(), load.end(), 0.0) / gpus;
   for (double& l : load) l /= mean;
   return load;

@@ -19,7 +19,8 @@ struct EplbRequest {
 /// node).
 std::vector<int> place_experts(const EplbRequest& request);
 
-/// Load per GPU (mean 1) of a placement: copies of an expert share its load equally.
+/// Load per GPU (mean 1) of a placement: copies of an expert share its load equally. Where experts do not divide over
+/// the GPUs, the first ones hold one more each (as vLLM's determine_expert_map does).
 std::vector<double> placed_loads(std::span<const double> expert_loads, std::span<const int> placement, int gpus);
 
 /// Load per rank (mean 1) after EPLB.
