@@ -99,19 +99,21 @@ void ServingSession::advance_to(Ticks now) {
 }
 
 void ServingSession::run_until(Seconds until) {
-  const Ticks end = to_ticks(until);
+  const Ticks end = std::min(to_ticks(until), kLongestTicks);
   for (Ticks next = next_tick(); next <= end && next != kNeverTick; next = next_tick()) advance_to(next);
-  if (end == kNeverTick || end <= now_) return;
+  if (to_ticks(until) == kNeverTick || end <= now_) return;
   in_system_ += WideTicks{end - now_} * live_;
   now_ = end;
 }
 
 bool ServingSession::run(const std::function<bool(std::uint64_t)>& keep_going) {
   constexpr std::uint64_t kAsk = 256;
-  for (Ticks next = next_tick(); next != kNeverTick; next = next_tick()) {
+  Ticks next = next_tick();
+  for (; next <= kLongestTicks; next = next_tick()) {
     advance_to(next);
     if (keep_going && events_ % kAsk == 0 && !keep_going(requests_)) return false;
   }
+  cut_ = live_ > 0 || next != kNeverTick || (source_ && is_finite(source_->next_arrival()));
   return true;
 }
 
@@ -366,7 +368,7 @@ void ServingSession::sample() {
   double all_waiting = 0;
   for (Pool& pool : pools_) {
     double kv = 0, capacity = 0, running = 0, waiting = 0, up = 0;
-    Ticks busy = 0;
+    WideTicks busy = 0;
     for (std::size_t i = 0; i < pool.views.size(); ++i) {
       const Unit& unit = units_[pool.first + i];
       busy += unit.replica->counters_at(now_).busy;
@@ -524,6 +526,8 @@ SessionTotals ServingSession::totals() const {
   out.sojourns = sojourns_;
   out.events = events_;
   out.too_long = too_long_;
+  out.cut = cut_;
+  out.live = live_;
   if (moves_) {
     out.transfers = moves_->count();
     out.transfer_time = to_seconds(moves_->time());

@@ -99,6 +99,8 @@ struct SessionTotals {
   WideTicks in_system = 0, sojourns = 0;
   std::uint64_t events = 0;
   std::uint64_t too_long = 0;  ///< rejected because no replica could ever hold them
+  bool cut = false;       ///< the session met the end of its clock, kLongestSession, with requests inside or to come
+  std::int64_t live = 0;  ///< requests inside
   Seconds duration() const { return end - begin; }
 };
 
@@ -116,8 +118,8 @@ class ServingSession final : private ReplicaListener {
   void submit(const Request& request);
   /// Everything up to and including `until`.
   void run_until(Seconds until);
-  /// Until the source is dry and every request has left. False when `keep_going`, asked every so many events, said
-  /// stop.
+  /// Until the source is dry and every request has left, or the clock is at its end (SessionTotals::cut). False when
+  /// `keep_going`, asked every so many events, said stop.
   bool run(const std::function<bool(std::uint64_t requests)>& keep_going = {});
   /// No more requests from the source; those inside go on.
   void stop() { source_ = nullptr; }
@@ -139,7 +141,7 @@ class ServingSession final : private ReplicaListener {
     std::size_t period = 0;  ///< of its pace
     std::size_t first = 0;   ///< of replicas_
     TimeSeries kv_share, running, waiting, up, busy;
-    Ticks busy_sampled = 0;               ///< of all its units, at the last sample
+    WideTicks busy_sampled = 0;           ///< of all its units, at the last sample
     double sum_kv_share = 0, sum_up = 0;  ///< over samples, weighted by their period in seconds
   };
   enum class State : std::uint8_t { up, starting, draining, down };
@@ -217,6 +219,7 @@ class ServingSession final : private ReplicaListener {
   std::int64_t live_ = 0, failures_ = 0, retried_ = 0;
   WideTicks in_system_ = 0, sojourns_ = 0;
   std::uint64_t events_ = 0, requests_ = 0, too_long_ = 0;
+  bool cut_ = false;
 };
 
 }  // namespace flopcast

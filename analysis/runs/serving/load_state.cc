@@ -28,6 +28,7 @@ LoadEvidence load_evidence(const SessionTotals& totals) {
   const ClassMetrics all = totals.metrics.all();
   LoadEvidence out;
   out.queues_full = all.rejected.requests > static_cast<std::int64_t>(totals.too_long);
+  out.unfinished = totals.cut && totals.live > 0;
   const Seconds begin = totals.begin, end = std::max(begin, totals.backlog.until());
   out.arrivals = end - begin;
   const double seconds = totals.duration().value();
@@ -46,7 +47,7 @@ LoadEvidence load_evidence(const SessionTotals& totals) {
 
 LoadState judge(const LoadEvidence& e) {
   constexpr double kBacklogShare = 0.08, kGrowth = 1.3, kBusy = 0.85;
-  if (e.queues_full) return LoadState::overloaded;
+  if (e.queues_full || e.unfinished) return LoadState::overloaded;
   if (e.backlog > kBacklogShare * e.arrivals && e.waiting_late > kGrowth * e.waiting_before)
     return LoadState::overloaded;
   return e.busy > kBusy && e.waited > 1.5 * e.worked_on ? LoadState::backlogged : LoadState::stable;

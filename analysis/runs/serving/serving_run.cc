@@ -178,6 +178,13 @@ void notes_of(ServingReport& report) {
   else if (serving.sample > 1)
     report.notes.push_back(
         fmt::format("one request in {} was replayed on one replica in {}", serving.sample, serving.sample));
+  if (report.all.arrived.requests == 0) report.notes.push_back("no request arrived: nothing was measured");
+  if (report.totals.cut)
+    report.notes.push_back(
+        fmt::format("the session was cut after {:.0f} days, the longest that its clock counts: {} requests had "
+                    "arrived, {} of them were "
+                    "still inside, and their latencies are not counted",
+                    kLongestSession.value() / 86400, report.all.arrived.requests, report.totals.live));
   if (too_short_to_tell(report.totals))
     report.notes.push_back(
         "requests came for less than four times what one takes: too short to tell how the deployment would "

@@ -24,6 +24,7 @@ std::string headline(const ServingReport& r) {
                                 format_time(r.totals.duration()), whole(all.completed.requests));
   if (all.rejected.requests > 0) out += fmt::format(", {} rejected", whole(all.rejected.requests));
   if (all.lost.requests > 0) out += fmt::format(", {} lost", whole(all.lost.requests));
+  if (r.totals.live > 0) out += fmt::format(", {} still inside when the session was cut", whole(r.totals.live));
   out += fmt::format(". The deployment is {}.", name(r.state));
   if (all.tpot.mean() > 0) out += fmt::format(" A user sees {:.1f} tokens per second.", 1 / all.tpot.mean());
   return wrap(out, kWidth, "") + "\n";

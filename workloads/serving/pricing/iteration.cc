@@ -56,7 +56,11 @@ std::uint64_t key(std::size_t a, std::size_t b, std::size_t c = 0) {
   return (static_cast<std::uint64_t>(a) << 42) | (static_cast<std::uint64_t>(b) << 21) | c;
 }
 
-Ticks ticks_of_us(double us) { return static_cast<Ticks>(std::llround(us * kTicksPerMicrosecond)); }
+/// What takes longer than the longest session takes that long.
+Ticks ticks_of_us(double us) {
+  const double ticks = us * kTicksPerMicrosecond;
+  return ticks < static_cast<double>(kLongestTicks) ? static_cast<Ticks>(std::llround(ticks)) : kLongestTicks;
+}
 double us(Seconds time) { return time.value() * kMicroseconds; }
 
 }  // namespace

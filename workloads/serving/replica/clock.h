@@ -10,16 +10,21 @@
 
 namespace flopcast {
 
-using Ticks = std::int64_t;  ///< picoseconds; 106 days fit
+using Ticks = std::int64_t;                ///< picoseconds; 106 days fit
+__extension__ typedef __int128 WideTicks;  ///< sums over very many tokens or replicas
 constexpr Ticks kNeverTick = std::numeric_limits<Ticks>::max();
 constexpr double kTicksPerSecond = 1e12;
 /// The longest session: beyond it the clock would come near its end.
 constexpr Seconds kLongestSession{100.0 * 86400};
+constexpr Ticks kLongestTicks = Ticks{100} * 86400 * 1'000'000'000'000;
 
 inline Ticks to_ticks(Seconds time) {
   if (!(time < kLongestSession)) return kNeverTick;
   return static_cast<Ticks>(std::llround(time.value() * kTicksPerSecond));
 }
 constexpr Seconds to_seconds(Ticks ticks) { return Seconds(static_cast<double>(ticks) / kTicksPerSecond); }
+constexpr Seconds to_seconds(WideTicks ticks) { return Seconds(static_cast<double>(ticks) / kTicksPerSecond); }
+/// `now` and a while; never, where the clock does not go so far.
+constexpr Ticks later(Ticks now, Ticks by) { return by > kNeverTick - now ? kNeverTick : now + by; }
 
 }  // namespace flopcast

@@ -37,7 +37,10 @@ std::int64_t DecodePacing::until_change() const {
   for (const Batcher& group : *groups_)
     if (!group.decode().empty()) length = std::min(length, group.decode().next_finish() - state_->iteration);
   for (const Batcher& group : *groups_) length = group.decode().provided_for(length);
-  return std::max<std::int64_t>(1, length);
+  // No longer than the clock goes.
+  const Ticks longest =
+      std::max({Ticks{1}, iteration_ticks(0), iteration_ticks(std::max<std::int64_t>(1, length) - 1)});
+  return std::clamp<std::int64_t>(length, 1, std::max<std::int64_t>(1, kLongestTicks / longest));
 }
 
 // ------------------------------------------------------------------------------------------------- the span
@@ -47,7 +50,7 @@ void DecodePacing::begin_decoding(Ticks now, std::int64_t iterations, Ticks wait
   cut_ = false;
   begin_ = now;
   iterations_ = wait > 0 ? 1 : iterations;
-  end_ = after(iterations_) + wait;
+  end_ = later(after(iterations_), wait);
 }
 
 void DecodePacing::begin_prompts(Ticks now, Ticks duration, bool decodes, Ticks wait) {
@@ -56,7 +59,7 @@ void DecodePacing::begin_prompts(Ticks now, Ticks duration, bool decodes, Ticks 
   cut_ = false;
   begin_ = now;
   iterations_ = 1;
-  end_ = now + duration + wait;
+  end_ = later(later(now, duration), wait);
 }
 
 std::int64_t DecodePacing::passed(Ticks now) const {

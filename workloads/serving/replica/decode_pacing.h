@@ -55,7 +55,7 @@ class DecodePacing {
 
  private:
   Ticks after(std::int64_t iterations) const {
-    return begin_ + curve_->sum(batch().kv(), iterations, pattern_, state_->iteration);
+    return later(begin_, curve_->sum(batch().kv(), iterations, pattern_, state_->iteration));
   }
   Ticks iteration_ticks(std::int64_t i) const {
     return curve_->at(batch().kv() + batch().size() * pattern_.tokens(state_->iteration, i));

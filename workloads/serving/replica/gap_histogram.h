@@ -9,8 +9,6 @@
 
 namespace flopcast {
 
-__extension__ typedef __int128 WideTicks;  ///< sums of the times of very many tokens
-
 class GapHistogram {
  public:
   static std::size_t bin(Ticks gap) {

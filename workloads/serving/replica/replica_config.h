@@ -66,8 +66,8 @@ struct ReplicaCounters {
   std::int64_t decode_requests = 0;    ///< sum over decoding iterations of the batch
   std::int64_t preemptions = 0, swaps = 0;
   std::int64_t steps = 0;               ///< events it took
-  Ticks busy = 0;                       ///< time in iterations
-  Ticks prompt_time = 0;                ///< of it, what prompts added to iterations
+  WideTicks busy = 0;                   ///< time in iterations
+  WideTicks prompt_time = 0;            ///< of it, what prompts added to iterations
   std::int64_t prompts_done = 0;        ///< prompts that gave their first token
   std::int64_t prompt_tokens_done = 0;  ///< of those, cached tokens included
   std::int64_t tokens_given() const { return decode_tokens + prompts_done; }  ///< of answers
