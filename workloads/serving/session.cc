@@ -315,9 +315,14 @@ void ServingSession::leave(JobId id, RequestOutcome outcome) {
 // on beside
 
 void ServingSession::set_state(Unit& unit, State state) {
-  const auto works = [](State s) { return s == State::up || s == State::draining || s == State::starting; };
-  if (works(unit.state) && !works(state)) unit.up_time += now_ - unit.up_since;
-  if (!works(unit.state) && works(state)) unit.up_since = now_;
+  // One that is broken or starting is paid for; one that autoscaling has given back is not.
+  const auto span = [&unit](State s) -> Ticks* {
+    return s == State::broken ? &unit.broken_time : s == State::down ? &unit.down_time : &unit.up_time;
+  };
+  if (span(unit.state) != span(state)) {
+    *span(unit.state) += now_ - unit.since;
+    unit.since = now_;
+  }
   unit.state = state;
 }
 
@@ -417,9 +422,9 @@ TokenSnapshot ServingSession::snapshot() const {
 
 void ServingSession::fail(std::size_t index) {
   Unit& unit = units_[index];
-  if (unit.state == State::down || unit.state == State::starting) return;
+  if (unit.state != State::up && unit.state != State::draining) return;
   ++failures_;
-  set_state(unit, State::down);
+  set_state(unit, State::broken);
   change_at(unit, now_ + to_ticks(config_.failures.repair));
   std::vector<JobId> homeless;
   if (moves_) cancel_moves(index, homeless);
@@ -469,6 +474,8 @@ void ServingSession::recover(JobId id) {
   if (job.retries >= config_.failures.retries) return leave(id, RequestOutcome::lost);
   ++job.retries;
   ++retried_;
+  const std::int32_t computed = job.generated > 0 ? job.request.input_tokens : job.computed;
+  retried_tokens_ += std::max(0, computed - std::max(0, job.cached));
   ++job.epoch;
   job.first_token = -1;
   job.generated = job.computed = 0;
@@ -522,6 +529,7 @@ SessionTotals ServingSession::totals() const {
   out.backlog = backlog_;
   out.failures = failures_;
   out.retried = retried_;
+  out.retried_tokens = retried_tokens_;
   out.in_system = in_system_;
   out.sojourns = sojourns_;
   out.events = events_;
@@ -551,8 +559,10 @@ SessionTotals ServingSession::totals() const {
       totals.kv += kv_counters(*unit.replica);
       totals.pages_in_use += pages_in_use(*unit.replica);
       totals.kv_capacity_tokens += unit.replica->kv_capacity_tokens();
-      const bool works = unit.state != State::down;
-      totals.replica_time += to_seconds(unit.up_time + (works ? std::max<Ticks>(0, last_event_ - unit.up_since) : 0));
+      const Ticks since = std::max<Ticks>(0, last_event_ - unit.since);
+      const bool broken = unit.state == State::broken, up = !broken && unit.state != State::down;
+      totals.up_time += to_seconds(unit.up_time + (up ? since : 0));
+      totals.broken_time += to_seconds(unit.broken_time + (broken ? since : 0));
     }
     if (sampled_seconds_ > 0) {
       totals.mean_kv_share = pool.sum_kv_share / sampled_seconds_;

@@ -75,7 +75,9 @@ struct PoolTotals {
   double mean_kv_share = 0, mean_replicas = 0;
   std::int64_t kv_capacity_tokens = 0;
   std::int64_t pages_in_use = 0;  ///< at the end: 0 when nothing leaked
-  Seconds replica_time;           ///< summed over replicas: how long they were up
+  Seconds up_time;                ///< summed over replicas, starting ones included
+  Seconds broken_time;            ///< failed, until repaired
+  Seconds paid_time() const { return up_time + broken_time; }
 };
 
 /// Tokens handled up to a moment.
@@ -93,6 +95,7 @@ struct SessionTotals {
   TokenSnapshot steady_begin, steady_end;  ///< between warm-up and the last arrival; equal where the run was too short
   Seconds begin, end;                      ///< first arrival, last event of a request
   std::int64_t transfers = 0, contended_transfers = 0, failures = 0, retried = 0;
+  std::int64_t retried_tokens = 0;  ///< of prompts, that had been computed when their replica failed
   Bytes transferred;
   Seconds transfer_time;  ///< sum over transfers
   /// Integral over time of the requests in the system, and sum of their times in it: the same number (Little's law).
@@ -144,16 +147,22 @@ class ServingSession final : private ReplicaListener {
     WideTicks busy_sampled = 0;           ///< of all its units, at the last sample
     double sum_kv_share = 0, sum_up = 0;  ///< over samples, weighted by their period in seconds
   };
-  enum class State : std::uint8_t { up, starting, draining, down };
+  enum class State : std::uint8_t {
+    up,
+    starting,
+    draining,  ///< answers what it has, and goes
+    down,      ///< given back by autoscaling
+    broken,    ///< failed, being repaired
+  };
   struct Unit {
     std::unique_ptr<Replica> replica;
     std::size_t pool = 0;
     State state = State::up;
-    Ticks changes = kNeverTick;  ///< a starting or failed one is up then
-    Ticks up_since = 0;
-    Ticks up_time = 0;
-    Ticks next = kNeverTick;  ///< its event in the queue
-    std::int64_t coming = 0;  ///< requests sent on to it, without a place there yet
+    Ticks changes = kNeverTick;                         ///< a starting or failed one is up then
+    Ticks since = 0;                                    ///< it has been up, broken or down
+    Ticks up_time = 0, broken_time = 0, down_time = 0;  ///< before
+    Ticks next = kNeverTick;                            ///< its event in the queue
+    std::int64_t coming = 0;                            ///< requests sent on to it, without a place there yet
     bool dirty = false;
     bool empty() const { return replica->load().outstanding + coming == 0; }
   };
@@ -216,7 +225,7 @@ class ServingSession final : private ReplicaListener {
   TokenSnapshot steady_begin_, steady_end_;
   std::uint64_t requests_at_sample_ = 0;
   BacklogCurve backlog_;
-  std::int64_t live_ = 0, failures_ = 0, retried_ = 0;
+  std::int64_t live_ = 0, failures_ = 0, retried_ = 0, retried_tokens_ = 0;
   WideTicks in_system_ = 0, sojourns_ = 0;
   std::uint64_t events_ = 0, requests_ = 0, too_long_ = 0;
   bool cut_ = false;

@@ -40,8 +40,7 @@ LoadEvidence load_evidence(const SessionTotals& totals) {
   out.waited = Seconds(all.queueing.mean());
   out.worked_on = Seconds(all.end_to_end.mean()) - out.waited;
   for (const PoolTotals& pool : totals.pools)
-    if (pool.replica_time > Seconds(0))
-      out.busy = std::max(out.busy, to_seconds(pool.counters.busy) / pool.replica_time);
+    if (pool.up_time > Seconds(0)) out.busy = std::max(out.busy, to_seconds(pool.counters.busy) / pool.up_time);
   return out;
 }
 

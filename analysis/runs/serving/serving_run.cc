@@ -48,7 +48,7 @@ PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
   out.totals = totals;
   out.memory = built.memory;
   out.kv_per_token = built.config.kv_bytes_per_token;
-  out.busy = share(to_seconds(totals.counters.busy).value(), totals.replica_time.value());
+  out.busy = share(to_seconds(totals.counters.busy).value(), totals.up_time.value());
   const ReplicaCounters& c = totals.counters;
   const double decoding = static_cast<double>(
       c.iterations - (built.config.replica.scheduler.batching->decodes_beside_prompts ? 0 : c.prompt_iterations));
@@ -68,13 +68,15 @@ PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
   return out;
 }
 
-/// GPUs at work draw their measured share of the rated power, others that are up their idle power; nodes draw their
-/// part beside.
+/// GPUs at work draw their measured share of the rated power, others that are up or broken their idle power; nodes draw
+/// their part beside.
 Joules energy_of(const ServingReport& report, const PowerModel& power) {
   const NodeSpec& node = report.scenario.cluster.node;
   Joules sum;
-  for (const PoolReport& pool : report.pools)
-    sum += step_power(node, power, pool.busy).training * (pool.totals.replica_time * pool.totals.gpus);
+  for (const PoolReport& pool : report.pools) {
+    sum += step_power(node, power, pool.busy).training * (pool.totals.up_time * pool.totals.gpus);
+    sum += step_power(node, power, 0).training * (pool.totals.broken_time * pool.totals.gpus);
+  }
   return sum * report.scenario.price.pue;
 }
 
@@ -109,14 +111,20 @@ ServingCostReport cost_of(const ServingReport& report, BuiltPool& prompt_pool) {
   if (seconds <= 0) return cost;
   double prompts = 0, answers = 0;  // GPUs
   for (const PoolReport& pool : report.pools) {
-    const double all = pool.totals.replica_time.value() / seconds * pool.totals.gpus;
-    // What a decode replica computes again after a preemption belongs to its answers.
-    const double part = pool.totals.role == ReplicaRole::decode ? 0
-                        : hands_on(pool.totals.role)            ? 1
-                                                     : share(to_seconds(pool.totals.counters.prompt_time).value(),
-                                                             to_seconds(pool.totals.counters.busy).value());
-    prompts += all * part;
-    answers += all * (1 - part);
+    const ReplicaCounters& did = pool.totals.counters;
+    // What a decode replica computes again after a preemption belongs to its answers, and so do prompts that are
+    // computed again after a failure and the time that is lost.
+    const double again =
+        share(static_cast<double>(report.totals.retried_tokens), static_cast<double>(did.prompt_tokens));
+    const double up = pool.totals.up_time.value() / seconds * pool.totals.gpus;
+    const double broken = pool.totals.broken_time.value() / seconds * pool.totals.gpus;
+    const double part =
+        pool.totals.role == ReplicaRole::decode ? 0
+        : hands_on(pool.totals.role)
+            ? 1
+            : (1 - std::min(1.0, again)) * share(to_seconds(did.prompt_time).value(), to_seconds(did.busy).value());
+    prompts += up * part + broken * hands_on(pool.totals.role);
+    answers += up * (1 - part) + broken * gives_answers(pool.totals.role);
   }
   cost.rate = gpu * (prompts + answers);
   cost.prompt_share = share(prompts, prompts + answers);
@@ -143,7 +151,7 @@ void rates(ServingReport& report) {
   const double gpus_per_node = report.scenario.cluster.node.gpus;
   double prompt_gpus = 0, answer_gpus = 0;
   for (const PoolReport& pool : report.pools) {
-    const double gpus = pool.totals.replica_time.value() / seconds * pool.totals.gpus;
+    const double gpus = pool.totals.paid_time().value() / seconds * pool.totals.gpus;
     report.mean_gpus += gpus;
     if (pool.totals.role != ReplicaRole::decode) prompt_gpus += gpus;
     if (gives_answers(pool.totals.role)) answer_gpus += gpus;

@@ -62,7 +62,7 @@ std::string throughput_table(const ServingReport& r, const TextStyle& style) {
   const double span = r.totals.duration().value();
   double prompts = 0, answers = 0;  // GPUs
   for (const PoolReport& pool : r.pools) {
-    const double gpus = span > 0 ? pool.totals.replica_time.value() / span * pool.totals.gpus : 0;
+    const double gpus = span > 0 ? pool.totals.paid_time().value() / span * pool.totals.gpus : 0;
     if (pool.totals.role != ReplicaRole::decode) prompts += gpus;
     if (gives_answers(pool.totals.role)) answers += gpus;
   }
