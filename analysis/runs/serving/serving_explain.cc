@@ -288,7 +288,12 @@ ServingExplanation explain_serving(const ServingReport& report) {
   ttft.title = fmt::format("Time to first token: a prompt of {:.0f} tokens{}", input,
                            cached >= 1 ? fmt::format(", {:.0f} of them cached", cached) : "");
   const Seconds queueing(all.queueing.mean()), mean(all.ttft.mean());
-  add_to(ttft, "other lengths, others in the batch", mean - queueing - ttft.total);
+  if (const SessionTotals& totals = report.totals; totals.transfers > 0)
+    add_to(ttft, "the cache on its way", totals.transfer_time / static_cast<double>(totals.transfers));
+  add_to(ttft,
+         report.totals.transfers > 0 ? "other lengths, others in the batch, waiting for a place on a decode replica"
+                                     : "other lengths, others in the batch",
+         mean - queueing - ttft.total);
   add_to(ttft, "queueing", queueing);
   out.ladders.push_back(std::move(ttft));
 

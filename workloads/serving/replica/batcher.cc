@@ -59,6 +59,7 @@ void Batcher::unplace(JobId id) {
 void Batcher::release(JobId id) {
   const Job& job = (*jobs_)[id];
   leave(job.source_sequence, job.source_work);
+  --state_->load.handed_on;
   state_->load.prompting_tokens -= job.request.input_tokens;
 }
 
@@ -99,7 +100,13 @@ void Batcher::abandon(std::vector<JobId>& out) {
 void Batcher::schedule(Ticks now) {
   now_ = now;
   provide_pages(state_->iteration + 1);
-  for (const JobId id : arrived_) decode_.add(id);
+  // The first token came with the cache, and is shown when the request is taken in (SGLang's decode server streams it
+  // then: process_batch_result_prebuilt; vLLM's computes it once more, an iteration later).
+  for (const JobId id : arrived_) {
+    Job& job = (*jobs_)[id];
+    if (job.first_token < 0) job.first_token = now;
+    decode_.add(id);
+  }
   arrived_.clear();
   for (; next_restored() <= now; restoring_.pop_front()) prompting_.push_back(restoring_.front().second);
   bring_back();
@@ -223,13 +230,13 @@ void Batcher::prompts_computed(Ticks begin, Ticks now) {
     if (config_->role != ReplicaRole::encode) {
       ++job.generated;
       ++counters.prompts_done;
-      if (job.first_token < 0) {
-        job.first_token = now;
-        counters.prompt_tokens_done += job.request.input_tokens;
-      }
+      if (job.first_token < 0) counters.prompt_tokens_done += job.request.input_tokens;
     }
     const bool more = job.generated < job.request.output_tokens;
-    if (more && hands_on(config_->role)) {
+    const bool goes_on = more && hands_on(config_->role);
+    if (job.first_token < 0 && !goes_on) job.first_token = now;
+    if (goes_on) {
+      ++state_->load.handed_on;
       job.source = state_->id;
       job.source_rank = job.rank;
       job.source_work = job.work;

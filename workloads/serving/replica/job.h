@@ -16,9 +16,9 @@ using JobId = Id<struct JobTag>;
 
 struct Job {
   Request request;
-  Ticks admitted = -1;         ///< it was first given a place in an iteration
-  Ticks first_token = -1;      ///< end of the iteration that gave its first token
-  std::int32_t cached = -1;    ///< tokens of the prompt found in caches when it was first to be computed; -1: not yet
+  Ticks admitted = -1;       ///< it was first given a place in an iteration
+  Ticks first_token = -1;    ///< its first token was shown: at the end of its prompt, or when a decode replica took it
+  std::int32_t cached = -1;  ///< tokens of the prompt found in caches when it was first to be computed; -1: not yet
   std::int32_t generated = 0;  ///< tokens of its answer; while it decodes, when it joined
   std::int32_t computed = 0;   ///< tokens of its context in the cache while it is prompting
   std::int32_t base = 0;       ///< cached tokens at the iteration in which it joined the decoding batch

@@ -78,7 +78,8 @@ struct ReplicaCounters {
 /// What a replica has to do now.
 struct ReplicaLoad {
   std::int64_t outstanding = 0;       ///< requests that it has
-  std::int64_t waiting = 0;           ///< of those, without a place in a batch
+  std::int64_t waiting = 0;           ///< of those, without a place in a batch,
+  std::int64_t handed_on = 0;         ///< or in another pool by now: only their caches are here
   std::int64_t queued_tokens = 0;     ///< of prompts, still to be computed
   std::int64_t decoding = 0;          ///< requests that decode,
   std::int64_t decoding_tokens = 0;   ///< and their cached tokens at the next iteration
