@@ -381,7 +381,7 @@ void ServingSession::sample() {
       kv += static_cast<double>(unit.replica->kv_tokens(now_));
       capacity += static_cast<double>(unit.replica->kv_capacity_tokens());
       running += static_cast<double>(unit.replica->load().running());
-      waiting += static_cast<double>(unit.replica->load().waiting);
+      waiting += static_cast<double>(unit.replica->load().waiting + unit.coming);
       ++up;
     }
     const double share = capacity > 0 ? kv / capacity : 0;
@@ -390,8 +390,8 @@ void ServingSession::sample() {
     pool.waiting.add(begin, end, waiting);
     all_waiting += waiting;
     pool.up.add(begin, end, up);
-    if (up > 0)
-      pool.busy.add(begin, end, std::clamp(to_seconds(busy - pool.busy_sampled).value() / (period * up), 0.0, 1.0));
+    const double worked = to_seconds(busy - pool.busy_sampled).value();
+    pool.busy.add(begin, end, up > 0 ? std::clamp(worked / (period * up), 0.0, 1.0) : 0.0);
     pool.busy_sampled = busy;
     pool.sum_kv_share += share * period;
     pool.sum_up += up * period;

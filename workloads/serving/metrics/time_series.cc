@@ -19,8 +19,10 @@ void TimeSeries::widen() {
 
 void TimeSeries::add(Seconds begin, Seconds end, double value) {
   assert(begin >= Seconds(0) && begin <= end && is_finite(end));
-  if (begin == end || value == 0.0) return;
+  if (begin == end) return;
+  // Widened by nothing too: series that are told of the same spans keep the same width.
   while (end / width_ > static_cast<double>(kBuckets)) widen();
+  if (value == 0.0) return;
   const auto first = std::min(static_cast<std::size_t>(begin / width_), kBuckets - 1);
   const auto last = std::min(static_cast<std::size_t>(end / width_), kBuckets - 1);
   if (integrals_.size() <= last) integrals_.resize(last + 1);

@@ -84,7 +84,7 @@ struct ReplicaLoad {
   std::int64_t decoding = 0;          ///< requests that decode,
   std::int64_t decoding_tokens = 0;   ///< and their cached tokens at the next iteration
   std::int64_t prompting_tokens = 0;  ///< cached tokens of the others
-  std::int64_t running() const { return outstanding - waiting; }
+  std::int64_t running() const { return outstanding - waiting - handed_on; }
 };
 
 /// What the attention groups of a replica share: they run their iterations in step.
