@@ -85,6 +85,18 @@ TEST_CASE("a burst that is worked off is no overload", "[analysis][serving]") {
   CHECK(judge(burst) == LoadState::overloaded);
 }
 
+TEST_CASE("a queue that grows slowly and never shrinks is an overload", "[analysis][serving]") {
+  LoadEvidence slow;  // 3 % above the capacity for ten minutes: the last request waits for 18 s
+  slow.arrivals = Seconds(600);
+  slow.backlog = Seconds(18);
+  slow.busy = 1;
+  slow.waited = Seconds(9), slow.worked_on = Seconds(40);
+  slow.waiting_before = 30, slow.waiting_between = 50, slow.waiting_late = 70;
+  CHECK(judge(slow) == LoadState::overloaded);
+  slow.waiting_late = 52;  // it has found its length
+  CHECK(judge(slow) == LoadState::stable);
+}
+
 TEST_CASE("deployments driven from a tenth to above their capacity: monotone latency, the right state",
           "[analysis][serving][slow]") {
   const Libraries libraries({flopcast::testing::source_dir()});

@@ -36,6 +36,7 @@ LoadEvidence load_evidence(const SessionTotals& totals) {
   if (rate > 0) out.backlog = Seconds(totals.backlog.last_waiting() / rate);
   const Seconds quarter = out.arrivals / 4;
   out.waiting_before = mean_between(totals.backlog.waiting(), begin + quarter, begin + 2 * quarter);
+  out.waiting_between = mean_between(totals.backlog.waiting(), begin + 2 * quarter, begin + 3 * quarter);
   out.waiting_late = mean_between(totals.backlog.waiting(), begin + 3 * quarter, end);
   out.waited = Seconds(all.queueing.mean());
   out.worked_on = Seconds(all.end_to_end.mean()) - out.waited;
@@ -48,6 +49,10 @@ LoadState judge(const LoadEvidence& e) {
   constexpr double kBacklogShare = 0.08, kGrowth = 1.3, kBusy = 0.85;
   if (e.queues_full || e.unfinished) return LoadState::overloaded;
   if (e.backlog > kBacklogShare * e.arrivals && e.waiting_late > kGrowth * e.waiting_before)
+    return LoadState::overloaded;
+  constexpr double kSlowShare = 0.02, kSlowGrowth = 1.25, kSlowBusy = 0.95;
+  if (e.backlog > kSlowShare * e.arrivals && e.busy > kSlowBusy && e.waiting_between > kSlowGrowth * e.waiting_before &&
+      e.waiting_late > kSlowGrowth * e.waiting_between)
     return LoadState::overloaded;
   return e.busy > kBusy && e.waited > 1.5 * e.worked_on ? LoadState::backlogged : LoadState::stable;
 }
