@@ -220,5 +220,17 @@ TEST_CASE("a page on a serving run shows every part, and training runs have none
   CHECK_THAT(flopcast("list routers").out, ContainsSubstring("power_of_two") && ContainsSubstring("Mitzenmacher"));
 }
 
+TEST_CASE("what was not measured is said to be so, and has no figures", "[analysis][serving]") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("chat.textproto", testing::kChat), json = folder.path() + "/r.json";
+  // The first request would come after 30 years.
+  const auto run = flopcast("run " + file + " --set serving.traffic.stream[0].requests_per_second=1e-9 --json " + json);
+  CHECK(run.code == 0);
+  CHECK_THAT(run.out, ContainsSubstring("No request arrived"));
+  CHECK_THAT(run.out, ContainsSubstring("the session was cut after 100 days"));
+  CHECK_THAT(run.out, !ContainsSubstring("TTFT"));
+  CHECK_THAT(testing::contents(json), !ContainsSubstring("ttft_s") && !ContainsSubstring("usd_per_million"));
+}
+
 }  // namespace
 }  // namespace flopcast

@@ -429,3 +429,58 @@ TEST_CASE("a session is fed and stopped from outside", "[serving]") {
     session.run_until(session.now() + Seconds(1));
   }
 }
+
+// ------------------------------------------------------------------------------------- what a session says of itself
+
+TEST_CASE("series have one time axis, and each request in one place", "[serving]") {
+  const ClusterSpec cluster = toy_cluster(4);
+  Topology topology(cluster);
+  IterationPricer prompts(kMilli, kMilli / 20), answers(40 * kMilli, 0);
+  SessionConfig config = toy_split(1, 2);
+  config.pools[1].replica.scheduler.max_batch = 8;  // so that requests wait for a place, their caches being elsewhere
+  const ToyRun run = run_toy(config, {&prompts, &answers}, mixture(400, 5, 3), &topology);
+  double inside = 0;
+  for (const PoolTotals& pool : run.totals.pools) {
+    for (const TimeSeries* series : {&pool.kv_share, &pool.running, &pool.waiting, &pool.up, &pool.busy})
+      CHECK(series->width() == run.totals.pools[0].kv_share.width());
+    for (const TimeSeries* series : {&pool.running, &pool.waiting}) inside += series->average(Seconds(1));
+  }
+  // Samples of the queues against the exact integral.
+  CHECK(inside == Approx(static_cast<double>(run.totals.in_system) / kTicksPerSecond).epsilon(0.02));
+}
+
+TEST_CASE("replicas are paid for while they are broken, not when they are given back", "[serving]") {
+  IterationPricer pricer(10 * kMilli, 0);
+  SessionConfig config = toy_session(toy_pool());
+  config.pools[0].replicas = 4;
+  config.failures.failures_per_gpu_hour = 60;
+  config.failures.repair = Seconds(20);
+  config.failures.retries = 5;
+  const SessionTotals failing = run_toy(config, {&pricer}, mixture(1000, 10, 5)).totals;
+  const PoolTotals& pool = failing.pools[0];
+  CHECK(failing.failures > 3);
+  CHECK(pool.broken_time.value() > 20);
+  CHECK(pool.paid_time().value() == Approx(4 * failing.end.value()));
+  config.failures = {};
+  config.pools[0].autoscale = {true, 1, Seconds(5), Seconds(10), 0.7};
+  const SessionTotals scaled = run_toy(config, {&pricer}, mixture(1000, 10, 5)).totals;
+  CHECK(scaled.pools[0].broken_time.value() == 0);
+  CHECK(scaled.pools[0].paid_time().value() < 3 * scaled.end.value());
+}
+
+TEST_CASE("a session ends at the end of its clock, and says that it was cut", "[serving]") {
+  // An iteration of nearly a day and a half, and one longer than the clock.
+  for (const Ticks iteration : {Ticks{130'000} * 1000 * kMilli, kLongestTicks}) {
+    IterationPricer pricer(iteration, 0);
+    const ToyRun run = run_toy(toy_session(toy_pool()), {&pricer}, {toy_request(0, 10, 1000), toy_request(5, 10, 2)});
+    CHECK(run.totals.cut);
+    CHECK(run.totals.live == (iteration == kLongestTicks ? 2 : 1));
+    CHECK(run.totals.metrics.all().in_flight() == run.totals.live);
+  }
+  IterationPricer pricer(10 * kMilli, 0);
+  const ToyRun late = run_toy(toy_session(toy_pool()), {&pricer}, {toy_request(0, 10, 5), toy_request(1e9, 10, 5)});
+  CHECK(late.totals.cut);
+  CHECK(late.totals.live == 0);
+  CHECK(late.totals.metrics.all().completed.requests == 1);
+  CHECK_FALSE(run_toy(toy_session(toy_pool()), {&pricer}, {toy_request(0, 10, 5)}).totals.cut);
+}

@@ -13,7 +13,11 @@ namespace {
 
 std::uint64_t count(std::int64_t value) { return static_cast<std::uint64_t>(value); }
 
-void latency(const QuantileSketch& sketch, report::Latency& out) {
+/// Absent where nothing was measured.
+template <class Message>
+void latency(const QuantileSketch& sketch, Message& owner, report::Latency* (Message::*field)()) {
+  if (sketch.count() == 0) return;
+  report::Latency& out = *(owner.*field)();
   const DistributionSummary s = sketch.summary();
   out.set_mean(s.mean);
   out.set_p50(s.p50);
@@ -22,7 +26,9 @@ void latency(const QuantileSketch& sketch, report::Latency& out) {
   out.set_p99(s.p99);
 }
 
-void latency(const GapHistogram& gaps, report::Latency& out) {
+void latency(const GapHistogram& gaps, report::Serving& owner) {
+  if (gaps.count() == 0) return;
+  report::Latency& out = *owner.mutable_inter_token_s();
   out.set_mean(gaps.mean().value());
   out.set_p50(gaps.quantile(0.5).value());
   out.set_p90(gaps.quantile(0.9).value());
@@ -76,16 +82,16 @@ void serving_message(const ServingReport& r, report::Serving& out) {
   out.set_input_tokens(count(all.completed.input_tokens));
   out.set_cached_tokens(count(all.cached_tokens));
   out.set_output_tokens(count(all.output_tokens));
-  latency(all.ttft, *out.mutable_ttft_s());
-  latency(all.tpot, *out.mutable_tpot_s());
-  latency(r.totals.gaps, *out.mutable_inter_token_s());
-  latency(all.end_to_end, *out.mutable_end_to_end_s());
-  latency(all.queueing, *out.mutable_queueing_s());
+  latency(all.ttft, out, &report::Serving::mutable_ttft_s);
+  latency(all.tpot, out, &report::Serving::mutable_tpot_s);
+  latency(r.totals.gaps, out);
+  latency(all.end_to_end, out, &report::Serving::mutable_end_to_end_s);
+  latency(all.queueing, out, &report::Serving::mutable_queueing_s);
   out.set_output_tokens_per_s_per_gpu(r.output_per_gpu);
   out.set_input_tokens_per_s_per_node(r.input_per_node);
   out.set_output_tokens_per_s_per_node(r.output_per_node);
   if (all.tpot.mean() > 0) out.set_output_tokens_per_s_per_user(1 / all.tpot.mean());
-  out.set_slo_attainment(all.slo_attainment());
+  if (all.left() > 0) out.set_slo_attainment(all.slo_attainment());
   const Seconds duration = r.totals.duration();
   if (duration > Seconds(0)) {
     out.set_goodput_requests_per_s(all.goodput(duration).value());
@@ -94,7 +100,7 @@ void serving_message(const ServingReport& r, report::Serving& out) {
   double fullest = 0;
   for (const PoolReport& pool : r.pools) fullest = std::max(fullest, pool.totals.mean_kv_share);
   out.set_kv_utilization(fullest);
-  out.set_state(std::string(name(r.state)));
+  if (all.arrived.requests > 0) out.set_state(std::string(name(r.state)));
   out.set_duration_s(duration.value());
   out.set_energy_j(r.energy.value());
   if (all.output_tokens > 0)
@@ -108,8 +114,8 @@ void serving_message(const ServingReport& r, report::Serving& out) {
     stream.set_completed(count(classes[i].completed.requests));
     stream.set_slo_attainment(classes[i].slo_attainment());
     if (duration > Seconds(0)) stream.set_goodput_requests_per_s(classes[i].goodput(duration).value());
-    latency(classes[i].ttft, *stream.mutable_ttft_s());
-    latency(classes[i].tpot, *stream.mutable_tpot_s());
+    latency(classes[i].ttft, stream, &report::ServingStream::mutable_ttft_s);
+    latency(classes[i].tpot, stream, &report::ServingStream::mutable_tpot_s);
   }
   if (r.totals.transfers > 0) {
     report::CacheTransfers& moves = *out.mutable_transfers();
@@ -167,7 +173,7 @@ report::Report to_message(const ServingReport& r) {
   facts.set_nodes(r.scenario.cluster.nodes);
   facts.set_gpus(r.serving().gpus());
   serving_message(r, *message.mutable_serving());
-  cost_message(r, *message.mutable_cost());
+  if (r.all.arrived.requests > 0) cost_message(r, *message.mutable_cost());
   for (const Comparison& c : r.comparisons) {
     report::Comparison& item = *message.add_published();
     item.set_field(c.field);

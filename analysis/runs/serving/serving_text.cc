@@ -20,6 +20,7 @@ std::string fact(const std::string& text) { return "  " + wrap(text, kWidth - 4,
 
 std::string headline(const ServingReport& r) {
   const ClassMetrics& all = r.all;
+  if (all.arrived.requests == 0) return "No request arrived: nothing was measured.\n";
   std::string out = fmt::format("{} requests in {}: {} completed", whole(all.arrived.requests),
                                 format_time(r.totals.duration()), whole(all.completed.requests));
   if (all.rejected.requests > 0) out += fmt::format(", {} rejected", whole(all.rejected.requests));
@@ -264,12 +265,14 @@ std::string title_lines(const ServingReport& r, const TextStyle& style) {
 }  // namespace
 
 std::string to_text(const ServingReport& r, const TextStyle& style) {
-  std::string out =
-      title_lines(r, style) + headline(r) + "\n" + published_table(r, style) + latency_table(r, style) + "\n";
-  out += throughput_table(r, style) + "\n" + stream_table(r, style) + pool_table(r, style) + "\n" + deployment_facts(r);
-  out += "\n" + style.bold("Over time") + "\n" + curves(r) + "\n" + cost_lines(r, style);
-  out += fmt::format("Energy {}, {:.2f} J per output token.\n", format_energy(r.energy),
-                     share(r.energy.value(), static_cast<double>(r.all.output_tokens)));
+  std::string out = title_lines(r, style) + headline(r) + "\n";
+  if (r.all.arrived.requests > 0) {
+    out += published_table(r, style) + latency_table(r, style) + "\n";
+    out += throughput_table(r, style) + "\n" + stream_table(r, style) + pool_table(r, style) + "\n";
+    out += deployment_facts(r) + "\n" + style.bold("Over time") + "\n" + curves(r) + "\n" + cost_lines(r, style);
+    out += fmt::format("Energy {}, {:.2f} J per output token.\n", format_energy(r.energy),
+                       share(r.energy.value(), static_cast<double>(r.all.output_tokens)));
+  }
   if (!r.notes.empty()) out += "\n" + style.bold("Notes") + "\n";
   for (const std::string& note : r.notes) out += "  - " + wrap(note, kWidth - 4, "    ") + "\n";
   if (!r.scenario.defaults_used.empty())
