@@ -413,6 +413,8 @@ void ServingSession::sample() {
 TokenSnapshot ServingSession::snapshot() const {
   TokenSnapshot out;
   out.at = to_seconds(now_);
+  out.prompts = -wasted_.prompts;
+  out.answers = -wasted_.answers;
   for (const Unit& unit : units_) {
     out.prompts += unit.replica->counters().prompt_tokens_done;
     out.answers += unit.replica->counters_at(now_).tokens_given();
@@ -471,6 +473,8 @@ void ServingSession::withdraw_waiting(std::size_t source, std::vector<JobId>& ho
 void ServingSession::recover(JobId id) {
   Job& job = jobs_[id];
   job.source = Job::kNoSource;
+  wasted_.answers += job.generated;
+  if (job.generated > 0) wasted_.prompts += job.request.input_tokens;
   if (job.retries >= config_.failures.retries) return leave(id, RequestOutcome::lost);
   ++job.retries;
   ++retried_;

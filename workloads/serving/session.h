@@ -80,7 +80,7 @@ struct PoolTotals {
   Seconds paid_time() const { return up_time + broken_time; }
 };
 
-/// Tokens handled up to a moment.
+/// Tokens handled up to a moment, those of requests on replicas that then failed left out.
 struct TokenSnapshot {
   Seconds at;
   std::int64_t prompts = 0;  ///< tokens of prompts that gave their first token, cached ones included
@@ -223,6 +223,7 @@ class ServingSession final : private ReplicaListener {
   FailureProcess failing_;
   double sampled_seconds_ = 0;
   TokenSnapshot steady_begin_, steady_end_;
+  TokenSnapshot wasted_;  // handled by replicas that then failed
   std::uint64_t requests_at_sample_ = 0;
   BacklogCurve backlog_;
   std::int64_t live_ = 0, failures_ = 0, retried_ = 0, retried_tokens_ = 0;

@@ -77,6 +77,10 @@ void Batcher::withdraw(std::uint32_t source, std::vector<JobId>& out) {
 }
 
 void Batcher::abandon(std::vector<JobId>& out) {
+  for (const JobId id : decode_.jobs()) {
+    Job& job = (*jobs_)[id];
+    job.generated += static_cast<std::int32_t>(pattern_.tokens(job.joined, state_->iteration - job.joined));
+  }
   out.insert(out.end(), waiting_.begin(), waiting_.end());
   out.insert(out.end(), swapped_.begin(), swapped_.end());
   out.insert(out.end(), prompting_.begin(), prompting_.end());
