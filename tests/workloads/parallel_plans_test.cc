@@ -110,10 +110,10 @@ TEST_CASE("what compute hides of an exchange, and what stays visible") {
   const ClusterSpec cluster = two_nodes();
   LinkCalibration links;
   for (const LinkConstantRow& row : link_constants()) (links.*row.field).value = 1;
-  PhaseExchange exchange{PhaseExchange::Kind::tensor_gather, 64_MiB, Seconds(0)};
+  PhaseExchange exchange{{.kind = LayerExchange::Kind::tensor_gather, .bytes = 64_MiB}, Seconds(0)};
 
   const ExchangeTimes ideal(config, cluster, links);
-  const Seconds alone = ideal.time(exchange);
+  const Seconds alone = ideal.time(exchange.exchange);
   REQUIRE(alone > Seconds(0));
   CHECK(ideal.split(exchange).exposed == alone);  // nothing beside it
   exchange.beside = alone * 2;
@@ -133,7 +133,7 @@ TEST_CASE("a group that fills its node sends between nodes; one that does not st
   const ClusterSpec cluster = two_nodes();
   LinkCalibration links;
   for (const LinkConstantRow& row : link_constants()) (links.*row.field).value = 1;
-  const PhaseExchange hop{PhaseExchange::Kind::context_hop, 16_MiB, Seconds(0)};
+  const LayerExchange hop{.kind = LayerExchange::Kind::context_hop, .bytes = 16_MiB};
   config.plan.context = 2;
   config.plan.tensor = 4;
   const Seconds inside = ExchangeTimes(config, cluster, links).time(hop);

@@ -1,5 +1,7 @@
 #include "workloads/model/model.h"
 
+#include "workloads/model/attention_kinds.h"
+
 namespace flopcast {
 namespace {
 
@@ -7,24 +9,11 @@ double product(int a, int b) { return static_cast<double>(a) * b; }
 
 /// Matrix elements of the attention projections, biases and norms aside.
 double projection_elements(const ModelConfig& model) {
-  const AttentionConfig& a = model.attention;
-  if (a.type != AttentionType::latent) {
-    const double heads_in = a.heads + 2.0 * a.kv_heads;  // q, k, v
-    return model.hidden * static_cast<double>(a.head_dim) * (heads_in + a.heads);
-  }
-  const double query_width = product(a.heads, a.qk_dim());
-  const double query = a.q_lora_rank > 0 ? a.q_lora_rank * (model.hidden + query_width) : model.hidden * query_width;
-  const double kv_down = product(model.hidden, a.kv_lora_rank + a.qk_rope_dim);
-  const double kv_up = a.kv_lora_rank * product(a.heads, a.qk_nope_dim + a.v_dim);
-  const double out = product(a.heads, a.v_dim) * model.hidden;
-  return query + kv_down + kv_up + out;
+  return attention_kind(model.attention.type).matrix_elements(model);
 }
 
 /// Vectors of the attention block: biases of q, k, v; norms of the latents.
-double attention_vectors(const AttentionConfig& a) {
-  if (a.type == AttentionType::latent) return a.q_lora_rank + a.kv_lora_rank;
-  return a.qkv_bias ? product(a.head_dim, a.heads + 2 * a.kv_heads) : 0.0;
-}
+double attention_vectors(const AttentionConfig& a) { return attention_kind(a.type).vector_elements(a); }
 
 double ffn_elements(const ModelConfig& model, int width) {
   return (model.gated_ffn ? 3.0 : 2.0) * product(model.hidden, width);

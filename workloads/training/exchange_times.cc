@@ -7,17 +7,18 @@ namespace flopcast {
 ExchangeTimes::ExchangeTimes(const TrainingConfig& config, const ClusterSpec& cluster, const LinkCalibration& links)
     : config_(config), cluster_(cluster), links_(links) {}
 
-ExchangeTimes::Group ExchangeTimes::group_of(PhaseExchange::Kind kind) const {
+ExchangeTimes::Group ExchangeTimes::group_of(LayerExchange::Kind kind) const {
   switch (kind) {
-    case PhaseExchange::Kind::tensor_gather:
-    case PhaseExchange::Kind::tensor_scatter:
+    case LayerExchange::Kind::tensor_gather:
+    case LayerExchange::Kind::tensor_scatter:
+    case LayerExchange::Kind::tensor_all_reduce:
       return {config_.plan.tensor, 1};
-    case PhaseExchange::Kind::expert_gather:
-    case PhaseExchange::Kind::expert_scatter:
+    case LayerExchange::Kind::expert_gather:
+    case LayerExchange::Kind::expert_scatter:
       return {config_.plan.expert_tensor, 1};
-    case PhaseExchange::Kind::context_hop:
-    case PhaseExchange::Kind::context_gather:
-    case PhaseExchange::Kind::context_scatter:
+    case LayerExchange::Kind::context_hop:
+    case LayerExchange::Kind::context_gather:
+    case LayerExchange::Kind::context_scatter:
       break;
   }
   return {config_.plan.context, config_.plan.tensor};
@@ -28,22 +29,25 @@ NcclGroup ExchangeTimes::lie_of(const Group& group) const {
   return even_group((group.ranks + local - 1) / local, local, cluster_.fabric.cross_leaf_latency);
 }
 
-Seconds ExchangeTimes::time(const PhaseExchange& exchange) const {
+Seconds ExchangeTimes::time(const LayerExchange& exchange) const {
   const Group group = group_of(exchange.kind);
   if (group.ranks < 2) return Seconds(0);
   NcclGroup lie = lie_of(group);
   NcclOp op = NcclOp::all_gather;
   switch (exchange.kind) {
-    case PhaseExchange::Kind::tensor_gather:
-    case PhaseExchange::Kind::expert_gather:
-    case PhaseExchange::Kind::context_gather:
+    case LayerExchange::Kind::tensor_gather:
+    case LayerExchange::Kind::expert_gather:
+    case LayerExchange::Kind::context_gather:
       break;
-    case PhaseExchange::Kind::tensor_scatter:
-    case PhaseExchange::Kind::expert_scatter:
-    case PhaseExchange::Kind::context_scatter:
+    case LayerExchange::Kind::tensor_scatter:
+    case LayerExchange::Kind::expert_scatter:
+    case LayerExchange::Kind::context_scatter:
       op = NcclOp::reduce_scatter;
       break;
-    case PhaseExchange::Kind::context_hop:
+    case LayerExchange::Kind::tensor_all_reduce:
+      op = NcclOp::all_reduce;
+      break;
+    case LayerExchange::Kind::context_hop:
       // Where a ring leaves the node, everybody waits for the hop between nodes.
       op = NcclOp::send_recv;
       lie = lie.nodes > 1 ? even_group(2, 1, lie.hop) : even_group(1, 2, lie.hop);
@@ -52,11 +56,12 @@ Seconds ExchangeTimes::time(const PhaseExchange& exchange) const {
   return choose_nccl(op, lie, exchange.bytes, cluster_, links_).total();
 }
 
-ExchangeTimes::Split ExchangeTimes::split(const PhaseExchange& exchange) const {
-  const bool hop = exchange.kind == PhaseExchange::Kind::context_hop;
+ExchangeTimes::Split ExchangeTimes::split(const PhaseExchange& phase) const {
+  const LayerExchange& exchange = phase.exchange;
+  const bool hop = exchange.kind == LayerExchange::Kind::context_hop;
   const double share = hop ? config_.overheads.context_exposed : config_.overheads.tensor_exposed;
   const Seconds all = time(exchange);
-  const Seconds hidden = std::min(all, exchange.beside) * (1 - share);
+  const Seconds hidden = std::min(all, phase.beside) * (1 - share);
   return {(all - hidden) * exchange.times, hidden * exchange.times};
 }
 

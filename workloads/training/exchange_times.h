@@ -22,14 +22,14 @@ class ExchangeTimes {
   /// calibration runs show (chunks that wait for each other, SMs and memory shared): C - (1 - share) min(C, G).
   Split split(const PhaseExchange& exchange) const;
   /// Once, alone.
-  Seconds time(const PhaseExchange& exchange) const;
+  Seconds time(const LayerExchange& exchange) const;
 
  private:
   /// `ranks` that lie `stride` GPUs apart.
   struct Group {
     int ranks, stride;
   };
-  Group group_of(PhaseExchange::Kind kind) const;
+  Group group_of(LayerExchange::Kind kind) const;
   NcclGroup lie_of(const Group& group) const;
 
   const TrainingConfig& config_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "workloads/collectives/collectives.h"
+#include "workloads/model/attention_kinds.h"
 
 namespace flopcast {
 
@@ -29,13 +30,7 @@ double kept_per_token(const TrainingConfig& config, bool moe, double hottest_loa
   if (!again.norms) bytes += 2 * kept * h;  // and what the two norms made of them
   const double out = static_cast<double>(attention.heads) * attention.value_dim();
   bytes += out * (fp8 ? 1.5 : 2.0) + 4.0 * attention.heads;  // attention output (E5M6: 12 bits), log-sum-exp
-  if (attention.type == AttentionType::latent) {
-    bytes += 2.0 * (attention.q_lora_rank + attention.kv_lora_rank + attention.qk_rope_dim);
-    if (!again.norms) bytes += kept * (attention.q_lora_rank + attention.kv_lora_rank);
-    if (!again.attention_up_projections) bytes += 2.0 * attention.heads * (2.0 * attention.qk_dim() + attention.v_dim);
-  } else {
-    bytes += 2.0 * attention.head_dim * (attention.heads + 2.0 * attention.kv_heads);
-  }
+  bytes += attention_kind(attention.type).kept_bytes(attention, {kept, !again.norms, !again.attention_up_projections});
 
   const double gate = model.gated_ffn ? 2 : 1;
   const auto ffn = [&](double width) {

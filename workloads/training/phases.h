@@ -1,4 +1,5 @@
-// What a GPU computes in each phase of a transformer layer, kernel by kernel, and how long that takes.
+// What a GPU computes in each phase of a transformer layer, and how long that takes. Which kernels those are stands in
+// workloads/model/layer_kernels.h, for training and serving; here is what training's software does, and its prices.
 //
 // A layer's forward is ATTN(F), then MLP(F) between dispatch and combine; its backward is MLP(B), MLP(W), ATTN(B),
 // ATTN(W). This is the granularity that DualPipe overlaps (DeepSeek-V3 report, 3.2.1, figure 4).
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "hwmodels/kernels/kernels.h"
+#include "workloads/model/layer_kernels.h"
 #include "workloads/training/training.h"
 
 namespace flopcast {
@@ -28,26 +30,14 @@ constexpr int kPhases = 8;
 std::string_view name(Phase phase);  ///< "ATTN(F)", "MLP(F)", "MLP(B)", "MLP(W)", "ATTN(B)", "ATTN(W)"
 
 struct PricedKernel {
-  std::string name;  ///< "q_a_proj", "swiglu", ...
-  KernelTime price;
-  int launches = 1;  ///< price is for all of them together
+  LayerKernel kernel;
+  KernelTime price;  ///< of all its launches together
 };
 
-/// Something that the ranks of a tensor-, context- or expert-tensor-parallel group tell each other within a phase.
+/// An exchange of a phase, and the compute that runs at the same time; zero: none.
 struct PhaseExchange {
-  enum class Kind : std::uint8_t {
-    tensor_gather,
-    tensor_scatter,  ///< all-gather, reduce-scatter among the GPUs that share matrices
-    expert_gather,
-    expert_scatter,  ///< the same among those that share an expert
-    context_hop,     ///< a message to the next rank of the ring that shares a sequence
-    context_gather,
-    context_scatter,  ///< keys and values to all of them at once, their gradients back
-  };
-  Kind kind = Kind::tensor_gather;
-  Bytes bytes;     ///< gather and scatter: the whole buffer; hop: the message
-  Seconds beside;  ///< compute that runs at the same time; zero: none
-  int times = 1;
+  LayerExchange exchange;
+  Seconds beside;
 };
 
 /// A phase's kernels in launch order. `time` is their sum plus the gaps between launches.

@@ -11,6 +11,7 @@
 #include "scenarios/read/text_file.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "workloads/model/model.h"
+#include "workloads/serving/cache/kv_bytes.h"
 
 namespace flopcast {
 namespace {
@@ -52,11 +53,7 @@ double gpu(const Arguments& a, const ClaimContext& c) {
 
 /// Keys and values that one token leaves in all layers' caches, in elements.
 double cache_elements(const ModelConfig& m) {
-  const AttentionConfig& a = m.attention;
-  const double per_layer = a.type == AttentionType::latent          ? a.kv_lora_rank + a.qk_rope_dim
-                           : a.type == AttentionType::grouped_query ? 2.0 * a.kv_heads * a.head_dim
-                                                                    : 2.0 * a.heads * a.head_dim;
-  return per_layer * m.layers;
+  return static_cast<double>(kv_elements_per_layer(m.attention)) * m.layers;
 }
 /// The same had the model plain multi-head attention of its heads.
 double plain_cache_elements(const ModelConfig& m) {

@@ -1,5 +1,6 @@
-// One forward pass of a serving engine on one GPU of a replica, kernel by kernel: what a layer computes for
-// so many tokens, what attention reads for so many cached ones, what tensor and expert parallelism exchange.
+// One forward pass of a serving engine on one GPU of a replica: what a layer takes for so many tokens, attention for so
+// many cached ones, tensor and expert parallelism for what they exchange. Which kernels those are stands in
+// workloads/model/layer_kernels.h, for training and serving.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -7,6 +8,7 @@
 #include "hwmodels/fabric/cluster.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "hwmodels/kernels/kernels.h"
+#include "workloads/model/layer_kernels.h"
 #include "workloads/serving/pricing/engine.h"
 #include "workloads/serving/pricing/engine_constants.h"
 
@@ -91,13 +93,11 @@ class ForwardModel {
   const ForwardSetting& setting() const { return setting_; }
 
  private:
-  class Kernels;
-  PassTime attention_projections(double tokens, StepKind kind, int sms) const;
-  PassTime dense_ffn(double tokens, double width, int sms) const;
-  PassTime routed_experts(double tokens, StepKind kind, int sms) const;
-  PassTime shared_experts(double tokens, int sms) const;
+  LayerWork work(double tokens, StepKind kind) const;
+  ExpertShare expert_share(double tokens) const;
+  PassTime price(const LayerKernels& list, int sms) const;
+  PassTime all_reduces(const LayerKernels& list) const;
   void add_exchange(LayerTime& layer, double tokens, StepKind kind, bool overlapped) const;
-  PassTime tensor_all_reduce(double tokens) const;
   int compute_sms(bool overlapped, StepKind kind) const;
 
   ForwardSetting setting_;

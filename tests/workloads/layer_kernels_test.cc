@@ -1,0 +1,189 @@
+// Do the kernels of a layer compute what the model's parameters ask for, in training and in serving, for every kind of
+// attention?
+#include "workloads/model/layer_kernels.h"
+
+#include <cmath>
+
+#include "tests/catch.h"
+#include "tests/workloads/example_config.h"
+#include "workloads/model/attention/rows.h"
+
+using namespace flopcast;
+
+namespace {
+
+constexpr double kTokens = 4096;
+
+ModelConfig model_with(AttentionType type) {
+  ModelConfig model = deepseek_v3();
+  model.attention.type = type;
+  model.attention.head_dim = 128;
+  if (type == AttentionType::grouped_query) model.attention.kv_heads = 8;
+  return model;
+}
+
+LayerWork work_on(const ModelConfig& model) {
+  LayerWork work(model);
+  work.tokens = work.own_tokens = kTokens;
+  work.reach = {1, 4096, 4096};
+  return work;
+}
+
+/// What serving engines do differently that moves work between kernels.
+KernelHabits as_served() {
+  KernelHabits habits;
+  habits.fused_latent_down = true;
+  habits.positions_write_cache = true;
+  habits.router_kernels = 1;
+  return habits;
+}
+
+double gemm_flop(const LayerKernels& list) {
+  double sum = 0;
+  for (const LayerKernel& kernel : list.kernels) {
+    if (const auto* gemm = std::get_if<GemmShape>(&kernel.shape)) sum += flop(*gemm).value() * kernel.count;
+  }
+  return sum;
+}
+
+int count(const LayerKernels& list, std::string_view role) {
+  int found = 0;
+  for (const LayerKernel& kernel : list.kernels) found += kernel.role == role ? kernel.count : 0;
+  return found;
+}
+
+/// Grouped-query attention whose results are multiplied with a gate made of the block's input (Qwen3-Next): what the
+/// recipe of workloads/README.md asks of a new kind.
+AttentionKindRow gated_grouped_query() {
+  AttentionKindRow row = rows::grouped_query();
+  row.name = "gated_grouped_query";
+  row.matrix_elements = [](const ModelConfig& model) {
+    const AttentionConfig& a = model.attention;
+    return rows::grouped_query().matrix_elements(model) + static_cast<double>(model.hidden) * a.heads * a.head_dim;
+  };
+  row.input = [](KernelWriter& list, const AttentionWidths& w) {
+    rows::grouped_query().input(list, w);
+    list.linear("attention gate", list.work().tokens, w.output(), w.hidden);
+  };
+  row.input_gradient = [](KernelWriter& list, const AttentionWidths& w) {
+    list.linear("attention gate", list.work().tokens, w.hidden, w.output());
+    rows::grouped_query().input_gradient(list, w);
+  };
+  row.input_weights = [](KernelWriter& list, const AttentionWidths& w) {
+    list.weight_gradient("attention gate", w.output(), w.hidden, list.work().tokens);
+    rows::grouped_query().input_weights(list, w);
+  };
+  row.output = [](KernelWriter& list, const AttentionWidths& w) {
+    list.memory("gate results", MemoryKernel::elementwise, list.work().tokens * w.output() * 2 * 3);
+  };
+  return row;
+}
+
+/// Every token meets every element of the projections once forward, once for its gradient, once for the weights'.
+void check_projections(LayerWork work) {
+  const double once = 2 * kTokens * work.attention->matrix_elements(work.model);
+  for (const KernelPass pass : {KernelPass::forward, KernelPass::input_gradient, KernelPass::weight_gradient}) {
+    LayerKernels list;
+    add_attention_block(list, work, pass);
+    INFO(work.attention->name << ", pass " << static_cast<int>(pass));
+    CHECK(gemm_flop(list) == Approx(once));
+  }
+  work.habits = as_served();
+  work.reach.cached = kTokens;
+  LayerKernels served;
+  add_attention_block(served, work, KernelPass::forward);
+  INFO(work.attention->name << " as served");
+  CHECK(gemm_flop(served) == Approx(once));
+}
+
+}  // namespace
+
+TEST_CASE("projections of every kind of attention multiply what the kind counts as parameters", "[kernels]") {
+  for (const AttentionKindRow& row : attention_kinds()) {
+    const ModelConfig model = model_with(row.type);
+    check_projections(work_on(model));
+  }
+}
+
+TEST_CASE("a kind of attention is one entry: parameters, kernels, cache", "[kernels]") {
+  const ModelConfig model = model_with(AttentionType::grouped_query);
+  const AttentionKindRow gated = gated_grouped_query();
+  LayerWork work = work_on(model);
+  work.attention = &gated;
+  check_projections(work);
+  LayerKernels list;
+  add_attention_block(list, work, KernelPass::forward);
+  CHECK(count(list, "gate results") == 1);
+  CHECK(gated.cache_elements(model.attention, 1) == 2 * 8 * 128);
+}
+
+TEST_CASE("GPUs that share matrices divide a layer's multiplications and exchange what each holds", "[kernels]") {
+  for (const AttentionKindRow& row : attention_kinds()) {
+    if (row.from_latent) continue;  // its down-projections are copied to every GPU
+    const ModelConfig model = model_with(row.type);
+    LayerWork work = work_on(model);
+    LayerKernels whole, share;
+    add_attention_block(whole, work, KernelPass::forward);
+    work.tensor = 8;
+    work.own_tokens = kTokens / 8;
+    add_attention_block(share, work, KernelPass::forward);
+    CHECK(gemm_flop(share) == Approx(gemm_flop(whole) / 8));
+    CHECK(whole.exchanges.empty());
+    REQUIRE(share.exchanges.size() == 2);
+    CHECK(share.exchanges[0].kind == LayerExchange::Kind::tensor_gather);
+    CHECK(share.exchanges[1].kind == LayerExchange::Kind::tensor_scatter);
+    CHECK(share.exchanges[1].bytes == Bytes(kTokens * model.hidden * 2));
+    const LayerKernel& beside = share.kernels[static_cast<std::size_t>(share.exchanges[1].first_beside)];
+    CHECK(name(beside) == "o_proj");
+  }
+}
+
+TEST_CASE("experts multiply their rows with their matrices, however they are launched", "[kernels]") {
+  const ModelConfig model = deepseek_v3();
+  LayerWork work = work_on(model);
+  work.moe = true;
+  work.experts.shared_tokens = kTokens;
+  work.experts.rows = 8 * kTokens;
+  work.experts.experts = 4;
+  const double expert = 3.0 * model.hidden * model.moe.expert_width;
+  const double once = 2 * expert * (8 * kTokens + kTokens);
+  for (const ExpertGemms how : {ExpertGemms::one_by_one, ExpertGemms::contiguous, ExpertGemms::masked}) {
+    work.habits.expert_gemms = how;
+    for (const KernelPass pass : {KernelPass::forward, KernelPass::input_gradient, KernelPass::weight_gradient}) {
+      LayerKernels list;
+      add_ffn_block(list, work, pass);
+      CHECK(gemm_flop(list) == Approx(once));
+      CHECK(count(list, "gate_up") >= (how == ExpertGemms::one_by_one ? 5 : 2));
+    }
+  }
+  LayerKernels shared, routed;
+  add_ffn_block(shared, work, KernelPass::forward, FfnPart::shared);
+  add_ffn_block(routed, work, KernelPass::forward, FfnPart::routed);
+  CHECK(gemm_flop(shared) + gemm_flop(routed) == Approx(once));
+}
+
+TEST_CASE("a gate is as many kernels as the software makes of it", "[kernels]") {
+  const ModelConfig model = deepseek_v3();
+  LayerWork work = work_on(model);
+  work.moe = true;
+  LayerKernels eager, fused;
+  add_ffn_input(eager, work, KernelPass::forward);
+  work.habits = as_served();
+  add_ffn_input(fused, work, KernelPass::forward);
+  CHECK(count(eager, "top-k and routing weights") == 20);
+  CHECK(count(fused, "top-k and routing weights") == 1);
+}
+
+TEST_CASE("a communication that a weight gradient hides does not launch it twice", "[kernels]") {
+  const ModelConfig model = model_with(AttentionType::grouped_query);
+  LayerWork work = work_on(model);
+  work.tensor = 8;
+  LayerKernels list;
+  add_attention_block(list, work, KernelPass::input_gradient);
+  REQUIRE(list.exchanges.size() == 3);
+  const LayerExchange& scatter = list.exchanges.back();
+  REQUIRE(scatter.last_beside == scatter.first_beside + 1);
+  const LayerKernel& hidden_behind = list.kernels[static_cast<std::size_t>(scatter.first_beside)];
+  CHECK(hidden_behind.count == 0);
+  CHECK(launches(hidden_behind) == 0);
+}

@@ -1,0 +1,139 @@
+// What all kinds of attention have in common: norms, the core (under context parallelism too), the output projection.
+#include <algorithm>
+
+#include "workloads/model/attention_kinds.h"
+
+namespace flopcast {
+namespace {
+
+AttentionShape core_shape(const LayerWork& work, const AttentionWidths& w, AttentionKind kind) {
+  const AttentionReach& reach = work.reach;
+  AttentionShape shape;
+  shape.kind = kind;
+  shape.batch = reach.batch;
+  shape.query_length = reach.queries;
+  shape.kv_length = reach.keys;
+  shape.query_heads = static_cast<int>(w.heads);
+  shape.kv_heads = static_cast<int>(w.kv_heads);
+  shape.qk_dim = static_cast<int>(w.qk);
+  shape.v_dim = static_cast<int>(w.v);
+  shape.precision = work.precision.attention;
+  shape.kv_precision = reach.decode ? work.precision.cache : work.precision.attention;
+  if (reach.decode && work.attention->from_latent) {
+    shape.latent = true;
+    shape.kv_heads = 1;
+    shape.qk_dim = static_cast<int>(w.kv_rank + w.rope);
+    shape.v_dim = static_cast<int>(w.kv_rank);
+  }
+  return shape;
+}
+
+/// Attention over a sequence that `context` ranks share, each holding one piece from either end so that all
+/// have the same number of query-key pairs. Ring: the own keys first (causal), then on each hop half the
+/// pairs of a whole piece, the partial results merged. All-gather: the other ranks' keys at once, half of
+/// them visible on average.
+void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
+  const LayerWork& work = list.work();
+  const AttentionKindRow& row = *work.attention;
+  const bool backward = kind == AttentionKind::backward;
+  const double t = work.tokens;
+  const int others = work.context.ranks - 1;
+  list.enter(LayerPart::attention_core);
+  if (work.reach.cached > 0 && row.unpack_cache != nullptr) row.unpack_cache(list, w);
+  const AttentionShape own = core_shape(work, w, kind);
+  list.attention(backward ? "attention backward" : "attention", own);
+  if (others == 0) return;
+  // Keys and values, or what they are made of; backward, their gradients come along.
+  const double travelling = row.travelling(w);
+  AttentionShape rest = own;
+  rest.causal = false;
+  if (work.context.all_gather) {
+    rest.kv_length = std::max<std::int64_t>(1, own.kv_length * others / 2);
+    list.attention(backward ? "attention backward over gathered keys" : "attention over gathered keys", rest);
+    const double whole = t * travelling * 2 * work.context.ranks;
+    list.exchange(LayerExchange::Kind::context_gather, whole);
+    if (backward) list.exchange(LayerExchange::Kind::context_scatter, whole);
+    return;
+  }
+  rest.kv_length = std::max<std::int64_t>(1, own.kv_length / 2);
+  int hop = 0;
+  for (int i = 0; i < others; ++i) {
+    hop = list.attention(backward ? "attention backward of a hop" : "attention of a hop", rest);
+    if (row.unpack_hop != nullptr) row.unpack_hop(list, w, t / 2, backward);
+  }
+  const int end = list.size();
+  // Merging: forward, a partial output is read and the FP32 sum read and written; backward, gradients in
+  // BF16.
+  const double merged = t * (backward ? (w.query + w.key + w.value) * 6 : w.output() * 10);
+  list.memory("merge hops", MemoryKernel::elementwise, merged * others, others);
+  list.exchange(LayerExchange::Kind::context_hop, t * travelling * 2 * (backward ? 2 : 1), others, hop, end);
+}
+
+void forward(KernelWriter& list, const AttentionWidths& w, AttentionCore with_core) {
+  const LayerWork& work = list.work();
+  const AttentionKindRow& row = *work.attention;
+  const double own = work.own_tokens;
+  list.enter(LayerPart::attention);
+  list.norm("attention norm", own * w.hidden, work.habits.residual_in_attention_norm);
+  list.quantize("cast attention input", own * w.hidden);
+  row.input(list, w);
+  if (with_core == AttentionCore::included) core(list, w, AttentionKind::forward);
+  list.enter(LayerPart::attention);
+  if (row.output != nullptr) row.output(list, w);
+  if (work.precision.fp8_blocks() && work.habits.keeps_attention_output) {
+    // One pass writes the FP8 operand and the copy kept for the backward pass.
+    list.memory("cast attention output", MemoryKernel::cast, work.tokens * w.output() * (2.0 + 1.0 + 1.5));
+  } else {
+    list.quantize("cast attention output", work.tokens * w.output());
+  }
+  list.tensor_scatter(list.linear("o_proj", work.tokens, w.hidden, w.output()));
+  list.tensor_all_reduce();
+  list.norm("MLP norm", own * w.hidden, true);
+}
+
+void input_gradient(KernelWriter& list, const AttentionWidths& w) {
+  const LayerWork& work = list.work();
+  const AttentionKindRow& row = *work.attention;
+  const double t = work.tokens, own = work.own_tokens;
+  list.enter(LayerPart::attention);
+  list.norm_backward("MLP norm backward", own * w.hidden);
+  list.quantize("cast output gradient", own * w.hidden);
+  list.tensor_gather(list.linear("o_proj", t, w.output(), w.hidden));
+  if (work.precision.fp8_blocks()) {
+    list.memory("cast back attention output", MemoryKernel::cast, t * w.output() * (1.5 + 2.0));
+    list.quantize_transposed("transpose o_proj operands", t * (w.hidden + w.output()), 2);
+  }
+  list.again(true);
+  if (work.again.norms) list.norm("attention norm", own * w.hidden, false);
+  if (row.input_again != nullptr) row.input_again(list, w);
+  if (work.again.attention_core) core(list, w, AttentionKind::forward);
+  list.again(false);
+  core(list, w, AttentionKind::backward);
+  list.enter(LayerPart::attention);
+  row.input_gradient(list, w);
+  list.norm_backward("attention norm backward", own * w.hidden);
+}
+
+}  // namespace
+
+void add_attention_block(LayerKernels& out, const LayerWork& work, KernelPass pass, AttentionCore with_core) {
+  const AttentionWidths w(work);
+  KernelWriter list(out, work, pass);
+  switch (pass) {
+    case KernelPass::forward:
+      return forward(list, w, with_core);
+    case KernelPass::input_gradient:
+      return input_gradient(list, w);
+    case KernelPass::weight_gradient:
+      list.enter(LayerPart::attention);
+      list.weight_gradient("o_proj", w.output(), w.hidden, work.tokens);
+      return work.attention->input_weights(list, w);
+  }
+}
+
+void add_attention_core(LayerKernels& out, const LayerWork& work) {
+  KernelWriter list(out, work, KernelPass::forward);
+  core(list, AttentionWidths(work), work.reach.decode ? AttentionKind::decode : AttentionKind::forward);
+}
+
+}  // namespace flopcast

@@ -1,0 +1,93 @@
+// Embedding, output head and what is done with its results, multi-token prediction's projection.
+#include <cassert>
+#include <cmath>
+
+#include "workloads/model/kernel_writer.h"
+
+namespace flopcast {
+namespace {
+
+/// Bytes of a logit that are read and written. Fused loss: the logit once, its gradient once. As a chain of kernels in
+/// FP32: to FP32 6, maximum 4, shift 8, exponential and sum 12, gradient 8, back to BF16 6. Choice of a token: to FP32.
+void use_logits(KernelWriter& list, double logits) {
+  switch (list.work().habits.logits) {
+    case LogitUse::fused_loss:
+      return list.memory("cross-entropy", MemoryKernel::cross_entropy, logits * 2 * 3);
+    case LogitUse::eager_loss:
+      return list.memory("cross-entropy", MemoryKernel::elementwise, logits * (6 + 4 + 8 + 12 + 8 + 6), 6);
+    case LogitUse::sampling:
+      return list.memory("logits to FP32, largest one", MemoryKernel::elementwise, logits * (2 + 4));
+  }
+}
+
+void embedding(KernelWriter& list, KernelPass pass) {
+  const LayerWork& work = list.work();
+  const double elements = work.tokens * work.model.hidden;
+  if (pass == KernelPass::forward) {
+    list.memory("embedding", MemoryKernel::embedding, elements * 2 * 2);
+    list.tensor_scatter_beside(KernelWriter::kNothing);
+  } else {
+    list.tensor_gather_beside(KernelWriter::kNothing);
+    list.memory("embedding gradient", MemoryKernel::embedding,
+                elements * (2 + 2 * bytes_per_element(work.precision.gradients)));
+  }
+}
+
+void head(KernelWriter& list, KernelPass pass) {
+  const LayerWork& work = list.work();
+  const Precision precision = work.precision.head;
+  const double t = work.tokens, own = work.own_tokens, h = work.model.hidden;
+  const double vocabulary = std::ceil(static_cast<double>(work.model.vocabulary) / work.tensor);
+  switch (pass) {
+    case KernelPass::forward:
+      list.norm("final norm", own * h, true);
+      list.tensor_gather(list.linear_in(precision, "head", t, vocabulary, h));
+      return use_logits(list, t * vocabulary);
+    case KernelPass::input_gradient: {
+      const int dgrad = list.linear_in(precision, "head", t, h, vocabulary);
+      list.tensor_gather_beside(dgrad);
+      list.tensor_scatter_beside(dgrad);  // the weight gradient takes as long
+      return list.norm_backward("final norm backward", own * h);
+    }
+    case KernelPass::weight_gradient:
+      return list.weight_gradient_in(precision, "head", vocabulary, h, t);
+  }
+}
+
+void mtp_projection(KernelWriter& list, KernelPass pass) {
+  const LayerWork& work = list.work();
+  const double t = work.tokens, own = work.own_tokens, h = work.model.hidden;
+  switch (pass) {
+    case KernelPass::forward:
+      if (work.habits.mtp_input_kernels) list.memory("embedding", MemoryKernel::embedding, t * h * 2 * 2);
+      list.norm("MTP norms", 2 * own * h, false);
+      if (work.habits.mtp_input_kernels) list.quantize("cast MTP input", 2 * t * h);
+      list.linear("MTP projection", t, h, 2 * h);
+      return;
+    case KernelPass::input_gradient:
+      list.quantize("cast MTP gradient", t * h);
+      list.linear("MTP projection", t, 2 * h, h);
+      list.quantize_transposed("transpose MTP operands", 3 * t * h, 2);
+      return list.norm_backward("MTP norms backward", 2 * own * h);
+    case KernelPass::weight_gradient:
+      return list.weight_gradient("MTP projection", h, 2 * h, t);
+  }
+}
+
+}  // namespace
+
+void add_edge(LayerKernels& out, const LayerWork& work, KernelPass pass, Edge edge) {
+  KernelWriter list(out, work, pass);
+  list.enter(LayerPart::edge);
+  switch (edge) {
+    case Edge::embedding:
+      assert(pass != KernelPass::weight_gradient);
+      return embedding(list, pass);
+    case Edge::head:
+      return head(list, pass);
+    case Edge::mtp_projection:
+      return mtp_projection(list, pass);
+  }
+}
+
+}  // namespace flopcast

@@ -1,0 +1,230 @@
+// Dense FFNs, shared and routed experts, and what brings rows to experts.
+#include <algorithm>
+#include <cmath>
+
+#include "workloads/model/kernel_writer.h"
+
+namespace flopcast {
+namespace {
+
+/// A feed-forward network of `width` on this GPU over `rows` tokens. experts > 0: that many experts, rows in all.
+struct Ffn {
+  LayerPart part;
+  double rows, width, in;  ///< in: width of the first matrix's output, gate and up side by side where gated
+  int experts;
+
+  Ffn(const LayerWork& work, LayerPart where, double tokens, double whole, double degree, int number)
+      : part(where),
+        rows(tokens),
+        width(std::ceil(whole / degree)),
+        in(work.model.gated_ffn ? 2 * width : width),
+        experts(number) {}
+};
+
+Ffn dense(const LayerWork& work) {
+  return {work,
+          LayerPart::dense_ffn,
+          work.tokens,
+          static_cast<double>(work.model.ffn_width),
+          static_cast<double>(work.tensor),
+          0};
+}
+
+Ffn shared(const LayerWork& work) {
+  const double width = static_cast<double>(work.model.moe.shared_experts) * work.model.moe.expert_width;
+  return {work, LayerPart::shared_experts, work.experts.shared_tokens, width, work.experts.shared_degree, 0};
+}
+
+Ffn routed(const LayerWork& work) {
+  return {work,
+          LayerPart::routed_experts,
+          work.experts.rows,
+          static_cast<double>(work.model.moe.expert_width),
+          work.experts.degree,
+          work.experts.experts};
+}
+
+int gemm(KernelWriter& list, const Ffn& ffn, std::string_view role, double n, double k) {
+  return ffn.experts > 0 ? list.grouped(role, ffn.rows, n, k, ffn.experts) : list.linear(role, ffn.rows, n, k);
+}
+
+/// Bytes of an element of a row that is on its way to or from experts.
+double row_element(const LayerWork& work) {
+  const bool scales = work.precision.fp8() && work.habits.counts_row_scales;
+  return bytes_per_element(work.precision.linear) + (scales ? kScaleBytesPerElement : 0);
+}
+
+/// Bytes per element of what the activation writes: BF16, or the operand of the next GEMM.
+double activation_element(const LayerWork& work, const Ffn& ffn) {
+  const KernelPrecision& p = work.precision;
+  if (ffn.experts > 0) {
+    const bool fixed = p.fp8() && work.habits.tensor_scales == TensorScales::fixed;
+    return p.fp8_blocks() || fixed ? row_element(work) : 2;
+  }
+  return p.fp8_blocks() && work.habits.activation_casts ? 1 + kScaleBytesPerElement : 2;
+}
+
+void forward(KernelWriter& list, const Ffn& ffn) {
+  const LayerWork& work = list.work();
+  const double h = work.model.hidden;
+  list.enter(ffn.part);
+  const int first = gemm(list, ffn, "gate_up", ffn.in, h);
+  if (ffn.experts == 0) list.tensor_gather(first);
+  const double written = activation_element(work, ffn);
+  list.memory("activation", MemoryKernel::swiglu, ffn.rows * (ffn.in * 2 + ffn.width * written));
+  if (written == 2) list.quantize("cast activation", ffn.rows * ffn.width);
+  if (work.precision.activations == Precision::fp8) list.quantize("cast kept activation input", ffn.rows * ffn.in);
+  const int second = gemm(list, ffn, "down", h, ffn.width);
+  if (ffn.experts == 0) list.tensor_scatter(second);
+}
+
+void input_gradient(KernelWriter& list, const Ffn& ffn) {
+  const LayerWork& work = list.work();
+  const double h = work.model.hidden;
+  list.enter(ffn.part);
+  if (work.again.mlp && ffn.experts == 0) {
+    list.again(true);
+    list.linear("gate_up", ffn.rows, ffn.in, h);
+    list.memory("activation", MemoryKernel::swiglu, ffn.rows * (ffn.in * 2 + ffn.width * 2));
+    list.again(false);
+  }
+  const int down = gemm(list, ffn, "down", ffn.width, h);
+  if (ffn.experts == 0) list.tensor_gather(down);
+  if (work.precision.activations == Precision::fp8 && work.precision.fp8()) {
+    list.memory("cast back activation input", MemoryKernel::cast, ffn.rows * ffn.in * (1 + 2.0));
+  }
+  // dy and the kept input in, the input's gradient (and the output, when recomputed) out.
+  const double again = work.again.activation_function ? ffn.width * 2 : 0;
+  list.memory("activation backward", MemoryKernel::swiglu_backward,
+              ffn.rows * (ffn.width * 2 + ffn.in * 2 + ffn.in * 2 + again));
+  if (ffn.experts > 0) {
+    list.memory("routing weight gradients", MemoryKernel::swiglu_backward, ffn.rows * ffn.width * 2 * 2);
+  }
+  list.quantize("cast gate_up gradient", ffn.rows * ffn.in);
+  list.quantize_transposed("transpose gradient", ffn.rows * h, std::max(1, ffn.experts));
+  const int dgrad = gemm(list, ffn, "gate_up", h, ffn.in);
+  if (ffn.experts == 0) {
+    list.tensor_gather_beside(dgrad);
+    list.tensor_scatter_beside(list.weight_gradient_elsewhere("gate_up", ffn.in, h, ffn.rows));
+  }
+}
+
+void weight_gradient(KernelWriter& list, const Ffn& ffn) {
+  const double h = list.work().model.hidden;
+  const int times = std::max(1, ffn.experts);
+  list.enter(ffn.part);
+  if (list.work().precision.fp8_blocks()) {
+    // The FP8 input is dequantised, transposed and quantised again along the token axis.
+    list.memory("transpose input", MemoryKernel::cast_transpose, ffn.rows * h * 2 * (1 + kScaleBytesPerElement),
+                ffn.experts > 0 ? 2 : 1);
+  }
+  list.weight_gradient("down", h, ffn.width, ffn.rows / times, times);
+  list.weight_gradient("gate_up", ffn.in, h, ffn.rows / times, times);
+}
+
+void networks(KernelWriter& list, FfnPart part, void (*add)(KernelWriter&, const Ffn&)) {
+  const LayerWork& work = list.work();
+  if (!work.moe) {
+    if (part != FfnPart::shared) add(list, dense(work));
+    return;
+  }
+  if (work.model.moe.shared_experts > 0 && part != FfnPart::routed) add(list, shared(work));
+  if (part != FfnPart::shared) add(list, routed(work));
+}
+
+void rows_to_experts(KernelWriter& list) {
+  const LayerWork& work = list.work();
+  const KernelHabits& habits = work.habits;
+  const double rows = work.experts.rows, h = work.model.hidden;
+  list.enter(LayerPart::rows);
+  if (habits.row_map_kernels > 0) {
+    list.memory("count and map rows to experts", MemoryKernel::gating,
+                work.own_tokens * work.model.moe.experts * 4 * 2 * 12, habits.row_map_kernels);
+  }
+  list.expert_exchange(LayerExchange::Kind::expert_gather);
+  if (habits.rows_come_sorted) return;
+  list.memory("expand rows", MemoryKernel::permute, rows * h * 2 * row_element(work));
+  if (work.precision.fp8_blocks() && habits.transposes_row_scales)
+    list.memory("transpose scales", MemoryKernel::transpose, rows * h * row_element(work), 2);
+}
+
+void sum_rows(KernelWriter& list, std::string_view role) {
+  const LayerWork& work = list.work();
+  list.enter(LayerPart::rows);
+  list.expert_exchange(LayerExchange::Kind::expert_scatter);
+  if (!work.habits.rows_come_sorted)
+    list.memory(role, MemoryKernel::reduce, (work.experts.rows + work.experts.sums) * work.model.hidden * 2);
+}
+
+void block_forward(KernelWriter& list, FfnPart part) {
+  const LayerWork& work = list.work();
+  const bool rows = work.moe && part != FfnPart::shared;
+  if (rows) rows_to_experts(list);
+  networks(list, part, forward);
+  if (rows) sum_rows(list, "sum rows of a token");
+  if (part != FfnPart::shared && !(work.moe && work.experts.exchanged)) list.tensor_all_reduce();
+}
+
+void block_input_gradient(KernelWriter& list, FfnPart part) {
+  const LayerWork& work = list.work();
+  const double h = work.model.hidden, own = work.own_tokens;
+  if (part == FfnPart::shared) return networks(list, part, input_gradient);
+  list.enter(LayerPart::ffn_input);
+  list.again(true);
+  if (work.again.norms) list.norm("MLP norm", own * h, true);
+  list.again(false);
+  if (work.moe) {
+    list.enter(LayerPart::rows);
+    list.expert_exchange(LayerExchange::Kind::expert_gather);
+    list.memory("expand gradient rows", MemoryKernel::permute, work.experts.rows * h * 2 * row_element(work));
+  }
+  list.quantize("cast gradient", own * h);
+  networks(list, part, input_gradient);
+  if (work.moe) sum_rows(list, "sum gradient rows");
+}
+
+/// Scores, group-limited top-k, normalised weights, over tokens x experts in FP32.
+void gate_forward(KernelWriter& list) {
+  const LayerWork& work = list.work();
+  const double t = work.own_tokens, experts = work.model.moe.experts;
+  const int kernels = work.habits.router_kernels;
+  list.enter(LayerPart::gate);
+  list.linear_in(Precision::bf16, "gate", t, experts, work.model.hidden);
+  list.memory("top-k and routing weights", MemoryKernel::gating, t * experts * 4 * 2 * kernels, kernels);
+}
+
+void gate_backward(KernelWriter& list) {
+  const LayerWork& work = list.work();
+  const double t = work.own_tokens, experts = work.model.moe.experts, h = work.model.hidden;
+  list.enter(LayerPart::gate);
+  list.linear_in(Precision::bf16, "gate", t, h, experts);
+  list.linear_in(Precision::bf16, "gate weights", experts, h, t);
+  list.memory("routing weights backward", MemoryKernel::gating, t * experts * 4 * 2 * 8, 8);
+}
+
+}  // namespace
+
+void add_ffn_input(LayerKernels& out, const LayerWork& work, KernelPass pass) {
+  KernelWriter list(out, work, pass);
+  if (pass == KernelPass::forward) {
+    list.enter(LayerPart::ffn_input);
+    list.quantize("cast MLP input", work.own_tokens * work.model.hidden);
+    if (work.moe) gate_forward(list);
+  } else if (pass == KernelPass::input_gradient && work.moe) {
+    gate_backward(list);
+  }
+}
+
+void add_ffn_block(LayerKernels& out, const LayerWork& work, KernelPass pass, FfnPart part) {
+  KernelWriter list(out, work, pass);
+  switch (pass) {
+    case KernelPass::forward:
+      return block_forward(list, part);
+    case KernelPass::input_gradient:
+      return block_input_gradient(list, part);
+    case KernelPass::weight_gradient:
+      return networks(list, part, weight_gradient);
+  }
+}
+
+}  // namespace flopcast

@@ -1,0 +1,166 @@
+#include "workloads/model/kernel_writer.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+namespace flopcast {
+namespace {
+
+std::int64_t whole(double elements) { return std::max<std::int64_t>(1, std::llround(elements)); }
+
+std::string_view network(LayerPart part) {
+  switch (part) {
+    case LayerPart::dense_ffn:
+      return "ffn ";
+    case LayerPart::shared_experts:
+      return "shared ";
+    case LayerPart::routed_experts:
+      return "routed ";
+    default:
+      return "";
+  }
+}
+
+std::string_view half(const LayerKernel& kernel) {
+  if (!std::holds_alternative<GemmShape>(kernel.shape) || kernel.again) return "";
+  switch (kernel.pass) {
+    case KernelPass::forward:
+      return "";
+    case KernelPass::input_gradient:
+      return " dgrad";
+    case KernelPass::weight_gradient:
+      return " wgrad";
+  }
+  assert(false);
+  return "";
+}
+
+}  // namespace
+
+std::string name(const LayerKernel& kernel) {
+  std::string text(network(kernel.part));
+  text += kernel.role;
+  text += half(kernel);
+  if (kernel.again) text += " again";
+  return text;
+}
+
+int launches(const LayerKernel& kernel) {
+  const auto* attention = std::get_if<AttentionShape>(&kernel.shape);
+  return attention != nullptr && attention->kind == AttentionKind::backward ? 3 * kernel.count : kernel.count;
+}
+
+int KernelWriter::linear(std::string_view role, double m, double n, double k) {
+  return add(role, gemm(GemmKind::dense, m, n, k), 1);
+}
+
+int KernelWriter::linear_in(Precision precision, std::string_view role, double m, double n, double k) {
+  GemmShape shape = gemm(GemmKind::dense, m, n, k);
+  shape.precision = precision;
+  shape.scaling = Scaling::none;
+  return add(role, shape, 1);
+}
+
+int KernelWriter::grouped(std::string_view role, double m, double n, double k, int experts) {
+  const ExpertGemms how = work_.habits.expert_gemms;
+  if (how == ExpertGemms::one_by_one) return add(role, gemm(GemmKind::dense, m / experts, n, k), experts);
+  const bool masked = how == ExpertGemms::masked;
+  GemmShape shape = gemm(masked ? GemmKind::grouped_masked : GemmKind::grouped_contiguous, m, n, k);
+  shape.groups = experts;
+  shape.vendor_library = false;
+  return add(role, shape, 1);
+}
+
+void KernelWriter::weight_gradient(std::string_view role, double m, double n, double tokens, int times) {
+  GemmShape shape = gemm(GemmKind::weight_gradient, m, n, tokens);
+  shape.output = work_.precision.gradients;
+  add(role, shape, times);
+}
+
+void KernelWriter::weight_gradient_in(Precision precision, std::string_view role, double m, double n, double tokens) {
+  GemmShape shape = gemm(GemmKind::weight_gradient, m, n, tokens);
+  shape.precision = precision;
+  shape.scaling = Scaling::none;
+  shape.output = work_.precision.gradients;
+  add(role, shape, 1);
+}
+
+int KernelWriter::weight_gradient_elsewhere(std::string_view role, double m, double n, double tokens) {
+  weight_gradient(role, m, n, tokens, 0);
+  return size() - 1;
+}
+
+int KernelWriter::attention(std::string_view role, const AttentionShape& shape) { return add(role, shape, 1); }
+
+void KernelWriter::memory(std::string_view role, MemoryKernel kernel, double bytes, int times) {
+  if (bytes > 0) add(role, MemoryTraffic{kernel, Bytes(bytes / times)}, times);
+}
+
+void KernelWriter::quantize(std::string_view role, double elements) {
+  const KernelPrecision& p = work_.precision;
+  if (p.fp8_blocks()) return memory(role, MemoryKernel::cast, elements * (2.0 + 1.0 + kScaleBytesPerElement));
+  if (p.fp8() && work_.habits.tensor_scales == TensorScales::current)
+    memory(role, MemoryKernel::cast_transpose, elements * (2.0 + 1.0 + 1.0));
+}
+
+void KernelWriter::quantize_transposed(std::string_view role, double elements, int times) {
+  if (work_.precision.fp8_blocks())
+    memory(role, MemoryKernel::cast_transpose, elements * (2.0 + 1.0 + kScaleBytesPerElement), times);
+}
+
+void KernelWriter::norm(std::string_view role, double elements, bool with_residual) {
+  memory(role, MemoryKernel::norm, elements * 2.0 * (with_residual ? 4 : 2));  // BF16 in and out
+}
+
+void KernelWriter::norm_backward(std::string_view role, double elements) {
+  memory(role, MemoryKernel::norm_backward, elements * 2.0 * 4);  // dy, x, residual gradient in; dx out
+}
+
+void KernelWriter::tensor_gather(int gemm) {
+  if (work_.habits.tensor_exchange == TensorExchange::gather_and_scatter)
+    tensor_gather_beside(work_.habits.tensor_overlap ? gemm : kNothing);
+}
+
+void KernelWriter::tensor_scatter(int gemm) {
+  if (work_.habits.tensor_exchange == TensorExchange::gather_and_scatter)
+    tensor_scatter_beside(work_.habits.tensor_overlap ? gemm : kNothing);
+}
+
+void KernelWriter::tensor_all_reduce() {
+  if (work_.habits.tensor_exchange == TensorExchange::all_reduce)
+    tensor_exchange(LayerExchange::Kind::tensor_all_reduce, 2, kNothing);
+}
+
+void KernelWriter::tensor_gather_beside(int gemm) {
+  // Operands travel quantised.
+  tensor_exchange(LayerExchange::Kind::tensor_gather, work_.precision.fp8() ? 1 : 2, gemm);
+}
+
+void KernelWriter::tensor_scatter_beside(int gemm) { tensor_exchange(LayerExchange::Kind::tensor_scatter, 2, gemm); }
+
+void KernelWriter::tensor_exchange(LayerExchange::Kind kind, double bytes_per_element, int gemm) {
+  const double elements = work_.tensor > 1 ? work_.tokens * work_.model.hidden : 0;
+  const bool beside = gemm != kNothing;
+  exchange(kind, elements * bytes_per_element, 1, beside ? gemm : 0, beside ? gemm + 1 : 0);
+}
+
+void KernelWriter::expert_exchange(LayerExchange::Kind kind) {
+  if (work_.experts.degree > 1) exchange(kind, work_.experts.rows * work_.model.hidden * 2);
+}
+
+void KernelWriter::exchange(LayerExchange::Kind kind, double bytes, int times, int first, int last) {
+  if (bytes > 0 && times > 0) out_.exchanges.push_back({kind, Bytes(bytes), times, first, last});
+}
+
+int KernelWriter::add(std::string_view role, KernelShape shape, int count) {
+  out_.kernels.push_back({role, part_, pass_, again_, count, shape});
+  return size() - 1;
+}
+
+GemmShape KernelWriter::gemm(GemmKind kind, double m, double n, double k) const {
+  const KernelPrecision& p = work_.precision;
+  return {kind, whole(m), whole(n), whole(k), 1, p.linear, p.scaling, Precision::bf16, work_.habits.vendor_gemms};
+}
+
+}  // namespace flopcast

@@ -1,0 +1,66 @@
+// What lists of kernels are written with: rounds sizes, knows which library multiplies what, and when a cast is a
+// kernel of its own.
+#pragma once
+#include "workloads/model/layer_kernels.h"
+
+namespace flopcast {
+
+/// Appends kernels of one pass to a list, in launch order. Methods that add a GEMM return its place in the list:
+/// communication may run beside it.
+class KernelWriter {
+ public:
+  KernelWriter(LayerKernels& out, const LayerWork& work, KernelPass pass) : out_(out), work_(work), pass_(pass) {}
+
+  /// What follows stands in this part.
+  void enter(LayerPart part) { part_ = part; }
+  /// What follows is (or is not) computed again.
+  void again(bool again) { again_ = again; }
+
+  /// y[m,n] = x[m,k] w[k,n], forward or input gradient.
+  int linear(std::string_view role, double m, double n, double k);
+  int linear_in(Precision precision, std::string_view role, double m, double n, double k);
+  /// The same for `experts` experts, m rows in all.
+  int grouped(std::string_view role, double m, double n, double k, int experts);
+  /// dw[m,n] += dy^T x over `tokens`, accumulated in the precision of the gradients.
+  void weight_gradient(std::string_view role, double m, double n, double tokens, int times = 1);
+  void weight_gradient_in(Precision precision, std::string_view role, double m, double n, double tokens);
+  /// A weight gradient of another phase, to hide communication behind.
+  int weight_gradient_elsewhere(std::string_view role, double m, double n, double tokens);
+  int attention(std::string_view role, const AttentionShape& shape);
+  void memory(std::string_view role, MemoryKernel kernel, double bytes, int times = 1);
+
+  /// BF16 -> FP8 with scales, before a GEMM. Nothing to do in BF16, nor where the kernel before writes FP8.
+  void quantize(std::string_view role, double elements);
+  /// BF16 -> transposed FP8 with scales along the other axis: an operand of a weight gradient.
+  void quantize_transposed(std::string_view role, double elements, int times = 1);
+  void norm(std::string_view role, double elements, bool with_residual);
+  void norm_backward(std::string_view role, double elements);
+
+  // Gathers before a GEMM and scatters after it, among the GPUs that share matrices; `gemm` is its place in the list.
+  void tensor_gather(int gemm);
+  void tensor_scatter(int gemm);
+  void tensor_gather_beside(int gemm);
+  void tensor_scatter_beside(int gemm);
+  void tensor_all_reduce();            ///< where the group puts its parts together in that way instead
+  static constexpr int kNothing = -1;  ///< in place of a GEMM: nothing is computed meanwhile
+  /// Rows that the GPUs of an expert pass round so that each has them all, and sum up afterwards.
+  void expert_exchange(LayerExchange::Kind kind);
+  /// @param first, last kernels of the list that run meanwhile.
+  void exchange(LayerExchange::Kind kind, double bytes, int times = 1, int first = 0, int last = 0);
+
+  const LayerWork& work() const { return work_; }
+  int size() const { return static_cast<int>(out_.kernels.size()); }
+
+ private:
+  int add(std::string_view role, KernelShape shape, int count);
+  GemmShape gemm(GemmKind kind, double m, double n, double k) const;
+  void tensor_exchange(LayerExchange::Kind kind, double bytes_per_element, int gemm);
+
+  LayerKernels& out_;
+  const LayerWork& work_;
+  KernelPass pass_;
+  LayerPart part_ = LayerPart::edge;
+  bool again_ = false;
+};
+
+}  // namespace flopcast
