@@ -11,71 +11,16 @@ void follow(GraphBuilder& graph, OpId op, OpId before) {
   if (before.valid()) graph.after(op, before);
 }
 
-void add_layers(std::vector<StageWalk::Layer>& layers, bool moe, double count, int& index) {
-  for (; count > 0; count -= 1) {
-    layers.push_back({moe, std::min(1.0, count), static_cast<std::uint16_t>(index++)});
-  }
-}
-
 }  // namespace
-
-StageWalk forward_walk(const ModelConfig& model, const StageContent& stage) {
-  StageWalk walk;
-  int index = stage.first_layer;
-  add_layers(walk.layers, false, stage.dense_layers, index);
-  add_layers(walk.layers, true, stage.moe_layers, index);
-  walk.edges.resize(walk.layers.size() + 1);
-  if (stage.embedding) walk.edges.front().push_back(StageWalk::Edge::embedding);
-  if (stage.head) walk.edges.back().push_back(StageWalk::Edge::head);
-  for (int module = 0; module < static_cast<int>(stage.mtp_modules); ++module) {
-    walk.edges.back().push_back(StageWalk::Edge::mtp_projection);
-    add_layers(walk.layers, model.is_moe_layer(model.layers - 1), 1, index);
-    walk.edges.push_back({StageWalk::Edge::head});
-  }
-  return walk;
-}
-
-StageWalk reversed(const StageWalk& walk) {
-  StageWalk back = walk;
-  std::reverse(back.layers.begin(), back.layers.end());
-  std::reverse(back.edges.begin(), back.edges.end());
-  for (auto& edges : back.edges) std::reverse(edges.begin(), edges.end());
-  return back;
-}
-
-PipelineMail::PipelineMail(int copies, int stages, int micro_batches)
-    : stages_(stages),
-      micro_batches_(micro_batches),
-      sent_(static_cast<std::size_t>(copies) * stages * micro_batches * 2) {}
-
-std::size_t PipelineMail::slot(int copy, int stage, int micro_batch, Kind kind) const {
-  return ((static_cast<std::size_t>(copy) * stages_ + stage) * micro_batches_ + micro_batch) * 2 +
-         (kind == Kind::gradient ? 1 : 0);
-}
-
-void PipelineMail::sent(int copy, int stage, int micro_batch, Kind kind, OpId op) {
-  sent_[slot(copy, stage, micro_batch, kind)] = op;
-}
-
-void PipelineMail::awaited(int copy, int from_stage, int micro_batch, Kind kind, OpId by) {
-  awaited_.emplace_back(by, slot(copy, from_stage, micro_batch, kind));
-}
-
-void PipelineMail::connect(GraphBuilder& graph) const {
-  for (const auto& [op, from] : awaited_) {
-    assert(sent_[from].valid());
-    graph.after(op, sent_[from]);
-  }
-}
 
 struct PassEmitter::Half {
   const StageWalk* walk = nullptr;  // null: the pass has no such half
-  int stage = 0;
-  std::uint16_t micro_batch = 0;
+  StageId stage;
+  MicroBatchId micro_batch;
   PipelineMail::Kind kind = PipelineMail::Kind::activation;
   OpId ready;            // what the next operation of this half waits for
   bool started = false;  // its first operation has been built
-  int copy = 0;
+  CopyId copy;
   bool gathers = false;  // parameters come before each layer
   bool reduces = false;  // gradients leave after each layer
   OpId parameters;       // of the layer that is being built
@@ -119,7 +64,8 @@ PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
 
 Label PassEmitter::label(OpName name, const Half& half, std::size_t layer) const {
   const std::uint16_t index = half.has(layer) ? half.layer(layer).index : std::uint16_t{0};
-  return {static_cast<std::uint16_t>(name), static_cast<std::uint16_t>(half.stage), half.micro_batch, index};
+  return {static_cast<std::uint16_t>(name), static_cast<std::uint16_t>(half.stage.index()),
+          static_cast<std::uint16_t>(half.micro_batch.index()), index};
 }
 
 StageParameters PassEmitter::unit(const Half& half, std::size_t layer) const {
@@ -187,6 +133,11 @@ OpId PassEmitter::compute(RankProgram& program, OpName name, const Price& price,
   return graph_.compute(program.rank.compute, price.time * stretch, label);
 }
 
+StageId PassEmitter::beside(StageId stage, int step) const {
+  const int index = static_cast<int>(stage.index()) + step;
+  return index >= 0 && index < schedule_.stages ? StageId::at(index) : StageId();
+}
+
 void PassEmitter::begin(Half& half, OpId op) {
   if (half.started) return;
   half.started = true;
@@ -194,8 +145,9 @@ void PassEmitter::begin(Half& half, OpId op) {
 }
 
 void PassEmitter::await_mail(const Half& half, OpId op) {
-  const int from = half.stage + (half.kind == PipelineMail::Kind::activation ? -1 : 1);
-  if (from >= 0 && from < schedule_.stages) mail_.awaited(half.copy, from, half.micro_batch, half.kind, op);
+  const bool activation = half.kind == PipelineMail::Kind::activation;
+  if (const StageId from = beside(half.stage, activation ? -1 : 1); from.valid())
+    mail_.awaited(half.copy, from, half.micro_batch, half.kind, op);
 }
 
 void PassEmitter::chained_compute(RankProgram& program, Half& half, OpName name, const Price& price,
@@ -384,8 +336,8 @@ Seconds PassEmitter::backward_time(const RankProgram& program, const Half& half,
   return sum;
 }
 
-void PassEmitter::weight_pass(RankProgram& program, int stage, std::uint16_t micro_batch, bool reduces) {
-  const StageWalk& walk = backward_[stage];
+void PassEmitter::weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool reduces) {
+  const StageWalk& walk = backward_[stage.index()];
   Half half;
   half.walk = &walk;
   half.stage = stage;
@@ -399,16 +351,16 @@ void PassEmitter::weight_pass(RankProgram& program, int stage, std::uint16_t mic
   }
 }
 
-void PassEmitter::send(RankProgram& program, Half& half, int copy, const std::vector<RankId>& peer) {
+void PassEmitter::send(RankProgram& program, Half& half, const std::vector<RankId>& peer) {
   if (half.walk == nullptr) return;
   const bool activation = half.kind == PipelineMail::Kind::activation;
-  const int next = half.stage + (activation ? 1 : -1);
-  if (next < 0 || next >= schedule_.stages) return;
+  const StageId next = beside(half.stage, activation ? 1 : -1);
+  if (!next.valid()) return;
   if (!half.ready.valid()) {  // a stage without any work passes on what it gets
     half.ready = graph_.join({static_cast<std::uint16_t>(OpName::barrier), 0, 0, 0});
     begin(half, half.ready);
   }
-  const RankId to = peer[path_[schedule_.direction_of[half.micro_batch]][next].rank];
+  const RankId to = peer[path_[schedule_.direction_of[half.micro_batch.index()]][next.index()].rank];
   OpId op = half.ready;
   if (to != program.rank.gpu && config_.mechanisms.pipeline_transfers) {
     const PortTransfer message = point_to_point(topology_, program.rank.gpu, to, boundary_, &links_);
@@ -417,7 +369,7 @@ void PassEmitter::send(RankProgram& program, Half& half, int copy, const std::ve
                          label(name, half, half.walk->layers.size()));
     follow(graph_, op, half.ready);
   }
-  mail_.sent(copy, half.stage, half.micro_batch, half.kind, op);
+  mail_.sent(half.copy, half.stage, half.micro_batch, half.kind, op);
 }
 
 void PassEmitter::recompute(RankProgram& program, Half again) {
@@ -433,19 +385,20 @@ void PassEmitter::recompute(RankProgram& program, Half again) {
   interleave(program, again, nothing, false, false);
 }
 
-void PassEmitter::emit(RankProgram& program, const Pass& pass, int copy, const std::vector<RankId>& peer) {
+void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, const std::vector<RankId>& peer) {
   const std::vector<int>& stage_of = schedule_.stage_of[program.rank.pipeline_rank];
+  const auto stage_in = [&](int chunk) { return StageId::at(stage_of[chunk]); };
   program.forwards.resize(stage_of.size());
   program.weight_gradients.resize(stage_of.size());
   const auto first_forward = [&](int chunk) { return program.forwards[chunk]++ == 0; };
   const auto last_weights = [&](int chunk) { return ++program.weight_gradients[chunk] == schedule_.micro_batches; };
-  const auto half = [&](PipelineMail::Kind kind, int chunk, std::uint16_t micro_batch, bool weights) {
+  const auto half = [&](PipelineMail::Kind kind, int chunk, int micro_batch, bool weights) {
     const bool forward = kind == PipelineMail::Kind::activation;
     Half h;
     h.kind = kind;
-    h.stage = stage_of[chunk];
-    h.walk = forward ? &forward_[h.stage] : &backward_[h.stage];
-    h.micro_batch = micro_batch;
+    h.stage = stage_in(chunk);
+    h.walk = forward ? &forward_[h.stage.index()] : &backward_[h.stage.index()];
+    h.micro_batch = MicroBatchId::at(micro_batch);
     h.copy = copy;
     h.gathers = shard_plan_.gather_always;
     if (forward && first_forward(chunk)) h.gathers |= shard_plan_.gather_first;
@@ -466,7 +419,7 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, int copy, const s
       break;
     case PassKind::backward_weight: {
       const bool last = last_weights(pass.chunk);
-      weight_pass(program, stage_of[pass.chunk], pass.micro_batch,
+      weight_pass(program, stage_in(pass.chunk), MicroBatchId::at(pass.micro_batch),
                   (last && shard_plan_.reduce_last) || shard_plan_.reduce_always);
       return;
     }
@@ -478,16 +431,16 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, int copy, const s
   if (backward.walk != nullptr && config_.recompute.full_layer) {
     // The forward of the same micro-batch again, exchanges included, before its backward.
     Half again;
-    again.stage = stage_of[backward_chunk];
-    again.walk = &forward_[again.stage];
+    again.stage = stage_in(backward_chunk);
+    again.walk = &forward_[again.stage.index()];
     again.micro_batch = backward.micro_batch;
     again.copy = copy;
     again.gathers = shard_plan_.gather_always;
     recompute(program, again);
   }
   interleave(program, forward, backward, overlapped, pass.kind != PassKind::backward_input);
-  send(program, forward, copy, peer);
-  send(program, backward, copy, peer);
+  send(program, forward, peer);
+  send(program, backward, peer);
 }
 
 }  // namespace flopcast

@@ -5,45 +5,14 @@
 #include <vector>
 
 #include "sim/graph.h"
+#include "workloads/training/pipeline_mail.h"
 #include "workloads/training/rank_program.h"
 #include "workloads/training/shard_traffic.h"
+#include "workloads/training/stage_walk.h"
 #include "workloads/training/step_prices.h"
 #include "workloads/training/training_step.h"
 
 namespace flopcast {
-
-/// A stage as a forward (or, reversed, a backward) pass walks it: transformer layers, and the edge work (embedding,
-/// head, MTP projection) that comes before layer i; `edges.back()` comes after the last layer.
-struct StageWalk {
-  struct Layer {
-    bool moe = false;
-    double weight = 1;        ///< below 1 for the rest of a fractional split
-    std::uint16_t index = 0;  ///< within the model
-  };
-  enum class Edge : std::uint8_t { embedding, head, mtp_projection };
-  std::vector<Layer> layers;
-  std::vector<std::vector<Edge>> edges;  ///< layers.size() + 1 entries
-};
-StageWalk forward_walk(const ModelConfig& model, const StageContent& stage);
-StageWalk reversed(const StageWalk& walk);
-
-/// Activations and gradients on their way between stages, by (pipeline copy, stage, micro-batch, direction). Receivers
-/// may be built before senders; `connect` ties them together at the end.
-class PipelineMail {
- public:
-  PipelineMail(int copies, int stages, int micro_batches);
-  enum class Kind { activation, gradient };
-  void sent(int copy, int stage, int micro_batch, Kind kind, OpId op);
-  void awaited(int copy, int from_stage, int micro_batch, Kind kind, OpId by);
-  /// @pre everything awaited was sent.
-  void connect(GraphBuilder& graph) const;
-
- private:
-  std::size_t slot(int copy, int stage, int micro_batch, Kind kind) const;
-  int stages_, micro_batches_;
-  std::vector<OpId> sent_;
-  std::vector<std::pair<OpId, std::size_t>> awaited_;
-};
 
 /// When parameters and gradients travel beside the passes.
 struct ShardPlan {
@@ -62,7 +31,7 @@ class PassEmitter {
 
   /// @param copy which replayed copy of the pipeline the rank belongs to.
   /// @param peer maps a pipeline rank to the GPU of the same copy.
-  void emit(RankProgram& program, const Pass& pass, int copy, const std::vector<RankId>& peer);
+  void emit(RankProgram& program, const Pass& pass, CopyId copy, const std::vector<RankId>& peer);
   const EvidenceShare& evidence() const { return evidence_; }
 
  private:
@@ -71,8 +40,10 @@ class PassEmitter {
   void backward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share, bool weights);
   void weight_edges(RankProgram& program, const StageWalk& walk, std::size_t before, SmShare share, Label label);
   void interleave(RankProgram& program, Half& forward, Half& backward, bool overlapped, bool weights);
-  void weight_pass(RankProgram& program, int stage, std::uint16_t micro_batch, bool reduces);
+  void weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool reduces);
   void recompute(RankProgram& program, Half again);
+  /// The stage `step` further on; invalid beyond either end.
+  StageId beside(StageId stage, int step) const;
   void begin(Half& half, OpId op);
   void await_mail(const Half& half, OpId op);
   Seconds backward_time(const RankProgram& program, const Half& half, std::size_t layer) const;
@@ -89,7 +60,7 @@ class PassEmitter {
   /// Compute that goes slower because a collective runs beside it.
   void share_sms(RankProgram& program, Seconds collective, Seconds compute, Label label);
   StageParameters unit(const Half& half, std::size_t layer) const;
-  void send(RankProgram& program, Half& half, int copy, const std::vector<RankId>& peer);
+  void send(RankProgram& program, Half& half, const std::vector<RankId>& peer);
   Label label(OpName name, const Half& half, std::size_t layer) const;
 
   const TrainingConfig& config_;

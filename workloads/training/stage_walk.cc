@@ -1,0 +1,41 @@
+#include "workloads/training/stage_walk.h"
+
+#include <algorithm>
+
+namespace flopcast {
+
+namespace {
+
+void add_layers(std::vector<StageWalk::Layer>& layers, bool moe, double count, int& index) {
+  for (; count > 0; count -= 1) {
+    layers.push_back({moe, std::min(1.0, count), static_cast<std::uint16_t>(index++)});
+  }
+}
+
+}  // namespace
+
+StageWalk forward_walk(const ModelConfig& model, const StageContent& stage) {
+  StageWalk walk;
+  int index = stage.first_layer;
+  add_layers(walk.layers, false, stage.dense_layers, index);
+  add_layers(walk.layers, true, stage.moe_layers, index);
+  walk.edges.resize(walk.layers.size() + 1);
+  if (stage.embedding) walk.edges.front().push_back(StageWalk::Edge::embedding);
+  if (stage.head) walk.edges.back().push_back(StageWalk::Edge::head);
+  for (int module = 0; module < static_cast<int>(stage.mtp_modules); ++module) {
+    walk.edges.back().push_back(StageWalk::Edge::mtp_projection);
+    add_layers(walk.layers, model.is_moe_layer(model.layers - 1), 1, index);
+    walk.edges.push_back({StageWalk::Edge::head});
+  }
+  return walk;
+}
+
+StageWalk reversed(const StageWalk& walk) {
+  StageWalk back = walk;
+  std::reverse(back.layers.begin(), back.layers.end());
+  std::reverse(back.edges.begin(), back.edges.end());
+  for (auto& edges : back.edges) std::reverse(edges.begin(), edges.end());
+  return back;
+}
+
+}  // namespace flopcast
