@@ -121,7 +121,7 @@ std::string calibrate_overheads(const CalibrateOptions& options, const Libraries
   }
   std::string out = table.render(TextStyle(), 100);
   for (const OverheadRow& row : overhead_rows())
-    out += fmt::format("  {:<18} {:>8.4g} {:<3} {}\n", row.name, fit.calibration.overheads.*row.field, row.unit,
+    out += fmt::format("  {:<18} {:>8.4g} {:<3} {}\n", row.name, row.get(fit.calibration.overheads), row.unit,
                        row.meaning);
   return out;
 }

@@ -121,25 +121,25 @@ TrainingOverheads fit(std::span<const Case> cases, const std::string& without) {
         const OverheadRow& unknown = unknowns[static_cast<std::size_t>(j)];
         const double step = 0.05 * prior_of(unknown.name).spread;
         TrainingOverheads there = at;
-        there.*unknown.field += step;
+        unknown.set(there, unknown.get(there) + step);
         jacobian(i, j) = (log_error(c, there) - here) / step * scale;
       }
     }
     for (Eigen::Index j = 0; j < n; ++j) {
       const OverheadRow& unknown = unknowns[static_cast<std::size_t>(j)];
       const Prior& prior = prior_of(unknown.name);
-      residual(rows + j) = (at.*unknown.field - prior.value) / prior.spread;
+      residual(rows + j) = (unknown.get(at) - prior.value) / prior.spread;
       jacobian(rows + j, j) = 1 / prior.spread;
     }
     const Eigen::VectorXd change = jacobian.colPivHouseholderQr().solve(-residual);
     for (Eigen::Index j = 0; j < n; ++j) {
       const OverheadRow& unknown = unknowns[static_cast<std::size_t>(j)];
       const Prior& prior = prior_of(unknown.name);
-      at.*unknown.field = std::clamp(at.*unknown.field + change(j), prior.low, prior.high);
+      unknown.set(at, std::clamp(unknown.get(at) + change(j), prior.low, prior.high));
     }
   }
   // What the data file can say.
-  for (const OverheadRow& unknown : unknowns) at.*unknown.field = std::round(at.*unknown.field * 1e4) / 1e4;
+  for (const OverheadRow& unknown : unknowns) unknown.set(at, std::round(unknown.get(at) * 1e4) / 1e4);
   return at;
 }
 
@@ -157,7 +157,7 @@ TrainingCalibration prior_overheads() {
   TrainingCalibration calibration;
   for (const OverheadRow& row : overhead_rows()) {
     const Prior& prior = prior_of(row.name);
-    calibration.overheads.*row.field = prior.value;
+    row.set(calibration.overheads, prior.value);
     calibration.sources[std::string(row.name)] = {prior.source, prior.date};
   }
   return calibration;

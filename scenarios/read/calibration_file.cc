@@ -336,7 +336,7 @@ TrainingOverheads overheads_of(const Constants& constants, const std::string& fi
   take_constants(overhead_rows(), constants, field, "every overhead of workloads/training/training_overheads.cc",
                  "an overhead of workloads/training/training_overheads.cc", reader,
                  [&](const OverheadRow& row, const auto& c) {
-                   out.*row.field = c.value();
+                   row.set(out, c.value());
                    if (c.has_source()) sources[std::string(row.name)] = {c.source(), c.date(), c.confirmed()};
                  });
   return out;
@@ -351,14 +351,14 @@ std::string to_text(const TrainingCalibration& calibration) {
       "# proto-message: flopcast.proto.TrainingCalibration\n\n";
   for (const OverheadRow& row : overhead_rows()) {
     out += fmt::format("# {}{}{}\nconstant {{ name: \"{}\" value: {}\n  {} }}\n", row.meaning,
-                       row.unit.empty() ? "" : ", ", row.unit, row.name, number(calibration.overheads.*row.field),
+                       row.unit.empty() ? "" : ", ", row.unit, row.name, number(row.get(calibration.overheads)),
                        origin(calibration.sources.at(std::string(row.name))));
   }
   if (!calibration.left_out.empty()) out += "\n# Fitted without the runs of one model; for `flopcast validate` only.\n";
   for (const TrainingCalibration::LeftOut& fit : calibration.left_out) {
     out += fmt::format("without {{\n  model: {}\n", text(fit.model));
     for (const OverheadRow& row : overhead_rows()) {
-      out += fmt::format("  constant {{ name: \"{}\" value: {} }}\n", row.name, number(fit.overheads.*row.field));
+      out += fmt::format("  constant {{ name: \"{}\" value: {} }}\n", row.name, number(row.get(fit.overheads)));
     }
     out += "}\n";
   }

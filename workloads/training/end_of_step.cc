@@ -157,8 +157,8 @@ void EndOfStep::add(const ShardPlan& beside) {
     const Price price = prices_.optimizer(updated_by(program));
     const OpId update = graph_.compute(program.rank.compute, price.time / program.rank.speed, plain(OpName::optimizer));
     graph_.after(update, reduced);
-    if (config_.overheads.step_ms > 0) {
-      graph_.compute(program.rank.compute, Seconds(config_.overheads.step_ms * 1e-3), plain(OpName::host));
+    if (config_.overheads.step > Seconds(0)) {
+      graph_.compute(program.rank.compute, config_.overheads.step, plain(OpName::host));
     }
   }
   if (collectives && sharded && !beside.gather_first && !beside.gather_always) {

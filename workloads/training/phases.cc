@@ -104,10 +104,10 @@ class Pricer {
       cost.exchanges.push_back({exchange, beside});
     }
     const TrainingOverheads& overheads = config_.overheads;
-    const Seconds gap = config_.cuda_graphs ? Seconds(overheads.graph_gap_us * 1e-6) : kernels_.kernel_gap();
+    const Seconds gap = config_.cuda_graphs ? overheads.graph_gap : kernels_.kernel_gap();
     cost.time = cost.kernel_sum + started * gap;
     // The host launches ahead of the GPU; only where kernels are shorter than their launch does the GPU wait.
-    if (!config_.cuda_graphs) cost.time = std::max(cost.time, Seconds(started * overheads.host_launch_us * 1e-6));
+    if (!config_.cuda_graphs) cost.time = std::max(cost.time, started * overheads.host_launch);
     return cost;
   }
 

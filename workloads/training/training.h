@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "hwmodels/chips/precision.h"
@@ -133,20 +134,24 @@ struct TrainingOverheads {
   double vendor_clock = 0;
   double vendor_fp8 = 1;        ///< cuBLASLt per-tensor FP8: share of the peak reached, over BF16's
   double gpu_speed_spread = 0;  ///< used where a scenario does not state one
-  double step_ms = 0;           ///< of every step: data, logging, optimiser bookkeeping on the host
-  double host_launch_us = 0;    ///< host time per kernel launch, hidden while the GPU has longer work
-  double graph_gap_us = 0;      ///< between two kernels of a CUDA graph
+  Seconds step;                 ///< of every step: data, logging, optimiser bookkeeping on the host
+  Seconds host_launch;          ///< host time per kernel launch, hidden while the GPU has longer work
+  Seconds graph_gap;            ///< between two kernels of a CUDA graph
   double flash2_forward =
       1;  ///< speed of FlashAttention-2 over that of kernels made for the chip (cuDNN, FlashAttention-3)
   double flash2_backward = 1;  ///< the same of its backward pass
 };
 
-/// Every overhead with its name in the data file, its unit and its meaning, in the order of the struct.
+/// Every overhead with its name in the data file, its unit there and its meaning, in the order of that file.
 struct OverheadRow {
   std::string_view name;
-  std::string_view unit;
+  std::string_view unit;  ///< "ms", "us"; empty: a ratio
   std::string_view meaning;
-  double TrainingOverheads::*field;
+  std::variant<double TrainingOverheads::*, Seconds TrainingOverheads::*> field;
+
+  /// The value in `unit`, as the data file states it.
+  double get(const TrainingOverheads& overheads) const;
+  void set(TrainingOverheads& overheads, double value) const;
 };
 std::span<const OverheadRow> overhead_rows();
 

@@ -1,6 +1,30 @@
 #include "workloads/training/training.h"
 
+#include <cassert>
+
 namespace flopcast {
+namespace {
+
+/// Seconds in a unit of time of the data file.
+double seconds_in(std::string_view unit) {
+  assert(unit == "ms" || unit == "us");
+  return unit == "ms" ? 1e-3 : 1e-6;
+}
+
+}  // namespace
+
+double OverheadRow::get(const TrainingOverheads& overheads) const {
+  if (const auto* ratio = std::get_if<double TrainingOverheads::*>(&field)) return overheads.**ratio;
+  return (overheads.*std::get<Seconds TrainingOverheads::*>(field)).value() / seconds_in(unit);
+}
+
+void OverheadRow::set(TrainingOverheads& overheads, double value) const {
+  if (const auto* ratio = std::get_if<double TrainingOverheads::*>(&field)) {
+    overheads.** ratio = value;
+  } else {
+    overheads.*std::get<Seconds TrainingOverheads::*>(field) = Seconds(value * seconds_in(unit));
+  }
+}
 
 std::span<const OverheadRow> overhead_rows() {
   using O = TrainingOverheads;
@@ -16,11 +40,11 @@ std::span<const OverheadRow> overhead_rows() {
        &O::vendor_fp8},
       {"gpu_speed_spread", "", "standard deviation of speed among GPUs of one type, where a scenario states none",
        &O::gpu_speed_spread},
-      {"step_ms", "ms", "host work of every step: data, logging, bookkeeping of the optimiser", &O::step_ms},
-      {"host_launch_us", "us", "host time per kernel launch, hidden while the GPU has longer work", &O::host_launch_us},
+      {"step_ms", "ms", "host work of every step: data, logging, bookkeeping of the optimiser", &O::step},
+      {"host_launch_us", "us", "host time per kernel launch, hidden while the GPU has longer work", &O::host_launch},
       {"flash2_forward", "", "speed of FlashAttention-2 over that of kernels made for Hopper", &O::flash2_forward},
       {"flash2_backward", "", "the same of its backward pass", &O::flash2_backward},
-      {"graph_gap_us", "us", "between two kernels of a CUDA graph", &O::graph_gap_us},
+      {"graph_gap_us", "us", "between two kernels of a CUDA graph", &O::graph_gap},
   };
   return kRows;
 }
