@@ -13,7 +13,7 @@ namespace flopcast {
 namespace {
 
 constexpr double kTokens = 4096, kHidden = 7168, kHeads = 128, kQk = 192, kV = 128, kRope = 64;
-constexpr double kQueryRank = 1536, kKvRank = 512, kWidth = 2048;
+constexpr double kQueryRank = 1536, kKvRank = 512, kFfnWidth = 2048;
 constexpr double kQuery = kHeads * kQk, kValue = kHeads * kV, kKvUp = kHeads * (kQk - kRope) + kValue;
 constexpr double kForwardRows = 32512, kBackwardRows = 32128;  // means over the four layers of the trace
 constexpr double kScale = 4.0 / 128.0;                         // FP32 per 1x128 tile
@@ -37,11 +37,11 @@ constexpr Launches kLaunches[] = {
      kTokens*(kHidden + kQuery + kKvUp + kQueryRank + kKvRank + kRope) * kCast},
     {"attn(B)", "cuda::per_token_cast_back_special_fmt", MemoryKernel::cast, kTokens* kValue*(1.5 + 2)},
     {"mlp(F)", "cuda::per_token_cast_to_fp8_with_channels", MemoryKernel::cast,
-     (kForwardRows + kTokens) * 2 * kWidth* kCast},
+     (kForwardRows + kTokens) * 2 * kFfnWidth* kCast},
     {"mlp(B)", "cuda::per_token_cast_to_fp8_with_channels", MemoryKernel::cast,
-     (kTokens * kHidden + (kBackwardRows + kTokens) * 2 * kWidth) * kCast},
+     (kTokens * kHidden + (kBackwardRows + kTokens) * 2 * kFfnWidth) * kCast},
     {"mlp(B)", "cuda::cast_back_impl", MemoryKernel::cast,
-     (kTokens * kHidden + (kBackwardRows + kTokens) * 2 * kWidth) * 3},
+     (kTokens * kHidden + (kBackwardRows + kTokens) * 2 * kFfnWidth) * 3},
     {"attn(F)", "layer_norm::ln_fwd_kernel", MemoryKernel::norm, kTokens*(kHidden * 12 + (kQueryRank + kKvRank) * 4)},
     {"attn(B)", "layer_norm::ln_fwd_kernel", MemoryKernel::norm, kTokens*(kHidden + kQueryRank + kKvRank) * 4},
     {"mlp(B)", "layer_norm::ln_fwd_kernel", MemoryKernel::norm, kTokens* kHidden * 8},
@@ -54,10 +54,10 @@ constexpr Launches kLaunches[] = {
     {"attn(F)", "at::native::elementwise_kernel<128, 4", MemoryKernel::elementwise, kTokens* kValue * 4},
     {"attn(B)", "at::native::elementwise_kernel<128, 4", MemoryKernel::elementwise, kTokens* kValue * 4},
     {"mlp(F)", "cuda::swiglu_forward_with_weight", MemoryKernel::swiglu,
-     (kForwardRows + kTokens) * kWidth*(2 * 2 + 1 + kScale)},
-    {"mlp(B)", "cuda::swiglu_forward_backward", MemoryKernel::swiglu_backward, kBackwardRows* kWidth * 12},
-    {"mlp(B)", "cuda::swiglu_weight_backward", MemoryKernel::swiglu_backward, kBackwardRows* kWidth * 4},
-    {"mlp(B)", "cuda::swiglu_backward", MemoryKernel::swiglu_backward, kTokens* kWidth * 10},
+     (kForwardRows + kTokens) * kFfnWidth*(2 * 2 + 1 + kScale)},
+    {"mlp(B)", "cuda::swiglu_forward_backward", MemoryKernel::swiglu_backward, kBackwardRows* kFfnWidth * 12},
+    {"mlp(B)", "cuda::swiglu_weight_backward", MemoryKernel::swiglu_backward, kBackwardRows* kFfnWidth * 4},
+    {"mlp(B)", "cuda::swiglu_backward", MemoryKernel::swiglu_backward, kTokens* kFfnWidth * 10},
     {"attn(B)", "cuda::per_channel_cast_and_transpose", MemoryKernel::cast_transpose,
      kTokens*(2 * kHidden + kValue + kQuery + kKvUp + 2 * (kQueryRank + kKvRank) + kRope) * kCast},
     {"mlp(B)", "cuda::per_channel_cast_and_transpose<256, 128, false", MemoryKernel::cast_transpose,
@@ -65,8 +65,8 @@ constexpr Launches kLaunches[] = {
     // FP8 weights turned for the input gradients: read and written once.
     {"attn(B)", "cuda::batched_transpose", MemoryKernel::transpose,
      2 * (kValue * kHidden + kQuery * kQueryRank + kKvUp * kKvRank + kHidden * (kQueryRank + kKvRank + kRope))},
-    {"mlp(B)", "cuda::batched_transpose", MemoryKernel::transpose, 2 * 3 * kHidden* kWidth},
-    {"mlp(F)", "cuda::batched_transpose", MemoryKernel::transpose, 2 * 4 * 3 * kHidden* kWidth},
+    {"mlp(B)", "cuda::batched_transpose", MemoryKernel::transpose, 2 * 3 * kHidden* kFfnWidth},
+    {"mlp(F)", "cuda::batched_transpose", MemoryKernel::transpose, 2 * 4 * 3 * kHidden* kFfnWidth},
     {"mlp(F)", "cuda::expand_to_fused_with_scales", MemoryKernel::permute, kForwardRows* kHidden * 2 * (1 + kScale)},
     {"mlp(B)", "cuda::expand_to_fused_with_scales", MemoryKernel::permute, kBackwardRows* kHidden * 2 * (1 + kScale)},
     {"mlp(F)", "cuda::reduce_fused_impl", MemoryKernel::reduce, kForwardRows* kHidden * 2 * (1 + kReceivedPerRow)},

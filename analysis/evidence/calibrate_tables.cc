@@ -158,7 +158,7 @@ void vidur_mlp(const CsvTable& table, Collector& out) {
 }
 
 void frontier_linear(const CsvTable& table, Collector& out) {
-  constexpr double kHidden = 16384, kWidth = 53248, kHeads = 128, kKvHeads = 8;  // Llama 3.1 405B
+  constexpr double kHidden = 16384, kFfnWidth = 53248, kHeads = 128, kKvHeads = 8;  // Llama 3.1 405B
   for (std::size_t i = 0; i < table.size(); ++i) {
     const double tokens = table.number(i, "num_tokens"), tp = table.number(i, "num_tensor_parallel_workers");
     const auto add = [&](const char* column, double n, double k) {
@@ -166,8 +166,8 @@ void frontier_linear(const CsvTable& table, Collector& out) {
     };
     add("attn_pre_proj_median_ms", (kHeads + 2 * kKvHeads) * kHidden / kHeads / tp, kHidden);
     add("attn_post_proj_median_ms", kHidden, kHidden / tp);
-    add("mlp_up_proj_median_ms", 2 * kWidth / tp, kHidden);
-    add("mlp_down_proj_median_ms", kHidden, kWidth / tp);
+    add("mlp_up_proj_median_ms", 2 * kFfnWidth / tp, kHidden);
+    add("mlp_down_proj_median_ms", kHidden, kFfnWidth / tp);
   }
 }
 

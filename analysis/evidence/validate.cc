@@ -23,8 +23,6 @@ namespace {
 // Figures without a bar of their own are marked from here on.
 constexpr double kFarOff = 0.10;
 
-constexpr std::size_t kWidth = 100;
-
 // A prediction beside the row of published.csv with that id. @throws InputError when there is none.
 Check against_published(const CsvTable& published, const std::string& id, double predicted) {
   for (std::size_t row = 0; row < published.size(); ++row) {

@@ -78,7 +78,7 @@ TornadoChart tornado_chart(const UncertaintyResult& u) {
   return chart;
 }
 
-std::string headline_name(Outcome outcome) {
+std::string headline_phrase(Outcome outcome) {
   switch (outcome) {
     case Outcome::programme_usd:
       return "the programme's cost";
@@ -139,7 +139,7 @@ void add_uncertainty(const ModelCost& model, HtmlPage& page) {
   page.heading(fmt::format("What matters most: {}", name_of(model.model)));
   page.figure(
       fmt::format("What {} becomes with one input at its 5 % and 95 % quantiles and all others at their medians.",
-                  headline_name(u.headline)),
+                  headline_phrase(u.headline)),
       svg_of(tornado_chart(u)));
   page.note(fmt::format("{} draws, seed {}.", format_integer(u.draws), u.seed));
   std::vector<std::vector<std::string>> rows;

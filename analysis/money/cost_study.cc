@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "analysis/money/complete_scenario.h"
+#include "analysis/money/distribution.h"
 #include "analysis/render/csv.h"
 #include "scenarios/proto/money.pb.h"
 #include "scenarios/read/text_file.h"
@@ -14,7 +15,6 @@
 namespace flopcast {
 namespace {
 
-constexpr double kNormal95 = 1.6448536269514722;
 /// Hardware can be bought in numbers so long after launch (Cottier et al. 2024).
 constexpr long kDaysToMarket = 90;
 

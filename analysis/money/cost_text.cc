@@ -9,8 +9,6 @@
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kWidth = 100;
-
 std::string percent(double share) { return fmt::format("{:.0f} %", 100 * share); }
 
 std::string of_unit(double value, const std::string& unit) {

@@ -16,7 +16,6 @@ namespace flopcast {
 namespace {
 
 constexpr double kTail = 1e-4;
-constexpr double kNormal95 = 1.6448536269514722;  // 95 % quantile of the standard normal distribution
 
 double normal_share_below(double z) { return 0.5 * std::erfc(-z / std::numbers::sqrt2); }
 

@@ -8,6 +8,9 @@
 
 namespace flopcast {
 
+/// 95 % quantile of the standard normal distribution.
+inline constexpr double kNormal95 = 1.6448536269514722;
+
 /// How an input may turn out. Given by its quantile function, so that one uniform number makes one value.
 class Distribution {
  public:

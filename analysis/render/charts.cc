@@ -11,7 +11,7 @@
 namespace flopcast {
 namespace {
 
-constexpr double kWidth = 920, kRow = 28, kBar = 18, kLabel = 270, kRight = 150;
+constexpr double kPageWidth = 920, kRow = 28, kBar = 18, kLabel = 270, kRight = 150;
 /// Of a letter in the page's font at 13 px: wide enough for what stands in labels.
 constexpr double kLetter = 7.1;
 constexpr int kColours = 8;
@@ -36,8 +36,8 @@ std::string line(double x1, double y1, double x2, double y2, const char* style, 
 }
 
 std::string svg(double height, const std::string& label, const std::string& body) {
-  return fmt::format("<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"{}\">\n{}</svg>\n", kWidth, height,
-                     html_escaped(label), body);
+  return fmt::format("<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"{}\">\n{}</svg>\n", kPageWidth,
+                     height, html_escaped(label), body);
 }
 
 /// Cut so that it fits beside the bars.
@@ -132,7 +132,7 @@ std::string svg_of(const WaterfallChart& chart) {
   // Small changes of a large sum are seen only when the axis does not begin at zero.
   const double span = high - low;
   const bool from_zero = low < 3 * span || low <= 0;
-  const Axis axis(from_zero ? std::min(low, 0.0) : low - span / 4, high, kLabel, kWidth - kRight, 6);
+  const Axis axis(from_zero ? std::min(low, 0.0) : low - span / 4, high, kLabel, kPageWidth - kRight, 6);
   const double bottom = 10 + kRow * static_cast<double>(chart.steps.size());
   std::string out = grid(axis, 4, bottom, chart.tick ? chart.tick : chart.text);
   double before = 0, y = 10;
@@ -149,7 +149,7 @@ std::string svg_of(const WaterfallChart& chart) {
     before = end;
     y += kRow;
   }
-  if (!from_zero) out += text(kWidth - 4, bottom + 34, "axis does not begin at 0", "end", "quiet");
+  if (!from_zero) out += text(kPageWidth - 4, bottom + 34, "axis does not begin at 0", "end", "quiet");
   return svg(bottom + (from_zero ? 26 : 42), "Waterfall", out);
 }
 
@@ -162,7 +162,7 @@ std::string svg_of(const TornadoChart& chart) {
   }
   // What the input is stands outside the bars on both sides.
   const double margin = widest + 14;
-  const Axis axis(low, high, kLabel + margin, kWidth - margin - 4, 5);
+  const Axis axis(low, high, kLabel + margin, kPageWidth - margin - 4, 5);
   const double bottom = 10 + kRow * static_cast<double>(chart.bars.size());
   std::string out = grid(axis, 4, bottom, chart.tick);
   double y = 10;
@@ -192,7 +192,7 @@ std::string svg_of(const StackedChart& chart) {
   double x = 0, y = 12;
   for (std::size_t i = 0; i < chart.parts.size(); ++i) {
     const double width = 18 + text_width(chart.parts[i]) + 16;
-    if (x + width > kWidth) x = 0, y += 22;
+    if (x + width > kPageWidth) x = 0, y += 22;
     out += rect(x, y - 11, 12, 12, fmt::format("c{}", i % kColours), chart.parts[i]);
     out += text(x + 18, y, chart.parts[i]);
     x += width;
@@ -200,7 +200,7 @@ std::string svg_of(const StackedChart& chart) {
   const double top = y + 14;
   constexpr double kNames = 110, kSums = 220;
   const double bottom = top + 6 + kRow * static_cast<double>(chart.bars.size());
-  const Axis axis(0, most, kNames, kWidth - kSums, 6);
+  const Axis axis(0, most, kNames, kPageWidth - kSums, 6);
   out += grid(axis, top, bottom, chart.tick ? chart.tick : chart.text);
   y = top + 6;
   for (const StackedBar& bar : chart.bars) {
@@ -219,13 +219,13 @@ std::string svg_of(const StackedChart& chart) {
 }
 
 std::string svg_of(const FrontierChart& chart) {
-  constexpr double kLeft = 90, kTop = 26, kBottom = 400, kEnd = kWidth - 30;
+  constexpr double kLeft = 90, kTop = 26, kBottom = 400, kEnd = kPageWidth - 30;
   double x1 = 1e300, x2 = -1e300, y1 = 1e300, y2 = -1e300;
   for (const FrontierPoint& p : chart.points) {
     x1 = std::min(x1, p.x), x2 = std::max(x2, p.x);
     y1 = std::min(y1, p.y), y2 = std::max(y2, p.y);
   }
-  if (chart.points.empty()) return svg(40, "Frontier", text(kWidth / 2, 24, "nothing to show", "middle", "quiet"));
+  if (chart.points.empty()) return svg(40, "Frontier", text(kPageWidth / 2, 24, "nothing to show", "middle", "quiet"));
   const Axis across(x1, x2, kLeft, kEnd, 7), up(y1, y2, kBottom, kTop, 6);
   std::string out = grid(across, kTop, kBottom, chart.x_text);
   for (const double tick : up.ticks()) {
@@ -263,7 +263,8 @@ std::string svg_of(const FrontierChart& chart) {
                                 {x + 8, y + 7},          {x - 8 - width, y - 23}, {x - 8 - width, y + 7},
                                 {x - width / 2, y - 25}, {x - width / 2, y + 9}};
     for (const auto& [left, top] : starts) {
-      if (left < kLeft || left + width > kWidth || top < 14 || top + 16 > kBottom || !taken.take(left, top, width, 16))
+      if (left < kLeft || left + width > kPageWidth || top < 14 || top + 16 > kBottom ||
+          !taken.take(left, top, width, 16))
         continue;
       out += text(left, top + 12, p->name);
       break;
@@ -295,12 +296,12 @@ std::string mark_of(const ChartPoint& p, const ChartLine& line, const LineChart&
 }  // namespace
 
 std::string svg_of(const LineChart& chart) {
-  constexpr double kLeft = 90, kEnd = kWidth - 30, kLegendRow = 20;
+  constexpr double kLeft = 90, kEnd = kPageWidth - 30, kLegendRow = 20;
   double most_x = 0, most_y = 0;
   for (const ChartLine& line : chart.lines) {
     for (const ChartPoint& p : line.points) most_x = std::max(most_x, p.x), most_y = std::max(most_y, p.y);
   }
-  if (most_x <= 0) return svg(40, "Lines", text(kWidth / 2, 24, "nothing to show", "middle", "quiet"));
+  if (most_x <= 0) return svg(40, "Lines", text(kPageWidth / 2, 24, "nothing to show", "middle", "quiet"));
   std::string out;
   double top = 14;
   if (chart.lines.size() > 1) {

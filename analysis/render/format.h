@@ -18,6 +18,9 @@ std::string format_energy(Joules energy);                    ///< "1.93 GWh"
 std::string format_percent(double share, int decimals = 1);  ///< "37.9 %"
 std::string format_error(double error);                      ///< "+1.3 %": always signed
 
+/// Columns of a text report.
+inline constexpr std::size_t kWidth = 100;
+
 /// Columns a UTF-8 text takes on a terminal (code points: the report uses no wide or combining characters).
 std::size_t display_width(std::string_view text);
 /// Padded to `width` columns; longer texts stay as they are.

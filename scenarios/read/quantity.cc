@@ -133,7 +133,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-std::string quoted(std::string_view text) { return fmt::format("\"{}\"", text); }
+std::string in_quotes(std::string_view text) { return fmt::format("\"{}\"", text); }
 
 const Unit* find_unit(Dimension dimension, std::string_view symbol) {
   for (const Unit& unit : units_of(dimension)) {
@@ -180,19 +180,19 @@ std::optional<Split> split(std::string_view text) {
 }
 
 QuantityFault no_number(std::string_view text, Dimension dimension) {
-  return {quoted(text), describe(dimension) + ", starting with its number", ""};
+  return {in_quotes(text), describe(dimension) + ", starting with its number", ""};
 }
 
 /// "80 Gb" where bytes are wanted.
 QuantityFault bits_for_bytes(std::string_view text, const Split& parts, Dimension dimension) {
   const std::string_view prefix = parts.unit.substr(0, parts.unit.find('b'));
   return {
-      fmt::format("{}, which is in bits (b)", quoted(text)), describe(dimension), "",
+      fmt::format("{}, which is in bits (b)", in_quotes(text)), describe(dimension), "",
       fmt::format("{} {}B if bytes were meant, {} {}B if bits were", parts.number, prefix, parts.value / 8, prefix)};
 }
 
 QuantityFault wrong_unit(std::string_view text, const Split& parts, Dimension dimension) {
-  QuantityFault fault{quoted(text), describe(dimension), ""};
+  QuantityFault fault{in_quotes(text), describe(dimension), ""};
   if (parts.unit.empty()) {
     fault.found += " without a unit";
     return fault;
@@ -278,7 +278,7 @@ std::variant<double, QuantityFault> parse_quantity(std::string_view raw, Dimensi
   if (!unit) return wrong_unit(text, *parts, dimension);
   const double value = parts->value * unit->factor / unit->divisor;
   if (!std::isfinite(value))
-    return QuantityFault{quoted(text), describe(dimension) + ", within the range of a number", ""};
+    return QuantityFault{in_quotes(text), describe(dimension) + ", within the range of a number", ""};
   return value;
 }
 

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <variant>
 
+#include "sim/base/units.h"
+
 namespace flopcast {
 
 enum class Dimension {
@@ -36,6 +38,9 @@ std::variant<double, QuantityFault> parse_quantity(std::string_view text, Dimens
 
 /// The value of a text already known to be sound. Asserts that it is.
 double quantity(std::string_view text, Dimension dimension);
+
+/// The same of a time.
+inline Seconds seconds(std::string_view text) { return Seconds(quantity(text, Dimension::time)); }
 
 /// A value in SI base units as such a text, in the shortest form that reads back as the same value.
 std::string quantity_text(double value, Dimension dimension);

@@ -18,7 +18,6 @@ FlopPerSecond flops(const std::string& text) { return typed<FlopPerSecond>(text,
 Bytes bytes(const std::string& text) { return typed<Bytes>(text, Dimension::data); }
 BytesPerSecond data_rate(const std::string& text) { return typed<BytesPerSecond>(text, Dimension::data_rate); }
 BytesPerSecond link_rate(const std::string& text) { return typed<BytesPerSecond>(text, Dimension::link_rate); }
-Seconds seconds(const std::string& text) { return typed<Seconds>(text, Dimension::time); }
 Watts watts(const std::string& text) { return typed<Watts>(text, Dimension::power); }
 
 FabricKind fabric_kind(const std::string& name) {

@@ -26,8 +26,6 @@ constexpr int kMostPhases = 100;
 
 const TextFileKind kOrderFile{"of lines such as `0: F0 B0`", kLargestScheduleFile};
 
-Seconds seconds(const std::string& text) { return Seconds(quantity(text, Dimension::time)); }
-
 Precision precision(const std::string& name) {
   return name == "fp32" ? Precision::fp32 : name == "fp8" ? Precision::fp8 : Precision::bf16;
 }

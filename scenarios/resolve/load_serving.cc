@@ -26,8 +26,7 @@ int ServingScenario::gpus() const {
 
 namespace {
 
-Seconds seconds(const std::string& text) { return Seconds(quantity(text, Dimension::time)); }
-Precision precision(const std::string& name) { return name == "fp8" ? Precision::fp8 : Precision::bf16; }
+Precision serving_precision(const std::string& name) { return name == "fp8" ? Precision::fp8 : Precision::bf16; }
 std::string gigabytes(Bytes bytes) { return fmt::format("{:.1f} GB", bytes.value() / 1e9); }
 
 class ServingLoader {
@@ -305,11 +304,11 @@ class ServingLoader {
     EngineConfig& engine = spec.engine;
     if (context_.model) engine.model = *context_.model;
     engine.plan = {r.tensor(), r.attention_data(), r.pipeline(), r.expert()};
-    engine.precision.linear = precision(r.weights());
+    engine.precision.linear = serving_precision(r.weights());
     engine.precision.scaling =
         r.weights() == "fp8" ? (r.scaling() == "blocks" ? Scaling::blocks : Scaling::per_tensor) : Scaling::none;
-    engine.precision.kv = precision(r.kv_cache());
-    engine.precision.dispatch = precision(r.dispatch());
+    engine.precision.kv = serving_precision(r.kv_cache());
+    engine.precision.dispatch = serving_precision(r.dispatch());
     SchedulerConfig& scheduler = engine.scheduler;
     policy(r.batching(), batching_policies(), path + ".batching", scheduler.batching);
     policy(r.preemption(), preemption_policies(), path + ".preemption", scheduler.preemption);

@@ -8,7 +8,7 @@
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kBuffer = 1u << 16;
+constexpr std::size_t kCsvBuffer = 1u << 16;
 constexpr std::string_view kHeader =
     "id,class,outcome,arrival_s,input_tokens,cached_tokens,output_tokens,scheduled_s,first_token_s,finish_s,"
     "queueing_s,ttft_s,"
@@ -81,7 +81,7 @@ std::string RequestsCsv::line_of(const RequestResult& result) const {
 
 void RequestsCsv::write(const std::string& line) {
   buffer_ += line;
-  if (buffer_.size() < kBuffer) return;
+  if (buffer_.size() < kCsvBuffer) return;
   file_.write(buffer_);
   buffer_.clear();
 }

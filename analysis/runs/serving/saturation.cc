@@ -24,7 +24,7 @@ bool waits_for_answers(const TrafficConfig& traffic) {
 }
 
 SaturationPoint find_saturation(const std::function<LoadTrial(double)>& replay) {
-  constexpr double kStep = 1.5, kMost = 64, kWidth = 1.05;
+  constexpr double kStep = 1.5, kMost = 64, kBracket = 1.05;
   double stood = 0, not_stood = 0, rate = 0;
   const auto attempt = [&](double load) {
     const LoadTrial trial = replay(load);
@@ -38,7 +38,7 @@ SaturationPoint find_saturation(const std::function<LoadTrial(double)>& replay) 
   if (not_stood == 0)
     return {0, 0, fmt::format("none up to {:g} times the traffic: so few requests do not fill the deployment", kMost)};
   if (stood == 0) return {0, 0, fmt::format("below one {:g}th of the traffic", kMost)};
-  while (not_stood / stood > kWidth) attempt(std::sqrt(stood * not_stood));
+  while (not_stood / stood > kBracket) attempt(std::sqrt(stood * not_stood));
   return {rate, stood, ""};
 }
 

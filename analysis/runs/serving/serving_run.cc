@@ -41,8 +41,6 @@ TrafficConfig sample_of(const ServingScenario& serving) {
   return serving.sample_time ? hastened(serving.traffic, serving.sample) : sampled(serving.traffic, serving.sample);
 }
 
-double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
-
 PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
   PoolReport out;
   out.totals = totals;

@@ -12,6 +12,9 @@
 
 namespace flopcast {
 
+/// part / whole; 0 where there is no whole.
+inline double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
 struct PoolReport {
   PoolTotals totals;
   ReplicaMemory memory;

@@ -9,11 +9,8 @@
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kWidth = 100;
-
-std::string seconds(double value) { return format_time(Seconds(value)); }
+std::string time_text(double value) { return format_time(Seconds(value)); }
 std::string whole(std::int64_t count) { return format_integer(static_cast<double>(count)); }
-double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
 /// A fact on lines of its own, broken at the report's width.
 std::string fact(const std::string& text) { return "  " + wrap(text, kWidth - 4, "    ") + "\n"; }
@@ -45,7 +42,7 @@ std::string latency_table(const ServingReport& r, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
   table.header({"latency", "mean", "p50", "p90", "p95", "p99"});
   const auto row = [&table](const std::string& what, const DistributionSummary& s) {
-    table.row({what, seconds(s.mean), seconds(s.p50), seconds(s.p90), seconds(s.p95), seconds(s.p99)});
+    table.row({what, time_text(s.mean), time_text(s.p50), time_text(s.p90), time_text(s.p95), time_text(s.p99)});
   };
   row("time to first token (TTFT)", r.all.ttft.summary());
   row("  of it queueing", r.all.queueing.summary());
@@ -102,8 +99,8 @@ std::string stream_table(const ServingReport& r, const TextStyle& style) {
   for (std::size_t i = 0; i < classes.size(); ++i) {
     const ClassMetrics& c = classes[i];
     const std::string limits = limits_of(levels[i]), kept = format_percent(c.slo_attainment());
-    table.row({r.serving().class_names[i], whole(c.arrived.requests), seconds(c.ttft.quantile(0.9)),
-               seconds(c.tpot.quantile(0.9)),
+    table.row({r.serving().class_names[i], whole(c.arrived.requests), time_text(c.ttft.quantile(0.9)),
+               time_text(c.tpot.quantile(0.9)),
                limits.empty()               ? "-"
                : c.slo_attainment() >= 0.99 ? style.good(kept)
                                             : style.bad(kept),

@@ -13,18 +13,18 @@ constexpr double kMinute = 60.0;
 
 double peak_rate(const ArrivalStats& arrivals) { return static_cast<double>(arrivals.peak_minute()) / kMinute; }
 
-std::string span_text(Seconds time) {
+std::string trace_span_text(Seconds time) {
   if (time >= hours(48)) return format_days(time);
   return time >= hours(2) ? fmt::format("{:.1f} h", in_hours(time)) : format_time(time);
 }
 
-std::string tokens_text(double tokens) { return format_integer(tokens); }
+std::string whole_tokens_text(double tokens) { return format_integer(tokens); }
 
 std::string overview(const TraceStats& stats) {
   TextTable table({Align::left, Align::right, Align::left});
   table.row({"requests", format_integer(static_cast<double>(stats.requests)), ""});
   if (stats.has_times()) {
-    table.row({"duration", span_text(stats.arrivals.duration()), "first to last request"});
+    table.row({"duration", trace_span_text(stats.arrivals.duration()), "first to last request"});
     table.row({"rate", fmt::format("{:.3g} /s", stats.mean_rate().value()), "mean"});
     table.row({"", fmt::format("{:.3g} /s", peak_rate(stats.arrivals)), "in the busiest minute"});
     table.row({"burstiness", fmt::format("{:.2f}", stats.arrivals.gap_cv()),
@@ -45,8 +45,9 @@ std::string lengths(const TraceStats& stats, const TextStyle& style) {
   table.header({"tokens", "total", "mean", "p50", "p90", "p95", "p99", "max"});
   const auto row = [&](const std::string& name, const QuantileSketch& sketch) {
     const DistributionSummary of = sketch.summary();
-    table.row({name, format_count(sketch.sum()), tokens_text(of.mean), tokens_text(of.p50), tokens_text(of.p90),
-               tokens_text(of.p95), tokens_text(of.p99), tokens_text(of.max)});
+    table.row({name, format_count(sketch.sum()), whole_tokens_text(of.mean), whole_tokens_text(of.p50),
+               whole_tokens_text(of.p90), whole_tokens_text(of.p95), whole_tokens_text(of.p99),
+               whole_tokens_text(of.max)});
   };
   row("input", stats.input);
   row("output", stats.output);

@@ -12,7 +12,7 @@ namespace {
 std::string seconds_text(double value) { return fmt::format("{:.3f} s", value); }
 std::string share_text(double value) { return format_percent(value, 2); }
 std::string tflops_text(double value) { return fmt::format("{:.0f} TFLOPS", value); }
-std::string hours_text(double value) { return format_integer(value) + " h"; }
+std::string whole_hours_text(double value) { return format_integer(value) + " h"; }
 std::string days_text(double value) { return fmt::format("{:.1f}", value); }
 std::string usd_text(double value) { return format_usd(Usd(value)); }
 std::string bytes_text(double value) { return format_bytes(Bytes(value)); }
@@ -40,8 +40,8 @@ constexpr Row kFigures[] = {
     {"training.tflops_per_gpu_causal", "per GPU, causal", tflops_text},
     {"training.tflops_per_gpu_noncausal", "per GPU, non-causal", tflops_text},
     {"training.peak_memory_bytes", "peak memory", bytes_text},
-    {"projection.gpu_hours", "GPU-hours, whole run", hours_text},
-    {"projection.predicted_gpu_hours", "GPU-hours, predicted part", hours_text},
+    {"projection.gpu_hours", "GPU-hours, whole run", whole_hours_text},
+    {"projection.predicted_gpu_hours", "GPU-hours, predicted part", whole_hours_text},
     {"projection.days", "days, whole run", days_text},
     {"life.closed_form.effective_training_time", "effective training time", share_text},
     {"life.replayed.effective_training_time.median", "effective training time", share_text},
@@ -53,7 +53,7 @@ constexpr Row kFigures[] = {
 
 // Of one phase: `projection.phases[INDEX or NAME].gpu_hours`, by the end of the path.
 constexpr Row kPhaseFigures[] = {
-    {"].gpu_hours", "GPU-hours", hours_text},
+    {"].gpu_hours", "GPU-hours", whole_hours_text},
     {"].cost_usd", "cost", usd_text},
     {"].days", "days", days_text},
 };

@@ -17,7 +17,7 @@ namespace {
 constexpr double kLeastEffective = 0.01;
 /// Of all replays together; about two seconds on one core.
 constexpr double kMostInterruptions = 2e7;
-constexpr Seconds kNever{std::numeric_limits<double>::infinity()};
+constexpr Seconds kNoEnd{std::numeric_limits<double>::infinity()};
 
 // Streams of one seed: when failures strike, and which of them break a node. The offset keeps clear of the
 // purposes that other parts draw for.
@@ -93,10 +93,10 @@ class Replay {
  public:
   Replay(const LifeModel& model, LifeSpan span, std::uint64_t seed, int replay)
       : m_(model),
-        work_left_(span.kind == LifeSpan::Kind::work ? span.length : kNever),
-        end_(span.kind == LifeSpan::Kind::elapsed ? span.length : kNever),
+        work_left_(span.kind == LifeSpan::Kind::work ? span.length : kNoEnd),
+        end_(span.kind == LifeSpan::Kind::elapsed ? span.length : kNoEnd),
         // Half a period first: so a span of n periods holds n of them, whatever the rounding.
-        planned_at_(m_.planned_per_second > 0 ? Seconds(0.5 / m_.planned_per_second) : kNever),
+        planned_at_(m_.planned_per_second > 0 ? Seconds(0.5 / m_.planned_per_second) : kNoEnd),
         times_(stream(seed, Purpose::failure_times, replay)),
         kinds_(stream(seed, Purpose::failure_kinds, replay)) {
     draw_failure();
@@ -203,7 +203,7 @@ class Replay {
 
   // Failures have no memory: the next one may be drawn anew at any time.
   void draw_failure() {
-    failure_at_ = m_.failures_per_second > 0 ? now_ + Seconds(times_.exponential() / m_.failures_per_second) : kNever;
+    failure_at_ = m_.failures_per_second > 0 ? now_ + Seconds(times_.exponential() / m_.failures_per_second) : kNoEnd;
   }
 
   const LifeModel& m_;

@@ -11,7 +11,7 @@ namespace flopcast {
 namespace {
 
 constexpr std::uint32_t kNone = 0xffffffffu;
-constexpr double kLeft = 64, kWidth = 1100, kTop = 44, kRow = 22, kBar = 18;
+constexpr double kLeft = 64, kPictureWidth = 1100, kTop = 44, kRow = 22, kBar = 18;
 
 struct Ink {
   std::string_view name, colour;
@@ -104,18 +104,18 @@ void PipelinePictureSink::finished(const OperationGraph& graph, const OpSpan& sp
 std::string PipelinePictureSink::svg() const {
   const double rows = static_cast<double>(step_.schedule.ranks);
   const double height = kTop + rows * kRow + 34;
-  const auto x = [&](Seconds t) { return kLeft + kWidth * (end_ > Seconds(0) ? t / end_ : 0.0); };
+  const auto x = [&](Seconds t) { return kLeft + kPictureWidth * (end_ > Seconds(0) ? t / end_ : 0.0); };
   const auto y = [&](std::size_t row) { return kTop + static_cast<double>(row) * kRow; };
 
   std::string out = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {:.0f} {:.0f}\" font-family=\"sans-serif\" "
       "font-size=\"12\" fill=\"#333\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
-      kLeft + kWidth + 24, height);
+      kLeft + kPictureWidth + 24, height);
   out += legend();
   for (std::size_t row = 0; row < static_cast<std::size_t>(step_.schedule.ranks); ++row) {
     out += text(kLeft - 8, y(row) + 13, fmt::format("rank {}", row), "end");
     out += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"#f0f0f0\"/>\n", kLeft,
-                       y(row), kWidth, kBar);
+                       y(row), kPictureWidth, kBar);
   }
   Paths paths;
   std::vector<Seconds> cursor(static_cast<std::size_t>(step_.schedule.ranks));

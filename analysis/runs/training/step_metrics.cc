@@ -7,7 +7,7 @@
 namespace flopcast {
 namespace {
 
-constexpr std::uint32_t kNone = 0xffffffffu;
+constexpr std::uint32_t kUnknown = 0xffffffffu;
 
 bool computes_weight_gradients(OpName name) {
   return name == OpName::mlp_weight || name == OpName::attention_weight || name == OpName::head_weight ||
@@ -54,7 +54,7 @@ void charge_pass(TimeParts& parts, PassKind kind, Seconds length, double weight_
 }
 
 std::vector<std::uint32_t> index_passes(const TrainingStep& step) {
-  std::vector<std::uint32_t> pass_of_op(step.graph.size(), kNone);
+  std::vector<std::uint32_t> pass_of_op(step.graph.size(), kUnknown);
   for (std::size_t p = 0; p < step.passes.size(); ++p) {
     const PassRecord& pass = step.passes[p];
     std::fill(pass_of_op.begin() + pass.first.index(), pass_of_op.begin() + pass.end.index(),
@@ -67,7 +67,7 @@ std::vector<std::uint32_t> index_passes(const TrainingStep& step) {
 std::vector<std::uint32_t> index_lanes(const TrainingStep& step) {
   std::map<RankId, std::uint32_t> rank_of_gpu;
   for (std::size_t r = 0; r < step.ranks.size(); ++r) rank_of_gpu[step.ranks[r].gpu] = static_cast<std::uint32_t>(r);
-  std::vector<std::uint32_t> rank_of_lane(step.graph.lane_count(), kNone);
+  std::vector<std::uint32_t> rank_of_lane(step.graph.lane_count(), kUnknown);
   for (std::size_t lane = 0; lane < rank_of_lane.size(); ++lane) {
     const auto found = rank_of_gpu.find(step.graph.lane_rank(LaneId::at(lane)));
     if (found != rank_of_gpu.end()) rank_of_lane[lane] = found->second;
@@ -88,7 +88,7 @@ StepMetricsSink::StepMetricsSink(const TrainingStep& step)
 
 void StepMetricsSink::finished(const OperationGraph& graph, const OpSpan& span) {
   const LaneId lane = graph.lane(span.op);
-  if (!lane.valid() || rank_of_lane_[lane.index()] == kNone) return;
+  if (!lane.valid() || rank_of_lane_[lane.index()] == kUnknown) return;
   const std::uint32_t rank = rank_of_lane_[lane.index()];
   const auto name = static_cast<OpName>(graph.label(span.op).kind);
   const std::uint32_t pass = pass_of_op_[span.op.index()];
@@ -96,7 +96,7 @@ void StepMetricsSink::finished(const OperationGraph& graph, const OpSpan& span) 
   const bool computes = lane == step_.ranks[rank].compute && name != OpName::layer_exchange;
   if (computes) compute_busy_[rank] += span.end - span.start;
   if (lane == step_.ranks[rank].communication) communication_busy_[rank] += span.end - span.start;
-  if (pass != kNone) {
+  if (pass != kUnknown) {
     finished_in_pass(pass, lane, name, span);
   } else if (span.end > span.start) {
     others_[rank].push_back({name, span.start, span.end});

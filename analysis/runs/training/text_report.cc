@@ -15,8 +15,6 @@
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kWidth = 100;
-
 std::string section(const TextStyle& style, const std::string& title) {
   return fmt::format("\n{}\n", style.bold(title));
 }

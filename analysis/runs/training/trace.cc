@@ -45,7 +45,7 @@ std::int64_t nanoseconds(Seconds time) { return std::llround(time.value() * 1e9)
 // Microseconds, as the format wants them, to the nanosecond.
 std::string microseconds(std::int64_t ns) { return fmt::format("{}.{:03}", ns / 1000, ns % 1000); }
 
-std::string quoted(std::string_view text) {
+std::string json_quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
@@ -105,7 +105,7 @@ void ChromeTraceSink::name_processes() {
   for (std::size_t lane = 0; lane < shown_.size(); ++lane) {
     if (!shown_[lane]) continue;
     event(fmt::format(R"j({{"ph":"M","name":"thread_name",{},"args":{{"name":{}}}}})j", place(LaneId::at(lane)),
-                      quoted(step_.graph.lane_name(LaneId::at(lane)))));
+                      json_quoted(step_.graph.lane_name(LaneId::at(lane)))));
   }
 }
 

@@ -2,25 +2,23 @@
 
 #include <fmt/format.h>
 
+#include "analysis/render/csv.h"
 #include "analysis/render/format.h"
 #include "analysis/render/html_page.h"
 #include "analysis/render/json.h"
 #include "analysis/studies/claims/claims.h"
-#include "analysis/render/csv.h"
 #include "scenarios/proto/policy_report.pb.h"
 
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kWidth = 100;
-
-std::string number(double value) {
+std::string claim_number(double value) {
   if (value != 0 && (std::abs(value) >= 1e9 || std::abs(value) < 1e-3)) return fmt::format("{:.4g}", value);
   return std::abs(value) >= 1e4 ? format_integer(value) : fmt::format("{:.4g}", value);
 }
 
 std::string with_unit(double value, const std::string& unit) {
-  return number(value) + (unit.empty() ? "" : " " + unit);
+  return claim_number(value) + (unit.empty() ? "" : " " + unit);
 }
 
 std::string claimed_text(const ClaimReading& r) {

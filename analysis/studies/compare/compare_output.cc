@@ -6,15 +6,14 @@
 
 #include <fmt/format.h>
 
+#include "analysis/render/csv.h"
 #include "analysis/render/format.h"
 #include "analysis/render/json.h"
-#include "analysis/render/csv.h"
 #include "scenarios/proto/policy_report.pb.h"
 
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kWidth = 100;
 constexpr std::size_t kNameWidth = 17;
 constexpr std::size_t kTitleWidth = 34;
 

@@ -14,8 +14,6 @@
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kWidth = 100;
-
 std::string usd(double value) { return value > 0 ? fmt::format("{:.3f}", value) : "-"; }
 std::string plain(double value) { return fmt::format("{:.4g}", value); }
 std::string seconds(double value) { return format_time(Seconds(value)); }

@@ -17,7 +17,7 @@ std::string gb_s_text(const std::optional<BytesPerSecond>& rate) {
   return format_integer(rate.value_or(BytesPerSecond()).value() / 1e9);
 }
 
-std::string name_of(const Frontier& f, std::size_t index) {
+std::string point_label(const Frontier& f, std::size_t index) {
   if (f.fastest == index) return f.cheapest == index ? "fastest and cheapest" : "fastest";
   return f.cheapest == index ? "cheapest" : fmt::format("TPP {}", format_integer(*f.chips[index].figures.tpp));
 }
@@ -39,13 +39,13 @@ FrontierChart chart_of(const Frontier& f) {
   for (std::size_t i = 0; i < f.chips.size(); ++i) {
     const FrontierChip& chip = f.chips[i];
     if (!chip.fault.empty()) continue;
-    chart.points.push_back({name_of(f, i), chip.slowdown, chip.cost_by_area, unbeaten(chip, f.chips)});
+    chart.points.push_back({point_label(f, i), chip.slowdown, chip.cost_by_area, unbeaten(chip, f.chips)});
   }
   chart.points.push_back({f.gpu, 1, 1, false});
   return chart;
 }
 
-std::vector<std::string> row_of(const std::string& name, const FrontierChip& chip) {
+std::vector<std::string> html_row_of(const std::string& name, const FrontierChip& chip) {
   const ChipFigures& figures = chip.figures;
   std::vector<std::string> row{name,
                                format_integer(*figures.tpp),
@@ -79,8 +79,8 @@ std::string to_html(const Frontier& f) {
       "other beats in both time and cost.",
       svg_of(chart_of(f)));
   page.heading("The chips");
-  std::vector<std::vector<std::string>> rows{row_of(f.gpu, f.base)};
-  for (std::size_t i = 0; i < f.chips.size(); ++i) rows.push_back(row_of(name_of(f, i), f.chips[i]));
+  std::vector<std::vector<std::string>> rows{html_row_of(f.gpu, f.base)};
+  for (std::size_t i = 0; i < f.chips.size(); ++i) rows.push_back(html_row_of(point_label(f, i), f.chips[i]));
   page.table({"", "TPP", "PD", "mm2", "I/O GB/s", "DRAM GB/s", "W", "step", "cost", "just below"}, rows,
              {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right,
               Align::right, Align::right, Align::left});

@@ -1,16 +1,15 @@
 #include <fmt/format.h>
 
+#include "analysis/render/csv.h"
 #include "analysis/render/format.h"
 #include "analysis/render/json.h"
 #include "analysis/studies/policy/frontier.h"
-#include "analysis/render/csv.h"
 #include "analysis/studies/policy/policy.h"
 #include "scenarios/proto/policy_report.pb.h"
 
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kWidth = 100;
 /// Rows of the table; the rest is in the CSV and JSON.
 constexpr std::size_t kMostRows = 12;
 

@@ -12,7 +12,6 @@
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kWidth = 100;
 /// More chips than this are shown as one row each.
 constexpr std::size_t kMostBlocks = 6;
 

@@ -5,12 +5,11 @@
 
 #include "hwmodels/fabric/fabric_graph.h"
 #include "workloads/serving/cache/kv_bytes.h"
+#include "workloads/serving/pricing/engine.h"
 #include "workloads/serving/pricing/limits.h"
 
 namespace flopcast {
 namespace {
-
-double ceil_div(double a, double b) { return std::ceil(a / b); }
 
 /// FP8 weights carry a scale per 128 x 128 block.
 double weight_bytes(Precision precision) {

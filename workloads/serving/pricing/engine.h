@@ -1,6 +1,7 @@
 // What one replica of a serving engine is told: how the model is cut over its GPUs, in which number formats
 // it computes, how iterations are put together.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <string>
 
@@ -10,6 +11,9 @@
 #include "workloads/training/training.h"
 
 namespace flopcast {
+
+/// What the fullest of `b` parts holds of `a` things that are not cut.
+inline double ceil_div(double a, double b) { return std::ceil(a / b); }
 
 /// GPUs of a replica = tensor x attention_data x pipeline.
 struct ServingPlan {
