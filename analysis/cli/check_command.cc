@@ -1,6 +1,5 @@
 // `flopcast check`: reads a scenario, builds its step and looks whether it fits, without replaying it.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <memory>
 
@@ -20,7 +19,7 @@ std::string training_facts(Scenario scenario) {
                      format_bytes(fullest.total()), format_bytes(scenario.cluster.node.gpu.hbm_capacity));
 }
 
-void check(const ScenarioArguments& arguments) {
+void check_scenario(const ScenarioArguments& arguments) {
   const Scenario scenario = arguments.load(arguments.libraries());
   check_published(scenario);
   const std::string facts = scenario.training  ? training_facts(scenario)
@@ -31,11 +30,10 @@ void check(const ScenarioArguments& arguments) {
 
 }  // namespace
 
-void add_check_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand("check", "Check a scenario and its memory without replaying it");
-  const auto arguments = std::make_shared<ScenarioArguments>();
-  arguments->add_to(command);
-  command.callback([arguments] { check(*arguments); });
+void add_check_command(Command& program) {
+  program.add_command<ScenarioArguments>(
+      "check", "Check a scenario and its memory without replaying it",
+      [](Command& command, ScenarioArguments& arguments) { arguments.add_to(command); }, check_scenario);
 }
 
 }  // namespace flopcast

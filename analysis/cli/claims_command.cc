@@ -1,6 +1,5 @@
 // `flopcast claims`: public claims, tested.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -70,21 +69,22 @@ void run_claims(const ClaimsArguments& a) {
 
 }  // namespace
 
-void add_claims_command(CLI::App& program) {
-  CLI::App& command =
-      *program.add_subcommand("claims", "Public claims about cost, chips and rules, computed and judged");
-  const auto a = std::make_shared<ClaimsArguments>();
-  command.add_option("ID", a->ids, "Only these claims");
-  command.add_option("--file", a->file, "Claims of your own instead of the program's")->type_name("FILE");
-  command.add_flag("--functions", a->functions, "List what expressions in a file of claims may ask for");
-  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_option("--html", a->html, "Write a page with every claim, its readings and its verdict")
-      ->type_name("FILE");
-  add_library_option(command, a->library_folders);
-  command.callback([a] { run_claims(*a); });
+void add_claims_command(Command& program) {
+  program.add_command<ClaimsArguments>(
+      "claims", "Public claims about cost, chips and rules, computed and judged",
+      [](Command& command, ClaimsArguments& a) {
+        command.option("ID", a.ids, "Only these claims");
+        command.option("--file", a.file, "Claims of your own instead of the program's").value_name("FILE");
+        command.flag("--functions", a.functions, "List what expressions in a file of claims may ask for");
+        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--html", a.html, "Write a page with every claim, its readings and its verdict")
+            .value_name("FILE");
+        add_library_option(command, a.library_folders);
+      },
+      run_claims);
 }
 
 }  // namespace flopcast

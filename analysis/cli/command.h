@@ -4,12 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "analysis/cli/options.h"
 #include "scenarios/read/libraries.h"
 #include "scenarios/resolve/scenario.h"
-
-namespace CLI {
-class App;
-}
 
 namespace flopcast {
 
@@ -18,25 +15,30 @@ constexpr int kExitInternal = 1;
 constexpr int kExitBadInput = 2;
 constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells have it
 
-/// One command: adds its subcommand to the program, with a callback that does the work and throws what goes
-/// wrong.
-using AddCommand = void (*)(CLI::App& program);
-std::span<const AddCommand> commands();
+/// The commands, in the order in which the help shows them. A row here and a file NAME_command.cc that defines
+/// `void add_NAME_command(Command& program)` make a command.
+#define FLOPCAST_COMMANDS(ROW) \
+  ROW(run)                     \
+  ROW(check)                   \
+  ROW(explain)                 \
+  ROW(list)                    \
+  ROW(show)                    \
+  ROW(validate)                \
+  ROW(size)                    \
+  ROW(curve)                   \
+  ROW(calibrate)               \
+  ROW(import_model)            \
+  ROW(trace)                   \
+  ROW(policy)                  \
+  ROW(compare)                 \
+  ROW(claims)                  \
+  ROW(cost)
+#define FLOPCAST_DECLARE_COMMAND(name) void add_##name##_command(Command& program);
+FLOPCAST_COMMANDS(FLOPCAST_DECLARE_COMMAND)
+#undef FLOPCAST_DECLARE_COMMAND
 
-void add_run_command(CLI::App& program);
-void add_check_command(CLI::App& program);
-void add_size_command(CLI::App& program);
-void add_curve_command(CLI::App& program);
-void add_explain_command(CLI::App& program);
-void add_list_command(CLI::App& program);
-void add_show_command(CLI::App& program);
-void add_validate_command(CLI::App& program);
-void add_import_model_command(CLI::App& program);
-void add_trace_command(CLI::App& program);
-void add_policy_command(CLI::App& program);
-void add_compare_command(CLI::App& program);
-void add_cost_command(CLI::App& program);
-void add_claims_command(CLI::App& program);
+/// Adds every one of them.
+void add_commands(Command& program);
 
 /// "flopcast 0.1.0"
 std::string program_version();
@@ -46,12 +48,13 @@ struct ScenarioArguments {
   std::string file;
   std::vector<std::string> sets;
   std::vector<std::string> library_folders;
-  void add_to(CLI::App& command);
+  /// @return the positional argument FILE, which is required.
+  Option add_to(Command& command);
   Libraries libraries() const { return Libraries::discover(library_folders); }
   Scenario load(const Libraries& libraries) const;
 };
 
 /// Adds `--library`.
-void add_library_option(CLI::App& command, std::vector<std::string>& folders);
+void add_library_option(Command& command, std::vector<std::string>& folders);
 
 }  // namespace flopcast

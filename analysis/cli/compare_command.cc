@@ -1,6 +1,5 @@
 // `flopcast compare`: scenarios side by side, their difference attributed to causes.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -107,33 +106,29 @@ std::string cause_list() {
 
 }  // namespace
 
-void add_compare_command(CLI::App& program) {
-  CLI::App& command =
-      *program.add_subcommand("compare", "Scenarios side by side, and what makes the difference, cause by cause");
-  const auto a = std::make_shared<CompareArguments>();
-  command.add_option("SCENARIO", a->scenarios, "Two or more scenarios, or one study, or one scenario with --cause")
-      ->required();
-  command.add_option("--cause", a->causes, "Turn this on in the one scenario: " + cause_list() + "; may be repeated")
-      ->type_name("NAME")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command
-      .add_option("--measure", a->measure,
-                  "What the waterfall is of; absent: steps by time or GPU-hours, services by GPU-hours per output")
-      ->check(CLI::IsMember(measure_ids()));
-  command.add_option("--set", a->sets, "Override a field in all of them")
-      ->type_name("PATH=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command.add_option("--workers", a->workers, "Replays at a time (the result does not depend on it)")
-      ->check(CLI::Range(1, 1024));
-  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_option("--html", a->html, "Write a page with the waterfalls as pictures")->type_name("FILE");
-  add_library_option(command, a->library_folders);
-  command.callback([a] { run_compare(*a); });
+void add_compare_command(Command& program) {
+  program.add_command<CompareArguments>(
+      "compare", "Scenarios side by side, and what makes the difference, cause by cause",
+      [](Command& command, CompareArguments& a) {
+        command.option("SCENARIO", a.scenarios, "Two or more scenarios, or one study, or one scenario with --cause")
+            .required();
+        command.option("--cause", a.causes, "Turn this on in the one scenario: " + cause_list() + "; may be repeated")
+            .value_name("NAME")
+            .repeated();
+        command
+            .option("--measure", a.measure,
+                    "What the waterfall is of; absent: steps by time or GPU-hours, services by GPU-hours per output")
+            .one_of(measure_ids());
+        command.option("--set", a.sets, "Override a field in all of them").value_name("PATH=VALUE").repeated();
+        command.option("--workers", a.workers, "Replays at a time (the result does not depend on it)").between(1, 1024);
+        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--html", a.html, "Write a page with the waterfalls as pictures").value_name("FILE");
+        add_library_option(command, a.library_folders);
+      },
+      run_compare);
 }
 
 }  // namespace flopcast

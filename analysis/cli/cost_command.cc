@@ -1,6 +1,5 @@
 // `flopcast cost`: what a scenario's run, programme or service costs, and how sure that is.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -113,7 +112,7 @@ void write_json(const CostReport& report, const std::string& path) {
   write_text(path, to_json(message));
 }
 
-void run(CostArguments a) {
+void run_cost(CostArguments a) {
   if (a.list_inputs) {
     fmt::print("{}", money_inputs_text(TextStyle(terminal_colours(stdout))));
     return;
@@ -149,36 +148,36 @@ void present_given_cost(const Scenario& scenario, const Libraries& libraries, co
   if (!json.empty()) write_json(report, json);
 }
 
-void add_cost_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand(
-      "cost", "What a run, a programme or a service costs under dated prices, and how sure that is");
-  const auto a = std::make_shared<CostArguments>();
-  a->scenario.add_to(command);
-  command.get_option("FILE")->required(false);
-  command
-      .add_option("--price-model", a->price_model,
-                  "stated, rental, owned, amortised or all; absent: the scenario's own")
-      ->check(CLI::IsMember({"stated", "rental", "owned", "amortised", "all"}));
-  command.add_option("--date", a->date, "The day whose prices hold, instead of the scenario's")->type_name("DAY");
-  command
-      .add_option("--slo", a->slo,
-                  "Of a serving scenario: price the smallest deployment with 90 % of requests within it")
-      ->type_name("ttft=2s,tpot=50ms");
-  command
-      .add_option("--draws", a->draws, "How often inputs are drawn, instead of the scenario's number; 0: not at all")
-      ->type_name("N")
-      ->check(CLI::Range(0, 1000000));
-  command.add_option("--workers", a->workers, "Threads that draw; the result does not depend on it")
-      ->type_name("N")
-      ->check(CLI::Range(1, 256));
-  command.add_flag("--inputs", a->list_inputs, "List the inputs that can be spread, and nothing else");
-  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_option("--html", a->html, "Write a page with pictures: parts, programme, what matters most")
-      ->type_name("FILE");
-  command.callback([a] { run(*a); });
+void add_cost_command(Command& program) {
+  program.add_command<CostArguments>(
+      "cost", "What a run, a programme or a service costs under dated prices, and how sure that is",
+      [](Command& command, CostArguments& a) {
+        a.scenario.add_to(command).required(false);  // --inputs asks nothing of a scenario
+        command
+            .option("--price-model", a.price_model,
+                    "stated, rental, owned, amortised or all; absent: the scenario's own")
+            .one_of({"stated", "rental", "owned", "amortised", "all"});
+        command.option("--date", a.date, "The day whose prices hold, instead of the scenario's").value_name("DAY");
+        command
+            .option("--slo", a.slo,
+                    "Of a serving scenario: price the smallest deployment with 90 % of requests within it")
+            .value_name("ttft=2s,tpot=50ms");
+        command
+            .option("--draws", a.draws, "How often inputs are drawn, instead of the scenario's number; 0: not at all")
+            .value_name("N")
+            .between(0, 1000000);
+        command.option("--workers", a.workers, "Threads that draw; the result does not depend on it")
+            .value_name("N")
+            .between(1, 256);
+        command.flag("--inputs", a.list_inputs, "List the inputs that can be spread, and nothing else");
+        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--html", a.html, "Write a page with pictures: parts, programme, what matters most")
+            .value_name("FILE");
+      },
+      run_cost);
 }
 
 }  // namespace flopcast

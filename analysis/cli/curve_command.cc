@@ -1,6 +1,5 @@
 // `flopcast curve`: throughput against interactivity.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <memory>
 
@@ -65,28 +64,26 @@ void run_curve(const CurveArguments& a) {
 
 }  // namespace
 
-void add_curve_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand(
-      "curve", "Throughput against interactivity: a deployment with more and more users at once");
-  const auto a = std::make_shared<CurveArguments>();
-  command.add_option("SCENARIO", a->scenarios, "Serving scenarios, one curve each")->required();
-  command.add_option("--set", a->sets, "Override a field in all of them")
-      ->type_name("PATH=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command
-      .add_option("--users", a->users,
-                  "Requests under way at once, e.g. 1,8,64 (instead of 1, 2, 4, ... until a GPU gives no more)")
-      ->type_name("N,...")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 10'000'000));
-  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_option("--html", a->html, "Write a page with the curves as pictures")->type_name("FILE");
-  add_library_option(command, a->library_folders);
-  command.callback([a] { run_curve(*a); });
+void add_curve_command(Command& program) {
+  program.add_command<CurveArguments>(
+      "curve", "Throughput against interactivity: a deployment with more and more users at once",
+      [](Command& command, CurveArguments& a) {
+        command.option("SCENARIO", a.scenarios, "Serving scenarios, one curve each").required();
+        command.option("--set", a.sets, "Override a field in all of them").value_name("PATH=VALUE").repeated();
+        command
+            .option("--users", a.users,
+                    "Requests under way at once, e.g. 1,8,64 (instead of 1, 2, 4, ... until a GPU gives no more)")
+            .value_name("N,...")
+            .separated_by(',')
+            .between(1, 10'000'000);
+        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--html", a.html, "Write a page with the curves as pictures").value_name("FILE");
+        add_library_option(command, a.library_folders);
+      },
+      run_curve);
 }
 
 }  // namespace flopcast

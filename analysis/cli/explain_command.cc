@@ -1,6 +1,5 @@
 // `flopcast explain`: what each mechanism of the model adds to a step.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -75,14 +74,15 @@ void run_explain(const ExplainArguments& arguments) {
 
 }  // namespace
 
-void add_explain_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand(
-      "explain", "Add the mechanisms of a step, or of a serving iteration, one by one: what each costs");
-  const auto arguments = std::make_shared<ExplainArguments>();
-  arguments->scenario.add_to(command);
-  command.add_option("--json", arguments->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.callback([arguments] { run_explain(*arguments); });
+void add_explain_command(Command& program) {
+  program.add_command<ExplainArguments>(
+      "explain", "Add the mechanisms of a step, or of a serving iteration, one by one: what each costs",
+      [](Command& command, ExplainArguments& arguments) {
+        arguments.scenario.add_to(command);
+        command.option("--json", arguments.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+      },
+      run_explain);
 }
 
 }  // namespace flopcast

@@ -1,6 +1,5 @@
 // `flopcast import-model`: a Hugging Face config.json becomes a model file.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <memory>
 
@@ -17,7 +16,7 @@ struct ImportArguments {
   ImportOptions options;
 };
 
-void import(const ImportArguments& arguments) {
+void import_config(const ImportArguments& arguments) {
   check_writable(arguments.output, "--output");
   const ImportedModel imported = import_model(arguments.file, arguments.options);
   write_text(arguments.output, imported.text);
@@ -26,19 +25,21 @@ void import(const ImportArguments& arguments) {
 
 }  // namespace
 
-void add_import_model_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand("import-model", "Turn a Hugging Face config.json into a model file");
-  const auto arguments = std::make_shared<ImportArguments>();
-  command.add_option("FILE", arguments->file, "The config.json")->required();
-  command.add_option("--output", arguments->output, "Model file to write; `-`: stdout")
-      ->type_name("FILE")
-      ->capture_default_str();
-  command.add_option("--name", arguments->options.name, "What people call the model")->type_name("NAME");
-  command
-      .add_option("--as", arguments->options.architecture,
-                  "Read it as this architecture, such as LlamaForCausalLM, whatever the file says")
-      ->type_name("ARCHITECTURE");
-  command.callback([arguments] { import(*arguments); });
+void add_import_model_command(Command& program) {
+  program.add_command<ImportArguments>(
+      "import-model", "Turn a Hugging Face config.json into a model file",
+      [](Command& command, ImportArguments& arguments) {
+        command.option("FILE", arguments.file, "The config.json").required();
+        command.option("--output", arguments.output, "Model file to write; `-`: stdout")
+            .value_name("FILE")
+            .show_default();
+        command.option("--name", arguments.options.name, "What people call the model").value_name("NAME");
+        command
+            .option("--as", arguments.options.architecture,
+                    "Read it as this architecture, such as LlamaForCausalLM, whatever the file says")
+            .value_name("ARCHITECTURE");
+      },
+      import_config);
 }
 
 }  // namespace flopcast

@@ -1,6 +1,5 @@
 // `flopcast list`: what the libraries hold.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -22,7 +21,6 @@ struct ListArguments {
 
 // One entry: its name beside its title, what one compares it by, where that was read.
 std::string entry(const LibraryRow& row, std::size_t name_width, const TextStyle& style) {
-  constexpr std::size_t kWidth = 100;
   const std::string indent(name_width + 2, ' ');
   const auto block = [&](const std::string& text) {
     return text.empty() ? std::string() : indent + wrap(text, kWidth - indent.size(), indent) + "\n";
@@ -51,7 +49,7 @@ std::vector<LibraryRow> rows_of(const ListArguments& arguments) {
   return list_library(kind, Libraries::discover(arguments.library_folders));
 }
 
-void list(const ListArguments& arguments) {
+void show_entries(const ListArguments& arguments) {
   const std::vector<LibraryRow> rows = rows_of(arguments);
   std::size_t name_width = 0;
   for (const LibraryRow& row : rows) name_width = std::max(name_width, display_width(row.name));
@@ -61,16 +59,18 @@ void list(const ListArguments& arguments) {
 
 }  // namespace
 
-void add_list_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand("list", "Show what the libraries hold, with sources");
-  const auto arguments = std::make_shared<ListArguments>();
-  command
-      .add_option("KIND", arguments->kind,
-                  "gpus, nodes, fabrics, clusters, models, schedules, collectives, routers, batching, "
-                  "admission, preemption or scenarios")
-      ->required();
-  add_library_option(command, arguments->library_folders);
-  command.callback([arguments] { list(*arguments); });
+void add_list_command(Command& program) {
+  program.add_command<ListArguments>(
+      "list", "Show what the libraries hold, with sources",
+      [](Command& command, ListArguments& arguments) {
+        command
+            .option("KIND", arguments.kind,
+                    "gpus, nodes, fabrics, clusters, models, schedules, collectives, routers, batching, "
+                    "admission, preemption or scenarios")
+            .required();
+        add_library_option(command, arguments.library_folders);
+      },
+      show_entries);
 }
 
 }  // namespace flopcast

@@ -1,6 +1,5 @@
 // `flopcast policy`: what export rules say of chips, and what the fastest chip is that one just allows.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -23,9 +22,8 @@ struct ClassifyArguments {
   std::vector<std::string> chips, sets, rule_files, library_folders;
   std::string date, rule, json, csv;
   // A chip by nothing but its figures.
-  double tpp = 0, density = 0, io = 0, memory = 0;
+  std::optional<double> tpp, density, io, memory;
   bool elsewhere = false;
-  bool has_tpp = false, has_density = false, has_io = false, has_memory = false;
 };
 
 std::optional<Date> day_of(const std::string& text, const std::string& option) {
@@ -35,14 +33,14 @@ std::optional<Date> day_of(const std::string& text, const std::string& option) {
 }
 
 std::optional<ChipFigures> chip_by_figures(const ClassifyArguments& a) {
-  if (!a.has_tpp && !a.has_density && !a.has_io && !a.has_memory) return std::nullopt;
+  if (!a.tpp && !a.density && !a.io && !a.memory) return std::nullopt;
   ChipFigures chip;
   chip.name = "figures";
   chip.title = "A chip by its figures";
-  if (a.has_tpp) chip.tpp = a.tpp;
-  if (a.has_density) chip.density = a.density;
-  if (a.has_io) chip.io = BytesPerSecond(a.io * 1e9);
-  if (a.has_memory) chip.memory_bandwidth = BytesPerSecond(a.memory * 1e9);
+  if (a.tpp) chip.tpp = *a.tpp;
+  if (a.density) chip.density = *a.density;
+  if (a.io) chip.io = BytesPerSecond(*a.io * 1e9);
+  if (a.memory) chip.memory_bandwidth = BytesPerSecond(*a.memory * 1e9);
   chip.datacenter_marketed = !a.elsewhere;
   return chip;
 }
@@ -73,62 +71,54 @@ void run_classify(const ClassifyArguments& a) {
   if (!a.csv.empty()) write_text(a.csv, to_csv(verdicts));
 }
 
-void add_rules_option(CLI::App& command, std::vector<std::string>& files) {
-  command.add_option("--rules", files, "File with rules of your own, added to or replacing the program's")
-      ->type_name("FILE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+void add_rules_option(Command& command, std::vector<std::string>& files) {
+  command.option("--rules", files, "File with rules of your own, added to or replacing the program's")
+      .value_name("FILE")
+      .repeated();
 }
 
-void add_classify(CLI::App& policy) {
-  CLI::App& command =
-      *policy.add_subcommand("classify", "What the rules say of chips: limb, margin, from when to when");
-  const auto a = std::make_shared<ClassifyArguments>();
-  command.add_option("CHIP", a->chips, "Names from `flopcast list gpus`, or files; none: all of the library");
-  command.add_option("--date", a->date, "Only the rules of this day")->type_name("DAY");
-  command.add_option("--rule", a->rule, "Only this rule (`flopcast policy rules` lists them)")->type_name("ID");
-  command
-      .add_option("--set", a->sets,
-                  "Change the chips, as a file with `base` would: hbm_bandwidth=\"2 TB/s\", "
-                  "scale[0].field=bf16_peak scale[0].by=0.5")
-      ->type_name("FIELD=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  add_rules_option(command, a->rule_files);
-  const auto figure = [&](const char* option, double& value, bool& stated, const char* what) {
-    command
-        .add_option_function<double>(
-            option,
-            [&value, &stated](const double& given) {
-              value = given;
-              stated = true;
-            },
-            what)
-        ->type_name("NUMBER")
-        ->check(CLI::NonNegativeNumber);
-  };
-  figure("--tpp", a->tpp, a->has_tpp, "A chip by its figures: total processing performance");
-  figure("--pd", a->density, a->has_density, "... performance density, TPP per mm2");
-  figure("--io", a->io, a->has_io, "... inputs and outputs, GB/s both directions");
-  figure("--dram", a->memory, a->has_memory, "... memory bandwidth, GB/s");
-  command.add_flag("--not-datacenter", a->elsewhere, "... not designed or marketed for data centres");
-  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  add_library_option(command, a->library_folders);
-  command.callback([a] { run_classify(*a); });
+void add_classify(Command& policy) {
+  policy.add_command<ClassifyArguments>(
+      "classify", "What the rules say of chips: limb, margin, from when to when",
+      [](Command& command, ClassifyArguments& a) {
+        command.option("CHIP", a.chips, "Names from `flopcast list gpus`, or files; none: all of the library");
+        command.option("--date", a.date, "Only the rules of this day").value_name("DAY");
+        command.option("--rule", a.rule, "Only this rule (`flopcast policy rules` lists them)").value_name("ID");
+        command
+            .option("--set", a.sets,
+                    "Change the chips, as a file with `base` would: hbm_bandwidth=\"2 TB/s\", "
+                    "scale[0].field=bf16_peak scale[0].by=0.5")
+            .value_name("FIELD=VALUE")
+            .repeated();
+        add_rules_option(command, a.rule_files);
+        const auto figure = [&](const char* option, std::optional<double>& value, const char* what) {
+          command.option(option, value, what).value_name("NUMBER").not_negative();
+        };
+        figure("--tpp", a.tpp, "A chip by its figures: total processing performance");
+        figure("--pd", a.density, "... performance density, TPP per mm2");
+        figure("--io", a.io, "... inputs and outputs, GB/s both directions");
+        figure("--dram", a.memory, "... memory bandwidth, GB/s");
+        command.flag("--not-datacenter", a.elsewhere, "... not designed or marketed for data centres");
+        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        add_library_option(command, a.library_folders);
+      },
+      run_classify);
 }
 
-void add_rules(CLI::App& policy) {
-  CLI::App& command = *policy.add_subcommand("rules", "Show the rules: thresholds, dates, consequences, sources");
-  const auto a = std::make_shared<ClassifyArguments>();
-  add_rules_option(command, a->rule_files);
-  add_library_option(command, a->library_folders);
-  command.callback([a] {
-    const Libraries libraries = Libraries::discover(a->library_folders);
-    fmt::print("{}", rules_text(load_rule_book(libraries, a->rule_files), TextStyle(terminal_colours(stdout))));
-  });
+void add_rules(Command& policy) {
+  policy.add_command<ClassifyArguments>(
+      "rules", "Show the rules: thresholds, dates, consequences, sources",
+      [](Command& command, ClassifyArguments& a) {
+        add_rules_option(command, a.rule_files);
+        add_library_option(command, a.library_folders);
+      },
+      [](const ClassifyArguments& a) {
+        const Libraries libraries = Libraries::discover(a.library_folders);
+        fmt::print("{}", rules_text(load_rule_book(libraries, a.rule_files), TextStyle(terminal_colours(stdout))));
+      });
 }
 
 struct FrontierArguments {
@@ -191,40 +181,36 @@ void run_frontier(const FrontierArguments& a) {
   if (!a.html.empty()) write_text(a.html, to_html(found));
 }
 
-void add_frontier(CLI::App& policy) {
-  CLI::App& command = *policy.add_subcommand(
-      "frontier", "The chips that rules just allow, replayed: the fastest and the cheapest for a scenario");
-  const auto a = std::make_shared<FrontierArguments>();
-  a->scenario.add_to(command);
-  command.add_option("--rule", a->rules, "A rule to respect; may be repeated")
-      ->type_name("ID")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command.add_option("--date", a->date, "The rules and letters of this day")->type_name("DAY");
-  command.add_option("--allow", a->allowed, "An outcome that counts as free, such as \"3A090.b (NAC eligible)\"")
-      ->type_name("OUTCOME")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command.add_option("--headroom", a->headroom, "How many times the GPU's own figures a chip may have")
-      ->check(CLI::Range(0.01, 100.0))
-      ->capture_default_str();
-  command.add_option("--largest-area", a->largest_area, "Compute dies of one package, mm2")
-      ->check(CLI::Range(1.0, 100000.0))
-      ->capture_default_str();
-  add_rules_option(command, a->rule_files);
-  command.add_option("--json", a->json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_option("--csv", a->csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_option("--html", a->html, "Write a page with the frontier as a picture")->type_name("FILE");
-  command.callback([a] { run_frontier(*a); });
+void add_frontier(Command& policy) {
+  policy.add_command<FrontierArguments>(
+      "frontier", "The chips that rules just allow, replayed: the fastest and the cheapest for a scenario",
+      [](Command& command, FrontierArguments& a) {
+        a.scenario.add_to(command);
+        command.option("--rule", a.rules, "A rule to respect; may be repeated").value_name("ID").repeated();
+        command.option("--date", a.date, "The rules and letters of this day").value_name("DAY");
+        command.option("--allow", a.allowed, "An outcome that counts as free, such as \"3A090.b (NAC eligible)\"")
+            .value_name("OUTCOME")
+            .repeated();
+        command.option("--headroom", a.headroom, "How many times the GPU's own figures a chip may have")
+            .between(0.01, 100.0)
+            .show_default();
+        command.option("--largest-area", a.largest_area, "Compute dies of one package, mm2")
+            .between(1.0, 100000.0)
+            .show_default();
+        add_rules_option(command, a.rule_files);
+        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--html", a.html, "Write a page with the frontier as a picture").value_name("FILE");
+      },
+      run_frontier);
 }
 
 }  // namespace
 
-void add_policy_command(CLI::App& program) {
-  CLI::App& policy = *program.add_subcommand("policy", "Export rules: which chips they catch, and what they leave");
-  policy.require_subcommand(1);
+void add_policy_command(Command& program) {
+  Command policy = program.add_group("policy", "Export rules: which chips they catch, and what they leave");
   add_classify(policy);
   add_rules(policy);
   add_frontier(policy);

@@ -1,6 +1,5 @@
 // `flopcast run`: replays one scenario and shows what it takes.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <exception>
@@ -213,7 +212,7 @@ void check_timeline_options(const Scenario& scenario, const RunArguments& argume
   }
 }
 
-void run(const RunArguments& arguments) {
+void run_scenario(const RunArguments& arguments) {
   check_output_options(arguments);
   const Libraries libraries = arguments.scenario.libraries();
   Scenario scenario = arguments.scenario.load(libraries);
@@ -249,29 +248,31 @@ std::string fault_of_gpu_index(const std::string& text) {
 
 }  // namespace
 
-void add_run_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand("run", "Replay a scenario: time, where it goes, GPU-hours, energy, cost");
-  const auto arguments = std::make_shared<RunArguments>();
-  arguments->scenario.add_to(command);
-  command.add_option("--json", arguments->json, "Write the report as JSON (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_option("--trace", arguments->trace, "Write the step's timeline for ui.perfetto.dev or chrome://tracing")
-      ->type_name("FILE");
-  command.add_option("--requests", arguments->requests, "Write a line per request of a serving scenario, as CSV")
-      ->type_name("FILE");
-  command
-      .add_option("--html", arguments->html,
-                  "Write a page on a serving scenario: latencies, what happened over time, where the time goes")
-      ->type_name("FILE");
-  command.add_option("--picture", arguments->picture, "Draw the step's pipeline, a row per rank, as SVG")
-      ->type_name("FILE");
-  command.add_option("--trace-ranks", arguments->trace_gpus, "Only these GPUs in the trace, e.g. 0,128,256")
-      ->type_name("GPU,...")
-      ->delimiter(',')
-      ->check(fault_of_gpu_index);
-  add_replay_options(command, arguments->backend, arguments->allow_oom);
-  command.add_flag("--unfolded", arguments->unfolded, "Replay every GPU, not one per group of identical ones");
-  command.callback([arguments] { run(*arguments); });
+void add_run_command(Command& program) {
+  program.add_command<RunArguments>(
+      "run", "Replay a scenario: time, where it goes, GPU-hours, energy, cost",
+      [](Command& command, RunArguments& arguments) {
+        arguments.scenario.add_to(command);
+        command.option("--json", arguments.json, "Write the report as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--trace", arguments.trace, "Write the step's timeline for ui.perfetto.dev or chrome://tracing")
+            .value_name("FILE");
+        command.option("--requests", arguments.requests, "Write a line per request of a serving scenario, as CSV")
+            .value_name("FILE");
+        command
+            .option("--html", arguments.html,
+                    "Write a page on a serving scenario: latencies, what happened over time, where the time goes")
+            .value_name("FILE");
+        command.option("--picture", arguments.picture, "Draw the step's pipeline, a row per rank, as SVG")
+            .value_name("FILE");
+        command.option("--trace-ranks", arguments.trace_gpus, "Only these GPUs in the trace, e.g. 0,128,256")
+            .value_name("GPU,...")
+            .separated_by(',')
+            .check(fault_of_gpu_index);
+        add_replay_options(command, arguments.backend, arguments.allow_oom);
+        command.flag("--unfolded", arguments.unfolded, "Replay every GPU, not one per group of identical ones");
+      },
+      run_scenario);
 }
 
 }  // namespace flopcast

@@ -1,15 +1,13 @@
 #include "analysis/cli/run_options.h"
 
-#include <CLI/CLI.hpp>
-
 #include "analysis/money/complete_scenario.h"
 
 namespace flopcast {
-void add_replay_options(CLI::App& command, std::string& backend, bool& allow_oom) {
-  command.add_option("--backend", backend, "How flows share links: simgrid (max-min fairly) or ideal (not at all)")
-      ->check(CLI::IsMember({"simgrid", "ideal"}))
-      ->default_val("simgrid");
-  command.add_flag("--allow-oom", allow_oom, "Replay a plan that does not fit into memory");
+void add_replay_options(Command& command, std::string& backend, bool& allow_oom) {
+  command.option("--backend", backend, "How flows share links: simgrid (max-min fairly) or ideal (not at all)")
+      .one_of({"simgrid", "ideal"})
+      .default_value("simgrid");
+  command.flag("--allow-oom", allow_oom, "Replay a plan that does not fit into memory");
 }
 
 RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster, const std::string& backend,

@@ -1,6 +1,5 @@
 // `flopcast size`: the smallest deployment that keeps a promise.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <memory>
 
@@ -33,7 +32,8 @@ void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, c
   write_text(path, to_json(message));
 }
 
-void ratio(const Scenario& scenario, const SizeOptions& options, const std::string& json, ProgressLine& progress) {
+void show_ratios(const Scenario& scenario, const SizeOptions& options, const std::string& json,
+                 ProgressLine& progress) {
   const std::vector<PoolRatio> ratios = pool_ratios(scenario, options);
   progress.clear();
   if (json != "-") fmt::print("{}", to_text(options, ratios));
@@ -48,7 +48,7 @@ void ratio(const Scenario& scenario, const SizeOptions& options, const std::stri
   write_samples(scenario, std::move(samples), json);
 }
 
-void size(const SizeArguments& arguments) {
+void size_service(const SizeArguments& arguments) {
   check_writable(arguments.json, "--json");
   SizeOptions options;
   options.promise = parse_promise(arguments.slo);
@@ -72,7 +72,7 @@ void size(const SizeArguments& arguments) {
     InterruptGuard::check();
     progress.stage(what);
   };
-  if (arguments.ratio) return ratio(scenario, options, arguments.json, progress);
+  if (arguments.ratio) return show_ratios(scenario, options, arguments.json, progress);
   const SizeResult result = size_deployment(scenario, options);
   progress.clear();
   if (arguments.json != "-") fmt::print("{}", to_text(scenario, options, result));
@@ -85,22 +85,24 @@ void size(const SizeArguments& arguments) {
 
 }  // namespace
 
-void add_size_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand("size", "Find the smallest serving deployment that keeps a promise");
-  const auto arguments = std::make_shared<SizeArguments>();
-  arguments->scenario.add_to(command);
-  command.add_option("--slo", arguments->slo, "The promise: ttft=2s,tpot=50ms (and e2e=TIME)")
-      ->required()
-      ->type_name("LIMIT,...");
-  command.add_option("--attainment", arguments->attainment, "Share of requests that must be within it")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command.add_flag("--no-curve", arguments->no_curve, "Leave the loads beside the scenario's own out");
-  command.add_flag("--ratio", arguments->ratio,
-                   "Instead: the best ratio of prefill to decode replicas on the whole cluster");
-  command.add_option("--json", arguments->json, "Write what was tried as JSON (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.callback([arguments] { size(*arguments); });
+void add_size_command(Command& program) {
+  program.add_command<SizeArguments>(
+      "size", "Find the smallest serving deployment that keeps a promise",
+      [](Command& command, SizeArguments& arguments) {
+        arguments.scenario.add_to(command);
+        command.option("--slo", arguments.slo, "The promise: ttft=2s,tpot=50ms (and e2e=TIME)")
+            .required()
+            .value_name("LIMIT,...");
+        command.option("--attainment", arguments.attainment, "Share of requests that must be within it")
+            .between(0.0, 1.0)
+            .show_default();
+        command.flag("--no-curve", arguments.no_curve, "Leave the loads beside the scenario's own out");
+        command.flag("--ratio", arguments.ratio,
+                     "Instead: the best ratio of prefill to decode replicas on the whole cluster");
+        command.option("--json", arguments.json, "Write what was tried as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+      },
+      size_service);
 }
 
 }  // namespace flopcast

@@ -1,6 +1,5 @@
 // `flopcast trace stats`: what a request trace is like.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <memory>
 #include <string>
@@ -30,15 +29,16 @@ void show_stats(const TraceArguments& arguments) {
 
 }  // namespace
 
-void add_trace_command(CLI::App& program) {
-  CLI::App& command = *program.add_subcommand("trace", "Look at a request trace");
-  command.require_subcommand(1);
-  CLI::App& stats = *command.add_subcommand("stats", "Rate, bursts, lengths and prefixes of a trace");
-  const auto arguments = std::make_shared<TraceArguments>();
-  stats.add_option("FILE", arguments->file, "Azure or BurstGPT CSV, Mooncake JSON lines, Vidur CSV, or your own")
-      ->required();
-  stats.add_option("--json", arguments->json, "Write the figures as JSON; `-`: stdout")->type_name("FILE");
-  stats.callback([arguments] { show_stats(*arguments); });
+void add_trace_command(Command& program) {
+  Command trace = program.add_group("trace", "Look at a request trace");
+  trace.add_command<TraceArguments>(
+      "stats", "Rate, bursts, lengths and prefixes of a trace",
+      [](Command& command, TraceArguments& arguments) {
+        command.option("FILE", arguments.file, "Azure or BurstGPT CSV, Mooncake JSON lines, Vidur CSV, or your own")
+            .required();
+        command.option("--json", arguments.json, "Write the figures as JSON; `-`: stdout").value_name("FILE");
+      },
+      show_stats);
 }
 
 }  // namespace flopcast

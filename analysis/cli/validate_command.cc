@@ -1,6 +1,5 @@
 // `flopcast validate`: one table of predictions beside measurements and closed forms.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <memory>
 
@@ -78,15 +77,16 @@ void run_validate(const ValidateArguments& arguments) {
 
 }  // namespace
 
-void add_validate_command(CLI::App& program) {
-  CLI::App& command =
-      *program.add_subcommand("validate", "Hold predictions against measurements, publications and closed forms");
-  const auto arguments = std::make_shared<ValidateArguments>();
-  command.add_option("--json", arguments->json, "Write the table as JSON (`-`: to stdout, instead of the text)")
-      ->type_name("FILE");
-  command.add_flag("--runs", arguments->runs, "List every published training run, not only their summary");
-  add_library_option(command, arguments->library_folders);
-  command.callback([arguments] { run_validate(*arguments); });
+void add_validate_command(Command& program) {
+  program.add_command<ValidateArguments>(
+      "validate", "Hold predictions against measurements, publications and closed forms",
+      [](Command& command, ValidateArguments& arguments) {
+        command.option("--json", arguments.json, "Write the table as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.flag("--runs", arguments.runs, "List every published training run, not only their summary");
+        add_library_option(command, arguments.library_folders);
+      },
+      run_validate);
 }
 
 }  // namespace flopcast

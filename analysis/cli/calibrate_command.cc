@@ -1,0 +1,48 @@
+// `flopcast calibrate`: refits kernels and links on measurements.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "analysis/cli/command.h"
+#include "analysis/evidence/calibrate.h"
+#include "scenarios/read/calibration_file.h"
+
+namespace flopcast {
+namespace {
+
+struct CalibrateArguments {
+  CalibrateOptions options;
+  std::vector<std::string> library_folders;
+};
+
+/// The folder that the program reads its calibration from, so that the next run uses the new one.
+std::filesystem::path default_output(const Libraries& libraries) {
+  if (const auto file = libraries.find_file(kKernelCalibrationFile)) return std::filesystem::path(*file).parent_path();
+  return std::filesystem::path(libraries.roots().front()) / "hwmodels/data";
+}
+
+}  // namespace
+
+void add_calibrate_command(Command& program) {
+  program.add_command<CalibrateArguments>(
+      "calibrate", "Refit kernels and links on measurements, and say how good the fit is",
+      [](Command& command, CalibrateArguments& arguments) {
+        CalibrateOptions& options = arguments.options;
+        command.option("--measurements", options.measurements, "Folder with reference/*.csv and data/kernels/*/*.csv")
+            .required()
+            .value_name("DIR");
+        command.option("--output", options.output, "Folder for the data files; default: where the program reads them")
+            .value_name("DIR");
+        command.option("--seed", options.seed, "Decides which fifth of each table is held back").show_default();
+        command.flag("--allow-missing", options.allow_missing, "Fit on the tables that are there");
+        add_library_option(command, arguments.library_folders);
+      },
+      [](CalibrateArguments& arguments) {
+        const Libraries libraries = Libraries::discover(arguments.library_folders);
+        if (arguments.options.output.empty()) arguments.options.output = default_output(libraries);
+        fmt::print("{}", calibrate(arguments.options, libraries));
+      });
+}
+
+}  // namespace flopcast

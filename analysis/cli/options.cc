@@ -1,0 +1,97 @@
+#include "analysis/cli/options.h"
+
+#include <CLI/CLI.hpp>
+
+namespace flopcast {
+
+Option& Option::value_name(const std::string& name) {
+  option_->type_name(name);
+  return *this;
+}
+
+Option& Option::required(bool yes) {
+  option_->required(yes);
+  return *this;
+}
+
+Option& Option::repeated() {
+  option_->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  return *this;
+}
+
+Option& Option::separated_by(char delimiter) {
+  option_->delimiter(delimiter);
+  return *this;
+}
+
+Option& Option::show_default() {
+  option_->capture_default_str();
+  return *this;
+}
+
+Option& Option::default_value(const std::string& value) {
+  option_->default_val(value);
+  return *this;
+}
+
+Option& Option::one_of(const std::vector<std::string>& values) {
+  option_->check(CLI::IsMember(values));
+  return *this;
+}
+
+Option& Option::between(int low, int high) {
+  option_->check(CLI::Range(low, high));
+  return *this;
+}
+
+Option& Option::between(double low, double high) {
+  option_->check(CLI::Range(low, high));
+  return *this;
+}
+
+Option& Option::not_negative() {
+  option_->check(CLI::NonNegativeNumber);
+  return *this;
+}
+
+Option& Option::check(std::function<std::string(const std::string&)> fault) {
+  option_->check(std::move(fault));
+  return *this;
+}
+
+Option Command::option(const std::string& name, OptionTarget target, const std::string& help) {
+  return std::visit([&](auto* variable) { return Option(*app_->add_option(name, *variable, help)); }, target);
+}
+
+void Command::flag(const std::string& name, bool& variable, const std::string& help) {
+  app_->add_flag(name, variable, help);
+}
+
+Command Command::add_group(const std::string& name, const std::string& help) {
+  Command group = subcommand(name, help);
+  group.app_->require_subcommand(1);
+  return group;
+}
+
+Command Command::subcommand(const std::string& name, const std::string& help) {
+  return Command(*app_->add_subcommand(name, help));
+}
+
+void Command::action(std::function<void()> work) { app_->callback(std::move(work)); }
+
+int run_command_line(const ProgramText& text, const std::function<void(Command&)>& add_commands, int argc,
+                     const char* const* argv, int fault) {
+  CLI::App app{text.description, text.name};
+  app.set_version_flag("--version", text.version);
+  app.require_subcommand(1);
+  Command program(app);
+  add_commands(program);
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : fault;
+  }
+}
+
+}  // namespace flopcast
