@@ -15,11 +15,43 @@ function(flopcast_warnings target)
   endif()
 endfunction()
 
-# The headers that nearly every unit includes are parsed once. They hide no missing include for long: the tidy preset
-# builds without them.
-option(FLOPCAST_PRECOMPILED_HEADERS "Parse common headers once" ON)
-set(flopcast_common_headers <algorithm> <array> <cmath> <cstdint> <functional> <map> <memory> <optional>
-  <span> <string> <string_view> <utility> <vector> <fmt/format.h>)
+# Most of what a compiler does for one of our files is to read headers and to instantiate templates that its neighbours
+# need too: files of one room are compiled several at a time. Names in anonymous namespaces have to differ within a
+# room; the dev preset, which compiles each file alone, finds includes that are missing.
+option(FLOPCAST_UNITY "Compile the files of a room several at a time" ON)
+set(flopcast_unity_batch 8)  # files at a time: more would leave cores without work
+
+# Folders of rows: each file says `lower`, `build`, `compose` for itself, and is small.
+set(flopcast_unity_except "/workloads/(schedules|collectives/algorithms|serving/replica/policies)/")
+
+# Cuts the .cc files of a target below `base` into batches, rooms (folders of the first level) apart.
+function(flopcast_unity target base)
+  if(NOT FLOPCAST_UNITY)
+    return()
+  endif()
+  set(rooms)
+  foreach(file ${ARGN})
+    if(NOT file MATCHES "${flopcast_unity_except}")
+      cmake_path(RELATIVE_PATH file BASE_DIRECTORY ${base} OUTPUT_VARIABLE room)
+      string(REGEX REPLACE "/.*|[^/]*\\.cc$" "" room ${room})
+      list(APPEND rooms "room_${room}")
+      list(APPEND "room_${room}" ${file})
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES rooms)
+  foreach(room ${rooms})
+    # As many batches as are needed, of equal size.
+    list(LENGTH ${room} files)
+    math(EXPR batches "(${files} + ${flopcast_unity_batch} - 1) / ${flopcast_unity_batch}")
+    set(index 0)
+    foreach(file ${${room}})
+      math(EXPR batch "${index} * ${batches} / ${files}")
+      set_source_files_properties(${file} PROPERTIES UNITY_GROUP "${room}${batch}")
+      math(EXPR index "${index} + 1")
+    endforeach()
+  endforeach()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+endfunction()
 
 # One static library per folder, made of every .cc in it (tests and benchmarks live in tests/) but those whose path has EXCLUDE.
 function(flopcast_library name)
@@ -33,11 +65,5 @@ function(flopcast_library name)
   target_include_directories(flopcast_${name} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/include)
   target_link_libraries(flopcast_${name} PUBLIC ${ARG_LINK})
   flopcast_warnings(flopcast_${name})
-  if(FLOPCAST_PRECOMPILED_HEADERS)
-    if(TARGET flopcast_sim AND NOT name STREQUAL "sim")
-      target_precompile_headers(flopcast_${name} REUSE_FROM flopcast_sim)
-    else()
-      target_precompile_headers(flopcast_${name} PRIVATE ${flopcast_common_headers})
-    endif()
-  endif()
+  flopcast_unity(flopcast_${name} ${CMAKE_CURRENT_SOURCE_DIR} ${sources})
 endfunction()
