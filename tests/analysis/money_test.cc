@@ -9,8 +9,8 @@
 #include "analysis/money/cost_study.h"
 #include "analysis/money/published_costs.h"
 #include "tests/catch.h"
-#include "tests/scenarios/fixture.h"
 #include "tests/paths.h"
+#include "tests/scenarios/fixture.h"
 
 namespace flopcast {
 namespace {

@@ -9,8 +9,8 @@
 #include <sstream>
 #include <string>
 
-#include "tests/scenarios/fixture.h"
 #include "tests/paths.h"
+#include "tests/scenarios/fixture.h"
 
 namespace flopcast::testing {
 

@@ -376,8 +376,9 @@ TEST_CASE("Ctrl-C ends a run with 130 and leaves no files behind", "[analysis]")
   if (child == 0) {
     std::freopen("/dev/null", "w", stderr);
     // Thousands of micro-batches: long enough to be interrupted on any machine.
-    execl(flopcast::testing::program().c_str(), flopcast::testing::program().c_str(), "run", file.c_str(), "--unfolded", "--allow-oom", "--set",
-          "training.batch.sequences=32000", "--trace", trace.c_str(), static_cast<char*>(nullptr));
+    execl(flopcast::testing::program().c_str(), flopcast::testing::program().c_str(), "run", file.c_str(), "--unfolded",
+          "--allow-oom", "--set", "training.batch.sequences=32000", "--trace", trace.c_str(),
+          static_cast<char*>(nullptr));
     _exit(127);
   }
   while (files_in(results) == 0 && waitpid(child, nullptr, WNOHANG) == 0) {

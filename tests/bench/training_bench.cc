@@ -12,8 +12,8 @@
 #include "hwmodels/fabric/topology.h"
 #include "sim/process.h"
 #include "sim/replay.h"
-#include "workloads/collectives/collectives.h"
 #include "tests/paths.h"
+#include "workloads/collectives/collectives.h"
 
 namespace {
 

@@ -3,8 +3,8 @@
 
 #include "analysis/render/csv.h"
 #include "scenarios/read/library_entries.h"
-#include "tests/scenarios/fixture.h"
 #include "tests/paths.h"
+#include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {
 namespace {

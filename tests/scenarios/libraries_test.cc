@@ -4,8 +4,8 @@
 #include <cstdlib>
 
 #include "scenarios/read/library_entries.h"
-#include "tests/scenarios/fixture.h"
 #include "tests/paths.h"
+#include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {
 namespace {
@@ -195,7 +195,8 @@ TEST_CASE("the search path: --library, then FLOPCAST_LIBRARY, then the source tr
   REQUIRE(found.roots().size() >= 2);
   CHECK(found.roots()[0] == mine.path());
   CHECK(found.roots()[1] == ours.path());
-  const bool built_in_tree = std::filesystem::read_symlink("/proc/self/exe").string().starts_with(flopcast::testing::source_dir());
+  const bool built_in_tree =
+      std::filesystem::read_symlink("/proc/self/exe").string().starts_with(flopcast::testing::source_dir());
   if (built_in_tree) CHECK(found.find(LibraryKind::gpus, "h800-sxm").has_value());
   const std::vector<std::string> missing{mine.path() + "/none"};
   CHECK_THROWS_AS(Libraries::discover(missing), InputError);

@@ -2,8 +2,8 @@
 #include <sstream>
 
 #include "sim/base/random.h"
-#include "tests/scenarios/fixture.h"
 #include "tests/paths.h"
+#include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {
 namespace {

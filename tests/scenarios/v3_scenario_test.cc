@@ -1,6 +1,6 @@
 // Does the V3 file say what was published, and fit on a screen?
-#include "tests/scenarios/fixture.h"
 #include "tests/paths.h"
+#include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {
 namespace {

@@ -8,8 +8,8 @@
 #include "scenarios/read/libraries.h"
 #include "sim/replay.h"
 #include "tests/catch.h"
-#include "workloads/collectives/link_fit.h"
 #include "tests/paths.h"
+#include "workloads/collectives/link_fit.h"
 
 using namespace flopcast;
 
