@@ -1,3 +1,6 @@
+# All that is installed, and built for it: tests are not.
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
+add_custom_target(flopcast_installed DEPENDS flopcast flopcast_simgrid)
 install(TARGETS flopcast RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS flopcast_simgrid LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/flopcast)
 install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -1,0 +1,21 @@
+# `cpack --config build/release/CPackConfig.cmake` makes a Debian package of all that install.cmake lists: what is
+# installed is packaged, so a new kind of file is named there only.
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME flopcast)
+set(CPACK_PACKAGE_VENDOR "Flopcast")
+set(CPACK_PACKAGE_CONTACT "Flopcast maintainers <maintainers@flopcast.invalid>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
+set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR})
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)  # flopcast_VERSION_ARCHITECTURE.deb
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+# Which versions of which packages hold the shared libraries is asked of the system it is built on.
+find_program(DPKG_SHLIBDEPS dpkg-shlibdeps)
+if(DPKG_SHLIBDEPS)
+  set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+else()
+  message(STATUS "dpkg-shlibdeps (package dpkg-dev) not found: a Debian package would name no dependencies")
+endif()
+include(CPack)
