@@ -29,7 +29,7 @@ class ContentionSolver {
   virtual void start(FlowSlot slot, RouteId route, Bytes bytes) = 0;
   /// A date before which no flow ends, if none is started; in wake(), the client may go about its own business up to
   /// it.
-  virtual Seconds quiet_until() const = 0;
+  virtual Seconds quiet_until() = 0;
   /// Calls the client first at `date`, then as wake() says, until no flow is left and no date is asked for.
   /// An exception thrown by the client ends the run.
   virtual void run(ContentionClient& client, Seconds date) = 0;
@@ -37,6 +37,10 @@ class ContentionSolver {
 
 /// Max-min fair sharing by SimGrid. One per process, ever. `routes`: those on which flows will be started.
 std::unique_ptr<ContentionSolver> make_simgrid_solver(const Network& network, std::span<const RouteId> routes);
+
+/// The same sharing without SimGrid (sim/fair_share.h): as many as one likes, in as many threads. A test holds both
+/// together over random networks.
+std::unique_ptr<ContentionSolver> make_fair_share_solver(const Network& network);
 
 /// SimGrid and what it brings along take 20 MB and as many milliseconds: they are loaded when first needed. Whoever
 /// forks processes that will need them loads them before. @throws std::runtime_error when that fails.

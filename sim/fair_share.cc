@@ -228,7 +228,7 @@ std::vector<FairShare::Flow> FairShare::ended_by(Seconds now) {
   while (next_end() <= now) {
     const double end = ends_.top().time;
     touch_at(end);
-    for (; !ends_.empty() && ends_.top().time == end; drop_stale()) {
+    for (; !ends_.empty() && ends_.top().time <= end + resolution_; drop_stale()) {
       const auto flow = static_cast<Flow>(ends_.top().key >> kFlowBits);
       delivered_ += Bytes(flows_[flow].bytes);
       remove(flow);

@@ -18,7 +18,10 @@ namespace flopcast {
 class FairShare {
  public:
   using Flow = std::uint32_t;
-  explicit FairShare(const Network& network) : network_(network) {}
+  /// @param resolution flows whose ends lie less than so far apart end together, at the first of these dates: ends that
+  /// should fall together differ by rounding, and rates would be found anew after each.
+  explicit FairShare(const Network& network, Seconds resolution = Seconds(0))
+      : network_(network), resolution_(resolution.value()) {}
 
   /// Starts a flow at `now`, not before the last call's time. `bytes` above zero.
   Flow start(Seconds now, std::span<const LinkId> links, Bytes bytes);
@@ -68,6 +71,7 @@ class FairShare {
   std::vector<Flow>& on_link(LinkId link);
 
   const Network& network_;
+  double resolution_;
   std::vector<double> background_;  // per link; empty: none
   std::vector<State> flows_;
   std::vector<Flow> free_;

@@ -60,7 +60,7 @@ class Reporter final : public SpanReceiver {
   }
 
  private:
-  static constexpr std::uint64_t kOperationsPerReport = 1 << 16;
+  static constexpr std::uint64_t kOperationsPerReport = 1 << 13;
   const OperationGraph& graph_;
   std::span<TimelineSink* const> sinks_;
   const ReplayOptions& options_;
@@ -101,7 +101,9 @@ class Replay final : public ContentionClient {
   void run_to_first_contention();
   bool contended() const { return !joining_.empty(); }
   /// Replays the rest with a solver.
-  void run_with_solver(SpanReceiver& receiver);
+  void run_with_solver(SpanReceiver& receiver, std::unique_ptr<ContentionSolver> solver);
+  /// Routes on which the graph has flows.
+  std::vector<RouteId> routes_in_use() const;
   /// @throws StuckError when operations are left that nothing will ever start.
   void check_that_all_ended() const;
   std::uint64_t contended_flows() const { return contended_flows_; }
@@ -122,7 +124,6 @@ class Replay final : public ContentionClient {
   void end_flow(FlowSlot slot);
   void end(OpId op);
   FlowSlot new_slot();
-  std::vector<RouteId> routes_in_use() const;
   std::vector<OpId> stuck_operations() const;
 
   const OperationGraph& graph_;
@@ -164,9 +165,9 @@ void Replay::run_to_first_contention() {
   advance(kNever);
 }
 
-void Replay::run_with_solver(SpanReceiver& receiver) {
+void Replay::run_with_solver(SpanReceiver& receiver, std::unique_ptr<ContentionSolver> solver) {
   receiver_ = &receiver;
-  solver_ = make_simgrid_solver(network_, routes_in_use());
+  solver_ = std::move(solver);
   solver_->run(*this, Seconds(now_));
 }
 
@@ -409,10 +410,15 @@ ReplayResult replay(const OperationGraph& graph, const Network& network, std::sp
     state->check_that_all_ended();
     return reporter.result(0);
   }
+  if (options.contention == Contention::in_process) {
+    state->run_with_solver(reporter, make_fair_share_solver(network));
+    state->check_that_all_ended();
+    return reporter.result(state->contended_flows());
+  }
   load_simgrid();
   ChildProcess rest([&](PipeWriter& out) {
     SpanWriter spans(out);
-    state->run_with_solver(spans);
+    state->run_with_solver(spans, make_simgrid_solver(network, state->routes_in_use()));
     state->check_that_all_ended();
     spans.finish(state->contended_flows());
   });

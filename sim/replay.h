@@ -35,8 +35,15 @@ class FLOPCAST_API StuckError : public std::runtime_error {
   std::vector<OpId> stuck_;
 };
 
+/// Where flows that meet are shared out, with the same result to 1e-9.
+/// `child`: by SimGrid in a forked child, because a process can hold only one SimGrid platform. Not for a process with
+/// threads: what they hold at the moment of the fork, a lock say, stays held in the child.
+/// `in_process`: by sim/fair_share.h, with nothing shared between replays.
+enum class Contention { child, in_process };
+
 struct ReplayOptions {
   TransferBackend backend = TransferBackend::simgrid;
+  Contention contention = Contention::child;
   /// Hands every flow to SimGrid, also those that meet no other. Slower, with the same times: tests hold both together.
   bool solve_every_flow = false;
   /// Called every so often with (operations ended, operations in all); return false to stop (Ctrl-C).
@@ -44,8 +51,9 @@ struct ReplayOptions {
 };
 
 /// Replays `graph`. Deterministic: ties in time are broken by operation id, and earlier replays leave no trace.
-/// May be called any number of times in one process, one call at a time. The part after the first contention runs in
-/// a child process, because a process can hold only one SimGrid platform; sinks and `progress` are called in this one.
+/// May be called any number of times in one process; with Contention::in_process in several threads at once. With
+/// Contention::child the part after the first contention runs in a child process; sinks and `progress` are called in
+/// this one.
 /// @throws StuckError on a cycle; Interrupted when `progress` said stop.
 ReplayResult replay(const OperationGraph& graph, const Network& network, std::span<TimelineSink* const> sinks,
                     const ReplayOptions& options = {});

@@ -58,7 +58,7 @@ class SimgridSolver final : public ContentionSolver {
  public:
   SimgridSolver(const Network& network, std::span<const RouteId> routes);
   void start(FlowSlot slot, RouteId route, Bytes bytes) override;
-  Seconds quiet_until() const override;
+  Seconds quiet_until() override;
   void run(ContentionClient& client, Seconds date) override;
 
  private:
@@ -154,7 +154,7 @@ void SimgridSolver::start(FlowSlot slot, RouteId route, Bytes bytes) {
   rates_outdated_ = true;
 }
 
-Seconds SimgridSolver::quiet_until() const {
+Seconds SimgridSolver::quiet_until() {
   const double now = sg::Engine::get_clock();
   return Seconds(rates_outdated_ ? now : simgrid_compat::next_end(*engine_, now));
 }

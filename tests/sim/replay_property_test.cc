@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "sim/replay.h"
@@ -277,4 +278,34 @@ TEST_CASE("The same input gives the same fingerprint, whatever was replayed befo
   const Times later = replayed(system);
   CHECK(first.fingerprint == later.fingerprint);
   CHECK(largest_difference(first, later) == 0.0);
+}
+
+TEST_CASE("Shared out in this process, flows end when SimGrid ends them") {
+  const ReplayOptions here{.contention = Contention::in_process, .progress = {}};
+  const ReplayOptions all_here{.contention = Contention::in_process, .solve_every_flow = true, .progress = {}};
+  for (std::uint64_t seed = 0; seed < 4 * kSeeds; ++seed) {
+    // A fifth of the links caps each flow on its own; narrow networks and wide ones.
+    const System system = random_system(seed, {.lanes = 6 + static_cast<int>(seed % 3) * 10,
+                                               .operations = 200 + static_cast<int>(seed % 2) * 400,
+                                               .links = 2 + static_cast<int>(seed % 5) * 3});
+    const Times child = replayed(system);
+    const Times own = replayed(system, here);
+    CAPTURE(seed);
+    CHECK(largest_difference(child, own) <= 1e-9 * child.result.makespan.value());
+    CHECK(own.result.contended_flows == child.result.contended_flows);
+    CHECK(largest_difference(own, replayed(system, all_here)) <= 1e-9 * child.result.makespan.value());
+  }
+}
+
+TEST_CASE("Replays in several threads at once give what one alone gives") {
+  const ReplayOptions here{.contention = Contention::in_process, .progress = {}};
+  constexpr std::uint64_t kSystems = 8;
+  std::vector<std::uint64_t> alone, together(kSystems);
+  for (std::uint64_t seed = 0; seed < kSystems; ++seed)
+    alone.push_back(replayed(random_system(seed, {}), here).fingerprint);
+  std::vector<std::thread> threads;
+  for (std::uint64_t seed = 0; seed < kSystems; ++seed)
+    threads.emplace_back([&, seed] { together[seed] = replayed(random_system(seed, {}), here).fingerprint; });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(alone == together);
 }
