@@ -8,3 +8,15 @@ install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 foreach(folder hwmodels/data workloads/data scenarios/library scenarios/data scenarios/studies analysis/data)
   install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/flopcast/${folder} OPTIONAL)
 endforeach()
+
+# The library for other programs: by find_package(flopcast) or by pkg-config, under whatever prefix it lies.
+install(TARGETS flopcast_shared EXPORT flopcast LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/flopcast TYPE INCLUDE)
+set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/flopcast)
+install(EXPORT flopcast NAMESPACE flopcast:: FILE flopcast-config.cmake DESTINATION ${package_folder})
+include(CMakePackageConfigHelpers)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/flopcast-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/flopcast-config-version.cmake DESTINATION ${package_folder})
+file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)  # from the file to its prefix
+configure_file(cmake/flopcast.pc.in ${PROJECT_BINARY_DIR}/flopcast.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/flopcast.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

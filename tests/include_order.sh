@@ -8,7 +8,7 @@ rooms=(
   workloads/model workloads/software workloads/schedules workloads/collectives
   workloads/training workloads/serving workloads/rl
   scenarios/proto scenarios/read scenarios/policy scenarios/resolve scenarios/studies
-  analysis/render analysis/runs analysis/money analysis/studies analysis/evidence analysis/app analysis/cli
+  analysis/render analysis/runs analysis/money analysis/face analysis/studies analysis/evidence analysis/app analysis/cli
 )
 folders='sim|hwmodels|workloads|scenarios|analysis'
 
@@ -36,6 +36,11 @@ failed=$((PIPESTATUS[1] != 0))
 if grep -rnE '#include [<"]simgrid/' --include='*.h' --include='*.cc' sim hwmodels workloads scenarios analysis |
     grep -v '^sim/simgrid/'; then
   echo "^ only sim/simgrid/ may include SimGrid" >&2
+  failed=1
+fi
+# The public headers stand alone: the standard library and each other.
+if grep -rnE '^ *#include' include/flopcast | grep -vE '#include ("flopcast/[a-z_]+\.h"|<[a-z_]+>)$'; then
+  echo "^ include/flopcast/ may include only the standard library and its own headers" >&2
   failed=1
 fi
 exit $failed

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "scenarios/read/library_entries.h"
+#include "sim/base/own_file.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/schedules/schedule.h"
 
@@ -44,20 +45,14 @@ bool is_root(const fs::path& folder) {
   return fs::is_directory(folder / "hwmodels" / "data", error);
 }
 
-/// The source tree round the program and the prefix it was installed to, whichever exist.
+/// The data that belongs to this program or library: of the source tree round it, or of the prefix that it was
+/// installed to, wherever that prefix lies now. The nearest one.
 std::vector<std::string> program_roots() {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  std::vector<std::string> roots;
-  if (error) return roots;
-  for (fs::path folder = program.parent_path(); folder.has_relative_path(); folder = folder.parent_path()) {
-    if (!is_root(folder)) continue;
-    roots.push_back(folder.string());
-    break;
+  for (fs::path folder = own_file().parent_path(); folder.has_relative_path(); folder = folder.parent_path()) {
+    for (const fs::path& root : {folder, folder / "share" / "flopcast"})
+      if (is_root(root)) return {root.string()};
   }
-  const fs::path installed = program.parent_path().parent_path() / "share" / "flopcast";
-  if (is_root(installed)) roots.push_back(installed.string());
-  return roots;
+  return {};
 }
 
 std::vector<std::string> split_colons(const char* text) {

@@ -300,6 +300,12 @@ void record_places(const pb::Message& message, const pb::TextFormat::ParseInfoTr
   throw InputError(Diagnostic{path, 0, 0, "", std::move(found), std::move(expected), std::move(suggestion)});
 }
 
+void check_size(const std::string& path, std::size_t size, const TextFileKind& kind) {
+  if (size <= kind.largest) return;
+  refuse(path, fmt::format("a file of {:.1f} MB", static_cast<double>(size) / 1e6),
+         fmt::format("a text file of at most {} MiB", kind.largest >> 20));
+}
+
 bool is_text(const std::string& contents) {
   return std::none_of(contents.begin(), contents.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -358,18 +364,19 @@ std::string read_text_file(const std::string& path, const TextFileKind& kind) {
   if (fs::is_directory(status)) refuse(path, "a folder", "a text file");
   if (!fs::is_regular_file(status)) refuse(path, "neither a file nor a folder", "a text file");
   const auto size = fs::file_size(path, error);
-  if (!error && size > kind.largest) {
-    refuse(path, fmt::format("a file of {:.1f} MB", static_cast<double>(size) / 1e6),
-           fmt::format("a text file of at most {} MiB", kind.largest >> 20));
-  }
+  if (!error) check_size(path, static_cast<std::size_t>(size), kind);
   std::ifstream in(path, std::ios::binary);
   std::ostringstream contents;
   if (!in || !(size == 0 || contents << in.rdbuf())) refuse(path, "a file that cannot be read", "a readable text file");
-  std::string text = contents.str();
+  return checked_text(contents.str(), path, kind);
+}
+
+std::string checked_text(std::string text, const std::string& file, const TextFileKind& kind) {
+  check_size(file, text.size(), kind);
   if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
-  if (!is_text(text)) refuse(path, "a binary file", "a text file " + kind.content);
+  if (!is_text(text)) refuse(file, "a binary file", "a text file " + kind.content);
   if (text.find_first_not_of(" \t\r\n") == std::string::npos)
-    refuse(path, "an empty file", "a text file that states something");
+    refuse(file, "an empty file", "a text file that states something");
   return text;
 }
 

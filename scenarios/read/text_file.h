@@ -59,6 +59,10 @@ struct TextFileKind {
 /// @throws InputError if it is missing, a folder, empty, binary or too large.
 std::string read_text_file(const std::string& path, const TextFileKind& kind = {});
 
+/// A text that did not come from a file, held to the same: not empty, not binary, not too large; without its byte order
+/// mark. @param file stands for it in diagnostics. @throws InputError.
+std::string checked_text(std::string text, const std::string& file, const TextFileKind& kind = {});
+
 /// Parses `text` into `message` and `places`, adding what is wrong to `faults`. Every unknown field is
 /// reported, with the nearest field there is, and every value of the wrong type; their paths have no indices. False
 /// when a syntax error ended the reading before the end of the text.

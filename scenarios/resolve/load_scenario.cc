@@ -545,14 +545,19 @@ class Resolver {
 
 Scenario load_scenario(const std::string& file_or_name, std::span<const std::string> sets, const Libraries& libraries) {
   const std::string path = scenario_path(file_or_name, libraries);
+  return load_scenario_text(read_text_file(path), path, sets, libraries);
+}
+
+Scenario load_scenario_text(const std::string& text, const std::string& file, std::span<const std::string> sets,
+                            const Libraries& libraries) {
   proto::Scenario scenario;
   Places places;
   Diagnostics faults;
-  const bool complete = parse_text(read_text_file(path), path, scenario, places, faults);
+  const bool complete = parse_text(checked_text(text, file), file, scenario, places, faults);
   // What an unfinished reading lacks says nothing about the file.
   if (!complete) throw InputError(faults);
   for (const std::string& assignment : sets) set_field(assignment, scenario, places, faults);
-  return Resolver(std::move(scenario), std::move(places), path, std::move(faults), libraries).resolve();
+  return Resolver(std::move(scenario), std::move(places), file, std::move(faults), libraries).resolve();
 }
 
 }  // namespace flopcast

@@ -14,4 +14,8 @@ namespace flopcast {
 /// @throws InputError with every fault, each at its place in the file.
 Scenario load_scenario(const std::string& file_or_name, std::span<const std::string> sets, const Libraries& libraries);
 
+/// The same of a text. @param file stands for it in diagnostics, and gives the scenario its name and its folder.
+Scenario load_scenario_text(const std::string& text, const std::string& file, std::span<const std::string> sets,
+                            const Libraries& libraries);
+
 }  // namespace flopcast

@@ -16,6 +16,7 @@ namespace {
 ReplayOptions replay_options(const RunOptions& options) {
   ReplayOptions replay;
   replay.backend = options.backend;
+  replay.contention = options.contention;
   replay.progress = options.progress;
   return replay;
 }

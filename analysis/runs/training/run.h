@@ -14,6 +14,7 @@ namespace flopcast {
 
 struct RunOptions {
   TransferBackend backend = TransferBackend::simgrid;
+  Contention contention = Contention::child;
   bool allow_oom = false;
   /// Project the step to the whole run (needs further replays, for the batch ramp and for phases with other
   /// plans).

@@ -1,0 +1,66 @@
+#include "analysis/face/environment_data.h"
+#include "analysis/money/complete_scenario.h"
+#include "scenarios/read/calibration_file.h"
+#include "scenarios/read/engine_calibration.h"
+#include "scenarios/read/text_file.h"
+
+namespace flopcast {
+namespace {
+
+constexpr char kPowerFile[] = "analysis/data/power.csv";
+
+}  // namespace
+
+std::shared_ptr<const KernelCalibration> EnvironmentData::kernels() const {
+  return kernels_.get([&] {
+    return std::make_shared<const KernelCalibration>(
+        read_kernel_calibration(required_file(libraries_, kKernelCalibrationFile)));
+  });
+}
+
+std::shared_ptr<const LinkCalibration> EnvironmentData::links() const {
+  return links_.get([&] {
+    return std::make_shared<const LinkCalibration>(
+        read_link_calibration(required_file(libraries_, kLinkCalibrationFile)));
+  });
+}
+
+const TrainingCalibration& EnvironmentData::training() const {
+  return training_.get([&] { return read_training_calibration(required_file(libraries_, kTrainingCalibrationFile)); });
+}
+
+std::shared_ptr<const EngineConstants> EnvironmentData::engine() const {
+  return engine_.get([&] {
+    return std::make_shared<const EngineConstants>(
+        read_engine_calibration(required_file(libraries_, kEngineCalibrationFile)));
+  });
+}
+
+PowerModel EnvironmentData::power(const std::string& architecture) const {
+  const std::string& table = power_.get([&] { return read_text_file(required_file(libraries_, kPowerFile)); });
+  return find_power_model(table, kPowerFile, architecture);
+}
+
+const PriceBook& EnvironmentData::prices() const {
+  return prices_.get([&] { return PriceBook::load(libraries_); });
+}
+
+const std::vector<UsualSpread>& EnvironmentData::usual_spreads() const {
+  return usual_spreads_.get([&] { return load_usual_spreads(libraries_); });
+}
+
+Environment load_environment(const std::vector<std::string>& folders) {
+  return Environment(std::make_shared<const EnvironmentData>(Libraries::discover(folders)));
+}
+
+const std::vector<std::string>& Environment::folders() const { return data_->libraries().roots(); }
+
+std::vector<std::string> Environment::names(const std::string& kind) const {
+  return data_->libraries().names(library_kind(kind));
+}
+
+std::string Environment::show(const std::string& name) const { return to_text(name, data_->libraries()); }
+
+std::string version() { return "flopcast " FLOPCAST_VERSION; }
+
+}  // namespace flopcast

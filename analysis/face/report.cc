@@ -1,0 +1,33 @@
+#include <variant>
+
+#include "analysis/face/report_data.h"
+#include "analysis/money/cost_output.h"
+#include "analysis/render/json.h"
+#include "analysis/render/text_table.h"
+#include "analysis/runs/report_message.h"
+#include "analysis/runs/serving/serving_report.h"
+#include "analysis/runs/training/text_report.h"
+#include "scenarios/proto/cost_report.pb.h"
+
+namespace flopcast {
+
+Work Report::work() const { return data_->scenario.work(); }
+const ResolvedScenario& Report::scenario() const { return data_->scenario; }
+std::shared_ptr<const Timeline> Report::timeline() const { return data_->timeline; }
+std::shared_ptr<const Requests> Report::requests() const { return data_->requests; }
+
+std::string Report::json() const {
+  return std::visit(
+      [](const auto& report) {
+        auto message = to_message(report);
+        message.set_program(version());
+        return to_json(message);
+      },
+      data_->report);
+}
+
+std::string Report::text(bool colours) const {
+  return std::visit([&](const auto& report) { return to_text(report, TextStyle(colours)); }, data_->report);
+}
+
+}  // namespace flopcast
