@@ -27,7 +27,7 @@ option(FLOPCAST_UNITY "Compile the files of a room several at a time" ON)
 set(flopcast_unity_batch 8)  # files at a time: more would leave cores without work
 
 # Folders of rows: each file says `lower`, `build`, `compose` for itself, and is small.
-set(flopcast_unity_except "/workloads/(schedules|collectives/algorithms|serving/replica/policies)/")
+set(flopcast_unity_except "/workloads/(model/attention|schedules|collectives/algorithms|serving/replica/policies)/")
 
 # Cuts the .cc files of a target below `base` into batches, rooms (folders of the first level) apart.
 function(flopcast_unity target base)

@@ -12,7 +12,7 @@
 namespace flopcast {
 namespace {
 
-constexpr Seconds kNever{std::numeric_limits<double>::infinity()};
+constexpr Seconds kNoEnd{std::numeric_limits<double>::infinity()};
 /// As of SimGrid's clock (simgrid/simgrid_solver.cc).
 constexpr Seconds kResolution{1e-12};
 
@@ -29,7 +29,7 @@ class FairShareSolver final : public ContentionSolver {
   void run(ContentionClient& client, Seconds date) override {
     for (;;) {
       const Seconds next = std::min(date, share_.next_end());
-      if (next == kNever) return;
+      if (next == kNoEnd) return;
       assert(next >= now_);
       now_ = next;
       ended_.clear();

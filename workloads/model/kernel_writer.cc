@@ -153,7 +153,7 @@ void KernelWriter::exchange(LayerExchange::Kind kind, double bytes, int times, i
   if (bytes > 0 && times > 0) out_.exchanges.push_back({kind, Bytes(bytes), times, first, last});
 }
 
-int KernelWriter::add(std::string_view role, KernelShape shape, int count) {
+int KernelWriter::add(std::string_view role, LayerKernelShape shape, int count) {
   out_.kernels.push_back({role, part_, pass_, again_, count, shape});
   return size() - 1;
 }

@@ -52,7 +52,7 @@ class KernelWriter {
   int size() const { return static_cast<int>(out_.kernels.size()); }
 
  private:
-  int add(std::string_view role, KernelShape shape, int count);
+  int add(std::string_view role, LayerKernelShape shape, int count);
   GemmShape gemm(GemmKind kind, double m, double n, double k) const;
   void tensor_exchange(LayerExchange::Kind kind, double bytes_per_element, int gemm);
 

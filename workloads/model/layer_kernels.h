@@ -37,7 +37,7 @@ struct MemoryTraffic {
   MemoryKernel kernel = MemoryKernel::copy;
   Bytes bytes;  ///< read plus written, per launch
 };
-using KernelShape = std::variant<GemmShape, AttentionShape, MemoryTraffic>;
+using LayerKernelShape = std::variant<GemmShape, AttentionShape, MemoryTraffic>;
 
 struct LayerKernel {
   std::string_view role;  ///< "q_b_proj", "activation"
@@ -47,7 +47,7 @@ struct LayerKernel {
   /// Launches of this shape, one after the other. 0: it runs in another phase, and is listed because an exchange of
   /// this one is hidden behind it.
   int count = 1;
-  KernelShape shape;
+  LayerKernelShape shape;
 };
 /// "routed gate_up dgrad", "q_b_proj again": for reports.
 std::string name(const LayerKernel& kernel);
