@@ -1,31 +1,16 @@
 // `flopcast check`: reads a scenario, builds its step and looks whether it fits, without replaying it.
 #include <fmt/format.h>
 
-#include <memory>
+#include <string>
 
 #include "analysis/cli/command.h"
-#include "analysis/render/format.h"
-#include "analysis/runs/report_message.h"
-#include "analysis/runs/serving/serving_run.h"
-#include "analysis/runs/training/run.h"
 
 namespace flopcast {
 namespace {
 
-std::string training_facts(Scenario scenario) {
-  scenario.training->unfolded = false;
-  const MemoryTable fullest = check_fit(scenario);
-  return fmt::format("; {} micro-batches per step, {} of {} on the fullest GPU", scenario.training->micro_batches(),
-                     format_bytes(fullest.total()), format_bytes(scenario.cluster.node.gpu.hbm_capacity));
-}
-
 void check_scenario(const ScenarioArguments& arguments) {
-  const Scenario scenario = arguments.load(arguments.libraries());
-  check_published(scenario);
-  const std::string facts = scenario.training  ? training_facts(scenario)
-                            : scenario.serving ? serving_facts(scenario)
-                                               : "";
-  fmt::print("{}: sound{}\n", arguments.file, facts);
+  const std::string facts = check(arguments.load(arguments.environment()));
+  fmt::print("{}: sound{}{}\n", arguments.file, facts.empty() ? "" : "; ", facts);
 }
 
 }  // namespace

@@ -8,11 +8,12 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
-#include "analysis/money/complete_scenario.h"
+#include "analysis/face/environment_data.h"
 #include "analysis/render/format.h"
 #include "analysis/render/json.h"
 #include "analysis/studies/claims/claims.h"
 #include "scenarios/proto/policy_report.pb.h"
+#include "scenarios/read/data_file.h"
 
 namespace flopcast {
 namespace {
@@ -48,19 +49,19 @@ void run_claims(const ClaimsArguments& a) {
   if (a.functions) return print_functions();
   const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
-  const Libraries libraries = Libraries::discover(a.library_folders);
-  const RuleBook rules = load_rule_book(libraries, {});
-  const std::string file = a.file.empty() ? required_file(libraries, "analysis/data/claims.textproto") : a.file;
-  const PriceBook prices = PriceBook::load(libraries);
-  ClaimContext context{libraries, rules, {}, &prices, {}};
+  const Environment environment = load_environment(a.library_folders);
+  const RuleBook rules = load_rule_book(environment.data().libraries(), {});
+  const std::string file =
+      a.file.empty() ? required_file(environment.data().libraries(), "analysis/data/claims.textproto") : a.file;
+  ClaimContext context{environment, rules, {}, {}};
   context.run.allow_oom = true;  // a claim's what-if may not fit: that is not what it is about
-  context.run.power = load_power_model(libraries, "any");
+  context.run.power = environment.data().power("any");
   const int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const std::vector<TestedClaim> tested = test_claims(chosen(load_claims(file), a.ids), context, workers);
   if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(tested, TextStyle(terminal_colours(stdout))));
   if (!a.json.empty()) {
     report::ClaimsReport message = to_message(tested);
-    message.set_program(program_version());
+    message.set_program(version());
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(tested));

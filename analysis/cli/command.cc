@@ -1,7 +1,5 @@
 #include "analysis/cli/command.h"
 
-#include "analysis/money/complete_scenario.h"
-
 namespace flopcast {
 
 void add_commands(Command& program) {
@@ -9,8 +7,6 @@ void add_commands(Command& program) {
   FLOPCAST_COMMANDS(FLOPCAST_ADD_COMMAND)
 #undef FLOPCAST_ADD_COMMAND
 }
-
-std::string program_version() { return "flopcast " FLOPCAST_VERSION; }
 
 void add_library_option(Command& command, std::vector<std::string>& folders) {
   command.option("--library", folders, "Folder with GPUs, nodes, fabrics, clusters, models or scenarios of your own")
@@ -26,10 +22,6 @@ Option ScenarioArguments::add_to(Command& command) {
       .repeated();
   add_library_option(command, library_folders);
   return scenario;
-}
-
-Scenario ScenarioArguments::load(const Libraries& libraries) const {
-  return load_complete_scenario(file, sets, libraries);
 }
 
 }  // namespace flopcast

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "analysis/cli/options.h"
-#include "scenarios/read/libraries.h"
-#include "scenarios/resolve/scenario.h"
+#include "flopcast/environment.h"
+#include "flopcast/scenario.h"
 
 namespace flopcast {
 
@@ -40,9 +40,6 @@ FLOPCAST_COMMANDS(FLOPCAST_DECLARE_COMMAND)
 /// Adds every one of them.
 void add_commands(Command& program);
 
-/// "flopcast 0.1.0"
-std::string program_version();
-
 /// What commands that read a scenario share.
 struct ScenarioArguments {
   std::string file;
@@ -50,8 +47,8 @@ struct ScenarioArguments {
   std::vector<std::string> library_folders;
   /// @return the positional argument FILE, which is required.
   Option add_to(Command& command);
-  Libraries libraries() const { return Libraries::discover(library_folders); }
-  Scenario load(const Libraries& libraries) const;
+  Environment environment() const { return load_environment(library_folders); }
+  ResolvedScenario load(const Environment& environment) const { return resolve(file, environment, sets); }
 };
 
 /// Adds `--library`.

@@ -8,10 +8,11 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
-#include "analysis/money/complete_scenario.h"
+#include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
 #include "analysis/studies/compare/compare_html.h"
 #include "analysis/studies/compare/compare_output.h"
+#include "flopcast/scenario.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "scenarios/studies/study.h"
 
@@ -31,24 +32,25 @@ struct Line {
   std::vector<std::string> notes;
 };
 
-Line study_line(const Study& study, const CompareArguments& a, const Libraries& libraries) {
+Line study_line(const Study& study, const CompareArguments& a, const Environment& environment) {
   Line line{study.title, {}, study.notes};
   for (const StudyMember& member : study.members) {
     std::vector<std::string> sets = member.sets;
     sets.insert(sets.end(), a.sets.begin(), a.sets.end());
-    line.scenarios.push_back(load_complete_scenario(member.scenario, sets, libraries));
+    line.scenarios.push_back(resolve(member.scenario, environment, sets).value());
     line.scenarios.back().name = member.name;
   }
   return line;
 }
 
-Line line_of(const CompareArguments& a, const Libraries& libraries) {
+Line line_of(const CompareArguments& a, const Environment& environment) {
+  const Libraries& libraries = environment.data().libraries();
   if (a.scenarios.size() == 1) {
     if (const auto path = find_study(libraries, a.scenarios[0]))
-      return study_line(load_study(libraries, *path), a, libraries);
+      return study_line(load_study(libraries, *path), a, environment);
   }
   Line line;
-  for (const std::string& name : a.scenarios) line.scenarios.push_back(load_complete_scenario(name, a.sets, libraries));
+  for (const std::string& name : a.scenarios) line.scenarios.push_back(resolve(name, environment, a.sets).value());
   return line;
 }
 
@@ -70,22 +72,22 @@ ScenarioComparison comparison_of(const CompareArguments& a, const Line& line, co
 void run_compare(const CompareArguments& a) {
   const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
-  const Libraries libraries = Libraries::discover(a.library_folders);
-  const Line line = line_of(a, libraries);
+  const Environment environment = load_environment(a.library_folders);
+  const Line line = line_of(a, environment);
   ProgressLine progress;
   CompareOptions options;
-  options.run = make_run_options(libraries, line.scenarios[0].cluster, "simgrid", true, progress);
+  options.run = study_options(line.scenarios[0], environment, progress);
   options.workers = a.workers > 0 ? a.workers : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   for (const MeasureRow& row : measures()) {
     if (row.id == a.measure) options.measure = row.measure;
   }
-  ScenarioComparison comparison = comparison_of(a, line, options, libraries);
+  ScenarioComparison comparison = comparison_of(a, line, options, environment.data().libraries());
   comparison.title = line.title;
   comparison.notes = line.notes;
   if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(comparison, TextStyle(terminal_colours(stdout))));
   if (!a.json.empty()) {
     report::ComparisonReport message = to_message(comparison);
-    message.set_program(program_version());
+    message.set_program(version());
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(comparison));

@@ -5,11 +5,11 @@
 #include <memory>
 
 #include "analysis/cli/command.h"
-#include "analysis/cli/cost.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/money/complete_scenario.h"
+#include "analysis/face/environment_data.h"
+#include "analysis/face/run.h"
 #include "analysis/money/cost_output.h"
 #include "analysis/money/served_work.h"
 #include "analysis/render/json.h"
@@ -71,20 +71,18 @@ Scenario sized(Scenario scenario, const std::string& promise, const ServingOptio
   return scenario;
 }
 
-PricedWork served_work(const Scenario& scenario, const std::string& promise, const Libraries& libraries) {
+PricedWork served_work(const Scenario& scenario, const std::string& promise, const Environment& environment) {
   const InterruptGuard interrupt;
   ProgressLine progress;
-  ServingOptions options;
-  options.power = load_power_model(libraries, scenario.cluster.node.gpu.architecture);
-  options.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
+  const ServingOptions options = serving_options(scenario, environment, command_settings(progress));
   const ServingReport report =
       run_serving(promise.empty() ? scenario : sized(scenario, promise, options, progress), options);
   progress.clear();
   return work_of(report);
 }
 
-PricedWork replayed_work(const Scenario& scenario, const std::string& promise, const Libraries& libraries) {
-  if (scenario.serving) return served_work(scenario, promise, libraries);
+PricedWork replayed_work(const Scenario& scenario, const std::string& promise, const Environment& environment) {
+  if (scenario.serving) return served_work(scenario, promise, environment);
   if (!scenario.training || scenario.phases.empty()) {
     throw InputError(Diagnostic{scenario.file, 0, 0, scenario.training ? "run" : "", "nothing to price",
                                 "training { ... } with run { ... }, a run of given GPU-hours, serving { ... "
@@ -93,22 +91,21 @@ PricedWork replayed_work(const Scenario& scenario, const std::string& promise, c
   }
   const InterruptGuard interrupt;
   ProgressLine progress;
-  const RunOptions options = make_run_options(libraries, scenario.cluster, "simgrid", false, progress);
+  const RunOptions options = run_options(scenario, environment, command_settings(progress));
   const TrainingReport report = run_training(scenario, options);
   progress.clear();
   return work_of(*report.projection);
 }
 
-CostReport study(const Scenario& scenario, const PricedWork& work, const Libraries& libraries,
+CostReport study(const Scenario& scenario, const PricedWork& work, const EnvironmentData& data,
                  const CostQuestion& question) {
-  return cost_study(scenario, work, PriceBook::load(libraries),
-                    load_power_model(libraries, scenario.cluster.node.gpu.architecture), load_usual_spreads(libraries),
-                    question);
+  return cost_study(scenario, work, data.prices(), data.power(scenario.cluster.node.gpu.architecture),
+                    data.usual_spreads(), question);
 }
 
 void write_json(const CostReport& report, const std::string& path) {
   report::CostReport message = to_message(report);
-  message.set_program(program_version());
+  message.set_program(version());
   write_text(path, to_json(message));
 }
 
@@ -122,9 +119,10 @@ void run_cost(CostArguments a) {
         Diagnostic{"", 0, 0, "FILE", "nothing", "a scenario: a file, or a name from `flopcast list scenarios`", ""});
   const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
-  const Libraries libraries = a.scenario.libraries();
+  const Environment environment = a.scenario.environment();
   if (!a.date.empty()) a.scenario.sets.push_back("date=" + a.date);
-  const Scenario scenario = a.scenario.load(libraries);
+  const ResolvedScenario resolved = a.scenario.load(environment);
+  const Scenario& scenario = resolved.value();
   CostQuestion question;
   question.models = models(a, scenario);
   question.draws = a.draws;
@@ -133,7 +131,7 @@ void run_cost(CostArguments a) {
   if (!a.slo.empty() && !scenario.serving)
     throw InputError(Diagnostic{"", 0, 0, "--slo", "a scenario without `serving`", "one with replicas to count", ""});
   const CostReport report =
-      study(scenario, given ? *given : replayed_work(scenario, a.slo, libraries), libraries, question);
+      study(scenario, given ? *given : replayed_work(scenario, a.slo, environment), environment.data(), question);
   if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(report, TextStyle(terminal_colours(stdout))));
   if (!a.json.empty()) write_json(report, a.json);
   if (!a.csv.empty()) write_text(a.csv, to_csv(report));
@@ -141,12 +139,6 @@ void run_cost(CostArguments a) {
 }
 
 }  // namespace
-
-void present_given_cost(const Scenario& scenario, const Libraries& libraries, const std::string& json) {
-  const CostReport report = study(scenario, *given_work(scenario), libraries, {});
-  if (json != "-") fmt::print("{}", to_text(report, TextStyle(terminal_colours(stdout))));
-  if (!json.empty()) write_json(report, json);
-}
 
 void add_cost_command(Command& program) {
   program.add_command<CostArguments>(

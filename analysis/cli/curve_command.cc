@@ -6,9 +6,10 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/money/complete_scenario.h"
+#include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
 #include "analysis/studies/curve/serving_curve.h"
+#include "flopcast/scenario.h"
 #include "scenarios/proto/serving_views.pb.h"
 
 namespace flopcast {
@@ -20,8 +21,8 @@ struct CurveArguments {
   std::string json, csv, html;
 };
 
-Scenario serving_scenario(const std::string& name, const CurveArguments& a, const Libraries& libraries) {
-  Scenario scenario = load_complete_scenario(name, a.sets, libraries);
+Scenario serving_scenario(const std::string& name, const CurveArguments& a, const Environment& environment) {
+  Scenario scenario = resolve(name, environment, a.sets).value();
   if (scenario.serving) return scenario;
   Diagnostic d;
   d.file = scenario.file;
@@ -34,9 +35,9 @@ Scenario serving_scenario(const std::string& name, const CurveArguments& a, cons
 void run_curve(const CurveArguments& a) {
   const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
-  const Libraries libraries = Libraries::discover(a.library_folders);
+  const Environment environment = load_environment(a.library_folders);
   std::vector<Scenario> scenarios;
-  for (const std::string& name : a.scenarios) scenarios.push_back(serving_scenario(name, a, libraries));
+  for (const std::string& name : a.scenarios) scenarios.push_back(serving_scenario(name, a, environment));
   const InterruptGuard interrupt;
   ProgressLine progress;
   CurveOptions options;
@@ -48,14 +49,14 @@ void run_curve(const CurveArguments& a) {
   };
   std::vector<ServingCurve> curves;
   for (const Scenario& scenario : scenarios) {
-    options.serving.power = load_power_model(libraries, scenario.cluster.node.gpu.architecture);
+    options.serving.power = environment.data().power(scenario.cluster.node.gpu.architecture);
     curves.push_back(curve_of(scenario, options));
   }
   progress.clear();
   if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(curves));
   if (!a.json.empty()) {
     report::ServingCurves message = to_message(curves);
-    message.set_program(program_version());
+    message.set_program(version());
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(curves));

@@ -9,7 +9,7 @@
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/money/complete_scenario.h"
+#include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
 #include "analysis/runs/serving/serving_explain.h"
 #include "analysis/studies/explain/explain.h"
@@ -26,7 +26,7 @@ struct ExplainArguments {
 
 report::Explanation to_message(const Explanation& explanation) {
   report::Explanation message;
-  message.set_program(program_version());
+  message.set_program(version());
   message.set_step_time_s(explanation.step_time.value());
   message.set_bare_step_time_s(explanation.bare.value());
   for (const MechanismCost& cost : explanation.costs) {
@@ -39,24 +39,25 @@ report::Explanation to_message(const Explanation& explanation) {
 }
 
 /// The iterations of a serving deployment, and what each mechanism adds to its latencies.
-void run_explain_serving(const Scenario& scenario, const Libraries& libraries, const std::string& json) {
+void run_explain_serving(const Scenario& scenario, const Environment& environment, const std::string& json) {
   const InterruptGuard interrupt;
   ServingOptions options;
-  options.power = load_power_model(libraries, scenario.cluster.node.gpu.architecture);
+  options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
   options.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
   const ServingExplanation explanation = explain_serving(run_serving(scenario, options));
   if (json != "-") fmt::print("{}", to_text(explanation, TextStyle(terminal_colours(stdout))));
   if (json.empty()) return;
   report::ServingExplanation message = to_message(explanation);
-  message.set_program(program_version());
+  message.set_program(version());
   write_text(json, to_json(message));
 }
 
 void run_explain(const ExplainArguments& arguments) {
   check_writable(arguments.json, "--json");
-  const Libraries libraries = arguments.scenario.libraries();
-  const Scenario scenario = arguments.scenario.load(libraries);
-  if (scenario.serving) return run_explain_serving(scenario, libraries, arguments.json);
+  const Environment environment = arguments.scenario.environment();
+  const ResolvedScenario resolved = arguments.scenario.load(environment);
+  const Scenario& scenario = resolved.value();
+  if (scenario.serving) return run_explain_serving(scenario, environment, arguments.json);
   if (!scenario.training) {
     Diagnostic diagnostic;
     diagnostic.file = arguments.scenario.file;
@@ -66,8 +67,7 @@ void run_explain(const ExplainArguments& arguments) {
   }
   ProgressLine progress;
   const int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  const Explanation explanation =
-      explain(scenario, make_run_options(libraries, scenario.cluster, "simgrid", true, progress), workers);
+  const Explanation explanation = explain(scenario, study_options(scenario, environment, progress), workers);
   if (arguments.json != "-") fmt::print("{}", to_text(explanation, TextStyle(terminal_colours(stdout))));
   if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(explanation)));
 }

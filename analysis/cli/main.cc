@@ -8,7 +8,7 @@ int main(int argc, char** argv) {
   const flopcast::ProgramText text{
       .name = "flopcast",
       .description = "Forecasts the time, energy and cost of work on GPU clusters, operation by operation.",
-      .version = flopcast::program_version()};
+      .version = flopcast::version()};
   try {
     return flopcast::run_command_line(text, flopcast::add_commands, argc, argv, flopcast::kExitBadInput);
   } catch (...) {

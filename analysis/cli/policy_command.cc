@@ -65,7 +65,7 @@ void run_classify(const ClassifyArguments& a) {
   if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(verdicts, question, TextStyle(terminal_colours(stdout))));
   if (!a.json.empty()) {
     report::PolicyReport message = to_message(verdicts, question);
-    message.set_program(program_version());
+    message.set_program(version());
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(verdicts));
@@ -152,9 +152,11 @@ std::vector<const ExportRule*> rules_asked(const FrontierArguments& a, const Rul
 void run_frontier(const FrontierArguments& a) {
   const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
-  const Libraries libraries = a.scenario.libraries();
+  const Environment environment = a.scenario.environment();
+  const Libraries& libraries = environment.data().libraries();
   const RuleBook book = load_rule_book(libraries, a.rule_files);
-  const Scenario scenario = a.scenario.load(libraries);
+  const ResolvedScenario resolved = a.scenario.load(environment);
+  const Scenario& scenario = resolved.value();
   if (!scenario.training && !scenario.serving) {
     throw InputError(Diagnostic{scenario.file, 0, 0, "", "a scenario without `training` or `serving`",
                                 "one whose step or service can be replayed", ""});
@@ -167,14 +169,14 @@ void run_frontier(const FrontierArguments& a) {
   question.largest_area_mm2 = a.largest_area;
   ProgressLine progress;
   CompareOptions options;
-  options.run = make_run_options(libraries, scenario.cluster, "simgrid", true, progress);
+  options.run = study_options(scenario, environment, progress);
   options.workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const Frontier found =
       frontier(scenario, load_chip(libraries, scenario.cluster.node.gpu.name), question, book, options);
   if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(found, TextStyle(terminal_colours(stdout))));
   if (!a.json.empty()) {
     report::FrontierReport message = to_message(found);
-    message.set_program(program_version());
+    message.set_program(version());
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(found));

@@ -6,14 +6,14 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <variant>
 
 #include "analysis/cli/command.h"
-#include "analysis/cli/cost.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/render/json.h"
-#include "analysis/runs/report_message.h"
+#include "analysis/face/report_data.h"
+#include "analysis/face/run.h"
 #include "analysis/runs/serving/requests_csv.h"
 #include "analysis/runs/serving/serving_html.h"
 #include "analysis/runs/serving/serving_report.h"
@@ -37,13 +37,9 @@ struct RunArguments {
 };
 
 // Shows a report: JSON where it is asked for, text on stdout unless the JSON goes there.
-template <class AnyReport>
-void present(const AnyReport& found, const std::string& json) {
-  if (json != "-") fmt::print("{}", to_text(found, TextStyle(terminal_colours(stdout))));
-  if (json.empty()) return;
-  report::Report message = to_message(found);
-  message.set_program(program_version());
-  write_text(json, to_json(message));
+void present(const Report& report, const std::string& json) {
+  if (json != "-") fmt::print("{}", report.text(terminal_colours(stdout)));
+  if (!json.empty()) write_text(json, report.json());
 }
 
 Diagnostic option_fault(const std::string& option, const std::string& found, const std::string& expected) {
@@ -141,51 +137,47 @@ class DrawingSink final : public TimelineSink {
   std::string& svg_;
 };
 
-void run_training_scenario(const Scenario& scenario, const RunArguments& arguments, RunOptions options,
-                           ProgressLine& progress) {
-  std::optional<TraceFile> trace;
-  if (!arguments.trace.empty()) {
-    trace.emplace(arguments.trace, std::set<int>(arguments.trace_gpus.begin(), arguments.trace_gpus.end()));
-    options.extra_sinks.push_back([&](const TrainingStep& step) { return trace->sink(step, progress); });
+// What a run writes beside its report.
+class SideOutputs {
+ public:
+  SideOutputs(const RunArguments& arguments, const Scenario& scenario, ProgressLine& progress)
+      : arguments_(arguments), progress_(progress) {
+    if (!arguments.trace.empty() && scenario.training)
+      step_trace_.emplace(arguments.trace, std::set<int>(arguments.trace_gpus.begin(), arguments.trace_gpus.end()));
+    if (!arguments.requests.empty()) requests_.emplace(arguments.requests, scenario.serving->class_names);
   }
-  std::string picture;
-  if (!arguments.picture.empty()) {
-    options.extra_sinks.push_back(
-        [&picture](const TrainingStep& step) { return std::make_unique<DrawingSink>(step, picture); });
-  }
-  const TrainingReport report = run_training(scenario, options);
-  progress.clear();
-  if (trace) trace->commit();
-  if (!arguments.picture.empty()) write_text(arguments.picture, picture);
-  present(report, arguments.json);
-}
 
-void run_serving_scenario(const Scenario& scenario, const RunArguments& arguments, const PowerModel& power,
-                          ProgressLine& progress) {
-  std::optional<RequestsCsv> requests;
-  if (!arguments.requests.empty()) requests.emplace(arguments.requests, scenario.serving->class_names);
-  ServingTrace trace;
-  ServingOptions options;
-  options.power = power;
-  options.on_result = [&](const Request& request, const RequestResult& result) {
-    if (requests) requests->add(result);
-    if (!arguments.trace.empty()) trace.add(request, result);
-  };
-  progress.stage("requests");
-  const std::uint64_t expected =
-      expected_requests(scenario.serving->traffic) / static_cast<std::uint64_t>(scenario.serving->sample);
-  options.keep_going = [&](std::uint64_t done) {
-    progress.update(done, std::max(done, expected), "requests");
-    return !InterruptGuard::raised();
-  };
-  ServingReport report = run_serving(scenario, options);
-  compare_with_published(report);
-  progress.clear();
-  if (requests) requests->commit();
-  if (!arguments.trace.empty()) write_text(arguments.trace, trace.json(report));
-  if (!arguments.html.empty()) write_text(arguments.html, to_html(report, explain_serving(report)));
-  present(report, arguments.json);
-}
+  RunHooks hooks() {
+    RunHooks hooks;
+    if (step_trace_)
+      hooks.sinks.push_back([this](const TrainingStep& step) { return step_trace_->sink(step, progress_); });
+    if (!arguments_.picture.empty())
+      hooks.sinks.push_back([this](const TrainingStep& step) { return std::make_unique<DrawingSink>(step, picture_); });
+    hooks.on_result = [this](const Request& request, const RequestResult& result) {
+      if (requests_) requests_->add(result);
+      if (!arguments_.trace.empty()) request_trace_.add(request, result);
+    };
+    return hooks;
+  }
+
+  void write(const Report& report) {
+    if (step_trace_) step_trace_->commit();
+    if (!arguments_.picture.empty()) write_text(arguments_.picture, picture_);
+    if (requests_) requests_->commit();
+    const auto* const served = std::get_if<ServingReport>(&report.data().report);
+    if (served == nullptr) return;
+    if (!arguments_.trace.empty()) write_text(arguments_.trace, request_trace_.json(*served));
+    if (!arguments_.html.empty()) write_text(arguments_.html, to_html(*served, explain_serving(*served)));
+  }
+
+ private:
+  const RunArguments& arguments_;
+  ProgressLine& progress_;
+  std::optional<TraceFile> step_trace_;
+  std::string picture_;
+  std::optional<RequestsCsv> requests_;
+  ServingTrace request_trace_;
+};
 
 void check_output_options(const RunArguments& arguments) {
   const OutputOption outputs[] = {{"--json", arguments.json},
@@ -214,31 +206,21 @@ void check_timeline_options(const Scenario& scenario, const RunArguments& argume
 
 void run_scenario(const RunArguments& arguments) {
   check_output_options(arguments);
-  const Libraries libraries = arguments.scenario.libraries();
-  Scenario scenario = arguments.scenario.load(libraries);
-  check_timeline_options(scenario, arguments);
-  if (arguments.unfolded && scenario.training) scenario.training->unfolded = true;
-
-  // Nothing to replay: what the scenario states is priced.
-  if (given_work(scenario)) return present_given_cost(scenario, libraries, arguments.json);
+  const Environment environment = arguments.scenario.environment();
+  const ResolvedScenario scenario = arguments.scenario.load(environment);
+  check_timeline_options(scenario.value(), arguments);
 
   const InterruptGuard interrupt;
   ProgressLine progress;
-  const RunOptions options =
-      make_run_options(libraries, scenario.cluster, arguments.backend, arguments.allow_oom, progress);
-  if (scenario.training) {
-    run_training_scenario(scenario, arguments, options, progress);
-  } else if (scenario.serving) {
-    run_serving_scenario(scenario, arguments, options.power, progress);
-  } else if (scenario.cluster_life) {
-    const LifeReport report = run_cluster_life(scenario);
-    progress.clear();
-    present(report, arguments.json);
-  } else {
-    const CollectiveReport report = run_collective(scenario, options);
-    progress.clear();
-    present(report, arguments.json);
-  }
+  RunSettings settings = command_settings(progress);
+  settings.sharing = arguments.backend == "ideal" ? Sharing::ideal : Sharing::max_min;
+  settings.allow_oom = arguments.allow_oom;
+  settings.unfolded = arguments.unfolded;
+  SideOutputs outputs(arguments, scenario.value(), progress);
+  const Report report = run(scenario, environment, settings, outputs.hooks());
+  progress.clear();
+  outputs.write(report);
+  present(report, arguments.json);
 }
 
 std::string fault_of_gpu_index(const std::string& text) {

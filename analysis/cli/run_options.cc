@@ -1,8 +1,9 @@
 #include "analysis/cli/run_options.h"
 
-#include "analysis/money/complete_scenario.h"
+#include "analysis/face/run.h"
 
 namespace flopcast {
+
 void add_replay_options(Command& command, std::string& backend, bool& allow_oom) {
   command.option("--backend", backend, "How flows share links: simgrid (max-min fairly) or ideal (not at all)")
       .one_of({"simgrid", "ideal"})
@@ -10,21 +11,22 @@ void add_replay_options(Command& command, std::string& backend, bool& allow_oom)
   command.flag("--allow-oom", allow_oom, "Replay a plan that does not fit into memory");
 }
 
-RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster, const std::string& backend,
-                            bool allow_oom, ProgressLine& progress) {
-  RunOptions options;
-  options.backend = backend == "ideal" ? TransferBackend::ideal : TransferBackend::simgrid;
-  options.allow_oom = allow_oom;
-  options.power = load_power_model(libraries, cluster.node.gpu.architecture);
-  options.stage = [&progress](const std::string& what) {
-    InterruptGuard::check();
-    progress.stage(what);
-  };
-  options.progress = [&progress](std::uint64_t done, std::uint64_t all) {
-    progress.update(done, all);
+RunSettings command_settings(ProgressLine& line) {
+  RunSettings settings;
+  settings.solver = Solver::simgrid_child;  // the program has no thread while it replays
+  settings.progress = [&line, shown = std::string()](const Progress& progress) mutable {
+    if (progress.stage != shown) line.stage(progress.stage);
+    shown = progress.stage;
+    line.update(progress.done, progress.all, progress.unit.c_str());
     return !InterruptGuard::raised();
   };
-  return options;
+  return settings;
+}
+
+RunOptions study_options(const Scenario& scenario, const Environment& environment, ProgressLine& line) {
+  RunSettings settings = command_settings(line);
+  settings.allow_oom = true;
+  return run_options(scenario, environment, settings);
 }
 
 }  // namespace flopcast

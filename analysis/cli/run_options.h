@@ -5,15 +5,17 @@
 #include "analysis/cli/options.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/runs/training/run.h"
-#include "scenarios/read/libraries.h"
+#include "flopcast/run.h"
 
 namespace flopcast {
 
 /// Adds `--backend` and `--allow-oom`.
 void add_replay_options(Command& command, std::string& backend, bool& allow_oom);
 
-/// Run options with the power table of the library, progress on stderr, and Ctrl-C.
-RunOptions make_run_options(const Libraries& libraries, const ClusterSpec& cluster, const std::string& backend,
-                            bool allow_oom, ProgressLine& progress);
+/// Settings of the program's own runs: SimGrid in a child process, progress on stderr, and Ctrl-C.
+RunSettings command_settings(ProgressLine& line);
+
+/// The same for studies, which also replay what does not fit.
+RunOptions study_options(const Scenario& scenario, const Environment& environment, ProgressLine& line);
 
 }  // namespace flopcast

@@ -6,7 +6,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/terminal.h"
-#include "analysis/money/complete_scenario.h"
+#include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
 #include "analysis/runs/serving/serving_report.h"
 #include "analysis/studies/size/serving_size.h"
@@ -28,7 +28,7 @@ void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, c
   report.curve = std::move(samples);
   report.saturation = saturation;
   report::Report message = to_message(report);
-  message.set_program(program_version());
+  message.set_program(version());
   write_text(path, to_json(message));
 }
 
@@ -54,8 +54,9 @@ void size_service(const SizeArguments& arguments) {
   options.promise = parse_promise(arguments.slo);
   options.attainment = arguments.attainment;
   options.curve = !arguments.no_curve;
-  const Libraries libraries = arguments.scenario.libraries();
-  const Scenario scenario = arguments.scenario.load(libraries);
+  const Environment environment = arguments.scenario.environment();
+  const ResolvedScenario resolved = arguments.scenario.load(environment);
+  const Scenario& scenario = resolved.value();
   if (!scenario.serving) {
     Diagnostic d;
     d.file = scenario.file;
@@ -66,7 +67,7 @@ void size_service(const SizeArguments& arguments) {
   }
   const InterruptGuard interrupt;
   ProgressLine progress;
-  options.serving.power = load_power_model(libraries, scenario.cluster.node.gpu.architecture);
+  options.serving.power = environment.data().power(scenario.cluster.node.gpu.architecture);
   options.serving.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
   options.stage = [&progress](const std::string& what) {
     InterruptGuard::check();

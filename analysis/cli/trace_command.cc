@@ -23,7 +23,7 @@ void show_stats(const TraceArguments& arguments) {
     fmt::print("{}", trace_stats_text(arguments.file, stats, TextStyle(terminal_colours(stdout))));
   }
   if (!arguments.json.empty()) {
-    write_text(arguments.json, trace_stats_json(arguments.file, program_version(), stats));
+    write_text(arguments.json, trace_stats_json(arguments.file, version(), stats));
   }
 }
 

@@ -8,9 +8,11 @@
 #include "analysis/cli/run_options.h"
 #include "analysis/evidence/validate.h"
 #include "analysis/evidence/validate_runs.h"
-#include "analysis/money/complete_scenario.h"
+#include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
+#include "flopcast/scenario.h"
 #include "scenarios/proto/report.pb.h"
+#include "scenarios/read/data_file.h"
 #include "scenarios/read/text_file.h"
 
 namespace flopcast {
@@ -26,7 +28,7 @@ struct ValidateArguments {
 
 report::Validation to_message(const std::vector<Check>& checks) {
   report::Validation message;
-  message.set_program(program_version());
+  message.set_program(version());
   for (const Check& check : checks) {
     report::Check& item = *message.add_checks();
     item.set_group(check.group);
@@ -51,8 +53,10 @@ CsvTable read_table(const Libraries& libraries, const std::string& path_below_ro
 
 void run_validate(const ValidateArguments& arguments) {
   check_writable(arguments.json, "--json");
-  const Libraries libraries = Libraries::discover(arguments.library_folders);
-  const Scenario scenario = load_complete_scenario(kScenario, {}, libraries);
+  const Environment environment = load_environment(arguments.library_folders);
+  const Libraries& libraries = environment.data().libraries();
+  const ResolvedScenario resolved = resolve(kScenario, environment);
+  const Scenario& scenario = resolved.value();
 
   const InterruptGuard interrupt;
   ProgressLine progress;
@@ -61,7 +65,7 @@ void run_validate(const ValidateArguments& arguments) {
   input.scenario = &scenario;
   input.published = read_table(libraries, "analysis/data/published.csv");
   input.misses = read_table(libraries, "analysis/data/misses.csv");
-  input.options = make_run_options(libraries, scenario.cluster, "simgrid", true, progress);
+  input.options = study_options(scenario, environment, progress);
   std::vector<Check> checks = validate(input);
   const auto append = [&](const std::vector<Check>& more) { checks.insert(checks.end(), more.begin(), more.end()); };
   append(check_calibration_runs(libraries));

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <map>
 
-#include "analysis/money/complete_scenario.h"
 #include "scenarios/read/calibration_file.h"
+#include "scenarios/read/data_file.h"
 #include "scenarios/read/engine_calibration.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/serving/cache/kv_bytes.h"

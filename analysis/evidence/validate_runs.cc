@@ -6,9 +6,9 @@
 #include <cmath>
 #include <map>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/render/format.h"
 #include "scenarios/read/calibration_file.h"
+#include "scenarios/read/data_file.h"
 #include "scenarios/read/text_file.h"
 #include "scenarios/resolve/load_scenario.h"
 

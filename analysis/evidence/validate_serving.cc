@@ -7,7 +7,7 @@
 
 #include "analysis/evidence/published_serving.h"
 #include "analysis/evidence/validate.h"
-#include "analysis/money/complete_scenario.h"
+#include "scenarios/read/data_file.h"
 #include "scenarios/read/text_file.h"
 #include "workloads/serving/pricing/limits.h"
 

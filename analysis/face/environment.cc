@@ -1,6 +1,6 @@
 #include "analysis/face/environment_data.h"
-#include "analysis/money/complete_scenario.h"
 #include "scenarios/read/calibration_file.h"
+#include "scenarios/read/data_file.h"
 #include "scenarios/read/engine_calibration.h"
 #include "scenarios/read/text_file.h"
 

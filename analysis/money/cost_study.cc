@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/money/distribution.h"
 #include "analysis/render/csv.h"
 #include "scenarios/proto/money.pb.h"
+#include "scenarios/read/data_file.h"
 #include "scenarios/read/text_file.h"
 #include "scenarios/resolve/serving_scenario.h"
 

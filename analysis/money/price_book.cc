@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <map>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/render/csv.h"
+#include "scenarios/read/data_file.h"
 #include "scenarios/read/text_file.h"
 
 namespace flopcast {

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/money/cost.h"
 #include "analysis/render/csv.h"
+#include "scenarios/read/data_file.h"
 #include "scenarios/read/date.h"
 #include "scenarios/read/text_file.h"
 

@@ -1,9 +1,9 @@
 // Do verdicts follow from figures and bounds, and do the figures come out as documents have them?
 #include "analysis/studies/claims/claims.h"
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/render/format.h"
 #include "analysis/studies/claims/expression.h"
+#include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
@@ -12,14 +12,11 @@ namespace flopcast {
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
-using test::libraries;
 using test::TemporaryFolder;
 
 double value_of(const std::string& expression) {
-  const Libraries all = libraries();
-  const RuleBook rules = load_rule_book(all, {});
-  const PriceBook prices = PriceBook::load(all);
-  ClaimContext context{all, rules, {}, &prices, {}};
+  const RuleBook rules = load_rule_book(testing::environment().data().libraries(), {});
+  ClaimContext context{testing::environment(), rules, {}, {}};
   context.run.allow_oom = true;
   return evaluate(expression, [&](const std::string& name, const auto& arguments) {
     return call_claim_function(name, arguments, context);

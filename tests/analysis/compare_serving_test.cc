@@ -4,12 +4,12 @@
 
 #include <sstream>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/render/format.h"
 #include "analysis/studies/compare/compare.h"
 #include "analysis/studies/compare/compare_html.h"
 #include "analysis/studies/compare/compare_output.h"
 #include "scenarios/proto/policy_report.pb.h"
+#include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 
@@ -17,7 +17,6 @@ namespace flopcast {
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
-using test::libraries;
 using test::TemporaryFolder;
 
 // 40 users of one GPU, always.
@@ -37,7 +36,7 @@ price { gpu: "2 USD/h" source: "an assumption" }
 
 Scenario loaded(const std::vector<std::string>& sets = {}) {
   const TemporaryFolder folder;
-  return load_complete_scenario(folder.write("s.textproto", kService), sets, libraries());
+  return testing::resolved(folder.write("s.textproto", kService), sets);
 }
 
 CompareOptions options(std::optional<Measure> measure = {}) {
@@ -109,7 +108,7 @@ TEST_CASE("causes of training do not apply to a service, nor those that change n
 }
 
 TEST_CASE("V3 decoding: each technique undone costs what it should", "[compare][serving][slow]") {
-  const Scenario v3 = load_complete_scenario("deepseek_v3_decode_unit", {}, libraries());
+  const Scenario v3 = testing::resolved("deepseek_v3_decode_unit", {});
   const std::vector<std::string> ids{"fp8", "gqa", "mtp", "one-batch", "nvlink-900", "hbm-half", "nic-half"};
   const Waterfall w = compare(v3, causes_by_name(ids, v3), options()).waterfalls[0];
   const auto alone = [&](const std::string& id) {
@@ -130,7 +129,7 @@ TEST_CASE("V3 decoding: each technique undone costs what it should", "[compare][
 
 TEST_CASE("what does not fit is told", "[compare][serving]") {
   const std::vector<std::string> narrow{"serving.prefill.expert=32", "serving.prefill.attention_data=32"};
-  const Scenario s = load_complete_scenario("deepseek_v3_decode_unit", narrow, libraries());
+  const Scenario s = testing::resolved("deepseek_v3_decode_unit", narrow);
   CHECK_THROWS_WITH(compare(s, causes_by_name(std::vector<std::string>{"fp8"}, s), options()),
                     ContainsSubstring("prefill") && ContainsSubstring("weights and workspace"));
 }

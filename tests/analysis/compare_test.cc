@@ -3,10 +3,10 @@
 
 #include <google/protobuf/util/json_util.h>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/render/format.h"
 #include "analysis/studies/compare/compare_output.h"
 #include "scenarios/proto/policy_report.pb.h"
+#include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 
@@ -14,13 +14,12 @@ namespace flopcast {
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
-using test::libraries;
 using test::TemporaryFolder;
 using testing::Outcome;
 
 Scenario loaded(const std::string& text, const std::vector<std::string>& sets = {}) {
   const TemporaryFolder folder;
-  return load_complete_scenario(folder.write("s.textproto", text), sets, libraries());
+  return testing::resolved(folder.write("s.textproto", text), sets);
 }
 
 CompareOptions options(int workers = 2) {
@@ -103,7 +102,7 @@ TEST_CASE("a named cause alone is what the same change in the file is", "[compar
 }
 
 TEST_CASE("undoing V3's techniques costs time, and a wider link saves some", "[compare][slow]") {
-  const Scenario v3 = load_complete_scenario("deepseek_v3_2048_h800", {}, libraries());
+  const Scenario v3 = testing::resolved("deepseek_v3_2048_h800", {});
   const auto adds = [&](const std::vector<std::string>& ids) {
     const Waterfall w = compare(v3, causes_by_name(ids, v3), options()).waterfalls[0];
     CHECK(w.end - w.start == Approx(sum(w, &CauseShare::forward)));

@@ -1,8 +1,8 @@
 // Are the chips of a frontier allowed, unbeaten and as slow as what was taken from them?
 #include "analysis/studies/policy/frontier.h"
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/render/format.h"
+#include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 
@@ -15,8 +15,8 @@ using test::TemporaryFolder;
 
 Frontier walked(const std::string& rule, const std::string& gpu = "hgx-h800", double headroom = 1) {
   const TemporaryFolder folder;
-  const Scenario scenario = load_complete_scenario(folder.write("s.textproto", testing::kSparse),
-                                                   std::vector<std::string>{"cluster.node=" + gpu}, libraries());
+  const Scenario scenario =
+      testing::resolved(folder.write("s.textproto", testing::kSparse), std::vector<std::string>{"cluster.node=" + gpu});
   static const RuleBook book = load_rule_book(libraries(), {});
   FrontierQuestion question;
   question.rules = {&book.at(rule)};

@@ -1,8 +1,8 @@
 // Does a deployment's state say what its load is, and is its latency curve monotone?
 #include <cmath>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/runs/serving/saturation.h"
+#include "tests/analysis/environment.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
 #include "tests/workloads/serving_fixture.h"
@@ -99,7 +99,6 @@ TEST_CASE("a queue that grows slowly and never shrinks is an overload", "[analys
 
 TEST_CASE("deployments driven from a tenth to above their capacity: monotone latency, the right state",
           "[analysis][serving][slow]") {
-  const Libraries libraries({flopcast::testing::source_dir()});
   struct Case {
     const char* scenario;
     std::vector<std::string> set;
@@ -112,7 +111,7 @@ TEST_CASE("deployments driven from a tenth to above their capacity: monotone lat
   };
   for (const Case& c : cases) {
     INFO(c.scenario << " " << c.set.back());
-    const Scenario scenario = load_complete_scenario(c.scenario, c.set, libraries);
+    const Scenario scenario = testing::resolved(c.scenario, c.set);
     const double full = saturation_point(scenario, {}).rate;
     REQUIRE(full > 0);
     double before = 0;

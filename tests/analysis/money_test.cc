@@ -4,10 +4,10 @@
 #include <fstream>
 #include <sstream>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/money/cost_output.h"
 #include "analysis/money/cost_study.h"
 #include "analysis/money/published_costs.h"
+#include "tests/analysis/environment.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
 #include "tests/scenarios/fixture.h"
@@ -23,11 +23,9 @@ const PriceBook& book() {
 }
 
 CostReport study(const std::string& name, std::vector<std::string> sets = {}, CostQuestion question = {}) {
-  const Libraries libraries = test::libraries();
-  const Scenario scenario = load_complete_scenario(name, sets, libraries);
-  return cost_study(scenario, *given_work(scenario), book(),
-                    load_power_model(libraries, scenario.cluster.node.gpu.architecture), load_usual_spreads(libraries),
-                    question);
+  const Scenario scenario = testing::resolved(name, sets);
+  return cost_study(scenario, *given_work(scenario), book(), testing::power_of(scenario),
+                    load_usual_spreads(test::libraries()), question);
 }
 
 Date day(const char* text) { return *parse_date(text); }
@@ -180,9 +178,7 @@ TEST_CASE("a scenario without a day cannot be priced by dated prices", "[money]"
 }
 
 TEST_CASE("the price model of a scenario sets what its run costs", "[money]") {
-  const Libraries libraries = test::libraries();
-  const Scenario owned =
-      load_complete_scenario("deepseek_r1_published", std::vector<std::string>{"price.model=owned"}, libraries);
+  const Scenario owned = testing::resolved("deepseek_r1_published", std::vector<std::string>{"price.model=owned"});
   CostQuestion question;
   question.models = {PriceModel::owned};
   CHECK(owned.price.gpu.value() * 3600 ==

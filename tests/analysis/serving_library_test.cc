@@ -1,6 +1,6 @@
 // Do the deployments of the library keep what they promise?
-#include "analysis/money/complete_scenario.h"
 #include "analysis/runs/serving/serving_run.h"
+#include "tests/analysis/environment.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast {
@@ -13,8 +13,8 @@ TEST_CASE("serving scenarios of the library complete every request, nine in ten 
     if (name.find("_serving_") == std::string::npos && name.find("_distill_") == std::string::npos) continue;
     INFO(name);
     ServingOptions options;
-    const Scenario scenario = load_complete_scenario(name, {}, libraries);
-    options.power = load_power_model(libraries, scenario.cluster.node.gpu.architecture);
+    const Scenario scenario = testing::resolved(name, {});
+    options.power = testing::power_of(scenario);
     const ServingReport report = run_serving(scenario, options);
     CHECK(report.all.completed.requests == report.all.arrived.requests);
     CHECK(report.all.slo_attainment() >= 0.9);

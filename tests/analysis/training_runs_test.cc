@@ -5,10 +5,11 @@
 
 #include "analysis/evidence/fit_overheads.h"
 #include "analysis/evidence/validate_runs.h"
-#include "analysis/money/complete_scenario.h"
 #include "analysis/runs/training/run.h"
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/calibration_file.h"
+#include "scenarios/read/data_file.h"
+#include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
@@ -20,7 +21,7 @@ namespace {
 Libraries libraries() { return Libraries({flopcast::testing::source_dir()}); }
 
 double step_of(const std::string& scenario, std::vector<std::string> sets = {}) {
-  const Scenario s = load_complete_scenario(scenario, sets, libraries());
+  const Scenario s = testing::resolved(scenario, sets);
   RunOptions options;
   options.allow_oom = true;
   return step_time(s, *s.training, options).value();
@@ -85,7 +86,7 @@ TEST_CASE("no field of a scenario scales a predicted time, but the stated what-i
 TEST_CASE("the efficiency what-if is off by default, scales compute, and shows in the report") {
   CHECK(step_of(kSmall) == step_of(kSmall, {"training.efficiency=1"}));
   CHECK(step_of(kSmall, {"training.efficiency=0.5"}) > 1.7 * step_of(kSmall));
-  const Scenario s = load_complete_scenario(kSmall, std::vector<std::string>{"training.efficiency=0.5"}, libraries());
+  const Scenario s = testing::resolved(kSmall, std::vector<std::string>{"training.efficiency=0.5"});
   const TrainingReport report = run_training(s, {});
   const auto said = [](const std::string& note) { return note.find("WHAT-IF") != std::string::npos; };
   CHECK(std::any_of(report.notes.begin(), report.notes.end(), said));
@@ -107,7 +108,7 @@ TEST_CASE("sharding more takes less memory and no less time") {
   double memory = 1e30, time = 0;
   for (const char* stage : {"0", "1", "2", "3"}) {
     const std::vector<std::string> sets{std::string("training.plan.zero_stage=") + stage};
-    const Scenario s = load_complete_scenario(kSmall, sets, libraries());
+    const Scenario s = testing::resolved(kSmall, sets);
     RunOptions options;
     options.allow_oom = true;
     const TrainingReport report = run_training(s, options);
@@ -130,7 +131,7 @@ TEST_CASE("folded and unfolded agree where nothing breaks the symmetry") {
 
 TEST_CASE("a slow GPU slows its tensor group, its replicas and the step") {
   const double step = step_of(kSmall);
-  Scenario slow = load_complete_scenario(kSmall, {}, libraries());
+  Scenario slow = testing::resolved(kSmall, {});
   slow.cluster.slow_parts.push_back({SlowPart::Kind::gpu, 3, 0.8});
   const double with_slow = step_time(slow, *slow.training, {}).value();
   CHECK(with_slow > 1.15 * step);

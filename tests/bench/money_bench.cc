@@ -1,8 +1,8 @@
 // How fast is a priced scenario drawn?
 #include <benchmark/benchmark.h>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/money/cost_study.h"
+#include "tests/analysis/environment.h"
 #include "tests/paths.h"
 
 namespace flopcast {
@@ -12,9 +12,9 @@ namespace {
 void ten_thousand_draws(benchmark::State& state) {
   const std::vector<std::string> folders{flopcast::testing::source_dir()};
   const Libraries libraries = Libraries::discover(folders);
-  const Scenario scenario = load_complete_scenario("deepseek_v3_programme", {}, libraries);
+  const Scenario scenario = testing::resolved("deepseek_v3_programme", {});
   const PriceBook book = PriceBook::load(libraries);
-  const PowerModel power = load_power_model(libraries, scenario.cluster.node.gpu.architecture);
+  const PowerModel power = testing::power_of(scenario);
   const std::vector<UsualSpread> usual = load_usual_spreads(libraries);
   CostQuestion question;
   question.models = {PriceModel::stated, PriceModel::owned, PriceModel::amortised};

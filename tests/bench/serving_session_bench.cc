@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/runs/serving/serving_run.h"
+#include "tests/analysis/environment.h"
 #include "tests/paths.h"
 
 namespace {
@@ -16,8 +16,7 @@ namespace {
 using namespace flopcast;
 
 void run(benchmark::State& state, const char* name, const std::vector<std::string>& set = {}) {
-  const Libraries libraries({flopcast::testing::source_dir()});
-  const Scenario scenario = load_complete_scenario(name, set, libraries);
+  const Scenario scenario = testing::resolved(name, set);
   std::int64_t requests = 0;
   for (auto _ : state) {
     const ServingReport report = run_serving(scenario, {});

@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/runs/training/text_report.h"
 #include "hwmodels/fabric/topology.h"
 #include "sim/process.h"
 #include "sim/replay.h"
+#include "tests/analysis/environment.h"
 #include "tests/paths.h"
 #include "workloads/collectives/collectives.h"
 
@@ -31,7 +31,7 @@ double peak_megabytes() {
 Libraries libraries() { return Libraries({flopcast::testing::source_dir()}); }
 
 Scenario scenario(bool unfolded) {
-  Scenario read = load_complete_scenario(kScenario, {}, libraries());
+  Scenario read = testing::resolved(kScenario, {});
   read.training->unfolded = unfolded;
   return read;
 }
@@ -70,7 +70,7 @@ void default_scenario_to_report(benchmark::State& state) {
   measure(state, "characters", [] {
     const Scenario read = scenario(false);
     RunOptions options;
-    options.power = load_power_model(libraries(), read.cluster.node.gpu.architecture);
+    options.power = testing::power_of(read);
     return static_cast<double>(to_text(run_training(read, options), TextStyle()).size());
   });
 }

@@ -5,9 +5,9 @@
 
 #include <fmt/format.h>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/money/cost_study.h"
 #include "analysis/studies/compare/causes.h"
+#include "flopcast/scenario.h"
 #include "scenarios/read/text_file.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "workloads/model/model.h"
@@ -38,8 +38,8 @@ Date day(const std::string& text) {
 }
 
 double gpu(const Arguments& a, const ClaimContext& c) {
-  const ChipFigures chip = load_chip(c.libraries, a[0]);
-  const GpuSpec spec = c.libraries.gpu(a[0]);
+  const ChipFigures chip = load_chip(c.environment.data().libraries(), a[0]);
+  const GpuSpec spec = c.environment.data().libraries().gpu(a[0]);
   return pick({{"tpp", chip.tpp.value_or(0)},
                {"density", chip.density.value_or(0)},
                {"io_gb_s", chip.io.value_or(BytesPerSecond()).value() / 1e9},
@@ -61,7 +61,7 @@ double plain_cache_elements(const ModelConfig& m) {
 }
 
 double model(const Arguments& a, const ClaimContext& c) {
-  const ModelConfig m = c.libraries.model(a[0]);
+  const ModelConfig m = c.environment.data().libraries().model(a[0]);
   const ParameterCount count = count_parameters(m);
   constexpr double kBf16 = 2;
   return pick({{"parameters", count.total},
@@ -76,13 +76,13 @@ double model(const Arguments& a, const ClaimContext& c) {
 }
 
 double flop(const Arguments& a, const ClaimContext& c) {
-  const ModelConfig m = c.libraries.model(a[0]);
+  const ModelConfig m = c.environment.data().libraries().model(a[0]);
   return training_flop_per_token(m, static_cast<std::int64_t>(std::stod(a[1])), true, false);
 }
 
 double train(const Arguments& a, const ClaimContext& c) {
   const std::vector<std::string> sets(a.begin() + 2, a.end());
-  const Scenario scenario = load_complete_scenario(a[0], sets, c.libraries);
+  const Scenario scenario = resolve(a[0], c.environment, sets).value();
   const std::string& field = a[1];
   RunOptions run = c.run;
   run.project = field == "gpu_hours" || field == "cost_usd" || field == "days" || field == "first_phase_gpu_hours";
@@ -140,31 +140,33 @@ double served(const std::string& field, const Arguments& asked, Scenario scenari
 double serve_with_sets(const Arguments& a, const ClaimContext& c) {
   Arguments asked = a;
   asked[1] = "sets";
-  return served(a[1], asked, load_complete_scenario(a[0], std::vector(a.begin() + 2, a.end()), c.libraries), {}, c);
+  return served(a[1], asked, resolve(a[0], c.environment, std::vector(a.begin() + 2, a.end())).value(), {}, c);
 }
 
 double serve_with_causes(const Arguments& a, const ClaimContext& c) {
   Arguments asked = a;
   asked[1] = "causes";
-  const Scenario scenario = load_complete_scenario(a[0], {}, c.libraries);
+  const Scenario scenario = resolve(a[0], c.environment).value();
   return served(a[1], asked, scenario, causes_by_name(std::vector(a.begin() + 2, a.end()), scenario), c);
 }
 
 double price(const Arguments& a, const ClaimContext& c) {
-  const TokenPrices tokens = c.prices->tokens(a[0], a[1], day(a[2]));
+  const TokenPrices tokens = c.environment.data().prices().tokens(a[0], a[1], day(a[2]));
   return pick({{"input", tokens.input}, {"cached", tokens.cached.value_or(tokens.input)}, {"output", tokens.output}},
               a[3]);
 }
 
 double rent(const Arguments& a, const ClaimContext& c) {
-  return c.prices->rent(a[0], {"on demand", ""}, day(a[1])).usd_per_hour;
+  return c.environment.data().prices().rent(a[0], {"on demand", ""}, day(a[1])).usd_per_hour;
 }
 
-double server(const Arguments& a, const ClaimContext& c) { return c.prices->server(a[0], day(a[1])).usd; }
+double server(const Arguments& a, const ClaimContext& c) {
+  return c.environment.data().prices().server(a[0], day(a[1])).usd;
+}
 
 double controlled(const Arguments& a, const ClaimContext& c) {
   const Date when = day(a[1]);
-  const auto periods = controlled_periods(load_chip(c.libraries, a[0]), c.rules);
+  const auto periods = controlled_periods(load_chip(c.environment.data().libraries(), a[0]), c.rules);
   return std::any_of(periods.begin(), periods.end(),
                      [&](const ControlledPeriod& p) { return p.from <= when && (!p.until || when < *p.until); });
 }

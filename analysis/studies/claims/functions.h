@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "analysis/money/price_book.h"
+#include "analysis/face/environment_data.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/compare/served.h"
 #include "scenarios/policy/export_rules.h"
@@ -15,10 +15,9 @@ namespace flopcast {
 
 /// What functions may look at.
 struct ClaimContext {
-  const Libraries& libraries;
+  const Environment& environment;
   const RuleBook& rules;
   RunOptions run;  ///< for replays
-  const PriceBook* prices = nullptr;
   /// Services replayed so far, by what was asked: claims ask for several figures of one.
   mutable std::map<std::vector<std::string>, ServedFigures> served;
 };
