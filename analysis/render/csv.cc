@@ -35,6 +35,12 @@ Diagnostic at_line(const std::string& file, int line, std::string found, std::st
   return diagnostic;
 }
 
+bool is_number(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
 }  // namespace
 
 CsvTable parse_csv(const std::string& text, const std::string& file) {
@@ -80,14 +86,18 @@ double CsvTable::number(std::size_t row, std::string_view column) const {
   return value;
 }
 
+std::string csv_cell(std::string text) {
+  // Spreadsheets run what begins like this; a number may.
+  if (!text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos && !is_number(text))
+    text.insert(text.begin(), '\'');
+  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
+  for (auto at = text.find('"'); at != std::string::npos; at = text.find('"', at + 2)) text.insert(at, 1, '"');
+  return '"' + text + '"';
+}
+
 std::string csv_line(const std::vector<std::string>& cells) {
   std::string out;
-  for (std::size_t i = 0; i < cells.size(); ++i) {
-    const bool quotes = cells[i].find_first_of(",\"\n") != std::string::npos;
-    std::string cell = cells[i];
-    for (auto at = cell.find('"'); at != std::string::npos; at = cell.find('"', at + 2)) cell.insert(at, 1, '"');
-    out += (i ? "," : "") + (quotes ? '"' + cell + '"' : cell);
-  }
+  for (std::size_t i = 0; i < cells.size(); ++i) out += (i ? "," : "") + csv_cell(cells[i]);
   return out + "\n";
 }
 

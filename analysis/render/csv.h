@@ -27,6 +27,11 @@ class CsvTable {
 /// @throws InputError when a row has more or fewer fields than the header.
 CsvTable parse_csv(const std::string& text, const std::string& file);
 
+/// A cell: in double quotes where a comma, a quote or a line's end would break the line (RFC 4180). A text that a
+/// spreadsheet would take for a formula (it begins with = + - @, a tab or a carriage return, and is no number) gets a
+/// `'` in front.
+std::string csv_cell(std::string text);
+
 /// One line of such a table, cells quoted where they must be: {"a", "b, c"} -> `a,"b, c"` and a line end.
 std::string csv_line(const std::vector<std::string>& cells);
 

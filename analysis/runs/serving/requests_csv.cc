@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "analysis/render/csv.h"
+
 namespace flopcast {
 namespace {
 
@@ -26,17 +28,6 @@ std::string_view name(RequestOutcome outcome) {
   return "";
 }
 
-/// In double quotes where a comma, a quote or a line's end would break the line (RFC 4180).
-std::string csv_text(const std::string& text) {
-  if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + '"';
-}
-
 template <class Number>
 void append(std::string& line, Number number) {
   char digits[32];
@@ -54,7 +45,7 @@ void append_field(std::string& line, Number number, bool there = true) {
 
 RequestsCsv::RequestsCsv(const std::filesystem::path& path, std::vector<std::string> class_names)
     : file_(path), class_names_(std::move(class_names)), buffer_(kHeader) {
-  for (std::string& class_name : class_names_) class_name = csv_text(class_name);
+  for (std::string& class_name : class_names_) class_name = csv_cell(class_name);
 }
 
 std::string RequestsCsv::line_of(const RequestResult& result) const {
