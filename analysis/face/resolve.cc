@@ -8,7 +8,7 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/money/cost_study.h"
 #include "analysis/render/format.h"
-#include "analysis/runs/report_message.h"
+#include "analysis/runs/published.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/run.h"
 #include "flopcast/scenario.h"

@@ -7,7 +7,8 @@
 #include "analysis/face/records.h"
 #include "analysis/face/report_data.h"
 #include "analysis/money/cost_study.h"
-#include "analysis/runs/serving/serving_report.h"
+#include "analysis/runs/published.h"
+#include "analysis/runs/serving/serving_run.h"
 #include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {

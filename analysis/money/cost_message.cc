@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include "analysis/money/cost_metrics.h"
 #include "analysis/money/cost_output.h"
 #include "analysis/render/csv.h"
 #include "analysis/render/json.h"
+#include "analysis/runs/report_message.h"
 #include "scenarios/proto/cost_report.pb.h"
 
 namespace flopcast {
@@ -15,15 +17,6 @@ void set_parts(const Cost& cost, Parts add) {
     out.set_name(std::string(part.name));
     out.set_usd(part.usd);
   }
-}
-
-void set_service(const ServiceCost& s, report::ServiceCost& out) {
-  out.set_usd_per_day(s.usd_per_day);
-  out.set_usd_per_million_input_tokens(s.usd_per_million_input);
-  out.set_usd_per_million_cached_tokens(s.usd_per_million_cached);
-  out.set_usd_per_million_output_tokens(s.usd_per_million_output);
-  out.set_revenue_usd_per_day(s.revenue_per_day);
-  out.set_margin(s.margin);
 }
 
 /// Results that this report has anything to say about.
@@ -71,17 +64,9 @@ void set_uncertainty(const CostReport& report, const UncertaintyResult& u, repor
 
 void set_model(const CostReport& report, const ModelCost& model, report::ModelCost& out) {
   out.set_model(std::string(name_of(model.model)));
-  out.set_usd_per_gpu_hour(model.gpu_hour.usd());
   set_parts(model.gpu_hour, [&] { return out.add_gpu_hour_parts(); });
-  if (!report.work.phases.empty()) {
-    out.set_final_run_usd(model.run.usd());
-    set_parts(model.run, [&] { return out.add_final_run_parts(); });
-  }
-  if (report.has_programme) {
-    out.set_programme_usd(model.programme.usd());
-    set_parts(model.programme, [&] { return out.add_programme_parts(); });
-  }
-  if (model.service) set_service(*model.service, *out.mutable_service());
+  if (!report.work.phases.empty()) set_parts(model.run, [&] { return out.add_final_run_parts(); });
+  if (report.has_programme) set_parts(model.programme, [&] { return out.add_programme_parts(); });
   for (const UsedPrice& price : model.prices) {
     report::UsedPrice& used = *out.add_prices();
     used.set_what(price.what);
@@ -90,21 +75,6 @@ void set_model(const CostReport& report, const ModelCost& model, report::ModelCo
     used.set_source(price.source);
   }
   if (model.uncertainty.draws > 0) set_uncertainty(report, model.uncertainty, *out.mutable_uncertainty());
-}
-
-/// The same figures as `flopcast run` gives of a serving scenario.
-void set_cost(const CostReport& report, report::ServingCost& out) {
-  const ServiceWork& work = *report.work.service;
-  const ServiceCost& s = *report.models.front().service;
-  out.set_usd_per_million_input_tokens(s.usd_per_million_input);
-  out.set_usd_per_million_cached_tokens(s.usd_per_million_cached);
-  if (work.input_tokens > 0)
-    out.set_usd_per_million_prompt_tokens(s.usd_per_day * work.prefill_share / work.input_tokens * 1e6);
-  out.set_usd_per_million_output_tokens(s.usd_per_million_output);
-  out.set_usd_per_day(s.usd_per_day);
-  out.set_revenue_usd_per_day(s.revenue_per_day);
-  out.set_margin(s.margin);
-  out.set_gpu_usd_per_hour(report.models.front().gpu_hour.usd());
 }
 
 void set_demand(const DemandPoint& point, report::Demand& out) {
@@ -170,36 +140,14 @@ class CsvRows {
 
 report::CostReport to_message(const CostReport& report) {
   report::CostReport out;
-  out.set_scenario(report.scenario);
-  out.set_title(report.title);
-  if (report.date) out.set_date(to_string(*report.date));
-  out.set_gpu(report.gpu);
-  out.set_gpus(report.gpus);
-  for (const PhaseHours& phase : report.work.phases) {
-    report::CostPhase& p = *out.add_phases();
-    p.set_name(phase.name);
-    p.set_gpu_hours(phase.gpu_hours);
-    p.set_given(phase.given);
-    p.set_source(phase.source);
+  fill(metrics(report), out);
+  for (std::size_t i = 0; i < report.work.phases.size(); ++i) {
+    report::CostPhase& phase = *out.mutable_phases(static_cast<int>(i));
+    phase.set_name(report.work.phases[i].name);
+    phase.set_source(report.work.phases[i].source);
   }
-  out.set_gpu_hours(report.work.gpu_hours());
-  for (const ModelCost& model : report.models) set_model(report, model, *out.add_models());
-  if (report.work.service) {
-    out.mutable_tokens_per_day()->set_input(report.work.service->input_tokens);
-    out.mutable_tokens_per_day()->set_cached(report.work.service->cached_tokens);
-    out.mutable_tokens_per_day()->set_output(report.work.service->output_tokens);
-  }
-  if (report.market) {
-    report::TokenPrice& market = *out.mutable_market();
-    market.set_vendor(report.market->vendor);
-    market.set_model(report.market->model);
-    market.set_input(report.market->input);
-    market.set_cached(report.market->cached.value_or(report.market->input));
-    market.set_output(report.market->output);
-    market.set_source(report.market->source);
-    market.set_confirmed(report.market->confirmed);
-  }
-  if (report.work.service) set_cost(report, *out.mutable_cost());
+  for (std::size_t i = 0; i < report.models.size(); ++i)
+    set_model(report, report.models[i], *out.mutable_models(static_cast<int>(i)));
   for (const DemandPoint& point : report.demand_follows_cost) set_demand(point, *out.add_demand_follows_cost());
   for (const DemandPoint& point : report.demand_price_only) set_demand(point, *out.add_demand_price_only());
   for (const std::string& note : report.notes) out.add_notes(note);

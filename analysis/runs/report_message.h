@@ -1,9 +1,11 @@
-// Reports as report.proto messages, and look-ups of their fields by path.
+// Reports as report.proto messages: metrics by their names, lists by hand. Look-ups of fields by path.
 #pragma once
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
-#include "analysis/runs/training/training_report.h"
+#include "analysis/runs/metrics.h"
 #include "scenarios/proto/report.pb.h"
 
 namespace flopcast {
@@ -13,16 +15,16 @@ report::Report to_message(const TrainingReport& report);
 report::Report to_message(const CollectiveReport& report);
 report::Report to_message(const LifeReport& report);
 
+/// Metrics into the fields of their names. What is absent keeps the field's default; so does all of a part that a
+/// report does not have, which JSON leaves out.
+void fill(std::span<const Metric> metrics, google::protobuf::Message& message);
+
+/// What stands at the end of every report.
+void add_small_print(const std::vector<Comparison>& comparisons, const std::vector<std::string>& notes,
+                     const std::vector<std::string>& defaults_used, report::Report& message);
+
 /// The number at a path such as `training.step_time_s`, `projection.phases[0].gpu_hours` or
 /// `projection.phases[pre-training].gpu_hours`. Empty: there is none.
 std::optional<double> number_at(const google::protobuf::Message& message, const std::string& path);
-
-/// @throws InputError when a published figure is of something that no report of this scenario holds.
-void check_published(const Scenario& scenario);
-
-/// Fills report.comparisons from what the scenario says was published. Fields that the report lacks become
-/// notes.
-void compare_with_published(TrainingReport& report);
-void compare_with_published(LifeReport& report);
 
 }  // namespace flopcast

@@ -11,9 +11,6 @@ namespace flopcast {
 std::string to_text(const ServingReport& report, const TextStyle& style);
 report::Report to_message(const ServingReport& report);
 
-/// Fills report.comparisons from what the scenario says was published.
-void compare_with_published(ServingReport& report);
-
 /// Curves over time, and queueing, prompt and answer of the first requests, for ui.perfetto.dev.
 class ServingTrace {
  public:

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "analysis/render/format.h"
+#include "analysis/runs/published.h"
 #include "sim/replay.h"
 #include "workloads/serving/pricing/expert_pace.h"
 #include "workloads/serving/pricing/limits.h"
@@ -232,6 +233,7 @@ std::vector<BuiltPool> build_pools(const Scenario& scenario) {
 }
 
 ServingReport run_serving(const Scenario& scenario, const ServingOptions& options) {
+  check_published(scenario);
   const ServingScenario& serving = *scenario.serving;
   ServingReport report{};
   report.scenario = scenario;

@@ -5,6 +5,7 @@
 
 #include "analysis/render/format.h"
 #include "analysis/runs/serving/serving_report.h"
+#include "analysis/runs/training/figures.h"
 
 namespace flopcast {
 namespace {
@@ -32,9 +33,11 @@ std::string published_table(const ServingReport& r, const TextStyle& style) {
   if (r.comparisons.empty()) return "";
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
   table.header({"", "predicted", "published", "error", "source"});
-  for (const Comparison& c : r.comparisons)
-    table.row({c.field, fmt::format("{:.6g}", c.predicted), fmt::format("{:.6g}", c.published),
+  for (const Comparison& c : r.comparisons) {
+    const Figure figure = find_figure(c.field, std::nullopt);
+    table.row({figure.name, figure.text(c.predicted), figure.text(c.published),
                c.has_error() ? format_error(c.error()) : "", c.source});
+  }
   return style.bold("Predicted beside published") + "\n" + table.render(style, kWidth) + "\n";
 }
 

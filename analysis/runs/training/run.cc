@@ -6,7 +6,7 @@
 #include <cassert>
 
 #include "analysis/render/format.h"
-#include "analysis/runs/report_message.h"
+#include "analysis/runs/published.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "workloads/collectives/collectives.h"
 
@@ -229,6 +229,7 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
 
 CollectiveReport run_collective(const Scenario& scenario, const RunOptions& options) {
   assert(scenario.collective);
+  check_published(scenario);
   const CollectiveConfig& config = *scenario.collective;
   const CollectiveRow* const row = find_collective(config.operation);
   assert(row != nullptr && "the loader checks names");
@@ -242,6 +243,7 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   const NodeSpec& node = scenario.cluster.node;
   CollectiveReport report;
   report.scenario = scenario;
+  report.notes = scenario.notes;
   report.run = run_facts(result, fingerprint, options.backend);
   report.run.folded = false;
   report.run.replayed_gpus = static_cast<std::size_t>(config.ranks);
@@ -255,6 +257,7 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   report.algorithm_bandwidth = config.bytes / report.time;
   // As NCCL's tests have it: what a port of a flat network has to carry, over the time.
   report.bus_bandwidth = report.port * (report.closed_form / report.time);
+  compare_with_published(report);
   return report;
 }
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "analysis/render/format.h"
+#include "analysis/runs/metrics.h"
 #include "analysis/runs/training/figures.h"
 #include "analysis/runs/training/goodput_text.h"
 #include "analysis/runs/training/slow_parts.h"
@@ -431,24 +432,27 @@ std::string to_text(const CollectiveReport& report, const TextStyle& style) {
              fmt::format("{} of {} over {} GPUs takes {}: {} on the bus.", config.operation, format_bytes(config.bytes),
                          format_integer(config.ranks), format_time(report.time), format_rate(report.bus_bandwidth)),
              kWidth, "")) +
-         "\n\n";
+         "\n";
+  out += published_section(report.comparisons, std::nullopt, style) + "\n";
   TextTable table({Align::left, Align::right, Align::left});
-  table.row({"time", format_time(report.time), config.copies > 1 ? fmt::format("{} at once", config.copies) : ""});
-  table.row(
-      {"busiest port", format_time(report.port_bound), "how long it is busy, protocol costs included: a lower bound"});
+  const std::vector<Metric> found = metrics(report);
+  const auto row = [&](std::string_view name, const std::string& remark) {
+    const Metric& metric = *find_metric(found, name);
+    table.row({metric.title, metric.shown(), remark});
+  };
+  row("collective.time_s", config.copies > 1 ? fmt::format("{} at once", config.copies) : "");
+  row("collective.port_bound_s", "how long it is busy, protocol costs included: a lower bound");
   if (report.closed_form_applies) {
-    table.row(
-        {"closed form", format_time(report.closed_form),
-         fmt::format("ports of {} at full rate ({}); the rest is {}", format_rate(report.port),
-                     format_error(report.time / report.closed_form - 1),
-                     report.run.contended_flows == 0 ? "protocol efficiency, latency and launches: no flow met another"
-                                                     : "protocol efficiency, latency, launches and sharing links")});
+    row("collective.closed_form_s",
+        fmt::format("ports of {} at full rate ({}); the rest is {}", format_rate(report.port),
+                    format_error(report.time / report.closed_form - 1),
+                    report.run.contended_flows == 0 ? "protocol efficiency, latency and launches: no flow met another"
+                                                    : "protocol efficiency, latency, launches and sharing links"));
   }
-  table.row({"algorithm bandwidth", format_rate(report.algorithm_bandwidth), "bytes over time"});
-  table.row(
-      {"bus bandwidth", format_rate(report.bus_bandwidth), "comparable with a port's rate, whatever the collective"});
+  row("collective.algorithm_bandwidth_bytes_per_s", "bytes over time");
+  row("collective.bus_bandwidth_bytes_per_s", "comparable with a port's rate, whatever the collective");
   out += table.render(style, kWidth) + "\n" + style.dim(wrap(run_line(report.run), kWidth, "")) + "\n";
-  out += bullets(style, "Notes", scenario.notes);
+  out += bullets(style, "Notes", report.notes);
   return out;
 }
 

@@ -80,6 +80,8 @@ struct CollectiveReport {
   Seconds port_bound;                  ///< how long the busiest link is busy
   BytesPerSecond algorithm_bandwidth;  ///< bytes over time
   BytesPerSecond bus_bandwidth;        ///< comparable with a port's rate, whatever the collective
+  std::vector<Comparison> comparisons;
+  std::vector<std::string> notes;
 };
 
 /// A job's life on the cluster, without a step.

@@ -1,0 +1,64 @@
+// What a scenario is about, and how its replay went: parts of every report.
+#include <fmt/format.h>
+
+#include "analysis/runs/metric_table.h"
+#include "scenarios/resolve/serving_scenario.h"
+
+namespace flopcast {
+namespace {
+
+using ScenarioRef = const Scenario&;
+using RunRef = const RunFacts&;
+namespace as = metric_value;
+namespace show = metric_text;
+
+constexpr MetricRow<Scenario> kScenarioRows[] = {
+    {"name", "text", "scenario", "Name of the scenario", [](ScenarioRef s) { return as::word(s.name); }, nullptr},
+    {"title", "text", "title", "What the scenario says it is", [](ScenarioRef s) { return as::word(s.title); },
+     nullptr},
+    {"cluster", "text", "cluster", "Name of the cluster", [](ScenarioRef s) { return as::word(s.cluster.name); },
+     nullptr},
+    {"node", "text", "node", "Kind of node", [](ScenarioRef s) { return as::word(s.cluster.node.name); }, nullptr},
+    {"gpu", "text", "GPU", "Kind of GPU", [](ScenarioRef s) { return as::word(s.cluster.node.gpu.name); }, nullptr},
+    {"fabric", "text", "fabric", "Network between the nodes",
+     [](ScenarioRef s) { return as::word(s.cluster.fabric.name); }, nullptr},
+    {"model", "text", "model", "The model that is trained or served",
+     [](ScenarioRef s) {
+       return s.training ? as::word(s.training->model.name)
+                         : as::word(s.serving ? s.serving->model().name : std::string());
+     },
+     nullptr},
+    {"schedule", "text", "schedule", "Pipeline schedule of the training step",
+     [](ScenarioRef s) { return as::word(s.training ? s.training->schedule : std::string()); }, nullptr},
+    {"nodes", "count", "nodes", "Nodes of the cluster", [](ScenarioRef s) { return as::count(s.cluster.nodes); },
+     show::whole},
+    {"gpus", "count", "GPUs", "GPUs of the cluster, or of the serving deployment",
+     [](ScenarioRef s) { return as::count(s.serving ? s.serving->gpus() : s.cluster.gpus()); }, show::whole},
+};
+
+constexpr MetricRow<RunFacts> kRunRows[] = {
+    {"operations", "count", "operations", "Operations that were replayed",
+     [](RunRef r) { return as::count(r.operations); }, show::whole},
+    {"transfers", "count", "transfers", "Transfers between GPUs among the operations",
+     [](RunRef r) { return as::count(r.transfers); }, show::whole},
+    {"contended_flows", "count", "contended flows", "Flows that met another flow on a link",
+     [](RunRef r) { return as::count(r.contended_flows); }, show::whole},
+    {"folded", "yes/no", "folded", "One GPU stands for all that do the same",
+     [](RunRef r) { return as::yes_or_no(r.folded); }, nullptr},
+    {"replayed_gpus", "count", "replayed GPUs", "GPUs that were replayed one by one",
+     [](RunRef r) { return as::count(r.replayed_gpus); }, show::whole},
+    {"backend", "text", "network model", "What timed the transfers: simgrid, or ideal (no contention)",
+     [](RunRef r) { return as::word(r.backend == TransferBackend::simgrid ? "simgrid" : "ideal"); }, nullptr},
+    {"fingerprint", "text", "fingerprint", "Hexadecimal, over every operation's start and end",
+     [](RunRef r) { return as::word(fmt::format("{:016x}", r.fingerprint)); }, nullptr},
+};
+
+}  // namespace
+
+void add_scenario_metrics(MetricList& list, const Scenario* scenario) {
+  list.add<Scenario>("scenario.", kScenarioRows, scenario);
+}
+
+void add_run_metrics(MetricList& list, const RunFacts* run) { list.add<RunFacts>("run.", kRunRows, run); }
+
+}  // namespace flopcast
