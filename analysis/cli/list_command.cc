@@ -6,8 +6,11 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/terminal.h"
+#include "analysis/money/cost_metrics.h"
 #include "analysis/render/format.h"
 #include "analysis/render/text_table.h"
+#include "analysis/runs/metric_output.h"
+#include "scenarios/read/text_file.h"
 #include "workloads/serving/policies.h"
 #include "workloads/serving/router.h"
 
@@ -17,6 +20,7 @@ namespace {
 struct ListArguments {
   std::string kind;
   std::vector<std::string> library_folders;
+  bool markdown = false;
 };
 
 // One entry: its name beside its title, what one compares it by, where that was read.
@@ -50,6 +54,15 @@ std::vector<LibraryRow> rows_of(const ListArguments& arguments) {
 }
 
 void show_entries(const ListArguments& arguments) {
+  if (arguments.markdown && arguments.kind != "metrics")
+    throw InputError(
+        Diagnostic{"", 0, 0, "--markdown", quoted(arguments.kind), "metrics, which docs/metrics.md is of", ""});
+  if (arguments.kind == "metrics") {
+    const std::vector<MetricKind> kinds = all_metric_kinds();
+    const TextStyle style(terminal_colours(stdout));
+    fmt::print("{}", arguments.markdown ? metric_reference_markdown(kinds) : metric_reference(kinds, style));
+    return;
+  }
   const std::vector<LibraryRow> rows = rows_of(arguments);
   std::size_t name_width = 0;
   for (const LibraryRow& row : rows) name_width = std::max(name_width, display_width(row.name));
@@ -66,9 +79,10 @@ void add_list_command(Command& program) {
         command
             .option("KIND", arguments.kind,
                     "gpus, nodes, fabrics, clusters, models, schedules, collectives, routers, batching, "
-                    "admission, preemption or scenarios")
+                    "admission, preemption, metrics or scenarios")
             .required();
         add_library_option(command, arguments.library_folders);
+        command.flag("--markdown", arguments.markdown, "Of metrics: as a page of Markdown");
       },
       show_entries);
 }

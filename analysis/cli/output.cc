@@ -21,7 +21,8 @@ namespace {
 
 void check_output(const OutputOption& output) {
   if (output.path.empty() || (output.path == "-" && output.takes_stdout)) return;
-  if (output.path == "-") refuse(output, "", "the name of a file: only the report goes to stdout, by `--json -`");
+  if (output.path == "-")
+    refuse(output, "", "the name of a file: only the report goes to stdout, by `--json -` or `--csv -`");
   if (const std::string obstacle = write_obstacle(output.path); !obstacle.empty())
     refuse(output, obstacle, "a file that can be written, in a folder that exists");
 }
@@ -29,6 +30,13 @@ void check_output(const OutputOption& output) {
 }  // namespace
 
 void check_outputs(std::span<const OutputOption> outputs) {
+  const OutputOption* to_stdout = nullptr;
+  for (const OutputOption& output : outputs) {
+    if (output.path != "-") continue;
+    if (to_stdout != nullptr)
+      refuse(output, "where " + to_stdout->option + " goes too", "one output on stdout, the others in files");
+    to_stdout = &output;
+  }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     check_output(outputs[i]);
     for (std::size_t j = 0; j < i && !outputs[i].path.empty() && outputs[i].path != "-"; ++j) {

@@ -13,8 +13,8 @@ struct OutputOption {
   bool takes_stdout = true;  ///< `-` stands for stdout
 };
 
-/// @throws InputError when a path cannot be written or two options name the same file: better before an hour
-/// of replay than after.
+/// @throws InputError when a path cannot be written or two options name the same file, or stdout: better before an
+/// hour of replay than after.
 void check_outputs(std::span<const OutputOption> outputs);
 
 /// As above, of a single option that takes `-`.

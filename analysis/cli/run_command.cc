@@ -14,6 +14,7 @@
 #include "analysis/cli/terminal.h"
 #include "analysis/face/report_data.h"
 #include "analysis/face/run.h"
+#include "analysis/runs/metric_output.h"
 #include "analysis/runs/serving/requests_csv.h"
 #include "analysis/runs/serving/serving_html.h"
 #include "analysis/runs/serving/serving_report.h"
@@ -29,17 +30,18 @@ namespace {
 
 struct RunArguments {
   ScenarioArguments scenario;
-  std::string json, trace, picture, requests, html;
+  std::string json, csv, trace, picture, requests, html;
   std::vector<int> trace_gpus;
   std::string backend;
   bool allow_oom = false;
   bool unfolded = false;
 };
 
-// Shows a report: JSON where it is asked for, text on stdout unless the JSON goes there.
-void present(const Report& report, const std::string& json) {
-  if (json != "-") fmt::print("{}", report.text(terminal_colours(stdout)));
-  if (!json.empty()) write_text(json, report.json());
+// Shows a report: JSON and CSV where they are asked for, text on stdout unless one of them goes there.
+void present(const Report& report, const RunArguments& arguments) {
+  if (arguments.json != "-" && arguments.csv != "-") fmt::print("{}", report.text(terminal_colours(stdout)));
+  if (!arguments.csv.empty()) write_text(arguments.csv, to_csv(metrics(report)));
+  if (!arguments.json.empty()) write_text(arguments.json, report.json());
 }
 
 Diagnostic option_fault(const std::string& option, const std::string& found, const std::string& expected) {
@@ -180,11 +182,9 @@ class SideOutputs {
 };
 
 void check_output_options(const RunArguments& arguments) {
-  const OutputOption outputs[] = {{"--json", arguments.json},
-                                  {"--trace", arguments.trace, false},
-                                  {"--requests", arguments.requests, false},
-                                  {"--html", arguments.html, false},
-                                  {"--picture", arguments.picture, false}};
+  const OutputOption outputs[] = {{"--json", arguments.json},          {"--csv", arguments.csv},
+                                  {"--trace", arguments.trace, false}, {"--requests", arguments.requests, false},
+                                  {"--html", arguments.html, false},   {"--picture", arguments.picture, false}};
   check_outputs(outputs);
   if (!arguments.trace_gpus.empty() && arguments.trace.empty())
     throw InputError(option_fault("--trace-ranks", "no --trace", "both: it chooses what the trace shows"));
@@ -220,7 +220,7 @@ void run_scenario(const RunArguments& arguments) {
   const Report report = run(scenario, environment, settings, outputs.hooks());
   progress.clear();
   outputs.write(report);
-  present(report, arguments.json);
+  present(report, arguments);
 }
 
 std::string fault_of_gpu_index(const std::string& text) {
@@ -236,6 +236,11 @@ void add_run_command(Command& program) {
       [](Command& command, RunArguments& arguments) {
         arguments.scenario.add_to(command);
         command.option("--json", arguments.json, "Write the report as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command
+            .option("--csv", arguments.csv,
+                    "Write the metrics as CSV, a row each: name, value, unit, meaning (`-`: to stdout, instead of the "
+                    "text)")
             .value_name("FILE");
         command.option("--trace", arguments.trace, "Write the step's timeline for ui.perfetto.dev or chrome://tracing")
             .value_name("FILE");

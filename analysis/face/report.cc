@@ -1,6 +1,7 @@
 #include <variant>
 
 #include "analysis/face/report_data.h"
+#include "analysis/money/cost_metrics.h"
 #include "analysis/money/cost_output.h"
 #include "analysis/render/json.h"
 #include "analysis/render/text_table.h"
@@ -28,6 +29,10 @@ std::string Report::json() const {
 
 std::string Report::text(bool colours) const {
   return std::visit([&](const auto& report) { return to_text(report, TextStyle(colours)); }, data_->report);
+}
+
+std::vector<Metric> metrics(const Report& report) {
+  return std::visit([](const auto& found) { return metrics(found); }, report.data().report);
 }
 
 }  // namespace flopcast

@@ -2,6 +2,7 @@
 #pragma once
 #include "flopcast/environment.h"
 #include "flopcast/errors.h"
+#include "flopcast/metrics.h"
 #include "flopcast/report.h"
 #include "flopcast/run.h"
 #include "flopcast/scenario.h"
