@@ -79,7 +79,7 @@ void run_compare(const CompareArguments& a) {
   options.run = study_options(line.scenarios[0], environment, progress);
   options.workers = a.workers > 0 ? a.workers : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   for (const MeasureRow& row : measures()) {
-    if (row.id == a.measure) options.measure = row.measure;
+    if (a.measure == row.id || (!row.metric.empty() && a.measure == row.metric)) options.measure = row.measure;
   }
   ScenarioComparison comparison = comparison_of(a, line, options, environment.data().libraries());
   comparison.title = line.title;
@@ -97,6 +97,9 @@ void run_compare(const CompareArguments& a) {
 std::vector<std::string> measure_ids() {
   std::vector<std::string> ids;
   for (const MeasureRow& row : measures()) ids.emplace_back(row.id);
+  for (const MeasureRow& row : measures()) {
+    if (!row.metric.empty()) ids.emplace_back(row.metric);
+  }
   return ids;
 }
 

@@ -11,6 +11,7 @@
 #include "analysis/runs/metric_output.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/report_message.h"
+#include "analysis/studies/compare/compare.h"
 #include "scenarios/proto/cost_report.pb.h"
 #include "sim/base/diagnostic.h"
 #include "tests/analysis/program.h"
@@ -80,6 +81,13 @@ TEST_CASE("a row says its unit, its meaning and how a number is written", "[metr
       CHECK_FALSE(metric.meaning.empty());
       CHECK((metric.text == nullptr) == (metric.unit == "text" || metric.unit == "yes/no"));
     }
+  }
+}
+
+TEST_CASE("what compare measures goes by metrics' names", "[metrics]") {
+  for (const MeasureRow& row : measures()) {
+    INFO(row.id);
+    if (!row.metric.empty()) CHECK(describe_metric(row.metric).has_value());
   }
 }
 

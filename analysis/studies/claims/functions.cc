@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "analysis/money/cost_study.h"
+#include "analysis/runs/serving/serving_run.h"
 #include "analysis/studies/compare/causes.h"
 #include "flopcast/scenario.h"
 #include "scenarios/read/text_file.h"
@@ -80,46 +81,82 @@ double flop(const Arguments& a, const ClaimContext& c) {
   return training_flop_per_token(m, static_cast<std::int64_t>(std::stod(a[1])), true, false);
 }
 
+/// A short name of a metric, as claims had them before metrics had names: `metric` over `unit`, or over another metric.
+struct ShortName {
+  std::string_view name, metric;
+  double unit = 1;
+  std::string_view over;
+};
+
+constexpr ShortName kTrained[] = {
+    {"step_s", "training.step_time_s"},
+    {"tokens_per_day", "training.tokens_per_day"},
+    {"mfu", "training.mfu_bf16_causal"},
+    {"bubble_s", "training.bubble_s"},
+    {"bubble_share", "training.bubble_s", 1, "training.step_time_s"},
+    {"exposed_communication_s", "training.exposed_communication_s"},
+    {"memory_gb", "training.peak_memory_bytes", 1e9},
+    {"gpu_hours", "projection.gpu_hours"},
+    {"cost_usd", "projection.cost_usd"},
+    {"days", "projection.days"},
+    {"first_phase_gpu_hours", "projection.phases[0].gpu_hours"},
+};
+
+/// @throws InputError when `field` is neither a number that reports of the scenario have nor one of `short_names`.
+void check_field(const std::string& field, const Scenario& scenario, std::vector<std::string> short_names) {
+  std::vector<std::string> known;
+  for (const Metric& metric : expected_metrics(scenario)) {
+    if (metric.text != nullptr) known.push_back(metric.name);
+  }
+  if (std::find(known.begin(), known.end(), field) != known.end()) return;
+  if (std::find(short_names.begin(), short_names.end(), field) != short_names.end()) return;
+  known.insert(known.end(), short_names.begin(), short_names.end());
+  throw InputError(Diagnostic{"", 0, 0, "compute", quoted(field),
+                              fmt::format("one of {}, or a metric of `flopcast list metrics` that reports of {} have",
+                                          fmt::join(short_names, ", "), scenario.name),
+                              nearest_name(field, known)});
+}
+
+/// @throws InputError when it turned out to have no value.
+double value_of(std::span<const Metric> metrics, std::string_view name) {
+  const Metric* const metric = find_metric(metrics, name);
+  if (const auto value = metric ? metric->number() : std::nullopt) return *value;
+  const Absent* const absent = metric ? std::get_if<Absent>(&metric->value) : nullptr;
+  throw InputError(Diagnostic{"", 0, 0, "compute", fmt::format("`{}`, which has no value", name),
+                              "a metric with a value" + (absent ? ": " + absent->reason : ""), ""});
+}
+
 double train(const Arguments& a, const ClaimContext& c) {
   const std::vector<std::string> sets(a.begin() + 2, a.end());
   const Scenario scenario = resolve(a[0], c.environment, sets).value();
-  const std::string& field = a[1];
-  RunOptions run = c.run;
-  run.project = field == "gpu_hours" || field == "cost_usd" || field == "days" || field == "first_phase_gpu_hours";
-  const TrainingReport r = run_training(scenario, run);
-  std::map<std::string, double> values{
-      {"step_s", r.step_time.value()},
-      {"tokens_per_day", r.tokens_per_day},
-      {"mfu", r.mfu_causal},
-      {"bubble_s", r.mean.parts.bubble.value()},
-      {"bubble_share", r.mean.parts.bubble / r.step_time},
-      {"exposed_communication_s", r.mean.exposed_communication.value()},
-      {"memory_gb", r.fullest_memory().total().value() / 1e9},
-      {"gpu_hours", 0},
-      {"cost_usd", 0},
-      {"days", 0},
-      {"first_phase_gpu_hours", 0},
-  };
-  if (r.projection) {
-    values["gpu_hours"] = r.projection->gpu_hours;
-    values["cost_usd"] = r.projection->cost.value();
-    values["days"] = in_days(r.projection->elapsed);
-    values["first_phase_gpu_hours"] = r.projection->phases.front().gpu_hours;
+  if (!scenario.training) {
+    throw InputError(
+        Diagnostic{scenario.file, 0, 0, "compute", "a scenario without `training`", "a training scenario", ""});
   }
-  return pick(values, field);
+  std::vector<std::string> short_names;
+  for (const ShortName& row : kTrained) short_names.emplace_back(row.name);
+  check_field(a[1], scenario, short_names);
+  const auto row =
+      std::find_if(std::begin(kTrained), std::end(kTrained), [&](const ShortName& r) { return r.name == a[1]; });
+  const ShortName wanted = row != std::end(kTrained) ? *row : ShortName{a[1], a[1]};
+  RunOptions run = c.run;
+  run.project = wanted.metric.starts_with("projection.");
+  const std::vector<Metric> found = metrics(run_training(scenario, run));
+  const double value = value_of(found, wanted.metric) / wanted.unit;
+  return wanted.over.empty() ? value : value / value_of(found, wanted.over);
 }
 
-double figure_of(const ServedFigures& f, int gpus_per_node, const std::string& field) {
-  return pick({{"output_tokens_per_s_per_gpu", f.answers_per_gpu()},
-               {"output_tokens_per_s_per_node", f.answers_per_gpu() * gpus_per_node},
-               {"input_tokens_per_s_per_node", f.prompts_per_gpu() * gpus_per_node},
-               {"tokens_per_s_per_user", f.tpot > Seconds(0) ? 1 / f.tpot.value() : 0},
-               {"tpot_ms", f.tpot.value() * 1e3},
-               {"ttft_s", f.ttft.value()},
-               {"answers_per_gpu", f.under_way_per_gpu},
-               {"usd_per_million_output_tokens", f.per_million_output.value()},
-               {"usd_per_million_input_tokens", f.per_million_input.value()}},
-              field);
+/// Figures by which services are compared, per GPU or node of those that do the work in question.
+std::map<std::string, double> short_figures(const ServedFigures& f, int gpus_per_node) {
+  return {{"output_tokens_per_s_per_gpu", f.answers_per_gpu()},
+          {"output_tokens_per_s_per_node", f.answers_per_gpu() * gpus_per_node},
+          {"input_tokens_per_s_per_node", f.prompts_per_gpu() * gpus_per_node},
+          {"tokens_per_s_per_user", f.tpot > Seconds(0) ? 1 / f.tpot.value() : 0},
+          {"tpot_ms", f.tpot.value() * 1e3},
+          {"ttft_s", f.ttft.value()},
+          {"answers_per_gpu", f.under_way_per_gpu},
+          {"usd_per_million_output_tokens", f.per_million_output.value()},
+          {"usd_per_million_input_tokens", f.per_million_input.value()}};
 }
 
 /// A service with some causes turned on; `asked` tells it from others.
@@ -132,9 +169,19 @@ double served(const std::string& field, const Arguments& asked, Scenario scenari
   for (const Cause& cause : causes) cause.apply(scenario);
   if (const std::string fault = unsound(scenario); !fault.empty())
     throw InputError(Diagnostic{scenario.file, 0, 0, "compute", fault, "a deployment that can run", ""});
+  std::vector<std::string> short_names;
+  for (const auto& [name, value] : short_figures({}, 1)) short_names.push_back(name);
+  check_field(field, scenario, short_names);
   auto known = c.served.find(asked);
-  if (known == c.served.end()) known = c.served.emplace(asked, serve(scenario, c.run.power)).first;
-  return figure_of(known->second, scenario.cluster.node.gpus, field);
+  if (known == c.served.end()) {
+    ServingOptions options;
+    options.power = c.run.power;
+    const ServingReport report = run_serving(scenario, options);
+    known = c.served.emplace(asked, ServedAnswer{figures_of(report), metrics(report)}).first;
+  }
+  const auto figures = short_figures(known->second.figures, scenario.cluster.node.gpus);
+  const auto figure = figures.find(field);
+  return figure != figures.end() ? figure->second : value_of(known->second.metrics, field);
 }
 
 double serve_with_sets(const Arguments& a, const ClaimContext& c) {
@@ -193,12 +240,12 @@ constexpr ClaimFunction kFunctions[] = {
     {"train", "SCENARIO, FIELD, SET...",
      "replays: step_s, tokens_per_day, mfu, bubble_s, bubble_share, exposed_communication_s, memory_gb; of "
      "the whole run: "
-     "gpu_hours, first_phase_gpu_hours, cost_usd, days",
+     "gpu_hours, first_phase_gpu_hours, cost_usd, days; or any metric of `flopcast list metrics`",
      train},
     {"serve", "SCENARIO, FIELD, SET...",
      "replays: output_tokens_per_s_per_gpu (of those that give answers), output_tokens_per_s_per_node, "
      "input_tokens_per_s_per_node, tokens_per_s_per_user, tpot_ms, ttft_s, answers_per_gpu, "
-     "usd_per_million_output_tokens, usd_per_million_input_tokens",
+     "usd_per_million_output_tokens, usd_per_million_input_tokens; or any metric of `flopcast list metrics`",
      serve_with_sets},
     {"serve_with", "SCENARIO, FIELD, CAUSE...", "the same with causes of `flopcast compare` turned on",
      serve_with_causes},

@@ -7,11 +7,18 @@
 #include <vector>
 
 #include "analysis/face/environment_data.h"
+#include "analysis/runs/metrics.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/compare/served.h"
 #include "scenarios/policy/export_rules.h"
 
 namespace flopcast {
+
+/// What a replayed service answers claims with.
+struct ServedAnswer {
+  ServedFigures figures;
+  std::vector<Metric> metrics;
+};
 
 /// What functions may look at.
 struct ClaimContext {
@@ -19,7 +26,7 @@ struct ClaimContext {
   const RuleBook& rules;
   RunOptions run;  ///< for replays
   /// Services replayed so far, by what was asked: claims ask for several figures of one.
-  mutable std::map<std::vector<std::string>, ServedFigures> served;
+  mutable std::map<std::vector<std::string>, ServedAnswer> served;
 };
 
 struct ClaimFunction {

@@ -211,13 +211,14 @@ Scenario with(const Scenario& scenario, const std::vector<Cause>& causes, Causes
 constexpr std::size_t kMeasures = 7;
 
 constexpr std::array<MeasureRow, kMeasures> kMeasureRows{{
-    {Measure::step, "step", "step", "s", false},
-    {Measure::training_hours, "gpu-hours", "GPU-hours per 10^12 tokens", "GPU-h", false},
-    {Measure::answer_hours, "output-hours", "GPU-hours per 10^6 output tokens", "GPU-h", true},
-    {Measure::prompt_hours, "input-hours", "GPU-hours per 10^6 input tokens", "GPU-h", true},
-    {Measure::tpot, "tpot", "time per output token", "ms", true},
-    {Measure::ttft, "ttft", "time to first token", "ms", true},
-    {Measure::answer_usd, "output-usd", "USD per 10^6 output tokens", "USD", true},
+    {Measure::step, "step", "step", "s", false, "training.step_time_s"},
+    {Measure::training_hours, "gpu-hours", "GPU-hours per 10^12 tokens", "GPU-h", false, ""},
+    {Measure::answer_hours, "output-hours", "GPU-hours per 10^6 output tokens", "GPU-h", true, ""},
+    {Measure::prompt_hours, "input-hours", "GPU-hours per 10^6 input tokens", "GPU-h", true, ""},
+    {Measure::tpot, "tpot", "time per output token", "ms", true, "serving.tpot_s.mean"},
+    {Measure::ttft, "ttft", "time to first token", "ms", true, "serving.ttft_s.mean"},
+    {Measure::answer_usd, "output-usd", "USD per 10^6 output tokens", "USD", true,
+     "cost.usd_per_million_output_tokens"},
 }};
 
 const MeasureRow& row_of(Measure measure) { return kMeasureRows[static_cast<std::size_t>(measure)]; }

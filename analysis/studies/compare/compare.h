@@ -20,10 +20,11 @@ namespace flopcast {
 enum class Measure : std::uint8_t { step, training_hours, answer_hours, prompt_hours, tpot, ttft, answer_usd };
 struct MeasureRow {
   Measure measure;
-  std::string_view id;    ///< on the command line
+  std::string_view id;    ///< on the command line, where the metric's name will do too
   std::string_view name;  ///< "GPU-hours per 10^6 output tokens"
   std::string_view unit;  ///< "s", "ms", "GPU-h" or "USD"
   bool serving;
+  std::string_view metric;  ///< of which it is, in its own unit; empty: no metric says it
 };
 std::span<const MeasureRow> measures();
 

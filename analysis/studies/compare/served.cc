@@ -2,15 +2,10 @@
 
 #include <algorithm>
 
-#include "analysis/runs/serving/serving_run.h"
-
 namespace flopcast {
 
-ServedFigures serve(const Scenario& scenario, const PowerModel& power) {
-  ServingOptions options;
-  options.power = power;
-  const ServingReport report = run_serving(scenario, options);
-  const double gpus_per_node = scenario.cluster.node.gpus;
+ServedFigures figures_of(const ServingReport& report) {
+  const double gpus_per_node = report.scenario.cluster.node.gpus;
   ServedFigures out;
   out.answer_rate = report.output_rate;
   out.prompt_rate = report.input_rate;
@@ -29,6 +24,12 @@ ServedFigures serve(const Scenario& scenario, const PowerModel& power) {
   out.rejected = static_cast<double>(report.all.rejected.requests) / arrived;
   out.state = name(report.state);
   return out;
+}
+
+ServedFigures serve(const Scenario& scenario, const PowerModel& power) {
+  ServingOptions options;
+  options.power = power;
+  return figures_of(run_serving(scenario, options));
 }
 
 void put(const ServedFigures& f, Lines& lines) {

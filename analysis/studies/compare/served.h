@@ -3,6 +3,7 @@
 #include <string>
 
 #include "analysis/runs/energy.h"
+#include "analysis/runs/serving/serving_run.h"
 #include "analysis/studies/compare/lines.h"
 #include "scenarios/resolve/scenario.h"
 
@@ -23,6 +24,8 @@ struct ServedFigures {
   double answer_hours() const { return answer_rate > 0 ? answer_gpus / answer_rate * 1e6 / 3600 : 0; }
   double prompt_hours() const { return prompt_rate > 0 ? prompt_gpus / prompt_rate * 1e6 / 3600 : 0; }
 };
+
+ServedFigures figures_of(const ServingReport& report);
 
 /// Replays it. @throws InputError.
 ServedFigures serve(const Scenario& scenario, const PowerModel& power);
