@@ -23,6 +23,7 @@ constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells have it
   ROW(explain)                 \
   ROW(list)                    \
   ROW(show)                    \
+  ROW(fields)                  \
   ROW(validate)                \
   ROW(size)                    \
   ROW(curve)                   \

@@ -8,6 +8,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
+#include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
 #include "analysis/studies/policy/frontier.h"
 #include "analysis/studies/policy/frontier_html.h"

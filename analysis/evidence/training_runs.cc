@@ -184,7 +184,7 @@ Scenario scenario_of(const TrainingRun& run, const Libraries& libraries) {
   config.schedule = run.chunks > 1 ? "interleaved_1f1b" : "1f1b";
   config.flash2 = recipe.flash2;
   config.plan.tensor_overlap = recipe.megatron;
-  config.mechanisms.gpu_speed_spread = kSpreadAsCalibrated;
+  config.mechanisms.gpu_speed_spread.reset();  // as calibrated
   scenario.training = std::move(config);
   return scenario;
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "hwmodels/chips/precision.h"
+#include "sim/base/fields.h"
 #include "sim/base/units.h"
 
 namespace flopcast {
@@ -14,6 +15,13 @@ struct Source {
   std::string text;
   std::string date;  ///< ISO date at which it was read or published
   bool confirmed = true;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("text", &Source::text, {"label"});
+    field("date", &Source::date, {"label"});
+    field("confirmed", &Source::confirmed, {"label"});
+  }
 };
 
 struct GpuSpec {
@@ -40,6 +48,29 @@ struct GpuSpec {
   FlopPerSecond peak(Precision p) const {
     if (p == Precision::fp8 && fp8_peak > FlopPerSecond(0)) return fp8_peak;
     return p == Precision::fp32 ? fp32_peak : bf16_peak;
+  }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("name", &GpuSpec::name, {.cause = "compute", .shown = "gpu", .resolved = true});
+    field("base", &GpuSpec::base, {"compute"});
+    field("architecture", &GpuSpec::architecture, {"compute"});
+    field("bf16_peak", &GpuSpec::bf16_peak, {"compute"});
+    field("fp8_peak", &GpuSpec::fp8_peak, {"compute"});
+    field("fp32_peak", &GpuSpec::fp32_peak, {"compute"});
+    field("sms", &GpuSpec::sms, {"compute"});
+    field("boost_clock", &GpuSpec::boost_clock, {"compute"});
+    field("l2_capacity", &GpuSpec::l2_capacity, {"compute"});
+    field("hbm_bandwidth", &GpuSpec::hbm_bandwidth, {"memory-bandwidth"});
+    field("hbm_capacity", &GpuSpec::hbm_capacity, {"memory-capacity"});
+    field("title", &GpuSpec::title, {kLabel});
+    field("vendor", &GpuSpec::vendor, {kLabel});
+    field("launch_date", &GpuSpec::launch_date, {kLabel});
+    field("nvlink_bandwidth", &GpuSpec::nvlink_bandwidth, {"nvlink", "gpu's nvlink_bandwidth"});
+    field("pcie_bandwidth", &GpuSpec::pcie_bandwidth, {"pcie"});
+    field("tdp", &GpuSpec::tdp, {"power"});
+    field("sources", &GpuSpec::sources, {.cause = kLabel, .resolved = true});
+    field("changed_fields", &GpuSpec::changed_fields, {.cause = kLabel, .resolved = true});
   }
 };
 

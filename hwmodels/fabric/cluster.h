@@ -1,10 +1,12 @@
 // Nodes, fabrics and clusters as their data files describe them. How they become links and routes: topology.h.
 #pragma once
+#include <array>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "hwmodels/chips/gpu.h"
+#include "sim/base/fields.h"
 
 namespace flopcast {
 
@@ -25,6 +27,23 @@ struct NodeSpec {
   bool in_switch_reduction = false;  ///< the NVSwitches add and multicast (NVLink SHARP: Hopper and later)
   Watts overhead_power;              ///< CPUs, memory, fans, NICs of the node, without its GPUs
   std::map<std::string, Source> sources;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("nvlink_bandwidth", &NodeSpec::nvlink_bandwidth, {"nvlink"});
+    field("nvlink_efficiency", &NodeSpec::nvlink_efficiency, {"nvlink"});
+    field("nvlink_latency", &NodeSpec::nvlink_latency, {"nvlink"});
+    field("nic_bandwidth", &NodeSpec::nic_bandwidth, {"nic"});
+    field("nics_per_gpu", &NodeSpec::nics_per_gpu, {"nic"});
+    field("nic_efficiency", &NodeSpec::nic_efficiency, {"nic"});
+    field("name", &NodeSpec::name, {.cause = kLabel, .resolved = true});
+    field("title", &NodeSpec::title, {kLabel});
+    field("in_switch_reduction", &NodeSpec::in_switch_reduction, {"nvlink"});
+    field("overhead_power", &NodeSpec::overhead_power, {"power"});
+    field("sources", &NodeSpec::sources, {.cause = kLabel, .resolved = true});
+    field("gpus", &NodeSpec::gpus, {"plan", "gpus per node"});
+    field("gpu", &NodeSpec::gpu, {.resolved = true});
+  }
 };
 
 enum class FabricKind {
@@ -35,6 +54,9 @@ enum class FabricKind {
   multi_rail,       ///< MRFT: rails as above, joined by the spine layer
   nvlink_rack,      ///< all GPUs in one NVLink domain (NVL72), racks joined by NICs
 };
+constexpr std::array<std::string_view, 6> enum_names(FabricKind) {
+  return {"single_switch", "rail_fat_tree_2", "rail_fat_tree_3", "multi_plane", "multi_rail", "nvlink_rack"};
+}
 
 struct FabricSpec {
   std::string name;
@@ -46,6 +68,19 @@ struct FabricSpec {
   Seconds same_leaf_latency;      ///< end to end, small message
   Seconds cross_leaf_latency;
   std::map<std::string, Source> sources;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("name", &FabricSpec::name, {.cause = "fabric", .shown = "fabric", .resolved = true});
+    field("kind", &FabricSpec::kind, {"fabric"});
+    field("port_bandwidth", &FabricSpec::port_bandwidth, {"fabric"});
+    field("switch_ports", &FabricSpec::switch_ports, {"fabric"});
+    field("title", &FabricSpec::title, {kLabel});
+    field("oversubscription", &FabricSpec::oversubscription, {"fabric"});
+    field("same_leaf_latency", &FabricSpec::same_leaf_latency, {"fabric"});
+    field("cross_leaf_latency", &FabricSpec::cross_leaf_latency, {"fabric"});
+    field("sources", &FabricSpec::sources, {.cause = kLabel, .resolved = true});
+  }
 };
 
 /// A link or a GPU that is slower than its data sheet, as a scenario states it.
@@ -53,7 +88,15 @@ struct SlowPart {
   enum class Kind { gpu, nic, nvlink } kind = Kind::gpu;
   int rank = 0;        ///< global GPU index it belongs to
   double speed = 1.0;  ///< 0.8 = runs at 80 %
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("kind", &SlowPart::kind, {.cause = "slow", .resolved = true});
+    field("rank", &SlowPart::rank, {.cause = "slow", .resolved = true});
+    field("speed", &SlowPart::speed, {"slow"});
+  }
 };
+constexpr std::array<std::string_view, 3> enum_names(SlowPart::Kind) { return {"gpu", "nic", "nvlink"}; }
 
 struct ClusterSpec {
   std::string name;
@@ -63,6 +106,16 @@ struct ClusterSpec {
   FabricSpec fabric;
   std::vector<SlowPart> slow_parts;
   int gpus() const { return nodes * node.gpus; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("nodes", &ClusterSpec::nodes, {"plan"});
+    field("name", &ClusterSpec::name, {.cause = kLabel, .resolved = true});
+    field("title", &ClusterSpec::title, {.cause = kLabel, .resolved = true});
+    field("node", &ClusterSpec::node, {.resolved = true});
+    field("fabric", &ClusterSpec::fabric, {.resolved = true});
+    field("slow", &ClusterSpec::slow_parts, {.cause = "slow", .resolved = true});
+  }
 };
 
 }  // namespace flopcast

@@ -165,21 +165,6 @@ class Checker {
   Diagnostics& faults_;
 };
 
-std::string default_text(const Field* field) {
-  switch (field->cpp_type()) {
-    case Field::CPPTYPE_BOOL:
-      return field->default_value_bool() ? "true" : "false";
-    case Field::CPPTYPE_INT32:
-      return fmt::format("{}", field->default_value_int32());
-    case Field::CPPTYPE_INT64:
-      return fmt::format("{}", field->default_value_int64());
-    case Field::CPPTYPE_DOUBLE:
-      return fmt::format("{}", field->default_value_double());
-    default:
-      return fmt::format("\"{}\"", field->default_value_string());
-  }
-}
-
 void collect_defaults(const pb::Message& m, const std::string& prefix, const std::vector<std::string>& in_force,
                       std::vector<std::string>& out) {
   const auto* type = m.GetDescriptor();
@@ -193,12 +178,29 @@ void collect_defaults(const pb::Message& m, const std::string& prefix, const std
       if (listed || (r->HasField(m, f) && !rule_of(f).partial()))
         collect_defaults(r->GetMessage(m, f), path + ".", in_force, out);
     } else if (f->has_default_value() && !r->HasField(m, f)) {
-      out.push_back(path + " = " + default_text(f));
+      out.push_back(path + " = " + default_text(*f));
     }
   }
 }
 
 }  // namespace
+
+Dimension dimension_of(const pb::FieldDescriptor& field) { return dimension_of(rule_of(&field).unit()); }
+
+std::string default_text(const pb::FieldDescriptor& field) {
+  switch (field.cpp_type()) {
+    case Field::CPPTYPE_BOOL:
+      return field.default_value_bool() ? "true" : "false";
+    case Field::CPPTYPE_INT32:
+      return fmt::format("{}", field.default_value_int32());
+    case Field::CPPTYPE_INT64:
+      return fmt::format("{}", field.default_value_int64());
+    case Field::CPPTYPE_DOUBLE:
+      return fmt::format("{}", field.default_value_double());
+    default:
+      return fmt::format("\"{}\"", field.default_value_string());
+  }
+}
 
 void check_fields(const pb::Message& message, const std::string& path, const Places& places, const NamesOf& names,
                   bool complete, Diagnostics& faults) {

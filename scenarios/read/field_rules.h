@@ -5,9 +5,20 @@
 #include <string>
 #include <vector>
 
+#include "scenarios/read/quantity.h"
 #include "scenarios/read/text_file.h"
 
+namespace google::protobuf {
+class FieldDescriptor;
+}
+
 namespace flopcast {
+
+/// Of the quantity that a text field holds. @pre its rule names a unit.
+Dimension dimension_of(const google::protobuf::FieldDescriptor& field);
+
+/// The field's default as a file would state it.
+std::string default_text(const google::protobuf::FieldDescriptor& field);
 
 /// Names in a library, by its number in rules.proto's enum Library.
 using NamesOf = std::function<std::vector<std::string>(int library)>;

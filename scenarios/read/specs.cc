@@ -1,30 +1,14 @@
 // From checked messages to typed values: GPUs, nodes, fabrics, clusters and models.
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 
 #include "scenarios/read/library_entries.h"
+#include "scenarios/read/load_fields.h"
 #include "scenarios/read/quantity.h"
 
 namespace flopcast {
 namespace {
-
-template <class Typed>
-Typed typed(const std::string& text, Dimension dimension) {
-  return Typed(quantity(text, dimension));
-}
-FlopPerSecond flops(const std::string& text) { return typed<FlopPerSecond>(text, Dimension::compute_rate); }
-Bytes bytes(const std::string& text) { return typed<Bytes>(text, Dimension::data); }
-BytesPerSecond data_rate(const std::string& text) { return typed<BytesPerSecond>(text, Dimension::data_rate); }
-BytesPerSecond link_rate(const std::string& text) { return typed<BytesPerSecond>(text, Dimension::link_rate); }
-Watts watts(const std::string& text) { return typed<Watts>(text, Dimension::power); }
-
-FabricKind fabric_kind(const std::string& name) {
-  constexpr std::array<std::string_view, 6> kNames{"single_switch", "rail_fat_tree_2", "rail_fat_tree_3",
-                                                   "multi_plane",   "multi_rail",      "nvlink_rack"};
-  return static_cast<FabricKind>(std::find(kNames.begin(), kNames.end(), name) - kNames.begin());
-}
 
 /// An override may change values, not what the thing is a variant of.
 template <class Message>
@@ -103,58 +87,11 @@ void check_moe(const proto::MixtureOfExperts& moe, int layers, const Places& pla
   }
 }
 
-AttentionConfig attention_config(const proto::Attention& a) {
-  AttentionConfig out;
-  out.type = a.type() == "latent"          ? AttentionType::latent
-             : a.type() == "grouped_query" ? AttentionType::grouped_query
-                                           : AttentionType::multi_head;
-  out.heads = a.heads();
-  out.kv_heads = a.has_kv_heads() ? a.kv_heads() : a.heads();
-  out.head_dim = a.head_dim();
-  out.qkv_bias = a.qkv_bias();
-  out.q_lora_rank = a.q_lora_rank();
-  out.kv_lora_rank = a.kv_lora_rank();
-  out.qk_nope_dim = a.qk_nope_dim();
-  out.qk_rope_dim = a.qk_rope_dim();
-  out.v_dim = a.v_dim();
-  return out;
-}
-
-MoeConfig moe_config(const proto::MixtureOfExperts& m) {
-  MoeConfig out;
-  out.experts = m.experts();
-  out.experts_per_token = m.experts_per_token();
-  out.shared_experts = m.shared_experts();
-  out.expert_width = m.expert_width();
-  out.groups = m.groups();
-  out.groups_per_token = m.groups_per_token();
-  out.first_dense_layers = m.first_dense_layers();
-  out.every = m.every();
-  return out;
-}
-
 }  // namespace
 
 GpuSpec gpu_spec(const Entry<proto::Gpu>& entry) {
-  const proto::Gpu& g = entry.message;
-  GpuSpec out;
+  auto out = loaded<GpuSpec>(entry.message);
   out.name = entry.name;
-  out.title = g.title();
-  out.vendor = g.vendor();
-  out.base = g.base();
-  out.architecture = g.architecture();
-  out.launch_date = g.launch_date();
-  out.sms = g.sms();
-  out.boost_clock = typed<Hertz>(g.boost_clock(), Dimension::frequency);
-  out.bf16_peak = flops(g.bf16_peak());
-  out.fp8_peak = flops(g.fp8_peak());
-  out.fp32_peak = flops(g.fp32_peak());
-  out.hbm_capacity = bytes(g.hbm_capacity());
-  out.hbm_bandwidth = data_rate(g.hbm_bandwidth());
-  out.l2_capacity = bytes(g.l2_capacity());
-  out.nvlink_bandwidth = link_rate(g.nvlink_bandwidth());
-  out.pcie_bandwidth = link_rate(g.pcie_bandwidth());
-  out.tdp = watts(g.tdp());
   out.sources = entry.sources;
   out.changed_fields = entry.changed;
   return out;
@@ -162,34 +99,17 @@ GpuSpec gpu_spec(const Entry<proto::Gpu>& entry) {
 
 NodeSpec node_spec(const Entry<proto::Node>& entry, GpuSpec gpu) {
   const proto::Node& n = entry.message;
-  NodeSpec out;
+  auto out = loaded<NodeSpec>(n);
   out.name = entry.name;
-  out.title = n.title();
-  out.gpus = n.gpus();
-  out.nvlink_bandwidth = n.has_nvlink_bandwidth() ? link_rate(n.nvlink_bandwidth()) : gpu.nvlink_bandwidth;
-  out.nvlink_efficiency = n.nvlink_efficiency();
-  out.nvlink_latency = seconds(n.nvlink_latency());
-  out.nics_per_gpu = n.nics_per_gpu();
-  out.nic_bandwidth = link_rate(n.nic_bandwidth());
-  out.nic_efficiency = n.nic_efficiency();
-  out.in_switch_reduction = n.in_switch_reduction();
-  out.overhead_power = watts(n.overhead_power());
+  if (!n.has_nvlink_bandwidth()) out.nvlink_bandwidth = gpu.nvlink_bandwidth;
   out.sources = entry.sources;
   out.gpu = std::move(gpu);
   return out;
 }
 
 FabricSpec fabric_spec(const Entry<proto::Fabric>& entry) {
-  const proto::Fabric& f = entry.message;
-  FabricSpec out;
+  auto out = loaded<FabricSpec>(entry.message);
   out.name = entry.name;
-  out.title = f.title();
-  out.kind = fabric_kind(f.kind());
-  out.switch_ports = f.switch_ports();
-  out.port_bandwidth = link_rate(f.port_bandwidth());
-  out.oversubscription = f.oversubscription();
-  out.same_leaf_latency = seconds(f.same_leaf_latency());
-  out.cross_leaf_latency = seconds(f.cross_leaf_latency());
   out.sources = entry.sources;
   return out;
 }
@@ -236,19 +156,9 @@ ModelConfig model_config(const Entry<proto::Model>& entry, Diagnostics& faults) 
   const proto::Model& m = entry.message;
   check_attention(m.attention(), entry.places, faults);
   if (m.has_moe()) check_moe(m.moe(), m.layers(), entry.places, faults);
-  ModelConfig out;
+  auto out = loaded<ModelConfig>(m);
   out.name = entry.name;
-  out.title = m.title();
-  out.layers = m.layers();
-  out.hidden = m.hidden();
-  out.vocabulary = m.vocabulary();
-  out.ffn_width = m.ffn_width();
-  out.gated_ffn = m.gated_ffn();
-  out.tied_embeddings = m.tied_embeddings();
-  out.attention = attention_config(m.attention());
-  if (m.has_moe()) out.moe = moe_config(m.moe());
-  out.mtp_depth = m.mtp_depth();
-  out.max_positions = m.max_positions();
+  if (!m.attention().has_kv_heads()) out.attention.kv_heads = out.attention.heads;
   out.sources = entry.sources;
   return out;
 }

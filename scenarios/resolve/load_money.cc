@@ -4,40 +4,10 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/read/quantity.h"
+#include "scenarios/read/load_fields.h"
 
 namespace flopcast {
 namespace {
-
-Usd usd(const std::string& text) { return Usd(quantity(text, Dimension::money)); }
-double count(const std::string& text) { return quantity(text, Dimension::count); }
-
-PriceModel price_model(const std::string& name) {
-  return name == "rental"      ? PriceModel::rental
-         : name == "owned"     ? PriceModel::owned
-         : name == "amortised" ? PriceModel::amortised
-                               : PriceModel::stated;
-}
-
-OwnedConfig owned_of(const proto::OwnedTerms& p) {
-  OwnedConfig out;
-  if (p.has_server()) out.server = usd(p.server());
-  if (p.has_network()) out.network = usd(p.network());
-  out.other = usd(p.other());
-  out.life_years = p.life_years();
-  out.interest = p.interest();
-  out.residual = p.residual();
-  out.operations = p.operations();
-  if (p.has_power_share()) out.power_share = p.power_share();
-  return out;
-}
-
-SiteConfig site_of(const proto::Site& p) {
-  SiteConfig out;
-  if (p.has_electricity_usd_per_kwh()) out.electricity_usd_per_kwh = p.electricity_usd_per_kwh();
-  if (p.has_colocation_usd_per_kw_month()) out.colocation_usd_per_kw_month = p.colocation_usd_per_kw_month();
-  return out;
-}
 
 /// Section by section; a fault in one leaves the others alone.
 class MoneyReader {
@@ -74,27 +44,12 @@ class MoneyReader {
   void price() {
     const proto::Price& p = in_.price();
     PriceConfig& out = out_.price;
-    out.model = price_model(p.model());
+    load_fields(p, out);
     if (in_.has_price() && out.model == PriceModel::stated && !p.has_gpu())
       add("price.gpu", "nothing", "the price of a GPU-hour such as \"2 USD/h\", or price.model");
-    if (p.has_gpu()) out.gpu = UsdPerSecond(quantity(p.gpu(), Dimension::money_rate));
     out.stated = p.has_gpu();
-    out.source = p.source();
-    out.pue = p.pue();
     out.pue_stated = p.has_pue();
-    out.rental = {p.rental().term(), p.rental().provider()};
-    out.owned = owned_of(p.owned());
-    amortised(p.amortised());
-    out.site = site_of(p.site());
-  }
-
-  void amortised(const proto::AmortisedTerms& p) {
-    AmortisedConfig& out = out_.price.amortised;
-    if (p.has_server()) out.server = usd(p.server());
-    if (p.has_available()) out.available = day("price.amortised.available", p.available());
-    out.progress = p.progress();
-    out.network_share = p.network_share();
-    out.power_share = p.power_share();
+    if (p.amortised().has_available()) day("price.amortised.available", p.amortised().available());
   }
 
   template <class Items>
@@ -107,35 +62,23 @@ class MoneyReader {
             "one of the two");
         continue;
       }
-      out.push_back({item.name(), item.gpu_hours(), item.has_cost() ? usd(item.cost()) : Usd(0), item.source()});
+      out.push_back(loaded<Spending>(item));
     }
     return out;
   }
 
   void programme() {
     const proto::Programme& p = in_.programme();
-    ProgrammeConfig out;
-    out.experiments = p.experiments();
-    out.failed_runs = p.failed_runs();
-    out.idle = p.idle();
+    auto out = loaded<ProgrammeConfig>(p);
     out.predecessors = spending(p.predecessor(), "programme.predecessor");
     out.data = spending(p.data(), "programme.data");
     out.other = spending(p.other(), "programme.other");
-    out.staff = {p.staff().people(), p.staff().usd_per_year(), p.staff().years(), p.staff().source()};
-    out.source = p.source();
     out_.programme = std::move(out);
   }
 
   void service() {
     const proto::GivenService& p = in_.given_service();
-    GivenServiceConfig out;
-    out.nodes = p.nodes();
-    out.input_tokens = count(p.input_tokens());
-    out.cached_tokens = count(p.cached_tokens());
-    out.output_tokens = count(p.output_tokens());
-    out.prefill_share = p.prefill_share();
-    out.cached_work = p.cached_work();
-    out.source = p.source();
+    auto out = loaded<GivenServiceConfig>(p);
     if (out.cached_tokens > out.input_tokens)
       add("given_service.cached_tokens", quoted(p.cached_tokens()), "at most the input tokens, " + p.input_tokens());
     out_.given_service = out;
@@ -143,17 +86,10 @@ class MoneyReader {
 
   void market() {
     const proto::Market& p = in_.market();
-    MarketConfig out;
-    out.vendor = p.vendor();
-    out.model = p.model();
+    auto out = loaded<MarketConfig>(p);
     if (p.has_vendor() != p.has_model()) add("market", "half a name", "both vendor and model, or neither");
     if (!p.has_model() && !(p.has_input() && p.has_output()))
       add("market", "no price", "vendor and model of a dated price, or input and output in USD per million tokens");
-    if (p.has_input()) out.input = p.input();
-    if (p.has_cached()) out.cached = p.cached();
-    if (p.has_output()) out.output = p.output();
-    out.elasticity = p.elasticity();
-    out.source = p.source();
     out_.market = out;
   }
 
@@ -192,9 +128,7 @@ class MoneyReader {
   void uncertainty() {
     const proto::Uncertainty& p = in_.uncertainty();
     UncertaintyConfig& out = out_.uncertainty;
-    out.usual_spreads = p.usual_spreads();
-    out.draws = p.draws();
-    out.seed = static_cast<std::uint64_t>(p.seed());
+    load_fields(p, out);
     for (int i = 0; i < p.uncertain_size(); ++i) {
       const proto::Uncertain& u = p.uncertain(i);
       const std::string path = fmt::format("uncertainty.uncertain[{}]", i);
@@ -232,10 +166,7 @@ bool is_given_run(const proto::Scenario& in) {
 std::vector<TrainingPhase> given_phases(const proto::Run& run) {
   std::vector<TrainingPhase> out;
   for (const proto::Phase& p : run.phase()) {
-    TrainingPhase phase;
-    phase.name = p.name();
-    phase.given_gpu_hours = p.given_gpu_hours();
-    phase.source = p.source();
+    auto phase = loaded<TrainingPhase>(p);
     out.push_back(std::move(phase));
   }
   return out;

@@ -9,6 +9,7 @@
 #include "scenarios/policy/availability.h"
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/library_entries.h"
+#include "scenarios/read/load_fields.h"
 #include "scenarios/read/quantity.h"
 #include "scenarios/read/set_field.h"
 #include "scenarios/resolve/load_money.h"
@@ -25,93 +26,6 @@ namespace fs = std::filesystem;
 constexpr int kMostPhases = 100;
 
 const TextFileKind kOrderFile{"of lines such as `0: F0 B0`", kLargestScheduleFile};
-
-Precision precision(const std::string& name) {
-  return name == "fp32" ? Precision::fp32 : name == "fp8" ? Precision::fp8 : Precision::bf16;
-}
-
-Scaling scaling(const std::string& name) {
-  return name == "blocks" ? Scaling::blocks : name == "per_tensor" ? Scaling::per_tensor : Scaling::none;
-}
-
-ParallelPlan plan_of(const proto::Plan& p) {
-  ParallelPlan out;
-  out.data = p.data();
-  out.tensor = p.tensor();
-  out.context = p.context();
-  out.pipeline = p.pipeline();
-  out.expert = p.expert();
-  out.chunks = p.chunks();
-  out.zero_stage = p.zero_stage();
-  out.stage_layers.assign(p.stage_layers().begin(), p.stage_layers().end());
-  out.layer_split = p.layer_split();
-  out.expert_tensor = p.expert_tensor();
-  out.shard_group = p.shard_group();
-  out.sequence_parallel = p.sequence_parallel();
-  out.tensor_overlap = p.tensor_overlap();
-  out.overlap_gradients = p.overlap_gradients();
-  out.overlap_parameters = p.overlap_parameters();
-  out.context_exchange = p.context_exchange() == "ring" ? ContextExchange::ring : ContextExchange::all_gather;
-  out.dispatcher = p.dispatcher() == "deep_ep" ? ExpertDispatcher::deep_ep : ExpertDispatcher::all_to_all;
-  out.shared_expert_overlap = p.shared_expert_overlap();
-  return out;
-}
-
-BatchConfig batch_of(const proto::Batch& b) { return {b.sequences(), b.sequence_length(), b.micro_batch_sequences()}; }
-
-PrecisionPlan precision_of(const proto::Precision& p) {
-  PrecisionPlan out;
-  out.linear = precision(p.linear());
-  out.scaling = scaling(p.scaling());
-  out.attention = precision(p.attention());
-  out.head = precision(p.head());
-  out.dispatch = precision(p.dispatch());
-  out.combine = precision(p.combine());
-  out.gradients = precision(p.gradients());
-  out.parameters = precision(p.parameters());
-  out.master = precision(p.master());
-  out.moments = precision(p.moments());
-  out.activations = precision(p.activations());
-  return out;
-}
-
-RecomputePlan recompute_of(const proto::Recompute& r) {
-  RecomputePlan out;
-  out.norms = r.norms();
-  out.attention_up_projections = r.attention_up_projections();
-  out.activation_function = r.activation_function();
-  out.full_layer = r.full_layer();
-  out.attention_core = r.attention_core();
-  out.mlp = r.mlp();
-  out.full_layers = r.full_layers();
-  return out;
-}
-
-ExpertLoad expert_load_of(const proto::ExpertLoad& e) {
-  ExpertLoad out;
-  out.kind = e.kind() == "skewed"  ? ExpertLoad::Kind::skewed
-             : e.kind() == "given" ? ExpertLoad::Kind::given
-                                   : ExpertLoad::Kind::balanced;
-  out.coefficient_of_variation = e.coefficient_of_variation();
-  out.shares.assign(e.shares().begin(), e.shares().end());
-  out.placement = e.placement();
-  out.redundant_experts = e.redundant_experts();
-  out.source = e.source();
-  return out;
-}
-
-Mechanisms mechanisms_of(const proto::Mechanisms& m) {
-  Mechanisms out;
-  out.embedding_head_mtp = m.embedding_head_mtp();
-  out.pipeline_transfers = m.pipeline_transfers();
-  out.gradient_collectives = m.gradient_collectives();
-  out.expert_communication = m.expert_communication();
-  out.communication_sms = m.communication_sms();
-  out.gpu_speed_spread = m.has_gpu_speed_spread() ? m.gpu_speed_spread() : kSpreadAsCalibrated;
-  out.tensor_context_communication = m.tensor_context_communication();
-  out.gpu_speed_spread_source = m.gpu_speed_spread_source();
-  return out;
-}
 
 /// Young 1974: losing half an interval per failure weighs as much as writing checkpoints when the interval is
 /// sqrt(2 x write time x time between failures). Without failures there is nothing to write for.
@@ -131,24 +45,14 @@ Seconds storage_time(const proto::Resilience& r, int nodes) {
 }
 
 ResilienceConfig resilience_of(const proto::Resilience& r, const ClusterSpec& cluster) {
-  ResilienceConfig out;
-  out.failures_per_gpu_hour = quantity(r.failure_rate(), Dimension::failure_rate) * 3600;
-  out.checkpoint_write = r.has_checkpoint_size() ? storage_time(r, cluster.nodes) : seconds(r.checkpoint_write());
-  out.checkpoint_read = r.has_checkpoint_size() ? storage_time(r, cluster.nodes) : seconds(r.checkpoint_read());
-  out.restart = seconds(r.restart());
-  out.source = r.source();
-  out.checkpoint_interval =
-      r.checkpoint_interval() == "optimal" ? optimal_interval(out, cluster.gpus()) : seconds(r.checkpoint_interval());
-  if (r.has_hot_spares()) {
-    out.hot_spares = r.hot_spares();
-    out.hardware_share = r.hardware_share();
-    out.spare_swap = seconds(r.spare_swap());
-    out.repair = seconds(r.repair());
+  auto out = loaded<ResilienceConfig>(r);
+  if (r.has_checkpoint_size()) out.checkpoint_write = out.checkpoint_read = storage_time(r, cluster.nodes);
+  if (r.checkpoint_interval() == "optimal") out.checkpoint_interval = optimal_interval(out, cluster.gpus());
+  if (!r.has_planned_pause()) out.planned_pause = out.restart;
+  if (!out.hot_spares) {  // a replacement is always at hand
+    out.hardware_share = 0;
+    out.spare_swap = out.repair = Seconds(0);
   }
-  out.planned_interruptions_per_day = r.planned_interruptions_per_day();
-  out.planned_pause = r.has_planned_pause() ? seconds(r.planned_pause()) : out.restart;
-  out.seed = static_cast<std::uint64_t>(r.seed());
-  out.replays = r.replays();
   return out;
 }
 
@@ -195,7 +99,7 @@ class Resolver {
     resilience();
     check_resilience();
     load_money(in_, places_, faults_, out_);
-    for (const auto& p : in_.published()) out_.published.push_back({p.field(), p.value(), p.source()});
+    for (const auto& p : in_.published()) out_.published.push_back(loaded<Scenario::Published>(p));
     defaults();
     if (!faults_.empty()) throw InputError(shortened());
     return std::move(out_);
@@ -327,10 +231,7 @@ class Resolver {
       return add("cluster_life", life.has_elapsed() ? "both elapsed and useful" : "neither elapsed nor useful",
                  "elapsed, the time that passes, or useful, the training to be done");
     }
-    ClusterLifeConfig config;
-    if (life.has_elapsed()) config.elapsed = seconds(life.elapsed());
-    if (life.has_useful()) config.useful = seconds(life.useful());
-    out_.cluster_life = config;
+    out_.cluster_life = loaded<ClusterLifeConfig>(life);
   }
 
   void training() {
@@ -340,21 +241,7 @@ class Resolver {
     const proto::Training& t = in_.training();
     TrainingConfig config;
     config.model = model_;
-    config.plan = plan_of(t.plan());
-    config.batch = batch_of(t.batch());
-    config.precision = precision_of(t.precision());
-    config.recompute = recompute_of(t.recompute());
-    config.expert_load = expert_load_of(t.expert_load());
-    config.mechanisms = mechanisms_of(t.mechanisms());
-    config.schedule = t.schedule();
-    config.schedule_file = t.schedule_file();
-    config.communication_sms = t.communication_sms();
-    config.with_mtp = t.with_mtp();
-    config.unfolded = t.unfolded();
-    config.cuda_graphs = t.cuda_graphs();
-    config.fused_loss = t.fused_loss();
-    config.efficiency = t.efficiency();
-    config.flash2 = t.attention_kernel() == "flash2";
+    load_fields(t, config);
     check_laws(config, {"training.plan", "training.batch"});
     if (sound("training.precision")) {
       check_precision(config.precision, places_, faults_);
@@ -411,8 +298,7 @@ class Resolver {
       add("collective.ranks", fmt::format("{}", c.ranks()),
           fmt::format("at most the {} GPUs of the cluster", out_.cluster.gpus()));
     }
-    out_.collective = CollectiveConfig{c.operation(), Bytes(quantity(c.bytes(), Dimension::data)), c.ranks(),
-                                       c.copies(), c.measured_links()};
+    out_.collective = loaded<CollectiveConfig>(c);
   }
 
   void phases() {
@@ -438,13 +324,9 @@ class Resolver {
     proto::Batch batch = in_.training().batch();
     lay_over(plan, p.plan());
     lay_over(batch, p.batch());
-    TrainingPhase out;
-    out.name = p.name();
-    out.plan = plan_of(plan);
-    out.batch = batch_of(batch);
-    out.source = p.source();
-    if (p.has_given_gpu_hours()) out.given_gpu_hours = p.given_gpu_hours();
-    if (p.has_tokens()) out.tokens = quantity(p.tokens(), Dimension::count);
+    auto out = loaded<TrainingPhase>(p);
+    out.plan = loaded<ParallelPlan>(plan);
+    out.batch = loaded<BatchConfig>(batch);
     ramp(p, path, out);
     if (p.has_plan() || p.has_batch()) {
       TrainingConfig config = *out_.training;
@@ -456,13 +338,11 @@ class Resolver {
     out_.phases.push_back(std::move(out));
   }
 
-  void ramp(const proto::Phase& p, const std::string& path, TrainingPhase& out) {
+  void ramp(const proto::Phase& p, const std::string& path, const TrainingPhase& out) {
     if (p.has_ramp_from_sequences() != p.has_ramp_tokens()) {
       return add(path, "half a ramp", "both ramp_from_sequences and ramp_tokens, or neither");
     }
     if (!p.has_ramp_tokens()) return;
-    out.ramp_from_sequences = p.ramp_from_sequences();
-    out.ramp_tokens = quantity(p.ramp_tokens(), Dimension::count);
     if (out.ramp_tokens > out.tokens)
       add(path + ".ramp_tokens", quoted(p.ramp_tokens()), "at most the tokens of the phase, " + p.tokens());
     if (out.ramp_from_sequences > out.batch.sequences || out.ramp_from_sequences < 1) {

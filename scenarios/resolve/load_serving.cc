@@ -5,9 +5,11 @@
 #include <filesystem>
 
 #include <fmt/format.h>
+#include <google/protobuf/text_format.h>
 
 #include "scenarios/proto/serving.pb.h"
 #include "scenarios/read/known_traces.h"
+#include "scenarios/read/load_fields.h"
 #include "scenarios/read/quantity.h"
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/router.h"
@@ -26,8 +28,16 @@ int ServingScenario::gpus() const {
 
 namespace {
 
-Precision serving_precision(const std::string& name) { return name == "fp8" ? Precision::fp8 : Precision::bf16; }
 std::string gigabytes(Bytes bytes) { return fmt::format("{:.1f} GB", bytes.value() / 1e9); }
+
+/// All that is stated, on one line, the same in every version of Protobuf.
+std::string traffic_text(const google::protobuf::Message& message) {
+  google::protobuf::TextFormat::Printer printer;
+  printer.SetSingleLineMode(true);
+  std::string text;
+  printer.PrintToString(message, &text);
+  return text;
+}
 
 class ServingLoader {
  public:
@@ -54,36 +64,15 @@ class ServingLoader {
   }
 
   void plain_fields() {
-    out_->sample = in_.sample();
-    out_->sample_time = in_.sample_by() == "time";
-    out_->layer_wise_transfer = in_.kv_transfer() == "layer_wise";
-    out_->seed = static_cast<std::uint64_t>(in_.seed());
-    out_->jump = in_.jump();
-    if (sound("warm_up")) out_->warm_up = seconds(in_.warm_up());
-    if (in_.has_failures() && sound("failures")) {
-      out_->failures = {quantity(in_.failures().failure_rate(), Dimension::failure_rate) * 3600,
-                        seconds(in_.failures().repair()), in_.failures().retries(), out_->seed};
-    }
-    if (in_.has_expert_skew() && sound("expert_skew")) {
-      const proto::ExpertSkew& skew = in_.expert_skew();
-      out_->expert_pace = {skew.variation(),
-                           seconds(skew.drift_period()),
-                           skew.memory(),
-                           seconds(skew.rebalance_period()),
-                           skew.placement() == "eplb",
-                           skew.source()};
-    }
-    const proto::TokenPrices& prices = in_.token_prices();
-    out_->token_prices = {Usd(prices.input()), Usd(prices.cached()), Usd(prices.output()), prices.source()};
+    load_fields(in_, *out_);
+    if (in_.has_failures()) out_->failures = loaded<FailureConfig>(in_.failures());
+    out_->failures.seed = out_->seed;
   }
 
-  /// The row of that name of a table of the program.
+  /// A name that no row of a table of the program has.
   template <class Row>
-  void policy(const std::string& name, std::span<const Row> rows, const std::string& path, const Row*& out) {
-    if (const Row* row = find_policy(rows, name)) {
-      out = row;
-      return;
-    }
+  void check_name(const std::string& name, std::span<const Row> rows, const std::string& path) {
+    if (find_policy(rows, name)) return;
     std::vector<std::string> names;
     for (const Row& row : rows) names.emplace_back(row.name);
     fault(path, flopcast::quoted(name), fmt::format("one of {}", fmt::join(names, ", ")), nearest_name(name, names));
@@ -95,7 +84,7 @@ class ServingLoader {
     if (!sound("traffic")) return;
     const proto::Traffic& t = in_.traffic();
     TrafficConfig& config = out_->traffic;
-    out_->traffic_description = t.ShortDebugString();
+    out_->traffic_description = traffic_text(t);
     config.seed = out_->seed;
     if (t.has_duration()) config.duration = seconds(t.duration());
     if (t.has_requests()) config.requests = static_cast<std::uint64_t>(quantity(t.requests(), Dimension::count));
@@ -127,12 +116,8 @@ class ServingLoader {
     lengths(c, path, out);
     arrivals(c, path, out);
     if (c.has_conversation()) conversation(c, path, out);
-    ServiceLevel level;
-    if (c.slo().has_ttft()) level.ttft = seconds(c.slo().ttft());
-    if (c.slo().has_tpot()) level.tpot = seconds(c.slo().tpot());
-    if (c.slo().has_end_to_end()) level.end_to_end = seconds(c.slo().end_to_end());
     out_->class_names.push_back(c.name());
-    out_->levels.push_back(level);
+    out_->levels.push_back(loaded<ServiceLevel>(c.slo()));
     out_->traffic.classes.push_back(std::move(out));
   }
 
@@ -291,43 +276,18 @@ class ServingLoader {
 
   void pool(const proto::Replicas& r, const std::string& path, ReplicaRole role) {
     if (!sound(path)) return;
-    PoolSpec spec;
+    auto spec = loaded<PoolSpec>(r);
     spec.name = path;
     spec.role = role;
-    spec.replicas = r.count();
-    spec.router = r.router();
-    spec.page_tokens = r.page_tokens();
-    spec.reserved_tokens = r.reserved_tokens();
     autoscale(r, path, spec);
-    const RouterRow* router = nullptr;
-    policy(spec.router, routers(), path + ".router", router);
+    check_name(r.router(), routers(), path + ".router");
+    check_name(r.batching(), batching_policies(), path + ".batching");
+    check_name(r.preemption(), preemption_policies(), path + ".preemption");
+    check_name(r.admission(), admission_policies(), path + ".admission");
     EngineConfig& engine = spec.engine;
     if (context_.model) engine.model = *context_.model;
-    engine.plan = {r.tensor(), r.attention_data(), r.pipeline(), r.expert()};
-    engine.precision.linear = serving_precision(r.weights());
-    engine.precision.scaling =
-        r.weights() == "fp8" ? (r.scaling() == "blocks" ? Scaling::blocks : Scaling::per_tensor) : Scaling::none;
-    engine.precision.kv = serving_precision(r.kv_cache());
-    engine.precision.dispatch = serving_precision(r.dispatch());
-    SchedulerConfig& scheduler = engine.scheduler;
-    policy(r.batching(), batching_policies(), path + ".batching", scheduler.batching);
-    policy(r.preemption(), preemption_policies(), path + ".preemption", scheduler.preemption);
-    policy(r.admission(), admission_policies(), path + ".admission", scheduler.admission);
-    scheduler.balance_attention = r.balance_attention();
-    scheduler.max_batch = r.max_batch();
-    scheduler.token_budget = r.token_budget();
-    scheduler.chunked_prefill = r.chunked_prefill();
-    scheduler.max_waiting = r.max_waiting();
-    engine.two_micro_batches = r.two_micro_batches();
-    engine.kernels = r.kernels() == "tensorrt_llm" ? KernelLibrary::tensorrt_llm : KernelLibrary::open_source;
-    engine.cuda_graphs = r.cuda_graphs();
-    engine.overlap_scheduling = r.overlap_scheduling();
-    engine.decode_exchange =
-        r.decode_exchange() == "low_latency" ? ExpertExchange::low_latency : ExpertExchange::high_throughput;
-    engine.communication_sms = r.communication_sms();
-    engine.redundant_experts = r.redundant_experts();
-    engine.memory_share = r.memory_share();
-    if (in_.has_speculation()) engine.speculation = {in_.speculation().depth(), in_.speculation().acceptance()};
+    if (engine.precision.linear != Precision::fp8) engine.precision.scaling = Scaling::none;
+    if (in_.has_speculation()) engine.speculation = loaded<SpeculationConfig>(in_.speculation());
     prefix_cache(spec);
     if (context_.model) check_plan(spec, path);
     if (context_.cluster) check_gpu(spec, path);
@@ -340,7 +300,8 @@ class ServingLoader {
     const std::string where = r.has_autoscale() ? path + ".autoscale" : "autoscale";
     if (!sound(where)) return;
     const proto::Autoscale& a = r.has_autoscale() ? r.autoscale() : in_.autoscale();
-    spec.autoscale = {true, a.minimum(), seconds(a.interval()), seconds(a.startup()), a.target()};
+    spec.autoscale = loaded<AutoscaleConfig>(a);
+    spec.autoscale.on = true;
     if (a.minimum() > spec.replicas)
       fault(where + ".minimum", fmt::format("{}", a.minimum()),
             fmt::format("at most the {} replicas there are (count)", spec.replicas));
@@ -349,14 +310,11 @@ class ServingLoader {
   void prefix_cache(PoolSpec& spec) {
     if (!sound("prefix_cache")) return;
     const proto::PrefixCache& cache = in_.prefix_cache();
-    spec.prefix.on = cache.on();
+    spec.prefix = loaded<PrefixCacheConfig>(cache);
     if (!cache.on() && spec.role != ReplicaRole::decode)
       for (const auto& [stated, field] :
            {std::pair(cache.has_host_memory(), "host_memory"), std::pair(cache.has_storage(), "storage")})
         if (stated) fault(fmt::format("prefix_cache.{}", field), "a size beside on: false", "no size, or on: true");
-    spec.prefix.host_memory = Bytes(quantity(cache.host_memory(), Dimension::data));
-    spec.prefix.storage = Bytes(quantity(cache.storage(), Dimension::data));
-    spec.prefix.storage_bandwidth = BytesPerSecond(quantity(cache.storage_bandwidth(), Dimension::data_rate));
     for (const TrafficClass& c : out_->traffic.classes) {
       if (const auto* trace = std::get_if<TraceTraffic>(&c.lengths))
         spec.prefix.block_tokens = std::max(spec.prefix.block_tokens, trace->summary.format->block_tokens);

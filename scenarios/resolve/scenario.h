@@ -9,6 +9,7 @@
 #include "hwmodels/fabric/cluster.h"
 #include "scenarios/read/date.h"
 #include "scenarios/resolve/money.h"
+#include "sim/base/fields.h"
 #include "sim/base/units.h"
 #include "workloads/training/training.h"
 
@@ -28,6 +29,18 @@ struct TrainingPhase {
   ParallelPlan plan;                      ///< of this phase (context extension uses context parallelism)
   std::optional<double> given_gpu_hours;  ///< an input, shown as such, not a prediction
   std::string source;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("name", &TrainingPhase::name, {"run"});
+    field("tokens", &TrainingPhase::tokens, {"run"});
+    field("batch", &TrainingPhase::batch, {.resolved = true});
+    field("ramp_from_sequences", &TrainingPhase::ramp_from_sequences, {"run"});
+    field("ramp_tokens", &TrainingPhase::ramp_tokens, {"run"});
+    field("plan", &TrainingPhase::plan, {.resolved = true});
+    field("given_gpu_hours", &TrainingPhase::given_gpu_hours, {"run"});
+    field("source", &TrainingPhase::source, {kLabel});
+  }
 };
 
 /// Interruptions and checkpoints. What each part does to a job: analysis/runs/training/goodput.h.
@@ -46,12 +59,36 @@ struct ResilienceConfig {
   Seconds planned_pause;  ///< of each, without writing and reading its checkpoint
   std::uint64_t seed = 0;
   int replays = 0;  ///< 0: the closed form only
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("failure_rate", &ResilienceConfig::failures_per_gpu_hour, {"life"});
+    field("checkpoint_interval", &ResilienceConfig::checkpoint_interval, {"life"});
+    field("checkpoint_write", &ResilienceConfig::checkpoint_write, {"life"});
+    field("restart", &ResilienceConfig::restart, {"life"});
+    field("source", &ResilienceConfig::source, {kLabel});
+    field("checkpoint_read", &ResilienceConfig::checkpoint_read, {"life"});
+    field("hot_spares", &ResilienceConfig::hot_spares, {"life"});
+    field("hardware_share", &ResilienceConfig::hardware_share, {"life"});
+    field("spare_swap", &ResilienceConfig::spare_swap, {"life"});
+    field("repair", &ResilienceConfig::repair, {"life"});
+    field("planned_interruptions_per_day", &ResilienceConfig::planned_interruptions_per_day, {"life"});
+    field("planned_pause", &ResilienceConfig::planned_pause, {"life"});
+    field("seed", &ResilienceConfig::seed, {"life"});
+    field("replays", &ResilienceConfig::replays, {"life"});
+  }
 };
 
 /// The life of a job on the cluster, whatever it computes: `cluster_life { ... }`. One of the two is given.
 struct ClusterLifeConfig {
   std::optional<Seconds> elapsed;  ///< look at it for so long
   std::optional<Seconds> useful;   ///< until it has trained for so long
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("elapsed", &ClusterLifeConfig::elapsed, {"life"});
+    field("useful", &ClusterLifeConfig::useful, {"life"});
+  }
 };
 
 /// A collective on its own, to look at a fabric: `collective { ... }` instead of `training { ... }`.
@@ -61,6 +98,15 @@ struct CollectiveConfig {
   int ranks = 0;
   int copies = 1;              ///< how many run at once on the same ports
   bool measured_links = true;  ///< false: links at their full rate, no software time
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("operation", &CollectiveConfig::operation, {"collective"});
+    field("bytes", &CollectiveConfig::bytes, {"collective"});
+    field("ranks", &CollectiveConfig::ranks, {"collective"});
+    field("copies", &CollectiveConfig::copies, {"collective"});
+    field("measured_links", &CollectiveConfig::measured_links, {"collective"});
+  }
 };
 
 struct Scenario {
@@ -85,6 +131,13 @@ struct Scenario {
     std::string field;
     double value;
     std::string source;
+
+    template <class Visitor>
+    static constexpr void describe(Visitor& described) {
+      described("field", &Published::field, {kLabel});
+      described("value", &Published::value, {kLabel});
+      described("source", &Published::source, {kLabel});
+    }
   };
   std::vector<Published> published;
   std::shared_ptr<const KernelCalibration> kernels;
@@ -93,6 +146,31 @@ struct Scenario {
   std::vector<std::string> notes;
   /// Settings that the file did not state, as `path = value`: the report prints the defaults it used.
   std::vector<std::string> defaults_used;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("name", &Scenario::name, {kLabel});
+    field("title", &Scenario::title, {kLabel});
+    field.aside(&Scenario::file, "name");
+    field("cluster", &Scenario::cluster, {.resolved = true});
+    field("training", &Scenario::training, {.resolved = true});
+    field("collective", &Scenario::collective, {.resolved = true});
+    field("cluster_life", &Scenario::cluster_life, {.resolved = true});
+    field("given_service", &Scenario::given_service, {.resolved = true});
+    field("serving", &Scenario::serving, {.resolved = true});
+    field("run", &Scenario::phases, {.cause = "run", .resolved = true});
+    field("resilience", &Scenario::resilience, {.resolved = true});
+    field("price", &Scenario::price, {.resolved = true});
+    field("date", &Scenario::date, {.cause = "money", .resolved = true});
+    field("programme", &Scenario::programme, {.resolved = true});
+    field("market", &Scenario::market, {.resolved = true});
+    field("uncertainty", &Scenario::uncertainty, {.resolved = true});
+    field("published", &Scenario::published, {.cause = kLabel, .resolved = true});
+    field.aside(&Scenario::kernels, "calibration");
+    field.aside(&Scenario::links, "calibration");
+    field.aside(&Scenario::notes, "the fields they are about");
+    field.aside(&Scenario::defaults_used, "the fields they are about");
+  }
 };
 
 }  // namespace flopcast

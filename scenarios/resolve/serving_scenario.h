@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/fields.h"
 #include "workloads/serving/pricing/deployment.h"
 #include "workloads/serving/pricing/expert_pace.h"
 #include "workloads/serving/traffic/traffic.h"
@@ -14,6 +15,14 @@ namespace flopcast {
 struct TokenPriceTable {
   Usd input, cached, output;  ///< per million tokens
   std::string source;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("input", &TokenPriceTable::input, {"money"});
+    field("cached", &TokenPriceTable::cached, {"money"});
+    field("output", &TokenPriceTable::output, {"money"});
+    field("source", &TokenPriceTable::source, {kLabel});
+  }
 };
 
 struct ServingScenario {
@@ -44,6 +53,27 @@ struct ServingScenario {
   int replicas_per_replica() const { return sample_time ? 1 : sample; }
   /// How many times faster than in the scenario slow changes pass in the replay.
   int haste() const { return sample_time ? sample : 1; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field.aside(&ServingScenario::traffic, "traffic_description");
+    field("traffic", &ServingScenario::traffic_description,
+          {.cause = "traffic", .shown = "requests", .resolved = true});
+    field.aside(&ServingScenario::class_names, "traffic_description");
+    field.aside(&ServingScenario::levels, "traffic_description");
+    field("pools", &ServingScenario::pools, {.cause = "plan", .resolved = true});
+    field("expert_skew", &ServingScenario::expert_pace);
+    field("failures", &ServingScenario::failures, {.resolved = true});
+    field("token_prices", &ServingScenario::token_prices);
+    field("sample", &ServingScenario::sample, {"traffic"});
+    field("sample_by", &ServingScenario::sample_time, {.cause = "traffic", .shown = "sample_time", .on = "time"});
+    field("kv_transfer", &ServingScenario::layer_wise_transfer,
+          {.cause = "transfers", .shown = "layer_wise", .on = "layer_wise"});
+    field("seed", &ServingScenario::seed, {"traffic"});
+    field("jump", &ServingScenario::jump, {kLabel});
+    field("warm_up", &ServingScenario::warm_up, {"traffic"});
+    field.aside(&ServingScenario::constants, "calibration");
+  }
 
  private:
   std::size_t pool_that(bool (*does)(ReplicaRole)) const {

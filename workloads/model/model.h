@@ -1,14 +1,20 @@
 // A transformer as its data file (or a Hugging Face config.json) describes it.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
+
+#include "sim/base/fields.h"
 
 #include "hwmodels/chips/gpu.h"  // Source
 
 namespace flopcast {
 
 enum class AttentionType : std::uint8_t { multi_head, grouped_query, latent };
+constexpr std::array<std::string_view, 3> enum_names(AttentionType) {
+  return {"multi_head", "grouped_query", "latent"};
+}
 
 struct AttentionConfig {
   AttentionType type = AttentionType::multi_head;
@@ -25,6 +31,20 @@ struct AttentionConfig {
 
   int qk_dim() const { return type == AttentionType::latent ? qk_nope_dim + qk_rope_dim : head_dim; }
   int value_dim() const { return type == AttentionType::latent ? v_dim : head_dim; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("type", &AttentionConfig::type, {"attention"});
+    field("heads", &AttentionConfig::heads, {"attention"});
+    field("kv_heads", &AttentionConfig::kv_heads, {"attention"});
+    field("head_dim", &AttentionConfig::head_dim, {"attention"});
+    field("qkv_bias", &AttentionConfig::qkv_bias, {"attention"});
+    field("q_lora_rank", &AttentionConfig::q_lora_rank, {"attention"});
+    field("kv_lora_rank", &AttentionConfig::kv_lora_rank, {"attention"});
+    field("qk_nope_dim", &AttentionConfig::qk_nope_dim, {"attention"});
+    field("qk_rope_dim", &AttentionConfig::qk_rope_dim, {"attention"});
+    field("v_dim", &AttentionConfig::v_dim, {"attention"});
+  }
 };
 
 struct MoeConfig {
@@ -36,6 +56,18 @@ struct MoeConfig {
   int groups_per_token = 1;    ///< groups a token may reach
   int first_dense_layers = 0;  ///< leading layers with a dense FFN
   int every = 1;               ///< of the others, each `every`-th has experts: layers every-1, 2 every-1, ... of them
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("experts", &MoeConfig::experts, {"experts"});
+    field("experts_per_token", &MoeConfig::experts_per_token, {"experts"});
+    field("shared_experts", &MoeConfig::shared_experts, {"experts"});
+    field("expert_width", &MoeConfig::expert_width, {"experts"});
+    field("groups", &MoeConfig::groups, {"routing"});
+    field("groups_per_token", &MoeConfig::groups_per_token, {"routing"});
+    field("first_dense_layers", &MoeConfig::first_dense_layers, {"experts"});
+    field("every", &MoeConfig::every, {"experts"});
+  }
 };
 
 struct ModelConfig {
@@ -54,6 +86,23 @@ struct ModelConfig {
   std::map<std::string, Source> sources;
 
   bool is_moe_layer(int layer) const;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("name", &ModelConfig::name, {.cause = "model", .shown = "model", .resolved = true});
+    field("title", &ModelConfig::title, {kLabel});
+    field("layers", &ModelConfig::layers, {"model"});
+    field("hidden", &ModelConfig::hidden, {"model"});
+    field("vocabulary", &ModelConfig::vocabulary, {"model"});
+    field("ffn_width", &ModelConfig::ffn_width, {"experts"});
+    field("gated_ffn", &ModelConfig::gated_ffn, {"model"});
+    field("tied_embeddings", &ModelConfig::tied_embeddings, {"model"});
+    field("attention", &ModelConfig::attention);
+    field("moe", &ModelConfig::moe);
+    field("mtp_depth", &ModelConfig::mtp_depth, {"model"});
+    field("max_positions", &ModelConfig::max_positions, {"model"});
+    field("sources", &ModelConfig::sources, {.cause = kLabel, .resolved = true});
+  }
 };
 
 /// Parameter counts, in elements. Not counted: biases other than of q, k and v, learned positions, per-head norms and

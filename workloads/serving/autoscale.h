@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "sim/base/fields.h"
 #include "workloads/serving/replica/replica.h"
 
 namespace flopcast {
@@ -15,6 +16,15 @@ struct AutoscaleConfig {
   Seconds interval{60};  ///< between decisions
   Seconds startup{300};
   double target = 0.7;  ///< load of a replica that is wanted
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("on", &AutoscaleConfig::on, {.cause = "upkeep", .shown = "autoscale", .resolved = true});
+    field("minimum", &AutoscaleConfig::minimum, {"upkeep"});
+    field("interval", &AutoscaleConfig::interval, {"upkeep"});
+    field("startup", &AutoscaleConfig::startup, {"upkeep"});
+    field("target", &AutoscaleConfig::target, {"upkeep"});
+  }
 };
 
 /// Judges a pool by what it did in the last interval, in replicas' worth of load:

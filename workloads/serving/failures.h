@@ -1,8 +1,10 @@
 // When GPUs of a deployment fail: independently of each other, at a constant rate.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
 
+#include "sim/base/fields.h"
 #include "sim/base/random.h"
 #include "workloads/serving/replica/clock.h"
 
@@ -14,6 +16,16 @@ struct FailureConfig {
   Seconds repair{600};
   int retries = 3;  ///< of one request; 0: requests of a failed replica are lost
   std::uint64_t seed = 1;
+  std::string source;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("failure_rate", &FailureConfig::failures_per_gpu_hour, {"upkeep"});
+    field("repair", &FailureConfig::repair, {"upkeep"});
+    field("retries", &FailureConfig::retries, {"upkeep"});
+    field.aside(&FailureConfig::seed, "seed of the deployment");
+    field("source", &FailureConfig::source, {kLabel});
+  }
 };
 
 /// A Poisson process over all GPUs.

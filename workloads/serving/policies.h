@@ -54,6 +54,11 @@ std::span<const BatchingRow> batching_policies();
 std::span<const AdmissionRow> admission_policies();
 std::span<const PreemptionRow> preemption_policies();
 
+/// The table that a field with a row of it chooses from.
+inline std::span<const BatchingRow> rows_of(const BatchingRow*) { return batching_policies(); }
+inline std::span<const AdmissionRow> rows_of(const AdmissionRow*) { return admission_policies(); }
+inline std::span<const PreemptionRow> rows_of(const PreemptionRow*) { return preemption_policies(); }
+
 /// The row of that name in one of the tables; null when there is none.
 template <class Row>
 const Row* find_policy(std::span<const Row> rows, std::string_view name) {

@@ -1,8 +1,10 @@
 // What a training run is told: parallel plan, batch, precisions, recomputation, expert load, and the mechanisms that
 // can be switched off one by one to see what each costs.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "hwmodels/chips/precision.h"
+#include "sim/base/fields.h"
 #include "sim/base/units.h"
 #include "workloads/model/model.h"
 
@@ -20,12 +23,14 @@ enum class ContextExchange : std::uint8_t {
   ring,        ///< pieces go round while attention works on the ones before (Ring Attention, arXiv 2310.01889)
   all_gather,  ///< all of them before attention starts (Llama 3, arXiv 2407.21783, 3.3.2)
 };
+constexpr std::array<std::string_view, 2> enum_names(ContextExchange) { return {"ring", "all_gather"}; }
 
 /// What carries tokens to experts and back.
 enum class ExpertDispatcher : std::uint8_t {
   deep_ep,     ///< DeepEP's kernels: a token goes once to each node, NVLink forwards it; they take SMs of their own
   all_to_all,  ///< NCCL all-to-all of token copies, one per expert rank
 };
+constexpr std::array<std::string_view, 2> enum_names(ExpertDispatcher) { return {"deep_ep", "all_to_all"}; }
 
 /// Degrees of parallelism. GPUs = data * tensor * context * pipeline. Experts are spread over `expert` groups of
 /// `expert_tensor` ranks, taken from all GPUs of one pipeline stage.
@@ -59,6 +64,28 @@ struct ParallelPlan {
   int replicas() const { return data * context; }
   /// Ranks that the shards of dense parameters are spread over, per pipeline stage.
   int shards() const { return shard_group > 0 ? shard_group : replicas(); }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("chunks", &ParallelPlan::chunks, {"schedule"});
+    field("pipeline", &ParallelPlan::pipeline, {"plan"});
+    field("data", &ParallelPlan::data, {"plan"});
+    field("tensor", &ParallelPlan::tensor, {"plan"});
+    field("context", &ParallelPlan::context, {"plan"});
+    field("zero_stage", &ParallelPlan::zero_stage, {"plan"});
+    field("stage_layers", &ParallelPlan::stage_layers, {"plan"});
+    field("layer_split", &ParallelPlan::layer_split, {"plan"});
+    field("expert", &ParallelPlan::expert, {"experts", "expert parallel"});
+    field("expert_tensor", &ParallelPlan::expert_tensor, {"plan"});
+    field("shard_group", &ParallelPlan::shard_group, {"plan"});
+    field("sequence_parallel", &ParallelPlan::sequence_parallel, {"plan"});
+    field("tensor_overlap", &ParallelPlan::tensor_overlap, {"overlap"});
+    field("overlap_gradients", &ParallelPlan::overlap_gradients, {"overlap"});
+    field("overlap_parameters", &ParallelPlan::overlap_parameters, {"overlap"});
+    field("context_exchange", &ParallelPlan::context_exchange, {"overlap"});
+    field("dispatcher", &ParallelPlan::dispatcher, {"overlap"});
+    field("shared_expert_overlap", &ParallelPlan::shared_expert_overlap, {"overlap"});
+  }
 };
 
 struct BatchConfig {
@@ -66,6 +93,13 @@ struct BatchConfig {
   std::int64_t sequence_length = 1;  ///< tokens
   int micro_batch_sequences = 1;     ///< sequences per micro-batch and replica
   std::int64_t tokens() const { return sequences * sequence_length; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("sequences", &BatchConfig::sequences, {"batch"});
+    field("sequence_length", &BatchConfig::sequence_length, {"batch"});
+    field("micro_batch_sequences", &BatchConfig::micro_batch_sequences, {"batch"});
+  }
 };
 
 /// Precision per class of tensor (DeepSeek-V3 report, 3.3).
@@ -81,6 +115,21 @@ struct PrecisionPlan {
   Precision master = Precision::fp32;
   Precision moments = Precision::fp32;      ///< both AdamW moments
   Precision activations = Precision::bf16;  ///< what linear layers keep for the weight gradient
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("linear", &PrecisionPlan::linear, {"precision"});
+    field("scaling", &PrecisionPlan::scaling, {"precision"});
+    field("attention", &PrecisionPlan::attention, {"precision"});
+    field("head", &PrecisionPlan::head, {"precision"});
+    field("dispatch", &PrecisionPlan::dispatch, {"precision"});
+    field("combine", &PrecisionPlan::combine, {"precision"});
+    field("gradients", &PrecisionPlan::gradients, {"precision"});
+    field("parameters", &PrecisionPlan::parameters, {"precision"});
+    field("master", &PrecisionPlan::master, {"precision"});
+    field("moments", &PrecisionPlan::moments, {"precision"});
+    field("activations", &PrecisionPlan::activations, {"precision"});
+  }
 };
 
 /// What is computed again in the backward pass instead of kept.
@@ -92,6 +141,17 @@ struct RecomputePlan {
   bool attention_core = false;  ///< scores and their sum over values, not the projections
   bool mlp = false;             ///< the whole feed-forward block of dense layers
   int full_layers = 0;          ///< with full_layer: so many layers of each stage only; 0: all of them
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("norms", &RecomputePlan::norms, {"recompute"});
+    field("attention_up_projections", &RecomputePlan::attention_up_projections, {"recompute"});
+    field("activation_function", &RecomputePlan::activation_function, {"recompute"});
+    field("full_layer", &RecomputePlan::full_layer, {"recompute"});
+    field("attention_core", &RecomputePlan::attention_core, {"recompute"});
+    field("mlp", &RecomputePlan::mlp, {"recompute"});
+    field("full_layers", &RecomputePlan::full_layers, {"recompute"});
+  }
 };
 
 /// How unevenly tokens fall on experts.
@@ -104,9 +164,18 @@ struct ExpertLoad {
   std::string placement = "contiguous";
   int redundant_experts = 0;
   std::string source;
-};
 
-inline constexpr double kSpreadAsCalibrated = -1;
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("kind", &ExpertLoad::kind, {"expert-load"});
+    field("coefficient_of_variation", &ExpertLoad::coefficient_of_variation, {"expert-load"});
+    field("shares", &ExpertLoad::shares, {"expert-load"});
+    field("placement", &ExpertLoad::placement, {"expert-load"});
+    field("redundant_experts", &ExpertLoad::redundant_experts, {"expert-load"});
+    field("source", &ExpertLoad::source, {kLabel});
+  }
+};
+constexpr std::array<std::string_view, 3> enum_names(ExpertLoad::Kind) { return {"balanced", "skewed", "given"}; }
 
 /// Things a sketch leaves out. Each can be switched off from the command line to see what it costs.
 struct Mechanisms {
@@ -118,8 +187,20 @@ struct Mechanisms {
   bool communication_sms = true;             ///< communication takes SMs from compute while both run
   /// Standard deviation of GPU speed within the cluster, as a fraction. The slowest GPU of a group that waits for
   /// each other sets its pace (expected largest of n normal draws).
-  double gpu_speed_spread = 0.0;  ///< kSpreadAsCalibrated: TrainingOverheads::gpu_speed_spread
+  std::optional<double> gpu_speed_spread = 0.0;  ///< none: TrainingOverheads::gpu_speed_spread
   std::string gpu_speed_spread_source;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("embedding_head_mtp", &Mechanisms::embedding_head_mtp, {"mechanisms"});
+    field("pipeline_transfers", &Mechanisms::pipeline_transfers, {"mechanisms"});
+    field("gradient_collectives", &Mechanisms::gradient_collectives, {"mechanisms"});
+    field("expert_communication", &Mechanisms::expert_communication, {"mechanisms"});
+    field("tensor_context_communication", &Mechanisms::tensor_context_communication, {"mechanisms"});
+    field("communication_sms", &Mechanisms::communication_sms, {"mechanisms", "communication_sms on"});
+    field("gpu_speed_spread", &Mechanisms::gpu_speed_spread, {.cause = "mechanisms", .absent = "as calibrated"});
+    field("gpu_speed_spread_source", &Mechanisms::gpu_speed_spread_source, {kLabel});
+  }
 };
 
 /// What kernels, links and collectives measured one by one do not say of a training step. Fitted once, on all
@@ -140,6 +221,21 @@ struct TrainingOverheads {
   double flash2_forward =
       1;  ///< speed of FlashAttention-2 over that of kernels made for the chip (cuDNN, FlashAttention-3)
   double flash2_backward = 1;  ///< the same of its backward pass
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("tensor_exposed", &TrainingOverheads::tensor_exposed, {"software"});
+    field("context_exposed", &TrainingOverheads::context_exposed, {"software"});
+    field("collective_share", &TrainingOverheads::collective_share, {"software"});
+    field("vendor_clock", &TrainingOverheads::vendor_clock, {"software"});
+    field("vendor_fp8", &TrainingOverheads::vendor_fp8, {"software"});
+    field("gpu_speed_spread", &TrainingOverheads::gpu_speed_spread, {"software", "calibrated gpu_speed_spread"});
+    field("step_ms", &TrainingOverheads::step, {"software"});
+    field("host_launch_us", &TrainingOverheads::host_launch, {"software"});
+    field("graph_gap_us", &TrainingOverheads::graph_gap, {"software"});
+    field("flash2_forward", &TrainingOverheads::flash2_forward, {"software"});
+    field("flash2_backward", &TrainingOverheads::flash2_backward, {"software"});
+  }
 };
 
 /// Every overhead with its name in the data file, its unit there and its meaning, in the order of that file.
@@ -188,12 +284,31 @@ struct TrainingConfig {
   int communication_sms = 20;  ///< SMs that dispatch and combine kernels occupy
   bool with_mtp = true;
   bool unfolded = false;  ///< replay every rank instead of one per group of identical ones
-  double gpu_speed_spread() const {
-    return mechanisms.gpu_speed_spread == kSpreadAsCalibrated ? overheads.gpu_speed_spread
-                                                              : mechanisms.gpu_speed_spread;
-  }
+  double gpu_speed_spread() const { return mechanisms.gpu_speed_spread.value_or(overheads.gpu_speed_spread); }
   int micro_batches() const {
     return static_cast<int>(batch.sequences / (static_cast<std::int64_t>(plan.data) * batch.micro_batch_sequences));
+  }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("model", &TrainingConfig::model, {.resolved = true});
+    field("schedule", &TrainingConfig::schedule, {"schedule"});
+    field("schedule_file", &TrainingConfig::schedule_file, {"schedule"});
+    field("order", &TrainingConfig::schedule_text, {.cause = "schedule", .resolved = true});
+    field("precision", &TrainingConfig::precision);
+    field("plan", &TrainingConfig::plan);
+    field("batch", &TrainingConfig::batch);
+    field("recompute", &TrainingConfig::recompute);
+    field("expert_load", &TrainingConfig::expert_load);
+    field("mechanisms", &TrainingConfig::mechanisms);
+    field("overheads", &TrainingConfig::overheads, {.resolved = true});
+    field("efficiency", &TrainingConfig::efficiency, {"what-if"});
+    field("cuda_graphs", &TrainingConfig::cuda_graphs, {"software"});
+    field("attention_kernel", &TrainingConfig::flash2, {.cause = "software", .on = "flash2"});
+    field("fused_loss", &TrainingConfig::fused_loss, {"software"});
+    field("communication_sms", &TrainingConfig::communication_sms, {"mechanisms"});
+    field("with_mtp", &TrainingConfig::with_mtp, {"model"});
+    field("unfolded", &TrainingConfig::unfolded, {"mechanisms"});
   }
 };
 

@@ -13,17 +13,6 @@
 namespace flopcast {
 namespace {
 
-bool same_plan(const ParallelPlan& a, const ParallelPlan& b) {
-  return a.data == b.data && a.tensor == b.tensor && a.context == b.context && a.pipeline == b.pipeline &&
-         a.expert == b.expert && a.chunks == b.chunks && a.zero_stage == b.zero_stage &&
-         a.stage_layers == b.stage_layers && a.layer_split == b.layer_split;
-}
-
-bool same_batch(const BatchConfig& a, const BatchConfig& b) {
-  return a.sequences == b.sequences && a.sequence_length == b.sequence_length &&
-         a.micro_batch_sequences == b.micro_batch_sequences;
-}
-
 double tokens_per_micro_batch(const TrainingConfig& config) {
   return static_cast<double>(config.plan.data) * static_cast<double>(config.batch.micro_batch_sequences) *
          static_cast<double>(config.batch.sequence_length);
@@ -90,7 +79,7 @@ class Projector {
 
   void replay_phase(PhaseProjection& projected, const TrainingPhase& phase, const TrainingConfig& config) {
     const TrainingConfig& base = *scenario_.training;
-    const bool replayed = same_plan(config.plan, base.plan) && same_batch(config.batch, base.batch);
+    const bool replayed = config.plan == base.plan && config.batch == base.batch;
     projected.step_time = replayed ? replayed_.step_time : timer_(config);
     projected.time.steady = phase.tokens / static_cast<double>(config.batch.tokens()) * projected.step_time;
     if (phase.ramp_from_sequences > 0 && phase.ramp_tokens > 0) {

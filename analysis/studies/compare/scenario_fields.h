@@ -1,4 +1,5 @@
-// The fields of a resolved scenario on which its time depends, in groups that a person would name.
+// The fields of a resolved scenario on which its time depends, in groups that a person would name. Which there are, and
+// the group of each, is what the structs themselves say of their fields (sim/base/fields.h).
 #pragma once
 #include <functional>
 #include <span>
@@ -6,6 +7,7 @@
 #include <string_view>
 
 #include "scenarios/resolve/scenario.h"
+#include "sim/base/fields.h"
 
 namespace flopcast {
 
@@ -27,6 +29,9 @@ struct FieldGroup {
 };
 /// In the order in which causes are turned on: hardware from the inside out, then the work.
 std::span<const FieldGroup> field_groups();
+
+/// Groups of fields that no time depends on: words, watts, and dollars.
+inline constexpr std::string_view kUntimedGroups[] = {kLabel, "power", "money"};
 
 /// Changes what a scenario serves: others may share the value, so it is copied first.
 void change_serving(Scenario& scenario, const std::function<void(ServingScenario&)>& change);

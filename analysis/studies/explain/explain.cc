@@ -33,6 +33,12 @@ const std::vector<Mechanism>& mechanisms() {
       {"embedding, output head and MTP on their stages", "training.mechanisms.embedding_head_mtp=false",
        [](const Config& c) { return c.mechanisms.embedding_head_mtp; },
        [](Config& c) { c.mechanisms.embedding_head_mtp = false; }},
+      {"tensor and context exchange inside layers", "training.mechanisms.tensor_context_communication=false",
+       [](const Config& c) {
+         return c.mechanisms.tensor_context_communication &&
+                (c.plan.tensor > 1 || c.plan.context > 1 || c.plan.expert_tensor > 1);
+       },
+       [](Config& c) { c.mechanisms.tensor_context_communication = false; }},
       {"expert dispatch and combine", "training.mechanisms.expert_communication=false",
        [](const Config& c) { return has_experts(c) && c.mechanisms.expert_communication; },
        [](Config& c) { c.mechanisms.expert_communication = false; }},
@@ -48,8 +54,7 @@ const std::vector<Mechanism>& mechanisms() {
        [](const Config& c) { return c.mechanisms.gradient_collectives; },
        [](Config& c) { c.mechanisms.gradient_collectives = false; }},
       {"spread of speed between GPUs", "training.mechanisms.gpu_speed_spread=0",
-       [](const Config& c) { return c.mechanisms.gpu_speed_spread > 0; },
-       [](Config& c) { c.mechanisms.gpu_speed_spread = 0; }},
+       [](const Config& c) { return c.gpu_speed_spread() > 0; }, [](Config& c) { c.mechanisms.gpu_speed_spread = 0; }},
   };
   return kMechanisms;
 }

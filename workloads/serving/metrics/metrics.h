@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "sim/base/fields.h"
 #include "sim/base/units.h"
 #include "workloads/serving/metrics/quantile_sketch.h"
 #include "workloads/serving/traffic/request.h"
@@ -37,6 +38,13 @@ struct ServiceLevel {
   Seconds ttft = kNever;
   Seconds tpot = kNever;
   Seconds end_to_end = kNever;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("ttft", &ServiceLevel::ttft, {"traffic"});
+    field("tpot", &ServiceLevel::tpot, {"traffic"});
+    field("end_to_end", &ServiceLevel::end_to_end, {"traffic"});
+  }
 };
 
 /// Whether a request was completed within its limits. An answer of one token has no TPOT and misses none.

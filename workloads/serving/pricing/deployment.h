@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "hwmodels/kernels/kernels.h"
+#include "sim/base/fields.h"
 #include "workloads/serving/session.h"
 #include "workloads/training/memory.h"
 
@@ -19,6 +20,15 @@ struct PrefixCacheConfig {
   Bytes host_memory;                 ///< for caches, per GPU
   Bytes storage;                     ///< per GPU
   BytesPerSecond storage_bandwidth;  ///< per GPU
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("on", &PrefixCacheConfig::on, {"prefix-cache"});
+    field("block_tokens", &PrefixCacheConfig::block_tokens, {.cause = "prefix-cache", .resolved = true});
+    field("host_memory", &PrefixCacheConfig::host_memory, {"prefix-cache"});
+    field("storage", &PrefixCacheConfig::storage, {"prefix-cache"});
+    field("storage_bandwidth", &PrefixCacheConfig::storage_bandwidth, {"prefix-cache"});
+  }
 };
 
 struct PoolSpec {
@@ -32,6 +42,20 @@ struct PoolSpec {
   int page_tokens = 64;
   int reserved_tokens = 0;  ///< ReplicaConfig
   AutoscaleConfig autoscale;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("name", &PoolSpec::name, {.cause = "plan", .shown = "pool", .resolved = true});
+    field.aside(&PoolSpec::role, "name");
+    field.aside(&PoolSpec::next, "the names of all pools");
+    field("count", &PoolSpec::replicas, {"plan"});
+    field("", &PoolSpec::engine);
+    field("router", &PoolSpec::router, {"engine"});
+    field("prefix_cache", &PoolSpec::prefix, {.resolved = true});
+    field("page_tokens", &PoolSpec::page_tokens, {"engine"});
+    field("reserved_tokens", &PoolSpec::reserved_tokens, {"engine"});
+    field("autoscale", &PoolSpec::autoscale, {.resolved = true});
+  }
 };
 
 /// HBM of one GPU of a replica.

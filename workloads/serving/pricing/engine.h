@@ -1,11 +1,13 @@
 // What one replica of a serving engine is told: how the model is cut over its GPUs, in which number formats
 // it computes, how iterations are put together.
 #pragma once
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <string>
 
 #include "hwmodels/chips/precision.h"
+#include "sim/base/fields.h"
 #include "workloads/model/model.h"
 #include "workloads/serving/policies.h"
 #include "workloads/training/training.h"
@@ -22,6 +24,14 @@ struct ServingPlan {
   int pipeline = 1;        ///< stages the layers are spread over
   int expert = 1;          ///< GPUs the experts are spread over, tensor x attention_data; 1: all share each expert
   int gpus() const { return tensor * attention_data * pipeline; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("tensor", &ServingPlan::tensor, {"plan"});
+    field("attention_data", &ServingPlan::attention_data, {"plan"});
+    field("pipeline", &ServingPlan::pipeline, {"plan"});
+    field("expert", &ServingPlan::expert, {"plan"});
+  }
 };
 
 struct ServingPrecision {
@@ -30,6 +40,15 @@ struct ServingPrecision {
   Precision kv = Precision::bf16;      ///< the cache, and what attention reads of it
   Precision dispatch = Precision::bf16;
   Precision combine = Precision::bf16;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("weights", &ServingPrecision::linear, {"precision"});
+    field("scaling", &ServingPrecision::scaling, {"precision"});
+    field("kv_cache", &ServingPrecision::kv, {"kv-cache"});
+    field("dispatch", &ServingPrecision::dispatch, {"precision"});
+    field("combine", &ServingPrecision::combine, {.cause = "precision", .resolved = true});
+  }
 };
 
 /// Whose kernels an engine runs, where that makes a difference.
@@ -38,6 +57,7 @@ enum class KernelLibrary : std::uint8_t {
   tensorrt_llm,  ///< cuBLASLt for the former; XQA reads an FP8 cache as fast as a BF16 one (not measured:
                  ///< XQA's tables are not public)
 };
+constexpr std::array<std::string_view, 2> enum_names(KernelLibrary) { return {"open_source", "tensorrt_llm"}; }
 
 /// How iterations are put together.
 struct SchedulerConfig {
@@ -49,6 +69,18 @@ struct SchedulerConfig {
   bool chunked_prefill = true;     ///< prompts may be cut to fill the budget
   bool balance_attention = false;  ///< and so that attention groups have no more query-key pairs than their mean
   int max_waiting = 1 << 20;       ///< requests in the queue of a replica; further ones are rejected
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("max_batch", &SchedulerConfig::max_batch, {"engine"});
+    field("token_budget", &SchedulerConfig::token_budget, {"engine"});
+    field("batching", &SchedulerConfig::batching, {"engine"});
+    field("admission", &SchedulerConfig::admission, {"engine"});
+    field("preemption", &SchedulerConfig::preemption, {"engine"});
+    field("balance_attention", &SchedulerConfig::balance_attention, {"engine"});
+    field("chunked_prefill", &SchedulerConfig::chunked_prefill, {"engine"});
+    field("max_waiting", &SchedulerConfig::max_waiting, {"engine"});
+  }
 };
 
 /// Tokens that all-to-all kernels move at once, and how.
@@ -56,6 +88,7 @@ enum class ExpertExchange : std::uint8_t {
   high_throughput,  ///< normal kernels: few bytes over NICs, SMs taken, for prompts
   low_latency,      ///< each copy straight to its GPU, no SMs taken, for decoding
 };
+constexpr std::array<std::string_view, 2> enum_names(ExpertExchange) { return {"high_throughput", "low_latency"}; }
 
 struct SpeculationConfig {
   int depth = 0;            ///< tokens drafted per iteration by MTP modules; 0: off
@@ -65,6 +98,12 @@ struct SpeculationConfig {
     double yield = 1, kept = 1;
     for (int i = 0; i < depth; ++i) yield += (kept *= acceptance);
     return yield;
+  }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("depth", &SpeculationConfig::depth, {"speculation"});
+    field("acceptance", &SpeculationConfig::acceptance, {"speculation"});
   }
 };
 
@@ -82,6 +121,23 @@ struct EngineConfig {
   ExpertExchange decode_exchange = ExpertExchange::low_latency;
   int redundant_experts = 0;  ///< copies of busy experts, in all
   double memory_share = 0.9;  ///< of HBM that weights, workspace and KV cache may fill
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("model", &EngineConfig::model, {.resolved = true});
+    field("", &EngineConfig::plan);
+    field("", &EngineConfig::precision);
+    field("", &EngineConfig::scheduler);
+    field("speculation", &EngineConfig::speculation, {.resolved = true});
+    field("kernels", &EngineConfig::kernels, {"engine"});
+    field("two_micro_batches", &EngineConfig::two_micro_batches, {"micro-batches"});
+    field("cuda_graphs", &EngineConfig::cuda_graphs, {"engine"});
+    field("overlap_scheduling", &EngineConfig::overlap_scheduling, {"engine"});
+    field("communication_sms", &EngineConfig::communication_sms, {"engine"});
+    field("decode_exchange", &EngineConfig::decode_exchange, {"engine"});
+    field("redundant_experts", &EngineConfig::redundant_experts, {"plan"});
+    field("memory_share", &EngineConfig::memory_share, {"engine"});
+  }
 };
 
 }  // namespace flopcast

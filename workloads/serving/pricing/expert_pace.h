@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/fields.h"
 #include "sim/base/units.h"
 
 namespace flopcast {
@@ -16,6 +17,16 @@ struct ExpertPaceConfig {
   Seconds rebalance_period{600};
   bool eplb = true;  ///< placed by DeepSeek's EPLB; else in order
   std::string source;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("variation", &ExpertPaceConfig::variation, {"expert-load"});
+    field("drift_period", &ExpertPaceConfig::drift_period, {"expert-load"});
+    field("memory", &ExpertPaceConfig::memory, {"expert-load"});
+    field("rebalance_period", &ExpertPaceConfig::rebalance_period, {"expert-load"});
+    field("placement", &ExpertPaceConfig::eplb, {.cause = "expert-load", .on = "eplb"});
+    field("source", &ExpertPaceConfig::source, {kLabel});
+  }
 };
 
 struct ExpertGroup {

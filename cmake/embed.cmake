@@ -1,0 +1,16 @@
+# The bytes of a file as a function that returns them: cmake -DINPUT=... -DOUTPUT=... -DNAME=... -P embed.cmake
+file(READ ${INPUT} bytes HEX)
+string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+string(REGEX REPLACE "(................................................................................)" "\\1\n" bytes "${bytes}")
+file(WRITE ${OUTPUT} "#include <string_view>
+
+namespace flopcast {
+
+std::string_view ${NAME}() {
+  static const unsigned char kBytes[] = {
+${bytes}};
+  return {reinterpret_cast<const char*>(kBytes), sizeof kBytes};
+}
+
+}  // namespace flopcast
+")

@@ -1,0 +1,162 @@
+// Do the descriptions of structs and the schema of files say the same?
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "scenarios/proto/scenario.pb.h"
+#include "scenarios/read/load_fields.h"
+#include "tests/scenarios/described_structs.h"
+#include "tests/scenarios/fixture.h"
+
+namespace flopcast::test {
+namespace {
+
+namespace pb = google::protobuf;
+
+/// What is compared of a struct and the message it is loaded from.
+struct Comparison {
+  std::vector<std::string> unknown;    ///< described, and the schema does not have it
+  std::vector<std::string> forgotten;  ///< in the schema, and no struct knows it
+  std::vector<std::string> words;      ///< allowed by the schema, and the program has no value for it
+};
+
+template <class T>
+void compare_rows(const pb::Descriptor& schema, std::set<std::string>& described, Comparison& out) {
+  for_each_field<T>([&](const auto& row) {
+    using Member = std::remove_cvref_t<decltype(std::declval<T&>().*row.member)>;
+    if constexpr (Described<Member>) {
+      if (row.name.empty()) return compare_rows<Member>(schema, described, out);
+    }
+    const std::string name(row.name);
+    described.insert(name);
+    const auto* field = schema.FindFieldByName(name);
+    if (!field) {
+      if (!row.traits.resolved) out.unknown.push_back(name);
+      return;
+    }
+    const proto::Rule& rule = field->options().GetExtension(proto::rule);
+    for (const std::string& word : rule.one_of()) {
+      if constexpr (requires { enum_names(Member{}); }) {
+        constexpr auto kNames = enum_names(Member{});
+        if (std::find(kNames.begin(), kNames.end(), word) == kNames.end()) out.words.push_back(name + " " + word);
+      }
+    }
+    if (!row.traits.on.empty() &&
+        std::count(rule.one_of().begin(), rule.one_of().end(), std::string(row.traits.on)) != 1)
+      out.words.push_back(name + " " + std::string(row.traits.on));
+  });
+}
+
+/// @param elsewhere fields of the message that another part of the program reads.
+template <class T>
+void check_pair(const pb::Descriptor* schema, const std::set<std::string>& elsewhere = {}) {
+  INFO(schema->full_name());
+  Comparison out;
+  std::set<std::string> described;
+  compare_rows<T>(*schema, described, out);
+  for (int i = 0; i < schema->field_count(); ++i) {
+    const std::string& name = schema->field(i)->name();
+    if (!described.contains(name) && !elsewhere.contains(name)) out.forgotten.push_back(name);
+    CHECK_FALSE((described.contains(name) && elsewhere.contains(name)));
+  }
+  CHECK(out.unknown == std::vector<std::string>{});
+  CHECK(out.forgotten == std::vector<std::string>{});
+  CHECK(out.words == std::vector<std::string>{});
+}
+
+TEST_CASE("every field of the schema belongs to a struct, and every field of a struct is in the schema") {
+  check_pair<ParallelPlan>(proto::Plan::descriptor());
+  check_pair<BatchConfig>(proto::Batch::descriptor());
+  check_pair<PrecisionPlan>(proto::Precision::descriptor());
+  check_pair<RecomputePlan>(proto::Recompute::descriptor());
+  check_pair<ExpertLoad>(proto::ExpertLoad::descriptor());
+  check_pair<Mechanisms>(proto::Mechanisms::descriptor());
+  check_pair<TrainingConfig>(proto::Training::descriptor());
+  check_pair<CollectiveConfig>(proto::Collective::descriptor());
+  check_pair<TrainingPhase>(proto::Phase::descriptor());
+  check_pair<ClusterLifeConfig>(proto::ClusterLife::descriptor());
+  // A size over a rate is a time to write and read: load_scenario.cc.
+  check_pair<ResilienceConfig>(proto::Resilience::descriptor(),
+                               {"checkpoint_size", "storage_bandwidth", "node_storage_bandwidth"});
+  check_pair<Scenario::Published>(proto::Published::descriptor());
+  // Looked up, and held against the GPU: load_scenario.cc.
+  check_pair<Scenario>(proto::Scenario::descriptor(), {"model", "model_override", "under_rule"});
+
+  // What rules and prices look at is read from the message itself (scenarios/policy/chip.cc, analysis/money/).
+  check_pair<GpuSpec>(
+      proto::Gpu::descriptor(),
+      {"fp4_peak", "int8_peak", "tf32_peak", "fp64_peak", "memory_type", "scale_up", "die_area", "process", "price",
+       "tpp", "datacenter_marketed", "unknown", "alias", "scale", "transistors", "memory_area"});
+  check_pair<NodeSpec>(proto::Node::descriptor(), {"base", "scale"});
+  check_pair<FabricSpec>(proto::Fabric::descriptor(), {"base", "scale"});
+  check_pair<SlowPart>(proto::SlowPart::descriptor(), {"gpu", "nic", "nvlink"});
+  check_pair<ClusterSpec>(proto::Cluster::descriptor(),
+                          {"base", "gpu_override", "node_override", "fabric_override", "sources"});
+  check_pair<AttentionConfig>(proto::Attention::descriptor());
+  check_pair<MoeConfig>(proto::MixtureOfExperts::descriptor());
+  check_pair<ModelConfig>(proto::Model::descriptor(), {"base"});
+
+  // Pools, and what is said once of all of them: load_serving.cc.
+  check_pair<ServingScenario>(proto::Serving::descriptor(),
+                              {"replicas", "prefill", "decode", "prefix_cache", "speculation", "autoscale"});
+  check_pair<PoolSpec>(proto::Replicas::descriptor());
+  check_pair<PrefixCacheConfig>(proto::PrefixCache::descriptor());
+  check_pair<SpeculationConfig>(proto::Speculation::descriptor());
+  check_pair<ExpertPaceConfig>(proto::ExpertSkew::descriptor());
+  check_pair<FailureConfig>(proto::ReplicaFailures::descriptor());
+  check_pair<AutoscaleConfig>(proto::Autoscale::descriptor());
+  check_pair<TokenPriceTable>(proto::TokenPrices::descriptor());
+  check_pair<ServiceLevel>(proto::Promise::descriptor());
+
+  check_pair<PriceConfig>(proto::Price::descriptor());
+  check_pair<RentalConfig>(proto::RentalTerms::descriptor());
+  check_pair<OwnedConfig>(proto::OwnedTerms::descriptor());
+  check_pair<AmortisedConfig>(proto::AmortisedTerms::descriptor());
+  check_pair<SiteConfig>(proto::Site::descriptor());
+  check_pair<Spending>(proto::Spending::descriptor());
+  check_pair<StaffConfig>(proto::Staff::descriptor());
+  check_pair<ProgrammeConfig>(proto::Programme::descriptor());
+  check_pair<GivenServiceConfig>(proto::GivenService::descriptor());
+  check_pair<MarketConfig>(proto::Market::descriptor());
+  // A distribution is one of several messages: load_money.cc.
+  check_pair<UncertainConfig>(proto::Uncertain::descriptor(),
+                              {"normal", "log_normal", "triangular", "uniform", "empirical"});
+  check_pair<CorrelatedConfig>(proto::Correlated::descriptor());
+  check_pair<UncertaintyConfig>(proto::Uncertainty::descriptor());
+}
+
+TEST_CASE("a description names each member once") {
+  testing::for_each_described([](auto part) {
+    std::set<std::string> names;
+    for_each_field<decltype(part)>([&](const auto& row) {
+      if (row.name.empty()) return;
+      INFO(row.name);
+      CHECK(names.insert(std::string(row.name) + " " + std::string(row.shown())).second);
+    });
+  });
+}
+
+TEST_CASE("a field is loaded from the text of the file into the member of its name") {
+  const Scenario s = load_text(
+      replaced(kSmall, "plan {", "attention_kernel: \"flash2\" plan { context_exchange: \"all_gather\""),
+      {"training.plan.tensor_overlap=false", "training.precision.linear=fp8", "training.precision.scaling=blocks",
+       "training.expert_load.kind=skewed", "training.expert_load.coefficient_of_variation=0.25"});
+  const TrainingConfig& t = *s.training;
+  CHECK(t.plan.context_exchange == ContextExchange::all_gather);
+  CHECK_FALSE(t.plan.tensor_overlap);
+  CHECK(t.flash2);
+  CHECK(t.precision.linear == Precision::fp8);
+  CHECK(t.precision.scaling == Scaling::blocks);
+  CHECK(t.expert_load.kind == ExpertLoad::Kind::skewed);
+  CHECK_FALSE(t.mechanisms.gpu_speed_spread.has_value());
+  CHECK(s.price.gpu.value() == Approx(2.0 / 3600));
+}
+
+TEST_CASE("equal files give equal scenarios, and a changed field another") {
+  CHECK(load_text(kSmall).training == load_text(kSmall).training);
+  CHECK(load_text(kSmall).cluster == load_text(kSmall).cluster);
+  CHECK_FALSE(load_text(kSmall).training == load_text(kSmall, {"training.plan.tensor_overlap=false"}).training);
+}
+
+}  // namespace
+}  // namespace flopcast::test
