@@ -1,6 +1,9 @@
 # All that is installed, and built for it: tests are not.
 set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
-add_custom_target(flopcast_installed DEPENDS flopcast flopcast_simgrid)
+add_custom_target(flopcast_installed DEPENDS flopcast flopcast_shared flopcast_simgrid)
+if(TARGET flopcast_python_package)
+  add_dependencies(flopcast_installed flopcast_python_package)
+endif()
 install(TARGETS flopcast RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS flopcast_simgrid LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/flopcast)
 install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -11,6 +11,13 @@ set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)  # flopcast_VERSION_ARCHITECTURE.deb
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
+# The Python module is made for one version of Python.
+if(TARGET flopcast_python_package)
+  math(EXPR next_minor "${Python_VERSION_MINOR} + 1")
+  set(CPACK_DEBIAN_PACKAGE_DEPENDS "python3 (>= 3.${Python_VERSION_MINOR}~), python3 (<< 3.${next_minor})")
+  set(CPACK_DEBIAN_PACKAGE_RECOMMENDS python3-numpy)
+  set(CPACK_DEBIAN_PACKAGE_SUGGESTS python3-pandas)
+endif()
 # Which versions of which packages hold the shared libraries is asked of the system it is built on.
 find_program(DPKG_SHLIBDEPS dpkg-shlibdeps)
 if(DPKG_SHLIBDEPS)

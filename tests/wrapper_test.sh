@@ -6,14 +6,16 @@ toy=$(mktemp -d)
 trap 'rm -rf "$toy"' EXIT
 cd "$toy"
 
-mkdir -p tree/{cmake,sim,hwmodels,workloads,scenarios/library,analysis,tests} tools elsewhere
+mkdir -p tree/{cmake,include,python,sim,hwmodels,workloads,scenarios/library,analysis,tests} tools elsewhere
 touch tree/CMakeLists.txt tree/CMakePresets.json tree/sim/{graph.cc,replay.cc} tree/scenarios/library/one.textproto
 cp "$wrapper" tree/flopcast
 ln -s "$toy/tree/flopcast" elsewhere/link
 
 tool() { { echo '#!/bin/sh'; cat; } >"tools/$1"; chmod +x "tools/$1"; }
 tool dpkg-query <<<"sed -n 's/^  \"\\([a-z0-9+-]*\\) .*/\\1=installed /p' $toy/tree/flopcast | tr -d '\\n'"
-tool cmake <<<'touch build/release/build.ninja'
+tool cmake <<<"mkdir -p build/release/python; echo $toy/tools/interpreter >build/release/python/interpreter
+touch build/release/build.ninja"
+tool interpreter <<<'printf "<%s>" "${PYTHONPATH#"${PYTHONPATH%/build/*}"}" "$@"; exit 8'
 tool ninja <<END
 [ ! -e $toy/broken ] || { echo "error: broken"; exit 1; }
 echo . >>$toy/builds
@@ -48,7 +50,12 @@ touch tree/sim/graph.cc broken
 expect "a failed build is not run" "$(run list)" " 1"
 rm broken
 expect "and is tried again" "$(run list) $(builds)" "<list> 7 4"
+expect "the module's interpreter starts, and has the module" "$(PYTHONPATH='' run python 'a b')" \
+  "</build/release/python><a b> 8"
+expect "a module is a target of its own" "$(builds)" 5
+run python >/dev/null
+expect "that is built once" "$(builds)" 5
 mv tree moved
 sed -i "s|$toy/tree|$toy/moved|" tools/*
-expect "a moved tree is built anew" "$(front=moved/flopcast run list) $(builds)" "<list> 7 5"
+expect "a moved tree is built anew" "$(front=moved/flopcast run list) $(builds)" "<list> 7 6"
 exit $failed

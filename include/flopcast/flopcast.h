@@ -2,6 +2,7 @@
 #pragma once
 #include "flopcast/environment.h"
 #include "flopcast/errors.h"
+#include "flopcast/extend.h"
 #include "flopcast/metrics.h"
 #include "flopcast/report.h"
 #include "flopcast/run.h"

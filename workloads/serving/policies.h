@@ -6,24 +6,10 @@
 #include <span>
 #include <string_view>
 
+#include "flopcast/policies.h"
 #include "workloads/serving/cache/kv_cache.h"
 
 namespace flopcast {
-
-/// The next iteration of an attention group while a batching policy puts it together. Requests that decode are in it
-/// already; the policy says how many tokens of which prompts go beside them.
-class IterationPlan {
- public:
-  virtual ~IterationPlan() = default;
-  std::int64_t token_budget = 0;       ///< SchedulerConfig
-  std::int64_t decoding_requests = 0;  ///< in the group's batch,
-  std::int64_t decoding_tokens = 0;    ///< and the tokens that they process in an iteration, drafts included
-  /// Pieces of prompts that were admitted before, in order of admission, `tokens` at most. What is left of `tokens`.
-  virtual std::int64_t continue_prompts(std::int64_t tokens) = 0;
-  /// Requests from the queue, first come first served, as long as the cache has room; pieces of their prompts, `tokens`
-  /// at most. What is left of `tokens`.
-  virtual std::int64_t admit_waiting(std::int64_t tokens) = 0;
-};
 
 struct BatchingRow {
   std::string_view name;

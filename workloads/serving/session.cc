@@ -43,7 +43,7 @@ ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pr
   for (std::size_t p = 0; p < config_.pools.size(); ++p) {
     Pool pool;
     pool.config = config_.pools[p];
-    const RouterRow* row = find_router(pool.config.router);
+    const RouterRow* row = pool.config.own_router ? pool.config.own_router.get() : find_router(pool.config.router);
     assert(row);
     pool.router = row->make(config_.seed + p);
     pool.router_sees_prefix = row->sees_prefix_match;

@@ -37,6 +37,7 @@ struct PoolConfig {
   ServingPlan plan;
   int replicas = 1;
   std::string router = "least_outstanding";
+  std::shared_ptr<const RouterRow> own_router;  ///< of the caller (flopcast/extend.h), instead
   int first_gpu = 0;
   std::vector<std::size_t>
       pace;  ///< level of expert load, period by period, from the beginning again at the end; empty: the first

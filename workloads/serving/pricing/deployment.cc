@@ -107,6 +107,7 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   pool.plan = engine.plan;
   pool.replicas = spec.replicas;
   pool.router = spec.router;
+  pool.own_router = spec.own_router;
   pool.first_gpu = first_gpu;
   for (const double load : busiest)
     pool.pace.push_back(static_cast<std::size_t>(

@@ -38,6 +38,7 @@ struct PoolSpec {
   EngineConfig engine;
   int replicas = 1;
   std::string router = "least_outstanding";
+  std::shared_ptr<const RouterRow> own_router;  ///< of the caller (flopcast/extend.h), instead
   PrefixCacheConfig prefix;
   int page_tokens = 64;
   int reserved_tokens = 0;  ///< ReplicaConfig
@@ -51,6 +52,7 @@ struct PoolSpec {
     field("count", &PoolSpec::replicas, {"plan"});
     field("", &PoolSpec::engine);
     field("router", &PoolSpec::router, {"engine"});
+    field.aside(&PoolSpec::own_router, "a function of the caller, which no file can state");
     field("prefix_cache", &PoolSpec::prefix, {.resolved = true});
     field("page_tokens", &PoolSpec::page_tokens, {"engine"});
     field("reserved_tokens", &PoolSpec::reserved_tokens, {"engine"});
