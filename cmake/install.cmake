@@ -1,4 +1,4 @@
-# All that is installed, and built for it: tests are not.
+# All that is installed, and built for it: tests are not. The Python module only where it can be built.
 set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
 add_custom_target(flopcast_installed DEPENDS flopcast flopcast_shared flopcast_simgrid)
 if(TARGET flopcast_python_package)

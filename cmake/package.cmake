@@ -3,7 +3,10 @@
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME flopcast)
 set(CPACK_PACKAGE_VENDOR "Flopcast")
-set(CPACK_PACKAGE_CONTACT "Flopcast maintainers <maintainers@flopcast.invalid>")
+# Whoever hands the package on says who answers for it; the default is an address that reaches nobody.
+set(FLOPCAST_PACKAGE_CONTACT "Flopcast maintainers <maintainers@flopcast.invalid>" CACHE STRING
+  "Who answers for the Debian package")
+set(CPACK_PACKAGE_CONTACT "${FLOPCAST_PACKAGE_CONTACT}")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
 set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR})
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
@@ -18,10 +21,13 @@ if(TARGET flopcast_python_package)
   set(CPACK_DEBIAN_PACKAGE_RECOMMENDS python3-numpy)
   set(CPACK_DEBIAN_PACKAGE_SUGGESTS python3-pandas)
 endif()
-# Which versions of which packages hold the shared libraries is asked of the system it is built on.
+# Which versions of which packages hold the shared libraries is asked of the system it is built on; that takes `file`
+# and `dpkg-shlibdeps` (package dpkg-dev), which ./flopcast package installs.
 find_program(DPKG_SHLIBDEPS dpkg-shlibdeps)
 if(DPKG_SHLIBDEPS)
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+  # Packages of programs that link libflopcast.so find this one by its soname, and ldconfig hears of it.
+  set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 else()
   message(STATUS "dpkg-shlibdeps (package dpkg-dev) not found: a Debian package would name no dependencies")
 endif()
