@@ -121,7 +121,9 @@ std::string type_of(const Descriptor& field, const proto::Rule& rule) {
   }
 }
 
-std::string step_below(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
+std::string step_below(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + "." + name;
+}
 
 FieldReference reference(const Descriptor& field, const std::string& place) {
   const proto::Rule& rule = field.options().GetExtension(proto::rule);
@@ -152,7 +154,10 @@ FieldSection section_of(const pb::Descriptor& type, const std::string& place) {
 void add_below(const pb::Descriptor& type, const std::string& place, std::vector<FieldReference>& out) {
   for (int i = 0; i < type.field_count(); ++i) {
     out.push_back(reference(*type.field(i), place));
-    if (const auto* inner = type.field(i)->message_type()) add_below(*inner, out.back().path, out);
+    if (const auto* inner = type.field(i)->message_type()) {
+      const std::string below = out.back().path;  // a copy: `out` grows, and what it holds moves
+      add_below(*inner, below, out);
+    }
   }
 }
 

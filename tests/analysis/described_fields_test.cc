@@ -4,27 +4,28 @@
 
 #include <google/protobuf/util/json_util.h>
 
-#include "analysis/money/complete_scenario.h"
 #include "analysis/runs/training/projection.h"
 #include "analysis/studies/compare/causes.h"
 #include "analysis/studies/compare/compare.h"
 #include "analysis/studies/compare/scenario_fields.h"
 #include "analysis/studies/explain/explain.h"
+#include "flopcast/environment.h"
+#include "flopcast/scenario.h"
 #include "scenarios/proto/report.pb.h"
 #include "tests/analysis/program.h"
 #include "tests/analysis/serving_scenarios.h"
+#include "tests/paths.h"
 #include "tests/scenarios/described_structs.h"
 
 namespace flopcast {
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
-using test::libraries;
 using test::TemporaryFolder;
 
 Scenario loaded(const std::string& text, const std::vector<std::string>& sets = {}) {
   const TemporaryFolder folder;
-  return load_complete_scenario(folder.write("s.textproto", text), sets, libraries());
+  return resolve(folder.write("s.textproto", text), load_environment({testing::source_dir()}), sets).value();
 }
 
 bool timed(std::string_view group) {
