@@ -7,6 +7,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -14,11 +15,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #if PY_VERSION_HEX < 0x030d0000
 #define Py_IsFinalizing _Py_IsFinalizing
+#endif
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -31,6 +34,10 @@ using flopcast::ResolvedScenario;
 
 // ------------------------------------------------------------------------------------------------ functions of Python
 
+/// The interpreter ends while runs of other threads work: they are stopped, and waited for, before it is torn down.
+std::atomic<bool> ending{false};
+std::atomic<int> running{0};
+
 /// A Python callable that C++ may copy, call and drop in any thread.
 class Callable {
  public:
@@ -38,6 +45,7 @@ class Callable {
 
   template <class Result, class... Arguments>
   Result call(Arguments&&... arguments) const {
+    if (ending) throw flopcast::Interrupted();
     const py::gil_scoped_acquire lock;
     return (*function_)(std::forward<Arguments>(arguments)...).template cast<Result>();
   }
@@ -115,6 +123,7 @@ class Watcher {
   }
 
   bool operator()(const flopcast::Progress& progress) {
+    if (ending) return false;
     const auto now = std::chrono::steady_clock::now();
     if (progress.done > 0 && now - asked_ < kPause) return true;
     asked_ = now;
@@ -143,6 +152,10 @@ flopcast::Report run(const ResolvedScenario& scenario, const Environment& enviro
   settings.timeline_gpus = std::move(timeline_gpus);
   settings.keep_requests = requests;
   settings.progress = Watcher(progress);
+  const struct Counted {
+    Counted() { ++running; }
+    ~Counted() { --running; }
+  } counted;  // let go when the lock is held again
   const py::gil_scoped_release unlocked;
   return flopcast::run(scenario, environment, settings);
 }
@@ -396,6 +409,14 @@ PYBIND11_MODULE(_flopcast, m) {
         return flopcast::order_of_passes(schedule, {ranks, micro_batches, chunks});
       },
       "schedule"_a, "ranks"_a, "micro_batches"_a, "chunks"_a, unlocked);
+  m.def(
+      "end",
+      [] {
+        ending = true;
+        const py::gil_scoped_release others_go_on;
+        while (running > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      },
+      "Called when the interpreter ends: stops the runs of other threads and waits for them.");
   m.def("run", &run, "scenario"_a, "environment"_a, "ideal_network"_a, "allow_oom"_a, "unfolded"_a, "project"_a,
         "timeline"_a, "timeline_gpus"_a, "requests"_a, "progress"_a);
 }

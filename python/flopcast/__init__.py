@@ -16,6 +16,7 @@ anything here at once. docs/python.md has a worked example.
 """
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Union
@@ -29,6 +30,7 @@ __all__ = [
     "Columns", "Diagnostic", "Environment", "InputError", "Interrupted", "Iteration", "Metric", "Part",
     "PipelineSizes", "Progress", "Replica", "Report", "Request", "Scenario", "check", "resolve", "run", "schedule_text",
 ]
+atexit.register(_flopcast.end)
 __version__ = _flopcast.version().split()[-1]
 
 Source = Union[str, "os.PathLike[str]", Scenario]
