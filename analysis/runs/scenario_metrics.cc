@@ -47,8 +47,9 @@ constexpr MetricRow<RunFacts> kRunRows[] = {
      [](RunRef r) { return as::yes_or_no(r.folded); }, nullptr},
     {"replayed_gpus", "count", "replayed GPUs", "GPUs that were replayed one by one",
      [](RunRef r) { return as::count(r.replayed_gpus); }, show::whole},
-    {"backend", "text", "network model", "What timed the transfers: simgrid, or ideal (no contention)",
-     [](RunRef r) { return as::word(r.backend == TransferBackend::simgrid ? "simgrid" : "ideal"); }, nullptr},
+    {"backend", "text", "network model",
+     "What timed the transfers: simgrid, max_min (the same sharing within the process), or ideal (no contention)",
+     [](RunRef r) { return as::word(std::string(r.sharing())); }, nullptr},
     {"fingerprint", "text", "fingerprint", "Hexadecimal, over every operation's start and end",
      [](RunRef r) { return as::word(fmt::format("{:016x}", r.fingerprint)); }, nullptr},
 };

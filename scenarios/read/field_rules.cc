@@ -1,6 +1,7 @@
 #include "scenarios/read/field_rules.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -143,10 +144,17 @@ class Checker {
     }
   }
 
+  /// Whatever the locale of the program that the library is part of.
+  static double bound(const std::string& number) {
+    double value = 0;
+    std::from_chars(number.data(), number.data() + number.size(), value);
+    return value;
+  }
+
   void in_bounds(double value, const proto::Rule& rule, const std::string& path) {
     if (!std::isfinite(value)) {
       add(path, fmt::format("{}", value), "a finite number");
-    } else if ((rule.has_min() && value < std::stod(rule.min())) || (rule.has_max() && value > std::stod(rule.max()))) {
+    } else if ((rule.has_min() && value < bound(rule.min())) || (rule.has_max() && value > bound(rule.max()))) {
       add(path, fmt::format("{}", value), "a number " + bounds(rule));
     }
   }

@@ -57,13 +57,14 @@ void check_memory(const Scenario& scenario, const TrainingConfig& config, const 
   if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
 }
 
-RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, TransferBackend backend) {
+RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprint, const RunOptions& options) {
   RunFacts run;
   run.operations = result.operations;
   run.transfers = result.transfers;
   run.contended_flows = result.contended_flows;
   run.fingerprint = fingerprint.value();
-  run.backend = backend;
+  run.backend = options.backend;
+  run.contention = options.contention;
   return run;
 }
 
@@ -94,7 +95,7 @@ void replay_step(const PreparedStep& prepared, const RunOptions& options, Traini
 
   const ReplayResult result = replay(step.graph, prepared.topology->network(), sinks, replay_options(options));
   report.step_time = result.makespan;
-  report.run = run_facts(result, fingerprint, options.backend);
+  report.run = run_facts(result, fingerprint, options);
   report.run.folded = step.folded;
   report.run.replayed_gpus = step.ranks.size();
   report.rank_metrics = metrics.reduce(result.makespan);
@@ -163,6 +164,11 @@ MemoryRefused::MemoryRefused(const std::string& field, MemoryTable fullest, Byte
       fullest_(std::move(fullest)),
       capacity_(capacity),
       remedies_(std::move(remedies)) {}
+
+std::string_view RunFacts::sharing() const {
+  if (backend == TransferBackend::ideal) return "ideal";
+  return contention == Contention::in_process && contended_flows > 0 ? "max_min" : "simgrid";
+}
 
 const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memory); }
 
@@ -244,7 +250,7 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   CollectiveReport report;
   report.scenario = scenario;
   report.notes = scenario.notes;
-  report.run = run_facts(result, fingerprint, options.backend);
+  report.run = run_facts(result, fingerprint, options);
   report.run.folded = false;
   report.run.replayed_gpus = static_cast<std::size_t>(config.ranks);
   report.time = result.makespan;

@@ -341,11 +341,14 @@ std::string defaults_section(const Scenario& scenario, const TextStyle& style) {
 }
 
 std::string run_line(const RunFacts& run) {
+  const std::string_view sharing = run.sharing() == "simgrid"   ? "SimGrid"
+                                   : run.sharing() == "max_min" ? "max-min"
+                                                                : "ideal";
   return fmt::format(
       "{} operations, {} transfers ({} flows met another); {} replayed{}; {} backend; fingerprint {:016x}",
       format_integer(static_cast<double>(run.operations)), format_integer(static_cast<double>(run.transfers)),
       format_integer(static_cast<double>(run.contended_flows)), plural(static_cast<double>(run.replayed_gpus), "GPU"),
-      run.folded ? " (folded)" : "", run.backend == TransferBackend::simgrid ? "SimGrid" : "ideal", run.fingerprint);
+      run.folded ? " (folded)" : "", sharing, run.fingerprint);
 }
 
 std::string evidence_line(const EvidenceShare& evidence) {

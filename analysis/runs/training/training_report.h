@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "analysis/runs/training/critical_path.h"
@@ -40,6 +41,10 @@ struct RunFacts {
   std::size_t replayed_gpus = 0;
   bool folded = true;
   TransferBackend backend = TransferBackend::simgrid;
+  Contention contention = Contention::child;
+  /// Who shared out links, in a word: "simgrid", "max_min" (this process) or "ideal" (nobody). "simgrid" too where no
+  /// flow met another, so that there was nothing to share.
+  std::string_view sharing() const;
 };
 
 struct TrainingReport {
