@@ -6,7 +6,6 @@ from typing import Any, Iterator, Mapping, NamedTuple, Optional, TYPE_CHECKING
 from . import _flopcast
 
 if TYPE_CHECKING:
-    import numpy
     import pandas
 
 

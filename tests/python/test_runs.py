@@ -141,12 +141,3 @@ def test_stubs_tell_of_everything_there_is():
         thing = getattr(flopcast._flopcast, name)
         for member in vars(thing) if isinstance(thing, type) else ():
             assert member.startswith("_") or re.search(rf"^    (def )?{member}\b", stubs, re.M), f"{name}.{member}"
-
-
-def test_metrics_are_the_reports_own_figures():
-    report = flopcast.run(text=TRAINING)
-    metrics = report.metrics()
-    assert metrics["training.step_time_s"] == report.training.step_time_s
-    rows = report.metrics_table()
-    assert len({row.name for row in rows}) == len(rows) and all(row.unit and row.meaning for row in rows)
-    assert all((row.value is None) == bool(row.absent) for row in rows)
