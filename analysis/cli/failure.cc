@@ -9,11 +9,12 @@
 #include "analysis/cli/terminal.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/runs/training/text_report.h"
+#include "sim/base/plain_text.h"
 
 namespace flopcast {
 namespace {
 
-void tell(const std::string& line) { fmt::print(stderr, "{}\n", line); }
+void tell(const std::string& line) { fmt::print(stderr, "{}\n", visible(line, LineEnds::allowed)); }
 
 void tell_diagnostics(const InputError& error) {
   for (const Diagnostic& diagnostic : error.diagnostics()) tell(to_string(diagnostic));

@@ -2,7 +2,37 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cmath>
+#include <cstdlib>
+#include <iostream>
+#include <sstream>
+#include <type_traits>
+
+#include "sim/base/plain_text.h"
+
 namespace flopcast {
+namespace {
+
+/// What no option takes, whatever it is for.
+std::string text_fault(const std::string& value) {
+  if (value.empty()) return "an empty text, expected a value";
+  return first_unplain(value) == std::string::npos ? "" : "expected text in UTF-8, without control characters";
+}
+
+std::string number_fault(const std::string& value) {
+  return std::isfinite(std::strtod(value.c_str(), nullptr)) ? "" : "expected a finite number, found " + value;
+}
+
+/// What the parser has to say, which repeats words of the command line.
+int show(const CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream out, faults;
+  const int code = app.exit(error, out, faults);
+  std::cout << visible(out.str(), LineEnds::allowed);
+  std::cerr << visible(faults.str(), LineEnds::allowed);
+  return code;
+}
+
+}  // namespace
 
 Option& Option::value_name(const std::string& name) {
   option_->type_name(name);
@@ -60,7 +90,17 @@ Option& Option::check(std::function<std::string(const std::string&)> fault) {
 }
 
 Option Command::option(const std::string& name, OptionTarget target, const std::string& help) {
-  return std::visit([&](auto* variable) { return Option(*app_->add_option(name, *variable, help)); }, target);
+  return std::visit(
+      [&](auto* variable) {
+        using Variable = std::remove_pointer_t<decltype(variable)>;
+        CLI::Option* option = app_->add_option(name, *variable, help);
+        if constexpr (std::is_same_v<Variable, double> || std::is_same_v<Variable, std::optional<double>>)
+          option->check(number_fault);
+        else
+          option->check(text_fault);
+        return Option(*option);
+      },
+      target);
 }
 
 void Command::flag(const std::string& name, bool& variable, const std::string& help) {
@@ -90,7 +130,7 @@ int run_command_line(const ProgramText& text, const std::function<void(Command&)
     app.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : fault;
+    return show(app, error) == 0 ? 0 : fault;
   }
 }
 

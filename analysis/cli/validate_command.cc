@@ -36,7 +36,7 @@ report::Validation to_message(const std::vector<Check>& checks) {
     item.set_unit(check.unit);
     item.set_predicted(check.predicted);
     item.set_published(check.published);
-    item.set_error(check.error());
+    if (check.published != 0) item.set_error(check.error());
     item.set_tolerance(check.tolerance);
     item.set_upper_bound(check.upper_bound);
     item.set_within(check.within());

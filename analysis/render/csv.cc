@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "sim/base/diagnostic.h"
+#include "sim/base/plain_text.h"
 
 namespace flopcast {
 namespace {
@@ -87,6 +88,7 @@ double CsvTable::number(std::size_t row, std::string_view column) const {
 }
 
 std::string csv_cell(std::string text) {
+  text = visible(text, LineEnds::allowed);
   // Spreadsheets run what begins like this; a number may.
   if (!text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos && !is_number(text))
     text.insert(text.begin(), '\'');

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "sim/base/plain_text.h"
+
 namespace flopcast {
 namespace {
 
@@ -40,7 +42,7 @@ thead { display: table-header-group; } tr { break-inside: avoid; }
 
 std::string html_escaped(std::string_view text) {
   std::string out;
-  for (const char c : text) {
+  for (const char c : visible(text, LineEnds::allowed)) {
     switch (c) {
       case '&':
         out += "&amp;";

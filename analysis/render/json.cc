@@ -8,6 +8,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "sim/base/plain_text.h"
+
 namespace flopcast {
 namespace {
 
@@ -15,7 +17,8 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
-void append_quoted(std::string& out, const std::string& text) {
+void append_quoted(std::string& out, const std::string& as_found) {
+  const std::string text = visible(as_found, LineEnds::allowed);
   out += '"';
   for (const char c : text) {
     switch (c) {
@@ -126,6 +129,7 @@ class Printer {
 
 std::string shortest(double value) {
   assert(std::isfinite(value));
+  if (!std::isfinite(value)) return "null";
   char buffer[32];
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
   return {buffer, end};

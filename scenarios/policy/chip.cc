@@ -195,6 +195,7 @@ ChipFigures load_chip(const Libraries& libraries, const std::string& name_or_fil
   if (!faults.empty()) throw InputError(faults);
   lay_over(entry, own, places, "");
   apply_scales(entry, own, places, "", faults);
+  if (faults.empty()) check_overridden(entry, "", libraries, Completeness::partial, faults);
   if (!faults.empty()) throw InputError(faults);
   ChipFigures chip = figures_of(entry);
   chip.name += " changed";  // a rule that names the chip does not mean this one

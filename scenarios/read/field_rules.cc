@@ -11,6 +11,7 @@
 
 #include "scenarios/proto/rules.pb.h"
 #include "scenarios/read/quantity.h"
+#include "sim/base/plain_text.h"
 
 namespace flopcast {
 namespace {
@@ -90,8 +91,9 @@ class Checker {
     const auto* r = m.GetReflection();
     switch (f->cpp_type()) {
       case Field::CPPTYPE_MESSAGE:
+        // An entry of a list replaces nothing: it is whole even where the message round it is not.
         message(index < 0 ? r->GetMessage(m, f) : r->GetRepeatedMessage(m, f, index), path + ".",
-                complete && !rule_of(f).partial());
+                index >= 0 || (complete && !rule_of(f).partial()));
         break;
       case Field::CPPTYPE_STRING:
         string(text(m, f, index), rule_of(f), path);
@@ -122,6 +124,8 @@ class Checker {
   }
 
   void string(const std::string& found, const proto::Rule& rule, const std::string& path) {
+    if (first_unplain(found) != std::string::npos)
+      return add(path, quoted(found), "text in UTF-8, without control characters");
     if (rule.one_of_size() > 0) name(found, {rule.one_of().begin(), rule.one_of().end()}, path);
     if (rule.has_names()) name(found, names_(rule.names()), path);
     if (rule.required() && found.empty()) add(path, "an empty text", "a text");

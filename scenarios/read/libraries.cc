@@ -8,6 +8,7 @@
 
 #include "scenarios/read/library_entries.h"
 #include "sim/base/own_file.h"
+#include "sim/base/plain_text.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/schedules/schedule.h"
 
@@ -65,9 +66,10 @@ std::vector<std::string> split_colons(const char* text) {
   return parts;
 }
 
-/// A name is a file's stem, never a path out of the library.
+/// A name is a file's stem that can be printed, never a path out of the library.
 bool is_plain_name(const std::string& name) {
-  return !name.empty() && name.find('/') == std::string::npos && name[0] != '.' && name.find('\0') == std::string::npos;
+  return !name.empty() && name.find('/') == std::string::npos && name[0] != '.' &&
+         first_unplain(name) == std::string::npos;
 }
 
 template <class Row>
@@ -101,7 +103,8 @@ std::vector<std::string> Libraries::names(LibraryKind kind) const {
     for (const std::string& folder : folders_of(kind)) {
       std::error_code error;
       for (const auto& file : fs::directory_iterator(fs::path(root) / folder, error)) {
-        if (file.path().extension() == kExtension) names.insert(file.path().stem().string());
+        const std::string name = file.path().stem().string();
+        if (file.path().extension() == kExtension && is_plain_name(name)) names.insert(name);
       }
     }
   }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
@@ -176,6 +178,13 @@ void settle_unknown(Entry<proto::Gpu>& under, const proto::Gpu& over) {
   gpu.mutable_unknown()->Assign(still.begin(), still.end());
 }
 
+/// `value` times `by` as a whole number of 32 bits, where it is one.
+std::optional<std::int32_t> scaled_whole(std::int32_t value, double by) {
+  const double product = std::round(value * by);
+  if (std::abs(product) > std::numeric_limits<std::int32_t>::max()) return std::nullopt;
+  return static_cast<std::int32_t>(product);
+}
+
 /// Multiplies one field of `message`; what was expected instead where that makes no sense.
 std::string scale_field(pb::Message& message, const std::string& name, double by) {
   const auto* field = message.GetDescriptor()->FindFieldByName(name);
@@ -184,8 +193,11 @@ std::string scale_field(pb::Message& message, const std::string& name, double by
   if (!r->HasField(message, field)) return "a figure that the base states";
   switch (field->cpp_type()) {
     case pb::FieldDescriptor::CPPTYPE_INT32:
-      r->SetInt32(&message, field, static_cast<int>(std::lround(r->GetInt32(message, field) * by)));
-      return "";
+      if (const auto product = scaled_whole(r->GetInt32(message, field), by)) {
+        r->SetInt32(&message, field, *product);
+        return "";
+      }
+      return "a smaller figure, or a smaller factor";
     case pb::FieldDescriptor::CPPTYPE_DOUBLE:
       r->SetDouble(&message, field, r->GetDouble(message, field) * by);
       return "";
@@ -240,6 +252,9 @@ void apply_scales(Entry<Message>& under, const Message& over, const Places& plac
   if constexpr (kHasScale<Message>) {
     for (int i = 0; i < over.scale_size(); ++i) {
       const proto::Scale& scale = over.scale(i);
+      const std::size_t before = faults.size();
+      check_fields(scale, fmt::format("{}scale[{}].", path, i), places, {}, true, faults);
+      if (faults.size() > before) continue;
       const std::string at = fmt::format("{}scale[{}].field", path, i);
       const std::string fault = scale_field(under.message, scale.field(), scale.by());
       if (!fault.empty()) {
@@ -254,6 +269,14 @@ void apply_scales(Entry<Message>& under, const Message& over, const Places& plac
     }
     under.message.clear_scale();
   }
+}
+
+template <class Message>
+void check_overridden(const Entry<Message>& entry, const std::string& path, const Libraries& libraries,
+                      Completeness completeness, Diagnostics& faults) {
+  Places places;
+  places.overlay(entry.places, path);
+  check_fields(entry.message, path, places, names_of(libraries), completeness == Completeness::full, faults);
 }
 
 std::vector<std::string> unpublished_figures(const proto::Gpu& gpu) {
@@ -288,6 +311,14 @@ template void apply_scales(Entry<proto::Node>&, const proto::Node&, const Places
 template void apply_scales(Entry<proto::Fabric>&, const proto::Fabric&, const Places&, const std::string&,
                            Diagnostics&);
 template void lay_over(Entry<proto::Model>&, const proto::Model&, const Places&, const std::string&);
+template void check_overridden(const Entry<proto::Gpu>&, const std::string&, const Libraries&, Completeness,
+                               Diagnostics&);
+template void check_overridden(const Entry<proto::Node>&, const std::string&, const Libraries&, Completeness,
+                               Diagnostics&);
+template void check_overridden(const Entry<proto::Fabric>&, const std::string&, const Libraries&, Completeness,
+                               Diagnostics&);
+template void check_overridden(const Entry<proto::Model>&, const std::string&, const Libraries&, Completeness,
+                               Diagnostics&);
 
 NamesOf names_of(const Libraries& libraries) {
   return [&libraries](int library) { return libraries.names(static_cast<LibraryKind>(library)); };

@@ -48,6 +48,12 @@ template <class Message>
 void apply_scales(Entry<Message>& under, const Message& over, const Places& places, const std::string& path,
                   Diagnostics& faults);
 
+/// What came of an entry that was laid over: again complete, and every figure within its bounds.
+/// @param path of the override, where its faults are shown.
+template <class Message>
+void check_overridden(const Entry<Message>& entry, const std::string& path, const Libraries& libraries,
+                      Completeness completeness, Diagnostics& faults);
+
 /// Figures that a replay needs and that nobody has published: the chip can only be classified.
 std::vector<std::string> unpublished_figures(const proto::Gpu& gpu);
 

@@ -19,9 +19,11 @@ void refuse_base(const Message& message, const Places& places, const std::string
 
 template <class Message>
 void override_entry(Entry<Message>& under, const Message& over, const Entry<proto::Cluster>& cluster,
-                    const std::string& path, Diagnostics& faults) {
+                    const std::string& path, const Libraries& libraries, Diagnostics& faults) {
+  const std::size_t before = faults.size();
   lay_over(under, over, cluster.places, path);
   apply_scales(under, over, cluster.places, path, faults);
+  if (faults.size() == before) check_overridden(under, path, libraries, Completeness::full, faults);
 }
 
 std::optional<SlowPart> slow_part(const proto::SlowPart& part) {
@@ -117,17 +119,20 @@ FabricSpec fabric_spec(const Entry<proto::Fabric>& entry) {
 ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& path, const Libraries& libraries,
                          Diagnostics& faults) {
   const proto::Cluster& c = entry.message;
+  const std::size_t before = faults.size();
   auto node = load_entry<proto::Node>(libraries, c.node());
   auto fabric = load_entry<proto::Fabric>(libraries, c.fabric());
   refuse_base(c.gpu_override(), entry.places, path + "gpu_override.", faults);
   refuse_base(c.node_override(), entry.places, path + "node_override.", faults);
   refuse_base(c.fabric_override(), entry.places, path + "fabric_override.", faults);
-  if (c.has_node_override()) override_entry(node, c.node_override(), entry, path + "node_override.", faults);
-  if (c.has_fabric_override()) override_entry(fabric, c.fabric_override(), entry, path + "fabric_override.", faults);
+  if (c.has_node_override()) override_entry(node, c.node_override(), entry, path + "node_override.", libraries, faults);
+  if (c.has_fabric_override())
+    override_entry(fabric, c.fabric_override(), entry, path + "fabric_override.", libraries, faults);
   auto gpu = load_entry<proto::Gpu>(libraries, node.message.gpu());
-  if (c.has_gpu_override()) override_entry(gpu, c.gpu_override(), entry, path + "gpu_override.", faults);
+  if (c.has_gpu_override()) override_entry(gpu, c.gpu_override(), entry, path + "gpu_override.", libraries, faults);
 
   ClusterSpec out;
+  if (faults.size() > before) return out;
   if (const auto unknown = unpublished_figures(gpu.message); !unknown.empty()) {
     faults.push_back(
         with_remedy(entry.places.fault(path + "node",

@@ -14,6 +14,8 @@
 #include <google/protobuf/message.h>
 #include <google/protobuf/text_format.h>
 
+#include "sim/base/plain_text.h"
+
 namespace flopcast {
 namespace {
 
@@ -306,6 +308,16 @@ void check_size(const std::string& path, std::size_t size, const TextFileKind& k
          fmt::format("a text file of at most {} MiB", kind.largest >> 20));
 }
 
+/// Where it stands: a file in another encoding has such bytes in a comment or a title.
+[[noreturn]] void refuse_character(const std::string& path, const std::string& text, std::size_t at) {
+  const std::size_t line_start = at == 0 ? 0 : text.rfind('\n', at - 1) + 1;
+  const auto line = std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n') + 1;
+  const std::string_view rest = std::string_view(text).substr(at);
+  throw InputError(Diagnostic{path, static_cast<int>(line), static_cast<int>(at - line_start) + 1, "",
+                              fmt::format("the byte {}, no character of a text", visible(rest.substr(0, 1))),
+                              "text in UTF-8, without control characters", ""});
+}
+
 bool is_text(const std::string& contents) {
   return std::none_of(contents.begin(), contents.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -317,14 +329,7 @@ bool is_text(const std::string& contents) {
 
 std::string quoted(const std::string& text) {
   constexpr std::size_t kLongest = 60;
-  std::string out = "\"";
-  for (const char c : text.substr(0, kLongest)) {
-    if (static_cast<unsigned char>(c) < 0x20)
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    else
-      out += c;
-  }
-  return out + (text.size() > kLongest ? "...\"" : "\"");
+  return fmt::format("\"{}{}\"", visible(cut_text(text, kLongest)), text.size() > kLongest ? "..." : "");
 }
 
 std::string without_indices(const std::string& path) {
@@ -375,6 +380,8 @@ std::string checked_text(std::string text, const std::string& file, const TextFi
   check_size(file, text.size(), kind);
   if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
   if (!is_text(text)) refuse(file, "a binary file", "a text file " + kind.content);
+  if (const std::size_t at = first_unplain(text, LineEnds::allowed); at != std::string::npos)
+    refuse_character(file, text, at);
   if (text.find_first_not_of(" \t\r\n") == std::string::npos)
     refuse(file, "an empty file", "a text file that states something");
   return text;

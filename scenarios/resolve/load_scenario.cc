@@ -15,6 +15,7 @@
 #include "scenarios/resolve/load_money.h"
 #include "scenarios/resolve/load_serving.h"
 #include "scenarios/resolve/training_laws.h"
+#include "sim/base/plain_text.h"
 #include "workloads/schedules/schedule.h"
 
 namespace flopcast {
@@ -89,7 +90,7 @@ class Resolver {
   Scenario resolve() {
     lay_cluster_over_its_base();
     check_fields(in_, "", places_, names_of(libraries_), true, faults_);
-    out_.name = in_.has_name() ? in_.name() : fs::path(file_).stem().string();
+    out_.name = in_.has_name() ? in_.name() : visible(fs::path(file_).stem().string());
     out_.title = in_.has_title() ? in_.title() : out_.name;
     out_.file = file_;
     cluster();
@@ -180,6 +181,8 @@ class Resolver {
       auto entry = load_entry<proto::Model>(libraries_, in_.model());
       lay_over(entry, in_.model_override(), places_, "model_override.");
       Diagnostics faults;
+      check_overridden(entry, "model_override.", libraries_, Completeness::full, faults);
+      if (!faults.empty()) throw InputError(faults);
       model_ = model_config(entry, faults);
       if (!faults.empty()) throw InputError(faults);
     });

@@ -4,6 +4,8 @@
 #include <cctype>
 #include <utility>
 
+#include "sim/base/plain_text.h"
+
 namespace flopcast {
 namespace {
 
@@ -15,6 +17,13 @@ std::string place(const Diagnostic& diagnostic) {
     if (diagnostic.column > 0) text += ':' + std::to_string(diagnostic.column);
   }
   return text;
+}
+
+/// Whatever of it came from outside can be printed, and stays on its line.
+Diagnostic shown_safely(Diagnostic d) {
+  for (std::string* text : {&d.file, &d.field}) *text = visible(*text);
+  for (std::string* text : {&d.found, &d.expected, &d.suggestion, &d.remedy}) *text = visible(*text, LineEnds::allowed);
+  return d;
 }
 
 std::string joined(const std::vector<Diagnostic>& diagnostics) {
@@ -52,7 +61,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string to_string(const Diagnostic& diagnostic) {
+std::string to_string(const Diagnostic& as_found) {
+  const Diagnostic diagnostic = shown_safely(as_found);
   std::string text = place(diagnostic);
   if (!diagnostic.field.empty()) text += (text.empty() ? "" : ": ") + diagnostic.field;
   if (!text.empty()) text += ": ";
@@ -69,7 +79,9 @@ Diagnostic with_remedy(Diagnostic diagnostic, std::string remedy) {
 }
 
 InputError::InputError(std::vector<Diagnostic> diagnostics)
-    : std::runtime_error(joined(diagnostics)), diagnostics_(std::move(diagnostics)) {}
+    : std::runtime_error(joined(diagnostics)), diagnostics_(std::move(diagnostics)) {
+  for (Diagnostic& diagnostic : diagnostics_) diagnostic = shown_safely(std::move(diagnostic));
+}
 
 InputError::InputError(Diagnostic diagnostic) : InputError(std::vector{std::move(diagnostic)}) {}
 

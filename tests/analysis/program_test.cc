@@ -11,6 +11,7 @@
 
 #include "analysis/render/format.h"
 #include "scenarios/proto/report.pb.h"
+#include "sim/base/plain_text.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
@@ -353,10 +354,10 @@ TEST_CASE("a GPU without measurements is marked as inferred", "[analysis]") {
   CHECK_FALSE(has(testing::flopcast("run " + folder.write("h.textproto", testing::kDense)).out, "Inferred"));
 }
 
-TEST_CASE("tables of explain and validate fit 100 columns", "[analysis]") {
+TEST_CASE("tables of explain and validate fit 100 columns, and their JSON is JSON", "[analysis]") {
   const TemporaryFolder folder;
-  for (const std::string& arguments :
-       {"explain " + folder.write("s.textproto", testing::kSparse), std::string("validate")}) {
+  for (const std::string& arguments : {"explain " + folder.write("s.textproto", testing::kSparse),
+                                       "validate --json " + folder.path() + "/checks.json"}) {
     const Outcome outcome = testing::flopcast(arguments);
     CHECK(outcome.code == 0);
     std::istringstream lines(outcome.out);
@@ -367,6 +368,11 @@ TEST_CASE("tables of explain and validate fit 100 columns", "[analysis]") {
       if (line.starts_with("  - ")) CHECK(has(line, "]: "));
     }
   }
+  // Every number of the table is one: what has nothing to be compared with has no error.
+  report::Validation checks;
+  const std::string json = contents(folder.path() + "/checks.json");
+  CHECK(google::protobuf::util::JsonStringToMessage(json, &checks).ok());
+  CHECK_FALSE(has(json, ": inf"));
 }
 
 TEST_CASE("Ctrl-C ends a run with 130 and leaves no files behind", "[analysis]") {
@@ -390,6 +396,22 @@ TEST_CASE("Ctrl-C ends a run with 130 and leaves no files behind", "[analysis]")
   REQUIRE(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 130);
   CHECK(files_in(results) == 0);
+}
+
+TEST_CASE("no option takes a number that is none, or a text that steers a terminal", "[analysis]") {
+  for (const char* value : {"nan", "inf", "-inf", "1e400", "NaN"}) {
+    CAPTURE(value);
+    CHECK(testing::flopcast(std::string("policy classify --rule R2023_10 --tpp ") + value).code == 2);
+    CHECK(testing::flopcast(std::string("policy frontier llama_3_1_8b_64_h100 --headroom ") + value).code == 2);
+  }
+  CHECK(testing::flopcast("check llama_3_1_8b_64_h100 --set \"\"").code == 2);
+  CHECK(testing::flopcast("run all_reduce_8_h100 --json \"\"").code == 2);
+  for (const char* command : {"show '\x1b[31m'", "'\x1b[31m'", "list '\xff'", "check all_reduce_8_h100 '--\x1b[31m'"}) {
+    const Outcome outcome = testing::flopcast(command);
+    CAPTURE(command, outcome.err);
+    CHECK(outcome.code == 2);
+    CHECK(first_unplain(outcome.out + outcome.err, LineEnds::allowed) == std::string::npos);
+  }
 }
 
 }  // namespace

@@ -359,7 +359,8 @@ TEST_CASE("files that are no config.json are refused with what they are") {
              ContainsSubstring("e:5:56: ") && ContainsSubstring("broken JSON"));
   CHECK_THAT(fault(folder.write("f", "{\n  \"hidden_size\": 1,\n  \"vocab_size\" 2\n}")), ContainsSubstring("f:3:"));
   CHECK_THAT(fault(folder.write("g", "{\"a\": 1, \"a\": 2}")), ContainsSubstring("broken JSON"));
-  CHECK_THAT(fault(folder.write("h", "{\"a\": \"\xff\xfe\"}")), ContainsSubstring("broken JSON"));
+  CHECK_THAT(fault(folder.write("h", "{\"a\": \"\xff\xfe\"}")),
+             ContainsSubstring("h:1:8: found the byte \\xff, no character of a text"));
   CHECK_THAT(fault(folder.write("i", "{\"a\": " + std::string(100000, '['))), ContainsSubstring("broken JSON"));
   CHECK_THAT(fault(folder.write("j", "{\"a\": NaN}")),
              ContainsSubstring("j:1:7: ") && ContainsSubstring("broken JSON"));

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <utility>
 
+#include "sim/base/plain_text.h"
+
 namespace flopcast {
 namespace {
 
@@ -85,13 +87,7 @@ std::int64_t zone_offset(DateCursor& cursor) {
 std::string shown(std::string_view text) {
   constexpr std::size_t kLongest = 40;
   if (text.empty()) return "nothing";
-  std::string result = "\"";
-  for (const char c : text.substr(0, kLongest)) result += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-  // A character of several bytes is not cut in two.
-  while (text.size() > kLongest && !result.empty() && (static_cast<unsigned char>(result.back()) & 0x80) != 0) {
-    result.pop_back();
-  }
-  return result + (text.size() > kLongest ? "...\"" : "\"");
+  return '"' + visible(cut_text(text, kLongest)) + (text.size() > kLongest ? "...\"" : "\"");
 }
 
 void TraceFaults::add(int line, LineFault fault) {

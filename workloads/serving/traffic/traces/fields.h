@@ -42,7 +42,7 @@ struct Field {
   [[noreturn]] void refuse(std::string expected, std::string remedy) const;
 };
 
-/// As it can stand in a diagnostic: quoted, shortened, control characters as '?'.
+/// As it can stand in a diagnostic: quoted, shortened, bytes that are no plain text spelt out.
 std::string shown(std::string_view text);
 
 /// More tokens than any context has.
