@@ -5,6 +5,7 @@
 
 #include "scenarios/read/calibration_file.h"
 #include "scenarios/resolve/load_scenario.h"
+#include "sim/base/random.h"
 #include "sim/replay.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
@@ -67,6 +68,46 @@ TEST_CASE("one GPU per group of identical ones gives the same step time as every
   CHECK(unfolded.step.ranks.size() == 64);
   CHECK(folded.step.ranks.size() == 4);
   CHECK(folded.result.makespan.value() == Approx(unfolded.result.makespan.value()).epsilon(1e-9));
+}
+
+TEST_CASE("plans with fewer experts' GPUs than a stage has: every GPU replayed gives the folded step") {
+  // Mixtral's shape: tensor parallelism beside expert and expert tensor parallelism over part of a stage, so that the
+  // same GPUs often share dense parameters and experts.
+  RandomStream random(11);
+  const auto one_of = [&](std::vector<int> values) {
+    return values[static_cast<std::size_t>(random.uniform() * static_cast<double>(values.size()))];
+  };
+  const auto text = [](const char* field, int value) {
+    return std::string("training.") + field + std::to_string(value);
+  };
+  for (int draw = 0; draw < 12; ++draw) {
+    const int tensor = one_of({2, 4}), data = one_of({2, 4}), pipeline = one_of({1, 2});
+    const int expert = one_of({1, 2, 4}), expert_tensor = expert == 1 ? 2 : one_of({1, 2});
+    if (expert * expert_tensor >= tensor * data) continue;
+    std::vector<std::string> sets{
+        "run=",
+        "cluster.nodes=" + std::to_string(std::max(1, tensor * data * pipeline / 8)),
+        "model_override.layers=" + std::to_string(2 * pipeline),
+        "model_override.moe.first_dense_layers=0",
+        "model_override.mtp_depth=0",
+        "cluster.node_override.gpus=" + std::to_string(std::min(8, tensor * data * pipeline)),
+        "training.schedule=1f1b",
+        "training.expert_load.kind=balanced",
+        text("plan.tensor=", tensor),
+        text("plan.data=", data),
+        text("plan.pipeline=", pipeline),
+        text("plan.expert=", expert),
+        text("plan.expert_tensor=", expert_tensor),
+        text("plan.zero_stage=", one_of({0, 1, 2, 3})),
+        text("batch.sequences=", 2 * data * pipeline),
+        random.uniform() < 0.5 ? "training.plan.dispatcher=all_to_all" : "training.plan.dispatcher=deep_ep"};
+    CAPTURE(draw, sets);
+    const double folded = run(load_scenario("deepseek_v3_2048_h800", sets, libraries())).result.makespan.value();
+    sets.push_back("training.unfolded=true");
+    const Run every = run(load_scenario("deepseek_v3_2048_h800", sets, libraries()));
+    CHECK(static_cast<int>(every.step.ranks.size()) == tensor * data * pipeline);
+    CHECK(every.result.makespan.value() == Approx(folded).epsilon(1e-9));
+  }
 }
 
 TEST_CASE("the replayed GPUs stand for all of them") {

@@ -30,7 +30,7 @@ ShardTraffic::ShardTraffic(const TrainingConfig& config, const JobGrid& grid, To
     : config_(config), grid_(grid), topology_(topology), links_(links), graph_(graph), groups_of_(config.plan, grid) {}
 
 void ShardTraffic::connect(std::vector<RankProgram>& programs) {
-  const auto barriers_among = [&](const std::vector<RankId>& ranks) -> ExchangeBarriers* {
+  const auto barriers_among = [&](Shared shared, const std::vector<RankId>& ranks) -> ExchangeBarriers* {
     std::vector<std::uint32_t> members;
     for (const RankProgram& program : programs) {
       if (std::find(ranks.begin(), ranks.end(), program.rank.gpu) != ranks.end()) {
@@ -38,21 +38,21 @@ void ShardTraffic::connect(std::vector<RankProgram>& programs) {
       }
     }
     if (members.size() < 2) return nullptr;
-    auto& barriers = barriers_[members];
+    auto& barriers = barriers_[{shared, std::move(members)}];
     if (!barriers) barriers = std::make_unique<ExchangeBarriers>();
     return barriers.get();
   };
   if (programs.size() <= static_cast<std::size_t>(grid_.pipeline)) return;  // one stands for all of a stage
   for (RankProgram& program : programs) {
     const int stage = program.rank.pipeline_rank;
-    program.dense_barriers = barriers_among(groups_of_.dense(stage, program.position, true));
+    program.dense_barriers = barriers_among(Shared::dense, groups_of_.dense(stage, program.position, true));
     if (grid_.expert_group() > 1) {
-      program.expert_barriers = barriers_among(groups_of_.experts(stage, program.position));
+      program.expert_barriers = barriers_among(Shared::experts, groups_of_.experts(stage, program.position));
     }
     std::vector<RankId> siblings;
     const int first = program.position / grid_.tensor * grid_.tensor;
     for (int t = 0; t < grid_.tensor; ++t) siblings.push_back(grid_.gpu(stage, first + t));
-    program.tensor_barriers = barriers_among(siblings);
+    program.tensor_barriers = barriers_among(Shared::matrices, siblings);
   }
 }
 

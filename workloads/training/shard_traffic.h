@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "sim/graph.h"
@@ -63,8 +64,11 @@ class ShardTraffic {
   const LinkCalibration& links_;
   GraphBuilder& graph_;
   ShardGroups groups_of_;
-  std::map<std::tuple<std::uint32_t, ShardOp, bool, bool, double>, Share> shares_;    // by GPU, operation, group, bytes
-  std::map<std::vector<std::uint32_t>, std::unique_ptr<ExchangeBarriers>> barriers_;  // by replayed members
+  std::map<std::tuple<std::uint32_t, ShardOp, bool, bool, double>, Share> shares_;  // by GPU, operation, group, bytes
+  // By what the members share and who they are: the same GPUs may share dense parameters and experts, and each of the
+  // two sequences of exchanges counts its own.
+  enum class Shared : std::uint8_t { dense, experts, matrices };
+  std::map<std::pair<Shared, std::vector<std::uint32_t>>, std::unique_ptr<ExchangeBarriers>> barriers_;
 };
 
 }  // namespace flopcast
