@@ -48,6 +48,43 @@ TEST_CASE("a balanced split of equal layers has the smallest possible slowest ra
   }
 }
 
+TEST_CASE("a balanced split evens out ranks, whatever number of stages each holds") {
+  TrainingConfig config = deepseek_v3_training();
+  config.with_mtp = false;
+  config.model.moe.first_dense_layers = 0;
+  for (const ScheduleRow& row : schedules()) {
+    for (int ranks : {2, 4, 8}) {
+      const int chunks = row.choose_chunks ? 3 : 1;
+      const Schedule schedule = row.build({ranks, 4 * ranks, chunks});
+      CAPTURE(row.name, ranks);
+      for (double head : {0.0, 1.5, 4.0}) {
+        const LayerCosts costs{1, 1, 0.25, head, 0};
+        for (int layers : {24, 61, 64}) {
+          config.model.layers = layers;
+          const auto cut = split_layers(config, schedule.stages, stage_groups(schedule), costs);
+          double slowest = 0;
+          for (const std::vector<int>& held : schedule.stage_of) {
+            double load = 0;
+            for (int stage : held) {
+              load += cut[stage].layers() + (cut[stage].embedding ? costs.embedding : 0) + (cut[stage].head ? head : 0);
+            }
+            slowest = std::max(slowest, load);
+          }
+          // No whole layer could be taken off the slowest rank: the mean over ranks lies within one layer of it.
+          const double sets = static_cast<double>(stage_groups(schedule).size());
+          CHECK(slowest < std::max((layers + costs.embedding + head) / sets + 1, head + 1e-9));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("stages that two ranks hold are one group") {
+  CHECK(stage_groups(find_schedule("dualpipe")->build({4, 8, 1})) == StageGroups{{0, 3}, {1, 2}});
+  CHECK(stage_groups(find_schedule("dualpipev")->build({2, 8, 1})) == StageGroups{{0, 3}, {1, 2}});
+  CHECK(stage_groups(find_schedule("interleaved_1f1b")->build({2, 4, 2})) == StageGroups{{0, 2}, {1, 3}});
+}
+
 TEST_CASE("an explicit list of layers per stage is taken as it is") {
   TrainingConfig config = deepseek_v3_training();
   config.plan.stage_layers = {10, 20, 20, 11};

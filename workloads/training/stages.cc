@@ -9,40 +9,30 @@ namespace flopcast {
 
 namespace {
 
-/// Stages that share a rank are balanced together.
-std::vector<std::vector<int>> slots(int stages, bool pairs) {
-  std::vector<std::vector<int>> result;
-  for (int s = 0; s < (pairs ? stages / 2 : stages); ++s) {
-    result.push_back(pairs ? std::vector<int>{s, stages - 1 - s} : std::vector<int>{s});
-  }
-  return result;
-}
-
-/// Hands out whole layers one by one, each to the slot that is cheapest with it: for equal layers this
-/// minimises the slowest slot. Inside a slot the same rule evens out its stages.
-std::vector<int> balanced_counts(const ModelConfig& model, int stages, bool pairs, const LayerCosts& costs,
-                                 std::span<const int> most_layers) {
+/// Hands out whole layers one by one, each to the group that is cheapest with it: for equal layers this minimises the
+/// slowest group. Inside a group the same rule evens out its stages.
+std::vector<int> balanced_counts(const ModelConfig& model, int stages, const StageGroups& groups,
+                                 const LayerCosts& costs, std::span<const int> most_layers) {
   std::vector<double> stage_cost(stages, 0.0);
   // Leading dense layers sit on the first stage; their difference to MoE layers is charged there.
   const int dense = model.moe.experts > 0 ? std::min(model.moe.first_dense_layers, model.layers / stages) : 0;
   stage_cost.front() += costs.embedding + dense * (costs.dense - costs.moe);
   stage_cost.back() += costs.head + costs.mtp;
-  const std::vector<std::vector<int>> all = slots(stages, pairs);
-  const auto slot_cost = [&](const std::vector<int>& slot) {
+  const auto group_cost = [&](const std::vector<int>& group) {
     double sum = 0;
-    for (int s : slot) sum += stage_cost[s];
+    for (int s : group) sum += stage_cost[s];
     return sum;
   };
   std::vector<int> count(stages, 0);
   const auto stage_full = [&](int s) { return !most_layers.empty() && count[s] >= most_layers[s]; };
-  const auto slot_full = [&](const std::vector<int>& slot) {
-    return std::all_of(slot.begin(), slot.end(), stage_full);
+  const auto group_full = [&](const std::vector<int>& group) {
+    return std::all_of(group.begin(), group.end(), stage_full);
   };
   for (int layer = 0; layer < model.layers; ++layer) {
-    const auto slot = std::min_element(all.begin(), all.end(), [&](const auto& a, const auto& b) {
-      return std::pair(slot_full(a), slot_cost(a)) < std::pair(slot_full(b), slot_cost(b));
+    const auto group = std::min_element(groups.begin(), groups.end(), [&](const auto& a, const auto& b) {
+      return std::pair(group_full(a), group_cost(a)) < std::pair(group_full(b), group_cost(b));
     });
-    const int stage = *std::min_element(slot->begin(), slot->end(), [&](int a, int b) {
+    const int stage = *std::min_element(group->begin(), group->end(), [&](int a, int b) {
       return std::pair(stage_full(a), stage_cost[a]) < std::pair(stage_full(b), stage_cost[b]);
     });
     ++count[stage];
@@ -109,9 +99,28 @@ StageParameters stage_parameters(const TrainingConfig& config, const StageConten
   return e;
 }
 
+StageGroups stage_groups(const Schedule& schedule) {
+  StageGroups groups;
+  for (std::vector<int> stages : schedule.stage_of) {
+    std::sort(stages.begin(), stages.end());
+    if (std::find(groups.begin(), groups.end(), stages) == groups.end()) groups.push_back(std::move(stages));
+  }
+  return groups;
+}
+
 std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs,
                                        std::span<const int> most_layers) {
   assert(stages >= 1 && (!pairs || stages % 2 == 0));
+  StageGroups groups;
+  for (int s = 0; s < (pairs ? stages / 2 : stages); ++s) {
+    groups.push_back(pairs ? std::vector<int>{s, stages - 1 - s} : std::vector<int>{s});
+  }
+  return split_layers(config, stages, groups, costs, most_layers);
+}
+
+std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, const StageGroups& groups,
+                                       const LayerCosts& costs, std::span<const int> most_layers) {
+  assert(stages >= 1);
   const ModelConfig& model = config.model;
   std::vector<StageContent> result;
   if (!config.plan.stage_layers.empty()) {
@@ -123,7 +132,7 @@ std::vector<StageContent> split_layers(const TrainingConfig& config, int stages,
   } else if (config.plan.layer_split == "even") {
     result = from_counts(model, even_counts(model.layers, stages));
   } else {
-    result = from_counts(model, balanced_counts(model, stages, pairs, costs, most_layers));
+    result = from_counts(model, balanced_counts(model, stages, groups, costs, most_layers));
   }
   if (config.mechanisms.embedding_head_mtp) {
     result.front().embedding = true;

@@ -3,6 +3,7 @@
 #include <span>
 #include <vector>
 
+#include "workloads/schedules/schedule.h"
 #include "workloads/training/training.h"
 
 namespace flopcast {
@@ -23,11 +24,19 @@ struct LayerCosts {
   double dense = 1, moe = 1, embedding = 0, head = 0, mtp = 0;
 };
 
+/// Stages that share a rank, one list for each set of them: what they cost together is what has to be balanced.
+using StageGroups = std::vector<std::vector<int>>;
+/// Of a schedule. Ranks that hold the same stages (DualPipe) count once.
+StageGroups stage_groups(const Schedule& schedule);
+
 /// Cuts the model into `stages` pieces as the plan says: the embedding on the first, head and MTP on the last.
-/// `pairs`: stages s and stages-1-s share a rank (DualPipe and DualPipeV), so their sum is what is balanced.
+/// @param groups every stage in one of them.
 /// @param costs relative costs, for "balanced".
 /// @param most_layers for "balanced": how many layers each stage can hold; empty: no limit. Layers that find no room go
 /// where they cost least all the same.
+std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, const StageGroups& groups,
+                                       const LayerCosts& costs, std::span<const int> most_layers = {});
+/// With one stage per rank, or, for `pairs`, stages s and stages-1-s on one (DualPipe and DualPipeV).
 std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs,
                                        std::span<const int> most_layers = {});
 

@@ -30,13 +30,6 @@ Schedule make_schedule(const TrainingConfig& config) {
   return row->build(request);
 }
 
-/// Two stages on each rank, one from either end: what they cost together is what has to be balanced.
-bool stages_in_pairs(const Schedule& schedule) {
-  return std::all_of(schedule.stage_of.begin(), schedule.stage_of.end(), [&](const std::vector<int>& stages) {
-    return stages.size() == 2 && stages[0] + stages[1] == schedule.stages - 1;
-  });
-}
-
 void check_stage_layers(const TrainingConfig& config, const Schedule& schedule) {
   const std::vector<int>& given = config.plan.stage_layers;
   if (given.empty()) return;
@@ -79,16 +72,16 @@ class StepBuilder {
   /// overflow, as long as others have room; where nothing fits it is the one that needs least memory.
   std::vector<StageContent> split_within_memory(Bytes capacity) {
     const int stages = step_.schedule.stages;
-    const bool pairs = stages_in_pairs(step_.schedule);
+    const StageGroups groups = stage_groups(step_.schedule);
     const LayerCosts costs = prices_.layer_costs();
-    const std::vector<StageContent> unlimited = split_layers(config_, stages, pairs, costs);
+    const std::vector<StageContent> unlimited = split_layers(config_, stages, groups, costs);
     if (config_.plan.layer_split != "balanced" || !config_.plan.stage_layers.empty()) return unlimited;
 
     std::vector<int> most(stages, config_.model.layers);
     std::vector<StageContent> leanest = unlimited;
     Bytes least(std::numeric_limits<double>::infinity());
     for (bool changed = true; changed;) {
-      const std::vector<StageContent> split = split_layers(config_, stages, pairs, costs, most);
+      const std::vector<StageContent> split = split_layers(config_, stages, groups, costs, most);
       Bytes fullest;
       changed = false;
       for (const MemoryTable& table : memory_per_rank(config_, split, step_.schedule, step_.hottest_load)) {
