@@ -94,7 +94,7 @@ std::string check(const ResolvedScenario& resolved) {
     folded.training->unfolded = false;
     const MemoryTable fullest = check_fit(folded);
     return fmt::format("{} micro-batches per step, {} of {} on the fullest GPU", scenario.training->micro_batches(),
-                       format_bytes(fullest.total()), format_bytes(scenario.cluster.node.gpu.hbm_capacity));
+                       format_bytes(fullest.total()), format_bytes(scenario.cluster.node.gpu.hbm_usable()));
   }
   if (!scenario.serving) return "";
   return serving_facts(scenario).substr(std::string_view("; ").size());  // as `check` of the command line goes on

@@ -36,7 +36,8 @@ struct GpuSpec {
   FlopPerSecond bf16_peak;  ///< dense, tensor cores
   FlopPerSecond fp8_peak;   ///< dense; zero when the chip has no FP8 (FP8 GEMMs then run at the BF16 rate)
   FlopPerSecond fp32_peak;  ///< vector units
-  Bytes hbm_capacity;
+  Bytes hbm_capacity;       ///< as it is sold
+  double usable_memory = 1;  ///< what the driver offers to programs over that; 1 where nobody has read it
   BytesPerSecond hbm_bandwidth;
   Bytes l2_capacity;
   BytesPerSecond nvlink_bandwidth;  ///< PER DIRECTION, all links together; zero when there is none
@@ -44,6 +45,9 @@ struct GpuSpec {
   Watts tdp;
   std::map<std::string, Source> sources;    ///< by field name of the data file
   std::vector<std::string> changed_fields;  ///< what a variant states over its base
+
+  /// What the driver offers to programs.
+  Bytes hbm_usable() const { return hbm_capacity * usable_memory; }
 
   FlopPerSecond peak(Precision p) const {
     if (p == Precision::fp8 && fp8_peak > FlopPerSecond(0)) return fp8_peak;
@@ -63,6 +67,7 @@ struct GpuSpec {
     field("l2_capacity", &GpuSpec::l2_capacity, {"compute"});
     field("hbm_bandwidth", &GpuSpec::hbm_bandwidth, {"memory-bandwidth"});
     field("hbm_capacity", &GpuSpec::hbm_capacity, {"memory-capacity"});
+    field("usable_memory", &GpuSpec::usable_memory, {"memory-capacity"});
     field("title", &GpuSpec::title, {kLabel});
     field("vendor", &GpuSpec::vendor, {kLabel});
     field("launch_date", &GpuSpec::launch_date, {kLabel});

@@ -386,7 +386,7 @@ class ServingLoader {
       Diagnostic d = context_.places->fault(
           "serving." + path, fmt::format("{} of weights and workspace per GPU", gigabytes(weights)),
           fmt::format("at most {}, {:.0f} % of the {} of {}", gigabytes(memory.usable), 100 * spec.engine.memory_share,
-                      gigabytes(context_.cluster->node.gpu.hbm_capacity), context_.cluster->node.gpu.name));
+                      gigabytes(context_.cluster->node.gpu.hbm_usable()), context_.cluster->node.gpu.name));
       faults_.push_back(with_remedy(
           std::move(d), "more GPUs per replica (tensor, expert, pipeline), FP8 weights, or a smaller token_budget"));
       return;

@@ -63,7 +63,7 @@ class StepBuilder {
     choose_overlap();
     check_stage_layers(config, step_.schedule);
     step_.hottest_load = *std::max_element(loads_.begin(), loads_.end());
-    step_.stages = split_within_memory(topology.cluster().node.gpu.hbm_capacity);
+    step_.stages = split_within_memory(topology.cluster().node.gpu.hbm_usable());
     step_.notes = replay_.notes;
     step_.folded = replay_.folded;
   }

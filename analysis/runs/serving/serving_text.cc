@@ -134,7 +134,7 @@ std::string memory_facts(const ServingReport& r) {
     out +=
         fact(fmt::format("{}: of {} HBM, {} hold weights and workspace, {} a cache of {} tokens per "
                          "attention group ({} bytes each)",
-                         pool.totals.name, format_bytes(r.scenario.cluster.node.gpu.hbm_capacity),
+                         pool.totals.name, format_bytes(r.scenario.cluster.node.gpu.hbm_usable()),
                          format_bytes(weights), format_bytes(pool.memory.usable - weights),
                          whole(pool.memory.kv_tokens), format_integer(pool.kv_per_token.value())));
   }

@@ -42,7 +42,7 @@ Diagnostic memory_diagnostic(const std::string& field, const MemoryTable& table,
 // Refuses a step whose fullest GPU is over capacity; when that is allowed, says so in a note.
 void check_memory(const Scenario& scenario, const TrainingConfig& config, const TrainingStep& step, bool allow_oom,
                   std::vector<std::string>& notes) {
-  const Bytes capacity = scenario.cluster.node.gpu.hbm_capacity;
+  const Bytes capacity = scenario.cluster.node.gpu.hbm_usable();
   const MemoryTable& table = fullest(step.memory);
   if (table.total() <= capacity) return;
   if (!allow_oom) {

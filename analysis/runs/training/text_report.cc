@@ -396,7 +396,7 @@ std::string to_text(const TrainingReport& report, const TextStyle& style) {
   out += kinds_section(report, style);
   out += ranks_section(report, style);
   out += path_section(report, style);
-  out += memory_text(report.fullest_memory(), report.scenario.cluster.node.gpu.hbm_capacity, style);
+  out += memory_text(report.fullest_memory(), report.scenario.cluster.node.gpu.hbm_usable(), style);
   out += projection_section(report, style);
   out += bullets(style, "Assumptions and notes", assumptions(report));
   out += defaults_section(report.scenario, style);

@@ -55,8 +55,8 @@ constexpr MetricRow<TrainingReport> kTrainingRows[] = {
      [](TrainingRef t) { return as::number(t.mean.communication_busy); }, show::seconds},
     {"peak_memory_bytes", "bytes", "peak memory", "Memory of the fullest GPU at its fullest",
      [](TrainingRef t) { return as::number(t.fullest_memory().total()); }, show::bytes},
-    {"memory_capacity_bytes", "bytes", "memory of a GPU", "HBM capacity of a GPU",
-     [](TrainingRef t) { return as::number(t.scenario.cluster.node.gpu.hbm_capacity); }, show::bytes},
+    {"memory_capacity_bytes", "bytes", "memory of a GPU", "Memory that a GPU offers to programs",
+     [](TrainingRef t) { return as::number(t.scenario.cluster.node.gpu.hbm_usable()); }, show::bytes},
 };
 
 constexpr MetricRow<CriticalPath> kPathRows[] = {

@@ -146,7 +146,7 @@ ComparedScenario compared(const Scenario& scenario, Lines lines) {
   out.gpus = scenario.serving ? scenario.serving->gpus() : scenario.cluster.gpus();
   out.gpus_per_node = scenario.cluster.node.gpus;
   out.hardware = fmt::format("{} x {}", format_integer(out.gpus), scenario.cluster.node.gpu.title);
-  out.capacity = scenario.cluster.node.gpu.hbm_capacity;
+  out.capacity = scenario.cluster.node.gpu.hbm_usable();
   if (scenario.serving)
     out.service = take_served(lines);
   else
@@ -395,7 +395,7 @@ Between between(const Scenario& a, const Scenario& b, const CompareOptions& opti
     if (fault && !whole_structure) continue;
     if (fault) refuse_state(causes, *fault);
     const Measure measure = options.measure.value_or(states.natural_measure());
-    Waterfall out = waterfall(states, causes, measure, a.cluster.node.gpu.hbm_capacity);
+    Waterfall out = waterfall(states, causes, measure, a.cluster.node.gpu.hbm_usable());
     if (whole_structure)
       out.remarks.emplace_back("model, plan, batch and schedule differ in ways that lean on each other: one cause");
     return {std::move(out), measure};
@@ -475,7 +475,7 @@ ScenarioComparison compare(const Scenario& scenario, const std::vector<Cause>& c
   ScenarioComparison out;
   out.scenarios = replay_all({scenario, changed}, steps_only);
   out.waterfalls.push_back(waterfall(states, causes, options.measure.value_or(states.natural_measure()),
-                                     scenario.cluster.node.gpu.hbm_capacity));
+                                     scenario.cluster.node.gpu.hbm_usable()));
   out.waterfalls[0].to = 1;
   return out;
 }

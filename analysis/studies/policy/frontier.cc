@@ -230,7 +230,7 @@ void fill_results(Frontier& out, const std::vector<QuickStep>& steps, const Scen
     chip.slowdown = step.step / own;
     chip.cost_equal_price = chip.slowdown;
     chip.cost_by_area = chip.slowdown * *chip.figures.die_area_mm2 / own_area;
-    chip.fits = step.memory <= scenario.cluster.node.gpu.hbm_capacity;
+    chip.fits = step.memory <= scenario.cluster.node.gpu.hbm_usable();
     if (scenario.price.gpu > UsdPerSecond(0)) chip.cost = gpus * (own * scenario.price.gpu) * chip.cost_by_area;
   };
   fill(out.base, steps.front());

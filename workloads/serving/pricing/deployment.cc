@@ -82,7 +82,7 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
       tokens * (4.0 * model.hidden + 2 * widest) * bf16 + engine.scheduler.max_batch * model.vocabulary / tp * 4,
       "activations of an iteration, logits");
 
-  out.usable = gpu.hbm_capacity * engine.memory_share;
+  out.usable = gpu.hbm_usable() * engine.memory_share;
   out.kv_per_token = kv_bytes_per_token_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
   out.kv_tokens = static_cast<std::int64_t>(std::floor((out.usable - out.table.total()) / out.kv_per_token));
   return out;
