@@ -3,10 +3,13 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "analysis/cli/command.h"
 #include "analysis/evidence/calibrate.h"
 #include "scenarios/read/calibration_file.h"
+#include "sim/base/diagnostic.h"
 
 namespace flopcast {
 namespace {
@@ -14,6 +17,7 @@ namespace {
 struct CalibrateArguments {
   CalibrateOptions options;
   std::vector<std::string> library_folders;
+  std::vector<std::string> cards;  // GPU=FILE
 };
 
 /// The folder that the program reads its calibration from, so that the next run uses the new one.
@@ -32,6 +36,11 @@ void add_calibrate_command(Command& program) {
         command.option("--measurements", options.measurements, "Folder with reference/*.csv and data/kernels/*/*.csv")
             .required()
             .value_name("DIR");
+        command
+            .option(
+                "--add", arguments.cards,
+                "Rows of a card of your own, measured by hwmodels/calibration/measure/measure_card.py; once per card")
+            .value_name("GPU=FILE");
         command.option("--output", options.output, "Folder for the data files; default: where the program reads them")
             .value_name("DIR");
         command.option("--seed", options.seed, "Decides which fifth of each table is held back").show_default();
@@ -40,6 +49,12 @@ void add_calibrate_command(Command& program) {
       },
       [](CalibrateArguments& arguments) {
         const Libraries libraries = Libraries::discover(arguments.library_folders);
+        for (const std::string& card : arguments.cards) {
+          const std::size_t equals = card.find('=');
+          if (equals == std::string::npos)
+            throw InputError(Diagnostic{"", 0, 0, "--add", card, "GPU=FILE, such as h200-sxm=kernels_raw.csv", ""});
+          arguments.options.cards.push_back({card.substr(0, equals), card.substr(equals + 1)});
+        }
         if (arguments.options.output.empty()) arguments.options.output = default_output(libraries);
         fmt::print("{}", calibrate(arguments.options, libraries));
       });

@@ -8,6 +8,7 @@
 
 #include "analysis/evidence/calibrate_serving.h"
 #include "analysis/evidence/calibrate_tables.h"
+#include "analysis/evidence/card_measurements.h"
 #include "analysis/evidence/fit_overheads.h"
 #include "analysis/render/csv.h"
 #include "analysis/render/format.h"
@@ -17,6 +18,7 @@
 #include "scenarios/read/engine_calibration.h"
 #include "scenarios/read/text_file.h"
 #include "sim/base/atomic_file.h"
+#include "sim/base/diagnostic.h"
 #include "workloads/collectives/link_fit.h"
 
 namespace flopcast {
@@ -79,6 +81,20 @@ void add_attention_backward(CalibrationInput& input, const Libraries& libraries)
     input.measurements.push_back(std::move(row));
   }
   input.table_sources[name] = {"NVIDIA/cudnn-frontend, attention benchmarks, on the H200's equal chip", "2026-09-28"};
+}
+
+/// The rows of a user's own card; its tables go by its file's name.
+void add_card(CalibrationInput& input, const CardFile& card, const std::vector<GpuSpec>& gpus) {
+  const auto gpu = std::find_if(gpus.begin(), gpus.end(), [&](const GpuSpec& g) { return g.name == card.gpu; });
+  if (gpu == gpus.end())
+    throw InputError(Diagnostic{"", 0, 0, "--add", card.gpu, "a GPU of the library that kernels can be priced on", ""});
+  const std::string file = card.file.string();
+  CardMeasurements rows = read_card(parse_csv(read_text_file(file), file), card.gpu, card.file.stem().string());
+  for (const Measurement& m : rows.kernels)
+    input.table_sources[m.table] = {"measured by the user, " + card.file.filename().string(), ""};
+  input.measurements.insert(input.measurements.end(), rows.kernels.begin(), rows.kernels.end());
+  if (std::none_of(input.gpus.begin(), input.gpus.end(), [&](const GpuSpec& g) { return g.name == card.gpu; }))
+    input.gpus.push_back(*gpu);
 }
 
 std::string calibrate_links(const CalibrateOptions& options, const Libraries& libraries) {
@@ -151,11 +167,14 @@ std::string held_back_summary(const KernelCalibration& calibration) {
   TextTable table(
       {Align::left, Align::left, Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
   table.header({"kernels", "gpu", "table", "fitted", "held back", "median", "90th", "bias"});
+  const auto share = [](const HeldBackError& error, double value) {
+    return error.held_back ? percent(value) : std::string("-");
+  };
   for (const FamilyFit& fit : calibration.fits)
     for (const HeldBackError& error : fit.errors)
-      table.row({std::string(name(fit.family)), fit.gpu, error.table + (fit.variant.empty() ? "" : " (prices nothing)"),
-                 fmt::format("{}", error.fitted), fmt::format("{}", error.held_back),
-                 error.held_back ? percent(error.median) : "-", error.held_back ? percent(error.percentile_90) : "-",
+      table.row({std::string(name(fit.family)), error.gpu,
+                 error.table + (fit.variant.empty() ? "" : " (prices nothing)"), fmt::format("{}", error.fitted),
+                 fmt::format("{}", error.held_back), share(error, error.median), share(error, error.percentile_90),
                  error.held_back ? fmt::format("{:+.1f} %", 100 * error.bias) : "-"});
   for (const HeldBackError& error : calibration.pooled)
     table.row({error.table, "all", "all that are priced", fmt::format("{}", error.fitted),
@@ -168,6 +187,7 @@ std::string calibrate(const CalibrateOptions& options, const Libraries& librarie
   const std::vector<GpuSpec> gpus = all_gpus(libraries);
   CalibrationInput input = read_measurements(options.measurements, gpus, options.allow_missing);
   add_attention_backward(input, libraries);
+  for (const CardFile& card : options.cards) add_card(input, card, gpus);
   input.seed = options.seed;
   input.date = newest_date(input);
   const KernelCalibration calibration = calibrate_kernels(input);

@@ -4,17 +4,25 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "hwmodels/kernels/calibration.h"
 #include "scenarios/read/libraries.h"
 
 namespace flopcast {
 
+/// Kernels measured on a card by hwmodels/calibration/measure/measure_card.py.
+struct CardFile {
+  std::string gpu;  ///< library name of the chip
+  std::filesystem::path file;
+};
+
 struct CalibrateOptions {
   std::filesystem::path measurements;  ///< holds reference/ and data/kernels/
   std::filesystem::path output;        ///< folder for the data files; empty: nothing is written
-  std::uint64_t seed = 2026;           ///< decides which fifth of each table is held back
+  std::uint64_t seed = 2027;           ///< decides which fifth of each table is held back
   bool allow_missing = false;          ///< fit what is there instead of naming what is not
+  std::vector<CardFile> cards;         ///< fitted beside what lies in `measurements`
 };
 
 /// Fits, writes kernel_calibration.textproto (and link_calibration.textproto where its tables are there)

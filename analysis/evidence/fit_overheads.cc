@@ -28,13 +28,10 @@ constexpr Prior kPriors[] = {
     {"context_exposed", 0.19, 0.15, 0, 1, "taken as for tensor parallelism", "2024-06-01"},
     {"collective_share", 0.189, 0.08, 0, 0.6,
      "arXiv 2507.03114: compute beside communication 18.9 % slower on average, 40 % at most", "2025-07-03"},
-    {"vendor_clock", 0.95, 0.06, 0.7, 1.1,
-     "KempnerForge benchmarks/175b_360gpu @ b62d2e3: 1,840 MHz on H200 in BF16 training at 48 % MFU; cuBLAS "
-     "8192 sustained "
-     "0.88 of short runs (GH200 at 700 W)",
-     "2026-07-03"},
-    {"vendor_fp8", 0.883, 0.06, 0.6, 1.1,
-     "stas00/ml-engineering, matmul ceilings on H100 SXM: FP8 70.9 % of its peak, BF16 80.3 %", "2025-06-01"},
+    {"vendor_clock", 0.85, 0.05, 0.7, 1.1,
+     "one H100 SXM: training steps ran at 1,550 to 1,800 MHz, kernels alone were measured at 1,980", "2026-11-26"},
+    {"vendor_fp8", 1, 0.02, 0.6, 1.1, "kernels of cuBLASLt are measured as such (gemm_fp8_vendor): nothing is left",
+     "2026-11-26"},
     {"gpu_speed_spread", 0.010, 0.005, 0, 0.05,
      "stas00/ml-engineering: GPUs of a node differ by 5 % and more; arXiv 2208.11035: 1.5 %", "2025-06-01"},
     {"step_ms", 20, 20, 0, 500, "no measurement of its own", "2026-11-21"},

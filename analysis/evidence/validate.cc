@@ -222,6 +222,11 @@ void append_held_back(std::vector<Check>& checks, const char* group, const std::
   }
 }
 
+/// Three digits of per cent leave no room for a decimal.
+std::string error_text(double error) {
+  return std::abs(error) < 1 ? format_error(error) : fmt::format("{:+.0f} %", 100 * error);
+}
+
 }  // namespace
 
 void explain_misses(std::vector<Check>& checks, const CsvTable& misses) {
@@ -388,7 +393,7 @@ std::string to_text(const std::vector<Check>& checks, const TextStyle& style) {
                !check.has_bar() && check.published == 0
                    ? ""
                    : (check.upper_bound ? "<= " : "") + value_text(check, check.published),
-               check.upper_bound || check.published == 0 ? "" : format_error(check.error()), verdict,
+               check.upper_bound || check.published == 0 ? "" : error_text(check.error()), verdict,
                fmt::format("[{}]", number_of(sources, check.source))});
     if (check.is_off())
       misses.push_back(fmt::format("{} [{}]{}{}", check.what, number_of(sources, check.source),

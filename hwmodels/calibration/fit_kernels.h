@@ -20,6 +20,7 @@ struct CalibrationInput {
   std::map<std::string, Source> table_sources;  ///< by Measurement::table
   NumberWithSource kernel_gap_us;
   NumberWithSource sustained_clock;
+  NumberWithSource attention_clock_loss{1, {}};
   std::string date;
   std::uint64_t seed = 1;
 };

@@ -20,6 +20,7 @@ struct Measurement {
   std::string variant;          ///< of the libraries, where they are not those that are priced
   bool in_training = false;     ///< measured in a long run with communication beside it, not alone
   bool with_cast = false;       ///< the time includes casting the activations to FP8
+  bool wide_tile_trap = false;  ///< measured with the library that falls into it (GemmParameters)
   bool without_launch = false;  ///< the timer did not see the launch
 };
 

@@ -40,41 +40,54 @@ Eigen::MatrixXd bumps(const Eigen::MatrixXd& points, const Eigen::MatrixXd& cent
 
 }  // namespace
 
-KernelResidual fit_residual(std::span<const double> points, std::span<const double> residuals,
-                            std::span<const double> weights, const ResidualFitOptions& options) {
-  const auto rows = static_cast<Eigen::Index>(residuals.size());
+KernelResidual fit_residual(std::span<const ResidualRow> rows, const ResidualFitOptions& options) {
+  const auto count_of_rows = static_cast<Eigen::Index>(rows.size());
   const auto dims = static_cast<Eigen::Index>(options.radius.size());
-  if (rows == 0) return {};
-  Eigen::MatrixXd scaled(rows, dims);
-  for (Eigen::Index i = 0; i < rows; ++i)
+  if (rows.empty() || options.centres == 0) return {};
+  Eigen::MatrixXd scaled(count_of_rows, dims);
+  for (Eigen::Index i = 0; i < count_of_rows; ++i)
     for (Eigen::Index d = 0; d < dims; ++d)
-      scaled(i, d) =
-          rounded(points[static_cast<std::size_t>(i * dims + d)], 0.01) / options.radius[static_cast<std::size_t>(d)];
+      scaled(i, d) = rounded(rows[static_cast<std::size_t>(i)].at[static_cast<std::size_t>(d)], 0.01) /
+                     options.radius[static_cast<std::size_t>(d)];
 
   const std::vector<std::size_t> chosen = spread_out(scaled, options.centres);
   const auto count = static_cast<Eigen::Index>(chosen.size());
   Eigen::MatrixXd centres(count, dims);
   for (Eigen::Index j = 0; j < count; ++j)
     centres.row(j) = scaled.row(static_cast<Eigen::Index>(chosen[static_cast<std::size_t>(j)]));
+  const Eigen::MatrixXd bump = bumps(scaled, centres);
 
-  const Eigen::MatrixXd design = bumps(scaled, centres);
-  const Eigen::Map<const Eigen::VectorXd> target(residuals.data(), rows);
-  const Eigen::Map<const Eigen::VectorXd> given(weights.data(), rows);
-  Eigen::VectorXd solution = Eigen::VectorXd::Zero(count);
-  Eigen::VectorXd w = given.array().square();
-  for (int round = 0; round < 6; ++round) {
-    Eigen::MatrixXd normal = design.transpose() * w.asDiagonal() * design;
+  // Gauss-Newton on the logarithm of the time: the first columns correct the SMs' part, the others HBM's. Chips of one
+  // die differ in the shares of the two, and so tell them apart.
+  constexpr double kMostCorrection = 1.5;
+  Eigen::VectorXd solution = Eigen::VectorXd::Zero(2 * count);
+  for (int round = 0; round < 5; ++round) {
+    const Eigen::VectorXd chip = bump * solution.head(count), memory = bump * solution.tail(count);
+    Eigen::MatrixXd design(count_of_rows, 2 * count);
+    Eigen::VectorXd target(count_of_rows);
+    for (Eigen::Index i = 0; i < count_of_rows; ++i) {
+      const ResidualRow& row = rows[static_cast<std::size_t>(i)];
+      const PartCorrection now{std::clamp(chip[i], -kMostCorrection, kMostCorrection),
+                               std::clamp(memory[i], -kMostCorrection, kMostCorrection)};
+      const double share = chip_share(row.parts, now);
+      const double left = std::log(row.microseconds / microseconds(row.parts, now));
+      const double weight = row.weight * (round == 0 ? 1 : std::sqrt(robust_weight(left, options.scale)));
+      design.row(i).head(count) = weight * share * bump.row(i);
+      design.row(i).tail(count) = weight * (1 - share) * bump.row(i);
+      target[i] = weight * (left + share * now.chip + (1 - share) * now.memory);
+    }
+    Eigen::MatrixXd normal = Eigen::MatrixXd::Zero(2 * count, 2 * count);
+    normal.selfadjointView<Eigen::Lower>().rankUpdate(design.transpose());
     normal.diagonal().array() += options.ridge;
-    solution = normal.ldlt().solve(design.transpose() * (w.asDiagonal() * target));
-    const Eigen::VectorXd left = target - design * solution;
-    for (Eigen::Index i = 0; i < rows; ++i) w[i] = given[i] * given[i] * robust_weight(left[i], options.scale);
+    solution = normal.selfadjointView<Eigen::Lower>().ldlt().solve(design.transpose() * target);
   }
 
-  std::vector<double> flat, kept;
+  std::vector<double> flat;
+  std::vector<PartCorrection> kept;
   for (Eigen::Index j = 0; j < count; ++j) {
     for (Eigen::Index d = 0; d < dims; ++d)
       flat.push_back(rounded(centres(j, d) * options.radius[static_cast<std::size_t>(d)], 0.01));
-    kept.push_back(rounded(solution[j], 1e-4));
+    kept.push_back({rounded(solution[j], 1e-4), rounded(solution[count + j], 1e-4)});
   }
   return {options.radius, std::move(flat), std::move(kept)};
 }

@@ -14,8 +14,14 @@ struct ResidualFitOptions {
   double scale = 0.08;         ///< residuals beyond it count linearly
 };
 
-/// @param points row-major, radius.size() columns. @param residuals, weights one per row.
-KernelResidual fit_residual(std::span<const double> points, std::span<const double> residuals,
-                            std::span<const double> weights, const ResidualFitOptions& options);
+/// One measured kernel beside what the formula says of it.
+struct ResidualRow {
+  std::vector<double> at;  ///< coordinates
+  KernelParts parts;       ///< by the formula
+  double microseconds = 0;
+  double weight = 1;
+};
+
+KernelResidual fit_residual(std::span<const ResidualRow> rows, const ResidualFitOptions& options);
 
 }  // namespace flopcast

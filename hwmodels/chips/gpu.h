@@ -29,14 +29,15 @@ struct GpuSpec {
   std::string title;  ///< e.g. "NVIDIA H800 80GB SXM5"
   std::string vendor;
   std::string base;          ///< library name of the GPU this one is a variant of; empty when it is none
-  std::string architecture;  ///< e.g. "hopper": kernels measured on one chip of an architecture serve the others
+  std::string architecture;  ///< e.g. "hopper"
+  std::string die;           ///< silicon, e.g. "GH100": chips cut from one die share one kernel model
   std::string launch_date;
-  int sms = 0;              ///< streaming multiprocessors (compute units)
-  Hertz boost_clock;        ///< clock at which the peaks below are quoted
-  FlopPerSecond bf16_peak;  ///< dense, tensor cores
-  FlopPerSecond fp8_peak;   ///< dense; zero when the chip has no FP8 (FP8 GEMMs then run at the BF16 rate)
-  FlopPerSecond fp32_peak;  ///< vector units
-  Bytes hbm_capacity;       ///< as it is sold
+  int sms = 0;               ///< streaming multiprocessors (compute units)
+  Hertz boost_clock;         ///< clock at which the peaks below are quoted
+  FlopPerSecond bf16_peak;   ///< dense, tensor cores
+  FlopPerSecond fp8_peak;    ///< dense; zero when the chip has no FP8 (FP8 GEMMs then run at the BF16 rate)
+  FlopPerSecond fp32_peak;   ///< vector units
+  Bytes hbm_capacity;        ///< as it is sold
   double usable_memory = 1;  ///< what the driver offers to programs over that; 1 where nobody has read it
   BytesPerSecond hbm_bandwidth;
   Bytes l2_capacity;
@@ -59,6 +60,7 @@ struct GpuSpec {
     field("name", &GpuSpec::name, {.cause = "compute", .shown = "gpu", .resolved = true});
     field("base", &GpuSpec::base, {"compute"});
     field("architecture", &GpuSpec::architecture, {"compute"});
+    field("die", &GpuSpec::die, {"compute"});
     field("bf16_peak", &GpuSpec::bf16_peak, {"compute"});
     field("fp8_peak", &GpuSpec::fp8_peak, {"compute"});
     field("fp32_peak", &GpuSpec::fp32_peak, {"compute"});

@@ -8,6 +8,7 @@
 
 #include "hwmodels/chips/gpu.h"
 #include "hwmodels/kernels/kernel_family.h"
+#include "hwmodels/kernels/kernel_formulas.h"
 #include "hwmodels/kernels/kernel_residual.h"
 
 namespace flopcast {
@@ -20,22 +21,18 @@ struct HeldBackError {
   double median = 0;  ///< of |predicted / measured - 1|
   double percentile_90 = 0;
   double bias = 0;  ///< median of predicted / measured - 1
+  std::string gpu;  ///< chip that the rows were measured on; empty for several together
 };
 
-/// One family of kernels on one GPU.
+/// One family of kernels on one die: measurements of all its chips together.
 struct FamilyFit {
   KernelFamily family = KernelFamily::gemm_bf16;
-  std::string gpu;                 ///< library name of the GPU that was measured
-  std::string architecture;        ///< of that GPU
-  Hertz clock;                     ///< of that GPU: on-chip rates scale with it
-  FlopPerSecond bf16_peak_per_sm;  ///< of that GPU: on-chip rates of another architecture scale with it
-  int sms = 0;                     ///< of that GPU, like the next: who shares them is the same chip under another name
-  BytesPerSecond hbm_bandwidth;
-  std::vector<double> parameters;  ///< as parameters_of(family) lists them
-  KernelResidual residual;         ///< logarithm of measured over formula, near the measurements
+  DieFigures die;
+  KernelParameters parameters;
+  KernelResidual residual;  ///< logarithm of measured over formula, near the measurements
   std::vector<HeldBackError> errors;
-  /// Fits of tables that were measured with libraries of another age: they show that the formula holds there
-  /// too, and price nothing. Empty for the others.
+  /// Fits of tables that were measured with other libraries than those that are priced: they show that the formula
+  /// holds there too, and price nothing. Empty for the others.
   std::string variant;
   Source source;
 };
@@ -64,6 +61,9 @@ struct KernelCalibration {
   NumberWithSource kernel_gap_us;
   /// Clock in a long run over the clock of the data sheet's peaks: power-limited chips slow down.
   NumberWithSource sustained_clock;
+  /// Share of that loss of clock that attention sees: its exponentials leave the matrix units, and the power limit,
+  /// room.
+  NumberWithSource attention_clock_loss{1, {}};
   /// HBM bandwidth that communication kernels take, per fraction of the SMs they occupy.
   NumberWithSource communication_hbm_share;
   std::string date;  ///< of the fit

@@ -2,60 +2,87 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cmath>
+#include <iterator>
+#include <type_traits>
 
 namespace flopcast {
 
 namespace {
 
-constexpr std::array<std::string_view, kKernelFamilies> kNames = {
-    "gemm_bf16",      "gemm_fp8_blocks", "gemm_fp8_tensor",    "gemm_fp8_vendor",          "grouped_contiguous",
-    "grouped_masked", "weight_gradient", "attention_forward",  "attention_forward_latent", "attention_backward",
-    "decode_bf16",    "decode_fp8",      "decode_latent_bf16", "decode_latent_fp8"};
+constexpr std::array<std::string_view, kKernelFamilies> kFamilyNames = {
+    "gemm_bf16",          "gemm_fp8_blocks", "gemm_fp8_tensor", "gemm_fp8_vendor",    "grouped_contiguous",
+    "grouped_masked",     "grouped_bf16",    "weight_gradient", "attention_forward",  "attention_forward_latent",
+    "attention_backward", "decode_bf16",     "decode_fp8",      "decode_latent_bf16", "decode_latent_fp8"};
 
-constexpr ParameterInfo kGemm[] = {
-    {"mainloop_efficiency", 0.30, 1.00, 0.75},  // of the SM's peak, in the inner loop of a full tile
-    {"load_gb_per_s_and_sm", 30, 400, 80},      // from L2 into one SM
-    {"hbm_efficiency", 0.40, 1.00, 0.88},
-    {"setup_us", 0.5, 20, 3},             // launch to first instruction, drain
-    {"tile_us", 0.02, 8, 0.7},            // prologue and epilogue of a tile
-    {"overlap_norm", 1.1, 8, 2},          // p of (compute^p + memory^p)^(1/p)
-    {"wave_rounding", 0.001, 1, 0.5},     // 1: a started wave costs a whole one; 0: tail perfectly filled
-    {"narrow_tile_loss", 1e-4, 1, 0.03},  // extra inner-loop time of a 64-wide tile
-    {"wide_tile_trap", 1, 8, 2.5},        // slowdown where a 192- or 256-wide tile would just fill one wave
-    {"cast_efficiency", 0.5, 1, 0.9},     // of HBM: activation cast inside the measurement (not priced)
-    {"cast_setup_us", 0.05, 3, 0.5},      // the same, fixed part
-    {"timer_us", 0.05, 8, 3},             // what tables that exclude the launch leave out
+template <class Parameters>
+struct ParameterField {
+  double Parameters::*member;
+  std::string_view name;
+  double low, high;
 };
 
-constexpr ParameterInfo kAttention[] = {
-    {"mma_efficiency", 0.2, 1, 0.9},       // of the SM's peak, matrix products alone
-    {"softmax_ps_per_score", 1, 100, 30},  // per query-key pair and SM, not hidden behind the products
-    {"hbm_efficiency", 0.4, 1, 0.85},
-    {"setup_us", 1, 40, 8},
-    {"tile_us", 0.05, 20, 1},  // prologue and epilogue of a block of queries
-    {"overlap_norm", 1.1, 8, 3},
-    {"balance_norm", 1.1, 12, 4},  // q of (mean^q + longest^q)^(1/q) over SMs
-};
+constexpr ParameterField<GemmParameters> kGemmFields[] = {
+    {&GemmParameters::mainloop_efficiency, "mainloop_efficiency", 0.30, 1.00},
+    {&GemmParameters::load_gb_per_s_and_sm, "load_gb_per_s_and_sm", 30, 400},
+    {&GemmParameters::hbm_efficiency, "hbm_efficiency", 0.40, 1.00},
+    {&GemmParameters::setup_us, "setup_us", 0.5, 20},
+    {&GemmParameters::tile_us, "tile_us", 0.02, 8},
+    {&GemmParameters::overlap_norm, "overlap_norm", 1.1, 8},
+    {&GemmParameters::wave_rounding, "wave_rounding", 0.001, 1},
+    {&GemmParameters::narrow_tile_loss, "narrow_tile_loss", 1e-4, 1},
+    {&GemmParameters::wide_tile_trap, "wide_tile_trap", 1, 8},
+    {&GemmParameters::cast_efficiency, "cast_efficiency", 0.5, 1},
+    {&GemmParameters::cast_setup_us, "cast_setup_us", 0.05, 3},
+    {&GemmParameters::timer_us, "timer_us", 0.05, 8}};
 
-constexpr ParameterInfo kDecode[] = {
-    {"mma_efficiency", 0.05, 1, 0.6}, {"hbm_efficiency", 0.3, 1, 0.92},
-    {"setup_us", 2, 60, 10},          {"item_us", 0.05, 20, 2},  // per sequence and key-value head on one SM
-    {"key_block_us", 0.002, 3, 0.1},                             // 64 keys in one thread block: latency of the loop
-    {"split_us", 0.05, 20, 2},                                   // combining partial results
-    {"overlap_norm", 1.1, 8, 3},
-};
+constexpr ParameterField<AttentionParameters> kAttentionFields[] = {
+    {&AttentionParameters::mma_efficiency, "mma_efficiency", 0.2, 1},
+    {&AttentionParameters::softmax_ps_per_score, "softmax_ps_per_score", 1, 100},
+    {&AttentionParameters::hbm_efficiency, "hbm_efficiency", 0.4, 1},
+    {&AttentionParameters::setup_us, "setup_us", 1, 40},
+    {&AttentionParameters::tile_us, "tile_us", 0.05, 20},
+    {&AttentionParameters::overlap_norm, "overlap_norm", 1.1, 8},
+    {&AttentionParameters::balance_norm, "balance_norm", 1.1, 12}};
+
+constexpr ParameterField<DecodeParameters> kDecodeFields[] = {
+    {&DecodeParameters::mma_efficiency, "mma_efficiency", 0.05, 1},
+    {&DecodeParameters::hbm_efficiency, "hbm_efficiency", 0.3, 1},
+    {&DecodeParameters::setup_us, "setup_us", 2, 60},
+    {&DecodeParameters::item_us, "item_us", 0.05, 20},
+    {&DecodeParameters::key_block_us, "key_block_us", 0.002, 3},
+    {&DecodeParameters::split_us, "split_us", 0.05, 20},
+    {&DecodeParameters::overlap_norm, "overlap_norm", 1.1, 8}};
+
+std::span<const ParameterField<GemmParameters>> parameter_fields(const GemmParameters&) { return kGemmFields; }
+std::span<const ParameterField<AttentionParameters>> parameter_fields(const AttentionParameters&) {
+  return kAttentionFields;
+}
+std::span<const ParameterField<DecodeParameters>> parameter_fields(const DecodeParameters&) { return kDecodeFields; }
+
+template <class Parameters>
+std::span<const ParameterInfo> parameter_infos() {
+  static const std::vector<ParameterInfo> list = [] {
+    const Parameters start;
+    std::vector<ParameterInfo> out;
+    for (const auto& field : parameter_fields(start))
+      out.push_back({field.name, field.low, field.high, start.*field.member});
+    return out;
+  }();
+  return list;
+}
 
 double log2_of(double value) { return std::log2(std::max(value, 1.0)); }
 
 }  // namespace
 
-std::string_view name(KernelFamily family) { return kNames[static_cast<std::size_t>(family)]; }
+std::string_view name(KernelFamily family) { return kFamilyNames[static_cast<std::size_t>(family)]; }
 
 std::optional<KernelFamily> find_family(std::string_view name) {
-  const auto found = std::find(kNames.begin(), kNames.end(), name);
-  if (found == kNames.end()) return std::nullopt;
-  return static_cast<KernelFamily>(found - kNames.begin());
+  const auto found = std::find(kFamilyNames.begin(), kFamilyNames.end(), name);
+  if (found == kFamilyNames.end()) return std::nullopt;
+  return static_cast<KernelFamily>(found - kFamilyNames.begin());
 }
 
 std::string_view group(KernelFamily family) { return family <= KernelFamily::weight_gradient ? "GEMM" : "attention"; }
@@ -63,7 +90,7 @@ std::string_view group(KernelFamily family) { return family <= KernelFamily::wei
 KernelFamily family_of(const GemmShape& shape) {
   switch (shape.kind) {
     case GemmKind::grouped_contiguous:
-      return KernelFamily::grouped_contiguous;
+      return shape.precision == Precision::fp8 ? KernelFamily::grouped_contiguous : KernelFamily::grouped_bf16;
     case GemmKind::grouped_masked:
       return KernelFamily::grouped_masked;
     case GemmKind::weight_gradient:
@@ -88,16 +115,51 @@ KernelFamily family_of(const AttentionShape& shape) {
   return fp8 ? KernelFamily::decode_fp8 : KernelFamily::decode_bf16;
 }
 
+KernelParameters start_parameters(KernelFamily family) {
+  if (family <= KernelFamily::weight_gradient) return GemmParameters{};
+  if (family <= KernelFamily::attention_backward) return AttentionParameters{};
+  return DecodeParameters{};
+}
+
 std::span<const ParameterInfo> parameters_of(KernelFamily family) {
-  if (family <= KernelFamily::weight_gradient) return kGemm;
-  if (family <= KernelFamily::attention_backward) return kAttention;
-  return kDecode;
+  return std::visit([](const auto& p) { return parameter_infos<std::decay_t<decltype(p)>>(); },
+                    start_parameters(family));
+}
+
+std::size_t index_of(double GemmParameters::*parameter) {
+  const auto found =
+      std::find_if(std::begin(kGemmFields), std::end(kGemmFields),
+                   [&](const ParameterField<GemmParameters>& field) { return field.member == parameter; });
+  return static_cast<std::size_t>(found - std::begin(kGemmFields));
+}
+
+std::vector<double> values_of(const KernelParameters& parameters) {
+  std::vector<double> values;
+  std::visit(
+      [&](const auto& p) {
+        for (const auto& field : parameter_fields(p)) values.push_back(p.*field.member);
+      },
+      parameters);
+  return values;
+}
+
+KernelParameters with_values(KernelFamily family, std::span<const double> values) {
+  KernelParameters parameters = start_parameters(family);
+  std::visit(
+      [&](auto& p) {
+        assert(values.size() == parameter_fields(p).size());
+        std::size_t i = 0;
+        for (const auto& field : parameter_fields(p)) p.*field.member = values[i++];
+      },
+      parameters);
+  return parameters;
 }
 
 int coordinate_count(KernelFamily family) {
   switch (family) {
     case KernelFamily::grouped_contiguous:
     case KernelFamily::grouped_masked:
+    case KernelFamily::grouped_bf16:
       return 4;
     case KernelFamily::attention_forward:
       return 6;

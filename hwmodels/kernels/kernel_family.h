@@ -1,9 +1,12 @@
 // Families of kernels that share one time formula and one set of fitted numbers.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <variant>
+#include <vector>
 
 #include "hwmodels/kernels/kernels.h"
 
@@ -13,10 +16,10 @@ enum class KernelFamily : std::uint8_t {
   gemm_bf16,
   gemm_fp8_blocks,
   gemm_fp8_tensor,
-  gemm_fp8_vendor,  ///< per tensor, cuBLASLt: not in the tables; reaches the share of its peak that BF16 reaches of its
-                    ///< own
-  grouped_contiguous,
+  gemm_fp8_vendor,     ///< per tensor, cuBLASLt
+  grouped_contiguous,  ///< FP8 with 1x128 scales, like the next
   grouped_masked,
+  grouped_bf16,
   weight_gradient,
   attention_forward,
   attention_forward_latent,  ///< absorbed MLA over a prompt: one key-value head, 576/512
@@ -26,7 +29,7 @@ enum class KernelFamily : std::uint8_t {
   decode_latent_bf16,
   decode_latent_fp8,
 };
-constexpr int kKernelFamilies = 14;
+constexpr int kKernelFamilies = 15;
 
 std::string_view name(KernelFamily family);
 std::optional<KernelFamily> find_family(std::string_view name);
@@ -41,8 +44,56 @@ struct ParameterInfo {
   std::string_view name;
   double low, high, start;
 };
-/// In the order in which formulas and data files keep them.
+
+struct GemmParameters {
+  double mainloop_efficiency = 0.75;  ///< of the SM's peak, in the inner loop of a full tile
+  double load_gb_per_s_and_sm = 80;   ///< from L2 into one SM
+  double hbm_efficiency = 0.88;
+  double setup_us = 3;             ///< launch to first instruction, drain
+  double tile_us = 0.7;            ///< prologue and epilogue of a tile
+  double overlap_norm = 2;         ///< p of (compute^p + memory^p)^(1/p)
+  double wave_rounding = 0.5;      ///< 1: a started wave costs a whole one; 0: tail perfectly filled
+  double narrow_tile_loss = 0.03;  ///< extra inner-loop time of a 64-wide tile
+  // Of measurements, never of a price:
+  double wide_tile_trap = 1;     ///< slowdown where a 192- or 256-wide tile would just fill one wave
+  double cast_efficiency = 0.9;  ///< of HBM: activation cast inside the measurement
+  double cast_setup_us = 0.5;    ///< the same, fixed part
+  double timer_us = 3;           ///< what tables that exclude the launch leave out
+  bool operator==(const GemmParameters&) const = default;
+};
+
+struct AttentionParameters {
+  double mma_efficiency = 0.9;       ///< of the SM's peak, matrix products alone
+  double softmax_ps_per_score = 30;  ///< per query-key pair and SM, not hidden behind the products
+  double hbm_efficiency = 0.85;
+  double setup_us = 8;
+  double tile_us = 1;  ///< prologue and epilogue of a block of queries
+  double overlap_norm = 3;
+  double balance_norm = 4;  ///< q of (mean^q + longest^q)^(1/q) over SMs
+  bool operator==(const AttentionParameters&) const = default;
+};
+
+struct DecodeParameters {
+  double mma_efficiency = 0.6;
+  double hbm_efficiency = 0.92;
+  double setup_us = 10;
+  double item_us = 2;         ///< per sequence and key-value head on one SM
+  double key_block_us = 0.1;  ///< 64 keys in one thread block: latency of the loop
+  double split_us = 2;        ///< combining partial results
+  double overlap_norm = 3;
+  bool operator==(const DecodeParameters&) const = default;
+};
+
+/// The one that the family's formula takes, at its starting values.
+using KernelParameters = std::variant<GemmParameters, AttentionParameters, DecodeParameters>;
+KernelParameters start_parameters(KernelFamily family);
+
+/// Names and bounds of a family's parameters, in the order of values_of().
 std::span<const ParameterInfo> parameters_of(KernelFamily family);
+/// Place of a parameter in that order.
+std::size_t index_of(double GemmParameters::*parameter);
+std::vector<double> values_of(const KernelParameters& parameters);
+KernelParameters with_values(KernelFamily family, std::span<const double> values);
 
 /// Where a shape lies among the measurements of its family: logarithms to base 2 of its sizes. Residuals are
 /// smooth in these coordinates.

@@ -11,6 +11,8 @@ namespace flopcast {
 
 namespace {
 
+constexpr double kOneMicrosecond = 1e-6;
+
 double ceil_div(double a, double b) { return std::ceil(a / b); }
 
 double norm_sum(double a, double b, double p) {
@@ -21,36 +23,38 @@ double norm_sum(double a, double b, double p) {
 
 }  // namespace
 
-Machine machine_of(const GpuSpec& gpu, Precision precision, const Conditions& conditions, double load_scale) {
-  constexpr double kMicrosecond = 1e-6;
+DieFigures die_of(const GpuSpec& gpu) {
+  return {gpu.die.empty() ? gpu.architecture : gpu.die, gpu.architecture, gpu.boost_clock, gpu.bf16_peak / gpu.sms,
+          gpu.fp8_peak / gpu.sms};
+}
+
+double hbm_bytes_per_us(const GpuSpec& gpu, const Conditions& conditions) {
+  const double sms = conditions.sms == 0 ? gpu.sms : conditions.sms;
+  const double lent = 1 - sms / gpu.sms;
+  return gpu.hbm_bandwidth.value() * kOneMicrosecond * (1 - conditions.communication_share * lent);
+}
+
+Machine machine_of(const GpuSpec& gpu, const DieFigures& die, Precision precision, const Conditions& conditions) {
+  const double clock = gpu.boost_clock / die.clock;
+  const double own_bf16 = gpu.bf16_peak.value() / gpu.sms, own = gpu.peak(precision).value() / gpu.sms;
   Machine machine;
   machine.sms = conditions.sms == 0 ? gpu.sms : conditions.sms;
   machine.all_sms = gpu.sms;
-  machine.flop_per_us_and_sm = gpu.peak(precision).value() / gpu.sms * kMicrosecond * conditions.clock;
-  const double lent = 1 - machine.sms / machine.all_sms;
-  machine.hbm_bytes_per_us = gpu.hbm_bandwidth.value() * kMicrosecond * (1 - conditions.communication_share * lent);
-  machine.load_scale = load_scale * conditions.clock;
+  double peak = own;
+  if (die_of(gpu).name == die.name && precision != Precision::fp32) {
+    const bool fp8 = precision == Precision::fp8 && gpu.fp8_peak > FlopPerSecond(0);
+    peak = std::min(own, (fp8 ? die.fp8_peak_per_sm : die.bf16_peak_per_sm).value() * clock);
+  }
+  machine.flop_per_us_and_sm = peak * kOneMicrosecond * conditions.clock;
+  machine.hbm_bytes_per_us = hbm_bytes_per_us(gpu, conditions);
+  machine.load_scale =
+      (gpu.architecture == die.architecture ? clock : own_bf16 / die.bf16_peak_per_sm.value()) * conditions.clock;
   return machine;
 }
 
 namespace {
 
 // ---------------------------------------------------------------------------------------------------- GEMM
-
-struct GemmNumbers {
-  double mainloop_efficiency, load_gb_per_s, hbm_efficiency, setup_us, tile_us, overlap_norm, wave_rounding,
-      narrow_tile_loss, wide_tile_trap;
-  explicit GemmNumbers(std::span<const double> p)
-      : mainloop_efficiency(p[0]),
-        load_gb_per_s(p[1]),
-        hbm_efficiency(p[2]),
-        setup_us(p[3]),
-        tile_us(p[4]),
-        overlap_norm(p[5]),
-        wave_rounding(p[6]),
-        narrow_tile_loss(p[7]),
-        wide_tile_trap(p[8]) {}
-};
 
 struct Tile {
   double m, n;
@@ -106,13 +110,13 @@ struct TileTime {
   double one;     // time of one
 };
 
-TileTime tile_time(const GemmNumbers& p, const Machine& machine, const GemmShape& shape, const Tile& tile) {
+TileTime tile_time(const GemmParameters& p, const Machine& machine, const GemmShape& shape, const Tile& tile) {
   const double k_step = shape.precision == Precision::fp8 ? 128 : 64;
   const double k = k_step * ceil_div(static_cast<double>(shape.k), k_step * tile.splits);
   const double multiply = 2 * tile.m * tile.n * k / (machine.flop_per_us_and_sm * p.mainloop_efficiency) *
                           (1 + p.narrow_tile_loss * 64 / tile.n);
   const double load =
-      (tile.m + tile.n) * k * bytes_per_element(shape.precision) / (p.load_gb_per_s * machine.load_scale * 1e3);
+      (tile.m + tile.n) * k * bytes_per_element(shape.precision) / (p.load_gb_per_s_and_sm * machine.load_scale * 1e3);
   // Split-K blocks meet to add up: half a tile time per doubling.
   const double doublings = tile.splits > 2 ? 2 : tile.splits > 1 ? 1 : 0;
   const double ends = p.tile_us * (1 + 0.5 * doublings);
@@ -120,12 +124,12 @@ TileTime tile_time(const GemmNumbers& p, const Machine& machine, const GemmShape
           std::max(multiply, load) + ends};
 }
 
-double waves_time(const GemmNumbers& p, double sms, const TileTime& tile) {
+double waves_time(const GemmParameters& p, double sms, const TileTime& tile) {
   const double waves = tile.blocks / sms;
   return tile.one * (p.wave_rounding * std::ceil(waves) + (1 - p.wave_rounding) * std::max(1.0, waves));
 }
 
-double best_tile_time(const GemmNumbers& p, const Machine& machine, const GemmShape& shape,
+double best_tile_time(const GemmParameters& p, const Machine& machine, const GemmShape& shape,
                       std::span<const Tile> tiles) {
   double best = std::numeric_limits<double>::infinity();
   for (const Tile& tile : tiles) best = std::min(best, waves_time(p, machine.sms, tile_time(p, machine, shape, tile)));
@@ -134,7 +138,7 @@ double best_tile_time(const GemmNumbers& p, const Machine& machine, const GemmSh
 
 /// DeepGEMM prefers fewer waves; where only a 192- or 256-wide tile fills exactly one, its FP32 accumulators
 /// spill. Judged on the whole chip, so that a kernel never gets faster by losing SMs.
-double wide_tile_factor(const GemmNumbers& p, const Machine& machine, const GemmShape& shape) {
+double wide_tile_factor(const GemmParameters& p, const Machine& machine, const GemmShape& shape) {
   if (p.wide_tile_trap <= 1) return 1;
   Machine whole = machine;
   whole.sms = machine.all_sms;
@@ -159,46 +163,36 @@ double least_bytes(const GemmShape& shape) {
   return (m * k + groups * n * k) * operand + m * n * output * accumulate;
 }
 
-double gemm_microseconds(std::span<const double> parameters, const Machine& machine, const GemmShape& shape) {
-  const GemmNumbers p(parameters);
-  const double hbm = machine.hbm_bytes_per_us * p.hbm_efficiency;
-  const double memory = least_bytes(shape) / hbm;
-  double compute = 0;
+KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const GemmShape& shape, bool trap) {
+  KernelParts parts;
+  parts.fixed = p.setup_us;
+  parts.norm = p.overlap_norm;
+  parts.memory = least_bytes(shape) / (machine.hbm_bytes_per_us * p.hbm_efficiency);
   switch (family_of(shape)) {
     case KernelFamily::gemm_bf16:
     case KernelFamily::gemm_fp8_vendor:
-      compute = best_tile_time(p, machine, shape, kGeneralTiles);
+    case KernelFamily::grouped_bf16:
+      parts.chip = best_tile_time(p, machine, shape, kGeneralTiles);
       break;
     case KernelFamily::gemm_fp8_tensor:
-      compute = best_tile_time(p, machine, shape, kTensorScaledTiles);
+      parts.chip = best_tile_time(p, machine, shape, kTensorScaledTiles);
       break;
     default:
-      compute = best_tile_time(p, machine, shape, kBlockScaledTiles) * wide_tile_factor(p, machine, shape);
+      parts.chip = best_tile_time(p, machine, shape, kBlockScaledTiles);
+      if (trap) parts.chip *= wide_tile_factor(p, machine, shape);
       break;
   }
-  return p.setup_us + norm_sum(compute, memory, p.overlap_norm);
+  return parts;
 }
 
-double cast_microseconds(std::span<const double> parameters, const Machine& machine, const GemmShape& shape) {
+double cast_microseconds(const GemmParameters& p, const Machine& machine, const GemmShape& shape) {
   const double bytes = static_cast<double>(shape.m) * static_cast<double>(shape.k) * 3;  // BF16 in, FP8 out
-  return parameters[10] + bytes / (machine.hbm_bytes_per_us * parameters[9]);
+  return p.cast_setup_us + bytes / (machine.hbm_bytes_per_us * p.cast_efficiency);
 }
 
 // ----------------------------------------------------------------------------------------------- attention
 
 namespace {
-
-struct AttentionNumbers {
-  double mma_efficiency, softmax_us_per_score, hbm_efficiency, setup_us, tile_us, overlap_norm, balance_norm;
-  explicit AttentionNumbers(std::span<const double> p)
-      : mma_efficiency(p[0]),
-        softmax_us_per_score(p[1] * 1e-6),
-        hbm_efficiency(p[2]),
-        setup_us(p[3]),
-        tile_us(p[4]),
-        overlap_norm(p[5]),
-        balance_norm(p[6]) {}
-};
 
 constexpr double kQueryTile = 128, kKeyTile = 128;
 
@@ -220,7 +214,7 @@ QueryBlocks query_blocks(double rows, double positions, double keys, bool causal
   return {count, std::clamp(mean + 0.5 * (count > 1 ? 1 : 0), std::min(1.0, most), most), most};
 }
 
-double blocks_time(const AttentionNumbers& p, double sms, double key_block_us, const QueryBlocks& blocks,
+double blocks_time(const AttentionParameters& p, double sms, double key_block_us, const QueryBlocks& blocks,
                    double heads) {
   const double total = blocks.count * heads * (blocks.mean_key_blocks * key_block_us + p.tile_us);
   const double longest = blocks.most_key_blocks * key_block_us + p.tile_us;
@@ -233,8 +227,7 @@ double flop_per_score(const AttentionShape& shape) {
                                                : 2.0 * (shape.qk_dim + shape.v_dim);
 }
 
-double prompt_attention(std::span<const double> parameters, const Machine& machine, const AttentionShape& shape) {
-  const AttentionNumbers p(parameters);
+KernelParts prompt_attention(const AttentionParameters& p, const Machine& machine, const AttentionShape& shape) {
   const double q = static_cast<double>(shape.query_length);
   // Causal: the queries stand at the end of the keys. Otherwise keys may be fewer (a hop of ring attention).
   const double keys =
@@ -242,7 +235,7 @@ double prompt_attention(std::span<const double> parameters, const Machine& machi
   const double batch = static_cast<double>(shape.batch);
   const double scores = kQueryTile * kKeyTile;
   const double key_block_us = scores * flop_per_score(shape) / (machine.flop_per_us_and_sm * p.mma_efficiency) +
-                              scores * p.softmax_us_per_score;
+                              scores * p.softmax_ps_per_score * 1e-6;
   double compute =
       blocks_time(p, machine.sms, key_block_us, query_blocks(q, q, keys, shape.causal), batch * shape.query_heads);
   if (shape.kv_heads < shape.query_heads && shape.kind == AttentionKind::forward) {
@@ -252,31 +245,18 @@ double prompt_attention(std::span<const double> parameters, const Machine& machi
                                             query_blocks(q * ratio, q, keys, shape.causal), batch * shape.kv_heads));
   }
   const double hbm = machine.hbm_bytes_per_us * p.hbm_efficiency;
-  double time = p.setup_us + norm_sum(compute, least_bytes(shape) / hbm, p.overlap_norm);
+  KernelParts parts{p.setup_us, compute, least_bytes(shape) / hbm, 0, p.overlap_norm};
   if (shape.kind == AttentionKind::backward) {
     // Two more kernels: before, dO . O per row with the FP32 accumulator of dQ cleared; after, that
     // accumulator to BF16.
     const double rows = batch * q * shape.query_heads;
-    time +=
-        2 * p.setup_us + rows * (2 * 2 * shape.v_dim + 4 * shape.qk_dim) / hbm + rows * (4 + 2) * shape.qk_dim / hbm;
+    parts.fixed += 2 * p.setup_us;
+    parts.afterwards = rows * (2 * 2 * shape.v_dim + 4 * shape.qk_dim) / hbm + rows * (4 + 2) * shape.qk_dim / hbm;
   }
-  return time;
+  return parts;
 }
 
-struct DecodeNumbers {
-  double mma_efficiency, hbm_efficiency, setup_us, item_us, key_block_us, split_us, overlap_norm;
-  explicit DecodeNumbers(std::span<const double> p)
-      : mma_efficiency(p[0]),
-        hbm_efficiency(p[1]),
-        setup_us(p[2]),
-        item_us(p[3]),
-        key_block_us(p[4]),
-        split_us(p[5]),
-        overlap_norm(p[6]) {}
-};
-
-double decode_attention(std::span<const double> parameters, const Machine& machine, const AttentionShape& shape) {
-  const DecodeNumbers p(parameters);
+KernelParts decode_attention(const DecodeParameters& p, const Machine& machine, const AttentionShape& shape) {
   const double rows =
       static_cast<double>(std::max<std::int64_t>(1, shape.query_length)) * shape.query_heads / shape.kv_heads;
   const double items = static_cast<double>(shape.batch) * shape.kv_heads * std::ceil(rows / 64);
@@ -292,8 +272,8 @@ double decode_attention(std::span<const double> parameters, const Machine& machi
                        static_cast<double>(shape.kv_length) * (shape.qk_dim + shape.v_dim);
   const double compute = flops / (machine.flop_per_us_and_sm * machine.sms * p.mma_efficiency);
   const double memory = least_bytes(shape) / (machine.hbm_bytes_per_us * p.hbm_efficiency);
-  return p.setup_us +
-         norm_sum(norm_sum(chain, spread, p.overlap_norm), norm_sum(compute, memory, p.overlap_norm), p.overlap_norm);
+  const double chip = norm_sum(norm_sum(chain, spread, p.overlap_norm), compute, p.overlap_norm);
+  return {p.setup_us, chip, memory, 0, p.overlap_norm};
 }
 
 }  // namespace
@@ -309,9 +289,24 @@ double least_bytes(const AttentionShape& shape) {
   return shape.kind == AttentionKind::backward ? 2 * (query_out + key_value) : query_out + key_value;
 }
 
-double attention_microseconds(std::span<const double> parameters, const Machine& machine, const AttentionShape& shape) {
-  return shape.kind == AttentionKind::decode ? decode_attention(parameters, machine, shape)
-                                             : prompt_attention(parameters, machine, shape);
+KernelParts attention_parts(const KernelParameters& parameters, const Machine& machine, const AttentionShape& shape) {
+  return shape.kind == AttentionKind::decode
+             ? decode_attention(std::get<DecodeParameters>(parameters), machine, shape)
+             : prompt_attention(std::get<AttentionParameters>(parameters), machine, shape);
+}
+
+double microseconds(const KernelParts& parts, const PartCorrection& correction) {
+  const double chip = std::exp(correction.chip), memory = std::exp(correction.memory);
+  return parts.fixed * chip + norm_sum(parts.chip * chip, parts.memory * memory, parts.norm) +
+         parts.afterwards * memory;
+}
+
+double chip_share(const KernelParts& parts, const PartCorrection& correction) {
+  const double chip = std::exp(correction.chip), memory = std::exp(correction.memory);
+  const double on_chip = parts.chip * chip, moved = parts.memory * memory;
+  const double both = norm_sum(on_chip, moved, parts.norm);
+  const double part = both > 0 ? both * std::pow(on_chip / both, parts.norm) : 0;  // d log of the sum / d log of a term
+  return (parts.fixed * chip + part) / microseconds(parts, correction);
 }
 
 }  // namespace flopcast

@@ -3,8 +3,9 @@
 //
 // Inside these formulas times are in microseconds and sizes in bytes and FLOP, as bare numbers.
 #pragma once
-#include <span>
+#include <string>
 
+#include "hwmodels/kernels/kernel_family.h"
 #include "hwmodels/kernels/kernels.h"
 
 namespace flopcast {
@@ -15,7 +16,7 @@ struct Machine {
   double all_sms = 0;             ///< of the chip
   double flop_per_us_and_sm = 0;  ///< peak of one SM in the kernel's precision
   double hbm_bytes_per_us = 0;    ///< what other kernels leave of the data-sheet rate
-  double load_scale = 1;          ///< L2-to-SM rate relative to the chip that was fitted
+  double load_scale = 1;          ///< L2-to-SM rate relative to the die that was fitted
 };
 
 /// State of the chip beside its data sheet.
@@ -24,12 +25,45 @@ struct Conditions {
   double clock = 1;                ///< over the clock at which kernels were measured
   double communication_share = 0;  ///< HBM bandwidth taken per fraction of the SMs that the kernel may not use
 };
-Machine machine_of(const GpuSpec& gpu, Precision precision, const Conditions& conditions, double load_scale = 1);
+/// The silicon that a fit was made on: what one of its SMs can do at most, and at which clock.
+struct DieFigures {
+  std::string name;          ///< "GH100"
+  std::string architecture;  ///< of the die
+  Hertz clock;               ///< at which it does what follows
+  FlopPerSecond bf16_peak_per_sm, fp8_peak_per_sm;
+  bool operator==(const DieFigures&) const = default;
+};
+DieFigures die_of(const GpuSpec& gpu);
 
-double gemm_microseconds(std::span<const double> parameters, const Machine& machine, const GemmShape& shape);
+/// `gpu` as a kernel meets it that was fitted on `die`. An SM of the same die does no more per clock than the die's;
+/// rates inside an SM follow the clock, or, on another architecture, the peak of an SM.
+Machine machine_of(const GpuSpec& gpu, const DieFigures& die, Precision precision, const Conditions& conditions);
+/// HBM's rate alone: what memory-bound kernels need.
+double hbm_bytes_per_us(const GpuSpec& gpu, const Conditions& conditions);
+
+/// A kernel's time by what it waits for: fixed + (chip^norm + memory^norm)^(1/norm) + afterwards, in microseconds.
+struct KernelParts {
+  double fixed = 0;       ///< launch and drain
+  double chip = 0;        ///< SMs: matrix products, loads from L2, tiles and waves
+  double memory = 0;      ///< HBM
+  double afterwards = 0;  ///< HBM again, by smaller kernels that follow
+  double norm = 2;
+};
+/// What measurements know beyond the formula, as logarithms: of the SMs' part (with `fixed`) and of HBM's. A part
+/// still shrinks when the chip's figure behind it grows.
+struct PartCorrection {
+  double chip = 0, memory = 0;
+};
+double microseconds(const KernelParts& parts, const PartCorrection& correction = {});
+/// Share of the time that moves with the SMs' part; the rest moves with HBM's.
+double chip_share(const KernelParts& parts, const PartCorrection& correction);
+
+/// @param trap whether the library falls into wide_tile_trap (SGLang's DeepGEMM of 2025): measurements only.
+KernelParts gemm_parts(const GemmParameters& parameters, const Machine& machine, const GemmShape& shape,
+                       bool trap = false);
+KernelParts attention_parts(const KernelParameters& parameters, const Machine& machine, const AttentionShape& shape);
 /// Casting the activations [m,k] from BF16 to FP8: part of some measurements, never of a price.
-double cast_microseconds(std::span<const double> parameters, const Machine& machine, const GemmShape& shape);
-double attention_microseconds(std::span<const double> parameters, const Machine& machine, const AttentionShape& shape);
+double cast_microseconds(const GemmParameters& parameters, const Machine& machine, const GemmShape& shape);
 
 /// Bytes that must cross HBM at least once.
 double least_bytes(const GemmShape& shape);

@@ -14,9 +14,9 @@ namespace flopcast {
 
 /// What a predicted time rests on, from strongest to weakest.
 enum class Evidence : std::uint8_t {
-  measured,  ///< interpolated between measurements of this kernel on this GPU
-  fitted,    ///< fit on this GPU's (or its architecture's) measurements, shape outside the measured range or grid
-  roofline,  ///< no measurement of this kernel or architecture: bounds and typical efficiencies only
+  measured,  ///< interpolated between measurements of this kernel on this die
+  fitted,    ///< fit on this die's measurements, shape outside the measured range or grid
+  roofline,  ///< no measurement of this kernel or die: bounds and another die's efficiencies only
 };
 
 struct KernelTime {
@@ -94,12 +94,10 @@ enum class ClockState : std::uint8_t {
 /// Prices kernels on one GPU type. Immutable; cheap to copy around by pointer. All SM counts are 1 .. gpu.sms;
 /// 0 means all of them. SMs that a kernel may not use are taken to run communication, which takes HBM bandwidth too.
 ///
-/// What was measured under a GPU's own name prices it. GPUs of the same silicon (SMs, peaks, memory) lend each other
-/// the rest: the fit that was measured nearest to a shape prices it. Any other GPU borrows the dimensionless fit of, in
-/// this order: the GPU it is a variant of; for GEMMs and decoding, its own fit in the other precision; the most similar
-/// GPU of its architecture; the most similar GPU of all (then the evidence is `roofline`). Peaks, bandwidth, clock and
-/// SM count are always its own; rates inside an SM scale with the clock, or with the peak of an SM where the
-/// architecture differs.
+/// Chips cut from one die share one fit: times follow from the chip's figures (SMs, clock, peaks, memory), never from
+/// its name, and each figure that is lowered makes every kernel slower or leaves it as it is. A die without
+/// measurements takes the fit of the most similar die that has some (then the evidence is `roofline`): rates inside an
+/// SM scale with the clock, or with the peak of an SM where the architecture differs.
 class KernelModel {
  public:
   KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration,

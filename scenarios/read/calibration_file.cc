@@ -39,9 +39,11 @@ std::string calibrated(std::string_view name, const NumberWithSource& value) {
 }
 
 std::string held_back(const char* field, const HeldBackError& error) {
-  return fmt::format("{} {{ table: {} fitted: {} held_back: {} median_error: {} percentile_90_error: {} bias: {} }}\n",
-                     field, text(error.table), error.fitted, error.held_back, number(error.median),
-                     number(error.percentile_90), number(error.bias));
+  const std::string chip = error.gpu.empty() ? "" : fmt::format(" gpu: {}", text(error.gpu));
+  return fmt::format(
+      "{} {{ table: {}{} fitted: {} held_back: {} median_error: {} percentile_90_error: {} bias: {} }}\n", field,
+      text(error.table), chip, error.fitted, error.held_back, number(error.median), number(error.percentile_90),
+      number(error.bias));
 }
 
 std::string residual(const KernelResidual& residual) {
@@ -53,22 +55,24 @@ std::string residual(const KernelResidual& residual) {
   for (std::size_t i = 0; i < residual.size(); ++i) {
     out += "    point: \"";
     for (std::size_t d = 0; d < dims; ++d) out += number(residual.centres()[i * dims + d]) + " ";
-    out += ": " + number(residual.weights()[i]) + "\"\n";
+    out += ": " + number(residual.weights()[i].chip) + " " + number(residual.weights()[i].memory) + "\"\n";
   }
   return out + "  }\n";
 }
 
 std::string fit_text(const FamilyFit& fit) {
   std::string out = fmt::format(
-      "\nfit {{\n  family: {} gpu: {} architecture: {} clock_mhz: {} bf16_peak_gflops_per_sm: {} sms: {} "
-      "hbm_gb_per_s: {}\n",
-      text(std::string(name(fit.family))), text(fit.gpu), text(fit.architecture), number(fit.clock.value() / 1e6),
-      number(fit.bf16_peak_per_sm.value() / 1e9), fit.sms, number(fit.hbm_bandwidth.value() / 1e9));
+      "\nfit {{\n  family: {} die: {} architecture: {} clock_mhz: {} bf16_peak_gflops_per_sm: {} "
+      "fp8_peak_gflops_per_sm: {}\n",
+      text(std::string(name(fit.family))), text(fit.die.name), text(fit.die.architecture),
+      number(fit.die.clock.value() / 1e6), number(fit.die.bf16_peak_per_sm.value() / 1e9),
+      number(fit.die.fp8_peak_per_sm.value() / 1e9));
   out += "  " + origin(fit.source) + "\n";
   if (!fit.variant.empty()) out += fmt::format("  variant: {}\n", text(fit.variant));
   const auto infos = parameters_of(fit.family);
+  const std::vector<double> values = values_of(fit.parameters);
   for (std::size_t i = 0; i < infos.size(); ++i)
-    out += fmt::format("  parameter {{ name: \"{}\" value: {} }}\n", infos[i].name, number(fit.parameters[i]));
+    out += fmt::format("  parameter {{ name: \"{}\" value: {} }}\n", infos[i].name, number(values[i]));
   for (const HeldBackError& error : fit.errors) out += held_back("  held_back", error);
   return out + residual(fit.residual) + "}\n";
 }
@@ -104,16 +108,16 @@ class Reader {
       return fit;
     }
     fit.family = *family;
-    fit.gpu = message.gpu();
-    fit.architecture = message.architecture();
     fit.variant = message.variant();
-    fit.clock = Hertz(positive(message.clock_mhz(), path + ".clock_mhz") * 1e6);
-    fit.bf16_peak_per_sm =
+    fit.die.name = message.die();
+    if (fit.die.name.empty()) fault(path + ".die", "nothing", "the die that was measured");
+    fit.die.architecture = message.architecture();
+    fit.die.clock = Hertz(positive(message.clock_mhz(), path + ".clock_mhz") * 1e6);
+    fit.die.bf16_peak_per_sm =
         FlopPerSecond(positive(message.bf16_peak_gflops_per_sm(), path + ".bf16_peak_gflops_per_sm") * 1e9);
-    fit.sms = static_cast<int>(positive(message.sms(), path + ".sms"));
-    fit.hbm_bandwidth = BytesPerSecond(positive(message.hbm_gb_per_s(), path + ".hbm_gb_per_s") * 1e9);
+    fit.die.fp8_peak_per_sm = FlopPerSecond(message.fp8_peak_gflops_per_sm() * 1e9);
     fit.source = {message.source(), message.date(), true};
-    fit.parameters = parameters(message, *family, path);
+    fit.parameters = with_values(*family, parameters(message, *family, path));
     for (const proto::HeldBack& error : message.held_back()) fit.errors.push_back(held_back(error));
     if (message.has_residual()) fit.residual = residual(message.residual(), *family, path + ".residual");
     return fit;
@@ -121,7 +125,7 @@ class Reader {
 
   static HeldBackError held_back(const proto::HeldBack& error) {
     return {error.table(), error.fitted(), error.held_back(), error.median_error(), error.percentile_90_error(),
-            error.bias()};
+            error.bias(),  error.gpu()};
   }
 
   MemoryClassFit memory_class(const proto::MemoryClass& message, const std::string& path) {
@@ -170,22 +174,23 @@ class Reader {
             fmt::format("{} positive numbers", dims));
       return {};
     }
-    std::vector<double> radius, centres, weights;
+    std::vector<double> radius, centres;
+    std::vector<PartCorrection> weights;
     for (const double r : message.radius()) radius.push_back(positive(r, path + ".radius"));
     for (int i = 0; i < message.point_size(); ++i) {
       const std::vector<double> row = point(message.point(i));
-      if (row.size() != dims + 1) {
+      if (row.size() != dims + 2) {
         fault(fmt::format("{}.point[{}]", path, i), quoted(message.point(i)),
-              fmt::format("{} coordinates, a colon and a weight", dims));
+              fmt::format("{} coordinates, a colon and two weights", dims));
         return {};
       }
-      centres.insert(centres.end(), row.begin(), row.end() - 1);
-      weights.push_back(row.back());
+      centres.insert(centres.end(), row.begin(), row.end() - 2);
+      weights.push_back({row[dims], row[dims + 1]});
     }
     return {std::move(radius), std::move(centres), std::move(weights)};
   }
 
-  /// "1 2.5 : -0.1" -> {1, 2.5, -0.1}; empty when malformed.
+  /// "1 2.5 : -0.1 0" -> {1, 2.5, -0.1, 0}; empty when malformed.
   static std::vector<double> point(const std::string& text) {
     std::vector<double> values;
     const char* at = text.data();
@@ -252,6 +257,7 @@ std::string to_text(const KernelCalibration& calibration) {
   out += fmt::format("date: {} seed: {}\n", text(calibration.date), calibration.seed);
   out += calibrated("kernel_gap_us", calibration.kernel_gap_us);
   out += calibrated("sustained_clock", calibration.sustained_clock);
+  out += calibrated("attention_clock_loss", calibration.attention_clock_loss);
   out += calibrated("communication_hbm_share", calibration.communication_hbm_share) + "\n";
   for (const MemoryClassFit& fit : calibration.memory_classes)
     out += fmt::format(
@@ -275,6 +281,7 @@ KernelCalibration parse_kernel_calibration(const std::string& text, const std::s
   calibration.seed = message.seed();
   calibration.kernel_gap_us = reader.calibrated(message.kernel_gap_us(), "kernel_gap_us");
   calibration.sustained_clock = reader.calibrated(message.sustained_clock(), "sustained_clock");
+  calibration.attention_clock_loss = reader.calibrated(message.attention_clock_loss(), "attention_clock_loss");
   calibration.communication_hbm_share = reader.calibrated(message.communication_hbm_share(), "communication_hbm_share");
   for (int i = 0; i < message.memory_class_size(); ++i)
     calibration.memory_classes.push_back(

@@ -76,7 +76,7 @@ TEST_CASE("the shipped calibration files are read and written byte for byte") {
 
 TEST_CASE("a damaged calibration file is refused with the place of the fault") {
   std::string text = contents(flopcast::testing::source_dir() + "/" + kKernelCalibrationFile);
-  const std::size_t at = text.find("gemm_bf16\" gpu");
+  const std::size_t at = text.find("gemm_bf16\" die");
   REQUIRE(at != std::string::npos);
   text.replace(at, 9, "gemm_bf61");
   try {

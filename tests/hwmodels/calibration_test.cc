@@ -16,6 +16,7 @@ GpuSpec synthetic_gpu() {
   GpuSpec gpu;
   gpu.name = "synthetic";
   gpu.architecture = "hopper";
+  gpu.die = "GX100";
   gpu.sms = 100;
   gpu.boost_clock = Hertz(1.5e9);
   gpu.bf16_peak = 500_TFLOPS;
@@ -27,7 +28,7 @@ GpuSpec synthetic_gpu() {
 }
 
 /// Measurements of a GPU that obeys the formula with the given numbers, 3 % noise.
-CalibrationInput synthetic_input(const std::vector<double>& truth) {
+CalibrationInput synthetic_input(const GemmParameters& truth) {
   CalibrationInput input;
   input.gpus = {synthetic_gpu()};
   input.sustained_clock.value = 1;
@@ -41,8 +42,8 @@ CalibrationInput synthetic_input(const std::vector<double>& truth) {
         row.row = input.measurements.size();
         const GemmShape shape{GemmKind::dense, m, n, k, 1, Precision::fp8, Scaling::blocks, Precision::bf16};
         row.shape = shape;
-        row.microseconds = gemm_microseconds(truth, machine_of(synthetic_gpu(), Precision::fp8, {}), shape) *
-                           std::exp(0.03 * random.normal());
+        const Machine machine = machine_of(synthetic_gpu(), die_of(synthetic_gpu()), Precision::fp8, {});
+        row.microseconds = microseconds(gemm_parts(truth, machine, shape)) * std::exp(0.03 * random.normal());
         input.measurements.push_back(row);
       }
     }
@@ -50,7 +51,18 @@ CalibrationInput synthetic_input(const std::vector<double>& truth) {
   return input;
 }
 
-std::vector<double> plausible_numbers() { return {0.7, 90, 0.8, 4, 1.2, 2.5, 0.6, 0.05, 1, 0.9, 0.5, 3}; }
+GemmParameters plausible_numbers() {
+  GemmParameters numbers;
+  numbers.mainloop_efficiency = 0.7;
+  numbers.load_gb_per_s_and_sm = 90;
+  numbers.hbm_efficiency = 0.8;
+  numbers.setup_us = 4;
+  numbers.tile_us = 1.2;
+  numbers.overlap_norm = 2.5;
+  numbers.wave_rounding = 0.6;
+  numbers.narrow_tile_loss = 0.05;
+  return numbers;
+}
 
 }  // namespace
 
@@ -89,19 +101,24 @@ TEST_CASE("parameters that are not free stay where they start") {
   CHECK(solve(problem)[1] == 2);
 }
 
-TEST_CASE("a residual reproduces a smooth surface and vanishes away from it") {
-  std::vector<double> points, values, weights;
+TEST_CASE("a residual reproduces a smooth surface of each part and vanishes away from it") {
+  // Every point twice: where the SMs take nearly all of the time, and where HBM does.
+  const auto chip = [](double a, double b) { return 0.2 * std::sin(a / 2) * std::cos(b / 3); };
+  const auto memory = [](double a, double b) { return 0.1 * std::cos(a / 3) - 0.01 * b; };
+  std::vector<ResidualRow> rows;
   for (double a = 0; a <= 8; ++a) {
     for (double b = 0; b <= 8; ++b) {
-      points.insert(points.end(), {a, b});
-      values.push_back(0.2 * std::sin(a / 2) * std::cos(b / 3));
-      weights.push_back(1);
+      for (const KernelParts& parts : {KernelParts{1, 100, 5, 0, 4}, KernelParts{0.1, 5, 100, 0, 4}}) {
+        const double us = microseconds(parts, {chip(a, b), memory(a, b)});
+        rows.push_back({{a, b}, parts, us, 1});
+      }
     }
   }
-  const KernelResidual residual = fit_residual(points, values, weights, {{3, 3}, 40, 0.05, 0.08});
+  const KernelResidual residual = fit_residual(rows, {{3, 3}, 40, 0.05, 0.08});
   const double inside[] = {3.5, 4.5}, outside[] = {12, 4};
-  CHECK(residual.at(inside).correction == Approx(0.2 * std::sin(1.75) * std::cos(1.5)).margin(0.03));
-  CHECK(residual.at(outside).correction == 0);
+  CHECK(residual.at(inside).correction.chip == Approx(chip(3.5, 4.5)).margin(0.03));
+  CHECK(residual.at(inside).correction.memory == Approx(memory(3.5, 4.5)).margin(0.03));
+  CHECK(residual.at(outside).correction.chip == 0);
   CHECK(residual.at(outside).nearness == 0);
 }
 
@@ -111,7 +128,8 @@ TEST_CASE("calibration finds the numbers of a synthetic GPU and predicts the row
   REQUIRE(calibration.fits.size() == 1);
   const FamilyFit& fit = calibration.fits.front();
   CHECK(fit.family == KernelFamily::gemm_fp8_blocks);
-  CHECK(fit.parameters[0] == Approx(0.7).epsilon(0.05));
+  CHECK(fit.die.name == "GX100");
+  CHECK(std::get<GemmParameters>(fit.parameters).mainloop_efficiency == Approx(0.7).epsilon(0.05));
   REQUIRE(fit.errors.size() == 1);
   CHECK(fit.errors[0].held_back > 30);
   CHECK(fit.errors[0].fitted + fit.errors[0].held_back == static_cast<int>(input.measurements.size()));
@@ -119,11 +137,39 @@ TEST_CASE("calibration finds the numbers of a synthetic GPU and predicts the row
   CHECK(fit.errors[0].percentile_90 < 0.12);
 }
 
+TEST_CASE("chips of one die inform one fit, each with its own figures") {
+  CalibrationInput input = synthetic_input(plausible_numbers());
+  GpuSpec cut = synthetic_gpu();
+  cut.name = "cut";
+  cut.sms = 50;
+  cut.bf16_peak = synthetic_gpu().bf16_peak / 4;
+  cut.fp8_peak = synthetic_gpu().fp8_peak / 4;
+  input.gpus.push_back(cut);
+  const std::vector<Measurement> whole = input.measurements;
+  for (Measurement row : whole) {
+    row.gpu = "cut";
+    const Machine machine = machine_of(cut, die_of(synthetic_gpu()), Precision::fp8, {});
+    row.microseconds = microseconds(gemm_parts(plausible_numbers(), machine, std::get<GemmShape>(row.shape)));
+    input.measurements.push_back(row);
+  }
+  const KernelCalibration calibration = calibrate_kernels(input);
+  REQUIRE(calibration.fits.size() == 1);
+  REQUIRE(calibration.fits[0].errors.size() == 2);
+  for (const HeldBackError& error : calibration.fits[0].errors) {
+    INFO(error.gpu);
+    CHECK(error.median < 0.05);
+  }
+}
+
 TEST_CASE("the same measurements and seed give the same fit; another seed holds back other rows") {
   CalibrationInput input = synthetic_input(plausible_numbers());
   const KernelCalibration once = calibrate_kernels(input), twice = calibrate_kernels(input);
   CHECK(once.fits[0].parameters == twice.fits[0].parameters);
-  CHECK(once.fits[0].residual.weights() == twice.fits[0].residual.weights());
+  REQUIRE(once.fits[0].residual.size() == twice.fits[0].residual.size());
+  for (std::size_t i = 0; i < once.fits[0].residual.size(); ++i) {
+    CHECK(once.fits[0].residual.weights()[i].chip == twice.fits[0].residual.weights()[i].chip);
+    CHECK(once.fits[0].residual.weights()[i].memory == twice.fits[0].residual.weights()[i].memory);
+  }
   int differ = 0;
   for (const Measurement& row : input.measurements) differ += held_back(row, 1) != held_back(row, 2);
   CHECK(differ > 20);

@@ -161,12 +161,71 @@ TEST_CASE("half the peak makes a large GEMM nearly twice as long") {
   CHECK(ratio <= 2.01);
 }
 
-TEST_CASE("H800 computes like H100: the links make the difference") {
-  const KernelModel h100 = model_of(gpu("h100-sxm")), h800 = model_of(gpu("h800-sxm"));
-  const GemmShape shape{GemmKind::dense, 4096, 8192, 8192, 1, Precision::bf16, Scaling::none, Precision::bf16};
-  CHECK(h100.gemm(shape).time.value() == Approx(h800.gemm(shape).time.value()));
-  CHECK(h100.memory_bound(MemoryKernel::norm, 100_MB).time.value() ==
-        Approx(h800.memory_bound(MemoryKernel::norm, 100_MB).time.value()));
+TEST_CASE("chips of one die with equal figures give equal times, whatever their names") {
+  GpuSpec other = gpu("h800-sxm");
+  other.name = "some-card";
+  other.base = "";
+  other.nvlink_bandwidth = gpu("h100-sxm").nvlink_bandwidth / 7;
+  const KernelModel h100 = model_of(gpu("h100-sxm")), h800 = model_of(gpu("h800-sxm")), unnamed = model_of(other);
+  RandomStream random(5);
+  for (int i = 0; i < 500; ++i) {
+    const GemmShape gemm = draw_gemm(random, 65536);
+    const AttentionShape attention = draw_attention(random);
+    for (const KernelModel* model : {&h800, &unnamed}) {
+      CHECK(model->gemm(gemm).time.value() == Approx(h100.gemm(gemm).time.value()).epsilon(1e-12));
+      CHECK(model->attention(attention).time.value() == Approx(h100.attention(attention).time.value()).epsilon(1e-12));
+    }
+  }
+  for (int i = 0; i < kMemoryKernels; ++i) {
+    const auto kernel = static_cast<MemoryKernel>(i);
+    CHECK(h800.memory_bound(kernel, 100_MB).time.value() == h100.memory_bound(kernel, 100_MB).time.value());
+  }
+}
+
+TEST_CASE("a cut never helps: lowering a figure of a chip makes no kernel faster") {
+  struct Cut {
+    const char* what;
+    void (*apply)(GpuSpec&);
+  };
+  // SMs are cut with what they compute: fewer SMs of the same sum are stronger SMs, another chip.
+  const Cut cuts[] = {
+      {"matrix peaks", [](GpuSpec& g) { g.bf16_peak = g.bf16_peak * 0.7, g.fp8_peak = g.fp8_peak * 0.7; }},
+      {"HBM bandwidth", [](GpuSpec& g) { g.hbm_bandwidth = g.hbm_bandwidth * 0.7; }},
+      {"clock", [](GpuSpec& g) { g.boost_clock = g.boost_clock * 0.8; }},
+      {"SMs", [](GpuSpec& g) {
+         const double left = (g.sms - 14) / static_cast<double>(g.sms);
+         g.sms -= 14;
+         g.bf16_peak = g.bf16_peak * left, g.fp8_peak = g.fp8_peak * left;
+       }}};
+  RandomStream random(17);
+  for (const char* name : {"h100-sxm", "h200-sxm", "h20", "a100-sxm", "b200-sxm"}) {
+    const KernelModel whole = model_of(gpu(name));
+    for (const Cut& cut : cuts) {
+      GpuSpec spec = gpu(name);
+      cut.apply(spec);
+      const KernelModel less = model_of(spec);
+      for (int i = 0; i < 300; ++i) {
+        const GemmShape gemm = draw_gemm(random, 65536);
+        const AttentionShape attention = draw_attention(random);
+        INFO(name << ", less of its " << cut.what << ", " << gemm.m << "x" << gemm.n << "x" << gemm.k);
+        CHECK(less.gemm(gemm).time.value() >= whole.gemm(gemm).time.value() * (1 - 1e-12));
+        CHECK(less.attention(attention).time.value() >= whole.attention(attention).time.value() * (1 - 1e-12));
+        const auto kernel = static_cast<MemoryKernel>(random.next() % kMemoryKernels);
+        CHECK(less.memory_bound(kernel, 10_MB).time >= whole.memory_bound(kernel, 10_MB).time);
+      }
+    }
+  }
+}
+
+TEST_CASE("fewer SMs of a full die do not become stronger when the sum of their peaks is left as it was") {
+  GpuSpec fewer = gpu("h100-sxm");
+  fewer.sms = 100;
+  const KernelModel whole = model_of(gpu("h100-sxm")), less = model_of(fewer);
+  RandomStream random(19);
+  for (int i = 0; i < 300; ++i) {
+    const GemmShape gemm = draw_gemm(random, 65536);
+    CHECK(less.gemm(gemm).time.value() >= whole.gemm(gemm).time.value() * (1 - 1e-12));
+  }
 }
 
 TEST_CASE("prices say what they rest on") {

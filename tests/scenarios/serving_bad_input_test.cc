@@ -75,8 +75,8 @@ TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][ser
            "serving.replicas.weights: found \"fp4\", expected one of bf16, fp8"},
       Slip{"unknown preemption", "count: 2 tensor", "preemption: \"drop\" tensor", "expected one of recompute, swap"},
       Slip{"weights that do not fit", "llama-3.1-8b", "llama-3.1-405b",
-           "serving.replicas: found 408.7 GB of weights and workspace per GPU, expected at most 72.0 GB, 90 "
-           "% of the 80.0 GB of "
+           "serving.replicas: found 408.7 GB of weights and workspace per GPU, expected at most 77.0 GB, 90 "
+           "% of the 85.5 GB of "
            "h100-sxm (try more GPUs per replica"},
       Slip{"a promise of no time", "ttft: \"1 s\"", "ttft: \"0 s\" tpot: \"-1 ms\"",
            "slo.ttft: found \"0 s\", expected from 1 us to 30 d"},

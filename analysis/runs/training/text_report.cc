@@ -307,23 +307,38 @@ std::string bullets(const TextStyle& style, const std::string& title, const std:
   return out;
 }
 
-// Whose efficiencies a GPU without measurements borrows (hwmodels/kernels/kernels.h).
-std::string borrowing_note(const Scenario& scenario) {
-  const GpuSpec& gpu = scenario.cluster.node.gpu;
-  std::set<std::string> measured;
-  for (const FamilyFit& fit : scenario.kernels->fits) {
-    if (fit.variant.empty()) measured.insert(fit.gpu);
+// Whose kernels price a chip: those of its die, whichever chip of it was measured, or of the most similar die
+// (hwmodels/kernels/kernels.h).
+std::vector<std::string> kernel_notes(const TrainingReport& report) {
+  const GpuSpec& gpu = report.scenario.cluster.node.gpu;
+  const std::string die = die_of(gpu).name;
+  std::set<std::string> of_die, all;
+  for (const FamilyFit& fit : report.scenario.kernels->fits) {
+    if (!fit.variant.empty()) continue;
+    for (const HeldBackError& table : fit.errors) {
+      all.insert(table.gpu);
+      if (fit.die.name == die) of_die.insert(table.gpu);
+    }
   }
-  return fmt::format(
-      "kernels marked as rooflines below are inferred: of {} GPUs no measurement is at hand, each family "
-      "of kernels takes the fitted efficiencies of the most similar GPU measured (of {}); peaks, "
-      "bandwidth, clock and SM count are the {}'s own, rates inside an SM scale with the peak of an SM",
-      gpu.architecture, fmt::join(measured, ", "), gpu.name);
+  std::vector<std::string> notes;
+  if (report.evidence.roofline > Seconds(0))
+    notes.push_back(fmt::format(
+        "kernels marked as rooflines below are inferred: of the {} no measurement is at hand, each family of kernels "
+        "takes the fitted efficiencies of the most similar die measured (on {}); peaks, bandwidth, clock and SM count "
+        "are the {}'s own, rates inside an SM scale with the peak of an SM",
+        die, fmt::join(all, ", "), gpu.name));
+  if (!of_die.empty() && !of_die.contains(gpu.name))
+    notes.push_back(
+        fmt::format("no kernel was measured on {}: those of its die ({}, measured on {}) price it with its "
+                    "own SMs, clock, peaks and memory",
+                    gpu.name, die, fmt::join(of_die, ", ")));
+  return notes;
 }
 
 std::vector<std::string> assumptions(const TrainingReport& report) {
   std::vector<std::string> items = report.notes;
-  if (report.evidence.roofline > Seconds(0)) items.insert(items.begin(), borrowing_note(report.scenario));
+  const std::vector<std::string> kernels = kernel_notes(report);
+  items.insert(items.begin(), kernels.begin(), kernels.end());
   if (report.projection) {
     items.insert(items.end(), report.projection->notes.begin(), report.projection->notes.end());
     const ResilienceConfig& resilience = report.scenario.resilience;

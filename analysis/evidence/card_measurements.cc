@@ -1,0 +1,184 @@
+#include "analysis/evidence/card_measurements.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+namespace {
+
+/// "M=4096 N=4096" by name.
+class Shape {
+ public:
+  Shape(std::string_view text, std::size_t row) : text_(text), row_(row) {
+    while (!text.empty()) {
+      const std::size_t end = std::min(text.find(' '), text.size());
+      const std::string_view item = text.substr(0, end);
+      const std::size_t equals = item.find('=');
+      if (equals != std::string_view::npos) values_[std::string(item.substr(0, equals))] = item.substr(equals + 1);
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
+  }
+
+  double number(const char* name) const {
+    const auto found = values_.find(name);
+    double value = 0;
+    if (found == values_.end() ||
+        std::from_chars(found->second.data(), found->second.data() + found->second.size(), value).ec != std::errc())
+      throw InputError(Diagnostic{"", static_cast<int>(row_) + 2, 0, "shape", std::string(text_),
+                                  std::string("a number for ") + name, ""});
+    return value;
+  }
+  std::int64_t whole(const char* name) const { return static_cast<std::int64_t>(number(name)); }
+
+ private:
+  std::string_view text_;
+  std::size_t row_;
+  std::map<std::string, std::string_view> values_;
+};
+
+/// Libraries of these rows are not those that are priced.
+struct GemmKindOfRow {
+  std::string_view op;
+  Precision precision;
+  Scaling scaling;
+  char rows, columns, depth;  ///< which of M, N and K is the product's m, n and k
+  const char* variant;
+};
+constexpr GemmKindOfRow kGemms[] = {
+    {"gemm_fwd", Precision::bf16, Scaling::none, 'M', 'N', 'K', ""},
+    {"gemm_dgrad", Precision::bf16, Scaling::none, 'M', 'K', 'N', ""},
+    {"gemm_wgrad", Precision::bf16, Scaling::none, 'N', 'K', 'M', ""},
+    {"gemm_fp8_tensor", Precision::fp8, Scaling::per_tensor, 'M', 'N', 'K', ""},
+    {"gemm_fp8_row", Precision::fp8, Scaling::per_tensor, 'M', 'N', 'K', "one scale per row"},
+    {"gemm_fp8_block", Precision::fp8, Scaling::blocks, 'M', 'N', 'K', "cuBLASLt"}};
+
+struct AttentionKindOfRow {
+  std::string_view op;
+  AttentionKind kind;
+  const char* variant;
+};
+constexpr AttentionKindOfRow kAttentions[] = {{"attn_fwd_cudnn", AttentionKind::forward, "cuDNN"},
+                                              {"attn_bwd_cudnn", AttentionKind::backward, ""},
+                                              {"attn_decode_cudnn", AttentionKind::decode, "cuDNN"},
+                                              {"attn_fwd_flash", AttentionKind::forward, "FlashAttention-2"},
+                                              {"attn_bwd_flash", AttentionKind::backward, "FlashAttention-2"},
+                                              {"attn_decode_flash", AttentionKind::decode, "FlashAttention-2"}};
+
+GemmShape gemm_shape(const GemmKindOfRow& kind, const Shape& shape) {
+  const auto size = [&](char name) { return shape.whole(std::string(1, name).c_str()); };
+  GemmShape gemm;
+  gemm.m = size(kind.rows);
+  gemm.n = size(kind.columns);
+  gemm.k = size(kind.depth);
+  gemm.precision = kind.precision;
+  gemm.scaling = kind.scaling;
+  gemm.vendor_library = kind.scaling == Scaling::per_tensor;
+  return gemm;
+}
+
+AttentionShape attention_shape(AttentionKind kind, const Shape& shape) {
+  const bool decode = kind == AttentionKind::decode;
+  AttentionShape attention;
+  attention.kind = kind;
+  attention.batch = shape.whole("B");
+  attention.kv_length = shape.whole(decode ? "S_kv" : "S");
+  attention.query_length = decode ? 1 : attention.kv_length;
+  attention.query_heads = static_cast<int>(shape.whole("H"));
+  attention.kv_heads = static_cast<int>(shape.whole("KV"));
+  attention.qk_dim = attention.v_dim = static_cast<int>(shape.whole("D"));
+  if (!decode) attention.v_dim = static_cast<int>(shape.whole("Dv"));
+  attention.causal = !decode && shape.whole("causal") != 0;
+  return attention;
+}
+
+constexpr std::pair<std::string_view, MemoryKernel> kMemoryRows[] = {
+    {"copy", MemoryKernel::copy},
+    {"add", MemoryKernel::elementwise},
+    {"rmsnorm_fwd_triton", MemoryKernel::norm},
+    {"rmsnorm_bwd_torch_fused", MemoryKernel::norm_backward},
+    {"swiglu_fwd_triton", MemoryKernel::swiglu},
+    {"swiglu_bwd_triton", MemoryKernel::swiglu_backward},
+    {"rope_triton", MemoryKernel::rotary},
+    {"cast_bf16_fp8_1x128", MemoryKernel::cast},
+    {"transpose_triton", MemoryKernel::transpose},
+    {"moe_permute_triton", MemoryKernel::permute},
+    {"moe_unpermute_triton", MemoryKernel::reduce},
+    {"embedding_fwd", MemoryKernel::embedding},
+    {"cross_entropy_fwd", MemoryKernel::cross_entropy},
+    {"cross_entropy_bwd", MemoryKernel::cross_entropy},
+    {"adamw_fused", MemoryKernel::optimizer}};
+
+/// Time of an event pair round nothing.
+constexpr double kEventUs = 1.3;
+
+/// Rows that ran at the card's highest clock: what the file says, else within 2 % of the highest clock in it.
+std::vector<bool> at_full_clock(const CsvTable& table) {
+  std::vector<bool> full(table.size(), true);
+  if (table.has("state")) {
+    for (std::size_t i = 0; i < table.size(); ++i) full[i] = table.text(i, "state") == "full_clock";
+    return full;
+  }
+  double highest = 0;
+  for (std::size_t i = 0; i < table.size(); ++i)
+    if (!table.text(i, "sm_mhz").empty()) highest = std::max(highest, table.number(i, "sm_mhz"));
+  for (std::size_t i = 0; i < table.size(); ++i)
+    full[i] = !table.text(i, "sm_mhz").empty() && table.number(i, "sm_mhz") >= 0.98 * highest;
+  return full;
+}
+
+}  // namespace
+
+CardMeasurements read_card(const CsvTable& table, const std::string& gpu, const std::string& name) {
+  CardMeasurements out;
+  const std::vector<bool> full = at_full_clock(table);
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (!full[i]) continue;
+    const std::string& op = table.text(i, "op");
+    const Shape shape(table.text(i, "shape"), i);
+    const double us = table.number(i, "time_us") - (table.text(i, "method") == "event" ? kEventUs : 0);
+    const auto add = [&](KernelShape kernel, const char* variant) {
+      Measurement m;
+      m.table = name + " " + op;
+      m.gpu = gpu;
+      m.shape = kernel;
+      m.microseconds = us;
+      m.row = i;
+      m.variant = variant;
+      out.kernels.push_back(std::move(m));
+    };
+    for (const GemmKindOfRow& kind : kGemms)
+      if (op == kind.op) add(gemm_shape(kind, shape), kind.variant);
+    for (const AttentionKindOfRow& kind : kAttentions) {
+      if (op != kind.op) continue;
+      // Heads of 192 and 128, MLA's: no other table has them, so they price.
+      const AttentionShape attention = attention_shape(kind.kind, shape);
+      add(attention, attention.qk_dim == attention.v_dim ? kind.variant : "");
+    }
+    if ((op == "grouped_gemm_fwd" || op == "grouped_gemm_dgrad") && shape.number("skew") == 0) {
+      GemmShape gemm;
+      gemm.kind = GemmKind::grouped_contiguous;
+      gemm.groups = static_cast<int>(shape.whole("E"));
+      gemm.m = static_cast<std::int64_t>(shape.number("E") * shape.number("tokens_per_expert"));
+      gemm.n = shape.whole(op == "grouped_gemm_fwd" ? "N" : "K");
+      gemm.k = shape.whole(op == "grouped_gemm_fwd" ? "K" : "N");
+      add(gemm, "");
+    }
+    for (const auto& [of, kernel] : kMemoryRows) {
+      if (op != of) continue;
+      MemoryMeasurement m;
+      m.kernel = kernel;
+      m.name = name + " " + op;
+      m.bytes = table.number(i, "bytes");
+      m.microseconds = us;
+      out.memory.push_back(std::move(m));
+    }
+  }
+  return out;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,23 @@
+// Kernels measured on one card by hwmodels/calibration/measure/measure_card.py, as the fit takes them.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "analysis/render/csv.h"
+#include "hwmodels/calibration/measurement.h"
+
+namespace flopcast {
+
+struct CardMeasurements {
+  std::vector<Measurement> kernels;
+  std::vector<MemoryMeasurement> memory;
+};
+
+/// @param gpu library name of the chip. @param name short name of the card, the first word of its tables' names.
+/// Columns that are read: op, shape ("M=4096 N=4096 K=4096"), time_us, bytes, method ("event" rows contain the time of
+/// an event pair), state. Rows at other than full clock and operations that no family of kernels describes are left
+/// out.
+/// @throws InputError naming row and column of a shape that cannot be read.
+CardMeasurements read_card(const CsvTable& table, const std::string& gpu, const std::string& name);
+
+}  // namespace flopcast

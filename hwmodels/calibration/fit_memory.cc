@@ -1,0 +1,112 @@
+#include "hwmodels/calibration/fit_memory.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <utility>
+
+#include "hwmodels/kernels/kernel_formulas.h"
+
+namespace flopcast {
+
+const GpuSpec& gpu_named(const CalibrationInput& input, const std::string& name) {
+  const auto found =
+      std::find_if(input.gpus.begin(), input.gpus.end(), [&](const GpuSpec& g) { return g.name == name; });
+  assert(found != input.gpus.end());
+  return *found;
+}
+
+double percentile(std::vector<double> values, double p) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const double at = p * static_cast<double>(values.size() - 1);
+  const auto low = static_cast<std::size_t>(at);
+  const std::size_t high = std::min(low + 1, values.size() - 1);
+  return values[low] + (at - static_cast<double>(low)) * (values[high] - values[low]);
+}
+
+namespace {
+
+/// From launch to finish of the smallest kernels: the median of those of the class, or, where none was
+/// measured small, of all.
+Seconds shortest(const CalibrationInput& input, MemoryKernel kernel) {
+  constexpr Seconds kUnmeasured(2.5e-6);  // no small kernel at all: between the 2 and 3 us that Hopper shows
+  std::vector<double> own, all;
+  for (const ShortestMeasurement& m : input.shortest) {
+    all.push_back(m.microseconds);
+    if (m.kernel == kernel) own.push_back(m.microseconds);
+  }
+  if (all.empty()) return kUnmeasured;
+  return Seconds(std::round(10 * percentile(own.empty() ? all : own, 0.5)) * 1e-7);
+}
+
+/// What the profile's memory-bound kernels of a class say: the reachable fraction of HBM, beside a minimum
+/// that only small kernels can tell.
+MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kernel, const GpuSpec& gpu, double share) {
+  MemoryClassFit fit;
+  fit.kernel = kernel;
+  fit.minimum = shortest(input, kernel);
+  const double minimum = fit.minimum.value() * 1e6;
+  double best = -1;
+  for (int fraction = 10; fraction <= kFastestStreamPercent; ++fraction) {
+    double sum = 0;
+    for (const MemoryMeasurement& m : input.memory) {
+      if (m.kernel != kernel) continue;
+      const double us = minimum + m.bytes / (hbm_bytes_per_us(gpu, {m.sms, 1, share}) * fraction / 100);
+      sum += m.launches * m.microseconds * std::abs(std::log(us / m.microseconds));  // long kernels matter more
+    }
+    if (best < 0 || sum < best) {
+      best = sum;
+      fit.hbm_fraction = fraction / 100.0;
+    }
+  }
+  std::vector<double> off;
+  for (const MemoryMeasurement& m : input.memory) {
+    if (m.kernel != kernel) continue;
+    fit.launches += static_cast<int>(m.launches);
+    const double us =
+        fit.minimum.value() * 1e6 + m.bytes / (hbm_bytes_per_us(gpu, {m.sms, 1, share}) * fit.hbm_fraction);
+    off.push_back(std::abs(us / m.microseconds - 1));
+  }
+  fit.median_error = percentile(off, 0.5);
+  return fit;
+}
+
+/// Classes that no table shows are taken to stream like one that is measured.
+void borrow_classes(const CalibrationInput& input, std::vector<MemoryClassFit>& classes) {
+  constexpr std::pair<MemoryKernel, MemoryKernel> kLike[] = {
+      {MemoryKernel::embedding, MemoryKernel::permute},       // gathers rows
+      {MemoryKernel::cross_entropy, MemoryKernel::norm},      // reduces over a row, then writes it
+      {MemoryKernel::optimizer, MemoryKernel::elementwise}};  // several streams, no reuse
+  for (const auto& [missing, like] : kLike) {
+    const auto found =
+        std::find_if(classes.begin(), classes.end(), [&, kind = like](const auto& c) { return c.kernel == kind; });
+    if (found == classes.end()) continue;
+    MemoryClassFit fit = *found;
+    fit.kernel = missing;
+    fit.minimum = shortest(input, missing);
+    fit.launches = 0;
+    fit.source = {"as " + std::string(name(like)) + ": not measured", fit.source.date, false};
+    classes.push_back(std::move(fit));
+  }
+}
+
+}  // namespace
+
+std::vector<MemoryClassFit> fit_memory_classes(const CalibrationInput& input, double share) {
+  std::vector<MemoryClassFit> classes;
+  if (input.memory.empty()) return classes;
+  const GpuSpec& gpu = gpu_named(input, input.memory_gpu);
+  for (int i = 0; i < kMemoryKernels; ++i) {
+    const auto kernel = static_cast<MemoryKernel>(i);
+    const bool any =
+        std::any_of(input.memory.begin(), input.memory.end(), [&](const auto& m) { return m.kernel == kernel; });
+    if (!any) continue;
+    classes.push_back(fit_memory_class(input, kernel, gpu, share));
+    classes.back().source = input.memory_source;
+  }
+  borrow_classes(input, classes);
+  return classes;
+}
+
+}  // namespace flopcast
