@@ -150,6 +150,25 @@ std::vector<const ExportRule*> rules_asked(const FrontierArguments& a, const Rul
   return out;
 }
 
+/// The scenario on every node of the library that it can be put on, one for each GPU.
+std::vector<RealChip> chips_that_exist(const ScenarioArguments& scenario, const Environment& environment) {
+  const Libraries& libraries = environment.data().libraries();
+  std::vector<RealChip> out;
+  for (const std::string& node : libraries.names(LibraryKind::nodes)) {
+    ScenarioArguments on_node = scenario;
+    on_node.sets.push_back("cluster.node=" + node);
+    try {
+      const ResolvedScenario resolved = on_node.load(environment);
+      const std::string& gpu = resolved.value().cluster.node.gpu.name;
+      const auto same = [&](const RealChip& chip) { return chip.figures.name == gpu; };
+      if (std::none_of(out.begin(), out.end(), same)) out.push_back({load_chip(libraries, gpu), resolved.value()});
+    } catch (const InputError&) {
+      // The plan does not go with nodes of that size: the chip is no answer to this scenario.
+    }
+  }
+  return out;
+}
+
 void run_frontier(const FrontierArguments& a) {
   const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
@@ -172,8 +191,8 @@ void run_frontier(const FrontierArguments& a) {
   CompareOptions options;
   options.run = study_options(scenario, environment, progress);
   options.workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  const Frontier found =
-      frontier(scenario, load_chip(libraries, scenario.cluster.node.gpu.name), question, book, options);
+  const Frontier found = frontier(scenario, load_chip(libraries, scenario.cluster.node.gpu.name), question, book,
+                                  ChipCosts::load(libraries), chips_that_exist(a.scenario, environment), options);
   if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(found, TextStyle(terminal_colours(stdout))));
   if (!a.json.empty()) {
     report::FrontierReport message = to_message(found);

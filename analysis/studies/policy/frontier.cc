@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include <fmt/format.h>
 
+#include "analysis/money/chip_cost.h"
 #include "analysis/studies/compare/scenario_fields.h"
 #include "analysis/studies/policy/policy.h"
 #include "scenarios/resolve/serving_scenario.h"
@@ -13,121 +13,6 @@
 
 namespace flopcast {
 namespace {
-
-/// The figures that are varied.
-struct Design {
-  double tpp = 0, area = 0, io = 0, memory = 0;  // TPP, mm2, GB/s, GB/s
-};
-
-// ------------------------------------------------------------------------------------------- candidates
-
-/// How far below a threshold the nearest chip stays that anyone would build.
-double step_below(ChipFigure figure) { return figure == ChipFigure::performance_density ? 0.01 : 1.0; }
-
-/// The values at and just below every threshold of the rules on a figure.
-std::set<double> values_at(const std::vector<const ExportRule*>& rules, ChipFigure figure) {
-  std::set<double> out;
-  for (const ExportRule* rule : rules) {
-    for (const RuleLimb& limb : rule->limbs) {
-      for (const Threshold& term : limb.terms) {
-        if (term.figure != figure) continue;
-        out.insert(term.value);
-        out.insert(term.value - step_below(figure));
-      }
-    }
-  }
-  return out;
-}
-
-/// Those of `values` that are positive and at most `most`, and `most` itself.
-std::vector<double> up_to(const std::set<double>& values, double most) {
-  std::vector<double> out;
-  for (const double value : values) {
-    if (value > 0 && value < most) out.push_back(value);
-  }
-  out.push_back(most);
-  return out;
-}
-
-/// Areas for a computing rate: the die of the GPU with a part of it switched off, one that shrinks with the
-/// rate, and those at which performance density comes to a threshold.
-std::vector<double> areas_for(double tpp, const ChipFigures& gpu, const FrontierQuestion& q) {
-  const double own = *gpu.die_area_mm2;
-  std::set<double> areas{own, own * tpp / *gpu.tpp};
-  for (const double density : values_at(q.rules, ChipFigure::performance_density)) {
-    if (density > 0) areas.insert(tpp / density);
-  }
-  std::vector<double> out;
-  for (const double area : areas) {
-    if (area >= own * tpp / *gpu.tpp * (1 - 1e-9) && area <= std::max(q.largest_area_mm2, own)) out.push_back(area);
-  }
-  return out;
-}
-
-ChipFigures figures_of(const Design& d, const ChipFigures& gpu) {
-  ChipFigures chip = gpu;
-  chip.tpp = d.tpp;
-  chip.die_area_mm2 = d.area;
-  chip.density = d.tpp / d.area;
-  chip.io = BytesPerSecond(d.io * 1e9);
-  chip.memory_bandwidth = BytesPerSecond(d.memory * 1e9);
-  return chip;
-}
-
-bool is_free(const ChipFigures& chip, const FrontierQuestion& q, const RuleBook& book) {
-  return std::all_of(q.rules.begin(), q.rules.end(), [&](const ExportRule* rule) {
-    const Classification verdict = classify(chip, *rule, book, q.date);
-    const bool allowed = std::find(q.allowed.begin(), q.allowed.end(), verdict.outcome) != q.allowed.end();
-    return allowed || (verdict.controlled && !*verdict.controlled);
-  });
-}
-
-std::vector<Design> candidates(const ChipFigures& gpu, const FrontierQuestion& q) {
-  const double tpp = *gpu.tpp * q.headroom, io = gpu.io->value() / 1e9 * q.headroom,
-               memory = gpu.memory_bandwidth->value() / 1e9 * q.headroom;
-  const auto sums = values_at(q.rules, ChipFigure::memory_plus_io);
-  std::vector<Design> out;
-  for (const double t : up_to(values_at(q.rules, ChipFigure::tpp), tpp)) {
-    for (const double area : areas_for(t, gpu, q)) {
-      for (const double i : up_to(values_at(q.rules, ChipFigure::io_bandwidth), io)) {
-        std::set<double> memories = values_at(q.rules, ChipFigure::memory_bandwidth);
-        for (const double sum : sums) memories.insert(sum - i);
-        for (const double m : up_to(memories, memory)) out.push_back({t, area, i, m});
-      }
-    }
-    // Less I/O may buy memory bandwidth where their sum is bounded.
-    for (const double sum : sums) {
-      for (const double m : up_to(values_at(q.rules, ChipFigure::memory_bandwidth), memory)) {
-        if (sum - m > 0 && sum - m < io) {
-          for (const double area : areas_for(t, gpu, q)) out.push_back({t, area, sum - m, m});
-        }
-      }
-    }
-  }
-  return out;
-}
-
-/// No worse in anything, on a die that is no larger.
-bool beats(const Design& a, const Design& b) {
-  const bool no_worse = a.tpp >= b.tpp && a.io >= b.io && a.memory >= b.memory && a.area <= b.area;
-  const bool better = a.tpp > b.tpp || a.io > b.io || a.memory > b.memory || a.area < b.area;
-  return no_worse && better;
-}
-
-bool same(const Design& a, const Design& b) {
-  return a.tpp == b.tpp && a.area == b.area && a.io == b.io && a.memory == b.memory;
-}
-
-std::vector<Design> unbeaten(const std::vector<Design>& designs) {
-  std::vector<Design> out;
-  for (const Design& d : designs) {
-    const auto worse = [&](const Design& other) { return beats(other, d); };
-    const auto equal = [&](const Design& other) { return same(other, d); };
-    if (std::none_of(designs.begin(), designs.end(), worse) && std::none_of(out.begin(), out.end(), equal))
-      out.push_back(d);
-  }
-  return out;
-}
 
 // ------------------------------------------------------------------------------------------- replay
 
@@ -141,7 +26,7 @@ Watts power_of(double tpp_ratio, const GpuSpec& gpu) {
 }
 
 /// The scenario on such a chip. I/O is what PCIe leaves to the links between GPUs.
-Scenario scenario_on(const Design& d, const Scenario& scenario, const ChipFigures& gpu) {
+Scenario scenario_on(const ChipDesign& d, const Scenario& scenario, const ChipFigures& gpu) {
   Scenario out = scenario;
   GpuSpec& chip = out.cluster.node.gpu;
   const double ratio = d.tpp / *gpu.tpp;
@@ -180,8 +65,7 @@ std::vector<std::string> thresholds_at(const ChipFigures& chip, const std::vecto
         const std::string text = threshold_text(term);
         // Only what would be crossed by going up binds.
         const bool upward = term.bound == Bound::at_least || term.bound == Bound::more_than;
-        const bool binds =
-            value && upward && !is_met(term, *value) && term.value - *value <= 1.01 * step_below(term.figure);
+        const bool binds = value && upward && !is_met(term, *value) && term.value - *value <= 1.01 * step_below(term);
         if (binds && std::find(out.begin(), out.end(), text) == out.end()) out.push_back(text);
       }
     }
@@ -214,34 +98,49 @@ std::vector<std::string> assumptions_of(const FrontierQuestion& q, const Scenari
       "power: 49.6 % of the GPU's rating and the rest in proportion to its "
       "computing rate (the line through H100 and H20)",
       "I/O is PCIe, unchanged, and the links between GPUs; communication takes at most a quarter of the SMs",
-      "cost by area: the price of an hour follows die area; equal price: it is that "
-      "of the GPU itself; both for the same "
-      "number of GPUs, without what the longer time costs elsewhere"};
+      "cost: an hour costs what building and running the chip does (die by area and yield, memory, package, test, "
+      "the mark-up of an H100, its share of server and network over four years, power: "
+      "analysis/data/money/chip_build_costs.csv), in proportion to the GPU's own; equal price: an hour costs the "
+      "same; both for the same number of GPUs",
+      "allowed chips that exist run the scenario on the node of the library that has them"};
   return out;
 }
 
-void fill_results(Frontier& out, const std::vector<QuickStep>& steps, const Scenario& scenario, double own_area) {
+ChipToBuild to_build(const FrontierChip& chip, const Frontier& f, const GpuSpec& own) {
+  // Faster memory than the GPU's own takes more stacks of it.
+  const double faster = *chip.figures.memory_bandwidth / *f.base.figures.memory_bandwidth;
+  return {*chip.figures.die_area_mm2, own.hbm_capacity * std::max(1.0, chip.name.empty() ? faster : 1.0),
+          chip.figures.hbm, chip.power};
+}
+
+void fill_results(Frontier& out, const std::vector<QuickStep>& steps, const std::vector<Scenario>& scenarios,
+                  const ChipCosts& costs) {
+  const Scenario& scenario = scenarios.front();
+  const FabricKind fabric = scenario.cluster.fabric.kind;
   const Seconds own = steps.front().step;
   const int gpus = scenario.cluster.gpus();
-  const auto fill = [&](FrontierChip& chip, const QuickStep& step) {
+  const double own_hour = costs.usd_per_hour(to_build(out.base, out, scenario.cluster.node.gpu), fabric);
+  const auto fill = [&](FrontierChip& chip, std::size_t i) {
+    const QuickStep& step = steps[i];
+    const GpuSpec& gpu = scenarios[i].cluster.node.gpu;
     chip.fault = step.fault;
     if (!step.fault.empty()) return;
     chip.step = step.step;
     chip.slowdown = step.step / own;
-    chip.cost_equal_price = chip.slowdown;
-    chip.cost_by_area = chip.slowdown * *chip.figures.die_area_mm2 / own_area;
-    chip.fits = step.memory <= scenario.cluster.node.gpu.hbm_usable();
-    if (scenario.price.gpu > UsdPerSecond(0)) chip.cost = gpus * (own * scenario.price.gpu) * chip.cost_by_area;
+    chip.hour = costs.usd_per_hour(to_build(chip, out, gpu), fabric) / own_hour;
+    chip.fits = step.memory <= gpu.hbm_usable();
+    if (scenario.price.gpu > UsdPerSecond(0)) chip.cost = gpus * (own * scenario.price.gpu) * chip.cost_by_parts();
   };
-  fill(out.base, steps.front());
-  for (std::size_t i = 0; i < out.chips.size(); ++i) fill(out.chips[i], steps[i + 1]);
+  fill(out.base, 0);
+  for (std::size_t i = 0; i < out.chips.size(); ++i) fill(out.chips[i], i + 1);
 }
 
 template <class Measure>
 std::optional<std::size_t> best(const std::vector<FrontierChip>& chips, Measure measure) {
   std::optional<std::size_t> found;
   for (std::size_t i = 0; i < chips.size(); ++i) {
-    if (chips[i].fault.empty() && (!found || measure(chips[i]) < measure(chips[*found]))) found = i;
+    const bool runs = chips[i].fault.empty() && chips[i].name.empty();
+    if (runs && (!found || measure(chips[i]) < measure(chips[*found]))) found = i;
   }
   return found;
 }
@@ -249,8 +148,10 @@ std::optional<std::size_t> best(const std::vector<FrontierChip>& chips, Measure 
 }  // namespace
 
 Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const FrontierQuestion& question,
-                  const RuleBook& book, const CompareOptions& options) {
+                  const RuleBook& book, const ChipCosts& costs, const std::vector<RealChip>& real,
+                  const CompareOptions& options) {
   require_figures(gpu);
+  check_allowed(question);
   const GpuSpec& spec = scenario.cluster.node.gpu;
   Frontier out;
   out.scenario = scenario.name;
@@ -259,19 +160,15 @@ Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const Fronti
   for (const ExportRule* rule : question.rules) out.rules.push_back(rule->id);
   out.assumptions = assumptions_of(question, scenario);
   out.base_allowed = is_free(gpu, question, book);
-  const Design own{*gpu.tpp, *gpu.die_area_mm2, gpu.io->value() / 1e9, gpu.memory_bandwidth->value() / 1e9};
+  const ChipDesign own{*gpu.tpp, *gpu.die_area_mm2, gpu.io->value() / 1e9, gpu.memory_bandwidth->value() / 1e9};
   out.base.figures = gpu;
   out.base.power = spec.tdp;
 
-  std::vector<Design> free_designs;
-  const std::vector<Design> all = candidates(gpu, question);
-  out.candidates = all.size();
-  for (const Design& d : all) {
-    const bool link_left = d.io * 1e9 / 2 > spec.pcie_bandwidth.value();
-    if (link_left && is_free(figures_of(d, gpu), question, book)) free_designs.push_back(d);
-  }
+  const FreeDesigns designs = free_designs(gpu, question, book);
+  out.candidates = designs.tried;
   std::vector<Scenario> scenarios{scenario_on(own, scenario, gpu)};
-  for (const Design& d : unbeaten(free_designs)) {
+  for (const ChipDesign& d : designs.unbeaten) {
+    if (d.io * 1e9 / 2 <= spec.pcie_bandwidth.value()) continue;  // no link is left
     FrontierChip chip;
     chip.figures = figures_of(d, gpu);
     chip.bound_by = thresholds_at(chip.figures, question.rules);
@@ -280,16 +177,45 @@ Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const Fronti
     scenarios.push_back(scenario_on(d, scenario, gpu));
     keep_some_sms(scenarios.back());
   }
+  for (const RealChip& chip : real) {
+    const ChipFigures& f = chip.figures;
+    if (!f.tpp || !f.die_area_mm2 || !f.io || !f.memory_bandwidth || !is_free(f, question, book)) continue;
+    FrontierChip shown;
+    shown.name = f.name;
+    shown.figures = f;
+    shown.bound_by = thresholds_at(f, question.rules);
+    shown.power = chip.scenario.cluster.node.gpu.tdp;
+    out.chips.push_back(std::move(shown));
+    scenarios.push_back(chip.scenario);
+    keep_some_sms(scenarios.back());
+  }
   const std::vector<QuickStep> steps = quick_steps(scenarios, options);
   if (!steps.front().fault.empty())
     throw InputError(Diagnostic{scenario.file, 0, 0, "", steps.front().fault, "a scenario whose step can run", ""});
-  fill_results(out, steps, scenario, own.area);
+  fill_results(out, steps, scenarios, costs);
   std::stable_sort(out.chips.begin(), out.chips.end(), [](const FrontierChip& a, const FrontierChip& b) {
     if (a.fault.empty() != b.fault.empty()) return a.fault.empty();
-    return a.step != b.step ? a.step < b.step : a.cost_by_area < b.cost_by_area;
+    return a.step != b.step ? a.step < b.step : a.cost_by_parts() < b.cost_by_parts();
   });
   out.fastest = best(out.chips, [](const FrontierChip& c) { return c.step.value(); });
-  out.cheapest = best(out.chips, [](const FrontierChip& c) { return c.cost_by_area; });
+  out.cheapest = best(out.chips, [](const FrontierChip& c) { return c.cost_by_parts(); });
+  return out;
+}
+
+bool on_front(const Frontier& f, std::size_t index) {
+  const FrontierChip& chip = f.chips[index];
+  return chip.fault.empty() && std::none_of(f.chips.begin(), f.chips.end(), [&](const FrontierChip& other) {
+           const bool no_worse = other.slowdown <= chip.slowdown && other.cost_by_parts() <= chip.cost_by_parts();
+           return other.fault.empty() && no_worse &&
+                  (other.slowdown < chip.slowdown || other.cost_by_parts() < chip.cost_by_parts());
+         });
+}
+
+std::vector<std::size_t> chips_to_show(const Frontier& f) {
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < f.chips.size(); ++i) {
+    if (f.fastest == i || f.cheapest == i || !f.chips[i].name.empty() || on_front(f, i)) out.push_back(i);
+  }
   return out;
 }
 

@@ -3,14 +3,16 @@
 // A chip is the scenario's GPU with some of computing rate, die area, I/O and memory bandwidth set to what a
 // threshold of the rule leaves, never above the GPU's own figure (times `headroom`). Of all combinations that
 // the rule allows those stay that no other one beats in every figure on a die that is no larger. Each is
-// replayed.
+// replayed, beside the allowed chips that exist.
 #pragma once
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "analysis/money/chip_cost.h"
 #include "analysis/render/text_table.h"
 #include "analysis/studies/compare/compare.h"
+#include "analysis/studies/policy/designs.h"
 #include "scenarios/policy/export_rules.h"
 
 namespace flopcast {
@@ -19,25 +21,18 @@ namespace report {
 class FrontierReport;
 }
 
-struct FrontierQuestion {
-  std::vector<const ExportRule*> rules;  ///< every one must leave the chip free
-  std::vector<std::string> allowed;      ///< outcomes that count as free besides those that are
-  double headroom = 1;                   ///< figures may be so many times the GPU's own
-  /// Two fields of a lithography scanner, 26 mm x 33 mm each: as much as one package has had.
-  double largest_area_mm2 = 1716;
-  std::optional<Date> date;
-};
-
 struct FrontierChip {
+  std::string name;  ///< of a chip that exists; empty: a design
   ChipFigures figures;
   std::vector<std::string> bound_by;  ///< thresholds it lies at
   Watts power;                        ///< estimated
   Seconds step;                       ///< of Frontier::work
   double slowdown = 1;                ///< against the scenario's own GPU
-  /// Of the scenario's work, against that GPU: chips at the same price an hour, and at a price that follows
-  /// die area.
-  double cost_equal_price = 1, cost_by_area = 1;
-  std::optional<Usd> cost;  ///< of a step, by area, where the scenario has a price
+  double hour = 1;                    ///< what an hour of it costs against one of that GPU, by what it is made of
+  /// Cost of the scenario's work against that GPU: at the same price an hour, and by what the chip is made of.
+  double cost_equal_price() const { return slowdown; }
+  double cost_by_parts() const { return slowdown * hour; }
+  std::optional<Usd> cost;  ///< of the work, by parts, where the scenario has a price
   bool fits = true;
   std::string fault;  ///< it cannot run the scenario
 };
@@ -54,9 +49,22 @@ struct Frontier {
   std::vector<std::string> assumptions;
 };
 
+/// A chip that exists, and the scenario on a node that has it.
+struct RealChip {
+  ChipFigures figures;
+  Scenario scenario;
+};
+
 /// @param scenario has `training` or `serving`. @throws InputError.
+/// @param real those of them that are allowed are shown beside the designs.
 Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const FrontierQuestion& question,
-                  const RuleBook& book, const CompareOptions& options);
+                  const RuleBook& book, const ChipCosts& costs, const std::vector<RealChip>& real,
+                  const CompareOptions& options);
+
+/// No other chip that runs is at least as fast and at least as cheap, and better in one of the two.
+bool on_front(const Frontier& frontier, std::size_t index);
+/// Those worth a row: on that front, the fastest and the cheapest, and all that exist.
+std::vector<std::size_t> chips_to_show(const Frontier& frontier);
 
 std::string to_text(const Frontier& frontier, const TextStyle& style);
 std::string to_csv(const Frontier& frontier);

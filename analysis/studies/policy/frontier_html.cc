@@ -18,28 +18,20 @@ std::string gb_s_text(const std::optional<BytesPerSecond>& rate) {
 }
 
 std::string point_label(const Frontier& f, std::size_t index) {
+  if (!f.chips[index].name.empty()) return f.chips[index].name;
   if (f.fastest == index) return f.cheapest == index ? "fastest and cheapest" : "fastest";
   return f.cheapest == index ? "cheapest" : fmt::format("TPP {}", format_integer(*f.chips[index].figures.tpp));
-}
-
-/// No other chip that runs is at least as fast and at least as cheap, and
-/// better in one of the two.
-bool unbeaten(const FrontierChip& chip, const std::vector<FrontierChip>& chips) {
-  return std::none_of(chips.begin(), chips.end(), [&](const FrontierChip& other) {
-    return other.fault.empty() && other.slowdown <= chip.slowdown && other.cost_by_area <= chip.cost_by_area &&
-           (other.slowdown < chip.slowdown || other.cost_by_area < chip.cost_by_area);
-  });
 }
 
 FrontierChart chart_of(const Frontier& f) {
   FrontierChart chart;
   chart.x_title = "time of " + f.work + ", against " + f.gpu;
-  chart.y_title = "cost of the work by die area, against " + f.gpu;
+  chart.y_title = "cost of the work, by what the chips are made of, against " + f.gpu;
   chart.x_text = chart.y_text = times_text;
   for (std::size_t i = 0; i < f.chips.size(); ++i) {
     const FrontierChip& chip = f.chips[i];
     if (!chip.fault.empty()) continue;
-    chart.points.push_back({point_label(f, i), chip.slowdown, chip.cost_by_area, unbeaten(chip, f.chips)});
+    chart.points.push_back({point_label(f, i), chip.slowdown, chip.cost_by_parts(), on_front(f, i)});
   }
   chart.points.push_back({f.gpu, 1, 1, false});
   return chart;
@@ -59,7 +51,7 @@ std::vector<std::string> html_row_of(const std::string& name, const FrontierChip
     return row;
   }
   row.push_back(format_time(chip.step) + (chip.fits ? "" : ", memory too small"));
-  row.push_back(times_text(chip.cost_by_area));
+  row.push_back(times_text(chip.cost_by_parts()));
   row.push_back(fmt::format("{}", fmt::join(chip.bound_by, ", ")));
   return row;
 }
@@ -80,7 +72,7 @@ std::string to_html(const Frontier& f) {
       svg_of(chart_of(f)));
   page.heading("The chips");
   std::vector<std::vector<std::string>> rows{html_row_of(f.gpu, f.base)};
-  for (std::size_t i = 0; i < f.chips.size(); ++i) rows.push_back(html_row_of(point_label(f, i), f.chips[i]));
+  for (const std::size_t i : chips_to_show(f)) rows.push_back(html_row_of(point_label(f, i), f.chips[i]));
   page.table({"", "TPP", "PD", "mm2", "I/O GB/s", "DRAM GB/s", "W", "step", "cost", "just below"}, rows,
              {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right,
               Align::right, Align::right, Align::left});

@@ -10,9 +10,6 @@
 namespace flopcast {
 namespace {
 
-/// Rows of the table; the rest is in the CSV and JSON.
-constexpr std::size_t kMostRows = 12;
-
 double gb_s(const std::optional<BytesPerSecond>& rate) { return rate.value_or(BytesPerSecond()).value() / 1e9; }
 
 std::string describe(const FrontierChip& chip) {
@@ -35,8 +32,8 @@ std::vector<std::string> row_of(const std::string& name, const FrontierChip& chi
     return row;
   }
   row.push_back(format_time(chip.step) + (chip.fits ? "" : " (!)"));
-  row.push_back(fmt::format("{:.2f}", chip.cost_equal_price));
-  row.push_back(fmt::format("{:.2f}", chip.cost_by_area));
+  row.push_back(fmt::format("{:.2f}", chip.cost_equal_price()));
+  row.push_back(fmt::format("{:.2f}", chip.cost_by_parts()));
   row.push_back(fmt::format("{}", fmt::join(chip.bound_by, ", ")));
   return row;
 }
@@ -46,14 +43,14 @@ std::string sentence(const std::string& what, const Frontier& f, const std::opti
   const FrontierChip& chip = f.chips[*index];
   std::string text = fmt::format(
       "{}: {}. The time of {} is {}, {:.2f} times that of {}; the work costs {:.2f} times as much by "
-      "area",
-      what, describe(chip), f.work, format_time(chip.step), chip.slowdown, f.gpu, chip.cost_by_area);
+      "parts",
+      what, describe(chip), f.work, format_time(chip.step), chip.slowdown, f.gpu, chip.cost_by_parts());
   if (chip.cost) text += fmt::format(" (${:.4g} for {})", chip.cost->value(), f.work);
   return wrap(text + ".", kWidth - 2, "  ") + "\n";
 }
 
 std::string name_of(const Frontier& f, std::size_t index) {
-  std::string name;
+  std::string name = f.chips[index].name;
   if (f.fastest == index) name += "fastest";
   if (f.cheapest == index) name += name.empty() ? "cheapest" : ", cheapest";
   return name;
@@ -69,11 +66,12 @@ void set_chip(const FrontierChip& chip, report::FrontierChip& out) {
   out.set_power_w(chip.power.value());
   out.set_step_time_s(chip.step.value());
   out.set_slowdown(chip.slowdown);
-  out.set_cost_at_equal_price(chip.cost_equal_price);
-  out.set_cost_by_area(chip.cost_by_area);
+  out.set_cost_at_equal_price(chip.cost_equal_price());
+  out.set_cost_by_parts(chip.cost_by_parts());
   out.set_step_cost_usd(chip.cost.value_or(Usd()).value());
   out.set_fits(chip.fits);
   out.set_fault(chip.fault);
+  out.set_chip(chip.name);
   for (const std::string& threshold : chip.bound_by) out.add_bound_by(threshold);
 }
 
@@ -90,13 +88,15 @@ std::string to_text(const Frontier& f, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right,
                    Align::right, Align::right, Align::left});
   table.header(
-      {"", "TPP", "PD", "mm2", "I/O", "DRAM", f.work == "a step" ? "step" : f.work, "cost", "by area", "just below"});
+      {"", "TPP", "PD", "mm2", "I/O", "DRAM", f.work == "a step" ? "step" : f.work, "cost", "by parts", "just below"});
   table.row(row_of(f.gpu, f.base));
-  for (std::size_t i = 0; i < f.chips.size(); ++i) {
-    if (i < kMostRows || f.cheapest == i || f.fastest == i) table.row(row_of(name_of(f, i), f.chips[i]));
-  }
+  const std::vector<std::size_t> shown = chips_to_show(f);
+  for (const std::size_t i : shown) table.row(row_of(name_of(f, i), f.chips[i]));
   out += table.render(style, kWidth);
-  if (f.chips.size() > kMostRows) out += fmt::format("  {} chips in all (--csv lists them)\n", f.chips.size());
+  if (f.chips.size() > shown.size()) {
+    out += fmt::format("  {} designs in all; those left out are beaten in time and cost (--csv lists them)\n",
+                       f.chips.size());
+  }
   out += "\n" + sentence("Fastest", f, f.fastest) + sentence("Cheapest", f, f.cheapest);
   out += "\nAssumed\n";
   for (const std::string& assumption : f.assumptions)
@@ -107,12 +107,12 @@ std::string to_text(const Frontier& f, const TextStyle& style) {
 std::string to_csv(const Frontier& f) {
   std::string out =
       csv_line({"chip", "tpp", "performance_density", "die_area_mm2", "io_gb_s", "dram_gb_s", "power_w", "step_time_s",
-                "slowdown", "cost_at_equal_price", "cost_by_area", "fits", "just_below", "fault"});
+                "slowdown", "cost_at_equal_price", "cost_by_parts", "fits", "just_below", "fault"});
   const auto line = [&](const std::string& name, const FrontierChip& chip) {
     const ChipFigures& g = chip.figures;
     out += csv_line({name, shortest(*g.tpp), shortest(*g.density), shortest(*g.die_area_mm2), shortest(gb_s(g.io)),
                      shortest(gb_s(g.memory_bandwidth)), shortest(chip.power.value()), shortest(chip.step.value()),
-                     shortest(chip.slowdown), shortest(chip.cost_equal_price), shortest(chip.cost_by_area),
+                     shortest(chip.slowdown), shortest(chip.cost_equal_price()), shortest(chip.cost_by_parts()),
                      chip.fits ? "yes" : "no", fmt::format("{}", fmt::join(chip.bound_by, "; ")), chip.fault});
   };
   line(f.gpu, f.base);
