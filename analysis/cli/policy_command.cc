@@ -63,9 +63,11 @@ void run_classify(const ClassifyArguments& a) {
   const RuleBook book = load_rule_book(libraries, a.rule_files);
   const PolicyQuestion question = question_of(a, libraries);
   const std::vector<ChipVerdict> verdicts = judge(question, book);
-  if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(verdicts, question, TextStyle(terminal_colours(stdout))));
+  if (a.json != "-" && a.csv != "-")
+    fmt::print("{}", to_text(verdicts, question, book, TextStyle(terminal_colours(stdout))));
   if (!a.json.empty()) {
     report::PolicyReport message = to_message(verdicts, question);
+    if (book.read()) message.set_rules_read(to_string(*book.read()));
     message.set_program(version());
     write_text(a.json, to_json(message));
   }

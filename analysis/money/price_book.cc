@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <map>
 
@@ -123,6 +124,7 @@ PriceBook PriceBook::load(const Libraries& libraries) {
                   apis.text(i, "tier"),     apis.number(i, "input"),
                   apis.number(i, "output"), {},
                   apis.text(i, "source"),   apis.text(i, "confirmed") == "yes"};
+    row.model_class = apis.text(i, "class");
     if (!apis.text(i, "cached").empty()) row.prices.cached = apis.number(i, "cached");
     row.from = day_of(apis, i, "valid_from");
     if (!apis.text(i, "valid_to").empty()) row.until = day_of(apis, i, "valid_to");
@@ -238,6 +240,55 @@ PriceQuote PriceBook::pue() const {
     throw InputError(
         Diagnostic{"site_prices.csv", 0, 0, "what", "no row `pue`", "power of a site over its computers'", ""});
   return row->quote;
+}
+
+void PriceBook::require_class(const std::string& model_class) const {
+  const auto same = [&](const TokenRow& row) { return row.model_class == model_class; };
+  if (model_class.empty() || std::none_of(tokens_.begin(), tokens_.end(), same))
+    unknown("class", model_class, {"reasoning", "general", "mini"}, "");
+}
+
+PriceBook::TokenIndex PriceBook::token_index(const std::string& model_class, const Date& day) const {
+  require_class(model_class);
+  std::map<std::string, const TokenRow*> newest;
+  for (const TokenRow& row : tokens_) {
+    if (row.model_class != model_class || !listed(row, day)) continue;
+    const TokenRow*& last = newest[row.prices.vendor];
+    if (!last || last->from <= row.from) last = &row;
+  }
+  if (newest.empty()) no_price("models of the class " + model_class, day, tokens_.front().from, "");
+  TokenIndex index;
+  double logs = 0;
+  for (const auto& [vendor, row] : newest) {
+    logs += std::log(row->prices.output);
+    index.cheapest = index.vendors == 0 ? row->prices.output : std::min(index.cheapest, row->prices.output);
+    ++index.vendors;
+  }
+  index.newest = std::exp(logs / index.vendors);
+  return index;
+}
+
+double PriceBook::token_change(const std::string& model_class, const Date& from, const Date& to) const {
+  if (!model_class.empty()) require_class(model_class);
+  // A price that was cut goes on as a row of its own: "gemini-1.5-pro (cut)".
+  const auto base = [](const std::string& name) { return name.substr(0, name.find(" (")); };
+  double logs = 0;
+  int models = 0;
+  for (const TokenRow& before : tokens_) {
+    const bool wanted = model_class.empty() ? !before.model_class.empty() : before.model_class == model_class;
+    if (!wanted || !listed(before, from)) continue;
+    const TokenRow* after = nullptr;
+    for (const TokenRow& row : tokens_) {
+      const bool same =
+          row.prices.vendor == before.prices.vendor && base(row.prices.model) == base(before.prices.model);
+      if (same && listed(row, to) && (!after || after->from < row.from)) after = &row;
+    }
+    if (!after) continue;
+    logs += std::log(after->prices.output / before.prices.output);
+    ++models;
+  }
+  if (models == 0) no_price("a model listed on both days", from, to, "");
+  return std::exp(logs / models) - 1;
 }
 
 TokenPrices PriceBook::tokens(const std::string& vendor, const std::string& model, const Date& day) const {

@@ -50,6 +50,17 @@ class PriceBook {
   PriceQuote server(const std::string& gpu, const Date& day) const;
   /// The first price of a server with this GPU.
   PriceQuote first_server(const std::string& gpu) const;
+  /// What output tokens of a class of models ("reasoning", "general", "mini") cost on a day, USD per million, as two
+  /// indices: of each vendor the model that came last, as a geometric mean over vendors; and the cheapest of them.
+  /// @throws InputError for an unknown class, and for a day before its first price.
+  struct TokenIndex {
+    double newest = 0, cheapest = 0;
+    int vendors = 0;
+  };
+  TokenIndex token_index(const std::string& model_class, const Date& day) const;
+  /// By how much the price of the same models changed between two days, all that were listed on both, any class where
+  /// that is empty: their geometric mean less one. @throws InputError when there is none.
+  double token_change(const std::string& model_class, const Date& from, const Date& to) const;
   PriceQuote network(FabricKind fabric, const Date& day) const;
   PriceQuote electricity(const Date& day) const;  ///< per kWh
   PriceQuote colocation(const Date& day) const;   ///< per kW and month
@@ -64,11 +75,16 @@ class PriceBook {
   };
   struct TokenRow {
     TokenPrices prices;
+    std::string model_class;
     Date from;
     std::optional<Date> until;
   };
   PriceQuote latest(const std::vector<const Row*>& rows, const Date& day, long keeps_days,
                     const std::string& what) const;
+  bool listed(const TokenRow& row, const Date& day) const {
+    return row.from <= day && (!row.until || day < *row.until);
+  }
+  void require_class(const std::string& model_class) const;
   std::vector<const Row*> server_rows(const std::string& gpu) const;
 
   std::vector<Row> rents_, hardware_, network_, site_;

@@ -54,12 +54,14 @@ std::string format_count(double count) {
   return std::abs(count) < 1e6 ? format_integer(count) : scaled(count, kCounts);
 }
 
-std::string format_integer(double count) {
-  std::string digits = fmt::format("{:.0f}", count);
+std::string with_separators(std::string digits) {
   const std::size_t first = digits.front() == '-' ? 1 : 0;
-  for (std::size_t i = digits.size(); i > first + 3; i -= 3) digits.insert(i - 3, 1, ',');
+  const std::size_t end = std::min(digits.find('.'), digits.size());
+  for (std::size_t i = end; i > first + 3; i -= 3) digits.insert(i - 3, 1, ',');
   return digits;
 }
+
+std::string format_integer(double count) { return with_separators(fmt::format("{:.0f}", count)); }
 
 std::string format_usd(Usd usd) {
   const double value = usd.value();

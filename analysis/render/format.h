@@ -7,11 +7,13 @@
 
 namespace flopcast {
 
-std::string format_time(Seconds time);                       ///< "19.63 s", "4.36 ms", "12.0 us"
-std::string format_days(Seconds time);                       ///< "54.8 days"
-std::string format_bytes(Bytes bytes);                       ///< "61.2 GB", decimal
-std::string format_rate(BytesPerSecond rate);                ///< "48.7 GB/s"
-std::string format_count(double count);                      ///< "14.8 T", "62.9 M", "2,048"
+std::string format_time(Seconds time);         ///< "19.63 s", "4.36 ms", "12.0 us"
+std::string format_days(Seconds time);         ///< "54.8 days"
+std::string format_bytes(Bytes bytes);         ///< "61.2 GB", decimal
+std::string format_rate(BytesPerSecond rate);  ///< "48.7 GB/s"
+std::string format_count(double count);        ///< "14.8 T", "62.9 M", "2,048"
+/// "-12345.67" as "-12,345.67". @param digits a number without an exponent.
+std::string with_separators(std::string digits);
 std::string format_integer(double count);                    ///< "2,687,123"
 std::string format_usd(Usd usd);                             ///< "$5.38 M"
 std::string format_energy(Joules energy);                    ///< "1.93 GWh"

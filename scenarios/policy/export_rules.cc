@@ -69,17 +69,22 @@ class RuleReader {
       : file_(std::move(file)), known_(known), faults_(faults) {}
 
   std::vector<proto::ExportRule> read(const Libraries& libraries) {
-    proto::RuleBook book;
+    proto::RuleBook& book = book_;
     if (!parse_text(read_text_file(file_), file_, book, places_, faults_)) return {};
+    if (!book.read().empty()) check_date(book.read(), "read");
     std::vector<proto::ExportRule> rules;
     for (int i = 0; i < book.rule_size(); ++i)
       rules.push_back(over_base(book.rule(i), fmt::format("rule[{}]", i), rules));
     proto::RuleBook whole;
     for (const proto::ExportRule& rule : rules) *whole.add_rule() = rule;
+    *whole.mutable_maker() = book.maker();
     check_fields(whole, "", places_, names_of(libraries), true, faults_);
     for (int i = 0; i < whole.rule_size(); ++i) check(whole.rule(i), fmt::format("rule[{}]", i));
     return rules;
   }
+
+  /// What the file says beside its rules. @pre read() was called.
+  const proto::RuleBook& book() const { return book_; }
 
  private:
   proto::ExportRule over_base(const proto::ExportRule& own, const std::string& path,
@@ -135,10 +140,13 @@ class RuleReader {
          {std::pair{"in_force", rule.in_force()}, {"until", rule.until()}, {"released", rule.released()}}) {
       check_date(text, path + "." + field);
     }
+    check_order(rule.in_force(), rule.until(), path + ".until");
     for (int l = 0; l < rule.limb_size(); ++l) {
       const std::string at = fmt::format("{}.limb[{}]", path, l);
       check_date(rule.limb(l).from(), at + ".from");
       check_date(rule.limb(l).until(), at + ".until");
+      check_order(rule.limb(l).from(), rule.limb(l).until(), at + ".until");
+      check_can_hold(rule.limb(l), at);
       for (int t = 0; t < rule.limb(l).term_size(); ++t)
         check_term(rule.limb(l).term(t), fmt::format("{}.term[{}]", at, t));
     }
@@ -146,6 +154,33 @@ class RuleReader {
 
   void check_date(const std::string& text, const std::string& path) {
     if (!text.empty() && !parse_date(text)) add(path, quoted(text), "a day such as \"2023-11-17\"");
+  }
+
+  void check_order(const std::string& from, const std::string& until, const std::string& path) {
+    const auto first = parse_date(from), end = parse_date(until);
+    if (first && end && !(*first < *end))
+      add(path, quoted(until), fmt::format("a day after {}, the first one", from), to_string(first->plus_days(1)));
+  }
+
+  /// Two bounds on a figure must leave something between them.
+  void check_can_hold(const proto::Limb& limb, const std::string& path) {
+    for (int low = 0; low < limb.term_size(); ++low) {
+      for (int high = 0; high < limb.term_size(); ++high) {
+        const proto::Term &a = limb.term(low), &b = limb.term(high);
+        if (a.figure() != b.figure() || !(a.has_at_least() || a.has_more_than()) ||
+            !(b.has_at_most() || b.has_less_than()))
+          continue;
+        const ChipFigure figure = figure_named(a.figure());
+        if (static_cast<std::size_t>(figure) >= kFigures.size()) continue;
+        const std::string& at_least = a.has_at_least() ? a.at_least() : a.more_than();
+        const std::string& at_most = b.has_at_most() ? b.at_most() : b.less_than();
+        const auto least = bound_value(figure, at_least), most = bound_value(figure, at_most);
+        const bool touching = a.has_at_least() && b.has_at_most();
+        if (!least || !most || *least < *most || (touching && *least == *most)) continue;
+        add(fmt::format("{}.term[{}]", path, high), fmt::format("{} below {}", at_most, at_least),
+            fmt::format("bounds on {} that some chip can meet", a.figure()));
+      }
+    }
   }
 
   void check_term(const proto::Term& term, const std::string& path) {
@@ -190,6 +225,7 @@ class RuleReader {
   const std::vector<proto::ExportRule>& known_;
   Diagnostics& faults_;
   Places places_;
+  proto::RuleBook book_;
 };
 
 Threshold threshold_of(const proto::Term& term) {
@@ -382,6 +418,11 @@ std::string launch_note(const ChipFigures& chip, const std::optional<Date>& when
 
 }  // namespace
 
+const MakerNote* RuleBook::note_of(const std::string& vendor) const {
+  const auto found = std::find_if(makers_.begin(), makers_.end(), [&](const auto& m) { return m.vendor == vendor; });
+  return found == makers_.end() ? nullptr : &*found;
+}
+
 bool ExportRule::bites() const {
   return judges() && (kind == "export" || kind == "letter" || kind == "review" || kind == "tariff");
 }
@@ -404,9 +445,16 @@ RuleBook load_rule_book(const Libraries& libraries, std::span<const std::string>
   if (const auto own = libraries.find_file(kRuleFile)) paths.push_back(*own);
   paths.insert(paths.end(), files.begin(), files.end());
   std::vector<proto::ExportRule> all;
+  std::vector<MakerNote> makers;
+  std::optional<Date> read;
   Diagnostics faults;
   for (const std::string& path : paths) {
-    for (proto::ExportRule& rule : RuleReader(path, all, faults).read(libraries)) {
+    RuleReader reader(path, all, faults);
+    std::vector<proto::ExportRule> own = reader.read(libraries);
+    if (const auto day = date_of(reader.book().read())) read = day;
+    for (const proto::Maker& maker : reader.book().maker())
+      makers.insert(makers.begin(), {maker.vendor(), maker.note(), maker.us_export()});
+    for (proto::ExportRule& rule : own) {
       const auto same = std::find_if(all.begin(), all.end(), [&](const auto& r) { return r.id() == rule.id(); });
       if (same == all.end())
         all.push_back(std::move(rule));
@@ -419,7 +467,7 @@ RuleBook load_rule_book(const Libraries& libraries, std::span<const std::string>
   for (const proto::ExportRule& rule : all) rules.push_back(rule_of(rule));
   check_requirements(rules, faults);
   if (!faults.empty()) throw InputError(faults);
-  return RuleBook(std::move(rules));
+  return RuleBook(std::move(rules), read, std::move(makers));
 }
 
 std::optional<double> figure_of(const ChipFigures& chip, ChipFigure figure) {
@@ -524,6 +572,14 @@ std::vector<const ExportRule*> rules_on(const RuleBook& book, const Date& day) {
   if (out.empty()) {
     throw InputError(Diagnostic{"", 0, 0, "--date", to_string(day) + ", when no rule was in force",
                                 "a day on which one is", nearest ? to_string(*nearest) : ""});
+  }
+  return out;
+}
+
+std::vector<const ExportRule*> also_in_force(const RuleBook& book, const Date& day) {
+  std::vector<const ExportRule*> out;
+  for (const ExportRule& rule : book.rules()) {
+    if (rule.holds_on(day) && !rule.bites()) out.push_back(&rule);
   }
   return out;
 }

@@ -69,9 +69,20 @@ struct ExportRule {
   bool bites() const;
 };
 
+/// What has to be said of a maker's chips, whatever the rules say of their figures.
+struct MakerNote {
+  std::string vendor, note;
+  bool us_export = true;  ///< false: selling it asks for no licence of these rules
+};
+
 class RuleBook {
  public:
-  explicit RuleBook(std::vector<ExportRule> rules) : rules_(std::move(rules)) {}
+  explicit RuleBook(std::vector<ExportRule> rules, std::optional<Date> read = {}, std::vector<MakerNote> makers = {})
+      : rules_(std::move(rules)), read_(read), makers_(std::move(makers)) {}
+  /// The day on which the rules were last read: of later ones nothing is known.
+  const std::optional<Date>& read() const { return read_; }
+  /// None: nothing.
+  const MakerNote* note_of(const std::string& vendor) const;
   const std::vector<ExportRule>& rules() const { return rules_; }
   const ExportRule* find(const std::string& id) const;
   /// @throws InputError with the nearest id.
@@ -79,6 +90,8 @@ class RuleBook {
 
  private:
   std::vector<ExportRule> rules_;
+  std::optional<Date> read_;
+  std::vector<MakerNote> makers_;
 };
 
 /// The program's rules and those of the user's files: a rule with the id of another replaces it.
@@ -128,6 +141,10 @@ std::vector<ControlledPeriod> controlled_periods(const ChipFigures& chip, const 
 /// Rules in force on a day that judge chips and bite. @throws InputError, with the nearest day, when there
 /// are none.
 std::vector<const ExportRule*> rules_on(const RuleBook& book, const Date& day);
+
+/// What else is in force on a day: rules that only advise, tax, ration or bind others than the exporter of a chip, and
+/// those without a formula.
+std::vector<const ExportRule*> also_in_force(const RuleBook& book, const Date& day);
 
 /// The day nearest to `day` on which the rule holds. @pre it took effect once.
 Date nearest_day(const ExportRule& rule, const Date& day);

@@ -2,6 +2,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include "analysis/render/format.h"
+#include "analysis/studies/policy/policy.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
@@ -33,6 +34,32 @@ TEST_CASE("classify: text of one chip, of all, of one rule, of a day", "[policy]
   CHECK_THAT(testing::flopcast("policy classify h800-sxm").out,
              ContainsSubstring("licence for China needed: from 2023-10-23"));
   CHECK_THAT(testing::flopcast("policy classify mi308x --rule R2023_10").out, ContainsSubstring("TPP, PD unknown"));
+}
+
+TEST_CASE("classify: digits, days, makers", "[policy]") {
+  CHECK_THAT(testing::flopcast("policy classify --tpp 2399.9 --pd 2 --io 500 --dram 1000 --rule R2023_10").out,
+             ContainsSubstring("TPP 2,399.9") && ContainsSubstring("not controlled (just)"));
+  CHECK_THAT(testing::flopcast("policy classify --tpp 1e308 --pd 2 --io 500 --dram 1000 --rule R2023_10").out,
+             ContainsSubstring("TPP 1e+308"));
+  const std::string h20 = testing::flopcast("policy classify h20 --date 2025-09-01").out;
+  CHECK_THAT(h20, ContainsSubstring("licence for 15 % of revenue") && ContainsSubstring("both directions"));
+  CHECK_THAT(testing::flopcast("policy classify h20 --date 2026-12-24").out,
+             ContainsSubstring("last read on 2026-11-21"));
+  CHECK_THAT(h20, !ContainsSubstring("last read"));
+  CHECK_THAT(testing::flopcast("policy classify ascend-910b2").out,
+             ContainsSubstring("licence for China needed: no US export"));
+  CHECK_THAT(testing::flopcast("policy classify tpu-v5p").out, ContainsSubstring("not sold, only rented"));
+}
+
+TEST_CASE("a figure has the digits that tell it from a bound", "[policy]") {
+  const std::vector<double> bounds{2400, 4800};
+  CHECK(figure_number(2399.9, bounds) == "2,399.9");
+  CHECK(figure_number(2399.97, bounds) == "2,399.97");
+  CHECK(figure_number(2400, bounds) == "2,400");
+  CHECK(figure_number(2400.0000000000005, bounds) == "2,400");
+  CHECK(figure_number(2500.4, bounds) == "2,500");
+  CHECK(figure_number(1.59996, std::vector<double>{1.6}) == "1.59996");
+  CHECK(figure_number(1e308, bounds) == "1e+308");
 }
 
 TEST_CASE("classify: JSON and CSV say the same", "[policy]") {

@@ -162,6 +162,40 @@ TEST_CASE("what is wrong with a file of rules is said with its place", "[policy]
   CHECK_THAT(fault(head + "only_under: \"nothing\" }"), ContainsSubstring("the id of another rule"));
 }
 
+TEST_CASE("days in the wrong order and bounds that no chip can meet are refused", "[policy]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("mine.textproto", R"(read: "2026-13-01"
+rule { id: "late" title: "t" kind: "export" in_force: "2025-02-01" until: "2025-01-01"
+  limb { name: "a" term { figure: "tpp" at_least: "5000" } term { figure: "tpp" less_than: "4800" } } }
+rule { id: "one" title: "t" kind: "export" in_force: "2025-02-01"
+  limb { name: "a" term { figure: "tpp" at_least: "4800" } term { figure: "tpp" at_most: "4800" } } })");
+  std::string faults;
+  try {
+    rule_book({file});
+  } catch (const InputError& error) {
+    faults = error.what();
+  }
+  CHECK_THAT(faults, ContainsSubstring("2026-13-01"));
+  CHECK_THAT(faults, ContainsSubstring("a day after 2025-02-01"));
+  CHECK_THAT(faults, ContainsSubstring("bounds on tpp that some chip can meet"));
+  CHECK_THAT(faults, !ContainsSubstring("rule[1]"));  // exactly 4,800 can be met
+}
+
+TEST_CASE("what else is in force on a day is found beside what bites", "[policy]") {
+  const RuleBook book = rule_book();
+  const auto has = [](const std::vector<const ExportRule*>& rules, const std::string& id) {
+    return std::any_of(rules.begin(), rules.end(), [&](const ExportRule* rule) { return rule->id == id; });
+  };
+  CHECK(has(also_in_force(book, day("2025-09-01")), "D2025_08"));
+  CHECK_FALSE(has(also_in_force(book, day("2025-08-01")), "D2025_08"));
+  CHECK(has(also_in_force(book, day("2025-03-01")), "R2025_01_DIFF"));
+  CHECK_FALSE(has(also_in_force(book, day("2025-06-01")), "R2025_01_DIFF"));
+  CHECK(book.read() == day("2026-11-21"));
+  REQUIRE(book.note_of("Huawei"));
+  CHECK_FALSE(book.note_of("Huawei")->us_export);
+  CHECK(book.note_of("NVIDIA") == nullptr);
+}
+
 TEST_CASE("a chip is found by the names it goes by", "[policy]") {
   CHECK(load_chip(libraries(), "H100_SXM").name == "h100-sxm");
   CHECK(load_chip(libraries(), "RTX4090").name == "rtx-4090");

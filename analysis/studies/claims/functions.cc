@@ -203,6 +203,15 @@ double price(const Arguments& a, const ClaimContext& c) {
               a[3]);
 }
 
+double price_change(const Arguments& a, const ClaimContext& c) {
+  return 100 * c.environment.data().prices().token_change(a[0] == "all" ? "" : a[0], day(a[1]), day(a[2]));
+}
+
+double price_index(const Arguments& a, const ClaimContext& c) {
+  const PriceBook::TokenIndex index = c.environment.data().prices().token_index(a[0], day(a[1]));
+  return pick({{"newest", index.newest}, {"cheapest", index.cheapest}}, a[2]);
+}
+
 double rent(const Arguments& a, const ClaimContext& c) {
   return c.environment.data().prices().rent(a[0], {"on demand", ""}, day(a[1])).usd_per_hour;
 }
@@ -253,6 +262,13 @@ constexpr ClaimFunction kFunctions[] = {
      "list price of a million tokens on that day: input, cached, output; names with commas or parentheses "
      "in single quotes",
      price},
+    {"price_change", "CLASS, DAY, DAY",
+     "per cent by which output prices of the same models changed, all that were listed on both days: reasoning, "
+     "general, mini or all",
+     price_change},
+    {"price_index", "CLASS, DAY, WHICH",
+     "USD per million output tokens of a class: newest (of each vendor the last model, geometric mean) or cheapest",
+     price_index},
     {"rent", "GPU, DAY", "USD per GPU-hour on demand, the middle of what was on offer", rent},
     {"server", "GPU, DAY", "USD for a GPU's share of its server", server},
     {"controlled", "CHIP, DAY", "1 when a rule or letter of that day asks for a licence, else 0", controlled},

@@ -21,7 +21,7 @@ constexpr int kStepsOfRates = 9;
 /// Designs that differ by no more than this in anything are one.
 constexpr double kSame = 2e-4;
 
-std::vector<Threshold> bounds_on(const FrontierQuestion& question, ChipFigure figure) {
+std::vector<Threshold> terms_on(const FrontierQuestion& question, ChipFigure figure) {
   std::vector<Threshold> out;
   for (const ExportRule* rule : question.rules) {
     for (const RuleLimb& limb : rule->limbs) {
@@ -36,7 +36,7 @@ std::vector<Threshold> bounds_on(const FrontierQuestion& question, ChipFigure fi
 /// Values at and just below every bound of a figure, as far as they are positive and below `most`; and `most`.
 std::set<double> levels_of(const FrontierQuestion& question, ChipFigure figure, double most) {
   std::set<double> out{most};
-  for (const Threshold& bound : bounds_on(question, figure)) {
+  for (const Threshold& bound : terms_on(question, figure)) {
     for (const double value : {bound.value, bound.value - step_below(bound)}) {
       if (value > 0 && value < most) out.insert(value);
     }
@@ -47,7 +47,7 @@ std::set<double> levels_of(const FrontierQuestion& question, ChipFigure figure, 
 /// Densities at and just below every bound.
 std::set<double> densities_of(const FrontierQuestion& question) {
   std::set<double> out;
-  for (const Threshold& bound : bounds_on(question, ChipFigure::performance_density)) {
+  for (const Threshold& bound : terms_on(question, ChipFigure::performance_density)) {
     out.insert(bound.value);
     out.insert(bound.value - step_below(bound));
   }
@@ -98,7 +98,7 @@ std::vector<Bandwidths> bandwidths(const ChipFigures& gpu, const FrontierQuestio
   for (const double io : ios) {
     for (const double memory : memories) out.push_back({io, memory});
   }
-  for (const Threshold& bound : bounds_on(question, ChipFigure::memory_plus_io)) {
+  for (const Threshold& bound : terms_on(question, ChipFigure::memory_plus_io)) {
     for (const double sum : {bound.value, bound.value - step_below(bound)}) {
       std::set<double> on_edge = ios;
       for (const double memory : memories) on_edge.insert(sum - memory);

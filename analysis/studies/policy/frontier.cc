@@ -158,6 +158,9 @@ Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const Fronti
   out.work = scenario.training ? "a step" : "10^6 tokens";
   out.gpu = gpu.name;
   for (const ExportRule* rule : question.rules) out.rules.push_back(rule->id);
+  for (const ChipFigure figure :
+       {ChipFigure::tpp, ChipFigure::performance_density, ChipFigure::io_bandwidth, ChipFigure::memory_bandwidth})
+    out.bounds[figure] = bounds_on(question.rules, figure);
   out.assumptions = assumptions_of(question, scenario);
   out.base_allowed = is_free(gpu, question, book);
   const ChipDesign own{*gpu.tpp, *gpu.die_area_mm2, gpu.io->value() / 1e9, gpu.memory_bandwidth->value() / 1e9};
@@ -200,6 +203,13 @@ Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const Fronti
   out.fastest = best(out.chips, [](const FrontierChip& c) { return c.step.value(); });
   out.cheapest = best(out.chips, [](const FrontierChip& c) { return c.cost_by_parts(); });
   return out;
+}
+
+std::string figure_text(const Frontier& f, const FrontierChip& chip, ChipFigure figure) {
+  const auto value = figure_of(chip.figures, figure);
+  const auto bounds = f.bounds.find(figure);
+  if (!value) return "?";
+  return figure_number(*value, bounds == f.bounds.end() ? std::vector<double>() : bounds->second);
 }
 
 bool on_front(const Frontier& f, std::size_t index) {

@@ -5,6 +5,7 @@
 // the rule allows those stay that no other one beats in every figure on a die that is no larger. Each is
 // replayed, beside the allowed chips that exist.
 #pragma once
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,6 +42,8 @@ struct Frontier {
   std::string scenario, gpu;
   std::string work;  ///< what is timed: "a step", "10^6 output tokens"
   std::vector<std::string> rules;
+  /// Bounds of those rules on a figure: what its digits must tell apart.
+  std::map<ChipFigure, std::vector<double>> bounds;
   bool base_allowed = false;
   FrontierChip base;
   std::vector<FrontierChip> chips;  ///< the fastest first
@@ -65,6 +68,9 @@ Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const Fronti
 bool on_front(const Frontier& frontier, std::size_t index);
 /// Those worth a row: on that front, the fastest and the cheapest, and all that exist.
 std::vector<std::size_t> chips_to_show(const Frontier& frontier);
+
+/// A figure of a chip as it reads beside the bounds; "?" where it is unknown.
+std::string figure_text(const Frontier& frontier, const FrontierChip& chip, ChipFigure figure);
 
 std::string to_text(const Frontier& frontier, const TextStyle& style);
 std::string to_csv(const Frontier& frontier);

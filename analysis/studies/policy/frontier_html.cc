@@ -13,10 +13,6 @@ namespace {
 
 std::string times_text(double factor) { return fmt::format("{:.3g} x", factor); }
 
-std::string gb_s_text(const std::optional<BytesPerSecond>& rate) {
-  return format_integer(rate.value_or(BytesPerSecond()).value() / 1e9);
-}
-
 std::string point_label(const Frontier& f, std::size_t index) {
   if (!f.chips[index].name.empty()) return f.chips[index].name;
   if (f.fastest == index) return f.cheapest == index ? "fastest and cheapest" : "fastest";
@@ -37,14 +33,13 @@ FrontierChart chart_of(const Frontier& f) {
   return chart;
 }
 
-std::vector<std::string> html_row_of(const std::string& name, const FrontierChip& chip) {
-  const ChipFigures& figures = chip.figures;
+std::vector<std::string> html_row_of(const std::string& name, const Frontier& f, const FrontierChip& chip) {
   std::vector<std::string> row{name,
-                               format_integer(*figures.tpp),
-                               fmt::format("{:.2f}", *figures.density),
-                               format_integer(*figures.die_area_mm2),
-                               gb_s_text(figures.io),
-                               gb_s_text(figures.memory_bandwidth),
+                               figure_text(f, chip, ChipFigure::tpp),
+                               figure_text(f, chip, ChipFigure::performance_density),
+                               format_integer(*chip.figures.die_area_mm2),
+                               figure_text(f, chip, ChipFigure::io_bandwidth),
+                               figure_text(f, chip, ChipFigure::memory_bandwidth),
                                format_integer(chip.power.value())};
   if (!chip.fault.empty()) {
     row.insert(row.end(), {"", "", chip.fault});
@@ -71,8 +66,8 @@ std::string to_html(const Frontier& f) {
       "other beats in both time and cost.",
       svg_of(chart_of(f)));
   page.heading("The chips");
-  std::vector<std::vector<std::string>> rows{html_row_of(f.gpu, f.base)};
-  for (const std::size_t i : chips_to_show(f)) rows.push_back(html_row_of(point_label(f, i), f.chips[i]));
+  std::vector<std::vector<std::string>> rows{html_row_of(f.gpu, f, f.base)};
+  for (const std::size_t i : chips_to_show(f)) rows.push_back(html_row_of(point_label(f, i), f, f.chips[i]));
   page.table({"", "TPP", "PD", "mm2", "I/O GB/s", "DRAM GB/s", "W", "step", "cost", "just below"}, rows,
              {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right,
               Align::right, Align::right, Align::left});

@@ -12,21 +12,21 @@ namespace {
 
 double gb_s(const std::optional<BytesPerSecond>& rate) { return rate.value_or(BytesPerSecond()).value() / 1e9; }
 
-std::string describe(const FrontierChip& chip) {
-  const ChipFigures& f = chip.figures;
-  return fmt::format("TPP {}, {:.2f} per mm2 on {} mm2, I/O {} GB/s, DRAM {} GB/s, about {} W", format_integer(*f.tpp),
-                     *f.density, format_integer(*f.die_area_mm2), format_integer(gb_s(f.io)),
-                     format_integer(gb_s(f.memory_bandwidth)), format_integer(chip.power.value()));
+std::string describe(const Frontier& f, const FrontierChip& chip) {
+  const auto text = [&](ChipFigure figure) { return figure_text(f, chip, figure); };
+  return fmt::format("TPP {}, {} per mm2 on {} mm2, I/O {} GB/s both directions, DRAM {} GB/s, about {} W",
+                     text(ChipFigure::tpp), text(ChipFigure::performance_density),
+                     format_integer(*chip.figures.die_area_mm2), text(ChipFigure::io_bandwidth),
+                     text(ChipFigure::memory_bandwidth), format_integer(chip.power.value()));
 }
 
-std::vector<std::string> row_of(const std::string& name, const FrontierChip& chip) {
-  const ChipFigures& f = chip.figures;
+std::vector<std::string> row_of(const std::string& name, const Frontier& f, const FrontierChip& chip) {
   std::vector<std::string> row{name,
-                               format_integer(*f.tpp),
-                               fmt::format("{:.2f}", *f.density),
-                               format_integer(*f.die_area_mm2),
-                               format_integer(gb_s(f.io)),
-                               format_integer(gb_s(f.memory_bandwidth))};
+                               figure_text(f, chip, ChipFigure::tpp),
+                               figure_text(f, chip, ChipFigure::performance_density),
+                               format_integer(*chip.figures.die_area_mm2),
+                               figure_text(f, chip, ChipFigure::io_bandwidth),
+                               figure_text(f, chip, ChipFigure::memory_bandwidth)};
   if (!chip.fault.empty()) {
     row.insert(row.end(), {"-", "", "", chip.fault});
     return row;
@@ -44,7 +44,7 @@ std::string sentence(const std::string& what, const Frontier& f, const std::opti
   std::string text = fmt::format(
       "{}: {}. The time of {} is {}, {:.2f} times that of {}; the work costs {:.2f} times as much by "
       "parts",
-      what, describe(chip), f.work, format_time(chip.step), chip.slowdown, f.gpu, chip.cost_by_parts());
+      what, describe(f, chip), f.work, format_time(chip.step), chip.slowdown, f.gpu, chip.cost_by_parts());
   if (chip.cost) text += fmt::format(" (${:.4g} for {})", chip.cost->value(), f.work);
   return wrap(text + ".", kWidth - 2, "  ") + "\n";
 }
@@ -89,9 +89,9 @@ std::string to_text(const Frontier& f, const TextStyle& style) {
                    Align::right, Align::right, Align::left});
   table.header(
       {"", "TPP", "PD", "mm2", "I/O", "DRAM", f.work == "a step" ? "step" : f.work, "cost", "by parts", "just below"});
-  table.row(row_of(f.gpu, f.base));
+  table.row(row_of(f.gpu, f, f.base));
   const std::vector<std::size_t> shown = chips_to_show(f);
-  for (const std::size_t i : shown) table.row(row_of(name_of(f, i), f.chips[i]));
+  for (const std::size_t i : shown) table.row(row_of(name_of(f, i), f, f.chips[i]));
   out += table.render(style, kWidth);
   if (f.chips.size() > shown.size()) {
     out += fmt::format("  {} designs in all; those left out are beaten in time and cost (--csv lists them)\n",

@@ -1,6 +1,9 @@
 #include "analysis/studies/policy/policy.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -41,6 +44,22 @@ std::vector<const ExportRule*> rules_in_question(const PolicyQuestion& question,
   return out;
 }
 
+/// What else is in force on a day; of rules without a formula what they require.
+std::vector<Classification> also_said(const ChipFigures& chip, const Date& day, const RuleBook& book) {
+  std::vector<Classification> out;
+  for (const ExportRule* rule : also_in_force(book, day)) {
+    if (rule->judges()) {
+      out.push_back(classify(chip, *rule, book, day));
+      continue;
+    }
+    Classification said;
+    said.rule = rule;
+    said.outcome = rule->licence;
+    out.push_back(std::move(said));
+  }
+  return out;
+}
+
 /// The rule is about such things and such makers.
 bool addresses(const ExportRule& rule, const Classification& verdict) {
   return !verdict.limb.empty() || verdict.nearest || verdict.outcome == rule.otherwise || !verdict.controlled;
@@ -48,11 +67,22 @@ bool addresses(const ExportRule& rule, const Classification& verdict) {
 
 // ------------------------------------------------------------------------------------------- text
 
-std::string number(double value) { return value >= 1000 ? format_integer(value) : fmt::format("{:.4g}", value); }
+std::string number(double value) { return figure_number(value, {}); }
 
-std::string figure_text(const ChipFigures& chip, ChipFigure figure) {
-  const auto value = figure_of(chip, figure);
-  return value ? number(*value) : "?";
+/// A figure of the chip, with the digits that its rules' bounds need.
+std::string figure_text(const ChipVerdict& verdict, ChipFigure figure) {
+  std::vector<const ExportRule*> rules;
+  for (const Classification& c : verdict.rules) rules.push_back(c.rule);
+  const auto value = figure_of(verdict.chip, figure);
+  return value ? figure_number(*value, bounds_on(rules, figure)) : "?";
+}
+
+/// So close below a bound that it was built to stay there: within 5 %, and nothing catches it.
+bool just_allowed(const Classification& c) {
+  constexpr double kClose = 0.05;
+  if (!c.controlled || *c.controlled || !c.nearest) return false;
+  const double share = c.nearest->share();
+  return !is_met(c.nearest->threshold, c.nearest->value) && std::abs(share) <= kClose;
 }
 
 std::string period_text(const std::optional<Date>& from, const std::optional<Date>& until) {
@@ -67,29 +97,37 @@ std::string periods_text(const std::vector<ControlledPeriod>& periods) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
+std::string licence_text(const ChipVerdict& verdict) {
+  return verdict.us_export ? periods_text(verdict.periods) : "no US export";
+}
+
 std::string margin_text(const std::optional<Margin>& margin) {
   return margin ? fmt::format("{:+.1f} %", 100 * margin->share()) : "";
 }
 
 std::string outcome_text(const Classification& c, const TextStyle& style) {
   if (!c.controlled) return c.outcome + fmt::format(" ({} unknown)", fmt::join(c.missing, ", "));
-  return *c.controlled ? style.bad(c.outcome) : c.outcome;
+  if (*c.controlled) return style.bad(c.outcome);
+  return just_allowed(c) ? c.outcome + " (just)" : c.outcome;
 }
 
 /// A thing that is judged by its memory's density alone.
 bool is_stack(const ChipFigures& chip) { return chip.memory_density && !chip.tpp && !chip.io; }
 
-std::string figures_line(const ChipFigures& chip) {
+std::string figures_line(const ChipVerdict& verdict) {
+  const ChipFigures& chip = verdict.chip;
   if (is_stack(chip)) {
-    return fmt::format("DRAM {} GB/s, {:.2f} GB/s per mm2 of stack", figure_text(chip, ChipFigure::memory_bandwidth),
+    return fmt::format("DRAM {} GB/s, {:.2f} GB/s per mm2 of stack", figure_text(verdict, ChipFigure::memory_bandwidth),
                        *chip.memory_density);
   }
-  std::string line = fmt::format("TPP {}", figure_text(chip, ChipFigure::tpp));
+  std::string line = fmt::format("TPP {}", figure_text(verdict, ChipFigure::tpp));
   if (!chip.tpp_format.empty()) line += fmt::format(" ({})", chip.tpp_format);
-  line += chip.density ? fmt::format(", {:.2f} per mm2", *chip.density) : ", density ?";
+  line +=
+      chip.density ? fmt::format(", {} per mm2", figure_text(verdict, ChipFigure::performance_density)) : ", density ?";
   if (chip.die_area_mm2) line += fmt::format(" of {} mm2", number(*chip.die_area_mm2));
-  return line + fmt::format("; I/O {} GB/s, DRAM {} GB/s; {} data centres", figure_text(chip, ChipFigure::io_bandwidth),
-                            figure_text(chip, ChipFigure::memory_bandwidth),
+  return line + fmt::format("; I/O {} GB/s both directions, DRAM {} GB/s; {} data centres",
+                            figure_text(verdict, ChipFigure::io_bandwidth),
+                            figure_text(verdict, ChipFigure::memory_bandwidth),
                             chip.datacenter_marketed ? "for" : "not for");
 }
 
@@ -98,6 +136,7 @@ std::string remarks(const ChipVerdict& verdict, const TextStyle& style) {
   const auto line = [&](const std::string& text) { out += style.dim("  " + wrap(text, kWidth - 2, "  ")) + "\n"; };
   if (!verdict.chip.unconfirmed.empty())
     line(fmt::format("unconfirmed: {}", fmt::join(verdict.chip.unconfirmed, ", ")));
+  if (!verdict.maker_note.empty()) line(verdict.maker_note);
   for (const std::string& note : verdict.chip.notes) line(note);
   for (const Classification& c : verdict.rules) {
     if (!c.note.empty()) line(c.rule->id + ": " + c.note);
@@ -107,12 +146,21 @@ std::string remarks(const ChipVerdict& verdict, const TextStyle& style) {
   return out;
 }
 
+std::string also_text(const ChipVerdict& verdict, const TextStyle& style) {
+  if (verdict.also.empty()) return "";
+  std::string out = "  also in force that day\n";
+  TextTable table({Align::left, Align::left, Align::left, Align::left});
+  for (const Classification& c : verdict.also)
+    table.row({c.rule->id, c.rule->kind, period_text(c.rule->in_force, c.rule->until), c.outcome});
+  return out + table.render(style, kWidth);
+}
+
 std::string block(const ChipVerdict& verdict, bool one_rule, const TextStyle& style) {
   const ChipFigures& chip = verdict.chip;
   std::string out = style.bold(fmt::format("{} ({})", chip.title, chip.name)) +
                     (chip.launch_date.empty() ? "" : ", launched " + chip.launch_date) + "\n";
-  out += "  " + wrap(figures_line(chip), kWidth - 2, "  ") + "\n";
-  out += fmt::format("  licence for China needed: {}\n", periods_text(verdict.periods));
+  out += "  " + wrap(figures_line(verdict), kWidth - 2, "  ") + "\n";
+  out += fmt::format("  licence for China needed: {}\n", licence_text(verdict));
   TextTable table({Align::left, Align::left, Align::right, Align::left, Align::left});
   table.header({"rule", "nearest threshold", "margin", "in force", "says"});
   for (const Classification& c : verdict.rules) {
@@ -120,17 +168,25 @@ std::string block(const ChipVerdict& verdict, bool one_rule, const TextStyle& st
     table.row({c.rule->id, c.nearest ? threshold_text(c.nearest->threshold) : "", margin_text(c.nearest),
                period_text(c.rule->in_force, c.rule->until), outcome_text(c, style)});
   }
-  return out + table.render(style, kWidth) + remarks(verdict, style);
+  return out + table.render(style, kWidth) + also_text(verdict, style) + remarks(verdict, style);
 }
 
 std::string one_rule_table(std::span<const ChipVerdict> verdicts, const TextStyle& style) {
   TextTable table(
       {Align::left, Align::right, Align::right, Align::right, Align::right, Align::left, Align::right, Align::left});
   table.header({"chip", "TPP", "PD", "I/O", "DRAM", "nearest", "margin", "outcome"});
-  for (const ChipVerdict& v : verdicts) {
+  // The chips that are caught by most come first, the freest last; those without a figure to compare at the end.
+  std::vector<ChipVerdict> sorted(verdicts.begin(), verdicts.end());
+  const auto rank = [](const ChipVerdict& v) {
     const Classification& c = v.rules.front();
-    table.row({v.chip.name, figure_text(v.chip, ChipFigure::tpp), figure_text(v.chip, ChipFigure::performance_density),
-               figure_text(v.chip, ChipFigure::io_bandwidth), figure_text(v.chip, ChipFigure::memory_bandwidth),
+    const double margin = c.nearest ? c.nearest->share() : -std::numeric_limits<double>::infinity();
+    return std::pair{c.controlled.value_or(false), margin};
+  };
+  std::stable_sort(sorted.begin(), sorted.end(), [&](const auto& a, const auto& b) { return rank(a) > rank(b); });
+  for (const ChipVerdict& v : sorted) {
+    const Classification& c = v.rules.front();
+    table.row({v.chip.name, figure_text(v, ChipFigure::tpp), figure_text(v, ChipFigure::performance_density),
+               figure_text(v, ChipFigure::io_bandwidth), figure_text(v, ChipFigure::memory_bandwidth),
                c.nearest ? threshold_text(c.nearest->threshold) : "", margin_text(c.nearest), outcome_text(c, style)});
   }
   return table.render(style, kWidth);
@@ -146,9 +202,10 @@ std::string summary_table(std::span<const ChipVerdict> verdicts, bool of_a_day, 
       if (c.controlled.value_or(false)) caught.push_back(fmt::format("{}: {}", c.rule->id, c.outcome));
       if (!c.controlled) caught.push_back(fmt::format("{}: {}", c.rule->id, c.outcome));
     }
-    table.row({v.chip.name, figure_text(v.chip, ChipFigure::tpp), figure_text(v.chip, ChipFigure::performance_density),
-               figure_text(v.chip, ChipFigure::io_bandwidth), figure_text(v.chip, ChipFigure::memory_bandwidth),
-               !of_a_day        ? periods_text(v.periods)
+    table.row({v.chip.name, figure_text(v, ChipFigure::tpp), figure_text(v, ChipFigure::performance_density),
+               figure_text(v, ChipFigure::io_bandwidth), figure_text(v, ChipFigure::memory_bandwidth),
+               !v.us_export     ? "no US export"
+               : !of_a_day      ? licence_text(v)
                : caught.empty() ? "nothing"
                                 : fmt::format("{}", fmt::join(caught, "; "))});
   }
@@ -194,6 +251,8 @@ void set_margin(const Margin& margin, report::ThresholdMargin& out) {
 
 void set_verdict(const Classification& c, report::RuleVerdict& out) {
   out.set_rule(c.rule->id);
+  out.set_kind(c.rule->kind);
+  out.set_just_allowed(just_allowed(c));
   out.set_title(c.rule->title);
   out.set_outcome(c.outcome);
   out.set_controlled(c.controlled ? (*c.controlled ? "yes" : "no") : "unknown");
@@ -232,16 +291,64 @@ std::vector<ChipVerdict> judge(const PolicyQuestion& question, const RuleBook& b
   const std::vector<const ExportRule*> rules = rules_in_question(question, book);
   std::vector<ChipVerdict> out;
   for (const ChipFigures& chip : question.chips) {
-    ChipVerdict verdict{chip, {}, controlled_periods(chip, book)};
+    ChipVerdict verdict{chip, {}, controlled_periods(chip, book), {}, true, {}};
+    if (const MakerNote* maker = book.note_of(chip.vendor)) {
+      verdict.maker_note = maker->note;
+      verdict.us_export = maker->us_export;
+    }
     for (const ExportRule* rule : rules) verdict.rules.push_back(classify(chip, *rule, book, question.date));
+    if (question.date && question.rule.empty()) verdict.also = also_said(chip, *question.date, book);
     out.push_back(std::move(verdict));
   }
   return out;
 }
 
-std::string to_text(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question, const TextStyle& style) {
+std::string figure_number(double value, std::span<const double> bounds) {
+  if (std::abs(value) >= 1e15) return fmt::format("{:.4g}", value);
+  const auto text_of = [&](int decimals) {
+    return value >= 1000 ? with_separators(fmt::format("{:.{}f}", value, decimals))
+                         : fmt::format("{:.{}g}", value, 4 + decimals);
+  };
+  const auto reads_like = [&](double shown, double bound) {
+    return (shown < bound) == (value < bound) && (shown > bound) == (value > bound);
+  };
+  for (int decimals = 0; decimals < 12; ++decimals) {
+    const std::string text = text_of(decimals);
+    std::string digits = text;
+    std::erase(digits, ',');
+    const double shown = std::strtod(digits.c_str(), nullptr);
+    // What lies at a bound but for the last bits is at the bound (see is_met()).
+    const auto right = [&](double bound) {
+      return std::abs(value - bound) <= 1e-12 * bound || reads_like(shown, bound);
+    };
+    if (std::all_of(bounds.begin(), bounds.end(), right)) return text;
+  }
+  return shortest(value);
+}
+
+std::vector<double> bounds_on(std::span<const ExportRule* const> rules, ChipFigure figure) {
+  std::vector<double> out;
+  for (const ExportRule* rule : rules) {
+    for (const RuleLimb& limb : rule->limbs) {
+      for (const Threshold& term : limb.terms) {
+        if (term.figure == figure) out.push_back(term.value);
+      }
+    }
+  }
+  return out;
+}
+
+std::string to_text(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question, const RuleBook& book,
+                    const TextStyle& style) {
   std::string out;
-  if (question.date) out += style.dim("Rules of " + to_string(*question.date)) + "\n\n";
+  if (question.date) {
+    out += style.dim("Rules of " + to_string(*question.date)) + "\n";
+    if (book.read() && *book.read() < *question.date)
+      out += wrap(fmt::format("The rules were last read on {}: what came later is not in.", to_string(*book.read())),
+                  kWidth, "") +
+             "\n";
+    out += "\n";
+  }
   const bool one_rule = !question.rule.empty();
   if (verdicts.size() > kMostBlocks && one_rule) return out + one_rule_table(verdicts, style);
   if (verdicts.size() > kMostBlocks) return out + summary_table(verdicts, question.date.has_value(), style);
@@ -296,6 +403,8 @@ report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const Pol
     for (const std::string& field : v.chip.unconfirmed) chip.add_unconfirmed(field);
     for (const std::string& note : v.chip.notes) chip.add_notes(note);
     for (const Classification& c : v.rules) set_verdict(c, *chip.add_rules());
+    for (const Classification& c : v.also) set_verdict(c, *chip.add_also_in_force());
+    chip.set_maker_note(v.maker_note);
     for (const ControlledPeriod& p : v.periods) {
       report::ControlledPeriod& period = *chip.add_licence_needed();
       period.set_from(to_string(p.from));

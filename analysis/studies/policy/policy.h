@@ -19,6 +19,10 @@ struct ChipVerdict {
   ChipFigures chip;
   std::vector<Classification> rules;      ///< refer to the rule book
   std::vector<ControlledPeriod> periods;  ///< in which a licence is needed
+  std::string maker_note;                 ///< what holds for all chips of its maker; empty: nothing
+  bool us_export = true;                  ///< false: selling it asks for no licence of these rules
+  /// Of a day's question: what else is in force, judged where it has a formula.
+  std::vector<Classification> also;
 };
 
 struct PolicyQuestion {
@@ -31,7 +35,8 @@ struct PolicyQuestion {
 /// is offered).
 std::vector<ChipVerdict> judge(const PolicyQuestion& question, const RuleBook& book);
 
-std::string to_text(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question, const TextStyle& style);
+std::string to_text(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question, const RuleBook& book,
+                    const TextStyle& style);
 std::string to_csv(std::span<const ChipVerdict> verdicts);
 report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question);
 
@@ -40,5 +45,11 @@ std::string rules_text(const RuleBook& book, const TextStyle& style);
 
 /// "TPP >= 4,800", "I/O >= 600 GB/s"
 std::string threshold_text(const Threshold& threshold);
+
+/// A figure with as many digits as show on which side of each bound it lies: 2399.9 beside a bound of 2,400 is
+/// "2,399.9"; from 1e15 on with an exponent.
+std::string figure_number(double value, std::span<const double> bounds);
+/// Bounds on a figure in these rules, in its unit.
+std::vector<double> bounds_on(std::span<const ExportRule* const> rules, ChipFigure figure);
 
 }  // namespace flopcast
