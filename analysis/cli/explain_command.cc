@@ -12,6 +12,7 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
 #include "analysis/runs/serving/serving_explain.h"
+#include "analysis/runs/serving/serving_html.h"
 #include "analysis/studies/explain/explain.h"
 #include "scenarios/proto/report.pb.h"
 #include "scenarios/proto/serving_views.pb.h"
@@ -21,8 +22,10 @@ namespace {
 
 struct ExplainArguments {
   ScenarioArguments scenario;
-  std::string json;
+  std::string json, html;
 };
+
+std::string title_or_name(const Scenario& scenario) { return scenario.title.empty() ? scenario.name : scenario.title; }
 
 report::Explanation to_message(const Explanation& explanation) {
   report::Explanation message;
@@ -39,13 +42,15 @@ report::Explanation to_message(const Explanation& explanation) {
 }
 
 /// The iterations of a serving deployment, and what each mechanism adds to its latencies.
-void run_explain_serving(const Scenario& scenario, const Environment& environment, const std::string& json) {
+void run_explain_serving(const Scenario& scenario, const Environment& environment, const ExplainArguments& arguments) {
+  const std::string& json = arguments.json;
   const InterruptGuard interrupt;
   ServingOptions options;
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
   options.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
   const ServingExplanation explanation = explain_serving(run_serving(scenario, options));
   if (json != "-") fmt::print("{}", to_text(explanation, TextStyle(terminal_colours(stdout))));
+  if (!arguments.html.empty()) write_text(arguments.html, to_html(explanation, title_or_name(scenario)));
   if (json.empty()) return;
   report::ServingExplanation message = to_message(explanation);
   message.set_program(version());
@@ -53,11 +58,12 @@ void run_explain_serving(const Scenario& scenario, const Environment& environmen
 }
 
 void run_explain(const ExplainArguments& arguments) {
-  check_writable(arguments.json, "--json");
+  const OutputOption outputs[] = {{"--json", arguments.json}, {"--html", arguments.html, false}};
+  check_outputs(outputs);
   const Environment environment = arguments.scenario.environment();
   const ResolvedScenario resolved = arguments.scenario.load(environment);
   const Scenario& scenario = resolved.value();
-  if (scenario.serving) return run_explain_serving(scenario, environment, arguments.json);
+  if (scenario.serving) return run_explain_serving(scenario, environment, arguments);
   if (!scenario.training) {
     Diagnostic diagnostic;
     diagnostic.file = arguments.scenario.file;
@@ -70,6 +76,7 @@ void run_explain(const ExplainArguments& arguments) {
   const Explanation explanation = explain(scenario, study_options(scenario, environment, progress), workers);
   if (arguments.json != "-") fmt::print("{}", to_text(explanation, TextStyle(terminal_colours(stdout))));
   if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(explanation)));
+  if (!arguments.html.empty()) write_text(arguments.html, to_html(explanation, title_or_name(scenario)));
 }
 
 }  // namespace
@@ -81,6 +88,7 @@ void add_explain_command(Command& program) {
         arguments.scenario.add_to(command);
         command.option("--json", arguments.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");
+        command.option("--html", arguments.html, "Write a page with what each mechanism adds").value_name("FILE");
       },
       run_explain);
 }

@@ -21,7 +21,7 @@ namespace {
 
 struct ClassifyArguments {
   std::vector<std::string> chips, sets, rule_files, library_folders;
-  std::string date, rule, json, csv;
+  std::string date, rule, json, csv, html;
   // A chip by nothing but its figures.
   std::optional<double> tpp, density, io, memory;
   bool elsewhere = false;
@@ -57,7 +57,7 @@ PolicyQuestion question_of(const ClassifyArguments& a, const Libraries& librarie
 }
 
 void run_classify(const ClassifyArguments& a) {
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}};
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
   const Libraries libraries = Libraries::discover(a.library_folders);
   const RuleBook book = load_rule_book(libraries, a.rule_files);
@@ -72,6 +72,7 @@ void run_classify(const ClassifyArguments& a) {
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(verdicts));
+  if (!a.html.empty()) write_text(a.html, to_html(verdicts, question));
 }
 
 void add_rules_option(Command& command, std::vector<std::string>& files) {
@@ -106,6 +107,7 @@ void add_classify(Command& policy) {
             .value_name("FILE");
         command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
             .value_name("FILE");
+        command.option("--html", a.html, "Write a page with the margins as pictures").value_name("FILE");
         add_library_option(command, a.library_folders);
       },
       run_classify);

@@ -8,6 +8,7 @@
 #include <set>
 #include <variant>
 
+#include "analysis/app/report_page.h"
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
@@ -16,9 +17,8 @@
 #include "analysis/face/run.h"
 #include "analysis/runs/metric_output.h"
 #include "analysis/runs/serving/requests_csv.h"
-#include "analysis/runs/serving/serving_html.h"
 #include "analysis/runs/serving/serving_report.h"
-#include "analysis/runs/training/pipeline_picture.h"
+#include "analysis/runs/training/perfetto_trace.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/runs/training/text_report.h"
 #include "analysis/runs/training/trace.h"
@@ -32,6 +32,7 @@ struct RunArguments {
   ScenarioArguments scenario;
   std::string json, csv, trace, picture, requests, html;
   std::vector<int> trace_gpus;
+  std::string trace_window;
   std::string backend;
   bool allow_oom = false;
   bool unfolded = false;
@@ -91,11 +92,12 @@ void hint_at_size(const std::set<int>& gpus, const TrainingStep& step, ProgressL
 // The trace of a run: a file and the sink that fills it.
 class TraceFile {
  public:
-  TraceFile(const std::string& path, std::set<int> gpus) : file_(path), gpus_(std::move(gpus)) {}
+  TraceFile(const std::string& path, TraceChoice choice)
+      : file_(path), chrome_(path.ends_with(".json")), choice_(std::move(choice)) {}
 
   std::unique_ptr<TimelineSink> sink(const TrainingStep& step, ProgressLine& progress) {
-    check_traced(gpus_, step);
-    hint_at_size(gpus_, step, progress);
+    check_traced(choice_.gpus, step);
+    if (!choice_.window) hint_at_size(choice_.gpus, step, progress);
     return std::make_unique<ClosingSink>(*this, step);
   }
   void commit() {
@@ -107,45 +109,51 @@ class TraceFile {
   // Ends the trace when the run lets go of its sinks; what goes wrong then is told by commit().
   class ClosingSink final : public TimelineSink {
    public:
-    ClosingSink(TraceFile& trace, const TrainingStep& step)
-        : owner_(trace), trace_(step, trace.gpus_, [&trace](std::string_view text) { trace.file_.write(text); }) {}
+    ClosingSink(TraceFile& trace, const TrainingStep& step) : owner_(trace) {
+      const auto write = [&trace](std::string_view text) { trace.file_.write(text); };
+      if (trace.chrome_)
+        chrome_.emplace(step, trace.choice_.gpus, write);
+      else
+        perfetto_.emplace(step, trace.choice_, write);
+    }
     ~ClosingSink() override {
       try {
-        trace_.close();
+        if (chrome_) chrome_->close();
+        if (perfetto_) perfetto_->close();
       } catch (...) {
         owner_.failure_ = std::current_exception();
       }
     }
-    void finished(const OperationGraph& graph, const OpSpan& span) override { trace_.finished(graph, span); }
+    void finished(const OperationGraph& graph, const OpSpan& span) override {
+      if (!owner_.choice_.shows(span.start, span.end)) return;
+      if (chrome_) chrome_->finished(graph, span);
+      if (perfetto_) perfetto_->finished(graph, span);
+    }
 
    private:
     TraceFile& owner_;
-    ChromeTraceSink trace_;
+    std::optional<ChromeTraceSink> chrome_;
+    std::optional<PerfettoTraceSink> perfetto_;
   };
   AtomicFile file_;
-  std::set<int> gpus_;
+  bool chrome_;
+  TraceChoice choice_;
   std::exception_ptr failure_;
 };
 
-// The picture of a run, drawn when the run lets go of its sinks.
-class DrawingSink final : public TimelineSink {
- public:
-  DrawingSink(const TrainingStep& step, std::string& svg) : picture_(step), svg_(svg) {}
-  ~DrawingSink() override { svg_ = picture_.svg(); }
-  void finished(const OperationGraph& graph, const OpSpan& span) override { picture_.finished(graph, span); }
-
- private:
-  PipelinePictureSink picture_;
-  std::string& svg_;
-};
+TraceChoice trace_choice(const RunArguments& arguments) {
+  TraceChoice choice;
+  choice.gpus = std::set<int>(arguments.trace_gpus.begin(), arguments.trace_gpus.end());
+  if (!arguments.trace_window.empty()) choice.window = parse_window(arguments.trace_window);
+  return choice;
+}
 
 // What a run writes beside its report.
 class SideOutputs {
  public:
   SideOutputs(const RunArguments& arguments, const Scenario& scenario, ProgressLine& progress)
       : arguments_(arguments), progress_(progress) {
-    if (!arguments.trace.empty() && scenario.training)
-      step_trace_.emplace(arguments.trace, std::set<int>(arguments.trace_gpus.begin(), arguments.trace_gpus.end()));
+    if (!arguments.trace.empty() && scenario.training) step_trace_.emplace(arguments.trace, trace_choice(arguments));
     if (!arguments.requests.empty()) requests_.emplace(arguments.requests, scenario.serving->class_names);
   }
 
@@ -153,8 +161,7 @@ class SideOutputs {
     RunHooks hooks;
     if (step_trace_)
       hooks.sinks.push_back([this](const TrainingStep& step) { return step_trace_->sink(step, progress_); });
-    if (!arguments_.picture.empty())
-      hooks.sinks.push_back([this](const TrainingStep& step) { return std::make_unique<DrawingSink>(step, picture_); });
+    if (!arguments_.picture.empty() || !arguments_.html.empty()) show_step(hooks, shown_, !arguments_.html.empty());
     hooks.on_result = [this](const Request& request, const RequestResult& result) {
       if (requests_) requests_->add(result);
       if (!arguments_.trace.empty()) request_trace_.add(request, result);
@@ -164,19 +171,20 @@ class SideOutputs {
 
   void write(const Report& report) {
     if (step_trace_) step_trace_->commit();
-    if (!arguments_.picture.empty()) write_text(arguments_.picture, picture_);
+    if (!arguments_.picture.empty()) write_text(arguments_.picture, picture_svg(shown_.pipeline));
     if (requests_) requests_->commit();
+    if (!arguments_.html.empty()) write_text(arguments_.html, to_html(report.data(), shown_));
     const auto* const served = std::get_if<ServingReport>(&report.data().report);
-    if (served == nullptr) return;
-    if (!arguments_.trace.empty()) write_text(arguments_.trace, request_trace_.json(*served));
-    if (!arguments_.html.empty()) write_text(arguments_.html, to_html(*served, explain_serving(*served)));
+    if (served != nullptr && !arguments_.trace.empty())
+      write_text(arguments_.trace,
+                 arguments_.trace.ends_with(".json") ? request_trace_.json(*served) : request_trace_.perfetto(*served));
   }
 
  private:
   const RunArguments& arguments_;
   ProgressLine& progress_;
   std::optional<TraceFile> step_trace_;
-  std::string picture_;
+  StepShown shown_;
   std::optional<RequestsCsv> requests_;
   ServingTrace request_trace_;
 };
@@ -188,14 +196,18 @@ void check_output_options(const RunArguments& arguments) {
   check_outputs(outputs);
   if (!arguments.trace_gpus.empty() && arguments.trace.empty())
     throw InputError(option_fault("--trace-ranks", "no --trace", "both: it chooses what the trace shows"));
+  if (!arguments.trace_window.empty() && arguments.trace.empty())
+    throw InputError(option_fault("--trace-window", "no --trace", "both: it chooses what the trace shows"));
 }
 
 // Timelines are of training steps.
 void check_timeline_options(const Scenario& scenario, const RunArguments& arguments) {
-  if (!arguments.html.empty() && !scenario.serving)
-    throw InputError(option_fault("--html", "a scenario without `serving`",
-                                  "one with requests (`cost` and `compare` write pages of others)"));
-  if (scenario.training) return;
+  if (scenario.training) {
+    trace_choice(arguments);  // refused before an hour of replay rather than after
+    return;
+  }
+  if (!arguments.trace_window.empty())
+    throw InputError(option_fault("--trace-window", "a scenario without `training`", "one with a step to show"));
   if (!arguments.requests.empty() && !scenario.serving)
     throw InputError(option_fault("--requests", "a scenario without `serving`", "one with requests"));
   for (const auto& [option, path] : {std::pair("--trace", arguments.trace), {"--picture", arguments.picture}}) {
@@ -242,13 +254,16 @@ void add_run_command(Command& program) {
                     "Write the metrics as CSV, a row each: name, value, unit, meaning (`-`: to stdout, instead of the "
                     "text)")
             .value_name("FILE");
-        command.option("--trace", arguments.trace, "Write the step's timeline for ui.perfetto.dev or chrome://tracing")
+        command
+            .option(
+                "--trace", arguments.trace,
+                "Write the timeline for ui.perfetto.dev: in Perfetto's format, or in Chrome's where FILE ends in .json")
             .value_name("FILE");
         command.option("--requests", arguments.requests, "Write a line per request of a serving scenario, as CSV")
             .value_name("FILE");
         command
             .option("--html", arguments.html,
-                    "Write a page on a serving scenario: latencies, what happened over time, where the time goes")
+                    "Write a page to look at: what was found, where the time goes, the timeline; one file, no network")
             .value_name("FILE");
         command.option("--picture", arguments.picture, "Draw the step's pipeline, a row per rank, as SVG")
             .value_name("FILE");
@@ -256,6 +271,10 @@ void add_run_command(Command& program) {
             .value_name("GPU,...")
             .separated_by(',')
             .check(fault_of_gpu_index);
+        command
+            .option("--trace-window", arguments.trace_window,
+                    "Only what runs between these times of the step in the trace, e.g. 1.5s..2s")
+            .value_name("FROM..TO");
         add_replay_options(command, arguments.backend, arguments.allow_oom);
         command.flag("--unfolded", arguments.unfolded, "Replay every GPU, not one per group of identical ones");
       },

@@ -16,7 +16,7 @@ namespace {
 
 struct SizeArguments {
   ScenarioArguments scenario;
-  std::string slo, json;
+  std::string slo, json, html;
   double attainment = 0.9;
   bool no_curve = false, ratio = false;
 };
@@ -32,8 +32,9 @@ void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, c
   write_text(path, to_json(message));
 }
 
-void show_ratios(const Scenario& scenario, const SizeOptions& options, const std::string& json,
+void show_ratios(const Scenario& scenario, const SizeOptions& options, const SizeArguments& arguments,
                  ProgressLine& progress) {
+  const std::string& json = arguments.json;
   const std::vector<PoolRatio> ratios = pool_ratios(scenario, options);
   progress.clear();
   if (json != "-") fmt::print("{}", to_text(options, ratios));
@@ -42,6 +43,7 @@ void show_ratios(const Scenario& scenario, const SizeOptions& options, const std
     none.counts = {1, 1};
     throw InputError(unmet(scenario, options, none));
   }
+  if (!arguments.html.empty()) write_text(arguments.html, to_html(scenario, options, ratios));
   if (json.empty()) return;
   std::vector<CurveSample> samples;
   for (const PoolRatio& r : ratios) samples.push_back(r.at_most);
@@ -49,7 +51,8 @@ void show_ratios(const Scenario& scenario, const SizeOptions& options, const std
 }
 
 void size_service(const SizeArguments& arguments) {
-  check_writable(arguments.json, "--json");
+  const OutputOption outputs[] = {{"--json", arguments.json}, {"--html", arguments.html, false}};
+  check_outputs(outputs);
   SizeOptions options;
   options.promise = parse_promise(arguments.slo);
   options.attainment = arguments.attainment;
@@ -73,11 +76,12 @@ void size_service(const SizeArguments& arguments) {
     InterruptGuard::check();
     progress.stage(what);
   };
-  if (arguments.ratio) return show_ratios(scenario, options, arguments.json, progress);
+  if (arguments.ratio) return show_ratios(scenario, options, arguments, progress);
   const SizeResult result = size_deployment(scenario, options);
   progress.clear();
   if (arguments.json != "-") fmt::print("{}", to_text(scenario, options, result));
   if (!result.met) throw InputError(unmet(scenario, options, result));
+  if (!arguments.html.empty()) write_text(arguments.html, to_html(scenario, options, result));
   if (arguments.json.empty()) return;
   std::vector<CurveSample> samples = result.tried;
   samples.insert(samples.end(), result.curve.begin(), result.curve.end());
@@ -102,6 +106,7 @@ void add_size_command(Command& program) {
                      "Instead: the best ratio of prefill to decode replicas on the whole cluster");
         command.option("--json", arguments.json, "Write what was tried as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");
+        command.option("--html", arguments.html, "Write a page with what was tried as pictures").value_name("FILE");
       },
       size_service);
 }

@@ -21,7 +21,7 @@ namespace {
 constexpr const char* kScenario = "deepseek_v3_2048_h800";
 
 struct ValidateArguments {
-  std::string json;
+  std::string json, html;
   bool runs = false;
   std::vector<std::string> library_folders;
 };
@@ -52,7 +52,8 @@ CsvTable read_table(const Libraries& libraries, const std::string& path_below_ro
 }
 
 void run_validate(const ValidateArguments& arguments) {
-  check_writable(arguments.json, "--json");
+  const OutputOption outputs[] = {{"--json", arguments.json}, {"--html", arguments.html, false}};
+  check_outputs(outputs);
   const Environment environment = load_environment(arguments.library_folders);
   const Libraries& libraries = environment.data().libraries();
   const ResolvedScenario resolved = resolve(kScenario, environment);
@@ -77,6 +78,7 @@ void run_validate(const ValidateArguments& arguments) {
   if (arguments.runs && arguments.json != "-") fmt::print("{}\n", to_text(runs, TextStyle(terminal_colours(stdout))));
   if (arguments.json != "-") fmt::print("{}", to_text(checks, TextStyle(terminal_colours(stdout))));
   if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(checks)));
+  if (!arguments.html.empty()) write_text(arguments.html, to_html(checks));
 }
 
 }  // namespace
@@ -87,6 +89,7 @@ void add_validate_command(Command& program) {
       [](Command& command, ValidateArguments& arguments) {
         command.option("--json", arguments.json, "Write the table as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");
+        command.option("--html", arguments.html, "Write a page with the errors as pictures").value_name("FILE");
         command.flag("--runs", arguments.runs, "List every published training run, not only their summary");
         add_library_option(command, arguments.library_folders);
       },

@@ -172,14 +172,6 @@ void append(std::vector<Check>& all, std::vector<Check> more) {
   all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
-std::string value_text(const Check& check, double value) {
-  if (check.text != nullptr) return check.text(value);
-  const double size = std::abs(value);
-  const int decimals = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3;
-  const std::string number = decimals == 0 ? format_integer(value) : fmt::format("{:.{}f}", value, decimals);
-  return check.unit.empty() ? number : fmt::format("{} {}", number, check.unit);
-}
-
 // The number under which a source is listed, counted from 1; new ones come at the end.
 std::size_t number_of(std::vector<std::string>& sources, const std::string& source) {
   const auto found = std::find(sources.begin(), sources.end(), source);
@@ -189,6 +181,14 @@ std::size_t number_of(std::vector<std::string>& sources, const std::string& sour
 }
 
 }  // namespace
+
+std::string check_value_text(const Check& check, double value) {
+  if (check.text != nullptr) return check.text(value);
+  const double size = std::abs(value);
+  const int decimals = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3;
+  const std::string number = decimals == 0 ? format_integer(value) : fmt::format("{:.{}f}", value, decimals);
+  return check.unit.empty() ? number : fmt::format("{} {}", number, check.unit);
+}
 
 bool Check::within() const {
   if (upper_bound) return predicted <= published;
@@ -389,10 +389,10 @@ std::string to_text(const std::vector<Check>& checks, const TextStyle& style) {
     if (check.group != group) table.row({style.bold(check.group), "", "", "", "", ""});
     group = check.group;
     const char* const verdict = check.is_off() ? (check.has_bar() ? "miss" : "off") : check.has_bar() ? "ok" : "";
-    table.row({"  " + check.what, value_text(check, check.predicted),
+    table.row({"  " + check.what, check_value_text(check, check.predicted),
                !check.has_bar() && check.published == 0
                    ? ""
-                   : (check.upper_bound ? "<= " : "") + value_text(check, check.published),
+                   : (check.upper_bound ? "<= " : "") + check_value_text(check, check.published),
                check.upper_bound || check.published == 0 ? "" : error_text(check.error()), verdict,
                fmt::format("[{}]", number_of(sources, check.source))});
     if (check.is_off())

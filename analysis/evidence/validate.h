@@ -57,5 +57,10 @@ std::vector<Check> check_serving(const ValidationInput& input);
 void explain_misses(std::vector<Check>& checks, const CsvTable& misses);
 
 std::string to_text(const std::vector<Check>& checks, const TextStyle& style);
+/// A page: how far off each group of checks is, and every check.
+std::string to_html(const std::vector<Check>& checks);
+
+/// A value of the check as people write it: "19.56 s".
+std::string check_value_text(const Check& check, double value);
 
 }  // namespace flopcast

@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "analysis/money/cost_output.h"
-#include "analysis/render/charts.h"
+#include "analysis/render/chart.h"
 #include "analysis/render/format.h"
-#include "analysis/render/html_page.h"
+#include "analysis/render/page.h"
 
 namespace flopcast {
 namespace {
@@ -21,6 +21,11 @@ std::string tick_text(double usd) {
   return size >= 1000 ? "$" + format_integer(usd) : fmt::format("${:.4g}", usd);
 }
 
+std::optional<std::pair<double, double>> range_of(const UncertaintyResult& u, Outcome outcome) {
+  if (u.draws == 0 || u.of(outcome).p5 == u.of(outcome).p95) return std::nullopt;
+  return std::pair(u.of(outcome).p5, u.of(outcome).p95);
+}
+
 std::string range_text(const UncertaintyResult& u, Outcome outcome) {
   if (u.draws == 0 || u.of(outcome).p5 == u.of(outcome).p95) return "";
   return money_text(u.of(outcome).p5) + " to " + money_text(u.of(outcome).p95);
@@ -28,6 +33,7 @@ std::string range_text(const UncertaintyResult& u, Outcome outcome) {
 
 StackedChart parts_chart(const CostReport& report, Cost ModelCost::*cost, Outcome outcome) {
   StackedChart chart;
+  chart.rows_are = "price model";
   chart.text = money_text;
   chart.tick = tick_text;
   for (const ModelCost& model : report.models) {
@@ -39,7 +45,7 @@ StackedChart parts_chart(const CostReport& report, Cost ModelCost::*cost, Outcom
   }
   for (const ModelCost& model : report.models) {
     StackedBar bar{std::string(name_of(model.model)), std::vector<double>(chart.parts.size()),
-                   range_text(model.uncertainty, outcome)};
+                   range_text(model.uncertainty, outcome), range_of(model.uncertainty, outcome)};
     for (const CostPart& part : (model.*cost).parts) {
       const auto at = std::find(chart.parts.begin(), chart.parts.end(), part.name);
       if (at != chart.parts.end() && part.usd > 0)
@@ -48,6 +54,17 @@ StackedChart parts_chart(const CostReport& report, Cost ModelCost::*cost, Outcom
     chart.bars.push_back(std::move(bar));
   }
   return chart;
+}
+
+/// What the price models say, from the least to the most.
+std::string spread_text(const CostReport& report, Cost ModelCost::*cost) {
+  double least = (report.models.front().*cost).usd(), most = least;
+  for (const ModelCost& model : report.models) {
+    least = std::min(least, (model.*cost).usd());
+    most = std::max(most, (model.*cost).usd());
+  }
+  if (least == most) return money_text(least);
+  return fmt::format("{} to {}, by who pays for what", money_text(least), money_text(most));
 }
 
 WaterfallChart programme_chart(const Cost& programme) {
@@ -91,7 +108,7 @@ std::string headline_phrase(Outcome outcome) {
   }
 }
 
-void add_work(const CostReport& report, HtmlPage& page) {
+void add_work(const CostReport& report, Page& page) {
   if (report.work.phases.empty()) return;
   page.heading("GPU-hours");
   std::vector<std::vector<std::string>> rows;
@@ -101,7 +118,7 @@ void add_work(const CostReport& report, HtmlPage& page) {
   page.table({"", "GPU-hours", "", "source"}, rows, {Align::left, Align::right, Align::left, Align::left});
 }
 
-void add_service(const CostReport& report, HtmlPage& page) {
+void add_service(const CostReport& report, Page& page) {
   if (!report.work.service) return;
   page.heading("One day of service");
   std::vector<std::vector<std::string>> rows;
@@ -133,14 +150,16 @@ void add_service(const CostReport& report, HtmlPage& page) {
              rows, {Align::right, Align::right, Align::right, Align::right, Align::right});
 }
 
-void add_uncertainty(const ModelCost& model, HtmlPage& page) {
+void add_uncertainty(const ModelCost& model, Page& page) {
   const UncertaintyResult& u = model.uncertainty;
   if (u.tornado.empty()) return;
   page.heading(fmt::format("What matters most: {}", name_of(model.model)));
-  page.figure(
+  TornadoChart tornado = tornado_chart(u);
+  tornado.title = fmt::format("{} moves {} the most", u.tornado.front().input->what, headline_phrase(u.headline));
+  tornado.caption =
       fmt::format("What {} becomes with one input at its 5 % and 95 % quantiles and all others at their medians.",
-                  headline_phrase(u.headline)),
-      svg_of(tornado_chart(u)));
+                  headline_phrase(u.headline));
+  page.figure(drawing_of(tornado));
   page.note(fmt::format("{} draws, seed {}.", format_integer(u.draws), u.seed));
   std::vector<std::vector<std::string>> rows;
   for (const TornadoRow& row : u.tornado) {
@@ -155,22 +174,29 @@ void add_uncertainty(const ModelCost& model, HtmlPage& page) {
 }  // namespace
 
 std::string to_html(const CostReport& report) {
-  HtmlPage page("What it costs: " + report.title);
+  Page page("What it costs: " + report.title);
   page.lead(fmt::format("{} {}{}", format_integer(report.gpus), report.gpu,
                         report.date ? ", prices of " + to_string(*report.date) : ""));
   page.heading("A GPU-hour");
-  page.figure("USD per GPU-hour by what it is made of; in brackets the range of 90 % of the cases.",
-              svg_of(parts_chart(report, &ModelCost::gpu_hour, Outcome::usd_per_gpu_hour)));
+  StackedChart hour = parts_chart(report, &ModelCost::gpu_hour, Outcome::usd_per_gpu_hour);
+  hour.title = fmt::format("A GPU-hour costs {}", spread_text(report, &ModelCost::gpu_hour));
+  hour.caption = "By what it is made of; whiskers and brackets: the range of 90 % of the cases.";
+  page.figure(drawing_of(hour));
   if (!report.work.phases.empty()) {
     page.heading("The final run");
-    page.figure("USD for all GPU-hours of the run; in brackets the range of 90 % of the cases.",
-                svg_of(parts_chart(report, &ModelCost::run, Outcome::run_usd)));
+    StackedChart run = parts_chart(report, &ModelCost::run, Outcome::run_usd);
+    run.title = fmt::format("The final run costs {}", spread_text(report, &ModelCost::run));
+    run.caption = "All its GPU-hours; whiskers and brackets: the range of 90 % of the cases.";
+    page.figure(drawing_of(run));
   }
   if (report.has_programme) {
     const ModelCost& model = report.models.front();
     page.heading("The programme");
-    page.figure(fmt::format("From the final run to all that it took, at the price model `{}`.", name_of(model.model)),
-                svg_of(programme_chart(model.programme)));
+    WaterfallChart programme = programme_chart(model.programme);
+    programme.title = fmt::format("The programme costs {}", money_text(model.programme.usd()));
+    programme.caption =
+        fmt::format("From the final run to all that it took, at the price model `{}`.", name_of(model.model));
+    page.figure(drawing_of(programme));
     if (model.uncertainty.draws > 0) {
       page.paragraph(fmt::format("90 % of the cases lie between {}.",
                                  money_text(model.uncertainty.of(Outcome::programme_usd).p5) + " and " +

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "analysis/money/cost_output.h"
-#include "analysis/render/charts.h"
+#include "analysis/render/chart.h"
 #include "analysis/render/format.h"
 #include "scenarios/proto/cost_report.pb.h"
 #include "scenarios/proto/report.pb.h"
@@ -171,15 +171,22 @@ TEST_CASE("run: a scenario with nothing to replay is priced", "[money]") {
 }
 
 TEST_CASE("pictures keep to their frame and escape names", "[money]") {
-  WaterfallChart chart{
-      {{"a <b> & \"c\"", 10, true}, {"more", 2, false}, {"less", -3, false}, {"end", 9, true}}, money_text, nullptr};
-  const std::string svg = svg_of(chart);
-  CHECK_THAT(svg, ContainsSubstring("a &lt;b&gt; &amp; &quot;c&quot;"));
-  CHECK_THAT(svg, ContainsSubstring("class=\"more\""));
-  CHECK_THAT(svg, ContainsSubstring("class=\"less\""));
-  CHECK(svg_of(FrontierChart{"x", "y", {}, money_text, money_text}).find("nan") == std::string::npos);
-  CHECK(svg_of(FrontierChart{"x", "y", {{"one", 1, 1, true}}, money_text, money_text}).find("nan") ==
-        std::string::npos);
+  WaterfallChart chart;
+  chart.steps = {{"a <b> & \"c\"", 10, true}, {"more", 2, false}, {"less", -3, false}, {"end", 9, true}};
+  chart.text = money_text;
+  const Drawing drawing = drawing_of(chart);
+  CHECK_THAT(drawing.svg, ContainsSubstring("a &lt;b&gt; &amp; &quot;c&quot;"));
+  CHECK_THAT(drawing.svg, ContainsSubstring("class=\"t-bad\""));
+  CHECK_THAT(drawing.svg, ContainsSubstring("class=\"t-good\""));
+  CHECK(drawing.table.rows == std::vector<std::vector<std::string>>{{"a <b> & \"c\"", "", "$10.00"},
+                                                                    {"more", "+$2.00", "$12.00"},
+                                                                    {"less", "−$3.00", "$9.00"},
+                                                                    {"end", "", "$9.00"}});
+  FrontierChart frontier;
+  frontier.x_text = frontier.y_text = money_text;
+  CHECK(drawing_of(frontier).svg.empty());
+  frontier.points = {{"one", 1, 1, true, {}}};
+  CHECK(drawing_of(frontier).svg.find("nan") == std::string::npos);
 }
 
 }  // namespace

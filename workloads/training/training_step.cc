@@ -116,6 +116,7 @@ class StepBuilder {
           .add(overlap_);
     }
     finish();
+    step_.network = &topology_.network();
     return std::move(step_);
   }
 

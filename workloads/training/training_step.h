@@ -77,6 +77,7 @@ struct EvidenceShare {
 
 struct TrainingStep {
   OperationGraph graph;
+  const Network* network = nullptr;  ///< that its routes lie on: of the topology that it was built with
   std::vector<ReplayedRank> ranks;
   std::vector<PassRecord> passes;  ///< grouped by rank, ascending
   std::vector<StageContent> stages;

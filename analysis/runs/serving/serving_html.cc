@@ -3,20 +3,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
-#include "analysis/render/charts.h"
+#include "analysis/render/chart.h"
 #include "analysis/render/format.h"
-#include "analysis/render/html_page.h"
+#include "analysis/render/page.h"
+#include "analysis/runs/page_parts.h"
 
 namespace flopcast {
 namespace {
 
 std::string seconds(double value) { return format_time(Seconds(value)); }
 std::string milliseconds(double value) { return fmt::format("{:.4g} ms", value); }
-std::string plain(double value) { return fmt::format("{:.4g}", value); }
+std::string plain(double value) {
+  return std::abs(value) >= 1e4 ? format_integer(value) : fmt::format("{:.4g}", value);
+}
 std::string percent(double value) { return format_percent(value, 0); }
 
-void latencies(const ServingReport& r, HtmlPage& page) {
+void latencies(const ServingReport& r, Page& page) {
   std::vector<std::vector<std::string>> rows;
   const auto row = [&rows](const std::string& what, const DistributionSummary& s) {
     rows.push_back({what, seconds(s.mean), seconds(s.p50), seconds(s.p90), seconds(s.p95), seconds(s.p99)});
@@ -40,8 +44,10 @@ ChartLine distribution(const std::string& name, const QuantileSketch& values) {
   return line;
 }
 
-void distributions(const ServingReport& r, HtmlPage& page) {
+void distributions(const ServingReport& r, Page& page) {
   LineChart first;
+  first.title = fmt::format("90 % of the requests have their first token within {}", seconds(r.all.ttft.summary().p90));
+  first.caption = "How many requests have their first token after so long.";
   first.x_title = "time to first token";
   first.y_title = "share of requests that have it";
   first.x_text = seconds;
@@ -50,12 +56,15 @@ void distributions(const ServingReport& r, HtmlPage& page) {
   for (std::size_t i = 0; i < classes.size(); ++i)
     first.lines.push_back(distribution(r.serving().class_names[i], classes[i].ttft));
   LineChart tokens = first;
+  tokens.title = fmt::format("90 % of the requests get a token every {} or faster", seconds(r.all.tpot.summary().p90));
+  tokens.caption = "How many requests get their tokens at this pace or faster.";
   tokens.x_title = "time per output token";
   tokens.lines.clear();
   for (std::size_t i = 0; i < classes.size(); ++i)
     tokens.lines.push_back(distribution(r.serving().class_names[i], classes[i].tpot));
-  page.figure("How many requests have their first token after so long.", svg_of(first));
-  page.figure("How many requests get their tokens at this pace or faster.", svg_of(tokens));
+  if (r.all.completed.requests == 0) return;
+  page.figure(drawing_of(first));
+  page.figure(drawing_of(tokens));
 }
 
 ChartLine over_time(const std::string& name, const TimeSeries& series) {
@@ -66,10 +75,20 @@ ChartLine over_time(const std::string& name, const TimeSeries& series) {
   return line;
 }
 
-void time_series(const ServingReport& r, HtmlPage& page) {
+/// The highest point of the series whose names end so.
+double most_of(const LineChart& chart, std::string_view ending) {
+  double most = 0;
+  for (const ChartLine& line : chart.lines) {
+    if (!line.name.ends_with(ending)) continue;
+    for (const ChartPoint& p : line.points) most = std::max(most, p.y);
+  }
+  return most;
+}
+
+void time_series(const ServingReport& r, Page& page) {
   LineChart requests, shares;
-  requests.x_title = shares.x_title = "since the start";
-  requests.x_text = shares.x_text = [](double v) { return fmt::format("{:.4g} s", v); };
+  requests.x_title = shares.x_title = "seconds since the start";
+  requests.x_text = shares.x_text = plain;
   requests.y_title = "requests";
   requests.y_text = plain;
   shares.y_title = "share";
@@ -81,22 +100,34 @@ void time_series(const ServingReport& r, HtmlPage& page) {
     shares.lines.push_back(over_time(t.name + ": computing", t.busy));
     shares.lines.push_back(over_time(t.name + ": KV cache in use", t.kv_share));
   }
+  requests.title = fmt::format("At most {} requests are worked on at once, and {} wait",
+                               format_integer(std::ceil(most_of(requests, "running"))),
+                               format_integer(std::ceil(most_of(requests, "waiting"))));
+  requests.caption = "Requests that replicas work on, and that wait for them.";
+  shares.title = fmt::format("Replicas compute {} of their time at the most, and the KV cache is {} full",
+                             percent(most_of(shares, "computing")), percent(most_of(shares, "KV cache in use")));
+  shares.caption = "Share of their time in which replicas compute, and of the KV cache that requests hold.";
   page.heading("Over time");
-  page.figure("Requests that replicas work on, and that wait for them.", svg_of(requests));
-  page.figure("Share of their time in which replicas compute, and of the KV cache that requests hold.", svg_of(shares));
+  page.figure(drawing_of(requests));
+  page.figure(drawing_of(shares));
 }
 
-void ladder(const LatencyLadder& from, HtmlPage& page) {
+void ladder(const LatencyLadder& from, Page& page) {
   WaterfallChart chart;
   chart.text = milliseconds;
   constexpr double kMs = 1e3;
   chart.steps.push_back({"kernels alone", from.bare.value() * kMs, true});
   for (const auto& [name, adds] : from.adds) chart.steps.push_back({name, adds.value() * kMs, false});
   chart.steps.push_back({"mean of the replay", from.total.value() * kMs, true});
-  page.figure(from.title, svg_of(chart));
+  const auto largest =
+      std::max_element(from.adds.begin(), from.adds.end(), [](auto& a, auto& b) { return a.second < b.second; });
+  chart.title = fmt::format("{}: {}", from.title, format_time(from.total));
+  if (largest != from.adds.end() && largest->second > Seconds(0))
+    chart.title += fmt::format(", of it {} for {}", format_time(largest->second), largest->first);
+  page.figure(drawing_of(chart));
 }
 
-void mechanisms(const ServingExplanation& explanation, HtmlPage& page) {
+void mechanisms(const ServingExplanation& explanation, Page& page) {
   page.heading("Where the time goes");
   for (const LatencyLadder& one : explanation.ladders) ladder(one, page);
   for (const ExplainedIteration& e : explanation.iterations) {
@@ -114,7 +145,7 @@ void mechanisms(const ServingExplanation& explanation, HtmlPage& page) {
   }
 }
 
-void deployment(const ServingReport& r, HtmlPage& page) {
+void deployment(const ServingReport& r, Page& page) {
   page.heading("Replicas");
   std::vector<std::vector<std::string>> rows;
   for (const PoolReport& pool : r.pools) {
@@ -132,7 +163,7 @@ void deployment(const ServingReport& r, HtmlPage& page) {
               Align::right, Align::right});
 }
 
-void cost(const ServingReport& r, HtmlPage& page) {
+void cost(const ServingReport& r, Page& page) {
   const ServingCostReport& c = r.cost;
   if (!c.priced) return;
   page.heading("Cost");
@@ -153,28 +184,34 @@ void cost(const ServingReport& r, HtmlPage& page) {
 
 }  // namespace
 
+std::string to_html(const ServingExplanation& explanation, const std::string& title) {
+  Page page("What a token's time consists of: " + title);
+  mechanisms(explanation, page);
+  return page.str();
+}
+
 std::string to_html(const ServingReport& r, const ServingExplanation& explanation) {
-  HtmlPage page(r.scenario.title.empty() ? r.scenario.name : r.scenario.title);
+  Page page(r.scenario.title.empty() ? r.scenario.name : r.scenario.title);
   page.lead(fmt::format("{} on {} x {}. {} of {} requests completed in {}; the deployment is {}.",
                         r.serving().model().title, r.serving().gpus(), r.scenario.cluster.node.gpu.title,
                         format_integer(static_cast<double>(r.all.completed.requests)),
                         format_integer(static_cast<double>(r.all.arrived.requests)), format_time(r.totals.duration()),
                         name(r.state)));
-  page.paragraph(
+  page.headline(
       fmt::format("{:.1f} output tokens per second and GPU, {} per node; {} input tokens per second and node; a user "
                   "sees {:.1f} per second. "
                   "{} of requests are answered as promised.",
                   r.output_per_gpu, format_count(r.output_per_node), format_count(r.input_per_node),
                   r.all.tpot.mean() > 0 ? 1 / r.all.tpot.mean() : 0.0, format_percent(r.all.slo_attainment())));
+  add_published(r.comparisons, std::nullopt, page);
   latencies(r, page);
   distributions(r, page);
   time_series(r, page);
   mechanisms(explanation, page);
   deployment(r, page);
   cost(r, page);
-  if (!r.notes.empty()) page.heading("Notes");
-  for (const std::string& note : r.notes) page.paragraph(note);
-  for (const std::string& setting : r.scenario.defaults_used) page.note("default: " + setting);
+  add_small_print(r.notes, r.scenario.defaults_used, page);
+  add_metrics(metrics(r), page);
   return page.str();
 }
 

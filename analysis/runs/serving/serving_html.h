@@ -8,5 +8,7 @@
 namespace flopcast {
 
 std::string to_html(const ServingReport& report, const ServingExplanation& explanation);
+/// What its latencies and iterations consist of, alone.
+std::string to_html(const ServingExplanation& explanation, const std::string& title);
 
 }  // namespace flopcast

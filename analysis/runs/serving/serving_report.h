@@ -16,9 +16,11 @@ class ServingTrace {
  public:
   void add(const Request& request, const RequestResult& result);
   std::string json(const ServingReport& report) const;
+  /// The same in Perfetto's format. Requests that overlap stand on as few tracks as hold them one after the other.
+  std::string perfetto(const ServingReport& report) const;
 
  private:
-  static constexpr std::size_t kMostRequests = 20'000;
+  static constexpr std::size_t kMostRequests = 50'000;
   std::vector<RequestResult> results_;
 };
 

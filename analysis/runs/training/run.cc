@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstdint>
 
 #include "analysis/render/format.h"
 #include "analysis/runs/published.h"
@@ -101,7 +102,10 @@ void replay_step(const PreparedStep& prepared, const RunOptions& options, Traini
   report.rank_metrics = metrics.reduce(result.makespan);
   report.mean = weighted_mean(report.rank_metrics, step.ranks);
   if (spans) report.path = critical_path(step, *spans);
-  report.busiest_links = busiest_links(step.graph, prepared.topology->network(), result.makespan, 3);
+  constexpr std::size_t kFew = 3;
+  report.links = busiest_links(step.graph, prepared.topology->network(), result.makespan, SIZE_MAX);
+  report.busiest_links.assign(report.links.begin(),
+                              report.links.begin() + static_cast<std::ptrdiff_t>(std::min(kFew, report.links.size())));
 }
 
 void copy_facts(const TrainingStep& step, TrainingReport& report) {

@@ -65,7 +65,8 @@ struct TrainingReport {
   std::vector<MemoryTable> memory;               ///< per pipeline rank
   std::optional<CriticalPath> path;              ///< folded runs
   EvidenceShare evidence;
-  std::vector<LinkLoad> busiest_links;  ///< the busiest first, a few
+  std::vector<LinkLoad> links;          ///< all that carried anything, the busiest first
+  std::vector<LinkLoad> busiest_links;  ///< a few of them
 
   std::optional<Projection> projection;
   std::vector<Comparison> comparisons;

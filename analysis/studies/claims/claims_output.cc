@@ -4,8 +4,8 @@
 
 #include "analysis/render/csv.h"
 #include "analysis/render/format.h"
-#include "analysis/render/html_page.h"
 #include "analysis/render/json.h"
+#include "analysis/render/page.h"
 #include "analysis/studies/claims/claims.h"
 #include "scenarios/proto/policy_report.pb.h"
 
@@ -98,7 +98,7 @@ std::vector<std::string> reading_row(const ClaimReading& r, double value) {
           r.judges() ? (r.holds(value) ? "holds" : "does not hold") : "for comparison"};
 }
 
-void add_claim(const TestedClaim& t, HtmlPage& page) {
+void add_claim(const TestedClaim& t, Page& page) {
   page.heading(t.claim.text);
   page.paragraph(t.verdict_text);
   std::vector<std::vector<std::string>> rows;
@@ -111,7 +111,7 @@ void add_claim(const TestedClaim& t, HtmlPage& page) {
 }  // namespace
 
 std::string to_html(std::span<const TestedClaim> claims) {
-  HtmlPage page("Public claims, tested");
+  Page page("Public claims, tested");
   page.lead(totals_text(claims));
   std::vector<std::vector<std::string>> rows;
   for (const TestedClaim& t : claims) rows.push_back({t.claim.topic, t.claim.text, t.verdict_text});

@@ -2,11 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
-#include "analysis/render/charts.h"
+#include "analysis/render/chart.h"
 #include "analysis/render/format.h"
-#include "analysis/render/html_page.h"
+#include "analysis/render/page.h"
 
 namespace flopcast {
 namespace {
@@ -19,17 +20,25 @@ std::string milliseconds_text(double ms) { return format_time(Seconds(ms / 1e3))
 std::string dollars_text(double usd) { return fmt::format("${:.4g}", usd); }
 
 ValueText value_text(const Waterfall& waterfall) {
-  return waterfall.unit == "s"     ? seconds_text
-         : waterfall.unit == "ms"  ? milliseconds_text
-         : waterfall.unit == "USD" ? dollars_text
-                                   : gpu_hours_text;
+  if (waterfall.unit == "s") return seconds_text;
+  if (waterfall.unit == "ms") return milliseconds_text;
+  if (waterfall.unit == "USD") return dollars_text;
+  return gpu_hours_text;
 }
 
-std::string signed_text(double value, ValueText text) { return (value < 0 ? "−" : "+") + text(std::abs(value)); }
+std::string signed_text(double value, const ValueText& text) { return (value < 0 ? "−" : "+") + text(std::abs(value)); }
 
 WaterfallChart chart_of(const Waterfall& waterfall, const ScenarioComparison& comparison) {
   WaterfallChart chart;
   chart.text = value_text(waterfall);
+  const double change = waterfall.start != 0 ? waterfall.end / waterfall.start - 1 : 0;
+  const auto largest = std::max_element(
+      waterfall.causes.begin(), waterfall.causes.end(),
+      [](const CauseShare& a, const CauseShare& b) { return std::abs(a.mean()) < std::abs(b.mean()); });
+  chart.title = fmt::format("{}: {} to {}{}{}", waterfall.measure, chart.text(waterfall.start),
+                            chart.text(waterfall.end), waterfall.start != 0 ? " (" + format_error(change) + ")" : "",
+                            largest == waterfall.causes.end() ? "" : "; most of it is " + largest->title);
+  chart.caption = "What each cause adds: the mean of turning them on in the order shown and in the reverse.";
   chart.steps.push_back({comparison.scenarios[waterfall.from].name, waterfall.start, true});
   for (const CauseShare& cause : waterfall.causes) chart.steps.push_back({cause.title, cause.mean(), false});
   if (waterfall.unexplained != 0) chart.steps.push_back({"not covered by any cause", waterfall.unexplained, false});
@@ -37,7 +46,7 @@ WaterfallChart chart_of(const Waterfall& waterfall, const ScenarioComparison& co
   return chart;
 }
 
-void add_services(const ScenarioComparison& comparison, HtmlPage& page) {
+void add_services(const ScenarioComparison& comparison, Page& page) {
   std::vector<std::vector<std::string>> rows;
   const auto number = [](double value, const char* format) {
     return value > 0 ? fmt::format(fmt::runtime(format), value) : std::string();
@@ -56,7 +65,7 @@ void add_services(const ScenarioComparison& comparison, HtmlPage& page) {
   for (const ComparedScenario& s : comparison.scenarios) page.note(s.name + ": " + s.hardware);
 }
 
-void add_steps(const ScenarioComparison& comparison, HtmlPage& page) {
+void add_steps(const ScenarioComparison& comparison, Page& page) {
   std::vector<std::vector<std::string>> rows;
   for (const ComparedScenario& s : comparison.scenarios) {
     rows.push_back({s.name, s.hardware, seconds_text(s.step.value()), format_percent(s.mfu), format_percent(s.bubble),
@@ -68,7 +77,7 @@ void add_steps(const ScenarioComparison& comparison, HtmlPage& page) {
               Align::right, Align::right});
 }
 
-void add_scenarios(const ScenarioComparison& comparison, HtmlPage& page) {
+void add_scenarios(const ScenarioComparison& comparison, Page& page) {
   page.heading("Side by side");
   if (comparison.scenarios.front().service)
     add_services(comparison, page);
@@ -79,14 +88,11 @@ void add_scenarios(const ScenarioComparison& comparison, HtmlPage& page) {
   }
 }
 
-void add_waterfall(const Waterfall& waterfall, const ScenarioComparison& comparison, HtmlPage& page) {
+void add_waterfall(const Waterfall& waterfall, const ScenarioComparison& comparison, Page& page) {
   const ValueText text = value_text(waterfall);
   page.heading(
       fmt::format("From {} to {}", comparison.scenarios[waterfall.from].name, comparison.scenarios[waterfall.to].name));
-  page.figure(
-      fmt::format("{}: what each cause adds, the mean of turning them on in the order shown and in the reverse.",
-                  waterfall.measure),
-      svg_of(chart_of(waterfall, comparison)));
+  page.figure(drawing_of(chart_of(waterfall, comparison)));
   std::vector<std::vector<std::string>> rows;
   for (const CauseShare& cause : waterfall.causes) {
     rows.push_back({cause.title, cause.change, signed_text(cause.forward, text), signed_text(cause.reverse, text),
@@ -106,7 +112,7 @@ std::string to_html(const ScenarioComparison& comparison) {
   for (const ComparedScenario& s : comparison.scenarios) {
     if (comparison.title.empty()) title += (title.empty() ? "" : " beside ") + s.name;
   }
-  HtmlPage page(title);
+  Page page(title);
   add_scenarios(comparison, page);
   for (const Waterfall& waterfall : comparison.waterfalls) add_waterfall(waterfall, comparison, page);
   for (const std::string& note : comparison.notes) page.note(note);

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/render/charts.h"
+#include "analysis/render/chart.h"
 #include "analysis/render/format.h"
-#include "analysis/render/html_page.h"
 #include "analysis/render/json.h"
+#include "analysis/render/page.h"
 #include "analysis/render/text_table.h"
 #include "analysis/studies/curve/serving_curve.h"
 #include "scenarios/proto/serving_views.pb.h"
@@ -100,18 +100,44 @@ class Picture {
   std::vector<std::string> rows_ = std::vector<std::string>(kRows, std::string(kColumns, ' '));
 };
 
+/// Points bear their number of users; the unit stands once, at the ends of a curve.
+std::string users_label(const CurveRung& rung, bool with_unit) {
+  return fmt::format("{}{}", rung.users, !with_unit ? "" : rung.users == 1 ? " user" : " users");
+}
+
+/// What the curves come to, in a sentence.
+std::string most_text(std::span<const ServingCurve> curves) {
+  const ServingCurve* best = nullptr;
+  const CurveRung* most = nullptr;
+  for (const ServingCurve& curve : curves) {
+    for (const CurveRung& r : curve.rungs) {
+      if (most == nullptr || r.output_per_gpu > most->output_per_gpu) best = &curve, most = &r;
+    }
+  }
+  if (most == nullptr) return "No load was replayed";
+  return fmt::format("At most {} output tokens per second and GPU{}, at {} a user",
+                     plain(std::round(most->output_per_gpu)), curves.size() > 1 ? " (" + best->scenario.name + ")" : "",
+                     plain(std::round(most->tokens_per_s_per_user)));
+}
+
 LineChart chart_of(std::span<const ServingCurve> curves) {
   LineChart chart;
+  chart.title = most_text(curves);
+  chart.caption =
+      "Each point is a replay with so many requests under way. Hollow: another point gives a user and a GPU as many.";
   chart.x_title = "output tokens per second and user";
   chart.y_title = "output tokens per second and GPU";
   chart.x_text = chart.y_text = plain;
   for (const ServingCurve& curve : curves) {
     ChartLine line{curve.scenario.title, {}, true};
     for (const CurveRung& r : curve.rungs) {
-      line.points.push_back({r.tokens_per_s_per_user, r.output_per_gpu,
+      line.points.push_back({r.tokens_per_s_per_user,
+                             r.output_per_gpu,
                              fmt::format("{} users: TTFT p90 {}, ${} per million output tokens", r.users,
                                          seconds(r.ttft_p90), usd(r.usd_per_million_output)),
-                             r.on_front});
+                             r.on_front,
+                             users_label(r, &r == &curve.rungs.front() || &r == &curve.rungs.back()),
+                             {}});
     }
     chart.lines.push_back(std::move(line));
   }
@@ -120,6 +146,7 @@ LineChart chart_of(std::span<const ServingCurve> curves) {
 
 LineChart cost_chart_of(std::span<const ServingCurve> curves) {
   LineChart chart;
+  chart.caption = "All GPUs, paid whether they work or not, over the tokens of answers; up to ten times the least.";
   chart.x_title = "output tokens per second and user";
   chart.y_title = "USD per million output tokens, all GPUs";
   chart.x_text = plain;
@@ -128,14 +155,19 @@ LineChart cost_chart_of(std::span<const ServingCurve> curves) {
   for (const ServingCurve& curve : curves)
     for (const CurveRung& r : curve.rungs)
       if (r.usd_per_million_output > 0) least = std::min(least, r.usd_per_million_output);
+  chart.title = fmt::format("A million output tokens cost ${:.3g} at the least", least);
   // A lone user of many GPUs costs a hundred times as much: beyond ten times the least the picture would show
   // nothing else.
   for (const ServingCurve& curve : curves) {
     ChartLine line{curve.scenario.title, {}, true};
     for (const CurveRung& r : curve.rungs) {
       if (r.usd_per_million_output <= 0 || r.usd_per_million_output > 10 * least) continue;
-      line.points.push_back(
-          {r.tokens_per_s_per_user, r.usd_per_million_output, fmt::format("{} users", r.users), r.on_front});
+      line.points.push_back({r.tokens_per_s_per_user,
+                             r.usd_per_million_output,
+                             fmt::format("{} users", r.users),
+                             r.on_front,
+                             users_label(r, &r == &curve.rungs.back()),
+                             {}});
     }
     if (!line.points.empty()) chart.lines.push_back(std::move(line));
   }
@@ -216,18 +248,14 @@ std::string to_csv(std::span<const ServingCurve> curves) {
 }
 
 std::string to_html(std::span<const ServingCurve> curves) {
-  HtmlPage page(curves.size() == 1 ? curves.front().scenario.title : "Throughput against speed");
+  Page page(curves.size() == 1 ? curves.front().scenario.title : "Throughput against speed");
   page.lead("The same deployment with more and more users at once: what a GPU gives, and what each user sees.");
   page.heading("Throughput and interactivity");
-  page.figure(
-      "Each point is a replay with so many requests under way. Hollow: another point gives a user and a GPU "
-      "as many.",
-      svg_of(chart_of(curves)));
+  page.figure(drawing_of(chart_of(curves)));
   const LineChart costs = cost_chart_of(curves);
   if (!costs.lines.empty()) {
     page.heading("What speed costs");
-    page.figure("All GPUs, paid whether they work or not, over the tokens of answers; up to ten times the least.",
-                svg_of(costs));
+    page.figure(drawing_of(costs));
   }
   for (const ServingCurve& curve : curves) {
     page.heading(title_of(curve));

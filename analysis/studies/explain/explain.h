@@ -36,5 +36,7 @@ struct Explanation {
 Explanation explain(const Scenario& scenario, const RunOptions& options, int workers);
 
 std::string to_text(const Explanation& explanation, const TextStyle& style);
+/// A page with the ladder as a waterfall. @param title of the scenario
+std::string to_html(const Explanation& explanation, const std::string& title);
 
 }  // namespace flopcast

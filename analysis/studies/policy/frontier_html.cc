@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "analysis/render/charts.h"
+#include "analysis/render/chart.h"
 #include "analysis/render/format.h"
-#include "analysis/render/html_page.h"
+#include "analysis/render/page.h"
 
 namespace flopcast {
 namespace {
@@ -24,12 +24,18 @@ FrontierChart chart_of(const Frontier& f) {
   chart.x_title = "time of " + f.work + ", against " + f.gpu;
   chart.y_title = "cost of the work, by what the chips are made of, against " + f.gpu;
   chart.x_text = chart.y_text = times_text;
+  chart.title = f.fastest && f.cheapest
+                    ? fmt::format("The fastest chip that is allowed takes {} the time of {}, the cheapest costs {}",
+                                  times_text(f.chips[*f.fastest].slowdown), f.gpu,
+                                  times_text(f.chips[*f.cheapest].cost_by_parts()))
+                    : "Time and cost of the chips that the rules just allow";
+  chart.caption = "Chips that the rules just allow. The line joins those that no other beats in both time and cost.";
   for (std::size_t i = 0; i < f.chips.size(); ++i) {
     const FrontierChip& chip = f.chips[i];
     if (!chip.fault.empty()) continue;
-    chart.points.push_back({point_label(f, i), chip.slowdown, chip.cost_by_parts(), on_front(f, i)});
+    chart.points.push_back({point_label(f, i), chip.slowdown, chip.cost_by_parts(), on_front(f, i), {}});
   }
-  chart.points.push_back({f.gpu, 1, 1, false});
+  chart.points.push_back({f.gpu, 1, 1, false, {}});
   return chart;
 }
 
@@ -54,17 +60,14 @@ std::vector<std::string> html_row_of(const std::string& name, const Frontier& f,
 }  // namespace
 
 std::string to_html(const Frontier& f) {
-  HtmlPage page(fmt::format("What {} leaves of {}", fmt::join(f.rules, ", "), f.gpu));
+  Page page(fmt::format("What {} leaves of {}", fmt::join(f.rules, ", "), f.gpu));
   page.lead(f.scenario + (f.base_allowed ? "; the chip itself is allowed" : ""));
   if (f.chips.empty()) {
     page.paragraph("No chip within these bounds is allowed.");
     return page.str();
   }
   page.heading("Time and cost");
-  page.figure(
-      "Chips that the rules just allow. The line joins those that no "
-      "other beats in both time and cost.",
-      svg_of(chart_of(f)));
+  page.figure(drawing_of(chart_of(f)));
   page.heading("The chips");
   std::vector<std::vector<std::string>> rows{html_row_of(f.gpu, f, f.base)};
   for (const std::size_t i : chips_to_show(f)) rows.push_back(html_row_of(point_label(f, i), f, f.chips[i]));

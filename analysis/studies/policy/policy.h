@@ -38,6 +38,8 @@ std::vector<ChipVerdict> judge(const PolicyQuestion& question, const RuleBook& b
 std::string to_text(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question, const RuleBook& book,
                     const TextStyle& style);
 std::string to_csv(std::span<const ChipVerdict> verdicts);
+/// A page: since when licences are needed, how far chips lie from the thresholds, what each rule says.
+std::string to_html(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question);
 report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question);
 
 /// The rules themselves: dates, limbs, sources.

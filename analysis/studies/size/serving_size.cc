@@ -289,19 +289,42 @@ Diagnostic unmet(const Scenario& scenario, const SizeOptions& options, const Siz
   return with_remedy(std::move(d), "more nodes (--set cluster.nodes=N), other replicas, or a later promise");
 }
 
-std::string to_text(const SizeOptions& options, const std::vector<PoolRatio>& ratios) {
+std::string size_answer(const SizeOptions& options, const std::vector<PoolRatio>& ratios) {
   const auto best = best_ratio(ratios);
   std::string out;
   if (best != ratios.end()) {
     out = fmt::format(
         "Best ratio for {} of requests within {}: {} prefill to {} decode replicas, {:.3g} requests per "
-        "second on {} GPUs.\n",
+        "second on {} GPUs.",
         format_percent(options.attainment, 0), limits_of(options.promise), best->prefill, best->decode,
         best->at_most.requests_per_s, best->gpus);
   } else {
-    out = fmt::format("No split of the cluster serves any traffic with {} of requests within {}.\n",
+    out = fmt::format("No split of the cluster serves any traffic with {} of requests within {}.",
                       format_percent(options.attainment, 0), limits_of(options.promise));
   }
+  return out;
+}
+
+std::string size_answer(const Scenario& scenario, const SizeOptions& options, const SizeResult& result) {
+  std::string out;
+  if (result.met) {
+    out = fmt::format(
+        "Smallest deployment with {} of requests within {}: {}, {} GPUs in all; it keeps the promise for "
+        "{}.",
+        format_percent(options.attainment, 0), limits_of(options.promise), counts_of(scenario, result), result.gpus,
+        format_percent(result.attainment));
+  } else {
+    out = fmt::format(
+        "No deployment on the {} GPUs of the cluster keeps {} of requests within {}. The nearest: {}, {} "
+        "GPUs, with {}.",
+        scenario.cluster.gpus(), format_percent(options.attainment, 0), limits_of(options.promise),
+        counts_of(scenario, result), result.gpus, format_percent(result.attainment));
+  }
+  return out;
+}
+
+std::string to_text(const SizeOptions& options, const std::vector<PoolRatio>& ratios) {
+  const auto best = best_ratio(ratios);
   TextTable table({Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right,
                    Align::right, Align::left});
   table.header({"prefill", "decode", "GPUs", "requests/s", "per GPU", "tok/s/GPU", "TTFT p90", "TPOT p90", ""});
@@ -314,25 +337,13 @@ std::string to_text(const SizeOptions& options, const std::vector<PoolRatio>& ra
                any ? fmt::format("{:.0f}", s.tokens_per_s_per_gpu) : "-", any ? format_time(Seconds(s.ttft_p90)) : "-",
                any ? format_time(Seconds(s.tpot_p90)) : "-", best != ratios.end() && &r == &*best ? "best" : ""});
   }
-  return wrap(out, 100, "") + "\nMost traffic within the promise, split by split\n" + table.render(TextStyle());
+  return wrap(size_answer(options, ratios), 100, "") + "\n\nMost traffic within the promise, split by split\n" +
+         table.render(TextStyle());
 }
 
 std::string to_text(const Scenario& scenario, const SizeOptions& options, const SizeResult& result) {
-  std::string out;
-  if (result.met) {
-    out = fmt::format(
-        "Smallest deployment with {} of requests within {}: {}, {} GPUs in all; it keeps the promise for "
-        "{}.\n",
-        format_percent(options.attainment, 0), limits_of(options.promise), counts_of(scenario, result), result.gpus,
-        format_percent(result.attainment));
-  } else {
-    out = fmt::format(
-        "No deployment on the {} GPUs of the cluster keeps {} of requests within {}. The nearest: {}, {} "
-        "GPUs, with {}.\n",
-        scenario.cluster.gpus(), format_percent(options.attainment, 0), limits_of(options.promise),
-        counts_of(scenario, result), result.gpus, format_percent(result.attainment));
-  }
-  out = wrap(out, 100, "") + "\nTried\n" + sample_table(result.tried, true);
+  std::string out =
+      wrap(size_answer(scenario, options, result), 100, "") + "\n\nTried\n" + sample_table(result.tried, true);
   if (result.curve.empty()) return out;
   out += result.saturation.rate > 0 ? fmt::format(
                                           "\nSaturation point: {:.4g} requests per second, {:.3g} times this "

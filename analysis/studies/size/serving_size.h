@@ -49,8 +49,14 @@ std::vector<PoolRatio>::const_iterator best_ratio(const std::vector<PoolRatio>& 
 /// "ttft=2s,tpot=50ms". @throws InputError.
 ServiceLevel parse_promise(const std::string& text);
 
+/// What was found, in a sentence.
+std::string size_answer(const Scenario& scenario, const SizeOptions& options, const SizeResult& result);
+std::string size_answer(const SizeOptions& options, const std::vector<PoolRatio>& ratios);
 std::string to_text(const Scenario& scenario, const SizeOptions& options, const SizeResult& result);
 std::string to_text(const SizeOptions& options, const std::vector<PoolRatio>& ratios);
+/// Pages: what was tried, and throughput against speed.
+std::string to_html(const Scenario& scenario, const SizeOptions& options, const SizeResult& result);
+std::string to_html(const Scenario& scenario, const SizeOptions& options, const std::vector<PoolRatio>& ratios);
 /// What was asked for and cannot be had, as a fault of the input.
 Diagnostic unmet(const Scenario& scenario, const SizeOptions& options, const SizeResult& result);
 

@@ -1,0 +1,26 @@
+// The page of a report: one for every kind of work, with pictures of the replay where there was one.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "analysis/face/report_data.h"
+#include "analysis/face/run.h"
+#include "analysis/render/timeline_view.h"
+#include "analysis/runs/training/pipeline_picture.h"
+
+namespace flopcast {
+
+/// What pictures show of a run; hooks fill it when the run lets go of its sinks.
+struct StepShown {
+  PipelineTimes pipeline;
+  std::optional<TimelineView> timeline;
+  std::size_t gpus_left_out = 0;
+};
+
+/// Adds what fills `shown`, which outlives the run. @param timeline also every operation
+void show_step(RunHooks& hooks, StepShown& shown, bool timeline);
+
+std::string to_html(const ReportData& data, const StepShown& shown);
+
+}  // namespace flopcast

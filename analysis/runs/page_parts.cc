@@ -1,0 +1,138 @@
+#include "analysis/runs/page_parts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/render/format.h"
+#include "analysis/runs/training/figures.h"
+#include "analysis/runs/training/goodput_text.h"
+
+namespace flopcast {
+namespace {
+
+// Errors beyond this are told, not drawn to scale: one wild figure would flatten all others.
+constexpr double kMostError = 1;
+
+std::string error_title(const std::vector<Comparison>& comparisons) {
+  std::vector<double> errors;
+  for (const Comparison& c : comparisons) {
+    if (c.has_error()) errors.push_back(std::abs(c.error()));
+  }
+  if (errors.empty()) return "Predicted beside published";
+  std::sort(errors.begin(), errors.end());
+  if (errors.size() == 1) return fmt::format("The published figure is met within {}", format_percent(errors.back()));
+  return fmt::format("Half of the {} published figures are met within {}, all within {}", errors.size(),
+                     format_percent(errors[(errors.size() - 1) / 2]), format_percent(errors.back()));
+}
+
+}  // namespace
+
+void add_published(const std::vector<Comparison>& comparisons, const std::optional<Projection>& projection,
+                   Page& page) {
+  if (comparisons.empty()) return;
+  BarChart chart;
+  chart.title = error_title(comparisons);
+  chart.caption = "How far predictions lie from what was published: predicted / published, and the error.";
+  chart.axis = "error of the prediction, %";
+  chart.tick = [](double error) { return fmt::format("{:g}", 100 * error); };
+  chart.table = {{"", "predicted", "published", "error", "source"},
+                 {},
+                 {Align::left, Align::right, Align::right, Align::right, Align::left}};
+  double most = 0.02;
+  for (const Comparison& c : comparisons) {
+    const Figure figure = find_figure(c.field, projection);
+    const std::string error = c.has_error() ? format_error(c.error()) : "-";
+    ChartRow row{
+        figure.name, fmt::format("{} / {}  {}", figure.text(c.predicted), figure.text(c.published), error), {}, {}};
+    if (c.has_error()) {
+      const double shown = std::clamp(c.error(), -kMostError, kMostError);
+      row.segments.push_back({0, shown, Tone::first, figure.name + ": " + error});
+      most = std::max(most, std::abs(shown));
+    }
+    chart.rows.push_back(std::move(row));
+    chart.table.rows.push_back({figure.name, figure.text(c.predicted), figure.text(c.published), error, c.source});
+  }
+  chart.low = -most;
+  chart.high = most;
+  chart.marks = {{0, "published"}};
+  page.heading("Predicted beside published");
+  page.figure(drawing_of(chart));
+  std::vector<std::string> sources;
+  for (const Comparison& c : comparisons) {
+    if (!c.source.empty() && std::find(sources.begin(), sources.end(), c.source) == sources.end())
+      sources.push_back(c.source);
+  }
+  if (!sources.empty()) page.note(fmt::format("Published in: {}.", fmt::join(sources, "; ")));
+}
+
+void add_small_print(const std::vector<std::string>& notes, const std::vector<std::string>& defaults, Page& page) {
+  if (!notes.empty()) page.heading("Assumptions and notes");
+  page.list(notes);
+  if (defaults.empty()) return;
+  page.heading("Defaults used");
+  page.note(fmt::format("{}", fmt::join(defaults, "; ")));
+}
+
+void add_metrics(std::span<const Metric> metrics, Page& page) {
+  DataTable table{{"figure", "value", "what it is", "name in JSON and CSV"},
+                  {},
+                  {Align::left, Align::right, Align::left, Align::left}};
+  for (const Metric& metric : metrics) {
+    if (std::holds_alternative<Absent>(metric.value)) continue;
+    const std::string shown = metric.shown();
+    const bool word = std::holds_alternative<std::string>(metric.value);
+    table.rows.push_back({metric.title, word ? shorten(shown, 60) : shown, metric.meaning, metric.name});
+  }
+  page.heading("Every figure");
+  page.folded_table(fmt::format("{} figures of this report", table.rows.size()), table);
+}
+
+void add_key_figure(std::span<const Metric> metrics, std::string_view name, std::vector<KeyFigure>& figures,
+                    std::string_view title, std::string_view remark) {
+  const Metric* const metric = find_metric(metrics, name);
+  if (metric == nullptr || std::holds_alternative<Absent>(metric->value)) return;
+  figures.push_back({title.empty() ? metric->title : std::string(title), metric->shown(), std::string(remark)});
+}
+
+void add_life(const JobLife& life, int gpus, Page& page) {
+  const Goodput& closed = life.closed;
+  struct Part {
+    const char* name;
+    Seconds closed;
+    Spread ReplayedGoodput::*replayed;
+    Tone tone;
+  };
+  const Part parts[] = {
+      {"work lost to failures", closed.lost_work, &ReplayedGoodput::lost_work_hours, Tone::bad},
+      {"restarting after them", closed.restarts, &ReplayedGoodput::restart_hours, Tone::communication},
+      {"writing checkpoints", closed.checkpoints, &ReplayedGoodput::checkpoint_hours, Tone::optimizer},
+      {"waiting for repairs", closed.repair_waits, &ReplayedGoodput::repair_wait_hours, Tone::bubble},
+      {"planned standstill", closed.planned, &ReplayedGoodput::planned_hours, Tone::weight},
+  };
+  BarChart chart;
+  chart.title = fmt::format("{} of the time is left for training: {} interruptions and checkpoints take {} GPU-hours",
+                            format_percent(closed.effective(), 2), format_integer(closed.interruptions()),
+                            format_count(in_hours(closed.elapsed() - closed.useful) * gpus));
+  chart.caption = "Hours of the whole job, " + life_caption(life) + "; whiskers: 5 to 95 % of the replays.";
+  chart.axis = "hours of the job";
+  chart.tick = [](double h) { return fmt::format("{:g}", h); };
+  chart.table = {{"", "expected, h", "share", "5 to 95 % of replays, h"},
+                 {},
+                 {Align::left, Align::right, Align::right, Align::right}};
+  for (const Part& part : parts) {
+    const double expected = in_hours(part.closed);
+    std::optional<std::pair<double, double>> range;
+    if (life.replayed) range.emplace(((*life.replayed).*part.replayed).low, ((*life.replayed).*part.replayed).high);
+    if (expected <= 0 && (!range || range->second <= 0)) continue;
+    const std::string value = fmt::format("{:.3g} h, {}", expected, format_percent(part.closed / closed.elapsed(), 2));
+    chart.rows.push_back({part.name, value, {{0, expected, part.tone, value}}, range});
+    chart.table.rows.push_back({part.name, fmt::format("{:.3f}", expected),
+                                format_percent(part.closed / closed.elapsed(), 2),
+                                range ? fmt::format("{:.3f} to {:.3f}", range->first, range->second) : ""});
+  }
+  page.figure(drawing_of(chart));
+}
+
+}  // namespace flopcast

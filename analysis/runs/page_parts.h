@@ -1,0 +1,30 @@
+// Parts that pages on runs of every kind have.
+#pragma once
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "analysis/render/page.h"
+#include "analysis/runs/metrics.h"
+
+namespace flopcast {
+
+/// What was predicted beside what was published: a picture of the errors and the figures. Nothing, where nothing was.
+void add_published(const std::vector<Comparison>& comparisons, const std::optional<Projection>& projection, Page& page);
+
+/// What was assumed, and what was left open.
+void add_small_print(const std::vector<std::string>& notes, const std::vector<std::string>& defaults, Page& page);
+
+/// Every figure of the report, folded.
+void add_metrics(std::span<const Metric> metrics, Page& page);
+
+/// A figure of the table of metrics for the head of the page, under its title there or another one. Absent ones are
+/// left out.
+void add_key_figure(std::span<const Metric> metrics, std::string_view name, std::vector<KeyFigure>& figures,
+                    std::string_view title = {}, std::string_view remark = {});
+
+/// Where the time of a job goes, closed form beside the range of its replays.
+void add_life(const JobLife& life, int gpus, Page& page);
+
+}  // namespace flopcast

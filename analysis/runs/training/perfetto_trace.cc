@@ -1,0 +1,164 @@
+#include "analysis/runs/training/perfetto_trace.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "analysis/render/palette.h"
+#include "analysis/runs/training/pipeline_picture.h"
+#include "scenarios/read/quantity.h"
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+namespace {
+
+bool is_stage_transfer(const OperationGraph& graph, OpId op) {
+  const auto name = static_cast<OpName>(graph.label(op).kind);
+  return graph.kind(op) == OpKind::transfer && (name == OpName::send_activation || name == OpName::send_gradient);
+}
+
+Bytes bytes_of(const OperationGraph& graph, OpId op) {
+  Bytes sum;
+  for (const Flow& flow : graph.flows(op)) sum += flow.bytes;
+  return sum;
+}
+
+}  // namespace
+
+std::pair<Seconds, Seconds> parse_window(const std::string& text) {
+  const auto refuse = [&](const std::string& expected) {
+    Diagnostic diagnostic;
+    diagnostic.field = "--trace-window";
+    diagnostic.found = "`" + text + "`";
+    diagnostic.expected = expected;
+    throw InputError(diagnostic);
+  };
+  const std::size_t dots = text.find("..");
+  if (dots == std::string::npos) refuse("two times with .. between them, such as 1.5s..2s");
+  const auto time = [&](const std::string& part) {
+    const auto value = parse_quantity(part, Dimension::time);
+    if (!std::holds_alternative<double>(value)) refuse("two times with their units, such as 1.5s..2s");
+    return Seconds(std::get<double>(value));
+  };
+  const std::pair<Seconds, Seconds> window{time(text.substr(0, dots)), time(text.substr(dots + 2))};
+  if (window.second <= window.first) refuse("an end after the start");
+  return window;
+}
+
+PerfettoTraceSink::PerfettoTraceSink(const TrainingStep& step, TraceChoice choice, TracePieces output)
+    : step_(step),
+      choice_(std::move(choice)),
+      writer_(std::move(output)),
+      lanes_(step.graph.lane_count()),
+      sends_(step.graph.size(), false) {
+  if (step.network != nullptr) links_.resize(step.network->link_count());
+  add_lanes();
+  find_arrows();
+}
+
+void PerfettoTraceSink::add_lanes() {
+  std::map<int, PerfettoWriter::Track> processes;  // by GPU
+  for (const ReplayedRank& rank : step_.ranks) {
+    const auto gpu = static_cast<int>(rank.gpu.index());
+    if (!choice_.gpus.empty() && choice_.gpus.count(gpu) == 0) continue;
+    processes[gpu] = writer_.add_process(gpu + 1, fmt::format("GPU {} (pipeline rank {})", gpu, rank.pipeline_rank),
+                                         rank.pipeline_rank);
+  }
+  int place = 0;
+  for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+    const auto process = processes.find(static_cast<int>(step_.graph.lane_rank(LaneId::at(lane)).index()));
+    if (process != processes.end())
+      lanes_[lane] = writer_.add_track(process->second, step_.graph.lane_name(LaneId::at(lane)), place++);
+  }
+  for (std::size_t link = 0; link < links_.size(); ++link) {
+    const std::string& name = step_.network->link(LinkId::at(link)).name;
+    for (const auto& [gpu, process] : processes) {
+      if (name.starts_with(fmt::format("gpu{} ", gpu))) links_[link].process = process;
+    }
+  }
+}
+
+// As in the Chrome trace: a transfer between stages points at the first operation of another GPU that waits for it.
+void PerfettoTraceSink::find_arrows() {
+  const OperationGraph& graph = step_.graph;
+  for (std::size_t i = 0; i < graph.size(); ++i) {
+    const OpId send = OpId::at(i);
+    if (!is_stage_transfer(graph, send) || !shown(graph.lane(send))) continue;
+    std::vector<OpId> reached(graph.successors(send).begin(), graph.successors(send).end());
+    for (std::size_t next = 0; next < reached.size(); ++next) {
+      const OpId op = reached[next];
+      if (!graph.lane(op).valid()) {
+        reached.insert(reached.end(), graph.successors(op).begin(), graph.successors(op).end());
+      } else if (graph.lane_rank(graph.lane(op)) != graph.lane_rank(graph.lane(send)) && shown(graph.lane(op))) {
+        arrows_.push_back({op, send});
+        sends_[i] = true;
+        break;
+      }
+    }
+  }
+  std::sort(arrows_.begin(), arrows_.end(), [](const Arrow& a, const Arrow& b) {
+    return a.receiver != b.receiver ? a.receiver < b.receiver : a.sender < b.sender;
+  });
+}
+
+// The mean rate of a transfer, from when its latency has passed: how max-min sharing changed it on the way is not told
+// to sinks.
+void PerfettoTraceSink::use_links(const OperationGraph& graph, const OpSpan& span) {
+  const Seconds start = std::min(span.start + graph.duration(span.op), span.end), time = span.end - start;
+  if (time <= Seconds(0)) return;
+  for (const Flow& flow : graph.flows(span.op)) {
+    for (const LinkId link : step_.network->route(flow.route)) {
+      Curve& curve = links_[link.index()];
+      if (curve.process.id == 0) continue;
+      const double share = flow.bytes / time / step_.network->link(link).bandwidth;
+      curve.changes.push_back({start, share});
+      curve.changes.push_back({span.end, -share});
+    }
+  }
+}
+
+void PerfettoTraceSink::finished(const OperationGraph& graph, const OpSpan& span) {
+  if (!choice_.shows(span.start, span.end)) return;
+  if (!links_.empty() && graph.kind(span.op) == OpKind::transfer) use_links(graph, span);
+  const LaneId lane = graph.lane(span.op);
+  if (!shown(lane) || span.end <= span.start) return;
+  const Label& label = graph.label(span.op);
+  PerfettoWriter::Slice slice{lanes_[lane.index()],
+                              span.start,
+                              span.end,
+                              graph.kind_names()[label.kind],
+                              row_of(tone_of(static_cast<OpName>(label.kind))).name,
+                              {},
+                              {},
+                              {}};
+  if (sends_[span.op.index()]) slice.flows_out.push_back(span.op.index() + 1);
+  const auto first = std::lower_bound(arrows_.begin(), arrows_.end(), span.op,
+                                      [](const Arrow& arrow, OpId op) { return arrow.receiver < op; });
+  for (auto arrow = first; arrow != arrows_.end() && arrow->receiver == span.op; ++arrow)
+    slice.flows_in.push_back(arrow->sender.index() + 1);
+  slice.arguments = {{"stage", label.stage}, {"micro_batch", label.micro_batch}, {"layer", label.layer}};
+  if (graph.kind(span.op) == OpKind::transfer)
+    slice.arguments.push_back({"bytes", static_cast<std::uint64_t>(bytes_of(graph, span.op).value())});
+  writer_.slice(slice);
+}
+
+void PerfettoTraceSink::close() {
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    Curve& curve = links_[i];
+    if (curve.changes.empty()) continue;
+    std::stable_sort(curve.changes.begin(), curve.changes.end(),
+                     [](const Change& a, const Change& b) { return a.at < b.at; });
+    const std::string& name = step_.network->link(LinkId::at(i)).name;
+    const PerfettoWriter::Track track = writer_.add_counter(curve.process, name.substr(name.find(' ') + 1), "%");
+    double use = 0;
+    for (std::size_t c = 0; c < curve.changes.size(); ++c) {
+      use += curve.changes[c].by;
+      const bool last_of_moment = c + 1 == curve.changes.size() || curve.changes[c + 1].at > curve.changes[c].at;
+      if (last_of_moment) writer_.count(track, curve.changes[c].at, std::max(0.0, 100 * use));
+    }
+  }
+  writer_.close();
+}
+
+}  // namespace flopcast

@@ -1,0 +1,62 @@
+// The timeline of a step in Perfetto's format: a process per GPU with a track per lane, curves of how busy its ports
+// are, arrows from senders to receivers; what each operation is stands in its arguments.
+#pragma once
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "analysis/render/perfetto.h"
+#include "sim/timeline.h"
+#include "workloads/training/training_step.h"
+
+namespace flopcast {
+
+/// What a trace shows of a run.
+struct TraceChoice {
+  std::set<int> gpus;  ///< by global index; empty: all that are replayed
+  /// From, to: operations that run at least in part between them. Absent: all.
+  std::optional<std::pair<Seconds, Seconds>> window;
+  bool shows(Seconds start, Seconds end) const { return !window || (end > window->first && start < window->second); }
+};
+
+/// "1.5s..2s" -> the two times. @throws InputError
+std::pair<Seconds, Seconds> parse_window(const std::string& text);
+
+/// Writes while the replay runs. Holds the arrows of pipeline transfers, and of the links of the GPUs shown when and
+/// how much they carry. Call close() after the replay.
+class PerfettoTraceSink final : public TimelineSink {
+ public:
+  PerfettoTraceSink(const TrainingStep& step, TraceChoice choice, TracePieces output);
+  void finished(const OperationGraph& graph, const OpSpan& span) override;
+  void close();
+
+ private:
+  struct Arrow {
+    OpId receiver, sender;
+  };
+  /// A link's use changes.
+  struct Change {
+    Seconds at;
+    double by;  ///< share of the link's rate
+  };
+  struct Curve {
+    PerfettoWriter::Track process;
+    std::vector<Change> changes;
+  };
+  void add_lanes();
+  void find_arrows();
+  void use_links(const OperationGraph& graph, const OpSpan& span);
+  bool shown(LaneId lane) const { return lane.valid() && lanes_[lane.index()].id != 0; }
+
+  const TrainingStep& step_;
+  TraceChoice choice_;
+  PerfettoWriter writer_;
+  std::vector<PerfettoWriter::Track> lanes_;  // by lane; 0: hidden
+  std::vector<Curve> links_;                  // by link; process 0: hidden
+  std::vector<Arrow> arrows_;                 // sorted by receiver
+  std::vector<bool> sends_;                   // by operation: arrows start here
+};
+
+}  // namespace flopcast
