@@ -2,6 +2,12 @@
 
 namespace flopcast {
 
+ProgramText program_text() {
+  return {.name = "flopcast",
+          .description = "Forecasts the time, energy and cost of work on GPU clusters, operation by operation.",
+          .version = version()};
+}
+
 void add_commands(Command& program) {
 #define FLOPCAST_ADD_COMMAND(name) add_##name##_command(program);
   FLOPCAST_COMMANDS(FLOPCAST_ADD_COMMAND)
@@ -15,11 +21,13 @@ void add_library_option(Command& command, std::vector<std::string>& folders) {
 }
 
 Option ScenarioArguments::add_to(Command& command) {
-  Option scenario =
-      command.option("FILE", file, "Scenario: a file, or a name from `flopcast list scenarios`").required();
+  Option scenario = command.option("FILE", file, "Scenario: a file, or a name from `flopcast list scenarios`")
+                        .required()
+                        .values(Values::scenarios);
   command.option("--set", sets, "Override a field, e.g. training.batch.sequences=7680; may be repeated")
       .value_name("PATH=VALUE")
-      .repeated();
+      .repeated()
+      .values(Values::assignments);
   add_library_option(command, library_folders);
   return scenario;
 }

@@ -33,10 +33,19 @@ constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells have it
   ROW(policy)                  \
   ROW(compare)                 \
   ROW(claims)                  \
-  ROW(cost)
+  ROW(cost)                    \
+  ROW(help)                    \
+  ROW(completion)
 #define FLOPCAST_DECLARE_COMMAND(name) void add_##name##_command(Command& program);
 FLOPCAST_COMMANDS(FLOPCAST_DECLARE_COMMAND)
 #undef FLOPCAST_DECLARE_COMMAND
+
+/// What the program says of itself.
+ProgramText program_text();
+
+/// `flopcast complete -- WORD...`, asked by shells: prints what may come next, a word and its meaning a line. No
+/// command like the others, which take no empty words.
+void print_candidates(std::span<const std::string> words);
 
 /// Adds every one of them.
 void add_commands(Command& program);

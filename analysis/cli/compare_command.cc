@@ -116,7 +116,8 @@ void add_compare_command(Command& program) {
       "compare", "Scenarios side by side, and what makes the difference, cause by cause",
       [](Command& command, CompareArguments& a) {
         command.option("SCENARIO", a.scenarios, "Two or more scenarios, or one study, or one scenario with --cause")
-            .required();
+            .required()
+            .values(Values::scenarios);
         command.option("--cause", a.causes, "Turn this on in the one scenario: " + cause_list() + "; may be repeated")
             .value_name("NAME")
             .repeated();

@@ -69,7 +69,9 @@ void add_curve_command(Command& program) {
   program.add_command<CurveArguments>(
       "curve", "Throughput against interactivity: a deployment with more and more users at once",
       [](Command& command, CurveArguments& a) {
-        command.option("SCENARIO", a.scenarios, "Serving scenarios, one curve each").required();
+        command.option("SCENARIO", a.scenarios, "Serving scenarios, one curve each")
+            .required()
+            .values(Values::scenarios);
         command.option("--set", a.sets, "Override a field in all of them").value_name("PATH=VALUE").repeated();
         command
             .option("--users", a.users,

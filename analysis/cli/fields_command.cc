@@ -32,7 +32,8 @@ void add_fields_command(Command& program) {
   program.add_command<FieldsArguments>(
       "fields", "Explain what a scenario or a library file may say: values, default, meaning",
       [](Command& command, FieldsArguments& arguments) {
-        command.option("PATH", arguments.path, "A section or field, e.g. training.plan; absent: a scenario");
+        command.option("PATH", arguments.path, "A section or field, e.g. training.plan; absent: a scenario")
+            .values(Values::fields);
         command
             .option("--json", arguments.json,
                     "Write every field at and below PATH as JSON (`-`: to stdout, instead of the text)")

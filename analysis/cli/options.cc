@@ -8,6 +8,7 @@
 #include <sstream>
 #include <type_traits>
 
+#include "analysis/cli/command_text.h"
 #include "sim/base/plain_text.h"
 
 namespace flopcast {
@@ -46,6 +47,7 @@ Option& Option::required(bool yes) {
 
 Option& Option::repeated() {
   option_->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  facts_->repeated = true;
   return *this;
 }
 
@@ -66,6 +68,12 @@ Option& Option::default_value(const std::string& value) {
 
 Option& Option::one_of(const std::vector<std::string>& values) {
   option_->check(CLI::IsMember(values));
+  facts_->choices = values;
+  return *this;
+}
+
+Option& Option::values(Values named) {
+  facts_->values = named;
   return *this;
 }
 
@@ -98,7 +106,7 @@ Option Command::option(const std::string& name, OptionTarget target, const std::
           option->check(number_fault);
         else
           option->check(text_fault);
-        return Option(*option);
+        return Option(*option, (*facts_)[option]);
       },
       target);
 }
@@ -114,7 +122,7 @@ Command Command::add_group(const std::string& name, const std::string& help) {
 }
 
 Command Command::subcommand(const std::string& name, const std::string& help) {
-  return Command(*app_->add_subcommand(name, help));
+  return Command(*app_->add_subcommand(name, help), facts_);
 }
 
 void Command::action(std::function<void()> work) { app_->callback(std::move(work)); }
@@ -124,7 +132,7 @@ int run_command_line(const ProgramText& text, const std::function<void(Command&)
   CLI::App app{text.description, text.name};
   app.set_version_flag("--version", text.version);
   app.require_subcommand(1);
-  Command program(app);
+  Command program(app, std::make_shared<Command::Facts>());
   add_commands(program);
   try {
     app.parse(argc, argv);
@@ -132,6 +140,47 @@ int run_command_line(const ProgramText& text, const std::function<void(Command&)
   } catch (const CLI::ParseError& error) {
     return show(app, error) == 0 ? 0 : fault;
   }
+}
+
+namespace {
+
+CommandText described(const CLI::App& app, const Command::Facts& facts) {
+  CommandText out{app.get_name(), app.get_description(), {}, {}};
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_name() == "--help" || option->get_name().starts_with("-h,")) continue;
+    OptionText text;
+    text.positional = option->get_positional();
+    text.name = text.positional ? option->get_name(true) : "--" + option->get_lnames().front();
+    // Of a positional argument the name says what stands there; a switch takes no value.
+    if (!text.positional && option->get_type_size() > 0) {
+      text.value = option->get_type_name();
+      text.value = text.value.substr(0, text.value.find(':'));
+    }
+    text.help = option->get_description();
+    text.required = option->get_required();
+    text.repeated = option->get_expected_max() > 1;
+    if (const auto known = facts.find(option); known != facts.end()) {
+      text.choices = known->second.choices;
+      text.values = known->second.values;
+      text.repeated = text.repeated || known->second.repeated;
+    }
+    out.options.push_back(std::move(text));
+  }
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (!command->get_group().empty()) out.commands.push_back(described(*command, facts));
+  }
+  return out;
+}
+
+}  // namespace
+
+CommandText describe_command_line(const ProgramText& text, const std::function<void(Command&)>& add_commands) {
+  CLI::App app{text.description, text.name};
+  app.set_version_flag("--version", text.version);
+  const auto facts = std::make_shared<Command::Facts>();
+  Command program(app, facts);
+  add_commands(program);
+  return described(app, *facts);
 }
 
 }  // namespace flopcast

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -17,10 +19,20 @@ class Option;
 
 namespace flopcast {
 
+/// What the values of an option name, so that shells can offer them.
+enum class Values { any, scenarios, assignments, fields, chips, entries };
+
+/// What is known of an option beside what the parser knows.
+struct OptionFacts {
+  std::vector<std::string> choices;
+  Values values = Values::any;
+  bool repeated = false;
+};
+
 /// An option or a positional argument that was just added to a command; each call narrows what it takes.
 class Option {
  public:
-  explicit Option(CLI::Option& option) : option_(&option) {}
+  Option(CLI::Option& option, OptionFacts& facts) : option_(&option), facts_(&facts) {}
 
   /// What the help shows for the value, "FILE".
   Option& value_name(const std::string& name);
@@ -38,11 +50,14 @@ class Option {
   Option& between(int low, int high);
   Option& between(double low, double high);
   Option& not_negative();
+  /// What its values name.
+  Option& values(Values named);
   /// `fault` says what is wrong with a value; empty: nothing.
   Option& check(std::function<std::string(const std::string&)> fault);
 
  private:
   CLI::Option* option_;
+  OptionFacts* facts_;
 };
 
 /// Where the value of an option goes. What is absent from the command line stays as it was.
@@ -53,7 +68,8 @@ using OptionTarget =
 /// One command of the program. Variables given to it must live as long as it does: `add_command` sees to that.
 class Command {
  public:
-  explicit Command(CLI::App& app) : app_(&app) {}
+  using Facts = std::map<const CLI::Option*, OptionFacts>;
+  Command(CLI::App& app, std::shared_ptr<Facts> facts) : app_(&app), facts_(std::move(facts)) {}
 
   /// An option, "--json", or a positional argument, "FILE". @{
   Option option(const std::string& name, OptionTarget target, const std::string& help);
@@ -80,6 +96,7 @@ class Command {
   Command subcommand(const std::string& name, const std::string& help);
   void action(std::function<void()> work);
   CLI::App* app_;
+  std::shared_ptr<Facts> facts_;
 };
 
 /// What a program says of itself.

@@ -85,7 +85,8 @@ void add_classify(Command& policy) {
   policy.add_command<ClassifyArguments>(
       "classify", "What the rules say of chips: limb, margin, from when to when",
       [](Command& command, ClassifyArguments& a) {
-        command.option("CHIP", a.chips, "Names from `flopcast list gpus`, or files; none: all of the library");
+        command.option("CHIP", a.chips, "Names from `flopcast list gpus`, or files; none: all of the library")
+            .values(Values::chips);
         command.option("--date", a.date, "Only the rules of this day").value_name("DAY");
         command.option("--rule", a.rule, "Only this rule (`flopcast policy rules` lists them)").value_name("ID");
         command

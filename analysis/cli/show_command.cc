@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "analysis/cli/command.h"
+#include "scenarios/read/libraries.h"
 
 namespace flopcast {
 namespace {
@@ -19,7 +20,9 @@ void add_show_command(Command& program) {
   program.add_command<ShowArguments>(
       "show", "Print one GPU, node, fabric, cluster, model or scenario",
       [](Command& command, ShowArguments& arguments) {
-        command.option("NAME", arguments.name, "Its name, as `flopcast list` gives it").required();
+        command.option("NAME", arguments.name, "Its name, as `flopcast list` gives it")
+            .required()
+            .values(Values::entries);
         add_library_option(command, arguments.library_folders);
       },
       [](const ShowArguments& arguments) {

@@ -1,0 +1,133 @@
+// `flopcast help`, and what shells need to complete its command lines.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "analysis/cli/command.h"
+#include "analysis/cli/command_text.h"
+#include "analysis/cli/output.h"
+#include "scenarios/read/field_reference.h"
+#include "scenarios/read/libraries.h"
+#include "scenarios/read/text_file.h"
+
+namespace flopcast {
+namespace {
+
+CommandText everything() { return describe_command_line(program_text(), add_commands); }
+
+struct HelpArguments {
+  std::vector<std::string> words;
+  std::string man;
+};
+
+/// The command that the words name; the program for none. @throws InputError
+const CommandText& named_command(const CommandText& program, const std::vector<std::string>& words) {
+  const CommandText* command = &program;
+  for (const std::string& word : words) {
+    const CommandText* const next = command->command(word);
+    if (next != nullptr) {
+      command = next;
+      continue;
+    }
+    std::vector<std::string> known;
+    for (const CommandText& one : command->commands) known.push_back(one.name);
+    if (command == &program) {
+      for (const Topic& topic : topics()) known.emplace_back(topic.name);
+    }
+    throw InputError(Diagnostic{"", 0, 0, "help", quoted(word), fmt::format("one of {}", fmt::join(known, ", ")),
+                                nearest_name(word, known)});
+  }
+  return *command;
+}
+
+void write_manuals(const CommandText& command, const std::string& path, const std::string& folder) {
+  std::string name = path;
+  std::replace(name.begin(), name.end(), ' ', '-');
+  write_text(folder + "/" + name + ".1", manual_page(command, path, "flopcast " + version()));
+  for (const CommandText& one : command.commands) write_manuals(one, path + " " + one.name, folder);
+}
+
+void show_help(const HelpArguments& a) {
+  const CommandText program = everything();
+  if (!a.man.empty()) return write_manuals(named_command(program, a.words), program_text().name, a.man);
+  const std::vector<Topic>& all = topics();
+  if (a.words.size() == 1) {
+    const auto topic = std::find_if(all.begin(), all.end(), [&](const Topic& t) { return t.name == a.words[0]; });
+    if (topic != all.end()) return fmt::print("{}\n\n{}", topic->title, topic->text);
+  }
+  if (a.words.empty()) {
+    fmt::print("{}\n\n{}\n", all.front().title, all.front().text);
+    fmt::print("Commands, each with `flopcast help COMMAND`:\n");
+    for (const CommandText& one : program.commands) fmt::print("  {:<14}{}\n", one.name, one.help);
+    fmt::print("\nTopics, each with `flopcast help TOPIC`:\n");
+    for (const Topic& topic : all) fmt::print("  {:<14}{}\n", topic.name, topic.title);
+    return;
+  }
+  named_command(program, a.words);
+  std::vector<const char*> words{"flopcast"};
+  for (const std::string& word : a.words) words.push_back(word.c_str());
+  words.push_back("--help");
+  run_command_line(program_text(), add_commands, static_cast<int>(words.size()), words.data(), kExitBadInput);
+}
+
+/// Names for shells. What the libraries cannot say just now is no candidate.
+std::vector<Candidate> names_of(Values values) {
+  std::vector<Candidate> out;
+  if (values == Values::assignments || values == Values::fields) {
+    const std::string end = values == Values::assignments ? "=" : "";
+    for (const FieldReference& field : fields_below("")) {
+      if (values == Values::assignments && field.section()) continue;
+      std::string path = field.path;
+      for (std::size_t at = path.find("[]"); at != std::string::npos; at = path.find("[]", at + 1))
+        path.replace(at, 2, values == Values::assignments ? "[0]" : "");
+      out.push_back({path + end, field.meaning});
+    }
+    return out;
+  }
+  const Libraries libraries = Libraries::discover({});
+  const auto add = [&](const char* kind) {
+    for (const LibraryRow& row : list_library(library_kind(kind), libraries)) out.push_back({row.name, row.title});
+  };
+  if (values == Values::scenarios) add("scenarios");
+  if (values == Values::chips) add("gpus");
+  if (values == Values::entries) {
+    for (const char* kind : {"gpus", "nodes", "fabrics", "clusters", "models", "scenarios"}) add(kind);
+  }
+  return out;
+}
+
+struct CompletionArguments {
+  std::string shell;
+};
+
+}  // namespace
+
+void print_candidates(std::span<const std::string> words) {
+  for (const Candidate& one : candidates(everything(), words, names_of)) {
+    std::string meaning = one.meaning.substr(0, one.meaning.find('\n'));
+    std::replace(meaning.begin(), meaning.end(), '\t', ' ');
+    fmt::print("{}\t{}\n", one.word, meaning);
+  }
+}
+
+void add_help_command(Command& program) {
+  program.add_command<HelpArguments>(
+      "help", "Explain a command or a topic; alone: what to try first",
+      [](Command& command, HelpArguments& a) {
+        command.option("TOPIC", a.words, "A command, or start, scenarios, units, output, environment");
+        command.option("--man", a.man, "Instead: write manual pages into this folder").value_name("DIR");
+      },
+      show_help);
+}
+
+void add_completion_command(Command& program) {
+  program.add_command<CompletionArguments>(
+      "completion", "Print what makes a shell complete commands, scenarios and fields",
+      [](Command& command, CompletionArguments& a) {
+        command.option("SHELL", a.shell, "bash, zsh or fish").required().one_of({"bash", "zsh", "fish"});
+      },
+      [](const CompletionArguments& a) { fmt::print("{}", completion_script(a.shell)); });
+}
+
+}  // namespace flopcast
