@@ -34,6 +34,7 @@ constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells have it
   ROW(compare)                 \
   ROW(claims)                  \
   ROW(cost)                    \
+  ROW(app)                     \
   ROW(help)                    \
   ROW(completion)
 #define FLOPCAST_DECLARE_COMMAND(name) void add_##name##_command(Command& program);

@@ -1,0 +1,202 @@
+// Does the local application answer whom it should, and nobody else?
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <random>
+
+#include "analysis/app/app.h"
+#include "tests/analysis/program.h"
+#include "tests/catch.h"
+
+namespace flopcast {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+constexpr int kPort = 4711;
+const std::string kToken = "secret";
+
+HttpRequest request(const std::string& method, const std::string& what, const std::string& body = "") {
+  HttpRequest out;
+  out.method = method;
+  out.path = "/" + kToken + "/" + what;
+  out.headers = {{"host", "127.0.0.1:4711"}};
+  if (method == "POST") out.headers["x-flopcast"] = "1";
+  out.body = body;
+  return out;
+}
+
+HttpRequest with(HttpRequest request, const std::string& name, const std::string& value) {
+  request.arguments.emplace_back(name, value);
+  return request;
+}
+
+/// Waits for the end of a run. @return its state
+std::string finished(App& app, const std::string& id) {
+  for (int i = 0; i < 2000; ++i) {
+    const std::string state = app.answer(with(request("GET", "state"), "id", id)).body;
+    if (state.find("\"running\"") == std::string::npos) return state;
+    usleep(5000);
+  }
+  return "never";
+}
+
+TEST_CASE("app: only who knows the token is answered, under the one host, from the one origin", "[app]") {
+  App app(load_environment(), {"", kToken, kPort});
+  CHECK(app.answer(request("GET", "")).status == 200);
+  CHECK(app.answer(request("GET", "scenarios")).status == 200);
+  const auto refused = [&](HttpRequest asked) {
+    const HttpAnswer answer = app.answer(asked);
+    CHECK(answer.status == 403);
+    CHECK_THAT(answer.body, !ContainsSubstring(kToken));
+  };
+  for (const char* path : {"/", "/scenarios", "/secre/", "/secrets/", "/secret", "/Secret/", "//", "/secret x/", ""}) {
+    HttpRequest asked = request("GET", "");
+    asked.path = path;
+    CAPTURE(path);
+    refused(asked);
+  }
+  // DNS rebinding: the browser thinks that evil.example is here.
+  for (const char* host : {"evil.example:4711", "localhost:4711", "127.0.0.1", "127.0.0.1:80", ""}) {
+    HttpRequest asked = request("GET", "scenarios");
+    asked.headers["host"] = host;
+    refused(asked);
+  }
+  // Pages of other sites may post forms without asking first.
+  HttpRequest form = request("POST", "run", testing::kDense);
+  form.headers.erase("x-flopcast");
+  refused(form);
+  HttpRequest foreign = request("POST", "run", testing::kDense);
+  foreign.headers["origin"] = "https://evil.example";
+  refused(foreign);
+  HttpRequest site = request("GET", "scenarios");
+  site.headers["sec-fetch-site"] = "cross-site";
+  refused(site);
+  CHECK(app.answer(request("GET", "nothing")).status == 404);
+  CHECK(random_token().size() == 64);
+  CHECK(random_token() != random_token());
+}
+
+TEST_CASE("app: faults as one types, a run, its page, a second one and the difference", "[app]") {
+  App app(load_environment(), {"", kToken, kPort});
+  CHECK_THAT(app.answer(request("POST", "check", "clustr {}")).body,
+             ContainsSubstring("\"line\":1") && ContainsSubstring("did you mean"));
+  CHECK_THAT(app.answer(request("POST", "check", testing::kDense)).body, ContainsSubstring("\"faults\":[]"));
+  CHECK_THAT(app.answer(request("POST", "run", "clustr {}")).body, ContainsSubstring("\"faults\":[{"));
+  CHECK_THAT(app.answer(request("POST", "run", testing::kDense)).body, ContainsSubstring("\"id\":0"));
+  CHECK_THAT(finished(app, "0"), ContainsSubstring("\"done\""));
+  const HttpAnswer page = app.answer(with(request("GET", "page"), "id", "0"));
+  CHECK(page.type == "text/html; charset=utf-8");
+  CHECK_THAT(page.body, ContainsSubstring("A small dense model") && ContainsSubstring("The pipeline"));
+  const HttpRequest faster = with(request("POST", "run", testing::kDense), "set", "training.batch.sequences=128");
+  CHECK_THAT(app.answer(faster).body, ContainsSubstring("\"id\":1"));
+  CHECK_THAT(finished(app, "1"), ContainsSubstring("\"done\""));
+  const HttpRequest difference = with(with(request("GET", "difference"), "a", "0"), "b", "1");
+  CHECK_THAT(app.answer(difference).body, ContainsSubstring("training.step_time_s"));
+  CHECK_THAT(app.answer(with(request("GET", "json"), "id", "1")).body, ContainsSubstring("\"step_time_s\""));
+  CHECK_THAT(app.answer(with(request("GET", "csv"), "id", "1")).body, ContainsSubstring("training.step_time_s,"));
+  for (const char* id : {"", "7", "-1", "x", "99999999999"})
+    CHECK(app.answer(with(request("GET", "page"), "id", id)).status == 404);
+}
+
+TEST_CASE("app: a run is cancelled, and saving goes into the folder and nowhere else", "[app]") {
+  const test::TemporaryFolder folder;
+  App app(load_environment(), {folder.path(), kToken, kPort});
+  HttpRequest long_run = with(request("POST", "run", testing::kDense), "set", "training.batch.sequences=65536");
+  CHECK_THAT(app.answer(long_run).body, ContainsSubstring("\"id\":0"));
+  CHECK(app.answer(with(request("POST", "cancel"), "id", "0")).status == 200);
+  CHECK_THAT(finished(app, "0"), ContainsSubstring("\"cancelled\""));
+  CHECK(app.answer(with(request("GET", "page"), "id", "0")).status == 409);
+  CHECK(app.answer(with(request("POST", "save", "x"), "name", "mine")).status == 200);
+  CHECK(testing::contents(folder.path() + "/mine.textproto") == "x");
+  for (const char* name : {"", "../mine", "/tmp/x", "a/b", "a.b", "..", "a\nb"}) {
+    CAPTURE(name);
+    CHECK(app.answer(with(request("POST", "save", "x"), "name", name)).status == 400);
+    CHECK(app.answer(with(request("GET", "scenario"), "name", name)).status == 404);
+  }
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
+  App without(load_environment(), {"", kToken, kPort});
+  CHECK(without.answer(with(request("POST", "save", "x"), "name", "mine")).status == 403);
+}
+
+TEST_CASE("http: what is malformed is no request", "[app]") {
+  CHECK(parse_request("GET /a%20b?x=1&y=%41+c HTTP/1.1\r\nHost: h").request->path == "/a b");
+  CHECK(parse_request("GET /?x=1&y=%41+c HTTP/1.1").request->argument("y") == "A c");
+  for (const char* head :
+       {"", "GET", "GET /", "GET / HTTP/2", "GET  / HTTP/1.1", "GET a HTTP/1.1", "GET /%4 HTTP/1.1",
+        "GET /%zz HTTP/1.1", "GET /%00 HTTP/1.1", "GET / HTTP/1.1\r\nno colon", "GET / HTTP/1.1\r\n: x",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b", "GET / HTTP/1.1\r\na b: c", "GET / HTTP/1.1\r\nHost: a\rb"}) {
+    CAPTURE(head);
+    CHECK_FALSE(parse_request(head).request);
+  }
+  CHECK(parse_request("PUT / HTTP/1.1").fault == 405);
+  // Ten thousand broken ones, by bytes flipped, dropped and doubled: none crashes, whatever it turns into.
+  const std::string sound =
+      "POST /secret/run?set=a%3Db HTTP/1.1\r\nHost: 127.0.0.1:4711\r\nContent-Length: 3\r\nX-Flopcast: 1";
+  std::mt19937 random(1);
+  App app(load_environment(), {"", kToken, kPort});
+  std::size_t let_in = 0;
+  for (int i = 0; i < 10'000; ++i) {
+    std::string head = sound;
+    for (int change = 0; change < 3; ++change) {
+      const std::size_t at = random() % head.size();
+      if (random() % 3 == 0)
+        head.erase(at, 1 + random() % 4);
+      else if (random() % 2 == 0)
+        head.insert(at, 1, static_cast<char>(random()));
+      else
+        head[at] = static_cast<char>(random());
+      if (head.empty()) head = "x";
+    }
+    const ParsedRequest parsed = parse_request(head);
+    if (parsed.request && app.answer(*parsed.request).status == 200) ++let_in;
+  }
+  CHECK(let_in < 10'000);
+}
+
+/// What the server answers to these bytes.
+std::string said(int port, const std::string& bytes) {
+  const int connection = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  REQUIRE(connect(connection, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0);
+  (void)!send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  shutdown(connection, SHUT_WR);
+  std::string out;
+  char piece[4096];
+  for (ssize_t got = 0; (got = recv(connection, piece, sizeof piece, 0)) > 0;)
+    out.append(piece, static_cast<std::size_t>(got));
+  close(connection);
+  return out;
+}
+
+TEST_CASE("http: a server answers on its port, one request at a time, and goes on after bad ones", "[app]") {
+  HttpServer server(0, [](const HttpRequest& asked) {
+    return HttpAnswer{200, "text/plain", asked.method + asked.body};
+  });
+  std::atomic<bool> go_on{true};
+  std::thread serving([&] { server.serve([&] { return go_on.load(); }); });
+  const std::string huge(20'000, 'a');
+  CHECK_THAT(said(server.port(), "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"),
+             ContainsSubstring("200 OK") && ContainsSubstring("POSTabc") && ContainsSubstring("nosniff"));
+  CHECK(said(server.port(), "POST / HTTP/1.1\r\nContent-Length: 30\r\n\r\nabc").empty());  // the rest never came
+  CHECK_THAT(said(server.port(), "POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n"), ContainsSubstring("413"));
+  CHECK_THAT(said(server.port(), "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"), ContainsSubstring("400"));
+  CHECK_THAT(said(server.port(), "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+             ContainsSubstring("400"));
+  CHECK_THAT(said(server.port(), "GET /" + huge + " HTTP/1.1\r\n\r\n"), ContainsSubstring("431"));
+  CHECK_THAT(said(server.port(), "\r\n\r\n"), ContainsSubstring("400"));
+  CHECK(said(server.port(), "").empty());
+  CHECK_THAT(said(server.port(), "GET / HTTP/1.1\r\n\r\n"), ContainsSubstring("200 OK"));
+  CHECK_THROWS_AS(HttpServer(server.port(), [](const HttpRequest&) { return HttpAnswer{}; }), std::runtime_error);
+  go_on = false;
+  serving.join();
+}
+
+}  // namespace
+}  // namespace flopcast
