@@ -9,18 +9,11 @@
 #include "workloads/training/rank_program.h"
 #include "workloads/training/shard_traffic.h"
 #include "workloads/training/stage_walk.h"
+#include "workloads/training/step_choices.h"
 #include "workloads/training/step_prices.h"
 #include "workloads/training/training_step.h"
 
 namespace flopcast {
-
-/// When parameters and gradients travel beside the passes.
-struct ShardPlan {
-  bool gather_first = false;   ///< parameters before the first forward of a chunk
-  bool gather_always = false;  ///< before every pass (ZeRO-3)
-  bool reduce_last = false;    ///< gradients after the last backward of a chunk
-  bool reduce_always = false;  ///< after every backward (ZeRO-2 and ZeRO-3)
-};
 
 /// Builds passes. One emitter serves all ranks of a step.
 class PassEmitter {

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
-#include <numeric>
 
 #include "workloads/training/end_of_step.h"
 #include "workloads/training/expert_groups.h"
 #include "workloads/training/pass_emitter.h"
+#include "workloads/training/step_choices.h"
 #include "workloads/training/step_layout.h"
 #include "workloads/training/step_prices.h"
 
@@ -63,45 +62,24 @@ class StepBuilder {
     choose_overlap();
     check_stage_layers(config, step_.schedule);
     step_.hottest_load = *std::max_element(loads_.begin(), loads_.end());
-    step_.stages = split_within_memory(topology.cluster().node.gpu.hbm_usable());
+    split(topology.cluster().node.gpu.hbm_usable());
     step_.notes = replay_.notes;
     step_.folded = replay_.folded;
   }
 
-  /// The split that the plan asks for. A balanced one keeps layers off ranks whose memory they would
-  /// overflow, as long as others have room; where nothing fits it is the one that needs least memory.
-  std::vector<StageContent> split_within_memory(Bytes capacity) {
-    const int stages = step_.schedule.stages;
-    const StageGroups groups = stage_groups(step_.schedule);
-    const LayerCosts costs = prices_.layer_costs();
-    const std::vector<StageContent> unlimited = split_layers(config_, stages, groups, costs);
-    if (config_.plan.layer_split != "balanced" || !config_.plan.stage_layers.empty()) return unlimited;
-
-    std::vector<int> most(stages, config_.model.layers);
-    std::vector<StageContent> leanest = unlimited;
-    Bytes least(std::numeric_limits<double>::infinity());
-    for (bool changed = true; changed;) {
-      const std::vector<StageContent> split = split_layers(config_, stages, groups, costs, most);
-      Bytes fullest;
-      changed = false;
-      for (const MemoryTable& table : memory_per_rank(config_, split, step_.schedule, step_.hottest_load)) {
-        fullest = std::max(fullest, table.total());
-        if (table.total() <= capacity) continue;
-        const std::vector<int>& held = step_.schedule.stage_of[table.pipeline_rank];
-        const int longest = *std::max_element(held.begin(), held.end(),
-                                              [&](int a, int b) { return split[a].layers() < split[b].layers(); });
-        const int limit = std::max(0, static_cast<int>(split[longest].layers()) - 1);
-        changed |= limit < most[longest];
-        most[longest] = std::min(most[longest], limit);
+  void split(Bytes capacity) {
+    const Schedule& schedule = step_.schedule;
+    const auto memory = [&](const std::vector<StageContent>& stages) {
+      std::vector<Bytes> of_rank;
+      for (const MemoryTable& table : memory_per_rank(config_, stages, schedule, step_.hottest_load)) {
+        of_rank.push_back(table.total());
       }
-      if (fullest < least) {
-        least = fullest;
-        leanest = split;
-        moved_for_memory_ = fullest <= capacity && most != std::vector<int>(stages, config_.model.layers);
-      }
-      if (std::accumulate(most.begin(), most.end(), 0) < config_.model.layers) break;  // no room anywhere
-    }
-    return leanest;
+      return of_rank;
+    };
+    FittedSplit fitted = split_within_memory(config_, schedule.stage_of, stage_groups(schedule), prices_.layer_costs(),
+                                             capacity, memory);
+    step_.stages = std::move(fitted.stages);
+    moved_for_memory_ = fitted.moved_for_memory;
   }
 
   /// For a single pass pair: the stages are given, not cut from the model.
@@ -121,18 +99,10 @@ class StepBuilder {
   }
 
  private:
-  /// Collectives run beside the passes where the plan says so and every stage is held by one pipeline rank:
-  /// of two ranks that hold a stage, either is done with it at another time.
   void choose_overlap() {
-    const int zero = config_.plan.zero_stage;
-    for (int p = 0; p < grid_.pipeline; ++p) {
-      if (holders_of_same_stages(step_.schedule, p).size() > 1) return;
-    }
-    if (!config_.mechanisms.gradient_collectives || (grid_.replicas < 2 && grid_.blocks() < 2)) return;
-    overlap_.gather_always = zero >= 3;
-    overlap_.reduce_always = zero >= 2;
-    overlap_.gather_first = zero >= 1 && config_.plan.overlap_parameters;
-    overlap_.reduce_last = config_.plan.overlap_gradients;
+    bool held_twice = false;
+    for (int p = 0; p < grid_.pipeline; ++p) held_twice |= holders_of_same_stages(step_.schedule, p).size() > 1;
+    overlap_ = collectives_beside_passes(config_, grid_, held_twice);
   }
 
   void add_ranks() {
