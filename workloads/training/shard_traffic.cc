@@ -26,8 +26,14 @@ std::vector<RankId> ShardGroups::experts(int pipeline_rank, int position) const 
 }
 
 ShardTraffic::ShardTraffic(const TrainingConfig& config, const JobGrid& grid, Topology& topology,
-                           const LinkCalibration& links, GraphBuilder& graph)
-    : config_(config), grid_(grid), topology_(topology), links_(links), graph_(graph), groups_of_(config.plan, grid) {}
+                           const LinkCalibration& links, GraphBuilder& graph, Shares* shares)
+    : config_(config),
+      grid_(grid),
+      topology_(topology),
+      links_(links),
+      graph_(graph),
+      groups_of_(config.plan, grid),
+      shares_(shares != nullptr ? *shares : own_shares_) {}
 
 void ShardTraffic::connect(std::vector<RankProgram>& programs) {
   const auto barriers_among = [&](Shared shared, const std::vector<RankId>& ranks) -> ExchangeBarriers* {

@@ -33,8 +33,18 @@ class ShardGroups {
 /// Puts gathers and scatters on the lanes `parameters` and `gradients` of the replayed GPUs.
 class ShardTraffic {
  public:
+  /// What one GPU moves in a collective, and how long that takes alone.
+  struct Share {
+    PortTransfer transfer;
+    Seconds alone;
+  };
+  /// By GPU, operation, group, bytes.
+  using Shares = std::map<std::tuple<std::uint32_t, ShardOp, bool, bool, double>, Share>;
+
+  /// @param shares kept from other steps with the same degrees, and added to; null: none are.
   ShardTraffic(const TrainingConfig& config, const JobGrid& grid, Topology& topology, const LinkCalibration& links,
-               GraphBuilder& graph);
+               GraphBuilder& graph, Shares* shares = nullptr);
+  ShardTraffic(const ShardTraffic&) = delete;
   /// Replayed members of a group wait for each other.
   void connect(std::vector<RankProgram>& programs);
 
@@ -49,11 +59,6 @@ class ShardTraffic {
   Sent scatter(RankProgram& program, const StageParameters& unit, OpId after);
 
  private:
-  /// What one GPU moves in a collective, and how long that takes alone.
-  struct Share {
-    PortTransfer transfer;
-    Seconds alone;
-  };
   /// Nothing when the group is one GPU. Looked up for all but the first layer of a kind.
   const Share& share(const RankProgram& program, ShardOp op, bool experts, bool whole, double bytes);
   Sent send(RankProgram& program, ShardOp op, bool experts, bool whole, double bytes, OpId after);
@@ -64,7 +69,8 @@ class ShardTraffic {
   const LinkCalibration& links_;
   GraphBuilder& graph_;
   ShardGroups groups_of_;
-  std::map<std::tuple<std::uint32_t, ShardOp, bool, bool, double>, Share> shares_;  // by GPU, operation, group, bytes
+  Shares own_shares_;
+  Shares& shares_;
   // By what the members share and who they are: the same GPUs may share dense parameters and experts, and each of the
   // two sequences of exchanges counts its own.
   enum class Shared : std::uint8_t { dense, experts, matrices };

@@ -1,0 +1,94 @@
+// A schedule made ready to be walked many times: its passes in an order in which they can run, each with the passes it
+// waits for, so that a walk is one run through an array.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "workloads/schedules/schedule.h"
+#include "workloads/training/estimate/pass_profile.h"
+
+namespace flopcast {
+
+struct SchedulePattern {
+  static constexpr std::uint32_t kNone = 0xffffffff;
+  /// A pass: what it waits for, by position in `passes`.
+  struct Step {
+    std::uint32_t activations = kNone, gradients = kNone;  ///< the passes that send them
+    std::uint16_t rank = 0;
+    std::uint16_t form = 0;                                     ///< into `forms`
+    bool activations_travel = false, gradients_travel = false;  ///< from another rank
+    bool gathers = false;                                       ///< first forward of its chunk
+    bool reduces = false;                                       ///< last weight gradient of its chunk
+  };
+  /// Passes that take the same time: of a kind, on a rank, through the same chunks.
+  struct Form {
+    PassKind kind = PassKind::forward;
+    PassProfiles::At at = PassProfiles::At::midst;
+    std::uint16_t rank = 0, chunk = 0, backward_chunk = 0;
+    int times = 0;  ///< in the pattern
+    bool operator==(const Form& o) const {
+      return kind == o.kind && at == o.at && rank == o.rank && chunk == o.chunk && backward_chunk == o.backward_chunk;
+    }
+  };
+  int ranks = 0, stages = 0, micro_batches = 0;
+  bool two_copies = false;
+  StageGroups groups;
+  std::vector<std::vector<int>> stage_of;
+  std::vector<Step> steps;
+  std::vector<Form> forms;
+  /// held[rank]: activations held at once by chunk, in every constellation that no other exceeds.
+  std::vector<std::vector<std::vector<int>>> held;
+};
+SchedulePattern make_pattern(const Schedule& schedule);
+
+/// A schedule of any number of micro-batches. Of many, a few are walked: the rest of the steady state repeats.
+struct PatternPair {
+  std::shared_ptr<const SchedulePattern> pattern;
+  std::shared_ptr<const SchedulePattern> shorter;  ///< null: `pattern` is the whole schedule
+  double repeats = 0;                              ///< how often the difference of the two comes on top of `pattern`
+};
+
+class PatternLibrary {
+ public:
+  /// The rows of schedules() by their place in the table; kOwnOrder: the order of the configuration's own file.
+  static constexpr int kOwnOrder = -1;
+  /// Null `pattern`: the schedule cannot serve so many ranks, micro-batches or chunks.
+  const PatternPair& get(int schedule, const ScheduleRequest& request);
+  /// All of it, however long.
+  SchedulePattern whole(int schedule, const ScheduleRequest& request) const;
+  /// The text of an order of the user's own.
+  void set_own_order(std::string text, std::string file);
+
+ private:
+  std::shared_ptr<const SchedulePattern> build(int schedule, const ScheduleRequest& request);
+  std::string own_text_, own_file_;
+  std::map<std::tuple<int, int, int, int>, PatternPair> pairs_;
+  std::map<std::tuple<int, int, int, int>, std::shared_ptr<const SchedulePattern>> built_;
+};
+
+/// Where a walk ends.
+struct Walked {
+  Seconds end;  ///< of the last pass and of the collectives beside passes
+  /// Of the rank that computes most, when asked for: its passes, and what it waits for between them.
+  int busiest = 0;
+  Seconds busy, exchanged, idle_in_passes, waits_for_tokens, waits_for_others, collectives_after;
+};
+
+/// Memory that walks use again and again.
+struct WalkScratch {
+  std::vector<Seconds> forward_ready, backward_ready;                         // by step
+  std::vector<Seconds> compute, communication, gradients, parameters, ports;  // by rank
+  std::vector<Walked> parts;                                                  // by rank
+};
+
+/// @param profile_of_form [form] into `profiles`.
+/// @param detailed fills everything of the result, not only the end.
+Walked walk(const SchedulePattern& pattern, std::span<const std::uint16_t> profile_of_form,
+            std::span<const PassProfile> profiles, Seconds message, WalkScratch& scratch, bool detailed = false);
+
+}  // namespace flopcast

@@ -1,0 +1,113 @@
+// How long a training step takes and how much memory it needs, for any plan of one model on one cluster, without a
+// graph: for searches over many plans.
+//
+// Prices of kernels, exchanges and collectives are the replay's (StepPrices, ExpertGroups, ShardTraffic, EndOfStep);
+// passes are profiled once per set of degrees (pass_profile.h) and a plan is a walk over its schedule with those times
+// (schedule_pattern.h), long schedules by their steady state. What is left out: flows of different kinds that meet on a
+// port, slow parts, and oversubscribed switches. A test holds its ranking against the replay's.
+#pragma once
+#include <array>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "hwmodels/fabric/topology.h"
+#include "hwmodels/kernels/kernels.h"
+#include "workloads/training/estimate/pass_profile.h"
+#include "workloads/training/estimate/plan_choice.h"
+#include "workloads/training/estimate/schedule_pattern.h"
+
+namespace flopcast {
+
+/// Where a step's time goes, on the pipeline rank that computes most. The parts add up to the step.
+struct StepParts {
+  Seconds compute;   ///< kernels of passes
+  Seconds tensor;    ///< exchanges of tensor parallelism that nothing hides
+  Seconds context;   ///< the same of context parallelism
+  Seconds expert;    ///< tokens on their way that nothing hides; with ZeRO-3 late parameters too
+  Seconds pipeline;  ///< waiting for other stages: the bubble
+  Seconds data;      ///< gradients and parameters before and after the passes
+  Seconds end;       ///< optimiser, norm, host
+  Seconds total() const { return compute + tensor + context + expert + pipeline + data + end; }
+};
+
+struct StepEstimate {
+  bool possible = false;  ///< the schedule can serve the plan
+  bool fits = false;      ///< into the GPU's memory; `step` is known only where it does
+  Seconds step;
+  Bytes memory;  ///< of the fullest GPU
+};
+
+/// Memory of a pipeline rank that holds certain stages: what is always there, and what an activation of each chunk
+/// adds.
+struct RankMemory {
+  Bytes always;
+  std::vector<Bytes> held;  ///< by chunk
+};
+
+/// One per thread: it keeps what it has priced.
+class StepEstimator {
+ public:
+  /// @param base everything that plans do not vary; its own choice need not be possible.
+  /// @param precisions those that PlanChoice::precision numbers, each with its prices in `kernels`.
+  StepEstimator(const TrainingConfig& base, std::vector<PrecisionPlan> precisions, std::vector<KernelModel> kernels,
+                const ClusterSpec& cluster, std::shared_ptr<const LinkCalibration> links);
+  ~StepEstimator();
+
+  /// @pre degrees divide what they have to (analysis: plan_space.h); whether the schedule can serve them is found here.
+  StepEstimate estimate(const PlanChoice& choice);
+  /// The same where memory does not matter. @pre possible
+  StepEstimate estimate_whatever_fits(const PlanChoice& choice);
+  /// Memory alone: whether it fits.
+  bool fits(const PlanChoice& choice);
+  /// Where the time goes. Walks the whole schedule. @pre possible
+  StepParts parts(const PlanChoice& choice);
+  /// No plan with these degrees, micro-batch, dispatcher and recomputation is faster, whatever its schedule, split and
+  /// overlap of gradients and parameters: compute and unhidden exchanges of the whole model, spread over the stages as
+  /// evenly as whole layers can be.
+  /// @param pairs whether forward and backward of different micro-batches may run together, so that tokens hide.
+  Seconds lower_bound(const PlanChoice& choice, bool pairs = true);
+
+  const TrainingConfig& base() const { return base_; }
+  const std::vector<PrecisionPlan>& precisions() const { return precisions_; }
+
+ private:
+  struct Hash {
+    std::size_t operator()(const PlanChoice& choice) const;
+  };
+  struct Degrees;  // everything that is shared by plans that differ in schedule and split
+  struct Layout;   // the stages of one schedule under one split
+
+  const PassPrices& prices(const PlanChoice& choice);
+  Degrees& degrees(const PlanChoice& choice);
+  Layout& layout(Degrees& degrees, const PlanChoice& choice, const SchedulePattern& pattern);
+  Bytes fullest(Degrees& degrees, const PlanChoice& choice, Layout& layout, const PatternPair& pair);
+  static Bytes held_memory(const Degrees& degrees, const StageContent& stage, bool two_copies, int held);
+  static Bytes activation(Degrees& degrees, const StageContent& stage);
+  static RankMemory rank_memory(Degrees& degrees, const std::vector<StageContent>& stages, bool two_copies);
+  Bytes memory_of(Degrees& degrees, const Layout& layout, const PatternPair& pair, std::size_t rank);
+  void set_stages(Degrees& degrees, Layout& layout, std::vector<StageContent> stages, const SchedulePattern& pattern);
+  void add_end_of_step(Degrees& degrees, Layout& layout, const SchedulePattern& pattern);
+  double context_share(const Degrees& degrees, const PlanChoice& choice) const;
+  Walked walk_through(Degrees& degrees, Layout& layout, const SchedulePattern& pattern, bool detailed);
+  StepEstimate estimate(const PlanChoice& choice, bool must_fit);
+  ScheduleRequest request(const PlanChoice& choice) const;
+
+  TrainingConfig base_;
+  std::vector<PrecisionPlan> precisions_;
+  std::vector<KernelModel> kernels_;
+  std::shared_ptr<const LinkCalibration> links_;
+  Topology topology_;
+  PatternLibrary patterns_;
+  WalkScratch scratch_;
+  std::unordered_map<int, std::vector<double>> loads_;  // by expert-parallel size
+  std::unordered_map<PlanChoice, std::unique_ptr<PassPrices>, Hash> prices_;
+  std::map<std::array<int, 8>, ShardTraffic::Shares> shares_;        // by who shares what
+  std::unordered_map<PlanChoice, PassProfiles::Known, Hash> plain_;  // passes beside no collective
+  std::unordered_map<PlanChoice, std::unique_ptr<Degrees>, Hash> degrees_;
+};
+
+}  // namespace flopcast
