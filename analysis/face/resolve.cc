@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "analysis/face/environment_data.h"
+#include "analysis/face/resolve.h"
 #include "analysis/money/cost_study.h"
 #include "analysis/render/format.h"
 #include "analysis/runs/published.h"
@@ -44,7 +45,8 @@ class Faults {
   std::vector<Diagnostic> found_;
 };
 
-/// Fills in what comes from calibrations and the price book.
+}  // namespace
+
 ResolvedScenario completed(Scenario scenario, const EnvironmentData& data) {
   scenario.kernels = data.kernels();
   scenario.links = data.links();
@@ -72,8 +74,6 @@ ResolvedScenario completed(Scenario scenario, const EnvironmentData& data) {
   faults.throw_any();
   return ResolvedScenario(std::make_shared<const Scenario>(std::move(scenario)));
 }
-
-}  // namespace
 
 ResolvedScenario resolve(const std::string& name_or_file, const Environment& environment,
                          const std::vector<std::string>& overrides) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include <fmt/format.h>
+#include <google/protobuf/text_format.h>
 
 #include "scenarios/policy/availability.h"
 #include "scenarios/proto/scenario.pb.h"
@@ -80,12 +81,14 @@ std::string scenario_path(const std::string& file_or_name, const Libraries& libr
 /// one slip does not drag a tail of consequences into the list.
 class Resolver {
  public:
-  Resolver(proto::Scenario scenario, Places places, std::string file, Diagnostics faults, const Libraries& libraries)
+  Resolver(proto::Scenario scenario, Places places, std::string file, Diagnostics faults, const Libraries& libraries,
+           bool open = false)
       : in_(std::move(scenario)),
         places_(std::move(places)),
         file_(std::move(file)),
         faults_(std::move(faults)),
-        libraries_(libraries) {}
+        libraries_(libraries),
+        open_(open) {}
 
   Scenario resolve() {
     lay_cluster_over_its_base();
@@ -250,7 +253,7 @@ class Resolver {
       check_precision(config.precision, places_, faults_);
       if (cluster_known_) check_precision_on(out_.cluster.node.gpu, config.precision, places_, faults_);
     }
-    if (sound("training.expert_load") && sound("training.plan") && model_known_)
+    if (!open_ && sound("training.expert_load") && sound("training.plan") && model_known_)
       check_expert_load(config.expert_load, config.plan, model_, places_, faults_);
     if (cluster_known_ && config.communication_sms >= out_.cluster.node.gpu.sms) {
       add("training.communication_sms", fmt::format("{}", config.communication_sms),
@@ -261,7 +264,7 @@ class Resolver {
   }
 
   void check_laws(const TrainingConfig& config, const PlanPaths& paths) {
-    if (!sound("training.plan") || !sound(paths.plan)) return;
+    if (open_ || !sound("training.plan") || !sound(paths.plan)) return;
     if (model_known_) check_plan(config.plan, model_, paths, places_, faults_);
     const ScheduleRow* row = find_schedule(config.schedule);
     if (model_known_ && row) {
@@ -276,7 +279,7 @@ class Resolver {
 
   void schedule(TrainingConfig& config) {
     const proto::Training& t = in_.training();
-    if (t.has_schedule() == t.has_schedule_file()) {
+    if (t.has_schedule() == t.has_schedule_file() && (!open_ || t.has_schedule())) {
       add(t.has_schedule() ? "training.schedule_file" : "training.schedule",
           t.has_schedule() ? "both a schedule and a schedule_file" : "nothing",
           fmt::format("either schedule, one of {}, or schedule_file",
@@ -285,7 +288,7 @@ class Resolver {
     if (!t.has_schedule_file()) return;
     const fs::path path = fs::path(file_).parent_path() / t.schedule_file();
     gather([&] { config.schedule_text = read_text_file(path.string(), kOrderFile); });
-    if (config.schedule_text.empty() || !sound("training")) return;
+    if (open_ || config.schedule_text.empty() || !sound("training")) return;
     gather([&] {
       const Schedule order = parse_schedule(config.schedule_text, path.string(),
                                             {config.plan.pipeline, config.micro_batches(), config.plan.chunks});
@@ -418,6 +421,7 @@ class Resolver {
   std::string file_;
   Diagnostics faults_;
   const Libraries& libraries_;
+  bool open_;  // the plan is still to be chosen: nothing is said of it
   Scenario out_;
   ModelConfig model_;
   bool cluster_known_ = false;
@@ -426,6 +430,53 @@ class Resolver {
 
 }  // namespace
 
+namespace {
+
+/// Paths of the fields that a message states, those of messages within it too.
+void note_stated(const google::protobuf::Message& message, const std::string& path, std::set<std::string>& stated) {
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  message.GetReflection()->ListFields(message, &fields);
+  for (const auto* field : fields) {
+    const std::string name = (path.empty() ? "" : path + ".") + field->name();
+    stated.insert(name);
+    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE && !field->is_repeated()) {
+      note_stated(message.GetReflection()->GetMessage(message, field), name, stated);
+    }
+  }
+}
+
+/// What a text says, with the overrides.
+struct ReadScenario {
+  proto::Scenario scenario;
+  Places places;
+  Diagnostics faults;
+};
+ReadScenario read_scenario(const std::string& text, const std::string& file, std::span<const std::string> sets) {
+  ReadScenario read;
+  // What an unfinished reading lacks says nothing about the file.
+  if (!parse_text(checked_text(text, file), file, read.scenario, read.places, read.faults)) {
+    throw InputError(read.faults);
+  }
+  for (const std::string& assignment : sets) set_field(assignment, read.scenario, read.places, read.faults);
+  return read;
+}
+
+}  // namespace
+
+OpenScenario load_open_scenario(const std::string& file_or_name, std::span<const std::string> sets,
+                                const Libraries& libraries) {
+  const std::string path = scenario_path(file_or_name, libraries);
+  ReadScenario read = read_scenario(read_text_file(path), path, sets);
+  OpenScenario open;
+  note_stated(read.scenario, "", open.stated);
+  google::protobuf::TextFormat::Printer printer;
+  printer.PrintToString(read.scenario, &open.text);
+  open.scenario =
+      Resolver(std::move(read.scenario), std::move(read.places), path, std::move(read.faults), libraries, true)
+          .resolve();
+  return open;
+}
+
 Scenario load_scenario(const std::string& file_or_name, std::span<const std::string> sets, const Libraries& libraries) {
   const std::string path = scenario_path(file_or_name, libraries);
   return load_scenario_text(read_text_file(path), path, sets, libraries);
@@ -433,14 +484,8 @@ Scenario load_scenario(const std::string& file_or_name, std::span<const std::str
 
 Scenario load_scenario_text(const std::string& text, const std::string& file, std::span<const std::string> sets,
                             const Libraries& libraries) {
-  proto::Scenario scenario;
-  Places places;
-  Diagnostics faults;
-  const bool complete = parse_text(checked_text(text, file), file, scenario, places, faults);
-  // What an unfinished reading lacks says nothing about the file.
-  if (!complete) throw InputError(faults);
-  for (const std::string& assignment : sets) set_field(assignment, scenario, places, faults);
-  return Resolver(std::move(scenario), std::move(places), file, std::move(faults), libraries).resolve();
+  ReadScenario read = read_scenario(text, file, sets);
+  return Resolver(std::move(read.scenario), std::move(read.places), file, std::move(read.faults), libraries).resolve();
 }
 
 }  // namespace flopcast

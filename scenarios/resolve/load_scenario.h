@@ -1,5 +1,6 @@
 // From a scenario file to a Scenario, or to everything that is wrong with the file.
 #pragma once
+#include <set>
 #include <span>
 #include <string>
 
@@ -17,5 +18,18 @@ Scenario load_scenario(const std::string& file_or_name, std::span<const std::str
 /// The same of a text. @param file stands for it in diagnostics, and gives the scenario its name and its folder.
 Scenario load_scenario_text(const std::string& text, const std::string& file, std::span<const std::string> sets,
                             const Libraries& libraries);
+
+/// A scenario whose plan is still to be chosen.
+struct OpenScenario {
+  /// Its training's plan is what the file states and defaults for the rest: nobody has looked whether it is possible.
+  Scenario scenario;
+  /// Fields that the file and the overrides state, "training.plan.tensor".
+  std::set<std::string> stated;
+  std::string text;  ///< the file with the overrides, for who writes it out again with a plan
+};
+/// As load_scenario, but degrees, batch and schedule are not held against each other, the cluster and the model, and a
+/// training without schedule is accepted. @throws InputError.
+OpenScenario load_open_scenario(const std::string& file_or_name, std::span<const std::string> sets,
+                                const Libraries& libraries);
 
 }  // namespace flopcast

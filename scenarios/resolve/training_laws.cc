@@ -286,4 +286,20 @@ void check_schedule(const TrainingConfig& training, const PlanPaths& paths, cons
   }
 }
 
+Diagnostics plan_faults(const TrainingConfig& training, const ClusterSpec& cluster) {
+  const PlanPaths paths{"training.plan", "training.batch"};
+  const Places nowhere;
+  Diagnostics faults;
+  check_plan(training.plan, training.model, paths, nowhere, faults);
+  if (const ScheduleRow* row = find_schedule(training.schedule)) {
+    check_stages(training.plan, stages_of(*row, training.plan.pipeline, training.plan.chunks), training.model, paths,
+                 nowhere, faults);
+  }
+  check_gpu_count(training.plan, cluster, paths, nowhere, faults);
+  const bool divides = check_batch(training.batch, training.plan, paths, nowhere, faults);
+  if (divides && training.schedule_file.empty()) check_schedule(training, paths, nowhere, faults);
+  check_expert_load(training.expert_load, training.plan, training.model, nowhere, faults);
+  return faults;
+}
+
 }  // namespace flopcast

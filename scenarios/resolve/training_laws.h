@@ -1,6 +1,7 @@
 // Laws that hold across the fields of a training scenario: degrees multiply to the GPU count, the batch
 // divides, experts divide, the schedule gets the micro-batches it needs. Each fault says what would fix it.
-// Internal to scenarios/.
+//
+// Used by the loader, and by searches that say why a plan is impossible.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -37,5 +38,7 @@ void check_precision_on(const GpuSpec& gpu, const PrecisionPlan& precision, cons
 /// Schedule by name: what the schedule itself asks for. The number of micro-batches must be known. What has been said
 /// of the step is not said again of a phase.
 void check_schedule(const TrainingConfig& training, const PlanPaths& paths, const Places& places, Diagnostics& faults);
+/// Everything of the above that is wrong with the plan of a configuration, without places in a file.
+Diagnostics plan_faults(const TrainingConfig& training, const ClusterSpec& cluster);
 
 }  // namespace flopcast
