@@ -25,6 +25,7 @@ constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells have it
   ROW(show)                    \
   ROW(fields)                  \
   ROW(validate)                \
+  ROW(plan)                    \
   ROW(size)                    \
   ROW(curve)                   \
   ROW(calibrate)               \

@@ -1,0 +1,112 @@
+// `flopcast plan`: the best plan of a training step.
+#include <fmt/format.h>
+
+#include <thread>
+
+#include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
+#include "analysis/cli/terminal.h"
+#include "analysis/render/json.h"
+#include "analysis/studies/plan/plan_study.h"
+#include "scenarios/proto/plan_report.pb.h"
+
+namespace flopcast {
+namespace {
+
+struct PlanArguments {
+  ScenarioArguments scenario;
+  std::vector<std::string> open, keep, among, where, why, precision;
+  std::string json, csv, output;
+  int replays = 20, workers = 0;
+  double effort = 60'000;
+};
+
+void find_plan(const PlanArguments& a) {
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--output", a.output}};
+  check_outputs(outputs);
+  PlanOptions options;
+  options.open.open = a.open;
+  options.open.keep = a.keep;
+  options.open.allowed = a.among;
+  options.where = a.where;
+  options.why = a.why;
+  options.precisions = a.precision;
+  options.replays = a.replays;
+  options.effort = a.effort;
+  options.workers = a.workers > 0 ? a.workers : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const InterruptGuard interrupt;
+  ProgressLine progress;
+  options.progress = [&progress, shown = std::string()](const std::string& stage, std::size_t done,
+                                                        std::size_t all) mutable {
+    if (stage != shown) progress.stage(stage);
+    shown = stage;
+    progress.update(done, all, stage == "replaying the best" ? "plans" : "sets of degrees");
+    return !InterruptGuard::raised();
+  };
+  const Environment environment = a.scenario.environment();
+  const PlanStudy study = plan_study(a.scenario.file, environment, a.scenario.sets, options);
+  progress.clear();
+  if (a.json != "-" && a.csv != "-" && a.output != "-") fmt::print("{}", to_text(study));
+  if (!a.json.empty()) {
+    report::PlanStudy message = to_message(study);
+    message.set_program(version());
+    write_text(a.json, to_json(message));
+  }
+  if (!a.csv.empty()) write_text(a.csv, to_csv(study));
+  if (!a.output.empty()) {
+    write_text(a.output, scenario_text(study, study.plans.front().screened.choice, environment));
+  }
+}
+
+}  // namespace
+
+void add_plan_command(Command& program) {
+  program.add_command<PlanArguments>(
+      "plan", "Find the best parallel plan of a training step",
+      [](Command& command, PlanArguments& arguments) {
+        arguments.scenario.add_to(command);
+        command
+            .option("--open", arguments.open,
+                    "Vary it though the scenario states it: plan, plan.tensor, schedule, recompute, ..., or all")
+            .value_name("FIELD,...")
+            .separated_by(',');
+        command.option("--keep", arguments.keep, "Leave it as it is though the scenario does not state it")
+            .value_name("FIELD,...")
+            .separated_by(',');
+        command.option("--among", arguments.among, "Only these values: schedule=1f1b,interleaved_1f1b")
+            .value_name("FIELD=VALUE,...")
+            .repeated();
+        command
+            .option("--where", arguments.where,
+                    "A condition that plans have to meet: 'training.peak_memory_bytes < 0.9 hbm'")
+            .value_name("CONDITION")
+            .repeated();
+        command.option("--why", arguments.why, "What becomes of plans with it: plan.tensor=8")
+            .value_name("FIELD=VALUE")
+            .repeated();
+        command.option("--precision", arguments.precision, "Precisions of linear layers to try beside the scenario's")
+            .one_of({"bf16", "fp8"})
+            .repeated();
+        command.option("--replays", arguments.replays, "How many of the best are replayed")
+            .between(1, 1000)
+            .show_default();
+        command
+            .option(
+                "--effort", arguments.effort,
+                "Plans to price at most; what is left is stated with its bound (0: until the bound rules out the rest)")
+            .between(0.0, 1e12)
+            .show_default();
+        command.option("-j", arguments.workers, "Processes and threads at work; 0: one per core")
+            .between(0, 1024)
+            .show_default();
+        command.option("--json", arguments.json, "Write the answer as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--csv", arguments.csv, "Write a row per plan (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--output", arguments.output, "Write the scenario with the best plan (`-`: to stdout)")
+            .value_name("FILE");
+      },
+      find_plan);
+}
+
+}  // namespace flopcast

@@ -1,0 +1,254 @@
+#include <fmt/format.h>
+#include <google/protobuf/text_format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "analysis/render/csv.h"
+#include "analysis/render/format.h"
+#include "analysis/render/json.h"
+#include "analysis/render/text_table.h"
+#include "analysis/studies/plan/plan_study.h"
+#include "flopcast/scenario.h"
+#include "scenarios/proto/plan_report.pb.h"
+#include "scenarios/proto/scenario.pb.h"
+#include "scenarios/read/set_field.h"
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+namespace {
+
+struct NamedPart {
+  const char* name;
+  Seconds StepParts::*part;
+};
+constexpr NamedPart kHeldBackBy[] = {
+    {"bubble", &StepParts::pipeline},          {"tensor exchange", &StepParts::tensor},
+    {"context exchange", &StepParts::context}, {"tokens to experts", &StepParts::expert},
+    {"gradients", &StepParts::data},           {"optimiser", &StepParts::end},
+};
+
+/// A group of settings that fit on a line of the table.
+std::string differs(const PlanStudy& study, const ReplayedPlan& plan) {
+  const ReplayedPlan& best = study.plans.front();
+  if (plan.screened.choice == best.screened.choice) return plan_text(plan.screened.choice);
+  const std::string difference = plan_difference(plan.screened.choice, best.screened.choice);
+  return difference.empty() ? "as the best, but for what changes nothing" : difference;
+}
+
+std::string step_of(const PlanStudy& study, const ReplayedPlan& plan) {
+  const double slower = plan.step / study.plans.front().step - 1;
+  return slower > 0 ? format_error(slower) : "";
+}
+
+void add_row(TextTable& table, const PlanStudy& study, const std::string& rank, const ReplayedPlan& plan) {
+  table.row({rank, format_time(plan.step), step_of(study, plan), format_bytes(plan.memory),
+             format_percent(plan.mfu_causal), differs(study, plan) + "  [" + held_back(plan.parts) + "]"});
+}
+
+report::RankedPlan to_message(const PlanStudy& study, const ReplayedPlan& plan, std::uint64_t rank) {
+  const ReplayedPlan& best = study.plans.front();
+  report::RankedPlan message;
+  message.set_rank(static_cast<std::uint32_t>(std::min<std::uint64_t>(rank, 0xffffffff)));
+  message.set_plan(plan_text(plan.screened.choice));
+  message.set_differs(plan.screened.choice == best.screened.choice ? "" : differs(study, plan));
+  for (const std::string& setting : plan_settings(plan.screened.choice, study.base.training->model)) {
+    const std::size_t equals = setting.find('=');
+    if (equals + 1 == setting.size()) continue;
+    report::PlanSetting& entry = *message.add_settings();
+    entry.set_field(setting.substr(0, equals));
+    entry.set_value(setting.substr(equals + 1));
+  }
+  message.set_step_s(plan.step.value());
+  message.set_screened_step_s(plan.screened.estimate.step.value());
+  message.set_memory_bytes(plan.memory.value());
+  message.set_slower_by(plan.step / best.step - 1);
+  message.set_tokens_per_day(plan.tokens_per_day);
+  message.set_mfu_causal(plan.mfu_causal);
+  message.set_days(plan.days);
+  message.set_gpu_hours(plan.gpu_hours);
+  message.set_cost_usd(plan.usd);
+  report::PlanParts& parts = *message.mutable_parts();
+  parts.set_compute_s(plan.parts.compute.value());
+  parts.set_tensor_s(plan.parts.tensor.value());
+  parts.set_context_s(plan.parts.context.value());
+  parts.set_expert_s(plan.parts.expert.value());
+  parts.set_pipeline_s(plan.parts.pipeline.value());
+  parts.set_data_s(plan.parts.data.value());
+  parts.set_end_s(plan.parts.end.value());
+  message.set_holds_back(held_back(plan.parts));
+  return message;
+}
+
+std::string searched_text(const PlanStudy& study) {
+  const SearchResult& s = study.search;
+  std::string text = fmt::format(
+      "{} plans divide what they have to. {} were priced in closed form ({} of them do not fit{}), {} ruled out by a "
+      "bound",
+      format_count(s.plans), format_integer(s.priced), format_integer(s.no_memory),
+      s.refused > 0 ? fmt::format(", {} fail a condition", format_integer(s.refused)) : "", format_count(s.ruled_out));
+  if (s.untried > 0) {
+    text +=
+        fmt::format("; {} differ from those in switches that were tried on the best alone", format_count(s.untried));
+  }
+  if (s.left > 0) text += fmt::format("; {} were not looked at (--effort)", format_count(s.left));
+  text += fmt::format(". {} were replayed.", study.replayed);
+  if (std::isfinite(s.bound.value())) {
+    text += fmt::format(" No plan that was {} computes for less than {}.",
+                        s.left > 0 ? "left out" : "ruled out by the bound", format_time(s.bound));
+  }
+  return wrap(text, kWidth, "") + "\n";
+}
+
+std::string own_text(const PlanStudy& study) {
+  const SearchResult& s = study.search;
+  if (!study.own && s.ranked && !s.ranked->estimate.fits) {
+    return fmt::format("The scenario's own plan does not fit: {} on the fullest GPU.\n",
+                       format_bytes(s.ranked->estimate.memory));
+  }
+  if (!study.own) return "";
+  const double slower = study.own->step / study.plans.front().step - 1;
+  const std::string standing =
+      slower <= 0 ? "is the best" : fmt::format("is {} slower than the best", format_percent(slower));
+  const std::string rank =
+      s.rank_is_exact
+          ? fmt::format("rank {} of those priced", format_integer(static_cast<double>(s.rank)))
+          : fmt::format("behind {} or more of those priced", format_integer(static_cast<double>(s.rank - 1)));
+  return fmt::format("The scenario's own plan {}: {}, {}.\n", standing, format_time(study.own->step), rank);
+}
+
+}  // namespace
+
+std::string held_back(const StepParts& parts) {
+  std::vector<std::pair<double, std::string>> shares;
+  for (const NamedPart& part : kHeldBackBy) {
+    const double share = (parts.*part.part) / parts.total();
+    if (share >= 0.01) shares.emplace_back(share, fmt::format("{} {}", part.name, format_percent(share, 0)));
+  }
+  std::stable_sort(shares.begin(), shares.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  if (shares.size() > 3) shares.resize(3);
+  std::vector<std::string> words;
+  for (const auto& [share, text] : shares) words.push_back(text);
+  return words.empty() ? "compute" : fmt::format("{}", fmt::join(words, ", "));
+}
+
+std::string to_text(const PlanStudy& study) {
+  const ReplayedPlan& best = study.plans.front();
+  std::string text = fmt::format("{} on {} GPUs ({}): the best plan takes {} a step, {} MFU (causal)", study.base.title,
+                                 study.space.gpus, study.base.cluster.node.gpu.name, format_time(best.step),
+                                 format_percent(best.mfu_causal));
+  if (best.days > 0) {
+    text += fmt::format("; the run's tokens take {:.1f} days", best.days);
+    if (best.usd > 0) text += fmt::format(" and {}", format_usd(Usd(best.usd)));
+    text += " without interruptions";
+  }
+  text = wrap(text + ".", kWidth, "") + "\n\n";
+  TextTable table({Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
+  table.header({"", "step", "", "memory", "MFU", "plan, and what the others differ in  [what holds them back]"});
+  for (std::size_t i = 0; i < study.plans.size(); ++i) {
+    add_row(table, study, fmt::format("{}", i + 1), study.plans[i]);
+  }
+  const bool listed = study.own && std::any_of(study.plans.begin(), study.plans.end(), [&](const ReplayedPlan& plan) {
+                        return plan.screened.choice == study.own->screened.choice;
+                      });
+  if (study.own && !listed) add_row(table, study, "own", *study.own);
+  text += table.render(TextStyle(), kWidth) + "\n";
+  text += own_text(study);
+  for (const PlanAnswer& answer : study.why) {
+    text += wrap(fmt::format("Why not {}? {}.", answer.asked, answer.text), kWidth, "  ") + "\n";
+  }
+  return text + searched_text(study);
+}
+
+report::PlanStudy to_message(const PlanStudy& study) {
+  report::PlanStudy message;
+  message.set_scenario(study.base.name);
+  message.set_title(study.base.title);
+  message.set_gpus(study.space.gpus);
+  for (const std::string& path : study.varied) message.add_open(path);
+  const SearchResult& s = study.search;
+  report::PlanSearch& search = *message.mutable_search();
+  search.set_plans(s.plans);
+  search.set_priced(s.priced);
+  search.set_no_memory(s.no_memory);
+  search.set_refused(s.refused);
+  search.set_ruled_out(s.ruled_out);
+  search.set_untried(s.untried);
+  search.set_left(s.left);
+  search.set_bound_s(std::isfinite(s.bound.value()) ? s.bound.value() : 0);
+  search.set_replayed(static_cast<int>(study.replayed));
+  for (std::size_t i = 0; i < study.plans.size(); ++i) *message.add_plans() = to_message(study, study.plans[i], i + 1);
+  if (study.own) *message.mutable_own() = to_message(study, *study.own, s.rank_is_exact ? s.rank : 0);
+  static constexpr std::array<const char*, 5> kVerdicts{"impossible", "memory", "condition", "slower", "best"};
+  for (const PlanAnswer& answer : study.why) {
+    report::PlanAnswer& entry = *message.add_why();
+    entry.set_asked(answer.asked);
+    entry.set_verdict(kVerdicts[static_cast<std::size_t>(answer.verdict)]);
+    entry.set_text(answer.text);
+    if (answer.plan) *entry.mutable_plan() = to_message(study, *answer.plan, 0);
+  }
+  return message;
+}
+
+std::string to_csv(const PlanStudy& study) {
+  std::vector<std::string> header{"rank",         "step_s",     "screened_step_s", "slower_by",
+                                  "memory_bytes", "mfu_causal", "tokens_per_day",  "days",
+                                  "gpu_hours",    "cost_usd",   "holds_back"};
+  for (const PlanField& field : plan_fields()) header.emplace_back(field.path);
+  std::string text = csv_line(header);
+  const auto line = [&](const std::string& rank, const ReplayedPlan& plan) {
+    std::vector<std::string> cells{rank,
+                                   shortest(plan.step.value()),
+                                   shortest(plan.screened.estimate.step.value()),
+                                   shortest(plan.step / study.plans.front().step - 1),
+                                   shortest(plan.memory.value()),
+                                   shortest(plan.mfu_causal),
+                                   shortest(plan.tokens_per_day),
+                                   shortest(plan.days),
+                                   shortest(plan.gpu_hours),
+                                   shortest(plan.usd),
+                                   held_back(plan.parts)};
+    for (const PlanField& field : plan_fields()) cells.push_back(field.value(plan.screened.choice));
+    text += csv_line(cells);
+  };
+  for (std::size_t i = 0; i < study.plans.size(); ++i) line(fmt::format("{}", i + 1), study.plans[i]);
+  if (study.own) line("own", *study.own);
+  return text;
+}
+
+std::string scenario_text(const PlanStudy& study, const PlanChoice& choice, const Environment& environment) {
+  proto::Scenario scenario;
+  Places places;
+  Diagnostics faults;
+  parse_text(study.text, study.base.file, scenario, places, faults);
+  const PrecisionPlan& precision = study.space.precisions[static_cast<std::size_t>(choice.precision)];
+  std::vector<std::string> settings = plan_settings(choice, study.base.training->model);
+  if (!(precision == study.base.training->precision)) {
+    settings.push_back(fmt::format("training.precision.linear={}", name(precision.linear)));
+    settings.push_back(fmt::format("training.precision.scaling={}",
+                                   enum_names(precision.scaling)[static_cast<std::size_t>(precision.scaling)]));
+    settings.push_back(fmt::format("training.precision.dispatch={}", name(precision.dispatch)));
+    settings.push_back(fmt::format("training.precision.activations={}", name(precision.activations)));
+  }
+  for (const std::string& setting : settings) set_field(setting, scenario, places, faults);
+  const Scenario planned = with_plan(study.base, choice, study.space);
+  for (int i = 0; i < scenario.run().phase_size(); ++i) {
+    if (!scenario.run().phase(i).has_plan()) continue;
+    proto::Plan& plan = *scenario.mutable_run()->mutable_phase(i)->mutable_plan();
+    plan.Clear();
+    plan.set_context(planned.phases[static_cast<std::size_t>(i)].plan.context);
+    plan.set_data(planned.phases[static_cast<std::size_t>(i)].plan.data);
+    proto::Batch& batch = *scenario.mutable_run()->mutable_phase(i)->mutable_batch();
+    batch.set_micro_batch_sequences(planned.phases[static_cast<std::size_t>(i)].batch.micro_batch_sequences);
+  }
+  scenario.clear_published();  // of another plan
+  if (!faults.empty()) throw InputError(std::move(faults));
+  std::string body;
+  google::protobuf::TextFormat::PrintToString(scenario, &body);
+  const std::string text =
+      fmt::format("# {}\n# With the best plan that flopcast plan found.\n{}", study.base.title, body);
+  resolve_text(text, study.base.file, environment);
+  return text;
+}
+
+}  // namespace flopcast

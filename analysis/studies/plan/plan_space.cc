@@ -1,0 +1,360 @@
+#include "analysis/studies/plan/plan_space.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "sim/base/diagnostic.h"
+#include "workloads/schedules/schedule.h"
+
+namespace flopcast {
+namespace {
+
+/// Values beyond these are of no use to anybody: a sequence cut below so many tokens a GPU, chunks beyond so many.
+constexpr std::int64_t kFewestTokensPerGpu = 256;
+constexpr int kMostChunksTried = 8, kMostMicroBatchSequences = 16;
+
+std::vector<int> divisors(std::int64_t number, std::int64_t most) {
+  std::vector<int> result;
+  for (std::int64_t i = 1; i <= std::min(number, most); ++i) {
+    if (number % i == 0) result.push_back(static_cast<int>(i));
+  }
+  return result;
+}
+
+bool below(std::string_view path, std::string_view prefix) {
+  return path == prefix || (path.starts_with(prefix) && path.size() > prefix.size() && path[prefix.size()] == '.');
+}
+
+std::string full_path(const std::string& path) { return path.starts_with("training.") ? path : "training." + path; }
+
+bool matches(std::string_view path, const std::vector<std::string>& list) {
+  return std::any_of(list.begin(), list.end(), [&](const std::string& entry) {
+    return entry == "all" || entry == "training" || below(path, full_path(entry));
+  });
+}
+
+/// Everything that saves memory, from what costs least time. Fields that do not vary stay as they are.
+std::vector<RecomputePlan> ladder(const TrainingConfig& base, const OpenFields& open) {
+  const bool latent = base.model.attention.type == AttentionType::latent;
+  std::vector<RecomputePlan> steps;
+  const auto add = [&](bool norms, bool up, bool activation, bool core, bool mlp, bool full) {
+    RecomputePlan plan = base.recompute;
+    const auto set = [&](const char* name, bool RecomputePlan::*field, bool value) {
+      if (open.varies(std::string("training.recompute.") + name)) plan.*field = value;
+    };
+    set("norms", &RecomputePlan::norms, norms);
+    set("attention_up_projections", &RecomputePlan::attention_up_projections, up && latent);
+    set("activation_function", &RecomputePlan::activation_function, activation);
+    set("attention_core", &RecomputePlan::attention_core, core);
+    set("mlp", &RecomputePlan::mlp, mlp);
+    set("full_layer", &RecomputePlan::full_layer, full);
+    if (open.varies("training.recompute.full_layers")) plan.full_layers = 0;
+    if (std::find(steps.begin(), steps.end(), plan) == steps.end()) steps.push_back(plan);
+  };
+  add(false, false, false, false, false, false);
+  add(true, false, false, false, false, false);
+  add(false, false, true, false, false, false);
+  add(true, false, true, false, false, false);
+  add(true, true, true, false, false, false);
+  add(true, true, true, true, false, false);
+  add(false, false, false, false, true, false);
+  add(true, true, true, false, true, false);
+  add(false, false, false, false, false, true);
+  return steps;
+}
+
+std::vector<std::string> words(const std::string& list) {
+  std::vector<std::string> result;
+  std::string word;
+  for (const char c : list + ",") {
+    if (c != ',') {
+      word += c;
+    } else if (!word.empty()) {
+      result.push_back(std::move(word));
+      word.clear();
+    }
+  }
+  return result;
+}
+
+const PlanField* field_at(const std::string& path) {
+  for (const PlanField& field : plan_fields()) {
+    if (field.path == path) return &field;
+  }
+  return nullptr;
+}
+
+void check_paths(const OpenFields& open) {
+  std::vector<Diagnostic> faults;
+  std::vector<std::string> known{"training.plan", "training.batch", "training.recompute"};
+  for (const PlanField& field : plan_fields()) known.emplace_back(field.path);
+  const auto check = [&](const std::string& path, const char* option) {
+    const std::string full = full_path(path);
+    if (path == "all" || full == "training" || std::find(known.begin(), known.end(), full) != known.end()) return;
+    faults.push_back({"", 0, 0, option, path, "a field of the plan, or all", nearest_name(full, known)});
+  };
+  for (const std::string& path : open.open) check(path, "--open");
+  for (const std::string& path : open.keep) check(path, "--keep");
+  for (const std::string& entry : open.allowed) check(entry.substr(0, entry.find('=')), "--among");
+  if (!faults.empty()) throw InputError(std::move(faults));
+}
+
+/// Keeps of a field's values those that `--among` names.
+class Allowed {
+ public:
+  Allowed(const OpenFields& open, const TrainingConfig& base, const std::vector<PrecisionPlan>& precisions)
+      : own_(choice_of_or_default(base, precisions)) {
+    for (const std::string& entry : open.allowed) {
+      const std::size_t equals = entry.find('=');
+      lists_.emplace_back(full_path(entry.substr(0, equals)),
+                          equals == std::string::npos ? std::vector<std::string>{} : words(entry.substr(equals + 1)));
+    }
+  }
+
+  /// @param set puts a value into a choice, so that the field can say it in words.
+  template <class Value, class Set>
+  std::vector<Value> of(const char* path, std::vector<Value> values, Set set) const {
+    for (const auto& [listed, names] : lists_) {
+      if (listed != path) continue;
+      const PlanField& field = *field_at(listed);
+      std::vector<std::string> known;
+      std::vector<Value> kept;
+      for (const Value& value : values) {
+        PlanChoice choice = own_;
+        set(choice, value);
+        known.push_back(field.value(choice));
+        if (std::find(names.begin(), names.end(), known.back()) != names.end()) kept.push_back(value);
+      }
+      for (const std::string& name : names) {
+        if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+        throw InputError(Diagnostic{"", 0, 0, "--among " + listed, name,
+                                    fmt::format("some of {}", fmt::join(known, ", ")), nearest_name(name, known)});
+      }
+      values = std::move(kept);
+    }
+    return values;
+  }
+
+ private:
+  static PlanChoice choice_of_or_default(const TrainingConfig& base, const std::vector<PrecisionPlan>& precisions) {
+    TrainingConfig config = base;
+    if (config.schedule.empty()) config.schedule = "1f1b";
+    return choice_of(config, precisions);
+  }
+  PlanChoice own_;
+  std::vector<std::pair<std::string, std::vector<std::string>>> lists_;
+};
+
+}  // namespace
+
+bool OpenFields::varies(std::string_view path) const {
+  if (matches(path, keep)) return false;
+  return stated.find(std::string(path)) == stated.end() || matches(path, open);
+}
+
+PlanSpace plan_space(const Scenario& scenario, const OpenFields& open, std::span<const PrecisionPlan> precisions) {
+  check_paths(open);
+  PlanSpace space;
+  space.base = *scenario.training;
+  TrainingConfig& base = space.base;
+  base.unfolded = false;
+  const ModelConfig& model = base.model;
+  space.gpus = scenario.cluster.gpus();
+  space.gpus_per_node = scenario.cluster.node.gpus;
+  space.precisions.push_back(base.precision);
+  for (const PrecisionPlan& precision : precisions) {
+    if (!(precision == base.precision)) space.precisions.push_back(precision);
+  }
+  const Allowed allowed(open, base, space.precisions);
+  const auto numbers = [&](const char* path, int PlanChoice::*member, std::vector<int> values, int own) {
+    if (!open.varies(path)) values = {own};
+    return allowed.of(path, std::move(values), [&](PlanChoice& c, int value) { c.*member = value; });
+  };
+  const auto switches = [&](const char* path, bool PlanChoice::*member, bool first, bool own, bool matters) {
+    std::vector<bool> values{first};
+    if (matters) values.push_back(!first);
+    if (!open.varies(path)) values = {own};
+    return allowed.of(path, std::move(values), [&](PlanChoice& c, bool value) { c.*member = value; });
+  };
+  using C = PlanChoice;
+  const ParallelPlan& plan = base.plan;
+  const BatchConfig& batch = base.batch;
+  const bool moe = model.moe.experts > 0;
+
+  // Tensor parallelism beyond the GPUs that NVLink joins is possible and never wise.
+  std::vector<int> tensor = divisors(std::gcd<std::int64_t>(model.attention.heads, model.ffn_width),
+                                     std::min(space.gpus, std::max(8, space.gpus_per_node)));
+  space.tensor = numbers("training.plan.tensor", &C::tensor, std::move(tensor), plan.tensor);
+  space.context = numbers("training.plan.context", &C::context,
+                          divisors(std::gcd<std::int64_t>(batch.sequence_length, space.gpus),
+                                   std::max<std::int64_t>(1, batch.sequence_length / kFewestTokensPerGpu)),
+                          plan.context);
+  space.pipeline = numbers("training.plan.pipeline", &C::pipeline, divisors(space.gpus, model.layers), plan.pipeline);
+  space.data_varies = open.varies("training.plan.data");
+  space.data = numbers("training.plan.data", &C::data, divisors(space.gpus, space.gpus), plan.data);
+  space.expert = numbers("training.plan.expert", &C::expert,
+                         moe ? divisors(model.moe.experts, space.gpus) : std::vector<int>{1}, plan.expert);
+  space.expert_tensor =
+      numbers("training.plan.expert_tensor", &C::expert_tensor,
+              moe ? divisors(model.moe.expert_width, space.gpus_per_node) : std::vector<int>{1}, plan.expert_tensor);
+  std::vector<int> chunks(kMostChunksTried);
+  std::iota(chunks.begin(), chunks.end(), 1);
+  space.chunks = numbers("training.plan.chunks", &C::chunks, std::move(chunks), plan.chunks);
+  space.zero_stage = numbers("training.plan.zero_stage", &C::zero_stage, {1, 0, 2, 3}, plan.zero_stage);
+  space.shard_group = numbers("training.plan.shard_group", &C::shard_group, {0}, plan.shard_group);
+  std::vector<int> sequences;
+  for (int s = 1; s <= std::min<std::int64_t>(kMostMicroBatchSequences, batch.sequences); s *= 2) {
+    sequences.push_back(s);
+  }
+  space.micro_batch_sequences = numbers("training.batch.micro_batch_sequences", &C::micro_batch_sequences,
+                                        std::move(sequences), batch.micro_batch_sequences);
+  std::vector<int> rows(schedules().size());
+  std::iota(rows.begin(), rows.end(), 0);
+  const bool own_order = open.stated.count("training.schedule_file") > 0 && !matches("training.schedule", open.open);
+  const int own_row = own_order || base.schedule.empty()
+                          ? C{}.schedule
+                          : static_cast<int>(find_schedule(base.schedule) - schedules().data());
+  space.schedule =
+      own_order ? std::vector<int>{-1} : numbers("training.schedule", &C::schedule, std::move(rows), own_row);
+  std::vector<C::Split> splits{C::Split::balanced, C::Split::even};
+  if (!plan.stage_layers.empty() && !open.varies("training.plan.stage_layers")) {
+    splits = {C::Split::stated};
+  } else if (!open.varies("training.plan.layer_split")) {
+    splits = {plan.layer_split == "even"         ? C::Split::even
+              : plan.layer_split == "fractional" ? C::Split::fractional
+                                                 : C::Split::balanced};
+  }
+  space.split = allowed.of("training.plan.layer_split", std::move(splits), [](C& c, C::Split v) { c.split = v; });
+  std::vector<ContextExchange> exchanges{ContextExchange::ring, ContextExchange::all_gather};
+  if (!open.varies("training.plan.context_exchange")) exchanges = {plan.context_exchange};
+  space.context_exchange = allowed.of("training.plan.context_exchange", std::move(exchanges),
+                                      [](C& c, ContextExchange v) { c.context_exchange = v; });
+  std::vector<ExpertDispatcher> dispatchers{ExpertDispatcher::deep_ep};
+  if (moe) dispatchers.push_back(ExpertDispatcher::all_to_all);
+  if (!open.varies("training.plan.dispatcher")) dispatchers = {plan.dispatcher};
+  space.dispatcher = allowed.of("training.plan.dispatcher", std::move(dispatchers),
+                                [](C& c, ExpertDispatcher v) { c.dispatcher = v; });
+  space.sequence_parallel =
+      switches("training.plan.sequence_parallel", &C::sequence_parallel, true, plan.sequence_parallel, true);
+  space.tensor_overlap = switches("training.plan.tensor_overlap", &C::tensor_overlap, true, plan.tensor_overlap, true);
+  space.overlap_gradients =
+      switches("training.plan.overlap_gradients", &C::overlap_gradients, true, plan.overlap_gradients, true);
+  space.overlap_parameters =
+      switches("training.plan.overlap_parameters", &C::overlap_parameters, true, plan.overlap_parameters, true);
+  space.shared_expert_overlap = switches("training.plan.shared_expert_overlap", &C::shared_expert_overlap, false,
+                                         plan.shared_expert_overlap, model.moe.shared_experts > 0);
+  space.recompute = ladder(base, open);
+  space.precision.resize(space.precisions.size());
+  std::iota(space.precision.begin(), space.precision.end(), 0);
+  return space;
+}
+
+std::vector<PlanChoice> PlanSpace::shapes() const {
+  const ModelConfig& model = base.model;
+  PlanChoice first;
+  first.schedule = schedule.front();
+  first.chunks = chunks.front();
+  first.zero_stage = zero_stage.front();
+  first.shard_group = shard_group.front();
+  first.split = split.front();
+  first.context_exchange = context_exchange.front();
+  first.dispatcher = dispatcher.front();
+  first.sequence_parallel = sequence_parallel.front();
+  first.tensor_overlap = tensor_overlap.front();
+  first.overlap_gradients = overlap_gradients.front();
+  first.overlap_parameters = overlap_parameters.front();
+  first.shared_expert_overlap = shared_expert_overlap.front();
+  std::vector<PlanChoice> result;
+  for (const int t : tensor) {
+    for (const int c : context) {
+      for (const int p : pipeline) {
+        const std::int64_t others = std::int64_t{t} * c * p;
+        if (gpus % others != 0) continue;
+        const int d = static_cast<int>(gpus / others);
+        if (std::find(data.begin(), data.end(), d) == data.end()) continue;
+        if (model.attention.heads % t != 0 || model.ffn_width % t != 0) continue;
+        if (base.batch.sequence_length % c != 0) continue;
+        for (const int m : micro_batch_sequences) {
+          if (base.batch.sequences % (std::int64_t{d} * m) != 0) continue;
+          for (const int e : expert) {
+            for (const int et : expert_tensor) {
+              const std::int64_t ranks = std::int64_t{d} * c * t, group = std::int64_t{e} * et;
+              if (model.moe.experts > 0 && (model.moe.experts % e != 0 || model.moe.expert_width % et != 0)) continue;
+              if (model.moe.experts == 0 && group > 1) continue;
+              if (ranks % group != 0 || ranks % std::lcm<std::int64_t>(group, t) != 0) continue;
+              for (const int precise : precision) {
+                PlanChoice choice = first;
+                choice.tensor = t;
+                choice.context = c;
+                choice.pipeline = p;
+                choice.data = d;
+                choice.micro_batch_sequences = m;
+                choice.expert = e;
+                choice.expert_tensor = et;
+                choice.precision = precise;
+                result.push_back(choice);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+  return result;
+}
+
+std::vector<PlanChoice> PlanSpace::schedules_of(const PlanChoice& shape) const {
+  const std::int64_t micro_batches = base.batch.sequences / (std::int64_t{shape.data} * shape.micro_batch_sequences);
+  std::vector<PlanChoice> result;
+  for (const int row : schedule) {
+    PlanChoice choice = shape;
+    choice.schedule = row;
+    if (row < 0) {
+      choice.chunks = base.plan.chunks;
+      result.push_back(choice);
+      continue;
+    }
+    const ScheduleRow& known = schedules()[static_cast<std::size_t>(row)];
+    for (const int v : chunks) {
+      if (v > 1 && !known.choose_chunks) break;
+      if (stages_of(known, shape.pipeline, v) > base.model.layers && split.front() != PlanChoice::Split::stated) break;
+      if (micro_batches > 65535) break;
+      choice.chunks = v;
+      // Without a pipeline all schedules that send a micro-batch forth and back at once are one.
+      if (shape.pipeline == 1 && known.name != "1f1b" && known.name != "gpipe" && !known.two_copies &&
+          known.name != "overlapped_1f1b" && schedule.size() > 1) {
+        break;
+      }
+      if (!known.check({shape.pipeline, static_cast<int>(micro_batches), v}).empty()) continue;
+      result.push_back(choice);
+    }
+  }
+  return result;
+}
+
+double PlanSpace::size_of(const PlanChoice& shape) const {
+  double plans = 0;
+  for (const PlanChoice& choice : schedules_of(shape)) {
+    const bool twice = choice.schedule >= 0 && schedules()[static_cast<std::size_t>(choice.schedule)].two_copies;
+    double zero = 0;
+    for (const int stage : zero_stage) zero += !twice || stage < 2 ? 1 : 0;
+    plans += zero;
+  }
+  const auto count = [](bool matters, std::size_t values) { return matters ? static_cast<double>(values) : 1.0; };
+  plans *= static_cast<double>(recompute.size() * overlap_gradients.size() * overlap_parameters.size());
+  plans *= count(shape.pipeline > 1, split.size());
+  plans *= count(shape.context > 1, context_exchange.size());
+  plans *= count(shape.expert > 1, dispatcher.size() * shared_expert_overlap.size());
+  plans *= count(shape.tensor > 1, sequence_parallel.size() * tensor_overlap.size());
+  return plans;
+}
+
+double PlanSpace::size() const {
+  double sum = 0;
+  for (const PlanChoice& shape : shapes()) sum += size_of(shape);
+  return sum;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,490 @@
+#include "analysis/studies/plan/plan_study.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "analysis/face/environment_data.h"
+#include "analysis/face/resolve.h"
+#include "analysis/render/format.h"
+#include "analysis/runs/metrics.h"
+#include "analysis/runs/training/run.h"
+#include "scenarios/resolve/training_laws.h"
+#include "sim/base/diagnostic.h"
+#include "sim/process.h"
+
+namespace flopcast {
+namespace {
+
+std::string full_field(const std::string& path) {
+  const std::size_t dot = path.find_first_of(".=");
+  const std::string first = path.substr(0, dot);
+  const bool of_training = first == "plan" || first == "batch" || first == "recompute" || first == "schedule";
+  return of_training ? "training." + path : path;
+}
+
+Scenario open_scenario(const OpenScenario& open, const Environment& environment) {
+  if (!open.scenario.training) {
+    throw InputError(Diagnostic{open.scenario.file, 0, 0, "training", "nothing",
+                                "training { ... }: the plan of a training step is what is searched", ""});
+  }
+  Scenario scenario = open.scenario;
+  scenario.published.clear();  // of the plan that was published, not of those that are tried
+  return completed(std::move(scenario), environment.data()).value();
+}
+
+std::vector<PrecisionPlan> further_precisions(const Scenario& scenario, const std::vector<std::string>& names) {
+  std::vector<PrecisionPlan> result;
+  for (const std::string& name : names) {
+    PrecisionPlan plan = scenario.training->precision;
+    if (name == "fp8") {
+      if (scenario.cluster.node.gpu.fp8_peak <= FlopPerSecond(0)) {
+        throw InputError(Diagnostic{scenario.file, 0, 0, "--precision", "fp8",
+                                    fmt::format("bf16: {} has no FP8 units", scenario.cluster.node.gpu.name), ""});
+      }
+      plan.linear = Precision::fp8;
+      if (plan.scaling == Scaling::none) plan.scaling = Scaling::blocks;
+    } else {
+      plan.linear = plan.dispatch = plan.activations = Precision::bf16;
+      plan.scaling = Scaling::none;
+    }
+    result.push_back(plan);
+  }
+  return result;
+}
+
+/// What conditions may ask of a plan that was only priced.
+NameLookup screened_lookup(const Scenario& scenario, const PlanChoice& choice, const StepEstimate& estimate) {
+  return [&scenario, choice, estimate](std::string_view name) -> std::optional<NamedValue> {
+    if (name == "training.peak_memory_bytes") return NamedValue{estimate.memory.value(), "bytes"};
+    for (const PlanField& field : plan_fields()) {
+      if (field.path != name) continue;
+      const std::string value = field.value(choice);
+      if (field.is_switch) return NamedValue{value == "true"};
+      char* end = nullptr;
+      const double number = std::strtod(value.c_str(), &end);
+      if (!value.empty() && *end == '\0') return NamedValue{number, "count"};
+      return NamedValue{value, "text"};
+    }
+    return hardware_value(scenario, name);
+  };
+}
+
+std::vector<MetricExpression> conditions_of(const Scenario& scenario, const std::vector<std::string>& where) {
+  std::vector<MetricExpression> conditions;
+  std::vector<Diagnostic> faults;
+  const std::vector<Metric> known_metrics = expected_metrics(scenario);
+  const NameLookup metrics = metric_kinds_lookup(known_metrics);
+  std::vector<std::string> known = hardware_names();
+  for (const Metric& metric : known_metrics) known.push_back(metric.name);
+  for (const PlanField& field : plan_fields()) known.emplace_back(field.path);
+  PlanChoice any;
+  any.schedule = 0;
+  const NameLookup fields = screened_lookup(scenario, any, {});
+  const NameLookup kinds = [&](std::string_view name) -> std::optional<NamedValue> {
+    if (auto kind = metrics(name)) return kind;
+    return fields(name);
+  };
+  for (const std::string& text : where) {
+    try {
+      conditions.emplace_back(text);
+    } catch (const InputError& error) {
+      faults.insert(faults.end(), error.diagnostics().begin(), error.diagnostics().end());
+      continue;
+    }
+    if (!conditions.back().is_condition()) {
+      faults.push_back({"", 0, 0, "--where", text, "a condition, such as training.peak_memory_bytes < 0.9 hbm", ""});
+      continue;
+    }
+    for (const ExpressionFault& fault : faults_of(conditions.back(), kinds, known)) {
+      faults.push_back({"", 0, 0, "--where", fault.found, fault.expected, fault.suggestion});
+    }
+  }
+  if (!faults.empty()) throw InputError(std::move(faults));
+  if (const auto both = contradiction(conditions, kinds)) {
+    const std::string& first = where[both->first];
+    const std::string& second = where[both->second];
+    throw InputError(Diagnostic{"", 0, 0, "--where", first == second ? first : first + " and " + second,
+                                "conditions that something can meet", ""});
+  }
+  return conditions;
+}
+
+/// Whether all hold: no as soon as one does not; absent when one cannot be decided.
+std::optional<bool> all_hold(std::span<const MetricExpression> where, const NameLookup& lookup) {
+  std::optional<bool> all = true;
+  for (const MetricExpression& condition : where) {
+    const std::optional<bool> holds = condition.holds(lookup);
+    if (holds == false) return false;
+    if (!holds) all = std::nullopt;
+  }
+  return all;
+}
+
+bool asks_for_projection(std::span<const MetricExpression> where) {
+  for (const MetricExpression& condition : where) {
+    for (const std::string& name : condition.names()) {
+      if (name.starts_with("projection.") || name.starts_with("cost.")) return true;
+    }
+  }
+  return false;
+}
+
+/// Tokens of the run's phases that are predicted.
+double tokens_of_run(const Scenario& scenario) {
+  double tokens = 0;
+  for (const TrainingPhase& phase : scenario.phases) tokens += phase.given_gpu_hours ? 0 : phase.tokens;
+  return tokens;
+}
+
+/// The scenario's own plan, where it is whole: its degrees take all GPUs and everything divides.
+std::optional<PlanChoice> own_plan(const Scenario& scenario, const PlanSpace& space) {
+  const TrainingConfig& config = *scenario.training;
+  if (config.schedule.empty() && config.schedule_text.empty()) return std::nullopt;
+  if (!plan_faults(config, scenario.cluster).empty()) return std::nullopt;
+  return choice_of(config, space.precisions);
+}
+
+struct Searched {
+  PlanSpace space;
+  SearchResult result;
+};
+
+class Study {
+ public:
+  Study(const std::string& file, const Environment& environment, const std::vector<std::string>& sets,
+        const PlanOptions& options)
+      : file_(file), environment_(environment), sets_(sets), options_(options) {}
+
+  PlanStudy run() && {
+    const OpenScenario open = load_open_scenario(file_, sets_, environment_.data().libraries());
+    study_.base = open_scenario(open, environment_);
+    study_.text = open.text;
+    OpenFields fields = options_.open;
+    fields.stated = open.stated;
+    where_ = conditions_of(study_.base, options_.where);
+    study_.space = plan_space(study_.base, fields, further_precisions(study_.base, options_.precisions));
+    for (const PlanField& field : plan_fields()) {
+      if (fields.varies(field.path)) study_.varied.emplace_back(field.path);
+    }
+    const std::optional<PlanChoice> own = own_plan(study_.base, study_.space);
+    study_.search = search(study_.space, own, "searching plans");
+    if (study_.search.best.empty()) throw InputError(nothing_fits(study_.space, study_.search));
+    replay(own);
+    for (const std::string& asked : options_.why) answer(asked);
+    return std::move(study_);
+  }
+
+ private:
+  SearchResult search(const PlanSpace& space, const std::optional<PlanChoice>& ranked, const std::string& stage) {
+    SearchOptions options;
+    options.workers = options_.workers;
+    options.keep = static_cast<std::size_t>(std::max(40, 2 * options_.replays));
+    options.ranked = ranked;
+    options.effort = options_.effort;
+    if (!where_.empty()) {
+      options.accepts = [this](const PlanChoice& choice, const StepEstimate& estimate) {
+        return all_hold(where_, screened_lookup(study_.base, choice, estimate)) != std::optional<bool>(false);
+      };
+    }
+    if (options_.progress) {
+      options.progress = [this, stage](std::size_t done, std::size_t all) {
+        return options_.progress(stage, done, all);
+      };
+    }
+    return search_plans(space, estimator_of(study_.base, space), options);
+  }
+
+  std::vector<ReplayedPlan> replayed(const PlanSpace& space, const std::vector<ScreenedPlan>& plans) {
+    study_.replayed += plans.size();
+    return replay_plans(study_.base, space, plans, environment_, where_, options_.workers,
+                        [this](std::size_t done, std::size_t all) {
+                          return !options_.progress || options_.progress("replaying the best", done, all);
+                        });
+  }
+
+  /// @return plans that fit and that conditions accept, the fastest first.
+  static std::vector<ReplayedPlan> ranked(std::vector<ReplayedPlan> plans) {
+    std::erase_if(plans, [](const ReplayedPlan& plan) { return !plan.fits || plan.accepted == false; });
+    std::stable_sort(plans.begin(), plans.end(),
+                     [](const ReplayedPlan& a, const ReplayedPlan& b) { return a.step < b.step; });
+    return plans;
+  }
+
+  /// The best of each kind: of plans that differ in switches and recomputation alone, only the first is shown.
+  static std::vector<ScreenedPlan> distinct(const std::vector<ScreenedPlan>& plans, int most) {
+    std::set<PlanChoice> kinds;
+    std::vector<ScreenedPlan> chosen;
+    for (const ScreenedPlan& plan : plans) {
+      PlanChoice kind = plan.choice;
+      kind.sequence_parallel = kind.tensor_overlap = kind.overlap_gradients = kind.overlap_parameters = true;
+      kind.norms = kind.attention_up_projections = kind.activation_function = false;
+      kind.full_layer = kind.attention_core = kind.mlp = false;
+      kind.full_layers = 0;
+      if (kinds.insert(kind).second) chosen.push_back(plan);
+      if (static_cast<int>(chosen.size()) == most) break;
+    }
+    return chosen;
+  }
+
+  void replay(const std::optional<PlanChoice>& own) {
+    std::vector<ScreenedPlan> chosen = distinct(study_.search.best, options_.replays);
+    const bool own_too = own && study_.search.ranked && study_.search.ranked->estimate.fits;
+    if (own_too) chosen.push_back(*study_.search.ranked);
+    std::vector<ReplayedPlan> plans = replayed(study_.space, chosen);
+    if (own_too) {
+      study_.own = plans.back();
+      plans.pop_back();
+      // Where the best that was found loses to the plan that is there already, that one is the best.
+      const bool listed = std::any_of(plans.begin(), plans.end(),
+                                      [&](const ReplayedPlan& plan) { return plan.screened.choice == *own; });
+      if (!listed && in_space(*own)) plans.push_back(*study_.own);
+    }
+    study_.plans = ranked(std::move(plans));
+    if (study_.plans.empty()) throw InputError(nothing_fits(study_.space, study_.search));
+  }
+
+  bool in_space(const PlanChoice& own) const {
+    PlanChoice shape = own;
+    for (const PlanChoice& known : study_.space.shapes()) {
+      shape = known;
+      if (known.tensor == own.tensor && known.context == own.context && known.pipeline == own.pipeline &&
+          known.expert == own.expert && known.expert_tensor == own.expert_tensor &&
+          known.micro_batch_sequences == own.micro_batch_sequences) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  Diagnostic nothing_fits(const PlanSpace& space, const SearchResult& result) const {
+    Diagnostic d;
+    d.file = study_.base.file;
+    d.field = "training.plan";
+    const Bytes capacity = study_.base.cluster.node.gpu.hbm_capacity;
+    if (result.shapes == 0) {
+      d.found = "no plan";
+      d.expected =
+          fmt::format("degrees that multiply to the {} GPUs and divide the model and the batch of {} sequences",
+                      space.gpus, space.base.batch.sequences);
+      d.remedy = "open more of it: --open plan, --open batch.micro_batch_sequences, or another number of sequences";
+    } else if (result.leanest && result.refused == 0) {
+      d.found = fmt::format("no plan that fits; the leanest ({}) needs {} on the fullest GPU",
+                            plan_text(result.leanest->choice), format_bytes(result.leanest->estimate.memory));
+      d.expected = fmt::format("at most {}", format_bytes(capacity));
+      d.remedy = "more GPUs, --open recompute, BF16 gradients or moments, or a shorter sequence";
+    } else {
+      d.found = fmt::format("{} plans that fit, none that meets every condition", format_integer(result.refused));
+      d.expected = fmt::format("{}", fmt::join(options_.where, " and "));
+      d.remedy = "a weaker --where";
+    }
+    return d;
+  }
+
+  // ---------------------------------------------------------------------------------------------- why not
+
+  void answer(const std::string& asked) {
+    PlanAnswer answer;
+    answer.asked = full_field(asked);
+    std::vector<std::string> sets = sets_;
+    std::set<std::string> paths;
+    std::string rest = answer.asked;
+    while (!rest.empty()) {
+      const std::size_t end = std::min(rest.find(' '), rest.size());
+      sets.push_back(full_field(rest.substr(0, end)));
+      paths.insert(sets.back().substr(0, sets.back().find('=')));
+      rest = end < rest.size() ? rest.substr(end + 1) : "";
+    }
+    const OpenScenario open = load_open_scenario(file_, sets, environment_.data().libraries());
+    const Scenario scenario = open_scenario(open, environment_);
+    OpenFields fields = options_.open;
+    fields.stated = open.stated;
+    for (const std::string& path : paths) fields.keep.push_back(path);
+    std::erase_if(fields.allowed, [&](const std::string& entry) {
+      return paths.count(full_field(entry.substr(0, entry.find('=')))) > 0;
+    });
+    const PlanSpace space = plan_space(scenario, fields, further_precisions(scenario, options_.precisions));
+    const SearchResult result = search(space, std::nullopt, answer.asked);
+    if (result.shapes == 0 || (result.best.empty() && !result.leanest && result.refused == 0)) {
+      answer.verdict = PlanAnswer::Verdict::impossible;
+      answer.text = impossible(scenario, space);
+    } else if (result.best.empty() && result.refused > 0) {
+      answer.verdict = PlanAnswer::Verdict::condition;
+      answer.text = fmt::format("it fits, but never with {}", fmt::join(options_.where, " and "));
+    } else if (result.best.empty()) {
+      answer.verdict = PlanAnswer::Verdict::memory;
+      const Bytes capacity = scenario.cluster.node.gpu.hbm_capacity;
+      answer.text = fmt::format("out of memory: the leanest plan with it ({}) needs {}, {} too much",
+                                plan_text(result.leanest->choice), format_bytes(result.leanest->estimate.memory),
+                                format_bytes(result.leanest->estimate.memory - capacity));
+    } else {
+      std::vector<ScreenedPlan> chosen(result.best.begin(),
+                                       result.best.begin() + std::min<std::ptrdiff_t>(5, std::ssize(result.best)));
+      const std::vector<ReplayedPlan> plans = ranked(replayed(space, chosen));
+      if (plans.empty()) {
+        answer.verdict = PlanAnswer::Verdict::memory;
+        answer.text = "it fits by the closed form, not by the replay";
+      } else {
+        compare(plans.front(), answer);
+      }
+    }
+    study_.why.push_back(std::move(answer));
+  }
+
+  void compare(const ReplayedPlan& plan, PlanAnswer& answer) const {
+    const ReplayedPlan& best = study_.plans.front();
+    answer.plan = plan;
+    const double slower = plan.step / best.step - 1;
+    if (slower <= 0) {
+      answer.verdict = PlanAnswer::Verdict::best;
+      answer.text =
+          plan.screened.choice == best.screened.choice
+              ? "the best plan has it"
+              : fmt::format("{} against {}: a plan with it is as good", format_time(plan.step), format_time(best.step));
+      return;
+    }
+    answer.verdict = PlanAnswer::Verdict::slower;
+    struct Part {
+      const char* name;
+      Seconds StepParts::*part;
+    };
+    std::vector<std::pair<Seconds, std::string>> more;
+    for (const Part& part : {Part{"compute", &StepParts::compute}, Part{"tensor exchange", &StepParts::tensor},
+                             Part{"context exchange", &StepParts::context},
+                             Part{"tokens to experts", &StepParts::expert}, Part{"bubble", &StepParts::pipeline},
+                             Part{"gradients and parameters", &StepParts::data}, Part{"optimiser", &StepParts::end}}) {
+      const Seconds by = plan.parts.*part.part - best.parts.*part.part;
+      if (std::abs(by.value()) < 0.002 * best.step.value()) continue;
+      more.emplace_back(by, fmt::format("{}{} {}", by > Seconds(0) ? "+" : "-",
+                                        format_time(Seconds(std::abs(by.value()))), part.name));
+    }
+    std::stable_sort(more.begin(), more.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+    std::vector<std::string> words;
+    for (const auto& [by, text] : more) words.push_back(text);
+    answer.text = fmt::format("{} slower at best ({}): {}{}{}", format_percent(slower), format_time(plan.step),
+                              plan_text(plan.screened.choice), words.empty() ? "" : "; ", fmt::join(words, ", "));
+  }
+
+  /// Why nothing can be built with what is stated: the laws' own words where the plan is whole.
+  static std::string impossible(const Scenario& scenario, const PlanSpace& space) {
+    for (const Diagnostic& fault : plan_faults(*scenario.training, scenario.cluster)) {
+      // Degrees that are open do not have to multiply to the cluster yet.
+      if (fault.field == "training.plan" && space.data_varies) continue;
+      return fmt::format("does not divide: {} {}, expected {}", fault.field, fault.found, fault.expected);
+    }
+    return fmt::format("no degrees beside it multiply to the {} GPUs and divide the model and the batch", space.gpus);
+  }
+
+  const std::string& file_;
+  const Environment& environment_;
+  const std::vector<std::string>& sets_;
+  const PlanOptions& options_;
+  std::vector<MetricExpression> where_;
+  PlanStudy study_;
+};
+
+std::string packed(const std::vector<double>& numbers) {
+  std::string text;
+  for (const double number : numbers) text += fmt::format("{:a} ", number);
+  return text;
+}
+
+std::vector<double> unpacked(const std::string& text) {
+  std::vector<double> numbers;
+  const char* at = text.c_str();
+  for (char* end = nullptr; *at != '\0'; at = end + 1) numbers.push_back(std::strtod(at, &end));
+  return numbers;
+}
+
+}  // namespace
+
+MakeEstimator estimator_of(const Scenario& scenario, const PlanSpace& space) {
+  return [&scenario, &space] {
+    std::vector<KernelModel> kernels;
+    for (const PrecisionPlan& precision : space.precisions) {
+      TrainingConfig config = space.base;
+      config.precision = precision;
+      kernels.push_back(training_kernels(scenario, config));
+    }
+    return std::make_unique<StepEstimator>(space.base, space.precisions, std::move(kernels), scenario.cluster,
+                                           scenario.links);
+  };
+}
+
+Scenario with_plan(const Scenario& base, const PlanChoice& choice, const PlanSpace& space) {
+  Scenario scenario = base;
+  scenario.training = with_choice(space.base, choice, space.precisions);
+  for (TrainingPhase& phase : scenario.phases) {
+    const bool own = !(phase.plan == base.training->plan);
+    const int context = phase.plan.context;
+    phase.plan = scenario.training->plan;
+    phase.batch.micro_batch_sequences = choice.micro_batch_sequences;
+    if (!own) continue;
+    // A phase with longer sequences keeps the GPUs that share one; data parallelism fills the rest.
+    const std::int64_t others = std::int64_t{choice.tensor} * choice.pipeline * context;
+    if (space.gpus % others != 0) continue;
+    phase.plan.context = context;
+    phase.plan.data = static_cast<int>(space.gpus / others);
+    phase.batch.micro_batch_sequences = 1;
+  }
+  return scenario;
+}
+
+std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& space,
+                                       const std::vector<ScreenedPlan>& plans, const Environment& environment,
+                                       std::span<const MetricExpression> where, int workers,
+                                       const std::function<bool(std::size_t, std::size_t)>& progress) {
+  RunOptions options;
+  options.contention = Contention::in_process;
+  options.allow_oom = true;
+  options.project = asks_for_projection(where);
+  options.power = environment.data().power(base.cluster.node.gpu.architecture);
+  const auto job = [&](std::size_t i) {
+    const ScreenedPlan& plan = plans[i];
+    const TrainingReport report = run_training(with_plan(base, plan.choice, space), options);
+    const std::vector<Metric> found = metrics(report);
+    const NameLookup of_metrics = metric_lookup(found);
+    const NameLookup of_plan = screened_lookup(base, plan.choice, plan.estimate);
+    const std::optional<bool> holds = all_hold(where, [&](std::string_view name) {
+      const auto value = of_metrics(name);
+      return value ? value : of_plan(name);
+    });
+    return packed({report.step_time.value(), report.fullest_memory().total().value(), report.mfu_causal,
+                   report.tokens_per_day, holds ? double(*holds) : -1.0});
+  };
+  std::vector<ReplayedPlan> result;
+  const std::unique_ptr<StepEstimator> estimator = estimator_of(base, space)();
+  const std::size_t round = static_cast<std::size_t>(std::max(1, workers)) * 4;
+  for (std::size_t begin = 0; begin < plans.size(); begin += round) {
+    if (!progress(begin, plans.size())) throw Interrupted();
+    const std::size_t count = std::min(round, plans.size() - begin);
+    const auto lines = parallel_map(count, workers, [&](std::size_t i) { return job(begin + i); });
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::vector<double> numbers = unpacked(lines[i]);
+      ReplayedPlan plan;
+      plan.screened = plans[begin + i];
+      plan.step = Seconds(numbers[0]);
+      plan.memory = Bytes(numbers[1]);
+      plan.mfu_causal = numbers[2];
+      plan.tokens_per_day = numbers[3];
+      if (numbers[4] >= 0) plan.accepted = numbers[4] > 0;
+      plan.fits = plan.memory <= base.cluster.node.gpu.hbm_capacity;
+      if (const double tokens = tokens_of_run(base); tokens > 0) {
+        plan.days = tokens / plan.tokens_per_day;
+        plan.gpu_hours = plan.days * 24 * space.gpus;
+        plan.usd = (base.price.gpu * hours(plan.gpu_hours)).value();
+      }
+      plan.parts = estimator->parts(plan.screened.choice);
+      result.push_back(std::move(plan));
+    }
+  }
+  return result;
+}
+
+PlanStudy plan_study(const std::string& file_or_name, const Environment& environment,
+                     const std::vector<std::string>& sets, const PlanOptions& options) {
+  return Study(file_or_name, environment, sets, options).run();
+}
+
+}  // namespace flopcast

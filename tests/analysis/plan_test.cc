@@ -1,0 +1,226 @@
+// The closed form of a training step against its replay, and the search over plans that rests on it.
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "analysis/runs/training/run.h"
+#include "analysis/studies/plan/plan_study.h"
+#include "scenarios/proto/plan_report.pb.h"
+#include "tests/analysis/environment.h"
+#include "tests/catch.h"
+
+using namespace flopcast;
+
+namespace {
+
+struct OpenSpace {
+  Scenario scenario;
+  PlanSpace space;
+};
+
+OpenSpace open_space(const std::string& name, std::vector<std::string> sets = {},
+                     std::vector<std::string> open = {"all"}, std::vector<std::string> allowed = {}) {
+  OpenSpace result{testing::resolved(name, sets), {}};
+  OpenFields fields;
+  fields.stated = load_open_scenario(name, sets, testing::environment().data().libraries()).stated;
+  fields.open = std::move(open);
+  fields.allowed = std::move(allowed);
+  result.space = plan_space(result.scenario, fields, {});
+  return result;
+}
+
+Seconds replayed(const OpenSpace& open, const PlanChoice& choice, Bytes* memory = nullptr) {
+  const TrainingConfig config = with_choice(open.space.base, choice, open.space.precisions);
+  const PreparedStep prepared = prepare_step(open.scenario, config);
+  if (memory != nullptr) {
+    for (const MemoryTable& table : prepared.step.memory) *memory = std::max(*memory, table.total());
+  }
+  ReplayOptions options;
+  options.contention = Contention::in_process;
+  return replay(prepared.step.graph, prepared.topology->network(), {}, options).makespan;
+}
+
+struct Pair {
+  double screened, replayed;
+};
+
+/// Random plans that fit, every switch drawn on its own, and what both say of them.
+std::vector<Pair> random_pairs(const OpenSpace& open, std::size_t count, std::uint32_t seed, long most_passes) {
+  const PlanSpace& space = open.space;
+  const std::vector<PlanChoice> shapes = space.shapes();
+  const auto estimator = estimator_of(open.scenario, space)();
+  std::mt19937 random(seed);
+  std::vector<Pair> pairs;
+  for (int tried = 0; pairs.size() < count && tried < 100'000; ++tried) {
+    const std::vector<PlanChoice> scheduled = space.schedules_of(shapes[random() % shapes.size()]);
+    if (scheduled.empty()) continue;
+    PlanChoice c = scheduled[random() % scheduled.size()];
+    const auto draw = [&](const auto& values) { return values[random() % values.size()]; };
+    c.zero_stage = draw(space.zero_stage);
+    c.dispatcher = draw(space.dispatcher);
+    c.context_exchange = draw(space.context_exchange);
+    c.sequence_parallel = draw(space.sequence_parallel);
+    c.tensor_overlap = draw(space.tensor_overlap);
+    c.overlap_gradients = draw(space.overlap_gradients);
+    c.overlap_parameters = draw(space.overlap_parameters);
+    c.shared_expert_overlap = draw(space.shared_expert_overlap);
+    c.split = draw(space.split);
+    const RecomputePlan again = draw(space.recompute);
+    c.norms = again.norms;
+    c.attention_up_projections = again.attention_up_projections;
+    c.activation_function = again.activation_function;
+    c.attention_core = again.attention_core;
+    c.mlp = again.mlp;
+    c.full_layer = again.full_layer;
+    const long micro_batches = open.scenario.training->batch.sequences / (long{c.data} * c.micro_batch_sequences);
+    if (micro_batches * c.pipeline > most_passes) continue;
+    const StepEstimate estimate = estimator->estimate(c);
+    if (!estimate.possible || !estimate.fits) continue;
+    Bytes memory;
+    const Seconds step = replayed(open, c, &memory);
+    INFO(plan_text(c));
+    CHECK(estimate.memory.value() == Approx(memory.value()).epsilon(1e-9));
+    CHECK(estimator->lower_bound(c) <= 1.0001 * estimate.step);
+    pairs.push_back({estimate.step.value(), step.value()});
+  }
+  return pairs;
+}
+
+double kendall_tau(const std::vector<Pair>& pairs) {
+  double concordant = 0, discordant = 0;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const double same = (pairs[i].screened - pairs[j].screened) * (pairs[i].replayed - pairs[j].replayed);
+      (same > 0 ? concordant : discordant) += same != 0 ? 1 : 0;
+    }
+  }
+  return (concordant - discordant) / (concordant + discordant);
+}
+
+}  // namespace
+
+TEST_CASE("The closed form of a step is its replay's within two per cent, its memory to the byte", "[plan]") {
+  for (const char* name : {"h100_llama_3_1_8b_bf16_64", "h100_nemotron_4_15b_fp8_16", "mixtral_8x7b_64_h100",
+                           "llama_3_1_8b_64_h100", "deepseek_v3_2048_h800"}) {
+    CAPTURE(name);
+    const OpenSpace open = open_space(name);
+    const auto estimator = estimator_of(open.scenario, open.space)();
+    const PlanChoice own = choice_of(*open.scenario.training, open.space.precisions);
+    const StepEstimate estimate = estimator->estimate_whatever_fits(own);
+    REQUIRE(estimate.possible);
+    Bytes memory;
+    const Seconds step = replayed(open, own, &memory);
+    CHECK(estimate.step.value() == Approx(step.value()).epsilon(0.02));
+    CHECK(estimate.memory.value() == Approx(memory.value()).epsilon(1e-9));
+    const StepParts parts = estimator->parts(own);
+    CHECK(parts.total().value() == Approx(estimate.step.value()).epsilon(0.005));
+    CHECK(estimator->lower_bound(own) <= estimate.step);
+  }
+}
+
+TEST_CASE("A choice says a plan and a plan says a choice", "[plan]") {
+  const OpenSpace open = open_space("deepseek_v3_2048_h800");
+  const PlanChoice own = choice_of(*open.scenario.training, open.space.precisions);
+  const TrainingConfig again = with_choice(*open.scenario.training, own, open.space.precisions);
+  CHECK(again == *open.scenario.training);
+  CHECK(plan_text(own).find("dualpipe") != std::string::npos);
+  CHECK(plan_difference(own, own).empty());
+}
+
+TEST_CASE("The closed form ranks random plans as the replay does", "[plan]") {
+  for (const char* name : {"llama_3_1_8b_64_h100", "mixtral_8x7b_64_h100"}) {
+    CAPTURE(name);
+    const std::vector<Pair> pairs = random_pairs(open_space(name), 30, 3, 600);
+    REQUIRE(pairs.size() == 30);
+    CHECK(kendall_tau(pairs) >= 0.95);
+  }
+}
+
+TEST_CASE("The closed form ranks 500 random plans of six models as the replay does", "[plan][slow]") {
+  std::vector<Pair> all;
+  for (const char* name :
+       {"llama_3_1_8b_64_h100", "mixtral_8x7b_64_h100", "h100_nemotron_4_15b_bf16_64", "llama_3_405b_16384_h100",
+        "deepseek_v3_2048_h800", "h100_llama_3_1_405b_30_layers_bf16_64"}) {
+    CAPTURE(name);
+    const std::vector<Pair> pairs = random_pairs(open_space(name), 84, 11, 2000);
+    REQUIRE(pairs.size() == 84);
+    CHECK(kendall_tau(pairs) >= 0.95);
+    all.insert(all.end(), pairs.begin(), pairs.end());
+  }
+  CHECK(kendall_tau(all) >= 0.95);
+}
+
+TEST_CASE("The bound rules out no plan that is among the best, on any number of workers", "[plan]") {
+  const OpenSpace open = open_space("h100_llama_3_1_8b_bf16_16", {}, {"all"},
+                                    {"plan.tensor=1,2", "plan.context=1,2", "plan.chunks=1", "plan.zero_stage=1,3",
+                                     "batch.micro_batch_sequences=1,2", "schedule=1f1b,zb_h1,gpipe"});
+  SearchOptions few;
+  few.keep = 5;
+  few.workers = 3;
+  SearchOptions all = few;
+  all.keep = 1'000'000;  // nothing is ever ruled out by the bound
+  all.workers = 1;
+  const SearchResult found = search_plans(open.space, estimator_of(open.scenario, open.space), few);
+  const SearchResult every = search_plans(open.space, estimator_of(open.scenario, open.space), all);
+  REQUIRE(found.best.size() == 5);
+  CHECK(found.best.front().choice == every.best.front().choice);
+  CHECK(found.priced <= every.priced);
+  few.workers = 1;
+  const SearchResult again = search_plans(open.space, estimator_of(open.scenario, open.space), few);
+  REQUIRE(again.best.size() == found.best.size());
+  for (std::size_t i = 0; i < found.best.size(); ++i) CHECK(again.best[i].choice == found.best[i].choice);
+  CHECK(again.priced == found.priced);
+}
+
+TEST_CASE("plan keeps what is stated, searches the rest, and says why not", "[plan]") {
+  PlanOptions options;
+  options.open.open = {"plan", "schedule"};
+  options.open.allowed = {"schedule=1f1b,interleaved_1f1b", "plan.chunks=1,2"};
+  options.replays = 3;
+  options.where = {"training.peak_memory_bytes < 0.95 hbm", "training.plan.pipeline <= 4"};
+  options.why = {"plan.tensor=3", "plan.tensor=8"};
+  const PlanStudy study = plan_study("h100_llama_3_1_8b_bf16_16", testing::environment(), {}, options);
+  REQUIRE(study.plans.size() >= 3);  // and the scenario's own
+  for (const ReplayedPlan& plan : study.plans) {
+    CHECK(plan.memory < 0.95 * study.base.cluster.node.gpu.hbm_capacity);
+    CHECK(plan.screened.choice.pipeline <= 4);
+    CHECK(plan.screened.choice.micro_batch_sequences == study.base.training->batch.micro_batch_sequences);
+    CHECK(plan.step.value() == Approx(plan.screened.estimate.step.value()).epsilon(0.03));
+    CHECK(plan.step >= study.plans.front().step);
+  }
+  REQUIRE(study.own);
+  CHECK(study.own->step >= study.plans.front().step);
+  REQUIRE(study.why.size() == 2);
+  CHECK(study.why[0].verdict == PlanAnswer::Verdict::impossible);
+  CHECK(study.why[0].text.find("divisor of the 32 attention heads") != std::string::npos);
+  CHECK(study.why[1].verdict == PlanAnswer::Verdict::slower);
+  CHECK(to_message(study).plans_size() == std::ssize(study.plans));
+  const std::string text = scenario_text(study, study.plans.front().screened.choice, testing::environment());
+  const Scenario written = resolve_text(text, "best.textproto", testing::environment()).value();
+  CHECK(choice_of(*written.training, study.space.precisions) == study.plans.front().screened.choice);
+}
+
+TEST_CASE("plan refuses what cannot be asked", "[plan]") {
+  const auto fault = [](PlanOptions options, const char* name = "h100_llama_3_1_8b_bf16_16") {
+    try {
+      plan_study(name, testing::environment(), {}, options);
+    } catch (const InputError& error) {
+      return error.diagnostics().front();
+    }
+    FAIL("accepted");
+    return Diagnostic{};
+  };
+  PlanOptions options;
+  options.open.open = {"plan.tensors"};
+  CHECK(fault(options).suggestion == "training.plan.tensor");
+  options.open.open = {};
+  options.where = {"training.peak_memory_byte < 1 GB"};
+  CHECK(fault(options).field == "--where");
+  options.where = {"training.plan.tensor < 2 and training.plan.tensor > 4"};
+  CHECK(fault(options).field == "--where");
+  options.where = {};
+  options.open.allowed = {"schedule=2f2b"};
+  CHECK(fault(options).suggestion == "");
+  options.open.allowed = {};
+  CHECK(fault(options, "llama_3_1_70b_serving_8_h100").field == "training");
+}
