@@ -182,7 +182,7 @@ TEST_CASE("plan keeps what is stated, searches the rest, and says why not", "[pl
   const PlanStudy study = plan_study("h100_llama_3_1_8b_bf16_16", testing::environment(), {}, options);
   REQUIRE(study.plans.size() >= 3);  // and the scenario's own
   for (const ReplayedPlan& plan : study.plans) {
-    CHECK(plan.memory < 0.95 * study.base.cluster.node.gpu.hbm_capacity);
+    CHECK(plan.memory < 0.95 * study.base.cluster.node.gpu.hbm_usable());
     CHECK(plan.screened.choice.pipeline <= 4);
     CHECK(plan.screened.choice.micro_batch_sequences == study.base.training->batch.micro_batch_sequences);
     CHECK(plan.step.value() == Approx(plan.screened.estimate.step.value()).epsilon(0.03));

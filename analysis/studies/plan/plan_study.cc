@@ -262,7 +262,7 @@ class Study {
     Diagnostic d;
     d.file = study_.base.file;
     d.field = "training.plan";
-    const Bytes capacity = study_.base.cluster.node.gpu.hbm_capacity;
+    const Bytes capacity = study_.base.cluster.node.gpu.hbm_usable();
     if (result.shapes == 0) {
       d.found = "no plan";
       d.expected =
@@ -314,7 +314,7 @@ class Study {
       answer.text = fmt::format("it fits, but never with {}", fmt::join(options_.where, " and "));
     } else if (result.best.empty()) {
       answer.verdict = PlanAnswer::Verdict::memory;
-      const Bytes capacity = scenario.cluster.node.gpu.hbm_capacity;
+      const Bytes capacity = scenario.cluster.node.gpu.hbm_usable();
       answer.text = fmt::format("out of memory: the leanest plan with it ({}) needs {}, {} too much",
                                 plan_text(result.leanest->choice), format_bytes(result.leanest->estimate.memory),
                                 format_bytes(result.leanest->estimate.memory - capacity));
@@ -469,7 +469,7 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
       plan.mfu_causal = numbers[2];
       plan.tokens_per_day = numbers[3];
       if (numbers[4] >= 0) plan.accepted = numbers[4] > 0;
-      plan.fits = plan.memory <= base.cluster.node.gpu.hbm_capacity;
+      plan.fits = plan.memory <= base.cluster.node.gpu.hbm_usable();
       if (const double tokens = tokens_of_run(base); tokens > 0) {
         plan.days = tokens / plan.tokens_per_day;
         plan.gpu_hours = plan.days * 24 * space.gpus;

@@ -255,7 +255,7 @@ Bytes StepEstimator::memory_of(Degrees& degrees, const Layout& layout, const Pat
 
 /// Of the fullest GPU, of the split that the builder of the step would settle for.
 Bytes StepEstimator::fullest(Degrees& degrees, const PlanChoice& choice, Layout& layout, const PatternPair& pair) {
-  const Bytes capacity = topology_.cluster().node.gpu.hbm_capacity;
+  const Bytes capacity = topology_.cluster().node.gpu.hbm_usable();
   const std::size_t ranks = static_cast<std::size_t>(pair.pattern->ranks);
   Bytes most, sum;
   for (std::size_t rank = 0; rank < ranks; ++rank) {
@@ -352,7 +352,7 @@ StepEstimate StepEstimator::estimate(const PlanChoice& choice, bool must_fit) {
   Degrees& degrees = this->degrees(choice);
   Layout& layout = this->layout(degrees, choice, *pair.pattern);
   result.memory = fullest(degrees, choice, layout, pair);
-  result.fits = result.memory <= topology_.cluster().node.gpu.hbm_capacity;
+  result.fits = result.memory <= topology_.cluster().node.gpu.hbm_usable();
   if (must_fit && !result.fits) return result;
   result.step = walk_through(degrees, layout, *pair.pattern, false).end;
   if (pair.shorter) {
@@ -372,7 +372,7 @@ bool StepEstimator::fits(const PlanChoice& choice) {
   if (!pair.pattern || (choice.zero_stage >= 2 && pair.pattern->two_copies)) return false;
   Degrees& degrees = this->degrees(choice);
   return fullest(degrees, choice, layout(degrees, choice, *pair.pattern), pair) <=
-         topology_.cluster().node.gpu.hbm_capacity;
+         topology_.cluster().node.gpu.hbm_usable();
 }
 
 StepParts StepEstimator::parts(const PlanChoice& choice) {
