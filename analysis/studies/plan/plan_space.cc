@@ -36,7 +36,7 @@ bool matches(std::string_view path, const std::vector<std::string>& list) {
 }
 
 /// Everything that saves memory, from what costs least time. Fields that do not vary stay as they are.
-std::vector<RecomputePlan> ladder(const TrainingConfig& base, const OpenFields& open) {
+std::vector<RecomputePlan> recompute_ladder(const TrainingConfig& base, const OpenFields& open) {
   const bool latent = base.model.attention.type == AttentionType::latent;
   std::vector<RecomputePlan> steps;
   const auto add = [&](bool norms, bool up, bool activation, bool core, bool mlp, bool full) {
@@ -102,9 +102,9 @@ void check_paths(const OpenFields& open) {
 }
 
 /// Keeps of a field's values those that `--among` names.
-class Allowed {
+class AllowedValues {
  public:
-  Allowed(const OpenFields& open, const TrainingConfig& base, const std::vector<PrecisionPlan>& precisions)
+  AllowedValues(const OpenFields& open, const TrainingConfig& base, const std::vector<PrecisionPlan>& precisions)
       : own_(choice_of_or_default(base, precisions)) {
     for (const std::string& entry : open.allowed) {
       const std::size_t equals = entry.find('=');
@@ -167,7 +167,7 @@ PlanSpace plan_space(const Scenario& scenario, const OpenFields& open, std::span
   for (const PrecisionPlan& precision : precisions) {
     if (!(precision == base.precision)) space.precisions.push_back(precision);
   }
-  const Allowed allowed(open, base, space.precisions);
+  const AllowedValues allowed(open, base, space.precisions);
   const auto numbers = [&](const char* path, int PlanChoice::*member, std::vector<int> values, int own) {
     if (!open.varies(path)) values = {own};
     return allowed.of(path, std::move(values), [&](PlanChoice& c, int value) { c.*member = value; });
@@ -245,7 +245,7 @@ PlanSpace plan_space(const Scenario& scenario, const OpenFields& open, std::span
       switches("training.plan.overlap_parameters", &C::overlap_parameters, true, plan.overlap_parameters, true);
   space.shared_expert_overlap = switches("training.plan.shared_expert_overlap", &C::shared_expert_overlap, false,
                                          plan.shared_expert_overlap, model.moe.shared_experts > 0);
-  space.recompute = ladder(base, open);
+  space.recompute = recompute_ladder(base, open);
   space.precision.resize(space.precisions.size());
   std::iota(space.precision.begin(), space.precision.end(), 0);
   return space;

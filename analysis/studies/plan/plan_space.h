@@ -40,11 +40,6 @@ struct OpenFields {
   bool varies(std::string_view path) const;
 };
 
-/// What is computed again, from the cheapest to what saves most.
-struct RecomputeStep {
-  RecomputePlan plan;
-};
-
 struct PlanSpace {
   TrainingConfig base;
   int gpus = 1, gpus_per_node = 1;
