@@ -7,10 +7,10 @@ namespace flopcast {
 const std::array<ToneRow, kTones>& tones() {
   static constexpr std::array<ToneRow, kTones> kRows{{
       {"forward", "#1f6fb4", "#6bb0f0", 32},
-      {"backward", "#c8510a", "#f5924a", 166},
-      {"weight", "#7a9a1a", "#b5cf5a", 106},
+      {"backward", "#d35100", "#f49248", 166},
+      {"weight", "#799b1d", "#b5cf6b", 106},
       {"overlapped", "#6b4fa0", "#a994e0", 97},
-      {"communication", "#c0398f", "#f08ac8", 169},
+      {"communication", "#af388a", "#f08ac8", 169},
       {"bubble", "#848d99", "#6b7684", 245},
       {"optimizer", "#2b2f38", "#d8dde4", 240},
       {"good", "#12805c", "#4fc99b", 35},

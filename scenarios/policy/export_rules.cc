@@ -79,7 +79,12 @@ class RuleReader {
     for (const proto::ExportRule& rule : rules) *whole.add_rule() = rule;
     *whole.mutable_maker() = book.maker();
     check_fields(whole, "", places_, names_of(libraries), true, faults_);
-    for (int i = 0; i < whole.rule_size(); ++i) check(whole.rule(i), fmt::format("rule[{}]", i));
+    for (int i = 0; i < whole.rule_size(); ++i) {
+      check(whole.rule(i), fmt::format("rule[{}]", i));
+      // A limb that a change of its base's bounds has emptied is what was asked for.
+      for (int l = 0; l < book.rule(i).limb_size(); ++l)
+        check_can_hold(book.rule(i).limb(l), fmt::format("rule[{}].limb[{}]", i, l));
+    }
     return rules;
   }
 
@@ -146,7 +151,6 @@ class RuleReader {
       check_date(rule.limb(l).from(), at + ".from");
       check_date(rule.limb(l).until(), at + ".until");
       check_order(rule.limb(l).from(), rule.limb(l).until(), at + ".until");
-      check_can_hold(rule.limb(l), at);
       for (int t = 0; t < rule.limb(l).term_size(); ++t)
         check_term(rule.limb(l).term(t), fmt::format("{}.term[{}]", at, t));
     }

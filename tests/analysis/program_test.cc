@@ -118,12 +118,13 @@ TEST_CASE("the same input gives the same bytes, report, JSON and trace", "[analy
   const TemporaryFolder folder;
   const std::string file = folder.write("s.textproto", testing::kSparse), base = folder.path();
   const auto run = [&](const std::string& n) {
-    return testing::flopcast("run " + file + " --json " + base + "/j" + n + " --trace " + base + "/t" + n).out;
+    return testing::flopcast("run " + file + " --json " + base + "/j" + n + " --trace " + base + "/t" + n + ".json")
+        .out;
   };
   CHECK(run("1") == run("2"));
   CHECK(contents(base + "/j1") == contents(base + "/j2"));
-  CHECK(contents(base + "/t1") == contents(base + "/t2"));
-  CHECK(has(contents(base + "/t1"), "traceEvents"));
+  CHECK(contents(base + "/t1.json") == contents(base + "/t2.json"));
+  CHECK(has(contents(base + "/t1.json"), "traceEvents"));
 }
 
 TEST_CASE("folded and unfolded runs agree to 1e-9 where nothing breaks the symmetry", "[analysis]") {
@@ -181,10 +182,10 @@ TEST_CASE("a plan that does not fit is refused with its table, and run when that
 TEST_CASE("a trace of chosen GPUs is smaller and still whole", "[analysis]") {
   const TemporaryFolder folder;
   const std::string file = folder.write("s.textproto", testing::kDense), base = folder.path();
-  REQUIRE(testing::flopcast("run " + file + " --trace " + base + "/all").code == 0);
-  REQUIRE(testing::flopcast("run " + file + " --trace " + base + "/one --trace-ranks 0").code == 0);
-  const std::string one = contents(base + "/one");
-  CHECK(one.size() < contents(base + "/all").size());
+  REQUIRE(testing::flopcast("run " + file + " --trace " + base + "/all.json").code == 0);
+  REQUIRE(testing::flopcast("run " + file + " --trace " + base + "/one.json --trace-ranks 0").code == 0);
+  const std::string one = contents(base + "/one.json");
+  CHECK(one.size() < contents(base + "/all.json").size());
   CHECK(one.ends_with("]}\n"));
 }
 
@@ -227,16 +228,16 @@ TEST_CASE("links and pipes stay what they are, and what cannot be written is fou
   const TemporaryFolder folder;
   const std::string base = folder.path(), run = "run " + folder.write("s.textproto", testing::kDense);
   fs::create_symlink("target", base + "/link");
-  REQUIRE(::mkfifo((base + "/pipe").c_str(), 0600) == 0);
+  REQUIRE(::mkfifo((base + "/pipe.json").c_str(), 0600) == 0);
   std::string piped;
-  std::thread reader([&] { piped = contents(base + "/pipe"); });
-  const Outcome outcome = testing::flopcast(run + " --json " + base + "/link --trace " + base + "/pipe");
-  if (const int late = ::open((base + "/pipe").c_str(), O_WRONLY | O_NONBLOCK); late >= 0) ::close(late);
+  std::thread reader([&] { piped = contents(base + "/pipe.json"); });
+  const Outcome outcome = testing::flopcast(run + " --json " + base + "/link --trace " + base + "/pipe.json");
+  if (const int late = ::open((base + "/pipe.json").c_str(), O_WRONLY | O_NONBLOCK); late >= 0) ::close(late);
   reader.join();  // a program that never opened the pipe does not keep it waiting
   INFO(outcome.err);
   CHECK(outcome.code == 0);
   CHECK(fs::is_symlink(base + "/link"));
-  CHECK(fs::is_fifo(base + "/pipe"));
+  CHECK(fs::is_fifo(base + "/pipe.json"));
   CHECK(has(contents(base + "/target"), "step_time_s"));
   CHECK(has(piped, "traceEvents"));
 

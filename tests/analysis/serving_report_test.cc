@@ -192,13 +192,13 @@ TEST_CASE("serving: equal runs give equal bytes; timelines are bounded and whole
   const test::TemporaryFolder folder;
   const std::string file = folder.write("chat.textproto", testing::kChat);
   const auto run = [&](const std::string& to) {
-    return flopcast("run " + file + " --json " + to + ".json --trace " + to + ".trace --requests " + to + ".csv");
+    return flopcast("run " + file + " --json " + to + ".json --trace " + to + ".trace.json --requests " + to + ".csv");
   };
   const std::string a = folder.path() + "/a", b = folder.path() + "/b";
   CHECK(run(a).out == run(b).out);
-  for (const char* kind : {".json", ".trace", ".csv"})
+  for (const char* kind : {".json", ".trace.json", ".csv"})
     CHECK(testing::contents(a + kind) == testing::contents(b + kind));
-  const std::string trace = testing::contents(a + ".trace");
+  const std::string trace = testing::contents(a + ".trace.json");
   CHECK_THAT(trace, ContainsSubstring("\"running requests\"") && ContainsSubstring("\"prompt\"") &&
                         ContainsSubstring("\"answer\""));
   CHECK(trace.ends_with("\"displayTimeUnit\":\"ms\"}\n"));
