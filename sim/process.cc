@@ -1,6 +1,8 @@
 #include "sim/process.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -130,21 +132,27 @@ StuckError decode_stuck_error(FieldReader in) {
   }
 }
 
-struct Pipe {
-  int read_end = -1;
-  int write_end = -1;
-};
-
-Pipe open_pipe() {
-  int ends[2];
-  if (::pipe(ends) != 0) throw_errno("cannot open a pipe");
-  return {ends[0], ends[1]};
-}
-
 void close_quietly(int& descriptor) {
   if (descriptor >= 0) ::close(descriptor);
   descriptor = -1;
 }
+
+struct Pipe {
+  Pipe() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) throw_errno("cannot open a pipe");
+    read_end = ends[0];
+    write_end = ends[1];
+  }
+  ~Pipe() {
+    close_quietly(read_end);
+    close_quietly(write_end);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  int read_end = -1;
+  int write_end = -1;
+};
 
 /// Waits for the end of a child; its status as waitpid gives it.
 int reap(pid_t pid) {
@@ -157,6 +165,20 @@ int reap(pid_t pid) {
 std::string describe(int status) {
   if (WIFSIGNALED(status)) return std::string("was ended by signal: ") + ::strsignal(WTERMSIG(status));
   return "ended with status " + std::to_string(WEXITSTATUS(status));
+}
+
+/// However the parent ends, killed included, this process ends with it, and so do its own children.
+void end_with_parent(pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(2);  // it ended before we asked
+}
+
+/// Ctrl-C is the parent's to decide.
+void own_signals() {
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGPIPE, SIG_DFL);  // when the parent is gone, so should we be
+  // The parent reports how a child died; its own handlers (a test framework's, say) would only speak twice.
+  for (int fatal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTERM}) std::signal(fatal, SIG_DFL);
 }
 
 }  // namespace
@@ -179,31 +201,31 @@ void PipeWriter::flush() {
 }
 
 ChildProcess::ChildProcess(const std::function<void(PipeWriter&)>& body) {
-  Pipe data = open_pipe();
-  Pipe failure = open_pipe();
+  Pipe data, failure;
   std::fflush(nullptr);  // or the child would print what we have not yet printed a second time
+  const pid_t parent = ::getpid();
+  // The child must not run this process's handlers before it has its own.
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
   pid_ = ::fork();
   if (pid_ == 0) {
+    end_with_parent(parent);
+    own_signals();
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     ::close(data.read_end);
     ::close(failure.read_end);
     run_child(body, data.write_end, failure.write_end);
   }
-  close_quietly(data.write_end);
-  close_quietly(failure.write_end);
-  data_ = data.read_end;
-  failure_ = failure.read_end;
-  if (pid_ < 0) {
-    close_quietly(data_);
-    close_quietly(failure_);
-    throw_errno("cannot start a child process");
-  }
+  const int error = errno;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error;
+  if (pid_ < 0) throw_errno("cannot start a child process");
+  data_ = std::exchange(data.read_end, -1);
+  failure_ = std::exchange(failure.read_end, -1);
 }
 
 void ChildProcess::run_child(const std::function<void(PipeWriter&)>& body, int data, int failure) {
-  std::signal(SIGINT, SIG_IGN);
-  std::signal(SIGPIPE, SIG_DFL);  // when the parent is gone, so should we be
-  // The parent reports how a child died; its own handlers (a test framework's, say) would only speak twice.
-  for (int fatal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTERM}) std::signal(fatal, SIG_DFL);
   std::string error;
   try {
     PipeWriter writer(data);

@@ -25,7 +25,8 @@ class PipeWriter {
 };
 
 /// A forked copy of this process that sends bytes back while it works. It ends when `body` returns or throws, without
-/// running destructors of static objects, and it ignores Ctrl-C: this process decides.
+/// running destructors of static objects, and it ignores Ctrl-C: this process decides. When this process ends, killed
+/// or not, it is killed too.
 class ChildProcess {
  public:
   explicit ChildProcess(const std::function<void(PipeWriter&)>& body);

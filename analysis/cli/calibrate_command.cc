@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/evidence/calibrate.h"
 #include "scenarios/read/calibration_file.h"
 #include "sim/base/diagnostic.h"
@@ -56,7 +57,7 @@ void add_calibrate_command(Command& program) {
           arguments.options.cards.push_back({card.substr(0, equals), card.substr(equals + 1)});
         }
         if (arguments.options.output.empty()) arguments.options.output = default_output(libraries);
-        fmt::print("{}", calibrate(arguments.options, libraries));
+        show(calibrate(arguments.options, libraries));
       });
 }
 

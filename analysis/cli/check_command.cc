@@ -4,13 +4,14 @@
 #include <string>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/standard_streams.h"
 
 namespace flopcast {
 namespace {
 
 void check_scenario(const ScenarioArguments& arguments) {
   const std::string facts = check(arguments.load(arguments.environment()));
-  fmt::print("{}: sound{}{}\n", arguments.file, facts.empty() ? "" : "; ", facts);
+  show(fmt::format("{}: sound{}{}\n", arguments.file, facts.empty() ? "" : "; ", facts));
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
+#include "analysis/cli/standard_streams.h"
+#include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/render/format.h"
 #include "analysis/render/json.h"
@@ -30,8 +32,8 @@ std::vector<Claim> chosen(std::vector<Claim> claims, const std::vector<std::stri
   for (const Claim& claim : claims) known.push_back(claim.id);
   for (const std::string& id : ids) {
     if (std::find(known.begin(), known.end(), id) == known.end()) {
-      throw InputError(Diagnostic{"", 0, 0, "", "\"" + id + "\"", fmt::format("one of {}", fmt::join(known, ", ")),
-                                  nearest_name(id, known)});
+      throw InputError(
+          Diagnostic{"", 0, 0, "", "\"" + id + "\"", one_of(id, known, "flopcast claims"), nearest_name(id, known)});
     }
   }
   std::erase_if(claims, [&](const Claim& claim) {
@@ -42,7 +44,8 @@ std::vector<Claim> chosen(std::vector<Claim> claims, const std::vector<std::stri
 
 void print_functions() {
   for (const ClaimFunction& f : claim_functions())
-    fmt::print("{}({})\n    {}\n", f.name, f.arguments, wrap(f.meaning, 96, "    "));
+    show(fmt::format("{}({})\n    {}\n", f.name, f.arguments,
+                     wrap(f.meaning, terminal_style(stdout).width() - 4, "    ")));
 }
 
 void run_claims(const ClaimsArguments& a) {
@@ -58,7 +61,7 @@ void run_claims(const ClaimsArguments& a) {
   context.run.power = environment.data().power("any");
   const int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const std::vector<TestedClaim> tested = test_claims(chosen(load_claims(file), a.ids), context, workers);
-  if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(tested, TextStyle(terminal_colours(stdout))));
+  if (a.json != "-" && a.csv != "-") show(to_text(tested, terminal_style(stdout)));
   if (!a.json.empty()) {
     report::ClaimsReport message = to_message(tested);
     message.set_program(version());

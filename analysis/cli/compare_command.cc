@@ -8,6 +8,8 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
+#include "analysis/cli/standard_streams.h"
+#include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
 #include "analysis/studies/compare/compare_html.h"
@@ -84,7 +86,7 @@ void run_compare(const CompareArguments& a) {
   ScenarioComparison comparison = comparison_of(a, line, options, environment.data().libraries());
   comparison.title = line.title;
   comparison.notes = line.notes;
-  if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(comparison, TextStyle(terminal_colours(stdout))));
+  if (a.json != "-" && a.csv != "-") show(to_text(comparison, terminal_style(stdout)));
   if (!a.json.empty()) {
     report::ComparisonReport message = to_message(comparison);
     message.set_program(version());

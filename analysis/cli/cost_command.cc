@@ -7,6 +7,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/face/run.h"
@@ -72,7 +73,6 @@ Scenario sized(Scenario scenario, const std::string& promise, const ServingOptio
 }
 
 PricedWork served_work(const Scenario& scenario, const std::string& promise, const Environment& environment) {
-  const InterruptGuard interrupt;
   ProgressLine progress;
   const ServingOptions options = serving_options(scenario, environment, command_settings(progress));
   const ServingReport report =
@@ -89,7 +89,6 @@ PricedWork replayed_work(const Scenario& scenario, const std::string& promise, c
                                 "} or given_service { ... }",
                                 ""});
   }
-  const InterruptGuard interrupt;
   ProgressLine progress;
   const RunOptions options = run_options(scenario, environment, command_settings(progress));
   const TrainingReport report = run_training(scenario, options);
@@ -111,7 +110,7 @@ void write_json(const CostReport& report, const std::string& path) {
 
 void run_cost(CostArguments a) {
   if (a.list_inputs) {
-    fmt::print("{}", money_inputs_text(TextStyle(terminal_colours(stdout))));
+    show(money_inputs_text(terminal_style(stdout)));
     return;
   }
   if (a.scenario.file.empty())
@@ -132,7 +131,7 @@ void run_cost(CostArguments a) {
     throw InputError(Diagnostic{"", 0, 0, "--slo", "a scenario without `serving`", "one with replicas to count", ""});
   const CostReport report =
       study(scenario, given ? *given : replayed_work(scenario, a.slo, environment), environment.data(), question);
-  if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(report, TextStyle(terminal_colours(stdout))));
+  if (a.json != "-" && a.csv != "-") show(to_text(report, terminal_style(stdout)));
   if (!a.json.empty()) write_json(report, a.json);
   if (!a.csv.empty()) write_text(a.csv, to_csv(report));
   if (!a.html.empty()) write_text(a.html, to_html(report));

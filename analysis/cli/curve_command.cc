@@ -5,6 +5,7 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
@@ -38,22 +39,17 @@ void run_curve(const CurveArguments& a) {
   const Environment environment = load_environment(a.library_folders);
   std::vector<Scenario> scenarios;
   for (const std::string& name : a.scenarios) scenarios.push_back(serving_scenario(name, a, environment));
-  const InterruptGuard interrupt;
   ProgressLine progress;
   CurveOptions options;
   options.users = a.users;
-  options.serving.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
-  options.stage = [&progress](const std::string& what) {
-    InterruptGuard::check();
-    progress.stage(what);
-  };
+  options.stage = [&progress](const std::string& what) { progress.stage(what); };
   std::vector<ServingCurve> curves;
   for (const Scenario& scenario : scenarios) {
     options.serving.power = environment.data().power(scenario.cluster.node.gpu.architecture);
     curves.push_back(curve_of(scenario, options));
   }
   progress.clear();
-  if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(curves));
+  if (a.json != "-" && a.csv != "-") show(to_text(curves));
   if (!a.json.empty()) {
     report::ServingCurves message = to_message(curves);
     message.set_program(version());

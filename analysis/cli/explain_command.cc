@@ -8,6 +8,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
@@ -44,12 +45,10 @@ report::Explanation to_message(const Explanation& explanation) {
 /// The iterations of a serving deployment, and what each mechanism adds to its latencies.
 void run_explain_serving(const Scenario& scenario, const Environment& environment, const ExplainArguments& arguments) {
   const std::string& json = arguments.json;
-  const InterruptGuard interrupt;
   ServingOptions options;
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
-  options.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
   const ServingExplanation explanation = explain_serving(run_serving(scenario, options));
-  if (json != "-") fmt::print("{}", to_text(explanation, TextStyle(terminal_colours(stdout))));
+  if (json != "-") show(to_text(explanation, terminal_style(stdout)));
   if (!arguments.html.empty()) write_text(arguments.html, to_html(explanation, title_or_name(scenario)));
   if (json.empty()) return;
   report::ServingExplanation message = to_message(explanation);
@@ -74,7 +73,7 @@ void run_explain(const ExplainArguments& arguments) {
   ProgressLine progress;
   const int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const Explanation explanation = explain(scenario, study_options(scenario, environment, progress), workers);
-  if (arguments.json != "-") fmt::print("{}", to_text(explanation, TextStyle(terminal_colours(stdout))));
+  if (arguments.json != "-") show(to_text(explanation, terminal_style(stdout)));
   if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(explanation)));
   if (!arguments.html.empty()) write_text(arguments.html, to_html(explanation, title_or_name(scenario)));
 }

@@ -4,17 +4,17 @@
 
 #include <cstdio>
 #include <exception>
+#include <new>
+#include <string>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/runs/training/text_report.h"
-#include "sim/base/plain_text.h"
 
 namespace flopcast {
 namespace {
-
-void tell(const std::string& line) { fmt::print(stderr, "{}\n", visible(line, LineEnds::allowed)); }
 
 void tell_diagnostics(const InputError& error) {
   for (const Diagnostic& diagnostic : error.diagnostics()) tell(to_string(diagnostic));
@@ -23,7 +23,9 @@ void tell_diagnostics(const InputError& error) {
 
 void tell_memory(const MemoryRefused& refused) {
   tell_diagnostics(refused);
-  fmt::print(stderr, "{}", memory_text(refused.fullest(), refused.capacity(), TextStyle(terminal_colours(stderr))));
+  std::string table = memory_text(refused.fullest(), refused.capacity(), terminal_style(stderr));
+  if (table.ends_with('\n')) table.pop_back();
+  tell_styled(table);
   if (!refused.remedies().empty()) tell("\nWhat would make it fit");
   for (const std::string& remedy : refused.remedies()) tell("  - " + remedy);
   tell("\n`--allow-oom` replays the step all the same.");
@@ -46,8 +48,14 @@ int report_failure(const std::exception_ptr& failure) {
   } catch (const Interrupted&) {
     tell("interrupted; nothing was written");
     return kExitInterrupted;
+  } catch (const std::bad_alloc&) {
+    tell("flopcast: not enough memory");
+    return kExitInternal;
   } catch (const std::exception& error) {
     tell(fmt::format("flopcast: {}", error.what()));
+    return kExitInternal;
+  } catch (...) {
+    tell("flopcast: a failure without a name");
     return kExitInternal;
   }
 }

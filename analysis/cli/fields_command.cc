@@ -3,6 +3,7 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/render/field_text.h"
 #include "analysis/render/json.h"
@@ -20,9 +21,9 @@ struct FieldsArguments {
 
 void print_fields(const FieldsArguments& arguments) {
   check_writable(arguments.json, "--json");
-  if (arguments.markdown) return fmt::print("{}", to_markdown(all_sections()));
+  if (arguments.markdown) return show(to_markdown(all_sections()));
   const FieldsAt fields = fields_at(arguments.path);
-  if (arguments.json != "-") fmt::print("{}", to_text(fields, TextStyle(terminal_colours(stdout))));
+  if (arguments.json != "-") show(to_text(fields, terminal_style(stdout)));
   if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(fields_below(arguments.path), version())));
 }
 

@@ -5,6 +5,7 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
+#include "analysis/cli/standard_streams.h"
 #include "scenarios/read/import_model.h"
 
 namespace flopcast {
@@ -17,10 +18,11 @@ struct ImportArguments {
 };
 
 void import_config(const ImportArguments& arguments) {
-  check_writable(arguments.output, "--output");
+  const OutputOption output{.option = "--output", .path = arguments.output, .makes_folder = true};
+  check_outputs(std::span(&output, 1));
   const ImportedModel imported = import_model(arguments.file, arguments.options);
-  write_text(arguments.output, imported.text);
-  for (const ImportNote& note : imported.notes) fmt::print(stderr, "{}\n", to_string(note));
+  write_text_in_new_folder(arguments.output, imported.text);
+  for (const ImportNote& note : imported.notes) tell(to_string(note));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/money/cost_metrics.h"
 #include "analysis/render/format.h"
@@ -49,8 +50,13 @@ std::vector<LibraryRow> rows_of(const ListArguments& arguments) {
   if (arguments.kind == "batching") return policy_rows(batching_policies());
   if (arguments.kind == "admission") return policy_rows(admission_policies());
   if (arguments.kind == "preemption") return policy_rows(preemption_policies());
-  const LibraryKind kind = library_kind(arguments.kind);
-  return list_library(kind, Libraries::discover(arguments.library_folders));
+  const std::vector<std::string> kinds{"gpus",       "nodes",       "fabrics",  "clusters", "models",
+                                       "schedules",  "collectives", "routers",  "batching", "admission",
+                                       "preemption", "metrics",     "scenarios"};
+  if (std::find(kinds.begin(), kinds.end(), arguments.kind) == kinds.end())
+    throw InputError(Diagnostic{"", 0, 0, "KIND", quoted(arguments.kind), one_of(arguments.kind, kinds),
+                                nearest_name(arguments.kind, kinds)});
+  return list_library(library_kind(arguments.kind), Libraries::discover(arguments.library_folders));
 }
 
 void show_entries(const ListArguments& arguments) {
@@ -60,14 +66,16 @@ void show_entries(const ListArguments& arguments) {
   if (arguments.kind == "metrics") {
     const std::vector<MetricKind> kinds = all_metric_kinds();
     const TextStyle style(terminal_colours(stdout));
-    fmt::print("{}", arguments.markdown ? metric_reference_markdown(kinds) : metric_reference(kinds, style));
+    show(arguments.markdown ? metric_reference_markdown(kinds) : metric_reference(kinds, style));
     return;
   }
   const std::vector<LibraryRow> rows = rows_of(arguments);
   std::size_t name_width = 0;
   for (const LibraryRow& row : rows) name_width = std::max(name_width, display_width(row.name));
   const TextStyle style(terminal_colours(stdout));
-  for (const LibraryRow& row : rows) fmt::print("{}", entry(row, name_width, style));
+  std::string out;
+  for (const LibraryRow& row : rows) out += entry(row, name_width, style);
+  show(out);
 }
 
 }  // namespace

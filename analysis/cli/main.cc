@@ -6,8 +6,12 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/failure.h"
+#include "analysis/cli/standard_streams.h"
+#include "analysis/cli/terminal.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+int run_program(int argc, char** argv) {
   try {
     if (argc > 2 && std::string_view(argv[1]) == "complete" && std::string_view(argv[2]) == "--") {
       flopcast::print_candidates(std::vector<std::string>(argv + 3, argv + argc));
@@ -18,4 +22,12 @@ int main(int argc, char** argv) {
   } catch (...) {
     return flopcast::report_failure(std::current_exception());
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  flopcast::hold_standard_streams();
+  const flopcast::InterruptGuard interrupt;
+  return flopcast::close_standard_streams(run_program(argc, argv));
 }

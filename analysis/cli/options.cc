@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <iostream>
@@ -9,6 +10,10 @@
 #include <type_traits>
 
 #include "analysis/cli/command_text.h"
+#include "analysis/cli/standard_streams.h"
+#include "analysis/cli/terminal.h"
+#include "analysis/render/format.h"
+#include "sim/base/diagnostic.h"
 #include "sim/base/plain_text.h"
 
 namespace flopcast {
@@ -25,12 +30,97 @@ std::string number_fault(const std::string& value) {
 }
 
 /// What the parser has to say, which repeats words of the command line.
-int show(const CLI::App& app, const CLI::ParseError& error) {
+int show_words(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out, faults;
   const int code = app.exit(error, out, faults);
   std::cout << visible(out.str(), LineEnds::allowed);
   std::cerr << visible(faults.str(), LineEnds::allowed);
   return code;
+}
+
+// Help that fits the terminal: names in a column, what they mean broken into lines beside it.
+class FittingFormatter final : public CLI::Formatter {
+ public:
+  explicit FittingFormatter(std::size_t width) : width_(width) { column_width(std::min<std::size_t>(28, width / 3)); }
+
+  std::string make_option(const CLI::Option* option, bool positional) const override {
+    return entry(make_option_name(option, positional) + make_option_opts(option), make_option_desc(option));
+  }
+  std::string make_subcommand(const CLI::App* command) const override {
+    return entry(command->get_display_name(true), command->get_description());
+  }
+  std::string make_description(const CLI::App* command) const override {
+    return wrap(command->get_description(), width_, "") + "\n";
+  }
+
+ private:
+  std::string entry(const std::string& name, const std::string& meaning) const {
+    const std::size_t column = get_column_width();
+    const std::string hanging(column, ' ');
+    std::string head = "  " + wrap(spaced(name), width_ - 4, "    ");
+    head = head.size() + 2 > column ? head + "\n" + hanging : pad_right(head, column);
+    return head + wrap(meaning, width_ - column, hanging) + "\n";
+  }
+  // "TEXT:{a,b}=a" can be broken after a comma only where there is a space.
+  static std::string spaced(const std::string& name) {
+    std::string out;
+    bool within = false;
+    for (const char c : name) {
+      within = c == '{' || (within && c != '}');
+      out += c;
+      if (within && c == ',') out += ' ';
+    }
+    return out;
+  }
+  std::size_t width_;
+};
+
+std::vector<std::string> command_names(const CLI::App& group) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : group.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  return names;
+}
+
+// What is wrong with the words of a command line that should name commands; nothing: empty.
+std::string fault_of_command(const CLI::App& program, int argc, const char* const* argv) {
+  const CLI::App* group = &program;
+  for (int i = 1; i < argc && std::string_view(argv[i]).substr(0, 1) != "-"; ++i) {
+    const std::vector<std::string> names = command_names(*group);
+    if (names.empty()) return {};
+    if (std::find(names.begin(), names.end(), argv[i]) != names.end()) {
+      group = group->get_subcommand(argv[i]);
+      continue;
+    }
+    Diagnostic fault;
+    fault.field = group == &program ? "command" : "command of " + group->get_name();
+    fault.found = "\"" + std::string(argv[i]) + "\"";
+    fault.expected = one_of(argv[i], names, "flopcast --help");
+    fault.suggestion = nearest_name(argv[i], names);
+    return to_string(fault);
+  }
+  return {};
+}
+
+// An option that the command does not have.
+std::string fault_of_option(const CLI::App& program, int argc, const char* const* argv) {
+  const CLI::App* command = &program;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().front();
+  std::vector<std::string> names;
+  for (const CLI::Option* option : command->get_options())
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  for (int i = 1; i < argc; ++i) {
+    const std::string word(argv[i]), name = word.substr(0, word.find('='));
+    if (word == "--") break;
+    if (!word.starts_with("--") || std::find(names.begin(), names.end(), name) != names.end()) continue;
+    Diagnostic fault;
+    fault.field = command->get_name();
+    fault.found = "the option " + name;
+    fault.expected = one_of(name, names);
+    fault.suggestion = nearest_name(name, names);
+    return to_string(fault);
+  }
+  return {};
 }
 
 }  // namespace
@@ -132,13 +222,23 @@ int run_command_line(const ProgramText& text, const std::function<void(Command&)
   CLI::App app{text.description, text.name};
   app.set_version_flag("--version", text.version);
   app.require_subcommand(1);
+  app.formatter(std::make_shared<FittingFormatter>(terminal_style(stdout).width()));  // commands inherit it
   Command program(app, std::make_shared<Command::Facts>());
   add_commands(program);
+  if (const std::string wrong = fault_of_command(app, argc, argv); !wrong.empty()) {
+    tell(wrong);
+    return fault;
+  }
   try {
     app.parse(argc, argv);
     return 0;
+  } catch (const CLI::ExtrasError& error) {
+    const std::string wrong = fault_of_option(app, argc, argv);
+    if (wrong.empty()) return show_words(app, error) == 0 ? 0 : fault;
+    tell(wrong);
+    return fault;
   } catch (const CLI::ParseError& error) {
-    return show(app, error) == 0 ? 0 : fault;
+    return show_words(app, error) == 0 ? 0 : fault;
   }
 }
 

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
-#include <stdexcept>
+#include <filesystem>
 
+#include "analysis/cli/standard_streams.h"
 #include "sim/base/atomic_file.h"
 #include "sim/base/diagnostic.h"
 
@@ -23,8 +23,12 @@ void check_output(const OutputOption& output) {
   if (output.path.empty() || (output.path == "-" && output.takes_stdout)) return;
   if (output.path == "-")
     refuse(output, "", "the name of a file: only the report goes to stdout, by `--json -` or `--csv -`");
-  if (const std::string obstacle = write_obstacle(output.path); !obstacle.empty())
-    refuse(output, obstacle, "a file that can be written, in a folder that exists");
+  const std::string obstacle =
+      output.makes_folder ? write_obstacle_in_new_folder(output.path) : write_obstacle(output.path);
+  if (!obstacle.empty()) {
+    refuse(output, obstacle,
+           output.makes_folder ? "a file that can be written" : "a file that can be written, in a folder that exists");
+  }
 }
 
 }  // namespace
@@ -52,10 +56,15 @@ void check_writable(const std::string& path, const std::string& option) {
   check_output(output);
 }
 
+void write_text_in_new_folder(const std::string& path, std::string_view text) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (path != "-" && !folder.empty()) std::filesystem::create_directories(folder);
+  write_text(path, text);
+}
+
 void write_text(const std::string& path, std::string_view text) {
   if (path != "-") return write_file_atomically(path, text);
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
-    throw std::runtime_error("stdout: write failed");
+  show(text);
 }
 
 }  // namespace flopcast

@@ -8,9 +8,10 @@ namespace flopcast {
 
 /// An option that names a file to write.
 struct OutputOption {
-  std::string option;        ///< "--json"
-  std::string path;          ///< empty: not asked for
-  bool takes_stdout = true;  ///< `-` stands for stdout
+  std::string option;         ///< "--json"
+  std::string path;           ///< empty: not asked for
+  bool takes_stdout = true;   ///< `-` stands for stdout
+  bool makes_folder = false;  ///< the file's folder is made where it is missing
 };
 
 /// @throws InputError when a path cannot be written or two options name the same file, or stdout: better before an
@@ -22,5 +23,8 @@ void check_writable(const std::string& path, const std::string& option);
 
 /// Writes text to a file (sim/base/atomic_file.h), or to stdout for `-`.
 void write_text(const std::string& path, std::string_view text);
+
+/// The same, its folder made where it is missing.
+void write_text_in_new_folder(const std::string& path, std::string_view text);
 
 }  // namespace flopcast

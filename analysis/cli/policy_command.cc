@@ -8,6 +8,8 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
+#include "analysis/cli/standard_streams.h"
+#include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
 #include "analysis/studies/policy/frontier.h"
@@ -63,8 +65,7 @@ void run_classify(const ClassifyArguments& a) {
   const RuleBook book = load_rule_book(libraries, a.rule_files);
   const PolicyQuestion question = question_of(a, libraries);
   const std::vector<ChipVerdict> verdicts = judge(question, book);
-  if (a.json != "-" && a.csv != "-")
-    fmt::print("{}", to_text(verdicts, question, book, TextStyle(terminal_colours(stdout))));
+  if (a.json != "-" && a.csv != "-") show(to_text(verdicts, question, book, terminal_style(stdout)));
   if (!a.json.empty()) {
     report::PolicyReport message = to_message(verdicts, question);
     if (book.read()) message.set_rules_read(to_string(*book.read()));
@@ -123,7 +124,7 @@ void add_rules(Command& policy) {
       },
       [](const ClassifyArguments& a) {
         const Libraries libraries = Libraries::discover(a.library_folders);
-        fmt::print("{}", rules_text(load_rule_book(libraries, a.rule_files), TextStyle(terminal_colours(stdout))));
+        show(rules_text(load_rule_book(libraries, a.rule_files), terminal_style(stdout)));
       });
 }
 
@@ -198,7 +199,7 @@ void run_frontier(const FrontierArguments& a) {
   options.workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
   const Frontier found = frontier(scenario, load_chip(libraries, scenario.cluster.node.gpu.name), question, book,
                                   ChipCosts::load(libraries), chips_that_exist(a.scenario, environment), options);
-  if (a.json != "-" && a.csv != "-") fmt::print("{}", to_text(found, TextStyle(terminal_colours(stdout))));
+  if (a.json != "-" && a.csv != "-") show(to_text(found, terminal_style(stdout)));
   if (!a.json.empty()) {
     report::FrontierReport message = to_message(found);
     message.set_program(version());

@@ -12,6 +12,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/report_data.h"
 #include "analysis/face/run.h"
@@ -40,7 +41,7 @@ struct RunArguments {
 
 // Shows a report: JSON and CSV where they are asked for, text on stdout unless one of them goes there.
 void present(const Report& report, const RunArguments& arguments) {
-  if (arguments.json != "-" && arguments.csv != "-") fmt::print("{}", report.text(terminal_colours(stdout)));
+  if (arguments.json != "-" && arguments.csv != "-") show(report.text(terminal_colours(stdout)));
   if (!arguments.csv.empty()) write_text(arguments.csv, to_csv(metrics(report)));
   if (!arguments.json.empty()) write_text(arguments.json, report.json());
 }
@@ -82,11 +83,10 @@ void hint_at_size(const std::set<int>& gpus, const TrainingStep& step, ProgressL
   constexpr double kBytesPerOperation = 170;  // of JSON, arrows included
   if (!gpus.empty() || step.graph.size() < kLarge) return;
   progress.clear();
-  fmt::print(stderr,
-             "the trace will hold some {:.0f} million operations, about {:.1f} GB; `--trace-ranks` shows "
-             "chosen GPUs only\n",
-             static_cast<double>(step.graph.size()) / 1e6,
-             static_cast<double>(step.graph.size()) * kBytesPerOperation / 1e9);
+  tell(fmt::format(
+      "the trace will hold some {:.0f} million operations, about {:.1f} GB; `--trace-ranks` shows chosen GPUs "
+      "only",
+      static_cast<double>(step.graph.size()) / 1e6, static_cast<double>(step.graph.size()) * kBytesPerOperation / 1e9));
 }
 
 // The trace of a run: a file and the sink that fills it.
@@ -222,7 +222,6 @@ void run_scenario(const RunArguments& arguments) {
   const ResolvedScenario scenario = arguments.scenario.load(environment);
   check_timeline_options(scenario.value(), arguments);
 
-  const InterruptGuard interrupt;
   ProgressLine progress;
   RunSettings settings = command_settings(progress);
   settings.sharing = arguments.backend == "ideal" ? Sharing::ideal : Sharing::max_min;

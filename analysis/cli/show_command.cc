@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/standard_streams.h"
 #include "scenarios/read/libraries.h"
 
 namespace flopcast {
@@ -26,7 +27,7 @@ void add_show_command(Command& program) {
         add_library_option(command, arguments.library_folders);
       },
       [](const ShowArguments& arguments) {
-        fmt::print("{}", to_text(arguments.name, Libraries::discover(arguments.library_folders)));
+        show(to_text(arguments.name, Libraries::discover(arguments.library_folders)));
       });
 }
 

@@ -5,6 +5,7 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
@@ -37,7 +38,7 @@ void show_ratios(const Scenario& scenario, const SizeOptions& options, const Siz
   const std::string& json = arguments.json;
   const std::vector<PoolRatio> ratios = pool_ratios(scenario, options);
   progress.clear();
-  if (json != "-") fmt::print("{}", to_text(options, ratios));
+  if (json != "-") show(to_text(options, ratios));
   if (best_ratio(ratios) == ratios.end()) {
     SizeResult none;
     none.counts = {1, 1};
@@ -68,18 +69,13 @@ void size_service(const SizeArguments& arguments) {
     d.expected = "serving { ... }: only a deployment that answers requests can be sized";
     throw InputError(d);
   }
-  const InterruptGuard interrupt;
   ProgressLine progress;
   options.serving.power = environment.data().power(scenario.cluster.node.gpu.architecture);
-  options.serving.keep_going = [](std::uint64_t) { return !InterruptGuard::raised(); };
-  options.stage = [&progress](const std::string& what) {
-    InterruptGuard::check();
-    progress.stage(what);
-  };
+  options.stage = [&progress](const std::string& what) { progress.stage(what); };
   if (arguments.ratio) return show_ratios(scenario, options, arguments, progress);
   const SizeResult result = size_deployment(scenario, options);
   progress.clear();
-  if (arguments.json != "-") fmt::print("{}", to_text(scenario, options, result));
+  if (arguments.json != "-") show(to_text(scenario, options, result));
   if (!result.met) throw InputError(unmet(scenario, options, result));
   if (!arguments.html.empty()) write_text(arguments.html, to_html(scenario, options, result));
   if (arguments.json.empty()) return;

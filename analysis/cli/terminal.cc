@@ -1,21 +1,40 @@
 #include "analysis/cli/terminal.h"
 
 #include <fmt/format.h>
-#include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <csignal>
+#include <algorithm>
 #include <cstdlib>
+#include <string_view>
+#include <utility>
 
+#include "analysis/cli/command.h"
 #include "analysis/render/format.h"
-#include "sim/replay.h"
+#include "sim/base/atomic_file.h"
 
 namespace flopcast {
 namespace {
 
-volatile sig_atomic_t interrupt_flag = 0;
+// Whether the progress line stands on the terminal: the word about the end then begins by wiping it out.
+volatile sig_atomic_t progress_line_shown = 0;
 
-extern "C" void raise_interrupt_flag(int) { interrupt_flag = 1; }
+void say_to_stderr(std::string_view text) {
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+// Nothing here allocates, locks or waits: the signal may have come in the middle of anything.
+extern "C" void end_at_once(int) {
+  remove_unfinished_files();
+  if (progress_line_shown != 0) say_to_stderr("\r\x1b[K");
+  say_to_stderr(any_file_committed() ? "interrupted\n" : "interrupted; nothing was written\n");
+  ::_exit(kExitInterrupted);
+}
+
+std::string time_left(double seconds) {
+  if (seconds < 100) return fmt::format("{:.0f} s", seconds);
+  return seconds < 6000 ? fmt::format("{:.0f} min", seconds / 60) : fmt::format("{:.1f} h", seconds / 3600);
+}
 
 }  // namespace
 
@@ -25,23 +44,24 @@ bool terminal_colours(std::FILE* stream) {
 }
 
 InterruptGuard::InterruptGuard() {
-  interrupt_flag = 0;
   struct sigaction action = {};
-  action.sa_handler = raise_interrupt_flag;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);  // no SA_RESTART: waits are cut short
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+  action.sa_handler = end_at_once;
+  sigfillset(&action.sa_mask);
+  sigaction(SIGINT, &action, &interrupt_before_);
+  sigaction(SIGTERM, &action, &terminate_before_);
 }
 
 InterruptGuard::~InterruptGuard() {
-  signal(SIGINT, SIG_DFL);
-  signal(SIGTERM, SIG_DFL);
+  sigaction(SIGINT, &interrupt_before_, nullptr);
+  sigaction(SIGTERM, &terminate_before_, nullptr);
 }
 
-bool InterruptGuard::raised() { return interrupt_flag != 0; }
-
-void InterruptGuard::check() {
-  if (raised()) throw Interrupted();
+TextStyle terminal_style(std::FILE* stream) {
+  constexpr unsigned kNarrowest = 60, kWidest = 200;
+  winsize size = {};
+  const bool known = ::ioctl(::fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return TextStyle(terminal_colours(stream),
+                   known ? std::clamp<unsigned>(size.ws_col, kNarrowest, kWidest) : kTextWidth);
 }
 
 ProgressLine::ProgressLine() : on_(isatty(STDERR_FILENO) != 0) {}
@@ -49,6 +69,7 @@ ProgressLine::ProgressLine() : on_(isatty(STDERR_FILENO) != 0) {}
 void ProgressLine::stage(const std::string& what) {
   stage_ = what;
   begin_ = last_ = Clock::now();
+  earlier_ = later_ = {begin_, 0};
   show("replaying " + what);
 }
 
@@ -57,23 +78,28 @@ void ProgressLine::update(std::uint64_t done, std::uint64_t all, const char* uni
   const Clock::time_point now = Clock::now();
   if (now - last_ < std::chrono::milliseconds(200) || done == 0) return;
   last_ = now;
-  const double elapsed = std::chrono::duration<double>(now - begin_).count();
-  const double rate = static_cast<double>(done) / elapsed;
-  show(fmt::format("replaying {}: {:.0f} %, {} {}/s, {:.0f} s left", stage_,
-                   100.0 * static_cast<double>(done) / static_cast<double>(all), format_count(rate), unit,
-                   static_cast<double>(all - done) / rate));
+  // What is recent says more of what is to come than a slow beginning does: the rate is that of the latter half.
+  if (now - begin_ >= 2 * (later_.when - begin_)) earlier_ = std::exchange(later_, {now, done});
+  const double recent = std::chrono::duration<double>(now - earlier_.when).count();
+  const double rate = static_cast<double>(done - std::min(done, earlier_.done)) / recent;
+  std::string text =
+      fmt::format("replaying {}: {:.0f} %", stage_, 100.0 * static_cast<double>(done) / static_cast<double>(all));
+  if (rate > 0) text += fmt::format(", {} {}/s", format_count(rate), unit);
+  // An estimate from the first moments would be wrong a hundredfold.
+  if (rate > 0 && now - begin_ > std::chrono::seconds(2) && done > all / 100)
+    text += fmt::format(", {} left", time_left(static_cast<double>(all - std::min(done, all)) / rate));
+  show(text);
 }
 
 void ProgressLine::show(const std::string& text) {
   if (!on_) return;
-  fmt::print(stderr, "\r\x1b[K{}", text);
-  std::fflush(stderr);
-  shown_ = true;
+  progress_line_shown = 1;
+  say_to_stderr("\r\x1b[K" + text);
 }
 
 void ProgressLine::clear() {
-  if (shown_) fmt::print(stderr, "\r\x1b[K");
-  shown_ = false;
+  if (progress_line_shown != 0) say_to_stderr("\r\x1b[K");
+  progress_line_shown = 0;
 }
 
 }  // namespace flopcast

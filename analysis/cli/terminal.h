@@ -1,26 +1,34 @@
 // What the user sits at: colours, progress, Ctrl-C.
 #pragma once
+#include <signal.h>
+
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <string>
+
+#include "analysis/render/text_table.h"
 
 namespace flopcast {
 
 /// Whether to colour what goes to `stream`: a terminal, and NO_COLOR (no-color.org) not set.
 bool terminal_colours(std::FILE* stream);
 
-/// From its making on, the first Ctrl-C (or SIGTERM) only raises a flag, the second one ends the program at
-/// once.
+/// How text for `stream` is written: colours as above; as wide as the terminal, within 60 and 200 columns; 80 in a file
+/// or a pipe.
+TextStyle terminal_style(std::FILE* stream);
+
+/// While it lives, Ctrl-C and SIGTERM end the program at once, with kExitInterrupted: child processes end with it
+/// (sim/process.h), unfinished files go (sim/base/atomic_file.h), one line on stderr says so.
 class InterruptGuard {
  public:
   InterruptGuard();
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
-  static bool raised();
-  /// @throws Interrupted when the flag is up.
-  static void check();
+
+ private:
+  struct sigaction interrupt_before_ = {}, terminate_before_ = {};
 };
 
 /// One line on stderr that is written over again: what is going on, how far, how fast, how long still. Silent
@@ -37,9 +45,12 @@ class ProgressLine {
   using Clock = std::chrono::steady_clock;
   void show(const std::string& text);
   bool on_;
-  bool shown_ = false;
   std::string stage_;
   Clock::time_point begin_, last_;
+  struct Mark {
+    Clock::time_point when;
+    std::uint64_t done;
+  } earlier_ = {}, later_ = {};
 };
 
 }  // namespace flopcast

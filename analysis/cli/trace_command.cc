@@ -6,6 +6,7 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/runs/serving/trace_stats_report.h"
 
@@ -20,7 +21,7 @@ void show_stats(const TraceArguments& arguments) {
   if (!arguments.json.empty()) check_writable(arguments.json, "--json");
   const TraceStats stats = trace_stats({.path = arguments.file});
   if (arguments.json != "-") {
-    fmt::print("{}", trace_stats_text(arguments.file, stats, TextStyle(terminal_colours(stdout))));
+    show(trace_stats_text(arguments.file, stats, terminal_style(stdout)));
   }
   if (!arguments.json.empty()) {
     write_text(arguments.json, trace_stats_json(arguments.file, version(), stats));

@@ -6,6 +6,8 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/run_options.h"
+#include "analysis/cli/standard_streams.h"
+#include "analysis/cli/terminal.h"
 #include "analysis/evidence/validate.h"
 #include "analysis/evidence/validate_runs.h"
 #include "analysis/face/environment_data.h"
@@ -59,7 +61,6 @@ void run_validate(const ValidateArguments& arguments) {
   const ResolvedScenario resolved = resolve(kScenario, environment);
   const Scenario& scenario = resolved.value();
 
-  const InterruptGuard interrupt;
   ProgressLine progress;
   ValidationInput input;
   input.libraries = &libraries;
@@ -75,8 +76,8 @@ void run_validate(const ValidateArguments& arguments) {
   append(summarise_published_runs(runs, libraries));
   explain_misses(checks, input.misses);
   progress.clear();
-  if (arguments.runs && arguments.json != "-") fmt::print("{}\n", to_text(runs, TextStyle(terminal_colours(stdout))));
-  if (arguments.json != "-") fmt::print("{}", to_text(checks, TextStyle(terminal_colours(stdout))));
+  if (arguments.runs && arguments.json != "-") show(to_text(runs, terminal_style(stdout)) + "\n");
+  if (arguments.json != "-") show(to_text(checks, terminal_style(stdout)));
   if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(checks)));
   if (!arguments.html.empty()) write_text(arguments.html, to_html(checks));
 }

@@ -5,10 +5,15 @@
 
 namespace flopcast {
 
-/// How emphasis is written; all plain when colours are off.
+/// Columns of text where nobody says how wide the terminal is.
+inline constexpr std::size_t kTextWidth = 80;
+
+/// How text is written: emphasis (all plain when colours are off), and how wide.
 class TextStyle {
  public:
-  explicit TextStyle(bool colour = false) : colour_(colour) {}
+  explicit TextStyle(bool colour = false, std::size_t width = kTextWidth) : colour_(colour), width_(width) {}
+  /// Columns of a line.
+  std::size_t width() const { return width_; }
   std::string bold(const std::string& text) const { return wrapped("1", text); }
   std::string dim(const std::string& text) const { return wrapped("2", text); }
   std::string good(const std::string& text) const { return wrapped("32", text); }
@@ -20,6 +25,7 @@ class TextStyle {
     return colour_ ? std::string("\x1b[") + code + "m" + text + "\x1b[0m" : text;
   }
   bool colour_;
+  std::size_t width_;
 };
 
 enum class Align { left, right };

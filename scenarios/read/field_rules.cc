@@ -117,7 +117,7 @@ class Checker {
     else if (rule.one_of_size() > 0)
       expected = fmt::format("one of {}", fmt::join(rule.one_of(), ", "));
     else if (rule.has_names())
-      expected = fmt::format("one of {}", fmt::join(names_(rule.names()), ", "));
+      expected = one_of("", names_(rule.names()));
     else if (f->cpp_type() == Field::CPPTYPE_MESSAGE)
       expected = f->name() + " { ... }";
     add(path, "nothing", expected);
@@ -165,7 +165,7 @@ class Checker {
 
   void name(const std::string& found, const std::vector<std::string>& candidates, const std::string& path) {
     if (std::find(candidates.begin(), candidates.end(), found) != candidates.end()) return;
-    add(path, quoted(found), fmt::format("one of {}", fmt::join(candidates, ", ")), nearest_name(found, candidates));
+    add(path, quoted(found), one_of(found, candidates), nearest_name(found, candidates));
   }
 
   void add(const std::string& path, std::string found, std::string expected, std::string suggestion = "") {

@@ -117,8 +117,7 @@ Entry<Message> read_entry(const Libraries& libraries, const std::string& name, D
   const auto path = entry_path(libraries, kKind<Message>, name);
   if (!path) {
     const auto names = libraries.names(kKind<Message>);
-    throw InputError(Diagnostic{"", 0, 0, "", quoted(name), fmt::format("one of {}", fmt::join(names, ", ")),
-                                nearest_name(name, names)});
+    throw InputError(Diagnostic{"", 0, 0, "", quoted(name), one_of(name, names), nearest_name(name, names)});
   }
   Entry<Message> entry;
   entry.name = std::filesystem::path(*path).stem().string();
@@ -148,8 +147,8 @@ Entry<Message> read_with_bases(const Libraries& libraries, const std::string& na
     throw InputError(faults);
   }
   if (std::find(names.begin(), names.end(), base_name) == names.end()) {
-    faults.push_back(entry.places.fault("base", quoted(base_name), fmt::format("one of {}", fmt::join(names, ", ")),
-                                        nearest_name(base_name, names)));
+    faults.push_back(
+        entry.places.fault("base", quoted(base_name), one_of(base_name, names), nearest_name(base_name, names)));
     throw InputError(faults);
   }
   Entry<Message> base = read_with_bases<Message>(libraries, base_name, chain, faults);

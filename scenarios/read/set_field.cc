@@ -86,7 +86,7 @@ class Setter {
     std::vector<std::string> names;
     for (int i = 0; i < message.GetDescriptor()->field_count(); ++i)
       names.push_back(message.GetDescriptor()->field(i)->name());
-    fault(walked + name, kUnknownField, fmt::format("one of {}", fmt::join(names, ", ")), nearest_name(name, names));
+    fault(walked + name, kUnknownField, one_of(name, names), nearest_name(name, names));
   }
 
   bool index_fits(const pb::Message& m, const Field* field, const Step& step, const std::string& path) {

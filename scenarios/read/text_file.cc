@@ -195,7 +195,7 @@ class Collector : public pb::io::ErrorCollector {
       d.field = enclosing_path(text_, offset_of(text_, line, column)) + name;
       d.column = start_of(name, line, column) + 1;
       d.found = kUnknownField;
-      d.expected = "one of " + joined(candidates);
+      d.expected = one_of(name, candidates);
       d.suggestion = nearest_name(name, candidates);
     }
     last_ = d;

@@ -73,7 +73,7 @@ std::string scenario_path(const std::string& file_or_name, const Libraries& libr
   if (const auto path = libraries.find(LibraryKind::scenarios, file_or_name)) return *path;
   const auto names = libraries.names(LibraryKind::scenarios);
   throw InputError(Diagnostic{"", 0, 0, "", quoted(file_or_name),
-                              fmt::format("a scenario file, or one of {}", fmt::join(names, ", ")),
+                              "a scenario file, or " + one_of(file_or_name, names, "flopcast list scenarios"),
                               nearest_name(file_or_name, names)});
 }
 
@@ -223,8 +223,7 @@ class Resolver {
 
   void serving() {
     if (!in_.has_model())
-      add("model", "nothing",
-          fmt::format("the model to serve, one of {}", fmt::join(libraries_.names(LibraryKind::models), ", ")));
+      add("model", "nothing", "the model to serve, such as \"llama-3.1-8b\" (`flopcast list models` shows all)");
     out_.serving = load_serving(
         in_.serving(), {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr, file_, &places_},
         faults_);
@@ -242,8 +241,7 @@ class Resolver {
 
   void training() {
     if (!in_.has_model())
-      add("model", "nothing",
-          fmt::format("the model to train, one of {}", fmt::join(libraries_.names(LibraryKind::models), ", ")));
+      add("model", "nothing", "the model to train, such as \"llama-3.1-8b\" (`flopcast list models` shows all)");
     const proto::Training& t = in_.training();
     TrainingConfig config;
     config.model = model_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <compare>
 #include <utility>
 
 #include "sim/base/plain_text.h"
@@ -59,6 +60,43 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
+/// The words of a name, in small letters: "deepseek", "v3", "2048", "h800".
+std::vector<std::string> words_of(std::string_view name) {
+  std::vector<std::string> words(1);
+  for (const char c : lower(name)) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0) {
+      words.back() += c;
+    } else if (!words.back().empty()) {
+      words.emplace_back();
+    }
+  }
+  if (words.back().empty()) words.pop_back();
+  return words;
+}
+
+/// The `count` candidates that share most words with `name`; of equals those with the smallest edit distance.
+std::vector<std::string> nearest_names(std::string_view name, const std::vector<std::string>& candidates,
+                                       std::size_t count) {
+  constexpr std::size_t kLongestName = 200;
+  const std::string wanted = lower(name.substr(0, kLongestName));
+  const std::vector<std::string> words = words_of(wanted);
+  struct Rank {
+    std::size_t foreign, distance, index;
+    auto operator<=>(const Rank&) const = default;
+  };
+  std::vector<Rank> ranks;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const std::string candidate = lower(candidates[i]);
+    const auto foreign = [&](const std::string& word) { return candidate.find(word) == std::string::npos; };
+    ranks.push_back({static_cast<std::size_t>(std::count_if(words.begin(), words.end(), foreign)),
+                     edit_distance(wanted, candidate), i});
+  }
+  std::sort(ranks.begin(), ranks.end());
+  std::vector<std::string> nearest;
+  for (std::size_t i = 0; i < std::min(count, ranks.size()); ++i) nearest.push_back(candidates[ranks[i].index]);
+  return nearest;
+}
+
 }  // namespace
 
 std::string to_string(const Diagnostic& as_found) {
@@ -95,11 +133,22 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   std::size_t smallest = std::max<std::size_t>(1, name.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
     const std::size_t distance = edit_distance(wanted, lower(candidate));
-    if (distance >= smallest || distance >= candidate.size()) continue;
+    if (distance >= smallest || distance >= candidate.size() || candidate == name) continue;
     smallest = distance;
     nearest = &candidate;
   }
   return nearest ? *nearest : std::string();
+}
+
+std::string one_of(std::string_view found, const std::vector<std::string>& candidates, std::string_view list) {
+  constexpr std::size_t kShortList = 16, kShown = 5;
+  std::vector<std::string> shown = candidates;
+  if (candidates.size() > kShortList) shown = nearest_names(found, candidates, kShown);
+  std::string text = shown.empty() ? "nothing: there are none" : "one of ";
+  for (std::size_t i = 0; i < shown.size(); ++i) text += (i == 0 ? "" : ", ") + shown[i];
+  if (shown.size() == candidates.size()) return text;
+  text += " and " + std::to_string(candidates.size() - shown.size()) + " others";
+  return list.empty() ? text : text + " (`" + std::string(list) + "` shows all)";
 }
 
 }  // namespace flopcast

@@ -5,10 +5,6 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <csignal>
-#include <thread>
-
 #include "analysis/render/format.h"
 #include "scenarios/proto/report.pb.h"
 #include "sim/base/plain_text.h"
@@ -374,29 +370,6 @@ TEST_CASE("tables of explain and validate fit 100 columns, and their JSON is JSO
   const std::string json = contents(folder.path() + "/checks.json");
   CHECK(google::protobuf::util::JsonStringToMessage(json, &checks).ok());
   CHECK_FALSE(has(json, ": inf"));
-}
-
-TEST_CASE("Ctrl-C ends a run with 130 and leaves no files behind", "[analysis]") {
-  const TemporaryFolder folder, results;
-  const std::string file = folder.write("s.textproto", testing::kSparse), trace = results.path() + "/t";
-  const pid_t child = fork();
-  if (child == 0) {
-    std::freopen("/dev/null", "w", stderr);
-    // Thousands of micro-batches: long enough to be interrupted on any machine.
-    execl(flopcast::testing::program().c_str(), flopcast::testing::program().c_str(), "run", file.c_str(), "--unfolded",
-          "--allow-oom", "--set", "training.batch.sequences=32000", "--trace", trace.c_str(),
-          static_cast<char*>(nullptr));
-    _exit(127);
-  }
-  while (files_in(results) == 0 && waitpid(child, nullptr, WNOHANG) == 0) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // until the trace has begun, and with it the replay
-  }
-  kill(child, SIGINT);
-  int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
-  REQUIRE(WIFEXITED(status));
-  CHECK(WEXITSTATUS(status) == 130);
-  CHECK(files_in(results) == 0);
 }
 
 TEST_CASE("no option takes a number that is none, or a text that steers a terminal", "[analysis]") {

@@ -2,6 +2,8 @@
 #include "sim/base/atomic_file.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <sstream>
@@ -72,6 +74,44 @@ TEST_CASE("what cannot be written is found out beforehand", "[sim]") {
   CHECK_FALSE(write_obstacle("/proc/version").empty());
   CHECK(write_obstacle(folder.path() + "/new").empty());
   CHECK_FALSE(fs::exists(folder.path() + "/new"));
+}
+
+TEST_CASE("links that go round in a circle are refused", "[sim]") {
+  const test::TemporaryFolder folder;
+  const fs::path base = folder.path();
+  fs::create_symlink("b", base / "a");
+  fs::create_symlink("a", base / "b");
+  CHECK(write_obstacle(base / "a").find("symbolic links") != std::string::npos);
+  CHECK_THROWS_AS(write_file_atomically(base / "a", "text"), std::runtime_error);
+  CHECK(fs::is_symlink(base / "a"));
+  CHECK(fs::is_symlink(base / "b"));
+}
+
+TEST_CASE("what a killed process left of a file goes with the next that is written there", "[sim]") {
+  const test::TemporaryFolder folder;
+  const fs::path base = folder.path();
+  const pid_t ended = ::fork();
+  if (ended == 0) ::_exit(0);
+  ::waitpid(ended, nullptr, 0);
+  const auto left = [&](const std::string& name, pid_t pid) {
+    const fs::path path = base / ("." + name + ".flopcast-" + std::to_string(pid) + "-0");
+    std::ofstream(path) << "half";
+    return path;
+  };
+  const fs::path dead = left("f", ended), alive = left("f", ::getppid()), other = left("g", ended);
+  write_file_atomically(base / "f", "whole");
+  CHECK_FALSE(fs::exists(dead));
+  CHECK(fs::exists(alive));
+  CHECK(fs::exists(other));
+  CHECK(contents(base / "f") == "whole");
+}
+
+TEST_CASE("a folder that is yet to be made can be written to when its parent can", "[sim]") {
+  const test::TemporaryFolder folder;
+  CHECK(write_obstacle_in_new_folder(folder.path() + "/a/b/c").empty());
+  CHECK(write_obstacle_in_new_folder(folder.path() + "/a").empty());
+  CHECK_FALSE(write_obstacle_in_new_folder("/proc/version/a/b").empty());
+  CHECK(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()) == 0);
 }
 
 }  // namespace

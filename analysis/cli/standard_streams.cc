@@ -1,0 +1,80 @@
+#include "analysis/cli/standard_streams.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+#include <new>
+#include <string>
+
+#include "analysis/cli/command.h"
+#include "sim/base/plain_text.h"
+
+namespace flopcast {
+namespace {
+
+int stdout_error = 0;  // errno of the first write that failed
+
+// Opened the wrong way round, so that whoever uses the stream hears that he cannot.
+void occupy(int descriptor, int flags) {
+  if (::fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF) return;
+  const int opened = ::open("/dev/null", flags);  // the lowest free number
+  if (opened >= 0 && opened != descriptor) {
+    ::dup2(opened, descriptor);
+    ::close(opened);
+  }
+}
+
+}  // namespace
+
+void hold_standard_streams() {
+  occupy(STDIN_FILENO, O_WRONLY);
+  occupy(STDOUT_FILENO, O_RDONLY);
+  occupy(STDERR_FILENO, O_RDONLY);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+void show(std::string_view text) {
+  errno = 0;
+  const bool taken = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (!taken && stdout_error == 0) stdout_error = errno == 0 ? EIO : errno;
+}
+
+void tell(std::string_view line) noexcept {
+  std::string shown;
+  try {
+    shown = visible(line, LineEnds::allowed);
+    line = shown;
+  } catch (const std::bad_alloc&) {
+    // Then as it is.
+  }
+  tell_styled(line);
+}
+
+void tell_styled(std::string_view line) noexcept {
+  std::fwrite(line.data(), 1, line.size(), stderr);
+  std::fputc('\n', stderr);
+}
+
+int close_standard_streams(int code) {
+  errno = 0;
+  std::cout.flush();  // the parser's help
+  if (!std::cout && stdout_error == 0) stdout_error = errno;
+  const bool failed_before = stdout_error != 0 || std::ferror(stdout) != 0;
+  errno = 0;
+  if (std::fclose(stdout) != 0 && stdout_error == 0) stdout_error = errno == 0 ? EIO : errno;
+  const bool lost = failed_before || stdout_error != 0;
+  if (lost && code == 0) {
+    tell(std::string("flopcast: stdout cannot be written: ") + std::strerror(stdout_error == 0 ? EIO : stdout_error));
+    code = kExitInternal;
+  }
+  // Warnings that nobody could read are no success either.
+  if ((std::ferror(stderr) != 0 || std::fclose(stderr) != 0) && code == 0) code = kExitInternal;
+  return code;
+}
+
+}  // namespace flopcast
