@@ -384,7 +384,7 @@ void define_values(py::module_& m) {
   py::class_<flopcast::Report>(m, "Report")
       .def_property_readonly("scenario", &flopcast::Report::scenario)
       .def("json", &flopcast::Report::json, unlocked)
-      .def("text", &flopcast::Report::text, "colours"_a, unlocked)
+      .def("text", &flopcast::Report::text, "colours"_a, "width"_a, unlocked)
       .def("metrics", &metrics_of)
       .def("timeline", &timeline_of)
       .def("requests", &requests_of);

@@ -16,6 +16,9 @@
 namespace flopcast {
 namespace {
 
+/// A user takes some 220 bytes while he waits; more than a deployment has room for only wait longer.
+constexpr int kMostUsers = 1'000'000;
+
 struct CurveArguments {
   std::vector<std::string> scenarios, sets, library_folders;
   std::vector<int> users;
@@ -49,7 +52,7 @@ void run_curve(const CurveArguments& a) {
     curves.push_back(curve_of(scenario, options));
   }
   progress.clear();
-  if (a.json != "-" && a.csv != "-") show(to_text(curves));
+  if (a.json != "-" && a.csv != "-") show(to_text(curves, terminal_style(stdout)));
   if (!a.json.empty()) {
     report::ServingCurves message = to_message(curves);
     message.set_program(version());
@@ -74,7 +77,7 @@ void add_curve_command(Command& program) {
                     "Requests under way at once, e.g. 1,8,64 (instead of 1, 2, 4, ... until a GPU gives no more)")
             .value_name("N,...")
             .separated_by(',')
-            .between(1, 10'000'000);
+            .between(1, kMostUsers);
         command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");
         command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")

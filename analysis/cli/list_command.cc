@@ -28,10 +28,10 @@ struct ListArguments {
 std::string entry(const LibraryRow& row, std::size_t name_width, const TextStyle& style) {
   const std::string indent(name_width + 2, ' ');
   const auto block = [&](const std::string& text) {
-    return text.empty() ? std::string() : indent + wrap(text, kWidth - indent.size(), indent) + "\n";
+    return text.empty() ? std::string() : indent + wrap(text, style.width() - indent.size(), indent) + "\n";
   };
   std::string out = style.bold(pad_right(row.name, name_width)) + "  " +
-                    wrap(row.title, kWidth - indent.size(), indent) + "\n" + block(row.figures);
+                    wrap(row.title, style.width() - indent.size(), indent) + "\n" + block(row.figures);
   if (!row.source.empty()) out += style.dim(block("source: " + row.source));
   return out;
 }

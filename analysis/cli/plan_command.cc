@@ -5,6 +5,7 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/render/json.h"
 #include "analysis/studies/plan/plan_study.h"
@@ -34,19 +35,18 @@ void find_plan(const PlanArguments& a) {
   options.replays = a.replays;
   options.effort = a.effort;
   options.workers = a.workers > 0 ? a.workers : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  const InterruptGuard interrupt;
   ProgressLine progress;
   options.progress = [&progress, shown = std::string()](const std::string& stage, std::size_t done,
                                                         std::size_t all) mutable {
     if (stage != shown) progress.stage(stage);
     shown = stage;
     progress.update(done, all, stage == "replaying the best" ? "plans" : "sets of degrees");
-    return !InterruptGuard::raised();
+    return true;
   };
   const Environment environment = a.scenario.environment();
   const PlanStudy study = plan_study(a.scenario.file, environment, a.scenario.sets, options);
   progress.clear();
-  if (a.json != "-" && a.csv != "-" && a.output != "-") fmt::print("{}", to_text(study));
+  if (a.json != "-" && a.csv != "-" && a.output != "-") show(to_text(study, terminal_style(stdout)));
   if (!a.json.empty()) {
     report::PlanStudy message = to_message(study);
     message.set_program(version());

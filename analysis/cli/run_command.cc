@@ -41,7 +41,8 @@ struct RunArguments {
 
 // Shows a report: JSON and CSV where they are asked for, text on stdout unless one of them goes there.
 void present(const Report& report, const RunArguments& arguments) {
-  if (arguments.json != "-" && arguments.csv != "-") show(report.text(terminal_colours(stdout)));
+  if (arguments.json != "-" && arguments.csv != "-")
+    show(report.text(terminal_colours(stdout), static_cast<int>(terminal_style(stdout).width())));
   if (!arguments.csv.empty()) write_text(arguments.csv, to_csv(metrics(report)));
   if (!arguments.json.empty()) write_text(arguments.json, report.json());
 }

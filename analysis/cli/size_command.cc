@@ -38,7 +38,7 @@ void show_ratios(const Scenario& scenario, const SizeOptions& options, const Siz
   const std::string& json = arguments.json;
   const std::vector<PoolRatio> ratios = pool_ratios(scenario, options);
   progress.clear();
-  if (json != "-") show(to_text(options, ratios));
+  if (json != "-") show(to_text(options, ratios, terminal_style(stdout)));
   if (best_ratio(ratios) == ratios.end()) {
     SizeResult none;
     none.counts = {1, 1};
@@ -75,7 +75,7 @@ void size_service(const SizeArguments& arguments) {
   if (arguments.ratio) return show_ratios(scenario, options, arguments, progress);
   const SizeResult result = size_deployment(scenario, options);
   progress.clear();
-  if (arguments.json != "-") show(to_text(scenario, options, result));
+  if (arguments.json != "-") show(to_text(scenario, options, result, terminal_style(stdout)));
   if (!result.met) throw InputError(unmet(scenario, options, result));
   if (!arguments.html.empty()) write_text(arguments.html, to_html(scenario, options, result));
   if (arguments.json.empty()) return;

@@ -35,7 +35,9 @@ void hold_standard_streams() {
   occupy(STDIN_FILENO, O_WRONLY);
   occupy(STDOUT_FILENO, O_RDONLY);
   occupy(STDERR_FILENO, O_RDONLY);
+  // A reader that has gone and a file that may not grow are errors of a write, not the end.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 void show(std::string_view text) {

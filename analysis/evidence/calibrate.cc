@@ -109,7 +109,7 @@ std::string calibrate_links(const CalibrateOptions& options, const Libraries& li
   for (const LinkFitError& error : fit.errors)
     table.row({error.table, error.group + (error.fitted ? "" : " (not fitted)"), fmt::format("{}", error.rows),
                fmt::format("{}", error.held_back), percent(error.median), percent(error.percentile_90)});
-  std::string out = table.render(TextStyle(), 140);
+  std::string out = table.render(TextStyle(false, 140));
   for (const std::string& note : fit.notes) out += note + "\n";
   return out;
 }
@@ -135,7 +135,7 @@ std::string calibrate_overheads(const CalibrateOptions& options, const Libraries
                fmt::format("{:.2f} s", row.predicted.value()), format_error(row.error()),
                format_error(fit.left_out[i].error())});
   }
-  std::string out = table.render(TextStyle(), 100);
+  std::string out = table.render(TextStyle(false, 100));
   for (const OverheadRow& row : overhead_rows())
     out += fmt::format("  {:<18} {:>8.4g} {:<3} {}\n", row.name, row.get(fit.calibration.overheads), row.unit,
                        row.meaning);
@@ -180,7 +180,7 @@ std::string held_back_summary(const KernelCalibration& calibration) {
     table.row({error.table, "all", "all that are priced", fmt::format("{}", error.fitted),
                fmt::format("{}", error.held_back), percent(error.median), percent(error.percentile_90),
                fmt::format("{:+.1f} %", 100 * error.bias)});
-  return table.render(TextStyle(), 150);
+  return table.render(TextStyle(false, 150));
 }
 
 std::string calibrate(const CalibrateOptions& options, const Libraries& libraries) {

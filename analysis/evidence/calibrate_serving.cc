@@ -302,7 +302,7 @@ std::string fit_table(const std::vector<ServingRow>& rows) {
                percent(sorted[sorted.size() * 9 / 10]), fmt::format("{}", ttft.size()),
                ttft.empty() ? "" : percent(median(ttft))});
   }
-  return table.render(TextStyle(), 140);
+  return table.render(TextStyle(false, 140));
 }
 
 }  // namespace

@@ -399,12 +399,12 @@ std::string to_text(const std::vector<Check>& checks, const TextStyle& style) {
       misses.push_back(fmt::format("{} [{}]{}{}", check.what, number_of(sources, check.source),
                                    check.why.empty() ? "" : ": ", check.why));
   }
-  out += table.render(style, kWidth, 0);
+  out += table.render(style, 0);
   if (!misses.empty()) out += "\n" + style.bold("Misses and what they come from, as far as that is known") + "\n";
-  for (const std::string& miss : misses) out += "  - " + wrap(miss, kWidth - 4, "    ") + "\n";
+  for (const std::string& miss : misses) out += "  - " + wrap(miss, style.width() - 4, "    ") + "\n";
   if (!sources.empty()) out += "\n" + style.bold("Sources") + "\n";
   for (std::size_t i = 0; i < sources.size(); ++i)
-    out += wrap(fmt::format("{:>4} {}", fmt::format("[{}]", i + 1), sources[i]), kWidth, "     ") + "\n";
+    out += wrap(fmt::format("{:>4} {}", fmt::format("[{}]", i + 1), sources[i]), style.width() - 5, "     ") + "\n";
   return out;
 }
 

@@ -169,7 +169,7 @@ std::string to_text(const std::vector<RunError>& errors, const TextStyle& style)
     table.row({error.run.id, fmt::format("{:.2f} s", error.predicted.value()),
                fmt::format("{:.2f} s", error.run.step.value()), format_error(error.error())});
   }
-  return table.render(style, 100);
+  return table.render(style);
 }
 
 }  // namespace flopcast

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <variant>
 
 #include "analysis/face/report_data.h"
@@ -27,8 +28,9 @@ std::string Report::json() const {
       data_->report);
 }
 
-std::string Report::text(bool colours) const {
-  return std::visit([&](const auto& report) { return to_text(report, TextStyle(colours)); }, data_->report);
+std::string Report::text(bool colours, int width) const {
+  const TextStyle style(colours, static_cast<std::size_t>(std::max(width, 60)));
+  return std::visit([&](const auto& report) { return to_text(report, style); }, data_->report);
 }
 
 std::vector<Metric> metrics(const Report& report) {

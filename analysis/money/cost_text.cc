@@ -16,13 +16,15 @@ std::string of_unit(double value, const std::string& unit) {
   return unit.empty() ? number : number + " " + unit;
 }
 
-std::string paragraph(const std::string& text) { return "  " + wrap(text, kWidth - 2, "  ") + "\n"; }
+std::string paragraph(const std::string& text, const TextStyle& style) {
+  return "  " + wrap(text, style.width() - 2, "  ") + "\n";
+}
 
 std::string head(const CostReport& report, const TextStyle& style) {
-  std::string out = style.bold(report.title) + "\n";
+  std::string out = style.bold(wrap(report.title, style.width(), "")) + "\n";
   std::string line = fmt::format("{} {}", format_integer(report.gpus), report.gpu);
   if (report.date) line += ", prices of " + to_string(*report.date);
-  return out + paragraph(line);
+  return out + paragraph(line, style);
 }
 
 std::string work_table(const PricedWork& work, const TextStyle& style) {
@@ -33,7 +35,7 @@ std::string work_table(const PricedWork& work, const TextStyle& style) {
     table.row({phase.name, format_integer(phase.gpu_hours),
                (phase.given ? "given" : "predicted") + (phase.source.empty() ? "" : "; " + phase.source)});
   if (work.phases.size() > 1) table.row({"all", format_integer(work.gpu_hours()), ""});
-  return "\n" + table.render(style, kWidth);
+  return "\n" + table.render(style);
 }
 
 /// Parts of every model side by side: rows are the union of their names, in order of appearance.
@@ -65,7 +67,7 @@ std::string parts_table(const std::string& title, const CostReport& report, Cost
   std::vector<std::string> sum{"together"};
   for (const ModelCost& model : report.models) sum.push_back(money_text((model.*cost).usd()));
   if (names.size() > 1 || report.models.size() > 1) table.row(sum);
-  return "\n" + table.render(style, kWidth);
+  return "\n" + table.render(style);
 }
 
 std::string service_table(const CostReport& report, const TextStyle& style) {
@@ -88,13 +90,13 @@ std::string service_table(const CostReport& report, const TextStyle& style) {
     row("revenue at the market's prices", [](const ServiceCost& s) { return "$" + format_integer(s.revenue_per_day); });
     row("margin, of the cost", [](const ServiceCost& s) { return format_percent(s.margin); });
   }
-  std::string out = "\n" + table.render(style, kWidth);
+  std::string out = "\n" + table.render(style);
   if (report.market) {
     const TokenPrices& m = *report.market;
     std::string prices = fmt::format("market: {} per million input tokens, {} cached, {} output", money_text(m.input),
                                      money_text(m.cached.value_or(m.input)), money_text(m.output));
     if (!m.model.empty()) prices += fmt::format("; {} {}, {}", m.vendor, m.model, m.tier);
-    out += style.dim(paragraph(prices + "; " + m.source + (m.confirmed ? "" : " (unconfirmed)")));
+    out += style.dim(paragraph(prices + "; " + m.source + (m.confirmed ? "" : " (unconfirmed)"), style));
   }
   return out;
 }
@@ -111,9 +113,10 @@ std::string demand_table(const CostReport& report, const TextStyle& style) {
                format_integer(alone.gpu_hours) + " GPU-h", format_integer(alone.usd_per_day),
                format_percent(alone.usd_per_day > 0 ? alone.revenue_per_day / alone.usd_per_day - 1 : 0, 0)});
   }
-  return "\n" + table.render(style, kWidth) +
+  return "\n" + table.render(style) +
          style.dim(paragraph(fmt::format("demand: tokens grow by price^-{:g} (price {})",
-                                         report.inputs.market_elasticity, name_of(report.models.front().model))));
+                                         report.inputs.market_elasticity, name_of(report.models.front().model)),
+                             style));
 }
 
 std::string spread_text(const ResultSpread& s) {
@@ -145,16 +148,16 @@ std::string uncertainty_text(const CostReport& report, const ModelCost& model, c
                     style.bold(fmt::format("How sure: {}, {} draws, seed {}", name_of(model.model),
                                            format_integer(u.draws), u.seed)) +
                     "\n";
-  out += paragraph("GPU-hour: " + spread_text(u.of(Outcome::usd_per_gpu_hour)));
-  if (!report.work.phases.empty()) out += paragraph("final run: " + spread_text(u.of(Outcome::run_usd)));
-  if (report.has_programme) out += paragraph("programme: " + spread_text(u.of(Outcome::programme_usd)));
+  out += paragraph("GPU-hour: " + spread_text(u.of(Outcome::usd_per_gpu_hour)), style);
+  if (!report.work.phases.empty()) out += paragraph("final run: " + spread_text(u.of(Outcome::run_usd)), style);
+  if (report.has_programme) out += paragraph("programme: " + spread_text(u.of(Outcome::programme_usd)), style);
   if (report.work.service) {
-    out += paragraph("a day: " + spread_text(u.of(Outcome::service_usd_per_day)));
-    out += paragraph("a million output tokens: " + spread_text(u.of(Outcome::usd_per_million_output)));
+    out += paragraph("a day: " + spread_text(u.of(Outcome::service_usd_per_day)), style);
+    out += paragraph("a million output tokens: " + spread_text(u.of(Outcome::usd_per_million_output)), style);
     const ResultSpread& m = u.of(Outcome::margin);
     if (report.market)
-      out +=
-          paragraph(fmt::format("margin: {}, 90 % of cases {} to {}", percent(m.p50), percent(m.p5), percent(m.p95)));
+      out += paragraph(fmt::format("margin: {}, 90 % of cases {} to {}", percent(m.p50), percent(m.p5), percent(m.p95)),
+                       style);
   }
   if (u.tornado.empty()) return out;
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
@@ -164,7 +167,7 @@ std::string uncertainty_text(const CostReport& report, const ModelCost& model, c
                of_unit(row.high_input, std::string(row.input->unit)), result_text(row.at_low, u.headline),
                result_text(row.at_high, u.headline), fmt::format("{:+.2f}", row.rank_correlation)});
   }
-  return out + table.render(style, kWidth);
+  return out + table.render(style);
 }
 
 /// The other price models' ranges in a line each: their tornados are in the JSON and the page.
@@ -187,14 +190,14 @@ std::string ranges_table(const CostReport& report, const TextStyle& style) {
     table.row({std::string(name_of(model.model)), money_text(hour.p5), money_text(hour.p50), money_text(hour.p95),
                money_text(sum.p5), money_text(sum.p50), money_text(sum.p95)});
   }
-  return table.empty() ? "" : "\n" + table.render(style, kWidth);
+  return table.empty() ? "" : "\n" + table.render(style);
 }
 
 std::string prices_table(const ModelCost& model, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::left});
   table.header({fmt::format("{}: from", name_of(model.model)), "", ""});
   for (const UsedPrice& price : model.prices) table.row({price.what, of_unit(price.value, price.unit), price.source});
-  return "\n" + table.render(style, kWidth);
+  return "\n" + table.render(style);
 }
 
 }  // namespace
@@ -223,7 +226,7 @@ std::string to_text(const CostReport& report, const TextStyle& style) {
   out += ranges_table(report, style);
   for (const ModelCost& model : report.models) out += prices_table(model, style);
   if (!report.notes.empty()) out += "\n";
-  for (const std::string& note : report.notes) out += paragraph(note);
+  for (const std::string& note : report.notes) out += paragraph(note, style);
   return out;
 }
 
@@ -232,7 +235,7 @@ std::string money_inputs_text(const TextStyle& style) {
   table.header({"input", "unit", "what"});
   for (const MoneyInput& input : money_inputs())
     table.row({std::string(input.name), std::string(input.unit), std::string(input.what)});
-  return table.render(style, kWidth);
+  return table.render(style);
 }
 
 }  // namespace flopcast

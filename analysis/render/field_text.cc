@@ -8,8 +8,6 @@
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kWidth = 80;
-
 std::string bounds(const FieldReference& f) {
   if (!f.least.empty() && !f.most.empty()) return fmt::format("from {} to {}", f.least, f.most);
   if (!f.least.empty()) return "at least " + f.least;
@@ -32,10 +30,10 @@ std::string values(const FieldReference& f) {
   return out;
 }
 
-std::string block(const std::string& text, std::size_t indent) {
+std::string block(const std::string& text, std::size_t indent, const TextStyle& style) {
   if (text.empty()) return "";
   const std::string margin(indent, ' ');
-  return margin + wrap(text, kWidth - indent, margin) + "\n";
+  return margin + wrap(text, style.width() - indent, margin) + "\n";
 }
 
 std::string facts(const FieldReference& f) {
@@ -54,7 +52,7 @@ std::string one_field(const FieldReference& f, const TextStyle& style) {
   TextTable table({Align::left, Align::left});
   table.row({"values", values(f)});
   table.row({"default", f.default_value.empty() ? f.required ? "none, it is required" : "none" : f.default_value});
-  return style.bold(f.path) + "\n" + block(f.meaning, 2) + table.render(style, kWidth);
+  return style.bold(f.path) + "\n" + block(f.meaning, 2, style) + table.render(style);
 }
 
 /// Pipes would end a cell.
@@ -68,17 +66,17 @@ std::string cell(std::string text) {
 std::string to_text(const FieldsAt& at, const TextStyle& style) {
   if (!at.is_section) return one_field(at.section.fields.front(), style);
   const std::string& place = at.section.places.front();
-  std::string out = style.bold(place.empty() ? "a scenario" : place) + "\n" + block(at.section.meaning, 2);
+  std::string out = style.bold(place.empty() ? "a scenario" : place) + "\n" + block(at.section.meaning, 2, style);
   for (const FieldReference& f : at.section.fields)
-    out += "\n" + style.accent(f.section() ? f.name + " { ... }" : f.name) + "\n" + block(f.meaning, 4) +
-           (f.section() && !f.required && !f.list ? "" : style.dim(block(facts(f), 4)));
+    out += "\n" + style.accent(f.section() ? f.name + " { ... }" : f.name) + "\n" + block(f.meaning, 4, style) +
+           (f.section() && !f.required && !f.list ? "" : style.dim(block(facts(f), 4, style)));
   const std::string example =
       place.empty() ? "training.plan" : without_lists(place) + "." + at.section.fields.front().name;
   out += "\n" + style.dim(block(fmt::format("More of one: flopcast fields {}.{}", example,
                                             place.empty() ? " Of library files: flopcast fields gpus (nodes, fabrics, "
                                                             "clusters, models)."
                                                           : ""),
-                                0));
+                                0, style));
   return out;
 }
 

@@ -37,10 +37,17 @@ class TextTable {
   void header(std::vector<std::string> cells) { header_ = std::move(cells); }
   void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
   bool empty() const { return rows_.empty(); }
-  /// Lines no longer than `width` columns: the last column, when aligned left, is broken into several lines.
-  std::string render(const TextStyle& style, std::size_t width = 100, std::size_t indent = 2) const;
+  /// Lines no longer than the style's width. Where the columns are wider together, headings and columns of words are
+  /// broken into lines; where that is not enough, the table goes on below, its first column repeated.
+  std::string render(const TextStyle& style, std::size_t indent = 2) const;
 
  private:
+  struct Layout;
+  Layout natural(const std::vector<std::size_t>& columns) const;
+  std::vector<std::size_t> narrowest(const Layout& layout) const;
+  bool fit(Layout& layout, std::size_t width) const;
+  std::vector<Layout> layouts(std::size_t width) const;
+  std::string block(const Layout& layout, const TextStyle& style, std::size_t indent) const;
   std::vector<Align> columns_;
   std::vector<std::string> header_;
   std::vector<std::vector<std::string>> rows_;

@@ -68,7 +68,7 @@ std::string metric_reference(std::span<const MetricKind> kinds, const TextStyle&
            "\n";
     TextTable table({Align::left, Align::left, Align::left});
     for (const Metric& metric : section.metrics) table.row({metric.name, metric.unit, metric.meaning});
-    out += table.render(style, 120);
+    out += table.render(style);
   }
   return out;
 }

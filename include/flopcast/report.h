@@ -46,8 +46,9 @@ class FLOPCAST_API Report {
   const ResolvedScenario& scenario() const;
   /// What `flopcast run --json` writes.
   std::string json() const;
-  /// What `flopcast run` prints. @param colours emphasis by escape sequences of terminals.
-  std::string text(bool colours = false) const;
+  /// What `flopcast run` prints. @param colours emphasis by escape sequences of terminals. @param width columns of a
+  /// line, 60 and more.
+  std::string text(bool colours = false, int width = 80) const;
   /// Null unless RunSettings::keep_timeline asked for it and there was a step.
   std::shared_ptr<const Timeline> timeline() const;
   /// Null unless RunSettings::keep_requests asked for it and there were requests.

@@ -123,9 +123,9 @@ class Report:
         """What `flopcast run --json` writes."""
         return self._report.json()
 
-    def text(self, colours: bool = False) -> str:
-        """What `flopcast run` prints. colours: emphasis by escape sequences of terminals."""
-        return self._report.text(colours)
+    def text(self, colours: bool = False, width: int = 80) -> str:
+        """What `flopcast run` prints. colours: emphasis by escape sequences of terminals. width: columns of a line."""
+        return self._report.text(colours, width)
 
     def to_dict(self) -> Part:
         """The JSON report as nested dictionaries, whose keys are attributes too. Made when it is first asked for."""

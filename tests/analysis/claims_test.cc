@@ -120,7 +120,7 @@ TEST_CASE("claims: text, choice by id, a file of one's own, and what is wrong in
   std::istringstream lines(some.out);
   for (std::string line; std::getline(lines, line);) {
     INFO(line);
-    CHECK(display_width(line) <= 100);
+    CHECK(display_width(line) <= 80);
   }
   const TemporaryFolder pages;
   const std::string page = pages.path() + "/claims.html";

@@ -135,7 +135,7 @@ TEST_CASE("compare: text, JSON, CSV and errors of the command", "[compare]") {
   CHECK(text.code == 0);
   CHECK_THAT(text.out, ContainsSubstring("interaction of all"));
   std::istringstream lines(text.out);
-  for (std::string line; std::getline(lines, line);) CHECK(display_width(line) <= 100);
+  for (std::string line; std::getline(lines, line);) CHECK(display_width(line) <= 80);
   const Outcome json = testing::flopcast("compare " + file + " " + file + " --json -");
   report::ComparisonReport message;
   REQUIRE(google::protobuf::util::JsonStringToMessage(json.out, &message).ok());

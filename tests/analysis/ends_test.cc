@@ -1,10 +1,10 @@
 // Does the program end well: at once on Ctrl-C with nobody left behind, and never with success when what it had to say
 // was lost?
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <set>
@@ -78,7 +78,8 @@ TEST_CASE("Ctrl-C and SIGTERM end a run at once, with 130, its file and its proc
   for (const int signal : {SIGINT, SIGTERM}) {
     const TemporaryFolder folder, results;
     const std::string file = folder.write("s.textproto", testing::kSparse), trace = results.path() + "/t";
-    Running run({"run", file, "--unfolded", "--allow-oom", "--set", "training.batch.sequences=32000", "--trace", trace});
+    Running run(
+        {"run", file, "--unfolded", "--allow-oom", "--set", "training.batch.sequences=32000", "--trace", trace});
     // The file that is being written has no name yet, so it shows only among what the process has open.
     wait_until([&] {
       for (const auto& open : std::filesystem::directory_iterator("/proc/" + std::to_string(run.pid()) + "/fd")) {
@@ -135,8 +136,8 @@ TEST_CASE("stdout that takes nothing is no success", "[analysis]") {
        {"check " + file, "run " + file, "run " + file + " --json -", std::string("list gpus"), std::string("--help"),
         std::string("run --help"), std::string("--version"), std::string("fields"), std::string("policy rules")}) {
     INFO(command);
-    for (const auto& [redirection, reason] : {std::pair(">/dev/full", "No space left on device"),
-                                              {">&-", "Bad file descriptor"}}) {
+    for (const auto& [redirection, reason] :
+         {std::pair(">/dev/full", "No space left on device"), {">&-", "Bad file descriptor"}}) {
       const Outcome outcome = redirected(command, redirection);
       CHECK(outcome.code == 1);
       CHECK(outcome.err == std::string("flopcast: stdout cannot be written: ") + reason + "\n");
@@ -167,7 +168,8 @@ TEST_CASE("a reader that goes away is told of, not fatal", "[analysis]") {
 TEST_CASE("closed descriptors are nobody's file", "[analysis]") {
   const TemporaryFolder folder;
   const std::string file = folder.write("s.textproto", testing::kDense);
-  for (const std::string closed : {"0<&-", "0<&- 1>&-", "2>&-", "0<&- 1>&- 2>&-", "1>&- 2>&-"}) {
+  for (const std::string& closed :
+       std::vector<std::string>{"0<&-", "0<&- 1>&-", "2>&-", "0<&- 1>&- 2>&-", "1>&- 2>&-"}) {
     INFO(closed);
     const std::string trace = folder.path() + "/t", json = folder.path() + "/j", out = folder.path() + "/out";
     const bool no_out = says(closed, "1>&-");
@@ -204,8 +206,8 @@ TEST_CASE("a folder of one's own for models is made; nothing is made for what ca
 TEST_CASE("an empty text for an option is a slip and is refused", "[analysis]") {
   const TemporaryFolder folder;
   const std::string file = folder.write("s.textproto", testing::kDense);
-  for (const std::string option : {"--json", "--csv", "--trace", "--set", "--library"}) {
-    for (const std::string word : {option + " \"\"", option + "="}) {
+  for (const std::string& option : std::vector<std::string>{"--json", "--csv", "--trace", "--set", "--library"}) {
+    for (const std::string& word : {option + " \"\"", option + "="}) {
       INFO(word);
       const Outcome outcome = testing::flopcast("run " + file + " " + word);
       CHECK(outcome.code == 2);

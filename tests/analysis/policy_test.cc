@@ -17,7 +17,7 @@ void check_width(const std::string& text) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     INFO(line);
-    CHECK(display_width(line) <= 100);
+    CHECK(display_width(line) <= 80);
   }
 }
 

@@ -65,7 +65,7 @@ TEST_CASE("a run prints its report and exits with 0", "[analysis]") {
   std::istringstream lines(outcome.out);
   for (std::string line; std::getline(lines, line);) {
     INFO(line);
-    CHECK(display_width(line) <= 100);
+    CHECK(display_width(line) <= 80);
   }
 }
 
@@ -351,7 +351,7 @@ TEST_CASE("a GPU without measurements is marked as inferred", "[analysis]") {
   CHECK_FALSE(has(testing::flopcast("run " + folder.write("h.textproto", testing::kDense)).out, "Inferred"));
 }
 
-TEST_CASE("tables of explain and validate fit 100 columns, and their JSON is JSON", "[analysis]") {
+TEST_CASE("tables of explain and validate fit 80 columns, and their JSON is JSON", "[analysis]") {
   const TemporaryFolder folder;
   for (const std::string& arguments : {"explain " + folder.write("s.textproto", testing::kSparse),
                                        "validate --json " + folder.path() + "/checks.json"}) {
@@ -360,7 +360,7 @@ TEST_CASE("tables of explain and validate fit 100 columns, and their JSON is JSO
     std::istringstream lines(outcome.out);
     for (std::string line; std::getline(lines, line);) {
       INFO(line);
-      CHECK(display_width(line) <= 100);
+      CHECK(display_width(line) <= 80);
       // Whatever misses is said to come from somewhere.
       if (line.starts_with("  - ")) CHECK(has(line, "]: "));
     }

@@ -146,7 +146,7 @@ TEST_CASE("every required figure is there and is what the requests' lines say", 
   CHECK(found.at("serving.pools[0].busy_share[0]") <= 1);
 }
 
-TEST_CASE("the report fits 100 columns and shows each part", "[analysis][serving]") {
+TEST_CASE("the report fits 80 columns and shows each part", "[analysis][serving]") {
   const test::TemporaryFolder folder;
   for (const std::string& text : {testing::kChat, testing::kApart}) {
     const testing::Outcome run = flopcast("run " + folder.write("s.textproto", text));
@@ -154,7 +154,7 @@ TEST_CASE("the report fits 100 columns and shows each part", "[analysis][serving
     std::istringstream lines(run.out);
     for (std::string line; std::getline(lines, line);) {
       INFO(line);
-      CHECK(display_width(line) <= 100);
+      CHECK(display_width(line) <= 80);
     }
     for (const char* part : {"TTFT", "of it queueing", "TPOT", "between tokens", "end to end", "throughput", "per GPU",
                              "KV in use", "computing", "per million tokens", "Energy", "Defaults used"})

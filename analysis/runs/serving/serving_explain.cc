@@ -334,7 +334,7 @@ std::string to_text(const ServingExplanation& explanation, const TextStyle& styl
                                      e.requests, e.kv_tokens)
                        : fmt::format("{}: {:.0f} tokens to compute behind {:.0f} cached ones", e.pool, e.tokens,
                                      e.kv_tokens),
-                100, "") +
+                style.width(), "") +
            "\n";
     TextTable table({Align::left, Align::right, Align::right, Align::right});
     table.header({"", "time", "share", "kernels"});
@@ -362,7 +362,7 @@ std::string to_text(const ServingExplanation& explanation, const TextStyle& styl
              "Iterations are priced at the mean batch and length of the replay; each mechanism is added to "
              "those above it. The last line of each "
              "ladder is the mean of the replay.",
-             100, "") +
+             style.width(), "") +
          "\n";
 }
 

@@ -14,9 +14,11 @@ std::string time_text(double value) { return format_time(Seconds(value)); }
 std::string whole(std::int64_t count) { return format_integer(static_cast<double>(count)); }
 
 /// A fact on lines of its own, broken at the report's width.
-std::string fact(const std::string& text) { return "  " + wrap(text, kWidth - 4, "    ") + "\n"; }
+std::string fact(const std::string& text, const TextStyle& style) {
+  return "  " + wrap(text, style.width() - 4, "    ") + "\n";
+}
 
-std::string headline(const ServingReport& r) {
+std::string headline(const ServingReport& r, const TextStyle& style) {
   const ClassMetrics& all = r.all;
   if (all.arrived.requests == 0) return "No request arrived: nothing was measured.\n";
   std::string out = fmt::format("{} requests in {}: {} completed", whole(all.arrived.requests),
@@ -26,7 +28,7 @@ std::string headline(const ServingReport& r) {
   if (r.totals.live > 0) out += fmt::format(", {} still inside when the session was cut", whole(r.totals.live));
   out += fmt::format(". The deployment is {}.", name(r.state));
   if (all.tpot.mean() > 0) out += fmt::format(" A user sees {:.1f} tokens per second.", 1 / all.tpot.mean());
-  return wrap(out, kWidth, "") + "\n";
+  return wrap(out, style.width(), "") + "\n";
 }
 
 std::string published_table(const ServingReport& r, const TextStyle& style) {
@@ -38,7 +40,7 @@ std::string published_table(const ServingReport& r, const TextStyle& style) {
     table.row({figure.name, figure.text(c.predicted), figure.text(c.published),
                c.has_error() ? format_error(c.error()) : "", c.source});
   }
-  return style.bold("Predicted beside published") + "\n" + table.render(style, kWidth) + "\n";
+  return style.bold("Predicted beside published") + "\n" + table.render(style) + "\n";
 }
 
 std::string latency_table(const ServingReport& r, const TextStyle& style) {
@@ -54,7 +56,7 @@ std::string latency_table(const ServingReport& r, const TextStyle& style) {
   table.row({"between tokens", format_time(gaps.mean()), format_time(gaps.quantile(0.5)),
              format_time(gaps.quantile(0.9)), format_time(gaps.quantile(0.95)), format_time(gaps.quantile(0.99))});
   row("end to end", r.all.end_to_end.summary());
-  return table.render(style, kWidth);
+  return table.render(style);
 }
 
 /// Tokens per second: in all, and over the nodes and GPUs that handle them.
@@ -79,7 +81,7 @@ std::string throughput_table(const ServingReport& r, const TextStyle& style) {
   const bool apart = r.pools.size() > 1;
   row("output", r.output_per_node, answers,
       apart ? fmt::format("{:.1f} per GPU of either kind", r.output_per_gpu) : "");
-  return table.render(style, kWidth);
+  return table.render(style);
 }
 
 std::string limits_of(const ServiceLevel& level) {
@@ -109,7 +111,7 @@ std::string stream_table(const ServingReport& r, const TextStyle& style) {
                                             : style.bad(kept),
                fmt::format("{:.3g} /s", c.goodput(r.totals.duration()).value()), limits.empty() ? "nothing" : limits});
   }
-  return table.render(style, kWidth) + "\n";
+  return table.render(style) + "\n";
 }
 
 std::string pool_table(const ServingReport& r, const TextStyle& style) {
@@ -124,56 +126,62 @@ std::string pool_table(const ServingReport& r, const TextStyle& style) {
                decodes ? fmt::format("{:.1f}", pool.mean_batch) : "-", format_time(pool.mean_iteration),
                decodes ? format_percent(pool.attention_share) : "-"});
   }
-  return table.render(style, kWidth);
+  return table.render(style);
 }
 
-std::string memory_facts(const ServingReport& r) {
+std::string memory_facts(const ServingReport& r, const TextStyle& style) {
   std::string out;
   for (const PoolReport& pool : r.pools) {
     const Bytes weights = pool.memory.table.total();
-    out +=
-        fact(fmt::format("{}: of {} HBM, {} hold weights and workspace, {} a cache of {} tokens per "
-                         "attention group ({} bytes each)",
-                         pool.totals.name, format_bytes(r.scenario.cluster.node.gpu.hbm_usable()),
-                         format_bytes(weights), format_bytes(pool.memory.usable - weights),
-                         whole(pool.memory.kv_tokens), format_integer(pool.kv_per_token.value())));
+    out += fact(fmt::format("{}: of {} HBM, {} hold weights and workspace, {} a cache of {} tokens per "
+                            "attention group ({} bytes each)",
+                            pool.totals.name, format_bytes(r.scenario.cluster.node.gpu.hbm_usable()),
+                            format_bytes(weights), format_bytes(pool.memory.usable - weights),
+                            whole(pool.memory.kv_tokens), format_integer(pool.kv_per_token.value())),
+                style);
   }
   return out;
 }
 
-std::string cache_fact(const PoolTotals& t) {
+std::string cache_fact(const PoolTotals& t, const TextStyle& style) {
   const auto part = [&](KvTier tier) {
     return format_percent(share(static_cast<double>(t.kv.hit_tokens[tier]), static_cast<double>(t.kv.prompt_tokens)));
   };
   return fact(fmt::format("{}: of prompts' tokens, {} were found in HBM, {} in host memory, {} in storage", t.name,
-                          part(KvTier::hbm), part(KvTier::host), part(KvTier::storage)));
+                          part(KvTier::hbm), part(KvTier::host), part(KvTier::storage)),
+              style);
 }
 
-std::string pool_facts(const PoolReport& pool) {
+std::string pool_facts(const PoolReport& pool, const TextStyle& style) {
   const PoolTotals& t = pool.totals;
   std::string out;
-  if (t.kv.hit_tokens.total() > 0) out += cache_fact(t);
+  if (t.kv.hit_tokens.total() > 0) out += cache_fact(t, style);
   if (t.counters.preemptions > 0)
-    out += fact(fmt::format(
-        "{}: {} requests gave way for lack of pages, {} of them by swapping; {} tokens were computed again", t.name,
-        whole(t.counters.preemptions), whole(t.counters.swaps), whole(t.counters.recomputed_tokens)));
+    out +=
+        fact(fmt::format(
+                 "{}: {} requests gave way for lack of pages, {} of them by swapping; {} tokens were computed again",
+                 t.name, whole(t.counters.preemptions), whole(t.counters.swaps), whole(t.counters.recomputed_tokens)),
+             style);
   if (pool.busiest_expert_gpu > 1)
     out += fact(fmt::format("{}: the busiest GPU's experts get {:.2f} times the mean number of tokens and set the pace",
-                            t.name, pool.busiest_expert_gpu));
+                            t.name, pool.busiest_expert_gpu),
+                style);
   return out;
 }
 
-std::string deployment_facts(const ServingReport& r) {
-  std::string out = memory_facts(r);
-  for (const PoolReport& pool : r.pools) out += pool_facts(pool);
+std::string deployment_facts(const ServingReport& r, const TextStyle& style) {
+  std::string out = memory_facts(r, style);
+  for (const PoolReport& pool : r.pools) out += pool_facts(pool, style);
   const SessionTotals& t = r.totals;
   if (t.transfers > 0)
-    out += fact(fmt::format("{} caches moved over the fabric, {} each on average; {} met another on a link",
-                            whole(t.transfers), format_time(t.transfer_time / static_cast<double>(t.transfers)),
-                            whole(t.contended_transfers)));
+    out += fact(
+        fmt::format("{} caches moved over the fabric, {} each on average; {} met another on a link", whole(t.transfers),
+                    format_time(t.transfer_time / static_cast<double>(t.transfers)), whole(t.contended_transfers)),
+        style);
   if (r.exchange_bound > Seconds(0))
     out += fact(fmt::format("no TPOT below {} at this batch: what experts exchange takes the NICs that long",
-                            format_time(r.exchange_bound)));
+                            format_time(r.exchange_bound)),
+                style);
   return out;
 }
 
@@ -192,8 +200,9 @@ std::string spark(const std::vector<double>& values, double most, std::size_t co
   return out;
 }
 
-std::string curves(const ServingReport& r) {
-  constexpr std::size_t kColumns = 56;
+std::string curves(const ServingReport& r, const TextStyle& style) {
+  // Of what the line is of and how far it goes the rest is for.
+  const std::size_t columns = std::clamp<std::size_t>(style.width() - 44, 12, 56);
   std::string out;
   const double end = r.totals.end.value();
   const auto line = [&](const std::string& what, const TimeSeries& series, const auto& text) {
@@ -202,7 +211,7 @@ std::string curves(const ServingReport& r) {
     // All lines go on to the end of the run, however early theirs was.
     values.resize(std::max(values.size(), static_cast<std::size_t>(end / series.width().value())));
     const double most = *std::max_element(values.begin(), values.end());
-    out += fmt::format("  {}|{}| to {}\n", pad_right(what, 22), pad_right(spark(values, most, kColumns), kColumns),
+    out += fmt::format("  {}|{}| to {}\n", pad_right(what, 22), pad_right(spark(values, most, columns), columns),
                        text(most));
   };
   const auto plain = [](double v) { return v > 0 && v < 10 ? fmt::format("{:.1f}", v) : fmt::format("{:.0f}", v); };
@@ -226,19 +235,20 @@ std::string cost_lines(const ServingReport& r, const TextStyle& style) {
       style.bold("Cost") + fmt::format("  at ${:.2f} per GPU-hour\n", r.scenario.price.gpu.value() * 3600);
   const std::string cached =
       c.per_million_cached > Usd(0) ? fmt::format(", ${:.3f} cached", c.per_million_cached.value()) : "";
-  out += fact(fmt::format("per million tokens: ${:.3f} input computed{}, ${:.3f} input on the whole, ${:.3f} output",
-                          c.per_million_computed.value(), cached, c.per_million_prompt.value(),
-                          c.per_million_output.value()));
+  out += fact(
+      fmt::format("per million tokens: ${:.3f} input computed{}, ${:.3f} input on the whole, ${:.3f} output",
+                  c.per_million_computed.value(), cached, c.per_million_prompt.value(), c.per_million_output.value()),
+      style);
   std::string whole_service = fmt::format("{} per day for {:.0f} GPUs", format_usd(Usd(c.rate.value() * day)),
                                           r.mean_gpus * r.serving().replicas_per_replica());
   if (c.revenue > UsdPerSecond(0))
     whole_service += fmt::format("; revenue {} per day, margin {:.0f} % of cost",
                                  format_usd(Usd(c.revenue.value() * day)), 100 * c.margin());
-  return out + fact(whole_service) + "\n";
+  return out + fact(whole_service, style) + "\n";
 }
 
 /// "serving.decode.tensor = 1", "serving.decode.pipeline = 1" -> "serving.decode: tensor = 1, pipeline = 1".
-std::string default_lines(const std::vector<std::string>& settings) {
+std::string default_lines(const std::vector<std::string>& settings, const TextStyle& style) {
   std::vector<std::string> order;
   std::map<std::string, std::vector<std::string>> by_message;
   for (const std::string& setting : settings) {
@@ -249,7 +259,8 @@ std::string default_lines(const std::vector<std::string>& settings) {
   }
   std::string out;
   for (const std::string& message : order)
-    out += fact(fmt::format("{}{}{}", message, message.empty() ? "" : ": ", fmt::join(by_message[message], ", ")));
+    out +=
+        fact(fmt::format("{}{}{}", message, message.empty() ? "" : ": ", fmt::join(by_message[message], ", ")), style);
   return out;
 }
 
@@ -258,25 +269,26 @@ std::string title_lines(const ServingReport& r, const TextStyle& style) {
   const ClusterSpec& cluster = r.scenario.cluster;
   const std::string on = fmt::format("{} on {} x {}, {}", model.title.empty() ? model.name : model.title,
                                      r.serving().gpus(), cluster.node.gpu.title, cluster.fabric.title);
-  return style.bold(r.scenario.title.empty() ? r.scenario.name : r.scenario.title) + "\n" + wrap(on, kWidth, "") +
-         "\n\n";
+  return style.bold(wrap(r.scenario.title.empty() ? r.scenario.name : r.scenario.title, style.width(), "")) + "\n" +
+         wrap(on, style.width(), "") + "\n\n";
 }
 
 }  // namespace
 
 std::string to_text(const ServingReport& r, const TextStyle& style) {
-  std::string out = title_lines(r, style) + headline(r) + "\n";
+  std::string out = title_lines(r, style) + headline(r, style) + "\n";
   if (r.all.arrived.requests > 0) {
     out += published_table(r, style) + latency_table(r, style) + "\n";
     out += throughput_table(r, style) + "\n" + stream_table(r, style) + pool_table(r, style) + "\n";
-    out += deployment_facts(r) + "\n" + style.bold("Over time") + "\n" + curves(r) + "\n" + cost_lines(r, style);
+    out += deployment_facts(r, style) + "\n" + style.bold("Over time") + "\n" + curves(r, style) + "\n" +
+           cost_lines(r, style);
     out += fmt::format("Energy {}, {:.2f} J per output token.\n", format_energy(r.energy),
                        share(r.energy.value(), static_cast<double>(r.all.output_tokens)));
   }
   if (!r.notes.empty()) out += "\n" + style.bold("Notes") + "\n";
-  for (const std::string& note : r.notes) out += "  - " + wrap(note, kWidth - 4, "    ") + "\n";
+  for (const std::string& note : r.notes) out += "  - " + wrap(note, style.width() - 4, "    ") + "\n";
   if (!r.scenario.defaults_used.empty())
-    out += "\n" + style.bold("Defaults used") + "\n" + default_lines(r.scenario.defaults_used);
+    out += "\n" + style.bold("Defaults used") + "\n" + default_lines(r.scenario.defaults_used, style);
   return out;
 }
 

@@ -20,7 +20,7 @@ std::string trace_span_text(Seconds time) {
 
 std::string whole_tokens_text(double tokens) { return format_integer(tokens); }
 
-std::string overview(const TraceStats& stats) {
+std::string overview(const TraceStats& stats, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::left});
   table.row({"requests", format_integer(static_cast<double>(stats.requests)), ""});
   if (stats.has_times()) {
@@ -36,7 +36,7 @@ std::string overview(const TraceStats& stats) {
   } else {
     table.row({"arrivals", "none", "the format has lengths only"});
   }
-  return table.render(TextStyle());
+  return table.render(style);
 }
 
 std::string lengths(const TraceStats& stats, const TextStyle& style) {
@@ -55,14 +55,14 @@ std::string lengths(const TraceStats& stats, const TextStyle& style) {
   return table.render(style);
 }
 
-std::string prefixes(const TraceStats& stats) {
+std::string prefixes(const TraceStats& stats, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::left});
   table.row({"prefix blocks", format_integer(static_cast<double>(stats.blocks)),
              fmt::format("of {} tokens", stats.format->block_tokens)});
   table.row({"different ones", (stats.reuse.sampled() ? "~" : "") + format_integer(stats.reuse.distinct()), ""});
   table.row(
       {"hit rate", format_percent(stats.hit_bound()), "of prompt tokens, at most: with a cache that keeps everything"});
-  return table.render(TextStyle());
+  return table.render(style);
 }
 
 void describe(const QuantileSketch& sketch, report::TraceLengths& out) {
@@ -95,9 +95,9 @@ void describe(const TraceStats& stats, report::TracePrefixes& out) {
 }  // namespace
 
 std::string trace_stats_text(const std::string& file, const TraceStats& stats, const TextStyle& style) {
-  std::string text = style.bold(file) + "  " + std::string(stats.format->title) + "\n\n" + overview(stats) + "\n" +
-                     lengths(stats, style);
-  if (stats.blocks > 0) text += "\n" + prefixes(stats);
+  std::string text = style.bold(file) + "  " + std::string(stats.format->title) + "\n\n" + overview(stats, style) +
+                     "\n" + lengths(stats, style);
+  if (stats.blocks > 0) text += "\n" + prefixes(stats, style);
   return text;
 }
 

@@ -62,7 +62,7 @@ std::string life_caption(const JobLife& life) {
                      life.replayed->seed);
 }
 
-std::string life_table(const JobLife& life, const TextStyle& style, std::size_t width) {
+std::string life_table(const JobLife& life, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right});
   std::vector<std::string> header = {"", "closed form"};
   if (life.replayed) header.insert(header.end(), {"median", "5 %", "95 %"});
@@ -76,7 +76,7 @@ std::string life_table(const JobLife& life, const TextStyle& style, std::size_t 
     }
     table.row(cells);
   }
-  return table.render(style, width);
+  return table.render(style);
 }
 
 std::string habits_text(const ResilienceConfig& r, int gpus) {

@@ -9,7 +9,7 @@ namespace flopcast {
 
 /// "closed form beside 200 replays of random failures (seed 1)"
 std::string life_caption(const JobLife& life);
-std::string life_table(const JobLife& life, const TextStyle& style, std::size_t width);
+std::string life_table(const JobLife& life, const TextStyle& style);
 
 /// What the job lives with: "a checkpoint every 4.2 min (2.84 s to write, 2.84 s to read); ..."
 std::string habits_text(const ResilienceConfig& resilience, int gpus);

@@ -78,7 +78,8 @@ std::string plan_line(const TrainingConfig& config) {
   if (plan.context > 1) line += fmt::format(" x context {}", plan.context);
   if (plan.expert > 1) line += fmt::format(", experts over {}", plan.expert);
   const int micro_batches = config.micro_batches();
-  return line + fmt::format("; {}, {} micro-batch{}", config.schedule, micro_batches, micro_batches == 1 ? "" : "es");
+  if (!config.schedule.empty()) line += "; " + config.schedule;
+  return line + fmt::format(", {} micro-batch{}", micro_batches, micro_batches == 1 ? "" : "es");
 }
 
 std::string headline(const TrainingReport& report) {

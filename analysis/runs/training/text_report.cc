@@ -25,12 +25,12 @@ std::string section(const TextStyle& style, const std::string& title) {
 
 std::string head(const TrainingReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
-  std::string out = style.bold(scenario.title.empty() ? scenario.name : scenario.title) + "\n";
-  out += style.dim(wrap(cluster_line(scenario.cluster), kWidth, "")) + "\n";
-  out += style.dim(wrap(plan_line(*scenario.training), kWidth, "")) + "\n";
+  std::string out = style.bold(wrap(scenario.title.empty() ? scenario.name : scenario.title, style.width(), "")) + "\n";
+  out += style.dim(wrap(cluster_line(scenario.cluster), style.width(), "")) + "\n";
+  out += style.dim(wrap(plan_line(*scenario.training), style.width(), "")) + "\n";
   if (const std::string slow = slow_parts_text(scenario); !slow.empty())
-    out += style.bad(wrap("slow: " + slow, kWidth, "")) + "\n";
-  return out + "\n" + style.bold(wrap(headline(report), kWidth, "")) + "\n";
+    out += style.bad(wrap("slow: " + slow, style.width(), "")) + "\n";
+  return out + "\n" + style.bold(wrap(headline(report), style.width(), "")) + "\n";
 }
 
 // ---------------------------------------------------------------------------------------------- published
@@ -45,15 +45,13 @@ std::string published_section(const std::vector<Comparison>& comparisons, const 
     table.row({figure.name, figure.text(comparison.predicted), figure.text(comparison.published),
                comparison.has_error() ? format_error(comparison.error()) : "-", comparison.source});
   }
-  return section(style, "Predicted beside published") + table.render(style, kWidth);
+  return section(style, "Predicted beside published") + table.render(style);
 }
 
 // ---------------------------------------------------------------------------------------------- the step
 
-constexpr int kKindBar = 40;
-
-std::string share_bar(double share) {
-  const int eighths = static_cast<int>(std::lround(share * kKindBar * 8));
+std::string share_bar(double share, int width) {
+  const int eighths = static_cast<int>(std::lround(share * width * 8));
   static constexpr const char* kEighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
   std::string bar;
   for (int i = 0; i < eighths / 8; ++i) bar += "█";
@@ -62,11 +60,13 @@ std::string share_bar(double share) {
 
 std::string kinds_section(const TrainingReport& report, const TextStyle& style) {
   TextTable table({Align::left, Align::left, Align::right, Align::right, Align::left});
+  // Kind, meaning, time and share take the rest.
+  const int whole_bar = std::min(40, static_cast<int>(style.width()) - 66);
   const auto add = [&](const std::string& kind, const std::string& meaning, Seconds time, bool bar) {
     if (time <= Seconds(0)) return;
     const double share = time / report.step_time;
-    table.row(
-        {kind, meaning, fmt::format("{:.3f} s", time.value()), format_percent(share), bar ? share_bar(share) : ""});
+    table.row({kind, meaning, fmt::format("{:.3f} s", time.value()), format_percent(share),
+               bar && whole_bar > 4 ? share_bar(share, whole_bar) : ""});
   };
   const TimeParts& parts = report.mean.parts;
   add("1F", "forward alone", parts.forward, true);
@@ -78,16 +78,16 @@ std::string kinds_section(const TrainingReport& report, const TextStyle& style) 
   add("", "reducing gradients", parts.gradient_reduction, false);
   add("", "updating parameters", parts.optimizer_update, false);
   add("", "gathering parameters", parts.parameter_gather, false);
-  std::string out = section(style, "Where the step goes") + table.render(style, kWidth);
+  std::string out = section(style, "Where the step goes") + table.render(style);
   const std::string remark = fmt::format("{}; they sum to the step. Inside passes, {} ({}) wait for communication.",
                                          whose_parts(report), format_time(report.mean.exposed_communication),
                                          format_percent(report.mean.exposed_communication / report.step_time));
-  out += style.dim("  " + wrap(remark, kWidth - 2, "  "));
+  out += style.dim("  " + wrap(remark, style.width() - 2, "  "));
   return out + "\n";
 }
 
 std::string ranks_section(const TrainingReport& report, const TextStyle& style) {
-  constexpr int kBar = 26;
+  const int bar = std::min(26, static_cast<int>(style.width()) / 5);
   TextTable table({Align::right, Align::left, Align::right, Align::right, Align::right, Align::left});
   table.header({"rank", "", "compute", "exposed", "bubble", "holds"});
   const std::vector<RankMetrics> means = metrics_per_pipeline_rank(report);
@@ -97,30 +97,34 @@ std::string ranks_section(const TrainingReport& report, const TextStyle& style) 
     const double compute = share(mean.parts.passes() - mean.exposed_communication);
     const double exposed = share(mean.exposed_communication), optimizer = share(mean.parts.optimizer());
     const double bubble = share(mean.parts.bubble);
-    table.row({fmt::format("{}", p), stacked_bar({compute, exposed, bubble, optimizer}, {"█", "▒", "·", "▚"}, kBar),
+    table.row({fmt::format("{}", p), stacked_bar({compute, exposed, bubble, optimizer}, {"█", "▒", "·", "▚"}, bar),
                format_percent(compute), format_percent(exposed), format_percent(bubble),
                rank_content(report, static_cast<int>(p)) +
                    (has_slow_part(report.scenario, static_cast<int>(p)) ? ", slow part" : "")});
   }
-  return section(style, "Pipeline ranks") + table.render(style, kWidth) +
-         style.dim("  █ computing  ▒ waiting for communication  · bubble  ▚ optimiser   D dense, M MoE layer") + "\n";
+  return section(style, "Pipeline ranks") + table.render(style) +
+         style.dim("  " + wrap("█ computing  ▒ waiting for communication  · bubble  ▚ optimiser; D dense, M MoE layer",
+                               style.width() - 2, "  ")) +
+         "\n";
 }
 
-std::string links_line(const TrainingReport& report) {
+std::string links_line(const TrainingReport& report, const TextStyle& style) {
   if (report.busiest_links.empty()) return {};
   std::vector<std::string> links;
   for (const LinkLoad& load : report.busiest_links) {
     links.push_back(fmt::format("{} {}", load.name, format_percent(load.utilisation, 0)));
   }
   return "  " +
-         wrap(fmt::format("busiest links, share of the step in use: {}", fmt::join(links, ", ")), kWidth - 2, "  ") +
+         wrap(fmt::format("busiest links, share of the step in use: {}", fmt::join(links, ", ")), style.width() - 2,
+              "  ") +
          "\n";
 }
 
 std::string path_section(const TrainingReport& report, const TextStyle& style) {
   if (!report.path) {
-    return section(style, "Critical path") +
-           "  shown for folded runs only: it takes the times of all operations in memory\n" + links_line(report);
+    return section(style, "Critical path") + "  " +
+           wrap("shown for folded runs only: it takes the times of all operations in memory", style.width() - 2, "  ") +
+           "\n" + links_line(report, style);
   }
   const CriticalPath& path = *report.path;
   std::vector<std::string> shares;
@@ -143,10 +147,10 @@ std::string path_section(const TrainingReport& report, const TextStyle& style) {
          wrap(fmt::format("{} operations in a chain that changes rank {} times: {}",
                           format_integer(static_cast<double>(path.operations)), path.rank_changes,
                           fmt::join(shares, ", ")),
-              kWidth - 2, "  ") +
+              style.width() - 2, "  ") +
          "\n";
-  out += "  " + wrap(fmt::format("longest on {}", fmt::join(stays, ", ")), kWidth - 2, "  ") + "\n";
-  return out + links_line(report);
+  out += "  " + wrap(fmt::format("longest on {}", fmt::join(stays, ", ")), style.width() - 2, "  ") + "\n";
+  return out + links_line(report, style);
 }
 
 // ---------------------------------------------------------------------------------------------- projection
@@ -170,7 +174,7 @@ std::string phases_table(const Projection& projection, const TextStyle& style) {
     table.row({"together", "", "", format_integer(projection.gpu_hours), days(projection.elapsed),
                format_usd(projection.cost), format_energy(projection.energy), ""});
   }
-  return table.render(style, kWidth);
+  return table.render(style);
 }
 
 // How the GPU-hours of the predicted phases come about.
@@ -197,7 +201,7 @@ std::string makeup_table(const Projection& projection, const TextStyle& style) {
   add("restarting after them", restarts);
   if (planned > 0) add("planned standstill", planned);
   if (repairs > 0) add("waiting for repairs", repairs);
-  return table.render(style, kWidth);
+  return table.render(style);
 }
 
 std::string projection_section(const TrainingReport& report, const TextStyle& style) {
@@ -208,8 +212,9 @@ std::string projection_section(const TrainingReport& report, const TextStyle& st
     out += "\n" + style.dim("  GPU-hours of the predicted part") + "\n" + makeup_table(projection, style);
   }
   if (projection.life) {
-    out += "\n" + style.dim("  Failures and goodput: " + life_caption(*projection.life)) + "\n" +
-           life_table(*projection.life, style, kWidth);
+    out += "\n" +
+           style.dim("  " + wrap("Failures and goodput: " + life_caption(*projection.life), style.width() - 2, "  ")) +
+           "\n" + life_table(*projection.life, style);
   }
   return out;
 }
@@ -219,21 +224,21 @@ std::string projection_section(const TrainingReport& report, const TextStyle& st
 std::string bullets(const TextStyle& style, const std::string& title, const std::vector<std::string>& items) {
   if (items.empty()) return {};
   std::string out = section(style, title);
-  for (const std::string& item : items) out += "  - " + wrap(item, kWidth - 4, "    ") + "\n";
+  for (const std::string& item : items) out += "  - " + wrap(item, style.width() - 4, "    ") + "\n";
   return out;
 }
 
 std::string defaults_section(const Scenario& scenario, const TextStyle& style) {
   if (scenario.defaults_used.empty()) return {};
   const std::string list = fmt::format("{}", fmt::join(scenario.defaults_used, "; "));
-  return section(style, "Defaults used") + style.dim("  " + wrap(list, kWidth - 2, "  ")) + "\n";
+  return section(style, "Defaults used") + style.dim("  " + wrap(list, style.width() - 2, "  ")) + "\n";
 }
 
 std::string foot(const TrainingReport& report, const TextStyle& style) {
   const std::string evidence = evidence_line(report.evidence);
   std::string out = "\n";
-  if (!evidence.empty()) out += style.dim(evidence) + "\n";
-  return out + style.dim(wrap(run_line(report.run), kWidth, "")) + "\n";
+  if (!evidence.empty()) out += style.dim(wrap(evidence, style.width(), "")) + "\n";
+  return out + style.dim(wrap(run_line(report.run), style.width(), "")) + "\n";
 }
 
 }  // namespace
@@ -257,7 +262,7 @@ std::string memory_text(const MemoryTable& fullest, Bytes capacity, const TextSt
   table.row({"together", format_bytes(fullest.total()), format_percent(fullest.total() / capacity),
              fmt::format("of {}", format_bytes(capacity))});
   return section(style, fmt::format("Memory of the fullest GPU (pipeline rank {})", fullest.pipeline_rank)) +
-         table.render(style, kWidth);
+         table.render(style);
 }
 
 std::string to_text(const TrainingReport& report, const TextStyle& style) {
@@ -277,18 +282,19 @@ std::string to_text(const LifeReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
   const Goodput& closed = report.life.closed;
   const int gpus = scenario.cluster.gpus();
-  std::string out = style.bold(scenario.title.empty() ? scenario.name : scenario.title) + "\n";
-  out += style.dim(wrap(cluster_line(scenario.cluster), kWidth, "")) + "\n\n";
+  std::string out = style.bold(wrap(scenario.title.empty() ? scenario.name : scenario.title, style.width(), "")) + "\n";
+  out += style.dim(wrap(cluster_line(scenario.cluster), style.width(), "")) + "\n\n";
   out += style.bold(
              wrap(fmt::format("Of {}, {} are left for training: {} interruptions and checkpoints take {} GPU-hours.",
                               format_days(closed.elapsed()), format_percent(closed.effective()),
                               format_integer(closed.interruptions()),
                               format_count(in_hours(closed.elapsed() - closed.useful) * gpus)),
-                  kWidth, "")) +
+                  style.width(), "")) +
          "\n";
   out += published_section(report.comparisons, std::nullopt, style);
-  out += section(style, "Where the time goes") + style.dim("  " + life_caption(report.life)) + "\n" +
-         life_table(report.life, style, kWidth);
+  out += section(style, "Where the time goes") +
+         style.dim("  " + wrap(life_caption(report.life), style.width() - 2, "  ")) + "\n" +
+         life_table(report.life, style);
   std::vector<std::string> notes = {habits_text(scenario.resilience, gpus)};
   if (!scenario.resilience.source.empty()) notes.push_back("sources: " + scenario.resilience.source);
   notes.insert(notes.end(), report.notes.begin(), report.notes.end());
@@ -299,12 +305,12 @@ std::string to_text(const LifeReport& report, const TextStyle& style) {
 std::string to_text(const CollectiveReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
   const CollectiveConfig& config = *scenario.collective;
-  std::string out = style.bold(scenario.title.empty() ? scenario.name : scenario.title) + "\n";
-  out += style.dim(wrap(cluster_line(scenario.cluster), kWidth, "")) + "\n\n";
+  std::string out = style.bold(wrap(scenario.title.empty() ? scenario.name : scenario.title, style.width(), "")) + "\n";
+  out += style.dim(wrap(cluster_line(scenario.cluster), style.width(), "")) + "\n\n";
   out += style.bold(wrap(
              fmt::format("{} of {} over {} GPUs takes {}: {} on the bus.", config.operation, format_bytes(config.bytes),
                          format_integer(config.ranks), format_time(report.time), format_rate(report.bus_bandwidth)),
-             kWidth, "")) +
+             style.width(), "")) +
          "\n";
   out += published_section(report.comparisons, std::nullopt, style) + "\n";
   TextTable table({Align::left, Align::right, Align::left});
@@ -324,7 +330,7 @@ std::string to_text(const CollectiveReport& report, const TextStyle& style) {
   }
   row("collective.algorithm_bandwidth_bytes_per_s", "bytes over time");
   row("collective.bus_bandwidth_bytes_per_s", "comparable with a port's rate, whatever the collective");
-  out += table.render(style, kWidth) + "\n" + style.dim(wrap(run_line(report.run), kWidth, "")) + "\n";
+  out += table.render(style) + "\n" + style.dim(wrap(run_line(report.run), style.width(), "")) + "\n";
   out += bullets(style, "Notes", report.notes);
   return out;
 }

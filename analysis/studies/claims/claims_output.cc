@@ -33,7 +33,7 @@ std::string claimed_text(const ClaimReading& r) {
 }
 
 std::string verdict_line(const TestedClaim& t, const TextStyle& style) {
-  const std::string text = wrap(t.verdict_text, kWidth - 4, "    ");
+  const std::string text = wrap(t.verdict_text, style.width() - 4, "    ");
   return t.verdict == Verdict::holds   ? style.good(text)
          : t.verdict == Verdict::fails ? style.bad(text)
                                        : style.accent(text);
@@ -47,10 +47,10 @@ std::string reading_text(const ClaimReading& r, double value) {
 
 std::string block(const TestedClaim& t, const TextStyle& style) {
   const Claim& c = t.claim;
-  const auto line = [](const std::string& text, std::string_view indent) {
-    return "    " + wrap(text, kWidth - 4, indent) + "\n";
+  const auto line = [&](const std::string& text, std::string_view indent) {
+    return "    " + wrap(text, style.width() - 4 - indent.size(), indent) + "\n";
   };
-  std::string out = style.bold(wrap(fmt::format("{}: {}", c.id, c.text), kWidth, "    ")) + "\n";
+  std::string out = style.bold(wrap(fmt::format("{}: {}", c.id, c.text), style.width() - 4, "    ")) + "\n";
   for (std::size_t i = 0; i < c.readings.size(); ++i)
     out += line("- " + reading_text(c.readings[i], t.values[i]), "      ");
   out += "    " + verdict_line(t, style) + "\n";
@@ -74,7 +74,7 @@ std::string totals_text(std::span<const TestedClaim> claims) {
 std::string to_text(std::span<const TestedClaim> claims, const TextStyle& style) {
   std::string out;
   for (const TestedClaim& t : claims) out += block(t, style) + "\n";
-  return out + wrap(totals_text(claims), kWidth, "") + "\n";
+  return out + wrap(totals_text(claims), style.width(), "") + "\n";
 }
 
 std::string to_csv(std::span<const TestedClaim> claims) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -76,15 +77,20 @@ std::vector<MetricRow> metric_rows(const ComparedScenario& first) {
   };
 }
 
-/// Names of scenarios as column heads: short ones stand as they are.
-std::string column_head(const ComparedScenario& s) { return shorten(s.name, kNameWidth); }
+/// Names of scenarios as column heads: short ones stand as they are, long ones are cut where they are alike.
+std::vector<std::string> column_heads(const ScenarioComparison& c) {
+  std::vector<std::string> names;
+  for (const ComparedScenario& s : c.scenarios) names.push_back(s.name);
+  return shorten_apart(names, kNameWidth);
+}
 
 std::string table_of(const ScenarioComparison& c, std::size_t begin, std::size_t end, const TextStyle& style) {
   std::vector<Align> columns{Align::left};
   std::vector<std::string> head{""};
+  const std::vector<std::string> heads = column_heads(c);
   for (std::size_t i = begin; i < end; ++i) {
     columns.push_back(Align::right);
-    head.push_back(column_head(c.scenarios[i]));
+    head.push_back(heads[i]);
   }
   TextTable table(columns);
   table.header(head);
@@ -94,7 +100,7 @@ std::string table_of(const ScenarioComparison& c, std::size_t begin, std::size_t
     if (std::any_of(cells.begin() + 1, cells.end(), [](const std::string& cell) { return !cell.empty(); }))
       table.row(cells);
   }
-  return table.render(style, kWidth);
+  return table.render(style);
 }
 
 std::string tables(const ScenarioComparison& c, const TextStyle& style) {
@@ -152,7 +158,7 @@ std::string changes_text(const Waterfall& w, const TextStyle& style) {
   std::string out;
   for (const CauseShare& cause : w.causes) {
     if (!cause.change.empty())
-      out += style.dim("  " + wrap(fmt::format("{}: {}", cause.title, cause.change), kWidth - 2, "    ")) + "\n";
+      out += style.dim("  " + wrap(fmt::format("{}: {}", cause.title, cause.change), style.width() - 4, "    ")) + "\n";
   }
   return out;
 }
@@ -162,7 +168,7 @@ std::string waterfall_text(const ScenarioComparison& c, const Waterfall& w, cons
   std::string out = "\n" +
                     style.bold(wrap(fmt::format("From {} to {}: {} {} to {}", from, to, w.measure, amount(w.start, w),
                                                 amount(w.end, w)),
-                                    kWidth, "")) +
+                                    style.width(), "")) +
                     "\n";
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
   table.header({"cause", "in this order", "in reverse", "interaction", "alone", ""});
@@ -181,74 +187,89 @@ std::string waterfall_text(const ScenarioComparison& c, const Waterfall& w, cons
   const std::string total = signed_amount(w.end - w.start, w);
   table.row({"together", total, total, "", signed_amount(w.sum_alone(), w), ""});
   table.row({"interaction of all", "", "", "", signed_amount(w.interaction(), w), ""});
-  out += table.render(style, kWidth) + changes_text(w, style);
-  for (const std::string& remark : w.remarks) out += "  " + wrap("- " + remark, kWidth - 2, "    ") + "\n";
+  out += table.render(style) + changes_text(w, style);
+  for (const std::string& remark : w.remarks) out += "  " + wrap("- " + remark, style.width() - 4, "    ") + "\n";
   return out;
 }
 
 }  // namespace
 
 std::string to_text(const ScenarioComparison& c, const TextStyle& style) {
-  std::string out = c.title.empty() ? "" : style.bold(wrap(c.title, kWidth, "")) + "\n\n";
+  std::string out = c.title.empty() ? "" : style.bold(wrap(c.title, style.width(), "")) + "\n\n";
   out += tables(c, style);
   for (const ComparedScenario& s : c.scenarios) {
     for (const std::string& remark : s.remarks)
-      out += "  " + wrap(fmt::format("- {}: {}", s.name, remark), kWidth - 2, "    ") + "\n";
+      out += "  " + wrap(fmt::format("- {}: {}", s.name, remark), style.width() - 4, "    ") + "\n";
   }
   for (const Waterfall& w : c.waterfalls) out += waterfall_text(c, w, style);
   if (!c.waterfalls.empty()) {
     out += "\n" +
            style.dim(wrap("Each cause is added to those above it; in reverse, to those below it; alone, to the "
                           "first scenario only. Interaction is what differs between the two orders.",
-                          kWidth, "")) +
+                          style.width(), "")) +
            "\n";
   }
-  for (const std::string& note : c.notes) out += wrap("- " + note, kWidth, "  ") + "\n";
+  for (const std::string& note : c.notes) out += wrap("- " + note, style.width() - 2, "  ") + "\n";
   return out;
 }
 
 namespace {
 
-std::string services_csv(const ScenarioComparison& c) {
-  std::string out = csv_line({"scenario", "gpus", "output_tokens_per_s_per_gpu", "output_tokens_per_s_per_node",
-                              "input_tokens_per_s_per_node", "tpot_s", "ttft_s", "requests_per_gpu", "kv_utilization",
-                              "attention_share", "slo_attainment", "state", "gpu_hours_per_million_output_tokens",
-                              "usd_per_million_output_tokens", "usd_per_million_input_tokens"});
-  for (const ComparedScenario& s : c.scenarios) {
-    const ServedFigures& f = *s.service;
-    out += csv_line({s.name, fmt::format("{}", s.gpus), shortest(f.answers_per_gpu()),
-                     shortest(f.answers_per_gpu() * s.gpus_per_node), shortest(f.prompts_per_gpu() * s.gpus_per_node),
-                     shortest(f.tpot.value()), shortest(f.ttft.value()), shortest(f.under_way_per_gpu),
-                     shortest(f.kv_share), shortest(f.attention_share), shortest(f.slo_attainment), f.state,
-                     shortest(f.answer_hours()), shortest(f.per_million_output.value()),
-                     shortest(f.per_million_input.value())});
-  }
-  return out;
+/// A figure of a scenario, as CSV has it. What is not known is left out.
+struct CsvFigure {
+  const char *measure, *unit;
+  std::optional<double> value;
+};
+
+std::vector<CsvFigure> service_figures(const ComparedScenario& s) {
+  const ServedFigures& f = *s.service;
+  return {{"gpus", "1", s.gpus},
+          {"output_tokens_per_s_per_gpu", "tokens/s", f.answers_per_gpu()},
+          {"output_tokens_per_s_per_node", "tokens/s", f.answers_per_gpu() * s.gpus_per_node},
+          {"input_tokens_per_s_per_node", "tokens/s", f.prompts_per_gpu() * s.gpus_per_node},
+          {"tpot_s", "s", f.tpot.value()},
+          {"ttft_s", "s", f.ttft.value()},
+          {"requests_per_gpu", "1", f.under_way_per_gpu},
+          {"kv_utilization", "1", f.kv_share},
+          {"attention_share", "1", f.attention_share},
+          {"slo_attainment", "1", f.slo_attainment},
+          {"gpu_hours_per_million_output_tokens", "GPU-h", f.answer_hours()},
+          {"usd_per_million_output_tokens", "USD", f.per_million_output.value()},
+          {"usd_per_million_input_tokens", "USD", f.per_million_input.value()}};
 }
 
-std::string steps_csv(const ScenarioComparison& c) {
-  const auto optional = [](const auto& value) { return value ? shortest(double(*value)) : std::string(); };
-  std::string out = csv_line({"scenario", "gpus", "tokens_per_step", "step_time_s", "mfu_bf16_causal", "bubble_share",
-                              "exposed_communication_share", "memory_bytes", "fits", "gpu_hours_per_trillion_tokens",
-                              "run_gpu_hours", "run_cost_usd"});
-  for (const ComparedScenario& s : c.scenarios) {
-    out += csv_line({s.name, fmt::format("{}", s.gpus), shortest(s.tokens_per_step), shortest(s.step.value()),
-                     shortest(s.mfu), shortest(s.bubble), shortest(s.exposed), shortest(s.memory.value()),
-                     s.fits() ? "yes" : "no", shortest(s.gpu_hours_per_trillion()), optional(s.run_gpu_hours),
-                     s.run_cost ? shortest(s.run_cost->value()) : ""});
-  }
-  return out;
+std::vector<CsvFigure> step_figures(const ComparedScenario& s) {
+  std::optional<double> cost;
+  if (s.run_cost) cost = s.run_cost->value();
+  return {{"gpus", "1", s.gpus},
+          {"tokens_per_step", "tokens", s.tokens_per_step},
+          {"step_time_s", "s", s.step.value()},
+          {"mfu_bf16_causal", "1", s.mfu},
+          {"bubble_share", "1", s.bubble},
+          {"exposed_communication_share", "1", s.exposed},
+          {"memory_bytes", "B", s.memory.value()},
+          {"fits", "1", s.fits() ? 1 : 0},
+          {"gpu_hours_per_trillion_tokens", "GPU-h", s.gpu_hours_per_trillion()},
+          {"run_gpu_hours", "GPU-h", s.run_gpu_hours},
+          {"run_cost_usd", "USD", cost}};
 }
 
 }  // namespace
 
+// One table: figures of the scenarios first, without a cause; then what each cause adds on the way from one to another.
 std::string to_csv(const ScenarioComparison& c) {
-  std::string out = c.scenarios.front().service ? services_csv(c) : steps_csv(c);
-  out += "\n" +
-         csv_line({"from", "to", "measure", "unit", "cause", "change", "forward", "reverse", "alone", "interaction"});
+  std::string out = csv_line({"scenario", "measure", "unit", "value", "from", "cause", "change", "forward", "reverse",
+                              "alone", "interaction"});
+  for (const ComparedScenario& s : c.scenarios) {
+    for (const CsvFigure& f : s.service ? service_figures(s) : step_figures(s)) {
+      if (f.value && std::isfinite(*f.value))
+        out += csv_line({s.name, f.measure, f.unit, shortest(*f.value), "", "", "", "", "", "", ""});
+    }
+    if (s.service) out += csv_line({s.name, "state", "", s.service->state, "", "", "", "", "", "", ""});
+  }
   for (const Waterfall& w : c.waterfalls) {
     for (const CauseShare& cause : w.causes) {
-      out += csv_line({c.scenarios[w.from].name, c.scenarios[w.to].name, w.measure, w.unit, cause.id, cause.change,
+      out += csv_line({c.scenarios[w.to].name, w.measure, w.unit, "", c.scenarios[w.from].name, cause.id, cause.change,
                        shortest(cause.forward), shortest(cause.reverse), shortest(cause.alone),
                        shortest(cause.interaction())});
     }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/render/text_table.h"
 #include "analysis/runs/serving/serving_run.h"
 
 namespace flopcast {
@@ -49,7 +50,7 @@ ServingCurve curve_of(const Scenario& scenario, const CurveOptions& options);
 /// Marks the rungs that no other beats or equals in both figures.
 void mark_front(std::span<CurveRung> rungs);
 
-std::string to_text(std::span<const ServingCurve> curves);
+std::string to_text(std::span<const ServingCurve> curves, const TextStyle& style = TextStyle());
 report::ServingCurves to_message(std::span<const ServingCurve> curves);
 std::string to_csv(std::span<const ServingCurve> curves);
 std::string to_html(std::span<const ServingCurve> curves);

@@ -46,7 +46,8 @@ std::string title_of(const ServingCurve& curve) {
 /// Where each curve's letters stand in a grid of characters; the best of a cell is what was drawn first.
 class Picture {
  public:
-  explicit Picture(std::span<const ServingCurve> curves) {
+  Picture(std::span<const ServingCurve> curves, std::size_t width)
+      : columns_(std::min<std::size_t>(80, width - kLabel - 4)), rows_(kRows, std::string(columns_, ' ')) {
     for (const ServingCurve& curve : curves) {
       for (const CurveRung& rung : curve.rungs) {
         most_x_ = std::max(most_x_, rung.tokens_per_s_per_user);
@@ -66,16 +67,16 @@ class Picture {
       row.erase(row.find_last_not_of(' ') + 1);
       out += fmt::format("  {} |{}\n", pad_left(labelled ? plain(std::round(value)) : "", kLabel), row);
     }
-    out += "  " + std::string(kLabel, ' ') + " +" + std::string(kColumns, '-') + "\n";
+    out += "  " + std::string(kLabel, ' ') + " +" + std::string(columns_, '-') + "\n";
     const std::string end = fmt::format("{} tok/s/user", plain(std::round(most_x_)));
-    return out + "  " + std::string(kLabel, ' ') + "  0" + pad_left(end, kColumns - 1) + "\n";
+    return out + "  " + std::string(kLabel, ' ') + "  0" + pad_left(end, columns_ - 1) + "\n";
   }
 
  private:
-  static constexpr std::size_t kRows = 17, kColumns = 80, kLabel = 8;
+  static constexpr std::size_t kRows = 17, kLabel = 8;
 
   std::pair<double, double> place(const CurveRung& rung) const {
-    return {most_x_ > 0 ? rung.tokens_per_s_per_user / most_x_ * (kColumns - 1) : 0,
+    return {most_x_ > 0 ? rung.tokens_per_s_per_user / most_x_ * static_cast<double>(columns_ - 1) : 0,
             most_y_ > 0 ? (1 - rung.output_per_gpu / most_y_) * (kRows - 1) : 0};
   }
   void put(double x, double y, char what) {
@@ -97,7 +98,8 @@ class Picture {
   }
 
   double most_x_ = 0, most_y_ = 0;
-  std::vector<std::string> rows_ = std::vector<std::string>(kRows, std::string(kColumns, ' '));
+  std::size_t columns_;
+  std::vector<std::string> rows_;
 };
 
 /// Points bear their number of users; the unit stands once, at the ends of a curve.
@@ -176,8 +178,9 @@ LineChart cost_chart_of(std::span<const ServingCurve> curves) {
 
 }  // namespace
 
-std::string to_text(std::span<const ServingCurve> curves) {
-  std::string out = "Throughput against speed: more and more users at once\n\n" + Picture(curves).text() + "\n";
+std::string to_text(std::span<const ServingCurve> curves, const TextStyle& style) {
+  std::string out =
+      "Throughput against speed: more and more users at once\n\n" + Picture(curves, style.width()).text() + "\n";
   char letter = 'A';
   for (const ServingCurve& curve : curves) {
     if (curves.size() > 1) out += fmt::format("{}  ", letter++);
@@ -185,14 +188,14 @@ std::string to_text(std::span<const ServingCurve> curves) {
     TextTable table(kAligned);
     table.header(columns());
     for (const CurveRung& rung : curve.rungs) table.row(row_of(rung));
-    out += table.render(TextStyle(), kWidth) + "\n";
+    out += table.render(style) + "\n";
   }
   return out +
          wrap(
              "tok/s/user is 1 / mean TPOT; tok/s/GPU counts output tokens over all GPUs, all/GPU "
              "input tokens too. $ are those of all "
              "GPUs. x and `beaten`: another rung gives a user and a GPU as many.",
-             kWidth, "") +
+             style.width(), "") +
          "\n";
 }
 

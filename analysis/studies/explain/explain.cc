@@ -85,8 +85,9 @@ Explanation explain(const Scenario& scenario, const RunOptions& options, int wor
 
 std::string to_text(const Explanation& explanation, const TextStyle& style) {
   std::string out =
-      style.bold(fmt::format("One step takes {:.3f} s; a rough estimate without these mechanisms {:.3f} s.",
-                             explanation.step_time.value(), explanation.bare.value())) +
+      style.bold(wrap(fmt::format("One step takes {:.3f} s; a rough estimate without these mechanisms {:.3f} s.",
+                                  explanation.step_time.value(), explanation.bare.value()),
+                      style.width(), "")) +
       "\n\n";
   TextTable table({Align::left, Align::right, Align::right});
   table.header({"mechanism, and what switches it off", "adds", "step"});
@@ -100,9 +101,9 @@ std::string to_text(const Explanation& explanation, const TextStyle& style) {
   }
   out += table.render(style);
   return out +
-         style.dim(
-             "  Each is added to those above it; in another order they would share the difference "
-             "otherwise.") +
+         style.dim("  " + wrap("Each is added to those above it; in another order they would share the difference "
+                               "otherwise.",
+                               style.width() - 2, "  ")) +
          "\n";
 }
 

@@ -80,7 +80,7 @@ report::RankedPlan to_message(const PlanStudy& study, const ReplayedPlan& plan, 
   return message;
 }
 
-std::string searched_text(const PlanStudy& study) {
+std::string searched_text(const PlanStudy& study, const TextStyle& style) {
   const SearchResult& s = study.search;
   std::string text = fmt::format(
       "{} plans divide what they have to. {} were priced in closed form ({} of them do not fit{}), {} ruled out by a "
@@ -97,7 +97,7 @@ std::string searched_text(const PlanStudy& study) {
     text += fmt::format(" No plan that was {} computes for less than {}.",
                         s.left > 0 ? "left out" : "ruled out by the bound", format_time(s.bound));
   }
-  return wrap(text, kWidth, "") + "\n";
+  return wrap(text, style.width(), "") + "\n";
 }
 
 std::string own_text(const PlanStudy& study) {
@@ -132,7 +132,7 @@ std::string held_back(const StepParts& parts) {
   return words.empty() ? "compute" : fmt::format("{}", fmt::join(words, ", "));
 }
 
-std::string to_text(const PlanStudy& study) {
+std::string to_text(const PlanStudy& study, const TextStyle& style) {
   const ReplayedPlan& best = study.plans.front();
   std::string text = fmt::format("{} on {} GPUs ({}): the best plan takes {} a step, {} MFU (causal)", study.base.title,
                                  study.space.gpus, study.base.cluster.node.gpu.name, format_time(best.step),
@@ -142,7 +142,7 @@ std::string to_text(const PlanStudy& study) {
     if (best.usd > 0) text += fmt::format(" and {}", format_usd(Usd(best.usd)));
     text += " without interruptions";
   }
-  text = wrap(text + ".", kWidth, "") + "\n\n";
+  text = wrap(text + ".", style.width(), "") + "\n\n";
   TextTable table({Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
   table.header({"", "step", "", "memory", "MFU", "plan, and what the others differ in  [what holds them back]"});
   for (std::size_t i = 0; i < study.plans.size(); ++i) {
@@ -152,12 +152,12 @@ std::string to_text(const PlanStudy& study) {
                         return plan.screened.choice == study.own->screened.choice;
                       });
   if (study.own && !listed) add_row(table, study, "own", *study.own);
-  text += table.render(TextStyle(), kWidth) + "\n";
+  text += table.render(style) + "\n";
   text += own_text(study);
   for (const PlanAnswer& answer : study.why) {
-    text += wrap(fmt::format("Why not {}? {}.", answer.asked, answer.text), kWidth, "  ") + "\n";
+    text += wrap(fmt::format("Why not {}? {}.", answer.asked, answer.text), style.width() - 2, "  ") + "\n";
   }
-  return text + searched_text(study);
+  return text + searched_text(study, style);
 }
 
 report::PlanStudy to_message(const PlanStudy& study) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/render/text_table.h"
 #include "analysis/studies/constraints.h"
 #include "analysis/studies/plan/plan_search.h"
 #include "flopcast/environment.h"
@@ -82,7 +83,7 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
 /// "bubble 14 %, tensor exchange 9 %": the largest parts that are not compute.
 std::string held_back(const StepParts& parts);
 
-std::string to_text(const PlanStudy& study);
+std::string to_text(const PlanStudy& study, const TextStyle& style = TextStyle());
 report::PlanStudy to_message(const PlanStudy& study);
 /// A row per plan.
 std::string to_csv(const PlanStudy& study);

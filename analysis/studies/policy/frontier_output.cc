@@ -38,7 +38,8 @@ std::vector<std::string> row_of(const std::string& name, const Frontier& f, cons
   return row;
 }
 
-std::string sentence(const std::string& what, const Frontier& f, const std::optional<std::size_t>& index) {
+std::string sentence(const std::string& what, const Frontier& f, const std::optional<std::size_t>& index,
+                     const TextStyle& style) {
   if (!index) return "";
   const FrontierChip& chip = f.chips[*index];
   std::string text = fmt::format(
@@ -46,7 +47,7 @@ std::string sentence(const std::string& what, const Frontier& f, const std::opti
       "parts",
       what, describe(f, chip), f.work, format_time(chip.step), chip.slowdown, f.gpu, chip.cost_by_parts());
   if (chip.cost) text += fmt::format(" (${:.4g} for {})", chip.cost->value(), f.work);
-  return wrap(text + ".", kWidth - 2, "  ") + "\n";
+  return wrap(text + ".", style.width() - 2, "  ") + "\n";
 }
 
 std::string name_of(const Frontier& f, std::size_t index) {
@@ -80,7 +81,7 @@ void set_chip(const FrontierChip& chip, report::FrontierChip& out) {
 std::string to_text(const Frontier& f, const TextStyle& style) {
   std::string out = style.bold(wrap(fmt::format("What {} leaves of {}, for {}",
                                                 fmt::format("{}", fmt::join(f.rules, ", ")), f.gpu, f.scenario),
-                                    kWidth, "")) +
+                                    style.width(), "")) +
                     "\n";
   out += f.base_allowed ? "The chip itself is allowed.\n" : "";
   if (f.chips.empty()) return out + "No chip within these bounds is allowed.\n";
@@ -92,15 +93,18 @@ std::string to_text(const Frontier& f, const TextStyle& style) {
   table.row(row_of(f.gpu, f, f.base));
   const std::vector<std::size_t> shown = chips_to_show(f);
   for (const std::size_t i : shown) table.row(row_of(name_of(f, i), f, f.chips[i]));
-  out += table.render(style, kWidth);
+  out += table.render(style);
   if (f.chips.size() > shown.size()) {
-    out += fmt::format("  {} designs in all; those left out are beaten in time and cost (--csv lists them)\n",
-                       f.chips.size());
+    out += "  " +
+           wrap(fmt::format("{} designs in all; those left out are beaten in time and cost (--csv lists them)",
+                            f.chips.size()),
+                style.width() - 2, "  ") +
+           "\n";
   }
-  out += "\n" + sentence("Fastest", f, f.fastest) + sentence("Cheapest", f, f.cheapest);
+  out += "\n" + sentence("Fastest", f, f.fastest, style) + sentence("Cheapest", f, f.cheapest, style);
   out += "\nAssumed\n";
   for (const std::string& assumption : f.assumptions)
-    out += style.dim("  - " + wrap(assumption, kWidth - 4, "    ")) + "\n";
+    out += style.dim("  - " + wrap(assumption, style.width() - 4, "    ")) + "\n";
   return out;
 }
 

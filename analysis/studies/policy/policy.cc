@@ -133,7 +133,9 @@ std::string figures_line(const ChipVerdict& verdict) {
 
 std::string remarks(const ChipVerdict& verdict, const TextStyle& style) {
   std::string out;
-  const auto line = [&](const std::string& text) { out += style.dim("  " + wrap(text, kWidth - 2, "  ")) + "\n"; };
+  const auto line = [&](const std::string& text) {
+    out += style.dim("  " + wrap(text, style.width() - 2, "  ")) + "\n";
+  };
   if (!verdict.chip.unconfirmed.empty())
     line(fmt::format("unconfirmed: {}", fmt::join(verdict.chip.unconfirmed, ", ")));
   if (!verdict.maker_note.empty()) line(verdict.maker_note);
@@ -152,15 +154,15 @@ std::string also_text(const ChipVerdict& verdict, const TextStyle& style) {
   TextTable table({Align::left, Align::left, Align::left, Align::left});
   for (const Classification& c : verdict.also)
     table.row({c.rule->id, c.rule->kind, period_text(c.rule->in_force, c.rule->until), c.outcome});
-  return out + table.render(style, kWidth);
+  return out + table.render(style);
 }
 
 std::string block(const ChipVerdict& verdict, bool one_rule, const TextStyle& style) {
   const ChipFigures& chip = verdict.chip;
-  std::string out = style.bold(fmt::format("{} ({})", chip.title, chip.name)) +
+  std::string out = style.bold(wrap(fmt::format("{} ({})", chip.title, chip.name), style.width(), "")) +
                     (chip.launch_date.empty() ? "" : ", launched " + chip.launch_date) + "\n";
-  out += "  " + wrap(figures_line(verdict), kWidth - 2, "  ") + "\n";
-  out += fmt::format("  licence for China needed: {}\n", licence_text(verdict));
+  out += "  " + wrap(figures_line(verdict), style.width() - 2, "  ") + "\n";
+  out += "  " + wrap("licence for China needed: " + licence_text(verdict), style.width() - 4, "    ") + "\n";
   TextTable table({Align::left, Align::left, Align::right, Align::left, Align::left});
   table.header({"rule", "nearest threshold", "margin", "in force", "says"});
   for (const Classification& c : verdict.rules) {
@@ -168,7 +170,7 @@ std::string block(const ChipVerdict& verdict, bool one_rule, const TextStyle& st
     table.row({c.rule->id, c.nearest ? threshold_text(c.nearest->threshold) : "", margin_text(c.nearest),
                period_text(c.rule->in_force, c.rule->until), outcome_text(c, style)});
   }
-  return out + table.render(style, kWidth) + also_text(verdict, style) + remarks(verdict, style);
+  return out + table.render(style) + also_text(verdict, style) + remarks(verdict, style);
 }
 
 std::string one_rule_table(std::span<const ChipVerdict> verdicts, const TextStyle& style) {
@@ -189,7 +191,7 @@ std::string one_rule_table(std::span<const ChipVerdict> verdicts, const TextStyl
                figure_text(v, ChipFigure::io_bandwidth), figure_text(v, ChipFigure::memory_bandwidth),
                c.nearest ? threshold_text(c.nearest->threshold) : "", margin_text(c.nearest), outcome_text(c, style)});
   }
-  return table.render(style, kWidth);
+  return table.render(style);
 }
 
 /// One row per chip: when it needs a licence, or what the rules of a day say.
@@ -209,13 +211,13 @@ std::string summary_table(std::span<const ChipVerdict> verdicts, bool of_a_day, 
                : caught.empty() ? "nothing"
                                 : fmt::format("{}", fmt::join(caught, "; "))});
   }
-  return table.render(style, kWidth);
+  return table.render(style);
 }
 
 std::string rule_head(const ExportRule& rule, const TextStyle& style) {
-  std::string out = style.bold(rule.id + ": " + rule.title) + "\n";
+  std::string out = style.bold(wrap(rule.id + ": " + rule.title, style.width(), "")) + "\n";
   const auto line = [&](const std::string& name, const std::string& text) {
-    if (!text.empty()) out += "  " + wrap(name + ": " + text, kWidth - 2, "    ") + "\n";
+    if (!text.empty()) out += "  " + wrap(name + ": " + text, style.width() - 4, "    ") + "\n";
   };
   line("citation", rule.citation);
   line("in force", period_text(rule.in_force, rule.until) + (rule.until_why.empty() ? "" : ", " + rule.until_why));
@@ -345,7 +347,7 @@ std::string to_text(std::span<const ChipVerdict> verdicts, const PolicyQuestion&
     out += style.dim("Rules of " + to_string(*question.date)) + "\n";
     if (book.read() && *book.read() < *question.date)
       out += wrap(fmt::format("The rules were last read on {}: what came later is not in.", to_string(*book.read())),
-                  kWidth, "") +
+                  style.width(), "") +
              "\n";
     out += "\n";
   }
@@ -420,13 +422,13 @@ std::string rules_text(const RuleBook& book, const TextStyle& style) {
   for (const ExportRule& rule : book.rules()) {
     out += (out.empty() ? "" : "\n") + rule_head(rule, style);
     for (const RuleLimb& limb : rule.limbs)
-      out += "  " + wrap(fmt::format("{} if {}", limb.outcome, limb_text(limb)), kWidth - 2, "    ") + "\n";
+      out += "  " + wrap(fmt::format("{} if {}", limb.outcome, limb_text(limb)), style.width() - 4, "    ") + "\n";
     for (const RuleQuota& quota : rule.quotas)
       out += fmt::format("  {} TPP for {}\n", format_integer(quota.tpp), quota.name);
     for (const Source& source : rule.sources)
       out += style.dim("  " + wrap(fmt::format("source: {}, {}{}", source.text, source.date,
                                                source.confirmed ? "" : " (unconfirmed)"),
-                                   kWidth - 2, "    ")) +
+                                   style.width() - 4, "    ")) +
              "\n";
   }
   return out;

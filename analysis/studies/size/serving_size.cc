@@ -185,7 +185,7 @@ class Sizer {
   std::vector<std::pair<std::vector<int>, bool>> verdicts_;
 };
 
-std::string sample_table(const std::vector<CurveSample>& samples, bool deployments) {
+std::string sample_table(const std::vector<CurveSample>& samples, bool deployments, const TextStyle& style) {
   TextTable table(
       {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
   table.header({deployments ? "deployment" : "requests/s", "GPUs", "tok/s/user", "tok/s/GPU", "TTFT p90", "TPOT p90",
@@ -196,7 +196,7 @@ std::string sample_table(const std::vector<CurveSample>& samples, bool deploymen
                format_time(Seconds(s.ttft_p90)), format_time(Seconds(s.tpot_p90)),
                s.usd_per_million_output > 0 ? fmt::format("{:.2f}", s.usd_per_million_output) : "-",
                fmt::format("{}{}", name(s.state), s.meets ? ", meets" : "")});
-  return table.render(TextStyle());
+  return table.render(style);
 }
 
 }  // namespace
@@ -323,7 +323,7 @@ std::string size_answer(const Scenario& scenario, const SizeOptions& options, co
   return out;
 }
 
-std::string to_text(const SizeOptions& options, const std::vector<PoolRatio>& ratios) {
+std::string to_text(const SizeOptions& options, const std::vector<PoolRatio>& ratios, const TextStyle& style) {
   const auto best = best_ratio(ratios);
   TextTable table({Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right,
                    Align::right, Align::left});
@@ -337,22 +337,26 @@ std::string to_text(const SizeOptions& options, const std::vector<PoolRatio>& ra
                any ? fmt::format("{:.0f}", s.tokens_per_s_per_gpu) : "-", any ? format_time(Seconds(s.ttft_p90)) : "-",
                any ? format_time(Seconds(s.tpot_p90)) : "-", best != ratios.end() && &r == &*best ? "best" : ""});
   }
-  return wrap(size_answer(options, ratios), 100, "") + "\n\nMost traffic within the promise, split by split\n" +
-         table.render(TextStyle());
+  return wrap(size_answer(options, ratios), style.width(), "") +
+         "\n\nMost traffic within the promise, split by split\n" + table.render(style);
 }
 
-std::string to_text(const Scenario& scenario, const SizeOptions& options, const SizeResult& result) {
-  std::string out =
-      wrap(size_answer(scenario, options, result), 100, "") + "\n\nTried\n" + sample_table(result.tried, true);
+std::string to_text(const Scenario& scenario, const SizeOptions& options, const SizeResult& result,
+                    const TextStyle& style) {
+  std::string out = wrap(size_answer(scenario, options, result), style.width(), "") + "\n\nTried\n" +
+                    sample_table(result.tried, true, style);
   if (result.curve.empty()) return out;
-  out += result.saturation.rate > 0 ? fmt::format(
-                                          "\nSaturation point: {:.4g} requests per second, {:.3g} times this "
-                                          "traffic. At more, queues grow to the end.\n",
-                                          result.saturation.rate, result.saturation.load)
-                                    : fmt::format("\nSaturation point: {}.\n", result.saturation.note);
+  const std::string saturation =
+      result.saturation.rate > 0
+          ? fmt::format(
+                "Saturation point: {:.4g} requests per second, {:.3g} times this traffic. At more, queues grow to "
+                "the end.",
+                result.saturation.rate, result.saturation.load)
+          : fmt::format("Saturation point: {}.", result.saturation.note);
+  out += "\n" + wrap(saturation, style.width(), "") + "\n";
   out += fmt::format("\nThroughput against speed: this deployment at 10 % to 120 % of {}\n",
                      result.saturation.rate > 0 ? "that" : "the traffic") +
-         sample_table(result.curve, false);
+         sample_table(result.curve, false, style);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/render/text_table.h"
 #include "analysis/runs/serving/saturation.h"
 
 namespace flopcast {
@@ -52,8 +53,10 @@ ServiceLevel parse_promise(const std::string& text);
 /// What was found, in a sentence.
 std::string size_answer(const Scenario& scenario, const SizeOptions& options, const SizeResult& result);
 std::string size_answer(const SizeOptions& options, const std::vector<PoolRatio>& ratios);
-std::string to_text(const Scenario& scenario, const SizeOptions& options, const SizeResult& result);
-std::string to_text(const SizeOptions& options, const std::vector<PoolRatio>& ratios);
+std::string to_text(const Scenario& scenario, const SizeOptions& options, const SizeResult& result,
+                    const TextStyle& style = TextStyle());
+std::string to_text(const SizeOptions& options, const std::vector<PoolRatio>& ratios,
+                    const TextStyle& style = TextStyle());
 /// Pages: what was tried, and throughput against speed.
 std::string to_html(const Scenario& scenario, const SizeOptions& options, const SizeResult& result);
 std::string to_html(const Scenario& scenario, const SizeOptions& options, const std::vector<PoolRatio>& ratios);
