@@ -5,13 +5,17 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/standard_streams.h"
+#include "analysis/cli/terminal.h"
+#include "analysis/render/format.h"
 
 namespace flopcast {
 namespace {
 
 void check_scenario(const ScenarioArguments& arguments) {
   const std::string facts = check(arguments.load(arguments.environment()));
-  show(fmt::format("{}: sound{}{}\n", arguments.file, facts.empty() ? "" : "; ", facts));
+  show(wrap(fmt::format("{}: sound{}{}", arguments.file, facts.empty() ? "" : "; ", facts),
+            terminal_style(stdout).width() - 2, "  ") +
+       "\n");
 }
 
 }  // namespace

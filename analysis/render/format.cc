@@ -168,10 +168,16 @@ std::vector<std::string> shorten_apart(const std::vector<std::string>& names, st
                        [&](const std::string& name) { return i < name.size() && name[i] == names.front()[i]; });
   };
   while (same_at(common)) ++common;
-  common = names.front().find_last_of("_-./ ", common == 0 ? 0 : common - 1);
-  if (common != std::string::npos)
+  const auto fits_from = [&](std::size_t begin) {
+    return std::all_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return display_width(name) + 1 <= width + begin; });
+  };
+  std::size_t cut = std::string::npos;
+  for (std::size_t i = 0; i < common && (cut == std::string::npos || !fits_from(cut)); ++i)
+    if (std::string_view("_-./ ").find(names.front()[i]) != std::string_view::npos) cut = i;
+  if (cut != std::string::npos)
     for (std::size_t i = 0; i < names.size(); ++i)
-      out[i] = display_width(names[i]) <= width ? names[i] : shorten("…" + names[i].substr(common), width);
+      out[i] = display_width(names[i]) <= width ? names[i] : shorten("…" + names[i].substr(cut), width);
   if (!alike()) return out;
   // They differ somewhere in the middle: beginning and end of each.
   for (std::size_t i = 0; i < names.size(); ++i) {

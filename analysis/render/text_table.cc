@@ -91,6 +91,12 @@ bool TextTable::fit(Layout& layout, std::size_t width) const {
     layout.widths[last] = std::max(std::max(least[last], std::min(layout.widths[last], width / 3)),
                                    layout.widths[last] - std::min(over, layout.widths[last]));
   }
+  // Headings of numbers first: those are broken once a table, words in every row.
+  for (std::size_t i = 0; i < layout.columns.size(); ++i) {
+    if (columns_[layout.columns[i]] == Align::left) continue;
+    const std::size_t over = total(layout.widths) - std::min(total(layout.widths), width);
+    layout.widths[i] = std::max(least[i], layout.widths[i] - std::min(over, layout.widths[i]));
+  }
   while (total(layout.widths) > width) {
     std::size_t widest = layout.columns.size();
     for (std::size_t i = 0; i < layout.columns.size(); ++i) {

@@ -345,7 +345,7 @@ std::string to_text(const ServingExplanation& explanation, const TextStyle& styl
     out += table.render(style) + "\n";
   }
   for (const LatencyLadder& ladder : explanation.ladders) {
-    out += style.bold(ladder.title) + "\n";
+    out += style.bold(wrap(ladder.title, style.width(), "")) + "\n";
     TextTable table({Align::left, Align::right, Align::right});
     table.header({"", "adds", "is then"});
     Seconds at = ladder.bare;
