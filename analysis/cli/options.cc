@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <iostream>
 #include <sstream>
 #include <type_traits>
 
@@ -33,8 +32,10 @@ std::string number_fault(const std::string& value) {
 int show_words(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out, faults;
   const int code = app.exit(error, out, faults);
-  std::cout << visible(out.str(), LineEnds::allowed);
-  std::cerr << visible(faults.str(), LineEnds::allowed);
+  show(visible(out.str(), LineEnds::allowed));
+  std::string fault = faults.str();
+  if (fault.ends_with('\n')) fault.pop_back();
+  if (!fault.empty()) tell(fault);
   return code;
 }
 

@@ -7,7 +7,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <iostream>
 #include <new>
 #include <string>
 
@@ -63,9 +62,6 @@ void tell_styled(std::string_view line) noexcept {
 }
 
 int close_standard_streams(int code) {
-  errno = 0;
-  std::cout.flush();  // the parser's help
-  if (!std::cout && stdout_error == 0) stdout_error = errno;
   const bool failed_before = stdout_error != 0 || std::ferror(stdout) != 0;
   errno = 0;
   if (std::fclose(stdout) != 0 && stdout_error == 0) stdout_error = errno == 0 ? EIO : errno;

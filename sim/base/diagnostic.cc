@@ -141,9 +141,10 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
 }
 
 std::string one_of(std::string_view found, const std::vector<std::string>& candidates, std::string_view list) {
-  constexpr std::size_t kShortList = 16, kShown = 5;
-  std::vector<std::string> shown = candidates;
-  if (candidates.size() > kShortList) shown = nearest_names(found, candidates, kShown);
+  constexpr std::size_t kReadable = 400, kShown = 5;  // characters; names
+  std::size_t length = 0;
+  for (const std::string& candidate : candidates) length += candidate.size() + 2;
+  const std::vector<std::string> shown = length > kReadable ? nearest_names(found, candidates, kShown) : candidates;
   std::string text = shown.empty() ? "nothing: there are none" : "one of ";
   for (std::size_t i = 0; i < shown.size(); ++i) text += (i == 0 ? "" : ", ") + shown[i];
   if (shown.size() == candidates.size()) return text;

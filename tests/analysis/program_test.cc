@@ -5,6 +5,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "analysis/render/format.h"
 #include "scenarios/proto/report.pb.h"
 #include "sim/base/plain_text.h"

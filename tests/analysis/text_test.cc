@@ -48,7 +48,7 @@ TEST_CASE("tables stay within their width", "[analysis]") {
   TextTable table({Align::left, Align::right, Align::left});
   table.header({"what", "value", "source"});
   table.row({"step", "19.9 s", "words that go on and on for more columns than the table has left for them"});
-  const std::string text = table.render(TextStyle(), 60);
+  const std::string text = table.render(TextStyle(false, 60));
   CHECK(text.find("step  19.9 s  words") != std::string::npos);
   std::size_t begin = 0;
   for (std::size_t end = text.find('\n'); end != std::string::npos; begin = end + 1, end = text.find('\n', begin)) {

@@ -94,7 +94,7 @@ TEST_CASE("each slip of the pen has its diagnostic") {
            "training.schedule: found nothing, expected either schedule, one of gpipe, 1f1b, "},
       Slip{"no batch", "batch { sequences: 64 sequence_length: 4096 }", "",
            "training.batch: found nothing, expected batch { ... }"},
-      Slip{"no model", "model: \"deepseek-v3\"", "", "model: found nothing, expected the model to train, one of "},
+      Slip{"no model", "model: \"deepseek-v3\"", "", "model: found nothing, expected the model to train, such as "},
       Slip{"scales without FP8", "schedule: \"1f1b\"", "schedule: \"1f1b\" precision { scaling: \"blocks\" }",
            "training.precision.scaling: found scales for operands that are not FP8, expected none, or "
            "linear: \"fp8\""},
