@@ -32,7 +32,8 @@ void run_app(const AppArguments& a) {
   fmt::print("Open this in a browser on this machine (Ctrl-C ends it):\n\n    http://127.0.0.1:{}/{}/\n\n",
              server->port(), app.token());
   std::fflush(stdout);
-  server->serve([] { return true; });  // until Ctrl-C
+  const StopFlag stop;
+  server->serve([] { return !StopFlag::raised(); });
 }
 
 }  // namespace

@@ -31,6 +31,10 @@ extern "C" void end_at_once(int) {
   ::_exit(kExitInterrupted);
 }
 
+volatile sig_atomic_t stop_asked = 0;
+
+extern "C" void ask_to_stop(int) { stop_asked = 1; }
+
 std::string time_left(double seconds) {
   if (seconds < 100) return fmt::format("{:.0f} s", seconds);
   return seconds < 6000 ? fmt::format("{:.0f} min", seconds / 60) : fmt::format("{:.1f} h", seconds / 3600);
@@ -63,6 +67,22 @@ TextStyle terminal_style(std::FILE* stream) {
   return TextStyle(terminal_colours(stream),
                    known ? std::clamp<unsigned>(size.ws_col, kNarrowest, kWidest) : kTextWidth);
 }
+
+StopFlag::StopFlag() {
+  stop_asked = 0;
+  struct sigaction action = {};
+  action.sa_handler = ask_to_stop;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);  // no SA_RESTART: waits are cut short
+  sigaction(SIGINT, &action, &interrupt_before_);
+  sigaction(SIGTERM, &action, &terminate_before_);
+}
+
+StopFlag::~StopFlag() {
+  sigaction(SIGINT, &interrupt_before_, nullptr);
+  sigaction(SIGTERM, &terminate_before_, nullptr);
+}
+
+bool StopFlag::raised() { return stop_asked != 0; }
 
 ProgressLine::ProgressLine() : on_(isatty(STDERR_FILENO) != 0) {}
 

@@ -31,6 +31,20 @@ class InterruptGuard {
   struct sigaction interrupt_before_ = {}, terminate_before_ = {};
 };
 
+/// While it lives, the first Ctrl-C (or SIGTERM) only raises a flag: for a command that goes on until then and ends
+/// well. The second one ends the program.
+class StopFlag {
+ public:
+  StopFlag();
+  ~StopFlag();
+  StopFlag(const StopFlag&) = delete;
+  StopFlag& operator=(const StopFlag&) = delete;
+  static bool raised();
+
+ private:
+  struct sigaction interrupt_before_ = {}, terminate_before_ = {};
+};
+
 /// One line on stderr that is written over again: what is going on, how far, how fast, how long still. Silent
 /// unless stderr is a terminal.
 class ProgressLine {

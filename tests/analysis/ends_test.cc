@@ -171,7 +171,7 @@ TEST_CASE("closed descriptors are nobody's file", "[analysis]") {
   for (const std::string& closed :
        std::vector<std::string>{"0<&-", "0<&- 1>&-", "2>&-", "0<&- 1>&- 2>&-", "1>&- 2>&-"}) {
     INFO(closed);
-    const std::string trace = folder.path() + "/t", json = folder.path() + "/j", out = folder.path() + "/out";
+    const std::string trace = folder.path() + "/t.json", json = folder.path() + "/j", out = folder.path() + "/out";
     const bool no_out = says(closed, "1>&-");
     const std::string command = program() + " run " + file + " --trace " + trace + " --json " + json + " " +
                                 (no_out ? "" : ">" + out + " ") + closed;
