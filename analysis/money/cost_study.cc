@@ -234,7 +234,9 @@ class Spreads {
     for (std::size_t i = 0; i < config.uncertain.size(); ++i) {
       const UncertainConfig& u = config.uncertain[i];
       const std::string field = fmt::format("uncertainty.uncertain[{}].input", i);
-      add(find_money_input(u.input, field), u.spread, u.relative, u.source, field);
+      const MoneyInput& input = find_money_input(u.input, field);
+      if (input.value == &MoneyInputs::market_elasticity) refuse_elasticity(input, field);
+      add(input, u.spread, u.relative, u.source, field);
     }
     if (config.usual_spreads) {
       for (const UsualSpread& u : usual) add_usual(u, model);
@@ -253,6 +255,13 @@ class Spreads {
   }
 
  private:
+  /// It bends the curve of demand, which shows price by price what would be; none of the results that have a range.
+  [[noreturn]] void refuse_elasticity(const MoneyInput& input, const std::string& field) const {
+    throw InputError(
+        Diagnostic{scenario_.file, 0, 0, field, std::string(input.name) + ", which no result with a range depends on",
+                   "an input of a cost or a margin", "", "another market.elasticity for another curve of demand"});
+  }
+
   void add(const MoneyInput& input, const SpreadConfig& spread, bool relative, std::string source,
            const std::string& field) {
     UncertainInput row{&input, Distribution(spread), relative, std::move(source)};

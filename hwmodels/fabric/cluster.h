@@ -10,6 +10,9 @@
 
 namespace flopcast {
 
+/// What the files of the nodes state on which links and collectives were measured (hgx-h100, hgx-h800, hgx-a100).
+constexpr double kMeasuredNvlinkEfficiency = 0.8, kMeasuredNicEfficiency = 0.97;
+
 /// One server (or one NVLinked rack): GPUs behind NVSwitches, one NIC per GPU.
 struct NodeSpec {
   std::string name;
@@ -19,11 +22,11 @@ struct NodeSpec {
   /// Per direction and GPU; the GPU's own figure unless the node states another.
   BytesPerSecond nvlink_bandwidth;
   /// Fraction of the NVLink data-sheet rate that copies and collectives reach (measured).
-  double nvlink_efficiency = 1.0;
+  double nvlink_efficiency = kMeasuredNvlinkEfficiency;
   Seconds nvlink_latency;
   int nics_per_gpu = 1;
-  BytesPerSecond nic_bandwidth;      ///< per direction and NIC
-  double nic_efficiency = 1.0;       ///< measured goodput over line rate, large messages
+  BytesPerSecond nic_bandwidth;                    ///< per direction and NIC
+  double nic_efficiency = kMeasuredNicEfficiency;  ///< measured goodput over line rate, large messages
   bool in_switch_reduction = false;  ///< the NVSwitches add and multicast (NVLink SHARP: Hopper and later)
   Watts overhead_power;              ///< CPUs, memory, fans, NICs of the node, without its GPUs
   std::map<std::string, Source> sources;

@@ -128,6 +128,14 @@ BytesPerSecond endpoint_bandwidth(const ClusterSpec& cluster) {
   return (port_is_slower ? port : nic) * cluster.node.nics_per_gpu;
 }
 
+BytesPerSecond nic_pace(const ClusterSpec& cluster) {
+  return endpoint_bandwidth(cluster) * (cluster.node.nic_efficiency / kMeasuredNicEfficiency);
+}
+
+BytesPerSecond node_link_pace(const NodeSpec& node) {
+  return node_link_bandwidth(node) * (node.nvlink_efficiency / kMeasuredNvlinkEfficiency);
+}
+
 BytesPerSecond node_link_bandwidth(const NodeSpec& node) {
   if (node.nvlink_bandwidth > BytesPerSecond(0)) return node.nvlink_bandwidth;
   if (node.gpu.nvlink_bandwidth > BytesPerSecond(0)) return node.gpu.nvlink_bandwidth;

@@ -47,4 +47,11 @@ BytesPerSecond endpoint_bandwidth(const ClusterSpec& cluster);
 /// What a GPU's port within the node carries per direction: NVLink, or PCIe where there is none.
 BytesPerSecond node_link_bandwidth(const NodeSpec& node);
 
+/// The rate that takes the place of the line rate where times of kernels and collectives are worked out: fits
+/// (link_calibration.h) give goodput over the line rate of the nodes that were measured; a node that states another
+/// efficiency is that much faster or slower. @{
+BytesPerSecond nic_pace(const ClusterSpec& cluster);
+BytesPerSecond node_link_pace(const NodeSpec& node);
+/// @}
+
 }  // namespace flopcast

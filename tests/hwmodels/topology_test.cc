@@ -19,6 +19,7 @@ ClusterSpec cluster_of(FabricKind kind, int nodes, int gpus = 8, double oversubs
   c.node.nvlink_bandwidth = 200_GBps;
   c.node.nvlink_latency = 1_us;
   c.node.nic_bandwidth = 50_GBps;
+  c.node.nic_efficiency = c.node.nvlink_efficiency = 1;
   c.nodes = nodes;
   c.fabric.name = "test-fabric";
   c.fabric.kind = kind;

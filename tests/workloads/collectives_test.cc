@@ -17,6 +17,7 @@ ClusterSpec flat(int ranks) {
   c.node.gpus = 1;
   c.node.gpu.pcie_bandwidth = 64_GBps;
   c.node.nic_bandwidth = 50_GBps;
+  c.node.nic_efficiency = c.node.nvlink_efficiency = 1;  // as closed forms have it
   c.nodes = ranks;
   c.fabric.kind = FabricKind::single_switch;
   c.fabric.port_bandwidth = 50_GBps;

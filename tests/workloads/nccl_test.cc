@@ -166,6 +166,21 @@ TEST_CASE("a data-parallel group with one rank per node uses that rank's NIC alo
   CHECK(result.makespan.value() == Approx(time.total().value()).epsilon(1e-6));
 }
 
+TEST_CASE("a node that states half the efficiency of those that were measured takes twice as long on its links") {
+  ClusterSpec half = cluster_of("hgx-h100", 2);
+  const ClusterSpec whole = half;
+  CHECK(whole.node.nvlink_efficiency == kMeasuredNvlinkEfficiency);
+  CHECK(whole.node.nic_efficiency == kMeasuredNicEfficiency);
+  half.node.nvlink_efficiency /= 2;
+  half.node.nic_efficiency /= 2;
+  const NcclGroup group = even_group(2, 8);
+  const auto time = [&](const ClusterSpec& c) {
+    return nccl_time(NcclOp::all_reduce, NcclAlgorithm::ring, NcclProtocol::simple, group, 1_GB, c, links());
+  };
+  CHECK(time(half).nvlink.value() == Approx(2 * time(whole).nvlink.value()));
+  CHECK(time(half).nic.value() == Approx(2 * time(whole).nic.value()));
+}
+
 TEST_CASE("twice the link rates halve what is not fixed") {
   ClusterSpec slow = cluster_of("hgx-h100", 2), fast = slow;
   fast.node.nvlink_bandwidth *= 2;

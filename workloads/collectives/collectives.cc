@@ -22,7 +22,7 @@ const CollectiveRow* find_collective(std::string_view name) {
 }
 
 PortTransfer point_to_point(Topology& topology, RankId from, RankId to, Bytes bytes, const LinkCalibration* links) {
-  const PortPace pace = ring_pace(topology.cluster().node, links);
+  const PortPace pace = ring_pace(links);
   const double stretch = topology.same_node(from, to) ? pace.nvlink_stretch : pace.nic_stretch;
   const Seconds launch = links ? Seconds(links->ring_launch_us.value * 1e-6) : Seconds(0);
   return {launch + topology.latency(from, to), {{topology.route(from, to), bytes * stretch}}};

@@ -83,8 +83,8 @@ CollectivePhase expert_collective(Topology& topology, const LinkCalibration& lin
   const ClusterSpec& cluster = topology.cluster();
   const GroupLayout layout(topology, request.ranks);
   ExpertSetting setting;
-  setting.nic = endpoint_bandwidth(cluster);
-  setting.nvlink = node_link_bandwidth(cluster.node);
+  setting.nic = nic_pace(cluster);
+  setting.nvlink = node_link_pace(cluster.node);
   setting.nodes = layout.nodes();
   setting.op = request.op;
   setting.overlapped = request.overlapped;
@@ -95,10 +95,10 @@ CollectivePhase expert_collective(Topology& topology, const LinkCalibration& lin
   // Links carry the node's efficiency already; bytes are stretched so that alone they take bytes / (own
   // efficiency x rate), and the caps hold for the stretched bytes.
   PortPace pace;
-  pace.nic_stretch = cluster.node.nic_efficiency / links.nic_efficiency.value;
-  pace.nvlink_stretch = cluster.node.nvlink_efficiency / links.nvlink_efficiency.value;
-  const BytesPerSecond nic = setting.nic * cluster.node.nic_efficiency;
-  const BytesPerSecond nvlink = setting.nvlink * cluster.node.nvlink_efficiency;
+  pace.nic_stretch = kMeasuredNicEfficiency / links.nic_efficiency.value;
+  pace.nvlink_stretch = kMeasuredNvlinkEfficiency / links.nvlink_efficiency.value;
+  const BytesPerSecond nic = setting.nic * kMeasuredNicEfficiency;
+  const BytesPerSecond nvlink = setting.nvlink * kMeasuredNvlinkEfficiency;
 
   CollectivePhase phase;
   phase.reserve(request.ranks.size());

@@ -32,8 +32,8 @@ class Pricing {
         group_(group),
         bytes_(bytes),
         links_(links),
-        nvlink_(node_link_bandwidth(cluster.node)),
-        nic_(endpoint_bandwidth(cluster)),
+        nvlink_(node_link_pace(cluster.node)),
+        nic_(nic_pace(cluster)),
         ranks_(group.ranks),
         local_(group.ranks_per_node) {}
 

@@ -90,7 +90,7 @@ std::vector<PortLoad> all_to_all_loads(const Topology& topology, std::span<const
 CollectivePhase all_to_all_by_ports(Topology& topology, const CollectiveRequest& request,
                                     std::span<const double> load) {
   const Seconds latency = latency_of(topology, request);
-  const PortPace pace = ring_pace(topology.cluster().node, request.links);
+  const PortPace pace = ring_pace(request.links);
   const std::vector<PortLoad> loads = all_to_all_loads(topology, request.ranks, request.bytes, load);
   CollectivePhase phase;
   phase.reserve(loads.size());
@@ -104,7 +104,7 @@ CollectivePhase all_to_all_by_pairs(Topology& topology, const CollectiveRequest&
   const auto ranks = request.ranks;
   const Bytes share = request.bytes / static_cast<double>(ranks.size());
   const Seconds latency = latency_of(topology, request);
-  const PortPace pace = ring_pace(topology.cluster().node, request.links);
+  const PortPace pace = ring_pace(request.links);
   CollectivePhase phase(ranks.size(), PortTransfer{latency, {}});
   for (std::size_t from = 0; from < ranks.size(); ++from)
     for (std::size_t to = 0; to < ranks.size(); ++to) {

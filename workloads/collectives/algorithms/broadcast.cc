@@ -9,7 +9,7 @@ namespace {
 std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& request) {
   const GroupLayout layout(topology, request.ranks);
   const Seconds latency = ring_latency(topology, layout, request.ranks, 1, request.links);
-  const PortPace pace = ring_pace(topology.cluster().node, request.links);
+  const PortPace pace = ring_pace(request.links);
   const std::size_t last = request.ranks.size() - 1;
   CollectivePhase phase;
   phase.reserve(request.ranks.size());

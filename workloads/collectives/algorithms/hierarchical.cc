@@ -38,7 +38,7 @@ std::vector<RankId> same_index_ranks(const GroupLayout& layout, std::span<const 
 
 std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& request) {
   const GroupLayout layout(topology, request.ranks);
-  const PortPace pace = ring_pace(topology.cluster().node, request.links);
+  const PortPace pace = ring_pace(request.links);
   CollectivePhase scatter, reduce;
   for (std::size_t i = 0; i < request.ranks.size(); ++i)
     scatter.push_back(within_node(topology, request, layout, i, pace));

@@ -20,11 +20,11 @@ void append_flows(std::vector<Flow>& flows, Bytes out, Bytes in, RouteOf route) 
 
 }  // namespace
 
-PortPace ring_pace(const NodeSpec& node, const LinkCalibration* links) {
+PortPace ring_pace(const LinkCalibration* links) {
   PortPace pace;
   if (links == nullptr) return pace;
-  pace.nvlink_stretch = node.nvlink_efficiency / links->ring_nvlink_efficiency.value;
-  pace.nic_stretch = node.nic_efficiency / links->nic_efficiency.value;
+  pace.nvlink_stretch = kMeasuredNvlinkEfficiency / links->ring_nvlink_efficiency.value;
+  pace.nic_stretch = kMeasuredNicEfficiency / links->nic_efficiency.value;
   return pace;
 }
 

@@ -29,7 +29,7 @@ struct PortPace {
 
 /// Pace of ring collectives, all-to-all and messages. Links already carry the node's efficiencies; what an
 /// operation's own efficiency takes off on top is a stretch of its bytes.
-PortPace ring_pace(const NodeSpec& node, const LinkCalibration* links);
+PortPace ring_pace(const LinkCalibration* links);
 
 std::vector<Flow> port_flows(Topology& topology, RankId rank, const PortLoad& load, const PortPace& pace);
 

@@ -41,7 +41,7 @@ Seconds ring_latency(const Topology& topology, const GroupLayout& layout, std::s
 CollectivePhase ring_phase(Topology& topology, const CollectiveRequest& request, Bytes bytes_through, int turns) {
   const GroupLayout layout(topology, request.ranks);
   const Seconds latency = ring_latency(topology, layout, request.ranks, turns, request.links);
-  const PortPace pace = ring_pace(topology.cluster().node, request.links);
+  const PortPace pace = ring_pace(request.links);
   CollectivePhase phase;
   phase.reserve(request.ranks.size());
   for (std::size_t i = 0; i < request.ranks.size(); ++i) {
