@@ -66,6 +66,22 @@ TEST_CASE("times of day may carry a zone", "[workloads][serving]") {
   CHECK(records[2].at.value() == Approx(1.99007));
 }
 
+TEST_CASE("Bailian's turns count seconds and blocks of 16 tokens, with ids or without", "[workloads][serving]") {
+  const std::string turn = "{\"chat_id\": 159, \"parent_chat_id\": -1, \"timestamp\": ";
+  const std::string lengths = ", \"input_length\": 40, \"output_length\": 132, \"type\": \"text\", \"turn\": 1";
+  const TemporaryFile bare(turn + "61.114" + lengths + "}\n" + turn + "136.5" + lengths + "}\n");
+  const std::vector<TraceRecord> records = read({.path = bare.path()});
+  REQUIRE(records.size() == 2);
+  CHECK(TraceReader({.path = bare.path()}).format().name == "bailian");
+  CHECK(records[1].at.value() == Approx(75.386));
+  const TemporaryFile with_ids(turn + "1" + lengths + ", \"hash_ids\": [7, 8, 9]}\n");
+  CHECK(read({.path = with_ids.path()})[0].blocks.size() == 2);  // the third is not full
+  // The same keys, and nothing that says which unit: not guessed.
+  const TemporaryFile either("{\"timestamp\": 61.114, \"input_length\": 40, \"output_length\": 132}\n");
+  CHECK_THROWS_WITH(scan_trace({.path = either.path()}),
+                    Catch::Matchers::ContainsSubstring("milliseconds (mooncake) or seconds (bailian)"));
+}
+
 TEST_CASE("other tables are known by their columns, in any order", "[workloads][serving]") {
   const TemporaryFile vidur("arrived_at,num_prefill_tokens,num_decode_tokens\n5.5,4808,10\n6.5,3180,8\n");
   CHECK(read({.path = vidur.path()}).back().at == Seconds(1));

@@ -13,8 +13,31 @@ constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
 
-const TraceFormat* json_format() {
-  return &*std::ranges::find_if(trace_formats(), [](const TraceFormat& format) { return format.json_lines; });
+bool has_key(std::string_view line, std::string_view key) {
+  return line.find('"' + std::string(key) + '"') != std::string_view::npos;
+}
+
+/// By the key that marks a format, else the one without a mark.
+const TraceFormat* json_format(std::string_view line) {
+  const TraceFormat* unmarked = nullptr;
+  for (const TraceFormat& format : trace_formats()) {
+    if (!format.json_lines) continue;
+    if (format.marker.empty())
+      unmarked = &format;
+    else if (has_key(line, format.marker))
+      return &format;
+  }
+  return unmarked;
+}
+
+/// Two formats have the same keys and other units of time: without ids of blocks and a mark, a fraction of a
+/// millisecond is more likely a second.
+bool unclear_unit(const TraceFormat& format, std::string_view line) {
+  if (!format.marker.empty() || has_key(line, format.blocks)) return false;
+  const std::size_t key = line.find('"' + std::string(format.time) + '"');
+  if (key == std::string_view::npos) return false;
+  const std::string_view value = line.substr(key, line.find_first_of(",}", key) - key);
+  return value.find('.') != std::string_view::npos;
 }
 
 /// "a header with arrived_at, num_prefill_tokens, num_decode_tokens, or ..."
@@ -55,7 +78,18 @@ void TraceReader::recognise() {
   first_line_ = line;
   const std::string_view text = std::string_view(first_line_).substr(first_line_.find_first_not_of(" \t"));
   if (text.starts_with('{')) {
-    format_ = json_format();
+    format_ = json_format(text);
+    if (unclear_unit(*format_, text)) {
+      Diagnostic fault{.file = options_.path, .line = lines_.number(), .column = 1};
+      fault.field = std::string(format_->time);
+      fault.found = "a time with a fraction in a line without " + std::string(format_->blocks) +
+                    ": milliseconds (mooncake) or seconds (bailian)";
+      fault.expected = "a file that says which";
+      fault.remedy =
+          "a key \"chat_id\" in every line for seconds, whole milliseconds, or a CSV with arrival_s, input_tokens, "
+          "output_tokens";
+      throw InputError(fault);
+    }
     parser_ = json_line_parser(*format_);
     first_line_pending_ = true;
     return;

@@ -18,6 +18,7 @@ struct TraceFormat {
   double time_unit = 1.0;        ///< seconds, of a number
   std::string_view blocks = {};  ///< ids of prefix blocks
   int block_tokens = 0;
+  std::string_view marker = {};  ///< JSON: a key that files of this format have and those of the others do not
 };
 
 /// In the order in which they are tried on a file.
