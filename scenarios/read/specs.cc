@@ -83,6 +83,7 @@ void check_moe(const proto::MixtureOfExperts& moe, int layers, const Places& pla
   at_most("experts_per_token", moe.experts_per_token(), moe.experts(), "the experts there are");
   at_most("groups_per_token", moe.groups_per_token(), moe.groups(), "the groups there are");
   at_most("first_dense_layers", moe.first_dense_layers(), layers, "the layers there are");
+  at_most("layers", moe.layers(), layers - moe.first_dense_layers(), "the layers behind first_dense_layers");
   if (moe.experts() % moe.groups() != 0) {
     faults.push_back(places.fault("moe.groups", fmt::format("{}", moe.groups()),
                                   fmt::format("a divisor of experts, {}", moe.experts())));
@@ -157,13 +158,36 @@ ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& 
   return out;
 }
 
+/// Layers of a kind are some of all layers, and heads of a window divide as those of the model do.
+void check_layers(const proto::Model& m, const Places& places, Diagnostics& faults) {
+  const auto at_most = [&](const char* field, int value, int limit, const char* what) {
+    if (value > limit)
+      faults.push_back(places.fault(field, fmt::format("{}", value), fmt::format("at most {}, {}", limit, what)));
+  };
+  const int attention = m.layers() - m.state_layers().layers();
+  at_most("state_layers.layers", m.state_layers().layers(), m.layers() - 1, "all but one: some layers have attention");
+  at_most("attention.window.layers", m.attention().window().layers(), std::max(0, attention),
+          "the layers with attention");
+  at_most("attention.indexer.layers", m.attention().indexer().layers(), std::max(0, attention),
+          "the layers with attention");
+  at_most("ffn_layers", m.ffn_layers(), m.layers(), "the layers there are");
+  const proto::Window& w = m.attention().window();
+  const int heads = w.has_heads() ? w.heads() : m.attention().heads();
+  if (w.has_kv_heads() && heads % w.kv_heads() != 0)
+    faults.push_back(places.fault("attention.window.kv_heads", fmt::format("{}", w.kv_heads()),
+                                  fmt::format("a divisor of heads, {}", heads)));
+}
+
 ModelConfig model_config(const Entry<proto::Model>& entry, Diagnostics& faults) {
   const proto::Model& m = entry.message;
+  check_layers(m, entry.places, faults);
   check_attention(m.attention(), entry.places, faults);
   if (m.has_moe()) check_moe(m.moe(), m.layers(), entry.places, faults);
   auto out = loaded<ModelConfig>(m);
   out.name = entry.name;
   if (!m.attention().has_kv_heads()) out.attention.kv_heads = out.attention.heads;
+  if (m.has_ffn_layers()) out.ffn_layers = m.ffn_layers();
+  if (m.moe().has_layers()) out.moe.layers = m.moe().layers();
   out.sources = entry.sources;
   return out;
 }

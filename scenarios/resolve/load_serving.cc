@@ -396,6 +396,7 @@ class ServingLoader {
       const auto* drawn = std::get_if<DrawnLengths>(&c.lengths);
       if (drawn) longest = std::max(longest, drawn->input.mean() + drawn->output.mean());
     }
+    longest += memory.kv_per_sequence / memory.kv_per_token;
     if (static_cast<double>(memory.kv_tokens) >= std::max<double>(longest, spec.page_tokens)) return;
     Diagnostic d = context_.places->fault(
         "serving." + path, fmt::format("room for the cache of {} tokens", std::max<std::int64_t>(0, memory.kv_tokens)),

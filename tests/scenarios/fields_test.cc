@@ -92,6 +92,9 @@ TEST_CASE("every field of the schema belongs to a struct, and every field of a s
   check_pair<SlowPart>(proto::SlowPart::descriptor(), {"gpu", "nic", "nvlink"});
   check_pair<ClusterSpec>(proto::Cluster::descriptor(),
                           {"base", "gpu_override", "node_override", "fabric_override", "sources"});
+  check_pair<WindowConfig>(proto::Window::descriptor());
+  check_pair<IndexerConfig>(proto::Indexer::descriptor());
+  check_pair<StateLayersConfig>(proto::StateLayers::descriptor());
   check_pair<AttentionConfig>(proto::Attention::descriptor());
   check_pair<MoeConfig>(proto::MixtureOfExperts::descriptor());
   check_pair<ModelConfig>(proto::Model::descriptor(), {"base"});

@@ -1,10 +1,48 @@
 // What all kinds of attention have in common: norms, the core (under context parallelism too), the output projection.
 #include <algorithm>
+#include <cmath>
 
 #include "workloads/model/attention_kinds.h"
 
 namespace flopcast {
 namespace {
+
+/// Where layers differ, one core stands for the mean of them: as many keys as a query meets on average, and no more
+/// mask than that leaves.
+void meet_keys(const LayerWork& work, AttentionShape& shape) {
+  if (work.model.attends_to_all()) return;
+  const auto queries = static_cast<double>(shape.query_length), keys = static_cast<double>(shape.kv_length);
+  const double met = work.reach.decode ? work.model.mean_keys(keys) : work.model.mean_pairs(queries, keys) / queries;
+  const double all = work.reach.decode ? keys : keys - queries / 2;
+  if (met >= all) return;
+  shape.kv_length = std::max<std::int64_t>(1, std::llround(met));
+  shape.causal = false;
+}
+
+/// What layers with a state read and write, and scores of the index that chooses tokens; the mean over layers.
+void add_states(KernelWriter& list, AttentionKind kind) {
+  const LayerWork& work = list.work();
+  const ModelConfig& model = work.model;
+  const StateLayersConfig& states = model.state_layers;
+  const AttentionReach& reach = work.reach;
+  const double batch = static_cast<double>(reach.batch), tensor = work.tensor;
+  const int passes = kind == AttentionKind::backward ? 2 : 1;
+  if (states.layers > 0) {
+    const double share = static_cast<double>(states.layers) / model.layers;
+    const double state = batch * static_cast<double>(states.state_elements) * states.state_bytes * 2;
+    const double rows = reach.decode ? 0 : work.tokens * (states.in_width + states.out_width) * 2.0 * 2;
+    list.memory("state layers", MemoryKernel::elementwise, share * (state + rows) / tensor * passes);
+  }
+  const IndexerConfig& index = model.attention.indexer;
+  if (index.heads == 0) return;
+  const double share = (index.layers > 0 ? index.layers : model.attention_layers()) / static_cast<double>(model.layers);
+  const double from = model.attention.q_lora_rank > 0 ? model.attention.q_lora_rank : model.hidden;
+  list.linear("index queries", work.tokens, share * index.heads * index.dim, from);
+  list.linear("index keys", work.tokens, share * (index.dim + index.heads), model.hidden);
+  const auto queries = static_cast<double>(reach.queries), keys = static_cast<double>(reach.keys);
+  const double seen = reach.decode ? keys : std::max(1.0, keys - queries / 2);
+  list.linear_in(Precision::bf16, "index scores", share * batch * queries * index.heads, seen, index.dim);
+}
 
 AttentionShape core_shape(const LayerWork& work, const AttentionWidths& w, AttentionKind kind) {
   const AttentionReach& reach = work.reach;
@@ -13,6 +51,7 @@ AttentionShape core_shape(const LayerWork& work, const AttentionWidths& w, Atten
   shape.batch = reach.batch;
   shape.query_length = reach.queries;
   shape.kv_length = reach.keys;
+  meet_keys(work, shape);
   shape.query_heads = static_cast<int>(w.heads);
   shape.kv_heads = static_cast<int>(w.kv_heads);
   shape.qk_dim = static_cast<int>(w.qk);
@@ -41,6 +80,7 @@ void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
   list.enter(LayerPart::attention_core);
   if (work.reach.cached > 0 && row.unpack_cache != nullptr) row.unpack_cache(list, w);
   const AttentionShape own = core_shape(work, w, kind);
+  add_states(list, kind);
   list.attention(backward ? "attention backward" : "attention", own);
   if (others == 0) return;
   // Keys and values, or what they are made of; backward, their gradients come along.

@@ -26,6 +26,31 @@ AttentionWidths::AttentionWidths(const LayerWork& work) {
   value = kv_heads * v;
   q_rank = a.q_lora_rank;
   kv_rank = a.kv_lora_rank;
+  projected = heads * v;
+  if (!latent) mix(work);
+}
+
+/// Layers of other kinds multiply other widths: their mean is what a layer multiplies on average. The core keeps the
+/// heads of the layers that attend to everything.
+void AttentionWidths::mix(const LayerWork& work) {
+  const AttentionConfig& a = work.model.attention;
+  const StateLayersConfig& states = work.model.state_layers;
+  const double tensor = work.tensor, layers = work.model.layers;
+  if (a.output_gate) query += heads * v;
+  if (a.values_are_keys) value = 0;
+  const double with_window = work.model.windowed_layers(), with_state = states.layers;
+  if (with_window == 0 && with_state == 0) return;
+  const AttentionConfig w = a.windowed();
+  const double window_heads = std::ceil(w.heads / tensor);
+  const double window_kv_heads = std::max(1.0, std::ceil(w.kv_heads / tensor));
+  const auto mean = [&](double all, double window, double state) {
+    return (all * (layers - with_window - with_state) + window * with_window + state * with_state) / layers;
+  };
+  const double gate = a.output_gate ? window_heads * w.value_dim() : 0;
+  query = mean(query, window_heads * w.qk_dim() + gate, states.in_width / tensor);
+  key = mean(key, window_kv_heads * w.qk_dim(), 0);
+  value = mean(value, a.values_are_keys ? 0 : window_kv_heads * w.value_dim(), 0);
+  projected = mean(projected, window_heads * w.value_dim(), states.out_width / tensor);
 }
 
 // The table of kinds of attention. A new kind is a file in attention/ and a line here.

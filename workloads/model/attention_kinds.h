@@ -8,11 +8,13 @@
 namespace flopcast {
 
 /// Widths that recur in an attention block, in elements per token on one GPU. Heads are whole: with fewer key-value
-/// heads than GPUs, some share one.
+/// heads than GPUs, some share one. Where layers differ, the widths of projections are the mean over layers.
 struct AttentionWidths {
-  double hidden, heads, kv_heads, qk, v, rope, query, key, value, q_rank, kv_rank;
+  double hidden, heads, kv_heads, qk, v, rope, query, key, value, q_rank, kv_rank, projected;
   explicit AttentionWidths(const LayerWork& work);
-  double output() const { return heads * v; }
+  void mix(const LayerWork& work);
+  /// Inputs of the output projection, on average over layers.
+  double output() const { return projected; }
 };
 
 /// What activations that wait for the backward pass take.
@@ -27,8 +29,8 @@ struct AttentionKindRow {
   std::string_view name;  ///< in model files
 
   // What it holds.
-  double (*matrix_elements)(const ModelConfig& model) = nullptr;  ///< projections of one layer
-  double (*vector_elements)(const AttentionConfig& a) = nullptr;  ///< biases, norms inside the block
+  double (*matrix_elements)(const AttentionConfig& a, double hidden) = nullptr;  ///< projections of one layer
+  double (*vector_elements)(const AttentionConfig& a) = nullptr;                 ///< biases, norms inside the block
   /// Of a token, in one layer, on each of `tensor` GPUs that share the heads.
   int (*cache_elements)(const AttentionConfig& a, int tensor) = nullptr;
   /// Queries, keys and values of a token that one layer keeps for its backward pass, and what they are made of.

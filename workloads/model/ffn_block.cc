@@ -11,6 +11,7 @@ namespace {
 struct Ffn {
   LayerPart part;
   double rows, width, in;  ///< in: width of the first matrix's output, gate and up side by side where gated
+  double stream;           ///< width of its rows
   int experts;
 
   Ffn(const LayerWork& work, LayerPart where, double tokens, double whole, double degree, int number)
@@ -18,20 +19,16 @@ struct Ffn {
         rows(tokens),
         width(std::ceil(whole / degree)),
         in(work.model.gated_ffn ? 2 * width : width),
+        stream(number > 0 && work.model.moe.latent_width > 0 ? work.model.moe.latent_width : work.model.hidden),
         experts(number) {}
 };
 
 Ffn dense(const LayerWork& work) {
-  return {work,
-          LayerPart::dense_ffn,
-          work.tokens,
-          static_cast<double>(work.model.ffn_width),
-          static_cast<double>(work.tensor),
-          0};
+  return {work, LayerPart::dense_ffn, work.tokens, work.model.mean_ffn_width(), static_cast<double>(work.tensor), 0};
 }
 
 Ffn shared(const LayerWork& work) {
-  const double width = static_cast<double>(work.model.moe.shared_experts) * work.model.moe.expert_width;
+  const double width = work.model.moe.width_of_shared();
   return {work, LayerPart::shared_experts, work.experts.shared_tokens, width, work.experts.shared_degree, 0};
 }
 
@@ -66,7 +63,7 @@ double activation_element(const LayerWork& work, const Ffn& ffn) {
 
 void forward(KernelWriter& list, const Ffn& ffn) {
   const LayerWork& work = list.work();
-  const double h = work.model.hidden;
+  const double h = ffn.stream;
   list.enter(ffn.part);
   const int first = gemm(list, ffn, "gate_up", ffn.in, h);
   if (ffn.experts == 0) list.tensor_gather(first);
@@ -80,7 +77,7 @@ void forward(KernelWriter& list, const Ffn& ffn) {
 
 void input_gradient(KernelWriter& list, const Ffn& ffn) {
   const LayerWork& work = list.work();
-  const double h = work.model.hidden;
+  const double h = ffn.stream;
   list.enter(ffn.part);
   if (work.again.mlp && ffn.experts == 0) {
     list.again(true);
@@ -110,7 +107,7 @@ void input_gradient(KernelWriter& list, const Ffn& ffn) {
 }
 
 void weight_gradient(KernelWriter& list, const Ffn& ffn) {
-  const double h = list.work().model.hidden;
+  const double h = ffn.stream;
   const int times = std::max(1, ffn.experts);
   list.enter(ffn.part);
   if (list.work().precision.fp8_blocks()) {
@@ -125,18 +122,20 @@ void weight_gradient(KernelWriter& list, const Ffn& ffn) {
 void networks(KernelWriter& list, FfnPart part, void (*add)(KernelWriter&, const Ffn&)) {
   const LayerWork& work = list.work();
   if (!work.moe) {
-    if (part != FfnPart::shared) add(list, dense(work));
+    if (part != FfnPart::shared && work.model.mean_ffn_width() > 0) add(list, dense(work));
     return;
   }
-  if (work.model.moe.shared_experts > 0 && part != FfnPart::routed) add(list, shared(work));
+  if (work.model.moe.width_of_shared() > 0 && part != FfnPart::routed) add(list, shared(work));
   if (part != FfnPart::shared) add(list, routed(work));
 }
 
 void rows_to_experts(KernelWriter& list) {
   const LayerWork& work = list.work();
   const KernelHabits& habits = work.habits;
-  const double rows = work.experts.rows, h = work.model.hidden;
+  const int latent = work.model.moe.latent_width;
+  const double rows = work.experts.rows, h = latent > 0 ? latent : work.model.hidden;
   list.enter(LayerPart::rows);
+  if (latent > 0) list.linear("to the width of experts and back", work.own_tokens, 2.0 * latent, work.model.hidden);
   if (habits.row_map_kernels > 0) {
     list.memory("count and map rows to experts", MemoryKernel::gating,
                 work.own_tokens * work.model.moe.experts * 4 * 2 * 12, habits.row_map_kernels);

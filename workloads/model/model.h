@@ -16,6 +16,66 @@ constexpr std::array<std::string_view, 3> enum_names(AttentionType) {
   return {"multi_head", "grouped_query", "latent"};
 }
 
+/// Norms of queries and keys.
+enum class HeadNorms : std::uint8_t { none, per_head, whole };
+constexpr std::array<std::string_view, 3> enum_names(HeadNorms) { return {"none", "per_head", "whole"}; }
+
+/// Layers that attend to the last tokens only; 0 where they are like the others.
+struct WindowConfig {
+  int tokens = 0;
+  int layers = 0;  ///< 0: none
+  bool chunked = false;
+  int heads = 0, kv_heads = 0, head_dim = 0, v_dim = 0;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("tokens", &WindowConfig::tokens, {"attention"});
+    field("layers", &WindowConfig::layers, {"attention"});
+    field("chunked", &WindowConfig::chunked, {"attention"});
+    field("heads", &WindowConfig::heads, {"attention"});
+    field("kv_heads", &WindowConfig::kv_heads, {"attention"});
+    field("head_dim", &WindowConfig::head_dim, {"attention"});
+    field("v_dim", &WindowConfig::v_dim, {"attention"});
+  }
+};
+
+/// Chooses the tokens that are attended to.
+struct IndexerConfig {
+  int heads = 0;  ///< 0: there is none
+  int dim = 0;
+  int tokens = 0;
+  int layers = 0;  ///< with an indexer of their own; 0: all
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("heads", &IndexerConfig::heads, {"attention"});
+    field("dim", &IndexerConfig::dim, {"attention"});
+    field("tokens", &IndexerConfig::tokens, {"attention"});
+    field("layers", &IndexerConfig::layers, {"attention"});
+  }
+};
+
+/// Layers with a state of fixed size instead of keys and values.
+struct StateLayersConfig {
+  int layers = 0;
+  int in_width = 0, out_width = 0;  ///< elements of a token, of the input and output projections
+  int inner_elements = 0;           ///< matrices between the two
+  int vector_elements = 0;
+  std::int64_t state_elements = 0;  ///< of a sequence, in a layer
+  double state_bytes = 4;           ///< of one element
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("layers", &StateLayersConfig::layers, {"attention"});
+    field("in_width", &StateLayersConfig::in_width, {"attention"});
+    field("out_width", &StateLayersConfig::out_width, {"attention"});
+    field("inner_elements", &StateLayersConfig::inner_elements, {"attention"});
+    field("vector_elements", &StateLayersConfig::vector_elements, {"attention"});
+    field("state_elements", &StateLayersConfig::state_elements, {"attention"});
+    field("state_bytes", &StateLayersConfig::state_bytes, {"attention"});
+  }
+};
+
 struct AttentionConfig {
   AttentionType type = AttentionType::multi_head;
   int heads = 0;
@@ -27,10 +87,25 @@ struct AttentionConfig {
   int kv_lora_rank = 0;
   int qk_nope_dim = 0;
   int qk_rope_dim = 0;
-  int v_dim = 0;
+  int v_dim = 0;  ///< others: 0 is head_dim
+  // Any:
+  WindowConfig window;
+  IndexerConfig indexer;
+  bool output_bias = false;
+  HeadNorms head_norms = HeadNorms::none;
+  bool sinks = false;
+  bool output_gate = false;      ///< as wide as the queries
+  bool values_are_keys = false;  ///< one projection makes both
+  int further_elements = 0;      ///< matrix elements of a layer, on average
+  double cache_entries = 1;      ///< per token
+  int output_rank = 0;           ///< of an output projection in two steps; 0: in one
+  int output_groups = 1;
+
+  /// What the layers with a window are like.
+  AttentionConfig windowed() const;
 
   int qk_dim() const { return type == AttentionType::latent ? qk_nope_dim + qk_rope_dim : head_dim; }
-  int value_dim() const { return type == AttentionType::latent ? v_dim : head_dim; }
+  int value_dim() const { return type == AttentionType::latent || v_dim > 0 ? v_dim : head_dim; }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -44,6 +119,17 @@ struct AttentionConfig {
     field("qk_nope_dim", &AttentionConfig::qk_nope_dim, {"attention"});
     field("qk_rope_dim", &AttentionConfig::qk_rope_dim, {"attention"});
     field("v_dim", &AttentionConfig::v_dim, {"attention"});
+    field("window", &AttentionConfig::window);
+    field("indexer", &AttentionConfig::indexer);
+    field("output_bias", &AttentionConfig::output_bias, {"attention"});
+    field("head_norms", &AttentionConfig::head_norms, {"attention"});
+    field("sinks", &AttentionConfig::sinks, {"attention"});
+    field("output_gate", &AttentionConfig::output_gate, {"attention"});
+    field("values_are_keys", &AttentionConfig::values_are_keys, {"attention"});
+    field("further_elements", &AttentionConfig::further_elements, {"attention"});
+    field("cache_entries", &AttentionConfig::cache_entries, {"attention"});
+    field("output_rank", &AttentionConfig::output_rank, {"attention"});
+    field("output_groups", &AttentionConfig::output_groups, {"attention"});
   }
 };
 
@@ -56,6 +142,14 @@ struct MoeConfig {
   int groups_per_token = 1;    ///< groups a token may reach
   int first_dense_layers = 0;  ///< leading layers with a dense FFN
   int every = 1;               ///< of the others, each `every`-th has experts: layers every-1, 2 every-1, ... of them
+  int layers = -1;             ///< instead of `every`: so many of the others, spread evenly; -1: as `every` says
+  int shared_width = 0;        ///< of the shared experts together; 0: shared_experts x expert_width
+  int latent_width = 0;        ///< routed experts work on a projection to this width; 0: on the residual stream
+  bool bias = false;
+
+  double width_of_shared() const {
+    return shared_width > 0 ? shared_width : static_cast<double>(shared_experts) * expert_width;
+  }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -67,6 +161,10 @@ struct MoeConfig {
     field("groups_per_token", &MoeConfig::groups_per_token, {"routing"});
     field("first_dense_layers", &MoeConfig::first_dense_layers, {"experts"});
     field("every", &MoeConfig::every, {"experts"});
+    field("layers", &MoeConfig::layers, {.cause = "experts", .resolved = true});
+    field("shared_width", &MoeConfig::shared_width, {"experts"});
+    field("latent_width", &MoeConfig::latent_width, {"experts"});
+    field("bias", &MoeConfig::bias, {"experts"});
   }
 };
 
@@ -83,9 +181,29 @@ struct ModelConfig {
   MoeConfig moe;
   int mtp_depth = 0;  ///< multi-token prediction modules
   int max_positions = 0;
+  StateLayersConfig state_layers;
+  int ffn_layers = -1;  ///< of a dense model: those with an FFN; -1: all
+  bool ffn_bias = false;
+  int learned_positions = 0;
+  int norms_per_layer = 2;
+  std::int64_t further_parameters = 0;
   std::map<std::string, Source> sources;
 
   bool is_moe_layer(int layer) const;
+  int attention_layers() const { return layers - state_layers.layers; }
+  /// Layers whose cache grows with every token. Where every layer has a window, all of them are counted: an upper
+  /// bound.
+  int growing_layers() const;
+  int windowed_layers() const { return attention_layers() - growing_layers(); }
+  /// Width of a dense FFN, on average over layers without experts.
+  double mean_ffn_width() const;
+  /// Keys that a token's query meets, on average over the model's layers: windows, indexers and layers without
+  /// attention counted. @param keys before and with it.
+  double mean_keys(double keys) const;
+  /// The same summed over `queries` tokens, of which the last has `keys`: query-key pairs under a causal mask.
+  double mean_pairs(double queries, double keys) const;
+  /// Every layer attends, to everything before it.
+  bool attends_to_all() const;
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -101,12 +219,18 @@ struct ModelConfig {
     field("moe", &ModelConfig::moe);
     field("mtp_depth", &ModelConfig::mtp_depth, {"model"});
     field("max_positions", &ModelConfig::max_positions, {"model"});
+    field("state_layers", &ModelConfig::state_layers);
+    field("ffn_layers", &ModelConfig::ffn_layers, {.cause = "model", .resolved = true});
+    field("ffn_bias", &ModelConfig::ffn_bias, {"model"});
+    field("learned_positions", &ModelConfig::learned_positions, {"model"});
+    field("norms_per_layer", &ModelConfig::norms_per_layer, {"model"});
+    field("further_parameters", &ModelConfig::further_parameters, {"model"});
     field("sources", &ModelConfig::sources, {.cause = kLabel, .resolved = true});
   }
 };
 
-/// Parameter counts, in elements. Not counted: biases other than of q, k and v, learned positions, per-head norms and
-/// attention sinks (together at most 0.1 % of any model of the library).
+/// Parameter counts, in elements. Not counted: biases of norms. Of models whose layers differ, figures of a layer are
+/// the mean over layers.
 struct ParameterCount {
   double embedding = 0;            ///< input embedding
   double head = 0;                 ///< output head (0 when tied)

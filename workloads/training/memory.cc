@@ -36,7 +36,7 @@ double kept_per_token(const TrainingConfig& config, bool moe, double hottest_loa
   const auto ffn = [&](double width) {
     return again.mlp ? 0 : kept * width * (gate + (again.activation_function ? 0 : 1));
   };
-  if (!moe) return bytes + ffn(model.ffn_width);
+  if (!moe) return bytes + ffn(model.mean_ffn_width());
   const MoeConfig& m = model.moe;
   RoutingRequest routing;
   routing.ranks = config.plan.expert;
@@ -47,7 +47,7 @@ double kept_per_token(const TrainingConfig& config, bool moe, double hottest_loa
   routing.groups_per_token = m.groups_per_token;
   const double copies = m.experts_per_token * hottest_load;
   const double received = expected_ranks(routing) * hottest_load;
-  bytes += ffn(static_cast<double>(m.shared_experts) * m.expert_width);
+  bytes += ffn(m.width_of_shared());
   bytes += received * h * kept;  // dispatched tokens
   bytes += copies * ffn(m.expert_width);
   bytes += 4.0 * m.experts;  // gate scores, FP32

@@ -139,6 +139,11 @@ std::string memory_facts(const ServingReport& r, const TextStyle& style) {
                             format_bytes(weights), format_bytes(pool.memory.usable - weights),
                             whole(pool.memory.kv_tokens), format_integer(pool.kv_per_token.value())),
                 style);
+    if (pool.memory.kv_per_sequence > Bytes(0)) {
+      out += fact(fmt::format("{}: each request takes {} of it besides, for windows and states of layers",
+                              pool.totals.name, format_bytes(pool.memory.kv_per_sequence)),
+                  style);
+    }
   }
   return out;
 }

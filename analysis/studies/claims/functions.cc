@@ -53,9 +53,7 @@ double gpu(const Arguments& a, const ClaimContext& c) {
 }
 
 /// Keys and values that one token leaves in all layers' caches, in elements.
-double cache_elements(const ModelConfig& m) {
-  return static_cast<double>(kv_elements_per_layer(m.attention)) * m.layers;
-}
+double cache_elements(const ModelConfig& m) { return kv_elements_per_token(m); }
 /// The same had the model plain multi-head attention of its heads.
 double plain_cache_elements(const ModelConfig& m) {
   return 2.0 * m.attention.heads * m.attention.value_dim() * m.layers;

@@ -7,23 +7,39 @@
 namespace flopcast::rows {
 namespace {
 
-double matrix_elements(const ModelConfig& model) {
-  const AttentionConfig& a = model.attention;
-  const double heads_in = a.heads + 2.0 * a.kv_heads;  // q, k, v
-  return model.hidden * static_cast<double>(a.head_dim) * (heads_in + a.heads);
+/// Elements of a token: queries, their gate included; keys; values that are not keys.
+double query_width(const AttentionConfig& a) {
+  return static_cast<double>(a.heads) * a.head_dim + (a.output_gate ? static_cast<double>(a.heads) * a.value_dim() : 0);
+}
+double key_width(const AttentionConfig& a) { return static_cast<double>(a.kv_heads) * a.head_dim; }
+double value_width(const AttentionConfig& a) {
+  return a.values_are_keys ? 0.0 : static_cast<double>(a.kv_heads) * a.value_dim();
+}
+
+double matrix_elements(const AttentionConfig& a, double hidden) {
+  const double query = query_width(a);
+  const double queries = a.q_lora_rank > 0 ? a.q_lora_rank * (hidden + query) : hidden * query;
+  const double results = static_cast<double>(a.heads) * a.value_dim();
+  const double output = a.output_rank > 0 ? a.output_rank * (results + a.output_groups * hidden) : results * hidden;
+  return queries + hidden * (key_width(a) + value_width(a)) + output;
 }
 
 double vector_elements(const AttentionConfig& a) {
-  return a.qkv_bias ? static_cast<double>(a.head_dim) * (a.heads + 2 * a.kv_heads) : 0.0;
+  double elements = a.q_lora_rank;
+  if (a.qkv_bias) elements += query_width(a) + key_width(a) + value_width(a);
+  if (a.head_norms == HeadNorms::per_head) elements += 2.0 * a.head_dim;
+  if (a.head_norms == HeadNorms::whole) elements += static_cast<double>(a.heads + a.kv_heads) * a.head_dim;
+  return elements;
 }
 
 /// KV heads are divided as far as there are any, then copied.
 int cache_elements(const AttentionConfig& a, int tensor) {
-  return 2 * std::max(1, (a.kv_heads + tensor - 1) / tensor) * a.head_dim;
+  const int heads = std::max(1, (a.kv_heads + tensor - 1) / tensor);
+  return heads * (a.head_dim + a.value_dim());
 }
 
 double kept_bytes(const AttentionConfig& a, const KeptActivations&) {
-  return 2.0 * a.head_dim * (a.heads + 2.0 * a.kv_heads);
+  return 2.0 * (query_width(a) + key_width(a) + value_width(a));
 }
 
 void input(KernelWriter& list, const AttentionWidths& w) {

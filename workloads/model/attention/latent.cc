@@ -6,14 +6,13 @@
 namespace flopcast::rows {
 namespace {
 
-double matrix_elements(const ModelConfig& model) {
-  const AttentionConfig& a = model.attention;
+double matrix_elements(const AttentionConfig& a, double hidden) {
   const double heads = a.heads;
   const double query_width = heads * a.qk_dim();
-  const double query = a.q_lora_rank > 0 ? a.q_lora_rank * (model.hidden + query_width) : model.hidden * query_width;
-  const double kv_down = static_cast<double>(model.hidden) * (a.kv_lora_rank + a.qk_rope_dim);
+  const double query = a.q_lora_rank > 0 ? a.q_lora_rank * (hidden + query_width) : hidden * query_width;
+  const double kv_down = hidden * (a.kv_lora_rank + a.qk_rope_dim);
   const double kv_up = a.kv_lora_rank * (heads * (a.qk_nope_dim + a.v_dim));
-  const double out = heads * a.v_dim * model.hidden;
+  const double out = heads * a.v_dim * hidden;
   return query + kv_down + kv_up + out;
 }
 

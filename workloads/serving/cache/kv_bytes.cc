@@ -6,8 +6,9 @@
 
 namespace flopcast {
 
-int kv_elements_per_layer(const AttentionConfig& attention) {
-  return attention_kind(attention.type).cache_elements(attention, 1);
+double kv_elements_per_token(const ModelConfig& model) {
+  const AttentionConfig& a = model.attention;
+  return attention_kind(a.type).cache_elements(a, 1) * a.cache_entries * model.growing_layers();
 }
 
 Bytes kv_bytes_per_token(const ModelConfig& model, Precision precision) {
@@ -16,8 +17,20 @@ Bytes kv_bytes_per_token(const ModelConfig& model, Precision precision) {
 
 Bytes kv_bytes_per_token_and_gpu(const ModelConfig& model, Precision precision, int tensor) {
   assert(tensor >= 1);
-  const int elements = attention_kind(model.attention.type).cache_elements(model.attention, tensor);
-  return Bytes(bytes_per_element(precision) * elements * model.layers);
+  const AttentionConfig& a = model.attention;
+  const double elements = attention_kind(a.type).cache_elements(a, tensor) * a.cache_entries;
+  // Keys of an index: FP8, a scale in FP32 for each, on every GPU.
+  const double index = a.indexer.heads > 0 ? (a.indexer.dim + 4.0) * a.cache_entries : 0.0;
+  const double index_layers = a.indexer.layers > 0 ? a.indexer.layers : model.growing_layers();
+  return Bytes(bytes_per_element(precision) * elements * model.growing_layers() + index * index_layers);
+}
+
+Bytes kv_bytes_per_sequence_and_gpu(const ModelConfig& model, Precision precision, int tensor) {
+  const AttentionConfig w = model.attention.windowed();
+  const double window = static_cast<double>(attention_kind(w.type).cache_elements(w, tensor)) * w.window.tokens;
+  const StateLayersConfig& states = model.state_layers;
+  return Bytes(bytes_per_element(precision) * window * model.windowed_layers() +
+               states.state_bytes * static_cast<double>(states.state_elements) * states.layers / tensor);
 }
 
 }  // namespace flopcast

@@ -6,12 +6,12 @@
 
 namespace flopcast {
 
-/// Elements that one layer keeps of one token: keys and values of every KV head; with latent attention the
+/// Elements that all layers keep of one more token: keys and values of every KV head; with latent attention the
 /// compressed latent and the shared rotary key, once for all heads (DeepSeek-V2, arXiv 2405.04434, 2.1.2
-/// and 2.1.3).
-int kv_elements_per_layer(const AttentionConfig& attention);
+/// and 2.1.3). Layers with a window or a state are left out: see kv_bytes_per_sequence_and_gpu.
+double kv_elements_per_token(const ModelConfig& model);
 
-/// Bytes of one token over all layers of the model, MTP modules left out. FP8: one byte per element, scales
+/// Bytes of one more token over all layers of the model, MTP modules left out. FP8: one byte per element, scales
 /// left out. In BF16: DeepSeek-V3 70,272, Llama 3.1 405B 516,096, Qwen2.5 72B 327,680 (arXiv 2505.09343,
 /// Table 1).
 Bytes kv_bytes_per_token(const ModelConfig& model, Precision precision);
@@ -19,5 +19,9 @@ Bytes kv_bytes_per_token(const ModelConfig& model, Precision precision);
 /// Bytes of one token on each of `tensor` GPUs that share the attention heads, one pipeline stage: KV heads
 /// are divided as far as there are any, then copied; the latent of latent attention is copied to every GPU.
 Bytes kv_bytes_per_token_and_gpu(const ModelConfig& model, Precision precision, int tensor);
+
+/// Bytes that a sequence takes on each GPU however long it grows: full windows of the layers that have one, states of
+/// those that have a state. gpt-oss-120b in BF16: 18 layers x 128 tokens x 2,048 B = 4.7 MB.
+Bytes kv_bytes_per_sequence_and_gpu(const ModelConfig& model, Precision precision, int tensor);
 
 }  // namespace flopcast

@@ -30,7 +30,8 @@ KvCounters& KvCounters::operator+=(const KvCounters& other) {
 KvCache::KvCache(const KvCacheConfig& config)
     : page_tokens_(config.page_tokens),
       block_tokens_(config.prefix_block_tokens),
-      block_pages_(config.prefix_block_tokens / config.page_tokens) {
+      block_pages_(config.prefix_block_tokens / config.page_tokens),
+      sequence_pages_((config.sequence_tokens + config.page_tokens - 1) / config.page_tokens) {
   assert(page_tokens_ > 0 && block_tokens_ % page_tokens_ == 0);
   for (const KvTier tier : kTiers) capacity_[tier] = config.capacity_tokens[tier] / page_tokens_;
 }

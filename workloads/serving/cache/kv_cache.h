@@ -8,6 +8,7 @@
 // one, it moves up. The last block of a sequence is given up before its first, so that what remains is a
 // beginning.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -35,6 +36,7 @@ struct PerTier {
 struct KvCacheConfig {
   int page_tokens = 64;
   int prefix_block_tokens = 0;            ///< of a block with an id, whole pages; 0: prefixes are not kept
+  std::int64_t sequence_tokens = 0;       ///< what a sequence takes besides its tokens, as that many
   PerTier<std::int64_t> capacity_tokens;  ///< rounded down to pages (HBM) and blocks (below)
 };
 
@@ -87,7 +89,14 @@ class KvCache {
   bool swap_in(KvSequence sequence);  ///< and back; false, and nothing changed, when HBM cannot
 
   std::int32_t computed_tokens(KvSequence sequence) const { return sequences_[sequence.index()].computed; }
-  std::int64_t pages_of(std::int64_t tokens) const { return (tokens + page_tokens_ - 1) / page_tokens_; }
+  /// Of a sequence that long: of its tokens, and of what it takes besides.
+  std::int64_t pages_of(std::int64_t tokens) const {
+    return tokens <= 0 ? 0 : (tokens + page_tokens_ - 1) / page_tokens_ + sequence_pages_;
+  }
+  /// The longest sequence that so many pages hold.
+  std::int64_t tokens_of(std::int64_t pages) const {
+    return std::max<std::int64_t>(0, pages - sequence_pages_) * page_tokens_;
+  }
   int page_tokens() const { return page_tokens_; }
   std::int64_t capacity_pages() const { return capacity_[KvTier::hbm]; }
   std::int64_t free_pages() const { return capacity_pages() - resident_[KvTier::hbm]; }
@@ -139,6 +148,7 @@ class KvCache {
   int page_tokens_;
   int block_tokens_;
   std::int64_t block_pages_;
+  std::int64_t sequence_pages_;
   PerTier<std::int64_t> capacity_;  // in pages, as the two below
   PerTier<std::int64_t> resident_;  // of sequences and blocks
   PerTier<std::int64_t> idle_;      // of blocks that nobody uses; below HBM all blocks

@@ -85,6 +85,7 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   out.usable = gpu.hbm_usable() * engine.memory_share;
   out.kv_per_token = kv_bytes_per_token_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
   out.kv_tokens = static_cast<std::int64_t>(std::floor((out.usable - out.table.total()) / out.kv_per_token));
+  out.kv_per_sequence = kv_bytes_per_sequence_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
   return out;
 }
 
@@ -125,6 +126,7 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   replica.experts_shared = engine.plan.expert > 1;
   KvCacheConfig& cache = replica.cache;
   cache.page_tokens = spec.page_tokens;
+  cache.sequence_tokens = static_cast<std::int64_t>(std::ceil(out.memory.kv_per_sequence / out.memory.kv_per_token));
   cache.capacity_tokens[KvTier::hbm] = std::max<std::int64_t>(0, out.memory.kv_tokens);
   // A group's GPUs bring their parts in at the same time.
   const double group_gpus = engine.plan.tensor * engine.plan.pipeline;

@@ -170,7 +170,7 @@ void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool 
   const auto bytes = [&](Precision p) {
     return Bytes(model.hidden * (bytes_per_element(p) + (p == Precision::fp8 ? kScaleBytesPerElement : 0)));
   };
-  const BytesPerSecond nic = endpoint_bandwidth(setting_.cluster), nvlink = node_link_bandwidth(setting_.cluster.node);
+  const BytesPerSecond nic = nic_pace(setting_.cluster), nvlink = node_link_pace(setting_.cluster.node);
   const int per_node = std::min(engine.plan.expert, setting_.cluster.node.gpus);
   if (kind == StepKind::decode && engine.decode_exchange == ExpertExchange::low_latency) {
     LowLatencyExchange x{own,

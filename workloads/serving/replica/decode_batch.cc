@@ -160,7 +160,7 @@ void DecodeBatch::count_pages(JobId id, std::int64_t at) {
     demand_.add(page_offset(job));
     return;
   }
-  const std::int64_t needed = job.joined + pattern_.iterations(job.joined, held * cache_->page_tokens() + 1 - job.base);
+  const std::int64_t needed = job.joined + pattern_.iterations(job.joined, cache_->tokens_of(held) + 1 - job.base);
   const std::int64_t done = job.joined + pattern_.iterations(job.joined, job.request.output_tokens - job.generated);
   if (needed < done) page_needs_.push({needed, id, job.epoch});
 }
