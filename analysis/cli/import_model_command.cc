@@ -6,7 +6,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/standard_streams.h"
-#include "scenarios/read/import_model.h"
+#include "scenarios/imports/import_model.h"
 
 namespace flopcast {
 namespace {

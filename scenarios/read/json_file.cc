@@ -37,8 +37,26 @@ std::size_t end_of_string(const std::string& text, std::size_t open) {
   return std::min(at, text.size());
 }
 
+/// Python writes numbers that are none, which JSON has not: the largest one stands for infinity, a list for what is no
+/// number, so that every place stays where it was.
+std::string without_python_numbers(std::string text) {
+  struct Word {
+    std::string_view python, json;
+  };
+  constexpr Word kWords[] = {{"-Infinity", "-1e308   "}, {"Infinity", "1e308   "}, {"NaN", "[ ]"}};
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '"') {
+      i = end_of_string(text, i);
+      continue;
+    }
+    for (const Word& word : kWords)
+      if (text.compare(i, word.python.size(), word.python) == 0) text.replace(i, word.json.size(), word.json);
+  }
+  return text;
+}
+
 /// Protobuf does not say where a field stood. It has accepted the text, so that names of the outermost object
-/// are the strings one brace deep with a colon behind them.
+/// are the strings one brace deep with a colon behind them; names of objects in it are kept where they are no others.
 Places places_of_fields(const std::string& text, const std::string& file) {
   const LineIndex lines(text, file);
   Places places(file);
@@ -50,8 +68,9 @@ Places places_of_fields(const std::string& text, const std::string& file) {
     if (c != '"' && c != '\'') continue;
     const std::size_t end = end_of_string(text, i);
     const std::size_t next = end < text.size() ? text.find_first_not_of(kBlanks, end + 1) : std::string::npos;
-    if (depth == 1 && next != std::string::npos && text[next] == ':')
-      places.set(text.substr(i + 1, end - i - 1), lines.place(i));
+    const std::string name = text.substr(i + 1, end - i - 1);
+    const bool field = next != std::string::npos && text[next] == ':';
+    if (field && (depth == 1 || (depth == 2 && places.find(name).line == 0))) places.set(name, lines.place(i));
     i = end;
   }
   return places;
@@ -93,7 +112,8 @@ Complaint understood(const std::string& complaint, const std::string& text, cons
 
 }  // namespace
 
-JsonObject parse_json_object(const std::string& text, const std::string& file) {
+JsonObject parse_json_object(const std::string& as_written, const std::string& file) {
+  const std::string text = without_python_numbers(as_written);
   const std::size_t start = std::min(text.find_first_not_of(kBlanks), text.size());
   if (start == text.size()) refuse({file, 0, 0}, "an empty text");
   if (text[start] != '{')

@@ -1,0 +1,120 @@
+// In which formats weights are stored, and what a model has besides its language part.
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "scenarios/imports/config_reader.h"
+
+namespace flopcast {
+namespace {
+
+using google::protobuf::Struct;
+using google::protobuf::Value;
+
+const Value* member(const Struct& object, const std::string& name) {
+  const auto found = object.fields().find(name);
+  return found == object.fields().end() ? nullptr : &found->second;
+}
+
+std::string text_of(const Struct& object, const std::string& name) {
+  const Value* value = member(object, name);
+  return value ? value->string_value() : "";
+}
+
+double number_of(const Struct& object, const std::string& name) {
+  const Value* value = member(object, name);
+  return value ? value->number_value() : 0;
+}
+
+/// Of compressed-tensors: the first group says how weights are stored.
+const Struct* weights_of_groups(const Struct& quantization) {
+  const Value* groups = member(quantization, "config_groups");
+  if (!groups || groups->struct_value().fields().empty()) return nullptr;
+  const Value* weights = member(groups->struct_value().fields().begin()->second.struct_value(), "weights");
+  return weights ? &weights->struct_value() : nullptr;
+}
+
+/// "FP8 in blocks of 128 x 128", "AWQ, 4 bits in groups of 128"
+std::string stored_as(const Struct& q) {
+  const std::string method = text_of(q, "quant_method"), algorithm = text_of(q, "quant_algo");
+  const Value* block = member(q, "weight_block_size");
+  if (block && block->list_value().values_size() == 2)
+    return fmt::format("FP8 in blocks of {} x {}", block->list_value().values(0).number_value(),
+                       block->list_value().values(1).number_value());
+  if (method == "mxfp4") return "MXFP4, 4 bits with a scale for 32";
+  if (algorithm.find("NVFP4") != std::string::npos) return "NVFP4, 4 bits with a scale for 16";
+  if (algorithm.find("FP8") != std::string::npos || method == "fp8" || method == "fbgemm_fp8") return "FP8";
+  if (const Struct* weights = weights_of_groups(q)) {
+    const double bits = number_of(*weights, "num_bits"), group = number_of(*weights, "group_size");
+    const std::string type = text_of(*weights, "type");
+    return fmt::format("{} of {} bits{}", type.empty() ? "numbers" : type, bits,
+                       group > 0 ? fmt::format(" in groups of {}", group) : "");
+  }
+  const double bits = number_of(q, "bits"), group = number_of(q, "group_size");
+  if (bits > 0)
+    return fmt::format("{}, {} bits{}", method, bits, group > 0 ? fmt::format(" in groups of {}", group) : "");
+  return method.empty() ? "a format that is not named" : method;
+}
+
+/// Elements of a stack of encoder layers, from the names that their configurations use.
+double tower_elements(const Struct& tower) {
+  const auto first = [&](std::initializer_list<const char*> names) {
+    for (const char* name : names)
+      if (const double n = number_of(tower, name); n > 0) return n;
+    return 0.0;
+  };
+  const double layers = first({"num_hidden_layers", "depth", "vt_num_hidden_layers"});
+  const double hidden = first({"hidden_size", "vt_hidden_size", "embed_dim"});
+  const double width = first({"intermediate_size", "vt_intermediate_size"});
+  return layers * (4 * hidden * hidden + 2 * hidden * (width > 0 ? width : 4 * hidden));
+}
+
+}  // namespace
+
+void note_formats(ConfigReader& config) {
+  for (const char* name : {"quantization_config", "compression_config"}) {
+    const Value* value = config.find(name);
+    if (!value || value->kind_case() != Value::kStructValue) continue;
+    const std::string format = stored_as(value->struct_value());
+    config.note(name, "weights are stored as " + format +
+                          (format.starts_with("FP8") ? "; `replicas { weights: \"fp8\" }` serves them so" : ""));
+  }
+  for (const char* name : {"vision_config", "audio_config"}) {
+    const Value* value = config.find(name);
+    if (!value || value->kind_case() != Value::kStructValue) continue;
+    const double elements = tower_elements(value->struct_value());
+    config.note(name,
+                elements > 0
+                    ? fmt::format("an encoder of about {:.2f} B parameters, not counted: this is the language part",
+                                  elements / 1e9)
+                    : "an encoder, not counted: this is the language part");
+  }
+  // Of images and sounds, and their places among tokens.
+  for (const char* name : {"image_token_id",
+                           "video_token_id",
+                           "vision_start_token_id",
+                           "vision_end_token_id",
+                           "mm_tokens_per_image",
+                           "image_token_index",
+                           "boi_token_index",
+                           "eoi_token_index",
+                           "media_placeholder_token_id",
+                           "use_unified_vision_chunk",
+                           "video_placeholder",
+                           "projector_hidden_act",
+                           "vision_feature_layer",
+                           "multimodal_projector_bias",
+                           "spatial_merge_size",
+                           "audio_token_id",
+                           "boi_token_id",
+                           "eoi_token_id",
+                           "boa_token_id",
+                           "eoa_token_id",
+                           "vision_soft_tokens_per_image",
+                           "vision_token_id",
+                           "use_mtp",
+                           "max_seq_len"})
+    config.find(name);
+}
+
+}  // namespace flopcast

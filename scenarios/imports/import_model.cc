@@ -1,0 +1,209 @@
+#include "scenarios/imports/import_model.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <google/protobuf/text_format.h>
+
+#include "scenarios/imports/config_reader.h"
+#include "scenarios/proto/library.pb.h"
+#include "scenarios/read/json_file.h"
+#include "scenarios/read/library_entries.h"
+#include "sim/base/plain_text.h"
+
+namespace flopcast {
+namespace {
+
+namespace pb = google::protobuf;
+using pb::Value;
+
+std::string read_config(const std::string& file) {
+  try {
+    return read_text_file(file);
+  } catch (const InputError& error) {
+    Diagnostic fault = error.diagnostics().front();
+    fault.expected = "a Hugging Face config.json of at most 1 MiB";
+    throw InputError(std::move(fault));
+  }
+}
+
+std::string text_of(const JsonObject& object, const std::string& name) {
+  const auto found = object.fields.find(name);
+  return found == object.fields.end() ? "" : found->second.string_value();
+}
+
+/// Fields of objects within the file, which say parts of the same model, beside those round them; the inner ones win.
+void flatten(JsonObject& object) {
+  for (const char* inner : {"thinker_config", "text_config", "llm_config", "language_config", "attn_config",
+                            "ffn_config", "linear_attn_config", "sparse_attention_config"}) {
+    const auto found = object.fields.find(inner);
+    if (found == object.fields.end() || found->second.kind_case() != Value::kStructValue) continue;
+    const pb::Struct fields = found->second.struct_value();
+    object.fields.erase(found);
+    const bool whole_model = std::string_view(inner).ends_with("xt_config") ||
+                             std::string_view(inner).starts_with("l") || std::string_view(inner).starts_with("th");
+    for (const auto& [name, value] : fields.fields()) {
+      const bool stands_outside = object.fields.contains(name);
+      if (name == "model_type" || name == "architectures") continue;
+      if (!stands_outside || (whole_model && value.kind_case() != Value::kNullValue)) object.fields[name] = value;
+    }
+  }
+}
+
+[[noreturn]] void refuse_architecture(Diagnostic fault, const std::string& found) {
+  const auto all = importable_architectures();
+  fault.expected = fmt::format("one of {}", fmt::join(all, ", "));
+  fault.suggestion = nearest_name(found, {all.begin(), all.end()});
+  throw InputError(std::move(fault));
+}
+
+/// Two matrices or three, of a class that is not known: by its activation function.
+bool gated_by_activation(const JsonObject& object) {
+  for (const char* name : {"hidden_act", "hidden_activation", "mlp_hidden_act", "activation_function"}) {
+    const std::string act = text_of(object, name);
+    if (act.empty()) continue;
+    return act.find("silu") != std::string::npos || act.find("swi") != std::string::npos || act == "gelu_pytorch_tanh";
+  }
+  return true;
+}
+
+std::string named_architecture(const JsonObject& object) {
+  const auto listed = object.fields.find("architectures");
+  const bool any = listed != object.fields.end() && listed->second.list_value().values_size() > 0;
+  return any ? listed->second.list_value().values(0).string_value() : "";
+}
+
+/// The class of a model, and where it is not known by name what was gone by instead.
+struct KnownAs {
+  ModelClass family;
+  std::string note;
+};
+
+/// By what the user says, by the first of "architectures", by "model_type", or by the fields alone.
+KnownAs family_of(const JsonObject& object, const std::string& asked_for) {
+  if (!asked_for.empty()) {
+    if (const ModelClass* family = find_model_class(asked_for)) return {*family, ""};
+    refuse_architecture({"", 0, 0, "--as", quoted(asked_for), "", ""}, asked_for);
+  }
+  const std::string name = named_architecture(object), type = text_of(object, "model_type");
+  if (const std::string_view why = why_refused(type, name); !why.empty())
+    throw InputError(object.places.fault(name.empty() ? "model_type" : "architectures",
+                                         quoted(name.empty() ? type : name) + ", " + std::string(why), "a decoder"));
+  if (const ModelClass* family = find_model_class(name)) return {*family, ""};
+  if (const ModelClass* family = model_class_of_type(type)) {
+    if (name.empty()) return {*family, ""};
+    return {*family, fmt::format("{} is not known by name: read as {}", quoted(name), type)};
+  }
+  const auto all = importable_architectures();
+  const bool slip = !nearest_name(name, {all.begin(), all.end()}).empty() && type.empty();
+  if ((name.empty() && type.empty()) || slip)
+    refuse_architecture(object.places.fault("architectures", name.empty() ? "nothing" : quoted(name), ""), name);
+  const std::string_view stored = find_model_class("LlamaForCausalLM")->architecture;
+  const bool gated = gated_by_activation(object);
+  return {class_by_fields(stored, gated),
+          fmt::format("{} is not known by name: read by its fields, {} matrices in an FFN by its activation function",
+                      quoted(name.empty() ? type : name), gated ? "three" : "two")};
+}
+
+/// "meta-llama/Llama-3.1-8B" and "Llama-3.1-8B/config.json" are both Llama-3.1-8B.
+std::string title_of(const JsonObject& object, const std::string& file, const std::string& otherwise) {
+  const std::filesystem::path path(file);
+  const std::string known_as = std::filesystem::path(text_of(object, "_name_or_path")).filename();
+  if (!known_as.empty()) return known_as;
+  if (path.stem() != "config") return path.stem();
+  const std::string folder = path.parent_path().filename();
+  return folder.empty() || folder.starts_with('.') ? otherwise : folder;
+}
+
+/// The day the file was last written: nothing in it says when it was published.
+std::string date_of(const std::string& file) {
+  const auto written = std::chrono::file_clock::to_sys(std::filesystem::last_write_time(file));
+  const std::chrono::year_month_day day(std::chrono::floor<std::chrono::days>(written));
+  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(day.year()), static_cast<unsigned>(day.month()),
+                     static_cast<unsigned>(day.day()));
+}
+
+/// As it can stand in a comment, which ends with the line.
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  return visible(text);
+}
+
+std::string header(const ModelConfig& model, const std::string& origin, const std::vector<ImportNote>& notes) {
+  const ParameterCount count = count_parameters(model);
+  std::string out = fmt::format("# {}: {:.2f} B parameters, {:.2f} B active per token", one_line(model.title),
+                                count.total / 1e9, count.active / 1e9);
+  out += " (output head counted, embedding not)";
+  if (model.mtp_depth > 0)
+    out += fmt::format(";\n# MTP modules, not counted here: {} x {:.2f} B", model.mtp_depth, count.mtp_module / 1e9);
+  out += ".\n# Imported from " + one_line(origin) + ".\n";
+  for (const ImportNote& note : notes) {
+    const std::string field = note.field.empty() ? "" : note.field + ": ";
+    out += "# " + one_line(field + note.text) + ".\n";
+  }
+  return out;
+}
+
+std::string printed(const proto::Model& model) {
+  pb::TextFormat::Printer printer;
+  printer.SetUseUtf8StringEscaping(true);
+  std::string text;
+  printer.PrintToString(model, &text);
+  return text;
+}
+
+}  // namespace
+
+std::span<const std::string> importable_architectures() {
+  static const std::vector<std::string> kNames = [] {
+    std::vector<std::string> names;
+    for (const ModelClass& family : model_classes()) names.emplace_back(family.architecture);
+    return names;
+  }();
+  return kNames;
+}
+
+std::string to_string(const ImportNote& note) {
+  std::string out = one_line(note.place.file);
+  if (note.place.line > 0) out += fmt::format(":{}:{}", note.place.line, note.place.column);
+  if (!note.field.empty()) out += ": " + one_line(note.field);
+  return out + ": " + one_line(note.text);
+}
+
+ImportedModel import_model(const std::string& file, const ImportOptions& options) {
+  JsonObject object = parse_json_object(read_config(file), file);
+  flatten(object);
+  const KnownAs known = family_of(object, options.architecture);
+  const std::string named = named_architecture(object), type = text_of(object, "model_type");
+  const std::string title =
+      visible(options.name.empty() ? title_of(object, file, type.empty() ? named : type) : options.name);
+  const std::string shown_as = known.note.empty() ? std::string(known.family.architecture) : named;
+  const std::string origin = visible(fmt::format("{} ({})", file, shown_as));
+
+  ConfigReader config(std::move(object), known.family);
+  if (!known.note.empty()) config.note("architectures", known.note);
+  read_layers(config);
+  read_attention(config);
+  read_state_layers(config);
+  read_networks(config);
+  note_formats(config);
+  config.finish();
+  Entry<proto::Model> entry;
+  entry.message = config.model();
+  entry.message.set_title(title);
+  proto::Source& source = *entry.message.add_sources();
+  source.set_text(origin + ", by flopcast import-model");
+  source.set_date(date_of(file));
+
+  Diagnostics none;  // finish() has checked
+  ImportedModel out;
+  out.model = model_config(entry, none);
+  out.notes = config.notes();
+  out.text = header(out.model, origin, out.notes) + printed(entry.message);
+  return out;
+}
+
+}  // namespace flopcast
