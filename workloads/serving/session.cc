@@ -106,6 +106,13 @@ void ServingSession::run_until(Seconds until) {
   now_ = end;
 }
 
+bool ServingSession::step(Seconds until) {
+  const Ticks next = next_tick();
+  if (next == kNeverTick || next > std::min(to_ticks(until), kLongestTicks)) return false;
+  advance_to(next);
+  return true;
+}
+
 bool ServingSession::run(const std::function<bool(std::uint64_t)>& keep_going) {
   constexpr std::uint64_t kAsk = 256;
   Ticks next = next_tick();
@@ -487,6 +494,27 @@ void ServingSession::recover(JobId id) {
   job.computing = 0;
   job.swapped = false;
   route(id, 0);
+}
+
+std::vector<Unfinished> ServingSession::withdraw() {
+  assert(!moves_);
+  std::vector<JobId> all;
+  for (const auto& [arrival, job] : incoming_) all.push_back(job);
+  incoming_.clear();
+  for (std::size_t i = 0; i < units_.size(); ++i) {
+    for (const JobId job : units_[i].replica->abandon(now_)) all.push_back(job);
+    refresh(i);
+  }
+  std::sort(all.begin(), all.end(), [this](JobId a, JobId b) { return jobs_[a].request.id < jobs_[b].request.id; });
+  std::vector<Unfinished> out;
+  ResultSink sink;
+  std::swap(sink, sink_);
+  for (const JobId job : all) {
+    out.push_back({jobs_[job].request, jobs_[job].generated});
+    leave(job, RequestOutcome::lost);
+  }
+  std::swap(sink, sink_);
+  return out;
 }
 
 /// Surplus replicas are drained from the last on; those that are draining are the first to be wanted again.

@@ -108,6 +108,12 @@ struct SessionTotals {
   Seconds duration() const { return end - begin; }
 };
 
+/// A request that was taken out before it was answered.
+struct Unfinished {
+  Request request;
+  std::int32_t generated = 0;  ///< tokens of its answer
+};
+
 /// Told of every request that has left.
 using ResultSink = std::function<void(const Request&, const RequestResult&)>;
 
@@ -122,6 +128,11 @@ class ServingSession final : private ReplicaListener {
   void submit(const Request& request);
   /// Everything up to and including `until`.
   void run_until(Seconds until);
+  /// What happens next, if it happens by `until`. False: nothing does, and the clock stands where it stood.
+  bool step(Seconds until);
+  /// Takes out every request that has not left (counted as lost; the sink is not told), in the order of their numbers:
+  /// weights are replaced, and caches with them. @pre no pool hands on.
+  std::vector<Unfinished> withdraw();
   /// Until the source is dry and every request has left, or the clock is at its end (SessionTotals::cut). False when
   /// `keep_going`, asked every so many events, said stop.
   bool run(const std::function<bool(std::uint64_t requests)>& keep_going = {});

@@ -85,6 +85,20 @@ class StepBuilder {
   /// For a single pass pair: the stages are given, not cut from the model.
   void set_stages(std::vector<StageContent> stages) { step_.stages = std::move(stages); }
 
+  /// Drops every backward, the forward's company in overlapped passes, and MTP. Layers stay on the stages of the step.
+  void keep_forward_passes() {
+    for (std::vector<Pass>& order : step_.schedule.order) {
+      std::vector<Pass> forward;
+      for (const Pass& pass : order) {
+        if (pass.kind == PassKind::forward || pass.kind == PassKind::overlapped)
+          forward.push_back({PassKind::forward, pass.chunk, pass.micro_batch, 0, 0});
+      }
+      order = std::move(forward);
+    }
+    for (StageContent& stage : step_.stages) stage.mtp_modules = 0;
+    overlap_.reduce_last = overlap_.reduce_always = false;
+  }
+
   enum class Ending { optimizer, none };
   TrainingStep build(Ending ending) && {
     add_ranks();
@@ -220,6 +234,15 @@ const std::vector<std::string>& training_op_names() {
 TrainingStep build_training_step(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
                                  const LinkCalibration& links) {
   return StepBuilder(config, topology, kernels, links, make_schedule(config)).build(StepBuilder::Ending::optimizer);
+}
+
+TrainingStep build_forward_passes(const TrainingConfig& base, Topology& topology, const KernelModel& kernels,
+                                  const LinkCalibration& links) {
+  TrainingConfig config = base;
+  config.plan.overlap_parameters = false;  // nothing has been updated that would have to be gathered
+  StepBuilder builder(config, topology, kernels, links, make_schedule(config));
+  builder.keep_forward_passes();
+  return std::move(builder).build(StepBuilder::Ending::none);
 }
 
 TrainingStep build_overlapped_pair(const TrainingConfig& base, int layers, Topology& topology,

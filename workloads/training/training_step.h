@@ -96,6 +96,13 @@ struct TrainingStep {
 TrainingStep build_training_step(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
                                  const LinkCalibration& links);
 
+/// The step's forward passes alone, in the order in which its schedule has them: log-probabilities and values of
+/// answers that are not trained on. Parameters are at hand (with ZeRO-3 they are gathered layer by layer as in
+/// training).
+/// @throws InputError as above.
+TrainingStep build_forward_passes(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
+                                  const LinkCalibration& links);
+
 /// A forward and a backward of `layers` MoE layers overlapped as DualPipe does, on one rank of an expert-parallel group
 /// with balanced load, without neighbours, optimiser or spread: what DeepSeek's public training profile shows.
 TrainingStep build_overlapped_pair(const TrainingConfig& base, int layers, Topology& topology,
