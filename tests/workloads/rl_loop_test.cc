@@ -1,0 +1,330 @@
+// Does the loop of reinforcement learning keep its books, and does it obey the laws of waiting?
+#include <cmath>
+#include <numeric>
+
+#include "tests/catch.h"
+#include "tests/workloads/serving_fixture.h"
+#include "workloads/rl/loop.h"
+
+using namespace flopcast;
+
+namespace {
+
+using Catch::Matchers::WithinRel;
+
+constexpr Ticks kMilli = 1'000'000'000;
+
+RlConfig small_loop() {
+  RlConfig config;
+  config.prompts = 24;
+  config.group = 4;
+  config.prompt.mean = config.prompt.most = 50;
+  config.answer.mean = 200;
+  config.answer.shape = LengthShape::log_normal;
+  config.answer.variation = 0.8;
+  config.answer.most = 1000;
+  config.answer.group_correlation = 0.4;
+  config.reward.workers = 8;
+  config.reward.time = Seconds(0.01);
+  config.replayed_steps = 3;
+  return config;
+}
+
+/// Every iteration takes 10 ms, every micro-batch of 2,000 tokens 300 ms.
+RlPrices small_prices() {
+  RlPrices prices;
+  prices.trainer.shape = {1000, 2};
+  prices.trainer.replicas = 2;
+  prices.trainer.update = {Seconds(0.2), Seconds(0.3)};
+  prices.trainer.forward = {Seconds(0.05), Seconds(0.1)};
+  prices.trainer.reference_forward = prices.trainer.forward;
+  prices.sync = Seconds(0.7);
+  prices.to_training = prices.to_generation = Seconds(0.1);
+  return prices;
+}
+
+constexpr int kReplicas = 3;
+
+RlOutcome loop_of(const RlConfig& config, int updates = 2, const RlPrices& prices = small_prices(),
+                  Ticks iteration = 10 * kMilli) {
+  IterationPricer pricer(iteration, 0);
+  PoolConfig pool = toy_pool(1 << 20, 16);
+  pool.replicas = kReplicas;
+  ServingSession session(toy_session(pool), {PoolPricers(&pricer)}, nullptr, nullptr);
+  ServingSession* const engine = config.algorithm->generates ? &session : nullptr;
+  return RlLoop(config, updates, prices, engine, kReplicas, 0).run();
+}
+
+Seconds sum(const RlStep& step) { return std::accumulate(step.parts.begin(), step.parts.end(), Seconds(0)); }
+double part(const RlStep& step, RlPart p) { return step.parts[static_cast<std::size_t>(p)].value(); }
+
+}  // namespace
+
+TEST_CASE("lengths have the mean that is left after the cut, for every shape", "[rl]") {
+  for (const LengthShape shape : {LengthShape::fixed, LengthShape::uniform, LengthShape::exponential,
+                                  LengthShape::log_normal, LengthShape::histogram}) {
+    TokenLengths lengths;
+    lengths.mean = 700;
+    lengths.shape = shape;
+    lengths.variation = 0.9;
+    lengths.least = 10;
+    lengths.most = 1500;
+    lengths.counts = {3, 9, 4, 2, 1, 0, 1};
+    const LengthCurve curve(lengths);
+    CHECK_THAT(curve.mean(), WithinRel(700.0, 1e-3));
+    double drawn = 0, squares = 0;
+    std::int32_t before = 0;
+    for (int i = 0; i < 10000; ++i) {
+      const std::int32_t tokens = curve.at((i + 0.5) / 10000);
+      CHECK_FALSE((tokens < before || tokens > 1500));
+      before = tokens;
+      drawn += tokens;
+      squares += double(tokens) * tokens;
+    }
+    CHECK_THAT(drawn / 10000, WithinRel(700.0, 5e-3));
+    CHECK_THAT(curve.token_mean(), WithinRel(squares / drawn, 5e-3));
+  }
+}
+
+TEST_CASE("answers of a group are as alike as the correlation says", "[rl]") {
+  RlConfig config = small_loop();
+  config.prompts = 2000;
+  config.answer.most = 1e6;
+  const auto correlation = [&](double stated) {
+    config.answer.group_correlation = stated;
+    GroupSource source(config, 7);
+    double x = 0, xx = 0, xy = 0;
+    for (int g = 0; g < config.prompts; ++g) {
+      const DrawnGroup group = source.draw();
+      const double a = std::log(group.answers[0]), b = std::log(group.answers[1]);
+      x += (a + b) / 2;
+      xx += (a * a + b * b) / 2;
+      xy += a * b;
+    }
+    const double n = config.prompts, mean = x / n;
+    return (xy / n - mean * mean) / (xx / n - mean * mean);
+  };
+  CHECK(std::abs(correlation(0)) < 0.08);
+  CHECK(std::abs(correlation(0.6) - 0.6) < 0.05);
+  CHECK(correlation(1) > 0.999);
+}
+
+TEST_CASE("packing: no replica has less than the mean, balanced no more than in order, padded as long as all", "[rl]") {
+  RandomStream random(3);
+  std::vector<std::int32_t> sequences;
+  for (int i = 0; i < 300; ++i) sequences.push_back(1 + static_cast<int>(900 * random.uniform()));
+  const MicroBatchShape shape{500, 4};
+  const double tokens = std::accumulate(sequences.begin(), sequences.end(), 0.0);
+  for (const int replicas : {1, 7, 300}) {
+    const PackedAnswers balanced = pack(sequences, replicas, AnswerPacking::balanced, shape);
+    const PackedAnswers in_order = pack(sequences, replicas, AnswerPacking::in_order, shape);
+    CHECK_THAT(balanced.mean, WithinRel(tokens / 2000 / replicas, 1e-12));
+    CHECK(balanced.most >= balanced.mean * (1 - 1e-12));
+    CHECK(in_order.most >= balanced.most * (1 - 1e-12));
+    // The longest alone, or at most a third above the best there is (Graham 1969).
+    CHECK(balanced.most <= std::max(balanced.mean * 4 / 3, 900.0 / 2000) + 900.0 / 2000 / 3);
+  }
+  CHECK(pack(sequences, 7, AnswerPacking::padded, shape).most == std::ceil(300.0 / 7) / 4);
+}
+
+TEST_CASE("synchronous: all that is begun is trained, parts sum to the step, the longest answer bounds it", "[rl]") {
+  const RlConfig config = small_loop();
+  const RlOutcome outcome = loop_of(config);
+  REQUIRE(outcome.steps.size() == 3);
+  CHECK(outcome.begun == 3 * 96);
+  CHECK(outcome.trained == outcome.begun);
+  CHECK(outcome.trained_tokens == outcome.begun_tokens);
+  Seconds before;
+  for (const RlStep& step : outcome.steps) {
+    CHECK(step.begin == before);
+    before = step.end;
+    CHECK_THAT(sum(step).value(), WithinRel(step.length().value(), 1e-9));
+    CHECK(step.tokens_written == step.answer_tokens);
+    CHECK(step.staleness_most == 0);
+    // 10 ms a token, the first with the prompt.
+    CHECK(part(step, RlPart::generation) >= 0.01 * step.longest - 1e-9);
+    CHECK(step.engine_busy.value() <= kReplicas * step.engine_awake.value() + 1e-9);
+    CHECK_THAT(part(step, RlPart::sync), WithinRel(0.7, 1e-12));
+    CHECK_THAT(part(step, RlPart::handover), WithinRel(0.2, 1e-12));
+    CHECK_THAT(part(step, RlPart::update), WithinRel(2 * 0.2 + 0.3 * step.micro_batches, 1e-9));
+  }
+}
+
+TEST_CASE("a step apart without staleness takes as long as in turn, but for the handover", "[rl]") {
+  RlConfig config = small_loop();
+  const RlOutcome in_turn = loop_of(config);
+  config.placement = RlPlacement::separate;
+  for (const InFlight in_flight : {InFlight::finish, InFlight::recompute, InFlight::keep}) {
+    config.asynchrony.in_flight = in_flight;
+    const RlOutcome apart = loop_of(config, 2, [] {
+      RlPrices prices = small_prices();
+      prices.to_training = prices.to_generation = Seconds(0);
+      return prices;
+    }());
+    for (std::size_t i = 0; i < 3; ++i)
+      CHECK_THAT(apart.steps[i].length().value(), WithinRel(in_turn.steps[i].length().value() - 0.2, 1e-9));
+  }
+}
+
+TEST_CASE("ahead: staleness stays within its bound, weights are not used before they came, books balance", "[rl]") {
+  RlConfig config = small_loop();
+  config.placement = RlPlacement::separate;
+  config.replayed_steps = 6;
+  double length_before = 1e9;
+  for (const double staleness : {0.0, 0.5, 1.0, 3.0}) {
+    for (const InFlight in_flight : {InFlight::finish, InFlight::recompute, InFlight::keep}) {
+      for (const bool stream : {false, true}) {
+        config.asynchrony = {staleness, in_flight, stream};
+        const RlOutcome outcome = loop_of(config);
+        INFO(staleness << " " << static_cast<int>(in_flight) << " " << stream);
+        std::int64_t answers = 0, tokens = 0, written = 0;
+        double interrupted = 0;
+        for (const RlStep& step : outcome.steps) {
+          CHECK(step.staleness_most <= std::ceil(staleness));
+          CHECK(step.answers == 96);
+          CHECK_THAT(sum(step).value(), WithinRel(step.length().value(), 1e-9));
+          answers += step.answers;
+          tokens += step.answer_tokens;
+          written += step.tokens_written;
+          interrupted += static_cast<double>(step.interrupted);
+        }
+        CHECK(answers == outcome.trained);
+        CHECK(tokens == outcome.trained_tokens);
+        CHECK(outcome.begun - outcome.trained <= 96 * (1 + staleness) + 1e-9);
+        CHECK(written >= tokens);
+        CHECK((in_flight == InFlight::recompute || interrupted == 0));
+        if (staleness == 0) CHECK(outcome.begun == outcome.trained);
+      }
+    }
+    config.asynchrony = {staleness, InFlight::keep, false};
+    const RlOutcome outcome = loop_of(config);
+    const double length = outcome.steps.back().end.value() / static_cast<double>(outcome.steps.size());
+    CHECK(length <= length_before * 1.05);
+    length_before = length;
+  }
+}
+
+TEST_CASE("interrupted answers are written to the end, once", "[rl]") {
+  RlConfig config = small_loop();
+  config.placement = RlPlacement::separate;
+  config.replayed_steps = 8;
+  config.asynchrony = {2.0, InFlight::recompute, false};
+  const RlOutcome outcome = loop_of(config, 2, small_prices(), 40 * kMilli);  // the engine is the slower one
+  std::int64_t interrupted = 0, written = 0;
+  for (const RlStep& step : outcome.steps) {
+    interrupted += step.interrupted;
+    written += step.tokens_written;
+  }
+  CHECK(interrupted > 0);
+  // Nothing is written twice: an interrupted answer goes on where it was.
+  CHECK(written <= outcome.begun_tokens);
+  CHECK(written >= outcome.trained_tokens);
+}
+
+TEST_CASE("in turn and ahead, answers are carried over: the longest does not decide the step", "[rl]") {
+  RlConfig config = small_loop();
+  config.replayed_steps = 5;
+  const RlOutcome synchronous = loop_of(config);
+  config.asynchrony = {1.0, InFlight::recompute, false};
+  const RlOutcome carried = loop_of(config);
+  double waited = 0, waited_all = 0;
+  for (std::size_t i = 3; i < 5; ++i) waited += part(carried.steps[i], RlPart::generation);
+  for (std::size_t i = 3; i < 5; ++i) waited_all += part(synchronous.steps[i], RlPart::generation);
+  CHECK(waited < waited_all);
+}
+
+TEST_CASE("every algorithm does the work that its row asks for, and no other", "[rl]") {
+  RlPrices all = small_prices();
+  all.trainer.critic_update = all.trainer.update;
+  all.trainer.critic_forward = all.trainer.forward;
+  all.trainer.teacher_forward = all.trainer.forward;
+  for (const AlgorithmRow& row : algorithms()) {
+    INFO(row.name);
+    CHECK_FALSE(row.source.empty());
+    RlConfig config = small_loop();
+    config.algorithm = &row;
+    config.signal_share = row.drops_groups ? 0.6 : 1;
+    RlPrices prices = all;
+    if (!row.critic) prices.trainer.critic_update = prices.trainer.critic_forward = std::nullopt;
+    if (!config.with_reference()) prices.trainer.reference_forward = std::nullopt;
+    if (!row.teacher) prices.trainer.teacher_forward = std::nullopt;
+    const RlOutcome outcome = loop_of(config, 2, prices);
+    for (const RlStep& step : outcome.steps) {
+      CHECK(step.answers == 96);
+      CHECK((part(step, RlPart::generation) > 0) == row.generates);
+      CHECK((part(step, RlPart::update) > 0) == row.trains);
+      CHECK((part(step, RlPart::critic_update) > 0) == row.critic);
+      CHECK((part(step, RlPart::reference) > 0) == (row.trains && row.reference));
+      CHECK((part(step, RlPart::teacher) > 0) == row.teacher);
+      CHECK((part(step, RlPart::reward) > 0) == row.rewards);
+      CHECK((part(step, RlPart::sync) > 0) == (row.trains && row.generates));
+      CHECK((part(step, RlPart::log_probs) > 0) == row.old_log_probs);
+    }
+    if (row.drops_groups) {
+      double thrown = 0;
+      for (const RlStep& step : outcome.steps) thrown += static_cast<double>(step.thrown_away);
+      CHECK(thrown / (thrown + 3 * 96) > 0.25);
+    } else {
+      CHECK(outcome.steps.front().thrown_away == 0);
+    }
+  }
+}
+
+TEST_CASE("what is free saves no more than it took, and generation free leaves the trainer's work", "[rl]") {
+  const RlConfig config = small_loop();
+  const RlOutcome whole = loop_of(config);
+  for (const RlPart p : {RlPart::generation, RlPart::reward, RlPart::update, RlPart::sync, RlPart::reference}) {
+    RlPrices prices = small_prices();
+    prices.free[static_cast<std::size_t>(p)] = true;
+    const RlOutcome without = loop_of(config, 2, prices);
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(part(without.steps[i], p) <= 1e-9);
+      const double saved = (whole.steps[i].length() - without.steps[i].length()).value();
+      CHECK(saved >= -1e-9);
+      CHECK(saved <= part(whole.steps[i], p) + 1e-6);
+    }
+  }
+}
+
+TEST_CASE("rewards wait for a free worker, and none takes longer than the time-out", "[rl]") {
+  RewardConfig config;
+  config.workers = 2;
+  config.time = Seconds(1);
+  RewardPool pool(config, 1);
+  CHECK(pool.score(Seconds(0)).value() == 1);
+  CHECK(pool.score(Seconds(0)).value() == 1);
+  CHECK(pool.score(Seconds(0)).value() == 2);
+  CHECK(pool.score(Seconds(5)).value() == 6);
+  config.hanging = 1;
+  config.time_out = Seconds(3);
+  RewardPool hangs(config, 1);
+  CHECK(hangs.score(Seconds(1)).value() == 4);
+  CHECK(hangs.timed_out() == 1);
+}
+
+TEST_CASE("a session gives back what it has not answered, and goes on with what is asked then", "[serving][rl]") {
+  IterationPricer pricer(10 * kMilli, 0);
+  ServingSession session(toy_session(toy_pool()), {PoolPricers(&pricer)}, nullptr, nullptr);
+  int told = 0;
+  session.on_result([&](const Request&, const RequestResult&) { ++told; });
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    Request request = toy_request(0, 10, 10 + 40 * static_cast<int>(i));
+    request.id = i;
+    session.submit(request);
+  }
+  while (session.step(Seconds(0.305))) {
+  }
+  session.run_until(Seconds(0.305));
+  CHECK(told == 1);
+  const std::vector<Unfinished> left = session.withdraw();
+  REQUIRE(left.size() == 2);
+  CHECK(session.idle());
+  CHECK(told == 1);
+  CHECK(left[0].request.id == 1);
+  for (const Unfinished& u : left) CHECK(u.generated == 30);  // 30 iterations of 10 ms are over
+  Request rest = toy_request(session.now().value(), 10 + left[0].generated, 50 - left[0].generated);
+  session.submit(rest);
+  session.run();
+  CHECK(told == 2);
+  CHECK_THAT(session.now().value(), WithinRel(0.305 + 0.2, 1e-9));
+}

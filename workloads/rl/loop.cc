@@ -1,0 +1,368 @@
+#include "workloads/rl/loop.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include "flopcast/errors.h"
+
+namespace flopcast {
+namespace {
+
+/// Groups of a step that are drawn in vain before the loop gives up.
+constexpr std::int64_t kMostDrawn = 1000;
+
+Seconds later_of(Seconds a, Seconds b) { return a > b ? a : b; }
+
+}  // namespace
+
+std::string_view name(RlPart part) {
+  constexpr std::array<std::string_view, kRlParts> kNames{
+      "generation", "reward", "handover",      "log-probs", "reference", "values", "reward model",
+      "teacher",    "update", "critic update", "host",      "drain",     "sync"};
+  return kNames[static_cast<std::size_t>(part)];
+}
+
+RlLoop::RlLoop(const RlConfig& config, int updates, RlPrices prices, ServingSession* session, int replicas,
+               int block_tokens)
+    : config_(config),
+      updates_(updates),
+      replicas_(replicas),
+      block_tokens_(block_tokens),
+      prices_(std::move(prices)),
+      session_(session),
+      source_(config, config.seed),
+      rewards_(config.reward, config.seed),
+      signals_(config.seed, 0x726c05) {
+  if (session_) {
+    session_->on_result([this](const Request& request, const RequestResult& result) {
+      assert(result.outcome == RequestOutcome::completed);
+      results_.emplace_back(static_cast<std::uint32_t>(request.id), result.finish);
+    });
+  }
+}
+
+std::size_t RlLoop::unit_groups() const {
+  return static_cast<std::size_t>(config_.asynchrony.stream_updates ? config_.prompts / updates_ : config_.prompts);
+}
+
+// ------------------------------------------------------------------------------------------------- the engine
+
+void RlLoop::begin_groups() {
+  const bool finishing = trainer_ == Trainer::draining && config_.asynchrony.in_flight == InFlight::finish;
+  if (finishing || !awake_) return;
+  const double most = (version_ + 1 + config_.asynchrony.staleness) * config_.prompts + 1e-9;
+  std::vector<std::uint32_t> fresh;
+  for (; begun_groups_ + 1 <= most; ++begun_groups_) {
+    if (++drawn_groups_ > kMostDrawn * config_.prompts * (version_ + 2)) {
+      throw InputError(Diagnostic{"", 0, 0, "rl.signal_share", std::to_string(config_.signal_share),
+                                  "groups with signal often enough to fill a step", ""});
+    }
+    const DrawnGroup drawn = source_.draw();
+    Group group;
+    group.prompt = drawn.prompt;
+    group.first = static_cast<std::uint32_t>(samples_.size());
+    group.open = static_cast<int>(drawn.answers.size());
+    group.version = version_;
+    fresh.push_back(static_cast<std::uint32_t>(groups_.size()));
+    open_.resize(static_cast<std::size_t>(version_) + 1);
+    ++open_.back();
+    for (const std::int32_t tokens : drawn.answers) {
+      samples_.push_back({static_cast<std::uint32_t>(groups_.size()), tokens, 0});
+      out_.begun_tokens += tokens;
+      ++out_.begun;
+    }
+    groups_.push_back(group);
+  }
+  if (config_.order == PromptOrder::longest_first) {
+    const auto longest = [&](std::uint32_t g) {
+      std::int32_t most_tokens = 0;
+      for (int i = 0; i < config_.group; ++i)
+        most_tokens = std::max(most_tokens, samples_[groups_[g].first + static_cast<std::uint32_t>(i)].answer);
+      return most_tokens;
+    };
+    std::stable_sort(fresh.begin(), fresh.end(), [&](auto a, auto b) { return longest(a) > longest(b); });
+  }
+  const Seconds now = session_ ? session_->now() + asleep_ : later_of(idle_since_, awake_since_);
+  for (const std::uint32_t g : fresh) {
+    for (int i = 0; i < config_.group; ++i) ask(groups_[g].first + static_cast<std::uint32_t>(i), now);
+  }
+  // Answers that take no time may have been thrown away already.
+  if (begun_groups_ + 1 <= most) begin_groups();
+}
+
+/// The engine is asked for what is left of an answer; of one that was begun before, prompt and beginning are computed.
+void RlLoop::ask(std::uint32_t index, Seconds now) {
+  const Sample& sample = samples_[index];
+  if (!session_ || prices_.free[static_cast<std::size_t>(RlPart::generation)]) return written(index, now);
+  const Group& group = groups_[sample.group];
+  Request request;
+  request.id = index;
+  request.arrival = session_->now();
+  request.input_tokens = group.prompt + sample.done;
+  request.output_tokens = sample.answer - sample.done;
+  if (block_tokens_ > 0 && group.prompt >= block_tokens_) {
+    // Blocks of the group's prompt. What other weights computed is of no use: interrupted answers have their own.
+    constexpr std::uint64_t kMostBlocks = 1 << 14;
+    const auto blocks = std::min<std::uint64_t>(kMostBlocks, static_cast<std::uint64_t>(group.prompt / block_tokens_));
+    const std::uint64_t owner = sample.done > 0 ? 2 * resumed_++ + 1 : 2 * std::uint64_t{sample.group};
+    request.prefix.append_run(owner * kMostBlocks, blocks);
+  }
+  session_->submit(request);
+}
+
+void RlLoop::written(std::uint32_t index, Seconds now) {
+  Group& group = groups_[samples_[index].group];
+  group.written = later_of(group.written, now);
+  const bool scored = config_.algorithm->rewards && config_.reward.kind != RewardKind::model &&
+                      !prices_.free[static_cast<std::size_t>(RlPart::reward)];
+  if (!scored) return rewarded(index);
+  const std::pair<Seconds, std::uint32_t> score{rewards_.score(now), index};
+  scores_.insert(std::upper_bound(scores_.begin(), scores_.end(), score), score);
+}
+
+void RlLoop::rewarded(std::uint32_t index) {
+  const std::uint32_t g = samples_[index].group;
+  Group& group = groups_[g];
+  if (--group.open > 0) return;
+  --open_[static_cast<std::size_t>(group.version)];
+  if (config_.algorithm->drops_groups && signals_.uniform() >= config_.signal_share) {
+    // Without signal: others are drawn in its place.
+    step_.thrown_away += config_.group;
+    --begun_groups_;
+    for (int i = 0; i < config_.group; ++i) {
+      out_.begun_tokens -= samples_[group.first + static_cast<std::uint32_t>(i)].answer;
+      --out_.begun;
+    }
+    return;
+  }
+  const auto older = [this](std::uint32_t a, std::uint32_t b) { return groups_[a].version < groups_[b].version; };
+  ready_.insert(std::upper_bound(ready_.begin(), ready_.end(), g, older), g);
+}
+
+void RlLoop::sleep(Seconds now) {
+  if (!awake_) return;
+  awake_ = false;
+  slept_at_ = now;
+  step_.engine_awake += now - awake_since_;
+  if (now > awake_since_) out_.spans.push_back({RlSpan::Lane::engine, RlPart::generation, version_, awake_since_, now});
+}
+
+void RlLoop::wake(Seconds now) {
+  if (awake_) return;
+  awake_ = true;
+  asleep_ += now - slept_at_;
+  awake_since_ = now;
+}
+
+// ------------------------------------------------------------------------------------------------- the trainer
+
+/// @return when it ends.
+Seconds RlLoop::spend(RlPart part, Seconds start, Seconds time) {
+  if (time <= Seconds(0) || prices_.free[static_cast<std::size_t>(part)]) return start;
+  step_.parts[static_cast<std::size_t>(part)] += time;
+  out_.spans.push_back({RlSpan::Lane::trainer, part, version_, start, start + time});
+  return start + time;
+}
+
+/// Enough groups are complete, and those that may not wait for another step find room in what is left of this one.
+bool RlLoop::may_start() const {
+  const std::size_t unit = unit_groups();
+  if (ready_.size() < unit) return false;
+  const std::size_t left = static_cast<std::size_t>(config_.prompts) - static_cast<std::size_t>(unit_ + 1) * unit;
+  const int last = version_ - static_cast<int>(std::ceil(config_.asynchrony.staleness));
+  std::size_t overdue = 0;
+  for (int version = 0; version <= last && version < static_cast<int>(open_.size()); ++version)
+    overdue += static_cast<std::size_t>(open_[static_cast<std::size_t>(version)]);
+  return overdue <= left;
+}
+
+void RlLoop::start_unit(Seconds now) {
+  const bool shared = config_.placement == RlPlacement::colocated;
+  if (trainer_ != Trainer::idle || !may_start()) return;
+  const bool finish = config_.asynchrony.in_flight == InFlight::finish;
+  if (shared && session_ && finish && !session_->idle()) return;
+  std::vector<std::uint32_t> groups(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(unit_groups()));
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(unit_groups()));
+  Seconds last = idle_since_;
+  for (const std::uint32_t g : groups) last = later_of(last, groups_[g].written);
+  const auto waited = [&](RlPart part, Seconds from, Seconds to) {
+    if (to <= from) return;
+    step_.parts[static_cast<std::size_t>(part)] += to - from;
+    out_.spans.push_back({RlSpan::Lane::trainer, part, version_, from, to});
+  };
+  waited(RlPart::generation, idle_since_, last);
+  waited(RlPart::reward, last, now);
+  if (shared) sleep(now);
+  trainer_ = Trainer::busy;
+  trainer_until_ = train(groups, now);
+}
+
+Seconds RlLoop::train(std::span<const std::uint32_t> groups, Seconds start) {
+  std::vector<std::int32_t> sequences;
+  for (const std::uint32_t g : groups) {
+    const Group& group = groups_[g];
+    for (int i = 0; i < config_.group; ++i) {
+      const Sample& sample = samples_[group.first + static_cast<std::uint32_t>(i)];
+      sequences.push_back(group.prompt + sample.answer);
+      step_.prompt_tokens += group.prompt;
+      step_.answer_tokens += sample.answer;
+      step_.longest = std::max(step_.longest, sample.answer);
+      out_.trained_tokens += sample.answer;
+      ++step_.answers;
+      ++out_.trained;
+    }
+    const double behind = version_ - group.version;
+    step_.staleness_sum += behind * config_.group;
+    step_.staleness_most = std::max(step_.staleness_most, behind);
+  }
+  const TrainerPrices& price = prices_.trainer;
+  Seconds at = start;
+  if (!config_.algorithm->trains && !price.reward_forward) return at;
+  if (unit_ == 0 && config_.algorithm->generates) at = spend(RlPart::handover, at, prices_.to_training);
+  const double all = pack(sequences, price.replicas, config_.packing, price.shape).most;
+  const auto frozen = [&](RlPart part, const std::optional<PassLine>& line) {
+    if (line) at = spend(part, at, line->at(all) + prices_.frozen_swap);
+  };
+  frozen(RlPart::reward_model, price.reward_forward);
+  if (!config_.algorithm->trains) return at;
+  if (config_.with_old_log_probs()) at = spend(RlPart::log_probs, at, price.forward.at(all));
+  frozen(RlPart::reference, price.reference_forward);
+  frozen(RlPart::teacher, price.teacher_forward);
+  if (price.critic_forward) at = spend(RlPart::values, at, price.critic_forward->at(all));
+  const int updates = config_.asynchrony.stream_updates ? 1 : updates_;
+  for (int epoch = 0; epoch < config_.epochs; ++epoch) {
+    for (int u = 0; u < updates; ++u) {
+      const std::size_t from = sequences.size() * static_cast<std::size_t>(u) / static_cast<std::size_t>(updates);
+      const std::size_t to = sequences.size() * static_cast<std::size_t>(u + 1) / static_cast<std::size_t>(updates);
+      const PackedAnswers packed =
+          pack(std::span(sequences).subspan(from, to - from), price.replicas, config_.packing, price.shape);
+      step_.micro_batches += packed.most;
+      step_.mean_micro_batches += packed.mean;
+      if (price.critic_update) at = spend(RlPart::critic_update, at, price.critic_update->at(packed.most));
+      at = spend(RlPart::update, at, price.update.at(packed.most));
+    }
+  }
+  return at;
+}
+
+void RlLoop::end_unit(Seconds now) {
+  const int units = config_.asynchrony.stream_updates ? updates_ : 1;
+  idle_since_ = now;
+  trainer_ = Trainer::idle;
+  if (++unit_ < units) return;
+  unit_ = 0;
+  Seconds at = spend(RlPart::host, now, config_.host_time);
+  idle_since_ = at;
+  trainer_ = Trainer::draining;
+  trainer_until_ = at;
+}
+
+void RlLoop::start_sync(Seconds now) {
+  if (now > idle_since_) {
+    step_.parts[static_cast<std::size_t>(RlPart::drain)] += now - idle_since_;
+    out_.spans.push_back({RlSpan::Lane::trainer, RlPart::drain, version_, idle_since_, now});
+  }
+  sleep(now);
+  Seconds at = now;
+  if (config_.algorithm->trains && config_.algorithm->generates) {
+    at = spend(RlPart::sync, at, prices_.sync);
+    at = spend(RlPart::handover, at, prices_.to_generation);
+  }
+  trainer_ = Trainer::syncing;
+  trainer_until_ = at;
+}
+
+void RlLoop::end_sync(Seconds now) {
+  wake(now);
+  step_.end = now;
+  if (session_) {
+    const PoolTotals pool = session_->totals().pools.front();
+    step_.engine_busy = to_seconds(pool.counters.busy - busy_before_);
+    step_.tokens_written = pool.counters.tokens_given() - tokens_before_;
+    busy_before_ = pool.counters.busy;
+    tokens_before_ = pool.counters.tokens_given();
+  }
+  std::vector<Unfinished> unfinished;
+  const bool drops = config_.asynchrony.in_flight == InFlight::recompute && config_.algorithm->trains;
+  if (session_ && drops && !session_->idle()) unfinished = session_->withdraw();
+  step_.interrupted += static_cast<std::int64_t>(unfinished.size());
+  out_.steps.push_back(step_);
+  step_ = {};
+  step_.begin = now;
+  ++version_;
+  trainer_ = Trainer::idle;
+  idle_since_ = now;
+  for (const Unfinished& old : unfinished) {
+    const auto index = static_cast<std::uint32_t>(old.request.id);
+    Sample& sample = samples_[index];
+    sample.done += old.generated;
+    if (sample.done >= sample.answer)
+      written(index, now);
+    else
+      ask(index, now);
+  }
+}
+
+// ------------------------------------------------------------------------------------------------- the clock
+
+Seconds RlLoop::next_own_event() const {
+  Seconds next = kNever;
+  if (!scores_.empty()) next = scores_.front().first;
+  const bool waits = trainer_ == Trainer::draining && config_.asynchrony.in_flight == InFlight::finish && session_ &&
+                     !session_->idle() && config_.placement == RlPlacement::separate;
+  if (trainer_ != Trainer::idle && !waits) next = std::min(next, trainer_until_);
+  return next;
+}
+
+/// Everything of the loop's own that is due.
+void RlLoop::fire(Seconds now) {
+  while (!scores_.empty() && scores_.front().first <= now) {
+    const std::uint32_t sample = scores_.front().second;
+    scores_.pop_front();
+    rewarded(sample);
+  }
+  if (trainer_ == Trainer::idle || trainer_until_ > now) return;
+  if (trainer_ == Trainer::busy) return end_unit(now);
+  if (trainer_ == Trainer::syncing) return end_sync(now);
+  const bool finish = config_.asynchrony.in_flight == InFlight::finish && config_.placement == RlPlacement::separate;
+  if (finish && session_ && !session_->idle()) return;
+  start_sync(now);
+}
+
+RlOutcome RlLoop::run(const std::function<bool(int)>& keep_going) {
+  const int wanted = config_.warm_up_steps() + std::max(1, config_.replayed_steps);
+  constexpr std::uint64_t kAsk = 512;
+  Seconds now;
+  std::uint64_t turns = 0;
+  while (version_ < wanted) {
+    begin_groups();
+    start_unit(now);
+    if (keep_going && turns++ % kAsk == 0 && !keep_going(version_)) throw Interrupted();
+    const Seconds next = next_own_event();
+    if (next <= now) {
+      fire(now);
+      continue;
+    }
+    if (session_ && awake_) {
+      const Seconds until = is_finite(next) ? session_time(next) : kLongestSession;
+      if (session_->step(until)) {
+        now = later_of(now, session_->now() + asleep_);
+        for (const auto& [sample, finish] : results_) written(sample, later_of(now, finish + asleep_));
+        results_.clear();
+        continue;
+      }
+      if (is_finite(next)) {
+        if (session_->idle()) step_.engine_empty += next - now;
+        session_->run_until(until);
+      }
+    }
+    assert(is_finite(next) && "nothing left that could happen");
+    now = next;
+    fire(now);
+  }
+  out_.timed_out_rewards = rewards_.timed_out();
+  return std::move(out_);
+}
+
+}  // namespace flopcast

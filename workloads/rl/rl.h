@@ -1,0 +1,255 @@
+// What the loop of reinforcement learning is told: prompts and answers, algorithm, where generation and training run,
+// how far one may run ahead of the other, rewards, how new weights reach the engine.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/base/fields.h"
+#include "sim/base/units.h"
+#include "workloads/model/model.h"
+#include "workloads/rl/algorithms.h"
+
+namespace flopcast {
+
+enum class LengthShape : std::uint8_t { fixed, uniform, exponential, log_normal, histogram };
+constexpr std::array<std::string_view, 5> enum_names(LengthShape) {
+  return {"fixed", "uniform", "exponential", "log_normal", "histogram"};
+}
+
+/// Tokens of prompts or answers. Draws: lengths.h.
+struct TokenLengths {
+  double mean = 1;  ///< of what is left after the cut
+  LengthShape shape = LengthShape::fixed;
+  double variation =
+      1;  ///< coefficient of variation of log_normal before the cut; uniform: half the width over the mean
+  double least = 1, most = 1e8;  ///< the cut
+  double group_correlation = 0;  ///< of the answers of a group, as normal scores
+  std::string histogram;         ///< name of a measured one, for its shape
+  std::vector<double> counts;    ///< of its equal bins
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("mean", &TokenLengths::mean, {"rollouts"});
+    field("shape", &TokenLengths::shape, {"rollouts"});
+    field("variation", &TokenLengths::variation, {"rollouts"});
+    field("least", &TokenLengths::least, {"rollouts"});
+    field("most", &TokenLengths::most, {"rollouts"});
+    field("group_correlation", &TokenLengths::group_correlation, {"rollouts"});
+    field("histogram", &TokenLengths::histogram, {"rollouts"});
+    field.aside(&TokenLengths::counts, "histogram");
+  }
+};
+
+enum class RlPlacement : std::uint8_t {
+  colocated,  ///< generation and training on the same GPUs in turn
+  separate,   ///< on GPUs of their own: training on the first, the engine on those after them
+};
+constexpr std::array<std::string_view, 2> enum_names(RlPlacement) { return {"colocated", "separate"}; }
+
+/// How answers of different lengths become micro-batches.
+enum class AnswerPacking : std::uint8_t {
+  balanced,  ///< packed without padding, replicas given equal numbers of tokens as well as can be
+  in_order,  ///< packed without padding, replicas given equal numbers of answers as they come
+  padded,    ///< each as long as the longest there may be
+};
+constexpr std::array<std::string_view, 3> enum_names(AnswerPacking) { return {"balanced", "in_order", "padded"}; }
+
+/// In which order a step's prompts go to the engine.
+enum class PromptOrder : std::uint8_t { as_drawn, longest_first };
+constexpr std::array<std::string_view, 2> enum_names(PromptOrder) { return {"as_drawn", "longest_first"}; }
+
+/// What becomes of answers that are being written when new weights come.
+enum class InFlight : std::uint8_t {
+  finish,     ///< they are finished first; nothing new is begun meanwhile
+  recompute,  ///< interrupted, and continued with new weights; their cache is computed again
+  keep,       ///< paused, and continued with the cache that old weights made
+};
+constexpr std::array<std::string_view, 3> enum_names(InFlight) { return {"finish", "recompute", "keep"}; }
+
+/// How far the engine may run ahead of the trainer.
+struct AsynchronyConfig {
+  /// In steps: answers begun <= (versions of the weights + 1 + staleness) x answers of a step. 0: synchronous.
+  double staleness = 0;
+  InFlight in_flight = InFlight::recompute;
+  bool stream_updates = false;  ///< an update begins when its own answers are there, not when all of the step are
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("staleness", &AsynchronyConfig::staleness, {"loop"});
+    field("in_flight", &AsynchronyConfig::in_flight, {"loop"});
+    field("stream_updates", &AsynchronyConfig::stream_updates, {"loop"});
+  }
+};
+
+enum class RewardKind : std::uint8_t {
+  rules,    ///< CPUs of a pool look at an answer when it is finished
+  sandbox,  ///< the same by running code, with a time-out
+  model,    ///< a reward model reads the answers on the training GPUs
+};
+constexpr std::array<std::string_view, 3> enum_names(RewardKind) { return {"rules", "sandbox", "model"}; }
+
+struct RewardConfig {
+  RewardKind kind = RewardKind::rules;
+  Seconds time{0.1};     ///< of one answer, on average
+  double variation = 0;  ///< log-normal
+  int workers = 64;      ///< answers looked at side by side
+  Seconds time_out{60};  ///< nothing takes longer
+  double hanging = 0;    ///< share of answers that run into it
+  ModelConfig model;     ///< kind model; no name: of the policy's size
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("kind", &RewardConfig::kind, {"rollouts"});
+    field("time", &RewardConfig::time, {"rollouts"});
+    field("variation", &RewardConfig::variation, {"rollouts"});
+    field("workers", &RewardConfig::workers, {"rollouts"});
+    field("time_out", &RewardConfig::time_out, {"rollouts"});
+    field("hanging", &RewardConfig::hanging, {"rollouts"});
+    field("model", &RewardConfig::model, {.resolved = true});
+  }
+};
+
+/// How new weights get from the trainer's layout into the engine's. Prices: weight_sync.h.
+enum class SyncForm : std::uint8_t {
+  sharded,    ///< each engine GPU gets its own part, from the trainers that hold it
+  broadcast,  ///< tensor by tensor: gathered on the trainers, sent by one of them to every engine GPU
+  delta,      ///< as sharded, but only what has changed
+  host,       ///< as sharded, through host memory on both sides
+  storage,    ///< written to storage and read by every replica
+};
+constexpr std::array<std::string_view, 5> enum_names(SyncForm) {
+  return {"sharded", "broadcast", "delta", "host", "storage"};
+}
+
+struct SyncConfig {
+  SyncForm form = SyncForm::sharded;
+  double delta_share = 0.03;  ///< of the weights that an update changes, their positions included
+  BytesPerSecond delta_rate;  ///< at which a GPU of the trainer finds what has changed, over all weights that it holds
+  Seconds fixed;              ///< of every synchronisation: messages between processes, caches dropped
+  /// At which an engine GPU takes in what reaches it: copies, casts, loading tensor by tensor.
+  BytesPerSecond load_rate;
+  BytesPerSecond expert_load_rate;   ///< the same of experts, whose tensors are many
+  BytesPerSecond storage_bandwidth;  ///< all nodes together
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("form", &SyncConfig::form, {"weight-sync"});
+    field("delta_share", &SyncConfig::delta_share, {"weight-sync"});
+    field("delta_rate", &SyncConfig::delta_rate, {"weight-sync"});
+    field("fixed", &SyncConfig::fixed, {"weight-sync"});
+    field("load_rate", &SyncConfig::load_rate, {"weight-sync"});
+    field("expert_load_rate", &SyncConfig::expert_load_rate, {"weight-sync"});
+    field("storage_bandwidth", &SyncConfig::storage_bandwidth, {"weight-sync"});
+  }
+};
+
+/// What leaves the GPUs for host memory while it is not needed (colocated), and what switching costs.
+struct HandoverConfig {
+  bool optimizer = true;   ///< optimiser states, while the engine generates
+  bool parameters = true;  ///< parameters and gradients of the trainer, likewise
+  bool engine = true;      ///< weights and KV cache of the engine, while the trainer works
+  bool reference = true;   ///< weights of frozen models, but for their pass
+  Seconds wake;            ///< of the engine: memory mapped, graphs captured again
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("optimizer", &HandoverConfig::optimizer, {"loop"});
+    field("parameters", &HandoverConfig::parameters, {"loop"});
+    field("engine", &HandoverConfig::engine, {"loop"});
+    field("reference", &HandoverConfig::reference, {"loop"});
+    field("wake", &HandoverConfig::wake, {"loop"});
+  }
+};
+
+/// A point of the curve along which answers grow over a run.
+struct GrowthPoint {
+  double step = 0;             ///< of the run
+  double mean = 1;             ///< tokens of an answer
+  std::optional<double> most;  ///< another cut from here on
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("step", &GrowthPoint::step, {"run"});
+    field("mean", &GrowthPoint::mean, {"run"});
+    field("most", &GrowthPoint::most, {"run"});
+  }
+};
+
+/// All steps of a run.
+struct RlRunConfig {
+  double steps = 0;                 ///< 0: one step is all there is
+  std::vector<GrowthPoint> growth;  ///< none: answers stay as they are
+  int evaluation_every = 0;         ///< steps; 0: never
+  int evaluation_answers = 0;       ///< written for it
+  std::string source;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("steps", &RlRunConfig::steps, {"run"});
+    field("growth", &RlRunConfig::growth, {"run"});
+    field("evaluation_every", &RlRunConfig::evaluation_every, {"run"});
+    field("evaluation_answers", &RlRunConfig::evaluation_answers, {"run"});
+    field("source", &RlRunConfig::source, {kLabel});
+  }
+};
+
+struct RlConfig {
+  const AlgorithmRow* algorithm = &algorithms().front();
+  int prompts = 1;  ///< of a step
+  int group = 1;    ///< answers to each
+  TokenLengths prompt, answer;
+  int epochs = 1;
+  RlPlacement placement = RlPlacement::colocated;
+  AnswerPacking packing = AnswerPacking::balanced;
+  PromptOrder order = PromptOrder::as_drawn;
+  std::optional<bool> reference;      ///< none: as the algorithm has it
+  std::optional<bool> old_log_probs;  ///< none: as the algorithm has it
+  double signal_share = 1;            ///< of groups, where others are thrown away
+  AsynchronyConfig asynchrony;
+  RewardConfig reward;
+  ModelConfig teacher;  ///< of a distillation
+  SyncConfig sync;
+  HandoverConfig handover;
+  Seconds host_time;  ///< of each step: data between roles, logging
+  int replayed_steps = 1;
+  std::uint64_t seed = 1;
+  RlRunConfig run;
+
+  std::int64_t answers() const { return std::int64_t{prompts} * group; }
+  bool with_reference() const { return reference.value_or(algorithm->reference); }
+  bool with_old_log_probs() const { return old_log_probs.value_or(algorithm->old_log_probs); }
+  bool with_reward_model() const { return algorithm->rewards && reward.kind == RewardKind::model; }
+  /// Replayed before those that count: until the engine runs ahead as far as it may.
+  int warm_up_steps() const { return asynchrony.staleness > 0 ? 2 + static_cast<int>(asynchrony.staleness) : 0; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("algorithm", &RlConfig::algorithm, {"loop"});
+    field("prompts", &RlConfig::prompts, {"rollouts"});
+    field("group", &RlConfig::group, {"rollouts"});
+    field("prompt", &RlConfig::prompt);
+    field("answer", &RlConfig::answer);
+    field("epochs", &RlConfig::epochs, {"loop"});
+    field("placement", &RlConfig::placement, {"loop"});
+    field("packing", &RlConfig::packing, {"loop"});
+    field("order", &RlConfig::order, {"loop"});
+    field("reference", &RlConfig::reference, {.cause = "loop", .absent = "as the algorithm has it"});
+    field("old_log_probs", &RlConfig::old_log_probs, {.cause = "loop", .absent = "as the algorithm has it"});
+    field("signal_share", &RlConfig::signal_share, {"rollouts"});
+    field("asynchrony", &RlConfig::asynchrony);
+    field("reward", &RlConfig::reward);
+    field("teacher", &RlConfig::teacher, {.resolved = true});
+    field("sync", &RlConfig::sync);
+    field("handover", &RlConfig::handover);
+    field("host_time", &RlConfig::host_time, {"loop"});
+    field("replayed_steps", &RlConfig::replayed_steps, {"rollouts"});
+    field("seed", &RlConfig::seed, {"rollouts"});
+    field("run", &RlConfig::run);
+  }
+};
+
+}  // namespace flopcast
