@@ -117,7 +117,8 @@ LibraryRow scenario_row(const Libraries& libraries, const std::string& name) {
   const std::string nodes = s.cluster().has_base() ? s.cluster().base()
                                                    : fmt::format("{} x {} on {}", s.cluster().nodes(),
                                                                  s.cluster().node(), s.cluster().fabric());
-  const std::string work = s.has_training()           ? fmt::format("{}, {}", s.model(), s.training().schedule())
+  const std::string work = s.has_rl()                 ? fmt::format("{} of {}", s.rl().algorithm(), s.model())
+                           : s.has_training()         ? fmt::format("{}, {}", s.model(), s.training().schedule())
                            : s.has_serving()          ? fmt::format("serving {}", s.model())
                            : s.has_cluster_life()     ? "failures and goodput"
                            : s.has_given_service()    ? "a service by its published figures"

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {

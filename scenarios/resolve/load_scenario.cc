@@ -14,6 +14,7 @@
 #include "scenarios/read/quantity.h"
 #include "scenarios/read/set_field.h"
 #include "scenarios/resolve/load_money.h"
+#include "scenarios/resolve/load_rl.h"
 #include "scenarios/resolve/load_serving.h"
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/plain_text.h"
@@ -199,6 +200,7 @@ class Resolver {
 
   void what_runs() {
     const int kinds = in_.has_training() + in_.has_collective() + in_.has_cluster_life();
+    if (in_.has_rl()) return rl();
     if (in_.has_serving())
       return kinds == 0 && !in_.has_given_service()
                  ? serving()
@@ -227,6 +229,23 @@ class Resolver {
     out_.serving = load_serving(
         in_.serving(), {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr, file_, &places_},
         faults_);
+  }
+
+  /// `training` says how one update is cut up: the loop takes it along.
+  void rl() {
+    if (in_.has_collective() || in_.has_cluster_life() || in_.has_serving() || in_.has_given_service() || in_.has_run())
+      return add("rl", "reinforcement learning beside something else that runs",
+                 "rl { ... } beside training { ... } (rl.run has the steps of a run)");
+    if (!in_.has_model())
+      add("model", "nothing",
+          fmt::format("the policy, one of {}", fmt::join(libraries_.names(LibraryKind::models), ", ")));
+    if (in_.has_training()) training();
+    out_.rl = load_rl(in_.rl(),
+                      {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr,
+                       out_.training && sound("training") ? &*out_.training : nullptr, in_.has_training(), file_,
+                       &places_, &libraries_},
+                      faults_);
+    out_.training.reset();
   }
 
   void cluster_life() {
@@ -269,7 +288,8 @@ class Resolver {
       check_stages(config.plan, stages_of(*row, config.plan.pipeline, config.plan.chunks), model_, paths, places_,
                    faults_);
     }
-    if (cluster_known_) check_gpu_count(config.plan, out_.cluster, paths, places_, faults_);
+    // Of a loop, which has GPUs for other things too: load_rl.cc.
+    if (cluster_known_ && !in_.has_rl()) check_gpu_count(config.plan, out_.cluster, paths, places_, faults_);
     if (!sound("training.batch") || !sound(paths.batch)) return;
     const bool divides = check_batch(config.batch, config.plan, paths, places_, faults_);
     if (divides && config.schedule_file.empty()) check_schedule(config, paths, places_, faults_);
@@ -371,7 +391,7 @@ class Resolver {
 
   /// Checkpoints and failures must leave time to train.
   void check_resilience() {
-    const bool in_force = in_.has_resilience() || in_.has_run() || in_.has_cluster_life();
+    const bool in_force = in_.has_resilience() || in_.has_run() || in_.rl().has_run() || in_.has_cluster_life();
     if (!in_force || !cluster_known_ || !sound("resilience")) return;
     const proto::Resilience& stated = in_.resilience();
     const ResilienceConfig& r = out_.resilience;
@@ -392,7 +412,9 @@ class Resolver {
     std::vector<std::string> in_force;
     if (in_.has_training())
       in_force = {"training.precision", "training.recompute", "training.expert_load", "training.mechanisms"};
-    if ((in_.has_run() && in_.has_training()) || in_.has_cluster_life()) in_force.push_back("resilience");
+    if (in_.has_rl()) in_force.insert(in_force.end(), {"rl.reward", "rl.sync", "rl.handover"});
+    if ((in_.has_run() && in_.has_training()) || in_.has_cluster_life() || in_.rl().has_run())
+      in_force.push_back("resilience");
     if (out_.price.model != PriceModel::stated) in_force.push_back("price." + in_.price().model());
     if (in_.has_serving()) in_force.push_back("serving.prefix_cache");
     out_.defaults_used = defaults_used(in_, in_force);

@@ -53,13 +53,19 @@ class ServingLoader {
     return out_;
   }
 
+  std::optional<PoolSpec> replicas_alone(const proto::Replicas& replicas, const std::string& path) {
+    pool(replicas, path, ReplicaRole::unified);
+    if (out_->pools.empty()) return std::nullopt;
+    return std::move(out_->pools.front());
+  }
+
  private:
   void fault(const std::string& path, std::string found, std::string expected, std::string suggestion = "") {
     faults_.push_back(
-        context_.places->fault("serving." + path, std::move(found), std::move(expected), std::move(suggestion)));
+        context_.places->fault(context_.root + path, std::move(found), std::move(expected), std::move(suggestion)));
   }
   bool sound(const std::string& path) const {
-    const std::string full = "serving." + path;
+    const std::string full = context_.root + path;
     return std::none_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) { return d.field.starts_with(full); });
   }
 
@@ -384,7 +390,7 @@ class ServingLoader {
     const Bytes weights = memory.table.total();
     if (weights > memory.usable) {
       Diagnostic d = context_.places->fault(
-          "serving." + path, fmt::format("{} of weights and workspace per GPU", gigabytes(weights)),
+          context_.root + path, fmt::format("{} of weights and workspace per GPU", gigabytes(weights)),
           fmt::format("at most {}, {:.0f} % of the {} of {}", gigabytes(memory.usable), 100 * spec.engine.memory_share,
                       gigabytes(context_.cluster->node.gpu.hbm_usable()), context_.cluster->node.gpu.name));
       faults_.push_back(with_remedy(
@@ -399,7 +405,8 @@ class ServingLoader {
     longest += memory.kv_per_sequence / memory.kv_per_token;
     if (static_cast<double>(memory.kv_tokens) >= std::max<double>(longest, spec.page_tokens)) return;
     Diagnostic d = context_.places->fault(
-        "serving." + path, fmt::format("room for the cache of {} tokens", std::max<std::int64_t>(0, memory.kv_tokens)),
+        context_.root + path,
+        fmt::format("room for the cache of {} tokens", std::max<std::int64_t>(0, memory.kv_tokens)),
         fmt::format("room for one request, {:.0f} tokens on average", longest));
     faults_.push_back(with_remedy(std::move(d), "more GPUs per replica, FP8 weights or kv_cache"));
   }
@@ -436,6 +443,13 @@ class ServingLoader {
 std::shared_ptr<ServingScenario> load_serving(const proto::Serving& serving, const ServingContext& context,
                                               Diagnostics& faults) {
   return ServingLoader(serving, context, faults).load();
+}
+
+std::optional<PoolSpec> load_replicas(const proto::Replicas& replicas, const proto::Speculation* speculation,
+                                      const std::string& path, const ServingContext& context, Diagnostics& faults) {
+  proto::Serving beside;
+  if (speculation) *beside.mutable_speculation() = *speculation;
+  return ServingLoader(beside, context, faults).replicas_alone(replicas, path);
 }
 
 }  // namespace flopcast

@@ -1,6 +1,7 @@
 // `serving { ... }` of a scenario: typed values and the laws across its fields. Internal to scenarios/.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "hwmodels/fabric/cluster.h"
@@ -10,18 +11,26 @@
 namespace flopcast {
 
 namespace proto {
+class Replicas;
 class Serving;
-}
+class Speculation;
+}  // namespace proto
 
 struct ServingContext {
   const ModelConfig* model = nullptr;  ///< null: not known, laws that need it stay silent
   const ClusterSpec* cluster = nullptr;
   std::string file;  ///< of the scenario: traces are relative to it
   const Places* places = nullptr;
+  std::string root = "serving.";  ///< path of the section, for diagnostics
 };
 
 /// What is wrong is added to `faults`. Null when the traffic could not be made.
 std::shared_ptr<ServingScenario> load_serving(const proto::Serving& serving, const ServingContext& context,
                                               Diagnostics& faults);
+
+/// Replicas that stand alone, such as the engine of a reinforcement learning loop: the same laws, without traffic.
+/// @param path below ServingContext::root. @param speculation may be null.
+std::optional<PoolSpec> load_replicas(const proto::Replicas& replicas, const proto::Speculation* speculation,
+                                      const std::string& path, const ServingContext& context, Diagnostics& faults);
 
 }  // namespace flopcast

@@ -18,6 +18,7 @@ namespace flopcast {
 struct KernelCalibration;
 struct LinkCalibration;
 struct ServingScenario;  // scenarios/resolve/serving_scenario.h
+struct RlScenario;       // scenarios/resolve/rl_scenario.h
 
 /// A part of a training run with its own batch and length. Predicted from replays, or given where nothing is known.
 struct TrainingPhase {
@@ -119,6 +120,7 @@ struct Scenario {
   std::optional<ClusterLifeConfig> cluster_life;
   std::optional<GivenServiceConfig> given_service;
   std::shared_ptr<const ServingScenario> serving;
+  std::shared_ptr<const RlScenario> rl;  ///< holds the file's `training` too
   std::vector<TrainingPhase> phases;
   ResilienceConfig resilience;
   PriceConfig price;
@@ -158,6 +160,7 @@ struct Scenario {
     field("cluster_life", &Scenario::cluster_life, {.resolved = true});
     field("given_service", &Scenario::given_service, {.resolved = true});
     field("serving", &Scenario::serving, {.resolved = true});
+    field("rl", &Scenario::rl, {.resolved = true});
     field("run", &Scenario::phases, {.cause = "run", .resolved = true});
     field("resilience", &Scenario::resilience, {.resolved = true});
     field("price", &Scenario::price, {.resolved = true});

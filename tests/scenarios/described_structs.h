@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 
@@ -17,10 +18,11 @@ void for_each_described(Visit visit) {
       IndexerConfig{}, StateLayersConfig{}, AttentionConfig{}, MoeConfig{}, ModelConfig{}, ServingPlan{},
       ServingPrecision{}, SchedulerConfig{}, SpeculationConfig{}, EngineConfig{}, PrefixCacheConfig{}, PoolSpec{},
       AutoscaleConfig{}, FailureConfig{}, ExpertPaceConfig{}, ServiceLevel{}, TokenPriceTable{}, ServingScenario{},
-      RentalConfig{}, OwnedConfig{}, AmortisedConfig{}, SiteConfig{}, PriceConfig{}, Spending{}, StaffConfig{},
-      ProgrammeConfig{}, GivenServiceConfig{}, MarketConfig{}, SpreadConfig{}, UncertainConfig{}, CorrelatedConfig{},
-      UncertaintyConfig{}, TrainingPhase{}, ResilienceConfig{}, ClusterLifeConfig{}, CollectiveConfig{},
-      Scenario::Published{}, Scenario{});
+      TokenLengths{}, AsynchronyConfig{}, RewardConfig{}, SyncConfig{}, HandoverConfig{}, GrowthPoint{}, RlRunConfig{},
+      RlConfig{}, RlScenario{}, RentalConfig{}, OwnedConfig{}, AmortisedConfig{}, SiteConfig{}, PriceConfig{},
+      Spending{}, StaffConfig{}, ProgrammeConfig{}, GivenServiceConfig{}, MarketConfig{}, SpreadConfig{},
+      UncertainConfig{}, CorrelatedConfig{}, UncertaintyConfig{}, TrainingPhase{}, ResilienceConfig{},
+      ClusterLifeConfig{}, CollectiveConfig{}, Scenario::Published{}, Scenario{});
 }
 
 /// Another value than it has, for any type of field.

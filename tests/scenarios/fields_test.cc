@@ -111,6 +111,16 @@ TEST_CASE("every field of the schema belongs to a struct, and every field of a s
   check_pair<TokenPriceTable>(proto::TokenPrices::descriptor());
   check_pair<ServiceLevel>(proto::Promise::descriptor());
 
+  // `training` stands beside it, drafts are the engine's: load_rl.cc.
+  check_pair<RlScenario>(proto::Rl::descriptor(), {"speculation"});
+  check_pair<TokenLengths>(proto::TokenLengths::descriptor());
+  check_pair<AsynchronyConfig>(proto::Asynchrony::descriptor());
+  check_pair<RewardConfig>(proto::Reward::descriptor());
+  check_pair<SyncConfig>(proto::WeightSync::descriptor());
+  check_pair<HandoverConfig>(proto::Handover::descriptor());
+  check_pair<RlRunConfig>(proto::RlRun::descriptor());
+  check_pair<GrowthPoint>(proto::GrowthPoint::descriptor());
+
   check_pair<PriceConfig>(proto::Price::descriptor());
   check_pair<RentalConfig>(proto::RentalTerms::descriptor());
   check_pair<OwnedConfig>(proto::OwnedTerms::descriptor());

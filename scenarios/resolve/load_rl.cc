@@ -1,0 +1,304 @@
+#include "scenarios/resolve/load_rl.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "scenarios/proto/rl.pb.h"
+#include "scenarios/read/data_file.h"
+#include "scenarios/read/library_entries.h"
+#include "scenarios/read/load_fields.h"
+#include "scenarios/read/set_field.h"
+#include "scenarios/resolve/load_serving.h"
+#include "workloads/serving/pricing/deployment.h"
+
+namespace flopcast {
+namespace {
+
+constexpr char kLengthsFile[] = "workloads/data/rl/answer_lengths.textproto";
+
+std::string plural_gpus(std::int64_t count) { return fmt::format("{} GPU{}", count, count == 1 ? "" : "s"); }
+
+class RlLoader {
+ public:
+  RlLoader(const proto::Rl& in, const RlContext& context, Diagnostics& faults)
+      : in_(in), context_(context), faults_(faults), out_(std::make_shared<RlScenario>()) {}
+
+  std::shared_ptr<RlScenario> load() {
+    if (!sound("")) return out_;  // a field's own fault would drag others behind it
+    load_fields(in_, out_->loop);
+    algorithm();
+    if (!sound("algorithm")) return out_;
+    if (context_.training) out_->update = *context_.training;
+    models();
+    lengths(in_.prompt(), "prompt", out_->loop.prompt);
+    lengths(in_.answer(), "answer", out_->loop.answer);
+    if (in_.prompt().group_correlation() > 0)
+      fault("prompt.group_correlation", fmt::format("{:g}", in_.prompt().group_correlation()),
+            "0: a prompt has no group, its answers have");
+    rollout();
+    groups();
+    asynchrony();
+    rewards();
+    growth();
+    if (sound("")) sequences();
+    if (sound("")) gpu_counts();
+    return out_;
+  }
+
+ private:
+  void fault(const std::string& path, std::string found, std::string expected, std::string remedy = "") {
+    Diagnostic d = context_.places->fault("rl." + path, std::move(found), std::move(expected));
+    faults_.push_back(remedy.empty() ? std::move(d) : with_remedy(std::move(d), std::move(remedy)));
+  }
+  bool sound(const std::string& path) const {
+    const std::string full = path.empty() ? "rl." : "rl." + path;
+    return std::none_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) { return d.field.starts_with(full); });
+  }
+  const AlgorithmRow& row() const { return *out_->loop.algorithm; }
+
+  void algorithm() {
+    if (find_algorithm(in_.algorithm())) return;
+    std::vector<std::string> names;
+    for (const AlgorithmRow& known : algorithms()) names.emplace_back(known.name);
+    faults_.push_back(context_.places->fault("rl.algorithm", flopcast::quoted(in_.algorithm()),
+                                             fmt::format("one of {}", fmt::join(names, ", ")),
+                                             nearest_name(in_.algorithm(), names)));
+  }
+
+  ModelConfig library_model(const std::string& name) {
+    try {
+      return context_.libraries->model(name);
+    } catch (const InputError& error) {
+      faults_.insert(faults_.end(), error.diagnostics().begin(), error.diagnostics().end());
+      return {};
+    }
+  }
+
+  void models() {
+    const RlConfig& loop = out_->loop;
+    if (row().trains && !context_.training_stated)
+      faults_.push_back(context_.places->fault("training", "nothing", "training { ... }: how one update is cut up"));
+    if (row().teacher != in_.has_teacher())
+      fault("teacher", row().teacher ? "nothing" : flopcast::quoted(in_.teacher()),
+            row().teacher ? "the model whose log-probabilities are distilled"
+                          : fmt::format("nothing: {} has no teacher", row().name));
+    if (in_.has_teacher()) out_->loop.teacher = library_model(in_.teacher());
+    if (in_.reward().has_model() && !loop.with_reward_model())
+      fault("reward.model", flopcast::quoted(in_.reward().model()), "kind: \"model\" beside it");
+    if (in_.has_reward() && !row().rewards) fault("reward", "rewards", fmt::format("nothing: {} has none", row().name));
+    if (in_.reward().has_model()) out_->loop.reward.model = library_model(in_.reward().model());
+    if (loop.with_reward_model() && !context_.training_stated && !row().trains)
+      fault("reward.kind", "\"model\"", "training { ... }, whose plan the reward model runs under");
+  }
+
+  // ------------------------------------------------------------------------------------------- lengths
+
+  void lengths(const proto::TokenLengths& stated, const std::string& path, TokenLengths& out) {
+    if (stated.has_histogram() != (out.shape == LengthShape::histogram)) {
+      return fault(path + ".histogram", stated.has_histogram() ? flopcast::quoted(stated.histogram()) : "nothing",
+                   stated.has_histogram() ? "shape: \"histogram\" beside it" : "the name of a measured histogram");
+    }
+    if (out.shape == LengthShape::histogram) measured(path, out);
+    if (out.shape == LengthShape::uniform && out.variation > 1)
+      fault(path + ".variation", fmt::format("{:g}", out.variation), "at most 1: uniform lengths go down to 0 then");
+    if (out.shape == LengthShape::fixed) {
+      out.least = std::min(out.least, out.mean);
+      if (!stated.has_most()) out.most = out.mean;
+    }
+    if (out.shape == LengthShape::uniform && !stated.has_most()) out.most = out.mean * (1 + out.variation);
+    if (!stated.has_most() && out.shape != LengthShape::fixed && out.shape != LengthShape::uniform) {
+      return fault(path + ".most", "no cut", "the most tokens there may be: every context ends somewhere");
+    }
+    if (out.least > out.mean || out.mean > out.most)
+      fault(path + ".mean", fmt::format("{:g}", out.mean),
+            fmt::format("from least, {:g}, to most, {:g}", out.least, out.most));
+  }
+
+  void measured(const std::string& path, TokenLengths& out) {
+    const std::string file = required_file(*context_.libraries, kLengthsFile);
+    proto::LengthTable table;
+    Places places(file);
+    if (!parse_text(read_text_file(file), file, table, places, faults_)) return;
+    std::vector<std::string> names;
+    for (const proto::MeasuredLengths& known : table.histogram()) {
+      names.push_back(known.name());
+      if (known.name() == out.histogram) out.counts.assign(known.count().begin(), known.count().end());
+    }
+    if (!out.counts.empty()) return;
+    faults_.push_back(context_.places->fault("rl." + path + ".histogram", flopcast::quoted(out.histogram),
+                                             fmt::format("one of {}", fmt::join(names, ", ")),
+                                             nearest_name(out.histogram, names)));
+  }
+
+  // ------------------------------------------------------------------------------------------- the engine
+
+  void rollout() {
+    if (!row().generates) {
+      if (in_.has_rollout()) fault("rollout", "an engine", fmt::format("nothing: {} writes no answers", row().name));
+      return;
+    }
+    if (!in_.has_rollout()) return fault("rollout", "nothing", "rollout { ... }, the engine that writes answers");
+    if (in_.has_rollout_cluster()) elsewhere();
+    if (!context_.model || !sound("rollout_cluster")) return;
+    ServingContext context{context_.model, engine_cluster(), context_.file, context_.places, "rl."};
+    const auto spec =
+        load_replicas(in_.rollout(), in_.has_speculation() ? &in_.speculation() : nullptr, "rollout", context, faults_);
+    if (!spec) return;
+    out_->rollout = *spec;
+    if (in_.rollout().has_autoscale()) fault("rollout.autoscale", "autoscaling", "nothing: all replicas are up");
+    if (in_.rollout().has_max_waiting())
+      fault("rollout.max_waiting", fmt::format("{}", in_.rollout().max_waiting()), "nothing: every answer waits");
+    out_->rollout.engine.scheduler.max_waiting = std::numeric_limits<int>::max() / 2;
+    out_->rollout.prefix.block_tokens = out_->rollout.page_tokens;
+  }
+
+  const ClusterSpec* engine_cluster() const {
+    return out_->rollout_cluster ? &*out_->rollout_cluster : context_.cluster;
+  }
+
+  void elsewhere() {
+    if (out_->loop.placement != RlPlacement::separate)
+      return fault("rollout_cluster", "a cluster for the engine alone", "placement: \"separate\" beside it");
+    try {
+      Entry<proto::Cluster> entry{in_.rollout_cluster().base(), in_.rollout_cluster(), *context_.places, {}, {}};
+      if (!entry.message.base().empty()) {
+        const proto::Cluster own = entry.message;
+        entry.message = load_entry<proto::Cluster>(*context_.libraries, own.base()).message;
+        lay_over(entry.message, own);
+      }
+      out_->rollout_cluster = cluster_spec(entry, "rl.rollout_cluster.", *context_.libraries, faults_);
+    } catch (const InputError& error) {
+      faults_.insert(faults_.end(), error.diagnostics().begin(), error.diagnostics().end());
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------- laws
+
+  void groups() {
+    if (row().group && out_->loop.group < 2)
+      fault("group", fmt::format("{}", out_->loop.group),
+            fmt::format("at least 2: the baseline of {} is the mean of a group", row().name));
+    if (in_.has_signal_share() && !row().drops_groups)
+      fault("signal_share", fmt::format("{:g}", in_.signal_share()), "1: only dapo throws groups away");
+    if (!row().trains || !context_.training) return;
+    const std::int64_t update = out_->update.batch.sequences;
+    if (out_->loop.answers() % update == 0) return;
+    fault("prompts", fmt::format("{} x {} answers", out_->loop.prompts, out_->loop.group),
+          fmt::format("a multiple of the {} answers of an update (training.batch.sequences)", update));
+  }
+
+  void asynchrony() {
+    const AsynchronyConfig& a = out_->loop.asynchrony;
+    const bool apart = out_->loop.placement == RlPlacement::separate;
+    if (a.stream_updates && !apart)
+      fault("asynchrony.stream_updates", "true", "placement: \"separate\": the engine stands still while updates run");
+    if (a.stream_updates && context_.training && sound("prompts") && out_->loop.prompts % out_->updates() != 0)
+      fault("asynchrony.stream_updates", fmt::format("{} updates of {} prompts", out_->updates(), out_->loop.prompts),
+            "updates of whole groups: prompts divide by updates");
+    if (a.staleness > 0 && (!row().generates || !row().trains))
+      fault("asynchrony.staleness", fmt::format("{:g}", a.staleness),
+            fmt::format("0: {} has nothing that could run ahead", row().name));
+    const double ahead = a.staleness * out_->loop.prompts;
+    if (a.staleness > 0 && ahead < 1)
+      fault("asynchrony.staleness", fmt::format("{:g}", a.staleness),
+            fmt::format("0, or at least one of the {} prompts of a step, {:.2g}", out_->loop.prompts,
+                        1.0 / out_->loop.prompts));
+  }
+
+  void rewards() {
+    const RewardConfig& r = out_->loop.reward;
+    if (r.kind == RewardKind::model) return;
+    if (r.time > r.time_out)
+      fault("reward.time", fmt::format("{:g} s", r.time.value()),
+            fmt::format("at most time_out, {:g} s", r.time_out.value()));
+  }
+
+  void growth() {
+    const RlRunConfig& run = out_->loop.run;
+    double before = -1;
+    for (int i = 0; i < in_.run().growth_size(); ++i) {
+      const GrowthPoint& point = run.growth[static_cast<std::size_t>(i)];
+      const std::string path = fmt::format("run.growth[{}]", i);
+      if (point.step <= before || point.step > run.steps)
+        fault(path + ".step", fmt::format("{:g}", point.step),
+              fmt::format("steps in order, up to the {:g} of the run", run.steps));
+      before = point.step;
+      const double most = point.most.value_or(out_->loop.answer.most);
+      if (point.mean > most) fault(path + ".mean", fmt::format("{:g}", point.mean), fmt::format("at most {:g}", most));
+    }
+    if ((run.evaluation_every > 0) != (run.evaluation_answers > 0))
+      fault("run.evaluation_every", "half an evaluation", "evaluation_every and evaluation_answers, or neither");
+    if (run.evaluation_every > 0 && !row().generates)
+      fault("run.evaluation_every", fmt::format("{}", run.evaluation_every), "0: there is no engine");
+  }
+
+  double longest_answer() const {
+    double most = out_->loop.answer.most;
+    for (const GrowthPoint& point : out_->loop.run.growth) most = std::max(most, point.most.value_or(most));
+    return most;
+  }
+
+  /// The longest prompt with the longest answer fits everywhere.
+  void sequences() {
+    const double longest = out_->loop.prompt.most + longest_answer();
+    if (context_.model && longest > context_.model->max_positions)
+      fault("answer.most", fmt::format("{:g} tokens of prompt and answer", longest),
+            fmt::format("at most the {} positions of {}", context_.model->max_positions, context_.model->name));
+    if (row().trains && context_.training) {
+      const BatchConfig& batch = out_->update.batch;
+      const bool padded = out_->loop.packing == AnswerPacking::padded;
+      const double room = static_cast<double>(batch.sequence_length) * (padded ? 1 : batch.micro_batch_sequences);
+      if (longest > room)
+        fault("answer.most", fmt::format("{:g} tokens of prompt and answer", longest),
+              fmt::format("at most the {:g} tokens that {} holds (training.batch)", room,
+                          padded ? "a padded sequence" : "a micro-batch"),
+              "a larger training.batch.sequence_length");
+    }
+    if (!row().generates || !engine_cluster()) return;
+    const ReplicaMemory memory = replica_memory(out_->rollout.engine, engine_cluster()->node.gpu);
+    if (static_cast<double>(memory.kv_tokens) < longest)
+      fault("rollout", fmt::format("room for the cache of {} tokens", std::max<std::int64_t>(0, memory.kv_tokens)),
+            fmt::format("room for the longest prompt and answer, {:g} tokens", longest),
+            "more GPUs per replica, FP8 weights or kv_cache");
+  }
+
+  void gpu_counts() {
+    if (!context_.cluster) return;
+    const std::int64_t all = context_.cluster->gpus(), trainer = out_->trainer_gpus(), engine = out_->engine_gpus();
+    const bool apart = out_->separate();
+    const std::string have = fmt::format("the {} of the cluster", plural_gpus(all));
+    if (out_->rollout_cluster) {
+      if (engine > out_->rollout_cluster->gpus())
+        fault("rollout.count", plural_gpus(engine),
+              fmt::format("at most the {} of rollout_cluster", plural_gpus(out_->rollout_cluster->gpus())));
+      if (trainer > all) plan_fault(trainer, have);
+      return;
+    }
+    if (apart && trainer + engine > all)
+      return fault("rollout.count", fmt::format("{} beside {} of training.plan", plural_gpus(engine), trainer),
+                   "at most " + have + " together");
+    if (engine > all) fault("rollout.count", plural_gpus(engine), "at most " + have);
+    if (trainer > all || (!apart && out_->trains() && trainer != all)) plan_fault(trainer, have);
+  }
+
+  void plan_fault(std::int64_t trainer, const std::string& have) {
+    faults_.push_back(
+        context_.places->fault("training.plan", plural_gpus(trainer), out_->separate() ? "at most " + have : have));
+  }
+
+  const proto::Rl& in_;
+  const RlContext& context_;
+  Diagnostics& faults_;
+  std::shared_ptr<RlScenario> out_;
+};
+
+}  // namespace
+
+std::shared_ptr<RlScenario> load_rl(const proto::Rl& rl, const RlContext& context, Diagnostics& faults) {
+  return RlLoader(rl, context, faults).load();
+}
+
+}  // namespace flopcast

@@ -1,0 +1,42 @@
+// A reinforcement learning loop after reading, look-ups and checks.
+#pragma once
+#include <memory>
+#include <optional>
+
+#include "hwmodels/fabric/cluster.h"
+#include "sim/base/fields.h"
+#include "workloads/rl/rl.h"
+#include "workloads/serving/pricing/deployment.h"
+#include "workloads/training/training.h"
+
+namespace flopcast {
+
+struct RlScenario {
+  RlConfig loop;
+  TrainingConfig update;                             ///< `training` of the file; of no use where nothing is trained
+  PoolSpec rollout;                                  ///< of no use where nothing is generated
+  std::optional<ClusterSpec> rollout_cluster;        ///< where the engine runs, if elsewhere
+  std::shared_ptr<const EngineConstants> constants;  ///< filled in beside the other calibrations
+
+  const ModelConfig& model() const { return loop.algorithm->trains ? update.model : rollout.engine.model; }
+  bool trains() const { return loop.algorithm->trains || loop.with_reward_model(); }
+  bool generates() const { return loop.algorithm->generates; }
+  int trainer_gpus() const { return trains() ? static_cast<int>(update.plan.gpus()) : 0; }
+  int engine_gpus() const { return generates() ? rollout.engine.plan.gpus() * rollout.replicas : 0; }
+  bool separate() const { return loop.placement == RlPlacement::separate; }
+  /// That the loop takes: those that both share once.
+  int gpus() const { return separate() ? trainer_gpus() + engine_gpus() : std::max(trainer_gpus(), engine_gpus()); }
+  /// Updates of a step and epoch.
+  int updates() const { return loop.algorithm->trains ? static_cast<int>(loop.answers() / update.batch.sequences) : 1; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("", &RlScenario::loop);
+    field("training", &RlScenario::update, {.resolved = true});
+    field("rollout", &RlScenario::rollout, {.resolved = true});
+    field("rollout_cluster", &RlScenario::rollout_cluster, {.cause = "plan", .resolved = true});
+    field.aside(&RlScenario::constants, "calibration");
+  }
+};
+
+}  // namespace flopcast

@@ -1,0 +1,114 @@
+// Is a loop of reinforcement learning read as it stands, and is every slip met by a diagnostic that says where, what
+// and what instead?
+#include "scenarios/resolve/rl_scenario.h"
+#include "tests/scenarios/fixture.h"
+
+namespace flopcast::test {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+const std::string kLoop = R"(cluster { node: "hgx-h100" nodes: 2 fabric: "rail-ft2" }
+model: "llama-3.1-8b"
+training {
+  plan { data: 16 }
+  schedule: "1f1b"
+  batch { sequences: 128 sequence_length: 8192 }
+}
+rl {
+  prompts: 32 group: 8
+  prompt { mean: 100 }
+  answer { mean: 1000 shape: "log_normal" most: 4096 }
+  rollout { count: 16 }
+}
+)";
+
+TEST_CASE("a loop is read with the step that updates it, which is no training of its own", "[scenarios][rl]") {
+  const Scenario s = load_text(kLoop, {"rl.asynchrony.staleness=1", "rl.algorithm=ppo", "rl.reward.kind=model"});
+  REQUIRE(s.rl);
+  CHECK_FALSE(s.training);
+  CHECK(s.rl->loop.algorithm->name == "ppo");
+  CHECK(s.rl->loop.asynchrony.staleness == 1);
+  CHECK(s.rl->updates() == 2);
+  CHECK(s.rl->gpus() == 16);
+  CHECK(s.rl->update.model.name == "llama-3.1-8b");
+  CHECK(s.rl->loop.with_reward_model());
+  CHECK(s.rl->loop.prompt.most == 100);
+  CHECK(s.rl->loop.sync.load_rate.value() == 5.5e9);
+  CHECK(load_text(kLoop).rl->loop == load_text(kLoop).rl->loop);
+  const Scenario apart = load_text(kLoop, {"rl.placement=separate", "training.plan.data=8", "rl.rollout.count=8"});
+  CHECK(apart.rl->gpus() == 16);
+}
+
+TEST_CASE("a measured histogram gives lengths their shape", "[scenarios][rl]") {
+  const Scenario s = load_text(kLoop, {"rl.answer.shape=histogram", "rl.answer.histogram=qwen3-32b-gpqa"});
+  CHECK(s.rl->loop.answer.counts.size() == 50);
+}
+
+struct Slip {
+  const char* what;
+  std::vector<std::string> sets;
+  const char* diagnostic;
+};
+
+TEST_CASE("each slip in a loop has its diagnostic", "[scenarios][rl]") {
+  const Slip slip = GENERATE(
+      Slip{"unknown algorithm", {"rl.algorithm=gropo"}, "rl.algorithm: found \"gropo\", expected one of grpo"},
+      Slip{"a group of one", {"rl.group=1", "rl.prompts=128"}, "rl.group: found 1, expected at least 2"},
+      Slip{"answers that do not divide",
+           {"rl.prompts=33"},
+           "rl.prompts: found 33 x 8 answers, expected a multiple of the 128 answers of an update"},
+      Slip{"longer than a micro-batch",
+           {"rl.answer.most=16384"},
+           "rl.answer.most: found 16484 tokens of prompt and answer, expected at most the 8192 tokens that a "
+           "micro-batch"},
+      Slip{"longer than the context",
+           {"rl.answer.most=140000", "training.batch.sequence_length=150000"},
+           "expected at most the 131072 positions of llama-3.1-8b"},
+      Slip{"no cut", {"rl.answer.most="}, "rl.answer.most: found no cut"},
+      Slip{
+          "mean above the cut", {"rl.answer.mean=5000"}, "rl.answer.mean: found 5000, expected from least, 1, to most"},
+      Slip{"no room in the cache",
+           {"rl.rollout.memory_share=0.25", "rl.answer.most=100000", "training.batch.sequence_length=131072"},
+           "rl.rollout: found room for the cache of"},
+      Slip{"a histogram that nobody measured",
+           {"rl.answer.shape=histogram", "rl.answer.histogram=qwen3-32b-gpq"},
+           "did you mean \"qwen3-32b-gpqa\"?"},
+      Slip{"no histogram", {"rl.answer.shape=histogram"}, "rl.answer.histogram: found nothing"},
+      Slip{
+          "too many engines", {"rl.rollout.count=17"}, "rl.rollout.count: found 17 GPUs, expected at most the 16 GPUs"},
+      Slip{"a plan for other GPUs", {"training.plan.data=8"}, "training.plan: found 8 GPUs, expected the 16 GPUs"},
+      Slip{"no GPUs left",
+           {"rl.placement=separate"},
+           "rl.rollout.count: found 16 GPUs beside 16 of training.plan, expected at most the 16 GPUs of the cluster "
+           "together"},
+      Slip{"updates in a stream on shared GPUs",
+           {"rl.asynchrony.stream_updates=true"},
+           "rl.asynchrony.stream_updates: found true, expected placement: \"separate\""},
+      Slip{"too little staleness to begin anything",
+           {"rl.asynchrony.staleness=0.01"},
+           "rl.asynchrony.staleness: found 0.01, expected 0, or at least one of the 32 prompts"},
+      Slip{"negative staleness", {"rl.asynchrony.staleness=-1"}, "rl.asynchrony.staleness: found -1"},
+      Slip{"no replicas", {"rl.rollout.count=0"}, "rl.rollout.count: found 0"},
+      Slip{"rewards that never end",
+           {"rl.reward.time=2 min"},
+           "rl.reward.time: found 120 s, expected at most time_out, 60 s"},
+      Slip{"a reward model nobody asks", {"rl.reward.model=llama-2-7b"}, "rl.reward.model: found \"llama-2-7b\""},
+      Slip{"no teacher", {"rl.algorithm=on_policy_distillation"}, "rl.teacher: found nothing"},
+      Slip{"a teacher that nobody asks", {"rl.teacher=llama-3.1-70b"}, "nothing: grpo has no teacher"},
+      Slip{"signals without dynamic sampling", {"rl.signal_share=0.5"}, "rl.signal_share: found 0.5"},
+      Slip{"an engine for traces", {"rl.algorithm=sft"}, "rl.rollout: found an engine, expected nothing"},
+      Slip{"no engine", {"rl.rollout="}, "rl.rollout: found nothing"},
+      Slip{"autoscaling", {"rl.rollout.autoscale.minimum=1"}, "rl.rollout.autoscale: found autoscaling"},
+      Slip{"growth beyond the cut",
+           {"rl.run.steps=100", "rl.run.growth[0].step=50", "rl.run.growth[0].mean=9000"},
+           "rl.run.growth[0].mean: found 9000, expected at most 4096"},
+      Slip{"a run of its own",
+           {"run.phase[0].name=x", "run.phase[0].tokens=1B"},
+           "rl: found reinforcement learning beside"});
+  INFO(slip.what);
+  CHECK_THROWS_WITH(load_text(kLoop, slip.sets), ContainsSubstring(slip.diagnostic));
+}
+
+}  // namespace
+}  // namespace flopcast::test
