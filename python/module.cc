@@ -363,7 +363,7 @@ void define_values(py::module_& m) {
       .def_property_readonly("file", &ResolvedScenario::file, "That it was read from, or the label of its text.")
       .def_property_readonly(
           "work", [](const ResolvedScenario& s) { return std::string(name_of(s.work())); },
-          "'training', 'serving', 'collective', 'life' or 'given' (nothing to replay).")
+          "'training', 'serving', 'rl', 'collective', 'life' or 'given' (nothing to replay).")
       .def_property_readonly("gpus", &ResolvedScenario::gpus, "Of its cluster.")
       .def_property_readonly("notes", &ResolvedScenario::notes,
                              "What the reader of a report should know of the inputs.")

@@ -81,13 +81,44 @@ PricedWork served_work(const Scenario& scenario, const std::string& promise, con
   return work_of(report);
 }
 
+/// The run of a loop as one phase.
+PricedWork loop_work(const Scenario& scenario, const Environment& environment) {
+  const InterruptGuard interrupt;
+  RlOptions options = rl_options(scenario, environment, {});
+  options.keep_going = [](int) { return !InterruptGuard::raised(); };
+  const RlReport report = run_rl(scenario, options);
+  if (!report.run)
+    throw InputError(Diagnostic{scenario.file, 0, 0, "rl.run", "nothing to price", "run { steps: ... }", ""});
+  const RlRunProjection& run = *report.run;
+  Projection projection;
+  PhaseProjection phase;
+  phase.name = std::string(report.rl().loop.algorithm->name);
+  phase.tokens = run.steps * (report.step.prompt_tokens + report.step.answer_tokens);
+  phase.steps = run.steps;
+  phase.gpus = report.rl().gpus();
+  phase.step_time = run.time.steady / run.steps;
+  phase.time = run.time;
+  phase.gpu_hours = run.gpu_hours;
+  phase.cost = run.cost;
+  phase.energy = run.energy;
+  phase.source = report.rl().loop.run.source;
+  projection.gpu_hours = projection.predicted_gpu_hours = run.gpu_hours;
+  projection.elapsed = run.time.total();
+  projection.cost = run.cost;
+  projection.energy = run.energy;
+  projection.phases.push_back(std::move(phase));
+  return work_of(projection);
+}
+
 PricedWork replayed_work(const Scenario& scenario, const std::string& promise, const Environment& environment) {
   if (scenario.serving) return served_work(scenario, promise, environment);
+  if (scenario.rl) return loop_work(scenario, environment);
   if (!scenario.training || scenario.phases.empty()) {
-    throw InputError(Diagnostic{scenario.file, 0, 0, scenario.training ? "run" : "", "nothing to price",
-                                "training { ... } with run { ... }, a run of given GPU-hours, serving { ... "
-                                "} or given_service { ... }",
-                                ""});
+    throw InputError(
+        Diagnostic{scenario.file, 0, 0, scenario.training ? "run" : "", "nothing to price",
+                   "training { ... } with run { ... }, rl { ... } with run { ... }, a run of given GPU-hours, "
+                   "serving { ... } or given_service { ... }",
+                   ""});
   }
   ProgressLine progress;
   const RunOptions options = run_options(scenario, environment, command_settings(progress));

@@ -11,7 +11,9 @@
 #include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
+#include "analysis/face/run.h"
 #include "analysis/render/json.h"
+#include "analysis/runs/rl/rl_run.h"
 #include "analysis/runs/serving/serving_explain.h"
 #include "analysis/runs/serving/serving_html.h"
 #include "analysis/studies/explain/explain.h"
@@ -56,17 +58,38 @@ void run_explain_serving(const Scenario& scenario, const Environment& environmen
   write_text(json, to_json(message));
 }
 
+/// The parts of a step of a loop: what each takes, and what the step would save without it.
+void run_explain_rl(const Scenario& scenario, const Environment& environment, const std::string& json) {
+  const InterruptGuard interrupt;
+  RlOptions options = rl_options(scenario, environment, {});
+  options.keep_going = [](int) { return !InterruptGuard::raised(); };
+  const RlExplanation explanation = explain_rl(scenario, options);
+  if (json != "-") show(to_text(explanation, terminal_style(stdout)));
+  if (json.empty()) return;
+  report::RlExplanation message;
+  message.set_program(version());
+  message.set_step_time_s(explanation.step.value());
+  for (const RlSaving& saving : explanation.parts) {
+    report::RlSaving& part = *message.add_parts();
+    part.set_part(std::string(name(saving.part)));
+    part.set_takes_s(saving.takes.value());
+    part.set_saves_s(saving.saves.value());
+  }
+  write_text(json, to_json(message));
+}
+
 void run_explain(const ExplainArguments& arguments) {
   const OutputOption outputs[] = {{"--json", arguments.json}, {"--html", arguments.html, false}};
   check_outputs(outputs);
   const Environment environment = arguments.scenario.environment();
   const ResolvedScenario resolved = arguments.scenario.load(environment);
   const Scenario& scenario = resolved.value();
+  if (scenario.rl) return run_explain_rl(scenario, environment, arguments.json);
   if (scenario.serving) return run_explain_serving(scenario, environment, arguments);
   if (!scenario.training) {
     Diagnostic diagnostic;
     diagnostic.file = arguments.scenario.file;
-    diagnostic.found = "a scenario without `training` or `serving`";
+    diagnostic.found = "a scenario without `training`, `serving` or `rl`";
     diagnostic.expected = "one whose step or iterations can be taken apart";
     throw InputError(diagnostic);
   }

@@ -12,6 +12,7 @@
 #include "analysis/render/text_table.h"
 #include "analysis/runs/metric_output.h"
 #include "scenarios/read/text_file.h"
+#include "workloads/rl/algorithms.h"
 #include "workloads/serving/policies.h"
 #include "workloads/serving/router.h"
 
@@ -46,6 +47,7 @@ std::vector<LibraryRow> policy_rows(std::span<const Row> table) {
 }
 
 std::vector<LibraryRow> rows_of(const ListArguments& arguments) {
+  if (arguments.kind == "algorithms") return policy_rows(algorithms());
   if (arguments.kind == "routers") return policy_rows(routers());
   if (arguments.kind == "batching") return policy_rows(batching_policies());
   if (arguments.kind == "admission") return policy_rows(admission_policies());
@@ -87,7 +89,7 @@ void add_list_command(Command& program) {
         command
             .option("KIND", arguments.kind,
                     "gpus, nodes, fabrics, clusters, models, schedules, collectives, routers, batching, "
-                    "admission, preemption, metrics or scenarios")
+                    "admission, preemption, algorithms, metrics or scenarios")
             .required();
         add_library_option(command, arguments.library_folders);
         command.flag("--markdown", arguments.markdown, "Of metrics: as a page of Markdown");

@@ -175,6 +175,8 @@ class SideOutputs {
     if (!arguments_.picture.empty()) write_text(arguments_.picture, picture_svg(shown_.pipeline));
     if (requests_) requests_->commit();
     if (!arguments_.html.empty()) write_text(arguments_.html, to_html(report.data(), shown_));
+    const auto* const loop = std::get_if<RlReport>(&report.data().report);
+    if (loop != nullptr && !arguments_.trace.empty()) write_text(arguments_.trace, timeline_json(*loop));
     const auto* const served = std::get_if<ServingReport>(&report.data().report);
     if (served != nullptr && !arguments_.trace.empty())
       write_text(arguments_.trace,
@@ -212,7 +214,7 @@ void check_timeline_options(const Scenario& scenario, const RunArguments& argume
   if (!arguments.requests.empty() && !scenario.serving)
     throw InputError(option_fault("--requests", "a scenario without `serving`", "one with requests"));
   for (const auto& [option, path] : {std::pair("--trace", arguments.trace), {"--picture", arguments.picture}}) {
-    if (!path.empty() && !(scenario.serving && option == std::string("--trace")))
+    if (!path.empty() && !((scenario.serving || scenario.rl) && option == std::string("--trace")))
       throw InputError(option_fault(option, "a scenario without `training`", "one with a step to show"));
   }
 }

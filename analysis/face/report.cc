@@ -7,6 +7,7 @@
 #include "analysis/render/json.h"
 #include "analysis/render/text_table.h"
 #include "analysis/runs/report_message.h"
+#include "analysis/runs/rl/rl_report.h"
 #include "analysis/runs/serving/serving_report.h"
 #include "analysis/runs/training/text_report.h"
 #include "scenarios/proto/cost_report.pb.h"

@@ -4,13 +4,14 @@
 #include <variant>
 
 #include "analysis/money/cost_study.h"
+#include "analysis/runs/rl/rl_report.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/training_report.h"
 #include "flopcast/report.h"
 
 namespace flopcast {
 
-using AnyReport = std::variant<TrainingReport, ServingReport, CollectiveReport, LifeReport, CostReport>;
+using AnyReport = std::variant<TrainingReport, ServingReport, CollectiveReport, LifeReport, CostReport, RlReport>;
 
 struct ReportData {
   ResolvedScenario scenario;

@@ -10,10 +10,12 @@
 #include "analysis/money/cost_study.h"
 #include "analysis/render/format.h"
 #include "analysis/runs/published.h"
+#include "analysis/runs/rl/rl_run.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/run.h"
 #include "flopcast/scenario.h"
 #include "scenarios/resolve/load_scenario.h"
+#include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {
@@ -71,6 +73,12 @@ ResolvedScenario completed(Scenario scenario, const EnvironmentData& data) {
     }
     scenario.serving = std::move(serving);
   }
+  if (scenario.rl) {
+    auto loop = std::make_shared<RlScenario>(*scenario.rl);
+    loop->constants = data.engine();
+    loop->update.overheads = data.training().overheads;
+    scenario.rl = std::move(loop);
+  }
   faults.throw_any();
   return ResolvedScenario(std::make_shared<const Scenario>(std::move(scenario)));
 }
@@ -96,6 +104,11 @@ std::string check(const ResolvedScenario& resolved) {
     return fmt::format("{} micro-batches per step, {} of {} on the fullest GPU", scenario.training->micro_batches(),
                        format_bytes(fullest.total()), format_bytes(scenario.cluster.node.gpu.hbm_usable()));
   }
+  if (scenario.rl) {
+    ReplayOptions replay;
+    replay.contention = Contention::in_process;
+    return rl_facts(scenario, replay);
+  }
   if (!scenario.serving) return "";
   return serving_facts(scenario).substr(std::string_view("; ").size());  // as `check` of the command line goes on
 }
@@ -108,6 +121,8 @@ std::string_view name_of(Work work) {
       return "serving";
     case Work::collective:
       return "collective";
+    case Work::rl:
+      return "rl";
     case Work::life:
       return "life";
     case Work::given:
@@ -125,6 +140,7 @@ const std::vector<std::string>& ResolvedScenario::defaults_used() const { return
 
 Work ResolvedScenario::work() const {
   if (given_work(*scenario_)) return Work::given;
+  if (scenario_->rl) return Work::rl;
   if (scenario_->training) return Work::training;
   if (scenario_->serving) return Work::serving;
   return scenario_->cluster_life ? Work::life : Work::collective;

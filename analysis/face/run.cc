@@ -95,6 +95,19 @@ RunOptions run_options(const Scenario& scenario, const Environment& environment,
   return options;
 }
 
+RlOptions rl_options(const Scenario& scenario, const Environment& environment, const RunSettings& settings) {
+  RlOptions options;
+  options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
+  options.replay.backend = settings.sharing == Sharing::ideal ? TransferBackend::ideal : TransferBackend::simgrid;
+  options.replay.contention = Contention::in_process;  // many short replays
+  options.allow_oom = settings.allow_oom;
+  options.project = settings.project;
+  const auto teller = std::make_shared<Teller>(settings);
+  teller->begin("steps of the loop", "steps");
+  options.keep_going = [teller](int steps) { return teller->update(static_cast<std::uint64_t>(steps), 0); };
+  return options;
+}
+
 ServingOptions serving_options(const Scenario& scenario, const Environment& environment, const RunSettings& settings) {
   ServingOptions options;
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
@@ -117,6 +130,8 @@ Report run(const ResolvedScenario& scenario, const Environment& environment, con
   switch (scenario.work()) {
     case Work::training:
       return training(scenario, environment, settings, hooks);
+    case Work::rl:
+      return of(run_rl(value, rl_options(value, environment, settings)));
     case Work::serving:
       return serving(scenario, environment, settings, hooks);
     case Work::collective:

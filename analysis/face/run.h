@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "analysis/runs/rl/rl_run.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/run.h"
 #include "flopcast/run.h"
@@ -22,6 +23,9 @@ Report run(const ResolvedScenario& scenario, const Environment& environment, con
 
 /// The settings and what the environment knows, as the runs of training and collectives take them.
 RunOptions run_options(const Scenario& scenario, const Environment& environment, const RunSettings& settings);
+
+/// The same for reinforcement learning.
+RlOptions rl_options(const Scenario& scenario, const Environment& environment, const RunSettings& settings);
 
 /// The same for serving.
 ServingOptions serving_options(const Scenario& scenario, const Environment& environment, const RunSettings& settings);

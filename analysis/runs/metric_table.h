@@ -135,6 +135,7 @@ std::vector<Metric> training_metrics(const TrainingReport* report);
 std::vector<Metric> collective_metrics(const CollectiveReport* report);
 std::vector<Metric> life_metrics(const LifeReport* report);
 std::vector<Metric> serving_metrics(const ServingReport* report);
+std::vector<Metric> rl_metrics(const RlReport* report);
 
 // Parts that several kinds of reports have.
 void add_scenario_metrics(MetricList& list, const Scenario* scenario);

@@ -7,6 +7,7 @@
 
 #include "analysis/render/format.h"
 #include "analysis/runs/metric_table.h"
+#include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {
@@ -62,6 +63,7 @@ std::map<std::string_view, std::vector<std::string>> lists_of(const Scenario& sc
 }
 
 std::vector<Metric> metrics_of_kind(const Scenario& scenario) {
+  if (scenario.rl) return rl_metrics(nullptr);
   if (scenario.training) return training_metrics(nullptr);
   if (scenario.cluster_life) return life_metrics(nullptr);
   if (scenario.serving) return serving_metrics(nullptr);
@@ -97,12 +99,14 @@ std::vector<Metric> metrics(const TrainingReport& report) { return training_metr
 std::vector<Metric> metrics(const CollectiveReport& report) { return collective_metrics(&report); }
 std::vector<Metric> metrics(const LifeReport& report) { return life_metrics(&report); }
 std::vector<Metric> metrics(const ServingReport& report) { return serving_metrics(&report); }
+std::vector<Metric> metrics(const RlReport& report) { return rl_metrics(&report); }
 
 std::vector<MetricKind> metric_kinds() {
   return {{"training", training_metrics(nullptr)},
           {"cluster_life", life_metrics(nullptr)},
           {"collective", collective_metrics(nullptr)},
-          {"serving", serving_metrics(nullptr)}};
+          {"serving", serving_metrics(nullptr)},
+          {"rl", rl_metrics(nullptr)}};
 }
 
 const Metric* find_metric(std::span<const Metric> metrics, std::string_view name) {

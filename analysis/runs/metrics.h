@@ -1,7 +1,7 @@
 // One table of metrics: every number and word that a report gives on its own, under one name everywhere. The JSON
 // report, `flopcast run --csv`, `published` figures, claims and Python read it; a new metric is a row of
-// training/training_metrics.cc, training/life_metrics.cc, training/collective_metrics.cc, serving/serving_metrics.cc or
-// scenario_metrics.cc.
+// training/training_metrics.cc, training/life_metrics.cc, training/collective_metrics.cc, serving/serving_metrics.cc,
+// rl/rl_metrics.cc or scenario_metrics.cc.
 #pragma once
 #include <optional>
 #include <span>
@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "analysis/runs/rl/rl_report.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/training_report.h"
 #include "flopcast/metrics.h"
@@ -20,6 +21,7 @@ std::vector<Metric> metrics(const TrainingReport& report);
 std::vector<Metric> metrics(const CollectiveReport& report);
 std::vector<Metric> metrics(const LifeReport& report);
 std::vector<Metric> metrics(const ServingReport& report);
+std::vector<Metric> metrics(const RlReport& report);
 
 /// The metrics that reports of a kind have, without values. Entries of lists stand as "[NAME]".
 struct MetricKind {

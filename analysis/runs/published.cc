@@ -65,5 +65,6 @@ void compare_with_published(TrainingReport& report) { compare(report); }
 void compare_with_published(CollectiveReport& report) { compare(report); }
 void compare_with_published(LifeReport& report) { compare(report); }
 void compare_with_published(ServingReport& report) { compare(report); }
+void compare_with_published(RlReport& report) { compare(report); }
 
 }  // namespace flopcast

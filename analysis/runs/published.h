@@ -1,5 +1,6 @@
 // What a scenario says was published beside what its report predicts.
 #pragma once
+#include "analysis/runs/rl/rl_report.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/training_report.h"
 
@@ -13,5 +14,6 @@ void compare_with_published(TrainingReport& report);
 void compare_with_published(CollectiveReport& report);
 void compare_with_published(LifeReport& report);
 void compare_with_published(ServingReport& report);
+void compare_with_published(RlReport& report);
 
 }  // namespace flopcast

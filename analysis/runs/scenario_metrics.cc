@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "analysis/runs/metric_table.h"
+#include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {
@@ -24,16 +25,23 @@ constexpr MetricRow<Scenario> kScenarioRows[] = {
      [](ScenarioRef s) { return as::word(s.cluster.fabric.name); }, nullptr},
     {"model", "text", "model", "The model that is trained or served",
      [](ScenarioRef s) {
+       if (s.rl) return as::word(s.rl->model().name);
        return s.training ? as::word(s.training->model.name)
                          : as::word(s.serving ? s.serving->model().name : std::string());
      },
      nullptr},
     {"schedule", "text", "schedule", "Pipeline schedule of the training step",
-     [](ScenarioRef s) { return as::word(s.training ? s.training->schedule : std::string()); }, nullptr},
+     [](ScenarioRef s) {
+       return as::word(s.rl ? s.rl->update.schedule : s.training ? s.training->schedule : std::string());
+     },
+     nullptr},
     {"nodes", "count", "nodes", "Nodes of the cluster", [](ScenarioRef s) { return as::count(s.cluster.nodes); },
      show::whole},
-    {"gpus", "count", "GPUs", "GPUs of the cluster, or of the serving deployment",
-     [](ScenarioRef s) { return as::count(s.serving ? s.serving->gpus() : s.cluster.gpus()); }, show::whole},
+    {"gpus", "count", "GPUs", "GPUs of the cluster, of the serving deployment, or of the loop",
+     [](ScenarioRef s) {
+       return as::count(s.rl ? s.rl->gpus() : s.serving ? s.serving->gpus() : s.cluster.gpus());
+     },
+     show::whole},
 };
 
 constexpr MetricRow<RunFacts> kRunRows[] = {

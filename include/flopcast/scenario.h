@@ -18,6 +18,7 @@ enum class Work {
   training,    ///< a step is replayed, and projected to a run
   serving,     ///< requests are replayed
   collective,  ///< one collective is replayed
+  rl,          ///< a loop of reinforcement learning is replayed, and projected to a run
   life,        ///< failures, checkpoints and restarts of a job on a cluster
   given,       ///< nothing to replay: GPU-hours or a service that the scenario states, to be priced
 };

@@ -1,0 +1,294 @@
+#include "analysis/runs/rl/rl_machine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/render/format.h"
+#include "analysis/runs/training/run.h"
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+namespace {
+
+int nodes_for(int gpus, const ClusterSpec& cluster) { return (gpus + cluster.node.gpus - 1) / cluster.node.gpus; }
+
+ClusterSpec cut_to(ClusterSpec cluster, int nodes) {
+  cluster.nodes = std::max(1, std::min(cluster.nodes, nodes));
+  return cluster;
+}
+
+const ClusterSpec& engine_cluster(const Scenario& scenario) {
+  return scenario.rl->rollout_cluster ? *scenario.rl->rollout_cluster : scenario.cluster;
+}
+
+/// The models that are frozen, or trained beside the policy, are the policy's size unless they have a name.
+const ModelConfig& or_policy(const ModelConfig& model, const ModelConfig& policy) {
+  return model.name.empty() ? policy : model;
+}
+
+/// Mean length of the sequence, prompt and answer, that a token is in.
+double sequence_token_mean(const RlConfig& config) {
+  const LengthCurve prompt(config.prompt), answer(config.answer);
+  const double p = prompt.mean(), a = answer.mean();
+  const double squares = p * prompt.token_mean() + 2 * p * a + a * answer.token_mean();
+  return squares / (p + a);
+}
+
+}  // namespace
+
+RlMachine::RlMachine(const Scenario& scenario, const ReplayOptions& replay) : scenario_(scenario), replay_(replay) {
+  if (rl().trains())
+    trainer_topology_ =
+        std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(rl().trainer_gpus(), scenario.cluster)));
+  if (!rl().generates()) return;
+  PriceSources sources;
+  sources.cluster = cut_to(engine_cluster(scenario), nodes_for(rl().engine_gpus(), engine_cluster(scenario)));
+  sources.kernels = std::make_shared<const KernelModel>(sources.cluster.node.gpu, scenario.kernels);
+  sources.links = scenario.links;
+  sources.constants = rl().constants;
+  engine_ = build_pool(rl().rollout, sources, 0);
+}
+
+TrainerSetting RlMachine::setting(const ModelConfig& model, const MicroBatchShape& shape) {
+  TrainerSetting out;
+  out.config = rl().update;
+  out.config.model = model;
+  if (model.moe.experts == 0) out.config.plan.expert = out.config.plan.expert_tensor = 1;
+  if (!(model == rl().update.model)) {
+    out.config.plan.stage_layers.clear();
+    out.config.expert_load = {};
+  }
+  out.shape = shape;
+  out.topology = trainer_topology_.get();
+  auto& kernels = kernels_[model.name];
+  if (!kernels) kernels = std::make_unique<KernelModel>(training_kernels(scenario_, out.config));
+  out.kernels = kernels.get();
+  out.links = scenario_.links.get();
+  out.replay = replay_;
+  return out;
+}
+
+const PassLine& RlMachine::line(const ModelConfig& model, bool update, const MicroBatchShape& shape,
+                                double micro_batches) {
+  const TrainerSetting of = setting(model, shape);
+  const int about = std::min(static_cast<int>(micro_batches), 2 * of.config.plan.pipeline + 1);
+  const auto key = std::make_tuple(model.name, update, shape.sequence_length, shape.sequences, about);
+  const auto found = lines_.find(key);
+  if (found != lines_.end()) return found->second;
+  return lines_[key] = update ? update_line(of, micro_batches) : forward_line(of, micro_batches);
+}
+
+TrainerPrices RlMachine::trainer_prices(const RlConfig& config) {
+  TrainerPrices out;
+  if (!rl().trains()) return out;
+  const ModelConfig& policy = rl().update.model;
+  const AlgorithmRow& row = *config.algorithm;
+  out.shape = micro_batch_shape(rl().update, config.packing, sequence_token_mean(config));
+  out.replicas = rl().update.plan.data;
+  const double tokens = config.prompt.mean + config.answer.mean;
+  const bool padded = config.packing == AnswerPacking::padded;
+  const double each = padded ? 1.0 / out.shape.sequences : tokens / out.shape.tokens();
+  const double all = static_cast<double>(config.answers()) * each / out.replicas;
+  const double part = all / rl().updates();
+  const auto forward = [&](const ModelConfig& model) { return line(model, false, out.shape, all); };
+  if (row.trains) {
+    out.update = line(policy, true, out.shape, part);
+    if (config.with_old_log_probs()) out.forward = forward(policy);
+    if (config.with_reference()) out.reference_forward = forward(policy);
+    if (row.critic) out.critic_update = line(policy, true, out.shape, part);
+    if (row.critic) out.critic_forward = forward(policy);
+    if (row.teacher) out.teacher_forward = forward(config.teacher);
+  }
+  if (config.with_reward_model()) out.reward_forward = forward(or_policy(config.reward.model, policy));
+  return out;
+}
+
+Bytes RlMachine::held(const char* item) {
+  if (!update_memory_) {
+    update_memory_ = update_memory(setting(rl().update.model, {}));
+  }
+  Bytes sum;
+  for (const MemoryRow& row : update_memory_->rows) {
+    if (row.item == item) sum += row.bytes;
+  }
+  return sum;
+}
+
+/// BF16, spread over the trainer's GPUs as its plan spreads a model.
+Bytes RlMachine::frozen_per_gpu(const ModelConfig& model) const {
+  const ParallelPlan& plan = rl().update.plan;
+  const WeightBytes weights = weight_bytes(model, Precision::bf16);
+  const double over_layers = static_cast<double>(plan.pipeline);
+  if (plan.zero_stage >= 3) return weights.total() / static_cast<double>(plan.gpus());
+  const double experts = model.moe.experts > 0 ? plan.expert * plan.expert_tensor : 1;
+  return weights.others / (over_layers * plan.tensor) + weights.experts / (over_layers * experts);
+}
+
+const SyncCost& RlMachine::sync() {
+  if (sync_) return *sync_;
+  if (!rl().loop.algorithm->trains || !rl().generates()) return sync_.emplace();
+  const ClusterSpec& engine = engine_cluster(scenario_);
+  const int trainer_nodes = nodes_for(rl().trainer_gpus(), scenario_.cluster);
+  SyncRequest request;
+  request.sync = rl().loop.sync;
+  request.placement = rl().loop.placement;
+  request.trainer = rl().update;
+  request.engine = rl().rollout.engine;
+  request.replicas = rl().rollout.replicas;
+  ClusterSpec all = scenario_.cluster;
+  if (rl().rollout_cluster) {
+    // Both clusters hang on one fabric; the slower NIC counts.
+    request.first_engine_gpu = trainer_nodes * all.node.gpus;
+    request.engine_port = engine.node.nics_per_gpu * engine.node.nic_bandwidth;
+    all.nodes = trainer_nodes + nodes_for(rl().engine_gpus(), all);
+    all.slow_parts.clear();
+  } else {
+    request.first_engine_gpu = rl().separate() ? rl().trainer_gpus() : 0;
+    all = cut_to(all, nodes_for(rl().gpus(), all));
+  }
+  Topology topology(all);
+  return sync_.emplace(weight_sync_cost(request, topology, *scenario_.links, replay_));
+}
+
+RlPrices RlMachine::prices(const RlConfig& config) {
+  RlPrices out;
+  out.trainer = trainer_prices(config);
+  out.sync = sync().total();
+  const bool shared = !rl().separate() && rl().trains() && rl().generates();
+  const BytesPerSecond pcie = scenario_.cluster.node.gpu.pcie_bandwidth;
+  const auto copy = [&](Bytes bytes) { return pcie > BytesPerSecond(0) ? bytes / pcie : Seconds(0); };
+  if (shared) {
+    Bytes moved;
+    if (config.handover.optimizer) moved += held("optimiser states");
+    if (config.handover.parameters) moved += held("parameters");  // gradients are made anew
+    const double models = config.algorithm->critic ? 2 : 1;
+    out.to_training = copy(moved) * models;
+    out.to_generation = copy(moved) * models + (config.handover.engine ? config.handover.wake : Seconds(0));
+  }
+  if (config.handover.reference && rl().trains()) {
+    const ModelConfig& frozen = config.algorithm->teacher ? config.teacher : rl().update.model;
+    out.frozen_swap = 2 * copy(frozen_per_gpu(frozen));
+  }
+  return out;
+}
+
+std::unique_ptr<ServingSession> RlMachine::session(std::uint64_t seed) {
+  SessionConfig config;
+  config.pools.push_back(engine_->config);
+  config.levels = {ServiceLevel{}};
+  config.seed = seed;
+  return std::make_unique<ServingSession>(std::move(config), std::vector<PoolPricers>{engine_->prices()}, nullptr,
+                                          nullptr);
+}
+
+RlMachine::Loop RlMachine::run(const RlConfig& config, const std::array<bool, kRlParts>& free,
+                               const std::function<bool(int)>& keep_going) {
+  RlPrices all = prices(config);
+  all.free = free;
+  Loop out;
+  out.prices = all.trainer;
+  const std::unique_ptr<ServingSession> engine = rl().generates() ? session(config.seed) : nullptr;
+  const int replicas = rl().generates() ? rl().rollout.replicas : 0;
+  const int blocks = rl().generates() && rl().rollout.prefix.on ? rl().rollout.prefix.block_tokens : 0;
+  RlLoop loop(config, rl().updates(), std::move(all), engine.get(), replicas, blocks);
+  out.outcome = loop.run(keep_going);
+  return out;
+}
+
+Seconds RlMachine::write_answers(const RlConfig& config, int answers) {
+  RlConfig alone = config;
+  alone.algorithm = find_algorithm("rejection_sampling");
+  alone.prompts = answers;
+  alone.group = 1;
+  alone.asynchrony = {};
+  alone.replayed_steps = 1;
+  RlPrices none;
+  const std::unique_ptr<ServingSession> engine = session(config.seed);
+  RlLoop loop(alone, 1, none, engine.get(), rl().rollout.replicas, rl().rollout.prefix.block_tokens);
+  return loop.run().steps.front().length();
+}
+
+// ------------------------------------------------------------------------------------------------- memory
+
+ModelStates RlMachine::states() const {
+  ModelStates out;
+  const RlConfig& config = rl().loop;
+  const auto frozen = [](const ModelConfig& model) { return Bytes(count_parameters(model).total * 2); };
+  if (config.algorithm->trains) {
+    const PrecisionPlan& p = rl().update.precision;
+    const double each = bytes_per_element(p.parameters) + bytes_per_element(p.gradients) + bytes_per_element(p.master) +
+                        2 * bytes_per_element(p.moments);
+    out.policy = Bytes(count_parameters(rl().update.model).total * each);
+    if (config.algorithm->critic) out.critic = out.policy;
+    if (config.with_reference()) out.reference = frozen(rl().update.model);
+    if (config.algorithm->teacher) out.teacher = frozen(config.teacher);
+  }
+  if (config.with_reward_model()) out.reward = frozen(or_policy(config.reward.model, rl().update.model));
+  return out;
+}
+
+std::vector<PhaseMemory> RlMachine::memory() {
+  std::vector<PhaseMemory> out;
+  const RlConfig& config = rl().loop;
+  const bool shared = !rl().separate() && rl().trains() && rl().generates();
+  const GpuSpec& gpu = scenario_.cluster.node.gpu;
+  const auto row = [](PhaseMemory& phase, std::string item, Bytes bytes, std::string detail) {
+    if (bytes > Bytes(0)) phase.table.rows.push_back({std::move(item), bytes, std::move(detail)});
+  };
+  Bytes states;  // of the trainer, that stay while the engine works
+  if (config.algorithm->trains) {
+    PhaseMemory update;
+    update.phase = "update";
+    const Bytes parameters = held("parameters"), gradients = held("gradients"), optimizer = held("optimiser states");
+    update.table = *update_memory_;
+    update.capacity = gpu.hbm_capacity;
+    const double models = config.algorithm->critic ? 2 : 1;
+    if (config.algorithm->critic) {
+      // Beside the policy while that is updated; its gradients are made anew.
+      row(update, "critic's parameters", shared && config.handover.parameters ? Bytes(0) : parameters, "");
+      row(update, "critic's optimiser states", shared && config.handover.optimizer ? Bytes(0) : optimizer, "");
+    }
+    if (config.with_reference() && !config.handover.reference)
+      row(update, "reference model", frozen_per_gpu(rl().update.model), "BF16, not offloaded");
+    if (shared && !config.handover.engine)
+      row(update, "engine", engine_->memory.usable, "weights and cache, not given up");
+    out.push_back(std::move(update));
+    if (!config.handover.parameters) states += models * (parameters + gradients);
+    if (!config.handover.optimizer) states += models * optimizer;
+  }
+  if (rl().generates()) {
+    PhaseMemory generation;
+    generation.phase = "generation";
+    generation.capacity = engine_cluster(scenario_).node.gpu.hbm_capacity;
+    generation.table.rows = engine_->memory.table.rows;
+    row(generation, "KV cache", engine_->memory.usable - engine_->memory.table.total(),
+        fmt::format("{} tokens per attention group", engine_->memory.kv_tokens));
+    if (shared) row(generation, "trainer", states, "parameters, gradients and optimiser states, not offloaded");
+    out.push_back(std::move(generation));
+  }
+  return out;
+}
+
+void RlMachine::check_memory() {
+  std::vector<Diagnostic> faults;
+  for (const PhaseMemory& phase : memory()) {
+    if (phase.total() <= phase.capacity) continue;
+    const bool update = phase.phase == "update";
+    Diagnostic fault;
+    fault.file = scenario_.file;
+    fault.field = update ? "training.plan" : "rl.rollout.memory_share";
+    fault.found = fmt::format("{} on the fullest GPU during {}, {} too much", format_bytes(phase.total()), phase.phase,
+                              format_bytes(phase.total() - phase.capacity));
+    fault.expected = fmt::format("at most {}", format_bytes(phase.capacity));
+    std::string remedy = update ? "training.recompute.full_layer: true, a smaller training.batch.sequence_length"
+                                : "a smaller memory_share";
+    if (!rl().separate()) remedy += ", or what rl.handover sends to the host";
+    fault.remedy = remedy;
+    faults.push_back(fault);
+  }
+  if (!faults.empty()) throw InputError(faults);
+}
+
+}  // namespace flopcast

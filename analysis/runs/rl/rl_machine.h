@@ -1,0 +1,62 @@
+// From a scenario to a loop that can be replayed: the engine's replicas and prices, the trainer's passes, the way of
+// the weights, what stands in memory.
+#pragma once
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "analysis/runs/rl/rl_report.h"
+#include "hwmodels/fabric/topology.h"
+#include "hwmodels/kernels/kernels.h"
+#include "sim/replay.h"
+#include "workloads/serving/pricing/deployment.h"
+
+namespace flopcast {
+
+/// Holds prices that were looked up, so that further loops of the same scenario cost little.
+class RlMachine {
+ public:
+  /// @param scenario has `rl`, and outlives it. Parts in `free` take no time.
+  RlMachine(const Scenario& scenario, const ReplayOptions& replay);
+
+  struct Loop {
+    RlOutcome outcome;
+    TrainerPrices prices;
+  };
+  /// @param config as the scenario's, or with other lengths. @throws InputError, Interrupted.
+  Loop run(const RlConfig& config, const std::array<bool, kRlParts>& free = {},
+           const std::function<bool(int)>& keep_going = {});
+  /// Answers written one after the other batch, without anything else: an evaluation.
+  Seconds write_answers(const RlConfig& config, int answers);
+
+  const SyncCost& sync();
+  ModelStates states() const;
+  /// Per phase, the fullest first where several share one.
+  std::vector<PhaseMemory> memory();
+  /// @throws InputError naming every phase that does not fit, and by how much.
+  void check_memory();
+
+ private:
+  const RlScenario& rl() const { return *scenario_.rl; }
+  TrainerSetting setting(const ModelConfig& model, const MicroBatchShape& shape);
+  const PassLine& line(const ModelConfig& model, bool update, const MicroBatchShape& shape, double micro_batches);
+  TrainerPrices trainer_prices(const RlConfig& config);
+  RlPrices prices(const RlConfig& config);
+  std::unique_ptr<ServingSession> session(std::uint64_t seed);
+  Bytes held(const char* item);
+  Bytes frozen_per_gpu(const ModelConfig& model) const;
+
+  const Scenario& scenario_;
+  ReplayOptions replay_;
+  std::unique_ptr<Topology> trainer_topology_;
+  std::map<std::string, std::unique_ptr<KernelModel>> kernels_;
+  std::optional<BuiltPool> engine_;
+  std::map<std::tuple<std::string, bool, std::int64_t, int, int>, PassLine> lines_;
+  std::optional<SyncCost> sync_;
+  std::optional<MemoryTable> update_memory_;
+};
+
+}  // namespace flopcast

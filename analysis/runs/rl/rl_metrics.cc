@@ -1,0 +1,234 @@
+// Metrics of a reinforcement learning loop: the step and its parts, rates, idle GPUs, memory, weights, the run.
+#include <algorithm>
+
+#include "analysis/runs/metric_table.h"
+
+namespace flopcast {
+namespace {
+
+using RlRef = const RlReport&;
+namespace as = metric_value;
+namespace show = metric_text;
+
+template <RlPart part>
+MetricValue time_of(RlRef r) {
+  return as::number(r.step.part(part));
+}
+
+/// Over the step.
+double rl_rate(RlRef r, double amount) { return amount / r.step.length.value(); }
+
+/// GPU-time of a step by what it goes into, as shares of all.
+struct GpuShares {
+  double busy = 0, tail = 0, waiting = 0, moving = 0, imbalance = 0;
+};
+
+GpuShares gpu_shares(RlRef r) {
+  const RlStepMeans& s = r.step;
+  const RlScenario& rl = r.rl();
+  const double length = s.length.value(), training = s.training().value();
+  const double updating = (s.part(RlPart::update) + s.part(RlPart::critic_update)).value();
+  const double imbalance = updating * (1 - s.packed), awake = s.awake.value(), empty = s.empty.value(),
+               writing = s.engine_busy.value();
+  const double waits = (s.part(RlPart::generation) + s.part(RlPart::reward) + s.part(RlPart::drain)).value();
+  const double trainer = rl.trainer_gpus(), engine = rl.engine_gpus(), all = rl.gpus() * length;
+  GpuShares out;
+  const double shared = rl.separate() ? 0 : 1;
+  out.busy = trainer * (training - imbalance) + engine * writing;
+  out.imbalance = trainer * imbalance;
+  out.tail = engine * (awake - empty - writing);
+  if (shared > 0) {
+    // GPUs beyond those of the engine wait while it is awake; rewards and drains are in its time.
+    out.waiting = std::max(0.0, trainer - engine) * waits + std::max(0.0, engine - trainer) * training + engine * empty;
+    out.moving = all - out.busy - out.imbalance - out.tail - out.waiting;
+  } else {
+    out.waiting = trainer * waits + engine * empty;
+    out.moving = trainer * (length - training - waits) + engine * (length - awake);
+  }
+  for (double* share : {&out.busy, &out.tail, &out.waiting, &out.moving, &out.imbalance})
+    *share = std::max(0.0, *share / all);
+  return out;
+}
+
+constexpr MetricRow<RlReport> kStepRows[] = {
+    {"algorithm", "text", "algorithm", "What the loop computes",
+     [](RlRef r) { return as::word(std::string(r.rl().loop.algorithm->name)); }, nullptr},
+    {"step_time_s", "s", "step", "From one version of the weights in the engine to the next",
+     [](RlRef r) { return as::number(r.step.length); }, show::seconds},
+    {"generation_s", "s", "waiting for answers", "Nothing but answers being written holds up the step",
+     time_of<RlPart::generation>, show::seconds},
+    {"reward_s", "s", "waiting for rewards", "All answers are there, rewards are not", time_of<RlPart::reward>,
+     show::seconds},
+    {"handover_s", "s", "handover", "Memory changes hands between engine and trainer, and the engine wakes",
+     time_of<RlPart::handover>, show::seconds},
+    {"log_probs_s", "s", "log-probabilities", "Log-probabilities of the answers under the policy, before updates",
+     time_of<RlPart::log_probs>, show::seconds},
+    {"reference_s", "s", "reference", "Log-probabilities under the frozen copy, its weights' way included",
+     time_of<RlPart::reference>, show::seconds},
+    {"values_s", "s", "values", "Values of the critic, before updates", time_of<RlPart::values>, show::seconds},
+    {"reward_model_s", "s", "reward model", "The reward model reads the answers", time_of<RlPart::reward_model>,
+     show::seconds},
+    {"teacher_s", "s", "teacher", "Log-probabilities under the teacher", time_of<RlPart::teacher>, show::seconds},
+    {"update_s", "s", "updates", "All updates of the policy", time_of<RlPart::update>, show::seconds},
+    {"critic_update_s", "s", "updates of the critic", "All updates of the critic", time_of<RlPart::critic_update>,
+     show::seconds},
+    {"host_s", "s", "host", "Data between roles, logging", time_of<RlPart::host>, show::seconds},
+    {"drain_s", "s", "drain", "Answers that are being written are finished before new weights may come",
+     time_of<RlPart::drain>, show::seconds},
+    {"sync_s", "s", "weight synchronisation", "New weights from the trainer's layout into the engine's",
+     time_of<RlPart::sync>, show::seconds},
+    {"training_s", "s", "training", "The trainer computes: log-probabilities, values and updates together",
+     [](RlRef r) { return as::number(r.step.training()); }, show::seconds},
+    {"update_interval_s", "s", "step per update", "Step over its updates",
+     [](RlRef r) { return as::number(r.step.length / (r.rl().updates() * r.rl().loop.epochs)); }, show::seconds},
+    {"updates_per_step", "count", "updates", "Updates of the policy in a step",
+     [](RlRef r) { return as::count(r.rl().updates() * r.rl().loop.epochs); }, show::whole},
+    {"answers", "count", "answers", "Answers that a step is made of",
+     [](RlRef r) { return as::number(r.step.answers); }, show::whole},
+    {"prompt_tokens", "tokens", "tokens of prompts", "Of these answers, in a step; each answer with its prompt",
+     [](RlRef r) { return as::number(r.step.prompt_tokens); }, show::whole},
+    {"answer_tokens", "tokens", "tokens of answers", "Of these, in a step",
+     [](RlRef r) { return as::number(r.step.answer_tokens); }, show::whole},
+    {"mean_answer_tokens", "tokens", "mean answer", "Tokens of an answer on average",
+     [](RlRef r) { return as::number(r.step.answer_tokens / r.step.answers); }, show::whole},
+    {"longest_answer_tokens", "tokens", "longest answer", "Tokens of the longest answer of a step, mean over steps",
+     [](RlRef r) { return as::number(r.step.longest); }, show::whole},
+    {"tokens_per_s", "tokens/s", "tokens/s", "Prompts and answers of a step, over the step",
+     [](RlRef r) { return as::number(rl_rate(r, r.step.prompt_tokens + r.step.answer_tokens)); }, show::whole},
+    {"tokens_per_s_per_gpu", "tokens/s", "tokens/s per GPU", "The same over all GPUs of the loop",
+     [](RlRef r) { return as::number(rl_rate(r, r.step.prompt_tokens + r.step.answer_tokens) / r.rl().gpus()); },
+     show::plain},
+    {"answers_per_s", "answers/s", "answers/s", "Answers of a step, over the step",
+     [](RlRef r) { return as::number(rl_rate(r, r.step.answers)); }, show::plain},
+    {"written_tokens_per_s_per_gpu", "tokens/s", "written tokens/s per GPU",
+     "Tokens that the engine writes while it is awake, over its GPUs",
+     [](RlRef r) -> MetricValue {
+       if (r.step.awake <= Seconds(0)) return Absent{"nothing is generated"};
+       return as::number(r.step.written / r.step.awake.value() / r.rl().engine_gpus());
+     },
+     show::plain},
+    {"engine_awake_s", "s", "engine awake", "Time of a step in which the engine has the GPUs and weights to write with",
+     [](RlRef r) { return as::number(r.step.awake); }, show::seconds},
+    {"engine_busy", "1", "engine at work", "Share of that time in iterations, mean over replicas",
+     [](RlRef r) -> MetricValue {
+       if (r.step.awake <= Seconds(0)) return Absent{"nothing is generated"};
+       return as::number(r.step.engine_busy / r.step.awake);
+     },
+     show::share},
+    {"gpu_busy", "1", "GPUs at work", "Share of all GPUs' time in which they compute",
+     [](RlRef r) { return as::number(gpu_shares(r).busy); }, show::share},
+    {"idle_tail", "1", "idle: tail",
+     "Share of it in which a replica of the engine has nothing to do while others write",
+     [](RlRef r) { return as::number(gpu_shares(r).tail); }, show::share},
+    {"idle_waiting", "1", "idle: waiting", "Share of it in which trainer or engine waits for the other",
+     [](RlRef r) { return as::number(gpu_shares(r).waiting); }, show::share},
+    {"idle_moving", "1", "idle: moving", "Share of it in which weights, memory and data are on their way",
+     [](RlRef r) { return as::number(gpu_shares(r).moving); }, show::share},
+    {"idle_imbalance", "1", "idle: imbalance",
+     "Share of it in which replicas of the trainer wait for the one with most tokens",
+     [](RlRef r) { return as::number(gpu_shares(r).imbalance); }, show::share},
+    {"staleness", "count", "staleness", "Versions of the weights between an answer's beginning and its update, mean",
+     [](RlRef r) { return as::number(r.step.staleness); }, show::plain},
+    {"staleness_most", "count", "staleness, most", "The most of these",
+     [](RlRef r) { return as::number(r.step.staleness_most); }, show::plain},
+    {"interrupted_answers", "count", "interrupted answers", "Answers of a step that new weights interrupted",
+     [](RlRef r) { return as::number(r.step.interrupted); }, show::plain},
+    {"thrown_away_answers", "count", "answers thrown away", "Answers of a step whose groups had no signal",
+     [](RlRef r) { return as::number(r.step.thrown_away); }, show::plain},
+    {"gpus", "count", "GPUs", "GPUs of the loop", [](RlRef r) { return as::count(r.rl().gpus()); }, show::whole},
+    {"trainer_gpus", "count", "trainer's GPUs", "GPUs of the trainer",
+     [](RlRef r) { return as::count(r.rl().trainer_gpus()); }, show::whole},
+    {"engine_gpus", "count", "engine's GPUs", "GPUs of the engine",
+     [](RlRef r) { return as::count(r.rl().engine_gpus()); }, show::whole},
+};
+
+using SyncRef = const SyncCost&;
+constexpr MetricRow<SyncCost> kSyncRows[] = {
+    {"weight_bytes", "bytes", "weights", "Weights that every replica of the engine gets",
+     [](SyncRef s) { return as::number(s.payload); }, show::bytes},
+    {"received_bytes", "bytes", "received", "Bytes that each GPU of the engine takes in",
+     [](SyncRef s) { return as::number(s.received); }, show::bytes},
+    {"sent_bytes", "bytes", "sent", "Bytes over links, in all", [](SyncRef s) { return as::number(s.sent); },
+     show::bytes},
+    {"gather_s", "s", "gathered", "On the trainers, before anything is sent",
+     [](SyncRef s) { return as::number(s.gather); }, show::time},
+    {"host_s", "s", "host copies", "To and from host memory", [](SyncRef s) { return as::number(s.host); }, show::time},
+    {"network_s", "s", "network", "Over the fabric, flows that meet sharing links",
+     [](SyncRef s) { return as::number(s.network); }, show::time},
+    {"load_s", "s", "load", "Copies, casts and loading at the receiving end",
+     [](SyncRef s) { return as::number(s.load); }, show::time},
+    {"fixed_s", "s", "fixed", "Of every synchronisation", [](SyncRef s) { return as::number(s.fixed); }, show::time},
+    {"total_s", "s", "synchronisation",
+     "Gathering and copies, then network or load, whichever is longer, and what is fixed",
+     [](SyncRef s) { return as::number(s.total()); }, show::time},
+};
+
+MetricValue phase_bytes(RlRef r, std::string_view phase) {
+  for (const PhaseMemory& m : r.memory) {
+    if (m.phase == phase) return as::number(m.total());
+  }
+  return Absent{"the loop has no such phase"};
+}
+
+constexpr MetricRow<RlReport> kMemoryRows[] = {
+    {"policy_bytes", "bytes", "policy", "Parameters, gradients, master copy and moments, each parameter once",
+     [](RlRef r) { return as::number(r.states.policy); }, show::bytes},
+    {"critic_bytes", "bytes", "critic", "The same of the critic", [](RlRef r) { return as::number(r.states.critic); },
+     show::bytes},
+    {"reference_bytes", "bytes", "reference", "Frozen copy of the policy, BF16",
+     [](RlRef r) { return as::number(r.states.reference); }, show::bytes},
+    {"reward_model_bytes", "bytes", "reward model", "Reward model, BF16",
+     [](RlRef r) { return as::number(r.states.reward); }, show::bytes},
+    {"teacher_bytes", "bytes", "teacher", "Teacher, BF16", [](RlRef r) { return as::number(r.states.teacher); },
+     show::bytes},
+    {"models_bytes", "bytes", "all models", "The five together", [](RlRef r) { return as::number(r.states.total()); },
+     show::bytes},
+    {"update_bytes", "bytes", "memory, update", "On the fullest GPU while the trainer updates",
+     [](RlRef r) { return phase_bytes(r, "update"); }, show::bytes},
+    {"generation_bytes", "bytes", "memory, generation", "On a GPU of the engine while answers are written",
+     [](RlRef r) { return phase_bytes(r, "generation"); }, show::bytes},
+    {"capacity_bytes", "bytes", "memory of a GPU", "HBM of a GPU of the trainer",
+     [](RlRef r) { return as::number(r.scenario.cluster.node.gpu.hbm_capacity); }, show::bytes},
+};
+
+using RunPartRef = const RlRunProjection&;
+constexpr MetricRow<RlRunProjection> kRlRunRows[] = {
+    {"steps", "count", "steps", "Steps of the run", [](RunPartRef p) { return as::number(p.steps); }, show::whole},
+    {"mean_step_s", "s", "mean step", "Steps and evaluations over the number of steps",
+     [](RunPartRef p) { return as::number(p.time.steady / p.steps); }, show::seconds},
+    {"days", "days", "days", "The whole run, interruptions and checkpoints included",
+     [](RunPartRef p) { return as::number(in_hours(p.time.total()) / 24); }, show::days},
+    {"gpu_hours", "GPU-hours", "GPU-hours", "The same, over all GPUs of the loop",
+     [](RunPartRef p) { return as::number(p.gpu_hours); }, show::hours},
+    {"cost_usd", "USD", "cost", "At the scenario's price of a GPU-hour",
+     [](RunPartRef p) { return as::number(p.cost.value()); }, show::usd},
+    {"energy_joules", "J", "energy", "Of all GPUs with their share of the node, at the site's PUE",
+     [](RunPartRef p) { return as::number(p.energy); }, show::energy},
+    {"evaluation_hours", "h", "evaluations", "Hours in which answers are written for evaluations",
+     [](RunPartRef p) { return as::number(in_hours(p.evaluation)); }, show::hours},
+    {"goodput", "1", "goodput", "Steps and evaluations over elapsed time",
+     [](RunPartRef p) { return as::number(p.time.steady / p.time.total()); }, show::share},
+};
+
+constexpr MetricRow<RlReport> kRunUpdateRows[] = {
+    {"updates", "count", "updates of the run", "Updates of the policy in all steps",
+     [](RlRef r) { return as::number(r.run->steps * r.rl().updates() * r.rl().loop.epochs); }, show::whole},
+};
+
+}  // namespace
+
+std::vector<Metric> rl_metrics(const RlReport* report) {
+  MetricList list;
+  add_scenario_metrics(list, report ? &report->scenario : nullptr);
+  list.add<RlReport>("rl.", kStepRows, report);
+  const SyncCost* const sync = report && report->sync.payload > Bytes(0) ? &report->sync : nullptr;
+  list.add<SyncCost>("rl.sync.", kSyncRows, sync, "no weights go to an engine");
+  list.add<RlReport>("rl.memory.", kMemoryRows, report);
+  const bool runs = report && report->run;
+  constexpr std::string_view kNoRun = "the scenario has no rl.run, or it was not asked for";
+  list.add<RlRunProjection>("rl.run.", kRlRunRows, runs ? &*report->run : nullptr, kNoRun);
+  list.add<RlReport>("rl.run.", kRunUpdateRows, runs ? report : nullptr, kNoRun);
+  return list.take();
+}
+
+}  // namespace flopcast

@@ -1,0 +1,198 @@
+#include "analysis/runs/rl/rl_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "analysis/render/format.h"
+#include "analysis/runs/metrics.h"
+#include "analysis/runs/report_message.h"
+#include "analysis/runs/training/figures.h"
+
+namespace flopcast {
+namespace {
+
+/// A fact on lines of its own, broken at the report's width.
+std::string rl_fact(const std::string& text) { return "  " + wrap(text, kWidth - 4, "    ") + "\n"; }
+
+std::string rl_title(const RlReport& r, const TextStyle& style) {
+  const RlScenario& rl = r.rl();
+  const ModelConfig& model = rl.model();
+  std::string on =
+      fmt::format("{}: {} on {} x {}", rl.loop.algorithm->name, model.title.empty() ? model.name : model.title,
+                  format_integer(rl.gpus()), r.scenario.cluster.node.gpu.title);
+  if (rl.separate())
+    on += fmt::format(", {} to train and {}{} to generate", format_integer(rl.trainer_gpus()),
+                      format_integer(rl.engine_gpus()),
+                      rl.rollout_cluster ? " x " + rl.rollout_cluster->node.gpu.title : "");
+  else if (rl.trains() && rl.generates())
+    on += ", generation and training in turn";
+  return style.bold(r.scenario.title.empty() ? r.scenario.name : r.scenario.title) + "\n" +
+         style.dim(wrap(on, kWidth, "")) + "\n\n";
+}
+
+std::string rl_headline(const RlReport& r) {
+  const RlStepMeans& s = r.step;
+  const double tokens = s.prompt_tokens + s.answer_tokens;
+  std::string out = fmt::format("One step of {} answers, {} tokens each on average and {} the longest, takes {}",
+                                format_integer(s.answers), format_integer(s.answer_tokens / s.answers),
+                                format_integer(s.longest), format_time(s.length));
+  const int updates = r.rl().updates() * r.rl().loop.epochs;
+  if (updates > 1 && r.rl().loop.algorithm->trains)
+    out += fmt::format(", {} per update", format_time(s.length / updates));
+  out += fmt::format(": {:.4g} tokens per second and GPU.", tokens / s.length.value() / r.rl().gpus());
+  if (r.run) {
+    out += fmt::format(" The run of {} steps takes {} GPU-hours: {}", format_integer(r.run->steps),
+                       format_count(r.run->gpu_hours), format_days(r.run->time.total()));
+    if (r.run->cost > Usd(0)) out += ", " + format_usd(r.run->cost);
+    out += ".";
+  }
+  return wrap(out, kWidth, "") + "\n\n";
+}
+
+std::string rl_published(const RlReport& r, const TextStyle& style) {
+  if (r.comparisons.empty()) return "";
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
+  table.header({"", "predicted", "published", "error", "source"});
+  for (const Comparison& c : r.comparisons) {
+    const Figure figure = find_figure(c.field, std::nullopt);
+    table.row({figure.name, figure.text(c.predicted), figure.text(c.published),
+               c.has_error() ? format_error(c.error()) : "", c.source});
+  }
+  return style.bold("Predicted beside published") + "\n" + table.render(style, kWidth) + "\n";
+}
+
+std::string part_table(const RlReport& r, const TextStyle& style) {
+  TextTable table({Align::left, Align::right, Align::right});
+  table.header({"where the step goes", "time", "share"});
+  const std::vector<Metric> found = metrics(r);
+  for (std::size_t i = 0; i < kRlParts; ++i) {
+    const Seconds time = r.step.parts[i];
+    if (time <= Seconds(0)) continue;
+    table.row({std::string(name(static_cast<RlPart>(i))), format_time(time), format_percent(time / r.step.length)});
+  }
+  table.row({"step", format_time(r.step.length), ""});
+  std::string out = table.render(style, kWidth) + "\n";
+  const auto share = [&](const char* metric) { return find_metric(found, metric)->shown(); };
+  out += rl_fact(
+      fmt::format("of all GPUs' time {} compute, {} have no answer left while others write, {} wait for engine or "
+                  "trainer, {} for weights and memory on their way, {} for the trainer's fullest replica",
+                  share("rl.gpu_busy"), share("rl.idle_tail"), share("rl.idle_waiting"), share("rl.idle_moving"),
+                  share("rl.idle_imbalance")));
+  return out;
+}
+
+std::string loop_facts(const RlReport& r) {
+  const RlStepMeans& s = r.step;
+  std::string out;
+  if (r.rl().generates() && s.awake > Seconds(0))
+    out += rl_fact(
+        fmt::format("the engine is awake {} of a step and writes {:.4g} tokens per second and GPU; its replicas "
+                    "are at work {} of that time",
+                    format_time(s.awake), s.written / s.awake.value() / r.rl().engine_gpus(),
+                    format_percent(s.engine_busy / s.awake)));
+  if (r.sync.payload > Bytes(0))
+    out += rl_fact(fmt::format("weights: {} for every replica, {} into each GPU; network {}, load {}, fixed {}",
+                               format_bytes(r.sync.payload), format_bytes(r.sync.received), format_time(r.sync.network),
+                               format_time(r.sync.load), format_time(r.sync.fixed)));
+  if (s.staleness_most > 0)
+    out +=
+        rl_fact(fmt::format("answers are {:.2f} versions behind the weights that they update, at most {:.0f}; {} are "
+                            "interrupted per step",
+                            s.staleness, s.staleness_most, format_integer(s.interrupted)));
+  if (s.thrown_away > 0)
+    out +=
+        rl_fact(fmt::format("{} answers per step are thrown away for want of a signal", format_integer(s.thrown_away)));
+  return out;
+}
+
+std::string memory_part(const RlReport& r, const TextStyle& style) {
+  std::string out;
+  const ModelStates& m = r.states;
+  std::string models;
+  for (const auto& [what, bytes] : {std::pair("policy", m.policy),
+                                    {"critic", m.critic},
+                                    {"reference", m.reference},
+                                    {"reward model", m.reward},
+                                    {"teacher", m.teacher}}) {
+    if (bytes > Bytes(0)) models += fmt::format("{}{} {}", models.empty() ? "" : ", ", what, format_bytes(bytes));
+  }
+  if (!models.empty()) out += rl_fact("models, each parameter once: " + models);
+  for (const PhaseMemory& phase : r.memory) {
+    const std::string total = fmt::format("{} of {}", format_bytes(phase.total()), format_bytes(phase.capacity));
+    std::string items;
+    for (const MemoryRow& row : phase.table.rows)
+      items += fmt::format("{}{} {}", items.empty() ? "" : ", ", row.item, format_bytes(row.bytes));
+    out += rl_fact(fmt::format("{}: {} on the fullest GPU: {}", phase.phase,
+                               phase.total() <= phase.capacity ? total : style.bad(total), items));
+  }
+  return out;
+}
+
+std::string run_part(const RlReport& r, const TextStyle& style) {
+  if (!r.run || r.run->points.size() < 2) return "";
+  TextTable table({Align::right, Align::right, Align::right});
+  table.header({"step of the run", "mean answer", "step takes"});
+  for (const RlRunPoint& point : r.run->points)
+    table.row({format_integer(point.step), format_integer(point.mean), format_time(point.length)});
+  return style.bold("The run") + "\n" + table.render(style, kWidth) + "\n";
+}
+
+}  // namespace
+
+std::string to_text(const RlReport& r, const TextStyle& style) {
+  std::string out = rl_title(r, style) + rl_headline(r) + rl_published(r, style) + part_table(r, style) +
+                    loop_facts(r) + "\n" + style.bold("Memory") + "\n" + memory_part(r, style) + "\n" +
+                    run_part(r, style);
+  if (!r.notes.empty()) out += style.bold("Notes") + "\n";
+  for (const std::string& note : r.notes) out += "  - " + wrap(note, kWidth - 4, "    ") + "\n";
+  if (!r.scenario.defaults_used.empty()) out += "\n" + style.bold("Defaults used") + "\n";
+  for (const std::string& setting : r.scenario.defaults_used) out += "  " + setting + "\n";
+  return out;
+}
+
+report::Report to_message(const RlReport& r) {
+  report::Report message;
+  fill(metrics(r), message);
+  report::Rl& rl = *message.mutable_rl();
+  for (const PhaseMemory& phase : r.memory) {
+    report::RlPhaseMemory& out = *rl.add_phases();
+    out.set_phase(phase.phase);
+    out.set_total_bytes(phase.total().value());
+    out.set_capacity_bytes(phase.capacity.value());
+    for (const MemoryRow& row : phase.table.rows) {
+      report::RlMemoryItem& item = *out.add_items();
+      item.set_item(row.item);
+      item.set_bytes(row.bytes.value());
+      item.set_detail(row.detail);
+    }
+  }
+  if (r.run) {
+    for (const RlRunPoint& point : r.run->points) {
+      report::RlRunPoint& out = *rl.add_points();
+      out.set_step(point.step);
+      out.set_mean_answer_tokens(point.mean);
+      out.set_step_time_s(point.length.value());
+    }
+  }
+  add_small_print(r.comparisons, r.notes, r.scenario.defaults_used, message);
+  return message;
+}
+
+std::string timeline_json(const RlReport& report) {
+  constexpr const char* kLanes[] = {"engine", "trainer"};
+  std::string out = "{\"traceEvents\":[\n";
+  for (int lane = 0; lane < 2; ++lane)
+    out += fmt::format("{{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":{},\"args\":{{\"name\":\"{}\"}}}},\n",
+                       lane, kLanes[lane]);
+  out += "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"args\":{\"name\":\"loop\"}}";
+  for (const RlSpan& span : report.spans)
+    out += fmt::format(
+        ",\n{{\"name\":\"{}\",\"cat\":\"step {}\",\"ph\":\"X\",\"pid\":1,\"tid\":{},\"ts\":{:.3f},\"dur\":{:.3f},"
+        "\"args\":{{\"step\":{}}}}}",
+        name(span.part), span.step, static_cast<int>(span.lane), span.start.value() * 1e6,
+        (span.end - span.start).value() * 1e6, span.step);
+  return out + "\n],\"displayTimeUnit\":\"ms\"}\n";
+}
+
+}  // namespace flopcast

@@ -1,0 +1,85 @@
+// What a replayed loop of reinforcement learning found, as a plain value; for people and programs.
+#pragma once
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/render/text_table.h"
+#include "analysis/runs/training/projection.h"
+#include "analysis/runs/training/training_report.h"
+#include "scenarios/proto/report.pb.h"
+#include "scenarios/resolve/rl_scenario.h"
+#include "workloads/rl/loop.h"
+#include "workloads/rl/weight_sync.h"
+
+namespace flopcast {
+
+/// Means over the steps that count.
+struct RlStepMeans {
+  Seconds length;
+  std::array<Seconds, kRlParts> parts;  ///< sum to `length`
+  double answers = 0, prompt_tokens = 0, answer_tokens = 0;
+  double longest = 0;                       ///< answer of a step
+  double written = 0;                       ///< tokens by the engine, those thrown away included
+  double interrupted = 0, thrown_away = 0;  ///< answers
+  double staleness = 0, staleness_most = 0;
+  double packed = 1;                  ///< micro-batches of the mean replica over those of the fullest
+  Seconds awake, empty, engine_busy;  ///< the engine; empty: nothing may be begun; busy: mean over its replicas
+  Seconds part(RlPart p) const { return parts[static_cast<std::size_t>(p)]; }
+  /// The trainer computes.
+  Seconds training() const;
+};
+
+/// Bytes of the models that take part, each parameter once: 16 to 18 per trained one, 2 per frozen one in BF16.
+struct ModelStates {
+  Bytes policy, critic, reference, reward, teacher;
+  Bytes total() const { return policy + critic + reference + reward + teacher; }
+};
+
+/// What stands in the memory of the fullest GPU while something is done.
+struct PhaseMemory {
+  std::string phase;  ///< "update", "generation"
+  MemoryTable table;
+  Bytes capacity;
+  Bytes total() const { return table.total(); }
+};
+
+/// One point of the run that was replayed.
+struct RlRunPoint {
+  double step = 0, mean = 0;
+  Seconds length;
+};
+
+struct RlRunProjection {
+  double steps = 0;
+  std::vector<RlRunPoint> points;
+  PhaseTime time;      ///< steady: steps and evaluations; then what interruptions and checkpoints add
+  Seconds evaluation;  ///< in `steady`, all of them
+  double gpu_hours = 0;
+  Usd cost;
+  Joules energy;
+};
+
+struct RlReport {
+  Scenario scenario;
+  RlStepMeans step;
+  std::vector<RlStep> steps;  ///< that count
+  std::vector<RlSpan> spans;  ///< of all that were replayed
+  TrainerPrices trainer;
+  SyncCost sync;
+  ModelStates states;
+  std::vector<PhaseMemory> memory;
+  std::optional<RlRunProjection> run;
+  std::vector<Comparison> comparisons;
+  std::vector<std::string> notes;
+
+  const RlScenario& rl() const { return *scenario.rl; }
+};
+
+std::string to_text(const RlReport& report, const TextStyle& style);
+report::Report to_message(const RlReport& report);
+/// Engine, trainer and rewards over time, for ui.perfetto.dev.
+std::string timeline_json(const RlReport& report);
+
+}  // namespace flopcast

@@ -1,0 +1,209 @@
+#include "analysis/runs/rl/rl_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/render/format.h"
+#include "analysis/runs/published.h"
+#include "analysis/runs/rl/rl_machine.h"
+
+namespace flopcast {
+namespace {
+
+/// GPUs at work draw their measured share of the rated power, others their idle power.
+Joules energy_of_step(const RlReport& report, const PowerModel& power) {
+  const RlScenario& rl = report.rl();
+  const NodeSpec& node = report.scenario.cluster.node;
+  const RlStepMeans& s = report.step;
+  const double training = s.training() / s.length, writing = s.engine_busy / s.length;
+  const auto draw = [&](double busy) { return step_power(node, power, std::min(1.0, busy)).training; };
+  const Watts all = rl.separate() ? rl.trainer_gpus() * draw(training) + rl.engine_gpus() * draw(writing)
+                                  : rl.gpus() * draw(training + writing);
+  return report.scenario.price.pue * (all * s.length);
+}
+
+/// The loop at one point of the curve of lengths.
+RlConfig at_point(const RlConfig& config, const GrowthPoint& point) {
+  RlConfig out = config;
+  out.answer.mean = point.mean;
+  out.answer.most = point.most.value_or(out.answer.most);
+  out.answer.least = std::min(out.answer.least, out.answer.mean);
+  out.replayed_steps = 1;
+  return out;
+}
+
+Seconds step_at(RlMachine& machine, const RlConfig& config, int replicas) {
+  const RlOutcome outcome = machine.run(config).outcome;
+  const auto counted = std::span(outcome.steps).subspan(static_cast<std::size_t>(config.warm_up_steps()));
+  return means_of(counted, replicas).length;
+}
+
+/// Straight lines between the points, level beyond them.
+Seconds along(const std::vector<RlRunPoint>& points, double steps) {
+  Seconds sum = points.front().step * points.front().length;
+  for (std::size_t i = 1; i < points.size(); ++i)
+    sum += (points[i].step - points[i - 1].step) / 2 * (points[i].length + points[i - 1].length);
+  return sum + (steps - points.back().step) * points.back().length;
+}
+
+RlRunProjection project(const RlReport& report, RlMachine& machine, const RlOptions& options) {
+  const RlScenario& rl = report.rl();
+  const RlRunConfig& config = rl.loop.run;
+  RlRunProjection run;
+  run.steps = config.steps;
+  for (const GrowthPoint& point : config.growth) {
+    const Seconds length = step_at(machine, at_point(rl.loop, point), rl.rollout.replicas);
+    run.points.push_back({point.step, point.mean, length});
+    if (options.keep_going && !options.keep_going(0)) throw Interrupted();
+  }
+  if (run.points.empty()) run.points.push_back({0, rl.loop.answer.mean, report.step.length});
+  run.time.steady = along(run.points, run.steps);
+  if (config.evaluation_every > 0) {
+    run.evaluation = config.steps / config.evaluation_every * machine.write_answers(rl.loop, config.evaluation_answers);
+    run.time.steady += run.evaluation;
+  }
+  run.time = with_interruptions(run.time, rl.gpus(), report.scenario.resilience);
+  const Seconds elapsed = run.time.total();
+  run.gpu_hours = in_hours(elapsed) * rl.gpus();
+  run.cost = static_cast<double>(rl.gpus()) * (report.scenario.price.gpu * elapsed);
+  const double steps_worth = elapsed / report.step.length;
+  run.energy = steps_worth * energy_of_step(report, options.power);
+  return run;
+}
+
+void add_notes(RlReport& report, const RlOptions& options) {
+  const RlScenario& rl = report.rl();
+  const RlConfig& loop = rl.loop;
+  auto& notes = report.notes;
+  const std::size_t replayed = report.steps.size() + static_cast<std::size_t>(loop.warm_up_steps());
+  notes.push_back(replayed == 1 ? "one step was replayed"
+                                : fmt::format("{} steps were replayed; the step is the mean of the last {}", replayed,
+                                              report.steps.size()));
+  if (loop.algorithm->trains && loop.packing != AnswerPacking::padded)
+    notes.push_back(
+        fmt::format("a micro-batch holds {} sequences of {} tokens, as long as the one that a mean token is in; "
+                    "the replica with most micro-batches sets the pace of an update",
+                    report.trainer.shape.sequences, report.trainer.shape.sequence_length));
+  if (loop.algorithm->trains && rl.generates())
+    notes.push_back("advantages, the optimiser's bookkeeping on the host and data between roles take rl.host_time");
+  if (report.run && report.run->points.size() > 1)
+    notes.push_back(
+        fmt::format("the run: {} points of the curve of lengths were replayed, steps between them "
+                    "interpolated along straight lines",
+                    report.run->points.size()));
+  if (rl.generates() && rl.rollout.engine.speculation.depth > 0)
+    notes.push_back("drafts are accepted at their mean rate, by all requests of an iteration alike");
+  const auto inferred = [](const ClusterSpec& cluster) { return cluster.node.gpu.architecture != "hopper"; };
+  if (inferred(report.scenario.cluster) || (rl.rollout_cluster && inferred(*rl.rollout_cluster)))
+    notes.push_back("kernels of this GPU were not measured: rooflines with Hopper's efficiencies");
+  if (report.run) notes.push_back("power: " + options.power.source);
+}
+
+}  // namespace
+
+Seconds RlStepMeans::training() const {
+  Seconds sum;
+  for (const RlPart p : {RlPart::log_probs, RlPart::reference, RlPart::values, RlPart::reward_model, RlPart::teacher,
+                         RlPart::update, RlPart::critic_update})
+    sum += part(p);
+  return sum;
+}
+
+RlStepMeans means_of(std::span<const RlStep> steps, int replicas) {
+  RlStepMeans out;
+  const auto n = static_cast<double>(steps.size());
+  double most = 0, mean = 0, staleness = 0, answers = 0;
+  for (const RlStep& step : steps) {
+    out.length += step.length() / n;
+    for (std::size_t i = 0; i < kRlParts; ++i) out.parts[i] += step.parts[i] / n;
+    out.prompt_tokens += static_cast<double>(step.prompt_tokens) / n;
+    out.answer_tokens += static_cast<double>(step.answer_tokens) / n;
+    out.longest += step.longest / n;
+    out.written += static_cast<double>(step.tokens_written) / n;
+    out.interrupted += static_cast<double>(step.interrupted) / n;
+    out.thrown_away += static_cast<double>(step.thrown_away) / n;
+    out.awake += step.engine_awake / n;
+    out.empty += step.engine_empty / n;
+    if (replicas > 0) out.engine_busy += step.engine_busy / (n * replicas);
+    answers += static_cast<double>(step.answers);
+    staleness += step.staleness_sum;
+    out.staleness_most = std::max(out.staleness_most, step.staleness_most);
+    most += step.micro_batches;
+    mean += step.mean_micro_batches;
+  }
+  out.answers = answers / n;
+  if (answers > 0) out.staleness = staleness / answers;
+  if (most > 0) out.packed = mean / most;
+  return out;
+}
+
+RlReport run_rl(const Scenario& scenario, const RlOptions& options) {
+  check_published(scenario);
+  RlReport report;
+  report.scenario = scenario;
+  report.notes = scenario.notes;
+  const RlScenario& rl = *scenario.rl;
+  RlMachine machine(scenario, options.replay);
+  if (!options.allow_oom) machine.check_memory();
+  report.memory = machine.memory();
+  report.states = machine.states();
+  report.sync = machine.sync();
+  RlMachine::Loop loop = machine.run(rl.loop, {}, options.keep_going);
+  report.trainer = loop.prices;
+  const auto counted = std::span(loop.outcome.steps).subspan(static_cast<std::size_t>(rl.loop.warm_up_steps()));
+  report.steps.assign(counted.begin(), counted.end());
+  report.spans = std::move(loop.outcome.spans);
+  report.step = means_of(report.steps, rl.rollout.replicas);
+  if (options.project && rl.loop.run.steps > 0) report.run = project(report, machine, options);
+  add_notes(report, options);
+  compare_with_published(report);
+  return report;
+}
+
+RlExplanation explain_rl(const Scenario& scenario, const RlOptions& options) {
+  const RlScenario& rl = *scenario.rl;
+  RlMachine machine(scenario, options.replay);
+  if (!options.allow_oom) machine.check_memory();
+  const auto step = [&](const std::array<bool, kRlParts>& free) {
+    const RlOutcome outcome = machine.run(rl.loop, free, options.keep_going).outcome;
+    const auto counted = std::span(outcome.steps).subspan(static_cast<std::size_t>(rl.loop.warm_up_steps()));
+    return means_of(counted, rl.rollout.replicas);
+  };
+  const RlStepMeans whole = step({});
+  RlExplanation out;
+  out.step = whole.length;
+  for (std::size_t i = 0; i < kRlParts; ++i) {
+    const auto part = static_cast<RlPart>(i);
+    // Work that is hidden behind other work has a price too.
+    const bool hidden = rl.separate() && part == RlPart::generation;
+    if (part == RlPart::drain || (whole.parts[i] <= Seconds(0) && !hidden)) continue;
+    std::array<bool, kRlParts> free{};
+    free[i] = true;
+    out.parts.push_back({part, whole.parts[i], whole.length - step(free).length});
+  }
+  return out;
+}
+
+std::string to_text(const RlExplanation& explanation, const TextStyle& style) {
+  TextTable table({Align::left, Align::right, Align::right, Align::right});
+  table.header({"if this took no time", "it takes", "the step saves", "of the step"});
+  for (const RlSaving& saving : explanation.parts)
+    table.row({std::string(name(saving.part)), format_time(saving.takes), format_time(saving.saves),
+               format_percent(saving.saves / explanation.step)});
+  return fmt::format("One step takes {}.\n\n", format_time(explanation.step)) + table.render(style, kWidth);
+}
+
+std::string rl_facts(const Scenario& scenario, const ReplayOptions& replay) {
+  RlMachine machine(scenario, replay);
+  machine.check_memory();
+  std::string out = fmt::format("{} answers and {} updates a step", scenario.rl->loop.answers(),
+                                scenario.rl->updates() * scenario.rl->loop.epochs);
+  for (const PhaseMemory& phase : machine.memory())
+    out += fmt::format("; {}: {} of {} on the fullest GPU", phase.phase, format_bytes(phase.total()),
+                       format_bytes(phase.capacity));
+  return out;
+}
+
+}  // namespace flopcast

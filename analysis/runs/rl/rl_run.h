@@ -1,0 +1,43 @@
+// From a scenario with `rl` to its report.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "analysis/runs/energy.h"
+#include "analysis/runs/rl/rl_report.h"
+#include "sim/replay.h"
+
+namespace flopcast {
+
+struct RlOptions {
+  PowerModel power;
+  ReplayOptions replay;
+  bool allow_oom = false;
+  bool project = true;  ///< to the whole run, where there is one
+  std::function<bool(int steps)> keep_going;
+};
+
+/// @param scenario has `rl`. @throws InputError, Interrupted.
+RlReport run_rl(const Scenario& scenario, const RlOptions& options);
+
+/// What a step would take if one of its parts took no time.
+struct RlSaving {
+  RlPart part = RlPart::generation;
+  Seconds takes;  ///< in the step as it is
+  Seconds saves;
+};
+struct RlExplanation {
+  Seconds step;
+  std::vector<RlSaving> parts;  ///< that take time, in their order in a step
+};
+RlExplanation explain_rl(const Scenario& scenario, const RlOptions& options);
+std::string to_text(const RlExplanation& explanation, const TextStyle& style);
+
+/// Means over steps. @pre there is one.
+RlStepMeans means_of(std::span<const RlStep> steps, int replicas);
+
+/// For `flopcast check`. @throws InputError where a phase does not fit into memory.
+std::string rl_facts(const Scenario& scenario, const ReplayOptions& replay);
+
+}  // namespace flopcast

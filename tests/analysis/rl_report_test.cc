@@ -1,0 +1,184 @@
+// Does a loop's report add up, and does it say what the work costs?
+#include "analysis/runs/rl/rl_run.h"
+
+#include "analysis/runs/metrics.h"
+#include "analysis/runs/rl/rl_machine.h"
+#include "tests/analysis/environment.h"
+#include "tests/analysis/program.h"
+#include "tests/catch.h"
+
+namespace flopcast {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::WithinRel;
+
+const std::string kLoop = R"(cluster { node: "hgx-h100" nodes: 1 fabric: "single-switch" }
+model: "llama-3.1-8b"
+training {
+  plan { data: 8 zero_stage: 2 }
+  schedule: "1f1b"
+  batch { sequences: 64 sequence_length: 4096 }
+  recompute { full_layer: true }
+}
+rl {
+  prompts: 16 group: 8
+  prompt { mean: 100 }
+  answer { mean: 400 shape: "log_normal" most: 2048 }
+  rollout { count: 8 }
+  replayed_steps: 1
+}
+price { gpu: "2 USD/h" }
+)";
+
+Scenario loop(const std::vector<std::string>& sets = {}) {
+  return resolve_text(kLoop, "loop.textproto", testing::environment(), sets).value();
+}
+
+RlOptions in_process(const Scenario& scenario) {
+  RlOptions options;
+  options.replay.contention = Contention::in_process;
+  options.power = testing::power_of(scenario);
+  return options;
+}
+
+RlReport run_loop(const std::vector<std::string>& sets = {}) {
+  const Scenario scenario = loop(sets);
+  return run_rl(scenario, in_process(scenario));
+}
+
+double number(const RlReport& report, const char* name) {
+  const std::vector<Metric> found = metrics(report);
+  const Metric* const metric = find_metric(found, name);
+  REQUIRE(metric != nullptr);
+  REQUIRE(metric->number().has_value());
+  return *metric->number();
+}
+
+TEST_CASE("parts of a step sum to it, and so do shares of GPUs' time", "[rl]") {
+  using Sets = std::vector<std::string>;
+  for (const Sets& sets :
+       {Sets{}, Sets{"rl.placement=separate", "training.plan.data=4", "rl.rollout.count=4"},
+        Sets{"rl.placement=separate", "training.plan.data=4", "rl.rollout.count=2", "rl.asynchrony.staleness=1"}}) {
+    const RlReport report = run_loop(sets);
+    double parts = 0;
+    for (const Seconds& part : report.step.parts) parts += part.value();
+    CHECK_THAT(parts, WithinRel(report.step.length.value(), 1e-9));
+    const double gpus = number(report, "rl.gpu_busy") + number(report, "rl.idle_tail") +
+                        number(report, "rl.idle_waiting") + number(report, "rl.idle_moving") +
+                        number(report, "rl.idle_imbalance");
+    CHECK_THAT(gpus, WithinRel(1.0, 1e-3));
+    CHECK_THAT(number(report, "rl.tokens_per_s_per_gpu") * number(report, "rl.gpus"),
+               WithinRel(number(report, "rl.tokens_per_s"), 1e-9));
+  }
+}
+
+TEST_CASE("models: 18 B per trained parameter, 2 B per frozen one; PPO trains two", "[rl]") {
+  const double n = count_parameters(loop().rl->update.model).total;
+  const RlReport grpo = run_loop();
+  CHECK_THAT(number(grpo, "rl.memory.policy_bytes"), WithinRel(18 * n, 1e-12));
+  CHECK_THAT(number(grpo, "rl.memory.models_bytes"), WithinRel((18 + 2) * n, 1e-12));
+  const RlReport ppo = run_loop({"rl.algorithm=ppo", "rl.reward.kind=model", "training.precision.gradients=bf16"});
+  CHECK_THAT(number(ppo, "rl.memory.models_bytes"), WithinRel((16 + 16 + 2 + 2) * n, 1e-12));
+  CHECK(ppo.step.part(RlPart::critic_update) > Seconds(0));
+  CHECK(ppo.step.part(RlPart::values) > Seconds(0));
+  CHECK(ppo.step.part(RlPart::reward_model) > Seconds(0));
+}
+
+TEST_CASE("forward passes take less than a third of a step, and more than a fifth", "[rl]") {
+  const RlReport report = run_loop();
+  const double forward = report.trainer.forward.per_micro_batch / report.trainer.update.per_micro_batch;
+  CHECK(forward < 1.0 / 3);
+  CHECK(forward > 1.0 / 5);
+}
+
+TEST_CASE("weights: every GPU gets its part, changes less, by one sender more slowly", "[rl]") {
+  const std::vector<std::string> apart{"rl.placement=separate", "training.plan.data=4", "rl.rollout.count=2",
+                                       "rl.rollout.tensor=2"};
+  const auto with = [&](const std::string& form) {
+    std::vector<std::string> sets = apart;
+    sets.push_back("rl.sync.form=" + form);
+    return run_loop(sets).sync;
+  };
+  const SyncCost sharded = with("sharded"), delta = with("delta"), broadcast = with("broadcast"), host = with("host"),
+                 storage = with("storage");
+  CHECK_THAT(sharded.payload.value(), WithinRel(2 * count_parameters(loop().rl->update.model).total, 1e-3));
+  CHECK_THAT(sharded.received.value(), WithinRel(sharded.payload.value() / 2, 1e-12));
+  CHECK_THAT(sharded.sent.value(), WithinRel(2 * sharded.payload.value(), 1e-12));
+  CHECK(sharded.network >= sharded.received / loop().cluster.node.nvlink_bandwidth);
+  CHECK_THAT(delta.received.value(), WithinRel(0.03 * sharded.received.value(), 1e-12));
+  CHECK(delta.network < sharded.network);
+  CHECK_THAT(delta.gather.value(), WithinRel(delta.payload.value() / 4 / 1e9, 1e-9));  // on four trainers
+  CHECK(broadcast.total() > sharded.total());
+  CHECK(host.total() > sharded.total());
+  CHECK_THAT(storage.network.value(), WithinRel(3 * storage.payload.value() / 50e9, 1e-9));
+}
+
+TEST_CASE("a phase that does not fit is named, with how much too much it takes", "[rl]") {
+  const auto run_it = [](const std::vector<std::string>& sets) { run_loop(sets); };
+  CHECK_THROWS_WITH(run_it({"rl.handover.optimizer=false", "rl.handover.parameters=false"}),
+                    ContainsSubstring("during generation") && ContainsSubstring("too much"));
+  CHECK_THROWS_WITH(run_it({"training.plan.zero_stage=0"}),
+                    ContainsSubstring("training.plan") && ContainsSubstring("during update"));
+}
+
+TEST_CASE("one GPU and a thousand", "[rl]") {
+  const std::vector<std::string> one{"model=deepseek-r1-distill-qwen-1.5b", "cluster.node_override.gpus=1",
+                                     "training.plan.data=1", "rl.rollout.count=1"};
+  const RlReport small = run_loop(one);
+  CHECK(small.step.length > Seconds(0));
+  CHECK(small.sync.network == Seconds(0));
+  const RlReport large = run_loop({"cluster.nodes=125", "cluster.fabric=rail-ft2", "training.plan.data=1000",
+                                   "rl.rollout.count=1000", "rl.prompts=1000", "training.batch.sequences=8000"});
+  CHECK(large.step.answers == 8000);
+  // The same work per GPU: what differs is that the longest of more answers is longer, and gradients go further.
+  CHECK(large.step.part(RlPart::generation) >= run_loop().step.part(RlPart::generation) * 0.9);
+}
+
+TEST_CASE("a run goes along its curve of lengths", "[rl]") {
+  const RlReport flat = run_loop({"rl.run.steps=100", "resilience.failure_rate=0 per GPU-hour"});
+  REQUIRE(flat.run);
+  CHECK_THAT(flat.run->time.steady.value(), WithinRel(100 * flat.step.length.value(), 1e-9));
+  CHECK_THAT(flat.run->cost.value(), WithinRel(2 * flat.run->gpu_hours, 1e-9));
+  CHECK_THAT(flat.run->gpu_hours, WithinRel(flat.run->time.total().value() * 8 / 3600, 1e-9));
+  const std::string text = kLoop.substr(0, kLoop.rfind("price")) + "resilience { failure_rate: \"0 per GPU-hour\" }\n";
+  const std::string grown =
+      text.substr(0, text.rfind("replayed_steps")) +
+      "replayed_steps: 1 run { steps: 100 growth { step: 0 mean: 100 } growth { step: 50 mean: 400 } "
+      "evaluation_every: 10 evaluation_answers: 64 } }\n";
+  const Scenario scenario = resolve_text(grown, "grown.textproto", testing::environment()).value();
+  const RlReport growing = run_rl(scenario, in_process(scenario));
+  REQUIRE(growing.run->points.size() == 2);
+  const double first = growing.run->points[0].length.value(), last = growing.run->points[1].length.value();
+  CHECK(first < last);
+  CHECK_THAT((growing.run->time.steady - growing.run->evaluation).value(),
+             WithinRel(25 * (first + last) + 50 * last, 1e-9));
+  CHECK(growing.run->evaluation > Seconds(0));
+}
+
+TEST_CASE("explain: free parts save no more than they take where nothing is hidden", "[rl]") {
+  const Scenario scenario = loop();
+  const RlExplanation explanation = explain_rl(scenario, in_process(scenario));
+  CHECK(explanation.parts.size() >= 5);
+  for (const RlSaving& saving : explanation.parts) {
+    INFO(name(saving.part));
+    CHECK(saving.saves.value() <= saving.takes.value() + 1e-6);
+    CHECK(saving.saves.value() >= -1e-6);
+  }
+}
+
+TEST_CASE("R1-Zero's loop: a step of 8,192 answers and 16 updates, and its words", "[rl]") {
+  const Scenario scenario = testing::resolved("rl_r1_zero_512_h800");
+  RlOptions options = in_process(scenario);
+  options.project = false;
+  const RlReport report = run_rl(scenario, options);
+  CHECK(report.step.answers == 8192);
+  CHECK(number(report, "rl.updates_per_step") == 16);
+  const std::string text = to_text(report, TextStyle(false));
+  CHECK_THAT(text, ContainsSubstring("One step of 8,192 answers"));
+  CHECK_THAT(text, ContainsSubstring("per update"));
+  CHECK_THAT(timeline_json(report), ContainsSubstring("\"name\":\"generation\""));
+}
+
+}  // namespace
+}  // namespace flopcast
