@@ -8,6 +8,7 @@
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
+#include "analysis/evidence/published_rl.h"
 #include "analysis/evidence/validate.h"
 #include "analysis/evidence/validate_runs.h"
 #include "analysis/face/environment_data.h"
@@ -25,6 +26,7 @@ constexpr const char* kScenario = "deepseek_v3_2048_h800";
 struct ValidateArguments {
   std::string json, html;
   bool runs = false;
+  bool without_rl = false;
   std::vector<std::string> library_folders;
 };
 
@@ -74,6 +76,7 @@ void run_validate(const ValidateArguments& arguments) {
   RunOptions quiet;  // some three hundred short replays
   const std::vector<RunError> runs = predict_published_runs(libraries, quiet);
   append(summarise_published_runs(runs, libraries));
+  if (!arguments.without_rl) append(check_rl(environment));
   explain_misses(checks, input.misses);
   progress.clear();
   if (arguments.runs && arguments.json != "-") show(to_text(runs, terminal_style(stdout)) + "\n");
@@ -92,6 +95,8 @@ void add_validate_command(Command& program) {
             .value_name("FILE");
         command.option("--html", arguments.html, "Write a page with the errors as pictures").value_name("FILE");
         command.flag("--runs", arguments.runs, "List every published training run, not only their summary");
+        command.flag("--without-rl", arguments.without_rl,
+                     "Leave the loops of reinforcement learning out: some seconds");
         add_library_option(command, arguments.library_folders);
       },
       run_validate);
