@@ -224,6 +224,9 @@ class Resolver {
   }
 
   void serving() {
+    if (cluster_known_ && !out_.cluster.slow_parts.empty())
+      out_.notes.push_back(
+          "cluster.slow changes nothing here: serving takes every part at the speed of its data sheet");
     if (!in_.has_model())
       add("model", "nothing", "the model to serve, such as \"llama-3.1-8b\" (`flopcast list models` shows all)");
     out_.serving = load_serving(

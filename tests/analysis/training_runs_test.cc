@@ -129,6 +129,16 @@ TEST_CASE("folded and unfolded agree where nothing breaks the symmetry") {
   }
 }
 
+TEST_CASE("a slow NVLink slows tensor parallelism, folded and unfolded alike") {
+  const double step = step_of(kSmall);
+  const std::vector<std::string> slow{"cluster.slow[0].nvlink=5", "cluster.slow[0].speed=0.25"};
+  const double with_slow = step_of(kSmall, slow);
+  CHECK(with_slow > 1.03 * step);
+  std::vector<std::string> every = slow;
+  every.push_back("training.unfolded=true");
+  CHECK(step_of(kSmall, every) == Approx(with_slow).epsilon(0.01));
+}
+
 TEST_CASE("a slow GPU slows its tensor group, its replicas and the step") {
   const double step = step_of(kSmall);
   Scenario slow = testing::resolved(kSmall, {});

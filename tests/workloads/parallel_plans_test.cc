@@ -128,6 +128,30 @@ TEST_CASE("what compute hides of an exchange, and what stays visible") {
   CHECK((real.split(exchange).exposed + real.split(exchange).hidden).value() == Approx(alone.value()));
 }
 
+TEST_CASE("slow ports slow the exchanges of the groups that they are in") {
+  TrainingConfig config = dense_model();
+  config.plan.tensor = 4;
+  config.plan.data = 4;
+  ClusterSpec cluster = two_nodes();
+  cluster.slow_parts = {{SlowPart::Kind::nvlink, 5, 0.25}, {SlowPart::Kind::nic, 5, 0.5}};
+  const JobGrid grid(config.plan);
+  for (int gpu = 0; gpu < 16; ++gpu) {
+    CAPTURE(gpu);
+    const ExchangeTimes::GroupSpeeds speeds = port_speeds(grid, cluster, RankId::at(gpu));
+    const bool beside = gpu / 4 == 1;  // GPUs 4 to 7 share matrices with GPU 5
+    CHECK(speeds.tensor.nvlink == (beside ? 0.25 : 1));
+    CHECK(speeds.tensor.nic == (beside ? 0.5 : 1));
+  }
+  LinkCalibration links;
+  for (const LinkConstantRow& row : link_constants()) (links.*row.field).value = 1;
+  const ExchangeTimes times(config, cluster, links);
+  const LayerExchange gather{.kind = LayerExchange::Kind::tensor_gather, .bytes = 1024_MiB};
+  const double slow = times.time(gather, port_speeds(grid, cluster, RankId::at(6))) / times.time(gather);
+  CHECK(slow > 3);  // all but the constants of NCCL
+  CHECK(slow <= 4);
+  CHECK(times.time(gather, port_speeds(grid, cluster, RankId::at(0))) == times.time(gather));
+}
+
 TEST_CASE("a group that fills its node sends between nodes; one that does not stays inside") {
   TrainingConfig config = dense_model();
   const ClusterSpec cluster = two_nodes();

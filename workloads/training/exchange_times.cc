@@ -3,6 +3,26 @@
 #include <algorithm>
 
 namespace flopcast {
+namespace {
+
+const ExchangeTimes::PortSpeed& speed_of(LayerExchange::Kind kind, const ExchangeTimes::GroupSpeeds& speeds) {
+  switch (kind) {
+    case LayerExchange::Kind::tensor_gather:
+    case LayerExchange::Kind::tensor_scatter:
+    case LayerExchange::Kind::tensor_all_reduce:
+      return speeds.tensor;
+    case LayerExchange::Kind::expert_gather:
+    case LayerExchange::Kind::expert_scatter:
+      return speeds.expert_tensor;
+    case LayerExchange::Kind::context_hop:
+    case LayerExchange::Kind::context_gather:
+    case LayerExchange::Kind::context_scatter:
+      break;
+  }
+  return speeds.context;
+}
+
+}  // namespace
 
 ExchangeTimes::ExchangeTimes(const TrainingConfig& config, const ClusterSpec& cluster, const LinkCalibration& links)
     : config_(config), cluster_(cluster), links_(links) {}
@@ -29,7 +49,7 @@ NcclGroup ExchangeTimes::lie_of(const Group& group) const {
   return even_group((group.ranks + local - 1) / local, local, cluster_.fabric.cross_leaf_latency);
 }
 
-Seconds ExchangeTimes::time(const LayerExchange& exchange) const {
+Seconds ExchangeTimes::time(const LayerExchange& exchange, const GroupSpeeds& speeds) const {
   const Group group = group_of(exchange.kind);
   if (group.ranks < 2) return Seconds(0);
   NcclGroup lie = lie_of(group);
@@ -53,14 +73,19 @@ Seconds ExchangeTimes::time(const LayerExchange& exchange) const {
       lie = lie.nodes > 1 ? even_group(2, 1, lie.hop) : even_group(1, 2, lie.hop);
       break;
   }
-  return choose_nccl(op, lie, exchange.bytes, cluster_, links_).total();
+  // The choice does not know of slow ports, as NCCL's does not.
+  NcclTime time = choose_nccl(op, lie, exchange.bytes, cluster_, links_);
+  const PortSpeed& speed = speed_of(exchange.kind, speeds);
+  time.nvlink /= speed.nvlink;
+  time.nic /= speed.nic;
+  return time.total();
 }
 
-ExchangeTimes::Split ExchangeTimes::split(const PhaseExchange& phase) const {
+ExchangeTimes::Split ExchangeTimes::split(const PhaseExchange& phase, const GroupSpeeds& speeds) const {
   const LayerExchange& exchange = phase.exchange;
   const bool hop = exchange.kind == LayerExchange::Kind::context_hop;
   const double share = hop ? config_.overheads.context_exposed : config_.overheads.tensor_exposed;
-  const Seconds all = time(exchange);
+  const Seconds all = time(exchange, speeds);
   const Seconds hidden = std::min(all, phase.beside) * (1 - share);
   return {(all - hidden) * exchange.times, hidden * exchange.times};
 }

@@ -18,11 +18,23 @@ class ExchangeTimes {
   struct Split {
     Seconds exposed, hidden;
   };
+  /// Rates of the slowest ports of a group over those of the data sheet: everybody waits for them.
+  struct PortSpeed {
+    double nvlink = 1, nic = 1;
+    bool operator==(const PortSpeed&) const = default;
+  };
+  /// Of the groups that a GPU is in.
+  struct GroupSpeeds {
+    PortSpeed tensor, expert_tensor, context;
+    bool operator==(const GroupSpeeds&) const = default;
+  };
   /// time C beside compute of length G: what is longer than the compute is exposed, and of the rest the share that
   /// calibration runs show (chunks that wait for each other, SMs and memory shared): C - (1 - share) min(C, G).
-  Split split(const PhaseExchange& exchange) const;
+  Split split(const PhaseExchange& exchange, const GroupSpeeds& speeds) const;
+  Split split(const PhaseExchange& exchange) const { return split(exchange, {}); }
   /// Once, alone.
-  Seconds time(const LayerExchange& exchange) const;
+  Seconds time(const LayerExchange& exchange, const GroupSpeeds& speeds) const;
+  Seconds time(const LayerExchange& exchange) const { return time(exchange, {}); }
 
  private:
   /// `ranks` that lie `stride` GPUs apart.

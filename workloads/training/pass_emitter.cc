@@ -116,7 +116,9 @@ void PassEmitter::exchange(RankProgram& program, Half& half, const Price& price,
     gate = next_exchange(graph_, *program.tensor_barriers, program.next_tensor);
     follow(graph_, gate.entered, half.ready);
   }
-  const OpId op = graph_.transfer(program.rank.compute, price.exchange * weight, {}, label);
+  const bool healthy = program.port_speeds == ExchangeTimes::GroupSpeeds{};
+  const Seconds time = healthy ? price.exchange : prices_.exchange(price, program.port_speeds);
+  const OpId op = graph_.transfer(program.rank.compute, time * weight, {}, label);
   if (gate.entered.valid()) {
     graph_.after(op, gate.entered);
     graph_.after(gate.left, op);

@@ -5,6 +5,7 @@
 
 #include "sim/graph.h"
 #include "workloads/collectives/collectives.h"
+#include "workloads/training/exchange_times.h"
 #include "workloads/training/training_step.h"
 
 namespace flopcast {
@@ -39,6 +40,7 @@ struct RankProgram {
   ReplayedRank rank;
   int position = 0;  ///< in its stage (JobGrid)
   int expert_rank = 0;
+  ExchangeTimes::GroupSpeeds port_speeds;  ///< of its tensor, expert tensor and context parallel groups
   ExpertTransfers expert;
   ExchangeBarriers* barriers = nullptr;  ///< of its expert-parallel group; null when one rank stands for the group
   std::size_t next_exchange = 0;

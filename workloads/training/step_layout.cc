@@ -160,6 +160,33 @@ ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& clus
   return plan;
 }
 
+ExchangeTimes::GroupSpeeds port_speeds(const JobGrid& grid, const ClusterSpec& cluster, RankId gpu) {
+  ExchangeTimes::GroupSpeeds speeds;
+  if (cluster.slow_parts.empty()) return speeds;
+  const int position = grid.position(gpu);
+  // In a group: the same position but for its rank there.
+  const auto among = [&](int stride, int ranks) {
+    ExchangeTimes::PortSpeed slowest;
+    const int first = position - position / stride % ranks * stride;
+    for (int rank = 0; rank < ranks; ++rank) {
+      const int member = static_cast<int>(grid.gpu(grid.pipeline_rank(gpu), first + rank * stride).index());
+      ExchangeTimes::PortSpeed speed;
+      for (const SlowPart& part : cluster.slow_parts) {
+        if (part.rank != member) continue;
+        if (part.kind == SlowPart::Kind::nvlink) speed.nvlink *= part.speed;
+        if (part.kind == SlowPart::Kind::nic) speed.nic *= part.speed;
+      }
+      slowest.nvlink = std::min(slowest.nvlink, speed.nvlink);
+      slowest.nic = std::min(slowest.nic, speed.nic);
+    }
+    return slowest;
+  };
+  speeds.tensor = among(1, grid.tensor);
+  speeds.expert_tensor = among(1, grid.expert_tensor);
+  speeds.context = among(grid.tensor, grid.context);
+  return speeds;
+}
+
 double spread_factor(const TrainingConfig& config) {
   const int waiting = config.plan.replicas() * config.plan.tensor;
   if (waiting < 2 || config.gpu_speed_spread() <= 0) return 1.0;

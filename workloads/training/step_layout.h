@@ -5,6 +5,7 @@
 
 #include "hwmodels/fabric/topology.h"
 #include "sim/base/ids.h"
+#include "workloads/training/exchange_times.h"
 #include "workloads/training/training.h"
 
 namespace flopcast {
@@ -63,6 +64,9 @@ struct ReplayPlan {
 /// is oversubscribed (ports of a leaf then contend with each other).
 ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& cluster,
                            const std::vector<double>& rank_loads);
+
+/// Rates of the slowest ports in the tensor, expert tensor and context parallel groups of a GPU.
+ExchangeTimes::GroupSpeeds port_speeds(const JobGrid& grid, const ClusterSpec& cluster, RankId gpu);
 
 /// By how much compute is stretched because everybody waits for the slowest of the GPUs that run a stage, whose speeds
 /// are normally distributed: 1 + sigma E[largest of n].

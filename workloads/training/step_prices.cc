@@ -61,11 +61,18 @@ StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels,
 Price StepPrices::price(const PhaseCost& cost) const {
   Price result;
   result.time = cost.time * stretch_;
-  for (const PhaseExchange& exchange : cost.exchanges) result.exchange += exchanges_.split(exchange).exposed;
+  result.exchanges = cost.exchanges;
+  result.exchange = exchange(result, {});
   for (const PricedKernel& kernel : cost.kernels) {
     result.by_evidence[static_cast<std::size_t>(kernel.price.evidence)] += kernel.price.time * stretch_;
   }
   return result;
+}
+
+Seconds StepPrices::exchange(const Price& price, const ExchangeTimes::GroupSpeeds& speeds) const {
+  Seconds sum;
+  for (const PhaseExchange& exchange : price.exchanges) sum += exchanges_.split(exchange, speeds).exposed;
+  return sum;
 }
 
 std::int64_t StepPrices::own_tokens() const {

@@ -15,7 +15,8 @@ namespace flopcast {
 struct Price {
   Seconds time;      ///< of compute
   Seconds exchange;  ///< communication inside the tensor or context parallel group that compute does not hide
-  std::array<Seconds, 3> by_evidence;  ///< indexed by Evidence
+  std::array<Seconds, 3> by_evidence;    ///< indexed by Evidence
+  std::vector<PhaseExchange> exchanges;  ///< what `exchange` is the sum of
 };
 
 /// Whether communication kernels run beside compute (and hold their SMs) while a phase runs.
@@ -31,6 +32,8 @@ class StepPrices {
   const Price& phase(Phase phase, bool moe, int expert_rank, SmShare share) const;
   const Price& edge(EdgePhase phase, SmShare share) const;
   Price optimizer(double parameters) const;
+  /// Price::exchange for a GPU in whose groups some ports are slow.
+  Seconds exchange(const Price& price, const ExchangeTimes::GroupSpeeds& speeds) const;
   /// Tokens of a tensor-parallel group in one micro-batch.
   std::int64_t tokens() const { return tokens_; }
   /// Of them, those that one GPU keeps between layers (its share under sequence parallelism).

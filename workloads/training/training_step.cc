@@ -136,6 +136,7 @@ class StepBuilder {
       if (overlap_.reduce_last || overlap_.reduce_always) rank.gradients = graph_.add_lane(choice.gpu, "gradients");
       if (overlap_.gather_first || overlap_.gather_always) rank.parameters = graph_.add_lane(choice.gpu, "parameters");
       program.expert_rank = grid_.expert_rank(program.position);
+      program.port_speeds = port_speeds(grid_, topology_.cluster(), choice.gpu);
       programs_.push_back(std::move(program));
       step_.ranks.push_back(programs_.back().rank);
     }
