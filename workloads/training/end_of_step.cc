@@ -157,7 +157,8 @@ void EndOfStep::add(const ShardPlan& beside) {
     const Price price = prices_.optimizer(updated_by(program));
     const OpId update = graph_.compute(program.rank.compute, price.time / program.rank.speed, plain(OpName::optimizer));
     graph_.after(update, reduced);
-    if (config_.overheads.step > Seconds(0)) {
+    // A lone GPU waits for nobody at the end of a step, so that its host works ahead of it.
+    if (config_.overheads.step > Seconds(0) && gpus > 1) {
       graph_.compute(program.rank.compute, config_.overheads.step, plain(OpName::host));
     }
   }
