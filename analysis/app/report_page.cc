@@ -1,6 +1,7 @@
 #include "analysis/app/report_page.h"
 
 #include "analysis/money/cost_output.h"
+#include "analysis/runs/rl/rl_html.h"
 #include "analysis/runs/serving/serving_html.h"
 #include "analysis/runs/training/step_view.h"
 #include "analysis/runs/training/training_html.h"
@@ -47,6 +48,7 @@ std::string to_html(const ReportData& data, const StepShown& shown) {
   if (const auto* const step = std::get_if<TrainingReport>(&data.report))
     return to_html(*step, {&shown.pipeline, shown.timeline ? &*shown.timeline : nullptr, shown.gpus_left_out});
   if (const auto* const collective = std::get_if<CollectiveReport>(&data.report)) return to_html(*collective);
+  if (const auto* const loop = std::get_if<RlReport>(&data.report)) return to_html(*loop);
   if (const auto* const cost = std::get_if<CostReport>(&data.report)) return to_html(*cost);
   return to_html(std::get<LifeReport>(data.report));
 }

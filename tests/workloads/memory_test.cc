@@ -94,6 +94,64 @@ TEST_CASE("activations: 1F1B holds one micro-batch less per stage, GPipe all of 
   CHECK(at(gpipe, 0) / at(ordered, 0) == Approx(4.0 / 2.0));  // 4 micro-batches against 2 in flight
 }
 
+TEST_CASE("activations without sequence parallelism: norms and residuals whole on each GPU, the rest sliced") {
+  // Llama 2 7B, 8 GPUs, 2,048 tokens of 4 sequences. Without masks of dropout s b h (8 + 24.2 / t) bytes a layer
+  // (arXiv 2205.05198, 4.1, whose 10 counts the masks and whose 24 two matrices of 4 h; three of 2.6875 h keep 24.2).
+  TrainingConfig config = toy();
+  config.model.layers = 32;
+  config.model.hidden = 4096;
+  config.model.ffn_width = 11008;
+  config.model.attention = {AttentionType::multi_head, 32, 32, 128, false, 0, 0, 0, 0, 0};
+  config.plan = {};
+  config.plan.tensor = 8;
+  config.batch = {4, 2048, 4};
+  config.plan.sequence_parallel = false;
+  const double whole = row(make(config, "1f1b").tables()[0], "activations").value();
+  CHECK(whole == Approx(32 * 2048.0 * 4 * 4096 * (8 + 24.2 / 8)).epsilon(0.01));
+  config.plan.sequence_parallel = true;
+  CHECK(row(make(config, "1f1b").tables()[0], "activations").value() ==
+        Approx(whole * (8 + 24.2) / (8 * 8 + 24.2)).epsilon(0.02));
+}
+
+TEST_CASE("logits take their FP32 copies too; a layer done again comes after them, not beside them") {
+  TrainingConfig config = toy();
+  CHECK(row(make(config, "1f1b").tables()[1], "logits").value() == Approx(12.0 * 512 * 32000));
+  config.fused_loss = true;
+  CHECK(row(make(config, "1f1b").tables()[1], "logits").value() == Approx(4.0 * 512 * 32000));
+  config.recompute.full_layer = true;
+  const MemoryTable last = make(config, "1f1b").tables()[1];
+  CHECK(row(last, "logits") > Bytes(0));
+  CHECK(row(last, "layer being recomputed") == Bytes(0));
+  CHECK(row(make(config, "1f1b").tables()[0], "layer being recomputed") > Bytes(0));
+}
+
+TEST_CASE("each ZeRO stage needs no more memory than the one before, on one replica too") {
+  for (int data : {1, 2, 4, 8}) {
+    for (int layers : {2, 4, 24}) {
+      TrainingConfig config = toy();
+      config.model.layers = layers;
+      config.plan.data = data;
+      config.batch.sequences = 4 * data;
+      Bytes before(1e18);
+      for (int stage = 0; stage <= 3; ++stage) {
+        config.plan.zero_stage = stage;
+        CAPTURE(data, layers, stage);
+        const Bytes now = fullest(make(config, "1f1b").tables());
+        CHECK(now <= before * (1 + 1e-12));
+        before = now;
+      }
+    }
+  }
+}
+
+TEST_CASE("of tied embeddings the last of several stages holds a copy") {
+  TrainingConfig config = toy();
+  const Case apart = make(config, "1f1b");
+  config.model.tied_embeddings = true;
+  const Case tied = make(config, "1f1b");
+  CHECK(row(tied.tables()[1], "parameters") == row(apart.tables()[1], "parameters"));
+}
+
 TEST_CASE("the hottest expert rank needs more memory than the mean one") {
   const Case v3 = make(deepseek_v3_training(), "dualpipe");
   CHECK(fullest(v3.tables(1.2)) > fullest(v3.tables(1.0)));

@@ -16,42 +16,70 @@ namespace {
 
 double gb(Bytes bytes) { return bytes.value() / 1e9; }
 
-/// Bytes that one token leaves behind in one layer until its backward pass, where nothing of the layer is
-/// done again as a whole.
-double kept_per_token(const TrainingConfig& config, bool moe, double hottest_load) {
+/// Tokens of a micro-batch that a GPU keeps between layers, and its share of those of its tensor-parallel group where
+/// matrices are sliced.
+struct Tokens {
+  double own, sliced;
+  explicit Tokens(const TrainingConfig& config) {
+    const double group =
+        static_cast<double>(config.batch.sequence_length) * config.batch.micro_batch_sequences / config.plan.context;
+    sliced = group / config.plan.tensor;
+    own = config.plan.sequence_parallel ? sliced : group;
+  }
+};
+
+/// Bytes that the experts of one layer leave behind.
+double kept_by_experts(const TrainingConfig& config, const Tokens& tokens, double kept, double hottest_load) {
+  const ModelConfig& model = config.model;
+  const MoeConfig& m = model.moe;
+  const double copies = m.experts_per_token * hottest_load;
+  double received = copies;
+  // DeepEP delivers a token once to each rank that wants it.
+  if (config.plan.dispatcher == ExpertDispatcher::deep_ep) {
+    RoutingRequest routing;
+    routing.ranks = config.plan.expert;
+    routing.ranks_per_node = std::min(8, config.plan.expert);
+    routing.experts = m.experts;
+    routing.experts_per_token = m.experts_per_token;
+    routing.groups = m.groups;
+    routing.groups_per_token = m.groups_per_token;
+    received = expected_ranks(routing) * hottest_load;
+  }
+  // GPUs that share an expert hold all of its rows, each a slice of what is made of them.
+  double bytes = received * tokens.own * config.plan.expert_tensor * model.hidden * kept;
+  double wide = model.gated_ffn ? 2 : 1;
+  if (!config.recompute.activation_function) {
+    wide += 1;
+    // The product with a row's weight: fused with SwiGLU, a kernel of its own behind other functions.
+    if (!model.gated_ffn) wide += 1;
+  }
+  return bytes + copies * tokens.own * kept * m.expert_width * wide + tokens.own * 4.0 * m.experts;  // gate scores
+}
+
+/// Bytes that one micro-batch leaves behind in one layer until its backward pass, where nothing of the layer is done
+/// again as a whole. Korthikanti et al. 2022 (arXiv 2205.05198), 4.1 to 4.3, for the layer's own matrices.
+double kept_in_layer(const TrainingConfig& config, bool moe, double hottest_load) {
   const ModelConfig& model = config.model;
   const AttentionConfig& attention = model.attention;
   const RecomputePlan& again = config.recompute;
+  const Tokens tokens(config);
   const double h = model.hidden;
   const bool fp8 = config.precision.activations == Precision::fp8;
   const double kept = fp8 ? 1 + kScaleBytesPerElement : 2.0;  // bytes per element of a kept GEMM input
 
-  double bytes = 2 * h + 2 * h;             // inputs of the attention and of the MLP block (residual stream)
-  if (!again.norms) bytes += 2 * kept * h;  // and what the two norms made of them
+  double own = 2 * h + 2 * h;             // inputs of the attention and of the MLP block (residual stream)
+  if (!again.norms) own += 2 * kept * h;  // and what the two norms made of them
   const double out = static_cast<double>(attention.heads) * attention.value_dim();
-  bytes += out * (fp8 ? 1.5 : 2.0) + 4.0 * attention.heads;  // attention output (E5M6: 12 bits), log-sum-exp
-  bytes += attention_kind(attention.type).kept_bytes(attention, {kept, !again.norms, !again.attention_up_projections});
+  double sliced = out * (fp8 ? 1.5 : 2.0) + 4.0 * attention.heads;  // attention output (E5M6: 12 bits), log-sum-exp
+  sliced += attention_kind(attention.type).kept_bytes(attention, {kept, !again.norms, !again.attention_up_projections});
 
   const double gate = model.gated_ffn ? 2 : 1;
   const auto ffn = [&](double width) {
     return again.mlp ? 0 : kept * width * (gate + (again.activation_function ? 0 : 1));
   };
-  if (!moe) return bytes + ffn(model.mean_ffn_width());
-  const MoeConfig& m = model.moe;
-  RoutingRequest routing;
-  routing.ranks = config.plan.expert;
-  routing.ranks_per_node = std::min(8, config.plan.expert);
-  routing.experts = m.experts;
-  routing.experts_per_token = m.experts_per_token;
-  routing.groups = m.groups;
-  routing.groups_per_token = m.groups_per_token;
-  const double copies = m.experts_per_token * hottest_load;
-  const double received = expected_ranks(routing) * hottest_load;
-  bytes += ffn(m.width_of_shared());
-  bytes += received * h * kept;  // dispatched tokens
-  bytes += copies * ffn(m.expert_width);
-  bytes += 4.0 * m.experts;  // gate scores, FP32
-  return bytes;
+  sliced += ffn(moe ? model.moe.width_of_shared() : model.mean_ffn_width());
+  const double bytes = tokens.own * own + tokens.sliced * sliced;
+  return moe ? bytes + kept_by_experts(config, tokens, kept, hottest_load) : bytes;
 }
 
 /// Share of a stage's layers that are computed again.
@@ -62,19 +90,18 @@ double layers_again(const TrainingConfig& config, const StageContent& stage) {
 
 /// Bytes that one micro-batch leaves behind in one stage.
 Bytes stage_activation(const TrainingConfig& config, const StageContent& stage, double hottest_load) {
-  const double tokens = static_cast<double>(config.batch.sequence_length) * config.batch.micro_batch_sequences /
-                        (config.plan.context * config.plan.tensor);
+  const Tokens tokens(config);
   // Layers that are computed again keep their input.
   const double again = config.recompute.full_layer ? layers_again(config, stage) : 0;
-  const double input = 2.0 * config.model.hidden;
-  const double dense = again * input + (1 - again) * kept_per_token(config, false, hottest_load);
-  const double moe =
-      config.model.moe.experts > 0 ? again * input + (1 - again) * kept_per_token(config, true, hottest_load) : 0;
+  const double input = 2.0 * config.model.hidden * tokens.own;
+  const auto layer = [&](bool moe) { return again * input + (1 - again) * kept_in_layer(config, moe, hottest_load); };
+  const double dense = layer(false);
+  const double moe = config.model.moe.experts > 0 ? layer(true) : 0;
   const bool mtp_moe = config.model.is_moe_layer(config.model.layers - 1);
-  double per_token = stage.dense_layers * dense + stage.moe_layers * moe;
-  per_token += stage.mtp_modules * ((mtp_moe ? moe : dense) + 4.0 * config.model.hidden);
-  if (stage.head) per_token += 2.0 * config.model.hidden * (1 + stage.mtp_modules);
-  return Bytes(tokens * per_token);
+  double bytes = stage.dense_layers * dense + stage.moe_layers * moe;
+  bytes += stage.mtp_modules * ((mtp_moe ? moe : dense) + 4.0 * config.model.hidden * tokens.own);
+  if (stage.head) bytes += 2.0 * config.model.hidden * tokens.own * (1 + stage.mtp_modules);
+  return Bytes(bytes);
 }
 
 /// Largest sum of live activations over a rank's order. A chunk's activations live from its forward until its
@@ -117,6 +144,10 @@ ActivationPeak activation_peak(const Schedule& schedule, int rank, const std::ve
   return peak;
 }
 
+/// Of each logit and what is made of it, at once. A chain of kernels (torch.nn.functional.cross_entropy on FP32 logits)
+/// holds it in BF16 2, in FP32 4, its log-softmax 4, its gradient in BF16 2; a fused one writes the gradient beside it.
+double logit_bytes(const TrainingConfig& config) { return config.fused_loss ? 4 : 12; }
+
 MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageContent>& stages, const Schedule& schedule,
                        int rank, double hottest_load) {
   const PrecisionPlan& p = config.precision;
@@ -124,12 +155,13 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
   StageParameters elements;
   std::vector<Bytes> per_chunk;
   double layers = 0;
-  bool has_head = false;
+  bool has_head = false, has_embedding = false;
   for (int stage : schedule.stage_of[rank]) {
     elements += stage_parameters(config, stages[stage]);
     per_chunk.push_back(stage_activation(config, stages[stage], hottest_load));
     layers += stages[stage].layers() + stages[stage].mtp_modules;
     has_head |= stages[stage].head;
+    has_embedding |= stages[stage].embedding;
   }
   const double all = elements.replicated + elements.expert;
 
@@ -145,6 +177,8 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
       plan.zero_stage >= 1 ? std::max(1.0, gpus / (static_cast<double>(plan.expert) * plan.expert_tensor)) : 1;
   const double over_shards = elements.replicated / dense_shards + elements.expert / expert_shards;
 
+  const double edges = static_cast<double>(config.model.vocabulary) * h / plan.tensor;
+
   MemoryTable table;
   table.pipeline_rank = rank;
   const auto row = [&](std::string item, double bytes, std::string detail) {
@@ -156,11 +190,17 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
       fmt::format("{:.2f} G elements, {:.2f} G of them experts; {}{}{}", all / 1e9, elements.expert / 1e9,
                   name(p.parameters), fp8_copy > 0 ? " and the FP8 operands" : "",
                   plan.zero_stage >= 3 ? fmt::format(", sharded {:.0f} ways", dense_shards) : ""));
-  if (plan.zero_stage >= 3) {
-    row("gathered layers", 2 * all / std::max(1.0, layers) * parameter_bytes, "the one that computes and the next");
-  }
+  // Of a unit (a layer, with embedding or head beside it) that comes and goes whole, what a GPU does not hold anyway.
+  const auto passing = [&](double units, double bytes_per_element) {
+    const double part = std::min(1.0, units / std::max(1.0, layers));
+    const double edge = has_head || has_embedding ? edges : 0;  // gathered with its neighbour
+    const double dense = std::min(elements.replicated, (elements.replicated - edge) * part + edge);
+    return bytes_per_element * (dense * (1 - 1 / dense_shards) + elements.expert * part * (1 - 1 / expert_shards));
+  };
+  if (plan.zero_stage >= 3) row("gathered layers", passing(2, parameter_bytes), "the one that computes and the next");
   row("gradients", (plan.zero_stage >= 2 ? over_shards : all) * bytes_per_element(p.gradients),
       fmt::format("{}, accumulated{}", name(p.gradients), plan.zero_stage >= 2 ? ", sharded" : ""));
+  if (plan.zero_stage >= 2) row("gradients of a layer", passing(1, bytes_per_element(p.gradients)), "not yet reduced");
   const double state = bytes_per_element(p.master) + 2 * bytes_per_element(p.moments);
   row("optimiser states", state * over_shards,
       fmt::format("master {}, moments {}; sharded {:.0f} ways, experts {:.0f} ways", name(p.master), name(p.moments),
@@ -170,21 +210,26 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
       fmt::format("{} micro-batch stages in flight, {:.2f} GB each, {:g} layers", peak.in_flight,
                   peak.in_flight > 0 ? gb(peak.bytes) / peak.in_flight : 0.0, layers));
 
-  const double tokens = static_cast<double>(config.batch.sequence_length) * config.batch.micro_batch_sequences /
-                        (config.plan.context * config.plan.tensor);
+  // At the end of a forward pass the loss is made, or in the backward pass a layer is worked on: never both at once.
+  const Tokens tokens(config);
+  const double logits = has_head ? tokens.sliced * config.model.vocabulary * logit_bytes(config) : 0;
+  double again = 0, buffers = 0;
   if (config.recompute.full_layer) {
     TrainingConfig kept = config;
     kept.recompute.full_layer = false;
-    row("layer being recomputed", tokens * kept_per_token(kept, config.model.moe.experts > 0, hottest_load),
-        "one layer");
-  }
-  if (has_head) {
-    row("logits", tokens * config.model.vocabulary * 2 * 2, "logits and their gradient, BF16");
+    again = kept_in_layer(kept, config.model.moe.experts > 0, hottest_load);
   }
   if (config.model.moe.experts > 0 && config.plan.expert > 1) {
-    const double rows = tokens * config.model.moe.experts_per_token * hottest_load;
-    row("expert buffers", rows * h * (bytes_per_element(p.dispatch) + bytes_per_element(p.combine)),
-        "rows being expanded, computed and summed in one layer");
+    const double rows = tokens.own * config.model.moe.experts_per_token * hottest_load;
+    buffers = rows * h * (bytes_per_element(p.dispatch) + bytes_per_element(p.combine));
+  }
+  if (logits > again + buffers) {
+    row("logits", logits,
+        fmt::format("{:g} bytes each, {}", logit_bytes(config),
+                    config.fused_loss ? "with their gradient" : "with FP32 copies and their gradient"));
+  } else {
+    row("layer being recomputed", again, "one layer");
+    row("expert buffers", buffers, "rows being expanded, computed and summed in one layer");
   }
   return table;
 }

@@ -90,7 +90,8 @@ StageParameters stage_parameters(const TrainingConfig& config, const StageConten
   };
   StageParameters e = layers(stage.dense_layers, stage.moe_layers);
   if (stage.embedding) e.replicated += count.embedding / tensor;
-  if (stage.head) e.replicated += count.head / tensor;
+  // Of tied embeddings, the last of several stages holds a copy.
+  if (stage.head) e.replicated += (model.tied_embeddings && !stage.embedding ? count.embedding : count.head) / tensor;
   const bool moe = model.is_moe_layer(model.layers - 1);
   for (int m = 0; m < static_cast<int>(stage.mtp_modules); ++m) {
     e += layers(moe ? 0 : 1, moe ? 1 : 0);
