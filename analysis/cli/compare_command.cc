@@ -87,10 +87,9 @@ void compare_loops(const CompareArguments& a, const Line& line, const Environmen
       throw InputError(
           Diagnostic{scenario.file, 0, 0, "", "a scenario without `rl`", "one like the first, a loop", ""});
     options.push_back(rl_options(scenario, environment, {}));
-    options.back().keep_going = [](int) { return !InterruptGuard::raised(); };
   }
   const std::vector<RlReport> reports = run_side_by_side(line.scenarios, options);
-  if (a.csv != "-") fmt::print("{}", side_by_side_text(reports, TextStyle(terminal_colours(stdout))));
+  if (a.csv != "-") show(side_by_side_text(reports, terminal_style(stdout)));
   if (!a.csv.empty()) write_text(a.csv, side_by_side_csv(reports));
 }
 

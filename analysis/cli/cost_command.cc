@@ -85,7 +85,6 @@ PricedWork served_work(const Scenario& scenario, const std::string& promise, con
 PricedWork loop_work(const Scenario& scenario, const Environment& environment) {
   const InterruptGuard interrupt;
   RlOptions options = rl_options(scenario, environment, {});
-  options.keep_going = [](int) { return !InterruptGuard::raised(); };
   const RlReport report = run_rl(scenario, options);
   if (!report.run)
     throw InputError(Diagnostic{scenario.file, 0, 0, "rl.run", "nothing to price", "run { steps: ... }", ""});

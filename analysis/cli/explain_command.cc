@@ -62,7 +62,6 @@ void run_explain_serving(const Scenario& scenario, const Environment& environmen
 void run_explain_rl(const Scenario& scenario, const Environment& environment, const std::string& json) {
   const InterruptGuard interrupt;
   RlOptions options = rl_options(scenario, environment, {});
-  options.keep_going = [](int) { return !InterruptGuard::raised(); };
   const RlExplanation explanation = explain_rl(scenario, options);
   if (json != "-") show(to_text(explanation, terminal_style(stdout)));
   if (json.empty()) return;

@@ -13,7 +13,9 @@ namespace flopcast {
 namespace {
 
 /// A fact on lines of its own, broken at the report's width.
-std::string rl_fact(const std::string& text) { return "  " + wrap(text, kWidth - 4, "    ") + "\n"; }
+std::string rl_fact(const std::string& text, const TextStyle& style) {
+  return "  " + wrap(text, style.width() - 4, "    ") + "\n";
+}
 
 std::string rl_title(const RlReport& r, const TextStyle& style) {
   const RlScenario& rl = r.rl();
@@ -28,10 +30,10 @@ std::string rl_title(const RlReport& r, const TextStyle& style) {
   else if (rl.trains() && rl.generates())
     on += ", generation and training in turn";
   return style.bold(r.scenario.title.empty() ? r.scenario.name : r.scenario.title) + "\n" +
-         style.dim(wrap(on, kWidth, "")) + "\n\n";
+         style.dim(wrap(on, style.width(), "")) + "\n\n";
 }
 
-std::string rl_headline(const RlReport& r) {
+std::string rl_headline(const RlReport& r, const TextStyle& style) {
   const RlStepMeans& s = r.step;
   const double tokens = s.prompt_tokens + s.answer_tokens;
   std::string out = fmt::format("One step of {} answers, {} tokens each on average and {} the longest, takes {}",
@@ -47,7 +49,7 @@ std::string rl_headline(const RlReport& r) {
     if (r.run->cost > Usd(0)) out += ", " + format_usd(r.run->cost);
     out += ".";
   }
-  return wrap(out, kWidth, "") + "\n\n";
+  return wrap(out, style.width(), "") + "\n\n";
 }
 
 std::string rl_published(const RlReport& r, const TextStyle& style) {
@@ -59,7 +61,7 @@ std::string rl_published(const RlReport& r, const TextStyle& style) {
     table.row({figure.name, figure.text(c.predicted), figure.text(c.published),
                c.has_error() ? format_error(c.error()) : "", c.source});
   }
-  return style.bold("Predicted beside published") + "\n" + table.render(style, kWidth) + "\n";
+  return style.bold("Predicted beside published") + "\n" + table.render(style, style.width()) + "\n";
 }
 
 std::string part_table(const RlReport& r, const TextStyle& style) {
@@ -72,41 +74,42 @@ std::string part_table(const RlReport& r, const TextStyle& style) {
     table.row({std::string(name(static_cast<RlPart>(i))), format_time(time), format_percent(time / r.step.length)});
   }
   table.row({"step", format_time(r.step.length), ""});
-  std::string out = table.render(style, kWidth) + "\n";
+  std::string out = table.render(style, style.width()) + "\n";
   const auto share = [&](const char* metric) { return find_metric(found, metric)->shown(); };
-  out += rl_fact(
-      fmt::format("of all GPUs' time {} compute, {} have no answer left while others write, {} wait for engine or "
-                  "trainer, {} for weights and memory on their way, {} for the trainer's fullest replica",
-                  share("rl.gpu_busy"), share("rl.idle_tail"), share("rl.idle_waiting"), share("rl.idle_moving"),
-                  share("rl.idle_imbalance")));
+  out +=
+      fact(fmt::format("of all GPUs' time {} compute, {} have no answer left while others write, {} wait for engine or "
+                       "trainer, {} for weights and memory on their way, {} for the trainer's fullest replica",
+                       share("rl.gpu_busy"), share("rl.idle_tail"), share("rl.idle_waiting"), share("rl.idle_moving"),
+                       share("rl.idle_imbalance")));
   return out;
 }
 
-std::string loop_facts(const RlReport& r) {
+std::string loop_facts(const RlReport& r, const TextStyle& style) {
+  const auto fact = [&](const std::string& text) { return rl_fact(text, style); };
   const RlStepMeans& s = r.step;
   std::string out;
   if (r.rl().generates() && s.awake > Seconds(0))
-    out += rl_fact(
-        fmt::format("the engine is awake {} of a step and writes {:.4g} tokens per second and GPU; its replicas "
-                    "are at work {} of that time",
-                    format_time(s.awake), s.written / s.awake.value() / r.rl().engine_gpus(),
-                    format_percent(s.engine_busy / s.awake)));
+    out +=
+        fact(fmt::format("the engine is awake {} of a step and writes {:.4g} tokens per second and GPU; its replicas "
+                         "are at work {} of that time",
+                         format_time(s.awake), s.written / s.awake.value() / r.rl().engine_gpus(),
+                         format_percent(s.engine_busy / s.awake)));
   if (r.sync.payload > Bytes(0))
-    out += rl_fact(fmt::format("weights: {} for every replica, {} into each GPU; network {}, load {}, fixed {}",
-                               format_bytes(r.sync.payload), format_bytes(r.sync.received), format_time(r.sync.network),
-                               format_time(r.sync.load), format_time(r.sync.fixed)));
+    out += fact(fmt::format("weights: {} for every replica, {} into each GPU; network {}, load {}, fixed {}",
+                            format_bytes(r.sync.payload), format_bytes(r.sync.received), format_time(r.sync.network),
+                            format_time(r.sync.load), format_time(r.sync.fixed)));
   if (s.staleness_most > 0)
     out +=
-        rl_fact(fmt::format("answers are {:.2f} versions behind the weights that they update, at most {:.0f}; {} are "
-                            "interrupted per step",
-                            s.staleness, s.staleness_most, format_integer(s.interrupted)));
+        fact(fmt::format("answers are {:.2f} versions behind the weights that they update, at most {:.0f}; {} are "
+                         "interrupted per step",
+                         s.staleness, s.staleness_most, format_integer(s.interrupted)));
   if (s.thrown_away > 0)
-    out +=
-        rl_fact(fmt::format("{} answers per step are thrown away for want of a signal", format_integer(s.thrown_away)));
+    out += fact(fmt::format("{} answers per step are thrown away for want of a signal", format_integer(s.thrown_away)));
   return out;
 }
 
 std::string memory_part(const RlReport& r, const TextStyle& style) {
+  const auto fact = [&](const std::string& text) { return rl_fact(text, style); };
   std::string out;
   const ModelStates& m = r.states;
   std::string models;
@@ -117,14 +120,14 @@ std::string memory_part(const RlReport& r, const TextStyle& style) {
                                     {"teacher", m.teacher}}) {
     if (bytes > Bytes(0)) models += fmt::format("{}{} {}", models.empty() ? "" : ", ", what, format_bytes(bytes));
   }
-  if (!models.empty()) out += rl_fact("models, each parameter once: " + models);
+  if (!models.empty()) out += fact("models, each parameter once: " + models);
   for (const PhaseMemory& phase : r.memory) {
     const std::string total = fmt::format("{} of {}", format_bytes(phase.total()), format_bytes(phase.capacity));
     std::string items;
     for (const MemoryRow& row : phase.table.rows)
       items += fmt::format("{}{} {}", items.empty() ? "" : ", ", row.item, format_bytes(row.bytes));
-    out += rl_fact(fmt::format("{}: {} on the fullest GPU: {}", phase.phase,
-                               phase.total() <= phase.capacity ? total : style.bad(total), items));
+    out += fact(fmt::format("{}: {} on the fullest GPU: {}", phase.phase,
+                            phase.total() <= phase.capacity ? total : style.bad(total), items));
   }
   return out;
 }
@@ -135,17 +138,17 @@ std::string run_part(const RlReport& r, const TextStyle& style) {
   table.header({"step of the run", "mean answer", "step takes"});
   for (const RlRunPoint& point : r.run->points)
     table.row({format_integer(point.step), format_integer(point.mean), format_time(point.length)});
-  return style.bold("The run") + "\n" + table.render(style, kWidth) + "\n";
+  return style.bold("The run") + "\n" + table.render(style, style.width()) + "\n";
 }
 
 }  // namespace
 
 std::string to_text(const RlReport& r, const TextStyle& style) {
-  std::string out = rl_title(r, style) + rl_headline(r) + rl_published(r, style) + part_table(r, style) +
-                    loop_facts(r) + "\n" + style.bold("Memory") + "\n" + memory_part(r, style) + "\n" +
+  std::string out = rl_title(r, style) + rl_headline(r, style) + rl_published(r, style) + part_table(r, style) +
+                    loop_facts(r, style) + "\n" + style.bold("Memory") + "\n" + memory_part(r, style) + "\n" +
                     run_part(r, style);
   if (!r.notes.empty()) out += style.bold("Notes") + "\n";
-  for (const std::string& note : r.notes) out += "  - " + wrap(note, kWidth - 4, "    ") + "\n";
+  for (const std::string& note : r.notes) out += "  - " + wrap(note, style.width() - 4, "    ") + "\n";
   if (!r.scenario.defaults_used.empty()) out += "\n" + style.bold("Defaults used") + "\n";
   for (const std::string& setting : r.scenario.defaults_used) out += "  " + setting + "\n";
   return out;
