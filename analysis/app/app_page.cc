@@ -30,7 +30,7 @@ constexpr std::string_view kAppBody = R"html(
 <textarea id="text" spellcheck="false" autocomplete="off"></textarea>
 <div id="state" aria-live="polite"><ul id="faults"></ul><p id="facts"></p></div>
 <div id="sets" class="row"></div>
-<div class="row"><button id="run" type="button">Run</button><button id="cancel" type="button" disabled>Cancel</button><label><input id="oom" type="checkbox"> even if it does not fit into memory</label></div>
+<div class="row"><button id="run" type="button" disabled>Run</button><button id="cancel" type="button" disabled>Cancel</button><label><input id="oom" type="checkbox"> even if it does not fit into memory</label></div>
 <progress id="progress" max="1" value="0" hidden></progress><p id="told" aria-live="polite" class="note"></p>
 <h2>Change a field</h2>
 <input id="find" type="search" placeholder="search: plan, bandwidth, batch ..." aria-label="search fields" style="width:100%">

@@ -60,7 +60,7 @@ std::vector<Candidate> candidates(const CommandText& program, std::span<const st
     const std::string& word = words[i];
     if (waiting != nullptr) {
       waiting = nullptr;
-    } else if (word.starts_with("--")) {
+    } else if (word.starts_with("-")) {
       const OptionText* const option = command->option(word.substr(0, word.find('=')));
       if (option != nullptr && !option->value.empty() && word.find('=') == std::string::npos) waiting = option;
     } else if (const CommandText* const next = command->command(word)) {

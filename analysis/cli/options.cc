@@ -251,11 +251,9 @@ CommandText described(const CLI::App& app, const Command::Facts& facts) {
     if (option->get_name() == "--help" || option->get_name().starts_with("-h,")) continue;
     OptionText text;
     text.positional = option->get_positional();
-    text.name = text.positional                ? option->get_name(true)
-                : option->get_lnames().empty() ? "-" + option->get_snames().front()
-                                               : "--" + option->get_lnames().front();
+    text.name = option->get_name(text.positional);  // the long one where there are two
     // Of a positional argument the name says what stands there; a switch takes no value.
-    if (!text.positional && option->get_type_size() > 0) {
+    if (!text.positional && option->get_items_expected_max() > 0) {
       text.value = option->get_type_name();
       text.value = text.value.substr(0, text.value.find(':'));
     }

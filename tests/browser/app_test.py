@@ -30,7 +30,7 @@ def explore(browser, address, folder, shots):
     start = time.monotonic()
     browser.shape(1200)
     browser.open(address)
-    until("start", browser, "return !document.getElementById('run').disabled")
+    until("start", browser, "return document.getElementById('facts').textContent && !document.getElementById('run').disabled")
     took["start"] = time.monotonic() - start
 
     # A fault is told while one types, with its line; mended, it is gone.
