@@ -16,17 +16,8 @@ std::string tone_class(Tone tone) { return "t-" + std::string(row_of(tone).name)
 
 /// Label and value share a line where both fit on a narrow page; else the label is broken.
 std::vector<std::string> label_lines(const ChartRow& row) {
-  const auto letters = static_cast<std::size_t>(svg::kNarrow / svg::kLetter);
-  const std::size_t value = display_width(row.value);
-  const std::size_t room = std::max<std::size_t>(16, letters > value + 2 ? letters - value - 2 : 0);
-  std::vector<std::string> lines;
-  std::string text = wrap(row.label, room, "");
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    lines.push_back(shorten(text.substr(at, end - at), room));
-    at = end + 1;
-  }
-  return lines;
+  return svg::broken(row.label,
+                     std::max(16 * svg::kLetter, svg::kNarrow - svg::text_width(row.value) - 2 * svg::kLetter));
 }
 
 Axis axis_of(const BarChart& chart) {
@@ -98,8 +89,9 @@ Drawing drawing_of(const BarChart& chart) {
   figure.svg = svg::grid(axis, top, bottom, chart.tick, svg::kNarrow) + rows + marks;
   figure.height = bottom + kAxisRoom;
   if (!chart.axis.empty()) {
-    figure.svg += svg::text(0, bottom + 34, chart.axis, "start", "quiet");
-    figure.height += 16;
+    const std::vector<std::string> axis_title = svg::broken(chart.axis, svg::kNarrow);
+    figure.svg += svg::lines(0, bottom + 34, axis_title, "start", "quiet");
+    figure.height += svg::kTextLine * static_cast<double>(axis_title.size());
   }
   if (figure.description.empty()) figure.description = described(chart.rows);
   return figure;

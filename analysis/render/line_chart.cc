@@ -66,14 +66,14 @@ class Plot {
   }
 
   std::string svg() const {
-    std::string out = svg::text(0, 12, chart_.y_title, "start", "", -left_);
-    out += fmt::format("<g transform=\"translate(0,{:.0f})\">\n", kTop);
+    std::string out = svg::lines(0, 12, y_title(), "start", "", -left_);
+    out += fmt::format("<g transform=\"translate(0,{:.0f})\">\n", top());
     out += svg::grid(across_, 0, height_, chart_.x_text, svg::kNarrow - left_ - right_narrow_);
     for (const double tick : up_.ticks()) {
       out += svg::line(0, y(tick), 1, y(tick), "line");
       out += svg::text(0, y(tick) + 4, chart_.y_text(tick), "end", "quiet", -8);
     }
-    out += svg::text(1, height_ + 34, chart_.x_title, "end", "quiet");
+    out += svg::lines(1, height_ + 34, x_title(), "end", "quiet");
     for (std::size_t i = 0; i < chart_.lines.size(); ++i) out += path(chart_.lines[i], tone(i));
     out += names();
     for (std::size_t i = 0; i < chart_.lines.size(); ++i) out += marks(chart_.lines[i], tone(i));
@@ -83,7 +83,7 @@ class Plot {
   /// Puts it into a drawing.
   void place(Drawing& drawing) const {
     drawing.svg = svg();
-    drawing.height = kTop + height_ + kBelow;
+    drawing.height = top() + height_ + kBelow + svg::kTextLine * static_cast<double>(x_title().size() - 1);
     drawing.left = left_;
     drawing.right = right_;
     drawing.right_narrow = right_narrow_;
@@ -112,6 +112,9 @@ class Plot {
   }
 
  private:
+  std::vector<std::string> y_title() const { return svg::broken(chart_.y_title, svg::kNarrow); }
+  std::vector<std::string> x_title() const { return svg::broken(chart_.x_title, svg::kNarrow - right_narrow_); }
+  double top() const { return kTop + svg::kTextLine * static_cast<double>(y_title().size() - 1); }
   bool named(const ChartLine& line) const {
     return chart_.lines.size() > 1 && line.line && !line.name.empty() && !line.points.empty();
   }

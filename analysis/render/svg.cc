@@ -38,6 +38,26 @@ std::string line(double x1, double y1, double x2, double y2, std::string_view cl
                      class_of(classes));
 }
 
+std::vector<std::string> broken(std::string_view words, double pixels) {
+  const auto letters = static_cast<std::size_t>(std::max(8.0, pixels / kLetter));
+  const std::string text = wrap(words, letters, "");
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    out.push_back(shorten(text.substr(at, end - at), letters));
+    at = end + 1;
+  }
+  return out;
+}
+
+std::string lines(double x, double y, const std::vector<std::string>& words, std::string_view anchor,
+                  std::string_view classes, double dx) {
+  std::string out;
+  for (std::size_t i = 0; i < words.size(); ++i)
+    out += text(x, y + kTextLine * static_cast<double>(i), words[i], anchor, classes, dx);
+  return out;
+}
+
 std::string_view anchor_at(double x) { return x < 0.02 ? "start" : x > 0.98 ? "end" : "middle"; }
 
 std::string grid(const Axis& axis, double top, double bottom, const ValueText& value, double room) {

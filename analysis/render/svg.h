@@ -20,6 +20,12 @@ std::string text(double x, double y, std::string_view words, std::string_view an
                  std::string_view classes = "", double dx = 0);
 std::string rect(double x, double y, double width, double height, std::string_view classes, std::string_view note);
 std::string line(double x1, double y1, double x2, double y2, std::string_view classes);
+/// Words broken into lines that fit `pixels`; a longer word is cut.
+std::vector<std::string> broken(std::string_view words, double pixels);
+/// Such lines below each other.
+std::string lines(double x, double y, const std::vector<std::string>& words, std::string_view anchor,
+                  std::string_view classes, double dx = 0);
+inline constexpr double kTextLine = 16;
 /// Anchor of a label below a tick, so that it stays within the picture.
 std::string_view anchor_at(double x);
 /// Vertical grid lines with their values below; as many values as fit on a narrow page, the others for wide ones.
