@@ -235,7 +235,9 @@ HttpAnswer App::start(const HttpRequest& request) {
   } catch (const InputError& error) {
     return {200, kJson, fmt::format("{{\"faults\":{}}}", faults_json(error.diagnostics()))};
   }
-  const auto run = std::make_shared<AppRun>(scenario->name());
+  std::string label = scenario->name();
+  for (const std::string& set : request.all_arguments("set")) label += " " + set;
+  const auto run = std::make_shared<AppRun>(scenario->name(), label);
   const auto id = add(run);
   if (!id) return refused(429, "three runs go on already: cancel one, or wait");
   const bool unfits = request.argument("allow_oom") == "1";
@@ -264,8 +266,9 @@ HttpAnswer App::start_comparison(const HttpRequest& request) {
     const std::lock_guard lock(run->mutex);
     if (!run->report) return refused(409, "a run without a result");
     scenarios.push_back(run->report->scenario().value());
+    scenarios.back().name = run->label;
   }
-  const auto run = std::make_shared<AppRun>("comparison");
+  const auto run = std::make_shared<AppRun>("comparison", "comparison");
   const auto id = add(run);
   if (!id) return refused(429, "three runs go on already: cancel one, or wait");
   run->thread = std::thread([run, scenarios, environment = environment_] {

@@ -18,12 +18,14 @@ namespace flopcast {
 class AppRun {
  public:
   enum class State { running, done, failed, cancelled };
-  explicit AppRun(std::string scenario_name) : name(std::move(scenario_name)) {}
+  AppRun(std::string scenario_name, std::string with_changes)
+      : name(std::move(scenario_name)), label(std::move(with_changes)) {}
   ~AppRun();
   AppRun(const AppRun&) = delete;
   AppRun& operator=(const AppRun&) = delete;
 
   const std::string name;
+  const std::string label;  ///< with what was changed
   std::atomic<bool> cancel{false};
   std::thread thread;
 

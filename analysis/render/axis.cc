@@ -24,6 +24,7 @@ double round_step(double at_least) {
 }
 
 Axis::Axis(double low, double high, int ticks, AxisScale scale) : scale_(scale) {
+  if (!std::isfinite(low) || !std::isfinite(high)) low = 0, high = 1, scale_ = scale = AxisScale::linear;
   if (scale == AxisScale::logarithmic) {
     assert(low > 0);
     if (!(high > low * 1.0001)) low /= 1.5, high = low * 2.25;
@@ -46,7 +47,7 @@ Axis::Axis(double low, double high, int ticks, AxisScale scale) : scale_(scale) 
     }
     return;
   }
-  if (!(high > low)) high = low + std::max(std::abs(low) * 0.1, 1e-9);
+  if (!(high > low)) high = low == 0 ? 1 : low + std::abs(low) * 0.1;
   const double step = round_step((high - low) / ticks);
   low_ = std::floor(low / step + 1e-9) * step;
   high_ = std::ceil(high / step - 1e-9) * step;

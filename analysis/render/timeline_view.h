@@ -1,5 +1,5 @@
-// A timeline inside a page: rows of events, to be zoomed, pointed at and walked through by keyboard. Up to some 200,000
-// events in a few bytes each; viewer_script() (page.h) draws them.
+// A timeline inside a page: rows of events, to be zoomed, pointed at and walked through by keyboard. Events take some
+// ten bytes each; viewer_script() (page.h) draws them.
 #pragma once
 #include <array>
 #include <cstdint>

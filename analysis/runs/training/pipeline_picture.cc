@@ -14,6 +14,8 @@ namespace flopcast {
 namespace {
 
 constexpr std::uint32_t kNone = 0xffffffffu;
+constexpr std::size_t kMostBlocks = 12'000;  // drawn one by one
+constexpr std::size_t kMostPasses = 30'000;  // in the viewer
 constexpr double kLeft = 64, kPictureWidth = 1100, kTop = 44, kRow = 22, kBar = 18;
 
 /// In the order of keys.
@@ -58,8 +60,42 @@ std::string picture_legend() {
   return out + picture_text(x, 24, "two halves: overlapped");
 }
 
+/// The same of so many blocks that a screen cannot show them one by one: what runs in each column of it.
+TonePaths coarse_paths_of(const PipelineTimes& times, double left, double width, double top) {
+  TonePaths paths;
+  const std::size_t columns = std::clamp<std::size_t>(kMostBlocks / std::max<std::size_t>(times.rows, 1), 100, 2000);
+  const double column = width / static_cast<double>(columns);
+  std::vector<std::vector<std::uint8_t>> tones_of(times.rows, std::vector<std::uint8_t>(columns, kTones));
+  const auto paint = [&](std::size_t row, Seconds start, Seconds end, Tone tone) {
+    if (end <= start || times.end <= Seconds(0)) return;
+    const auto at = [&](Seconds t) {
+      return std::min(columns, static_cast<std::size_t>(t / times.end * static_cast<double>(columns) + 0.5));
+    };
+    std::fill(tones_of[row].begin() + static_cast<std::ptrdiff_t>(at(start)),
+              tones_of[row].begin() + static_cast<std::ptrdiff_t>(at(end)), static_cast<std::uint8_t>(tone));
+  };
+  for (const PipelineTimes::Block& b : times.blocks) paint(b.row, b.start, b.end, tone_of(b.pass.kind));
+  for (const PipelineTimes::Ending& e : times.endings) paint(e.row, e.start, e.end, Tone::optimizer);
+  for (std::size_t row = 0; row < times.rows; ++row) {
+    for (std::size_t c = 0, next = 0; c < columns; c = next) {
+      for (next = c + 1; next < columns && tones_of[row][next] == tones_of[row][c];) ++next;
+      if (tones_of[row][c] == kTones) continue;
+      const double x = left + static_cast<double>(c) * column, wide = static_cast<double>(next - c) * column;
+      const double y = top + static_cast<double>(row) * kRow;
+      if (static_cast<Tone>(tones_of[row][c]) == Tone::overlapped) {
+        paths.block(Tone::forward, x, y, wide, kBar / 2);
+        paths.block(Tone::backward, x, y + kBar / 2, wide, kBar / 2);
+      } else {
+        paths.block(static_cast<Tone>(tones_of[row][c]), x, y, wide, kBar);
+      }
+    }
+  }
+  return paths;
+}
+
 /// Blocks of all rows, times and rows scaled.
 TonePaths paths_of(const PipelineTimes& times, double left, double width, double top) {
+  if (times.blocks.size() > kMostBlocks) return coarse_paths_of(times, left, width, top);
   TonePaths paths;
   const auto x = [&](Seconds t) { return left + width * (times.end > Seconds(0) ? t / times.end : 0.0); };
   const auto y = [&](std::size_t row) { return top + static_cast<double>(row) * kRow; };
@@ -123,7 +159,7 @@ TimelineView view_of(const PipelineTimes& times) {
     names[static_cast<std::size_t>(kind)] = view.add_name(pass_words(kind), tone_of(kind));
   for (std::size_t row = 0; row < times.rows; ++row) view.add_row(fmt::format("rank {}", row), "");
   for (const PipelineTimes::Block& block : times.blocks) {
-    if (block.end <= block.start) continue;
+    if (block.end <= block.start || view.size() >= kMostPasses) continue;
     const auto stage = static_cast<std::uint32_t>(times.stage_of[block.row][block.pass.chunk]);
     view.add(static_cast<std::uint32_t>(block.row), block.start.value(), block.end.value(),
              names[static_cast<std::size_t>(block.pass.kind)], {stage, block.pass.micro_batch, 0});
@@ -279,6 +315,10 @@ Drawing drawing_of(const PipelineTimes& times) {
       "move, double-click or + to zoom, point at a block for its times.";
   drawing.description =
       fmt::format("{} passes of {} ranks over {}, to scale.", times.blocks.size(), times.rows, format_time(times.end));
+  if (times.blocks.size() > kMostPasses)
+    drawing.caption += fmt::format(" Of {} passes the first {} can be pointed at.",
+                                   format_integer(static_cast<double>(times.blocks.size())),
+                                   format_integer(static_cast<double>(kMostPasses)));
   std::vector<ChartKey> key;
   for (const auto& [tone, name] : kPassTones) {
     const bool there =

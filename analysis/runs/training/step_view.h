@@ -1,4 +1,5 @@
-// The operations of a step for the viewer in a page: those of as many GPUs as make at most 200,000 events.
+// The operations of a step for the viewer in a page: those of as many GPUs as make at most 90,000 events: what a page
+// of 2 MB holds.
 #pragma once
 #include <vector>
 
@@ -10,7 +11,7 @@ namespace flopcast {
 
 class StepViewSink final : public TimelineSink {
  public:
-  static constexpr std::size_t kMostEvents = 200'000;
+  static constexpr std::size_t kMostEvents = 90'000;
   /// Takes the ranks of the first pipeline, then further ones, while there is room.
   explicit StepViewSink(const TrainingStep& step);
   void finished(const OperationGraph& graph, const OpSpan& span) override;
