@@ -51,6 +51,7 @@ ClusterSpec bare_switch(int gpus, BytesPerSecond port) {
   cluster.node.gpus = 1;
   cluster.node.gpu.name = cluster.node.name = cluster.fabric.name = "bare";
   cluster.node.nic_bandwidth = cluster.node.nvlink_bandwidth = port;
+  cluster.node.nic_efficiency = cluster.node.nvlink_efficiency = 1;  // ideal ports, as in what is compared with
   cluster.fabric.kind = FabricKind::single_switch;
   cluster.fabric.port_bandwidth = port;
   cluster.fabric.switch_ports = gpus;

@@ -27,6 +27,16 @@ struct Outcome {
   std::string out, err;
 };
 
+/// A text without its line breaks and the blanks round them: what was said, wherever it was broken.
+inline std::string one_line(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    const bool blank = c == ' ' || c == '\n';
+    if (!blank || out.empty() || out.back() != ' ') out += blank ? ' ' : c;
+  }
+  return out;
+}
+
 /// Runs `flopcast ARGUMENTS` through the shell.
 inline Outcome flopcast(const std::string& arguments) {
   const test::TemporaryFolder folder;

@@ -14,6 +14,7 @@ TEST_CASE("serving scenarios of the library complete every request, nine in ten 
     INFO(name);
     ServingOptions options;
     const Scenario scenario = testing::resolved(name, {});
+    if (!scenario.serving) continue;  // a loop of reinforcement learning
     options.power = testing::power_of(scenario);
     const ServingReport report = run_serving(scenario, options);
     CHECK(report.all.completed.requests == report.all.arrived.requests);

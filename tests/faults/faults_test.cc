@@ -23,7 +23,7 @@ using test::TemporaryFolder;
 using testing::contents;
 
 std::string shim() {
-  return std::filesystem::path(testing::program()).parent_path().string() + "/../tests/libflopcast_faults.so";
+  return std::filesystem::path(testing::program()).parent_path().string() + "/tests/libflopcast_faults.so";
 }
 
 /// A command that writes files, and what they hold when nothing goes wrong.

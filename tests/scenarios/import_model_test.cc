@@ -499,7 +499,7 @@ TEST_CASE("import-model writes a file that the library takes, and nothing when t
     CHECK(refused.out.empty());
     CHECK_FALSE(refused.err.empty());
   }
-  CHECK(testing::flopcast("import-model " + good + " --output " + mine.path() + "/no/folder").code == 2);
+  CHECK(testing::flopcast("import-model " + good + " --output " + file + "/below/a/file").code == 2);
   CHECK_FALSE(std::filesystem::exists(mine.path() + "/models/other.textproto"));
 }
 

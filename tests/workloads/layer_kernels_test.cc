@@ -18,6 +18,7 @@ ModelConfig model_with(AttentionType type) {
   ModelConfig model = deepseek_v3();
   model.attention.type = type;
   model.attention.head_dim = 128;
+  if (type != AttentionType::latent) model.attention.q_lora_rank = 0;
   if (type == AttentionType::grouped_query) model.attention.kv_heads = 8;
   return model;
 }
@@ -57,9 +58,8 @@ int count(const LayerKernels& list, std::string_view role) {
 AttentionKindRow gated_grouped_query() {
   AttentionKindRow row = rows::grouped_query();
   row.name = "gated_grouped_query";
-  row.matrix_elements = [](const ModelConfig& model) {
-    const AttentionConfig& a = model.attention;
-    return rows::grouped_query().matrix_elements(model) + static_cast<double>(model.hidden) * a.heads * a.head_dim;
+  row.matrix_elements = [](const AttentionConfig& a, double hidden) {
+    return rows::grouped_query().matrix_elements(a, hidden) + hidden * a.heads * a.head_dim;
   };
   row.input = [](KernelWriter& list, const AttentionWidths& w) {
     rows::grouped_query().input(list, w);
@@ -81,7 +81,7 @@ AttentionKindRow gated_grouped_query() {
 
 /// Every token meets every element of the projections once forward, once for its gradient, once for the weights'.
 void check_projections(LayerWork work) {
-  const double once = 2 * kTokens * work.attention->matrix_elements(work.model);
+  const double once = 2 * kTokens * work.attention->matrix_elements(work.model.attention, work.model.hidden);
   for (const KernelPass pass : {KernelPass::forward, KernelPass::input_gradient, KernelPass::weight_gradient}) {
     LayerKernels list;
     add_attention_block(list, work, pass);

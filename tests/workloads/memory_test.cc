@@ -52,9 +52,12 @@ TrainingConfig toy() {
 
 }  // namespace
 
+/// What an H800 sold as 80 GB offers: 81,559 MiB (hwmodels/data/gpus).
+constexpr Bytes kOffered = Bytes(81559.0 * 1048576.0);
+
 TEST_CASE("DeepSeek-V3 fits on 2,048 GPUs of 80 GB as DeepSeek ran it") {
   const Case v3 = make(deepseek_v3_training(), "dualpipe");
-  CHECK(fullest(v3.tables(1.1)) < 80_GB);
+  CHECK(fullest(v3.tables(1.1)) < kOffered);
   CHECK(fullest(v3.tables(1.1)) > 60_GB);  // and it needed every trick: see the next test
 }
 
@@ -161,9 +164,9 @@ TEST_CASE("remedies that are said to fit do fit") {
   TrainingConfig config = deepseek_v3_training();
   config.recompute = {};
   const Case c = make(config, "dualpipe");
-  const auto remedies = memory_remedies(c.config, c.stages, c.schedule, 1.0, 80_GB);
+  const auto remedies = memory_remedies(c.config, c.stages, c.schedule, 1.0, kOffered);
   REQUIRE(!remedies.empty());
   CHECK(remedies.front().find("fits") != std::string::npos);
   config.recompute = {true, true, true, false};  // "all of training.recompute but full_layer"
-  CHECK(fullest(make(config, "dualpipe").tables()) < 80_GB);
+  CHECK(fullest(make(config, "dualpipe").tables()) < kOffered);
 }

@@ -221,6 +221,7 @@ ClusterSpec toy_cluster(int nodes) {
   cluster.node.gpus = 1;
   cluster.node.gpu.nvlink_bandwidth = cluster.node.nvlink_bandwidth = 100_GBps;
   cluster.node.nic_bandwidth = 1_GBps;
+  cluster.node.nic_efficiency = cluster.node.nvlink_efficiency = 1;
   cluster.fabric.port_bandwidth = 1_GBps;
   cluster.fabric.same_leaf_latency = cluster.fabric.cross_leaf_latency = Seconds(1e-3);
   return cluster;

@@ -28,8 +28,9 @@ GpuShares gpu_shares(RlRef r) {
   const RlScenario& rl = r.rl();
   const double length = s.length.value(), training = s.training().value();
   const double updating = (s.part(RlPart::update) + s.part(RlPart::critic_update)).value();
-  const double imbalance = updating * (1 - s.packed), awake = s.awake.value(), empty = s.empty.value(),
-               writing = s.engine_busy.value();
+  const double imbalance = updating * (1 - s.packed), awake = s.awake.value(), empty = s.empty.value();
+  // Work of answers that go on into the next step belongs to the time in which the engine may begin some.
+  const double writing = std::min(s.engine_busy.value(), std::max(0.0, awake - empty));
   const double waits = (s.part(RlPart::generation) + s.part(RlPart::reward) + s.part(RlPart::drain)).value();
   const double trainer = rl.trainer_gpus(), engine = rl.engine_gpus(), all = rl.gpus() * length;
   GpuShares out;

@@ -65,6 +65,7 @@ std::string rl_published(const RlReport& r, const TextStyle& style) {
 }
 
 std::string part_table(const RlReport& r, const TextStyle& style) {
+  const auto fact = [&](const std::string& text) { return rl_fact(text, style); };
   TextTable table({Align::left, Align::right, Align::right});
   table.header({"where the step goes", "time", "share"});
   const std::vector<Metric> found = metrics(r);
