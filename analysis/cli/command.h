@@ -28,6 +28,7 @@ constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells have it
   ROW(plan)                    \
   ROW(size)                    \
   ROW(curve)                   \
+  ROW(sweep)                   \
   ROW(calibrate)               \
   ROW(import_model)            \
   ROW(trace)                   \

@@ -45,6 +45,9 @@ int report_failure(const std::exception_ptr& failure) {
   } catch (const StuckError& stuck) {
     tell(stuck.what());
     return kExitBadInput;
+  } catch (const InterruptedAndKept& interrupted) {
+    tell(interrupted.what());
+    return kExitInterrupted;
   } catch (const Interrupted&) {
     tell("interrupted; nothing was written");
     return kExitInterrupted;

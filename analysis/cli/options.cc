@@ -216,7 +216,11 @@ Command Command::subcommand(const std::string& name, const std::string& help) {
   return Command(*app_->add_subcommand(name, help), facts_);
 }
 
-void Command::action(std::function<void()> work) { app_->callback(std::move(work)); }
+void Command::action(std::function<void()> work) {
+  app_->callback([app = app_, work = std::move(work)] {
+    if (app->get_subcommands().empty()) work();
+  });
+}
 
 int run_command_line(const ProgramText& text, const std::function<void(Command&)>& add_commands, int argc,
                      const char* const* argv, int fault) {

@@ -82,12 +82,14 @@ class Command {
 
   /// A command with arguments of its own. `describe(command, arguments)` adds the options, `work(arguments)` does
   /// the work once the whole command line has been read, and throws what goes wrong.
+  /// @return the command, which may get commands of its own: where the user names one, `work` of this one is not done.
   template <class Arguments, class Describe, class Work>
-  void add_command(const std::string& name, const std::string& help, Describe describe, Work work) {
+  Command add_command(const std::string& name, const std::string& help, Describe describe, Work work) {
     Command command = subcommand(name, help);
     const auto arguments = std::make_shared<Arguments>();
     describe(command, *arguments);
     command.action([arguments, work] { work(*arguments); });
+    return command;
   }
   /// A command that only holds others, one of which the user has to name.
   Command add_group(const std::string& name, const std::string& help);

@@ -319,10 +319,9 @@ class ConstraintParser {
   }
 
   NodePointer call(const std::string& function) {
-    static const std::map<std::string, std::size_t> kFunctions{
-        {"min", 2}, {"max", 2}, {"mod", 2}, {"abs", 1}, {"log2", 1}};
-    const auto known = kFunctions.find(function);
-    if (known == kFunctions.end()) fail("one of the functions min, max, mod, abs, log2 before a parenthesis");
+    static const std::map<std::string, std::size_t> kArity{{"min", 2}, {"max", 2}, {"mod", 2}, {"abs", 1}, {"log2", 1}};
+    const auto known = kArity.find(function);
+    if (known == kArity.end()) fail("one of the functions min, max, mod, abs, log2 before a parenthesis");
     std::vector<NodePointer> arguments{sum()};
     while (take(",")) arguments.push_back(sum());
     if (!take(")")) fail("a closing parenthesis");

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/read/library_cache.h"
 #include "scenarios/read/library_entries.h"
 #include "sim/base/own_file.h"
 #include "sim/base/plain_text.h"
@@ -72,6 +73,31 @@ bool is_plain_name(const std::string& name) {
          first_unplain(name) == std::string::npos;
 }
 
+std::vector<std::string> names_in(const std::vector<std::string>& roots, LibraryKind kind) {
+  std::set<std::string> names;
+  for (const std::string& root : roots) {
+    for (const std::string& folder : folders_of(kind)) {
+      std::error_code error;
+      for (const auto& file : fs::directory_iterator(fs::path(root) / folder, error)) {
+        const std::string name = file.path().stem().string();
+        if (file.path().extension() == kExtension && is_plain_name(name)) names.insert(name);
+      }
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+std::optional<std::string> found_in(const std::vector<std::string>& roots, LibraryKind kind, const std::string& name) {
+  for (const std::string& root : roots) {
+    for (const std::string& folder : folders_of(kind)) {
+      const fs::path path = fs::path(root) / folder / (name + kExtension);
+      std::error_code error;
+      if (fs::is_regular_file(path, error)) return path.string();
+    }
+  }
+  return std::nullopt;
+}
+
 template <class Row>
 std::vector<std::string> row_names(std::span<const Row> rows) {
   std::vector<std::string> names;
@@ -95,32 +121,25 @@ Libraries Libraries::discover(std::span<const std::string> user_folders) {
   return Libraries(std::move(roots));
 }
 
+Libraries Libraries::remembering() const {
+  Libraries out = *this;
+  out.cache_ = std::make_shared<LibraryCache>();
+  return out;
+}
+
 std::vector<std::string> Libraries::names(LibraryKind kind) const {
   if (kind == LibraryKind::schedules) return row_names(schedules());
   if (kind == LibraryKind::collectives) return row_names(collectives());
-  std::set<std::string> names;
-  for (const std::string& root : roots_) {
-    for (const std::string& folder : folders_of(kind)) {
-      std::error_code error;
-      for (const auto& file : fs::directory_iterator(fs::path(root) / folder, error)) {
-        const std::string name = file.path().stem().string();
-        if (file.path().extension() == kExtension && is_plain_name(name)) names.insert(name);
-      }
-    }
-  }
-  return {names.begin(), names.end()};
+  if (!cache_) return names_in(roots_, kind);
+  const std::string key = fmt::format("names/{}", static_cast<int>(kind));
+  return *cache_->get<std::vector<std::string>>(key, [&] { return names_in(roots_, kind); });
 }
 
 std::optional<std::string> Libraries::find(LibraryKind kind, const std::string& name) const {
   if (!is_plain_name(name)) return std::nullopt;
-  for (const std::string& root : roots_) {
-    for (const std::string& folder : folders_of(kind)) {
-      const fs::path path = fs::path(root) / folder / (name + kExtension);
-      std::error_code error;
-      if (fs::is_regular_file(path, error)) return path.string();
-    }
-  }
-  return std::nullopt;
+  if (!cache_) return found_in(roots_, kind, name);
+  const std::string key = fmt::format("find/{}/{}", static_cast<int>(kind), name);
+  return *cache_->get<std::optional<std::string>>(key, [&] { return found_in(roots_, kind, name); });
 }
 
 std::optional<std::string> Libraries::find_file(const std::string& path_below_root) const {

@@ -1,6 +1,7 @@
 // The libraries of GPUs, nodes, fabrics, clusters, models and scenarios: where their files are and what they
 // hold.
 #pragma once
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,6 +16,8 @@ namespace flopcast {
 /// In the order of enum Library of scenarios/proto/rules.proto.
 enum class LibraryKind { gpus = 1, nodes, fabrics, clusters, models, schedules, collectives, scenarios };
 
+class LibraryCache;
+
 /// A search path. An entry is named after its file; where two folders hold the same name, the first folder
 /// wins.
 class Libraries {
@@ -28,6 +31,10 @@ class Libraries {
   /// that the program was built in, then the prefix it was installed to.
   /// @throws InputError if a folder of the user's does not exist.
   static Libraries discover(std::span<const std::string> user_folders);
+
+  /// The same folders, of which every file is read at most once: for work that asks for the same entries again and
+  /// again. Later changes of files are not seen. Copies share what they remember.
+  Libraries remembering() const;
 
   const std::vector<std::string>& roots() const { return roots_; }
   /// Names of a kind, sorted.
@@ -48,8 +55,11 @@ class Libraries {
   ClusterSpec cluster(const std::string& name) const;
   ModelConfig model(const std::string& name) const;
 
+  LibraryCache* cache() const { return cache_.get(); }  ///< null: nothing is remembered
+
  private:
   std::vector<std::string> roots_;
+  std::shared_ptr<LibraryCache> cache_;
 };
 
 /// One line of `flopcast list`.

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "scenarios/proto/rules.pb.h"
+#include "scenarios/read/library_cache.h"
 #include "scenarios/read/quantity.h"
 
 #include "workloads/collectives/collectives.h"
@@ -287,13 +288,25 @@ std::vector<std::string> unpublished_figures(const proto::Gpu& gpu) {
   return out;
 }
 
+namespace {
+
 template <class Message>
-Entry<Message> load_entry(const Libraries& libraries, const std::string& name, Completeness completeness) {
+Entry<Message> read_checked(const Libraries& libraries, const std::string& name, Completeness completeness) {
   Diagnostics faults;
   Entry<Message> entry = read_with_bases<Message>(libraries, name, {}, faults);
   check_fields(entry.message, "", entry.places, names_of(libraries), completeness == Completeness::full, faults);
   if (!faults.empty()) throw InputError(faults);
   return entry;
+}
+
+}  // namespace
+
+template <class Message>
+Entry<Message> load_entry(const Libraries& libraries, const std::string& name, Completeness completeness) {
+  if (!libraries.cache()) return read_checked<Message>(libraries, name, completeness);
+  const std::string key = fmt::format("{}/{}/{}", Message::descriptor()->name(), static_cast<int>(completeness), name);
+  return *libraries.cache()->get<Entry<Message>>(key,
+                                                 [&] { return read_checked<Message>(libraries, name, completeness); });
 }
 
 template Entry<proto::Gpu> load_entry(const Libraries&, const std::string&, Completeness);

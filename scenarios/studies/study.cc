@@ -18,29 +18,32 @@ namespace fs = std::filesystem;
 constexpr const char* kFolders[] = {"studies", "scenarios/studies"};
 constexpr const char* kExtension = ".textproto";
 
-/// A study's file next to which its members' scenario files stand.
-std::string beside(const std::string& study, const std::string& scenario) {
-  const bool is_path = scenario.find('/') != std::string::npos || scenario.ends_with(kExtension);
-  return is_path && !fs::path(scenario).is_absolute() ? (fs::path(study).parent_path() / scenario).string() : scenario;
-}
-
-bool is_study(const std::string& path) {
+bool is_study(const std::string& path, StudyKind kind) {
   proto::Study study;
   Places places;
   Diagnostics faults;
   parse_text(read_text_file(path), path, study, places, faults);
-  return study.member_size() > 0;
+  return kind == StudyKind::sweep ? study.axis_size() > 0 : study.member_size() > 0;
 }
 
 }  // namespace
 
-std::vector<std::string> study_names(const Libraries& libraries) {
+std::string beside_study(const std::string& study, const std::string& scenario) {
+  const bool is_path = scenario.find('/') != std::string::npos || scenario.ends_with(kExtension);
+  return is_path && !fs::path(scenario).is_absolute() ? (fs::path(study).parent_path() / scenario).string() : scenario;
+}
+
+std::vector<std::string> study_names(const Libraries& libraries, StudyKind kind) {
   std::set<std::string> names;
   for (const std::string& root : libraries.roots()) {
     for (const char* folder : kFolders) {
       std::error_code error;
       for (const auto& file : fs::directory_iterator(fs::path(root) / folder, error)) {
-        if (file.path().extension() == kExtension) names.insert(file.path().stem().string());
+        if (file.path().extension() != kExtension) continue;
+        try {
+          if (is_study(file.path().string(), kind)) names.insert(file.path().stem().string());
+        } catch (const InputError&) {  // no text: no study either
+        }
       }
     }
   }
@@ -50,10 +53,15 @@ std::vector<std::string> study_names(const Libraries& libraries) {
 std::optional<std::string> find_study(const Libraries& libraries, const std::string& name_or_file) {
   std::error_code error;
   if (fs::is_regular_file(name_or_file, error))
-    return is_study(name_or_file) ? std::optional(name_or_file) : std::nullopt;
-  if (name_or_file.find('/') != std::string::npos) return std::nullopt;
+    return is_study(name_or_file, StudyKind::comparison) ? std::optional(name_or_file) : std::nullopt;
+  const auto path = study_file(libraries, name_or_file);
+  return path && is_study(*path, StudyKind::comparison) ? path : std::nullopt;
+}
+
+std::optional<std::string> study_file(const Libraries& libraries, const std::string& name) {
+  if (name.find('/') != std::string::npos) return std::nullopt;
   for (const char* folder : kFolders) {
-    if (auto path = libraries.find_file(fmt::format("{}/{}{}", folder, name_or_file, kExtension))) return path;
+    if (auto path = libraries.find_file(fmt::format("{}/{}{}", folder, name, kExtension))) return path;
   }
   return std::nullopt;
 }
@@ -75,7 +83,7 @@ Study load_study(const Libraries& libraries, const std::string& path) {
     if (scenario.empty())
       faults.push_back(
           places.fault(fmt::format("member[{}].scenario", i), "nothing", "a scenario, here or for the study"));
-    out.members.push_back({member.name(), beside(path, scenario), {member.set().begin(), member.set().end()}});
+    out.members.push_back({member.name(), beside_study(path, scenario), {member.set().begin(), member.set().end()}});
   }
   if (!faults.empty()) throw InputError(faults);
   return out;

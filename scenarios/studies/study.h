@@ -20,9 +20,17 @@ struct Study {
   std::vector<std::string> notes;
 };
 
-/// Names of the studies of the libraries: `studies/` of a user's folder, `scenarios/studies/` of the
-/// program's.
-std::vector<std::string> study_names(const Libraries& libraries);
+/// With members: scenarios side by side. With axes: a sweep over their product.
+enum class StudyKind { comparison, sweep };
+
+/// Names of the studies of a kind: `studies/` of a user's folder, `scenarios/studies/` of the program's.
+std::vector<std::string> study_names(const Libraries& libraries, StudyKind kind = StudyKind::comparison);
+
+/// The file of the libraries' study of that name, of whatever kind.
+std::optional<std::string> study_file(const Libraries& libraries, const std::string& name);
+
+/// A study's file next to which the scenario files that it names stand.
+std::string beside_study(const std::string& study, const std::string& scenario);
 
 /// The study's file, when the word names one: an entry, or a file that begins like a study.
 std::optional<std::string> find_study(const Libraries& libraries, const std::string& name_or_file);
