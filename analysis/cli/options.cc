@@ -93,6 +93,8 @@ std::string fault_of_command(const CLI::App& program, int argc, const char* cons
       group = group->get_subcommand(argv[i]);
       continue;
     }
+    // A command that takes a word of its own and has commands below it: `sweep STUDY`, `sweep show FILE`.
+    if (!group->get_options([](const CLI::Option* o) { return o->get_positional(); }).empty()) return {};
     Diagnostic fault;
     fault.field = group == &program ? "command" : "command of " + group->get_name();
     fault.found = "\"" + std::string(argv[i]) + "\"";

@@ -61,7 +61,6 @@ std::string settings_of(const SweepStudy& study, const SweepCandidate& candidate
 
 void list_candidates(const SweepStudy& study, const SweepShard& shard) {
   for_each_wanted(study, [&](const SweepCandidate& candidate) {
-    InterruptGuard::check();
     if (candidate.number % static_cast<std::uint64_t>(shard.of) != static_cast<std::uint64_t>(shard.part - 1))
       return true;
     fmt::print("{:>6}  {}\n", candidate.number, settings_of(study, candidate));
@@ -138,7 +137,7 @@ void sweep(const SweepArguments& a) {
   if (over_mpi && mpi_rank_of_environment() > 0) return serve_rank(a);
   const Environment environment = load_environment(a.library_folders);
   const SweepStudy study = load_sweep(a.study, environment, a.sets);
-  const InterruptGuard interrupt;
+  const StopFlag interrupt;
   if (a.list) return list_candidates(study, shard);
   ProgressLine line;
   SweepOptions options;
@@ -152,7 +151,7 @@ void sweep(const SweepArguments& a) {
   line.stage(study.name);
   options.progress = [&line](const SweepProgress& progress) {
     line.update(progress.done, std::max<std::uint64_t>(progress.all, 1), "candidates");
-    return !InterruptGuard::raised();
+    return !StopFlag::raised();
   };
   const SweepSummary summary = run_sweep(study, environment, options);
   line.clear();

@@ -54,6 +54,10 @@ void Page::list(const std::vector<std::string>& items) {
   body_ += "</ul>\n";
 }
 
+void Page::own_figure(const std::string& caption, const std::string& svg) {
+  body_ += fmt::format("<figure><figcaption>{}</figcaption>\n{}</figure>\n", html_escaped(caption), svg);
+}
+
 void Page::figure(const Drawing& figure) {
   if (figure.svg.empty() && figure.after.empty()) return;
   const int id = ++figures_;

@@ -28,6 +28,8 @@ class Page {
   void list(const std::vector<std::string>& items);
   /// A figure without a picture is left out.
   void figure(const Drawing& figure);
+  /// A picture that brings its own <svg> element. @param caption says what is to be seen.
+  void own_figure(const std::string& caption, const std::string& svg);
   /// @param align one per column.
   void table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows,
              const std::vector<Align>& align);

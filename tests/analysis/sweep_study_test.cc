@@ -160,7 +160,7 @@ TEST_CASE("Studies that mean nothing are refused", "[sweep]") {
              ContainsSubstring("an empty range"));
   CHECK_THAT(refused("axis { path: \"cluster.node\" entries { kind: \"nodes\" where: \"gpus == 3\" } }"),
              ContainsSubstring("none of the"));
-  CHECK_THAT(refused("axis { path: \"cluster.node\" entries { kind: \"nodes\" where: \"gpuz == 8\" } }"),
+  CHECK_THAT(refused("axis { path: \"cluster.node\" entries { kind: \"nodes\" where: \"gpuss == 8\" } }"),
              ContainsSubstring("did you mean \"gpus\""));
   CHECK_THAT(refused("axis { joint { path: \"training.plan.tensor\" value: [\"1\", \"2\"] } joint { path: "
                      "\"training.plan.data\" value: \"1\" } }"),
@@ -178,9 +178,10 @@ TEST_CASE("Studies that mean nothing are refused", "[sweep]") {
              ContainsSubstring("a name that no other axis"));
   CHECK_THAT(refused(axis + "axis { name: \"Status\" path: \"training.plan.data\" value: \"1\" }"),
              ContainsSubstring("a name that no other axis"));
-  CHECK_THAT(refused("axis { path: \"training.plan.tensor\" range { from: \"1\" to: \"999999\" step: 1 } }\n"
+  CHECK_THAT(refused("axis { path: \"training.plan.tensor\" range { from: \"1\" to: \"1024\" step: 1 } }\n"
+                     "axis { path: \"training.plan.pipeline\" range { from: \"1\" to: \"1024\" step: 1 } }\n"
                      "axis { path: \"training.plan.data\" range { from: \"1\" to: \"9999\" step: 1 } }"),
-             ContainsSubstring("1e+10 candidates, 999999 (training.plan.tensor) x 9999"));
+             ContainsSubstring("e+10 candidates, 1024 (training.plan.tensor) x 1024 (training.plan.pipeline) x 9999"));
 }
 
 TEST_CASE("Replicas need something random", "[sweep]") {

@@ -4,8 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "analysis/render/escape.h"
 #include "analysis/render/format.h"
-#include "analysis/render/html_page.h"
+#include "analysis/render/page.h"
 #include "analysis/studies/sweep/sweep_show.h"
 
 namespace flopcast {
@@ -302,7 +303,7 @@ std::string sorted_table(const SweepFrame& frame, const std::vector<std::size_t>
 
 std::string to_html(const SweepFrame& frame) {
   const StoreCounts& counts = frame.sweep.counts;
-  HtmlPage page(frame.sweep.title.empty() ? frame.sweep.name : frame.sweep.title);
+  Page page(frame.sweep.title.empty() ? frame.sweep.name : frame.sweep.title);
   page.lead(fmt::format("{} candidates: {} with figures, {} refused, {} failed. Goal: {}.",
                         format_integer(static_cast<double>(counts.all())),
                         format_integer(static_cast<double>(counts.ok)), counts.refused, counts.failed,
@@ -321,9 +322,10 @@ std::string to_html(const SweepFrame& frame) {
     page.heading("Pareto front");
     const FrameGoal& second = frame.goals[1];
     const std::vector<std::size_t> line = frame.goals.size() == 2 ? front : std::vector<std::size_t>{};
-    page.figure(fmt::format("{} (up) over {} (right). {} candidates are beaten by no other; a line joins them.",
-                            second.title, first.title, front.size()),
-                scatter(frame, first.of_row, second.of_row, first.title, second.title, line, colours, &first, second));
+    page.own_figure(
+        fmt::format("{} (up) over {} (right). {} candidates are beaten by no other; a line joins them.", second.title,
+                    first.title, front.size()),
+        scatter(frame, first.of_row, second.of_row, first.title, second.title, line, colours, &first, second));
   }
   std::vector<std::size_t> mains;
   for (const AxisEffect& effect : effects)
@@ -333,11 +335,12 @@ std::string to_html(const SweepFrame& frame) {
     std::vector<double> xs;
     for (const std::uint32_t level : axis.level_of_row) xs.push_back(axis.values.empty() ? level : axis.values[level]);
     page.heading("Scatter");
-    page.figure(fmt::format("{} (up) over {} (right){}.", first.title, axis.name,
-                            axis.values.empty() ? ", by the order of its values" : ""),
-                scatter(frame, xs, first.of_row, axis.name, first.title, {},
-                        mains.size() > 1 && frame.axes[mains[1]].levels.size() <= 8 ? &frame.axes[mains[1]] : nullptr,
-                        nullptr, first));
+    page.own_figure(
+        fmt::format("{} (up) over {} (right){}.", first.title, axis.name,
+                    axis.values.empty() ? ", by the order of its values" : ""),
+        scatter(frame, xs, first.of_row, axis.name, first.title, {},
+                mains.size() > 1 && frame.axes[mains[1]].levels.size() <= 8 ? &frame.axes[mains[1]] : nullptr, nullptr,
+                first));
   }
   if (!effects.empty()) {
     page.heading("What matters");
@@ -355,18 +358,20 @@ std::string to_html(const SweepFrame& frame) {
   }
   if (mains.size() > 1) {
     page.heading("Two axes");
-    page.figure(fmt::format("The best {} for each pair of values; darker is better, empty has no result.", first.title),
-                heat_map(frame, mains[0], mains[1]));
+    page.own_figure(
+        fmt::format("The best {} for each pair of values; darker is better, empty has no result.", first.title),
+        heat_map(frame, mains[0], mains[1]));
   }
   page.heading("All axes at once");
-  page.figure("A line per candidate; the best tenth in colour.", parallel(frame, ranked));
+  page.own_figure("A line per candidate; the best tenth in colour.", parallel(frame, ranked));
   constexpr std::size_t kTableRows = 500;
   page.heading("Candidates");
-  page.figure(ranked.size() > kTableRows
-                  ? fmt::format("The best {} of {}; a click on a heading sorts.", kTableRows, ranked.size())
-                  : "A click on a heading sorts.",
-              sorted_table(frame, {ranked.begin(),
-                                   ranked.begin() + static_cast<std::ptrdiff_t>(std::min(ranked.size(), kTableRows))}));
+  page.own_figure(
+      ranked.size() > kTableRows
+          ? fmt::format("The best {} of {}; a click on a heading sorts.", kTableRows, ranked.size())
+          : "A click on a heading sorts.",
+      sorted_table(
+          frame, {ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(std::min(ranked.size(), kTableRows))}));
   return page.str();
 }
 

@@ -146,8 +146,8 @@ std::string faults_text(const SqliteFile& file, const SweepFrame& frame, const T
     const std::string text = error.text(0);
     error.reset();
     out += fmt::format("  {:>6} x  {}\n", kinds[i].first,
-                       wrap(fmt::format("number {}: {}", kinds[i].second, text.substr(0, text.find('\n'))), kWidth - 11,
-                            "            "));
+                       wrap(fmt::format("number {}: {}", kinds[i].second, text.substr(0, text.find('\n'))),
+                            style.width() - 11, "            "));
   }
   if (kinds.size() > kShown) out += fmt::format("  and {} other reasons\n", kinds.size() - kShown);
   return out;
@@ -165,7 +165,7 @@ std::string effects_text(const SweepFrame& frame, const std::vector<AxisEffect>&
     table.row({fmt::format("{:.1f} %", 100 * effect.share),
                std::string(static_cast<std::size_t>(effect.share * 30 + 0.5), '#'), name});
   }
-  out += table.render(style, kWidth);
+  out += table.render(style, style.width());
   return out +
          style.dim(fmt::format("  of the variance of {}{}; where candidates are missing the shares overlap\n",
                                range_of_goal(frame.goals.front()).first > 0 ? "log " : "", frame.goals.front().title));
