@@ -217,8 +217,8 @@ TEST_CASE("One to seven shards, one to eight ranks: the same bytes", "[sweep][sl
 
 TEST_CASE("Ctrl-C keeps what is there, says so, and leaves no process behind", "[sweep]") {
   const SweepFolder here(kPlans + "replicas: 400\n");
-  const std::string command =
-      "timeout --foreground -s INT 1 " + testing::program() + " " + here.command("-j2 2>" + here.path("err") + " >/dev/null");
+  const std::string command = "timeout --foreground -s INT 1 " + testing::program() + " " +
+                              here.command("-j2 2>" + here.path("err") + " >/dev/null");
   const int status = std::system(command.c_str());
   CHECK(WEXITSTATUS(status) == 124);
   CHECK_THAT(testing::contents(here.path("err")), ContainsSubstring("the same command goes on from there"));
