@@ -61,7 +61,7 @@ std::string rl_published(const RlReport& r, const TextStyle& style) {
     table.row({figure.name, figure.text(c.predicted), figure.text(c.published),
                c.has_error() ? format_error(c.error()) : "", c.source});
   }
-  return style.bold("Predicted beside published") + "\n" + table.render(style, style.width()) + "\n";
+  return style.bold("Predicted beside published") + "\n" + table.render(style) + "\n";
 }
 
 std::string part_table(const RlReport& r, const TextStyle& style) {
@@ -75,7 +75,7 @@ std::string part_table(const RlReport& r, const TextStyle& style) {
     table.row({std::string(name(static_cast<RlPart>(i))), format_time(time), format_percent(time / r.step.length)});
   }
   table.row({"step", format_time(r.step.length), ""});
-  std::string out = table.render(style, style.width()) + "\n";
+  std::string out = table.render(style) + "\n";
   const auto share = [&](const char* metric) { return find_metric(found, metric)->shown(); };
   out +=
       fact(fmt::format("of all GPUs' time {} compute, {} have no answer left while others write, {} wait for engine or "
@@ -139,7 +139,7 @@ std::string run_part(const RlReport& r, const TextStyle& style) {
   table.header({"step of the run", "mean answer", "step takes"});
   for (const RlRunPoint& point : r.run->points)
     table.row({format_integer(point.step), format_integer(point.mean), format_time(point.length)});
-  return style.bold("The run") + "\n" + table.render(style, style.width()) + "\n";
+  return style.bold("The run") + "\n" + table.render(style) + "\n";
 }
 
 }  // namespace

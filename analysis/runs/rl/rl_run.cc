@@ -192,7 +192,7 @@ std::string to_text(const RlExplanation& explanation, const TextStyle& style) {
   for (const RlSaving& saving : explanation.parts)
     table.row({std::string(name(saving.part)), format_time(saving.takes), format_time(saving.saves),
                format_percent(saving.saves / explanation.step)});
-  return fmt::format("One step takes {}.\n\n", format_time(explanation.step)) + table.render(style, style.width());
+  return fmt::format("One step takes {}.\n\n", format_time(explanation.step)) + table.render(style);
 }
 
 std::string rl_facts(const Scenario& scenario, const ReplayOptions& replay) {

@@ -72,7 +72,7 @@ std::string side_by_side_text(std::span<const RlReport> reports, const TextStyle
     }
     if (any) table.row(cells);
   }
-  return table.render(style, style.width());
+  return table.render(style);
 }
 
 std::string side_by_side_csv(std::span<const RlReport> reports) {

@@ -165,7 +165,7 @@ std::string effects_text(const SweepFrame& frame, const std::vector<AxisEffect>&
     table.row({fmt::format("{:.1f} %", 100 * effect.share),
                std::string(static_cast<std::size_t>(effect.share * 30 + 0.5), '#'), name});
   }
-  out += table.render(style, style.width());
+  out += table.render(style);
   return out +
          style.dim(fmt::format("  of the variance of {}{}; where candidates are missing the shares overlap\n",
                                range_of_goal(frame.goals.front()).first > 0 ? "log " : "", frame.goals.front().title));
