@@ -79,7 +79,8 @@ void tell_faults(const SqliteFile& file, const StoredSweep& sweep) {
   fmt::print("\n{} gave no result ({} refused, {} failed); --retry runs them again\n", counted(all, "candidate"),
              sweep.counts.refused, sweep.counts.failed);
   for (const StoredFault& fault : stored_faults(file, sweep, kShown))
-    fmt::print("  {:>6}  {}\n", fault.number, wrap(fault.error.substr(0, fault.error.find('\n')), 110, "          "));
+    fmt::print("  {:>6}  {}\n", fault.number,
+               wrap(fault.error.substr(0, fault.error.find('\n')), terminal_style(stdout).width() - 10, "          "));
   if (all > kShown) fmt::print("          and {} more: `flopcast sweep show {}`\n", all - kShown, file.path());
 }
 

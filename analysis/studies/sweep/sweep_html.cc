@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "analysis/render/chart.h"
 #include "analysis/render/escape.h"
 #include "analysis/render/format.h"
 #include "analysis/render/page.h"
@@ -22,25 +23,6 @@ class PageScale {
   double operator()(double value) const {
     return high_ > low_ ? from_ + (to_ - from_) * (at(value) - low_) / (high_ - low_) : (from_ + to_) / 2;
   }
-  /// About five round figures.
-  std::vector<double> ticks() const {
-    std::vector<double> out;
-    const double span = high_ - low_;
-    if (span <= 0) return {logarithmic_ ? std::exp(low_) : low_};
-    if (logarithmic_) {
-      for (double power = std::floor(low_ / std::log(10.0)); power <= high_ / std::log(10.0); power += 1)
-        for (const double step : {1.0, 2.0, 5.0}) {
-          const double value = step * std::pow(10.0, power);
-          if (at(value) >= low_ - 1e-9 && at(value) <= high_ + 1e-9) out.push_back(value);
-        }
-      return out;
-    }
-    const double rough = span / 5, power = std::pow(10.0, std::floor(std::log10(rough)));
-    const double step = (rough / power < 1.5 ? 1 : rough / power < 3.5 ? 2 : rough / power < 7.5 ? 5 : 10) * power;
-    for (double value = std::ceil(low_ / step) * step; value <= high_ + step * 1e-9; value += step)
-      out.push_back(value);
-    return out;
-  }
 
  private:
   double at(double value) const { return logarithmic_ ? std::log(value) : value; }
@@ -54,18 +36,15 @@ PageScale scale_of(const std::vector<double>& values, double from, double to) {
 }
 
 std::string svg_begin(double height, const std::string& what) {
-  return fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">\n", kPageWidth, height,
-                     html_escaped(what));
+  return fmt::format(
+      "<svg viewBox=\"0 0 {} {}\" style=\"min-width:44rem;width:100%;height:auto;display:block;font-size:13px\" "
+      "role=\"img\" aria-label=\"{}\">\n",
+      kPageWidth, height, html_escaped(what));
 }
 
 std::string svg_text(double x, double y, const std::string& anchor, const std::string& text, bool quiet = true) {
   return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\"{}>{}</text>\n", x, y, anchor,
                      quiet ? " class=\"quiet\"" : "", html_escaped(text));
-}
-
-std::string svg_line(double x1, double y1, double x2, double y2) {
-  return fmt::format("<line class=\"line\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", x1, y1, x2,
-                     y2);
 }
 
 /// What a row sets, for those who point at it.
@@ -100,55 +79,47 @@ const FrameAxis* colour_axis(const SweepFrame& frame, const std::vector<AxisEffe
   return nullptr;
 }
 
-std::string legend(const FrameAxis* axis, double y) {
-  if (!axis) return "";
-  std::string out = svg_text(70, y, "start", axis->name.substr(axis->name.rfind('.') + 1) + ":");
-  double x = 80 + 7.5 * static_cast<double>(axis->name.size() - axis->name.rfind('.') % axis->name.size());
-  for (std::size_t i = 0; i < axis->levels.size(); ++i) {
-    const std::string text = shorten(axis->levels[i], 18);
-    out += fmt::format("<circle class=\"c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\"/>\n", i % 8, x, y - 4);
-    out += svg_text(x + 9, y, "start", text, false);
-    x += 26 + 7.5 * static_cast<double>(display_width(text));
+/// Figures along one axis: candidates as points, those on the front joined.
+Drawing scatter(const SweepFrame& frame, const std::vector<double>& xs, const std::vector<double>& ys, LineChart chart,
+                const std::vector<std::size_t>& front, const FrameAxis* colours) {
+  constexpr std::size_t kMostPoints = 1500;
+  const auto spans = [](const std::vector<double>& values) {
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    return *low > 0 && *high > 3 * *low ? AxisScale::logarithmic : AxisScale::linear;
+  };
+  chart.x_scale = spans(xs);
+  chart.y_scale = spans(ys);
+  chart.x_from_zero = chart.y_from_zero = false;
+  const std::size_t groups = colours ? colours->levels.size() : 1;
+  std::vector<ChartLine> lines(groups);
+  for (std::size_t i = 0; i < groups; ++i) {
+    lines[i].name = colours ? colours->levels[i] : "candidates";
+    lines[i].marks = true;
+    lines[i].line = false;
+    lines[i].tone = series_tone(i);
   }
-  return out;
-}
-
-struct PagePoint {
-  double x, y;
-  std::size_t row;
-};
-
-/// Points of two figures, the front joined by a line.
-std::string scatter(const SweepFrame& frame, const std::vector<double>& xs, const std::vector<double>& ys,
-                    const std::string& x_title, const std::string& y_title, const std::vector<std::size_t>& front,
-                    const FrameAxis* colours, const FrameGoal* x_goal, const FrameGoal& y_goal) {
-  constexpr double kLeft = 90, kRight = 20, kTop = 40, kBottom = 50, kHeight = 440;
-  constexpr std::size_t kMostPoints = 3000;
-  const PageScale x = scale_of(xs, kLeft, kPageWidth - kRight), y = scale_of(ys, kHeight - kBottom, kTop);
-  std::string out = svg_begin(kHeight, y_title + " over " + x_title) + legend(colours, 18);
-  for (const double tick : x.ticks()) {
-    out += svg_line(x(tick), kTop, x(tick), kHeight - kBottom);
-    out += svg_text(x(tick), kHeight - kBottom + 18, "middle",
-                    x_goal ? shown_goal(*x_goal, tick) : fmt::format("{:.4g}", tick));
-  }
-  for (const double tick : y.ticks()) {
-    out += svg_line(kLeft, y(tick), kPageWidth - kRight, y(tick));
-    out += svg_text(kLeft - 8, y(tick) + 4, "end", shown_goal(y_goal, tick));
-  }
-  out += svg_text((kLeft + kPageWidth) / 2, kHeight - 8, "middle", x_title, false);
-  out += svg_text(8, 34, "start", "", false);
-  std::string path;
-  for (const std::size_t row : front)
-    path += fmt::format("{}{:.1f},{:.1f}", path.empty() ? "M" : " L", x(xs[row]), y(ys[row]));
-  if (!path.empty()) out += fmt::format("<path class=\"path\" d=\"{}\"/>\n", path);
   for (const std::size_t row : drawn_rows(frame.rows(), kMostPoints, front)) {
-    const bool on_front = std::find(front.begin(), front.end(), row) != front.end();
-    out += fmt::format(
-        "<circle class=\"c{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" fill-opacity=\"{}\"><title>{}</title></circle>\n",
-        colours ? colours->level_of_row[row] % 8 : 0, x(xs[row]), y(ys[row]), on_front ? 5 : 3.2,
-        on_front ? "1" : "0.6", html_escaped(inputs_of(frame, row)));
+    ChartPoint point;
+    point.x = xs[row];
+    point.y = ys[row];
+    point.note = inputs_of(frame, row);
+    lines[colours ? colours->level_of_row[row] : 0].points.push_back(std::move(point));
   }
-  return out + "</svg>\n";
+  if (!front.empty()) {
+    ChartLine line;
+    line.name = "Pareto front";
+    line.tone = Tone::bubble;
+    for (const std::size_t row : front) {
+      ChartPoint point;
+      point.x = xs[row];
+      point.y = ys[row];
+      line.points.push_back(point);
+    }
+    lines.push_back(std::move(line));
+  }
+  std::erase_if(lines, [](const ChartLine& line) { return line.points.empty(); });
+  chart.lines = std::move(lines);
+  return drawing_of(chart);
 }
 
 /// A line per row over all axes and goals; the best tenth stands out.
@@ -192,12 +163,12 @@ std::string parallel(const SweepFrame& frame, const std::vector<std::size_t>& ra
                        html_escaped(inputs_of(frame, row)));
   };
   for (const std::size_t row : drawn_rows(frame.rows(), kMostLines, {}))
-    out += line_of(row, "style=\"stroke:var(--c7)\" stroke-opacity=\"0.25\"");
+    out += line_of(row, "style=\"stroke:var(--quiet);stroke-width:1\" stroke-opacity=\"0.25\"");
   for (auto row = leading.rbegin(); row != leading.rend(); ++row)
-    out += line_of(*row, "style=\"stroke:var(--c1)\" stroke-width=\"1.6\" stroke-opacity=\"0.8\"");
+    out += line_of(*row, "style=\"stroke:var(--second);stroke-width:1.6\" stroke-opacity=\"0.8\"");
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    out += fmt::format("<line class=\"ink\" x1=\"{0:.1f}\" y1=\"{1}\" x2=\"{0:.1f}\" y2=\"{2}\"/>\n", place_x(i), kTop,
-                       kHeight - kBottom);
+    out += fmt::format("<line style=\"stroke:var(--ink)\" x1=\"{0:.1f}\" y1=\"{1}\" x2=\"{0:.1f}\" y2=\"{2}\"/>\n",
+                       place_x(i), kTop, kHeight - kBottom);
     out += svg_text(place_x(i), i % 2 == 0 ? 16 : 32, "middle", shorten(columns[i].title, 24), false);
     for (std::size_t level = 0; level < columns[i].marks.size(); ++level) {
       const double at = static_cast<double>(level) / static_cast<double>(columns[i].marks.size() - 1);
@@ -210,8 +181,8 @@ std::string parallel(const SweepFrame& frame, const std::vector<std::size_t>& ra
   return out + "</svg>\n";
 }
 
-/// The best figure for each pair of levels.
-std::string heat_map(const SweepFrame& frame, std::size_t across, std::size_t down) {
+/// The best figure for each pair of levels: the better, the stronger.
+Drawing heat_map(const SweepFrame& frame, std::size_t across, std::size_t down) {
   const FrameAxis &x = frame.axes[across], &y = frame.axes[down];
   const FrameGoal& goal = frame.goals.front();
   constexpr std::size_t kMost = 24;
@@ -222,37 +193,23 @@ std::string heat_map(const SweepFrame& frame, std::size_t across, std::size_t do
     if (i >= columns || j >= lines) continue;
     if (!best[j][i] || goal.better(goal.of_row[row], *best[j][i])) best[j][i] = goal.of_row[row];
   }
-  std::vector<double> all;
+  double top = 0;
   for (const auto& line : best)
     for (const auto& cell : line)
-      if (cell) all.push_back(*cell);
-  const PageScale strength = scale_of(all, goal.smallest ? 0.85 : 0.08, goal.smallest ? 0.08 : 0.85);
-  constexpr double kLeft = 170, kTop = 58, kCell = 34;
-  const double width = (kPageWidth - kLeft - 10) / static_cast<double>(columns),
-               height = kTop + kCell * static_cast<double>(lines) + 8;
-  std::string out = svg_begin(height, "best by two axes") +
-                    svg_text((kLeft + kPageWidth) / 2, 16, "middle", x.name, false) +
-                    svg_text(8, 16, "start", y.name, false);
-  for (std::size_t i = 0; i < columns; ++i)
-    out += svg_text(kLeft + width * (static_cast<double>(i) + 0.5), kTop - 10 - (width < 60 && i % 2 == 1 ? 14 : 0),
-                    "middle", shorten(x.levels[i], width < 60 ? 10 : 18));
-  for (std::size_t j = 0; j < lines; ++j) {
-    const double top = kTop + kCell * static_cast<double>(j);
-    out += svg_text(kLeft - 8, top + kCell / 2 + 4, "end", shorten(y.levels[j], 22));
-    for (std::size_t i = 0; i < columns; ++i) {
-      const double left = kLeft + width * static_cast<double>(i);
-      if (!best[j][i]) continue;
-      out += fmt::format(
-          "<rect class=\"c0\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" "
-          "fill-opacity=\"{:.2f}\"><title>{}</title></rect>\n",
-          left + 1, top + 1, width - 2, kCell - 2, strength(*best[j][i]) * 0.6,
-          html_escaped(fmt::format("{}, {}: {}", x.levels[i], y.levels[j], shown_goal(goal, *best[j][i]))));
-      if (width >= 44)
-        out += svg_text(left + width / 2, top + kCell / 2 + 4, "middle",
-                        width >= 70 ? shown_goal(goal, *best[j][i]) : fmt::format("{:.3g}", *best[j][i]), false);
-    }
-  }
-  return out + "</svg>\n";
+      if (cell && (top == 0 || goal.better(*cell, top))) top = *cell;
+  HeatChart chart;
+  chart.title = fmt::format("The best {} for each pair of {} and {}", goal.title, x.name, y.name);
+  chart.caption = "As a share of the best of all: 100 % is the best, an empty cell has no result.";
+  chart.columns.assign(x.levels.begin(), x.levels.begin() + static_cast<std::ptrdiff_t>(columns));
+  chart.rows.assign(y.levels.begin(), y.levels.begin() + static_cast<std::ptrdiff_t>(lines));
+  chart.rows_are = y.name;
+  chart.columns_are = x.name;
+  chart.text = [](double share) { return format_percent(share, 0); };
+  for (auto& line : best)
+    for (auto& cell : line)
+      if (cell && *cell != 0 && top != 0) cell = std::clamp(goal.smallest ? top / *cell : *cell / top, 0.0, 1.0);
+  chart.cells = std::move(best);
+  return drawing_of(chart);
 }
 
 /// Sorts by a click on a heading, with the keyboard too.
@@ -268,7 +225,7 @@ for (const table of document.querySelectorAll("table.sorts")) {
   }));
 }
 </script>
-<style>.sorts th button { all: unset; cursor: pointer; } .sorts th button:focus-visible { outline: 2px solid var(--c0); }
+<style>.sorts th button { all: unset; cursor: pointer; } .sorts th button:focus-visible { outline: 2px solid var(--accent); }
 .sorts th[aria-sort=ascending] button::after { content: " \2191"; } .sorts th[aria-sort=descending] button::after { content: " \2193"; }
 .sorts td:not(.r) { min-width: 0; }</style>
 )html";
@@ -299,6 +256,63 @@ std::string sorted_table(const SweepFrame& frame, const std::vector<std::size_t>
   return out + "</tbody></table></div>\n" + std::string(kSorter);
 }
 
+void add_pictures(Page& page, const SweepFrame& frame, const std::vector<std::size_t>& ranked) {
+  const std::vector<AxisEffect> effects = axis_effects(frame);
+  const FrameGoal& first = frame.goals.front();
+  std::vector<std::size_t> mains;
+  for (const AxisEffect& effect : effects)
+    if (!effect.other) mains.push_back(effect.axis);
+  LineChart chart;
+  if (frame.goals.size() > 1) {
+    const FrameGoal& second = frame.goals[1];
+    const std::vector<std::size_t> front = pareto_rows(frame);
+    page.heading("Pareto front");
+    chart.title = fmt::format("{} of {} candidates are beaten by no other", front.size(), frame.rows());
+    chart.x_title = first.title;
+    chart.y_title = second.title;
+    chart.x_text = [&first](double value) { return shown_goal(first, value); };
+    chart.y_text = [&second](double value) { return shown_goal(second, value); };
+    page.figure(scatter(frame, first.of_row, second.of_row, chart,
+                        frame.goals.size() == 2 ? front : std::vector<std::size_t>{}, colour_axis(frame, effects)));
+  } else if (!mains.empty()) {
+    const FrameAxis& axis = frame.axes[mains.front()];
+    std::vector<double> xs;
+    for (const std::uint32_t level : axis.level_of_row)
+      xs.push_back(axis.values.empty() ? level + 1.0 : axis.values[level]);
+    page.heading("Scatter");
+    chart.title = fmt::format("{} by {}", first.title, axis.name);
+    if (axis.values.empty()) chart.caption = "The values of the axis in their order.";
+    chart.x_title = axis.name;
+    chart.y_title = first.title;
+    chart.x_text = [](double value) { return fmt::format("{:.4g}", value); };
+    chart.y_text = [&first](double value) { return shown_goal(first, value); };
+    const bool second_colours = mains.size() > 1 && frame.axes[mains[1]].levels.size() <= 8;
+    page.figure(scatter(frame, xs, first.of_row, chart, {}, second_colours ? &frame.axes[mains[1]] : nullptr));
+  }
+  if (!effects.empty()) {
+    page.heading("What matters");
+    std::vector<std::vector<std::string>> rows;
+    for (const AxisEffect& effect : effects) {
+      if (effect.share < 0.001 || rows.size() >= 12) continue;
+      std::string name = frame.axes[effect.axis].name;
+      if (effect.other) name += " with " + frame.axes[*effect.other].name;
+      rows.push_back({name, format_percent(effect.share)});
+    }
+    page.table({"axis", "share of the variance"}, rows, {Align::left, Align::right});
+    page.note(
+        "Of the goal's variance (of its logarithm where all figures are positive), by axis and by pair beyond what "
+        "each "
+        "has alone. Where candidates are missing the shares overlap.");
+  }
+  if (mains.size() > 1) {
+    page.heading("Two axes");
+    page.figure(heat_map(frame, mains[0], mains[1]));
+  }
+  page.heading("All axes at once");
+  page.own_figure("A line per candidate; the best tenth in colour.",
+                  "<div class=\"scroll\" tabindex=\"0\">" + parallel(frame, ranked) + "</div>\n");
+}
+
 }  // namespace
 
 std::string to_html(const SweepFrame& frame) {
@@ -313,65 +327,13 @@ std::string to_html(const SweepFrame& frame) {
     return page.str();
   }
   const std::vector<std::size_t> ranked = ranked_rows(frame);
-  const std::vector<AxisEffect> effects = axis_effects(frame);
-  const FrameAxis* const colours = colour_axis(frame, effects);
-  const FrameGoal& first = frame.goals.front();
-  page.paragraph(fmt::format("Best: {}.", inputs_of(frame, ranked.front())));
-  const std::vector<std::size_t> front = frame.goals.size() > 1 ? pareto_rows(frame) : std::vector<std::size_t>{};
-  if (frame.goals.size() > 1) {
-    page.heading("Pareto front");
-    const FrameGoal& second = frame.goals[1];
-    const std::vector<std::size_t> line = frame.goals.size() == 2 ? front : std::vector<std::size_t>{};
-    page.own_figure(
-        fmt::format("{} (up) over {} (right). {} candidates are beaten by no other; a line joins them.", second.title,
-                    first.title, front.size()),
-        scatter(frame, first.of_row, second.of_row, first.title, second.title, line, colours, &first, second));
-  }
-  std::vector<std::size_t> mains;
-  for (const AxisEffect& effect : effects)
-    if (!effect.other) mains.push_back(effect.axis);
-  if (!mains.empty() && frame.goals.size() == 1) {
-    const FrameAxis& axis = frame.axes[mains.front()];
-    std::vector<double> xs;
-    for (const std::uint32_t level : axis.level_of_row) xs.push_back(axis.values.empty() ? level : axis.values[level]);
-    page.heading("Scatter");
-    page.own_figure(
-        fmt::format("{} (up) over {} (right){}.", first.title, axis.name,
-                    axis.values.empty() ? ", by the order of its values" : ""),
-        scatter(frame, xs, first.of_row, axis.name, first.title, {},
-                mains.size() > 1 && frame.axes[mains[1]].levels.size() <= 8 ? &frame.axes[mains[1]] : nullptr, nullptr,
-                first));
-  }
-  if (!effects.empty()) {
-    page.heading("What matters");
-    std::vector<std::vector<std::string>> rows;
-    for (const AxisEffect& effect : effects) {
-      if (effect.share < 0.001 || rows.size() >= 12) continue;
-      std::string name = frame.axes[effect.axis].name;
-      if (effect.other) name += " with " + frame.axes[*effect.other].name;
-      rows.push_back({name, fmt::format("{:.1f} %", 100 * effect.share)});
-    }
-    page.table({"axis", "share of the variance"}, rows, {Align::left, Align::right});
-    page.note(
-        "Of the goal's variance (of its logarithm where all figures are positive), by axis and by pair beyond what "
-        "each has alone. Where candidates are missing the shares overlap.");
-  }
-  if (mains.size() > 1) {
-    page.heading("Two axes");
-    page.own_figure(
-        fmt::format("The best {} for each pair of values; darker is better, empty has no result.", first.title),
-        heat_map(frame, mains[0], mains[1]));
-  }
-  page.heading("All axes at once");
-  page.own_figure("A line per candidate; the best tenth in colour.", parallel(frame, ranked));
+  page.headline(fmt::format("Best: {}.", inputs_of(frame, ranked.front())));
+  add_pictures(page, frame, ranked);
   constexpr std::size_t kTableRows = 500;
+  const auto shown = static_cast<std::ptrdiff_t>(std::min(ranked.size(), kTableRows));
   page.heading("Candidates");
-  page.own_figure(
-      ranked.size() > kTableRows
-          ? fmt::format("The best {} of {}; a click on a heading sorts.", kTableRows, ranked.size())
-          : "A click on a heading sorts.",
-      sorted_table(
-          frame, {ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(std::min(ranked.size(), kTableRows))}));
+  page.own_figure(fmt::format("The best {} of {}; a click on a heading sorts.", shown, ranked.size()),
+                  sorted_table(frame, {ranked.begin(), ranked.begin() + shown}));
   return page.str();
 }
 

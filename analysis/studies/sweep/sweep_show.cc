@@ -186,12 +186,12 @@ std::string to_text(const SqliteFile& file, const SweepFrame& frame, int top, co
   if (frame.rows() > 0) {
     const std::vector<std::size_t> ranked = ranked_rows(frame);
     out += "\n" + style.bold("Best by " + frame.goals.front().text) + "\n" +
-           rows_table(frame, ranked, static_cast<std::size_t>(top)).render(style, 160);
+           rows_table(frame, ranked, static_cast<std::size_t>(top)).render(style);
     const std::vector<std::size_t> front = frame.goals.size() > 1 ? pareto_rows(frame) : std::vector<std::size_t>{};
     if (!front.empty()) {
       constexpr std::size_t kShown = 20;
       out += "\n" + style.bold(fmt::format("Pareto front: {} that no other beats", front.size())) + "\n" +
-             rows_table(frame, front, kShown).render(style, 160);
+             rows_table(frame, front, kShown).render(style);
       if (front.size() > kShown) out += fmt::format("  and {} more\n", front.size() - kShown);
       out += "\n" + cloud(frame, front, style);
     }
@@ -284,7 +284,7 @@ std::string to_text(const SweepComparison& c, const TextStyle& style) {
     table.row(
         {shown_goal(goal, pair.a), shown_goal(goal, pair.b), fmt::format("{:.4f}", pair.b / pair.a), pair.inputs});
   }
-  return table.empty() ? out + "  none: all are equal\n" : out + table.render(style, 160);
+  return table.empty() ? out + "  none: all are equal\n" : out + table.render(style);
 }
 
 }  // namespace flopcast

@@ -71,6 +71,7 @@ class StudyReader {
     axes();
     base();
     stop_if_faulty();
+    count();
     check_axes();
     replicas();
     stop_if_faulty();
