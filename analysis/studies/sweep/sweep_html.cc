@@ -117,6 +117,7 @@ Drawing scatter(const SweepFrame& frame, const std::vector<double>& xs, const st
     }
     lines.push_back(std::move(line));
   }
+  if (colours) chart.caption += (chart.caption.empty() ? "" : " ") + fmt::format("Colours: {}.", colours->name);
   std::erase_if(lines, [](const ChartLine& line) { return line.points.empty(); });
   chart.lines = std::move(lines);
   return drawing_of(chart);
