@@ -1,6 +1,7 @@
 #include "analysis/cli/failure.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <exception>
@@ -12,6 +13,7 @@
 #include "analysis/cli/terminal.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/runs/training/text_report.h"
+#include "sim/base/atomic_file.h"
 
 namespace flopcast {
 namespace {
@@ -61,6 +63,15 @@ int report_failure(const std::exception_ptr& failure) {
     tell("flopcast: a failure without a name");
     return kExitInternal;
   }
+}
+
+void report_termination() {
+  std::set_terminate([] {
+    remove_unfinished_files();
+    const std::exception_ptr failure = std::current_exception();
+    if (failure) report_failure(failure);
+    ::_exit(kExitInternal);
+  });
 }
 
 }  // namespace flopcast

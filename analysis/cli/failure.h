@@ -14,4 +14,8 @@ class InterruptedAndKept : public std::runtime_error {
 /// Bad input: 2, every diagnostic shown (and the memory table when a plan does not fit). Ctrl-C: 130. Else 1.
 int report_failure(const std::exception_ptr& failure);
 
+/// What cannot be thrown any further (memory that runs out in a function of the library that must not throw) is told
+/// and ends the program with kExitInternal, not with a core.
+void report_termination();
+
 }  // namespace flopcast

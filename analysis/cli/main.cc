@@ -28,6 +28,7 @@ int run_program(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   flopcast::hold_standard_streams();
+  flopcast::report_termination();
   const flopcast::InterruptGuard interrupt;
   return flopcast::close_standard_streams(run_program(argc, argv));
 }
