@@ -55,11 +55,12 @@ void ExpertGroups::connect(std::vector<RankProgram>& programs, bool folded) {
       gpus.push_back(grid_.gpu(where.first, where.second + e * grid_.expert_tensor));
     }
     const bool alone_for_all = members.size() == 1;
+    const std::size_t first = members.front();  // clang 14 captures no structured binding
     const auto lower = [&](ExpertOp op, bool overlapped) {
       std::vector<ExpertTraffic> traffic = op == ExpertOp::dispatch ? dispatch : combine;
       // The group leaves an exchange together, so who stands for it moves what the busiest port of each
       // kind moves.
-      if (alone_for_all) traffic[programs[members.front()].expert_rank] = busiest_ports(traffic);
+      if (alone_for_all) traffic[programs[first].expert_rank] = busiest_ports(traffic);
       return exchange(gpus, traffic, op, overlapped, folded);
     };
     const CollectivePhase alone[2] = {lower(ExpertOp::dispatch, false), lower(ExpertOp::combine, false)};

@@ -68,7 +68,8 @@ std::string cloud(const SweepFrame& frame, const std::vector<std::size_t>& front
   const auto [x_low, x_high] = range_of_goal(x);
   const auto [y_low, y_high] = range_of_goal(y);
   std::vector<std::vector<int>> count(kPictureLines, std::vector<int>(kPictureColumns));
-  const auto cell = [&](std::size_t row) -> int& {
+  // clang 14 captures no structured binding by reference.
+  const auto cell = [&, x_low = x_low, x_high = x_high, y_low = y_low, y_high = y_high](std::size_t row) -> int& {
     const auto column = static_cast<std::size_t>(along(x.of_row[row], x_low, x_high) * (kPictureColumns - 1) + 0.5);
     const auto line = static_cast<std::size_t>((1 - along(y.of_row[row], y_low, y_high)) * (kPictureLines - 1) + 0.5);
     return count[line][column];
@@ -98,7 +99,9 @@ std::string strips(const SweepFrame& frame, std::size_t axis, const TextStyle& s
   const auto [low, high] = range_of_goal(goal);
   const std::vector<LevelFigures> levels = level_figures(frame, axis);
   constexpr int kBar = 48;
-  const auto place = [&](double value) { return static_cast<std::size_t>(along(value, low, high) * (kBar - 1) + 0.5); };
+  const auto place = [low = low, high = high](double value) {
+    return static_cast<std::size_t>(along(value, low, high) * (kBar - 1) + 0.5);
+  };
   std::size_t width = 8;
   for (const std::string& level : frame.axes[axis].levels)
     width = std::max(width, std::min<std::size_t>(display_width(level), 28));

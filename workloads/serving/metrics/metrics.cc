@@ -61,9 +61,7 @@ void ClassMetrics::merge(const ClassMetrics& other) {
 }
 
 ServingMetrics::ServingMetrics(std::vector<ServiceLevel> levels)
-    : levels_(std::move(levels)), classes_(levels_.size()) {
-  assert(!levels_.empty());
-}
+    : levels_(std::move(levels)), classes_(levels_.size()) {}
 
 void ServingMetrics::arrived(const Request& request) {
   count(classes_.at(request.request_class).arrived, request.input_tokens);
