@@ -26,6 +26,22 @@ Recipe recipe_of(const TrainingRun& run) {
   return {};
 }
 
+/// The framework's profile, by its version; "generic" where there is none.
+std::string software_of(const TrainingRun& run) {
+  const auto since = [&](std::string_view version) { return std::string_view(run.version) >= version; };
+  if (run.framework == "nemo" || run.framework == "megatron-bridge") {
+    if (since("26")) return "megatron-bridge-2026.02";
+    if (since("25.09")) return "megatron-core-2025.09";
+    if (since("25")) return "megatron-core-2025.02";
+    return since("24.11") ? "megatron-core-2024.11" : "megatron-core-2024.09";
+  }
+  if (run.framework == "nemo-mlperf" || run.framework == "megatron-core") return "megatron-core-2024.09";
+  if (run.framework == "llm-foundry") return "llm-foundry-2024";
+  if (run.framework == "torchtitan")
+    return run.notes.find("eager") != std::string::npos ? "torchtitan-2024.12-eager" : "torchtitan-2024.12-compiled";
+  return "generic";
+}
+
 std::int64_t whole(const CsvTable& table, std::size_t row, const char* column, std::int64_t otherwise) {
   const std::string& text = table.text(row, column);
   return text.empty() ? otherwise : static_cast<std::int64_t>(table.number(row, column));
@@ -72,7 +88,7 @@ ParallelPlan plan_of(const TrainingRun& run, int layers) {
   plan.context = run.context;
   plan.pipeline = run.pipeline;
   plan.expert = run.expert;
-  plan.expert_tensor = run.expert_tensor;
+  plan.expert_tensor = std::max(1, run.expert_tensor);
   plan.chunks = run.chunks;
   plan.stage_layers = stage_layers(run, layers);
   // NeMo turns both overlaps on where there are data-parallel ranks.
@@ -96,6 +112,7 @@ std::vector<TrainingRun> read_published_runs(const CsvTable& table) {
     TrainingRun run;
     run.id = table.text(row, "id");
     run.framework = table.text(row, "framework");
+    run.version = table.text(row, "version");
     run.model = table.text(row, "model");
     run.layers = small(table, row, "layers_override", 0);
     run.precision = table.text(row, "precision");
@@ -106,7 +123,7 @@ std::vector<TrainingRun> read_published_runs(const CsvTable& table) {
     run.chunks = small(table, row, "vp");
     run.context = small(table, row, "cp");
     run.expert = small(table, row, "ep");
-    run.expert_tensor = small(table, row, "etp");
+    run.expert_tensor = small(table, row, "etp", 0);
     run.sharding = table.text(row, "fsdp");
     run.micro_batch = small(table, row, "mbs");
     run.global_batch = whole(table, row, "gbs", 1);
@@ -133,6 +150,7 @@ std::vector<TrainingRun> read_calibration_runs(const CsvTable& table) {
   for (std::size_t row = 0; row < table.size(); ++row) {
     TrainingRun run;
     run.framework = "nemo";
+    run.version = "25.02";
     run.model = library_name(table.text(row, "model"));
     run.layers = small(table, row, "layers");
     run.precision = table.text(row, "precision") == "FP8" ? "fp8_tensor" : "bf16";
@@ -182,7 +200,11 @@ Scenario scenario_of(const TrainingRun& run, const Libraries& libraries) {
   config.recompute.full_layer = run.recompute == "full";
   config.recompute.attention_core = run.recompute == "selective";
   config.schedule = run.chunks > 1 ? "interleaved_1f1b" : "1f1b";
-  config.flash2 = recipe.flash2;
+  if (recipe.flash2) config.attention_kernel = AttentionKernel::flash2;
+  config.software = libraries.software(software_of(run));
+  if (run.expert_tensor == 0) config.plan.expert_tensor = expert_tensor_of(config.software, config.plan, config.model);
+  config.plan.overlap_gradients &= config.software.overlaps_exchange;
+  config.plan.overlap_parameters &= config.software.overlaps_exchange;
   config.plan.tensor_overlap = recipe.megatron;
   config.mechanisms.gpu_speed_spread.reset();  // as calibrated
   scenario.training = std::move(config);

@@ -13,6 +13,7 @@ namespace flopcast {
 /// One row of a table of runs.
 struct TrainingRun {
   std::string id;
+  std::string version;    ///< of the framework, as the source has it
   std::string framework;  ///< decides what the recipe turns on: see recipe_of() in the .cc
   std::string model;      ///< library name
   int layers = 0;         ///< 0: as the model has them

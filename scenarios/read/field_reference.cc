@@ -25,11 +25,9 @@ using Descriptor = pb::FieldDescriptor;
 /// Kinds of library files, and what each holds.
 const std::vector<std::pair<std::string, const pb::Descriptor*>>& library_kinds() {
   static const std::vector<std::pair<std::string, const pb::Descriptor*>> kKinds{
-      {"gpus", proto::Gpu::descriptor()},
-      {"nodes", proto::Node::descriptor()},
-      {"fabrics", proto::Fabric::descriptor()},
-      {"clusters", proto::Cluster::descriptor()},
-      {"models", proto::Model::descriptor()}};
+      {"gpus", proto::Gpu::descriptor()},       {"nodes", proto::Node::descriptor()},
+      {"fabrics", proto::Fabric::descriptor()}, {"clusters", proto::Cluster::descriptor()},
+      {"models", proto::Model::descriptor()},   {"software", proto::Software::descriptor()}};
   return kKinds;
 }
 

@@ -33,6 +33,8 @@ std::vector<std::string> folders_of(LibraryKind kind) {
       return {"clusters", "hwmodels/data/clusters"};
     case LibraryKind::models:
       return {"models", "workloads/data/models"};
+    case LibraryKind::software:
+      return {"software", "workloads/data/software"};
     case LibraryKind::scenarios:
       return {"scenarios", "scenarios/library"};
     case LibraryKind::schedules:
@@ -188,9 +190,13 @@ ModelConfig Libraries::model(const std::string& name) const {
   return model;
 }
 
+SoftwareProfile Libraries::software(const std::string& name) const {
+  return software_profile(load_entry<proto::Software>(*this, name));
+}
+
 LibraryKind library_kind(const std::string& word) {
-  const std::vector<std::string> words{"gpus",   "nodes",     "fabrics",     "clusters",
-                                       "models", "schedules", "collectives", "scenarios"};
+  const std::vector<std::string> words{"gpus",      "nodes",       "fabrics",   "clusters", "models",
+                                       "schedules", "collectives", "scenarios", "software"};
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (words[i] == word) return static_cast<LibraryKind>(i + 1);
   }

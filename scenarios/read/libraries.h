@@ -10,11 +10,12 @@
 #include "hwmodels/fabric/cluster.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/model/model.h"
+#include "workloads/software/software.h"
 
 namespace flopcast {
 
 /// In the order of enum Library of scenarios/proto/rules.proto.
-enum class LibraryKind { gpus = 1, nodes, fabrics, clusters, models, schedules, collectives, scenarios };
+enum class LibraryKind { gpus = 1, nodes, fabrics, clusters, models, schedules, collectives, scenarios, software };
 
 class LibraryCache;
 
@@ -24,7 +25,7 @@ class Libraries {
  public:
   /// @param roots folders in the order they are searched. In each, an entry of kind K is looked for in `K/`
   /// (a folder of the user's own) and where the source tree keeps it: `hwmodels/data/K/`,
-  /// `workloads/data/models/`, `scenarios/library/`.
+  /// `workloads/data/K/`, `scenarios/library/`.
   explicit Libraries(std::vector<std::string> roots) : roots_(std::move(roots)) {}
 
   /// The user's folders first (--library, then $FLOPCAST_LIBRARY, separated by colons), then the source tree
@@ -54,6 +55,7 @@ class Libraries {
   FabricSpec fabric(const std::string& name) const;
   ClusterSpec cluster(const std::string& name) const;
   ModelConfig model(const std::string& name) const;
+  SoftwareProfile software(const std::string& name) const;
 
   LibraryCache* cache() const { return cache_.get(); }  ///< null: nothing is remembered
 

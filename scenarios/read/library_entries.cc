@@ -31,6 +31,8 @@ template <>
 constexpr LibraryKind kKind<proto::Cluster> = LibraryKind::clusters;
 template <>
 constexpr LibraryKind kKind<proto::Model> = LibraryKind::models;
+template <>
+constexpr LibraryKind kKind<proto::Software> = LibraryKind::software;
 
 Source typed(const proto::Source& source) { return {source.text(), source.date(), source.confirmed()}; }
 
@@ -314,6 +316,7 @@ template Entry<proto::Node> load_entry(const Libraries&, const std::string&, Com
 template Entry<proto::Fabric> load_entry(const Libraries&, const std::string&, Completeness);
 template Entry<proto::Cluster> load_entry(const Libraries&, const std::string&, Completeness);
 template Entry<proto::Model> load_entry(const Libraries&, const std::string&, Completeness);
+template Entry<proto::Software> load_entry(const Libraries&, const std::string&, Completeness);
 template void lay_over(Entry<proto::Gpu>&, const proto::Gpu&, const Places&, const std::string&);
 template void lay_over(Entry<proto::Node>&, const proto::Node&, const Places&, const std::string&);
 template void lay_over(Entry<proto::Fabric>&, const proto::Fabric&, const Places&, const std::string&);
@@ -323,6 +326,7 @@ template void apply_scales(Entry<proto::Node>&, const proto::Node&, const Places
 template void apply_scales(Entry<proto::Fabric>&, const proto::Fabric&, const Places&, const std::string&,
                            Diagnostics&);
 template void lay_over(Entry<proto::Model>&, const proto::Model&, const Places&, const std::string&);
+template void lay_over(Entry<proto::Software>&, const proto::Software&, const Places&, const std::string&);
 template void check_overridden(const Entry<proto::Gpu>&, const std::string&, const Libraries&, Completeness,
                                Diagnostics&);
 template void check_overridden(const Entry<proto::Node>&, const std::string&, const Libraries&, Completeness,
@@ -330,6 +334,8 @@ template void check_overridden(const Entry<proto::Node>&, const std::string&, co
 template void check_overridden(const Entry<proto::Fabric>&, const std::string&, const Libraries&, Completeness,
                                Diagnostics&);
 template void check_overridden(const Entry<proto::Model>&, const std::string&, const Libraries&, Completeness,
+                               Diagnostics&);
+template void check_overridden(const Entry<proto::Software>&, const std::string&, const Libraries&, Completeness,
                                Diagnostics&);
 
 NamesOf names_of(const Libraries& libraries) {

@@ -30,8 +30,8 @@ struct Entry {
 enum class Completeness { full, partial };
 
 /// @param name of a library's entry, or the path of a file that is no part of one.
-/// @throws InputError with every fault of the entry's files. Instantiated for Gpu, Node, Fabric, Cluster and
-/// Model.
+/// @throws InputError with every fault of the entry's files. Instantiated for Gpu, Node, Fabric, Cluster,
+/// Model and Software.
 template <class Message>
 Entry<Message> load_entry(const Libraries& libraries, const std::string& name,
                           Completeness completeness = Completeness::full);
@@ -65,6 +65,7 @@ GpuSpec gpu_spec(const Entry<proto::Gpu>& entry);
 NodeSpec node_spec(const Entry<proto::Node>& entry, GpuSpec gpu);
 FabricSpec fabric_spec(const Entry<proto::Fabric>& entry);
 ModelConfig model_config(const Entry<proto::Model>& entry, Diagnostics& faults);
+SoftwareProfile software_profile(const Entry<proto::Software>& entry);
 
 /// @param path of the cluster's fields in `entry.places`: "" for a library file, "cluster." within a
 /// scenario.

@@ -107,6 +107,11 @@ LibraryRow model_row(const Libraries& libraries, const std::string& name) {
           main_source(load_entry<proto::Model>(libraries, name), "layers")};
 }
 
+LibraryRow software_row(const Libraries& libraries, const std::string& name) {
+  const SoftwareProfile s = libraries.software(name);
+  return {name, s.title, fmt::format("of {}; {}", s.released, to_text(s)), main_source(s.sources, "loss_bytes")};
+}
+
 LibraryRow scenario_row(const Libraries& libraries, const std::string& name) {
   const std::string path = libraries.find(LibraryKind::scenarios, name).value();
   proto::Scenario s;
@@ -139,6 +144,8 @@ LibraryRow row(LibraryKind kind, const Libraries& libraries, const std::string& 
       return cluster_row(libraries, name);
     case LibraryKind::models:
       return model_row(libraries, name);
+    case LibraryKind::software:
+      return software_row(libraries, name);
     case LibraryKind::scenarios:
       return scenario_row(libraries, name);
     case LibraryKind::schedules: {
@@ -153,9 +160,9 @@ LibraryRow row(LibraryKind kind, const Libraries& libraries, const std::string& 
   return {};
 }
 
-constexpr LibraryKind kKinds[] = {LibraryKind::gpus,        LibraryKind::nodes,    LibraryKind::fabrics,
-                                  LibraryKind::clusters,    LibraryKind::models,   LibraryKind::schedules,
-                                  LibraryKind::collectives, LibraryKind::scenarios};
+constexpr LibraryKind kKinds[] = {LibraryKind::gpus,        LibraryKind::nodes,     LibraryKind::fabrics,
+                                  LibraryKind::clusters,    LibraryKind::models,    LibraryKind::schedules,
+                                  LibraryKind::collectives, LibraryKind::scenarios, LibraryKind::software};
 
 /// The entry with its bases filled in; nothing where it has none.
 template <class Message>
@@ -181,6 +188,8 @@ std::string in_full(LibraryKind kind, const Libraries& libraries, const std::str
       return in_full<proto::Cluster>(libraries, name);
     case LibraryKind::models:
       return in_full<proto::Model>(libraries, name);
+    case LibraryKind::software:
+      return in_full<proto::Software>(libraries, name);
     default:
       return "";
   }

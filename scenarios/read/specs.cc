@@ -158,6 +158,13 @@ ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& 
   return out;
 }
 
+SoftwareProfile software_profile(const Entry<proto::Software>& entry) {
+  auto out = loaded<SoftwareProfile>(entry.message);
+  out.name = entry.name;
+  out.sources = entry.sources;
+  return out;
+}
+
 /// Layers of a kind are some of all layers, and heads of a window divide as those of the model do.
 void check_layers(const proto::Model& m, const Places& places, Diagnostics& faults) {
   const auto at_most = [&](const char* field, int value, int limit, const char* what) {

@@ -279,8 +279,22 @@ class Resolver {
       add("training.communication_sms", fmt::format("{}", config.communication_sms),
           fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));
     }
+    gather([&] { config.software = libraries_.software(t.software()); });
+    settle_plan(t.plan(), config.software, config.plan);
+    if (config.attention_kernel == AttentionKernel::unfused && config.plan.context > 1) {
+      add("training.attention_kernel", fmt::format("unfused over {} GPUs that share a sequence", config.plan.context),
+          "fused or flash2, or training.plan.context: 1");
+    }
     schedule(config);
     out_.training = std::move(config);
+  }
+
+  /// What the plan leaves open, as the software has it.
+  void settle_plan(const proto::Plan& stated, const SoftwareProfile& software, ParallelPlan& plan) const {
+    if (!stated.has_dispatcher()) plan.dispatcher = software.dispatcher;
+    if (!stated.has_overlap_gradients()) plan.overlap_gradients = software.overlaps_exchange;
+    if (!stated.has_overlap_parameters()) plan.overlap_parameters = software.overlaps_exchange;
+    if (model_known_ && !stated.has_expert_tensor()) plan.expert_tensor = expert_tensor_of(software, plan, model_);
   }
 
   void check_laws(const TrainingConfig& config, const PlanPaths& paths) {
@@ -353,6 +367,7 @@ class Resolver {
     lay_over(batch, p.batch());
     auto out = loaded<TrainingPhase>(p);
     out.plan = loaded<ParallelPlan>(plan);
+    settle_plan(plan, out_.training->software, out.plan);
     out.batch = loaded<BatchConfig>(batch);
     ramp(p, path, out);
     if (p.has_plan() || p.has_batch()) {

@@ -139,6 +139,20 @@ TEST_CASE("a slow NVLink slows tensor parallelism, folded and unfolded alike") {
   CHECK(step_of(kSmall, every) == Approx(with_slow).epsilon(0.01));
 }
 
+TEST_CASE("software decides what a step computes beside its layers' kernels") {
+  const auto with = [](const char* software) { return std::string("training.software=") + software; };
+  const double compiled = step_of(kSmall, {with("torchtitan-2024.12-compiled")});
+  CHECK(step_of(kSmall, {with("torchtitan-2024.12-eager")}) > 1.02 * compiled);
+  CHECK(step_of(kSmall, {with("llm-foundry-2024")}) > compiled);
+  const Scenario moe = testing::resolved(
+      "mixtral_8x7b_64_h100",
+      std::vector<std::string>{with("megatron-core-2024.11"), "training.plan.tensor=2", "training.plan.data=8"});
+  CHECK(moe.training->plan.expert_tensor == 2);
+  CHECK(moe.training->plan.dispatcher == ExpertDispatcher::all_to_all);
+  CHECK_THROWS_WITH(testing::resolved(kSmall, std::vector<std::string>{with("megatron-core-2025.9")}),
+                    Catch::Matchers::ContainsSubstring("megatron-core-2025.09"));
+}
+
 TEST_CASE("a slow GPU slows its tensor group, its replicas and the step") {
   const double step = step_of(kSmall);
   Scenario slow = testing::resolved(kSmall, {});

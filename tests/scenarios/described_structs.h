@@ -14,14 +14,14 @@ template <class Visit>
 void for_each_described(Visit visit) {
   const auto all = [&](auto... part) { (visit(part), ...); };
   all(ParallelPlan{}, BatchConfig{}, PrecisionPlan{}, RecomputePlan{}, ExpertLoad{}, Mechanisms{}, TrainingOverheads{},
-      TrainingConfig{}, GpuSpec{}, NodeSpec{}, FabricSpec{}, SlowPart{}, ClusterSpec{}, Source{}, WindowConfig{},
-      IndexerConfig{}, StateLayersConfig{}, AttentionConfig{}, MoeConfig{}, ModelConfig{}, ServingPlan{},
-      ServingPrecision{}, SchedulerConfig{}, SpeculationConfig{}, EngineConfig{}, PrefixCacheConfig{}, PoolSpec{},
-      AutoscaleConfig{}, FailureConfig{}, ExpertPaceConfig{}, ServiceLevel{}, TokenPriceTable{}, ServingScenario{},
-      TokenLengths{}, AsynchronyConfig{}, RewardConfig{}, SyncConfig{}, HandoverConfig{}, GrowthPoint{}, RlRunConfig{},
-      RlConfig{}, RlScenario{}, RentalConfig{}, OwnedConfig{}, AmortisedConfig{}, SiteConfig{}, PriceConfig{},
-      Spending{}, StaffConfig{}, ProgrammeConfig{}, GivenServiceConfig{}, MarketConfig{}, SpreadConfig{},
-      UncertainConfig{}, CorrelatedConfig{}, UncertaintyConfig{}, TrainingPhase{}, ResilienceConfig{},
+      SoftwareProfile{}, TrainingConfig{}, GpuSpec{}, NodeSpec{}, FabricSpec{}, SlowPart{}, ClusterSpec{}, Source{},
+      WindowConfig{}, IndexerConfig{}, StateLayersConfig{}, AttentionConfig{}, MoeConfig{}, ModelConfig{},
+      ServingPlan{}, ServingPrecision{}, SchedulerConfig{}, SpeculationConfig{}, EngineConfig{}, PrefixCacheConfig{},
+      PoolSpec{}, AutoscaleConfig{}, FailureConfig{}, ExpertPaceConfig{}, ServiceLevel{}, TokenPriceTable{},
+      ServingScenario{}, TokenLengths{}, AsynchronyConfig{}, RewardConfig{}, SyncConfig{}, HandoverConfig{},
+      GrowthPoint{}, RlRunConfig{}, RlConfig{}, RlScenario{}, RentalConfig{}, OwnedConfig{}, AmortisedConfig{},
+      SiteConfig{}, PriceConfig{}, Spending{}, StaffConfig{}, ProgrammeConfig{}, GivenServiceConfig{}, MarketConfig{},
+      SpreadConfig{}, UncertainConfig{}, CorrelatedConfig{}, UncertaintyConfig{}, TrainingPhase{}, ResilienceConfig{},
       ClusterLifeConfig{}, CollectiveConfig{}, Scenario::Published{}, Scenario{});
 }
 

@@ -157,7 +157,7 @@ TEST_CASE("a field is loaded from the text of the file into the member of its na
   const TrainingConfig& t = *s.training;
   CHECK(t.plan.context_exchange == ContextExchange::all_gather);
   CHECK_FALSE(t.plan.tensor_overlap);
-  CHECK(t.flash2);
+  CHECK(t.attention_kernel == AttentionKernel::flash2);
   CHECK(t.precision.linear == Precision::fp8);
   CHECK(t.precision.scaling == Scaling::blocks);
   CHECK(t.expert_load.kind == ExpertLoad::Kind::skewed);

@@ -98,8 +98,8 @@ TEST_CASE("activations: 1F1B holds one micro-batch less per stage, GPipe all of 
 }
 
 TEST_CASE("activations without sequence parallelism: norms and residuals whole on each GPU, the rest sliced") {
-  // Llama 2 7B, 8 GPUs, 2,048 tokens of 4 sequences. Without masks of dropout s b h (8 + 24.2 / t) bytes a layer
-  // (arXiv 2205.05198, 4.1, whose 10 counts the masks and whose 24 two matrices of 4 h; three of 2.6875 h keep 24.2).
+  // Llama 2 7B, 8 GPUs, 2,048 tokens of 4 sequences: s b h (10 + 24 / t) bytes a layer with dropout's masks
+  // (arXiv 2205.05198, 4.1: 24 for two matrices of 4 h; here three of 2.6875 h keep 24.2), 13.96 GB.
   TrainingConfig config = toy();
   config.model.layers = 32;
   config.model.hidden = 4096;
@@ -108,16 +108,33 @@ TEST_CASE("activations without sequence parallelism: norms and residuals whole o
   config.plan = {};
   config.plan.tensor = 8;
   config.batch = {4, 2048, 4};
+  config.dropout = true;
   config.plan.sequence_parallel = false;
   const double whole = row(make(config, "1f1b").tables()[0], "activations").value();
-  CHECK(whole == Approx(32 * 2048.0 * 4 * 4096 * (8 + 24.2 / 8)).epsilon(0.01));
+  CHECK(whole == Approx(13.96e9).epsilon(0.01));
   config.plan.sequence_parallel = true;
   CHECK(row(make(config, "1f1b").tables()[0], "activations").value() ==
-        Approx(whole * (8 + 24.2) / (8 * 8 + 24.2)).epsilon(0.02));
+        Approx(whole * (10 + 24.2) / (8 * 13.0)).epsilon(0.02));
 }
 
-TEST_CASE("logits take their FP32 copies too; a layer done again comes after them, not beside them") {
+TEST_CASE("scores of unfused attention are kept: 2 bytes each, 5 under dropout, none where the core is done again") {
   TrainingConfig config = toy();
+  const double fused = row(make(config, "1f1b").tables()[0], "activations").value();
+  config.attention_kernel = AttentionKernel::unfused;
+  const double scores = 512.0 * 512 * 8 * 2 * 2;  // pairs, heads, two layers, two micro-batches in flight
+  CHECK(row(make(config, "1f1b").tables()[0], "activations").value() == Approx(fused + 2 * scores));
+  config.dropout = true;
+  CHECK(row(make(config, "1f1b").tables()[0], "activations").value() ==
+        Approx(fused + 5 * scores + 2.0 * 1024 * 512 * 2 * 2));
+  config.dropout = false;
+  config.recompute.attention_core = true;
+  CHECK(row(make(config, "1f1b").tables()[0], "activations").value() == Approx(fused));
+}
+
+TEST_CASE("logits take what the software holds of them; a layer done again comes after them, not beside them") {
+  TrainingConfig config = toy();
+  config.software.loss_bytes = 12;
+  config.software.fused_loss_bytes = 4;
   CHECK(row(make(config, "1f1b").tables()[1], "logits").value() == Approx(12.0 * 512 * 32000));
   config.fused_loss = true;
   CHECK(row(make(config, "1f1b").tables()[1], "logits").value() == Approx(4.0 * 512 * 32000));

@@ -79,9 +79,19 @@ void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
   const int others = work.context.ranks - 1;
   list.enter(LayerPart::attention_core);
   if (work.reach.cached > 0 && row.unpack_cache != nullptr) row.unpack_cache(list, w);
-  const AttentionShape own = core_shape(work, w, kind);
+  AttentionShape own = core_shape(work, w, kind);
+  if (work.habits.unfused_attention) own.causal = false;
   add_states(list, kind);
   list.attention(backward ? "attention backward" : "attention", own);
+  if (work.habits.unfused_attention) {
+    // BF16. Forward: scores written, read by the softmax, its result written and read. Backward: gradients of the
+    // result written; both read, gradients of the scores written and read twice, the result once more. Dropout: read,
+    // written, a byte of mask; the same back.
+    const double scores = static_cast<double>(own.batch * own.query_length * own.kv_length) * w.heads;
+    const double dropped = work.habits.attention_dropout ? 5 : 0;
+    list.memory(backward ? "attention scores backward" : "attention scores", MemoryKernel::elementwise,
+                scores * ((backward ? 14 : 8) + dropped), backward ? 4 : 3);
+  }
   if (others == 0) return;
   // Keys and values, or what they are made of; backward, their gradients come along.
   const double travelling = row.travelling(w);

@@ -68,7 +68,11 @@ void forward(KernelWriter& list, const Ffn& ffn) {
   const int first = gemm(list, ffn, "gate_up", ffn.in, h);
   if (ffn.experts == 0) list.tensor_gather(first);
   const double written = activation_element(work, ffn);
-  list.memory("activation", MemoryKernel::swiglu, ffn.rows * (ffn.in * 2 + ffn.width * written));
+  if (work.habits.eager_elementwise && work.model.gated_ffn) {  // SiLU 4, product 6
+    list.memory("activation", MemoryKernel::elementwise, ffn.rows * ffn.width * 10, 2);
+  } else {
+    list.memory("activation", MemoryKernel::swiglu, ffn.rows * (ffn.in * 2 + ffn.width * written));
+  }
   if (written == 2) list.quantize("cast activation", ffn.rows * ffn.width);
   if (work.precision.activations == Precision::fp8) list.quantize("cast kept activation input", ffn.rows * ffn.in);
   const int second = gemm(list, ffn, "down", h, ffn.width);
@@ -92,8 +96,12 @@ void input_gradient(KernelWriter& list, const Ffn& ffn) {
   }
   // dy and the kept input in, the input's gradient (and the output, when recomputed) out.
   const double again = work.again.activation_function ? ffn.width * 2 : 0;
-  list.memory("activation backward", MemoryKernel::swiglu_backward,
-              ffn.rows * (ffn.width * 2 + ffn.in * 2 + ffn.in * 2 + again));
+  if (work.habits.eager_elementwise && work.model.gated_ffn) {  // both factors 6 each, SiLU 6
+    list.memory("activation backward", MemoryKernel::elementwise, ffn.rows * (ffn.width * 18 + again), 3);
+  } else {
+    list.memory("activation backward", MemoryKernel::swiglu_backward,
+                ffn.rows * (ffn.width * 2 + ffn.in * 2 + ffn.in * 2 + again));
+  }
   if (ffn.experts > 0) {
     list.memory("routing weight gradients", MemoryKernel::swiglu_backward, ffn.rows * ffn.width * 2 * 2);
   }
@@ -141,6 +149,11 @@ void rows_to_experts(KernelWriter& list) {
                 work.own_tokens * work.model.moe.experts * 4 * 2 * 12, habits.row_map_kernels);
   }
   list.expert_exchange(LayerExchange::Kind::expert_gather);
+  if (work.precision.fp8_tensor() && habits.expert_cast_bytes > 0) {
+    const Ffn ffn = routed(work);
+    list.memory("cast expert weights", MemoryKernel::cast_transpose,
+                habits.expert_cast_bytes * ffn.experts * h * (ffn.in + ffn.width), 2 * std::max(1, ffn.experts));
+  }
   if (habits.rows_come_sorted) return;
   list.memory("expand rows", MemoryKernel::permute, rows * h * 2 * row_element(work));
   if (work.precision.fp8_blocks() && habits.transposes_row_scales)

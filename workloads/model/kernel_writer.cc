@@ -109,11 +109,28 @@ void KernelWriter::quantize_transposed(std::string_view role, double elements, i
     memory(role, MemoryKernel::cast_transpose, elements * (2.0 + 1.0 + kScaleBytesPerElement), times);
 }
 
+// Bytes per element of eager chains: torch.nn.functional.rms_norm as its parts (to FP32 6, square 8, mean 4, product
+// with the inverse root 8, to BF16 6, product with the weight 4; backward: weight 4 and its gradient 6, to FP32 6,
+// product 8, sum of products 16, square 8, sum 12, to BF16 6), a sum of two residuals 6, rotary positions as complex
+// numbers (to FP32 6, product 8, to BF16 6).
+constexpr double kEagerNorm = 36, kEagerNormBackward = 66, kEagerResidual = 6, kEagerRotary = 20;
+
+void KernelWriter::rotary(std::string_view role, double elements, double fused_bytes) {
+  if (work_.habits.eager_elementwise) return memory(role, MemoryKernel::elementwise, elements * kEagerRotary, 6);
+  memory(role, MemoryKernel::rotary, fused_bytes);
+}
+
 void KernelWriter::norm(std::string_view role, double elements, bool with_residual) {
+  if (work_.habits.eager_elementwise) {
+    const double residual = with_residual ? kEagerResidual : 0;
+    return memory(role, MemoryKernel::elementwise, elements * (kEagerNorm + residual), with_residual ? 7 : 6);
+  }
   memory(role, MemoryKernel::norm, elements * 2.0 * (with_residual ? 4 : 2));  // BF16 in and out
 }
 
 void KernelWriter::norm_backward(std::string_view role, double elements) {
+  if (work_.habits.eager_elementwise)
+    return memory(role, MemoryKernel::elementwise, elements * (kEagerNormBackward + kEagerResidual), 10);
   memory(role, MemoryKernel::norm_backward, elements * 2.0 * 4);  // dy, x, residual gradient in; dx out
 }
 

@@ -33,6 +33,8 @@ class KernelWriter {
   void quantize(std::string_view role, double elements);
   /// BF16 -> transposed FP8 with scales along the other axis: an operand of a weight gradient.
   void quantize_transposed(std::string_view role, double elements, int times = 1);
+  /// As PyTorch's chain of kernels where the software is eager, else fused.
+  void rotary(std::string_view role, double elements, double fused_bytes);
   void norm(std::string_view role, double elements, bool with_residual);
   void norm_backward(std::string_view role, double elements);
 

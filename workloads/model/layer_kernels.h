@@ -144,6 +144,14 @@ struct KernelHabits {
   bool positions_write_cache = false;
   /// A copy of attention's output in 12 bits is written with its cast (E5M6; DeepSeek-V3 report, 3.3.3).
   bool keeps_attention_output = true;
+  /// Scores are written and read by kernels of their own, and all of them computed, those that a causal mask hides too;
+  /// dropout: with a mask of their own.
+  bool unfused_attention = false;
+  bool attention_dropout = false;
+  /// Norms, rotary positions, gated activations and residuals as PyTorch's chains of kernels, norms in FP32.
+  bool eager_elementwise = false;
+  /// Bytes moved per parameter to cast the weights of experts to FP8 with a scale per tensor, in each forward pass.
+  double expert_cast_bytes = 0;
   TensorExchange tensor_exchange = TensorExchange::gather_and_scatter;
   /// Gathers and scatters run beside the GEMMs that they feed (Transformer Engine's user buffers). In the backward
   /// pass an input is gathered beside one GEMM and its gradient scattered beside the other in any case.

@@ -28,6 +28,15 @@ struct Tokens {
   }
 };
 
+/// Scores of attention that wait for the backward pass: the softmax's result; under dropout its mask and what came of
+/// both. One table of queries by keys for each head.
+double kept_scores(const TrainingConfig& config) {
+  if (config.attention_kernel != AttentionKernel::unfused || config.recompute.attention_core) return 0;
+  const double length = static_cast<double>(config.batch.sequence_length);
+  const double pairs = length / config.plan.context * length * config.batch.micro_batch_sequences;
+  return pairs * config.model.attention.heads / config.plan.tensor * (config.dropout ? 5 : 2);
+}
+
 /// Bytes that the experts of one layer leave behind.
 double kept_by_experts(const TrainingConfig& config, const Tokens& tokens, double kept, double hottest_load) {
   const ModelConfig& model = config.model;
@@ -69,16 +78,18 @@ double kept_in_layer(const TrainingConfig& config, bool moe, double hottest_load
 
   double own = 2 * h + 2 * h;             // inputs of the attention and of the MLP block (residual stream)
   if (!again.norms) own += 2 * kept * h;  // and what the two norms made of them
+  if (config.dropout) own += 2 * h;       // a byte of mask behind each block
   const double out = static_cast<double>(attention.heads) * attention.value_dim();
   double sliced = out * (fp8 ? 1.5 : 2.0) + 4.0 * attention.heads;  // attention output (E5M6: 12 bits), log-sum-exp
   sliced += attention_kind(attention.type).kept_bytes(attention, {kept, !again.norms, !again.attention_up_projections});
 
   const double gate = model.gated_ffn ? 2 : 1;
+  const double separate = model.gated_ffn && !config.software.fused_activation ? 1 : 0;
   const auto ffn = [&](double width) {
-    return again.mlp ? 0 : kept * width * (gate + (again.activation_function ? 0 : 1));
+    return again.mlp ? 0 : kept * width * (gate + (again.activation_function ? 0 : 1 + separate));
   };
   sliced += ffn(moe ? model.moe.width_of_shared() : model.mean_ffn_width());
-  const double bytes = tokens.own * own + tokens.sliced * sliced;
+  const double bytes = tokens.own * own + tokens.sliced * sliced + kept_scores(config);
   return moe ? bytes + kept_by_experts(config, tokens, kept, hottest_load) : bytes;
 }
 
@@ -144,9 +155,10 @@ ActivationPeak activation_peak(const Schedule& schedule, int rank, const std::ve
   return peak;
 }
 
-/// Of each logit and what is made of it, at once. A chain of kernels (torch.nn.functional.cross_entropy on FP32 logits)
-/// holds it in BF16 2, in FP32 4, its log-softmax 4, its gradient in BF16 2; a fused one writes the gradient beside it.
-double logit_bytes(const TrainingConfig& config) { return config.fused_loss ? 4 : 12; }
+/// Of logits and what is made of them, at once.
+double logit_bytes(const TrainingConfig& config) {
+  return config.fused_loss ? config.software.fused_loss_bytes : config.software.loss_bytes;
+}
 
 MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageContent>& stages, const Schedule& schedule,
                        int rank, double hottest_load) {
@@ -225,12 +237,15 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
   }
   if (logits > again + buffers) {
     row("logits", logits,
-        fmt::format("{:g} bytes each, {}", logit_bytes(config),
-                    config.fused_loss ? "with their gradient" : "with FP32 copies and their gradient"));
+        fmt::format("{:g} bytes each, loss and gradient ({})", logit_bytes(config), config.software.name));
   } else {
     row("layer being recomputed", again, "one layer");
     row("expert buffers", buffers, "rows being expanded, computed and summed in one layer");
   }
+  const bool experts = config.model.moe.experts > 0;
+  row("scratch of libraries",
+      (config.software.workspace + config.software.expert_workspace * (experts ? 1 : 0)).value(),
+      fmt::format("cuBLAS and others ({})", config.software.name));
   return table;
 }
 

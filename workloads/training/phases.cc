@@ -14,6 +14,10 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.vendor_gemms = true;
   habits.expert_gemms = config.vendor_gemms() ? ExpertGemms::one_by_one : ExpertGemms::contiguous;
   habits.tensor_overlap = config.plan.tensor_overlap;
+  habits.eager_elementwise = config.software.eager;
+  habits.expert_cast_bytes = config.software.expert_cast_bytes;
+  habits.unfused_attention = config.attention_kernel == AttentionKernel::unfused;
+  habits.attention_dropout = config.dropout;
   habits.logits = config.fused_loss ? LogitUse::fused_loss : LogitUse::eager_loss;
   return habits;
 }
@@ -124,10 +128,12 @@ class Pricer {
   }
   KernelTime price(const AttentionShape& shape) const {
     KernelTime time = slowed(kernels_.attention(shape, sms_));
-    if (config_.flash2) {
+    if (config_.attention_kernel == AttentionKernel::flash2) {
       const TrainingOverheads& overheads = config_.overheads;
       time.time /= shape.kind == AttentionKind::backward ? overheads.flash2_backward : overheads.flash2_forward;
     }
+    if (const FlopPerSecond most = config_.software.attention_rate; most > FlopPerSecond(0))
+      time.time = std::max(time.time, flop(shape) / most);
     return time;
   }
   KernelTime price(const MemoryTraffic& traffic) const {

@@ -15,6 +15,7 @@
 #include "sim/base/fields.h"
 #include "sim/base/units.h"
 #include "workloads/model/model.h"
+#include "workloads/software/software.h"
 
 namespace flopcast {
 
@@ -24,13 +25,6 @@ enum class ContextExchange : std::uint8_t {
   all_gather,  ///< all of them before attention starts (Llama 3, arXiv 2407.21783, 3.3.2)
 };
 constexpr std::array<std::string_view, 2> enum_names(ContextExchange) { return {"ring", "all_gather"}; }
-
-/// What carries tokens to experts and back.
-enum class ExpertDispatcher : std::uint8_t {
-  deep_ep,     ///< DeepEP's kernels: a token goes once to each node, NVLink forwards it; they take SMs of their own
-  all_to_all,  ///< NCCL all-to-all of token copies, one per expert rank
-};
-constexpr std::array<std::string_view, 2> enum_names(ExpertDispatcher) { return {"deep_ep", "all_to_all"}; }
 
 /// Degrees of parallelism. GPUs = data * tensor * context * pipeline. Experts are spread over `expert` groups of
 /// `expert_tensor` ranks, taken from all GPUs of one pipeline stage.
@@ -263,6 +257,14 @@ struct TrainingCalibration {
   std::vector<LeftOut> left_out;
 };
 
+/// What computes attention.
+enum class AttentionKernel : std::uint8_t {
+  fused,    ///< made for the chip: cuDNN, FlashAttention-3
+  flash2,   ///< FlashAttention-2, as PyTorch ships it
+  unfused,  ///< scores written, read by a softmax and kept for the backward pass
+};
+constexpr std::array<std::string_view, 3> enum_names(AttentionKernel) { return {"fused", "flash2", "unfused"}; }
+
 struct TrainingConfig {
   ModelConfig model;
   ParallelPlan plan;
@@ -276,8 +278,10 @@ struct TrainingConfig {
   bool cuda_graphs = false;  ///< kernels are launched as graphs: no host time, shorter gaps
   /// FP8 in blocks is DeepGEMM's; everything else comes from cuBLAS.
   bool vendor_gemms() const { return precision.linear != Precision::fp8 || precision.scaling != Scaling::blocks; }
-  bool flash2 = false;        ///< attention by FlashAttention-2 instead of kernels made for the chip
+  SoftwareProfile software;  ///< the framework
+  AttentionKernel attention_kernel = AttentionKernel::fused;
   bool fused_loss = false;    ///< logits are read once for loss and gradient
+  bool dropout = false;       ///< of residuals and of attention's scores: masks are kept
   std::string schedule;       ///< row of schedules()
   std::string schedule_file;  ///< user's order instead; contents in schedule_text
   std::string schedule_text;
@@ -304,12 +308,17 @@ struct TrainingConfig {
     field("overheads", &TrainingConfig::overheads, {.resolved = true});
     field("efficiency", &TrainingConfig::efficiency, {"what-if"});
     field("cuda_graphs", &TrainingConfig::cuda_graphs, {"software"});
-    field("attention_kernel", &TrainingConfig::flash2, {.cause = "software", .on = "flash2"});
+    field("software", &TrainingConfig::software, {.resolved = true});
+    field("attention_kernel", &TrainingConfig::attention_kernel, {"software"});
     field("fused_loss", &TrainingConfig::fused_loss, {"software"});
+    field("dropout", &TrainingConfig::dropout, {"software"});
     field("communication_sms", &TrainingConfig::communication_sms, {"mechanisms"});
     field("with_mtp", &TrainingConfig::with_mtp, {"model"});
     field("unfolded", &TrainingConfig::unfolded, {"mechanisms"});
   }
 };
+
+/// GPUs that share each expert where a plan does not say.
+int expert_tensor_of(const SoftwareProfile& software, const ParallelPlan& plan, const ModelConfig& model);
 
 }  // namespace flopcast

@@ -26,6 +26,11 @@ void OverheadRow::set(TrainingOverheads& overheads, double value) const {
   }
 }
 
+int expert_tensor_of(const SoftwareProfile& software, const ParallelPlan& plan, const ModelConfig& model) {
+  const bool fits = model.moe.experts > 0 && plan.gpus() / plan.pipeline % (plan.expert * plan.tensor) == 0;
+  return software.expert_tensor_follows_tensor && fits ? plan.tensor : 1;
+}
+
 std::span<const OverheadRow> overhead_rows() {
   using O = TrainingOverheads;
   static constexpr OverheadRow kRows[] = {

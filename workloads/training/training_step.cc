@@ -185,6 +185,8 @@ class StepBuilder {
   }
 
   void add_notes() {
+    if (const SoftwareProfile& software = config_.software; !software.name.empty())
+      step_.notes.push_back(fmt::format("software {}: {}", software.name, to_text(software)));
     if (config_.plan.stage_layers.empty()) {
       std::string counts;
       for (const StageContent& stage : step_.stages) counts += fmt::format(" {:.4g}", stage.layers());

@@ -46,13 +46,13 @@ void input(KernelWriter& list, const AttentionWidths& w) {
   const double t = list.work().tokens;
   list.tensor_gather(list.linear("qkv_proj", t, w.query + w.key + w.value, w.hidden));
   const double cached = list.work().habits.positions_write_cache ? w.value : 0;
-  list.memory("rotary", MemoryKernel::rotary, t * (w.query + w.key + cached) * 2 * 2);
+  list.rotary("rotary", t * (w.query + w.key), t * (w.query + w.key + cached) * 2 * 2);
 }
 
 void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   const double t = list.work().tokens;
   const double qkv = w.query + w.key + w.value;
-  list.memory("rotary backward", MemoryKernel::rotary, t * (w.query + w.key) * 2 * 2);
+  list.rotary("rotary backward", t * (w.query + w.key), t * (w.query + w.key) * 2 * 2);
   list.quantize("cast qkv gradients", t * qkv);
   list.quantize_transposed("transpose qkv operands", t * (qkv + w.hidden), 2);
   list.tensor_gather_beside(list.linear("qkv_proj", t, w.hidden, qkv));
