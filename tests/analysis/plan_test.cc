@@ -75,10 +75,12 @@ std::vector<Pair> random_pairs(const OpenSpace& open, std::size_t count, std::ui
     const long micro_batches = open.scenario.training->batch.sequences / (long{c.data} * c.micro_batch_sequences);
     if (micro_batches * c.pipeline > most_passes) continue;
     const StepEstimate estimate = estimator->estimate(c);
-    if (!estimate.possible || !estimate.fits) continue;
+    if (!estimate.possible) continue;
+    INFO(plan_text(c));
+    CHECK(estimator->least_memory(c) <= 1.0001 * estimate.memory);
+    if (!estimate.fits) continue;
     Bytes memory;
     const Seconds step = replayed(open, c, &memory);
-    INFO(plan_text(c));
     CHECK(estimate.memory.value() == Approx(memory.value()).epsilon(1e-9));
     CHECK(estimator->lower_bound(c) <= 1.0001 * estimate.step);
     pairs.push_back({estimate.step.value(), step.value()});

@@ -66,8 +66,16 @@ double reach_probability(const RoutingRequest& r, ExpertRange range) {
 }
 
 std::vector<double> reach_probabilities(const RoutingRequest& r, int parts) {
+  // Groups are alike: parts that lie alike in them are reached alike.
+  const int group = r.experts / std::max(1, r.groups);
+  std::map<std::pair<int, int>, double> known;
   std::vector<double> p;
-  for (int i = 0; i < parts; ++i) p.push_back(reach_probability(r, part(r.experts, parts, i)));
+  for (int i = 0; i < parts; ++i) {
+    const ExpertRange range = part(r.experts, parts, i);
+    const auto [at, fresh] = known.try_emplace({range.begin % group, range.end - range.begin});
+    if (fresh) at->second = reach_probability(r, range);
+    p.push_back(at->second);
+  }
   return p;
 }
 

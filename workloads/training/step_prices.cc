@@ -8,6 +8,10 @@ namespace {
 
 int index(SmShare share) { return share == SmShare::all ? 0 : 1; }
 
+std::int64_t tokens_of_group(const TrainingConfig& config) {
+  return config.batch.sequence_length * config.batch.micro_batch_sequences / config.plan.context;
+}
+
 }  // namespace
 
 StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels, const ExchangeTimes& exchanges,
@@ -15,7 +19,7 @@ StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels,
     : config_(config),
       kernels_(kernels),
       exchanges_(exchanges),
-      tokens_(config.batch.sequence_length * config.batch.micro_batch_sequences / config.plan.context),
+      tokens_(tokens_of_group(config)),
       stretch_(spread_factor(config)),
       hottest_(static_cast<std::size_t>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin())) {
   const bool shares_sms = config.mechanisms.communication_sms && config.mechanisms.expert_communication &&
@@ -75,8 +79,9 @@ Seconds StepPrices::exchange(const Price& price, const ExchangeTimes::GroupSpeed
   return sum;
 }
 
-std::int64_t StepPrices::own_tokens() const {
-  return config_.plan.sequence_parallel ? std::max<std::int64_t>(1, tokens_ / config_.plan.tensor) : tokens_;
+std::int64_t StepPrices::own_tokens(const TrainingConfig& config) {
+  const std::int64_t tokens = tokens_of_group(config);
+  return config.plan.sequence_parallel ? std::max<std::int64_t>(1, tokens / config.plan.tensor) : tokens;
 }
 
 const Price& StepPrices::phase(Phase phase, bool moe, int expert_rank, SmShare share) const {

@@ -23,12 +23,13 @@ constexpr Seconds kForever(std::numeric_limits<double>::infinity());
 struct Shape {
   PlanChoice choice;
   Seconds bound;
+  Bytes least;  ///< of the fullest GPU, whatever else is chosen
 };
 
 /// What one shape gave.
 struct ShapeResult {
   std::vector<ScreenedPlan> plans;
-  double priced = 0, no_memory = 0, refused = 0, ruled_out = 0;
+  double priced = 0, no_memory = 0, too_large = 0, refused = 0, ruled_out = 0;
   std::optional<ScreenedPlan> leanest;
 };
 
@@ -112,14 +113,48 @@ class Search {
     const std::vector<PlanChoice> choices = space_.shapes();
     shapes_.resize(choices.size());
     workers_.each(choices.size(), [&](std::size_t i, StepEstimator& estimator) {
-      PlanChoice choice = choices[i];
-      set_recompute(choice, space_.recompute.front());
-      shapes_[i] = {choice, shape_bound(choice, estimator)};
+      PlanChoice lean = choices[i];
+      set_recompute(lean, space_.recompute.back());
+      shapes_[i] = {choices[i], kForever, least_memory(lean, estimator)};
+    });
+    result_.shapes = shapes_.size();
+    result_.bound = kForever;
+    for (const Shape& shape : shapes_) result_.plans += space_.size_of(shape.choice);
+    drop_too_large();
+    workers_.each(shapes_.size(), [&](std::size_t i, StepEstimator& estimator) {
+      set_recompute(shapes_[i].choice, space_.recompute.front());
+      shapes_[i].bound = shape_bound(shapes_[i].choice, estimator);
     });
     std::stable_sort(shapes_.begin(), shapes_.end(), [](const Shape& a, const Shape& b) { return a.bound < b.bound; });
-    result_.shapes = shapes_.size();
-    for (const Shape& shape : shapes_) result_.plans += space_.size_of(shape.choice);
-    result_.bound = kForever;
+  }
+
+  /// Over the schedules and ZeRO stages that are open.
+  Bytes least_memory(const PlanChoice& lean, StepEstimator& estimator) const {
+    Bytes least(std::numeric_limits<double>::infinity());
+    for (PlanChoice choice : space_.schedules_of(lean)) {
+      for (const int zero : zero_stages(choice)) {
+        choice.zero_stage = zero;
+        least = std::min(least, estimator.least_memory(choice));
+      }
+    }
+    return least;
+  }
+
+  /// Shapes that no schedule, ZeRO stage and recomputation brings into the memory. Where all are too large, the leanest
+  /// stay, so that something can be said about them.
+  void drop_too_large() {
+    const Bytes capacity = workers_.first().capacity();
+    const auto fits = [&](const Shape& shape) { return shape.least <= capacity; };
+    const auto end = std::stable_partition(shapes_.begin(), shapes_.end(), fits);
+    all_too_large_ = end == shapes_.begin();
+    if (all_too_large_) {
+      std::stable_sort(shapes_.begin(), shapes_.end(),
+                       [](const Shape& a, const Shape& b) { return a.least < b.least; });
+      if (shapes_.size() > kRound) shapes_.resize(kRound);
+      return;
+    }
+    for (auto shape = end; shape != shapes_.end(); ++shape) result_.too_large += main_plans(shape->choice);
+    shapes_.erase(end, shapes_.end());
   }
 
   /// Over the dispatchers and overlaps of shared experts beside a shape.
@@ -223,10 +258,13 @@ class Search {
         }
         // What does not fit with all of it computed again does not fit with less.
         set_recompute(choice, space_.recompute.back());
+        if (!all_too_large_ && estimator.least_memory(choice) > estimator.capacity()) {
+          result.too_large += static_cast<double>(steps);
+          continue;
+        }
         if (steps > 1 && !estimator.fits(choice)) {
           price(choice, estimator, result);
-          result.no_memory += static_cast<double>(steps - 1);
-          result.priced += static_cast<double>(steps - 1);
+          result.too_large += static_cast<double>(steps - 1);
           continue;
         }
         // From the least recomputation to the most: the first that fits is the fastest.
@@ -266,6 +304,7 @@ class Search {
   void merge(ShapeResult of_shape) {
     result_.priced += of_shape.priced;
     result_.no_memory += of_shape.no_memory;
+    result_.too_large += of_shape.too_large;
     result_.refused += of_shape.refused;
     result_.ruled_out += of_shape.ruled_out;
     if (of_shape.leanest &&
@@ -330,7 +369,8 @@ class Search {
   }
 
   void finish() {
-    result_.untried = std::max(0.0, result_.plans - result_.priced - result_.ruled_out - result_.left);
+    result_.untried =
+        std::max(0.0, result_.plans - result_.priced - result_.too_large - result_.ruled_out - result_.left);
     if (!result_.ranked) return;
     const bool within = result_.ranked->estimate.fits && !result_.best.empty() &&
                         result_.ranked->estimate.step <= options_.rank_slack * result_.best.front().estimate.step;
@@ -343,6 +383,7 @@ class Search {
   const SearchOptions& options_;
   Workers workers_;
   std::vector<Shape> shapes_;  // the lowest bound first
+  bool all_too_large_ = false;
   std::uint64_t faster_than_ranked_ = 0;
   SearchResult result_;
 };

@@ -40,6 +40,7 @@ struct SearchResult {
   double plans = 0;      ///< that divide what they have to
   double priced = 0;     ///< by the closed form
   double no_memory = 0;  ///< of them, do not fit
+  double too_large = 0;  ///< not priced: their degrees leave no room for the model, whatever else is chosen
   double refused = 0;    ///< of them, by conditions
   double ruled_out = 0;  ///< by the bound: none is among the best
   double left = 0;       ///< never looked at, because the effort was spent

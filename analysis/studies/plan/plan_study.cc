@@ -138,14 +138,6 @@ double tokens_of_run(const Scenario& scenario) {
   return tokens;
 }
 
-/// The scenario's own plan, where it is whole: its degrees take all GPUs and everything divides.
-std::optional<PlanChoice> own_plan(const Scenario& scenario, const PlanSpace& space) {
-  const TrainingConfig& config = *scenario.training;
-  if (config.schedule.empty() && config.schedule_text.empty()) return std::nullopt;
-  if (!plan_faults(config, scenario.cluster).empty()) return std::nullopt;
-  return choice_of(config, space.precisions);
-}
-
 struct Searched {
   PlanSpace space;
   SearchResult result;
@@ -485,6 +477,13 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
 PlanStudy plan_study(const std::string& file_or_name, const Environment& environment,
                      const std::vector<std::string>& sets, const PlanOptions& options) {
   return Study(file_or_name, environment, sets, options).run();
+}
+
+std::optional<PlanChoice> own_plan(const Scenario& scenario, const PlanSpace& space) {
+  const TrainingConfig& config = *scenario.training;
+  if (config.schedule.empty() && config.schedule_text.empty()) return std::nullopt;
+  if (!plan_faults(config, scenario.cluster).empty()) return std::nullopt;
+  return choice_of(config, space.precisions);
 }
 
 }  // namespace flopcast

@@ -71,6 +71,9 @@ PlanStudy plan_study(const std::string& file_or_name, const Environment& environ
 /// The estimator of a scenario's plans. `space` and scenario outlive what it makes.
 MakeEstimator estimator_of(const Scenario& scenario, const PlanSpace& space);
 
+/// The scenario's own plan, where it is whole: its degrees take all GPUs and everything divides.
+std::optional<PlanChoice> own_plan(const Scenario& scenario, const PlanSpace& space);
+
 /// The scenario with a plan, its phases too.
 Scenario with_plan(const Scenario& base, const PlanChoice& choice, const PlanSpace& space);
 

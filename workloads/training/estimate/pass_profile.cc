@@ -49,7 +49,7 @@ TrainingConfig at_nominal_speed(TrainingConfig config) {
   return config;
 }
 
-Seconds alone(const PortTransfer& transfer, const Network& network) {
+Seconds time_alone(const PortTransfer& transfer, const Network& network) {
   Seconds flowing;
   for (const Flow& flow : transfer.flows) flowing = std::max(flowing, flow.bytes / network.bottleneck(flow.route));
   return transfer.latency + flowing;
@@ -73,27 +73,33 @@ PassProfile extrapolated(const PassProfile& a, const PassProfile& b, double time
 
 // ------------------------------------------------------------------------------------------------ prices
 
-PassPrices::PassPrices(const TrainingConfig& config, std::span<const double> rank_loads, const KernelModel& kernels,
-                       Topology& topology, const LinkCalibration& links)
-    : config_(at_nominal_speed(config)),
-      hottest_load_(highest(rank_loads)),
-      exchanges_(config_, topology.cluster(), links),
-      prices_(config_, kernels, exchanges_, std::span(&hottest_load_, 1)) {
-  const JobGrid grid(config_.plan);
+TokenExchange::TokenExchange(const TrainingConfig& config, std::span<const double> rank_loads, Topology& topology,
+                             const LinkCalibration& links) {
+  const TrainingConfig nominal = at_nominal_speed(config);
+  const JobGrid grid(nominal.plan);
   const int hottest = static_cast<int>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin());
-  position_ = hottest * grid.expert_tensor;
-  if (config_.model.moe.experts == 0 || grid.expert == 1) return;
-  ExpertGroups groups(config_, grid, rank_loads, prices_.own_tokens(), topology, links);
+  position = hottest * grid.expert_tensor;
+  if (nominal.model.moe.experts == 0 || grid.expert == 1) return;
+  ExpertGroups groups(nominal, grid, rank_loads, StepPrices::own_tokens(nominal), topology, links);
   std::vector<RankProgram> programs(1);
-  programs.front().position = position_;
+  programs.front().position = position;
   programs.front().expert_rank = hottest;
-  programs.front().rank.gpu = grid.gpu(0, position_);
+  programs.front().rank.gpu = grid.gpu(0, position);
   groups.connect(programs, true);
-  expert_ = programs.front().expert;
-  if (config_.mechanisms.expert_communication) {
-    tokens_alone_ = 2 * (alone(expert_.dispatch, topology.network()) + alone(expert_.combine, topology.network()));
+  transfers = programs.front().expert;
+  if (nominal.mechanisms.expert_communication) {
+    alone =
+        2 * (time_alone(transfers.dispatch, topology.network()) + time_alone(transfers.combine, topology.network()));
   }
 }
+
+PassPrices::PassPrices(const TrainingConfig& config, std::span<const double> rank_loads, const KernelModel& kernels,
+                       const TokenExchange& tokens, const Topology& topology, const LinkCalibration& links)
+    : config_(at_nominal_speed(config)),
+      hottest_load_(highest(rank_loads)),
+      tokens_(tokens),
+      exchanges_(config_, topology.cluster(), links),
+      prices_(config_, kernels, exchanges_, std::span(&hottest_load_, 1)) {}
 
 // ------------------------------------------------------------------------------------------------ longest paths
 
@@ -147,7 +153,7 @@ PassProfiles::PassProfiles(const TrainingConfig& config, const PassPrices& price
                        bytes_per_element(Precision::bf16));
   const PortTransfer message =
       point_to_point(topology, grid_.gpu(0, prices.position()), grid_.gpu(1, prices.position()), boundary, &links);
-  message_ = alone(message, topology.network());
+  message_ = time_alone(message, topology.network());
 }
 
 PassProfiles::ContentKey PassProfiles::key(const StageContent& c) {

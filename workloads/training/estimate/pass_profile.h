@@ -47,31 +47,41 @@ struct PassProfile {
 /// a + times (b - a), field by field: passes grow by the same time with each layer once a few are there.
 PassProfile extrapolated(const PassProfile& a, const PassProfile& b, double times);
 
+/// What dispatch and combine of the expert-parallel rank with most tokens take.
+struct TokenExchange {
+  /// @param rank_loads relative expert load per expert-parallel rank, as expert_rank_loads().
+  TokenExchange(const TrainingConfig& config, std::span<const double> rank_loads, Topology& topology,
+                const LinkCalibration& links);
+
+  int position = 0;  ///< of that rank, of the ranks of a stage
+  ExpertTransfers transfers;
+  /// Tokens of a layer on their way to experts and back, forward and backward, with nothing beside them.
+  Seconds alone;
+};
+
 /// Prices that do not depend on the length of the pipeline: of layers, of exchanges inside groups, of dispatch and
 /// combine. Everything waits for the expert-parallel rank with most tokens, so that one alone is priced.
 class PassPrices {
  public:
   /// @param rank_loads relative expert load per expert-parallel rank, as expert_rank_loads().
+  /// @param tokens of the same configuration, outlives the prices.
   PassPrices(const TrainingConfig& config, std::span<const double> rank_loads, const KernelModel& kernels,
-             Topology& topology, const LinkCalibration& links);
+             const TokenExchange& tokens, const Topology& topology, const LinkCalibration& links);
   PassPrices(const PassPrices&) = delete;
 
   const StepPrices& prices() const { return prices_; }
   double hottest_load() const { return hottest_load_; }
   /// The rank that is priced, of the ranks of a stage.
-  int position() const { return position_; }
-  const ExpertTransfers& expert() const { return expert_; }
-  /// Tokens of a layer on their way to experts and back, forward and backward, with nothing beside them.
-  Seconds tokens_alone() const { return tokens_alone_; }
+  int position() const { return tokens_.position; }
+  const ExpertTransfers& expert() const { return tokens_.transfers; }
+  Seconds tokens_alone() const { return tokens_.alone; }
 
  private:
   TrainingConfig config_;
   double hottest_load_;
-  int position_ = 0;
+  const TokenExchange& tokens_;
   ExchangeTimes exchanges_;
   StepPrices prices_;
-  ExpertTransfers expert_;
-  Seconds tokens_alone_;
 };
 
 /// Passes of one plan, profiled when first asked for.

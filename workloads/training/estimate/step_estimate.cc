@@ -4,6 +4,7 @@
 #include <array>
 #include <cassert>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -63,8 +64,11 @@ struct StepEstimator::Degrees {
   std::map<std::pair<PlanChoice::Split, StageGroups>, std::vector<StageContent>> splits;
 };
 
+namespace {
+
 /// What a rank needs that holds one stage (a twin of it too where stages are held twice) and so many activations of it.
-Bytes StepEstimator::held_memory(const Degrees& degrees, const StageContent& stage, bool two_copies, int held) {
+Bytes memory_of_stage(const TrainingConfig& config, const StageContent& stage, bool two_copies, int held,
+                      double hottest_load) {
   Schedule schedule;
   schedule.name = "memory";
   schedule.ranks = two_copies ? 2 : 1;
@@ -75,7 +79,78 @@ Bytes StepEstimator::held_memory(const Degrees& degrees, const StageContent& sta
   std::vector<Pass> order(static_cast<std::size_t>(held));
   for (int i = 0; i < held; ++i) order[static_cast<std::size_t>(i)].micro_batch = static_cast<std::uint16_t>(i);
   schedule.order.assign(static_cast<std::size_t>(schedule.ranks), order);
-  return memory_per_rank(degrees.config, {stage}, schedule, degrees.prices.hottest_load()).front().total();
+  return memory_per_rank(config, {stage}, schedule, hottest_load).front().total();
+}
+
+}  // namespace
+
+Bytes StepEstimator::held_memory(const Degrees& degrees, const StageContent& stage, bool two_copies, int held) {
+  return memory_of_stage(degrees.config, stage, two_copies, held, degrees.prices.hottest_load());
+}
+
+const StepEstimator::ModelMemory& StepEstimator::model_memory(const PlanChoice& choice) {
+  const bool twice = choice.schedule >= 0 && schedules()[static_cast<std::size_t>(choice.schedule)].two_copies;
+  PlanChoice key = choice;
+  key.chunks = 1;
+  key.schedule = twice ? 1 : 0;
+  key.split = PlanChoice::Split::balanced;
+  const auto [known, fresh] = model_memory_.try_emplace(key);
+  if (!fresh) return known->second;
+  const TrainingConfig config = with_choice(base_, choice, precisions_);
+  const auto memory = [&](const StageContent& stage, int held) {
+    return memory_of_stage(config, stage, twice, held, 1);
+  };
+  ModelMemory& of = known->second;
+  of.base = memory(StageContent{}, 1);
+  // Of layers that are gathered (ZeRO-3) one or two are whole at a time, however many there are: what the ninth layer
+  // adds, each adds at least.
+  const auto layer = [&](double StageContent::*kind) {
+    StageContent eight, nine;
+    eight.*kind = 8;
+    nine.*kind = 9;
+    const Bytes activation = (memory(nine, 2) - memory(nine, 1)) - (memory(eight, 2) - memory(eight, 1));
+    return LayerMemory{std::max(Bytes(), memory(nine, 1) - memory(eight, 1) - activation), activation};
+  };
+  of.dense = layer(&StageContent::dense_layers);
+  of.moe = layer(&StageContent::moe_layers);
+  return of;
+}
+
+/// Weights that add up to 1 over the ranks make a mean of their memories, which the fullest exceeds; each layer adds to
+/// that mean at least what it adds where it adds least. Weights that make all places equal for the commoner kind of
+/// layer give the sharpest such bound.
+Bytes StepEstimator::least_memory(const PlanChoice& choice) {
+  const PatternPair& pair = patterns_.get(choice.schedule, request(choice));
+  if (!pair.pattern || (choice.zero_stage >= 2 && pair.pattern->two_copies))
+    return Bytes(std::numeric_limits<double>::infinity());
+  const ModelMemory& of = model_memory(choice);
+  int moe_layers = 0;
+  for (int i = 0; i < base_.model.layers; ++i) moe_layers += base_.model.is_moe_layer(i) ? 1 : 0;
+  const int dense_layers = base_.model.layers - moe_layers;
+  const auto& held = pair.pattern->held;
+  std::vector<int> least_held;  // [rank] of the chunk that holds fewest, in the constellation where those are most
+  for (const auto& constellations : held) {
+    int most = 0;
+    for (const std::vector<int>& by_chunk : constellations)
+      most = std::max(most, *std::min_element(by_chunk.begin(), by_chunk.end()));
+    least_held.push_back(most);
+  }
+  const auto at = [&](const LayerMemory& layer, std::size_t rank) {
+    return layer.always + least_held[rank] * layer.activation;
+  };
+  const LayerMemory& common = moe_layers > dense_layers ? of.moe : of.dense;
+  double weights = 0;
+  for (std::size_t rank = 0; rank < held.size(); ++rank) weights += 1 / std::max(1.0, at(common, rank).value());
+  const auto least = [&](const LayerMemory& layer) {
+    double least_added = std::numeric_limits<double>::infinity();
+    for (std::size_t rank = 0; rank < held.size(); ++rank)
+      least_added = std::min(least_added, at(layer, rank).value() / std::max(1.0, at(common, rank).value()));
+    return Bytes(least_added / weights);
+  };
+  Bytes total = of.base;
+  if (moe_layers > 0) total += moe_layers * least(of.moe);
+  if (dense_layers > 0) total += dense_layers * least(of.dense);
+  return total;
 }
 
 // ------------------------------------------------------------------------------------------------ keys
@@ -132,8 +207,14 @@ const PassPrices& StepEstimator::prices(const PlanChoice& choice) {
     const TrainingConfig config = with_choice(base_, key, precisions_);
     std::vector<double>& loads = loads_[key.expert];
     if (loads.empty()) loads = expert_rank_loads(config, topology_.cluster().node.gpus);
-    known = std::make_unique<PassPrices>(config, loads, kernels_[static_cast<std::size_t>(key.precision)], topology_,
-                                         *links_);
+    PlanChoice of_tokens = key;
+    of_tokens.shared_expert_overlap = of_tokens.norms = of_tokens.attention_up_projections = false;
+    of_tokens.activation_function = of_tokens.attention_core = of_tokens.mlp = of_tokens.full_layer = false;
+    of_tokens.full_layers = 0;
+    std::unique_ptr<TokenExchange>& exchange = exchanges_[of_tokens];
+    if (!exchange) exchange = std::make_unique<TokenExchange>(config, loads, topology_, *links_);
+    known = std::make_unique<PassPrices>(config, loads, kernels_[static_cast<std::size_t>(key.precision)], *exchange,
+                                         topology_, *links_);
   }
   return *known;
 }

@@ -63,6 +63,9 @@ class StepEstimator {
   StepEstimate estimate_whatever_fits(const PlanChoice& choice);
   /// Memory alone: whether it fits.
   bool fits(const PlanChoice& choice);
+  /// No split of layers over this plan's stages needs less on the fullest GPU. Needs no prices. Infinite where the
+  /// schedule cannot serve the plan.
+  Bytes least_memory(const PlanChoice& choice);
   /// Where the time goes. Walks the whole schedule. @pre possible
   StepParts parts(const PlanChoice& choice);
   /// No plan with these degrees, micro-batch, dispatcher and recomputation is faster, whatever its schedule, split and
@@ -71,6 +74,8 @@ class StepEstimator {
   /// @param pairs whether forward and backward of different micro-batches may run together, so that tokens hide.
   Seconds lower_bound(const PlanChoice& choice, bool pairs = true);
 
+  /// Of a GPU, that a plan may fill.
+  Bytes capacity() const { return topology_.cluster().node.gpu.hbm_usable(); }
   const TrainingConfig& base() const { return base_; }
   const std::vector<PrecisionPlan>& precisions() const { return precisions_; }
 
@@ -78,10 +83,19 @@ class StepEstimator {
   struct Hash {
     std::size_t operator()(const PlanChoice& choice) const;
   };
+  /// Of one layer: what is always there, and each activation of a micro-batch.
+  struct LayerMemory {
+    Bytes always, activation;
+  };
+  struct ModelMemory {
+    LayerMemory dense, moe;
+    Bytes base;  // without layers
+  };
   struct Degrees;  // everything that is shared by plans that differ in schedule and split
   struct Layout;   // the stages of one schedule under one split
 
   const PassPrices& prices(const PlanChoice& choice);
+  const ModelMemory& model_memory(const PlanChoice& choice);
   Degrees& degrees(const PlanChoice& choice);
   Layout& layout(Degrees& degrees, const PlanChoice& choice, const SchedulePattern& pattern);
   Bytes fullest(Degrees& degrees, const PlanChoice& choice, Layout& layout, const PatternPair& pair);
@@ -104,6 +118,8 @@ class StepEstimator {
   PatternLibrary patterns_;
   WalkScratch scratch_;
   std::unordered_map<int, std::vector<double>> loads_;  // by expert-parallel size
+  std::unordered_map<PlanChoice, ModelMemory, Hash> model_memory_;
+  std::unordered_map<PlanChoice, std::unique_ptr<TokenExchange>, Hash> exchanges_;  // of what they depend on
   std::unordered_map<PlanChoice, std::unique_ptr<PassPrices>, Hash> prices_;
   std::map<std::array<int, 8>, ShardTraffic::Shares> shares_;        // by who shares what
   std::unordered_map<PlanChoice, PassProfiles::Known, Hash> plain_;  // passes beside no collective
