@@ -1,7 +1,8 @@
-// `flopcast size`: the smallest deployment that keeps a promise.
+// `flopcast size`: the smallest deployment that keeps a promise, or the cluster for a training run.
 #include <fmt/format.h>
 
 #include <memory>
+#include <thread>
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
@@ -11,16 +12,78 @@
 #include "analysis/render/json.h"
 #include "analysis/runs/serving/serving_report.h"
 #include "analysis/studies/size/serving_size.h"
+#include "analysis/studies/size/training_size.h"
+#include "scenarios/proto/plan_report.pb.h"
+#include "scenarios/read/quantity.h"
 
 namespace flopcast {
 namespace {
 
 struct SizeArguments {
   ScenarioArguments scenario;
-  std::string slo, json, html;
+  std::string slo, json, html, csv;
   double attainment = 0.9;
   bool no_curve = false, ratio = false;
+  // Of a training run.
+  std::string deadline, allowed_for, date;
+  std::optional<double> budget;
+  std::vector<std::string> nodes;
+  int workers = 0;
+  bool of_training() const {
+    return !deadline.empty() || budget || !allowed_for.empty() || !nodes.empty() || !date.empty() || !csv.empty();
+  }
 };
+
+[[noreturn]] void refuse(const std::string& option, const std::string& found, const std::string& expected) {
+  throw InputError(Diagnostic{"", 0, 0, option, found, expected, ""});
+}
+
+TrainingSizeOptions training_options(const SizeArguments& a) {
+  TrainingSizeOptions options;
+  if (!a.slo.empty()) refuse("--slo", "a promise of a service", "--deadline and --budget, which belong to a run");
+  if (a.deadline.empty() && !a.budget) refuse("--deadline", "nothing", "--deadline 60d, --budget 8e6, or both");
+  if (!a.deadline.empty()) {
+    const auto time = parse_quantity(a.deadline, Dimension::time);
+    if (const auto* bad = std::get_if<QuantityFault>(&time)) refuse("--deadline", bad->found, bad->expected);
+    options.deadline = Seconds(std::get<double>(time));
+    if (*options.deadline <= Seconds(0)) refuse("--deadline", a.deadline, "more than nothing");
+  }
+  if (a.budget) options.budget = Usd(*a.budget);
+  options.for_china = !a.allowed_for.empty();
+  if (!a.date.empty()) {
+    options.date = parse_date(a.date);
+    if (!options.date) refuse("--date", a.date, "a day, such as 2025-06-01");
+  }
+  options.nodes = a.nodes;
+  options.workers = a.workers > 0 ? a.workers : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return options;
+}
+
+void size_run(const SizeArguments& a) {
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
+  check_outputs(outputs);
+  TrainingSizeOptions options = training_options(a);
+  ProgressLine progress;
+  options.progress = [&progress, shown = std::string()](const std::string& stage, std::size_t done,
+                                                        std::size_t all) mutable {
+    if (stage != shown) progress.stage(stage);
+    shown = stage;
+    progress.update(done, all, "sets of degrees");
+    return true;
+  };
+  const Environment environment = a.scenario.environment();
+  const TrainingSize size = size_training(a.scenario.file, environment, a.scenario.sets, options);
+  progress.clear();
+  if (a.csv != "-" && a.json != "-") show(to_text(size, options, terminal_style(stdout)));
+  if (size.met.empty()) throw InputError(unmet(size, options));
+  if (!a.json.empty()) {
+    report::TrainingSizeStudy message = to_message(size, options);
+    message.set_program(version());
+    write_text(a.json, to_json(message));
+  }
+  if (!a.csv.empty()) write_text(a.csv, to_csv(size));
+  if (!a.html.empty()) write_text(a.html, to_html(size, options));
+}
 
 void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, const std::string& path,
                    double saturation = 0) {
@@ -52,6 +115,11 @@ void show_ratios(const Scenario& scenario, const SizeOptions& options, const Siz
 }
 
 void size_service(const SizeArguments& arguments) {
+  if (arguments.of_training()) return size_run(arguments);
+  if (arguments.slo.empty()) {
+    refuse("--slo", "nothing",
+           "--slo ttft=2s,tpot=50ms for a service, --deadline 60d or --budget 8e6 for a training run");
+  }
   const OutputOption outputs[] = {{"--json", arguments.json}, {"--html", arguments.html, false}};
   check_outputs(outputs);
   SizeOptions options;
@@ -88,18 +156,30 @@ void size_service(const SizeArguments& arguments) {
 
 void add_size_command(Command& program) {
   program.add_command<SizeArguments>(
-      "size", "Find the smallest serving deployment that keeps a promise",
+      "size", "Find the smallest serving deployment that keeps a promise, or the cluster for a training run",
       [](Command& command, SizeArguments& arguments) {
         arguments.scenario.add_to(command);
-        command.option("--slo", arguments.slo, "The promise: ttft=2s,tpot=50ms (and e2e=TIME)")
-            .required()
-            .value_name("LIMIT,...");
+        command.option("--slo", arguments.slo, "The promise: ttft=2s,tpot=50ms (and e2e=TIME)").value_name("LIMIT,...");
         command.option("--attainment", arguments.attainment, "Share of requests that must be within it")
             .between(0.0, 1.0)
             .show_default();
         command.flag("--no-curve", arguments.no_curve, "Leave the loads beside the scenario's own out");
         command.flag("--ratio", arguments.ratio,
                      "Instead: the best ratio of prefill to decode replicas on the whole cluster");
+        command.option("--deadline", arguments.deadline, "Of a training run: the time for its tokens, 60d")
+            .value_name("TIME");
+        command.option("--budget", arguments.budget, "Of a training run: US dollars for its GPU-hours, 8e6")
+            .between(0.0, 1e15)
+            .value_name("USD");
+        command.option("--allowed-for", arguments.allowed_for, "Only chips that may be sold there on --date")
+            .one_of({"china"});
+        command.option("--date", arguments.date, "The day of rules, launches and rents").value_name("DAY");
+        command.option("--nodes", arguments.nodes, "Kinds of nodes to try (`flopcast list nodes`)")
+            .value_name("NAME,...")
+            .separated_by(',');
+        command.option("-j", arguments.workers, "Threads at work for a training run; 0: one per core").between(0, 1024);
+        command.option("--csv", arguments.csv, "Write the clusters for a training run as a table (`-`: to stdout)")
+            .value_name("FILE");
         command.option("--json", arguments.json, "Write what was tried as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");
         command.option("--html", arguments.html, "Write a page with what was tried as pictures").value_name("FILE");

@@ -1,0 +1,329 @@
+#include "analysis/studies/size/training_size.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "analysis/face/environment_data.h"
+#include "analysis/face/resolve.h"
+#include "analysis/runs/metrics.h"
+#include "analysis/runs/training/run.h"
+#include "scenarios/policy/export_rules.h"
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+namespace {
+
+/// Plans to price per cluster while the size is sought.
+constexpr double kEffortPerCluster = 20'000;
+/// A first guess of what a chip does of its peak: where the search for a size begins.
+constexpr double kGuessedUtilisation = 0.35;
+/// Answers that are replayed: the best and its neighbours.
+constexpr std::size_t kReplayedClusters = 3;
+
+/// Sizes of a cluster that are tried, in nodes: 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, ... Degrees of a plan divide powers of
+/// two, and batches are multiples of 3 and 5 as often as not.
+std::vector<int> sizes_tried(int most_nodes) {
+  std::vector<int> sizes;
+  for (int n = 1; n <= most_nodes; n *= 2) {
+    for (const int quarters : {4, 5, 6}) {
+      if (n * quarters % 4 == 0 && n * quarters / 4 <= most_nodes) sizes.push_back(n * quarters / 4);
+    }
+  }
+  return sizes;
+}
+
+/// Why a chip cannot be had in China on a day; empty: it can.
+std::string kept_from_china(const std::string& gpu, const Date& day, const RuleBook& book, const Libraries& libraries) {
+  const ChipFigures chip = load_chip(libraries, gpu);
+  const auto launch = parse_date(chip.launch_date);
+  if (!launch) return "never launched, or nobody knows when";
+  if (*launch > day) return "launched on " + to_string(*launch);
+  for (const ExportRule& rule : book.rules()) {
+    if (!rule.bites() || rule.kind == "tariff" || !rule.judges() || !rule.holds_on(day)) continue;
+    const Classification verdict = classify(chip, rule, book, day);
+    if (!verdict.controlled)
+      return fmt::format("{} cannot be computed: {} unknown", rule.id, fmt::join(verdict.missing, ", "));
+    if (*verdict.controlled) return fmt::format("{} ({})", verdict.outcome, rule.id);
+  }
+  return "";
+}
+
+/// The smallest size that is good, or the largest, sought from a guess. What is good is so from some size on, but for
+/// sizes into which a batch divides badly: two bad ones in a row end the search.
+std::optional<std::size_t> furthest(std::size_t sizes, std::size_t guess, bool largest,
+                                    const std::function<bool(std::size_t)>& good) {
+  const auto walk = [&](std::size_t from, bool up, auto visit) {
+    for (std::size_t i = from; i < sizes && visit(i); up ? ++i : --i) {
+    }
+  };
+  std::optional<std::size_t> found;
+  if (!good(guess)) {
+    walk(largest ? guess - 1 : guess + 1, !largest, [&](std::size_t i) {
+      if (good(i)) found = i;
+      return !found;
+    });
+    if (!found) return found;
+    guess = *found;
+  }
+  found = guess;
+  int bad = 0;
+  walk(largest ? guess + 1 : guess - 1, largest, [&](std::size_t i) {
+    if (good(i)) {
+      found = i;
+      bad = 0;
+    } else {
+      ++bad;
+    }
+    return bad < 2;
+  });
+  return found;
+}
+
+class TrainingSizing {
+ public:
+  TrainingSizing(const std::string& file, const Environment& environment, const std::vector<std::string>& sets,
+                 const TrainingSizeOptions& options)
+      : file_(file), environment_(environment), sets_(sets), options_(options) {}
+
+  TrainingSize run() && {
+    const OpenScenario open = load_open_scenario(file_, sets_, libraries());
+    check(open.scenario);
+    size_.base = open.scenario;
+    size_.date = options_.date ? options_.date : open.scenario.date;
+    for (const TrainingPhase& phase : open.scenario.phases) size_.tokens += phase.given_gpu_hours ? 0 : phase.tokens;
+    if (size_.tokens <= 0) refuse("run", "no tokens to train on", "run { phase { tokens: \"...\" } }");
+    const std::vector<std::string> nodes = candidates();
+    for (const std::string& node : nodes) try_node(node);
+    sort(size_.met);
+    replay_best();
+    sort(size_.not_met);
+    return std::move(size_);
+  }
+
+ private:
+  const Libraries& libraries() const { return environment_.data().libraries(); }
+
+  [[noreturn]] void refuse(const std::string& field, const std::string& found, const std::string& expected) const {
+    throw InputError(Diagnostic{size_.base.file, 0, 0, field, found, expected, ""});
+  }
+
+  void check(const Scenario& scenario) const {
+    if (!scenario.training) refuse("training", "nothing", "training { ... }: what is to be trained");
+    if (!options_.deadline && !options_.budget)
+      refuse("--deadline", "nothing", "--deadline 60d, --budget 8e6, or both");
+    if (options_.for_china && !options_.date && !scenario.date) refuse("--date", "nothing", "the day whose rules hold");
+  }
+
+  std::vector<std::string> candidates() const {
+    const std::vector<std::string> known = libraries().names(LibraryKind::nodes);
+    for (const std::string& node : options_.nodes) {
+      if (std::find(known.begin(), known.end(), node) != known.end()) continue;
+      throw InputError(Diagnostic{"", 0, 0, "--nodes", node, fmt::format("some of {}", fmt::join(known, ", ")),
+                                  nearest_name(node, known)});
+    }
+    if (!options_.nodes.empty()) return options_.nodes;
+    if (options_.for_china) return known;
+    return {size_.base.cluster.node.name};
+  }
+
+  /// The scenario on so many nodes of a kind.
+  struct Candidate {
+    Scenario scenario;
+    std::set<std::string> stated;
+    std::string precision_note;
+  };
+  Candidate on(const std::string& node, int nodes) const {
+    std::vector<std::string> sets = sets_;
+    sets.push_back("cluster.node=" + node);
+    sets.push_back(fmt::format("cluster.nodes={}", nodes));
+    if (options_.date) sets.push_back("date=" + to_string(*options_.date));
+    OpenScenario open = load_open_scenario(file_, sets, libraries());
+    Candidate result;
+    if (open.scenario.cluster.node.gpu.fp8_peak <= FlopPerSecond(0)) {
+      for (const char* field : {"linear", "dispatch", "activations"}) {
+        sets.push_back(fmt::format("training.precision.{}=bf16", field));
+      }
+      sets.push_back("training.precision.scaling=none");
+      open = load_open_scenario(file_, sets, libraries());
+    }
+    open.scenario.published.clear();
+    result.stated = std::move(open.stated);
+    result.scenario = completed(std::move(open.scenario), environment_.data()).value();
+    return result;
+  }
+
+  std::optional<UsdPerSecond> price(const Scenario& scenario, const std::string& node) const {
+    if (node == size_.base.cluster.node.name && size_.base.price.stated) return size_.base.price.gpu;
+    if (!size_.date) return std::nullopt;
+    try {
+      const RentQuote rent =
+          environment_.data().prices().rent(scenario.cluster.node.gpu.name, scenario.price.rental, *size_.date);
+      return usd_per_hour(rent.usd_per_hour);
+    } catch (const InputError&) {
+      return std::nullopt;
+    }
+  }
+
+  std::optional<TrainingCluster> best_on(const std::string& node, int nodes) {
+    const Candidate candidate = on(node, nodes);
+    const Scenario& scenario = candidate.scenario;
+    OpenFields fields;
+    fields.stated = candidate.stated;
+    fields.open = {"all"};
+    const PlanSpace space = plan_space(scenario, fields, {});
+    SearchOptions search;
+    search.workers = options_.workers;
+    search.keep = 8;
+    search.effort = kEffortPerCluster;
+    if (scenario.cluster.gpus() == size_.base.cluster.gpus()) search.ranked = own_plan(scenario, space);
+    const std::string stage = fmt::format("{} nodes of {}", nodes, node);
+    if (options_.progress) {
+      search.progress = [this, stage](std::size_t done, std::size_t all) {
+        return options_.progress(stage, done, all);
+      };
+    }
+    SearchResult found = search_plans(space, estimator_of(scenario, space), search);
+    if (found.ranked && found.ranked->estimate.fits) {
+      found.best.push_back(*found.ranked);
+      std::stable_sort(found.best.begin(), found.best.end(), faster);
+    }
+    if (found.best.empty()) return std::nullopt;
+    TrainingCluster cluster;
+    cluster.node = node;
+    cluster.gpu = scenario.cluster.node.gpu.name;
+    cluster.nodes = nodes;
+    cluster.gpus = scenario.cluster.gpus();
+    if (!(scenario.training->precision == size_.base.training->precision)) cluster.precision_note = "in BF16";
+    cluster.plan = found.best.front();
+    cluster.step = cluster.plan.estimate.step;
+    const double steps = size_.tokens / static_cast<double>(scenario.training->batch.tokens());
+    set_run(cluster, steps * cluster.step.value() / 86400, price(scenario, node));
+    return cluster;
+  }
+
+  void set_run(TrainingCluster& cluster, double days, std::optional<UsdPerSecond> gpu_price) const {
+    cluster.days = days;
+    cluster.gpu_hours = days * 24 * cluster.gpus;
+    if (gpu_price) cluster.usd = (*gpu_price * hours(cluster.gpu_hours)).value();
+    cluster.in_time = !options_.deadline || days * 86400 <= options_.deadline->value();
+    cluster.in_budget = !options_.budget || (cluster.usd && *cluster.usd <= options_.budget->value());
+  }
+
+  void leave_out(const std::string& node, std::string why) { size_.left_out.push_back({node, std::move(why)}); }
+
+  void try_node(const std::string& node) {
+    try {
+      const Candidate one = on(node, 1);
+      if (options_.for_china) {
+        const RuleBook book = load_rule_book(libraries(), {});
+        const std::string why = kept_from_china(one.scenario.cluster.node.gpu.name, *size_.date, book, libraries());
+        if (!why.empty()) return leave_out(node, why);
+      }
+      seek(node, one.scenario);
+    } catch (const InputError& error) {
+      const Diagnostic& fault = error.diagnostics().front();
+      leave_out(node, fmt::format("{} {}, expected {}", fault.field, fault.found, fault.expected));
+    }
+  }
+
+  /// Days fall and dollars rise with size. The smallest cluster in time is the cheapest that is; without a deadline the
+  /// largest within the budget is the fastest.
+  void seek(const std::string& node, const Scenario& one) {
+    const std::vector<int> sizes = sizes_tried(std::max(1, options_.most_gpus / one.cluster.node.gpus));
+    std::map<std::size_t, std::optional<TrainingCluster>> tried;
+    const auto at = [&](std::size_t i) -> const std::optional<TrainingCluster>& {
+      const auto [found, fresh] = tried.try_emplace(i);
+      if (fresh) found->second = best_on(node, sizes[i]);
+      return found->second;
+    };
+    // In time, or, where only money counts, within the budget.
+    const auto good = [&](std::size_t i) {
+      const auto& cluster = at(i);
+      return cluster && (options_.deadline ? cluster->in_time : cluster->in_budget);
+    };
+    const std::optional<std::size_t> found = furthest(sizes.size(), first_guess(one, sizes), !options_.deadline, good);
+    std::optional<TrainingCluster> answer, larger;
+    if (found) answer = at(*found);
+    // The next larger one buys time.
+    if (answer && options_.deadline && *found + 1 < sizes.size() && answer->in_budget) larger = at(*found + 1);
+    std::optional<TrainingCluster> largest;
+    for (const auto& [i, cluster] : tried) {
+      if (!cluster) continue;
+      size_.tried.push_back(*cluster);
+      largest = cluster;
+    }
+    if (!answer) answer = largest;
+    if (!answer) return leave_out(node, "no plan fits into its memory");
+    (answer->in_time && answer->in_budget ? size_.met : size_.not_met).push_back(*answer);
+    if (larger && larger->in_time && larger->in_budget) size_.met.push_back(*larger);
+  }
+
+  std::size_t first_guess(const Scenario& one, const std::vector<int>& sizes) const {
+    const TrainingConfig& config = *one.training;
+    const double flop = size_.tokens * training_flop_per_token(config.model, config.batch.sequence_length, true, false);
+    const double node_rate = kGuessedUtilisation * one.cluster.node.gpu.bf16_peak.value() * one.cluster.node.gpus;
+    double nodes = static_cast<double>(size_.base.cluster.nodes);
+    if (options_.deadline) nodes = flop / node_rate / options_.deadline->value();
+    const auto found = std::lower_bound(sizes.begin(), sizes.end(), static_cast<int>(std::ceil(std::min(nodes, 1e8))));
+    return std::min(static_cast<std::size_t>(found - sizes.begin()), sizes.size() - 1);
+  }
+
+  static void sort(std::vector<TrainingCluster>& clusters) {
+    std::stable_sort(clusters.begin(), clusters.end(), [](const TrainingCluster& a, const TrainingCluster& b) {
+      if (a.usd.has_value() != b.usd.has_value()) return a.usd.has_value();
+      if (a.usd && *a.usd != *b.usd) return *a.usd < *b.usd;
+      return a.gpus < b.gpus;
+    });
+  }
+
+  /// The best answers once more, by replay of the whole run.
+  void replay_best() {
+    std::vector<TrainingCluster> still;
+    for (std::size_t i = 0; i < size_.met.size(); ++i) {
+      TrainingCluster cluster = size_.met[i];
+      if (i < kReplayedClusters) replay(cluster);
+      (cluster.in_time && cluster.in_budget ? still : size_.not_met).push_back(std::move(cluster));
+    }
+    size_.met = std::move(still);
+    sort(size_.met);
+  }
+
+  void replay(TrainingCluster& cluster) {
+    if (options_.progress && !options_.progress("replaying the run", 0, 1)) throw Interrupted();
+    const Candidate candidate = on(cluster.node, cluster.nodes);
+    OpenFields fields;
+    fields.stated = candidate.stated;
+    fields.open = {"all"};
+    const PlanSpace space = plan_space(candidate.scenario, fields, {});
+    Scenario planned = with_plan(candidate.scenario, cluster.plan.choice, space);
+    const auto gpu_price = price(candidate.scenario, cluster.node);
+    planned.price.gpu = gpu_price.value_or(UsdPerSecond(0));
+    RunOptions options;
+    options.contention = Contention::in_process;
+    options.power = environment_.data().power(planned.cluster.node.gpu.architecture);
+    const TrainingReport report = run_training(planned, options);
+    const std::vector<Metric> figures = metrics(report);
+    const Metric* days = find_metric(figures, "projection.days");
+    cluster.replayed = true;
+    cluster.step = report.step_time;
+    set_run(cluster, days != nullptr && days->number() ? *days->number() : cluster.days, gpu_price);
+  }
+
+  const std::string& file_;
+  const Environment& environment_;
+  const std::vector<std::string>& sets_;
+  const TrainingSizeOptions& options_;
+  TrainingSize size_;
+};
+
+}  // namespace
+
+TrainingSize size_training(const std::string& file_or_name, const Environment& environment,
+                           const std::vector<std::string>& sets, const TrainingSizeOptions& options) {
+  return TrainingSizing(file_or_name, environment, sets, options).run();
+}
+
+}  // namespace flopcast

@@ -1,0 +1,67 @@
+// The cluster for a training run: the fewest GPUs or the least money that train so many tokens by a deadline, within a
+// budget, on chips that may be had; each with its best plan.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/studies/plan/plan_study.h"
+#include "scenarios/read/date.h"
+
+namespace flopcast {
+
+namespace report {
+class TrainingSizeStudy;
+}
+
+struct TrainingSizeOptions {
+  std::optional<Seconds> deadline;
+  std::optional<Usd> budget;
+  bool for_china = false;          ///< only chips that no rule in force on the day keeps from China
+  std::optional<Date> date;        ///< of rules, launches and rents; none: the scenario's
+  std::vector<std::string> nodes;  ///< kinds of nodes to try; empty: the scenario's own, or all where rules decide
+  int most_gpus = 131072;          ///< of a cluster
+  int workers = 1;
+  std::function<bool(const std::string& stage, std::size_t done, std::size_t all)> progress;
+};
+
+/// A cluster with its best plan, for the whole run.
+struct TrainingCluster {
+  std::string node, gpu;
+  int nodes = 0, gpus = 0;
+  std::string precision_note;  ///< where the chip cannot do what the scenario asks for
+  ScreenedPlan plan;
+  bool replayed = false;
+  Seconds step;
+  double days = 0, gpu_hours = 0;  ///< interruptions and ramp included where it was replayed
+  std::optional<double> usd;
+  bool in_time = true, in_budget = true;
+};
+
+struct ChipLeftOut {
+  std::string node, why;
+};
+
+struct TrainingSize {
+  Scenario base;
+  double tokens = 0;
+  std::optional<Date> date;
+  std::vector<TrainingCluster> met;      ///< the cheapest first; where prices are not known, the fewest GPUs first
+  std::vector<TrainingCluster> not_met;  ///< the best that a chip can do
+  std::vector<TrainingCluster> tried;    ///< every cluster that was priced, in closed form
+  std::vector<ChipLeftOut> left_out;
+};
+
+/// @throws InputError: no run, neither deadline nor budget, a node that does not exist; Interrupted.
+TrainingSize size_training(const std::string& file_or_name, const Environment& environment,
+                           const std::vector<std::string>& sets, const TrainingSizeOptions& options);
+
+std::string to_text(const TrainingSize& size, const TrainingSizeOptions& options, const TextStyle& style = TextStyle());
+std::string to_csv(const TrainingSize& size);
+std::string to_html(const TrainingSize& size, const TrainingSizeOptions& options);
+report::TrainingSizeStudy to_message(const TrainingSize& size, const TrainingSizeOptions& options);
+/// What was asked for and cannot be had, with what would have to change.
+Diagnostic unmet(const TrainingSize& size, const TrainingSizeOptions& options);
+
+}  // namespace flopcast

@@ -1,0 +1,218 @@
+// The answer to "how large a cluster?" as text, table, JSON and page.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "analysis/render/csv.h"
+#include "analysis/render/format.h"
+#include "analysis/render/json.h"
+#include "analysis/render/page.h"
+#include "analysis/studies/size/training_size.h"
+#include "scenarios/proto/plan_report.pb.h"
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+namespace {
+
+std::string money_of(const TrainingCluster& cluster) {
+  return cluster.usd ? format_usd(Usd(*cluster.usd)) : "no rent known";
+}
+
+std::string asked_for(const TrainingSizeOptions& options) {
+  std::vector<std::string> parts;
+  if (options.deadline) parts.push_back(fmt::format("at most {}", format_days(*options.deadline)));
+  if (options.budget) parts.push_back(fmt::format("at most {}", format_usd(*options.budget)));
+  if (options.for_china) parts.push_back("chips that may be sold to China");
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+/// What would have to change for a cluster that does not do.
+std::string shortfall(const TrainingCluster& cluster, const TrainingSizeOptions& options) {
+  std::vector<std::string> parts;
+  if (!cluster.in_time) {
+    parts.push_back(fmt::format("{:.1f} days more", cluster.days - in_days(*options.deadline)));
+  }
+  if (!cluster.in_budget && !cluster.usd) parts.push_back("a price for its GPU-hour");
+  if (!cluster.in_budget && cluster.usd) {
+    const double over = *cluster.usd - options.budget->value();
+    parts.push_back(fmt::format("{} more, or ${:.2f} a GPU-hour", format_usd(Usd(over)),
+                                options.budget->value() / cluster.gpu_hours));
+  }
+  return fmt::format("{}", fmt::join(parts, " and "));
+}
+
+std::vector<std::string> cells_of(const TrainingCluster& cluster, const std::string& last) {
+  return {fmt::format("{} x {}", cluster.nodes, cluster.node),
+          format_integer(cluster.gpus),
+          fmt::format("{:.1f}", cluster.days),
+          money_of(cluster),
+          format_time(cluster.step),
+          last};
+}
+
+std::string last_cell(const TrainingCluster& cluster, const TrainingSizeOptions& options, bool met) {
+  std::string last = met ? plan_text(cluster.plan.choice) : shortfall(cluster, options);
+  if (!cluster.precision_note.empty()) last += fmt::format(" ({})", cluster.precision_note);
+  if (met && !cluster.replayed) last += " [closed form, without interruptions]";
+  return last;
+}
+
+/// Every cluster that was tried: days against dollars, or against GPUs where no rent is known.
+void add_picture(const TrainingSize& size, const TrainingSizeOptions& options, Page& page) {
+  const bool priced =
+      std::any_of(size.tried.begin(), size.tried.end(), [](const TrainingCluster& c) { return c.usd.has_value(); });
+  std::map<std::string, ChartLine> by_node;
+  DataTable table{{"cluster", "GPUs", "days", "cost", "step"},
+                  {},
+                  {Align::left, Align::right, Align::right, Align::right, Align::right}};
+  for (const TrainingCluster& c : size.tried) {
+    std::vector<std::string> cells = cells_of(c, "");
+    cells.pop_back();
+    table.rows.push_back(cells);
+    if (priced && !c.usd) continue;
+    ChartLine& line = by_node[c.node];
+    line.name = c.node;
+    line.marks = true;
+    const std::string label = fmt::format("{} x {}", c.nodes, c.node);
+    line.points.push_back({c.days,
+                           priced ? *c.usd / 1e6 : c.gpus,
+                           label + ", " + plan_text(c.plan.choice),
+                           c.in_time && c.in_budget,
+                           format_integer(c.gpus),
+                           {}});
+  }
+  LineChart chart;
+  for (auto& [node, line] : by_node) chart.lines.push_back(std::move(line));
+  if (chart.lines.empty()) return;
+  chart.title = fmt::format("{} clusters were tried, each with its best plan", size.tried.size());
+  chart.caption =
+      fmt::format("Closed form, without ramp and interruptions. Filled: {}. Labels are GPUs.", asked_for(options));
+  chart.x_title = "days";
+  chart.y_title = priced ? "million US dollars" : "GPUs";
+  chart.x_text = chart.y_text = [](double value) { return fmt::format("{:.4g}", value); };
+  chart.x_scale = AxisScale::logarithmic;
+  if (!priced) chart.y_scale = AxisScale::logarithmic;
+  Drawing drawing = drawing_of(chart);
+  drawing.table = table;
+  page.heading("Tried");
+  page.figure(drawing);
+}
+
+}  // namespace
+
+std::string to_text(const TrainingSize& size, const TrainingSizeOptions& options, const TextStyle& style) {
+  std::string text =
+      fmt::format("{} for {} tokens: {}", size.base.title, format_count(size.tokens), asked_for(options));
+  if (size.date) text += ", " + to_string(*size.date);
+  text += "\n\n";
+  const auto table = [&](const std::vector<TrainingCluster>& clusters, bool met) {
+    TextTable rows({Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
+    rows.header({"cluster", "GPUs", "days", "cost", "step", met ? "best plan" : "would need"});
+    for (const TrainingCluster& cluster : clusters) rows.row(cells_of(cluster, last_cell(cluster, options, met)));
+    text += rows.render(style) + "\n";
+  };
+  if (!size.met.empty()) table(size.met, true);
+  if (!size.not_met.empty()) table(size.not_met, false);
+  for (const ChipLeftOut& chip : size.left_out)
+    text += wrap(fmt::format("{}: {}", chip.node, chip.why), style.width(), "  ") + "\n";
+  return text;
+}
+
+std::string to_csv(const TrainingSize& size) {
+  std::string text =
+      csv_line({"met", "node", "gpu", "nodes", "gpus", "days", "gpu_hours", "cost_usd", "step_s", "replayed", "plan"});
+  const auto lines = [&](const std::vector<TrainingCluster>& clusters, const char* met) {
+    for (const TrainingCluster& c : clusters) {
+      text += csv_line({met, c.node, c.gpu, fmt::format("{}", c.nodes), fmt::format("{}", c.gpus), shortest(c.days),
+                        shortest(c.gpu_hours), c.usd ? shortest(*c.usd) : "", shortest(c.step.value()),
+                        c.replayed ? "yes" : "no", plan_text(c.plan.choice)});
+    }
+  };
+  lines(size.met, "yes");
+  lines(size.not_met, "no");
+  return text;
+}
+
+report::TrainingSizeStudy to_message(const TrainingSize& size, const TrainingSizeOptions& options) {
+  report::TrainingSizeStudy message;
+  message.set_scenario(size.base.name);
+  message.set_title(size.base.title);
+  message.set_tokens(size.tokens);
+  if (size.date) message.set_date(to_string(*size.date));
+  if (options.deadline) message.set_deadline_s(options.deadline->value());
+  if (options.budget) message.set_budget_usd(options.budget->value());
+  message.set_for_china(options.for_china);
+  const auto add = [&](const TrainingCluster& c, report::SizedCluster& entry) {
+    entry.set_node(c.node);
+    entry.set_gpu(c.gpu);
+    entry.set_nodes(c.nodes);
+    entry.set_gpus(c.gpus);
+    entry.set_days(c.days);
+    entry.set_gpu_hours(c.gpu_hours);
+    entry.set_cost_usd(c.usd.value_or(0));
+    entry.set_step_s(c.step.value());
+    entry.set_replayed(c.replayed);
+    entry.set_plan(plan_text(c.plan.choice));
+    entry.set_precision_note(c.precision_note);
+    entry.set_shortfall(shortfall(c, options));
+  };
+  for (const TrainingCluster& c : size.met) add(c, *message.add_met());
+  for (const TrainingCluster& c : size.not_met) add(c, *message.add_not_met());
+  for (const ChipLeftOut& chip : size.left_out) {
+    report::NodeLeftOut& entry = *message.add_left_out();
+    entry.set_node(chip.node);
+    entry.set_why(chip.why);
+  }
+  return message;
+}
+
+std::string to_html(const TrainingSize& size, const TrainingSizeOptions& options) {
+  Page page("Cluster for: " + (size.base.title.empty() ? size.base.name : size.base.title));
+  page.lead(fmt::format("{} tokens: {}{}", format_count(size.tokens), asked_for(options),
+                        size.date ? ", " + to_string(*size.date) : ""));
+  if (!size.met.empty()) {
+    const TrainingCluster& best = size.met.front();
+    page.headline(fmt::format("{} x {} ({} GPUs): {:.1f} days, {}", best.nodes, best.node, format_integer(best.gpus),
+                              best.days, money_of(best)));
+  } else {
+    page.headline("Nothing that was tried does");
+  }
+  const auto table = [&](const std::string& heading, const std::vector<TrainingCluster>& clusters, bool met) {
+    if (clusters.empty()) return;
+    page.heading(heading);
+    std::vector<std::vector<std::string>> rows;
+    for (const TrainingCluster& c : clusters) rows.push_back(cells_of(c, last_cell(c, options, met)));
+    page.table({"cluster", "GPUs", "days", "cost", "step", met ? "best plan" : "would need"}, rows,
+               {Align::left, Align::right, Align::right, Align::right, Align::right, Align::left});
+  };
+  table("Does", size.met, true);
+  table("Does not", size.not_met, false);
+  add_picture(size, options, page);
+  if (!size.left_out.empty()) {
+    page.heading("Left out");
+    std::vector<std::vector<std::string>> rows;
+    for (const ChipLeftOut& chip : size.left_out) rows.push_back({chip.node, chip.why});
+    page.table({"node", "why"}, rows, {Align::left, Align::left});
+  }
+  return page.str();
+}
+
+Diagnostic unmet(const TrainingSize& size, const TrainingSizeOptions& options) {
+  Diagnostic d;
+  d.file = size.base.file;
+  d.field = options.deadline ? "--deadline" : "--budget";
+  d.expected = asked_for(options);
+  if (size.not_met.empty()) {
+    d.found = fmt::format("no chip: {} left out", size.left_out.size());
+    d.remedy = "another day, or --nodes";
+    return d;
+  }
+  const TrainingCluster& nearest = size.not_met.front();
+  d.found = fmt::format("the nearest is {} x {}: {:.1f} days, {}", nearest.nodes, nearest.node, nearest.days,
+                        money_of(nearest));
+  d.remedy = shortfall(nearest, options);
+  return d;
+}
+
+}  // namespace flopcast

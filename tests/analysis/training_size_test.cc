@@ -1,0 +1,79 @@
+// Does `size` name the smallest cluster that trains in time, and say what is missing where none does?
+#include <algorithm>
+
+#include "analysis/studies/size/training_size.h"
+#include "scenarios/proto/plan_report.pb.h"
+#include "tests/analysis/environment.h"
+#include "tests/catch.h"
+
+namespace flopcast {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+const std::string kRun = "llama_3_1_8b_64_h100";
+
+TEST_CASE("the smallest cluster in time, and the next one, each with its best plan", "[size]") {
+  TrainingSizeOptions options;
+  options.deadline = Seconds(30 * 86400);
+  const TrainingSize size = size_training(kRun, testing::environment(), {}, options);
+  REQUIRE(!size.met.empty());
+  const TrainingCluster& best = size.met.front();
+  CHECK(best.days <= 30);
+  CHECK(best.replayed);
+  CHECK(best.gpu_hours == Approx(best.days * 24 * best.gpus));
+  bool smaller = false;
+  for (const TrainingCluster& tried : size.tried) {
+    if (tried.gpus >= best.gpus) continue;
+    smaller = true;
+    CHECK(tried.days > 30);
+  }
+  CHECK(smaller);
+  CHECK_THAT(to_text(size, options), ContainsSubstring("x hgx-h100"));
+  CHECK_THAT(to_csv(size), ContainsSubstring("yes,hgx-h100,h100-sxm,"));
+  CHECK(to_message(size, options).met_size() == static_cast<int>(size.met.size()));
+  CHECK_THAT(to_html(size, options), ContainsSubstring("clusters were tried"));
+}
+
+TEST_CASE("a budget alone buys the fastest cluster; one that buys nothing says what is missing", "[size]") {
+  TrainingSizeOptions options;
+  options.budget = Usd(80'000);
+  const TrainingSize size = size_training(kRun, testing::environment(), {}, options);
+  REQUIRE(!size.met.empty());
+  for (const TrainingCluster& cluster : size.met) CHECK(*cluster.usd <= 80'000);
+  for (const TrainingCluster& tried : size.tried)
+    if (tried.usd && *tried.usd <= 80'000) CHECK(tried.days >= size.met.front().days * 0.9);
+
+  options.budget = Usd(1000);
+  options.deadline = Seconds(86400.0 * 30);
+  const TrainingSize none = size_training(kRun, testing::environment(), {}, options);
+  CHECK(none.met.empty());
+  REQUIRE(!none.not_met.empty());
+  CHECK_THAT(to_string(unmet(none, options)), ContainsSubstring("more, or $"));
+}
+
+TEST_CASE("chips that a rule keeps from China are left out with the rule", "[size]") {
+  TrainingSizeOptions options;
+  options.deadline = Seconds(60 * 86400.0);
+  options.for_china = true;
+  options.date = parse_date("2024-06-01");
+  options.nodes = {"hgx-h100", "hgx-h20"};
+  const TrainingSize size = size_training(kRun, testing::environment(), {}, options);
+  REQUIRE(size.left_out.size() == 1);
+  CHECK(size.left_out.front().node == "hgx-h100");
+  REQUIRE(!size.met.empty());
+  CHECK(size.met.front().gpu == "h20");
+}
+
+TEST_CASE("what cannot be sized is refused", "[size]") {
+  TrainingSizeOptions options;
+  options.deadline = Seconds(86400);
+  options.nodes = {"hgx-h1000"};
+  CHECK_THROWS_WITH(size_training(kRun, testing::environment(), {}, options), ContainsSubstring("hgx-h100"));
+  options.nodes.clear();
+  CHECK_THROWS_WITH(size_training("h100_llama_3_1_8b_bf16_8", testing::environment(), {}, options),
+                    ContainsSubstring("no tokens to train on"));
+}
+
+}  // namespace
+}  // namespace flopcast
