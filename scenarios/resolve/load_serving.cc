@@ -384,6 +384,55 @@ class ServingLoader {
             fmt::format("fewer than the {} SMs of {}", node.gpu.sms, node.gpu.name));
   }
 
+  /// The replica of fewest GPUs that holds the weights: copies of tensor and pipeline degrees, experts spread over all
+  /// of them where they are now.
+  std::optional<ServingPlan> least_plan(EngineConfig engine) const {
+    const NodeSpec& node = context_.cluster->node;
+    const ServingPlan asked = engine.plan;
+    std::optional<ServingPlan> least;
+    const auto try_plan = [&](const ServingPlan& plan) {
+      if (least && plan.gpus() >= least->gpus()) return;
+      engine.plan = plan;
+      const ReplicaMemory memory = replica_memory(engine, node.gpu);
+      if (memory.table.total() <= memory.usable) least = plan;
+    };
+    for (int tensor = 1; tensor <= node.gpus && engine.model.attention.heads % tensor == 0; tensor *= 2) {
+      for (int more = 1; more <= 64; ++more) {
+        ServingPlan plan = asked;
+        plan.tensor = tensor;
+        if (asked.expert > 1) {
+          plan.attention_data = more;
+          plan.expert = tensor * more;
+          if ((engine.model.moe.experts + engine.redundant_experts) % plan.expert == 0) try_plan(plan);
+        } else {
+          plan.pipeline = more;
+          if (more <= engine.model.layers) try_plan(plan);
+        }
+      }
+    }
+    return least;
+  }
+
+  /// "at least 24 GPUs in a replica, tensor 8 x pipeline 3": what would hold the weights.
+  std::string what_would_hold(const EngineConfig& engine) const {
+    const auto said = [](const ServingPlan& plan) {
+      std::string degrees = fmt::format("tensor {}", plan.tensor);
+      if (plan.pipeline > 1) degrees += fmt::format(" x pipeline {}", plan.pipeline);
+      if (plan.attention_data > 1) degrees += fmt::format(" x attention_data {}", plan.attention_data);
+      return fmt::format("{} GPUs in a replica ({})", plan.gpus(), degrees);
+    };
+    std::vector<std::string> ways;
+    if (const auto plan = least_plan(engine)) ways.push_back(fmt::format("at least {}", said(*plan)));
+    if (engine.precision.linear != Precision::fp8 && context_.cluster->node.gpu.fp8_peak > FlopPerSecond(0)) {
+      EngineConfig lighter = engine;
+      lighter.precision.linear = Precision::fp8;
+      lighter.precision.scaling = Scaling::per_tensor;
+      if (const auto plan = least_plan(lighter)) ways.push_back(fmt::format("weights: \"fp8\" and {}", said(*plan)));
+    }
+    if (ways.empty()) return "a GPU with more memory, or a smaller token_budget";
+    return fmt::format("{}", fmt::join(ways, ", or "));
+  }
+
   /// Weights must fit, and beside them the cache of a request of usual length.
   void check_memory(const PoolSpec& spec, const std::string& path) {
     const ReplicaMemory memory = replica_memory(spec.engine, context_.cluster->node.gpu);
@@ -393,8 +442,7 @@ class ServingLoader {
           context_.root + path, fmt::format("{} of weights and workspace per GPU", gigabytes(weights)),
           fmt::format("at most {}, {:.0f} % of the {} of {}", gigabytes(memory.usable), 100 * spec.engine.memory_share,
                       gigabytes(context_.cluster->node.gpu.hbm_usable()), context_.cluster->node.gpu.name));
-      faults_.push_back(with_remedy(
-          std::move(d), "more GPUs per replica (tensor, expert, pipeline), FP8 weights, or a smaller token_budget"));
+      faults_.push_back(with_remedy(std::move(d), what_would_hold(spec.engine)));
       return;
     }
     double longest = 0;

@@ -77,7 +77,7 @@ TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][ser
       Slip{"weights that do not fit", "llama-3.1-8b", "llama-3.1-405b",
            "serving.replicas: found 408.7 GB of weights and workspace per GPU, expected at most 77.0 GB, 90 "
            "% of the 85.5 GB of "
-           "h100-sxm (try more GPUs per replica"},
+           "h100-sxm (try at least 12 GPUs in a replica (tensor 2 x pipeline 6), or weights: \"fp8\" and"},
       Slip{"a promise of no time", "ttft: \"1 s\"", "ttft: \"0 s\" tpot: \"-1 ms\"",
            "slo.ttft: found \"0 s\", expected from 1 us to 30 d"},
       Slip{"a promise in kilograms", "ttft: \"1 s\"", "ttft: \"1 kg\"", "slo.ttft: found \"1 kg\""},
