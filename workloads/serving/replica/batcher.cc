@@ -213,7 +213,10 @@ void Batcher::finish_due(Ticks now) {
   for (JobId id = decode_.take_finished(); id.valid(); id = decode_.take_finished()) {
     Job& job = (*jobs_)[id];
     job.generated = job.request.output_tokens;
-    if (!job.request.prefix.empty()) cache_.computed(job.sequence, job.context() - 1);
+    // Drafts that were accepted in the last iteration may have no page: what has none is shared with nobody.
+    const std::int64_t paged = cache_.tokens_of(cache_.held_pages(job.sequence));
+    if (!job.request.prefix.empty())
+      cache_.computed(job.sequence, static_cast<std::int32_t>(std::min<std::int64_t>(job.context() - 1, paged)));
     leave(job.sequence, job.work);
     listener_->finished(id, now);
   }
