@@ -217,12 +217,27 @@ TEST_CASE("One to seven shards, one to eight ranks: the same bytes", "[sweep][sl
 
 TEST_CASE("Ctrl-C keeps what is there, says so, and leaves no process behind", "[sweep]") {
   const SweepFolder here(kPlans + "replicas: 400\n");
+  const auto stored = [&]() -> std::size_t {
+    try {
+      return stored_sweep(open_store(here.path("out.sqlite"), SqliteFile::Access::read), "").counts.all();
+    } catch (const std::exception&) {
+      return 0;  // not there yet
+    }
+  };
   const std::string command =
-      "timeout -s INT 0.6 " + testing::program() + " " + here.command("-j2 2>" + here.path("err") + " >/dev/null");
-  const int status = std::system(command.c_str());
-  CHECK(WEXITSTATUS(status) == 124);
+      "exec " + testing::program() + " " + here.command("-j2 2>" + here.path("err") + " >/dev/null");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::execl("/bin/sh", "sh", "-c", command.c_str(), static_cast<char*>(nullptr));
+    ::_exit(127);
+  }
+  for (int i = 0; i < 3000 && stored() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  REQUIRE(::kill(child, SIGINT) == 0);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WEXITSTATUS(status) == 130);
   CHECK_THAT(testing::contents(here.path("err")), ContainsSubstring("the same command goes on from there"));
-  CHECK(stored_sweep(open_store(here.path("out.sqlite"), SqliteFile::Access::read), "").counts.all() > 0);
+  CHECK(stored() > 0);
 }
 
 TEST_CASE("Refused candidates are data; --retry runs them again", "[sweep]") {
