@@ -7,8 +7,11 @@
 #include "analysis/cli/output.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
+#include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
 #include "analysis/studies/plan/plan_study.h"
+#include "analysis/studies/plan/serving_plan.h"
+#include "analysis/studies/size/serving_size.h"
 #include "scenarios/proto/plan_report.pb.h"
 
 namespace flopcast {
@@ -17,14 +20,63 @@ namespace {
 struct PlanArguments {
   ScenarioArguments scenario;
   std::vector<std::string> open, keep, among, where, why, precision;
-  std::string json, csv, output;
+  std::string json, csv, output, slo;
+  double attainment = 0.9;
   int replays = 20, workers = 0;
   double effort = 60'000;
 };
 
+int workers_of(const PlanArguments& a) {
+  return a.workers > 0 ? a.workers : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+/// Options of the other kind of plan have no effect, which is said.
+void refuse_options(std::initializer_list<std::pair<const char*, bool>> stated, const std::string& expected) {
+  std::vector<Diagnostic> faults;
+  for (const auto& [option, is_stated] : stated)
+    if (is_stated) faults.push_back({"", 0, 0, option, "an option without effect", expected, ""});
+  if (!faults.empty()) throw InputError(std::move(faults));
+}
+
+void find_deployment(const PlanArguments& a, const Environment& environment) {
+  refuse_options({{"--among", !a.among.empty()},
+                  {"--where", !a.where.empty()},
+                  {"--why", !a.why.empty()},
+                  {"--precision", !a.precision.empty()}},
+                 "options of a service: --slo, --attainment, --open, --keep");
+  ServingPlanOptions options;
+  if (!a.slo.empty()) options.promise = parse_promise(a.slo);
+  options.attainment = a.attainment;
+  options.open = a.open;
+  options.keep = a.keep;
+  options.workers = workers_of(a);
+  ProgressLine progress;
+  options.progress = [&progress, shown = std::string()](const std::string& stage, std::size_t done,
+                                                        std::size_t all) mutable {
+    if (stage != shown) progress.stage(stage);
+    shown = stage;
+    progress.update(done, all, "deployments");
+    return true;
+  };
+  const ServingPlanStudy study = plan_serving(a.scenario.file, environment, a.scenario.sets, options);
+  progress.clear();
+  if (a.json != "-" && a.csv != "-" && a.output != "-") show(to_text(study, terminal_style(stdout)));
+  if (!a.json.empty()) {
+    report::ServingPlanStudy message = to_message(study);
+    message.set_program(version());
+    write_text(a.json, to_json(message));
+  }
+  if (!a.csv.empty()) write_text(a.csv, to_csv(study));
+  if (!a.output.empty()) write_text(a.output, scenario_text(study, study.plans.front(), environment));
+}
+
 void find_plan(const PlanArguments& a) {
   const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--output", a.output}};
   check_outputs(outputs);
+  const Environment environment = a.scenario.environment();
+  if (load_open_scenario(a.scenario.file, a.scenario.sets, environment.data().libraries()).scenario.serving)
+    return find_deployment(a, environment);
+  refuse_options({{"--slo", !a.slo.empty()}}, "a service (serving { ... })");
   PlanOptions options;
   options.open.open = a.open;
   options.open.keep = a.keep;
@@ -34,7 +86,7 @@ void find_plan(const PlanArguments& a) {
   options.precisions = a.precision;
   options.replays = a.replays;
   options.effort = a.effort;
-  options.workers = a.workers > 0 ? a.workers : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  options.workers = workers_of(a);
   ProgressLine progress;
   options.progress = [&progress, shown = std::string()](const std::string& stage, std::size_t done,
                                                         std::size_t all) mutable {
@@ -43,7 +95,6 @@ void find_plan(const PlanArguments& a) {
     progress.update(done, all, stage == "replaying the best" ? "plans" : "sets of degrees");
     return true;
   };
-  const Environment environment = a.scenario.environment();
   const PlanStudy study = plan_study(a.scenario.file, environment, a.scenario.sets, options);
   progress.clear();
   if (a.json != "-" && a.csv != "-" && a.output != "-") show(to_text(study, terminal_style(stdout)));
@@ -62,12 +113,13 @@ void find_plan(const PlanArguments& a) {
 
 void add_plan_command(Command& program) {
   program.add_command<PlanArguments>(
-      "plan", "Find the best parallel plan of a training step",
+      "plan", "Find the best parallel plan of a training step, or the best deployment of a service",
       [](Command& command, PlanArguments& arguments) {
         arguments.scenario.add_to(command);
         command
             .option("--open", arguments.open,
-                    "Vary it though the scenario states it: plan, plan.tensor, schedule, recompute, ..., or all")
+                    "Vary it though the scenario states it: plan, plan.tensor, schedule, recompute, ..., or all; of a "
+                    "service tensor, attention_data, expert, pipeline, split, or all")
             .value_name("FIELD,...")
             .separated_by(',');
         command.option("--keep", arguments.keep, "Leave it as it is though the scenario does not state it")
@@ -95,6 +147,11 @@ void add_plan_command(Command& program) {
                 "--effort", arguments.effort,
                 "Plans to price at most; what is left is stated with its bound (0: until the bound rules out the rest)")
             .between(0.0, 1e12)
+            .show_default();
+        command.option("--slo", arguments.slo, "Of a service: the promise, ttft=2s,tpot=50ms (else the scenario's own)")
+            .value_name("LIMIT,...");
+        command.option("--attainment", arguments.attainment, "Of a service: share of requests that must be within it")
+            .between(0.0, 1.0)
             .show_default();
         command.option("-j", arguments.workers, "Processes and threads at work; 0: one per core")
             .between(0, 1024)

@@ -229,9 +229,10 @@ class Resolver {
           "cluster.slow changes nothing here: serving takes every part at the speed of its data sheet");
     if (!in_.has_model())
       add("model", "nothing", "the model to serve, such as \"llama-3.1-8b\" (`flopcast list models` shows all)");
-    out_.serving = load_serving(
-        in_.serving(), {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr, file_, &places_},
-        faults_);
+    out_.serving = load_serving(in_.serving(),
+                                {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr, file_,
+                                 &places_, "serving.", open_},
+                                faults_);
   }
 
   /// `training` says how one update is cut up: the loop takes it along.

@@ -48,8 +48,8 @@ class ServingLoader {
     plain_fields();
     traffic();
     pools();
-    if (context_.cluster) gpu_count();
-    sample();
+    if (context_.cluster && !context_.open) gpu_count();
+    if (!context_.open) sample();
     return out_;
   }
 
@@ -295,9 +295,9 @@ class ServingLoader {
     if (engine.precision.linear != Precision::fp8) engine.precision.scaling = Scaling::none;
     if (in_.has_speculation()) engine.speculation = loaded<SpeculationConfig>(in_.speculation());
     prefix_cache(spec);
-    if (context_.model) check_plan(spec, path);
-    if (context_.cluster) check_gpu(spec, path);
-    if (context_.model && context_.cluster && sound(path)) check_memory(spec, path);
+    if (context_.model && !context_.open) check_plan(spec, path);
+    if (context_.cluster && !context_.open) check_gpu(spec, path);
+    if (context_.model && context_.cluster && !context_.open && sound(path)) check_memory(spec, path);
     out_->pools.push_back(std::move(spec));
   }
 

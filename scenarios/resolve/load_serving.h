@@ -22,6 +22,7 @@ struct ServingContext {
   std::string file;  ///< of the scenario: traces are relative to it
   const Places* places = nullptr;
   std::string root = "serving.";  ///< path of the section, for diagnostics
+  bool open = false;              ///< replicas are still to be chosen: whether they are possible nobody asks
 };
 
 /// What is wrong is added to `faults`. Null when the traffic could not be made.
