@@ -67,6 +67,7 @@ struct FabricSpec {
   FabricKind kind = FabricKind::single_switch;
   int switch_ports = 64;
   BytesPerSecond port_bandwidth;  ///< per direction
+  int layers = 0;                 ///< of switches in a tree, at most; 0: the kind's own number, or as many as it takes
   double oversubscription = 1.0;  ///< downlink over uplink bandwidth of a leaf: 1 = non-blocking
   Seconds same_leaf_latency;      ///< end to end, small message
   Seconds cross_leaf_latency;
@@ -78,6 +79,7 @@ struct FabricSpec {
     field("kind", &FabricSpec::kind, {"fabric"});
     field("port_bandwidth", &FabricSpec::port_bandwidth, {"fabric"});
     field("switch_ports", &FabricSpec::switch_ports, {"fabric"});
+    field("layers", &FabricSpec::layers, {"fabric"});
     field("title", &FabricSpec::title, {kLabel});
     field("oversubscription", &FabricSpec::oversubscription, {"fabric"});
     field("same_leaf_latency", &FabricSpec::same_leaf_latency, {"fabric"});

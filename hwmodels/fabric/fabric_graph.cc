@@ -1,14 +1,9 @@
 #include "hwmodels/fabric/fabric_graph.h"
 
 #include <algorithm>
-#include <boost/graph/adjacency_list.hpp>
-#include <boost/graph/breadth_first_search.hpp>
-#include <boost/graph/filtered_graph.hpp>
-#include <boost/graph/visitors.hpp>
 #include <cassert>
 #include <cmath>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -17,40 +12,15 @@
 namespace flopcast {
 namespace {
 
-enum class Part : std::uint8_t { gpu, nvswitch, nic, leaf, spine, core };
+/// Taller trees are not built.
+constexpr int kMostLayers = 4;
 
-struct Vertex {
-  Part part;
-  int index;  ///< among the parts of its kind
-};
-
-struct Edge {
-  int cables;
-  BytesPerSecond bandwidth;  ///< of all cables together, per direction
-};
-
-using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::undirectedS, Vertex, Edge>;
-using VertexId = boost::graph_traits<Graph>::vertex_descriptor;
-
-/// Keeps the switches between nodes: what a path from leaf to leaf may cross.
-struct IsSwitch {
-  const Graph* graph = nullptr;
-  bool operator()(VertexId v) const { return (*graph)[v].part >= Part::leaf; }
-};
-
-/// One tree of switches: groups of endpoints that do not share leaves (the rails), and how many layers.
+/// One tree of switches: sizes of its groups of endpoints that do not share leaves (the rails), and how many layers it
+/// has.
 struct Tree {
   std::vector<std::vector<RankId>> rails;
-  bool has_core = false;
+  int layers = 2;
 };
-
-/// A switch and how many of its ports lead upwards.
-struct Uplinked {
-  VertexId vertex;
-  int uplinks;
-};
-
-constexpr std::int8_t kNoPath = -1;
 
 template <class A>
 A ceil_div(A a, int b) {
@@ -77,46 +47,79 @@ int endpoints_per_leaf(const ClusterSpec& cluster) {
   return std::max(1, down_ports / cluster.node.nics_per_gpu);
 }
 
-int leaves_needed(const ClusterSpec& cluster, const Tree& tree) {
+int leaves_needed(const ClusterSpec& cluster, const std::vector<std::vector<RankId>>& rails) {
   int leaves = 0;
-  for (const auto& rail : tree.rails) leaves += static_cast<int>(ceil_div(rail.size(), endpoints_per_leaf(cluster)));
+  for (const auto& rail : rails) leaves += static_cast<int>(ceil_div(rail.size(), endpoints_per_leaf(cluster)));
   return leaves;
+}
+
+/// Half of a switch's ports lead upwards below the top.
+int half_of_ports(const ClusterSpec& cluster) { return std::max(1, cluster.fabric.switch_ports / 2); }
+
+/// Leaves that a tree of so many layers holds.
+std::int64_t most_leaves(const ClusterSpec& cluster, int layers) {
+  std::int64_t most = layers > 1 ? cluster.fabric.switch_ports : 1;
+  for (int layer = 3; layer <= layers; ++layer) most *= half_of_ports(cluster);
+  return most;
+}
+
+/// What the fabric says, or else at least `usual` layers and as many more as the size takes, up to `most`.
+int layers_for(const ClusterSpec& cluster, const std::vector<std::vector<RankId>>& rails, int usual, int most) {
+  if (cluster.fabric.layers > 0) return cluster.fabric.layers;
+  const int needed = leaves_needed(cluster, rails);
+  int layers = usual;
+  while (layers < most && needed > most_leaves(cluster, layers)) ++layers;
+  return layers;
 }
 
 std::vector<Tree> trees_of(const ClusterSpec& cluster) {
   std::vector<Tree> trees;
+  const auto add = [&](std::vector<std::vector<RankId>> rails, int usual, int most) {
+    const int layers = layers_for(cluster, rails, usual, most);
+    trees.push_back({std::move(rails), layers});
+  };
   switch (cluster.fabric.kind) {
     case FabricKind::single_switch:
       break;  // no tree: one ideal switch
     case FabricKind::rail_fat_tree_2:
     case FabricKind::multi_rail:
-      trees.push_back({ranks_by_gpu_index(cluster), false});
+      add(ranks_by_gpu_index(cluster), 2, 2);
       break;
     case FabricKind::rail_fat_tree_3:
-      trees.push_back({ranks_by_gpu_index(cluster), true});
+      add(ranks_by_gpu_index(cluster), 3, 3);
       break;
     case FabricKind::multi_plane:
-      for (auto& plane : ranks_by_gpu_index(cluster)) trees.push_back({{std::move(plane)}, false});
+      for (auto& plane : ranks_by_gpu_index(cluster)) add({std::move(plane)}, 2, kMostLayers);
       break;
-    case FabricKind::nvlink_rack: {
-      Tree tree{{all_ranks(cluster)}, false};
-      tree.has_core = leaves_needed(cluster, tree) > cluster.fabric.switch_ports;
-      trees.push_back(std::move(tree));
+    case FabricKind::nvlink_rack:
+      add({all_ranks(cluster)}, 2, kMostLayers);
       break;
-    }
   }
   return trees;
 }
 
-[[noreturn]] void refuse_size(const ClusterSpec& cluster, int leaves, int most) {
+[[noreturn]] void refuse_size(const ClusterSpec& cluster, const Tree& tree, int leaves) {
   Diagnostic d;
   d.field = "cluster.fabric";
   d.found = cluster.fabric.name + " under " + std::to_string(cluster.nodes) + " nodes, which takes " +
             std::to_string(leaves) + " leaf switches in one tree";
-  d.expected = "at most " + std::to_string(most) + " leaves with switches of " +
-               std::to_string(cluster.fabric.switch_ports) + " ports";
-  d.remedy = "fewer nodes, switches with more ports, or a fabric with more layers or planes";
+  d.expected = "at most " + std::to_string(most_leaves(cluster, tree.layers)) + " leaves with " +
+               std::to_string(tree.layers) + " layers of switches of " + std::to_string(cluster.fabric.switch_ports) +
+               " ports";
+  d.remedy = tree.layers < kMostLayers ? "fabric_override { layers: " + std::to_string(tree.layers + 1) +
+                                             " }, switches with more ports, fewer nodes, or a fabric with more planes"
+                                       : "switches with more ports, fewer nodes, or a fabric with more planes";
   throw InputError(std::move(d));
+}
+
+/// Deals the uplinks of the switches below out in turn to as many switches as they fill: cables down of each.
+std::vector<int> deal(const std::vector<int>& uplinks, int down_ports) {
+  int cables = 0;
+  for (const int each : uplinks) cables += each;
+  const int count = ceil_div(cables, down_ports);
+  std::vector<int> upper;
+  for (int i = 0; i < count; ++i) upper.push_back(cables / count + (i < cables % count ? 1 : 0));
+  return upper;
 }
 
 }  // namespace
@@ -146,172 +149,123 @@ struct FabricGraph::Impl {
   explicit Impl(const ClusterSpec& c) : cluster(c), leaf_of(static_cast<std::size_t>(c.gpus())) {}
 
   const ClusterSpec cluster;
-  Graph graph;
-  std::vector<VertexId> nics;  // by rank
-  std::vector<int> leaf_of;    // by rank
-  std::vector<VertexId> leaf_vertex;
-  std::vector<int> pod_of_leaf;
-  std::vector<BytesPerSecond> down;  // by leaf
-  int pods = 0, switches = 0, switch_links = 0;
-  mutable std::vector<std::vector<std::int8_t>> climb_from;  // [leaf][leaf], a row is filled when first asked for
+  std::vector<int> leaf_of;                                 // by rank
+  std::vector<int> tree_of;                                 // by leaf
+  std::vector<BytesPerSecond> down;                         // by leaf
+  std::vector<std::vector<int>> group_of{kMostLayers + 1};  // [layer][leaf], from layer 2
+  std::vector<int> groups = std::vector<int>(kMostLayers + 1);
+  int trees = 0, layers = 1, switches = 0, switch_links = 0;
 
-  void add_nodes();
+  int add_leaf(const std::vector<RankId>& rail, std::size_t begin, std::size_t end);
+  std::vector<int> add_leaves(const Tree& tree);
   void add_tree(const Tree& tree);
-  std::vector<Uplinked> add_leaves(const Tree& tree);
-  Uplinked add_leaf(std::span<const RankId> endpoints);
-  std::vector<Uplinked> join_above(std::span<const Uplinked> lower, Part part, int down_ports);
-  void add_cores(std::span<const std::vector<Uplinked>> spines_of_pod);
-  VertexId add_switch(Part part) { return boost::add_vertex(Vertex{part, switches++}, graph); }
-  void add_cables(VertexId a, VertexId b, int cables, BytesPerSecond each) {
-    boost::add_edge(a, b, Edge{cables, each * cables}, graph);
-  }
-  std::vector<std::int8_t> climbs(int from_leaf) const;
 };
 
-void FabricGraph::Impl::add_nodes() {
-  for (int node = 0; node < cluster.nodes; ++node) {
-    const VertexId nvswitch = boost::add_vertex(Vertex{Part::nvswitch, node}, graph);
-    for (int g = 0; g < cluster.node.gpus; ++g) {
-      const int rank = node * cluster.node.gpus + g;
-      const VertexId gpu = boost::add_vertex(Vertex{Part::gpu, rank}, graph);
-      nics.push_back(boost::add_vertex(Vertex{Part::nic, rank}, graph));
-      add_cables(gpu, nvswitch, 1, node_link_bandwidth(cluster.node));
-      add_cables(gpu, nics.back(), 1, cluster.node.gpu.pcie_bandwidth);
-    }
-  }
+/// Returns its uplinks.
+int FabricGraph::Impl::add_leaf(const std::vector<RankId>& rail, std::size_t begin, std::size_t end) {
+  const int leaf = static_cast<int>(tree_of.size());
+  const int ports = static_cast<int>(end - begin) * cluster.node.nics_per_gpu;
+  for (std::size_t i = begin; i < end; ++i) leaf_of[rail[i].index()] = leaf;
+  tree_of.push_back(trees);
+  down.push_back(endpoint_bandwidth(cluster) * static_cast<double>(end - begin));
+  ++switches;
+  return static_cast<int>(std::ceil(ports / cluster.fabric.oversubscription - 1e-9));
 }
 
-Uplinked FabricGraph::Impl::add_leaf(std::span<const RankId> endpoints) {
-  const int leaf = static_cast<int>(leaf_vertex.size());
-  const int ports = static_cast<int>(endpoints.size()) * cluster.node.nics_per_gpu;
-  const BytesPerSecond each = endpoint_bandwidth(cluster);
-  leaf_vertex.push_back(add_switch(Part::leaf));
-  pod_of_leaf.push_back(pods);
-  down.push_back(each * static_cast<double>(endpoints.size()));
-  for (const RankId rank : endpoints) {
-    leaf_of[rank.index()] = leaf;
-    add_cables(nics[rank.index()], leaf_vertex.back(), 1, each);
-  }
-  return {leaf_vertex.back(), static_cast<int>(std::ceil(ports / cluster.fabric.oversubscription - 1e-9))};
-}
-
-/// Fills the leaves of each rail evenly, so that none is left nearly empty.
-std::vector<Uplinked> FabricGraph::Impl::add_leaves(const Tree& tree) {
-  std::vector<Uplinked> added;
+/// Fills the leaves of each rail evenly, so that none is left nearly empty. Returns the uplinks of each.
+std::vector<int> FabricGraph::Impl::add_leaves(const Tree& tree) {
+  std::vector<int> uplinks;
   for (const auto& rail : tree.rails) {
     const std::size_t leaves = ceil_div(rail.size(), endpoints_per_leaf(cluster));
-    for (std::size_t i = 0; i < leaves; ++i) {
-      const std::size_t begin = rail.size() * i / leaves, end = rail.size() * (i + 1) / leaves;
-      added.push_back(add_leaf(std::span(rail).subspan(begin, end - begin)));
-    }
+    for (std::size_t i = 0; i < leaves; ++i)
+      uplinks.push_back(add_leaf(rail, rail.size() * i / leaves, rail.size() * (i + 1) / leaves));
   }
-  return added;
+  return uplinks;
 }
 
-/// Puts as many switches above `lower` as its uplinks fill, and deals the uplinks out in turn.
-std::vector<Uplinked> FabricGraph::Impl::join_above(std::span<const Uplinked> lower, Part part, int down_ports) {
-  int uplinks = 0;
-  for (const Uplinked& below : lower) uplinks += below.uplinks;
-  std::vector<Uplinked> upper;
-  for (int i = 0; i < ceil_div(uplinks, down_ports); ++i) upper.push_back({add_switch(part), 0});
-
-  std::vector<int> cables(upper.size());
-  std::size_t next = 0;
-  for (const Uplinked& below : lower) {
-    std::fill(cables.begin(), cables.end(), 0);
-    for (int i = 0; i < below.uplinks; ++i, next = (next + 1) % upper.size()) ++cables[next];
-    for (std::size_t u = 0; u < upper.size(); ++u) {
-      if (cables[u] == 0) continue;
-      add_cables(below.vertex, upper[u].vertex, cables[u], cluster.fabric.port_bandwidth);
-      upper[u].uplinks += cables[u];  // above the leaves the tree is non-blocking: as many ports up as down
-    }
-  }
-  switch_links += uplinks;
-  return upper;
-}
-
-/// Spine j of every pod hangs below core group j.
-void FabricGraph::Impl::add_cores(std::span<const std::vector<Uplinked>> spines_of_pod) {
-  std::size_t spines = 0;
-  for (const auto& pod : spines_of_pod) spines = std::max(spines, pod.size());
-  for (std::size_t j = 0; j < spines; ++j) {
-    std::vector<Uplinked> group;
-    for (const auto& pod : spines_of_pod)
-      if (j < pod.size()) group.push_back(pod[j]);
-    join_above(group, Part::core, cluster.fabric.switch_ports);
-  }
-}
-
+/// Layer by layer, sets of switches that reach the same leaves are joined by the layer above: switch j of every set
+/// hangs below group j there, so that one spine layer joins leaves, and core group j the spines number j of all pods.
 void FabricGraph::Impl::add_tree(const Tree& tree) {
-  const int ports = cluster.fabric.switch_ports;
-  const int needed = leaves_needed(cluster, tree);
-  const int leaves_per_pod = tree.has_core ? std::max(1, ports / 2) : ports;
-  const int most = tree.has_core ? leaves_per_pod * ports : ports;
-  if (needed > most) refuse_size(cluster, needed, most);
+  const int needed = leaves_needed(cluster, tree.rails);
+  if (needed > most_leaves(cluster, tree.layers)) refuse_size(cluster, tree, needed);
+  std::vector<std::vector<int>> sets;  // uplinks of a set's top switches
+  for (const int uplinks : add_leaves(tree)) sets.push_back({uplinks});
+  const std::size_t first_leaf = tree_of.size() - sets.size();
 
-  const int first_leaf = static_cast<int>(leaf_vertex.size());
-  const std::vector<Uplinked> leaves = add_leaves(tree);
-  if (leaves.size() == 1) {  // one switch holds them all: nothing above it
-    ++pods;
-    return;
+  std::size_t leaves_per_set = 1;
+  for (int layer = 2; layer <= kMostLayers; ++layer) {
+    const bool top = layer >= tree.layers;
+    const std::size_t width = static_cast<std::size_t>(top ? cluster.fabric.switch_ports : half_of_ports(cluster));
+    const bool last = sets.size() <= width;
+    std::vector<std::vector<int>> joined;
+    for (std::size_t begin = 0; sets.size() > 1 && begin < sets.size(); begin += width) {
+      const std::size_t end = std::min(sets.size(), begin + width);
+      std::size_t most = 0;
+      for (std::size_t s = begin; s < end; ++s) most = std::max(most, sets[s].size());
+      std::vector<int>& upper = joined.emplace_back();
+      for (std::size_t j = 0; j < most; ++j) {
+        std::vector<int> below;
+        for (std::size_t s = begin; s < end; ++s)
+          if (j < sets[s].size()) below.push_back(sets[s][j]);
+        for (const int uplinks : below) switch_links += uplinks;
+        for (const int cables : deal(below, last ? cluster.fabric.switch_ports : half_of_ports(cluster)))
+          upper.push_back(cables);  // above the leaves the tree is non-blocking: as many ports up as down
+      }
+      switches += static_cast<int>(upper.size());
+    }
+    if (!joined.empty()) {
+      sets = std::move(joined);
+      leaves_per_set *= width;
+      layers = std::max(layers, layer);
+    }
+    // A tree that ends below this layer is one group of it.
+    std::vector<int>& group = group_of[static_cast<std::size_t>(layer)];
+    for (std::size_t leaf = first_leaf; leaf < tree_of.size(); ++leaf)
+      group.push_back(groups[static_cast<std::size_t>(layer)] +
+                      static_cast<int>(sets.size() > 1 ? (leaf - first_leaf) / leaves_per_set : 0));
+    groups[static_cast<std::size_t>(layer)] += static_cast<int>(sets.size());
   }
-  const bool several_pods = needed > leaves_per_pod;
-  std::vector<std::vector<Uplinked>> spines_of_pod;
-  for (int begin = 0; begin < needed; begin += leaves_per_pod) {
-    const int end = std::min(needed, begin + leaves_per_pod);
-    for (int i = begin; i < end; ++i) pod_of_leaf[static_cast<std::size_t>(first_leaf + i)] = pods;
-    ++pods;
-    spines_of_pod.push_back(join_above(std::span(leaves).subspan(begin, end - begin), Part::spine,
-                                       several_pods ? std::max(1, ports / 2) : ports));
-  }
-  if (several_pods) add_cores(spines_of_pod);
-}
-
-/// Shortest paths over switches only: a leaf at distance 2 is reached over a spine, at distance 4 over a
-/// core.
-std::vector<std::int8_t> FabricGraph::Impl::climbs(int from_leaf) const {
-  const boost::filtered_graph switch_graph(graph, boost::keep_all{}, IsSwitch{&graph});
-  std::vector<int> distance(boost::num_vertices(graph), -1);
-  const VertexId root = leaf_vertex[static_cast<std::size_t>(from_leaf)];
-  distance[root] = 0;
-  boost::breadth_first_search(
-      switch_graph, root,
-      boost::visitor(boost::make_bfs_visitor(boost::record_distances(distance.data(), boost::on_tree_edge{}))));
-  std::vector<std::int8_t> result;
-  for (const VertexId leaf : leaf_vertex)
-    result.push_back(distance[leaf] < 0 ? kNoPath : static_cast<std::int8_t>(distance[leaf] / 2));
-  return result;
+  ++trees;
 }
 
 FabricGraph::FabricGraph(const ClusterSpec& cluster) : impl_(std::make_unique<Impl>(cluster)) {
-  impl_->add_nodes();
   if (cluster.fabric.kind == FabricKind::single_switch) {
-    impl_->add_leaf(all_ranks(cluster));
-    impl_->pods = 1;
+    const std::vector<RankId> all = all_ranks(cluster);
+    impl_->add_leaf(all, 0, all.size());
+    impl_->trees = 1;
+    for (int layer = 2; layer <= kMostLayers; ++layer) {
+      impl_->group_of[static_cast<std::size_t>(layer)] = {0};
+      impl_->groups[static_cast<std::size_t>(layer)] = 1;
+    }
   }
   for (const Tree& tree : trees_of(cluster)) impl_->add_tree(tree);
-  impl_->climb_from.resize(impl_->leaf_vertex.size());
 }
 
 FabricGraph::~FabricGraph() = default;
 FabricGraph::FabricGraph(FabricGraph&&) noexcept = default;
 
-int FabricGraph::leaves() const { return static_cast<int>(impl_->leaf_vertex.size()); }
+int FabricGraph::leaves() const { return static_cast<int>(impl_->tree_of.size()); }
 int FabricGraph::leaf_of(RankId rank) const { return impl_->leaf_of[rank.index()]; }
-int FabricGraph::pod_of(int leaf) const { return impl_->pod_of_leaf[static_cast<std::size_t>(leaf)]; }
-int FabricGraph::pods() const { return impl_->pods; }
+int FabricGraph::layers() const { return impl_->layers; }
 BytesPerSecond FabricGraph::down_bandwidth(int leaf) const { return impl_->down[static_cast<std::size_t>(leaf)]; }
 int FabricGraph::switches() const { return impl_->switches; }
 int FabricGraph::switch_links() const { return impl_->switch_links; }
-std::size_t FabricGraph::vertices() const { return boost::num_vertices(impl_->graph); }
-std::size_t FabricGraph::edges() const { return boost::num_edges(impl_->graph); }
+
+int FabricGraph::group_of(int leaf, int layer) const {
+  if (layer <= 1) return leaf;
+  return impl_->group_of[static_cast<std::size_t>(std::min(layer, kMostLayers))][static_cast<std::size_t>(leaf)];
+}
+
+int FabricGraph::groups(int layer) const {
+  return layer <= 1 ? leaves() : impl_->groups[static_cast<std::size_t>(std::min(layer, kMostLayers))];
+}
 
 std::optional<int> FabricGraph::climb(int from_leaf, int to_leaf) const {
-  auto& row = impl_->climb_from[static_cast<std::size_t>(from_leaf)];
-  if (row.empty()) row = impl_->climbs(from_leaf);
-  const std::int8_t layers = row[static_cast<std::size_t>(to_leaf)];
-  if (layers == kNoPath) return std::nullopt;
-  return layers;
+  if (impl_->tree_of[static_cast<std::size_t>(from_leaf)] != impl_->tree_of[static_cast<std::size_t>(to_leaf)])
+    return std::nullopt;
+  int layer = 1;
+  while (group_of(from_leaf, layer) != group_of(to_leaf, layer)) ++layer;
+  return layer - 1;
 }
 
 }  // namespace flopcast

@@ -1,4 +1,4 @@
-// The cluster as a graph: GPUs, NVSwitches, NICs and the switches between nodes, joined by cables.
+// The switches between nodes: trees of up to four layers, counted and numbered, not drawn cable by cable.
 #pragma once
 #include <memory>
 #include <optional>
@@ -8,8 +8,9 @@
 
 namespace flopcast {
 
-/// A Boost graph with the questions that the topology asks of it. An edge stands for all parallel cables
-/// between two vertices, so that a fabric of 65,536 endpoints has a few edges per port and no more.
+/// Every fabric here is one tree of switches or several, filled from one end: which leaf a NIC hangs off, and which
+/// leaves lie below one set of spines, of cores, of super-cores follow from sizes alone. So a fabric takes a number per
+/// endpoint and a few per leaf, whatever its cables.
 class FabricGraph {
  public:
   /// @throws InputError when the fabric cannot hold the cluster (too few switch ports for its layers).
@@ -20,21 +21,23 @@ class FabricGraph {
   int leaves() const;
   /// Leaf switch of a GPU's NIC.
   int leaf_of(RankId rank) const;
-  /// Pod of a leaf: the leaves below one set of spines in a three-layer tree. With two layers, the whole
-  /// tree.
-  int pod_of(int leaf) const;
-  int pods() const;
+  /// Switch layers of the tallest tree; 1: nothing above the leaves.
+  int layers() const;
+  /// The leaves that meet below switches of one layer are a group of that layer: layer 1 is the leaf itself, layer 2 a
+  /// pod (one set of spines), layer 3 what cores join, ... Numbered from 0 in each layer. Above the top of a leaf's
+  /// tree, the tree.
+  int group_of(int leaf, int layer) const;
+  int groups(int layer) const;
+  int pods() const { return groups(2); }
   /// Bandwidth of all NICs below a leaf together, per direction.
   BytesPerSecond down_bandwidth(int leaf) const;
 
   /// How many switch layers above the leaves the shortest path between two leaves climbs: 0 for one and the
-  /// same leaf, 1 over a spine, 2 over a core switch. Nothing when no path exists (separate planes).
+  /// same leaf, 1 over a spine, 2 over a core switch, ... Nothing when no path exists (separate planes).
   std::optional<int> climb(int from_leaf, int to_leaf) const;
 
   int switches() const;      ///< of the fabric between nodes, NVSwitches not counted
   int switch_links() const;  ///< cables between those switches
-  std::size_t vertices() const;
-  std::size_t edges() const;
 
  private:
   struct Impl;

@@ -1,10 +1,13 @@
 #include "hwmodels/fabric/topology.h"
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <cmath>
+#include <cstdint>
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "hwmodels/fabric/fabric_graph.h"
@@ -21,6 +24,14 @@ struct PortPair {
 /// crosses.
 using PortRoutes = std::array<std::array<RouteId, 3>, 3>;
 
+/// Ports of a GPU and their routes. Links come into being when they are first asked for: a folded step uses those of a
+/// few GPUs of a hundred thousand.
+struct GpuPorts {
+  PortPair nvlink, nic;
+  std::array<RouteId, 3> nvlink_routes;  // [side]
+  PortRoutes nic_routes;
+};
+
 }  // namespace
 
 struct Topology::Impl {
@@ -29,13 +40,15 @@ struct Topology::Impl {
   ClusterSpec cluster;
   FabricGraph fabric;
   Network network;
-  std::vector<PortPair> nvlink, nic;  // by rank
-  std::vector<PortPair> leaf, pod;    // aggregated uplinks; empty when nothing below can fill them
-  std::vector<PortRoutes> nvlink_routes, nic_routes;
+  std::unordered_map<std::uint32_t, GpuPorts> ports;  // by rank
+  /// Aggregated uplinks of the groups of each layer from the leaves on; empty when nothing below can fill them.
+  std::vector<std::vector<PortPair>> uplinks;
   std::map<double, LinkId> caps;  // by rate
 
   PortPair add_pair(const std::string& name, BytesPerSecond bandwidth);
-  void add_gpu_ports();
+  GpuPorts& ports_of(RankId rank);
+  const PortPair& nvlink(RankId rank);
+  const PortPair& nic(RankId rank);
   void add_uplinks();
   double slowdown(SlowPart::Kind kind, int rank) const;
   int node_of(RankId rank) const { return static_cast<int>(rank.index()) / cluster.node.gpus; }
@@ -47,12 +60,7 @@ struct Topology::Impl {
   void append_down(std::vector<LinkId>& links, int leaf_index, int climb) const;
 };
 
-Topology::Impl::Impl(const ClusterSpec& c)
-    : cluster(c),
-      fabric(c),
-      nvlink_routes(static_cast<std::size_t>(c.gpus())),
-      nic_routes(static_cast<std::size_t>(c.gpus())) {
-  add_gpu_ports();
+Topology::Impl::Impl(const ClusterSpec& c) : cluster(c), fabric(c) {
   if (c.fabric.oversubscription > 1.0) add_uplinks();
 }
 
@@ -67,41 +75,55 @@ double Topology::Impl::slowdown(SlowPart::Kind kind, int rank) const {
   return speed;
 }
 
-void Topology::Impl::add_gpu_ports() {
-  const BytesPerSecond nvlink_rate = node_link_bandwidth(cluster.node) * cluster.node.nvlink_efficiency;
-  const BytesPerSecond nic_rate = endpoint_bandwidth(cluster) * cluster.node.nic_efficiency;
-  for (int rank = 0; rank < cluster.gpus(); ++rank) {
-    const std::string gpu = "gpu" + std::to_string(rank);
-    nvlink.push_back(add_pair(gpu + " nvlink", nvlink_rate * slowdown(SlowPart::Kind::nvlink, rank)));
-    nic.push_back(add_pair(gpu + " nic", nic_rate * slowdown(SlowPart::Kind::nic, rank)));
+GpuPorts& Topology::Impl::ports_of(RankId rank) { return ports[static_cast<std::uint32_t>(rank.index())]; }
+
+const PortPair& Topology::Impl::nvlink(RankId rank) {
+  PortPair& port = ports_of(rank).nvlink;
+  if (!port.out.valid()) {
+    const int gpu = static_cast<int>(rank.index());
+    const BytesPerSecond rate = node_link_bandwidth(cluster.node) * cluster.node.nvlink_efficiency;
+    port = add_pair("gpu" + std::to_string(gpu) + " nvlink", rate * slowdown(SlowPart::Kind::nvlink, gpu));
   }
+  return port;
+}
+
+const PortPair& Topology::Impl::nic(RankId rank) {
+  PortPair& port = ports_of(rank).nic;
+  if (!port.out.valid()) {
+    const int gpu = static_cast<int>(rank.index());
+    const BytesPerSecond rate = endpoint_bandwidth(cluster) * cluster.node.nic_efficiency;
+    port = add_pair("gpu" + std::to_string(gpu) + " nic", rate * slowdown(SlowPart::Kind::nic, gpu));
+  }
+  return port;
 }
 
 /// All uplinks of a leaf as one link per direction. Routing is taken to spread flows evenly over equal paths
-/// (adaptive routing, as InfiniBand switches do it): a hash that collides is not modelled. A pod's uplinks
-/// are those of its leaves together, for the tree above the leaves is non-blocking.
+/// (adaptive routing, as InfiniBand switches do it): a hash that collides is not modelled. Uplinks of the groups above
+/// are those of their leaves together, for the tree above the leaves is non-blocking.
 void Topology::Impl::add_uplinks() {
-  std::vector<BytesPerSecond> up_of_pod(static_cast<std::size_t>(fabric.pods()));
-  for (int l = 0; l < fabric.leaves(); ++l) {
-    const BytesPerSecond up =
-        fabric.down_bandwidth(l) * (cluster.node.nic_efficiency / cluster.fabric.oversubscription);
-    leaf.push_back(add_pair("leaf" + std::to_string(l) + " uplinks", up));
-    up_of_pod[static_cast<std::size_t>(fabric.pod_of(l))] += up;
+  const auto up = [&](int leaf) {
+    return fabric.down_bandwidth(leaf) * (cluster.node.nic_efficiency / cluster.fabric.oversubscription);
+  };
+  for (int layer = 1; layer < std::max(2, fabric.layers()); ++layer) {
+    std::vector<BytesPerSecond> of_group(static_cast<std::size_t>(fabric.groups(layer)));
+    for (int l = 0; l < fabric.leaves(); ++l) of_group[static_cast<std::size_t>(fabric.group_of(l, layer))] += up(l);
+    const std::string name = layer == 1 ? "leaf" : layer == 2 ? "pod" : "core group ";
+    std::vector<PortPair>& links = uplinks.emplace_back();
+    for (std::size_t g = 0; g < of_group.size(); ++g)
+      links.push_back(add_pair(name + std::to_string(g) + " uplinks", of_group[g]));
   }
-  for (std::size_t p = 0; p < up_of_pod.size(); ++p)
-    pod.push_back(add_pair("pod" + std::to_string(p) + " uplinks", up_of_pod[p]));
 }
 
 void Topology::Impl::append_up(std::vector<LinkId>& links, int leaf_index, int climb) const {
-  if (leaf.empty() || climb < 1) return;
-  links.push_back(leaf[static_cast<std::size_t>(leaf_index)].out);
-  if (climb > 1) links.push_back(pod[static_cast<std::size_t>(fabric.pod_of(leaf_index))].out);
+  for (int layer = 1; layer <= std::min(climb, static_cast<int>(uplinks.size())); ++layer)
+    links.push_back(
+        uplinks[static_cast<std::size_t>(layer - 1)][static_cast<std::size_t>(fabric.group_of(leaf_index, layer))].out);
 }
 
 void Topology::Impl::append_down(std::vector<LinkId>& links, int leaf_index, int climb) const {
-  if (leaf.empty() || climb < 1) return;
-  if (climb > 1) links.push_back(pod[static_cast<std::size_t>(fabric.pod_of(leaf_index))].in);
-  links.push_back(leaf[static_cast<std::size_t>(leaf_index)].in);
+  for (int layer = std::min(climb, static_cast<int>(uplinks.size())); layer >= 1; --layer)
+    links.push_back(
+        uplinks[static_cast<std::size_t>(layer - 1)][static_cast<std::size_t>(fabric.group_of(leaf_index, layer))].in);
 }
 
 Topology::Topology(const ClusterSpec& cluster) : impl_(std::make_unique<Impl>(cluster)) {}
@@ -112,7 +134,7 @@ const ClusterSpec& Topology::cluster() const { return impl_->cluster; }
 const Network& Topology::network() const { return impl_->network; }
 int Topology::switches() const { return impl_->fabric.switches(); }
 int Topology::switch_links() const { return impl_->fabric.switch_links(); }
-bool Topology::blocking() const { return !impl_->leaf.empty(); }
+bool Topology::blocking() const { return !impl_->uplinks.empty(); }
 int Topology::leaf(RankId rank) const { return impl_->fabric.leaf_of(rank); }
 bool Topology::same_node(RankId a, RankId b) const { return impl_->node_of(a) == impl_->node_of(b); }
 bool Topology::same_leaf(RankId a, RankId b) const { return leaf(a) == leaf(b); }
@@ -124,7 +146,7 @@ RankId Topology::exit_gpu(RankId from, RankId to) const {
 
 LinkId Topology::nic(RankId rank, Side side) const {
   assert(side != Side::both);
-  const PortPair& port = impl_->nic[rank.index()];
+  const PortPair& port = impl_->nic(rank);
   return side == Side::egress ? port.out : port.in;
 }
 
@@ -136,22 +158,23 @@ RouteId Topology::route(RankId from, RankId to) {
 
 void Topology::links_between(RankId from, RankId to, std::vector<LinkId>& links) const {
   assert(from != to);
-  const Impl& t = *impl_;
+  Impl& t = *impl_;
   links.clear();
   if (same_node(from, to)) {
-    links = {t.nvlink[from.index()].out, t.nvlink[to.index()].in};
+    links.push_back(t.nvlink(from).out);
+    links.push_back(t.nvlink(to).in);
     return;
   }
   const RankId exit = exit_gpu(from, to);
   if (exit != from) {
-    links.push_back(t.nvlink[from.index()].out);
-    links.push_back(t.nvlink[exit.index()].in);
+    links.push_back(t.nvlink(from).out);
+    links.push_back(t.nvlink(exit).in);
   }
   const int climb = t.fabric.climb(leaf(exit), leaf(to)).value();
-  links.push_back(t.nic[exit.index()].out);
+  links.push_back(t.nic(exit).out);
   t.append_up(links, leaf(exit), climb);
   t.append_down(links, leaf(to), climb);
-  links.push_back(t.nic[to.index()].in);
+  links.push_back(t.nic(to).in);
 }
 
 /// A core layer adds the same two hops again that the spine layer adds to a leaf.
@@ -167,9 +190,9 @@ Seconds Topology::latency(RankId from, RankId to) const {
 }
 
 RouteId Topology::nvlink_port(RankId rank, Side side) {
-  RouteId& known = impl_->nvlink_routes[rank.index()][static_cast<std::size_t>(side)][0];
+  RouteId& known = impl_->ports_of(rank).nvlink_routes[static_cast<std::size_t>(side)];
   if (known.valid()) return known;
-  const PortPair& port = impl_->nvlink[rank.index()];
+  const PortPair& port = impl_->nvlink(rank);
   switch (side) {
     case Side::both:
       return known = impl_->network.add_route({port.out, port.in});
@@ -184,16 +207,16 @@ RouteId Topology::nvlink_port(RankId rank, Side side) {
 RouteId Topology::nic_port(RankId rank, Side side, bool crosses_spine, bool crosses_core) {
   Impl& t = *impl_;
   const int climb = crosses_core ? 2 : crosses_spine ? 1 : 0;
-  RouteId& known = t.nic_routes[rank.index()][static_cast<std::size_t>(side)][static_cast<std::size_t>(climb)];
+  RouteId& known = t.ports_of(rank).nic_routes[static_cast<std::size_t>(side)][static_cast<std::size_t>(climb)];
   if (known.valid()) return known;
   std::vector<LinkId> links;
   if (side != Side::ingress) {
-    links.push_back(t.nic[rank.index()].out);
+    links.push_back(t.nic(rank).out);
     t.append_up(links, leaf(rank), climb);
   }
   if (side != Side::egress) {
     t.append_down(links, leaf(rank), climb);
-    links.push_back(t.nic[rank.index()].in);
+    links.push_back(t.nic(rank).in);
   }
   return known = t.network.add_route(links);
 }

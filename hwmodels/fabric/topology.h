@@ -1,5 +1,5 @@
-// From a cluster description to links and routes: a Boost graph of GPUs, NVSwitches, NICs and switches,
-// routes found on it, lowered to the sim's Network.
+// From a cluster description to links and routes: ports of GPUs and trees of switches (fabric_graph.h), lowered to the
+// sim's Network as far as somebody asks for them.
 #pragma once
 #include <memory>
 #include <span>

@@ -58,10 +58,61 @@ TEST_CASE("switches and cables of the fabrics are those of arXiv 2505.09343 tabl
   }
 }
 
+TEST_CASE("trees of any number of layers are fat trees: (2 L - 1) (p / 2)^(L - 1) switches of p ports") {
+  for (const int ports : {4, 8, 16}) {
+    for (const int layers : {2, 3, 4}) {
+      int endpoints = ports;
+      for (int layer = 2; layer <= layers; ++layer) endpoints *= ports / 2;
+      if (endpoints < 32 || endpoints % 8 != 0) continue;
+      ClusterSpec c = cluster_of(FabricKind::rail_fat_tree_3, endpoints / 8);
+      c.fabric.switch_ports = ports;
+      c.fabric.layers = layers;
+      const FabricGraph fabric(c);
+      CAPTURE(ports, layers);
+      CHECK(fabric.layers() == layers);
+      CHECK(fabric.switches() == (2 * layers - 1) * endpoints / ports);
+      CHECK(fabric.switch_links() == (layers - 1) * endpoints);
+      // A rail is an eighth of the tree's leaves, so ends of a rail meet below the top, and rails over it.
+      CHECK(fabric.climb(0, fabric.leaves() - 1) == layers - 1);
+      CHECK(fabric.climb(0, 1) == 1);
+      CHECK(fabric.climb(0, 0) == 0);
+      c.nodes += 1;
+      CHECK_THROWS_AS(FabricGraph(c), InputError);
+    }
+  }
+}
+
+TEST_CASE("planes and racks take as many layers as their size needs; 131,072 GPUs and more") {
+  const FabricGraph planes(cluster_of(FabricKind::multi_plane, 16384));
+  CHECK(planes.layers() == 3);
+  CHECK(planes.switches() == 8 * 5 * 16384 / 64);  // eight three-layer trees
+  CHECK_FALSE(planes.climb(planes.leaf_of(RankId(0)), planes.leaf_of(RankId(1))).has_value());
+  CHECK(planes.climb(planes.leaf_of(RankId(0)), planes.leaf_of(RankId(8 * 16383))) == 2);
+  CHECK(FabricGraph(cluster_of(FabricKind::multi_plane, 131072)).layers() == 4);  // a million GPUs
+  CHECK(FabricGraph(cluster_of(FabricKind::nvlink_rack, 1821, 72)).layers() == 4);
+  ClusterSpec wide = cluster_of(FabricKind::rail_fat_tree_3, 16384);
+  CHECK_THROWS_AS(FabricGraph(wide), InputError);
+  wide.fabric.switch_ports = 128;
+  CHECK(FabricGraph(wide).layers() == 3);
+  wide.fabric.kind = FabricKind::rail_fat_tree_2;
+  wide.fabric.switch_ports = 512;
+  CHECK(FabricGraph(wide).layers() == 2);
+  const Topology t(cluster_of(FabricKind::multi_plane, 16384));
+  CHECK(t.network().link_count() == 0);  // nobody has asked for any
+}
+
 TEST_CASE("a fabric that cannot hold the cluster is refused, with what would hold it") {
   CHECK_THROWS_AS(Topology(cluster_of(FabricKind::multi_rail, 257)), InputError);
   CHECK_NOTHROW(Topology(cluster_of(FabricKind::multi_plane, 257)));
-  CHECK_THROWS_AS(Topology(cluster_of(FabricKind::multi_plane, 2049)), InputError);
+  CHECK_NOTHROW(Topology(cluster_of(FabricKind::multi_plane, 2049)));
+  ClusterSpec taller = cluster_of(FabricKind::multi_rail, 257);
+  taller.fabric.layers = 3;
+  CHECK_NOTHROW(Topology(taller));
+  try {
+    const Topology refused(cluster_of(FabricKind::multi_rail, 257));
+  } catch (const InputError& error) {
+    CHECK(error.diagnostics().front().remedy.find("layers: 3") != std::string::npos);
+  }
 }
 
 TEST_CASE("routes cross the ports of both ends, and NVLink to the right plane") {
