@@ -23,6 +23,9 @@ struct CollectiveRequest {
   Bytes bytes;  ///< all_reduce, reduce_scatter: the buffer of one rank; all_gather: the gathered buffer; broadcast:
                 ///< what is sent to everyone; all_to_all: what one rank sends in total, its own share included
   const LinkCalibration* links = nullptr;  ///< null: links at their full rate, no step latency beyond the fabric's
+  /// Positions in `ranks` whose transfers are wanted; empty: all. Of a group of thousands a folded step replays one,
+  /// and rows of NCCL leave those of the others empty.
+  std::span<const std::size_t> wanted = {};
 };
 
 /// One phase of a collective for every rank, in the order of CollectiveRequest::ranks. Phases follow each other.

@@ -94,7 +94,8 @@ NcclTime direct_all_reduce(const NcclGroup& group, Bytes bytes, const ClusterSpe
 /// The flows of `time` for every rank, in the order of `ranks`. Alone on healthy ports they take
 /// time.total(). Rings, trees and planes join GPUs of the same index in different nodes where the group has
 /// them.
+/// @param wanted positions whose flows are asked for; those of others may be left empty. Empty: all.
 CollectivePhase lower_nccl(Topology& topology, NcclOp op, std::span<const RankId> ranks, Bytes bytes,
-                           const NcclTime& time);
+                           const NcclTime& time, std::span<const std::size_t> wanted = {});
 
 }  // namespace flopcast

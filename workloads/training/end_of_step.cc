@@ -56,13 +56,17 @@ OpId EndOfStep::barrier(std::span<const std::size_t> members) {
 void EndOfStep::add_collective(std::string_view name, OpName op, std::span<const RankId> group,
                                std::span<const std::size_t> members, double bytes) {
   if (group.size() < 2 || bytes <= 0) return;
-  const auto phases = find_collective(name)->lower(topology_, {group, Bytes(bytes), &links_});
+  std::vector<std::size_t> at;  // positions of `members` in the group
+  for (const std::size_t i : members)
+    at.push_back(
+        static_cast<std::size_t>(std::find(group.begin(), group.end(), programs_[i].rank.gpu) - group.begin()));
+  const auto phases = find_collective(name)->lower(topology_, {group, Bytes(bytes), &links_, at});
   for (const CollectivePhase& phase : phases) {
     const OpId gate = barrier(members);
-    for (std::size_t i : members) {
-      const auto at = std::find(group.begin(), group.end(), programs_[i].rank.gpu) - group.begin();
+    for (std::size_t m = 0; m < members.size(); ++m) {
+      const PortTransfer& own = phase[at[m]];
       const OpId transfer =
-          graph_.transfer(programs_[i].rank.communication, phase[at].latency, phase[at].flows, plain(op));
+          graph_.transfer(programs_[members[m]].rank.communication, own.latency, own.flows, plain(op));
       graph_.after(transfer, gate);
     }
   }

@@ -76,8 +76,8 @@ const ShardTraffic::Share& ShardTraffic::share(const RankProgram& program, Shard
                       : op == ShardOp::scatter ? NcclOp::reduce_scatter
                                                : NcclOp::all_reduce;
   const NcclTime time = choose_nccl(nccl, group_of(topology_, ranks), Bytes(bytes), topology_.cluster(), links_);
-  const auto self = std::find(ranks.begin(), ranks.end(), program.rank.gpu) - ranks.begin();
-  share.transfer = lower_nccl(topology_, nccl, ranks, Bytes(bytes), time)[static_cast<std::size_t>(self)];
+  const auto self = static_cast<std::size_t>(std::find(ranks.begin(), ranks.end(), program.rank.gpu) - ranks.begin());
+  share.transfer = lower_nccl(topology_, nccl, ranks, Bytes(bytes), time, std::span(&self, 1))[self];
   share.alone = time.total();
   return share;
 }

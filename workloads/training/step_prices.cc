@@ -21,45 +21,51 @@ StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels,
       exchanges_(exchanges),
       tokens_(tokens_of_group(config)),
       stretch_(spread_factor(config)),
-      hottest_(static_cast<std::size_t>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin())) {
+      hottest_(static_cast<std::size_t>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin())),
+      loads_(rank_loads.begin(), rank_loads.end()) {
   const bool shares_sms = config.mechanisms.communication_sms && config.mechanisms.expert_communication &&
                           config.model.moe.experts > 0 && config.plan.expert > 1 &&
                           config.plan.dispatcher == ExpertDispatcher::deep_ep;
-  const std::array<int, 2> sms{kernels.gpu().sms, kernels.gpu().sms - (shares_sms ? config.communication_sms : 0)};
-
-  LayerShape shape;
-  shape.tokens = tokens_;
-  shape.sequence_length = config.batch.sequence_length;
-  const auto price_layer = [&](auto& table) {
-    for (int s = 0; s < 2; ++s) {
-      for (int p = 0; p < kPhases; ++p) {
-        table[s][p] = price(price_phase(static_cast<Phase>(p), config, shape, kernels, sms[s]));
-      }
-    }
-  };
-  shape.moe = false;
-  price_layer(dense_);
-
-  const MoeConfig& moe = config.model.moe;
-  moe_.resize(rank_loads.size());
-  shape.moe = true;
-  shape.local_experts = local_experts(config);
-  for (std::size_t rank = 0; rank < rank_loads.size() && moe.experts > 0; ++rank) {
-    const auto same = std::find(rank_loads.begin(), rank_loads.begin() + rank, rank_loads[rank]);
-    const std::size_t twin = static_cast<std::size_t>(same - rank_loads.begin());
-    if (twin < rank) {
-      moe_[rank] = moe_[twin];
-      continue;
-    }
-    shape.expert_rows =
-        static_cast<double>(own_tokens()) * config.plan.expert_tensor * moe.experts_per_token * rank_loads[rank];
-    price_layer(moe_[rank]);
-  }
+  sms_ = {kernels.gpu().sms, kernels.gpu().sms - (shares_sms ? config.communication_sms : 0)};
+  dense_ = price_layer(false, 1);
+  moe_.resize(loads_.size());
   for (int s = 0; s < 2; ++s) {
     for (int e = 0; e < kEdges; ++e) {
-      edges_[s][e] = price(price_edge(static_cast<EdgePhase>(e), config, tokens_, kernels, sms[s]));
+      edges_[s][e] = price(price_edge(static_cast<EdgePhase>(e), config, tokens_, kernels, sms_[s]));
     }
   }
+}
+
+StepPrices::LayerPrices StepPrices::price_layer(bool moe, double load) const {
+  LayerShape shape;
+  shape.tokens = tokens_;
+  shape.sequence_length = config_.batch.sequence_length;
+  shape.moe = moe;
+  if (moe) {
+    shape.local_experts = local_experts(config_);
+    shape.expert_rows =
+        static_cast<double>(own_tokens()) * config_.plan.expert_tensor * config_.model.moe.experts_per_token * load;
+  }
+  LayerPrices table;
+  for (int s = 0; s < 2; ++s) {
+    for (int p = 0; p < kPhases; ++p) {
+      table[s][p] = price(price_phase(static_cast<Phase>(p), config_, shape, kernels_, sms_[s]));
+    }
+  }
+  return table;
+}
+
+const StepPrices::LayerPrices& StepPrices::moe(std::size_t expert_rank) const {
+  const LayerPrices*& priced = moe_[expert_rank];
+  if (priced == nullptr) {
+    const auto twin =
+        static_cast<std::size_t>(std::find(loads_.begin(), loads_.end(), loads_[expert_rank]) - loads_.begin());
+    if (moe_[twin] == nullptr)
+      moe_[twin] =
+          &moe_priced_.emplace_back(config_.model.moe.experts > 0 ? price_layer(true, loads_[twin]) : LayerPrices());
+    priced = moe_[twin];
+  }
+  return *priced;
 }
 
 Price StepPrices::price(const PhaseCost& cost) const {
@@ -85,7 +91,7 @@ std::int64_t StepPrices::own_tokens(const TrainingConfig& config) {
 }
 
 const Price& StepPrices::phase(Phase phase, bool moe, int expert_rank, SmShare share) const {
-  const auto& table = moe ? moe_[expert_rank] : dense_;
+  const LayerPrices& table = moe ? this->moe(static_cast<std::size_t>(expert_rank)) : dense_;
   return table[index(share)][static_cast<std::size_t>(phase)];
 }
 
@@ -109,7 +115,7 @@ LayerCosts StepPrices::layer_costs() const {
   };
   LayerCosts costs;
   costs.dense = sum(dense_);
-  costs.moe = config_.model.moe.experts > 0 ? sum(moe_[hottest_]) : costs.dense;
+  costs.moe = config_.model.moe.experts > 0 ? sum(moe(hottest_)) : costs.dense;
   if (!config_.mechanisms.embedding_head_mtp) return costs;
   costs.embedding = edge_sum({EdgePhase::embedding_forward, EdgePhase::embedding_backward});
   costs.head = edge_sum({EdgePhase::head_forward, EdgePhase::head_backward, EdgePhase::head_weight});

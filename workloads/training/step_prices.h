@@ -1,6 +1,7 @@
 // Durations of everything a rank computes in one pass, priced once per step and looked up ever after.
 #pragma once
 #include <array>
+#include <deque>
 #include <span>
 #include <vector>
 
@@ -28,6 +29,8 @@ class StepPrices {
   /// @param exchanges what communication inside tensor and context parallel groups takes.
   StepPrices(const TrainingConfig& config, const KernelModel& kernels, const ExchangeTimes& exchanges,
              std::span<const double> rank_loads);
+  StepPrices(const StepPrices&) = delete;
+  StepPrices& operator=(const StepPrices&) = delete;
 
   const Price& phase(Phase phase, bool moe, int expert_rank, SmShare share) const;
   const Price& edge(EdgePhase phase, SmShare share) const;
@@ -45,17 +48,24 @@ class StepPrices {
 
  private:
   static constexpr int kEdges = 8;
+  using LayerPrices = std::array<std::array<Price, kPhases>, 2>;  // [share][phase]
   Price price(const PhaseCost& cost) const;
+  LayerPrices price_layer(bool moe, double load) const;
+  const LayerPrices& moe(std::size_t expert_rank) const;
 
   const TrainingConfig& config_;
   const KernelModel& kernels_;
   const ExchangeTimes& exchanges_;
   std::int64_t tokens_;
-  double stretch_;                                              // of all compute: the slowest GPU sets the pace
-  std::size_t hottest_;                                         // expert rank that the others of its group wait for
-  std::array<std::array<Price, kPhases>, 2> dense_;             // [share][phase]
-  std::vector<std::array<std::array<Price, kPhases>, 2>> moe_;  // [expert rank][share][phase]
-  std::array<std::array<Price, kEdges>, 2> edges_;              // [share][phase]
+  double stretch_;             // of all compute: the slowest GPU sets the pace
+  std::size_t hottest_;        // expert rank that the others of its group wait for
+  std::array<int, 2> sms_{};   // [share]
+  std::vector<double> loads_;  // [expert rank]
+  LayerPrices dense_;
+  /// [expert rank], priced when first asked for: a folded step has one of them.
+  mutable std::vector<const LayerPrices*> moe_;
+  mutable std::deque<LayerPrices> moe_priced_;
+  std::array<std::array<Price, kEdges>, 2> edges_;  // [share][phase]
 };
 
 }  // namespace flopcast

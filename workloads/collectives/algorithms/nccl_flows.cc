@@ -47,19 +47,21 @@ PortLoad load_of(const Topology& topology, const GroupLayout& layout, std::span<
   return load;
 }
 
-CollectivePhase uniform(Topology& topology, NcclOp op, std::span<const RankId> ranks, const NcclTime& time) {
+CollectivePhase uniform(Topology& topology, NcclOp op, std::span<const RankId> ranks, const NcclTime& time,
+                        std::span<const std::size_t> wanted) {
   const GroupLayout layout(topology, ranks);
   const PortBytes bytes(topology.cluster(), time);
-  CollectivePhase phase;
-  phase.reserve(ranks.size());
-  for (std::size_t i = 0; i < ranks.size(); ++i) {
+  CollectivePhase phase(ranks.size());
+  const auto lower = [&](std::size_t i) {
     PortLoad load = load_of(topology, layout, ranks, i, bytes);
     if (op == NcclOp::broadcast) {  // the first only sends, the last only receives
       if (i == 0) load.nvlink_in = load.leaf_in = load.spine_in = Bytes(0);
       if (i + 1 == ranks.size()) load.nvlink_out = load.leaf_out = load.spine_out = Bytes(0);
     }
-    phase.push_back({time.fixed, port_flows(topology, ranks[i], load, {})});
-  }
+    phase[i] = {time.fixed, port_flows(topology, ranks[i], load, {})};
+  };
+  for (const std::size_t i : wanted) lower(i);
+  for (std::size_t i = 0; wanted.empty() && i < ranks.size(); ++i) lower(i);
   return phase;
 }
 
@@ -100,11 +102,11 @@ NcclGroup group_of(const Topology& topology, std::span<const RankId> ranks) {
 }
 
 CollectivePhase lower_nccl(Topology& topology, NcclOp op, std::span<const RankId> ranks, Bytes bytes,
-                           const NcclTime& time) {
+                           const NcclTime& time, std::span<const std::size_t> wanted) {
   if (ranks.size() < 2) return CollectivePhase(ranks.size());
   if (op == NcclOp::all_to_all) return exchange(topology, ranks, bytes, time);
   if (op == NcclOp::send_recv) return message(topology, ranks, time);
-  return uniform(topology, op, ranks, time);
+  return uniform(topology, op, ranks, time, wanted);
 }
 
 namespace {
@@ -130,7 +132,7 @@ std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& 
   if (request.links == nullptr) return plain(op).lower(topology, request);
   const NcclTime time =
       choose_nccl(op, group_of(topology, request.ranks), request.bytes, topology.cluster(), *request.links);
-  return {lower_nccl(topology, op, request.ranks, request.bytes, time)};
+  return {lower_nccl(topology, op, request.ranks, request.bytes, time, request.wanted)};
 }
 
 template <NcclOp op>

@@ -1,6 +1,6 @@
 #include "workloads/collectives/algorithms/port_load.h"
 
-#include <map>
+#include <cstdint>
 
 namespace flopcast {
 namespace {
@@ -50,14 +50,19 @@ std::vector<Flow> port_flows(Topology& topology, RankId rank, const PortLoad& lo
 
 GroupLayout::GroupLayout(const Topology& topology, std::span<const RankId> ranks)
     : ranks_(ranks.begin(), ranks.end()), gpus_per_node_(topology.cluster().node.gpus) {
-  std::map<int, std::size_t> slot_of_node;
+  constexpr std::uint32_t kNone = ~std::uint32_t{0};
+  std::vector<std::uint32_t> slot_of_node(static_cast<std::size_t>(topology.cluster().nodes), kNone);
+  node_.reserve(ranks.size());
+  place_.reserve(ranks.size());
   for (const RankId rank : ranks) {
-    const int node = static_cast<int>(rank.index()) / gpus_per_node_;
-    const auto [slot, fresh] = slot_of_node.try_emplace(node, members_.size());
-    if (fresh) members_.emplace_back();
-    node_.push_back(slot->second);
-    place_.push_back(members_[slot->second].size());
-    members_[slot->second].push_back(rank);
+    std::uint32_t& slot = slot_of_node[rank.index() / static_cast<std::size_t>(gpus_per_node_)];
+    if (slot == kNone) {
+      slot = static_cast<std::uint32_t>(members_.size());
+      members_.emplace_back();
+    }
+    node_.push_back(slot);
+    place_.push_back(members_[slot].size());
+    members_[slot].push_back(rank);
   }
 }
 
