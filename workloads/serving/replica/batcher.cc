@@ -29,14 +29,11 @@ Batcher::Batcher(const ReplicaConfig& config, JobTable& jobs, const TokenPattern
 void Batcher::submit(JobId id, Ticks work) {
   Job& job = (*jobs_)[id];
   waiting_.push_back(id);
+  ++outside_;
   work_ += job.work = work;
   ++state_->load.waiting;
   ++state_->load.outstanding;
   state_->load.queued_tokens += job.context();
-}
-
-std::int64_t Batcher::requests() const {
-  return decode_.size() + placed_ + static_cast<std::int64_t>(waiting_.size() + arrived_.size() + swapped_.size());
 }
 
 void Batcher::leave(KvSequence sequence, Ticks work) {
@@ -54,6 +51,7 @@ void Batcher::unplace(JobId id) {
   const Job& job = (*jobs_)[id];
   leave(job.sequence, job.work);
   --placed_;
+  --outside_;
 }
 
 void Batcher::release(JobId id) {
@@ -68,6 +66,7 @@ void Batcher::withdraw(std::uint32_t source, std::vector<JobId>& out) {
     const Job& job = (*jobs_)[id];
     if (job.source != source) continue;
     out.push_back(id);
+    --outside_;
     work_ -= job.work;
     state_->load.queued_tokens -= job.context();
     --state_->load.waiting;
@@ -92,7 +91,7 @@ void Batcher::abandon(std::vector<JobId>& out) {
   prompting_.clear();
   arrived_.clear();
   restoring_.clear();
-  placed_ = 0;
+  placed_ = outside_ = 0;
   restored_at_ = work_ = 0;
   cache_ = KvCache(config_->cache);
   decode_.clear();
@@ -104,6 +103,7 @@ void Batcher::abandon(std::vector<JobId>& out) {
 void Batcher::schedule(Ticks now) {
   now_ = now;
   provide_pages(state_->iteration + 1);
+  if (only_decodes()) return;  // nobody to be put together with: most groups of a wide replica, most of the time
   // The first token came with the cache, and is shown when the request is taken in (SGLang's decode server streams it
   // then: process_batch_result_prebuilt; vLLM's computes it once more, an iteration later).
   for (const JobId id : arrived_) {
@@ -111,6 +111,7 @@ void Batcher::schedule(Ticks now) {
     if (job.first_token < 0) job.first_token = now;
     decode_.add(id);
   }
+  outside_ -= static_cast<std::int64_t>(arrived_.size());
   arrived_.clear();
   for (; next_restored() <= now; restoring_.pop_front()) prompting_.push_back(restoring_.front().second);
   bring_back();
@@ -135,6 +136,7 @@ std::int64_t Batcher::admit_waiting(std::int64_t tokens) {
     if (config_->role == ReplicaRole::decode && (*jobs_)[id].preemptions == 0) break;
     if (!admit(id)) break;
     waiting_.pop_front();
+    --outside_;
     --state_->load.waiting;
     const bool ready = !prompting_.empty() && prompting_.back() == id;
     if (ready && !prompts_.take(id, tokens, config_->scheduler.chunked_prefill)) break;
@@ -280,12 +282,14 @@ void Batcher::preempt(JobId id) {
     job.swapped = true;
     state_->debt += config_->restore_ticks_per_token[KvTier::host] * length;
     swapped_.push_back(id);
+    ++outside_;
     return;
   }
   cache_.finish(job.sequence);
   job.computed = 0;
   state_->counters.recomputed_tokens += job.context();
   waiting_.push_front(id);
+  ++outside_;
   ++state_->load.waiting;
   state_->load.queued_tokens += job.context();
 }
@@ -296,6 +300,7 @@ void Batcher::bring_back() {
     Job& job = (*jobs_)[id];
     if (!cache_.swap_in(job.sequence)) return;
     swapped_.pop_front();
+    --outside_;
     job.swapped = false;
     state_->debt += config_->restore_ticks_per_token[KvTier::host] * job.context();
     decode_.add(id);

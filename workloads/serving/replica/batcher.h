@@ -51,7 +51,7 @@ class Batcher final : private IterationPlan {
   const PromptBatch& prompts() const { return prompts_; }
   PromptBatch& prompts() { return prompts_; }
   /// Decode replicas: requests that it has, or that are on their way to it.
-  std::int64_t requests() const;
+  std::int64_t requests() const { return decode_.size() + outside_; }
   Ticks prompt_work() const { return work_; }  ///< what the prompts of its jobs take alone
 
  private:
@@ -59,6 +59,9 @@ class Batcher final : private IterationPlan {
   std::int64_t continue_prompts(std::int64_t tokens) override;
   std::int64_t admit_waiting(std::int64_t tokens) override;
 
+  bool only_decodes() const {
+    return arrived_.empty() && waiting_.empty() && swapped_.empty() && prompting_.empty() && restoring_.empty();
+  }
   void provide_pages(std::int64_t before);
   void place(Ticks now);
   void bring_back();
@@ -77,6 +80,7 @@ class Batcher final : private IterationPlan {
   std::vector<JobId> prompting_;                   // admitted, context not yet computed; in order of admission
   std::vector<JobId> arrived_;                     // decode replicas: to join at the next boundary
   std::int64_t placed_ = 0;                        // decode replicas: caches on their way
+  std::int64_t outside_ = 0;                       // waiting, swapped, placed or arrived
   std::deque<std::pair<Ticks, JobId>> restoring_;  // caches on their way up from lower tiers, one after the other
   Ticks restored_at_ = 0;                          // when the last of them is there
   Ticks work_ = 0;

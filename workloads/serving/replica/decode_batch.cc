@@ -91,7 +91,7 @@ std::vector<JobEvent> DecodeBatch::take_page_needs(std::int64_t before) {
   return events;
 }
 
-bool DecodeBatch::provide_at_once(std::int64_t before) {
+bool DecodeBatch::provide_now(std::int64_t before) {
   const std::int64_t counted =
       before > provided_ ? demand_.pages(pattern_.tokens(provided_ - 1), pattern_.tokens(before - 1)) : 0;
   const std::vector<JobEvent> events = take_page_needs(before);

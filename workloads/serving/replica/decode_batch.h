@@ -39,7 +39,10 @@ class DecodeBatch {
 
   /// Reserves what jobs need before iterations below `before`, all at once. False, and nothing changed, where there are
   /// not pages enough.
-  bool provide_at_once(std::int64_t before);
+  bool provide_at_once(std::int64_t before) {
+    const bool provided = before <= provided_ && (page_needs_.empty() || page_needs_.top().at >= before);
+    return provided || provide_now(before);
+  }
   /// The same iteration by iteration and job by job, in order of their number; where pages run out `give_way` is told
   /// to remove the youngest of all.
   void provide_in_turn(std::int64_t before, const std::function<void(JobId)>& give_way);
@@ -56,6 +59,7 @@ class DecodeBatch {
   /// What a job's place in its pages depends on, whatever the iteration.
   std::int64_t page_offset(const Job& job) const { return job.base - pattern_.tokens(job.joined); }
   JobId youngest() const;
+  bool provide_now(std::int64_t before);
   void count_pages(JobId job, std::int64_t at);
   void provide_iteration(std::int64_t iteration, const std::function<void(JobId)>& give_way);
   std::vector<JobEvent> take_page_needs(std::int64_t before);
