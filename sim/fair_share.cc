@@ -7,16 +7,22 @@
 namespace flopcast {
 namespace {
 
-constexpr int kFlowBits = 32;
-std::uint64_t event_key(std::uint32_t flow, std::uint32_t version) {
-  return (static_cast<std::uint64_t>(flow) << kFlowBits) | version;
-}
+constexpr double kNoLimit = std::numeric_limits<double>::infinity();
+/// Rates and loads that differ by less are the same: sums over some thousand flows round by a tenth of it.
+constexpr double kSame = 1e-12;
+/// Group grown so often: what belongs to it is spread over the network, and all of that is taken in at once.
+constexpr int kMostRounds = 8;
 
 }  // namespace
 
 std::vector<FairShare::Flow>& FairShare::on_link(LinkId link) {
   if (link.index() >= on_link_.size()) on_link_.resize(network_.link_count());
   return on_link_[link.index()];
+}
+
+double FairShare::capacity(LinkId link) const {
+  const double all = network_.link(link).bandwidth.value();
+  return link.index() < background_.size() ? all - background_[link.index()] : all;
 }
 
 FairShare::Flow FairShare::start(Seconds now, std::span<const LinkId> links, Bytes bytes) {
@@ -30,106 +36,139 @@ FairShare::Flow FairShare::start(Seconds now, std::span<const LinkId> links, Byt
   const Flow flow = free_.back();
   free_.pop_back();
   State& state = flows_[flow];
-  state.links.assign(links.begin(), links.end());
+  state.links.clear();
+  state.cap = kNoLimit;
+  for (const LinkId id : links) {
+    const Link& link = network_.link(id);
+    if (link.shared) {
+      state.links.push_back(id);
+      on_link(id).push_back(flow);
+    } else {
+      state.cap = std::min(state.cap, link.bandwidth.value());
+    }
+  }
   state.bytes = state.left = bytes.value();
   state.rate = 0;
+  state.bottleneck = LinkId();
   state.since = now.value();
   state.active = true;
   state.met = false;
   ++started_;
-  for (const LinkId link : links)
-    if (network_.link(link).shared) on_link(link).push_back(flow);
   touched_.push_back(flow);
   return flow;
 }
 
 void FairShare::set_background(Seconds now, LinkId link, BytesPerSecond taken) {
   assert(taken < network_.link(link).bandwidth);
-  if (background_.empty()) {
+  if (link.index() >= background_.size()) {
     if (taken == BytesPerSecond(0)) return;
     background_.resize(network_.link_count());
   }
   if (background_[link.index()] == taken.value()) return;
   touch_at(now.value());
   background_[link.index()] = taken.value();
-  const std::vector<Flow>& flows = on_link(link);
-  touched_.insert(touched_.end(), flows.begin(), flows.end());
+  changed_.push_back(link);
 }
 
-/// Flows that start or end at one moment are dealt with together.
+/// What happens at one moment is dealt with together.
 void FairShare::touch_at(double now) {
-  if (!touched_.empty() && now > touched_at_) settle();
+  if (now > touched_at_) settle();
   touched_at_ = now;
 }
 
-/// Finds the rates of all flows that what started or ended since meets.
+/// Finds the rates that change by what happened since.
 void FairShare::settle() {
-  if (touched_.empty()) return;
-  group_.clear();
-  ++round_;
-  link_mark_.resize(network_.link_count());
-  for (const Flow flow : touched_)
-    if (flows_[flow].active) collect(flow);
-  touched_.clear();
-  if (!group_.empty()) share(touched_at_);
+  if (touched_.empty() && freed_.empty() && changed_.empty()) return;
+  begin_group();
+  for (int round = 0; !group_.empty(); ++round) {
+    if (round == kMostRounds) add_all_met();
+    share();
+    const bool grown = add_unsettled();
+    for (const Port& port : ports_) port_of_link_[port.link.index()] = kNoPort;
+    if (!grown) break;
+  }
+  set_rates();
 }
 
-/// Adds a flow and all that it shares links with, directly or over others.
-void FairShare::collect(Flow first) {
-  if (mark_[first] == round_) return;
-  mark_[first] = round_;
-  std::size_t next = group_.size();
-  group_.push_back(first);
-  for (; next < group_.size(); ++next) {
-    for (const LinkId link : flows_[group_[next]].links) {
-      if (!network_.link(link).shared || link_mark_[link.index()] == round_) continue;
-      link_mark_[link.index()] = round_;
-      for (const Flow other : on_link_[link.index()]) {
-        if (mark_[other] == round_) continue;
-        mark_[other] = round_;
-        group_.push_back(other);
-      }
+void FairShare::add(Flow flow) {
+  if (in_group(flow)) return;
+  mark_[flow] = round_;
+  group_.push_back(flow);
+}
+
+/// Those whose rates cannot stay, to begin with: who started, whom the link held up that an ended flow has left, and
+/// everybody on a link that has got wider or narrower.
+void FairShare::begin_group() {
+  group_.clear();
+  ++round_;
+  port_of_link_.resize(network_.link_count(), kNoPort);
+  for (const Flow flow : touched_) {
+    if (!flows_[flow].active) continue;
+    note_meetings(flow);
+    add(flow);
+  }
+  for (const LinkId link : freed_)
+    for (const Flow flow : on_link(link))
+      if (flows_[flow].bottleneck == link) add(flow);
+  for (const LinkId link : changed_)
+    for (const Flow flow : on_link(link)) add(flow);
+  touched_.clear();
+  freed_.clear();
+  changed_.clear();
+}
+
+void FairShare::note_meetings(Flow flow) {
+  for (const LinkId link : flows_[flow].links) {
+    const std::vector<Flow>& here = on_link_[link.index()];
+    if (here.size() < 2) continue;
+    for (const Flow other : here) {
+      shared_ += flows_[other].met ? 0 : 1;
+      flows_[other].met = true;
     }
   }
 }
 
-/// Ports of the group with how many of its flows are open on each; own caps of flows, smallest first.
+/// Everything that the group shares links with, directly or over others.
+void FairShare::add_all_met() {
+  for (std::size_t next = 0; next < group_.size(); ++next)
+    for (const LinkId link : flows_[group_[next]].links)
+      for (const Flow other : on_link_[link.index()]) add(other);
+}
+
+/// Ports of the group with what its other flows leave of them and how many of its own are open; own caps of flows,
+/// smallest first.
 void FairShare::list_ports() {
   ports_.clear();
   caps_.clear();
-  port_of_link_.resize(network_.link_count(), kNoPort);
   for (const Flow flow : group_) {
     State& state = flows_[flow];
     state.next_rate = -1;
-    double cap = std::numeric_limits<double>::infinity();
     for (const LinkId link : state.links) {
-      const Link& l = network_.link(link);
-      if (!l.shared) {
-        cap = std::min(cap, l.bandwidth.value());
-        continue;
-      }
       std::uint32_t& at = port_of_link_[link.index()];
-      if (at == kNoPort) {
-        at = static_cast<std::uint32_t>(ports_.size());
-        const double taken = background_.empty() ? 0 : background_[link.index()];
-        ports_.push_back({link, l.bandwidth.value() - taken, 0});
+      if (at != kNoPort) continue;
+      at = static_cast<std::uint32_t>(ports_.size());
+      Port port{link, capacity(link), kNoLimit, 0};
+      for (const Flow other : on_link_[link.index()]) {
+        if (in_group(other)) {
+          ++port.open;
+        } else {
+          port.left -= flows_[other].rate;
+        }
       }
-      ++ports_[at].open;
-      if (on_link_[link.index()].size() > 1 && !state.met) {
-        state.met = true;
-        ++shared_;
-      }
+      port.left = std::max(0.0, port.left);
+      ports_.push_back(port);
     }
-    if (cap < std::numeric_limits<double>::infinity()) caps_.emplace_back(cap, flow);
+    if (state.cap < kNoLimit) caps_.emplace_back(state.cap, flow);
   }
   std::sort(caps_.begin(), caps_.end());
 }
 
 /// Takes a flow's rate off the ports that it crosses.
-void FairShare::fix_rate(Flow flow, double rate) {
-  flows_[flow].next_rate = rate;
-  for (const LinkId link : flows_[flow].links) {
-    if (!network_.link(link).shared) continue;
+void FairShare::fix_rate(Flow flow, double rate, LinkId bottleneck) {
+  State& state = flows_[flow];
+  state.next_rate = rate;
+  state.bottleneck = bottleneck;
+  for (const LinkId link : state.links) {
     Port& port = ports_[port_of_link_[link.index()]];
     port.left = std::max(0.0, port.left - rate);
     --port.open;
@@ -157,9 +196,9 @@ const FairShare::Port* FairShare::narrowest() {
   return nullptr;
 }
 
-/// Progressive filling: the port that gives its flows least fixes their rate; what is left is shared by the others.
-/// Flows that cannot go as fast keep their own cap.
-void FairShare::share(double now) {
+/// Progressive filling of the group in what the other flows leave: the port that gives its flows least fixes their
+/// rate; what is left is shared by the others. Flows that cannot go as fast keep their own cap.
+void FairShare::share() {
   list_ports();
   narrowest_.clear();
   for (std::uint32_t i = 0; i < ports_.size(); ++i) offer(i);
@@ -170,50 +209,74 @@ void FairShare::share(double now) {
     const bool capped =
         next_cap < caps_.size() && (least == nullptr || caps_[next_cap].first <= least->left / least->open);
     if (capped) {
-      fix_rate(caps_[next_cap].second, caps_[next_cap].first);
+      fix_rate(caps_[next_cap].second, caps_[next_cap].first, LinkId());
       continue;
     }
     if (least == nullptr) break;
     const double rate = least->left / least->open;
     const LinkId link = least->link;
+    ports_[port_of_link_[link.index()]].level = rate;
     for (const Flow flow : on_link_[link.index()])
-      if (flows_[flow].next_rate < 0) fix_rate(flow, rate);
-  }
-  for (const Port& port : ports_) port_of_link_[port.link.index()] = kNoPort;
-  for (const Flow flow : group_) {
-    State& state = flows_[flow];
-    if (state.next_rate == state.rate) continue;
-    state.left = std::max(0.0, state.left - state.rate * (now - state.since));
-    state.since = now;
-    state.rate = state.next_rate;
-    ++state.version;
-    ends_.push({now + state.left / state.rate, event_key(flow, state.version)});
+      if (in_group(flow) && flows_[flow].next_rate < 0) fix_rate(flow, rate, link);
   }
 }
 
-void FairShare::drop_stale() {
-  while (!ends_.empty()) {
-    const std::uint64_t key = ends_.top().key;
-    const State& state = flows_[key >> kFlowBits];
-    if (state.active && state.version == static_cast<std::uint32_t>(key)) return;
-    ends_.pop();
+/// Takes in the flows on the group's ports whose rates cannot stay beside the group's new ones: who has lost its
+/// bottleneck, and who is faster than those that a port holds up. False: nobody.
+bool FairShare::add_unsettled() {
+  const std::size_t before = group_.size();
+  const std::uint32_t solved = round_;
+  for (const Port& port : ports_) {
+    const std::vector<Flow>& here = on_link_[port.link.index()];
+    double load = 0, fastest = 0;
+    std::size_t others = 0;
+    for (const Flow flow : here) {
+      const bool ours = mark_[flow] == solved && flows_[flow].next_rate >= 0;
+      const double rate = ours ? flows_[flow].next_rate : flows_[flow].rate;
+      load += rate;
+      fastest = std::max(fastest, rate);
+      others += ours ? 0 : 1;
+    }
+    if (others == 0) continue;
+    const bool full = load >= capacity(port.link) * (1 - kSame);
+    for (const Flow flow : here) {
+      const State& state = flows_[flow];
+      if (mark_[flow] == solved) continue;
+      const bool holds = state.bottleneck != port.link || (full && fastest <= state.rate * (1 + kSame));
+      const bool stays = holds && state.rate * (1 - kSame) <= port.level;
+      if (!stays) {
+        flows_[flow].next_rate = -1;
+        add(flow);
+      }
+    }
+  }
+  return group_.size() > before;
+}
+
+void FairShare::set_rates() {
+  for (const Flow flow : group_) {
+    State& state = flows_[flow];
+    if (state.next_rate == state.rate) continue;
+    state.left = std::max(0.0, state.left - state.rate * (touched_at_ - state.since));
+    state.since = touched_at_;
+    state.rate = state.next_rate;
+    ends_.set(flow, touched_at_ + state.left / state.rate);
   }
 }
 
 Seconds FairShare::next_end() {
   settle();
-  drop_stale();
-  return Seconds(ends_.empty() ? std::numeric_limits<double>::infinity() : ends_.top().time);
+  return Seconds(ends_.empty() ? kNoLimit : ends_.first_time());
 }
 
 void FairShare::remove(Flow flow) {
   State& state = flows_[flow];
   state.active = false;
-  ++state.version;
+  ends_.erase(flow);
   for (const LinkId link : state.links) {
-    if (!network_.link(link).shared) continue;
-    std::erase(on_link_[link.index()], flow);
-    touched_.insert(touched_.end(), on_link_[link.index()].begin(), on_link_[link.index()].end());
+    std::vector<Flow>& here = on_link_[link.index()];
+    here.erase(std::find(here.begin(), here.end(), flow));
+    if (!here.empty()) freed_.push_back(link);
   }
   free_.push_back(flow);
 }
@@ -226,10 +289,10 @@ void FairShare::cancel(Seconds now, Flow flow) {
 std::vector<FairShare::Flow> FairShare::ended_by(Seconds now) {
   std::vector<Flow> ended;
   while (next_end() <= now) {
-    const double end = ends_.top().time;
+    const double end = ends_.first_time();
     touch_at(end);
-    for (; !ends_.empty() && ends_.top().time <= end + resolution_; drop_stale()) {
-      const auto flow = static_cast<Flow>(ends_.top().key >> kFlowBits);
+    for (; !ends_.empty() && ends_.first_time() <= end + resolution_;) {
+      const Flow flow = ends_.first();
       delivered_ += Bytes(flows_[flow].bytes);
       remove(flow);
       ended.push_back(flow);

@@ -7,14 +7,16 @@
 #include <utility>
 #include <vector>
 
-#include "sim/calendar.h"
+#include "sim/flow_ends.h"
 #include "sim/network.h"
 
 namespace flopcast {
 
-/// The flows of one network. A flow that meets no other costs two heap operations; when one starts or ends,
-/// rates are found anew by progressive filling for those flows only that it meets, directly or over others
-/// (Bertsekas and Gallager, Data Networks, 6.5.2). Tests hold it against SimGrid.
+/// The flows of one network. A flow that meets no other costs two heap operations. When one starts or ends, rates are
+/// found anew by progressive filling (Bertsekas and Gallager, Data Networks, 6.5.2) for it and for those others only
+/// whose rates cannot stay. They can as long as every flow has a bottleneck: a full link on which none is faster, or
+/// its own cap. Rates with that property are the max-min fair ones, and there is one set of them (6.5.1), so that whom
+/// this leaves alone would get the same rate again. Tests hold it against SimGrid.
 class FairShare {
  public:
   using Flow = std::uint32_t;
@@ -42,48 +44,59 @@ class FairShare {
  private:
   static constexpr std::uint32_t kNoPort = ~std::uint32_t{0};
   struct State {
-    std::vector<LinkId> links;
+    std::vector<LinkId> links;  // shared ones
+    double cap = 0;             // of its own: the narrowest pipe that it shares with nobody
     double bytes = 0, left = 0, rate = 0, since = 0;
-    double next_rate = 0;  ///< while rates are found; below zero: open
-    std::uint32_t version = 0;
+    double next_rate = 0;  // while rates are found; below zero: open
+    LinkId bottleneck;     // on which nobody is faster; invalid: its own cap
     bool active = false, met = false;
   };
   struct Port {
     LinkId link;
-    double left = 0;  ///< bandwidth that no fixed flow takes
-    int open = 0;     ///< flows whose rate is not fixed
+    double left = 0;   // bandwidth that no fixed flow takes
+    double level = 0;  // what flows get that this port holds up; infinity: none
+    int open = 0;      // flows whose rate is not fixed
   };
   struct Offer {
-    double rate;  ///< to each open flow
+    double rate;  // to each open flow
     std::uint32_t port;
   };
   void touch_at(double now);
   void settle();
-  void collect(Flow first);
+  void begin_group();
+  void add(Flow flow);
+  void add_all_met();
+  bool in_group(Flow flow) const { return mark_[flow] == round_; }
+  void note_meetings(Flow flow);
+  double capacity(LinkId link) const;
   void list_ports();
-  void fix_rate(Flow flow, double rate);
+  void fix_rate(Flow flow, double rate, LinkId bottleneck);
   static bool wider(const Offer& a, const Offer& b);
   void offer(std::uint32_t port);
   const Port* narrowest();
-  void share(double now);
+  void share();
+  bool add_unsettled();
+  void set_rates();
   void remove(Flow flow);
-  void drop_stale();
   std::vector<Flow>& on_link(LinkId link);
 
   const Network& network_;
   double resolution_;
-  std::vector<double> background_;  // per link; empty: none
+  std::vector<double> background_;  // per link; nothing on those beyond the end
   std::vector<State> flows_;
   std::vector<Flow> free_;
   std::vector<std::vector<Flow>> on_link_;  // active flows per shared link
-  Calendar ends_;                           // key: flow and version; entries of older versions are stale
-  std::vector<Flow> touched_;               // whose rates may have changed at touched_at_
+  FlowEnds ends_;
+  // What happened at touched_at_ and has not been dealt with: flows that started, links that lost a flow, and links
+  // whose background changed.
+  std::vector<Flow> touched_;
+  std::vector<LinkId> freed_, changed_;
   double touched_at_ = 0;
   std::vector<Flow> group_;  // flows whose rates are being found
   std::vector<Port> ports_;  // that they cross
   std::vector<std::pair<double, Flow>> caps_;
   std::vector<Offer> narrowest_;  // heap
-  std::vector<std::uint32_t> port_of_link_, mark_, link_mark_;
+  std::vector<std::uint32_t> port_of_link_, mark_;
   std::uint32_t round_ = 0;
   std::uint64_t started_ = 0, shared_ = 0;
   Bytes delivered_;

@@ -47,12 +47,14 @@ class Reporter final : public SpanReceiver {
 
   void ended(const OpSpan& span) override {
     for (TimelineSink* sink : sinks_) sink->finished(graph_, span);
-    if (graph_.kind(span.op) == OpKind::transfer) ++result_.transfers;
+    const std::uint64_t times = options_.times.empty() ? 1 : options_.times[span.op.index()];
+    if (graph_.kind(span.op) == OpKind::transfer) result_.transfers += times;
+    result_.operations += times;
     result_.makespan = std::max(result_.makespan, span.end);
-    if (++result_.operations % kOperationsPerReport == 0) report_progress();
+    if (++ended_ % kOperationsPerReport == 0) report_progress();
   }
   void report_progress() const {
-    if (options_.progress && !options_.progress(result_.operations, graph_.size())) throw Interrupted();
+    if (options_.progress && !options_.progress(ended_, graph_.size())) throw Interrupted();
   }
   ReplayResult result(std::uint64_t contended_flows) {
     result_.contended_flows = contended_flows;
@@ -65,6 +67,7 @@ class Reporter final : public SpanReceiver {
   std::span<TimelineSink* const> sinks_;
   const ReplayOptions& options_;
   ReplayResult result_;
+  std::uint64_t ended_ = 0;
 };
 
 /// A flow under way.
@@ -74,6 +77,15 @@ struct LiveFlow {
   double bytes = 0.0;  ///< in all, or what was left when the solver got it
   double end = 0.0;    ///< its date on the calendar; kNever while the solver has it
   bool in_solver = false;
+};
+
+/// What the replay asks of an operation again and again, side by side: graphs are larger than caches.
+struct OpState {
+  double start = 0.0;
+  double duration = 0.0;
+  /// Before it starts: predecessors still to end. While a transfer runs: its flows still to end.
+  std::uint32_t waiting_for = 0;
+  bool transfer = false;
 };
 
 /// Who is on a link. At most one of the two is the case.
@@ -135,9 +147,7 @@ class Replay final : public ContentionClient {
   Calendar calendar_;
   double now_ = 0.0;
   std::uint64_t ended_ = 0;
-  /// Before an operation starts: predecessors still to end. While a transfer runs: its flows still to end.
-  std::vector<std::uint32_t> waiting_for_;
-  std::vector<double> start_;
+  std::vector<OpState> ops_;
   std::vector<LiveFlow> flows_;
   std::vector<FlowSlot> free_slots_;
   std::vector<LinkUse> links_;
@@ -152,10 +162,12 @@ Replay::Replay(const OperationGraph& graph, const Network& network, const Replay
       network_(network),
       options_(options),
       receiver_(&receiver),
-      waiting_for_(graph.size()),
-      start_(graph.size()),
+      ops_(graph.size()),
       links_(network.link_count()) {
-  for (std::size_t i = 0; i < graph.size(); ++i) waiting_for_[i] = graph.predecessor_count(OpId::at(i));
+  for (std::size_t i = 0; i < graph.size(); ++i) {
+    const OpId op = OpId::at(i);
+    ops_[i] = {0.0, graph.duration(op).value(), graph.predecessor_count(op), graph.kind(op) == OpKind::transfer};
+  }
   for (std::size_t i = 0; i < links_.size(); ++i) links_[i].shared = network.link(LinkId::at(i)).shared;
 }
 
@@ -210,19 +222,19 @@ void Replay::handle(const CalendarEvent& event) {
 }
 
 void Replay::start(OpId op) {
-  start_[op.index()] = now_;
-  const double duration = graph_.duration(op).value();
-  if (graph_.kind(op) != OpKind::transfer) {
-    calendar_.push({now_ + duration, calendar_key(op, kOperationEnds)});
-  } else if (duration > 0.0) {
-    calendar_.push({now_ + duration, calendar_key(op, kLatencyPaid)});
+  OpState& state = ops_[op.index()];
+  state.start = now_;
+  if (!state.transfer) {
+    calendar_.push({now_ + state.duration, calendar_key(op, kOperationEnds)});
+  } else if (state.duration > 0.0) {
+    calendar_.push({now_ + state.duration, calendar_key(op, kLatencyPaid)});
   } else {
     start_flows(op);
   }
 }
 
 void Replay::start_flows(OpId op) {
-  std::uint32_t& flows_left = waiting_for_[op.index()];
+  std::uint32_t& flows_left = ops_[op.index()].waiting_for;
   for (const Flow& flow : graph_.flows(op)) {
     if (flow.bytes <= Bytes(0.0)) continue;
     ++flows_left;
@@ -268,7 +280,7 @@ void Replay::hand_to_solver(FlowSlot slot) {
   flows_[slot].in_solver = true;
   for (LinkId id : network_.route(flows_[slot].route)) ++links_[id.index()].in_solver;
   joining_.push_back(slot);
-  ++contended_flows_;
+  contended_flows_ += options_.times.empty() ? 1 : options_.times[flows_[slot].op.index()];
 }
 
 void Replay::promote(FlowSlot slot) {
@@ -290,14 +302,14 @@ void Replay::end_flow(FlowSlot slot) {
   }
   flow = {};
   free_slots_.push_back(slot);
-  if (--waiting_for_[op.index()] == 0) end(op);
+  if (--ops_[op.index()].waiting_for == 0) end(op);
 }
 
 void Replay::end(OpId op) {
   ++ended_;
-  receiver_->ended({op, Seconds(start_[op.index()]), Seconds(now_)});
+  receiver_->ended({op, Seconds(ops_[op.index()].start), Seconds(now_)});
   for (OpId successor : graph_.successors(op))
-    if (--waiting_for_[successor.index()] == 0) start(successor);
+    if (--ops_[successor.index()].waiting_for == 0) start(successor);
 }
 
 FlowSlot Replay::new_slot() {
@@ -340,7 +352,7 @@ std::vector<OpId> Replay::stuck_operations() const {
   OpId walk;
   for (std::size_t i = graph_.size(); i-- > 0;) {
     const OpId op = OpId::at(i);
-    if (waiting_for_[i] == 0) continue;
+    if (ops_[i].waiting_for == 0) continue;
     walk = op;
     for (OpId successor : graph_.successors(op)) waits_for[successor.index()] = op;
   }

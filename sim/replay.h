@@ -43,9 +43,11 @@ enum class Contention { child, in_process };
 
 struct ReplayOptions {
   TransferBackend backend = TransferBackend::simgrid;
-  Contention contention = Contention::child;
+  Contention contention = Contention::in_process;
   /// Hands every flow to SimGrid, also those that meet no other. Slower, with the same times: tests hold both together.
   bool solve_every_flow = false;
+  /// How many operations each of the graph stands for in the counts of ReplayResult; empty: one.
+  std::span<const std::uint32_t> times = {};
   /// Called every so often with (operations ended, operations in all); return false to stop (Ctrl-C).
   std::function<bool(std::uint64_t, std::uint64_t)> progress;
 };

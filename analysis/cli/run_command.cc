@@ -34,7 +34,7 @@ struct RunArguments {
   std::string json, csv, trace, picture, requests, html;
   std::vector<int> trace_gpus;
   std::string trace_window;
-  std::string backend;
+  std::string engine;
   bool allow_oom = false;
   bool unfolded = false;
 };
@@ -227,7 +227,7 @@ void run_scenario(const RunArguments& arguments) {
 
   ProgressLine progress;
   RunSettings settings = command_settings(progress);
-  settings.sharing = arguments.backend == "ideal" ? Sharing::ideal : Sharing::max_min;
+  set_engine(settings, arguments.engine);
   settings.allow_oom = arguments.allow_oom;
   settings.unfolded = arguments.unfolded;
   SideOutputs outputs(arguments, scenario.value(), progress);
@@ -277,7 +277,7 @@ void add_run_command(Command& program) {
             .option("--trace-window", arguments.trace_window,
                     "Only what runs between these times of the step in the trace, e.g. 1.5s..2s")
             .value_name("FROM..TO");
-        add_replay_options(command, arguments.backend, arguments.allow_oom);
+        add_replay_options(command, arguments.engine, arguments.allow_oom);
         command.flag("--unfolded", arguments.unfolded, "Replay every GPU, not one per group of identical ones");
       },
       run_scenario);

@@ -4,16 +4,24 @@
 
 namespace flopcast {
 
-void add_replay_options(Command& command, std::string& backend, bool& allow_oom) {
-  command.option("--backend", backend, "How flows share links: simgrid (max-min fairly) or ideal (not at all)")
-      .one_of({"simgrid", "ideal"})
-      .default_value("simgrid");
+void add_replay_options(Command& command, std::string& engine, bool& allow_oom) {
+  command
+      .option("--engine,--backend", engine,
+              "How flows share links: shared (max-min fairly, in this process), simgrid (the same by SimGrid) or ideal "
+              "(not at all)")
+      .one_of({"shared", "simgrid", "ideal"})
+      .default_value("shared");
   command.flag("--allow-oom", allow_oom, "Replay a plan that does not fit into memory");
+}
+
+void set_engine(RunSettings& settings, std::string_view engine) {
+  settings.sharing = engine == "ideal" ? Sharing::ideal : Sharing::max_min;
+  // The program has no thread while it replays, so that SimGrid may be forked.
+  settings.solver = engine == "simgrid" ? Solver::simgrid_child : Solver::in_process;
 }
 
 RunSettings command_settings(ProgressLine& line) {
   RunSettings settings;
-  settings.solver = Solver::simgrid_child;  // the program has no thread while it replays
   settings.progress = [&line, shown = std::string()](const Progress& progress) mutable {
     if (progress.stage != shown) line.stage(progress.stage);
     shown = progress.stage;

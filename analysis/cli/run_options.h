@@ -1,6 +1,7 @@
 // Options of a run that do not come from the command line, and those that several commands share.
 #pragma once
 #include <string>
+#include <string_view>
 
 #include "analysis/cli/options.h"
 #include "analysis/cli/terminal.h"
@@ -9,8 +10,10 @@
 
 namespace flopcast {
 
-/// Adds `--backend` and `--allow-oom`.
-void add_replay_options(Command& command, std::string& backend, bool& allow_oom);
+/// Adds `--engine` and `--allow-oom`.
+void add_replay_options(Command& command, std::string& engine, bool& allow_oom);
+/// What `--engine` names.
+void set_engine(RunSettings& settings, std::string_view engine);
 
 /// Settings of the program's own runs: SimGrid in a child process, progress on stderr, and Ctrl-C.
 RunSettings command_settings(ProgressLine& line);

@@ -56,7 +56,7 @@ constexpr MetricRow<RunFacts> kRunRows[] = {
     {"replayed_gpus", "count", "replayed GPUs", "GPUs that were replayed one by one",
      [](RunRef r) { return as::count(r.replayed_gpus); }, show::whole},
     {"backend", "text", "network model",
-     "What timed the transfers: simgrid, max_min (the same sharing within the process), or ideal (no contention)",
+     "Who shares out links: shared (max-min fairly, in the process), simgrid (the same by SimGrid) or ideal (nobody)",
      [](RunRef r) { return as::word(std::string(r.sharing())); }, nullptr},
     {"fingerprint", "text", "fingerprint", "Hexadecimal, over every operation's start and end",
      [](RunRef r) { return as::word(fmt::format("{:016x}", r.fingerprint)); }, nullptr},

@@ -12,6 +12,7 @@
 #include <limits>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "sim/contention.h"
@@ -63,6 +64,7 @@ class SimgridSolver final : public ContentionSolver {
 
  private:
   void add_route(const Network& network, RouteId route);
+  sg::Link* add_link(const std::string& name, const Link& model);
   void completed(const sg::Comm& comm);
   void report_ended();
   void wake(double now, std::span<const FlowSlot> ended);
@@ -72,7 +74,7 @@ class SimgridSolver final : public ContentionSolver {
   QuietEngine engine_;
   sg::NetZone* zone_ = nullptr;
   sg::Host* sink_ = nullptr;
-  std::vector<sg::Link*> link_;          // by LinkId; null where no route needs it
+  std::vector<sg::Link*> link_;          // by LinkId; null for fat pipes and where no route needs it
   std::vector<sg::Host*> route_source_;  // by RouteId; null where no flow will start
   std::vector<sg::CommPtr> comm_;        // by FlowSlot; null when the slot is free
   std::vector<sg::CommPtr> graveyard_;   // ended, still referred to by SimGrid until its clock moves on
@@ -122,18 +124,26 @@ SimgridSolver::SimgridSolver(const Network& network, std::span<const RouteId> ro
   });
 }
 
+sg::Link* SimgridSolver::add_link(const std::string& name, const Link& model) {
+  sg::Link* const link = simgrid_compat::add_link(zone_, name, model.bandwidth.value() * kUnitsPerByte);
+  link->set_latency(0.0);  // a latency would skew the sharing; the replay pays it before the flow starts
+  link->set_sharing_policy(model.shared ? sg::Link::SharingPolicy::SHARED : sg::Link::SharingPolicy::FATPIPE);
+  link->seal();
+  return link;
+}
+
+/// A fat pipe takes nothing from others, so that each route may have its own: SimGrid goes through all flows on a pipe
+/// whenever one of them changes, and half of a cluster's flows may be capped at one pace.
 void SimgridSolver::add_route(const Network& network, RouteId route) {
   std::vector<sg::LinkInRoute> way_out;
   for (LinkId id : effective_links(network, route)) {
-    sg::Link*& link = link_[id.index()];
-    if (!link) {
-      const Link& model = network.link(id);
-      link =
-          simgrid_compat::add_link(zone_, fmt::format("link {}", id.index()), model.bandwidth.value() * kUnitsPerByte);
-      link->set_latency(0.0);  // a latency would skew the sharing; the replay pays it before the flow starts
-      link->set_sharing_policy(model.shared ? sg::Link::SharingPolicy::SHARED : sg::Link::SharingPolicy::FATPIPE);
-      link->seal();
+    const Link& model = network.link(id);
+    if (!model.shared) {
+      way_out.emplace_back(add_link(fmt::format("pipe of route {}", route.index()), model));
+      continue;
     }
+    sg::Link*& link = link_[id.index()];
+    if (!link) link = add_link(fmt::format("link {}", id.index()), model);
     way_out.emplace_back(link);
   }
   sg::Host* source = simgrid_compat::add_host(zone_, fmt::format("route {}", route.index()), 1.0);

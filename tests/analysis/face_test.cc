@@ -92,7 +92,7 @@ TEST_CASE("under contention the library agrees with the program to 1e-9", "[face
   for (int i = 0; i < own.training().ranks_size(); ++i)
     CHECK(own.training().ranks(i).bubble_s() ==
           Approx(child.training().ranks(i).bubble_s()).margin(1e-9 * own.training().step_time_s()));
-  CHECK(own.run().backend() == "max_min");
+  CHECK(own.run().backend() == "shared");
   settings.solver = Solver::simgrid_child;
   CHECK(run(resolve(file, environment()), environment(), settings).json() == program_json(file, "--unfolded"));
 }

@@ -17,7 +17,8 @@ TEST_CASE("completion offers commands, options, scenarios, fields and choices", 
   CHECK_THAT(completed("run deepseek_v3_2048"), ContainsSubstring("deepseek_v3_2048_h800\t"));
   CHECK_THAT(completed("run deepseek_v3_2048_h800 --tra"),
              ContainsSubstring("--trace\t") && ContainsSubstring("--trace-window\t"));
-  CHECK_THAT(completed("run x --backend ''"), ContainsSubstring("simgrid") && ContainsSubstring("ideal"));
+  CHECK_THAT(completed("run x --engine ''"),
+             ContainsSubstring("shared") && ContainsSubstring("simgrid") && ContainsSubstring("ideal"));
   CHECK_THAT(completed("run x --set training.plan.pi"), StartsWith("training.plan.pipeline=\t"));
   CHECK_THAT(completed("compare deepseek_v3_2048_h800 deepseek_v3_2048_h2"),
              ContainsSubstring("deepseek_v3_2048_h20\t"));

@@ -24,7 +24,10 @@ struct Times {
   std::vector<double> start, end;
 };
 
-Times replayed(const System& system, const ReplayOptions& options = {}) {
+ReplayOptions by_simgrid() { return {.contention = Contention::child, .progress = {}}; }
+ReplayOptions here() { return {.contention = Contention::in_process, .progress = {}}; }
+
+Times replayed(const System& system, const ReplayOptions& options = by_simgrid()) {
   SpanSink spans(system.graph);
   FingerprintSink fingerprint;
   TimelineSink* const sinks[] = {&spans, &fingerprint};
@@ -39,7 +42,9 @@ Times replayed(const System& system, const ReplayOptions& options = {}) {
 }
 
 ReplayOptions ideal() { return {.backend = TransferBackend::ideal, .progress = {}}; }
-ReplayOptions everything_solved() { return {.solve_every_flow = true, .progress = {}}; }
+ReplayOptions everything_solved() {
+  return {.contention = Contention::child, .solve_every_flow = true, .progress = {}};
+}
 
 double largest_difference(const Times& a, const Times& b) {
   double largest = 0.0;
@@ -280,16 +285,17 @@ TEST_CASE("The same input gives the same fingerprint, whatever was replayed befo
   CHECK(largest_difference(first, later) == 0.0);
 }
 
-TEST_CASE("Shared out in this process, flows end when SimGrid ends them") {
-  const ReplayOptions here{.contention = Contention::in_process, .progress = {}};
+namespace {
+
+void check_that_engines_agree(std::uint64_t seeds) {
   const ReplayOptions all_here{.contention = Contention::in_process, .solve_every_flow = true, .progress = {}};
-  for (std::uint64_t seed = 0; seed < 4 * kSeeds; ++seed) {
+  for (std::uint64_t seed = 0; seed < seeds; ++seed) {
     // A fifth of the links caps each flow on its own; narrow networks and wide ones.
     const System system = random_system(seed, {.lanes = 6 + static_cast<int>(seed % 3) * 10,
                                                .operations = 200 + static_cast<int>(seed % 2) * 400,
                                                .links = 2 + static_cast<int>(seed % 5) * 3});
     const Times child = replayed(system);
-    const Times own = replayed(system, here);
+    const Times own = replayed(system, here());
     CAPTURE(seed);
     CHECK(largest_difference(child, own) <= 1e-9 * child.result.makespan.value());
     CHECK(own.result.contended_flows == child.result.contended_flows);
@@ -297,15 +303,22 @@ TEST_CASE("Shared out in this process, flows end when SimGrid ends them") {
   }
 }
 
+}  // namespace
+
+TEST_CASE("Shared out in this process, flows end when SimGrid ends them") { check_that_engines_agree(4 * kSeeds); }
+
+TEST_CASE("Ten thousand random systems: flows end when SimGrid ends them", "[.][slow]") {
+  check_that_engines_agree(10'000);
+}
+
 TEST_CASE("Replays in several threads at once give what one alone gives") {
-  const ReplayOptions here{.contention = Contention::in_process, .progress = {}};
   constexpr std::uint64_t kSystems = 8;
   std::vector<std::uint64_t> alone, together(kSystems);
   for (std::uint64_t seed = 0; seed < kSystems; ++seed)
-    alone.push_back(replayed(random_system(seed, {}), here).fingerprint);
+    alone.push_back(replayed(random_system(seed, {}), here()).fingerprint);
   std::vector<std::thread> threads;
   for (std::uint64_t seed = 0; seed < kSystems; ++seed)
-    threads.emplace_back([&, seed] { together[seed] = replayed(random_system(seed, {}), here).fingerprint; });
+    threads.emplace_back([&, seed] { together[seed] = replayed(random_system(seed, {}), here()).fingerprint; });
   for (std::thread& thread : threads) thread.join();
   CHECK(alone == together);
 }

@@ -37,11 +37,14 @@ struct Outcome {
   double start_of(OpId op) const { return start[op.index()]; }
 };
 
-Outcome run(Toy&& toy, ReplayOptions options = {}) {
-  const OperationGraph graph = std::move(toy.builder).build();
+Approx exactly(double seconds) { return Approx(seconds).epsilon(1e-11).margin(2e-12); }
+
+/// By one engine.
+Outcome run_by(Contention engine, const Network& network, const OperationGraph& graph, ReplayOptions options) {
+  options.contention = engine;
   SpanSink spans(graph);
   TimelineSink* const sinks[] = {&spans};
-  Outcome outcome{replay(graph, toy.network, sinks, options), {}, {}};
+  Outcome outcome{replay(graph, network, sinks, options), {}, {}};
   for (std::size_t i = 0; i < graph.size(); ++i) {
     outcome.start.push_back(spans.start(OpId::at(i)).value());
     outcome.end.push_back(spans.end(OpId::at(i)).value());
@@ -49,7 +52,18 @@ Outcome run(Toy&& toy, ReplayOptions options = {}) {
   return outcome;
 }
 
-Approx exactly(double seconds) { return Approx(seconds).epsilon(1e-11).margin(2e-12); }
+/// By SimGrid, once both engines have agreed.
+Outcome run(Toy&& toy, const ReplayOptions& options = {}) {
+  const OperationGraph graph = std::move(toy.builder).build();
+  Outcome outcome = run_by(Contention::child, toy.network, graph, options);
+  const Outcome own = run_by(Contention::in_process, toy.network, graph, options);
+  CHECK(own.result.contended_flows == outcome.result.contended_flows);
+  for (std::size_t i = 0; i < graph.size(); ++i) {
+    CHECK(own.start[i] == exactly(outcome.start[i]));
+    CHECK(own.end[i] == exactly(outcome.end[i]));
+  }
+  return outcome;
+}
 
 }  // namespace
 
@@ -156,6 +170,48 @@ TEST_CASE("A fat pipe caps each flow on its own and is never contended") {
   CHECK(outcome.end_of(p) == exactly(1.0));
   CHECK(outcome.end_of(q) == exactly(1.0));
   CHECK(outcome.result.contended_flows == 3);
+}
+
+TEST_CASE("Senders that are slower than their share leave the rest of a link to others") {
+  // A link of 10 GB/s; paces of 1 and 4 GB/s, each of several flows on routes of their own, and flows without one.
+  Toy toy;
+  const LinkId link = toy.link(10.0), slow = toy.link(1.0, false), quick = toy.link(4.0, false);
+  const LinkId own[] = {toy.link(100.0), toy.link(100.0), toy.link(100.0), toy.link(100.0)};
+  const OpId first = toy.transfer(0.0, toy.network.add_route({own[0], link, slow}), 6.0);
+  const OpId second = toy.transfer(0.0, toy.network.add_route({own[1], link, slow}), 6.0);
+  const OpId third = toy.transfer(0.0, toy.network.add_route({own[2], link, quick}), 12.0);
+  const OpId fourth = toy.transfer(0.0, toy.network.add_route({own[3], link}), 12.0);
+  const Outcome outcome = run(std::move(toy));
+  // 1, 1, 4 and 4 GB/s: 12 GB at 4 take 3 s. Then 3 GB are left of each slow one, which goes no faster alone.
+  CHECK(outcome.end_of(third) == exactly(3.0));
+  CHECK(outcome.end_of(fourth) == exactly(3.0));
+  CHECK(outcome.end_of(first) == exactly(6.0));
+  CHECK(outcome.end_of(second) == exactly(6.0));
+}
+
+TEST_CASE("Pace and link hold up the same flow in turn") {
+  // 3 GB/s for two flows: the capped one (2 GB/s) gets 1.5 while the other is there, then its pace.
+  Toy toy;
+  const LinkId link = toy.link(3.0), cap = toy.link(2.0, false);
+  const OpId capped = toy.transfer(0.0, toy.network.add_route({link, cap}), 5.0);
+  const OpId free = toy.transfer(0.0, toy.network.add_route({link}), 3.0);
+  const Outcome outcome = run(std::move(toy));
+  CHECK(outcome.end_of(free) == exactly(2.0));
+  CHECK(outcome.end_of(capped) == exactly(2.0 + (5.0 - 3.0) / 2.0));
+}
+
+TEST_CASE("Whom a flow leaves alone keeps its rate, and who is held up further away does not") {
+  // A chain: a on links 1 and 2, b on 2 and 3, c on 3. Link 2 has 4 GB/s, link 3 has 10. a and b get 2 each, c gets 8;
+  // when a has ended, b gets 4 and c is left with 6.
+  Toy toy;
+  const LinkId one = toy.link(100.0), two = toy.link(4.0), three = toy.link(10.0);
+  const OpId a = toy.transfer(0.0, toy.network.add_route({one, two}), 2.0);
+  const OpId b = toy.transfer(0.0, toy.network.add_route({two, three}), 10.0);
+  const OpId c = toy.transfer(0.0, toy.network.add_route({three}), 20.0);
+  const Outcome outcome = run(std::move(toy));
+  CHECK(outcome.end_of(a) == exactly(1.0));
+  CHECK(outcome.end_of(b) == exactly(1.0 + 8.0 / 4.0));
+  CHECK(outcome.end_of(c) == exactly(1.0 + 12.0 / 6.0));
 }
 
 TEST_CASE("A transfer ends with the last of its flows; flows without bytes end at once") {

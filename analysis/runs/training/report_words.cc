@@ -143,14 +143,11 @@ std::vector<std::string> assumptions(const TrainingReport& report) {
 }
 
 std::string run_line(const RunFacts& run) {
-  const std::string_view sharing = run.sharing() == "simgrid"   ? "SimGrid"
-                                   : run.sharing() == "max_min" ? "max-min"
-                                                                : "ideal";
   return fmt::format(
-      "{} operations, {} transfers ({} flows met another); {} replayed{}; {} backend; fingerprint {:016x}",
+      "{} operations, {} transfers ({} flows met another); {} replayed{}; engine {}; fingerprint {:016x}",
       format_integer(static_cast<double>(run.operations)), format_integer(static_cast<double>(run.transfers)),
       format_integer(static_cast<double>(run.contended_flows)), plural(static_cast<double>(run.replayed_gpus), "GPU"),
-      run.folded ? " (folded)" : "", sharing, run.fingerprint);
+      run.folded ? " (folded)" : "", run.sharing(), run.fingerprint);
 }
 
 std::string evidence_line(const EvidenceShare& evidence) {

@@ -171,7 +171,7 @@ MemoryRefused::MemoryRefused(const std::string& field, MemoryTable fullest, Byte
 
 std::string_view RunFacts::sharing() const {
   if (backend == TransferBackend::ideal) return "ideal";
-  return contention == Contention::in_process && contended_flows > 0 ? "max_min" : "simgrid";
+  return contention == Contention::in_process ? "shared" : "simgrid";
 }
 
 const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memory); }

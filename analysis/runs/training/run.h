@@ -14,7 +14,7 @@ namespace flopcast {
 
 struct RunOptions {
   TransferBackend backend = TransferBackend::simgrid;
-  Contention contention = Contention::child;
+  Contention contention = Contention::in_process;
   bool allow_oom = false;
   /// Project the step to the whole run (needs further replays, for the batch ramp and for phases with other
   /// plans).

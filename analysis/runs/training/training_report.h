@@ -41,9 +41,8 @@ struct RunFacts {
   std::size_t replayed_gpus = 0;
   bool folded = true;
   TransferBackend backend = TransferBackend::simgrid;
-  Contention contention = Contention::child;
-  /// Who shared out links, in a word: "simgrid", "max_min" (this process) or "ideal" (nobody). "simgrid" too where no
-  /// flow met another, so that there was nothing to share.
+  Contention contention = Contention::in_process;
+  /// Who shares out links among flows that meet, in a word: "shared" (this process), "simgrid" or "ideal" (nobody).
   std::string_view sharing() const;
 };
 
