@@ -129,9 +129,9 @@ void PassEmitter::exchange(RankProgram& program, Half& half, const Price& price,
 OpId PassEmitter::compute(RankProgram& program, OpName name, const Price& price, double weight, Label label) {
   label.kind = static_cast<std::uint16_t>(name);
   const double stretch = weight / program.rank.speed;
-  evidence_.measured += price.by_evidence[0] * stretch;
-  evidence_.fitted += price.by_evidence[1] * stretch;
-  evidence_.roofline += price.by_evidence[2] * stretch;
+  evidence_.measured += price.by_evidence[0] * (stretch * times_);
+  evidence_.fitted += price.by_evidence[1] * (stretch * times_);
+  evidence_.roofline += price.by_evidence[2] * (stretch * times_);
   return graph_.compute(program.rank.compute, price.time * stretch, label);
 }
 
@@ -387,7 +387,9 @@ void PassEmitter::recompute(RankProgram& program, Half again) {
   interleave(program, again, nothing, false, false);
 }
 
-void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, const std::vector<RankId>& peer) {
+void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, const std::vector<RankId>& peer,
+                       std::int64_t times) {
+  times_ = static_cast<double>(times);
   const std::vector<int>& stage_of = schedule_.stage_of[program.rank.pipeline_rank];
   const auto stage_in = [&](int chunk) { return StageId::at(stage_of[chunk]); };
   program.forwards.resize(stage_of.size());

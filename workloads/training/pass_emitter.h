@@ -24,7 +24,9 @@ class PassEmitter {
 
   /// @param copy which replayed copy of the pipeline the rank belongs to.
   /// @param peer maps a pipeline rank to the GPU of the same copy.
-  void emit(RankProgram& program, const Pass& pass, CopyId copy, const std::vector<RankId>& peer);
+  /// @param times how many passes this one stands for.
+  void emit(RankProgram& program, const Pass& pass, CopyId copy, const std::vector<RankId>& peer,
+            std::int64_t times = 1);
   const EvidenceShare& evidence() const { return evidence_; }
 
  private:
@@ -70,6 +72,7 @@ class PassEmitter {
   std::vector<std::vector<Schedule::Location>> path_;           // [direction][stage]
   Bytes boundary_;                                              // activations of one micro-batch between two stages
   EvidenceShare evidence_;
+  double times_ = 1;  // that the pass being built stands for
 };
 
 }  // namespace flopcast

@@ -15,9 +15,17 @@ namespace flopcast {
 
 namespace {
 
-Schedule make_schedule(const TrainingConfig& config) {
+bool is_long(const TrainingConfig& config, const StepExtent& extent) {
+  const std::int64_t micro_batches = config.micro_batches();
+  return extent.micro_batches > 0 && 2 * std::int64_t{extent.micro_batches} <= micro_batches &&
+         micro_batches * config.model.layers > extent.short_step;
+}
+
+/// The whole schedule, or what stands for it.
+ShortenedSchedule make_schedule(const TrainingConfig& config, const StepExtent& extent = {}) {
   const ScheduleRequest request{config.plan.pipeline, config.micro_batches(), config.plan.chunks};
-  if (!config.schedule_text.empty()) return parse_schedule(config.schedule_text, config.schedule_file, request);
+  if (!config.schedule_text.empty())
+    return {parse_schedule(config.schedule_text, config.schedule_file, request), 0, {}};
   const ScheduleRow* row = find_schedule(config.schedule);
   if (row == nullptr) {
     std::vector<std::string> names;
@@ -26,7 +34,10 @@ Schedule make_schedule(const TrainingConfig& config) {
                                 nearest_name(config.schedule, names)});
   }
   if (auto faults = row->check(request); !faults.empty()) throw InputError(std::move(faults));
-  return row->build(request);
+  if (is_long(config, extent)) {
+    if (auto shortened = shorten(*row, request, extent.micro_batches)) return std::move(*shortened);
+  }
+  return {row->build(request), 0, {}};
 }
 
 void check_stage_layers(const TrainingConfig& config, const Schedule& schedule) {
@@ -46,8 +57,10 @@ void check_stage_layers(const TrainingConfig& config, const Schedule& schedule) 
 class StepBuilder {
  public:
   StepBuilder(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
-              const LinkCalibration& links, Schedule schedule)
+              const LinkCalibration& links, ShortenedSchedule schedule)
       : config_(config),
+        repeated_(std::move(schedule.of_rank)),
+        more_(schedule.more),
         topology_(topology),
         links_(links),
         grid_(config.plan),
@@ -58,7 +71,7 @@ class StepBuilder {
         graph_(training_op_names()),
         shards_(config, grid_, topology, links, graph_),
         experts_(config, grid_, loads_, prices_.own_tokens(), topology, links) {
-    step_.schedule = std::move(schedule);
+    step_.schedule = std::move(schedule.schedule);
     choose_overlap();
     check_stage_layers(config, step_.schedule);
     step_.hottest_load = *std::max_element(loads_.begin(), loads_.end());
@@ -154,16 +167,33 @@ class StepBuilder {
     for (std::size_t i = 0; i < programs_.size(); ++i) {
       peers[i % copies][programs_[i].rank.pipeline_rank] = programs_[i].rank.gpu;  // programs_ go by pipeline rank
     }
+    if (more_ > 0) step_.repeated = RepeatedStretch{more_, step_.schedule.micro_batches, {}};
     for (std::size_t i = 0; i < programs_.size(); ++i) {
       const int copy = static_cast<int>(i) % copies;
-      for (const Pass& pass : step_.schedule.order[programs_[i].rank.pipeline_rank]) {
+      const int pipeline_rank = programs_[i].rank.pipeline_rank;
+      const std::size_t first_pass = step_.passes.size();
+      if (more_ > 0) step_.repeated->of_rank.push_back(moved(repeated_[pipeline_rank], first_pass));
+      for (const Pass& pass : step_.schedule.order[pipeline_rank]) {
         const OpId first = OpId::at(graph_.size());
-        emitter.emit(programs_[i], pass, CopyId::at(copy), peers[copy]);
-        step_.passes.push_back({static_cast<std::uint32_t>(i), pass, first, OpId::at(graph_.size())});
+        const std::int64_t times = times_of(step_.passes.size());
+        emitter.emit(programs_[i], pass, CopyId::at(copy), peers[copy], times);
+        step_.passes.push_back({static_cast<std::uint32_t>(i), pass, first, OpId::at(graph_.size()), times});
       }
     }
     mail.connect(graph_);
     step_.evidence = emitter.evidence();
+  }
+
+  static RepeatedPasses moved(RepeatedPasses passes, std::size_t by) {
+    for (std::size_t* position : {&passes.begin, &passes.end, &passes.seen_begin, &passes.seen_end}) *position += by;
+    return passes;
+  }
+
+  /// Of a pass of the rank that is being filled.
+  std::int64_t times_of(std::size_t pass) const {
+    if (!step_.repeated) return 1;
+    const RepeatedPasses& own = step_.repeated->of_rank.back();
+    return pass >= own.begin && pass < own.end ? 1 + more_ : 1;
   }
 
   void finish() {
@@ -206,6 +236,8 @@ class StepBuilder {
   }
 
   const TrainingConfig& config_;
+  std::vector<RepeatedPasses> repeated_;  // by pipeline rank, positions in its order
+  std::int64_t more_ = 0;
   Topology& topology_;
   const LinkCalibration& links_;
   JobGrid grid_;
@@ -235,8 +267,9 @@ const std::vector<std::string>& training_op_names() {
 }
 
 TrainingStep build_training_step(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
-                                 const LinkCalibration& links) {
-  return StepBuilder(config, topology, kernels, links, make_schedule(config)).build(StepBuilder::Ending::optimizer);
+                                 const LinkCalibration& links, StepExtent extent) {
+  return StepBuilder(config, topology, kernels, links, make_schedule(config, extent))
+      .build(StepBuilder::Ending::optimizer);
 }
 
 TrainingStep build_forward_passes(const TrainingConfig& base, Topology& topology, const KernelModel& kernels,
@@ -276,7 +309,7 @@ TrainingStep build_overlapped_pair(const TrainingConfig& base, int layers, Topol
   StageContent stage;
   stage.first_layer = base.model.moe.first_dense_layers;
   stage.moe_layers = layers;
-  StepBuilder builder(config, topology, kernels, links, std::move(schedule));
+  StepBuilder builder(config, topology, kernels, links, {std::move(schedule), 0, {}});
   builder.set_stages({stage});
   return std::move(builder).build(StepBuilder::Ending::none);
 }

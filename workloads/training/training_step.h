@@ -2,6 +2,7 @@
 // phases, expert communication, pipeline transfers, gradient and parameter collectives, the optimiser.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "hwmodels/fabric/topology.h"
 #include "hwmodels/kernels/kernels.h"
 #include "sim/graph.h"
+#include "workloads/schedules/repeating.h"
 #include "workloads/schedules/schedule.h"
 #include "workloads/training/memory.h"
 #include "workloads/training/stages.h"
@@ -68,6 +70,23 @@ struct PassRecord {
   std::uint32_t rank = 0;  ///< index into TrainingStep::ranks
   Pass pass;
   OpId first, end;
+  std::int64_t times = 1;  ///< it stands for so many, one period after the other
+};
+
+/// A step of many micro-batches of which few are built (schedules/repeating.h): on every rank a stretch of passes comes
+/// `more` times again. What the step takes follows from the replay of what is built (steady_state.h).
+struct RepeatedStretch {
+  std::int64_t more = 0;
+  int micro_batches = 0;                ///< that are built
+  std::vector<RepeatedPasses> of_rank;  ///< one per replayed rank, as indices into TrainingStep::passes
+};
+
+/// How much of a step is built.
+struct StepExtent {
+  /// Micro-batches that are built at least where a step is long and repeats itself; 0: all.
+  int micro_batches = 0;
+  /// Layers times micro-batches up to which a step is built whole: to look for what repeats would take as long.
+  std::int64_t short_step = 16'000;
 };
 
 /// Compute seconds of one step, summed over the ranks replayed, by what their price rests on.
@@ -79,7 +98,8 @@ struct TrainingStep {
   OperationGraph graph;
   const Network* network = nullptr;  ///< that its routes lie on: of the topology that it was built with
   std::vector<ReplayedRank> ranks;
-  std::vector<PassRecord> passes;  ///< grouped by rank, ascending
+  std::vector<PassRecord> passes;           ///< grouped by rank, ascending
+  std::optional<RepeatedStretch> repeated;  ///< where not all micro-batches were built
   std::vector<StageContent> stages;
   Schedule schedule;
   std::vector<MemoryTable> memory;  ///< per pipeline rank
@@ -94,7 +114,7 @@ struct TrainingStep {
 /// Builds the step. Folded unless the configuration asks for every rank or something (slow parts) breaks the symmetry.
 /// @throws InputError when the schedule cannot serve the plan or a user's order is wrong.
 TrainingStep build_training_step(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
-                                 const LinkCalibration& links);
+                                 const LinkCalibration& links, StepExtent extent = {});
 
 /// The step's forward passes alone, in the order in which its schedule has them: log-probabilities and values of
 /// answers that are not trained on. Parameters are at hand (with ZeRO-3 they are gathered layer by layer as in

@@ -29,7 +29,8 @@ struct CriticalPath {
 
 CriticalPath critical_path(const TrainingStep& step, const SpanSink& spans);
 
-/// The operations of the path, first to last.
-std::vector<OpId> critical_operations(const OperationGraph& graph, const SpanSink& spans);
+/// The operations of the path, first to last. Of a step of which few micro-batches were built, the path of the whole:
+/// it goes through the stretch as often as that comes.
+std::vector<OpId> critical_operations(const TrainingStep& step, const SpanSink& spans);
 
 }  // namespace flopcast

@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <cassert>
 #include <cstdint>
+#include <optional>
+#include <span>
 
 #include "analysis/render/format.h"
 #include "analysis/runs/published.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "workloads/collectives/collectives.h"
+#include "workloads/training/steady_state.h"
 
 namespace flopcast {
 namespace {
@@ -80,32 +83,74 @@ void set_rates(TrainingReport& report, const TrainingStep& step) {
   report.mfu = report.flops_per_gpu / cluster.node.gpu.bf16_peak;
 }
 
-// Replays the step with all sinks and fills everything of the report that one replay can tell.
-void replay_step(const PreparedStep& prepared, const RunOptions& options, TrainingReport& report) {
+// What a replay of few micro-batches adds for those that were not built.
+struct Remaining {
+  Seconds time;
+  std::string note;
+};
+
+// Nothing while the pipeline has not come to rest in the micro-batches that were built.
+std::optional<Remaining> remaining(const TrainingConfig& config, const TrainingStep& step, const SpanSink& spans) {
+  const std::optional<Seconds> period = steady_period(step, spans);
+  if (!period) return std::nullopt;
+  const RepeatedStretch& repeated = *step.repeated;
+  const std::int64_t added = config.micro_batches() - repeated.micro_batches;
+  return Remaining{
+      *period * static_cast<double>(repeated.more),
+      fmt::format("{} of {} micro-batches were replayed; the pipeline repeats itself by then, and each of "
+                  "the others adds {} to the step",
+                  format_integer(static_cast<double>(repeated.micro_batches)),
+                  format_integer(static_cast<double>(config.micro_batches())),
+                  format_time(*period * (static_cast<double>(repeated.more) / static_cast<double>(added))))};
+}
+
+// Replays the step with all sinks and fills everything of the report that one replay can tell. False: too few of the
+// step's micro-batches were built for the others to follow from them.
+bool replay_step(const TrainingConfig& config, const PreparedStep& prepared, const RunOptions& options,
+                 TrainingReport& report) {
   const TrainingStep& step = prepared.step;
   StepMetricsSink metrics(step);
   FingerprintSink fingerprint;
   std::unique_ptr<SpanSink> spans;
   std::vector<std::unique_ptr<TimelineSink>> extra;
   std::vector<TimelineSink*> sinks = {&metrics, &fingerprint};
-  if (step.folded) {
+  if (step.folded || step.repeated) {
     spans = std::make_unique<SpanSink>(step.graph);
     sinks.push_back(spans.get());
   }
   for (const auto& make : options.extra_sinks) sinks.push_back(extra.emplace_back(make(step)).get());
 
-  const ReplayResult result = replay(step.graph, prepared.topology->network(), sinks, replay_options(options));
+  const std::vector<std::uint32_t> times = operation_times(step);
+  ReplayOptions replaying = replay_options(options);
+  replaying.times = times;
+  const ReplayResult result = replay(step.graph, prepared.topology->network(), sinks, replaying);
   report.step_time = result.makespan;
+  if (step.repeated) {
+    const std::optional<Remaining> others = remaining(config, step, *spans);
+    if (!others) return false;
+    report.step_time += others->time;
+    report.notes.push_back(others->note);
+  }
   report.run = run_facts(result, fingerprint, options);
   report.run.folded = step.folded;
   report.run.replayed_gpus = step.ranks.size();
   report.rank_metrics = metrics.reduce(result.makespan);
   report.mean = weighted_mean(report.rank_metrics, step.ranks);
-  if (spans) report.path = critical_path(step, *spans);
+  if (step.folded) report.path = critical_path(step, *spans);
   constexpr std::size_t kFew = 3;
-  report.links = busiest_links(step.graph, prepared.topology->network(), result.makespan, SIZE_MAX);
+  report.links = busiest_links(step.graph, prepared.topology->network(), report.step_time, SIZE_MAX, times);
   report.busiest_links.assign(report.links.begin(),
                               report.links.begin() + static_cast<std::ptrdiff_t>(std::min(kFew, report.links.size())));
+  return true;
+}
+
+StepExtent few_micro_batches(const TrainingConfig& config) { return {usual_shortened(config.plan.pipeline)}; }
+
+// Calls `replays(extent)` with more and more micro-batches until it returns true; at last with all of them.
+template <class Replays>
+void with_enough_micro_batches(const TrainingConfig& config, bool whole, Replays replays) {
+  StepExtent extent = whole ? StepExtent{} : few_micro_batches(config);
+  while (!replays(extent)) extent.micro_batches *= 2;
 }
 
 void copy_facts(const TrainingStep& step, TrainingReport& report) {
@@ -121,9 +166,21 @@ void copy_facts(const TrainingStep& step, TrainingReport& report) {
 // Replays the step of a configuration; notes gain what is to be said of it.
 Seconds timed_step(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options,
                    std::vector<std::string>& notes) {
-  const PreparedStep prepared = prepare_step(scenario, config);
-  check_memory(scenario, config, prepared.step, options.allow_oom, notes);
-  return replay(prepared.step.graph, prepared.topology->network(), {}, replay_options(options)).makespan;
+  Seconds time;
+  with_enough_micro_batches(config, false, [&](StepExtent extent) {
+    const PreparedStep prepared = prepare_step(scenario, config, extent);
+    check_memory(scenario, config, prepared.step, options.allow_oom, notes);
+    const TrainingStep& step = prepared.step;
+    SpanSink spans(step.graph);
+    TimelineSink* const sinks[] = {&spans};
+    const auto watching = std::span(sinks).first(step.repeated ? 1 : 0);
+    time = replay(step.graph, prepared.topology->network(), watching, replay_options(options)).makespan;
+    if (!step.repeated) return true;
+    const std::optional<Remaining> others = remaining(config, step, spans);
+    if (others) time += others->time;
+    return others.has_value();
+  });
+  return time;
 }
 
 // Steps of other batches and plans, asked for by the projection. Folded: they get unfolded where something
@@ -145,7 +202,7 @@ void check_phase_fit(const Scenario& scenario, const TrainingPhase& phase) {
   config.unfolded = false;
   std::vector<std::string> notes;
   try {
-    check_memory(scenario, config, prepare_step(scenario, config).step, false, notes);
+    check_memory(scenario, config, prepare_step(scenario, config, few_micro_batches(config)).step, false, notes);
   } catch (const MemoryRefused& refused) {
     throw refused.at(phase_plan_field(phase));
   } catch (const InputError&) {
@@ -183,16 +240,16 @@ KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& con
   return KernelModel(gpu, scenario.kernels, ClockState::sustained);
 }
 
-PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config) {
+PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config, StepExtent extent) {
   PreparedStep prepared;
   prepared.topology = std::make_unique<Topology>(scenario.cluster);
   prepared.kernels = std::make_unique<KernelModel>(training_kernels(scenario, config));
-  prepared.step = build_training_step(config, *prepared.topology, *prepared.kernels, *scenario.links);
+  prepared.step = build_training_step(config, *prepared.topology, *prepared.kernels, *scenario.links, extent);
   return prepared;
 }
 
 MemoryTable check_fit(const Scenario& scenario) {
-  const PreparedStep prepared = prepare_step(scenario, *scenario.training);
+  const PreparedStep prepared = prepare_step(scenario, *scenario.training, few_micro_batches(*scenario.training));
   std::vector<std::string> notes;
   check_memory(scenario, *scenario.training, prepared.step, false, notes);
   for (const TrainingPhase& phase : scenario.phases) {
@@ -216,13 +273,16 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
   report.scenario = scenario;
   report.notes = scenario.notes;
   announce(options, "the step");
-  {
-    const PreparedStep prepared = prepare_step(scenario, *scenario.training);
+  // Who looks at every operation gets every one.
+  const bool whole = !options.extra_sinks.empty();
+  with_enough_micro_batches(*scenario.training, whole, [&](StepExtent extent) {
+    const PreparedStep prepared = prepare_step(scenario, *scenario.training, extent);
     check_memory(scenario, *scenario.training, prepared.step, options.allow_oom, report.notes);
-    replay_step(prepared, options, report);
+    if (!replay_step(*scenario.training, prepared, options, report)) return false;
     set_rates(report, prepared.step);
     copy_facts(prepared.step, report);
-  }  // an unfolded graph is large: gone before the next one comes
+    return true;
+  });  // an unfolded graph is large: gone before the next one comes
   if (options.project && !scenario.phases.empty()) {
     report.projection =
         project(scenario, summarise(report, options.power), further_steps(scenario, options, report.notes));
@@ -284,11 +344,12 @@ LifeReport run_cluster_life(const Scenario& scenario) {
 }
 
 std::vector<LinkLoad> busiest_links(const OperationGraph& graph, const Network& network, Seconds time,
-                                    std::size_t count) {
+                                    std::size_t count, std::span<const std::uint32_t> times) {
   std::vector<Bytes> carried(network.link_count());
   for (std::size_t i = 0; i < graph.size(); ++i) {
     for (const Flow& flow : graph.flows(OpId::at(i))) {
-      for (const LinkId link : network.route(flow.route)) carried[link.index()] += flow.bytes;
+      const Bytes bytes = times.empty() ? flow.bytes : flow.bytes * static_cast<double>(times[i]);
+      for (const LinkId link : network.route(flow.route)) carried[link.index()] += bytes;
     }
   }
   std::vector<LinkLoad> loads;

@@ -1,7 +1,9 @@
 // From a scenario to a report: topology, prices, operation graph, replay, reduction.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,7 +66,7 @@ struct PreparedStep {
   TrainingStep step;
 };
 /// @throws InputError when schedule or plan are wrong.
-PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config);
+PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config, StepExtent extent = {});
 
 /// Memory of the fullest GPU of the scenario's step. Looks at the phases' plans and at resilience too, as far
 /// as that takes no replay. @throws InputError, MemoryRefused.
@@ -74,7 +76,8 @@ MemoryTable check_fit(const Scenario& scenario);
 Seconds step_time(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options);
 
 /// The links that carried most for their bandwidth, from the flows of the graph; at most `count`.
+/// @param times how many operations each stands for; empty: one
 std::vector<LinkLoad> busiest_links(const OperationGraph& graph, const Network& network, Seconds time,
-                                    std::size_t count);
+                                    std::size_t count, std::span<const std::uint32_t> times = {});
 
 }  // namespace flopcast

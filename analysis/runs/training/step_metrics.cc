@@ -94,8 +94,9 @@ void StepMetricsSink::finished(const OperationGraph& graph, const OpSpan& span) 
   const std::uint32_t pass = pass_of_op_[span.op.index()];
   // An exchange inside a layer keeps the compute lane, but it is communication that nothing hides.
   const bool computes = lane == step_.ranks[rank].compute && name != OpName::layer_exchange;
-  if (computes) compute_busy_[rank] += span.end - span.start;
-  if (lane == step_.ranks[rank].communication) communication_busy_[rank] += span.end - span.start;
+  const double times = pass == kUnknown ? 1.0 : static_cast<double>(step_.passes[pass].times);
+  if (computes) compute_busy_[rank] += (span.end - span.start) * times;
+  if (lane == step_.ranks[rank].communication) communication_busy_[rank] += (span.end - span.start) * times;
   if (pass != kUnknown) {
     finished_in_pass(pass, lane, name, span);
   } else if (span.end > span.start) {
@@ -123,29 +124,30 @@ RankMetrics StepMetricsSink::reduce_rank(std::size_t rank, std::size_t first_pas
   });
   RankMetrics metrics;
   // Whatever runs outside the passes fills [from, to] in order; the rest of it is bubble.
-  const auto charge_gap = [&](Seconds from, Seconds to) {
+  const auto charge_gap = [&](Seconds from, Seconds to, double times) {
     for (const OtherSpan& span : others) {
       const Seconds start = std::max(span.start, from), end = std::min(span.end, to);
       Seconds* const part = part_of(metrics.parts, span.name);
       if (part == nullptr || end <= start) continue;
-      metrics.parts.bubble += start - from;
-      *part += end - start;
+      metrics.parts.bubble += (start - from) * times;
+      *part += (end - start) * times;
       from = end;
     }
-    metrics.parts.bubble += std::max(to - from, Seconds(0));
+    metrics.parts.bubble += std::max(to - from, Seconds(0)) * times;
   };
   Seconds cursor, pass_compute;
   for (std::size_t p = first_pass; p < end_pass; ++p) {
     const PassTimes& times = passes_[p];
     const Seconds start = std::max(std::min(times.start, step_time), cursor);
     const Seconds end = std::max(times.end, start);
-    charge_gap(cursor, start);
+    const auto repeats = static_cast<double>(step_.passes[p].times);
+    charge_gap(cursor, start, repeats);
     const double weight_share = times.compute > Seconds(0) ? times.weight / times.compute : 0.0;
-    charge_pass(metrics.parts, step_.passes[p].pass.kind, end - start, weight_share);
-    pass_compute += times.compute;
+    charge_pass(metrics.parts, step_.passes[p].pass.kind, (end - start) * repeats, weight_share);
+    pass_compute += times.compute * repeats;
     cursor = end;
   }
-  charge_gap(cursor, step_time);
+  charge_gap(cursor, step_time, 1.0);
   metrics.exposed_communication = std::max(metrics.parts.passes() - pass_compute, Seconds(0));
   metrics.compute_busy = compute_busy_[rank];
   metrics.communication_busy = communication_busy_[rank];

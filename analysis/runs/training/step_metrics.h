@@ -45,7 +45,9 @@ class StepMetricsSink final : public TimelineSink {
   explicit StepMetricsSink(const TrainingStep& step);
   void finished(const OperationGraph& graph, const OpSpan& span) override;
 
-  /// One entry per replayed rank, in the order of step.ranks. Call after the replay.
+  /// One entry per replayed rank, in the order of step.ranks. Call after the replay. What stands for many passes counts
+  /// as many, so that parts sum to the time of the whole step.
+  /// @param step_time of what was replayed
   std::vector<RankMetrics> reduce(Seconds step_time) const;
 
  private:
