@@ -70,6 +70,21 @@ TEST_CASE("one GPU per group of identical ones gives the same step time as every
   CHECK(folded.result.makespan.value() == Approx(unfolded.result.makespan.value()).epsilon(1e-9));
 }
 
+TEST_CASE("under oversubscribed leaves one GPU of every node gives the step of all, where indices are alike") {
+  const auto schedule = GENERATE(as<std::string>{}, "dualpipe", "1f1b");
+  const auto fabric = GENERATE(as<std::string>{}, "mpft", "rail-ft2");
+  std::vector<std::string> sets{"training.expert_load.kind=balanced", "training.schedule=" + schedule,
+                                "cluster.fabric=" + fabric, "cluster.fabric_override.oversubscription=3",
+                                "cluster.fabric_override.switch_ports=16"};
+  const Run folded = run(small(sets));
+  sets.push_back("training.unfolded=true");
+  const Run unfolded = run(small(sets));
+  CHECK(folded.step.folded);
+  CHECK(8 * folded.step.ranks.size() == unfolded.step.ranks.size());
+  CHECK(unfolded.result.contended_flows > 0);
+  CHECK(folded.result.makespan.value() == Approx(unfolded.result.makespan.value()).epsilon(1e-9));
+}
+
 TEST_CASE("plans with fewer experts' GPUs than a stage has: every GPU replayed gives the folded step") {
   // Mixtral's shape: tensor parallelism beside expert and expert tensor parallelism over part of a stage, so that the
   // same GPUs often share dense parameters and experts.

@@ -100,6 +100,30 @@ ReplayPlan every_gpu(const JobGrid& grid, const ClusterSpec& cluster) {
   return plan;
 }
 
+/// Whether GPUs of a node do the same at the same time on links that are alike, whatever contends elsewhere: every
+/// index has leaves of its own below the same nodes, stages hold whole nodes, and nobody is slow or has busier experts.
+bool indices_are_alike(const JobGrid& grid, const ClusterSpec& cluster, const std::vector<double>& rank_loads) {
+  const FabricKind kind = cluster.fabric.kind;
+  const bool rails = kind == FabricKind::multi_plane || kind == FabricKind::multi_rail ||
+                     kind == FabricKind::rail_fat_tree_2 || kind == FabricKind::rail_fat_tree_3;
+  const bool balanced =
+      std::all_of(rank_loads.begin(), rank_loads.end(), [&](double load) { return load == rank_loads.front(); });
+  return rails && balanced && cluster.slow_parts.empty() && grid.per_stage() % cluster.node.gpus == 0;
+}
+
+/// The first GPU of every node stands for the node.
+ReplayPlan one_of_each_node(const JobGrid& grid, const ClusterSpec& cluster) {
+  ReplayPlan plan;
+  for (int p = 0; p < grid.pipeline; ++p)
+    for (int position = 0; position < grid.per_stage(); position += cluster.node.gpus)
+      plan.gpus.push_back({grid.gpu(p, position), static_cast<double>(cluster.node.gpus), 1.0});
+  plan.notes.push_back(fmt::format(
+      "one GPU of every node is replayed: the fabric is oversubscribed, so nodes below one leaf switch contend "
+      "for its uplinks, the {} indices alike",
+      cluster.node.gpus));
+  return plan;
+}
+
 }  // namespace
 
 std::vector<double> expert_rank_loads(const TrainingConfig& config, int gpus_per_node) {
@@ -121,6 +145,7 @@ ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& clus
     return plan;
   };
   if (cluster.fabric.oversubscription > 1.0 && cluster.nodes > 1) {
+    if (cluster.node.gpus > 1 && indices_are_alike(grid, cluster, rank_loads)) return one_of_each_node(grid, cluster);
     return unfold("the fabric is oversubscribed, so GPUs under one leaf switch contend for its uplinks");
   }
   const int hottest = static_cast<int>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin());
