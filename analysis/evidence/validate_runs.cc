@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <exception>
 #include <map>
+#include <mutex>
+#include <thread>
 
 #include "analysis/render/format.h"
 #include "scenarios/read/calibration_file.h"
@@ -80,6 +84,28 @@ struct Calibrations {
   }
 };
 
+/// work(i) for all i below `jobs`, in any order. @throws what the first to fail threw.
+template <class Work>
+void on_every_core(std::size_t jobs, Work work) {
+  std::atomic<std::size_t> next = 0;
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto run = [&] {
+    try {
+      for (std::size_t i = next++; i < jobs; i = next++) work(i);
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
+      next = jobs;
+    }
+  };
+  std::vector<std::thread> threads;
+  for (unsigned core = 1; core < std::thread::hardware_concurrency(); ++core) threads.emplace_back(run);
+  run();
+  for (std::thread& thread : threads) thread.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
 /// The step with everything kept; when that does not fit and the source is silent, with layers computed
 /// again.
 Seconds predict(const TrainingRun& run, Scenario& scenario, const RunOptions& options) {
@@ -124,13 +150,16 @@ std::vector<RunError> predict_published_runs(const Libraries& libraries, const R
   RunOptions lenient = options;
   lenient.allow_oom = true;  // what was run fitted, whatever our table says
   std::vector<RunError> errors;
+  std::vector<Scenario> scenarios;
   for (const TrainingRun& run : read_published_runs(parse_csv(read_text_file(file), file))) {
     if (node_of(run).empty()) continue;
-    Scenario scenario = scenario_of(run, libraries);
+    Scenario& scenario = scenarios.emplace_back(scenario_of(run, libraries));
     calibrations.complete(scenario);
     scenario.training->overheads = calibrations.training.overheads;
-    errors.push_back({run, predict(run, scenario, lenient)});
+    errors.push_back({run, Seconds(0)});
   }
+  on_every_core(errors.size(),
+                [&](std::size_t i) { errors[i].predicted = predict(errors[i].run, scenarios[i], lenient); });
   return errors;
 }
 
