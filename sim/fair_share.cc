@@ -80,6 +80,7 @@ void FairShare::touch_at(double now) {
 void FairShare::settle() {
   if (touched_.empty() && freed_.empty() && changed_.empty()) return;
   begin_group();
+  if (group_.size() == 1 && is_alone(group_.front())) return set_rates();
   for (int round = 0; !group_.empty(); ++round) {
     if (round == kMostRounds) add_all_met();
     share();
@@ -115,6 +116,21 @@ void FairShare::begin_group() {
   touched_.clear();
   freed_.clear();
   changed_.clear();
+}
+
+/// A flow that shares no link has a rate without more ado.
+bool FairShare::is_alone(Flow flow) {
+  State& state = flows_[flow];
+  state.next_rate = state.cap;
+  state.bottleneck = LinkId();
+  for (const LinkId link : state.links) {
+    if (on_link_[link.index()].size() > 1) return false;
+    const double all = capacity(link);
+    if (all >= state.next_rate) continue;
+    state.next_rate = all;
+    state.bottleneck = link;
+  }
+  return true;
 }
 
 void FairShare::note_meetings(Flow flow) {

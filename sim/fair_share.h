@@ -67,6 +67,7 @@ class FairShare {
   void add(Flow flow);
   void add_all_met();
   bool in_group(Flow flow) const { return mark_[flow] == round_; }
+  bool is_alone(Flow flow);
   void note_meetings(Flow flow);
   double capacity(LinkId link) const;
   void list_ports();

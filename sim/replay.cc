@@ -81,8 +81,7 @@ struct LiveFlow {
 
 /// What the replay asks of an operation again and again, side by side: graphs are larger than caches.
 struct OpState {
-  double start = 0.0;
-  double duration = 0.0;
+  double time = 0.0;  ///< how long it takes, or its latency; from its start on, when that was
   /// Before it starts: predecessors still to end. While a transfer runs: its flows still to end.
   std::uint32_t waiting_for = 0;
   bool transfer = false;
@@ -166,7 +165,7 @@ Replay::Replay(const OperationGraph& graph, const Network& network, const Replay
       links_(network.link_count()) {
   for (std::size_t i = 0; i < graph.size(); ++i) {
     const OpId op = OpId::at(i);
-    ops_[i] = {0.0, graph.duration(op).value(), graph.predecessor_count(op), graph.kind(op) == OpKind::transfer};
+    ops_[i] = {graph.duration(op).value(), graph.predecessor_count(op), graph.kind(op) == OpKind::transfer};
   }
   for (std::size_t i = 0; i < links_.size(); ++i) links_[i].shared = network.link(LinkId::at(i)).shared;
 }
@@ -223,11 +222,11 @@ void Replay::handle(const CalendarEvent& event) {
 
 void Replay::start(OpId op) {
   OpState& state = ops_[op.index()];
-  state.start = now_;
+  const double duration = std::exchange(state.time, now_);
   if (!state.transfer) {
-    calendar_.push({now_ + state.duration, calendar_key(op, kOperationEnds)});
-  } else if (state.duration > 0.0) {
-    calendar_.push({now_ + state.duration, calendar_key(op, kLatencyPaid)});
+    calendar_.push({now_ + duration, calendar_key(op, kOperationEnds)});
+  } else if (duration > 0.0) {
+    calendar_.push({now_ + duration, calendar_key(op, kLatencyPaid)});
   } else {
     start_flows(op);
   }
@@ -307,7 +306,7 @@ void Replay::end_flow(FlowSlot slot) {
 
 void Replay::end(OpId op) {
   ++ended_;
-  receiver_->ended({op, Seconds(ops_[op.index()].start), Seconds(now_)});
+  receiver_->ended({op, Seconds(ops_[op.index()].time), Seconds(now_)});
   for (OpId successor : graph_.successors(op))
     if (--ops_[successor.index()].waiting_for == 0) start(successor);
 }

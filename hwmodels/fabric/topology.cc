@@ -4,10 +4,9 @@
 #include <array>
 #include <cassert>
 #include <cmath>
-#include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "hwmodels/fabric/fabric_graph.h"
@@ -40,7 +39,7 @@ struct Topology::Impl {
   ClusterSpec cluster;
   FabricGraph fabric;
   Network network;
-  std::unordered_map<std::uint32_t, GpuPorts> ports;  // by rank
+  std::vector<std::unique_ptr<GpuPorts>> ports;  // by rank
   /// Aggregated uplinks of the groups of each layer from the leaves on; empty when nothing below can fill them.
   std::vector<std::vector<PortPair>> uplinks;
   std::map<double, LinkId> caps;  // by rate
@@ -60,7 +59,7 @@ struct Topology::Impl {
   void append_down(std::vector<LinkId>& links, int leaf_index, int climb) const;
 };
 
-Topology::Impl::Impl(const ClusterSpec& c) : cluster(c), fabric(c) {
+Topology::Impl::Impl(const ClusterSpec& c) : cluster(c), fabric(c), ports(static_cast<std::size_t>(c.gpus())) {
   if (c.fabric.oversubscription > 1.0) add_uplinks();
 }
 
@@ -75,7 +74,11 @@ double Topology::Impl::slowdown(SlowPart::Kind kind, int rank) const {
   return speed;
 }
 
-GpuPorts& Topology::Impl::ports_of(RankId rank) { return ports[static_cast<std::uint32_t>(rank.index())]; }
+GpuPorts& Topology::Impl::ports_of(RankId rank) {
+  std::unique_ptr<GpuPorts>& own = ports[rank.index()];
+  if (!own) own = std::make_unique<GpuPorts>();
+  return *own;
+}
 
 const PortPair& Topology::Impl::nvlink(RankId rank) {
   PortPair& port = ports_of(rank).nvlink;

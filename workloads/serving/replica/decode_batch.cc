@@ -18,6 +18,7 @@ void DecodeBatch::clear() {
   jobs_in_.clear();
   kv_ = 0;
   finishes_.clear();
+  next_finish_ = kNeverIteration;
   page_needs_.clear();
   demand_ = PageDemand(cache_->page_tokens());
   provided_ = 0;
@@ -37,6 +38,7 @@ void DecodeBatch::add(JobId id) {
   ++state_->load.decoding;
   const std::int64_t left = job.request.output_tokens - job.generated;
   finishes_.push({iteration + pattern_.iterations(iteration, left), id, job.epoch});
+  next_finish_ = finishes_.top().at;
   // The token to be processed first may need a page of its own.
   if (grows_) page_needs_.push({iteration, id, job.epoch});
   state_->batch_changed = true;
@@ -71,15 +73,17 @@ void DecodeBatch::advance(std::int64_t iterations) {
   kv_ += given;
 }
 
-JobId DecodeBatch::take_finished() {
-  while (!finishes_.empty() && finishes_.top().at <= state_->iteration) {
+JobId DecodeBatch::take_first_finished() {
+  JobId finished;
+  while (!finished.valid() && next_finish_ <= state_->iteration) {
     const JobEvent event = finishes_.top();
     finishes_.pop();
+    next_finish_ = finishes_.empty() ? kNeverIteration : finishes_.top().at;
     if (!alive(event)) continue;
     remove(event.job);
-    return event.job;
+    finished = event.job;
   }
-  return {};
+  return finished;
 }
 
 // ------------------------------------------------------------------------------------------------- pages

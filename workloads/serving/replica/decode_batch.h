@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -48,18 +49,20 @@ class DecodeBatch {
   void provide_in_turn(std::int64_t before, const std::function<void(JobId)>& give_way);
 
   /// No job finishes before that iteration; only where there are jobs.
-  std::int64_t next_finish() const { return finishes_.top().at; }
+  std::int64_t next_finish() const { return next_finish_; }
   /// Removes a job that has all its tokens by the next iteration, and says which; invalid: none is left.
-  JobId take_finished();
+  JobId take_finished() { return next_finish_ <= state_->iteration ? take_first_finished() : JobId(); }
   /// How many of the next `iterations` cannot run short of pages.
   std::int64_t provided_for(std::int64_t iterations) const;
 
  private:
+  static constexpr std::int64_t kNeverIteration = std::numeric_limits<std::int64_t>::max();
   bool alive(const JobEvent& event) const { return (*jobs_)[event.job].epoch == event.epoch; }
   /// What a job's place in its pages depends on, whatever the iteration.
   std::int64_t page_offset(const Job& job) const { return job.base - pattern_.tokens(job.joined); }
   JobId youngest() const;
   bool provide_now(std::int64_t before);
+  JobId take_first_finished();
   void count_pages(JobId job, std::int64_t at);
   void provide_iteration(std::int64_t iteration, const std::function<void(JobId)>& give_way);
   std::vector<JobEvent> take_page_needs(std::int64_t before);
@@ -72,6 +75,7 @@ class DecodeBatch {
   ReplicaState* state_;
   std::vector<JobId> jobs_in_;
   std::int64_t kv_ = 0;
+  std::int64_t next_finish_ = kNeverIteration;  // of finishes_, at hand for replicas of many groups
   JobEvents finishes_;
   JobEvents page_needs_;       // of jobs that hold more or less than their tokens fill
   PageDemand demand_;          // of the others
