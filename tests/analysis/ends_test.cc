@@ -71,8 +71,8 @@ class Running {
   pid_t pid_ = -1;
 };
 
-/// Thousands of micro-batches of every rank: long enough to be interrupted on any machine.
-const std::vector<std::string> kLong{"--set", "training.batch.sequences=64000"};
+/// Thousands of micro-batches in a schedule that does not repeat itself: long enough to be interrupted on any machine.
+const std::vector<std::string> kLong{"--set", "training.batch.sequences=64000", "--set", "training.schedule=gpipe"};
 
 TEST_CASE("Ctrl-C and SIGTERM end a run at once, with 130, its file and its processes", "[analysis]") {
   for (const int signal : {SIGINT, SIGTERM}) {
