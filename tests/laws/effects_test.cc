@@ -44,6 +44,7 @@ const std::map<std::string, std::string> kElsewhere{
     {"l2_capacity", "told in `list gpus`; kernels are measured with their caches"},
     {"pcie_bandwidth", "weights on their way to rollout engines, states that are offloaded"},
     {"hbm_capacity", "what fits (usable_memory)"},
+    {"layers", "how large a fabric may be"},
 };
 
 using Figures = std::map<std::string, double>;
