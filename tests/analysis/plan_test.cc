@@ -82,7 +82,7 @@ std::vector<Pair> random_pairs(const OpenSpace& open, std::size_t count, std::ui
     Bytes memory;
     const Seconds step = replayed(open, c, &memory);
     CHECK(estimate.memory.value() == Approx(memory.value()).epsilon(1e-9));
-    CHECK(estimator->lower_bound(c) <= 1.0001 * estimate.step);
+    CHECK(estimator->lower_bound(c).value() <= 1.0001 * estimate.step.value());
     pairs.push_back({estimate.step.value(), step.value()});
   }
   return pairs;

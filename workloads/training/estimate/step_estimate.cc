@@ -441,7 +441,8 @@ StepEstimate StepEstimator::estimate(const PlanChoice& choice, bool must_fit) {
     result.step += pair.repeats * (result.step - shorter);
   }
   add_end_of_step(degrees, layout, *pair.pattern);
-  result.step += *layout.end;
+  // Where parameters are gathered beside exchanges inside layers, a lone pass shows less than a step has.
+  result.step = std::max(result.step + *layout.end, lower_bound(choice));
   return result;
 }
 
