@@ -94,7 +94,8 @@ TEST_CASE("under contention the library agrees with the program to 1e-9", "[face
           Approx(child.training().ranks(i).bubble_s()).margin(1e-9 * own.training().step_time_s()));
   CHECK(own.run().backend() == "shared");
   settings.solver = Solver::simgrid_child;
-  CHECK(run(resolve(file, environment()), environment(), settings).json() == program_json(file, "--unfolded"));
+  CHECK(run(resolve(file, environment()), environment(), settings).json() ==
+        program_json(file, "--unfolded --engine simgrid"));
 }
 
 TEST_CASE("runs in several threads at once give what one alone gives", "[face]") {
