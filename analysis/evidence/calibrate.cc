@@ -13,6 +13,7 @@
 #include "analysis/render/csv.h"
 #include "analysis/render/format.h"
 #include "analysis/render/text_table.h"
+#include "hwmodels/calibration/contradictions.h"
 #include "scenarios/read/calibration_file.h"
 #include "scenarios/read/data_file.h"
 #include "scenarios/read/engine_calibration.h"
@@ -178,9 +179,18 @@ std::string held_back_summary(const KernelCalibration& calibration) {
                  error.held_back ? fmt::format("{:+.1f} %", 100 * error.bias) : "-"});
   for (const HeldBackError& error : calibration.pooled)
     table.row({error.table, "all", "all that are priced", fmt::format("{}", error.fitted),
-               fmt::format("{}", error.held_back), percent(error.median), percent(error.percentile_90),
-               fmt::format("{:+.1f} %", 100 * error.bias)});
+               fmt::format("{}", error.held_back), share(error, error.median), share(error, error.percentile_90),
+               error.held_back ? fmt::format("{:+.1f} %", 100 * error.bias) : "-"});
   return table.render(TextStyle(false, 150));
+}
+
+/// Rows that contradict each other or their die, by table.
+std::string contradiction_summary(const std::vector<Contradiction>& all) {
+  std::string out;
+  for (const Contradiction& c : all)
+    out += fmt::format("  {}, {}: {} rows {}: {}{}\n", c.table, c.gpu, c.count, c.what, fmt::join(c.rows, ", "),
+                       c.count > c.rows.size() ? ", ..." : "");
+  return out.empty() ? "" : "\nRows that contradict others (numbered from 0 within their table)\n" + out;
 }
 
 std::string calibrate(const CalibrateOptions& options, const Libraries& libraries) {
@@ -194,7 +204,7 @@ std::string calibrate(const CalibrateOptions& options, const Libraries& librarie
   std::string out =
       fmt::format("{} kernel measurements; a fifth of each table held back (seed {}), errors on those:\n\n",
                   input.measurements.size(), options.seed);
-  out += held_back_summary(calibration);
+  out += held_back_summary(calibration) + contradiction_summary(find_contradictions(input, calibration));
   if (!options.output.empty()) {
     fs::create_directories(options.output);
     write_file_atomically(options.output / "kernel_calibration.textproto", to_text(calibration));

@@ -208,6 +208,54 @@ void aiconfigurator_latent_decode(const CsvTable& table, Collector& out) {
             table.number(i, "latency") * 1e3);
 }
 
+/// Experts that a balanced benchmark of fused experts hits. For 256 experts it runs DeepSeek-V3's gate, which takes
+/// half of a token's picks from the same four of eight groups: half of the experts are hit, and half of the picks fall
+/// on few. (Were all hit, their weights would have to come at 5.9 TB/s on an H100 and 8.7 on an H200.)
+double experts_hit(double experts, double tokens, double picks) {
+  constexpr double kInGroups = 256;
+  if (experts != kInGroups) return std::min(experts, tokens * picks);
+  return std::min(experts / 2, tokens * picks / 2 + picks / 2);
+}
+
+/// SGLang's fused experts. Balanced loads only: the benchmark's skewed ones were drawn and are not recorded.
+void aiconfigurator_experts(const CsvTable& table, Collector& out) {
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (table.text(i, "distribution") != "balanced") continue;
+    const bool fp8 = table.text(i, "moe_dtype") == "fp8_block";
+    if (!fp8 && table.text(i, "moe_dtype") != "bfloat16") continue;
+    // With experts spread over ranks it still sorts and sums up the rows of all of them: engines exchange rows instead.
+    if (table.number(i, "moe_ep_size") > 1) continue;
+    const double tokens = table.number(i, "num_tokens"), picks = table.number(i, "topk");
+    GemmShape shape = dense(tokens * picks, table.number(i, "inter_size") / table.number(i, "moe_tp_size"),
+                            table.number(i, "hidden_size"), fp8 ? Precision::fp8 : Precision::bf16,
+                            fp8 ? Scaling::blocks : Scaling::none);
+    shape.kind = GemmKind::fused_experts;
+    shape.groups = static_cast<int>(experts_hit(table.number(i, "num_experts"), tokens, picks));
+    out.add(shape, table.number(i, "latency") * 1e3);
+  }
+}
+
+/// Whole blocks of latent attention, DeepSeek-V3's.
+Reader latent_block(bool tensorrt) {
+  return [tensorrt](const CsvTable& table, Collector& out) {
+    for (std::size_t i = 0; i < table.size(); ++i) {
+      LatentBlockShape shape;
+      shape.batch = whole(table.number(i, "batch_size"));
+      shape.kv_length = whole(table.number(i, tensorrt ? "step" : "isl"));
+      shape.heads = static_cast<int>(table.number(i, "num_heads"));
+      shape.tensorrt = tensorrt;
+      // SGLang's table says "fp8" of its cache, and takes as long as its projections and the core over a BF16 cache.
+      const bool fp8 = !tensorrt || table.text(i, "gemm_type") == "fp8_block";
+      shape.precision = fp8 ? Precision::fp8 : Precision::bf16;
+      shape.scaling = fp8 ? Scaling::blocks : Scaling::none;
+      if (tensorrt && table.text(i, "kv_cache_dtype") == "fp8") shape.kv_precision = Precision::fp8;
+      // The kernels of FlashInfer and FlashAttention-3 differ by 3 % and take turns in being the faster one.
+      if (!tensorrt && table.text(i, "kernel_source") != "fa3") continue;
+      out.add(shape, table.number(i, "latency") * 1e3);
+    }
+  };
+}
+
 void flash_attention_3(const CsvTable& table, Collector& out) {
   constexpr double kTokens = 16384, kHidden = 2048;  // of the published benchmark
   for (std::size_t i = 0; i < table.size(); ++i) {
@@ -305,7 +353,13 @@ std::vector<TableFile> table_files() {
                      aiconfigurator_latent_prompt});
     files.push_back({aic + system + "__mla__sglang__0.5.14__generation_mla_perf.csv", gpu,
                      "aiconfigurator generation mla", aiconfigurator_latent_decode});
+    files.push_back({aic + system + "__moe__sglang__0.5.14__moe_perf.csv", gpu, "aiconfigurator fused experts",
+                     aiconfigurator_experts});
+    files.push_back({aic + system + "__mla__sglang__0.5.10__wideep_generation_mla_perf.csv", gpu,
+                     "aiconfigurator latent block", latent_block(false)});
   }
+  files.push_back({aic + "h200_sxm__mla__trtllm__1.3.0rc20__mla_generation_module_perf.csv", h200,
+                   "aiconfigurator latent block of tensorrt", latent_block(true)});
   for (const auto& [chip, gpu] : {std::pair{"h800", h800}, std::pair{"h20", h20}}) {
     files.push_back({infersim + "gemm/" + chip + "/data.csv", gpu, "infersim gemm", infersim_gemm});
     files.push_back({infersim + "grouped_gemm/prefill/" + chip + "/data.csv", gpu, "infersim grouped gemm prefill",
@@ -357,6 +411,9 @@ std::map<std::string, Source> sources() {
       {"aiconfigurator generation attention", aic("attention/sglang/0.5.14 generation (FlashAttention-3)")},
       {"aiconfigurator context mla", aic("mla/sglang/0.5.14 context (absorbed form)")},
       {"aiconfigurator generation mla", aic("mla/sglang/0.5.14 generation")},
+      {"aiconfigurator fused experts", aic("moe/sglang/0.5.14 (Triton, balanced loads)")},
+      {"aiconfigurator latent block", aic("mla/sglang/0.5.10 wideep_generation_mla, FlashAttention-3")},
+      {"aiconfigurator latent block of tensorrt", aic("mla/trtllm/1.3.0rc20 mla_generation_module")},
       {"infersim gemm", infersim("gemm (DeepGEMM)")},
       {"infersim grouped gemm prefill", infersim("grouped_gemm/prefill (DeepGEMM contiguous)")},
       {"infersim grouped gemm decode", infersim("grouped_gemm/decode (DeepGEMM masked)")},
@@ -457,6 +514,9 @@ CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSp
       input.table_sources[m.table] = {
           "measured for this project on one H100 80GB SXM (CUDA 13.0, cuBLAS 13.1, cuDNN 9.19)", "2026-11-26"};
     input.measurements.insert(input.measurements.end(), rows.kernels.begin(), rows.kernels.end());
+    input.memory_alone = std::move(rows.memory);
+    input.memory_alone_gpu = gpu->name;
+    input.power = std::move(rows.power);
   } else {
     missing.push_back(missing_file(card));
   }
@@ -471,10 +531,11 @@ CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSp
   drop_unusable(input.measurements);
 
   const std::string profile = "deepseek-ai/profile-data train.json 4496024";
-  input.memory_source = {profile +
-                             ", 112 SMs beside communication; bytes from the model's sizes; minimum: NetX-lab/Frontier "
-                             "a4b22df, H800, up to 128 tokens",
-                         "2026-11-21"};
+  input.memory_source = {
+      profile +
+          ", 112 SMs beside communication; bytes from the model's sizes; minimum and alone_fraction: one "
+          "H100 SXM, measured for this project",
+      "2026-11-26"};
   input.kernel_gap_us = {2.0, {"assumed: no phases to derive it from", "2026-11-21", false}};
   if (fs::is_regular_file(elementwise)) {
     input.memory = profiled_memory_kernels(slurp(elementwise), elementwise.string());

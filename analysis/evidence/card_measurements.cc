@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <iterator>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -131,6 +133,87 @@ std::vector<bool> at_full_clock(const CsvTable& table) {
   return full;
 }
 
+/// Kernels that were repeated until the clock had settled ("power:gemm_bf16"), by the operation that was measured
+/// alone.
+struct PowerKindOfRow {
+  std::string_view op;  ///< begins so
+  std::string_view alone;
+  PowerKind kind;
+};
+constexpr PowerKindOfRow kPowerRows[] = {{"gemm_bf16", "gemm_fwd", PowerKind::bf16},
+                                         {"gemv", "gemm_fwd", PowerKind::bf16},
+                                         {"gemm_fp8_tensor", "gemm_fp8_tensor", PowerKind::fp8},
+                                         {"gemm_fp8_row", "gemm_fp8_row", PowerKind::fp8},
+                                         {"gemm_fp8_block", "gemm_fp8_block", PowerKind::fp8},
+                                         {"gemm_fp8", "gemm_fp8_tensor", PowerKind::fp8},
+                                         {"grouped_gemm_bf16", "grouped_gemm_fwd", PowerKind::bf16},
+                                         {"attention_fwd_cudnn", "attn_fwd_cudnn", PowerKind::attention},
+                                         {"attention_decode_cudnn", "attn_decode_cudnn", PowerKind::bf16},
+                                         {"rmsnorm", "", PowerKind::bf16},
+                                         {"add", "", PowerKind::bf16},
+                                         {"idle", "", PowerKind::bf16}};
+
+/// Whether every size of `part` stands in `whole`; heads without a mask are not meant.
+bool same_sizes(std::string_view part, std::string_view whole) {
+  for (std::size_t at = 0; at < part.size();) {
+    const std::size_t end = std::min(part.find(' ', at), part.size());
+    const std::string item(part.substr(at, end - at));
+    if ((" " + std::string(whole) + " ").find(" " + item + " ") == std::string::npos) return false;
+    at = end + 1;
+  }
+  return whole.find("causal=0") == std::string_view::npos;
+}
+
+/// The median power that a row's notes give, or the column's: the counter is only good for long windows.
+double watts_of(const CsvTable& table, std::size_t row) {
+  constexpr double kLongUs = 1.5e6;
+  const std::string& notes = table.text(row, "notes");
+  const std::size_t at = notes.find("power_w=");
+  const double window = table.number(row, "time_us") * std::max(1.0, table.number(row, "reps"));
+  if (at != std::string::npos && window > kLongUs) return std::stod(notes.substr(at + 8));
+  return table.number(row, "power_w");
+}
+
+std::vector<PowerMeasurement> power_rows(const CsvTable& table, const std::vector<bool>& full) {
+  std::vector<PowerMeasurement> rows;
+  double full_mhz = 1;
+  for (std::size_t i = 0; i < table.size(); ++i)
+    if (full[i] && !table.text(i, "sm_mhz").empty()) full_mhz = std::max(full_mhz, table.number(i, "sm_mhz"));
+  double fastest[3] = {};  // by kind, FLOP per microsecond
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const std::string& op = table.text(i, "op");
+    if (!op.starts_with("power:")) continue;
+    const auto kind = std::find_if(std::begin(kPowerRows), std::end(kPowerRows), [&](const PowerKindOfRow& row) {
+      return std::string_view(op).substr(6).starts_with(row.op);
+    });
+    if (kind == std::end(kPowerRows)) continue;
+    PowerMeasurement m;
+    m.name = op + " " + table.text(i, "shape");
+    m.kind = kind->kind;
+    m.flops = kind->alone.empty() ? 0 : table.number(i, "flops");
+    m.bytes = table.number(i, "bytes");
+    m.sustained_us = table.number(i, "time_us");
+    m.watts = watts_of(table, i);
+    m.clock = table.number(i, "sm_mhz") / full_mhz;
+    if (kind->alone.empty()) m.burst_us = m.sustained_us;
+    for (std::size_t j = 0; j < table.size() && m.burst_us == 0; ++j)
+      if (full[j] && table.text(j, "op") == kind->alone && same_sizes(table.text(i, "shape"), table.text(j, "shape")))
+        m.burst_us = table.number(j, "time_us");
+    if (m.burst_us == 0) continue;
+    auto& best = fastest[static_cast<std::size_t>(m.kind)];
+    best = std::max(best, m.flops / m.burst_us);
+    rows.push_back(std::move(m));
+  }
+  // How near a kernel comes to the fastest of its kind says how much of its time waits for the SMs (kernel_formulas.h:
+  // the share of a term in a sum of powers).
+  constexpr double kNorm = 3;
+  for (PowerMeasurement& m : rows) {
+    const double best = fastest[static_cast<std::size_t>(m.kind)];
+    m.sm_share = best > 0 ? std::pow(m.flops / m.burst_us / best, kNorm) : 0;
+  }
+  return rows;
+}
+
 }  // namespace
 
 CardMeasurements read_card(const CsvTable& table, const std::string& gpu, const std::string& name) {
@@ -178,6 +261,7 @@ CardMeasurements read_card(const CsvTable& table, const std::string& gpu, const 
       out.memory.push_back(std::move(m));
     }
   }
+  if (table.has("power_w") && table.has("reps") && table.has("notes")) out.power = power_rows(table, full);
   return out;
 }
 

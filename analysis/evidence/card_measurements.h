@@ -11,6 +11,7 @@ namespace flopcast {
 struct CardMeasurements {
   std::vector<Measurement> kernels;
   std::vector<MemoryMeasurement> memory;
+  std::vector<PowerMeasurement> power;
 };
 
 /// @param gpu library name of the chip. @param name short name of the card, the first word of its tables' names.

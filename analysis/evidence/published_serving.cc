@@ -166,7 +166,8 @@ void predict_published_serving(std::vector<PublishedServing>& rows, const Librar
     sources.cluster.fabric.port_bandwidth = sources.cluster.node.nic_bandwidth * sources.cluster.node.nics_per_gpu;
     sources.cluster.nodes = std::max(1, row.tensor * row.attention_data / sources.cluster.node.gpus);
     auto& model = models[row.node];
-    if (!model) model = std::make_shared<const KernelModel>(sources.cluster.node.gpu, kernels);
+    if (!model)
+      model = std::make_shared<const KernelModel>(sources.cluster.node.gpu, kernels, ClockState::power_limited);
     sources.kernels = model;
     const EngineConfig engine = engine_of(row, libraries);
     row.predicted = row.kind == Kind::throughput ? throughput(row, sources, engine) : steady(row, sources, engine);

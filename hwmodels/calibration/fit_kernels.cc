@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "hwmodels/calibration/fit_memory.h"
+#include "hwmodels/calibration/fit_power.h"
 #include "hwmodels/calibration/least_squares.h"
 #include "hwmodels/calibration/residual_fit.h"
 #include "hwmodels/kernels/kernel_formulas.h"
@@ -56,6 +57,8 @@ double draw(const Measurement& m, std::uint64_t seed) {
 KernelParts formula(const KernelParameters& parameters, const Machine& machine, const Measurement& m) {
   if (const auto* gemm = std::get_if<GemmShape>(&m.shape))
     return gemm_parts(std::get<GemmParameters>(parameters), machine, *gemm, m.wide_tile_trap);
+  if (const auto* block = std::get_if<LatentBlockShape>(&m.shape))
+    return latent_block_parts(std::get<LatentBlockParameters>(parameters), machine, *block);
   return attention_parts(parameters, machine, std::get<AttentionShape>(m.shape));
 }
 
@@ -192,6 +195,12 @@ ResidualShape residual_shape(KernelFamily family, std::size_t rows) {
     case KernelFamily::grouped_masked:
     case KernelFamily::grouped_bf16:
       return {{5, 5, 5, 5}, 200, 0.3};
+    case KernelFamily::fused_experts_bf16:
+    case KernelFamily::fused_experts_fp8:
+      return {{3, 4, 4, 4}, 300, 0.3};
+    case KernelFamily::latent_block:
+    case KernelFamily::latent_block_tensorrt:
+      return {{4, 4, 4, 4}, 300, 0.3};
     case KernelFamily::attention_forward:
       return {{5, 5, 5, 5, 5, 5}, 250, 0.3};
     case KernelFamily::attention_forward_latent:
@@ -412,6 +421,7 @@ KernelCalibration calibrate_kernels(const CalibrationInput& input) {
   calibration.kernel_gap_us = input.kernel_gap_us;
   calibration.sustained_clock = input.sustained_clock;
   calibration.attention_clock_loss = input.attention_clock_loss;
+  if (!input.power.empty()) calibration.power = fit_power(input);
 
   const auto key_of = [&](const Measurement& m) {
     return FitKey{family_of(m), die_of(gpu_named(input, m.gpu)).name, m.variant};

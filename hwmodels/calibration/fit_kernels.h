@@ -13,6 +13,9 @@ namespace flopcast {
 struct CalibrationInput {
   std::vector<Measurement> measurements;
   std::vector<MemoryMeasurement> memory;
+  std::vector<MemoryMeasurement> memory_alone;  ///< measured one by one
+  std::vector<PowerMeasurement> power;
+  std::string memory_alone_gpu;  ///< that these were measured on
   std::vector<ShortestMeasurement> shortest;
   Source memory_source;
   std::string memory_gpu;                       ///< that all of them were measured on

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "hwmodels/kernels/kernel_formulas.h"
@@ -27,17 +28,41 @@ double percentile(std::vector<double> values, double p) {
 
 namespace {
 
+/// Rows of a card that move so little are all launch and drain.
+constexpr double kSmallBytes = 300e3;
+/// And so much that the launch does not count and L2 does not help.
+constexpr double kManyL2 = 2;
+
 /// From launch to finish of the smallest kernels: the median of those of the class, or, where none was
 /// measured small, of all.
-Seconds shortest(const CalibrationInput& input, MemoryKernel kernel) {
-  constexpr Seconds kUnmeasured(2.5e-6);  // no small kernel at all: between the 2 and 3 us that Hopper shows
-  std::vector<double> own, all;
-  for (const ShortestMeasurement& m : input.shortest) {
-    all.push_back(m.microseconds);
-    if (m.kernel == kernel) own.push_back(m.microseconds);
+class Shortest {
+ public:
+  explicit Shortest(MemoryKernel kernel) : kernel_(kernel) {}
+  void add(MemoryKernel kernel, double us) {
+    all_.push_back(us);
+    if (kernel == kernel_) own_.push_back(us);
   }
-  if (all.empty()) return kUnmeasured;
-  return Seconds(std::round(10 * percentile(own.empty() ? all : own, 0.5)) * 1e-7);
+  std::optional<Seconds> median(double per_us) const {
+    if (all_.empty()) return std::nullopt;
+    return Seconds(std::round(per_us * percentile(own_.empty() ? all_ : own_, 0.5)) * (1e-6 / per_us));
+  }
+
+ private:
+  MemoryKernel kernel_;
+  std::vector<double> own_, all_;
+};
+
+/// Compilers' kernels as one card shows them, engines' as operators of a serving engine were profiled; either stands in
+/// for the other.
+void fit_shortest(const CalibrationInput& input, MemoryClassFit& fit) {
+  constexpr Seconds kUnmeasured(2.5e-6);  // no small kernel at all: between the 2 and 3 us that Hopper shows
+  Shortest compiled(fit.kernel), engine(fit.kernel);
+  for (const MemoryMeasurement& m : input.memory_alone)
+    if (m.bytes <= kSmallBytes) compiled.add(m.kernel, m.microseconds);
+  for (const ShortestMeasurement& m : input.shortest) engine.add(m.kernel, m.microseconds);
+  const std::optional<Seconds> ours = compiled.median(100), theirs = engine.median(10);
+  fit.minimum = ours.value_or(theirs.value_or(kUnmeasured));
+  fit.engine_minimum = theirs.value_or(fit.minimum);
 }
 
 /// What the profile's memory-bound kernels of a class say: the reachable fraction of HBM, beside a minimum
@@ -45,7 +70,7 @@ Seconds shortest(const CalibrationInput& input, MemoryKernel kernel) {
 MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kernel, const GpuSpec& gpu, double share) {
   MemoryClassFit fit;
   fit.kernel = kernel;
-  fit.minimum = shortest(input, kernel);
+  fit_shortest(input, fit);
   const double minimum = fit.minimum.value() * 1e6;
   double best = -1;
   for (int fraction = 10; fraction <= kFastestStreamPercent; ++fraction) {
@@ -72,6 +97,17 @@ MemoryClassFit fit_memory_class(const CalibrationInput& input, MemoryKernel kern
   return fit;
 }
 
+/// The same of kernels that were measured one by one: large ones say how fast they stream.
+double alone_fraction(const CalibrationInput& input, const MemoryClassFit& fit) {
+  std::vector<double> fractions;
+  for (const MemoryMeasurement& m : input.memory_alone) {
+    const GpuSpec& gpu = gpu_named(input, input.memory_alone_gpu);
+    if (m.kernel != fit.kernel || m.bytes < kManyL2 * gpu.l2_capacity.value()) continue;
+    fractions.push_back(m.bytes / (m.microseconds - fit.minimum.value() * 1e6) / hbm_bytes_per_us(gpu, {}));
+  }
+  return fractions.empty() ? fit.hbm_fraction : std::round(1000 * percentile(fractions, 0.5)) / 1000;
+}
+
 /// Classes that no table shows are taken to stream like one that is measured.
 void borrow_classes(const CalibrationInput& input, std::vector<MemoryClassFit>& classes) {
   constexpr std::pair<MemoryKernel, MemoryKernel> kLike[] = {
@@ -84,7 +120,8 @@ void borrow_classes(const CalibrationInput& input, std::vector<MemoryClassFit>& 
     if (found == classes.end()) continue;
     MemoryClassFit fit = *found;
     fit.kernel = missing;
-    fit.minimum = shortest(input, missing);
+    fit_shortest(input, fit);
+    fit.alone_fraction = alone_fraction(input, fit);
     fit.launches = 0;
     fit.source = {"as " + std::string(name(like)) + ": not measured", fit.source.date, false};
     classes.push_back(std::move(fit));
@@ -103,6 +140,7 @@ std::vector<MemoryClassFit> fit_memory_classes(const CalibrationInput& input, do
         std::any_of(input.memory.begin(), input.memory.end(), [&](const auto& m) { return m.kernel == kernel; });
     if (!any) continue;
     classes.push_back(fit_memory_class(input, kernel, gpu, share));
+    classes.back().alone_fraction = alone_fraction(input, classes.back());
     classes.back().source = input.memory_source;
   }
   borrow_classes(input, classes);

@@ -4,11 +4,12 @@
 #include <string>
 #include <variant>
 
+#include "hwmodels/chips/power.h"
 #include "hwmodels/kernels/kernels.h"
 
 namespace flopcast {
 
-using KernelShape = std::variant<GemmShape, AttentionShape>;
+using KernelShape = std::variant<GemmShape, AttentionShape, LatentBlockShape>;
 
 struct Measurement {
   std::string table;  ///< short name of the table, for summaries
@@ -32,6 +33,18 @@ struct MemoryMeasurement {
   double microseconds = 0;
   double launches = 1;
   int sms = 0;
+};
+
+/// A kernel repeated until the clock had settled.
+struct PowerMeasurement {
+  PowerKind kind = PowerKind::bf16;
+  std::string name;
+  double flops = 0, bytes = 0;  ///< of one launch
+  double burst_us = 0;          ///< at full clock
+  double sustained_us = 0;
+  double watts = 0;
+  double clock = 1;     ///< over the full one
+  double sm_share = 0;  ///< of the time that waits for the SMs
 };
 
 /// A memory-bound kernel with next to nothing to move: it shows the shortest time from launch to finish.

@@ -36,6 +36,7 @@ struct GpuSpec {
   Hertz boost_clock;         ///< clock at which the peaks below are quoted
   FlopPerSecond bf16_peak;   ///< dense, tensor cores
   FlopPerSecond fp8_peak;    ///< dense; zero when the chip has no FP8 (FP8 GEMMs then run at the BF16 rate)
+  FlopPerSecond fp4_peak;    ///< dense; zero when the chip has no FP4
   FlopPerSecond fp32_peak;   ///< vector units
   Bytes hbm_capacity;        ///< as it is sold
   double usable_memory = 1;  ///< what the driver offers to programs over that; 1 where nobody has read it
@@ -51,7 +52,8 @@ struct GpuSpec {
   Bytes hbm_usable() const { return hbm_capacity * usable_memory; }
 
   FlopPerSecond peak(Precision p) const {
-    if (p == Precision::fp8 && fp8_peak > FlopPerSecond(0)) return fp8_peak;
+    if (p == Precision::fp4 && fp4_peak > FlopPerSecond(0)) return fp4_peak;
+    if (p >= Precision::fp8 && fp8_peak > FlopPerSecond(0)) return fp8_peak;
     return p == Precision::fp32 ? fp32_peak : bf16_peak;
   }
 
@@ -63,6 +65,7 @@ struct GpuSpec {
     field("die", &GpuSpec::die, {"compute"});
     field("bf16_peak", &GpuSpec::bf16_peak, {"compute"});
     field("fp8_peak", &GpuSpec::fp8_peak, {"compute"});
+    field("fp4_peak", &GpuSpec::fp4_peak, {"compute"});
     field("fp32_peak", &GpuSpec::fp32_peak, {"compute"});
     field("sms", &GpuSpec::sms, {"compute"});
     field("boost_clock", &GpuSpec::boost_clock, {"compute"});

@@ -55,6 +55,10 @@ const std::array<LinkConstantRow, kLinkConstants>& link_constants() {
       {"direct_two_shot_us", "us", "serving engines' all-reduce in two shots: fixed time", &L::direct_two_shot_us},
       {"direct_efficiency", "", "serving engines' all-reduce: goodput over NVLink rate", &L::direct_efficiency},
       {"network_efficiency", "", "NCCL Simple: goodput over line rate of a NIC", &L::network_efficiency},
+      {"network_exposed", "",
+       "rings and trees over nodes: share of the shorter of NVLink's and the network's time that "
+       "is not hidden behind the longer",
+       &L::network_exposed},
       {"network_ll_GBps", "GB/s", "NCCL LL: bus bandwidth of a node, three nodes and more", &L::network_ll_GBps},
       {"network_ll_pair_GBps", "GB/s", "NCCL LL: bus bandwidth of a node, two nodes", &L::network_ll_pair_GBps},
       {"network_pat_share", "", "NCCL PAT: rate over that of rings", &L::network_pat_share},

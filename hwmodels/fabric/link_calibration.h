@@ -82,6 +82,7 @@ struct LinkCalibration {
   LinkConstant direct_efficiency;   ///< goodput over NVLink rate
   // NCCL between nodes.
   LinkConstant network_efficiency;    ///< goodput over line rate of a NIC, Simple, large messages
+  LinkConstant network_exposed;       ///< share of the shorter of a node's and the network's time that is not hidden
   LinkConstant network_ll_GBps;       ///< LL: bus bandwidth of a node, three nodes and more
   LinkConstant network_ll_pair_GBps;  ///< LL: the same between two nodes
   LinkConstant network_pat_share;     ///< rate of parallel aggregated trees over that of rings
@@ -107,7 +108,7 @@ struct LinkConstantRow {
   std::string_view meaning;
   LinkConstant LinkCalibration::*field;
 };
-constexpr int kLinkConstants = 58;
+constexpr int kLinkConstants = 59;
 const std::array<LinkConstantRow, kLinkConstants>& link_constants();
 
 }  // namespace flopcast

@@ -3,10 +3,12 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "hwmodels/chips/gpu.h"
+#include "hwmodels/chips/power.h"
 #include "hwmodels/kernels/kernel_family.h"
 #include "hwmodels/kernels/kernel_formulas.h"
 #include "hwmodels/kernels/kernel_residual.h"
@@ -40,9 +42,12 @@ struct FamilyFit {
 /// Kernels that only move memory, by class.
 struct MemoryClassFit {
   MemoryKernel kernel = MemoryKernel::elementwise;
-  double hbm_fraction = 0.8;  ///< of the data-sheet bandwidth, the chip to itself
-  Seconds minimum;            ///< launch to finish of the smallest kernel
-  int launches = 0;           ///< measured launches that it was fitted on
+  /// Of the data-sheet bandwidth, as DeepSeek-V3's training trace has it (what communication takes apart).
+  double hbm_fraction = 0.8;
+  double alone_fraction = 0.8;  ///< the same of kernels measured one by one
+  Seconds minimum;              ///< launch to finish of the smallest kernel, as compilers write it
+  Seconds engine_minimum;       ///< the same of serving engines' own kernels
+  int launches = 0;             ///< measured launches that it was fitted on
   double median_error = 0;
   Source source;
 };
@@ -64,6 +69,8 @@ struct KernelCalibration {
   /// Share of that loss of clock that attention sees: its exponentials leave the matrix units, and the power limit,
   /// room.
   NumberWithSource attention_clock_loss{1, {}};
+  /// Nothing where no card's power was measured.
+  std::optional<PowerFigures> power;
   /// HBM bandwidth that communication kernels take, per fraction of the SMs they occupy.
   NumberWithSource communication_hbm_share;
   std::string date;  ///< of the fit

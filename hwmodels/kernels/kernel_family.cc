@@ -12,9 +12,11 @@ namespace flopcast {
 namespace {
 
 constexpr std::array<std::string_view, kKernelFamilies> kFamilyNames = {
-    "gemm_bf16",          "gemm_fp8_blocks", "gemm_fp8_tensor", "gemm_fp8_vendor",    "grouped_contiguous",
-    "grouped_masked",     "grouped_bf16",    "weight_gradient", "attention_forward",  "attention_forward_latent",
-    "attention_backward", "decode_bf16",     "decode_fp8",      "decode_latent_bf16", "decode_latent_fp8"};
+    "gemm_bf16",          "gemm_fp8_blocks", "gemm_fp8_tensor",      "gemm_fp8_vendor",
+    "grouped_contiguous", "grouped_masked",  "grouped_bf16",         "fused_experts_bf16",
+    "fused_experts_fp8",  "weight_gradient", "attention_forward",    "attention_forward_latent",
+    "attention_backward", "decode_bf16",     "decode_fp8",           "decode_latent_bf16",
+    "decode_latent_fp8",  "latent_block",    "latent_block_tensorrt"};
 
 template <class Parameters>
 struct ParameterField {
@@ -55,11 +57,26 @@ constexpr ParameterField<DecodeParameters> kDecodeFields[] = {
     {&DecodeParameters::split_us, "split_us", 0.05, 20},
     {&DecodeParameters::overlap_norm, "overlap_norm", 1.1, 8}};
 
+constexpr ParameterField<LatentBlockParameters> kLatentBlockFields[] = {
+    {&LatentBlockParameters::mainloop_efficiency, "mainloop_efficiency", 0.2, 1},
+    {&LatentBlockParameters::load_gb_per_s_and_sm, "load_gb_per_s_and_sm", 20, 400},
+    {&LatentBlockParameters::tile_us, "tile_us", 0.02, 8},
+    {&LatentBlockParameters::mma_efficiency, "mma_efficiency", 0.05, 1},
+    {&LatentBlockParameters::hbm_efficiency, "hbm_efficiency", 0.3, 1},
+    {&LatentBlockParameters::setup_us, "setup_us", 2, 100},
+    {&LatentBlockParameters::item_us, "item_us", 0.05, 20},
+    {&LatentBlockParameters::key_block_us, "key_block_us", 0.002, 3},
+    {&LatentBlockParameters::split_us, "split_us", 0.05, 20},
+    {&LatentBlockParameters::overlap_norm, "overlap_norm", 1.1, 8}};
+
 std::span<const ParameterField<GemmParameters>> parameter_fields(const GemmParameters&) { return kGemmFields; }
 std::span<const ParameterField<AttentionParameters>> parameter_fields(const AttentionParameters&) {
   return kAttentionFields;
 }
 std::span<const ParameterField<DecodeParameters>> parameter_fields(const DecodeParameters&) { return kDecodeFields; }
+std::span<const ParameterField<LatentBlockParameters>> parameter_fields(const LatentBlockParameters&) {
+  return kLatentBlockFields;
+}
 
 template <class Parameters>
 std::span<const ParameterInfo> parameter_infos() {
@@ -88,11 +105,14 @@ std::optional<KernelFamily> find_family(std::string_view name) {
 std::string_view group(KernelFamily family) { return family <= KernelFamily::weight_gradient ? "GEMM" : "attention"; }
 
 KernelFamily family_of(const GemmShape& shape) {
+  const bool narrow = shape.precision == Precision::fp8 || shape.precision == Precision::fp4;
   switch (shape.kind) {
     case GemmKind::grouped_contiguous:
-      return shape.precision == Precision::fp8 ? KernelFamily::grouped_contiguous : KernelFamily::grouped_bf16;
+      return narrow ? KernelFamily::grouped_contiguous : KernelFamily::grouped_bf16;
     case GemmKind::grouped_masked:
       return KernelFamily::grouped_masked;
+    case GemmKind::fused_experts:
+      return narrow ? KernelFamily::fused_experts_fp8 : KernelFamily::fused_experts_bf16;
     case GemmKind::weight_gradient:
       // Only DeepGEMM has kernels of their own for it; elsewhere it is a transposed GEMM of the same library.
       if (shape.precision == Precision::fp8 && shape.scaling == Scaling::blocks) return KernelFamily::weight_gradient;
@@ -100,8 +120,10 @@ KernelFamily family_of(const GemmShape& shape) {
     case GemmKind::dense:
       break;
   }
-  if (shape.precision != Precision::fp8) return KernelFamily::gemm_bf16;
-  if (shape.vendor_library && shape.scaling != Scaling::blocks) return KernelFamily::gemm_fp8_vendor;
+  if (!narrow) return KernelFamily::gemm_bf16;
+  // Matrix units apply scales of 1x32 and FP4's themselves: the vendor's kernels, at the chip's own peak.
+  const bool in_unit = shape.precision == Precision::fp4 || shape.scaling == Scaling::mx;
+  if (in_unit || (shape.vendor_library && shape.scaling != Scaling::blocks)) return KernelFamily::gemm_fp8_vendor;
   return shape.scaling == Scaling::blocks ? KernelFamily::gemm_fp8_blocks : KernelFamily::gemm_fp8_tensor;
 }
 
@@ -115,10 +137,15 @@ KernelFamily family_of(const AttentionShape& shape) {
   return fp8 ? KernelFamily::decode_fp8 : KernelFamily::decode_bf16;
 }
 
+KernelFamily family_of(const LatentBlockShape& shape) {
+  return shape.tensorrt ? KernelFamily::latent_block_tensorrt : KernelFamily::latent_block;
+}
+
 KernelParameters start_parameters(KernelFamily family) {
   if (family <= KernelFamily::weight_gradient) return GemmParameters{};
   if (family <= KernelFamily::attention_backward) return AttentionParameters{};
-  return DecodeParameters{};
+  if (family <= KernelFamily::decode_latent_fp8) return DecodeParameters{};
+  return LatentBlockParameters{};
 }
 
 std::span<const ParameterInfo> parameters_of(KernelFamily family) {
@@ -160,6 +187,8 @@ int coordinate_count(KernelFamily family) {
     case KernelFamily::grouped_contiguous:
     case KernelFamily::grouped_masked:
     case KernelFamily::grouped_bf16:
+    case KernelFamily::fused_experts_bf16:
+    case KernelFamily::fused_experts_fp8:
       return 4;
     case KernelFamily::attention_forward:
       return 6;
@@ -168,6 +197,8 @@ int coordinate_count(KernelFamily family) {
     case KernelFamily::decode_fp8:
     case KernelFamily::decode_latent_bf16:
     case KernelFamily::decode_latent_fp8:
+    case KernelFamily::latent_block:
+    case KernelFamily::latent_block_tensorrt:
       return 4;
     default:
       return 3;
@@ -179,7 +210,9 @@ void coordinates_of(const GemmShape& shape, double* out) {
   out[0] = log2_of(static_cast<double>(shape.m) / groups);
   out[1] = log2_of(static_cast<double>(shape.n));
   out[2] = log2_of(static_cast<double>(shape.k));
-  if (shape.kind == GemmKind::grouped_contiguous || shape.kind == GemmKind::grouped_masked) out[3] = log2_of(groups);
+  if (shape.kind == GemmKind::grouped_contiguous || shape.kind == GemmKind::grouped_masked ||
+      shape.kind == GemmKind::fused_experts)
+    out[3] = log2_of(groups);
 }
 
 void coordinates_of(const AttentionShape& shape, double* out) {
@@ -212,6 +245,14 @@ void coordinates_of(const AttentionShape& shape, double* out) {
       out[3] = log2_of(ratio * static_cast<double>(std::max<std::int64_t>(1, shape.query_length)));
       return;
   }
+}
+
+void coordinates_of(const LatentBlockShape& shape, double* out) {
+  constexpr double kApart = 16;  // number formats do not inform each other
+  out[0] = log2_of(static_cast<double>(shape.kv_length));
+  out[1] = log2_of(static_cast<double>(shape.batch * shape.query_length));
+  out[2] = log2_of(shape.heads);
+  out[3] = (shape.precision == Precision::fp8 ? kApart : 0) + (shape.kv_precision == Precision::fp8 ? 2 * kApart : 0);
 }
 
 }  // namespace flopcast

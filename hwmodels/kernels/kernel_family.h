@@ -20,6 +20,8 @@ enum class KernelFamily : std::uint8_t {
   grouped_contiguous,  ///< FP8 with 1x128 scales, like the next
   grouped_masked,
   grouped_bf16,
+  fused_experts_bf16,  ///< gated experts as one block
+  fused_experts_fp8,   ///< with 1x128 scales
   weight_gradient,
   attention_forward,
   attention_forward_latent,  ///< absorbed MLA over a prompt: one key-value head, 576/512
@@ -28,8 +30,10 @@ enum class KernelFamily : std::uint8_t {
   decode_fp8,
   decode_latent_bf16,
   decode_latent_fp8,
+  latent_block,           ///< decoding: latent attention with its projections, as SGLang runs it
+  latent_block_tensorrt,  ///< as TensorRT-LLM runs it
 };
-constexpr int kKernelFamilies = 15;
+constexpr int kKernelFamilies = 19;
 
 std::string_view name(KernelFamily family);
 std::optional<KernelFamily> find_family(std::string_view name);
@@ -38,6 +42,7 @@ std::string_view group(KernelFamily family);
 
 KernelFamily family_of(const GemmShape& shape);
 KernelFamily family_of(const AttentionShape& shape);
+KernelFamily family_of(const LatentBlockShape& shape);
 
 /// A fitted number of a formula: its name in the data file and the interval it is sought in.
 struct ParameterInfo {
@@ -84,8 +89,22 @@ struct DecodeParameters {
   bool operator==(const DecodeParameters&) const = default;
 };
 
+struct LatentBlockParameters {
+  double mainloop_efficiency = 0.75;  ///< projections: of the SM's peak
+  double load_gb_per_s_and_sm = 80;
+  double tile_us = 0.7;
+  double mma_efficiency = 0.6;  ///< core
+  double hbm_efficiency = 0.9;
+  double setup_us = 25;  ///< launches of all its kernels, and what small ones take at least
+  double item_us = 2;
+  double key_block_us = 0.1;
+  double split_us = 2;
+  double overlap_norm = 2;
+  bool operator==(const LatentBlockParameters&) const = default;
+};
+
 /// The one that the family's formula takes, at its starting values.
-using KernelParameters = std::variant<GemmParameters, AttentionParameters, DecodeParameters>;
+using KernelParameters = std::variant<GemmParameters, AttentionParameters, DecodeParameters, LatentBlockParameters>;
 KernelParameters start_parameters(KernelFamily family);
 
 /// Names and bounds of a family's parameters, in the order of values_of().
@@ -102,5 +121,6 @@ int coordinate_count(KernelFamily family);
 /// Writes coordinate_count(family) numbers.
 void coordinates_of(const GemmShape& shape, double* out);
 void coordinates_of(const AttentionShape& shape, double* out);
+void coordinates_of(const LatentBlockShape& shape, double* out);
 
 }  // namespace flopcast

@@ -41,11 +41,14 @@ Machine machine_of(const GpuSpec& gpu, const DieFigures& die, Precision precisio
   machine.sms = conditions.sms == 0 ? gpu.sms : conditions.sms;
   machine.all_sms = gpu.sms;
   double peak = own;
-  if (die_of(gpu).name == die.name && precision != Precision::fp32) {
+  if (die_of(gpu).name == die.name && precision != Precision::fp32 && precision != Precision::fp4) {
     const bool fp8 = precision == Precision::fp8 && gpu.fp8_peak > FlopPerSecond(0);
     peak = std::min(own, (fp8 ? die.fp8_peak_per_sm : die.bf16_peak_per_sm).value() * clock);
   }
   machine.flop_per_us_and_sm = peak * kOneMicrosecond * conditions.clock;
+  const double bf16 =
+      die_of(gpu).name == die.name ? std::min(own_bf16, die.bf16_peak_per_sm.value() * clock) : own_bf16;
+  machine.bf16_per_us_and_sm = bf16 * kOneMicrosecond * conditions.clock;
   machine.hbm_bytes_per_us = hbm_bytes_per_us(gpu, conditions);
   machine.load_scale =
       (gpu.architecture == die.architecture ? clock : own_bf16 / die.bf16_peak_per_sm.value()) * conditions.clock;
@@ -72,12 +75,15 @@ constexpr auto kBlockScaledTiles = [] {
   return tiles;
 }();
 
-// What cuBLAS and CUTLASS offer on Hopper, with split-K where the output has few tiles.
+// What cuBLAS and CUTLASS offer on Hopper, with split-K where the output has few tiles. Matrix units take 64 rows of
+// one operand and any multiple of 8 of the other: a few tokens are multiplied as columns.
 constexpr auto kGeneralTiles = [] {
-  constexpr Tile shapes[] = {{64, 16},  {64, 32},  {64, 64},   {64, 96},   {64, 128},  {64, 192},
-                             {64, 256}, {128, 64}, {128, 128}, {128, 192}, {128, 256}, {256, 128}};
-  std::array<Tile, 36> tiles{};
-  for (std::size_t i = 0; i < 12; ++i)
+  constexpr Tile shapes[] = {{16, 64},   {16, 128},  {32, 64},   {32, 128}, {64, 16},  {64, 32},
+                             {64, 64},   {64, 96},   {64, 128},  {64, 192}, {64, 256}, {128, 64},
+                             {128, 128}, {128, 192}, {128, 256}, {256, 128}};
+  constexpr std::size_t kShapes = std::size(shapes);
+  std::array<Tile, 3 * kShapes> tiles{};
+  for (std::size_t i = 0; i < kShapes; ++i)
     for (std::size_t s = 0; s < 3; ++s)
       tiles[3 * i + s] = {shapes[i].m, shapes[i].n, s == 0 ? 1.0 : s == 1 ? 2.0 : 4.0};
   return tiles;
@@ -87,6 +93,19 @@ constexpr auto kGeneralTiles = [] {
 // rows.
 constexpr std::array<Tile, 6> kTensorScaledTiles = {
     {{64, 64}, {64, 128}, {64, 256}, {256, 64}, {256, 128}, {256, 256}}};
+
+// Triton's fused experts: rows of an expert in blocks of 16 and more.
+constexpr std::array<Tile, 11> kFusedTiles = {{{16, 64},
+                                               {16, 128},
+                                               {16, 256},
+                                               {32, 64},
+                                               {32, 128},
+                                               {64, 64},
+                                               {64, 128},
+                                               {64, 256},
+                                               {128, 64},
+                                               {128, 128},
+                                               {128, 256}}};
 
 // Sum of ceil(t) for t from 0 to y.
 double ceil_integral(double y) {
@@ -111,7 +130,7 @@ struct TileTime {
 };
 
 TileTime tile_time(const GemmParameters& p, const Machine& machine, const GemmShape& shape, const Tile& tile) {
-  const double k_step = shape.precision == Precision::fp8 ? 128 : 64;
+  const double k_step = 128 / std::min(2.0, bytes_per_element(shape.precision));
   const double k = k_step * ceil_div(static_cast<double>(shape.k), k_step * tile.splits);
   const double multiply = 2 * tile.m * tile.n * k / (machine.flop_per_us_and_sm * p.mainloop_efficiency) *
                           (1 + p.narrow_tile_loss * 64 / tile.n);
@@ -157,10 +176,16 @@ double wide_tile_factor(const GemmParameters& p, const Machine& machine, const G
 double least_bytes(const GemmShape& shape) {
   const double m = static_cast<double>(shape.m), n = static_cast<double>(shape.n), k = static_cast<double>(shape.k);
   const double operand = bytes_per_element(shape.precision), output = bytes_per_element(shape.output);
+  const double weight = shape.weight_bytes > 0 ? shape.weight_bytes : operand;
   // Every group's weights are read; with fewer rows than groups some groups have nothing to do.
   const double groups = std::min<double>(std::max(1, shape.groups), m);
+  if (shape.kind == GemmKind::fused_experts) {
+    // Weights of gate, up and down; rows in, activations out and in again, results out and summed up.
+    const double rows = m * (2 * k * operand + 2 * n * 2 * 2 + 2 * n * operand + 2 * k * output);
+    return groups * 3 * n * k * weight + rows;
+  }
   const double accumulate = shape.kind == GemmKind::weight_gradient ? 2 : 1;  // read and written back
-  return (m * k + groups * n * k) * operand + m * n * output * accumulate;
+  return m * k * operand + groups * n * k * weight + m * n * output * accumulate;
 }
 
 KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const GemmShape& shape, bool trap) {
@@ -174,6 +199,15 @@ KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const Ge
     case KernelFamily::grouped_bf16:
       parts.chip = best_tile_time(p, machine, shape, kGeneralTiles);
       break;
+    case KernelFamily::fused_experts_bf16:
+    case KernelFamily::fused_experts_fp8: {
+      GemmShape up = shape, down = shape;
+      up.n = 2 * shape.n;
+      down.n = shape.k;
+      down.k = shape.n;
+      parts.chip = best_tile_time(p, machine, up, kFusedTiles) + best_tile_time(p, machine, down, kFusedTiles);
+      break;
+    }
     case KernelFamily::gemm_fp8_tensor:
       parts.chip = best_tile_time(p, machine, shape, kTensorScaledTiles);
       break;
@@ -293,6 +327,71 @@ KernelParts attention_parts(const KernelParameters& parameters, const Machine& m
   return shape.kind == AttentionKind::decode
              ? decode_attention(std::get<DecodeParameters>(parameters), machine, shape)
              : prompt_attention(std::get<AttentionParameters>(parameters), machine, shape);
+}
+
+// ------------------------------------------------------------------------------------------- latent block
+
+namespace {
+
+/// The projections as matrix products of all tokens of the step.
+std::array<GemmShape, 5> projections(const LatentBlockShape& s) {
+  const std::int64_t t = s.batch * s.query_length, heads = s.heads, query = heads * (s.nope_dim + s.rope_dim);
+  const auto linear = [&](std::int64_t n, std::int64_t k, Precision precision) {
+    return GemmShape{GemmKind::dense, t, n, k, 1, precision, s.scaling, Precision::bf16};
+  };
+  return {linear((s.q_rank > 0 ? s.q_rank : query) + s.kv_rank + s.rope_dim, s.hidden, s.precision),
+          linear(s.q_rank > 0 ? query : 1, std::max(1, s.q_rank), s.precision),
+          linear(heads * s.kv_rank, s.nope_dim, Precision::bf16), linear(heads * s.v_dim, s.kv_rank, Precision::bf16),
+          linear(s.hidden, heads * s.v_dim, s.precision)};
+}
+
+AttentionShape core_of(const LatentBlockShape& s) {
+  AttentionShape core;
+  core.kind = AttentionKind::decode;
+  core.batch = s.batch;
+  core.query_length = s.query_length;
+  core.kv_length = s.kv_length;
+  core.query_heads = s.heads;
+  core.kv_heads = 1;
+  core.qk_dim = s.kv_rank + s.rope_dim;
+  core.v_dim = s.kv_rank;
+  core.causal = false;
+  core.kv_precision = s.kv_precision;
+  core.latent = true;
+  return core;
+}
+
+}  // namespace
+
+double least_bytes(const LatentBlockShape& shape) {
+  double bytes = least_bytes(core_of(shape));
+  for (const GemmShape& linear : projections(shape)) bytes += least_bytes(linear);
+  return bytes;
+}
+
+KernelParts latent_block_parts(const LatentBlockParameters& p, const Machine& machine, const LatentBlockShape& shape) {
+  GemmParameters linear;
+  linear.mainloop_efficiency = p.mainloop_efficiency;
+  linear.load_gb_per_s_and_sm = p.load_gb_per_s_and_sm;
+  linear.tile_us = p.tile_us;
+  DecodeParameters decode;
+  decode.mma_efficiency = p.mma_efficiency;
+  decode.hbm_efficiency = p.hbm_efficiency;
+  decode.setup_us = 0;
+  decode.item_us = p.item_us;
+  decode.key_block_us = p.key_block_us;
+  decode.split_us = p.split_us;
+  decode.overlap_norm = p.overlap_norm;
+  Machine bf16 = machine;
+  bf16.flop_per_us_and_sm = machine.bf16_per_us_and_sm;
+  KernelParts parts = decode_attention(decode, bf16, core_of(shape));
+  parts.fixed = p.setup_us;
+  for (const GemmShape& product : projections(shape)) {
+    const Machine& on = product.precision == Precision::bf16 ? bf16 : machine;
+    parts.chip += best_tile_time(linear, on, product, kGeneralTiles);
+    parts.afterwards += least_bytes(product) / (machine.hbm_bytes_per_us * p.hbm_efficiency);
+  }
+  return parts;
 }
 
 double microseconds(const KernelParts& parts, const PartCorrection& correction) {

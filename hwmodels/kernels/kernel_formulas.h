@@ -15,6 +15,7 @@ struct Machine {
   double sms = 0;                 ///< that the kernel may use
   double all_sms = 0;             ///< of the chip
   double flop_per_us_and_sm = 0;  ///< peak of one SM in the kernel's precision
+  double bf16_per_us_and_sm = 0;  ///< and in BF16
   double hbm_bytes_per_us = 0;    ///< what other kernels leave of the data-sheet rate
   double load_scale = 1;          ///< L2-to-SM rate relative to the die that was fitted
 };
@@ -62,12 +63,15 @@ double chip_share(const KernelParts& parts, const PartCorrection& correction);
 KernelParts gemm_parts(const GemmParameters& parameters, const Machine& machine, const GemmShape& shape,
                        bool trap = false);
 KernelParts attention_parts(const KernelParameters& parameters, const Machine& machine, const AttentionShape& shape);
+KernelParts latent_block_parts(const LatentBlockParameters& parameters, const Machine& machine,
+                               const LatentBlockShape& shape);
 /// Casting the activations [m,k] from BF16 to FP8: part of some measurements, never of a price.
 double cast_microseconds(const GemmParameters& parameters, const Machine& machine, const GemmShape& shape);
 
 /// Bytes that must cross HBM at least once.
 double least_bytes(const GemmShape& shape);
 double least_bytes(const AttentionShape& shape);
+double least_bytes(const LatentBlockShape& shape);
 
 /// Rows of a group in DeepGEMM's masked benchmark are drawn from 0.7 .. 1.3 of the mean, as decoding's expert
 /// loads are never equal either; prices of masked GEMMs are expectations over that spread.

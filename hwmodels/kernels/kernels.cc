@@ -35,6 +35,10 @@ KernelFamily sibling(KernelFamily family) {
       return KernelFamily::gemm_bf16;
     case KernelFamily::grouped_bf16:
       return KernelFamily::grouped_contiguous;
+    case KernelFamily::fused_experts_bf16:
+      return KernelFamily::fused_experts_fp8;
+    case KernelFamily::fused_experts_fp8:
+      return KernelFamily::fused_experts_bf16;
     case KernelFamily::decode_bf16:
       return KernelFamily::decode_fp8;
     case KernelFamily::decode_fp8:
@@ -43,6 +47,10 @@ KernelFamily sibling(KernelFamily family) {
       return KernelFamily::decode_latent_fp8;
     case KernelFamily::decode_latent_fp8:
       return KernelFamily::decode_latent_bf16;
+    case KernelFamily::latent_block:
+      return KernelFamily::latent_block_tensorrt;
+    case KernelFamily::latent_block_tensorrt:
+      return KernelFamily::latent_block;
     default:
       return family;
   }
@@ -102,10 +110,34 @@ struct KernelModel::Resolved {
   std::array<const MemoryClassFit*, kMemoryKernels> memory{};
   Conditions conditions;
   double attention_clock = 1;
+  enum class Limit { none, board, below_measured } limit = Limit::none;
+  bool alone = true;  // memory-bound kernels stream as measured one by one, not as in the training trace
+
+  /// The clock under the board's limit, for a kernel that takes `time` at full clock.
+  KernelTime settled(const GpuSpec& gpu, const KernelCalibration& calibration, const KernelTime& at_full,
+                     double sm_share, PowerKind kind, Flop flop, Bytes bytes) const {
+    KernelTime result = at_full;
+    result.on_sms = at_full.time * sm_share;
+    if (!calibration.power) return result;
+    const PowerFigures& power = *calibration.power;
+    const PowerLoad load{at_full.time, sm_share, energy_of(power, gpu, kind, flop, bytes)};
+    const Watts idle = idle_power(power, gpu);
+    result.energy = load.energy;
+    if (limit == Limit::none) return result;
+    const ClockPoint point = settle(power, idle, gpu.tdp, load);
+    result.energy = (point.power - idle) * point.time;
+    result.time = point.time;
+    result.on_sms = point.time - at_full.time * (1 - sm_share);
+    // The sustained clock was seen on boards of the measured limit: only what a lower one costs on top.
+    if (limit == Limit::below_measured)
+      result.time = at_full.time * std::max(1.0, point.time / settle(power, idle, power.board, load).time);
+    return result;
+  }
 
   /// Formula, correction and roofline of one kernel.
   template <class Shape, class Formula>
-  KernelTime price(const GpuSpec& gpu, const Shape& shape, int sms, Formula formula) const {
+  KernelTime price(const GpuSpec& gpu, const KernelCalibration& calibration, const Shape& shape, int sms,
+                   Formula formula) const {
     assert(sms >= 0 && sms <= gpu.sms);
     const Choice& choice = choices[static_cast<std::size_t>(family_of(shape))];
     std::array<double, kMostCoordinates> at{};
@@ -118,17 +150,34 @@ struct KernelModel::Resolved {
     now.sms = sms;
     if constexpr (std::is_same_v<Shape, AttentionShape>) now.clock = attention_clock;
     const Machine chip = machine_of(gpu, choice.fit->die, shape.precision, now);
-    const double us = microseconds(formula(choice.fit->parameters, chip, shape), near.correction);
-    KernelTime result{Seconds(0), near.nearness > kNearMeasurement ? choice.near_evidence : choice.far_evidence};
+    const KernelParts parts = formula(choice.fit->parameters, chip, shape);
+    const double us = microseconds(parts, near.correction);
+    KernelTime result{
+        Seconds(0), near.nearness > kNearMeasurement ? choice.near_evidence : choice.far_evidence, {}, {}};
     const double peak_us = (flop(shape) / gpu.peak(shape.precision)).value() * (chip.all_sms / chip.sms) / kMicrosecond;
     const double bytes_us = (Bytes(least_bytes(shape)) / gpu.hbm_bandwidth).value() / kMicrosecond;
+    if constexpr (std::is_same_v<Shape, GemmShape>)  // nobody measured kernels that unpack
+      if (shape.weight_bytes > 0) result.evidence = std::max(result.evidence, Evidence::fitted);
     result.time = Seconds(std::max({us, peak_us, bytes_us}) * kMicrosecond);
-    return result;
+    const bool fp4 = shape.precision == Precision::fp4;  // half the width of FP8, and taken to ask for half the energy
+    PowerKind kind = fp4 || shape.precision == Precision::fp8 ? PowerKind::fp8 : PowerKind::bf16;
+    if constexpr (std::is_same_v<Shape, AttentionShape>)
+      kind = shape.kind == AttentionKind::decode ? PowerKind::bf16 : PowerKind::attention;
+    return settled(gpu, calibration, result, chip_share(parts, near.correction), kind, flop(shape) * (fp4 ? 0.5 : 1.0),
+                   Bytes(least_bytes(shape)));
   }
 };
 
 KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, ClockState clock)
-    : KernelModel(gpu, calibration, clock == ClockState::sustained ? calibration->sustained_clock.value : 1.0) {}
+    : KernelModel(gpu, calibration, clock == ClockState::sustained ? calibration->sustained_clock.value : 1.0) {
+  auto resolved = std::make_shared<Resolved>(*resolved_);
+  if (clock == ClockState::power_limited) resolved->limit = Resolved::Limit::board;
+  if (clock == ClockState::sustained) {
+    resolved->limit = Resolved::Limit::below_measured;
+    resolved->alone = false;
+  }
+  resolved_ = std::move(resolved);
+}
 
 KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, double clock)
     : gpu_(gpu), calibration_(std::move(calibration)) {
@@ -143,12 +192,36 @@ KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibra
   resolved_ = std::move(resolved);
 }
 
+ClockPoint KernelModel::settled(const PowerLoad& load) const {
+  ClockPoint point{1, load.time, Watts(0)};
+  if (!calibration_->power) return point;
+  const PowerFigures& power = *calibration_->power;
+  const Watts idle = idle_power(power, gpu_);
+  if (resolved_->limit == Resolved::Limit::none) return settle(power, idle, gpu_.tdp, load);
+  if (load.time > Seconds(0)) point.power = idle + load.energy / load.time;
+  return point;
+}
+
+std::optional<Watts> KernelModel::idle() const {
+  if (!calibration_->power) return std::nullopt;
+  return idle_power(*calibration_->power, gpu_);
+}
+
+KernelTime KernelModel::at_clock(const KernelTime& kernel, double clock) const {
+  KernelTime result = kernel;
+  if (clock == 1 || !calibration_->power) return result;
+  result.on_sms = kernel.on_sms * std::pow(clock, -calibration_->power->clock_exponent);
+  result.time = kernel.time - kernel.on_sms + result.on_sms;
+  result.energy = kernel.energy * std::pow(clock, calibration_->power->voltage_exponent);
+  return result;
+}
+
 KernelTime KernelModel::gemm(const GemmShape& shape, int sms) const {
   GemmShape at_least_one = shape;
   at_least_one.m = std::max<std::int64_t>(1, shape.m);
   at_least_one.n = std::max<std::int64_t>(1, shape.n);
   at_least_one.k = std::max<std::int64_t>(1, shape.k);
-  return resolved_->price(gpu_, at_least_one, sms,
+  return resolved_->price(gpu_, *calibration_, at_least_one, sms,
                           [](const KernelParameters& p, const Machine& machine, const GemmShape& s) {
                             return gemm_parts(std::get<GemmParameters>(p), machine, s);
                           });
@@ -159,18 +232,52 @@ KernelTime KernelModel::attention(const AttentionShape& shape, int sms) const {
   at_least_one.batch = std::max<std::int64_t>(1, shape.batch);
   at_least_one.query_length = std::max<std::int64_t>(1, shape.query_length);
   at_least_one.kv_length = std::max<std::int64_t>(1, shape.kv_length);
-  return resolved_->price(gpu_, at_least_one, sms, attention_parts);
+  return resolved_->price(gpu_, *calibration_, at_least_one, sms, attention_parts);
 }
 
-KernelTime KernelModel::memory_bound(MemoryKernel kernel, Bytes traffic, int sms) const {
+KernelTime KernelModel::latent_block(const LatentBlockShape& shape, int sms) const {
+  const auto priced = [&](const LatentBlockShape& block) {
+    return resolved_->price(gpu_, *calibration_, block, sms,
+                            [](const KernelParameters& p, const Machine& machine, const LatentBlockShape& s) {
+                              return latent_block_parts(std::get<LatentBlockParameters>(p), machine, s);
+                            });
+  };
+  LatentBlockShape at_least_one = shape;
+  at_least_one.batch = std::max<std::int64_t>(1, shape.batch);
+  at_least_one.query_length = std::max<std::int64_t>(1, shape.query_length);
+  at_least_one.kv_length = std::max<std::int64_t>(1, shape.kv_length);
+  KernelTime result = priced(at_least_one);
+  LatentBlockShape measured = at_least_one;
+  measured.precision = Precision::fp8;
+  measured.scaling = Scaling::blocks;
+  measured.kv_precision = Precision::bf16;
+  if (shape.tensorrt || (shape.precision == measured.precision && shape.kv_precision == measured.kv_precision))
+    return result;
+  // SGLang's block was measured with FP8 projections and a BF16 cache only: other formats make the difference that they
+  // make to TensorRT-LLM's.
+  LatentBlockShape other = at_least_one, other_measured = measured;
+  other.tensorrt = other_measured.tensorrt = true;
+  const KernelTime known = priced(measured);
+  const double ratio = priced(other).time / priced(other_measured).time;
+  result.time = known.time * ratio;
+  result.on_sms = known.on_sms * ratio;
+  result.evidence = std::max(known.evidence, Evidence::fitted);
+  return result;
+}
+
+KernelTime KernelModel::memory_bound(MemoryKernel kernel, Bytes traffic, int sms, KernelOrigin origin) const {
   const MemoryClassFit* fit = resolved_->memory[static_cast<std::size_t>(kernel)];
   assert(fit != nullptr);
   Conditions now = resolved_->conditions;
   now.sms = sms;
-  const Seconds moving = traffic / BytesPerSecond(hbm_bytes_per_us(gpu_, now) / kMicrosecond * fit->hbm_fraction);
+  const Seconds moving = traffic / BytesPerSecond(hbm_bytes_per_us(gpu_, now) / kMicrosecond *
+                                                  (resolved_->alone ? fit->alone_fraction : fit->hbm_fraction));
   // The classes were measured on Hopper; their fraction of the data-sheet bandwidth is taken to hold
   // elsewhere.
-  return {fit->minimum + moving, gpu_.architecture == "hopper" ? Evidence::fitted : Evidence::roofline};
+  const Seconds shortest = origin == KernelOrigin::engine ? fit->engine_minimum : fit->minimum;
+  const KernelTime time{
+      shortest + moving, gpu_.architecture == "hopper" ? Evidence::fitted : Evidence::roofline, {}, {}};
+  return resolved_->settled(gpu_, *calibration_, time, 0, PowerKind::bf16, Flop(0), traffic);
 }
 
 Seconds KernelModel::kernel_gap() const { return Seconds(calibration_->kernel_gap_us.value * kMicrosecond); }
@@ -183,7 +290,9 @@ std::string_view name(MemoryKernel kernel) {
 }
 
 Flop flop(const GemmShape& shape) {
-  return Flop(2.0 * static_cast<double>(shape.m) * static_cast<double>(shape.n) * static_cast<double>(shape.k));
+  const double products = shape.kind == GemmKind::fused_experts ? 3 : 1;  // gate, up, down
+  return Flop(products * 2.0 * static_cast<double>(shape.m) * static_cast<double>(shape.n) *
+              static_cast<double>(shape.k));
 }
 
 Flop flop(const AttentionShape& shape) {
@@ -194,6 +303,16 @@ Flop flop(const AttentionShape& shape) {
   const double per_pair = shape.kind == AttentionKind::backward ? 2.0 * (3 * shape.qk_dim + 2 * shape.v_dim)
                                                                 : 2.0 * (shape.qk_dim + shape.v_dim);
   return Flop(static_cast<double>(shape.batch) * shape.query_heads * pairs * per_pair);
+}
+
+Flop flop(const LatentBlockShape& shape) {
+  const double tokens = static_cast<double>(shape.batch * shape.query_length), heads = shape.heads;
+  const double query = heads * (shape.nope_dim + shape.rope_dim);
+  const double weights = shape.q_rank > 0 ? shape.q_rank * (shape.hidden + query) : shape.hidden * query;
+  const double rest = static_cast<double>(shape.hidden) * (shape.kv_rank + shape.rope_dim) +
+                      heads * shape.kv_rank * (shape.nope_dim + shape.v_dim) + heads * shape.v_dim * shape.hidden;
+  const double pairs = tokens * static_cast<double>(shape.kv_length) * heads;
+  return Flop(2 * tokens * (weights + rest) + 2 * pairs * (2.0 * shape.kv_rank + shape.rope_dim));
 }
 
 }  // namespace flopcast

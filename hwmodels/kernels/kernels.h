@@ -5,10 +5,12 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "hwmodels/chips/gpu.h"
+#include "hwmodels/chips/power.h"
 
 namespace flopcast {
 
@@ -22,6 +24,8 @@ enum class Evidence : std::uint8_t {
 struct KernelTime {
   Seconds time;
   Evidence evidence = Evidence::roofline;
+  Joules energy;   ///< at the clock of `time`, idle power apart; zero where no power was measured
+  Seconds on_sms;  ///< of `time`: what waits for the SMs, and so for the clock
 };
 
 enum class GemmKind : std::uint8_t {
@@ -29,6 +33,10 @@ enum class GemmKind : std::uint8_t {
   grouped_contiguous,  ///< `groups` weight matrices, rows of A sorted by group; m = rows of ALL groups together
   grouped_masked,      ///< as above with a fixed slot per group (decoding); m = rows of all groups together
   weight_gradient,     ///< C[m,n] += A^T B, k = tokens; BF16 and per-tensor FP8 as dense, beside a read of C
+  /// Gated experts as one block (fused_moe of SGLang and vLLM): rows sorted, multiplied with gate and up, activation,
+  /// multiplied with down, summed up. m = rows of all experts, n = width of an expert on this GPU, k = hidden size,
+  /// groups = experts that get rows.
+  fused_experts,
 };
 
 /// m, n, k in elements. For grouped GEMMs n and k are those of one group.
@@ -41,6 +49,8 @@ struct GemmShape {
   Precision output = Precision::bf16;
   /// FP8 with one scale per tensor as cuBLASLt multiplies it (training), not the CUTLASS kernels of serving engines.
   bool vendor_library = false;
+  /// Of an element of B, where it lies in memory in fewer bytes than it is multiplied in: unpacked by the kernel.
+  double weight_bytes = 0;
 };
 
 enum class AttentionKind : std::uint8_t { forward, backward, decode };
@@ -59,6 +69,24 @@ struct AttentionShape {
   Precision precision = Precision::bf16;
   Precision kv_precision = Precision::bf16;
   bool latent = false;  ///< absorbed MLA decode: K and V are one cached vector per token
+};
+
+/// One decoding step of a whole block of latent attention (absorbed form) behind its norm: down-projections, their
+/// norms, queries up and into latent space, positions, core, results out of latent space, output projection. Without
+/// what GPUs tell each other.
+struct LatentBlockShape {
+  std::int64_t batch = 1;
+  std::int64_t query_length = 1;  ///< tokens of each sequence in the step
+  std::int64_t kv_length = 1;
+  int heads = 128;  ///< on this GPU
+  int hidden = 7168;
+  int q_rank = 1536;  ///< 0: queries are made of the hidden state at once
+  int kv_rank = 512;
+  int nope_dim = 128, rope_dim = 64, v_dim = 128;  ///< per head
+  Precision precision = Precision::bf16;           ///< of the projections
+  Scaling scaling = Scaling::none;
+  Precision kv_precision = Precision::bf16;
+  bool tensorrt = false;  ///< as TensorRT-LLM runs it, not SGLang
 };
 
 /// Kernels limited by memory traffic. The class decides the reachable fraction of HBM bandwidth.
@@ -82,13 +110,21 @@ enum class MemoryKernel : std::uint8_t {
 };
 constexpr int kMemoryKernels = 16;
 std::string_view name(MemoryKernel kernel);
+/// Who wrote them: the smallest of their kernels differ.
+enum class KernelOrigin : std::uint8_t {
+  compiled,  ///< Triton, torch.compile
+  engine,    ///< serving engines' own (vLLM, SGLang)
+};
 
 struct KernelCalibration;  // hwmodels/kernels/calibration.h: the numbers that `flopcast calibrate` writes
 
 /// What the chip's clock does. Kernels are measured in short runs; in a run of weeks a power-limited chip slows down.
 enum class ClockState : std::uint8_t {
   benchmark,  ///< as where the kernels were measured one by one
-  sustained,  ///< as in a long run (KernelCalibration::sustained_clock)
+  /// Each kernel at the clock that it settles at under the board's limit, one after the other without a pause.
+  power_limited,
+  /// As in DeepSeek's long runs (KernelCalibration::sustained_clock); boards of a lower limit are slower still.
+  sustained,
 };
 
 /// Prices kernels on one GPU type. Immutable; cheap to copy around by pointer. All SM counts are 1 .. gpu.sms;
@@ -102,13 +138,22 @@ class KernelModel {
  public:
   KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration,
               ClockState clock = ClockState::benchmark);
-  /// @param clock over that of the data sheet's peaks.
+  /// @param clock over the data sheet's. What the board's limit leaves is the caller's to ask (settled).
   KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, double clock);
 
   KernelTime gemm(const GemmShape& shape, int sms = 0) const;
   KernelTime attention(const AttentionShape& shape, int sms = 0) const;
+  KernelTime latent_block(const LatentBlockShape& shape, int sms = 0) const;
   /// @param traffic bytes read plus bytes written.
-  KernelTime memory_bound(MemoryKernel kernel, Bytes traffic, int sms = 0) const;
+  KernelTime memory_bound(MemoryKernel kernel, Bytes traffic, int sms = 0,
+                          KernelOrigin origin = KernelOrigin::compiled) const;
+  /// The clock that the board's limit leaves while kernels of that load run in turn, for a model that prices at full
+  /// clock or at a given one. Other models know their clock: nothing changes.
+  ClockPoint settled(const PowerLoad& load) const;
+  /// Of the board, with a program on it and no kernel; nothing where no chip's power was measured.
+  std::optional<Watts> idle() const;
+  /// A kernel of this model at another clock.
+  KernelTime at_clock(const KernelTime& kernel, double clock) const;
   /// Gap between two kernels of a stream that was filled ahead of time (no host wait).
   Seconds kernel_gap() const;
   const GpuSpec& gpu() const { return gpu_; }
@@ -123,5 +168,7 @@ class KernelModel {
 /// FLOP of the shape, a multiply-add counted as two; causal attention counts the lower triangle only.
 Flop flop(const GemmShape& shape);
 Flop flop(const AttentionShape& shape);
+/// Of projections and core.
+Flop flop(const LatentBlockShape& shape);
 
 }  // namespace flopcast

@@ -60,6 +60,16 @@ std::string residual(const KernelResidual& residual) {
   return out + "  }\n";
 }
 
+std::string power_text(const PowerFigures& power) {
+  return fmt::format(
+      "power {{\n  die: {} idle_w: {} board_w: {} board_bf16_tflops: {}\n  bf16_pj_per_flop: {} fp8_pj_per_flop: {} "
+      "attention_pj_per_flop: {} pj_per_byte: {} voltage_exponent: {} clock_exponent: {}\n  {}\n}}\n",
+      text(power.die), number(power.idle.value()), number(power.board.value()),
+      number(power.board_bf16_peak.value() / 1e12), number(power.bf16_pj_per_flop), number(power.fp8_pj_per_flop),
+      number(power.attention_pj_per_flop), number(power.pj_per_byte), number(power.voltage_exponent),
+      number(power.clock_exponent), origin(power.source));
+}
+
 std::string fit_text(const FamilyFit& fit) {
   std::string out = fmt::format(
       "\nfit {{\n  family: {} die: {} architecture: {} clock_mhz: {} bf16_peak_gflops_per_sm: {} "
@@ -97,6 +107,23 @@ class Reader {
   NumberWithSource calibrated(const proto::Calibrated& message, const std::string& path) {
     if (!message.has_value()) fault(path, "nothing", "a calibrated number");
     return {message.value(), {message.source(), message.date(), message.confirmed()}};
+  }
+
+  PowerFigures power(const proto::Power& message) {
+    PowerFigures out;
+    const auto figure = [&](double value, const char* field) { return positive(value, std::string("power.") + field); };
+    out.die = message.die();
+    out.idle = Watts(figure(message.idle_w(), "idle_w"));
+    out.board = Watts(figure(message.board_w(), "board_w"));
+    out.board_bf16_peak = FlopPerSecond(figure(message.board_bf16_tflops(), "board_bf16_tflops") * 1e12);
+    out.bf16_pj_per_flop = figure(message.bf16_pj_per_flop(), "bf16_pj_per_flop");
+    out.fp8_pj_per_flop = figure(message.fp8_pj_per_flop(), "fp8_pj_per_flop");
+    out.attention_pj_per_flop = figure(message.attention_pj_per_flop(), "attention_pj_per_flop");
+    out.pj_per_byte = figure(message.pj_per_byte(), "pj_per_byte");
+    out.voltage_exponent = figure(message.voltage_exponent(), "voltage_exponent");
+    out.clock_exponent = figure(message.clock_exponent(), "clock_exponent");
+    out.source = {message.source(), message.date(), message.confirmed()};
+    return out;
   }
 
   FamilyFit fit(const proto::KernelFit& message, const std::string& path) {
@@ -140,7 +167,12 @@ class Reader {
     }
     fit.kernel = static_cast<MemoryKernel>(found - names.begin());
     fit.hbm_fraction = positive(message.hbm_fraction(), path + ".hbm_fraction");
+    fit.alone_fraction =
+        message.has_alone_fraction() ? positive(message.alone_fraction(), path + ".alone_fraction") : fit.hbm_fraction;
     fit.minimum = Seconds(positive(message.minimum_us(), path + ".minimum_us") * 1e-6);
+    fit.engine_minimum = message.has_engine_minimum_us()
+                             ? Seconds(positive(message.engine_minimum_us(), path + ".engine_minimum_us") * 1e-6)
+                             : fit.minimum;
     fit.launches = message.launches();
     fit.median_error = message.median_error();
     fit.source = {message.source(), message.date(), message.confirmed()};
@@ -258,13 +290,15 @@ std::string to_text(const KernelCalibration& calibration) {
   out += calibrated("kernel_gap_us", calibration.kernel_gap_us);
   out += calibrated("sustained_clock", calibration.sustained_clock);
   out += calibrated("attention_clock_loss", calibration.attention_clock_loss);
-  out += calibrated("communication_hbm_share", calibration.communication_hbm_share) + "\n";
+  out += calibrated("communication_hbm_share", calibration.communication_hbm_share);
+  if (calibration.power) out += power_text(*calibration.power);
+  out += "\n";
   for (const MemoryClassFit& fit : calibration.memory_classes)
     out += fmt::format(
-        "memory_class {{ kernel: \"{}\" hbm_fraction: {} minimum_us: {} launches: {} median_error: {}\n  {} "
-        "}}\n",
-        name(fit.kernel), number(fit.hbm_fraction), number(fit.minimum.value() * 1e6), fit.launches,
-        number(fit.median_error), origin(fit.source));
+        "memory_class {{ kernel: \"{}\" hbm_fraction: {} alone_fraction: {} minimum_us: {} engine_minimum_us: {} "
+        "launches: {} median_error: {}\n  {} }}\n",
+        name(fit.kernel), number(fit.hbm_fraction), number(fit.alone_fraction), number(fit.minimum.value() * 1e6),
+        number(fit.engine_minimum.value() * 1e6), fit.launches, number(fit.median_error), origin(fit.source));
   out += "\n";
   for (const HeldBackError& error : calibration.pooled) out += held_back("pooled", error);
   for (const FamilyFit& fit : calibration.fits) out += fit_text(fit);
@@ -282,6 +316,7 @@ KernelCalibration parse_kernel_calibration(const std::string& text, const std::s
   calibration.kernel_gap_us = reader.calibrated(message.kernel_gap_us(), "kernel_gap_us");
   calibration.sustained_clock = reader.calibrated(message.sustained_clock(), "sustained_clock");
   calibration.attention_clock_loss = reader.calibrated(message.attention_clock_loss(), "attention_clock_loss");
+  if (message.has_power()) calibration.power = reader.power(message.power());
   calibration.communication_hbm_share = reader.calibrated(message.communication_hbm_share(), "communication_hbm_share");
   for (int i = 0; i < message.memory_class_size(); ++i)
     calibration.memory_classes.push_back(

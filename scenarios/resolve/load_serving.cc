@@ -373,6 +373,17 @@ class ServingLoader {
     const ServingPlan& plan = spec.engine.plan;
     if (spec.engine.precision.linear == Precision::fp8 && node.gpu.fp8_peak <= FlopPerSecond(0))
       fault(path + ".weights", "fp8", fmt::format("bf16: {} has no FP8", node.gpu.name));
+    const ServingPrecision& precision = spec.engine.precision;
+    const bool fp4 = node.gpu.fp4_peak > FlopPerSecond(0);
+    if (precision.linear == Precision::fp4 && !fp4)
+      fault(path + ".weights", "fp4",
+            fmt::format("bf16 or fp8, with weight_format for four-bit weights that kernels unpack: {} has no FP4",
+                        node.gpu.name));
+    if (precision.linear == Precision::fp4 && precision.stored == WeightFormat::int4)
+      fault(path + ".weight_format", "int4", "mxfp4 or nvfp4, which FP4 units multiply, or weights: \"bf16\"");
+    if (precision.scaling == Scaling::mx && !fp4)
+      fault(path + ".scaling", "mx",
+            fmt::format("blocks or per_tensor: {} does not apply scales of 1x32", node.gpu.name));
     if (plan.tensor > node.gpus && plan.tensor % node.gpus != 0)
       fault(path + ".tensor", fmt::format("{}", plan.tensor),
             fmt::format("up to, or a multiple of, the {} GPUs of a node", node.gpus));

@@ -242,6 +242,11 @@ void check_precision(const PrecisionPlan& precision, const Places& places, Diagn
 }
 
 void check_precision_on(const GpuSpec& gpu, const PrecisionPlan& p, const Places& places, Diagnostics& faults) {
+  // Units that apply scales of 1x32 came with FP4.
+  if (p.scaling == Scaling::mx && gpu.fp4_peak <= FlopPerSecond(0))
+    faults.push_back(
+        places.fault("training.precision.scaling", "\"mx\"",
+                     fmt::format("blocks or per_tensor (the GPU {} does not apply scales of 1x32)", gpu.name)));
   if (gpu.fp8_peak > FlopPerSecond(0)) return;
   const std::pair<const char*, Precision> fields[] = {
       {"linear", p.linear},          {"attention", p.attention}, {"head", p.head},

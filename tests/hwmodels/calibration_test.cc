@@ -1,7 +1,9 @@
 // Does the fit find what was put in, forget it away from the data, and do so the same way every time?
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "hwmodels/calibration/contradictions.h"
 #include "hwmodels/calibration/fit_kernels.h"
 #include "hwmodels/calibration/least_squares.h"
 #include "hwmodels/calibration/residual_fit.h"
@@ -159,6 +161,35 @@ TEST_CASE("chips of one die inform one fit, each with its own figures") {
     INFO(error.gpu);
     CHECK(error.median < 0.05);
   }
+}
+
+TEST_CASE("rows that contradict each other or their die are named") {
+  CalibrationInput input = synthetic_input(plausible_numbers());
+  CHECK(find_contradictions(input, calibrate_kernels(input)).empty());
+  input.measurements[40].microseconds *= 3;
+  Measurement again = input.measurements[7];
+  again.row = input.measurements.size();
+  again.microseconds *= 1.8;
+  input.measurements.push_back(again);
+  const std::vector<Contradiction> found = find_contradictions(input, calibrate_kernels(input));
+  REQUIRE(found.size() == 2);
+  CHECK(found[0].rows == std::vector<std::uint64_t>{7, again.row});
+  CHECK(found[0].what.find("1.8 times") != std::string::npos);
+  CHECK(found[1].rows == std::vector<std::uint64_t>{40});
+
+  // Nothing reads 2 GB in 0.2 ms.
+  Measurement impossible = input.measurements[7];
+  impossible.row = input.measurements.size();
+  auto& shape = std::get<GemmShape>(impossible.shape);
+  shape.m = 1;
+  shape.n = shape.k = 1 << 15;
+  impossible.microseconds = 200;
+  input.measurements.push_back(impossible);
+  const std::vector<Contradiction> more = find_contradictions(input, calibrate_kernels(input));
+  CHECK(std::any_of(more.begin(), more.end(), [&](const Contradiction& c) {
+    return c.rows == std::vector<std::uint64_t>{impossible.row} &&
+           c.what.find("bandwidth of memory") != std::string::npos;
+  }));
 }
 
 TEST_CASE("the same measurements and seed give the same fit; another seed holds back other rows") {

@@ -30,7 +30,7 @@ serving { traffic { requests: "60" stream { requests_per_second: 8 input { mean:
 
 /// Figures that decide nothing that is run, and what they are for.
 const std::map<std::string, std::string> kElsewhere{
-    {"fp4_peak", "four-bit kernels have no calibration yet"},
+    {"fp4_peak", "products of four-bit operands (replicas.weights: \"fp4\"), which no chip here multiplies"},
     {"int8_peak", "TPP of an export rule"},
     {"tf32_peak", "TPP of an export rule"},
     {"fp64_peak", "TPP of an export rule"},

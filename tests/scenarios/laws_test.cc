@@ -26,6 +26,9 @@ TEST_CASE("FP8 needs a GPU that has it") {
   CHECK(contains(faults, "training.precision.dispatch: found \"fp8\""));
   CHECK(contains(faults, "deepseek_v3_2048_h800.textproto:"));
   CHECK(v3_faults({"cluster.node=hgx-h100"}).empty());
+  CHECK(contains(
+      v3_faults({"training.precision.scaling=mx"}),
+      "training.precision.scaling: found \"mx\", expected blocks or per_tensor (the GPU h800-sxm does not apply"));
 }
 
 TEST_CASE("no schedule cuts a model into more stages than it has layers") {

@@ -71,8 +71,14 @@ TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][ser
            "serving.replicas.router: found \"round_robbin\", expected one of round_robin, least_outstanding, "
            "least_kv, prefix_aware, "
            "power_of_two (did you mean \"round_robin\"?)"},
-      Slip{"unknown format", "count: 2 tensor", "weights: \"fp4\" tensor",
-           "serving.replicas.weights: found \"fp4\", expected one of bf16, fp8"},
+      Slip{"unknown format", "count: 2 tensor", "weights: \"fp6\" tensor",
+           "serving.replicas.weights: found \"fp6\", expected one of bf16, fp8, fp4"},
+      Slip{"FP4 on Hopper", "count: 2 tensor", "weights: \"fp4\" tensor",
+           "serving.replicas.weights: found fp4, expected bf16 or fp8, with weight_format for four-bit weights"},
+      Slip{"MXFP8 on Hopper", "count: 2 tensor", "weights: \"fp8\" scaling: \"mx\" tensor",
+           "serving.replicas.scaling: found mx, expected blocks or per_tensor: h100-sxm"},
+      Slip{"unknown four-bit format", "count: 2 tensor", "weight_format: \"int3\" tensor",
+           "serving.replicas.weight_format: found \"int3\", expected one of as_multiplied, int4, mxfp4, nvfp4"},
       Slip{"unknown preemption", "count: 2 tensor", "preemption: \"drop\" tensor", "expected one of recompute, swap"},
       Slip{"weights that do not fit", "llama-3.1-8b", "llama-3.1-405b",
            "serving.replicas: found 408.7 GB of weights and workspace per GPU, expected at most 77.0 GB, 90 "

@@ -156,6 +156,11 @@ TEST_CASE("experts multiply their rows with their matrices, however they are lau
       CHECK(count(list, "gate_up") >= (how == ExpertGemms::one_by_one ? 5 : 2));
     }
   }
+  work.habits.expert_gemms = ExpertGemms::fused;
+  LayerKernels fused;
+  add_ffn_block(fused, work, KernelPass::forward);
+  CHECK(gemm_flop(fused) == Approx(once));
+  work.habits.expert_gemms = ExpertGemms::masked;
   LayerKernels shared, routed;
   add_ffn_block(shared, work, KernelPass::forward, FfnPart::shared);
   add_ffn_block(routed, work, KernelPass::forward, FfnPart::routed);

@@ -260,6 +260,18 @@ TEST_CASE("a cache moves from prefill to decode over the fabric", "[serving]") {
   CHECK(run.totals.pools[1].pages_in_use == 0);
 }
 
+TEST_CASE("moving a cache has a fixed time, and its pages go slower than one large message", "[serving]") {
+  const ClusterSpec cluster = toy_cluster(2);
+  Topology topology(cluster);
+  IterationPricer prompts(0, kMilli), answers(10 * kMilli, 0);
+  SessionConfig config = toy_split(1, 1);
+  config.cache_pace = {Seconds(0.003), 0.8};
+  const ToyRun run = run_toy(config, {&prompts, &answers}, {toy_request(0, 100, 11)}, &topology);
+  // 100 ms of prompt, 100 MB at 0.8 GB/s, 3 ms, 1 ms of latency.
+  CHECK(run.results[0].ttft().value() == Approx(0.1 + 0.125 + 0.003 + 0.001));
+  CHECK(run.totals.transferred.value() == Approx(1e8));
+}
+
 namespace {
 
 /// An encoder before prefill and decode, each with GPUs of its own.

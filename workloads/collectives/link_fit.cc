@@ -481,6 +481,11 @@ void set_published_network(LinkCalibration& links) {
   const Source nics{"46 to 48 GB/s of a 400G NIC are to be expected (NVIDIA, github.com/NVIDIA/nccl-tests/issues/290)",
                     "2025-03-03", true};
   links.network_efficiency = {0.94, nics};
+  links.network_exposed = {
+      0.18,
+      {"all-reduce of 512 MiB and 1 GiB over two nodes of H100 (skypilot, Together InfiniBand): what "
+       "they take beyond the network alone",
+       "2026-11-21", true}};
   links.network_ll_GBps = {20.4, tuner};
   links.network_ll_pair_GBps = {39.0, tuner};
   links.network_pat_share = {0.75, tuner};

@@ -65,6 +65,10 @@ class Pricing {
         time = direct(2 * (ranks_ - 1) / ranks_, links_.direct_two_shot_us);
         break;
     }
+    // Rings and trees go through the node's links and the network chunk by chunk; part of the shorter stays visible.
+    const bool pipelined =
+        algorithm == NcclAlgorithm::ring || algorithm == NcclAlgorithm::tree || algorithm == NcclAlgorithm::nvls_tree;
+    if (pipelined && group_.nodes > 1) time.fixed += std::min(time.nvlink, time.nic) * links_.network_exposed.value;
     time.algorithm = algorithm;
     time.protocol = protocol_;
     return time;

@@ -10,6 +10,7 @@
 //
 //       time = fixed + max(bytes on the NVLink port / rate, bytes on the NIC / rate)
 //       fixed = launch + hops within nodes x step + hops between nodes x network step + filling + own copy
+//       rings and trees over nodes: + network_exposed x the shorter of the two
 //
 //       algorithm   hops within     between      NVLink port          NIC
 //       ring        k(n-1)-k(N-1)   k(N-1)       W (N = 1), W(g-1)/g  W/g       k = 2 for all-reduce, else 1;

@@ -67,6 +67,26 @@ AttentionShape core_shape(const LayerWork& work, const AttentionWidths& w, Atten
   return shape;
 }
 
+/// Decoding of latent attention as one block: everything between the norms.
+LatentBlockShape latent_block(const LayerWork& work, const AttentionWidths& w, std::int64_t keys) {
+  LatentBlockShape shape;
+  shape.query_length = work.reach.queries;
+  shape.batch = std::max<std::int64_t>(1, std::llround(work.tokens / static_cast<double>(work.reach.queries)));
+  shape.kv_length = keys;
+  shape.heads = static_cast<int>(w.heads);
+  shape.hidden = static_cast<int>(w.hidden);
+  shape.q_rank = static_cast<int>(w.q_rank);
+  shape.kv_rank = static_cast<int>(w.kv_rank);
+  shape.rope_dim = static_cast<int>(w.rope);
+  shape.nope_dim = static_cast<int>(w.qk - w.rope);
+  shape.v_dim = static_cast<int>(w.v);
+  shape.precision = work.precision.linear;
+  shape.scaling = work.precision.scaling;
+  shape.kv_precision = work.precision.cache;
+  shape.tensorrt = work.habits.latent_decode == LatentDecode::tensorrt;
+  return shape;
+}
+
 /// Attention over a sequence that `context` ranks share, each holding one piece from either end so that all
 /// have the same number of query-key pairs. Ring: the own keys first (causal), then on each hop half the
 /// pairs of a whole piece, the partial results merged. All-gather: the other ranks' keys at once, half of
@@ -125,6 +145,13 @@ void forward(KernelWriter& list, const AttentionWidths& w, AttentionCore with_co
   const double own = work.own_tokens;
   list.enter(LayerPart::attention);
   list.norm("attention norm", own * w.hidden, work.habits.residual_in_attention_norm);
+  if (decodes_as_block(work)) {
+    // Without its core it reads one token.
+    list.latent_block("attention block",
+                      latent_block(work, w, with_core == AttentionCore::included ? work.reach.keys : 1));
+    list.tensor_all_reduce();
+    return list.norm("MLP norm", own * w.hidden, true);
+  }
   list.quantize("cast attention input", own * w.hidden);
   row.input(list, w);
   if (with_core == AttentionCore::included) core(list, w, AttentionKind::forward);
@@ -179,6 +206,15 @@ void add_attention_block(LayerKernels& out, const LayerWork& work, KernelPass pa
       list.weight_gradient("o_proj", w.output(), w.hidden, work.tokens);
       return work.attention->input_weights(list, w);
   }
+}
+
+bool decodes_as_block(const LayerWork& work) {
+  return work.reach.decode && work.attention->from_latent && work.habits.latent_decode != LatentDecode::kernels &&
+         work.precision.weights == WeightFormat::as_multiplied && work.precision.linear != Precision::fp4;
+}
+
+LatentBlockShape latent_block(const LayerWork& work) {
+  return latent_block(work, AttentionWidths(work), work.reach.keys);
 }
 
 void add_attention_core(LayerKernels& out, const LayerWork& work) {

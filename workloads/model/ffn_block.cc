@@ -65,6 +65,8 @@ void forward(KernelWriter& list, const Ffn& ffn) {
   const LayerWork& work = list.work();
   const double h = ffn.stream;
   list.enter(ffn.part);
+  if (ffn.experts > 0 && work.habits.expert_gemms == ExpertGemms::fused)
+    return list.fused_experts("experts", ffn.rows, ffn.width, h, ffn.experts);
   const int first = gemm(list, ffn, "gate_up", ffn.in, h);
   if (ffn.experts == 0) list.tensor_gather(first);
   const double written = activation_element(work, ffn);
@@ -154,7 +156,7 @@ void rows_to_experts(KernelWriter& list) {
     list.memory("cast expert weights", MemoryKernel::cast_transpose,
                 habits.expert_cast_bytes * ffn.experts * h * (ffn.in + ffn.width), 2 * std::max(1, ffn.experts));
   }
-  if (habits.rows_come_sorted) return;
+  if (habits.rows_come_sorted || habits.expert_gemms == ExpertGemms::fused) return;
   list.memory("expand rows", MemoryKernel::permute, rows * h * 2 * row_element(work));
   if (work.precision.fp8_blocks() && habits.transposes_row_scales)
     list.memory("transpose scales", MemoryKernel::transpose, rows * h * row_element(work), 2);
@@ -164,7 +166,7 @@ void sum_rows(KernelWriter& list, std::string_view role) {
   const LayerWork& work = list.work();
   list.enter(LayerPart::rows);
   list.expert_exchange(LayerExchange::Kind::expert_scatter);
-  if (!work.habits.rows_come_sorted)
+  if (!work.habits.rows_come_sorted && work.habits.expert_gemms != ExpertGemms::fused)
     list.memory(role, MemoryKernel::reduce, (work.experts.rows + work.experts.sums) * work.model.hidden * 2);
 }
 
@@ -220,7 +222,9 @@ void add_ffn_input(LayerKernels& out, const LayerWork& work, KernelPass pass) {
   KernelWriter list(out, work, pass);
   if (pass == KernelPass::forward) {
     list.enter(LayerPart::ffn_input);
-    list.quantize("cast MLP input", work.own_tokens * work.model.hidden);
+    const bool in_block = work.moe && work.habits.expert_gemms == ExpertGemms::fused;
+    if (!in_block || work.model.moe.shared_experts > 0)
+      list.quantize("cast MLP input", work.own_tokens * work.model.hidden);
     if (work.moe) gate_forward(list);
   } else if (pass == KernelPass::input_gradient && work.moe) {
     gate_backward(list);

@@ -59,6 +59,7 @@ int KernelWriter::linear_in(Precision precision, std::string_view role, double m
   GemmShape shape = gemm(GemmKind::dense, m, n, k);
   shape.precision = precision;
   shape.scaling = Scaling::none;
+  shape.weight_bytes = 0;
   return add(role, shape, 1);
 }
 
@@ -71,6 +72,16 @@ int KernelWriter::grouped(std::string_view role, double m, double n, double k, i
   shape.vendor_library = false;
   return add(role, shape, 1);
 }
+
+void KernelWriter::fused_experts(std::string_view role, double rows, double width, double hidden, int experts) {
+  assert(work_.model.gated_ffn && pass_ == KernelPass::forward);
+  GemmShape shape = gemm(GemmKind::fused_experts, rows, width, hidden);
+  shape.groups = experts;
+  shape.vendor_library = false;
+  add(role, shape, 1);
+}
+
+void KernelWriter::latent_block(std::string_view role, const LatentBlockShape& shape) { add(role, shape, 1); }
 
 void KernelWriter::weight_gradient(std::string_view role, double m, double n, double tokens, int times) {
   GemmShape shape = gemm(GemmKind::weight_gradient, m, n, tokens);
@@ -94,11 +105,13 @@ int KernelWriter::weight_gradient_elsewhere(std::string_view role, double m, dou
 int KernelWriter::attention(std::string_view role, const AttentionShape& shape) { return add(role, shape, 1); }
 
 void KernelWriter::memory(std::string_view role, MemoryKernel kernel, double bytes, int times) {
-  if (bytes > 0) add(role, MemoryTraffic{kernel, Bytes(bytes / times)}, times);
+  if (bytes > 0) add(role, MemoryTraffic{kernel, Bytes(bytes / times), work_.habits.origin}, times);
 }
 
 void KernelWriter::quantize(std::string_view role, double elements) {
   const KernelPrecision& p = work_.precision;
+  if (p.linear == Precision::fp4)
+    return memory(role, MemoryKernel::cast, elements * (2.0 + bytes_per_weight(WeightFormat::nvfp4)));
   if (p.fp8_blocks()) return memory(role, MemoryKernel::cast, elements * (2.0 + 1.0 + kScaleBytesPerElement));
   if (p.fp8() && work_.habits.tensor_scales == TensorScales::current)
     memory(role, MemoryKernel::cast_transpose, elements * (2.0 + 1.0 + 1.0));
@@ -177,7 +190,12 @@ int KernelWriter::add(std::string_view role, LayerKernelShape shape, int count) 
 
 GemmShape KernelWriter::gemm(GemmKind kind, double m, double n, double k) const {
   const KernelPrecision& p = work_.precision;
-  return {kind, whole(m), whole(n), whole(k), 1, p.linear, p.scaling, Precision::bf16, work_.habits.vendor_gemms};
+  GemmShape shape{
+      kind, whole(m), whole(n), whole(k), 1, p.linear, p.scaling, Precision::bf16, work_.habits.vendor_gemms};
+  const bool packed =
+      p.weights != WeightFormat::mxfp4 || work_.model.moe.experts == 0 || part_ == LayerPart::routed_experts;
+  if (packed) shape.weight_bytes = bytes_per_weight(p.weights);
+  return shape;
 }
 
 }  // namespace flopcast

@@ -21,6 +21,9 @@ class KernelWriter {
   int linear_in(Precision precision, std::string_view role, double m, double n, double k);
   /// The same for `experts` experts, m rows in all.
   int grouped(std::string_view role, double m, double n, double k, int experts);
+  /// Gated experts as one block, forward; rows of all of them, width of one.
+  void fused_experts(std::string_view role, double rows, double width, double hidden, int experts);
+  void latent_block(std::string_view role, const LatentBlockShape& shape);
   /// dw[m,n] += dy^T x over `tokens`, accumulated in the precision of the gradients.
   void weight_gradient(std::string_view role, double m, double n, double tokens, int times = 1);
   void weight_gradient_in(Precision precision, std::string_view role, double m, double n, double tokens);

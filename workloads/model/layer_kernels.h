@@ -36,8 +36,9 @@ enum class KernelPass : std::uint8_t { forward, input_gradient, weight_gradient 
 struct MemoryTraffic {
   MemoryKernel kernel = MemoryKernel::copy;
   Bytes bytes;  ///< read plus written, per launch
+  KernelOrigin origin = KernelOrigin::compiled;
 };
-using LayerKernelShape = std::variant<GemmShape, AttentionShape, MemoryTraffic>;
+using LayerKernelShape = std::variant<GemmShape, AttentionShape, MemoryTraffic, LatentBlockShape>;
 
 struct LayerKernel {
   std::string_view role;  ///< "q_b_proj", "activation"
@@ -81,8 +82,9 @@ struct LayerKernels {
 
 /// Number formats, as far as kernels see them.
 struct KernelPrecision {
-  Precision linear = Precision::bf16;     ///< operands of linear layers
-  Scaling scaling = Scaling::none;        ///< of FP8 operands
+  Precision linear = Precision::bf16;  ///< operands of linear layers
+  Scaling scaling = Scaling::none;     ///< of FP8 operands
+  WeightFormat weights = WeightFormat::as_multiplied;
   Precision attention = Precision::bf16;  ///< attention core
   Precision cache = Precision::bf16;      ///< the KV cache that decoding reads
   Precision head = Precision::bf16;
@@ -99,6 +101,14 @@ enum class ExpertGemms : std::uint8_t {
   one_by_one,  ///< a dense GEMM per expert, back to back (cuBLAS has no grouped kernel for training)
   contiguous,  ///< DeepGEMM m_grouped_gemm_*_contiguous: rows sorted by expert
   masked,      ///< DeepGEMM m_grouped_gemm_*_masked: a fixed slot per expert (decoding)
+  fused,       ///< forward of gated experts that stay in place: one block with the sorting and the sum (fused_moe)
+};
+
+/// How latent attention decodes.
+enum class LatentDecode : std::uint8_t {
+  kernels,   ///< kernel by kernel
+  sglang,    ///< as one block, measured as that engine runs it
+  tensorrt,  ///< the same
 };
 
 /// Who scales FP8 operands that have one scale per tensor.
@@ -121,6 +131,7 @@ enum class LogitUse : std::uint8_t { eager_loss, fused_loss, sampling };
 struct KernelHabits {
   bool vendor_gemms = true;  ///< dense GEMMs by cuBLASLt (Transformer Engine), else by CUTLASS or DeepGEMM
   ExpertGemms expert_gemms = ExpertGemms::contiguous;
+  LatentDecode latent_decode = LatentDecode::kernels;
   TensorScales tensor_scales = TensorScales::current;
   /// The norm before attention adds the residual too (vLLM and SGLang fused_add_rms_norm); else an FFN's last kernel
   /// or the norm before the FFN does.
@@ -140,8 +151,12 @@ struct KernelHabits {
   bool activation_casts = true;
   /// MLA: both down-projections as one GEMM, their norms as one kernel (SGLang fused_qkv_a_proj_with_mqa).
   bool fused_latent_down = false;
-  /// Positions of queries and keys in one kernel, which writes the KV cache (SGLang, vLLM).
+  KernelOrigin origin = KernelOrigin::compiled;  ///< of memory-bound kernels
+  /// Positions of queries and keys in one kernel, which writes the KV cache (TensorRT-LLM; latent attention
+  /// everywhere).
   bool positions_write_cache = false;
+  /// A kernel of its own writes keys and values into the cache (vLLM reshape_and_cache, SGLang set_kv_buffer).
+  bool writes_cache_apart = false;
   /// A copy of attention's output in 12 bits is written with its cast (E5M6; DeepSeek-V3 report, 3.3.3).
   bool keeps_attention_output = true;
   /// Scores are written and read by kernels of their own, and all of them computed, those that a causal mask hides too;
@@ -226,6 +241,11 @@ enum class AttentionCore : std::uint8_t { included, left_out };
 /// @param core left out: the caller prices it apart (forward only).
 void add_attention_block(LayerKernels& out, const LayerWork& work, KernelPass pass,
                          AttentionCore core = AttentionCore::included);
+/// Whether decoding runs latent attention as one block. The core is then what the block takes for its keys over what it
+/// takes for one.
+bool decodes_as_block(const LayerWork& work);
+/// That block, over all keys of `work.reach`.
+LatentBlockShape latent_block(const LayerWork& work);
 /// The core alone, forward.
 void add_attention_core(LayerKernels& out, const LayerWork& work);
 

@@ -38,7 +38,7 @@ ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pr
   for (std::size_t p = 0; p < config_.pools.size(); ++p) {
     const PoolConfig& pool = config_.pools[p];
     assert(hands_on(pool.replica.role) == pool.next.has_value() && (!pool.next || (*pool.next > p && topology)));
-    if (pool.next && !moves_) moves_ = std::make_unique<CacheMoves>(*topology);
+    if (pool.next && !moves_) moves_ = std::make_unique<CacheMoves>(*topology, config_.cache_pace);
   }
   for (std::size_t p = 0; p < config_.pools.size(); ++p) {
     Pool pool;

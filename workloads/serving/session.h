@@ -60,6 +60,7 @@ struct SessionConfig {
   FailureConfig failures;
   /// A prefill replica sends a cache in so many equal parts while the prompt is computed (layers); 1: after it.
   int send_in_parts = 1;
+  CachePace cache_pace;
   Seconds warm_up;  ///< after the first arrival: rates are taken from then on, to the last arrival
   std::uint64_t seed = 1;
 };

@@ -86,8 +86,8 @@ LayerWork work_of(const TrainingConfig& config, const LayerShape& layer) {
 /// Prices kernels with `sms` SMs, as training's software runs them.
 class Pricer {
  public:
-  Pricer(const TrainingConfig& config, const KernelModel& kernels, int sms)
-      : config_(config), kernels_(kernels), sms_(sms) {}
+  Pricer(const TrainingConfig& config, const KernelModel& kernels, int sms, double clock = 1)
+      : config_(config), kernels_(kernels), sms_(sms), clock_(clock) {}
 
   PhaseCost cost(const LayerKernels& list) const {
     PhaseCost cost;
@@ -95,7 +95,10 @@ class Pricer {
     int started = 0;
     for (const LayerKernel& kernel : list.kernels) {
       KernelTime price = std::visit([&](const auto& shape) { return this->price(shape); }, kernel.shape);
-      price.time *= std::max(1, kernel.count);
+      const double times_run = std::max(1, kernel.count);
+      price.time *= times_run;
+      price.on_sms *= times_run;
+      price.energy *= times_run;
       times.push_back(price.time);
       if (kernel.count == 0) continue;
       cost.kernels.push_back({kernel, price});
@@ -116,33 +119,40 @@ class Pricer {
   }
 
  private:
-  KernelTime slowed(KernelTime time) const {
-    time.time /= config_.efficiency;
+  static KernelTime stretched(KernelTime time, double factor) {
+    time.time *= factor;
+    time.on_sms *= factor;
     return time;
+  }
+  KernelTime slowed(const KernelTime& time) const {
+    return stretched(kernels_.at_clock(time, clock_), 1 / config_.efficiency);
   }
   KernelTime price(const GemmShape& shape) const {
-    KernelTime time = slowed(kernels_.gemm(shape, sms_));
-    if (!shape.vendor_library || shape.scaling == Scaling::blocks) return time;
-    if (shape.precision == Precision::fp8) time.time /= config_.overheads.vendor_fp8;
-    return time;
+    const KernelTime time = slowed(kernels_.gemm(shape, sms_));
+    const bool vendor_fp8 =
+        shape.vendor_library && shape.scaling != Scaling::blocks && shape.precision == Precision::fp8;
+    return vendor_fp8 ? stretched(time, 1 / config_.overheads.vendor_fp8) : time;
   }
+  KernelTime price(const LatentBlockShape& shape) const { return slowed(kernels_.latent_block(shape, sms_)); }
   KernelTime price(const AttentionShape& shape) const {
     KernelTime time = slowed(kernels_.attention(shape, sms_));
     if (config_.attention_kernel == AttentionKernel::flash2) {
       const TrainingOverheads& overheads = config_.overheads;
-      time.time /= shape.kind == AttentionKind::backward ? overheads.flash2_backward : overheads.flash2_forward;
+      time = stretched(
+          time, 1 / (shape.kind == AttentionKind::backward ? overheads.flash2_backward : overheads.flash2_forward));
     }
     if (const FlopPerSecond most = config_.software.attention_rate; most > FlopPerSecond(0))
       time.time = std::max(time.time, flop(shape) / most);
     return time;
   }
   KernelTime price(const MemoryTraffic& traffic) const {
-    return slowed(kernels_.memory_bound(traffic.kernel, traffic.bytes, sms_));
+    return slowed(kernels_.memory_bound(traffic.kernel, traffic.bytes, sms_, traffic.origin));
   }
 
   const TrainingConfig& config_;
   const KernelModel& kernels_;
   int sms_;
+  double clock_;
 };
 
 LayerKernels phase_kernels(Phase phase, const TrainingConfig& config, const LayerWork& work) {
@@ -206,13 +216,30 @@ std::string_view name(Phase phase) {
   return "";
 }
 
+PhaseLoad load_of(const PhaseCost& cost) {
+  PhaseLoad load;
+  load.time = cost.time;
+  for (const PricedKernel& kernel : cost.kernels) {
+    load.on_sms += kernel.price.on_sms;
+    load.energy += kernel.price.energy;
+  }
+  return load;
+}
+
+PhaseLoad layer_load(const TrainingConfig& config, const LayerShape& layer, const KernelModel& kernels) {
+  PhaseLoad load;
+  for (int phase = 0; phase < kPhases; ++phase)
+    load += load_of(price_phase(static_cast<Phase>(phase), config, layer, kernels, 0));
+  return load;
+}
+
 PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer, const KernelModel& kernels,
-                      int sms) {
-  return Pricer(config, kernels, sms).cost(phase_kernels(phase, config, work_of(config, layer)));
+                      int sms, double clock) {
+  return Pricer(config, kernels, sms, clock).cost(phase_kernels(phase, config, work_of(config, layer)));
 }
 
 PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, const KernelModel& kernels,
-                     int sms) {
+                     int sms, double clock) {
   struct Kernels {
     Edge edge;
     KernelPass pass;
@@ -230,7 +257,7 @@ PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t
   const Kernels& of = kOf[static_cast<std::size_t>(phase)];
   LayerKernels list;
   add_edge(list, work_of(config, static_cast<double>(tokens)), of.pass, of.edge);
-  return Pricer(config, kernels, sms).cost(list);
+  return Pricer(config, kernels, sms, clock).cost(list);
 }
 
 PhaseCost price_optimizer(double parameters, const TrainingConfig& config, const KernelModel& kernels) {

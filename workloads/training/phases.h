@@ -57,9 +57,28 @@ struct LayerShape {
   bool moe = true;
 };
 
+/// What a GPU is busy with, for the board's power: time, the part of it that waits for the SMs, energy beside idle
+/// power.
+struct PhaseLoad {
+  Seconds time, on_sms;
+  Joules energy;
+  PhaseLoad& operator+=(const PhaseLoad& o) {
+    time += o.time;
+    on_sms += o.on_sms;
+    energy += o.energy;
+    return *this;
+  }
+  friend PhaseLoad operator*(const PhaseLoad& a, double times) {
+    return {a.time * times, a.on_sms * times, a.energy * times};
+  }
+};
+PhaseLoad load_of(const PhaseCost& cost);
+/// All phases of a layer in turn, at the model's clock.
+PhaseLoad layer_load(const TrainingConfig& config, const LayerShape& shape, const KernelModel& kernels);
 /// Prices one phase with `sms` SMs (0 = all).
+/// @param clock over the model's own.
 PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& shape, const KernelModel& kernels,
-                      int sms);
+                      int sms, double clock = 1);
 
 /// Embedding, head with loss, MTP projection: forward, backward (input) and weight parts.
 enum class EdgePhase : std::uint8_t {
@@ -73,7 +92,7 @@ enum class EdgePhase : std::uint8_t {
   mtp_projection_weight
 };
 PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, const KernelModel& kernels,
-                     int sms);
+                     int sms, double clock = 1);
 /// AdamW over `parameters` elements held by this rank after sharding.
 PhaseCost price_optimizer(double parameters, const TrainingConfig& config, const KernelModel& kernels);
 

@@ -12,6 +12,37 @@ std::int64_t tokens_of_group(const TrainingConfig& config) {
   return config.batch.sequence_length * config.batch.micro_batch_sequences / config.plan.context;
 }
 
+/// The clock, over the model's own, at which a step's kernels in turn meet the board's limit: memory-bound ones and the
+/// optimiser leave room that matrix products take. Of a mean GPU; what it waits for is left out.
+double step_clock(const TrainingConfig& config, const KernelModel& kernels, LayerShape shape) {
+  constexpr PowerLoad kBeyondAnyBoard{Seconds(1), 1, Joules(1e9)};
+  if (kernels.settled(kBeyondAnyBoard).clock == 1) return 1;  // a model that knows its clock
+  const MoeConfig& moe = config.model.moe;
+  double with_experts = 0;
+  for (int layer = 0; layer < config.model.layers; ++layer) with_experts += config.model.is_moe_layer(layer);
+  PhaseLoad pass;  // of a micro-batch, through all stages
+  shape.moe = false;
+  if (with_experts < config.model.layers)
+    pass += layer_load(config, shape, kernels) * (config.model.layers - with_experts);
+  if (with_experts > 0) {
+    shape.moe = true;
+    shape.local_experts = local_experts(config);
+    shape.expert_rows = static_cast<double>(shape.tokens) * config.plan.expert_tensor * moe.experts_per_token /
+                        (config.plan.sequence_parallel ? config.plan.tensor : 1);
+    pass += layer_load(config, shape, kernels) * with_experts;
+  }
+  for (int edge = static_cast<int>(EdgePhase::embedding_forward); edge <= static_cast<int>(EdgePhase::head_weight);
+       ++edge)
+    pass += load_of(price_edge(static_cast<EdgePhase>(edge), config, shape.tokens, kernels, 0));
+  // States are taken to be sharded over all copies, so that the clock hangs on the product of copies and stages alone.
+  const double copies = static_cast<double>(config.plan.data) * config.plan.pipeline;
+  PhaseLoad step = pass * (static_cast<double>(config.batch.sequences) /
+                           (copies * static_cast<double>(config.batch.micro_batch_sequences)));
+  const double updated = count_parameters(config.model).total / (config.plan.tensor * copies);
+  step += load_of(price_optimizer(updated, config, kernels));
+  return step.time > Seconds(0) ? kernels.settled({step.time, step.on_sms / step.time, step.energy}).clock : 1;
+}
+
 }  // namespace
 
 StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels, const ExchangeTimes& exchanges,
@@ -27,11 +58,15 @@ StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels,
                           config.model.moe.experts > 0 && config.plan.expert > 1 &&
                           config.plan.dispatcher == ExpertDispatcher::deep_ep;
   sms_ = {kernels.gpu().sms, kernels.gpu().sms - (shares_sms ? config.communication_sms : 0)};
+  LayerShape shape;
+  shape.tokens = tokens_;
+  shape.sequence_length = config.batch.sequence_length;
+  clock_ = step_clock(config, kernels, shape);
   dense_ = price_layer(false, 1);
   moe_.resize(loads_.size());
   for (int s = 0; s < 2; ++s) {
     for (int e = 0; e < kEdges; ++e) {
-      edges_[s][e] = price(price_edge(static_cast<EdgePhase>(e), config, tokens_, kernels, sms_[s]));
+      edges_[s][e] = price(price_edge(static_cast<EdgePhase>(e), config, tokens_, kernels, sms_[s], clock_));
     }
   }
 }
@@ -49,7 +84,7 @@ StepPrices::LayerPrices StepPrices::price_layer(bool moe, double load) const {
   LayerPrices table;
   for (int s = 0; s < 2; ++s) {
     for (int p = 0; p < kPhases; ++p) {
-      table[s][p] = price(price_phase(static_cast<Phase>(p), config_, shape, kernels_, sms_[s]));
+      table[s][p] = price(price_phase(static_cast<Phase>(p), config_, shape, kernels_, sms_[s], clock_));
     }
   }
   return table;

@@ -60,6 +60,7 @@ class StepPrices {
   double stretch_;             // of all compute: the slowest GPU sets the pace
   std::size_t hottest_;        // expert rank that the others of its group wait for
   std::array<int, 2> sms_{};   // [share]
+  double clock_ = 1;           // over the kernel model's own
   std::vector<double> loads_;  // [expert rank]
   LayerPrices dense_;
   /// [expert rank], priced when first asked for: a folded step has one of them.

@@ -169,6 +169,13 @@ constexpr MetricRow<PoolReport> kPoolRows[] = {
      [](PoolRef p) { return as::number(p.totals.mean_replicas); }, show::plain},
     {"busy", "1", "busy", "Share of the time that replicas are up which they spend in iterations",
      [](PoolRef p) { return as::number(p.busy); }, show::share},
+    {"gpu_power_w", "W", "board power",
+     "Of a GPU, mean over the time that its replicas are up: idle power and what kernels add",
+     [](PoolRef p) -> MetricValue {
+       if (p.gpu_power <= Watts(0)) return Absent{"no power was measured on any chip"};
+       return as::number(p.gpu_power);
+     },
+     show::plain},
     {"kv_utilization", "1", "KV in use", "Tokens held over tokens that fit, mean over time",
      [](PoolRef p) { return as::number(p.totals.mean_kv_share); }, show::share},
     {"kv_capacity_tokens", "tokens", "KV capacity", "Tokens that a replica's cache holds",

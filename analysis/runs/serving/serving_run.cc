@@ -10,6 +10,7 @@
 #include "sim/replay.h"
 #include "workloads/serving/pricing/expert_pace.h"
 #include "workloads/serving/pricing/limits.h"
+#include "workloads/serving/pricing/pass_energy.h"
 
 namespace flopcast {
 namespace {
@@ -42,6 +43,30 @@ TrafficConfig sample_of(const ServingScenario& serving) {
   return serving.sample_time ? hastened(serving.traffic, serving.sample) : sampled(serving.traffic, serving.sample);
 }
 
+/// Mean power of a GPU of the pool: its decoding iterations at their mean batch and cache, its iterations with prompts
+/// at their mean size.
+Watts gpu_power(const PoolTotals& totals, const PoolReport& pool, const BuiltPool& built) {
+  const ForwardModel* model = built.pricers.front()->forward();
+  if (model == nullptr || totals.up_time <= Seconds(0)) return Watts(0);
+  const ReplicaCounters& c = totals.counters;
+  const double groups = built.config.replica.groups, batch = pool.mean_batch / groups;
+  Joules work;
+  if (batch > 0) {
+    const double cached =
+        totals.mean_kv_share * static_cast<double>(totals.kv_capacity_tokens) / totals.replicas / groups;
+    const double decoding = static_cast<double>(c.decode_requests) / pool.mean_batch;
+    work += decode_energy(*model, std::max(1.0, batch), cached / std::max(1.0, batch)) * decoding;
+  }
+  if (c.prompt_iterations > 0) {
+    const auto times = static_cast<double>(c.prompt_iterations);
+    const double tokens = static_cast<double>(c.prompt_tokens) / times / groups;
+    const double requests = std::max(1.0, static_cast<double>(c.prompts_done) / times / groups);
+    const double whole = share(static_cast<double>(c.prompt_tokens_done), static_cast<double>(c.prompts_done));
+    work += prompt_energy(*model, requests, tokens / requests, whole) * times;
+  }
+  return mean_power(*model->setting().kernels, work, to_seconds(c.busy), totals.up_time);
+}
+
 PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
   PoolReport out;
   out.totals = totals;
@@ -59,6 +84,7 @@ PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
   if (batch > 0 && totals.counters.decode_requests > 0)
     out.attention_share =
         built.pricers.front()->attention_share(batch, std::max<std::int64_t>(batch, std::llround(tokens)));
+  out.gpu_power = gpu_power(totals, out, built);
   if (!built.config.pace.empty()) {
     double sum = 0;
     for (const std::size_t level : built.config.pace) sum += built.levels[level];
@@ -67,13 +93,15 @@ PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
   return out;
 }
 
-/// GPUs at work draw their measured share of the rated power, others that are up or broken their idle power; nodes draw
-/// their part beside.
+/// GPUs draw what their kernels ask for over idle power (hwmodels/chips/power.h); where no power is known, a measured
+/// share of the rated power while at work. Broken ones idle; nodes draw their part beside.
 Joules energy_of(const ServingReport& report, const PowerModel& power) {
   const NodeSpec& node = report.scenario.cluster.node;
+  const Watts beside = node.overhead_power / node.gpus * power.busy_fraction;
   Joules sum;
   for (const PoolReport& pool : report.pools) {
-    sum += step_power(node, power, pool.busy).training * (pool.totals.up_time * pool.totals.gpus);
+    const Watts gpu = pool.gpu_power > Watts(0) ? pool.gpu_power + beside : step_power(node, power, pool.busy).training;
+    sum += gpu * (pool.totals.up_time * pool.totals.gpus);
     sum += step_power(node, power, 0).training * (pool.totals.broken_time * pool.totals.gpus);
   }
   return sum * report.scenario.price.pue;
@@ -214,7 +242,8 @@ std::vector<BuiltPool> build_pools(const Scenario& scenario) {
   const ServingScenario& serving = *scenario.serving;
   PriceSources sources;
   sources.cluster = scenario.cluster;
-  sources.kernels = std::make_shared<const KernelModel>(scenario.cluster.node.gpu, scenario.kernels);
+  sources.kernels =
+      std::make_shared<const KernelModel>(scenario.cluster.node.gpu, scenario.kernels, ClockState::power_limited);
   sources.links = scenario.links;
   sources.constants = serving.constants;
   std::vector<BuiltPool> pools;
@@ -246,6 +275,8 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   if (serving.layer_wise_transfer) config.send_in_parts = serving.model().layers;
   config.seed = serving.seed;
   config.warm_up = serving.warm_up;
+  config.cache_pace = {Seconds(serving.constants->cache_setup_us.value * 1e-6),
+                       serving.constants->cache_efficiency.value};
   std::vector<PoolPricers> prices;
   for (const BuiltPool& pool : pools) {
     config.pools.push_back(pool.config);

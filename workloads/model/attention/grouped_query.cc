@@ -42,17 +42,26 @@ double kept_bytes(const AttentionConfig& a, const KeptActivations&) {
   return 2.0 * (query_width(a) + key_width(a) + value_width(a));
 }
 
+/// Queries and keys have norms of their own (Qwen3).
+bool with_head_norms(const LayerWork& work) { return work.model.attention.head_norms != HeadNorms::none; }
+
 void input(KernelWriter& list, const AttentionWidths& w) {
-  const double t = list.work().tokens;
+  const LayerWork& work = list.work();
+  const double t = work.tokens;
   list.tensor_gather(list.linear("qkv_proj", t, w.query + w.key + w.value, w.hidden));
-  const double cached = list.work().habits.positions_write_cache ? w.value : 0;
+  if (with_head_norms(work)) list.memory("head norms", MemoryKernel::norm, t * (w.query + w.key) * 2 * 2, 2);
+  const bool apart = work.habits.writes_cache_apart;
+  const double cached = work.habits.positions_write_cache && !apart ? w.value : 0;
   list.rotary("rotary", t * (w.query + w.key), t * (w.query + w.key + cached) * 2 * 2);
+  if (apart) list.memory("write cache", MemoryKernel::copy, t * (w.key + w.value) * 2 * 2);
 }
 
 void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   const double t = list.work().tokens;
   const double qkv = w.query + w.key + w.value;
   list.rotary("rotary backward", t * (w.query + w.key), t * (w.query + w.key) * 2 * 2);
+  if (with_head_norms(list.work()))
+    list.memory("head norms backward", MemoryKernel::norm_backward, t * (w.query + w.key) * 2 * 3, 2);
   list.quantize("cast qkv gradients", t * qkv);
   list.quantize_transposed("transpose qkv operands", t * (qkv + w.hidden), 2);
   list.tensor_gather_beside(list.linear("qkv_proj", t, w.hidden, qkv));

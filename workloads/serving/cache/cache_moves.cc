@@ -27,7 +27,7 @@ Bytes CacheMoves::sent_early(const CacheMove& move) const {
   BytesPerSecond rate = network.link(links_.front()).bandwidth;
   for (const LinkId link : links_) rate = std::min(rate, network.link(link).bandwidth);
   const bool by_nic = !topology_->same_node(move.sender, move.receiver);
-  const Bytes possible = rate * (by_nic ? 1 - move.from_busy / 2 : 1.0) * to_seconds(move.computing);
+  const Bytes possible = rate * pace_.efficiency * (by_nic ? 1 - move.from_busy / 2 : 1.0) * to_seconds(move.computing);
   return std::min(possible, move.bytes * (1 - 1.0 / move.parts));
 }
 
@@ -47,9 +47,9 @@ void CacheMoves::start(const CacheMove& move, Ticks now) {
   Flight& flight = flights_[index];
   flight.move = move;
   const Bytes early = sent_early(move);
-  flight.flow = fabric_.start(at, links_, move.bytes - early);
+  flight.flow = fabric_.start(at, links_, (move.bytes - early) / pace_.efficiency);
   flight.begin = now;
-  flight.latency = to_ticks(topology_->latency(move.sender, move.receiver));
+  flight.latency = to_ticks(topology_->latency(move.sender, move.receiver) + pace_.setup);
   flight.state = State::flowing;
   if (flight.flow >= flight_of_flow_.size()) flight_of_flow_.resize(flight.flow + 1);
   flight_of_flow_[flight.flow] = index;

@@ -30,9 +30,16 @@ struct CacheMove {
   Ticks computing = 0;
 };
 
+/// What moving pages costs beside sending bytes.
+struct CachePace {
+  Seconds setup;          ///< of a move: telling the receiver, gathering addresses, waiting for the last page
+  double efficiency = 1;  ///< goodput of pages over what the links give one large message
+};
+
 class CacheMoves {
  public:
-  explicit CacheMoves(Topology& topology) : topology_(&topology), fabric_(topology.network()) {}
+  explicit CacheMoves(Topology& topology, const CachePace& pace = {})
+      : topology_(&topology), pace_(pace), fabric_(topology.network()) {}
 
   void start(const CacheMove& move, Ticks now);
   /// When something happens next, not before `now`.
@@ -67,6 +74,7 @@ class CacheMoves {
   Bytes sent_early(const CacheMove& move) const;
 
   Topology* topology_;
+  CachePace pace_;
   FairShare fabric_;
   std::vector<Flight> flights_;
   std::vector<std::uint32_t> free_, flight_of_flow_;

@@ -11,9 +11,13 @@
 namespace flopcast {
 namespace {
 
-/// FP8 weights carry a scale per 128 x 128 block.
-double weight_bytes(Precision precision) {
-  return bytes_per_element(precision) + (precision == Precision::fp8 ? 4.0 / (128 * 128) : 0);
+/// FP8 weights carry a scale per 128 x 128 block, FP4 ones one for 16.
+double weight_bytes(const EngineConfig& engine, bool experts) {
+  const ServingPrecision& p = engine.precision;
+  const bool packed = p.stored != WeightFormat::mxfp4 || engine.model.moe.experts == 0 || experts;
+  if (packed && p.stored != WeightFormat::as_multiplied) return bytes_per_weight(p.stored);
+  if (p.linear == Precision::fp4) return bytes_per_weight(WeightFormat::nvfp4);
+  return bytes_per_element(p.linear) + (p.linear == Precision::fp8 ? 4.0 / (128 * 128) : 0);
 }
 
 /// On the NIC of each GPU. Of prompts every token goes once to each node (normal kernels).
@@ -47,7 +51,7 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   const ModelConfig& model = engine.model;
   const ServingPlan& plan = engine.plan;
   const ParameterCount count = count_parameters(model);
-  const double tp = plan.tensor, linear = weight_bytes(engine.precision.linear), bf16 = 2;
+  const double tp = plan.tensor, linear = weight_bytes(engine, false), bf16 = 2;
   const bool spread = plan.expert > 1;
   int with_experts = 0;
   for (int i = 0; i < model.layers; ++i) with_experts += model.is_moe_layer(i);
@@ -66,7 +70,7 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   if (moe > 0) {
     const double experts =
         spread ? ceil_div(model.moe.experts + engine.redundant_experts, plan.expert) : model.moe.experts / tp;
-    row("routed experts", moe * experts * count.expert * linear,
+    row("routed experts", moe * experts * count.expert * weight_bytes(engine, true),
         spread ? "own share, copies included" : "a slice of each");
     row("shared experts, gate", moe * (count.shared_expert / (spread ? 1 : tp) * linear + count.router * bf16), "");
   }

@@ -37,7 +37,8 @@ struct ServingPlan {
 struct ServingPrecision {
   Precision linear = Precision::bf16;  ///< weights and activations of linear layers
   Scaling scaling = Scaling::none;     ///< of FP8 operands
-  Precision kv = Precision::bf16;      ///< the cache, and what attention reads of it
+  WeightFormat stored = WeightFormat::as_multiplied;
+  Precision kv = Precision::bf16;  ///< the cache, and what attention reads of it
   Precision dispatch = Precision::bf16;
   Precision combine = Precision::bf16;
 
@@ -45,6 +46,7 @@ struct ServingPrecision {
   static constexpr void describe(Visitor& field) {
     field("weights", &ServingPrecision::linear, {"precision"});
     field("scaling", &ServingPrecision::scaling, {"precision"});
+    field("weight_format", &ServingPrecision::stored, {"precision"});
     field("kv_cache", &ServingPrecision::kv, {"kv-cache"});
     field("dispatch", &ServingPrecision::dispatch, {"precision"});
     field("combine", &ServingPrecision::combine, {.cause = "precision", .resolved = true});
@@ -56,8 +58,11 @@ enum class KernelLibrary : std::uint8_t {
   open_source,   ///< CUTLASS for FP8 with one scale per tensor, FlashAttention-3: as measured in SGLang
   tensorrt_llm,  ///< cuBLASLt for the former; XQA reads an FP8 cache as fast as a BF16 one (not measured:
                  ///< XQA's tables are not public)
+  torch_compile  ///< cuBLAS, and the compiler's own small kernels: a model without an engine round it
 };
-constexpr std::array<std::string_view, 2> enum_names(KernelLibrary) { return {"open_source", "tensorrt_llm"}; }
+constexpr std::array<std::string_view, 3> enum_names(KernelLibrary) {
+  return {"open_source", "tensorrt_llm", "torch_compile"};
+}
 
 /// How iterations are put together.
 struct SchedulerConfig {

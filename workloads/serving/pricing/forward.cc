@@ -23,8 +23,10 @@ bool spread(const EngineConfig& engine) { return engine.plan.expert > 1; }
 /// known beforehand.
 KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
   KernelHabits habits;
-  habits.vendor_gemms = engine.kernels == KernelLibrary::tensorrt_llm;
+  habits.vendor_gemms = engine.kernels != KernelLibrary::open_source;
   habits.expert_gemms = kind == StepKind::decode ? ExpertGemms::masked : ExpertGemms::contiguous;
+  if (!spread(engine) && engine.model.gated_ffn) habits.expert_gemms = ExpertGemms::fused;
+  habits.latent_decode = engine.kernels == KernelLibrary::tensorrt_llm ? LatentDecode::tensorrt : LatentDecode::sglang;
   habits.tensor_scales = TensorScales::fixed;
   habits.residual_in_attention_norm = true;
   habits.router_kernels = 1;
@@ -35,6 +37,8 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
   habits.activation_casts = false;
   habits.fused_latent_down = true;
   habits.positions_write_cache = true;
+  habits.writes_cache_apart = engine.kernels == KernelLibrary::open_source;
+  habits.origin = engine.kernels == KernelLibrary::torch_compile ? KernelOrigin::compiled : KernelOrigin::engine;
   habits.keeps_attention_output = false;
   habits.tensor_exchange = TensorExchange::all_reduce;
   habits.logits = LogitUse::sampling;
@@ -42,14 +46,18 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
   return habits;
 }
 
-Seconds time_of(const KernelModel& kernels, const GemmShape& shape, int sms) { return kernels.gemm(shape, sms).time; }
+KernelTime price_of(const KernelModel& kernels, const GemmShape& shape, int sms) { return kernels.gemm(shape, sms); }
 
-Seconds time_of(const KernelModel& kernels, const AttentionShape& shape, int sms) {
-  return kernels.attention(shape, sms).time;
+KernelTime price_of(const KernelModel& kernels, const AttentionShape& shape, int sms) {
+  return kernels.attention(shape, sms);
 }
 
-Seconds time_of(const KernelModel& kernels, const MemoryTraffic& traffic, int sms) {
-  return kernels.memory_bound(traffic.kernel, traffic.bytes, sms).time;
+KernelTime price_of(const KernelModel& kernels, const LatentBlockShape& shape, int sms) {
+  return kernels.latent_block(shape, sms);
+}
+
+KernelTime price_of(const KernelModel& kernels, const MemoryTraffic& traffic, int sms) {
+  return kernels.memory_bound(traffic.kernel, traffic.bytes, sms, traffic.origin);
 }
 
 /// XQA reads an FP8 cache in the time of as many tokens in BF16: half the tokens, for the same bytes.
@@ -81,6 +89,7 @@ LayerWork ForwardModel::work(double tokens, StepKind kind) const {
   work.habits = habits_of(engine, kind);
   work.precision.linear = engine.precision.linear;
   work.precision.scaling = engine.precision.scaling;
+  work.precision.weights = engine.precision.stored;
   work.precision.cache = engine.precision.kv;
   work.tokens = work.own_tokens = tokens;
   work.tensor = engine.plan.tensor;
@@ -115,8 +124,9 @@ PassTime ForwardModel::price(const LayerKernels& list, int sms) const {
   const KernelModel& kernels = *setting_.kernels;
   PassTime sum;
   for (const LayerKernel& kernel : list.kernels) {
-    const Seconds once = std::visit([&](const auto& shape) { return time_of(kernels, shape, sms); }, kernel.shape);
-    sum.time += once * kernel.count;
+    const KernelTime once = std::visit([&](const auto& shape) { return price_of(kernels, shape, sms); }, kernel.shape);
+    sum.time += once.time * kernel.count;
+    sum.energy += once.energy * kernel.count;
     sum.kernels += launches(kernel);
   }
   return sum;
@@ -126,7 +136,8 @@ PassTime ForwardModel::all_reduces(const LayerKernels& list) const {
   PassTime sum;
   for (const LayerExchange& exchange : list.exchanges) {
     assert(exchange.kind == LayerExchange::Kind::tensor_all_reduce);
-    sum += {tensor_all_reduce_time(setting_.cluster, *setting_.links, setting_.engine.plan.tensor, exchange.bytes), 1};
+    sum +=
+        {tensor_all_reduce_time(setting_.cluster, *setting_.links, setting_.engine.plan.tensor, exchange.bytes), 1, {}};
   }
   return sum;
 }
@@ -181,9 +192,9 @@ void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool 
                          nic,
                          nvlink,
                          setting_.hot_load};
-    layer.dispatch = {low_latency_time(x, *setting_.constants), 1};
+    layer.dispatch = {low_latency_time(x, *setting_.constants), 1, {}};
     x.bytes_per_token = bytes(engine.precision.combine);
-    layer.combine = {low_latency_time(x, *setting_.constants), 1};
+    layer.combine = {low_latency_time(x, *setting_.constants), 1, {}};
     return;
   }
   RoutingRequest routing;
@@ -207,7 +218,7 @@ void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool 
     setting.overlapped = overlapped;
     setting.sms = engine.communication_sms;
     PassTime& part = op == ExpertOp::dispatch ? layer.dispatch : layer.combine;
-    part = {expert_time(setting, traffic, *setting_.links).total(), 2};  // a handshake and a transfer
+    part = {expert_time(setting, traffic, *setting_.links).total(), 2, {}};  // a handshake and a transfer
   }
 }
 
@@ -224,6 +235,14 @@ PassTime ForwardModel::attention(const DecodeAttention& shape) const {
   work.reach.batch = whole(shape.batch);
   work.reach.queries = shape.queries;
   work.reach.keys = whole(shape.kv_tokens);
+  if (decodes_as_block(work)) {
+    // layer() holds the block with one token in the cache.
+    LatentBlockShape block = latent_block(work);
+    const KernelTime whole_block = setting_.kernels->latent_block(block);
+    block.kv_length = 1;
+    const KernelTime one = setting_.kernels->latent_block(block);
+    return {std::max(Seconds(0), whole_block.time - one.time), 0, std::max(Joules(0), whole_block.energy - one.energy)};
+  }
   LayerKernels list;
   add_attention_core(list, work);
   if (setting_.engine.kernels == KernelLibrary::tensorrt_llm) read_cache_as_xqa(list);

@@ -33,12 +33,14 @@ enum class StepKind : std::uint8_t {
 struct PassTime {
   Seconds time;
   int kernels = 0;
+  Joules energy;  ///< idle power apart; collectives have none
   PassTime& operator+=(const PassTime& o) {
     time += o.time;
     kernels += o.kernels;
+    energy += o.energy;
     return *this;
   }
-  friend PassTime operator*(PassTime a, int times) { return {a.time * times, a.kernels * times}; }
+  friend PassTime operator*(PassTime a, int times) { return {a.time * times, a.kernels * times, a.energy * times}; }
 };
 
 /// What one layer takes for the tokens of an iteration, part by part, the attention core apart. Parts that do not occur
