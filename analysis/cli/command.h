@@ -30,6 +30,7 @@ constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells have it
   ROW(curve)                   \
   ROW(sweep)                   \
   ROW(calibrate)               \
+  ROW(deploy)                  \
   ROW(import_model)            \
   ROW(trace)                   \
   ROW(policy)                  \

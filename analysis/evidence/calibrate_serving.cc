@@ -380,6 +380,13 @@ ServingFit fit_serving(const std::filesystem::path& measurements, std::shared_pt
       "2026-11-26", true};
   fit.constants.cache_setup_us = {380, moves};
   fit.constants.cache_efficiency = {0.70, moves};
+  fit.constants.expert_variation = {
+      1,
+      {"DeepSeek-R1, EP32, no balancing, iterations 100 to 200 (NVIDIA/TensorRT-LLM "
+       "examples/wide_ep/ep_load_balancer/README.md @ 2a595f8): ranks of 8 experts differ by 0.18 to 0.56 of their "
+       "mean by "
+       "layer, 0.48 over all layers: experts by 0.5 to 1.6; 16 experts of DeepSeek-V3: 0.7",
+       "2026-11-26", true}};
   fit.constants.launch_us.source = {"at its start value: no row of the fit is bound by it", "2026-11-21", false};
   fit.summary += fit_table(fit.rows);
   for (const EngineConstantRow& row : engine_constants())

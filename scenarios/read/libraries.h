@@ -15,7 +15,18 @@
 namespace flopcast {
 
 /// In the order of enum Library of scenarios/proto/rules.proto.
-enum class LibraryKind { gpus = 1, nodes, fabrics, clusters, models, schedules, collectives, scenarios, software };
+enum class LibraryKind {
+  gpus = 1,
+  nodes,
+  fabrics,
+  clusters,
+  models,
+  schedules,
+  collectives,
+  scenarios,
+  software,
+  engines
+};
 
 class LibraryCache;
 
@@ -25,7 +36,7 @@ class Libraries {
  public:
   /// @param roots folders in the order they are searched. In each, an entry of kind K is looked for in `K/`
   /// (a folder of the user's own) and where the source tree keeps it: `hwmodels/data/K/`,
-  /// `workloads/data/K/`, `scenarios/library/`.
+  /// `workloads/data/K/`, `workloads/data/serving/engines/`, `scenarios/library/`.
   explicit Libraries(std::vector<std::string> roots) : roots_(std::move(roots)) {}
 
   /// The user's folders first (--library, then $FLOPCAST_LIBRARY, separated by colons), then the source tree

@@ -33,6 +33,8 @@ template <>
 constexpr LibraryKind kKind<proto::Model> = LibraryKind::models;
 template <>
 constexpr LibraryKind kKind<proto::Software> = LibraryKind::software;
+template <>
+constexpr LibraryKind kKind<proto::EngineProfile> = LibraryKind::engines;
 
 Source typed(const proto::Source& source) { return {source.text(), source.date(), source.confirmed()}; }
 
@@ -317,6 +319,7 @@ template Entry<proto::Fabric> load_entry(const Libraries&, const std::string&, C
 template Entry<proto::Cluster> load_entry(const Libraries&, const std::string&, Completeness);
 template Entry<proto::Model> load_entry(const Libraries&, const std::string&, Completeness);
 template Entry<proto::Software> load_entry(const Libraries&, const std::string&, Completeness);
+template Entry<proto::EngineProfile> load_entry(const Libraries&, const std::string&, Completeness);
 template void lay_over(Entry<proto::Gpu>&, const proto::Gpu&, const Places&, const std::string&);
 template void lay_over(Entry<proto::Node>&, const proto::Node&, const Places&, const std::string&);
 template void lay_over(Entry<proto::Fabric>&, const proto::Fabric&, const Places&, const std::string&);

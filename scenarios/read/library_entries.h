@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "scenarios/proto/library.pb.h"
+#include "scenarios/proto/serving.pb.h"
 #include "scenarios/read/field_rules.h"
 #include "scenarios/read/libraries.h"
 #include "scenarios/read/text_file.h"
@@ -31,7 +32,7 @@ enum class Completeness { full, partial };
 
 /// @param name of a library's entry, or the path of a file that is no part of one.
 /// @throws InputError with every fault of the entry's files. Instantiated for Gpu, Node, Fabric, Cluster,
-/// Model and Software.
+/// Model, Software and EngineProfile.
 template <class Message>
 Entry<Message> load_entry(const Libraries& libraries, const std::string& name,
                           Completeness completeness = Completeness::full);

@@ -132,6 +132,19 @@ LibraryRow scenario_row(const Libraries& libraries, const std::string& name) {
   return {name, s.title(), fmt::format("{}; {}", work, nodes), path};
 }
 
+LibraryRow engine_row(const Libraries& libraries, const std::string& name) {
+  const auto entry = load_entry<proto::EngineProfile>(libraries, name);
+  const proto::Replicas& habits = entry.message.habits();
+  const std::string host = entry.message.host().has_sequence()
+                               ? fmt::format(", {} per request and iteration", entry.message.host().sequence())
+                               : "";
+  return {name, entry.message.title(),
+          fmt::format("{}, {}: {}, {} tokens, admits when the {} fits{}{}", entry.message.title(), entry.message.date(),
+                      habits.batching(), habits.token_budget(), habits.admission(),
+                      habits.overlap_scheduling() ? ", host overlapped" : "", host),
+          main_source(entry.sources, "habits")};
+}
+
 LibraryRow row(LibraryKind kind, const Libraries& libraries, const std::string& name) {
   switch (kind) {
     case LibraryKind::gpus:
@@ -148,6 +161,8 @@ LibraryRow row(LibraryKind kind, const Libraries& libraries, const std::string& 
       return software_row(libraries, name);
     case LibraryKind::scenarios:
       return scenario_row(libraries, name);
+    case LibraryKind::engines:
+      return engine_row(libraries, name);
     case LibraryKind::schedules: {
       const ScheduleRow* s = find_schedule(name);
       return {name, std::string(s->title), fmt::format("bubble {}", s->bubble), std::string(s->source)};
@@ -162,7 +177,8 @@ LibraryRow row(LibraryKind kind, const Libraries& libraries, const std::string& 
 
 constexpr LibraryKind kKinds[] = {LibraryKind::gpus,        LibraryKind::nodes,     LibraryKind::fabrics,
                                   LibraryKind::clusters,    LibraryKind::models,    LibraryKind::schedules,
-                                  LibraryKind::collectives, LibraryKind::scenarios, LibraryKind::software};
+                                  LibraryKind::collectives, LibraryKind::scenarios, LibraryKind::software,
+                                  LibraryKind::engines};
 
 /// The entry with its bases filled in; nothing where it has none.
 template <class Message>
@@ -190,6 +206,8 @@ std::string in_full(LibraryKind kind, const Libraries& libraries, const std::str
       return in_full<proto::Model>(libraries, name);
     case LibraryKind::software:
       return in_full<proto::Software>(libraries, name);
+    case LibraryKind::engines:
+      return in_full<proto::EngineProfile>(libraries, name);
     default:
       return "";
   }

@@ -143,7 +143,7 @@ class RlLoader {
     if (!in_.has_rollout()) return fault("rollout", "nothing", "rollout { ... }, the engine that writes answers");
     if (in_.has_rollout_cluster()) elsewhere();
     if (!context_.model || !sound("rollout_cluster")) return;
-    ServingContext context{context_.model, engine_cluster(), context_.file, context_.places, "rl."};
+    ServingContext context{context_.model, engine_cluster(), context_.file, context_.places, context_.libraries, "rl."};
     const auto spec =
         load_replicas(in_.rollout(), in_.has_speculation() ? &in_.speculation() : nullptr, "rollout", context, faults_);
     if (!spec) return;

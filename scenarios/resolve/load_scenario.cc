@@ -9,6 +9,7 @@
 
 #include "scenarios/policy/availability.h"
 #include "scenarios/proto/scenario.pb.h"
+#include "scenarios/read/engine_profile.h"
 #include "scenarios/read/library_entries.h"
 #include "scenarios/read/load_fields.h"
 #include "scenarios/read/quantity.h"
@@ -94,6 +95,7 @@ class Resolver {
   Scenario resolve() {
     lay_cluster_over_its_base();
     check_fields(in_, "", places_, names_of(libraries_), true, faults_);
+    engines();
     out_.name = in_.has_name() ? in_.name() : visible(fs::path(file_).stem().string());
     out_.title = in_.has_title() ? in_.title() : out_.name;
     out_.file = file_;
@@ -147,6 +149,23 @@ class Resolver {
       places_.overlay(base.places, "cluster.");
       places_.overlay(places);
     });
+  }
+
+  /// What engines do by default, laid under what is stated of their replicas.
+  void engines() {
+    const auto engine = [&](bool there, auto replicas, const std::string& path) {
+      if (!there || !sound(path + ".engine") || !replicas()->has_engine()) return;
+      gather([&] { lay_over_engine(*replicas(), path, libraries_, places_, habits_used_, faults_); });
+    };
+    const proto::Serving& serving = in_.serving();
+    engine(
+        serving.has_replicas(), [&] { return in_.mutable_serving()->mutable_replicas(); }, "serving.replicas");
+    engine(
+        serving.has_prefill(), [&] { return in_.mutable_serving()->mutable_prefill(); }, "serving.prefill");
+    engine(
+        serving.has_decode(), [&] { return in_.mutable_serving()->mutable_decode(); }, "serving.decode");
+    engine(
+        in_.rl().has_rollout(), [&] { return in_.mutable_rl()->mutable_rollout(); }, "rl.rollout");
   }
 
   void cluster() {
@@ -231,7 +250,7 @@ class Resolver {
       add("model", "nothing", "the model to serve, such as \"llama-3.1-8b\" (`flopcast list models` shows all)");
     out_.serving = load_serving(in_.serving(),
                                 {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr, file_,
-                                 &places_, "serving.", open_},
+                                 &places_, &libraries_, "serving.", open_},
                                 faults_);
   }
 
@@ -437,6 +456,7 @@ class Resolver {
     if (out_.price.model != PriceModel::stated) in_force.push_back("price." + in_.price().model());
     if (in_.has_serving()) in_force.push_back("serving.prefix_cache");
     out_.defaults_used = defaults_used(in_, in_force);
+    out_.defaults_used.insert(out_.defaults_used.end(), habits_used_.begin(), habits_used_.end());
     std::erase_if(out_.defaults_used, [&](const std::string& setting) {
       // A stated price says itself that it is one.
       return resilience_default_idle(in_.resilience(), setting) || setting.starts_with("price.model =");
@@ -460,7 +480,8 @@ class Resolver {
   std::string file_;
   Diagnostics faults_;
   const Libraries& libraries_;
-  bool open_;  // the plan is still to be chosen: nothing is said of it
+  std::vector<std::string> habits_used_;  // of engines' profiles
+  bool open_;                             // the plan is still to be chosen: nothing is said of it
   Scenario out_;
   ModelConfig model_;
   bool cluster_known_ = false;

@@ -8,6 +8,7 @@
 #include <google/protobuf/text_format.h>
 
 #include "scenarios/proto/serving.pb.h"
+#include "scenarios/read/engine_profile.h"
 #include "scenarios/read/known_traces.h"
 #include "scenarios/read/load_fields.h"
 #include "scenarios/read/quantity.h"
@@ -73,6 +74,7 @@ class ServingLoader {
     load_fields(in_, *out_);
     if (in_.has_failures()) out_->failures = loaded<FailureConfig>(in_.failures());
     out_->failures.seed = out_->seed;
+    out_->expert_pace_stated = in_.has_expert_skew();
   }
 
   /// A name that no row of a table of the program has.
@@ -293,6 +295,7 @@ class ServingLoader {
     EngineConfig& engine = spec.engine;
     if (context_.model) engine.model = *context_.model;
     if (engine.precision.linear != Precision::fp8) engine.precision.scaling = Scaling::none;
+    if (!engine.name.empty() && context_.libraries) engine.host = engine_host(engine.name, *context_.libraries);
     if (in_.has_speculation()) engine.speculation = loaded<SpeculationConfig>(in_.speculation());
     prefix_cache(spec);
     if (context_.model && !context_.open) check_plan(spec, path);
@@ -345,10 +348,18 @@ class ServingLoader {
             fmt::format("at most the {} layers of {}", model.layers, model.name));
     if (plan.expert > 1 && !moe)
       return fault(path + ".expert", fmt::format("{}", plan.expert), fmt::format("1: {} has no experts", model.name));
-    if (plan.expert > 1 && plan.expert != plan.tensor * plan.attention_data)
+    const int sharing = plan.tensor * plan.attention_data;
+    const ExpertTransport transport = transport_of(e);
+    if (plan.expert > 1 && transport == ExpertTransport::all_to_all && plan.expert != sharing)
       fault(path + ".expert", fmt::format("{}", plan.expert),
-            fmt::format("tensor x attention_data = {}, or 1", plan.tensor * plan.attention_data));
-    if (plan.expert == 1 && plan.attention_data > 1)
+            fmt::format("tensor x attention_data = {}, or 1, where tokens are sent to their experts", sharing));
+    else if (plan.expert > 1 && sharing % plan.expert != 0)
+      fault(path + ".expert", fmt::format("{}", plan.expert),
+            fmt::format("a divisor of tensor x attention_data = {}", sharing));
+    if (transport == ExpertTransport::replicated && plan.attention_data > 1)
+      fault(path + ".expert_transport", "replicated",
+            fmt::format("all_gather or all_to_all: {} attention groups have tokens of their own", plan.attention_data));
+    if (plan.expert == 1 && plan.attention_data > 1 && !(moe && transport == ExpertTransport::all_gather))
       fault(path + ".attention_data", fmt::format("{}", plan.attention_data),
             moe ? "1, or experts spread over all of them (expert = tensor x attention_data)"
                 : "1: copies of a dense model are replicas, count");
@@ -361,8 +372,10 @@ class ServingLoader {
     if (plan.expert > model.moe.experts && normal_kernels && moe)
       fault(path + ".expert", fmt::format("{}", plan.expert),
             fmt::format("at most the {} experts where prompts are exchanged", model.moe.experts));
-    if (e.two_micro_batches && plan.expert == 1)
-      fault(path + ".two_micro_batches", "true", "experts spread over GPUs (expert), whose exchange it hides");
+    if (e.two_micro_batches && !sends_to_experts(e))
+      fault(path + ".two_micro_batches", "true",
+            plan.expert == 1 ? "experts spread over GPUs (expert), whose exchange it hides"
+                             : "expert_transport: \"all_to_all\", which it hides");
     if (e.speculation.depth > 0 && model.mtp_depth == 0)
       fault("speculation", fmt::format("{} drafts", e.speculation.depth),
             fmt::format("a model with MTP modules, which {} has none of", model.name));

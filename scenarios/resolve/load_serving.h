@@ -5,6 +5,7 @@
 #include <string>
 
 #include "hwmodels/fabric/cluster.h"
+#include "scenarios/read/libraries.h"
 #include "scenarios/read/text_file.h"
 #include "scenarios/resolve/serving_scenario.h"
 
@@ -21,8 +22,9 @@ struct ServingContext {
   const ClusterSpec* cluster = nullptr;
   std::string file;  ///< of the scenario: traces are relative to it
   const Places* places = nullptr;
-  std::string root = "serving.";  ///< path of the section, for diagnostics
-  bool open = false;              ///< replicas are still to be chosen: whether they are possible nobody asks
+  const Libraries* libraries = nullptr;  ///< where engines' profiles are
+  std::string root = "serving.";         ///< path of the section, for diagnostics
+  bool open = false;                     ///< replicas are still to be chosen: whether they are possible nobody asks
 };
 
 /// What is wrong is added to `faults`. Null when the traffic could not be made.

@@ -32,6 +32,7 @@ struct ServingScenario {
   std::vector<ServiceLevel> levels;  ///< per class
   std::vector<PoolSpec> pools;       ///< a chain: requests enter the first
   ExpertPaceConfig expert_pace;
+  bool expert_pace_stated = false;
   FailureConfig failures;
   TokenPriceTable token_prices;
   int sample = 1;
@@ -63,6 +64,7 @@ struct ServingScenario {
     field.aside(&ServingScenario::levels, "traffic_description");
     field("pools", &ServingScenario::pools, {.cause = "plan", .resolved = true});
     field("expert_skew", &ServingScenario::expert_pace);
+    field.aside(&ServingScenario::expert_pace_stated, "expert_skew");
     field("failures", &ServingScenario::failures, {.resolved = true});
     field("token_prices", &ServingScenario::token_prices);
     field("sample", &ServingScenario::sample, {"traffic"});

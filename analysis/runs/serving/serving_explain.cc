@@ -15,6 +15,7 @@ constexpr int kEdgeKernels = 4;  // embedding, norm, head, sampling
 
 /// The engine's part of a setting without the mechanisms that are left out.
 ForwardSetting reduced(ForwardSetting setting, const IterationMechanisms& m) {
+  setting.engine.expert_transport = transport_of(setting.engine);
   if (!m.micro_batches) setting.engine.two_micro_batches = false;
   if (!m.speculation) setting.engine.speculation.depth = 0;
   if (!m.skew) setting.hot_load = 1;
@@ -174,8 +175,22 @@ IterationParts prompt_parts(const ForwardModel& model, const PromptWork& piece, 
 
 /// The rest of an iteration's price beside all that is computed; nothing where nothing is exchanged.
 Seconds exposed_exchange(const ForwardModel& model, Seconds price, const IterationParts& computed) {
-  if (model.setting().engine.plan.expert == 1 || model.moe_layers() == 0) return Seconds(0);
+  const bool sent =
+      transport_of(model.setting().engine) == ExpertTransport::all_gather || sends_to_experts(model.setting().engine);
+  if (!sent || model.moe_layers() == 0) return Seconds(0);
   return std::max(Seconds(0), price - computed.total());
+}
+
+/// The setting without two micro-batches where they do not pay for such an iteration.
+template <class Work, class Price>
+ForwardSetting settled(ForwardSetting setting, const Work& work, Price price) {
+  if (!setting.engine.two_micro_batches) return setting;
+  ForwardSetting whole = setting;
+  whole.engine.two_micro_batches = false;
+  // How tokens travel was settled with two micro-batches in mind.
+  whole.engine.expert_transport = transport_of(setting.engine);
+  IterationPricer either(setting), alone(whole);
+  return price(either, work) < price(alone, work) ? setting : whole;
 }
 
 /// Batches are whole; a mean one lies between two.
@@ -199,7 +214,8 @@ constexpr IterationMechanisms kComputed{true, true, false, true, true, true, tru
 
 IterationParts decode_iteration(const ForwardSetting& setting, const DecodeWork& work,
                                 const IterationMechanisms& mechanisms) {
-  IterationPricer pricer(reduced(setting, mechanisms));
+  IterationPricer pricer(settled(reduced(setting, mechanisms), work,
+                                 [](IterationPricer& p, const DecodeWork& w) { return price_of(p, w); }));
   const ForwardModel& model = *pricer.forward();
   const Seconds exposed =
       exposed_exchange(model, price_of(pricer, work), decode_parts(model, work, kComputed, Seconds(0)));
@@ -208,10 +224,10 @@ IterationParts decode_iteration(const ForwardSetting& setting, const DecodeWork&
 
 IterationParts prompt_iterations(const ForwardSetting& setting, const PromptWork& work,
                                  const IterationMechanisms& mechanisms) {
-  IterationPricer pricer(reduced(setting, mechanisms));
+  const int pieces = static_cast<int>(std::max(1.0, std::ceil(work.tokens / setting.engine.scheduler.token_budget)));
+  IterationPricer pricer(settled(reduced(setting, mechanisms), PromptWork{work.tokens / pieces, work.cached},
+                                 [](IterationPricer& p, const PromptWork& w) { return price_of(p, w); }));
   const ForwardModel& model = *pricer.forward();
-  const int pieces =
-      static_cast<int>(std::max(1.0, std::ceil(work.tokens / model.setting().engine.scheduler.token_budget)));
   IterationParts all;
   for (int i = 0; i < pieces; ++i) {
     const PromptWork piece{work.tokens / pieces, work.cached + work.tokens / pieces * i};

@@ -18,9 +18,19 @@ namespace {
 /// Drift of expert load is drawn for so many periods and then repeats.
 constexpr int kDriftPeriods = 256;
 
+/// As stated; a named engine runs behind a real router, and places experts by their loads only where it has copies.
+ExpertPaceConfig expert_pace_of(const ServingScenario& serving, const PoolSpec& spec) {
+  ExpertPaceConfig pace = serving.expert_pace;
+  if (serving.expert_pace_stated || spec.engine.name.empty() || spec.engine.model.moe.experts == 0) return pace;
+  pace.variation = serving.constants->expert_variation.value;
+  pace.eplb = spec.engine.redundant_experts > 0;
+  return pace;
+}
+
 std::vector<double> busiest_loads(const ServingScenario& serving, const PoolSpec& spec, const ClusterSpec& cluster) {
   const EngineConfig& engine = spec.engine;
-  if (serving.expert_pace.variation <= 0 || engine.plan.expert <= 1) return {};
+  const ExpertPaceConfig pace = expert_pace_of(serving, spec);
+  if (pace.variation <= 0 || engine.plan.expert <= 1) return {};
   ExpertGroup group;
   group.experts = engine.model.moe.experts;
   group.redundant = engine.redundant_experts;
@@ -28,8 +38,7 @@ std::vector<double> busiest_loads(const ServingScenario& serving, const PoolSpec
   group.ranks = engine.plan.expert;
   group.ranks_per_node = std::min(engine.plan.expert, cluster.node.gpus);
   if (group.groups % std::max(1, group.ranks / group.ranks_per_node) != 0) group.groups = 1;
-  return busiest_rank_loads(serving.expert_pace, group, kDriftPeriods,
-                            serving.seed + (spec.role == ReplicaRole::decode));
+  return busiest_rank_loads(pace, group, kDriftPeriods, serving.seed + (spec.role == ReplicaRole::decode));
 }
 
 /// The cluster with as many nodes as replicas take: a day on 278 nodes needs no graph of 2,048.
@@ -232,6 +241,11 @@ void notes_of(ServingReport& report) {
                                        report.totals.failures, report.totals.retried, report.all.lost.requests));
   if (serving.answer_pool().engine.speculation.depth > 0)
     report.notes.push_back("drafts are accepted at their mean rate, by all requests of an iteration alike");
+  for (const PoolSpec& pool : serving.pools)
+    if (!serving.expert_pace_stated && expert_pace_of(serving, pool).variation > 0)
+      report.notes.push_back(fmt::format(
+          "{}: loads of experts are not stated (expert_skew): as behind a real router, coefficient of variation {:g}",
+          pool.name, serving.constants->expert_variation.value));
   if (report.scenario.cluster.node.gpu.architecture != "hopper")
     report.notes.push_back("kernels of this GPU were not measured: rooflines with Hopper's efficiencies");
 }
@@ -253,6 +267,7 @@ std::vector<BuiltPool> build_pools(const Scenario& scenario) {
     spec.autoscale.minimum = std::max(1, spec.autoscale.minimum / serving.replicas_per_replica());
     spec.autoscale.interval /= serving.haste();
     spec.autoscale.startup /= serving.haste();
+    spec.expert_variation = expert_pace_of(serving, spec).variation;
     pools.push_back(build_pool(spec, sources, first_gpu, busiest_loads(serving, spec, scenario.cluster),
                                serving.expert_pace.drift_period / serving.haste()));
     pools.back().config.replica.jump = serving.jump;

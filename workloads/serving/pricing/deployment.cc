@@ -52,7 +52,7 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   const ServingPlan& plan = engine.plan;
   const ParameterCount count = count_parameters(model);
   const double tp = plan.tensor, linear = weight_bytes(engine, false), bf16 = 2;
-  const bool spread = plan.expert > 1;
+  const bool sent = sends_to_experts(engine);
   int with_experts = 0;
   for (int i = 0; i < model.layers; ++i) with_experts += model.is_moe_layer(i);
   // The fullest stage holds the most layers; MTP modules count as one more.
@@ -68,18 +68,18 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   row("attention", (moe + dense) * count.attention_per_layer / tp * linear, "projections of all layers");
   if (dense > 0) row("dense FFN", dense * count.dense_ffn / tp * linear, "");
   if (moe > 0) {
-    const double experts =
-        spread ? ceil_div(model.moe.experts + engine.redundant_experts, plan.expert) : model.moe.experts / tp;
+    const double experts = ceil_div(model.moe.experts + (plan.expert > 1 ? engine.redundant_experts : 0), plan.expert) /
+                           plan.expert_slices();
     row("routed experts", moe * experts * count.expert * weight_bytes(engine, true),
-        spread ? "own share, copies included" : "a slice of each");
-    row("shared experts, gate", moe * (count.shared_expert / (spread ? 1 : tp) * linear + count.router * bf16), "");
+        plan.expert > 1 ? "own share, copies included" : "a slice of each");
+    row("shared experts, gate", moe * (count.shared_expert / (sent ? 1 : tp) * linear + count.router * bf16), "");
   }
   row("embedding, head, norms", ((count.embedding + count.head) / tp + model.layers * count.norms_per_layer) * bf16,
       "BF16");
   // Activations of an iteration: residual stream, attention's and the FFN's widest tensors, in and out;
   // logits in FP32.
   const double widest = std::max({2.0 * model.ffn_width / tp,
-                                  2.0 * model.moe.experts_per_token * model.moe.expert_width / (spread ? 1 : tp),
+                                  2.0 * model.moe.experts_per_token * model.moe.expert_width / plan.expert_slices(),
                                   double(model.attention.heads) * model.attention.qk_dim() / tp * 3});
   const double tokens = std::max<double>(engine.scheduler.token_budget, engine.scheduler.max_batch);
   row("workspace",
@@ -102,9 +102,10 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   if (out.levels.empty()) out.levels.push_back(1.0);
   std::sort(out.levels.begin(), out.levels.end());
   out.levels.erase(std::unique(out.levels.begin(), out.levels.end()), out.levels.end());
+  const auto constants = std::make_shared<const EngineConstants>(with_host(*sources.constants, engine.host));
   for (const double level : out.levels)
-    out.pricers.push_back(std::make_shared<IterationPricer>(
-        ForwardSetting{engine, sources.cluster, sources.kernels, sources.links, sources.constants, level}));
+    out.pricers.push_back(std::make_shared<IterationPricer>(ForwardSetting{
+        engine, sources.cluster, sources.kernels, sources.links, constants, level, spec.expert_variation}));
 
   PoolConfig& pool = out.config;
   pool.name = spec.name;
@@ -127,7 +128,7 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   replica.reserved_tokens = spec.reserved_tokens;
   replica.nic = nic_load(engine, sources.cluster);
   pool.autoscale = spec.autoscale;
-  replica.experts_shared = engine.plan.expert > 1;
+  replica.experts_shared = engine.plan.attention_data > 1 && engine.model.moe.experts > 0;
   KvCacheConfig& cache = replica.cache;
   cache.page_tokens = spec.page_tokens;
   cache.sequence_tokens = static_cast<std::int64_t>(std::ceil(out.memory.kv_per_sequence / out.memory.kv_per_token));

@@ -41,7 +41,8 @@ struct PoolSpec {
   std::shared_ptr<const RouterRow> own_router;  ///< of the caller (flopcast/extend.h), instead
   PrefixCacheConfig prefix;
   int page_tokens = 64;
-  int reserved_tokens = 0;  ///< ReplicaConfig
+  int reserved_tokens = 0;      ///< ReplicaConfig
+  double expert_variation = 0;  ///< of the experts' loads, beside what `busiest` says of ranks
   AutoscaleConfig autoscale;
 
   template <class Visitor>
@@ -56,6 +57,7 @@ struct PoolSpec {
     field("prefix_cache", &PoolSpec::prefix, {.resolved = true});
     field("page_tokens", &PoolSpec::page_tokens, {"engine"});
     field("reserved_tokens", &PoolSpec::reserved_tokens, {"engine"});
+    field.aside(&PoolSpec::expert_variation, "expert_skew");
     field("autoscale", &PoolSpec::autoscale, {.resolved = true});
   }
 };

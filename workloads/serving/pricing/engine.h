@@ -1,13 +1,16 @@
 // What one replica of a serving engine is told: how the model is cut over its GPUs, in which number formats
 // it computes, how iterations are put together.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "hwmodels/chips/precision.h"
 #include "sim/base/fields.h"
+#include "sim/base/units.h"
 #include "workloads/model/model.h"
 #include "workloads/serving/policies.h"
 #include "workloads/training/training.h"
@@ -22,8 +25,10 @@ struct ServingPlan {
   int tensor = 1;          ///< GPUs that share each matrix of attention and of dense FFNs
   int attention_data = 1;  ///< groups of `tensor` GPUs with requests (and KV caches) of their own
   int pipeline = 1;        ///< stages the layers are spread over
-  int expert = 1;          ///< GPUs the experts are spread over, tensor x attention_data; 1: all share each expert
+  int expert = 1;          ///< GPUs the experts are spread over; 1: all share each expert
   int gpus() const { return tensor * attention_data * pipeline; }
+  /// GPUs that share each expert's matrices.
+  int expert_slices() const { return std::max(1, tensor * attention_data / std::max(1, expert)); }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -95,6 +100,17 @@ enum class ExpertExchange : std::uint8_t {
 };
 constexpr std::array<std::string_view, 2> enum_names(ExpertExchange) { return {"high_throughput", "low_latency"}; }
 
+/// How tokens get to experts that are spread over GPUs, and their results back.
+enum class ExpertTransport : std::uint8_t {
+  automatic,   ///< all_to_all where attention groups or two micro-batches ask for it, else replicated
+  replicated,  ///< all GPUs of one attention group hold its tokens: nothing is sent, results are all-reduced
+  all_gather,  ///< each GPU gets the tokens of all attention groups, and sums of results are scattered back
+  all_to_all,  ///< each token goes to the GPUs of its experts (DeepEP)
+};
+constexpr std::array<std::string_view, 4> enum_names(ExpertTransport) {
+  return {"automatic", "replicated", "all_gather", "all_to_all"};
+}
+
 struct SpeculationConfig {
   int depth = 0;            ///< tokens drafted per iteration by MTP modules; 0: off
   double acceptance = 0.0;  ///< probability that a draft is kept, given that those before it were
@@ -112,7 +128,23 @@ struct SpeculationConfig {
   }
 };
 
+/// Host time that an engine's profile states, instead of EngineConstants'.
+struct EngineHost {
+  std::optional<Seconds> iteration, sequence, prompt_token, launch, request, graph_gap;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("iteration", &EngineHost::iteration, {"engine"});
+    field("sequence", &EngineHost::sequence, {"engine"});
+    field("prompt_token", &EngineHost::prompt_token, {"engine"});
+    field("launch", &EngineHost::launch, {"engine"});
+    field("request", &EngineHost::request, {"engine"});
+    field("graph_gap", &EngineHost::graph_gap, {"engine"});
+  }
+};
+
 struct EngineConfig {
+  std::string name;  ///< of its profile; empty: none is stated
   ModelConfig model;
   ServingPlan plan;
   ServingPrecision precision;
@@ -124,11 +156,14 @@ struct EngineConfig {
   bool overlap_scheduling = true;  ///< the host prepares an iteration while the GPU works on the one before
   int communication_sms = 20;      ///< SMs that high-throughput dispatch and combine take
   ExpertExchange decode_exchange = ExpertExchange::low_latency;
+  ExpertTransport expert_transport = ExpertTransport::automatic;
+  EngineHost host;
   int redundant_experts = 0;  ///< copies of busy experts, in all
   double memory_share = 0.9;  ///< of HBM that weights, workspace and KV cache may fill
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
+    field("engine", &EngineConfig::name, {"engine"});
     field("model", &EngineConfig::model, {.resolved = true});
     field("", &EngineConfig::plan);
     field("", &EngineConfig::precision);
@@ -140,9 +175,29 @@ struct EngineConfig {
     field("overlap_scheduling", &EngineConfig::overlap_scheduling, {"engine"});
     field("communication_sms", &EngineConfig::communication_sms, {"engine"});
     field("decode_exchange", &EngineConfig::decode_exchange, {"engine"});
+    field("expert_transport", &EngineConfig::expert_transport, {"engine"});
+    field("host", &EngineConfig::host, {.resolved = true});
     field("redundant_experts", &EngineConfig::redundant_experts, {"plan"});
     field("memory_share", &EngineConfig::memory_share, {"engine"});
   }
 };
+
+/// What `automatic` comes to.
+inline ExpertTransport transport_of(const EngineConfig& engine) {
+  const bool one_group = engine.plan.attention_data == 1;
+  switch (engine.expert_transport) {
+    case ExpertTransport::automatic:
+      return one_group && !(engine.two_micro_batches && engine.plan.expert > 1) ? ExpertTransport::replicated
+                                                                                : ExpertTransport::all_to_all;
+    case ExpertTransport::all_gather:
+      return one_group ? ExpertTransport::replicated : ExpertTransport::all_gather;
+    default:
+      return engine.expert_transport;
+  }
+}
+/// Tokens travel to their experts one by one.
+inline bool sends_to_experts(const EngineConfig& engine) {
+  return engine.plan.expert > 1 && transport_of(engine) == ExpertTransport::all_to_all;
+}
 
 }  // namespace flopcast

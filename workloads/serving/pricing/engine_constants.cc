@@ -14,12 +14,26 @@ const std::array<EngineConstantRow, kEngineConstants>& engine_constants() {
       {"cache_setup_us", "fixed time of handing a cache on to another replica, us", &C::cache_setup_us},
       {"cache_efficiency", "goodput of a cache's pages over what the links give one large message",
        &C::cache_efficiency},
+      {"expert_variation", "coefficient of variation of a real router's loads of experts", &C::expert_variation},
       {"exchange_setup_us", "fixed time of a low-latency dispatch or combine within a node, us", &C::exchange_setup_us},
       {"exchange_doubling_us", "the same per doubling of the nodes, us", &C::exchange_doubling_us},
       {"exchange_nic", "goodput of low-latency exchange over the NIC's line rate", &C::exchange_nic},
       {"exchange_nvlink", "goodput of low-latency exchange over the NVLink rate", &C::exchange_nvlink},
   }};
   return kRows;
+}
+
+EngineConstants with_host(EngineConstants constants, const EngineHost& host) {
+  const auto take = [](EngineConstant& constant, const std::optional<Seconds>& stated) {
+    if (stated) constant.value = stated->value() * 1e6;
+  };
+  take(constants.iteration_us, host.iteration);
+  take(constants.sequence_us, host.sequence);
+  take(constants.prompt_token_us, host.prompt_token);
+  take(constants.launch_us, host.launch);
+  take(constants.request_us, host.request);
+  take(constants.graph_gap_us, host.graph_gap);
+  return constants;
 }
 
 }  // namespace flopcast

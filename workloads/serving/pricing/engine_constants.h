@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "hwmodels/chips/gpu.h"
+#include "workloads/serving/pricing/engine.h"
 
 namespace flopcast {
 
@@ -32,6 +33,8 @@ struct EngineConstants {
   EngineConstant cache_setup_us;
   EngineConstant cache_efficiency;
 
+  EngineConstant expert_variation;  ///< coefficient of variation of a real router's loads of experts
+
   // Low-latency dispatch and combine: setup + doubling x log2(nodes)
   //   + max(bytes over the NIC / (nic x rate), bytes to the own node / (nvlink x rate)).
   EngineConstant exchange_setup_us;
@@ -45,7 +48,10 @@ struct EngineConstantRow {
   std::string_view meaning;
   EngineConstant EngineConstants::*field;
 };
-constexpr int kEngineConstants = 12;
+constexpr int kEngineConstants = 13;
 const std::array<EngineConstantRow, kEngineConstants>& engine_constants();
+
+/// Those of one engine: what its profile states, the rest as it is.
+EngineConstants with_host(EngineConstants constants, const EngineHost& host);
 
 }  // namespace flopcast

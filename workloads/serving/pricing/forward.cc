@@ -8,16 +8,12 @@
 #include "workloads/collectives/collectives.h"
 #include "workloads/collectives/expert_collective.h"
 #include "workloads/collectives/nccl.h"
+#include "workloads/serving/pricing/expert_rows.h"
 
 namespace flopcast {
 namespace {
 
 std::int64_t whole(double elements) { return std::max<std::int64_t>(1, std::llround(elements)); }
-
-/// Experts that at least one of `rows` picks falls on, all experts drawn alike: E (1 - (1 - 1/E)^rows).
-double touched(double experts, double rows) { return experts * (1 - std::pow(1 - 1 / experts, rows)); }
-
-bool spread(const EngineConfig& engine) { return engine.plan.expert > 1; }
 
 /// Serving engines as of 2025 (SGLang, vLLM, TensorRT-LLM): fused norms, positions and gates; scales of FP8 tensors
 /// known beforehand.
@@ -31,7 +27,7 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
   habits.residual_in_attention_norm = true;
   habits.router_kernels = 1;
   habits.row_map_kernels = 0;
-  habits.rows_come_sorted = kind == StepKind::decode && spread(engine);
+  habits.rows_come_sorted = kind == StepKind::decode && sends_to_experts(engine);
   habits.transposes_row_scales = false;
   habits.counts_row_scales = false;
   habits.activation_casts = false;
@@ -79,7 +75,7 @@ ForwardModel::ForwardModel(ForwardSetting setting) : setting_(std::move(setting)
 int ForwardModel::compute_sms(bool overlapped, StepKind kind) const {
   const EngineConfig& engine = setting_.engine;
   const bool low_latency = kind == StepKind::decode && engine.decode_exchange == ExpertExchange::low_latency;
-  if (!overlapped || low_latency || engine.plan.expert == 1) return 0;
+  if (!overlapped || low_latency || !sends_to_experts(engine)) return 0;
   return std::max(1, setting_.kernels->gpu().sms - engine.communication_sms);
 }
 
@@ -97,25 +93,24 @@ LayerWork ForwardModel::work(double tokens, StepKind kind) const {
   return work;
 }
 
-/// Each GPU of an expert-parallel group holds the shared experts whole and sends its own tokens through; under
-/// tensor-parallel attention a group's tokens enter the exchange once. The busiest GPU decides: `hot_load` times the
-/// mean number of rows.
+/// Where tokens are sent to their experts each GPU holds the shared experts whole and sends its own tokens through;
+/// under tensor-parallel attention a group's tokens enter the exchange once. Otherwise all that share an expert have
+/// all tokens, and shared experts are cut as dense FFNs are. The busiest GPU decides.
 ExpertShare ForwardModel::expert_share(double t) const {
   const EngineConfig& engine = setting_.engine;
   const MoeConfig& moe = engine.model.moe;
-  const double tensor = engine.plan.tensor;
+  const int ranks = engine.plan.expert;
   ExpertShare share;
-  share.exchanged = spread(engine);
-  share.shared_tokens = share.exchanged ? t / tensor : t;
-  share.shared_degree = share.exchanged ? 1 : tensor;
-  share.rows = t / (share.exchanged ? tensor : 1) * moe.experts_per_token * (share.exchanged ? setting_.hot_load : 1);
-  share.sums = t;
-  share.degree = share.exchanged ? 1 : tensor;
-  const double here = share.exchanged
-                          ? std::max(1.0, (moe.experts + engine.redundant_experts) / double(engine.plan.expert))
-                          : moe.experts;
-  const double used = std::min(here, std::max(1.0, touched(here, share.rows)));
-  share.experts = static_cast<int>(std::max(1.0, std::round(used)));
+  share.exchanged = sends_to_experts(engine);
+  share.shared_tokens = share.exchanged ? t / engine.plan.tensor : t;
+  share.shared_degree = share.exchanged ? 1 : engine.plan.tensor;
+  const double picks = t * engine.plan.attention_data * moe.experts_per_token;
+  share.rows = ranks > 1 ? busiest_rows(picks / ranks, ranks, setting_.hot_load) : picks;
+  share.sums = share.exchanged ? t : t * engine.plan.attention_data;
+  share.degree = engine.plan.expert_slices();
+  const double here = std::max(1.0, (moe.experts + (ranks > 1 ? engine.redundant_experts : 0)) / double(ranks));
+  const double used = experts_touched(static_cast<int>(std::lround(here)), share.rows, setting_.expert_variation);
+  share.experts = static_cast<int>(std::max(1.0, std::round(std::min(here, used))));
   return share;
 }
 
@@ -135,9 +130,10 @@ PassTime ForwardModel::price(const LayerKernels& list, int sms) const {
 PassTime ForwardModel::all_reduces(const LayerKernels& list) const {
   PassTime sum;
   for (const LayerExchange& exchange : list.exchanges) {
-    assert(exchange.kind == LayerExchange::Kind::tensor_all_reduce);
-    sum +=
-        {tensor_all_reduce_time(setting_.cluster, *setting_.links, setting_.engine.plan.tensor, exchange.bytes), 1, {}};
+    // Where experts are cut, training gathers and scatters their rows; here all GPUs have them, and the layer's
+    // all-reduce sums up.
+    if (exchange.kind != LayerExchange::Kind::tensor_all_reduce) continue;
+    sum += {tensor_all_reduce_time(setting_.cluster, *setting_.links, setting_.engine.plan.tensor, exchange.bytes), 1, {}};
   }
   return sum;
 }
@@ -158,7 +154,9 @@ LayerTime ForwardModel::layer(double tokens, bool moe, StepKind kind, bool overl
   out.ffn = price(ffn, sms);
   out.all_reduces = all_reduces(attention);
   out.all_reduces += all_reduces(ffn);
-  if (moe && spread(setting_.engine)) add_exchange(out, tokens, kind, overlapped);
+  if (!moe) return out;
+  if (sends_to_experts(setting_.engine)) add_exchange(out, tokens, kind, overlapped);
+  if (transport_of(setting_.engine) == ExpertTransport::all_gather) add_gathering(out, tokens);
   return out;
 }
 
@@ -220,6 +218,20 @@ void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool 
     PassTime& part = op == ExpertOp::dispatch ? layer.dispatch : layer.combine;
     part = {expert_time(setting, traffic, *setting_.links).total(), 2, {}};  // a handshake and a transfer
   }
+}
+
+/// Each of the attention groups' GPUs of the same index gets the tokens of all groups in BF16, and the sums of their
+/// results go back (vLLM AgRsAll2AllManager, SGLang's attention-DP, TensorRT-LLM's AllGather and ReduceScatter).
+void ForwardModel::add_gathering(LayerTime& layer, double t) const {
+  const ServingPlan& plan = setting_.engine.plan;
+  const int per_node = setting_.cluster.node.gpus;
+  const int nodes = std::max(1, plan.tensor * plan.attention_data / per_node);
+  const NcclGroup group =
+      even_group(nodes, std::max(1, plan.attention_data / nodes), setting_.cluster.fabric.cross_leaf_latency);
+  const Bytes all(t * plan.attention_data * setting_.engine.model.hidden * 2);
+  const auto time = [&](NcclOp op) { return choose_nccl(op, group, all, setting_.cluster, *setting_.links).total(); };
+  layer.dispatch = {time(NcclOp::all_gather), 1};
+  layer.combine = {time(NcclOp::reduce_scatter), 1};
 }
 
 /// Engines take their own all-reduce or NCCL's, whichever is faster for the size.

@@ -22,6 +22,7 @@ struct ForwardSetting {
   std::shared_ptr<const LinkCalibration> links;
   std::shared_ptr<const EngineConstants> constants;
   double hot_load = 1.0;
+  double expert_variation = 0;  ///< of the experts' loads (ExpertPaceConfig::variation)
 };
 
 enum class StepKind : std::uint8_t {
@@ -50,7 +51,7 @@ struct LayerTime {
   PassTime shared_experts;  ///< which need nothing of the exchange
   PassTime ffn;             ///< dense FFN, or gate and routed experts
   PassTime all_reduces;     ///< of tensor parallelism
-  PassTime dispatch;        ///< of tokens to experts: another micro-batch may compute meanwhile
+  PassTime dispatch;        ///< of tokens to experts, or their gathering: another micro-batch may compute meanwhile
   PassTime combine;
   Seconds exchange() const { return dispatch.time + combine.time; }
   Seconds sum() const { return projections.time + shared_experts.time + ffn.time + all_reduces.time + exchange(); }
@@ -100,6 +101,7 @@ class ForwardModel {
   PassTime price(const LayerKernels& list, int sms) const;
   PassTime all_reduces(const LayerKernels& list) const;
   void add_exchange(LayerTime& layer, double tokens, StepKind kind, bool overlapped) const;
+  void add_gathering(LayerTime& layer, double tokens) const;
   int compute_sms(bool overlapped, StepKind kind) const;
 
   ForwardSetting setting_;

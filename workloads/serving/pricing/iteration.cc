@@ -125,12 +125,12 @@ IterationPricer::IterationPricer(ForwardSetting setting)
 IterationPricer::IterationPricer(Ticks iteration, Ticks per_prompt_token)
     : fixed_iteration_(iteration), fixed_per_token_(per_prompt_token) {}
 
-const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKind kind) {
-  auto& known = layers_[static_cast<std::size_t>(kind)];
+const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKind kind, Split split) {
+  auto& known = layers_[static_cast<std::size_t>(kind)][split];
   const auto found = known.find(node);
   if (found != known.end()) return found->second;
   const double tokens = CountGrid::value(node);
-  const bool overlapped = forward_->setting().engine.two_micro_batches;
+  const bool overlapped = split == two;
   Layers priced;
   if (forward_->dense_layers() > 0) priced.dense = forward_->layer(tokens, false, kind, overlapped);
   if (forward_->moe_layers() > 0) priced.moe = forward_->layer(tokens, true, kind, overlapped);
@@ -140,17 +140,16 @@ const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKin
 /// All layers for `tokens`, each with an attention core of `attention_us`; routed experts work on the mean of all
 /// groups. With two micro-batches the last combine of the pass has nothing to hide behind.
 IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_tokens, StepKind kind,
-                                                   double attention_us, double attention_kernels) {
-  const bool two = forward_->setting().engine.two_micro_batches;
-  const double halves = two ? 2 : 1;
+                                                   double attention_us, double attention_kernels, Split split) {
+  const double halves = split == two ? 2 : 1;
   struct Between {
     const Layers *low, *high;
     double way;
   };
   const auto between = [&](double count) {
     const auto [node, way] = CountGrid::below(count / halves);
-    const Layers& low = layers(node, kind);
-    return Between{&low, way > 0 ? &layers(node + 1, kind) : &low, way};
+    const Layers& low = layers(node, kind, split);
+    return Between{&low, way > 0 ? &layers(node + 1, kind, split) : &low, way};
   };
   const Between own = between(tokens), mean = mean_tokens == tokens ? own : between(mean_tokens);
   const auto at = [&](const Between& b, LayerTime Layers::*layer, PassTime LayerTime::*part) {
@@ -171,16 +170,14 @@ IterationPricer::Pass IterationPricer::layers_pass(double tokens, double mean_to
     const double combine = at(own, &Layers::moe, &LayerTime::combine);
     const MoeBlocks blocks = {attention_block(&Layers::moe), at(mean, &Layers::moe, &LayerTime::ffn),
                               at(own, &Layers::moe, &LayerTime::dispatch), combine};
-    pass.gpu_us += n * with_exchange(blocks, two, kind) + (two ? combine / halves : 0);
+    pass.gpu_us += n * with_exchange(blocks, split == two, kind) + (split == two ? combine / halves : 0);
     pass.kernels += n * kernels(own.low->moe);
   }
   return pass;
 }
 
-double IterationPricer::decode_attention_us(double batch, double kv_per_request, bool whole) {
-  const EngineConfig& engine = forward_->setting().engine;
-  const double halves = whole || !engine.two_micro_batches || batch < 2 ? 1 : 2;
-  const int queries = whole ? 1 : 1 + engine.speculation.depth;
+double IterationPricer::decode_attention_us(double batch, double kv_per_request, Split split, int queries) {
+  const double halves = split == one || batch < 2 ? 1 : 2;
   const auto at = [&](std::size_t requests, std::size_t length) {
     const std::uint64_t k = key(requests, length, static_cast<std::size_t>(queries));
     const auto found = decode_nodes_.find(k);
@@ -201,12 +198,13 @@ double IterationPricer::decode_attention_us(double batch, double kv_per_request,
 /// Requests of one iteration differ in length. The kernel is priced for as many alike ones with the same
 /// tokens and the same query-key pairs: q = Q / n, kv = P / Q + q / 2. Interpolated in the logarithm of all
 /// three.
-double IterationPricer::prompt_attention_us(const PromptLoad& prompts) {
+double IterationPricer::prompt_attention_us(const PromptLoad& prompts, Split split) {
   constexpr double kPerOctave = 2;
   const double n = static_cast<double>(prompts.requests), q = static_cast<double>(prompts.tokens) / n;
   const double kv =
       std::max(q, 0.5 * static_cast<double>(prompts.twice_pairs) / static_cast<double>(prompts.tokens) + q / 2);
-  const bool overlapped = forward_->setting().engine.two_micro_batches;
+  const bool overlapped = split == two;
+  auto& nodes = prompt_nodes_[split];
   const std::array<std::pair<std::size_t, double>, 3> at = {log_node(n, 1), log_node(q, kPerOctave),
                                                             log_node(kv / q, kPerOctave)};
   double sum = 0;
@@ -220,11 +218,11 @@ double IterationPricer::prompt_attention_us(const PromptLoad& prompts) {
     }
     if (weight <= 0) continue;
     const std::uint64_t k = key(node[0], node[1], node[2]);
-    auto found = prompt_nodes_.find(k);
-    if (found == prompt_nodes_.end()) {
+    auto found = nodes.find(k);
+    if (found == nodes.end()) {
       const double tokens = log_value(node[1], kPerOctave);
       const PromptAttention shape{log_value(node[0], 1), tokens, tokens * log_value(node[2], kPerOctave)};
-      found = prompt_nodes_.emplace(k, std::log(us(forward_->attention(shape, overlapped).time))).first;
+      found = nodes.emplace(k, std::log(us(forward_->attention(shape, overlapped).time))).first;
     }
     sum += weight * found->second;
   }
@@ -250,8 +248,13 @@ double IterationPricer::drafts_us(double batch, double kv_per_request) {
   const auto [node, part] = CountGrid::below(batch);
   const LayerTime layer = forward_->layer(CountGrid::value(node + (part > 0.5)), moe, StepKind::decode, false);
   const double once = us(forward_->draft_projection(batch).time) + us(layer.sum()) +
-                      decode_attention_us(batch, kv_per_request, true) + edges_us(batch);
+                      decode_attention_us(batch, kv_per_request, one, 1) + edges_us(batch);
   return once * engine.speculation.depth;
+}
+
+/// Two micro-batches are used from the batch on at which they pay.
+IterationPricer::Pass IterationPricer::faster(const Pass& whole, const Pass& halves) {
+  return halves.gpu_us < whole.gpu_us ? halves : whole;
 }
 
 /// The host launches ahead of the GPU, or keeps it waiting.
@@ -274,7 +277,12 @@ double IterationPricer::decode_us(std::int64_t batch, std::int64_t length) {
   // Pipeline stages work on as many parts of the batch at once; each part passes all stages.
   const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline), kv = static_cast<double>(length);
   const double tokens = b * (1 + engine.speculation.depth);
-  Pass pass = layers_pass(tokens, tokens, StepKind::decode, decode_attention_us(b, kv, false), 1);
+  const auto layers_as = [&](Split split) {
+    const double attention = decode_attention_us(b, kv, split, 1 + engine.speculation.depth);
+    return layers_pass(tokens, tokens, StepKind::decode, attention, 1, split);
+  };
+  Pass pass = layers_as(one);
+  if (may_split()) pass = faster(pass, layers_as(two));
   pass.gpu_us += edges_us(tokens) + drafts_us(b, kv) + us(forward_->stage_transfers(tokens));
   pass.kernels += kEdgeKernels;
   if (engine.cuda_graphs) return pass.gpu_us + pass.kernels * constant(&EngineConstants::graph_gap_us);
@@ -316,13 +324,18 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   const EngineConfig& engine = forward_->setting().engine;
   const double stages = engine.plan.pipeline, b = static_cast<double>(batch);
   const double tokens = (static_cast<double>(prompts.tokens) + b * (1 + engine.speculation.depth)) / stages;
-  double attention = prompt_attention_us(prompts) / stages, cores = 1;
+  double decoding = 0, cores = 1;
   if (batch > 0) {
-    attention += decode_attention_us(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), true);
+    decoding = decode_attention_us(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), one, 1);
     ++cores;
   }
   const double mean = mean_tokens > 0 ? mean_tokens / stages : tokens;
-  Pass pass = layers_pass(tokens, mean, StepKind::prompt, attention, cores);
+  const auto layers_as = [&](Split split) {
+    const double attention = prompt_attention_us(prompts, split) / stages + decoding;
+    return layers_pass(tokens, mean, StepKind::prompt, attention, cores, split);
+  };
+  Pass pass = layers_as(one);
+  if (may_split()) pass = faster(pass, layers_as(two));
   const double sequences = b + static_cast<double>(prompts.finishing);
   pass.gpu_us += edges_us(std::max(1.0, sequences)) + us(forward_->stage_transfers(tokens));
   if (batch > 0) pass.gpu_us += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b));
@@ -333,7 +346,9 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
 double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {
   if (!forward_ || batch == 0) return 0;
   const double b = static_cast<double>(batch), per_request = std::max(1.0, static_cast<double>(kv) / b);
-  const double cores = decode_attention_us(b, per_request, false) * forward_->setting().engine.model.layers;
+  const EngineConfig& engine = forward_->setting().engine;
+  const Split split = may_split() ? two : one;
+  const double cores = decode_attention_us(b, per_request, split, 1 + engine.speculation.depth) * engine.model.layers;
   return cores * kTicksPerMicrosecond / static_cast<double>(decode(batch).at(kv));
 }
 

@@ -92,10 +92,15 @@ class IterationPricer {
     double gpu_us = 0;
     double kernels = 0;
   };
-  const Layers& layers(std::size_t node, StepKind kind);
-  Pass layers_pass(double tokens, double mean_tokens, StepKind kind, double attention_us, double attention_kernels);
-  double decode_attention_us(double batch, double kv_per_request, bool whole);
-  double prompt_attention_us(const PromptLoad& prompts);
+  /// A pass as one batch or as two micro-batches.
+  enum Split : std::uint8_t { one, two };
+  bool may_split() const { return forward_->setting().engine.two_micro_batches; }
+  const Layers& layers(std::size_t node, StepKind kind, Split split);
+  Pass layers_pass(double tokens, double mean_tokens, StepKind kind, double attention_us, double attention_kernels,
+                   Split split);
+  double decode_attention_us(double batch, double kv_per_request, Split split, int queries);
+  double prompt_attention_us(const PromptLoad& prompts, Split split);
+  static Pass faster(const Pass& whole, const Pass& halves);
   double launched_one_by_one(const Pass& pass) const;
   double with_host_us(double pass_us, double sequences, double prompt_tokens) const;
   double edges_us(double sequences);
@@ -108,8 +113,9 @@ class IterationPricer {
 
   std::unique_ptr<ForwardModel> forward_;  // none: fixed times
   Ticks fixed_iteration_ = 0, fixed_per_token_ = 0, request_overhead_ = 0;
-  std::unordered_map<std::uint64_t, Layers> layers_[2];
-  std::unordered_map<std::uint64_t, double> decode_nodes_, prompt_nodes_, edge_nodes_;
+  std::unordered_map<std::uint64_t, Layers> layers_[2][2];     // by kind and split
+  std::unordered_map<std::uint64_t, double> prompt_nodes_[2];  // by split
+  std::unordered_map<std::uint64_t, double> decode_nodes_, edge_nodes_;
   std::unordered_map<std::uint64_t, std::vector<Ticks>> curve_nodes_;
   std::vector<std::unique_ptr<DecodeCurve>> curves_;
 };

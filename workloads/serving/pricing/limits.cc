@@ -15,7 +15,7 @@ Seconds tpot_bound(const ExchangeBound& b) { return exchange_time(b) * b.micro_b
 Seconds nic_bound(const EngineConfig& engine, const ClusterSpec& cluster, double batch) {
   const int per_node = std::min(engine.plan.expert, cluster.node.gpus);
   const int nodes = std::max(1, engine.plan.expert / std::max(1, per_node));
-  if (engine.plan.expert <= 1 || nodes <= 1) return Seconds(0);
+  if (!sends_to_experts(engine) || nodes <= 1) return Seconds(0);
   int moe_layers = 0;
   for (int i = 0; i < engine.model.layers; ++i) moe_layers += engine.model.is_moe_layer(i);
   ExchangeBound bound;

@@ -1,0 +1,38 @@
+// A deployment as what starts it: the engine's command line, flag by flag with the field that each comes from, and a
+// small Kubernetes manifest.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "scenarios/resolve/scenario.h"
+
+namespace flopcast {
+
+struct LaunchFlag {
+  std::string text;   ///< "--max-num-seqs 256"
+  std::string field;  ///< "max_batch = 256"
+};
+
+/// How one pool of a deployment is started.
+struct LaunchCommand {
+  std::string pool;     ///< "replicas", "prefill", "decode"
+  std::string image;    ///< of the container
+  std::string program;  ///< "vllm serve"
+  std::vector<LaunchFlag> flags;
+  std::string options_file;  ///< of TensorRT-LLM: what has no flag, as YAML; else empty
+  int replicas = 1;
+  int gpus = 1;   ///< of a replica
+  int nodes = 1;  ///< that they lie on
+};
+
+/// @param model path or hub name that the engine loads.
+/// @throws InputError where a pool names no engine (replicas.engine).
+std::vector<LaunchCommand> launch_commands(const Scenario& scenario, const std::string& model);
+
+/// One command after the other, a flag a line, each with its field behind it.
+std::string to_text(const std::vector<LaunchCommand>& commands);
+
+/// A Deployment and a Service per pool; a LeaderWorkerSet where a replica takes several nodes.
+std::string kubernetes_manifest(const std::vector<LaunchCommand>& commands, const std::string& name);
+
+}  // namespace flopcast

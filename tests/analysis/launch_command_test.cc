@@ -1,0 +1,66 @@
+// Is a deployment started as it was simulated, each flag from its field?
+#include "analysis/runs/serving/launch_command.h"
+
+#include "tests/analysis/serving_scenarios.h"
+#include "tests/scenarios/fixture.h"
+
+namespace flopcast::test {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+const std::string kSplit = R"(cluster { node: "hgx-h800" nodes: 16 fabric: "mpft" }
+model: "deepseek-v3"
+serving {
+  traffic { requests: "1K" stream { users: 64 input { mean: 500 } output { mean: 100 } } }
+  prefill { engine: "sglang-0.5.9" attention_data: 32 expert: 32 redundant_experts: 32 weights: "fp8" expert_transport: "all_to_all" }
+  decode { engine: "sglang-0.5.9" attention_data: 64 expert: 64 redundant_experts: 64 weights: "fp8" max_batch: 128
+           expert_transport: "all_to_all" two_micro_batches: true }
+}
+)";
+const std::string kDense = R"(cluster { node: "hgx-h200" nodes: 1 fabric: "single-switch" }
+model: "llama-3.1-70b"
+serving {
+  traffic { requests: "1K" stream { users: 64 input { mean: 500 } output { mean: 100 } } }
+  replicas { count: 2 engine: "vllm-0.12" tensor: 4 weights: "fp8" kv_cache: "fp8" max_batch: 128 }
+}
+)";
+
+std::vector<LaunchCommand> commands(const std::string& text) {
+  const TemporaryFolder folder;
+  return launch_commands(load_scenario(folder.write("deploy.textproto", text), {}, libraries()), "MODEL");
+}
+
+TEST_CASE("flags follow the fields of the scenario, and name them", "[analysis][serving]") {
+  const std::string vllm = to_text(commands(kDense));
+  for (const char* part : {"vllm serve MODEL \\\n", "--tensor-parallel-size 4", "--max-num-seqs 128", "max_batch = 128",
+                           "--max-num-batched-tokens 8192", "--kv-cache-dtype fp8", "--no-async-scheduling"})
+    CHECK_THAT(vllm, ContainsSubstring(part));
+  const std::string sglang = to_text(commands(kSplit));
+  for (const char* part : {"--tp-size 64", "--dp-size 64 --enable-dp-attention", "--deepep-mode low_latency",
+                           "--deepep-mode normal", "--enable-two-batch-overlap", "--max-running-requests 8192",
+                           "--disaggregation-mode prefill", "--ep-num-redundant-experts 64"})
+    CHECK_THAT(sglang, ContainsSubstring(part));
+  const std::string trtllm = to_text(commands(replaced(kDense, "vllm-0.12", "trtllm-1.0")));
+  CHECK_THAT(trtllm, ContainsSubstring("trtllm-serve MODEL") && ContainsSubstring("--max_batch_size 128") &&
+                         ContainsSubstring("capacity_scheduler_policy: GUARANTEED_NO_EVICT") &&
+                         ContainsSubstring("enable_chunked_prefill: false"));
+}
+
+TEST_CASE("a manifest has as many replicas and GPUs as the deployment", "[analysis][serving]") {
+  const std::string one = kubernetes_manifest(commands(kDense), "Chat on H200");
+  CHECK_THAT(one, ContainsSubstring("kind: Deployment") && ContainsSubstring("name: chat-on-h200-replicas") &&
+                      ContainsSubstring("replicas: 2") && ContainsSubstring("nvidia.com/gpu: 4") &&
+                      ContainsSubstring("image: vllm/vllm-openai:v0.12.0") && ContainsSubstring("kind: Service"));
+  CHECK_THAT(kubernetes_manifest(commands(kSplit), "v3"), ContainsSubstring("kind: LeaderWorkerSet") &&
+                                                              ContainsSubstring("size: 8") &&
+                                                              ContainsSubstring("size: 4"));
+}
+
+TEST_CASE("what nobody named cannot be started", "[analysis][serving]") {
+  CHECK_THROWS_WITH(commands(replaced(kDense, "engine: \"vllm-0.12\" ", "")),
+                    ContainsSubstring("serving.replicas.engine: found nothing, expected an engine of vLLM"));
+}
+
+}  // namespace
+}  // namespace flopcast::test
