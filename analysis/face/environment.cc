@@ -8,6 +8,7 @@ namespace flopcast {
 namespace {
 
 constexpr char kPowerFile[] = "analysis/data/power.csv";
+constexpr char kSpreadFile[] = "analysis/data/serving_spread.csv";
 
 }  // namespace
 
@@ -39,6 +40,11 @@ std::shared_ptr<const EngineConstants> EnvironmentData::engine() const {
 PowerModel EnvironmentData::power(const std::string& architecture) const {
   const std::string& table = power_.get([&] { return read_text_file(required_file(libraries_, kPowerFile)); });
   return find_power_model(table, kPowerFile, architecture);
+}
+
+ServingSpread EnvironmentData::serving_spread(const Scenario& scenario) const {
+  const std::string& table = spread_.get([&] { return read_text_file(required_file(libraries_, kSpreadFile)); });
+  return flopcast::serving_spread(table, kSpreadFile, scenario);
 }
 
 const PriceBook& EnvironmentData::prices() const {

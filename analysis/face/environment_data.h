@@ -10,6 +10,7 @@
 #include "analysis/money/cost_study.h"
 #include "analysis/money/price_book.h"
 #include "analysis/runs/energy.h"
+#include "analysis/runs/serving/serving_spread.h"
 #include "flopcast/environment.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "hwmodels/kernels/calibration.h"
@@ -48,6 +49,7 @@ class EnvironmentData {
   const TrainingCalibration& training() const;
   std::shared_ptr<const EngineConstants> engine() const;
   PowerModel power(const std::string& architecture) const;
+  ServingSpread serving_spread(const Scenario& scenario) const;
   const PriceBook& prices() const;
   const std::vector<UsualSpread>& usual_spreads() const;
 
@@ -57,7 +59,7 @@ class EnvironmentData {
   Lazy<std::shared_ptr<const LinkCalibration>> links_;
   Lazy<TrainingCalibration> training_;
   Lazy<std::shared_ptr<const EngineConstants>> engine_;
-  Lazy<std::string> power_;  // the table's text
+  Lazy<std::string> power_, spread_;  // texts of tables
   Lazy<PriceBook> prices_;
   Lazy<std::vector<UsualSpread>> usual_spreads_;
 };

@@ -50,6 +50,7 @@ class ServingLoader {
     traffic();
     pools();
     if (context_.cluster && !context_.open) gpu_count();
+    if (context_.cluster && !context_.open) stated_faults();
     if (!context_.open) sample();
     return out_;
   }
@@ -487,6 +488,48 @@ class ServingLoader {
     if (out_->gpus() <= context_.cluster->gpus()) return;
     fault(in_.has_replicas() ? "replicas.count" : "decode.count", fmt::format("{} GPUs in replicas", out_->gpus()),
           fmt::format("at most the {} GPUs of the cluster", context_.cluster->gpus()));
+  }
+
+  /// Nodes as the replicas that stand on them, pools as theirs: replicas take the cluster's GPUs in order.
+  void stated_faults() {
+    for (int i = 0; i < in_.fault_size(); ++i) {
+      const proto::ServingFault& f = in_.fault(i);
+      const std::string path = fmt::format("fault[{}]", i);
+      if (!sound(path)) continue;
+      if (f.has_node() == f.has_restart()) {
+        fault(path, f.has_node() ? "both node and restart" : "neither node nor restart",
+              "a node that fails, or a pool that restarts");
+        continue;
+      }
+      if (in_.sample() > 1)
+        fault(path, "a stated fault beside a sample", "no sample: the replica that stops may not be in it");
+      StatedFault out;
+      out.at = seconds(f.at());
+      out.repair = seconds(f.repair());
+      out.one_by_one = f.has_restart();
+      const int per_node = context_.cluster->node.gpus;
+      int gpu = 0;
+      std::size_t number = 0;
+      for (const PoolSpec& pool : out_->pools) {
+        for (int r = 0; r < pool.replicas; ++r, ++number, gpu += pool.engine.plan.gpus()) {
+          const bool on_node = gpu / per_node <= f.node() && (gpu + pool.engine.plan.gpus() - 1) / per_node >= f.node();
+          if (f.has_restart() ? pool.name == f.restart() : on_node) out.replicas.push_back(number);
+        }
+      }
+      if (out.replicas.empty())
+        fault(path + (f.has_node() ? ".node" : ".restart"),
+              f.has_node() ? fmt::format("{}", f.node()) : flopcast::quoted(f.restart()),
+              f.has_node() ? fmt::format("a node with replicas, 0 to {}", (gpu - 1) / per_node)
+                           : "a pool of this deployment");
+      out_->failures.stated.push_back(std::move(out));
+    }
+    std::stable_sort(out_->failures.stated.begin(), out_->failures.stated.end(),
+                     [](const StatedFault& a, const StatedFault& b) { return a.at < b.at; });
+    fault_description();
+  }
+
+  void fault_description() {
+    for (const proto::ServingFault& f : in_.fault()) out_->faults += traffic_text(f) + "; ";
   }
 
   void sample() {

@@ -34,6 +34,7 @@ struct ServingScenario {
   ExpertPaceConfig expert_pace;
   bool expert_pace_stated = false;
   FailureConfig failures;
+  std::string faults;  ///< stated ones, as the file has them
   TokenPriceTable token_prices;
   int sample = 1;
   bool sample_time = false;          ///< the sample is of time, else of replicas
@@ -66,6 +67,7 @@ struct ServingScenario {
     field("expert_skew", &ServingScenario::expert_pace);
     field.aside(&ServingScenario::expert_pace_stated, "expert_skew");
     field("failures", &ServingScenario::failures, {.resolved = true});
+    field("fault", &ServingScenario::faults, {.cause = "upkeep", .shown = "faults", .resolved = true});
     field("token_prices", &ServingScenario::token_prices);
     field("sample", &ServingScenario::sample, {"traffic"});
     field("sample_by", &ServingScenario::sample_time, {.cause = "traffic", .shown = "sample_time", .on = "time"});

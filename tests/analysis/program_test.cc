@@ -193,7 +193,8 @@ TEST_CASE("check, list and show", "[analysis]") {
   CHECK(check.code == 0);
   CHECK(has(check.out, "sound"));
   for (const char* kind :
-       {"gpus", "nodes", "fabrics", "clusters", "models", "software", "schedules", "collectives", "scenarios"}) {
+       {"gpus", "nodes", "fabrics", "clusters", "models", "software", "schedules", "collectives", "scenarios",
+                            "engines"}) {
     const Outcome list = testing::flopcast(std::string("list ") + kind);
     CHECK(list.code == 0);
     CHECK_FALSE(list.out.empty());

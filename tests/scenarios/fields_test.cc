@@ -101,6 +101,7 @@ TEST_CASE("every field of the schema belongs to a struct, and every field of a s
   // Pools, and what is said once of all of them: load_serving.cc.
   check_pair<ServingScenario>(proto::Serving::descriptor(),
                               {"replicas", "prefill", "decode", "prefix_cache", "speculation", "autoscale"});
+  check_pair<EngineHost>(proto::HostTimes::descriptor());
   check_pair<PoolSpec>(proto::Replicas::descriptor());
   check_pair<PrefixCacheConfig>(proto::PrefixCache::descriptor());
   check_pair<SpeculationConfig>(proto::Speculation::descriptor());

@@ -497,3 +497,42 @@ TEST_CASE("a session ends at the end of its clock, and says that it was cut", "[
   CHECK(late.totals.metrics.all().completed.requests == 1);
   CHECK_FALSE(run_toy(toy_session(toy_pool()), {&pricer}, {toy_request(0, 10, 5)}).totals.cut);
 }
+
+// ------------------------------------------------------------------------------------- faults at stated times
+
+TEST_CASE("a decode engine that computes the first token once more shows it an iteration later", "[serving]") {
+  const ClusterSpec cluster = toy_cluster(2);
+  Topology topology(cluster);
+  IterationPricer prompts(0, kMilli), answers(10 * kMilli, 0);
+  SessionConfig config = toy_split(1, 1);
+  config.pools[1].replica.first_step_token = true;
+  const ToyRun run = run_toy(config, {&prompts, &answers}, {toy_request(0, 100, 11)}, &topology);
+  CHECK(run.results[0].ttft().value() == Approx(0.1 + 0.1 + 0.001 + 0.01));
+  CHECK(run.results[0].finish.value() == Approx(0.1 + 0.1 + 0.001 + 0.1));
+}
+
+TEST_CASE("what stops at a stated time is away until it is repaired", "[serving][faults]") {
+  IterationPricer engine(10 * kMilli, kMilli / 100);
+  SessionConfig config = toy_session(toy_pool());
+  config.pools[0].replicas = 3;
+  config.failures.stated = {StatedFault{Seconds(2), {0, 2}, false, Seconds(7)}};
+  const ToyRun run = run_toy(config, {&engine}, mixture(400, 20, 5));
+  CHECK(run.totals.failures == 2);
+  CHECK(run.totals.retried > 0);
+  CHECK(run.totals.metrics.all().completed.requests == 400);
+  CHECK(run.totals.pools[0].broken_time.value() == Approx(2 * 7.0));
+  const ToyRun again = run_toy(config, {&engine}, mixture(400, 20, 5));
+  CHECK(again.totals.duration() == run.totals.duration());
+}
+
+TEST_CASE("a rolling restart takes replicas one by one and loses nothing", "[serving][faults]") {
+  IterationPricer engine(10 * kMilli, kMilli / 100);
+  SessionConfig config = toy_session(toy_pool());
+  config.pools[0].replicas = 3;
+  config.failures.stated = {StatedFault{Seconds(1), {0, 1, 2}, true, Seconds(3)}};
+  const ToyRun run = run_toy(config, {&engine}, mixture(600, 20, 5));
+  CHECK(run.totals.failures == 0);
+  CHECK(run.totals.retried == 0);
+  CHECK(run.totals.metrics.all().completed.requests == 600);
+  CHECK(run.totals.pools[0].broken_time.value() == Approx(3 * 3.0));
+}

@@ -10,6 +10,14 @@
 
 namespace flopcast {
 
+/// Replicas that stop at a stated time.
+struct StatedFault {
+  Seconds at;
+  std::vector<std::size_t> replicas;  ///< of all pools, numbered through
+  bool one_by_one = false;  ///< a rolling restart: each stops when the one before is back, having answered what it has
+  Seconds repair{600};
+};
+
 /// What happens when GPUs fail: the replica is down for a while, its requests start again elsewhere or are lost.
 struct FailureConfig {
   double failures_per_gpu_hour = 0;
@@ -17,6 +25,7 @@ struct FailureConfig {
   int retries = 3;  ///< of one request; 0: requests of a failed replica are lost
   std::uint64_t seed = 1;
   std::string source;
+  std::vector<StatedFault> stated;  ///< in the order of time
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -24,6 +33,7 @@ struct FailureConfig {
     field("repair", &FailureConfig::repair, {"upkeep"});
     field("retries", &FailureConfig::retries, {"upkeep"});
     field.aside(&FailureConfig::seed, "seed of the deployment");
+    field.aside(&FailureConfig::stated, "fault");
     field("source", &FailureConfig::source, {kLabel});
   }
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <utility>
 
 namespace flopcast {
 namespace {
@@ -84,7 +85,7 @@ Ticks ServingSession::next_tick() {
   if (next == kNeverTick && live_ > 0) next = next_change_;
   if (next == kNeverTick) return next;
   for (const Pool& pool : pools_) next = std::min({next, pool.next_pace, pool.scaler->next()});
-  return std::min({next, next_sample_, next_change_, failing_.next()});
+  return std::min({next, next_sample_, next_change_, failing_.next(), next_fault()});
 }
 
 void ServingSession::advance_to(Ticks now) {
@@ -222,7 +223,14 @@ void ServingSession::wake_dirty() {
 
 void ServingSession::refresh(std::size_t index) {
   Unit& unit = units_[index];
-  if (unit.state == State::draining && unit.empty()) set_state(unit, State::down);
+  if (unit.state == State::draining && unit.empty()) {
+    if (unit.restarts > 0) {
+      set_state(unit, State::broken);
+      change_at(unit, now_ + std::exchange(unit.restarts, Ticks{0}));
+    } else {
+      set_state(unit, State::down);
+    }
+  }
   const Ticks next = unit.replica->next_event();
   if (next == unit.next) return;
   unit.next = next;
@@ -353,9 +361,10 @@ void ServingSession::control() {
   for (std::size_t p = 0; p < pools_.size(); ++p)
     while (pools_[p].next_pace <= now_) change_pace(p);
   if (failing_.next() <= now_) {
-    fail(failing_.replica());
+    fail(failing_.replica(), config_.failures.repair);
     failing_.draw(now_);
   }
+  if (next_fault() <= now_) stated_faults();
   for (Pool& pool : pools_)
     if (pool.scaler->next() <= now_) autoscale(pool);
   if (next_sample_ <= now_) sample();
@@ -429,12 +438,61 @@ TokenSnapshot ServingSession::snapshot() const {
   return out;
 }
 
-void ServingSession::fail(std::size_t index) {
+Ticks ServingSession::next_fault() const {
+  const std::vector<StatedFault>& stated = config_.failures.stated;
+  Ticks next = next_stated_ < stated.size() ? to_ticks(stated[next_stated_].at) : kNeverTick;
+  for (const Restart& restart : restarts_) next = std::min(next, restart.at);
+  return next;
+}
+
+/// What was stated to stop now; rolling restarts go on to their next replica when the one before is back.
+void ServingSession::stated_faults() {
+  const std::vector<StatedFault>& stated = config_.failures.stated;
+  for (; next_stated_ < stated.size() && to_ticks(stated[next_stated_].at) <= now_; ++next_stated_) {
+    const StatedFault& fault = stated[next_stated_];
+    if (fault.one_by_one)
+      restarts_.push_back({now_, next_stated_, 0});
+    else
+      for (const std::size_t unit : fault.replicas) fail(unit, fault.repair);
+  }
+  for (Restart& rolling : restarts_) {
+    if (rolling.at > now_) continue;
+    const StatedFault& fault = stated[rolling.fault];
+    if (rolling.next > 0) {
+      const Unit& before = units_[fault.replicas[rolling.next - 1]];
+      const bool back = before.restarts == 0 && before.state != State::broken;
+      if (!back) {
+        // It still answers, or starts: look again when it can be back.
+        rolling.at = before.state == State::broken ? before.changes : now_ + to_ticks(Seconds(1));
+        continue;
+      }
+    }
+    if (rolling.next == fault.replicas.size()) {
+      rolling.at = kNeverTick;
+      continue;
+    }
+    restart(fault.replicas[rolling.next++], fault.repair);
+    rolling.at = now_ + to_ticks(fault.repair);
+  }
+  std::erase_if(restarts_, [](const Restart& rolling) { return rolling.at == kNeverTick; });
+}
+
+/// Gets no further requests, answers those it has, and is then away for as long as a start takes.
+void ServingSession::restart(std::size_t index, Seconds repair) {
+  Unit& unit = units_[index];
+  if (unit.state != State::up) return;
+  unit.restarts = std::max<Ticks>(1, to_ticks(repair));
+  set_state(unit, State::draining);
+  refresh(index);
+}
+
+void ServingSession::fail(std::size_t index, Seconds repair) {
   Unit& unit = units_[index];
   if (unit.state != State::up && unit.state != State::draining) return;
   ++failures_;
+  unit.restarts = 0;
   set_state(unit, State::broken);
-  change_at(unit, now_ + to_ticks(config_.failures.repair));
+  change_at(unit, now_ + to_ticks(repair));
   std::vector<JobId> homeless;
   if (moves_) cancel_moves(index, homeless);
   withdraw_waiting(index, homeless);
@@ -530,7 +588,7 @@ void ServingSession::autoscale(Pool& pool) {
   for (const State from : {State::draining, State::down}) {
     for (std::size_t i = 0; i < pool.views.size() && working < wanted; ++i) {
       Unit& unit = units_[pool.first + i];
-      if (unit.state != from || unit.changes != kNeverTick) continue;
+      if (unit.state != from || unit.changes != kNeverTick || unit.restarts > 0) continue;
       if (from == State::down) change_at(unit, now_ + to_ticks(pool.scaler->config().startup));
       set_state(unit, from == State::down ? State::starting : State::up);
       ++working;

@@ -176,6 +176,7 @@ class ServingSession final : private ReplicaListener {
     Ticks up_time = 0, broken_time = 0, down_time = 0;  ///< before
     Ticks next = kNeverTick;                            ///< its event in the queue
     std::int64_t coming = 0;                            ///< requests sent on to it, without a place there yet
+    Ticks restarts = 0;                                 ///< 0, or what a restart takes once it is empty
     bool dirty = false;
     bool empty() const { return replica->load().outstanding + coming == 0; }
   };
@@ -205,7 +206,10 @@ class ServingSession final : private ReplicaListener {
   void change_pace(std::size_t pool);
   void sample();
   TokenSnapshot snapshot() const;
-  void fail(std::size_t unit);
+  void fail(std::size_t unit, Seconds repair);
+  Ticks next_fault() const;
+  void stated_faults();
+  void restart(std::size_t unit, Seconds repair);
   void withdraw_waiting(std::size_t source, std::vector<JobId>& homeless);
   void recover(JobId job);
   void autoscale(Pool& pool);
@@ -234,6 +238,12 @@ class ServingSession final : private ReplicaListener {
   Ticks now_ = 0, first_arrival_ = -1, last_event_ = 0, next_sample_ = 0;
   Ticks next_change_ = kNeverTick;  // not after the first Unit::changes
   FailureProcess failing_;
+  struct Restart {
+    Ticks at;
+    std::size_t fault, next;  ///< place in its list of replicas
+  };
+  std::size_t next_stated_ = 0;    // of config_.failures.stated
+  std::vector<Restart> restarts_;  // rolling ones that are under way
   double sampled_seconds_ = 0;
   TokenSnapshot steady_begin_, steady_end_;
   TokenSnapshot wasted_;  // handled by replicas that then failed

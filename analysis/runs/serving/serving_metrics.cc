@@ -146,6 +146,57 @@ constexpr MetricRow<ServingReport> kRateRows[] = {
      show::plain},
 };
 
+// ------------------------------------------------------------------------------------------------ ranges
+
+/// An end of a time's range. @param which of ServingSpread
+template <TimeSpread ServingSpread::*which, double TimeSpread::*end>
+MetricValue time_end(ServingRef s, const QuantileSketch& sketch) {
+  if ((s.spread.*which).rows == 0) return Absent{"nothing was measured"};
+  if (sketch.count() == 0) return Absent{"no request has one", true};
+  return as::number(sketch.mean() * s.spread.*which.*end);
+}
+template <double TimeSpread::*end>
+MetricValue first_token_end(ServingRef s) {
+  if (s.state != LoadState::stable)
+    return Absent{"requests queue: how long is a matter of the load, not of the engine"};
+  return time_end<&ServingSpread::ttft, end>(s, s.all.ttft);
+}
+template <double TimeSpread::*end>
+MetricValue token_end(ServingRef s) {
+  return time_end<&ServingSpread::tpot, end>(s, s.all.tpot);
+}
+/// Throughput of users who wait for their answers goes with the inverse of the time per token; at a given rate of
+/// arrivals it is the rate's.
+template <double TimeSpread::*end>
+MetricValue rate_end(ServingRef s) {
+  if (s.spread.tpot.rows == 0) return Absent{"nothing was measured"};
+  return as::number(s.output_per_gpu / s.spread.tpot.*end);
+}
+template <double TimeSpread::*end>
+MetricValue cost_end(ServingRef s) {
+  if (!s.cost.priced) return Absent{"GPUs have no price"};
+  if (s.spread.tpot.rows == 0) return Absent{"nothing was measured"};
+  return as::number(s.cost.per_million_output.value() * s.spread.tpot.*end);
+}
+constexpr auto kLow = &TimeSpread::low, kHigh = &TimeSpread::high;
+
+constexpr MetricRow<ServingReport> kRangeRows[] = {
+    {"ttft_s.low", "s", "time to first token, low", "Lower end of the mean's 90 % range, where nothing queues",
+     first_token_end<kLow>, show::time},
+    {"ttft_s.high", "s", "time to first token, high", "Upper end of it", first_token_end<kHigh>, show::time},
+    {"tpot_s.low", "s", "time per output token, low", "Lower end of the mean's 90 % range", token_end<kLow>,
+     show::time},
+    {"tpot_s.high", "s", "time per output token, high", "Upper end of it", token_end<kHigh>, show::time},
+    {"output_tokens_per_s_per_gpu.low", "tokens/s", "output tokens/s, per GPU, low",
+     "Lower end of the 90 % range of what the GPUs can give", rate_end<kHigh>, show::plain},
+    {"output_tokens_per_s_per_gpu.high", "tokens/s", "output tokens/s, per GPU, high", "Upper end of it",
+     rate_end<kLow>, show::plain},
+    {"usd_per_million_output_tokens.low", "USD", "10^6 output tokens, low", "Lower end of the cost's 90 % range",
+     cost_end<kLow>, show::small_usd},
+    {"usd_per_million_output_tokens.high", "USD", "10^6 output tokens, high", "Upper end of it", cost_end<kHigh>,
+     show::small_usd},
+};
+
 constexpr MetricRow<ServingReport> kTransferRows[] = {
     {"transfers", "count", "caches moved", "Caches moved between prefill and decode replicas",
      [](ServingRef s) { return as::count(s.totals.transfers); }, show::whole},
@@ -310,6 +361,7 @@ std::vector<Metric> serving_metrics(const ServingReport* report) {
   list.add<ServingReport>("serving.", kRequestRows, report);
   list.add<ServingReport, 5>("serving.", kLatencyRows, kLatencyQuantiles, report);
   list.add<ServingReport>("serving.", kRateRows, report);
+  list.add<ServingReport>("serving.ranges.", kRangeRows, report);
   list.add<ServingReport>("serving.transfers.", kTransferRows,
                           report && report->totals.transfers > 0 ? report : nullptr,
                           "no cache was moved: prompts and answers share their GPUs");

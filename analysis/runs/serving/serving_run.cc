@@ -281,6 +281,7 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   const ServingScenario& serving = *scenario.serving;
   ServingReport report{};
   report.scenario = scenario;
+  report.spread = options.spread;
   std::vector<BuiltPool> pools = build_pools(scenario);
   SessionConfig config;
   config.levels = serving.levels;

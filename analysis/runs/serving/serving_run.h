@@ -7,6 +7,7 @@
 
 #include "analysis/runs/energy.h"
 #include "analysis/runs/serving/load_state.h"
+#include "analysis/runs/serving/serving_spread.h"
 #include "analysis/runs/training/training_report.h"
 #include "scenarios/resolve/serving_scenario.h"
 
@@ -60,6 +61,7 @@ struct ServingReport {
   Joules energy;
   ServingCostReport cost;
   Seconds exchange_bound;  ///< of TPOT, by the NICs
+  ServingSpread spread;    ///< of measured servers round predictions
   std::vector<CurveSample> curve;
   double saturation = 0;  ///< requests per second, where it was looked for
   std::vector<Comparison> comparisons;
@@ -77,6 +79,7 @@ struct ServingReport {
 
 struct ServingOptions {
   PowerModel power;
+  ServingSpread spread;                           ///< factors of 1: ranges are left out
   ResultSink on_result;                           ///< of every request; may be empty
   std::function<bool(std::uint64_t)> keep_going;  ///< requests so far; false: stop
 };

@@ -59,6 +59,20 @@ std::string latency_table(const ServingReport& r, const TextStyle& style) {
   return table.render(style);
 }
 
+/// Where nine of ten measured servers would lie.
+std::string range_fact(const ServingReport& r, const TextStyle& style) {
+  const ServingSpread& spread = r.spread;
+  if (spread.tpot.rows == 0 || r.all.tpot.mean() <= 0) return "";
+  const auto range = [](const TimeSpread& s, double mean) {
+    return fmt::format("{} to {}", time_text(mean * s.low), time_text(mean * s.high));
+  };
+  std::string text = fmt::format("nine of ten: TPOT {}", range(spread.tpot, r.all.tpot.mean()));
+  if (r.state == LoadState::stable && spread.ttft.rows > 0)
+    text += fmt::format(", TTFT {}", range(spread.ttft, r.all.ttft.mean()));
+  text += fmt::format(" (errors of {} measured runs of {})", spread.tpot.rows, spread.kind);
+  return fact(text, style);
+}
+
 /// Tokens per second: in all, and over the nodes and GPUs that handle them.
 std::string throughput_table(const ServingReport& r, const TextStyle& style) {
   const double node = r.scenario.cluster.node.gpus;
@@ -283,7 +297,7 @@ std::string title_lines(const ServingReport& r, const TextStyle& style) {
 std::string to_text(const ServingReport& r, const TextStyle& style) {
   std::string out = title_lines(r, style) + headline(r, style) + "\n";
   if (r.all.arrived.requests > 0) {
-    out += published_table(r, style) + latency_table(r, style) + "\n";
+    out += published_table(r, style) + latency_table(r, style) + range_fact(r, style) + "\n";
     out += throughput_table(r, style) + "\n" + stream_table(r, style) + pool_table(r, style) + "\n";
     out += deployment_facts(r, style) + "\n" + style.bold("Over time") + "\n" + curves(r, style) + "\n" +
            cost_lines(r, style);

@@ -126,6 +126,7 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   replica.speculation = engine.speculation;
   replica.groups = engine.plan.attention_data;
   replica.reserved_tokens = spec.reserved_tokens;
+  replica.first_step_token = spec.first_step_token;
   replica.nic = nic_load(engine, sources.cluster);
   pool.autoscale = spec.autoscale;
   replica.experts_shared = engine.plan.attention_data > 1 && engine.model.moe.experts > 0;

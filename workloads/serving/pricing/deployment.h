@@ -41,8 +41,9 @@ struct PoolSpec {
   std::shared_ptr<const RouterRow> own_router;  ///< of the caller (flopcast/extend.h), instead
   PrefixCacheConfig prefix;
   int page_tokens = 64;
-  int reserved_tokens = 0;      ///< ReplicaConfig
-  double expert_variation = 0;  ///< of the experts' loads, beside what `busiest` says of ranks
+  int reserved_tokens = 0;        ///< ReplicaConfig
+  bool first_step_token = false;  ///< ReplicaConfig
+  double expert_variation = 0;    ///< of the experts' loads, beside what `busiest` says of ranks
   AutoscaleConfig autoscale;
 
   template <class Visitor>
@@ -57,6 +58,7 @@ struct PoolSpec {
     field("prefix_cache", &PoolSpec::prefix, {.resolved = true});
     field("page_tokens", &PoolSpec::page_tokens, {"engine"});
     field("reserved_tokens", &PoolSpec::reserved_tokens, {"engine"});
+    field("first_token", &PoolSpec::first_step_token, {.cause = "engine", .on = "first_step"});
     field.aside(&PoolSpec::expert_variation, "expert_skew");
     field("autoscale", &PoolSpec::autoscale, {.resolved = true});
   }

@@ -96,6 +96,7 @@ void Batcher::abandon(std::vector<JobId>& out) {
   cache_ = KvCache(config_->cache);
   decode_.clear();
   prompts_.clear();
+  fresh_.clear();
 }
 
 // ------------------------------------------------------------------------------------------------- the next iteration
@@ -108,7 +109,10 @@ void Batcher::schedule(Ticks now) {
   // then: process_batch_result_prebuilt; vLLM's computes it once more, an iteration later).
   for (const JobId id : arrived_) {
     Job& job = (*jobs_)[id];
-    if (job.first_token < 0) job.first_token = now;
+    if (job.first_token < 0 && config_->first_step_token)
+      fresh_.push_back(id);
+    else if (job.first_token < 0)
+      job.first_token = now;
     decode_.add(id);
   }
   outside_ -= static_cast<std::int64_t>(arrived_.size());
@@ -121,6 +125,11 @@ void Batcher::schedule(Ticks now) {
   decoding_tokens = decoding_requests * (1 + config_->speculation.depth);
   config_->scheduler.batching->compose(*this);
   provide_pages(state_->iteration + 1);
+}
+
+void Batcher::show_first_tokens(Ticks when) {
+  for (const JobId id : fresh_) (*jobs_)[id].first_token = when;
+  fresh_.clear();
 }
 
 std::int64_t Batcher::continue_prompts(std::int64_t tokens) {

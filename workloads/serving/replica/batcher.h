@@ -37,6 +37,8 @@ class Batcher final : private IterationPlan {
 
   /// Puts the next iteration together: whoever may join the decoding batch, and pieces of prompts.
   void schedule(Ticks now);
+  /// Requests that joined with a cache and wait for this engine's first iteration (ReplicaConfig::first_step_token).
+  void show_first_tokens(Ticks when);
   /// `iterations` of decoding are over; the pages that they needed are reserved.
   void decoded(std::int64_t iterations);
   /// Jobs that have all their tokens by the next iteration finish.
@@ -79,6 +81,7 @@ class Batcher final : private IterationPlan {
   std::deque<JobId> waiting_, swapped_;
   std::vector<JobId> prompting_;                   // admitted, context not yet computed; in order of admission
   std::vector<JobId> arrived_;                     // decode replicas: to join at the next boundary
+  std::vector<JobId> fresh_;                       // of those: their first token is still to be shown
   std::int64_t placed_ = 0;                        // decode replicas: caches on their way
   std::int64_t outside_ = 0;                       // waiting, swapped, placed or arrived
   std::deque<std::pair<Ticks, JobId>> restoring_;  // caches on their way up from lower tiers, one after the other

@@ -41,6 +41,8 @@ struct ReplicaConfig {
   PerTier<Ticks> restore_ticks_per_token;
   /// Decode replicas take a cache in when so many tokens are left for each request that is there.
   int reserved_tokens = 0;
+  /// They show the first token after their own first iteration, not with the cache.
+  bool first_step_token = false;
   NicLoad nic;
   bool jump = true;
 };

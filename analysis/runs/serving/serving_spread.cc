@@ -1,0 +1,40 @@
+#include "analysis/runs/serving/serving_spread.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "analysis/render/csv.h"
+#include "scenarios/resolve/serving_scenario.h"
+
+namespace flopcast {
+
+TimeSpread spread_of(std::vector<double> ratios) {
+  TimeSpread out;
+  if (ratios.empty()) return out;
+  std::sort(ratios.begin(), ratios.end());
+  const double n = static_cast<double>(ratios.size());
+  const auto at = [&](double rank) { return ratios[static_cast<std::size_t>(std::clamp(rank, 1.0, n)) - 1]; };
+  out.low = at(std::floor(0.05 * (n + 1)));
+  out.high = at(std::ceil(0.95 * (n + 1)));
+  out.rows = static_cast<int>(ratios.size());
+  return out;
+}
+
+ServingSpread serving_spread(const std::string& text, const std::string& file, const Scenario& scenario) {
+  const CsvTable table = parse_csv(text, file);
+  const EngineConfig& engine = scenario.serving->answer_pool().engine;
+  const bool experts = engine.model.moe.experts > 0;
+  std::vector<double> ttft, tpot;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if ((table.text(i, "experts") == "yes") != experts) continue;
+    if (!table.text(i, "tpot").empty()) tpot.push_back(table.number(i, "tpot"));
+    if (!table.text(i, "ttft").empty()) ttft.push_back(table.number(i, "ttft"));
+  }
+  ServingSpread out;
+  out.tpot = spread_of(std::move(tpot));
+  out.ttft = spread_of(std::move(ttft));
+  out.kind = experts ? "models with experts" : "dense models";
+  return out;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,30 @@
+// How far measured servers lie from predictions: ranges of a serving report. Nine of ten measured runs of other engines
+// (analysis/data/serving_spread.csv) lie between the two factors of their kind.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "scenarios/resolve/scenario.h"
+
+namespace flopcast {
+
+/// Factors on a predicted time; both 1: nothing is known.
+struct TimeSpread {
+  double low = 1, high = 1;
+  int rows = 0;  ///< runs that it comes from
+};
+
+struct ServingSpread {
+  TimeSpread ttft, tpot;
+  std::string kind;  ///< "models with experts, engine named"
+};
+
+/// The table's rows of the kind that is nearest to the scenario: experts or dense, engine named or not.
+/// @param table text of the file. @throws InputError for a malformed one.
+ServingSpread serving_spread(const std::string& table, const std::string& file, const Scenario& scenario);
+
+/// The factors between which a further run lies nine times in ten, of `ratios` (measured over predicted): order
+/// statistics at 5 and 95 % of one more run. Fewer than 20 runs give their extremes.
+TimeSpread spread_of(std::vector<double> ratios);
+
+}  // namespace flopcast
