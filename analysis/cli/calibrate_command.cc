@@ -9,7 +9,10 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/evidence/calibrate.h"
+#include "analysis/evidence/calibrate_server.h"
 #include "scenarios/read/calibration_file.h"
+#include "scenarios/read/text_file.h"
+#include "sim/base/atomic_file.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
@@ -19,12 +22,28 @@ struct CalibrateArguments {
   CalibrateOptions options;
   std::vector<std::string> library_folders;
   std::vector<std::string> cards;  // GPU=FILE
+  std::vector<std::string> serving;
+  std::string scenario;
+  std::string profile;
 };
 
 /// The folder that the program reads its calibration from, so that the next run uses the new one.
 std::filesystem::path default_output(const Libraries& libraries) {
   if (const auto file = libraries.find_file(kKernelCalibrationFile)) return std::filesystem::path(*file).parent_path();
   return std::filesystem::path(libraries.roots().front()) / "hwmodels/data";
+}
+
+void calibrate_server(const CalibrateArguments& arguments) {
+  if (arguments.scenario.empty())
+    throw InputError(Diagnostic{"", 0, 0, "--scenario", "nothing", "the deployment that was measured", ""});
+  const ResolvedScenario scenario = resolve(arguments.scenario, load_environment(arguments.library_folders));
+  std::vector<ServerMeasurement> loads;
+  for (const std::string& file : arguments.serving)
+    for (const ServerMeasurement& load : read_server_measurements(read_text_file(file), file)) loads.push_back(load);
+  const std::string what = std::filesystem::path(arguments.serving.front()).filename().string();
+  const ServerFit fit = fit_server(loads, scenario.value(), what);
+  show(fit.summary);
+  if (!arguments.profile.empty()) write_file_atomically(arguments.profile, fit.profile);
 }
 
 }  // namespace
@@ -35,8 +54,21 @@ void add_calibrate_command(Command& program) {
       [](Command& command, CalibrateArguments& arguments) {
         CalibrateOptions& options = arguments.options;
         command.option("--measurements", options.measurements, "Folder with reference/*.csv and data/kernels/*/*.csv")
-            .required()
             .value_name("DIR");
+        command
+            .option(
+                "--serving", arguments.serving,
+                "Loads of a server of your own (CSV; JSON of vllm bench, GenAI-Perf, AIPerf): fits its engine's host "
+                "times; once per file")
+            .repeated()
+            .value_name("FILE");
+        command.option("--scenario", arguments.scenario, "With --serving: the deployment that was measured")
+            .values(Values::scenarios)
+            .value_name("FILE");
+        command
+            .option("--profile", arguments.profile,
+                    "With --serving: the file for the engine's profile, engines/NAME.textproto of a library of yours")
+            .value_name("FILE");
         command
             .option(
                 "--add", arguments.cards,
@@ -49,6 +81,10 @@ void add_calibrate_command(Command& program) {
         add_library_option(command, arguments.library_folders);
       },
       [](CalibrateArguments& arguments) {
+        if (!arguments.serving.empty()) return calibrate_server(arguments);
+        if (arguments.options.measurements.empty())
+          throw InputError(Diagnostic{"", 0, 0, "--measurements", "nothing",
+                                      "a folder of measurements, or --serving FILE for a server of your own", ""});
         const Libraries libraries = Libraries::discover(arguments.library_folders);
         for (const std::string& card : arguments.cards) {
           const std::size_t equals = card.find('=');

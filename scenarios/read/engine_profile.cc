@@ -47,6 +47,10 @@ void lay_over_engine(proto::Replicas& replicas, const std::string& path, const L
   replicas = std::move(whole);
 }
 
+std::string engine_calibrated_on(const std::string& engine, const Libraries& libraries) {
+  return load_entry<proto::EngineProfile>(libraries, engine).message.calibrated();
+}
+
 EngineHost engine_host(const std::string& engine, const Libraries& libraries) {
   return loaded<EngineHost>(load_entry<proto::EngineProfile>(libraries, engine).message.host());
 }

@@ -22,5 +22,7 @@ void lay_over_engine(proto::Replicas& replicas, const std::string& path, const L
 
 /// What the host of an engine takes. @throws InputError.
 EngineHost engine_host(const std::string& engine, const Libraries& libraries);
+/// The user's own measurements that it was fitted on; empty: none. @throws InputError.
+std::string engine_calibrated_on(const std::string& engine, const Libraries& libraries);
 
 }  // namespace flopcast

@@ -296,7 +296,10 @@ class ServingLoader {
     EngineConfig& engine = spec.engine;
     if (context_.model) engine.model = *context_.model;
     if (engine.precision.linear != Precision::fp8) engine.precision.scaling = Scaling::none;
-    if (!engine.name.empty() && context_.libraries) engine.host = engine_host(engine.name, *context_.libraries);
+    if (!engine.name.empty() && context_.libraries) {
+      engine.host = engine_host(engine.name, *context_.libraries);
+      engine.calibrated_on = engine_calibrated_on(engine.name, *context_.libraries);
+    }
     if (in_.has_speculation()) engine.speculation = loaded<SpeculationConfig>(in_.speculation());
     prefix_cache(spec);
     if (context_.model && !context_.open) check_plan(spec, path);

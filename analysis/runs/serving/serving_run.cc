@@ -246,6 +246,13 @@ void notes_of(ServingReport& report) {
       report.notes.push_back(fmt::format(
           "{}: loads of experts are not stated (expert_skew): as behind a real router, coefficient of variation {:g}",
           pool.name, serving.constants->expert_variation.value));
+  for (const PoolSpec& pool : serving.pools) {
+    const EngineConfig& engine = pool.engine;
+    if (!engine.name.empty())
+      report.notes.push_back(fmt::format("{}: engine {}, {}", pool.name, engine.name,
+                                         engine.calibrated_on.empty() ? "not calibrated on a server of yours"
+                                                                      : "calibrated on " + engine.calibrated_on));
+  }
   if (report.scenario.cluster.node.gpu.architecture != "hopper")
     report.notes.push_back("kernels of this GPU were not measured: rooflines with Hopper's efficiencies");
 }

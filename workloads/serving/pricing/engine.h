@@ -144,7 +144,8 @@ struct EngineHost {
 };
 
 struct EngineConfig {
-  std::string name;  ///< of its profile; empty: none is stated
+  std::string name;           ///< of its profile; empty: none is stated
+  std::string calibrated_on;  ///< measurements of the user's own that the profile comes from
   ModelConfig model;
   ServingPlan plan;
   ServingPrecision precision;
@@ -164,6 +165,7 @@ struct EngineConfig {
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
     field("engine", &EngineConfig::name, {"engine"});
+    field.aside(&EngineConfig::calibrated_on, "engine");
     field("model", &EngineConfig::model, {.resolved = true});
     field("", &EngineConfig::plan);
     field("", &EngineConfig::precision);

@@ -1,0 +1,287 @@
+#include "analysis/evidence/calibrate_server.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "analysis/render/csv.h"
+#include "analysis/render/text_table.h"
+#include "analysis/runs/serving/serving_run.h"
+#include "scenarios/read/json_file.h"
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+namespace {
+
+constexpr int kFewestLoads = 5;
+
+[[noreturn]] void refuse(const std::string& file, std::string field, std::string found, std::string expected) {
+  throw InputError(Diagnostic{file, 0, 0, std::move(field), std::move(found), std::move(expected), ""});
+}
+
+// ------------------------------------------------------------------------------------------------ files
+
+/// A column in another unit is named: its figures would be off by a thousand.
+void check_columns(const CsvTable& table, const std::string& file) {
+  for (const char* column : {"users", "input_tokens", "output_tokens", "tpot_ms"}) {
+    if (table.has(column)) continue;
+    const std::string name(column);
+    const std::string stem = name.substr(0, name.find('_'));
+    for (const char* other : {"_s", "_us", "_seconds", ""})
+      if (name.ends_with("_ms") && table.has(stem + other))
+        refuse(file, stem + other, "a column in another unit", fmt::format("{}, in milliseconds", name));
+    refuse(file, name, "no such column",
+           "the columns users, input_tokens, output_tokens, tpot_ms and, if measured, ttft_ms");
+  }
+  if (table.has("ttft_s")) refuse(file, "ttft_s", "a column in another unit", "ttft_ms, in milliseconds");
+}
+
+std::vector<ServerMeasurement> read_table(const std::string& text, const std::string& file) {
+  const CsvTable table = parse_csv(text, file);
+  check_columns(table, file);
+  std::vector<ServerMeasurement> out;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    ServerMeasurement load;
+    load.users = static_cast<int>(std::lround(table.number(i, "users")));
+    load.input = table.number(i, "input_tokens");
+    load.output = table.number(i, "output_tokens");
+    load.tpot_ms = table.number(i, "tpot_ms");
+    if (table.has("ttft_ms") && !table.text(i, "ttft_ms").empty()) load.ttft_ms = table.number(i, "ttft_ms");
+    out.push_back(load);
+  }
+  return out;
+}
+
+using JsonFields = std::map<std::string, google::protobuf::Value>;
+
+std::optional<double> number_at(const JsonFields& fields, const std::string& name) {
+  const auto found = fields.find(name);
+  if (found == fields.end() || !found->second.has_number_value()) return std::nullopt;
+  return found->second.number_value();
+}
+
+/// "avg" of a metric of GenAI-Perf and AIPerf, in milliseconds where it has a unit.
+std::optional<double> average_at(const JsonFields& fields, const std::string& name, const std::string& file) {
+  const auto found = fields.find(name);
+  if (found == fields.end() || !found->second.has_struct_value()) return std::nullopt;
+  const auto& members = found->second.struct_value().fields();
+  const auto average = members.find("avg");
+  if (average == members.end() || !average->second.has_number_value()) return std::nullopt;
+  const auto unit = members.find("unit");
+  const std::string word = unit == members.end() ? "" : unit->second.string_value();
+  if (name.starts_with("time_") || name.starts_with("inter_")) {
+    if (word == "s" || word == "seconds") return 1e3 * average->second.number_value();
+    if (word != "ms" && word != "milliseconds")
+      refuse(file, name + ".unit", word.empty() ? "nothing" : word, "ms or s");
+  }
+  return average->second.number_value();
+}
+
+std::optional<double> concurrency_of(const JsonFields& fields) {
+  if (const auto users = number_at(fields, "max_concurrency")) return users;
+  const auto input = fields.find("input_config");
+  if (input == fields.end() || !input->second.has_struct_value()) return std::nullopt;
+  for (const char* section : {"perf_analyzer", "loadgen"}) {
+    const auto part = input->second.struct_value().fields().find(section);
+    if (part == input->second.struct_value().fields().end()) continue;
+    const auto& members = part->second.struct_value().fields();
+    if (const auto c = members.find("concurrency"); c != members.end() && c->second.has_number_value())
+      return c->second.number_value();
+    const auto stimulus = members.find("stimulus");
+    if (stimulus == members.end()) continue;
+    const auto& inner = stimulus->second.struct_value().fields();
+    if (const auto c = inner.find("concurrency"); c != inner.end()) return c->second.number_value();
+  }
+  return std::nullopt;
+}
+
+std::vector<ServerMeasurement> read_json(const std::string& text, const std::string& file) {
+  const JsonObject object = parse_json_object(text, file);
+  const JsonFields& fields = object.fields;
+  ServerMeasurement load;
+  const auto users = concurrency_of(fields);
+  if (!users) refuse(file, "max_concurrency", "nothing", "the number of users who ask at once (--max-concurrency)");
+  load.users = static_cast<int>(std::lround(*users));
+  if (const auto tpot = number_at(fields, "mean_tpot_ms")) {  // vLLM
+    const auto completed = number_at(fields, "completed"), input = number_at(fields, "total_input_tokens"),
+               output = number_at(fields, "total_output_tokens");
+    if (!completed || *completed < 1 || !input || !output)
+      refuse(file, "completed, total_input_tokens, total_output_tokens", "nothing", "what `vllm bench serve` saves");
+    load.tpot_ms = *tpot;
+    load.ttft_ms = number_at(fields, "mean_ttft_ms").value_or(0);
+    load.input = *input / *completed;
+    load.output = *output / *completed;
+    return {load};
+  }
+  const auto tpot = average_at(fields, "inter_token_latency", file),
+             input = average_at(fields, "input_sequence_length", file),
+             output = average_at(fields, "output_sequence_length", file);
+  if (!tpot || !input || !output)
+    refuse(file, "inter_token_latency, input_sequence_length, output_sequence_length", "nothing",
+           "a result of `vllm bench serve`, GenAI-Perf or AIPerf");
+  load.tpot_ms = *tpot;
+  load.input = *input;
+  load.output = *output;
+  load.ttft_ms = average_at(fields, "time_to_first_token", file).value_or(0);
+  return {load};
+}
+
+// ------------------------------------------------------------------------------------------------ fit
+
+struct HostParameter {
+  const char* name;
+  std::optional<Seconds> EngineHost::*field;
+  double start, least, most;  ///< microseconds
+};
+constexpr HostParameter kParameters[] = {{"iteration", &EngineHost::iteration, 100, 1, 20000},
+                                         {"sequence", &EngineHost::sequence, 15, 0.1, 1000},
+                                         {"launch", &EngineHost::launch, 30, 1, 1000},
+                                         {"request", &EngineHost::request, 10000, 10, 2e6}};
+
+struct Predicted {
+  double ttft_ms = 0, tpot_ms = 0;
+};
+
+class Server {
+ public:
+  explicit Server(const Scenario& scenario) : scenario_(scenario) {}
+
+  Predicted predict(const ServerMeasurement& load, const EngineHost& host) const {
+    constexpr double kSpread = 0.1;
+    const auto length = [](double mean) {
+      return RandomNumber::uniform(mean * (1 - kSpread), mean * (1 + kSpread)).clamped(1, 1e8);
+    };
+    auto serving = std::make_shared<ServingScenario>(*scenario_.serving);
+    TrafficClass traffic;
+    traffic.arrivals = ClosedLoop{load.users, RandomNumber::fixed(0)};
+    traffic.lengths = DrawnLengths{length(load.input), length(load.output)};
+    serving->traffic.classes = {traffic};
+    serving->traffic.duration = kNever;
+    serving->traffic.requests = static_cast<std::uint64_t>(std::clamp(load.users * 10, 40, 4000));
+    serving->class_names = {"users"};
+    serving->levels = {ServiceLevel{}};
+    serving->sample = 1;
+    for (PoolSpec& pool : serving->pools) pool.engine.host = host;
+    Scenario one = scenario_;
+    one.serving = serving;
+    one.published.clear();
+    const ServingReport report = run_serving(one, {});
+    return {report.all.ttft.mean() * 1e3, report.all.tpot.mean() * 1e3};
+  }
+
+ private:
+  const Scenario& scenario_;
+};
+
+struct Errors {
+  std::vector<double> ttft, tpot;  ///< |ln(predicted / measured)|
+  double sum() const {
+    double all = 0;
+    for (const double e : tpot) all += e;
+    for (const double e : ttft) all += 0.5 * e;
+    return all;
+  }
+};
+
+Errors errors_of(const Server& server, const std::vector<ServerMeasurement>& loads, const EngineHost& host) {
+  Errors out;
+  for (const ServerMeasurement& load : loads) {
+    const Predicted p = server.predict(load, host);
+    if (p.tpot_ms > 0) out.tpot.push_back(std::abs(std::log(p.tpot_ms / load.tpot_ms)));
+    if (load.ttft_ms > 0) out.ttft.push_back(std::abs(std::log(p.ttft_ms / load.ttft_ms)));
+  }
+  return out;
+}
+
+std::string percent(std::vector<double> errors) {
+  if (errors.empty()) return "-";
+  std::sort(errors.begin(), errors.end());
+  return fmt::format("{:.1f} %", 100 * std::expm1(errors[errors.size() / 2]));
+}
+
+/// Doubles and halves one time after the other while that brings the loads nearer; steps shrink where nothing does.
+EngineHost searched(const Server& server, const std::vector<ServerMeasurement>& loads, EngineHost host) {
+  constexpr int kRounds = 6;
+  double best = errors_of(server, loads, host).sum();
+  double steps[std::size(kParameters)];
+  std::fill(std::begin(steps), std::end(steps), 2.0);
+  for (int round = 0; round < kRounds; ++round) {
+    for (std::size_t i = 0; i < std::size(kParameters); ++i) {
+      const HostParameter& parameter = kParameters[i];
+      bool better = false;
+      for (const double by : {steps[i], 1 / steps[i]}) {
+        EngineHost tried = host;
+        const double us = std::clamp((host.*parameter.field)->value() * 1e6 * by, parameter.least, parameter.most);
+        tried.*parameter.field = Seconds(us * 1e-6);
+        const double sum = errors_of(server, loads, tried).sum();
+        if (sum >= best) continue;
+        best = sum;
+        host = tried;
+        better = true;
+        break;
+      }
+      if (!better) steps[i] = std::sqrt(steps[i]);
+    }
+  }
+  return host;
+}
+
+}  // namespace
+
+std::vector<ServerMeasurement> read_server_measurements(const std::string& text, const std::string& file) {
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  const bool json = first != std::string::npos && text[first] == '{';
+  std::vector<ServerMeasurement> out = json ? read_json(text, file) : read_table(text, file);
+  for (const ServerMeasurement& load : out) {
+    if (load.users < 1 || load.input < 1 || load.output < 2 || load.tpot_ms <= 0 || load.ttft_ms < 0)
+      refuse(file, "a load",
+             fmt::format("{} users, {:g} and {:g} tokens, {:g} ms and {:g} ms", load.users, load.input, load.output,
+                         load.ttft_ms, load.tpot_ms),
+             "at least one user, a token of prompt, two of answer, and times above zero");
+  }
+  return out;
+}
+
+ServerFit fit_server(const std::vector<ServerMeasurement>& loads, const Scenario& scenario, const std::string& file) {
+  if (!scenario.serving)
+    refuse(scenario.file, "serving", "nothing", "the deployment that was measured, serving { ... }");
+  const std::string& engine = scenario.serving->answer_pool().engine.name;
+  if (engine.empty())
+    refuse(scenario.file, "serving.replicas.engine", "nothing",
+           "the engine that was measured (`flopcast list engines`)");
+  if (static_cast<int>(loads.size()) < kFewestLoads)
+    refuse(file, "loads", fmt::format("{}", loads.size()), fmt::format("at least {}", kFewestLoads));
+  std::vector<ServerMeasurement> fitted, kept;
+  for (std::size_t i = 0; i < loads.size(); ++i) (i % 5 == 4 ? kept : fitted).push_back(loads[i]);
+
+  const Server server(scenario);
+  ServerFit out;
+  EngineHost before = scenario.serving->answer_pool().engine.host;
+  for (const HostParameter& p : kParameters)
+    if (!(before.*p.field)) before.*p.field = Seconds(p.start * 1e-6);
+  out.host = searched(server, fitted, before);
+
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
+  table.header({"loads", "number", "TPOT before", "after", "TTFT before", "after"});
+  for (const auto& [name, part] : {std::pair("fitted", &fitted), std::pair("kept back", &kept)}) {
+    const Errors was = errors_of(server, *part, before), is = errors_of(server, *part, out.host);
+    table.row({name, fmt::format("{}", part->size()), percent(was.tpot), percent(is.tpot), percent(was.ttft),
+               percent(is.ttft)});
+  }
+  out.summary = fmt::format("{} on {}: median errors\n", engine, file) + table.render(TextStyle(false, 100));
+  out.profile =
+      fmt::format("# proto-message: flopcast.proto.EngineProfile\n\nbase: \"{}\"\ntitle: \"{}, calibrated\"\nhost {{ ",
+                  engine, engine);
+  for (const HostParameter& p : kParameters) {
+    const std::string value = fmt::format("{:.4g} us", (out.host.*p.field)->value() * 1e6);
+    out.summary += fmt::format("  {:<10} {}\n", p.name, value);
+    out.profile += fmt::format("{}: \"{}\" ", p.name, value);
+  }
+  out.profile += fmt::format("}}\ncalibrated: \"{} loads of {}\"\n", loads.size(), file);
+  return out;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,36 @@
+// A user's own server: host times of its engine, fitted on what its benchmark measured.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "scenarios/resolve/scenario.h"
+#include "workloads/serving/pricing/engine.h"
+
+namespace flopcast {
+
+/// One load: so many users, each with one request under way; means over requests.
+struct ServerMeasurement {
+  int users = 1;
+  double input = 0, output = 0;  ///< tokens
+  double ttft_ms = 0;            ///< 0: not measured
+  double tpot_ms = 0;
+};
+
+/// @param text a CSV with the columns users, input_tokens, output_tokens, tpot_ms and, if measured, ttft_ms; or a JSON
+/// of `vllm bench serve --save-result`, or of GenAI-Perf and AIPerf (one load).
+/// @throws InputError for missing columns, other units, and figures that are none.
+std::vector<ServerMeasurement> read_server_measurements(const std::string& text, const std::string& file);
+
+struct ServerFit {
+  EngineHost host;
+  std::string summary;  ///< errors before and after, on the loads that were kept back too
+  std::string profile;  ///< the text of a profile of the user's own, to be named in scenarios
+};
+
+/// Fits the host times of the scenario's engine: iteration, request of an iteration, launch, request. Every fifth load
+/// is kept back. Lengths are drawn 10 % about their means, so that users do not march in step.
+/// @param file where the measurements come from, for the profile.
+/// @throws InputError for fewer than five loads, or a scenario whose replicas name no engine.
+ServerFit fit_server(const std::vector<ServerMeasurement>& loads, const Scenario& scenario, const std::string& file);
+
+}  // namespace flopcast
