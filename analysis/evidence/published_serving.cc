@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 
 #include "scenarios/read/calibration_file.h"
 #include "scenarios/read/data_file.h"
@@ -12,6 +13,7 @@
 #include "sim/base/diagnostic.h"
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/pricing/deployment.h"
+#include "workloads/serving/pricing/expert_pace.h"
 
 namespace flopcast {
 namespace {
@@ -50,8 +52,30 @@ EngineConfig engine_of(const PublishedServing& row, const Libraries& libraries) 
     if (row.expert > 1) engine.precision.dispatch = Precision::fp8;
   }
   if (row.kv == "fp8") engine.precision.kv = Precision::fp8;
-  if (row.engine.starts_with("TensorRT-LLM")) engine.kernels = KernelLibrary::tensorrt_llm;
+  if (row.engine.starts_with("TensorRT-LLM")) {
+    engine.kernels = KernelLibrary::tensorrt_llm;
+    engine.expert_transport = ExpertTransport::all_gather;  // on Hopper
+  }
   return engine;
+}
+
+/// Loads of the busiest GPU where experts are as unequal as a real router leaves them; copies are placed by EPLB.
+std::vector<double> busiest_of(const PublishedServing& row, const EngineConfig& engine, const PriceSources& sources) {
+  if (row.balanced || engine.plan.expert <= 1) return {};
+  constexpr int kPeriods = 64;
+  ExpertPaceConfig pace;
+  pace.variation = sources.constants->expert_variation.value;
+  pace.eplb = row.redundant > 0;
+  ExpertGroup group;
+  group.experts = engine.model.moe.experts;
+  group.redundant = engine.redundant_experts;
+  group.ranks = engine.plan.expert;
+  group.ranks_per_node = std::min(engine.plan.expert, sources.cluster.node.gpus);
+  return busiest_rank_loads(pace, group, kPeriods, 1);
+}
+
+double variation_of(const PublishedServing& row, const PriceSources& sources) {
+  return row.balanced ? 0 : sources.constants->expert_variation.value;
 }
 
 /// What trtllm-bench sets where it is not told (tensorrt_llm/bench/build/tuning.py @ 04cba88): as many requests as the
@@ -76,8 +100,10 @@ void tune_as_trtllm_bench(const PublishedServing& row, const GpuSpec& gpu, Engin
 double throughput(const PublishedServing& row, const PriceSources& sources, EngineConfig engine) {
   tune_as_trtllm_bench(row, sources.cluster.node.gpu, engine);
   PoolSpec spec;
+  spec.expert_variation = variation_of(row, sources);
+  const std::vector<double> busiest = busiest_of(row, engine, sources);
   spec.engine = std::move(engine);
-  BuiltPool pool = build_pool(spec, sources, 0);
+  BuiltPool pool = build_pool(spec, sources, 0, busiest, ExpertPaceConfig{}.drift_period);
   Crowd crowd(row);
   SessionConfig session;
   session.pools = {pool.config};
@@ -92,7 +118,12 @@ double steady(const PublishedServing& row, const PriceSources& sources, EngineCo
   const double groups_per_node = sources.cluster.node.gpus / static_cast<double>(row.tensor);
   engine.two_micro_batches = true;
   engine.communication_sms = kPrefillSms;
-  IterationPricer pricer({std::move(engine), sources.cluster, sources.kernels, sources.links, sources.constants});
+  const std::vector<double> busiest = busiest_of(row, engine, sources);
+  const double hot = busiest.empty()
+                         ? 1.0
+                         : std::accumulate(busiest.begin(), busiest.end(), 0.0) / static_cast<double>(busiest.size());
+  IterationPricer pricer({std::move(engine), sources.cluster, sources.kernels, sources.links, sources.constants, hot,
+                          variation_of(row, sources)});
   if (row.kind == Kind::decode) {
     const Seconds iteration = to_seconds(pricer.decode(row.batch).at(std::int64_t{row.batch} * row.input));
     return row.batch * groups_per_node / iteration.value();
