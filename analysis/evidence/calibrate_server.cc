@@ -136,10 +136,10 @@ struct HostParameter {
   std::optional<Seconds> EngineHost::*field;
   double start, least, most;  ///< microseconds
 };
-constexpr HostParameter kParameters[] = {{"iteration", &EngineHost::iteration, 100, 1, 20000},
-                                         {"sequence", &EngineHost::sequence, 15, 0.1, 1000},
-                                         {"launch", &EngineHost::launch, 30, 1, 1000},
-                                         {"request", &EngineHost::request, 10000, 10, 2e6}};
+constexpr HostParameter kHostParameters[] = {{"iteration", &EngineHost::iteration, 100, 1, 20000},
+                                             {"sequence", &EngineHost::sequence, 15, 0.1, 1000},
+                                             {"launch", &EngineHost::launch, 30, 1, 1000},
+                                             {"request", &EngineHost::request, 10000, 10, 2e6}};
 
 struct Predicted {
   double ttft_ms = 0, tpot_ms = 0;
@@ -196,7 +196,7 @@ Errors errors_of(const Server& server, const std::vector<ServerMeasurement>& loa
   return out;
 }
 
-std::string percent(std::vector<double> errors) {
+std::string median_percent(std::vector<double> errors) {
   if (errors.empty()) return "-";
   std::sort(errors.begin(), errors.end());
   return fmt::format("{:.1f} %", 100 * std::expm1(errors[errors.size() / 2]));
@@ -206,11 +206,11 @@ std::string percent(std::vector<double> errors) {
 EngineHost searched(const Server& server, const std::vector<ServerMeasurement>& loads, EngineHost host) {
   constexpr int kRounds = 6;
   double best = errors_of(server, loads, host).sum();
-  double steps[std::size(kParameters)];
+  double steps[std::size(kHostParameters)];
   std::fill(std::begin(steps), std::end(steps), 2.0);
   for (int round = 0; round < kRounds; ++round) {
-    for (std::size_t i = 0; i < std::size(kParameters); ++i) {
-      const HostParameter& parameter = kParameters[i];
+    for (std::size_t i = 0; i < std::size(kHostParameters); ++i) {
+      const HostParameter& parameter = kHostParameters[i];
       bool better = false;
       for (const double by : {steps[i], 1 / steps[i]}) {
         EngineHost tried = host;
@@ -260,7 +260,7 @@ ServerFit fit_server(const std::vector<ServerMeasurement>& loads, const Scenario
   const Server server(scenario);
   ServerFit out;
   EngineHost before = scenario.serving->answer_pool().engine.host;
-  for (const HostParameter& p : kParameters)
+  for (const HostParameter& p : kHostParameters)
     if (!(before.*p.field)) before.*p.field = Seconds(p.start * 1e-6);
   out.host = searched(server, fitted, before);
 
@@ -268,14 +268,14 @@ ServerFit fit_server(const std::vector<ServerMeasurement>& loads, const Scenario
   table.header({"loads", "number", "TPOT before", "after", "TTFT before", "after"});
   for (const auto& [name, part] : {std::pair("fitted", &fitted), std::pair("kept back", &kept)}) {
     const Errors was = errors_of(server, *part, before), is = errors_of(server, *part, out.host);
-    table.row({name, fmt::format("{}", part->size()), percent(was.tpot), percent(is.tpot), percent(was.ttft),
-               percent(is.ttft)});
+    table.row({name, fmt::format("{}", part->size()), median_percent(was.tpot), median_percent(is.tpot),
+               median_percent(was.ttft), median_percent(is.ttft)});
   }
   out.summary = fmt::format("{} on {}: median errors\n", engine, file) + table.render(TextStyle(false, 100));
   out.profile =
       fmt::format("# proto-message: flopcast.proto.EngineProfile\n\nbase: \"{}\"\ntitle: \"{}, calibrated\"\nhost {{ ",
                   engine, engine);
-  for (const HostParameter& p : kParameters) {
+  for (const HostParameter& p : kHostParameters) {
     const std::string value = fmt::format("{:.4g} us", (out.host.*p.field)->value() * 1e6);
     out.summary += fmt::format("  {:<10} {}\n", p.name, value);
     out.profile += fmt::format("{}: \"{}\" ", p.name, value);

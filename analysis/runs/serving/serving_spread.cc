@@ -8,7 +8,7 @@
 
 namespace flopcast {
 
-TimeSpread spread_of(std::vector<double> ratios) {
+TimeSpread time_spread_of(std::vector<double> ratios) {
   TimeSpread out;
   if (ratios.empty()) return out;
   std::sort(ratios.begin(), ratios.end());
@@ -31,8 +31,8 @@ ServingSpread serving_spread(const std::string& text, const std::string& file, c
     if (!table.text(i, "ttft").empty()) ttft.push_back(table.number(i, "ttft"));
   }
   ServingSpread out;
-  out.tpot = spread_of(std::move(tpot));
-  out.ttft = spread_of(std::move(ttft));
+  out.tpot = time_spread_of(std::move(tpot));
+  out.ttft = time_spread_of(std::move(ttft));
   out.kind = experts ? "models with experts" : "dense models";
   return out;
 }

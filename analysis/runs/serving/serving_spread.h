@@ -25,6 +25,6 @@ ServingSpread serving_spread(const std::string& table, const std::string& file, 
 
 /// The factors between which a further run lies nine times in ten, of `ratios` (measured over predicted): order
 /// statistics at 5 and 95 % of one more run. Fewer than 20 runs give their extremes.
-TimeSpread spread_of(std::vector<double> ratios);
+TimeSpread time_spread_of(std::vector<double> ratios);
 
 }  // namespace flopcast
