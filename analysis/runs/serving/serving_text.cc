@@ -18,7 +18,7 @@ std::string fact(const std::string& text, const TextStyle& style) {
   return "  " + wrap(text, style.width() - 4, "    ") + "\n";
 }
 
-std::string headline(const ServingReport& r, const TextStyle& style) {
+std::string served_headline(const ServingReport& r, const TextStyle& style) {
   const ClassMetrics& all = r.all;
   if (all.arrived.requests == 0) return "No request arrived: nothing was measured.\n";
   std::string out = fmt::format("{} requests in {}: {} completed", whole(all.arrived.requests),
@@ -295,7 +295,7 @@ std::string title_lines(const ServingReport& r, const TextStyle& style) {
 }  // namespace
 
 std::string to_text(const ServingReport& r, const TextStyle& style) {
-  std::string out = title_lines(r, style) + headline(r, style) + "\n";
+  std::string out = title_lines(r, style) + served_headline(r, style) + "\n";
   if (r.all.arrived.requests > 0) {
     out += published_table(r, style) + latency_table(r, style) + range_fact(r, style) + "\n";
     out += throughput_table(r, style) + "\n" + stream_table(r, style) + pool_table(r, style) + "\n";
