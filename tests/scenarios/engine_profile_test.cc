@@ -49,7 +49,7 @@ TEST_CASE("an engine's habits hold where nothing else is stated, and are reporte
 
 TEST_CASE("an engine nobody knows, and what a version did not have", "[scenarios][serving]") {
   CHECK_THAT(fault_of(replaced(kNamed, "vllm-0.12", "vllm-0.13")),
-             ContainsSubstring("named.textproto:5:43: serving.replicas.engine: found \"vllm-0.13\"") &&
+             ContainsSubstring("named.textproto:5:39: serving.replicas.engine: found \"vllm-0.13\"") &&
                  ContainsSubstring("did you mean \"vllm-0.1"));
   CHECK_THAT(fault_of(replaced(kNamed, "engine: \"vllm-0.12\"", "engine: \"vllm-0.9\" overlap_scheduling: true")),
              ContainsSubstring("overlap_scheduling: found true, expected nothing: vLLM 0.9 could not do it"));
