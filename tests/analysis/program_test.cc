@@ -192,9 +192,8 @@ TEST_CASE("check, list and show", "[analysis]") {
   const Outcome check = testing::flopcast("check " + folder.write("s.textproto", testing::kDense));
   CHECK(check.code == 0);
   CHECK(has(check.out, "sound"));
-  for (const char* kind :
-       {"gpus", "nodes", "fabrics", "clusters", "models", "software", "schedules", "collectives", "scenarios",
-                            "engines"}) {
+  for (const char* kind : {"gpus", "nodes", "fabrics", "clusters", "models", "software", "schedules", "collectives",
+                           "scenarios", "engines"}) {
     const Outcome list = testing::flopcast(std::string("list ") + kind);
     CHECK(list.code == 0);
     CHECK_FALSE(list.out.empty());
