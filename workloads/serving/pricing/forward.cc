@@ -133,7 +133,8 @@ PassTime ForwardModel::all_reduces(const LayerKernels& list) const {
     // Where experts are cut, training gathers and scatters their rows; here all GPUs have them, and the layer's
     // all-reduce sums up.
     if (exchange.kind != LayerExchange::Kind::tensor_all_reduce) continue;
-    sum += {tensor_all_reduce_time(setting_.cluster, *setting_.links, setting_.engine.plan.tensor, exchange.bytes), 1, {}};
+    sum +=
+        {tensor_all_reduce_time(setting_.cluster, *setting_.links, setting_.engine.plan.tensor, exchange.bytes), 1, {}};
   }
   return sum;
 }
