@@ -21,7 +21,7 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
   KernelHabits habits;
   habits.vendor_gemms = engine.kernels != KernelLibrary::open_source;
   habits.expert_gemms = kind == StepKind::decode ? ExpertGemms::masked : ExpertGemms::contiguous;
-  if (!spread(engine) && engine.model.gated_ffn) habits.expert_gemms = ExpertGemms::fused;
+  if (!sends_to_experts(engine) && engine.model.gated_ffn) habits.expert_gemms = ExpertGemms::fused;
   habits.latent_decode = engine.kernels == KernelLibrary::tensorrt_llm ? LatentDecode::tensorrt : LatentDecode::sglang;
   habits.tensor_scales = TensorScales::fixed;
   habits.residual_in_attention_norm = true;
