@@ -228,7 +228,7 @@ TEST_CASE("a cut never helps: lowering a figure of a chip makes no kernel faster
         const LatentBlockShape block = draw_block(random);
         // Formats that were not measured are priced by a ratio, which moves with the figures a little; so are chips
         // of a die that neither engine's block was measured on.
-        const double slack = !block.tensorrt || name == std::string("a100-sxm") ? 0.02 : 1e-12;
+        const double slack = !block.tensorrt || name == std::string("a100-sxm") ? 0.04 : 1e-12;
         CHECK(less.latent_block(block).time.value() >= whole.latent_block(block).time.value() * (1 - slack));
         const auto kernel = static_cast<MemoryKernel>(random.next() % kMemoryKernels);
         CHECK(less.memory_bound(kernel, 10_MB).time >= whole.memory_bound(kernel, 10_MB).time);
