@@ -70,9 +70,10 @@ TEST_CASE("every sum of a cost report is a metric, and every metric is one", "[m
 }
 
 TEST_CASE("a row says its unit, its meaning and how a number is written", "[metrics]") {
-  const std::set<std::string> units = {
-      "1",   "count", "text",    "yes/no", "s",       "h",        "days",       "tokens",     "bytes",     "J",
-      "USD", "USD/h", "USD/day", "TFLOPS", "bytes/s", "tokens/s", "tokens/day", "requests/s", "answers/s", "GPU-hours"};
+  const std::set<std::string> units = {"1",         "count",     "text",    "yes/no",   "s",          "h",
+                                       "days",      "tokens",    "bytes",   "J",        "USD",        "USD/h",
+                                       "USD/day",   "TFLOPS",    "bytes/s", "tokens/s", "tokens/day", "requests/s",
+                                       "answers/s", "GPU-hours", "W"};
   for (const MetricKind& kind : all_metric_kinds()) {
     for (const Metric& metric : kind.metrics) {
       INFO(metric.name);

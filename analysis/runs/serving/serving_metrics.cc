@@ -151,12 +151,13 @@ constexpr MetricRow<ServingReport> kRateRows[] = {
 /// An end of a time's range. @param which of ServingSpread
 template <TimeSpread ServingSpread::*which, double TimeSpread::*end>
 MetricValue time_end(ServingRef s, const QuantileSketch& sketch) {
-  if ((s.spread.*which).rows == 0) return Absent{"nothing was measured"};
   if (sketch.count() == 0) return Absent{"no request has one", true};
+  if ((s.spread.*which).rows == 0) return Absent{"nothing was measured"};
   return as::number(sketch.mean() * s.spread.*which.*end);
 }
 template <double TimeSpread::*end>
 MetricValue first_token_end(ServingRef s) {
+  if (s.all.ttft.count() == 0) return Absent{"no request has one", true};
   if (s.state != LoadState::stable)
     return Absent{"requests queue: how long is a matter of the load, not of the engine"};
   return time_end<&ServingSpread::ttft, end>(s, s.all.ttft);
@@ -169,11 +170,13 @@ MetricValue token_end(ServingRef s) {
 /// arrivals it is the rate's.
 template <double TimeSpread::*end>
 MetricValue rate_end(ServingRef s) {
+  if (s.all.tpot.count() == 0) return Absent{"no request has one", true};
   if (s.spread.tpot.rows == 0) return Absent{"nothing was measured"};
   return as::number(s.output_per_gpu / s.spread.tpot.*end);
 }
 template <double TimeSpread::*end>
 MetricValue cost_end(ServingRef s) {
+  if (s.all.tpot.count() == 0) return Absent{"no request has one", true};
   if (!s.cost.priced) return Absent{"GPUs have no price"};
   if (s.spread.tpot.rows == 0) return Absent{"nothing was measured"};
   return as::number(s.cost.per_million_output.value() * s.spread.tpot.*end);
