@@ -79,7 +79,10 @@ void run_validate(const ValidateArguments& arguments) {
   if (!arguments.without_rl) append(check_rl(environment));
   explain_misses(checks, input.misses);
   progress.clear();
-  if (arguments.runs && arguments.json != "-") show(to_text(runs, terminal_style(stdout)) + "\n");
+  if (arguments.runs && arguments.json != "-") {
+    const TextStyle style = terminal_style(stdout);
+    show(to_text(runs, style) + "\n" + left_out_to_text(libraries, style) + "\n");
+  }
   if (arguments.json != "-") show(to_text(checks, terminal_style(stdout)));
   if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(checks)));
   if (!arguments.html.empty()) write_text(arguments.html, to_html(checks));

@@ -1,6 +1,7 @@
 // Fits what kernels, links and collectives do not say of a training step (TrainingOverheads), on whole runs of several
 // models at once. No constant belongs to a model, a size or a row.
 #pragma once
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,10 @@ namespace flopcast {
 struct RunError {
   TrainingRun run;
   Seconds predicted;
+  double log_error = 0;       ///< standard deviation of its logarithm, of the range; 0: not worked out
+  double software_error = 0;  ///< of it, what the software's profile adds
   double error() const { return predicted / run.step - 1; }
+  double log_off() const { return std::log(run.step / predicted); }
 };
 
 /// How long a step of a run takes with given overheads. Memory is not checked: a published run fitted.

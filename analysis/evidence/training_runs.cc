@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 
 namespace flopcast {
 namespace {
@@ -24,22 +25,6 @@ Recipe recipe_of(const TrainingRun& run) {
   if (run.framework == "nemo-automodel" || run.framework == "maxtext") return {false, false};
   if (run.framework == "meta") return {true, true};  // FP32 reduce-scatter (arXiv 2407.21783, 3.3.2)
   return {};
-}
-
-/// The framework's profile, by its version; "generic" where there is none.
-std::string software_of(const TrainingRun& run) {
-  const auto since = [&](std::string_view version) { return std::string_view(run.version) >= version; };
-  if (run.framework == "nemo" || run.framework == "megatron-bridge") {
-    if (since("26")) return "megatron-bridge-2026.02";
-    if (since("25.09")) return "megatron-core-2025.09";
-    if (since("25")) return "megatron-core-2025.02";
-    return since("24.11") ? "megatron-core-2024.11" : "megatron-core-2024.09";
-  }
-  if (run.framework == "nemo-mlperf" || run.framework == "megatron-core") return "megatron-core-2024.09";
-  if (run.framework == "llm-foundry") return "llm-foundry-2024";
-  if (run.framework == "torchtitan")
-    return run.notes.find("eager") != std::string::npos ? "torchtitan-2024.12-eager" : "torchtitan-2024.12-compiled";
-  return "generic";
 }
 
 std::int64_t whole(const CsvTable& table, std::size_t row, const char* column, std::int64_t otherwise) {
@@ -68,7 +53,8 @@ PrecisionPlan precision_of(const TrainingRun& run, const Recipe& recipe) {
   if (run.precision == "bf16") return precision;
   precision.linear = Precision::fp8;
   precision.scaling = run.precision == "fp8_block" ? Scaling::blocks : Scaling::per_tensor;
-  if (recipe.megatron) precision.parameters = Precision::fp8;
+  precision.current_scales = run.precision == "fp8_current";
+  if (recipe.megatron && run.parameters != "bf16") precision.parameters = Precision::fp8;
   return precision;
 }
 
@@ -93,8 +79,9 @@ ParallelPlan plan_of(const TrainingRun& run, int layers) {
   plan.stage_layers = stage_layers(run, layers);
   // NeMo turns both overlaps on where there are data-parallel ranks.
   plan.overlap_gradients = plan.overlap_parameters = run.data > 1;
-  const bool deep_ep = run.notes.find("DeepEP") != std::string::npos || run.notes.find("deepep") != std::string::npos;
-  plan.dispatcher = deep_ep ? ExpertDispatcher::deep_ep : ExpertDispatcher::all_to_all;
+  plan.dispatcher = run.dispatcher == "deep_ep"     ? ExpertDispatcher::deep_ep
+                    : run.dispatcher == "hybrid_ep" ? ExpertDispatcher::hybrid_ep
+                                                    : ExpertDispatcher::all_to_all;
   shard(run, plan);
   return plan;
 }
@@ -102,6 +89,30 @@ ParallelPlan plan_of(const TrainingRun& run, int layers) {
 void set_data_parallel(TrainingRun& run) {
   const int others = run.tensor * run.pipeline * run.context;
   run.data = std::max(1, run.gpus / others);
+}
+
+/// "none", "full", "selective" (the attention core, as Megatron had it), or modules as Megatron-Core names them:
+/// "mla_up_proj+mlp". "unknown": see predict() in validate_runs.cc.
+RecomputePlan recompute_of(const TrainingRun& run) {
+  RecomputePlan plan;
+  const auto named = [&](std::string_view module) {
+    return ("+" + run.recompute + "+").find("+" + std::string(module) + "+") != std::string::npos;
+  };
+  plan.full_layer = named("full");
+  plan.attention_core = named("selective") || named("core_attn");
+  plan.attention_up_projections = named("mla_up_proj");
+  plan.mlp = named("mlp");
+  plan.norms = named("layernorm");
+  plan.activation_function = named("moe_act");
+  return plan;
+}
+
+std::optional<double> capacity_of(const TrainingRun& run) {
+  constexpr std::string_view kCapacity = "capacity:";
+  if (!run.routing.starts_with(kCapacity)) return std::nullopt;
+  double factor = 1;
+  std::from_chars(run.routing.data() + kCapacity.size(), run.routing.data() + run.routing.size(), factor);
+  return factor;
 }
 
 }  // namespace
@@ -129,10 +140,23 @@ std::vector<TrainingRun> read_published_runs(const CsvTable& table) {
     run.global_batch = whole(table, row, "gbs", 1);
     run.sequence_length = whole(table, row, "seq", 1);
     run.recompute = table.text(row, "recompute");
-    if (table.text(row, "step_s").empty()) continue;  // only TFLOPS published, by a formula that is not known
-    run.step = Seconds(table.number(row, "step_s"));
-    run.notes = table.text(row, "notes");
+    run.left_out = table.text(row, "left_out");
+    run.software = table.text(row, "software");
+    run.dispatcher = table.text(row, "dispatcher");
+    run.schedule = table.text(row, "schedule");
+    run.routing = table.text(row, "routing");
+    run.open = table.text(row, "open");
+    run.dropout = table.text(row, "dropout") == "true";
+    run.parameters = table.text(row, "parameters");
+    run.gpus_per_node = small(table, row, "gpus_per_node", 8);
+    run.document_length = whole(table, row, "document_length", 0);
     run.source = table.text(row, "source");
+    run.notes = table.text(row, "notes");
+    if (!run.left_out.empty()) {
+      runs.push_back(std::move(run));
+      continue;
+    }
+    run.step = Seconds(table.number(row, "step_s"));
     set_data_parallel(run);
     runs.push_back(std::move(run));
   }
@@ -151,6 +175,7 @@ std::vector<TrainingRun> read_calibration_runs(const CsvTable& table) {
     TrainingRun run;
     run.framework = "nemo";
     run.version = "25.02";
+    run.software = "megatron-core-2025.02";
     run.model = library_name(table.text(row, "model"));
     run.layers = small(table, row, "layers");
     run.precision = table.text(row, "precision") == "FP8" ? "fp8_tensor" : "bf16";
@@ -177,6 +202,7 @@ std::vector<TrainingRun> read_calibration_runs(const CsvTable& table) {
 std::string node_of(const TrainingRun& run) {
   if (run.gpu == "H100-SXM5-80GB" || run.gpu == "H100-80GB") return "hgx-h100";
   if (run.gpu == "H200-SXM5-141GB") return "hgx-h200";
+  if (run.gpu == "H100-96GB-HBM2e-500W") return "grand-teton-h100";
   return "";
 }
 
@@ -185,7 +211,7 @@ Scenario scenario_of(const TrainingRun& run, const Libraries& libraries) {
   scenario.name = run.id;
   ClusterSpec& cluster = scenario.cluster;
   cluster.node = libraries.node(node_of(run));
-  cluster.node.gpus = std::min(cluster.node.gpus, run.gpus);
+  cluster.node.gpus = std::min({cluster.node.gpus, run.gpus, run.gpus_per_node});
   cluster.nodes = run.gpus / cluster.node.gpus;
   // Two layers of switches with 64 ports take 256 nodes.
   cluster.fabric = libraries.fabric(cluster.nodes <= 256 ? "rail-ft2" : "rail-ft3");
@@ -195,17 +221,19 @@ Scenario scenario_of(const TrainingRun& run, const Libraries& libraries) {
   if (run.layers > 0) config.model.layers = run.layers;
   const Recipe recipe = recipe_of(run);
   config.plan = plan_of(run, config.model.layers);
-  config.batch = {run.global_batch, run.sequence_length, run.micro_batch};
+  config.batch = {run.global_batch, run.sequence_length, run.micro_batch, run.document_length};
   config.precision = precision_of(run, recipe);
-  config.recompute.full_layer = run.recompute == "full";
-  config.recompute.attention_core = run.recompute == "selective";
-  config.schedule = run.chunks > 1 ? "interleaved_1f1b" : "1f1b";
+  config.recompute = recompute_of(run);
+  config.expert_load.capacity_factor = capacity_of(run);
+  config.schedule = !run.schedule.empty() ? run.schedule : run.chunks > 1 ? "interleaved_1f1b" : "1f1b";
   if (recipe.flash2) config.attention_kernel = AttentionKernel::flash2;
-  config.software = libraries.software(software_of(run));
+  config.software = libraries.software(run.software);
   if (run.expert_tensor == 0) config.plan.expert_tensor = expert_tensor_of(config.software, config.plan, config.model);
   config.plan.overlap_gradients &= config.software.overlaps_exchange;
   config.plan.overlap_parameters &= config.software.overlaps_exchange;
   config.plan.tensor_overlap = recipe.megatron;
+  config.dropout = run.dropout;
+  if (!run.open.empty()) config.open = {run.open};
   config.mechanisms.gpu_speed_spread.reset();  // as calibrated
   scenario.training = std::move(config);
   return scenario;

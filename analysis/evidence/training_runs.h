@@ -13,8 +13,9 @@ namespace flopcast {
 /// One row of a table of runs.
 struct TrainingRun {
   std::string id;
-  std::string version;    ///< of the framework, as the source has it
   std::string framework;  ///< decides what the recipe turns on: see recipe_of() in the .cc
+  std::string version;    ///< of the framework, as the source has it
+  std::string software;   ///< library name of its profile
   std::string model;      ///< library name
   int layers = 0;         ///< 0: as the model has them
   std::string precision;  ///< bf16, fp8_tensor, fp8_current, fp8_block
@@ -25,8 +26,17 @@ struct TrainingRun {
   int micro_batch = 1;
   std::int64_t global_batch = 1;
   std::int64_t sequence_length = 1;
-  std::string recompute;  ///< none, selective, full, unknown
-  Seconds step;           ///< published
+  std::string recompute;   ///< none, selective, full, unknown, or modules: "mla_up_proj+mlp"
+  std::string dispatcher;  ///< deep_ep, hybrid_ep; else NCCL's all-to-all
+  std::string schedule;    ///< empty: 1F1B, interleaved where there are chunks
+  std::string routing;     ///< "capacity:1": tokens beyond that are dropped; empty: balanced or unknown, none dropped
+  std::string open;        ///< what the source does not say and is taken as it stands here, for ranges
+  std::string left_out;    ///< why the run is not predicted; empty: it is
+  std::string parameters;  ///< "bf16": gathered so in FP8 too; empty: as the framework does
+  bool dropout = false;
+  int gpus_per_node = 8;
+  std::int64_t document_length = 0;  ///< mean, of documents packed into a sequence; 0: not packed
+  Seconds step;                      ///< published
   std::string notes;
   std::string source;
 };

@@ -108,17 +108,66 @@ void on_every_core(std::size_t jobs, Work work) {
 
 /// The step with everything kept; when that does not fit and the source is silent, with layers computed
 /// again.
-Seconds predict(const TrainingRun& run, Scenario& scenario, const RunOptions& options) {
+RunError predict(const TrainingRun& run, Scenario& scenario, const RunOptions& options) {
   if (run.recompute == "unknown") {
     try {
-      RunOptions strict = options;
-      strict.allow_oom = false;
-      return step_time(scenario, *scenario.training, strict);
+      check_fit(scenario);
     } catch (const MemoryRefused&) {
       scenario.training->recompute.full_layer = true;
     }
   }
-  return step_time(scenario, *scenario.training, options);
+  const TrainingReport report = run_training(scenario, options);
+  RunError error{run, report.step_time};
+  if (report.range) error.log_error = report.range->log_error;
+  error.software_error = scenario.training->software.error;
+  return error;
+}
+
+constexpr double kNinetyPercent = 1.6448536269514722;  // quantile of the normal distribution at 95 %
+
+/// Share of runs whose published step lies in a range of `log_error`.
+template <class LogError>
+double covered(const std::vector<RunError>& errors, const LogError& log_error) {
+  double inside = 0, all = 0;
+  for (const RunError& error : errors) {
+    all += 1;
+    inside += std::abs(error.log_off()) <= kNinetyPercent * log_error(error) ? 1 : 0;
+  }
+  return all > 0 ? inside / all : 0;
+}
+
+/// What software adds to the error of a run, from the runs of all other profiles: half of the deviations lie within
+/// 0.6745 standard deviations.
+double error_of_others(const std::vector<RunError>& errors, const RunError& of) {
+  std::vector<double> off;
+  for (const RunError& other : errors) {
+    if (other.run.software == of.run.software) continue;
+    off.push_back(std::abs(other.log_off()));
+  }
+  const double sd = percentile(off, 0.5) / 0.6745;
+  const double parts = of.log_error * of.log_error - of.software_error * of.software_error;
+  return std::sqrt(std::max(parts, sd * sd));
+}
+
+void add_coverage(std::vector<Check>& checks, const std::vector<RunError>& errors) {
+  std::vector<double> half;
+  for (const RunError& error : errors) half.push_back(std::expm1(kNinetyPercent * error.log_error));
+  const std::string count = fmt::format("{} runs", errors.size());
+  const auto share = [&](std::string what, double part) {
+    Check check;
+    check.group = kUnseen;
+    check.what = std::move(what);
+    check.unit = "%";
+    check.predicted = 100 * part;
+    check.published = 90;
+    check.tolerance = 5.0 / 90;
+    check.source = count;
+    checks.push_back(std::move(check));
+  };
+  share("steps within their 90 % range", covered(errors, [](const RunError& e) { return e.log_error; }));
+  share("the same, what software adds taken from the runs of other profiles",
+        covered(errors, [&](const RunError& e) { return error_of_others(errors, e); }));
+  checks.push_back(summary(kUnseen, "half of the range, median", percentile(half, 0.5), 0.12, count));
 }
 
 }  // namespace
@@ -149,17 +198,21 @@ std::vector<RunError> predict_published_runs(const Libraries& libraries, const R
   const Calibrations calibrations(libraries);
   RunOptions lenient = options;
   lenient.allow_oom = true;  // what was run fitted, whatever our table says
-  std::vector<RunError> errors;
+  lenient.project = false;
+  lenient.contention = Contention::in_process;
+  const std::string table = required_file(libraries, kStepErrorsFile);
+  lenient.errors = std::make_shared<const StepErrors>(parse_csv(read_text_file(table), table));
+  std::vector<TrainingRun> runs = read_published_runs(parse_csv(read_text_file(file), file));
+  std::erase_if(runs, [](const TrainingRun& run) { return !run.left_out.empty(); });
+  const Libraries shelf = libraries.remembering();
   std::vector<Scenario> scenarios;
-  for (const TrainingRun& run : read_published_runs(parse_csv(read_text_file(file), file))) {
-    if (node_of(run).empty()) continue;
-    Scenario& scenario = scenarios.emplace_back(scenario_of(run, libraries));
-    calibrations.complete(scenario);
-    scenario.training->overheads = calibrations.training.overheads;
-    errors.push_back({run, Seconds(0)});
+  for (const TrainingRun& run : runs) {
+    scenarios.push_back(scenario_of(run, shelf));
+    calibrations.complete(scenarios.back());
+    scenarios.back().training->overheads = calibrations.training.overheads;
   }
-  on_every_core(errors.size(),
-                [&](std::size_t i) { errors[i].predicted = predict(errors[i].run, scenarios[i], lenient); });
+  std::vector<RunError> errors(runs.size());
+  on_every_core(runs.size(), [&](std::size_t i) { errors[i] = predict(runs[i], scenarios[i], lenient); });
   return errors;
 }
 
@@ -184,6 +237,7 @@ std::vector<Check> summarise_published_runs(const std::vector<RunError>& errors,
   checks.push_back(
       summary(kUnseen, "dense, H100, 64 GPUs up: largest |error|", percentile(dense, 1), 0.15, count(dense)));
   checks.push_back(summary(kUnseen, "experts, H100: median |error|", percentile(experts, 0.5), 0.12, count(experts)));
+  add_coverage(checks, errors);
   for (const auto& [framework, off] : by_framework) {
     checks.push_back(summary(kUnseen, framework + ": median |error|", percentile(off, 0.5), 0, count(off)));
     checks.push_back(summary(kUnseen, framework + ": 90th percentile", percentile(off, 0.9), 0, count(off)));
@@ -199,6 +253,16 @@ std::string to_text(const std::vector<RunError>& errors, const TextStyle& style)
                fmt::format("{:.2f} s", error.run.step.value()), format_error(error.error())});
   }
   return table.render(style);
+}
+
+std::string left_out_to_text(const Libraries& libraries, const TextStyle& style) {
+  const std::string file = required_file(libraries, "analysis/data/published_training_runs.csv");
+  std::string text;
+  for (const TrainingRun& run : read_published_runs(parse_csv(read_text_file(file), file))) {
+    if (!run.left_out.empty())
+      text += "  " + wrap(fmt::format("{}: not predicted, {}", run.id, run.left_out), style.width() - 4, "    ") + "\n";
+  }
+  return text;
 }
 
 }  // namespace flopcast

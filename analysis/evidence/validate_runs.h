@@ -23,5 +23,7 @@ std::vector<Check> summarise_published_runs(const std::vector<RunError>& errors,
 
 /// Every run on a line.
 std::string to_text(const std::vector<RunError>& errors, const TextStyle& style);
+/// The runs of the table that are not predicted, each with the reason.
+std::string left_out_to_text(const Libraries& libraries, const TextStyle& style);
 
 }  // namespace flopcast

@@ -47,6 +47,13 @@ ServingSpread EnvironmentData::serving_spread(const Scenario& scenario) const {
   return flopcast::serving_spread(table, kSpreadFile, scenario);
 }
 
+std::shared_ptr<const StepErrors> EnvironmentData::step_errors() const {
+  return step_errors_.get([&] {
+    const std::string file = required_file(libraries_, kStepErrorsFile);
+    return std::make_shared<const StepErrors>(parse_csv(read_text_file(file), file));
+  });
+}
+
 const PriceBook& EnvironmentData::prices() const {
   return prices_.get([&] { return PriceBook::load(libraries_); });
 }

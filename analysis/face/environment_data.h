@@ -11,6 +11,7 @@
 #include "analysis/money/price_book.h"
 #include "analysis/runs/energy.h"
 #include "analysis/runs/serving/serving_spread.h"
+#include "analysis/runs/training/step_range.h"
 #include "flopcast/environment.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "hwmodels/kernels/calibration.h"
@@ -50,6 +51,7 @@ class EnvironmentData {
   std::shared_ptr<const EngineConstants> engine() const;
   PowerModel power(const std::string& architecture) const;
   ServingSpread serving_spread(const Scenario& scenario) const;
+  std::shared_ptr<const StepErrors> step_errors() const;
   const PriceBook& prices() const;
   const std::vector<UsualSpread>& usual_spreads() const;
 
@@ -60,6 +62,7 @@ class EnvironmentData {
   Lazy<TrainingCalibration> training_;
   Lazy<std::shared_ptr<const EngineConstants>> engine_;
   Lazy<std::string> power_, spread_;  // texts of tables
+  Lazy<std::shared_ptr<const StepErrors>> step_errors_;
   Lazy<PriceBook> prices_;
   Lazy<std::vector<UsualSpread>> usual_spreads_;
 };

@@ -347,11 +347,18 @@ PricedWork work_of(const Projection& projection) {
   for (const PhaseProjection& phase : projection.phases)
     out.phases.push_back({phase.name, phase.gpu_hours, phase.given, phase.source});
   const Seconds expected = projection.life ? projection.life->closed.elapsed() : Seconds(0);
+  // Failures and the error of a step are independent: their logarithms add up as squares.
+  double low = 0, high = 0;
   if (expected > Seconds(0) && projection.life->replayed) {
     const Spread& hours = projection.life->replayed->elapsed_hours;
+    low = std::log(in_hours(expected) / hours.low);
+    high = std::log(hours.high / in_hours(expected));
+  }
+  const double step = kNormal95 * projection.log_error;
+  if (const double both = std::hypot(low, step) + std::hypot(high, step); both > 0) {
     const double given = projection.gpu_hours - projection.predicted_gpu_hours;
-    const double per_hour = projection.predicted_gpu_hours / in_hours(expected);
-    out.range = HoursRange{given + per_hour * hours.low, given + per_hour * hours.high};
+    out.range = HoursRange{given + projection.predicted_gpu_hours * std::exp(-std::hypot(low, step)),
+                           given + projection.predicted_gpu_hours * std::exp(std::hypot(high, step))};
   }
   return out;
 }

@@ -161,6 +161,14 @@ void describe(const TrainingReport& report, report::Training& out) {
     item.set_bytes(load.bytes.value());
     item.set_utilisation(load.utilisation);
   }
+  if (!report.range) return;
+  for (const RangeInput& input : report.range->inputs) {
+    report::RangeInput& item = *out.add_range_inputs();
+    item.set_input(input.title);
+    item.set_log_standard_deviation(input.log_sd);
+    item.set_variance_share(input.variance_share);
+    item.set_source(input.source);
+  }
 }
 
 void describe(const Projection& projection, report::Projection& out) {

@@ -20,6 +20,7 @@
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/plain_text.h"
 #include "workloads/schedules/schedule.h"
+#include "workloads/training/open_fields.h"
 
 namespace flopcast {
 namespace {
@@ -300,7 +301,22 @@ class Resolver {
           fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));
     }
     gather([&] { config.software = libraries_.software(t.software()); });
+    if (!t.has_attention_kernel() && config.software.flash2) config.attention_kernel = AttentionKernel::flash2;
+    for (int i = 0; i < t.open_size(); ++i) {
+      if (find_open_field(t.open(i)) != nullptr) continue;
+      std::vector<std::string> names;
+      for (const OpenField& field : open_fields()) names.emplace_back(field.name);
+      add(fmt::format("training.open[{}]", i), t.open(i), fmt::format("one of {}", fmt::join(names, ", ")),
+          nearest_name(t.open(i), names));
+    }
     settle_plan(t.plan(), config.software, config.plan);
+    if (t.plan().dispatcher() != "all_to_all" && t.plan().has_dispatcher() && !config.software.deep_ep &&
+        model_.moe.experts > 0) {
+      add("training.plan.dispatcher",
+          fmt::format("{}, which {} of {} does not have", t.plan().dispatcher(), config.software.name,
+                      config.software.released),
+          "all_to_all, or a later software");
+    }
     if (config.attention_kernel == AttentionKernel::unfused && config.plan.context > 1) {
       add("training.attention_kernel", fmt::format("unfused over {} GPUs that share a sequence", config.plan.context),
           "fused or flash2, or training.plan.context: 1");
@@ -312,6 +328,8 @@ class Resolver {
   /// What the plan leaves open, as the software has it.
   void settle_plan(const proto::Plan& stated, const SoftwareProfile& software, ParallelPlan& plan) const {
     if (!stated.has_dispatcher()) plan.dispatcher = software.dispatcher;
+    if (!stated.has_tensor_overlap()) plan.tensor_overlap = software.overlaps_tensor;
+    if (!stated.has_layer_split() && software.even_split) plan.layer_split = "even";
     if (!stated.has_overlap_gradients()) plan.overlap_gradients = software.overlaps_exchange;
     if (!stated.has_overlap_parameters()) plan.overlap_parameters = software.overlaps_exchange;
     if (model_known_ && !stated.has_expert_tensor()) plan.expert_tensor = expert_tensor_of(software, plan, model_);

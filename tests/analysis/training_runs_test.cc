@@ -71,7 +71,8 @@ TEST_CASE("no field of a scenario scales a predicted time, but the stated what-i
   // Every number below `training` is a count, a size or a share of something physical. What could hide a
   // factor is a field that is neither: the list of them is this one, and a new one has to be put here by
   // somebody who thinks.
-  const std::set<std::string> known{"coefficient_of_variation", "shares", "gpu_speed_spread", "efficiency"};
+  const std::set<std::string> known{"coefficient_of_variation", "shares", "gpu_speed_spread", "efficiency",
+                                    "capacity_factor"};
   std::set<std::string> found;
   const auto walk = [&](const auto& self, const google::protobuf::Descriptor* message) -> void {
     for (int i = 0; i < message->field_count(); ++i) {
@@ -154,6 +155,49 @@ TEST_CASE("software decides what a step computes beside its layers' kernels") {
   CHECK(moe.training->plan.dispatcher == ExpertDispatcher::all_to_all);
   CHECK_THROWS_WITH(testing::resolved(kSmall, std::vector<std::string>{with("megatron-core-2025.9")}),
                     Catch::Matchers::ContainsSubstring("megatron-core-2025.09"));
+}
+
+TEST_CASE("the host's time of a framework's modules shows where kernels are short, and not under CUDA graphs") {
+  const std::string megatron = "training.software=megatron-core-2025.09", tiny = "training.batch.sequence_length=256";
+  CHECK(step_of(kSmall, {megatron}) < 1.05 * step_of(kSmall));  // long kernels hide it
+  CHECK(step_of(kSmall, {megatron, tiny}) > 1.15 * step_of(kSmall, {tiny}));
+  CHECK(step_of(kSmall, {megatron, tiny, "training.cuda_graphs=true"}) < step_of(kSmall, {megatron, tiny}));
+}
+
+TEST_CASE("adapters leave out weight gradients and the optimiser; packed documents attend to themselves") {
+  const std::vector<std::string> lora{"training.adapter_rank=16"};
+  CHECK(step_of(kSmall, lora) < 0.9 * step_of(kSmall));
+  CHECK(step_of(kSmall, lora) > 0.6 * step_of(kSmall));
+  const Scenario s = testing::resolved(kSmall, lora);
+  const TrainingReport frozen = run_training(s, {}), whole = run_training(testing::resolved(kSmall), {});
+  CHECK(frozen.fullest_memory().total() < whole.fullest_memory().total());
+  const std::string packed = "training.batch.document_length=512";
+  CHECK(step_of(kSmall, {packed}) < step_of(kSmall));
+  CHECK(step_of(kSmall, {packed}) > 0.8 * step_of(kSmall));
+}
+
+TEST_CASE("loads of GPUs are not loads of experts, and a capacity bounds either") {
+  constexpr const char* kExperts = "mixtral_8x7b_64_h100";
+  const std::vector<std::string> skewed{"training.expert_load.kind=skewed",
+                                        "training.expert_load.coefficient_of_variation=0.3"};
+  const auto with = [&](const std::string& more) {
+    std::vector<std::string> sets = skewed;
+    sets.push_back(more);
+    return step_of(kExperts, sets);
+  };
+  const double ranks = with("training.expert_load.level=rank");
+  CHECK(ranks > 1.05 * step_of(kExperts));
+  CHECK(with("training.expert_load.capacity_factor=1") == Approx(step_of(kExperts)));
+  CHECK(with("training.expert_load.capacity_factor=1.25") > step_of(kExperts));
+  CHECK(with("training.expert_load.capacity_factor=1.25") < ranks);
+  CHECK_THROWS_WITH(with("training.expert_load.capacity_factor=0"), Catch::Matchers::ContainsSubstring("0.1"));
+}
+
+TEST_CASE("a plan that its software cannot run is refused") {
+  CHECK_THROWS_WITH(
+      testing::resolved("mixtral_8x7b_64_h100", std::vector<std::string>{"training.software=megatron-core-2024.09",
+                                                                         "training.plan.dispatcher=deep_ep"}),
+      Catch::Matchers::ContainsSubstring("all_to_all"));
 }
 
 TEST_CASE("a slow GPU slows its tensor group, its replicas and the step") {

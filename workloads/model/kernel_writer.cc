@@ -52,7 +52,28 @@ int launches(const LayerKernel& kernel) {
 }
 
 int KernelWriter::linear(std::string_view role, double m, double n, double k) {
-  return add(role, gemm(GemmKind::dense, m, n, k), 1);
+  const int place = add(role, gemm(GemmKind::dense, m, n, k), 1);
+  if (work_.habits.adapter_rank > 0 && part_ != LayerPart::edge) adapter(m, n, k);
+  return place;
+}
+
+/// Two matrices of a low rank beside one of k x n, in BF16: their product, scaled and added. Backward (k and n are
+/// those of the gradient's GEMM): gradients of both and of their input.
+void KernelWriter::adapter(double m, double n, double k) {
+  const double rank = work_.habits.adapter_rank;
+  linear_in(Precision::bf16, "adapter down", m, rank, k);
+  linear_in(Precision::bf16, "adapter up", m, n, rank);
+  memory("adapter sum", MemoryKernel::elementwise, m * n * 10, 2);
+  if (pass_ != KernelPass::input_gradient || again_) return;
+  const auto gradient = [&](double rows, double columns) {
+    GemmShape shape = gemm(GemmKind::weight_gradient, rows, columns, m);
+    shape.precision = Precision::bf16;
+    shape.scaling = Scaling::none;
+    shape.output = work_.precision.gradients;
+    add("adapter gradient", shape, 1);
+  };
+  gradient(k, rank);
+  gradient(rank, n);
 }
 
 int KernelWriter::linear_in(Precision precision, std::string_view role, double m, double n, double k) {
@@ -84,12 +105,14 @@ void KernelWriter::fused_experts(std::string_view role, double rows, double widt
 void KernelWriter::latent_block(std::string_view role, const LatentBlockShape& shape) { add(role, shape, 1); }
 
 void KernelWriter::weight_gradient(std::string_view role, double m, double n, double tokens, int times) {
+  if (work_.habits.adapter_rank > 0) return;  // frozen
   GemmShape shape = gemm(GemmKind::weight_gradient, m, n, tokens);
   shape.output = work_.precision.gradients;
   add(role, shape, times);
 }
 
 void KernelWriter::weight_gradient_in(Precision precision, std::string_view role, double m, double n, double tokens) {
+  if (work_.habits.adapter_rank > 0) return;
   GemmShape shape = gemm(GemmKind::weight_gradient, m, n, tokens);
   shape.precision = precision;
   shape.scaling = Scaling::none;
@@ -98,6 +121,7 @@ void KernelWriter::weight_gradient_in(Precision precision, std::string_view role
 }
 
 int KernelWriter::weight_gradient_elsewhere(std::string_view role, double m, double n, double tokens) {
+  if (work_.habits.adapter_rank > 0) return kNothing;
   weight_gradient(role, m, n, tokens, 0);
   return size() - 1;
 }
@@ -114,7 +138,8 @@ void KernelWriter::quantize(std::string_view role, double elements) {
     return memory(role, MemoryKernel::cast, elements * (2.0 + bytes_per_weight(WeightFormat::nvfp4)));
   if (p.fp8_blocks()) return memory(role, MemoryKernel::cast, elements * (2.0 + 1.0 + kScaleBytesPerElement));
   if (p.fp8() && work_.habits.tensor_scales == TensorScales::current)
-    memory(role, MemoryKernel::cast_transpose, elements * (2.0 + 1.0 + 1.0));
+    memory(role, MemoryKernel::cast_transpose, elements * (2.0 + 1.0 + 1.0 + (work_.habits.amax_pass ? 2.0 : 0.0)),
+           work_.habits.amax_pass ? 2 : 1);
 }
 
 void KernelWriter::quantize_transposed(std::string_view role, double elements, int times) {

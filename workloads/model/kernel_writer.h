@@ -58,6 +58,7 @@ class KernelWriter {
 
  private:
   int add(std::string_view role, LayerKernelShape shape, int count);
+  void adapter(double m, double n, double k);
   GemmShape gemm(GemmKind kind, double m, double n, double k) const;
   void tensor_exchange(LayerExchange::Kind kind, double bytes_per_element, int gemm);
 

@@ -133,6 +133,8 @@ struct KernelHabits {
   ExpertGemms expert_gemms = ExpertGemms::contiguous;
   LatentDecode latent_decode = LatentDecode::kernels;
   TensorScales tensor_scales = TensorScales::current;
+  /// Current scales are made by a pass over the tensor before its cast; else the pass of an earlier step has made them.
+  bool amax_pass = false;
   /// The norm before attention adds the residual too (vLLM and SGLang fused_add_rms_norm); else an FFN's last kernel
   /// or the norm before the FFN does.
   bool residual_in_attention_norm = false;
@@ -172,6 +174,8 @@ struct KernelHabits {
   /// pass an input is gathered beside one GEMM and its gradient scattered beside the other in any case.
   bool tensor_overlap = true;
   LogitUse logits = LogitUse::eager_loss;
+  /// Rank of low-rank adapters beside linear layers, whose own weights are frozen; 0: none.
+  int adapter_rank = 0;
   /// The inputs of an MTP module are embedded and cast by kernels of their own; else with their norms.
   bool mtp_input_kernels = true;
 };

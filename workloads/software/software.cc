@@ -19,9 +19,18 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.expert_cast_bytes > 0)
     text += fmt::format(", FP8 weights of experts cast for every micro-batch ({:g} bytes each)",
                         software.expert_cast_bytes);
+  if (software.host_module > Seconds(0))
+    text += fmt::format(", {:g} us of the host per call of a layer ({:g} more in FP8), {:g} ms per routing",
+                        software.host_module.value() * 1e6, software.host_module_fp8.value() * 1e6,
+                        software.host_experts.value() * 1e3);
   if (software.expert_tensor_follows_tensor) text += ", experts sliced like dense matrices";
+  if (software.flash2) text += ", attention by FlashAttention-2";
+  if (!software.overlaps_tensor) text += ", tensor parallelism's exchange not beside GEMMs";
+  if (software.autograd) text += ", weight gradients not beside the exchange of a lone backward";
+  if (software.even_split) text += ", layers spread evenly over stages";
   if (!software.overlaps_exchange) text += ", gradients and parameters not beside compute";
   if (software.dispatcher == ExpertDispatcher::all_to_all) text += ", tokens to experts by NCCL all-to-all";
+  if (software.dispatcher == ExpertDispatcher::hybrid_ep) text += ", tokens to experts by Hybrid-EP";
   return text;
 }
 

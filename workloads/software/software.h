@@ -17,8 +17,13 @@ namespace flopcast {
 enum class ExpertDispatcher : std::uint8_t {
   deep_ep,     ///< DeepEP's kernels: a token goes once to each node, NVLink forwards it; they take SMs of their own
   all_to_all,  ///< NCCL all-to-all of token copies, one per expert rank
+  hybrid_ep,   ///< as DeepEP, by the copy engines of few SMs, which fill NVLink (DeepEP's branch hybrid-ep)
 };
-constexpr std::array<std::string_view, 2> enum_names(ExpertDispatcher) { return {"deep_ep", "all_to_all"}; }
+constexpr std::array<std::string_view, 3> enum_names(ExpertDispatcher) {
+  return {"deep_ep", "all_to_all", "hybrid_ep"};
+}
+/// A token goes once to each rank that wants it, by kernels that take SMs; else once to each expert that does.
+constexpr bool sends_tokens_once(ExpertDispatcher dispatcher) { return dispatcher != ExpertDispatcher::all_to_all; }
 
 struct SoftwareProfile {
   std::string name;
@@ -36,11 +41,20 @@ struct SoftwareProfile {
   bool eager = false;            ///< norms, rotary positions, activations and residuals as chains of PyTorch's kernels
   FlopPerSecond attention_rate;  ///< attention computes no faster, forward and backward; 0: as measured on its kernels
   double expert_cast_bytes = 0;  ///< moved per parameter of an expert and micro-batch, in FP8 with scales per tensor
+  Seconds host_module;           ///< host time of each call of a linear layer or attention, beside launches
+  Seconds host_module_fp8;       ///< what a linear layer in FP8 takes more
+  Seconds host_experts;          ///< host time of routing, dispatch and combine, per layer with experts and direction
+  bool deep_ep = true;           ///< DeepEP is among its dispatchers
+  bool autograd = false;  ///< gradients of weights with those of inputs, not beside the exchange of a lone backward
+  double error = 0.05;    ///< of published steps, beside those of kernels and links: log standard deviation
 
   // What plans leave open.
   bool expert_tensor_follows_tensor = false;  ///< experts are sliced like dense matrices, unless a plan says otherwise
   bool overlaps_exchange = true;              ///< gradients and parameters of data parallelism travel beside compute
   ExpertDispatcher dispatcher = ExpertDispatcher::deep_ep;
+  bool overlaps_tensor = true;  ///< gathers and scatters of tensor parallelism run beside GEMMs
+  bool flash2 = false;          ///< attention is FlashAttention-2
+  bool even_split = false;      ///< layers are spread evenly over stages, whatever embedding and head take
   std::map<std::string, Source> sources;
 
   template <class Visitor>
@@ -56,9 +70,18 @@ struct SoftwareProfile {
     field("eager", &SoftwareProfile::eager, {"software"});
     field("attention_rate", &SoftwareProfile::attention_rate, {"software"});
     field("expert_cast_bytes", &SoftwareProfile::expert_cast_bytes, {"software"});
+    field("host_module", &SoftwareProfile::host_module, {"software"});
+    field("host_module_fp8", &SoftwareProfile::host_module_fp8, {"software"});
+    field("host_experts", &SoftwareProfile::host_experts, {"software"});
+    field("deep_ep", &SoftwareProfile::deep_ep, {"software"});
+    field("autograd", &SoftwareProfile::autograd, {"software"});
+    field("error", &SoftwareProfile::error, {kLabel});
     field("expert_tensor_follows_tensor", &SoftwareProfile::expert_tensor_follows_tensor, {"software"});
     field("overlaps_exchange", &SoftwareProfile::overlaps_exchange, {"software"});
     field("dispatcher", &SoftwareProfile::dispatcher, {"software"});
+    field("overlaps_tensor", &SoftwareProfile::overlaps_tensor, {"software"});
+    field("flash2", &SoftwareProfile::flash2, {"software"});
+    field("even_split", &SoftwareProfile::even_split, {"software"});
     field("sources", &SoftwareProfile::sources, {.cause = kLabel, .resolved = true});
   }
 };

@@ -92,7 +92,7 @@ std::vector<std::size_t> EndOfStep::replayed_among(const std::vector<RankId>& gp
 
 StageParameters EndOfStep::parameters_of(int pipeline_rank) const {
   StageParameters sum;
-  for (int stage : schedule_.stage_of[pipeline_rank]) sum += stage_parameters(config_, stages_[stage]);
+  for (int stage : schedule_.stage_of[pipeline_rank]) sum += trained_parameters(config_, stages_[stage]);
   return sum;
 }
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "hwmodels/fabric/fabric_graph.h"
+#include "workloads/collectives/expert_collective.h"
+
 namespace flopcast {
 namespace {
 
@@ -79,6 +82,34 @@ Seconds ExchangeTimes::time(const LayerExchange& exchange, const GroupSpeeds& sp
   time.nvlink /= speed.nvlink;
   time.nic /= speed.nic;
   return time.total();
+}
+
+Seconds ExchangeTimes::expert_exchange(std::int64_t tokens) const {
+  const MoeConfig& moe = config_.model.moe;
+  const ParallelPlan& plan = config_.plan;
+  if (moe.experts == 0 || plan.expert < 2 || !config_.mechanisms.expert_communication) return Seconds(0);
+  const int local = std::clamp(cluster_.node.gpus / plan.expert_tensor, 1, plan.expert);
+  if (!sends_tokens_once(plan.dispatcher)) {
+    const Bytes bytes(static_cast<double>(tokens) * moe.experts_per_token * config_.model.hidden *
+                      bytes_per_element(config_.precision.dispatch));
+    return choose_nccl(NcclOp::all_to_all, lie_of({plan.expert, plan.expert_tensor}), bytes, cluster_, links_).total();
+  }
+  RoutingRequest routing;
+  routing.ranks = plan.expert;
+  routing.ranks_per_node = local;
+  routing.experts = moe.experts;
+  routing.experts_per_token = moe.experts_per_token;
+  routing.groups = moe.groups;
+  routing.groups_per_token = moe.groups_per_token;
+  routing.tokens_per_rank = tokens;
+  routing.bytes_per_token = Bytes(config_.model.hidden * bytes_per_element(config_.precision.dispatch));
+  routing.rank_load.assign(static_cast<std::size_t>(plan.expert), 1.0);
+  ExpertSetting setting;
+  setting.nic = nic_pace(cluster_);
+  setting.nvlink = node_link_pace(cluster_.node);
+  setting.nodes = (plan.expert + local - 1) / local;
+  setting.sms = plan.dispatcher == ExpertDispatcher::hybrid_ep ? cluster_.node.gpu.sms : config_.communication_sms;
+  return expert_time(setting, expert_traffic(routing).front(), links_).total();
 }
 
 ExchangeTimes::Split ExchangeTimes::split(const PhaseExchange& phase, const GroupSpeeds& speeds) const {

@@ -35,6 +35,8 @@ class ExchangeTimes {
   /// Once, alone.
   Seconds time(const LayerExchange& exchange, const GroupSpeeds& speeds) const;
   Seconds time(const LayerExchange& exchange) const { return time(exchange, {}); }
+  /// A dispatch or a combine of so many tokens per GPU, alone, with equal loads. Zero where experts are not spread.
+  Seconds expert_exchange(std::int64_t tokens) const;
 
  private:
   /// `ranks` that lie `stride` GPUs apart.

@@ -82,8 +82,11 @@ std::pair<int, int> ExpertGroups::group_of(const RankProgram& program) const {
 
 CollectivePhase ExpertGroups::exchange(const std::vector<RankId>& gpus, const std::vector<ExpertTraffic>& traffic,
                                        ExpertOp op, bool overlapped, bool folded) {
-  if (config_.plan.dispatcher == ExpertDispatcher::deep_ep) {
-    return expert_collective(topology_, links_, {gpus, traffic, op, overlapped, config_.communication_sms});
+  if (sends_tokens_once(config_.plan.dispatcher)) {
+    // Copy engines of Hybrid-EP fill the links whatever SMs they are on.
+    const bool engines = config_.plan.dispatcher == ExpertDispatcher::hybrid_ep;
+    const int sms = engines ? topology_.cluster().node.gpu.sms : config_.communication_sms;
+    return expert_collective(topology_, links_, {gpus, traffic, op, overlapped, sms});
   }
   // Every copy of a token travels on its own: as much as the experts compute on. A rank with busy experts
   // receives more.

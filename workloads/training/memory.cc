@@ -44,7 +44,7 @@ double kept_by_experts(const TrainingConfig& config, const Tokens& tokens, doubl
   const double copies = m.experts_per_token * hottest_load;
   double received = copies;
   // DeepEP delivers a token once to each rank that wants it.
-  if (config.plan.dispatcher == ExpertDispatcher::deep_ep) {
+  if (sends_tokens_once(config.plan.dispatcher)) {
     RoutingRequest routing;
     routing.ranks = config.plan.expert;
     routing.ranks_per_node = std::min(8, config.plan.expert);
@@ -164,12 +164,13 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
                        int rank, double hottest_load) {
   const PrecisionPlan& p = config.precision;
   const double h = config.model.hidden;
-  StageParameters elements;
+  StageParameters elements, trained;
   std::vector<Bytes> per_chunk;
   double layers = 0;
   bool has_head = false, has_embedding = false;
   for (int stage : schedule.stage_of[rank]) {
     elements += stage_parameters(config, stages[stage]);
+    trained += trained_parameters(config, stages[stage]);
     per_chunk.push_back(stage_activation(config, stages[stage], hottest_load));
     layers += stages[stage].layers() + stages[stage].mtp_modules;
     has_head |= stages[stage].head;
@@ -187,7 +188,10 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
   const double dense_shards = plan.zero_stage >= 1 ? static_cast<double>(plan.shards()) * holders : 1;
   const double expert_shards =
       plan.zero_stage >= 1 ? std::max(1.0, gpus / (static_cast<double>(plan.expert) * plan.expert_tensor)) : 1;
-  const double over_shards = elements.replicated / dense_shards + elements.expert / expert_shards;
+  const auto sharded = [&](const StageParameters& of) {
+    return of.replicated / dense_shards + of.expert / expert_shards;
+  };
+  const double over_shards = sharded(elements), all_trained = trained.replicated + trained.expert;
 
   const double edges = static_cast<double>(config.model.vocabulary) * h / plan.tensor;
 
@@ -203,18 +207,20 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
                   name(p.parameters), fp8_copy > 0 ? " and the FP8 operands" : "",
                   plan.zero_stage >= 3 ? fmt::format(", sharded {:.0f} ways", dense_shards) : ""));
   // Of a unit (a layer, with embedding or head beside it) that comes and goes whole, what a GPU does not hold anyway.
-  const auto passing = [&](double units, double bytes_per_element) {
+  const auto passing = [&](const StageParameters& whole, double units, double bytes_per_element) {
     const double part = std::min(1.0, units / std::max(1.0, layers));
     const double edge = has_head || has_embedding ? edges : 0;  // gathered with its neighbour
-    const double dense = std::min(elements.replicated, (elements.replicated - edge) * part + edge);
-    return bytes_per_element * (dense * (1 - 1 / dense_shards) + elements.expert * part * (1 - 1 / expert_shards));
+    const double dense = std::min(whole.replicated, (whole.replicated - edge) * part + edge);
+    return bytes_per_element * (dense * (1 - 1 / dense_shards) + whole.expert * part * (1 - 1 / expert_shards));
   };
-  if (plan.zero_stage >= 3) row("gathered layers", passing(2, parameter_bytes), "the one that computes and the next");
-  row("gradients", (plan.zero_stage >= 2 ? over_shards : all) * bytes_per_element(p.gradients),
+  if (plan.zero_stage >= 3)
+    row("gathered layers", passing(elements, 2, parameter_bytes), "the one that computes and the next");
+  row("gradients", (plan.zero_stage >= 2 ? sharded(trained) : all_trained) * bytes_per_element(p.gradients),
       fmt::format("{}, accumulated{}", name(p.gradients), plan.zero_stage >= 2 ? ", sharded" : ""));
-  if (plan.zero_stage >= 2) row("gradients of a layer", passing(1, bytes_per_element(p.gradients)), "not yet reduced");
+  if (plan.zero_stage >= 2)
+    row("gradients of a layer", passing(trained, 1, bytes_per_element(p.gradients)), "not yet reduced");
   const double state = bytes_per_element(p.master) + 2 * bytes_per_element(p.moments);
-  row("optimiser states", state * over_shards,
+  row("optimiser states", state * sharded(trained),
       fmt::format("master {}, moments {}; sharded {:.0f} ways, experts {:.0f} ways", name(p.master), name(p.moments),
                   dense_shards, expert_shards));
   const ActivationPeak peak = activation_peak(schedule, rank, per_chunk);

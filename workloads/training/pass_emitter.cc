@@ -42,18 +42,17 @@ PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
       shards_(shards),
       shard_plan_(shard_plan),
       boundary_(static_cast<double>(prices.own_tokens()) * config.model.hidden * bytes_per_element(Precision::bf16)) {
-  StageContent content;
-  content.dense_layers = 1;
-  dense_layer_ = stage_parameters(config, content);
-  content = {};
-  content.moe_layers = 1;
-  moe_layer_ = stage_parameters(config, content);
-  content = {};
-  content.embedding = true;
-  embedding_ = stage_parameters(config, content);
-  content = {};
-  content.head = true;
-  head_ = stage_parameters(config, content);
+  const auto units = [&](auto parameters) {
+    const auto of = [&](auto fill) {
+      StageContent content;
+      fill(content);
+      return parameters(config, content);
+    };
+    return Units{of([](StageContent& c) { c.dense_layers = 1; }), of([](StageContent& c) { c.moe_layers = 1; }),
+                 of([](StageContent& c) { c.embedding = true; }), of([](StageContent& c) { c.head = true; })};
+  };
+  held_ = units(stage_parameters);
+  trained_ = units(trained_parameters);
   const int directions = 1 + *std::max_element(schedule.direction_of.begin(), schedule.direction_of.end());
   for (int direction = 0; direction < directions; ++direction) path_.push_back(schedule.path(direction));
   for (const StageContent& stage : stages) {
@@ -68,18 +67,18 @@ Label PassEmitter::label(OpName name, const Half& half, std::size_t layer) const
           static_cast<std::uint16_t>(half.micro_batch.index()), index};
 }
 
-StageParameters PassEmitter::unit(const Half& half, std::size_t layer) const {
+StageParameters PassEmitter::unit(const Units& of, const Half& half, std::size_t layer) {
   StageParameters sum;
   const auto add_edges = [&](std::size_t before) {
     for (StageWalk::Edge edge : half.walk->edges[before]) {
-      if (edge == StageWalk::Edge::embedding) sum += embedding_;
-      if (edge == StageWalk::Edge::head) sum += head_;
+      if (edge == StageWalk::Edge::embedding) sum += of.embedding;
+      if (edge == StageWalk::Edge::head) sum += of.head;
     }
   };
   // Embedding and head travel with the layer beside them.
   if (layer == 0) add_edges(0);
   if (half.has(layer)) {
-    sum += half.layer(layer).moe ? moe_layer_ : dense_layer_;
+    sum += half.layer(layer).moe ? of.moe_layer : of.dense_layer;
     add_edges(layer + 1);
   }
   return sum;
@@ -91,14 +90,15 @@ void PassEmitter::gather(RankProgram& program, Half& half, std::size_t layer) {
   // Room for one layer beside the one that computes: the next gather starts when the layer before it has
   // ended.
   const OpId after = shard_plan_.gather_always ? program.layer_ends[0] : OpId();
-  half.parameters = shards_.gather(program, unit(half, layer), after).done;
+  half.parameters =
+      shards_.gather(program, unit(config_.plan.zero_stage >= 3 ? held_ : trained_, half, layer), after).done;
   program.layer_ends = {program.layer_ends[1], graph_.last_on(program.rank.compute)};
 }
 
 void PassEmitter::reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside) {
   if (!half.reduces || (!half.has(layer) && layer > 0)) return;
   const OpId last = graph_.last_on(program.rank.compute);
-  const ShardTraffic::Sent sent = shards_.scatter(program, unit(half, layer), last);
+  const ShardTraffic::Sent sent = shards_.scatter(program, unit(trained_, half, layer), last);
   share_sms(program, sent.alone, beside, label(OpName::collective_share, half, layer));
 }
 
@@ -132,6 +132,8 @@ OpId PassEmitter::compute(RankProgram& program, OpName name, const Price& price,
   evidence_.measured += price.by_evidence[0] * (stretch * times_);
   evidence_.fitted += price.by_evidence[1] * (stretch * times_);
   evidence_.roofline += price.by_evidence[2] * (stretch * times_);
+  auto& sources = sources_.of[static_cast<std::size_t>(name)];
+  for (std::size_t i = 0; i < sources.size(); ++i) sources[i] += price.by_source[i] * (stretch * times_);
   return graph_.compute(program.rank.compute, price.time * stretch, label);
 }
 
@@ -283,6 +285,8 @@ void PassEmitter::interleave(RankProgram& program, Half& forward, Half& backward
   const SmShare share = overlapped ? SmShare::beside_communication : SmShare::all;
   // Weight gradients run beside the backward's own communication even when nothing else does.
   const SmShare weight_share = SmShare::beside_communication;
+  // Autograd computes them with the gradients of inputs.
+  const bool at_once = weights && forward.walk == nullptr && config_.software.autograd;
   const ExpertTransfers& expert = program.expert;
   const PortTransfer& dispatch = overlapped ? expert.dispatch_overlapped : expert.dispatch;
   const PortTransfer& combine = overlapped ? expert.combine_overlapped : expert.combine;
@@ -314,14 +318,17 @@ void PassEmitter::interleave(RankProgram& program, Half& forward, Half& backward
     expert_transfer(program, forward, OpName::dispatch_forward, dispatch, i);
     shared_forward(i, attended);
     layer_compute(program, backward, OpName::mlp_backward, Phase::mlp_backward, i, share, true);
+    if (at_once) layer_compute(program, backward, OpName::mlp_weight, Phase::mlp_weight, i, share, true);
     expert_transfer(program, backward, OpName::dispatch_backward, combine, i);
-    if (weights) layer_compute(program, backward, OpName::mlp_weight, Phase::mlp_weight, i, weight_share, false);
+    if (weights && !at_once)
+      layer_compute(program, backward, OpName::mlp_weight, Phase::mlp_weight, i, weight_share, false);
     layer_compute(program, forward, OpName::mlp_forward, Phase::mlp_forward, i, share, true);
     expert_transfer(program, forward, OpName::combine_forward, combine, i);
     layer_compute(program, backward, OpName::attention_backward, Phase::attention_backward, i, share, true);
     if (i < backward_layers) backward_edges(program, backward, i + 1, share, weights);
     if (weights)
-      layer_compute(program, backward, OpName::attention_weight, Phase::attention_weight, i, weight_share, false);
+      layer_compute(program, backward, OpName::attention_weight, Phase::attention_weight, i,
+                    at_once ? share : weight_share, at_once);
     if (weights) reduce(program, backward, i, backward_time(program, backward, i));
     enter_backward(i + 1);
     if (i < forward_layers) enter_forward(i + 1);

@@ -28,6 +28,7 @@ class PassEmitter {
   void emit(RankProgram& program, const Pass& pass, CopyId copy, const std::vector<RankId>& peer,
             std::int64_t times = 1);
   const EvidenceShare& evidence() const { return evidence_; }
+  const SourceShare& sources() const { return sources_; }
 
  private:
   struct Half;  // the forward or the backward part of a pass, while it is being built
@@ -54,7 +55,11 @@ class PassEmitter {
   void reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside);
   /// Compute that goes slower because a collective runs beside it.
   void share_sms(RankProgram& program, Seconds collective, Seconds compute, Label label);
-  StageParameters unit(const Half& half, std::size_t layer) const;
+  /// What a layer consists of for the collectives of data parallelism, with the edge beside it.
+  struct Units {
+    StageParameters dense_layer, moe_layer, embedding, head;  // of one GPU
+  };
+  static StageParameters unit(const Units& of, const Half& half, std::size_t layer);
   void send(RankProgram& program, Half& half, const std::vector<RankId>& peer);
   Label label(OpName name, const Half& half, std::size_t layer) const;
 
@@ -67,11 +72,12 @@ class PassEmitter {
   PipelineMail& mail_;
   ShardTraffic& shards_;
   ShardPlan shard_plan_;
-  std::vector<StageWalk> forward_, backward_;                   // by stage
-  StageParameters dense_layer_, moe_layer_, embedding_, head_;  // of one GPU
-  std::vector<std::vector<Schedule::Location>> path_;           // [direction][stage]
-  Bytes boundary_;                                              // activations of one micro-batch between two stages
+  std::vector<StageWalk> forward_, backward_;  // by stage
+  Units held_, trained_;
+  std::vector<std::vector<Schedule::Location>> path_;  // [direction][stage]
+  Bytes boundary_;                                     // activations of one micro-batch between two stages
   EvidenceShare evidence_;
+  SourceShare sources_;
   double times_ = 1;  // that the pass being built stands for
 };
 

@@ -18,6 +18,8 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.expert_cast_bytes = config.software.expert_cast_bytes;
   habits.unfused_attention = config.attention_kernel == AttentionKernel::unfused;
   habits.attention_dropout = config.dropout;
+  habits.amax_pass = config.precision.current_scales;
+  habits.adapter_rank = config.adapter_rank;
   habits.logits = config.fused_loss ? LogitUse::fused_loss : LogitUse::eager_loss;
   return habits;
 }
@@ -70,7 +72,9 @@ LayerWork work_of(const TrainingConfig& config, const LayerShape& layer) {
   LayerWork work = work_of(config, static_cast<double>(layer.tokens));
   work.moe = layer.moe;
   work.context = {config.plan.context, config.plan.context_exchange == ContextExchange::all_gather};
-  work.reach.queries = layer.sequence_length / config.plan.context;
+  // Documents that are packed into a sequence: as many sequences of their mean length.
+  const std::int64_t piece = layer.sequence_length / config.plan.context;
+  work.reach.queries = std::min(piece, config.batch.attended());
   work.reach.keys = work.reach.queries;
   work.reach.batch = std::max<std::int64_t>(1, layer.tokens / std::max<std::int64_t>(1, work.reach.queries));
   if (!layer.moe) return work;
@@ -89,10 +93,11 @@ class Pricer {
   Pricer(const TrainingConfig& config, const KernelModel& kernels, int sms, double clock = 1)
       : config_(config), kernels_(kernels), sms_(sms), clock_(clock) {}
 
-  PhaseCost cost(const LayerKernels& list) const {
+  /// @param host further time of the host, beside that of modules and launches
+  PhaseCost cost(const LayerKernels& list, Seconds host = {}) const {
     PhaseCost cost;
     std::vector<Seconds> times;  // of every kernel of the list, those that run elsewhere too
-    int started = 0;
+    int started = 0, by_host = 0;
     for (const LayerKernel& kernel : list.kernels) {
       KernelTime price = std::visit([&](const auto& shape) { return this->price(shape); }, kernel.shape);
       const double times_run = std::max(1, kernel.count);
@@ -104,6 +109,9 @@ class Pricer {
       cost.kernels.push_back({kernel, price});
       cost.kernel_sum += price.time;
       started += launches(kernel);
+      if (in_graph(kernel)) continue;
+      by_host += launches(kernel);
+      host += of_host(kernel);
     }
     for (const LayerExchange& exchange : list.exchanges) {
       Seconds beside;
@@ -113,12 +121,30 @@ class Pricer {
     const TrainingOverheads& overheads = config_.overheads;
     const Seconds gap = config_.cuda_graphs ? overheads.graph_gap : kernels_.kernel_gap();
     cost.time = cost.kernel_sum + started * gap;
-    // The host launches ahead of the GPU; only where kernels are shorter than their launch does the GPU wait.
-    if (!config_.cuda_graphs) cost.time = std::max(cost.time, started * overheads.host_launch);
+    cost.host = by_host * overheads.host_launch;
+    if (!config_.cuda_graphs || routes_outside_graphs()) cost.host += host;
     return cost;
   }
 
  private:
+  /// How many rows an expert gets is known on the GPU only, unless every expert takes as many: dispatch and experts are
+  /// left out of CUDA graphs (Megatron-Core --cuda-graph-scope attn moe_router moe_preprocess).
+  bool routes_outside_graphs() const {
+    return config_.software.host_experts > Seconds(0) && !config_.expert_load.capacity_factor;
+  }
+  bool in_graph(const LayerKernel& kernel) const {
+    const bool expert = kernel.part == LayerPart::routed_experts || kernel.part == LayerPart::rows;
+    return config_.cuda_graphs && !(expert && routes_outside_graphs());
+  }
+  /// The call of a module, whose kernels launch themselves: a linear layer (all experts of a layer are one) or
+  /// attention.
+  Seconds of_host(const LayerKernel& kernel) const {
+    const SoftwareProfile& software = config_.software;
+    if (std::holds_alternative<MemoryTraffic>(kernel.shape)) return {};
+    const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
+    const bool fp8 = gemm != nullptr && gemm->precision == Precision::fp8;
+    return fp8 ? software.host_module + software.host_module_fp8 : software.host_module;
+  }
   static KernelTime stretched(KernelTime time, double factor) {
     time.time *= factor;
     time.on_sms *= factor;
@@ -141,6 +167,14 @@ class Pricer {
       time = stretched(
           time, 1 / (shape.kind == AttentionKind::backward ? overheads.flash2_backward : overheads.flash2_forward));
     }
+    // Fused dropout makes a random number per score, and again in the backward pass: Philox4x32-10, four numbers in
+    // about 64 integer operations, at half the rate of the FP32 lanes (a quarter of their FLOP).
+    if (config_.dropout && config_.attention_kernel != AttentionKernel::unfused) {
+      constexpr double kOperationsPerScore = 16;
+      const double pairs = static_cast<double>(shape.query_length) * static_cast<double>(shape.kv_length);
+      const double scores = pairs * static_cast<double>(shape.batch) * shape.query_heads * (shape.causal ? 0.5 : 1);
+      time.time += Flop(scores * kOperationsPerScore) / (kernels_.gpu().fp32_peak / 4);
+    }
     if (const FlopPerSecond most = config_.software.attention_rate; most > FlopPerSecond(0))
       time.time = std::max(time.time, flop(shape) / most);
     return time;
@@ -155,6 +189,17 @@ class Pricer {
   double clock_;
 };
 
+/// Dropout behind a block, fused with the sum of residuals: a byte of mask per element; backward a pass of its own.
+void add_residual_dropout(LayerKernels& list, const TrainingConfig& config, const LayerWork& work, KernelPass pass) {
+  if (!config.dropout) return;
+  LayerKernel kernel;
+  kernel.role = "residual dropout";
+  kernel.pass = pass;
+  const double bytes = pass == KernelPass::forward ? 1 : 2 + 1 + 2;
+  kernel.shape = MemoryTraffic{MemoryKernel::elementwise, Bytes(work.own_tokens * work.model.hidden * bytes)};
+  list.kernels.push_back(kernel);
+}
+
 LayerKernels phase_kernels(Phase phase, const TrainingConfig& config, const LayerWork& work) {
   // Shared experts have phases of their own where they run beside the exchange.
   const FfnPart main = config.plan.shared_expert_overlap ? FfnPart::routed : FfnPart::all;
@@ -163,12 +208,15 @@ LayerKernels phase_kernels(Phase phase, const TrainingConfig& config, const Laye
   switch (phase) {
     case Phase::attention_forward:
       add_attention_block(list, work, KernelPass::forward);
+      add_residual_dropout(list, config, work, KernelPass::forward);
       add_ffn_input(list, work, KernelPass::forward);
       break;
     case Phase::mlp_forward:
       add_ffn_block(list, work, KernelPass::forward, main);
+      add_residual_dropout(list, config, work, KernelPass::forward);
       break;
     case Phase::mlp_backward:
+      add_residual_dropout(list, config, work, KernelPass::input_gradient);
       add_ffn_block(list, work, KernelPass::input_gradient, main);
       break;
     case Phase::mlp_weight:
@@ -177,6 +225,7 @@ LayerKernels phase_kernels(Phase phase, const TrainingConfig& config, const Laye
     case Phase::attention_backward:
       add_ffn_input(list, work, KernelPass::input_gradient);
       add_attention_block(list, work, KernelPass::input_gradient);
+      add_residual_dropout(list, config, work, KernelPass::input_gradient);
       break;
     case Phase::attention_weight:
       add_attention_block(list, work, KernelPass::weight_gradient);
@@ -233,9 +282,21 @@ PhaseLoad layer_load(const TrainingConfig& config, const LayerShape& layer, cons
   return load;
 }
 
+PriceSource source_of(const LayerKernel& kernel) {
+  if (const auto* attention = std::get_if<AttentionShape>(&kernel.shape))
+    return attention->kind == AttentionKind::backward ? PriceSource::attention_backward
+                                                      : PriceSource::attention_forward;
+  const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
+  if (gemm == nullptr) return PriceSource::memory_bound;
+  if (kernel.part == LayerPart::routed_experts) return PriceSource::expert_gemm;
+  return gemm->precision == Precision::fp8 ? PriceSource::gemm_fp8 : PriceSource::gemm;
+}
+
 PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer, const KernelModel& kernels,
                       int sms, double clock) {
-  return Pricer(config, kernels, sms, clock).cost(phase_kernels(phase, config, work_of(config, layer)));
+  const bool routes = layer.moe && (phase == Phase::mlp_forward || phase == Phase::mlp_backward);
+  return Pricer(config, kernels, sms, clock)
+      .cost(phase_kernels(phase, config, work_of(config, layer)), routes ? config.software.host_experts : Seconds());
 }
 
 PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, const KernelModel& kernels,
@@ -257,7 +318,9 @@ PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t
   const Kernels& of = kOf[static_cast<std::size_t>(phase)];
   LayerKernels list;
   add_edge(list, work_of(config, static_cast<double>(tokens)), of.pass, of.edge);
-  return Pricer(config, kernels, sms, clock).cost(list);
+  PhaseCost cost = Pricer(config, kernels, sms, clock).cost(list);
+  cost.time = std::max(cost.time, cost.host);
+  return cost;
 }
 
 PhaseCost price_optimizer(double parameters, const TrainingConfig& config, const KernelModel& kernels) {

@@ -29,6 +29,19 @@ enum class Phase : std::uint8_t {
 constexpr int kPhases = 8;
 std::string_view name(Phase phase);  ///< "ATTN(F)", "MLP(F)", "MLP(B)", "MLP(W)", "ATTN(B)", "ATTN(W)"
 
+/// What the time of compute is made of, by whose errors go together: kernels of a family are off together.
+enum class PriceSource : std::uint8_t {
+  gemm,
+  gemm_fp8,
+  expert_gemm,
+  attention_forward,
+  attention_backward,
+  memory_bound,
+  launches,  ///< gaps between kernels, and the host where it is slower than they are
+};
+constexpr int kPriceSources = 7;
+PriceSource source_of(const LayerKernel& kernel);
+
 struct PricedKernel {
   LayerKernel kernel;
   KernelTime price;  ///< of all its launches together
@@ -45,6 +58,7 @@ struct PhaseCost {
   std::vector<PricedKernel> kernels;
   std::vector<PhaseExchange> exchanges;
   Seconds time;        ///< kernels and gaps
+  Seconds host;        ///< that starting them takes the host, which runs ahead of the GPU; none under CUDA graphs
   Seconds kernel_sum;  ///< kernels only
 };
 

@@ -100,6 +100,23 @@ StageParameters stage_parameters(const TrainingConfig& config, const StageConten
   return e;
 }
 
+StageParameters trained_parameters(const TrainingConfig& config, const StageContent& stage) {
+  if (config.adapter_rank == 0) return stage_parameters(config, stage);
+  const ModelConfig& model = config.model;
+  const AttentionConfig& a = model.attention;
+  const double h = model.hidden, gate = model.gated_ffn ? 2 : 1;
+  const double query = static_cast<double>(a.heads) * a.qk_dim(), out = static_cast<double>(a.heads) * a.value_dim();
+  const double keys = static_cast<double>(a.kv_heads) * (a.qk_dim() + a.value_dim());
+  // A matrix of k rows and n columns has an adapter of rank (k + n) elements.
+  const auto ffn = [&](double width) { return width > 0 ? h + gate * width + width + h : 0.0; };
+  const double attention = h + query + keys + out + h;
+  const double dense = attention + ffn(model.mean_ffn_width());
+  const double moe = attention + (model.moe.experts > 0 ? ffn(model.moe.width_of_shared()) : 0);
+  StageParameters e;
+  e.replicated = config.adapter_rank * (stage.dense_layers * dense + stage.moe_layers * moe) / config.plan.tensor;
+  return e;
+}
+
 StageGroups stage_groups(const Schedule& schedule) {
   StageGroups groups;
   for (std::vector<int> stages : schedule.stage_of) {

@@ -52,6 +52,8 @@ struct StageParameters {
   }
 };
 StageParameters stage_parameters(const TrainingConfig& config, const StageContent& stage);
+/// Of these, what is trained: has gradients and an optimiser. With adapters: only they.
+StageParameters trained_parameters(const TrainingConfig& config, const StageContent& stage);
 
 /// Experts (redundant ones included) that one expert-parallel rank holds; 0 for a dense model.
 int local_experts(const TrainingConfig& config);

@@ -34,6 +34,16 @@ std::vector<double> skewed_loads(int experts, double coefficient_of_variation, s
   return loads;
 }
 
+/// Loads of expert-parallel ranks as they were measured, log-normal: the first has most.
+std::vector<double> skewed_ranks(int ranks, double coefficient_of_variation) {
+  const double sigma = std::sqrt(std::log1p(coefficient_of_variation * coefficient_of_variation));
+  std::vector<double> loads(ranks);
+  double sum = 0;
+  for (int r = 0; r < ranks; ++r) sum += loads[r] = std::exp(-sigma * normal_quantile((r + 0.5) / ranks));
+  for (double& load : loads) load *= ranks / sum;
+  return loads;
+}
+
 std::vector<double> typical_skewed_loads(const TrainingConfig& config) {
   const int experts = config.model.moe.experts;
   std::vector<std::pair<double, std::vector<double>>> tried;
@@ -129,6 +139,10 @@ ReplayPlan one_of_each_node(const JobGrid& grid, const ClusterSpec& cluster) {
 std::vector<double> expert_rank_loads(const TrainingConfig& config, int gpus_per_node) {
   const int ranks = config.plan.expert;
   if (config.model.moe.experts == 0 || ranks == 1) return std::vector<double>(ranks, 1.0);
+  const ExpertLoad& load = config.expert_load;
+  if (load.capacity_factor) return std::vector<double>(ranks, *load.capacity_factor);
+  if (load.kind == ExpertLoad::Kind::skewed && load.level == "rank")
+    return skewed_ranks(ranks, load.coefficient_of_variation);
   const std::vector<double> loads = expert_loads(config);
   if (config.expert_load.placement != "eplb") return rank_loads(loads, ranks);
   return eplb_rank_loads(loads, config.expert_load.redundant_experts, config.model.moe.groups, ranks,

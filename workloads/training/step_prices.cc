@@ -56,7 +56,7 @@ StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels,
       loads_(rank_loads.begin(), rank_loads.end()) {
   const bool shares_sms = config.mechanisms.communication_sms && config.mechanisms.expert_communication &&
                           config.model.moe.experts > 0 && config.plan.expert > 1 &&
-                          config.plan.dispatcher == ExpertDispatcher::deep_ep;
+                          sends_tokens_once(config.plan.dispatcher);
   sms_ = {kernels.gpu().sms, kernels.gpu().sms - (shares_sms ? config.communication_sms : 0)};
   LayerShape shape;
   shape.tokens = tokens_;
@@ -81,13 +81,12 @@ StepPrices::LayerPrices StepPrices::price_layer(bool moe, double load) const {
     shape.expert_rows =
         static_cast<double>(own_tokens()) * config_.plan.expert_tensor * config_.model.moe.experts_per_token * load;
   }
-  LayerPrices table;
-  for (int s = 0; s < 2; ++s) {
-    for (int p = 0; p < kPhases; ++p) {
-      table[s][p] = price(price_phase(static_cast<Phase>(p), config_, shape, kernels_, sms_[s], clock_));
-    }
-  }
-  return table;
+  // Dispatch and combine of a direction, while which the host gets ahead; beside compute they add nothing.
+  Seconds exchanged;
+  const SoftwareProfile& software = config_.software;
+  if (moe && (software.host_module > Seconds(0) || software.host_experts > Seconds(0)))
+    exchanged = 2 * exchanges_.expert_exchange(own_tokens());
+  return {price_phases(shape, sms_[0], exchanged), price_phases(shape, sms_[1], Seconds(0))};
 }
 
 const StepPrices::LayerPrices& StepPrices::moe(std::size_t expert_rank) const {
@@ -103,6 +102,38 @@ const StepPrices::LayerPrices& StepPrices::moe(std::size_t expert_rank) const {
   return *priced;
 }
 
+/// All phases of a layer. Where the host takes longer to start those of a direction than the GPU to run them, the GPU
+/// waits: as long in all as the host is behind, wherever in the layer that is.
+StepPrices::Layer StepPrices::price_phases(const LayerShape& shape, int sms, Seconds exchanged) const {
+  Layer layer;
+  std::array<Seconds, kPhases> host;
+  for (std::size_t p = 0; p < kPhases; ++p) {
+    const PhaseCost cost = price_phase(static_cast<Phase>(p), config_, shape, kernels_, sms, clock_);
+    layer[p] = price(cost);
+    host[p] = cost.host;
+  }
+  const auto forward = [](std::size_t p) {
+    const auto phase = static_cast<Phase>(p);
+    return phase == Phase::attention_forward || phase == Phase::mlp_forward || phase == Phase::shared_forward;
+  };
+  for (const bool direction : {true, false}) {
+    Seconds of_gpu = exchanged, of_host;
+    for (std::size_t p = 0; p < kPhases; ++p) {
+      if (forward(p) != direction) continue;
+      of_gpu += layer[p].time + layer[p].exchange;
+      of_host += host[p];
+    }
+    if (of_host <= of_gpu) continue;
+    for (std::size_t p = 0; p < kPhases; ++p) {
+      if (forward(p) != direction) continue;
+      const Seconds wait = (of_host - of_gpu) * (host[p] / of_host);
+      layer[p].time += wait;
+      layer[p].by_source[static_cast<std::size_t>(PriceSource::launches)] += wait;
+    }
+  }
+  return layer;
+}
+
 Price StepPrices::price(const PhaseCost& cost) const {
   Price result;
   result.time = cost.time * stretch_;
@@ -110,7 +141,9 @@ Price StepPrices::price(const PhaseCost& cost) const {
   result.exchange = exchange(result, {});
   for (const PricedKernel& kernel : cost.kernels) {
     result.by_evidence[static_cast<std::size_t>(kernel.price.evidence)] += kernel.price.time * stretch_;
+    result.by_source[static_cast<std::size_t>(source_of(kernel.kernel))] += kernel.price.time * stretch_;
   }
+  result.by_source[static_cast<std::size_t>(PriceSource::launches)] = (cost.time - cost.kernel_sum) * stretch_;
   return result;
 }
 

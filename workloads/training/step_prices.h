@@ -16,8 +16,9 @@ namespace flopcast {
 struct Price {
   Seconds time;      ///< of compute
   Seconds exchange;  ///< communication inside the tensor or context parallel group that compute does not hide
-  std::array<Seconds, 3> by_evidence;    ///< indexed by Evidence
-  std::vector<PhaseExchange> exchanges;  ///< what `exchange` is the sum of
+  std::array<Seconds, 3> by_evidence;            ///< indexed by Evidence
+  std::array<Seconds, kPriceSources> by_source;  ///< indexed by PriceSource; sums to `time`
+  std::vector<PhaseExchange> exchanges;          ///< what `exchange` is the sum of
 };
 
 /// Whether communication kernels run beside compute (and hold their SMs) while a phase runs.
@@ -48,9 +49,11 @@ class StepPrices {
 
  private:
   static constexpr int kEdges = 8;
-  using LayerPrices = std::array<std::array<Price, kPhases>, 2>;  // [share][phase]
+  using Layer = std::array<Price, kPhases>;
+  using LayerPrices = std::array<Layer, 2>;  // [share][phase]
   Price price(const PhaseCost& cost) const;
   LayerPrices price_layer(bool moe, double load) const;
+  Layer price_phases(const LayerShape& shape, int sms, Seconds exchanged) const;
   const LayerPrices& moe(std::size_t expert_rank) const;
 
   const TrainingConfig& config_;

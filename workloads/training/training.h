@@ -86,6 +86,8 @@ struct BatchConfig {
   std::int64_t sequences = 1;        ///< per step, all replicas together
   std::int64_t sequence_length = 1;  ///< tokens
   int micro_batch_sequences = 1;     ///< sequences per micro-batch and replica
+  std::int64_t document_length = 0;  ///< attention stays within documents of so many tokens; 0: within sequences
+  std::int64_t attended() const { return document_length > 0 ? document_length : sequence_length; }
   std::int64_t tokens() const { return sequences * sequence_length; }
 
   template <class Visitor>
@@ -93,6 +95,7 @@ struct BatchConfig {
     field("sequences", &BatchConfig::sequences, {"batch"});
     field("sequence_length", &BatchConfig::sequence_length, {"batch"});
     field("micro_batch_sequences", &BatchConfig::micro_batch_sequences, {"batch"});
+    field("document_length", &BatchConfig::document_length, {"batch"});
   }
 };
 
@@ -109,6 +112,7 @@ struct PrecisionPlan {
   Precision master = Precision::fp32;
   Precision moments = Precision::fp32;      ///< both AdamW moments
   Precision activations = Precision::bf16;  ///< what linear layers keep for the weight gradient
+  bool current_scales = false;              ///< per tensor: made by a pass of its own before each cast
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -123,6 +127,7 @@ struct PrecisionPlan {
     field("master", &PrecisionPlan::master, {"precision"});
     field("moments", &PrecisionPlan::moments, {"precision"});
     field("activations", &PrecisionPlan::activations, {"precision"});
+    field("current_scales", &PrecisionPlan::current_scales, {"precision"});
   }
 };
 
@@ -158,6 +163,8 @@ struct ExpertLoad {
   std::string placement = "contiguous";
   int redundant_experts = 0;
   std::string source;
+  std::string level = "expert";           ///< of the coefficient of variation: "expert" or "rank"
+  std::optional<double> capacity_factor;  ///< every expert takes so many times the even share; none: nothing is dropped
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -167,6 +174,8 @@ struct ExpertLoad {
     field("placement", &ExpertLoad::placement, {"expert-load"});
     field("redundant_experts", &ExpertLoad::redundant_experts, {"expert-load"});
     field("source", &ExpertLoad::source, {kLabel});
+    field("level", &ExpertLoad::level, {"expert-load"});
+    field("capacity_factor", &ExpertLoad::capacity_factor, {.cause = "expert-load", .absent = "none dropped"});
   }
 };
 constexpr std::array<std::string_view, 3> enum_names(ExpertLoad::Kind) { return {"balanced", "skewed", "given"}; }
@@ -280,10 +289,12 @@ struct TrainingConfig {
   bool vendor_gemms() const { return precision.linear != Precision::fp8 || precision.scaling != Scaling::blocks; }
   SoftwareProfile software;  ///< the framework
   AttentionKernel attention_kernel = AttentionKernel::fused;
-  bool fused_loss = false;    ///< logits are read once for loss and gradient
-  bool dropout = false;       ///< of residuals and of attention's scores: masks are kept
-  std::string schedule;       ///< row of schedules()
-  std::string schedule_file;  ///< user's order instead; contents in schedule_text
+  bool fused_loss = false;        ///< logits are read once for loss and gradient
+  bool dropout = false;           ///< of residuals and of attention's scores: masks are kept
+  std::vector<std::string> open;  ///< what nobody knows of the run, by the names of open_fields()
+  int adapter_rank = 0;           ///< of LoRA beside each matrix; the model is frozen. 0: all weights are trained
+  std::string schedule;           ///< row of schedules()
+  std::string schedule_file;      ///< user's order instead; contents in schedule_text
   std::string schedule_text;
   int communication_sms = 20;  ///< SMs that dispatch and combine kernels occupy
   bool with_mtp = true;
@@ -312,6 +323,8 @@ struct TrainingConfig {
     field("attention_kernel", &TrainingConfig::attention_kernel, {"software"});
     field("fused_loss", &TrainingConfig::fused_loss, {"software"});
     field("dropout", &TrainingConfig::dropout, {"software"});
+    field("adapter_rank", &TrainingConfig::adapter_rank, {"batch"});
+    field("open", &TrainingConfig::open, {kLabel});
     field("communication_sms", &TrainingConfig::communication_sms, {"mechanisms"});
     field("with_mtp", &TrainingConfig::with_mtp, {"model"});
     field("unfolded", &TrainingConfig::unfolded, {"mechanisms"});

@@ -182,6 +182,7 @@ class StepBuilder {
     }
     mail.connect(graph_);
     step_.evidence = emitter.evidence();
+    step_.sources = emitter.sources();
   }
 
   static RepeatedPasses moved(RepeatedPasses passes, std::size_t by) {
@@ -202,7 +203,7 @@ class StepBuilder {
     // As DeepSeek counts (arXiv 2505.09343, table 2 and 4): MTP, like recomputation, is work but not the
     // model's.
     const auto flop = [&](bool causal) {
-      return Flop(step_.tokens * training_flop_per_token(config_.model, config_.batch.sequence_length, causal, false));
+      return Flop(step_.tokens * training_flop_per_token(config_.model, config_.batch.attended(), causal, false));
     };
     step_.model_flop_causal = flop(true);
     step_.model_flop = flop(false);

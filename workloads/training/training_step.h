@@ -13,6 +13,7 @@
 #include "workloads/schedules/repeating.h"
 #include "workloads/schedules/schedule.h"
 #include "workloads/training/memory.h"
+#include "workloads/training/phases.h"
 #include "workloads/training/stages.h"
 #include "workloads/training/training.h"
 
@@ -94,6 +95,11 @@ struct EvidenceShare {
   Seconds measured, fitted, roofline;
 };
 
+/// The same by operation and by what errors go together: [OpName][PriceSource].
+struct SourceShare {
+  std::array<std::array<Seconds, kPriceSources>, 30> of;
+};
+
 struct TrainingStep {
   OperationGraph graph;
   const Network* network = nullptr;  ///< that its routes lie on: of the topology that it was built with
@@ -105,6 +111,7 @@ struct TrainingStep {
   std::vector<MemoryTable> memory;  ///< per pipeline rank
   double hottest_load = 1;          ///< expert load of the busiest expert-parallel rank over the mean
   EvidenceShare evidence;
+  SourceShare sources;
   bool folded = true;
   std::vector<std::string> notes;      ///< what was assumed or approximated, for the report
   double tokens = 0;                   ///< per step, all replicas

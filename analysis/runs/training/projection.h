@@ -67,6 +67,7 @@ struct Projection {
   Seconds elapsed;
   Usd cost;
   Joules energy;
+  double log_error = 0;         ///< of the predicted hours, for what steps are made of; 0: not known
   double goodput = 1;           ///< steady time over elapsed time, predicted phases
   std::optional<JobLife> life;  ///< of the predicted phases, one after the other; closed form beside replays
   std::vector<std::string> notes;

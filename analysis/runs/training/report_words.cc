@@ -150,6 +150,20 @@ std::string run_line(const RunFacts& run) {
       run.folded ? " (folded)" : "", run.sharing(), run.fingerprint);
 }
 
+std::string range_line(const TrainingReport& report) {
+  if (!report.range) return {};
+  const StepRange& range = *report.range;
+  std::string text =
+      fmt::format("90 % of the cases: step {} to {}, memory {} to {}", format_time(Seconds(range.step_s.p5)),
+                  format_time(Seconds(range.step_s.p95)), format_bytes(Bytes(range.memory_bytes.p5)),
+                  format_bytes(Bytes(range.memory_bytes.p95)));
+  std::vector<std::string> inputs;
+  for (std::size_t i = 0; i < std::min<std::size_t>(3, range.inputs.size()); ++i) {
+    inputs.push_back(fmt::format("{} ({})", range.inputs[i].title, format_percent(range.inputs[i].variance_share, 0)));
+  }
+  return text + fmt::format("; most of it for {}", fmt::join(inputs, ", "));
+}
+
 std::string evidence_line(const EvidenceShare& evidence) {
   const Seconds all = evidence.measured + evidence.fitted + evidence.roofline;
   if (all <= Seconds(0)) return {};

@@ -17,7 +17,9 @@ std::string rank_content(const TrainingReport& report, int pipeline_rank);
 /// Mean over the replicas of each pipeline rank.
 std::vector<RankMetrics> metrics_per_pipeline_rank(const TrainingReport& report);
 std::vector<std::string> assumptions(const TrainingReport& report);
-std::string run_line(const RunFacts& run);                 ///< how the replay went
+std::string run_line(const RunFacts& run);  ///< how the replay went
+/// Within what 90 % of the cases lie, and what that comes from; empty where errors were not given.
+std::string range_line(const TrainingReport& report);
 std::string evidence_line(const EvidenceShare& evidence);  ///< what compute time rests on; may be empty
 
 }  // namespace flopcast::report_words

@@ -12,6 +12,7 @@
 #include "analysis/runs/published.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "workloads/collectives/collectives.h"
+#include "workloads/training/open_fields.h"
 #include "workloads/training/steady_state.h"
 
 namespace flopcast {
@@ -159,6 +160,7 @@ void copy_facts(const TrainingStep& step, TrainingReport& report) {
   report.stages_of_rank = step.schedule.stage_of;
   report.memory = step.memory;
   report.evidence = step.evidence;
+  report.sources = step.sources;
   report.hottest_load = step.hottest_load;
   report.notes.insert(report.notes.end(), step.notes.begin(), step.notes.end());
 }
@@ -207,6 +209,29 @@ void check_phase_fit(const Scenario& scenario, const TrainingPhase& phase) {
     throw refused.at(phase_plan_field(phase));
   } catch (const InputError&) {
   }
+}
+
+// The step with what its open fields may be else, over the step as stated. What does not fit or run is no candidate.
+std::vector<StepOrigins::Open> open_factors(const Scenario& scenario, Seconds stated, const RunOptions& options) {
+  std::vector<StepOrigins::Open> out;
+  for (const std::string& name : scenario.training->open) {
+    const OpenField* const field = find_open_field(name);
+    assert(field != nullptr && "the loader checks names");
+    StepOrigins::Open open{std::string(field->title), {1.0}};
+    for (TrainingConfig& config : field->alternatives(*scenario.training)) {
+      config.unfolded = false;
+      announce(options, std::string(field->title));
+      std::vector<std::string> unused;
+      RunOptions strict = options;
+      strict.allow_oom = false;
+      try {
+        open.factors.push_back(timed_step(scenario, config, strict, unused) / stated);
+      } catch (const InputError&) {
+      }
+    }
+    out.push_back(std::move(open));
+  }
+  return out;
 }
 
 ReplayedStep summarise(const TrainingReport& report, const PowerModel& power) {
@@ -292,6 +317,18 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
           "energy is an upper bound: every GPU is taken to compute as long as the busiest of its "
           "group of experts, which was replayed for it");
     }
+  }
+  if (options.errors) {
+    StepOrigins origins;
+    origins.step = report.step_time;
+    origins.path = report.path ? &*report.path : nullptr;
+    origins.sources = &report.sources;
+    origins.replayed = report.run.replayed_gpus;
+    origins.memory = &report.fullest_memory();
+    origins.software = &scenario.training->software;
+    origins.open = open_factors(scenario, report.step_time, options);
+    report.range = step_range(origins, *options.errors);
+    if (report.projection) report.projection->log_error = report.range->log_error;
   }
   compare_with_published(report);
   return report;

@@ -22,6 +22,8 @@ struct RunOptions {
   /// plans).
   bool project = true;
   PowerModel power;
+  /// How far off what a step is made of may be; null: figures have no range.
+  std::shared_ptr<const StepErrors> errors;
   /// Further sinks for the step's replay, such as a trace; made when the graph is known.
   std::vector<std::function<std::unique_ptr<TimelineSink>(const TrainingStep&)>> extra_sinks;
   /// What is being replayed, for people who wait. May be empty.

@@ -30,7 +30,9 @@ std::string head(const TrainingReport& report, const TextStyle& style) {
   out += style.dim(wrap(plan_line(*scenario.training), style.width(), "")) + "\n";
   if (const std::string slow = slow_parts_text(scenario); !slow.empty())
     out += style.bad(wrap("slow: " + slow, style.width(), "")) + "\n";
-  return out + "\n" + style.bold(wrap(headline(report), style.width(), "")) + "\n";
+  out += "\n" + style.bold(wrap(headline(report), style.width(), "")) + "\n";
+  if (const std::string range = range_line(report); !range.empty()) out += wrap(range, style.width(), "") + "\n";
+  return out;
 }
 
 // ---------------------------------------------------------------------------------------------- published

@@ -331,6 +331,7 @@ void add_evidence(const TrainingReport& r, Page& page) {
                               format_percent((e.measured + e.fitted) / all, 0));
     page.figure(drawing_of(chart));
   }
+  if (const std::string range = report_words::range_line(r); !range.empty()) page.note(range);
   page.note(report_words::run_line(r.run));
 }
 

@@ -63,6 +63,46 @@ constexpr MetricRow<TrainingReport> kTrainingRows[] = {
      [](TrainingRef t) { return as::number(t.scenario.cluster.node.gpu.hbm_usable()); }, show::bytes},
 };
 
+constexpr std::array<MetricQuantile, 3> kRangeQuantiles{{{"p5", ", low", "5 % of the draws are below"},
+                                                         {"p50", ", median", "half of the draws are below"},
+                                                         {"p95", ", high", "95 % of the draws are below"}}};
+
+MetricValue quantile_of(const FigureRange& range, std::size_t at) {
+  return as::number(at == 0 ? range.p5 : at == 1 ? range.p50 : range.p95);
+}
+
+constexpr QuantileRow<TrainingReport, 3> kRangeRows[] = {
+    {"step_time_range_s", "s", "step", "Range of the step's time, for the errors of kernels, links, host and software",
+     [](TrainingRef t, std::size_t at) { return quantile_of(t.range->step_s, at); }, show::seconds},
+    {"tokens_per_day_range", "tokens/day", "tokens per day", "Range of the tokens of a day, from that of the step",
+     [](TrainingRef t, std::size_t at) {
+       const FigureRange& s = t.range->step_s;
+       return as::number(86400.0 * t.tokens_per_step / (at == 0 ? s.p95 : at == 1 ? s.p50 : s.p5));
+     },
+     show::billions},
+    {"peak_memory_range_bytes", "bytes", "peak memory", "Range of the memory of the fullest GPU",
+     [](TrainingRef t, std::size_t at) { return quantile_of(t.range->memory_bytes, at); }, show::bytes},
+};
+
+constexpr std::string_view kNoRange = "the errors of what a step is made of were not given";
+
+/// Of what is predicted; given phases stay as they are.
+MetricValue projected(const Projection& p, double whole, std::size_t at) {
+  const double predicted = p.gpu_hours > 0 ? p.predicted_gpu_hours / p.gpu_hours : 0;
+  const FigureRange factor = log_normal_range(1, p.log_error);
+  const double times = at == 0 ? factor.p5 : at == 1 ? factor.p50 : factor.p95;
+  return as::number(whole * (1 - predicted) + whole * predicted * times);
+}
+
+constexpr QuantileRow<Projection, 3> kProjectionRangeRows[] = {
+    {"gpu_hours_range", "GPU-hours", "GPU-hours, whole run", "Range of the GPU-hours, from that of the step",
+     [](const Projection& p, std::size_t at) { return projected(p, p.gpu_hours, at); }, show::hours},
+    {"days_range", "days", "days, whole run", "Range of the days, from that of the step",
+     [](const Projection& p, std::size_t at) { return projected(p, in_days(p.elapsed), at); }, show::days},
+    {"cost_range_usd", "USD", "cost, whole run", "Range of the cost, from that of the step; prices as stated",
+     [](const Projection& p, std::size_t at) { return projected(p, p.cost.value(), at); }, show::usd},
+};
+
 constexpr MetricRow<CriticalPath> kPathRows[] = {
     {"length_s", "s", "critical path", "Length of the chain of operations that decides the step time",
      [](PathRef c) { return as::number(c.length); }, show::seconds},
@@ -142,6 +182,9 @@ constexpr std::string_view kNoProjection = "the scenario has no phases, or its w
 void add_projection_metrics(MetricList& list, const TrainingReport* report) {
   const Projection* const projection = report && report->projection ? &*report->projection : nullptr;
   list.add<Projection>("projection.", kProjectionRows, projection, kNoProjection);
+  const bool ranged = projection && projection->log_error > 0;
+  list.add<Projection, 3>("projection.", kProjectionRangeRows, kRangeQuantiles, ranged ? projection : nullptr,
+                          projection ? kNoRange : kNoProjection);
   if (!report) list.add<PhaseProjection>("projection.phases[NAME].", kPhaseRows, nullptr);
   if (projection) {
     std::vector<std::string> names;
@@ -161,6 +204,8 @@ std::vector<Metric> training_metrics(const TrainingReport* report) {
   add_scenario_metrics(list, report ? &report->scenario : nullptr);
   add_run_metrics(list, report ? &report->run : nullptr);
   list.add<TrainingReport>("training.", kTrainingRows, report);
+  list.add<TrainingReport, 3>("training.", kRangeRows, kRangeQuantiles, report && report->range ? report : nullptr,
+                              report ? kNoRange : "");
   list.add<CriticalPath>("training.critical_path.", kPathRows, report && report->path ? &*report->path : nullptr,
                          "known of folded runs only");
   list.add<EvidenceShare>("training.evidence.", kEvidenceRows,

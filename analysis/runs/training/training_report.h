@@ -9,6 +9,7 @@
 #include "analysis/runs/training/critical_path.h"
 #include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/step_metrics.h"
+#include "analysis/runs/training/step_range.h"
 #include "scenarios/resolve/scenario.h"
 #include "sim/replay.h"
 
@@ -64,6 +65,8 @@ struct TrainingReport {
   std::vector<MemoryTable> memory;               ///< per pipeline rank
   std::optional<CriticalPath> path;              ///< folded runs
   EvidenceShare evidence;
+  SourceShare sources;
+  std::optional<StepRange> range;
   std::vector<LinkLoad> links;          ///< all that carried anything, the busiest first
   std::vector<LinkLoad> busiest_links;  ///< a few of them
 

@@ -373,7 +373,7 @@ void StepEstimator::add_end_of_step(Degrees& degrees, Layout& layout, const Sche
   for (int rank = 0; rank < pattern.ranks; ++rank) {
     StageParameters parameters;
     for (const int stage : pattern.stage_of[static_cast<std::size_t>(rank)]) {
-      parameters += stage_parameters(degrees.config, layout.stages[static_cast<std::size_t>(stage)]);
+      parameters += trained_parameters(degrees.config, layout.stages[static_cast<std::size_t>(stage)]);
     }
     if (const double all = parameters.replicated + parameters.expert; all > held) {
       held = all;

@@ -1,0 +1,237 @@
+#include "analysis/runs/training/step_range.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cmath>
+
+#include "sim/base/diagnostic.h"
+#include "sim/base/random.h"
+
+namespace flopcast {
+namespace {
+
+constexpr int kDraws = 4000;
+constexpr std::uint64_t kSeed = 1;
+
+// Rows of the table, by what they are of. The first are PriceSource's, in its order.
+constexpr std::array<std::string_view, 19> kErrors{
+    "gemm",          "gemm_fp8",       "expert_gemm",     "attention_forward", "attention_backward", "memory_bound",
+    "launches",      "layer_exchange", "expert_exchange", "data_exchange",     "pipeline",           "host",
+    "other",         "clock",          "memory_states",   "memory_kept",       "memory_logits",      "memory_libraries",
+    "memory_buffers"};
+enum Of { kLayerExchange = kPriceSources, kExpertExchange, kDataExchange, kPipeline, kHost, kOther, kTimes };
+constexpr bool on_clock(int of) { return of <= static_cast<int>(PriceSource::attention_backward); }
+
+/// What an operation that is no computation is made of.
+Of transfer_of(OpName name) {
+  switch (name) {
+    case OpName::dispatch_forward:
+    case OpName::combine_forward:
+    case OpName::combine_backward:
+    case OpName::dispatch_backward:
+      return kExpertExchange;
+    case OpName::send_activation:
+    case OpName::send_gradient:
+      return kPipeline;
+    case OpName::gradient_reduce_scatter:
+    case OpName::parameter_all_gather:
+    case OpName::gradient_norm:
+      return kDataExchange;
+    case OpName::layer_exchange:
+      return kLayerExchange;
+    case OpName::host:
+      return kHost;
+    default:
+      return kOther;
+  }
+}
+
+/// Seconds of the step by origin.
+std::array<double, kTimes> times_of(const StepOrigins& origins) {
+  std::array<double, kTimes> out{};
+  const auto add_compute = [&](std::size_t op, double seconds) {
+    const auto& of = origins.sources->of[op];
+    double all = 0;
+    for (const Seconds part : of) all += part.value();
+    if (all <= 0) {
+      out[kOther] += seconds;
+      return;
+    }
+    for (std::size_t i = 0; i < of.size(); ++i) out[i] += seconds * of[i].value() / all;
+  };
+  const std::vector<std::string>& names = training_op_names();
+  if (origins.path == nullptr) {
+    double busy = 0;
+    for (const auto& of : origins.sources->of) {
+      for (std::size_t i = 0; i < of.size(); ++i) {
+        const double mean = of[i].value() / static_cast<double>(std::max<std::size_t>(1, origins.replayed));
+        out[i] += mean;
+        busy += mean;
+      }
+    }
+    out[kOther] = std::max(0.0, origins.step.value() - busy);
+    return out;
+  }
+  for (const CriticalPath::Share& share : origins.path->by_name) {
+    const auto op = static_cast<std::size_t>(std::find(names.begin(), names.end(), share.name) - names.begin());
+    assert(op < names.size());
+    const auto name = static_cast<OpName>(op);
+    if (name == OpName::optimizer || name == OpName::collective_share) {
+      out[static_cast<std::size_t>(PriceSource::memory_bound)] += share.time.value();
+    } else if (const Of of = transfer_of(name); of != kOther) {
+      out[static_cast<std::size_t>(of)] += share.time.value();
+    } else {
+      add_compute(op, share.time.value());
+    }
+  }
+  // Of a step of very many micro-batches few were replayed: the others are made of the same.
+  const double length = origins.path->length.value();
+  if (length > 0 && length < origins.step.value())
+    for (double& seconds : out) seconds *= origins.step.value() / length;
+  return out;
+}
+
+std::string_view memory_error(const std::string& item) {
+  if (item == "activations" || item == "layer being recomputed") return "memory_kept";
+  if (item == "logits") return "memory_logits";
+  if (item == "scratch of libraries") return "memory_libraries";
+  if (item == "expert buffers" || item == "gathered layers") return "memory_buffers";
+  return "memory_states";
+}
+
+/// A sum of parts, each off by a factor of its own.
+struct Part {
+  const StepError* error = nullptr;
+  double value = 0;
+  bool clock = false;  // off by the clock's error too
+};
+
+/// @param open each factor of a list is as likely as the others
+std::vector<double> drawn_sums(const std::vector<Part>& parts, double clock_sd, double whole_sd,
+                               const std::vector<StepOrigins::Open>& open, std::uint64_t seed) {
+  std::vector<RandomStream> streams, choices;
+  for (std::size_t i = 0; i < open.size(); ++i) choices.emplace_back(seed, 1000 + i);
+  for (std::size_t i = 0; i < parts.size() + 2; ++i) streams.emplace_back(seed, i);
+  std::vector<double> sums(kDraws);
+  for (double& sum : sums) {
+    const double clock = std::exp(clock_sd * streams[0].normal()), whole = std::exp(whole_sd * streams[1].normal());
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const double own = std::exp(parts[i].error->log_sd * streams[i + 2].normal());
+      sum += parts[i].value * own * (parts[i].clock ? clock : 1);
+    }
+    sum *= whole;
+    for (std::size_t i = 0; i < open.size(); ++i) {
+      const std::vector<double>& factors = open[i].factors;
+      sum *= factors[static_cast<std::size_t>(choices[i].uniform() * static_cast<double>(factors.size()))];
+    }
+  }
+  std::sort(sums.begin(), sums.end());
+  return sums;
+}
+
+FigureRange quantiles(const std::vector<double>& sorted) {
+  const auto at = [&](double p) {
+    return sorted[static_cast<std::size_t>(p * static_cast<double>(sorted.size() - 1))];
+  };
+  return {at(0.05), at(0.5), at(0.95)};
+}
+
+/// Shares of variance, largest first; what adds nothing is left out.
+std::vector<RangeInput> ranked(std::vector<RangeInput> inputs) {
+  double all = 0;
+  for (const RangeInput& input : inputs) all += input.variance_share;
+  std::erase_if(inputs, [](const RangeInput& input) { return input.variance_share <= 0; });
+  for (RangeInput& input : inputs) input.variance_share /= all;
+  std::stable_sort(inputs.begin(), inputs.end(),
+                   [](const RangeInput& a, const RangeInput& b) { return a.variance_share > b.variance_share; });
+  return inputs;
+}
+
+RangeInput input_of(const StepError& error, double value) {
+  return {error.title, error.log_sd, std::pow(error.log_sd * value, 2), error.source};
+}
+
+}  // namespace
+
+StepErrors::StepErrors(const CsvTable& table) {
+  for (std::size_t row = 0; row < table.size(); ++row) {
+    StepError error{table.text(row, "name"), table.text(row, "title"), table.number(row, "log_sd"),
+                    table.text(row, "source")};
+    if (!(error.log_sd >= 0 && error.log_sd <= 3)) {
+      throw InputError(Diagnostic{"analysis/data/step_errors.csv", 0, 0, "log_sd of " + error.name,
+                                  fmt::format("{:g}", error.log_sd), "from 0 to 3", ""});
+    }
+    rows_.push_back(std::move(error));
+  }
+  for (const std::string_view name : kErrors) {
+    if (std::none_of(rows_.begin(), rows_.end(), [&](const StepError& row) { return row.name == name; })) {
+      throw InputError(
+          Diagnostic{"analysis/data/step_errors.csv", 0, 0, "name", "no row", fmt::format("a row \"{}\"", name), ""});
+    }
+  }
+}
+
+const StepError& StepErrors::of(std::string_view name) const {
+  const auto found = std::find_if(rows_.begin(), rows_.end(), [&](const StepError& row) { return row.name == name; });
+  assert(found != rows_.end());
+  return *found;
+}
+
+StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
+  StepRange range;
+  range.draws = kDraws;
+  range.seed = kSeed;
+  const std::array<double, kTimes> times = times_of(origins);
+  const double step = origins.step.value();
+  std::vector<Part> parts;
+  double clocked = 0, covered = 0;
+  std::vector<RangeInput> inputs;
+  for (int i = 0; i < kTimes; ++i) {
+    const double seconds = times[static_cast<std::size_t>(i)];
+    parts.push_back({&errors.of(kErrors[static_cast<std::size_t>(i)]), seconds, on_clock(i)});
+    inputs.push_back(input_of(*parts.back().error, seconds));
+    covered += seconds;
+    if (on_clock(i)) clocked += seconds;
+  }
+  parts.push_back({&errors.of("other"), std::max(0.0, step - covered), false});
+  const StepError& clock = errors.of("clock");
+  inputs.push_back(input_of(clock, clocked));
+  const SoftwareProfile& software = *origins.software;
+  inputs.push_back({fmt::format("what {} does beside that", software.name.empty() ? "the software" : software.name),
+                    software.error, std::pow(software.error * step, 2), "workloads/data/software"});
+  for (const StepOrigins::Open& open : origins.open) {
+    double sum = 0, squares = 0;
+    for (const double factor : open.factors) {
+      sum += std::log(factor);
+      squares += std::pow(std::log(factor), 2);
+    }
+    const double count = static_cast<double>(open.factors.size());
+    const double variance = squares / count - std::pow(sum / count, 2);
+    inputs.push_back({open.title + ", which is open", std::sqrt(std::max(0.0, variance)),
+                      std::max(0.0, variance) * step * step, "replayed with what else it may be"});
+  }
+  const std::vector<double> sums = drawn_sums(parts, clock.log_sd, software.error, origins.open, kSeed);
+  range.step_s = quantiles(sums);
+  range.log_error = std::log(range.step_s.p95 / range.step_s.p5) / (2 * normal_quantile(0.95));
+  range.inputs = ranked(std::move(inputs));
+
+  std::vector<Part> held;
+  std::vector<RangeInput> of_memory;
+  for (const MemoryRow& row : origins.memory->rows) {
+    held.push_back({&errors.of(memory_error(row.item)), row.bytes.value(), false});
+    of_memory.push_back(input_of(*held.back().error, row.bytes.value()));
+  }
+  range.memory_bytes = quantiles(drawn_sums(held, 0, 0, {}, kSeed + 1));
+  range.memory_inputs = ranked(std::move(of_memory));
+  return range;
+}
+
+FigureRange log_normal_range(double predicted, double log_error) {
+  const double factor = std::exp(normal_quantile(0.95) * log_error);
+  return {predicted / factor, predicted, predicted * factor};
+}
+
+}  // namespace flopcast

@@ -1,0 +1,85 @@
+// How sure a step's figures are. What the step was made of, as its critical path has it, is known up to errors that go
+// together by kind: kernels of a family, links, the host, the framework. They are drawn, seeded, and carried through
+// the path's times; nothing is replayed for a draw.
+//
+// To first order: a longer kernel lengthens the step by as much as the path spends in it, and a path that only just did
+// not decide is not looked at.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "analysis/render/csv.h"
+#include "analysis/runs/training/critical_path.h"
+#include "workloads/software/software.h"
+#include "workloads/training/memory.h"
+#include "workloads/training/training_step.h"
+
+namespace flopcast {
+
+inline constexpr char kStepErrorsFile[] = "analysis/data/step_errors.csv";
+
+/// One of its rows.
+struct StepError {
+  std::string name;   ///< "gemm_fp8"
+  std::string title;  ///< "FP8 matrix products"
+  double log_sd = 0;  ///< standard deviation of the logarithm of actual over predicted
+  std::string source;
+};
+
+/// How far off what steps are made of may be.
+class StepErrors {
+ public:
+  /// @throws InputError when the table lacks a row that steps ask for, or has a standard deviation below 0 or above 3.
+  explicit StepErrors(const CsvTable& table);
+  const StepError& of(std::string_view name) const;
+
+ private:
+  std::vector<StepError> rows_;
+};
+
+/// 5, 50 and 95 % quantiles.
+struct FigureRange {
+  double p5 = 0, p50 = 0, p95 = 0;
+};
+
+/// What an input adds to the range of the step.
+struct RangeInput {
+  std::string title;
+  double log_sd = 0;
+  double variance_share = 0;
+  std::string source;
+};
+
+struct StepRange {
+  FigureRange step_s;
+  FigureRange memory_bytes;               ///< of the fullest GPU
+  double log_error = 0;                   ///< standard deviation of the logarithm of the step's time
+  std::vector<RangeInput> inputs;         ///< of the step, largest share first
+  std::vector<RangeInput> memory_inputs;  ///< of the memory
+  int draws = 0;
+  std::uint64_t seed = 0;
+};
+
+/// What a step was made of.
+struct StepOrigins {
+  Seconds step;
+  const CriticalPath* path = nullptr;    ///< null: of an unfolded step, whose busy time stands for it
+  const SourceShare* sources = nullptr;  ///< over `replayed` ranks
+  std::size_t replayed = 1;
+  const MemoryTable* memory = nullptr;
+  const SoftwareProfile* software = nullptr;
+  /// What nobody knows: the step with each thing that it may be, over the step as stated.
+  struct Open {
+    std::string title;
+    std::vector<double> factors;
+  };
+  std::vector<Open> open;
+};
+StepRange step_range(const StepOrigins& origins, const StepErrors& errors);
+
+/// Quantiles of a figure whose logarithm is normally distributed round a prediction.
+FigureRange log_normal_range(double predicted, double log_error);
+
+}  // namespace flopcast

@@ -1,0 +1,93 @@
+// How sure figures are: ranges follow from what a step is made of, are the same every time, and hold what was
+// published.
+#include <cmath>
+
+#include "analysis/face/environment_data.h"
+#include "analysis/money/cost_study.h"
+#include "analysis/runs/training/run.h"
+#include "tests/analysis/environment.h"
+#include "tests/analysis/program.h"
+#include "tests/catch.h"
+#include "tests/paths.h"
+
+using namespace flopcast;
+
+namespace {
+
+const EnvironmentData& data() { return testing::environment().data(); }
+
+TrainingReport report_of(const std::string& scenario, std::vector<std::string> sets = {}) {
+  RunOptions options;
+  options.errors = data().step_errors();
+  return run_training(testing::resolved(scenario, sets), options);
+}
+
+StepErrors errors_from(const std::string& rows) {
+  return StepErrors(parse_csv("name,title,log_sd,source\n" + rows, "t"));
+}
+
+constexpr const char* kSmall = "h100_nemotron_4_15b_bf16_16";
+
+}  // namespace
+
+TEST_CASE("a step's range holds the prediction, is the same every time, and is made of named inputs") {
+  const TrainingReport report = report_of(kSmall);
+  REQUIRE(report.range);
+  const StepRange& range = *report.range;
+  CHECK(range.step_s.p5 < report.step_time.value());
+  CHECK(range.step_s.p95 > report.step_time.value());
+  CHECK(range.step_s.p50 == Approx(report.step_time.value()).epsilon(0.01));
+  const double memory = report.fullest_memory().total().value();
+  CHECK(range.memory_bytes.p5 < memory);
+  CHECK(range.memory_bytes.p95 > memory);
+  double shares = 0;
+  for (const RangeInput& input : range.inputs) shares += input.variance_share;
+  CHECK(shares == Approx(1));
+  CHECK(range.inputs.size() >= 3);
+  CHECK(report_of(kSmall).range->step_s.p5 == range.step_s.p5);
+}
+
+TEST_CASE("an error in what a step is made of widens its range by as much as the step spends there") {
+  const Scenario scenario = testing::resolved(kSmall, {});
+  std::string rows;
+  for (const char* name :
+       {"gemm", "gemm_fp8", "expert_gemm", "attention_forward", "attention_backward", "memory_bound", "launches",
+        "layer_exchange", "expert_exchange", "data_exchange", "pipeline", "host", "other", "memory_states",
+        "memory_kept", "memory_logits", "memory_libraries", "memory_buffers"})
+    rows += std::string(name) + ",t,0,s\n";
+  SoftwareProfile exact;
+  exact.error = 0;
+  const TrainingReport report = report_of(kSmall);
+  StepOrigins origins;
+  origins.step = report.step_time;
+  origins.path = &*report.path;
+  origins.sources = &report.sources;
+  origins.memory = &report.fullest_memory();
+  origins.software = &exact;
+  const StepRange none = step_range(origins, errors_from(rows + "clock,t,0,s\n"));
+  CHECK(none.step_s.p5 == Approx(report.step_time.value()));
+  CHECK(none.step_s.p95 == Approx(report.step_time.value()));
+  CHECK(none.inputs.empty());
+  exact.error = 0.1;
+  const StepRange whole = step_range(origins, errors_from(rows + "clock,t,0,s\n"));
+  CHECK(whole.step_s.p95 / report.step_time.value() == Approx(std::exp(1.645 * 0.1)).epsilon(0.02));
+  exact.error = 0;
+  const StepRange clock = step_range(origins, errors_from(rows + "clock,t,0.1,s\n"));
+  CHECK(clock.log_error > 0.05);
+  CHECK(clock.log_error < whole.log_error);
+  CHECK_THROWS_AS(errors_from(rows), InputError);
+  CHECK_THROWS_AS(errors_from(rows + "clock,t,-1,s\n"), InputError);
+}
+
+TEST_CASE("the range of the step goes into days, GPU-hours and money") {
+  const TrainingReport report = report_of("deepseek_v3_2048_h800");
+  REQUIRE(report.projection);
+  CHECK(report.projection->log_error == report.range->log_error);
+  const PricedWork work = work_of(*report.projection);
+  REQUIRE(work.range);
+  CHECK(work.range->p5 < work.gpu_hours());
+  CHECK(work.range->p95 > work.gpu_hours());
+  // What the run was published to take, 2.788 M GPU-hours, lies within.
+  CHECK(work.range->p5 < 2.788e6);
+  CHECK(work.range->p95 > 2.788e6);
+}
