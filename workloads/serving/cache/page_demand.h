@@ -10,7 +10,9 @@ namespace flopcast {
 /// page when that exceeds a whole number of pages, that is whenever T = 1 - offset (mod page).
 class PageDemand {
  public:
-  explicit PageDemand(int page_tokens) : due_(static_cast<std::size_t>(page_tokens)) {}
+  explicit PageDemand(int page_tokens)
+      : due_(static_cast<std::size_t>(page_tokens)),
+        mask_((page_tokens & (page_tokens - 1)) == 0 ? page_tokens - 1 : kNoMask) {}
 
   void add(std::int64_t offset) { ++due_[place(1 - offset)], ++count_; }
   void remove(std::int64_t offset) { --due_[place(1 - offset)], --count_; }
@@ -35,11 +37,14 @@ class PageDemand {
   }
 
  private:
+  static constexpr std::int64_t kNoMask = -1;
   std::size_t place(std::int64_t t) const {
+    if (mask_ != kNoMask) return static_cast<std::size_t>(t & mask_);
     const auto round = static_cast<std::int64_t>(due_.size());
     return static_cast<std::size_t>((t % round + round) % round);
   }
   std::vector<std::int32_t> due_;
+  std::int64_t mask_;  // pages of a power of two need no division
   std::int64_t count_ = 0;
 };
 

@@ -14,14 +14,15 @@ std::int32_t reserve_of(const Job& job, const ReplicaConfig& config) {
 }  // namespace
 
 Batcher::Batcher(const ReplicaConfig& config, JobTable& jobs, const TokenPattern& pattern, ReplicaState& state,
-                 ReplicaListener& listener)
+                 std::size_t group, ReplicaListener& listener)
     : config_(&config),
       jobs_(&jobs),
       pattern_(pattern),
       state_(&state),
       listener_(&listener),
       cache_(config.cache),
-      decode_(config, cache_, jobs, pattern, state),
+      requests_(state.requests[group]),
+      decode_(config, cache_, jobs, pattern, state, requests_),
       prompts_(jobs, state.load) {}
 
 // ------------------------------------------------------------------------------------------------- coming and going
@@ -29,7 +30,7 @@ Batcher::Batcher(const ReplicaConfig& config, JobTable& jobs, const TokenPattern
 void Batcher::submit(JobId id, Ticks work) {
   Job& job = (*jobs_)[id];
   waiting_.push_back(id);
-  ++outside_;
+  ++requests_;
   work_ += job.work = work;
   ++state_->load.waiting;
   ++state_->load.outstanding;
@@ -51,7 +52,7 @@ void Batcher::unplace(JobId id) {
   const Job& job = (*jobs_)[id];
   leave(job.sequence, job.work);
   --placed_;
-  --outside_;
+  --requests_;
 }
 
 void Batcher::release(JobId id) {
@@ -66,7 +67,7 @@ void Batcher::withdraw(std::uint32_t source, std::vector<JobId>& out) {
     const Job& job = (*jobs_)[id];
     if (job.source != source) continue;
     out.push_back(id);
-    --outside_;
+    --requests_;
     work_ -= job.work;
     state_->load.queued_tokens -= job.context();
     --state_->load.waiting;
@@ -91,7 +92,7 @@ void Batcher::abandon(std::vector<JobId>& out) {
   prompting_.clear();
   arrived_.clear();
   restoring_.clear();
-  placed_ = outside_ = 0;
+  placed_ = requests_ = 0;
   restored_at_ = work_ = 0;
   cache_ = KvCache(config_->cache);
   decode_.clear();
@@ -115,7 +116,7 @@ void Batcher::schedule(Ticks now) {
       job.first_token = now;
     decode_.add(id);
   }
-  outside_ -= static_cast<std::int64_t>(arrived_.size());
+  requests_ -= static_cast<std::int64_t>(arrived_.size());
   arrived_.clear();
   for (; next_restored() <= now; restoring_.pop_front()) prompting_.push_back(restoring_.front().second);
   bring_back();
@@ -145,7 +146,7 @@ std::int64_t Batcher::admit_waiting(std::int64_t tokens) {
     if (config_->role == ReplicaRole::decode && (*jobs_)[id].preemptions == 0) break;
     if (!admit(id)) break;
     waiting_.pop_front();
-    --outside_;
+    --requests_;
     --state_->load.waiting;
     const bool ready = !prompting_.empty() && prompting_.back() == id;
     if (ready && !prompts_.take(id, tokens, config_->scheduler.chunked_prefill)) break;
@@ -291,14 +292,14 @@ void Batcher::preempt(JobId id) {
     job.swapped = true;
     state_->debt += config_->restore_ticks_per_token[KvTier::host] * length;
     swapped_.push_back(id);
-    ++outside_;
+    ++requests_;
     return;
   }
   cache_.finish(job.sequence);
   job.computed = 0;
   state_->counters.recomputed_tokens += job.context();
   waiting_.push_front(id);
-  ++outside_;
+  ++requests_;
   ++state_->load.waiting;
   state_->load.queued_tokens += job.context();
 }
@@ -309,7 +310,7 @@ void Batcher::bring_back() {
     Job& job = (*jobs_)[id];
     if (!cache_.swap_in(job.sequence)) return;
     swapped_.pop_front();
-    --outside_;
+    --requests_;
     job.swapped = false;
     state_->debt += config_->restore_ticks_per_token[KvTier::host] * job.context();
     decode_.add(id);

@@ -17,8 +17,9 @@ namespace flopcast {
 
 class Batcher final : private IterationPlan {
  public:
+  /// @param group its number in the replica
   Batcher(const ReplicaConfig& config, JobTable& jobs, const TokenPattern& pattern, ReplicaState& state,
-          ReplicaListener& listener);
+          std::size_t group, ReplicaListener& listener);
   Batcher(const Batcher&) = delete;
   Batcher& operator=(const Batcher&) = delete;
 
@@ -52,8 +53,6 @@ class Batcher final : private IterationPlan {
   const DecodeBatch& decode() const { return decode_; }
   const PromptBatch& prompts() const { return prompts_; }
   PromptBatch& prompts() { return prompts_; }
-  /// Decode replicas: requests that it has, or that are on their way to it.
-  std::int64_t requests() const { return decode_.size() + outside_; }
   Ticks prompt_work() const { return work_; }  ///< what the prompts of its jobs take alone
 
  private:
@@ -83,7 +82,7 @@ class Batcher final : private IterationPlan {
   std::vector<JobId> arrived_;                     // decode replicas: to join at the next boundary
   std::vector<JobId> fresh_;                       // of those: their first token is still to be shown
   std::int64_t placed_ = 0;                        // decode replicas: caches on their way
-  std::int64_t outside_ = 0;                       // waiting, swapped, placed or arrived
+  std::int64_t& requests_;                         // that decode, wait, are swapped out, placed or have arrived
   std::deque<std::pair<Ticks, JobId>> restoring_;  // caches on their way up from lower tiers, one after the other
   Ticks restored_at_ = 0;                          // when the last of them is there
   Ticks work_ = 0;

@@ -6,12 +6,13 @@
 namespace flopcast {
 
 DecodeBatch::DecodeBatch(const ReplicaConfig& config, KvCache& cache, JobTable& jobs, const TokenPattern& pattern,
-                         ReplicaState& state)
+                         ReplicaState& state, std::int64_t& requests)
     : grows_(config.scheduler.admission->grows),
       cache_(&cache),
       jobs_(&jobs),
       pattern_(pattern),
       state_(&state),
+      requests_(&requests),
       demand_(config.cache.page_tokens) {}
 
 void DecodeBatch::clear() {
@@ -33,6 +34,7 @@ void DecodeBatch::add(JobId id) {
   ++job.epoch;
   job.place = static_cast<std::uint32_t>(jobs_in_.size());
   jobs_in_.push_back(id);
+  ++*requests_;
   kv_ += job.base;
   state_->load.decoding_tokens += job.base;
   ++state_->load.decoding;
@@ -60,6 +62,7 @@ void DecodeBatch::remove(JobId id) {
   jobs_in_[job.place] = last;
   (*jobs_)[last].place = job.place;
   jobs_in_.pop_back();
+  --*requests_;
   ++job.epoch;
   state_->batch_changed = true;
 }

@@ -20,7 +20,7 @@ namespace flopcast {
 class DecodeBatch {
  public:
   DecodeBatch(const ReplicaConfig& config, KvCache& cache, JobTable& jobs, const TokenPattern& pattern,
-              ReplicaState& state);
+              ReplicaState& state, std::int64_t& requests);
 
   bool empty() const { return jobs_in_.empty(); }
   std::int64_t size() const { return static_cast<std::int64_t>(jobs_in_.size()); }
@@ -73,6 +73,7 @@ class DecodeBatch {
   JobTable* jobs_;
   TokenPattern pattern_;
   ReplicaState* state_;
+  std::int64_t* requests_;  // of its group
   std::vector<JobId> jobs_in_;
   std::int64_t kv_ = 0;
   std::int64_t next_finish_ = kNeverIteration;  // of finishes_, at hand for replicas of many groups

@@ -14,7 +14,9 @@ Replica::Replica(std::uint32_t id, const ReplicaConfig& config, IterationPricer&
       pacing_(groups_, pattern_, state_, gaps),
       nic_(config.nic, config.groups) {
   state_.id = id;
-  for (int i = 0; i < config.groups; ++i) groups_.emplace_back(config_, jobs, pattern_, state_, listener);
+  const auto groups = static_cast<std::size_t>(config.groups);
+  state_.requests.resize(groups);
+  for (std::size_t i = 0; i < groups; ++i) groups_.emplace_back(config_, jobs, pattern_, state_, i, listener);
 }
 
 // ------------------------------------------------------------------------------------------------- what others see
@@ -91,7 +93,9 @@ std::size_t Replica::choose_group(const Job& job, Ticks work) const {
     return static_cast<std::size_t>(std::min_element(groups_.begin(), groups_.end(), less) - groups_.begin());
   };
   if (groups_.size() == 1) return 0;
-  if (config_.role == ReplicaRole::decode) return least([](const Batcher& group) { return group.requests(); });
+  if (config_.role == ReplicaRole::decode)
+    return static_cast<std::size_t>(std::min_element(state_.requests.begin(), state_.requests.end()) -
+                                    state_.requests.begin());
   const Request& request = job.request;
   if (request.prefix.empty()) return least([](const Batcher& group) { return group.prompt_work(); });
   std::size_t best = 0;

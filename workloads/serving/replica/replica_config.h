@@ -99,6 +99,9 @@ struct ReplicaState {
   std::uint64_t admissions = 0;
   ReplicaLoad load;
   ReplicaCounters counters;
+  /// Decode replicas: requests that each attention group has, or that are on their way to it; side by side, for the one
+  /// with fewest is asked for with every request.
+  std::vector<std::int64_t> requests;
 };
 
 }  // namespace flopcast
