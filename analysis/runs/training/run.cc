@@ -187,11 +187,13 @@ Seconds timed_step(const Scenario& scenario, const TrainingConfig& config, const
 
 // Steps of other batches and plans, asked for by the projection. Folded: they get unfolded where something
 // breaks the symmetry, and where nothing does, folded and unfolded agree.
-StepTimer further_steps(const Scenario& scenario, const RunOptions& options, std::vector<std::string>& notes) {
-  return [&scenario, &notes, options](TrainingConfig config) {
+StepTimer further_steps(const Scenario& scenario, const RunOptions& options, Seconds step,
+                        std::vector<std::string>& notes) {
+  return [&scenario, &notes, options, step](TrainingConfig config) {
     config.unfolded = false;
-    announce(options, fmt::format("{} micro-batches of {} tokens", config.micro_batches(),
-                                  config.batch.micro_batch_sequences * config.batch.sequence_length));
+    announce(options,
+             fmt::format("the step takes {}; further: {} micro-batches of {} tokens", format_time(step),
+                         config.micro_batches(), config.batch.micro_batch_sequences * config.batch.sequence_length));
     return timed_step(scenario, config, options, notes);
   };
 }
@@ -309,8 +311,8 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     return true;
   });  // an unfolded graph is large: gone before the next one comes
   if (options.project && !scenario.phases.empty()) {
-    report.projection =
-        project(scenario, summarise(report, options.power), further_steps(scenario, options, report.notes));
+    report.projection = project(scenario, summarise(report, options.power),
+                                further_steps(scenario, options, report.step_time, report.notes));
     report.notes.push_back("power: " + options.power.source);
     if (report.run.folded && report.hottest_load > 1) {
       report.notes.push_back(
