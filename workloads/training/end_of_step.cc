@@ -38,7 +38,11 @@ EndOfStep::EndOfStep(const TrainingConfig& config, const JobGrid& grid, const Sc
       links_(links),
       graph_(graph),
       programs_(programs),
-      groups_(config.plan, grid) {}
+      groups_(config.plan, grid),
+      program_of_(static_cast<std::size_t>(grid.pipeline) * static_cast<std::size_t>(grid.per_stage()), kNotReplayed) {
+  for (std::size_t i = 0; i < programs.size(); ++i)
+    program_of_[programs[i].rank.gpu.index()] = static_cast<std::uint32_t>(i);
+}
 
 OpId EndOfStep::barrier(std::span<const std::size_t> members) {
   const OpId join = graph_.join(plain(OpName::barrier));
@@ -84,9 +88,9 @@ std::vector<RankId> EndOfStep::sharers(const std::vector<int>& pipeline_ranks, i
 
 std::vector<std::size_t> EndOfStep::replayed_among(const std::vector<RankId>& gpus) const {
   std::vector<std::size_t> result;
-  for (std::size_t i = 0; i < programs_.size(); ++i) {
-    if (std::find(gpus.begin(), gpus.end(), programs_[i].rank.gpu) != gpus.end()) result.push_back(i);
-  }
+  for (const RankId gpu : gpus)
+    if (const std::uint32_t program = program_of_[gpu.index()]; program != kNotReplayed) result.push_back(program);
+  std::sort(result.begin(), result.end());
   return result;
 }
 

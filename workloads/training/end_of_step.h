@@ -1,6 +1,7 @@
 // What follows the last pass of a step: gradients reduced where they were not reduced beside the passes, their norm,
 // the optimiser, parameters gathered.
 #pragma once
+#include <cstdint>
 #include <set>
 #include <span>
 #include <string_view>
@@ -49,6 +50,8 @@ class EndOfStep {
   GraphBuilder& graph_;
   std::vector<RankProgram>& programs_;
   ShardGroups groups_;
+  static constexpr std::uint32_t kNotReplayed = ~std::uint32_t{0};
+  std::vector<std::uint32_t> program_of_;  // by GPU
 };
 
 }  // namespace flopcast

@@ -36,13 +36,12 @@ ShardTraffic::ShardTraffic(const TrainingConfig& config, const JobGrid& grid, To
       shares_(shares != nullptr ? *shares : own_shares_) {}
 
 void ShardTraffic::connect(std::vector<RankProgram>& programs) {
+  std::vector<bool> replayed(static_cast<std::size_t>(grid_.pipeline) * static_cast<std::size_t>(grid_.per_stage()));
+  for (const RankProgram& program : programs) replayed[program.rank.gpu.index()] = true;
   const auto barriers_among = [&](Shared shared, const std::vector<RankId>& ranks) -> ExchangeBarriers* {
     std::vector<std::uint32_t> members;
-    for (const RankProgram& program : programs) {
-      if (std::find(ranks.begin(), ranks.end(), program.rank.gpu) != ranks.end()) {
-        members.push_back(static_cast<std::uint32_t>(program.rank.gpu.index()));
-      }
-    }
+    for (const RankId rank : ranks)
+      if (replayed[rank.index()]) members.push_back(static_cast<std::uint32_t>(rank.index()));
     if (members.size() < 2) return nullptr;
     auto& barriers = barriers_[{shared, std::move(members)}];
     if (!barriers) barriers = std::make_unique<ExchangeBarriers>();
