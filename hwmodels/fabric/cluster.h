@@ -1,6 +1,7 @@
 // Nodes, fabrics and clusters as their data files describe them. How they become links and routes: topology.h.
 #pragma once
 #include <array>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -71,6 +72,12 @@ struct FabricSpec {
   double oversubscription = 1.0;  ///< downlink over uplink bandwidth of a leaf: 1 = non-blocking
   Seconds same_leaf_latency;      ///< end to end, small message
   Seconds cross_leaf_latency;
+  /// Buildings or places that the nodes are spread over evenly, in their order, each with trees of its own. All links
+  /// of a site to the others together carry `site_bandwidth` per direction; a message between sites takes
+  /// `site_latency` longer.
+  int sites = 1;
+  BytesPerSecond site_bandwidth;
+  Seconds site_latency;
   std::map<std::string, Source> sources;
 
   template <class Visitor>
@@ -84,6 +91,9 @@ struct FabricSpec {
     field("oversubscription", &FabricSpec::oversubscription, {"fabric"});
     field("same_leaf_latency", &FabricSpec::same_leaf_latency, {"fabric"});
     field("cross_leaf_latency", &FabricSpec::cross_leaf_latency, {"fabric"});
+    field("sites", &FabricSpec::sites, {"fabric"});
+    field("site_bandwidth", &FabricSpec::site_bandwidth, {"fabric"});
+    field("site_latency", &FabricSpec::site_latency, {"fabric"});
     field("sources", &FabricSpec::sources, {.cause = kLabel, .resolved = true});
   }
 };
@@ -111,6 +121,8 @@ struct ClusterSpec {
   FabricSpec fabric;
   std::vector<SlowPart> slow_parts;
   int gpus() const { return nodes * node.gpus; }
+  /// Of a GPU, from 0.
+  int site_of(int rank) const { return static_cast<int>(std::int64_t{rank / node.gpus} * fabric.sites / nodes); }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {

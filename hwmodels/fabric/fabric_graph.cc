@@ -20,23 +20,39 @@ constexpr int kMostLayers = 4;
 struct Tree {
   std::vector<std::vector<RankId>> rails;
   int layers = 2;
+  int plane = 0;  ///< trees of one plane are joined where sites are
 };
+
+/// Ranks of one site, [begin, end).
+struct Site {
+  int begin = 0, end = 0;
+};
+
+std::vector<Site> sites_of(const ClusterSpec& cluster) {
+  std::vector<Site> sites(static_cast<std::size_t>(cluster.fabric.sites));
+  for (int node = 0; node < cluster.nodes; ++node) {
+    Site& site = sites[static_cast<std::size_t>(cluster.site_of(node * cluster.node.gpus))];
+    if (site.end == 0) site.begin = node * cluster.node.gpus;
+    site.end = (node + 1) * cluster.node.gpus;
+  }
+  return sites;
+}
 
 template <class A>
 A ceil_div(A a, int b) {
   return (a + static_cast<A>(b) - 1) / static_cast<A>(b);
 }
 
-std::vector<std::vector<RankId>> ranks_by_gpu_index(const ClusterSpec& cluster) {
+std::vector<std::vector<RankId>> ranks_by_gpu_index(const ClusterSpec& cluster, const Site& site) {
   std::vector<std::vector<RankId>> rails(static_cast<std::size_t>(cluster.node.gpus));
-  for (int rank = 0; rank < cluster.gpus(); ++rank)
+  for (int rank = site.begin; rank < site.end; ++rank)
     rails[static_cast<std::size_t>(rank % cluster.node.gpus)].push_back(RankId::at(rank));
   return rails;
 }
 
-std::vector<RankId> all_ranks(const ClusterSpec& cluster) {
+std::vector<RankId> all_ranks(const Site& site) {
   std::vector<RankId> ranks;
-  for (int rank = 0; rank < cluster.gpus(); ++rank) ranks.push_back(RankId::at(rank));
+  for (int rank = site.begin; rank < site.end; ++rank) ranks.push_back(RankId::at(rank));
   return ranks;
 }
 
@@ -72,27 +88,27 @@ int layers_for(const ClusterSpec& cluster, const std::vector<std::vector<RankId>
   return layers;
 }
 
-std::vector<Tree> trees_of(const ClusterSpec& cluster) {
+std::vector<Tree> trees_of(const ClusterSpec& cluster, const Site& site) {
   std::vector<Tree> trees;
   const auto add = [&](std::vector<std::vector<RankId>> rails, int usual, int most) {
     const int layers = layers_for(cluster, rails, usual, most);
-    trees.push_back({std::move(rails), layers});
+    trees.push_back({std::move(rails), layers, static_cast<int>(trees.size())});
   };
   switch (cluster.fabric.kind) {
     case FabricKind::single_switch:
       break;  // no tree: one ideal switch
     case FabricKind::rail_fat_tree_2:
     case FabricKind::multi_rail:
-      add(ranks_by_gpu_index(cluster), 2, 2);
+      add(ranks_by_gpu_index(cluster, site), 2, 2);
       break;
     case FabricKind::rail_fat_tree_3:
-      add(ranks_by_gpu_index(cluster), 3, 3);
+      add(ranks_by_gpu_index(cluster, site), 3, 3);
       break;
     case FabricKind::multi_plane:
-      for (auto& plane : ranks_by_gpu_index(cluster)) add({std::move(plane)}, 2, kMostLayers);
+      for (auto& plane : ranks_by_gpu_index(cluster, site)) add({std::move(plane)}, 2, kMostLayers);
       break;
     case FabricKind::nvlink_rack:
-      add({all_ranks(cluster)}, 2, kMostLayers);
+      add({all_ranks(site)}, 2, kMostLayers);
       break;
   }
   return trees;
@@ -151,6 +167,7 @@ struct FabricGraph::Impl {
   const ClusterSpec cluster;
   std::vector<int> leaf_of;                                 // by rank
   std::vector<int> tree_of;                                 // by leaf
+  std::vector<int> plane_of, height_of;                     // by tree
   std::vector<BytesPerSecond> down;                         // by leaf
   std::vector<std::vector<int>> group_of{kMostLayers + 1};  // [layer][leaf], from layer 2
   std::vector<int> groups = std::vector<int>(kMostLayers + 1);
@@ -159,6 +176,8 @@ struct FabricGraph::Impl {
   int add_leaf(const std::vector<RankId>& rail, std::size_t begin, std::size_t end);
   std::vector<int> add_leaves(const Tree& tree);
   void add_tree(const Tree& tree);
+  void add_single_switch(const Site& site);
+  void end_tree(int plane, int height);
 };
 
 /// Returns its uplinks.
@@ -193,6 +212,7 @@ void FabricGraph::Impl::add_tree(const Tree& tree) {
   const std::size_t first_leaf = tree_of.size() - sets.size();
 
   std::size_t leaves_per_set = 1;
+  int height = 1;
   for (int layer = 2; layer <= kMostLayers; ++layer) {
     const bool top = layer >= tree.layers;
     const std::size_t width = static_cast<std::size_t>(top ? cluster.fabric.switch_ports : half_of_ports(cluster));
@@ -216,7 +236,7 @@ void FabricGraph::Impl::add_tree(const Tree& tree) {
     if (!joined.empty()) {
       sets = std::move(joined);
       leaves_per_set *= width;
-      layers = std::max(layers, layer);
+      height = layer;
     }
     // A tree that ends below this layer is one group of it.
     std::vector<int>& group = group_of[static_cast<std::size_t>(layer)];
@@ -225,20 +245,30 @@ void FabricGraph::Impl::add_tree(const Tree& tree) {
                       static_cast<int>(sets.size() > 1 ? (leaf - first_leaf) / leaves_per_set : 0));
     groups[static_cast<std::size_t>(layer)] += static_cast<int>(sets.size());
   }
+  end_tree(tree.plane, height);
+}
+
+/// A switch for all of a site.
+void FabricGraph::Impl::add_single_switch(const Site& site) {
+  const std::vector<RankId> all = all_ranks(site);
+  add_leaf(all, 0, all.size());
+  for (int layer = 2; layer <= kMostLayers; ++layer)
+    group_of[static_cast<std::size_t>(layer)].push_back(groups[static_cast<std::size_t>(layer)]++);
+  end_tree(0, 1);
+}
+
+void FabricGraph::Impl::end_tree(int plane, int height) {
+  plane_of.push_back(plane);
+  height_of.push_back(height);
+  layers = std::max(layers, height);
   ++trees;
 }
 
 FabricGraph::FabricGraph(const ClusterSpec& cluster) : impl_(std::make_unique<Impl>(cluster)) {
-  if (cluster.fabric.kind == FabricKind::single_switch) {
-    const std::vector<RankId> all = all_ranks(cluster);
-    impl_->add_leaf(all, 0, all.size());
-    impl_->trees = 1;
-    for (int layer = 2; layer <= kMostLayers; ++layer) {
-      impl_->group_of[static_cast<std::size_t>(layer)] = {0};
-      impl_->groups[static_cast<std::size_t>(layer)] = 1;
-    }
+  for (const Site& site : sites_of(cluster)) {
+    if (cluster.fabric.kind == FabricKind::single_switch) impl_->add_single_switch(site);
+    for (const Tree& tree : trees_of(cluster, site)) impl_->add_tree(tree);
   }
-  for (const Tree& tree : trees_of(cluster)) impl_->add_tree(tree);
 }
 
 FabricGraph::~FabricGraph() = default;
@@ -261,8 +291,10 @@ int FabricGraph::groups(int layer) const {
 }
 
 std::optional<int> FabricGraph::climb(int from_leaf, int to_leaf) const {
-  if (impl_->tree_of[static_cast<std::size_t>(from_leaf)] != impl_->tree_of[static_cast<std::size_t>(to_leaf)])
-    return std::nullopt;
+  const auto from = static_cast<std::size_t>(impl_->tree_of[static_cast<std::size_t>(from_leaf)]);
+  const auto to = static_cast<std::size_t>(impl_->tree_of[static_cast<std::size_t>(to_leaf)]);
+  if (impl_->plane_of[from] != impl_->plane_of[to]) return std::nullopt;
+  if (from != to) return std::max(impl_->height_of[from], impl_->height_of[to]) - 1;
   int layer = 1;
   while (group_of(from_leaf, layer) != group_of(to_leaf, layer)) ++layer;
   return layer - 1;

@@ -33,7 +33,8 @@ class FabricGraph {
   BytesPerSecond down_bandwidth(int leaf) const;
 
   /// How many switch layers above the leaves the shortest path between two leaves climbs: 0 for one and the
-  /// same leaf, 1 over a spine, 2 over a core switch, ... Nothing when no path exists (separate planes).
+  /// same leaf, 1 over a spine, 2 over a core switch, ...; between sites, to the top. Nothing when no path exists
+  /// (separate planes).
   std::optional<int> climb(int from_leaf, int to_leaf) const;
 
   int switches() const;      ///< of the fabric between nodes, NVSwitches not counted

@@ -42,7 +42,8 @@ struct Topology::Impl {
   std::vector<std::unique_ptr<GpuPorts>> ports;  // by rank
   /// Aggregated uplinks of the groups of each layer from the leaves on; empty when nothing below can fill them.
   std::vector<std::vector<PortPair>> uplinks;
-  std::map<double, LinkId> caps;  // by rate
+  std::vector<PortPair> site_links;  // empty: one site
+  std::map<double, LinkId> caps;     // by rate
 
   PortPair add_pair(const std::string& name, BytesPerSecond bandwidth);
   GpuPorts& ports_of(RankId rank);
@@ -61,6 +62,8 @@ struct Topology::Impl {
 
 Topology::Impl::Impl(const ClusterSpec& c) : cluster(c), fabric(c), ports(static_cast<std::size_t>(c.gpus())) {
   if (c.fabric.oversubscription > 1.0) add_uplinks();
+  for (int site = 0; c.fabric.sites > 1 && site < c.fabric.sites; ++site)
+    site_links.push_back(add_pair("site" + std::to_string(site) + " links", c.fabric.site_bandwidth));
 }
 
 PortPair Topology::Impl::add_pair(const std::string& name, BytesPerSecond bandwidth) {
@@ -141,6 +144,8 @@ bool Topology::blocking() const { return !impl_->uplinks.empty(); }
 int Topology::leaf(RankId rank) const { return impl_->fabric.leaf_of(rank); }
 bool Topology::same_node(RankId a, RankId b) const { return impl_->node_of(a) == impl_->node_of(b); }
 bool Topology::same_leaf(RankId a, RankId b) const { return leaf(a) == leaf(b); }
+int Topology::site(RankId rank) const { return impl_->cluster.site_of(static_cast<int>(rank.index())); }
+bool Topology::same_site(RankId a, RankId b) const { return impl_->site_links.empty() || site(a) == site(b); }
 bool Topology::cross_plane(RankId a, RankId b) const { return !impl_->fabric.climb(leaf(a), leaf(b)).has_value(); }
 
 RankId Topology::exit_gpu(RankId from, RankId to) const {
@@ -176,6 +181,10 @@ void Topology::links_between(RankId from, RankId to, std::vector<LinkId>& links)
   const int climb = t.fabric.climb(leaf(exit), leaf(to)).value();
   links.push_back(t.nic(exit).out);
   t.append_up(links, leaf(exit), climb);
+  if (!same_site(exit, to)) {
+    links.push_back(t.site_links[static_cast<std::size_t>(site(exit))].out);
+    links.push_back(t.site_links[static_cast<std::size_t>(site(to))].in);
+  }
   t.append_down(links, leaf(to), climb);
   links.push_back(t.nic(to).in);
 }
@@ -188,7 +197,8 @@ Seconds Topology::latency(RankId from, RankId to) const {
   const RankId exit = forwarded ? impl_->peer_in_node(from, to) : from;
   const int climb = impl_->fabric.climb(leaf(exit), leaf(to)).value();
   const Seconds per_layer = c.fabric.cross_leaf_latency - c.fabric.same_leaf_latency;
-  const Seconds network = c.fabric.same_leaf_latency + per_layer * climb;
+  const Seconds further = same_site(exit, to) ? Seconds(0) : c.fabric.site_latency;
+  const Seconds network = c.fabric.same_leaf_latency + per_layer * climb + further;
   return forwarded ? c.node.nvlink_latency + network : network;
 }
 
@@ -222,6 +232,25 @@ RouteId Topology::nic_port(RankId rank, Side side, bool crosses_spine, bool cros
     links.push_back(t.nic(rank).in);
   }
   return known = t.network.add_route(links);
+}
+
+RouteId Topology::site_port(RankId rank, Side side) {
+  Impl& t = *impl_;
+  assert(!t.site_links.empty());
+  const PortPair& own = t.site_links[static_cast<std::size_t>(site(rank))];
+  const int top = t.fabric.layers() - 1;
+  std::vector<LinkId> links;
+  if (side != Side::ingress) {
+    links.push_back(t.nic(rank).out);
+    t.append_up(links, leaf(rank), top);
+    links.push_back(own.out);
+  }
+  if (side != Side::egress) {
+    links.push_back(own.in);
+    t.append_down(links, leaf(rank), top);
+    links.push_back(t.nic(rank).in);
+  }
+  return t.network.add_route(links);
 }
 
 RouteId Topology::capped(RouteId route, BytesPerSecond rate) {

@@ -39,6 +39,11 @@ class Topology {
   LinkId nic(RankId rank, Side side) const;  ///< of one side
   RouteId nvlink_port(RankId rank, Side side);
   RouteId nic_port(RankId rank, Side side, bool crosses_spine, bool crosses_core = false);
+  /// The same for what leaves a GPU's site, or comes from another: over the links that all of a site's GPUs share.
+  RouteId site_port(RankId rank, Side side);
+  /// The site that a GPU stands in; whether two stand in one.
+  int site(RankId rank) const;
+  bool same_site(RankId a, RankId b) const;
   /// True when a and b hang off the same leaf switch (traffic between them needs no spine).
   bool same_leaf(RankId a, RankId b) const;
   /// The leaf switch a GPU's NIC hangs off, numbered from 0 through the whole fabric.

@@ -147,6 +147,18 @@ ClusterSpec cluster_spec(const Entry<proto::Cluster>& entry, const std::string& 
   out.node = node_spec(node, gpu_spec(gpu));
   out.nodes = c.nodes();
   out.fabric = fabric_spec(fabric);
+  if (out.fabric.sites > 1 && out.fabric.site_bandwidth <= BytesPerSecond(0)) {
+    faults.push_back(entry.places.fault(path + "fabric",
+                                        fmt::format("{} sites and no site_bandwidth", out.fabric.sites),
+                                        "what the links of a site to the others carry together"));
+    return out;
+  }
+  if (out.fabric.sites > out.nodes) {
+    faults.push_back(entry.places.fault(path + "nodes",
+                                        fmt::format("{} nodes in {} sites", out.nodes, out.fabric.sites),
+                                        "a node in each site at least"));
+    return out;
+  }
   const std::int64_t gpus = std::int64_t{out.nodes} * out.node.gpus;
   if (gpus > kMostGpus) {
     faults.push_back(

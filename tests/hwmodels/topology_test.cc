@@ -184,3 +184,26 @@ TEST_CASE("racks keep their GPUs in one NVLink domain and meet over NICs") {
   CHECK(names(t, t.route(RankId(0), RankId(71)))[0] == "gpu0 nvlink out");
   CHECK(names(t, t.route(RankId(0), RankId(72)))[0] == "gpu0 nic out");
 }
+
+TEST_CASE("sites have trees of their own, joined by links that all of a site's GPUs share") {
+  for (const FabricKind kind : {FabricKind::multi_plane, FabricKind::single_switch, FabricKind::rail_fat_tree_3}) {
+    ClusterSpec c = cluster_of(kind, 65);
+    c.fabric.sites = 2;
+    c.fabric.site_bandwidth = 10_GBps;
+    c.fabric.site_latency = 500_us;
+    Topology t(c);
+    const RankId here(0), near(8), there(8 * 33);  // nodes 0 to 32 are the first site
+    CHECK(t.site(RankId(8 * 32 + 7)) == 0);
+    CHECK(t.site(there) == 1);
+    CHECK(t.same_site(here, near));
+    CHECK_FALSE(t.same_site(here, there));
+    CHECK(names(t, t.route(here, there)) ==
+          std::vector<std::string>{"gpu0 nic out", "site0 links out", "site1 links in", "gpu264 nic in"});
+    CHECK(names(t, t.route(here, near)) == std::vector<std::string>{"gpu0 nic out", "gpu8 nic in"});
+    CHECK(t.network().bottleneck(t.route(here, there)).value() == Approx(10e9));
+    CHECK((t.latency(here, there) - t.latency(here, near)).value() >= 500e-6);
+    CHECK(t.cross_plane(here, RankId(there.index() + 1)) == (kind == FabricKind::multi_plane));
+    CHECK(names(t, t.site_port(here, Topology::Side::ingress)) ==
+          std::vector<std::string>{"site0 links in", "gpu0 nic in"});
+  }
+}

@@ -168,6 +168,21 @@ TEST_CASE("oversubscribed leaves slow an all-to-all that crosses them, and only 
         time_of(nodes_of_8(8), "ring_all_reduce", 64_MiB, 64));
 }
 
+TEST_CASE("what crosses sites shares their thin links") {
+  ClusterSpec c = nodes_of_8(8);
+  c.fabric.sites = 2;
+  c.fabric.site_bandwidth = 5_GBps;
+  // Each of eight rings passes from site to site once each way.
+  CHECK(time_of(c, "ring_all_reduce", 64_MiB, 64).value() == Approx(2 * 63.0 / 64 * 67108864 / 5e9));
+  // Half of what 32 ranks send goes to the other site.
+  CHECK(time_of(c, "all_to_all", 64_MiB, 64).value() == Approx(32 * 0.5 * 67108864 / 5e9));
+  // A group within one site never meets them.
+  CHECK(time_of(c, "ring_all_reduce", 64_MiB, 32) == time_of(nodes_of_8(4), "ring_all_reduce", 64_MiB, 32));
+  c.fabric.site_bandwidth = 100000_GBps;
+  CHECK(time_of(c, "ring_all_reduce", 64_MiB, 64).value() ==
+        Approx(time_of(nodes_of_8(8), "ring_all_reduce", 64_MiB, 64).value()));
+}
+
 TEST_CASE("a slow NIC holds up its ring") {
   ClusterSpec c = nodes_of_8(4);
   c.slow_parts = {{SlowPart::Kind::nic, 5, 0.1}};

@@ -48,30 +48,40 @@ BytesPerSecond own_pace(BytesPerSecond port, Bytes bytes, Seconds copying, doubl
   return alone / slow;
 }
 
-/// Of the nodes a rank exchanges tokens with, the share that it reaches over the spine.
-double spine_share(const Topology& topology, const GroupLayout& layout, std::span<const RankId> ranks,
-                   std::size_t position) {
-  if (!topology.blocking() || layout.nodes() < 2) return 0.0;
+/// Of the nodes a rank exchanges tokens with, the shares that it reaches over the spine, and between sites.
+struct Beyond {
+  double spine = 0, site = 0;
+};
+Beyond share_beyond(const Topology& topology, const GroupLayout& layout, std::span<const RankId> ranks,
+                    std::size_t position) {
+  if ((!topology.blocking() && topology.cluster().fabric.sites == 1) || layout.nodes() < 2) return {};
   const auto local = static_cast<std::size_t>(layout.local(position));
-  int beyond = 0, others = 0;
+  int beyond = 0, far = 0, others = 0;
   for (std::size_t i = position % local; i < ranks.size(); i += local) {
     if (i == position) continue;
     ++others;
-    beyond += topology.same_leaf(ranks[i], ranks[position]) ? 0 : 1;
+    if (!topology.same_site(ranks[i], ranks[position])) {
+      ++far;
+    } else {
+      beyond += topology.same_leaf(ranks[i], ranks[position]) ? 0 : 1;
+    }
   }
-  return others > 0 ? static_cast<double>(beyond) / others : 0.0;
+  if (others == 0) return {};
+  return {static_cast<double>(beyond) / others, static_cast<double>(far) / others};
 }
 
 ExpertTraffic reversed(const ExpertTraffic& t) { return {t.nic_in, t.nic_out, t.nvlink_in, t.nvlink_out}; }
 
-PortLoad port_load(const ExpertTraffic& t, double spine) {
+PortLoad port_load(const ExpertTraffic& t, const Beyond& share) {
   PortLoad load;
   load.nvlink_out = t.nvlink_out;
   load.nvlink_in = t.nvlink_in;
-  load.leaf_out = t.nic_out * (1 - spine);
-  load.leaf_in = t.nic_in * (1 - spine);
-  load.spine_out = t.nic_out * spine;
-  load.spine_in = t.nic_in * spine;
+  load.leaf_out = t.nic_out * (1 - share.spine - share.site);
+  load.leaf_in = t.nic_in * (1 - share.spine - share.site);
+  load.spine_out = t.nic_out * share.spine;
+  load.spine_in = t.nic_in * share.spine;
+  load.site_out = t.nic_out * share.site;
+  load.site_in = t.nic_in * share.site;
   return load;
 }
 
@@ -108,8 +118,8 @@ CollectivePhase expert_collective(Topology& topology, const LinkCalibration& lin
     const Seconds copying = copying_time(setting, t, links);
     pace.nic_cap = own_pace(nic, larger(t.nic_out, t.nic_in) * pace.nic_stretch, copying, slow);
     pace.nvlink_cap = own_pace(nvlink, larger(t.nvlink_out, t.nvlink_in) * pace.nvlink_stretch, copying, slow);
-    const double spine = spine_share(topology, layout, request.ranks, i);
-    phase.push_back({latency, port_flows(topology, request.ranks[i], port_load(t, spine), pace)});
+    const Beyond beyond = share_beyond(topology, layout, request.ranks, i);
+    phase.push_back({latency, port_flows(topology, request.ranks[i], port_load(t, beyond), pace)});
   }
   return phase;
 }

@@ -158,6 +158,7 @@ ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& clus
     plan.notes.push_back(fmt::format("every GPU is replayed: {}", why));
     return plan;
   };
+  if (cluster.fabric.sites > 1) return unfold("GPUs of a site share its links to the others");
   if (cluster.fabric.oversubscription > 1.0 && cluster.nodes > 1) {
     if (cluster.node.gpus > 1 && indices_are_alike(grid, cluster, rank_loads)) return one_of_each_node(grid, cluster);
     return unfold("the fabric is oversubscribed, so GPUs under one leaf switch contend for its uplinks");

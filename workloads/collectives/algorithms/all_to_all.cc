@@ -12,7 +12,8 @@ namespace {
 struct PeerLoads {
   double node = 0;         ///< in the same node
   double leaf = 0;         ///< elsewhere, on the same leaf switch
-  double remote = 0;       ///< everywhere else
+  double remote = 0;       ///< everywhere else in the site
+  double far = 0;          ///< in other sites
   double other_plane = 0;  ///< of leaf and remote: behind a NIC in another plane
 };
 
@@ -23,6 +24,7 @@ class PeerSums {
       : topology_(topology) {
     for (std::size_t i = 0; i < ranks.size(); ++i) {
       total_ += weight[i];
+      by_site_[topology.site(ranks[i])] += weight[i];
       by_node_[node(ranks[i])] += weight[i];
       by_leaf_[topology.leaf(ranks[i])] += weight[i];
       by_node_and_leaf_[{node(ranks[i]), topology.leaf(ranks[i])}] += weight[i];
@@ -35,7 +37,8 @@ class PeerSums {
     PeerLoads peers;
     peers.node = node_all - own;
     peers.leaf = by_leaf_.at(topology_.leaf(rank)) - by_node_and_leaf_.at({node(rank), topology_.leaf(rank)});
-    peers.remote = total_ - node_all - peers.leaf;
+    peers.far = total_ - by_site_.at(topology_.site(rank));
+    peers.remote = by_site_.at(topology_.site(rank)) - node_all - peers.leaf;
     if (topology_.cluster().fabric.kind == FabricKind::multi_plane)
       peers.other_plane = total_ - by_index_.at(index(rank)) - (node_all - own);
     return peers;
@@ -47,7 +50,7 @@ class PeerSums {
 
   const Topology& topology_;
   double total_ = 0;
-  std::map<int, double> by_node_, by_leaf_, by_index_;
+  std::map<int, double> by_node_, by_leaf_, by_index_, by_site_;
   std::map<std::pair<int, int>, double> by_node_and_leaf_;
 };
 
@@ -83,6 +86,8 @@ std::vector<PortLoad> all_to_all_loads(const Topology& topology, std::span<const
     rank.leaf_in = share * receives[i] * in.leaf;
     rank.spine_out = share * out.remote;
     rank.spine_in = share * receives[i] * in.remote;
+    rank.site_out = share * out.far;
+    rank.site_in = share * receives[i] * in.far;
   }
   return loads;
 }

@@ -23,8 +23,8 @@ PortTransfer between_nodes(Topology& topology, const CollectiveRequest& request,
   const Bytes share = request.bytes / layout.local(position) * (2 * (nodes - 1) / nodes);
   const RankId rank = request.ranks[position];
   PortLoad load;
-  (topology.same_leaf(rank, layout.across(position, +1)) ? load.leaf_out : load.spine_out) = share;
-  (topology.same_leaf(rank, layout.across(position, -1)) ? load.leaf_in : load.spine_in) = share;
+  out_to(load, topology, rank, layout.across(position, +1)) = share;
+  in_from(load, topology, rank, layout.across(position, -1)) = share;
   return {latency, port_flows(topology, rank, load, pace)};
 }
 

@@ -42,8 +42,10 @@ PortLoad load_of(const Topology& topology, const GroupLayout& layout, std::span<
   PortLoad load;
   load.nvlink_out = load.nvlink_in = bytes.nvlink;
   const bool leaf = stays_on_leaf(topology, layout, ranks, position);
-  (leaf ? load.leaf_out : load.spine_out) = bytes.nic;
-  (leaf ? load.leaf_in : load.spine_in) = bytes.nic;
+  const bool leaves = !topology.same_site(ranks[position], layout.across(position, +1));
+  const bool enters = !topology.same_site(ranks[position], layout.across(position, -1));
+  (leaves ? load.site_out : leaf ? load.leaf_out : load.spine_out) = bytes.nic;
+  (enters ? load.site_in : leaf ? load.leaf_in : load.spine_in) = bytes.nic;
   return load;
 }
 
@@ -55,8 +57,8 @@ CollectivePhase uniform(Topology& topology, NcclOp op, std::span<const RankId> r
   const auto lower = [&](std::size_t i) {
     PortLoad load = load_of(topology, layout, ranks, i, bytes);
     if (op == NcclOp::broadcast) {  // the first only sends, the last only receives
-      if (i == 0) load.nvlink_in = load.leaf_in = load.spine_in = Bytes(0);
-      if (i + 1 == ranks.size()) load.nvlink_out = load.leaf_out = load.spine_out = Bytes(0);
+      if (i == 0) load.nvlink_in = load.leaf_in = load.spine_in = load.site_in = Bytes(0);
+      if (i + 1 == ranks.size()) load.nvlink_out = load.leaf_out = load.spine_out = load.site_out = Bytes(0);
     }
     phase[i] = {time.fixed, port_flows(topology, ranks[i], load, {})};
   };

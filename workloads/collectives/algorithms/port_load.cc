@@ -20,6 +20,16 @@ void append_flows(std::vector<Flow>& flows, Bytes out, Bytes in, RouteOf route) 
 
 }  // namespace
 
+Bytes& out_to(PortLoad& load, const Topology& topology, RankId rank, RankId peer) {
+  if (!topology.same_site(rank, peer)) return load.site_out;
+  return topology.same_leaf(rank, peer) ? load.leaf_out : load.spine_out;
+}
+
+Bytes& in_from(PortLoad& load, const Topology& topology, RankId rank, RankId peer) {
+  if (!topology.same_site(rank, peer)) return load.site_in;
+  return topology.same_leaf(rank, peer) ? load.leaf_in : load.spine_in;
+}
+
 PortPace ring_pace(const LinkCalibration* links) {
   PortPace pace;
   if (links == nullptr) return pace;
@@ -45,6 +55,8 @@ std::vector<Flow> port_flows(Topology& topology, RankId rank, const PortLoad& lo
     append_flows(flows, (load.leaf_out + load.spine_out) * pace.nic_stretch,
                  (load.leaf_in + load.spine_in) * pace.nic_stretch, nic);
   }
+  const auto site = [&](Side side) { return paced(topology.site_port(rank, side), pace.nic_cap); };
+  append_flows(flows, load.site_out * pace.nic_stretch, load.site_in * pace.nic_stretch, site);
   return flows;
 }
 

@@ -15,7 +15,13 @@ struct PortLoad {
   Bytes nvlink_out, nvlink_in;
   Bytes leaf_out, leaf_in;    ///< NIC, peers on the same leaf
   Bytes spine_out, spine_in;  ///< NIC, peers on other leaves
+  Bytes site_out, site_in;    ///< NIC, peers in other sites
 };
+
+/// Where what a rank sends to a peer in another node leaves it, and where what it gets from one comes in. @{
+Bytes& out_to(PortLoad& load, const Topology& topology, RankId rank, RankId peer);
+Bytes& in_from(PortLoad& load, const Topology& topology, RankId rank, RankId peer);
+/// @}
 
 /// How well an operation uses its links.
 struct PortPace {

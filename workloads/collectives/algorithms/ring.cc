@@ -15,10 +15,8 @@ PortLoad ring_load(const Topology& topology, const GroupLayout& layout, std::spa
   }
   const Bytes network = bytes / layout.local(position);
   load.nvlink_out = load.nvlink_in = bytes - network;
-  const bool leaves_leaf = !topology.same_leaf(ranks[position], layout.across(position, +1));
-  const bool enters_leaf = !topology.same_leaf(ranks[position], layout.across(position, -1));
-  (leaves_leaf ? load.spine_out : load.leaf_out) = network;
-  (enters_leaf ? load.spine_in : load.leaf_in) = network;
+  out_to(load, topology, ranks[position], layout.across(position, +1)) = network;
+  in_from(load, topology, ranks[position], layout.across(position, -1)) = network;
   return load;
 }
 

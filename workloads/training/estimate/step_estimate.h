@@ -4,7 +4,7 @@
 // Prices of kernels, exchanges and collectives are the replay's (StepPrices, ExpertGroups, ShardTraffic, EndOfStep);
 // passes are profiled once per set of degrees (pass_profile.h) and a plan is a walk over its schedule with those times
 // (schedule_pattern.h), long schedules by their steady state. What is left out: flows of different kinds that meet on a
-// port, slow parts, and oversubscribed switches. A test holds its ranking against the replay's.
+// port, slow parts, oversubscribed switches, and links between sites. A test holds its ranking against the replay's.
 #pragma once
 #include <array>
 #include <map>
