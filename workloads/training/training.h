@@ -153,6 +153,24 @@ struct RecomputePlan {
   }
 };
 
+/// Local-update training (DiLoCo, arXiv 2311.08105): workers train on their own, each with its share of replicas, GPUs
+/// and sequences, and average what they have learnt after every `inner_steps`.
+struct LocalUpdates {
+  int workers = 1;  ///< 1: all replicas take each step together
+  int inner_steps = 100;
+  double bytes_per_parameter = 4;  ///< that an exchange sends
+  /// Parts of the model are exchanged beside the inner steps (Streaming DiLoCo, arXiv 2501.18512).
+  bool streaming = false;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("workers", &LocalUpdates::workers, {"local updates"});
+    field("inner_steps", &LocalUpdates::inner_steps, {"local updates"});
+    field("bytes_per_parameter", &LocalUpdates::bytes_per_parameter, {"local updates"});
+    field("streaming", &LocalUpdates::streaming, {"local updates"});
+  }
+};
+
 /// How unevenly tokens fall on experts.
 struct ExpertLoad {
   enum class Kind { balanced, skewed, given } kind = Kind::balanced;
@@ -298,6 +316,7 @@ struct TrainingConfig {
   std::string schedule_text;
   int communication_sms = 20;  ///< SMs that dispatch and combine kernels occupy
   bool with_mtp = true;
+  LocalUpdates local;
   bool unfolded = false;  ///< replay every rank instead of one per group of identical ones
   double gpu_speed_spread() const { return mechanisms.gpu_speed_spread.value_or(overheads.gpu_speed_spread); }
   int micro_batches() const {
@@ -327,6 +346,7 @@ struct TrainingConfig {
     field("open", &TrainingConfig::open, {kLabel});
     field("communication_sms", &TrainingConfig::communication_sms, {"mechanisms"});
     field("with_mtp", &TrainingConfig::with_mtp, {"model"});
+    field("local_updates", &TrainingConfig::local);
     field("unfolded", &TrainingConfig::unfolded, {"mechanisms"});
   }
 };

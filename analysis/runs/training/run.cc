@@ -10,6 +10,7 @@
 
 #include "analysis/render/format.h"
 #include "analysis/runs/published.h"
+#include "analysis/runs/training/local_updates.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/training/open_fields.h"
@@ -168,6 +169,13 @@ void copy_facts(const TrainingStep& step, TrainingReport& report) {
 // Replays the step of a configuration; notes gain what is to be said of it.
 Seconds timed_step(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options,
                    std::vector<std::string>& notes) {
+  if (config.local.workers > 1) {
+    Scenario all = scenario;
+    all.training = config;
+    const Scenario worker = worker_scenario(all);
+    const Seconds inner = timed_step(worker, *worker.training, options, notes);
+    return inner + outer_exchange(all, inner).per_step;
+  }
   Seconds time;
   with_enough_micro_batches(config, false, [&](StepExtent extent) {
     const PreparedStep prepared = prepare_step(scenario, config, extent);
@@ -244,6 +252,49 @@ ReplayedStep summarise(const TrainingReport& report, const PowerModel& power) {
   return replayed;
 }
 
+void run_step(const Scenario& scenario, const RunOptions& options, TrainingReport& report) {
+  // Who looks at every operation gets every one.
+  const bool whole = !options.extra_sinks.empty();
+  with_enough_micro_batches(*scenario.training, whole, [&](StepExtent extent) {
+    const PreparedStep prepared = prepare_step(scenario, *scenario.training, extent);
+    check_memory(scenario, *scenario.training, prepared.step, options.allow_oom, report.notes);
+    if (!replay_step(*scenario.training, prepared, options, report)) return false;
+    set_rates(report, prepared.step);
+    copy_facts(prepared.step, report);
+    return true;
+  });  // an unfolded graph is large: gone before the next one comes
+}
+
+// Local updates: the step of one worker, which stands for all, and its share of the exchange between them.
+void run_worker(const Scenario& scenario, const RunOptions& options, TrainingReport& report) {
+  const Scenario worker = worker_scenario(scenario);
+  report.scenario = worker;
+  run_step(worker, options, report);
+  report.scenario = scenario;
+  const OuterExchange exchange = outer_exchange(scenario, report.step_time);
+  const double slower = (report.step_time + exchange.per_step) / report.step_time;
+  const int workers = scenario.training->local.workers;
+  report.step_time += exchange.per_step;
+  report.tokens_per_step *= workers;
+  report.tokens_per_day *= workers / slower;
+  report.flops_per_gpu_causal = report.flops_per_gpu_causal / slower;
+  report.flops_per_gpu = report.flops_per_gpu / slower;
+  report.mfu_causal /= slower;
+  report.mfu /= slower;
+  for (ReplayedRank& rank : report.ranks) rank.weight *= workers;
+  for (RankMetrics& rank : report.rank_metrics) rank.parts.gradient_reduction += exchange.per_step;
+  report.mean.parts.gradient_reduction += exchange.per_step;
+  if (report.path && exchange.per_step > Seconds(0)) {
+    report.path->length += exchange.per_step;
+    report.path->by_name.push_back({"OUTER-EXCHANGE", exchange.per_step, 1});
+    std::stable_sort(report.path->by_name.begin(), report.path->by_name.end(),
+                     [](const auto& a, const auto& b) { return a.time > b.time; });
+  }
+  for (auto* links : {&report.links, &report.busiest_links})
+    for (LinkLoad& load : *links) load.utilisation /= slower;
+  report.notes.push_back(local_updates_note(scenario, exchange));
+}
+
 }  // namespace
 
 MemoryRefused::MemoryRefused(const std::string& field, MemoryTable fullest, Bytes capacity,
@@ -268,6 +319,12 @@ KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& con
 }
 
 PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config, StepExtent extent) {
+  if (config.local.workers > 1) {
+    Scenario all = scenario;
+    all.training = config;
+    const Scenario worker = worker_scenario(all);
+    return prepare_step(worker, *worker.training, extent);
+  }
   PreparedStep prepared;
   prepared.topology = std::make_unique<Topology>(scenario.cluster);
   prepared.kernels = std::make_unique<KernelModel>(training_kernels(scenario, config));
@@ -300,16 +357,11 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
   report.scenario = scenario;
   report.notes = scenario.notes;
   announce(options, "the step");
-  // Who looks at every operation gets every one.
-  const bool whole = !options.extra_sinks.empty();
-  with_enough_micro_batches(*scenario.training, whole, [&](StepExtent extent) {
-    const PreparedStep prepared = prepare_step(scenario, *scenario.training, extent);
-    check_memory(scenario, *scenario.training, prepared.step, options.allow_oom, report.notes);
-    if (!replay_step(*scenario.training, prepared, options, report)) return false;
-    set_rates(report, prepared.step);
-    copy_facts(prepared.step, report);
-    return true;
-  });  // an unfolded graph is large: gone before the next one comes
+  if (scenario.training->local.workers > 1) {
+    run_worker(scenario, options, report);
+  } else {
+    run_step(scenario, options, report);
+  }
   if (options.project && !scenario.phases.empty()) {
     report.projection = project(scenario, summarise(report, options.power),
                                 further_steps(scenario, options, report.step_time, report.notes));

@@ -1,0 +1,76 @@
+// Training in several sites: all together over thin links, or each on its own with an exchange now and then.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "analysis/runs/training/local_updates.h"
+#include "analysis/runs/training/run.h"
+#include "tests/analysis/environment.h"
+#include "tests/catch.h"
+
+using namespace flopcast;
+
+namespace {
+
+constexpr const char* kText = R"(title: "Two sites"
+cluster { node: "hgx-h100" nodes: 8 fabric: "rail-ft2"
+          fabric_override { sites: 2 site_bandwidth: "2 GB/s per direction" site_latency: "5 ms" } }
+model: "llama-3.1-8b"
+training {
+  plan { pipeline: 2 data: 32 }
+  schedule: "1f1b"
+  batch { sequences: 512 sequence_length: 4096 }
+}
+)";
+
+Scenario scenario(std::vector<std::string> sets = {}) {
+  return resolve_text(kText, "sites.textproto", testing::environment(), sets).value();
+}
+
+TrainingReport ran(const Scenario& of) {
+  RunOptions options;
+  options.project = false;
+  options.allow_oom = true;
+  return run_training(of, options);
+}
+
+const std::vector<std::string> kOneSite{"cluster.nodes=4", "training.plan.data=16", "training.batch.sequences=256",
+                                        "cluster.fabric_override.sites=1"};
+
+}  // namespace
+
+TEST_CASE("a step over two sites waits for what their links carry", "[analysis]") {
+  const TrainingReport together = ran(scenario()), alone = ran(scenario(kOneSite));
+  CHECK_FALSE(together.run.folded);
+  // Stages lie in a site each: activations and gradients of 32 replicas cross, both ways at once.
+  const double bytes = 512.0 * 4096 * 4096 * 2;
+  CHECK(together.step_time.value() > bytes / 2e9);
+  CHECK(together.step_time > 1.5 * alone.step_time);
+}
+
+TEST_CASE("workers train as one alone does, and wait for their exchange", "[analysis]") {
+  const TrainingReport alone = ran(scenario(kOneSite));
+  std::vector<std::string> sets{"training.local_updates.workers=2", "training.local_updates.inner_steps=50"};
+  const Scenario waiting = scenario(sets);
+  const TrainingReport report = ran(waiting);
+  // Each sends as many bytes as it has parameters in FP32: 2 (2-1)/2.
+  const double parameters = count_parameters(waiting.training->model).total;
+  const double exchange = 4 * parameters / 2e9 + 2 * (5e-3 + waiting.cluster.fabric.cross_leaf_latency.value());
+  CHECK(outer_exchange(waiting, alone.step_time).time.value() == Approx(exchange));
+  CHECK(report.step_time.value() == Approx(alone.step_time.value() + exchange / 50));
+  CHECK(report.tokens_per_step == Approx(2 * alone.tokens_per_step));
+  CHECK(report.mfu == Approx(alone.mfu * (alone.step_time / report.step_time)));
+  CHECK(report.mean.parts.total().value() == Approx(report.step_time.value()));
+  CHECK(report.notes.back().find("local updates") != std::string::npos);
+  sets.push_back("training.local_updates.streaming=true");
+  CHECK(ran(scenario(sets)).step_time.value() ==
+        Approx(alone.step_time.value() + std::max(0.0, exchange / 50 - alone.step_time.value())));
+  sets.back() = "training.local_updates.bytes_per_parameter=0.5";
+  CHECK(ran(scenario(sets)).step_time < report.step_time);
+}
+
+TEST_CASE("workers that cannot share out what there is are refused", "[analysis]") {
+  CHECK_THROWS_AS(ran(scenario({"training.local_updates.workers=3"})), InputError);
+  CHECK_THROWS_AS(ran(scenario({"training.local_updates.workers=4"})), InputError);  // two sites
+  CHECK_THROWS_AS(scenario({"cluster.fabric_override.sites=3", "cluster.nodes=2"}), InputError);
+}
