@@ -45,6 +45,8 @@ const std::map<std::string, std::string> kElsewhere{
     {"pcie_bandwidth", "weights on their way to rollout engines, states that are offloaded"},
     {"hbm_capacity", "what fits (usable_memory)"},
     {"layers", "how large a fabric may be"},
+    {"site_latency", "fabrics of several sites"},
+    {"site_bandwidth", "fabrics of several sites"},
 };
 
 using Figures = std::map<std::string, double>;

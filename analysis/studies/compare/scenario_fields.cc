@@ -234,6 +234,7 @@ std::span<const FieldGroup> field_groups() {
       {"upkeep", "failures and scaling", false},
       {"traffic", "requests", false},
       {"recompute", "recomputation", false},
+      {"local updates", "workers that train on their own", false},
       {"expert-load", "unevenness of expert load", false},
       {"mechanisms", "mechanisms of the model of a step", false},
       {"what-if", "computing at a fraction of its speed", false},
