@@ -1,6 +1,9 @@
 // Are a user's own measurements read as they were meant, and do they bring predictions nearer?
 #include "analysis/evidence/calibrate_server.h"
 
+#include "flopcast/environment.h"
+#include "flopcast/scenario.h"
+#include "tests/paths.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {
@@ -68,8 +71,9 @@ TEST_CASE("a fit needs loads and a named engine", "[analysis][serving]") {
                     ContainsSubstring("serving.replicas.engine: found nothing"));
 }
 
-TEST_CASE("a slower host is found from its measurements", "[analysis][serving][slow]") {
-  const Scenario scenario = load(kServer);
+TEST_CASE("a slower host is found from its measurements", "[analysis][serving]") {
+  const Scenario scenario =
+      resolve_text(kServer, "server.textproto", load_environment({testing::source_dir()})).value();
   std::vector<ServerMeasurement> loads;
   // An engine that takes 4 ms between iterations and 60 ms per request, on top of what its GPU takes.
   for (const int users : {1, 2, 4, 8, 16}) loads.push_back({users, 100, 20, 90, 10 + 0.02 * users});

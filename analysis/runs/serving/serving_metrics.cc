@@ -364,7 +364,9 @@ std::vector<Metric> serving_metrics(const ServingReport* report) {
   list.add<ServingReport>("serving.", kRequestRows, report);
   list.add<ServingReport, 5>("serving.", kLatencyRows, kLatencyQuantiles, report);
   list.add<ServingReport>("serving.", kRateRows, report);
-  list.add<ServingReport>("serving.ranges.", kRangeRows, report);
+  list.add<ServingReport>("serving.ranges.", kRangeRows,
+                          report && report->spread.tpot.rows > 0 && report->all.tpot.count() > 0 ? report : nullptr,
+                          "no answer has two tokens, or no server of the kind was measured");
   list.add<ServingReport>("serving.transfers.", kTransferRows,
                           report && report->totals.transfers > 0 ? report : nullptr,
                           "no cache was moved: prompts and answers share their GPUs");
