@@ -365,7 +365,7 @@ TEST_CASE("tables of explain and validate fit 80 columns, and their JSON is JSON
       INFO(line);
       CHECK(display_width(line) <= 80);
       // Whatever misses is said to come from somewhere.
-      if (line.starts_with("  - ")) CHECK(has(line, "]: "));
+      if (line.starts_with("  - ")) CHECK(has(line, "]:"));
     }
   }
   // Every number of the table is one: what has nothing to be compared with has no error.

@@ -65,9 +65,9 @@ axis { joint { path: "training.plan.pipeline" value: ["1", "2"] } joint { path: 
   CHECK(labels(study.axes[2]) == std::vector<std::string>{"1", "2", "4", "8"});
   CHECK(labels(study.axes[3]) ==
         std::vector<std::string>{"25 GB/s per direction", "37.5 GB/s per direction", "50 GB/s per direction"});
-  CHECK(labels(study.axes[4]) == std::vector<std::string>{"hgx-h20", "hgx-h200"});
+  CHECK(labels(study.axes[4]) == std::vector<std::string>{"grand-teton-h100", "hgx-h20", "hgx-h200"});
   CHECK(study.axes[6].columns.size() == 2);
-  CHECK(study.product == 2 * 3 * 4 * 3 * 2 * 2 * 2);
+  CHECK(study.product == 2 * 3 * 4 * 3 * 3 * 2 * 2);
   const SweepCandidate last = candidate_at(study, study.product);
   CHECK(last.cells == std::vector<std::string>{"128", "400 GB/s per direction", "8", "50 GB/s per direction",
                                                "hgx-h200", "spread", "2", "8"});
