@@ -18,6 +18,7 @@
 #include <memory>
 #include <stdexcept>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "sim/base/diagnostic.h"
@@ -312,6 +313,10 @@ std::vector<std::size_t> read_some(const std::vector<RunningJob>& running, std::
 }
 
 }  // namespace
+
+int workers_or_cores(int asked) {
+  return asked > 0 ? asked : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+}
 
 std::vector<std::string> parallel_map(std::size_t jobs, int workers,
                                       const std::function<std::string(std::size_t)>& job) {

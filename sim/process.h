@@ -51,6 +51,9 @@ class ChildProcess {
   int failure_ = -1;
 };
 
+/// So many workers as were asked for; 0: one per core.
+int workers_or_cores(int asked = 0);
+
 /// Runs `body` in a child process and returns what it returned, or throws what it threw (see ChildProcess::join).
 std::string run_isolated(const std::function<std::string()>& body);
 

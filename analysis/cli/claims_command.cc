@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
@@ -16,6 +15,7 @@
 #include "analysis/studies/claims/claims.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "scenarios/read/data_file.h"
+#include "sim/process.h"
 
 namespace flopcast {
 namespace {
@@ -59,7 +59,7 @@ void run_claims(const ClaimsArguments& a) {
   ClaimContext context{environment, rules, {}, {}};
   context.run.allow_oom = true;  // a claim's what-if may not fit: that is not what it is about
   context.run.power = environment.data().power("any");
-  const int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int workers = workers_or_cores();
   const std::vector<TestedClaim> tested = test_claims(chosen(load_claims(file), a.ids), context, workers);
   if (a.json != "-" && a.csv != "-") show(to_text(tested, terminal_style(stdout)));
   if (!a.json.empty()) {

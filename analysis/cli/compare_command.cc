@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
@@ -19,6 +18,7 @@
 #include "flopcast/scenario.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "scenarios/studies/study.h"
+#include "sim/process.h"
 
 namespace flopcast {
 namespace {
@@ -102,7 +102,7 @@ void run_compare(const CompareArguments& a) {
   ProgressLine progress;
   CompareOptions options;
   options.run = study_options(line.scenarios[0], environment, progress);
-  options.workers = a.workers > 0 ? a.workers : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.workers = workers_or_cores(a.workers);
   for (const MeasureRow& row : measures()) {
     if (a.measure == row.id || (!row.metric.empty() && a.measure == row.metric)) options.measure = row.measure;
   }

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
@@ -19,6 +18,7 @@
 #include "analysis/studies/explain/explain.h"
 #include "scenarios/proto/report.pb.h"
 #include "scenarios/proto/serving_views.pb.h"
+#include "sim/process.h"
 
 namespace flopcast {
 namespace {
@@ -93,7 +93,7 @@ void run_explain(const ExplainArguments& arguments) {
     throw InputError(diagnostic);
   }
   ProgressLine progress;
-  const int workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int workers = workers_or_cores();
   const Explanation explanation = explain(scenario, study_options(scenario, environment, progress), workers);
   if (arguments.json != "-") show(to_text(explanation, terminal_style(stdout)));
   if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(explanation)));

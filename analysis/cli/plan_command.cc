@@ -1,8 +1,6 @@
 // `flopcast plan`: the best plan of a training step.
 #include <fmt/format.h>
 
-#include <thread>
-
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/standard_streams.h"
@@ -13,6 +11,7 @@
 #include "analysis/studies/plan/serving_plan.h"
 #include "analysis/studies/size/serving_size.h"
 #include "scenarios/proto/plan_report.pb.h"
+#include "sim/process.h"
 
 namespace flopcast {
 namespace {
@@ -25,10 +24,6 @@ struct PlanArguments {
   int replays = 20, workers = 0;
   double effort = 60'000;
 };
-
-int workers_of(const PlanArguments& a) {
-  return a.workers > 0 ? a.workers : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
 
 /// Options of the other kind of plan have no effect, which is said.
 void refuse_options(std::initializer_list<std::pair<const char*, bool>> stated, const std::string& expected) {
@@ -49,13 +44,10 @@ void find_deployment(const PlanArguments& a, const Environment& environment) {
   options.attainment = a.attainment;
   options.open = a.open;
   options.keep = a.keep;
-  options.workers = workers_of(a);
+  options.workers = workers_or_cores(a.workers);
   ProgressLine progress;
-  options.progress = [&progress, shown = std::string()](const std::string& stage, std::size_t done,
-                                                        std::size_t all) mutable {
-    if (stage != shown) progress.stage(stage);
-    shown = stage;
-    progress.update(done, all, "deployments");
+  options.progress = [&progress](const std::string& stage, std::size_t done, std::size_t all) {
+    progress.at(stage, done, all, "deployments");
     return true;
   };
   const ServingPlanStudy study = plan_serving(a.scenario.file, environment, a.scenario.sets, options);
@@ -86,13 +78,10 @@ void find_plan(const PlanArguments& a) {
   options.precisions = a.precision;
   options.replays = a.replays;
   options.effort = a.effort;
-  options.workers = workers_of(a);
+  options.workers = workers_or_cores(a.workers);
   ProgressLine progress;
-  options.progress = [&progress, shown = std::string()](const std::string& stage, std::size_t done,
-                                                        std::size_t all) mutable {
-    if (stage != shown) progress.stage(stage);
-    shown = stage;
-    progress.update(done, all, stage == "replaying the best" ? "plans" : "sets of degrees");
+  options.progress = [&progress](const std::string& stage, std::size_t done, std::size_t all) {
+    progress.at(stage, done, all, stage == "replaying the best" ? "plans" : "sets of degrees");
     return true;
   };
   const PlanStudy study = plan_study(a.scenario.file, environment, a.scenario.sets, options);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
@@ -17,6 +16,7 @@
 #include "analysis/studies/policy/policy.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "scenarios/read/text_file.h"
+#include "sim/process.h"
 
 namespace flopcast {
 namespace {
@@ -196,7 +196,7 @@ void run_frontier(const FrontierArguments& a) {
   ProgressLine progress;
   CompareOptions options;
   options.run = study_options(scenario, environment, progress);
-  options.workers = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  options.workers = workers_or_cores();
   const Frontier found = frontier(scenario, load_chip(libraries, scenario.cluster.node.gpu.name), question, book,
                                   ChipCosts::load(libraries), chips_that_exist(a.scenario, environment), options);
   if (a.json != "-" && a.csv != "-") show(to_text(found, terminal_style(stdout)));

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <thread>
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
@@ -15,6 +14,7 @@
 #include "analysis/studies/size/training_size.h"
 #include "scenarios/proto/plan_report.pb.h"
 #include "scenarios/read/quantity.h"
+#include "sim/process.h"
 
 namespace flopcast {
 namespace {
@@ -55,7 +55,7 @@ TrainingSizeOptions training_options(const SizeArguments& a) {
     if (!options.date) refuse("--date", a.date, "a day, such as 2025-06-01");
   }
   options.nodes = a.nodes;
-  options.workers = a.workers > 0 ? a.workers : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  options.workers = workers_or_cores(a.workers);
   return options;
 }
 
@@ -64,11 +64,8 @@ void size_run(const SizeArguments& a) {
   check_outputs(outputs);
   TrainingSizeOptions options = training_options(a);
   ProgressLine progress;
-  options.progress = [&progress, shown = std::string()](const std::string& stage, std::size_t done,
-                                                        std::size_t all) mutable {
-    if (stage != shown) progress.stage(stage);
-    shown = stage;
-    progress.update(done, all, "sets of degrees");
+  options.progress = [&progress](const std::string& stage, std::size_t done, std::size_t all) {
+    progress.at(stage, done, all, "sets of degrees");
     return true;
   };
   const Environment environment = a.scenario.environment();

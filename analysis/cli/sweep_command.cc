@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <thread>
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/failure.h"
@@ -16,6 +15,7 @@
 #include "analysis/studies/sweep/sweep_run.h"
 #include "scenarios/read/text_file.h"
 #include "sim/mpi_jobs.h"
+#include "sim/process.h"
 
 namespace flopcast {
 namespace {
@@ -97,8 +97,7 @@ void tell(const SweepStudy& study, const SweepSummary& summary, const std::strin
 
 /// Processes of one rank; only rank 0 has results in the end.
 int workers_of(const SweepArguments& a, bool over_mpi) {
-  if (a.workers > 0) return a.workers;
-  return over_mpi ? 1 : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  return over_mpi && a.workers <= 0 ? 1 : workers_or_cores(a.workers);
 }
 
 void check_mpi(const SweepArguments& a) {

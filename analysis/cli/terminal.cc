@@ -93,6 +93,11 @@ void ProgressLine::stage(const std::string& what) {
   show("replaying " + what);
 }
 
+void ProgressLine::at(const std::string& what, std::uint64_t done, std::uint64_t all, const char* unit) {
+  if (what != stage_) stage(what);
+  update(done, all, unit);
+}
+
 void ProgressLine::update(std::uint64_t done, std::uint64_t all, const char* unit) {
   if (!on_) return;
   const Clock::time_point now = Clock::now();

@@ -53,6 +53,8 @@ class ProgressLine {
   ~ProgressLine() { clear(); }
   void stage(const std::string& what);
   void update(std::uint64_t done, std::uint64_t all, const char* unit = "operations");
+  /// Both: a stage that is new begins. For studies that name their stage with every report.
+  void at(const std::string& what, std::uint64_t done, std::uint64_t all, const char* unit);
   void clear();
 
  private:

@@ -69,6 +69,17 @@ void add(std::map<TableOnChip, Contradiction>& found, const Measurement& m) {
   if (c.rows.size() < kShown) c.rows.push_back(m.row);
 }
 
+/// What was found, table by table, each with what is wrong with its rows.
+template <class Sentence>
+std::vector<Contradiction> listed(std::map<TableOnChip, Contradiction> found, Sentence sentence) {
+  std::vector<Contradiction> out;
+  for (auto& [table, c] : found) {
+    c.what = sentence(table);
+    out.push_back(std::move(c));
+  }
+  return out;
+}
+
 /// Rows of one table that were measured alike and are not.
 std::vector<Contradiction> own(const CalibrationInput& input) {
   std::map<std::tuple<std::string, std::string, ShapeKey>, std::vector<const Measurement*>> alike;
@@ -88,12 +99,9 @@ std::vector<Contradiction> own(const CalibrationInput& input) {
     double& most = widest[{(*low)->table, (*low)->gpu}];
     most = std::max(most, ratio);
   }
-  std::vector<Contradiction> out;
-  for (auto& [table, c] : found) {
-    c.what = fmt::format("have the shape of another row and differ by up to {:.1f} times", widest[table]);
-    out.push_back(std::move(c));
-  }
-  return out;
+  return listed(std::move(found), [&](const TableOnChip& table) {
+    return fmt::format("have the shape of another row and differ by up to {:.1f} times", widest[table]);
+  });
 }
 
 /// Rows that their die's fit does not understand.
@@ -110,12 +118,9 @@ std::vector<Contradiction> against_die(const CalibrationInput& input, const Kern
       if (std::abs(std::log(us / m.microseconds)) > std::log(kDieSpread)) add(found, m);
     }
   }
-  std::vector<Contradiction> out;
-  for (auto& [table, c] : found) {
-    c.what = "are more than twice as fast or slow as the fit of their die";
-    out.push_back(std::move(c));
-  }
-  return out;
+  return listed(std::move(found), [](const TableOnChip&) {
+    return std::string("are more than twice as fast or slow as the fit of their die");
+  });
 }
 
 /// Rows that would have to read their operands faster than memory delivers them.
@@ -132,12 +137,9 @@ std::vector<Contradiction> against_memory(const CalibrationInput& input) {
     double& most = fastest[{m.table, m.gpu}];
     most = std::max(most, rate);
   }
-  std::vector<Contradiction> out;
-  for (auto& [table, c] : found) {
-    c.what = fmt::format("read their operands at up to {:.1f} times the bandwidth of memory", fastest[table]);
-    out.push_back(std::move(c));
-  }
-  return out;
+  return listed(std::move(found), [&](const TableOnChip& table) {
+    return fmt::format("read their operands at up to {:.1f} times the bandwidth of memory", fastest[table]);
+  });
 }
 
 }  // namespace

@@ -17,43 +17,29 @@ serving {
 }
 )";
 
-Scenario load(const std::string& text) {
-  const TemporaryFolder folder;
-  return load_scenario(folder.write("named.textproto", text), {}, libraries());
-}
-
-std::string fault_of(const std::string& text) {
-  try {
-    load(text);
-    return "";
-  } catch (const InputError& error) {
-    return error.what();
-  }
-}
-
 const EngineConfig& engine(const Scenario& scenario) { return scenario.serving->pools.front().engine; }
 
 TEST_CASE("an engine's habits hold where nothing else is stated, and are reported", "[scenarios][serving]") {
-  const Scenario named = load(kNamed);
+  const Scenario named = load_text(kNamed);
   CHECK(engine(named).name == "vllm-0.12");
   CHECK_FALSE(engine(named).overlap_scheduling);
   CHECK(engine(named).scheduler.max_batch == 1024);
   CHECK(std::ranges::count(named.defaults_used, "serving.replicas.max_batch = 1024 (vllm-0.12)") == 1);
-  const Scenario own = load(replaced(kNamed, "engine:", "max_batch: 64 engine:"));
+  const Scenario own = load_text(replaced(kNamed, "engine:", "max_batch: 64 engine:"));
   CHECK(engine(own).scheduler.max_batch == 64);
   CHECK(engine(own).scheduler.token_budget == 8192);
-  const Scenario other = load(replaced(kNamed, "vllm-0.12", "trtllm-1.0"));
+  const Scenario other = load_text(replaced(kNamed, "vllm-0.12", "trtllm-1.0"));
   CHECK(engine(other).kernels == KernelLibrary::tensorrt_llm);
   CHECK(engine(other).scheduler.admission->name == "whole");
 }
 
 TEST_CASE("an engine nobody knows, and what a version did not have", "[scenarios][serving]") {
-  CHECK_THAT(fault_of(replaced(kNamed, "vllm-0.12", "vllm-0.13")),
+  CHECK_THAT(faults_of(replaced(kNamed, "vllm-0.12", "vllm-0.13"), {}, "named.textproto"),
              ContainsSubstring("named.textproto:5:39: serving.replicas.engine: found \"vllm-0.13\"") &&
                  ContainsSubstring("did you mean \"vllm-0.1"));
-  CHECK_THAT(fault_of(replaced(kNamed, "engine: \"vllm-0.12\"", "engine: \"vllm-0.9\" overlap_scheduling: true")),
+  CHECK_THAT(faults_of(replaced(kNamed, "engine: \"vllm-0.12\"", "engine: \"vllm-0.9\" overlap_scheduling: true")),
              ContainsSubstring("overlap_scheduling: found true, expected nothing: vLLM 0.9 could not do it"));
-  CHECK(fault_of(replaced(kNamed, "engine: \"vllm-0.12\"", "engine: \"vllm-0.9\" overlap_scheduling: false")).empty());
+  CHECK(faults_of(replaced(kNamed, "engine: \"vllm-0.12\"", "engine: \"vllm-0.9\" overlap_scheduling: false")).empty());
 }
 
 TEST_CASE("every profile is complete and says when and from what", "[scenarios][serving]") {
@@ -61,7 +47,7 @@ TEST_CASE("every profile is complete and says when and from what", "[scenarios][
   REQUIRE(names.size() >= 10);
   for (const std::string& name : names) {
     INFO(name);
-    const Scenario scenario = load(replaced(kNamed, "vllm-0.12", name));
+    const Scenario scenario = load_text(replaced(kNamed, "vllm-0.12", name));
     CHECK(engine(scenario).name == name);
   }
   for (const LibraryRow& row : list_library(LibraryKind::engines, libraries())) {
@@ -74,13 +60,13 @@ TEST_CASE("every profile is complete and says when and from what", "[scenarios][
 TEST_CASE("experts are spread over divisors of a replica's GPUs", "[scenarios][serving]") {
   const std::string moe =
       replaced(replaced(kNamed, "llama-3.1-70b", "qwen3-235b-a22b"), "tensor: 4", "tensor: 4 expert: 2");
-  CHECK(engine(load(moe)).plan.expert_slices() == 2);
-  CHECK_THAT(fault_of(replaced(moe, "expert: 2", "expert: 3")),
+  CHECK(engine(load_text(moe)).plan.expert_slices() == 2);
+  CHECK_THAT(faults_of(replaced(moe, "expert: 2", "expert: 3")),
              ContainsSubstring("a divisor of tensor x attention_data = 4"));
-  CHECK_THAT(fault_of(replaced(moe, "expert: 2", "expert: 2 expert_transport: \"all_to_all\"")),
+  CHECK_THAT(faults_of(replaced(moe, "expert: 2", "expert: 2 expert_transport: \"all_to_all\"")),
              ContainsSubstring("where tokens are sent to their experts"));
   CHECK_THAT(
-      fault_of(replaced(moe, "tensor: 4 expert: 2", "attention_data: 4 expert: 4 expert_transport: \"replicated\"")),
+      faults_of(replaced(moe, "tensor: 4 expert: 2", "attention_data: 4 expert: 4 expert_transport: \"replicated\"")),
       ContainsSubstring("4 attention groups have tokens of their own"));
 }
 

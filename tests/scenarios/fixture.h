@@ -69,9 +69,10 @@ inline Scenario load_text(const std::string& text, const std::vector<std::string
 }
 
 /// The diagnostics of a scenario text, without the folder of the file; "" when it loads.
-inline std::string faults_of(const std::string& text, const std::vector<std::string>& sets = {}) {
+inline std::string faults_of(const std::string& text, const std::vector<std::string>& sets = {},
+                             const std::string& file = "scenario.textproto") {
   const TemporaryFolder folder;
-  const std::string path = folder.write("scenario.textproto", text);
+  const std::string path = folder.write(file, text);
   try {
     load_scenario(path, sets, libraries());
     return "";

@@ -14,20 +14,7 @@ const std::string kLife = R"(cluster { node: "hgx-h100" nodes: 16 fabric: "rail-
 cluster_life { elapsed: "10 d" }
 )";
 
-Scenario loaded(const std::string& resilience) {
-  const TemporaryFolder folder;
-  return load_scenario(folder.write("life.textproto", kLife + "resilience { " + resilience + " }\n"), {}, libraries());
-}
-
-std::string fault_of(const std::string& text) {
-  const TemporaryFolder folder;
-  try {
-    load_scenario(folder.write("life.textproto", text), {}, libraries());
-    return "";
-  } catch (const InputError& error) {
-    return error.what();
-  }
-}
+Scenario loaded(const std::string& resilience) { return load_text(kLife + "resilience { " + resilience + " }\n"); }
 
 bool lists_default(const Scenario& scenario, const std::string& field) {
   return std::any_of(scenario.defaults_used.begin(), scenario.defaults_used.end(),
@@ -87,22 +74,23 @@ TEST_CASE("defaults are listed where they count, and only there", "[scenarios]")
 
 TEST_CASE("half or doubled statements about a cluster's life are refused", "[scenarios]") {
   const std::string cluster = kLife.substr(0, kLife.find("cluster_life"));
-  CHECK_THAT(fault_of(cluster + "cluster_life { }\n"),
+  CHECK_THAT(faults_of(cluster + "cluster_life { }\n"),
              ContainsSubstring("cluster_life: found neither elapsed nor useful"));
-  CHECK_THAT(fault_of(cluster + "cluster_life { elapsed: \"1 d\" useful: \"1 d\" }\n"),
+  CHECK_THAT(faults_of(cluster + "cluster_life { elapsed: \"1 d\" useful: \"1 d\" }\n"),
              ContainsSubstring("cluster_life: found both elapsed and useful"));
-  CHECK_THAT(fault_of(kLife + "collective { operation: \"all_to_all\" bytes: \"1 MiB\" ranks: 8 }\n"),
+  CHECK_THAT(faults_of(kLife + "collective { operation: \"all_to_all\" bytes: \"1 MiB\" ranks: 8 }\n"),
              ContainsSubstring("found both collective and cluster_life"));
   CHECK_THAT(
-      fault_of(kLife + "resilience { checkpoint_size: \"1 TB\" }\n"),
+      faults_of(kLife + "resilience { checkpoint_size: \"1 TB\" }\n"),
       ContainsSubstring("resilience.storage_bandwidth: found nothing, expected checkpoint_size and storage_bandwidth"));
-  CHECK_THAT(fault_of(kLife + "resilience { checkpoint_size: \"1 TB\" storage_bandwidth: \"1 TB/s\" "
-                              "checkpoint_write: \"1 s\" }\n"),
+  CHECK_THAT(faults_of(kLife + "resilience { checkpoint_size: \"1 TB\" storage_bandwidth: \"1 TB/s\" "
+                               "checkpoint_write: \"1 s\" }\n"),
              ContainsSubstring("resilience.checkpoint_size: found a size beside checkpoint_write"));
-  CHECK_THAT(fault_of(kLife + "resilience { hot_spares: -1 }\n"), ContainsSubstring("resilience.hot_spares: found -1"));
-  CHECK_THAT(fault_of(kLife + "resilience { hardware_share: 1.5 }\n"),
+  CHECK_THAT(faults_of(kLife + "resilience { hot_spares: -1 }\n"),
+             ContainsSubstring("resilience.hot_spares: found -1"));
+  CHECK_THAT(faults_of(kLife + "resilience { hardware_share: 1.5 }\n"),
              ContainsSubstring("resilience.hardware_share: found 1.5, expected a number from 0 to 1"));
-  CHECK_THAT(fault_of(kLife + "run { phase { name: \"a\" tokens: \"1T\" } }\n"),
+  CHECK_THAT(faults_of(kLife + "run { phase { name: \"a\" tokens: \"1T\" } }\n"),
              ContainsSubstring("run: found phases"));
 }
 

@@ -26,24 +26,10 @@ serving {
 }
 )";
 
-Scenario load(const std::string& text) {
-  const TemporaryFolder folder;
-  return load_scenario(folder.write("serving.textproto", text), {}, libraries());
-}
-
-std::string fault_of(const std::string& text) {
-  try {
-    load(text);
-    return "";
-  } catch (const InputError& error) {
-    return error.what();
-  }
-}
-
-std::string without(const std::string& from, const std::string& to) { return fault_of(replaced(kServing, from, to)); }
+std::string without(const std::string& from, const std::string& to) { return faults_of(replaced(kServing, from, to)); }
 
 TEST_CASE("a deployment arrives as it was written", "[scenarios][serving]") {
-  const Scenario scenario = load(kServing);
+  const Scenario scenario = load_text(kServing);
   REQUIRE(scenario.serving);
   const ServingScenario& serving = *scenario.serving;
   REQUIRE(serving.pools.size() == 1);
@@ -51,7 +37,7 @@ TEST_CASE("a deployment arrives as it was written", "[scenarios][serving]") {
   CHECK(serving.gpus() == 4);
   CHECK(serving.levels.at(0).ttft.value() == 1.0);
   CHECK(serving.levels.at(0).tpot == kNever);
-  const Scenario split = load(kSplit);
+  const Scenario split = load_text(kSplit);
   REQUIRE(split.serving->pools.size() == 2);
   CHECK(split.serving->pools[0].role == ReplicaRole::prefill);
   CHECK(split.serving->pools[1].engine.speculation.tokens_per_iteration() == Approx(1.85));
@@ -73,17 +59,17 @@ TEST_CASE("what cannot work is refused with its reason", "[scenarios][serving]")
   CHECK_THAT(without("llama-3.1-8b", "llama-3.1-405b"), ContainsSubstring("weights and workspace"));
   CHECK_THAT(without("input { mean: 500 } output { mean: 100 }", "trace { file: \"no.csv\" }"),
              ContainsSubstring("no.csv"));
-  CHECK_THAT(fault_of(replaced(kSplit, "redundant_experts: 64", "redundant_experts: 63")),
+  CHECK_THAT(faults_of(replaced(kSplit, "redundant_experts: 64", "redundant_experts: 63")),
              ContainsSubstring("divide over 64 GPUs"));
-  CHECK_THAT(fault_of(replaced(kSplit, "decode {", "decode { kv_cache: \"fp8\"")),
+  CHECK_THAT(faults_of(replaced(kSplit, "decode {", "decode { kv_cache: \"fp8\"")),
              ContainsSubstring("caches move between them"));
-  CHECK_THAT(fault_of(kServing + "training { }"), ContainsSubstring("serving"));
+  CHECK_THAT(faults_of(kServing + "training { }"), ContainsSubstring("serving"));
 }
 
 TEST_CASE("all faults of a deployment come at once", "[scenarios][serving]") {
   const std::string text = replaced(kServing, "tensor: 2", "tensor: 3");
   try {
-    load(replaced(text, "slo { ttft: \"1 s\" }", "slo { ttft: \"1 kg\" }"));
+    load_text(replaced(text, "slo { ttft: \"1 s\" }", "slo { ttft: \"1 kg\" }"));
     FAIL("accepted");
   } catch (const InputError& error) {
     CHECK(error.diagnostics().size() >= 2);

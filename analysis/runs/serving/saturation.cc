@@ -23,6 +23,26 @@ bool waits_for_answers(const TrafficConfig& traffic) {
                      [](const TrafficClass& c) { return std::holds_alternative<ClosedLoop>(c.arrivals); });
 }
 
+double doubled_load(const std::function<bool(double)>& good, double least, double most) {
+  double load = 1;
+  if (good(load)) {
+    while (load < most && good(2 * load)) load *= 2;
+    return load;
+  }
+  do {
+    load /= 2;
+    if (load < least) return 0;
+  } while (!good(load));
+  return load;
+}
+
+void bisect_load(const std::function<bool(double)>& good, double low, double close) {
+  for (double high = 2 * low; high / low > close;) {
+    const double middle = std::sqrt(low * high);
+    (good(middle) ? low : high) = middle;
+  }
+}
+
 SaturationPoint find_saturation(const std::function<LoadTrial(double)>& replay) {
   constexpr double kStep = 1.5, kMost = 64, kBracket = 1.05;
   double stood = 0, not_stood = 0, rate = 0;

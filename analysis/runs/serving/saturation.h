@@ -10,6 +10,12 @@ namespace flopcast {
 /// The same traffic, `factor` times as much of it: over the same time at least.
 TrafficConfig times_as_much(TrafficConfig traffic, double factor);
 
+/// The most load that is good, by doubling from 1 up to `most` or halving down to `least`: twice as much is not good,
+/// or was not asked. 0: none is. @param good is asked of loads, as multiples of the traffic.
+double doubled_load(const std::function<bool(double load)>& good, double least, double most);
+/// Goes on from there to within a factor of `close`.
+void bisect_load(const std::function<bool(double load)>& good, double low, double close);
+
 struct SaturationPoint {
   double rate = 0;   ///< requests per second; 0: none was found
   double load = 0;   ///< as a multiple of the traffic

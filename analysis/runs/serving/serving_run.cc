@@ -349,4 +349,24 @@ std::string serving_facts(const Scenario& scenario) {
   return out;
 }
 
+CurveSample sample_of(const ServingReport& report) {
+  CurveSample sample;
+  sample.requests_per_s = report.arrivals_per_s();
+  sample.tokens_per_s_per_user = report.all.tpot.mean() > 0 ? 1 / report.all.tpot.mean() : 0;
+  sample.tokens_per_s_per_gpu = report.output_per_gpu;
+  sample.ttft_p90 = report.all.ttft.quantile(0.9);
+  sample.tpot_p90 = report.all.tpot.quantile(0.9);
+  sample.usd_per_million_output = report.cost.per_million_output.value();
+  sample.state = report.state;
+  return sample;
+}
+
+std::string limits_of(const ServiceLevel& promise) {
+  std::vector<std::string> limits;
+  if (promise.ttft < kNever) limits.push_back("TTFT " + format_time(promise.ttft));
+  if (promise.tpot < kNever) limits.push_back("TPOT " + format_time(promise.tpot));
+  if (promise.end_to_end < kNever) limits.push_back("end to end " + format_time(promise.end_to_end));
+  return fmt::format("{}", fmt::join(limits, ", "));
+}
+
 }  // namespace flopcast

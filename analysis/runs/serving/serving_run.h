@@ -90,6 +90,12 @@ std::vector<BuiltPool> build_pools(const Scenario& scenario);
 /// @param scenario has `serving`. @throws InputError, Interrupted.
 ServingReport run_serving(const Scenario& scenario, const ServingOptions& options);
 
+/// What a replay at one load says of it. Deployment, GPUs and whether it meets a promise are the caller's.
+CurveSample sample_of(const ServingReport& report);
+
+/// "TTFT 2.00 s, TPOT 50.0 ms": what is promised; empty: nothing.
+std::string limits_of(const ServiceLevel& promise);
+
 /// Summary for `flopcast check`: memory of a replica and how many requests it holds.
 std::string serving_facts(const Scenario& scenario);
 

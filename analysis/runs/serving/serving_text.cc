@@ -98,14 +98,6 @@ std::string throughput_table(const ServingReport& r, const TextStyle& style) {
   return table.render(style);
 }
 
-std::string limits_of(const ServiceLevel& level) {
-  std::vector<std::string> limits;
-  if (level.ttft < kNever) limits.push_back("TTFT " + format_time(level.ttft));
-  if (level.tpot < kNever) limits.push_back("TPOT " + format_time(level.tpot));
-  if (level.end_to_end < kNever) limits.push_back("end to end " + format_time(level.end_to_end));
-  return fmt::format("{}", fmt::join(limits, ", "));
-}
-
 /// Streams one by one, where there are several or something was promised.
 std::string stream_table(const ServingReport& r, const TextStyle& style) {
   const auto classes = r.totals.metrics.classes();

@@ -82,14 +82,6 @@ std::string text_with(const std::string& text, const std::string& file, const De
   return out;
 }
 
-std::string limits_of(const ServiceLevel& promise) {
-  std::vector<std::string> limits;
-  if (promise.ttft < kNever) limits.push_back("TTFT " + format_time(promise.ttft));
-  if (promise.tpot < kNever) limits.push_back("TPOT " + format_time(promise.tpot));
-  if (promise.end_to_end < kNever) limits.push_back("end to end " + format_time(promise.end_to_end));
-  return fmt::format("{}", fmt::join(limits, ", "));
-}
-
 bool promises_something(const ServiceLevel& level) {
   return level.ttft < kNever || level.tpot < kNever || level.end_to_end < kNever;
 }
@@ -133,23 +125,11 @@ class UnitTrial {
       if (limit != 0) found.limit = limit;
       return limit == 0;
     };
-    double low = 1;
-    if (meets(low)) {
-      while (low < kMostLoad && meets(2 * low)) low *= 2;
-      if (low >= kMostLoad) return found;
-    } else {
-      do {
-        low /= 2;
-        if (low < kLeastLoad) {
-          found.at_most = last_;
-          found.at_most.requests_per_s = 0;
-          return found;
-        }
-      } while (!meets(low));
-    }
-    for (double high = 2 * low; high / low > kClose;) {
-      const double middle = std::sqrt(low * high);
-      (meets(middle) ? low : high) = middle;
+    const double low = doubled_load(meets, kLeastLoad, kMostLoad);
+    if (low > 0 && low < kMostLoad) bisect_load(meets, low, kClose);
+    if (low == 0) {
+      found.at_most = last_;
+      found.at_most.requests_per_s = 0;
     }
     return found;
   }
@@ -169,13 +149,7 @@ class UnitTrial {
     ServingOptions run;
     run.power = options_.power;
     const ServingReport report = run_serving(scenario, run);
-    CurveSample s;
-    s.requests_per_s = report.arrivals_per_s();
-    s.tokens_per_s_per_user = report.all.tpot.mean() > 0 ? 1 / report.all.tpot.mean() : 0;
-    s.tokens_per_s_per_gpu = report.output_per_gpu;
-    s.ttft_p90 = report.all.ttft.quantile(0.9);
-    s.tpot_p90 = report.all.tpot.quantile(0.9);
-    s.usd_per_million_output = report.cost.per_million_output.value();
+    const CurveSample s = sample_of(report);
     if (report.state == LoadState::overloaded) return {s, 'q'};
     if (report.all.slo_attainment() >= options_.attainment) return {s, 0};
     // Of the limits, that which is missed by most.

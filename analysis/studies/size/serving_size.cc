@@ -60,19 +60,7 @@ class Sizer {
       if (found.meets) out.at_most = found;
       return found.meets;
     };
-    double low = 1;
-    if (meets_at(1)) {
-      while (low < kMost && meets_at(2 * low)) low *= 2;
-    } else {
-      do {
-        low /= 2;
-        if (low < kLeast) return out;
-      } while (!meets_at(low));
-    }
-    for (double high = 2 * low; high / low > kClose;) {
-      const double middle = std::sqrt(low * high);
-      (meets_at(middle) ? low : high) = middle;
-    }
+    if (const double low = doubled_load(meets_at, kLeast, kMost); low > 0) bisect_load(meets_at, low, kClose);
     return out;
   }
 
@@ -125,14 +113,7 @@ class Sizer {
     scenario.serving = serving;
     if (options_.stage) options_.stage(fmt::format("{}, load {:g}", deployment, load));
     const ServingReport report = run_serving(scenario, options_.serving);
-    CurveSample out;
-    out.requests_per_s = report.arrivals_per_s();
-    out.tokens_per_s_per_user = report.all.tpot.mean() > 0 ? 1 / report.all.tpot.mean() : 0;
-    out.tokens_per_s_per_gpu = report.output_per_gpu;
-    out.ttft_p90 = report.all.ttft.quantile(0.9);
-    out.tpot_p90 = report.all.tpot.quantile(0.9);
-    out.usd_per_million_output = report.cost.per_million_output.value();
-    out.state = report.state;
+    CurveSample out = sample_of(report);
     out.gpus = gpus;
     attainment_ = report.all.slo_attainment();
     out.meets = attainment_ >= options_.attainment && report.state != LoadState::overloaded;
@@ -258,14 +239,6 @@ ServiceLevel parse_promise(const std::string& text) {
 }
 
 namespace {
-
-std::string limits_of(const ServiceLevel& promise) {
-  std::vector<std::string> limits;
-  if (promise.ttft < kNever) limits.push_back("TTFT " + format_time(promise.ttft));
-  if (promise.tpot < kNever) limits.push_back("TPOT " + format_time(promise.tpot));
-  if (promise.end_to_end < kNever) limits.push_back("end to end " + format_time(promise.end_to_end));
-  return fmt::format("{}", fmt::join(limits, ", "));
-}
 
 std::string counts_of(const Scenario& scenario, const SizeResult& result) {
   std::vector<std::string> counts;
