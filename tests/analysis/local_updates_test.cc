@@ -69,6 +69,19 @@ TEST_CASE("workers train as one alone does, and wait for their exchange", "[anal
   CHECK(ran(scenario(sets)).step_time < report.step_time);
 }
 
+TEST_CASE("the range of a step with local updates counts the outer exchange as one of data", "[analysis]") {
+  const Scenario waiting = scenario({"training.local_updates.workers=2", "training.local_updates.inner_steps=50"});
+  RunOptions options;
+  options.project = false;
+  options.allow_oom = true;
+  options.errors = testing::environment().data().step_errors();
+  const TrainingReport report = run_training(waiting, options);
+  REQUIRE(report.range);
+  CHECK(report.range->step_s.p5 < report.step_time.value());
+  CHECK(report.range->step_s.p95 > report.step_time.value());
+  CHECK(report.range->step_s.p50 == Approx(report.step_time.value()).epsilon(0.05));
+}
+
 TEST_CASE("workers that cannot share out what there is are refused", "[analysis]") {
   CHECK_THROWS_AS(ran(scenario({"training.local_updates.workers=3"})), InputError);
   CHECK_THROWS_AS(ran(scenario({"training.local_updates.workers=4"})), InputError);  // two sites

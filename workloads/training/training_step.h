@@ -52,6 +52,7 @@ enum class OpName : std::uint16_t {
   collective_share,
   host,
 };
+constexpr std::size_t kOpNames = static_cast<std::size_t>(OpName::host) + 1;
 const std::vector<std::string>& training_op_names();
 
 /// A GPU of the replay. Folded, one stands for `weight` GPUs that do the same at the same time.
@@ -97,7 +98,7 @@ struct EvidenceShare {
 
 /// The same by operation and by what errors go together: [OpName][PriceSource].
 struct SourceShare {
-  std::array<std::array<Seconds, kPriceSources>, 30> of;
+  std::array<std::array<Seconds, kPriceSources>, kOpNames> of;
 };
 
 struct TrainingStep {
