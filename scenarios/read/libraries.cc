@@ -20,32 +20,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kExtension = ".textproto";
 
-/// Folders below a root that may hold entries of a kind; none for the program's own tables.
-std::vector<std::string> folders_of(LibraryKind kind) {
-  switch (kind) {
-    case LibraryKind::gpus:
-      return {"gpus", "hwmodels/data/gpus"};
-    case LibraryKind::nodes:
-      return {"nodes", "hwmodels/data/nodes"};
-    case LibraryKind::fabrics:
-      return {"fabrics", "hwmodels/data/fabrics"};
-    case LibraryKind::clusters:
-      return {"clusters", "hwmodels/data/clusters"};
-    case LibraryKind::models:
-      return {"models", "workloads/data/models"};
-    case LibraryKind::software:
-      return {"software", "workloads/data/software"};
-    case LibraryKind::scenarios:
-      return {"scenarios", "scenarios/library"};
-    case LibraryKind::engines:
-      return {"engines", "workloads/data/serving/engines"};
-    case LibraryKind::schedules:
-    case LibraryKind::collectives:
-      break;
-  }
-  return {};
-}
-
 bool is_root(const fs::path& folder) {
   std::error_code error;
   return fs::is_directory(folder / "hwmodels" / "data", error);
@@ -110,6 +84,31 @@ std::vector<std::string> row_names(std::span<const Row> rows) {
 }
 
 }  // namespace
+
+std::vector<std::string> folders_of(LibraryKind kind) {
+  switch (kind) {
+    case LibraryKind::gpus:
+      return {"gpus", "hwmodels/data/gpus"};
+    case LibraryKind::nodes:
+      return {"nodes", "hwmodels/data/nodes"};
+    case LibraryKind::fabrics:
+      return {"fabrics", "hwmodels/data/fabrics"};
+    case LibraryKind::clusters:
+      return {"clusters", "hwmodels/data/clusters"};
+    case LibraryKind::models:
+      return {"models", "workloads/data/models"};
+    case LibraryKind::software:
+      return {"software", "workloads/data/software"};
+    case LibraryKind::scenarios:
+      return {"scenarios", "scenarios/library"};
+    case LibraryKind::engines:
+      return {"engines", "workloads/data/serving/engines"};
+    case LibraryKind::schedules:
+    case LibraryKind::collectives:
+      break;
+  }
+  return {};
+}
 
 Libraries Libraries::discover(std::span<const std::string> user_folders) {
   std::vector<std::string> roots(user_folders.begin(), user_folders.end());

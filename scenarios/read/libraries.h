@@ -28,6 +28,9 @@ enum class LibraryKind {
   engines
 };
 
+/// Folders below a root that may hold entries of a kind, the user's own first; none for the program's own tables.
+std::vector<std::string> folders_of(LibraryKind kind);
+
 class LibraryCache;
 
 /// A search path. An entry is named after its file; where two folders hold the same name, the first folder

@@ -40,15 +40,21 @@ std::string contents_of(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// Folders below a root whose files results may depend on; scenarios and studies go in by themselves.
-constexpr const char* kDataFolders[] = {"hwmodels/data", "workloads/data", "scenarios/data", "analysis/data", "gpus",
-                                        "nodes",         "fabrics",        "clusters",       "models"};
+/// Folders below a root whose files results may depend on: the program's, and the user's of every kind but scenarios,
+/// which go in by themselves as studies do.
+std::vector<std::string> data_folders() {
+  std::vector<std::string> folders{"hwmodels/data", "workloads/data", "scenarios/data", "analysis/data"};
+  for (const LibraryKind kind : {LibraryKind::gpus, LibraryKind::nodes, LibraryKind::fabrics, LibraryKind::clusters,
+                                 LibraryKind::models, LibraryKind::software, LibraryKind::engines})
+    folders.push_back(folders_of(kind).front());
+  return folders;
+}
 
 /// Names and contents of the data files, wherever they lie.
 std::string digest_of(const Libraries& libraries) {
   WideHash hash;
   for (const std::string& root : libraries.roots()) {
-    for (const char* folder : kDataFolders) {
+    for (const std::string& folder : data_folders()) {
       std::vector<fs::path> files;
       std::error_code error;
       for (fs::recursive_directory_iterator it(fs::path(root) / folder, error), end; it != end && !error;
