@@ -103,6 +103,7 @@ void FairShare::begin_group() {
   group_.clear();
   ++round_;
   port_of_link_.resize(network_.link_count(), kNoPort);
+  link_mark_.resize(network_.link_count());
   for (const Flow flow : touched_) {
     if (!flows_[flow].active) continue;
     note_meetings(flow);
@@ -147,8 +148,11 @@ void FairShare::note_meetings(Flow flow) {
 /// Everything that the group shares links with, directly or over others.
 void FairShare::add_all_met() {
   for (std::size_t next = 0; next < group_.size(); ++next)
-    for (const LinkId link : flows_[group_[next]].links)
+    for (const LinkId link : flows_[group_[next]].links) {
+      if (link_mark_[link.index()] == round_) continue;  // all its flows were added
+      link_mark_[link.index()] = round_;
       for (const Flow other : on_link_[link.index()]) add(other);
+    }
 }
 
 /// Ports of the group with what its other flows leave of them and how many of its own are open; own caps of flows,

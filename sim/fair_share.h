@@ -97,7 +97,7 @@ class FairShare {
   std::vector<Port> ports_;  // that they cross
   std::vector<std::pair<double, Flow>> caps_;
   std::vector<Offer> narrowest_;  // heap
-  std::vector<std::uint32_t> port_of_link_, mark_;
+  std::vector<std::uint32_t> port_of_link_, mark_, link_mark_;
   std::uint32_t round_ = 0;
   std::uint64_t started_ = 0, shared_ = 0;
   Bytes delivered_;

@@ -1,7 +1,6 @@
 #include "sim/mpi_jobs.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cstdlib>
 #include <cstring>
 

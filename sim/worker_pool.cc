@@ -196,16 +196,4 @@ void WorkerPool::collect(Worker& worker, std::vector<FinishedJob>& out) {
   start(worker);
 }
 
-std::vector<int> WorkerPool::descriptors() const {
-  std::vector<int> out;
-  for (const Worker& worker : workers_) out.push_back(worker.from);
-  return out;
-}
-
-std::vector<pid_t> WorkerPool::pids() const {
-  std::vector<pid_t> out;
-  for (const Worker& worker : workers_) out.push_back(worker.pid);
-  return out;
-}
-
 }  // namespace flopcast

@@ -27,9 +27,6 @@ class WorkerPool final : public JobHost {
   std::size_t busy() const override;
   void give(std::uint64_t job) override;
   std::vector<FinishedJob> wait(int milliseconds) override;
-  /// For those who wait for other things too: readable when a job has ended.
-  std::vector<int> descriptors() const;
-  std::vector<pid_t> pids() const;
 
  private:
   struct Worker {

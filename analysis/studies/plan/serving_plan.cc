@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "analysis/face/environment_data.h"
@@ -428,8 +429,10 @@ class ServingPlanner {
       if (!plan.unit.prompts) plans.push_back(plan);
     if (plans.empty()) {
       std::vector<DeploymentUnit> units;
-      for (const ReplicaShape& shape : good) units.push_back({shape, std::nullopt, 1, 0});
-      plans = tried(units, "shapes of replicas");
+      for (const ReplicaShape& shape : good)
+        if (!alone_.contains(shape)) units.push_back({shape, std::nullopt, 1, 0});
+      for (const PlannedUnit& plan : tried(units, "shapes of replicas")) alone_[plan.unit.answers] = plan;
+      for (const ReplicaShape& shape : good) plans.push_back(alone_.at(shape));
     }
     std::stable_sort(plans.begin(), plans.end(), [](const PlannedUnit& a, const PlannedUnit& b) {
       return a.requests_per_gpu() > b.requests_per_gpu();
@@ -466,6 +469,7 @@ class ServingPlanner {
   const ServingPlanOptions& options_;
   std::set<std::string> stated_;
   bool own_split_ = false;
+  std::map<ReplicaShape, PlannedUnit> alone_;  // replicas that do all, where only splits are asked for
   ServingPlanStudy study_;
 };
 

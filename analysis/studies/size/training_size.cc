@@ -133,7 +133,6 @@ class TrainingSizing {
   struct Candidate {
     Scenario scenario;
     std::set<std::string> stated;
-    std::string precision_note;
   };
   Candidate on(const std::string& node, int nodes) const {
     std::vector<std::string> sets = sets_;
