@@ -45,10 +45,6 @@ double attention_vectors(const ModelConfig& model) {
   return mean_of_layers(model, of(model.attention), of(model.attention.windowed()), model.state_layers.vector_elements);
 }
 
-double ffn_elements(const ModelConfig& model, int width) {
-  return (model.gated_ffn ? 3.0 : 2.0) * product(model.hidden, width);
-}
-
 /// Of one routed expert.
 double expert_elements(const ModelConfig& model) {
   const int in = model.moe.latent_width > 0 ? model.moe.latent_width : model.hidden;
