@@ -91,15 +91,16 @@ void set_data_parallel(TrainingRun& run) {
   run.data = std::max(1, run.gpus / others);
 }
 
-/// "none", "full", "selective" (the attention core, as Megatron had it), or modules as Megatron-Core names them:
-/// "mla_up_proj+mlp". "unknown": see predict() in validate_runs.cc.
+/// "none", "full", "selective" (the attention core, as Megatron had it; by operation, as PyTorch has it), or modules as
+/// Megatron-Core names them: "mla_up_proj+mlp". "unknown": see predict() in validate_runs.cc.
 RecomputePlan recompute_of(const TrainingRun& run) {
   RecomputePlan plan;
   const auto named = [&](std::string_view module) {
     return ("+" + run.recompute + "+").find("+" + std::string(module) + "+") != std::string::npos;
   };
   plan.full_layer = named("full");
-  plan.attention_core = named("selective") || named("core_attn");
+  plan.selective_operations = named("selective") && run.framework == "torchtitan";
+  plan.attention_core = (named("selective") && !plan.selective_operations) || named("core_attn");
   plan.attention_up_projections = named("mla_up_proj");
   plan.mlp = named("mlp");
   plan.norms = named("layernorm");

@@ -292,6 +292,7 @@ class Resolver {
     check_laws(config, {"training.plan", "training.batch"});
     if (sound("training.precision")) {
       check_precision(config.precision, places_, faults_);
+      check_recompute(config.recompute, places_, faults_);
       if (cluster_known_) check_precision_on(out_.cluster.node.gpu, config.precision, places_, faults_);
     }
     if (!open_ && sound("training.expert_load") && sound("training.plan") && model_known_)

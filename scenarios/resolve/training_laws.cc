@@ -241,6 +241,18 @@ void check_precision(const PrecisionPlan& precision, const Places& places, Diagn
   }
 }
 
+void check_recompute(const RecomputePlan& again, const Places& places, Diagnostics& faults) {
+  if (again.full_layer && again.selective_operations) {
+    faults.push_back(places.fault("training.recompute.selective_operations", "true beside full_layer: true",
+                                  "one of them: a layer is done again as a whole, or in part"));
+  }
+  if (again.full_layers > 0 && !again.full_layer) {
+    faults.push_back(with_remedy(places.fault("training.recompute.full_layers", fmt::format("{}", again.full_layers),
+                                              "0, unless full_layer: true"),
+                                 "full_layer: true"));
+  }
+}
+
 void check_precision_on(const GpuSpec& gpu, const PrecisionPlan& p, const Places& places, Diagnostics& faults) {
   // Units that apply scales of 1x32 came with FP4.
   if (p.scaling == Scaling::mx && gpu.fp4_peak <= FlopPerSecond(0))

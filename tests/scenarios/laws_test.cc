@@ -31,6 +31,14 @@ TEST_CASE("FP8 needs a GPU that has it") {
       "training.precision.scaling: found \"mx\", expected blocks or per_tensor (the GPU h800-sxm does not apply"));
 }
 
+TEST_CASE("a layer is computed again as a whole or in part, and a number of layers needs whole ones") {
+  CHECK(contains(v3_faults({"training.recompute.full_layer=true", "training.recompute.selective_operations=true"}),
+                 "training.recompute.selective_operations: found true beside full_layer: true"));
+  CHECK(contains(v3_faults({"training.recompute.full_layers=2"}),
+                 "training.recompute.full_layers: found 2, expected 0, unless full_layer: true"));
+  CHECK_FALSE(contains(v3_faults({"training.recompute.selective_operations=true"}), "recompute"));
+}
+
 TEST_CASE("no schedule cuts a model into more stages than it has layers") {
   const std::vector<std::string> plan{"training.plan.pipeline=32", "training.plan.data=64"};
   for (const std::string schedule : {"dualpipev", "zb_v"}) {

@@ -7,6 +7,7 @@
 #include "tests/catch.h"
 #include "tests/workloads/example_config.h"
 #include "workloads/model/attention/rows.h"
+#include "workloads/model/selective_again.h"
 
 using namespace flopcast;
 
@@ -165,6 +166,34 @@ TEST_CASE("experts multiply their rows with their matrices, however they are lau
   add_ffn_block(shared, work, KernelPass::forward, FfnPart::shared);
   add_ffn_block(routed, work, KernelPass::forward, FfnPart::routed);
   CHECK(gemm_flop(shared) + gemm_flop(routed) == Approx(once));
+}
+
+TEST_CASE("selective checkpointing does every second product of a dense layer again, and no attention core",
+          "[kernels]") {
+  // Llama 3.1 8B: keys, output and up are of even number.
+  ModelConfig model;
+  model.layers = 32;
+  model.hidden = 4096;
+  model.ffn_width = 14336;
+  model.attention.type = AttentionType::grouped_query;
+  model.attention.heads = 32;
+  model.attention.kv_heads = 8;
+  model.attention.head_dim = 128;
+  const LayerWork work = work_on(model);
+  LayerKernels again;
+  add_attention_again(again, work);
+  add_ffn_again(again, work, FfnPart::all);
+  CHECK(gemm_flop(again) == Approx(2 * kTokens * 4096 * (1024.0 + 4096 + 14336)));
+  for (const LayerKernel& kernel : again.kernels) {
+    CHECK(kernel.again);
+    CHECK_FALSE(std::holds_alternative<AttentionShape>(kernel.shape));
+  }
+  CHECK(count(again, "activation") == 1);
+  CHECK(count(again, "attention norm") == 1);
+  // The residual twice; queries, values, attention's output with its log-sum-exp, gate.
+  const SelectivelyKept kept = selectively_kept(model, false);
+  CHECK(kept.own == 2 * 2 * 4096);
+  CHECK(kept.sliced == 2 * (4096 + 1024 + 4096 + 14336) + 4 * 32);
 }
 
 TEST_CASE("a gate is as many kernels as the software makes of it", "[kernels]") {

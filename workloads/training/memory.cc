@@ -9,6 +9,7 @@
 
 #include "workloads/collectives/collectives.h"
 #include "workloads/model/attention_kinds.h"
+#include "workloads/model/selective_again.h"
 
 namespace flopcast {
 
@@ -42,6 +43,7 @@ double kept_by_experts(const TrainingConfig& config, const Tokens& tokens, doubl
   const ModelConfig& model = config.model;
   const MoeConfig& m = model.moe;
   const double copies = m.experts_per_token * hottest_load;
+  const bool selective = config.recompute.selective_operations;  // keeps what has arrived
   double received = copies;
   // DeepEP delivers a token once to each rank that wants it.
   if (sends_tokens_once(config.plan.dispatcher)) {
@@ -56,8 +58,8 @@ double kept_by_experts(const TrainingConfig& config, const Tokens& tokens, doubl
   }
   // GPUs that share an expert hold all of its rows, each a slice of what is made of them.
   double bytes = received * tokens.own * config.plan.expert_tensor * model.hidden * kept;
-  double wide = model.gated_ffn ? 2 : 1;
-  if (!config.recompute.activation_function) {
+  double wide = selective ? 0 : model.gated_ffn ? 2 : 1;
+  if (!selective && !config.recompute.activation_function) {
     wide += 1;
     // The product with a row's weight: fused with SwiGLU, a kernel of its own behind other functions.
     if (!model.gated_ffn) wide += 1;
@@ -76,6 +78,11 @@ double kept_in_layer(const TrainingConfig& config, bool moe, double hottest_load
   const bool fp8 = config.precision.activations == Precision::fp8;
   const double kept = fp8 ? 1 + kScaleBytesPerElement : 2.0;  // bytes per element of a kept GEMM input
 
+  if (again.selective_operations) {
+    const SelectivelyKept left = selectively_kept(model, moe);
+    const double bytes = tokens.own * left.own + tokens.sliced * left.sliced;
+    return moe ? bytes + kept_by_experts(config, tokens, kept, hottest_load) : bytes;
+  }
   double own = 2 * h + 2 * h;             // inputs of the attention and of the MLP block (residual stream)
   if (!again.norms) own += 2 * kept * h;  // and what the two norms made of them
   if (config.dropout) own += 2 * h;       // a byte of mask behind each block

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <cmath>
 
+#include "workloads/model/selective_again.h"
+
 namespace flopcast {
 
 namespace {
@@ -204,6 +206,7 @@ LayerKernels phase_kernels(Phase phase, const TrainingConfig& config, const Laye
   // Shared experts have phases of their own where they run beside the exchange.
   const FfnPart main = config.plan.shared_expert_overlap ? FfnPart::routed : FfnPart::all;
   const bool shared_apart = work.moe && config.plan.shared_expert_overlap;
+  const bool again = config.recompute.selective_operations;
   LayerKernels list;
   switch (phase) {
     case Phase::attention_forward:
@@ -216,6 +219,7 @@ LayerKernels phase_kernels(Phase phase, const TrainingConfig& config, const Laye
       add_residual_dropout(list, config, work, KernelPass::forward);
       break;
     case Phase::mlp_backward:
+      if (again) add_ffn_again(list, work, main);
       add_residual_dropout(list, config, work, KernelPass::input_gradient);
       add_ffn_block(list, work, KernelPass::input_gradient, main);
       break;
@@ -223,6 +227,7 @@ LayerKernels phase_kernels(Phase phase, const TrainingConfig& config, const Laye
       add_ffn_block(list, work, KernelPass::weight_gradient);
       break;
     case Phase::attention_backward:
+      if (again) add_attention_again(list, work);
       add_ffn_input(list, work, KernelPass::input_gradient);
       add_attention_block(list, work, KernelPass::input_gradient);
       add_residual_dropout(list, config, work, KernelPass::input_gradient);
@@ -234,6 +239,7 @@ LayerKernels phase_kernels(Phase phase, const TrainingConfig& config, const Laye
       if (shared_apart) add_ffn_block(list, work, KernelPass::forward, FfnPart::shared);
       break;
     case Phase::shared_backward:
+      if (shared_apart && again) add_ffn_again(list, work, FfnPart::shared);
       if (shared_apart) add_ffn_block(list, work, KernelPass::input_gradient, FfnPart::shared);
       break;
   }

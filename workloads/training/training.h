@@ -137,9 +137,10 @@ struct RecomputePlan {
   bool attention_up_projections = false;  ///< MLA: q_b and kv_b
   bool activation_function = false;       ///< SwiGLU output
   bool full_layer = false;
-  bool attention_core = false;  ///< scores and their sum over values, not the projections
-  bool mlp = false;             ///< the whole feed-forward block of dense layers
-  int full_layers = 0;          ///< with full_layer: so many layers of each stage only; 0: all of them
+  bool attention_core = false;        ///< scores and their sum over values, not the projections
+  bool mlp = false;                   ///< the whole feed-forward block of dense layers
+  int full_layers = 0;                ///< with full_layer: so many layers of each stage only; 0: all of them
+  bool selective_operations = false;  ///< workloads/model/selective_again.h
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -150,6 +151,7 @@ struct RecomputePlan {
     field("attention_core", &RecomputePlan::attention_core, {"recompute"});
     field("mlp", &RecomputePlan::mlp, {"recompute"});
     field("full_layers", &RecomputePlan::full_layers, {"recompute"});
+    field("selective_operations", &RecomputePlan::selective_operations, {"recompute"});
   }
 };
 
