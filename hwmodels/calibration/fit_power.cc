@@ -1,5 +1,6 @@
 #include "hwmodels/calibration/fit_power.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "hwmodels/calibration/fit_memory.h"
@@ -64,6 +65,8 @@ PowerFigures fit_power(const CalibrationInput& input) {
     }
   };
   PowerFigures figures = figures_of(solve(problem), gpu, idle);
+  figures.lowest_clock = 1;
+  for (const PowerMeasurement* row : rows) figures.lowest_clock = std::min(figures.lowest_clock, row->clock);
   figures.source = {"one H100 SXM at 700 W: kernels repeated for 0.8 and 1.7 s, energy counter", input.date, true};
   return figures;
 }

@@ -25,9 +25,14 @@ Watts idle_power(const PowerFigures& figures, const GpuSpec& gpu) {
   return measured_on(figures, gpu) ? figures.idle : figures.idle * (gpu.tdp / figures.board);
 }
 
+double stretch_at(const PowerFigures& figures, double clock) {
+  const double measured = std::max(clock, figures.lowest_clock);
+  return std::pow(measured, -figures.clock_exponent) * (measured / clock);
+}
+
 ClockPoint settle(const PowerFigures& figures, Watts idle, Watts limit, const PowerLoad& load) {
   const auto at = [&](double clock) {
-    const double stretch = load.sm_share * std::pow(clock, -figures.clock_exponent) + 1 - load.sm_share;
+    const double stretch = load.sm_share * stretch_at(figures, clock) + 1 - load.sm_share;
     const Seconds time = load.time * stretch;
     return ClockPoint{clock, time, idle + load.energy * std::pow(clock, figures.voltage_exponent) / time};
   };

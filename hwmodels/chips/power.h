@@ -2,7 +2,9 @@
 // limit is met. What a kernel costs is counted per FLOP and per byte at the full clock; lower clocks need less voltage,
 // and so less energy for the same work.
 //
-//   time(f)   = t (c f^-k + 1 - c)           c: share of the time that waits for the SMs
+//   time(f)   = t (c s(f) + 1 - c)           c: share of the time that waits for the SMs
+//   s(f)      = f^-k down to the lowest clock g that was measured, g^-k g/f below: what a product gains on caches and
+//               memory by a slower clock, it has gained by then
 //   energy(f) = (FLOP x e_flop + bytes x e_byte) f^v
 //   power(f)  = idle + energy(f) / time(f) <= limit
 #pragma once
@@ -19,6 +21,7 @@ struct PowerFigures {
   double pj_per_byte = 0;
   double voltage_exponent = 0;  ///< v: energy of the same work falls as the clock to this power
   double clock_exponent = 0;    ///< k: matrix products gain less than their clock
+  double lowest_clock = 0;      ///< g, over the full clock; 0: k holds everywhere
   std::string die;
   Source source;
 };
@@ -29,6 +32,9 @@ struct PowerLoad {
   double sm_share = 0;  ///< of it that waits for the SMs
   Joules energy;        ///< at full clock, idle power apart
 };
+
+/// s(f): how much longer what waits for the SMs takes at a clock (over the full one) than at the full one.
+double stretch_at(const PowerFigures& figures, double clock);
 
 struct ClockPoint {
   double clock = 1;  ///< over the full one

@@ -210,7 +210,7 @@ std::optional<Watts> KernelModel::idle() const {
 KernelTime KernelModel::at_clock(const KernelTime& kernel, double clock) const {
   KernelTime result = kernel;
   if (clock == 1 || !calibration_->power) return result;
-  result.on_sms = kernel.on_sms * std::pow(clock, -calibration_->power->clock_exponent);
+  result.on_sms = kernel.on_sms * stretch_at(*calibration_->power, clock);
   result.time = kernel.time - kernel.on_sms + result.on_sms;
   result.energy = kernel.energy * std::pow(clock, calibration_->power->voltage_exponent);
   return result;

@@ -63,11 +63,11 @@ std::string residual(const KernelResidual& residual) {
 std::string power_text(const PowerFigures& power) {
   return fmt::format(
       "power {{\n  die: {} idle_w: {} board_w: {} board_bf16_tflops: {}\n  bf16_pj_per_flop: {} fp8_pj_per_flop: {} "
-      "attention_pj_per_flop: {} pj_per_byte: {} voltage_exponent: {} clock_exponent: {}\n  {}\n}}\n",
+      "attention_pj_per_flop: {} pj_per_byte: {} voltage_exponent: {} clock_exponent: {} lowest_clock: {}\n  {}\n}}\n",
       text(power.die), number(power.idle.value()), number(power.board.value()),
       number(power.board_bf16_peak.value() / 1e12), number(power.bf16_pj_per_flop), number(power.fp8_pj_per_flop),
       number(power.attention_pj_per_flop), number(power.pj_per_byte), number(power.voltage_exponent),
-      number(power.clock_exponent), origin(power.source));
+      number(power.clock_exponent), number(power.lowest_clock), origin(power.source));
 }
 
 std::string fit_text(const FamilyFit& fit) {
@@ -122,6 +122,7 @@ class Reader {
     out.pj_per_byte = figure(message.pj_per_byte(), "pj_per_byte");
     out.voltage_exponent = figure(message.voltage_exponent(), "voltage_exponent");
     out.clock_exponent = figure(message.clock_exponent(), "clock_exponent");
+    out.lowest_clock = figure(message.lowest_clock(), "lowest_clock");
     out.source = {message.source(), message.date(), message.confirmed()};
     return out;
   }

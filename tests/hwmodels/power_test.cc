@@ -49,6 +49,16 @@ TEST_CASE("a toy board: the clock settles where its power is the limit") {
   CHECK(settle(figures, Watts(100), Watts(250), {Seconds(1), 0, Joules(600)}).time.value() == Approx(1));
 }
 
+TEST_CASE("below the clocks that were measured, what waits for the SMs slows in proportion") {
+  PowerFigures figures;
+  figures.clock_exponent = 0.5;
+  figures.lowest_clock = 0.64;
+  CHECK(stretch_at(figures, 1) == Approx(1));
+  CHECK(stretch_at(figures, 0.81) == Approx(1 / 0.9));
+  CHECK(stretch_at(figures, 0.64) == Approx(1.25));
+  CHECK(stretch_at(figures, 0.32) == Approx(2.5));
+}
+
 TEST_CASE("one H100 in bursts and sustained: 801 and 669 TFLOP/s in BF16, 1,528 and 1,280 in FP8") {
   const KernelModel burst(h100(), shipped()), sustained(h100(), shipped(), ClockState::power_limited);
   CHECK(tflops(burst, Precision::bf16) == Approx(801).epsilon(0.04));
