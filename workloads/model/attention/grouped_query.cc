@@ -42,14 +42,40 @@ double kept_bytes(const AttentionConfig& a, const KeptActivations&) {
   return 2.0 * (query_width(a) + key_width(a) + value_width(a));
 }
 
-/// Queries and keys have norms of their own (Qwen3).
-bool with_head_norms(const LayerWork& work) { return work.model.attention.head_norms != HeadNorms::none; }
+/// Queries and keys have norms of their own (Qwen3). One norm over all heads (MiniMax-M2, OLMo 2) takes the sum of
+/// squares of the others' heads where GPUs share them: two FP32 numbers per token (vLLM MiniMaxText01RMSNormTP,
+/// forward_qk), between a pass that sums and one that scales.
+bool norms_are_shared(const LayerWork& work) {
+  return work.model.attention.head_norms == HeadNorms::whole && work.tensor > 1;
+}
+
+void share_norms(KernelWriter& list) {
+  if (norms_are_shared(list.work())) list.exchange(LayerExchange::Kind::tensor_all_reduce, list.work().tokens * 2 * 4);
+}
+
+void head_norms(KernelWriter& list, const AttentionWidths& w) {
+  const LayerWork& work = list.work();
+  if (work.model.attention.head_norms == HeadNorms::none) return;
+  const double elements = work.tokens * (w.query + w.key);
+  const bool shared = norms_are_shared(work);
+  list.memory("head norms", MemoryKernel::norm, elements * 2 * (shared ? 3 : 2), shared ? 4 : 2);
+  share_norms(list);
+}
+
+void head_norms_backward(KernelWriter& list, const AttentionWidths& w) {
+  const LayerWork& work = list.work();
+  if (work.model.attention.head_norms == HeadNorms::none) return;
+  const double elements = work.tokens * (w.query + w.key);
+  const bool shared = norms_are_shared(work);
+  list.memory("head norms backward", MemoryKernel::norm_backward, elements * 2 * (shared ? 5 : 3), shared ? 4 : 2);
+  share_norms(list);
+}
 
 void input(KernelWriter& list, const AttentionWidths& w) {
   const LayerWork& work = list.work();
   const double t = work.tokens;
   list.tensor_gather(list.linear("qkv_proj", t, w.query + w.key + w.value, w.hidden));
-  if (with_head_norms(work)) list.memory("head norms", MemoryKernel::norm, t * (w.query + w.key) * 2 * 2, 2);
+  head_norms(list, w);
   const bool apart = work.habits.writes_cache_apart;
   const double cached = work.habits.positions_write_cache && !apart ? w.value : 0;
   list.rotary("rotary", t * (w.query + w.key), t * (w.query + w.key + cached) * 2 * 2);
@@ -60,8 +86,7 @@ void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   const double t = list.work().tokens;
   const double qkv = w.query + w.key + w.value;
   list.rotary("rotary backward", t * (w.query + w.key), t * (w.query + w.key) * 2 * 2);
-  if (with_head_norms(list.work()))
-    list.memory("head norms backward", MemoryKernel::norm_backward, t * (w.query + w.key) * 2 * 3, 2);
+  head_norms_backward(list, w);
   list.quantize("cast qkv gradients", t * qkv);
   list.quantize_transposed("transpose qkv operands", t * (qkv + w.hidden), 2);
   list.tensor_gather_beside(list.linear("qkv_proj", t, w.hidden, qkv));
