@@ -7,6 +7,8 @@ namespace flopcast {
 namespace {
 
 constexpr double kLowestClock = 1.0 / 3;
+constexpr double kPrecision = 1e-12;
+constexpr int kSteps = 60;
 
 bool measured_on(const PowerFigures& figures, const GpuSpec& gpu) { return figures.die == gpu.die; }
 
@@ -38,12 +40,29 @@ ClockPoint settle(const PowerFigures& figures, Watts idle, Watts limit, const Po
   };
   ClockPoint point = at(1);
   if (limit <= Watts(0) || point.power <= limit || load.time <= Seconds(0)) return point;
-  double low = kLowestClock, high = 1;
-  for (int i = 0; i < 30; ++i) {
-    const double middle = (low + high) / 2;
-    (at(middle).power > limit ? high : low) = middle;
+  // The logarithm of power over clock's logarithm is nearly straight: regula falsi between bounds (Illinois) ends in a
+  // few steps where halving takes thirty.
+  const double most = std::log(limit.value());
+  const auto excess = [&](double log_clock) { return std::log(at(std::exp(log_clock)).power.value()) - most; };
+  double low = std::log(kLowestClock), high = 0;
+  double below = excess(low), above = std::log(point.power.value()) - most;
+  if (below >= 0) return at(kLowestClock);
+  double last = 0;
+  for (int i = 0; i < kSteps && high - low > kPrecision; ++i) {
+    const double middle = low + (high - low) * below / (below - above);
+    const double value = excess(middle);
+    if (std::abs(value) < kPrecision) return at(std::exp(middle));
+    // The bound that stays twice counts half, or it would stay for ever.
+    if (value > 0) {
+      high = middle, above = value;
+      if (last > 0) below /= 2;
+    } else {
+      low = middle, below = value;
+      if (last < 0) above /= 2;
+    }
+    last = value;
   }
-  return at(low);
+  return at(std::exp(low));
 }
 
 }  // namespace flopcast
