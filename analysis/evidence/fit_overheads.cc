@@ -30,8 +30,10 @@ constexpr Prior kPriors[] = {
      "arXiv 2507.03114: compute beside communication 18.9 % slower on average, 40 % at most", "2025-07-03"},
     {"vendor_clock", 1, 0.03, 0.8, 1.2, "the clock follows from the board's power limit: nothing is left",
      "2026-11-26"},
-    {"vendor_fp8", 1, 0.02, 0.6, 1.1, "kernels of cuBLASLt are measured as such (gemm_fp8_vendor): nothing is left",
-     "2026-11-26"},
+    {"fp8_exact_sums", 1.15, 0.05, 1, 1.5,
+     "pytorch/ao#2377: fast accumulation speeds a product up 1.1 to 1.2 times; backward passes go without it "
+     "(torchao float8/config.py, Transformer Engine common/recipe, XLA)",
+     "2025-06-14"},
     {"gpu_speed_spread", 0.010, 0.005, 0, 0.05,
      "stas00/ml-engineering: GPUs of a node differ by 5 % and more; arXiv 2208.11035: 1.5 %", "2025-06-01"},
     {"step_ms", 20, 20, 0, 500, "no measurement of its own", "2026-11-21"},

@@ -102,6 +102,7 @@ class Pricer {
     int started = 0, by_host = 0;
     for (const LayerKernel& kernel : list.kernels) {
       KernelTime price = std::visit([&](const auto& shape) { return this->price(shape); }, kernel.shape);
+      if (sums_exactly(kernel)) price = stretched(price, config_.overheads.fp8_exact_sums);
       const double times_run = std::max(1, kernel.count);
       price.time *= times_run;
       price.on_sms *= times_run;
@@ -147,6 +148,12 @@ class Pricer {
     const bool fp8 = gemm != nullptr && gemm->precision == Precision::fp8;
     return fp8 ? software.host_module + software.host_module_fp8 : software.host_module;
   }
+  /// Kernels were measured with fast accumulation, which gradients are not left to.
+  static bool sums_exactly(const LayerKernel& kernel) {
+    const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
+    return gemm != nullptr && gemm->precision == Precision::fp8 && gemm->vendor_library &&
+           gemm->scaling == Scaling::per_tensor && kernel.pass != KernelPass::forward && !kernel.again;
+  }
   static KernelTime stretched(KernelTime time, double factor) {
     time.time *= factor;
     time.on_sms *= factor;
@@ -155,12 +162,7 @@ class Pricer {
   KernelTime slowed(const KernelTime& time) const {
     return stretched(kernels_.at_clock(time, clock_), 1 / config_.efficiency);
   }
-  KernelTime price(const GemmShape& shape) const {
-    const KernelTime time = slowed(kernels_.gemm(shape, sms_));
-    const bool vendor_fp8 =
-        shape.vendor_library && shape.scaling != Scaling::blocks && shape.precision == Precision::fp8;
-    return vendor_fp8 ? stretched(time, 1 / config_.overheads.vendor_fp8) : time;
-  }
+  KernelTime price(const GemmShape& shape) const { return slowed(kernels_.gemm(shape, sms_)); }
   KernelTime price(const LatentBlockShape& shape) const { return slowed(kernels_.latent_block(shape, sms_)); }
   KernelTime price(const AttentionShape& shape) const {
     KernelTime time = slowed(kernels_.attention(shape, sms_));

@@ -236,7 +236,9 @@ struct TrainingOverheads {
   /// Clock of a long run whose GEMMs are cuBLAS's, over the clock of the data sheet's peaks. DeepGEMM beside
   /// communication draws more power and runs slower: KernelCalibration::sustained_clock. 0: as that.
   double vendor_clock = 0;
-  double vendor_fp8 = 1;        ///< cuBLASLt per-tensor FP8: share of the peak reached, over BF16's
+  /// Time of a per-tensor FP8 product of a backward pass over one of a forward pass: gradients are summed exactly
+  /// (split accumulators) in Transformer Engine, torchao and XLA alike.
+  double fp8_exact_sums = 1;
   double gpu_speed_spread = 0;  ///< used where a scenario does not state one
   Seconds step;                 ///< of every step: data, logging, optimiser bookkeeping on the host
   Seconds host_launch;          ///< host time per kernel launch, hidden while the GPU has longer work
@@ -251,7 +253,7 @@ struct TrainingOverheads {
     field("context_exposed", &TrainingOverheads::context_exposed, {"software"});
     field("collective_share", &TrainingOverheads::collective_share, {"software"});
     field("vendor_clock", &TrainingOverheads::vendor_clock, {"software"});
-    field("vendor_fp8", &TrainingOverheads::vendor_fp8, {"software"});
+    field("fp8_exact_sums", &TrainingOverheads::fp8_exact_sums, {"software"});
     field("gpu_speed_spread", &TrainingOverheads::gpu_speed_spread, {"software", "calibrated gpu_speed_spread"});
     field("step_ms", &TrainingOverheads::step, {"software"});
     field("host_launch_us", &TrainingOverheads::host_launch, {"software"});
