@@ -5,6 +5,7 @@
 
 #include "analysis/app/app.h"
 #include "analysis/cli/command.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "sim/base/atomic_file.h"
 
@@ -29,9 +30,8 @@ void run_app(const AppArguments& a) {
         Diagnostic{"", 0, 0, "--port", error.what(), "a port that is free; without --port one is looked for", ""});
   }
   app.set_port(server->port());
-  fmt::print("Open this in a browser on this machine (Ctrl-C ends it):\n\n    http://127.0.0.1:{}/{}/\n\n",
-             server->port(), app.token());
-  std::fflush(stdout);
+  put(fmt::format("Open this in a browser on this machine (Ctrl-C ends it):\n\n    http://127.0.0.1:{}/{}/\n\n",
+                  server->port(), app.token()));
   const StopFlag stop;
   server->serve([] { return !StopFlag::raised(); });
 }

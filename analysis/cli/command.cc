@@ -1,5 +1,7 @@
 #include "analysis/cli/command.h"
 
+#include "analysis/cli/standard_streams.h"
+
 namespace flopcast {
 
 ProgramText program_text() {
@@ -18,6 +20,13 @@ void add_library_option(Command& command, std::vector<std::string>& folders) {
   command.option("--library", folders, "Folder with GPUs, nodes, fabrics, clusters, models or scenarios of your own")
       .value_name("DIR")
       .repeated();
+}
+
+ResolvedScenario ScenarioArguments::load(const Environment& environment) const {
+  ResolvedScenario scenario = resolve(file, environment, sets);
+  note("read " + scenario.file());
+  for (const std::string& one : scenario.notes()) note(one);
+  return scenario;
 }
 
 Option ScenarioArguments::add_to(Command& command) {

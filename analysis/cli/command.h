@@ -62,7 +62,7 @@ struct ScenarioArguments {
   /// @return the positional argument FILE, which is required.
   Option add_to(Command& command);
   Environment environment() const { return load_environment(library_folders); }
-  ResolvedScenario load(const Environment& environment) const { return resolve(file, environment, sets); }
+  ResolvedScenario load(const Environment& environment) const;
 };
 
 /// Adds `--library`.

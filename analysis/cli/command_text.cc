@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "analysis/render/format.h"
+
 namespace flopcast {
 namespace {
 
@@ -177,33 +179,55 @@ std::string manual_page(const CommandText& command, const std::string& path, con
 const std::vector<Topic>& topics() {
   static const std::vector<Topic> kTopics{
       {"start", "Three things to try",
-       "  flopcast run deepseek_v3_2048_h800                     a training run, replayed operation by operation\n"
-       "  flopcast run deepseek_v3_2048_h800 --html page.html    the same as a page to look at\n"
-       "  flopcast compare deepseek_v3_2048_h800 deepseek_v3_2048_h20\n"
-       "                                                         what another chip changes, cause by cause\n\n"
-       "Scenarios are text files: `flopcast show deepseek_v3_2048_h800` prints one, `--set PATH=VALUE` changes a "
-       "field\n"
+       "  flopcast run deepseek_v3_2048_h800\ta training run, replayed operation by operation\n"
+       "  flopcast run deepseek_v3_2048_h800 --html page.html\tthe same as a page to look at\n"
+       "  flopcast compare deepseek_v3_2048_h800 deepseek_v3_2048_h20\twhat another chip changes, cause by cause\n"
+       "\n"
+       "Scenarios are text files: `flopcast show deepseek_v3_2048_h800` prints one, `--set PATH=VALUE` changes a field "
        "for one run, `flopcast list scenarios` names them all.\n"},
       {"scenarios", "What a scenario is",
-       "One text file: a cluster, a model and work on it (training, serving, a collective, or a job's life).\n"
+       "One text file: a cluster, a model and work on it (training, serving, reinforcement learning, a collective, or "
+       "a "
+       "job's life).\n"
+       "\n"
        "`flopcast fields` explains every field with unit, default and bounds, `flopcast fields training.plan` those of "
-       "a\n"
-       "section. `flopcast check FILE` says everything that is wrong with a file, with line and column.\n"},
+       "a section. `flopcast check FILE` says everything that is wrong with a file, with line and column.\n"},
       {"units", "How quantities are written",
        "Quantities have units: \"400 GB/s\", \"64 MiB\", \"3.7 us\", \"2 USD/h\". Bits and bytes are kept apart: Gb/s "
-       "is an\n"
-       "eighth of GB/s. A link's rate says whether it counts one direction or both: \"450 GB/s per direction\".\n"
+       "is an eighth of GB/s. A link's rate says whether it counts one direction or both: \"450 GB/s per direction\". "
        "Counts may be written 14.8T, 469B (10^9), 7.5M.\n"},
       {"output", "What can be written",
-       "Most commands take --json FILE, --csv FILE and --html FILE; `-` as a file of --json and --csv is stdout.\n"
-       "`run` also takes --trace FILE (a timeline for ui.perfetto.dev), --picture FILE (SVG) and --requests FILE "
-       "(CSV).\n"
-       "Files are written whole or not at all. `flopcast list metrics` explains every figure.\n"},
+       "Most commands take --json FILE, --csv FILE and --html FILE; `-` as a file of --json and --csv is stdout. `run` "
+       "also takes --trace FILE (a timeline for ui.perfetto.dev), --picture FILE (SVG) and --requests FILE (CSV). "
+       "Files "
+       "are written whole or not at all. `flopcast list metrics` explains every figure.\n"
+       "\n"
+       "Every command takes --quiet (only faults, files and what `-` asks for) and --verbose (what is read, how long "
+       "each stage takes, what is written). Text is as wide as the terminal, 60 to 200 columns, 80 in a pipe.\n"},
       {"environment", "Variables and exit codes",
-       "NO_COLOR: no colours, also on a terminal (no-color.org).\n\n"
+       "NO_COLOR: no colours, also on a terminal (no-color.org).\n"
+       "\n"
+       "FLOPCAST_LIBRARY: folders of your own, separated by colons, as --library names them.\n"
+       "\n"
        "Exit codes: 0 done; 1 a fault of the program; 2 bad input, every fault on stderr; 130 interrupted.\n"},
   };
   return kTopics;
+}
+
+std::string topic_text(const Topic& topic, std::size_t width) {
+  std::string out = std::string(topic.title) + "\n\n";
+  for (std::string_view rest = topic.text; !rest.empty();) {
+    const std::size_t end = std::min(rest.find('\n'), rest.size());
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (const std::size_t tab = line.find('\t'); tab != std::string_view::npos) {
+      out += "  " + wrap(line.substr(2, tab - 2), width - 2, "      ") + "\n";
+      out += "      " + wrap(line.substr(tab + 1), width - 6, "      ") + "\n";
+    } else {
+      out += wrap(line, width, "") + "\n";
+    }
+  }
+  return out;
 }
 
 }  // namespace flopcast

@@ -46,10 +46,13 @@ std::string_view completion_script(std::string_view shell);
 /// A manual page (roff, man(7)) of the program or one of its commands. @param path "flopcast run"
 std::string manual_page(const CommandText& command, const std::string& path, const std::string& version);
 
-/// What `flopcast help TOPIC` says beside commands.
+/// What `flopcast help TOPIC` says beside commands: paragraphs, each of one line, and commands to try ("  COMMAND\tWHAT
+/// IT SHOWS").
 struct Topic {
   std::string_view name, title, text;
 };
 const std::vector<Topic>& topics();
+/// Title and text, broken into lines of at most `width` columns.
+std::string topic_text(const Topic& topic, std::size_t width);
 
 }  // namespace flopcast

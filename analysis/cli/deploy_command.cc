@@ -23,7 +23,7 @@ void deploy(const DeployArguments& arguments) {
     throw InputError(Diagnostic{scenario.file, 0, 0, "serving", "nothing", "a deployment, serving { ... }", ""});
   const std::string model = arguments.model.empty() ? scenario.serving->model().name : arguments.model;
   const auto commands = launch_commands(scenario, model);
-  show(arguments.kubernetes ? kubernetes_manifest(commands, scenario.name) : to_text(commands));
+  put(arguments.kubernetes ? kubernetes_manifest(commands, scenario.name) : to_text(commands));
 }
 
 }  // namespace

@@ -21,9 +21,9 @@ struct FieldsArguments {
 
 void print_fields(const FieldsArguments& arguments) {
   check_writable(arguments.json, "--json");
-  if (arguments.markdown) return show(to_markdown(all_sections()));
+  if (arguments.markdown) return put(to_markdown(all_sections()));
   const FieldsAt fields = fields_at(arguments.path);
-  if (arguments.json != "-") show(to_text(fields, terminal_style(stdout)));
+  if (arguments.json != "-") put(to_text(fields, terminal_style(stdout)));
   if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(fields_below(arguments.path), version())));
 }
 

@@ -7,6 +7,9 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/command_text.h"
 #include "analysis/cli/output.h"
+#include "analysis/cli/standard_streams.h"
+#include "analysis/cli/terminal.h"
+#include "analysis/render/format.h"
 #include "scenarios/read/field_reference.h"
 #include "scenarios/read/libraries.h"
 #include "scenarios/read/text_file.h"
@@ -52,16 +55,22 @@ void show_help(const HelpArguments& a) {
   const CommandText program = everything();
   if (!a.man.empty()) return write_manuals(named_command(program, a.words), program_text().name, a.man);
   const std::vector<Topic>& all = topics();
+  const std::size_t width = terminal_style(stdout).width();
   if (a.words.size() == 1) {
     const auto topic = std::find_if(all.begin(), all.end(), [&](const Topic& t) { return t.name == a.words[0]; });
-    if (topic != all.end()) return fmt::print("{}\n\n{}", topic->title, topic->text);
+    if (topic != all.end()) return put(topic_text(*topic, width));
   }
   if (a.words.empty()) {
-    fmt::print("{}\n\n{}\n", all.front().title, all.front().text);
-    fmt::print("Commands, each with `flopcast help COMMAND`:\n");
-    for (const CommandText& one : program.commands) fmt::print("  {:<14}{}\n", one.name, one.help);
-    fmt::print("\nTopics, each with `flopcast help TOPIC`:\n");
-    for (const Topic& topic : all) fmt::print("  {:<14}{}\n", topic.name, topic.title);
+    constexpr std::size_t kNames = 16;
+    const std::string indent(kNames, ' ');
+    const auto row = [&](std::string_view name, std::string_view meaning) {
+      return pad_right("  " + std::string(name), kNames) + wrap(meaning, width - kNames, indent) + "\n";
+    };
+    std::string out = topic_text(all.front(), width) + "\nCommands, each with `flopcast help COMMAND`:\n";
+    for (const CommandText& one : program.commands) out += row(one.name, one.help);
+    out += "\nTopics, each with `flopcast help TOPIC`:\n";
+    for (const Topic& topic : all) out += row(topic.name, topic.title);
+    put(out);
     return;
   }
   named_command(program, a.words);
@@ -107,7 +116,7 @@ void print_candidates(std::span<const std::string> words) {
   for (const Candidate& one : candidates(everything(), words, names_of)) {
     std::string meaning = one.meaning.substr(0, one.meaning.find('\n'));
     std::replace(meaning.begin(), meaning.end(), '\t', ' ');
-    fmt::print("{}\t{}\n", one.word, meaning);
+    put(fmt::format("{}\t{}\n", one.word, meaning));
   }
 }
 
@@ -127,7 +136,7 @@ void add_completion_command(Command& program) {
       [](Command& command, CompletionArguments& a) {
         command.option("SHELL", a.shell, "bash, zsh or fish").required().one_of({"bash", "zsh", "fish"});
       },
-      [](const CompletionArguments& a) { fmt::print("{}", completion_script(a.shell)); });
+      [](const CompletionArguments& a) { put(completion_script(a.shell)); });
 }
 
 }  // namespace flopcast

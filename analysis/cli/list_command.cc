@@ -67,17 +67,17 @@ void show_entries(const ListArguments& arguments) {
         Diagnostic{"", 0, 0, "--markdown", quoted(arguments.kind), "metrics, which docs/metrics.md is of", ""});
   if (arguments.kind == "metrics") {
     const std::vector<MetricKind> kinds = all_metric_kinds();
-    const TextStyle style(terminal_colours(stdout));
-    show(arguments.markdown ? metric_reference_markdown(kinds) : metric_reference(kinds, style));
+    const TextStyle style = terminal_style(stdout);
+    put(arguments.markdown ? metric_reference_markdown(kinds) : metric_reference(kinds, style));
     return;
   }
   const std::vector<LibraryRow> rows = rows_of(arguments);
   std::size_t name_width = 0;
   for (const LibraryRow& row : rows) name_width = std::max(name_width, display_width(row.name));
-  const TextStyle style(terminal_colours(stdout));
+  const TextStyle style = terminal_style(stdout);
   std::string out;
   for (const LibraryRow& row : rows) out += entry(row, name_width, style);
-  show(out);
+  put(out);
 }
 
 }  // namespace

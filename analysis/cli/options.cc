@@ -1,8 +1,12 @@
 #include "analysis/cli/options.h"
 
+#include <fmt/format.h>
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <sstream>
@@ -28,11 +32,23 @@ std::string number_fault(const std::string& value) {
   return std::isfinite(std::strtod(value.c_str(), nullptr)) ? "" : "expected a finite number, found " + value;
 }
 
+Bytes most_memory() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return Bytes(1024.0 * static_cast<double>(usage.ru_maxrss));
+}
+
+/// What the program says where nothing is asked of it.
+std::string first_words(const ProgramText& text, std::size_t width) {
+  return wrap(text.description, width, "") + "\n\n" + topic_text(topics().front(), width) + "\n" +
+         wrap("`flopcast help` lists the commands, `flopcast app` opens a page to explore in.", width, "") + "\n";
+}
+
 /// What the parser has to say, which repeats words of the command line.
 int show_words(const CLI::App& app, const CLI::ParseError& error) {
   std::ostringstream out, faults;
   const int code = app.exit(error, out, faults);
-  show(visible(out.str(), LineEnds::allowed));
+  put(visible(out.str(), LineEnds::allowed));
   std::string fault = faults.str();
   if (fault.ends_with('\n')) fault.pop_back();
   if (!fault.empty()) tell(fault);
@@ -86,7 +102,11 @@ std::vector<std::string> command_names(const CLI::App& group) {
 // What is wrong with the words of a command line that should name commands; nothing: empty.
 std::string fault_of_command(const CLI::App& program, int argc, const char* const* argv) {
   const CLI::App* group = &program;
-  for (int i = 1; i < argc && std::string_view(argv[i]).substr(0, 1) != "-"; ++i) {
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]).starts_with("-")) {
+      if (group == &program) continue;  // `flopcast --quiet run`
+      return {};
+    }
     const std::vector<std::string> names = command_names(*group);
     if (names.empty()) return {};
     if (std::find(names.begin(), names.end(), argv[i]) != names.end()) {
@@ -190,6 +210,13 @@ Option& Option::check(std::function<std::string(const std::string&)> fault) {
   return *this;
 }
 
+Command::Command(CLI::App& app, std::shared_ptr<CommandLine> line) : app_(&app), line_(std::move(line)) {
+  app.add_flag("-q,--quiet", line_->quiet,
+               "No report on stdout, no progress: only faults, files and what `-` asks for");
+  app.add_flag("-v,--verbose", line_->verbose,
+               "Tell on stderr what is read, how long each stage takes, what is written");
+}
+
 Option Command::option(const std::string& name, OptionTarget target, const std::string& help) {
   return std::visit(
       [&](auto* variable) {
@@ -199,7 +226,7 @@ Option Command::option(const std::string& name, OptionTarget target, const std::
           option->check(number_fault);
         else
           option->check(text_fault);
-        return Option(*option, (*facts_)[option]);
+        return Option(*option, line_->facts[option]);
       },
       target);
 }
@@ -215,12 +242,21 @@ Command Command::add_group(const std::string& name, const std::string& help) {
 }
 
 Command Command::subcommand(const std::string& name, const std::string& help) {
-  return Command(*app_->add_subcommand(name, help), facts_);
+  return {*app_->add_subcommand(name, help), line_};
 }
 
 void Command::action(std::function<void()> work) {
-  app_->callback([app = app_, work = std::move(work)] {
-    if (app->get_subcommands().empty()) work();
+  app_->callback([app = app_, line = line_, work = std::move(work)] {
+    if (!app->get_subcommands().empty()) return;
+    if (line->quiet && line->verbose)
+      throw InputError(Diagnostic{"", 0, 0, "--verbose", "--quiet too", "one of them", ""});
+    set_verbosity(line->quiet ? Verbosity::quiet : line->verbose ? Verbosity::verbose : Verbosity::normal);
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    note(fmt::format(
+        "{} in all, at most {} of memory",
+        format_time(Seconds(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count())),
+        format_bytes(most_memory())));
   });
 }
 
@@ -230,8 +266,12 @@ int run_command_line(const ProgramText& text, const std::function<void(Command&)
   app.set_version_flag("--version", text.version);
   app.require_subcommand(1);
   app.formatter(std::make_shared<FittingFormatter>(terminal_style(stdout).width()));  // commands inherit it
-  Command program(app, std::make_shared<Command::Facts>());
+  Command program(app, std::make_shared<CommandLine>());
   add_commands(program);
+  if (argc <= 1) {
+    put(first_words(text, terminal_style(stdout).width()));
+    return fault;  // for scripts that left out what they meant
+  }
   if (const std::string wrong = fault_of_command(app, argc, argv); !wrong.empty()) {
     tell(wrong);
     return fault;
@@ -251,7 +291,7 @@ int run_command_line(const ProgramText& text, const std::function<void(Command&)
 
 namespace {
 
-CommandText described(const CLI::App& app, const Command::Facts& facts) {
+CommandText described(const CLI::App& app, const CommandLine& line) {
   CommandText out{app.get_name(), app.get_description(), {}, {}};
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_name() == "--help" || option->get_name().starts_with("-h,")) continue;
@@ -266,7 +306,7 @@ CommandText described(const CLI::App& app, const Command::Facts& facts) {
     text.help = option->get_description();
     text.required = option->get_required();
     text.repeated = option->get_expected_max() > 1;
-    if (const auto known = facts.find(option); known != facts.end()) {
+    if (const auto known = line.facts.find(option); known != line.facts.end()) {
       text.choices = known->second.choices;
       text.values = known->second.values;
       text.repeated = text.repeated || known->second.repeated;
@@ -274,7 +314,7 @@ CommandText described(const CLI::App& app, const Command::Facts& facts) {
     out.options.push_back(std::move(text));
   }
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (!command->get_group().empty()) out.commands.push_back(described(*command, facts));
+    if (!command->get_group().empty()) out.commands.push_back(described(*command, line));
   }
   return out;
 }
@@ -284,10 +324,10 @@ CommandText described(const CLI::App& app, const Command::Facts& facts) {
 CommandText describe_command_line(const ProgramText& text, const std::function<void(Command&)>& add_commands) {
   CLI::App app{text.description, text.name};
   app.set_version_flag("--version", text.version);
-  const auto facts = std::make_shared<Command::Facts>();
-  Command program(app, facts);
+  const auto line = std::make_shared<CommandLine>();
+  Command program(app, line);
   add_commands(program);
-  return described(app, *facts);
+  return described(app, *line);
 }
 
 }  // namespace flopcast

@@ -65,11 +65,17 @@ using OptionTarget =
     std::variant<std::string*, int*, std::uint64_t*, double*, std::filesystem::path*, std::optional<int>*,
                  std::optional<double>*, std::vector<std::string>*, std::vector<int>*>;
 
+/// What all commands share: facts about options, and the switches that every command has.
+struct CommandLine {
+  std::map<const CLI::Option*, OptionFacts> facts;
+  bool quiet = false, verbose = false;
+};
+
 /// One command of the program. Variables given to it must live as long as it does: `add_command` sees to that.
 class Command {
  public:
-  using Facts = std::map<const CLI::Option*, OptionFacts>;
-  Command(CLI::App& app, std::shared_ptr<Facts> facts) : app_(&app), facts_(std::move(facts)) {}
+  /// Adds `--quiet` and `--verbose`.
+  Command(CLI::App& app, std::shared_ptr<CommandLine> line);
 
   /// An option, "--json", or a positional argument, "FILE". @{
   Option option(const std::string& name, OptionTarget target, const std::string& help);
@@ -98,7 +104,7 @@ class Command {
   Command subcommand(const std::string& name, const std::string& help);
   void action(std::function<void()> work);
   CLI::App* app_;
-  std::shared_ptr<Facts> facts_;
+  std::shared_ptr<CommandLine> line_;
 };
 
 /// What a program says of itself.

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "analysis/cli/standard_streams.h"
+#include "analysis/render/format.h"
 #include "sim/base/atomic_file.h"
 #include "sim/base/diagnostic.h"
 
@@ -63,8 +64,9 @@ void write_text_in_new_folder(const std::string& path, std::string_view text) {
 }
 
 void write_text(const std::string& path, std::string_view text) {
-  if (path != "-") return write_file_atomically(path, text);
-  show(text);
+  if (path == "-") return put(text);
+  write_file_atomically(path, text);
+  note(fmt::format("wrote {}, {}", path, format_bytes(Bytes(static_cast<double>(text.size())))));
 }
 
 }  // namespace flopcast

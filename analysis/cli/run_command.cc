@@ -84,7 +84,7 @@ void hint_at_size(const std::set<int>& gpus, const TrainingStep& step, ProgressL
   constexpr double kBytesPerOperation = 170;  // of JSON, arrows included
   if (!gpus.empty() || step.graph.size() < kLarge) return;
   progress.clear();
-  tell(fmt::format(
+  remark(fmt::format(
       "the trace will hold some {:.0f} million operations, about {:.1f} GB; `--trace-ranks` shows chosen GPUs "
       "only",
       static_cast<double>(step.graph.size()) / 1e6, static_cast<double>(step.graph.size()) * kBytesPerOperation / 1e9));
@@ -94,7 +94,7 @@ void hint_at_size(const std::set<int>& gpus, const TrainingStep& step, ProgressL
 class TraceFile {
  public:
   TraceFile(const std::string& path, TraceChoice choice)
-      : file_(path), chrome_(path.ends_with(".json")), choice_(std::move(choice)) {}
+      : path_(path), file_(path), chrome_(path.ends_with(".json")), choice_(std::move(choice)) {}
 
   std::unique_ptr<TimelineSink> sink(const TrainingStep& step, ProgressLine& progress) {
     check_traced(choice_.gpus, step);
@@ -104,6 +104,7 @@ class TraceFile {
   void commit() {
     if (failure_) std::rethrow_exception(failure_);
     file_.commit();
+    note("wrote " + path_);
   }
 
  private:
@@ -136,6 +137,7 @@ class TraceFile {
     std::optional<ChromeTraceSink> chrome_;
     std::optional<PerfettoTraceSink> perfetto_;
   };
+  std::string path_;
   AtomicFile file_;
   bool chrome_;
   TraceChoice choice_;

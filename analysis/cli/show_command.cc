@@ -27,7 +27,7 @@ void add_show_command(Command& program) {
         add_library_option(command, arguments.library_folders);
       },
       [](const ShowArguments& arguments) {
-        show(to_text(arguments.name, Libraries::discover(arguments.library_folders)));
+        put(to_text(arguments.name, Libraries::discover(arguments.library_folders)));
       });
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -11,12 +12,15 @@
 #include <string>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/terminal.h"
+#include "analysis/render/format.h"
 #include "sim/base/plain_text.h"
 
 namespace flopcast {
 namespace {
 
 int stdout_error = 0;  // errno of the first write that failed
+Verbosity said = Verbosity::normal;
 
 // Opened the wrong way round, so that whoever uses the stream hears that he cannot.
 void occupy(int descriptor, int flags) {
@@ -26,6 +30,20 @@ void occupy(int descriptor, int flags) {
     ::dup2(opened, descriptor);
     ::close(opened);
   }
+}
+
+// Every line broken on its own, at most `width` columns wide; what goes on is set in.
+std::string broken_lines(const std::string& text, std::size_t width) {
+  std::string out;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string line = text.substr(at, end - at);
+    // Lines that fit stay as they are: their blanks may be columns.
+    out += display_width(line) <= width ? line : wrap(line, width - 2, "  ");
+    if (end < text.size()) out += '\n';
+    at = end + 1;
+  }
+  return out;
 }
 
 }  // namespace
@@ -39,16 +57,32 @@ void hold_standard_streams() {
   std::signal(SIGXFSZ, SIG_IGN);
 }
 
-void show(std::string_view text) {
+void set_verbosity(Verbosity verbosity) { said = verbosity; }
+Verbosity verbosity() { return said; }
+
+void put(std::string_view text) {
   errno = 0;
   const bool taken = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (!taken && stdout_error == 0) stdout_error = errno == 0 ? EIO : errno;
+}
+
+void show(std::string_view text) {
+  if (said != Verbosity::quiet) put(text);
+}
+
+void remark(std::string_view line) noexcept {
+  if (said != Verbosity::quiet) tell(line);
+}
+
+void note(std::string_view line) noexcept {
+  if (said == Verbosity::verbose) tell(line);
 }
 
 void tell(std::string_view line) noexcept {
   std::string shown;
   try {
     shown = visible(line, LineEnds::allowed);
+    if (::isatty(STDERR_FILENO) != 0) shown = broken_lines(shown, terminal_style(stderr).width());
     line = shown;
   } catch (const std::bad_alloc&) {
     // Then as it is.

@@ -8,6 +8,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/failure.h"
 #include "analysis/cli/output.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/sweep_results.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/render/format.h"
@@ -63,7 +64,7 @@ void list_candidates(const SweepStudy& study, const SweepShard& shard) {
   for_each_wanted(study, [&](const SweepCandidate& candidate) {
     if (candidate.number % static_cast<std::uint64_t>(shard.of) != static_cast<std::uint64_t>(shard.part - 1))
       return true;
-    fmt::print("{:>6}  {}\n", candidate.number, settings_of(study, candidate));
+    put(fmt::format("{:>6}  {}\n", candidate.number, settings_of(study, candidate)));
     return true;
   });
 }
@@ -76,21 +77,27 @@ void tell_faults(const SqliteFile& file, const StoredSweep& sweep) {
   constexpr int kShown = 5;
   const std::uint64_t all = sweep.counts.refused + sweep.counts.failed;
   if (all == 0) return;
-  fmt::print("\n{} gave no result ({} refused, {} failed); --retry runs them again\n", counted(all, "candidate"),
-             sweep.counts.refused, sweep.counts.failed);
+  const std::size_t width = terminal_style(stdout).width();
+  show("\n" +
+       wrap(fmt::format("{} gave no result ({} refused, {} failed); --retry runs them again", counted(all, "candidate"),
+                        sweep.counts.refused, sweep.counts.failed),
+            width, "") +
+       "\n");
   for (const StoredFault& fault : stored_faults(file, sweep, kShown))
-    fmt::print("  {:>6}  {}\n", fault.number,
-               wrap(fault.error.substr(0, fault.error.find('\n')), terminal_style(stdout).width() - 10, "          "));
-  if (all > kShown) fmt::print("          and {} more: `flopcast sweep show {}`\n", all - kShown, file.path());
+    show(fmt::format("  {:>6}  {}\n", fault.number,
+                     wrap(fault.error.substr(0, fault.error.find('\n')), width - 10, "          ")));
+  if (all > kShown) show(fmt::format("          and {} more: `flopcast sweep show {}`\n", all - kShown, file.path()));
 }
 
 void tell(const SweepStudy& study, const SweepSummary& summary, const std::string& file) {
   if (summary.other_build)
-    fmt::print(stderr, "flopcast: {} results of another build of flopcast were kept; --fresh runs all again\n",
-               summary.kept);
+    remark(fmt::format("flopcast: {} results of another build of flopcast were kept; --fresh runs all again",
+                       summary.kept));
   if (summary.interrupted) return;
-  fmt::print("{}: {} of {}, {} run now, {} kept; in {}\n", study.name, counted(summary.wanted, "candidate"),
-             format_integer(static_cast<double>(study.product)), summary.run.done, summary.kept, file);
+  show(wrap(fmt::format("{}: {} of {}, {} run now, {} kept; in {}", study.name, counted(summary.wanted, "candidate"),
+                        format_integer(static_cast<double>(study.product)), summary.run.done, summary.kept, file),
+            terminal_style(stdout).width(), "  ") +
+       "\n");
   const SqliteFile store = open_store(file, SqliteFile::Access::read);
   tell_faults(store, stored_sweep(store, study.name));
 }
@@ -174,7 +181,7 @@ struct MergeArguments {
 
 void merge(const MergeArguments& a) {
   const MergeResult result = merge_stores(a.into, a.from);
-  fmt::print("{} from {} added to {}\n", counted(result.rows, "result"), counted(result.files, "file"), a.into);
+  show(fmt::format("{} from {} added to {}\n", counted(result.rows, "result"), counted(result.files, "file"), a.into));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "analysis/cli/output.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/studies/sweep/sweep_show.h"
 
@@ -31,7 +32,7 @@ void describe_results(Command& c, ResultsArguments& a) {
 
 void show_results(const ResultsArguments& a) {
   const SqliteFile store = open_store(a.file, SqliteFile::Access::read);
-  fmt::print("{}", to_text(store, a.frame(store), a.top, terminal_style(stdout)));
+  show(to_text(store, a.frame(store), a.top, terminal_style(stdout)));
 }
 
 void report_results(const ResultsArguments& a) {
@@ -60,7 +61,7 @@ void compare_results(const CompareSweepsArguments& arguments) {
   const SweepFrame frame_a = load_frame(a, stored_sweep(a, arguments.sweep_a), options);
   if (options.goals.empty()) options.goals = {frame_a.goals.front().text};
   const SweepFrame frame_b = load_frame(b, stored_sweep(b, arguments.sweep_b), options);
-  fmt::print("{}", to_text(compared_sweeps(frame_a, frame_b), terminal_style(stdout)));
+  show(to_text(compared_sweeps(frame_a, frame_b), terminal_style(stdout)));
 }
 
 }  // namespace

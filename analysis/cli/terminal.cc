@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/standard_streams.h"
 #include "analysis/render/format.h"
 #include "sim/base/atomic_file.h"
 
@@ -84,9 +85,10 @@ StopFlag::~StopFlag() {
 
 bool StopFlag::raised() { return stop_asked != 0; }
 
-ProgressLine::ProgressLine() : on_(isatty(STDERR_FILENO) != 0) {}
+ProgressLine::ProgressLine() : on_(isatty(STDERR_FILENO) != 0 && verbosity() != Verbosity::quiet) {}
 
 void ProgressLine::stage(const std::string& what) {
+  end_stage();
   stage_ = what;
   begin_ = last_ = Clock::now();
   earlier_ = later_ = {begin_, 0};
@@ -98,7 +100,19 @@ void ProgressLine::at(const std::string& what, std::uint64_t done, std::uint64_t
   update(done, all, unit);
 }
 
+void ProgressLine::end_stage() {
+  if (stage_.empty() || verbosity() != Verbosity::verbose) return;
+  wipe();
+  const double took = std::chrono::duration<double>(Clock::now() - begin_).count();
+  note(fmt::format("{}: {}{}", stage_, format_time(Seconds(took)),
+                   done_ == 0 ? "" : fmt::format(", {} {}", format_count(static_cast<double>(done_)), unit_)));
+  stage_.clear();
+  done_ = 0;
+}
+
 void ProgressLine::update(std::uint64_t done, std::uint64_t all, const char* unit) {
+  done_ = done;
+  unit_ = unit;
   if (!on_) return;
   const Clock::time_point now = Clock::now();
   if (now - last_ < std::chrono::milliseconds(200) || done == 0) return;
@@ -123,6 +137,11 @@ void ProgressLine::show(const std::string& text) {
 }
 
 void ProgressLine::clear() {
+  wipe();
+  end_stage();
+}
+
+void ProgressLine::wipe() {
   if (progress_line_shown != 0) say_to_stderr("\r\x1b[K");
   progress_line_shown = 0;
 }

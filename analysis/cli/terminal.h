@@ -46,7 +46,7 @@ class StopFlag {
 };
 
 /// One line on stderr that is written over again: what is going on, how far, how fast, how long still. Silent
-/// unless stderr is a terminal.
+/// unless stderr is a terminal; `--verbose` keeps a line of each stage that ends.
 class ProgressLine {
  public:
   ProgressLine();
@@ -60,8 +60,11 @@ class ProgressLine {
  private:
   using Clock = std::chrono::steady_clock;
   void show(const std::string& text);
+  void end_stage();
+  void wipe();
   bool on_;
-  std::string stage_;
+  std::string stage_, unit_;
+  std::uint64_t done_ = 0;
   Clock::time_point begin_, last_;
   struct Mark {
     Clock::time_point when;

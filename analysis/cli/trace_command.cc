@@ -21,7 +21,7 @@ void show_stats(const TraceArguments& arguments) {
   if (!arguments.json.empty()) check_writable(arguments.json, "--json");
   const TraceStats stats = trace_stats({.path = arguments.file});
   if (arguments.json != "-") {
-    show(trace_stats_text(arguments.file, stats, terminal_style(stdout)));
+    put(trace_stats_text(arguments.file, stats, terminal_style(stdout)));
   }
   if (!arguments.json.empty()) {
     write_text(arguments.json, trace_stats_json(arguments.file, version(), stats));

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "analysis/render/csv.h"
+#include "analysis/render/format.h"
 #include "analysis/render/json.h"
 
 namespace flopcast {
@@ -63,8 +64,9 @@ std::string metric_reference(std::span<const MetricKind> kinds, const TextStyle&
   std::string out;
   for (const Section& section : sections_of(kinds)) {
     out += (out.empty() ? "" : "\n") +
-           style.bold(fmt::format("{} (of {})", section.name.empty() ? "without a part" : section.name,
-                                  fmt::join(section.kinds, ", "))) +
+           style.bold(wrap(fmt::format("{} (of {})", section.name.empty() ? "without a part" : section.name,
+                                       fmt::join(section.kinds, ", ")),
+                           style.width(), "  ")) +
            "\n";
     TextTable table({Align::left, Align::left, Align::left});
     for (const Metric& metric : section.metrics) table.row({metric.name, metric.unit, metric.meaning});

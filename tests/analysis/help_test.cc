@@ -1,4 +1,9 @@
 // Do completion, man pages and help say what the program takes?
+#include <pty.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "analysis/render/format.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 
@@ -40,6 +45,101 @@ TEST_CASE("completion scripts are sound where their shells can say so", "[cli]")
     CHECK(std::system(check.c_str()) == 0);
   }
   CHECK(testing::flopcast("completion tcsh").code == 2);
+}
+
+/// What a terminal of `columns` columns shows of `flopcast ARGUMENTS`, stdout and stderr together.
+std::string on_terminal(const std::vector<std::string>& arguments, unsigned short columns) {
+  const winsize size = {50, columns, 0, 0};
+  int terminal = -1;
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, &size);
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::vector<char*> words{const_cast<char*>("flopcast")};
+    for (const std::string& word : arguments) words.push_back(const_cast<char*>(word.c_str()));
+    words.push_back(nullptr);
+    execv(testing::program().c_str(), words.data());
+    _exit(127);
+  }
+  std::string out;
+  char piece[4096];
+  for (ssize_t got = 0; (got = read(terminal, piece, sizeof piece)) > 0;)
+    out.append(piece, static_cast<std::size_t>(got));
+  close(terminal);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return out;
+}
+
+/// The widest of the lines; a line that was written over counts as it stands in the end.
+std::size_t widest(const std::string& text) {
+  std::istringstream lines(text);
+  std::size_t out = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.ends_with('\r')) line.pop_back();
+    const std::size_t over = line.rfind("\r\x1b[K");
+    out = std::max(out, display_width(over == std::string::npos ? line : line.substr(over + 4)));
+  }
+  return out;
+}
+
+TEST_CASE("what is said fits the terminal, from 60 to 200 columns", "[cli]") {
+  const test::TemporaryFolder folder;
+  const std::string dense = folder.write("dense.textproto", testing::kDense);
+  const std::vector<std::vector<std::string>> commands = {
+      {},
+      {"help"},
+      {"help", "units"},
+      {"run", "--help"},
+      {"list", "gpus"},
+      {"list", "metrics"},
+      {"fields", "training"},
+      {"rnu"},
+      {"run", dense, "--nothing"},
+      {"run", dense, "--set", "training.plan.pipline=3"},
+      {"run", dense, "--verbose"},
+      {"check", dense},
+      {"policy", "classify", "h800-sxm"},
+      {"curve", "llama_3_1_8b_azure_conversation", "--users", "1"},
+  };
+  for (const int width : {60, 80, 200}) {
+    const auto columns = static_cast<unsigned short>(width);
+    for (const auto& command : commands) {
+      const std::string text = on_terminal(command, columns);
+      CAPTURE(columns, command.empty() ? "" : command[0], text);
+      CHECK(widest(text) <= columns);
+      CHECK(widest(text) > 20);
+    }
+  }
+  CHECK_THAT(on_terminal({"list", "gpus"}, 80), ContainsSubstring("\x1b[1m"));
+  setenv("NO_COLOR", "1", 1);
+  CHECK_THAT(on_terminal({"list", "gpus"}, 80), !ContainsSubstring("\x1b["));
+  unsetenv("NO_COLOR");
+}
+
+TEST_CASE("--quiet says only what was asked for, --verbose what went on", "[cli]") {
+  const test::TemporaryFolder folder;
+  const std::string dense = folder.write("dense.textproto", testing::kDense);
+  const testing::Outcome quiet = testing::flopcast("run -q " + dense + " --html " + folder.path() + "/page.html");
+  CHECK(quiet.code == 0);
+  CHECK(quiet.out.empty());
+  CHECK(quiet.err.empty());
+  CHECK(std::filesystem::exists(folder.path() + "/page.html"));
+  CHECK_THAT(testing::flopcast("--quiet run " + dense + " --json -").out, StartsWith("{"));
+  CHECK_THAT(testing::flopcast("run nothing --quiet").err, ContainsSubstring("expected a scenario file"));
+  CHECK_THAT(testing::flopcast("list gpus --quiet").out, ContainsSubstring("h100-sxm"));
+  const testing::Outcome verbose = testing::flopcast("run " + dense + " --verbose --csv " + folder.path() + "/x.csv");
+  CHECK(verbose.out == testing::flopcast("run " + dense).out);
+  CHECK_THAT(verbose.err, ContainsSubstring("read " + dense) && ContainsSubstring("the step: ") &&
+                              ContainsSubstring("wrote " + folder.path() + "/x.csv") &&
+                              ContainsSubstring(" of memory"));
+  CHECK(testing::flopcast("run " + dense + " -q -v").code == 2);
+}
+
+TEST_CASE("asked nothing, the program says three things to try", "[cli]") {
+  const testing::Outcome first = testing::flopcast("");
+  CHECK(first.code == 2);
+  CHECK_THAT(first.out, ContainsSubstring("Three things to try") && ContainsSubstring("flopcast help"));
+  CHECK_THAT(testing::flopcast("--quiet rnu").err, ContainsSubstring("did you mean \"run\"?"));
 }
 
 TEST_CASE("help explains commands and topics; man pages are made of the same words", "[cli]") {

@@ -183,8 +183,8 @@ std::string to_text(std::span<const ServingCurve> curves, const TextStyle& style
       "Throughput against speed: more and more users at once\n\n" + Picture(curves, style.width()).text() + "\n";
   char letter = 'A';
   for (const ServingCurve& curve : curves) {
-    if (curves.size() > 1) out += fmt::format("{}  ", letter++);
-    out += title_of(curve) + "\n";
+    const std::string mark = curves.size() > 1 ? fmt::format("{}  ", letter++) : "";
+    out += mark + wrap(title_of(curve), style.width() - mark.size(), "   ") + "\n";
     TextTable table(kAligned);
     table.header(columns());
     for (const CurveRung& rung : curve.rungs) table.row(row_of(rung));

@@ -103,7 +103,7 @@ std::string searched_text(const PlanStudy& study, const TextStyle& style) {
 std::string own_text(const PlanStudy& study) {
   const SearchResult& s = study.search;
   if (!study.own && s.ranked && !s.ranked->estimate.fits) {
-    return fmt::format("The scenario's own plan does not fit: {} on the fullest GPU.\n",
+    return fmt::format("The scenario's own plan does not fit: {} on the fullest GPU.",
                        format_bytes(s.ranked->estimate.memory));
   }
   if (!study.own) return "";
@@ -114,7 +114,7 @@ std::string own_text(const PlanStudy& study) {
       s.rank_is_exact
           ? fmt::format("rank {} of those priced", format_integer(static_cast<double>(s.rank)))
           : fmt::format("behind {} or more of those priced", format_integer(static_cast<double>(s.rank - 1)));
-  return fmt::format("The scenario's own plan {}: {}, {}.\n", standing, format_time(study.own->step), rank);
+  return fmt::format("The scenario's own plan {}: {}, {}.", standing, format_time(study.own->step), rank);
 }
 
 }  // namespace
@@ -153,7 +153,7 @@ std::string to_text(const PlanStudy& study, const TextStyle& style) {
                       });
   if (study.own && !listed) add_row(table, study, "own", *study.own);
   text += table.render(style) + "\n";
-  text += own_text(study);
+  if (const std::string own = own_text(study); !own.empty()) text += wrap(own, style.width(), "") + "\n";
   for (const PlanAnswer& answer : study.why) {
     text += wrap(fmt::format("Why not {}? {}.", answer.asked, answer.text), style.width() - 2, "  ") + "\n";
   }

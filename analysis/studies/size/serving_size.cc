@@ -327,9 +327,11 @@ std::string to_text(const Scenario& scenario, const SizeOptions& options, const 
                 result.saturation.rate, result.saturation.load)
           : fmt::format("Saturation point: {}.", result.saturation.note);
   out += "\n" + wrap(saturation, style.width(), "") + "\n";
-  out += fmt::format("\nThroughput against speed: this deployment at 10 % to 120 % of {}\n",
-                     result.saturation.rate > 0 ? "that" : "the traffic") +
-         sample_table(result.curve, false, style);
+  out += "\n" +
+         wrap(fmt::format("Throughput against speed: this deployment at 10 % to 120 % of {}",
+                          result.saturation.rate > 0 ? "that" : "the traffic"),
+              style.width(), "") +
+         "\n" + sample_table(result.curve, false, style);
   return out;
 }
 
