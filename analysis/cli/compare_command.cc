@@ -14,7 +14,6 @@
 #include "analysis/render/json.h"
 #include "analysis/studies/compare/compare_html.h"
 #include "analysis/studies/compare/compare_output.h"
-#include "analysis/studies/compare/rl_side_by_side.h"
 #include "flopcast/scenario.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "scenarios/studies/study.h"
@@ -73,32 +72,11 @@ ScenarioComparison comparison_of(const CompareArguments& a, const Line& line, co
   return compare(line.scenarios, options);
 }
 
-/// Loops of reinforcement learning: their parts side by side.
-void compare_loops(const CompareArguments& a, const Line& line, const Environment& environment) {
-  for (const auto& [option, value] : {std::pair("--json", a.json), {"--html", a.html}, {"--measure", a.measure}}) {
-    if (!value.empty())
-      throw InputError(Diagnostic{"", 0, 0, option, "loops of reinforcement learning",
-                                  "scenarios with `training` or `serving`; of loops there is text and --csv", ""});
-  }
-  const InterruptGuard interrupt;
-  std::vector<RlOptions> options;
-  for (const Scenario& scenario : line.scenarios) {
-    if (!scenario.rl)
-      throw InputError(
-          Diagnostic{scenario.file, 0, 0, "", "a scenario without `rl`", "one like the first, a loop", ""});
-    options.push_back(rl_options(scenario, environment, {}));
-  }
-  const std::vector<RlReport> reports = run_side_by_side(line.scenarios, options);
-  if (a.csv != "-") show(side_by_side_text(reports, terminal_style(stdout)));
-  if (!a.csv.empty()) write_text(a.csv, side_by_side_csv(reports));
-}
-
 void run_compare(const CompareArguments& a) {
   const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
   check_outputs(outputs);
   const Environment environment = load_environment(a.library_folders);
   const Line line = line_of(a, environment);
-  if (line.scenarios.front().rl && a.causes.empty()) return compare_loops(a, line, environment);
   ProgressLine progress;
   CompareOptions options;
   options.run = study_options(line.scenarios[0], environment, progress);

@@ -8,6 +8,7 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
 #include "analysis/studies/plan/plan_study.h"
+#include "analysis/studies/plan/rl_plan.h"
 #include "analysis/studies/plan/serving_plan.h"
 #include "analysis/studies/size/serving_size.h"
 #include "scenarios/proto/plan_report.pb.h"
@@ -62,12 +63,41 @@ void find_deployment(const PlanArguments& a, const Environment& environment) {
   if (!a.output.empty()) write_text(a.output, scenario_text(study, study.plans.front(), environment));
 }
 
+void find_layout(const PlanArguments& a, const Environment& environment) {
+  refuse_options({{"--among", !a.among.empty()},
+                  {"--where", !a.where.empty()},
+                  {"--why", !a.why.empty()},
+                  {"--precision", !a.precision.empty()},
+                  {"--slo", !a.slo.empty()}},
+                 "options of a loop: --open, --keep");
+  LoopPlanOptions options;
+  options.open = a.open;
+  options.keep = a.keep;
+  options.workers = workers_or_cores(a.workers);
+  ProgressLine progress;
+  options.progress = [&progress](const std::string& stage, std::size_t done, std::size_t all) {
+    progress.at(stage, done, all, "layouts");
+    return true;
+  };
+  const LoopPlanStudy study = plan_loop(a.scenario.file, environment, a.scenario.sets, options);
+  progress.clear();
+  if (a.json != "-" && a.csv != "-" && a.output != "-") show(to_text(study, terminal_style(stdout)));
+  if (!a.json.empty()) {
+    report::LoopPlanStudy message = to_message(study);
+    message.set_program(version());
+    write_text(a.json, to_json(message));
+  }
+  if (!a.csv.empty()) write_text(a.csv, to_csv(study));
+  if (!a.output.empty()) write_text(a.output, scenario_text(study, study.plans.front().choice, environment));
+}
+
 void find_plan(const PlanArguments& a) {
   const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--output", a.output}};
   check_outputs(outputs);
   const Environment environment = a.scenario.environment();
-  if (load_open_scenario(a.scenario.file, a.scenario.sets, environment.data().libraries()).scenario.serving)
-    return find_deployment(a, environment);
+  const Scenario asked = load_open_scenario(a.scenario.file, a.scenario.sets, environment.data().libraries()).scenario;
+  if (asked.serving) return find_deployment(a, environment);
+  if (asked.rl) return find_layout(a, environment);
   refuse_options({{"--slo", !a.slo.empty()}}, "a service (serving { ... })");
   PlanOptions options;
   options.open.open = a.open;
@@ -102,16 +132,19 @@ void find_plan(const PlanArguments& a) {
 
 void add_plan_command(Command& program) {
   program.add_command<PlanArguments>(
-      "plan", "Find the best parallel plan of a training step, or the best deployment of a service",
+      "plan", "Find the best parallel plan of a training step, deployment of a service, or layout of an RL loop",
       [](Command& command, PlanArguments& arguments) {
         arguments.scenario.add_to(command);
         command
             .option("--open", arguments.open,
                     "Vary it though the scenario states it: plan, plan.tensor, schedule, recompute, ..., or all; of a "
-                    "service tensor, attention_data, expert, pipeline, split, or all")
+                    "service tensor, attention_data, expert, pipeline, split, or all; of an RL loop placement")
             .value_name("FIELD,...")
             .separated_by(',');
-        command.option("--keep", arguments.keep, "Leave it as it is though the scenario does not state it")
+        command
+            .option(
+                "--keep", arguments.keep,
+                "Leave it as it is though the scenario does not state it; of an RL loop split, trainer, engine, batch")
             .value_name("FIELD,...")
             .separated_by(',');
         command.option("--among", arguments.among, "Only these values: schedule=1f1b,interleaved_1f1b")

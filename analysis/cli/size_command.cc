@@ -10,6 +10,7 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
 #include "analysis/runs/serving/serving_report.h"
+#include "analysis/studies/size/rl_size.h"
 #include "analysis/studies/size/serving_size.h"
 #include "analysis/studies/size/training_size.h"
 #include "scenarios/proto/plan_report.pb.h"
@@ -64,12 +65,15 @@ void size_run(const SizeArguments& a) {
   check_outputs(outputs);
   TrainingSizeOptions options = training_options(a);
   ProgressLine progress;
-  options.progress = [&progress](const std::string& stage, std::size_t done, std::size_t all) {
-    progress.at(stage, done, all, "sets of degrees");
+  const Environment environment = a.scenario.environment();
+  const bool loop =
+      load_open_scenario(a.scenario.file, a.scenario.sets, environment.data().libraries()).scenario.rl != nullptr;
+  options.progress = [&progress, loop](const std::string& stage, std::size_t done, std::size_t all) {
+    progress.at(stage, done, all, loop ? "layouts" : "sets of degrees");
     return true;
   };
-  const Environment environment = a.scenario.environment();
-  const TrainingSize size = size_training(a.scenario.file, environment, a.scenario.sets, options);
+  const auto sized = loop ? size_loop : size_training;
+  const TrainingSize size = sized(a.scenario.file, environment, a.scenario.sets, options);
   progress.clear();
   if (a.csv != "-" && a.json != "-") show(to_text(size, options, terminal_style(stdout)));
   if (size.met.empty()) throw InputError(unmet(size, options));
@@ -115,7 +119,7 @@ void size_service(const SizeArguments& arguments) {
   if (arguments.of_training()) return size_run(arguments);
   if (arguments.slo.empty()) {
     refuse("--slo", "nothing",
-           "--slo ttft=2s,tpot=50ms for a service, --deadline 60d or --budget 8e6 for a training run");
+           "--slo ttft=2s,tpot=50ms for a service, --deadline 60d or --budget 8e6 for a run of training or RL");
   }
   const OutputOption outputs[] = {{"--json", arguments.json}, {"--html", arguments.html, false}};
   check_outputs(outputs);
@@ -153,7 +157,7 @@ void size_service(const SizeArguments& arguments) {
 
 void add_size_command(Command& program) {
   program.add_command<SizeArguments>(
-      "size", "Find the smallest serving deployment that keeps a promise, or the cluster for a training run",
+      "size", "Find the smallest serving deployment that keeps a promise, or the cluster for a run of training or RL",
       [](Command& command, SizeArguments& arguments) {
         arguments.scenario.add_to(command);
         command.option("--slo", arguments.slo, "The promise: ttft=2s,tpot=50ms (and e2e=TIME)").value_name("LIMIT,...");
@@ -163,9 +167,9 @@ void add_size_command(Command& program) {
         command.flag("--no-curve", arguments.no_curve, "Leave the loads beside the scenario's own out");
         command.flag("--ratio", arguments.ratio,
                      "Instead: the best ratio of prefill to decode replicas on the whole cluster");
-        command.option("--deadline", arguments.deadline, "Of a training run: the time for its tokens, 60d")
+        command.option("--deadline", arguments.deadline, "Of a run of training or RL: the time for it, 60d")
             .value_name("TIME");
-        command.option("--budget", arguments.budget, "Of a training run: US dollars for its GPU-hours, 8e6")
+        command.option("--budget", arguments.budget, "Of a run: US dollars for its GPU-hours, 8e6")
             .between(0.0, 1e15)
             .value_name("USD");
         command.option("--allowed-for", arguments.allowed_for, "Only chips that may be sold there on --date")

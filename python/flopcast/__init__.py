@@ -9,6 +9,7 @@ run()       a scenario, by name, file or text, to a Report
 check()     the same without a replay: what is wrong with it, or whether it fits
 resolve()   the scenario alone, to be run several times or extended
 sweep()     all candidates of a study, on every core, to a pandas.DataFrame; read_sweep() reads what one has left
+plan(), size(), compare(), explain()  the studies of the command line, as what their JSON says
 Environment the libraries and calibrations that the others read; one is made when none is given
 
 Faults of an input raise InputError, whose `diagnostics` have file, line, column, path, found, expected, nearest and
@@ -26,12 +27,13 @@ from . import _flopcast
 from ._flopcast import (Diagnostic, Environment as _Environment, InputError, Interrupted, Iteration, PipelineSizes,
                         Progress, Replica, Request, Scenario)
 from ._report import Columns, Metric, Part, Report
+from ._studies import compare, explain, plan, size
 from ._sweep import read as read_sweep, sweep
 
 __all__ = [
     "Columns", "Diagnostic", "Environment", "InputError", "Interrupted", "Iteration", "Metric", "Part",
-    "PipelineSizes", "Progress", "Replica", "Report", "Request", "Scenario", "check", "read_sweep", "resolve", "run",
-    "schedule_text", "sweep",
+    "PipelineSizes", "Progress", "Replica", "Report", "Request", "Scenario", "check", "compare", "explain", "plan",
+    "read_sweep", "resolve", "run", "schedule_text", "size", "sweep",
 ]
 atexit.register(_flopcast.end)
 __version__ = _flopcast.version().split()[-1]

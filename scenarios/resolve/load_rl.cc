@@ -44,7 +44,7 @@ class RlLoader {
     rewards();
     growth();
     if (sound("")) sequences();
-    if (sound("")) gpu_counts();
+    if (sound("") && !context_.open) gpu_counts();
     return out_;
   }
 
@@ -143,7 +143,8 @@ class RlLoader {
     if (!in_.has_rollout()) return fault("rollout", "nothing", "rollout { ... }, the engine that writes answers");
     if (in_.has_rollout_cluster()) elsewhere();
     if (!context_.model || !sound("rollout_cluster")) return;
-    ServingContext context{context_.model, engine_cluster(), context_.file, context_.places, context_.libraries, "rl."};
+    ServingContext context{context_.model, engine_cluster(), context_.file, context_.places, context_.libraries,
+                           "rl.",          context_.open};
     const auto spec =
         load_replicas(in_.rollout(), in_.has_speculation() ? &in_.speculation() : nullptr, "rollout", context, faults_);
     if (!spec) return;
@@ -257,7 +258,7 @@ class RlLoader {
                           padded ? "a padded sequence" : "a micro-batch"),
               "a larger training.batch.sequence_length");
     }
-    if (!row().generates || !engine_cluster()) return;
+    if (!row().generates || !engine_cluster() || context_.open) return;
     const ReplicaMemory memory = replica_memory(out_->rollout.engine, engine_cluster()->node.gpu);
     if (static_cast<double>(memory.kv_tokens) < longest)
       fault("rollout", fmt::format("room for the cache of {} tokens", std::max<std::int64_t>(0, memory.kv_tokens)),

@@ -21,6 +21,7 @@ struct RlContext {
   std::string file;
   const Places* places = nullptr;
   const Libraries* libraries = nullptr;
+  bool open = false;  ///< plan and replicas are still to be chosen: nothing is said of GPUs and memory
 };
 
 /// What is wrong is added to `faults`.

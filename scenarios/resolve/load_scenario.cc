@@ -267,7 +267,7 @@ class Resolver {
     out_.rl = load_rl(in_.rl(),
                       {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr,
                        out_.training && sound("training") ? &*out_.training : nullptr, in_.has_training(), file_,
-                       &places_, &libraries_},
+                       &places_, &libraries_, open_},
                       faults_);
     out_.training.reset();
   }

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "sim/base/random.h"
 #include "tests/catch.h"
 #include "tests/workloads/serving_fixture.h"
 #include "workloads/rl/loop.h"
@@ -335,4 +336,99 @@ TEST_CASE("a session gives back what it has not answered, and goes on with what 
   }
   alone.run_until(Seconds(0.305));
   CHECK(alone.withdraw().at(0).generated == 30);
+}
+
+namespace {
+
+/// A loop of any kind, small.
+struct AnyLoop {
+  RlConfig config = small_loop();
+  int updates = 1;
+  RlPrices prices = small_prices();
+};
+
+AnyLoop any_loop(std::uint64_t seed) {
+  RandomStream random(seed, 0x10095);
+  const auto one_of = [&](int n) { return static_cast<int>(random.uniform() * n); };
+  AnyLoop out;
+  RlConfig& c = out.config;
+  c.algorithm = &algorithms()[static_cast<std::size_t>(one_of(static_cast<int>(algorithms().size())))];
+  const bool learns = c.algorithm->trains && c.algorithm->generates;
+  out.updates = c.algorithm->trains ? 1 + one_of(4) : 1;
+  c.prompts = out.updates * (1 + one_of(8));
+  c.group = 1 + one_of(6) + (c.algorithm->group ? 1 : 0);
+  c.answer.mean = 20 + 400 * random.uniform();
+  c.answer.shape = LengthShape{static_cast<std::uint8_t>(one_of(4))};
+  c.answer.variation = random.uniform();
+  c.answer.most = c.answer.shape == LengthShape::fixed ? c.answer.mean : 2000;
+  c.answer.group_correlation = random.uniform();
+  c.placement = one_of(2) == 0 ? RlPlacement::colocated : RlPlacement::separate;
+  constexpr double kStaleness[] = {0, 0, 1, 1.5, 3};
+  c.asynchrony.staleness = learns ? kStaleness[one_of(5)] : 0;
+  c.asynchrony.in_flight = InFlight{static_cast<std::uint8_t>(one_of(3))};
+  c.asynchrony.stream_updates = learns && c.placement == RlPlacement::separate && one_of(2) == 0;
+  c.order = PromptOrder{static_cast<std::uint8_t>(one_of(2))};
+  c.packing = AnswerPacking{static_cast<std::uint8_t>(one_of(2))};
+  c.epochs = 1 + one_of(2);
+  c.signal_share = c.algorithm->drops_groups ? 0.3 + 0.7 * random.uniform() : 1;
+  c.reward.time = Seconds(0.2 * random.uniform());
+  c.reward.variation = random.uniform();
+  c.reward.hanging = one_of(3) == 0 ? 0.05 : 0;
+  c.reward.time_out = Seconds(5);
+  c.host_time = Seconds(random.uniform());
+  c.replayed_steps = 2;
+  c.seed = seed;
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("laws of any loop: parts sum, books balance, nothing is staler than it may be, the busiest decides", "[rl]") {
+  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+    const AnyLoop any = any_loop(seed);
+    const RlConfig& c = any.config;
+    INFO("seed " << seed << ", " << c.algorithm->name << ", staleness " << c.asynchrony.staleness);
+    const RlOutcome out = loop_of(c, any.updates, any.prices);
+    REQUIRE(out.steps.size() == static_cast<std::size_t>(c.warm_up_steps() + c.replayed_steps));
+    std::int64_t answers = 0, tokens = 0;
+    Seconds before;
+    for (const RlStep& step : out.steps) {
+      CHECK(step.begin == before);
+      before = step.end;
+      CHECK_THAT(sum(step).value(), WithinRel(step.length().value(), 1e-9));
+      CHECK(step.answers == c.answers());
+      CHECK(step.staleness_most <= std::ceil(c.asynchrony.staleness));
+      // Of a loop that runs ahead, a stretch of equal iterations is counted in the step in which it begins.
+      if (c.asynchrony.staleness == 0) CHECK(step.engine_busy <= kReplicas * (step.engine_awake + Seconds(0.01)));
+      // The trainer is the busiest pool, or the longest answer decides: each token takes an iteration of 10 ms.
+      Seconds trainer;
+      for (const RlPart p : {RlPart::log_probs, RlPart::reference, RlPart::update, RlPart::critic_update, RlPart::sync})
+        trainer += step.parts[static_cast<std::size_t>(p)];
+      CHECK(step.length() >= trainer);
+      if (c.asynchrony.staleness == 0 && c.algorithm->generates)
+        CHECK(step.length().value() >= 0.01 * (step.longest - 1));
+      answers += step.answers;
+      tokens += step.answer_tokens;
+    }
+    CHECK(out.trained == answers);
+    CHECK(out.trained_tokens == tokens);
+    CHECK(out.begun >= out.trained);
+    CHECK(static_cast<double>(out.begun - out.trained) <=
+          std::ceil((c.asynchrony.staleness + 1) * static_cast<double>(c.answers())));
+    if (c.asynchrony.staleness == 0) CHECK(out.begun_tokens == out.trained_tokens);
+  }
+}
+
+TEST_CASE("staleness 0 is the synchronous loop, whatever is said of answers in flight", "[rl]") {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    AnyLoop any = any_loop(seed);
+    any.config.asynchrony = {};
+    const RlOutcome first = loop_of(any.config, any.updates, any.prices);
+    for (const InFlight in_flight : {InFlight::finish, InFlight::keep}) {
+      any.config.asynchrony.in_flight = in_flight;
+      const RlOutcome other = loop_of(any.config, any.updates, any.prices);
+      INFO("seed " << seed);
+      CHECK(other.steps.back().end == first.steps.back().end);
+    }
+  }
 }

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "flopcast/errors.h"
 
 namespace flopcast {
@@ -165,16 +167,22 @@ Seconds RlLoop::spend(RlPart part, Seconds start, Seconds time) {
   return start + time;
 }
 
-/// Enough groups are complete, and those that may not wait for another step find room in what is left of this one.
+/// Enough groups are complete, and those that would be too stale later find room: of the groups that this update does
+/// not take, those that have to be trained on within so many steps are no more than these hold.
 bool RlLoop::may_start() const {
   const std::size_t unit = unit_groups();
   if (ready_.size() < unit) return false;
-  const std::size_t left = static_cast<std::size_t>(config_.prompts) - static_cast<std::size_t>(unit_ + 1) * unit;
-  const int last = version_ - static_cast<int>(std::ceil(config_.asynchrony.staleness));
-  std::size_t overdue = 0;
-  for (int version = 0; version <= last && version < static_cast<int>(open_.size()); ++version)
-    overdue += static_cast<std::size_t>(open_[static_cast<std::size_t>(version)]);
-  return overdue <= left;
+  const auto prompts = static_cast<std::size_t>(config_.prompts);
+  std::size_t room = prompts - static_cast<std::size_t>(unit_ + 1) * unit, waiting = 0, next_ready = unit;
+  int version = 0;
+  for (int last = version_ - static_cast<int>(std::ceil(config_.asynchrony.staleness)); last <= version_; ++last) {
+    for (; version <= last && version < static_cast<int>(open_.size()); ++version)
+      waiting += static_cast<std::size_t>(open_[static_cast<std::size_t>(version)]);
+    for (; next_ready < ready_.size() && groups_[ready_[next_ready]].version <= last; ++next_ready) ++waiting;
+    if (waiting > room) return false;
+    room += prompts;
+  }
+  return true;
 }
 
 void RlLoop::start_unit(Seconds now) {
@@ -330,6 +338,21 @@ void RlLoop::fire(Seconds now) {
   start_sync(now);
 }
 
+/// The trainer waits for answers that nobody writes. The loaders' laws leave no such loop that is known of.
+void RlLoop::nothing_left() const {
+  Diagnostic fault{"",
+                   0,
+                   0,
+                   "rl.asynchrony.staleness",
+                   fmt::format("{:g}", config_.asynchrony.staleness),
+                   fmt::format("one with which answers could still be begun: step {} waits for {} prompts, {} are "
+                               "answered",
+                               version_, unit_groups(), ready_.size()),
+                   ""};
+  fault.remedy = "a staleness of 0, or of whole steps";
+  throw InputError(fault);
+}
+
 RlOutcome RlLoop::run(const std::function<bool(int)>& keep_going) {
   const int wanted = config_.warm_up_steps() + std::max(1, config_.replayed_steps);
   constexpr std::uint64_t kAsk = 512;
@@ -357,7 +380,7 @@ RlOutcome RlLoop::run(const std::function<bool(int)>& keep_going) {
         session_->run_until(until);
       }
     }
-    assert(is_finite(next) && "nothing left that could happen");
+    if (!is_finite(next)) nothing_left();
     now = next;
     fire(now);
   }

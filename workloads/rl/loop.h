@@ -121,6 +121,7 @@ class RlLoop {
   void sleep(Seconds now);
   void wake(Seconds now);
   Seconds next_own_event() const;
+  [[noreturn]] void nothing_left() const;
   void fire(Seconds now);
   std::size_t unit_groups() const;
   bool may_start() const;

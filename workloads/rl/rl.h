@@ -79,9 +79,9 @@ struct AsynchronyConfig {
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
-    field("staleness", &AsynchronyConfig::staleness, {"loop"});
-    field("in_flight", &AsynchronyConfig::in_flight, {"loop"});
-    field("stream_updates", &AsynchronyConfig::stream_updates, {"loop"});
+    field("staleness", &AsynchronyConfig::staleness, {"ahead"});
+    field("in_flight", &AsynchronyConfig::in_flight, {"ahead"});
+    field("stream_updates", &AsynchronyConfig::stream_updates, {"ahead"});
   }
 };
 
@@ -228,17 +228,17 @@ struct RlConfig {
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
-    field("algorithm", &RlConfig::algorithm, {"loop"});
+    field("algorithm", &RlConfig::algorithm, {"algorithm"});
     field("prompts", &RlConfig::prompts, {"rollouts"});
     field("group", &RlConfig::group, {"rollouts"});
     field("prompt", &RlConfig::prompt);
     field("answer", &RlConfig::answer);
-    field("epochs", &RlConfig::epochs, {"loop"});
-    field("placement", &RlConfig::placement, {"loop"});
+    field("epochs", &RlConfig::epochs, {"algorithm"});
+    field("placement", &RlConfig::placement, {"placement"});
     field("packing", &RlConfig::packing, {"loop"});
     field("order", &RlConfig::order, {"loop"});
-    field("reference", &RlConfig::reference, {.cause = "loop", .absent = "as the algorithm has it"});
-    field("old_log_probs", &RlConfig::old_log_probs, {.cause = "loop", .absent = "as the algorithm has it"});
+    field("reference", &RlConfig::reference, {.cause = "algorithm", .absent = "as the algorithm has it"});
+    field("old_log_probs", &RlConfig::old_log_probs, {.cause = "algorithm", .absent = "as the algorithm has it"});
     field("signal_share", &RlConfig::signal_share, {"rollouts"});
     field("asynchrony", &RlConfig::asynchrony);
     field("reward", &RlConfig::reward);

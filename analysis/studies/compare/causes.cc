@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "analysis/render/format.h"
+#include "analysis/studies/compare/loop_causes.h"
 #include "analysis/studies/compare/scenario_fields.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "scenarios/resolve/training_laws.h"
@@ -227,13 +228,13 @@ constexpr NamedCause kCauses[] = {
     {"dualpipe", "DualPipe", "schedule", Of::training, [](const Scenario& s) { return schedule_change(s, "dualpipe"); },
      [](const Scenario&, Scenario& s) { s.training->schedule = "dualpipe"; }},
     {"free-routing", "experts on any node", "routing", Of::both, routing_change, free_routing},
-    {"nvlink-900", "NVLink of 900 GB/s both directions", "nvlink", Of::both,
+    {"nvlink-900", "NVLink of 900 GB/s both directions", "nvlink", Of::any,
      [](const Scenario& s) { return nvlink_change(s, kH100NvLink); },
      [](const Scenario&, Scenario& s) { set_nvlink(s, kH100NvLink); }},
-    {"nvlink-400", "NVLink of 400 GB/s both directions", "nvlink", Of::both,
+    {"nvlink-400", "NVLink of 400 GB/s both directions", "nvlink", Of::any,
      [](const Scenario& s) { return nvlink_change(s, kH800NvLink); },
      [](const Scenario&, Scenario& s) { set_nvlink(s, kH800NvLink); }},
-    {"hbm-half", "half the memory bandwidth", "memory", Of::both,
+    {"hbm-half", "half the memory bandwidth", "memory", Of::any,
      [](const Scenario& s) {
        const BytesPerSecond now = s.cluster.node.gpu.hbm_bandwidth;
        return fmt::format("{} -> {}", format_rate(now), format_rate(0.5 * now));
@@ -241,12 +242,12 @@ constexpr NamedCause kCauses[] = {
      [](const Scenario& original, Scenario& s) {
        s.cluster.node.gpu.hbm_bandwidth = 0.5 * original.cluster.node.gpu.hbm_bandwidth;
      }},
-    {"nic-half", "NICs of half the bandwidth", "nic", Of::both,
+    {"nic-half", "NICs of half the bandwidth", "nic", Of::any,
      [](const Scenario& s) { return rates(s.cluster.node.nic_bandwidth, 0.5 * s.cluster.node.nic_bandwidth); },
      [](const Scenario& original, Scenario& s) {
        s.cluster.node.nic_bandwidth = 0.5 * original.cluster.node.nic_bandwidth;
      }},
-    {"compute-half", "half the computing rate", "compute", Of::both,
+    {"compute-half", "half the computing rate", "compute", Of::any,
      [](const Scenario& s) {
        return fmt::format("{:.4g} -> {:.4g} TFLOPS BF16", s.cluster.node.gpu.bf16_peak.value() / 1e12,
                           s.cluster.node.gpu.bf16_peak.value() / 2e12);
@@ -271,16 +272,40 @@ const NamedCause& cause_named(const std::string& id) {
 
 }  // namespace
 
+namespace {
+
+std::span<const ScenarioField> fields_of(const Scenario& s) {
+  return s.rl ? rl_fields() : s.training ? training_fields() : serving_fields();
+}
+
+bool concerns(Of of, const Scenario& s) {
+  switch (of) {
+    case Of::any:
+      return true;
+    case Of::both:
+      return s.training || s.serving;
+    case Of::training:
+      return s.training.has_value();
+    case Of::serving:
+      return s.serving != nullptr;
+    case Of::loop:
+      return s.rl != nullptr;
+  }
+  return false;
+}
+
+}  // namespace
+
 std::vector<Cause> differences(const Scenario& from, const Scenario& to, bool whole_structure) {
   std::vector<Cause> causes;
   std::vector<const ScenarioField*> structure;
   for (const FieldGroup& group : field_groups()) {
     std::vector<const ScenarioField*> fields;
-    for (const ScenarioField& field : from.training ? training_fields() : serving_fields()) {
+    for (const ScenarioField& field : fields_of(from)) {
       if (field.group == group.id && !field.same(from, to)) fields.push_back(&field);
     }
     if (fields.empty()) continue;
-    if (group.structure && whole_structure)
+    if ((group.structure && whole_structure) || (from.rl && leans_on_placement(group.id, from, to)))
       structure.insert(structure.end(), fields.begin(), fields.end());
     else {
       // Before `fields` moves away: arguments are evaluated in any order.
@@ -289,11 +314,20 @@ std::vector<Cause> differences(const Scenario& from, const Scenario& to, bool wh
     }
   }
   if (!structure.empty())
-    causes.push_back(cause_of("work", "model, plan, batch and schedule", std::move(structure), from, to));
+    causes.push_back(whole_structure
+                         ? cause_of("work", "model, plan, batch and schedule", std::move(structure), from, to)
+                         : cause_of("placement", "who has which GPUs, and plans", std::move(structure), from, to));
   return causes;
 }
 
-std::span<const NamedCause> named_causes() { return kCauses; }
+std::span<const NamedCause> named_causes() {
+  static const std::vector<NamedCause> kAll = [] {
+    std::vector<NamedCause> all(std::begin(kCauses), std::end(kCauses));
+    all.insert(all.end(), loop_causes().begin(), loop_causes().end());
+    return all;
+  }();
+  return kAll;
+}
 
 std::vector<Cause> causes_by_name(std::span<const std::string> ids, const Scenario& scenario) {
   std::vector<const NamedCause*> rows;
@@ -304,8 +338,7 @@ std::vector<Cause> causes_by_name(std::span<const std::string> ids, const Scenar
       throw InputError(Diagnostic{"", 0, 0, "--cause", fmt::format("both {} and {}", (*rival)->id, id),
                                   fmt::format("one cause on {}", row.topic), ""});
     }
-    const Of other = scenario.training ? Of::serving : Of::training;
-    if (row.of == other || row.change(scenario).empty()) {
+    if (!concerns(row.of, scenario) || row.change(scenario).empty()) {
       throw InputError(Diagnostic{"", 0, 0, "--cause",
                                   fmt::format("{}, which changes nothing in {}", id, scenario.name),
                                   "a cause that does", ""});
@@ -361,6 +394,7 @@ std::string unsound_service(const Scenario& scenario) {
 
 std::string unsound(const Scenario& scenario) {
   if (scenario.serving) return unsound_service(scenario);
+  if (scenario.rl) return unsound_loop(scenario);
   const TrainingConfig& c = *scenario.training;
   const PlanPaths paths{"training.plan", "training.batch"};
   const Places places;

@@ -29,7 +29,7 @@ struct NamedCause {
   std::string_view id;
   std::string_view title;
   std::string_view topic;  ///< two causes of one topic exclude each other
-  enum class Of : std::uint8_t { both, training, serving } of;
+  enum class Of : std::uint8_t { any, both, training, serving, loop } of;  ///< both: of training and serving
   /// What it changes in this scenario, as Cause::change; empty: nothing to change here.
   std::string (*change)(const Scenario&);
   void (*apply)(const Scenario& original, Scenario&);  ///< sizes are taken from the original

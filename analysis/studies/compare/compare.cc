@@ -8,6 +8,7 @@
 
 #include "analysis/render/format.h"
 #include "analysis/studies/compare/lines.h"
+#include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "sim/process.h"
 
@@ -46,11 +47,22 @@ std::string quick_tokens(const Scenario& scenario, const RunOptions& options) {
   return out.text();
 }
 
+std::string quick_loop(const Scenario& scenario, const RunOptions& options) {
+  const ReplayedLoop loop = replay_loop(scenario, options.power, false);
+  Lines out;
+  out.put("");
+  out.put(loop.step.value());
+  out.put(loop.tokens);
+  out.put(loop.memory.value());
+  return out.text();
+}
+
 std::string quick_step(const Scenario& scenario, const RunOptions& options) {
   Lines out;
   if (std::string fault = unsound(scenario); !fault.empty()) return fault + "\n";
   try {
     if (scenario.serving) return quick_tokens(scenario, options);
+    if (scenario.rl) return quick_loop(scenario, options);
     const PreparedStep prepared = prepare_step(scenario, *scenario.training);
     ReplayOptions replaying;
     replaying.backend = options.backend;
@@ -119,7 +131,24 @@ std::string training_summary(const Scenario& scenario, const CompareOptions& opt
   return out.text();
 }
 
+std::string loop_summary(const Scenario& scenario, const CompareOptions& options) {
+  const ReplayedLoop loop = replay_loop(scenario, options.run.power, options.whole_runs);
+  Lines out;
+  out.put(loop.step.value());
+  out.put(loop.tokens);
+  out.put(loop.memory.value());
+  out.put(loop.capacity.value());
+  out.put(static_cast<double>(loop.figures.size()));
+  for (const LoopFigure& figure : loop.figures) {
+    out.put(figure.name);
+    out.put(figure.unit);
+    out.put(figure.value);
+  }
+  return out.text();
+}
+
 std::string summary(const Scenario& scenario, const CompareOptions& options) {
+  if (scenario.rl) return loop_summary(scenario, options);
   return scenario.serving ? served_summary(scenario, options) : training_summary(scenario, options);
 }
 
@@ -139,16 +168,34 @@ void take_training(Lines& lines, ComparedScenario& out) {
   if (!out.fits()) out.remarks.push_back(memory_remark(out));
 }
 
+void take_loop(Lines& lines, ComparedScenario& out) {
+  out.step = Seconds(lines.take());
+  out.tokens_per_step = lines.take();
+  out.memory = Bytes(lines.take());
+  out.capacity = Bytes(lines.take());
+  out.loop.resize(static_cast<std::size_t>(lines.take()));
+  for (LoopFigure& figure : out.loop) {
+    figure.name = lines.take_text();
+    figure.unit = lines.take_text();
+    figure.value = lines.take();
+  }
+  if (!out.fits()) out.remarks.push_back(memory_remark(out));
+}
+
+int gpus_of(const Scenario& s) { return s.rl ? s.rl->gpus() : s.serving ? s.serving->gpus() : s.cluster.gpus(); }
+
 ComparedScenario compared(const Scenario& scenario, Lines lines) {
   ComparedScenario out;
   out.name = scenario.name;
   out.title = scenario.title;
-  out.gpus = scenario.serving ? scenario.serving->gpus() : scenario.cluster.gpus();
+  out.gpus = gpus_of(scenario);
   out.gpus_per_node = scenario.cluster.node.gpus;
   out.hardware = fmt::format("{} x {}", format_integer(out.gpus), scenario.cluster.node.gpu.title);
   out.capacity = scenario.cluster.node.gpu.hbm_usable();
   if (scenario.serving)
     out.service = take_served(lines);
+  else if (scenario.rl)
+    take_loop(lines, out);
   else
     take_training(lines, out);
   while (!lines.done()) out.remarks.push_back(lines.take_text());
@@ -163,15 +210,18 @@ std::vector<ComparedScenario> replay_all(const std::vector<Scenario>& scenarios,
   return out;
 }
 
+using Kind = MeasureRow::Of;
+Kind kind_of(const Scenario& s) { return s.rl ? Kind::loop : s.serving ? Kind::serving : Kind::training; }
+
 void require_comparable(const std::vector<Scenario>& scenarios) {
+  constexpr const char* kSections[] = {"a training scenario", "a serving scenario", "a loop of reinforcement learning"};
   std::vector<Diagnostic> faults;
-  const bool serving = scenarios.front().serving != nullptr;
   for (const Scenario& s : scenarios) {
-    if (!s.training && !s.serving) {
-      faults.push_back({s.file, 0, 0, "", "a scenario without `training` or `serving`",
-                        "one whose step or service can be compared", ""});
-    } else if (serving != (s.serving != nullptr)) {
-      faults.push_back({s.file, 0, 0, "", serving ? "a training scenario" : "a serving scenario",
+    if (!s.training && !s.serving && !s.rl) {
+      faults.push_back({s.file, 0, 0, "", "a scenario without `training`, `serving` or `rl`",
+                        "one whose step, service or loop can be compared", ""});
+    } else if (kind_of(s) != kind_of(scenarios.front())) {
+      faults.push_back({s.file, 0, 0, "", kSections[static_cast<std::size_t>(kind_of(s))],
                         fmt::format("one like the first, {}", scenarios.front().name), ""});
     }
   }
@@ -208,17 +258,19 @@ Scenario with(const Scenario& scenario, const std::vector<Cause>& causes, Causes
   return out;
 }
 
-constexpr std::size_t kMeasures = 7;
+constexpr std::size_t kMeasures = 9;
 
 constexpr std::array<MeasureRow, kMeasures> kMeasureRows{{
-    {Measure::step, "step", "step", "s", false, "training.step_time_s"},
-    {Measure::training_hours, "gpu-hours", "GPU-hours per 10^12 tokens", "GPU-h", false, ""},
-    {Measure::answer_hours, "output-hours", "GPU-hours per 10^6 output tokens", "GPU-h", true, ""},
-    {Measure::prompt_hours, "input-hours", "GPU-hours per 10^6 input tokens", "GPU-h", true, ""},
-    {Measure::tpot, "tpot", "time per output token", "ms", true, "serving.tpot_s.mean"},
-    {Measure::ttft, "ttft", "time to first token", "ms", true, "serving.ttft_s.mean"},
-    {Measure::answer_usd, "output-usd", "USD per 10^6 output tokens", "USD", true,
+    {Measure::step, "step", "step", "s", Kind::training, "training.step_time_s"},
+    {Measure::training_hours, "gpu-hours", "GPU-hours per 10^12 tokens", "GPU-h", Kind::training, ""},
+    {Measure::answer_hours, "output-hours", "GPU-hours per 10^6 output tokens", "GPU-h", Kind::serving, ""},
+    {Measure::prompt_hours, "input-hours", "GPU-hours per 10^6 input tokens", "GPU-h", Kind::serving, ""},
+    {Measure::tpot, "tpot", "time per output token", "ms", Kind::serving, "serving.tpot_s.mean"},
+    {Measure::ttft, "ttft", "time to first token", "ms", Kind::serving, "serving.ttft_s.mean"},
+    {Measure::answer_usd, "output-usd", "USD per 10^6 output tokens", "USD", Kind::serving,
      "cost.usd_per_million_output_tokens"},
+    {Measure::loop_step, "rl-step", "step of the loop", "s", Kind::loop, "rl.step_time_s"},
+    {Measure::loop_hours, "rl-hours", "GPU-hours per 10^9 tokens", "GPU-h", Kind::loop, ""},
 }};
 
 const MeasureRow& row_of(Measure measure) { return kMeasureRows[static_cast<std::size_t>(measure)]; }
@@ -238,9 +290,14 @@ double measure_of(const ServedFigures& f, Measure measure) {
   }
 }
 
+/// Of steps that take so long and give so many tokens.
+double measure_of(Seconds step, int gpus, double tokens, Measure measure) {
+  if (measure == Measure::step || measure == Measure::loop_step) return step.value();
+  return step.value() * gpus / 3600 / tokens * (measure == Measure::loop_hours ? 1e9 : 1e12);
+}
+
 double measure_of(const ComparedScenario& s, Measure measure) {
-  if (s.service) return measure_of(*s.service, measure);
-  return measure == Measure::step ? s.step.value() : s.gpu_hours_per_trillion();
+  return s.service ? measure_of(*s.service, measure) : measure_of(s.step, s.gpus, s.tokens_per_step, measure);
 }
 
 /// One state replayed.
@@ -281,7 +338,9 @@ std::vector<StateResult> replay_states(const std::vector<Scenario>& scenarios, c
       out[i].step = steps[i];
     }
   }
-  for (std::size_t i = 0; i < out.size(); ++i) out[i].gpus = scenarios[i].cluster.gpus();
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i].gpus = scenarios[i].rl ? scenarios[i].rl->gpus() : scenarios[i].cluster.gpus();
+  }
   return out;
 }
 
@@ -289,7 +348,7 @@ std::vector<StateResult> replay_states(const std::vector<Scenario>& scenarios, c
 class States {
  public:
   States(const Scenario& scenario, const std::vector<Cause>& causes, const CompareOptions& options)
-      : serving_(scenario.serving != nullptr), states_(states_of(causes.size())) {
+      : kind_(kind_of(scenario)), states_(states_of(causes.size())) {
     std::vector<Scenario> scenarios;
     for (const Causes on : states_) scenarios.push_back(with(scenario, causes, on));
     results_ = replay_states(scenarios, options);
@@ -306,19 +365,22 @@ class States {
   /// Steps that train on as many tokens with as many GPUs are compared by their time; services that give
   /// answers by what these take.
   Measure natural_measure() const {
-    if (serving_) return results_.front().service.tpot > Seconds(0) ? Measure::answer_hours : Measure::prompt_hours;
+    if (kind_ == Kind::serving)
+      return results_.front().service.tpot > Seconds(0) ? Measure::answer_hours : Measure::prompt_hours;
     const StateResult& first = results_.front();
+    // Loops draw their answers, and which of them a step has is not always the same.
+    const double slack = kind_ == Kind::loop ? kDrawnSlack : 0;
     const bool same_work = std::all_of(results_.begin(), results_.end(), [&](const StateResult& r) {
-      return r.step.tokens == first.step.tokens && r.gpus == first.gpus;
+      return std::abs(r.step.tokens - first.step.tokens) <= slack * first.step.tokens && r.gpus == first.gpus;
     });
+    if (kind_ == Kind::loop) return same_work ? Measure::loop_step : Measure::loop_hours;
     return same_work ? Measure::step : Measure::training_hours;
   }
 
   double at(Causes on, Measure measure) const {
     const StateResult& r = results_[index(on)];
-    if (serving_) return measure_of(r.service, measure);
-    const double step = r.step.step.value();
-    return measure == Measure::step ? step : step * r.gpus / 3600 / r.step.tokens * 1e12;
+    if (kind_ == Kind::serving) return measure_of(r.service, measure);
+    return measure_of(r.step.step, r.gpus, r.step.tokens, measure);
   }
 
   std::vector<std::string> remarks(Bytes capacity) const {
@@ -337,7 +399,8 @@ class States {
   std::size_t index(Causes on) const {
     return static_cast<std::size_t>(std::lower_bound(states_.begin(), states_.end(), on) - states_.begin());
   }
-  bool serving_;
+  static constexpr double kDrawnSlack = 0.1;
+  Kind kind_;
   std::vector<Causes> states_;
   std::vector<StateResult> results_;
 };
@@ -404,10 +467,10 @@ Between between(const Scenario& a, const Scenario& b, const CompareOptions& opti
 }
 
 void check_measure(const Scenario& scenario, const CompareOptions& options) {
-  if (!options.measure || row_of(*options.measure).serving == (scenario.serving != nullptr)) return;
+  if (!options.measure || row_of(*options.measure).of == kind_of(scenario)) return;
   std::vector<std::string_view> ids;
   for (const MeasureRow& row : measures()) {
-    if (row.serving == (scenario.serving != nullptr)) ids.push_back(row.id);
+    if (row.of == kind_of(scenario)) ids.push_back(row.id);
   }
   throw InputError(Diagnostic{scenario.file, 0, 0, "--measure", std::string(row_of(*options.measure).id),
                               fmt::format("one of {} for this scenario", fmt::join(ids, ", ")), ""});

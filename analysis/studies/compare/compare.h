@@ -12,18 +12,29 @@
 
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/compare/causes.h"
+#include "analysis/studies/compare/loop_causes.h"
 #include "analysis/studies/compare/served.h"
 
 namespace flopcast {
 
 /// What a waterfall is of.
-enum class Measure : std::uint8_t { step, training_hours, answer_hours, prompt_hours, tpot, ttft, answer_usd };
+enum class Measure : std::uint8_t {
+  step,
+  training_hours,
+  answer_hours,
+  prompt_hours,
+  tpot,
+  ttft,
+  answer_usd,
+  loop_step,
+  loop_hours,
+};
 struct MeasureRow {
   Measure measure;
   std::string_view id;    ///< on the command line, where the metric's name will do too
   std::string_view name;  ///< "GPU-hours per 10^6 output tokens"
   std::string_view unit;  ///< "s", "ms", "GPU-h" or "USD"
-  bool serving;
+  enum class Of : std::uint8_t { training, serving, loop } of;  ///< what kind of scenario has it
   std::string_view metric;  ///< of which it is, in its own unit; empty: no metric says it
 };
 std::span<const MeasureRow> measures();
@@ -44,6 +55,7 @@ struct ComparedScenario {
   /// GPU-hours for 10^12 tokens at this pace: comparable whatever batch and cluster are.
   double gpu_hours_per_trillion() const { return step.value() * gpus / 3600 / tokens_per_step * 1e12; }
   std::optional<ServedFigures> service;
+  std::vector<LoopFigure> loop;  ///< of a loop: its metrics that are numbers
   // Of the whole run, where the scenario has one:
   std::optional<double> run_gpu_hours;
   std::optional<Usd> run_cost;
@@ -90,7 +102,7 @@ struct CompareOptions {
   std::optional<Measure> measure;
 };
 
-/// @param scenarios two or more with `training`, or with `serving`. @throws InputError.
+/// @param scenarios two or more with `training`, with `serving`, or with `rl`. @throws InputError.
 ScenarioComparison compare(const std::vector<Scenario>& scenarios, const CompareOptions& options);
 
 /// The scenario beside itself with all of `causes` turned on.

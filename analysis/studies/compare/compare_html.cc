@@ -77,10 +77,37 @@ void add_steps(const ScenarioComparison& comparison, Page& page) {
               Align::right, Align::right});
 }
 
+/// A column per loop: the step and its parts, and whatever else any of them has.
+void add_loops(const ScenarioComparison& comparison, Page& page) {
+  std::vector<std::string> header{"metric"};
+  std::vector<Align> columns{Align::left};
+  for (const ComparedScenario& s : comparison.scenarios) {
+    header.push_back(s.name);
+    columns.push_back(Align::right);
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const LoopFigure& figure : comparison.scenarios.front().loop) {
+    std::vector<std::string> cells{figure.name};
+    bool any = false;
+    for (const ComparedScenario& s : comparison.scenarios) {
+      const auto found =
+          std::find_if(s.loop.begin(), s.loop.end(), [&](const LoopFigure& f) { return f.name == figure.name; });
+      const bool there = found != s.loop.end() && found->value != 0;
+      any = any || there;
+      cells.push_back(there ? fmt::format("{:.5g}{}", found->value, found->unit == "1" ? "" : " " + found->unit) : "");
+    }
+    if (any) rows.push_back(std::move(cells));
+  }
+  page.table(header, rows, columns);
+  for (const ComparedScenario& s : comparison.scenarios) page.note(s.name + ": " + s.hardware);
+}
+
 void add_scenarios(const ScenarioComparison& comparison, Page& page) {
   page.heading("Side by side");
   if (comparison.scenarios.front().service)
     add_services(comparison, page);
+  else if (!comparison.scenarios.front().loop.empty())
+    add_loops(comparison, page);
   else
     add_steps(comparison, page);
   for (const ComparedScenario& s : comparison.scenarios) {

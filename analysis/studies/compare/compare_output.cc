@@ -59,9 +59,61 @@ std::vector<MetricRow> service_rows(const ComparedScenario& first) {
   };
 }
 
+std::optional<double> figure_of(const ComparedScenario& s, std::string_view name) {
+  for (const LoopFigure& figure : s.loop) {
+    if (figure.name == name) return figure.value;
+  }
+  return std::nullopt;
+}
+
+/// The step and its parts, then what is made of the GPUs.
+std::vector<MetricRow> loop_rows() {
+  using S = const ComparedScenario&;
+  std::vector<MetricRow> rows;
+  const auto row = [&](const char* title, const char* metric, std::string (*text)(double)) {
+    rows.push_back({title, [metric, text](S s) {
+                      const std::optional<double> value = figure_of(s, metric);
+                      return value && *value > 0 ? text(*value) : std::string();
+                    }});
+  };
+  const auto seconds = [](double v) { return format_time(Seconds(v)); };
+  const auto share = [](double v) { return format_percent(v); };
+  const auto plain = [](double v) { return fmt::format("{:.4g}", v); };
+  const auto bytes = [](double v) { return format_bytes(Bytes(v)); };
+  row("one step", "rl.step_time_s", seconds);
+  row("  waiting for answers", "rl.generation_s", seconds);
+  row("  waiting for rewards", "rl.reward_s", seconds);
+  row("  handover", "rl.handover_s", seconds);
+  row("  log-probabilities", "rl.log_probs_s", seconds);
+  row("  reference", "rl.reference_s", seconds);
+  row("  values", "rl.values_s", seconds);
+  row("  reward model", "rl.reward_model_s", seconds);
+  row("  teacher", "rl.teacher_s", seconds);
+  row("  updates", "rl.update_s", seconds);
+  row("  updates of the critic", "rl.critic_update_s", seconds);
+  row("  host", "rl.host_s", seconds);
+  row("  drain", "rl.drain_s", seconds);
+  row("  weight synchronisation", "rl.sync_s", seconds);
+  row("tokens/s per GPU", "rl.tokens_per_s_per_gpu", plain);
+  row("written tokens/s per GPU", "rl.written_tokens_per_s_per_gpu", plain);
+  row("GPUs at work", "rl.gpu_busy", share);
+  row("idle: tail", "rl.idle_tail", share);
+  row("idle: waiting", "rl.idle_waiting", share);
+  row("idle: moving", "rl.idle_moving", share);
+  row("idle: imbalance", "rl.idle_imbalance", share);
+  row("staleness", "rl.staleness", plain);
+  row("all models, once", "rl.memory.models_bytes", bytes);
+  row("memory, update", "rl.memory.update_bytes", bytes);
+  row("GPUs", "rl.gpus", plain);
+  row("whole run, GPU-hours", "rl.run.gpu_hours", [](double v) { return format_count(v); });
+  row("whole run, cost", "rl.run.cost_usd", [](double v) { return format_usd(Usd(v)); });
+  return rows;
+}
+
 std::vector<MetricRow> metric_rows(const ComparedScenario& first) {
   using S = const ComparedScenario&;
   if (first.service) return service_rows(first);
+  if (!first.loop.empty()) return loop_rows();
   return {
       {"one step", [](S s) { return format_time(s.step); }},
       {"MFU (causal, BF16)", [](S s) { return format_percent(s.mfu); }},
@@ -238,6 +290,12 @@ std::vector<CsvFigure> service_figures(const ComparedScenario& s) {
           {"usd_per_million_input_tokens", "USD", f.per_million_input.value()}};
 }
 
+std::vector<CsvFigure> loop_figures(const ComparedScenario& s) {
+  std::vector<CsvFigure> out;
+  for (const LoopFigure& figure : s.loop) out.push_back({figure.name.c_str(), figure.unit.c_str(), figure.value});
+  return out;
+}
+
 std::vector<CsvFigure> step_figures(const ComparedScenario& s) {
   std::optional<double> cost;
   if (s.run_cost) cost = s.run_cost->value();
@@ -261,7 +319,7 @@ std::string to_csv(const ScenarioComparison& c) {
   std::string out = csv_line({"scenario", "measure", "unit", "value", "from", "cause", "change", "forward", "reverse",
                               "alone", "interaction"});
   for (const ComparedScenario& s : c.scenarios) {
-    for (const CsvFigure& f : s.service ? service_figures(s) : step_figures(s)) {
+    for (const CsvFigure& f : s.service ? service_figures(s) : s.loop.empty() ? step_figures(s) : loop_figures(s)) {
       if (f.value && std::isfinite(*f.value))
         out += csv_line({s.name, f.measure, f.unit, shortest(*f.value), "", "", "", "", "", "", ""});
     }
@@ -314,6 +372,20 @@ void set_step(const ComparedScenario& s, report::ComparedScenario& out) {
   }
 }
 
+void set_loop(const ComparedScenario& s, report::ComparedScenario& out) {
+  out.set_tokens_per_step(s.tokens_per_step);
+  out.set_step_time_s(s.step.value());
+  out.set_memory_bytes(s.memory.value());
+  out.set_memory_capacity_bytes(s.capacity.value());
+  out.set_fits(s.fits());
+  for (const LoopFigure& figure : s.loop) {
+    report::ComparedFigure& entry = *out.add_loop();
+    entry.set_name(figure.name);
+    entry.set_unit(figure.unit);
+    entry.set_value(figure.value);
+  }
+}
+
 void set_scenario(const ComparedScenario& s, report::ComparedScenario& out) {
   out.set_name(s.name);
   out.set_title(s.title);
@@ -321,6 +393,8 @@ void set_scenario(const ComparedScenario& s, report::ComparedScenario& out) {
   out.set_gpus(s.gpus);
   if (s.service)
     set_service(s, *out.mutable_service());
+  else if (!s.loop.empty())
+    set_loop(s, out);
   else
     set_step(s, out);
   for (const std::string& remark : s.remarks) out.add_remarks(remark);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "analysis/render/format.h"
+#include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {
@@ -31,6 +32,8 @@ std::string text_of(const std::vector<PoolSpec>& pools) {
   for (const PoolSpec& pool : pools) names.push_back(pool.name);
   return fmt::format("{}", fmt::join(names, " and "));
 }
+std::string text_of(const std::vector<GrowthPoint>& points) { return fmt::format("{} points", points.size()); }
+std::string text_of(const ClusterSpec& cluster) { return fmt::format("{} x {}", cluster.nodes, cluster.node.name); }
 template <class T>
 requires std::is_integral_v<T> std::string text_of(T value) { return fmt::format("{}", value); }
 template <class T>
@@ -174,6 +177,23 @@ ScenarioField traffic_field() {
           }};
 }
 
+/// Everything of a loop: the update and the engine are parts of it.
+void add_loop(Fields& out) {
+  for_each_leaf<RlScenario>(
+      [](auto& loop) -> auto& { return loop; },
+      [&](const auto& row, const auto& get) {
+        if (!changes_time(row.traits) || row.traits.cause == "run") return;
+        out.push_back({std::string(row.traits.cause), std::string(row.shown()),
+                       [get](const Scenario& a, const Scenario& b) { return get(*a.rl) == get(*b.rl); },
+                       [get](const Scenario& from, Scenario& to) {
+                         auto copy = std::make_shared<RlScenario>(*to.rl);
+                         get(*copy) = get(*from.rl);
+                         to.rl = std::move(copy);
+                       },
+                       [get, traits = row.traits](const Scenario& s) { return shown_value(get(*s.rl), traits); }});
+      });
+}
+
 Fields make_training_fields() {
   Fields out;
   add<ClusterSpec>(
@@ -191,6 +211,14 @@ Fields make_serving_fields() {
   out.push_back(pools_field());
   add_service(out);
   out.push_back(traffic_field());
+  return out;
+}
+
+Fields make_rl_fields() {
+  Fields out;
+  add<ClusterSpec>(
+      [](auto& s) -> auto& { return s.cluster; }, out);
+  add_loop(out);
   return out;
 }
 
@@ -229,7 +257,10 @@ std::span<const FieldGroup> field_groups() {
       {"prefix-cache", "cache of prompts", false},
       {"transfers", "transfers of caches", false},
       {"rollouts", "prompts, answers and rewards", false},
-      {"loop", "algorithm, placement and how far the engine runs ahead", false},
+      {"algorithm", "algorithm", false},
+      {"placement", "same GPUs in turn, or apart", true},
+      {"ahead", "how far the engine runs ahead", false},
+      {"loop", "packing, handover and the host", false},
       {"weight-sync", "how new weights reach the engine", false},
       {"upkeep", "failures and scaling", false},
       {"traffic", "requests", false},
@@ -249,6 +280,11 @@ std::span<const ScenarioField> training_fields() {
 
 std::span<const ScenarioField> serving_fields() {
   static const Fields fields = make_serving_fields();
+  return fields;
+}
+
+std::span<const ScenarioField> rl_fields() {
+  static const Fields fields = make_rl_fields();
   return fields;
 }
 

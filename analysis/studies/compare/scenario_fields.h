@@ -18,9 +18,10 @@ struct ScenarioField {
   std::function<void(const Scenario& from, Scenario& to)> copy;
   std::function<std::string(const Scenario&)> text;  ///< the value for people; empty: not worth showing
 };
-/// Of scenarios with `training`, or of those with `serving`.
+/// Of scenarios with `training`, of those with `serving`, or of those with `rl`.
 std::span<const ScenarioField> training_fields();
 std::span<const ScenarioField> serving_fields();
+std::span<const ScenarioField> rl_fields();
 
 struct FieldGroup {
   std::string_view id;

@@ -10,7 +10,7 @@
 #include "analysis/face/resolve.h"
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/training/run.h"
-#include "scenarios/policy/export_rules.h"
+#include "analysis/studies/size/size_search.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
@@ -22,65 +22,6 @@ constexpr double kEffortPerCluster = 20'000;
 constexpr double kGuessedUtilisation = 0.35;
 /// Answers that are replayed: the best and its neighbours.
 constexpr std::size_t kReplayedClusters = 3;
-
-/// Sizes of a cluster that are tried, in nodes: 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, ... Degrees of a plan divide powers of
-/// two, and batches are multiples of 3 and 5 as often as not.
-std::vector<int> sizes_tried(int most_nodes) {
-  std::vector<int> sizes;
-  for (int n = 1; n <= most_nodes; n *= 2) {
-    for (const int quarters : {4, 5, 6}) {
-      if (n * quarters % 4 == 0 && n * quarters / 4 <= most_nodes) sizes.push_back(n * quarters / 4);
-    }
-  }
-  return sizes;
-}
-
-/// Why a chip cannot be had in China on a day; empty: it can.
-std::string kept_from_china(const std::string& gpu, const Date& day, const RuleBook& book, const Libraries& libraries) {
-  const ChipFigures chip = load_chip(libraries, gpu);
-  const auto launch = parse_date(chip.launch_date);
-  if (!launch) return "never launched, or nobody knows when";
-  if (*launch > day) return "launched on " + to_string(*launch);
-  for (const ExportRule& rule : book.rules()) {
-    if (!rule.bites() || rule.kind == "tariff" || !rule.judges() || !rule.holds_on(day)) continue;
-    const Classification verdict = classify(chip, rule, book, day);
-    if (!verdict.controlled)
-      return fmt::format("{} cannot be computed: {} unknown", rule.id, fmt::join(verdict.missing, ", "));
-    if (*verdict.controlled) return fmt::format("{} ({})", verdict.outcome, rule.id);
-  }
-  return "";
-}
-
-/// The smallest size that is good, or the largest, sought from a guess. What is good is so from some size on, but for
-/// sizes into which a batch divides badly: two bad ones in a row end the search.
-std::optional<std::size_t> furthest(std::size_t sizes, std::size_t guess, bool largest,
-                                    const std::function<bool(std::size_t)>& good) {
-  const auto walk = [&](std::size_t from, bool up, auto visit) {
-    for (std::size_t i = from; i < sizes && visit(i); up ? ++i : --i) {
-    }
-  };
-  std::optional<std::size_t> found;
-  if (!good(guess)) {
-    walk(largest ? guess - 1 : guess + 1, !largest, [&](std::size_t i) {
-      if (good(i)) found = i;
-      return !found;
-    });
-    if (!found) return found;
-    guess = *found;
-  }
-  found = guess;
-  int bad = 0;
-  walk(largest ? guess + 1 : guess - 1, largest, [&](std::size_t i) {
-    if (good(i)) {
-      found = i;
-      bad = 0;
-    } else {
-      ++bad;
-    }
-    return bad < 2;
-  });
-  return found;
-}
 
 class TrainingSizing {
  public:
@@ -95,7 +36,7 @@ class TrainingSizing {
     size_.date = options_.date ? options_.date : open.scenario.date;
     for (const TrainingPhase& phase : open.scenario.phases) size_.tokens += phase.given_gpu_hours ? 0 : phase.tokens;
     if (size_.tokens <= 0) refuse("run", "no tokens to train on", "run { phase { tokens: \"...\" } }");
-    const std::vector<std::string> nodes = candidates();
+    const std::vector<std::string> nodes = nodes_to_try(options_.nodes, options_.for_china, size_.base, libraries());
     for (const std::string& node : nodes) try_node(node);
     sort(size_.met);
     replay_best();
@@ -115,18 +56,6 @@ class TrainingSizing {
     if (!options_.deadline && !options_.budget)
       refuse("--deadline", "nothing", "--deadline 60d, --budget 8e6, or both");
     if (options_.for_china && !options_.date && !scenario.date) refuse("--date", "nothing", "the day whose rules hold");
-  }
-
-  std::vector<std::string> candidates() const {
-    const std::vector<std::string> known = libraries().names(LibraryKind::nodes);
-    for (const std::string& node : options_.nodes) {
-      if (std::find(known.begin(), known.end(), node) != known.end()) continue;
-      throw InputError(Diagnostic{"", 0, 0, "--nodes", node, fmt::format("some of {}", fmt::join(known, ", ")),
-                                  nearest_name(node, known)});
-    }
-    if (!options_.nodes.empty()) return options_.nodes;
-    if (options_.for_china) return known;
-    return {size_.base.cluster.node.name};
   }
 
   /// The scenario on so many nodes of a kind.
@@ -155,15 +84,7 @@ class TrainingSizing {
   }
 
   std::optional<UsdPerSecond> price(const Scenario& scenario, const std::string& node) const {
-    if (node == size_.base.cluster.node.name && size_.base.price.stated) return size_.base.price.gpu;
-    if (!size_.date) return std::nullopt;
-    try {
-      const RentQuote rent =
-          environment_.data().prices().rent(scenario.cluster.node.gpu.name, scenario.price.rental, *size_.date);
-      return usd_per_hour(rent.usd_per_hour);
-    } catch (const InputError&) {
-      return std::nullopt;
-    }
+    return price_on(scenario, node, size_.base, size_.date, environment_.data().prices());
   }
 
   std::optional<TrainingCluster> best_on(const std::string& node, int nodes) {

@@ -32,7 +32,9 @@ struct TrainingCluster {
   int nodes = 0, gpus = 0;
   std::string precision_note;  ///< where the chip cannot do what the scenario asks for
   ScreenedPlan plan;
+  std::string layout;  ///< of a loop (rl_size.h), in place of the plan
   bool replayed = false;
+  std::string best() const { return layout.empty() ? plan_text(plan.choice) : layout; }
   Seconds step;
   double days = 0, gpu_hours = 0;  ///< interruptions and ramp included where it was replayed
   std::optional<double> usd;
@@ -46,6 +48,7 @@ struct ChipLeftOut {
 struct TrainingSize {
   Scenario base;
   double tokens = 0;
+  double steps = 0;  ///< of a run of reinforcement learning, in place of tokens
   std::optional<Date> date;
   std::vector<TrainingCluster> met;      ///< the cheapest first; where prices are not known, the fewest GPUs first
   std::vector<TrainingCluster> not_met;  ///< the best that a chip can do

@@ -27,6 +27,11 @@ std::string asked_for(const TrainingSizeOptions& options) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
+std::string work_of(const TrainingSize& size) {
+  if (size.steps > 0) return fmt::format("{} steps", format_integer(size.steps));
+  return fmt::format("{} tokens", format_count(size.tokens));
+}
+
 /// What would have to change for a cluster that does not do.
 std::string shortfall(const TrainingCluster& cluster, const TrainingSizeOptions& options) {
   std::vector<std::string> parts;
@@ -52,7 +57,7 @@ std::vector<std::string> cells_of(const TrainingCluster& cluster, const std::str
 }
 
 std::string last_cell(const TrainingCluster& cluster, const TrainingSizeOptions& options, bool met) {
-  std::string last = met ? plan_text(cluster.plan.choice) : shortfall(cluster, options);
+  std::string last = met ? cluster.best() : shortfall(cluster, options);
   if (!cluster.precision_note.empty()) last += fmt::format(" ({})", cluster.precision_note);
   if (met && !cluster.replayed) last += " [closed form, without interruptions]";
   return last;
@@ -77,7 +82,7 @@ void add_picture(const TrainingSize& size, const TrainingSizeOptions& options, P
     const std::string label = fmt::format("{} x {}", c.nodes, c.node);
     line.points.push_back({c.days,
                            priced ? *c.usd / 1e6 : c.gpus,
-                           label + ", " + plan_text(c.plan.choice),
+                           label + ", " + c.best(),
                            c.in_time && c.in_budget,
                            format_integer(c.gpus),
                            {}});
@@ -86,8 +91,9 @@ void add_picture(const TrainingSize& size, const TrainingSizeOptions& options, P
   for (auto& [node, line] : by_node) chart.lines.push_back(std::move(line));
   if (chart.lines.empty()) return;
   chart.title = fmt::format("{} clusters were tried, each with its best plan", size.tried.size());
-  chart.caption =
-      fmt::format("Closed form, without ramp and interruptions. Filled: {}. Labels are GPUs.", asked_for(options));
+  chart.caption = fmt::format("{}. Filled: {}. Labels are GPUs.",
+                              size.steps > 0 ? "Whole runs, replayed" : "Closed form, without ramp and interruptions",
+                              asked_for(options));
   chart.x_title = "days";
   chart.y_title = priced ? "million US dollars" : "GPUs";
   chart.x_text = chart.y_text = [](double value) { return fmt::format("{:.4g}", value); };
@@ -102,8 +108,7 @@ void add_picture(const TrainingSize& size, const TrainingSizeOptions& options, P
 }  // namespace
 
 std::string to_text(const TrainingSize& size, const TrainingSizeOptions& options, const TextStyle& style) {
-  std::string text =
-      fmt::format("{} for {} tokens: {}", size.base.title, format_count(size.tokens), asked_for(options));
+  std::string text = fmt::format("{} for {}: {}", size.base.title, work_of(size), asked_for(options));
   if (size.date) text += ", " + to_string(*size.date);
   text += "\n\n";
   const auto table = [&](const std::vector<TrainingCluster>& clusters, bool met) {
@@ -126,7 +131,7 @@ std::string to_csv(const TrainingSize& size) {
     for (const TrainingCluster& c : clusters) {
       text += csv_line({met, c.node, c.gpu, fmt::format("{}", c.nodes), fmt::format("{}", c.gpus), shortest(c.days),
                         shortest(c.gpu_hours), c.usd ? shortest(*c.usd) : "", shortest(c.step.value()),
-                        c.replayed ? "yes" : "no", plan_text(c.plan.choice)});
+                        c.replayed ? "yes" : "no", c.best()});
     }
   };
   lines(size.met, "yes");
@@ -139,6 +144,7 @@ report::TrainingSizeStudy to_message(const TrainingSize& size, const TrainingSiz
   message.set_scenario(size.base.name);
   message.set_title(size.base.title);
   message.set_tokens(size.tokens);
+  message.set_steps(size.steps);
   if (size.date) message.set_date(to_string(*size.date));
   if (options.deadline) message.set_deadline_s(options.deadline->value());
   if (options.budget) message.set_budget_usd(options.budget->value());
@@ -153,7 +159,7 @@ report::TrainingSizeStudy to_message(const TrainingSize& size, const TrainingSiz
     entry.set_cost_usd(c.usd.value_or(0));
     entry.set_step_s(c.step.value());
     entry.set_replayed(c.replayed);
-    entry.set_plan(plan_text(c.plan.choice));
+    entry.set_plan(c.best());
     entry.set_precision_note(c.precision_note);
     entry.set_shortfall(shortfall(c, options));
   };
@@ -169,8 +175,7 @@ report::TrainingSizeStudy to_message(const TrainingSize& size, const TrainingSiz
 
 std::string to_html(const TrainingSize& size, const TrainingSizeOptions& options) {
   Page page("Cluster for: " + (size.base.title.empty() ? size.base.name : size.base.title));
-  page.lead(fmt::format("{} tokens: {}{}", format_count(size.tokens), asked_for(options),
-                        size.date ? ", " + to_string(*size.date) : ""));
+  page.lead(fmt::format("{}: {}{}", work_of(size), asked_for(options), size.date ? ", " + to_string(*size.date) : ""));
   if (!size.met.empty()) {
     const TrainingCluster& best = size.met.front();
     page.headline(fmt::format("{} x {} ({} GPUs): {:.1f} days, {}", best.nodes, best.node, format_integer(best.gpus),

@@ -1,0 +1,92 @@
+#include "analysis/studies/size/size_search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "analysis/money/price_book.h"
+#include "scenarios/policy/export_rules.h"
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+
+std::vector<int> sizes_tried(int most_nodes) {
+  std::vector<int> sizes;
+  for (int n = 1; n <= most_nodes; n *= 2) {
+    for (const int quarters : {4, 5, 6}) {
+      if (n * quarters % 4 == 0 && n * quarters / 4 <= most_nodes) sizes.push_back(n * quarters / 4);
+    }
+  }
+  return sizes;
+}
+
+std::string kept_from_china(const std::string& gpu, const Date& day, const RuleBook& book, const Libraries& libraries) {
+  const ChipFigures chip = load_chip(libraries, gpu);
+  const auto launch = parse_date(chip.launch_date);
+  if (!launch) return "never launched, or nobody knows when";
+  if (*launch > day) return "launched on " + to_string(*launch);
+  for (const ExportRule& rule : book.rules()) {
+    if (!rule.bites() || rule.kind == "tariff" || !rule.judges() || !rule.holds_on(day)) continue;
+    const Classification verdict = classify(chip, rule, book, day);
+    if (!verdict.controlled)
+      return fmt::format("{} cannot be computed: {} unknown", rule.id, fmt::join(verdict.missing, ", "));
+    if (*verdict.controlled) return fmt::format("{} ({})", verdict.outcome, rule.id);
+  }
+  return "";
+}
+
+std::optional<std::size_t> furthest(std::size_t sizes, std::size_t guess, bool largest,
+                                    const std::function<bool(std::size_t)>& good) {
+  const auto walk = [&](std::size_t from, bool up, auto visit) {
+    for (std::size_t i = from; i < sizes && visit(i); up ? ++i : --i) {
+    }
+  };
+  std::optional<std::size_t> found;
+  if (!good(guess)) {
+    walk(largest ? guess - 1 : guess + 1, !largest, [&](std::size_t i) {
+      if (good(i)) found = i;
+      return !found;
+    });
+    if (!found) return found;
+    guess = *found;
+  }
+  found = guess;
+  int bad = 0;
+  walk(largest ? guess + 1 : guess - 1, largest, [&](std::size_t i) {
+    if (good(i)) {
+      found = i;
+      bad = 0;
+    } else {
+      ++bad;
+    }
+    return bad < 2;
+  });
+  return found;
+}
+
+std::vector<std::string> nodes_to_try(const std::vector<std::string>& asked, bool for_china, const Scenario& base,
+                                      const Libraries& libraries) {
+  const std::vector<std::string> known = libraries.names(LibraryKind::nodes);
+  for (const std::string& node : asked) {
+    if (std::find(known.begin(), known.end(), node) != known.end()) continue;
+    throw InputError(Diagnostic{"", 0, 0, "--nodes", node, fmt::format("some of {}", fmt::join(known, ", ")),
+                                nearest_name(node, known)});
+  }
+  if (!asked.empty()) return asked;
+  if (for_china) return known;
+  return {base.cluster.node.name};
+}
+
+std::optional<UsdPerSecond> price_on(const Scenario& scenario, const std::string& node, const Scenario& base,
+                                     const std::optional<Date>& date, const PriceBook& prices) {
+  if (node == base.cluster.node.name && base.price.stated) return base.price.gpu;
+  if (!date) return std::nullopt;
+  try {
+    const RentQuote rent = prices.rent(scenario.cluster.node.gpu.name, scenario.price.rental, *date);
+    return usd_per_hour(rent.usd_per_hour);
+  } catch (const InputError&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace flopcast
