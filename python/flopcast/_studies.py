@@ -1,7 +1,6 @@
 """Studies of one scenario or a few: the program runs them, this gives back what its JSON says."""
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, Iterable, Mapping, Optional, Union
 
@@ -14,7 +13,8 @@ Sets = Union[Mapping[str, Any], Iterable[str], None]
 
 def _study(command: str, sources: Iterable[Source], options: Iterable[tuple[str, Any]], set: Sets,
            folders: Iterable[str]) -> Part:
-    import pathlib  # importing the package stays quick
+    import json  # importing the package stays quick
+    import pathlib
     import subprocess
     import tempfile
 
