@@ -33,6 +33,7 @@ constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells have it
   ROW(deploy)                  \
   ROW(import_model)            \
   ROW(trace)                   \
+  ROW(chakra)                  \
   ROW(policy)                  \
   ROW(compare)                 \
   ROW(claims)                  \

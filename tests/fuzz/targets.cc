@@ -11,12 +11,14 @@
 #include <string>
 
 #include "analysis/render/csv.h"
+#include "analysis/runs/chakra/chakra_report.h"
 #include "analysis/runs/serving/trace_stats_report.h"
 #include "analysis/studies/claims/claims.h"
 #include "flopcast/errors.h"
 #include "flopcast/metrics.h"
 #include "flopcast/run.h"
 #include "flopcast/scenario.h"
+#include "scenarios/imports/chakra_import.h"
 #include "scenarios/imports/import_model.h"
 #include "scenarios/policy/export_rules.h"
 #include "scenarios/read/date.h"
@@ -128,6 +130,20 @@ void traces(std::string_view input) {
   });
 }
 
+/// A rank's execution trace, run by three ranks.
+void chakra(std::string_view input) {
+  const File file(input);
+  reading([&] {
+    const ChakraJob job = load_chakra({file.path(), "", 3});
+    if (job.trace(0).nodes.size() > 10'000) return;
+    static const Scenario kScenario = testing::resolved("all_reduce_8_h100");
+    const ChakraReplay found =
+        replay_chakra(job, kScenario.cluster, {NodePricing::automatic, Precision::bf16, nullptr}, {});
+    demand(std::isfinite(found.report.time.value()) && found.report.time >= Seconds(0), "a time that is none");
+    demand(!chakra_json(found.report, "fuzz").empty(), "no figures");
+  });
+}
+
 void rules(std::string_view input) {
   const File file(input);
   const std::array files{file.path()};
@@ -229,7 +245,8 @@ constexpr std::array kTargets{
     Target{"quantity", quantities}, Target{"date", dates},         Target{"csv", tables},
     Target{"json", json},           Target{"config", configs},     Target{"schedule", schedule_tables},
     Target{"trace", traces},        Target{"rules", rules},        Target{"claims", claims},
-    Target{"study", studies},       Target{"scenario", scenarios}, Target{"run", runs}};
+    Target{"study", studies},       Target{"scenario", scenarios}, Target{"run", runs},
+    Target{"chakra", chakra}};
 
 }  // namespace
 

@@ -11,6 +11,12 @@ namespace {
 
 Label plain(OpName name) { return {static_cast<std::uint16_t>(name), 0, 0, 0}; }
 
+StepCollective::What what_of(std::string_view row) {
+  return row == "nccl_all_gather"       ? StepCollective::What::all_gather
+         : row == "nccl_reduce_scatter" ? StepCollective::What::reduce_scatter
+                                        : StepCollective::What::all_reduce;
+}
+
 }  // namespace
 
 std::vector<int> holders_of_same_stages(const Schedule& schedule, int pipeline_rank) {
@@ -28,7 +34,8 @@ std::vector<int> holders_of_same_stages(const Schedule& schedule, int pipeline_r
 
 EndOfStep::EndOfStep(const TrainingConfig& config, const JobGrid& grid, const Schedule& schedule,
                      const std::vector<StageContent>& stages, const StepPrices& prices, Topology& topology,
-                     const LinkCalibration& links, GraphBuilder& graph, std::vector<RankProgram>& programs)
+                     const LinkCalibration& links, GraphBuilder& graph, std::vector<RankProgram>& programs,
+                     std::vector<StepCollective>& collectives)
     : config_(config),
       grid_(grid),
       schedule_(schedule),
@@ -38,6 +45,7 @@ EndOfStep::EndOfStep(const TrainingConfig& config, const JobGrid& grid, const Sc
       links_(links),
       graph_(graph),
       programs_(programs),
+      collectives_(collectives),
       groups_(config.plan, grid),
       program_of_(static_cast<std::size_t>(grid.pipeline) * static_cast<std::size_t>(grid.per_stage()), kNotReplayed) {
   for (std::size_t i = 0; i < programs.size(); ++i)
@@ -57,8 +65,8 @@ OpId EndOfStep::barrier(std::span<const std::size_t> members) {
 }
 
 /// One collective over `group`, replayed for those of `members` that are in it.
-void EndOfStep::add_collective(std::string_view name, OpName op, std::span<const RankId> group,
-                               std::span<const std::size_t> members, double bytes) {
+void EndOfStep::add_collective(std::string_view name, OpName op, StepCollective::Among among,
+                               std::span<const RankId> group, std::span<const std::size_t> members, double bytes) {
   if (group.size() < 2 || bytes <= 0) return;
   std::vector<std::size_t> at;  // positions of `members` in the group
   for (const std::size_t i : members)
@@ -72,6 +80,7 @@ void EndOfStep::add_collective(std::string_view name, OpName op, std::span<const
       const OpId transfer =
           graph_.transfer(programs_[members[m]].rank.communication, own.latency, own.flows, plain(op));
       graph_.after(transfer, gate);
+      collectives_.push_back({transfer, what_of(name), among, Bytes(bytes)});
     }
   }
 }
@@ -110,8 +119,8 @@ void EndOfStep::reduce_or_gather(std::string_view name, OpName op, double bytes_
       if (!done.insert({same.front(), slice}).second) continue;
       const StageParameters held = parameters_of(program.rank.pipeline_rank);
       const std::vector<RankId> group = sharers(same, program.position, experts);
-      add_collective(name, op, group, replayed_among(group),
-                     (experts ? held.expert : held.replicated) * bytes_per_element);
+      add_collective(name, op, experts ? StepCollective::Among::experts : StepCollective::Among::replicas, group,
+                     replayed_among(group), (experts ? held.expert : held.replicated) * bytes_per_element);
     }
   }
 }
@@ -128,8 +137,8 @@ void EndOfStep::reduce_across_shard_groups() {
     const double elements = parameters_of(program.rank.pipeline_rank).replicated / shards;
     const std::vector<std::size_t> members = replayed_among(group);
     if (members.front() != i) continue;
-    add_collective("nccl_all_reduce", OpName::gradient_reduce_scatter, group, members,
-                   elements * bytes_per_element(config_.precision.gradients));
+    add_collective("nccl_all_reduce", OpName::gradient_reduce_scatter, StepCollective::Among::across_shard_groups,
+                   group, members, elements * bytes_per_element(config_.precision.gradients));
   }
 }
 

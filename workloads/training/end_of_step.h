@@ -24,14 +24,15 @@ class EndOfStep {
  public:
   EndOfStep(const TrainingConfig& config, const JobGrid& grid, const Schedule& schedule,
             const std::vector<StageContent>& stages, const StepPrices& prices, Topology& topology,
-            const LinkCalibration& links, GraphBuilder& graph, std::vector<RankProgram>& programs);
+            const LinkCalibration& links, GraphBuilder& graph, std::vector<RankProgram>& programs,
+            std::vector<StepCollective>& collectives);
 
   /// @param beside which collectives were built beside the passes.
   void add(const ShardPlan& beside);
 
  private:
   OpId barrier(std::span<const std::size_t> members);
-  void add_collective(std::string_view name, OpName op, std::span<const RankId> group,
+  void add_collective(std::string_view name, OpName op, StepCollective::Among among, std::span<const RankId> group,
                       std::span<const std::size_t> members, double bytes);
   std::vector<RankId> sharers(const std::vector<int>& pipeline_ranks, int position, bool experts) const;
   std::vector<std::size_t> replayed_among(const std::vector<RankId>& gpus) const;
@@ -49,6 +50,7 @@ class EndOfStep {
   const LinkCalibration& links_;
   GraphBuilder& graph_;
   std::vector<RankProgram>& programs_;
+  std::vector<StepCollective>& collectives_;  // those that were added
   ShardGroups groups_;
   static constexpr std::uint32_t kNotReplayed = ~std::uint32_t{0};
   std::vector<std::uint32_t> program_of_;  // by GPU

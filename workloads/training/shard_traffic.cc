@@ -100,6 +100,15 @@ ShardTraffic::Sent ShardTraffic::send(RankProgram& program, ShardOp op, bool exp
   sent.alone = mine.alone;
   sent.done =
       graph_.transfer(lane, mine.transfer.latency, mine.transfer.flows, {static_cast<std::uint16_t>(name), 0, 0, 0});
+  if (collectives_ != nullptr) {
+    using What = StepCollective::What;
+    using Among = StepCollective::Among;
+    const What what = op == ShardOp::gather    ? What::all_gather
+                      : op == ShardOp::scatter ? What::reduce_scatter
+                                               : What::all_reduce;
+    const Among among = experts ? Among::experts : whole ? Among::replicas : Among::shard_group;
+    collectives_->push_back({sent.done, what, among, Bytes(bytes)});
+  }
   if (gate.entered.valid()) {
     graph_.after(sent.done, gate.entered);
     graph_.after(gate.left, sent.done);

@@ -45,6 +45,8 @@ class ShardTraffic {
   ShardTraffic(const TrainingConfig& config, const JobGrid& grid, Topology& topology, const LinkCalibration& links,
                GraphBuilder& graph, Shares* shares = nullptr);
   ShardTraffic(const ShardTraffic&) = delete;
+  /// Where collectives are noted as they are added; nowhere unless this was called.
+  void note_in(std::vector<StepCollective>& collectives) { collectives_ = &collectives; }
   /// Replayed members of a group wait for each other.
   void connect(std::vector<RankProgram>& programs);
 
@@ -69,6 +71,7 @@ class ShardTraffic {
   const LinkCalibration& links_;
   GraphBuilder& graph_;
   ShardGroups groups_of_;
+  std::vector<StepCollective>* collectives_ = nullptr;
   Shares own_shares_;
   Shares& shares_;
   // By what the members share and who they are: the same GPUs may share dense parameters and experts, and each of the

@@ -72,6 +72,7 @@ class StepBuilder {
         shards_(config, grid_, topology, links, graph_),
         experts_(config, grid_, loads_, prices_.own_tokens(), topology, links) {
     step_.schedule = std::move(schedule.schedule);
+    shards_.note_in(step_.collectives);
     choose_overlap();
     check_stage_layers(config, step_.schedule);
     step_.hottest_load = *std::max_element(loads_.begin(), loads_.end());
@@ -117,7 +118,8 @@ class StepBuilder {
     add_ranks();
     add_passes();
     if (ending == Ending::optimizer) {
-      EndOfStep(config_, grid_, step_.schedule, step_.stages, prices_, topology_, links_, graph_, programs_)
+      EndOfStep(config_, grid_, step_.schedule, step_.stages, prices_, topology_, links_, graph_, programs_,
+                step_.collectives)
           .add(overlap_);
     }
     finish();

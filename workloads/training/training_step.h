@@ -101,11 +101,22 @@ struct SourceShare {
   std::array<std::array<Seconds, kPriceSources>, kOpNames> of;
 };
 
+/// A collective of data parallelism, as a replayed GPU takes part in it.
+struct StepCollective {
+  enum class What : std::uint8_t { all_reduce, all_gather, reduce_scatter };
+  enum class Among : std::uint8_t { replicas, shard_group, experts, across_shard_groups };
+  OpId op;
+  What what = What::all_reduce;
+  Among among = Among::replicas;
+  Bytes bytes;  ///< as CollectiveRequest has them
+};
+
 struct TrainingStep {
   OperationGraph graph;
   const Network* network = nullptr;  ///< that its routes lie on: of the topology that it was built with
   std::vector<ReplayedRank> ranks;
   std::vector<PassRecord> passes;           ///< grouped by rank, ascending
+  std::vector<StepCollective> collectives;  ///< of data parallelism, in the order of their operations
   std::optional<RepeatedStretch> repeated;  ///< where not all micro-batches were built
   std::vector<StageContent> stages;
   Schedule schedule;

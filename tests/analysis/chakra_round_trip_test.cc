@@ -1,0 +1,116 @@
+// Does a training step that is written as execution traces, and read again, take the same time?
+#include "analysis/runs/chakra/chakra_report.h"
+#include "scenarios/imports/chakra_import.h"
+#include "tests/analysis/environment.h"
+#include "tests/analysis/program.h"
+#include "tests/scenarios/fixture.h"
+#include "workloads/chakra/step_writer.h"
+
+namespace flopcast {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+// Pipelines in both directions, experts over nodes, gradients at the end.
+const std::string kExperts = R"(
+cluster { node: "hgx-h800" nodes: 4 fabric: "mpft" }
+model: "deepseek-v3"
+model_override { layers: 8 }
+training {
+  plan { pipeline: 4 data: 8 expert: 8 zero_stage: 1 }
+  schedule: "dualpipe"
+  batch { sequences: 64 sequence_length: 4096 }
+}
+)";
+
+// Tensor parallelism, everything sharded, collectives beside the passes.
+const std::string kSharded = R"(
+cluster { node: "hgx-h100" nodes: 2 fabric: "rail-ft2" }
+model: "llama-3.1-8b"
+training {
+  plan { pipeline: 1 data: 8 tensor: 2 zero_stage: 3 overlap_gradients: true overlap_parameters: true }
+  schedule: "1f1b"
+  batch { sequences: 32 sequence_length: 4096 }
+}
+)";
+
+const std::string kPipeline = R"(
+cluster { node: "hgx-h100" nodes: 2 fabric: "rail-ft2" }
+model: "llama-3.1-8b"
+training {
+  plan { pipeline: 4 data: 4 }
+  schedule: "1f1b"
+  batch { sequences: 64 sequence_length: 4096 }
+}
+)";
+
+/// A step as files of a folder.
+struct Written {
+  explicit Written(const std::string& text, bool all)
+      : scenario(resolve_text(text, "step.textproto", testing::environment()).value()) {
+    const PreparedStep prepared = prepare_step(scenario, *scenario.training);
+    time = replay(prepared.step.graph, prepared.topology->network(), {}).makespan;
+    StepWriter writer(*scenario.training, prepared.step, *prepared.topology, chakra_cluster_text(scenario.cluster));
+    std::vector<RankId> ranks = writer.replayed();
+    const bool folded = !all && static_cast<int>(ranks.size()) < writer.ranks();
+    if (all) {
+      ranks.clear();
+      for (int rank = 0; rank < writer.ranks(); ++rank) ranks.push_back(RankId::at(rank));
+    }
+    for (const RankId rank : ranks)
+      folder.write("step." + std::to_string(rank.index()) + ".et", writer.rank_file(rank, folded));
+    folder.write("comm_group.json", writer.groups_json());
+  }
+  ChakraReport replayed(const ClusterSpec& cluster, NodePricing pricing = NodePricing::automatic) const {
+    const ChakraJob job = load_chakra({folder.path(), "", 0});
+    return replay_chakra(job, cluster, {pricing, Precision::bf16, scenario.links.get()}, {}).report;
+  }
+
+  Scenario scenario;
+  Seconds time;
+  test::TemporaryFolder folder;
+};
+
+TEST_CASE("a step written and read again takes the same time", "[chakra]") {
+  for (const std::string& text : {kExperts, kSharded, kPipeline}) {
+    for (const bool all : {false, true}) {
+      const Written step(text, all);
+      INFO(text << (all ? "all ranks" : "ranks replayed"));
+      const ChakraReport again = step.replayed(step.scenario.cluster);
+      CHECK(again.time.value() == Approx(step.time.value()).epsilon(1e-9));
+      if (all) CHECK(again.ranks == step.scenario.cluster.gpus());
+    }
+  }
+}
+
+TEST_CASE("on another cluster a written step is replayed as anybody's traces", "[chakra]") {
+  ClusterSpec slower = Written(kPipeline, false).scenario.cluster;
+  slower.node.nic_bandwidth = slower.node.nic_bandwidth / 4;
+  const Written all(kPipeline, true), some(kPipeline, false);
+  CHECK_THROWS_WITH(some.replayed(slower), ContainsSubstring("which stand for the others") &&
+                                               ContainsSubstring("flopcast chakra write --ranks all"));
+  const ChakraReport slow = all.replayed(slower);
+  CHECK(slow.time > all.time * 1.01);
+  // What it would take with communication priced anew is near what the step took.
+  ClusterSpec same = all.scenario.cluster;
+  CHECK(all.replayed(same, NodePricing::recorded).time.value() == Approx(all.time.value()).epsilon(0.05));
+}
+
+TEST_CASE("the program writes a step and replays it", "[chakra][program]") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("step.textproto", kPipeline), to = folder.path() + "/traces";
+  const auto written = testing::flopcast("chakra write " + file + " --to " + to + " --ranks all");
+  INFO(written.err);
+  REQUIRE(written.code == 0);
+  CHECK_THAT(testing::one_line(written.out), ContainsSubstring("16 of 16 ranks written"));
+  const auto replayed = testing::flopcast("chakra replay " + to + " --on " + file);
+  INFO(replayed.err);
+  REQUIRE(replayed.code == 0);
+  CHECK_THAT(testing::one_line(replayed.out), ContainsSubstring("of 16 ranks"));
+  const auto again = testing::flopcast("chakra write " + file + " --to " + to);
+  CHECK(again.code == 2);
+  CHECK_THAT(again.err, ContainsSubstring("has traces already"));
+}
+
+}  // namespace
+}  // namespace flopcast

@@ -1,0 +1,492 @@
+#include "workloads/chakra/job_graph.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <deque>
+#include <map>
+#include <queue>
+#include <tuple>
+#include <utility>
+
+#include "sim/base/diagnostic.h"
+#include "workloads/chakra/lowering.h"
+#include "workloads/chakra/node_prices.h"
+#include "workloads/chakra/ports.h"
+
+namespace flopcast {
+namespace {
+
+/// What one lane does: work of one kind and stream of a rank.
+enum class LaneKind { compute, host, memory, storage, group };
+
+/// Replays the job without contention, and writes down its operations in the order in which they start.
+class JobGraphBuilder {
+ public:
+  JobGraphBuilder(const ChakraJob& job, const MatchedJob& matched, Topology& topology, const JobPrices& prices)
+      : job_(job),
+        matched_(matched),
+        topology_(topology),
+        prices_(prices),
+        exact_(are_exact(job, prices)),
+        lowering_(job, topology, prices.links),
+        graph_(job_op_names()) {}
+
+  JobGraph build() && {
+    prepare();
+    run();
+    look_for_stuck();
+    result_.notes = pricing_notes(job_, prices_);
+    result_.uncontended = now_;
+    result_.graph = std::move(graph_).build();
+    return std::move(result_);
+  }
+
+ private:
+  struct Rank {
+    std::vector<std::uint32_t> waits;             // by node: what it still waits for
+    std::vector<std::uint32_t> first_user, user;  // who waits for a node
+    std::vector<OpId> done;                       // by node: the operation whose end is its end
+    std::vector<LaneId> lane;                     // by node that holds one
+  };
+  struct Lane {
+    std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> ready;  // nodes; first in file first
+    int rank = 0;
+    bool busy = false;
+  };
+  struct Group {
+    std::deque<std::uint32_t> ready;  // collectives whose ranks have all come
+    bool busy = false;
+    OpId last;  // the end of the collective before
+  };
+  enum class End : std::uint8_t { node, collective, message };
+  struct Event {
+    double at;
+    std::uint64_t order;  // ties end in the order in which they began
+    End what;
+    NodeRef node;
+    std::uint32_t index;
+    bool operator>(const Event& other) const { return at != other.at ? at > other.at : order > other.order; }
+  };
+
+  const TraceNode& node(NodeRef ref) const { return job_.trace(ref.rank).nodes[ref.node]; }
+
+  static bool are_exact(const ChakraJob& job, const JobPrices& prices) {
+    return prices.pricing == NodePricing::automatic && prices.links != nullptr && !prices.cluster.empty() &&
+           std::all_of(job.traces.begin(), job.traces.end(),
+                       [&](const RankTrace& trace) { return trace.cluster == prices.cluster; });
+  }
+
+  void prepare() {
+    if (!exact_) refuse_folded();
+    ranks_.resize(static_cast<std::size_t>(job_.ranks));
+    groups_.resize(job_.groups.size());
+    arrived_.resize(matched_.collectives.size());
+    sent_.resize(matched_.messages.size());
+    for (std::size_t r = 0; r < ranks_.size(); ++r) {
+      const RankTrace& trace = job_.trace(static_cast<int>(r));
+      Rank& rank = ranks_[r];
+      rank.done.resize(trace.nodes.size());
+      rank.first_user.assign(trace.nodes.size() + 1, 0);
+      rank.user.resize(trace.needs.size());
+      for (const std::uint32_t need : trace.needs) ++rank.first_user[need + 1];
+      for (std::size_t i = 0; i < trace.nodes.size(); ++i) rank.first_user[i + 1] += rank.first_user[i];
+      std::vector<std::uint32_t> at(rank.first_user.begin(), rank.first_user.end() - 1);
+      for (std::size_t i = 0; i < trace.nodes.size(); ++i) {
+        rank.waits.push_back(trace.nodes[i].needs);
+        for (const std::uint32_t need : trace.needs_of(trace.nodes[i]))
+          rank.user[at[need]++] = static_cast<std::uint32_t>(i);
+      }
+    }
+    speeds_.assign(ranks_.size(), 1.0);
+    for (const SlowPart& part : topology_.cluster().slow_parts) {
+      if (exact_ || part.kind != SlowPart::Kind::gpu) continue;
+      for (int rank = 0; rank < job_.ranks; ++rank)
+        if (job_.gpu_of(rank) == part.rank) speeds_[static_cast<std::size_t>(rank)] *= part.speed;
+    }
+  }
+
+  // Ranks that stand for others do so for the flows they state, not for what communicators would need of the others.
+  void refuse_folded() const {
+    for (const RankTrace& trace : job_.traces) {
+      if (!trace.folded) continue;
+      Diagnostic fault;
+      fault.file = trace.file;
+      fault.found =
+          fmt::format("a trace of {} of {} ranks, which stand for the others on the cluster they were written for",
+                      job_.traces.size(), trace.job_ranks);
+      fault.expected = "that cluster, with --links measured and --times auto; or all ranks";
+      fault.remedy = "flopcast chakra write --ranks all";
+      throw InputError(fault);
+    }
+  }
+
+  void run() {
+    for (std::size_t r = 0; r < ranks_.size(); ++r)
+      for (std::uint32_t i = 0; i < ranks_[r].waits.size(); ++i)
+        if (ranks_[r].waits[i] == 0) ready({static_cast<std::int32_t>(r), i});
+    start_what_can();
+    while (!events_.empty()) {
+      now_ = Seconds(events_.top().at);
+      // All that ends now, before anything starts: a stream then takes the first of all that are ready.
+      while (!events_.empty() && events_.top().at <= now_.value()) {
+        const Event event = events_.top();
+        events_.pop();
+        end(event);
+      }
+      start_what_can();
+    }
+  }
+
+  void end(const Event& event) {
+    switch (event.what) {
+      case End::node:
+        lanes_[ranks_[static_cast<std::size_t>(event.node.rank)].lane[event.node.node].index()].busy = false;
+        touched_.push_back(ranks_[static_cast<std::size_t>(event.node.rank)].lane[event.node.node]);
+        return finish(event.node);
+      case End::collective: {
+        const MatchedCollective& collective = matched_.collectives[event.index];
+        if (!exact_) {
+          groups_[collective.group].busy = false;
+          touched_groups_.push_back(collective.group);
+        }
+        const std::vector<int>& members = job_.groups[collective.group].ranks;
+        for (std::size_t m = 0; m < members.size(); ++m) finish({members[m], collective.nodes[m]});
+        return;
+      }
+      case End::message: {
+        const MatchedMessage& message = matched_.messages[event.index];
+        sent_[event.index].arrived = true;
+        finish(message.send);
+        if (sent_[event.index].awaited) receive(message);
+        return;
+      }
+    }
+  }
+
+  void finish(NodeRef ref) {
+    ++finished_;
+    const Rank& rank = ranks_[static_cast<std::size_t>(ref.rank)];
+    for (std::uint32_t use = rank.first_user[ref.node]; use < rank.first_user[ref.node + 1]; ++use)
+      if (--ranks_[static_cast<std::size_t>(ref.rank)].waits[rank.user[use]] == 0) ready({ref.rank, rank.user[use]});
+  }
+
+  // Nodes without time end as soon as they may start; chains of them are walked here, not by recursion.
+  void ready(NodeRef ref) {
+    at_once_.push_back(ref);
+    if (walking_) return;
+    walking_ = true;
+    while (!at_once_.empty()) {
+      const NodeRef next = at_once_.back();
+      at_once_.pop_back();
+      make_ready(next);
+    }
+    walking_ = false;
+  }
+
+  void make_ready(NodeRef ref) {
+    const TraceNode& own = node(ref);
+    switch (own.kind) {
+      case NodeKind::collective: {
+        const std::uint32_t index = matched_.of_node[static_cast<std::size_t>(ref.rank)][ref.node];
+        const MatchedCollective& collective = matched_.collectives[index];
+        if (++arrived_[index] < collective.nodes.size()) return;
+        if (exact_) return start_stated(index);
+        groups_[collective.group].ready.push_back(index);
+        touched_groups_.push_back(collective.group);
+        return;
+      }
+      case NodeKind::send:
+        return send(matched_.of_node[static_cast<std::size_t>(ref.rank)][ref.node]);
+      case NodeKind::receive: {
+        const std::uint32_t index = matched_.of_node[static_cast<std::size_t>(ref.rank)][ref.node];
+        sent_[index].awaited = true;
+        if (sent_[index].arrived) receive(matched_.messages[index]);
+        return;
+      }
+      default:
+        break;
+    }
+    const Seconds time = taken_by(ref);
+    if (time <= Seconds(0)) {
+      set_done(ref, join_of(ref));
+      finish(ref);
+      return;
+    }
+    const LaneId lane = lane_of(ref);
+    Rank& rank = ranks_[static_cast<std::size_t>(ref.rank)];
+    if (rank.lane.empty()) rank.lane.resize(rank.waits.size());
+    rank.lane[ref.node] = lane;
+    lanes_[lane.index()].ready.push(ref.node);
+    touched_.push_back(lane);
+  }
+
+  void start_what_can() {
+    while (!touched_.empty() || !touched_groups_.empty()) {
+      const std::vector<LaneId> lanes = std::exchange(touched_, {});
+      for (const LaneId lane : lanes) start_node(lane);
+      const std::vector<std::uint32_t> groups = std::exchange(touched_groups_, {});
+      for (const std::uint32_t group : groups) start_collective(group);
+    }
+  }
+
+  void start_node(LaneId lane) {
+    Lane& own = lanes_[lane.index()];
+    if (own.busy || own.ready.empty()) return;
+    own.busy = true;
+    const NodeRef ref{own.rank, own.ready.top()};
+    own.ready.pop();
+    const Seconds time = taken_by(ref);
+    const OpId op = add_op(ref, graph_.compute(lane, time, {static_cast<std::uint16_t>(work_of(node(ref))), 0, 0, 0}));
+    after_needs(ref, op);
+    set_done(ref, op);
+    schedule(time, End::node, ref, 0);
+  }
+
+  void start_collective(std::uint32_t group) {
+    if (groups_[group].busy || groups_[group].ready.empty()) return;
+    const std::uint32_t index = groups_[group].ready.front();
+    groups_[group].ready.pop_front();
+    groups_[group].busy = true;
+    const MatchedCollective& collective = matched_.collectives[index];
+    const std::vector<int>& members = job_.groups[group].ranks;
+    const LoweredCollective& lowered = lowering_.of(collective);
+    const Label label{job_label(collective.kind), 0, 0, 0};
+    OpId gate = add_op({}, graph_.join(join_label()));
+    if (groups_[group].last.valid()) graph_.after(gate, groups_[group].last);
+    for (std::size_t m = 0; m < members.size(); ++m) after_needs({members[m], collective.nodes[m]}, gate);
+    for (const CollectivePhase& phase : lowered.phases) {
+      const OpId left = add_op({}, graph_.join(join_label()));
+      for (std::size_t m = 0; m < members.size(); ++m) {
+        const LaneId lane = group_lane(members[m], group);
+        const OpId op =
+            add_op({members[m], collective.nodes[m]}, graph_.transfer(lane, phase[m].latency, phase[m].flows, label));
+        graph_.after(op, gate);
+        graph_.after(left, op);
+      }
+      gate = left;
+    }
+    // Buffers between ranks are small: whoever sends to a busy port is held up, and all leave together.
+    for (std::size_t m = 0; m < members.size(); ++m) set_done({members[m], collective.nodes[m]}, gate);
+    groups_[group].last = gate;
+    schedule(lowered.alone, End::collective, {}, index);
+  }
+
+  // A collective of which every rank states its flows. What waits for what on a stream stands in the file.
+  void start_stated(std::uint32_t index) {
+    const MatchedCollective& collective = matched_.collectives[index];
+    const std::vector<int>& members = job_.groups[collective.group].ranks;
+    const Label label{job_label(collective.kind), 0, 0, 0};
+    const OpId gate = add_op({}, graph_.join(join_label()));
+    for (std::size_t m = 0; m < members.size(); ++m) after_needs({members[m], collective.nodes[m]}, gate);
+    const OpId left = add_op({}, graph_.join(join_label()));
+    Seconds longest;
+    for (std::size_t m = 0; m < members.size(); ++m) {
+      const NodeRef ref{members[m], collective.nodes[m]};
+      const PortTransfer own = stated(ref, RankId());
+      const OpId op = add_op(ref, graph_.transfer(lane_of(ref), own.latency, own.flows, label));
+      graph_.after(op, gate);
+      graph_.after(left, op);
+      set_done(ref, node(ref).together ? left : op);
+      longest = std::max(longest, time_alone(topology_.network(), own));
+    }
+    schedule(longest, End::collective, {}, index);
+  }
+
+  PortTransfer stated(NodeRef ref, RankId peer) {
+    const RankId gpu = RankId::at(job_.gpu_of(ref.rank));
+    PortTransfer transfer;
+    transfer.latency = node(ref).recorded;
+    for (const TraceFlow& flow : job_.flows_of(ref.rank, node(ref))) {
+      if (!is_port_number(topology_, flow.port, peer.valid())) {
+        Diagnostic fault;
+        fault.file = job_.trace(ref.rank).file;
+        fault.field = place_of(node(ref));
+        fault.found = "a flow over a port that the cluster does not have";
+        fault.expected = "flows as this program writes them for the cluster that the file names";
+        throw InputError(fault);
+      }
+      if (flow.bytes > Bytes(0))
+        transfer.flows.push_back({port_route(topology_, gpu, peer, flow.port, flow.cap), flow.bytes});
+    }
+    return transfer;
+  }
+
+  void send(std::uint32_t index) {
+    const MatchedMessage& message = matched_.messages[index];
+    if (exact_) return send_stated(index);
+    const PortTransfer transfer = lowering_.of(message);
+    const OpId op = add_op(
+        message.send, graph_.detached_transfer(RankId::at(job_.gpu_of(message.send.rank)), transfer.latency,
+                                               transfer.flows, {static_cast<std::uint16_t>(JobOp::message), 0, 0, 0}));
+    after_needs(message.send, op);
+    set_done(message.send, op);
+    schedule(time_alone(topology_.network(), transfer), End::message, message.send, index);
+  }
+
+  void send_stated(std::uint32_t index) {
+    const MatchedMessage& message = matched_.messages[index];
+    const PortTransfer own = stated(message.send, RankId::at(job_.gpu_of(message.receive.rank)));
+    const Label label{static_cast<std::uint16_t>(JobOp::message), 0, 0, 0};
+    const bool nothing = own.flows.empty() && own.latency <= Seconds(0);
+    const OpId op = nothing
+                        ? add_op({}, graph_.join(join_label()))
+                        : add_op(message.send, graph_.transfer(lane_of(message.send), own.latency, own.flows, label));
+    after_needs(message.send, op);
+    set_done(message.send, op);
+    schedule(time_alone(topology_.network(), own), End::message, message.send, index);
+  }
+
+  void receive(const MatchedMessage& message) {
+    const OpId op = join_of(message.receive);
+    graph_.after(op, done(message.send));
+    set_done(message.receive, op);
+    finish(message.receive);
+  }
+
+  OpId join_of(NodeRef ref) {
+    const OpId op = add_op({}, graph_.join(join_label()));
+    after_needs(ref, op);
+    return op;
+  }
+
+  static Label join_label() { return {static_cast<std::uint16_t>(JobOp::join), 0, 0, 0}; }
+
+  OpId add_op(NodeRef source, OpId op) {
+    assert(op.index() == result_.source.size());
+    result_.source.push_back(source);
+    return op;
+  }
+
+  void after_needs(NodeRef ref, OpId op) {
+    for (const std::uint32_t need : job_.trace(ref.rank).needs_of(node(ref))) graph_.after(op, done({ref.rank, need}));
+  }
+
+  OpId done(NodeRef ref) const { return ranks_[static_cast<std::size_t>(ref.rank)].done[ref.node]; }
+  void set_done(NodeRef ref, OpId op) { ranks_[static_cast<std::size_t>(ref.rank)].done[ref.node] = op; }
+
+  void schedule(Seconds time, End what, NodeRef ref, std::uint32_t index) {
+    events_.push({(now_ + time).value(), order_++, what, ref, index});
+  }
+
+  Seconds taken_by(NodeRef ref) const {
+    if (exact_) return node(ref).recorded;
+    return node_time(node(ref), prices_, topology_.cluster().node.gpu, speeds_[static_cast<std::size_t>(ref.rank)]);
+  }
+
+  LaneId lane_of(NodeRef ref) {
+    const TraceNode& own = node(ref);
+    if (exact_) return stated_lane(ref.rank, own.stream);
+    const LaneKind kind = own.kind == NodeKind::load || own.kind == NodeKind::store ? LaneKind::memory
+                          : own.kind == NodeKind::storage                           ? LaneKind::storage
+                          : own.on_host                                             ? LaneKind::host
+                                                                                    : LaneKind::compute;
+    const bool streams = kind == LaneKind::compute || kind == LaneKind::host;
+    const std::int64_t stream = streams ? own.stream : 0;
+    const auto [found, fresh] = lane_ids_.try_emplace({ref.rank, kind, stream});
+    if (fresh) {
+      constexpr std::string_view names[] = {"compute", "host", "memory", "storage"};
+      std::string called(names[static_cast<std::size_t>(kind)]);
+      if (stream != 0) called += fmt::format(", {} {}", kind == LaneKind::host ? "thread" : "stream", stream);
+      found->second = new_lane(ref.rank, std::move(called));
+    }
+    return found->second;
+  }
+
+  LaneId stated_lane(int rank, std::int64_t stream) {
+    const auto [found, fresh] = lane_ids_.try_emplace({rank, LaneKind::compute, stream});
+    if (fresh) {
+      constexpr std::string_view names[] = {"compute", "communication", "pipeline", "gradients", "parameters"};
+      found->second = new_lane(rank, stream >= 0 && stream < static_cast<std::int64_t>(std::size(names))
+                                         ? std::string(names[static_cast<std::size_t>(stream)])
+                                         : fmt::format("stream {}", stream));
+    }
+    return found->second;
+  }
+
+  LaneId group_lane(int rank, std::uint32_t group) {
+    const auto [found, fresh] = lane_ids_.try_emplace({rank, LaneKind::group, group});
+    if (fresh) {
+      found->second =
+          new_lane(rank, group == 0 ? std::string("collectives of all ranks") : "group " + job_.groups[group].name);
+    }
+    return found->second;
+  }
+
+  LaneId new_lane(int rank, std::string called) {
+    const LaneId lane = graph_.add_lane(RankId::at(job_.gpu_of(rank)), std::move(called));
+    if (lane.index() >= lanes_.size()) lanes_.resize(lane.index() + 1);
+    lanes_[lane.index()].rank = rank;
+    return lane;
+  }
+
+  // Ranks that wait for each other in a circle: named by what the first of them waits for.
+  void look_for_stuck() const {
+    std::size_t all = 0;
+    for (const Rank& rank : ranks_) all += rank.waits.size();
+    if (finished_ == all) return;
+    std::vector<Diagnostic> faults;
+    constexpr std::size_t kShown = 10;
+    for (std::size_t c = 0; c < matched_.collectives.size() && faults.size() < kShown; ++c) {
+      const MatchedCollective& collective = matched_.collectives[c];
+      const std::vector<int>& members = job_.groups[collective.group].ranks;
+      if (arrived_[c] == 0 || arrived_[c] == members.size()) continue;
+      std::size_t came = 0, missing = 0;
+      for (std::size_t m = 0; m < members.size(); ++m)
+        (ranks_[static_cast<std::size_t>(members[m])].waits[collective.nodes[m]] == 0 ? came : missing) = m;
+      faults.push_back(stuck({members[came], collective.nodes[came]}, {members[missing], collective.nodes[missing]}));
+    }
+    for (std::size_t m = 0; m < matched_.messages.size() && faults.size() < kShown; ++m)
+      if (sent_[m].awaited && !sent_[m].arrived)
+        faults.push_back(stuck(matched_.messages[m].receive, matched_.messages[m].send));
+    assert(!faults.empty() && "within a rank cycles are found when it is read");
+    throw InputError(std::move(faults));
+  }
+
+  Diagnostic stuck(NodeRef waiting, NodeRef awaited) const {
+    Diagnostic fault;
+    fault.file = job_.trace(waiting.rank).file;
+    fault.field = place_of(node(waiting));
+    fault.found =
+        fmt::format("a node that waits for ever for rank {} ({}), whose nodes wait for others that wait for it",
+                    awaited.rank, place_of(node(awaited)));
+    fault.expected = "dependencies by which all ranks come to their collectives and messages";
+    return fault;
+  }
+
+  const ChakraJob& job_;
+  const MatchedJob& matched_;
+  Topology& topology_;
+  const JobPrices& prices_;
+  bool exact_;  // times and flows as the traces state them
+  JobLowering lowering_;
+  GraphBuilder graph_;
+  JobGraph result_;
+  std::vector<Rank> ranks_;
+  std::vector<double> speeds_;  // of compute, by rank
+  std::vector<Group> groups_;
+  std::vector<Lane> lanes_;  // by LaneId
+  std::map<std::tuple<int, LaneKind, std::int64_t>, LaneId> lane_ids_;
+  std::vector<std::uint32_t> arrived_;  // by collective: ranks that have come
+  struct Sent {
+    bool arrived = false, awaited = false;
+  };
+  std::vector<Sent> sent_;  // by message
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  std::vector<NodeRef> at_once_;
+  bool walking_ = false;
+  std::vector<LaneId> touched_;
+  std::vector<std::uint32_t> touched_groups_;
+  std::uint64_t order_ = 0;
+  std::size_t finished_ = 0;
+  Seconds now_;
+};
+
+}  // namespace
+
+JobGraph build_job_graph(const ChakraJob& job, const MatchedJob& matched, Topology& topology, const JobPrices& prices) {
+  return JobGraphBuilder(job, matched, topology, prices).build();
+}
+
+}  // namespace flopcast
