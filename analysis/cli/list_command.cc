@@ -15,6 +15,7 @@
 #include "workloads/rl/algorithms.h"
 #include "workloads/serving/policies.h"
 #include "workloads/serving/router.h"
+#include "workloads/serving/traffic/clients.h"
 
 namespace flopcast {
 namespace {
@@ -49,12 +50,13 @@ std::vector<LibraryRow> policy_rows(std::span<const Row> table) {
 std::vector<LibraryRow> rows_of(const ListArguments& arguments) {
   if (arguments.kind == "algorithms") return policy_rows(algorithms());
   if (arguments.kind == "routers") return policy_rows(routers());
+  if (arguments.kind == "clients") return policy_rows(benchmark_clients());
   if (arguments.kind == "batching") return policy_rows(batching_policies());
   if (arguments.kind == "admission") return policy_rows(admission_policies());
   if (arguments.kind == "preemption") return policy_rows(preemption_policies());
-  const std::vector<std::string> kinds{"gpus",      "nodes",      "fabrics",     "clusters",  "models",
-                                       "software",  "schedules",  "collectives", "routers",   "batching",
-                                       "admission", "preemption", "metrics",     "scenarios", "engines"};
+  const std::vector<std::string> kinds{"gpus",      "nodes",       "fabrics", "clusters", "models",    "software",
+                                       "schedules", "collectives", "routers", "batching", "admission", "preemption",
+                                       "metrics",   "scenarios",   "engines", "clients"};
   if (std::find(kinds.begin(), kinds.end(), arguments.kind) == kinds.end())
     throw InputError(Diagnostic{"", 0, 0, "KIND", quoted(arguments.kind), one_of(arguments.kind, kinds),
                                 nearest_name(arguments.kind, kinds)});
@@ -89,8 +91,8 @@ void add_list_command(Command& program) {
         command
             .option(
                 "KIND", arguments.kind,
-                "gpus, nodes, fabrics, clusters, models, software, engines, schedules, collectives, routers, batching, "
-                "admission, preemption, algorithms, metrics or scenarios")
+                "gpus, nodes, fabrics, clusters, models, software, engines, schedules, collectives, routers, clients, "
+                "batching, admission, preemption, algorithms, metrics or scenarios")
             .required();
         add_library_option(command, arguments.library_folders);
         command.flag("--markdown", arguments.markdown, "Of metrics: as a page of Markdown");

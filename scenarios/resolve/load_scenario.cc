@@ -152,6 +152,24 @@ class Resolver {
     });
   }
 
+  /// A conversation goes to the replica that has what was said before, where nothing else is stated.
+  void conversations_stay() {
+    proto::Serving& serving = *in_.mutable_serving();
+    const bool talks = std::ranges::any_of(serving.traffic().stream(), [](const proto::TrafficClass& stream) {
+      return stream.has_conversation() || stream.has_sessions();
+    });
+    if (!talks || !serving.prefix_cache().on()) return;
+    const auto stay = [&](bool there, auto replicas, const std::string& path) {
+      if (!there || !sound(path + ".router") || replicas()->has_router()) return;
+      replicas()->set_router("cache_aware");
+      habits_used_.push_back(path + ".router = \"cache_aware\" (conversations)");
+    };
+    stay(
+        serving.has_replicas(), [&] { return serving.mutable_replicas(); }, "serving.replicas");
+    stay(
+        serving.has_prefill(), [&] { return serving.mutable_prefill(); }, "serving.prefill");
+  }
+
   /// What engines do by default, laid under what is stated of their replicas.
   void engines() {
     const auto engine = [&](bool there, auto replicas, const std::string& path) {
@@ -167,6 +185,7 @@ class Resolver {
         serving.has_decode(), [&] { return in_.mutable_serving()->mutable_decode(); }, "serving.decode");
     engine(
         in_.rl().has_rollout(), [&] { return in_.mutable_rl()->mutable_rollout(); }, "rl.rollout");
+    if (in_.has_serving()) conversations_stay();
   }
 
   void cluster() {

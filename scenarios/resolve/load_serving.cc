@@ -14,6 +14,7 @@
 #include "scenarios/read/quantity.h"
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/router.h"
+#include "workloads/serving/traffic/clients.h"
 
 namespace flopcast {
 
@@ -106,9 +107,11 @@ class ServingLoader {
       traffic_class(t.stream(i), path);
       const bool trace_times =
           t.stream(i).has_trace() && !t.stream(i).has_requests_per_second() && !t.stream(i).has_users();
-      endless = endless || !trace_times || t.stream(i).trace().repeat();
+      const bool ends = t.stream(i).has_sessions() || (trace_times && !t.stream(i).trace().repeat());
+      endless = endless || !ends;
     }
-    if (endless && !t.has_duration() && !t.has_requests())
+    if (endless && !t.has_duration() && !t.has_requests()) config.requests = asked_by_clients(t);
+    if (endless && config.requests == 0 && !t.has_duration() && !t.has_requests())
       fault("traffic", "no end", "duration or requests, since this traffic would go on for ever");
     if (broken_trace_ || !sound("traffic")) return;
     try {
@@ -125,19 +128,59 @@ class ServingLoader {
     lengths(c, path, out);
     arrivals(c, path, out);
     if (c.has_conversation()) conversation(c, path, out);
+    if (const ClientRow* row = client_of(c)) out_->clients.push_back(fmt::format("{}: {}", c.name(), row->name));
     out_->class_names.push_back(c.name());
     out_->levels.push_back(loaded<ServiceLevel>(c.slo()));
     out_->traffic.classes.push_back(std::move(out));
   }
 
+  const ClientRow* client_of(const proto::TrafficClass& c) const {
+    return c.has_client() ? find_policy(benchmark_clients(), c.client()) : nullptr;
+  }
+
+  /// What clients of benchmarks ask in all; 0 where a stream has none that knows.
+  std::uint64_t asked_by_clients(const proto::Traffic& t) const {
+    std::uint64_t sum = 0;
+    for (const proto::TrafficClass& c : t.stream()) {
+      const ClientRow* row = client_of(c);
+      if (row == nullptr) return 0;
+      const auto users = static_cast<std::uint64_t>(c.has_users() ? c.users() : c.max_concurrency());
+      const std::uint64_t asks = row->requests_per_user > 0 ? static_cast<std::uint64_t>(row->requests_per_user) * users
+                                                            : static_cast<std::uint64_t>(row->requests);
+      if (asks == 0) return 0;
+      sum += asks;
+    }
+    return sum;
+  }
+
+  /// A client draws lengths in its own way: those beside it are plain.
+  void check_client(const proto::TrafficClass& c, const std::string& path) {
+    if (!c.has_client()) return;
+    check_name(c.client(), benchmark_clients(), path + ".client");
+    const ClientRow* row = client_of(c);
+    if (c.has_trace() || c.has_sessions())
+      fault(path + ".client", flopcast::quoted(c.client()), "lengths that are stated: input and output");
+    if (!c.has_users() && !c.has_requests_per_second())
+      fault(path + ".client", flopcast::quoted(c.client()), "users, or requests_per_second with max_concurrency");
+    if (row == nullptr || row->shortest == row->longest) return;
+    for (const auto& [field, length] : {std::pair("input", &c.input()), std::pair("output", &c.output())})
+      if (length->has_shape() && length->shape() != "fixed")
+        fault(fmt::format("{}.{}.shape", path, field), flopcast::quoted(length->shape()),
+              fmt::format("nothing: {} draws lengths between {:g} and {:g} of those stated", row->name, row->shortest,
+                          row->longest));
+  }
+
   void lengths(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
+    check_client(c, path);
+    if (c.has_sessions()) return recorded_sessions(c, path, out);
     if (c.has_trace() == (c.has_input() || c.has_output()))
       return fault(path, c.has_trace() ? "a trace beside input or output" : "no lengths",
                    "input and output, or a trace that has them");
     if (!c.has_trace()) {
       if (!c.has_input()) fault(path + ".input", "nothing", "the length of prompts");
       if (!c.has_output()) fault(path + ".output", "nothing", "the length of answers");
-      out.lengths = DrawnLengths{distribution(c.input()), distribution(c.output())};
+      const ClientRow* row = client_of(c);
+      out.lengths = DrawnLengths{distribution(c.input(), row), distribution(c.output(), row)};
       check_context(c, path);
       return;
     }
@@ -163,31 +206,53 @@ class ServingLoader {
     }
   }
 
+  void recorded_sessions(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
+    for (const auto& [there, field] :
+         {std::pair(c.has_trace(), "trace"), std::pair(c.has_input(), "input"), std::pair(c.has_output(), "output"),
+          std::pair(c.has_conversation(), "conversation"),
+          std::pair(c.has_requests_per_second(), "requests_per_second"), std::pair(c.has_users(), "users")})
+      if (there) fault(fmt::format("{}.{}", path, field), "beside sessions from a file", "one of them");
+    const std::string file = file_path(c.sessions().file(), path + ".sessions.file", "recorded sessions");
+    if (file.empty()) return;
+    try {
+      out.lengths = read_session_file(file, context_.model ? context_.model->max_positions : 0);
+      out.arrivals = TraceTimes{};
+    } catch (const InputError& error) {
+      faults_.insert(faults_.end(), error.diagnostics().begin(), error.diagnostics().end());
+      broken_trace_ = true;
+    }
+  }
+
   /// Relative to the scenario file, or to where one stands when it is said on the command line. Empty, with a fault
   /// that tells where the trace is to be had, when there is no such file.
   std::string trace_path(const std::string& file, const std::string& path) {
+    return file_path(file, path + ".trace.file", "a request trace");
+  }
+  std::string file_path(const std::string& file, const std::string& path, const std::string& what) {
     namespace fs = std::filesystem;
-    Diagnostic missing = context_.places->fault("serving." + path + ".trace.file", "no file " + flopcast::quoted(file),
-                                                "a request trace");
+    Diagnostic missing = context_.places->fault("serving." + path, "no file " + flopcast::quoted(file), what);
     const bool said_by_option = missing.file == "--set";
     const fs::path full = said_by_option ? fs::path(file) : fs::path(context_.file).parent_path() / file;
     std::error_code ignored;
     if (fs::exists(full, ignored)) return full.string();
     const KnownTrace* known = find_known_trace(file);
-    std::string remedy = fmt::format("--set serving.{}.trace.file=PATH", path);
+    std::string remedy = fmt::format("--set serving.{}=PATH", path);
     if (known) remedy = fmt::format("your own copy, from {}, and {}", known->where, remedy);
     broken_trace_ = true;
     faults_.push_back(with_remedy(std::move(missing), std::move(remedy)));
     return "";
   }
 
-  RandomNumber distribution(const proto::Length& l) const {
+  RandomNumber distribution(const proto::Length& l, const ClientRow* client = nullptr) const {
     const std::string& shape = l.shape();
     const double mean = l.mean(), variation = l.variation();
+    if (client != nullptr && client->shortest < client->longest)
+      return RandomNumber::uniform(mean * client->shortest, mean * client->longest).clamped(1, mean * client->longest);
     RandomNumber base = shape == "exponential"  ? RandomNumber::exponential(mean)
                         : shape == "log_normal" ? RandomNumber::log_normal(mean, variation)
                         : shape == "gamma"      ? RandomNumber::gamma(mean, variation)
                         : shape == "uniform"    ? RandomNumber::uniform(mean * (1 - variation), mean * (1 + variation))
+                        : shape == "up_to"      ? RandomNumber::uniform(mean * (1 - variation), mean)
                                                 : RandomNumber::fixed(mean);
     return base.clamped(std::max(1.0, l.least()), std::max(std::max(1.0, l.least()), l.most()));
   }
@@ -196,9 +261,9 @@ class ServingLoader {
     if (c.input().least() > c.input().most()) fault(path + ".input", "least above most", "least at most most");
     if (c.output().least() > c.output().most()) fault(path + ".output", "least above most", "least at most most");
     for (const auto& [field, length] : {std::pair("input", &c.input()), std::pair("output", &c.output())})
-      if (length->shape() == "uniform" && length->variation() > 1)
+      if ((length->shape() == "uniform" || length->shape() == "up_to") && length->variation() > 1)
         fault(path + "." + field + ".variation", fmt::format("{:g}", length->variation()),
-              "at most 1: uniform lengths go down to 0 then");
+              fmt::format("at most 1: {} lengths go down to 0 then", length->shape()));
     if (!context_.model || !c.has_input() || !c.has_output()) return;
     const double mean = c.input().mean() + c.output().mean();
     if (mean > context_.model->max_positions)
@@ -207,11 +272,12 @@ class ServingLoader {
   }
 
   void arrivals(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
+    if (c.has_sessions()) return;
     const int stated = c.has_requests_per_second() + c.has_users();
     if (stated > 1) return fault(path, "requests_per_second and users", "one of them");
     idle_arrival_fields(c, path);
     if (c.has_users()) {
-      out.arrivals = ClosedLoop{c.users(), RandomNumber::fixed(seconds(c.think_time()).value())};
+      out.arrivals = ClosedLoop{c.users(), RandomNumber::fixed(seconds(c.think_time()).value()), seconds(c.ramp())};
     } else if (c.has_requests_per_second()) {
       OpenLoop loop;
       const Hertz rate(c.requests_per_second());
@@ -221,6 +287,7 @@ class ServingLoader {
                      : c.arrivals() == "gamma" ? Spacing::gamma
                                                : Spacing::exponential;
       loop.cv = c.burstiness();
+      loop.max_concurrency = c.max_concurrency();
       out.arrivals = loop;
     } else if (c.has_trace()) {
       out.arrivals = TraceTimes{};
@@ -247,6 +314,10 @@ class ServingLoader {
     idle(rate && c.has_burstiness() && c.arrivals() != "gamma", "burstiness", "arrivals: \"gamma\" beside it");
     idle(c.has_daily_peak() && c.daily_swing() <= 0, "daily_peak", "daily_swing beside it");
     idle(!c.has_users() && c.has_think_time(), "think_time", "users, who think");
+    idle(!c.has_users() && c.has_ramp(), "ramp", "users, who begin one after the other");
+    idle(!rate && c.has_max_concurrency(), "max_concurrency", needs_rate);
+    idle(rate && c.has_max_concurrency() && c.has_conversation(), "max_concurrency",
+         "requests that stand for themselves, without conversation");
     idle((rate || c.has_users()) && c.trace().has_rate_scale(), "trace.rate_scale",
          "the trace's own times, without requests_per_second or users");
   }
@@ -262,6 +333,15 @@ class ServingLoader {
     sessions.system_prompt_tokens = talk.system_prompt();
     sessions.system_prompts = talk.system_prompts();
     if (context_.model) sessions.context = context_.model->max_positions;
+    sessions.tool_calls = talk.tool_calls();
+    sessions.tool_time = RandomNumber::exponential(std::max(1e-3, seconds(talk.tool_time()).value()));
+    if (talk.has_tool_result()) sessions.tool_result = distribution(talk.tool_result());
+    if (talk.has_tool_call()) sessions.tool_call = distribution(talk.tool_call());
+    for (const auto& [stated, field] :
+         {std::pair(talk.has_tool_time(), "tool_time"), std::pair(talk.has_tool_result(), "tool_result"),
+          std::pair(talk.has_tool_call(), "tool_call")})
+      if (stated && talk.tool_calls() <= 0)
+        fault(fmt::format("{}.conversation.{}", path, field), "a statement without effect", "tool_calls beside it");
     out.sessions = sessions;
   }
 
@@ -332,6 +412,8 @@ class ServingLoader {
       if (const auto* trace = std::get_if<TraceTraffic>(&c.lengths))
         spec.prefix.block_tokens = std::max(spec.prefix.block_tokens, trace->summary.format->block_tokens);
       if (c.sessions) spec.prefix.block_tokens = std::max(spec.prefix.block_tokens, c.sessions->block_tokens);
+      if (const auto* recorded = std::get_if<RecordedSessions>(&c.lengths))
+        spec.prefix.block_tokens = std::max(spec.prefix.block_tokens, recorded->block_tokens);
     }
     // Blocks are whole pages.
     if (spec.prefix.on && spec.prefix.block_tokens > 0 && spec.prefix.block_tokens % spec.page_tokens != 0)

@@ -29,6 +29,7 @@ struct ServingScenario {
   TrafficConfig traffic;
   std::string traffic_description;  ///< as the file has it: two that are equal ask the same
   std::vector<std::string> class_names;
+  std::vector<std::string> clients;  ///< of benchmarks, "stream: client"
   std::vector<ServiceLevel> levels;  ///< per class
   std::vector<PoolSpec> pools;       ///< a chain: requests enter the first
   ExpertPaceConfig expert_pace;
@@ -62,6 +63,7 @@ struct ServingScenario {
     field("traffic", &ServingScenario::traffic_description,
           {.cause = "traffic", .shown = "requests", .resolved = true});
     field.aside(&ServingScenario::class_names, "traffic_description");
+    field.aside(&ServingScenario::clients, "traffic_description");
     field.aside(&ServingScenario::levels, "traffic_description");
     field("pools", &ServingScenario::pools, {.cause = "plan", .resolved = true});
     field("expert_skew", &ServingScenario::expert_pace);

@@ -81,6 +81,34 @@ double quantile(std::vector<double> values, double q) {
   return values[low] + (values[std::min(low + 1, values.size() - 1)] - values[low]) * (rank - std::floor(rank));
 }
 
+std::string run_text(const std::string& scenario, const std::string& more = "") {
+  const test::TemporaryFolder folder;
+  return testing::one_line(flopcast("run " + folder.write("s.textproto", scenario) + more).out);
+}
+
+TEST_CASE("users in step are warned of, a benchmark's client and its warm-up are named", "[analysis][serving]") {
+  const std::string users =
+      test::replaced(test::replaced(testing::kChat, "requests_per_second: 4", "users: 16"), "requests: \"300\" ", "");
+  const std::string fixed = run_text(test::replaced(users, "traffic {", "traffic { requests: \"160\""));
+  CHECK_THAT(fixed, ContainsSubstring("of the 16 users ask at the same moment, again and again"));
+  const std::string drawn = run_text(test::replaced(users, "users: 16", "users: 16 client: \"inferencex\""));
+  CHECK_THAT(drawn, ContainsSubstring("160 requests in"));
+  CHECK_THAT(drawn, ContainsSubstring("client of chat: inferencex") && ContainsSubstring("its warm-up (twice as many"));
+  CHECK(drawn.find("at the same moment") == std::string::npos);
+}
+
+TEST_CASE("the engine's first token comes before the client's", "[analysis][serving]") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("apart.textproto", testing::kApart), json = folder.path() + "/r.json";
+  REQUIRE(flopcast("run " + file + " --json " + json).code == 0);
+  const JsonNumbers plain(testing::contents(json));
+  CHECK(plain.at("serving.engine_ttft_s.mean") < plain.at("serving.ttft_s.mean"));
+  REQUIRE(flopcast("run " + file + " --set serving.decode.stream_interval=4 --json " + json).code == 0);
+  const JsonNumbers four(testing::contents(json));
+  CHECK(four.at("serving.inter_token_s.mean") == Approx(4 * plain.at("serving.inter_token_s.mean")));
+  CHECK(four.at("serving.tpot_s.mean") == plain.at("serving.tpot_s.mean"));
+}
+
 TEST_CASE("every required figure is there and is what the requests' lines say", "[analysis][serving]") {
   const test::TemporaryFolder folder;
   const std::string file = folder.write("chat.textproto", testing::kChat), json = folder.path() + "/r.json",

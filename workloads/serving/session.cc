@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 namespace flopcast {
@@ -67,6 +68,8 @@ ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pr
     pools_.push_back(std::move(pool));
   }
   request_overhead_ = pricers.front().levels.front()->request_overhead();
+  tokenise_ = to_ticks(config_.pools.front().tokenise);
+  company_.resize(config_.levels.size());
   sample_period_ = next_sample_ = kFirstSamplePeriod;
 }
 
@@ -129,7 +132,7 @@ bool ServingSession::run(const std::function<bool(std::uint64_t)>& keep_going) {
 
 void ServingSession::submit(const Request& request) {
   enqueue(request);
-  if (request_overhead_ == 0) {
+  if (request_overhead_ == 0 && tokenise_ == 0) {
     take_arrivals();
     wake_dirty();
   }
@@ -143,7 +146,22 @@ void ServingSession::enqueue(const Request& request) {
   if (first_arrival_ < 0) first_arrival_ = arrival;
   ++requests_;
   ++live_;
-  incoming_.emplace_back(arrival + request_overhead_, jobs_.add(std::move(job)));
+  note_company(request.request_class, arrival);
+  const std::pair ready(arrival + request_overhead_ + tokenise_ * request.input_tokens, jobs_.add(std::move(job)));
+  // Shorter prompts overtake longer ones; most come in order.
+  auto place = incoming_.end();
+  while (place != incoming_.begin() && ready.first < std::prev(place)->first) --place;
+  incoming_.insert(place, ready);
+}
+
+void ServingSession::note_company(std::uint16_t request_class, Ticks arrival) {
+  Company& company = company_[request_class];
+  if (company.at != arrival) {
+    if (company.at > first_arrival_) company.end();
+    company.here = 0;
+    company.at = arrival;
+  }
+  ++company.here;
 }
 
 void ServingSession::take_arrivals() {
@@ -151,6 +169,7 @@ void ServingSession::take_arrivals() {
   while (!incoming_.empty() && incoming_.front().first <= now_) {
     const JobId job = incoming_.front().second;
     incoming_.pop_front();
+    jobs_[job].queued = now_;
     const bool possible = std::all_of(pools_.begin(), pools_.end(), [&](const Pool& pool) {
       return units_[pool.first].replica->fits(jobs_[job].request);
     });
@@ -316,6 +335,8 @@ void ServingSession::leave(JobId id, RequestOutcome outcome) {
   const auto moment = [&](Ticks ticks) { return ticks < 0 ? to_seconds(now_) : to_seconds(ticks); };
   result.scheduled = moment(job.admitted);
   result.first_token = moment(job.first_token);
+  result.queued = moment(job.queued);
+  result.prompt_done = moment(job.prompt_done);
   result.finish = to_seconds(now_);
   metrics_.finished(result);
   last_event_ = now_;
@@ -546,7 +567,7 @@ void ServingSession::recover(JobId id) {
   const std::int32_t computed = job.generated > 0 ? job.request.input_tokens : job.computed;
   retried_tokens_ += std::max(0, computed - std::max(0, job.cached));
   ++job.epoch;
-  job.first_token = -1;
+  job.first_token = job.prompt_done = -1;
   job.generated = job.computed = 0;
   job.preemptions = 0;
   job.computing = 0;
@@ -626,6 +647,11 @@ SessionTotals ServingSession::totals() const {
   out.too_long = too_long_;
   out.cut = cut_;
   out.live = live_;
+  for (Company company : company_) {
+    company.end();
+    out.together.push_back(
+        company.requests > 0 ? static_cast<double>(company.sum_of_squares) / static_cast<double>(company.requests) : 0);
+  }
   if (moves_) {
     out.transfers = moves_->count();
     out.transfer_time = to_seconds(moves_->time());

@@ -43,6 +43,7 @@ struct PoolConfig {
       pace;  ///< level of expert load, period by period, from the beginning again at the end; empty: the first
   Seconds pace_period;
   Bytes kv_bytes_per_token;  ///< all GPUs of an attention group together, each byte once; what moves to the next pool
+  Seconds tokenise;          ///< per token of a prompt, before it is queued; of the first pool
   AutoscaleConfig autoscale;
 };
 
@@ -106,6 +107,9 @@ struct SessionTotals {
   std::uint64_t too_long = 0;  ///< rejected because no replica could ever hold them
   bool cut = false;       ///< the session met the end of its clock, kLongestSession, with requests inside or to come
   std::int64_t live = 0;  ///< requests inside
+  /// Of a request of each class, how many of its class came at the very moment, on average, itself included; those that
+  /// came with the first of all left out. Users who march in step come together.
+  std::vector<double> together;
   Seconds duration() const { return end - begin; }
 };
 
@@ -196,6 +200,7 @@ class ServingSession final : private ReplicaListener {
   void advance_to(Ticks now);
   void take_arrivals();
   void enqueue(const Request& request);
+  void note_company(std::uint16_t request_class, Ticks arrival);
   void route(JobId job, std::size_t pool);
   RankId first_gpu(const Pool& pool, std::size_t unit, std::uint32_t group) const;
   void send(JobId job, std::size_t unit);
@@ -231,8 +236,19 @@ class ServingSession final : private ReplicaListener {
   std::vector<Pool> pools_;
   std::vector<Unit> units_;
   DueQueue queue_;                                // of replicas
-  std::deque<std::pair<Ticks, JobId>> incoming_;  // being read and tokenised
-  Ticks request_overhead_ = 0;
+  std::deque<std::pair<Ticks, JobId>> incoming_;  // being read and tokenised; in the order of time
+  Ticks request_overhead_ = 0, tokenise_ = 0;
+  /// Requests of a class that came at the same moment.
+  struct Company {
+    Ticks at = -1;
+    std::int64_t here = 0, requests = 0, sum_of_squares = 0;
+    void end() {
+      requests += here;
+      sum_of_squares += here * here;
+      here = 0;
+    }
+  };
+  std::vector<Company> company_;  // by class
   std::vector<std::uint32_t> dirty_;
   Ticks sample_period_ = 0;
   Ticks now_ = 0, first_arrival_ = -1, last_event_ = 0, next_sample_ = 0;

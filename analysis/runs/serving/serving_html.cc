@@ -27,6 +27,7 @@ void latencies(const ServingReport& r, Page& page) {
   };
   row("Time to first token (TTFT)", r.all.ttft.summary());
   row("of it queueing", r.all.queueing.summary());
+  row("at the engine: tokenised to computed", r.all.engine_ttft.summary());
   row("Time per output token (TPOT)", r.all.tpot.summary());
   const GapHistogram& gaps = r.totals.gaps;
   rows.push_back({"Between tokens", format_time(gaps.mean()), format_time(gaps.quantile(0.5)),

@@ -32,8 +32,11 @@ MetricValue latency_at(const GapHistogram& gaps, std::size_t quantile) {
 }
 
 constexpr QuantileRow<ServingReport, 5> kLatencyRows[] = {
-    {"ttft_s", "s", "time to first token", "From a request's arrival to its first token",
+    {"ttft_s", "s", "time to first token", "From a request's arrival to its first token, as users see it",
      [](ServingRef s, std::size_t q) { return latency_at(s.all.ttft, q); }, show::time},
+    {"engine_ttft_s", "s", "time to first token, at the engine",
+     "From a request's being queued at the engine, tokenised, to the end of its prompt",
+     [](ServingRef s, std::size_t q) { return latency_at(s.all.engine_ttft, q); }, show::time},
     {"tpot_s", "s", "time per output token", "Time per token of an answer, the first left out",
      [](ServingRef s, std::size_t q) { return latency_at(s.all.tpot, q); }, show::time},
     {"inter_token_s", "s", "between tokens", "Time from one token of an answer to the next",
@@ -281,6 +284,10 @@ constexpr MetricRow<ServedStream> kStreamRows[] = {
      [](const ServedStream& s) { return as::count(s.metrics.arrived.requests); }, show::whole},
     {"completed", "count", "completed", "Requests of the stream that were answered to the end",
      [](const ServedStream& s) { return as::count(s.metrics.completed.requests); }, show::whole},
+    {"rejected", "count", "rejected", "Requests of the stream never admitted: too long, or queues full",
+     [](const ServedStream& s) { return as::count(s.metrics.rejected.requests); }, show::whole},
+    {"lost", "count", "lost", "Requests of the stream admitted that then failed for good",
+     [](const ServedStream& s) { return as::count(s.metrics.lost.requests); }, show::whole},
     {"slo_attainment", "1", "within the promises", "Share of the requests that left which met all limits",
      [](const ServedStream& s) { return as::number(s.metrics.slo_attainment()); }, show::share},
     {"goodput_requests_per_s", "requests/s", "goodput", "Requests completed within the promises, per second",

@@ -11,6 +11,7 @@
 #include "workloads/serving/pricing/expert_pace.h"
 #include "workloads/serving/pricing/limits.h"
 #include "workloads/serving/pricing/pass_energy.h"
+#include "workloads/serving/traffic/clients.h"
 
 namespace flopcast {
 namespace {
@@ -211,8 +212,40 @@ void rates(ServingReport& report) {
   report.output_per_gpu = share(output, report.mean_gpus);
 }
 
+/// Users whose answers have one length ask again together, for ever: each waits for the prompts of all.
+void note_step(ServingReport& report) {
+  constexpr int kFewUsers = 8;
+  constexpr double kInStep = 0.25;  // of the users, on average
+  const ServingScenario& serving = report.serving();
+  for (std::size_t i = 0; i < serving.class_names.size(); ++i) {
+    const auto* loop = std::get_if<ClosedLoop>(&serving.traffic.classes[i].arrivals);
+    if (loop == nullptr || loop->users < kFewUsers) continue;
+    const double together = report.totals.together[i];
+    if (together < kInStep * loop->users) continue;
+    report.notes.push_back(fmt::format(
+        "{}: {:.0f} of the {} users ask at the same moment, again and again: their answers take equally long, so that "
+        "they march in step, and TTFT is that of many prompts at once. Lengths that are drawn (client: \"inferencex\", "
+        "shape: \"up_to\") or a ramp bring them apart",
+        serving.class_names[i], together, loop->users));
+  }
+}
+
+void note_clients(ServingReport& report) {
+  for (const std::string& client : report.serving().clients) {
+    const ClientRow* row = find_policy(benchmark_clients(), client.substr(client.rfind(' ') + 1));
+    std::string text = fmt::format("client of {} ({})", client, row->title);
+    text += fmt::format("; its warm-up ({}) is not replayed", row->warm_up);
+    report.notes.push_back(std::move(text));
+  }
+}
+
 void notes_of(ServingReport& report) {
   const ServingScenario& serving = report.serving();
+  note_clients(report);
+  note_step(report);
+  if (serving.warm_up > Seconds(0))
+    report.notes.push_back(fmt::format("warm-up {}: left out of tokens per second, not of latencies and promises",
+                                       format_time(serving.warm_up)));
   if (serving.sample > 1 && serving.sample_time)
     report.notes.push_back(
         fmt::format("one request in {} was replayed, at full rates on all replicas: the day, autoscaling, "
@@ -315,6 +348,8 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   if (!session.run(options.keep_going)) throw Interrupted();
 
   report.totals = session.totals();
+  if (const int at_once = serving.answer_pool().stream_interval; at_once > 1)
+    report.totals.gaps = report.totals.gaps.stretched(at_once);
   report.all = report.totals.metrics.all();
   if (report.all.completed.requests == 0 && report.totals.too_long > 0) {
     Diagnostic d;

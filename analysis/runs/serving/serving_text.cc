@@ -51,6 +51,7 @@ std::string latency_table(const ServingReport& r, const TextStyle& style) {
   };
   row("time to first token (TTFT)", r.all.ttft.summary());
   row("  of it queueing", r.all.queueing.summary());
+  row("  at the engine", r.all.engine_ttft.summary());
   row("time per output token (TPOT)", r.all.tpot.summary());
   const GapHistogram& gaps = r.totals.gaps;
   table.row({"between tokens", format_time(gaps.mean()), format_time(gaps.quantile(0.5)),

@@ -64,6 +64,17 @@ TEST_CASE("routers look at what they are named after", "[workloads][serving]") {
   CHECK(router("prefix_aware")->choose(request, views) == 1);
 }
 
+TEST_CASE("a conversation stays with its cache until replicas are far from equally busy", "[workloads][serving]") {
+  Request request;
+  request.input_tokens = 1000;
+  std::vector<ReplicaView> views = {{.outstanding = 2}, {.outstanding = 30, .prefix_match_tokens = 800}};
+  CHECK(router("cache_aware")->choose(request, views) == 1);
+  views[1].prefix_match_tokens = 200;  // too little to stay for
+  CHECK(router("cache_aware")->choose(request, views) == 0);
+  views[1] = {.outstanding = 70, .prefix_match_tokens = 800};
+  CHECK(router("cache_aware")->choose(request, views) == 0);
+}
+
 TEST_CASE("the busier of two is never chosen by power of two choices", "[workloads][serving]") {
   const auto two = router("power_of_two");
   const std::vector<ReplicaView> views = {{.outstanding = 3}, {.outstanding = 2}, {.outstanding = 1}};

@@ -19,6 +19,7 @@ void add(TokenCount& sum, const TokenCount& more) {
 void record_latencies(ClassMetrics& metrics, const RequestResult& result) {
   metrics.queueing.add(result.queueing().value());
   metrics.ttft.add(result.ttft().value());
+  metrics.engine_ttft.add(result.engine_ttft().value());
   metrics.end_to_end.add(result.end_to_end().value());
   if (result.has_tpot()) metrics.tpot.add(result.tpot().value());
 }
@@ -54,6 +55,7 @@ void ClassMetrics::merge(const ClassMetrics& other) {
   output_tokens += other.output_tokens;
   within_slo += other.within_slo;
   ttft.merge(other.ttft);
+  engine_ttft.merge(other.engine_ttft);
   tpot.merge(other.tpot);
   inter_token.merge(other.inter_token);
   end_to_end.merge(other.end_to_end);

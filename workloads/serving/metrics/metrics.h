@@ -23,10 +23,15 @@ struct RequestResult {
   Seconds scheduled;  ///< first part of an iteration
   Seconds first_token;
   Seconds finish;
+  Seconds queued;       ///< read and tokenised
+  Seconds prompt_done;  ///< computed: where the engine measures its first token
 
   Seconds queueing() const { return scheduled - arrival; }
   /// Time to first token.
   Seconds ttft() const { return first_token - arrival; }
+  /// As the engine that computes the prompt sees it: without what reads and tokenises requests, and without the cache's
+  /// way to another engine.
+  Seconds engine_ttft() const { return prompt_done - queued; }
   Seconds end_to_end() const { return finish - arrival; }
   bool has_tpot() const { return output_tokens >= 2; }
   /// Time per output token, the first left out: (finish - first token) / (output tokens - 1).
@@ -62,7 +67,7 @@ struct ClassMetrics {
   std::int64_t cached_tokens = 0;  ///< of completed requests, as the next
   std::int64_t output_tokens = 0;
   std::int64_t within_slo = 0;  ///< completed requests within all limits of their class
-  QuantileSketch ttft, tpot, inter_token, end_to_end, queueing;  ///< in seconds, of completed requests
+  QuantileSketch ttft, engine_ttft, tpot, inter_token, end_to_end, queueing;  ///< in seconds, of completed requests
 
   std::int64_t left() const { return completed.requests + rejected.requests + lost.requests; }
   std::int64_t in_flight() const { return arrived.requests - left(); }

@@ -119,6 +119,7 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
     pool.pace.push_back(static_cast<std::size_t>(
         std::lower_bound(out.levels.begin(), out.levels.end(), level_of(load)) - out.levels.begin()));
   pool.pace_period = period;
+  pool.tokenise = engine.host.tokenise.value_or(Seconds(0));
   pool.kv_bytes_per_token = kv_bytes_per_token(engine.model, engine.precision.kv);
   ReplicaConfig& replica = pool.replica;
   replica.role = spec.role;

@@ -43,6 +43,7 @@ struct PoolSpec {
   int page_tokens = 64;
   int reserved_tokens = 0;        ///< ReplicaConfig
   bool first_step_token = false;  ///< ReplicaConfig
+  int stream_interval = 1;        ///< tokens that users are sent at once
   double expert_variation = 0;    ///< of the experts' loads, beside what `busiest` says of ranks
   AutoscaleConfig autoscale;
 
@@ -59,6 +60,7 @@ struct PoolSpec {
     field("page_tokens", &PoolSpec::page_tokens, {"engine"});
     field("reserved_tokens", &PoolSpec::reserved_tokens, {"engine"});
     field("first_token", &PoolSpec::first_step_token, {.cause = "engine", .on = "first_step"});
+    field("stream_interval", &PoolSpec::stream_interval, {"engine"});
     field.aside(&PoolSpec::expert_variation, "expert_skew");
     field("autoscale", &PoolSpec::autoscale, {.resolved = true});
   }

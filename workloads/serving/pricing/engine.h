@@ -130,7 +130,7 @@ struct SpeculationConfig {
 
 /// Host time that an engine's profile states, instead of EngineConstants'.
 struct EngineHost {
-  std::optional<Seconds> iteration, sequence, prompt_token, launch, request, graph_gap;
+  std::optional<Seconds> iteration, sequence, prompt_token, launch, request, graph_gap, tokenise;
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -140,6 +140,7 @@ struct EngineHost {
     field("launch", &EngineHost::launch, {"engine"});
     field("request", &EngineHost::request, {"engine"});
     field("graph_gap", &EngineHost::graph_gap, {"engine"});
+    field("tokenise", &EngineHost::tokenise, {"engine"});
   }
 };
 

@@ -247,6 +247,7 @@ void Batcher::prompts_computed(Ticks begin, Ticks now) {
     if (job.computed < job.context()) continue;
     std::erase(prompting_, piece.job);
     if (config_->role != ReplicaRole::encode) {
+      if (job.prompt_done < 0) job.prompt_done = now;
       ++job.generated;
       ++counters.prompts_done;
       if (job.first_token < 0) counters.prompt_tokens_done += job.request.input_tokens;

@@ -23,6 +23,14 @@ class GapHistogram {
     count_ += count;
     total_ += total;
   }
+  /// Gaps so many times as long: of tokens that are sent so many at a time.
+  GapHistogram stretched(int times) const {
+    GapHistogram out;
+    for (std::size_t i = 0; i < counts_.size(); ++i)
+      if (counts_[i] > 0) out.add(middle(i) * times, counts_[i], 0);
+    out.total_ = total_ * times;
+    return out;
+  }
   std::int64_t count() const { return count_; }
   Seconds mean() const {
     return count_ == 0 ? Seconds(0)

@@ -17,6 +17,8 @@ using JobId = Id<struct JobTag>;
 struct Job {
   Request request;
   Ticks admitted = -1;       ///< it was first given a place in an iteration
+  Ticks queued = -1;         ///< it was read and tokenised
+  Ticks prompt_done = -1;    ///< its prompt was computed
   Ticks first_token = -1;    ///< its first token was shown: at the end of its prompt, or when a decode replica took it
   std::int32_t cached = -1;  ///< tokens of the prompt found in caches when it was first to be computed; -1: not yet
   std::int32_t generated = 0;  ///< tokens of its answer; while it decodes, when it joined

@@ -8,6 +8,7 @@ RouterRow round_robin();
 RouterRow least_outstanding();
 RouterRow least_kv();
 RouterRow prefix_aware();
+RouterRow cache_aware();
 RouterRow power_of_two();
 
 }  // namespace flopcast::rows

@@ -6,8 +6,8 @@
 namespace flopcast {
 
 std::span<const RouterRow> routers() {
-  static const std::array kRows = {rows::round_robin(), rows::least_outstanding(), rows::least_kv(),
-                                   rows::prefix_aware(), rows::power_of_two()};
+  static const std::array kRows = {rows::round_robin(),  rows::least_outstanding(), rows::least_kv(),
+                                   rows::prefix_aware(), rows::power_of_two(),      rows::cache_aware()};
   return kRows;
 }
 

@@ -33,9 +33,11 @@ std::unique_ptr<RequestSource> sessions_of(const TrafficClass& traffic, const Cl
 }
 
 std::unique_ptr<RequestSource> source_of(const TrafficClass& traffic, const ClassSeed& seed) {
+  if (const auto* recorded = std::get_if<RecordedSessions>(&traffic.lengths)) return recorded_source(*recorded, seed);
   if (traffic.sessions) return sessions_of(traffic, seed);
   if (const auto* open = std::get_if<OpenLoop>(&traffic.arrivals)) {
-    return open_source(*open, shapes_of(traffic, seed), seed);
+    auto source = open_source(*open, shapes_of(traffic, seed), seed);
+    return open->max_concurrency > 0 ? limited_source(std::move(source), open->max_concurrency) : std::move(source);
   }
   if (const auto* closed = std::get_if<ClosedLoop>(&traffic.arrivals)) {
     return closed_source(*closed, shapes_of(traffic, seed), seed);
@@ -108,6 +110,7 @@ TrafficConfig sampled(TrafficConfig config, std::int32_t keep_one_in) {
   for (TrafficClass& traffic : config.classes) {
     if (auto* open = std::get_if<OpenLoop>(&traffic.arrivals)) {
       open->rate = open->rate.scaled(1.0 / keep_one_in);
+      if (open->max_concurrency > 0) open->max_concurrency = std::max(1, open->max_concurrency / keep_one_in);
     } else if (auto* closed = std::get_if<ClosedLoop>(&traffic.arrivals)) {
       closed->users = std::max(1, closed->users / keep_one_in);
     } else if (auto* trace = std::get_if<TraceTraffic>(&traffic.lengths)) {
@@ -116,6 +119,8 @@ TrafficConfig sampled(TrafficConfig config, std::int32_t keep_one_in) {
       const bool repeat = trace->repeat;
       *trace = TraceTraffic(std::move(options));
       trace->repeat = repeat;
+    } else if (auto* recorded = std::get_if<RecordedSessions>(&traffic.lengths)) {
+      *recorded = recorded->one_in(keep_one_in);
     }
   }
   if (config.requests > 0) {
@@ -132,6 +137,8 @@ std::uint64_t expected_requests(const TrafficConfig& config) {
     const auto* trace = std::get_if<TraceTraffic>(&traffic.lengths);
     if (trace && !trace->repeat && std::holds_alternative<TraceTimes>(traffic.arrivals))
       sum += static_cast<double>(trace->summary.requests);
+    if (const auto* recorded = std::get_if<RecordedSessions>(&traffic.lengths))
+      sum += static_cast<double>(recorded->turns.size());
   }
   if (sum == 0) return config.requests;
   const auto expected = static_cast<std::uint64_t>(sum);

@@ -10,6 +10,7 @@
 #include "workloads/serving/traffic/arrivals.h"
 #include "workloads/serving/traffic/distribution.h"
 #include "workloads/serving/traffic/request.h"
+#include "workloads/serving/traffic/session_file.h"
 #include "workloads/serving/traffic/trace_reader.h"
 
 namespace flopcast {
@@ -19,13 +20,16 @@ struct OpenLoop {
   RateCurve rate = RateCurve::constant(Hertz(1));
   Spacing spacing = Spacing::exponential;
   double cv = 1.0;  ///< of gamma gaps
+  /// Most requests under way; further ones are sent when one is answered, and arrive then. 0: any number.
+  std::int32_t max_concurrency = 0;
 };
 
 /// So many users, each with one request under way; after its answer a user thinks (seconds), then asks again.
-/// Each begins with a time to think.
+/// Each begins with a time to think, user i of n after i / n of `ramp`.
 struct ClosedLoop {
   std::int32_t users = 1;
   RandomNumber think = RandomNumber::fixed(0);
+  Seconds ramp;
 };
 
 /// A trace that scan_trace has passed.
@@ -37,7 +41,7 @@ struct TraceTraffic {
   bool repeat = false;
 };
 
-/// At the times of the trace that gives the lengths.
+/// At the times of the trace, or of the recorded sessions, that give the lengths.
 struct TraceTimes {};
 
 struct DrawnLengths {
@@ -53,13 +57,19 @@ struct Sessions {
   std::int32_t system_prompts = 1;  ///< different ones, equally often
   int block_tokens = 64;            ///< of the blocks by which prefixes are found
   std::int64_t context = 0;         ///< a conversation ends before its turn would be longer; 0: never
+  /// Answers of a turn that call a tool, before the one to the user; 0: none. Results are there after `tool_time`.
+  double tool_calls = 0;
+  RandomNumber tool_time = RandomNumber::fixed(0);  ///< seconds
+  std::optional<RandomNumber> tool_result;          ///< tokens; as what a user asks
+  std::optional<RandomNumber> tool_call;            ///< tokens; as other answers
 };
 
 struct TrafficClass {
   std::string name;
   std::variant<OpenLoop, ClosedLoop, TraceTimes> arrivals;
-  std::variant<DrawnLengths, TraceTraffic> lengths;  ///< those of a trace in its order, begun again at its end
-  std::optional<Sessions> sessions;                  ///< with drawn lengths; arrivals are then those of first turns
+  /// Those of a trace in its order, begun again at its end; of recorded sessions turn by turn.
+  std::variant<DrawnLengths, TraceTraffic, RecordedSessions> lengths;
+  std::optional<Sessions> sessions;  ///< with drawn lengths; arrivals are then those of first turns
   double stated_cached_share = 0.0;  ///< of each prompt, where the description gives a hit rate instead of prefixes
 };
 

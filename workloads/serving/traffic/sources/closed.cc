@@ -11,7 +11,8 @@ class ClosedSource final : public RequestSource {
  public:
   ClosedSource(const ClosedLoop& loop, std::unique_ptr<ShapeSource> shapes, const ClassSeed& seed)
       : think_(loop.think), shapes_(std::move(shapes)), random_(seed.stream(ClassSeed::thinking)) {
-    for (std::int32_t user = 0; user < loop.users; ++user) think(Seconds(0), static_cast<std::uint32_t>(user) + 1);
+    for (std::int32_t user = 0; user < loop.users; ++user)
+      think(loop.ramp * (static_cast<double>(user) / loop.users), static_cast<std::uint32_t>(user) + 1);
   }
   Seconds next_arrival() const override { return ready_.next(); }
   Request take() override {

@@ -13,6 +13,7 @@ namespace {
 // Number of a block = conversation << 16 | place in it; system prompts count as conversations from the
 // largest number down.
 constexpr int kPlaceBits = 16;
+constexpr std::int32_t kMostCalls = 10'000;  // of tools in one turn
 constexpr std::uint64_t kMostPlaces = (std::uint64_t{1} << kPlaceBits) - 1;
 constexpr std::uint64_t kConversations = std::uint64_t{1} << (ClassSeed::kBlockBits - kPlaceBits);
 
@@ -28,7 +29,7 @@ class Starts {
     }
     const auto& loop = std::get<ClosedLoop>(starts);
     think_ = loop.think;
-    for (std::int32_t user = 0; user < loop.users; ++user) ended(Seconds(0));
+    for (std::int32_t user = 0; user < loop.users; ++user) ended(loop.ramp * (static_cast<double>(user) / loop.users));
   }
   Seconds next() const { return arrivals_ ? next_ : users_.next(); }
   Seconds take() { return arrivals_ ? std::exchange(next_, arrivals_->next()) : users_.take().at; }
@@ -64,8 +65,10 @@ class SessionSource final : public RequestSource {
   void finished(const Request& request, Seconds when, RequestOutcome outcome) override {
     const auto talk = talks_.find(request.session);
     if (talk == talks_.end()) return;
+    const bool called = talk->second.calls_left > 0;  // a tool
     if (outcome == RequestOutcome::completed && next_turn(talk->second)) {
-      turns_.add(when + Seconds(sessions_.think.draw(talk->second.random)), request.session);
+      const RandomNumber& wait = called ? sessions_.tool_time : sessions_.think;
+      turns_.add(when + Seconds(wait.draw(talk->second.random)), request.session);
       return;
     }
     talks_.erase(talk);
@@ -78,7 +81,8 @@ class SessionSource final : public RequestSource {
     RandomStream random{0};
     std::uint64_t system_prompt = 0;
     std::int32_t turns_left = 0, turn = 0;
-    std::int64_t said = 0;  // tokens before what is new in this turn
+    std::int32_t calls_left = 0;  // of tools, in this turn
+    std::int64_t said = 0;        // tokens before what is new in this turn
     std::int32_t asked = 0, answer = 0;
   };
 
@@ -87,7 +91,8 @@ class SessionSource final : public RequestSource {
     talk.system_prompt = talk.random.next() % static_cast<std::uint64_t>(sessions_.system_prompts);
     talk.turns_left = sessions_.turns.draw_whole(talk.random, 1) - 1;
     talk.said = sessions_.system_prompt_tokens;
-    draw_lengths(talk);
+    draw_calls(talk);
+    draw_lengths(talk, lengths_.input);
     if (sessions_.context > 0) {  // a first turn is cut to what fits
       talk.answer =
           static_cast<std::int32_t>(std::clamp<std::int64_t>(sessions_.context - talk.said - 1, 1, talk.answer));
@@ -96,16 +101,31 @@ class SessionSource final : public RequestSource {
     }
     return talk;
   }
-  void draw_lengths(Talk& talk) {
-    talk.asked = lengths_.input.draw_whole(talk.random, 1);
-    talk.answer = lengths_.output.draw_whole(talk.random, 1);
+  /// Tools that the turn calls one after the other: geometrically many.
+  void draw_calls(Talk& talk) const {
+    talk.calls_left = 0;
+    if (sessions_.tool_calls <= 0) return;
+    const double another = sessions_.tool_calls / (1 + sessions_.tool_calls);
+    while (talk.calls_left < kMostCalls && talk.random.uniform() < another) ++talk.calls_left;
   }
-  bool next_turn(Talk& talk) {
-    if (talk.turns_left == 0) return false;
-    --talk.turns_left;
+  void draw_lengths(Talk& talk, const RandomNumber& asked) const {
+    talk.asked = asked.draw_whole(talk.random, 1);
+    const bool call = talk.calls_left > 0 && sessions_.tool_call;
+    talk.answer = (call ? *sessions_.tool_call : lengths_.output).draw_whole(talk.random, 1);
+  }
+  /// The request after this one: with a tool's result, or what the user asks next.
+  bool next_turn(Talk& talk) const {
+    const bool result = talk.calls_left > 0;
+    if (!result && talk.turns_left == 0) return false;
+    if (result) {
+      --talk.calls_left;
+    } else {
+      --talk.turns_left;
+      draw_calls(talk);
+    }
     ++talk.turn;
     talk.said += talk.asked + talk.answer;
-    draw_lengths(talk);
+    draw_lengths(talk, result && sessions_.tool_result ? *sessions_.tool_result : lengths_.input);
     const std::int64_t context = sessions_.context > 0 ? sessions_.context : kMostTokens;
     return talk.said + talk.asked + talk.answer <= context;
   }

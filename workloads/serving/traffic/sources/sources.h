@@ -14,6 +14,9 @@ namespace flopcast {
 std::unique_ptr<RequestSource> open_source(const OpenLoop& arrivals, std::unique_ptr<ShapeSource> shapes,
                                            const ClassSeed& seed);
 
+/// As `inner`, but at most so many requests under way: the next is sent when one is answered, and arrives then.
+std::unique_ptr<RequestSource> limited_source(std::unique_ptr<RequestSource> inner, std::int32_t most);
+
 /// A trace at its own times.
 std::unique_ptr<RequestSource> trace_source(const TraceTraffic& trace, const ClassSeed& seed);
 
@@ -23,5 +26,7 @@ std::unique_ptr<RequestSource> closed_source(const ClosedLoop& users, std::uniqu
 std::unique_ptr<RequestSource> session_source(const std::variant<OpenLoop, ClosedLoop>& starts,
                                               const DrawnLengths& lengths, const Sessions& sessions,
                                               const ClassSeed& seed);
+/// Recorded conversations: turns at their times, and not before the answers to the ones before.
+std::unique_ptr<RequestSource> recorded_source(const RecordedSessions& sessions, const ClassSeed& seed);
 
 }  // namespace flopcast

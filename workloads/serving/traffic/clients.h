@@ -1,0 +1,23 @@
+// Clients of benchmarks: what they make of the lengths they are told, and how much they ask. A row per client in
+// clients.cc.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace flopcast {
+
+struct ClientRow {
+  std::string_view name;
+  std::string_view title;
+  std::string_view source;
+  /// Lengths are whole numbers drawn evenly between these shares of what is stated.
+  double shortest = 1, longest = 1;
+  /// Requests in all where the traffic states no end: so many, or so many per user.
+  std::int32_t requests = 0, requests_per_user = 0;
+  std::string_view warm_up;  ///< what it sends before it counts
+};
+
+std::span<const ClientRow> benchmark_clients();
+
+}  // namespace flopcast
