@@ -40,7 +40,6 @@ std::vector<std::string> field_names(const std::string& message_type) {
   return names;
 }
 
-std::string joined(const std::vector<std::string>& names) { return fmt::format("{}", fmt::join(names, ", ")); }
 
 /// Between the quotes that follow `before`: the names that Protobuf's messages carry.
 std::string quoted_after(const std::string& message, const std::string& before) {

@@ -118,7 +118,7 @@ TEST_CASE("the program replays the examples, and writes nothing for a bad trace"
   const auto bad =
       testing::flopcast("chakra replay " + folder.path() + "/bad --on " + examples + "/line.textproto --json " + none);
   CHECK(bad.code == 2);
-  CHECK_THAT(testing::one_line(bad.err), ContainsSubstring("job.0.et: byte 7"));
+  CHECK_THAT(testing::one_line(bad.err), ContainsSubstring("job.0.et: byte 8"));
   CHECK_FALSE(std::filesystem::exists(none));
 }
 

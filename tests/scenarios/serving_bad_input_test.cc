@@ -85,7 +85,7 @@ TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][ser
       Slip{"unknown router", "count: 2 tensor", "router: \"round_robbin\" tensor",
            "serving.replicas.router: found \"round_robbin\", expected one of round_robin, least_outstanding, "
            "least_kv, prefix_aware, "
-           "power_of_two (did you mean \"round_robin\"?)"},
+           "power_of_two, cache_aware (did you mean \"round_robin\"?)"},
       Slip{"unknown format", "count: 2 tensor", "weights: \"fp6\" tensor",
            "serving.replicas.weights: found \"fp6\", expected one of bf16, fp8, fp4"},
       Slip{"FP4 on Hopper", "count: 2 tensor", "weights: \"fp4\" tensor",

@@ -395,8 +395,9 @@ void StepEstimator::add_end_of_step(Degrees& degrees, Layout& layout, const Sche
   program.rank.compute = graph.add_lane(program.rank.gpu, "compute");
   program.rank.communication = graph.add_lane(program.rank.gpu, "communication");
   program.rank.pipeline = graph.add_lane(program.rank.gpu, "pipeline");
+  std::vector<StepCollective> collectives;
   EndOfStep(degrees.config, degrees.grid, schedule, layout.stages, degrees.prices.prices(), topology_, *links_, graph,
-            programs)
+            programs, collectives)
       .add(degrees.profiles.beside());
   const OperationGraph built = std::move(graph).build();
   LongestPaths paths(built, topology_.network(), degrees.profiles.stretch());
