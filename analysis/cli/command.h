@@ -38,6 +38,7 @@ constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells have it
   ROW(compare)                 \
   ROW(claims)                  \
   ROW(cost)                    \
+  ROW(fleet)                   \
   ROW(app)                     \
   ROW(help)                    \
   ROW(completion)

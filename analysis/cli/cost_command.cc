@@ -25,7 +25,9 @@ namespace {
 struct CostArguments {
   ScenarioArguments scenario;
   std::string price_model, date, slo, json, csv, html;
+  std::string grid;
   std::optional<int> draws;
+  double rent_quantile = 0.5;
   int workers = 1;
   bool list_inputs = false;
 };
@@ -156,6 +158,12 @@ void run_cost(CostArguments a) {
   question.models = models(a, scenario);
   question.draws = a.draws;
   question.workers = a.workers;
+  question.rent_quantile = a.rent_quantile;
+  if (!a.grid.empty()) {
+    std::optional<int> year;
+    if (scenario.date) year = std::stoi(to_string(*scenario.date).substr(0, 4));
+    question.grid = grid_carbon(environment.data().libraries(), a.grid, year);
+  }
   const auto given = given_work(scenario);
   if (!a.slo.empty() && !scenario.serving)
     throw InputError(Diagnostic{"", 0, 0, "--slo", "a scenario without `serving`", "one with replicas to count", ""});
@@ -190,6 +198,16 @@ void add_cost_command(Command& program) {
         command.option("--workers", a.workers, "Threads that draw; the result does not depend on it")
             .value_name("N")
             .between(1, 256);
+        command
+            .option("--rent-quantile", a.rent_quantile,
+                    "Of the rents on offer that day: 0.5 the middle one, 0 the cheapest, 1 the dearest")
+            .between(0.0, 1.0)
+            .show_default();
+        command
+            .option("--grid", a.grid,
+                    "Where the site stands, such as China: carbon of the run, and of a million tokens "
+                    "(analysis/data/money/grid_carbon.csv)")
+            .value_name("GRID");
         command.flag("--inputs", a.list_inputs, "List the inputs that can be spread, and nothing else");
         command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");

@@ -6,6 +6,7 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
+#include "analysis/cli/policy_rules.h"
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
@@ -76,12 +77,6 @@ void run_classify(const ClassifyArguments& a) {
   if (!a.html.empty()) write_text(a.html, to_html(verdicts, question));
 }
 
-void add_rules_option(Command& command, std::vector<std::string>& files) {
-  command.option("--rules", files, "File with rules of your own, added to or replacing the program's")
-      .value_name("FILE")
-      .repeated();
-}
-
 void add_classify(Command& policy) {
   policy.add_command<ClassifyArguments>(
       "classify", "What the rules say of chips: limb, margin, from when to when",
@@ -135,27 +130,6 @@ struct FrontierArguments {
   double headroom = 1, largest_area = FrontierQuestion{}.largest_area_mm2;
 };
 
-/// The rules named, or those of the day (of the latest rule's first day, when none is given) that ask for a
-/// licence.
-std::vector<const ExportRule*> rules_asked(const FrontierArguments& a, const RuleBook& book,
-                                           const std::optional<Date>& day) {
-  std::vector<const ExportRule*> out;
-  for (const std::string& id : a.rules) {
-    const PolicyQuestion question{{}, day, id};
-    judge(question, book);  // refuses rules without a formula and those of other days
-    out.push_back(&book.at(id));
-  }
-  if (!out.empty()) return out;
-  if (!day)
-    throw InputError(
-        Diagnostic{"", 0, 0, "", "neither --rule nor --date", "the rules that the chip has to respect", ""});
-  for (const ExportRule* rule : rules_on(book, *day)) {
-    if (rule->kind == "export" || rule->kind == "letter") out.push_back(rule);
-  }
-  std::erase_if(out, [](const ExportRule* rule) { return rule->memory_stacks; });
-  return out;
-}
-
 /// The scenario on every node of the library that it can be put on, one for each GPU.
 std::vector<RealChip> chips_that_exist(const ScenarioArguments& scenario, const Environment& environment) {
   const Libraries& libraries = environment.data().libraries();
@@ -189,7 +163,7 @@ void run_frontier(const FrontierArguments& a) {
   }
   FrontierQuestion question;
   question.date = day_of(a.date, "--date");
-  question.rules = rules_asked(a, book, question.date);
+  question.rules = rules_to_respect(a.rules, question.date, book);
   question.allowed = a.allowed;
   question.headroom = a.headroom;
   question.largest_area_mm2 = a.largest_area;
@@ -237,11 +211,37 @@ void add_frontier(Command& policy) {
 
 }  // namespace
 
+void add_rules_option(Command& command, std::vector<std::string>& files) {
+  command.option("--rules", files, "File with rules of your own, added to or replacing the program's")
+      .value_name("FILE")
+      .repeated();
+}
+
+std::vector<const ExportRule*> rules_to_respect(const std::vector<std::string>& ids, const std::optional<Date>& day,
+                                                const RuleBook& book) {
+  std::vector<const ExportRule*> out;
+  for (const std::string& id : ids) {
+    const PolicyQuestion question{{}, day, id};
+    judge(question, book);  // refuses rules without a formula and those of other days
+    out.push_back(&book.at(id));
+  }
+  if (!out.empty()) return out;
+  if (!day)
+    throw InputError(
+        Diagnostic{"", 0, 0, "", "neither --rule nor --date", "the rules that the chip has to respect", ""});
+  for (const ExportRule* rule : rules_on(book, *day)) {
+    if (rule->kind == "export" || rule->kind == "letter") out.push_back(rule);
+  }
+  std::erase_if(out, [](const ExportRule* rule) { return rule->memory_stacks; });
+  return out;
+}
+
 void add_policy_command(Command& program) {
   Command policy = program.add_group("policy", "Export rules: which chips they catch, and what they leave");
   add_classify(policy);
   add_rules(policy);
   add_frontier(policy);
+  add_policy_answer(policy);
 }
 
 }  // namespace flopcast

@@ -11,6 +11,31 @@
 namespace flopcast {
 namespace {
 
+/// What cheaper tokens do to the fleet and to what is spent, all over today's.
+LineChart demand_chart(const CostReport& report) {
+  LineChart chart;
+  ChartLine fleet{"fleet, with a cost per token that falls with the price", {}, false, true, {}};
+  ChartLine spent{"customers' spending, and total cost", {}, false, true, {}};
+  ChartLine idle{"fleet, with a cost per token as today", {}, false, true, {}};
+  const DemandPoint& today = report.demand_follows_cost.front();
+  for (const DemandPoint& p : report.demand_curve) {
+    fleet.points.push_back({p.price, p.gpu_hours / today.gpu_hours, "", false, "", {}});
+    spent.points.push_back({p.price, p.price * p.tokens, "", false, "", {}});
+    idle.points.push_back({p.price, p.tokens, "", false, "", {}});
+  }
+  const double tenth = std::pow(10.0, report.inputs.market_elasticity - 1);
+  chart.title = fmt::format("Tokens at a tenth of the price: {:.3g} times the spending", tenth);
+  chart.caption = fmt::format("Demand grows by price to the power of -{:g}; everything against today.",
+                              report.inputs.market_elasticity);
+  chart.x_title = "price of tokens, of today's";
+  chart.y_title = "times today's";
+  chart.x_text = chart.y_text = [](double value) { return fmt::format("{:.3g} x", value); };
+  chart.x_scale = chart.y_scale = AxisScale::logarithmic;
+  chart.x_from_zero = chart.y_from_zero = false;
+  chart.lines = {fleet, spent, idle};
+  return chart;
+}
+
 std::string percent_text(double share) { return fmt::format("{:.4g} %", 100 * share); }
 
 /// Of round numbers on an axis: no trailing zeros.
@@ -146,6 +171,7 @@ void add_service(const CostReport& report, Page& page) {
       fmt::format("When tokens get cheaper, demand grows by price to the power of -{:g}: cost per token and total "
                   "cost move apart.",
                   report.inputs.market_elasticity));
+  page.figure(drawing_of(demand_chart(report)));
   page.table({"price of tokens", "tokens sold", "a day, cost falls with the price", "a day, cost as today", "revenue"},
              rows, {Align::right, Align::right, Align::right, Align::right, Align::right});
 }

@@ -151,6 +151,19 @@ report::CostReport to_message(const CostReport& report) {
   for (const DemandPoint& point : report.demand_follows_cost) set_demand(point, *out.add_demand_follows_cost());
   for (const DemandPoint& point : report.demand_price_only) set_demand(point, *out.add_demand_price_only());
   for (const std::string& note : report.notes) out.add_notes(note);
+  if (report.carbon) {
+    const CarbonReport& c = *report.carbon;
+    report::Carbon& carbon = *out.add_carbon();
+    carbon.set_grid(c.grid);
+    carbon.set_year(c.year);
+    carbon.set_kg_co2e_per_kwh(c.kg_per_kwh);
+    carbon.set_kwh_per_gpu_hour(c.kwh_per_gpu_hour);
+    carbon.set_energy_source(c.energy_source);
+    carbon.set_run_kg(c.run_kg.value_or(0));
+    carbon.set_kg_per_day(c.day_kg.value_or(0));
+    carbon.set_kg_per_million_output_tokens(c.kg_per_million_output.value_or(0));
+    carbon.set_source(c.source);
+  }
   return out;
 }
 
@@ -166,6 +179,14 @@ std::string to_csv(const CostReport& report) {
   };
   demand_rows("demand_follows_cost_usd_per_day", report.demand_follows_cost);
   demand_rows("demand_price_only_usd_per_day", report.demand_price_only);
+  if (report.carbon) {
+    const auto carbon = [&](const char* what, const std::optional<double>& kg) {
+      if (kg) out += csv_line({report.scenario, "", what, report.carbon->grid, shortest(*kg), "", "", ""});
+    };
+    carbon("carbon_run_kg_co2e", report.carbon->run_kg);
+    carbon("carbon_kg_co2e_per_day", report.carbon->day_kg);
+    carbon("carbon_kg_co2e_per_million_output_tokens", report.carbon->kg_per_million_output);
+  }
   return out;
 }
 

@@ -25,8 +25,14 @@ std::string dated(const PriceQuote& quote) {
 /// Looks the prices of one day up and lays them over what the scenario states.
 class Pricer {
  public:
-  Pricer(const Scenario& scenario, const PriceBook& book, const PowerModel& power, std::optional<Date> date)
-      : scenario_(scenario), price_(scenario.price), book_(book), power_(power), date_(date) {}
+  Pricer(const Scenario& scenario, const PriceBook& book, const PowerModel& power, std::optional<Date> date,
+         double rent_quantile = 0.5)
+      : scenario_(scenario),
+        price_(scenario.price),
+        book_(book),
+        power_(power),
+        date_(date),
+        rent_quantile_(rent_quantile) {}
 
   /// Fills in the inputs of the model. @throws InputError
   std::vector<UsedPrice> look_up(PriceModel model, MoneyInputs& in) {
@@ -48,7 +54,7 @@ class Pricer {
     return std::move(used_);
   }
 
-  const std::vector<double>& rents_on_offer() const { return rents_; }
+  const std::optional<RentQuote>& rent() const { return rent_; }
 
  private:
   const GpuSpec& gpu() const { return scenario_.cluster.node.gpu; }
@@ -69,11 +75,14 @@ class Pricer {
   }
 
   void rental(MoneyInputs& in) {
-    const RentQuote quote = book_.rent(gpu().name, price_.rental, day());
+    const RentQuote quote = book_.rent(gpu().name, price_.rental, day(), rent_quantile_);
     in.rental_usd_per_hour = quote.usd_per_hour;
-    rents_ = quote.observed;
-    use(fmt::format("GPU-hour, {}", price_.rental.term), quote.usd_per_hour, "USD",
-        (quote.observed.size() > 1 ? fmt::format("middle of {}: ", quote.observed.size()) : "") + quote.source);
+    const std::string where =
+        quote.observed.size() == 1 ? "the only offer: "
+        : rent_quantile_ == 0.5    ? fmt::format("middle of {}: ", quote.observed.size())
+                                : fmt::format("{:.0f} % quantile of {}: ", 100 * rent_quantile_, quote.observed.size());
+    use(fmt::format("GPU-hour, {}", price_.rental.term), quote.usd_per_hour, "USD", where + quote.source);
+    rent_ = quote;
   }
 
   void site(MoneyInputs& in, double power_share) {
@@ -173,7 +182,8 @@ class Pricer {
   const PowerModel& power_;
   std::optional<Date> date_;
   std::vector<UsedPrice> used_;
-  std::vector<double> rents_;
+  std::optional<RentQuote> rent_;
+  double rent_quantile_;
 };
 
 double sum_of(const std::vector<Spending>& items, double (*get)(const Spending&)) {
@@ -228,7 +238,7 @@ class Spreads {
     if (range && range->p5 < range->p95) range_ = *range;
   }
 
-  UncertaintyModel build(PriceModel model, std::span<const UsualSpread> usual, const std::vector<double>& rents,
+  UncertaintyModel build(PriceModel model, std::span<const UsualSpread> usual, const std::optional<RentQuote>& rent,
                          int draws) {
     const UncertaintyConfig& config = scenario_.uncertainty;
     for (std::size_t i = 0; i < config.uncertain.size(); ++i) {
@@ -244,17 +254,34 @@ class Spreads {
         add_unless_there("run.gpu_hours", {SpreadConfig::Kind::log_normal, range_->p5, range_->p95}, false,
                          "failures at random, replayed");
       }
-      if (model == PriceModel::rental && rents.size() > 1)
-        add_unless_there("rental.price", {SpreadConfig::Kind::empirical, 0, 0, 0, rents}, false,
-                         "the offers of the year");
+      if (model == PriceModel::rental && rent) add_rents(*rent);
     }
-    for (std::size_t i = 0; i < config.correlated.size(); ++i) correlate(config.correlated[i], i);
+    for (std::size_t i = 0; i < config.correlated.size(); ++i) correlate(config.correlated[i], i, model);
     out_.seed = config.seed;
     out_.draws = draws;
     return std::move(out_);
   }
 
+  /// What was done to spreads, and which say nothing.
+  const std::vector<std::string>& notes() const { return notes_; }
+
  private:
+  /// One offer is not the market: it may be off by as much as offers of other GPUs are.
+  void add_rents(const RentQuote& rent) {
+    if (rent.observed.size() > 1) {
+      add_unless_there("rental.price", {SpreadConfig::Kind::empirical, 0, 0, 0, rent.observed}, false,
+                       "the offers of the year");
+    } else if (rent.low_factor < rent.high_factor) {
+      add_unless_there("rental.price", {SpreadConfig::Kind::log_normal, rent.low_factor, rent.high_factor}, true,
+                       "as offers of one GPU lie round their middle");
+      notes_.push_back(
+          fmt::format("one offer alone is known: its range, {:.2f} to {:.2f} times it, is how offers of one GPU lie "
+                      "round the middle "
+                      "of theirs",
+                      rent.low_factor, rent.high_factor));
+    }
+  }
+
   /// It bends the curve of demand, which shows price by price what would be; none of the results that have a range.
   [[noreturn]] void refuse_elasticity(const MoneyInput& input, const std::string& field) const {
     throw InputError(
@@ -272,7 +299,29 @@ class Spreads {
                                   fmt::format("from {:g} to {:g}", input.min, input.max), "",
                                   "a log_normal, triangular or uniform spread, which ends where it should"});
     }
+    keep_about_the_point(row);
     out_.inputs.push_back(std::move(row));
+  }
+
+  /// A range is about its point. A spread that was stated for another point, and that leaves this one outside of nine
+  /// cases in ten, moves with it, its shape kept.
+  void keep_about_the_point(UncertainInput& row) {
+    const double point = base_.*row.input->value;
+    const double low = row.at(0.05, base_), middle = row.at(0.5, base_), high = row.at(0.95, base_);
+    if (low <= point && point <= high) return;
+    if (row.relative) {
+      if (point != 0)
+        notes_.push_back(
+            fmt::format("{}: its factors, {:.3g} to {:.3g}, leave out 1, so that its range does not hold the point",
+                        row.input->name, low / point, high / point));
+      return;
+    }
+    if (middle == 0) return;
+    row.move_to(point, base_);
+    notes_.push_back(
+        fmt::format("{}: the spread from {:.4g} to {:.4g} is of another point than {:.4g}, and was moved with it to "
+                    "{:.4g} to {:.4g}",
+                    row.input->name, low, high, point, row.at(0.05, base_), row.at(0.95, base_)));
   }
 
   int find(std::string_view name) const {
@@ -301,19 +350,97 @@ class Spreads {
     add_unless_there(u.input, spread, u.relative, u.source);
   }
 
-  void correlate(const CorrelatedConfig& c, std::size_t index) {
+  void correlate(const CorrelatedConfig& c, std::size_t index, PriceModel model) {
     const std::string field = fmt::format("uncertainty.correlated[{}].input", index);
     const int first = find(find_money_input(c.first, field).name),
               second = find(find_money_input(c.second, field).name);
+    if (first >= 0 && second >= 0) {
+      out_.correlations.push_back({first, second, c.rank});
+      return;
+    }
     // An input of another price model is not spread here, so there is nothing to move together.
-    if (first >= 0 && second >= 0) out_.correlations.push_back({first, second, c.rank});
+    notes_.push_back(fmt::format("{}: the correlation of {} with {} says nothing, since {} is not spread",
+                                 name_of(model), c.first, c.second,
+                                 first < 0 && second < 0 ? "neither"
+                                 : first < 0             ? c.first
+                                                         : c.second));
   }
 
   const Scenario& scenario_;
   const MoneyInputs& base_;
   std::optional<HoursRange> range_;
+  std::vector<std::string> notes_;
   UncertaintyModel out_;
 };
+
+std::string outcome_number(double value, Outcome outcome) {
+  if (outcome == Outcome::margin) return fmt::format("{:.0f} %", 100 * value);
+  return std::abs(value) >= 1e6 ? fmt::format("${:.4g} M", value / 1e6) : fmt::format("${:.4g}", value);
+}
+
+/// Where the point and the median of the draws are not the same: which inputs are not spread about their points.
+std::string median_against_point(const ModelCost& cost, const UncertaintyModel& model, const MoneyInputs& base) {
+  constexpr double kSame = 0.02;
+  const UncertaintyResult& u = cost.uncertainty;
+  if (u.draws == 0 || u.point == 0) return "";
+  const double median = u.of(u.headline).p50;
+  if (std::abs(median / u.point - 1) <= kSame) return "";
+  std::vector<std::string> why;
+  for (const TornadoRow& row : u.tornado) {
+    const auto input = std::find_if(model.inputs.begin(), model.inputs.end(),
+                                    [&](const UncertainInput& i) { return i.input == row.input; });
+    const double point = base.*row.input->value, middle = input->at(0.5, base);
+    if (std::abs(middle - point) > kSame * std::abs(point))
+      why.push_back(fmt::format("{} {:.4g} against {:.4g}", row.input->name, middle, point));
+  }
+  return fmt::format("{}: {} as the median of the draws, {} with every input at its point; {}", name_of(cost.model),
+                     outcome_number(median, u.headline), outcome_number(u.point, u.headline),
+                     why.empty() ? std::string("the inputs' spreads are about their points, and their product is not")
+                                 : fmt::format("medians of inputs against their points: {}", fmt::join(why, ", ")));
+}
+
+/// Spreads that the scenario states and that change nothing here.
+std::vector<std::string> spreads_without_effect(const ModelCost& cost, const UncertaintyConfig& stated) {
+  std::vector<std::string> out;
+  if (cost.uncertainty.draws == 0) return out;
+  for (const UncertainConfig& u : stated.uncertain) {
+    const bool felt = std::any_of(cost.uncertainty.tornado.begin(), cost.uncertainty.tornado.end(),
+                                  [&](const TornadoRow& row) { return row.input->name == u.input; });
+    if (!felt)
+      out.push_back(fmt::format("{}: the spread of {} changes nothing in {}", name_of(cost.model), u.input,
+                                name_of(cost.uncertainty.headline)));
+  }
+  return out;
+}
+
+/// Energy as replayed, or a rated GPU at the share of its power that it draws on average.
+CarbonReport carbon_of(const CostReport& report, const Scenario& scenario, const GridCarbon& grid,
+                       const PriceBook& book, const PowerModel& power) {
+  CarbonReport out;
+  out.grid = grid.grid;
+  out.year = grid.year;
+  out.kg_per_kwh = grid.kg_per_kwh;
+  out.source = grid.source;
+  if (report.work.kwh_per_gpu_hour) {
+    out.kwh_per_gpu_hour = *report.work.kwh_per_gpu_hour;
+    out.energy_source = "replayed";
+  } else {
+    const NodeSpec& node = scenario.cluster.node;
+    const double rated_kw = (node.gpu.tdp + node.overhead_power / node.gpus).value() / 1000;
+    const double pue = scenario.price.pue_stated ? scenario.price.pue : book.pue().usd;
+    out.kwh_per_gpu_hour = rated_kw * power.busy_fraction * pue;
+    out.energy_source = fmt::format("{:.3g} kW rated, {:.0f} % of it drawn on average, PUE {:.3g}", rated_kw,
+                                    100 * power.busy_fraction, pue);
+  }
+  const double kg_per_hour = out.kwh_per_gpu_hour * out.kg_per_kwh;
+  if (!report.work.phases.empty()) out.run_kg = report.work.gpu_hours() * kg_per_hour;
+  if (report.work.service) {
+    const ServiceWork& s = *report.work.service;
+    out.day_kg = s.gpu_hours_per_day * kg_per_hour;
+    if (s.output_tokens > 0) out.kg_per_million_output = *out.day_kg * (1 - s.prefill_share) / s.output_tokens * 1e6;
+  }
+  return out;
+}
 
 Outcome headline_of(const CostReport& report) {
   if (report.work.service) return report.market ? Outcome::margin : Outcome::usd_per_million_output;
@@ -325,12 +452,20 @@ std::vector<PriceModel> models_of(const Scenario& scenario, const CostQuestion& 
   return question.models.empty() ? std::vector<PriceModel>{scenario.price.model} : question.models;
 }
 
+/// Factors on the price of tokens: from today's to a tenth of it.
+constexpr double kDemandPrices[] = {1, 0.5, 0.2, 0.1};
+
 void add_demand(CostReport& report) {
   if (!report.market || !report.models.front().service) return;
   const ServiceCost& today = *report.models.front().service;
-  for (const double price : {1.0, 0.5, 0.2, 0.1}) {
+  for (const double price : kDemandPrices) {
     report.demand_follows_cost.push_back(demand(today, report.inputs, price, price));
     report.demand_price_only.push_back(demand(today, report.inputs, price, 1));
+  }
+  // Ten steps a power of ten, from twice today's price to a twentieth.
+  for (int step = -3; step <= 13; ++step) {
+    const double price = std::pow(10.0, -step / 10.0);
+    report.demand_curve.push_back(demand(today, report.inputs, price, price));
   }
 }
 
@@ -346,6 +481,8 @@ PricedWork work_of(const Projection& projection) {
   PricedWork out;
   for (const PhaseProjection& phase : projection.phases)
     out.phases.push_back({phase.name, phase.gpu_hours, phase.given, phase.source});
+  if (projection.predicted_gpu_hours > 0 && projection.energy > Joules(0) && projection.gpu_hours > 0)
+    out.kwh_per_gpu_hour = projection.energy.value() / 3.6e6 / projection.gpu_hours;
   const Seconds expected = projection.life ? projection.life->closed.elapsed() : Seconds(0);
   // Failures and the error of a step are independent: their logarithms add up as squares.
   double low = 0, high = 0;
@@ -417,7 +554,7 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
     in.market_elasticity = scenario.market ? scenario.market->elasticity : proto::Market().elasticity();
   }
 
-  Pricer pricer(scenario, book, power, report.date);
+  Pricer pricer(scenario, book, power, report.date, question.rent_quantile);
   const std::vector<PriceModel> models = models_of(scenario, question);
   std::optional<InputError> refused;
   for (const PriceModel model : models) {
@@ -442,11 +579,39 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
     const int draws = question.draws.value_or(scenario.uncertainty.draws);
     Spreads spreads(scenario, in);
     spreads.add_range(work.range);
-    const UncertaintyModel uncertainty = spreads.build(cost.model, usual, pricer.rents_on_offer(), draws);
+    const UncertaintyModel uncertainty = spreads.build(cost.model, usual, pricer.rent(), draws);
     cost.uncertainty = propagate(cost.model, in, uncertainty, headline_of(report), question.workers);
+    std::vector<std::string> said = draws > 0 ? spreads.notes() : std::vector<std::string>();
+    for (std::string& text : spreads_without_effect(cost, scenario.uncertainty)) said.push_back(std::move(text));
+    if (std::string text = median_against_point(cost, uncertainty, in); !text.empty()) said.push_back(std::move(text));
+    for (std::string& text : said) {
+      if (std::find(report.notes.begin(), report.notes.end(), text) == report.notes.end())
+        report.notes.push_back(std::move(text));
+    }
   }
   add_demand(report);
+  if (question.grid) report.carbon = carbon_of(report, scenario, *question.grid, book, power);
   return report;
+}
+
+GridCarbon grid_carbon(const Libraries& libraries, const std::string& grid, std::optional<int> year) {
+  const std::string file = required_file(libraries, "analysis/data/money/grid_carbon.csv");
+  const CsvTable table = parse_csv(read_text_file(file), file);
+  std::vector<std::string> known;
+  std::optional<GridCarbon> found;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (known.empty() || known.back() != table.text(i, "grid")) known.push_back(table.text(i, "grid"));
+    if (table.text(i, "grid") != grid) continue;
+    const GridCarbon row{grid, table.text(i, "source"), static_cast<int>(table.number(i, "year")),
+                         table.number(i, "kg_per_kwh")};
+    const int wanted = year.value_or(row.year);
+    if (!found || std::abs(row.year - wanted) < std::abs(found->year - wanted) || (!year && row.year > found->year))
+      found = row;
+  }
+  if (!found)
+    throw InputError(Diagnostic{"", 0, 0, "--grid", quoted(grid), fmt::format("one of {}", fmt::join(known, ", ")),
+                                nearest_name(grid, known)});
+  return *found;
 }
 
 std::optional<TokenPrices> market_prices(const Scenario& scenario, const PriceBook& book,

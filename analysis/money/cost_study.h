@@ -45,6 +45,8 @@ struct PricedWork {
   std::optional<HoursRange> range;  ///< of all phases together, where it was replayed
   std::optional<ServiceWork> service;
   std::vector<std::string> notes;  ///< how it came about
+  /// At the wall of the site, of all that was replayed; none: nothing was.
+  std::optional<double> kwh_per_gpu_hour;
   double gpu_hours() const;
 };
 /// The phases of a projected run.
@@ -53,12 +55,33 @@ PricedWork work_of(const Projection& projection);
 /// replayed.
 std::optional<PricedWork> given_work(const Scenario& scenario);
 
+/// Carbon intensity of a grid in a year: a row of analysis/data/money/grid_carbon.csv.
+struct GridCarbon {
+  std::string grid, source;
+  int year = 0;
+  double kg_per_kwh = 0;
+};
+/// Of the year, or the nearest one that is known. @throws InputError for an unknown grid, with the nearest.
+GridCarbon grid_carbon(const Libraries& libraries, const std::string& grid, std::optional<int> year);
+
 /// A price that went in, for the reader to check.
 struct UsedPrice {
   std::string what;  ///< "server, per GPU"
   double value = 0;
   std::string unit;    ///< "USD", "USD/kWh"
   std::string source;  ///< with its date
+};
+
+/// What the electricity emits where the site stands: kg CO2e.
+struct CarbonReport {
+  std::string grid, source;
+  int year = 0;
+  double kg_per_kwh = 0;
+  double kwh_per_gpu_hour = 0;
+  std::string energy_source;     ///< "replayed", or how it was estimated
+  std::optional<double> run_kg;  ///< of the phases
+  std::optional<double> day_kg;  ///< of a service
+  std::optional<double> kg_per_million_output;
 };
 
 struct ModelCost {
@@ -80,6 +103,8 @@ struct CostReport {
   std::optional<TokenPrices> market;
   std::vector<DemandPoint> demand_follows_cost;  ///< price and unit cost fall together
   std::vector<DemandPoint> demand_price_only;    ///< the price falls alone
+  std::vector<DemandPoint> demand_curve;         ///< as the first of them, at many prices
+  std::optional<CarbonReport> carbon;            ///< where the grid is stated
   std::vector<std::string> notes;
 };
 
@@ -90,6 +115,8 @@ struct CostQuestion {
   std::optional<Date> date;  ///< instead of the scenario's
   std::optional<int> draws;  ///< instead of the scenario's
   int workers = 1;
+  double rent_quantile = 0.5;      ///< of the offers of the day, for rented GPU-hours
+  std::optional<GridCarbon> grid;  ///< the site's
 };
 
 /// Spreads that scenarios do not state: analysis/data/money/uncertainty.csv.

@@ -193,6 +193,23 @@ std::string ranges_table(const CostReport& report, const TextStyle& style) {
   return table.empty() ? "" : "\n" + table.render(style);
 }
 
+std::string carbon_text(const CostReport& report, const TextStyle& style) {
+  if (!report.carbon) return "";
+  const CarbonReport& c = *report.carbon;
+  const auto kg = [](double value) {
+    return value >= 1e4 ? format_integer(value / 1000) + " t" : fmt::format("{:.3g} kg", value);
+  };
+  std::vector<std::string> said;
+  if (c.run_kg) said.push_back(kg(*c.run_kg) + " CO2e for the run");
+  if (c.day_kg) said.push_back(kg(*c.day_kg) + " CO2e a day");
+  if (c.kg_per_million_output) said.push_back(kg(*c.kg_per_million_output) + " CO2e per million output tokens");
+  return "\n" +
+         paragraph(fmt::format("Carbon: {}; grid {} of {}, {:.3f} kg CO2e per kWh ({}); {:.3g} kWh per GPU-hour ({})",
+                               fmt::join(said, ", "), c.grid, c.year, c.kg_per_kwh, c.source, c.kwh_per_gpu_hour,
+                               c.energy_source),
+                   style);
+}
+
 std::string prices_table(const ModelCost& model, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::left});
   table.header({fmt::format("{}: from", name_of(model.model)), "", ""});
@@ -225,6 +242,7 @@ std::string to_text(const CostReport& report, const TextStyle& style) {
   if (unsure != report.models.end()) out += uncertainty_text(report, *unsure, style);
   out += ranges_table(report, style);
   for (const ModelCost& model : report.models) out += prices_table(model, style);
+  out += carbon_text(report, style);
   if (!report.notes.empty()) out += "\n";
   for (const std::string& note : report.notes) out += paragraph(note, style);
   return out;

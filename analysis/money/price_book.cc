@@ -6,7 +6,10 @@
 #include <cmath>
 #include <cstdlib>
 #include <map>
+#include <set>
+#include <tuple>
 
+#include "analysis/money/distribution.h"
 #include "analysis/render/csv.h"
 #include "scenarios/read/data_file.h"
 #include "scenarios/read/text_file.h"
@@ -96,6 +99,7 @@ PriceBook PriceBook::load(const Libraries& libraries) {
                            rents.text(i, "provider"),
                            {rent_of(rents, i), day_of(rents, i, "date"), rents.text(i, "source"), true}});
   }
+  book.rent_scatter_ = book.scatter_of_rents();
   const CsvTable hardware = table(libraries, "hardware_prices.csv");
   for (std::size_t i = 0; i < hardware.size(); ++i) {
     book.hardware_.push_back({hardware.text(i, "gpu"),
@@ -145,7 +149,7 @@ PriceQuote PriceBook::latest(const std::vector<const Row*>& rows, const Date& da
   return found->quote;
 }
 
-RentQuote PriceBook::rent(const std::string& gpu, const RentalConfig& terms, const Date& day) const {
+RentQuote PriceBook::rent(const std::string& gpu, const RentalConfig& terms, const Date& day, double quantile) const {
   std::vector<const Row*> rows;
   for (const Row& row : rents_) {
     if (row.key == gpu && row.detail == terms.term && (terms.provider.empty() || row.provider == terms.provider))
@@ -157,22 +161,53 @@ RentQuote PriceBook::rent(const std::string& gpu, const RentalConfig& terms, con
     const auto known = distinct(rents_, [](const Row& row) { return fmt::format("{} ({})", row.key, row.detail); });
     unknown("price.rental", fmt::format("{} ({})", gpu, terms.term), known, "price.gpu, stated");
   }
-  std::map<std::string, const Row*> last;  // of each provider
-  for (const Row* row : rows) {
-    const long age = day.days_since(row->quote.date);
-    if (age < 0 || age > kRentKeeps) continue;
-    const Row*& kept = last[row->provider];
-    if (!kept || row->quote.date >= kept->quote.date) kept = row;
-  }
+  std::map<std::string, const Row*> last = offers(gpu, terms.term, day);
+  if (!terms.provider.empty()) std::erase_if(last, [&](const auto& offer) { return offer.first != terms.provider; });
   if (last.empty()) latest(rows, day, kRentKeeps, what);  // refuses
   RentQuote out;
   for (const auto& [provider, row] : last) {
     out.observed.push_back(row->quote.usd);
-    out.source += (out.source.empty() ? "" : "; ") + provider + " " + to_string(row->quote.date);
+    out.source += fmt::format("{}{} {} {:.2f}", out.source.empty() ? "" : "; ", provider, to_string(row->quote.date),
+                              row->quote.usd);
   }
   std::sort(out.observed.begin(), out.observed.end());
-  out.usd_per_hour = middle(out.observed);
+  out.usd_per_hour = quantile == 0.5 ? middle(out.observed) : quantile_of_sorted(out.observed, quantile);
+  std::tie(out.low_factor, out.high_factor) = rent_scatter_;
   return out;
+}
+
+std::map<std::string, const PriceBook::Row*> PriceBook::offers(const std::string& gpu, const std::string& term,
+                                                               const Date& day) const {
+  std::map<std::string, const Row*> last;
+  for (const Row& row : rents_) {
+    if (row.key != gpu || row.detail != term) continue;
+    const long age = day.days_since(row.quote.date);
+    if (age < 0 || age > kRentKeeps) continue;
+    const Row*& kept = last[row.provider];
+    if (!kept || row.quote.date >= kept->quote.date) kept = &row;
+  }
+  return last;
+}
+
+/// On every day on which something was seen of a GPU and a term that three providers or more offered.
+std::pair<double, double> PriceBook::scatter_of_rents() const {
+  constexpr std::size_t kEnough = 3;
+  std::set<std::tuple<std::string, std::string, std::string>> seen;  // once a year
+  std::vector<double> ratios;
+  for (const Row& row : rents_) {
+    if (row.detail == "accounting rate") continue;
+    const std::string year = to_string(row.quote.date).substr(0, 4);
+    if (!seen.insert({row.key, row.detail, year}).second) continue;
+    const Date end = *parse_date(year + "-12-31");
+    std::vector<double> prices;
+    for (const auto& [provider, offer] : offers(row.key, row.detail, end)) prices.push_back(offer->quote.usd);
+    if (prices.size() < kEnough) continue;
+    std::sort(prices.begin(), prices.end());
+    for (const double price : prices) ratios.push_back(price / middle(prices));
+  }
+  if (ratios.size() < 2) return {1, 1};
+  std::sort(ratios.begin(), ratios.end());
+  return {quantile_of_sorted(ratios, 0.05), quantile_of_sorted(ratios, 0.95)};
 }
 
 std::vector<const PriceBook::Row*> PriceBook::server_rows(const std::string& gpu) const {

@@ -5,6 +5,7 @@
 // year, electricity and colocation two, hardware three. A day without a price is an error that offers the
 // nearest day with one.
 #pragma once
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,9 +27,12 @@ struct PriceQuote {
 
 /// The rents on offer on a day: the last observation of each provider within a year.
 struct RentQuote {
-  double usd_per_hour = 0;       ///< the middle one
+  double usd_per_hour = 0;       ///< the middle one, or the quantile asked for
   std::vector<double> observed;  ///< sorted
-  std::string source;
+  std::string source;            ///< every provider with its day and its price
+  /// How offers of one GPU and term lie round the middle of theirs, nine in ten, over all GPUs and days: what a single
+  /// offer may be off by.
+  double low_factor = 1, high_factor = 1;
 };
 
 struct TokenPrices {
@@ -45,7 +49,8 @@ class PriceBook {
   static PriceBook load(const Libraries& libraries);
 
   // Each @throws InputError with the nearest day, or the nearest name.
-  RentQuote rent(const std::string& gpu, const RentalConfig& terms, const Date& day) const;
+  /// @param quantile of the offers, from 0 to 1.
+  RentQuote rent(const std::string& gpu, const RentalConfig& terms, const Date& day, double quantile = 0.5) const;
   /// A GPU's share of its server: a server's price, or a chip's with the usual overhead of a server.
   PriceQuote server(const std::string& gpu, const Date& day) const;
   /// The first price of a server with this GPU.
@@ -84,11 +89,15 @@ class PriceBook {
   bool listed(const TokenRow& row, const Date& day) const {
     return row.from <= day && (!row.until || day < *row.until);
   }
+  /// The last offer of each provider within a year before the day.
+  std::map<std::string, const Row*> offers(const std::string& gpu, const std::string& term, const Date& day) const;
+  std::pair<double, double> scatter_of_rents() const;
   void require_class(const std::string& model_class) const;
   std::vector<const Row*> server_rows(const std::string& gpu) const;
 
   std::vector<Row> rents_, hardware_, network_, site_;
   std::vector<TokenRow> tokens_;
+  std::pair<double, double> rent_scatter_{1, 1};
 };
 
 /// The day an error is about, when a scenario states none. @throws InputError naming --date.

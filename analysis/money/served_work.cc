@@ -54,6 +54,9 @@ PricedWork work_of(const ServingReport& report) {
   PricedWork out;
   out.service = service;
   out.notes = notes_of(report);
+  // Energy is of the whole replay, and of the replicas that were replayed.
+  const double hours = report.mean_gpus * report.totals.duration().value() / 3600;
+  if (hours > 0 && report.energy > Joules(0)) out.kwh_per_gpu_hour = report.energy.value() / 3.6e6 / hours;
   return out;
 }
 

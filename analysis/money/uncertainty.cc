@@ -103,9 +103,23 @@ std::string_view name_of(Outcome outcome) {
   return kNames[static_cast<int>(outcome)];
 }
 
+bool UncertainInput::moves_in_odds() const { return input->unit == "share" && input->max <= 1; }
+
+void UncertainInput::move_to(double point, const MoneyInputs& base) {
+  const double middle = at(0.5, base);
+  if (middle == 0) return;
+  const bool odds = moves_in_odds() && point < 1 && middle < 1;
+  moved = odds ? point / (1 - point) / (middle / (1 - middle)) : point / middle;
+}
+
 double UncertainInput::at(double p, const MoneyInputs& base) const {
   const double drawn = distribution.quantile(p);
-  return relative ? drawn * base.*input->value : drawn;
+  if (moved == 1) return relative ? drawn * base.*input->value : drawn;
+  if (moves_in_odds() && drawn < 1) {
+    const double odds = moved * drawn / (1 - drawn);
+    return std::clamp(odds / (1 + odds), input->min, input->max);
+  }
+  return std::clamp(moves_in_odds() ? drawn : drawn * moved, input->min, input->max);
 }
 
 Outcomes outcomes_of(PriceModel model, const MoneyInputs& in) {
@@ -130,6 +144,7 @@ UncertaintyResult propagate(PriceModel model, const MoneyInputs& base, const Unc
     for (std::size_t d = 0; d < draws.count; ++d) values[d] = draws.result[d].value[o];
     out.spreads[o] = spread_of(values);
   }
+  out.point = outcomes_of(model, base)[headline];
   std::vector<double> medians;
   for (const UncertainInput& input : uncertainty.inputs) medians.push_back(input.at(0.5, base));
   out.at_medians = outcomes_of(model, with_inputs(base, uncertainty, medians))[headline];

@@ -37,6 +37,12 @@ struct UncertainInput {
   Distribution distribution;
   bool relative = false;  ///< draws are factors on the point estimate
   std::string source;
+  /// Factor by which a stated spread was moved, so that it is about the point that the input has now: on the input, or
+  /// on the odds of a share, which stays one. What would lie beyond the input's own bounds then stands on them.
+  double moved = 1;
+  /// Moves the spread so that its middle is the point.
+  void move_to(double point, const MoneyInputs& base);
+  bool moves_in_odds() const;
   double at(double p, const MoneyInputs& base) const;
 };
 
@@ -64,6 +70,7 @@ struct UncertaintyResult {
   ResultSpread spreads[kOutcomes];
   const ResultSpread& of(Outcome outcome) const { return spreads[static_cast<int>(outcome)]; }
   Outcome headline = Outcome::run_usd;
+  double point = 0;                 ///< the headline with all inputs at their points
   double at_medians = 0;            ///< the headline with all inputs at their medians
   std::vector<TornadoRow> tornado;  ///< of the headline, the widest first; inputs without effect are left out
   int draws = 0;

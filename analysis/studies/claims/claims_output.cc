@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
 
+#include "analysis/render/chart.h"
 #include "analysis/render/csv.h"
 #include "analysis/render/format.h"
 #include "analysis/render/json.h"
@@ -98,9 +100,52 @@ std::vector<std::string> reading_row(const ClaimReading& r, double value) {
           r.judges() ? (r.holds(value) ? "holds" : "does not hold") : "for comparison"};
 }
 
+/// A sign and a word, which tell verdicts apart without colour.
+std::string verdict_mark(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::holds:
+      return "\u2714 holds";
+    case Verdict::fails:
+      return "\u2718 fails";
+    case Verdict::holds_only_if:
+      return "\u25d0 in one reading";
+    case Verdict::holds_in_part:
+      break;
+  }
+  return "\u25d1 in part";
+}
+
+/// Topics by how their claims fared.
+StackedChart verdicts_chart(std::span<const TestedClaim> claims) {
+  StackedChart chart;
+  chart.title = totals_text(claims);
+  chart.axis = "claims";
+  chart.caption = "Each verdict follows from the figures and the bounds of a claim's readings.";
+  chart.parts = {"holds", "holds in one reading, or in part", "fails"};
+  chart.tones = {Tone::good, Tone::first, Tone::bad};
+  chart.text = chart.tick = [](double n) { return fmt::format("{:.0f}", n); };
+  chart.rows_are = "topic";
+  std::vector<std::string> topics;
+  for (const TestedClaim& t : claims) {
+    if (std::find(topics.begin(), topics.end(), t.claim.topic) == topics.end()) topics.push_back(t.claim.topic);
+  }
+  for (const std::string& topic : topics) {
+    StackedBar bar;
+    bar.name = topic;
+    bar.parts.assign(3, 0.0);
+    for (const TestedClaim& t : claims) {
+      if (t.claim.topic != topic) continue;
+      bar.parts[t.verdict == Verdict::holds ? 0 : t.verdict == Verdict::fails ? 2 : 1] += 1;
+    }
+    chart.bars.push_back(std::move(bar));
+  }
+  return chart;
+}
+
 void add_claim(const TestedClaim& t, Page& page) {
-  page.heading(t.claim.text);
+  page.heading(verdict_mark(t.verdict) + ": " + t.claim.text);
   page.paragraph(t.verdict_text);
+  if (!t.claim.said_by.empty()) page.note("Said by: " + t.claim.said_by);
   std::vector<std::vector<std::string>> rows;
   for (std::size_t i = 0; i < t.claim.readings.size(); ++i)
     rows.push_back(reading_row(t.claim.readings[i], t.values[i]));
@@ -112,11 +157,13 @@ void add_claim(const TestedClaim& t, Page& page) {
 
 std::string to_html(std::span<const TestedClaim> claims) {
   Page page("Public claims, tested");
-  page.lead(totals_text(claims));
+  page.figure(drawing_of(verdicts_chart(claims)));
   std::vector<std::vector<std::string>> rows;
-  for (const TestedClaim& t : claims) rows.push_back({t.claim.topic, t.claim.text, t.verdict_text});
+  for (const TestedClaim& t : claims)
+    rows.push_back({verdict_mark(t.verdict), t.claim.text, t.claim.said_by,
+                    t.verdict == Verdict::holds || t.verdict == Verdict::fails ? "" : t.verdict_text});
   page.heading("Verdicts");
-  page.table({"topic", "claim", "verdict"}, rows, {Align::left, Align::left, Align::left});
+  page.table({"verdict", "claim", "said by", "which"}, rows, {Align::left, Align::left, Align::left, Align::left});
   for (const TestedClaim& t : claims) add_claim(t, page);
   page.note("A verdict follows from the figures and the bounds of a claim's readings; none is written down.");
   return page.str();

@@ -5,7 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "analysis/face/environment_data.h"
 #include "analysis/money/cost_study.h"
+#include "analysis/money/fleet/fleet.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/studies/compare/causes.h"
 #include "flopcast/scenario.h"
@@ -218,6 +220,39 @@ double server(const Arguments& a, const ClaimContext& c) {
   return c.environment.data().prices().server(a[0], day(a[1])).usd;
 }
 
+double cost(const Arguments& a, const ClaimContext& c) {
+  const EnvironmentData& data = c.environment.data();
+  const Scenario scenario = resolve(a[0], c.environment).value();
+  const auto work = given_work(scenario);
+  if (!work || work->phases.empty())
+    throw InputError(Diagnostic{scenario.file, 0, 0, "compute", "a scenario whose GPU-hours are not given",
+                                "a run with given_gpu_hours", ""});
+  CostQuestion question;
+  for (const PriceModel model : {PriceModel::stated, PriceModel::rental, PriceModel::owned, PriceModel::amortised}) {
+    if (name_of(model) == a[1]) question.models = {model};
+  }
+  if (question.models.empty()) refuse(a[1], {"stated", "rental", "owned", "amortised"});
+  question.date = day(a[2]);
+  question.draws = 0;
+  return cost_study(scenario, *work, data.prices(), data.power(scenario.cluster.node.gpu.architecture),
+                    data.usual_spreads(), question)
+      .models.front()
+      .run.usd();
+}
+
+double fleet(const Arguments& a, const ClaimContext& c) {
+  const EnvironmentData& data = c.environment.data();
+  const FleetResult result = fleet_ledger(load_fleet(a[0], {}, data.libraries(), data.prices()), {});
+  std::vector<std::string> known;
+  for (const FleetOutcomeRow& row : fleet_outcomes()) {
+    known.emplace_back(row.id);
+    if (row.id != a[1]) continue;
+    const FleetSpread& s = result.of(row.outcome);
+    return pick({{"point", s.value}, {"p5", s.p5}, {"p50", s.p50}, {"p95", s.p95}}, a[2]);
+  }
+  refuse(a[1], known);
+}
+
 double controlled(const Arguments& a, const ClaimContext& c) {
   const Date when = day(a[1]);
   const auto periods = controlled_periods(load_chip(c.environment.data().libraries(), a[0]), c.rules);
@@ -269,6 +304,10 @@ constexpr ClaimFunction kFunctions[] = {
      price_index},
     {"rent", "GPU, DAY", "USD per GPU-hour on demand, the middle of what was on offer", rent},
     {"server", "GPU, DAY", "USD for a GPU's share of its server", server},
+    {"cost", "SCENARIO, PRICE MODEL, DAY",
+     "USD of a run of given GPU-hours: stated, rental, owned or amortised (as Epoch AI does it)", cost},
+    {"fleet", "FLEET, FIGURE, WHICH",
+     "a line of a fleet's ledger (`flopcast fleet`, ids of --csv): point, p5, p50 or p95", fleet},
     {"controlled", "CHIP, DAY", "1 when a rule or letter of that day asks for a licence, else 0", controlled},
     {"released", "DAY, DAY", "rules and letters with thresholds released between the days", released},
     {"days", "DAY, DAY", "from the first to the second", days},

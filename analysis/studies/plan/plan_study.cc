@@ -391,6 +391,22 @@ std::vector<double> unpacked(const std::string& text) {
 
 }  // namespace
 
+bool open_in_its_formats(const std::string& file_or_name, std::vector<std::string>& sets, const Libraries& libraries,
+                         OpenScenario& open) {
+  try {
+    open = load_open_scenario(file_or_name, sets, libraries);
+    return false;
+  } catch (const InputError& error) {
+    for (const Diagnostic& fault : error.diagnostics()) {
+      if (!fault.field.starts_with("training.precision.") || !fault.expected.starts_with("bf16 (the GPU")) throw;
+      sets.push_back(fault.field + "=bf16");
+    }
+  }
+  sets.emplace_back("training.precision.scaling=none");
+  open = load_open_scenario(file_or_name, sets, libraries);
+  return true;
+}
+
 MakeEstimator estimator_of(const Scenario& scenario, const PlanSpace& space) {
   return [&scenario, &space] {
     std::vector<KernelModel> kernels;

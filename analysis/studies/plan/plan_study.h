@@ -68,6 +68,11 @@ struct PlanStudy {
 PlanStudy plan_study(const std::string& file_or_name, const Environment& environment,
                      const std::vector<std::string>& sets, const PlanOptions& options);
 
+/// The scenario with an open plan, on a chip that may lack the formats it asks for: those are set to BF16, and
+/// `sets` says so for whoever loads it again. @return whether any was. @throws InputError for every other fault.
+bool open_in_its_formats(const std::string& file_or_name, std::vector<std::string>& sets, const Libraries& libraries,
+                         OpenScenario& open);
+
 /// The estimator of a scenario's plans. `space` and scenario outlive what it makes.
 MakeEstimator estimator_of(const Scenario& scenario, const PlanSpace& space);
 

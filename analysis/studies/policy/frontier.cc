@@ -7,54 +7,12 @@
 
 #include "analysis/money/chip_cost.h"
 #include "analysis/studies/compare/scenario_fields.h"
+#include "analysis/studies/policy/design_scenario.h"
 #include "analysis/studies/policy/policy.h"
-#include "scenarios/resolve/serving_scenario.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
 namespace {
-
-// ------------------------------------------------------------------------------------------- replay
-
-// Half of a GPU's power goes with its computing rate: the line through the H100 (TPP 15,832, 700 W) and the
-// H20 (2,368, 400 W), which share die and process (hwmodels/data/gpus), meets zero TPP at 347 W = 0.496 x 700
-// W.
-constexpr double kPowerWithoutCompute = 0.496;
-
-Watts power_of(double tpp_ratio, const GpuSpec& gpu) {
-  return gpu.tdp * (kPowerWithoutCompute + (1 - kPowerWithoutCompute) * tpp_ratio);
-}
-
-/// The scenario on such a chip. I/O is what PCIe leaves to the links between GPUs.
-Scenario scenario_on(const ChipDesign& d, const Scenario& scenario, const ChipFigures& gpu) {
-  Scenario out = scenario;
-  GpuSpec& chip = out.cluster.node.gpu;
-  const double ratio = d.tpp / *gpu.tpp;
-  chip.bf16_peak *= ratio;
-  chip.fp8_peak *= ratio;
-  chip.fp32_peak *= ratio;
-  chip.sms = std::max(1, static_cast<int>(std::lround(chip.sms * ratio)));
-  chip.hbm_bandwidth = BytesPerSecond(d.memory * 1e9);
-  chip.tdp = power_of(ratio, scenario.cluster.node.gpu);
-  const double per_direction = d.io * 1e9 / 2 - chip.pcie_bandwidth.value();
-  const double own = gpu.io->value() / 2 - chip.pcie_bandwidth.value();
-  const BytesPerSecond link = out.cluster.node.nvlink_bandwidth * (own > 0 ? per_direction / own : 1.0);
-  out.cluster.node.nvlink_bandwidth = link;
-  chip.nvlink_bandwidth = link;
-  return out;
-}
-
-/// SMs that communication takes stay fewer than the chip has.
-void keep_some_sms(Scenario& scenario) {
-  const int most = scenario.cluster.node.gpu.sms / 4;
-  if (scenario.training) {
-    scenario.training->communication_sms = std::min(scenario.training->communication_sms, most);
-    return;
-  }
-  change_serving(scenario, [&](ServingScenario& serving) {
-    for (PoolSpec& pool : serving.pools) pool.engine.communication_sms = std::min(pool.engine.communication_sms, most);
-  });
-}
 
 std::vector<std::string> thresholds_at(const ChipFigures& chip, const std::vector<const ExportRule*>& rules) {
   std::vector<std::string> out;
@@ -163,21 +121,23 @@ Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const Fronti
     out.bounds[figure] = bounds_on(question.rules, figure);
   out.assumptions = assumptions_of(question, scenario);
   out.base_allowed = is_free(gpu, question, book);
-  const ChipDesign own{*gpu.tpp, *gpu.die_area_mm2, gpu.io->value() / 1e9, gpu.memory_bandwidth->value() / 1e9};
+  const ChipDesign own = design_of(gpu);
   out.base.figures = gpu;
   out.base.power = spec.tdp;
 
   const FreeDesigns designs = free_designs(gpu, question, book);
   out.candidates = designs.tried;
-  std::vector<Scenario> scenarios{scenario_on(own, scenario, gpu)};
+  std::vector<Scenario> scenarios{scenario};
+  put_on_design(own, gpu, scenarios.back());
   for (const ChipDesign& d : designs.unbeaten) {
     if (d.io * 1e9 / 2 <= spec.pcie_bandwidth.value()) continue;  // no link is left
     FrontierChip chip;
     chip.figures = figures_of(d, gpu);
     chip.bound_by = thresholds_at(chip.figures, question.rules);
-    chip.power = power_of(d.tpp / own.tpp, spec);
+    chip.power = power_of_design(d.tpp / own.tpp, spec);
     out.chips.push_back(std::move(chip));
-    scenarios.push_back(scenario_on(d, scenario, gpu));
+    scenarios.push_back(scenario);
+    put_on_design(d, gpu, scenarios.back());
     keep_some_sms(scenarios.back());
   }
   for (const RealChip& chip : real) {

@@ -77,14 +77,6 @@ std::string figure_text(const ChipVerdict& verdict, ChipFigure figure) {
   return value ? figure_number(*value, bounds_on(rules, figure)) : "?";
 }
 
-/// So close below a bound that it was built to stay there: within 5 %, and nothing catches it.
-bool just_allowed(const Classification& c) {
-  constexpr double kClose = 0.05;
-  if (!c.controlled || *c.controlled || !c.nearest) return false;
-  const double share = c.nearest->share();
-  return !is_met(c.nearest->threshold, c.nearest->value) && std::abs(share) <= kClose;
-}
-
 std::string period_text(const std::optional<Date>& from, const std::optional<Date>& until) {
   if (!from) return "never";
   return until ? fmt::format("{} to {}", to_string(*from), to_string(*until)) : "from " + to_string(*from);
@@ -229,19 +221,6 @@ std::string rule_head(const ExportRule& rule, const TextStyle& style) {
   return out;
 }
 
-std::string limb_text(const RuleLimb& limb) {
-  std::vector<std::string> parts;
-  if (limb.datacenter_marketed)
-    parts.emplace_back(*limb.datacenter_marketed ? "for data centres" : "not for data centres");
-  if (limb.hbm) parts.emplace_back(*limb.hbm ? "with HBM" : "without HBM");
-  if (!limb.chips.empty()) parts.push_back(fmt::format("{}", fmt::join(limb.chips, ", ")));
-  for (const Threshold& term : limb.terms) parts.push_back(threshold_text(term));
-  if (parts.empty()) parts.emplace_back("every chip");
-  std::string out = fmt::format("{}", fmt::join(parts, ", "));
-  if (limb.from) out += " from " + to_string(*limb.from);
-  return out;
-}
-
 void set_margin(const Margin& margin, report::ThresholdMargin& out) {
   out.set_figure(std::string(short_name(margin.threshold.figure)));
   out.set_bound(std::string(symbol(margin.threshold.bound)));
@@ -282,6 +261,26 @@ constexpr ChipFigure kAllFigures[] = {ChipFigure::tpp,
                                       ChipFigure::transistors};
 
 }  // namespace
+
+bool just_allowed(const Classification& c) {
+  constexpr double kClose = 0.05;
+  if (!c.controlled || *c.controlled || !c.nearest) return false;
+  const double share = c.nearest->share();
+  return !is_met(c.nearest->threshold, c.nearest->value) && std::abs(share) <= kClose;
+}
+
+std::string limb_text(const RuleLimb& limb) {
+  std::vector<std::string> parts;
+  if (limb.datacenter_marketed)
+    parts.emplace_back(*limb.datacenter_marketed ? "for data centres" : "not for data centres");
+  if (limb.hbm) parts.emplace_back(*limb.hbm ? "with HBM" : "without HBM");
+  if (!limb.chips.empty()) parts.push_back(fmt::format("{}", fmt::join(limb.chips, ", ")));
+  for (const Threshold& term : limb.terms) parts.push_back(threshold_text(term));
+  if (parts.empty()) parts.emplace_back("every chip");
+  std::string out = fmt::format("{}", fmt::join(parts, ", "));
+  if (limb.from) out += " from " + to_string(*limb.from);
+  return out;
+}
 
 std::string threshold_text(const Threshold& threshold) {
   const std::string_view unit = unit_of(threshold.figure);

@@ -45,6 +45,10 @@ report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const Pol
 /// The rules themselves: dates, limbs, sources.
 std::string rules_text(const RuleBook& book, const TextStyle& style);
 
+/// So close below a bound that it was built to stay there: within 5 %, and nothing catches it.
+bool just_allowed(const Classification& verdict);
+/// "for data centres, TPP >= 2,400, PD >= 1.6": when a limb catches a chip.
+std::string limb_text(const RuleLimb& limb);
 /// "TPP >= 4,800", "I/O >= 600 GB/s"
 std::string threshold_text(const Threshold& threshold);
 

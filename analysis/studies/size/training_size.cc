@@ -68,15 +68,9 @@ class TrainingSizing {
     sets.push_back("cluster.node=" + node);
     sets.push_back(fmt::format("cluster.nodes={}", nodes));
     if (options_.date) sets.push_back("date=" + to_string(*options_.date));
-    OpenScenario open = load_open_scenario(file_, sets, libraries());
+    OpenScenario open;
+    open_in_its_formats(file_, sets, libraries(), open);
     Candidate result;
-    if (open.scenario.cluster.node.gpu.fp8_peak <= FlopPerSecond(0)) {
-      for (const char* field : {"linear", "dispatch", "activations"}) {
-        sets.push_back(fmt::format("training.precision.{}=bf16", field));
-      }
-      sets.push_back("training.precision.scaling=none");
-      open = load_open_scenario(file_, sets, libraries());
-    }
     open.scenario.published.clear();
     result.stated = std::move(open.stated);
     result.scenario = completed(std::move(open.scenario), environment_.data()).value();

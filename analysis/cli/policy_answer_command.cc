@@ -1,0 +1,131 @@
+// `flopcast policy answer`: one page on what a rule leaves of a piece of work.
+#include <algorithm>
+
+#include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
+#include "analysis/cli/policy_rules.h"
+#include "analysis/cli/standard_streams.h"
+#include "analysis/cli/terminal.h"
+#include "analysis/face/environment_data.h"
+#include "analysis/render/json.h"
+#include "analysis/studies/policy/answer.h"
+#include "scenarios/proto/policy_report.pb.h"
+#include "scenarios/read/quantity.h"
+#include "scenarios/read/text_file.h"
+#include "sim/process.h"
+
+namespace flopcast {
+namespace {
+
+/// DeepSeek-V3's training step and a decode unit of its service: what `--for v3` stands for.
+const std::vector<std::string> kV3{"deepseek_v3_2048_h800", "deepseek_v3_decode_unit"};
+
+struct AnswerArguments {
+  std::string asked, tpot = "50 ms", json, csv, html;
+  std::vector<std::string> works, chips, sweeps, allowed, rule_files, library_folders;
+  double headroom = 1, largest_area = FrontierQuestion{}.largest_area_mm2;
+  int workers = 0;
+};
+
+AnswerQuestion question_of(const AnswerArguments& a, const RuleBook& book) {
+  AnswerQuestion q;
+  q.asked = a.asked;
+  q.bounds.date = parse_date(a.asked);
+  const std::vector<std::string> ids = q.bounds.date ? std::vector<std::string>() : std::vector<std::string>{a.asked};
+  q.bounds.rules = rules_to_respect(ids, q.bounds.date, book);
+  if (q.bounds.date) q.asked = "the rules of " + a.asked;
+  q.bounds.allowed = a.allowed;
+  q.bounds.headroom = a.headroom;
+  q.bounds.largest_area_mm2 = a.largest_area;
+  for (const std::string& work : a.works.empty() ? std::vector<std::string>{"v3"} : a.works) {
+    if (work == "v3") {
+      q.works.insert(q.works.end(), kV3.begin(), kV3.end());
+    } else {
+      q.works.push_back(work);
+    }
+  }
+  q.chips = a.chips;
+  for (const std::string& name : a.sweeps) q.sweeps.push_back(limit_named(name));
+  q.replan.tpot_s = quantity(a.tpot, Dimension::time);
+  if (!(q.replan.tpot_s > 0))
+    throw InputError(Diagnostic{"", 0, 0, "--tpot", a.tpot, "a time above 0, such as 50 ms", ""});
+  q.workers = workers_or_cores(a.workers);
+  return q;
+}
+
+void run_answer(const AnswerArguments& a) {
+  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
+  check_outputs(outputs);
+  const Environment environment = load_environment(a.library_folders);
+  const Libraries& libraries = environment.data().libraries();
+  const RuleBook book = load_rule_book(libraries, a.rule_files);
+  AnswerQuestion question = question_of(a, book);
+  ProgressLine progress;
+  question.progress = [&progress](const std::string& stage, std::size_t done, std::size_t all) {
+    progress.at(stage, done, all, "replays");
+    return true;
+  };
+  const PolicyAnswer answer = policy_answer(question, environment, book, ChipCosts::load(libraries));
+  progress.clear();
+  if (a.json != "-" && a.csv != "-") show(to_text(answer, terminal_style(stdout)));
+  if (!a.json.empty()) {
+    report::PolicyAnswer message = to_message(answer);
+    message.set_program(version());
+    write_text(a.json, to_json(message));
+  }
+  if (!a.csv.empty()) write_text(a.csv, to_csv(answer));
+  if (!a.html.empty()) write_text(a.html, to_html(answer));
+}
+
+}  // namespace
+
+void add_policy_answer(Command& policy) {
+  policy.add_command<AnswerArguments>(
+      "answer", "What a rule, or the rules of a day, leave of a piece of work: chips, time, dollars, what binds",
+      [](Command& command, AnswerArguments& a) {
+        command.option("RULE|DATE", a.asked, "A rule (`flopcast policy rules` lists them), or a day such as 2025-06-01")
+            .required();
+        command
+            .option("--for", a.works,
+                    "The work: a scenario with training or serving, may be repeated; v3: DeepSeek-V3's training and a "
+                    "decode unit of it (the default)")
+            .value_name("WORK")
+            .repeated()
+            .values(Values::scenarios);
+        command
+            .option("--chips", a.chips,
+                    "Put the work on these chips alone, beside the scenario's own and the best "
+                    "allowed: h20,h200-sxm")
+            .value_name("CHIP,...")
+            .separated_by(',');
+        command
+            .option("--sweep", a.sweeps,
+                    "Cut and raise a figure of the scenario's chip, the work planned anew each "
+                    "time: nvlink, hbm, flops, nic; may be repeated")
+            .value_name("LIMIT")
+            .repeated();
+        command.option("--tpot", a.tpot, "Promised time per output token, where a service promises nothing")
+            .value_name("TIME")
+            .show_default();
+        command.option("--allow", a.allowed, "An outcome that counts as free, such as \"3A090.b (NAC eligible)\"")
+            .value_name("OUTCOME")
+            .repeated();
+        command.option("--headroom", a.headroom, "How many times the scenario's own figures a design may have")
+            .between(0.01, 100.0)
+            .show_default();
+        command.option("--largest-area", a.largest_area, "Compute dies of one package of a design, mm2")
+            .between(1.0, 100000.0)
+            .show_default();
+        add_rules_option(command, a.rule_files);
+        command.option("-j", a.workers, "Processes at work; 0: one per core").between(0, 1024).show_default();
+        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
+            .value_name("FILE");
+        command.option("--html", a.html, "Write a page").value_name("FILE");
+        add_library_option(command, a.library_folders);
+      },
+      run_answer);
+}
+
+}  // namespace flopcast

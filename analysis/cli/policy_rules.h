@@ -1,0 +1,22 @@
+// What the commands under `flopcast policy` share.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analysis/cli/command.h"
+#include "scenarios/policy/export_rules.h"
+
+namespace flopcast {
+
+/// Adds `--rules`.
+void add_rules_option(Command& command, std::vector<std::string>& files);
+
+/// The rules named, or those of the day that ask for a licence for chips.
+/// @throws InputError: neither is given; a rule without a formula, or of another day.
+std::vector<const ExportRule*> rules_to_respect(const std::vector<std::string>& ids, const std::optional<Date>& day,
+                                                const RuleBook& book);
+
+void add_policy_answer(Command& policy);
+
+}  // namespace flopcast

@@ -1,0 +1,448 @@
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "analysis/render/csv.h"
+#include "analysis/render/format.h"
+#include "analysis/render/json.h"
+#include "analysis/studies/policy/answer.h"
+#include "analysis/studies/policy/policy.h"
+#include "scenarios/proto/policy_report.pb.h"
+
+namespace flopcast {
+namespace {
+
+/// A limit of which the half costs less than this hardly bites.
+constexpr double kHardlyBites = 0.1;
+
+std::string range_text(const Ranged& r, std::string (*text)(double)) {
+  return r.low < r.value || r.high > r.value ? fmt::format("{} ({} to {})", text(r.value), text(r.low), text(r.high))
+                                             : text(r.value);
+}
+
+std::string days_number(double days) { return fmt::format("{:.3g}", days); }
+std::string ms_number(double s) { return fmt::format("{:.3g}", 1000 * s); }
+std::string s_number(double s) { return fmt::format("{:.3g}", s); }
+std::string hours_number(double hours) { return hours >= 100 ? format_count(hours) : fmt::format("{:.3g}", hours); }
+std::string usd_number(double usd) { return usd < 100 ? fmt::format("${:.3g}", usd) : format_usd(Usd(usd)); }
+
+std::string chip_name(const AnswerRow& row) { return row.design ? "the " + row.chip + " chip" : row.chip; }
+
+std::string status_word(const std::optional<bool>& free) { return !free ? "?" : *free ? "free" : "caught"; }
+
+std::string margin_words(const JudgedChip& c) {
+  return c.nearest ? fmt::format("{:+.1f} %", 100 * c.nearest->share()) : "";
+}
+
+std::string outcome_words(const JudgedChip& c) {
+  if (!c.us_export) return "no US export";
+  return c.just ? c.outcome + " (just)" : c.outcome;
+}
+
+std::string figure_words(const PolicyAnswer& a, const ChipFigures& chip, ChipFigure figure) {
+  const auto value = figure_of(chip, figure);
+  return value ? figure_number(*value, bounds_on(a.rules, figure)) : "?";
+}
+
+/// In the terminal: those for data centres, and whatever was built to stay just below a bound.
+bool shown(const JudgedChip& c) { return c.figures.datacenter_marketed || c.just; }
+
+std::string rules_block(const PolicyAnswer& a, const TextStyle& style) {
+  std::string out;
+  for (const ExportRule* rule : a.rules) {
+    out += style.bold(wrap(rule->id + ": " + rule->title, style.width(), "")) + "\n";
+    const auto line = [&](const std::string& text) { out += "  " + wrap(text, style.width() - 4, "    ") + "\n"; };
+    line(fmt::format("{}; {}{}; for {}", rule->citation,
+                     rule->in_force ? "in force from " + to_string(*rule->in_force) : "never in force",
+                     rule->until ? " until " + to_string(*rule->until) : "", rule->applies_to));
+    for (const RuleLimb& limb : rule->limbs) line(fmt::format("{} if {}", limb.outcome, limb_text(limb)));
+    line("consequence: " + rule->licence);
+  }
+  return out;
+}
+
+std::string chips_block(const PolicyAnswer& a, const TextStyle& style) {
+  TextTable table(
+      {Align::left, Align::right, Align::right, Align::right, Align::right, Align::left, Align::right, Align::left});
+  table.header({"chip", "TPP", "PD", "I/O", "DRAM", "nearest", "margin", "outcome"});
+  std::size_t left = 0;
+  for (const JudgedChip& c : a.chips) {
+    if (!shown(c)) {
+      ++left;
+      continue;
+    }
+    table.row({c.figures.name, figure_words(a, c.figures, ChipFigure::tpp),
+               figure_words(a, c.figures, ChipFigure::performance_density),
+               figure_words(a, c.figures, ChipFigure::io_bandwidth),
+               figure_words(a, c.figures, ChipFigure::memory_bandwidth),
+               c.nearest ? threshold_text(c.nearest->threshold) : "", margin_words(c),
+               c.free == false ? style.bad(outcome_words(c)) : outcome_words(c)});
+  }
+  std::string out = "\n" + style.bold("Chips that exist, by margin") + "\n" + table.render(style);
+  if (left > 0)
+    out += style.dim("  " + wrap(fmt::format("{} more are not for data centres (--csv lists them)", left),
+                                 style.width() - 2, "  ")) +
+           "\n";
+  return out;
+}
+
+std::string hours_title(const AnsweredWork& w) {
+  if (!w.training) return "GPU-h per 10^6 tokens";
+  const auto row = std::find_if(w.rows.begin(), w.rows.end(), [](const AnswerRow& r) { return r.work.tokens > 0; });
+  return row == w.rows.end() ? "GPU-h" : fmt::format("GPU-h for {} tokens", format_count(row->work.tokens));
+}
+
+bool has_run(const AnsweredWork& w) {
+  return std::any_of(w.rows.begin(), w.rows.end(), [](const AnswerRow& r) { return r.work.days.value > 0; });
+}
+
+std::string time_title(const AnsweredWork& w) {
+  return !w.training ? "ms per output token" : has_run(w) ? "days" : "step, s";
+}
+
+std::vector<std::string> work_header(const AnsweredWork& w) {
+  return {"chip", "rule says", time_title(w), hours_title(w), "$ at one price", "$ by parts", "as stated"};
+}
+
+std::vector<std::string> work_row(const AnsweredWork& w, const AnswerRow& row) {
+  std::vector<std::string> cells{row.chip, status_word(row.free)};
+  if (!row.work.fault.empty()) {
+    cells.insert(cells.end(), {"-", "", "", "", ""});
+    return cells;
+  }
+  cells.push_back(time_text(w, row));
+  cells.push_back(range_text(row.work.gpu_hours, hours_number));
+  cells.push_back(row.usd_equal ? usd_number(row.usd_equal->value) : "");
+  cells.push_back(row.usd_parts ? usd_number(row.usd_parts->value) : "");
+  // The same work with the plan and the load that the scenario states.
+  cells.push_back(row.work.own_gpu_hours > 0 ? hours_number(row.work.own_gpu_hours) : "does not fit");
+  return cells;
+}
+
+std::string design_words(const PolicyAnswer& a, const AnswerRow& row) {
+  const auto text = [&](ChipFigure figure) { return figure_words(a, row.figures, figure); };
+  return fmt::format("{}: TPP {}, {} per mm2 on {} mm2, I/O {} GB/s both directions, DRAM {} GB/s; just below {}",
+                     row.chip, text(ChipFigure::tpp), text(ChipFigure::performance_density),
+                     format_integer(*row.figures.die_area_mm2), text(ChipFigure::io_bandwidth),
+                     text(ChipFigure::memory_bandwidth),
+                     row.bound_by.empty() ? "nothing" : fmt::format("{}", fmt::join(row.bound_by, ", ")));
+}
+
+std::string curve_block(const AnsweredWork& w, const AnswerCurve& curve, const TextStyle& style) {
+  const AnswerCurve::Point* whole = nullptr;
+  for (const AnswerCurve::Point& p : curve.points) {
+    if (p.factor == 1) whole = &p;
+  }
+  std::string out = "\n  " + style.bold(fmt::format("{} of {} cut and raised", name_of(curve.limit), w.gpu)) + "\n";
+  TextTable table({Align::right, Align::right, Align::right, Align::right, Align::left});
+  table.header({curve.unit, hours_title(w), "against its own", "as stated", "plan"});
+  for (const AnswerCurve::Point& p : curve.points) {
+    const ReplannedWork& work = p.work;
+    if (!work.fault.empty()) {
+      table.row({fmt::format("{:.4g}", p.factor * curve.own), "-", "", "", work.fault});
+      continue;
+    }
+    const bool compared = whole != nullptr && whole->work.fault.empty();
+    table.row({fmt::format("{:.4g}", p.factor * curve.own), hours_number(work.gpu_hours.value),
+               compared ? fmt::format("{:.2f} x", work.gpu_hours.value / whole->work.gpu_hours.value) : "",
+               work.own_gpu_hours > 0 ? hours_number(work.own_gpu_hours) : "does not fit", work.plan});
+  }
+  return out + table.render(style, 4);
+}
+
+std::string work_block(const PolicyAnswer& a, const AnsweredWork& w, const TextStyle& style) {
+  std::string out = "\n" + style.bold(wrap(w.title, style.width(), "")) + "\n";
+  const auto line = [&](const std::string& text) { out += "  " + wrap(text, style.width() - 4, "    ") + "\n"; };
+  line(headline(a, w));
+  TextTable table({Align::left, Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
+  table.header(work_header(w));
+  for (const AnswerRow& row : w.rows) {
+    if (row.work.fault.empty()) table.row(work_row(w, row));
+  }
+  out += table.render(style);
+  for (const AnswerRow& row : w.rows) {
+    if (row.design) line(design_words(a, row));
+  }
+  for (const AnswerRow& row : w.rows) {
+    if (!row.work.fault.empty()) line(fmt::format("{}: {}", row.chip, row.work.fault));
+  }
+  for (const std::string& text : w.left_out) line(text);
+  out += "\n  " + style.bold("What binds") + "\n";
+  for (const AnswerRow& row : w.rows) {
+    const std::string text = what_binds(w, row);
+    if (!text.empty() && (row.free == true || &row == &w.rows.front())) line(text);
+  }
+  for (const AnswerCurve& curve : w.curves) out += curve_block(w, curve, style);
+  out += "\n  " + style.bold("Plans") + "\n";
+  for (const AnswerRow& row : w.rows) {
+    if (row.work.fault.empty())
+      line(fmt::format("{}: {}{}", row.chip, row.work.plan, row.work.remark.empty() ? "" : "; " + row.work.remark));
+  }
+  return out;
+}
+
+void set_ranged(const Ranged& r, report::Ranged& out) {
+  out.set_value(r.value);
+  out.set_p5(r.low);
+  out.set_p95(r.high);
+}
+
+void set_work(const ReplannedWork& w, report::ReplannedWork& out) {
+  out.set_fault(w.fault);
+  out.set_plan(w.plan);
+  out.set_remark(w.remark);
+  if (!w.fault.empty()) return;
+  out.set_gpus(w.gpus);
+  out.set_answers_under_way_per_gpu(w.users_per_gpu);
+  set_ranged(w.time, *out.mutable_time_s());
+  if (w.days.value > 0) set_ranged(w.days, *out.mutable_days());
+  set_ranged(w.gpu_hours, *out.mutable_gpu_hours());
+  out.set_tokens(w.tokens);
+  out.set_stated_time_s(w.own_time);
+  out.set_stated_gpu_hours(w.own_gpu_hours);
+  for (const Limit limit : kLimits) {
+    const double factor = w.halved[static_cast<std::size_t>(limit)];
+    if (factor <= 0) continue;
+    report::HalvedLimit& halved = *out.add_halved();
+    halved.set_limit(std::string(name_of(limit)));
+    halved.set_time_factor(factor);
+  }
+}
+
+double gb_per_s(const std::optional<BytesPerSecond>& rate) { return rate ? rate->value() / 1e9 : 0; }
+
+}  // namespace
+
+std::string time_text(const AnsweredWork& w, const AnswerRow& row) {
+  if (!w.training) return range_text(row.work.time, ms_number);
+  return row.work.days.value > 0 ? range_text(row.work.days, days_number) : range_text(row.work.time, s_number);
+}
+
+std::string what_binds(const AnsweredWork& w, const AnswerRow& row) {
+  const auto& halved = row.work.halved;
+  if (!row.work.fault.empty() || halved[0] <= 0) return "";
+  const auto effect = [&](Limit limit) { return halved[static_cast<std::size_t>(limit)] - 1; };
+  std::vector<Limit> sorted(kLimits.begin(), kLimits.end());
+  std::stable_sort(sorted.begin(), sorted.end(), [&](Limit a, Limit b) { return effect(a) > effect(b); });
+  std::vector<std::string> rest, soft;
+  for (std::size_t i = 1; i < sorted.size(); ++i)
+    rest.push_back(fmt::format("{} {:.0f} %", name_of(sorted[i]), 100 * effect(sorted[i])));
+  for (const Limit limit : {Limit::memory, Limit::nvlink, Limit::compute}) {
+    if (effect(limit) < kHardlyBites) soft.emplace_back(name_of(limit));
+  }
+  std::string text = fmt::format("{} on {}{}", w.training ? "Training" : "Decoding", chip_name(row),
+                                 w.training ? "" : fmt::format(" at {:.0f} users per GPU", row.work.users_per_gpu));
+  if (effect(sorted[0]) < kHardlyBites) {
+    text += fmt::format(" is bound by no single limit: half the {} takes {:.0f} % longer", name_of(sorted[0]),
+                        100 * effect(sorted[0]));
+  } else {
+    text +=
+        fmt::format(" is bound by {}: half of it takes {:.0f} % longer", name_of(sorted[0]), 100 * effect(sorted[0]));
+  }
+  text += fmt::format(" (half of others: {})", fmt::join(rest, ", "));
+  if (!soft.empty()) text += fmt::format("; a rule on {} hardly bites", fmt::join(soft, " or "));
+  return text + ".";
+}
+
+std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
+  const AnswerRow& own = w.rows.front();
+  const std::string does = w.training ? "trains" : "decodes";
+  std::vector<const AnswerRow*> real;
+  for (const AnswerRow& row : w.rows) {
+    if (row.free == true && !row.design && row.work.fault.empty()) real.push_back(&row);
+  }
+  const auto against = [&](const AnswerRow& row) {
+    if (!own.work.fault.empty()) return std::string();
+    return fmt::format(", {:.2f} times what {} takes", row.work.gpu_hours.value / own.work.gpu_hours.value, own.chip);
+  };
+  const auto says = [&](const AnswerRow& row, const std::string& name) {
+    return fmt::format("{} {} at {} {}{}", name, does, hours_number(row.work.gpu_hours.value), hours_title(w),
+                       against(row));
+  };
+  std::string text;
+  if (own.free == true) text = fmt::format("{} leaves {} free. ", a.asked, own.chip);
+  if (real.empty()) {
+    text += fmt::format("Of the chips that exist {} leaves none on which this was put", a.asked);
+  } else {
+    text += "Of the chips that exist and are free, " + says(*real.front(), real.front()->chip);
+  }
+  if (w.best_design) text += "; the best chip that may be built, " + says(w.rows[*w.best_design], "it");
+  return text + ".";
+}
+
+std::string to_text(const PolicyAnswer& a, const TextStyle& style) {
+  std::string out = style.bold(wrap(fmt::format("What {} leaves", a.asked), style.width(), "")) + "\n\n";
+  out += rules_block(a, style) + chips_block(a, style);
+  for (const AnsweredWork& w : a.works) out += work_block(a, w, style);
+  out += "\n" + style.bold("Assumed") + "\n";
+  for (const std::string& text : a.assumptions) out += "  - " + wrap(text, style.width() - 4, "    ") + "\n";
+  for (const ExportRule* rule : a.rules) {
+    for (const Source& source : rule->sources)
+      out += style.dim("  " + wrap(fmt::format("source of {}: {}, {}", rule->id, source.text, source.date),
+                                   style.width() - 4, "    ")) +
+             "\n";
+  }
+  return out;
+}
+
+std::string to_csv(const PolicyAnswer& a) {
+  std::string out = csv_line({"work",          "chip",          "free",
+                              "outcome",       "nearest",       "margin_percent",
+                              "just_allowed",  "tpp",           "performance_density",
+                              "io_gb_s",       "dram_gb_s",     "swept",
+                              "factor",        "time_s",        "time_s_p5",
+                              "time_s_p95",    "days",          "gpu_hours",
+                              "gpu_hours_p5",  "gpu_hours_p95", "tokens",
+                              "usd_one_price", "usd_by_parts",  "stated_gpu_hours",
+                              "plan",          "fault"});
+  const auto figure = [](const ChipFigures& chip, ChipFigure f) {
+    const auto value = figure_of(chip, f);
+    return value ? shortest(*value) : std::string();
+  };
+  const auto word = [](const std::optional<bool>& free) { return !free ? "unknown" : *free ? "yes" : "no"; };
+  for (const JudgedChip& c : a.chips) {
+    out += csv_line({"",
+                     c.figures.name,
+                     word(c.free),
+                     outcome_words(c),
+                     c.nearest ? threshold_text(c.nearest->threshold) : "",
+                     c.nearest ? fmt::format("{:.2f}", 100 * c.nearest->share()) : "",
+                     c.just ? "yes" : "no",
+                     figure(c.figures, ChipFigure::tpp),
+                     figure(c.figures, ChipFigure::performance_density),
+                     figure(c.figures, ChipFigure::io_bandwidth),
+                     figure(c.figures, ChipFigure::memory_bandwidth),
+                     "",
+                     "",
+                     "",
+                     "",
+                     "",
+                     "",
+                     "",
+                     "",
+                     "",
+                     "",
+                     "",
+                     "",
+                     "",
+                     "",
+                     ""});
+  }
+  const auto work_cells = [](const ReplannedWork& w, const std::string& equal, const std::string& parts) {
+    if (!w.fault.empty()) return std::vector<std::string>{"", "", "", "", "", "", "", "", "", "", "", "", w.fault};
+    return std::vector<std::string>{shortest(w.time.value),
+                                    shortest(w.time.low),
+                                    shortest(w.time.high),
+                                    w.days.value > 0 ? shortest(w.days.value) : "",
+                                    shortest(w.gpu_hours.value),
+                                    shortest(w.gpu_hours.low),
+                                    shortest(w.gpu_hours.high),
+                                    shortest(w.tokens),
+                                    equal,
+                                    parts,
+                                    w.own_gpu_hours > 0 ? shortest(w.own_gpu_hours) : "",
+                                    w.plan,
+                                    ""};
+  };
+  for (const AnsweredWork& w : a.works) {
+    for (const AnswerRow& row : w.rows) {
+      std::vector<std::string> cells{w.scenario,
+                                     row.chip,
+                                     word(row.free),
+                                     "",
+                                     "",
+                                     "",
+                                     "",
+                                     figure(row.figures, ChipFigure::tpp),
+                                     figure(row.figures, ChipFigure::performance_density),
+                                     figure(row.figures, ChipFigure::io_bandwidth),
+                                     figure(row.figures, ChipFigure::memory_bandwidth),
+                                     "",
+                                     ""};
+      const auto usd = [](const std::optional<Ranged>& r) { return r ? shortest(r->value) : std::string(); };
+      for (std::string& cell : work_cells(row.work, usd(row.usd_equal), usd(row.usd_parts)))
+        cells.push_back(std::move(cell));
+      out += csv_line(cells);
+    }
+    for (const AnswerCurve& curve : w.curves) {
+      for (const AnswerCurve::Point& p : curve.points) {
+        std::vector<std::string> cells{
+            w.scenario,        w.gpu, "", "", "", "", "", "", "", "", "", std::string(name_of(curve.limit)),
+            shortest(p.factor)};
+        for (std::string& cell : work_cells(p.work, "", "")) cells.push_back(std::move(cell));
+        out += csv_line(cells);
+      }
+    }
+  }
+  return out;
+}
+
+report::PolicyAnswer to_message(const PolicyAnswer& a) {
+  report::PolicyAnswer out;
+  out.set_asked(a.asked);
+  for (const ExportRule* rule : a.rules) {
+    report::AnswerRule& r = *out.add_rules();
+    r.set_rule(rule->id);
+    r.set_title(rule->title);
+    r.set_citation(rule->citation);
+    if (rule->in_force) r.set_from(to_string(*rule->in_force));
+    if (rule->until) r.set_until(to_string(*rule->until));
+    r.set_consequence(rule->licence);
+    for (const RuleLimb& limb : rule->limbs) r.add_limbs(fmt::format("{} if {}", limb.outcome, limb_text(limb)));
+  }
+  for (const JudgedChip& c : a.chips) {
+    report::JudgedChip& chip = *out.add_chips();
+    chip.set_chip(c.figures.name);
+    chip.set_free(!c.free ? "unknown" : *c.free ? "yes" : "no");
+    chip.set_rule(c.rule);
+    chip.set_outcome(c.outcome);
+    if (c.nearest) {
+      chip.set_nearest(threshold_text(c.nearest->threshold));
+      chip.set_margin_percent(100 * c.nearest->share());
+    }
+    chip.set_just_allowed(c.just);
+    chip.set_us_export(c.us_export);
+  }
+  for (const AnsweredWork& w : a.works) {
+    report::AnsweredWork& work = *out.add_works();
+    work.set_scenario(w.scenario);
+    work.set_title(w.title);
+    work.set_kind(w.training ? "training" : "serving");
+    work.set_gpu(w.gpu);
+    work.set_headline(headline(a, w));
+    for (const AnswerRow& row : w.rows) {
+      report::AnswerRow& r = *work.add_rows();
+      r.set_chip(row.chip);
+      r.set_design(row.design);
+      r.set_free(!row.free ? "unknown" : *row.free ? "yes" : "no");
+      r.set_tpp(row.figures.tpp.value_or(0));
+      r.set_performance_density(row.figures.density.value_or(0));
+      r.set_io_gb_s(gb_per_s(row.figures.io));
+      r.set_memory_gb_s(gb_per_s(row.figures.memory_bandwidth));
+      for (const std::string& bound : row.bound_by) r.add_bound_by(bound);
+      set_work(row.work, *r.mutable_work());
+      if (row.usd_equal) set_ranged(*row.usd_equal, *r.mutable_usd_at_one_price());
+      if (row.usd_parts) set_ranged(*row.usd_parts, *r.mutable_usd_by_parts());
+      r.set_what_binds(what_binds(w, row));
+    }
+    work.set_best_free(w.best_free ? static_cast<int>(*w.best_free) : -1);
+    work.set_best_design(w.best_design ? static_cast<int>(*w.best_design) : -1);
+    for (const std::string& text : w.left_out) work.add_left_out(text);
+    for (const AnswerCurve& curve : w.curves) {
+      report::AnswerCurve& c = *work.add_curves();
+      c.set_limit(std::string(name_of(curve.limit)));
+      c.set_unit(curve.unit);
+      for (const AnswerCurve::Point& p : curve.points) {
+        report::AnswerPoint& point = *c.add_points();
+        point.set_factor(p.factor);
+        point.set_figure(p.factor * curve.own);
+        set_work(p.work, *point.mutable_work());
+      }
+    }
+  }
+  for (const std::string& text : a.assumptions) out.add_assumptions(text);
+  return out;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,74 @@
+// Work put on another chip, with plan and batch searched again: what was made for one chip is no answer for another.
+//
+// A training step: every field of its plan is open; the closed form prices up to kPlansPriced plans, the best few are
+// replayed. A service: the most load that its promise allows, and of experts that are spread over as many GPUs as share
+// the batch, over half as many too. Beside that the work as the scenario has it.
+#pragma once
+#include <array>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "flopcast/environment.h"
+#include "scenarios/resolve/scenario.h"
+
+namespace flopcast {
+
+/// What a rule, or a maker, may limit.
+enum class Limit { compute, memory, nvlink, nic };
+constexpr std::array<Limit, 4> kLimits{Limit::compute, Limit::memory, Limit::nvlink, Limit::nic};
+/// "computing rate", "memory bandwidth", "NVLink", "NICs"
+std::string_view name_of(Limit limit);
+/// Multiplies one of the scenario's chip's figures.
+void scale_limit(Scenario& scenario, Limit limit, double by);
+
+/// A figure with what holds it nine times in ten; without a range all three are alike.
+struct Ranged {
+  double value = 0, low = 0, high = 0;
+  Ranged times(double factor) const { return {value * factor, low * factor, high * factor}; }
+};
+
+struct ReplanOptions {
+  double tpot_s = 0.05;     ///< promised where the scenario promises nothing
+  double attainment = 0.9;  ///< share of requests within it
+  bool what_binds = true;   ///< replay it with each limit halved
+  bool search_plan = true;  ///< false: as the scenario has it
+};
+
+/// A chip to put the work on.
+struct ChipToTry {
+  std::string node;                       ///< of the library; empty: the scenario's own
+  int gpus_per_node = 0;                  ///< of that node
+  std::vector<std::string> sets;          ///< what else has to be said of it
+  std::function<void(Scenario&)> change;  ///< of the scenario on it; may be empty
+};
+
+struct ReplannedWork {
+  std::string fault;  ///< it cannot run; all else is empty
+  bool training = true;
+  std::string plan;    ///< that was found: "PP 16, EP 64, ...", "144 GPUs, 88 users each"
+  std::string remark;  ///< "in BF16: no FP8 units"
+  int gpus = 0;
+  double users_per_gpu = 0;  ///< of a service: answers under way
+  Ranged time;               ///< s: a step, or an output token
+  Ranged days;               ///< the run's tokens at that pace, without ramp and interruptions; 0: no run
+  Ranged gpu_hours;          ///< of the run's tokens, or for 10^12; of a service for 10^6 output tokens
+  double tokens = 0;         ///< that these GPU-hours are for
+  double own_time = 0;       ///< s, as the scenario has it (its own plan, its own load); 0: it cannot
+  double own_gpu_hours = 0;
+  std::array<double, 4> halved{};  ///< time with a limit halved over `time`, by Limit; 0: not asked
+};
+
+/// @param file a scenario with `training` or `serving`. Faults of the scenario on that chip are told in the result.
+ReplannedWork replan(const std::string& file, const std::vector<std::string>& sets, const ChipToTry& chip,
+                     const Environment& environment, const ReplanOptions& options);
+
+/// What was searched, in a sentence, for training and for services.
+std::string what_was_searched(bool training, const ReplanOptions& options);
+
+std::string to_line(const ReplannedWork& work);
+ReplannedWork replanned_from(const std::string& lines);
+
+}  // namespace flopcast

@@ -1,0 +1,96 @@
+// Does `flopcast policy answer` put the work on the chips that a rule leaves, planned anew?
+#include <google/protobuf/util/json_util.h>
+
+#include "analysis/render/format.h"
+#include "analysis/studies/policy/answer.h"
+#include "analysis/studies/policy/design_scenario.h"
+#include "scenarios/proto/policy_report.pb.h"
+#include "tests/analysis/environment.h"
+#include "tests/analysis/program.h"
+#include "tests/catch.h"
+
+namespace flopcast {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using test::TemporaryFolder;
+
+report::PolicyAnswer answered(const std::string& arguments) {
+  const testing::Outcome outcome = testing::flopcast("policy answer " + arguments + " --json -");
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  report::PolicyAnswer answer;
+  REQUIRE(google::protobuf::util::JsonStringToMessage(outcome.out, &answer).ok());
+  return answer;
+}
+
+const report::AnswerRow& row_of(const report::AnsweredWork& work, const std::string& chip) {
+  for (const report::AnswerRow& row : work.rows()) {
+    if (row.chip() == chip) return row;
+  }
+  FAIL("no row of " + chip);
+  return work.rows(0);
+}
+
+TEST_CASE("policy answer: chips by margin, the work on each, what binds", "[policy]") {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("s.textproto", testing::kSparse);
+  const report::PolicyAnswer a = answered("R2023_10 --for " + file + " --chips h20,a800-sxm --sweep hbm");
+  REQUIRE(a.works_size() == 1);
+  const report::AnsweredWork& work = a.works(0);
+  CHECK(work.rows(0).chip() == "h800-sxm");
+  CHECK(row_of(work, "h20").free() == "yes");
+  CHECK(row_of(work, "a800-sxm").free() == "no");
+  CHECK_THAT(row_of(work, "a800-sxm").work().fault() + row_of(work, "a800-sxm").work().plan(),
+             !ContainsSubstring("fp8"));
+  const report::ReplannedWork& h20 = row_of(work, "h20").work();
+  CHECK(h20.time_s().p5() < h20.time_s().value());
+  CHECK(h20.time_s().value() < h20.time_s().p95());
+  // Searched: never slower than as the scenario has it.
+  for (const report::AnswerRow& row : work.rows()) {
+    if (row.work().fault().empty() && row.work().stated_time_s() > 0)
+      CHECK(row.work().time_s().value() <= row.work().stated_time_s() * (1 + 1e-9));
+  }
+  // A seventh of the computing rate, which is what binds.
+  CHECK(h20.time_s().value() > 2 * work.rows(0).work().time_s().value());
+  CHECK_THAT(row_of(work, "h20").what_binds(),
+             ContainsSubstring("bound by computing rate") && ContainsSubstring("memory bandwidth"));
+  const report::AnswerRow& best = row_of(work, "best allowed");
+  CHECK(best.design());
+  CHECK(best.bound_by_size() > 0);
+  REQUIRE(work.curves_size() == 1);
+  double last = 1e300;
+  for (const report::AnswerPoint& p : work.curves(0).points()) {
+    CHECK(p.work().time_s().value() <= last * 1.001);
+    last = p.work().time_s().value();
+  }
+  // Those that are caught come first, the nearest to a bound before the freest.
+  bool seen_free = false;
+  for (const report::JudgedChip& chip : a.chips()) {
+    if (chip.free() == "yes") seen_free = true;
+    if (chip.free() == "no") CHECK_FALSE(seen_free);
+  }
+}
+
+TEST_CASE("policy answer: refusals", "[policy]") {
+  CHECK_THAT(testing::flopcast("policy answer R2023_1").err, ContainsSubstring("R2023_10"));
+  CHECK_THAT(testing::flopcast("policy answer R2023_10 --allow nonsense").err, ContainsSubstring("3A090.b"));
+  CHECK_THAT(testing::flopcast("policy answer R2023_10 --chips h21").err, ContainsSubstring("h20"));
+  CHECK_THAT(testing::flopcast("policy answer R2023_10 --sweep hbn").err, ContainsSubstring("hbm"));
+  CHECK_THAT(testing::flopcast("policy answer R2023_10 --tpot 0s").err, ContainsSubstring("a time above 0"));
+  CHECK_THAT(testing::flopcast("policy answer 1999-01-01").err, ContainsSubstring("2022"));
+}
+
+TEST_CASE("a limit scaled by one changes nothing, computing rate keeps the clock", "[policy]") {
+  const Scenario base = testing::resolved("deepseek_v3_2048_h800");
+  Scenario same = base, half = base;
+  scale_limit(same, Limit::memory, 1);
+  CHECK(same.cluster.node.gpu.hbm_bandwidth == base.cluster.node.gpu.hbm_bandwidth);
+  scale_limit(half, Limit::compute, 0.5);
+  CHECK(half.cluster.node.gpu.sms == 66);
+  CHECK(half.cluster.node.gpu.boost_clock == base.cluster.node.gpu.boost_clock);
+  CHECK(half.cluster.node.gpu.bf16_peak.value() == Approx(0.5 * base.cluster.node.gpu.bf16_peak.value()));
+}
+
+}  // namespace
+}  // namespace flopcast
