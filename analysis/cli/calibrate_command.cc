@@ -70,9 +70,10 @@ void add_calibrate_command(Command& program) {
                     "With --serving: the file for the engine's profile, engines/NAME.textproto of a library of yours")
             .value_name("FILE");
         command
-            .option(
-                "--add", arguments.cards,
-                "Rows of a card of your own, measured by hwmodels/calibration/measure/measure_card.py; once per card")
+            .option("--add", arguments.cards,
+                    "Kernels of a card of your own: rows of hwmodels/calibration/measure/measure_card.py, a trace of "
+                    "PyTorch's "
+                    "profiler (JSON) or an export of Nsight Systems (SQLite); once per file")
             .value_name("GPU=FILE");
         command.option("--output", options.output, "Folder for the data files; default: where the program reads them")
             .value_name("DIR");

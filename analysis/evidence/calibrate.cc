@@ -10,6 +10,7 @@
 #include "analysis/evidence/calibrate_tables.h"
 #include "analysis/evidence/card_measurements.h"
 #include "analysis/evidence/fit_overheads.h"
+#include "analysis/evidence/profile_rows.h"
 #include "analysis/render/csv.h"
 #include "analysis/render/format.h"
 #include "analysis/render/text_table.h"
@@ -84,13 +85,22 @@ void add_attention_backward(CalibrationInput& input, const Libraries& libraries)
   input.table_sources[name] = {"NVIDIA/cudnn-frontend, attention benchmarks, on the H200's equal chip", "2026-09-28"};
 }
 
+/// A profile in place of a card's table: what it holds beside kernels, and what was made of it in words.
+struct CardProfile {
+  std::string gpu, table;
+  Profile profile;
+};
+
 /// The rows of a user's own card; its tables go by its file's name.
-void add_card(CalibrationInput& input, const CardFile& card, const std::vector<GpuSpec>& gpus) {
+void add_card(CalibrationInput& input, const CardFile& card, const std::vector<GpuSpec>& gpus,
+              std::vector<CardProfile>& profiles) {
   const auto gpu = std::find_if(gpus.begin(), gpus.end(), [&](const GpuSpec& g) { return g.name == card.gpu; });
   if (gpu == gpus.end())
     throw InputError(Diagnostic{"", 0, 0, "--add", card.gpu, "a GPU of the library that kernels can be priced on", ""});
   const std::string file = card.file.string();
-  CardMeasurements rows = read_card(parse_csv(read_text_file(file), file), card.gpu, card.file.stem().string());
+  if (is_profile(card.file)) profiles.push_back({card.gpu, card.file.stem().string(), read_profile(card.file)});
+  const std::string table = is_profile(card.file) ? card_table(profiles.back().profile) : read_text_file(file);
+  CardMeasurements rows = read_card(parse_csv(table, file), card.gpu, card.file.stem().string());
   for (const Measurement& m : rows.kernels)
     input.table_sources[m.table] = {"measured by the user, " + card.file.filename().string(), ""};
   input.measurements.insert(input.measurements.end(), rows.kernels.begin(), rows.kernels.end());
@@ -98,9 +108,33 @@ void add_card(CalibrationInput& input, const CardFile& card, const std::vector<G
     input.gpus.push_back(*gpu);
 }
 
-std::string calibrate_links(const CalibrateOptions& options, const Libraries& libraries) {
-  const LinkMeasurements measurements =
+/// Collectives of profiles, those whose ranks are known to lie in one node.
+void add_collectives(LinkMeasurements& measurements, std::span<const CardProfile> profiles,
+                     const std::map<std::string, NodeSpec>& nodes) {
+  for (const CardProfile& card : profiles) {
+    const auto node = nodes.find(card.gpu);
+    if (node == nodes.end()) continue;
+    for (const ProfiledCollective& one : card.profile.collectives) {
+      const int gpus = node->second.gpus;
+      if (one.ranks.size() < 2 || static_cast<int>(one.ranks.size()) != one.group) continue;
+      if (one.ranks.front() / gpus != one.ranks.back() / gpus) continue;
+      NcclMeasurement row;
+      row.table = card.table;
+      row.gpu = card.gpu;
+      row.op = one.op;
+      row.gpus = one.group;
+      row.bytes = one.bytes;
+      row.time = Seconds(1e-6 * one.microseconds);
+      measurements.nccl.push_back(std::move(row));
+    }
+  }
+}
+
+std::string calibrate_links(const CalibrateOptions& options, const Libraries& libraries,
+                            std::span<const CardProfile> profiles) {
+  LinkMeasurements measurements =
       read_link_measurements(options.measurements / "reference", options.measurements / "data/kernels");
+  add_collectives(measurements, profiles, nodes_by_gpu(libraries));
   if (!measurements.missing.empty()) return "links: tables of collectives are missing, constants left as they are\n";
   const LinkFit fit = fit_links(measurements, nodes_by_gpu(libraries), options.seed);
   if (!options.output.empty())
@@ -197,7 +231,8 @@ std::string calibrate(const CalibrateOptions& options, const Libraries& librarie
   const std::vector<GpuSpec> gpus = all_gpus(libraries);
   CalibrationInput input = read_measurements(options.measurements, gpus, options.allow_missing);
   add_attention_backward(input, libraries);
-  for (const CardFile& card : options.cards) add_card(input, card, gpus);
+  std::vector<CardProfile> profiles;
+  for (const CardFile& card : options.cards) add_card(input, card, gpus, profiles);
   input.seed = options.seed;
   input.date = newest_date(input);
   const KernelCalibration calibration = calibrate_kernels(input);
@@ -209,7 +244,8 @@ std::string calibrate(const CalibrateOptions& options, const Libraries& librarie
     fs::create_directories(options.output);
     write_file_atomically(options.output / "kernel_calibration.textproto", to_text(calibration));
   }
-  out += "\n" + calibrate_links(options, libraries);
+  for (const CardProfile& card : profiles) out += "\n" + profile_summary(card.profile, card.table);
+  out += "\n" + calibrate_links(options, libraries, profiles);
   out += "\n" + calibrate_overheads(options, libraries, calibration);
   out += "\n" + calibrate_serving(options, calibration, libraries);
   if (!options.output.empty()) out += fmt::format("\nwritten to {}\n", options.output.string());

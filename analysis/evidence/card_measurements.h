@@ -16,8 +16,8 @@ struct CardMeasurements {
 
 /// @param gpu library name of the chip. @param name short name of the card, the first word of its tables' names.
 /// Columns that are read: op, shape ("M=4096 N=4096 K=4096"), time_us, bytes, method ("event" rows contain the time of
-/// an event pair), state. Rows at other than full clock and operations that no family of kernels describes are left
-/// out.
+/// an event pair, "profile" rows do not contain the launch), state. Rows at other than full clock and operations that
+/// no family of kernels describes are left out.
 /// @throws InputError naming row and column of a shape that cannot be read.
 CardMeasurements read_card(const CsvTable& table, const std::string& gpu, const std::string& name);
 
