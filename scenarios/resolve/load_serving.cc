@@ -188,6 +188,8 @@ class ServingLoader {
     const proto::TraceFile& trace = c.trace();
     options.path = trace_path(trace.file(), path);
     if (options.path.empty()) return;
+    options.format = trace.format();
+    options.columns = trace_columns(trace.columns());
     options.rate_scale = trace.rate_scale();
     options.input_scale = trace.input_scale();
     options.output_scale = trace.output_scale();
@@ -221,6 +223,20 @@ class ServingLoader {
       faults_.insert(faults_.end(), error.diagnostics().begin(), error.diagnostics().end());
       broken_trace_ = true;
     }
+  }
+
+  static TraceColumns trace_columns(const proto::TraceColumns& columns) {
+    return {.time = columns.time(),
+            .unit = columns.unit(),
+            .input = columns.input(),
+            .output = columns.output(),
+            .session = columns.session(),
+            .delay = columns.delay(),
+            .delay_unit = columns.delay_unit(),
+            .blocks = columns.blocks(),
+            .block_tokens = columns.block_tokens(),
+            .turns = columns.turns(),
+            .bytes_per_token = columns.bytes_per_token()};
   }
 
   /// Relative to the scenario file, or to where one stands when it is said on the command line. Empty, with a fault
