@@ -227,10 +227,11 @@ FrameworkSettings torchtitan_toml(const Scenario& scenario) {
   if (t.model.moe.experts > 0)
     text += fmt::format("expert_parallel_degree = {}\nexpert_tensor_parallel_degree = {}\n", p.expert, p.expert_tensor);
   const RecomputePlan& r = t.recompute;
-  text += fmt::format("\n[activation_checkpoint]\nmode = \"{}\"\n", r.full_layer       ? "full"
-                                                                    : r.attention_core ? "selective"
-                                                                                       : "none");
-  if (!r.full_layer && r.attention_core) text += "selective_ac_option = \"op\"\n";
+  text += fmt::format("\n[activation_checkpoint]\nmode = \"{}\"\n", r.full_layer ? "full"
+                                                                    : r.attention_core || r.selective_operations
+                                                                        ? "selective"
+                                                                        : "none");
+  if (!r.full_layer && (r.attention_core || r.selective_operations)) text += "selective_ac_option = \"op\"\n";
   if (r.norms || r.activation_function || r.attention_up_projections || r.mlp)
     out.notes.push_back("recomputed norms, activations or MLPs: torchtitan decides by operations");
   text += fmt::format("\n[compile]\nenable = {}\n", !t.software.eager);

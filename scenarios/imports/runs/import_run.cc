@@ -110,7 +110,7 @@ class RunImport {
       case RunSyntax::yaml:
         return yaml();
       case RunSyntax::json: {
-        RunSettings settings(parse_run_json(text_, file_));
+        ForeignSettings settings(parse_run_json(text_, file_));
         return finish(deepspeed_job(settings, 0, libraries_, options_), settings);
       }
       case RunSyntax::command:
@@ -121,18 +121,18 @@ class RunImport {
 
  private:
   ImportedRun titan() {
-    RunSettings settings(parse_run_toml(text_, file_));
+    ForeignSettings settings(parse_run_toml(text_, file_));
     return finish(torchtitan_job(settings, 0, libraries_, options_), settings);
   }
   ImportedRun yaml() {
     std::vector<RunSetting> all = parse_run_yaml(text_, file_);
     if (has_name(all, "enable-attention-dp") || has_name(all, "kv-cache-config.dtype") ||
         has_name(all, "cuda-graph-config.max-batch-size") || has_name(all, "capacity-scheduler-policy")) {
-      RunSettings settings(std::move(all));
+      ForeignSettings settings(std::move(all));
       return finish(trtllm_job(settings, options_.model, libraries_, options_), settings);
     }
     const bool nemo = has_name(all, "devices") || has_name(all, "trainer.num-nodes");
-    RunSettings settings(without_sections(std::move(all)));
+    ForeignSettings settings(without_sections(std::move(all)));
     return finish(megatron_job(settings, 0, libraries_, options_, nemo ? "NeMo" : "Megatron-Bridge"), settings);
   }
 
@@ -147,7 +147,7 @@ class RunImport {
     if (const std::size_t at = index_of(command, {"trtllm-serve"}); there(at))
       return served(command, at + 1, trtllm_job);
     if (const std::size_t at = index_of(command, {"sglang.launch_server", "sglang"}); there(at)) {
-      RunSettings settings(parse_flags(command, at + 1, kSwitches).settings);
+      ForeignSettings settings(parse_flags(command, at + 1, kSwitches).settings);
       return finish(sglang_job(settings, libraries_, options_), settings);
     }
     const std::size_t titan_at = index_of(command, {"torchtitan.train", "train.py"});
@@ -159,14 +159,14 @@ class RunImport {
       for (const RunSetting& s : flags.settings)
         if (s.name == "job.config-file") all = parse_run_toml(beside(s.value), s.value);
       all.insert(all.end(), flags.settings.begin(), flags.settings.end());
-      RunSettings settings(std::move(all));
+      ForeignSettings settings(std::move(all));
       return finish(torchtitan_job(settings, launched_gpus(command, titan_at), libraries_, options_), settings);
     }
     const std::size_t script = index_of(
         command, {"pretrain_gpt.py", "pretrain_mamba.py", "pretrain_t5.py", "pretrain_bert.py", "train_gpt.py"});
     if (const ParsedFlags plain = parse_flags(command, there(script) ? script + 1 : 0, kSwitches);
         there(script) || has_name(plain.settings, "num-layers")) {
-      RunSettings settings(plain.settings);
+      ForeignSettings settings(plain.settings);
       return finish(
           megatron_job(settings,
                        there(script) ? launched_gpus(command, script) : launched_gpus(command, command.words.size()),
@@ -192,7 +192,7 @@ class RunImport {
       const std::vector<RunSetting> more = parse_run_yaml(beside(setting.value), setting.value);
       all.insert(all.end(), more.begin(), more.end());
     }
-    RunSettings settings(std::move(all));
+    ForeignSettings settings(std::move(all));
     return finish(job(settings, flags.arguments.empty() ? "" : flags.arguments.front(), libraries_, options_),
                   settings);
   }
@@ -204,7 +204,7 @@ class RunImport {
                           {.content = "of settings"});
   }
 
-  ImportedRun finish(RunJob job, RunSettings& settings) {
+  ImportedRun finish(RunJob job, ForeignSettings& settings) {
     settings.finish();
     const int each = libraries_.node(options_.node).gpus;
     const int nodes = std::max(1, (job.gpus + each - 1) / each);

@@ -227,7 +227,7 @@ constexpr std::string_view kMegatronWithout[] = {"lr",
                                                  "barrier-with-l1-time",
                                                  "grad-reduce-in-fp32-note"};
 
-RunShape megatron_shape(RunSettings& s) {
+RunShape megatron_shape(ForeignSettings& s) {
   RunShape shape;
   shape.layers = s.number({"num-layers"}, "model", 0);
   shape.hidden = s.number({"hidden-size"}, "model", 0);
@@ -269,7 +269,7 @@ RunShape megatron_shape(RunSettings& s) {
   return shape;
 }
 
-std::string megatron_precision(RunSettings& s) {
+std::string megatron_precision(ForeignSettings& s) {
   std::string out;
   if (const RunSetting* fp8 = s.find({"fp8-format", "fp8"}, "precision.linear");
       fp8 && fp8->value != "None" && fp8->value != "null") {
@@ -290,7 +290,7 @@ std::string megatron_precision(RunSettings& s) {
   return out;
 }
 
-std::string megatron_recompute(RunSettings& s) {
+std::string megatron_recompute(ForeignSettings& s) {
   if (s.flag({"recompute-activations"}, "recompute", false)) return " attention_core: true";
   const std::string what = s.text({"recompute-granularity", "activations-checkpoint-granularity"}, "recompute", "none");
   const std::string how = s.text({"recompute-method", "activations-checkpoint-method"}, "recompute", "");
@@ -312,7 +312,7 @@ std::string megatron_recompute(RunSettings& s) {
 
 }  // namespace
 
-RunJob megatron_job(RunSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options,
+RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options,
                     const std::string& framework) {
   RunJob job{.framework = framework};
   const RunShape shape = megatron_shape(s);

@@ -79,7 +79,7 @@ std::string override_text(const RunShape& s) {
 
 }  // namespace
 
-void take_shape(const RunShape& shape, const Libraries& libraries, RunSettings& settings, RunJob& job) {
+void take_shape(const RunShape& shape, const Libraries& libraries, ForeignSettings& settings, RunJob& job) {
   std::vector<std::string> alike_names;
   for (const std::string& name : libraries.names(LibraryKind::models))
     if (alike(shape, libraries.model(name))) alike_names.push_back(name);
@@ -100,7 +100,7 @@ void take_shape(const RunShape& shape, const Libraries& libraries, RunSettings& 
     settings.note("the vocabulary is not stated: that of " + job.model + " is taken; state --vocab-size");
 }
 
-std::string library_model(const std::string& name, const Libraries& libraries, RunSettings& settings,
+std::string library_model(const std::string& name, const Libraries& libraries, ForeignSettings& settings,
                           const RunSetting* at) {
   const std::vector<std::string> names = libraries.names(LibraryKind::models);
   const std::string plain = plain_model(name);

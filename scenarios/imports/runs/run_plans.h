@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "scenarios/imports/runs/foreign_settings.h"
 #include "scenarios/imports/runs/import_run.h"
-#include "scenarios/imports/runs/run_settings.h"
 #include "workloads/model/model.h"
 
 namespace flopcast {
@@ -28,20 +28,20 @@ struct RunJob {
 };
 
 /// A model of the library with this shape, or one that is changed into it.
-void take_shape(const RunShape& shape, const Libraries& libraries, RunSettings& settings, RunJob& job);
+void take_shape(const RunShape& shape, const Libraries& libraries, ForeignSettings& settings, RunJob& job);
 /// The model of the library that people call so: "meta-llama/Llama-3.1-70B-Instruct". Empty, with a fault, if there is
 /// none.
-std::string library_model(const std::string& name, const Libraries& libraries, RunSettings& settings,
+std::string library_model(const std::string& name, const Libraries& libraries, ForeignSettings& settings,
                           const RunSetting* at);
 
-RunJob megatron_job(RunSettings& settings, int gpus, const Libraries& libraries, const ImportRunOptions& options,
+RunJob megatron_job(ForeignSettings& settings, int gpus, const Libraries& libraries, const ImportRunOptions& options,
                     const std::string& framework);
-RunJob torchtitan_job(RunSettings& settings, int gpus, const Libraries& libraries, const ImportRunOptions& options);
-RunJob deepspeed_job(RunSettings& settings, int gpus, const Libraries& libraries, const ImportRunOptions& options);
-RunJob vllm_job(RunSettings& settings, const std::string& model, const Libraries& libraries,
+RunJob torchtitan_job(ForeignSettings& settings, int gpus, const Libraries& libraries, const ImportRunOptions& options);
+RunJob deepspeed_job(ForeignSettings& settings, int gpus, const Libraries& libraries, const ImportRunOptions& options);
+RunJob vllm_job(ForeignSettings& settings, const std::string& model, const Libraries& libraries,
                 const ImportRunOptions& options);
-RunJob sglang_job(RunSettings& settings, const Libraries& libraries, const ImportRunOptions& options);
-RunJob trtllm_job(RunSettings& settings, const std::string& model, const Libraries& libraries,
+RunJob sglang_job(ForeignSettings& settings, const Libraries& libraries, const ImportRunOptions& options);
+RunJob trtllm_job(ForeignSettings& settings, const std::string& model, const Libraries& libraries,
                   const ImportRunOptions& options);
 
 }  // namespace flopcast

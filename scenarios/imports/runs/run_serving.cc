@@ -246,7 +246,7 @@ class PoolText {
 
 /// What a launch command never says.
 std::string serving_body(const PoolText& pool, const std::string& prefix, const std::string& speculation,
-                         RunSettings& s) {
+                         ForeignSettings& s) {
   s.note(
       "a launch command says nothing of requests: 4 per second, of 1,000 tokens and 300 of answer, are an example to "
       "replace");
@@ -257,7 +257,7 @@ std::string serving_body(const PoolText& pool, const std::string& prefix, const 
 }
 
 /// Weights by a flag, or by the model's name.
-void weights_of(RunSettings& s, const RunSetting* flag, const std::string& model, PoolText& pool) {
+void weights_of(ForeignSettings& s, const RunSetting* flag, const std::string& model, PoolText& pool) {
   const std::string name = run_setting_name(model);
   std::string method = flag ? run_setting_name(flag->value) : "";
   if (method.empty())
@@ -296,7 +296,8 @@ std::string speculation_text(int depth) {
 
 }  // namespace
 
-RunJob vllm_job(RunSettings& s, const std::string& named, const Libraries& libraries, const ImportRunOptions& options) {
+RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& libraries,
+                const ImportRunOptions& options) {
   RunJob job{.framework = "vLLM"};
   const std::string model = s.text({"model"}, "model", named);
   job.model = library_model(options.model.empty() ? model : options.model, libraries, s, s.find({"model"}));
@@ -354,7 +355,7 @@ RunJob vllm_job(RunSettings& s, const std::string& named, const Libraries& libra
   return job;
 }
 
-RunJob sglang_job(RunSettings& s, const Libraries& libraries, const ImportRunOptions& options) {
+RunJob sglang_job(ForeignSettings& s, const Libraries& libraries, const ImportRunOptions& options) {
   RunJob job{.framework = "SGLang"};
   const std::string model = s.text({"model-path", "model"}, "model");
   job.model =
@@ -412,7 +413,7 @@ RunJob sglang_job(RunSettings& s, const Libraries& libraries, const ImportRunOpt
   return job;
 }
 
-RunJob trtllm_job(RunSettings& s, const std::string& named, const Libraries& libraries,
+RunJob trtllm_job(ForeignSettings& s, const std::string& named, const Libraries& libraries,
                   const ImportRunOptions& options) {
   RunJob job{.framework = "TensorRT-LLM"};
   const std::string model = s.text({"model"}, "model", named);

@@ -97,7 +97,7 @@ constexpr std::string_view kDeepSpeedWithout[] = {"optimizer.*",
 
 }  // namespace
 
-RunJob torchtitan_job(RunSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options) {
+RunJob torchtitan_job(ForeignSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options) {
   RunJob job{.framework = "torchtitan"};
   const std::string name = s.text({"model.name"}, "model", ""), flavor = s.text({"model.flavor"}, "model", "");
   std::string called = name == "llama3" ? "llama-3.1-" + flavor
@@ -156,8 +156,8 @@ RunJob torchtitan_job(RunSettings& s, int launched, const Libraries& libraries, 
     t.recompute = " full_layer: true";
   } else if (mode == "selective") {
     if (option != "op")
-      s.note("selective checkpointing of each n-th layer is replayed as of operations (attention's core)");
-    t.recompute = " attention_core: true";
+      s.note("selective checkpointing of each n-th layer is replayed as of operations (selective_ac_option \"op\")");
+    t.recompute = " selective_operations: true";
   }
   const bool float8 = s.text({"model.converters"}, "precision.linear", "").find("float8") != std::string::npos ||
                       s.flag({"float8.enable-float8-linear"}, "precision.linear", false);
@@ -190,7 +190,7 @@ RunJob torchtitan_job(RunSettings& s, int launched, const Libraries& libraries, 
   return job;
 }
 
-RunJob deepspeed_job(RunSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options) {
+RunJob deepspeed_job(ForeignSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options) {
   RunJob job{.framework = "DeepSpeed"};
   if (options.model.empty())
     s.fault(nullptr, "no model", "--model NAME: DeepSpeed's file does not say it");

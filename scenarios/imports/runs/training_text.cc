@@ -4,7 +4,7 @@
 
 namespace flopcast {
 
-int gpus_of(RunSettings& settings, int launched, const ImportRunOptions& options) {
+int gpus_of(ForeignSettings& settings, int launched, const ImportRunOptions& options) {
   const int gpus = options.gpus > 0 ? options.gpus : launched;
   if (gpus > 0) return gpus;
   settings.fault(nullptr, "no number of GPUs",
@@ -12,7 +12,7 @@ int gpus_of(RunSettings& settings, int launched, const ImportRunOptions& options
   return 1;
 }
 
-int replicas_of(RunSettings& settings, int gpus, int each, const RunSetting* at) {
+int replicas_of(ForeignSettings& settings, int gpus, int each, const RunSetting* at) {
   if (each >= 1 && gpus % each == 0) return gpus / each;
   settings.fault(at, fmt::format("{} GPUs for each replica", each), fmt::format("a divisor of the {} GPUs", gpus));
   return 1;

@@ -19,9 +19,9 @@ struct TrainingText {
 std::string training_body(const TrainingText& training);
 
 /// GPUs of the run; a fault and 1 where nobody says.
-int gpus_of(RunSettings& settings, int launched, const ImportRunOptions& options);
+int gpus_of(ForeignSettings& settings, int launched, const ImportRunOptions& options);
 
 /// What is left of the GPUs for replicas; a fault and 1 where they do not divide.
-int replicas_of(RunSettings& settings, int gpus, int each, const RunSetting* at);
+int replicas_of(ForeignSettings& settings, int gpus, int each, const RunSetting* at);
 
 }  // namespace flopcast

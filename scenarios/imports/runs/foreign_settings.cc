@@ -1,4 +1,4 @@
-#include "scenarios/imports/runs/run_settings.h"
+#include "scenarios/imports/runs/foreign_settings.h"
 
 #include <algorithm>
 #include <charconv>
@@ -262,7 +262,7 @@ std::vector<RunSetting> parse_run_json(const std::string& text, const std::strin
   return out;
 }
 
-const RunSetting* RunSettings::find(std::initializer_list<std::string_view> names, std::string_view field) {
+const RunSetting* ForeignSettings::find(std::initializer_list<std::string_view> names, std::string_view field) {
   const RunSetting* found = nullptr;
   for (const std::string_view name : names) {
     asked_.emplace(name);
@@ -275,20 +275,20 @@ const RunSetting* RunSettings::find(std::initializer_list<std::string_view> name
   return found;
 }
 
-std::string RunSettings::text(std::initializer_list<std::string_view> names, std::string_view field,
-                              std::string otherwise) {
+std::string ForeignSettings::text(std::initializer_list<std::string_view> names, std::string_view field,
+                                  std::string otherwise) {
   const RunSetting* setting = find(names, field);
   return setting ? setting->value : otherwise;
 }
 
-int RunSettings::number(std::initializer_list<std::string_view> names, std::string_view field, int otherwise) {
+int ForeignSettings::number(std::initializer_list<std::string_view> names, std::string_view field, int otherwise) {
   const double value = real(names, field, otherwise);
   if (value == std::floor(value) && std::abs(value) <= 1e9) return static_cast<int>(value);
   fault(find(names), fmt::format("{:g}", value), "a whole number up to 1e9");
   return otherwise;
 }
 
-int RunSettings::degree(std::initializer_list<std::string_view> names, std::string_view field, int otherwise) {
+int ForeignSettings::degree(std::initializer_list<std::string_view> names, std::string_view field, int otherwise) {
   constexpr int kMost = 1'000'000;
   const int value = number(names, field, otherwise);
   if (value >= 1 && value <= kMost) return value;
@@ -296,7 +296,7 @@ int RunSettings::degree(std::initializer_list<std::string_view> names, std::stri
   return otherwise;
 }
 
-double RunSettings::real(std::initializer_list<std::string_view> names, std::string_view field, double otherwise) {
+double ForeignSettings::real(std::initializer_list<std::string_view> names, std::string_view field, double otherwise) {
   const RunSetting* setting = find(names, field);
   if (!setting || setting->value == "None" || setting->value == "auto") return otherwise;
   std::string text = setting->value;
@@ -308,7 +308,7 @@ double RunSettings::real(std::initializer_list<std::string_view> names, std::str
   return otherwise;
 }
 
-bool RunSettings::flag(std::initializer_list<std::string_view> names, std::string_view field, bool otherwise) {
+bool ForeignSettings::flag(std::initializer_list<std::string_view> names, std::string_view field, bool otherwise) {
   const RunSetting* setting = find(names, field);
   if (!setting) return otherwise;
   const std::string word = run_setting_name(setting->value);
@@ -318,11 +318,11 @@ bool RunSettings::flag(std::initializer_list<std::string_view> names, std::strin
   return otherwise;
 }
 
-void RunSettings::without_effect(std::span<const std::string_view> names) {
+void ForeignSettings::without_effect(std::span<const std::string_view> names) {
   no_effect_.insert(no_effect_.end(), names.begin(), names.end());
 }
 
-void RunSettings::fault(const RunSetting* at, std::string found, std::string expected, std::string suggestion) {
+void ForeignSettings::fault(const RunSetting* at, std::string found, std::string expected, std::string suggestion) {
   Diagnostic diagnostic{
       .found = std::move(found), .expected = std::move(expected), .suggestion = std::move(suggestion)};
   if (at) {
@@ -334,7 +334,7 @@ void RunSettings::fault(const RunSetting* at, std::string found, std::string exp
   faults_.push_back(std::move(diagnostic));
 }
 
-void RunSettings::finish() {
+void ForeignSettings::finish() {
   std::vector<std::string> known(asked_.begin(), asked_.end());
   for (const std::string& name : no_effect_)
     if (!name.ends_with('*')) known.push_back(name);

@@ -46,9 +46,9 @@ std::vector<RunSetting> parse_run_json(const std::string& text, const std::strin
 /// @}
 
 /// What is asked for is known; what is not asked for has to be in a list of what does not matter.
-class RunSettings {
+class ForeignSettings {
  public:
-  explicit RunSettings(std::vector<RunSetting> settings) : settings_(std::move(settings)) {}
+  explicit ForeignSettings(std::vector<RunSetting> settings) : settings_(std::move(settings)) {}
 
   /// Of several names the first that is stated; of a setting that is stated several times the last, as programs have
   /// it.
