@@ -214,7 +214,7 @@ TEST_CASE("import-run and export-run, as a user runs them", "[analysis][cli]") {
   const Outcome made =
       flopcast("import-run --command 'vllm serve Qwen/Qwen3-32B --tensor-parallel-size 2 --prot 80' --output " + out);
   CHECK(made.code == 0);
-  CHECK_THAT(one_line(made.err), ContainsSubstring("not known, not used: --command:1:46: --prot 80"));
+  CHECK_THAT(one_line(made.err), ContainsSubstring("not known, not used: --command:1:52: --prot 80"));
   CHECK(flopcast("check " + out).code == 0);
   CHECK(flopcast("import-run").code == 2);
   const Outcome shown = flopcast("export-run llama_3_1_8b_64_h100 --to megatron");
