@@ -7,6 +7,8 @@ find_package(fmt REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(Threads REQUIRED)
 find_package(SQLite3 REQUIRED)  # results of sweeps
+find_package(ZLIB REQUIRED)  # packed traces
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 # Newer Protobuf ships a CMake package that pulls in Abseil; older ones are found by CMake's own module.
 find_package(Protobuf CONFIG QUIET)
 if(NOT Protobuf_FOUND)

@@ -32,6 +32,8 @@ constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells have it
   ROW(calibrate)               \
   ROW(deploy)                  \
   ROW(import_model)            \
+  ROW(import_run)              \
+  ROW(export_run)              \
   ROW(trace)                   \
   ROW(chakra)                  \
   ROW(policy)                  \

@@ -31,7 +31,9 @@ void add_import_model_command(Command& program) {
   program.add_command<ImportArguments>(
       "import-model", "Turn a Hugging Face config.json into a model file",
       [](Command& command, ImportArguments& arguments) {
-        command.option("FILE", arguments.file, "The config.json").required();
+        command
+            .option("FILE", arguments.file, "The config.json, or its folder: safetensors files beside it are counted")
+            .required();
         command.option("--output", arguments.output, "Model file to write; `-`: stdout")
             .value_name("FILE")
             .show_default();

@@ -311,6 +311,14 @@ constexpr Refused kRefused[] = {
      "recurrent from the first layer to the last: a model file says layers with attention among others"},
     {"Mamba2ForCausalLM",
      "recurrent from the first layer to the last: a model file says layers with attention among others"},
+    {"FalconH1", "attention and Mamba side by side within each layer: a model file says layers with one of them"},
+    {"falcon_h1", "attention and Mamba side by side within each layer: a model file says layers with one of them"},
+    {"Lfm2", "short convolutions in place of attention: a model file says layers with attention, or with a state"},
+    {"lfm2", "short convolutions in place of attention: a model file says layers with attention, or with a state"},
+    {"DeciLM", "layers of as many widths as there are layers (block_configs): a model file says one width"},
+    {"nemotron-nas", "layers of as many widths as there are layers (block_configs): a model file says one width"},
+    {"Gemma3n", "several residual streams and embeddings in each layer (AltUp, LAuReL): a model file says one stream"},
+    {"gemma3n", "several residual streams and embeddings in each layer (AltUp, LAuReL): a model file says one stream"},
 };
 
 }  // namespace

@@ -56,6 +56,31 @@ std::string stored_as(const Struct& q) {
   return method.empty() ? "a format that is not named" : method;
 }
 
+/// What a model file says of it; "" where serving has no such format.
+std::string published_format(const Struct& q) {
+  const std::string method = text_of(q, "quant_method"), algorithm = text_of(q, "quant_algo");
+  const Value* block = member(q, "weight_block_size");
+  if (block && block->list_value().values_size() == 2) return "fp8_blocks";
+  if (method == "mxfp4" || algorithm.find("MXFP4") != std::string::npos) return "mxfp4";
+  if (algorithm.find("NVFP4") != std::string::npos || text_of(q, "format").find("nvfp4") != std::string::npos)
+    return "nvfp4";
+  if (text_of(q, "format").find("mxfp4") != std::string::npos) return "mxfp4";
+  if (algorithm.find("FP8") != std::string::npos || method == "fp8" || method == "fbgemm_fp8") return "fp8";
+  if (algorithm.starts_with("W4A")) return "int4";
+  if (const Struct* weights = weights_of_groups(q)) {
+    const double bits = number_of(*weights, "num_bits"), group = number_of(*weights, "group_size");
+    const bool floats = text_of(*weights, "type") == "float";
+    constexpr double kNvGroup = 16;
+    if (bits == 8 && floats) return text_of(*weights, "strategy") == "block" ? "fp8_blocks" : "fp8";
+    if (bits == 4) return !floats ? "int4" : group == kNvGroup ? "nvfp4" : "mxfp4";
+    return "";
+  }
+  const double bits = number_of(q, "bits"), other = number_of(q, "w_bit");
+  const bool four = bits == 4 || other == 4 || (method == "awq" && bits == 0);
+  if (four && (method == "awq" || method == "gptq" || method == "auto-round" || method == "gptq_marlin")) return "int4";
+  return "";
+}
+
 /// Elements of a stack of encoder layers, from the names that their configurations use.
 double tower_elements(const Struct& tower) {
   const auto first = [&](std::initializer_list<const char*> names) {
@@ -75,9 +100,11 @@ void note_formats(ConfigReader& config) {
   for (const char* name : {"quantization_config", "compression_config"}) {
     const Value* value = config.find(name);
     if (!value || value->kind_case() != Value::kStructValue) continue;
-    const std::string format = stored_as(value->struct_value());
+    const std::string format = stored_as(value->struct_value()), published = published_format(value->struct_value());
+    if (!published.empty()) config.model().set_published_weights(published);
     config.note(name, "weights are stored as " + format +
-                          (format.starts_with("FP8") ? "; `replicas { weights: \"fp8\" }` serves them so" : ""));
+                          (published.empty() ? ", which serving does not know: it takes BF16 unless told otherwise"
+                                             : "; published_weights: serving takes them so"));
   }
   for (const char* name : {"vision_config", "audio_config"}) {
     const Value* value = config.find(name);

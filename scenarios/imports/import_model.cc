@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 
 #include <fmt/format.h>
 #include <google/protobuf/text_format.h>
 
 #include "scenarios/imports/config_reader.h"
+#include "scenarios/imports/tensors.h"
 #include "scenarios/proto/library.pb.h"
 #include "scenarios/read/json_file.h"
 #include "scenarios/read/library_entries.h"
@@ -35,7 +37,9 @@ std::string text_of(const JsonObject& object, const std::string& name) {
 }
 
 /// Fields of objects within the file, which say parts of the same model, beside those round them; the inner ones win.
-void flatten(JsonObject& object) {
+/// @return the type of the innermost language model, "" where none is stated.
+std::string flatten(JsonObject& object) {
+  std::string inner_type;
   for (const char* inner : {"thinker_config", "text_config", "llm_config", "language_config", "attn_config",
                             "ffn_config", "linear_attn_config", "sparse_attention_config"}) {
     const auto found = object.fields.find(inner);
@@ -46,10 +50,41 @@ void flatten(JsonObject& object) {
                              std::string_view(inner).starts_with("l") || std::string_view(inner).starts_with("th");
     for (const auto& [name, value] : fields.fields()) {
       const bool stands_outside = object.fields.contains(name);
+      if (name == "model_type" && whole_model) inner_type = value.string_value();
       if (name == "model_type" || name == "architectures") continue;
       if (!stands_outside || (whole_model && value.kind_case() != Value::kNullValue)) object.fields[name] = value;
     }
   }
+  constexpr std::string_view kTail = "_text";
+  if (inner_type.ends_with(kTail)) inner_type.resize(inner_type.size() - kTail.size());
+  return inner_type;
+}
+
+double number_in(const JsonObject& object, const std::string& name) {
+  const auto found = object.fields.find(name);
+  return found == object.fields.end() ? 0 : found->second.number_value();
+}
+
+/// LongCat-Flash: what its file calls a layer is two, each with attention and a dense FFN, the first with experts
+/// beside it (arXiv 2509.01322, section 2). Some of the experts that a token is sent to are empty ("zero experts").
+std::string unfold_longcat(JsonObject& object) {
+  const double experts = number_in(object, "n_routed_experts"), empty = number_in(object, "zero_expert_num");
+  const double chosen = number_in(object, "moe_topk"), width = number_in(object, "ffn_hidden_size");
+  const double layers = std::max(number_in(object, "num_layers"), number_in(object, "num_hidden_layers"));
+  if (!(experts > 0 && chosen > 0 && width > 0 && layers > 0 && empty >= 0)) return "";
+  const auto set = [&](const char* name, double number) { object.fields[name].set_number_value(number); };
+  set("num_hidden_layers", 2 * layers);
+  set("intermediate_size", width);
+  set("shared_expert_intermediate_size", width);
+  set("moe_intermediate_size", number_in(object, "expert_ffn_hidden_size"));
+  set("num_experts_per_tok", std::max(1.0, std::round(chosen * experts / (experts + empty))));
+  set("decoder_sparse_step", 2);
+  for (const char* name :
+       {"num_layers", "ffn_hidden_size", "expert_ffn_hidden_size", "moe_topk", "zero_expert_num", "zero_expert_type"})
+    object.fields.erase(name);
+  return "each of its layers is two here, every second one with experts beside its FFN; of the experts that a token is "
+         "sent "
+         "to, empty ones are left out on average";
 }
 
 [[noreturn]] void refuse_architecture(Diagnostic fault, const std::string& found) {
@@ -81,8 +116,9 @@ struct KnownAs {
   std::string note;
 };
 
-/// By what the user says, by the first of "architectures", by "model_type", or by the fields alone.
-KnownAs family_of(const JsonObject& object, const std::string& asked_for) {
+/// By what the user says, by the first of "architectures", by "model_type", or by the fields alone. @param inner the
+/// type of the language model within.
+KnownAs family_of(const JsonObject& object, const std::string& asked_for, const std::string& inner) {
   if (!asked_for.empty()) {
     if (const ModelClass* family = find_model_class(asked_for)) return {*family, ""};
     refuse_architecture({"", 0, 0, "--as", quoted(asked_for), "", ""}, asked_for);
@@ -91,7 +127,15 @@ KnownAs family_of(const JsonObject& object, const std::string& asked_for) {
   if (const std::string_view why = why_refused(type, name); !why.empty())
     throw InputError(object.places.fault(name.empty() ? "model_type" : "architectures",
                                          quoted(name.empty() ? type : name) + ", " + std::string(why), "a decoder"));
-  if (const ModelClass* family = find_model_class(name)) return {*family, ""};
+  const ModelClass* const own = find_model_class(name);
+  // A wrapper for several language models says within which one it holds.
+  const ModelClass* const within = inner.empty() || inner == type ? nullptr : model_class_of_type(inner);
+  if (within && (!own || own->architecture == "Mistral3ForConditionalGeneration")) {
+    if (own && within->model_type == "mistral") return {*own, ""};
+    return {*within, fmt::format("{} holds a language model of type {}: read as that",
+                                 quoted(name.empty() ? type : name), inner)};
+  }
+  if (own) return {*own, ""};
   if (const ModelClass* family = model_class_of_type(type)) {
     if (name.empty()) return {*family, ""};
     return {*family, fmt::format("{} is not known by name: read as {}", quoted(name), type)};
@@ -173,10 +217,36 @@ std::string to_string(const ImportNote& note) {
   return out + ": " + one_line(note.text);
 }
 
-ImportedModel import_model(const std::string& file, const ImportOptions& options) {
+namespace {
+
+/// The count of the model beside that of the weights, where they lie beside its file: to the last one.
+std::string tensor_note(const ModelConfig& model, const std::string& file) {
+  const std::filesystem::path folder = std::filesystem::path(file).parent_path();
+  const TensorCount held = count_tensors(folder.empty() ? "." : folder.string(), model.layers);
+  if (held.files == 0) return "";
+  const double counted = count_parameters(model).total, real = static_cast<double>(held.language);
+  std::string text =
+      fmt::format("{} safetensors files hold {} elements of the language model", held.files, held.language);
+  if (held.modules > 0) text += fmt::format(", {} of MTP modules", held.modules);
+  if (held.encoders > 0) text += fmt::format(", {} of encoders", held.encoders);
+  if (counted == real) return text + ": exactly as many as this model counts";
+  text += fmt::format("; this model counts {:.0f}, {:.0f} {}", counted, std::abs(counted - real),
+                      counted > real ? "more" : "fewer");
+  const double share = real > 0 ? std::abs(counted - real) / real : 1.0;
+  return text + fmt::format(" ({:.4f} %)", 100 * share);
+}
+
+}  // namespace
+
+ImportedModel import_model(const std::string& file_or_folder, const ImportOptions& options) {
+  std::error_code ignored;
+  const std::string file = std::filesystem::is_directory(file_or_folder, ignored)
+                               ? (std::filesystem::path(file_or_folder) / "config.json").string()
+                               : file_or_folder;
   JsonObject object = parse_json_object(read_config(file), file);
-  flatten(object);
-  const KnownAs known = family_of(object, options.architecture);
+  const std::string inner = flatten(object);
+  const std::string unfolded = text_of(object, "model_type") == "longcat_flash" ? unfold_longcat(object) : "";
+  const KnownAs known = family_of(object, options.architecture, inner);
   const std::string named = named_architecture(object), type = text_of(object, "model_type");
   const std::string title =
       visible(options.name.empty() ? title_of(object, file, type.empty() ? named : type) : options.name);
@@ -185,6 +255,7 @@ ImportedModel import_model(const std::string& file, const ImportOptions& options
 
   ConfigReader config(std::move(object), known.family);
   if (!known.note.empty()) config.note("architectures", known.note);
+  if (!unfolded.empty()) config.note("num_hidden_layers", unfolded);
   read_layers(config);
   read_attention(config);
   read_state_layers(config);
@@ -202,6 +273,8 @@ ImportedModel import_model(const std::string& file, const ImportOptions& options
   ImportedModel out;
   out.model = model_config(entry, none);
   out.notes = config.notes();
+  if (const std::string note = tensor_note(out.model, file); !note.empty())
+    out.notes.push_back({{file, 0, 0}, "weights", note});
   out.text = header(out.model, origin, out.notes) + printed(entry.message);
   return out;
 }

@@ -34,6 +34,8 @@ struct ImportedModel {
 /// The values of "architectures" that can be read.
 std::span<const std::string> importable_architectures();
 
+/// @param file a config.json, or the folder of one. Where safetensors files lie beside it, their headers are counted
+/// and a note says by how many elements the model differs.
 /// @throws InputError with everything that is wrong: no such file, no JSON object, an unknown architecture,
 /// fields that are missing, of the wrong type, outside the bounds of scenarios/proto/library.proto, or at
 /// odds with each other.

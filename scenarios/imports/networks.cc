@@ -177,6 +177,11 @@ void read_shared(ConfigReader& config) {
     together = config.model().hidden();
     name = "use_residual";
   }
+  // Grok 2: one more network beside the experts, as wide as a dense one.
+  if (config.flag("residual_moe", false)) {
+    together = config.whole("intermediate_size", 0, 1, 10'000'000);
+    name = "residual_moe";
+  }
   if (together == 0 || moe.expert_width() == 0) return;
   const double times = together / moe.expert_width();
   if (times == std::floor(times) && times <= 64)

@@ -188,6 +188,8 @@ class ServingLoader {
     const proto::TraceFile& trace = c.trace();
     options.path = trace_path(trace.file(), path);
     if (options.path.empty()) return;
+    options.format = trace.format();
+    options.columns = trace_columns(trace.columns());
     options.rate_scale = trace.rate_scale();
     options.input_scale = trace.input_scale();
     options.output_scale = trace.output_scale();
@@ -221,6 +223,20 @@ class ServingLoader {
       faults_.insert(faults_.end(), error.diagnostics().begin(), error.diagnostics().end());
       broken_trace_ = true;
     }
+  }
+
+  static TraceColumns trace_columns(const proto::TraceColumns& columns) {
+    return {.time = columns.time(),
+            .unit = columns.unit(),
+            .input = columns.input(),
+            .output = columns.output(),
+            .session = columns.session(),
+            .delay = columns.delay(),
+            .delay_unit = columns.delay_unit(),
+            .blocks = columns.blocks(),
+            .block_tokens = columns.block_tokens(),
+            .turns = columns.turns(),
+            .bytes_per_token = columns.bytes_per_token()};
   }
 
   /// Relative to the scenario file, or to where one stands when it is said on the command line. Empty, with a fault
@@ -375,6 +391,7 @@ class ServingLoader {
     check_name(r.admission(), admission_policies(), path + ".admission");
     EngineConfig& engine = spec.engine;
     if (context_.model) engine.model = *context_.model;
+    if (context_.model && !r.has_weights() && !r.has_weight_format()) take_published(r, engine);
     if (engine.precision.linear != Precision::fp8) engine.precision.scaling = Scaling::none;
     if (!engine.name.empty() && context_.libraries) {
       engine.host = engine_host(engine.name, *context_.libraries);
@@ -386,6 +403,29 @@ class ServingLoader {
     if (context_.cluster && !context_.open) check_gpu(spec, path);
     if (context_.model && context_.cluster && !context_.open && sound(path)) check_memory(spec, path);
     out_->pools.push_back(std::move(spec));
+  }
+
+  /// Weights as their files have them, as far as the GPU multiplies in that format: FP8 without units for it is no
+  /// engine's default.
+  void take_published(const proto::Replicas& r, EngineConfig& engine) {
+    const PublishedWeights published = engine.model.published_weights;
+    if (published == PublishedWeights::bf16 || !context_.cluster) return;
+    const GpuSpec& gpu = context_.cluster->node.gpu;
+    ServingPrecision& precision = engine.precision;
+    const bool fp8 = published == PublishedWeights::fp8_blocks || published == PublishedWeights::fp8;
+    if (fp8) {
+      if (gpu.fp8_peak <= FlopPerSecond(0)) return;
+      precision.linear = Precision::fp8;
+      if (!r.has_scaling())
+        precision.scaling = published == PublishedWeights::fp8 ? Scaling::per_tensor : Scaling::blocks;
+    } else if (published == PublishedWeights::nvfp4 && gpu.fp4_peak > FlopPerSecond(0)) {
+      precision.linear = Precision::fp4;
+    } else {
+      precision.stored = published == PublishedWeights::int4    ? WeightFormat::int4
+                         : published == PublishedWeights::mxfp4 ? WeightFormat::mxfp4
+                                                                : WeightFormat::nvfp4;
+    }
+    engine.weights_as_published = true;
   }
 
   void autoscale(const proto::Replicas& r, const std::string& path, PoolSpec& spec) {

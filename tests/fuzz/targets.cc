@@ -20,6 +20,7 @@
 #include "flopcast/scenario.h"
 #include "scenarios/imports/chakra_import.h"
 #include "scenarios/imports/import_model.h"
+#include "scenarios/imports/runs/import_run.h"
 #include "scenarios/policy/export_rules.h"
 #include "scenarios/read/date.h"
 #include "scenarios/read/json_file.h"
@@ -144,6 +145,22 @@ void chakra(std::string_view input) {
   });
 }
 
+/// The name of a file, whose ending says how it is written, a line end, and its text; a command where there is no name.
+void launches(std::string_view input) {
+  const std::size_t end = std::min(input.find('\n'), input.size());
+  const std::string name(input.substr(0, end)), text(input.substr(std::min(end + 1, input.size())));
+  reading([&] {
+    const ImportedRun run = import_run(text, name.find('/') == std::string::npos ? name : "command",
+                                       testing::environment().data().libraries(),
+                                       {.model = "llama-3.1-8b", .gpus = 8, .sequence_length = 1024});
+    demand(!run.text.empty(), "an imported run without a text");
+    try {
+      resolve_text(run.text, "imported.textproto", testing::environment());
+    } catch (const InputError&) {  // a plan that cannot be is refused as any other
+    }
+  });
+}
+
 void rules(std::string_view input) {
   const File file(input);
   const std::array files{file.path()};
@@ -246,7 +263,7 @@ constexpr std::array kTargets{
     Target{"json", json},           Target{"config", configs},     Target{"schedule", schedule_tables},
     Target{"trace", traces},        Target{"rules", rules},        Target{"claims", claims},
     Target{"study", studies},       Target{"scenario", scenarios}, Target{"run", runs},
-    Target{"chakra", chakra}};
+    Target{"chakra", chakra},       Target{"launch", launches}};
 
 }  // namespace
 

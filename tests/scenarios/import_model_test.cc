@@ -435,7 +435,7 @@ TEST_CASE("files that are no config.json are refused with what they are") {
   };
   const std::string expected = "expected a Hugging Face config.json of at most 1 MiB";
   CHECK_THAT(fault(folder.path() + "/none.json"), ContainsSubstring("no such file, " + expected));
-  CHECK_THAT(fault(folder.path()), ContainsSubstring("a folder, " + expected));
+  CHECK_THAT(fault(folder.path()), ContainsSubstring("no such file, " + expected));
   CHECK_THAT(fault(folder.write("a", "")), ContainsSubstring("an empty file, " + expected));
   CHECK_THAT(fault(folder.write("b", std::string("\0\1\2", 3))), ContainsSubstring("a binary file, " + expected));
   CHECK_THAT(fault(folder.write("c", std::string(1100000, ' '))), ContainsSubstring("a file of 1.1 MB, " + expected));

@@ -155,7 +155,7 @@ TEST_CASE("a trace's faults are told by line, all at once, before anything runs"
   CHECK_THAT(trace_faults(""), ContainsSubstring("trace.csv: found an empty file, expected a request trace"));
   CHECK_THAT(trace_faults(head), ContainsSubstring("trace.csv: found no request, expected at least one request"));
   CHECK_THAT(trace_faults("a,b,c\n1,2,3\n"),
-             ContainsSubstring("trace.csv:1:1: found \"a,b,c\", expected an object per line"));
+             ContainsSubstring("trace.csv:1:1: found columns \"a, b, c\", expected a header with"));
   const std::string all = trace_faults(head + "5,10,10\n5,0,5\n5,-4,5\n1,5,5\n6,7\n7,x,5\n8,6,7,8\n");
   for (const char* fault : {"trace.csv:3:", "trace.csv:4:", "trace.csv:5:", "trace.csv:6:", "trace.csv:7:"})
     CHECK_THAT(all, ContainsSubstring(fault));

@@ -168,6 +168,19 @@ struct MoeConfig {
   }
 };
 
+/// How the weights of a published model are stored (quantization_config). Of what is not said, BF16.
+enum class PublishedWeights : std::uint8_t {
+  bf16,
+  fp8_blocks,  ///< FP8 with a scale for 128 x 128 (DeepSeek)
+  fp8,         ///< FP8 with a scale for a tensor or a row
+  int4,        ///< AWQ, GPTQ and other integers of 4 bits
+  mxfp4,       ///< of experts, where there are any
+  nvfp4,
+};
+constexpr std::array<std::string_view, 6> enum_names(PublishedWeights) {
+  return {"bf16", "fp8_blocks", "fp8", "int4", "mxfp4", "nvfp4"};
+}
+
 struct ModelConfig {
   std::string name;
   std::string title;
@@ -187,6 +200,7 @@ struct ModelConfig {
   int learned_positions = 0;
   int norms_per_layer = 2;
   std::int64_t further_parameters = 0;
+  PublishedWeights published_weights = PublishedWeights::bf16;  ///< what serving takes where nothing else is stated
   std::map<std::string, Source> sources;
 
   bool is_moe_layer(int layer) const;
@@ -225,6 +239,8 @@ struct ModelConfig {
     field("learned_positions", &ModelConfig::learned_positions, {"model"});
     field("norms_per_layer", &ModelConfig::norms_per_layer, {"model"});
     field("further_parameters", &ModelConfig::further_parameters, {"model"});
+    // What it changes shows in the engine's own formats.
+    field("published_weights", &ModelConfig::published_weights, {kLabel});
     field("sources", &ModelConfig::sources, {.cause = kLabel, .resolved = true});
   }
 };

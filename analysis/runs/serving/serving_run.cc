@@ -281,6 +281,15 @@ void notes_of(ServingReport& report) {
           pool.name, serving.constants->expert_variation.value));
   for (const PoolSpec& pool : serving.pools) {
     const EngineConfig& engine = pool.engine;
+    const auto published = static_cast<std::size_t>(engine.model.published_weights);
+    if (engine.weights_as_published)
+      report.notes.push_back(
+          fmt::format("{}: weights as {} publishes them, {}: neither weights nor weight_format is stated", pool.name,
+                      engine.model.title, enum_names(engine.model.published_weights)[published]));
+    else if (published != 0 && engine.precision.linear == Precision::bf16 &&
+             engine.precision.stored == WeightFormat::as_multiplied)
+      report.notes.push_back(fmt::format("{}: weights in BF16; {} publishes them as {}", pool.name, engine.model.title,
+                                         enum_names(engine.model.published_weights)[published]));
     if (!engine.name.empty())
       report.notes.push_back(fmt::format("{}: engine {}, {}", pool.name, engine.name,
                                          engine.calibrated_on.empty() ? "not calibrated on a server of yours"

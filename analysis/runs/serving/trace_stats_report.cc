@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "analysis/render/format.h"
 #include "analysis/render/json.h"
 #include "scenarios/proto/trace_stats.pb.h"
@@ -18,7 +20,16 @@ std::string trace_span_text(Seconds time) {
   return time >= hours(2) ? fmt::format("{:.1f} h", in_hours(time)) : format_time(time);
 }
 
+double turns_per_session(const TraceStats& stats) {
+  return static_cast<double>(stats.turns) / std::max<double>(1, stats.sessions);
+}
+
 std::string whole_tokens_text(double tokens) { return format_integer(tokens); }
+
+/// On what the format was found, in lines of the terminal's width.
+std::string evidence_text(const TraceStats& stats, const TextStyle& style) {
+  return wrap("Format " + stats.format->name + ", by " + stats.evidence + ".", style.width(), "") + "\n";
+}
 
 std::string overview(const TraceStats& stats, const TextStyle& style) {
   TextTable table({Align::left, Align::right, Align::left});
@@ -35,6 +46,14 @@ std::string overview(const TraceStats& stats, const TextStyle& style) {
     }
   } else {
     table.row({"arrivals", "none", "the format has lengths only"});
+  }
+  if (stats.failed > 0)
+    table.row({"left out", format_integer(static_cast<double>(stats.failed)), "requests without an answer"});
+  if (stats.sessions > 0) {
+    table.row({"sessions", format_integer(stats.sessions), fmt::format("of {:.3g} turns", turns_per_session(stats))});
+    if (stats.waiting > 0)
+      table.row(
+          {"later turns", format_integer(static_cast<double>(stats.waiting)), "come when the turn before is answered"});
   }
   return table.render(style);
 }
@@ -95,10 +114,21 @@ void describe(const TraceStats& stats, report::TracePrefixes& out) {
 }  // namespace
 
 std::string trace_stats_text(const std::string& file, const TraceStats& stats, const TextStyle& style) {
-  std::string text = style.bold(file) + "  " + std::string(stats.format->title) + "\n\n" + overview(stats, style) +
-                     "\n" + lengths(stats, style);
+  std::string text = style.bold(file) + "  " + std::string(stats.format->title) + "\n" + evidence_text(stats, style) +
+                     "\n" + overview(stats, style) + "\n" + lengths(stats, style);
   if (stats.blocks > 0) text += "\n" + prefixes(stats, style);
   return text;
+}
+
+std::string trace_formats_text(const TextStyle& style) {
+  TextTable table({Align::left, Align::left, Align::left});
+  table.header({"format", "what it is", "found by"});
+  for (const TraceFormat& format : trace_formats()) {
+    std::string needs;
+    for (const std::string& need : format.needs) needs += (needs.empty() ? "" : ", ") + need;
+    table.row({format.name, format.title, needs.empty() ? "a list of lists" : needs});
+  }
+  return table.render(style);
 }
 
 std::string trace_stats_json(const std::string& file, const std::string& program, const TraceStats& stats) {
@@ -112,6 +142,13 @@ std::string trace_stats_json(const std::string& file, const std::string& program
   describe(stats.output, *message.mutable_output_tokens());
   describe(stats.context, *message.mutable_context_tokens());
   if (stats.blocks > 0) describe(stats, *message.mutable_prefixes());
+  message.set_evidence(stats.evidence);
+  message.set_failed(stats.failed);
+  if (stats.sessions > 0) {
+    message.mutable_sessions()->set_sessions(stats.sessions);
+    message.mutable_sessions()->set_turns(turns_per_session(stats));
+    message.mutable_sessions()->set_waiting_turns(stats.waiting);
+  }
   return to_json(message);
 }
 

@@ -76,10 +76,7 @@ TEST_CASE("Bailian's turns count seconds and blocks of 16 tokens, with ids or wi
   CHECK(records[1].at.value() == Approx(75.386));
   const TemporaryFile with_ids(turn + "1" + lengths + ", \"hash_ids\": [7, 8, 9]}\n");
   CHECK(read({.path = with_ids.path()})[0].blocks.size() == 2);  // the third is not full
-  // The same keys, and nothing that says which unit: not guessed.
-  const TemporaryFile either("{\"timestamp\": 61.114, \"input_length\": 40, \"output_length\": 132}\n");
-  CHECK_THROWS_WITH(scan_trace({.path = either.path()}),
-                    Catch::Matchers::ContainsSubstring("milliseconds (mooncake) or seconds (bailian)"));
+  CHECK(records[0].session == 1);
 }
 
 TEST_CASE("other tables are known by their columns, in any order", "[workloads][serving]") {
@@ -151,7 +148,7 @@ TEST_CASE("every bad line is named with its place, all at once", "[workloads][se
         ":7:5: output_tokens: found \"1e3\", expected a whole number of tokens from 1 to 100000000\n"
         ":8:3: input_tokens: found \"99999999999999999999\", expected a whole number of tokens from 1 to "
         "100000000\n"
-        ":10:1: arrival_s: found \"nan\", expected a time, a number from 0 to 1e11 s");
+        ":10:1: arrival_s: found \"nan\", expected a time, a number from 0 to 1e10 s");
 }
 
 TEST_CASE("a trace that goes back in time is not sorted behind the user's back", "[workloads][serving]") {
@@ -178,7 +175,7 @@ TEST_CASE("files that are no traces are refused", "[workloads][serving]") {
   CHECK_THAT(faults_of(""), ContainsSubstring("found an empty file"));
   CHECK_THAT(faults_of("\n\n"), ContainsSubstring("found an empty file"));
   CHECK_THAT(faults_of("arrival_s,input_tokens,output_tokens\n"), ContainsSubstring("found no request"));
-  CHECK_THAT(faults_of("a,b\n1,2\n"), ContainsSubstring(":1:1: found \"a,b\", expected an object per line"));
+  CHECK_THAT(faults_of("a,b\n1,2\n"), ContainsSubstring(":1:1: found columns \"a, b\", expected a header with"));
   CHECK_THAT(faults_of(std::string(1000, '\x01')), ContainsSubstring("\\x01\\x01...\""));
   CHECK_THROWS_WITH(scan_trace({.path = "/no/such/file"}), ContainsSubstring("no such file"));
   CHECK_THROWS_WITH(scan_trace({.path = "/"}), ContainsSubstring("a folder"));

@@ -145,8 +145,9 @@ struct EngineHost {
 };
 
 struct EngineConfig {
-  std::string name;           ///< of its profile; empty: none is stated
-  std::string calibrated_on;  ///< measurements of the user's own that the profile comes from
+  std::string name;                   ///< of its profile; empty: none is stated
+  std::string calibrated_on;          ///< measurements of the user's own that the profile comes from
+  bool weights_as_published = false;  ///< nobody stated a format: that of the model's files
   ModelConfig model;
   ServingPlan plan;
   ServingPrecision precision;
@@ -167,6 +168,7 @@ struct EngineConfig {
   static constexpr void describe(Visitor& field) {
     field("engine", &EngineConfig::name, {"engine"});
     field.aside(&EngineConfig::calibrated_on, "engine");
+    field.aside(&EngineConfig::weights_as_published, "precision");
     field("model", &EngineConfig::model, {.resolved = true});
     field("", &EngineConfig::plan);
     field("", &EngineConfig::precision);

@@ -80,7 +80,7 @@ double ArrivalStats::minute_dispersion() const {
 
 Hertz TraceStats::mean_rate() const {
   const Seconds duration = arrivals.duration();
-  return duration > Seconds(0) ? static_cast<double>(requests - 1) / duration : Hertz(0);
+  return duration > Seconds(0) ? static_cast<double>(requests - waiting - 1) / duration : Hertz(0);
 }
 
 double TraceStats::hit_bound() const {
@@ -92,10 +92,13 @@ TraceStats trace_stats(const TraceOptions& options) {
   TraceReader reader(options);
   TraceFaults faults(options.path);
   TraceStats stats;
-  stats.format = &reader.format();
+  stats.format = reader.shared_format();
+  stats.evidence = reader.evidence();
   for (TraceRecord record; reader.next(record, faults);) {
     ++stats.requests;
-    if (reader.has_times()) stats.arrivals.add(record.at);
+    if (reader.has_times() && !record.waits) stats.arrivals.add(record.at);
+    stats.turns += record.session != 0 ? 1 : 0;
+    stats.waiting += record.waits ? 1 : 0;
     stats.input.add(record.input_tokens);
     stats.output.add(record.output_tokens);
     stats.context.add(static_cast<double>(record.input_tokens) + record.output_tokens);
@@ -106,6 +109,8 @@ TraceStats trace_stats(const TraceOptions& options) {
       return true;
     });
   }
+  stats.sessions = reader.sessions();
+  stats.failed = reader.failed();
   faults.throw_if_any();
   if (stats.requests == 0) {
     throw InputError(Diagnostic{.file = options.path, .found = "no request", .expected = "at least one"});

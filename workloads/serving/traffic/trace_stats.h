@@ -1,6 +1,8 @@
 // What a trace is like: rate, bursts, lengths, how much of its prompts recurs.
 #pragma once
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "workloads/serving/cache/block_index.h"
@@ -50,10 +52,15 @@ class ArrivalStats {
 };
 
 struct TraceStats {
-  const TraceFormat* format = nullptr;
+  std::shared_ptr<const TraceFormat> format;
+  std::string evidence;  ///< on what the format was found
   std::uint64_t requests = 0;
   ArrivalStats arrivals;                  ///< where the format has times
   QuantileSketch input, output, context;  ///< tokens; context = prompt and answer
+  std::uint64_t failed = 0;               ///< without an answer, left out
+  std::uint32_t sessions = 0;             ///< with how many turns: requests that name one over sessions
+  std::uint64_t turns = 0;                ///< requests of sessions
+  std::uint64_t waiting = 0;              ///< of those: come when the turn before is answered
   std::uint64_t prompts_with_blocks = 0;
   std::uint64_t blocks = 0;
   BlockReuse reuse;

@@ -70,6 +70,7 @@ bool RepeatingTrace::next(TraceRecord& record) {
   faults.throw_if_any();
   if (!there) return false;
   record.at += pass_length_ * static_cast<double>(pass_);
+  if (record.session != 0) record.session += static_cast<std::uint32_t>(pass_ * trace_.summary.sessions);
   renumber(record.blocks);
   return true;
 }

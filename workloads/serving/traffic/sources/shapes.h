@@ -44,6 +44,8 @@ class RepeatingTrace {
   /// was.
   bool next(TraceRecord& record);
   int block_tokens() const { return trace_.summary.format->block_tokens; }
+  const std::string& path() const { return trace_.options.path; }
+  int line() const { return reader_->line(); }  ///< of the last request
 
  private:
   void renumber(PrefixBlocks& blocks) const;

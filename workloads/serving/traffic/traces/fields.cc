@@ -3,6 +3,7 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "sim/base/plain_text.h"
@@ -10,7 +11,8 @@
 namespace flopcast {
 namespace {
 
-constexpr double kLatestTime = 1e11;  // seconds, some 3,000 years
+constexpr double kLatestTime = 1e10;  // seconds; since 1970 that is the year 2286
+constexpr double kLongestDelay = 1e9;
 
 template <class Number>
 bool parse_all(std::string_view text, Number& number) {
@@ -119,13 +121,28 @@ void Field::refuse(std::string expected, std::string remedy) const {
   throw LineFault{column, std::string(name), shown(text), std::move(expected), std::move(remedy)};
 }
 
+namespace {
+
+/// "12.0" is what tables make of 12.
+std::string_view without_zero_fraction(std::string_view text) {
+  const std::size_t point = text.find('.');
+  if (point == 0 || point == std::string_view::npos || point + 1 == text.size()) return text;
+  return text.find_first_not_of('0', point + 1) == std::string_view::npos ? text.substr(0, point) : text;
+}
+
+}  // namespace
+
 std::int32_t parse_tokens(const Field& field) {
   std::int32_t tokens = 0;
-  if (!parse_all(field.text, tokens) || tokens < 1 || tokens > kMostTokens) {
+  if (!parse_all(without_zero_fraction(field.text), tokens) || tokens < 1 || tokens > kMostTokens) {
     field.refuse("a whole number of tokens from 1 to " + std::to_string(kMostTokens),
                  tokens == 0 && field.text == "0" ? "leaving failed requests out of the trace" : "");
   }
   return tokens;
+}
+
+std::int32_t parse_tokens_or_none(const Field& field) {
+  return without_zero_fraction(field.text) == "0" ? 0 : parse_tokens(field);
 }
 
 std::uint64_t parse_block_id(std::string_view text, const Field& place) {
@@ -136,13 +153,43 @@ std::uint64_t parse_block_id(std::string_view text, const Field& place) {
   return id;
 }
 
+namespace {
+
+/// Counts of milli-, micro- and nanoseconds since 1970 keep every digit.
+std::optional<TraceTime> exact_time(double unit, std::string_view text) {
+  std::uint64_t count = 0;
+  const auto per_second = static_cast<std::uint64_t>(std::llround(1.0 / unit));
+  if (unit >= 1.0 || !parse_all(text, count)) return std::nullopt;
+  return TraceTime{static_cast<std::int64_t>(count / per_second),
+                   static_cast<double>(count % per_second) / static_cast<double>(per_second)};
+}
+
+/// In which smaller unit a number would be a time.
+std::string smaller_unit(double unit, double number) {
+  constexpr std::pair<double, const char*> kSmaller[] = {{1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}};
+  for (const auto& [size, name] : kSmaller)
+    if (size < unit && number > 0 && number * size <= kLatestTime)
+      return std::string("columns { unit: \"") + name + "\" }, if that is what it counts";
+  return "";
+}
+
+}  // namespace
+
 TraceTime parse_number_of(double unit, const Field& field) {
   double number = 0;
   if (!parse_all(field.text, number) || !(number >= 0.0 && number * unit <= kLatestTime)) {
-    field.refuse("a time, a number from 0 to 1e11 s");
+    field.refuse("a time, a number from 0 to 1e10 s", std::isfinite(number) ? smaller_unit(unit, number) : "");
   }
+  if (const auto exact = exact_time(unit, field.text)) return *exact;
   const double seconds = number * unit, whole = std::floor(seconds);
   return {static_cast<std::int64_t>(whole), seconds - whole};
+}
+
+Seconds parse_delay(double unit, const Field& field) {
+  double number = 0;
+  if (!parse_all(field.text, number) || !(number >= 0.0 && number * unit <= kLongestDelay))
+    field.refuse("a delay, a number from 0 to 1e9 s");
+  return Seconds(number * unit);
 }
 
 TraceTime parse_date_time(const Field& field) {

@@ -45,9 +45,21 @@ struct Field {
 /// As it can stand in a diagnostic: quoted, shortened, bytes that are no plain text spelt out.
 std::string shown(std::string_view text);
 
+/// Elements of "a|b|c", first to last.
+template <class Visit>
+void for_each_name(std::string_view names, Visit&& visit) {
+  while (!names.empty()) {
+    const std::size_t end = names.find('|');
+    visit(names.substr(0, end));
+    names = end == std::string_view::npos ? std::string_view() : names.substr(end + 1);
+  }
+}
+
 /// More tokens than any context has.
 constexpr std::int32_t kMostTokens = 100'000'000;
 std::int32_t parse_tokens(const Field& field);
+/// The same, and 0 for a request that failed.
+std::int32_t parse_tokens_or_none(const Field& field);
 /// Ids stay far below PrefixBlocks::kLargestId: each repetition and each class of a traffic has its own.
 constexpr std::uint64_t kLargestTraceBlock = (std::uint64_t{1} << 40) - 1;
 std::uint64_t parse_block_id(std::string_view text, const Field& place);
@@ -64,6 +76,8 @@ struct TraceTime {
 
 /// A number of units of `unit` seconds.
 TraceTime parse_number_of(double unit, const Field& field);
+/// A time from the end of one thing to the start of another, in units of `unit` seconds.
+Seconds parse_delay(double unit, const Field& field);
 /// 2023-11-16 18:15:46.6805900, perhaps with a T between and Z or +01:00 behind.
 TraceTime parse_date_time(const Field& field);
 

@@ -1,9 +1,7 @@
 #include "workloads/serving/traffic/traces/line_reader.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
-#include <filesystem>
 
 #include "sim/base/diagnostic.h"
 
@@ -12,22 +10,9 @@ namespace {
 
 constexpr std::size_t kFirstBuffer = 256u << 10;
 
-[[noreturn]] void refuse(const std::string& path, const std::string& found) {
-  throw InputError(Diagnostic{.file = path, .found = found, .expected = "a request trace, a regular file"});
-}
-
 }  // namespace
 
-LineReader::LineReader(const std::string& path) : path_(path), buffer_(kFirstBuffer) {
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) refuse(path, "no such file");
-  if (std::filesystem::is_directory(status)) refuse(path, "a folder");
-  // It is read twice: once to check every line before anything runs, once to replay.
-  if (!std::filesystem::is_regular_file(status)) refuse(path, "a device or pipe");
-  file_.reset(std::fopen(path.c_str(), "rb"));
-  if (!file_) refuse(path, std::strerror(errno));
-}
+LineReader::LineReader(const std::string& path) : path_(path), bytes_(open_bytes(path)), buffer_(kFirstBuffer) {}
 
 /// More of the file behind what is there; false when there is no more.
 bool LineReader::fill() {
@@ -36,11 +21,24 @@ bool LineReader::fill() {
   end_ -= begin_;
   begin_ = 0;
   if (end_ == buffer_.size()) buffer_.resize(buffer_.size() * 2);
-  const std::size_t read = std::fread(buffer_.data() + end_, 1, buffer_.size() - end_, file_.get());
-  if (read == 0 && std::ferror(file_.get())) refuse(path_, std::strerror(errno));
+  const std::size_t read = bytes_->read(buffer_.data() + end_, buffer_.size() - end_);
   end_ += read;
   at_end_ = read == 0;
   return read > 0;
+}
+
+std::string_view LineReader::head(std::size_t most) {
+  while (end_ - begin_ < most && fill()) {
+  }
+  return {buffer_.data() + begin_, std::min(most, end_ - begin_)};
+}
+
+std::size_t LineReader::read(char* data, std::size_t most) {
+  if (begin_ == end_ && !fill()) return 0;
+  const std::size_t count = std::min(most, end_ - begin_);
+  std::memcpy(data, buffer_.data() + begin_, count);
+  begin_ += count;
+  return count;
 }
 
 bool LineReader::finish_line(std::string_view& line, std::size_t length) {
@@ -78,6 +76,88 @@ bool LineReader::next(std::string_view& line) {
     if (!fill()) break;
   }
   return begin_ < end_ && finish_line(line, end_ - begin_);
+}
+
+void LineReader::refuse_here(const std::string& found, const std::string& expected) const {
+  throw InputError(
+      Diagnostic{.file = path_, .line = next_line_, .column = next_column_, .found = found, .expected = expected});
+}
+
+/// Over one byte.
+void LineReader::step() {
+  if (buffer_[begin_++] == '\n') {
+    ++next_line_;
+    next_column_ = 1;
+  } else {
+    ++next_column_;
+  }
+}
+
+void LineReader::skip_text(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) step();
+}
+
+/// False at the end of the file.
+bool LineReader::skip_space() {
+  for (;;) {
+    if (begin_ == end_ && !fill()) return false;
+    const char c = buffer_[begin_];
+    if (c != ' ' && c != '\t' && c != '\r' && c != '\n') return true;
+    step();
+  }
+}
+
+/// Of what begins here, up to the comma or bracket that ends it. Brackets are counted, not matched: whoever reads the
+/// element finds out.
+std::size_t LineReader::element_length() {
+  int depth = 0;
+  bool quoted = false;
+  for (std::size_t at = 0;; ++at) {
+    if (begin_ + at == end_ && !fill()) refuse_here("the end of the file", "']' at the end of the list");
+    if (at >= kLongestLine)
+      refuse_here("an element of more than " + std::to_string(kLongestLine >> 20) + " MiB", "a request");
+    const char c = buffer_[begin_ + at];
+    if (quoted) {
+      if (c == '\\') ++at;
+      if (c == '"') quoted = false;
+      if (begin_ + at >= end_) fill();
+      continue;
+    }
+    if (c == '"') quoted = true;
+    if (c == '[' || c == '{') ++depth;
+    if (depth == 0 && (c == ',' || c == ']')) return at;
+    if (c == ']' || c == '}') --depth;
+  }
+}
+
+bool LineReader::next_element(std::string_view& element) {
+  if (array_done_) return false;
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (!in_array_) {
+    if (head(kByteOrderMark.size()) == kByteOrderMark) begin_ += kByteOrderMark.size();
+    if (!skip_space() || buffer_[begin_] != '[') refuse_here("no list", "'['");
+    step();
+    in_array_ = true;
+    if (skip_space() && buffer_[begin_] == ']') {
+      array_done_ = true;
+      return false;
+    }
+  }
+  if (!skip_space()) refuse_here("the end of the file", "']' at the end of the list");
+  number_ = next_line_;
+  column_ = next_column_;
+  const std::size_t length = element_length();
+  element = std::string_view(buffer_.data() + begin_, length);
+  skip_text(element);
+  array_done_ = buffer_[begin_] == ']';
+  step();
+  if (array_done_) {
+    // What follows is looked at now, for `element` is to stay valid: only what the buffer holds, unless it is at its
+    // end.
+    while (begin_ < end_ && std::strchr(" \t\r\n", buffer_[begin_]) != nullptr && buffer_[begin_] != '\0') step();
+    if (begin_ < end_) refuse_here("something behind the list", "the end of the file");
+  }
+  return true;
 }
 
 }  // namespace flopcast

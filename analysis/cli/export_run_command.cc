@@ -1,0 +1,45 @@
+// `flopcast export-run`: the plan of a training scenario as a framework's own settings.
+#include <string>
+
+#include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
+#include "analysis/cli/standard_streams.h"
+#include "analysis/runs/training/framework_settings.h"
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+namespace {
+
+struct ExportRunArguments {
+  ScenarioArguments scenario;
+  std::string to;
+  std::string output = "-";
+};
+
+void export_settings(const ExportRunArguments& arguments) {
+  if (arguments.to != "megatron" && arguments.to != "torchtitan")
+    throw InputError(Diagnostic{.field = "--to",
+                                .found = arguments.to.empty() ? "nothing" : "`" + arguments.to + "`",
+                                .expected = "megatron or torchtitan"});
+  check_writable(arguments.output, "--output");
+  const ResolvedScenario resolved = arguments.scenario.load(arguments.scenario.environment());
+  const FrameworkSettings made =
+      arguments.to == "megatron" ? megatron_command(resolved.value()) : torchtitan_toml(resolved.value());
+  write_text(arguments.output, made.text);
+  for (const std::string& note : made.notes) tell(note);
+}
+
+}  // namespace
+
+void add_export_run_command(Command& program) {
+  program.add_command<ExportRunArguments>(
+      "export-run", "Print the plan of a training scenario as Megatron-LM's arguments or torchtitan's TOML",
+      [](Command& command, ExportRunArguments& arguments) {
+        arguments.scenario.add_to(command);
+        command.option("--to", arguments.to, "megatron or torchtitan").value_name("FRAMEWORK");
+        command.option("--output", arguments.output, "File to write; `-`: stdout").value_name("FILE").show_default();
+      },
+      export_settings);
+}
+
+}  // namespace flopcast

@@ -1,0 +1,253 @@
+#include "analysis/runs/training/framework_settings.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+namespace {
+
+const TrainingConfig& training_of(const Scenario& scenario) {
+  if (!scenario.training)
+    throw InputError(Diagnostic{scenario.file, 0, 0, "training", "nothing", "a training step, training { ... }", ""});
+  return *scenario.training;
+}
+
+/// Arguments of a command, one in each line.
+class Arguments {
+ public:
+  template <class Value>
+  void add(const char* name, const Value& value) {
+    text_ += fmt::format(" \\\n  --{} {}", name, value);
+  }
+  void flag(bool yes, const char* name) {
+    if (yes) text_ += fmt::format(" \\\n  --{}", name);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+void model_arguments(const ModelConfig& model, Arguments& out) {
+  const AttentionConfig& a = model.attention;
+  out.add("num-layers", model.layers);
+  out.add("hidden-size", model.hidden);
+  if (model.ffn_width > 0) out.add("ffn-hidden-size", model.ffn_width);
+  out.add("num-attention-heads", a.heads);
+  if (a.type == AttentionType::latent) {
+    out.flag(true, "multi-latent-attention");
+    if (a.q_lora_rank > 0) out.add("q-lora-rank", a.q_lora_rank);
+    out.add("kv-lora-rank", a.kv_lora_rank);
+    out.add("qk-head-dim", a.qk_nope_dim);
+    out.add("qk-pos-emb-head-dim", a.qk_rope_dim);
+    out.add("v-head-dim", a.v_dim);
+  } else {
+    if (a.kv_heads != a.heads) {
+      out.flag(true, "group-query-attention");
+      out.add("num-query-groups", a.kv_heads);
+    }
+    if (a.head_dim * a.heads != model.hidden) out.add("kv-channels", a.head_dim);
+  }
+  out.flag(a.qkv_bias, "add-qkv-bias");
+  out.flag(true, "disable-bias-linear");
+  out.flag(model.gated_ffn, "swiglu");
+  out.flag(!model.tied_embeddings, "untie-embeddings-and-output-weights");
+  out.add("vocab-size", model.vocabulary);
+  out.add("max-position-embeddings", model.max_positions);
+  const MoeConfig& moe = model.moe;
+  if (moe.experts == 0) return;
+  out.add("num-experts", moe.experts);
+  out.add("moe-router-topk", moe.experts_per_token);
+  out.add("moe-ffn-hidden-size", moe.expert_width);
+  if (moe.width_of_shared() > 0)
+    out.add("moe-shared-expert-intermediate-size", static_cast<int>(moe.width_of_shared()));
+  if (moe.first_dense_layers > 0)
+    out.add("moe-layer-freq",
+            fmt::format("\"([0]*{}+[1]*{})\"", moe.first_dense_layers, model.layers - moe.first_dense_layers));
+  out.flag(true, "moe-grouped-gemm");
+}
+
+void precision_arguments(const TrainingConfig& t, Arguments& out, std::vector<std::string>& notes) {
+  const PrecisionPlan& p = t.precision;
+  out.flag(true, "bf16");
+  if (p.linear == Precision::fp8) {
+    out.add("fp8-format", "e4m3");
+    out.add("fp8-recipe", p.scaling == Scaling::blocks ? "blockwise"
+                          : p.scaling == Scaling::mx   ? "mxfp8"
+                          : p.current_scales           ? "tensorwise"
+                                                       : "delayed");
+    out.flag(p.parameters == Precision::fp8, "fp8-param-gather");
+  } else if (p.linear == Precision::fp32) {
+    notes.push_back("linear layers in FP32: leave --bf16 out");
+  }
+  out.flag(p.gradients == Precision::fp32, "accumulate-allreduce-grads-in-fp32");
+  out.flag(p.gradients == Precision::bf16, "grad-reduce-in-bf16");
+}
+
+void recompute_arguments(const TrainingConfig& t, Arguments& out) {
+  const RecomputePlan& r = t.recompute;
+  if (r.full_layer) {
+    out.add("recompute-granularity", "full");
+    out.add("recompute-method", r.full_layers > 0 ? "block" : "uniform");
+    out.add("recompute-num-layers", std::max(1, r.full_layers));
+    return;
+  }
+  std::string modules;
+  for (const auto& [yes, name] :
+       {std::pair(r.attention_core, "core_attn"), std::pair(r.attention_up_projections, "mla_up_proj"),
+        std::pair(r.activation_function, "moe_act"), std::pair(r.norms, "layernorm"), std::pair(r.mlp, "mlp")})
+    if (yes) modules += (modules.empty() ? "" : " ") + std::string(name);
+  if (modules.empty()) return;
+  out.add("recompute-granularity", "selective");
+  out.add("recompute-modules", modules);
+}
+
+void plan_notes(const TrainingConfig& t, std::vector<std::string>& notes) {
+  if (!t.plan.stage_layers.empty())
+    notes.push_back("layers of the stages are stated: give them by --pipeline-model-parallel-layout");
+  if (t.schedule != "1f1b" && t.schedule != "interleaved_1f1b" && t.plan.pipeline > 1)
+    notes.push_back("schedule " + t.schedule + ": Megatron-LM runs 1F1B, interleaved where there are several chunks");
+  if (t.plan.shard_group > 0)
+    notes.push_back(fmt::format("shards over {} of {} replicas: --num-distributed-optimizer-instances {}",
+                                t.plan.shard_group, t.plan.replicas(), t.plan.replicas() / t.plan.shard_group));
+  if (t.local.workers > 1)
+    notes.push_back("workers with updates of their own (DiLoCo): Megatron-LM has no word for them");
+  if (t.adapter_rank > 0) notes.push_back("LoRA: not by arguments of pretrain_gpt.py");
+}
+
+}  // namespace
+
+FrameworkSettings megatron_command(const Scenario& scenario) {
+  const TrainingConfig& t = training_of(scenario);
+  const ParallelPlan& p = t.plan;
+  FrameworkSettings out;
+  Arguments a;
+  model_arguments(t.model, a);
+  if (t.with_mtp && t.model.mtp_depth > 0) a.add("mtp-num-layers", t.model.mtp_depth);
+  a.add("seq-length", t.batch.sequence_length);
+  a.add("micro-batch-size", t.batch.micro_batch_sequences);
+  a.add("global-batch-size", t.batch.sequences);
+  a.add("tensor-model-parallel-size", p.tensor);
+  a.add("pipeline-model-parallel-size", p.pipeline);
+  if (p.chunks > 1) a.add("num-virtual-stages-per-pipeline-rank", p.chunks);
+  if (p.context > 1) {
+    a.add("context-parallel-size", p.context);
+    a.add("cp-comm-type", p.context_exchange == ContextExchange::ring ? "p2p" : "all_gather");
+  }
+  if (t.model.moe.experts > 0) {
+    a.add("expert-model-parallel-size", p.expert);
+    a.add("expert-tensor-parallel-size", p.expert_tensor);
+    const bool flex = p.dispatcher != ExpertDispatcher::all_to_all;
+    a.add("moe-token-dispatcher-type", flex ? "flex" : "alltoall");
+    if (flex) a.add("moe-flex-dispatcher-backend", p.dispatcher == ExpertDispatcher::deep_ep ? "deepep" : "hybridep");
+    a.flag(p.shared_expert_overlap, "moe-shared-expert-overlap");
+    if (t.expert_load.capacity_factor) a.add("moe-expert-capacity-factor", *t.expert_load.capacity_factor);
+  }
+  a.flag(p.sequence_parallel && p.tensor > 1, "sequence-parallel");
+  a.flag(p.tensor_overlap && p.tensor > 1, "tp-comm-overlap");
+  if (p.zero_stage >= 2) {
+    a.flag(true, "use-megatron-fsdp");
+    a.add("data-parallel-sharding-strategy", p.zero_stage == 3 ? "optim_grads_params" : "optim_grads");
+  }
+  a.flag(p.zero_stage >= 1, "use-distributed-optimizer");
+  a.flag(p.overlap_gradients, "overlap-grad-reduce");
+  a.flag(p.overlap_parameters && p.zero_stage >= 1, "overlap-param-gather");
+  precision_arguments(t, a, out.notes);
+  recompute_arguments(t, a);
+  a.add("attention-dropout", t.dropout ? 0.1 : 0.0);
+  a.add("hidden-dropout", t.dropout ? 0.1 : 0.0);
+  if (t.attention_kernel == AttentionKernel::unfused) a.add("attention-backend", "unfused");
+  a.flag(t.fused_loss, "cross-entropy-loss-fusion");
+  a.flag(t.cuda_graphs, "enable-cuda-graph");
+  plan_notes(t, out.notes);
+  const int each = scenario.cluster.node.gpus;
+  const auto gpus = static_cast<int>(p.gpus());
+  out.text = fmt::format("torchrun --nnodes {} --nproc-per-node {} pretrain_gpt.py{}\n", std::max(1, gpus / each),
+                         std::min(gpus, each), a.text());
+  return out;
+}
+
+FrameworkSettings torchtitan_toml(const Scenario& scenario) {
+  const TrainingConfig& t = training_of(scenario);
+  const ParallelPlan& p = t.plan;
+  FrameworkSettings out;
+  const std::string& name = t.model.name;
+  std::string family = name, flavor;
+  if (name.starts_with("llama-3.1-")) {
+    family = "llama3";
+    flavor = name.substr(std::string_view("llama-3.1-").size());
+    std::ranges::transform(flavor, flavor.begin(), [](char c) { return c == 'b' ? 'B' : c; });
+  } else if (name == "llama-4-scout" || name == "llama-4-maverick") {
+    family = "llama4";
+    flavor = name == "llama-4-scout" ? "17bx16e" : "17bx128e";
+  } else if (name == "deepseek-v3" || name == "deepseek-v2-lite") {
+    family = "deepseek_v3";
+    flavor = name == "deepseek-v3" ? "671B" : "16B";
+  } else {
+    out.notes.push_back("torchtitan has no model " + name + ": register one under this name");
+  }
+  std::string& text = out.text;
+  text = fmt::format("[model]\nname = \"{}\"\n", family);
+  if (!flavor.empty()) text += fmt::format("flavor = \"{}\"\n", flavor);
+  const bool float8 = t.precision.linear == Precision::fp8;
+  if (float8) text += "converters = [\"float8\"]\n";
+  const std::int64_t local = t.batch.sequences / p.data;
+  const bool one_micro_batch = p.pipeline == 1;
+  text += fmt::format("\n[training]\nlocal_batch_size = {}\nglobal_batch_size = {}\nseq_len = {}\n",
+                      one_micro_batch ? static_cast<std::int64_t>(t.batch.micro_batch_sequences) : local,
+                      t.batch.sequences, t.batch.sequence_length);
+  text += fmt::format("\n[parallelism]\ndata_parallel_replicate_degree = {}\ndata_parallel_shard_degree = {}\n",
+                      p.zero_stage == 0   ? p.data
+                      : p.shard_group > 0 ? p.data / std::max(1, p.shard_group / p.context)
+                                          : 1,
+                      p.zero_stage == 0   ? 1
+                      : p.shard_group > 0 ? std::max(1, p.shard_group / p.context)
+                                          : p.data);
+  text += fmt::format("fsdp_reshard_after_forward = \"{}\"\n", p.zero_stage == 3 ? "always" : "never");
+  text += fmt::format(
+      "tensor_parallel_degree = {}\nenable_async_tensor_parallel = {}\ncontext_parallel_degree = "
+      "{}\npipeline_parallel_degree = {}\n",
+      p.tensor, p.tensor > 1 && p.tensor_overlap, p.context, p.pipeline);
+  if (p.pipeline > 1) {
+    const std::pair<std::string_view, const char*> kSchedules[] = {{"gpipe", "GPipe"},
+                                                                   {"1f1b", "1F1B"},
+                                                                   {"interleaved_1f1b", "Interleaved1F1B"},
+                                                                   {"zb_v", "ZBVZeroBubble"},
+                                                                   {"dualpipev", "DualPipeV"}};
+    const auto found =
+        std::ranges::find(kSchedules, std::string_view(t.schedule), &std::pair<std::string_view, const char*>::first);
+    if (found == std::end(kSchedules))
+      out.notes.push_back("schedule " + t.schedule + " has no counterpart: 1F1B is written");
+    text += fmt::format("pipeline_parallel_schedule = \"{}\"\npipeline_parallel_microbatch_size = {}\n",
+                        found == std::end(kSchedules) ? "1F1B" : found->second, t.batch.micro_batch_sequences);
+  }
+  if (t.model.moe.experts > 0)
+    text += fmt::format("expert_parallel_degree = {}\nexpert_tensor_parallel_degree = {}\n", p.expert, p.expert_tensor);
+  const RecomputePlan& r = t.recompute;
+  text += fmt::format("\n[activation_checkpoint]\nmode = \"{}\"\n", r.full_layer ? "full"
+                                                                    : r.attention_core || r.selective_operations
+                                                                        ? "selective"
+                                                                        : "none");
+  if (!r.full_layer && (r.attention_core || r.selective_operations)) text += "selective_ac_option = \"op\"\n";
+  if (r.norms || r.activation_function || r.attention_up_projections || r.mlp)
+    out.notes.push_back("recomputed norms, activations or MLPs: torchtitan decides by operations");
+  text += fmt::format("\n[compile]\nenable = {}\n", !t.software.eager);
+  if (float8) {
+    if (t.precision.scaling != Scaling::per_tensor)
+      out.notes.push_back("scales are written as tensorwise: the plan has others");
+    text +=
+        fmt::format("\n[quantize.linear.float8]\nrecipe_name = \"tensorwise\"\nenable_fsdp_float8_all_gather = {}\n",
+                    t.precision.parameters == Precision::fp8);
+  }
+  const int each = scenario.cluster.node.gpus;
+  const auto gpus = static_cast<int>(p.gpus());
+  text = fmt::format("# torchrun --nnodes {} --nproc-per-node {} -m torchtitan.train --job.config_file THIS\n",
+                     std::max(1, gpus / each), std::min(gpus, each)) +
+         text;
+  return out;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,92 @@
+// Settings of another program, from a command line, YAML, TOML or JSON: each with its place; each used, known to have
+// no effect here, or named.
+#pragma once
+#include <initializer_list>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scenarios/read/text_file.h"
+
+namespace flopcast {
+
+/// "tensor-model-parallel-size" or "parallelism.tensor-parallel-degree": small letters, hyphens, no leading ones.
+struct RunSetting {
+  std::string name;
+  std::string value;  ///< "" of a switch
+  Place place;
+  std::string written;  ///< as the user wrote it: "--tensor-model-parallel-size"
+};
+
+/// A launch command in words: environment, launcher, program, and what it is given.
+struct RunCommand {
+  std::vector<std::string> words;  ///< quotes and continued lines resolved
+  std::vector<Place> places;       ///< of each word
+};
+
+/// @throws InputError for a quote that is not closed.
+RunCommand split_command(const std::string& text, const std::string& file);
+/// `--a b`, `--a=b`, `--a` and `-a b` from word `first` on; other words are the program's arguments.
+struct ParsedFlags {
+  std::vector<RunSetting> settings;
+  std::vector<std::string> arguments;
+};
+/// @param switches flags that never take a value, so that a word behind one is an argument.
+ParsedFlags parse_flags(const RunCommand& command, std::size_t first, std::span<const std::string_view> switches);
+
+/// Scalars of nested mappings as "outer.inner"; lists as one text, "[a, b]". Anchors, tags and documents of their own
+/// are no part of the files that are read here. @throws InputError. @{
+std::vector<RunSetting> parse_run_yaml(const std::string& text, const std::string& file);
+std::vector<RunSetting> parse_run_toml(const std::string& text, const std::string& file);
+std::vector<RunSetting> parse_run_json(const std::string& text, const std::string& file);
+/// @}
+
+/// What is asked for is known; what is not asked for has to be in a list of what does not matter.
+class ForeignSettings {
+ public:
+  explicit ForeignSettings(std::vector<RunSetting> settings) : settings_(std::move(settings)) {}
+
+  /// Of several names the first that is stated; of a setting that is stated several times the last, as programs have
+  /// it.
+  /// @param field what it becomes, for the notes. @{
+  const RunSetting* find(std::initializer_list<std::string_view> names, std::string_view field = {});
+  std::string text(std::initializer_list<std::string_view> names, std::string_view field, std::string otherwise = "");
+  int number(std::initializer_list<std::string_view> names, std::string_view field, int otherwise);
+  /// 1 to a million.
+  int degree(std::initializer_list<std::string_view> names, std::string_view field, int otherwise);
+  double real(std::initializer_list<std::string_view> names, std::string_view field, double otherwise);
+  bool flag(std::initializer_list<std::string_view> names, std::string_view field, bool otherwise);
+  /// @}
+  /// They change nothing that is predicted here. "checkpoint.*" stands for all that begin so.
+  void without_effect(std::span<const std::string_view> names);
+  void note(std::string text) { notes_.push_back(std::move(text)); }
+  void fault(const RunSetting* at, std::string found, std::string expected, std::string suggestion = "");
+  /// Names what nobody asked for. @throws InputError when anything is wrong.
+  void finish();
+
+  /// "--tp 8: plan.tensor", one line each.
+  const std::vector<std::string>& used() const { return used_; }
+  const std::vector<std::string>& ignored() const { return ignored_; }
+  const std::vector<std::string>& unknown() const { return unknown_; }
+  const std::vector<std::string>& notes() const { return notes_; }
+
+ private:
+  std::vector<RunSetting> settings_;
+  std::set<std::string, std::less<>> asked_;
+  std::map<std::string, std::string, std::less<>> fields_;  // of settings that were asked for and are there
+  std::vector<std::string> no_effect_;
+  std::vector<std::string> used_, ignored_, unknown_, notes_;
+  Diagnostics faults_;
+};
+
+/// At most a thousand million.
+int run_product(std::initializer_list<int> factors);
+
+/// Small letters, hyphens for underscores.
+std::string run_setting_name(std::string_view written);
+
+}  // namespace flopcast

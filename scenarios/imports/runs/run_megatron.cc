@@ -1,0 +1,400 @@
+// Megatron-LM, NeMo and Megatron-Bridge.
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "scenarios/imports/runs/training_text.h"
+
+namespace flopcast {
+namespace {
+
+constexpr std::string_view kMegatronWithout[] = {"lr",
+                                                 "min-lr",
+                                                 "max-lr",
+                                                 "lr-decay-style",
+                                                 "lr-decay-iters",
+                                                 "lr-decay-samples",
+                                                 "lr-warmup-iters",
+                                                 "lr-warmup-fraction",
+                                                 "lr-warmup-samples",
+                                                 "lr-wsd-decay-style",
+                                                 "lr-wsd-decay-iters",
+                                                 "weight-decay",
+                                                 "start-weight-decay",
+                                                 "end-weight-decay",
+                                                 "weight-decay-incr-style",
+                                                 "adam-beta1",
+                                                 "adam-beta2",
+                                                 "adam-eps",
+                                                 "sgd-momentum",
+                                                 "clip-grad",
+                                                 "init-method-std",
+                                                 "init-method-xavier-uniform",
+                                                 "seed",
+                                                 "data-parallel-random-init",
+                                                 "loss-scale",
+                                                 "initial-loss-scale",
+                                                 "min-loss-scale",
+                                                 "data-path",
+                                                 "train-data-path",
+                                                 "valid-data-path",
+                                                 "test-data-path",
+                                                 "data-cache-path",
+                                                 "data-args-path",
+                                                 "split",
+                                                 "tokenizer-type",
+                                                 "tokenizer-model",
+                                                 "vocab-file",
+                                                 "merge-file",
+                                                 "mock-data",
+                                                 "num-workers",
+                                                 "num-dataset-builder-threads",
+                                                 "no-mmap-bin-files",
+                                                 "dataloader-type",
+                                                 "reset-position-ids",
+                                                 "reset-attention-mask",
+                                                 "eod-mask-loss",
+                                                 "no-create-attention-mask-in-dataloader",
+                                                 "save",
+                                                 "load",
+                                                 "save-interval",
+                                                 "no-save-optim",
+                                                 "no-save-rng",
+                                                 "no-load-optim",
+                                                 "no-load-rng",
+                                                 "finetune",
+                                                 "ckpt-format",
+                                                 "ckpt-fully-parallel-save",
+                                                 "ckpt-fully-parallel-load",
+                                                 "async-save",
+                                                 "dist-ckpt-format",
+                                                 "use-dist-ckpt",
+                                                 "auto-detect-ckpt-format",
+                                                 "exit-on-missing-checkpoint",
+                                                 "use-checkpoint-args",
+                                                 "eval-interval",
+                                                 "eval-iters",
+                                                 "log-interval",
+                                                 "log-throughput",
+                                                 "log-params-norm",
+                                                 "log-num-zeros-in-grad",
+                                                 "log-timers-to-tensorboard",
+                                                 "log-memory-to-tensorboard",
+                                                 "log-validation-ppl-to-tensorboard",
+                                                 "log-progress",
+                                                 "timing-log-level",
+                                                 "timing-log-option",
+                                                 "tensorboard-dir",
+                                                 "tensorboard-log-interval",
+                                                 "tensorboard-queue-size",
+                                                 "wandb-*",
+                                                 "exit-interval",
+                                                 "exit-duration-in-mins",
+                                                 "exit-signal-handler",
+                                                 "distributed-backend",
+                                                 "distributed-timeout-minutes",
+                                                 "norm-epsilon",
+                                                 "layernorm-epsilon",
+                                                 "position-embedding-type",
+                                                 "rotary-base",
+                                                 "rotary-percent",
+                                                 "rotary-scaling-factor",
+                                                 "use-rotary-position-embeddings",
+                                                 "use-rope-scaling",
+                                                 "rope-scaling-factor",
+                                                 "no-rope-fusion",
+                                                 "no-position-embedding",
+                                                 "rotary-seq-len-interpolation-factor",
+                                                 "original-max-position-embeddings",
+                                                 "mscale",
+                                                 "mscale-all-dim",
+                                                 "beta-fast",
+                                                 "beta-slow",
+                                                 "attention-softmax-in-fp32",
+                                                 "no-masked-softmax-fusion",
+                                                 "no-bias-gelu-fusion",
+                                                 "no-bias-swiglu-fusion",
+                                                 "no-bias-dropout-fusion",
+                                                 "apply-layernorm-1p",
+                                                 "apply-residual-connection-post-layernorm",
+                                                 "attention-softmax-fusion",
+                                                 "no-gradient-accumulation-fusion",
+                                                 "use-mcore-models",
+                                                 "use-legacy-models",
+                                                 "check-for-nan-in-loss-and-grad",
+                                                 "no-check-for-nan-in-loss-and-grad",
+                                                 "manual-gc",
+                                                 "manual-gc-interval",
+                                                 "manual-gc-eval",
+                                                 "profile",
+                                                 "profile-step-start",
+                                                 "profile-step-end",
+                                                 "profile-ranks",
+                                                 "use-pytorch-profiler",
+                                                 "record-memory-history",
+                                                 "no-barrier-with-level-1-timing",
+                                                 "rampup-batch-size",
+                                                 "adlr-autoresume",
+                                                 "moe-router-load-balancing-type",
+                                                 "moe-aux-loss-coeff",
+                                                 "moe-z-loss-coeff",
+                                                 "moe-router-dtype",
+                                                 "moe-router-score-function",
+                                                 "moe-router-pre-softmax",
+                                                 "moe-router-bias-update-rate",
+                                                 "moe-router-enable-expert-bias",
+                                                 "moe-router-topk-scaling-factor",
+                                                 "moe-router-num-groups",
+                                                 "moe-router-group-topk",
+                                                 "moe-grouped-gemm",
+                                                 "moe-permute-fusion",
+                                                 "moe-per-layer-logging",
+                                                 "moe-use-legacy-grouped-gemm",
+                                                 "moe-router-fusion",
+                                                 "mtp-loss-scaling-factor",
+                                                 "normalization",
+                                                 "qk-layernorm",
+                                                 "enable-experimental",
+                                                 "use-cpu-initialization",
+                                                 "make-vocab-size-divisible-by",
+                                                 "ddp-bucket-size",
+                                                 "ddp-num-buckets",
+                                                 "ddp-average-in-collective",
+                                                 "overlap-p2p-communication",
+                                                 "no-overlap-p2p-communication",
+                                                 "defer-embedding-wgrad-compute",
+                                                 "deterministic-mode",
+                                                 "cross-entropy-fusion-impl",
+                                                 "te-rng-tracker",
+                                                 "tp-comm-overlap-cfg",
+                                                 "fp8-margin",
+                                                 "fp8-interval",
+                                                 "fp8-amax-history-len",
+                                                 "fp8-amax-compute-algo",
+                                                 "local-rank",
+                                                 "empty-unused-memory-level",
+                                                 "nccl-communicator-config-path",
+                                                 "use-tp-pp-dp-mapping",
+                                                 "optimizer",
+                                                 "align-grad-reduce",
+                                                 "high-priority-stream-groups",
+                                                 "rerun-mode",
+                                                 "no-load-strict",
+                                                 "override-opt-param-scheduler",
+                                                 "name",
+                                                 "run.*",
+                                                 "exp-manager.*",
+                                                 "restore-from-path",
+                                                 "logger.*",
+                                                 "checkpoint.*",
+                                                 "scheduler.*",
+                                                 "rng.*",
+                                                 "profiling.*",
+                                                 "rerun-state-machine.*",
+                                                 "enable-checkpointing",
+                                                 "use-distributed-sampler",
+                                                 "accumulate-grad-batches",
+                                                 "gradient-clip-val",
+                                                 "benchmark",
+                                                 "enable-model-summary",
+                                                 "max-epochs",
+                                                 "max-time",
+                                                 "log-every-n-steps",
+                                                 "val-check-interval",
+                                                 "limit-val-batches",
+                                                 "limit-test-batches",
+                                                 "accelerator",
+                                                 "logger",
+                                                 "explicit-log-dir",
+                                                 "data-impl",
+                                                 "splits-string",
+                                                 "index-mapping-dir",
+                                                 "tokenizer.*",
+                                                 "optim.*",
+                                                 "data.*",
+                                                 "nsys-profile.*",
+                                                 "target",
+                                                 "-target-",
+                                                 "nccl-ub",
+                                                 "use-sharp",
+                                                 "data-sharding",
+                                                 "pin-memory",
+                                                 "persistent-workers",
+                                                 "random-seed",
+                                                 "skip-getting-attention-mask-from-dataset",
+                                                 "barrier-with-l1-time",
+                                                 "grad-reduce-in-fp32-note"};
+
+RunShape megatron_shape(ForeignSettings& s) {
+  RunShape shape;
+  shape.layers = s.number({"num-layers"}, "model", 0);
+  shape.hidden = s.number({"hidden-size"}, "model", 0);
+  shape.heads = s.number({"num-attention-heads"}, "model", 0);
+  shape.gated = s.flag({"swiglu", "gated-linear-unit"}, "model", false) || s.find({"activation"}) != nullptr;
+  shape.ffn_width = s.number({"ffn-hidden-size"}, "model", 4 * shape.hidden);
+  const bool groups = s.flag({"group-query-attention"}, "model", s.find({"num-query-groups"}) != nullptr);
+  shape.kv_heads = groups ? s.number({"num-query-groups"}, "model", shape.heads) : shape.heads;
+  shape.head_dim = s.number({"kv-channels"}, "model", shape.heads > 0 ? shape.hidden / shape.heads : 0);
+  shape.vocabulary = s.number({"vocab-size", "padded-vocab-size"}, "model", 0);
+  shape.positions = s.number({"max-position-embeddings"}, "model", 0);
+  shape.tied = !s.flag({"untie-embeddings-and-output-weights"}, "model", false) &&
+               s.flag({"share-embeddings-and-output-weights"}, "model", true);
+  shape.qkv_bias = s.flag({"add-qkv-bias"}, "model", false) || !s.flag({"disable-bias-linear"}, "model", false);
+  if (const RunSetting* bias = s.find({"add-bias-linear"}, "model"); bias)
+    shape.qkv_bias = s.flag({"add-bias-linear"}, "model", true);
+  shape.experts = s.number({"num-experts", "num-moe-experts"}, "model", 0);
+  if (shape.experts > 0) {
+    shape.experts_per_token = s.number({"moe-router-topk"}, "model", 2);
+    shape.expert_width = s.number({"moe-ffn-hidden-size"}, "model", shape.ffn_width);
+    shape.shared_width = s.number({"moe-shared-expert-intermediate-size"}, "model", 0);
+    const std::string every = s.text({"moe-layer-freq"}, "model", "1");
+    const std::size_t star = every.find("[0]*");
+    if (star != std::string::npos) shape.dense_layers = std::atoi(every.c_str() + star + 4);
+    if (star == std::string::npos && every != "1") {
+      s.fault(s.find({"moe-layer-freq"}), quoted(every),
+              "1, or \"([0]*3+[1]*58)\": leading dense layers, then experts");
+    }
+  }
+  shape.latent = s.flag({"multi-latent-attention"}, "model", false);
+  if (shape.latent) {
+    shape.q_rank = s.number({"q-lora-rank"}, "model", 0);
+    shape.kv_rank = s.number({"kv-lora-rank"}, "model", 32);
+    shape.nope = s.number({"qk-head-dim"}, "model", 128);
+    shape.rope = s.number({"qk-pos-emb-head-dim"}, "model", 64);
+    shape.v_dim = s.number({"v-head-dim"}, "model", 128);
+  }
+  shape.mtp = s.number({"mtp-num-layers"}, "model", 0);
+  return shape;
+}
+
+std::string megatron_precision(ForeignSettings& s) {
+  std::string out;
+  if (const RunSetting* fp8 = s.find({"fp8-format", "fp8"}, "precision.linear");
+      fp8 && fp8->value != "None" && fp8->value != "null") {
+    const std::string recipe = s.text({"fp8-recipe"}, "precision.scaling", "delayed");
+    out += " linear: \"fp8\" scaling: ";
+    out += recipe == "blockwise" ? "\"blocks\"" : recipe == "mxfp8" ? "\"mx\"" : "\"per_tensor\"";
+    if (recipe == "tensorwise") out += " current_scales: true";
+  } else if (s.flag({"fp16"}, "precision (as bf16: the units are as fast)", false)) {
+    s.note("FP16 is replayed as BF16: matrix units are as fast in both");
+  }
+  s.flag({"bf16"}, "precision", true);
+  s.text({"precision"}, "precision", "bf16");
+  // BF16 parameters have FP32 gradients unless told otherwise (Megatron-LM, training/arguments.py).
+  const bool in_fp32 =
+      s.flag({"accumulate-allreduce-grads-in-fp32", "grad-reduce-in-fp32"}, "precision.gradients", true);
+  if (s.flag({"grad-reduce-in-bf16"}, "precision.gradients", false) || !in_fp32) out += " gradients: \"bf16\"";
+  if (s.flag({"fp8-param-gather", "fp8-param"}, "precision.parameters", false)) out += " parameters: \"fp8\"";
+  return out;
+}
+
+std::string megatron_recompute(ForeignSettings& s) {
+  if (s.flag({"recompute-activations"}, "recompute", false)) return " attention_core: true";
+  const std::string what = s.text({"recompute-granularity", "activations-checkpoint-granularity"}, "recompute", "none");
+  const std::string how = s.text({"recompute-method", "activations-checkpoint-method"}, "recompute", "");
+  const int layers =
+      s.number({"recompute-num-layers", "activations-checkpoint-num-layers"}, "recompute.full_layers", 0);
+  if (what == "full")
+    return how == "block" && layers > 0 ? fmt::format(" full_layer: true full_layers: {}", layers)
+                                        : " full_layer: true";
+  if (what != "selective") return "";
+  const std::string modules = s.text({"recompute-modules"}, "recompute", "core_attn");
+  std::string out;
+  for (const auto& [module, field] :
+       {std::pair("core_attn", " attention_core: true"), std::pair("mla_up_proj", " attention_up_projections: true"),
+        std::pair("moe_act", " activation_function: true"), std::pair("layernorm", " norms: true"),
+        std::pair("mlp", " mlp: true")})
+    if (modules.find(module) != std::string::npos) out += field;
+  return out;
+}
+
+}  // namespace
+
+RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options,
+                    const std::string& framework) {
+  RunJob job{.framework = framework};
+  const RunShape shape = megatron_shape(s);
+  if (!options.model.empty())
+    job.model = library_model(options.model, libraries, s, nullptr);
+  else if (shape.stated())
+    take_shape(shape, libraries, s, job);
+  else
+    s.fault(nullptr, "no shape of a model", "--num-layers, --hidden-size and --num-attention-heads, or --model NAME");
+  const int nodes = s.degree({"num-nodes"}, "cluster", 1), devices = s.degree({"devices"}, "cluster", 0);
+  job.gpus = gpus_of(s, launched > 0 ? launched : run_product({nodes, devices}), options);
+  TrainingText t;
+  t.tensor = s.degree({"tensor-model-parallel-size"}, "plan.tensor", 1);
+  t.pipeline = s.degree({"pipeline-model-parallel-size"}, "plan.pipeline", 1);
+  t.context = s.degree({"context-parallel-size"}, "plan.context", 1);
+  t.expert = s.degree({"expert-model-parallel-size"}, "plan.expert", 1);
+  t.expert_tensor = s.degree({"expert-tensor-parallel-size"}, "plan.expert_tensor", shape.experts > 0 ? t.tensor : 1);
+  if (t.expert_tensor > 1 && t.expert == 1 && shape.experts == 0) t.expert_tensor = 1;
+  t.data =
+      replicas_of(s, job.gpus, run_product({t.tensor, t.pipeline, t.context}), s.find({"tensor-model-parallel-size"}));
+  const int per_chunk = s.number({"num-layers-per-virtual-pipeline-stage"}, "plan.chunks", 0);
+  t.chunks = s.degree({"num-virtual-stages-per-pipeline-rank", "virtual-pipeline-model-parallel-size"}, "plan.chunks",
+                      per_chunk > 0 && t.pipeline > 0 ? std::max(1, shape.layers / t.pipeline / per_chunk) : 1);
+  t.sequence_parallel = s.flag({"sequence-parallel"}, "plan.sequence_parallel", false);
+  t.tensor_overlap = s.flag({"tp-comm-overlap", "ub-tp-comm-overlap"}, "plan.tensor_overlap", false);
+  t.overlap_gradients = s.flag({"overlap-grad-reduce"}, "plan.overlap_gradients", false);
+  t.overlap_parameters = s.flag({"overlap-param-gather"}, "plan.overlap_parameters", false);
+  const bool sharded =
+      s.flag({"use-megatron-fsdp", "use-torch-fsdp2", "use-custom-fsdp"}, "plan.zero_stage = 3", false);
+  t.zero = sharded ? 3 : s.flag({"use-distributed-optimizer"}, "plan.zero_stage", false) ? 1 : 0;
+  if (const std::string strategy = s.text({"data-parallel-sharding-strategy"}, "plan.zero_stage", "");
+      sharded && !strategy.empty())
+    t.zero = strategy == "no_shard" ? 0 : strategy == "optim" ? 1 : strategy == "optim_grads" ? 2 : 3;
+  const std::string cp = s.text({"cp-comm-type"}, "plan.context_exchange", "p2p");
+  if (cp != "p2p" && cp != "all_gather") s.note("--cp-comm-type " + cp + " is replayed as a ring (p2p)");
+  t.length = s.number({"seq-length", "encoder-seq-length", "sequence-length"}, "batch.sequence_length",
+                      options.sequence_length);
+  if (t.length < 1) s.fault(nullptr, "no length of sequences", "--seq-length, or --sequence-length N of import-run");
+  t.micro = s.degree({"micro-batch-size"}, "batch.micro_batch_sequences", 1);
+  t.sequences = s.degree({"global-batch-size"}, "batch.sequences", run_product({t.micro, t.data}));
+  if (shape.experts > 0) {
+    const std::string dispatcher = s.text({"moe-token-dispatcher-type"}, "plan.dispatcher", "allgather");
+    const bool deep = s.flag({"moe-enable-deepep"}, "plan.dispatcher", false);
+    const std::string backend = s.text({"moe-flex-dispatcher-backend"}, "plan.dispatcher", deep ? "deepep" : "");
+    t.dispatcher = dispatcher == "flex" && backend == "hybridep" ? "hybrid_ep"
+                   : dispatcher == "flex"                        ? "deep_ep"
+                                                                 : "all_to_all";
+    if (dispatcher == "allgather") s.note("the allgather dispatcher is replayed as all_to_all");
+    if (s.flag({"moe-shared-expert-overlap"}, "plan.shared_expert_overlap", false))
+      s.note("set plan.shared_expert_overlap: true where shared experts overlap");
+    if (const double capacity = s.real({"moe-expert-capacity-factor"}, "expert_load.capacity_factor", 0); capacity > 0)
+      t.further += fmt::format("  expert_load {{ capacity_factor: {} }}\n", capacity);
+    s.flag({"moe-pad-expert-input-to-capacity"}, "expert_load.capacity_factor", false);
+  }
+  t.precision = megatron_precision(s);
+  t.recompute = megatron_recompute(s);
+  const bool dropout = s.real({"hidden-dropout"}, "dropout", framework == "Megatron-LM" ? 0.1 : 0) > 0 ||
+                       s.real({"attention-dropout"}, "dropout", framework == "Megatron-LM" ? 0.1 : 0) > 0;
+  if (dropout) t.further += "  dropout: true\n";
+  const bool local = s.text({"transformer-impl"}, "attention_kernel", "transformer_engine") == "local" &&
+                     !s.flag({"use-flash-attn"}, "attention_kernel", false);
+  if (s.text({"attention-backend"}, "attention_kernel", "auto") == "unfused" || local)
+    t.further += "  attention_kernel: \"unfused\"\n";
+  if (s.flag({"cross-entropy-loss-fusion"}, "fused_loss", false)) t.further += "  fused_loss: true\n";
+  if (s.flag({"enable-cuda-graph", "external-cuda-graph"}, "cuda_graphs", false)) t.further += "  cuda_graphs: true\n";
+  t.with_mtp = shape.mtp > 0;
+  t.software = framework == "Megatron-Bridge" ? "megatron-bridge-2026.02"
+               : framework == "NeMo"          ? "nemo-mlperf-2024"
+                                              : "megatron-core-2025.09";
+  s.note("software " + t.software + " is taken: a command does not say its version");
+  const double steps = s.real({"train-iters", "max-steps"}, "run.phase.tokens", 0),
+               samples = s.real({"train-samples"}, "run.phase.tokens", 0);
+  const double tokens =
+      (samples > 0 ? samples : steps * static_cast<double>(t.sequences)) * static_cast<double>(t.length);
+  if (tokens >= 1e3)
+    job.run = fmt::format("run {{ phase {{ name: \"training\" tokens: \"{:.6g}B\" }} }}\n", tokens / 1e9);
+  if (t.sequences % (t.data * static_cast<long>(t.micro)) != 0)
+    s.fault(s.find({"global-batch-size"}), fmt::format("{} sequences", t.sequences),
+            fmt::format("a multiple of {} replicas x {}", t.data, t.micro));
+  s.without_effect(kMegatronWithout);
+  job.body = training_body(t);
+  return job;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,463 @@
+// vLLM, SGLang and TensorRT-LLM.
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "scenarios/imports/runs/run_plans.h"
+
+namespace flopcast {
+namespace {
+
+constexpr std::string_view kVllmWithout[] = {"host",
+                                             "port",
+                                             "api-key",
+                                             "served-model-name",
+                                             "trust-remote-code",
+                                             "tokenizer",
+                                             "tokenizer-mode",
+                                             "chat-template",
+                                             "chat-template-content-format",
+                                             "download-dir",
+                                             "load-format",
+                                             "revision",
+                                             "seed",
+                                             "uvicorn-log-level",
+                                             "log-level",
+                                             "disable-log-requests",
+                                             "no-enable-log-requests",
+                                             "enable-log-requests",
+                                             "disable-log-stats",
+                                             "max-log-len",
+                                             "ssl-keyfile",
+                                             "ssl-certfile",
+                                             "root-path",
+                                             "allowed-origins",
+                                             "enable-auto-tool-choice",
+                                             "tool-call-parser",
+                                             "reasoning-parser",
+                                             "enable-reasoning",
+                                             "response-role",
+                                             "distributed-executor-backend",
+                                             "ray-workers-use-nsight",
+                                             "nnodes",
+                                             "node-rank",
+                                             "master-addr",
+                                             "master-port",
+                                             "headless",
+                                             "api-server-count",
+                                             "data-parallel-address",
+                                             "data-parallel-rpc-port",
+                                             "data-parallel-start-rank",
+                                             "data-parallel-backend",
+                                             "data-parallel-hybrid-lb",
+                                             "data-parallel-external-lb",
+                                             "hf-overrides",
+                                             "hf-token",
+                                             "generation-config",
+                                             "override-generation-config",
+                                             "guided-decoding-backend",
+                                             "structured-outputs-config",
+                                             "logits-processors",
+                                             "disable-custom-all-reduce",
+                                             "swap-space",
+                                             "cpu-offload-gb",
+                                             "limit-mm-per-prompt",
+                                             "mm-processor-kwargs",
+                                             "mm-encoder-tp-mode",
+                                             "enable-lora",
+                                             "max-loras",
+                                             "max-lora-rank",
+                                             "lora-modules",
+                                             "model-impl",
+                                             "max-model-len",
+                                             "max-seq-len-to-capture",
+                                             "cuda-graph-sizes",
+                                             "compilation-config",
+                                             "O",
+                                             "o",
+                                             "max-num-partial-prefills",
+                                             "max-long-partial-prefills",
+                                             "long-prefill-token-threshold",
+                                             "scheduling-policy",
+                                             "profiler-config",
+                                             "otlp-traces-endpoint",
+                                             "collect-detailed-traces",
+                                             "kv-events-config",
+                                             "prefix-caching-hash-algo",
+                                             "enable-prompt-tokens-details",
+                                             "enable-sleep-mode",
+                                             "use-tqdm-on-load",
+                                             "skip-mm-profiling",
+                                             "language-model-only",
+                                             "num-gpu-blocks-override",
+                                             "attention-backend",
+                                             "moe-backend",
+                                             "shutdown-timeout"};
+
+constexpr std::string_view kSglangWithout[] = {"host",
+                                               "port",
+                                               "api-key",
+                                               "served-model-name",
+                                               "trust-remote-code",
+                                               "tokenizer-path",
+                                               "tokenizer-mode",
+                                               "chat-template",
+                                               "log-level",
+                                               "log-level-http",
+                                               "log-requests",
+                                               "log-requests-level",
+                                               "enable-metrics",
+                                               "enable-cache-report",
+                                               "download-dir",
+                                               "load-format",
+                                               "revision",
+                                               "random-seed",
+                                               "nnodes",
+                                               "node-rank",
+                                               "dist-init-addr",
+                                               "dist-timeout",
+                                               "watchdog-timeout",
+                                               "tool-call-parser",
+                                               "reasoning-parser",
+                                               "context-length",
+                                               "skip-server-warmup",
+                                               "warmups",
+                                               "stream-interval",
+                                               "base-gpu-id",
+                                               "gpu-id-step",
+                                               "schedule-policy",
+                                               "schedule-conservativeness",
+                                               "cuda-graph-max-bs",
+                                               "cuda-graph-bs",
+                                               "disable-cuda-graph-padding",
+                                               "attention-backend",
+                                               "prefill-attention-backend",
+                                               "decode-attention-backend",
+                                               "sampling-backend",
+                                               "grammar-backend",
+                                               "moe-runner-backend",
+                                               "flashinfer-mla-disable-ragged",
+                                               "fp8-gemm-backend",
+                                               "enable-torch-compile",
+                                               "torch-compile-max-bs",
+                                               "max-prefill-tokens",
+                                               "max-total-tokens",
+                                               "num-continuous-decode-steps",
+                                               "disable-custom-all-reduce",
+                                               "enable-mscclpp",
+                                               "enable-nccl-nvls",
+                                               "json-model-override-args",
+                                               "constrained-json-whitespace-pattern",
+                                               "file-storage-path",
+                                               "decode-log-interval",
+                                               "disable-shared-experts-fusion",
+                                               "moe-dense-tp-size",
+                                               "enable-dp-lm-head",
+                                               "deepep-config",
+                                               "eplb-algorithm",
+                                               "eplb-rebalance-num-iterations",
+                                               "init-expert-location",
+                                               "expert-distribution-recorder-mode",
+                                               "expert-distribution-recorder-buffer-size",
+                                               "disaggregation-ib-device",
+                                               "disaggregation-bootstrap-port",
+                                               "disaggregation-transfer-backend",
+                                               "enable-multimodal",
+                                               "mm-attention-backend",
+                                               "enable-flashinfer-allreduce-fusion",
+                                               "model-loader-extra-config",
+                                               "speculative-draft-model-path",
+                                               "speculative-eagle-topk",
+                                               "speculative-num-draft-tokens",
+                                               "speculative-accept-threshold-single",
+                                               "enable-p2p-check",
+                                               "show-time-cost",
+                                               "crash-dump-folder",
+                                               "router-*",
+                                               "disable-radix-cache-note"};
+
+constexpr std::string_view kTrtllmWithout[] = {"host",
+                                               "port",
+                                               "backend",
+                                               "log-level",
+                                               "tokenizer",
+                                               "trust-remote-code",
+                                               "max-seq-len",
+                                               "max-input-len",
+                                               "max-beam-width",
+                                               "metadata-server-config-file",
+                                               "server-role",
+                                               "num-postprocess-workers",
+                                               "reasoning-parser",
+                                               "tool-parser",
+                                               "fail-fast-on-attention-window-too-large",
+                                               "gpus-per-node",
+                                               "cluster-size",
+                                               "moe-cluster-parallel-size",
+                                               "print-iter-log",
+                                               "enable-iter-perf-stats",
+                                               "stream-interval",
+                                               "moe-config.backend",
+                                               "moe-config.*",
+                                               "cuda-graph-config.batch-sizes",
+                                               "attn-backend",
+                                               "sampler-type",
+                                               "build-config.*",
+                                               "kv-cache-config.host-cache-size",
+                                               "kv-cache-config.event-buffer-max-size",
+                                               "kv-cache-config.max-tokens",
+                                               "kv-cache-config.enable-partial-reuse",
+                                               "speculative-config.decoding-type",
+                                               "speculative-config.use-relaxed-acceptance-for-thinking",
+                                               "speculative-config.relaxed-topk",
+                                               "speculative-config.relaxed-delta",
+                                               "attention-dp-config.*",
+                                               "allreduce-strategy",
+                                               "perf-metrics-max-requests",
+                                               "return-perf-metrics",
+                                               "torch-compile-config.*",
+                                               "load-format",
+                                               "cache-transceiver-config.*",
+                                               "scheduler-config.context-chunking-policy",
+                                               "scheduler-config.dynamic-batch-config.*",
+                                               "enable-autotuner",
+                                               "garbage-collection-gen0-threshold"};
+
+/// Fields that a command states, in the notation of a scenario.
+class PoolText {
+ public:
+  template <class Value>
+  void set(const char* field, const Value& value) {
+    if constexpr (std::is_convertible_v<Value, std::string>)
+      text_ += fmt::format("    {}: \"{}\"\n", field, std::string(value));
+    else
+      text_ += fmt::format("    {}: {}\n", field, value);
+  }
+  void number(const char* field, int value, int otherwise) {
+    if (value != otherwise) set(field, value);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+/// What a launch command never says.
+std::string serving_body(const PoolText& pool, const std::string& prefix, const std::string& speculation,
+                         ForeignSettings& s) {
+  s.note(
+      "a launch command says nothing of requests: 4 per second, of 1,000 tokens and 300 of answer, are an example to "
+      "replace");
+  return "serving {\n  traffic {\n    requests: \"2K\"\n    stream {\n      requests_per_second: 4\n"
+         "      input { mean: 1000 shape: \"log_normal\" variation: 1 most: 8000 }\n"
+         "      output { mean: 300 shape: \"log_normal\" variation: 0.8 most: 2000 }\n    }\n  }\n  replicas {\n" +
+         pool.text() + "  }\n" + prefix + speculation + "}\n";
+}
+
+/// Weights by a flag, or by the model's name.
+void weights_of(ForeignSettings& s, const RunSetting* flag, const std::string& model, PoolText& pool) {
+  const std::string name = run_setting_name(model);
+  std::string method = flag ? run_setting_name(flag->value) : "";
+  if (method.empty())
+    for (const char* known : {"awq", "gptq", "nvfp4", "fp4", "mxfp4", "fp8", "w4a16"})
+      if (name.find(known) != std::string::npos) {
+        method = known;
+        s.note(fmt::format("weights in {}, by the model's name", known));
+        break;
+      }
+  if (method.starts_with("awq") || method.starts_with("gptq") || method.starts_with("w4a"))
+    return pool.set("weight_format", "int4");
+  if (method.starts_with("mxfp4")) return pool.set("weight_format", "mxfp4");
+  if (method == "modelopt-fp4" || method == "nvfp4" || method == "fp4") return pool.set("weight_format", "nvfp4");
+  // What DeepSeek publishes is FP8 in blocks.
+  const bool deepseek = name.find("deepseek-v3") != std::string::npos || name.find("deepseek-r1") != std::string::npos;
+  if ((method.starts_with("fp8") || method == "modelopt" || method == "w8a8-fp8" || method == "compressed-tensors") ||
+      (method.empty() && deepseek && name.find("distill") == std::string::npos)) {
+    pool.set("weights", "fp8");
+    pool.set("scaling", deepseek ? "blocks" : "per_tensor");
+    if (method.empty()) s.note("weights in FP8 blocks, as DeepSeek publishes them");
+    return;
+  }
+  if (!method.empty()) s.fault(flag, quoted(flag ? flag->value : method), "fp8, awq, gptq, mxfp4 or modelopt");
+}
+
+/// A number within a JSON text that a flag has for its value.
+int number_in(const std::string& json, const std::string& key, int otherwise) {
+  const std::size_t at = json.find('"' + key + '"');
+  const std::size_t colon = at == std::string::npos ? at : json.find(':', at);
+  return colon == std::string::npos ? otherwise : std::atoi(json.c_str() + colon + 1);
+}
+
+std::string speculation_text(int depth) {
+  return depth > 0 ? fmt::format("  speculation {{ depth: {} }}\n", depth) : "";
+}
+
+}  // namespace
+
+RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& libraries,
+                const ImportRunOptions& options) {
+  RunJob job{.framework = "vLLM"};
+  const std::string model = s.text({"model"}, "model", named);
+  job.model = library_model(options.model.empty() ? model : options.model, libraries, s, s.find({"model"}));
+  PoolText pool;
+  pool.set("engine", "vllm-0.18");
+  const int tensor = s.degree({"tensor-parallel-size", "tp"}, "tensor", 1),
+            pipeline = s.degree({"pipeline-parallel-size", "pp"}, "pipeline", 1);
+  const int copies = s.degree({"data-parallel-size", "dp"}, "attention_data, or count", 1);
+  s.number({"data-parallel-size-local", "dpl"}, "cluster", copies);
+  const bool spread = s.flag({"enable-expert-parallel", "ep"}, "expert = tensor x attention_data", false);
+  const bool moe = job.model.empty() ? false : libraries.model(job.model).moe.experts > 0;
+  if (copies > 1) pool.set(moe ? "attention_data" : "count", copies);
+  pool.number("tensor", tensor, 1), pool.number("pipeline", pipeline, 1);
+  if (spread && moe) pool.set("expert", run_product({tensor, copies}));
+  if (copies > 1 && moe && !spread) pool.set("expert_transport", "all_gather");
+  if (spread && !moe) s.note("--enable-expert-parallel has no effect on a model without experts");
+  if (const std::string backend = s.text({"all2all-backend"}, "expert_transport", "");
+      backend.starts_with("deepep") && spread && copies > 1) {
+    pool.set("expert_transport", "all_to_all");
+    if (backend == "deepep_high_throughput") pool.set("decode_exchange", "high_throughput");
+  }
+  if (s.flag({"enable-dbo"}, "two_micro_batches", false)) pool.set("two_micro_batches", true);
+  s.flag({"enable-eplb"}, "redundant_experts", false);
+  if (const RunSetting* eplb = s.find({"eplb-config"}, "redundant_experts"))
+    pool.number("redundant_experts", number_in(eplb->value, "num_redundant_experts", 0), 0);
+  if (s.find({"max-num-seqs"}, "max_batch")) pool.set("max_batch", s.number({"max-num-seqs"}, "max_batch", 256));
+  if (s.find({"max-num-batched-tokens"}))
+    pool.set("token_budget", s.number({"max-num-batched-tokens"}, "token_budget", 8192));
+  if (s.find({"gpu-memory-utilization"}))
+    pool.set("memory_share", s.real({"gpu-memory-utilization"}, "memory_share", 0.9));
+  if (s.find({"block-size"})) pool.set("page_tokens", s.number({"block-size"}, "page_tokens", 16));
+  if (s.flag({"no-enable-chunked-prefill"}, "chunked_prefill", false) ||
+      !s.flag({"enable-chunked-prefill"}, "chunked_prefill", true))
+    pool.set("chunked_prefill", false);
+  if (const std::string cache = s.text({"kv-cache-dtype"}, "kv_cache", "auto"); cache.starts_with("fp8"))
+    pool.set("kv_cache", "fp8");
+  if (const std::string type = s.text({"dtype"}, "weights", "auto");
+      type != "auto" && type != "bfloat16" && type != "float16" && type != "half")
+    s.fault(s.find({"dtype"}), quoted(type), "auto, bfloat16 or float16");
+  weights_of(s, s.find({"quantization", "q"}, "weights, weight_format"), model, pool);
+  if (s.flag({"async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", true);
+  if (s.flag({"no-async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
+  if (s.flag({"enforce-eager"}, "cuda_graphs = false", false)) pool.set("cuda_graphs", false);
+  const bool no_prefix = s.flag({"no-enable-prefix-caching"}, "prefix_cache.on", false) ||
+                         !s.flag({"enable-prefix-caching"}, "prefix_cache.on", true);
+  int depth = 0;
+  if (const RunSetting* config = s.find({"speculative-config"}, "speculation.depth"))
+    depth = number_in(config->value, "num_speculative_tokens", 0);
+  depth = s.number({"num-speculative-tokens"}, "speculation.depth", depth);
+  if (s.find({"kv-transfer-config"}, "one of two pools"))
+    s.note("--kv-transfer-config: prefill and decode apart are two commands; this is a pool of its own");
+  s.without_effect(kVllmWithout);
+  job.gpus = options.gpus > 0 ? options.gpus : run_product({tensor, pipeline, copies});
+  job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "", speculation_text(depth), s);
+  return job;
+}
+
+RunJob sglang_job(ForeignSettings& s, const Libraries& libraries, const ImportRunOptions& options) {
+  RunJob job{.framework = "SGLang"};
+  const std::string model = s.text({"model-path", "model"}, "model");
+  job.model =
+      library_model(options.model.empty() ? model : options.model, libraries, s, s.find({"model-path", "model"}));
+  PoolText pool;
+  pool.set("engine", "sglang-0.5.9");
+  const int all = s.degree({"tp-size", "tp", "tensor-parallel-size"}, "tensor x attention_data", 1);
+  const int dp = s.degree({"dp-size", "dp", "data-parallel-size"}, "attention_data, or count", 1);
+  const bool attention = s.flag({"enable-dp-attention"}, "attention_data", false);
+  const int groups = attention ? dp : 1,
+            pipeline = s.degree({"pp-size", "pp", "pipeline-parallel-size"}, "pipeline", 1);
+  if (all % std::max(1, groups) != 0)
+    s.fault(s.find({"dp-size", "dp"}), fmt::format("{}", dp), fmt::format("a divisor of tp-size {}", all));
+  pool.number("count", attention ? 1 : dp, 1), pool.number("tensor", all / std::max(1, groups), 1);
+  pool.number("attention_data", groups, 1), pool.number("pipeline", pipeline, 1);
+  const std::string exchange = s.text({"moe-a2a-backend"}, "expert_transport",
+                                      s.flag({"enable-deepep-moe"}, "expert_transport", false) ? "deepep" : "none");
+  int expert = s.degree({"ep-size", "ep", "expert-parallel-size"}, "expert", 1);
+  if (exchange == "deepep") expert = all;
+  pool.number("expert", expert, 1);
+  if (exchange == "deepep" && groups > 1) pool.set("expert_transport", "all_to_all");
+  if (groups > 1 && exchange != "deepep") pool.set("expert_transport", "all_gather");
+  if (s.text({"deepep-mode"}, "decode_exchange", "auto") == "normal") pool.set("decode_exchange", "high_throughput");
+  if (s.flag({"enable-two-batch-overlap"}, "two_micro_batches", false)) pool.set("two_micro_batches", true);
+  s.flag({"enable-eplb"}, "redundant_experts", false);
+  pool.number("redundant_experts", s.number({"ep-num-redundant-experts"}, "redundant_experts", 0), 0);
+  if (s.find({"max-running-requests"}))
+    pool.set("max_batch", std::max(1, s.degree({"max-running-requests"}, "max_batch", 256) / groups));
+  if (s.find({"chunked-prefill-size"})) {
+    const int budget = s.number({"chunked-prefill-size"}, "token_budget, chunked_prefill", 8192);
+    if (budget > 0)
+      pool.set("token_budget", std::max(1, budget / groups));
+    else
+      pool.set("chunked_prefill", false);
+  }
+  if (s.find({"mem-fraction-static"})) pool.set("memory_share", s.real({"mem-fraction-static"}, "memory_share", 0.9));
+  if (s.find({"page-size"})) pool.set("page_tokens", s.number({"page-size"}, "page_tokens", 1));
+  if (s.text({"kv-cache-dtype"}, "kv_cache", "auto").starts_with("fp8")) pool.set("kv_cache", "fp8");
+  s.text({"dtype"}, "weights", "auto");
+  weights_of(s, s.find({"quantization"}, "weights, weight_format"), model, pool);
+  if (s.flag({"enable-mixed-chunk"}, "batching", false)) pool.set("batching", "mixed");
+  if (s.flag({"disable-overlap-schedule"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
+  if (s.flag({"disable-cuda-graph"}, "cuda_graphs", false)) pool.set("cuda_graphs", false);
+  const bool no_prefix = s.flag({"disable-radix-cache"}, "prefix_cache.on", false);
+  const std::string algorithm = s.text({"speculative-algorithm", "speculative-algo"}, "speculation", "");
+  const int depth = algorithm.empty() ? 0 : s.number({"speculative-num-steps"}, "speculation.depth", 1);
+  s.find({"speculative-num-steps"}, "speculation.depth");
+  if (!s.text({"disaggregation-mode"}, "one of two pools", "").empty())
+    s.note("--disaggregation-mode: prefill and decode apart are two commands; this is a pool of its own");
+  if (s.find({"num-reserved-decode-tokens"}))
+    pool.set("reserved_tokens", s.number({"num-reserved-decode-tokens"}, "reserved_tokens", 512));
+  s.without_effect(kSglangWithout);
+  job.gpus = options.gpus > 0 ? options.gpus : run_product({all, pipeline, attention ? 1 : dp});
+  job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "", speculation_text(depth), s);
+  return job;
+}
+
+RunJob trtllm_job(ForeignSettings& s, const std::string& named, const Libraries& libraries,
+                  const ImportRunOptions& options) {
+  RunJob job{.framework = "TensorRT-LLM"};
+  const std::string model = s.text({"model"}, "model", named);
+  job.model = library_model(options.model.empty() ? model : options.model, libraries, s, s.find({"model"}));
+  PoolText pool;
+  pool.set("engine", "trtllm-1.2");
+  const int all = s.degree({"tp-size", "tensor-parallel-size"}, "tensor x attention_data", 1),
+            pipeline = s.degree({"pp-size", "pipeline-parallel-size"}, "pipeline", 1);
+  const bool attention = s.flag({"enable-attention-dp"}, "attention_data", false);
+  pool.number("tensor", attention ? 1 : all, 1), pool.number("attention_data", attention ? all : 1, 1),
+      pool.number("pipeline", pipeline, 1);
+  const int expert = s.degree({"ep-size", "moe-expert-parallel-size"}, "expert", 1);
+  pool.number("expert", expert, 1);
+  s.number({"moe-tensor-parallel-size"}, "expert", 1);
+  if (attention && expert > 1) pool.set("expert_transport", "all_gather");
+  if (s.find({"max-batch-size"})) pool.set("max_batch", s.number({"max-batch-size"}, "max_batch", 256));
+  if (s.find({"max-num-tokens"})) pool.set("token_budget", s.number({"max-num-tokens"}, "token_budget", 8192));
+  const auto share = {std::string_view("kv-cache-free-gpu-memory-fraction"),
+                      std::string_view("free-gpu-memory-fraction"),
+                      std::string_view("kv-cache-config.free-gpu-memory-fraction")};
+  if (s.find(share)) pool.set("memory_share", s.real(share, "memory_share", 0.9));
+  if (s.find({"kv-cache-config.tokens-per-block"}))
+    pool.set("page_tokens", s.number({"kv-cache-config.tokens-per-block"}, "page_tokens", 32));
+  if (s.text({"kv-cache-config.dtype", "kv-cache-dtype"}, "kv_cache", "auto").starts_with("fp8"))
+    pool.set("kv_cache", "fp8");
+  const bool prefix = s.flag({"kv-cache-config.enable-block-reuse"}, "prefix_cache.on", true);
+  if (s.find({"enable-chunked-prefill"}))
+    pool.set("chunked_prefill", s.flag({"enable-chunked-prefill"}, "chunked_prefill", true));
+  if (s.find({"disable-overlap-scheduler"}))
+    pool.set("overlap_scheduling", !s.flag({"disable-overlap-scheduler"}, "overlap_scheduling", false));
+  if (const std::string policy = s.text({"scheduler-config.capacity-scheduler-policy"}, "admission", "");
+      !policy.empty())
+    pool.set("admission", policy == "MAX_UTILIZATION" ? "prompt" : "whole");
+  s.find(
+      {"cuda-graph-config", "cuda-graph-config.enable-padding", "cuda-graph-config.max-batch-size", "use-cuda-graph"},
+      "cuda_graphs");
+  const int depth = s.number({"speculative-config.num-nextn-predict-layers", "speculative-config.max-draft-len"},
+                             "speculation.depth", 0);
+  weights_of(s, s.find({"quant-config.quant-algo"}, "weights, weight_format"), model, pool);
+  s.find({"extra-llm-api-options", "config"}, "a file of options, read");
+  s.without_effect(kTrtllmWithout);
+  job.gpus = options.gpus > 0 ? options.gpus : run_product({all, pipeline});
+  job.body = serving_body(pool, prefix ? "" : "  prefix_cache { on: false }\n", speculation_text(depth), s);
+  return job;
+}
+
+}  // namespace flopcast

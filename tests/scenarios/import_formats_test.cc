@@ -1,0 +1,141 @@
+// Do formats of weights, wrapped language models and the weights themselves arrive with a configuration?
+#include "scenarios/imports/import_model.h"
+#include "scenarios/resolve/serving_scenario.h"
+#include "tests/scenarios/fixture.h"
+
+namespace flopcast::test {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+
+/// A dense model, with more fields behind.
+std::string config_with(const std::string& more) {
+  return R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "intermediate_size": 128,
+"num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 256, "hidden_act": "silu",
+"max_position_embeddings": 4096, "tie_word_embeddings": false)" +
+         more + "}";
+}
+
+ImportedModel imported_text(const std::string& text) {
+  const TemporaryFolder folder;
+  return import_model(folder.write("config.json", text));
+}
+
+TEST_CASE("quantization_config becomes the format of the weights", "[scenarios][import]") {
+  const std::pair<const char*, PublishedWeights> kRows[] = {
+      {R"({"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [128, 128]})", PublishedWeights::fp8_blocks},
+      {R"({"quant_method": "fp8", "activation_scheme": "static"})", PublishedWeights::fp8},
+      {R"({"quant_method": "fbgemm_fp8"})", PublishedWeights::fp8},
+      {R"({"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemm"})", PublishedWeights::int4},
+      {R"({"quant_method": "gptq", "bits": 4, "group_size": 128})", PublishedWeights::int4},
+      {R"({"quant_method": "gptq", "bits": 8, "group_size": 128})", PublishedWeights::bf16},
+      {R"({"quant_method": "mxfp4"})", PublishedWeights::mxfp4},
+      {R"({"quant_method": "modelopt", "quant_algo": "NVFP4"})", PublishedWeights::nvfp4},
+      {R"({"quant_method": "modelopt", "quant_algo": "FP8"})", PublishedWeights::fp8},
+      {R"({"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": {"group_0": {"weights":
+       {"num_bits": 4, "group_size": 32, "type": "int", "strategy": "group"}}}})",
+       PublishedWeights::int4},
+      {R"({"quant_method": "compressed-tensors", "format": "float-quantized", "config_groups": {"group_0": {"weights":
+       {"num_bits": 8, "type": "float", "strategy": "channel"}}}})",
+       PublishedWeights::fp8},
+      {R"({"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized", "config_groups": {"group_0":
+       {"weights": {"num_bits": 4, "group_size": 16, "type": "float"}}}})",
+       PublishedWeights::nvfp4}};
+  for (const auto& [quantization, expected] : kRows) {
+    CAPTURE(quantization);
+    const ImportedModel model = imported_text(config_with(std::string(", \"quantization_config\": ") + quantization));
+    CHECK(model.model.published_weights == expected);
+  }
+}
+
+TEST_CASE("serving takes weights as they are published, unless a format is stated", "[scenarios][serving]") {
+  const std::string text = R"(cluster { node: "hgx-h100" nodes: 1 fabric: "single-switch" } model: "gpt-oss-120b"
+serving { traffic { requests: "10" stream { requests_per_second: 5 input { mean: 500 } output { mean: 100 } } }
+  replicas { tensor: 4 } })";
+  const Scenario published = load_text(text);
+  CHECK(published.serving->pools[0].engine.precision.stored == WeightFormat::mxfp4);
+  CHECK(published.serving->pools[0].engine.weights_as_published);
+  const Scenario stated = load_text(text, {"serving.replicas.weights=bf16"});
+  CHECK(stated.serving->pools[0].engine.precision.stored == WeightFormat::as_multiplied);
+  CHECK_FALSE(stated.serving->pools[0].engine.weights_as_published);
+  const Scenario blocks =
+      load_text(text, {"model=deepseek-v3.2", "serving.replicas.tensor=8", "cluster.node=hgx-h200"});
+  CHECK(blocks.serving->pools[0].engine.precision.linear == Precision::fp8);
+  CHECK(blocks.serving->pools[0].engine.precision.scaling == Scaling::blocks);
+}
+
+TEST_CASE("a wrapper's language model is read as what it says it is", "[scenarios][import]") {
+  // Mistral Large 3: 673 B in the language part, by its shape that of DeepSeek-V3 with other widths.
+  const ImportedModel large =
+      imported_text(R"({"architectures": ["Mistral3ForConditionalGeneration"], "model_type": "mistral3",
+"text_config": {"model_type": "deepseek_v3", "hidden_size": 7168, "num_hidden_layers": 61, "num_attention_heads": 128,
+"num_key_value_heads": 128, "intermediate_size": 16384, "moe_intermediate_size": 4096, "n_routed_experts": 128,
+"num_experts_per_tok": 4, "n_shared_experts": 1, "first_k_dense_replace": 3, "q_lora_rank": 1536, "kv_lora_rank": 512,
+"qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128, "vocab_size": 131072,
+"max_position_embeddings": 294912, "tie_word_embeddings": false}})");
+  CHECK(count_parameters(large.model).total / 1e9 == Approx(672.6).epsilon(0.01));
+  CHECK(large.model.moe.first_dense_layers == 3);
+  // LongCat-Flash: 560 B published (arXiv 2509.01322).
+  const ImportedModel longcat =
+      imported_text(R"({"architectures": ["LongcatFlashForCausalLM"], "model_type": "longcat_flash",
+"hidden_size": 6144, "num_layers": 28, "num_attention_heads": 64, "ffn_hidden_size": 12288,
+"expert_ffn_hidden_size": 2048, "n_routed_experts": 512, "zero_expert_num": 256, "zero_expert_type": "identity",
+"moe_topk": 12, "kv_lora_rank": 512, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
+"v_head_dim": 128, "vocab_size": 131072, "max_position_embeddings": 131072})");
+  CHECK(count_parameters(longcat.model).total / 1e9 == Approx(560).epsilon(0.005));
+  CHECK(count_parameters(longcat.model).active / 1e9 == Approx(27).epsilon(0.05));
+  // Grok 2: 269.5 B, a network beside the experts.
+  const ImportedModel grok =
+      imported_text(R"({"architectures": ["Grok1ForCausalLM"], "model_type": "git", "hidden_size": 8192,
+"num_hidden_layers": 64, "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 128,
+"intermediate_size": 32768, "moe_intermediate_size": 16384, "num_local_experts": 8, "num_experts_per_tok": 2,
+"vocab_size": 131072, "max_position_embeddings": 131072, "residual_moe": true, "tie_word_embeddings": false})");
+  CHECK(count_parameters(grok.model).total / 1e9 == Approx(269.5).epsilon(0.005));
+  CHECK_THROWS_WITH(imported_text(R"({"architectures": ["FalconH1ForCausalLM"], "model_type": "falcon_h1"})"),
+                    ContainsSubstring("side by side"));
+}
+
+/// A file of tensors without their contents: name, type, shape.
+std::string safetensors(const std::vector<std::array<std::string, 3>>& tensors) {
+  std::string header = "{\"__metadata__\": {\"format\": \"pt\"}";
+  for (const auto& [name, type, shape] : tensors)
+    header += ", \"" + name + "\": {\"dtype\": \"" + type + "\", \"shape\": [" + shape + "], \"data_offsets\": [0, 0]}";
+  header += "}";
+  std::string bytes(8, '\0');
+  for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>(header.size() >> (8 * i) & 0xff);
+  return bytes + header;
+}
+
+TEST_CASE("weights beside a configuration are counted to the last one", "[scenarios][import]") {
+  const TemporaryFolder folder;
+  folder.write("config.json", config_with(""));
+  std::vector<std::array<std::string, 3>> tensors{{"model.embed_tokens.weight", "BF16", "256, 64"},
+                                                  {"lm_head.weight", "BF16", "256, 64"},
+                                                  {"model.norm.weight", "BF16", "64"}};
+  for (const std::string layer : {"model.layers.0.", "model.layers.1."}) {
+    for (const auto& [name, shape] :
+         {std::pair("self_attn.q_proj.weight", "64, 64"), std::pair("self_attn.k_proj.weight", "32, 64"),
+          std::pair("self_attn.v_proj.weight", "32, 64"), std::pair("self_attn.o_proj.weight", "64, 64"),
+          std::pair("mlp.gate_proj.weight", "128, 64"), std::pair("mlp.up_proj.weight", "128, 64"),
+          std::pair("mlp.down_proj.weight", "64, 128"), std::pair("input_layernorm.weight", "64"),
+          std::pair("post_attention_layernorm.weight", "64")})
+      tensors.push_back({layer + name, "BF16", shape});
+    tensors.push_back({layer + "mlp.down_proj.weight_scale_inv", "F32", "1, 1"});
+  }
+  folder.write("model-00001-of-00001.safetensors", safetensors(tensors));
+  const auto notes = [&] {
+    std::string text;
+    for (const ImportNote& note : import_model(folder.path()).notes) text += to_string(note) + "\n";
+    return text;
+  };
+  CHECK_THAT(notes(), ContainsSubstring("exactly as many as this model counts"));
+  tensors.push_back({"model.layers.1.self_attn.q_proj.bias", "BF16", "64"});
+  tensors.push_back({"model.layers.2.eh_proj.weight", "BF16", "64, 128"});
+  folder.write("model-00001-of-00001.safetensors", safetensors(tensors));
+  CHECK_THAT(notes(), ContainsSubstring("64 fewer") && ContainsSubstring("8192 of MTP modules"));
+  folder.write("model-00001-of-00001.safetensors", "short");
+  CHECK_THROWS_WITH(notes(), ContainsSubstring("no header"));
+}
+
+}  // namespace
+}  // namespace flopcast::test

@@ -1,0 +1,421 @@
+#include "workloads/serving/traffic/traces/recognise.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sim/base/diagnostic.h"
+#include "workloads/serving/traffic/traces/json_cursor.h"
+#include "workloads/serving/traffic/traces/line_parsers.h"
+
+namespace flopcast {
+namespace {
+
+constexpr std::string_view kMark = "\xef\xbb\xbf";  // of byte order
+/// Of a file this much is looked at before anything is read.
+constexpr std::size_t kHead = 256u << 10;
+constexpr int kDeepest = 3;  // nested keys that are looked at
+
+struct UnitRow {
+  std::string_view name;
+  double seconds;  // 0: dates
+};
+constexpr std::array<UnitRow, 7> kUnits{
+    {{"s", 1.0}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}, {"min", 60.0}, {"h", 3600.0}, {"date", 0.0}}};
+
+using Names = std::vector<std::string>;
+
+std::string joined(const Names& names, std::string_view between = ", ") {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : std::string(between)) + name;
+  return text;
+}
+
+bool has_any(const Names& names, std::string_view alternatives) {
+  bool there = false;
+  for_each_name(alternatives, [&](std::string_view name) { there = there || std::ranges::count(names, name) > 0; });
+  return there;
+}
+
+bool has_all(const Names& names, const TraceFormat& format) {
+  return std::ranges::all_of(format.needs, [&](const std::string& need) { return has_any(names, need); });
+}
+
+/// Whether a file that `general` fits needs less than one that `special` fits.
+bool is_special_case(const TraceFormat& special, const TraceFormat& general) {
+  if (std::ranges::count(special.instead_of, general.name) > 0) return true;
+  return special.needs.size() > general.needs.size() &&
+         std::ranges::all_of(general.needs, [&](const std::string& need) {
+           return std::ranges::any_of(special.needs, [&](const std::string& own) {
+             bool shared = own == need;
+             for_each_name(own, [&](std::string_view a) {
+               for_each_name(need, [&](std::string_view b) { shared = shared || a == b; });
+             });
+             return shared;
+           });
+         });
+}
+
+/// Keys of the object that begins here, nested ones with dots, as far as the text goes.
+void collect_keys(JsonCursor& cursor, const std::string& prefix, int depth, Names& keys) {
+  cursor.expect('{', "");
+  if (cursor.accept('}')) return;
+  do {
+    const std::string key = prefix + std::string(cursor.string(""));
+    cursor.expect(':', key);
+    keys.push_back(key);
+    if (depth < kDeepest && cursor.peek() == '{')
+      collect_keys(cursor, key + ".", depth + 1, keys);
+    else
+      cursor.skip_value(key);
+  } while (cursor.accept(','));
+  cursor.expect('}', "");
+}
+
+/// Also of an object that is cut off.
+Names keys_of(std::string_view text) {
+  Names keys;
+  try {
+    JsonCursor cursor(text);
+    collect_keys(cursor, "", 1, keys);
+  } catch (const LineFault&) {
+  }
+  return keys;
+}
+
+class Recogniser {
+ public:
+  Recogniser(LineReader& file, const std::string& format, const TraceColumns& columns)
+      : file_(file), stated_(format), columns_(columns) {}
+
+  RecognisedTrace run() {
+    head_ = file_.head(kHead);
+    std::string_view text = head_;
+    if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+    const std::size_t first = text.find_first_not_of(" \t\r\n");
+    if (first == std::string_view::npos)
+      throw InputError(Diagnostic{.file = file_.path(), .found = "an empty file", .expected = "a request trace"});
+    text.remove_prefix(first);
+    line_ = 1 + static_cast<int>(std::count(head_.begin(), head_.begin() + (text.data() - head_.data()), '\n'));
+    check_columns();
+    if (text.front() == '{') return object(text);
+    if (text.front() == '[') return list(text);
+    return table();
+  }
+
+ private:
+  [[noreturn]] void refuse(std::string found, std::string expected, std::string remedy = "") const {
+    throw InputError(Diagnostic{.file = file_.path(),
+                                .line = line_,
+                                .column = 1,
+                                .found = std::move(found),
+                                .expected = std::move(expected),
+                                .remedy = std::move(remedy)});
+  }
+
+  void check_columns() const {
+    const auto unknown_unit = [&](const std::string& unit) {
+      return !unit.empty() && std::ranges::find(kUnits, unit, &UnitRow::name) == kUnits.end();
+    };
+    if (unknown_unit(columns_.unit) || unknown_unit(columns_.delay_unit) || columns_.delay_unit == "date")
+      refuse("the unit " + shown(unknown_unit(columns_.unit) ? columns_.unit : columns_.delay_unit),
+             "s, ms, us, ns, min, h or date");
+    if (!columns_.time.empty() && columns_.unit.empty())
+      refuse("a column of times without a unit", "unit: \"s\", \"ms\", \"us\", \"ns\", \"min\", \"h\" or \"date\"");
+    if (columns_.name_columns() && (columns_.input.empty() || columns_.output.empty()))
+      refuse("columns without " + std::string(columns_.input.empty() ? "input" : "output"), "input and output");
+    if (columns_.name_columns() && !columns_.blocks.empty() && columns_.block_tokens == 0)
+      refuse("ids of blocks without their size", "block_tokens");
+    if (columns_.name_columns() && !columns_.delay.empty() && columns_.session.empty())
+      refuse("delays without sessions", "the column of sessions");
+    if (!columns_.delay.empty() && columns_.delay_unit.empty())
+      refuse("a column of delays without a unit", "delay_unit: \"s\", \"ms\", \"us\" or \"ns\"");
+    if (!stated_.empty() && find_trace_format(stated_) == nullptr) {
+      Names names;
+      for (const TraceFormat& format : trace_formats()) names.push_back(format.name);
+      throw InputError(Diagnostic{.file = file_.path(),
+                                  .found = "the format " + shown(stated_),
+                                  .expected = one_of(stated_, names),
+                                  .suggestion = nearest_name(stated_, names)});
+    }
+    if (!stated_.empty() && columns_.name_columns()) refuse("a format and columns", "one of them");
+  }
+
+  /// Lines of objects, or one object with a list for each column.
+  RecognisedTrace object(std::string_view text) {
+    const std::size_t line_end = text.find('\n');
+    const Names keys = keys_of(text.substr(0, line_end));
+    if (const auto lists = object_of_lists(text)) return *lists;
+    return finish(decide(keys, TraceShape::records), "an object per line with " + joined(keys), text, false);
+  }
+
+  std::optional<RecognisedTrace> object_of_lists(std::string_view text) {
+    const Names keys = keys_of(text);
+    const auto is_list = [&](std::string_view key) {
+      const std::size_t at = text.find('"' + std::string(key) + '"');
+      if (at == std::string_view::npos) return false;
+      const std::size_t colon = text.find_first_not_of(" \t\r\n:", at + key.size() + 2);
+      return colon != std::string_view::npos && text[colon] == '[';
+    };
+    if (columns_.name_columns()) {
+      if (!is_list(columns_.input) || !is_list(columns_.output)) return std::nullopt;
+      return finish(named(TraceShape::columns), "lists named by the user", text, false);
+    }
+    for (const TraceFormat& format : trace_formats()) {
+      if (format.shape != TraceShape::columns || (!stated_.empty() && stated_ != format.name)) continue;
+      if (!is_list(format.input) || !is_list(format.output)) continue;
+      TraceFormat found = format;
+      if (!has_any(keys, format.time)) found.time_notation = TimeNotation::none;
+      return finish(std::move(found),
+                    "one object with lists " + joined(format.needs) +
+                        (found.time_notation == TimeNotation::none ? ", no " + format.time : " and " + format.time),
+                    text, false);
+    }
+    return std::nullopt;
+  }
+
+  RecognisedTrace list(std::string_view text) {
+    std::string_view element = text.substr(1);
+    element.remove_prefix(std::min(element.find_first_not_of(" \t\r\n"), element.size()));
+    if (element.starts_with('[')) {
+      if (columns_.name_columns()) refuse("a list of lists, whose elements have no names", "objects, or no columns");
+      return finish(*find_trace_format("pairs"), "a list of lists", text, true);
+    }
+    if (!element.starts_with('{')) refuse(shown(element), "a list of objects, or of pairs [input, output]");
+    const Names keys = keys_of(element);
+    return finish(decide(keys, TraceShape::records), "a list of objects with " + joined(keys), element, true);
+  }
+
+  RecognisedTrace table() {
+    std::string_view line;
+    bool first = true;
+    while (file_.next(line)) {
+      if (std::exchange(first, false) && line.starts_with(kMark)) line.remove_prefix(kMark.size());
+      const std::size_t begin = line.find_first_not_of(" \t");
+      if (begin != std::string_view::npos && line[begin] != '#') break;
+    }
+    line_ = file_.number();
+    const std::string header(line);
+    const Names names = header_names(header);
+    RecognisedTrace found = finish(decide(names, TraceShape::table), "a header with " + joined(names), {}, false);
+    found.header = header;
+    return found;
+  }
+
+  /// A format that the user's columns make.
+  TraceFormat named(TraceShape shape) const {
+    TraceFormat format{.name = "columns", .title = "columns as stated", .source = "the user", .shape = shape};
+    format.time = columns_.time;
+    format.input = columns_.input;
+    format.output = columns_.output;
+    format.session = columns_.session;
+    format.delay = columns_.delay;
+    format.blocks = columns_.blocks;
+    if (columns_.time.empty()) format.time_notation = TimeNotation::none;
+    return format;
+  }
+
+  TraceFormat decide(const Names& names, TraceShape shape) const {
+    if (columns_.name_columns()) {
+      Names missing;
+      for (const std::string* name : {&columns_.time, &columns_.input, &columns_.output})
+        if (!name->empty() && !has_any(names, *name)) missing.push_back(*name);
+      // Later turns may have no time: the first record has it, or the file is not what was meant.
+      if (!missing.empty()) {
+        throw InputError(Diagnostic{.file = file_.path(),
+                                    .line = line_,
+                                    .column = 1,
+                                    .found = "no " + joined(missing, " and no ") + " among " + shown_names(names),
+                                    .expected = "the columns that were named",
+                                    .suggestion = nearest_name(missing.front(), names)});
+      }
+      return named(shape);
+    }
+    std::vector<const TraceFormat*> fits;
+    for (const TraceFormat& format : trace_formats()) {
+      if (format.shape != shape || format.needs.empty() || !has_all(names, format)) continue;
+      if (stated_.empty() || stated_ == format.name) fits.push_back(&format);
+    }
+    std::erase_if(fits, [&](const TraceFormat* general) {
+      return std::ranges::any_of(fits, [&](const TraceFormat* special) { return is_special_case(*special, *general); });
+    });
+    if (fits.empty()) refuse(shown_names(names), stated_.empty() ? known_formats(shape) : needs_of(stated_), remedy());
+    if (fits.size() > 1) ambiguous(names, fits);
+    return *fits.front();
+  }
+
+  static std::string shown_names(const Names& names) {
+    constexpr std::size_t kMost = 12;
+    Names few(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), kMost)));
+    return (names.size() == 1 ? "" : "columns ") + (names.empty() ? "no names" : shown(joined(few)));
+  }
+  static std::string remedy() {
+    return "trace { file: ... columns { time: \"...\" unit: \"s\" input: \"...\" output: \"...\" } }, with the "
+           "file's own names";
+  }
+  static std::string needs_of(const std::string& name) {
+    return joined(find_trace_format(name)->needs) + ", as " + name + " has them";
+  }
+  static std::string known_formats(TraceShape shape) {
+    std::string text = shape == TraceShape::table ? "a header with" : "an object per request with";
+    for (const TraceFormat& format : trace_formats())
+      if (format.shape == shape && !format.needs.empty())
+        text += " " + joined(format.needs) + " (" + format.name + ");";
+    text.pop_back();
+    return text;
+  }
+
+  [[noreturn]] void ambiguous(const Names& names, const std::vector<const TraceFormat*>& fits) const {
+    std::string found = joined(names) + ", which ";
+    Names kinds, remedies;
+    for (const TraceFormat* format : fits) {
+      kinds.push_back(format->name + " has (" + format->title + ")");
+      remedies.push_back("format: \"" + format->name + "\"");
+    }
+    refuse(found + joined(kinds, " and "), "a file that only one format fits", joined(remedies, " or "));
+  }
+
+  /// What the user states changes what was found.
+  void apply(TraceFormat& format) const {
+    if (!columns_.unit.empty() && format.time_notation != TimeNotation::none) {
+      const auto unit = std::ranges::find(kUnits, columns_.unit, &UnitRow::name);
+      format.time_notation = unit->seconds > 0 ? TimeNotation::number : TimeNotation::date;
+      format.time_unit = unit->seconds > 0 ? unit->seconds : 1.0;
+    }
+    if (!columns_.delay_unit.empty())
+      format.delay_unit = std::ranges::find(kUnits, columns_.delay_unit, &UnitRow::name)->seconds;
+    if (!columns_.name_columns()) {
+      for (const auto& [stated, member] :
+           {std::pair(&columns_.session, &TraceFormat::session), std::pair(&columns_.delay, &TraceFormat::delay),
+            std::pair(&columns_.blocks, &TraceFormat::blocks)})
+        if (!stated->empty()) format.*member = *stated;
+    }
+    if (columns_.block_tokens > 0) format.block_tokens = columns_.block_tokens;
+    if (!columns_.turns.empty()) format.turns = columns_.turns == "added" ? TurnLength::added : TurnLength::whole;
+    if (columns_.bytes_per_token > 0) format.bytes_per_token = columns_.bytes_per_token;
+  }
+
+  /// A few of the first records, to look at numbers.
+  std::vector<ParsedLine> sample(const TraceFormat& format, std::string_view text) const {
+    TraceFormat lenient = format;
+    lenient.blocks.clear();  // counted below
+    std::vector<ParsedLine> all, parsed;
+    const auto parser = json_record_parser(lenient);
+    for (int i = 0; i < kSample; ++i) {
+      const std::size_t end = text.find('\n');
+      if (end == std::string_view::npos) break;
+      try {
+        parser->parse(text.substr(0, end), parsed);
+        for (ParsedLine& line : parsed) {
+          line.chain.assign(1, ids_in(text.substr(0, end), format.blocks));
+          if (line.chain.front() > 0) all.push_back(line);
+        }
+      } catch (const LineFault&) {
+      }
+      text.remove_prefix(end + 1);
+    }
+    return all;
+  }
+
+  static std::uint64_t ids_in(std::string_view line, std::string_view key) {
+    const std::size_t at = line.find('"' + std::string(key) + '"');
+    const std::size_t open = at == std::string_view::npos ? at : line.find('[', at);
+    if (open == std::string_view::npos) return 0;
+    const std::string_view ids = line.substr(open, line.find(']', open) - open);
+    if (ids.find_first_of("0123456789") == std::string_view::npos) return 0;
+    return static_cast<std::uint64_t>(std::ranges::count(ids, ',')) + 1;
+  }
+
+  /// How many tokens a block has shows in the number of ids: one for each that is begun.
+  void find_block_size(TraceFormat& format, std::string_view text, std::string& evidence) const {
+    if (format.blocks.empty() || columns_.block_tokens > 0 || format.shape != TraceShape::records) return;
+    if (format.full_blocks_only) return own_block_size(format, text);
+    const std::vector<ParsedLine> lines = sample(format, text);
+    if (lines.empty()) return;
+    std::vector<int> sizes;
+    for (int size = 1; size <= kLargestBlock; size *= 2) {
+      const auto fits = [&](const ParsedLine& line) {
+        return line.chain.front() == static_cast<std::uint64_t>((line.input_tokens + size - 1) / size);
+      };
+      if (std::ranges::all_of(lines, fits)) sizes.push_back(size);
+    }
+    const std::string records = lines.size() == 1 ? "the first record" : "the first " + std::to_string(lines.size());
+    if (std::ranges::count(sizes, format.block_tokens) > 0) {
+      evidence += "; " + format.blocks + " with one id for each " + std::to_string(format.block_tokens) +
+                  " tokens begun, in " + records;
+      return;
+    }
+    if (sizes.size() != 1 || format.name == "bailian") return;  // each line is refused, where it stands
+    if (format.name == "mooncake" && sizes.front() == kBailianBlock && stated_.empty() && columns_.unit.empty())
+      refuse(joined({"timestamp", "input_length", "output_length", "hash_ids"}) +
+                 " with an id for each 16 tokens: Mooncake's and Dynamo's form counts milliseconds, Bailian's, whose "
+                 "blocks these are, seconds",
+             "a file that only one format fits", "columns { unit: \"s\" } or columns { unit: \"ms\" }");
+    format.block_tokens = sizes.front();
+    evidence += "; " + format.blocks + " with one id for each " + std::to_string(sizes.front()) + " tokens begun, in " +
+                records;
+  }
+
+  static void own_block_size(TraceFormat& format, std::string_view text) {
+    constexpr std::string_view kKey = "\"block_tokens\":";
+    const std::size_t at = text.find(kKey);
+    if (at == std::string_view::npos) return;
+    const std::size_t begin = text.find_first_not_of(' ', at + kKey.size());
+    int size = 0;
+    if (begin != std::string_view::npos) std::from_chars(text.data() + begin, text.data() + text.size(), size);
+    if (size > 0 && size <= kLargestBlock) format.block_tokens = size;
+  }
+
+  RecognisedTrace finish(TraceFormat format, std::string evidence, std::string_view text, bool list) const {
+    apply(format);
+    find_block_size(format, text, evidence);
+    if (!stated_.empty()) evidence += "; the format was stated";
+    if (columns_.name_columns()) evidence += "; the columns were named";
+    // Without ids that cover the whole prompt, a turn's length is what it adds: so AIPerf replays it.
+    if (columns_.turns.empty() && format.name == "aiperf" && !mentions(text, format.blocks)) {
+      format.turns = TurnLength::added;
+      evidence += "; no ids of blocks, so each turn's input is what it adds to its session";
+    }
+    if (format.turns == TurnLength::added) {
+      format.blocks.clear();
+      format.block_tokens = kSessionBlock;
+    } else if (format.blocks.empty() && format.token_ids.empty()) {
+      format.block_tokens = 0;
+    }
+    return {std::make_shared<const TraceFormat>(std::move(format)), std::move(evidence), "", list};
+  }
+
+  static bool mentions(std::string_view text, std::string_view key) {
+    return text.find('"' + std::string(key) + '"') != std::string_view::npos;
+  }
+
+  static constexpr int kSample = 200, kLargestBlock = 4096, kBailianBlock = 16;
+  static constexpr int kSessionBlock = 64;  // of the blocks by which turns find what was said before
+
+  LineReader& file_;
+  std::string stated_;
+  const TraceColumns& columns_;
+  std::string_view head_;
+  int line_ = 1;
+};
+
+constexpr auto kUnitNames = [] {
+  std::array<std::string_view, kUnits.size()> names;
+  for (std::size_t i = 0; i < kUnits.size(); ++i) names[i] = kUnits[i].name;
+  return names;
+}();
+
+}  // namespace
+
+std::span<const std::string_view> time_unit_names() { return kUnitNames; }
+
+RecognisedTrace recognise_trace(LineReader& file, const std::string& format, const TraceColumns& columns) {
+  return Recogniser(file, format, columns).run();
+}
+
+}  // namespace flopcast
