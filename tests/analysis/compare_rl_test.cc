@@ -45,7 +45,9 @@ std::vector<std::string> ids(const Waterfall& w) {
 }
 
 TEST_CASE("in turn against apart and ahead: who has which GPUs is one cause, running ahead another", "[compare][rl]") {
-  const ScenarioComparison c = compare({loop("rl_llama_8b_16_h100"), loop("rl_llama_8b_async_16_h100")}, options());
+  const Scenario ahead = loop("rl_llama_8b_16_h100", {"rl.placement=separate", "training.plan.data=8",
+                                                      "rl.rollout.count=8", "rl.asynchrony.staleness=1"});
+  const ScenarioComparison c = compare({loop("rl_llama_8b_16_h100"), ahead}, options());
   const Waterfall& w = c.waterfalls.front();
   check_whole(w);
   CHECK(w.measure == "step of the loop");
