@@ -89,6 +89,7 @@ void find_layout(const PlanArguments& a, const Environment& environment) {
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(study));
+  if (!a.html.empty()) write_text(a.html, to_html(study));
   if (!a.output.empty()) write_text(a.output, scenario_text(study, study.plans.front().choice, environment));
 }
 

@@ -113,38 +113,36 @@ def sweep(browser):
 def plan(browser):
     browser.do("POST", "/execute/async", {"args": [], "script": "const done = arguments[0]; load('h100_llama_3_1_8b_bf16_64').then(done)"})
     until("loaded", browser, READY)
+    browser.script("open_tab('explore')")
     browser.keys("#plan", ENTER)
     until("plan", browser, "return /^done/.test(document.getElementById('explore_told').textContent) && document.querySelectorAll('svg.cloud circle').length > 10", 120)
     assert browser.script("return cloud.points.filter(p => p.replayed).length") > 5
 
 
 def move_passes(browser, shots):
-    text = browser.script("return state.text").replace("\n", "\\n")
-    assert text
     browser.script("state.text = `title: 'toy' cluster { node: 'hgx-h100' nodes: 2 fabric: 'rail-ft2' } model: 'llama-3.1-8b' training { plan { pipeline: 4 data: 4 } schedule: '1f1b' batch { sequences: 32 sequence_length: 4096 } }`;"
                    "state.name = 'toy'; state.edited = true; state.sets = {}; document.getElementById('text').value = state.text; changed()")
     until("toy", browser, READY)
     browser.keys("#run", ENTER)
     until("toy run", browser, "return runs.at(-1).label === 'toy' && runs.at(-1).state === 'done' && document.getElementById('told').textContent === 'done'")
-    browser.keys("#tab_" + browser.script("return state.tab"), "")
     browser.script("open_tab('schedule')")
     until("passes", browser, "return plan && plan.rows === 4 && /bubble/.test(document.getElementById('schedule_told').textContent)")
     if shots:
         browser.picture(shots / "app_schedule.png")
-    before = browser.script("return plan.schedule")
+    before = browser.script("return JSON.stringify(plan.parsed.ranks)")
     # By mouse: the second forward of the first rank behind the third.
     browser.script("""const b = plan.rowed[0][1], c = plan.rowed[0][2], box = document.getElementById('pipe').getBoundingClientRect(),
         at = (block, share) => ({ clientX: box.left + 34 + (block[4] + share * (block[5] - block[4])) * plan.scale, clientY: box.top + 10, pointerId: 1, bubbles: true });
         const pipe = document.getElementById('pipe'); pipe.setPointerCapture = () => {};
         pipe.dispatchEvent(new PointerEvent('pointerdown', at(b, .5))); pipe.dispatchEvent(new PointerEvent('pointermove', at(c, .8))); pipe.dispatchEvent(new PointerEvent('pointerup', at(c, .8)));""")
     until("moved", browser, "return /before: step/.test(document.getElementById('schedule_told').textContent)")
-    assert browser.script("return plan.schedule") != before
+    assert browser.script("return JSON.stringify(plan.parsed.ranks)") != before
     # By keyboard, what cannot be: a backward before its forward.
     browser.script("mark = [3, 1]; document.getElementById('pipe').focus()")
     browser.keys("#pipe", ALT + LEFT)
     until("refused", browser, "return /stays as it was/.test(document.getElementById('schedule_faults').textContent)")
     browser.keys("#undo", ENTER)
-    until("undone", browser, f"return plan.schedule === {json.dumps(before)}")
+    until("undone", browser, f"return JSON.stringify(plan.parsed.ranks) === {json.dumps(before)}")
 
 
 def explore(browser, address, folder, shots):

@@ -6,6 +6,7 @@
 #include "analysis/render/format.h"
 #include "analysis/render/page.h"
 #include "analysis/studies/plan/plan_study.h"
+#include "analysis/studies/plan/rl_plan.h"
 #include "analysis/studies/plan/serving_plan.h"
 
 namespace flopcast {
@@ -150,6 +151,39 @@ std::string to_html(const ServingPlanStudy& study) {
   if (!study.left_out.empty()) {
     DataTable out{{"deployment", "why"}, {}, {Align::left, Align::left}};
     for (const ShapeLeftOut& one : study.left_out) out.rows.push_back({unit_text(one.unit), one.why});
+    page.folded_table(fmt::format("Left out ({})", study.left_out.size()), out);
+  }
+  return page.str();
+}
+
+std::string to_html(const LoopPlanStudy& study) {
+  Page page("Layouts: " + (study.base.title.empty() ? study.base.name : study.base.title));
+  page.headline(answer_text(study));
+  page.paragraph(own_text(study));
+  StackedChart chart;
+  chart.title =
+      fmt::format("The best of {} layouts takes {} a step", study.plans.size(), format_time(study.plans.front().step));
+  chart.caption = "The step of each layout as the trainer sees it; answers count where training does not hide them.";
+  chart.axis = "step, s";
+  chart.parts = {"waiting for answers", "training", "new weights", "other"};
+  chart.tones = {Tone::second, Tone::first, Tone::communication, Tone::bubble};
+  chart.text = [](double value) { return format_time(Seconds(value)); };
+  chart.tick = [](double value) { return fmt::format("{:.3g}", value); };
+  chart.rows_are = "layout";
+  for (std::size_t i = 0; i < std::min(2 * kBarsShown, study.plans.size()); ++i) {
+    const PlannedLoop& plan = study.plans[i];
+    const Seconds known = plan.waits_for_answers + plan.training + plan.sync;
+    const bool own = study.own && plan.choice == *study.own;
+    chart.bars.push_back({.name = loop_text(plan.choice) + (own ? ", the scenario's own" : ""),
+                          .parts = {plan.waits_for_answers.value(), plan.training.value(), plan.sync.value(),
+                                    std::max(Seconds(0), plan.step - known).value()},
+                          .remark = fmt::format("{:.4g} tok/s/GPU", plan.tokens_per_s_per_gpu())});
+  }
+  page.heading("Layouts");
+  page.figure(drawing_of(chart));
+  if (!study.left_out.empty()) {
+    DataTable out{{"layout", "why"}, {}, {Align::left, Align::left}};
+    for (const LoopLeftOut& one : study.left_out) out.rows.push_back({loop_text(one.choice), one.why});
     page.folded_table(fmt::format("Left out ({})", study.left_out.size()), out);
   }
   return page.str();
