@@ -5,16 +5,19 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <filesystem>
 #include <fstream>
 #include <random>
 
+#include "analysis/app/app_json.h"
+#include "analysis/app/app_studies.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/render/escape.h"
 #include "analysis/render/field_text.h"
 #include "analysis/render/json.h"
-#include "analysis/runs/metric_output.h"
 #include "analysis/studies/compare/compare.h"
 #include "analysis/studies/compare/compare_html.h"
+#include "flopcast/extend.h"
 #include "scenarios/proto/field_list.pb.h"
 #include "scenarios/resolve/scenario.h"
 #include "sim/base/atomic_file.h"
@@ -23,12 +26,8 @@ namespace flopcast {
 namespace {
 
 constexpr std::size_t kMostAtOnce = 3, kMostKept = 24;
-constexpr const char* kJson = "application/json; charset=utf-8";
-constexpr const char* kHtml = "text/html; charset=utf-8";
-
-HttpAnswer refused(int status, const std::string& why) {
-  return {status, kJson, fmt::format("{{\"error\":{}}}", script_quoted(why))};
-}
+constexpr const char* kFirst = "deepseek_v3_2048_h800";  // what the page begins with
+constexpr const char* kSession = "flopcast-app.json";    // its state, in the folder
 
 /// Takes as long whichever byte differs.
 bool equal_secret(std::string_view a, std::string_view b) {
@@ -38,21 +37,6 @@ bool equal_secret(std::string_view a, std::string_view b) {
   return differs == 0;
 }
 
-std::string faults_json(const std::vector<Diagnostic>& faults) {
-  std::string out = "[";
-  for (const Diagnostic& d : faults) {
-    out += fmt::format("{}{{\"line\":{},\"column\":{},\"field\":{},\"text\":{}}}", out.size() > 1 ? "," : "", d.line,
-                       d.column, script_quoted(d.field), script_quoted(to_string(d)));
-  }
-  return out + "]";
-}
-
-std::string strings_json(const std::vector<std::string>& texts) {
-  std::string out = "[";
-  for (const std::string& text : texts) out += (out.size() > 1 ? "," : "") + script_quoted(text);
-  return out + "]";
-}
-
 /// Letters, digits, - and _: a file of the folder and no other.
 bool plain_name(const std::string& name) {
   return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
@@ -60,19 +44,25 @@ bool plain_name(const std::string& name) {
   });
 }
 
-/// Of a text in the editor; a name of the library stands for itself.
-ResolvedScenario scenario_of(const HttpRequest& request, const Environment& environment) {
-  const std::string name = request.argument("name");
-  return resolve_text(request.body, plain_name(name) ? name : "scenario", environment, request.all_arguments("set"));
+/// A text and an order of passes come as one body, a record separator between them.
+constexpr char kSeparator = '\x1e';
+std::string text_of(const std::string& body) { return body.substr(0, body.find(kSeparator)); }
+std::string schedule_of(const std::string& body) {
+  const std::size_t at = body.find(kSeparator);
+  return at == std::string::npos ? "" : body.substr(at + 1);
+}
+
+std::string contents_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 /// Runs `work`, and keeps what it throws as faults of the run.
-template <class Work>
-void guarded(AppRun& run, Work work) {
+void guarded(AppRun& run, const std::function<void(AppRun&)>& work) {
   AppRun::State state = AppRun::State::done;
   std::vector<Diagnostic> faults;
   try {
-    work();
+    work(run);
   } catch (const Interrupted&) {
     state = AppRun::State::cancelled;
   } catch (const InputError& error) {
@@ -87,17 +77,27 @@ void guarded(AppRun& run, Work work) {
   run.faults = std::move(faults);
 }
 
-RunSettings settings_of(AppRun& run) {
-  RunSettings settings;
-  settings.progress = [&run](const Progress& progress) {
-    const std::lock_guard lock(run.mutex);
-    run.stage = progress.stage;
-    run.unit = progress.unit;
-    run.done = progress.done;
-    run.all = progress.all;
-    return !run.cancel;
-  };
-  return settings;
+/// @throws InputError
+void stay_inside(const std::string& text, const std::vector<std::string>& sets) {
+  if (const std::string path = outside_of_folder(text, sets); !path.empty())
+    throw InputError(
+        Diagnostic{"", 0, 0, "", "the file " + script_quoted(path), "a file below the scenario's own folder", ""});
+}
+
+ResolvedScenario resolved(const std::string& text, const std::string& label, const std::vector<std::string>& sets,
+                          const std::string& schedule, const Environment& environment) {
+  stay_inside(text, sets);
+  ResolvedScenario scenario = resolve_text(text, label, environment, sets);
+  if (schedule.empty()) return scenario;
+  Extensions own;
+  own.schedule = [schedule](const PipelineSizes&) { return schedule; };
+  return extend(scenario, std::move(own));
+}
+
+std::string label_with(const std::string& name, const std::vector<std::string>& sets, const std::string& what) {
+  std::string label = name;
+  for (const std::string& set : sets) label += " " + set;
+  return label + what;
 }
 
 }  // namespace
@@ -109,14 +109,44 @@ std::string random_token() {
   return out;
 }
 
-AppRun::~AppRun() {
-  cancel = true;
-  if (!thread.joinable()) return;
-  // The last reference may be let go by the run's own thread.
-  if (thread.get_id() == std::this_thread::get_id())
-    thread.detach();
-  else
-    thread.join();
+// Reads texts as the loader does, as far as it takes to find what names files: fields called `file` or `schedule_file`.
+std::string outside_of_folder(const std::string& text, const std::vector<std::string>& sets) {
+  const auto leaves = [](const std::string& path) {
+    if (path.find('\\') != std::string::npos) return true;  // an escape may be anything
+    const std::filesystem::path way(path);
+    return way.is_absolute() || std::find(way.begin(), way.end(), "..") != way.end();
+  };
+  for (const std::string& set : sets) {
+    const std::size_t equals = std::min(set.find('='), set.size());
+    const std::string value = equals < set.size() ? set.substr(equals + 1) : "";
+    const bool names_file = set.substr(0, equals).ends_with("file");
+    // A value may be a whole section, which is a text again.
+    if (names_file ? leaves(value) : !outside_of_folder(value, {}).empty()) return value;
+  }
+  std::string word, value;
+  bool of_file = false;
+  for (std::size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    if (c == '#') {
+      i = std::min(text.find('\n', i), text.size());
+    } else if (c == '"' || c == '\'') {
+      const std::size_t begin = ++i;
+      while (i < text.size() && text[i] != c && text[i] != '\n') i += text[i] == '\\' ? 2 : 1;
+      const std::size_t end = std::min(i, text.size());
+      value += text.substr(begin, end - begin);  // texts that stand beside each other are one
+      if (of_file && leaves(value)) return value;
+      i = end + 1;
+    } else if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_') {
+      word.clear();
+      for (; i < text.size() && (std::isalnum(static_cast<unsigned char>(text[i])) != 0 || text[i] == '_'); ++i)
+        word += text[i];
+      of_file = word.ends_with("file");
+      value.clear();
+    } else {
+      ++i;
+    }
+  }
+  return {};
 }
 
 App::App(Environment environment, AppSettings settings)
@@ -128,6 +158,15 @@ App::~App() {
   }
   for (const auto& run : runs_) {
     if (run && run->thread.joinable()) run->thread.join();
+  }
+}
+
+void App::warm_up() {
+  try {
+    flopcast::check(resolve(kFirst, environment_));
+    fields();
+  } catch (const std::exception&) {
+    // Libraries of one's own may not have it; whoever needs what is wrong is told then.
   }
 }
 
@@ -149,61 +188,107 @@ bool App::may_ask(const HttpRequest& request) const {
 HttpAnswer App::answer(const HttpRequest& request) {
   if (!may_ask(request)) return refused(403, "not allowed");
   const std::string what = request.path.substr(settings_.token.size() + 2);
-  if (request.method == "POST") {
-    if (what == "check") return check(request);
-    if (what == "run") return start(request);
-    if (what == "compare") return start_comparison(request);
-    if (what == "save") return save(request);
-    if (what == "cancel") {
-      const auto run = find(request.argument("id"));
-      if (!run) return refused(404, "there is no such run");
-      run->cancel = true;
-      return {200, kJson, "{}"};
-    }
-    return refused(404, "nothing here");
-  }
-  if (what.empty()) return {200, kHtml, std::string(app_page())};
-  if (what == "scenarios") return scenarios();
-  if (what == "fields") return {200, kJson, to_json(to_message(fields_below(""), version()))};
-  if (what == "state") return state(request);
-  if (what == "page" || what == "json" || what == "csv") return result(request, what);
-  if (what == "difference") return difference(request);
-  if (what == "scenario") {
-    try {
-      const std::string name = request.argument("name");
-      if (!plain_name(name)) return refused(404, "there is no scenario of that name");
-      const ResolvedScenario scenario = resolve(name, environment_);
-      std::ifstream file(scenario.file(), std::ios::binary);
-      return {200, "text/plain; charset=utf-8", std::string(std::istreambuf_iterator<char>(file), {})};
-    } catch (const InputError& error) {
-      return {200, "text/plain; charset=utf-8", environment_.show(request.argument("name"))};
-    }
+  return request.method == "POST" ? post(request, what) : get(request, what);
+}
+
+HttpAnswer App::post(const HttpRequest& request, const std::string& what) {
+  if (what == "check") return check(request);
+  if (what == "run") return start(request);
+  if (what == "sweep") return start_study(request, AppRun::Kind::sweep);
+  if (what == "plan") return start_study(request, AppRun::Kind::plan);
+  if (what == "compare") return start_comparison(request);
+  if (what == "save") return save(request);
+  if (what == "keep") return keep(request);
+  if (what == "cancel") {
+    const auto run = find(request.argument("id"));
+    if (!run) return refused(404, "there is no such run");
+    run->cancel = true;
+    return json_answer("{}");
   }
   return refused(404, "nothing here");
 }
 
-HttpAnswer App::scenarios() const {
-  std::string out = "[";
-  for (const std::string& name : environment_.names("scenarios"))
-    out += (out.size() > 1 ? "," : "") + script_quoted(name);
-  return {200, kJson,
-          fmt::format("{{\"scenarios\":{}],\"folder\":{}}}", out, settings_.folder.empty() ? "false" : "true")};
+HttpAnswer App::get(const HttpRequest& request, const std::string& what) const {
+  if (what.empty()) return {200, "text/html; charset=utf-8", std::string(app_page())};
+  if (what == "begin") return begin();
+  if (what == "fields") return json_answer(fields());
+  if (what == "runs") return json_answer(runs_json());
+  if (what == "difference") return difference(request);
+  if (what == "scenario") return scenario(request);
+  return result(request, what);
+}
+
+/// Everything that the page needs before it can be used, in one answer.
+HttpAnswer App::begin() const {
+  const bool there = environment_.data().libraries().find(LibraryKind::scenarios, kFirst).has_value();
+  const std::string session = settings_.folder.empty() ? "" : contents_of(settings_.folder + "/" + kSession);
+  return json_answer(fmt::format(
+      "{{\"scenarios\":{},\"saved\":{},\"folder\":{},\"runs\":{},\"session\":{},\"first\":{},\"text\":{}}}",
+      strings_json(environment_.names("scenarios")), strings_json(saved()), settings_.folder.empty() ? "false" : "true",
+      runs_json(), script_quoted(session), script_quoted(there ? kFirst : ""),
+      script_quoted(there ? contents_of(*environment_.data().libraries().find(LibraryKind::scenarios, kFirst)) : "")));
+}
+
+const std::string& App::fields() const {
+  std::call_once(fields_once_, [this] { fields_ = to_json(to_message(fields_below(""), version())); });
+  return fields_;
+}
+
+std::vector<std::string> App::saved() const {
+  std::vector<std::string> names;
+  if (settings_.folder.empty()) return names;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(settings_.folder, failed)) {
+    const std::filesystem::path path = entry.path();
+    if (path.extension() == ".textproto" && plain_name(path.stem().string()) && !entry.is_symlink(failed) &&
+        entry.is_regular_file(failed))
+      names.push_back(path.stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+HttpAnswer App::scenario(const HttpRequest& request) const {
+  const std::string name = request.argument("name");
+  if (!plain_name(name)) return refused(404, "there is no scenario of that name");
+  const std::vector<std::string> own = saved();
+  if (std::find(own.begin(), own.end(), name) != own.end())
+    return {200, "text/plain; charset=utf-8", contents_of(settings_.folder + "/" + name + ".textproto")};
+  const auto file = environment_.data().libraries().find(LibraryKind::scenarios, name);
+  if (!file) {
+    const std::vector<std::string> names = environment_.names("scenarios");
+    const std::string nearest = nearest_name(name, names);
+    return refused(404,
+                   "there is no scenario of that name" + (nearest.empty() ? "" : "; did you mean " + nearest + "?"));
+  }
+  return {200, "text/plain; charset=utf-8", contents_of(*file)};
+}
+
+/// What stands for the file of a text: its folder is where a schedule or a trace is looked for.
+std::string App::label_of(const HttpRequest& request) const {
+  const std::string name = request.argument("name"), plain = plain_name(name) ? name : "scenario";
+  const std::vector<std::string> own = saved();
+  if (std::find(own.begin(), own.end(), plain) == own.end()) {
+    const auto file = environment_.data().libraries().find(LibraryKind::scenarios, plain);
+    if (file) return *file;
+  }
+  return settings_.folder.empty() ? plain : settings_.folder + "/" + plain + ".textproto";
 }
 
 HttpAnswer App::check(const HttpRequest& request) const {
   try {
-    const ResolvedScenario scenario = scenario_of(request, environment_);
+    const ResolvedScenario scenario = resolved(text_of(request.body), label_of(request), request.all_arguments("set"),
+                                               schedule_of(request.body), environment_);
     const std::string facts = flopcast::check(scenario);
-    return {
-        200, kJson,
-        fmt::format("{{\"faults\":[],\"facts\":{},\"title\":{},\"work\":\"{}\",\"notes\":{}}}", script_quoted(facts),
-                    script_quoted(scenario.title()), name_of(scenario.work()), strings_json(scenario.notes()))};
+    return json_answer(fmt::format("{{\"faults\":[],\"facts\":{},\"title\":{},\"work\":\"{}\",\"notes\":{}}}",
+                                   script_quoted(facts), script_quoted(scenario.title()), name_of(scenario.work()),
+                                   strings_json(scenario.notes())));
   } catch (const InputError& error) {
-    return {200, kJson, fmt::format("{{\"faults\":{}}}", faults_json(error.diagnostics()))};
+    return json_answer(fmt::format("{{\"faults\":{}}}", faults_json(error.diagnostics())));
   }
 }
 
-std::optional<std::size_t> App::add(const std::shared_ptr<AppRun>& run) {
+HttpAnswer App::launch(const std::shared_ptr<AppRun>& run, std::function<void(AppRun&)> work) {
   const std::lock_guard lock(mutex_);
   std::size_t going_on = 0;
   for (const auto& other : runs_) {
@@ -211,14 +296,15 @@ std::optional<std::size_t> App::add(const std::shared_ptr<AppRun>& run) {
     const std::lock_guard other_lock(other->mutex);
     going_on += other->state == AppRun::State::running ? 1 : 0;
   }
-  if (going_on >= kMostAtOnce) return std::nullopt;
+  if (going_on >= kMostAtOnce) return refused(429, "three runs go on already: cancel one, or wait");
   runs_.push_back(run);
   if (runs_.size() > kMostKept) {
     auto& old = runs_[runs_.size() - 1 - kMostKept];
     if (old) old->cancel = true;
     old.reset();
   }
-  return runs_.size() - 1;
+  run->thread = std::thread([run, work = std::move(work)] { guarded(*run, work); });
+  return json_answer(fmt::format("{{\"id\":{}}}", runs_.size() - 1));
 }
 
 std::shared_ptr<AppRun> App::find(const std::string& id) const {
@@ -229,33 +315,60 @@ std::shared_ptr<AppRun> App::find(const std::string& id) const {
 }
 
 HttpAnswer App::start(const HttpRequest& request) {
+  const std::string schedule = schedule_of(request.body);
   std::optional<ResolvedScenario> scenario;
   try {
-    scenario = scenario_of(request, environment_);
+    scenario = resolved(text_of(request.body), label_of(request), request.all_arguments("set"), schedule, environment_);
   } catch (const InputError& error) {
-    return {200, kJson, fmt::format("{{\"faults\":{}}}", faults_json(error.diagnostics()))};
+    return json_answer(fmt::format("{{\"faults\":{}}}", faults_json(error.diagnostics())));
   }
-  std::string label = scenario->name();
-  for (const std::string& set : request.all_arguments("set")) label += " " + set;
-  const auto run = std::make_shared<AppRun>(scenario->name(), label);
-  const auto id = add(run);
-  if (!id) return refused(429, "three runs go on already: cancel one, or wait");
+  const auto run = std::make_shared<AppRun>(
+      AppRun::Kind::replay, scenario->name(),
+      label_with(scenario->name(), request.all_arguments("set"), schedule.empty() ? "" : ", passes moved"));
+  run->text = text_of(request.body);
+  run->sets = request.all_arguments("set");
+  run->schedule = schedule;
   const bool unfits = request.argument("allow_oom") == "1";
-  run->thread = std::thread([run, scenario = *scenario, environment = environment_, unfits] {
-    guarded(*run, [&] {
-      RunSettings settings = settings_of(*run);
-      settings.allow_oom = unfits;
-      RunHooks hooks;
-      StepShown shown;
-      show_step(hooks, shown, true);
-      Report report = flopcast::run(scenario, environment, settings, hooks);
-      std::string page = to_html(report.data(), shown);
-      const std::lock_guard lock(run->mutex);
-      run->report = std::move(report);
-      run->page = std::move(page);
-    });
+  return launch(run, [scenario = *scenario, environment = environment_, unfits](AppRun& own) {
+    RunSettings settings = settings_of(own);
+    settings.allow_oom = unfits;
+    RunHooks hooks;
+    StepShown shown;
+    show_step(hooks, shown, true);
+    Report report = flopcast::run(scenario, environment, settings, hooks);
+    std::string page = to_html(report.data(), shown);
+    shown.timeline.reset();  // the page has it
+    const std::lock_guard lock(own.mutex);
+    own.report = std::move(report);
+    own.page = std::move(page);
+    own.shown = std::move(shown);
   });
-  return {200, kJson, fmt::format("{{\"id\":{}}}", *id)};
+}
+
+HttpAnswer App::start_study(const HttpRequest& request, AppRun::Kind kind) {
+  const AppScenario scenario{text_of(request.body), label_of(request), request.all_arguments("set")};
+  std::vector<AppAxis> axes;
+  try {
+    stay_inside(scenario.text, scenario.sets);
+    for (const std::string& axis : request.all_arguments("axis")) {
+      axes.push_back(parse_axis(axis));
+      for (const std::string& value : axes.back().values) stay_inside("", {axes.back().path + "=" + value});
+    }
+  } catch (const InputError& error) {
+    return json_answer(fmt::format("{{\"faults\":{}}}", faults_json(error.diagnostics())));
+  }
+  const std::string name = plain_name(request.argument("name")) ? request.argument("name") : "scenario";
+  std::string over = kind == AppRun::Kind::plan ? " plans" : " over";
+  for (const AppAxis& axis : axes) over += " " + axis.path.substr(axis.path.rfind('.') + 1);
+  const auto run = std::make_shared<AppRun>(kind, name, label_with(name, scenario.sets, over));
+  run->text = scenario.text;
+  run->sets = scenario.sets;
+  return launch(run, [scenario, axes, environment = environment_](AppRun& own) {
+    if (own.kind == AppRun::Kind::plan)
+      plan_points(own, scenario, environment);
+    else
+      sweep_points(own, scenario, axes, environment);
+  });
 }
 
 HttpAnswer App::start_comparison(const HttpRequest& request) {
@@ -268,47 +381,43 @@ HttpAnswer App::start_comparison(const HttpRequest& request) {
     scenarios.push_back(run->report->scenario().value());
     scenarios.back().name = run->label;
   }
-  const auto run = std::make_shared<AppRun>("comparison", "comparison");
-  const auto id = add(run);
-  if (!id) return refused(429, "three runs go on already: cancel one, or wait");
-  run->thread = std::thread([run, scenarios, environment = environment_] {
-    guarded(*run, [&] {
-      CompareOptions options;
-      RunSettings settings = settings_of(*run);
-      settings.allow_oom = true;
-      options.run = run_options(scenarios[0], environment, settings);
-      options.workers = 1;
-      std::string page = to_html(compare(scenarios, options));
-      const std::lock_guard lock(run->mutex);
-      run->page = std::move(page);
-    });
+  const auto run = std::make_shared<AppRun>(AppRun::Kind::comparison, "comparison", a->label + " → " + b->label);
+  return launch(run, [scenarios, environment = environment_](AppRun& own) {
+    CompareOptions options;
+    RunSettings settings = settings_of(own);
+    settings.allow_oom = true;
+    options.run = run_options(scenarios[0], environment, settings);
+    options.workers = 1;
+    std::string page = to_html(compare(scenarios, options));
+    const std::lock_guard lock(own.mutex);
+    own.page = std::move(page);
   });
-  return {200, kJson, fmt::format("{{\"id\":{}}}", *id)};
 }
 
-HttpAnswer App::state(const HttpRequest& request) const {
-  const auto run = find(request.argument("id"));
-  if (!run) return refused(404, "there is no such run");
-  constexpr std::array kNames = {"running", "done", "failed", "cancelled"};
-  const std::lock_guard lock(run->mutex);
-  return {200, kJson,
-          fmt::format("{{\"state\":\"{}\",\"name\":{},\"stage\":{},\"unit\":{},\"done\":{},\"all\":{},\"faults\":{}}}",
-                      kNames[static_cast<std::size_t>(run->state)], script_quoted(run->name), script_quoted(run->stage),
-                      script_quoted(run->unit), run->done, run->all, faults_json(run->faults))};
+std::string App::runs_json() const {
+  std::vector<std::shared_ptr<AppRun>> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all = runs_;
+  }
+  std::string out = "[";
+  for (std::size_t id = 0; id < all.size(); ++id) {
+    if (all[id]) out += (out.size() > 1 ? "," : "") + run_json(*all[id], id);
+  }
+  return out + "]";
 }
 
 HttpAnswer App::result(const HttpRequest& request, const std::string& what) const {
+  static constexpr std::array kKnown = {"state", "inputs", "points", "pipeline", "figures",
+                                        "page",  "json",   "csv",    "svg"};
+  if (std::find(kKnown.begin(), kKnown.end(), what) == kKnown.end()) return refused(404, "nothing here");
   const auto run = find(request.argument("id"));
   if (!run) return refused(404, "there is no such run");
   const std::lock_guard lock(run->mutex);
-  const std::string file = plain_name(run->name) ? run->name : "run";
-  if (what == "page") {
-    if (run->page.empty()) return refused(409, "there is no result yet");
-    return {200, kHtml, run->page, request.argument("save") == "1" ? file + ".html" : ""};
-  }
-  if (!run->report) return refused(409, "there is no result yet");
-  if (what == "json") return {200, kJson, run->report->json(), file + ".json"};
-  return {200, "text/csv; charset=utf-8", to_csv(metrics(*run->report)), file + ".csv"};
+  if (what == "state") return json_answer(state_json(*run));
+  if (what == "inputs") return json_answer(inputs_json(*run));
+  if (what == "points") return json_answer(points_json(*run));
+  return result_of(*run, what, plain_name(run->name) ? run->name : "run", request.argument("save") == "1");
 }
 
 // Figures that both reports have and that differ.
@@ -321,18 +430,7 @@ HttpAnswer App::difference(const HttpRequest& request) const {
     if (!run->report) return refused(409, "a run without a result");
     found.push_back(metrics(*run->report));
   }
-  std::string out = "[";
-  for (const Metric& metric : found[0]) {
-    const Metric* const other = find_metric(found[1], metric.name);
-    if (other == nullptr) continue;
-    const auto was = metric.number(), is = other->number();
-    if (!was || !is || *was == *is) continue;
-    out += fmt::format("{}{{\"name\":{},\"title\":{},\"meaning\":{},\"was\":{},\"is\":{},\"change\":{}}}",
-                       out.size() > 1 ? "," : "", script_quoted(metric.name), script_quoted(metric.title),
-                       script_quoted(metric.meaning), script_quoted(metric.shown()), script_quoted(other->shown()),
-                       *was != 0 ? shortest(*is / *was - 1) : "null");
-  }
-  return {200, kJson, out + "]"};
+  return json_answer(difference_json(found[0], found[1]));
 }
 
 HttpAnswer App::save(const HttpRequest& request) const {
@@ -341,8 +439,21 @@ HttpAnswer App::save(const HttpRequest& request) const {
   if (!plain_name(name)) return refused(400, "a name of letters, digits, - and _");
   try {
     const std::string file = settings_.folder + "/" + name + ".textproto";
-    write_file_atomically(file, request.body);
-    return {200, kJson, fmt::format("{{\"file\":{}}}", script_quoted(file))};
+    write_file_atomically(file, text_of(request.body));
+    return json_answer(fmt::format("{{\"file\":{}}}", script_quoted(file)));
+  } catch (const std::runtime_error& error) {
+    return refused(500, error.what());
+  }
+}
+
+/// The state of the page, for the next time the program is started with this folder.
+HttpAnswer App::keep(const HttpRequest& request) const {
+  constexpr std::size_t kMost = 1 << 20;
+  if (settings_.folder.empty()) return json_answer("{}");
+  if (request.body.size() > kMost) return refused(413, "too much to keep");
+  try {
+    write_file_atomically(settings_.folder + "/" + kSession, request.body);
+    return json_answer("{}");
   } catch (const std::runtime_error& error) {
     return refused(500, error.what());
   }

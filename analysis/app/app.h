@@ -1,43 +1,17 @@
 // The local application: scenarios are picked or described in a browser, replayed by this process, and shown as the
 // pages that `--html` writes. Nothing is kept outside of memory but what is saved into a folder the user named.
 #pragma once
-#include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "analysis/app/app_run.h"
 #include "analysis/app/http.h"
-#include "analysis/app/report_page.h"
 #include "flopcast/environment.h"
 
 namespace flopcast {
-
-/// A replay, or a comparison, that goes on beside others.
-class AppRun {
- public:
-  enum class State { running, done, failed, cancelled };
-  AppRun(std::string scenario_name, std::string with_changes)
-      : name(std::move(scenario_name)), label(std::move(with_changes)) {}
-  ~AppRun();
-  AppRun(const AppRun&) = delete;
-  AppRun& operator=(const AppRun&) = delete;
-
-  const std::string name;
-  const std::string label;  ///< with what was changed
-  std::atomic<bool> cancel{false};
-  std::thread thread;
-
-  // Below: by mutex.
-  mutable std::mutex mutex;
-  State state = State::running;
-  std::string stage, unit;
-  std::uint64_t done = 0, all = 0;
-  std::vector<Diagnostic> faults;
-  std::optional<Report> report;
-  std::string page;  ///< HTML
-};
 
 struct AppSettings {
   std::string folder;  ///< where scenarios may be saved; empty: nowhere
@@ -48,6 +22,9 @@ struct AppSettings {
 /// 32 random bytes as text for addresses.
 std::string random_token();
 
+/// Why a text may not be resolved here: it names a file outside of the folder (a schedule, a trace). Empty: nothing.
+std::string outside_of_folder(const std::string& text, const std::vector<std::string>& sets);
+
 class App {
  public:
   App(Environment environment, AppSettings settings);
@@ -55,28 +32,43 @@ class App {
   HttpAnswer answer(const HttpRequest& request);
   void set_port(int port) { settings_.port = port; }
   const std::string& token() const { return settings_.token; }
+  /// Reads what the first page needs, so that it need not wait for it: called beside the server.
+  void warm_up();
 
  private:
   bool may_ask(const HttpRequest& request) const;
+  HttpAnswer get(const HttpRequest& request, const std::string& what) const;
+  HttpAnswer post(const HttpRequest& request, const std::string& what);
+  HttpAnswer begin() const;
   HttpAnswer check(const HttpRequest& request) const;
   HttpAnswer start(const HttpRequest& request);
+  HttpAnswer start_study(const HttpRequest& request, AppRun::Kind kind);
   HttpAnswer start_comparison(const HttpRequest& request);
-  HttpAnswer state(const HttpRequest& request) const;
   HttpAnswer result(const HttpRequest& request, const std::string& what) const;
   HttpAnswer difference(const HttpRequest& request) const;
+  HttpAnswer scenario(const HttpRequest& request) const;
   HttpAnswer save(const HttpRequest& request) const;
-  HttpAnswer scenarios() const;
+  HttpAnswer keep(const HttpRequest& request) const;
+  const std::string& fields() const;
+  std::string label_of(const HttpRequest& request) const;
+  std::vector<std::string> saved() const;
+  std::string runs_json() const;
   std::shared_ptr<AppRun> find(const std::string& id) const;
-  /// @return its id; none where too many go on already
-  std::optional<std::size_t> add(const std::shared_ptr<AppRun>& run);
+  /// Adds a run and begins it. @return its id as JSON, or that too many go on already
+  HttpAnswer launch(const std::shared_ptr<AppRun>& run, std::function<void(AppRun&)> work);
 
   const Environment environment_;
   AppSettings settings_;
+  mutable std::once_flag fields_once_;
+  mutable std::string fields_;
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<AppRun>> runs_;  // by id; old ones are let go
 };
 
 /// The application's one page.
 std::string_view app_page();
+/// What runs in it, in two parts.
+std::string_view app_script();
+std::string_view app_study_script();
 
 }  // namespace flopcast

@@ -11,7 +11,10 @@ namespace {
 
 class PipelineToShow final : public TimelineSink {
  public:
-  PipelineToShow(const TrainingStep& step, StepShown& shown) : picture_(step), shown_(shown) {}
+  PipelineToShow(const TrainingStep& step, StepShown& shown) : picture_(step), shown_(shown) {
+    constexpr std::size_t kMostToEdit = 20'000;  // passes that anybody would move one by one
+    if (picture_.times().blocks.size() <= kMostToEdit) shown_.order = to_text(step.schedule);
+  }
   ~PipelineToShow() override { shown_.pipeline = picture_.times(); }
   void finished(const OperationGraph& graph, const OpSpan& span) override { picture_.finished(graph, span); }
 

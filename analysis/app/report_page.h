@@ -16,6 +16,7 @@ struct StepShown {
   PipelineTimes pipeline;
   std::optional<TimelineView> timeline;
   std::size_t gpus_left_out = 0;
+  std::string order;  ///< of passes, in the notation of `training.schedule_file`; empty where that would be very long
 };
 
 /// Adds what fills `shown`, which outlives the run. @param timeline also every operation

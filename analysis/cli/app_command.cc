@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "analysis/app/app.h"
 #include "analysis/cli/command.h"
@@ -33,7 +34,9 @@ void run_app(const AppArguments& a) {
   put(fmt::format("Open this in a browser on this machine (Ctrl-C ends it):\n\n    http://127.0.0.1:{}/{}/\n\n",
                   server->port(), app.token()));
   const StopFlag stop;
+  std::thread warming([&app] { app.warm_up(); });
   server->serve([] { return !StopFlag::raised(); });
+  warming.join();
 }
 
 }  // namespace

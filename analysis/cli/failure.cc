@@ -19,7 +19,7 @@ namespace flopcast {
 namespace {
 
 void tell_diagnostics(const InputError& error) {
-  for (const Diagnostic& diagnostic : error.diagnostics()) tell(to_string(diagnostic));
+  for (const Diagnostic& diagnostic : error.diagnostics()) tell_fault(to_string(diagnostic));
   if (error.diagnostics().empty()) tell(error.what());
 }
 

@@ -273,7 +273,7 @@ int run_command_line(const ProgramText& text, const std::function<void(Command&)
     return fault;  // for scripts that left out what they meant
   }
   if (const std::string wrong = fault_of_command(app, argc, argv); !wrong.empty()) {
-    tell(wrong);
+    tell_fault(wrong);
     return fault;
   }
   try {
@@ -282,7 +282,7 @@ int run_command_line(const ProgramText& text, const std::function<void(Command&)
   } catch (const CLI::ExtrasError& error) {
     const std::string wrong = fault_of_option(app, argc, argv);
     if (wrong.empty()) return show_words(app, error) == 0 ? 0 : fault;
-    tell(wrong);
+    tell_fault(wrong);
     return fault;
   } catch (const CLI::ParseError& error) {
     return show_words(app, error) == 0 ? 0 : fault;

@@ -20,7 +20,7 @@ namespace {
 struct PlanArguments {
   ScenarioArguments scenario;
   std::vector<std::string> open, keep, among, where, why, precision;
-  std::string json, csv, output, slo;
+  std::string json, csv, html, output, slo;
   double attainment = 0.9;
   int replays = 20, workers = 0;
   double effort = 60'000;
@@ -60,6 +60,7 @@ void find_deployment(const PlanArguments& a, const Environment& environment) {
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(study));
+  if (!a.html.empty()) write_text(a.html, to_html(study));
   if (!a.output.empty()) write_text(a.output, scenario_text(study, study.plans.front(), environment));
 }
 
@@ -88,11 +89,13 @@ void find_layout(const PlanArguments& a, const Environment& environment) {
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(study));
+  if (!a.html.empty()) write_text(a.html, to_html(study));
   if (!a.output.empty()) write_text(a.output, scenario_text(study, study.plans.front().choice, environment));
 }
 
 void find_plan(const PlanArguments& a) {
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--output", a.output}};
+  const OutputOption outputs[] = {
+      {"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}, {"--output", a.output}};
   check_outputs(outputs);
   const Environment environment = a.scenario.environment();
   const Scenario asked = load_open_scenario(a.scenario.file, a.scenario.sets, environment.data().libraries()).scenario;
@@ -123,6 +126,7 @@ void find_plan(const PlanArguments& a) {
     write_text(a.json, to_json(message));
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(study));
+  if (!a.html.empty()) write_text(a.html, to_html(study));
   if (!a.output.empty()) {
     write_text(a.output, scenario_text(study, study.plans.front().screened.choice, environment));
   }
@@ -182,6 +186,7 @@ void add_plan_command(Command& program) {
             .value_name("FILE");
         command.option("--csv", arguments.csv, "Write a row per plan (`-`: to stdout, instead of the text)")
             .value_name("FILE");
+        command.option("--html", arguments.html, "Write a page with the plans as pictures").value_name("FILE");
         command.option("--output", arguments.output, "Write the scenario with the best plan (`-`: to stdout)")
             .value_name("FILE");
       },

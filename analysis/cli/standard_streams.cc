@@ -78,6 +78,21 @@ void note(std::string_view line) noexcept {
   if (said == Verbosity::verbose) tell(line);
 }
 
+void tell_fault(std::string_view line) noexcept {
+  const std::size_t end = line.find(" found ");
+  if (end == std::string_view::npos || !terminal_colours(stderr)) return tell(line);
+  std::string shown;
+  try {
+    const TextStyle style = terminal_style(stderr);
+    shown = broken_lines(visible(line, LineEnds::allowed), style.width());
+    const std::size_t place = std::min(shown.find(" found "), shown.size());
+    shown = style.bad(shown.substr(0, place)) + shown.substr(place);
+  } catch (const std::bad_alloc&) {
+    return tell(line);
+  }
+  tell_styled(shown);
+}
+
 void tell(std::string_view line) noexcept {
   std::string shown;
   try {

@@ -24,6 +24,9 @@ void show(std::string_view text);
 /// what has been thrown. Whatever would steer a terminal is spelt out.
 void tell(std::string_view line) noexcept;
 
+/// The same of what went wrong, where it did in the colour of errors.
+void tell_fault(std::string_view line) noexcept;
+
 /// A word beside the result, which `--quiet` leaves out.
 void remark(std::string_view line) noexcept;
 

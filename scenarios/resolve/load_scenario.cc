@@ -17,6 +17,7 @@
 #include "scenarios/resolve/load_money.h"
 #include "scenarios/resolve/load_rl.h"
 #include "scenarios/resolve/load_serving.h"
+#include "scenarios/resolve/open_scenario.h"
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/plain_text.h"
 #include "workloads/schedules/schedule.h"
@@ -564,13 +565,18 @@ ReadScenario read_scenario(const std::string& text, const std::string& file, std
 OpenScenario load_open_scenario(const std::string& file_or_name, std::span<const std::string> sets,
                                 const Libraries& libraries) {
   const std::string path = scenario_path(file_or_name, libraries);
-  ReadScenario read = read_scenario(read_text_file(path), path, sets);
+  return load_open_scenario_text(read_text_file(path), path, sets, libraries);
+}
+
+OpenScenario load_open_scenario_text(const std::string& text, const std::string& file,
+                                     std::span<const std::string> sets, const Libraries& libraries) {
+  ReadScenario read = read_scenario(text, file, sets);
   OpenScenario open;
   note_stated(read.scenario, "", open.stated);
   google::protobuf::TextFormat::Printer printer;
   printer.PrintToString(read.scenario, &open.text);
   open.scenario =
-      Resolver(std::move(read.scenario), std::move(read.places), path, std::move(read.faults), libraries, true)
+      Resolver(std::move(read.scenario), std::move(read.places), file, std::move(read.faults), libraries, true)
           .resolve();
   return open;
 }

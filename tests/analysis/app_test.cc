@@ -8,6 +8,7 @@
 #include <random>
 
 #include "analysis/app/app.h"
+#include "analysis/app/app_studies.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 
@@ -47,13 +48,13 @@ std::string finished(App& app, const std::string& id) {
 TEST_CASE("app: only who knows the token is answered, under the one host, from the one origin", "[app]") {
   App app(load_environment(), {"", kToken, kPort});
   CHECK(app.answer(request("GET", "")).status == 200);
-  CHECK(app.answer(request("GET", "scenarios")).status == 200);
+  CHECK(app.answer(request("GET", "begin")).status == 200);
   const auto refused = [&](HttpRequest asked) {
     const HttpAnswer answer = app.answer(asked);
     CHECK(answer.status == 403);
     CHECK_THAT(answer.body, !ContainsSubstring(kToken));
   };
-  for (const char* path : {"/", "/scenarios", "/secre/", "/secrets/", "/secret", "/Secret/", "//", "/secret x/", ""}) {
+  for (const char* path : {"/", "/begin", "/secre/", "/secrets/", "/secret", "/Secret/", "//", "/secret x/", ""}) {
     HttpRequest asked = request("GET", "");
     asked.path = path;
     CAPTURE(path);
@@ -61,7 +62,7 @@ TEST_CASE("app: only who knows the token is answered, under the one host, from t
   }
   // DNS rebinding: the browser thinks that evil.example is here.
   for (const char* host : {"evil.example:4711", "localhost:4711", "127.0.0.1", "127.0.0.1:80", ""}) {
-    HttpRequest asked = request("GET", "scenarios");
+    HttpRequest asked = request("GET", "begin");
     asked.headers["host"] = host;
     refused(asked);
   }
@@ -72,7 +73,7 @@ TEST_CASE("app: only who knows the token is answered, under the one host, from t
   HttpRequest foreign = request("POST", "run", testing::kDense);
   foreign.headers["origin"] = "https://evil.example";
   refused(foreign);
-  HttpRequest site = request("GET", "scenarios");
+  HttpRequest site = request("GET", "begin");
   site.headers["sec-fetch-site"] = "cross-site";
   refused(site);
   CHECK(app.answer(request("GET", "nothing")).status == 404);
@@ -122,6 +123,111 @@ TEST_CASE("app: a run is cancelled, and saving goes into the folder and nowhere 
   CHECK(without.answer(with(request("POST", "save", "x"), "name", "mine")).status == 403);
 }
 
+TEST_CASE("app: what the page begins with, and a state that outlives the program", "[app]") {
+  const test::TemporaryFolder folder;
+  {
+    App app(load_environment(), {folder.path(), kToken, kPort});
+    CHECK_THAT(app.answer(request("GET", "begin")).body, ContainsSubstring("\"deepseek_v3_2048_h800\"") &&
+                                                             ContainsSubstring("\"folder\":true") &&
+                                                             ContainsSubstring("\"session\":\"\""));
+    CHECK(app.answer(request("POST", "keep", "{\"name\":\"<b>\"}")).status == 200);
+    CHECK(app.answer(request("POST", "keep", std::string(2 << 20, 'x'))).status == 413);
+    CHECK(app.answer(with(request("POST", "save", "cluster {}"), "name", "mine")).status == 200);
+  }
+  App again(load_environment(), {folder.path(), kToken, kPort});
+  again.warm_up();
+  CHECK_THAT(again.answer(request("GET", "begin")).body,
+             ContainsSubstring("\\u003cb\\u003e") && ContainsSubstring("\"saved\":[\"mine\"]"));
+  CHECK(again.answer(with(request("GET", "scenario"), "name", "mine")).body == "cluster {}");
+  CHECK_THAT(again.answer(with(request("GET", "scenario"), "name", "deepseek_v3_2048_h8000")).body,
+             ContainsSubstring("did you mean deepseek_v3_2048_h800?"));
+  CHECK_THAT(again.answer(request("GET", "fields")).body, ContainsSubstring("training.plan.pipeline"));
+  // A link in the folder leads out of it.
+  std::filesystem::create_symlink("/etc/hostname", folder.path() + "/link.textproto");
+  CHECK(again.answer(with(request("GET", "scenario"), "name", "link")).status == 404);
+}
+
+TEST_CASE("app: no text names a file outside of the scenario's folder", "[app]") {
+  for (const char* text :
+       {"training { schedule_file: \"/etc/passwd\" }", "trace { file: '../secret' }", "trace { file : \"a/../../b\" }",
+        "trace { file: # a comment\n \"/x\" }", "trace { file: \"/e\" 'tc' }", "trace { file: \"\\x2fetc\" }",
+        "trace { file: \".\" \"./x\" }"}) {
+    CAPTURE(text);
+    CHECK_FALSE(outside_of_folder(text, {}).empty());
+  }
+  CHECK(outside_of_folder("# file: \"/etc\"\ntitle: \"/etc\" trace { file: \"a/b.csv\" } name: \"../x\"", {}).empty());
+  CHECK(outside_of_folder("", {"training.plan.data=4", "training.schedule_file=order.txt"}).empty());
+  CHECK_FALSE(outside_of_folder("", {"training.schedule_file=/etc/passwd"}).empty());
+  CHECK_FALSE(outside_of_folder("", {"serving.traffic.trace=file: \"/etc/passwd\""}).empty());
+  App app(load_environment(), {"", kToken, kPort});
+  const HttpRequest asked = with(request("POST", "run", testing::kDense), "set", "training.schedule_file=/etc/passwd");
+  CHECK_THAT(app.answer(asked).body,
+             ContainsSubstring("below the scenario's own folder") && !ContainsSubstring("root:"));
+  CHECK_THAT(
+      app.answer(with(request("POST", "sweep", testing::kDense), "axis", "training.schedule_file=a,/etc/passwd")).body,
+      ContainsSubstring("below the scenario's own folder"));
+}
+
+TEST_CASE("app: a sweep gives a point per candidate, refused ones with a fault", "[app]") {
+  App app(load_environment(), {"", kToken, kPort});
+  HttpRequest sweep = with(request("POST", "sweep", testing::kDense), "axis", "training.batch.sequences=64,128,63");
+  sweep.arguments.emplace_back("axis", "training.schedule=gpipe,1f1b");
+  CHECK_THAT(app.answer(sweep).body, ContainsSubstring("\"id\":0"));
+  CHECK_THAT(finished(app, "0"), ContainsSubstring("\"done\"") && ContainsSubstring("\"points\":6"));
+  const std::string points = app.answer(with(request("GET", "points"), "id", "0")).body;
+  CHECK_THAT(points,
+             ContainsSubstring("\"training.step_time_s\"") && ContainsSubstring("sequences=128, schedule=gpipe"));
+  CHECK_THAT(points, ContainsSubstring("expected"));  // 63 sequences do not divide
+  const HttpAnswer csv = app.answer(with(request("GET", "csv"), "id", "0"));
+  CHECK(std::count(csv.body.begin(), csv.body.end(), '\n') == 7);
+  CHECK_THAT(app.answer(with(request("GET", "inputs"), "id", "0")).body, ContainsSubstring("A small dense model"));
+  for (const char* axis : {"", "training.plan.data", "=1,2", "training.plan.data= , "}) {
+    CAPTURE(axis);
+    CHECK_THAT(app.answer(with(request("POST", "sweep", testing::kDense), "axis", axis)).body,
+               ContainsSubstring("\"faults\":[{"));
+  }
+  HttpRequest many = request("POST", "sweep", testing::kDense);
+  std::string values = "1";
+  for (int i = 2; i < 500; ++i) values += "," + std::to_string(i);
+  many.arguments.emplace_back("axis", "training.batch.sequences=" + values);
+  CHECK_THAT(app.answer(many).body, ContainsSubstring("\"id\":1"));
+  CHECK_THAT(finished(app, "1"), ContainsSubstring("more than 400"));
+  CHECK(parse_axis("a.b='x, y',z").values == std::vector<std::string>{"x, y", "z"});
+}
+
+TEST_CASE("app: plans are priced, and the best of them replayed", "[app]") {
+  App app(load_environment(), {"", kToken, kPort});
+  CHECK_THAT(app.answer(request("POST", "plan", testing::kDense)).body, ContainsSubstring("\"id\":0"));
+  CHECK_THAT(finished(app, "0"), ContainsSubstring("\"done\""));
+  const std::string points = app.answer(with(request("GET", "points"), "id", "0")).body;
+  CHECK_THAT(points, ContainsSubstring("\"replayed\":true") && ContainsSubstring("training.plan.pipeline="));
+}
+
+TEST_CASE("app: passes are moved, and what is impossible says why", "[app]") {
+  App app(load_environment(), {"", kToken, kPort});
+  const std::string text = testing::kDense;
+  app.answer(with(request("POST", "run", text), "set", "training.batch.sequences=16"));
+  CHECK_THAT(finished(app, "0"), ContainsSubstring("\"done\""));
+  CHECK_THAT(app.answer(request("GET", "runs")).body, ContainsSubstring("\"passes\":true"));
+  const std::string pipeline = app.answer(with(request("GET", "pipeline"), "id", "0")).body;
+  CHECK_THAT(pipeline, ContainsSubstring("3: F0 B0 F1 B1 F2 B2 F3 B3") && ContainsSubstring("\"rows\":4"));
+  CHECK_THAT(app.answer(with(request("GET", "svg"), "id", "0")).body, ContainsSubstring("<svg"));
+  const auto moved = [&](const std::string& last) {
+    return with(request("POST", "run",
+                        text +
+                            "\x1e"
+                            "0: F0 F1 F2 F3 B0 B1 B2 B3\n1: F0 F1 F2 F3 B0 B1 B2 B3\n"
+                            "2: F0 F1 F2 F3 B0 B1 B2 B3\n3: " +
+                            last + "\n"),
+                "set", "training.batch.sequences=16");
+  };
+  CHECK_THAT(app.answer(moved("F0 F1 F2 F3 B0 B1 B2 B3")).body, ContainsSubstring("\"id\":1"));
+  CHECK_THAT(finished(app, "1"), ContainsSubstring("\"done\""));
+  CHECK_THAT(app.answer(with(request("GET", "inputs"), "id", "1")).body, ContainsSubstring("F0 F1 F2 F3"));
+  CHECK_THAT(app.answer(moved("B0 F0 F1 F2 F3 B1 B2 B3")).body, ContainsSubstring("\"faults\":[{"));
+  CHECK_THAT(app.answer(moved("F0 F1 F2 B0 B1 B2")).body, ContainsSubstring("\"faults\":[{"));
+}
+
 TEST_CASE("http: what is malformed is no request", "[app]") {
   CHECK(parse_request("GET /a%20b?x=1&y=%41+c HTTP/1.1\r\nHost: h").request->path == "/a b");
   CHECK(parse_request("GET /?x=1&y=%41+c HTTP/1.1").request->argument("y") == "A c");
@@ -155,6 +261,20 @@ TEST_CASE("http: what is malformed is no request", "[app]") {
     if (parsed.request && app.answer(*parsed.request).status == 200) ++let_in;
   }
   CHECK(let_in < 10'000);
+}
+
+TEST_CASE("app: three runs at a time, seen by whoever asks", "[app]") {
+  App app(load_environment(), {"", kToken, kPort});
+  const HttpRequest long_run = with(request("POST", "run", testing::kDense), "set", "training.batch.sequences=65536");
+  for (int i = 0; i < 3; ++i) CHECK(app.answer(long_run).status == 200);
+  const HttpAnswer fourth = app.answer(long_run);
+  CHECK(fourth.status == 429);
+  CHECK_THAT(fourth.body, ContainsSubstring("cancel one, or wait"));
+  const std::string seen = app.answer(request("GET", "runs")).body;  // of any browser
+  CHECK_THAT(seen, ContainsSubstring("\"id\":2") && ContainsSubstring("\"running\""));
+  for (const char* id : {"0", "1", "2", "2"})
+    CHECK(app.answer(with(request("POST", "cancel"), "id", id)).status == 200);
+  for (const char* id : {"0", "1", "2"}) CHECK_THAT(finished(app, id), ContainsSubstring("\"cancelled\""));
 }
 
 /// What the server answers to these bytes.

@@ -111,7 +111,9 @@ TEST_CASE("what is said fits the terminal, from 60 to 200 columns", "[cli]") {
     }
   }
   CHECK_THAT(on_terminal({"list", "gpus"}, 80), ContainsSubstring("\x1b[1m"));
+  CHECK_THAT(on_terminal({"rnu"}, 80), StartsWith("\x1b[31mcommand:\x1b[0m found"));
   setenv("NO_COLOR", "1", 1);
+  CHECK_THAT(on_terminal({"rnu"}, 80), StartsWith("command: found"));
   CHECK_THAT(on_terminal({"list", "gpus"}, 80), !ContainsSubstring("\x1b["));
   unsetenv("NO_COLOR");
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 
+#include "analysis/render/format.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/plan/plan_study.h"
 #include "scenarios/proto/plan_report.pb.h"
@@ -198,6 +199,10 @@ TEST_CASE("plan keeps what is stated, searches the rest, and says why not", "[pl
   CHECK(study.why[0].text.find("divisor of the 32 attention heads") != std::string::npos);
   CHECK(study.why[1].verdict == PlanAnswer::Verdict::slower);
   CHECK(to_message(study).plans_size() == std::ssize(study.plans));
+  const std::string page = to_html(study);
+  CHECK(page.find(format_time(study.plans.front().step)) != std::string::npos);
+  CHECK(page.find("What holds the best back") != std::string::npos);
+  CHECK(page.find("divisor of the 32 attention heads") != std::string::npos);
   const std::string text = scenario_text(study, study.plans.front().screened.choice, testing::environment());
   const Scenario written = resolve_text(text, "best.textproto", testing::environment()).value();
   CHECK(choice_of(*written.training, study.space.precisions) == study.plans.front().screened.choice);

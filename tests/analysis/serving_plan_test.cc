@@ -44,6 +44,7 @@ TEST_CASE("plan of a service ranks every deployment, its own among them", "[plan
   CHECK_THAT(to_text(study), ContainsSubstring("own deployment"));
   CHECK_THAT(to_csv(study), ContainsSubstring("TP4,"));
   CHECK(to_message(study).plans_size() == 3);
+  CHECK_THAT(to_html(study), ContainsSubstring("TP4 serves most per GPU") && ContainsSubstring("Left out (1)"));
 }
 
 TEST_CASE("a stricter promise serves fewer; prompts and answers apart are tried", "[plan]") {

@@ -24,6 +24,7 @@ PAGES = {
     "chips": ["policy", "classify", "--date", "2024-01-01"],
     "frontier": ["policy", "frontier", "deepseek_v3_2048_h800", "--rule", "R2023_10"],
     "claims": ["claims", "cache-57x"],
+    "plan": ["plan", "h100_llama_3_1_8b_bf16_64", "--open", "all", "--why", "plan.tensor=8"],
     "explain": ["explain", "deepseek_v3_2048_h800"],
     "size": ["size", "llama_3_1_8b_azure_conversation", "--slo", "ttft=2s,tpot=50ms"],
     "curve": ["curve", "deepseek_r1_distill_llama_8b_one_gpu", "llama_3_1_8b_azure_conversation", "--users", "1,4,16,64"],

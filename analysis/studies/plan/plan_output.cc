@@ -80,7 +80,9 @@ report::RankedPlan to_message(const PlanStudy& study, const ReplayedPlan& plan, 
   return message;
 }
 
-std::string searched_text(const PlanStudy& study, const TextStyle& style) {
+}  // namespace
+
+std::string searched_text(const PlanStudy& study) {
   const SearchResult& s = study.search;
   std::string text = fmt::format(
       "{} plans divide what they have to. {} leave no room for the model; {} were priced in closed form ({} of them do "
@@ -97,7 +99,7 @@ std::string searched_text(const PlanStudy& study, const TextStyle& style) {
     text += fmt::format(" No plan that was {} computes for less than {}.",
                         s.left > 0 ? "left out" : "ruled out by the bound", format_time(s.bound));
   }
-  return wrap(text, style.width(), "") + "\n";
+  return text;
 }
 
 std::string own_text(const PlanStudy& study) {
@@ -117,8 +119,6 @@ std::string own_text(const PlanStudy& study) {
   return fmt::format("The scenario's own plan {}: {}, {}.", standing, format_time(study.own->step), rank);
 }
 
-}  // namespace
-
 std::string held_back(const StepParts& parts) {
   std::vector<std::pair<double, std::string>> shares;
   for (const NamedPart& part : kHeldBackBy) {
@@ -132,7 +132,7 @@ std::string held_back(const StepParts& parts) {
   return words.empty() ? "compute" : fmt::format("{}", fmt::join(words, ", "));
 }
 
-std::string to_text(const PlanStudy& study, const TextStyle& style) {
+std::string answer_text(const PlanStudy& study) {
   const ReplayedPlan& best = study.plans.front();
   std::string text = fmt::format("{} on {} GPUs ({}): the best plan takes {} a step, {} MFU (causal)", study.base.title,
                                  study.space.gpus, study.base.cluster.node.gpu.name, format_time(best.step),
@@ -142,7 +142,11 @@ std::string to_text(const PlanStudy& study, const TextStyle& style) {
     if (best.usd > 0) text += fmt::format(" and {}", format_usd(Usd(best.usd)));
     text += " without interruptions";
   }
-  text = wrap(text + ".", style.width(), "") + "\n\n";
+  return text + ".";
+}
+
+std::string to_text(const PlanStudy& study, const TextStyle& style) {
+  std::string text = wrap(answer_text(study), style.width(), "") + "\n\n";
   TextTable table({Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
   table.header({"", "step", "", "memory", "MFU", "plan, and what the others differ in  [what holds them back]"});
   for (std::size_t i = 0; i < study.plans.size(); ++i) {
@@ -157,7 +161,7 @@ std::string to_text(const PlanStudy& study, const TextStyle& style) {
   for (const PlanAnswer& answer : study.why) {
     text += wrap(fmt::format("Why not {}? {}.", answer.asked, answer.text), style.width() - 2, "  ") + "\n";
   }
-  return text + searched_text(study, style);
+  return text + wrap(searched_text(study), style.width(), "") + "\n";
 }
 
 report::PlanStudy to_message(const PlanStudy& study) {

@@ -91,7 +91,13 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
 /// "bubble 14 %, tensor exchange 9 %": the largest parts that are not compute.
 std::string held_back(const StepParts& parts);
 
+// What was found, where the scenario's own plan stands (may be empty), and how the search went, in sentences.
+std::string answer_text(const PlanStudy& study);
+std::string own_text(const PlanStudy& study);
+std::string searched_text(const PlanStudy& study);
+
 std::string to_text(const PlanStudy& study, const TextStyle& style = TextStyle());
+std::string to_html(const PlanStudy& study);
 report::PlanStudy to_message(const PlanStudy& study);
 /// A row per plan.
 std::string to_csv(const PlanStudy& study);

@@ -78,7 +78,12 @@ LoopPlanStudy plan_loop(const std::string& file_or_name, const Environment& envi
 /// `path=value` of every field that a choice says.
 std::vector<std::string> loop_settings(const LoopChoice& choice, const Scenario& base);
 
+// What was found and where the scenario's own layout stands, in sentences.
+std::string answer_text(const LoopPlanStudy& study);
+std::string own_text(const LoopPlanStudy& study);
+
 std::string to_text(const LoopPlanStudy& study, const TextStyle& style = TextStyle());
+std::string to_html(const LoopPlanStudy& study);
 std::string to_csv(const LoopPlanStudy& study);
 report::LoopPlanStudy to_message(const LoopPlanStudy& study);
 /// A scenario file with a choice in place of its own.

@@ -13,7 +13,9 @@ namespace {
 /// Layouts that text shows; CSV and JSON have all.
 constexpr std::size_t kLoopsShown = 12, kLoopsLeftOutShown = 6;
 
-std::string best_loop(const LoopPlanStudy& study) {
+}  // namespace
+
+std::string answer_text(const LoopPlanStudy& study) {
   const PlannedLoop& best = study.plans.front();
   std::string text = fmt::format("{} on {}: a step takes {} ({:.4g} tokens per second and GPU) with {}.",
                                  study.base.title.empty() ? study.base.name : study.base.title,
@@ -28,7 +30,7 @@ std::string best_loop(const LoopPlanStudy& study) {
   return text;
 }
 
-std::string own_loop(const LoopPlanStudy& study) {
+std::string own_text(const LoopPlanStudy& study) {
   for (std::size_t i = 0; i < study.plans.size(); ++i) {
     const PlannedLoop& plan = study.plans[i];
     if (!(plan.choice == *study.own)) continue;
@@ -40,10 +42,8 @@ std::string own_loop(const LoopPlanStudy& study) {
   return "The scenario's own layout does not run.";
 }
 
-}  // namespace
-
 std::string to_text(const LoopPlanStudy& study, const TextStyle& style) {
-  std::string text = wrap(best_loop(study), style.width(), "") + "\n\n";
+  std::string text = wrap(answer_text(study), style.width(), "") + "\n\n";
   TextTable table({Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
   table.header({"", "step", "answers", "training", "tok/s/GPU", "at work", "layout"});
   for (std::size_t i = 0; i < std::min(kLoopsShown, study.plans.size()); ++i) {
@@ -52,7 +52,7 @@ std::string to_text(const LoopPlanStudy& study, const TextStyle& style) {
                format_time(plan.training), fmt::format("{:.4g}", plan.tokens_per_s_per_gpu()),
                format_percent(plan.busy), loop_text(plan.choice)});
   }
-  text += table.render(style) + "\n" + wrap(own_loop(study), style.width(), "") + "\n";
+  text += table.render(style) + "\n" + wrap(own_text(study), style.width(), "") + "\n";
   text +=
       wrap(fmt::format("{} layouts were replayed; {} plans of the trainer were priced in closed form before. Seconds "
                        "of answers are those that training does not hide.",

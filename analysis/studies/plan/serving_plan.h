@@ -78,7 +78,12 @@ struct ServingPlanStudy {
 ServingPlanStudy plan_serving(const std::string& file_or_name, const Environment& environment,
                               const std::vector<std::string>& sets, const ServingPlanOptions& options);
 
+// What was found and where the scenario's own deployment stands, in sentences.
+std::string answer_text(const ServingPlanStudy& study);
+std::string own_text(const ServingPlanStudy& study);
+
 std::string to_text(const ServingPlanStudy& study, const TextStyle& style = TextStyle());
+std::string to_html(const ServingPlanStudy& study);
 std::string to_csv(const ServingPlanStudy& study);
 report::ServingPlanStudy to_message(const ServingPlanStudy& study);
 /// A scenario file with so many units of the plan as its traffic needs, or as the cluster holds.

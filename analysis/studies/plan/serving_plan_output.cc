@@ -18,7 +18,9 @@ std::string cost_of(const CurveSample& s) {
   return s.usd_per_million_output > 0 ? fmt::format("{:.2f}", s.usd_per_million_output) : "-";
 }
 
-std::string answer(const ServingPlanStudy& study) {
+}  // namespace
+
+std::string answer_text(const ServingPlanStudy& study) {
   const PlannedUnit& best = study.plans.front();
   std::string text = fmt::format(
       "{} on {} GPUs ({}): with {} of requests within {}, most per GPU is served by {}: {:.3g} requests per second on "
@@ -51,10 +53,8 @@ std::string own_text(const ServingPlanStudy& study) {
   return fmt::format("The scenario's own deployment, {}, serves nothing within the promise.", unit_text(*study.own));
 }
 
-}  // namespace
-
 std::string to_text(const ServingPlanStudy& study, const TextStyle& style) {
-  std::string text = wrap(answer(study), style.width(), "") + "\n\n";
+  std::string text = wrap(answer_text(study), style.width(), "") + "\n\n";
   TextTable table(
       {Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left});
   table.header(
