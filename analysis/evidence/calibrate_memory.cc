@@ -22,14 +22,14 @@ constexpr double kCast = 2 + 1 + kScale;                       // BF16 in, FP8 a
 // choices).
 constexpr double kReceivedPerRow = 0.897;
 
-struct Launches {
+struct LaunchesOfClass {
   std::string_view phase;
   std::string_view kernel;  // how its name begins
   MemoryKernel kind;
   double bytes;  // all launches of a layer together
 };
 
-constexpr Launches kLaunches[] = {
+constexpr LaunchesOfClass kLaunches[] = {
     {"attn(F)", "cuda::per_token_cast_to_fp8_with_channels", MemoryKernel::cast,
      kTokens*(4 * kHidden + kQueryRank + kKvRank) * kCast},
     {"attn(F)", "cuda::per_token_cast_to_fp8_with_fp8_special_fmt", MemoryKernel::cast, kTokens* kValue*(2 + 1 + 1.5)},
@@ -106,7 +106,7 @@ std::vector<MemoryMeasurement> profiled_memory_kernels(const std::string& elemen
     const std::string& phase = table.text(i, "phase");
     const std::string& kernel = table.text(i, "kernel");
     const double sum = table.number(i, "sum_us_per_layer"), launches = table.number(i, "launches_per_layer");
-    for (const Launches& known : kLaunches) {
+    for (const LaunchesOfClass& known : kLaunches) {
       if (phase != known.phase || !kernel.starts_with(known.kernel)) continue;
       result.push_back(measurement(phase + " " + std::string(known.kernel), known.kind, known.bytes, sum, launches));
       break;

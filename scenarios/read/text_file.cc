@@ -40,7 +40,6 @@ std::vector<std::string> field_names(const std::string& message_type) {
   return names;
 }
 
-
 /// Between the quotes that follow `before`: the names that Protobuf's messages carry.
 std::string quoted_after(const std::string& message, const std::string& before) {
   const auto start = message.find(before + "\"");
