@@ -20,9 +20,14 @@ std::vector<FairShare::Flow>& FairShare::on_link(LinkId link) {
   return on_link_[link.index()];
 }
 
-double FairShare::capacity(LinkId link) const {
-  const double all = network_.link(link).bandwidth.value();
-  return link.index() < background_.size() ? all - background_[link.index()] : all;
+/// Networks grow while flows run.
+void FairShare::know_links() {
+  for (std::size_t i = capacity_.size(); i < network_.link_count(); ++i) {
+    const Link& link = network_.link(LinkId::at(i));
+    bandwidth_.push_back(link.bandwidth.value());
+    capacity_.push_back(link.bandwidth.value());
+    shares_.push_back(link.shared);
+  }
 }
 
 FairShare::Flow FairShare::start(Seconds now, std::span<const LinkId> links, Bytes bytes) {
@@ -38,13 +43,13 @@ FairShare::Flow FairShare::start(Seconds now, std::span<const LinkId> links, Byt
   State& state = flows_[flow];
   state.links.clear();
   state.cap = kNoLimit;
+  know_links();
   for (const LinkId id : links) {
-    const Link& link = network_.link(id);
-    if (link.shared) {
+    if (shares_[id.index()]) {
       state.links.push_back(id);
       on_link(id).push_back(flow);
     } else {
-      state.cap = std::min(state.cap, link.bandwidth.value());
+      state.cap = std::min(state.cap, bandwidth_[id.index()]);
     }
   }
   state.bytes = state.left = bytes.value();
@@ -60,13 +65,11 @@ FairShare::Flow FairShare::start(Seconds now, std::span<const LinkId> links, Byt
 
 void FairShare::set_background(Seconds now, LinkId link, BytesPerSecond taken) {
   assert(taken < network_.link(link).bandwidth);
-  if (link.index() >= background_.size()) {
-    if (taken == BytesPerSecond(0)) return;
-    background_.resize(network_.link_count());
-  }
-  if (background_[link.index()] == taken.value()) return;
+  know_links();
+  const double left = bandwidth_[link.index()] - taken.value();
+  if (capacity_[link.index()] == left) return;
   touch_at(now.value());
-  background_[link.index()] = taken.value();
+  capacity_[link.index()] = left;
   changed_.push_back(link);
 }
 

@@ -2,6 +2,7 @@
 // has it from SimGrid, without a solver's own clock. For simulations where what starts next depends on what
 // ended (serving).
 #pragma once
+#include <array>
 #include <cstdint>
 #include <span>
 #include <utility>
@@ -43,9 +44,30 @@ class FairShare {
 
  private:
   static constexpr std::uint32_t kNoPort = ~std::uint32_t{0};
+  /// Most routes cross a few shared links.
+  class Links {
+   public:
+    void clear() {
+      count_ = 0;
+      more_.clear();
+    }
+    void push_back(LinkId link) {
+      if (count_ < kFew) few_[count_] = link;
+      if (count_ == kFew) more_.assign(few_.begin(), few_.end());
+      if (count_++ >= kFew) more_.push_back(link);
+    }
+    const LinkId* begin() const { return count_ > kFew ? more_.data() : few_.data(); }
+    const LinkId* end() const { return begin() + count_; }
+
+   private:
+    static constexpr std::size_t kFew = 6;
+    std::array<LinkId, kFew> few_;
+    std::size_t count_ = 0;
+    std::vector<LinkId> more_;  // all of them, when they are more than a few
+  };
   struct State {
-    std::vector<LinkId> links;  // shared ones
-    double cap = 0;             // of its own: the narrowest pipe that it shares with nobody
+    Links links;     // shared ones
+    double cap = 0;  // of its own: the narrowest pipe that it shares with nobody
     double bytes = 0, left = 0, rate = 0, since = 0;
     double next_rate = 0;  // while rates are found; below zero: open
     LinkId bottleneck;     // on which nobody is faster; invalid: its own cap
@@ -69,7 +91,8 @@ class FairShare {
   bool in_group(Flow flow) const { return mark_[flow] == round_; }
   bool is_alone(Flow flow);
   void note_meetings(Flow flow);
-  double capacity(LinkId link) const;
+  double capacity(LinkId link) const { return capacity_[link.index()]; }
+  void know_links();
   void list_ports();
   void fix_rate(Flow flow, double rate, LinkId bottleneck);
   static bool wider(const Offer& a, const Offer& b);
@@ -83,7 +106,9 @@ class FairShare {
 
   const Network& network_;
   double resolution_;
-  std::vector<double> background_;  // per link; nothing on those beyond the end
+  // Per link, at hand: bandwidth, what others leave of it, and whether flows share it.
+  std::vector<double> bandwidth_, capacity_;
+  std::vector<char> shares_;
   std::vector<State> flows_;
   std::vector<Flow> free_;
   std::vector<std::vector<Flow>> on_link_;  // active flows per shared link

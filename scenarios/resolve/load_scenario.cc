@@ -264,15 +264,15 @@ class Resolver {
   }
 
   void serving() {
-    if (cluster_known_ && !out_.cluster.slow_parts.empty())
-      out_.notes.push_back(
-          "cluster.slow changes nothing here: serving takes every part at the speed of its data sheet");
     if (!in_.has_model())
       add("model", "nothing", "the model to serve, such as \"llama-3.1-8b\" (`flopcast list models` shows all)");
     out_.serving = load_serving(in_.serving(),
                                 {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr, file_,
                                  &places_, &libraries_, "serving.", open_},
                                 faults_);
+    if (!out_.serving || !cluster_known_ || out_.cluster.slow_parts.empty() || open_) return;
+    if (std::ranges::all_of(out_.serving->pools, [](const PoolSpec& pool) { return pool.slow.empty(); }))
+      out_.notes.push_back("cluster.slow changes nothing here: no replica has a part of those GPUs");
   }
 
   /// `training` says how one update is cut up: the loop takes it along.

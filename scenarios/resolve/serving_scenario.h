@@ -31,6 +31,7 @@ struct ServingScenario {
   std::vector<std::string> class_names;
   std::vector<std::string> clients;  ///< of benchmarks, "stream: client"
   std::vector<ServiceLevel> levels;  ///< per class
+  ClassRules classes;                ///< per class: priorities, shares, deadlines
   std::vector<PoolSpec> pools;       ///< a chain: requests enter the first
   ExpertPaceConfig expert_pace;
   bool expert_pace_stated = false;
@@ -65,6 +66,7 @@ struct ServingScenario {
     field.aside(&ServingScenario::class_names, "traffic_description");
     field.aside(&ServingScenario::clients, "traffic_description");
     field.aside(&ServingScenario::levels, "traffic_description");
+    field.aside(&ServingScenario::classes, "traffic_description");
     field("pools", &ServingScenario::pools, {.cause = "plan", .resolved = true});
     field("expert_skew", &ServingScenario::expert_pace);
     field.aside(&ServingScenario::expert_pace_stated, "expert_skew");

@@ -91,7 +91,8 @@ TEST_CASE("what counts a run, a server or a tariff twice is refused with what wo
   CHECK_THAT(refused("network { likely: 5000 }", "pays: \"cluster\" network { likely: 5000 }"),
              ContainsSubstring("counted twice"));
   CHECK_THAT(refused("network { likely: 5000 }", "server { likely: 5000 }"), ContainsSubstring("counted twice"));
-  CHECK_THAT(refused("name: \"licences\"", "name: \"run\""), ContainsSubstring("whose hours are used on own already"));
+  CHECK_THAT(refused("name: \"licences\"", "name: \"run\""),
+             ContainsSubstring("whose hours are used on \"own\" already"));
   CHECK_THAT(refused("gpu_hours { likely: 300000 }",
                      "from: \"2023-01-01\" until: \"2023-01-31\" gpu_hours { likely: 300000 }"),
              ContainsSubstring("at most 7.2e+04"));

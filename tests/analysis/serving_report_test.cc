@@ -97,6 +97,66 @@ TEST_CASE("users in step are warned of, a benchmark's client and its warm-up are
   CHECK(drawn.find("at the same moment") == std::string::npos);
 }
 
+double json_at(const std::string& scenario, const std::string& more, const std::string& path) {
+  const test::TemporaryFolder folder;
+  const std::string json = folder.path() + "/r.json";
+  const testing::Outcome out = flopcast("run " + folder.write("s.textproto", scenario) + " --json " + json + more);
+  INFO(out.err);
+  REQUIRE(out.code == 0);
+  return JsonNumbers(testing::contents(json)).at(path);
+}
+
+TEST_CASE("batches are padded to the graph that is captured, and have none beyond the largest", "[analysis][serving]") {
+  const std::string users = test::replaced(testing::kChat, "requests_per_second: 4", "users: 42 ramp: \"2 s\"");
+  const auto tpot = [&](const std::string& graphs) { return json_at(users, graphs, "serving.tpot_s.mean"); };
+  const double each = tpot(""), padded = tpot(" --set 'serving.replicas.graph_sizes=1 2 4 8..512/8'"),
+               far = tpot(" --set 'serving.replicas.graph_sizes=1 256'"),
+               beyond = tpot(" --set 'serving.replicas.graph_sizes=1 2 4'"),
+               none = tpot(" --set serving.replicas.cuda_graphs=false"),
+               exact = tpot(" --set 'serving.replicas.graph_sizes=1 256' --set serving.replicas.graph_padding=false");
+  CHECK(padded >= each * 0.999);
+  CHECK(padded < 1.05 * each);
+  CHECK(far > 1.02 * padded);
+  CHECK(beyond > 1.02 * each);
+  CHECK(beyond == Approx(none).epsilon(0.01));
+  CHECK(exact == Approx(none).epsilon(0.01));
+}
+
+TEST_CASE("a slow GPU slows its replica, one of a cluster that nobody serves on nothing", "[analysis][serving]") {
+  const auto with = [](const std::string& slow) {
+    return test::replaced(testing::kChat, "fabric: \"single-switch\"", "fabric: \"single-switch\" " + slow);
+  };
+  const double plain = json_at(testing::kChat, "", "serving.tpot_s.mean");
+  const double slow = json_at(with("slow { gpu: 1 speed: 0.5 }"), "", "serving.tpot_s.mean");
+  const double other = json_at(with("slow { gpu: 7 speed: 0.5 }"), "", "serving.tpot_s.mean");
+  CHECK(slow > 1.2 * plain);
+  CHECK(slow < 2 * plain);
+  CHECK(other == plain);
+  CHECK_THAT(run_text(with("slow { gpu: 7 speed: 0.5 }")), ContainsSubstring("no replica has a part of those GPUs"));
+  CHECK_THAT(run_text(with("slow { gpu: 1 speed: 0.5 }")), ContainsSubstring("replica 1 has parts slower"));
+  const std::string later = test::replaced(testing::kChat, "replicas {",
+                                           "fault { at: \"10 s\" node: 0 speed: 0.5 repair: \"20 s\" } replicas {");
+  const double for_a_while = json_at(later, "", "serving.tpot_s.mean");
+  CHECK(for_a_while > 1.05 * plain);
+  CHECK(for_a_while < 1.9 * plain);
+  CHECK(json_at(later, "", "serving.failures") == 0);
+}
+
+TEST_CASE("what is dropped at a deadline counts against goodput", "[analysis][serving]") {
+  const std::string flood =
+      test::replaced(test::replaced(testing::kChat, "requests_per_second: 4", "requests_per_second: 400"), "slo {",
+                     "first_token_deadline: \"300 ms\" slo {");
+  const test::TemporaryFolder folder;
+  const std::string json = folder.path() + "/r.json";
+  REQUIRE(flopcast("run " + folder.write("s.textproto", flood) + " --json " + json).code == 0);
+  const JsonNumbers found(testing::contents(json));
+  CHECK(found.at("serving.expired") > 20);
+  CHECK(found.at("serving.expired") == found.at("serving.streams[0].expired"));
+  CHECK(found.at("serving.completed") + found.at("serving.expired") == 300);
+  CHECK(found.at("serving.slo_attainment") <= found.at("serving.completed") / 300);
+  CHECK_THAT(run_text(flood), ContainsSubstring("dropped at their deadline"));
+}
+
 TEST_CASE("the engine's first token comes before the client's", "[analysis][serving]") {
   const test::TemporaryFolder folder;
   const std::string file = folder.write("apart.textproto", testing::kApart), json = folder.path() + "/r.json";

@@ -42,6 +42,21 @@ TEST_CASE("an engine nobody knows, and what a version did not have", "[scenarios
   CHECK(faults_of(replaced(kNamed, "engine: \"vllm-0.12\"", "engine: \"vllm-0.9\" overlap_scheduling: false")).empty());
 }
 
+TEST_CASE("engines capture graphs of their own sizes, and what they could not do is refused", "[scenarios][serving]") {
+  const Scenario named = load_text(kNamed);
+  CHECK(engine(named).graph_sizes == "1 2 4 8..248/8 256..512/16");
+  const auto sizes = parse_graph_sizes(engine(named).graph_sizes);
+  REQUIRE(sizes);
+  CHECK(sizes->size() == 3 + 31 + 17);
+  CHECK(sizes->back() == 512);
+  CHECK_FALSE(parse_graph_sizes("1 2 2"));
+  CHECK_FALSE(parse_graph_sizes("8..4/2"));
+  CHECK_FALSE(parse_graph_sizes("8..16"));
+  CHECK_FALSE(parse_graph_sizes("eight"));
+  CHECK_THAT(faults_of(replaced(kNamed, "weights:", "priority_preemption: true weights:")),
+             ContainsSubstring("priority_preemption: found true, expected nothing: vLLM 0.12 could not do it"));
+}
+
 TEST_CASE("every profile is complete and says when and from what", "[scenarios][serving]") {
   const auto names = libraries().names(LibraryKind::engines);
   REQUIRE(names.size() >= 10);

@@ -134,11 +134,12 @@ TEST_CASE("a chip with unpublished figures is listed, and refused where it would
   const Libraries all = libraries();
   CHECK_THROWS_WITH(all.gpu("tpu-v4"), ContainsSubstring("not published"));
   const TemporaryFolder folder;
-  folder.write("nodes/ascend.textproto",
-               "base: \"hgx-h800\" title: \"eight 910C\" gpu: \"ascend-910c\" sources { text: \"x\" date: \"2026\" }");
-  const std::string file = folder.write("s.textproto", replaced(kSmall, "hgx-h800", "ascend"));
+  folder.write(
+      "nodes/trainium.textproto",
+      "base: \"hgx-h800\" title: \"eight Trainium2\" gpu: \"trainium2\" sources { text: \"x\" date: \"2026\" }");
+  const std::string file = folder.write("s.textproto", replaced(kSmall, "hgx-h800", "trainium"));
   const Libraries own({folder.path(), flopcast::testing::source_dir()});
-  CHECK_THROWS_WITH(load_scenario(file, {}, own), ContainsSubstring("ascend-910c, of which sms, boost_clock"));
+  CHECK_THROWS_WITH(load_scenario(file, {}, own), ContainsSubstring("trainium2, of which sms, boost_clock"));
 }
 
 TEST_CASE("what a variant states is known, and what it declares unknown is not its base's") {

@@ -1,6 +1,7 @@
 // When GPUs of a deployment fail: independently of each other, at a constant rate.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct StatedFault {
   std::vector<std::size_t> replicas;  ///< of all pools, numbered through
   bool one_by_one = false;  ///< a rolling restart: each stops when the one before is back, having answered what it has
   Seconds repair{600};
+  std::optional<double> speed{};  ///< its GPUs go on at so much of theirs until `repair` is over, instead of stopping
+  std::vector<int> slow{};        ///< of each of the replicas, the kind of slow one (PoolPricers::slow) it is then
 };
 
 /// What happens when GPUs fail: the replica is down for a while, its requests start again elsewhere or are lost.

@@ -10,9 +10,6 @@ namespace flopcast {
 namespace {
 
 constexpr Ticks kFirstSamplePeriod = static_cast<Ticks>(kTicksPerSecond) / 16;
-/// The period doubles when there have been so many samples: curves over time cost the same for a minute and
-/// for a month.
-constexpr int kSamplesPerPeriod = 4096;
 
 std::vector<int> gpus_of_units(const std::vector<PoolConfig>& pools) {
   std::vector<int> gpus;
@@ -21,10 +18,13 @@ std::vector<int> gpus_of_units(const std::vector<PoolConfig>& pools) {
   return gpus;
 }
 
-Seconds strictest_tpot(const std::vector<ServiceLevel>& levels) {
-  Seconds tpot = kNever;
-  for (const ServiceLevel& level : levels) tpot = std::min(tpot, level.tpot);
-  return tpot;
+ServiceLevel strictest(const std::vector<ServiceLevel>& levels) {
+  ServiceLevel all;
+  for (const ServiceLevel& level : levels) {
+    all.ttft = std::min(all.ttft, level.ttft);
+    all.tpot = std::min(all.tpot, level.tpot);
+  }
+  return all;
 }
 
 }  // namespace
@@ -51,17 +51,20 @@ ServingSession::ServingSession(SessionConfig config, std::vector<PoolPricers> pr
     pool.router_sees_prefix = row->sees_prefix_match;
     pool.router_sees_kv = row->sees_kv;
     pool.levels = pricers[p].levels;
+    pool.slow = pricers[p].slow;
+    pool.config.replica.classes = config_.classes;
     if (pool.config.pace.size() > 1) pool.next_pace = to_ticks(pool.config.pace_period);
     pool.first = units_.size();
     pool.views.resize(static_cast<std::size_t>(pool.config.replicas));
-    pool.scaler =
-        std::make_unique<PoolScaler>(pool.config.autoscale, pool.views.size(), strictest_tpot(config_.levels));
-    for (int i = 0; i < pool.config.replicas; ++i) {
+    pool.scaler = std::make_unique<PoolScaler>(pool.config.autoscale, pool.views.size(), strictest(config_.levels));
+    for (std::size_t i = 0; i < pool.views.size(); ++i) {
       Unit unit;
-      unit.replica =
-          std::make_unique<Replica>(static_cast<std::uint32_t>(units_.size()), pool.config.replica,
-                                    *pricers[p].levels.at(pool.config.pace.empty() ? 0 : pool.config.pace.front()),
-                                    jobs_, gaps_, static_cast<ReplicaListener&>(*this));
+      if (i < pool.config.slow.size()) unit.slow = pool.config.slow[i];
+      const auto& levels = unit.slow < 0 ? pool.levels : pool.slow.at(static_cast<std::size_t>(unit.slow));
+      unit.replica = std::make_unique<Replica>(static_cast<std::uint32_t>(units_.size()), pool.config.replica,
+                                               *levels.at(pool.config.pace.empty() ? 0 : pool.config.pace.front()),
+                                               jobs_, gaps_, static_cast<ReplicaListener&>(*this));
+      pool.views[i].kv_capacity_tokens = unit.replica->kv_capacity_tokens();
       unit.pool = p;
       units_.push_back(std::move(unit));
     }
@@ -194,7 +197,6 @@ void ServingSession::route(JobId id, std::size_t p) {
     view.outstanding = unit.replica->load().outstanding + unit.coming;
     view.queued_tokens = unit.replica->load().queued_tokens;
     if (pool.router_sees_kv) view.kv_tokens = unit.replica->kv_tokens(now_);
-    view.kv_capacity_tokens = unit.replica->kv_capacity_tokens();
     if (pool.router_sees_prefix) view.prefix_match_tokens = unit.replica->match(job.request);
   }
   // Draining replicas help out where nobody else is left.
@@ -322,6 +324,17 @@ void ServingSession::land_caches() {
 
 void ServingSession::finished(JobId id, Ticks) { leave(id, RequestOutcome::completed); }
 
+void ServingSession::expired(JobId id, Ticks) {
+  const Job& job = jobs_[id];
+  if (job.source != Job::kNoSource) {
+    touch(job.source);
+    units_[job.source].replica->release(id, now_, 0);
+  }
+  wasted_.answers += job.generated;
+  if (job.generated > 0) wasted_.prompts += job.request.input_tokens;
+  leave(id, RequestOutcome::expired);
+}
+
 void ServingSession::leave(JobId id, RequestOutcome outcome) {
   const Job& job = jobs_[id];
   RequestResult result;
@@ -347,234 +360,6 @@ void ServingSession::leave(JobId id, RequestOutcome outcome) {
   jobs_.remove(id);
 }
 
-// ------------------------------------------------------------------------------------------------- what goes
-// on beside
-
-void ServingSession::set_state(Unit& unit, State state) {
-  // One that is broken or starting is paid for; one that autoscaling has given back is not.
-  const auto span = [&unit](State s) -> Ticks* {
-    return s == State::broken ? &unit.broken_time : s == State::down ? &unit.down_time : &unit.up_time;
-  };
-  if (span(unit.state) != span(state)) {
-    *span(unit.state) += now_ - unit.since;
-    unit.since = now_;
-  }
-  unit.state = state;
-}
-
-/// It is up then.
-void ServingSession::change_at(Unit& unit, Ticks when) {
-  unit.changes = when;
-  next_change_ = std::min(next_change_, when);
-}
-
-void ServingSession::control() {
-  if (next_change_ <= now_) {
-    next_change_ = kNeverTick;
-    for (Unit& unit : units_) {
-      if (unit.changes <= now_) {
-        unit.changes = kNeverTick;
-        set_state(unit, State::up);
-      }
-      next_change_ = std::min(next_change_, unit.changes);
-    }
-  }
-  for (std::size_t p = 0; p < pools_.size(); ++p)
-    while (pools_[p].next_pace <= now_) change_pace(p);
-  if (failing_.next() <= now_) {
-    fail(failing_.replica(), config_.failures.repair);
-    failing_.draw(now_);
-  }
-  if (next_fault() <= now_) stated_faults();
-  for (Pool& pool : pools_)
-    if (pool.scaler->next() <= now_) autoscale(pool);
-  if (next_sample_ <= now_) sample();
-}
-
-/// The load of the experts has drifted.
-void ServingSession::change_pace(std::size_t p) {
-  Pool& pool = pools_[p];
-  const std::vector<std::size_t>& pace = pool.config.pace;
-  const std::size_t before = pace[pool.period % pace.size()], now = pace[++pool.period % pace.size()];
-  pool.next_pace += to_ticks(pool.config.pace_period);
-  if (now == before) return;
-  for (std::size_t i = 0; i < pool.views.size(); ++i) {
-    units_[pool.first + i].replica->set_pricer(*pool.levels[now], now_);
-    touch(pool.first + i);
-  }
-}
-
-void ServingSession::sample() {
-  const Seconds end = to_seconds(next_sample_), begin = to_seconds(next_sample_ - sample_period_);
-  const double period = (end - begin).value();
-  double all_waiting = 0;
-  for (Pool& pool : pools_) {
-    double kv = 0, capacity = 0, running = 0, waiting = 0, up = 0;
-    WideTicks busy = 0;
-    for (std::size_t i = 0; i < pool.views.size(); ++i) {
-      const Unit& unit = units_[pool.first + i];
-      busy += unit.replica->counters_at(now_).busy;
-      if (unit.state != State::up && unit.state != State::draining) continue;
-      kv += static_cast<double>(unit.replica->kv_tokens(now_));
-      capacity += static_cast<double>(unit.replica->kv_capacity_tokens());
-      running += static_cast<double>(unit.replica->load().running());
-      waiting += static_cast<double>(unit.replica->load().waiting + unit.coming);
-      ++up;
-    }
-    const double share = capacity > 0 ? kv / capacity : 0;
-    pool.kv_share.add(begin, end, share);
-    pool.running.add(begin, end, running);
-    pool.waiting.add(begin, end, waiting);
-    all_waiting += waiting;
-    pool.up.add(begin, end, up);
-    const double worked = to_seconds(busy - pool.busy_sampled).value();
-    pool.busy.add(begin, end, up > 0 ? std::clamp(worked / (period * up), 0.0, 1.0) : 0.0);
-    pool.busy_sampled = busy;
-    pool.sum_kv_share += share * period;
-    pool.sum_up += up * period;
-  }
-  sampled_seconds_ += period;
-  backlog_.add(begin, end, all_waiting, static_cast<double>(live_), requests_ > requests_at_sample_);
-  if (requests_ > requests_at_sample_) {
-    const bool warm = first_arrival_ >= 0 && now_ >= first_arrival_ + to_ticks(config_.warm_up);
-    if (warm) {
-      steady_end_ = snapshot();
-      if (steady_begin_.at <= Seconds(0)) steady_begin_ = steady_end_;
-    }
-    requests_at_sample_ = requests_;
-  }
-  if (next_sample_ >= sample_period_ * kSamplesPerPeriod) sample_period_ *= 2;
-  next_sample_ += sample_period_;
-}
-
-TokenSnapshot ServingSession::snapshot() const {
-  TokenSnapshot out;
-  out.at = to_seconds(now_);
-  out.prompts = -wasted_.prompts;
-  out.answers = -wasted_.answers;
-  for (const Unit& unit : units_) {
-    out.prompts += unit.replica->counters().prompt_tokens_done;
-    out.answers += unit.replica->counters_at(now_).tokens_given();
-  }
-  return out;
-}
-
-Ticks ServingSession::next_fault() const {
-  const std::vector<StatedFault>& stated = config_.failures.stated;
-  Ticks next = next_stated_ < stated.size() ? to_ticks(stated[next_stated_].at) : kNeverTick;
-  for (const Restart& restart : restarts_) next = std::min(next, restart.at);
-  return next;
-}
-
-/// What was stated to stop now; rolling restarts go on to their next replica when the one before is back.
-void ServingSession::stated_faults() {
-  const std::vector<StatedFault>& stated = config_.failures.stated;
-  for (; next_stated_ < stated.size() && to_ticks(stated[next_stated_].at) <= now_; ++next_stated_) {
-    const StatedFault& fault = stated[next_stated_];
-    if (fault.one_by_one)
-      restarts_.push_back({now_, next_stated_, 0});
-    else
-      for (const std::size_t unit : fault.replicas) fail(unit, fault.repair);
-  }
-  for (Restart& rolling : restarts_) {
-    if (rolling.at > now_) continue;
-    const StatedFault& fault = stated[rolling.fault];
-    if (rolling.next > 0) {
-      const Unit& before = units_[fault.replicas[rolling.next - 1]];
-      const bool back = before.restarts == 0 && before.state != State::broken;
-      if (!back) {
-        // It still answers, or starts: look again when it can be back.
-        rolling.at = before.state == State::broken ? before.changes : now_ + to_ticks(Seconds(1));
-        continue;
-      }
-    }
-    if (rolling.next == fault.replicas.size()) {
-      rolling.at = kNeverTick;
-      continue;
-    }
-    restart(fault.replicas[rolling.next++], fault.repair);
-    rolling.at = now_ + to_ticks(fault.repair);
-  }
-  std::erase_if(restarts_, [](const Restart& rolling) { return rolling.at == kNeverTick; });
-}
-
-/// Gets no further requests, answers those it has, and is then away for as long as a start takes.
-void ServingSession::restart(std::size_t index, Seconds repair) {
-  Unit& unit = units_[index];
-  if (unit.state != State::up) return;
-  unit.restarts = std::max<Ticks>(1, to_ticks(repair));
-  set_state(unit, State::draining);
-  refresh(index);
-}
-
-void ServingSession::fail(std::size_t index, Seconds repair) {
-  Unit& unit = units_[index];
-  if (unit.state != State::up && unit.state != State::draining) return;
-  ++failures_;
-  unit.restarts = 0;
-  set_state(unit, State::broken);
-  change_at(unit, now_ + to_ticks(repair));
-  std::vector<JobId> homeless;
-  if (moves_) cancel_moves(index, homeless);
-  withdraw_waiting(index, homeless);
-  for (const JobId id : unit.replica->abandon(now_)) {
-    const Job& job = jobs_[id];
-    if (job.source != Job::kNoSource) {
-      touch(job.source);
-      units_[job.source].replica->release(id, now_, 0);
-    }
-    homeless.push_back(id);
-  }
-  refresh(index);
-  std::sort(homeless.begin(), homeless.end());
-  for (const JobId id : homeless) recover(id);
-}
-
-/// Caches that were on their way to or from a replica that has failed.
-void ServingSession::cancel_moves(std::size_t unit, std::vector<JobId>& homeless) {
-  for (const CacheMove& move : moves_->cancel(static_cast<std::uint32_t>(unit), now_)) {
-    if (move.from != unit) units_[move.from].replica->release(move.job, now_, 0), touch(move.from);
-    Unit& to = units_[move.to];
-    if (to.replica->config().role != ReplicaRole::decode)
-      --to.coming, touch(move.to);
-    else if (move.to != unit)
-      to.replica->unplace(move.job, now_), touch(move.to);
-    homeless.push_back(move.job);
-  }
-}
-
-/// Requests that wait for a place in the next pool, their cache being on a replica that has failed.
-void ServingSession::withdraw_waiting(std::size_t source, std::vector<JobId>& homeless) {
-  const std::optional<std::size_t> next = pools_[units_[source].pool].config.next;
-  if (!next) return;
-  const Pool& pool = pools_[*next];
-  for (std::size_t i = 0; i < pool.views.size(); ++i) {
-    for (const JobId id : units_[pool.first + i].replica->withdraw(static_cast<std::uint32_t>(source)))
-      homeless.push_back(id);
-    touch(pool.first + i);
-  }
-}
-
-/// Starts a request again from its prompt, or gives it up.
-void ServingSession::recover(JobId id) {
-  Job& job = jobs_[id];
-  job.source = Job::kNoSource;
-  wasted_.answers += job.generated;
-  if (job.generated > 0) wasted_.prompts += job.request.input_tokens;
-  if (job.retries >= config_.failures.retries) return leave(id, RequestOutcome::lost);
-  ++job.retries;
-  ++retried_;
-  const std::int32_t computed = job.generated > 0 ? job.request.input_tokens : job.computed;
-  retried_tokens_ += std::max(0, computed - std::max(0, job.cached));
-  ++job.epoch;
-  job.first_token = job.prompt_done = -1;
-  job.generated = job.computed = 0;
-  job.preemptions = 0;
-  job.computing = 0;
-  job.swapped = false;
-  route(id, 0);
-}
-
 std::vector<Unfinished> ServingSession::withdraw() {
   assert(!moves_);
   std::vector<JobId> all;
@@ -596,35 +381,16 @@ std::vector<Unfinished> ServingSession::withdraw() {
   return out;
 }
 
-/// Surplus replicas are drained from the last on; those that are draining are the first to be wanted again.
-void ServingSession::autoscale(Pool& pool) {
-  std::vector<PoolScaler::Unit> seen;
-  int working = 0;
-  for (std::size_t i = 0; i < pool.views.size(); ++i) {
-    const Unit& unit = units_[pool.first + i];
-    seen.push_back({unit.replica.get(), unit.state == State::up});
-    working += unit.state == State::up || unit.state == State::starting;
+TokenSnapshot ServingSession::snapshot() const {
+  TokenSnapshot out;
+  out.at = to_seconds(now_);
+  out.prompts = -wasted_.prompts;
+  out.answers = -wasted_.answers;
+  for (const Unit& unit : units_) {
+    out.prompts += unit.replica->counters().prompt_tokens_done;
+    out.answers += unit.replica->counters_at(now_).tokens_given();
   }
-  const int wanted = pool.scaler->wanted(seen, now_);
-  for (const State from : {State::draining, State::down}) {
-    for (std::size_t i = 0; i < pool.views.size() && working < wanted; ++i) {
-      Unit& unit = units_[pool.first + i];
-      if (unit.state != from || unit.changes != kNeverTick || unit.restarts > 0) continue;
-      if (from == State::down) change_at(unit, now_ + to_ticks(pool.scaler->config().startup));
-      set_state(unit, from == State::down ? State::starting : State::up);
-      ++working;
-    }
-  }
-  // Those that are not up yet go first, so that never all of what works is still starting.
-  for (const State from : {State::starting, State::up}) {
-    for (std::size_t i = pool.views.size(); i-- > 0 && working > wanted;) {
-      Unit& unit = units_[pool.first + i];
-      if (unit.state != from) continue;
-      unit.changes = kNeverTick;
-      set_state(unit, unit.empty() ? State::down : State::draining);
-      --working;
-    }
-  }
+  return out;
 }
 
 // ------------------------------------------------------------------------------------------------- results
@@ -669,6 +435,8 @@ SessionTotals ServingSession::totals() const {
     totals.running = pool.running;
     totals.waiting = pool.waiting;
     totals.up = pool.up;
+    totals.scaled_up = pool.scaled_up;
+    totals.scaled_down = pool.scaled_down;
     for (std::size_t i = 0; i < pool.views.size(); ++i) {
       const Unit& unit = units_[pool.first + i];
       totals.counters += unit.replica->counters();
@@ -679,6 +447,11 @@ SessionTotals ServingSession::totals() const {
       const bool broken = unit.state == State::broken, up = !broken && unit.state != State::down;
       totals.up_time += to_seconds(unit.up_time + (up ? since : 0));
       totals.broken_time += to_seconds(unit.broken_time + (broken ? since : 0));
+      const bool starting = unit.state == State::starting;
+      totals.starting_time +=
+          to_seconds(unit.starting_time + (starting ? std::max<Ticks>(0, last_event_ - unit.starts) : 0));
+      if (pool.config.autoscale.standby)
+        totals.standby_time += to_seconds(unit.down_time + (unit.state == State::down ? since : 0));
     }
     if (sampled_seconds_ > 0) {
       totals.mean_kv_share = pool.sum_kv_share / sampled_seconds_;

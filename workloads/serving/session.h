@@ -45,20 +45,24 @@ struct PoolConfig {
   Bytes kv_bytes_per_token;  ///< all GPUs of an attention group together, each byte once; what moves to the next pool
   Seconds tokenise;          ///< per token of a prompt, before it is queued; of the first pool
   AutoscaleConfig autoscale;
+  /// Of each replica from the first on, which kind of slow ones (PoolPricers::slow) it is; -1, and those beyond: none.
+  std::vector<int> slow;
 };
 
 /// What prices the iterations of a pool: one pricer, or one per level of expert load, which PoolConfig::pace chooses
-/// from.
+/// from; and the same of each kind of replica that is slower than its data sheet (PoolConfig::slow).
 struct PoolPricers {
   PoolPricers(IterationPricer* only) : levels{only} {}
   explicit PoolPricers(std::vector<IterationPricer*> all) : levels(std::move(all)) {}
   std::vector<IterationPricer*> levels;
+  std::vector<std::vector<IterationPricer*>> slow;
 };
 
 struct SessionConfig {
   std::vector<PoolConfig> pools;  ///< requests enter the first
   std::vector<ServiceLevel> levels;
   FailureConfig failures;
+  std::shared_ptr<const ClassRules> classes;  ///< null: all alike, without deadlines
   /// A prefill replica sends a cache in so many equal parts while the prompt is computed (layers); 1: after it.
   int send_in_parts = 1;
   CachePace cache_pace;
@@ -77,10 +81,14 @@ struct PoolTotals {
   TimeSeries busy;  ///< share of the time of replicas that are up, in iterations
   double mean_kv_share = 0, mean_replicas = 0;
   std::int64_t kv_capacity_tokens = 0;
-  std::int64_t pages_in_use = 0;  ///< at the end: 0 when nothing leaked
-  Seconds up_time;                ///< summed over replicas, starting ones included
-  Seconds broken_time;            ///< failed, until repaired
-  Seconds paid_time() const { return up_time + broken_time; }
+  std::int64_t pages_in_use = 0;                ///< at the end: 0 when nothing leaked
+  Seconds up_time;                              ///< summed over replicas, starting ones included
+  Seconds starting_time;                        ///< of that, until they took requests
+  Seconds broken_time;                          ///< failed or restarting, until they are back
+  Seconds standby_time;                         ///< given back by autoscaling, but paid for (AutoscaleConfig::standby)
+  std::int64_t scaled_up = 0, scaled_down = 0;  ///< replicas that autoscaling started, and gave back
+  Seconds idle_time() const { return broken_time + standby_time; }
+  Seconds paid_time() const { return up_time + idle_time(); }
 };
 
 /// Tokens handled up to a moment, those of requests on replicas that then failed left out.
@@ -159,7 +167,9 @@ class ServingSession final : private ReplicaListener {
     std::vector<IterationPricer*> levels;
     Ticks next_pace = kNeverTick;
     std::size_t period = 0;  ///< of its pace
-    std::size_t first = 0;   ///< of replicas_
+    std::vector<std::vector<IterationPricer*>> slow;
+    std::int64_t scaled_up = 0, scaled_down = 0;
+    std::size_t first = 0;  ///< of replicas_
     TimeSeries kv_share, running, waiting, up, busy;
     WideTicks busy_sampled = 0;           ///< of all its units, at the last sample
     double sum_kv_share = 0, sum_up = 0;  ///< over samples, weighted by their period in seconds
@@ -178,6 +188,9 @@ class ServingSession final : private ReplicaListener {
     Ticks changes = kNeverTick;                         ///< a starting or failed one is up then
     Ticks since = 0;                                    ///< it has been up, broken or down
     Ticks up_time = 0, broken_time = 0, down_time = 0;  ///< before
+    Ticks starts = 0;                                   ///< it has been starting since,
+    Ticks starting_time = 0;                            ///< and has been before
+    int slow = -1;                                      ///< kind of slow replica that it is
     Ticks next = kNeverTick;                            ///< its event in the queue
     std::int64_t coming = 0;                            ///< requests sent on to it, without a place there yet
     Ticks restarts = 0;                                 ///< 0, or what a restart takes once it is empty
@@ -195,6 +208,7 @@ class ServingSession final : private ReplicaListener {
   void handed_on(JobId job, Ticks now) override;
   void placed(JobId job, Ticks now) override;
   void finished(JobId job, Ticks now) override;
+  void expired(JobId job, Ticks now) override;
 
   Ticks next_tick();
   void advance_to(Ticks now);
@@ -215,6 +229,7 @@ class ServingSession final : private ReplicaListener {
   Ticks next_fault() const;
   void stated_faults();
   void restart(std::size_t unit, Seconds repair);
+  void slow_down(std::size_t unit, int kind);
   void withdraw_waiting(std::size_t source, std::vector<JobId>& homeless);
   void recover(JobId job);
   void autoscale(Pool& pool);
@@ -260,6 +275,12 @@ class ServingSession final : private ReplicaListener {
   };
   std::size_t next_stated_ = 0;    // of config_.failures.stated
   std::vector<Restart> restarts_;  // rolling ones that are under way
+  struct Recovery {
+    Ticks at;
+    std::size_t unit;
+    int slow;  ///< as it was before
+  };
+  std::vector<Recovery> recoveries_;  // of replicas that were slow for a while
   double sampled_seconds_ = 0;
   TokenSnapshot steady_begin_, steady_end_;
   TokenSnapshot wasted_;  // handled by replicas that then failed

@@ -62,6 +62,7 @@ void vllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) {
   flags.when(e.precision.linear == Precision::bf16, "--dtype bfloat16", "weights = bf16");
   flags.add(e.overlap_scheduling ? "--async-scheduling" : "--no-async-scheduling", "overlap_scheduling");
   flags.when(!e.cuda_graphs, "--enforce-eager", "cuda_graphs = false");
+  if (pool.stream_interval > 1) flags.value("--stream-interval", pool.stream_interval, "stream_interval");
   flags.when(!pool.prefix.on, "--no-enable-prefix-caching", "prefix_cache.on = false");
   if (e.speculation.depth > 0)
     flags.add(fmt::format("--speculative-config '{{\"method\": \"mtp\", \"num_speculative_tokens\": {}}}'",
@@ -107,6 +108,9 @@ void sglang(const PoolSpec& pool, const std::string& model, LaunchCommand& out) 
   flags.when(e.precision.linear == Precision::bf16, "--dtype bfloat16", "weights = bf16");
   flags.when(!e.overlap_scheduling, "--disable-overlap-schedule", "overlap_scheduling = false");
   flags.when(!e.cuda_graphs, "--disable-cuda-graph", "cuda_graphs = false");
+  flags.when(!e.graph_padding, "--disable-cuda-graph-padding", "graph_padding = false");
+  if (pool.stream_interval > 1) flags.value("--stream-interval", pool.stream_interval, "stream_interval");
+  flags.when(e.priority_preemption, "--enable-priority-scheduling", "priority_preemption");
   flags.when(!pool.prefix.on, "--disable-radix-cache", "prefix_cache.on = false");
   if (e.speculation.depth > 0)
     flags.add(fmt::format("--speculative-algorithm NEXTN --speculative-num-steps {0} --speculative-eagle-topk 1 "
@@ -146,8 +150,9 @@ void trtllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) 
       "  enable_block_reuse: {}  # prefix_cache.on\n",
       e.precision.kv == Precision::fp8 ? "fp8" : "auto", pool.page_tokens, pool.prefix.on);
   if (e.cuda_graphs)
-    yaml += fmt::format("cuda_graph_config:\n  max_batch_size: {}  # cuda_graphs, max_batch\n  enable_padding: true\n",
-                        e.scheduler.max_batch);
+    yaml += fmt::format("cuda_graph_config:\n  max_batch_size: {}  # cuda_graphs, max_batch\n  enable_padding: {}{}\n",
+                        e.scheduler.max_batch, e.graph_padding, e.graph_padding ? "" : "  # graph_padding");
+  if (pool.stream_interval > 1) yaml += fmt::format("stream_interval: {}\n", pool.stream_interval);
   if (e.speculation.depth > 0)
     yaml +=
         fmt::format("speculative_config:\n  decoding_type: MTP\n  num_nextn_predict_layers: {}  # speculation.depth\n",

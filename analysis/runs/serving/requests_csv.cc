@@ -24,6 +24,8 @@ std::string_view name(RequestOutcome outcome) {
       return "rejected";
     case RequestOutcome::lost:
       return "lost";
+    case RequestOutcome::expired:
+      return "expired";
   }
   return "";
 }

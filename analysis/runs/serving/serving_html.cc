@@ -101,6 +101,21 @@ void time_series(const ServingReport& r, Page& page) {
     shares.lines.push_back(over_time(t.name + ": computing", t.busy));
     shares.lines.push_back(over_time(t.name + ": KV cache in use", t.kv_share));
   }
+  LineChart replicas;
+  if (r.serving().autoscaled()) {
+    replicas.x_title = requests.x_title;
+    replicas.x_text = replicas.y_text = plain;
+    replicas.y_title = "replicas";
+    std::int64_t up = 0, down = 0;
+    for (const PoolReport& pool : r.pools) {
+      replicas.lines.push_back(over_time(pool.totals.name + ": up", pool.totals.up));
+      up += pool.totals.scaled_up;
+      down += pool.totals.scaled_down;
+    }
+    replicas.title =
+        fmt::format("Replicas follow the load: {} times one was started, {} times one given back", up, down);
+    replicas.caption = "Replicas that take or answer requests.";
+  }
   requests.title = fmt::format("At most {} requests are worked on at once, and {} wait",
                                format_integer(std::ceil(most_of(requests, "running"))),
                                format_integer(std::ceil(most_of(requests, "waiting"))));
@@ -111,6 +126,7 @@ void time_series(const ServingReport& r, Page& page) {
   page.heading("Over time");
   page.figure(drawing_of(requests));
   page.figure(drawing_of(shares));
+  if (!replicas.lines.empty()) page.figure(drawing_of(replicas));
 }
 
 void ladder(const LatencyLadder& from, Page& page) {

@@ -58,6 +58,8 @@ constexpr MetricRow<ServingReport> kRequestRows[] = {
      [](ServingRef s) { return as::count(s.all.rejected.requests); }, show::whole},
     {"lost", "count", "lost", "Requests admitted that then failed for good",
      [](ServingRef s) { return as::count(s.all.lost.requests); }, show::whole},
+    {"expired", "count", "expired", "Requests dropped at their deadline",
+     [](ServingRef s) { return as::count(s.all.expired.requests); }, show::whole},
     {"input_tokens", "tokens", "input tokens", "Tokens of the prompts of completed requests, cached ones included",
      [](ServingRef s) { return as::count(s.all.completed.input_tokens); }, show::whole},
     {"cached_tokens", "tokens", "cached tokens", "Of these, found in a cache of any tier",
@@ -217,6 +219,8 @@ constexpr MetricRow<ServingReport> kTransferRows[] = {
 
 // ------------------------------------------------------------------------------------------------ pools
 
+MetricValue gpu_hours(PoolRef p, Seconds time) { return as::number(time.value() / 3600 * p.totals.gpus); }
+
 constexpr MetricRow<PoolReport> kPoolRows[] = {
     {"replicas", "count", "replicas", "Replicas of the pool", [](PoolRef p) { return as::count(p.totals.replicas); },
      show::whole},
@@ -255,6 +259,20 @@ constexpr MetricRow<PoolReport> kPoolRows[] = {
      [](PoolRef p) { return as::count(p.totals.counters.preemptions); }, show::whole},
     {"swaps", "count", "swaps", "Of these, by swapping to host memory",
      [](PoolRef p) { return as::count(p.totals.counters.swaps); }, show::whole},
+    {"gave_way", "count", "gave way to priority", "Of these, for requests of higher priority",
+     [](PoolRef p) { return as::count(p.totals.counters.made_way); }, show::whole},
+    {"scaled_up", "count", "scaled up", "Replicas that autoscaling started",
+     [](PoolRef p) { return as::count(p.totals.scaled_up); }, show::whole},
+    {"scaled_down", "count", "scaled down", "Replicas that autoscaling gave back",
+     [](PoolRef p) { return as::count(p.totals.scaled_down); }, show::whole},
+    {"up_gpu_hours", "GPU-hours", "serving", "Of GPUs whose replicas took or answered requests",
+     [](PoolRef p) { return gpu_hours(p, p.totals.up_time - p.totals.starting_time); }, show::plain},
+    {"starting_gpu_hours", "GPU-hours", "starting", "Of GPUs whose replicas were starting: paid for",
+     [](PoolRef p) { return gpu_hours(p, p.totals.starting_time); }, show::plain},
+    {"broken_gpu_hours", "GPU-hours", "broken", "Of GPUs whose replicas had failed or restarted: paid for",
+     [](PoolRef p) { return gpu_hours(p, p.totals.broken_time); }, show::plain},
+    {"standby_gpu_hours", "GPU-hours", "standby", "Of GPUs whose replicas were not up, where they are kept: paid for",
+     [](PoolRef p) { return gpu_hours(p, p.totals.standby_time); }, show::plain},
     {"hits.prompt_tokens", "tokens", "prompt tokens", "Tokens of prompts that were looked up in caches",
      [](PoolRef p) { return as::count(p.totals.kv.prompt_tokens); }, show::whole},
     {"hits.hbm_tokens", "tokens", "found in HBM", "Of these, found in HBM",
@@ -288,6 +306,8 @@ constexpr MetricRow<ServedStream> kStreamRows[] = {
      [](const ServedStream& s) { return as::count(s.metrics.rejected.requests); }, show::whole},
     {"lost", "count", "lost", "Requests of the stream admitted that then failed for good",
      [](const ServedStream& s) { return as::count(s.metrics.lost.requests); }, show::whole},
+    {"expired", "count", "expired", "Requests of the stream dropped at their deadline",
+     [](const ServedStream& s) { return as::count(s.metrics.expired.requests); }, show::whole},
     {"slo_attainment", "1", "within the promises", "Share of the requests that left which met all limits",
      [](const ServedStream& s) { return as::number(s.metrics.slo_attainment()); }, show::share},
     {"goodput_requests_per_s", "requests/s", "goodput", "Requests completed within the promises, per second",

@@ -112,7 +112,7 @@ Joules energy_of(const ServingReport& report, const PowerModel& power) {
   for (const PoolReport& pool : report.pools) {
     const Watts gpu = pool.gpu_power > Watts(0) ? pool.gpu_power + beside : step_power(node, power, pool.busy).training;
     sum += gpu * (pool.totals.up_time * pool.totals.gpus);
-    sum += step_power(node, power, 0).training * (pool.totals.broken_time * pool.totals.gpus);
+    sum += step_power(node, power, 0).training * (pool.totals.idle_time() * pool.totals.gpus);
   }
   return sum * report.scenario.price.pue;
 }
@@ -154,7 +154,7 @@ ServingCostReport cost_of(const ServingReport& report, BuiltPool& prompt_pool) {
     const double again =
         share(static_cast<double>(report.totals.retried_tokens), static_cast<double>(did.prompt_tokens));
     const double up = pool.totals.up_time.value() / seconds * pool.totals.gpus;
-    const double broken = pool.totals.broken_time.value() / seconds * pool.totals.gpus;
+    const double broken = pool.totals.idle_time().value() / seconds * pool.totals.gpus;
     const double part =
         pool.totals.role == ReplicaRole::decode ? 0
         : hands_on(pool.totals.role)
@@ -269,6 +269,18 @@ void notes_of(ServingReport& report) {
   if (report.totals.too_long > 0)
     report.notes.push_back(
         fmt::format("{} requests were rejected because no replica could ever hold them", report.totals.too_long));
+  if (report.all.expired.requests > 0)
+    report.notes.push_back(
+        fmt::format("{} requests were dropped at their deadline; what had been computed of them "
+                    "counts for nothing",
+                    report.all.expired.requests));
+  for (const PoolSpec& pool : serving.pools)
+    for (std::size_t i = 0; i < pool.slow.size(); ++i)
+      if (!(pool.slow[i] == ReplicaSpeed{}))
+        report.notes.push_back(
+            fmt::format("{}: replica {} has parts slower than their data sheets (cluster.slow) and "
+                        "goes at their pace",
+                        pool.name, i));
   if (report.totals.failures > 0)
     report.notes.push_back(fmt::format("{} failures of replicas; {} requests started again, {} were lost",
                                        report.totals.failures, report.totals.retried, report.all.lost.requests));
@@ -301,6 +313,32 @@ void notes_of(ServingReport& report) {
 
 }  // namespace
 
+namespace {
+
+/// A replica whose GPUs go at so much of their speed, other parts being as they are.
+ReplicaSpeed slowed(const PoolSpec& spec, std::size_t replica, double speed) {
+  ReplicaSpeed out = replica < spec.slow.size() ? spec.slow[replica] : ReplicaSpeed{};
+  out.gpu = std::min(out.gpu, speed);
+  return out;
+}
+
+/// Which kind of slow replica each of a fault's is, among those that were priced.
+void find_slow_kinds(const ServingScenario& serving, const std::vector<BuiltPool>& pools, FailureConfig& failures) {
+  for (StatedFault& fault : failures.stated) {
+    if (!fault.speed) continue;
+    for (std::size_t replica : fault.replicas) {
+      std::size_t pool = 0;
+      for (; replica >= static_cast<std::size_t>(serving.pools[pool].replicas); ++pool)
+        replica -= static_cast<std::size_t>(serving.pools[pool].replicas);
+      const std::vector<ReplicaSpeed>& speeds = pools[pool].speeds;
+      const auto kind = std::find(speeds.begin(), speeds.end(), slowed(serving.pools[pool], replica, *fault.speed));
+      fault.slow.push_back(static_cast<int>(kind - speeds.begin()));
+    }
+  }
+}
+
+}  // namespace
+
 std::vector<BuiltPool> build_pools(const Scenario& scenario) {
   const ServingScenario& serving = *scenario.serving;
   PriceSources sources;
@@ -311,11 +349,25 @@ std::vector<BuiltPool> build_pools(const Scenario& scenario) {
   sources.constants = serving.constants;
   std::vector<BuiltPool> pools;
   int first_gpu = 0;
+  std::size_t first_replica = 0;
   for (PoolSpec spec : serving.pools) {
     spec.replicas /= serving.replicas_per_replica();
     spec.autoscale.minimum = std::max(1, spec.autoscale.minimum / serving.replicas_per_replica());
-    spec.autoscale.interval /= serving.haste();
-    spec.autoscale.startup /= serving.haste();
+    AutoscaleConfig& scaling = spec.autoscale;
+    scaling.interval /= serving.haste();
+    scaling.startup /= serving.haste();
+    scaling.hold /= serving.haste();
+    scaling.day /= serving.haste();
+    for (ScaleStep& step : scaling.steps) {
+      step.at /= serving.haste();
+      step.replicas = std::max(1, step.replicas / serving.replicas_per_replica());
+    }
+    for (const StatedFault& fault : serving.failures.stated)
+      for (const std::size_t replica : fault.replicas)
+        if (fault.speed && replica >= first_replica &&
+            replica < first_replica + static_cast<std::size_t>(spec.replicas))
+          spec.slow_later.push_back(slowed(spec, replica - first_replica, *fault.speed));
+    first_replica += static_cast<std::size_t>(spec.replicas);
     spec.expert_variation = expert_pace_of(serving, spec).variation;
     pools.push_back(build_pool(spec, sources, first_gpu, busiest_loads(serving, spec, scenario.cluster),
                                serving.expert_pace.drift_period / serving.haste()));
@@ -337,6 +389,9 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   config.failures = serving.failures;
   config.failures.failures_per_gpu_hour *= serving.haste();
   config.failures.repair /= serving.haste();
+  if (serving.classes.ordered() || serving.classes.deadlines())
+    config.classes = std::make_shared<const ClassRules>(serving.classes);
+  find_slow_kinds(serving, pools, config.failures);
   if (serving.layer_wise_transfer) config.send_in_parts = serving.model().layers;
   config.seed = serving.seed;
   config.warm_up = serving.warm_up;

@@ -25,6 +25,7 @@ std::string served_headline(const ServingReport& r, const TextStyle& style) {
                                 format_time(r.totals.duration()), whole(all.completed.requests));
   if (all.rejected.requests > 0) out += fmt::format(", {} rejected", whole(all.rejected.requests));
   if (all.lost.requests > 0) out += fmt::format(", {} lost", whole(all.lost.requests));
+  if (all.expired.requests > 0) out += fmt::format(", {} dropped at their deadline", whole(all.expired.requests));
   if (r.totals.live > 0) out += fmt::format(", {} still inside when the session was cut", whole(r.totals.live));
   out += fmt::format(". The deployment is {}.", name(r.state));
   if (all.tpot.mean() > 0) out += fmt::format(" A user sees {:.1f} tokens per second.", 1 / all.tpot.mean());
@@ -174,6 +175,20 @@ std::string pool_facts(const PoolReport& pool, const TextStyle& style) {
                  "{}: {} requests gave way for lack of pages, {} of them by swapping; {} tokens were computed again",
                  t.name, whole(t.counters.preemptions), whole(t.counters.swaps), whole(t.counters.recomputed_tokens)),
              style);
+  if (t.counters.made_way > 0)
+    out +=
+        fact(fmt::format("{}: {} requests gave way to others of higher priority", t.name, whole(t.counters.made_way)),
+             style);
+  const Seconds beside = t.starting_time + t.idle_time();
+  if (t.scaled_up + t.scaled_down > 0 || beside > Seconds(0)) {
+    const auto hours = [&](Seconds time) { return fmt::format("{:.4g}", time.value() / 3600 * t.gpus); };
+    out += fact(
+        fmt::format("{}: scaled up {} times and down {} times; paid for: {} GPU-hours serving, {} starting, {} broken, "
+                    "{} on standby",
+                    t.name, t.scaled_up, t.scaled_down, hours(t.up_time - t.starting_time), hours(t.starting_time),
+                    hours(t.broken_time), hours(t.standby_time)),
+        style);
+  }
   if (pool.busiest_expert_gpu > 1)
     out += fact(fmt::format("{}: the busiest GPU's experts get {:.2f} times the mean number of tokens and set the pace",
                             t.name, pool.busiest_expert_gpu),

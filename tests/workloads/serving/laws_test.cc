@@ -188,6 +188,42 @@ TEST_CASE("whatever happens, requests, tokens and pages are accounted for, with 
   CHECK(moved > 1000);
 }
 
+TEST_CASE("priorities, shares and deadlines keep the books, with and without jumps", "[workloads][serving]") {
+  std::int64_t expired = 0, gave_way = 0, completed = 0;
+  for (std::uint64_t seed = 1; seed <= 80; ++seed) {
+    Deployment deployment = random_deployment(seed);
+    RandomStream random(seed, 4);
+    ClassRules rules{.preempt = random.uniform() < 0.5};
+    const TrafficClass talk = deployment.traffic.classes.front();
+    deployment.traffic.classes = {talk, talk, talk};
+    deployment.config.levels.resize(3);
+    for (int c = 0; c < 3; ++c) {
+      ClassRule rule{.priority = static_cast<int>(random.uniform() * 2), .weight = 0.5 + random.uniform()};
+      if (random.uniform() < 0.7) rule.first_token_deadline = to_ticks(Seconds(0.05 + random.uniform()));
+      if (random.uniform() < 0.7) rule.deadline = to_ticks(Seconds(0.2 + 4 * random.uniform()));
+      rules.of.push_back(rule);
+    }
+    rules.preempt = rules.preempt && rules.ordered();
+    deployment.config.classes = std::make_shared<const ClassRules>(rules);
+    INFO("seed " << seed << ":" << deployment.text);
+    const ToyRun run = run_random(deployment, true);
+    const ClassMetrics all = run.totals.metrics.all();
+    CHECK(all.left() == 250);
+    CHECK(all.balanced());
+    CHECK(run.totals.in_system == run.totals.sojourns);
+    for (const PoolTotals& pool : run.totals.pools) {
+      CHECK(pool.pages_in_use == 0);
+      gave_way += pool.counters.made_way;
+    }
+    expired += all.expired.requests;
+    completed += all.completed.requests;
+    check_same(run, run_random(deployment, false));
+  }
+  CHECK(expired > 500);
+  CHECK(gave_way > 50);
+  CHECK(completed > 5000);
+}
+
 namespace {
 
 /// Two servers, each request to the shorter queue: mean number waiting, from the chain of both lengths.

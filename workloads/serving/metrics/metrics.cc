@@ -43,6 +43,7 @@ bool ClassMetrics::balanced() const {
   TokenCount sum = completed;
   add(sum, rejected);
   add(sum, lost);
+  add(sum, expired);
   return sum == arrived && cached_tokens <= completed.input_tokens;
 }
 
@@ -51,6 +52,7 @@ void ClassMetrics::merge(const ClassMetrics& other) {
   add(completed, other.completed);
   add(rejected, other.rejected);
   add(lost, other.lost);
+  add(expired, other.expired);
   cached_tokens += other.cached_tokens;
   output_tokens += other.output_tokens;
   within_slo += other.within_slo;
@@ -77,6 +79,9 @@ void ServingMetrics::finished(const RequestResult& result) {
       return;
     case RequestOutcome::lost:
       count(metrics.lost, result.input_tokens);
+      return;
+    case RequestOutcome::expired:
+      count(metrics.expired, result.input_tokens);
       return;
     case RequestOutcome::completed:
       break;

@@ -63,13 +63,13 @@ struct TokenCount {
 
 /// One class of requests, or all.
 struct ClassMetrics {
-  TokenCount arrived, completed, rejected, lost;
+  TokenCount arrived, completed, rejected, lost, expired;
   std::int64_t cached_tokens = 0;  ///< of completed requests, as the next
   std::int64_t output_tokens = 0;
   std::int64_t within_slo = 0;  ///< completed requests within all limits of their class
   QuantileSketch ttft, engine_ttft, tpot, inter_token, end_to_end, queueing;  ///< in seconds, of completed requests
 
-  std::int64_t left() const { return completed.requests + rejected.requests + lost.requests; }
+  std::int64_t left() const { return completed.requests + rejected.requests + lost.requests + expired.requests; }
   std::int64_t in_flight() const { return arrived.requests - left(); }
   /// Share of the requests that left, rejected and lost ones included, that met their limits; 1 when none
   /// left.

@@ -44,7 +44,12 @@ double level_of(double load) { return std::ceil(load * 32 - 1e-9) / 32; }
 PoolPricers BuiltPool::prices() const {
   std::vector<IterationPricer*> all;
   for (const auto& pricer : pricers) all.push_back(pricer.get());
-  return PoolPricers(std::move(all));
+  PoolPricers prices(std::move(all));
+  for (const auto& kind : slow) {
+    prices.slow.emplace_back();
+    for (const auto& pricer : kind) prices.slow.back().push_back(pricer.get());
+  }
+  return prices;
 }
 
 ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
@@ -103,9 +108,30 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   std::sort(out.levels.begin(), out.levels.end());
   out.levels.erase(std::unique(out.levels.begin(), out.levels.end()), out.levels.end());
   const auto constants = std::make_shared<const EngineConstants>(with_host(*sources.constants, engine.host));
-  for (const double level : out.levels)
-    out.pricers.push_back(std::make_shared<IterationPricer>(ForwardSetting{
-        engine, sources.cluster, sources.kernels, sources.links, constants, level, spec.expert_variation}));
+  const auto pricers = [&](const ReplicaSpeed& speed) {
+    ClusterSpec cluster = sources.cluster;
+    cluster.node.nic_bandwidth *= speed.nic;
+    cluster.node.nvlink_bandwidth *= speed.nvlink;
+    std::vector<std::shared_ptr<IterationPricer>> all;
+    for (const double level : out.levels)
+      all.push_back(std::make_shared<IterationPricer>(ForwardSetting{
+          engine, cluster, sources.kernels, sources.links, constants, level, spec.expert_variation, speed.gpu}));
+    return all;
+  };
+  out.pricers = pricers({});
+  for (const ReplicaSpeed& speed : spec.slow) {
+    const auto known = std::find(out.speeds.begin(), out.speeds.end(), speed);
+    const bool slow = !(speed == ReplicaSpeed{});
+    out.config.slow.push_back(slow ? static_cast<int>(known - out.speeds.begin()) : -1);
+    if (!slow || known != out.speeds.end()) continue;
+    out.speeds.push_back(speed);
+    out.slow.push_back(pricers(speed));
+  }
+  for (const ReplicaSpeed& speed : spec.slow_later) {
+    if (std::find(out.speeds.begin(), out.speeds.end(), speed) != out.speeds.end()) continue;
+    out.speeds.push_back(speed);
+    out.slow.push_back(pricers(speed));
+  }
 
   PoolConfig& pool = out.config;
   pool.name = spec.name;

@@ -31,6 +31,12 @@ struct PrefixCacheConfig {
   }
 };
 
+/// A replica with parts slower than their data sheets: 0.8 runs at 80 %.
+struct ReplicaSpeed {
+  double gpu = 1, nic = 1, nvlink = 1;
+  bool operator==(const ReplicaSpeed&) const = default;
+};
+
 struct PoolSpec {
   std::string name = "replicas";
   ReplicaRole role = ReplicaRole::unified;
@@ -46,6 +52,8 @@ struct PoolSpec {
   int stream_interval = 1;        ///< tokens that users are sent at once
   double expert_variation = 0;    ///< of the experts' loads, beside what `busiest` says of ranks
   AutoscaleConfig autoscale;
+  std::vector<ReplicaSpeed> slow;        ///< by replica; empty: all as their data sheets say
+  std::vector<ReplicaSpeed> slow_later;  ///< further speeds that faults bring
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -63,6 +71,8 @@ struct PoolSpec {
     field("stream_interval", &PoolSpec::stream_interval, {"engine"});
     field.aside(&PoolSpec::expert_variation, "expert_skew");
     field("autoscale", &PoolSpec::autoscale, {.resolved = true});
+    field.aside(&PoolSpec::slow, "cluster.slow");
+    field.aside(&PoolSpec::slow_later, "fault");
   }
 };
 
@@ -88,8 +98,10 @@ struct PriceSources {
 struct BuiltPool {
   PoolConfig config;
   ReplicaMemory memory;
-  std::vector<std::shared_ptr<IterationPricer>> pricers;  ///< one per level of expert load
-  std::vector<double> levels;                             ///< the busiest GPU's rows over the mean
+  std::vector<std::shared_ptr<IterationPricer>> pricers;            ///< one per level of expert load
+  std::vector<double> levels;                                       ///< the busiest GPU's rows over the mean
+  std::vector<ReplicaSpeed> speeds;                                 ///< kinds of slow replicas (PoolConfig::slow)
+  std::vector<std::vector<std::shared_ptr<IterationPricer>>> slow;  ///< their pricers, level by level
   PoolPricers prices() const;
 };
 /// @param first_gpu where its replicas stand. @param busiest load of the busiest GPU's experts over the mean, period by

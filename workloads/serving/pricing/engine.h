@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "hwmodels/chips/precision.h"
 #include "sim/base/fields.h"
@@ -154,10 +156,13 @@ struct EngineConfig {
   SchedulerConfig scheduler;
   SpeculationConfig speculation;
   KernelLibrary kernels = KernelLibrary::open_source;
-  bool two_micro_batches = false;  ///< compute of one half beside communication of the other
-  bool cuda_graphs = true;         ///< decoding iterations are launched as one graph
-  bool overlap_scheduling = true;  ///< the host prepares an iteration while the GPU works on the one before
-  int communication_sms = 20;      ///< SMs that high-throughput dispatch and combine take
+  bool two_micro_batches = false;    ///< compute of one half beside communication of the other
+  bool cuda_graphs = true;           ///< decoding iterations are launched as one graph
+  std::string graph_sizes;           ///< batches that have one (parse_graph_sizes); empty: all
+  bool graph_padding = true;         ///< batches between them are padded; else they have none
+  bool priority_preemption = false;  ///< ClassRules::preempt
+  bool overlap_scheduling = true;    ///< the host prepares an iteration while the GPU works on the one before
+  int communication_sms = 20;        ///< SMs that high-throughput dispatch and combine take
   ExpertExchange decode_exchange = ExpertExchange::low_latency;
   ExpertTransport expert_transport = ExpertTransport::automatic;
   EngineHost host;
@@ -177,6 +182,9 @@ struct EngineConfig {
     field("kernels", &EngineConfig::kernels, {"engine"});
     field("two_micro_batches", &EngineConfig::two_micro_batches, {"micro-batches"});
     field("cuda_graphs", &EngineConfig::cuda_graphs, {"engine"});
+    field("graph_sizes", &EngineConfig::graph_sizes, {"engine"});
+    field("graph_padding", &EngineConfig::graph_padding, {"engine"});
+    field("priority_preemption", &EngineConfig::priority_preemption, {"engine"});
     field("overlap_scheduling", &EngineConfig::overlap_scheduling, {"engine"});
     field("communication_sms", &EngineConfig::communication_sms, {"engine"});
     field("decode_exchange", &EngineConfig::decode_exchange, {"engine"});
@@ -186,6 +194,9 @@ struct EngineConfig {
     field("memory_share", &EngineConfig::memory_share, {"engine"});
   }
 };
+
+/// "1 2 4 8..512/8": batches from small to large, or from, to and step of many. Nothing: it is none.
+std::optional<std::vector<int>> parse_graph_sizes(std::string_view text);
 
 /// What `automatic` comes to.
 inline ExpertTransport transport_of(const EngineConfig& engine) {

@@ -120,7 +120,7 @@ PassTime ForwardModel::price(const LayerKernels& list, int sms) const {
   PassTime sum;
   for (const LayerKernel& kernel : list.kernels) {
     const KernelTime once = std::visit([&](const auto& shape) { return price_of(kernels, shape, sms); }, kernel.shape);
-    sum.time += once.time * kernel.count;
+    sum.time += once.time * kernel.count / setting_.gpu_speed;
     sum.energy += once.energy * kernel.count;
     sum.kernels += launches(kernel);
   }
@@ -254,7 +254,8 @@ PassTime ForwardModel::attention(const DecodeAttention& shape) const {
     const KernelTime whole_block = setting_.kernels->latent_block(block);
     block.kv_length = 1;
     const KernelTime one = setting_.kernels->latent_block(block);
-    return {std::max(Seconds(0), whole_block.time - one.time), 0, std::max(Joules(0), whole_block.energy - one.energy)};
+    return {std::max(Seconds(0), whole_block.time - one.time) / setting_.gpu_speed, 0,
+            std::max(Joules(0), whole_block.energy - one.energy)};
   }
   LayerKernels list;
   add_attention_core(list, work);

@@ -23,6 +23,7 @@ struct ForwardSetting {
   std::shared_ptr<const EngineConstants> constants;
   double hot_load = 1.0;
   double expert_variation = 0;  ///< of the experts' loads (ExpertPaceConfig::variation)
+  double gpu_speed = 1;         ///< of kernels, over that of the data sheet's chip
 };
 
 enum class StepKind : std::uint8_t {

@@ -120,6 +120,8 @@ double with_exchange(const MoeBlocks& b, bool two_micro_batches, StepKind kind) 
 IterationPricer::IterationPricer(ForwardSetting setting)
     : forward_(std::make_unique<ForwardModel>(std::move(setting))) {
   request_overhead_ = ticks_of_us(constant(&EngineConstants::request_us));
+  const std::string& sizes = forward_->setting().engine.graph_sizes;
+  if (!sizes.empty()) graph_sizes_ = parse_graph_sizes(sizes).value_or(std::vector<int>{});
 }
 
 IterationPricer::IterationPricer(Ticks iteration, Ticks per_prompt_token)
@@ -127,14 +129,17 @@ IterationPricer::IterationPricer(Ticks iteration, Ticks per_prompt_token)
 
 const IterationPricer::Layers& IterationPricer::layers(std::size_t node, StepKind kind, Split split) {
   auto& known = layers_[static_cast<std::size_t>(kind)][split];
+  auto& [last_node, last] = last_layers_[static_cast<std::size_t>(kind)][split][node % 2];
+  if (last != nullptr && last_node == node) return *last;
+  last_node = node;
   const auto found = known.find(node);
-  if (found != known.end()) return found->second;
+  if (found != known.end()) return *(last = &found->second);
   const double tokens = CountGrid::value(node);
   const bool overlapped = split == two;
   Layers priced;
   if (forward_->dense_layers() > 0) priced.dense = forward_->layer(tokens, false, kind, overlapped);
   if (forward_->moe_layers() > 0) priced.moe = forward_->layer(tokens, true, kind, overlapped);
-  return known.emplace(node, priced).first->second;
+  return *(last = &known.emplace(node, priced).first->second);
 }
 
 /// All layers for `tokens`, each with an attention core of `attention_us`; routed experts work on the mean of all
@@ -271,12 +276,23 @@ double IterationPricer::with_host_us(double pass_us, double sequences, double pr
   return forward_->setting().engine.overlap_scheduling ? std::max(pass_us, host) : pass_us + host;
 }
 
-/// One decoding iteration at nodes of the grids, engine overheads apart.
+/// What a batch is padded to in its graph; 0: it has none. @param batch of one of the pipeline's parts
+double IterationPricer::graph_batch(double batch) const {
+  if (!forward_->setting().engine.cuda_graphs) return 0;
+  if (graph_sizes_.empty()) return batch;
+  const auto size = std::lower_bound(graph_sizes_.begin(), graph_sizes_.end(), batch);
+  if (size == graph_sizes_.end()) return 0;
+  return forward_->setting().engine.graph_padding || *size == batch ? *size : 0;
+}
+
+/// One decoding iteration at nodes of the grids, engine overheads apart. Padded rows go through every layer, attention
+/// finds nothing in the cache for them.
 double IterationPricer::decode_us(std::int64_t batch, std::int64_t length) {
   const EngineConfig& engine = forward_->setting().engine;
   // Pipeline stages work on as many parts of the batch at once; each part passes all stages.
   const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline), kv = static_cast<double>(length);
-  const double tokens = b * (1 + engine.speculation.depth);
+  const double graph = graph_batch(b);
+  const double tokens = std::max(b, graph) * (1 + engine.speculation.depth);
   const auto layers_as = [&](Split split) {
     const double attention = decode_attention_us(b, kv, split, 1 + engine.speculation.depth);
     return layers_pass(tokens, tokens, StepKind::decode, attention, 1, split);
@@ -285,7 +301,7 @@ double IterationPricer::decode_us(std::int64_t batch, std::int64_t length) {
   if (may_split()) pass = faster(pass, layers_as(two));
   pass.gpu_us += edges_us(tokens) + drafts_us(b, kv) + us(forward_->stage_transfers(tokens));
   pass.kernels += kEdgeKernels;
-  if (engine.cuda_graphs) return pass.gpu_us + pass.kernels * constant(&EngineConstants::graph_gap_us);
+  if (graph > 0) return pass.gpu_us + pass.kernels * constant(&EngineConstants::graph_gap_us);
   return launched_one_by_one(pass);
 }
 
@@ -301,8 +317,15 @@ DecodeCurve IterationPricer::make_curve(std::int64_t batch) {
       times.push_back(ticks_of_us(decode_us(b, std::max<std::int64_t>(1, length))));
     return curve_nodes_.emplace(node, std::move(times)).first->second;
   };
-  const auto [node, part] = CountGrid::below(static_cast<double>(batch));
   std::vector<Ticks> times;
+  // Steps between captured sizes: nothing to be interpolated.
+  if (!graph_sizes_.empty()) {
+    for (const std::int64_t length : lengths)
+      times.push_back(ticks_of_us(
+          with_host_us(decode_us(batch, std::max<std::int64_t>(1, length)), static_cast<double>(batch), 0)));
+    return DecodeCurve(batch, lengths, times);
+  }
+  const auto [node, part] = CountGrid::below(static_cast<double>(batch));
   for (std::size_t i = 0; i < lengths.size(); ++i) {
     const double low = static_cast<double>(nodes(node)[i]);
     const double high = part > 0 ? static_cast<double>(nodes(node + 1)[i]) : low;

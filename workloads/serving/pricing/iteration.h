@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "workloads/serving/pricing/forward.h"
@@ -105,6 +106,7 @@ class IterationPricer {
   double with_host_us(double pass_us, double sequences, double prompt_tokens) const;
   double edges_us(double sequences);
   double drafts_us(double batch, double kv_per_request);
+  double graph_batch(double batch) const;
   double decode_us(std::int64_t batch_node, std::int64_t length_node);
   DecodeCurve make_curve(std::int64_t batch);
   double constant(EngineConstant EngineConstants::*field) const {
@@ -112,9 +114,11 @@ class IterationPricer {
   }
 
   std::unique_ptr<ForwardModel> forward_;  // none: fixed times
+  std::vector<int> graph_sizes_;           // batches with a graph; empty: all
   Ticks fixed_iteration_ = 0, fixed_per_token_ = 0, request_overhead_ = 0;
-  std::unordered_map<std::uint64_t, Layers> layers_[2][2];     // by kind and split
-  std::unordered_map<std::uint64_t, double> prompt_nodes_[2];  // by split
+  std::unordered_map<std::uint64_t, Layers> layers_[2][2];      // by kind and split
+  std::pair<std::size_t, const Layers*> last_layers_[2][2][2];  // neighbours asked for last
+  std::unordered_map<std::uint64_t, double> prompt_nodes_[2];   // by split
   std::unordered_map<std::uint64_t, double> decode_nodes_, edge_nodes_;
   std::unordered_map<std::uint64_t, std::vector<Ticks>> curve_nodes_;
   std::vector<std::unique_ptr<DecodeCurve>> curves_;

@@ -21,7 +21,11 @@ Batcher::Batcher(const ReplicaConfig& config, JobTable& jobs, const TokenPattern
       state_(&state),
       listener_(&listener),
       cache_(config.cache),
-      requests_(state.requests[group]),
+      waiting_(config.classes && config.classes->ordered() ? config.classes.get() : nullptr),
+      deadlines_(config.classes && config.classes->deadlines() ? config.classes.get() : nullptr),
+      group_(group),
+      requests_(state.groups.requests[group]),
+      work_(state.groups.work[group]),
       decode_(config, cache_, jobs, pattern, state, requests_),
       prompts_(jobs, state.load) {}
 
@@ -29,12 +33,23 @@ Batcher::Batcher(const ReplicaConfig& config, JobTable& jobs, const TokenPattern
 
 void Batcher::submit(JobId id, Ticks work) {
   Job& job = (*jobs_)[id];
-  waiting_.push_back(id);
+  waiting_.push_back(id, job.request.request_class);
+  deadlines_.watch(id, job);
   ++requests_;
   work_ += job.work = work;
   ++state_->load.waiting;
   ++state_->load.outstanding;
   state_->load.queued_tokens += job.context();
+  publish();
+}
+
+/// What the replica sees of the group without looking into it.
+void Batcher::publish() {
+  ReplicaState::Groups& all = state_->groups;
+  const bool quiet = only_decodes() && fresh_.empty() && deadlines_.next() == kNeverTick;
+  all.quiet_until[group_] = quiet ? decode_.quiet_until() : 0;
+  all.decoding[group_] = decode_.size();
+  all.kv_base[group_] = decode_.kv_base();
 }
 
 void Batcher::leave(KvSequence sequence, Ticks work) {
@@ -46,6 +61,8 @@ void Batcher::leave(KvSequence sequence, Ticks work) {
 void Batcher::join(JobId id) {
   --placed_;
   arrived_.push_back(id);
+  deadlines_.watch(id, (*jobs_)[id]);  // it may have got late on its way
+  publish();
 }
 
 void Batcher::unplace(JobId id) {
@@ -53,6 +70,7 @@ void Batcher::unplace(JobId id) {
   leave(job.sequence, job.work);
   --placed_;
   --requests_;
+  publish();
 }
 
 void Batcher::release(JobId id) {
@@ -60,20 +78,26 @@ void Batcher::release(JobId id) {
   leave(job.source_sequence, job.source_work);
   --state_->load.handed_on;
   state_->load.prompting_tokens -= job.request.input_tokens;
+  publish();
 }
 
 void Batcher::withdraw(std::uint32_t source, std::vector<JobId>& out) {
-  for (const JobId id : waiting_) {
-    const Job& job = (*jobs_)[id];
-    if (job.source != source) continue;
+  waiting_.for_each([&](JobId id) {
+    if ((*jobs_)[id].source != source) return;
     out.push_back(id);
-    --requests_;
-    work_ -= job.work;
-    state_->load.queued_tokens -= job.context();
-    --state_->load.waiting;
-    --state_->load.outstanding;
-  }
-  std::erase_if(waiting_, [&](JobId id) { return (*jobs_)[id].source == source; });
+    leave_queue((*jobs_)[id]);
+  });
+  waiting_.erase_if([&](JobId id) { return (*jobs_)[id].source == source; });
+  publish();
+}
+
+/// The books of one that waited.
+void Batcher::leave_queue(const Job& job) {
+  --requests_;
+  work_ -= job.work;
+  state_->load.queued_tokens -= job.context();
+  --state_->load.waiting;
+  --state_->load.outstanding;
 }
 
 void Batcher::abandon(std::vector<JobId>& out) {
@@ -81,7 +105,7 @@ void Batcher::abandon(std::vector<JobId>& out) {
     Job& job = (*jobs_)[id];
     job.generated += static_cast<std::int32_t>(pattern_.tokens(job.joined, state_->iteration - job.joined));
   }
-  out.insert(out.end(), waiting_.begin(), waiting_.end());
+  waiting_.for_each([&](JobId id) { out.push_back(id); });
   out.insert(out.end(), swapped_.begin(), swapped_.end());
   out.insert(out.end(), prompting_.begin(), prompting_.end());
   out.insert(out.end(), decode_.jobs().begin(), decode_.jobs().end());
@@ -98,12 +122,20 @@ void Batcher::abandon(std::vector<JobId>& out) {
   decode_.clear();
   prompts_.clear();
   fresh_.clear();
+  deadlines_.clear();
+  publish();
 }
 
 // ------------------------------------------------------------------------------------------------- the next iteration
 
 void Batcher::schedule(Ticks now) {
+  put_together(now);
+  publish();
+}
+
+void Batcher::put_together(Ticks now) {
   now_ = now;
+  if (deadlines_.next() <= now) drop_late(now);
   provide_pages(state_->iteration + 1);
   if (only_decodes()) return;  // nobody to be put together with: most groups of a wide replica, most of the time
   // The first token came with the cache, and is shown when the request is taken in (SGLang's decode server streams it
@@ -129,8 +161,10 @@ void Batcher::schedule(Ticks now) {
 }
 
 void Batcher::show_first_tokens(Ticks when) {
+  if (fresh_.empty()) return;
   for (const JobId id : fresh_) (*jobs_)[id].first_token = when;
   fresh_.clear();
+  publish();
 }
 
 std::int64_t Batcher::continue_prompts(std::int64_t tokens) {
@@ -140,12 +174,17 @@ std::int64_t Batcher::continue_prompts(std::int64_t tokens) {
 }
 
 std::int64_t Batcher::admit_waiting(std::int64_t tokens) {
-  while (tokens > 0 && !waiting_.empty() && swapped_.empty() && has_slot()) {
+  while (tokens > 0 && !waiting_.empty() && swapped_.empty()) {
     const JobId id = waiting_.front();
+    const Job& job = (*jobs_)[id];
     // Decode replicas compute again what was preempted, and nothing else.
-    if (config_->role == ReplicaRole::decode && (*jobs_)[id].preemptions == 0) break;
-    if (!admit(id)) break;
+    if (config_->role == ReplicaRole::decode && job.preemptions == 0) break;
+    if (!has_slot() || !admit(id)) {
+      if (!make_way(id)) break;
+      continue;
+    }
     waiting_.pop_front();
+    if (job.preemptions == 0) waiting_.served(job.request.request_class, job.context() - job.computed);
     --requests_;
     --state_->load.waiting;
     const bool ready = !prompting_.empty() && prompting_.back() == id;
@@ -193,16 +232,21 @@ bool Batcher::admit(JobId id) {
 /// Decode replicas give the first in the queue pages for its cache, which is then sent; but not the last ones, which
 /// answers under way will need: to give way later costs more than to wait.
 void Batcher::place(Ticks now) {
-  while (!waiting_.empty() && swapped_.empty() && has_slot()) {
+  while (!waiting_.empty() && swapped_.empty()) {
     const JobId id = waiting_.front();
     Job& job = (*jobs_)[id];
     // A preempted job's prompt is computed again here, by the engine that decodes.
     if (job.preemptions > 0) return;
     const auto there = decode_.size() + static_cast<std::int64_t>(arrived_.size()) + placed_;
     const std::int64_t reserved = there * cache_.pages_of(config_->reserved_tokens);
-    if (cache_.pages_of(job.context()) + reserved > cache_.available_pages() && there > 0) return;
-    const auto started = cache_.start(PrefixBlocks{}, job.context(), job.context() + reserve_of(job, *config_));
-    if (!started) return;
+    const bool room =
+        has_slot() && (cache_.pages_of(job.context()) + reserved <= cache_.available_pages() || there == 0);
+    std::optional<KvCache::Start> started;
+    if (room) started = cache_.start(PrefixBlocks{}, job.context(), job.context() + reserve_of(job, *config_));
+    if (!started) {
+      if (!make_way(id)) return;
+      continue;
+    }
     job.sequence = started->sequence;
     job.order = state_->admissions++;
     waiting_.pop_front();
@@ -216,9 +260,9 @@ void Batcher::place(Ticks now) {
 // ------------------------------------------------------------------------------------------------- its end
 
 void Batcher::decoded(std::int64_t iterations) {
-  decode_.advance(iterations);
   // Pages that were needed on the way come first, then what ends here.
   provide_pages(state_->iteration + iterations);
+  publish();
 }
 
 void Batcher::finish_due(Ticks now) {
@@ -229,9 +273,11 @@ void Batcher::finish_due(Ticks now) {
     const std::int64_t paged = cache_.tokens_of(cache_.held_pages(job.sequence));
     if (!job.request.prefix.empty())
       cache_.computed(job.sequence, static_cast<std::int32_t>(std::min<std::int64_t>(job.context() - 1, paged)));
+    waiting_.served(job.request.request_class, 2 * std::int64_t{job.generated});
     leave(job.sequence, job.work);
     listener_->finished(id, now);
   }
+  publish();
 }
 
 void Batcher::prompts_computed(Ticks begin, Ticks now) {
@@ -250,7 +296,10 @@ void Batcher::prompts_computed(Ticks begin, Ticks now) {
       if (job.prompt_done < 0) job.prompt_done = now;
       ++job.generated;
       ++counters.prompts_done;
-      if (job.first_token < 0) counters.prompt_tokens_done += job.request.input_tokens;
+      if (job.first_token < 0) {
+        counters.prompt_tokens_done += job.request.input_tokens;
+        counters.prompt_waits += now - to_ticks(job.request.arrival);
+      }
     }
     const bool more = job.generated < job.request.output_tokens;
     const bool goes_on = more && hands_on(config_->role);
@@ -273,22 +322,91 @@ void Batcher::prompts_computed(Ticks begin, Ticks now) {
     listener_->finished(piece.job, now);
   }
   prompts_.clear();
+  publish();
 }
 
 // ------------------------------------------------------------------------------------------------- giving way
 
 void Batcher::provide_pages(std::int64_t before) {
-  if (!decode_.provide_at_once(before)) decode_.provide_in_turn(before, [this](JobId id) { preempt(id); });
+  if (!decode_.provide_at_once(before)) decode_.provide_in_turn(before, [this](JobId id) { preempt(id, true); });
 }
 
-void Batcher::preempt(JobId id) {
+/// The youngest request of the lowest priority below that of `id` gives its place away: its prompt, and what it has of
+/// its answer, are computed again later (SGLang's --enable-priority-scheduling). False: nobody does.
+bool Batcher::make_way(JobId id) {
+  const ClassRules* rules = config_->classes.get();
+  if (rules == nullptr || !rules->preempt || decode_.empty()) return false;
+  const JobId least = decode_.youngest();
+  const auto priority = [&](JobId job) { return rules->of[(*jobs_)[job].request.request_class].priority; };
+  if (priority(least) >= priority(id)) return false;
+  ++state_->counters.made_way;
+  preempt(least, false);
+  return true;
+}
+
+/// Who has not got what it wanted in time goes, wherever it stands; one on its way between replicas goes when it is
+/// there.
+void Batcher::drop_late(Ticks now) {
+  for (JobId id = deadlines_.take(*jobs_, now); id.valid(); id = deadlines_.take(*jobs_, now))
+    if ((*jobs_)[id].replica == state_->id && take_out(id)) listener_->expired(id, now);
+}
+
+bool Batcher::take_out(JobId id) {
+  Job& job = (*jobs_)[id];
+  const auto among = [id](const auto& jobs) { return std::find(jobs.begin(), jobs.end(), id) != jobs.end(); };
+  if (job.place < decode_.jobs().size() && decode_.jobs()[job.place] == id) {
+    const std::int64_t passed = state_->iteration - job.joined;
+    decode_.remove(id);
+    job.generated += static_cast<std::int32_t>(pattern_.tokens(job.joined, passed));
+    leave(job.sequence, job.work);
+    return true;
+  }
+  if (among(prompting_)) {
+    std::erase(prompting_, id);
+    leave_prompting(job);
+    return true;
+  }
+  if (among(arrived_)) {
+    std::erase(arrived_, id);
+    --requests_;
+    leave(job.sequence, job.work);
+    return true;
+  }
+  if (among(swapped_)) {
+    std::erase(swapped_, id);
+    --requests_;
+    leave(job.sequence, job.work);
+    return true;
+  }
+  if (std::erase_if(restoring_, [id](const auto& one) { return one.second == id; }) > 0) {
+    leave_prompting(job);
+    return true;
+  }
+  bool waits = false;
+  waiting_.erase_if([&](JobId other) {
+    waits = waits || other == id;
+    return other == id;
+  });
+  if (waits) leave_queue(job);
+  return waits;
+}
+
+/// The books of one whose prompt was being computed.
+void Batcher::leave_prompting(const Job& job) {
+  state_->load.prompting_tokens -= job.computed;
+  state_->load.queued_tokens -= job.context() - job.computed;
+  leave(job.sequence, job.work);
+}
+
+/// @param keep its cache, where the preemption policy does. It lies elsewhere then; else it is computed again.
+void Batcher::preempt(JobId id, bool keep) {
   Job& job = (*jobs_)[id];
   const std::int64_t iteration = state_->iteration, length = decode_.length_at(job, iteration);
   decode_.remove(id);
   job.generated += static_cast<std::int32_t>(pattern_.tokens(job.joined, iteration - job.joined));
   ++job.preemptions;
   ++state_->counters.preemptions;
-  if (config_->scheduler.preemption->keep(cache_, job.sequence)) {
+  if (keep && config_->scheduler.preemption->keep(cache_, job.sequence)) {
     ++state_->counters.swaps;
     job.swapped = true;
     state_->debt += config_->restore_ticks_per_token[KvTier::host] * length;
@@ -299,7 +417,7 @@ void Batcher::preempt(JobId id) {
   cache_.finish(job.sequence);
   job.computed = 0;
   state_->counters.recomputed_tokens += job.context();
-  waiting_.push_front(id);
+  waiting_.push_front(id, job.request.request_class);
   ++requests_;
   ++state_->load.waiting;
   state_->load.queued_tokens += job.context();

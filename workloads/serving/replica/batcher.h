@@ -10,8 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "workloads/serving/replica/deadlines.h"
 #include "workloads/serving/replica/decode_batch.h"
 #include "workloads/serving/replica/prompt_batch.h"
+#include "workloads/serving/replica/waiting_queue.h"
 
 namespace flopcast {
 
@@ -40,7 +42,7 @@ class Batcher final : private IterationPlan {
   void schedule(Ticks now);
   /// Requests that joined with a cache and wait for this engine's first iteration (ReplicaConfig::first_step_token).
   void show_first_tokens(Ticks when);
-  /// `iterations` of decoding are over; the pages that they needed are reserved.
+  /// `iterations` of decoding are over; the pages that they needed are reserved. The replica counts their tokens.
   void decoded(std::int64_t iterations);
   /// Jobs that have all their tokens by the next iteration finish.
   void finish_due(Ticks now);
@@ -49,17 +51,20 @@ class Batcher final : private IterationPlan {
 
   /// When the next prompt is back in HBM.
   Ticks next_restored() const { return restoring_.empty() ? kNeverTick : restoring_.front().first; }
+  /// When the next of its requests may be too late.
+  Ticks next_deadline() const { return deadlines_.next(); }
   const KvCache& cache() const { return cache_; }
   const DecodeBatch& decode() const { return decode_; }
   const PromptBatch& prompts() const { return prompts_; }
   PromptBatch& prompts() { return prompts_; }
-  Ticks prompt_work() const { return work_; }  ///< what the prompts of its jobs take alone
 
  private:
   // IterationPlan
   std::int64_t continue_prompts(std::int64_t tokens) override;
   std::int64_t admit_waiting(std::int64_t tokens) override;
 
+  void publish();
+  void put_together(Ticks now);
   bool only_decodes() const {
     return arrived_.empty() && waiting_.empty() && swapped_.empty() && prompting_.empty() && restoring_.empty();
   }
@@ -68,7 +73,12 @@ class Batcher final : private IterationPlan {
   void bring_back();
   bool admit(JobId job);
   bool has_slot() const;
-  void preempt(JobId job);
+  void preempt(JobId job, bool keep);
+  bool make_way(JobId job);
+  void drop_late(Ticks now);
+  bool take_out(JobId job);
+  void leave_queue(const Job& job);
+  void leave_prompting(const Job& job);
   void leave(KvSequence sequence, Ticks work);
 
   const ReplicaConfig* config_;
@@ -77,16 +87,19 @@ class Batcher final : private IterationPlan {
   ReplicaState* state_;
   ReplicaListener* listener_;
   KvCache cache_;
-  std::deque<JobId> waiting_, swapped_;
-  std::vector<JobId> prompting_;                   // admitted, context not yet computed; in order of admission
-  std::vector<JobId> arrived_;                     // decode replicas: to join at the next boundary
-  std::vector<JobId> fresh_;                       // of those: their first token is still to be shown
-  std::int64_t placed_ = 0;                        // decode replicas: caches on their way
+  WaitingQueue waiting_;
+  Deadlines deadlines_;
+  std::deque<JobId> swapped_;
+  std::vector<JobId> prompting_;  // admitted, context not yet computed; in order of admission
+  std::vector<JobId> arrived_;    // decode replicas: to join at the next boundary
+  std::vector<JobId> fresh_;      // of those: their first token is still to be shown
+  std::int64_t placed_ = 0;       // decode replicas: caches on their way
+  std::size_t group_;
   std::int64_t& requests_;                         // that decode, wait, are swapped out, placed or have arrived
   std::deque<std::pair<Ticks, JobId>> restoring_;  // caches on their way up from lower tiers, one after the other
   Ticks restored_at_ = 0;                          // when the last of them is there
-  Ticks work_ = 0;
-  Ticks now_ = 0;  // of the iteration that is being put together
+  Ticks& work_;                                    // what the prompts of its jobs take alone
+  Ticks now_ = 0;                                  // of the iteration that is being put together
   DecodeBatch decode_;
   PromptBatch prompts_;
 };

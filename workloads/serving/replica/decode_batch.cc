@@ -8,6 +8,7 @@ namespace flopcast {
 DecodeBatch::DecodeBatch(const ReplicaConfig& config, KvCache& cache, JobTable& jobs, const TokenPattern& pattern,
                          ReplicaState& state, std::int64_t& requests)
     : grows_(config.scheduler.admission->grows),
+      classes_(config.classes && config.classes->ordered() ? config.classes.get() : nullptr),
       cache_(&cache),
       jobs_(&jobs),
       pattern_(pattern),
@@ -17,7 +18,7 @@ DecodeBatch::DecodeBatch(const ReplicaConfig& config, KvCache& cache, JobTable& 
 
 void DecodeBatch::clear() {
   jobs_in_.clear();
-  kv_ = 0;
+  kv_base_ = 0;
   finishes_.clear();
   next_finish_ = kNeverIteration;
   page_needs_.clear();
@@ -35,7 +36,7 @@ void DecodeBatch::add(JobId id) {
   job.place = static_cast<std::uint32_t>(jobs_in_.size());
   jobs_in_.push_back(id);
   ++*requests_;
-  kv_ += job.base;
+  kv_base_ += job.base - pattern_.tokens(iteration);
   state_->load.decoding_tokens += job.base;
   ++state_->load.decoding;
   const std::int64_t left = job.request.output_tokens - job.generated;
@@ -55,7 +56,7 @@ void DecodeBatch::remove(JobId id) {
     cache_->assign(job.sequence, length_at(job, provided_ - 1));
     job.paged = false;
   }
-  kv_ -= length;
+  kv_base_ -= page_offset(job);
   state_->load.decoding_tokens -= length;
   --state_->load.decoding;
   const JobId last = jobs_in_.back();
@@ -67,13 +68,15 @@ void DecodeBatch::remove(JobId id) {
   state_->batch_changed = true;
 }
 
-void DecodeBatch::advance(std::int64_t iterations) {
-  if (empty()) return;
-  const std::int64_t given = size() * pattern_.tokens(state_->iteration, iterations);
-  state_->counters.decode_tokens += given;
-  state_->counters.decode_requests += size() * iterations;
-  state_->load.decoding_tokens += given;
-  kv_ += given;
+/// A request of n tokens more needs n / page pages more and perhaps one: as long as so many are there for each, none
+/// has to be looked for.
+std::int64_t DecodeBatch::quiet_until() const {
+  if (empty()) return kNeverIteration;
+  std::int64_t until = next_finish_;
+  if (!page_needs_.empty()) until = std::min(until, page_needs_.top().at);
+  if (demand_.empty()) return until;
+  const std::int64_t each = cache_->available_pages() / size();
+  return std::min(until, provided_ + pattern_.iterations(provided_ - 1, each * cache_->page_tokens()) - 1);
 }
 
 JobId DecodeBatch::take_first_finished() {
@@ -153,8 +156,14 @@ void DecodeBatch::provide_iteration(std::int64_t iteration, const std::function<
 }
 
 JobId DecodeBatch::youngest() const {
-  return *std::max_element(jobs_in_.begin(), jobs_in_.end(),
-                           [&](JobId a, JobId b) { return (*jobs_)[a].order < (*jobs_)[b].order; });
+  const auto priority = [&](const Job& job) {
+    return classes_ == nullptr ? 0 : classes_->of[job.request.request_class].priority;
+  };
+  return *std::max_element(jobs_in_.begin(), jobs_in_.end(), [&](JobId left, JobId right) {
+    const Job &a = (*jobs_)[left], &b = (*jobs_)[right];
+    const int first = priority(a), second = priority(b);
+    return first != second ? first > second : a.order < b.order;
+  });
 }
 
 /// A job that has the pages of iteration `at` is counted from then on; one that has more, once it needs its next page,

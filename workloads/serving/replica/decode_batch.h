@@ -25,7 +25,9 @@ class DecodeBatch {
   bool empty() const { return jobs_in_.empty(); }
   std::int64_t size() const { return static_cast<std::int64_t>(jobs_in_.size()); }
   std::span<const JobId> jobs() const { return jobs_in_; }
-  std::int64_t kv() const { return kv_; }  ///< cached tokens at the next iteration
+  /// Cached tokens at the next iteration.
+  std::int64_t kv() const { return kv_base_ + size() * pattern_.tokens(state_->iteration); }
+  std::int64_t kv_base() const { return kv_base_; }  ///< less what iterations have given since the first
 
   /// A job whose context is in the cache, from the next iteration on.
   void add(JobId job);
@@ -34,9 +36,11 @@ class DecodeBatch {
   std::int64_t length_at(const Job& job, std::int64_t iteration) const {
     return job.base + pattern_.tokens(job.joined, iteration - job.joined);
   }
-  /// `iterations` are over: every job has got their tokens.
-  void advance(std::int64_t iterations);
   void clear();
+  /// Up to that iteration no job finishes or needs a page that is not counted or may not be there.
+  std::int64_t quiet_until() const;
+  /// Of the lowest priority, the one admitted last. Only where there are jobs.
+  JobId youngest() const;
 
   /// Reserves what jobs need before iterations below `before`, all at once. False, and nothing changed, where there are
   /// not pages enough.
@@ -60,7 +64,6 @@ class DecodeBatch {
   bool alive(const JobEvent& event) const { return (*jobs_)[event.job].epoch == event.epoch; }
   /// What a job's place in its pages depends on, whatever the iteration.
   std::int64_t page_offset(const Job& job) const { return job.base - pattern_.tokens(job.joined); }
-  JobId youngest() const;
   bool provide_now(std::int64_t before);
   JobId take_first_finished();
   void count_pages(JobId job, std::int64_t at);
@@ -69,13 +72,14 @@ class DecodeBatch {
   std::int64_t next_page_need() const;
 
   bool grows_;
+  const ClassRules* classes_;  // null: all of one priority
   KvCache* cache_;
   JobTable* jobs_;
   TokenPattern pattern_;
   ReplicaState* state_;
   std::int64_t* requests_;  // of its group
   std::vector<JobId> jobs_in_;
-  std::int64_t kv_ = 0;
+  std::int64_t kv_base_ = 0;
   std::int64_t next_finish_ = kNeverIteration;  // of finishes_, at hand for replicas of many groups
   JobEvents finishes_;
   JobEvents page_needs_;       // of jobs that hold more or less than their tokens fill

@@ -17,10 +17,15 @@ void DecodePacing::find_pace(IterationPricer& pricer) {
   if (!state_->batch_changed) return;
   state_->batch_changed = false;
   std::size_t fullest = 0, longest = 0;
-  for (std::size_t i = 1; i < groups_->size(); ++i) {
-    const DecodeBatch& batch = (*groups_)[i].decode();
-    if (batch.size() > (*groups_)[fullest].decode().size()) fullest = i;
-    if (batch.kv() > (*groups_)[longest].decode().kv()) longest = i;
+  const std::vector<std::int64_t>&decoding = state_->groups.decoding, &base = state_->groups.kv_base;
+  const std::int64_t given = pattern_.tokens(state_->iteration);
+  const auto kv = [&](std::size_t i) { return base[i] + decoding[i] * given; };
+  std::int64_t most = kv(0);
+  for (std::size_t i = 1; i < decoding.size(); ++i) {
+    if (decoding[i] > decoding[fullest]) fullest = i;
+    if (kv(i) <= most) continue;
+    longest = i;
+    most = kv(i);
   }
   group_ = fullest;
   curve_ = &pricer.decode(batch().size());
@@ -34,9 +39,15 @@ void DecodePacing::find_pace(IterationPricer& pricer) {
 
 std::int64_t DecodePacing::until_change() const {
   std::int64_t length = kLongestSpan;
-  for (const Batcher& group : *groups_)
-    if (!group.decode().empty()) length = std::min(length, group.decode().next_finish() - state_->iteration);
-  for (const Batcher& group : *groups_) length = group.decode().provided_for(length);
+  const std::vector<std::int64_t>& quiet_until = state_->groups.quiet_until;
+  for (std::size_t i = 0; i < quiet_until.size(); ++i) {
+    if (quiet_until[i] > state_->iteration) {
+      length = std::min(length, quiet_until[i] - state_->iteration);
+      continue;
+    }
+    const DecodeBatch& batch = (*groups_)[i].decode();
+    if (!batch.empty()) length = batch.provided_for(std::min(length, batch.next_finish() - state_->iteration));
+  }
   // No longer than the clock goes.
   const Ticks longest =
       std::max({Ticks{1}, iteration_ticks(0), iteration_ticks(std::max<std::int64_t>(1, length) - 1)});

@@ -15,7 +15,8 @@ Replica::Replica(std::uint32_t id, const ReplicaConfig& config, IterationPricer&
       nic_(config.nic, config.groups) {
   state_.id = id;
   const auto groups = static_cast<std::size_t>(config.groups);
-  state_.requests.resize(groups);
+  state_.groups = {std::vector<std::int64_t>(groups), std::vector<Ticks>(groups), std::vector<std::int64_t>(groups),
+                   std::vector<std::int64_t>(groups), std::vector<std::int64_t>(groups)};
   for (std::size_t i = 0; i < groups; ++i) groups_.emplace_back(config_, jobs, pattern_, state_, i, listener);
 }
 
@@ -88,21 +89,18 @@ std::int64_t pages_in_use(const Replica& replica) {
 
 /// Decoding: the group with fewest requests. Prompts: the group with least to compute, less what its cache would save.
 std::size_t Replica::choose_group(const Job& job, Ticks work) const {
-  const auto least = [&](const auto& cost) {
-    const auto less = [&](const Batcher& a, const Batcher& b) { return cost(a) < cost(b); };
-    return static_cast<std::size_t>(std::min_element(groups_.begin(), groups_.end(), less) - groups_.begin());
+  const auto least = [](const auto& costs) {
+    return static_cast<std::size_t>(std::min_element(costs.begin(), costs.end()) - costs.begin());
   };
   if (groups_.size() == 1) return 0;
-  if (config_.role == ReplicaRole::decode)
-    return static_cast<std::size_t>(std::min_element(state_.requests.begin(), state_.requests.end()) -
-                                    state_.requests.begin());
+  if (config_.role == ReplicaRole::decode) return least(state_.groups.requests);
   const Request& request = job.request;
-  if (request.prefix.empty()) return least([](const Batcher& group) { return group.prompt_work(); });
+  if (request.prefix.empty()) return least(state_.groups.work);
   std::size_t best = 0;
   Ticks lowest = 0;
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     const std::int32_t hit = groups_[i].cache().match(request.prefix, request.input_tokens).total();
-    const Ticks cost = groups_[i].prompt_work() - work * hit / request.input_tokens;
+    const Ticks cost = state_.groups.work[i] - work * hit / request.input_tokens;
     if (i > 0 && cost >= lowest) continue;
     best = i;
     lowest = cost;
@@ -184,8 +182,8 @@ void Replica::set_pricer(IterationPricer& pricer, Ticks now) {
 
 Ticks Replica::next_event() const {
   if (pacing_.running() && !pacing_.divisible()) return pacing_.end();
-  Ticks restored = kNeverTick;
-  for (const Batcher& group : groups_) restored = std::min(restored, group.next_restored());
+  Ticks restored = kNeverTick;  // or late
+  for (const Batcher& group : groups_) restored = std::min({restored, group.next_restored(), group.next_deadline()});
   return pacing_.running() ? std::min(pacing_.end(), std::max(restored, pacing_.begin())) : restored;
 }
 
@@ -211,13 +209,25 @@ void Replica::commit(Ticks now) {
   state_.counters.iterations += iterations;
   if (decodes) {
     pacing_.note_gaps(now);
-    for (Batcher& group : groups_) group.decoded(iterations);
-    state_.iteration += iterations;
-    for (Batcher& group : groups_) group.finish_due(now);
+    const std::int64_t given = state_.load.decoding * pattern_.tokens(state_.iteration, iterations);
+    state_.counters.decode_tokens += given;
+    state_.counters.decode_requests += state_.load.decoding * iterations;
+    state_.load.decoding_tokens += given;
+    const std::int64_t next = state_.iteration + iterations;
+    for (std::size_t i = 0; i < groups_.size(); ++i)
+      if (!quiet(i, next)) groups_[i].decoded(iterations);
+    state_.iteration = next;
+    for (std::size_t i = 0; i < groups_.size(); ++i)
+      if (!quiet(i, next)) groups_[i].finish_due(now);
   }
   if (!prompts) return;
   ++state_.counters.prompt_iterations;
   for (Batcher& group : groups_) group.prompts_computed(begin, now);
+}
+
+void Replica::show_first_tokens(Ticks when) {
+  if (!config_.first_step_token) return;
+  for (Batcher& group : groups_) group.show_first_tokens(when);
 }
 
 void Replica::start(Ticks now) {
@@ -226,9 +236,10 @@ void Replica::start(Ticks now) {
     state_.batch_changed = true;
   }
   bool prompts = false;
-  for (Batcher& group : groups_) {
-    group.schedule(now);
-    prompts = prompts || !group.prompts().empty();
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    if (quiet(i, state_.iteration)) continue;
+    groups_[i].schedule(now);
+    prompts = prompts || !groups_[i].prompts().empty();
   }
   if (prompts && config_.scheduler.balance_attention) balance_prompts();
   const bool decodes = state_.load.decoding > 0 && (!prompts || config_.scheduler.batching->decodes_beside_prompts);
@@ -240,11 +251,11 @@ void Replica::start(Ticks now) {
     std::int64_t tokens = 0;
     for (const Batcher& group : groups_) tokens = std::max(tokens, group.prompts().tokens());
     state_.debt += nic_.delay(duration, tokens, true, requests);
-    for (Batcher& group : groups_) group.show_first_tokens(now + duration + state_.debt);
+    show_first_tokens(now + duration + state_.debt);
     pacing_.begin_prompts(now, duration, decodes, std::exchange(state_.debt, 0));
   } else if (decodes) {
     state_.debt += nic_.delay(pacing_.iteration(), 0, false, requests);
-    for (Batcher& group : groups_) group.show_first_tokens(now + pacing_.iteration() + state_.debt);
+    show_first_tokens(now + pacing_.iteration() + state_.debt);
     pacing_.begin_decoding(now, config_.jump ? pacing_.until_change() : 1, std::exchange(state_.debt, 0));
   } else {
     nic_.idle();

@@ -69,6 +69,9 @@ class Replica {
   void start(Ticks now);
   void commit(Ticks now);
   void balance_prompts();
+  void show_first_tokens(Ticks when);
+  /// The group has nothing to do before that iteration is over.
+  bool quiet(std::size_t group, std::int64_t iteration) const { return iteration < state_.groups.quiet_until[group]; }
   Ticks prompt_iteration(bool decodes);
 
   ReplicaConfig config_;

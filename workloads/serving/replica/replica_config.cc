@@ -11,11 +11,13 @@ ReplicaCounters& ReplicaCounters::operator+=(const ReplicaCounters& o) {
   decode_requests += o.decode_requests;
   preemptions += o.preemptions;
   swaps += o.swaps;
+  made_way += o.made_way;
   steps += o.steps;
   busy += o.busy;
   prompt_time += o.prompt_time;
   prompts_done += o.prompts_done;
   prompt_tokens_done += o.prompt_tokens_done;
+  prompt_waits += o.prompt_waits;
   return *this;
 }
 
@@ -29,11 +31,13 @@ ReplicaCounters ReplicaCounters::operator-(const ReplicaCounters& o) const {
   d.decode_requests -= o.decode_requests;
   d.preemptions -= o.preemptions;
   d.swaps -= o.swaps;
+  d.made_way -= o.made_way;
   d.steps -= o.steps;
   d.busy -= o.busy;
   d.prompt_time -= o.prompt_time;
   d.prompts_done -= o.prompts_done;
   d.prompt_tokens_done -= o.prompt_tokens_done;
+  d.prompt_waits -= o.prompt_waits;
   return d;
 }
 

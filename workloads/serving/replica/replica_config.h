@@ -1,8 +1,10 @@
 // What a replica is told, and what it tells others about itself.
 #pragma once
 #include <cstdint>
+#include <memory>
 
 #include "workloads/serving/pricing/engine.h"
+#include "workloads/serving/replica/class_rules.h"
 #include "workloads/serving/replica/clock.h"
 #include "workloads/serving/replica/job.h"
 
@@ -44,6 +46,7 @@ struct ReplicaConfig {
   /// They show the first token after their own first iteration, not with the cache.
   bool first_step_token = false;
   NicLoad nic;
+  std::shared_ptr<const ClassRules> classes;  ///< null: all alike, without deadlines
   bool jump = true;
 };
 
@@ -56,6 +59,8 @@ class ReplicaListener {
   /// A decode replica has room for the job's cache: join() it when the cache has arrived.
   virtual void placed(JobId job, Ticks now) = 0;
   virtual void finished(JobId job, Ticks now) = 0;
+  /// A job has not got what it wanted in time, and is not here any more.
+  virtual void expired(JobId job, Ticks now) = 0;
 };
 
 /// What a replica has done.
@@ -67,11 +72,13 @@ struct ReplicaCounters {
   std::int64_t decode_tokens = 0;      ///< sum over decoding iterations of tokens given
   std::int64_t decode_requests = 0;    ///< sum over decoding iterations of the batch
   std::int64_t preemptions = 0, swaps = 0;
+  std::int64_t made_way = 0;            ///< of the preemptions, for requests of higher priority
   std::int64_t steps = 0;               ///< events it took
   WideTicks busy = 0;                   ///< time in iterations
   WideTicks prompt_time = 0;            ///< of it, what prompts added to iterations
   std::int64_t prompts_done = 0;        ///< prompts that gave their first token
   std::int64_t prompt_tokens_done = 0;  ///< of those, cached tokens included
+  WideTicks prompt_waits = 0;           ///< of those, from arrival to the prompt's end, in sum
   std::int64_t tokens_given() const { return decode_tokens + prompts_done; }  ///< of answers
   ReplicaCounters& operator+=(const ReplicaCounters& o);
   ReplicaCounters operator-(const ReplicaCounters& o) const;  ///< what happened since
@@ -99,9 +106,15 @@ struct ReplicaState {
   std::uint64_t admissions = 0;
   ReplicaLoad load;
   ReplicaCounters counters;
-  /// Decode replicas: requests that each attention group has, or that are on their way to it; side by side, for the one
-  /// with fewest is asked for with every request.
-  std::vector<std::int64_t> requests;
+  /// Of each attention group, side by side, for all are asked at every boundary and most have nothing to say.
+  struct Groups {
+    std::vector<std::int64_t> requests;     ///< that it has, or that are on their way to it (decode replicas)
+    std::vector<Ticks> work;                ///< what the prompts of its jobs take alone
+    std::vector<std::int64_t> quiet_until;  ///< before that iteration it has nothing to do but to decode
+    std::vector<std::int64_t> decoding;     ///< requests that decode,
+    std::vector<std::int64_t> kv_base;      ///< and their cached tokens, less `decoding` times those of all iterations
+  };
+  Groups groups;
 };
 
 }  // namespace flopcast

@@ -12,10 +12,15 @@ namespace flopcast {
 template <class Cost>
 std::size_t least(std::span<const ReplicaView> replicas, std::size_t begin, Cost&& cost) {
   std::size_t best = kNoReplica;
-  for (std::size_t i = 0; i < replicas.size(); ++i) {
-    const std::size_t at = (begin + i) % replicas.size();
+  if (replicas.empty()) return best;
+  decltype(cost(replicas.front())) lowest{};
+  std::size_t at = begin % replicas.size();
+  for (std::size_t i = 0; i < replicas.size(); ++i, at = at + 1 < replicas.size() ? at + 1 : 0) {
     if (!replicas[at].accepting) continue;
-    if (best == kNoReplica || cost(replicas[at]) < cost(replicas[best])) best = at;
+    const auto own = cost(replicas[at]);
+    if (best != kNoReplica && !(own < lowest)) continue;
+    best = at;
+    lowest = own;
   }
   return best;
 }

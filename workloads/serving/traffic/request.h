@@ -31,6 +31,7 @@ enum class RequestOutcome : std::uint8_t {
   completed,
   rejected,  ///< never admitted: too long, or the queue is full
   lost,      ///< admitted, then failed for good
+  expired,   ///< dropped at its deadline
 };
 
 /// Requests one after the other, in bounded memory. Open-loop sources know all arrivals beforehand; closed
