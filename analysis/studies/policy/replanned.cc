@@ -386,10 +386,12 @@ ReplannedWork replan(const std::string& file, const std::vector<std::string>& se
 std::string what_was_searched(bool training, const ReplanOptions& options) {
   if (training) {
     return fmt::format(
-        "training: every field of the plan but the batch, at most {} plans priced in closed form on each chip, the "
-        "best "
-        "{} and the scenario's own replayed; as many GPUs of each chip",
-        format_integer(kPlansPriced), kPlansReplayed);
+        "training: tensor, pipeline, data and expert parallelism, micro-batch, ZeRO, dispatcher, overlaps, schedule "
+        "({} "
+        "and the scenario's own), recomputation where nothing fits as stated; at most {} plans priced in closed form "
+        "on "
+        "each chip, the best {} and the scenario's own replayed; the same batch, and as many GPUs of each chip",
+        kSchedules, format_integer(kPlansPriced), kPlansReplayed);
   }
   return fmt::format(
       "serving: the most users (within {:.0f} %) with which {:.0f} % of the requests keep the promise, on as many GPUs "
