@@ -211,7 +211,10 @@ $('order').onclick = () => download((state.name || 'scenario') + '.schedule', 't
     if (!state.text) await load(all.scenarios[0]);
     $('text').value = state.text; $('name').value = state.name; state.axes.forEach(([p, v], i) => { $('axis' + i).value = p; $('values' + i).value = v; });
     const wanted = url.has('run') ? runs.find(r => r.id === +url.get('run')) : runs.find(r => r.id === state.shown);
-    show_sets(); show_command(); show_runs(); show_fields(); await check_now();
+    show_sets(); show_command(); show_runs(); show_fields();
+    // What the library has is sound: nobody waits for the check to say so.
+    if (!state.edited && !set_list(state.sets).length && all.scenarios.includes(state.name)) $('run').disabled = false;
+    check_now();
     open_tab(views[url.get('tab')] ? url.get('tab') : 'result');
     const on = runs.find(r => r.state === 'running');
     if (wanted?.state === 'done' && wanted.kind !== 'sweep' && wanted.kind !== 'plan') await show(wanted.id); else if (runs.some(r => r.state === 'done' && r.figures)) await show(runs.filter(r => r.state === 'done' && r.figures).at(-1).id);
