@@ -105,11 +105,11 @@ TEST_CASE("claims: at least 25, each with a source, and the contested ones in bo
   verdict("5.576m", ",holds,");
   verdict("r1-hours", ",holds,");
   verdict("fp8-doubles", "holds only if read as: peak of the matrix units");
-  verdict("zero-bubble", "holds only if read as: formula over that of 1F1B");
-  verdict("half-hbm-decoding", "holds only if read as: Llama 3.1 8B, four users: with the memory halved");
+  verdict("zero-bubble", ",fails,");
+  verdict("half-hbm-decoding", ",fails,");
   verdict("nvlink-decoding", "holds only if read as: Llama 3.1 405B");
   verdict("loss-leader", "holds only if read as: R1's output price");
-  verdict("mtp-1.8x", "holds only if read as: tokens per iteration at 85 %; replayed, 8 users per GPU");
+  verdict("mtp-1.8x", "holds only if read as: tokens per iteration at 85 %");
   verdict("tpot-limit", ",holds,");
 }
 
