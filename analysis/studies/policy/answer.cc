@@ -22,8 +22,6 @@ namespace flopcast {
 namespace {
 
 constexpr std::size_t kDesignsReplanned = 4;
-/// Of a chip whose host link nobody has published: PCIe Gen4 with 16 lanes.
-constexpr const char* kUsualHostLink = "32 GB/s per direction";
 /// Of the chip's own figure.
 constexpr double kSweptFactors[] = {0.125, 0.25, 0.5, 0.75, 1, 1.5, 2};
 
@@ -70,7 +68,6 @@ class Answering {
     std::string name;
     int gpus = 0;
     GpuSpec gpu;
-    std::vector<std::string> sets;
   };
   struct Work {
     std::string file;
@@ -95,13 +92,7 @@ class Answering {
       if (node.gpus < 2 || node.gpu.bf16_peak <= FlopPerSecond(0)) continue;
       Node& kept = nodes_[node.gpu.name];
       if (!kept.name.empty() && kept.name.size() <= name.size()) continue;
-      kept = {name, node.gpus, node.gpu, {}};
-      // What nobody has published of its links and the model asks for.
-      if (node.gpu.pcie_bandwidth <= BytesPerSecond(0))
-        kept.sets.push_back(fmt::format("cluster.gpu_override.pcie_bandwidth={}", kUsualHostLink));
-      if (node.gpu.nvlink_bandwidth <= BytesPerSecond(0) && node.nvlink_bandwidth > BytesPerSecond(0))
-        kept.sets.push_back(fmt::format("cluster.gpu_override.nvlink_bandwidth={:.6g} GB/s per direction",
-                                        node.nvlink_bandwidth.value() / 1e9));
+      kept = {name, node.gpus, node.gpu};
     }
   }
 
@@ -207,7 +198,7 @@ class Answering {
     }
     work.answer.rows.push_back(std::move(row));
     changes_[{works_.size(), work.answer.rows.size() - 1}] =
-        node.empty() ? ChipToTry() : ChipToTry{node, nodes_.at(name).gpus, nodes_.at(name).sets, {}};
+        node.empty() ? ChipToTry() : ChipToTry{node, nodes_.at(name).gpus, {}};
   }
 
   /// Those of the frontier that are fastest and cheapest with the scenario's own plan, and its neighbours.
@@ -237,7 +228,7 @@ class Answering {
       work.answer.rows.push_back(std::move(row));
       const ChipDesign design = design_of(chip.figures);
       changes_[{works_.size(), work.answer.rows.size() - 1}] = {
-          "", 0, {}, [design, own](Scenario& scenario) { put_on_design(design, own, scenario); }};
+          "", 0, [design, own](Scenario& scenario) { put_on_design(design, own, scenario); }};
     }
   }
 
@@ -273,7 +264,7 @@ class Answering {
           const Limit limit = curve.limit;
           const double factor = point.factor;
           out.push_back(
-              {w, {"", 0, {}, [limit, factor](Scenario& s) { scale_limit(s, limit, factor); }}, options, &point.work});
+              {w, {"", 0, [limit, factor](Scenario& s) { scale_limit(s, limit, factor); }}, options, &point.work});
         }
       }
     }
@@ -354,9 +345,7 @@ class Answering {
         "ranges hold nine cases in ten: of a step by what its kernels and links may be off, of a service as measured "
         "servers lie round predictions; dollars have the range of the GPU-hours at the price said");
     out_.assumptions.emplace_back(
-        fmt::format("a chip whose host link nobody has published has {}; chips of other makers than measured ones are "
-                    "rooflines of their data sheets, which flatter them",
-                    kUsualHostLink));
+        "chips of other makers than measured ones are rooflines of their data sheets, which flatter them");
     out_.assumptions.emplace_back(
         "dollars at one price: every chip costs an hour what the scenario states; by parts: an hour costs in "
         "proportion "

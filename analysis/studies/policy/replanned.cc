@@ -55,7 +55,6 @@ class Replanner {
       // As many GPUs as the scenario has, in nodes of the chip's.
       const int gpus = own.scenario.cluster.gpus();
       sets_.push_back("cluster.node=" + chip_.node);
-      sets_.insert(sets_.end(), chip_.sets.begin(), chip_.sets.end());
       const int per_node = chip_.gpus_per_node;
       if (out_.training && gpus % per_node != 0) {
         out_.fault = fmt::format("{} GPUs are no whole number of nodes of {}", gpus, per_node);

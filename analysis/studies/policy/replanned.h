@@ -41,7 +41,6 @@ struct ReplanOptions {
 struct ChipToTry {
   std::string node;                       ///< of the library; empty: the scenario's own
   int gpus_per_node = 0;                  ///< of that node
-  std::vector<std::string> sets;          ///< what else has to be said of it
   std::function<void(Scenario&)> change;  ///< of the scenario on it; may be empty
 };
 
