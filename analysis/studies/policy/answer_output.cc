@@ -287,50 +287,39 @@ std::string to_text(const PolicyAnswer& a, const TextStyle& style) {
 }
 
 std::string to_csv(const PolicyAnswer& a) {
-  std::string out = csv_line({"work",          "chip",          "free",
-                              "outcome",       "nearest",       "margin_percent",
-                              "just_allowed",  "tpp",           "performance_density",
-                              "io_gb_s",       "dram_gb_s",     "swept",
-                              "factor",        "time_s",        "time_s_p5",
-                              "time_s_p95",    "days",          "gpu_hours",
-                              "gpu_hours_p5",  "gpu_hours_p95", "tokens",
-                              "usd_one_price", "usd_by_parts",  "stated_gpu_hours",
-                              "plan",          "fault"});
+  const std::vector<std::string> columns{"work",          "chip",          "free",
+                                         "outcome",       "nearest",       "margin_percent",
+                                         "just_allowed",  "tpp",           "performance_density",
+                                         "io_gb_s",       "dram_gb_s",     "swept",
+                                         "factor",        "time_s",        "time_s_p5",
+                                         "time_s_p95",    "days",          "gpu_hours",
+                                         "gpu_hours_p5",  "gpu_hours_p95", "tokens",
+                                         "usd_one_price", "usd_by_parts",  "stated_gpu_hours",
+                                         "plan",          "fault"};
+  std::string out = csv_line(columns);
+  // Rows of chips end early; those of work have cells of their own at the end.
+  const auto add = [&](std::vector<std::string> cells) {
+    cells.resize(columns.size());
+    out += csv_line(cells);
+  };
   const auto figure = [](const ChipFigures& chip, ChipFigure f) {
     const auto value = figure_of(chip, f);
     return value ? shortest(*value) : std::string();
   };
   const auto word = [](const std::optional<bool>& free) { return !free ? "unknown" : *free ? "yes" : "no"; };
   for (const JudgedChip& c : a.chips) {
-    out += csv_line({"",
-                     c.figures.name,
-                     word(c.free),
-                     outcome_words(c),
-                     c.nearest ? threshold_text(c.nearest->threshold) : "",
-                     c.nearest ? fmt::format("{:.2f}", 100 * c.nearest->share()) : "",
-                     c.just ? "yes" : "no",
-                     figure(c.figures, ChipFigure::tpp),
-                     figure(c.figures, ChipFigure::performance_density),
-                     figure(c.figures, ChipFigure::io_bandwidth),
-                     figure(c.figures, ChipFigure::memory_bandwidth),
-                     "",
-                     "",
-                     "",
-                     "",
-                     "",
-                     "",
-                     "",
-                     "",
-                     "",
-                     "",
-                     "",
-                     "",
-                     "",
-                     "",
-                     ""});
+    add({"", c.figures.name, word(c.free), outcome_words(c), c.nearest ? threshold_text(c.nearest->threshold) : "",
+         c.nearest ? fmt::format("{:.2f}", 100 * c.nearest->share()) : "", c.just ? "yes" : "no",
+         figure(c.figures, ChipFigure::tpp), figure(c.figures, ChipFigure::performance_density),
+         figure(c.figures, ChipFigure::io_bandwidth), figure(c.figures, ChipFigure::memory_bandwidth)});
   }
+  constexpr std::size_t kWorkCells = 13;  // time_s and what follows
   const auto work_cells = [](const ReplannedWork& w, const std::string& equal, const std::string& parts) {
-    if (!w.fault.empty()) return std::vector<std::string>{"", "", "", "", "", "", "", "", "", "", "", "", w.fault};
+    std::vector<std::string> cells(kWorkCells);
+    if (!w.fault.empty()) {
+      cells.back() = w.fault;
+      return cells;
+    }
     return std::vector<std::string>{shortest(w.time.value),
                                     shortest(w.time.low),
                                     shortest(w.time.high),
@@ -363,7 +352,7 @@ std::string to_csv(const PolicyAnswer& a) {
       const auto usd = [](const std::optional<Ranged>& r) { return r ? shortest(r->value) : std::string(); };
       for (std::string& cell : work_cells(row.work, usd(row.usd_equal), usd(row.usd_parts)))
         cells.push_back(std::move(cell));
-      out += csv_line(cells);
+      add(std::move(cells));
     }
     for (const AnswerCurve& curve : w.curves) {
       for (const AnswerCurve::Point& p : curve.points) {
@@ -371,7 +360,7 @@ std::string to_csv(const PolicyAnswer& a) {
             w.scenario,        w.gpu, "", "", "", "", "", "", "", "", "", std::string(name_of(curve.limit)),
             shortest(p.factor)};
         for (std::string& cell : work_cells(p.work, "", "")) cells.push_back(std::move(cell));
-        out += csv_line(cells);
+        add(std::move(cells));
       }
     }
   }
