@@ -97,14 +97,6 @@ struct ChakraWriteArguments {
   std::string folder, ranks = "replayed";
 };
 
-Diagnostic write_fault(const std::string& option, const std::string& found, const std::string& expected) {
-  Diagnostic fault;
-  fault.field = option;
-  fault.found = found;
-  fault.expected = expected;
-  return fault;
-}
-
 /// Which ranks are written: those replayed, all, or those listed.
 std::vector<RankId> ranks_to_write(const std::string& text, const StepWriter& writer) {
   if (text == "replayed") return writer.replayed();
@@ -119,8 +111,9 @@ std::vector<RankId> ranks_to_write(const std::string& text, const StepWriter& wr
     const std::string word = text.substr(begin, end - begin);
     const bool number = !word.empty() && word.size() < 9 && word.find_first_not_of("0123456789") == std::string::npos;
     if (!number || std::stoi(word) >= writer.ranks()) {
-      throw InputError(write_fault("--ranks", "`" + word + "`",
-                                   fmt::format("replayed, all, or numbers of ranks from 0 to {}", writer.ranks() - 1)));
+      throw InputError(
+          option_fault("--ranks", "`" + word + "`",
+                       fmt::format("replayed, all, or numbers of ranks from 0 to {}", writer.ranks() - 1)));
     }
     numbers.insert(std::stoi(word));
     begin = end + 1;
@@ -134,9 +127,9 @@ void check_folder(const std::string& folder) {
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
     if (entry.path().extension() == ".et")
-      throw InputError(write_fault("--to",
-                                   fmt::format("{} has traces already ({})", folder, entry.path().filename().string()),
-                                   "a folder without traces"));
+      throw InputError(option_fault("--to",
+                                    fmt::format("{} has traces already ({})", folder, entry.path().filename().string()),
+                                    "a folder without traces"));
   }
   const OutputOption output{"--to", folder + "/comm_group.json", false, true};
   check_outputs(std::span(&output, 1));
@@ -148,9 +141,10 @@ void write_traces(const ChakraWriteArguments& arguments) {
   const ResolvedScenario resolved = arguments.scenario.load(environment);
   const Scenario& scenario = resolved.value();
   if (!scenario.training || scenario.rl)
-    throw InputError(write_fault("FILE", "a scenario without `training`", "one with a step to write"));
+    throw InputError(option_fault("FILE", "a scenario without `training`", "one with a step to write"));
   if (scenario.training->local.workers > 1)
-    throw InputError(write_fault("training.local_updates", "several workers", "one: traces hold a step that all take"));
+    throw InputError(
+        option_fault("training.local_updates", "several workers", "one: traces hold a step that all take"));
   check(resolved);
   ProgressLine progress;
   progress.stage("the step");

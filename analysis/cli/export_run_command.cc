@@ -18,9 +18,8 @@ struct ExportRunArguments {
 
 void export_settings(const ExportRunArguments& arguments) {
   if (arguments.to != "megatron" && arguments.to != "torchtitan")
-    throw InputError(Diagnostic{.field = "--to",
-                                .found = arguments.to.empty() ? "nothing" : "`" + arguments.to + "`",
-                                .expected = "megatron or torchtitan"});
+    throw InputError(
+        option_fault("--to", arguments.to.empty() ? "nothing" : "`" + arguments.to + "`", "megatron or torchtitan"));
   check_writable(arguments.output, "--output");
   const ResolvedScenario resolved = arguments.scenario.load(arguments.scenario.environment());
   const FrameworkSettings made =

@@ -260,6 +260,10 @@ void Command::action(std::function<void()> work) {
   });
 }
 
+Diagnostic option_fault(std::string option, std::string found, std::string expected) {
+  return {.field = std::move(option), .found = std::move(found), .expected = std::move(expected)};
+}
+
 int run_command_line(const ProgramText& text, const std::function<void(Command&)>& add_commands, int argc,
                      const char* const* argv, int fault) {
   CLI::App app{text.description, text.name};

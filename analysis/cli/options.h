@@ -12,6 +12,8 @@
 #include <variant>
 #include <vector>
 
+#include "sim/base/diagnostic.h"
+
 namespace CLI {
 class App;
 class Option;
@@ -106,6 +108,9 @@ class Command {
   CLI::App* app_;
   std::shared_ptr<CommandLine> line_;
 };
+
+/// What is wrong with an option, or with several beside each other: "--ranks: found `x`, expected ...".
+Diagnostic option_fault(std::string option, std::string found, std::string expected);
 
 /// What a program says of itself.
 struct ProgramText {

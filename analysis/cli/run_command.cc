@@ -47,14 +47,6 @@ void present(const Report& report, const RunArguments& arguments) {
   if (!arguments.json.empty()) write_text(arguments.json, report.json());
 }
 
-Diagnostic option_fault(const std::string& option, const std::string& found, const std::string& expected) {
-  Diagnostic diagnostic;
-  diagnostic.field = option;
-  diagnostic.found = found;
-  diagnostic.expected = expected;
-  return diagnostic;
-}
-
 // The first few GPUs that are replayed: "0, 128, 256, ...".
 std::string replayed_gpus(const TrainingStep& step) {
   constexpr std::size_t kShown = 16;

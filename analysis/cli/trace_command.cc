@@ -47,15 +47,13 @@ void trace_options(Command& command, TraceArguments& arguments) {
 TraceOptions checked_options(const TraceArguments& arguments) {
   TraceOptions options = arguments.options;
   options.path = arguments.file;
-  const auto refuse = [](const char* option, std::string found, std::string expected) {
-    throw InputError(Diagnostic{.field = option, .found = std::move(found), .expected = std::move(expected)});
-  };
   if (!options.columns.turns.empty() && options.columns.turns != "whole" && options.columns.turns != "added")
-    refuse("--turns", "`" + options.columns.turns + "`", "whole or added");
+    throw InputError(option_fault("--turns", "`" + options.columns.turns + "`", "whole or added"));
   if (options.columns.block_tokens < 0 || options.columns.block_tokens > 65536)
-    refuse("--block-tokens", std::to_string(options.columns.block_tokens), "1 to 65536");
+    throw InputError(option_fault("--block-tokens", std::to_string(options.columns.block_tokens), "1 to 65536"));
   if (!(options.columns.bytes_per_token >= 0 && options.columns.bytes_per_token <= 64))
-    refuse("--bytes-per-token", fmt::format("{:g}", options.columns.bytes_per_token), "0.5 to 64");
+    throw InputError(
+        option_fault("--bytes-per-token", fmt::format("{:g}", options.columns.bytes_per_token), "0.5 to 64"));
   return options;
 }
 
@@ -75,17 +73,15 @@ TraceForm form_of(const TraceArguments& arguments) {
   for (const std::string_view packing : {".gz", ".zst"})
     if (name.ends_with(packing)) name.remove_suffix(packing.size());
   const bool table = name.ends_with(".csv"), objects = name.ends_with(".jsonl") || name.ends_with(".json");
-  const auto refuse = [](const char* option, std::string found, std::string expected) {
-    throw InputError(Diagnostic{.field = option, .found = std::move(found), .expected = std::move(expected)});
-  };
   if (!table && !objects)
-    refuse("OUT", "`" + arguments.out + "`", "a name that ends in .csv or .jsonl, perhaps packed: .gz or .zst");
+    throw InputError(option_fault("OUT", "`" + arguments.out + "`",
+                                  "a name that ends in .csv or .jsonl, perhaps packed: .gz or .zst"));
   if (arguments.to == "mooncake") {
-    if (table) refuse("--to", "mooncake, in a table", "a name that ends in .jsonl");
+    if (table) throw InputError(option_fault("--to", "mooncake, in a table", "a name that ends in .jsonl"));
     return TraceForm::mooncake;
   }
   if (!arguments.to.empty() && arguments.to != "flopcast")
-    refuse("--to", "`" + arguments.to + "`", "flopcast or mooncake");
+    throw InputError(option_fault("--to", "`" + arguments.to + "`", "flopcast or mooncake"));
   return table ? TraceForm::flopcast_csv : TraceForm::flopcast_json;
 }
 
