@@ -100,13 +100,21 @@ constexpr MetricRow<PricedService> kPricedServiceRows[] = {
      },
      show::small_usd},
     {"usd_per_million_output_tokens", "USD", "10^6 output tokens", "Cost of 10^6 output tokens",
-     [](const PricedService& p) { return as::number(p.cost.usd_per_million_output); }, show::small_usd},
+     [](const PricedService& p) -> MetricValue {
+       if (p.work.prefill_share >= 1) return Absent{"prompts bear all of the cost: no token is made by decoding"};
+       return as::number(p.cost.usd_per_million_output);
+     },
+     show::small_usd},
     {"usd_per_day", "USD/day", "cost per day", "Cost of the service, per day",
      [](const PricedService& p) { return as::number(p.cost.usd_per_day); }, show::usd},
     {"revenue_usd_per_day", "USD/day", "revenue per day", "Tokens at the prices they are sold for, per day",
      [](const PricedService& p) { return as::number(p.cost.revenue_per_day); }, show::usd},
     {"margin", "1", "margin", "(revenue - cost) / cost: 5.45 is what is published as \"545 %\"",
-     [](const PricedService& p) { return as::number(p.cost.margin); }, show::share},
+     [](const PricedService& p) -> MetricValue {
+       if (p.cost.revenue_per_day <= 0) return Absent{"tokens have no price"};
+       return as::number(p.cost.margin);
+     },
+     show::share},
     {"gpu_usd_per_hour", "USD/h", "price of a GPU-hour", "What a GPU costs per hour",
      [](const PricedService& p) { return as::number(p.usd_per_gpu_hour); }, show::small_usd},
     {"usd_per_million_cached_tokens", "USD", "10^6 cached tokens",

@@ -21,6 +21,14 @@ double norm_sum(double a, double b, double p) {
   return large * std::pow(1 + std::pow(std::min(a, b) / large, p), 1 / p);
 }
 
+/// A chip's peak per SM on a known die. Its SMs do no more than the die's at its clock, but for a supposed chip: a data
+/// sheet is rounded by less than what tells them apart.
+double peak_of_die(double own, double die, double clock) {
+  constexpr double kRounding = 1.02;
+  if (own > kRounding * die * std::max(1.0, clock)) return own * std::min(1.0, clock);
+  return std::min(own, die * clock);
+}
+
 }  // namespace
 
 DieFigures die_of(const GpuSpec& gpu) {
@@ -37,17 +45,17 @@ double hbm_bytes_per_us(const GpuSpec& gpu, const Conditions& conditions) {
 Machine machine_of(const GpuSpec& gpu, const DieFigures& die, Precision precision, const Conditions& conditions) {
   const double clock = gpu.boost_clock / die.clock;
   const double own_bf16 = gpu.bf16_peak.value() / gpu.sms, own = gpu.peak(precision).value() / gpu.sms;
+  const bool of_die = die_of(gpu).name == die.name;
   Machine machine;
   machine.sms = conditions.sms == 0 ? gpu.sms : conditions.sms;
   machine.all_sms = gpu.sms;
   double peak = own;
-  if (die_of(gpu).name == die.name && precision != Precision::fp32 && precision != Precision::fp4) {
+  if (of_die && precision != Precision::fp32 && precision != Precision::fp4) {
     const bool fp8 = precision == Precision::fp8 && gpu.fp8_peak > FlopPerSecond(0);
-    peak = std::min(own, (fp8 ? die.fp8_peak_per_sm : die.bf16_peak_per_sm).value() * clock);
+    peak = peak_of_die(own, (fp8 ? die.fp8_peak_per_sm : die.bf16_peak_per_sm).value(), clock);
   }
   machine.flop_per_us_and_sm = peak * kOneMicrosecond * conditions.clock;
-  const double bf16 =
-      die_of(gpu).name == die.name ? std::min(own_bf16, die.bf16_peak_per_sm.value() * clock) : own_bf16;
+  const double bf16 = of_die ? peak_of_die(own_bf16, die.bf16_peak_per_sm.value(), clock) : own_bf16;
   machine.bf16_per_us_and_sm = bf16 * kOneMicrosecond * conditions.clock;
   machine.hbm_bytes_per_us = hbm_bytes_per_us(gpu, conditions);
   machine.load_scale =

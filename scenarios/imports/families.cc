@@ -283,6 +283,11 @@ constexpr ModelClass kModelClasses[] = {
      .expert_width = ExpertWidth::ffn,
      .head_norms = HeadNorms::per_head},
     {.architecture = "Dots1ForCausalLM", .model_type = "dots1", .experts = true, .head_norms = HeadNorms::per_head},
+    {.architecture = "Grok1ForCausalLM",  // Grok 2, as published; a network beside the experts (residual_moe)
+     .model_type = "grok-2",
+     .experts = true,
+     .expert_width = ExpertWidth::ffn,
+     .norms = 4},
     {.architecture = "Grok1ModelForCausalLM",
      .model_type = "grok-1",
      .experts = true,
@@ -343,6 +348,7 @@ ModelClass class_by_fields(std::string_view architecture, bool gated) {
   family.architecture = architecture;
   family.gated = gated;
   family.experts = family.experts_optional = true;
+  family.tied = true;  // what transformers takes where a class says nothing of its own (PretrainedConfig)
   return family;
 }
 

@@ -89,9 +89,11 @@ double tower_elements(const Struct& tower) {
     return 0.0;
   };
   const double layers = first({"num_hidden_layers", "depth", "vt_num_hidden_layers"});
-  const double hidden = first({"hidden_size", "vt_hidden_size", "embed_dim"});
+  // Qwen2-VL gives the width that the encoder hands on as hidden_size, its own as embed_dim.
+  const double hidden = first({"embed_dim", "hidden_size", "vt_hidden_size"});
   const double width = first({"intermediate_size", "vt_intermediate_size"});
-  return layers * (4 * hidden * hidden + 2 * hidden * (width > 0 ? width : 4 * hidden));
+  const bool gated = text_of(tower, "hidden_act").find("silu") != std::string::npos;
+  return layers * (4 * hidden * hidden + (gated ? 3 : 2) * hidden * (width > 0 ? width : 4 * hidden));
 }
 
 }  // namespace

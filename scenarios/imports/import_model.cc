@@ -147,7 +147,8 @@ KnownAs family_of(const JsonObject& object, const std::string& asked_for, const 
   const std::string_view stored = find_model_class("LlamaForCausalLM")->architecture;
   const bool gated = gated_by_activation(object);
   return {class_by_fields(stored, gated),
-          fmt::format("{} is not known by name: read by its fields, {} matrices in an FFN by its activation function",
+          fmt::format("{} is not known by name: read by its fields, {} matrices in an FFN by its activation function, "
+                      "embeddings tied unless tie_word_embeddings says otherwise",
                       quoted(name.empty() ? type : name), gated ? "three" : "two")};
 }
 

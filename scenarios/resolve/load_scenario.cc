@@ -368,6 +368,9 @@ class Resolver {
     if (cluster_known_ && !in_.has_rl()) check_gpu_count(config.plan, out_.cluster, paths, places_, faults_);
     if (!sound("training.batch") || !sound(paths.batch)) return;
     const bool divides = check_batch(config.batch, config.plan, paths, places_, faults_);
+    if (const int rows = config.model.learned_positions; rows > 0 && config.batch.sequence_length > rows)
+      faults_.push_back(places_.fault("training.batch.sequence_length", fmt::format("{}", config.batch.sequence_length),
+                                      fmt::format("at most {}: {} learns no more positions", rows, config.model.name)));
     if (divides && config.schedule_file.empty()) check_schedule(config, paths, places_, faults_);
   }
 

@@ -75,6 +75,32 @@ std::vector<std::string> words_of(std::string_view name) {
 }
 
 /// The `count` candidates that share most words with `name`; of equals those with the smallest edit distance.
+/// "vllm-0.13": 0 and 13.
+std::vector<double> numbers_in(std::string_view name) {
+  constexpr std::size_t kMostDigits = 15;  // exact in a double
+  std::vector<double> numbers;
+  for (std::size_t i = 0; i < name.size();) {
+    std::size_t end = i;
+    double number = 0;
+    for (; end < name.size() && end - i < kMostDigits && name[end] >= '0' && name[end] <= '9'; ++end)
+      number = number * 10 + (name[end] - '0');
+    if (end > i) numbers.push_back(number);
+    i = std::max(end, i + 1);
+  }
+  return numbers;
+}
+
+/// Whether the numbers in `a` are nearer to those in `name` than those in `b`, the first that differs deciding.
+bool nearer_in_numbers(std::string_view name, std::string_view a, std::string_view b) {
+  const std::vector<double> wanted = numbers_in(name), first = numbers_in(a), second = numbers_in(b);
+  if (first.size() != wanted.size() || second.size() != wanted.size()) return false;
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const double of_first = std::abs(first[i] - wanted[i]), of_second = std::abs(second[i] - wanted[i]);
+    if (of_first != of_second) return of_first < of_second;
+  }
+  return false;
+}
+
 std::vector<std::string> nearest_names(std::string_view name, const std::vector<std::string>& candidates,
                                        std::size_t count) {
   constexpr std::size_t kLongestName = 200;
@@ -133,7 +159,9 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   std::size_t smallest = std::max<std::size_t>(1, name.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
     const std::size_t distance = edit_distance(wanted, lower(candidate));
-    if (distance >= smallest || distance >= candidate.size() || candidate == name) continue;
+    if (distance > smallest || distance >= candidate.size() || candidate == name) continue;
+    // Of names alike otherwise, the one whose numbers come nearest: versions, sizes.
+    if (distance == smallest && (!nearest || !nearer_in_numbers(wanted, lower(candidate), lower(*nearest)))) continue;
     smallest = distance;
     nearest = &candidate;
   }

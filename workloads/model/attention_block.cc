@@ -165,6 +165,8 @@ void forward(KernelWriter& list, const AttentionWidths& w, AttentionCore with_co
   }
   list.tensor_scatter(list.linear("o_proj", work.tokens, w.hidden, w.output()));
   list.tensor_all_reduce();
+  for (int i = 0; i < work.model.norms_behind_attention(); ++i)
+    list.norm("norm behind attention", own * w.hidden, false);
   list.norm("MLP norm", own * w.hidden, true);
 }
 
@@ -174,6 +176,8 @@ void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   const double t = work.tokens, own = work.own_tokens;
   list.enter(LayerPart::attention);
   list.norm_backward("MLP norm backward", own * w.hidden);
+  for (int i = 0; i < work.model.norms_behind_attention(); ++i)
+    list.norm_backward("norm behind attention backward", own * w.hidden);
   list.quantize("cast output gradient", own * w.hidden);
   list.tensor_gather(list.linear("o_proj", t, w.output(), w.hidden));
   if (work.precision.fp8_blocks()) {

@@ -176,7 +176,10 @@ void block_forward(KernelWriter& list, FfnPart part) {
   if (rows) rows_to_experts(list);
   networks(list, part, forward);
   if (rows) sum_rows(list, "sum rows of a token");
-  if (part != FfnPart::shared && !(work.moe && work.experts.exchanged)) list.tensor_all_reduce();
+  if (part == FfnPart::shared) return;
+  if (!(work.moe && work.experts.exchanged)) list.tensor_all_reduce();
+  for (int i = 0; i < work.model.norms_behind_ffn(); ++i)
+    list.norm("norm behind the FFN", work.own_tokens * work.model.hidden, false);
 }
 
 void block_input_gradient(KernelWriter& list, FfnPart part) {
@@ -184,6 +187,7 @@ void block_input_gradient(KernelWriter& list, FfnPart part) {
   const double h = work.model.hidden, own = work.own_tokens;
   if (part == FfnPart::shared) return networks(list, part, input_gradient);
   list.enter(LayerPart::ffn_input);
+  for (int i = 0; i < work.model.norms_behind_ffn(); ++i) list.norm_backward("norm behind the FFN backward", own * h);
   list.again(true);
   if (work.again.norms) list.norm("MLP norm", own * h, true);
   list.again(false);

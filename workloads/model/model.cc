@@ -211,4 +211,11 @@ double training_flop_per_token(const ModelConfig& model, std::int64_t sequence_l
   return flop;
 }
 
+double weight_gradient_flop_per_token(const ModelConfig& model) {
+  double elements = vocabulary_elements(model);
+  for (int layer = 0; layer < model.layers; ++layer)
+    elements += active_layer_elements(model, model.is_moe_layer(layer));
+  return 2 * elements;
+}
+
 }  // namespace flopcast

@@ -203,6 +203,10 @@ struct ModelConfig {
   PublishedWeights published_weights = PublishedWeights::bf16;  ///< what serving takes where nothing else is stated
   std::map<std::string, Source> sources;
 
+  /// Of `norms_per_layer` beyond the two before attention and FFN (Gemma has two more): half behind each, the odd one
+  /// behind the FFN.
+  int norms_behind_attention() const { return norms_per_layer > 2 ? (norms_per_layer - 2) / 2 : 0; }
+  int norms_behind_ffn() const { return norms_per_layer > 2 ? (norms_per_layer - 1) / 2 : 0; }
   bool is_moe_layer(int layer) const;
   int attention_layers() const { return layers - state_layers.layers; }
   /// Layers whose cache grows with every token. Where every layer has a window, all of them are counted: an upper
@@ -278,5 +282,7 @@ ParameterCount count_parameters(const ModelConfig& model);
 /// `with_mtp`; published utilisations leave them out.
 double training_flop_per_token(const ModelConfig& model, std::int64_t sequence_length, bool causal,
                                bool with_mtp = true);
+/// Of it, what weight gradients take: 2 N.
+double weight_gradient_flop_per_token(const ModelConfig& model);
 
 }  // namespace flopcast

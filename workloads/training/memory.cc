@@ -85,7 +85,8 @@ double kept_in_layer(const TrainingConfig& config, bool moe, double hottest_load
   }
   double own = 2 * h + 2 * h;             // inputs of the attention and of the MLP block (residual stream)
   if (!again.norms) own += 2 * kept * h;  // and what the two norms made of them
-  if (config.dropout) own += 2 * h;       // a byte of mask behind each block
+  own += 2 * h * (model.norms_behind_attention() + model.norms_behind_ffn());  // inputs of further norms
+  if (config.dropout) own += 2 * h;                                            // a byte of mask behind each block
   const double out = static_cast<double>(attention.heads) * attention.value_dim();
   double sliced = out * (fp8 ? 1.5 : 2.0) + 4.0 * attention.heads;  // attention output (E5M6: 12 bits), log-sum-exp
   sliced += attention_kind(attention.type).kept_bytes(attention, {kept, !again.norms, !again.attention_up_projections});

@@ -74,9 +74,10 @@ LayerWork work_of(const TrainingConfig& config, const LayerShape& layer) {
   LayerWork work = work_of(config, static_cast<double>(layer.tokens));
   work.moe = layer.moe;
   work.context = {config.plan.context, config.plan.context_exchange == ContextExchange::all_gather};
-  // Documents that are packed into a sequence: as many sequences of their mean length.
-  const std::int64_t piece = layer.sequence_length / config.plan.context;
-  work.reach.queries = std::min(piece, config.batch.attended());
+  // Documents that are packed into a sequence: as many sequences of their mean length, each cut over the GPUs that
+  // share one.
+  const std::int64_t longest = std::min(layer.sequence_length, config.batch.attended());
+  work.reach.queries = std::max<std::int64_t>(1, longest / config.plan.context);
   work.reach.keys = work.reach.queries;
   work.reach.batch = std::max<std::int64_t>(1, layer.tokens / std::max<std::int64_t>(1, work.reach.queries));
   if (!layer.moe) return work;

@@ -89,7 +89,7 @@ StageParameters stage_parameters(const TrainingConfig& config, const StageConten
     return e;
   };
   StageParameters e = layers(stage.dense_layers, stage.moe_layers);
-  if (stage.embedding) e.replicated += count.embedding / tensor;
+  if (stage.embedding) e.replicated += (count.embedding + static_cast<double>(model.further_parameters)) / tensor;
   // Of tied embeddings, the last of several stages holds a copy.
   if (stage.head) e.replicated += (model.tied_embeddings && !stage.embedding ? count.embedding : count.head) / tensor;
   const bool moe = model.is_moe_layer(model.layers - 1);

@@ -87,7 +87,9 @@ struct BatchConfig {
   std::int64_t sequence_length = 1;  ///< tokens
   int micro_batch_sequences = 1;     ///< sequences per micro-batch and replica
   std::int64_t document_length = 0;  ///< attention stays within documents of so many tokens; 0: within sequences
-  std::int64_t attended() const { return document_length > 0 ? document_length : sequence_length; }
+  std::int64_t attended() const {
+    return document_length > 0 ? std::min(document_length, sequence_length) : sequence_length;
+  }
   std::int64_t tokens() const { return sequences * sequence_length; }
 
   template <class Visitor>

@@ -202,13 +202,15 @@ class StepBuilder {
   void finish() {
     step_.memory = memory_per_rank(config_, step_.stages, step_.schedule, step_.hottest_load);
     step_.tokens = static_cast<double>(config_.batch.tokens());
-    // As DeepSeek counts (arXiv 2505.09343, table 2 and 4): MTP, like recomputation, is work but not the
-    // model's.
-    const auto flop = [&](bool causal) {
-      return Flop(step_.tokens * training_flop_per_token(config_.model, config_.batch.attended(), causal, false));
-    };
+    const auto flop = [&](bool causal) { return Flop(step_.tokens * model_flop_per_token(config_, causal)); };
     step_.model_flop_causal = flop(true);
     step_.model_flop = flop(false);
+    if (config_.batch.attended() > config_.model.max_positions && config_.model.max_positions > 0) {
+      step_.notes.push_back(
+          fmt::format("texts of {} tokens are longer than the {} positions that {} is made for: training has to extend "
+                      "them, which takes no time of its own here",
+                      config_.batch.attended(), config_.model.max_positions, config_.model.name));
+    }
     if (config_.efficiency != 1) {
       step_.notes.push_back(fmt::format(
           "WHAT-IF: all compute runs at {:g} of its predicted speed (training.efficiency)", config_.efficiency));
@@ -267,6 +269,11 @@ const std::vector<std::string>& training_op_names() {
                                               "GRAD-REDUCE", "PARAM-GATHER", "GRAD-NORM",  "OPTIMIZER",  "BARRIER",
                                               "SHARED(F)",   "SHARED(B)",    "EXCHANGE",   "SM-SHARE",   "HOST"};
   return names;
+}
+
+double model_flop_per_token(const TrainingConfig& config, bool causal) {
+  const double flop = training_flop_per_token(config.model, config.batch.attended(), causal, false);
+  return config.adapter_rank == 0 ? flop : flop - weight_gradient_flop_per_token(config.model);
 }
 
 TrainingStep build_training_step(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,

@@ -130,6 +130,11 @@ struct TrainingStep {
   Flop model_flop_causal, model_flop;  ///< per step, all replicas, without MTP and recomputation
 };
 
+/// FLOP of the model per token, as utilisations count them (training_flop_per_token): without MTP and recomputation, as
+/// DeepSeek counts (arXiv 2505.09343, tables 2 and 4), attention within documents; with adapters, whose model is
+/// frozen, without its weight gradients.
+double model_flop_per_token(const TrainingConfig& config, bool causal);
+
 /// Builds the step. Folded unless the configuration asks for every rank or something (slow parts) breaks the symmetry.
 /// @throws InputError when the schedule cannot serve the plan or a user's order is wrong.
 TrainingStep build_training_step(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,

@@ -84,9 +84,7 @@ PoolReport pool_report(const PoolTotals& totals, BuiltPool& built) {
   out.kv_per_token = built.config.kv_bytes_per_token;
   out.busy = share(to_seconds(totals.counters.busy).value(), totals.up_time.value());
   const ReplicaCounters& c = totals.counters;
-  const double decoding = static_cast<double>(
-      c.iterations - (built.config.replica.scheduler.batching->decodes_beside_prompts ? 0 : c.prompt_iterations));
-  out.mean_batch = share(static_cast<double>(c.decode_requests), decoding);
+  out.mean_batch = share(static_cast<double>(c.decode_requests), static_cast<double>(c.decode_iterations));
   out.mean_iteration = Seconds(share(to_seconds(c.busy).value(), static_cast<double>(c.iterations)));
   const auto batch = static_cast<std::int64_t>(std::lround(out.mean_batch / built.config.replica.groups));
   const double tokens = totals.mean_kv_share * static_cast<double>(totals.kv_capacity_tokens) / totals.replicas /

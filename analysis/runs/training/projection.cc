@@ -110,7 +110,7 @@ class Projector {
   // FLOP per token over the utilisation of the step that was replayed, which leaves the MTP modules out too.
   void scale_phase(PhaseProjection& projected, const TrainingPhase& phase, const TrainingConfig& config,
                    const InputError& refused) {
-    const double flop = training_flop_per_token(config.model, config.batch.sequence_length, true, false);
+    const double flop = model_flop_per_token(config, true);
     const FlopPerSecond rate =
         replayed_.model_flops_utilisation * projected.gpus * scenario_.cluster.node.gpu.bf16_peak;
     projected.scaled = true;

@@ -177,7 +177,7 @@ class TrainingSizing {
 
   std::size_t first_guess(const Scenario& one, const std::vector<int>& sizes) const {
     const TrainingConfig& config = *one.training;
-    const double flop = size_.tokens * training_flop_per_token(config.model, config.batch.sequence_length, true, false);
+    const double flop = size_.tokens * model_flop_per_token(config, true);
     const double node_rate = kGuessedUtilisation * one.cluster.node.gpu.bf16_peak.value() * one.cluster.node.gpus;
     double nodes = static_cast<double>(size_.base.cluster.nodes);
     if (options_.deadline) nodes = flop / node_rate / options_.deadline->value();

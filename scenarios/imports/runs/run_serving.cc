@@ -344,8 +344,15 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   const bool no_prefix = s.flag({"no-enable-prefix-caching"}, "prefix_cache.on", false) ||
                          !s.flag({"enable-prefix-caching"}, "prefix_cache.on", true);
   int depth = 0;
-  if (const RunSetting* config = s.find({"speculative-config"}, "speculation.depth"))
+  if (const RunSetting* config = s.find({"speculative-config"}, "speculation.depth")) {
     depth = number_in(config->value, "num_speculative_tokens", 0);
+    if (depth == 0)
+      s.note("--speculative-config: without num_speculative_tokens nothing is drafted here");
+    else if (config->value.find("ngram") != std::string::npos)
+      s.note(
+          "--speculative-config: n-grams of the prompt cost no draft; here each of their tokens is drafted by a "
+          "module");
+  }
   depth = s.number({"num-speculative-tokens"}, "speculation.depth", depth);
   if (s.find({"kv-transfer-config"}, "one of two pools"))
     s.note("--kv-transfer-config: prefill and decode apart are two commands; this is a pool of its own");

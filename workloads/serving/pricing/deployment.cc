@@ -152,6 +152,7 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   replica.scheduler = engine.scheduler;
   replica.speculation = engine.speculation;
   replica.groups = engine.plan.attention_data;
+  replica.stages = engine.plan.pipeline;
   replica.reserved_tokens = spec.reserved_tokens;
   replica.first_step_token = spec.first_step_token;
   replica.nic = nic_load(engine, sources.cluster);
@@ -174,6 +175,11 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   };
   replica.restore_ticks_per_token[KvTier::host] = ticks_per_token(sources.cluster.node.gpu.pcie_bandwidth);
   replica.restore_ticks_per_token[KvTier::storage] = ticks_per_token(spec.prefix.storage_bandwidth);
+  // What is said to be cached lies in the lowest tier that the deployment has, where by far the most fits.
+  if (spec.prefix.storage > Bytes(0))
+    replica.restore_ticks_per_stated_token = replica.restore_ticks_per_token[KvTier::storage];
+  else if (spec.prefix.host_memory > Bytes(0))
+    replica.restore_ticks_per_stated_token = replica.restore_ticks_per_token[KvTier::host];
   return out;
 }
 

@@ -342,19 +342,27 @@ const DecodeCurve& IterationPricer::decode(std::int64_t batch) {
   return *curves_[index];
 }
 
+double prompt_parts(const EngineConfig& engine, std::int64_t tokens) {
+  const double budgets = std::ceil(static_cast<double>(tokens) / engine.scheduler.token_budget);
+  return std::clamp(budgets, 1.0, static_cast<double>(engine.plan.pipeline));
+}
+
 Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens) {
   if (!forward_) return fixed_iteration_ + fixed_per_token_ * prompts.tokens;
   const EngineConfig& engine = forward_->setting().engine;
   const double stages = engine.plan.pipeline, b = static_cast<double>(batch);
-  const double tokens = (static_cast<double>(prompts.tokens) + b * (1 + engine.speculation.depth)) / stages;
+  // A stage works on one part at a time. Prompts within the token budget are one part, which passes all stages before
+  // its first token is known; only what is more than a budget keeps several stages busy.
+  const double parts = prompt_parts(engine, prompts.tokens);
+  const double tokens = static_cast<double>(prompts.tokens) / parts + b * (1 + engine.speculation.depth) / stages;
   double decoding = 0, cores = 1;
   if (batch > 0) {
     decoding = decode_attention_us(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), one, 1);
     ++cores;
   }
-  const double mean = mean_tokens > 0 ? mean_tokens / stages : tokens;
+  const double mean = mean_tokens > 0 ? mean_tokens / parts : tokens;
   const auto layers_as = [&](Split split) {
-    const double attention = prompt_attention_us(prompts, split) / stages + decoding;
+    const double attention = prompt_attention_us(prompts, split) / parts + decoding;
     return layers_pass(tokens, mean, StepKind::prompt, attention, cores, split);
   };
   Pass pass = layers_as(one);

@@ -153,7 +153,7 @@ void Batcher::put_together(Ticks now) {
   for (; next_restored() <= now; restoring_.pop_front()) prompting_.push_back(restoring_.front().second);
   bring_back();
   if (config_->role == ReplicaRole::decode) place(now);
-  token_budget = config_->scheduler.token_budget;
+  token_budget = config_->tokens_under_way();
   decoding_requests = decode_.size();
   decoding_tokens = decoding_requests * (1 + config_->speculation.depth);
   config_->scheduler.batching->compose(*this);
@@ -219,7 +219,8 @@ bool Batcher::admit(JobId id) {
   state_->load.queued_tokens -= job.computed;
   const PerTier<Ticks>& per_token = config_->restore_ticks_per_token;
   const Ticks restoring = per_token[KvTier::host] * hit[KvTier::host] +
-                          per_token[KvTier::storage] * (hit[KvTier::storage] + std::max(0, stated - hit.total()));
+                          per_token[KvTier::storage] * hit[KvTier::storage] +
+                          config_->restore_ticks_per_stated_token * std::max(0, stated - hit.total());
   if (restoring == 0) {
     prompting_.push_back(id);
     return true;

@@ -45,6 +45,7 @@ ReplicaCounters Replica::counters_at(Ticks now) const {
   counters.iterations += passed;
   counters.decode_tokens += decoding * pattern_.tokens(state_.iteration, passed);
   counters.decode_requests += decoding * passed;
+  if (decoding > 0) counters.decode_iterations += passed;
   if (pacing_.running()) counters.busy += now - pacing_.begin();
   return counters;
 }
@@ -65,7 +66,7 @@ std::int32_t Replica::match(const Request& request) const {
 }
 
 Ticks Replica::full_prompt_iteration(std::int64_t computed, std::int64_t cached) const {
-  const std::int64_t budget = config_.scheduler.token_budget;
+  const std::int64_t budget = config_.tokens_under_way();
   PromptLoad load;
   load.add(std::clamp<std::int64_t>(computed, 1, budget), cached, true);
   const std::int64_t prompts = std::max<std::int64_t>(1, budget / load.tokens);
@@ -212,6 +213,7 @@ void Replica::commit(Ticks now) {
     const std::int64_t given = state_.load.decoding * pattern_.tokens(state_.iteration, iterations);
     state_.counters.decode_tokens += given;
     state_.counters.decode_requests += state_.load.decoding * iterations;
+    if (state_.load.decoding > 0) state_.counters.decode_iterations += iterations;
     state_.load.decoding_tokens += given;
     const std::int64_t next = state_.iteration + iterations;
     for (std::size_t i = 0; i < groups_.size(); ++i)

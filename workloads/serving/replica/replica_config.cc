@@ -9,6 +9,7 @@ ReplicaCounters& ReplicaCounters::operator+=(const ReplicaCounters& o) {
   recomputed_tokens += o.recomputed_tokens;
   decode_tokens += o.decode_tokens;
   decode_requests += o.decode_requests;
+  decode_iterations += o.decode_iterations;
   preemptions += o.preemptions;
   swaps += o.swaps;
   made_way += o.made_way;
@@ -29,6 +30,7 @@ ReplicaCounters ReplicaCounters::operator-(const ReplicaCounters& o) const {
   d.recomputed_tokens -= o.recomputed_tokens;
   d.decode_tokens -= o.decode_tokens;
   d.decode_requests -= o.decode_requests;
+  d.decode_iterations -= o.decode_iterations;
   d.preemptions -= o.preemptions;
   d.swaps -= o.swaps;
   d.made_way -= o.made_way;

@@ -37,10 +37,12 @@ struct ReplicaConfig {
   SchedulerConfig scheduler;
   SpeculationConfig speculation;
   int groups = 1;               ///< attention groups
+  int stages = 1;               ///< of a pipeline, each at work on a part of the batch of its own
   bool experts_shared = false;  ///< by all groups, which then wait for each other's tokens
   KvCacheConfig cache;          ///< of one group
   /// Time to bring one cached token back from host memory and from storage, per attention group.
   PerTier<Ticks> restore_ticks_per_token;
+  Ticks restore_ticks_per_stated_token = 0;  ///< where traffic states a share that is cached, not which prefixes
   /// Decode replicas take a cache in when so many tokens are left for each request that is there.
   int reserved_tokens = 0;
   /// They show the first token after their own first iteration, not with the cache.
@@ -48,6 +50,8 @@ struct ReplicaConfig {
   NicLoad nic;
   std::shared_ptr<const ClassRules> classes;  ///< null: all alike, without deadlines
   bool jump = true;
+  /// Tokens of an iteration and attention group: as many parts as there are stages, each within the budget.
+  std::int64_t tokens_under_way() const { return std::int64_t{scheduler.token_budget} * stages; }
 };
 
 /// Told of what happens on a replica, at the moment `now` of the boundary between two iterations.
@@ -71,6 +75,7 @@ struct ReplicaCounters {
   std::int64_t recomputed_tokens = 0;  ///< computed again after a preemption
   std::int64_t decode_tokens = 0;      ///< sum over decoding iterations of tokens given
   std::int64_t decode_requests = 0;    ///< sum over decoding iterations of the batch
+  std::int64_t decode_iterations = 0;  ///< with a request that decodes
   std::int64_t preemptions = 0, swaps = 0;
   std::int64_t made_way = 0;            ///< of the preemptions, for requests of higher priority
   std::int64_t steps = 0;               ///< events it took
