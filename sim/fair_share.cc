@@ -15,18 +15,13 @@ constexpr int kMostRounds = 8;
 
 }  // namespace
 
-std::vector<FairShare::Flow>& FairShare::on_link(LinkId link) {
-  if (link.index() >= on_link_.size()) on_link_.resize(network_.link_count());
-  return on_link_[link.index()];
-}
-
 /// Networks grow while flows run.
 void FairShare::know_links() {
-  for (std::size_t i = capacity_.size(); i < network_.link_count(); ++i) {
+  for (std::size_t i = ways_.size(); i < network_.link_count(); ++i) {
     const Link& link = network_.link(LinkId::at(i));
-    bandwidth_.push_back(link.bandwidth.value());
-    capacity_.push_back(link.bandwidth.value());
-    shares_.push_back(link.shared);
+    Way& way = ways_.emplace_back();
+    way.capacity = link.bandwidth.value();
+    way.shared = link.shared;
   }
 }
 
@@ -45,11 +40,12 @@ FairShare::Flow FairShare::start(Seconds now, std::span<const LinkId> links, Byt
   state.cap = kNoLimit;
   know_links();
   for (const LinkId id : links) {
-    if (shares_[id.index()]) {
+    Way& on = way(id);
+    if (on.shared) {
       state.links.push_back(id);
-      on_link(id).push_back(flow);
+      on.flows.push_back(flow);
     } else {
-      state.cap = std::min(state.cap, bandwidth_[id.index()]);
+      state.cap = std::min(state.cap, on.capacity);
     }
   }
   state.bytes = state.left = bytes.value();
@@ -66,10 +62,10 @@ FairShare::Flow FairShare::start(Seconds now, std::span<const LinkId> links, Byt
 void FairShare::set_background(Seconds now, LinkId link, BytesPerSecond taken) {
   assert(taken < network_.link(link).bandwidth);
   know_links();
-  const double left = bandwidth_[link.index()] - taken.value();
-  if (capacity_[link.index()] == left) return;
+  const double left = (network_.link(link).bandwidth - taken).value();
+  if (way(link).capacity == left) return;
   touch_at(now.value());
-  capacity_[link.index()] = left;
+  way(link).capacity = left;
   changed_.push_back(link);
 }
 
@@ -88,7 +84,7 @@ void FairShare::settle() {
     if (round == kMostRounds) add_all_met();
     share();
     const bool grown = add_unsettled();
-    for (const Port& port : ports_) port_of_link_[port.link.index()] = kNoPort;
+    for (const Port& port : ports_) way(port.link).port = kNoPort;
     if (!grown) break;
   }
   set_rates();
@@ -105,18 +101,16 @@ void FairShare::add(Flow flow) {
 void FairShare::begin_group() {
   group_.clear();
   ++round_;
-  port_of_link_.resize(network_.link_count(), kNoPort);
-  link_mark_.resize(network_.link_count());
   for (const Flow flow : touched_) {
     if (!flows_[flow].active) continue;
     note_meetings(flow);
     add(flow);
   }
   for (const LinkId link : freed_)
-    for (const Flow flow : on_link(link))
+    for (const Flow flow : way(link).flows)
       if (flows_[flow].bottleneck == link) add(flow);
   for (const LinkId link : changed_)
-    for (const Flow flow : on_link(link)) add(flow);
+    for (const Flow flow : way(link).flows) add(flow);
   touched_.clear();
   freed_.clear();
   changed_.clear();
@@ -128,8 +122,8 @@ bool FairShare::is_alone(Flow flow) {
   state.next_rate = state.cap;
   state.bottleneck = LinkId();
   for (const LinkId link : state.links) {
-    if (on_link_[link.index()].size() > 1) return false;
-    const double all = capacity(link);
+    if (way(link).flows.size() > 1) return false;
+    const double all = way(link).capacity;
     if (all >= state.next_rate) continue;
     state.next_rate = all;
     state.bottleneck = link;
@@ -139,7 +133,7 @@ bool FairShare::is_alone(Flow flow) {
 
 void FairShare::note_meetings(Flow flow) {
   for (const LinkId link : flows_[flow].links) {
-    const std::vector<Flow>& here = on_link_[link.index()];
+    const Crossing& here = way(link).flows;
     if (here.size() < 2) continue;
     for (const Flow other : here) {
       shared_ += flows_[other].met ? 0 : 1;
@@ -152,9 +146,10 @@ void FairShare::note_meetings(Flow flow) {
 void FairShare::add_all_met() {
   for (std::size_t next = 0; next < group_.size(); ++next)
     for (const LinkId link : flows_[group_[next]].links) {
-      if (link_mark_[link.index()] == round_) continue;  // all its flows were added
-      link_mark_[link.index()] = round_;
-      for (const Flow other : on_link_[link.index()]) add(other);
+      Way& on = way(link);
+      if (on.mark == round_) continue;
+      on.mark = round_;
+      for (const Flow other : on.flows) add(other);
     }
 }
 
@@ -167,11 +162,11 @@ void FairShare::list_ports() {
     State& state = flows_[flow];
     state.next_rate = -1;
     for (const LinkId link : state.links) {
-      std::uint32_t& at = port_of_link_[link.index()];
-      if (at != kNoPort) continue;
-      at = static_cast<std::uint32_t>(ports_.size());
-      Port port{link, capacity(link), kNoLimit, 0};
-      for (const Flow other : on_link_[link.index()]) {
+      Way& on = way(link);
+      if (on.port != kNoPort) continue;
+      on.port = static_cast<std::uint32_t>(ports_.size());
+      Port port{link, on.capacity, kNoLimit, 0};
+      for (const Flow other : on.flows) {
         if (in_group(other)) {
           ++port.open;
         } else {
@@ -192,7 +187,7 @@ void FairShare::fix_rate(Flow flow, double rate, LinkId bottleneck) {
   state.next_rate = rate;
   state.bottleneck = bottleneck;
   for (const LinkId link : state.links) {
-    Port& port = ports_[port_of_link_[link.index()]];
+    Port& port = ports_[way(link).port];
     port.left = std::max(0.0, port.left - rate);
     --port.open;
   }
@@ -200,9 +195,22 @@ void FairShare::fix_rate(Flow flow, double rate, LinkId bottleneck) {
 
 bool FairShare::wider(const Offer& a, const Offer& b) { return a.rate != b.rate ? a.rate > b.rate : a.port > b.port; }
 
-void FairShare::offer(std::uint32_t port) {
-  narrowest_.push_back({ports_[port].left / ports_[port].open, port});
-  std::push_heap(narrowest_.begin(), narrowest_.end(), wider);
+/// What each port gives its open flows. Of ports that one flow has for itself only the narrowest counts, the first of
+/// equal ones: the flow is fixed before any other of them could be the narrowest of all.
+void FairShare::offer_all() {
+  narrowest_.clear();
+  for (std::uint32_t i = 0; i < ports_.size(); ++i)
+    if (ports_[i].open > 1) narrowest_.push_back({offered(ports_[i]), i});
+  for (const Flow flow : group_) {
+    Offer own{kNoLimit, kNoPort};
+    for (const LinkId link : flows_[flow].links) {
+      const Offer offer{0, way(link).port};
+      const Port& port = ports_[offer.port];
+      if (port.open == 1 && wider(own, {port.left, offer.port})) own = {port.left, offer.port};
+    }
+    if (own.port != kNoPort) narrowest_.push_back(own);
+  }
+  std::make_heap(narrowest_.begin(), narrowest_.end(), wider);
 }
 
 /// The port that gives its open flows least; null when none has any. What a port gives does not fall while rates are
@@ -211,10 +219,14 @@ const FairShare::Port* FairShare::narrowest() {
   while (!narrowest_.empty()) {
     const Offer top = narrowest_.front();
     const Port& port = ports_[top.port];
-    if (port.open > 0 && port.left / port.open == top.rate) return &port;
+    if (port.open > 0 && offered(port) == top.rate) return &port;
     std::pop_heap(narrowest_.begin(), narrowest_.end(), wider);
-    narrowest_.pop_back();
-    if (port.open > 0) offer(top.port);
+    if (port.open > 0) {
+      narrowest_.back().rate = offered(port);
+      std::push_heap(narrowest_.begin(), narrowest_.end(), wider);
+    } else {
+      narrowest_.pop_back();
+    }
   }
   return nullptr;
 }
@@ -223,23 +235,22 @@ const FairShare::Port* FairShare::narrowest() {
 /// rate; what is left is shared by the others. Flows that cannot go as fast keep their own cap.
 void FairShare::share() {
   list_ports();
-  narrowest_.clear();
-  for (std::uint32_t i = 0; i < ports_.size(); ++i) offer(i);
+  offer_all();
   std::size_t next_cap = 0;
   for (;;) {
     const Port* least = narrowest();
     while (next_cap < caps_.size() && flows_[caps_[next_cap].second].next_rate >= 0) ++next_cap;
-    const bool capped =
-        next_cap < caps_.size() && (least == nullptr || caps_[next_cap].first <= least->left / least->open);
+    const bool capped = next_cap < caps_.size() && (least == nullptr || caps_[next_cap].first <= offered(*least));
     if (capped) {
       fix_rate(caps_[next_cap].second, caps_[next_cap].first, LinkId());
       continue;
     }
     if (least == nullptr) break;
-    const double rate = least->left / least->open;
+    const double rate = offered(*least);
     const LinkId link = least->link;
-    ports_[port_of_link_[link.index()]].level = rate;
-    for (const Flow flow : on_link_[link.index()])
+    Way& on = way(link);
+    ports_[on.port].level = rate;
+    for (const Flow flow : on.flows)
       if (in_group(flow) && flows_[flow].next_rate < 0) fix_rate(flow, rate, link);
   }
 }
@@ -250,7 +261,8 @@ bool FairShare::add_unsettled() {
   const std::size_t before = group_.size();
   const std::uint32_t solved = round_;
   for (const Port& port : ports_) {
-    const std::vector<Flow>& here = on_link_[port.link.index()];
+    const Way& on = way(port.link);
+    const Crossing& here = on.flows;
     double load = 0, fastest = 0;
     std::size_t others = 0;
     for (const Flow flow : here) {
@@ -261,7 +273,7 @@ bool FairShare::add_unsettled() {
       others += ours ? 0 : 1;
     }
     if (others == 0) continue;
-    const bool full = load >= capacity(port.link) * (1 - kSame);
+    const bool full = load >= on.capacity * (1 - kSame);
     for (const Flow flow : here) {
       const State& state = flows_[flow];
       if (mark_[flow] == solved) continue;
@@ -297,8 +309,8 @@ void FairShare::remove(Flow flow) {
   state.active = false;
   ends_.erase(flow);
   for (const LinkId link : state.links) {
-    std::vector<Flow>& here = on_link_[link.index()];
-    here.erase(std::find(here.begin(), here.end(), flow));
+    Crossing& here = way(link).flows;
+    here.erase(flow);
     if (!here.empty()) freed_.push_back(link);
   }
   free_.push_back(flow);

@@ -2,8 +2,10 @@
 // has it from SimGrid, without a solver's own clock. For simulations where what starts next depends on what
 // ended (serving).
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -65,6 +67,44 @@ class FairShare {
     std::size_t count_ = 0;
     std::vector<LinkId> more_;  // all of them, when they are more than a few
   };
+  /// Active flows on a link, in the order in which they came. Few on most: those stand in the link itself.
+  class Crossing {
+   public:
+    std::size_t size() const { return size_; }
+    bool empty() const { return size_ == 0; }
+    const Flow* begin() const { return more_ ? more_->data() : few_.data(); }
+    const Flow* end() const { return begin() + size_; }
+    void push_back(Flow flow) {
+      if (size_ == kFew && !more_) more_ = std::make_unique<std::vector<Flow>>(few_.begin(), few_.end());
+      if (more_) {
+        more_->push_back(flow);
+      } else {
+        few_[size_] = flow;
+      }
+      ++size_;
+    }
+    void erase(Flow flow) {
+      Flow* const first = more_ ? more_->data() : few_.data();
+      Flow* const last = first + size_;
+      std::move(std::find(first, last, flow) + 1, last, std::find(first, last, flow));
+      if (more_) more_->pop_back();
+      if (--size_ == 0) more_.reset();
+    }
+
+   private:
+    static constexpr std::size_t kFew = 6;
+    std::unique_ptr<std::vector<Flow>> more_;  // all of them, once they have been more than a few
+    std::uint32_t size_ = 0;
+    std::array<Flow, kFew> few_{};
+  };
+  /// All that is asked of a link, side by side: a flow crosses links that none has crossed for a while.
+  struct alignas(64) Way {
+    double capacity = 0;           // what others leave of its bandwidth
+    std::uint32_t port = kNoPort;  // of ports_, while rates are found
+    std::uint32_t mark = 0;        // the round in which all its flows were added
+    Crossing flows;
+    bool shared = true;  // by flows; else a cap of each
+  };
   struct State {
     Links links;     // shared ones
     double cap = 0;  // of its own: the narrowest pipe that it shares with nobody
@@ -91,27 +131,24 @@ class FairShare {
   bool in_group(Flow flow) const { return mark_[flow] == round_; }
   bool is_alone(Flow flow);
   void note_meetings(Flow flow);
-  double capacity(LinkId link) const { return capacity_[link.index()]; }
   void know_links();
   void list_ports();
   void fix_rate(Flow flow, double rate, LinkId bottleneck);
   static bool wider(const Offer& a, const Offer& b);
-  void offer(std::uint32_t port);
+  double offered(const Port& port) const { return port.left / port.open; }
+  void offer_all();
   const Port* narrowest();
   void share();
   bool add_unsettled();
   void set_rates();
   void remove(Flow flow);
-  std::vector<Flow>& on_link(LinkId link);
+  Way& way(LinkId link) { return ways_[link.index()]; }
 
   const Network& network_;
   double resolution_;
-  // Per link, at hand: bandwidth, what others leave of it, and whether flows share it.
-  std::vector<double> bandwidth_, capacity_;
-  std::vector<char> shares_;
+  std::vector<Way> ways_;  // by link
   std::vector<State> flows_;
   std::vector<Flow> free_;
-  std::vector<std::vector<Flow>> on_link_;  // active flows per shared link
   FlowEnds ends_;
   // What happened at touched_at_ and has not been dealt with: flows that started, links that lost a flow, and links
   // whose background changed.
@@ -122,7 +159,7 @@ class FairShare {
   std::vector<Port> ports_;  // that they cross
   std::vector<std::pair<double, Flow>> caps_;
   std::vector<Offer> narrowest_;  // heap
-  std::vector<std::uint32_t> port_of_link_, mark_, link_mark_;
+  std::vector<std::uint32_t> mark_;
   std::uint32_t round_ = 0;
   std::uint64_t started_ = 0, shared_ = 0;
   Bytes delivered_;

@@ -24,6 +24,7 @@ struct ClaimsArguments {
   std::vector<std::string> ids, library_folders;
   std::string file, json, csv, html;
   bool functions = false;
+  int workers = 0;
 };
 
 /// The claims asked for by id; all, when none is.
@@ -59,8 +60,8 @@ void run_claims(const ClaimsArguments& a) {
   ClaimContext context{environment, rules, {}, {}};
   context.run.allow_oom = true;  // a claim's what-if may not fit: that is not what it is about
   context.run.power = environment.data().power("any");
-  const int workers = workers_or_cores();
-  const std::vector<TestedClaim> tested = test_claims(chosen(load_claims(file), a.ids), context, workers);
+  const std::vector<TestedClaim> tested =
+      test_claims(chosen(load_claims(file), a.ids), context, workers_or_cores(a.workers));
   if (a.json != "-" && a.csv != "-") show(to_text(tested, terminal_style(stdout)));
   if (!a.json.empty()) {
     report::ClaimsReport message = to_message(tested);
@@ -86,6 +87,9 @@ void add_claims_command(Command& program) {
             .value_name("FILE");
         command.option("--html", a.html, "Write a page with every claim, its readings and its verdict")
             .value_name("FILE");
+        command.option("-j,--workers", a.workers, "Claims at a time (default: one per core); the result is the same")
+            .value_name("N")
+            .between(1, 1024);
         add_library_option(command, a.library_folders);
       },
       run_claims);

@@ -129,7 +129,8 @@ void add_compare_command(Command& program) {
                     "What the waterfall is of; absent: steps by time or GPU-hours, services by GPU-hours per output")
             .one_of(measure_ids());
         command.option("--set", a.sets, "Override a field in all of them").value_name("PATH=VALUE").repeated();
-        command.option("--workers", a.workers, "Replays at a time (the result does not depend on it)").between(1, 1024);
+        command.option("-j,--workers", a.workers, "Replays at a time (the result does not depend on it)")
+            .between(1, 1024);
         command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");
         command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")

@@ -195,7 +195,7 @@ void add_cost_command(Command& program) {
             .option("--draws", a.draws, "How often inputs are drawn, instead of the scenario's number; 0: not at all")
             .value_name("N")
             .between(0, 1000000);
-        command.option("--workers", a.workers, "Threads that draw; the result does not depend on it")
+        command.option("-j,--workers", a.workers, "Threads that draw; the result does not depend on it")
             .value_name("N")
             .between(1, 256);
         command

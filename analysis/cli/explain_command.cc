@@ -26,6 +26,7 @@ namespace {
 struct ExplainArguments {
   ScenarioArguments scenario;
   std::string json, html;
+  int workers = 0;
 };
 
 std::string title_or_name(const Scenario& scenario) { return scenario.title.empty() ? scenario.name : scenario.title; }
@@ -93,8 +94,8 @@ void run_explain(const ExplainArguments& arguments) {
     throw InputError(diagnostic);
   }
   ProgressLine progress;
-  const int workers = workers_or_cores();
-  const Explanation explanation = explain(scenario, study_options(scenario, environment, progress), workers);
+  const Explanation explanation =
+      explain(scenario, study_options(scenario, environment, progress), workers_or_cores(arguments.workers));
   if (arguments.json != "-") show(to_text(explanation, terminal_style(stdout)));
   if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(explanation)));
   if (!arguments.html.empty()) write_text(arguments.html, to_html(explanation, title_or_name(scenario)));
@@ -110,6 +111,11 @@ void add_explain_command(Command& program) {
         command.option("--json", arguments.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");
         command.option("--html", arguments.html, "Write a page with what each mechanism adds").value_name("FILE");
+        command
+            .option("-j,--workers", arguments.workers,
+                    "Replays at a time (default: one per core); the result is the same")
+            .value_name("N")
+            .between(1, 1024);
       },
       run_explain);
 }

@@ -128,6 +128,7 @@ struct FrontierArguments {
   std::vector<std::string> rules, rule_files, allowed;
   std::string date, json, csv, html;
   double headroom = 1, largest_area = FrontierQuestion{}.largest_area_mm2;
+  int workers = 0;
 };
 
 /// The scenario on every node of the library that it can be put on, one for each GPU.
@@ -170,7 +171,7 @@ void run_frontier(const FrontierArguments& a) {
   ProgressLine progress;
   CompareOptions options;
   options.run = study_options(scenario, environment, progress);
-  options.workers = workers_or_cores();
+  options.workers = workers_or_cores(a.workers);
   const Frontier found = frontier(scenario, load_chip(libraries, scenario.cluster.node.gpu.name), question, book,
                                   ChipCosts::load(libraries), chips_that_exist(a.scenario, environment), options);
   if (a.json != "-" && a.csv != "-") show(to_text(found, terminal_style(stdout)));
@@ -205,6 +206,9 @@ void add_frontier(Command& policy) {
         command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
             .value_name("FILE");
         command.option("--html", a.html, "Write a page with the frontier as a picture").value_name("FILE");
+        command.option("-j,--workers", a.workers, "Replays at a time (default: one per core); the result is the same")
+            .value_name("N")
+            .between(1, 1024);
       },
       run_frontier);
 }

@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/money/distribution.h"
+#include "analysis/money/day_prices.h"
+#include "analysis/money/spread_inputs.h"
 #include "analysis/render/csv.h"
 #include "scenarios/proto/money.pb.h"
 #include "scenarios/read/data_file.h"
@@ -14,177 +15,6 @@
 
 namespace flopcast {
 namespace {
-
-/// Hardware can be bought in numbers so long after launch (Cottier et al. 2024).
-constexpr long kDaysToMarket = 90;
-
-std::string dated(const PriceQuote& quote) {
-  return fmt::format("{}, {}{}", quote.source, to_string(quote.date), quote.confirmed ? "" : " (unconfirmed)");
-}
-
-/// Looks the prices of one day up and lays them over what the scenario states.
-class Pricer {
- public:
-  Pricer(const Scenario& scenario, const PriceBook& book, const PowerModel& power, std::optional<Date> date,
-         double rent_quantile = 0.5)
-      : scenario_(scenario),
-        price_(scenario.price),
-        book_(book),
-        power_(power),
-        date_(date),
-        rent_quantile_(rent_quantile) {}
-
-  /// Fills in the inputs of the model. @throws InputError
-  std::vector<UsedPrice> look_up(PriceModel model, MoneyInputs& in) {
-    used_.clear();
-    switch (model) {
-      case PriceModel::stated:
-        stated(in);
-        break;
-      case PriceModel::rental:
-        rental(in);
-        break;
-      case PriceModel::owned:
-        owned(in);
-        break;
-      case PriceModel::amortised:
-        amortised(in);
-        break;
-    }
-    return std::move(used_);
-  }
-
-  const std::optional<RentQuote>& rent() const { return rent_; }
-
- private:
-  const GpuSpec& gpu() const { return scenario_.cluster.node.gpu; }
-  Date day() const { return required_date(date_, "this price"); }
-
-  void use(std::string what, double value, std::string unit, std::string source) {
-    used_.push_back({std::move(what), value, std::move(unit), std::move(source)});
-  }
-
-  void stated(MoneyInputs& in) {
-    if (!price_.stated) {
-      throw InputError(Diagnostic{scenario_.file, 0, 0, "price.gpu", "nothing",
-                                  "the price of a GPU-hour such as \"2 USD/h\"", "",
-                                  "--price-model rental, owned or amortised"});
-    }
-    in.stated_usd_per_hour = price_.gpu.value() * 3600;
-    use("GPU-hour", in.stated_usd_per_hour, "USD", price_.source.empty() ? "the scenario" : price_.source);
-  }
-
-  void rental(MoneyInputs& in) {
-    const RentQuote quote = book_.rent(gpu().name, price_.rental, day(), rent_quantile_);
-    in.rental_usd_per_hour = quote.usd_per_hour;
-    const std::string where =
-        quote.observed.size() == 1 ? "the only offer: "
-        : rent_quantile_ == 0.5    ? fmt::format("middle of {}: ", quote.observed.size())
-                                : fmt::format("{:.0f} % quantile of {}: ", 100 * rent_quantile_, quote.observed.size());
-    use(fmt::format("GPU-hour, {}", price_.rental.term), quote.usd_per_hour, "USD", where + quote.source);
-    rent_ = quote;
-  }
-
-  void site(MoneyInputs& in, double power_share) {
-    const NodeSpec& node = scenario_.cluster.node;
-    in.site_rated_kw = (node.gpu.tdp + node.overhead_power / node.gpus).value() / 1000;
-    use("rated power, per GPU", in.site_rated_kw, "kW", fmt::format("{} with {}", node.name, node.gpu.name));
-    use("average draw over rated power", power_share, "", "");
-    if (price_.pue_stated) {
-      in.site_pue = price_.pue;
-      use("PUE, site over computers", in.site_pue, "", "the scenario");
-    } else {
-      const PriceQuote usual = book_.pue();
-      in.site_pue = usual.usd;
-      use("PUE, site over computers", in.site_pue, "", dated(usual) + "; not stated (price.pue)");
-    }
-    if (price_.site.electricity_usd_per_kwh) {
-      in.site_electricity_usd_per_kwh = *price_.site.electricity_usd_per_kwh;
-      use("electricity", in.site_electricity_usd_per_kwh, "USD/kWh", "the scenario");
-    } else {
-      const PriceQuote quote = book_.electricity(day());
-      in.site_electricity_usd_per_kwh = quote.usd;
-      use("electricity", quote.usd, "USD/kWh", dated(quote));
-    }
-  }
-
-  /// A stated price, or the one of the day.
-  template <class LookUp>
-  double stated_or(const std::optional<Usd>& stated, const char* what, LookUp look_up) {
-    if (stated) {
-      use(what, stated->value(), "USD", "the scenario");
-      return stated->value();
-    }
-    const PriceQuote quote = look_up();
-    use(what, quote.usd, "USD", dated(quote));
-    return quote.usd;
-  }
-
-  void owned(MoneyInputs& in) {
-    const OwnedConfig& o = price_.owned;
-    in.owned_server_usd = stated_or(o.server, "server, per GPU", [&] { return book_.server(gpu().name, day()); });
-    in.owned_network_usd =
-        stated_or(o.network, "network, per GPU", [&] { return book_.network(scenario_.cluster.fabric.kind, day()); });
-    in.owned_other_usd = o.other.value();
-    in.owned_life_years = o.life_years;
-    in.owned_interest = o.interest;
-    in.owned_residual = o.residual;
-    in.owned_operations = o.operations;
-    in.owned_power_share = o.power_share.value_or(power_.busy_fraction);
-    use("useful life", o.life_years, "years", "");
-    use("interest", o.interest, "per year", "");
-    use("operations, of the price", o.operations, "per year", "");
-    site(in, in.owned_power_share);
-    if (price_.site.colocation_usd_per_kw_month) {
-      in.site_colocation_usd_per_kw_month = *price_.site.colocation_usd_per_kw_month;
-      use("colocation", in.site_colocation_usd_per_kw_month, "USD/kW/month", "the scenario");
-    } else {
-      const PriceQuote quote = book_.colocation(day());
-      in.site_colocation_usd_per_kw_month = quote.usd;
-      use("colocation", quote.usd, "USD/kW/month", dated(quote));
-    }
-  }
-
-  /// When the hardware began to lose value: as stated, or when its price was seen, but not before it could be
-  /// bought in numbers.
-  Date available(const PriceQuote* quote) const {
-    if (price_.amortised.available) return *price_.amortised.available;
-    const auto launch = parse_date(gpu().launch_date);
-    if (launch && day() < *launch) {
-      throw InputError(Diagnostic{"", 0, 0, "date",
-                                  fmt::format("{}, before {} was launched", to_string(day()), gpu().name),
-                                  "a day on which it could be bought", to_string(*launch)});
-    }
-    const Date market = launch ? launch->plus_days(kDaysToMarket) : quote ? quote->date : day();
-    return quote ? std::max(market, quote->date) : market;
-  }
-
-  void amortised(MoneyInputs& in) {
-    const AmortisedConfig& a = price_.amortised;
-    std::optional<PriceQuote> quote;
-    if (!a.server) quote = book_.first_server(gpu().name);
-    in.amortised_server_usd = a.server ? a.server->value() : quote->usd;
-    const Date since = available(quote ? &*quote : nullptr);
-    in.amortised_age_years = static_cast<double>(std::max(0L, day().days_since(since))) / 365.25;
-    in.amortised_progress = a.progress;
-    in.amortised_network_share = a.network_share;
-    in.amortised_power_share = a.power_share;
-    use("server when new, per GPU", in.amortised_server_usd, "USD", quote ? dated(*quote) : "the scenario");
-    use("age", in.amortised_age_years, "years", fmt::format("from {} to {}", to_string(since), to_string(day())));
-    use("progress of chips", a.progress, "powers of ten a year", "");
-    use("network, of the cluster's price", a.network_share, "", "");
-    site(in, a.power_share);
-  }
-
-  const Scenario& scenario_;
-  const PriceConfig& price_;
-  const PriceBook& book_;
-  const PowerModel& power_;
-  std::optional<Date> date_;
-  std::vector<UsedPrice> used_;
-  std::optional<RentQuote> rent_;
-  double rent_quantile_;
-};
 
 double sum_of(const std::vector<Spending>& items, double (*get)(const Spending&)) {
   double sum = 0;
@@ -227,151 +57,6 @@ TokenPrices prices_of(const MarketConfig& market, const PriceBook& book, const s
   if (out.source.empty()) out.source = market.source.empty() ? "the scenario" : market.source;
   return out;
 }
-
-/// Spreads: what the scenario states, then the usual ones of inputs that it does not name.
-class Spreads {
- public:
-  Spreads(const Scenario& scenario, const MoneyInputs& base) : scenario_(scenario), base_(base) {}
-
-  /// Failures that fall at random, as the replays of the job's life have them.
-  void add_range(const std::optional<HoursRange>& range) {
-    if (range && range->p5 < range->p95) range_ = *range;
-  }
-
-  UncertaintyModel build(PriceModel model, std::span<const UsualSpread> usual, const std::optional<RentQuote>& rent,
-                         int draws) {
-    const UncertaintyConfig& config = scenario_.uncertainty;
-    for (std::size_t i = 0; i < config.uncertain.size(); ++i) {
-      const UncertainConfig& u = config.uncertain[i];
-      const std::string field = fmt::format("uncertainty.uncertain[{}].input", i);
-      const MoneyInput& input = find_money_input(u.input, field);
-      if (input.value == &MoneyInputs::market_elasticity) refuse_elasticity(input, field);
-      add(input, u.spread, u.relative, u.source, field);
-    }
-    if (config.usual_spreads) {
-      for (const UsualSpread& u : usual) add_usual(u, model);
-      if (range_) {
-        add_unless_there("run.gpu_hours", {SpreadConfig::Kind::log_normal, range_->p5, range_->p95}, false,
-                         "failures at random, replayed");
-      }
-      if (model == PriceModel::rental && rent) add_rents(*rent);
-    }
-    for (std::size_t i = 0; i < config.correlated.size(); ++i) correlate(config.correlated[i], i, model);
-    out_.seed = config.seed;
-    out_.draws = draws;
-    return std::move(out_);
-  }
-
-  /// What was done to spreads, and which say nothing.
-  const std::vector<std::string>& notes() const { return notes_; }
-
- private:
-  /// One offer is not the market: it may be off by as much as offers of other GPUs are.
-  void add_rents(const RentQuote& rent) {
-    if (rent.observed.size() > 1) {
-      add_unless_there("rental.price", {SpreadConfig::Kind::empirical, 0, 0, 0, rent.observed}, false,
-                       "the offers of the year");
-    } else if (rent.low_factor < rent.high_factor) {
-      add_unless_there("rental.price", {SpreadConfig::Kind::log_normal, rent.low_factor, rent.high_factor}, true,
-                       "as offers of one GPU lie round their middle");
-      notes_.push_back(
-          fmt::format("one offer alone is known: its range, {:.2f} to {:.2f} times it, is how offers of one GPU lie "
-                      "round the middle "
-                      "of theirs",
-                      rent.low_factor, rent.high_factor));
-    }
-  }
-
-  /// It bends the curve of demand, which shows price by price what would be; none of the results that have a range.
-  [[noreturn]] void refuse_elasticity(const MoneyInput& input, const std::string& field) const {
-    throw InputError(
-        Diagnostic{scenario_.file, 0, 0, field, std::string(input.name) + ", which no result with a range depends on",
-                   "an input of a cost or a margin", "", "another market.elasticity for another curve of demand"});
-  }
-
-  void add(const MoneyInput& input, const SpreadConfig& spread, bool relative, std::string source,
-           const std::string& field) {
-    UncertainInput row{&input, Distribution(spread), relative, std::move(source)};
-    const double low = row.at(0, base_), high = row.at(1, base_);
-    if (low < input.min || high > input.max) {
-      throw InputError(Diagnostic{scenario_.file, 0, 0, field,
-                                  fmt::format("{} from {:.4g} to {:.4g}", input.name, low, high),
-                                  fmt::format("from {:g} to {:g}", input.min, input.max), "",
-                                  "a log_normal, triangular or uniform spread, which ends where it should"});
-    }
-    keep_about_the_point(row);
-    out_.inputs.push_back(std::move(row));
-  }
-
-  /// A range is about its point. A spread that was stated for another point, and that leaves this one outside of nine
-  /// cases in ten, moves with it, its shape kept.
-  void keep_about_the_point(UncertainInput& row) {
-    const double point = base_.*row.input->value;
-    const double low = row.at(0.05, base_), middle = row.at(0.5, base_), high = row.at(0.95, base_);
-    if (low <= point && point <= high) return;
-    if (row.relative) {
-      if (point != 0)
-        notes_.push_back(
-            fmt::format("{}: its factors, {:.3g} to {:.3g}, leave out 1, so that its range does not hold the point",
-                        row.input->name, low / point, high / point));
-      return;
-    }
-    if (middle == 0) return;
-    row.move_to(point, base_);
-    notes_.push_back(
-        fmt::format("{}: the spread from {:.4g} to {:.4g} is of another point than {:.4g}, and was moved with it to "
-                    "{:.4g} to {:.4g}",
-                    row.input->name, low, high, point, row.at(0.05, base_), row.at(0.95, base_)));
-  }
-
-  int find(std::string_view name) const {
-    for (std::size_t i = 0; i < out_.inputs.size(); ++i) {
-      if (out_.inputs[i].input->name == name) return static_cast<int>(i);
-    }
-    return -1;
-  }
-
-  void add_unless_there(const std::string& name, const SpreadConfig& spread, bool relative, const std::string& source) {
-    if (find(name) >= 0) return;
-    add(find_money_input(name, "uncertainty.csv"), spread, relative, source, "uncertainty.csv");
-  }
-
-  void add_usual(const UsualSpread& u, PriceModel model) {
-    const std::string prefix = u.input.substr(0, u.input.find('.'));
-    const bool of_site = prefix == "site" && (model == PriceModel::owned || model == PriceModel::amortised);
-    if (prefix != name_of(model) && !of_site) return;
-    SpreadConfig spread;
-    if (u.kind == "log_normal") spread = {SpreadConfig::Kind::log_normal, u.p5, u.p95};
-    if (u.kind == "normal") spread = {SpreadConfig::Kind::normal, (u.p5 + u.p95) / 2, (u.p95 - u.p5) / 2 / kNormal95};
-    if (u.kind == "triangular") {
-      const double own = u.relative ? 1 : base_.*find_money_input(u.input, "uncertainty.csv").value;
-      spread = {SpreadConfig::Kind::triangular, u.p5, std::clamp(own, u.p5, u.p95), u.p95};
-    }
-    add_unless_there(u.input, spread, u.relative, u.source);
-  }
-
-  void correlate(const CorrelatedConfig& c, std::size_t index, PriceModel model) {
-    const std::string field = fmt::format("uncertainty.correlated[{}].input", index);
-    const int first = find(find_money_input(c.first, field).name),
-              second = find(find_money_input(c.second, field).name);
-    if (first >= 0 && second >= 0) {
-      out_.correlations.push_back({first, second, c.rank});
-      return;
-    }
-    // An input of another price model is not spread here, so there is nothing to move together.
-    notes_.push_back(fmt::format("{}: the correlation of {} with {} says nothing, since {} is not spread",
-                                 name_of(model), c.first, c.second,
-                                 first < 0 && second < 0 ? "neither"
-                                 : first < 0             ? c.first
-                                                         : c.second));
-  }
-
-  const Scenario& scenario_;
-  const MoneyInputs& base_;
-  std::optional<HoursRange> range_;
-  std::vector<std::string> notes_;
-  UncertaintyModel out_;
-};
 
 std::string outcome_number(double value, Outcome outcome) {
   if (outcome == Outcome::margin) return fmt::format("{:.0f} %", 100 * value);
@@ -554,14 +239,15 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
     in.market_elasticity = scenario.market ? scenario.market->elasticity : proto::Market().elasticity();
   }
 
-  Pricer pricer(scenario, book, power, report.date, question.rent_quantile);
+  const PricesAsked asked{book, power, report.date, question.rent_quantile};
+  std::optional<RentQuote> rent;
   const std::vector<PriceModel> models = models_of(scenario, question);
   std::optional<InputError> refused;
   for (const PriceModel model : models) {
     ModelCost cost;
     cost.model = model;
     try {
-      cost.prices = pricer.look_up(model, in);
+      cost.prices = look_up_prices(model, scenario, asked, in, &rent);
     } catch (const InputError& error) {
       if (models.size() == 1) throw;
       report.notes.push_back(fmt::format("{}: left out; {}", name_of(model), to_string(error.diagnostics().front())));
@@ -577,13 +263,11 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
     if (report.has_programme) cost.programme = programme(cost.gpu_hour, in);
     if (work.service) cost.service = service_cost(cost.gpu_hour, in);
     const int draws = question.draws.value_or(scenario.uncertainty.draws);
-    Spreads spreads(scenario, in);
-    spreads.add_range(work.range);
-    const UncertaintyModel uncertainty = spreads.build(cost.model, usual, pricer.rent(), draws);
-    cost.uncertainty = propagate(cost.model, in, uncertainty, headline_of(report), question.workers);
-    std::vector<std::string> said = draws > 0 ? spreads.notes() : std::vector<std::string>();
+    const SpreadInputs spread = spread_inputs(scenario, in, cost.model, work.range, usual, rent, draws);
+    cost.uncertainty = propagate(cost.model, in, spread.model, headline_of(report), question.workers);
+    std::vector<std::string> said = draws > 0 ? spread.notes : std::vector<std::string>();
     for (std::string& text : spreads_without_effect(cost, scenario.uncertainty)) said.push_back(std::move(text));
-    if (std::string text = median_against_point(cost, uncertainty, in); !text.empty()) said.push_back(std::move(text));
+    if (std::string text = median_against_point(cost, spread.model, in); !text.empty()) said.push_back(std::move(text));
     for (std::string& text : said) {
       if (std::find(report.notes.begin(), report.notes.end(), text) == report.notes.end())
         report.notes.push_back(std::move(text));
@@ -630,7 +314,7 @@ std::optional<TokenPrices> market_prices(const Scenario& scenario, const PriceBo
 
 UsdPerSecond price_of_gpu(const Scenario& scenario, const PriceBook& book, const PowerModel& power) {
   MoneyInputs in;
-  Pricer(scenario, book, power, scenario.date).look_up(scenario.price.model, in);
+  look_up_prices(scenario.price.model, scenario, {book, power, scenario.date}, in);
   return usd_per_hour(gpu_hour(scenario.price.model, in).usd());
 }
 

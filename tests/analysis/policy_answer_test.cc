@@ -35,7 +35,11 @@ const report::AnswerRow& row_of(const report::AnsweredWork& work, const std::str
 TEST_CASE("policy answer: chips by margin, the work on each, what binds", "[policy]") {
   const TemporaryFolder folder;
   const std::string file = folder.write("s.textproto", testing::kSparse);
-  const report::PolicyAnswer a = answered("R2023_10 --for " + file + " --chips h20,a800-sxm --sweep hbm");
+  // A node of one's own whose chip nothing runs on, as figures of it are not published, is no chip's node.
+  folder.write("nodes/b30a-8.textproto", R"(title: "Eight B30A" gpu: "b30a" gpus: 8 overhead_power: "2 kW"
+    nvlink_efficiency: 0.8 nvlink_latency: "3 us" nic_bandwidth: "400 Gb/s per direction" nic_efficiency: 0.97)");
+  const report::PolicyAnswer a =
+      answered("R2023_10 --for " + file + " --chips h20,a800-sxm --sweep hbm --library " + folder.path());
   REQUIRE(a.works_size() == 1);
   const report::AnsweredWork& work = a.works(0);
   CHECK(work.rows(0).chip() == "h800-sxm");

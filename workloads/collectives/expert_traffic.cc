@@ -56,6 +56,16 @@ std::map<int, double> kept_experts(const RoutingRequest& r, ExpertRange range) {
   return result;
 }
 
+/// The same of a range of `inside` experts within one group, which is kept or not.
+double reach_within_group(const RoutingRequest& r, int inside) {
+  const int pool = r.experts / r.groups * r.groups_per_token;
+  const double all = choose(r.groups, r.groups_per_token);
+  const double left_out = choose(r.groups - 1, r.groups_per_token) / all;
+  const double kept = choose(r.groups - 1, r.groups_per_token - 1) / all;
+  return 1.0 - (left_out * probability_of_missing(pool, 0, r.experts_per_token) +
+                kept * probability_of_missing(pool, inside, r.experts_per_token));
+}
+
 /// Probability that a token needs at least one expert of `range`.
 double reach_probability(const RoutingRequest& r, ExpertRange range) {
   const int pool = r.experts / r.groups * r.groups_per_token;
@@ -66,15 +76,27 @@ double reach_probability(const RoutingRequest& r, ExpertRange range) {
 }
 
 std::vector<double> reach_probabilities(const RoutingRequest& r, int parts) {
-  // Groups are alike: parts that lie alike in them are reached alike.
+  // Groups are alike: parts that lie alike in them are reached alike, and of parts within one group only the size
+  // counts.
   const int group = r.experts / std::max(1, r.groups);
-  std::map<std::pair<int, int>, double> known;
+  struct Known {
+    int begin, size;  // begin: in its group; below zero: within one group
+    double reach;
+  };
+  std::vector<Known> known;
   std::vector<double> p;
+  p.reserve(static_cast<std::size_t>(parts));
   for (int i = 0; i < parts; ++i) {
     const ExpertRange range = part(r.experts, parts, i);
-    const auto [at, fresh] = known.try_emplace({range.begin % group, range.end - range.begin});
-    if (fresh) at->second = reach_probability(r, range);
-    p.push_back(at->second);
+    const int size = range.end - range.begin, place = range.begin % group;
+    const bool within = size > 0 && place + size <= group;
+    const int begin = within ? -1 : place;
+    auto found = std::find_if(known.begin(), known.end(),
+                              [&](const Known& one) { return one.begin == begin && one.size == size; });
+    if (found == known.end())
+      found =
+          known.insert(known.end(), {begin, size, within ? reach_within_group(r, size) : reach_probability(r, range)});
+    p.push_back(found->reach);
   }
   return p;
 }
@@ -83,7 +105,7 @@ int node_count(const RoutingRequest& r) { return std::max(1, r.ranks / r.ranks_p
 
 /// Experts that draw `load` times the mean number of tokens are missed as often as if a token had `load`
 /// times as many picks: miss^load. Saturates at one copy per token, as the routing does.
-double under_load(double reach, double load) { return 1.0 - std::pow(1.0 - reach, load); }
+double under_load(double reach, double load) { return 1.0 - (load == 1.0 ? 1.0 - reach : std::pow(1.0 - reach, load)); }
 
 std::vector<double> normalised(std::vector<double> load, int ranks) {
   if (load.empty()) return std::vector<double>(static_cast<std::size_t>(ranks), 1.0);

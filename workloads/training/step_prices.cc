@@ -117,16 +117,19 @@ StepPrices::Layer StepPrices::price_phases(const LayerShape& shape, int sms, Sec
     return phase == Phase::attention_forward || phase == Phase::mlp_forward || phase == Phase::shared_forward;
   };
   for (const bool direction : {true, false}) {
-    Seconds of_gpu = exchanged, of_host;
+    Seconds of_gpu = exchanged, of_nominal_gpu = exchanged, of_host;
     for (std::size_t p = 0; p < kPhases; ++p) {
       if (forward(p) != direction) continue;
       of_gpu += layer[p].time + layer[p].exchange;
+      of_nominal_gpu += layer[p].nominal + layer[p].exchange;
       of_host += host[p];
     }
-    if (of_host <= of_gpu) continue;
+    if (of_host <= of_nominal_gpu) continue;
     for (std::size_t p = 0; p < kPhases; ++p) {
       if (forward(p) != direction) continue;
-      const Seconds wait = (of_host - of_gpu) * (host[p] / of_host);
+      const double part = host[p] / of_host;
+      layer[p].nominal += (of_host - of_nominal_gpu) * part;
+      const Seconds wait = std::max(of_host - of_gpu, Seconds(0)) * part;
       layer[p].time += wait;
       layer[p].by_source[static_cast<std::size_t>(PriceSource::launches)] += wait;
     }
@@ -137,6 +140,7 @@ StepPrices::Layer StepPrices::price_phases(const LayerShape& shape, int sms, Sec
 Price StepPrices::price(const PhaseCost& cost) const {
   Price result;
   result.time = cost.time * stretch_;
+  result.nominal = cost.time;
   result.exchanges = cost.exchanges;
   result.exchange = exchange(result, {});
   for (const PricedKernel& kernel : cost.kernels) {
@@ -169,16 +173,19 @@ const Price& StepPrices::edge(EdgePhase phase, SmShare share) const {
 
 Price StepPrices::optimizer(double parameters) const { return price(price_optimizer(parameters, config_, kernels_)); }
 
+// Layers are dealt out before anyone knows which GPU is slow: at nominal speed, as the closed form of plans does.
 LayerCosts StepPrices::layer_costs() const {
   const auto sum = [](const auto& table) {
     Seconds total;
-    for (const Price& price : table[1]) total += price.time + price.exchange;
+    for (const Price& price : table[1]) total += price.nominal + price.exchange;
     return total.value();
   };
   const auto edge_sum = [&](std::initializer_list<EdgePhase> phases) {
     Seconds total;
-    for (EdgePhase e : phases)
-      total += edge(e, SmShare::beside_communication).time + edge(e, SmShare::beside_communication).exchange;
+    for (EdgePhase e : phases) {
+      const Price& price = edge(e, SmShare::beside_communication);
+      total += price.nominal + price.exchange;
+    }
     return total.value();
   };
   LayerCosts costs;

@@ -15,6 +15,7 @@ namespace flopcast {
 /// A duration and how much of it rests on what.
 struct Price {
   Seconds time;      ///< of compute
+  Seconds nominal;   ///< the same on a GPU of nominal speed
   Seconds exchange;  ///< communication inside the tensor or context parallel group that compute does not hide
   std::array<Seconds, 3> by_evidence;            ///< indexed by Evidence
   std::array<Seconds, kPriceSources> by_source;  ///< indexed by PriceSource; sums to `time`

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -56,22 +57,6 @@ constexpr bool kIsOptional = false;
 template <class T>
 constexpr bool kIsOptional<std::optional<T>> = true;
 
-/// Calls `add(row, get)` for each field of T and of the structs in it that a comparison may show, `get` leading there
-/// from the whole, const or not.
-template <class T, class Get, class Add>
-void for_each_leaf(Get get, const Add& add) {
-  for_each_field<T>([&](const auto& row) {
-    const auto within = [ get, member = row.member ](auto& whole) -> auto& { return get(whole).*member; };
-    using Member = std::remove_cvref_t<decltype(std::declval<T&>().*row.member)>;
-    if constexpr (Described<Member>)
-      for_each_leaf<Member>(within, add);
-    else if constexpr (requires(const Member& value) { text_of(value); } || kIsOptional<Member>)
-      add(row, within);
-    else
-      assert(!changes_time(row.traits));
-  });
-}
-
 template <class Member>
 std::string shown_value(const Member& value, const FieldTraits& traits) {
   if constexpr (kIsOptional<Member>)
@@ -80,64 +65,131 @@ std::string shown_value(const Member& value, const FieldTraits& traits) {
     return text_of(value);
 }
 
-/// The fields of a part that every scenario of the kind has once, at `find(scenario)`.
-template <class Part, class Find>
-void add(Find find, Fields& out) {
-  for_each_leaf<Part>(
-      [](auto& part) -> auto& { return part; },
-      [&](const auto& row, const auto& get) {
-        if (!changes_time(row.traits)) return;
-        out.push_back(
-            {std::string(row.traits.cause), std::string(row.shown()),
-             [get, find](const Scenario& a, const Scenario& b) { return get(find(a)) == get(find(b)); },
-             [get, find](const Scenario& from, Scenario& to) { get(find(to)) = get(find(from)); },
-             [get, find, traits = row.traits](const Scenario& s) { return shown_value(get(find(s)), traits); }});
-      });
+/// A field that a comparison may show, somewhere within a struct.
+template <class Struct>
+struct Leaf {
+  FieldTraits traits;
+  std::string_view shown;
+
+  Leaf(const FieldTraits& field_traits, std::string_view name) : traits(field_traits), shown(name) {}
+  virtual ~Leaf() = default;
+  virtual bool same(const Struct& a, const Struct& b) const = 0;
+  virtual void copy(const Struct& from, Struct& to) const = 0;
+  virtual std::string text(const Struct& whole) const = 0;
+};
+
+template <class Struct, class Member>
+struct OwnLeaf final : Leaf<Struct> {
+  Member Struct::*member;
+
+  OwnLeaf(const FieldRow<Struct, Member>& row) : Leaf<Struct>(row.traits, row.shown()), member(row.member) {}
+  bool same(const Struct& a, const Struct& b) const override { return a.*member == b.*member; }
+  void copy(const Struct& from, Struct& to) const override { to.*member = from.*member; }
+  std::string text(const Struct& whole) const override { return shown_value(whole.*member, this->traits); }
+};
+
+/// A leaf of a struct within this one.
+template <class Struct, class Part>
+struct PartLeaf final : Leaf<Struct> {
+  Part Struct::*part;
+  const Leaf<Part>* leaf;
+
+  PartLeaf(Part Struct::*where, const Leaf<Part>& which)
+      : Leaf<Struct>(which.traits, which.shown), part(where), leaf(&which) {}
+  bool same(const Struct& a, const Struct& b) const override { return leaf->same(a.*part, b.*part); }
+  void copy(const Struct& from, Struct& to) const override { leaf->copy(from.*part, to.*part); }
+  std::string text(const Struct& whole) const override { return leaf->text(whole.*part); }
+};
+
+template <class Struct>
+using Leaves = std::vector<std::unique_ptr<const Leaf<Struct>>>;
+
+/// The fields of a struct, and of the structs within it. Each struct is walked over once, not once for every way that
+/// leads to it: those are hundreds, and a compiler takes a minute over them.
+template <class Struct>
+const Leaves<Struct>& leaves_of() {
+  static const Leaves<Struct> kLeaves = [] {
+    Leaves<Struct> out;
+    for_each_field<Struct>([&]<class Member>(const FieldRow<Struct, Member>& row) {
+      if constexpr (Described<Member>) {
+        for (const auto& leaf : leaves_of<Member>()) out.emplace_back(new PartLeaf<Struct, Member>(row.member, *leaf));
+      } else if constexpr (requires(const Member& value) { text_of(value); } || kIsOptional<Member>) {
+        if (changes_time(row.traits)) out.emplace_back(new OwnLeaf<Struct, Member>(row));
+      } else {
+        assert(!changes_time(row.traits));
+      }
+    });
+    return out;
+  }();
+  return kLeaves;
+}
+
+template <class Struct>
+ScenarioField field_of(const Leaf<Struct>& leaf) {
+  return {std::string(leaf.traits.cause), std::string(leaf.shown), {}, {}, {}};
+}
+
+void add_cluster(Fields& out) {
+  for (const auto& leaf : leaves_of<ClusterSpec>()) {
+    ScenarioField field = field_of(*leaf);
+    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) { return leaf->same(a.cluster, b.cluster); };
+    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) { leaf->copy(from.cluster, to.cluster); };
+    field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(s.cluster); };
+    out.push_back(std::move(field));
+  }
+}
+
+void add_training(Fields& out) {
+  for (const auto& leaf : leaves_of<TrainingConfig>()) {
+    ScenarioField field = field_of(*leaf);
+    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) {
+      return leaf->same(*a.training, *b.training);
+    };
+    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) { leaf->copy(*from.training, *to.training); };
+    field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(*s.training); };
+    out.push_back(std::move(field));
+  }
 }
 
 /// The same of each pool. Scenarios with different numbers of pools differ in `pools`, which copies all.
 void add_pools(Fields& out) {
-  for_each_leaf<PoolSpec>(
-      [](auto& pool) -> auto& { return pool; },
-      [&](const auto& row, const auto& get) {
-        if (!changes_time(row.traits)) return;
-        const auto same = [get](const Scenario& a, const Scenario& b) {
-          const auto &x = a.serving->pools, &y = b.serving->pools;
-          for (std::size_t i = 0; x.size() == y.size() && i < x.size(); ++i) {
-            if (!(get(x[i]) == get(y[i]))) return false;
-          }
-          return true;
-        };
-        const auto copy = [get](const Scenario& from, Scenario& to) {
-          change_serving(to, [&](ServingScenario& serving) {
-            const auto& pools = from.serving->pools;
-            for (std::size_t i = 0; pools.size() == serving.pools.size() && i < pools.size(); ++i)
-              get(serving.pools[i]) = get(pools[i]);
-          });
-        };
-        const auto text = [get, traits = row.traits](const Scenario& s) {
-          std::vector<std::string> values;
-          for (const PoolSpec& pool : s.serving->pools) values.push_back(shown_value(get(pool), traits));
-          values.erase(std::unique(values.begin(), values.end()), values.end());
-          return fmt::format("{}", fmt::join(values, ", "));
-        };
-        out.push_back({std::string(row.traits.cause), std::string(row.shown()), same, copy, text});
+  for (const auto& leaf : leaves_of<PoolSpec>()) {
+    ScenarioField field = field_of(*leaf);
+    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) {
+      const auto &x = a.serving->pools, &y = b.serving->pools;
+      return x.size() != y.size() || std::equal(x.begin(), x.end(), y.begin(),
+                                                [&](const PoolSpec& p, const PoolSpec& q) { return leaf->same(p, q); });
+    };
+    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) {
+      change_serving(to, [&](ServingScenario& serving) {
+        const auto& pools = from.serving->pools;
+        for (std::size_t i = 0; pools.size() == serving.pools.size() && i < pools.size(); ++i)
+          leaf->copy(pools[i], serving.pools[i]);
       });
+    };
+    field.text = [leaf = leaf.get()](const Scenario& s) {
+      std::vector<std::string> values;
+      for (const PoolSpec& pool : s.serving->pools) values.push_back(leaf->text(pool));
+      values.erase(std::unique(values.begin(), values.end()), values.end());
+      return fmt::format("{}", fmt::join(values, ", "));
+    };
+    out.push_back(std::move(field));
+  }
 }
 
 void add_service(Fields& out) {
-  for_each_leaf<ServingScenario>(
-      [](auto& service) -> auto& { return service; },
-      [&](const auto& row, const auto& get) {
-        if (!changes_time(row.traits)) return;
-        if (row.shown() == "requests" || row.shown() == "pools") return;  // rows of their own, below
-        out.push_back({std::string(row.traits.cause), std::string(row.shown()),
-                       [get](const Scenario& a, const Scenario& b) { return get(*a.serving) == get(*b.serving); },
-                       [get](const Scenario& from, Scenario& to) {
-                         change_serving(to, [&](ServingScenario& serving) { get(serving) = get(*from.serving); });
-                       },
-                       [get, traits = row.traits](const Scenario& s) { return shown_value(get(*s.serving), traits); }});
-      });
+  for (const auto& leaf : leaves_of<ServingScenario>()) {
+    if (leaf->shown == "requests" || leaf->shown == "pools") continue;  // rows of their own, below
+    ScenarioField field = field_of(*leaf);
+    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) {
+      return leaf->same(*a.serving, *b.serving);
+    };
+    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) {
+      change_serving(to, [&](ServingScenario& serving) { leaf->copy(*from.serving, serving); });
+    };
+    field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(*s.serving); };
+    out.push_back(std::move(field));
+  }
 }
 
 ScenarioField pools_field() {
@@ -179,34 +231,30 @@ ScenarioField traffic_field() {
 
 /// Everything of a loop: the update and the engine are parts of it.
 void add_loop(Fields& out) {
-  for_each_leaf<RlScenario>(
-      [](auto& loop) -> auto& { return loop; },
-      [&](const auto& row, const auto& get) {
-        if (!changes_time(row.traits) || row.traits.cause == "run") return;
-        out.push_back({std::string(row.traits.cause), std::string(row.shown()),
-                       [get](const Scenario& a, const Scenario& b) { return get(*a.rl) == get(*b.rl); },
-                       [get](const Scenario& from, Scenario& to) {
-                         auto copy = std::make_shared<RlScenario>(*to.rl);
-                         get(*copy) = get(*from.rl);
-                         to.rl = std::move(copy);
-                       },
-                       [get, traits = row.traits](const Scenario& s) { return shown_value(get(*s.rl), traits); }});
-      });
+  for (const auto& leaf : leaves_of<RlScenario>()) {
+    if (leaf->traits.cause == "run") continue;
+    ScenarioField field = field_of(*leaf);
+    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) { return leaf->same(*a.rl, *b.rl); };
+    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) {
+      auto loop = std::make_shared<RlScenario>(*to.rl);
+      leaf->copy(*from.rl, *loop);
+      to.rl = std::move(loop);
+    };
+    field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(*s.rl); };
+    out.push_back(std::move(field));
+  }
 }
 
 Fields make_training_fields() {
   Fields out;
-  add<ClusterSpec>(
-      [](auto& s) -> auto& { return s.cluster; }, out);
-  add<TrainingConfig>(
-      [](auto& s) -> auto& { return *s.training; }, out);
+  add_cluster(out);
+  add_training(out);
   return out;
 }
 
 Fields make_serving_fields() {
   Fields out;
-  add<ClusterSpec>(
-      [](auto& s) -> auto& { return s.cluster; }, out);
+  add_cluster(out);
   add_pools(out);
   out.push_back(pools_field());
   add_service(out);
@@ -216,8 +264,7 @@ Fields make_serving_fields() {
 
 Fields make_rl_fields() {
   Fields out;
-  add<ClusterSpec>(
-      [](auto& s) -> auto& { return s.cluster; }, out);
+  add_cluster(out);
   add_loop(out);
   return out;
 }

@@ -13,6 +13,7 @@
 #include "analysis/studies/policy/design_scenario.h"
 #include "analysis/studies/policy/frontier.h"
 #include "analysis/studies/policy/policy.h"
+#include "scenarios/read/library_entries.h"
 #include "scenarios/read/text_file.h"
 #include "scenarios/resolve/load_scenario.h"
 #include "sim/base/diagnostic.h"
@@ -88,6 +89,7 @@ class Answering {
   /// For every GPU the plainest of its nodes: variants carry longer names.
   void find_nodes() {
     for (const std::string& name : libraries().names(LibraryKind::nodes)) {
+      if (!libraries().runs(load_entry<proto::Node>(libraries(), name).message.gpu())) continue;
       const NodeSpec node = libraries().node(name);
       if (node.gpus < 2 || node.gpu.bf16_peak <= FlopPerSecond(0)) continue;
       Node& kept = nodes_[node.gpu.name];

@@ -7,6 +7,8 @@
 namespace flopcast {
 namespace {
 
+/// A prompt has fewer blocks than tokens, and those are counted in 31 bits.
+constexpr std::uint32_t kLongestPrefix = (std::uint32_t{1} << 30) - 1;
 constexpr KvTier kTiers[] = {KvTier::hbm, KvTier::host, KvTier::storage};
 
 PerTier<std::int64_t>& operator+=(PerTier<std::int64_t>& sum, const PerTier<std::int64_t>& more) {
@@ -74,10 +76,10 @@ KvSequence KvCache::new_sequence(const PrefixBlocks& prefix) {
   const KvSequence id = free_sequences_.back();
   free_sequences_.pop_back();
   Sequence& sequence = sequences_[id.index()];
-  sequence.active = true;
+  sequence.active = 1;
   if (block_tokens_ > 0 && !prefix.empty()) {
     sequence.prefix = prefix;
-    sequence.prefix_size = prefix.size();
+    sequence.prefix_size = static_cast<std::uint32_t>(prefix.size()) & kLongestPrefix;
   }
   ++running_;
   return id;
@@ -156,7 +158,8 @@ void KvCache::computed(KvSequence id, std::int32_t tokens) {
 
 void KvCache::share_computed_blocks(Sequence& sequence) {
   if (sequence.prefix_size == 0) return;
-  const std::size_t full = std::min(sequence.prefix_size, static_cast<std::size_t>(sequence.computed / block_tokens_));
+  const std::size_t full =
+      std::min<std::size_t>(sequence.prefix_size, static_cast<std::size_t>(sequence.computed / block_tokens_));
   while (sequence.blocks.size() < full) share_next_block(sequence);
 }
 
@@ -183,10 +186,12 @@ void KvCache::finish(KvSequence id) {
   assert(sequence.active);
   for (std::size_t i = sequence.blocks.size(); i-- > 0;) let_go(sequence.blocks[i]);
   resident_[sequence.swapped ? KvTier::host : KvTier::hbm] -= sequence.own_pages;
-  std::vector<std::uint32_t> blocks = std::move(sequence.blocks);  // keeps its memory
-  blocks.clear();
-  sequence = {};
-  sequence.blocks = std::move(blocks);
+  sequence.blocks.clear();  // keeps its memory
+  sequence.own_pages = 0;
+  sequence.computed = 0;
+  sequence.active = sequence.swapped = 0;
+  if (sequence.prefix_size > 0) sequence.prefix = {};
+  sequence.prefix_size = 0;
   free_sequences_.push_back(id);
   --running_;
 }
@@ -201,7 +206,7 @@ bool KvCache::swap_out(KvSequence id) {
   resident_[KvTier::hbm] -= sequence.own_pages;
   resident_[KvTier::host] += pages;
   sequence.own_pages = pages;
-  sequence.swapped = true;
+  sequence.swapped = 1;
   counters_.offloaded_tokens[KvTier::host] += pages * page_tokens_;
   return true;
 }
@@ -212,7 +217,7 @@ bool KvCache::swap_in(KvSequence id) {
   if (!make_room(KvTier::hbm, sequence.own_pages)) return false;
   resident_[KvTier::host] -= sequence.own_pages;
   resident_[KvTier::hbm] += sequence.own_pages;
-  sequence.swapped = false;
+  sequence.swapped = 0;
   counters_.restored_tokens[KvTier::host] += sequence.own_pages * page_tokens_;
   share_computed_blocks(sequence);
   note_use();

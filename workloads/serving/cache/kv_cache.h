@@ -116,14 +116,16 @@ class KvCache {
     std::uint32_t references = 0;
     KvTier tier = KvTier::hbm;
   };
-  struct Sequence {
-    PrefixBlocks prefix;
-    std::size_t prefix_size = 0;
+  struct alignas(64) Sequence {         // a line of a processor's cache
     std::vector<std::uint32_t> blocks;  // held by reference: its first ones
     std::int64_t own_pages = 0;         // beyond those
     std::int32_t computed = 0;
-    bool active = false, swapped = false;
+    std::uint32_t prefix_size : 30 = 0;
+    std::uint32_t active : 1 = 0;
+    std::uint32_t swapped : 1 = 0;
+    PrefixBlocks prefix;
   };
+  static_assert(sizeof(Sequence) == 64);
 
   std::int64_t room(KvTier tier) const { return capacity_[tier] - resident_[tier] + idle_[tier]; }
   /// The cached beginning of a prompt, as slots of blocks_, in found_.

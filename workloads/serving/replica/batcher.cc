@@ -374,12 +374,12 @@ bool Batcher::take_out(JobId id) {
     return true;
   }
   if (among(swapped_)) {
-    std::erase(swapped_, id);
+    swapped_.erase_if([id](JobId other) { return other == id; });
     --requests_;
     leave(job.sequence, job.work);
     return true;
   }
-  if (std::erase_if(restoring_, [id](const auto& one) { return one.second == id; }) > 0) {
+  if (restoring_.erase_if([id](const auto& one) { return one.second == id; }) > 0) {
     leave_prompting(job);
     return true;
   }

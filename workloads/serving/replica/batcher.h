@@ -6,12 +6,12 @@
 // one that gives way goes the preemption policy's.
 #pragma once
 #include <cstdint>
-#include <deque>
 #include <utility>
 #include <vector>
 
 #include "workloads/serving/replica/deadlines.h"
 #include "workloads/serving/replica/decode_batch.h"
+#include "workloads/serving/replica/fifo.h"
 #include "workloads/serving/replica/prompt_batch.h"
 #include "workloads/serving/replica/waiting_queue.h"
 
@@ -89,17 +89,17 @@ class Batcher final : private IterationPlan {
   KvCache cache_;
   WaitingQueue waiting_;
   Deadlines deadlines_;
-  std::deque<JobId> swapped_;
+  Fifo<JobId> swapped_;
   std::vector<JobId> prompting_;  // admitted, context not yet computed; in order of admission
   std::vector<JobId> arrived_;    // decode replicas: to join at the next boundary
   std::vector<JobId> fresh_;      // of those: their first token is still to be shown
   std::int64_t placed_ = 0;       // decode replicas: caches on their way
   std::size_t group_;
-  std::int64_t& requests_;                         // that decode, wait, are swapped out, placed or have arrived
-  std::deque<std::pair<Ticks, JobId>> restoring_;  // caches on their way up from lower tiers, one after the other
-  Ticks restored_at_ = 0;                          // when the last of them is there
-  Ticks& work_;                                    // what the prompts of its jobs take alone
-  Ticks now_ = 0;                                  // of the iteration that is being put together
+  std::int64_t& requests_;                   // that decode, wait, are swapped out, placed or have arrived
+  Fifo<std::pair<Ticks, JobId>> restoring_;  // caches on their way up from lower tiers, one after the other
+  Ticks restored_at_ = 0;                    // when the last of them is there
+  Ticks& work_;                              // what the prompts of its jobs take alone
+  Ticks now_ = 0;                            // of the iteration that is being put together
   DecodeBatch decode_;
   PromptBatch prompts_;
 };

@@ -14,38 +14,42 @@ namespace flopcast {
 
 using JobId = Id<struct JobTag>;
 
-struct Job {
+/// Three lines of a processor's cache: the request, what a decoding batch asks of it, and the rest. Thousands of others
+/// are looked at between two looks at one job.
+struct alignas(64) Job {
+  static constexpr std::uint32_t kNoSource = ~std::uint32_t{0};
   Request request;
-  Ticks admitted = -1;       ///< it was first given a place in an iteration
-  Ticks queued = -1;         ///< it was read and tokenised
-  Ticks prompt_done = -1;    ///< its prompt was computed
-  Ticks first_token = -1;    ///< its first token was shown: at the end of its prompt, or when a decode replica took it
-  std::int32_t cached = -1;  ///< tokens of the prompt found in caches when it was first to be computed; -1: not yet
+
+  std::int64_t joined = 0;  ///< the iteration in which it joined the decoding batch
+  std::uint64_t order = 0;  ///< of admission on its replica: the youngest gives way first
+  Ticks first_token = -1;   ///< its first token was shown: at the end of its prompt, or when a decode replica took it
   std::int32_t generated = 0;  ///< tokens of its answer; while it decodes, when it joined
-  std::int32_t computed = 0;   ///< tokens of its context in the cache while it is prompting
   std::int32_t base = 0;       ///< cached tokens at the iteration in which it joined the decoding batch
-  std::int64_t joined = 0;     ///< that iteration
-  std::uint64_t order = 0;     ///< of admission on its replica: the youngest gives way first
-  Ticks work = 0;              ///< what its prompt takes alone, as its replica reckons it
+  std::uint32_t epoch = 0;     ///< counts its joinings; events of older ones are void
+  std::uint32_t place = 0;     ///< in the group's list of decoding jobs
   KvSequence sequence;
   std::uint32_t replica = 0;         ///< where it is now
   std::uint32_t rank = 0;            ///< attention group there
   std::uint32_t source = kNoSource;  ///< the replica that handed it on and still holds its cache
-  std::uint32_t source_rank = 0;
-  std::uint32_t place = 0;  ///< in the group's list of decoding jobs
-  std::uint32_t epoch = 0;  ///< counts its joinings; events of older ones are void
   std::uint16_t preemptions = 0;
   std::uint16_t retries = 0;
   bool swapped = false;
   bool paged = false;  ///< its group's PageDemand counts it
 
-  static constexpr std::uint32_t kNoSource = ~std::uint32_t{0};
-  Ticks source_work = 0;
-  Ticks computing = 0;         ///< its part, by tokens, of the iterations that computed its prompt
+  Ticks admitted = -1;        ///< it was first given a place in an iteration
+  Ticks queued = -1;          ///< it was read and tokenised
+  Ticks prompt_done = -1;     ///< its prompt was computed
+  Ticks work = 0;             ///< what its prompt takes alone, as its replica reckons it
+  Ticks source_work = 0;      ///< what it took on the replica that handed it on
+  Ticks computing = 0;        ///< its part, by tokens, of the iterations that computed its prompt
+  std::int32_t cached = -1;   ///< tokens of the prompt found in caches when it was first to be computed; -1: not yet
+  std::int32_t computed = 0;  ///< tokens of its context in the cache while it is prompting
+  std::uint32_t source_rank = 0;
   KvSequence source_sequence;  ///< its pages there
 
   std::int32_t context() const { return request.input_tokens + generated; }
 };
+static_assert(sizeof(Job) == 192, "a waiting request should stay small");
 
 /// Jobs by number; numbers are used again once a job has left. Those that wait cost their size and no more: the table
 /// grows by blocks and copies none.

@@ -2,10 +2,10 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <vector>
 
 #include "workloads/serving/replica/class_rules.h"
+#include "workloads/serving/replica/fifo.h"
 #include "workloads/serving/replica/job.h"
 
 namespace flopcast {
@@ -40,7 +40,7 @@ class WaitingQueue {
   }
   template <class Predicate>
   void erase_if(Predicate predicate) {
-    for (Lane& lane : lanes_) size_ -= static_cast<std::int64_t>(std::erase_if(lane.jobs, predicate));
+    for (Lane& lane : lanes_) size_ -= static_cast<std::int64_t>(lane.jobs.erase_if(predicate));
   }
   template <class Visit>
   void for_each(Visit visit) const {
@@ -54,7 +54,7 @@ class WaitingQueue {
 
  private:
   struct Lane {
-    std::deque<JobId> jobs;
+    Fifo<JobId> jobs;
     double service = 0;
   };
   /// One that comes back stands where the least served of those that wait stands.

@@ -21,6 +21,13 @@ constexpr int kKinds = 5;  // of passes
 /// compute some again.
 constexpr double kMostOverfull = 1.2;
 
+/// The configuration is copied for every set of degrees: where its figures come from stays behind.
+TrainingConfig without_sources(TrainingConfig config) {
+  config.model.sources.clear();
+  config.software.sources.clear();
+  return config;
+}
+
 }  // namespace
 
 // ------------------------------------------------------------------------------------------------ what is kept
@@ -185,7 +192,7 @@ std::size_t StepEstimator::Hash::operator()(const PlanChoice& c) const {
 StepEstimator::StepEstimator(const TrainingConfig& base, std::vector<PrecisionPlan> precisions,
                              std::vector<KernelModel> kernels, const ClusterSpec& cluster,
                              std::shared_ptr<const LinkCalibration> links)
-    : base_(base),
+    : base_(without_sources(base)),
       precisions_(std::move(precisions)),
       kernels_(std::move(kernels)),
       links_(std::move(links)),
