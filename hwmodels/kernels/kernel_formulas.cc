@@ -21,19 +21,24 @@ double norm_sum(double a, double b, double p) {
   return large * std::pow(1 + std::pow(std::min(a, b) / large, p), 1 / p);
 }
 
-/// A chip's peak per SM on a known die. Its SMs do no more than the die's at its clock, but for a supposed chip: a data
-/// sheet is rounded by less than what tells them apart.
-double peak_of_die(double own, double die, double clock) {
+/// A chip's peak per SM on a known die. Its SMs do no more than the die's at its clock: fewer of them, with the sum
+/// left as it was, do not become stronger. A supposed chip is one that does more as a whole than any of the die, by
+/// more than data sheets are rounded.
+double peak_of_die(double own, double of_die, double clock, double sms, double most_sms) {
   constexpr double kRounding = 1.02;
-  if (own > kRounding * die * std::max(1.0, clock)) return own * std::min(1.0, clock);
-  return std::min(own, die * clock);
+  const bool supposed = own * sms > kRounding * of_die * most_sms * std::max(1.0, clock);
+  return supposed ? own * std::min(1.0, clock) : std::min(own, of_die * clock);
 }
 
 }  // namespace
 
 DieFigures die_of(const GpuSpec& gpu) {
-  return {gpu.die.empty() ? gpu.architecture : gpu.die, gpu.architecture, gpu.boost_clock, gpu.bf16_peak / gpu.sms,
-          gpu.fp8_peak / gpu.sms};
+  return {gpu.die.empty() ? gpu.architecture : gpu.die,
+          gpu.architecture,
+          gpu.boost_clock,
+          gpu.bf16_peak / gpu.sms,
+          gpu.fp8_peak / gpu.sms,
+          gpu.sms};
 }
 
 double hbm_bytes_per_us(const GpuSpec& gpu, const Conditions& conditions) {
@@ -52,10 +57,10 @@ Machine machine_of(const GpuSpec& gpu, const DieFigures& die, Precision precisio
   double peak = own;
   if (of_die && precision != Precision::fp32 && precision != Precision::fp4) {
     const bool fp8 = precision == Precision::fp8 && gpu.fp8_peak > FlopPerSecond(0);
-    peak = peak_of_die(own, (fp8 ? die.fp8_peak_per_sm : die.bf16_peak_per_sm).value(), clock);
+    peak = peak_of_die(own, (fp8 ? die.fp8_peak_per_sm : die.bf16_peak_per_sm).value(), clock, gpu.sms, die.sms);
   }
   machine.flop_per_us_and_sm = peak * kOneMicrosecond * conditions.clock;
-  const double bf16 = of_die ? peak_of_die(own_bf16, die.bf16_peak_per_sm.value(), clock) : own_bf16;
+  const double bf16 = of_die ? peak_of_die(own_bf16, die.bf16_peak_per_sm.value(), clock, gpu.sms, die.sms) : own_bf16;
   machine.bf16_per_us_and_sm = bf16 * kOneMicrosecond * conditions.clock;
   machine.hbm_bytes_per_us = hbm_bytes_per_us(gpu, conditions);
   machine.load_scale =

@@ -32,11 +32,13 @@ struct DieFigures {
   std::string architecture;  ///< of the die
   Hertz clock;               ///< at which it does what follows
   FlopPerSecond bf16_peak_per_sm, fp8_peak_per_sm;
+  int sms = 0;  ///< of the strongest chip made of it
   bool operator==(const DieFigures&) const = default;
 };
 DieFigures die_of(const GpuSpec& gpu);
 
-/// `gpu` as a kernel meets it that was fitted on `die`. An SM of the same die does no more per clock than the die's;
+/// `gpu` as a kernel meets it that was fitted on `die`. An SM of the same die does no more per clock than the die's,
+/// unless the chip as a whole is stated to do more than any chip of the die: supposed matrix units of another kind;
 /// rates inside an SM follow the clock, or, on another architecture, the peak of an SM.
 Machine machine_of(const GpuSpec& gpu, const DieFigures& die, Precision precision, const Conditions& conditions);
 /// HBM's rate alone: what memory-bound kernels need.

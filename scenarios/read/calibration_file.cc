@@ -73,10 +73,10 @@ std::string power_text(const PowerFigures& power) {
 std::string fit_text(const FamilyFit& fit) {
   std::string out = fmt::format(
       "\nfit {{\n  family: {} die: {} architecture: {} clock_mhz: {} bf16_peak_gflops_per_sm: {} "
-      "fp8_peak_gflops_per_sm: {}\n",
+      "fp8_peak_gflops_per_sm: {} sms: {}\n",
       text(std::string(name(fit.family))), text(fit.die.name), text(fit.die.architecture),
       number(fit.die.clock.value() / 1e6), number(fit.die.bf16_peak_per_sm.value() / 1e9),
-      number(fit.die.fp8_peak_per_sm.value() / 1e9));
+      number(fit.die.fp8_peak_per_sm.value() / 1e9), fit.die.sms);
   out += "  " + origin(fit.source) + "\n";
   if (!fit.variant.empty()) out += fmt::format("  variant: {}\n", text(fit.variant));
   const auto infos = parameters_of(fit.family);
@@ -143,6 +143,7 @@ class Reader {
     fit.die.clock = Hertz(positive(message.clock_mhz(), path + ".clock_mhz") * 1e6);
     fit.die.bf16_peak_per_sm =
         FlopPerSecond(positive(message.bf16_peak_gflops_per_sm(), path + ".bf16_peak_gflops_per_sm") * 1e9);
+    fit.die.sms = message.sms();
     fit.die.fp8_peak_per_sm = FlopPerSecond(message.fp8_peak_gflops_per_sm() * 1e9);
     fit.source = {message.source(), message.date(), true};
     fit.parameters = with_values(*family, parameters(message, *family, path));

@@ -98,6 +98,8 @@ TEST_CASE("supposed matrix units of twice the rate are used", "[what-if]") {
   const double today = step({peak + "989.4 TFLOPS"});
   CHECK(step({peak + "1978.8 TFLOPS"}) < 0.9 * today);
   CHECK(step({peak + "500 TFLOPS"}) > 1.3 * today);
+  // Fewer SMs with the same sum are not stronger ones.
+  CHECK(step({peak + "989.4 TFLOPS", "cluster.gpu_override.sms=100"}) > 1.05 * today);
 }
 
 TEST_CASE("frozen weights have no gradients to count", "[what-if]") {
