@@ -60,6 +60,35 @@ TEST_CASE("a command of Megatron-LM becomes a step, each argument used or named"
   CHECK_THAT(run.text, ContainsSubstring("--tensor-model-paralel-size 3, did you mean tensor-model-parallel-size?"));
 }
 
+TEST_CASE("Megatron's places of embedding and loss and its optimizer's instances are read", "[analysis][import]") {
+  const std::string command =
+      "torchrun --nnodes 1 --nproc-per-node 8 pretrain_gpt.py --num-layers 6 --hidden-size 512 "
+      "--num-attention-heads 8 --seq-length 1024 --micro-batch-size 1 --global-batch-size 32 --vocab-size 50304 "
+      "--use-distributed-optimizer ";
+  const ImportedRun split = imported(command +
+                                     "--pipeline-model-parallel-size 4 --num-virtual-stages-per-pipeline-rank 2 "
+                                     "--account-for-embedding-in-pipeline-split --account-for-loss-in-pipeline-split");
+  const ResolvedScenario places = scenario_of(split);
+  CHECK(places.value().training->plan.stage_layers == std::vector<int>{0, 1, 1, 1, 1, 1, 1, 0});
+  CHECK(scenario_of(imported(command + "--num-distributed-optimizer-instances 2")).value().training->plan.shard_group ==
+        4);
+}
+
+TEST_CASE("under a pipeline torchtitan's parameters stay gathered", "[analysis][import]") {
+  const auto plan = [](const std::string& further) {
+    const ResolvedScenario titan =
+        scenario_of(imported("[model]\nname = \"llama3\"\nflavor = \"70B\"\n[training]\nlocal_batch_size = 8\n"
+                             "seq_len = 8192\n[parallelism]\n" +
+                                 further,
+                             "x.toml", {.gpus = 64}));
+    return titan.value().training->plan;
+  };
+  CHECK(plan("").zero_stage == 3);
+  CHECK(plan("pipeline_parallel_degree = 4\n").zero_stage == 1);
+  CHECK(plan("pipeline_parallel_degree = 4\nfsdp_reshard_after_forward = \"always\"\n").zero_stage == 3);
+  CHECK(plan("data_parallel_replicate_degree = 4\ndata_parallel_shard_degree = 16\n").shard_group == 16);
+}
+
 TEST_CASE("a shape that the library has not is made by overrides", "[analysis][import]") {
   const ImportedRun run = imported(
       "torchrun --nproc-per-node 8 pretrain_gpt.py --num-layers 24 --hidden-size 2048 --ffn-hidden-size 6144 "

@@ -145,6 +145,15 @@ TEST_CASE("logits take what the software holds of them; a layer done again comes
   CHECK(row(make(config, "1f1b").tables()[0], "layer being recomputed") > Bytes(0));
 }
 
+TEST_CASE("shards of experts too stay within a shard group") {
+  TrainingConfig config = deepseek_v3_training();
+  config.plan.zero_stage = 1;
+  const auto states = [&] { return row(make(config, "1f1b").tables()[5], "optimiser states").value(); };
+  const double all = states();
+  config.plan.shard_group = config.plan.replicas() / 2;
+  CHECK(states() == Approx(2 * all));
+}
+
 TEST_CASE("each ZeRO stage needs no more memory than the one before, on one replica too") {
   for (int data : {1, 2, 4, 8}) {
     for (int layers : {2, 4, 24}) {

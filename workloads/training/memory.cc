@@ -195,7 +195,8 @@ MemoryTable rank_table(const TrainingConfig& config, const std::vector<StageCont
   const double gpus = static_cast<double>(plan.replicas()) * plan.tensor * holders;
   const double dense_shards = plan.zero_stage >= 1 ? static_cast<double>(plan.shards()) * holders : 1;
   const double expert_shards =
-      plan.zero_stage >= 1 ? std::max(1.0, gpus / (static_cast<double>(plan.expert) * plan.expert_tensor)) : 1;
+      plan.zero_stage >= 1 ? std::max(1.0, gpus * plan.shards() / plan.replicas() / (plan.expert * plan.expert_tensor))
+                           : 1;
   const auto sharded = [&](const StageParameters& of) {
     return of.replicated / dense_shards + of.expert / expert_shards;
   };

@@ -123,9 +123,11 @@ RunJob torchtitan_job(ForeignSettings& s, int launched, const Libraries& librari
   const int replicate = degree("parallelism.data-parallel-replicate-degree", "plan.shard_group", 1);
   const int shard = degree("parallelism.data-parallel-shard-degree", "plan.shard_group", -1);
   const std::string reshard = s.text({"parallelism.fsdp-reshard-after-forward"}, "plan.zero_stage", "default");
-  t.zero = shard == 1 ? 0 : reshard == "never" || (reshard == "default" && t.pipeline > 1) ? 2 : 3;
-  if (replicate > 1 && t.data % replicate == 0)
-    t.further += fmt::format("  # {} replicas of shards over {}\n", replicate, t.data / replicate);
+  // Under a pipeline parameters stay gathered unless told otherwise (apply_fsdp), and PyTorch reduces gradients
+  // with the last backward pass of a step.
+  const bool stay_gathered = reshard == "never" || (reshard == "default" && t.pipeline > 1);
+  t.zero = shard == 1 ? 0 : !stay_gathered ? 3 : t.pipeline > 1 ? 1 : 2;
+  if (replicate > 1 && t.data % replicate == 0) t.shard_group = t.data / replicate * t.context;
   t.tensor_overlap = s.flag({"parallelism.enable-async-tensor-parallel", "experimental.enable-async-tensor-parallel"},
                             "plan.tensor_overlap", false);
   t.overlap_gradients = t.overlap_parameters = true;

@@ -26,6 +26,8 @@ std::string training_body(const TrainingText& t) {
   degree("pipeline", t.pipeline), degree("data", t.data), degree("tensor", t.tensor), degree("context", t.context);
   degree("expert", t.expert), degree("expert_tensor", t.expert_tensor), degree("chunks", t.chunks);
   degree("zero_stage", t.zero);
+  if (t.zero > 0 && t.shard_group > 0) out += fmt::format(" shard_group: {}", t.shard_group);
+  if (!t.stage_layers.empty()) out += fmt::format(" stage_layers: [{}]", fmt::join(t.stage_layers, ", "));
   if (!t.sequence_parallel) out += " sequence_parallel: false";
   if (t.tensor > 1) out += fmt::format(" tensor_overlap: {}", t.tensor_overlap);
   if (!t.overlap_gradients) out += " overlap_gradients: false";

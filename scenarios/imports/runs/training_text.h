@@ -1,6 +1,7 @@
 // `training { ... }` of a scenario, as settings of training frameworks fill it. Internal to scenarios/imports/runs.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "scenarios/imports/runs/run_plans.h"
 
@@ -8,6 +9,8 @@ namespace flopcast {
 
 struct TrainingText {
   int data = 1, tensor = 1, pipeline = 1, context = 1, expert = 1, expert_tensor = 1, chunks = 1, zero = 1;
+  int shard_group = 0;            ///< 0: all replicas
+  std::vector<int> stage_layers;  ///< empty: not stated
   bool sequence_parallel = true, tensor_overlap = false, overlap_gradients = false, overlap_parameters = false;
   std::string dispatcher, schedule, precision, recompute, software, further;
   bool with_mtp = true;
