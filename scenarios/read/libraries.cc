@@ -103,6 +103,8 @@ std::vector<std::string> folders_of(LibraryKind kind) {
       return {"scenarios", "scenarios/library"};
     case LibraryKind::engines:
       return {"engines", "workloads/data/serving/engines"};
+    case LibraryKind::frameworks:
+      return {"frameworks", "workloads/data/rl/frameworks"};
     case LibraryKind::schedules:
     case LibraryKind::collectives:
       break;
@@ -196,8 +198,8 @@ SoftwareProfile Libraries::software(const std::string& name) const {
 }
 
 LibraryKind library_kind(const std::string& word) {
-  const std::vector<std::string> words{"gpus",      "nodes",       "fabrics",   "clusters", "models",
-                                       "schedules", "collectives", "scenarios", "software", "engines"};
+  const std::vector<std::string> words{"gpus",        "nodes",     "fabrics",  "clusters", "models",    "schedules",
+                                       "collectives", "scenarios", "software", "engines",  "frameworks"};
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (words[i] == word) return static_cast<LibraryKind>(i + 1);
   }

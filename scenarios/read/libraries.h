@@ -25,7 +25,8 @@ enum class LibraryKind {
   collectives,
   scenarios,
   software,
-  engines
+  engines,
+  frameworks
 };
 
 /// Folders below a root that may hold entries of a kind, the user's own first; none for the program's own tables.
@@ -39,7 +40,7 @@ class Libraries {
  public:
   /// @param roots folders in the order they are searched. In each, an entry of kind K is looked for in `K/`
   /// (a folder of the user's own) and where the source tree keeps it: `hwmodels/data/K/`,
-  /// `workloads/data/K/`, `workloads/data/serving/engines/`, `scenarios/library/`.
+  /// `workloads/data/K/`, `workloads/data/serving/engines/`, `workloads/data/rl/frameworks/`, `scenarios/library/`.
   explicit Libraries(std::vector<std::string> roots) : roots_(std::move(roots)) {}
 
   /// The user's folders first (--library, then $FLOPCAST_LIBRARY, separated by colons), then the source tree

@@ -35,6 +35,8 @@ template <>
 constexpr LibraryKind kKind<proto::Software> = LibraryKind::software;
 template <>
 constexpr LibraryKind kKind<proto::EngineProfile> = LibraryKind::engines;
+template <>
+constexpr LibraryKind kKind<proto::RlFramework> = LibraryKind::frameworks;
 
 Source typed(const proto::Source& source) { return {source.text(), source.date(), source.confirmed()}; }
 
@@ -320,6 +322,7 @@ template Entry<proto::Cluster> load_entry(const Libraries&, const std::string&, 
 template Entry<proto::Model> load_entry(const Libraries&, const std::string&, Completeness);
 template Entry<proto::Software> load_entry(const Libraries&, const std::string&, Completeness);
 template Entry<proto::EngineProfile> load_entry(const Libraries&, const std::string&, Completeness);
+template Entry<proto::RlFramework> load_entry(const Libraries&, const std::string&, Completeness);
 template void lay_over(Entry<proto::Gpu>&, const proto::Gpu&, const Places&, const std::string&);
 template void lay_over(Entry<proto::Node>&, const proto::Node&, const Places&, const std::string&);
 template void lay_over(Entry<proto::Fabric>&, const proto::Fabric&, const Places&, const std::string&);

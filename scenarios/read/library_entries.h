@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "scenarios/proto/library.pb.h"
+#include "scenarios/proto/rl.pb.h"
 #include "scenarios/proto/serving.pb.h"
 #include "scenarios/read/field_rules.h"
 #include "scenarios/read/libraries.h"
@@ -32,7 +33,7 @@ enum class Completeness { full, partial };
 
 /// @param name of a library's entry, or the path of a file that is no part of one.
 /// @throws InputError with every fault of the entry's files. Instantiated for Gpu, Node, Fabric, Cluster,
-/// Model, Software and EngineProfile.
+/// Model, Software, EngineProfile and RlFramework.
 template <class Message>
 Entry<Message> load_entry(const Libraries& libraries, const std::string& name,
                           Completeness completeness = Completeness::full);

@@ -145,6 +145,17 @@ LibraryRow engine_row(const Libraries& libraries, const std::string& name) {
           main_source(entry.sources, "habits")};
 }
 
+LibraryRow framework_row(const Libraries& libraries, const std::string& name) {
+  const auto entry = load_entry<proto::RlFramework>(libraries, name);
+  const proto::RlFramework& f = entry.message;
+  std::string habits = f.habits().rollout().has_engine() ? "writes with " + f.habits().rollout().engine() : "";
+  if (f.has_software()) habits += fmt::format("{}trains with {}", habits.empty() ? "" : ", ", f.software());
+  if (f.in_turn().rollout().has_memory_share())
+    habits += fmt::format(", {:g} of HBM for the engine in turn", f.in_turn().rollout().memory_share());
+  return {name, f.title(), fmt::format("{}, {}: {}", f.title(), f.date(), habits),
+          main_source(entry.sources, "habits")};
+}
+
 LibraryRow row(LibraryKind kind, const Libraries& libraries, const std::string& name) {
   switch (kind) {
     case LibraryKind::gpus:
@@ -163,6 +174,8 @@ LibraryRow row(LibraryKind kind, const Libraries& libraries, const std::string& 
       return scenario_row(libraries, name);
     case LibraryKind::engines:
       return engine_row(libraries, name);
+    case LibraryKind::frameworks:
+      return framework_row(libraries, name);
     case LibraryKind::schedules: {
       const ScheduleRow* s = find_schedule(name);
       return {name, std::string(s->title), fmt::format("bubble {}", s->bubble), std::string(s->source)};
@@ -178,7 +191,7 @@ LibraryRow row(LibraryKind kind, const Libraries& libraries, const std::string& 
 constexpr LibraryKind kKinds[] = {LibraryKind::gpus,        LibraryKind::nodes,     LibraryKind::fabrics,
                                   LibraryKind::clusters,    LibraryKind::models,    LibraryKind::schedules,
                                   LibraryKind::collectives, LibraryKind::scenarios, LibraryKind::software,
-                                  LibraryKind::engines};
+                                  LibraryKind::engines,     LibraryKind::frameworks};
 
 /// The entry with its bases filled in; nothing where it has none.
 template <class Message>
@@ -208,6 +221,8 @@ std::string in_full(LibraryKind kind, const Libraries& libraries, const std::str
       return in_full<proto::Software>(libraries, name);
     case LibraryKind::engines:
       return in_full<proto::EngineProfile>(libraries, name);
+    case LibraryKind::frameworks:
+      return in_full<proto::RlFramework>(libraries, name);
     default:
       return "";
   }

@@ -42,6 +42,9 @@ class RlLoader {
     groups();
     asynchrony();
     rewards();
+    overlap();
+    tools();
+    reference();
     growth();
     if (sound("")) sequences();
     if (sound("") && !context_.open) gpu_counts();
@@ -217,6 +220,39 @@ class RlLoader {
             fmt::format("at most time_out, {:g} s", r.time_out.value()));
   }
 
+  void overlap() {
+    const int shared = out_->loop.overlap;
+    if (shared == 0) return;
+    const std::string found = fmt::format("{}", shared);
+    if (!out_->separate() || out_->rollout_cluster)
+      return fault("overlap", found,
+                   "0, or placement: \"separate\" on one cluster: replicas that share the trainer's GPUs");
+    if (!row().generates || !row().trains)
+      return fault("overlap", found, fmt::format("0: {} has no trainer beside an engine", row().name));
+    if (!sound("rollout") || !context_.training) return;
+    if (shared >= out_->rollout.replicas)
+      return fault("overlap", found, fmt::format("fewer than the {} replicas of rollout", out_->rollout.replicas),
+                   "placement: \"colocated\", where all of them share");
+    if (!context_.open && out_->overlap_gpus() > out_->trainer_gpus())
+      fault("overlap", fmt::format("{} of {}", found, plural_gpus(out_->rollout.engine.plan.gpus())),
+            fmt::format("at most the trainer's {}", plural_gpus(out_->trainer_gpus())));
+  }
+
+  void tools() {
+    if (!in_.has_tools()) return;
+    const ToolConfig& t = out_->loop.tools;
+    if (!row().generates) fault("tools", "calls of tools", fmt::format("nothing: {} writes no answers", row().name));
+    if (t.time > t.time_out)
+      fault("tools.time", fmt::format("{:g} s", t.time.value()),
+            fmt::format("at most time_out, {:g} s", t.time_out.value()));
+  }
+
+  void reference() {
+    if (out_->loop.reference_every > 0 && !(row().trains && out_->loop.with_reference()))
+      fault("reference_every", fmt::format("{}", out_->loop.reference_every),
+            "0: there is no reference that could be replaced");
+  }
+
   void growth() {
     const RlRunConfig& run = out_->loop.run;
     double before = -1;
@@ -244,7 +280,7 @@ class RlLoader {
 
   /// The longest prompt with the longest answer fits everywhere.
   void sequences() {
-    const double longest = out_->loop.prompt.most + longest_answer();
+    const double longest = out_->loop.prompt.most + out_->loop.tools.most_tokens() + longest_answer();
     if (context_.model && longest > context_.model->max_positions)
       fault("answer.most", fmt::format("{:g} tokens of prompt and answer", longest),
             fmt::format("at most the {} positions of {}", context_.model->max_positions, context_.model->name));
@@ -278,8 +314,9 @@ class RlLoader {
       if (trainer > all) plan_fault(trainer, have);
       return;
     }
-    if (apart && trainer + engine > all)
-      return fault("rollout.count", fmt::format("{} beside {} of training.plan", plural_gpus(engine), trainer),
+    const std::int64_t own = engine - out_->overlap_gpus();
+    if (apart && trainer + own > all)
+      return fault("rollout.count", fmt::format("{} beside {} of training.plan", plural_gpus(own), trainer),
                    "at most " + have + " together");
     if (engine > all) fault("rollout.count", plural_gpus(engine), "at most " + have);
     if (trainer > all || (!apart && out_->trains() && trainer != all)) plan_fault(trainer, have);

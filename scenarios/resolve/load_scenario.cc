@@ -13,6 +13,7 @@
 #include "scenarios/read/library_entries.h"
 #include "scenarios/read/load_fields.h"
 #include "scenarios/read/quantity.h"
+#include "scenarios/read/rl_framework.h"
 #include "scenarios/read/set_field.h"
 #include "scenarios/resolve/load_money.h"
 #include "scenarios/resolve/load_rl.h"
@@ -97,6 +98,7 @@ class Resolver {
   Scenario resolve() {
     lay_cluster_over_its_base();
     check_fields(in_, "", places_, names_of(libraries_), true, faults_);
+    framework();
     engines();
     out_.name = in_.has_name() ? in_.name() : visible(fs::path(file_).stem().string());
     out_.title = in_.has_title() ? in_.title() : out_.name;
@@ -169,6 +171,17 @@ class Resolver {
         serving.has_replicas(), [&] { return serving.mutable_replicas(); }, "serving.replicas");
     stay(
         serving.has_prefill(), [&] { return serving.mutable_prefill(); }, "serving.prefill");
+  }
+
+  /// What a framework of reinforcement learning does by default, laid under what is stated of the loop.
+  void framework() {
+    if (!in_.rl().has_framework() || !sound("rl.framework")) return;
+    gather([&] {
+      const std::string software = lay_over_framework(*in_.mutable_rl(), libraries_, habits_used_);
+      if (software.empty() || !in_.has_training() || in_.training().has_software()) return;
+      in_.mutable_training()->set_software(software);
+      habits_used_.push_back(fmt::format("training.software = \"{}\" ({})", software, in_.rl().framework()));
+    });
   }
 
   /// What engines do by default, laid under what is stated of their replicas.

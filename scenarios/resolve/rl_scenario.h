@@ -24,8 +24,12 @@ struct RlScenario {
   int trainer_gpus() const { return trains() ? static_cast<int>(update.plan.gpus()) : 0; }
   int engine_gpus() const { return generates() ? rollout.engine.plan.gpus() * rollout.replicas : 0; }
   bool separate() const { return loop.placement == RlPlacement::separate; }
+  /// Of the engine's, those that are the trainer's too while it waits; where both have all in turn that is not counted.
+  int overlap_gpus() const { return generates() && separate() ? rollout.engine.plan.gpus() * loop.overlap : 0; }
   /// That the loop takes: those that both share once.
-  int gpus() const { return separate() ? trainer_gpus() + engine_gpus() : std::max(trainer_gpus(), engine_gpus()); }
+  int gpus() const {
+    return separate() ? trainer_gpus() + engine_gpus() - overlap_gpus() : std::max(trainer_gpus(), engine_gpus());
+  }
   /// Updates of a step and epoch.
   int updates() const { return loop.algorithm->trains ? static_cast<int>(loop.answers() / update.batch.sequences) : 1; }
 

@@ -114,6 +114,58 @@ TEST_CASE("weights: every GPU gets its part, changes less, by one sender more sl
   CHECK_THAT(storage.network.value(), WithinRel(3 * storage.payload.value() / 50e9, 1e-9));
 }
 
+TEST_CASE("optimiser states go to the host no faster than they can be copied, tensors in no faster than one by one",
+          "[rl]") {
+  const RlReport plain = run_loop(), slow = run_loop({"rl.handover.copy_rate=2 GB/s"});
+  const double states = 12 * count_parameters(loop().rl->update.model).total / 8;  // on eight GPUs
+  const double pcie = loop().cluster.node.gpu.pcie_bandwidth.value();
+  CHECK_THAT(number(slow, "rl.handover_s") - number(plain, "rl.handover_s"),
+             WithinRel(states / 2e9 - states / pcie, 0.02));
+  // Llama 3.1 8B: 9 tensors a layer, embedding, head and norm.
+  CHECK(weight_tensors(loop().rl->update.model) == 32 * 9 + 3);
+  CHECK_THAT((run_loop({"rl.sync.per_tensor=10 ms"}).sync.load - plain.sync.load).value(), WithinRel(2.91, 1e-9));
+  // Gathered, sent and taken in beside one another: the longest counts.
+  const SyncCost apart = run_loop({"rl.sync.form=broadcast"}).sync,
+                 beside = run_loop({"rl.sync.form=broadcast", "rl.sync.overlapped=true"}).sync;
+  CHECK(apart.total() - beside.total() == std::min(apart.gather, std::max(apart.network, apart.load)));
+}
+
+TEST_CASE("a run counts the times that the reference is replaced", "[rl]") {
+  const RlReport never = run_loop({"rl.run.steps=100"}),
+                 often = run_loop({"rl.run.steps=100", "rl.reference_every=10"});
+  REQUIRE(often.run);
+  const double weights = 2 * count_parameters(loop().rl->update.model).total;
+  CHECK_THAT((often.run->time.steady - never.run->time.steady).value(),
+             WithinRel(10 * weights / loop().cluster.node.gpu.pcie_bandwidth.value(), 0.02));
+}
+
+TEST_CASE("pools that overlap: GPUs are counted once, shares of their time sum to one, memory of both counts", "[rl]") {
+  const std::vector<std::string> sets{
+      "rl.placement=separate", "training.plan.data=4",      "rl.rollout.count=6",           "rl.overlap=2",
+      "cluster.nodes=1",       "rl.asynchrony.staleness=1", "rl.handover.copy_rate=10 GB/s"};
+  const RlReport report = run_loop(sets);
+  CHECK(number(report, "rl.gpus") == 8);
+  CHECK(number(report, "rl.engine_gpus") == 6);
+  double shares = 0;
+  for (const char* share : {"rl.gpu_busy", "rl.idle_tail", "rl.idle_waiting", "rl.idle_moving", "rl.idle_imbalance"})
+    shares += number(report, share);
+  CHECK_THAT(shares, WithinRel(1.0, 1e-6));
+  CHECK(number(report, "rl.handover_s") > 0);
+  std::vector<std::string> kept = sets;
+  kept.insert(kept.end(), {"rl.handover.optimizer=false", "rl.handover.parameters=false"});
+  CHECK_THROWS_WITH(run_loop(kept), ContainsSubstring("during generation"));
+}
+
+TEST_CASE("tools within answers: engine and trainer read what they add", "[rl]") {
+  const RlReport plain = run_loop(), tools = run_loop({"rl.tools.calls=2", "rl.tools.tokens=200", "rl.tools.time=3 s"});
+  CHECK(number(tools, "rl.answer_tokens") == number(plain, "rl.answer_tokens"));
+  CHECK(number(tools, "rl.tool_calls") > 250);  // two each of 128 answers
+  CHECK_THAT(number(tools, "rl.prompt_tokens"),
+             WithinRel(number(plain, "rl.prompt_tokens") + 200 * number(tools, "rl.tool_calls"), 1e-9));
+  CHECK(number(tools, "rl.update_s") > number(plain, "rl.update_s"));
+  CHECK(number(tools, "rl.generation_s") > number(plain, "rl.generation_s") + 5);
+}
+
 TEST_CASE("a phase that does not fit is named, with how much too much it takes", "[rl]") {
   const auto run_it = [](const std::vector<std::string>& sets) { run_loop(sets); };
   CHECK_THROWS_WITH(run_it({"rl.handover.optimizer=false", "rl.handover.parameters=false"}),

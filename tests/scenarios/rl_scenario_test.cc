@@ -45,6 +45,42 @@ TEST_CASE("a measured histogram gives lengths their shape", "[scenarios][rl]") {
   CHECK(s.rl->loop.answer.counts.size() == 50);
 }
 
+TEST_CASE("what a framework does by default lies under what is stated", "[scenarios][rl]") {
+  const Scenario plain = load_text(kLoop), nemo = load_text(kLoop, {"rl.framework=nemo-rl-0.5"});
+  CHECK(nemo.rl->loop.host_time == Seconds(4));
+  CHECK(nemo.rl->loop.sync.form == SyncForm::broadcast);
+  CHECK(nemo.rl->loop.sync.overlapped);
+  CHECK(nemo.rl->rollout.engine.name == "vllm-0.11");
+  CHECK(nemo.rl->rollout.engine.memory_share == 0.6);
+  CHECK(nemo.rl->update.software.name == "megatron-core-2025.09");
+  CHECK(nemo.rl->rollout.replicas == plain.rl->rollout.replicas);
+  // Apart it leaves the engine more memory, and does not interrupt it.
+  const Scenario apart = load_text(kLoop, {"rl.framework=nemo-rl-0.5", "rl.placement=separate", "cluster.nodes=4"});
+  CHECK(apart.rl->rollout.engine.memory_share == 0.8);
+  CHECK(apart.rl->loop.asynchrony.in_flight == InFlight::keep);
+  const Scenario stated = load_text(kLoop, {"rl.framework=nemo-rl-0.5", "rl.rollout.memory_share=0.7",
+                                            "rl.host_time=1 s", "training.software=generic", "rl.sync.form=sharded"});
+  CHECK(stated.rl->rollout.engine.memory_share == 0.7);
+  CHECK(stated.rl->loop.host_time == Seconds(1));
+  CHECK(stated.rl->loop.sync.form == SyncForm::sharded);
+  CHECK(stated.rl->update.software.name == "generic");
+  CHECK_THROWS_WITH(load_text(kLoop, {"rl.framework=nemo-rl-0.4"}), ContainsSubstring("did you mean \"nemo-rl-0.5\"?"));
+}
+
+TEST_CASE("every framework's profile can be used, says when and from what", "[scenarios][rl]") {
+  const std::vector<std::string> names = libraries().names(LibraryKind::frameworks);
+  CHECK(names.size() >= 9);
+  for (const std::string& name : names) {
+    INFO(name);
+    CHECK(load_text(kLoop, {"rl.framework=" + name}).rl->loop.framework == name);
+  }
+  for (const LibraryRow& row : list_library(LibraryKind::frameworks, libraries())) {
+    INFO(row.name << ": " << row.figures);
+    CHECK_FALSE(row.source.empty());
+    CHECK(row.figures.find("cannot be read") == std::string::npos);
+  }
+}
+
 struct Slip {
   const char* what;
   std::vector<std::string> sets;
@@ -88,6 +124,20 @@ TEST_CASE("each slip in a loop has its diagnostic", "[scenarios][rl]") {
       Slip{"too little staleness to begin anything",
            {"rl.asynchrony.staleness=0.01"},
            "rl.asynchrony.staleness: found 0.01, expected 0, or at least one of the 32 prompts"},
+      Slip{
+          "an overlap on shared GPUs", {"rl.overlap=2"}, "rl.overlap: found 2, expected 0, or placement: \"separate\""},
+      Slip{"an overlap of all replicas",
+           {"rl.placement=separate", "training.plan.data=8", "rl.rollout.count=8", "rl.overlap=8"},
+           "rl.overlap: found 8, expected fewer than the 8 replicas of rollout"},
+      Slip{"a reference that is not there",
+           {"rl.algorithm=gspo", "rl.reference_every=10"},
+           "rl.reference_every: found 10, expected 0: there is no reference"},
+      Slip{"tools slower than their time-out",
+           {"rl.tools.calls=2", "rl.tools.time=2 min"},
+           "rl.tools.time: found 120 s, expected at most time_out, 60 s"},
+      Slip{"results of tools that leave no room",
+           {"rl.tools.calls=9.5", "rl.tools.tokens=500"},
+           "rl.answer.most: found 9196 tokens of prompt and answer"},
       Slip{"negative staleness", {"rl.asynchrony.staleness=-1"}, "rl.asynchrony.staleness: found -1"},
       Slip{"no replicas", {"rl.rollout.count=0"}, "rl.rollout.count: found 0"},
       Slip{"rewards that never end",

@@ -367,6 +367,16 @@ AnyLoop any_loop(std::uint64_t seed) {
   c.asynchrony.staleness = learns ? kStaleness[one_of(5)] : 0;
   c.asynchrony.in_flight = InFlight{static_cast<std::uint8_t>(one_of(3))};
   c.asynchrony.stream_updates = learns && c.placement == RlPlacement::separate && one_of(2) == 0;
+  c.asynchrony.whole_batches = one_of(3) == 0;
+  if (learns && c.placement == RlPlacement::separate) c.overlap = one_of(kReplicas);
+  if (one_of(3) == 0) {
+    c.tools.calls = 0.5 + 4 * random.uniform();
+    c.tools.tokens = one_of(100);
+    c.tools.time = Seconds(0.5 * random.uniform());
+    c.tools.variation = random.uniform();
+    c.tools.workers = 1 + one_of(50);
+  }
+  c.reference_every = one_of(2);
   c.order = PromptOrder{static_cast<std::uint8_t>(one_of(2))};
   c.packing = AnswerPacking{static_cast<std::uint8_t>(one_of(2))};
   c.epochs = 1 + one_of(2);
@@ -417,6 +427,116 @@ TEST_CASE("laws of any loop: parts sum, books balance, nothing is staler than it
           std::ceil((c.asynchrony.staleness + 1) * static_cast<double>(c.answers())));
     if (c.asynchrony.staleness == 0) CHECK(out.begun_tokens == out.trained_tokens);
   }
+}
+
+TEST_CASE("pools that overlap: replicas on the trainer's GPUs help while it waits, and lose nothing when it begins",
+          "[rl]") {
+  RlConfig config = small_loop();
+  config.placement = RlPlacement::separate;
+  config.answer.most = 1500;
+  IterationPricer pricer(10 * kMilli, 0);
+  const auto with = [&](int own, int overlap, double staleness) {
+    RlConfig c = config;
+    c.overlap = overlap;
+    c.asynchrony.staleness = staleness;
+    PoolConfig pool = toy_pool(1 << 20, 16);
+    pool.replicas = own + overlap;
+    ServingSession session(toy_session(pool), {PoolPricers(&pricer)}, nullptr, nullptr);
+    return RlLoop(c, 2, small_prices(), &session, own + overlap, 0).run();
+  };
+  // In step with the trainer they are replicas like the others.
+  const RlOutcome all = with(3, 0, 0), some = with(1, 2, 0);
+  CHECK(some.steps.back().end == all.steps.back().end);
+  CHECK(some.trained_tokens == all.trained_tokens);
+  for (const RlStep& step : some.steps) {
+    CHECK(step.interrupted == 0);
+    CHECK(step.overlap_awake <= step.engine_awake);
+  }
+  // Ahead of it, better than without them, and never worse off than its own ones.
+  const RlOutcome alone = with(1, 0, 1), helped = with(1, 2, 1), full = with(3, 0, 1);
+  CHECK(helped.steps.back().end < alone.steps.back().end);
+  CHECK(helped.steps.back().end >= full.steps.back().end);
+  std::int64_t moved = 0;
+  for (const RlStep& step : helped.steps) moved += step.interrupted;
+  CHECK(moved > 0);
+}
+
+TEST_CASE("tools: calls take their time and tokens, answers stay as they are", "[rl]") {
+  RlConfig config = small_loop();
+  config.replayed_steps = 1;
+  const RlStep plain = loop_of(config).steps.front();
+  config.tools.calls = 3;
+  config.tools.tokens = 40;
+  config.tools.time = Seconds(2);
+  config.tools.workers = 1000;
+  const RlOutcome out = loop_of(config);
+  const RlStep& tools = out.steps.front();
+  CHECK(tools.answer_tokens == plain.answer_tokens);
+  CHECK(tools.tool_calls <= 3 * tools.answers);
+  CHECK(tools.tool_calls >= 3 * tools.answers - 10);  // answers of a token or two have fewer turns
+  CHECK(tools.prompt_tokens == plain.prompt_tokens + 40 * tools.tool_calls);
+  // Every answer waits for its calls: the longest is six seconds later, less what a smaller batch saves it.
+  CHECK(part(tools, RlPart::generation) > part(plain, RlPart::generation) + 5);
+  CHECK(part(tools, RlPart::generation) < part(plain, RlPart::generation) + 7);
+  // One worker alone has all calls one after the other.
+  config.tools.workers = 1;
+  config.tools.time = Seconds(0.1);
+  const RlStep queue = loop_of(config).steps.front();
+  CHECK(part(queue, RlPart::generation) > 0.1 * static_cast<double>(queue.tool_calls));
+  // None runs for longer than the time-out.
+  config.tools.workers = 1000;
+  config.tools.hanging = 1;
+  config.tools.time_out = Seconds(4);
+  const RlOutcome hangs = loop_of(config);
+  CHECK(hangs.timed_out_tools == hangs.steps.front().tool_calls);
+  CHECK(part(hangs.steps.front(), RlPart::generation) < part(plain, RlPart::generation) + 13);
+}
+
+TEST_CASE("a mean of calls that is no whole number is met on average", "[rl]") {
+  RlConfig config = small_loop();
+  config.answer.least = 20;
+  config.prompts = 200;
+  config.tools.calls = 1.25;
+  const RlStep step = loop_of(config).steps.front();
+  CHECK_THAT(static_cast<double>(step.tool_calls) / static_cast<double>(step.answers), WithinRel(1.25, 0.03));
+}
+
+TEST_CASE("the reference is replaced every so many steps, and that takes its time", "[rl]") {
+  RlConfig config = small_loop();
+  config.replayed_steps = 4;
+  config.reference_every = 2;
+  RlPrices prices = small_prices();
+  prices.reference_copy = Seconds(3);
+  const RlOutcome out = loop_of(config, 2, prices), never = loop_of(
+                                                        [&] {
+                                                          RlConfig other = config;
+                                                          other.reference_every = 0;
+                                                          return other;
+                                                        }(),
+                                                        2, prices);
+  for (std::size_t i = 0; i < 4; ++i)
+    CHECK_THAT(part(out.steps[i], RlPart::reference) - part(never.steps[i], RlPart::reference),
+               Catch::Matchers::WithinAbs(i % 2 == 1 ? 3 : 0, 1e-9));
+}
+
+TEST_CASE("whole batches: a step waits for the prompts that were drawn for it", "[rl]") {
+  RlConfig config = small_loop();
+  config.placement = RlPlacement::separate;
+  config.asynchrony.staleness = 1;
+  config.asynchrony.in_flight = InFlight::keep;
+  config.replayed_steps = 6;
+  // Answers decide: an iteration of 30 ms, and a trainer that takes no time.
+  RlPrices quick = small_prices();
+  quick.trainer.update = quick.trainer.forward = {};
+  quick.trainer.reference_forward.reset();
+  const RlOutcome first = loop_of(config, 1, quick, 30 * kMilli);
+  config.asynchrony.whole_batches = true;
+  const RlOutcome whole = loop_of(config, 1, quick, 30 * kMilli);
+  CHECK(whole.trained == first.trained);
+  for (const RlStep& step : whole.steps) CHECK(step.staleness_most <= 1);
+  // The first batch has all of its answers, so its longest one decides; the other takes those that are there first.
+  CHECK(whole.steps.front().length().value() >= 0.03 * (whole.steps.front().longest - 1));
+  CHECK(whole.steps.front().length() >= first.steps.front().length());
 }
 
 TEST_CASE("staleness 0 is the synchronous loop, whatever is said of answers in flight", "[rl]") {

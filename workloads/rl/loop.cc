@@ -35,7 +35,9 @@ RlLoop::RlLoop(const RlConfig& config, int updates, RlPrices prices, ServingSess
       session_(session),
       source_(config, config.seed),
       rewards_(config.reward, config.seed),
-      signals_(config.seed, 0x726c05) {
+      tools_(config.tools, config.seed),
+      signals_(config.seed, 0x726c05),
+      calls_(config.seed, 0x726c07) {
   if (session_) {
     session_->on_result([this](const Request& request, const RequestResult& result) {
       assert(result.outcome == RequestOutcome::completed);
@@ -67,10 +69,18 @@ void RlLoop::begin_groups() {
     group.open = static_cast<int>(drawn.answers.size());
     group.version = version_;
     fresh.push_back(static_cast<std::uint32_t>(groups_.size()));
+    unwritten_.insert(fresh.back());
     open_.resize(static_cast<std::size_t>(version_) + 1);
     ++open_.back();
     for (const std::int32_t tokens : drawn.answers) {
-      samples_.push_back({static_cast<std::uint32_t>(groups_.size()), tokens, 0});
+      Sample sample;
+      sample.group = static_cast<std::uint32_t>(groups_.size());
+      sample.answer = tokens;
+      if (config_.tools.calls > 0) {
+        const auto calls = static_cast<std::int32_t>(config_.tools.calls + calls_.uniform());
+        sample.calls = static_cast<std::int16_t>(std::min(calls, tokens - 1));  // no turn without a token
+      }
+      samples_.push_back(sample);
       out_.begun_tokens += tokens;
       ++out_.begun;
     }
@@ -101,9 +111,11 @@ void RlLoop::ask(std::uint32_t index, Seconds now) {
   Request request;
   request.id = index;
   request.arrival = session_->now();
-  request.input_tokens = group.prompt + sample.done;
-  request.output_tokens = sample.answer - sample.done;
-  if (block_tokens_ > 0 && group.prompt >= block_tokens_) {
+  request.input_tokens = group.prompt + sample.turn * config_.tools.tokens + sample.done;
+  request.output_tokens = sample.turn_end() - sample.done;
+  if (block_tokens_ > 0 && sample.calls > 0) {
+    share_prefix(index, request);
+  } else if (block_tokens_ > 0 && group.prompt >= block_tokens_) {
     // Blocks of the group's prompt. What other weights computed is of no use: interrupted answers have their own.
     constexpr std::uint64_t kMostBlocks = 1 << 14;
     const auto blocks = std::min<std::uint64_t>(kMostBlocks, static_cast<std::uint64_t>(group.prompt / block_tokens_));
@@ -113,7 +125,39 @@ void RlLoop::ask(std::uint32_t index, Seconds now) {
   session_->submit(request);
 }
 
+/// Blocks of the group's prompt, then the answer's own, which its next turn finds; all its own once weights have
+/// changed.
+void RlLoop::share_prefix(std::uint32_t index, Request& request) {
+  Sample& sample = samples_[index];
+  constexpr std::uint64_t kMostBlocks = 1 << 14;
+  const auto blocks_of = [&](std::int64_t tokens) {
+    return std::min<std::uint64_t>(kMostBlocks, static_cast<std::uint64_t>(tokens / block_tokens_));
+  };
+  const bool stale = config_.asynchrony.in_flight == InFlight::recompute && sample.cached_at != version_;
+  if (sample.cache == 0 || stale) {
+    sample.alone = sample.cache != 0;
+    sample.cache = 2 * resumed_++ + 1;
+    sample.cached_at = version_;
+  }
+  const std::uint64_t prompt = sample.alone ? 0 : blocks_of(groups_[sample.group].prompt);
+  const std::uint64_t all = blocks_of(std::int64_t{request.input_tokens} + request.output_tokens);
+  if (prompt > 0) request.prefix.append_run(2 * std::uint64_t{sample.group} * kMostBlocks, prompt);
+  if (all > prompt) request.prefix.append_run(sample.cache * kMostBlocks, all - prompt);
+}
+
+/// A turn is over, and a tool looks at it.
+void RlLoop::call_tool(std::uint32_t index, Seconds now) {
+  Sample& sample = samples_[index];
+  sample.done = sample.turn_end();
+  ++sample.turn;
+  ++step_.tool_calls;
+  const std::pair<Seconds, std::uint32_t> result{tools_.score(now), index};
+  tool_results_.insert(std::upper_bound(tool_results_.begin(), tool_results_.end(), result), result);
+}
+
 void RlLoop::written(std::uint32_t index, Seconds now) {
+  const bool free = prices_.free[static_cast<std::size_t>(RlPart::generation)];
+  if (session_ && !free && samples_[index].turn < samples_[index].calls) return call_tool(index, now);
   Group& group = groups_[samples_[index].group];
   group.written = later_of(group.written, now);
   const bool scored = config_.algorithm->rewards && config_.reward.kind != RewardKind::model &&
@@ -128,6 +172,7 @@ void RlLoop::rewarded(std::uint32_t index) {
   Group& group = groups_[g];
   if (--group.open > 0) return;
   --open_[static_cast<std::size_t>(group.version)];
+  unwritten_.erase(g);
   if (config_.algorithm->drops_groups && signals_.uniform() >= config_.signal_share) {
     // Without signal: others are drawn in its place.
     step_.thrown_away += config_.group;
@@ -138,8 +183,34 @@ void RlLoop::rewarded(std::uint32_t index) {
     }
     return;
   }
-  const auto older = [this](std::uint32_t a, std::uint32_t b) { return groups_[a].version < groups_[b].version; };
+  const bool batches = config_.asynchrony.whole_batches;
+  const auto older = [&](std::uint32_t a, std::uint32_t b) {
+    return batches ? a < b : groups_[a].version < groups_[b].version;
+  };
   ready_.insert(std::upper_bound(ready_.begin(), ready_.end(), g, older), g);
+}
+
+/// What was taken from replicas that stopped is asked for again.
+void RlLoop::go_on(std::span<const Unfinished> unfinished, Seconds now) {
+  for (const Unfinished& old : unfinished) {
+    const auto index = static_cast<std::uint32_t>(old.request.id);
+    Sample& sample = samples_[index];
+    sample.done += old.generated;
+    if (sample.done >= sample.turn_end())
+      written(index, now);
+    else
+      ask(index, now);
+  }
+}
+
+/// The trainer takes its GPUs; what was being written on them goes on elsewhere.
+void RlLoop::stop_overlap(Seconds now) {
+  if (config_.overlap == 0 || !session_ || !overlap_awake_) return;
+  overlap_awake_ = false;
+  step_.overlap_awake += now - overlap_since_;
+  const std::vector<Unfinished> unfinished = session_->stop_from(static_cast<std::size_t>(replicas_ - config_.overlap));
+  step_.interrupted += static_cast<std::int64_t>(unfinished.size());
+  go_on(unfinished, now);
 }
 
 void RlLoop::sleep(Seconds now) {
@@ -172,6 +243,7 @@ Seconds RlLoop::spend(RlPart part, Seconds start, Seconds time) {
 bool RlLoop::may_start() const {
   const std::size_t unit = unit_groups();
   if (ready_.size() < unit) return false;
+  if (config_.asynchrony.whole_batches) return unwritten_.empty() || ready_[unit - 1] < *unwritten_.begin();
   const auto prompts = static_cast<std::size_t>(config_.prompts);
   std::size_t room = prompts - static_cast<std::size_t>(unit_ + 1) * unit, waiting = 0, next_ready = unit;
   int version = 0;
@@ -189,7 +261,7 @@ void RlLoop::start_unit(Seconds now) {
   const bool shared = config_.placement == RlPlacement::colocated;
   if (trainer_ != Trainer::idle || !may_start()) return;
   const bool finish = config_.asynchrony.in_flight == InFlight::finish;
-  if (shared && session_ && finish && !session_->idle()) return;
+  if (shared && finish && writing()) return;
   std::vector<std::uint32_t> groups(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(unit_groups()));
   ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(unit_groups()));
   Seconds last = idle_since_;
@@ -202,6 +274,7 @@ void RlLoop::start_unit(Seconds now) {
   waited(RlPart::generation, idle_since_, last);
   waited(RlPart::reward, last, now);
   if (shared) sleep(now);
+  stop_overlap(now);
   trainer_ = Trainer::busy;
   trainer_until_ = train(groups, now);
 }
@@ -212,8 +285,9 @@ Seconds RlLoop::train(std::span<const std::uint32_t> groups, Seconds start) {
     const Group& group = groups_[g];
     for (int i = 0; i < config_.group; ++i) {
       const Sample& sample = samples_[group.first + static_cast<std::uint32_t>(i)];
-      sequences.push_back(group.prompt + sample.answer);
-      step_.prompt_tokens += group.prompt;
+      const std::int32_t given = group.prompt + sample.calls * config_.tools.tokens;
+      sequences.push_back(given + sample.answer);
+      step_.prompt_tokens += given;
       step_.answer_tokens += sample.answer;
       step_.longest = std::max(step_.longest, sample.answer);
       out_.trained_tokens += sample.answer;
@@ -260,7 +334,11 @@ void RlLoop::end_unit(Seconds now) {
   trainer_ = Trainer::idle;
   if (++unit_ < units) return;
   unit_ = 0;
-  Seconds at = spend(RlPart::host, now, config_.host_time);
+  Seconds at = now;
+  const int every = config_.reference_every;
+  if (config_.with_reference() && every > 0 && (version_ + 1) % every == 0)
+    at = spend(RlPart::reference, at, prices_.reference_copy);
+  at = spend(RlPart::host, at, config_.host_time);
   idle_since_ = at;
   trainer_ = Trainer::draining;
   trainer_until_ = at;
@@ -295,21 +373,18 @@ void RlLoop::end_sync(Seconds now) {
   const bool drops = config_.asynchrony.in_flight == InFlight::recompute && config_.algorithm->trains;
   if (session_ && drops && !session_->idle()) unfinished = session_->withdraw();
   step_.interrupted += static_cast<std::int64_t>(unfinished.size());
+  if (config_.overlap > 0 && session_) {
+    session_->start_from(static_cast<std::size_t>(replicas_ - config_.overlap));
+    overlap_awake_ = true;
+    overlap_since_ = now;
+  }
   out_.steps.push_back(step_);
   step_ = {};
   step_.begin = now;
   ++version_;
   trainer_ = Trainer::idle;
   idle_since_ = now;
-  for (const Unfinished& old : unfinished) {
-    const auto index = static_cast<std::uint32_t>(old.request.id);
-    Sample& sample = samples_[index];
-    sample.done += old.generated;
-    if (sample.done >= sample.answer)
-      written(index, now);
-    else
-      ask(index, now);
-  }
+  go_on(unfinished, now);
 }
 
 // ------------------------------------------------------------------------------------------------- the clock
@@ -317,8 +392,9 @@ void RlLoop::end_sync(Seconds now) {
 Seconds RlLoop::next_own_event() const {
   Seconds next = kNever;
   if (!scores_.empty()) next = scores_.front().first;
-  const bool waits = trainer_ == Trainer::draining && config_.asynchrony.in_flight == InFlight::finish && session_ &&
-                     !session_->idle() && config_.placement == RlPlacement::separate;
+  if (!tool_results_.empty()) next = std::min(next, tool_results_.front().first);
+  const bool waits = trainer_ == Trainer::draining && config_.asynchrony.in_flight == InFlight::finish && writing() &&
+                     config_.placement == RlPlacement::separate;
   if (trainer_ != Trainer::idle && !waits) next = std::min(next, trainer_until_);
   return next;
 }
@@ -330,11 +406,16 @@ void RlLoop::fire(Seconds now) {
     scores_.pop_front();
     rewarded(sample);
   }
+  while (!tool_results_.empty() && tool_results_.front().first <= now) {
+    const std::uint32_t sample = tool_results_.front().second;
+    tool_results_.pop_front();
+    ask(sample, now);
+  }
   if (trainer_ == Trainer::idle || trainer_until_ > now) return;
   if (trainer_ == Trainer::busy) return end_unit(now);
   if (trainer_ == Trainer::syncing) return end_sync(now);
   const bool finish = config_.asynchrony.in_flight == InFlight::finish && config_.placement == RlPlacement::separate;
-  if (finish && session_ && !session_->idle()) return;
+  if (finish && writing()) return;
   start_sync(now);
 }
 
@@ -385,6 +466,7 @@ RlOutcome RlLoop::run(const std::function<bool(int)>& keep_going) {
     fire(now);
   }
   out_.timed_out_rewards = rewards_.timed_out();
+  out_.timed_out_tools = tools_.timed_out();
   return std::move(out_);
 }
 

@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "workloads/rl/lengths.h"
@@ -56,8 +57,9 @@ struct RlSpan {
 /// What everything costs, so that the loop knows no hardware. Parts that are in `free` take no time (explain).
 struct RlPrices {
   TrainerPrices trainer;
-  Seconds sync, to_training, to_generation,
-      frozen_swap;  ///< the last: weights of one frozen model from the host and back
+  Seconds sync, to_training, to_generation;
+  Seconds frozen_swap;     ///< weights of one frozen model from the host and back
+  Seconds reference_copy;  ///< the policy's weights take the reference's place
   std::array<bool, kRlParts> free{};
 };
 
@@ -66,14 +68,16 @@ struct RlStep {
   Seconds begin, end;
   std::array<Seconds, kRlParts> parts;
   std::int64_t answers = 0;                           ///< trained on
-  std::int64_t prompt_tokens = 0, answer_tokens = 0;  ///< of these
+  std::int64_t prompt_tokens = 0, answer_tokens = 0;  ///< of these; results of tools count as prompts
   std::int32_t longest = 0;                           ///< answer
   double micro_batches = 0, mean_micro_batches = 0;   ///< of all updates; the fullest replica and the mean one
   double staleness_sum = 0, staleness_most = 0;       ///< versions between the first token and the update
   std::int64_t thrown_away = 0;                       ///< answers of groups without signal
   std::int64_t interrupted = 0;                       ///< answers
+  std::int64_t tool_calls = 0;                        ///< begun
   Seconds engine_awake, engine_empty;                 ///< empty: awake, and nothing may be begun
   Seconds engine_busy;                                ///< summed over replicas
+  Seconds overlap_awake;                              ///< of replicas on the trainer's GPUs
   std::int64_t tokens_written = 0;                    ///< by the engine, thrown away ones included
   Seconds length() const { return end - begin; }
 };
@@ -83,7 +87,7 @@ struct RlOutcome {
   std::vector<RlSpan> spans;                          ///< in order of their end
   std::int64_t begun = 0, trained = 0;                ///< answers; not those that were thrown away
   std::int64_t begun_tokens = 0, trained_tokens = 0;  ///< of these
-  std::int64_t timed_out_rewards = 0;
+  std::int64_t timed_out_rewards = 0, timed_out_tools = 0;
 };
 
 class RlLoop {
@@ -97,7 +101,16 @@ class RlLoop {
  private:
   struct Sample {
     std::uint32_t group = 0;
-    std::int32_t answer = 0, done = 0;  ///< tokens; done: before the last interruption
+    std::int32_t answer = 0, done = 0;  ///< tokens; done: before the last interruption or turn
+    std::int16_t calls = 0, turn = 0;   ///< of tools; the turn being written, one more than calls that are over
+    std::uint64_t cache = 0;            ///< number of its own blocks, where it has several turns; 0: none yet
+    int cached_at = 0;                  ///< version of the weights that made them
+    bool alone = false;                 ///< its prompt's blocks are its own too: the group's were of older weights
+    /// Tokens up to the end of the turn, in equal turns.
+    std::int32_t turn_end() const {
+      const std::int64_t all = std::int64_t{answer} * (turn + 1);
+      return static_cast<std::int32_t>((all + calls) / (calls + 1));
+    }
   };
   struct Group {
     std::int32_t prompt = 0;
@@ -110,7 +123,11 @@ class RlLoop {
 
   void begin_groups();
   void ask(std::uint32_t sample, Seconds now);
+  void share_prefix(std::uint32_t sample, Request& request);
   void written(std::uint32_t sample, Seconds now);
+  void call_tool(std::uint32_t sample, Seconds now);
+  /// Answers are being written, or wait for a tool.
+  bool writing() const { return session_ && (!session_->idle() || !tool_results_.empty()); }
   void rewarded(std::uint32_t sample);
   void start_unit(Seconds now);
   Seconds spend(RlPart part, Seconds start, Seconds time);
@@ -118,6 +135,8 @@ class RlLoop {
   void end_unit(Seconds now);
   void start_sync(Seconds now);
   void end_sync(Seconds now);
+  void go_on(std::span<const Unfinished> unfinished, Seconds now);
+  void stop_overlap(Seconds now);
   void sleep(Seconds now);
   void wake(Seconds now);
   Seconds next_own_event() const;
@@ -133,20 +152,25 @@ class RlLoop {
   ServingSession* session_;
   GroupSource source_;
   RewardPool rewards_;
-  RandomStream signals_;
+  RewardPool tools_;
+  RandomStream signals_, calls_;
   std::vector<Sample> samples_;
   std::vector<Group> groups_;
-  std::vector<std::uint32_t> ready_;  ///< complete groups: those of older weights first, then as they were complete
-  std::vector<int> open_;             ///< groups begun and not complete, by version of the weights
-  std::deque<std::pair<Seconds, std::uint32_t>> scores_;    // rewards to come, by time
-  std::vector<std::pair<std::uint32_t, Seconds>> results_;  // of the session's last event
+  /// Complete groups: those of older weights first, then as they were complete; in whole batches as they were drawn.
+  std::vector<std::uint32_t> ready_;
+  std::vector<int> open_;                                 ///< groups begun and not complete, by version of the weights
+  std::set<std::uint32_t> unwritten_;                     ///< the same groups
+  std::deque<std::pair<Seconds, std::uint32_t>> scores_;  // rewards to come, by time
+  std::deque<std::pair<Seconds, std::uint32_t>> tool_results_;  // the same of tools
+  std::vector<std::pair<std::uint32_t, Seconds>> results_;      // of the session's last event
   double begun_groups_ = 0;
   std::int64_t drawn_groups_ = 0;
   std::uint64_t resumed_ = 0;  ///< answers that were begun again
   int version_ = 0, unit_ = 0;
   Trainer trainer_ = Trainer::idle;
   Seconds trainer_until_, idle_since_, asleep_, slept_at_, awake_since_;
-  bool awake_ = true;
+  bool awake_ = true, overlap_awake_ = true;
+  Seconds overlap_since_;
   WideTicks busy_before_ = 0;
   std::int64_t tokens_before_ = 0;
   RlStep step_;

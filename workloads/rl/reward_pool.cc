@@ -6,7 +6,20 @@
 namespace flopcast {
 
 RewardPool::RewardPool(const RewardConfig& config, std::uint64_t seed) : config_(config), random_(seed, 0x726c04) {
-  for (int i = 0; i < config.workers; ++i) free_at_.push(0);
+  all_free();
+}
+
+RewardPool::RewardPool(const ToolConfig& config, std::uint64_t seed) : random_(seed, 0x726c06) {
+  config_.time = config.time;
+  config_.variation = config.variation;
+  config_.workers = config.workers;
+  config_.time_out = config.time_out;
+  config_.hanging = config.hanging;
+  all_free();
+}
+
+void RewardPool::all_free() {
+  for (int i = 0; i < config_.workers; ++i) free_at_.push(0);
 }
 
 Seconds RewardPool::score(Seconds finished) {

@@ -2,6 +2,7 @@
 // how far one may run ahead of the other, rewards, how new weights reach the engine.
 #pragma once
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -75,12 +76,14 @@ struct AsynchronyConfig {
   /// In steps: answers begun <= (versions of the weights + 1 + staleness) x answers of a step. 0: synchronous.
   double staleness = 0;
   InFlight in_flight = InFlight::recompute;
+  bool whole_batches = false;   ///< a step trains on the prompts that were drawn for it
   bool stream_updates = false;  ///< an update begins when its own answers are there, not when all of the step are
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
     field("staleness", &AsynchronyConfig::staleness, {"ahead"});
     field("in_flight", &AsynchronyConfig::in_flight, {"ahead"});
+    field("whole_batches", &AsynchronyConfig::whole_batches, {"ahead"});
     field("stream_updates", &AsynchronyConfig::stream_updates, {"ahead"});
   }
 };
@@ -113,6 +116,32 @@ struct RewardConfig {
   }
 };
 
+/// Calls of tools between the turns of an answer.
+struct ToolConfig {
+  double calls = 0;  ///< of an answer, on average
+  int tokens = 256;  ///< of a result
+  Seconds time{1};   ///< of one call, on average
+  double variation = 0;
+  int workers = 256;
+  Seconds time_out{60};
+  double hanging = 0;  ///< share of calls that run into it
+
+  /// Tokens of results in an answer's context: on average, and at most.
+  double mean_tokens() const { return calls * tokens; }
+  double most_tokens() const { return std::ceil(calls) * tokens; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("calls", &ToolConfig::calls, {"rollouts"});
+    field("tokens", &ToolConfig::tokens, {"rollouts"});
+    field("time", &ToolConfig::time, {"rollouts"});
+    field("variation", &ToolConfig::variation, {"rollouts"});
+    field("workers", &ToolConfig::workers, {"rollouts"});
+    field("time_out", &ToolConfig::time_out, {"rollouts"});
+    field("hanging", &ToolConfig::hanging, {"rollouts"});
+  }
+};
+
 /// How new weights get from the trainer's layout into the engine's. Prices: weight_sync.h.
 enum class SyncForm : std::uint8_t {
   sharded,    ///< each engine GPU gets its own part, from the trainers that hold it
@@ -134,6 +163,8 @@ struct SyncConfig {
   BytesPerSecond load_rate;
   BytesPerSecond expert_load_rate;   ///< the same of experts, whose tensors are many
   BytesPerSecond storage_bandwidth;  ///< all nodes together
+  Seconds per_tensor;                ///< where the engine takes tensors in one by one
+  bool overlapped = false;           ///< gathering beside sending beside loading
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -144,16 +175,19 @@ struct SyncConfig {
     field("load_rate", &SyncConfig::load_rate, {"weight-sync"});
     field("expert_load_rate", &SyncConfig::expert_load_rate, {"weight-sync"});
     field("storage_bandwidth", &SyncConfig::storage_bandwidth, {"weight-sync"});
+    field("per_tensor", &SyncConfig::per_tensor, {"weight-sync"});
+    field("overlapped", &SyncConfig::overlapped, {"weight-sync"});
   }
 };
 
 /// What leaves the GPUs for host memory while it is not needed (colocated), and what switching costs.
 struct HandoverConfig {
-  bool optimizer = true;   ///< optimiser states, while the engine generates
-  bool parameters = true;  ///< parameters and gradients of the trainer, likewise
-  bool engine = true;      ///< weights and KV cache of the engine, while the trainer works
-  bool reference = true;   ///< weights of frozen models, but for their pass
-  Seconds wake;            ///< of the engine: memory mapped, graphs captured again
+  bool optimizer = true;           ///< optimiser states, while the engine generates
+  bool parameters = true;          ///< parameters and gradients of the trainer, likewise
+  bool engine = true;              ///< weights and KV cache of the engine, while the trainer works
+  bool reference = true;           ///< weights of frozen models, but for their pass
+  Seconds wake;                    ///< of the engine: memory mapped, graphs captured again
+  BytesPerSecond copy_rate{1e12};  ///< of optimiser states to host memory, as far as PCIe carries it
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -162,6 +196,7 @@ struct HandoverConfig {
     field("engine", &HandoverConfig::engine, {"loop"});
     field("reference", &HandoverConfig::reference, {"loop"});
     field("wake", &HandoverConfig::wake, {"loop"});
+    field("copy_rate", &HandoverConfig::copy_rate, {"loop"});
   }
 };
 
@@ -204,13 +239,16 @@ struct RlConfig {
   TokenLengths prompt, answer;
   int epochs = 1;
   RlPlacement placement = RlPlacement::colocated;
+  int overlap = 0;  ///< of the engine's replicas, the last: on the trainer's GPUs, while it waits for answers
   AnswerPacking packing = AnswerPacking::balanced;
   PromptOrder order = PromptOrder::as_drawn;
   std::optional<bool> reference;      ///< none: as the algorithm has it
+  int reference_every = 0;            ///< steps after which it is replaced by the policy; 0: never
   std::optional<bool> old_log_probs;  ///< none: as the algorithm has it
   double signal_share = 1;            ///< of groups, where others are thrown away
   AsynchronyConfig asynchrony;
   RewardConfig reward;
+  ToolConfig tools;
   ModelConfig teacher;  ///< of a distillation
   SyncConfig sync;
   HandoverConfig handover;
@@ -218,6 +256,7 @@ struct RlConfig {
   int replayed_steps = 1;
   std::uint64_t seed = 1;
   RlRunConfig run;
+  std::string framework;  ///< whose habits these are; empty: nobody's in particular
 
   std::int64_t answers() const { return std::int64_t{prompts} * group; }
   bool with_reference() const { return reference.value_or(algorithm->reference); }
@@ -235,13 +274,16 @@ struct RlConfig {
     field("answer", &RlConfig::answer);
     field("epochs", &RlConfig::epochs, {"algorithm"});
     field("placement", &RlConfig::placement, {"placement"});
+    field("overlap", &RlConfig::overlap, {"placement"});
     field("packing", &RlConfig::packing, {"loop"});
     field("order", &RlConfig::order, {"loop"});
     field("reference", &RlConfig::reference, {.cause = "algorithm", .absent = "as the algorithm has it"});
+    field("reference_every", &RlConfig::reference_every, {"algorithm"});
     field("old_log_probs", &RlConfig::old_log_probs, {.cause = "algorithm", .absent = "as the algorithm has it"});
     field("signal_share", &RlConfig::signal_share, {"rollouts"});
     field("asynchrony", &RlConfig::asynchrony);
     field("reward", &RlConfig::reward);
+    field("tools", &RlConfig::tools);
     field("teacher", &RlConfig::teacher, {.resolved = true});
     field("sync", &RlConfig::sync);
     field("handover", &RlConfig::handover);
@@ -249,6 +291,7 @@ struct RlConfig {
     field("replayed_steps", &RlConfig::replayed_steps, {"rollouts"});
     field("seed", &RlConfig::seed, {"rollouts"});
     field("run", &RlConfig::run);
+    field("framework", &RlConfig::framework, {kLabel});
   }
 };
 

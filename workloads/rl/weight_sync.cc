@@ -81,6 +81,21 @@ WeightBytes weight_bytes(const ModelConfig& model, Precision linear) {
   return out;
 }
 
+std::int64_t weight_tensors(const ModelConfig& model) {
+  const AttentionConfig& a = model.attention;
+  const int ffn = model.gated_ffn ? 3 : 2;
+  int attention = 4 + (a.qkv_bias ? 3 : 0);                             // queries, keys, values, output
+  if (a.kv_lora_rank > 0) attention = 4 + (a.q_lora_rank > 0 ? 3 : 1);  // each with its norm where it is low-rank
+  std::int64_t count = 3;                                               // embedding, head, last norm
+  for (int layer = 0; layer < model.layers; ++layer) {
+    count += attention + model.norms_per_layer;
+    count += model.is_moe_layer(layer)
+                 ? ffn * std::int64_t{model.moe.experts} + (model.moe.width_of_shared() > 0 ? ffn : 0) + 1
+                 : ffn;
+  }
+  return count;
+}
+
 SyncCost weight_sync_cost(const SyncRequest& request, Topology& topology, const LinkCalibration& links,
                           const ReplayOptions& options) {
   const SyncConfig& sync = request.sync;
@@ -89,6 +104,7 @@ SyncCost weight_sync_cost(const SyncRequest& request, Topology& topology, const 
   const int per_replica = request.engine.plan.gpus(), engines = per_replica * request.replicas;
   SyncCost cost;
   cost.fixed = sync.fixed;
+  cost.overlapped = sync.overlapped;
   cost.payload = weights.total();
   double share = 1.0 / per_replica;  // of the weights, that an engine GPU takes in
   switch (sync.form) {
@@ -124,6 +140,8 @@ SyncCost weight_sync_cost(const SyncRequest& request, Topology& topology, const 
   }
   cost.received = cost.payload * share;
   cost.load = weights.others * share / sync.load_rate + weights.experts * share / sync.expert_load_rate;
+  if (sync.per_tensor > Seconds(0))
+    cost.load += static_cast<double>(weight_tensors(request.trainer.model)) * sync.per_tensor;
   return cost;
 }
 

@@ -16,6 +16,8 @@ struct WeightBytes {
   Bytes total() const { return experts + others; }
 };
 WeightBytes weight_bytes(const ModelConfig& model, Precision linear);
+/// Tensors that an engine is handed one by one: matrices and norms, those of every expert.
+std::int64_t weight_tensors(const ModelConfig& model);
 
 struct SyncRequest {
   SyncConfig sync;
@@ -37,7 +39,11 @@ struct SyncCost {
   Seconds host;    ///< copies to and from host memory
   Seconds network, load, fixed;
   std::uint64_t contended = 0;  ///< flows that met another
-  Seconds total() const { return gather + host + (network > load ? network : load) + fixed; }
+  bool overlapped = false;      ///< gathering too
+  Seconds total() const {
+    const Seconds moving = network > load ? network : load;
+    return host + (overlapped ? (gather > moving ? gather : moving) : gather + moving) + fixed;
+  }
 };
 
 /// @param topology with the trainer's GPUs first, then the engine's (separate), or the GPUs that both share.

@@ -369,6 +369,28 @@ std::vector<Unfinished> ServingSession::withdraw() {
     for (const JobId job : units_[i].replica->abandon(now_)) all.push_back(job);
     refresh(i);
   }
+  return take_out(std::move(all));
+}
+
+std::vector<Unfinished> ServingSession::stop_from(std::size_t first) {
+  assert(!moves_);
+  std::vector<JobId> all;
+  const Pool& pool = pools_.front();
+  for (std::size_t i = pool.first + first; i < pool.first + pool.views.size(); ++i) {
+    for (const JobId job : units_[i].replica->abandon(now_)) all.push_back(job);
+    set_state(units_[i], State::down);
+    refresh(i);
+  }
+  return take_out(std::move(all));
+}
+
+void ServingSession::start_from(std::size_t first) {
+  const Pool& pool = pools_.front();
+  for (std::size_t i = pool.first + first; i < pool.first + pool.views.size(); ++i) set_state(units_[i], State::up);
+}
+
+/// In the order of their numbers; the sink is not told.
+std::vector<Unfinished> ServingSession::take_out(std::vector<JobId> all) {
   std::sort(all.begin(), all.end(), [this](JobId a, JobId b) { return jobs_[a].request.id < jobs_[b].request.id; });
   std::vector<Unfinished> out;
   ResultSink sink;

@@ -146,6 +146,10 @@ class ServingSession final : private ReplicaListener {
   /// Takes out every request that has not left (counted as lost; the sink is not told), in the order of their numbers:
   /// weights are replaced, and caches with them. @pre no pool hands on.
   std::vector<Unfinished> withdraw();
+  /// The first pool's replicas from `first` on stop: they take no requests until start_from(), and what they had is
+  /// taken out as by withdraw(). @pre no pool hands on, and a replica before them is up.
+  std::vector<Unfinished> stop_from(std::size_t first);
+  void start_from(std::size_t first);
   /// Until the source is dry and every request has left, or the clock is at its end (SessionTotals::cut). False when
   /// `keep_going`, asked every so many events, said stop.
   bool run(const std::function<bool(std::uint64_t requests)>& keep_going = {});
@@ -232,6 +236,7 @@ class ServingSession final : private ReplicaListener {
   void slow_down(std::size_t unit, int kind);
   void withdraw_waiting(std::size_t source, std::vector<JobId>& homeless);
   void recover(JobId job);
+  std::vector<Unfinished> take_out(std::vector<JobId> jobs);
   void autoscale(Pool& pool);
   void change_at(Unit& unit, Ticks when);
   void set_state(Unit& unit, State state);

@@ -31,8 +31,10 @@ const ModelConfig& or_policy(const ModelConfig& model, const ModelConfig& policy
 /// Mean length of the sequence, prompt and answer, that a token is in.
 double sequence_token_mean(const RlConfig& config) {
   const LengthCurve prompt(config.prompt), answer(config.answer);
-  const double p = prompt.mean(), a = answer.mean();
-  const double squares = p * prompt.token_mean() + 2 * p * a + a * answer.token_mean();
+  // What tools add stands beside the prompt.
+  const double given = config.tools.mean_tokens(), p = prompt.mean() + given, a = answer.mean();
+  const double prompt_squares = prompt.mean() * (prompt.token_mean() + 2 * given) + given * given;
+  const double squares = prompt_squares + 2 * p * a + a * answer.token_mean();
   return squares / (p + a);
 }
 
@@ -88,7 +90,7 @@ TrainerPrices RlMachine::trainer_prices(const RlConfig& config) {
   const AlgorithmRow& row = *config.algorithm;
   out.shape = micro_batch_shape(rl().update, config.packing, sequence_token_mean(config));
   out.replicas = rl().update.plan.data;
-  const double tokens = config.prompt.mean + config.answer.mean;
+  const double tokens = config.prompt.mean + config.tools.mean_tokens() + config.answer.mean;
   const bool padded = config.packing == AnswerPacking::padded;
   const double each = padded ? 1.0 / out.shape.sequences : tokens / out.shape.tokens();
   const double all = static_cast<double>(config.answers()) * each / out.replicas;
@@ -137,7 +139,8 @@ const SyncCost& RlMachine::sync() {
   request.placement = rl().loop.placement;
   request.trainer = rl().update;
   request.engine = rl().rollout.engine;
-  request.replicas = rl().rollout.replicas;
+  // Replicas on the trainer's own GPUs are no further from it than the others.
+  request.replicas = rl().rollout.replicas - rl().loop.overlap;
   ClusterSpec all = scenario_.cluster;
   if (rl().rollout_cluster) {
     // Both clusters hang on one fabric; the slower NIC counts.
@@ -153,21 +156,33 @@ const SyncCost& RlMachine::sync() {
   return sync_.emplace(weight_sync_cost(request, topology, *scenario_.links, replay_));
 }
 
+Seconds RlMachine::reference_copy() const {
+  const RlConfig& config = rl().loop;
+  if (!config.algorithm->trains || !config.with_reference()) return Seconds(0);
+  const GpuSpec& gpu = scenario_.cluster.node.gpu;
+  const Bytes weights = frozen_per_gpu(rl().update.model);
+  if (!config.handover.reference) return 2 * weights / gpu.hbm_bandwidth;  // read and written
+  return gpu.pcie_bandwidth > BytesPerSecond(0) ? weights / gpu.pcie_bandwidth : Seconds(0);
+}
+
 RlPrices RlMachine::prices(const RlConfig& config) {
   RlPrices out;
   out.trainer = trainer_prices(config);
   out.sync = sync().total();
-  const bool shared = !rl().separate() && rl().trains() && rl().generates();
+  const bool shared = (!rl().separate() || rl().loop.overlap > 0) && rl().trains() && rl().generates();
   const BytesPerSecond pcie = scenario_.cluster.node.gpu.pcie_bandwidth;
   const auto copy = [&](Bytes bytes) { return pcie > BytesPerSecond(0) ? bytes / pcie : Seconds(0); };
   if (shared) {
-    Bytes moved;
-    if (config.handover.optimizer) moved += held("optimiser states");
-    if (config.handover.parameters) moved += held("parameters");  // gradients are made anew
+    const Bytes states = config.handover.optimizer ? held("optimiser states") : Bytes(0);
+    const Bytes parameters = config.handover.parameters ? held("parameters") : Bytes(0);  // gradients are made anew
     const double models = config.algorithm->critic ? 2 : 1;
-    out.to_training = copy(moved) * models;
-    out.to_generation = copy(moved) * models + (config.handover.engine ? config.handover.wake : Seconds(0));
+    out.to_training = copy(states + parameters) * models;
+    const Seconds leaves =
+        std::max(copy(states), pcie > BytesPerSecond(0) ? states / config.handover.copy_rate : Seconds(0));
+    out.to_generation =
+        (leaves + copy(parameters)) * models + (config.handover.engine ? config.handover.wake : Seconds(0));
   }
+  out.reference_copy = reference_copy();
   if (config.handover.reference && rl().trains()) {
     const ModelConfig& frozen = config.algorithm->teacher ? config.teacher : rl().update.model;
     out.frozen_swap = 2 * copy(frozen_per_gpu(frozen));
@@ -204,6 +219,7 @@ Seconds RlMachine::write_answers(const RlConfig& config, int answers) {
   alone.prompts = answers;
   alone.group = 1;
   alone.asynchrony = {};
+  alone.overlap = 0;
   alone.replayed_steps = 1;
   RlPrices none;
   const std::unique_ptr<ServingSession> engine = session(config.seed);
@@ -233,7 +249,7 @@ ModelStates RlMachine::states() const {
 std::vector<PhaseMemory> RlMachine::memory() {
   std::vector<PhaseMemory> out;
   const RlConfig& config = rl().loop;
-  const bool shared = !rl().separate() && rl().trains() && rl().generates();
+  const bool shared = (!rl().separate() || rl().loop.overlap > 0) && rl().trains() && rl().generates();
   const GpuSpec& gpu = scenario_.cluster.node.gpu;
   const auto row = [](PhaseMemory& phase, std::string item, Bytes bytes, std::string detail) {
     if (bytes > Bytes(0)) phase.table.rows.push_back({std::move(item), bytes, std::move(detail)});
@@ -285,7 +301,7 @@ void RlMachine::check_memory() {
     fault.expected = fmt::format("at most {}", format_bytes(phase.capacity));
     std::string remedy = update ? "training.recompute.full_layer: true, a smaller training.batch.sequence_length"
                                 : "a smaller memory_share";
-    if (!rl().separate()) remedy += ", or what rl.handover sends to the host";
+    if (!rl().separate() || rl().loop.overlap > 0) remedy += ", or what rl.handover sends to the host";
     fault.remedy = remedy;
     faults.push_back(fault);
   }

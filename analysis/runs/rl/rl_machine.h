@@ -33,6 +33,8 @@ class RlMachine {
   Seconds write_answers(const RlConfig& config, int answers);
 
   const SyncCost& sync();
+  /// The policy's weights take the place of the reference's, in host memory or beside the policy.
+  Seconds reference_copy() const;
   ModelStates states() const;
   /// Per phase, the fullest first where several share one.
   std::vector<PhaseMemory> memory();

@@ -38,7 +38,12 @@ GpuShares gpu_shares(RlRef r) {
   out.busy = trainer * (training - imbalance) + engine * writing;
   out.imbalance = trainer * imbalance;
   out.tail = engine * (awake - empty - writing);
-  if (shared > 0) {
+  if (const double both = rl.overlap_gpus(); both > 0) {
+    const double up = (engine - both) * (awake - empty) + both * s.overlap_awake.value();
+    out.tail = std::max(0.0, up - engine * writing);
+    out.waiting = (trainer - both) * waits + (engine - both) * empty;
+    out.moving = all - out.busy - out.imbalance - out.tail - out.waiting;
+  } else if (shared > 0) {
     // GPUs beyond those of the engine wait while it is awake; rewards and drains are in its time.
     out.waiting = std::max(0.0, trainer - engine) * waits + std::max(0.0, engine - trainer) * training + engine * empty;
     out.moving = all - out.busy - out.imbalance - out.tail - out.waiting;
@@ -86,7 +91,8 @@ constexpr MetricRow<RlReport> kStepRows[] = {
      [](RlRef r) { return as::count(r.rl().updates() * r.rl().loop.epochs); }, show::whole},
     {"answers", "count", "answers", "Answers that a step is made of",
      [](RlRef r) { return as::number(r.step.answers); }, show::whole},
-    {"prompt_tokens", "tokens", "tokens of prompts", "Of these answers, in a step; each answer with its prompt",
+    {"prompt_tokens", "tokens", "tokens of prompts",
+     "Of these answers, in a step; each answer with its prompt and what tools added",
      [](RlRef r) { return as::number(r.step.prompt_tokens); }, show::whole},
     {"answer_tokens", "tokens", "tokens of answers", "Of these, in a step",
      [](RlRef r) { return as::number(r.step.answer_tokens); }, show::whole},
@@ -134,6 +140,8 @@ constexpr MetricRow<RlReport> kStepRows[] = {
      [](RlRef r) { return as::number(r.step.staleness_most); }, show::plain},
     {"interrupted_answers", "count", "interrupted answers", "Answers of a step that new weights interrupted",
      [](RlRef r) { return as::number(r.step.interrupted); }, show::plain},
+    {"tool_calls", "count", "calls of tools", "Calls of tools that a step begins while answers are written",
+     [](RlRef r) { return as::number(r.step.tool_calls); }, show::plain},
     {"thrown_away_answers", "count", "answers thrown away", "Answers of a step whose groups had no signal",
      [](RlRef r) { return as::number(r.step.thrown_away); }, show::plain},
     {"gpus", "count", "GPUs", "GPUs of the loop", [](RlRef r) { return as::count(r.rl().gpus()); }, show::whole},

@@ -26,7 +26,8 @@ std::string rl_title(const RlReport& r, const TextStyle& style) {
   if (rl.separate())
     on += fmt::format(", {} to train and {}{} to generate", format_integer(rl.trainer_gpus()),
                       format_integer(rl.engine_gpus()),
-                      rl.rollout_cluster ? " x " + rl.rollout_cluster->node.gpu.title : "");
+                      rl.rollout_cluster ? " x " + rl.rollout_cluster->node.gpu.title : "") +
+          (rl.overlap_gpus() > 0 ? fmt::format(", {} of them the trainer's", format_integer(rl.overlap_gpus())) : "");
   else if (rl.trains() && rl.generates())
     on += ", generation and training in turn";
   return style.bold(r.scenario.title.empty() ? r.scenario.name : r.scenario.title) + "\n" +
@@ -104,6 +105,8 @@ std::string loop_facts(const RlReport& r, const TextStyle& style) {
         fact(fmt::format("answers are {:.2f} versions behind the weights that they update, at most {:.0f}; {} are "
                          "interrupted per step",
                          s.staleness, s.staleness_most, format_integer(s.interrupted)));
+  if (s.tool_calls > 0)
+    out += fact(fmt::format("{} calls of tools per step, between the turns of answers", format_integer(s.tool_calls)));
   if (s.thrown_away > 0)
     out += fact(fmt::format("{} answers per step are thrown away for want of a signal", format_integer(s.thrown_away)));
   return out;

@@ -23,8 +23,10 @@ struct RlStepMeans {
   double longest = 0;                       ///< answer of a step
   double written = 0;                       ///< tokens by the engine, those thrown away included
   double interrupted = 0, thrown_away = 0;  ///< answers
+  double tool_calls = 0;
   double staleness = 0, staleness_most = 0;
   double packed = 1;                  ///< micro-batches of the mean replica over those of the fullest
+  Seconds overlap_awake;              ///< replicas of the engine on the trainer's GPUs
   Seconds awake, empty, engine_busy;  ///< the engine; empty: nothing may be begun; busy: mean over its replicas
   Seconds part(RlPart p) const { return parts[static_cast<std::size_t>(p)]; }
   /// The trainer computes.

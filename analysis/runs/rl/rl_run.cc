@@ -19,7 +19,9 @@ Joules energy_of_step(const RlReport& report, const PowerModel& power) {
   const RlStepMeans& s = report.step;
   const double training = s.training() / s.length, writing = s.engine_busy / s.length;
   const auto draw = [&](double busy) { return step_power(node, power, std::min(1.0, busy)).training; };
-  const Watts all = rl.separate() ? rl.trainer_gpus() * draw(training) + rl.engine_gpus() * draw(writing)
+  const int own = rl.engine_gpus() - rl.overlap_gpus();
+  const double of_trainer = rl.trainer_gpus() > 0 ? static_cast<double>(rl.overlap_gpus()) / rl.trainer_gpus() : 0;
+  const Watts all = rl.separate() ? rl.trainer_gpus() * draw(training + writing * of_trainer) + own * draw(writing)
                                   : rl.gpus() * draw(training + writing);
   return report.scenario.price.pue * (all * s.length);
 }
@@ -31,6 +33,7 @@ RlConfig at_point(const RlConfig& config, const GrowthPoint& point) {
   out.answer.most = point.most.value_or(out.answer.most);
   out.answer.least = std::min(out.answer.least, out.answer.mean);
   out.replayed_steps = 1;
+  out.reference_every = 0;  // counted over the whole run
   return out;
 }
 
@@ -58,8 +61,15 @@ RlRunProjection project(const RlReport& report, RlMachine& machine, const RlOpti
     run.points.push_back({point.step, point.mean, length});
     if (options.keep_going && !options.keep_going(0)) throw Interrupted();
   }
-  if (run.points.empty()) run.points.push_back({0, rl.loop.answer.mean, report.step.length});
+  const bool replaced = rl.loop.with_reference() && rl.loop.reference_every > 0;
+  if (run.points.empty()) {
+    RlConfig never = rl.loop;
+    never.reference_every = 0;
+    const Seconds length = replaced ? step_at(machine, never, rl.rollout.replicas) : report.step.length;
+    run.points.push_back({0, rl.loop.answer.mean, length});
+  }
   run.time.steady = along(run.points, run.steps);
+  if (replaced) run.time.steady += std::floor(run.steps / rl.loop.reference_every) * machine.reference_copy();
   if (config.evaluation_every > 0) {
     run.evaluation = config.steps / config.evaluation_every * machine.write_answers(rl.loop, config.evaluation_answers);
     run.time.steady += run.evaluation;
@@ -73,7 +83,7 @@ RlRunProjection project(const RlReport& report, RlMachine& machine, const RlOpti
   return run;
 }
 
-void add_notes(RlReport& report, const RlOptions& options) {
+void add_notes(RlReport& report, Seconds reference_copy, const RlOptions& options) {
   const RlScenario& rl = report.rl();
   const RlConfig& loop = rl.loop;
   auto& notes = report.notes;
@@ -88,6 +98,10 @@ void add_notes(RlReport& report, const RlOptions& options) {
                     report.trainer.shape.sequences, report.trainer.shape.sequence_length));
   if (loop.algorithm->trains && rl.generates())
     notes.push_back("advantages, the optimiser's bookkeeping on the host and data between roles take rl.host_time");
+  if (report.run && loop.with_reference() && loop.reference_every > 0)
+    notes.push_back(fmt::format("the reference is replaced {} times in the run, {} each",
+                                format_integer(std::floor(report.run->steps / loop.reference_every)),
+                                format_time(reference_copy)));
   if (report.run && report.run->points.size() > 1)
     notes.push_back(
         fmt::format("the run: {} points of the curve of lengths were replayed, steps between them "
@@ -123,8 +137,10 @@ RlStepMeans means_of(std::span<const RlStep> steps, int replicas) {
     out.longest += step.longest / n;
     out.written += static_cast<double>(step.tokens_written) / n;
     out.interrupted += static_cast<double>(step.interrupted) / n;
+    out.tool_calls += static_cast<double>(step.tool_calls) / n;
     out.thrown_away += static_cast<double>(step.thrown_away) / n;
     out.awake += step.engine_awake / n;
+    out.overlap_awake += step.overlap_awake / n;
     out.empty += step.engine_empty / n;
     if (replicas > 0) out.engine_busy += step.engine_busy / (n * replicas);
     answers += static_cast<double>(step.answers);
@@ -157,7 +173,7 @@ RlReport run_rl(const Scenario& scenario, const RlOptions& options) {
   report.spans = std::move(loop.outcome.spans);
   report.step = means_of(report.steps, rl.rollout.replicas);
   if (options.project && rl.loop.run.steps > 0) report.run = project(report, machine, options);
-  add_notes(report, options);
+  add_notes(report, machine.reference_copy(), options);
   compare_with_published(report);
   return report;
 }

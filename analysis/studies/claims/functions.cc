@@ -8,6 +8,7 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/money/cost_study.h"
 #include "analysis/money/fleet/fleet.h"
+#include "analysis/runs/rl/rl_run.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/studies/compare/causes.h"
 #include "flopcast/scenario.h"
@@ -197,6 +198,27 @@ double serve_with_causes(const Arguments& a, const ClaimContext& c) {
   return served(a[1], asked, scenario, causes_by_name(std::vector(a.begin() + 2, a.end()), scenario), c);
 }
 
+/// "step_time_s" of a claim is the metric rl.step_time_s.
+double learn(const Arguments& a, const ClaimContext& c) {
+  const Scenario scenario = resolve(a[0], c.environment, std::vector(a.begin() + 2, a.end())).value();
+  if (!scenario.rl)
+    throw InputError(Diagnostic{scenario.file, 0, 0, "compute", "a scenario without `rl`", "a loop", ""});
+  const std::string name = a[1].starts_with("rl.") ? a[1] : "rl." + a[1];
+  check_field(name, scenario, {});
+  Arguments asked = a;
+  asked[1] = name.starts_with("rl.run.") ? "run" : "step";  // a step alone is replayed sooner
+  auto known = c.learned.find(asked);
+  if (known == c.learned.end()) {
+    RlOptions options;
+    options.power = c.run.power;
+    options.replay.contention = Contention::in_process;
+    options.project = asked[1] == "run";
+    options.allow_oom = true;
+    known = c.learned.emplace(asked, metrics(run_rl(scenario, options))).first;
+  }
+  return value_of(known->second, name);
+}
+
 double price(const Arguments& a, const ClaimContext& c) {
   const TokenPrices tokens = c.environment.data().prices().tokens(a[0], a[1], day(a[2]));
   return pick({{"input", tokens.input}, {"cached", tokens.cached.value_or(tokens.input)}, {"output", tokens.output}},
@@ -291,6 +313,10 @@ constexpr ClaimFunction kFunctions[] = {
      serve_with_sets},
     {"serve_with", "SCENARIO, FIELD, CAUSE...", "the same with causes of `flopcast compare` turned on",
      serve_with_causes},
+    {"learn", "SCENARIO, FIELD, SET...",
+     "replays a loop of reinforcement learning: metrics that begin with rl. in `flopcast list metrics`, without that "
+     "beginning: step_time_s, memory.models_bytes, run.gpu_hours; memory is looked at, never refused",
+     learn},
     {"price", "VENDOR, MODEL, DAY, KIND",
      "list price of a million tokens on that day: input, cached, output; names with commas or parentheses "
      "in single quotes",

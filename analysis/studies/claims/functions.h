@@ -27,6 +27,8 @@ struct ClaimContext {
   RunOptions run;  ///< for replays
   /// Services replayed so far, by what was asked: claims ask for several figures of one.
   mutable std::map<std::vector<std::string>, ServedAnswer> served;
+  /// The same of loops of reinforcement learning.
+  mutable std::map<std::vector<std::string>, std::vector<Metric>> learned;
 };
 
 struct ClaimFunction {

@@ -66,6 +66,7 @@ void put_together(const Scenario&, Scenario& s) {
     const int gpus = rl.gpus();
     const int trainers = gpus / rl.trainer_gpus(), engines = gpus / rl.engine_gpus();
     rl.loop.placement = RlPlacement::colocated;
+    rl.loop.overlap = 0;
     rl.loop.asynchrony.stream_updates = false;
     rl.update.plan.data *= trainers;
     rl.rollout.replicas *= engines;

@@ -429,6 +429,7 @@ std::vector<std::string> loop_settings(const LoopChoice& choice, const Scenario&
   if (choice.staleness != rl.loop.asynchrony.staleness)
     out.push_back(fmt::format("rl.asynchrony.staleness={:g}", choice.staleness));
   if (!apart && rl.loop.asynchrony.stream_updates) out.push_back("rl.asynchrony.stream_updates=false");
+  if (rl.loop.overlap > 0) out.push_back("rl.overlap=0");
   return out;
 }
 

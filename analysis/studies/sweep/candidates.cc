@@ -44,8 +44,9 @@ std::string contents_of(const fs::path& path) {
 /// which go in by themselves as studies do.
 std::vector<std::string> data_folders() {
   std::vector<std::string> folders{"hwmodels/data", "workloads/data", "scenarios/data", "analysis/data"};
-  for (const LibraryKind kind : {LibraryKind::gpus, LibraryKind::nodes, LibraryKind::fabrics, LibraryKind::clusters,
-                                 LibraryKind::models, LibraryKind::software, LibraryKind::engines})
+  for (const LibraryKind kind :
+       {LibraryKind::gpus, LibraryKind::nodes, LibraryKind::fabrics, LibraryKind::clusters, LibraryKind::models,
+        LibraryKind::software, LibraryKind::engines, LibraryKind::frameworks})
     folders.push_back(folders_of(kind).front());
   return folders;
 }
