@@ -1,7 +1,6 @@
 #include "scenarios/resolve/load_scenario.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -16,6 +15,7 @@
 #include "scenarios/read/rl_framework.h"
 #include "scenarios/read/set_field.h"
 #include "scenarios/resolve/load_money.h"
+#include "scenarios/resolve/load_resilience.h"
 #include "scenarios/resolve/load_rl.h"
 #include "scenarios/resolve/load_serving.h"
 #include "scenarios/resolve/open_scenario.h"
@@ -33,42 +33,6 @@ namespace fs = std::filesystem;
 constexpr int kMostPhases = 100;
 
 const TextFileKind kOrderFile{"of lines such as `0: F0 B0`", kLargestScheduleFile};
-
-/// Young 1974: losing half an interval per failure weighs as much as writing checkpoints when the interval is
-/// sqrt(2 x write time x time between failures). Without failures there is nothing to write for.
-Seconds optimal_interval(const ResilienceConfig& r, int gpus) {
-  constexpr double kShortest = 60, kLongest = 365.0 * 86400;
-  const double failures_per_second = r.failures_per_gpu_hour / 3600 * gpus;
-  if (failures_per_second <= 0) return Seconds(kLongest);
-  return Seconds(std::clamp(std::sqrt(2 * r.checkpoint_write.value() / failures_per_second), kShortest, kLongest));
-}
-
-/// Writing or reading a checkpoint takes all nodes' ways to the storage, and the storage itself.
-Seconds storage_time(const proto::Resilience& r, int nodes) {
-  double rate = quantity(r.storage_bandwidth(), Dimension::data_rate);
-  if (r.has_node_storage_bandwidth())
-    rate = std::min(rate, nodes * quantity(r.node_storage_bandwidth(), Dimension::data_rate));
-  return Bytes(quantity(r.checkpoint_size(), Dimension::data)) / BytesPerSecond(rate);
-}
-
-ResilienceConfig resilience_of(const proto::Resilience& r, const ClusterSpec& cluster) {
-  auto out = loaded<ResilienceConfig>(r);
-  if (r.has_checkpoint_size()) out.checkpoint_write = out.checkpoint_read = storage_time(r, cluster.nodes);
-  if (r.checkpoint_interval() == "optimal") out.checkpoint_interval = optimal_interval(out, cluster.gpus());
-  if (!r.has_planned_pause()) out.planned_pause = out.restart;
-  if (!out.hot_spares) {  // a replacement is always at hand
-    out.hardware_share = 0;
-    out.spare_swap = out.repair = Seconds(0);
-  }
-  return out;
-}
-
-/// Defaults that a statement elsewhere puts out of force.
-bool resilience_default_idle(const proto::Resilience& r, const std::string& setting) {
-  const auto is = [&](const char* field) { return setting.starts_with(std::string("resilience.") + field + " ="); };
-  if (r.has_checkpoint_size() && (is("checkpoint_write") || is("checkpoint_read"))) return true;
-  return !r.has_hot_spares() && (is("hardware_share") || is("spare_swap") || is("repair"));
-}
 
 /// A file when there is one or the text looks like a path, else an entry of the library.
 std::string scenario_path(const std::string& file_or_name, const Libraries& libraries) {
@@ -470,35 +434,14 @@ class Resolver {
 
   void resilience() {
     if (!sound("resilience")) return;
-    const proto::Resilience& r = in_.resilience();
-    if (r.has_checkpoint_size() && (r.has_checkpoint_write() || r.has_checkpoint_read())) {
-      add("resilience.checkpoint_size", "a size beside checkpoint_write or checkpoint_read",
-          "either the times, or checkpoint_size with storage_bandwidth");
-    }
-    if (r.has_checkpoint_size() != r.has_storage_bandwidth()) {
-      add(r.has_checkpoint_size() ? "resilience.storage_bandwidth" : "resilience.checkpoint_size", "nothing",
-          "checkpoint_size and storage_bandwidth, or neither");
-    }
-    if (cluster_known_ && sound("resilience")) out_.resilience = resilience_of(r, out_.cluster);
+    check_checkpoint_fields(in_.resilience(), places_, faults_);
+    if (cluster_known_ && sound("resilience")) out_.resilience = resilience_of(in_.resilience(), out_.cluster);
   }
 
-  /// Checkpoints and failures must leave time to train.
   void check_resilience() {
     const bool in_force = in_.has_resilience() || in_.has_run() || in_.rl().has_run() || in_.has_cluster_life();
     if (!in_force || !cluster_known_ || !sound("resilience")) return;
-    const proto::Resilience& stated = in_.resilience();
-    const ResilienceConfig& r = out_.resilience;
-    if (stated.checkpoint_interval() != "optimal" && r.checkpoint_interval <= r.checkpoint_write) {
-      add("resilience.checkpoint_interval", quoted(stated.checkpoint_interval()),
-          fmt::format("more than writing takes, checkpoint_write = {:g} s", r.checkpoint_write.value()));
-    }
-    const double failures_per_second = r.failures_per_gpu_hour / 3600 * out_.cluster.gpus();
-    const Seconds standstill = r.restart + r.checkpoint_read + r.checkpoint_write;
-    if (failures_per_second * standstill.value() < 1) return;
-    add("resilience.failure_rate",
-        fmt::format("{}, a failure every {:.3g} s on {} GPUs", quoted(stated.failure_rate()), 1 / failures_per_second,
-                    out_.cluster.gpus()),
-        fmt::format("more time between failures than restarting and a checkpoint take, {:g} s", standstill.value()));
+    check_time_to_train(in_.resilience(), out_.resilience, out_.cluster.gpus(), places_, faults_);
   }
 
   void defaults() {
