@@ -284,9 +284,8 @@ constexpr ModelClass kModelClasses[] = {
      .head_norms = HeadNorms::per_head},
     {.architecture = "Dots1ForCausalLM", .model_type = "dots1", .experts = true, .head_norms = HeadNorms::per_head},
     {.architecture = "Grok1ForCausalLM",  // Grok 2, as published; a network beside the experts (residual_moe)
-     .model_type = "grok-2",
+     .model_type = "git",
      .experts = true,
-     .expert_width = ExpertWidth::ffn,
      .norms = 4},
     {.architecture = "Grok1ModelForCausalLM",
      .model_type = "grok-1",

@@ -142,6 +142,19 @@ void check_types(ConfigReader& config) {
   }
 }
 
+/// Layers that use keys and values of a layer before them have no place in a model file.
+void note_shared_caches(ConfigReader& config) {
+  const int layers = config.model().layers();
+  const int factor = config.whole("cla_share_factor", 2, 1, 1000);
+  const int sharing = config.flag("use_cla", false) ? layers - (layers + factor - 1) / factor
+                                                    : config.whole("num_kv_shared_layers", 0, 0, 100'000);
+  if (sharing == 0 || sharing >= layers) return;
+  config.note(config.has("use_cla") ? "use_cla" : "num_kv_shared_layers",
+              fmt::format("{} of {} layers use keys and values of others; here each has its own: cache and key-value "
+                          "projections come out {:.2g} times too large",
+                          sharing, layers, static_cast<double>(layers) / (layers - sharing)));
+}
+
 }  // namespace
 
 void read_layers(ConfigReader& config) {
@@ -174,6 +187,7 @@ void read_layers(ConfigReader& config) {
   proto::Model& model = config.model();
   model.set_tied_embeddings(config.flag("tie_word_embeddings", family.tied));
   if (family.norms != 2) model.set_norms_per_layer(family.norms);
+  note_shared_caches(config);
   constexpr int kRowsBefore = 2;  // OPT counts positions from 2 on
   if (family.learned_positions)
     model.set_learned_positions(model.max_positions() + (family.model_type == "opt" ? kRowsBefore : 0));

@@ -328,6 +328,20 @@ TEST_CASE("what classes leave unsaid: tied embeddings, windows, gates, biases, p
   CHECK(count_parameters(falcon).total / 1e9 == Approx(6.92).epsilon(0.003));
 }
 
+TEST_CASE("Grok 2 is gated and has a network beside its experts; an unknown class ties its embeddings") {
+  // xai-org/grok-2: 270 B.
+  CHECK(billions(R"({"architectures": ["Grok1ForCausalLM"], "hidden_act": "gelu", "hidden_size": 8192,
+    "intermediate_size": 32768, "moe_intermediate_size": 16384, "max_position_embeddings": 131072,
+    "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 128, "num_hidden_layers": 64,
+    "num_experts_per_tok": 2, "num_local_experts": 8, "residual_moe": true, "vocab_size": 131072,
+    "tie_word_embeddings": false})") == Approx(269.5).epsilon(0.005));
+  const std::string unknown = R"({"architectures": ["MineForCausalLM"], "hidden_act": "silu",
+    "hidden_size": 1024, "intermediate_size": 4096, "max_position_embeddings": 4096, "num_attention_heads": 16,
+    "num_key_value_heads": 16, "num_hidden_layers": 8, "vocab_size": 32000, "use_cla": true, "cla_share_factor": 2})";
+  CHECK(imported(unknown).model.tied_embeddings);
+  CHECK_THAT(notes_of(unknown), ContainsSubstring("4 of 8 layers use keys and values of others"));
+}
+
 TEST_CASE("gpt-oss: windows in every second layer, sinks, biases of experts") {
   const ModelConfig model = imported(kConfigs.at("gpt-oss-120b")).model;
   CHECK(model.attention.window.tokens == 128);
