@@ -143,7 +143,7 @@ class Reader {
     fit.die.clock = Hertz(positive(message.clock_mhz(), path + ".clock_mhz") * 1e6);
     fit.die.bf16_peak_per_sm =
         FlopPerSecond(positive(message.bf16_peak_gflops_per_sm(), path + ".bf16_peak_gflops_per_sm") * 1e9);
-    fit.die.sms = message.sms();
+    fit.die.sms = static_cast<int>(positive(message.sms(), path + ".sms"));
     fit.die.fp8_peak_per_sm = FlopPerSecond(message.fp8_peak_gflops_per_sm() * 1e9);
     fit.source = {message.source(), message.date(), true};
     fit.parameters = with_values(*family, parameters(message, *family, path));
