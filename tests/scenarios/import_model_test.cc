@@ -335,7 +335,7 @@ TEST_CASE("Grok 2 is gated and has a network beside its experts; an unknown clas
     "num_attention_heads": 64, "num_key_value_heads": 8, "head_dim": 128, "num_hidden_layers": 64,
     "num_experts_per_tok": 2, "num_local_experts": 8, "residual_moe": true, "vocab_size": 131072,
     "tie_word_embeddings": false})") == Approx(269.5).epsilon(0.005));
-  const std::string unknown = R"({"architectures": ["MineForCausalLM"], "hidden_act": "silu",
+  const std::string unknown = R"({"architectures": ["MineForCausalLM"], "model_type": "mine", "hidden_act": "silu",
     "hidden_size": 1024, "intermediate_size": 4096, "max_position_embeddings": 4096, "num_attention_heads": 16,
     "num_key_value_heads": 16, "num_hidden_layers": 8, "vocab_size": 32000, "use_cla": true, "cla_share_factor": 2})";
   CHECK(imported(unknown).model.tied_embeddings);

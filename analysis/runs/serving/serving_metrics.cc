@@ -375,7 +375,11 @@ constexpr MetricRow<ServingReport> kServingCostRows[] = {
      },
      show::usd},
     {"margin", "1", "margin", "(revenue - cost) / cost: 5.45 is what is published as \"545 %\"",
-     if_priced<[](ServingRef s) { return s.cost.margin(); }>, show::share},
+     [](ServingRef s) -> MetricValue {
+       if (s.cost.revenue <= UsdPerSecond(0)) return Absent{"tokens have no price"};
+       return as::number(s.cost.margin());
+     },
+     show::share},
     {"gpu_usd_per_hour", "USD/h", "price of a GPU-hour", "What a GPU costs per hour",
      if_priced<[](ServingRef s) { return s.scenario.price.gpu.value() * 3600; }>, show::small_usd},
     {"usd_per_million_cached_tokens", "USD", "10^6 cached tokens",
