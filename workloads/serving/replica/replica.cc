@@ -6,7 +6,8 @@
 namespace flopcast {
 namespace {
 
-/// Two passes without a branch that depends on the numbers: half the time of std::min_element on 144 groups.
+/// Two passes without a branch that depends on the numbers: on 144 groups a sixth faster than std::min_element (143
+/// against 168 ns), on 32 the same.
 std::size_t first_least(const std::vector<std::int64_t>& costs) {
   std::int64_t least = costs.front();
   for (const std::int64_t cost : costs) least = cost < least ? cost : least;
