@@ -79,6 +79,14 @@ TEST_CASE("tokens that nobody pays for have no margin", "[what-if]") {
   CHECK(std::holds_alternative<Absent>(metric(all, "cost.margin").value));
 }
 
+TEST_CASE("GPUs that cost nothing leave no margin to tell", "[what-if]") {
+  std::string text = kLone.substr(0, kLone.find("price {"));
+  text.insert(text.find("  replicas"), "  token_prices { input: 0.2 cached: 0.1 output: 2 source: \"assumed\" }\n");
+  const std::vector<Metric> all = metrics(run_with(text, {}));
+  CHECK(std::holds_alternative<Absent>(metric(all, "cost.margin").value));
+  CHECK(metric(all, "cost.revenue_usd_per_day").number().value_or(0) > 0);
+}
+
 TEST_CASE("documents are no longer than their sequence", "[what-if]") {
   const std::string mfu = "training.mfu_bf16_causal";
   CHECK(step({"training.batch.document_length=100000"}, mfu) == step({}, mfu));

@@ -355,6 +355,17 @@ MetricValue if_priced(ServingRef s) {
   if (!s.cost.priced) return Absent{"GPUs have no price"};
   return as::number(Figure(s));
 }
+/// Of one whose tokens have a price.
+template <auto Figure>
+MetricValue if_sold(ServingRef s) {
+  if (s.cost.revenue <= UsdPerSecond(0)) return Absent{"tokens have no price"};
+  return as::number(Figure(s));
+}
+/// Of one where both have.
+template <auto Figure>
+MetricValue if_sold_and_priced(ServingRef s) {
+  return s.cost.priced ? if_sold<Figure>(s) : if_priced<Figure>(s);
+}
 double usd_per_day(ServingRef s, UsdPerSecond rate) {
   return rate.value() * 86400.0 * s.serving().replicas_per_replica();
 }
@@ -369,17 +380,9 @@ constexpr MetricRow<ServingReport> kServingCostRows[] = {
     {"usd_per_day", "USD/day", "cost per day", "Cost of all GPUs that are paid for, per day",
      if_priced<[](ServingRef s) { return usd_per_day(s, s.cost.rate); }>, show::usd},
     {"revenue_usd_per_day", "USD/day", "revenue per day", "Tokens at the prices they are sold for, per day",
-     [](ServingRef s) -> MetricValue {
-       if (s.cost.revenue <= UsdPerSecond(0)) return Absent{"tokens have no price"};
-       return as::number(usd_per_day(s, s.cost.revenue));
-     },
-     show::usd},
+     if_sold<[](ServingRef s) { return usd_per_day(s, s.cost.revenue); }>, show::usd},
     {"margin", "1", "margin", "(revenue - cost) / cost: 5.45 is what is published as \"545 %\"",
-     [](ServingRef s) -> MetricValue {
-       if (s.cost.revenue <= UsdPerSecond(0)) return Absent{"tokens have no price"};
-       return as::number(s.cost.margin());
-     },
-     show::share},
+     if_sold_and_priced<[](ServingRef s) { return s.cost.margin(); }>, show::share},
     {"gpu_usd_per_hour", "USD/h", "price of a GPU-hour", "What a GPU costs per hour",
      if_priced<[](ServingRef s) { return s.scenario.price.gpu.value() * 3600; }>, show::small_usd},
     {"usd_per_million_cached_tokens", "USD", "10^6 cached tokens",
