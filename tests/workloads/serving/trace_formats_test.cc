@@ -5,6 +5,7 @@
 #include "sim/base/diagnostic.h"
 #include "tests/catch.h"
 #include "tests/workloads/serving/temporary_file.h"
+#include "tests/workloads/serving/trace_records.h"
 #include "workloads/serving/traffic/traces/byte_source.h"
 #include "workloads/serving/traffic/traffic.h"
 
@@ -12,15 +13,6 @@ namespace flopcast {
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
-
-std::vector<TraceRecord> records_of(TraceOptions options) {
-  TraceReader reader(options);
-  TraceFaults faults(options.path);
-  std::vector<TraceRecord> records;
-  for (TraceRecord record; reader.next(record, faults);) records.push_back(record);
-  faults.throw_if_any();
-  return records;
-}
 
 struct FormatCase {
   std::string name;  ///< of the format; empty: refused

@@ -7,20 +7,12 @@
 #include "sim/base/random.h"
 #include "tests/catch.h"
 #include "tests/workloads/serving/temporary_file.h"
+#include "tests/workloads/serving/trace_records.h"
 
 namespace flopcast {
 namespace {
 
 using Catch::Matchers::ContainsSubstring;
-
-std::vector<TraceRecord> read(const TraceOptions& options) {
-  TraceReader reader(options);
-  TraceFaults faults(options.path);
-  std::vector<TraceRecord> records;
-  for (TraceRecord record; reader.next(record, faults);) records.push_back(record);
-  faults.throw_if_any();
-  return records;
-}
 
 /// What is wrong with a trace, without the name of the file.
 std::string faults_of(const std::string& contents, TraceOptions options = {}) {
@@ -44,7 +36,7 @@ const std::string kAzure =
 
 TEST_CASE("Azure's traces are read, midnight passed", "[workloads][serving]") {
   const TemporaryFile file(kAzure);
-  const std::vector<TraceRecord> records = read({.path = file.path()});
+  const std::vector<TraceRecord> records = records_of({.path = file.path()});
   REQUIRE(records.size() == 3);
   CHECK(records[0].at == Seconds(0));
   CHECK(records[1].at.value() == Approx(4.314579).epsilon(1e-12));
@@ -60,7 +52,7 @@ TEST_CASE("times of day may carry a zone", "[workloads][serving]") {
       "2024-05-10 00:00:00.009930+00:00,1,1\r\n"
       "2024-05-10T02:00:01.009930+02:00,1,1\r\n"
       "2024-05-10 00:00:02Z,1,1");
-  const std::vector<TraceRecord> records = read({.path = file.path()});
+  const std::vector<TraceRecord> records = records_of({.path = file.path()});
   REQUIRE(records.size() == 3);
   CHECK(records[1].at.value() == Approx(1));
   CHECK(records[2].at.value() == Approx(1.99007));
@@ -70,28 +62,28 @@ TEST_CASE("Bailian's turns count seconds and blocks of 16 tokens, with ids or wi
   const std::string turn = "{\"chat_id\": 159, \"parent_chat_id\": -1, \"timestamp\": ";
   const std::string lengths = ", \"input_length\": 40, \"output_length\": 132, \"type\": \"text\", \"turn\": 1";
   const TemporaryFile bare(turn + "61.114" + lengths + "}\n" + turn + "136.5" + lengths + "}\n");
-  const std::vector<TraceRecord> records = read({.path = bare.path()});
+  const std::vector<TraceRecord> records = records_of({.path = bare.path()});
   REQUIRE(records.size() == 2);
   CHECK(TraceReader({.path = bare.path()}).format().name == "bailian");
   CHECK(records[1].at.value() == Approx(75.386));
   const TemporaryFile with_ids(turn + "1" + lengths + ", \"hash_ids\": [7, 8, 9]}\n");
-  CHECK(read({.path = with_ids.path()})[0].blocks.size() == 2);  // the third is not full
+  CHECK(records_of({.path = with_ids.path()})[0].blocks.size() == 2);  // the third is not full
   CHECK(records[0].session == 1);
 }
 
 TEST_CASE("other tables are known by their columns, in any order", "[workloads][serving]") {
   const TemporaryFile vidur("arrived_at,num_prefill_tokens,num_decode_tokens\n5.5,4808,10\n6.5,3180,8\n");
-  CHECK(read({.path = vidur.path()}).back().at == Seconds(1));
+  CHECK(records_of({.path = vidur.path()}).back().at == Seconds(1));
   const TemporaryFile lengths("num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n3772,54,3826,69.85\n");
   CHECK(scan_trace({.path = lengths.path()}).has_times() == false);
-  CHECK(read({.path = lengths.path()})[0].output_tokens == 54);
+  CHECK(records_of({.path = lengths.path()})[0].output_tokens == 54);
   const TemporaryFile burst(
       "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
       "5,ChatGPT,472,18,490,Conversation log\n45,ChatGPT,1087,230,1317,Conversation log\n");
   CHECK(scan_trace({.path = burst.path()}).format->name == "burstgpt");
-  CHECK(read({.path = burst.path()})[1].at == Seconds(40));
+  CHECK(records_of({.path = burst.path()})[1].at == Seconds(40));
   const TemporaryFile own("\xef\xbb\xbfoutput_tokens,arrival_s,input_tokens\n3,0,100\n");
-  CHECK(read({.path = own.path()})[0].input_tokens == 100);
+  CHECK(records_of({.path = own.path()})[0].input_tokens == 100);
 }
 
 std::string mooncake(const std::string& time, int input, int output, const std::string& ids) {
@@ -103,7 +95,7 @@ TEST_CASE("Mooncake's traces keep the ids of full blocks", "[workloads][serving]
   const TemporaryFile file(mooncake("0", 1024, 5, "0, 1") + mooncake("27000", 1025, 7, "0, 7, 8") +
                            "{\"type\":\"text\",\"extra\":[1,{\"a\":\"]\"}],\"timestamp\":27500,\"input_length\":3,"
                            "\"output_length\":1,\"hash_ids\":[9]}\n\n");
-  const std::vector<TraceRecord> records = read({.path = file.path()});
+  const std::vector<TraceRecord> records = records_of({.path = file.path()});
   REQUIRE(records.size() == 3);
   CHECK(records[1].at == Seconds(27));
   CHECK(records[0].blocks.runs().size() == 1);
@@ -116,12 +108,12 @@ TEST_CASE("Mooncake's traces keep the ids of full blocks", "[workloads][serving]
 TEST_CASE("rates, lengths, windows and samples change what is taken", "[workloads][serving]") {
   const TemporaryFile file(mooncake("0", 1024, 5, "0, 1") + mooncake("2000", 2048, 7, "0, 7, 8, 9") +
                            mooncake("4000", 512, 7, "0"));
-  const std::vector<TraceRecord> records = read({.path = file.path(),
-                                                 .rate_scale = 2,
-                                                 .input_scale = 0.5,
-                                                 .output_scale = 0.01,
-                                                 .from = Seconds(1),
-                                                 .until = Seconds(4)});
+  const std::vector<TraceRecord> records = records_of({.path = file.path(),
+                                                       .rate_scale = 2,
+                                                       .input_scale = 0.5,
+                                                       .output_scale = 0.01,
+                                                       .from = Seconds(1),
+                                                       .until = Seconds(4)});
   REQUIRE(records.size() == 1);
   CHECK(records[0].at == Seconds(0.5));
   CHECK(records[0].input_tokens == 1024);
@@ -131,9 +123,9 @@ TEST_CASE("rates, lengths, windows and samples change what is taken", "[workload
   std::string many = "arrival_s,input_tokens,output_tokens\n";
   for (int i = 0; i < 20'000; ++i) many += std::to_string(i) + ",1,1\n";
   const TemporaryFile long_file(many);
-  const auto kept = static_cast<double>(read({.path = long_file.path(), .keep_one_in = 10}).size());
+  const auto kept = static_cast<double>(records_of({.path = long_file.path(), .keep_one_in = 10}).size());
   CHECK(kept == Approx(2000).margin(5 * 45));
-  CHECK(read({.path = long_file.path(), .keep_one_in = 10}).size() == static_cast<std::size_t>(kept));
+  CHECK(records_of({.path = long_file.path(), .keep_one_in = 10}).size() == static_cast<std::size_t>(kept));
 }
 
 TEST_CASE("every bad line is named with its place, all at once", "[workloads][serving]") {
