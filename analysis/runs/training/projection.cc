@@ -164,6 +164,12 @@ TrainingConfig phase_config(const TrainingConfig& base, const TrainingPhase& pha
   return config;
 }
 
+double tokens_to_train(const Scenario& scenario) {
+  double tokens = 0;
+  for (const TrainingPhase& phase : scenario.phases) tokens += phase.given_gpu_hours ? 0 : phase.tokens;
+  return tokens;
+}
+
 std::string phase_plan_field(const TrainingPhase& phase) { return "run.phase[" + phase.name + "].plan"; }
 
 StepTimeLine StepTimeLine::through(int few, Seconds at_few, int many, Seconds at_many) {

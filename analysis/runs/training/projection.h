@@ -76,6 +76,9 @@ struct Projection {
 /// The step of a phase.
 TrainingConfig phase_config(const TrainingConfig& base, const TrainingPhase& phase);
 
+/// Tokens of all phases that are predicted, not given as GPU-hours.
+double tokens_to_train(const Scenario& scenario);
+
 /// Where a phase's plan stands in the scenario, for diagnostics.
 std::string phase_plan_field(const TrainingPhase& phase);
 

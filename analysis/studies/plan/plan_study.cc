@@ -9,6 +9,7 @@
 #include "analysis/face/resolve.h"
 #include "analysis/render/format.h"
 #include "analysis/runs/metrics.h"
+#include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/run.h"
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/diagnostic.h"
@@ -129,13 +130,6 @@ bool asks_for_projection(std::span<const MetricExpression> where) {
     }
   }
   return false;
-}
-
-/// Tokens of the run's phases that are predicted.
-double tokens_of_run(const Scenario& scenario) {
-  double tokens = 0;
-  for (const TrainingPhase& phase : scenario.phases) tokens += phase.given_gpu_hours ? 0 : phase.tokens;
-  return tokens;
 }
 
 struct Searched {
@@ -478,7 +472,7 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
       plan.tokens_per_day = numbers[3];
       if (numbers[4] >= 0) plan.accepted = numbers[4] > 0;
       plan.fits = plan.memory <= base.cluster.node.gpu.hbm_usable();
-      if (const double tokens = tokens_of_run(base); tokens > 0) {
+      if (const double tokens = tokens_to_train(base); tokens > 0) {
         plan.days = tokens / plan.tokens_per_day;
         plan.gpu_hours = plan.days * 24 * space.gpus;
         plan.usd = (base.price.gpu * hours(plan.gpu_hours)).value();

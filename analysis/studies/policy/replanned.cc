@@ -10,6 +10,7 @@
 #include "analysis/face/run.h"
 #include "analysis/render/format.h"
 #include "analysis/runs/serving/saturation.h"
+#include "analysis/runs/training/projection.h"
 #include "analysis/studies/compare/scenario_fields.h"
 #include "analysis/studies/compare/served.h"
 #include "analysis/studies/plan/plan_study.h"
@@ -34,12 +35,6 @@ std::string fault_of(const InputError& error) {
   std::string text = d.field.empty() ? d.found : d.field + ": " + d.found;
   if (!d.expected.empty()) text += ", expected " + d.expected;
   return text;
-}
-
-double tokens_to_train(const Scenario& scenario) {
-  double tokens = 0;
-  for (const TrainingPhase& phase : scenario.phases) tokens += phase.given_gpu_hours ? 0 : phase.tokens;
-  return tokens;
 }
 
 class Replanner {

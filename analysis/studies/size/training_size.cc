@@ -9,6 +9,7 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
 #include "analysis/runs/metrics.h"
+#include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/size/size_search.h"
 #include "sim/base/diagnostic.h"
@@ -34,7 +35,7 @@ class TrainingSizing {
     check(open.scenario);
     size_.base = open.scenario;
     size_.date = options_.date ? options_.date : open.scenario.date;
-    for (const TrainingPhase& phase : open.scenario.phases) size_.tokens += phase.given_gpu_hours ? 0 : phase.tokens;
+    size_.tokens = tokens_to_train(open.scenario);
     if (size_.tokens <= 0) refuse("run", "no tokens to train on", "run { phase { tokens: \"...\" } }");
     const std::vector<std::string> nodes = nodes_to_try(options_.nodes, options_.for_china, size_.base, libraries());
     for (const std::string& node : nodes) try_node(node);
