@@ -87,9 +87,7 @@ void add_claims_command(Command& program) {
             .value_name("FILE");
         command.option("--html", a.html, "Write a page with every claim, its readings and its verdict")
             .value_name("FILE");
-        command.option("-j,--workers", a.workers, "Claims at a time (default: one per core); the result is the same")
-            .value_name("N")
-            .between(1, 1024);
+        add_workers_option(command, a.workers, "Claims");
         add_library_option(command, a.library_folders);
       },
       run_claims);

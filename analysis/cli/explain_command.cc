@@ -111,11 +111,7 @@ void add_explain_command(Command& program) {
         command.option("--json", arguments.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");
         command.option("--html", arguments.html, "Write a page with what each mechanism adds").value_name("FILE");
-        command
-            .option("-j,--workers", arguments.workers,
-                    "Replays at a time (default: one per core); the result is the same")
-            .value_name("N")
-            .between(1, 1024);
+        add_workers_option(command, arguments.workers);
       },
       run_explain);
 }

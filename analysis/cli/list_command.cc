@@ -47,6 +47,10 @@ std::vector<LibraryRow> policy_rows(std::span<const Row> table) {
   return rows;
 }
 
+constexpr const char* kKinds[] = {"gpus",     "nodes",      "fabrics",    "clusters",   "models",      "software",
+                                  "engines",  "frameworks", "clients",    "schedules",  "collectives", "routers",
+                                  "batching", "admission",  "preemption", "algorithms", "metrics",     "scenarios"};
+
 std::vector<LibraryRow> rows_of(const ListArguments& arguments) {
   if (arguments.kind == "algorithms") return policy_rows(algorithms());
   if (arguments.kind == "routers") return policy_rows(routers());
@@ -54,9 +58,7 @@ std::vector<LibraryRow> rows_of(const ListArguments& arguments) {
   if (arguments.kind == "batching") return policy_rows(batching_policies());
   if (arguments.kind == "admission") return policy_rows(admission_policies());
   if (arguments.kind == "preemption") return policy_rows(preemption_policies());
-  const std::vector<std::string> kinds{"gpus",      "nodes",       "fabrics", "clusters",   "models",    "software",
-                                       "schedules", "collectives", "routers", "batching",   "admission", "preemption",
-                                       "metrics",   "scenarios",   "engines", "frameworks", "clients"};
+  const std::vector<std::string> kinds(std::begin(kKinds), std::end(kKinds));
   if (std::find(kinds.begin(), kinds.end(), arguments.kind) == kinds.end())
     throw InputError(Diagnostic{"", 0, 0, "KIND", quoted(arguments.kind), one_of(arguments.kind, kinds),
                                 nearest_name(arguments.kind, kinds)});
@@ -88,12 +90,7 @@ void add_list_command(Command& program) {
   program.add_command<ListArguments>(
       "list", "Show what the libraries hold, with sources",
       [](Command& command, ListArguments& arguments) {
-        command
-            .option("KIND", arguments.kind,
-                    "gpus, nodes, fabrics, clusters, models, software, engines, frameworks, schedules, collectives, "
-                    "routers, clients, "
-                    "batching, admission, preemption, algorithms, metrics or scenarios")
-            .required();
+        command.option("KIND", arguments.kind, fmt::format("One of {}", fmt::join(kKinds, ", "))).required();
         add_library_option(command, arguments.library_folders);
         command.flag("--markdown", arguments.markdown, "Of metrics: as a page of Markdown");
       },

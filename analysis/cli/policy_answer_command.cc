@@ -107,15 +107,7 @@ void add_policy_answer(Command& policy) {
         command.option("--tpot", a.tpot, "Promised time per output token, where a service promises nothing")
             .value_name("TIME")
             .show_default();
-        command.option("--allow", a.allowed, "An outcome that counts as free, such as \"3A090.b (NAC eligible)\"")
-            .value_name("OUTCOME")
-            .repeated();
-        command.option("--headroom", a.headroom, "How many times the scenario's own figures a design may have")
-            .between(0.01, 100.0)
-            .show_default();
-        command.option("--largest-area", a.largest_area, "Compute dies of one package of a design, mm2")
-            .between(1.0, 100000.0)
-            .show_default();
+        add_design_options(command, a.allowed, a.headroom, a.largest_area);
         add_rules_option(command, a.rule_files);
         command.option("-j", a.workers, "Processes at work; 0: one per core").between(0, 1024).show_default();
         command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")

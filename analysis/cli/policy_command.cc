@@ -191,24 +191,14 @@ void add_frontier(Command& policy) {
         a.scenario.add_to(command);
         command.option("--rule", a.rules, "A rule to respect; may be repeated").value_name("ID").repeated();
         command.option("--date", a.date, "The rules and letters of this day").value_name("DAY");
-        command.option("--allow", a.allowed, "An outcome that counts as free, such as \"3A090.b (NAC eligible)\"")
-            .value_name("OUTCOME")
-            .repeated();
-        command.option("--headroom", a.headroom, "How many times the GPU's own figures a chip may have")
-            .between(0.01, 100.0)
-            .show_default();
-        command.option("--largest-area", a.largest_area, "Compute dies of one package, mm2")
-            .between(1.0, 100000.0)
-            .show_default();
+        add_design_options(command, a.allowed, a.headroom, a.largest_area);
         add_rules_option(command, a.rule_files);
         command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");
         command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
             .value_name("FILE");
         command.option("--html", a.html, "Write a page with the frontier as a picture").value_name("FILE");
-        command.option("-j,--workers", a.workers, "Replays at a time (default: one per core); the result is the same")
-            .value_name("N")
-            .between(1, 1024);
+        add_workers_option(command, a.workers);
       },
       run_frontier);
 }
@@ -219,6 +209,18 @@ void add_rules_option(Command& command, std::vector<std::string>& files) {
   command.option("--rules", files, "File with rules of your own, added to or replacing the program's")
       .value_name("FILE")
       .repeated();
+}
+
+void add_design_options(Command& command, std::vector<std::string>& allowed, double& headroom, double& largest_area) {
+  command.option("--allow", allowed, "An outcome that counts as free, such as \"3A090.b (NAC eligible)\"")
+      .value_name("OUTCOME")
+      .repeated();
+  command.option("--headroom", headroom, "How many times the scenario's own figures a design may have")
+      .between(0.01, 100.0)
+      .show_default();
+  command.option("--largest-area", largest_area, "Compute dies of one package of a design, mm2")
+      .between(1.0, 100000.0)
+      .show_default();
 }
 
 std::vector<const ExportRule*> rules_to_respect(const std::vector<std::string>& ids, const std::optional<Date>& day,

@@ -14,6 +14,14 @@ void add_replay_options(Command& command, std::string& engine, bool& allow_oom) 
   command.flag("--allow-oom", allow_oom, "Replay a plan that does not fit into memory");
 }
 
+void add_workers_option(Command& command, int& workers, std::string_view things) {
+  command
+      .option("-j,--workers", workers,
+              std::string(things) + " at a time (default: one per core); the result is the same")
+      .value_name("N")
+      .between(1, 1024);
+}
+
 void set_engine(RunSettings& settings, std::string_view engine) {
   settings.sharing = engine == "ideal" ? Sharing::ideal : Sharing::max_min;
   // The program has no thread while it replays, so that SimGrid may be forked.
