@@ -190,14 +190,14 @@ struct ExchangeRow {
 
 void add_exchange_rows(const CsvTable& table, std::size_t i, int nodes, const NodeSpec& node,
                        const ClusterSpec& cluster, std::vector<ExchangeRow>& rows) {
-  constexpr double kHidden = 7168;
+  constexpr double kTokenElements = 7168;
   for (const bool dispatch : {true, false}) {
     ExchangeRow row;
     row.shape = {table.number(i, "num_token"),
                  8,
                  8 * nodes,
                  8,
-                 Bytes(kHidden * (dispatch ? 1 + kScaleBytesPerElement : 2)),
+                 Bytes(kTokenElements * (dispatch ? 1 + kScaleBytesPerElement : 2)),
                  endpoint_bandwidth(cluster),
                  node_link_bandwidth(node)};
     row.us = table.number(i, dispatch ? "dispatch_avg_t_us" : "combine_avg_t_us");

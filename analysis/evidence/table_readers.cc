@@ -49,8 +49,7 @@ AttentionShape decode(double batch, double keys, double heads, double kv_heads, 
   return shape;
 }
 
-// ------------------------------------------------------------------------------------------ one reader per
-// layout
+// ------------------------------------------------------------------------------------------ one reader per layout
 
 void aiconfigurator_gemm(const CsvTable& table, Collector& out) {
   for (std::size_t i = 0; i < table.size(); ++i) {
@@ -58,8 +57,7 @@ void aiconfigurator_gemm(const CsvTable& table, Collector& out) {
     Measurement& m = out.add(dense(table.number(i, "m"), table.number(i, "n"), table.number(i, "k"),
                                    fp8 ? Precision::fp8 : Precision::bf16, fp8 ? Scaling::blocks : Scaling::none),
                              table.number(i, "latency") * 1e3);
-    // Narrow outputs give it away: these rows take as long as the GEMM plus one pass over [m,k] in BF16 and
-    // FP8.
+    // Narrow outputs give it away: these rows take as long as the GEMM plus one pass over [m,k] in BF16 and FP8.
     m.with_cast = m.wide_tile_trap = fp8;
     // Long dense products run into the board's power limit, and the clock falls: an H100 at 1,980 MHz is 20 % faster.
     constexpr double kLongUs = 300, kShareOfPeak = 0.5;

@@ -50,18 +50,20 @@ double hbm_bytes_per_us(const GpuSpec& gpu, const Conditions& conditions) {
 Machine machine_of(const GpuSpec& gpu, const DieFigures& die, Precision precision, const Conditions& conditions) {
   const double clock = gpu.boost_clock / die.clock;
   const double own_bf16 = gpu.bf16_peak.value() / gpu.sms, own = gpu.peak(precision).value() / gpu.sms;
-  const bool of_die = die_of(gpu).name == die.name;
+  const bool same_die = die_of(gpu).name == die.name;
+  const auto capped = [&](double peak, FlopPerSecond of_die) {
+    return same_die ? peak_of_die(peak, of_die.value(), clock, gpu.sms, die.sms) : peak;
+  };
   Machine machine;
   machine.sms = conditions.sms == 0 ? gpu.sms : conditions.sms;
   machine.all_sms = gpu.sms;
   double peak = own;
-  if (of_die && precision != Precision::fp32 && precision != Precision::fp4) {
+  if (precision != Precision::fp32 && precision != Precision::fp4) {
     const bool fp8 = precision == Precision::fp8 && gpu.fp8_peak > FlopPerSecond(0);
-    peak = peak_of_die(own, (fp8 ? die.fp8_peak_per_sm : die.bf16_peak_per_sm).value(), clock, gpu.sms, die.sms);
+    peak = capped(own, fp8 ? die.fp8_peak_per_sm : die.bf16_peak_per_sm);
   }
   machine.flop_per_us_and_sm = peak * kOneMicrosecond * conditions.clock;
-  const double bf16 = of_die ? peak_of_die(own_bf16, die.bf16_peak_per_sm.value(), clock, gpu.sms, die.sms) : own_bf16;
-  machine.bf16_per_us_and_sm = bf16 * kOneMicrosecond * conditions.clock;
+  machine.bf16_per_us_and_sm = capped(own_bf16, die.bf16_peak_per_sm) * kOneMicrosecond * conditions.clock;
   machine.hbm_bytes_per_us = hbm_bytes_per_us(gpu, conditions);
   machine.load_scale =
       (gpu.architecture == die.architecture ? clock : own_bf16 / die.bf16_peak_per_sm.value()) * conditions.clock;

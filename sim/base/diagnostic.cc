@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <compare>
 #include <utility>
 
@@ -74,7 +75,6 @@ std::vector<std::string> words_of(std::string_view name) {
   return words;
 }
 
-/// The `count` candidates that share most words with `name`; of equals those with the smallest edit distance.
 /// "vllm-0.13": 0 and 13.
 std::vector<double> numbers_in(std::string_view name) {
   constexpr std::size_t kMostDigits = 15;  // exact in a double
@@ -101,6 +101,7 @@ bool nearer_in_numbers(std::string_view name, std::string_view a, std::string_vi
   return false;
 }
 
+/// The `count` candidates that share most words with `name`; of equals those with the smallest edit distance.
 std::vector<std::string> nearest_names(std::string_view name, const std::vector<std::string>& candidates,
                                        std::size_t count) {
   constexpr std::size_t kLongestName = 200;

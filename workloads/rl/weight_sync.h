@@ -1,6 +1,8 @@
 // From the trainer's layout to the engine's: what new weights cost on their way. Bytes go over the fabric as flows that
 // share links; software at the receiving end takes its own time, at rates measured of weight synchronisation alone.
 #pragma once
+#include <algorithm>
+
 #include "hwmodels/fabric/link_calibration.h"
 #include "hwmodels/fabric/topology.h"
 #include "sim/replay.h"
@@ -30,7 +32,7 @@ struct SyncRequest {
 };
 
 /// One after the other but for network and load, of which the longer one counts: buckets are loaded while others
-/// travel.
+/// travel. Where gathering is overlapped too, the longest of the three.
 struct SyncCost {
   Bytes payload;   ///< that every replica gets
   Bytes received;  ///< by each engine GPU
@@ -41,8 +43,8 @@ struct SyncCost {
   std::uint64_t contended = 0;  ///< flows that met another
   bool overlapped = false;      ///< gathering too
   Seconds total() const {
-    const Seconds moving = network > load ? network : load;
-    return host + (overlapped ? (gather > moving ? gather : moving) : gather + moving) + fixed;
+    const Seconds moving = std::max(network, load);
+    return host + (overlapped ? std::max(gather, moving) : gather + moving) + fixed;
   }
 };
 

@@ -1,6 +1,7 @@
 // What a training run is told: parallel plan, batch, precisions, recomputation, expert load, and the mechanisms that
 // can be switched off one by one to see what each costs.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>

@@ -63,6 +63,12 @@ Ticks ticks_of_us(double us) {
 }
 double us(Seconds time) { return time.value() * kMicroseconds; }
 
+/// Micro-batches that the prompts of an iteration make: each within the token budget, no more than there are stages.
+double prompt_parts(const EngineConfig& engine, std::int64_t tokens) {
+  const double budgets = std::ceil(static_cast<double>(tokens) / engine.scheduler.token_budget);
+  return std::clamp(budgets, 1.0, static_cast<double>(engine.plan.pipeline));
+}
+
 }  // namespace
 
 // ------------------------------------------------------------------------------------------------ curves
@@ -340,11 +346,6 @@ const DecodeCurve& IterationPricer::decode(std::int64_t batch) {
   if (index >= curves_.size()) curves_.resize(index + 1);
   if (!curves_[index]) curves_[index] = std::make_unique<DecodeCurve>(make_curve(batch));
   return *curves_[index];
-}
-
-double prompt_parts(const EngineConfig& engine, std::int64_t tokens) {
-  const double budgets = std::ceil(static_cast<double>(tokens) / engine.scheduler.token_budget);
-  return std::clamp(budgets, 1.0, static_cast<double>(engine.plan.pipeline));
 }
 
 Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens) {
