@@ -7,6 +7,7 @@
 #include <cassert>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 
 #include "sim/base/plain_text.h"
 
@@ -77,46 +78,66 @@ class Printer {
     const Reflection& reflection = *message.GetReflection();
     switch (field.cpp_type()) {
       case FieldDescriptor::CPPTYPE_MESSAGE:
-        append_message(reflection.GetMessage(message, &field), depth);
-        break;
+        return append_message(reflection.GetMessage(message, &field), depth);
       case FieldDescriptor::CPPTYPE_STRING:
-        append_quoted(out_, reflection.GetString(message, &field));
-        break;
+        return append_quoted(out_, reflection.GetString(message, &field));
       case FieldDescriptor::CPPTYPE_DOUBLE:
-        out_ += shortest(reflection.GetDouble(message, &field));
-        break;
+        return append(reflection.GetDouble(message, &field));
+      case FieldDescriptor::CPPTYPE_FLOAT:
+        return append(double{reflection.GetFloat(message, &field)});
       case FieldDescriptor::CPPTYPE_BOOL:
-        out_ += reflection.GetBool(message, &field) ? "true" : "false";
-        break;
+        return append(reflection.GetBool(message, &field));
       case FieldDescriptor::CPPTYPE_INT32:
-        out_ += std::to_string(reflection.GetInt32(message, &field));
-        break;
+        return append(std::int64_t{reflection.GetInt32(message, &field)});
+      case FieldDescriptor::CPPTYPE_UINT32:
+        return append(std::uint64_t{reflection.GetUInt32(message, &field)});
       case FieldDescriptor::CPPTYPE_INT64:
-        out_ += std::to_string(reflection.GetInt64(message, &field));
-        break;
+        return append(std::int64_t{reflection.GetInt64(message, &field)});
       case FieldDescriptor::CPPTYPE_UINT64:
-        out_ += std::to_string(reflection.GetUInt64(message, &field));
-        break;
-      default:
-        assert(false && "a type that report.proto does not use");
+        return append(std::uint64_t{reflection.GetUInt64(message, &field)});
+      case FieldDescriptor::CPPTYPE_ENUM:
+        return append_quoted(out_, reflection.GetEnum(message, &field)->name());
     }
   }
 
-  void append_list(const Message& message, const FieldDescriptor& field, int depth) {
+  void append_entry(const Message& message, const FieldDescriptor& field, int i, int depth) {
     const Reflection& reflection = *message.GetReflection();
-    const int size = reflection.FieldSize(message, &field);
+    switch (field.cpp_type()) {
+      case FieldDescriptor::CPPTYPE_MESSAGE:
+        return append_message(reflection.GetRepeatedMessage(message, &field, i), depth);
+      case FieldDescriptor::CPPTYPE_STRING:
+        return append_quoted(out_, reflection.GetRepeatedString(message, &field, i));
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        return append(reflection.GetRepeatedDouble(message, &field, i));
+      case FieldDescriptor::CPPTYPE_FLOAT:
+        return append(double{reflection.GetRepeatedFloat(message, &field, i)});
+      case FieldDescriptor::CPPTYPE_BOOL:
+        return append(reflection.GetRepeatedBool(message, &field, i));
+      case FieldDescriptor::CPPTYPE_INT32:
+        return append(std::int64_t{reflection.GetRepeatedInt32(message, &field, i)});
+      case FieldDescriptor::CPPTYPE_UINT32:
+        return append(std::uint64_t{reflection.GetRepeatedUInt32(message, &field, i)});
+      case FieldDescriptor::CPPTYPE_INT64:
+        return append(std::int64_t{reflection.GetRepeatedInt64(message, &field, i)});
+      case FieldDescriptor::CPPTYPE_UINT64:
+        return append(std::uint64_t{reflection.GetRepeatedUInt64(message, &field, i)});
+      case FieldDescriptor::CPPTYPE_ENUM:
+        return append_quoted(out_, reflection.GetRepeatedEnum(message, &field, i)->name());
+    }
+  }
+
+  void append(double value) { out_ += shortest(value); }
+  void append(bool value) { out_ += value ? "true" : "false"; }
+  void append(std::int64_t value) { out_ += std::to_string(value); }
+  void append(std::uint64_t value) { out_ += std::to_string(value); }
+
+  void append_list(const Message& message, const FieldDescriptor& field, int depth) {
+    const int size = message.GetReflection()->FieldSize(message, &field);
     out_ += '[';
     for (int i = 0; i < size; ++i) {
       if (i > 0) out_ += ',';
       new_line(depth + 1);
-      if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-        append_message(reflection.GetRepeatedMessage(message, &field, i), depth + 1);
-      } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) {
-        out_ += shortest(reflection.GetRepeatedDouble(message, &field, i));
-      } else {
-        assert(field.cpp_type() == FieldDescriptor::CPPTYPE_STRING && "reports repeat messages, numbers and strings");
-        append_quoted(out_, reflection.GetRepeatedString(message, &field, i));
-      }
+      append_entry(message, field, i, depth + 1);
     }
     if (size > 0) new_line(depth);
     out_ += ']';
