@@ -1,6 +1,8 @@
 #include "workloads/training/training.h"
 
+#include <algorithm>
 #include <cassert>
+#include <cstdint>
 
 namespace flopcast {
 namespace {
@@ -27,8 +29,10 @@ void OverheadRow::set(TrainingOverheads& overheads, double value) const {
 }
 
 int expert_tensor_of(const SoftwareProfile& software, const ParallelPlan& plan, const ModelConfig& model) {
-  const bool fits = model.moe.experts > 0 && plan.gpus() / plan.pipeline % (plan.expert * plan.tensor) == 0;
-  return software.expert_tensor_follows_tensor && fits ? plan.tensor : 1;
+  if (!software.expert_tensor_follows_tensor || model.moe.experts == 0) return 1;
+  // A plan that is still to be refused may state sizes of 0.
+  if (std::min({plan.pipeline, plan.expert, plan.tensor}) < 1) return 1;
+  return plan.gpus() / plan.pipeline % (std::int64_t{plan.expert} * plan.tensor) == 0 ? plan.tensor : 1;
 }
 
 std::span<const OverheadRow> overhead_rows() {
