@@ -23,7 +23,7 @@ struct PlanArguments {
   std::string json, csv, html, output, slo;
   double attainment = 0.9;
   int replays = 20, workers = 0;
-  double effort = 60'000;
+  double effort = PlanOptions().effort;
 };
 
 /// Options of the other kind of plan have no effect, which is said.

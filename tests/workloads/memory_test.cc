@@ -196,3 +196,19 @@ TEST_CASE("remedies that are said to fit do fit") {
   config.recompute = {true, true, true, false};  // "all of training.recompute but full_layer"
   CHECK(fullest(make(config, "dualpipe").tables()) < kOffered);
 }
+
+TEST_CASE("Totals without words are those of the tables") {
+  for (const char* schedule : {"1f1b", "zb_h1", "dualpipe"}) {
+    TrainingConfig config = deepseek_v3_training();
+    for (int zero = 0; zero < 4; ++zero) {
+      config.plan.zero_stage = zero;
+      config.recompute.full_layer = zero == 1;
+      config.recompute.norms = zero == 2;
+      const Case c = make(config, schedule);
+      const std::vector<MemoryTable> tables = c.tables(1.2);
+      const std::vector<Bytes> totals = memory_totals(c.config, c.stages, c.schedule, 1.2);
+      REQUIRE(totals.size() == tables.size());
+      for (std::size_t i = 0; i < totals.size(); ++i) CHECK(totals[i] == tables[i].total());
+    }
+  }
+}

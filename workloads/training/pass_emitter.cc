@@ -42,17 +42,20 @@ PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
       shards_(shards),
       shard_plan_(shard_plan),
       boundary_(static_cast<double>(prices.own_tokens()) * config.model.hidden * bytes_per_element(Precision::bf16)) {
-  const auto units = [&](auto parameters) {
+  const auto units = [](auto parameters) {
     const auto of = [&](auto fill) {
       StageContent content;
       fill(content);
-      return parameters(config, content);
+      return parameters(content);
     };
     return Units{of([](StageContent& c) { c.dense_layers = 1; }), of([](StageContent& c) { c.moe_layers = 1; }),
                  of([](StageContent& c) { c.embedding = true; }), of([](StageContent& c) { c.head = true; })};
   };
-  held_ = units(stage_parameters);
-  trained_ = units(trained_parameters);
+  const ParameterCount count = count_parameters(config.model);
+  held_ = units([&](const StageContent& content) { return stage_parameters_of(config, count, content); });
+  trained_ = config.adapter_rank == 0
+                 ? held_
+                 : units([&](const StageContent& content) { return trained_parameters(config, content); });
   const int directions = 1 + *std::max_element(schedule.direction_of.begin(), schedule.direction_of.end());
   for (int direction = 0; direction < directions; ++direction) path_.push_back(schedule.path(direction));
   for (const StageContent& stage : stages) {

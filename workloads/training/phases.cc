@@ -93,8 +93,13 @@ LayerWork work_of(const TrainingConfig& config, const LayerShape& layer) {
 /// Prices kernels with `sms` SMs, as training's software runs them.
 class Pricer {
  public:
-  Pricer(const TrainingConfig& config, const KernelModel& kernels, int sms, double clock = 1)
-      : config_(config), kernels_(kernels), sms_(sms), clock_(clock) {}
+  Pricer(const TrainingConfig& config, KernelMemo& kernels, int sms, double clock = 1)
+      : config_(config), kernels_(kernels), sms_(sms) {
+    const KernelTime unit{Seconds(1), Evidence::roofline, Joules(1), Seconds(1)};
+    const KernelTime slowed = kernels.kernels().at_clock(unit, clock);
+    stretch_ = slowed.on_sms / unit.on_sms;
+    energy_ = slowed.energy / unit.energy;
+  }
 
   /// @param host further time of the host, beside that of modules and launches
   PhaseCost cost(const LayerKernels& list, Seconds host = {}) const {
@@ -123,7 +128,7 @@ class Pricer {
       cost.exchanges.push_back({exchange, beside});
     }
     const TrainingOverheads& overheads = config_.overheads;
-    const Seconds gap = config_.cuda_graphs ? overheads.graph_gap : kernels_.kernel_gap();
+    const Seconds gap = config_.cuda_graphs ? overheads.graph_gap : kernels_.kernels().kernel_gap();
     cost.time = cost.kernel_sum + started * gap;
     cost.host = by_host * overheads.host_launch;
     if (!config_.cuda_graphs || routes_outside_graphs()) cost.host += host;
@@ -160,11 +165,18 @@ class Pricer {
     time.on_sms *= factor;
     return time;
   }
-  KernelTime slowed(const KernelTime& time) const {
-    return stretched(kernels_.at_clock(time, clock_), 1 / config_.efficiency);
+  /// As KernelModel::at_clock().
+  KernelTime slowed(KernelTime time) const {
+    if (stretch_ != 1) {
+      const Seconds on_sms = time.on_sms * stretch_;
+      time.time = time.time - time.on_sms + on_sms;
+      time.on_sms = on_sms;
+      time.energy *= energy_;
+    }
+    return stretched(time, 1 / config_.efficiency);
   }
   KernelTime price(const GemmShape& shape) const { return slowed(kernels_.gemm(shape, sms_)); }
-  KernelTime price(const LatentBlockShape& shape) const { return slowed(kernels_.latent_block(shape, sms_)); }
+  KernelTime price(const LatentBlockShape& shape) const { return slowed(kernels_.kernels().latent_block(shape, sms_)); }
   KernelTime price(const AttentionShape& shape) const {
     KernelTime time = slowed(kernels_.attention(shape, sms_));
     if (config_.attention_kernel == AttentionKernel::flash2) {
@@ -178,7 +190,7 @@ class Pricer {
       constexpr double kOperationsPerScore = 16;
       const double pairs = static_cast<double>(shape.query_length) * static_cast<double>(shape.kv_length);
       const double scores = pairs * static_cast<double>(shape.batch) * shape.query_heads * (shape.causal ? 0.5 : 1);
-      time.time += Flop(scores * kOperationsPerScore) / (kernels_.gpu().fp32_peak / 4);
+      time.time += Flop(scores * kOperationsPerScore) / (kernels_.kernels().gpu().fp32_peak / 4);
     }
     if (const FlopPerSecond most = config_.software.attention_rate; most > FlopPerSecond(0))
       time.time = std::max(time.time, flop(shape) / most);
@@ -189,9 +201,9 @@ class Pricer {
   }
 
   const TrainingConfig& config_;
-  const KernelModel& kernels_;
+  KernelMemo& kernels_;
   int sms_;
-  double clock_;
+  double stretch_, energy_;  // by the clock: of what waits for the SMs, of energy
 };
 
 /// Dropout behind a block, fused with the sum of residuals: a byte of mask per element; backward a pass of its own.
@@ -284,7 +296,7 @@ PhaseLoad load_of(const PhaseCost& cost) {
   return load;
 }
 
-PhaseLoad layer_load(const TrainingConfig& config, const LayerShape& layer, const KernelModel& kernels) {
+PhaseLoad layer_load(const TrainingConfig& config, const LayerShape& layer, KernelMemo& kernels) {
   PhaseLoad load;
   for (int phase = 0; phase < kPhases; ++phase)
     load += load_of(price_phase(static_cast<Phase>(phase), config, layer, kernels, 0));
@@ -303,13 +315,19 @@ PriceSource source_of(const LayerKernel& kernel) {
 
 PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer, const KernelModel& kernels,
                       int sms, double clock) {
+  KernelMemo memo(kernels);
+  return price_phase(phase, config, layer, memo, sms, clock);
+}
+
+PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer, KernelMemo& kernels, int sms,
+                      double clock) {
   const bool routes = layer.moe && (phase == Phase::mlp_forward || phase == Phase::mlp_backward);
   return Pricer(config, kernels, sms, clock)
       .cost(phase_kernels(phase, config, work_of(config, layer)), routes ? config.software.host_experts : Seconds());
 }
 
-PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, const KernelModel& kernels,
-                     int sms, double clock) {
+PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, KernelMemo& kernels, int sms,
+                     double clock) {
   struct Kernels {
     Edge edge;
     KernelPass pass;
@@ -332,7 +350,7 @@ PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t
   return cost;
 }
 
-PhaseCost price_optimizer(double parameters, const TrainingConfig& config, const KernelModel& kernels) {
+PhaseCost price_optimizer(double parameters, const TrainingConfig& config, KernelMemo& kernels) {
   const PrecisionPlan& p = config.precision;
   // Master weights and both moments are read and written, the gradient read, the working copy written.
   const double bytes = 2 * bytes_per_element(p.master) + 4 * bytes_per_element(p.moments) +

@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <deque>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -31,6 +32,9 @@ class StepPrices {
   /// @param exchanges what communication inside tensor and context parallel groups takes.
   StepPrices(const TrainingConfig& config, const KernelModel& kernels, const ExchangeTimes& exchanges,
              std::span<const double> rank_loads);
+  /// With what was priced for other steps. @param kernels outlives the prices.
+  StepPrices(const TrainingConfig& config, KernelMemo& kernels, const ExchangeTimes& exchanges,
+             std::span<const double> rank_loads);
   StepPrices(const StepPrices&) = delete;
   StepPrices& operator=(const StepPrices&) = delete;
 
@@ -57,8 +61,12 @@ class StepPrices {
   Layer price_phases(const LayerShape& shape, int sms, Seconds exchanged) const;
   const LayerPrices& moe(std::size_t expert_rank) const;
 
+  StepPrices(const TrainingConfig& config, std::unique_ptr<KernelMemo> kernels, const ExchangeTimes& exchanges,
+             std::span<const double> rank_loads);
+
   const TrainingConfig& config_;
-  const KernelModel& kernels_;
+  std::unique_ptr<KernelMemo> own_kernels_;  // null: somebody else's
+  KernelMemo& kernels_;
   const ExchangeTimes& exchanges_;
   std::int64_t tokens_;
   double stretch_;             // of all compute: the slowest GPU sets the pace

@@ -84,11 +84,7 @@ class StepBuilder {
   void split(Bytes capacity) {
     const Schedule& schedule = step_.schedule;
     const auto memory = [&](const std::vector<StageContent>& stages) {
-      std::vector<Bytes> of_rank;
-      for (const MemoryTable& table : memory_per_rank(config_, stages, schedule, step_.hottest_load)) {
-        of_rank.push_back(table.total());
-      }
-      return of_rank;
+      return memory_totals(config_, stages, schedule, step_.hottest_load);
     };
     FittedSplit fitted = split_within_memory(config_, schedule.stage_of, stage_groups(schedule), prices_.layer_costs(),
                                              capacity, memory);

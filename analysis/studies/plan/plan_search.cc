@@ -100,6 +100,7 @@ class Search {
       std::vector<ShapeResult> found(end - begin);
       workers_.each(found.size(), [&](std::size_t i, StepEstimator& estimator) {
         found[i] = price_shape(shapes_[begin + i], limit, estimator);
+        estimator.forget_plans();
       });
       for (ShapeResult& of_shape : found) merge(std::move(of_shape));
     }
@@ -116,6 +117,7 @@ class Search {
       PlanChoice lean = choices[i];
       set_recompute(lean, space_.recompute.back());
       shapes_[i] = {choices[i], kForever, least_memory(lean, estimator)};
+      estimator.forget_plans();
     });
     result_.shapes = shapes_.size();
     result_.bound = kForever;
