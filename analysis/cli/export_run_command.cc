@@ -4,6 +4,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/standard_streams.h"
+#include "analysis/face/environment_data.h"
 #include "analysis/runs/training/framework_settings.h"
 #include "sim/base/diagnostic.h"
 
@@ -21,9 +22,11 @@ void export_settings(const ExportRunArguments& arguments) {
     throw InputError(
         option_fault("--to", arguments.to.empty() ? "nothing" : "`" + arguments.to + "`", "megatron or torchtitan"));
   check_writable(arguments.output, "--output");
-  const ResolvedScenario resolved = arguments.scenario.load(arguments.scenario.environment());
-  const FrameworkSettings made =
-      arguments.to == "megatron" ? megatron_command(resolved.value()) : torchtitan_toml(resolved.value());
+  const Environment environment = arguments.scenario.environment();
+  const ResolvedScenario resolved = arguments.scenario.load(environment);
+  const FrameworkSettings made = arguments.to == "megatron"
+                                     ? megatron_command(resolved.value())
+                                     : torchtitan_toml(resolved.value(), environment.data().libraries());
   write_text(arguments.output, made.text);
   for (const std::string& note : made.notes) tell(note);
 }

@@ -86,6 +86,7 @@ void add_json(const google::protobuf::Value& value, const std::string& name, con
       out.push_back({name, value.bool_value() ? "true" : "false", place, name});
       return;
     default:
+      out.push_back({name, "null", place, name, true});
       return;
   }
 }
@@ -105,86 +106,200 @@ std::string run_setting_name(std::string_view written) {
   return name;
 }
 
-RunCommand split_command(const std::string& text, const std::string& file) {
-  RunCommand command;
-  std::string word;
-  bool in_word = false;
-  char quote = 0;
-  int line = 1, column = 0;
-  Place begin{file, 1, 1};
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    ++column;
-    const auto start = [&] {
-      if (!in_word) begin = {file, line, column};
-      in_word = true;
-    };
-    if (c == '\\' && quote != '\'' && i + 1 < text.size()) {
-      ++i, ++column;
-      if (text[i] == '\n') {
-        ++line, column = 0;
-      } else if (text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n') {
-        ++i, ++line, column = 0;
-      } else {
-        start();
-        word += text[i];
-      }
-      continue;
-    }
-    if (quote != 0) {
-      if (c == quote)
-        quote = 0;
-      else
-        word += c;
-    } else if (c == '"' || c == '\'') {
-      start();
-      quote = c;
-    } else if (c == '#' && !in_word) {
-      while (i + 1 < text.size() && text[i + 1] != '\n') ++i;
-    } else if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
-      if (in_word) {
-        command.words.push_back(word);
-        command.places.push_back(begin);
-      }
-      word.clear();
-      in_word = false;
-    } else {
-      start();
-      word += c;
-    }
-    if (c == '\n') ++line, column = 0;
-  }
-  if (quote != 0) refuse_setting(begin, "a quote that is not closed", std::string("another ") + quote);
-  if (in_word) {
-    command.words.push_back(word);
-    command.places.push_back(begin);
-  }
-  return command;
+namespace {
+
+bool is_flag(const std::string& word) {
+  return word.size() > 1 && word[0] == '-' && !(word[1] >= '0' && word[1] <= '9') && word[1] != '.';
 }
 
-ParsedFlags parse_flags(const RunCommand& command, std::size_t first, std::span<const std::string_view> switches) {
+/// Flags of Megatron, vLLM and SGLang that take no value.
+bool is_switch(std::string_view name) {
+  constexpr std::string_view kSwitches[] = {"trust-remote-code",
+                                            "enforce-eager",
+                                            "async-scheduling",
+                                            "bf16",
+                                            "fp16",
+                                            "swiglu",
+                                            "squared-relu",
+                                            "sequence-parallel",
+                                            "standalone",
+                                            "headless",
+                                            "group-query-attention",
+                                            "multi-latent-attention",
+                                            "untie-embeddings-and-output-weights",
+                                            "add-qkv-bias",
+                                            "add-bias-linear",
+                                            "qk-layernorm",
+                                            "apply-layernorm-1p",
+                                            "overlap-grad-reduce",
+                                            "overlap-param-gather",
+                                            "tp-comm-overlap",
+                                            "recompute-activations",
+                                            "finetune",
+                                            "accumulate-allreduce-grads-in-fp32",
+                                            "grad-reduce-in-bf16",
+                                            "fp8-param-gather",
+                                            "moe-grouped-gemm",
+                                            "moe-permute-fusion",
+                                            "moe-shared-expert-overlap",
+                                            "moe-pad-expert-input-to-capacity",
+                                            "moe-router-pre-softmax",
+                                            "cross-entropy-loss-fusion",
+                                            "external-cuda-graph",
+                                            "mock-data",
+                                            "async-save",
+                                            "eod-mask-loss",
+                                            "manual-gc",
+                                            "attention-softmax-in-fp32",
+                                            "account-for-embedding-in-pipeline-split",
+                                            "account-for-loss-in-pipeline-split",
+                                            "log-throughput",
+                                            "log-params-norm",
+                                            "log-num-zeros-in-grad",
+                                            "log-timers-to-tensorboard",
+                                            "skip-server-warmup",
+                                            "reset-position-ids",
+                                            "reset-attention-mask",
+                                            "adlr-autoresume",
+                                            "exit-signal-handler",
+                                            "tensorboard",
+                                            "ckpt-fully-parallel-save",
+                                            "ckpt-fully-parallel-load",
+                                            "override-opt-param-scheduler",
+                                            "print-iter-log"};
+  constexpr std::string_view kTakesOne[] = {"no-rope-freq", "use-tp-pp-dp-mapping-file", "disable-mlp-sync"};
+  if (std::ranges::find(kTakesOne, name) != std::end(kTakesOne)) return false;
+  for (const std::string_view head : {"no-", "enable-", "disable-", "use-"})
+    if (name.starts_with(head)) return true;
+  return std::ranges::find(kSwitches, name) != std::end(kSwitches);
+}
+
+bool is_truth(const std::string& word) {
+  const std::string plain = run_setting_name(word);
+  return plain == "true" || plain == "false" || plain == "0" || plain == "1";
+}
+
+/// Whether flags may stand in its place: lists, and what people call so.
+bool may_hold_flags(const UnknownVariable& variable) {
+  if (!variable.may_be_words) return false;
+  std::string name = run_setting_name(variable.written);
+  if (name.find("[@]") != std::string::npos || name.find("[*]") != std::string::npos || name == "$@" || name == "$*")
+    return true;
+  for (const char* word : {"args", "opts", "options", "flags", "extra"})
+    if (name.find(word) != std::string::npos) return true;
+  return false;
+}
+
+}  // namespace
+
+ParsedFlags parse_flags(const RunCommand& command, std::size_t first) {
   ParsedFlags out;
-  const auto is_flag = [](const std::string& word) {
-    return word.size() > 1 && word[0] == '-' && !(word[1] >= '0' && word[1] <= '9') && word[1] != '.';
-  };
-  for (std::size_t i = first; i < command.words.size(); ++i) {
+  for (std::size_t i = first; i < command.size(); ++i) {
     const std::string& word = command.words[i];
+    const auto stranger = [&](std::size_t at, bool alone) {
+      for (const UnknownVariable& variable : command.unknown[at])
+        if (variable.may_be_words && (!alone || may_hold_flags(variable)))
+          return out.strangers.push_back(variable), true;
+      return false;
+    };
     if (!is_flag(word)) {
-      out.arguments.push_back(word);
+      const bool named = out.arguments.empty() && out.settings.empty();  // as in vllm serve $MODEL
+      if (!stranger(i, named)) out.arguments.push_back({"", word, command.places[i], word, false, command.unknown[i]});
       continue;
     }
     const std::size_t equals = word.find('=');
     RunSetting setting{run_setting_name(word.substr(0, equals)), "", command.places[i], word.substr(0, equals)};
+    const auto take = [&](std::size_t at) {
+      setting.value += (setting.value.empty() ? "" : " ") + command.words[at];
+      setting.unknown.insert(setting.unknown.end(), command.unknown[at].begin(), command.unknown[at].end());
+    };
     if (equals != std::string::npos) {
       setting.value = word.substr(equals + 1);
-    } else if (std::ranges::find(switches, setting.name) == switches.end()) {
-      while (i + 1 < command.words.size() && !is_flag(command.words[i + 1]))
-        setting.value += (setting.value.empty() ? "" : " ") + command.words[++i];
+      setting.unknown = command.unknown[i];
+    } else if (is_switch(setting.name)) {
+      if (i + 1 < command.size() && is_truth(command.words[i + 1])) take(++i);
+    } else {
+      for (bool alone = true; i + 1 < command.size() && !is_flag(command.words[i + 1]); alone = false) {
+        ++i;
+        if (!stranger(i, alone)) take(i);
+      }
     }
     out.settings.push_back(std::move(setting));
   }
   return out;
 }
+
+namespace {
+
+/// `{a: b, c: {d: e}}` of YAML, key by key; false: it is none.
+bool add_flow_mapping(std::string_view text, const std::string& path, const Place& place, int depth,
+                      std::vector<RunSetting>& out);
+
+void add_yaml_value(const std::string& path, std::string_view raw, const Place& place, const std::string& key,
+                    int depth, std::vector<RunSetting>& out) {
+  if (add_flow_mapping(stripped(raw), path, place, depth, out)) return;
+  const std::string value = plain_value(raw);
+  out.push_back({path, value, place, key, value == "null" || value == "~"});
+}
+
+bool add_flow_mapping(std::string_view text, const std::string& path, const Place& place, int depth,
+                      std::vector<RunSetting>& out) {
+  constexpr int kDeepest = 16;
+  if (text.size() < 2 || text.front() != '{' || text.back() != '}' || depth > kDeepest) return false;
+  text = text.substr(1, text.size() - 2);
+  while (!stripped(text).empty()) {
+    int nested = 0;
+    std::size_t end = 0;
+    char quote = 0;
+    for (; end < text.size(); ++end) {
+      const char c = text[end];
+      if (quote != 0) {
+        quote = c == quote ? '\0' : quote;
+        continue;
+      }
+      if (c == '"' || c == '\'') quote = c;
+      nested += c == '{' || c == '[' ? 1 : c == '}' || c == ']' ? -1 : 0;
+      if (c == ',' && nested == 0) break;
+    }
+    const std::string_view entry = text.substr(0, end);
+    const std::size_t colon = entry.find(':');
+    if (colon == std::string_view::npos) refuse_setting(place, quoted(std::string(stripped(entry))), "key: value");
+    const std::string key = plain_value(entry.substr(0, colon));
+    add_yaml_value(path + "." + run_setting_name(key), entry.substr(colon + 1), place, key, depth + 1, out);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return true;
+}
+
+/// `${model.length}`, `${.length}` and `${..length}` become what stands there; what else is in ${} stays unknown.
+void resolve_references(std::vector<RunSetting>& settings) {
+  std::map<std::string, std::size_t> places;
+  for (std::size_t i = 0; i < settings.size(); ++i) places[settings[i].name] = i;
+  constexpr int kFurthest = 8;
+  for (RunSetting& setting : settings) {
+    const std::string written = setting.value;
+    for (int steps = 0; steps < kFurthest && setting.value.starts_with("${") && setting.value.ends_with("}"); ++steps) {
+      std::string name = run_setting_name(setting.value.substr(2, setting.value.size() - 3));
+      if (name.starts_with('.')) {
+        std::string within = setting.name;
+        while (name.starts_with('.')) {
+          name.erase(0, 1);
+          const std::size_t dot = within.rfind('.');
+          within = dot == std::string::npos ? "" : within.substr(0, dot);
+        }
+        name = within.empty() ? name : within + "." + name;
+      }
+      const auto found = places.find(name);
+      if (found == places.end() || settings[found->second].value == setting.value) break;
+      setting.value = settings[found->second].value;
+      setting.null = settings[found->second].null;
+    }
+    if (setting.value.find("${") != std::string::npos)
+      setting.unknown.push_back({written, setting.place, "which this file does not say", false});
+  }
+}
+
+}  // namespace
 
 std::vector<RunSetting> parse_run_yaml(const std::string& text, const std::string& file) {
   std::vector<RunSetting> out;
@@ -213,14 +328,24 @@ std::vector<RunSetting> parse_run_yaml(const std::string& text, const std::strin
     while (!open.empty() && open.back().first >= indent) open.pop_back();
     const std::string key = plain_value(content.substr(0, colon));
     const std::string path = (open.empty() ? "" : open.back().second + ".") + run_setting_name(key);
-    const std::string value = plain_value(content.substr(colon + 1));
+    const std::string_view stated = content.substr(colon + 1);
+    const std::string value = plain_value(stated);
     if (value == "|" || value == ">" || value == "|-" || value == ">-") {
       block = indent;
       return;
     }
     if (value.empty() || value.starts_with('&')) open.emplace_back(indent, path);
-    if (value != "null" && value != "~") out.push_back({path, value, place, key});
+    add_yaml_value(path, stated, place, key, 0, out);
   });
+  // Names of mappings say nothing of their own.
+  std::set<std::string> outer;
+  for (const RunSetting& setting : out)
+    for (std::size_t dot = setting.name.find('.'); dot != std::string::npos; dot = setting.name.find('.', dot + 1))
+      outer.insert(setting.name.substr(0, dot));
+  std::erase_if(out, [&](const RunSetting& s) {
+    return (s.value.empty() || s.value.starts_with('&')) && outer.contains(s.name);
+  });
+  resolve_references(out);
   return out;
 }
 
@@ -234,6 +359,7 @@ std::vector<RunSetting> parse_run_toml(const std::string& text, const std::strin
     if (content.empty()) return;
     if (in_list) {
       in_list = content.find(']') == std::string_view::npos;
+      out.back().value += " " + std::string(content);
       return;
     }
     if (content.starts_with('[')) {
@@ -268,17 +394,25 @@ const RunSetting* ForeignSettings::find(std::initializer_list<std::string_view> 
     asked_.emplace(name);
     for (const RunSetting& setting : settings_) {
       if (setting.name != name) continue;
-      if (!found || found->name == name) found = &setting;
       if (!field.empty()) fields_[setting.name] = field;
+      if (setting.null) continue;
+      if (!found || found->name == name) found = &setting;
     }
   }
+  if (found && !found->unknown.empty() && told_.insert(found->name).second)
+    fault(found->unknown.front(), found->written);
   return found;
+}
+
+bool ForeignSettings::is_null(std::string_view name, std::string_view field) {
+  find({name}, field);
+  return std::ranges::any_of(settings_, [&](const RunSetting& s) { return s.name == name && s.null; });
 }
 
 std::string ForeignSettings::text(std::initializer_list<std::string_view> names, std::string_view field,
                                   std::string otherwise) {
   const RunSetting* setting = find(names, field);
-  return setting ? setting->value : otherwise;
+  return setting && setting->unknown.empty() ? setting->value : otherwise;
 }
 
 int ForeignSettings::number(std::initializer_list<std::string_view> names, std::string_view field, int otherwise) {
@@ -298,7 +432,7 @@ int ForeignSettings::degree(std::initializer_list<std::string_view> names, std::
 
 double ForeignSettings::real(std::initializer_list<std::string_view> names, std::string_view field, double otherwise) {
   const RunSetting* setting = find(names, field);
-  if (!setting || setting->value == "None" || setting->value == "auto") return otherwise;
+  if (!setting || !setting->unknown.empty() || setting->value == "None" || setting->value == "auto") return otherwise;
   std::string text = setting->value;
   std::erase(text, '_');
   double value = 0;
@@ -310,7 +444,7 @@ double ForeignSettings::real(std::initializer_list<std::string_view> names, std:
 
 bool ForeignSettings::flag(std::initializer_list<std::string_view> names, std::string_view field, bool otherwise) {
   const RunSetting* setting = find(names, field);
-  if (!setting) return otherwise;
+  if (!setting || !setting->unknown.empty()) return otherwise;
   const std::string word = run_setting_name(setting->value);
   if (word.empty() || word == "true" || word == "1" || word == "yes" || word == "on") return true;
   if (word == "false" || word == "0" || word == "no" || word == "off" || word == "none") return false;
@@ -320,6 +454,32 @@ bool ForeignSettings::flag(std::initializer_list<std::string_view> names, std::s
 
 void ForeignSettings::without_effect(std::span<const std::string_view> names) {
   no_effect_.insert(no_effect_.end(), names.begin(), names.end());
+}
+
+void ForeignSettings::refuse_unless(std::initializer_list<std::string_view> names,
+                                    std::initializer_list<std::string_view> harmless, const std::string& why) {
+  const RunSetting* setting = find(names, "nothing: the default");
+  if (!setting || !setting->unknown.empty()) return;
+  const std::string value = run_setting_name(setting->value);
+  if (std::ranges::find(harmless, value) != harmless.end()) return;
+  fault(setting, setting->value.empty() ? "it" : quoted(setting->value),
+        fmt::format("{}: {}", fmt::join(harmless, " or "), why));
+}
+
+void ForeignSettings::fault(const UnknownVariable& variable, std::string field) {
+  faults_.push_back(Diagnostic{.file = variable.place.file,
+                               .line = variable.place.line,
+                               .column = variable.place.column,
+                               .field = std::move(field),
+                               .found = variable.written + ", " + variable.why,
+                               .expected = "its value, in its place or set in the file"});
+}
+
+std::vector<std::pair<std::string, RunSetting>> ForeignSettings::origins() const {
+  std::vector<std::pair<std::string, RunSetting>> out;
+  for (const RunSetting& setting : settings_)
+    if (const auto field = fields_.find(setting.name); field != fields_.end()) out.emplace_back(field->second, setting);
+  return out;
 }
 
 void ForeignSettings::fault(const RunSetting* at, std::string found, std::string expected, std::string suggestion) {

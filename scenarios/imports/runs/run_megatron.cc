@@ -146,8 +146,6 @@ constexpr std::string_view kMegatronWithout[] = {"lr",
                                                  "moe-router-bias-update-rate",
                                                  "moe-router-enable-expert-bias",
                                                  "moe-router-topk-scaling-factor",
-                                                 "moe-router-num-groups",
-                                                 "moe-router-group-topk",
                                                  "moe-grouped-gemm",
                                                  "moe-permute-fusion",
                                                  "moe-per-layer-logging",
@@ -227,15 +225,30 @@ constexpr std::string_view kMegatronWithout[] = {"lr",
                                                  "barrier-with-l1-time",
                                                  "grad-reduce-in-fp32-note"};
 
-RunShape megatron_shape(ForeignSettings& s) {
+/// Activation functions of NeMo that multiply two projections: geglu, fast-swiglu, reglu.
+bool is_gated(ForeignSettings& s) { return s.text({"activation"}, "model", "").find("glu") != std::string::npos; }
+
+RunShape megatron_shape(ForeignSettings& s, const std::string& framework) {
   RunShape shape;
   shape.layers = s.number({"num-layers"}, "model", 0);
   shape.hidden = s.number({"hidden-size"}, "model", 0);
   shape.heads = s.number({"num-attention-heads"}, "model", 0);
-  shape.gated = s.flag({"swiglu", "gated-linear-unit"}, "model", false) || s.find({"activation"}) != nullptr;
-  shape.ffn_width = s.number({"ffn-hidden-size"}, "model", 4 * shape.hidden);
-  const bool groups = s.flag({"group-query-attention"}, "model", s.find({"num-query-groups"}) != nullptr);
-  shape.kv_heads = groups ? s.number({"num-query-groups"}, "model", shape.heads) : shape.heads;
+  const bool swiglu = s.flag({"swiglu"}, "model", false);
+  // Each is asked for, so that each is named.
+  const bool geglu = s.flag({"quick-geglu"}, "model", false), unit = s.flag({"gated-linear-unit"}, "model", false),
+             named = is_gated(s);
+  shape.gated = swiglu || geglu || unit || named;
+  for (const char* other : {"squared-relu", "openai-gelu"}) s.flag({other}, "model", false);
+  // Megatron-LM takes two thirds of four times the hidden size then, a multiple of 64 (training/arguments.py).
+  constexpr int kPiece = 64;
+  const int usual = swiglu && framework == "Megatron-LM" ? shape.hidden * 8 / 3 / kPiece * kPiece : 4 * shape.hidden;
+  shape.ffn_width = s.number({"ffn-hidden-size"}, "model", usual);
+  const bool groups =
+      s.flag({"group-query-attention"}, "model", framework != "Megatron-LM" && s.find({"num-query-groups"}) != nullptr);
+  if (!groups && s.number({"num-query-groups"}, "model", 0) > 0)
+    s.note("--num-query-groups has no effect without --group-query-attention");
+  shape.kv_heads =
+      groups ? s.number({"num-query-groups"}, "model", framework == "Megatron-LM" ? 1 : shape.heads) : shape.heads;
   shape.head_dim = s.number({"kv-channels"}, "model", shape.heads > 0 ? shape.hidden / shape.heads : 0);
   shape.vocabulary = s.number({"vocab-size", "padded-vocab-size"}, "model", 0);
   shape.positions = s.number({"max-position-embeddings"}, "model", 0);
@@ -249,6 +262,10 @@ RunShape megatron_shape(ForeignSettings& s) {
     shape.experts_per_token = s.number({"moe-router-topk"}, "model", 2);
     shape.expert_width = s.number({"moe-ffn-hidden-size"}, "model", shape.ffn_width);
     shape.shared_width = s.number({"moe-shared-expert-intermediate-size"}, "model", 0);
+    // Without --moe-router-group-topk a token may go to any expert, whatever the groups.
+    const int groups_stated = s.degree({"moe-router-num-groups"}, "model.moe.groups", 1);
+    const int chosen = s.number({"moe-router-group-topk"}, "model.moe.groups_per_token", 0);
+    if (chosen > 0 && chosen < groups_stated) shape.groups = groups_stated, shape.groups_per_token = chosen;
     const std::string every = s.text({"moe-layer-freq"}, "model", "1");
     const std::size_t star = every.find("[0]*");
     if (star != std::string::npos) shape.dense_layers = std::atoi(every.c_str() + star + 4);
@@ -269,19 +286,58 @@ RunShape megatron_shape(ForeignSettings& s) {
   return shape;
 }
 
-std::string megatron_precision(ForeignSettings& s) {
+/// "bf16-mixed", "32-true", 16: NeMo's trainer; "bf16_with_mxfp8_mixed": Megatron-Bridge.
+enum class RunFormat : std::uint8_t { unsaid, fp32, half };
+
+RunFormat format_of(ForeignSettings& s) {
+  const RunSetting* stated = s.find({"precision", "mixed-precision"}, "precision");
+  if (!stated || !stated->unknown.empty()) return RunFormat::unsaid;
+  const std::string word = run_setting_name(stated->value);
+  if (word.starts_with("bf16")) return RunFormat::half;
+  if (word.starts_with("16") || word.starts_with("fp16")) {
+    s.note("FP16 is replayed as BF16: matrix units are as fast in both");
+    return RunFormat::half;
+  }
+  if (word.starts_with("32") || word.starts_with("fp32")) return RunFormat::fp32;
+  s.fault(stated, quoted(stated->value), "32, 16 or bf16");
+  return RunFormat::unsaid;
+}
+
+/// The recipe of FP8 that Megatron-Bridge has in the name of a precision; "": none.
+std::string recipe_in(const std::string& precision) {
+  const auto has = [&](const char* part) { return precision.find(part) != std::string::npos; };
+  if (has("mxfp8")) return "mxfp8";
+  if (!has("fp8")) return "";
+  return has("delayed") ? "delayed" : has("subchannel") || has("blockwise") ? "blockwise" : "tensorwise";
+}
+
+std::string megatron_precision(ForeignSettings& s, const std::string& framework) {
   std::string out;
-  if (const RunSetting* fp8 = s.find({"fp8-format", "fp8"}, "precision.linear");
-      fp8 && fp8->value != "None" && fp8->value != "null") {
-    const std::string recipe = s.text({"fp8-recipe"}, "precision.scaling", "delayed");
+  const RunFormat stated = format_of(s);
+  // Both are asked for, so that both are named.
+  const bool bf16 = s.flag({"bf16"}, "precision", false), fp16 = s.flag({"fp16"}, "precision", false);
+  const RunSetting* fp8 = s.find({"fp8-format", "fp8", "fp8-hybrid", "fp8-e4m3"}, "precision.linear");
+  const std::string word = fp8 ? run_setting_name(fp8->value) : "none",
+                    named = recipe_in(s.text({"mixed-precision", "precision"}, "precision", ""));
+  if ((word != "none" && word != "false") || !named.empty()) {
+    const std::string recipe = s.text({"fp8-recipe"}, "precision.scaling", named.empty() ? "delayed" : named);
     out += " linear: \"fp8\" scaling: ";
     out += recipe == "blockwise" ? "\"blocks\"" : recipe == "mxfp8" ? "\"mx\"" : "\"per_tensor\"";
     if (recipe == "tensorwise") out += " current_scales: true";
-  } else if (s.flag({"fp16"}, "precision (as bf16: the units are as fast)", false)) {
+    if (recipe != "blockwise" && recipe != "mxfp8" && recipe != "tensorwise" && recipe != "delayed")
+      s.fault(s.find({"fp8-recipe"}), quoted(recipe), "delayed, tensorwise, blockwise or mxfp8");
+  } else if (bf16 || stated == RunFormat::half) {
+    // as it is by default
+  } else if (fp16) {
     s.note("FP16 is replayed as BF16: matrix units are as fast in both");
+  } else if (stated == RunFormat::fp32 || framework == "Megatron-LM") {
+    if (stated == RunFormat::unsaid) s.note("neither --bf16 nor --fp16: Megatron-LM computes in FP32");
+    out = " linear: \"fp32\" parameters: \"fp32\"";
+    s.find({"accumulate-allreduce-grads-in-fp32", "grad-reduce-in-fp32", "grad-reduce-in-bf16"}, "precision.gradients");
+    return out;
+  } else {
+    s.note("no precision is stated: BF16 is taken");
   }
-  s.flag({"bf16"}, "precision", true);
-  s.text({"precision"}, "precision", "bf16");
   // BF16 parameters have FP32 gradients unless told otherwise (Megatron-LM, training/arguments.py).
   const bool in_fp32 =
       s.flag({"accumulate-allreduce-grads-in-fp32", "grad-reduce-in-fp32"}, "precision.gradients", true);
@@ -299,14 +355,33 @@ std::string megatron_recompute(ForeignSettings& s) {
   if (what == "full")
     return how == "block" && layers > 0 ? fmt::format(" full_layer: true full_layers: {}", layers)
                                         : " full_layer: true";
-  if (what != "selective") return "";
-  const std::string modules = s.text({"recompute-modules"}, "recompute", "core_attn");
-  std::string out;
-  for (const auto& [module, field] :
-       {std::pair("core_attn", " attention_core: true"), std::pair("mla_up_proj", " attention_up_projections: true"),
-        std::pair("moe_act", " activation_function: true"), std::pair("layernorm", " norms: true"),
-        std::pair("mlp", " mlp: true")})
-    if (modules.find(module) != std::string::npos) out += field;
+  if (what != "selective") {
+    if (what != "none" && what != "null" && !what.empty())
+      s.fault(s.find({"recompute-granularity", "activations-checkpoint-granularity"}), quoted(what),
+              "full or selective");
+    if (s.find({"recompute-modules"}, "nothing: not selective"))
+      s.note("--recompute-modules has no effect without --recompute-granularity selective");
+    return "";
+  }
+  const RunSetting* stated = s.find({"recompute-modules"}, "recompute");
+  std::string modules = s.text({"recompute-modules"}, "recompute", "core_attn"), out;
+  constexpr std::pair<std::string_view, const char*> kModules[] = {{"core_attn", " attention_core: true"},
+                                                                   {"mla_up_proj", " attention_up_projections: true"},
+                                                                   {"moe_act", " activation_function: true"},
+                                                                   {"layernorm", " norms: true"},
+                                                                   {"mlp", " mlp: true"}};
+  std::ranges::replace_if(
+      modules, [](char c) { return c == ',' || c == '[' || c == ']' || c == '"' || c == '\''; }, ' ');
+  for (std::size_t at = 0; (at = modules.find_first_not_of(' ', at)) != std::string::npos;) {
+    const std::string module = modules.substr(at, modules.find(' ', at) - at);
+    at += module.size();
+    const auto* known = std::ranges::find(kModules, module, &std::pair<std::string_view, const char*>::first);
+    if (known == std::end(kModules))
+      s.fault(stated, quoted(module),
+              "core_attn, mla_up_proj, moe_act, layernorm or mlp: others are not recomputed here");
+    else if (out.find(known->second) == std::string::npos)
+      out += known->second;
+  }
   return out;
 }
 
@@ -315,7 +390,7 @@ std::string megatron_recompute(ForeignSettings& s) {
 RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options,
                     const std::string& framework) {
   RunJob job{.framework = framework};
-  const RunShape shape = megatron_shape(s);
+  const RunShape shape = megatron_shape(s, framework);
   if (!options.model.empty())
     job.model = library_model(options.model, libraries, s, nullptr);
   else if (shape.stated())
@@ -384,7 +459,7 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
       t.further += fmt::format("  expert_load {{ capacity_factor: {} }}\n", capacity);
     s.flag({"moe-pad-expert-input-to-capacity"}, "expert_load.capacity_factor", false);
   }
-  t.precision = megatron_precision(s);
+  t.precision = megatron_precision(s, framework);
   t.recompute = megatron_recompute(s);
   const bool dropout = s.real({"hidden-dropout"}, "dropout", framework == "Megatron-LM" ? 0.1 : 0) > 0 ||
                        s.real({"attention-dropout"}, "dropout", framework == "Megatron-LM" ? 0.1 : 0) > 0;

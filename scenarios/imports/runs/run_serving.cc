@@ -53,7 +53,6 @@ constexpr std::string_view kVllmWithout[] = {"host",
                                              "data-parallel-backend",
                                              "data-parallel-hybrid-lb",
                                              "data-parallel-external-lb",
-                                             "hf-overrides",
                                              "hf-token",
                                              "generation-config",
                                              "override-generation-config",
@@ -62,7 +61,6 @@ constexpr std::string_view kVllmWithout[] = {"host",
                                              "logits-processors",
                                              "disable-custom-all-reduce",
                                              "swap-space",
-                                             "cpu-offload-gb",
                                              "limit-mm-per-prompt",
                                              "mm-processor-kwargs",
                                              "mm-encoder-tp-mode",
@@ -73,10 +71,6 @@ constexpr std::string_view kVllmWithout[] = {"host",
                                              "model-impl",
                                              "max-model-len",
                                              "max-seq-len-to-capture",
-                                             "cuda-graph-sizes",
-                                             "compilation-config",
-                                             "O",
-                                             "o",
                                              "max-num-partial-prefills",
                                              "max-long-partial-prefills",
                                              "long-prefill-token-threshold",
@@ -91,7 +85,6 @@ constexpr std::string_view kVllmWithout[] = {"host",
                                              "use-tqdm-on-load",
                                              "skip-mm-profiling",
                                              "language-model-only",
-                                             "num-gpu-blocks-override",
                                              "attention-backend",
                                              "moe-backend",
                                              "shutdown-timeout"};
@@ -129,9 +122,6 @@ constexpr std::string_view kSglangWithout[] = {"host",
                                                "gpu-id-step",
                                                "schedule-policy",
                                                "schedule-conservativeness",
-                                               "cuda-graph-max-bs",
-                                               "cuda-graph-bs",
-                                               "disable-cuda-graph-padding",
                                                "attention-backend",
                                                "prefill-attention-backend",
                                                "decode-attention-backend",
@@ -143,12 +133,10 @@ constexpr std::string_view kSglangWithout[] = {"host",
                                                "enable-torch-compile",
                                                "torch-compile-max-bs",
                                                "max-prefill-tokens",
-                                               "max-total-tokens",
                                                "num-continuous-decode-steps",
                                                "disable-custom-all-reduce",
                                                "enable-mscclpp",
                                                "enable-nccl-nvls",
-                                               "json-model-override-args",
                                                "constrained-json-whitespace-pattern",
                                                "file-storage-path",
                                                "decode-log-interval",
@@ -201,13 +189,10 @@ constexpr std::string_view kTrtllmWithout[] = {"host",
                                                "stream-interval",
                                                "moe-config.backend",
                                                "moe-config.*",
-                                               "cuda-graph-config.batch-sizes",
                                                "attn-backend",
                                                "sampler-type",
                                                "build-config.*",
-                                               "kv-cache-config.host-cache-size",
                                                "kv-cache-config.event-buffer-max-size",
-                                               "kv-cache-config.max-tokens",
                                                "kv-cache-config.enable-partial-reuse",
                                                "speculative-config.decoding-type",
                                                "speculative-config.use-relaxed-acceptance-for-thinking",
@@ -283,11 +268,66 @@ void weights_of(ForeignSettings& s, const RunSetting* flag, const std::string& m
   if (!method.empty()) s.fault(flag, quoted(flag ? flag->value : method), "fp8, awq, gptq, mxfp4 or modelopt");
 }
 
+/// Tokens of a cache cannot be said but by the memory for it.
+void refuse_pool_size(ForeignSettings& s, std::initializer_list<std::string_view> names, const std::string& instead) {
+  s.refuse_unless(names, {"none"}, "a size of the cache of its own: memory says it here, " + instead);
+}
+
 /// A number within a JSON text that a flag has for its value.
 int number_in(const std::string& json, const std::string& key, int otherwise) {
   const std::size_t at = json.find('"' + key + '"');
   const std::size_t colon = at == std::string::npos ? at : json.find(':', at);
   return colon == std::string::npos ? otherwise : std::atoi(json.c_str() + colon + 1);
+}
+
+/// What a JSON text says of a key, without quotes; "" where it says nothing.
+std::string text_in(const std::string& json, const std::string& key) {
+  const std::size_t at = json.find('"' + key + '"');
+  const std::size_t colon = at == std::string::npos ? at : json.find(':', at);
+  if (colon == std::string::npos) return "";
+  const std::size_t begin = json.find_first_not_of(" \"", colon + 1);
+  if (begin == std::string::npos) return "";
+  return run_setting_name(json.substr(begin, json.find_first_of(",}\"", begin) - begin));
+}
+
+/// vLLM: -O0, or a compilation configuration that captures no graphs (vllm/config/compilation.py: levels below
+/// piecewise compilation have none).
+bool without_graphs(ForeignSettings& s) {
+  const auto none = [&](const std::string& mode, const std::string& level, const std::string& use) {
+    if (mode == "piecewise") s.note("piecewise CUDA graphs are replayed as graphs of whole iterations");
+    return mode == "none" || (mode.empty() && (level == "0" || level == "1" || level == "2" || level == "none")) ||
+           use == "false";
+  };
+  bool off = false;
+  for (const std::string_view name :
+       {"compilation-config", "cc", "compilation-config.cudagraph-mode", "cc.cudagraph-mode"}) {
+    const RunSetting* setting = s.find({name}, "cuda_graphs");
+    if (!setting || !setting->unknown.empty()) continue;
+    const std::string& value = setting->value;
+    if (name.ends_with("mode"))
+      off |= none(run_setting_name(value), "3", "");
+    else if (value.find('{') == std::string::npos)
+      off |= none("", run_setting_name(value), "");
+    else
+      off |= none(text_in(value, "cudagraph_mode"),
+                  text_in(value, value.find("\"level\"") != std::string::npos ? "level" : "mode"),
+                  text_in(value, "use_cudagraph"));
+  }
+  for (const std::string_view name : {"o0", "o1", "o2", "o3"})
+    if (s.find({name}, "cuda_graphs")) off |= name == "o0";
+  return off || s.text({"o", "optimization-level"}, "cuda_graphs", "2") == "0";
+}
+
+/// Batches that SGLang captures up to the largest (cuda_graph_runner.py): 1, 2, 4, 8, 12, from 16 on each eighth.
+std::string sglang_graphs(int largest) {
+  std::string out;
+  for (const int size : {1, 2, 4, 8, 12})
+    if (size < largest) out += fmt::format("{} ", size);
+  if (const int last = largest / 8 * 8; last > 16 && last < largest)
+    out += fmt::format("16..{}/8 ", last);
+  else if (last > 16)
+    return out + fmt::format("16..{}/8", last);
+  return out + fmt::format("{}", largest);
 }
 
 std::string speculation_text(int depth) {
@@ -340,7 +380,13 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   weights_of(s, s.find({"quantization", "q"}, "weights, weight_format"), model, pool);
   if (s.flag({"async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", true);
   if (s.flag({"no-async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
-  if (s.flag({"enforce-eager"}, "cuda_graphs = false", false)) pool.set("cuda_graphs", false);
+  if (s.flag({"enforce-eager"}, "cuda_graphs = false", false) || without_graphs(s)) pool.set("cuda_graphs", false);
+  s.refuse_unless({"cpu-offload-gb"}, {"0"}, "weights on the host are not replayed");
+  refuse_pool_size(s, {"num-gpu-blocks-override"}, "--gpu-memory-utilization");
+  s.refuse_unless({"kv-offloading-size"}, {"0"}, "caches on the host: say them in the scenario");
+  s.refuse_unless({"hf-overrides"}, {"{}"}, "another model than its name says: give one of a model file (--model)");
+  if (s.find({"cuda-graph-sizes", "cudagraph-capture-sizes", "max-cudagraph-capture-size"}, "graph_sizes"))
+    s.note("sizes of CUDA graphs are the engine's own here: state graph_sizes where others matter");
   const bool no_prefix = s.flag({"no-enable-prefix-caching"}, "prefix_cache.on", false) ||
                          !s.flag({"enable-prefix-caching"}, "prefix_cache.on", true);
   int depth = 0;
@@ -362,9 +408,10 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   return job;
 }
 
-RunJob sglang_job(ForeignSettings& s, const Libraries& libraries, const ImportRunOptions& options) {
+RunJob sglang_job(ForeignSettings& s, const std::string& named, const Libraries& libraries,
+                  const ImportRunOptions& options) {
   RunJob job{.framework = "SGLang"};
-  const std::string model = s.text({"model-path", "model"}, "model");
+  const std::string model = s.text({"model-path", "model"}, "model", named);
   job.model =
       library_model(options.model.empty() ? model : options.model, libraries, s, s.find({"model-path", "model"}));
   PoolText pool;
@@ -406,6 +453,15 @@ RunJob sglang_job(ForeignSettings& s, const Libraries& libraries, const ImportRu
   if (s.flag({"enable-mixed-chunk"}, "batching", false)) pool.set("batching", "mixed");
   if (s.flag({"disable-overlap-schedule"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
   if (s.flag({"disable-cuda-graph"}, "cuda_graphs", false)) pool.set("cuda_graphs", false);
+  if (s.flag({"disable-cuda-graph-padding"}, "graph_padding", false)) pool.set("graph_padding", false);
+  if (const int most = s.number({"cuda-graph-max-bs"}, "graph_sizes", 0); most > 0)
+    pool.set("graph_sizes", sglang_graphs(most));
+  if (const RunSetting* sizes = s.find({"cuda-graph-bs"}, "graph_sizes"); sizes && sizes->unknown.empty())
+    pool.set("graph_sizes", sizes->value);
+  s.refuse_unless({"cpu-offload-gb"}, {"0"}, "weights on the host are not replayed");
+  refuse_pool_size(s, {"max-total-tokens"}, "--mem-fraction-static");
+  s.refuse_unless({"json-model-override-args"}, {"{}"},
+                  "another model than its name says: give one of a model file (--model)");
   const bool no_prefix = s.flag({"disable-radix-cache"}, "prefix_cache.on", false);
   const std::string algorithm = s.text({"speculative-algorithm", "speculative-algo"}, "speculation", "");
   const int depth = algorithm.empty() ? 0 : s.number({"speculative-num-steps"}, "speculation.depth", 1);
@@ -454,13 +510,19 @@ RunJob trtllm_job(ForeignSettings& s, const std::string& named, const Libraries&
   if (const std::string policy = s.text({"scheduler-config.capacity-scheduler-policy"}, "admission", "");
       !policy.empty())
     pool.set("admission", policy == "MAX_UTILIZATION" ? "prompt" : "whole");
-  s.find(
-      {"cuda-graph-config", "cuda-graph-config.enable-padding", "cuda-graph-config.max-batch-size", "use-cuda-graph"},
-      "cuda_graphs");
+  if (s.is_null("cuda-graph-config", "cuda_graphs = false") || !s.flag({"use-cuda-graph"}, "cuda_graphs", true))
+    pool.set("cuda_graphs", false);
+  else
+    s.find({"cuda-graph-config"}, "cuda_graphs");
+  if (s.find({"cuda-graph-config.enable-padding"}))
+    pool.set("graph_padding", s.flag({"cuda-graph-config.enable-padding"}, "graph_padding", false));
+  if (s.find({"cuda-graph-config.max-batch-size", "cuda-graph-config.batch-sizes"}, "graph_sizes"))
+    s.note("sizes of CUDA graphs are the engine's own here: state graph_sizes where others matter");
+  refuse_pool_size(s, {"kv-cache-config.max-tokens", "max-tokens-in-paged-kv-cache"}, "free_gpu_memory_fraction");
+  s.refuse_unless({"kv-cache-config.host-cache-size"}, {"0"}, "caches on the host: say them in the scenario");
   const int depth = s.number({"speculative-config.num-nextn-predict-layers", "speculative-config.max-draft-len"},
                              "speculation.depth", 0);
   weights_of(s, s.find({"quant-config.quant-algo"}, "weights, weight_format"), model, pool);
-  s.find({"extra-llm-api-options", "config"}, "a file of options, read");
   s.without_effect(kTrtllmWithout);
   job.gpus = options.gpus > 0 ? options.gpus : run_product({all, pipeline});
   job.body = serving_body(pool, prefix ? "" : "  prefix_cache { on: false }\n", speculation_text(depth), s);
