@@ -444,7 +444,7 @@ TEST_CASE("import-run and export-run, as a user runs them", "[analysis][cli]") {
       folder.path() + "/new/run.textproto");
   CHECK(wrong.code == 2);
   CHECK_THAT(one_line(wrong.err),
-             ContainsSubstring("--command:1:28: --max-num-seqs 0: serving.replicas.max_batch: found 0") &&
+             ContainsSubstring("--command:1:27: --max-num-seqs 0: serving.replicas.max_batch: found 0") &&
                  ContainsSubstring("--gpu-memory-utilization 1.5: serving.replicas.memory_share: found 1.5"));
   CHECK_FALSE(std::filesystem::exists(folder.path() + "/new"));
   const Outcome shown = flopcast("export-run llama_3_1_8b_64_h100 --to megatron");

@@ -221,7 +221,7 @@ TEST_CASE("a user's schedule is read beside the scenario and its faults are the 
 
 TEST_CASE("no size of 0, below 0 or beyond all bounds ends the program") {
   // With experts, stages and a sample: what is resolved before a fault is told divides by many a field.
-  const std::string training = replaced(kSmall, "pipeline: 2", "pipeline: 2 expert: 2");
+  const std::string& training = kSmall;
   const std::string serving = R"(cluster { node: "hgx-h100" nodes: 2 fabric: "rail-ft2" }
 model: "mixtral-8x7b"
 serving {
