@@ -44,6 +44,18 @@ TEST_CASE("the front holds what no other rung beats in both figures", "[analysis
   CHECK_FALSE(rungs[3].on_front);
 }
 
+TEST_CASE("a curve is the same on any number of workers", "[analysis][serving]") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("chat.textproto", testing::kChat);
+  std::string first;
+  for (const int workers : {1, 2, 5}) {
+    const std::string csv = folder.path() + "/c.csv";
+    REQUIRE(flopcast("curve " + file + " -j " + std::to_string(workers) + " --csv " + csv).code == 0);
+    if (workers == 1) first = testing::contents(csv);
+    CHECK(testing::contents(csv) == first);
+  }
+}
+
 TEST_CASE("more users: more tokens per GPU, fewer per user, cheaper ones", "[analysis][serving]") {
   const test::TemporaryFolder folder;
   const std::string file = folder.write("chat.textproto", testing::kChat), csv = folder.path() + "/c.csv";
