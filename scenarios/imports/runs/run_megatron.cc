@@ -466,7 +466,8 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
   if (dropout) t.further += "  dropout: true\n";
   const bool local = s.text({"transformer-impl"}, "attention_kernel", "transformer_engine") == "local" &&
                      !s.flag({"use-flash-attn"}, "attention_kernel", false);
-  if (s.text({"attention-backend"}, "attention_kernel", "auto") == "unfused" || local)
+  if (const std::string backend = s.text({"attention-backend"}, "attention_kernel", "auto");
+      backend == "unfused" || backend == "local" || local)
     t.further += "  attention_kernel: \"unfused\"\n";
   if (s.flag({"cross-entropy-loss-fusion"}, "fused_loss", false)) t.further += "  fused_loss: true\n";
   if (s.flag({"enable-cuda-graph", "external-cuda-graph"}, "cuda_graphs", false)) t.further += "  cuda_graphs: true\n";

@@ -268,6 +268,21 @@ void weights_of(ForeignSettings& s, const RunSetting* flag, const std::string& m
   if (!method.empty()) s.fault(flag, quoted(flag ? flag->value : method), "fp8, awq, gptq, mxfp4 or modelopt");
 }
 
+/// Sixteen bits or FP8; a model says of other formats nothing.
+void cache_format(ForeignSettings& s, std::initializer_list<std::string_view> names, PoolText& pool) {
+  const std::string format = run_setting_name(s.text(names, "kv_cache", "auto"));
+  if (format.starts_with("fp8")) return pool.set("kv_cache", "fp8");
+  if (format != "auto" && format != "bfloat16" && format != "bf16" && format != "float16" && format != "fp16")
+    s.fault(s.find(names), quoted(format), "auto, bfloat16 or fp8: other caches are not replayed");
+}
+
+/// Of activations, and of weights that no quantization stores.
+void compute_format(ForeignSettings& s) {
+  if (const std::string type = s.text({"dtype"}, "weights", "auto");
+      type != "auto" && type != "bfloat16" && type != "float16" && type != "half")
+    s.fault(s.find({"dtype"}), quoted(type), "auto, bfloat16 or float16");
+}
+
 /// Tokens of a cache cannot be said but by the memory for it.
 void refuse_pool_size(ForeignSettings& s, std::initializer_list<std::string_view> names, const std::string& instead) {
   s.refuse_unless(names, {"none"}, "a size of the cache of its own: memory says it here, " + instead);
@@ -372,11 +387,8 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   if (s.flag({"no-enable-chunked-prefill"}, "chunked_prefill", false) ||
       !s.flag({"enable-chunked-prefill"}, "chunked_prefill", true))
     pool.set("chunked_prefill", false);
-  if (const std::string cache = s.text({"kv-cache-dtype"}, "kv_cache", "auto"); cache.starts_with("fp8"))
-    pool.set("kv_cache", "fp8");
-  if (const std::string type = s.text({"dtype"}, "weights", "auto");
-      type != "auto" && type != "bfloat16" && type != "float16" && type != "half")
-    s.fault(s.find({"dtype"}), quoted(type), "auto, bfloat16 or float16");
+  cache_format(s, {"kv-cache-dtype"}, pool);
+  compute_format(s);
   weights_of(s, s.find({"quantization", "q"}, "weights, weight_format"), model, pool);
   if (s.flag({"async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", true);
   if (s.flag({"no-async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
@@ -447,8 +459,8 @@ RunJob sglang_job(ForeignSettings& s, const std::string& named, const Libraries&
   }
   if (s.find({"mem-fraction-static"})) pool.set("memory_share", s.real({"mem-fraction-static"}, "memory_share", 0.9));
   if (s.find({"page-size"})) pool.set("page_tokens", s.number({"page-size"}, "page_tokens", 1));
-  if (s.text({"kv-cache-dtype"}, "kv_cache", "auto").starts_with("fp8")) pool.set("kv_cache", "fp8");
-  s.text({"dtype"}, "weights", "auto");
+  cache_format(s, {"kv-cache-dtype"}, pool);
+  compute_format(s);
   weights_of(s, s.find({"quantization"}, "weights, weight_format"), model, pool);
   if (s.flag({"enable-mixed-chunk"}, "batching", false)) pool.set("batching", "mixed");
   if (s.flag({"disable-overlap-schedule"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
@@ -500,8 +512,7 @@ RunJob trtllm_job(ForeignSettings& s, const std::string& named, const Libraries&
   if (s.find(share)) pool.set("memory_share", s.real(share, "memory_share", 0.9));
   if (s.find({"kv-cache-config.tokens-per-block"}))
     pool.set("page_tokens", s.number({"kv-cache-config.tokens-per-block"}, "page_tokens", 32));
-  if (s.text({"kv-cache-config.dtype", "kv-cache-dtype"}, "kv_cache", "auto").starts_with("fp8"))
-    pool.set("kv_cache", "fp8");
+  cache_format(s, {"kv-cache-config.dtype", "kv-cache-dtype"}, pool);
   const bool prefix = s.flag({"kv-cache-config.enable-block-reuse"}, "prefix_cache.on", true);
   if (s.find({"enable-chunked-prefill"}))
     pool.set("chunked_prefill", s.flag({"enable-chunked-prefill"}, "chunked_prefill", true));
