@@ -18,7 +18,7 @@ using pb::Value;
 /// (gating follows from the family), dropout, losses, scaling of logits, stored precision, kernels.
 // clang-format off
 constexpr std::string_view kWithoutCost[] = {
-    "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "activation_function", "add_cross_attention",
+    "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "activation_function", 
     "alibi", "architectures", "attention_dropout", "attention_multiplier", "attention_probs_dropout_prob",
     "attention_value_scale", "attn_implementation", "attn_logit_softcapping", "attn_output_multiplier", "attn_pdrop",
     "auto_map", "aux_loss_alpha", "bad_words_ids", "begin_suppress_tokens", "bos_token_id", "chunk_size",

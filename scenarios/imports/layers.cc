@@ -211,6 +211,8 @@ void read_layers(ConfigReader& config) {
                    fmt::format("{}, the width of the stream: a model file has embeddings as wide", model.hidden()));
   if (config.flag("is_encoder_decoder", false))
     config.fault("is_encoder_decoder", "true", "false: a model file says decoders alone");
+  if (config.flag("add_cross_attention", false))
+    config.fault("add_cross_attention", "true", "false: a model file says decoders alone");
   if (family.norms != 2) model.set_norms_per_layer(family.norms);
   note_shared_caches(config);
   constexpr int kRowsBefore = 2;  // OPT counts positions from 2 on
