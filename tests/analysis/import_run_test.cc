@@ -403,6 +403,8 @@ TEST_CASE("what changes memory, pools and graphs of an engine is used, or refuse
   CHECK(pool(vllm + "--compilation-config '{\"level\": 3}'").engine.cuda_graphs);
   CHECK(pool(vllm + "--cpu-offload-gb 0").engine.cuda_graphs);
   CHECK(pool(sglang + "--cuda-graph-max-bs 20").engine.cuda_graphs);
+  CHECK_THROWS_WITH(pool(sglang + "--kv-cache-dtype fp4_e2m1"), ContainsSubstring("other caches are not replayed"));
+  CHECK_THROWS_WITH(pool(sglang + "--dtype float32"), ContainsSubstring("auto, bfloat16 or float16"));
   CHECK_THROWS_WITH(pool(vllm + "--cpu-offload-gb 10"), ContainsSubstring("weights on the host are not replayed"));
   CHECK_THROWS_WITH(pool(vllm + "--num-gpu-blocks-override 512"), ContainsSubstring("--gpu-memory-utilization"));
   CHECK_THROWS_WITH(pool(sglang + "--max-total-tokens 4096"), ContainsSubstring("--mem-fraction-static"));

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "scenarios/imports/runs/shell_arithmetic.h"
+#include "scenarios/imports/runs/shell_cursor.h"
 #include "scenarios/imports/runs/shell_variables.h"
 
 namespace flopcast {
@@ -19,11 +20,9 @@ namespace {
 constexpr char kOpen = '\x01', kClose = '\x02';
 constexpr std::size_t kLongestValue = 1 << 20;
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-class ShellReader {
+class ShellReader : private ShellCursor {
  public:
-  ShellReader(const std::string& text, const std::string& file) : text_(text), file_(file) {}
+  ShellReader(const std::string& text, const std::string& file) : ShellCursor(text, file) {}
 
   ShellScript read() {
     while (at_ < text_.size()) step();
@@ -37,24 +36,6 @@ class ShellReader {
     Place place;
     bool bare = true;  ///< nothing of it was quoted
   };
-
-  Place here() const { return {file_, line_, column_}; }
-  char peek(std::size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
-  void advance(std::size_t n = 1) {
-    for (; n > 0 && at_ < text_.size(); --n, ++at_) {
-      if (text_[at_] == '\n')
-        ++line_, column_ = 1;
-      else
-        ++column_;
-    }
-  }
-  [[noreturn]] void refuse(const Place& place, std::string found, std::string expected) const {
-    throw InputError(Diagnostic{.file = place.file,
-                                .line = place.line,
-                                .column = place.column,
-                                .found = std::move(found),
-                                .expected = std::move(expected)});
-  }
 
   // --- commands ---
 
@@ -385,24 +366,6 @@ class ShellReader {
     advance();
   }
 
-  /// `text` becomes what stands between; the position is behind `close`. False: it is not closed.
-  bool balanced(char open, char close, std::string& text) {
-    advance();
-    for (int depth = 1; at_ < text_.size(); advance()) {
-      if (peek() == '\\' && at_ + 1 < text_.size()) {
-        text += peek();
-        advance();
-      } else if (peek() == open) {
-        ++depth;
-      } else if (peek() == close && --depth == 0) {
-        advance();
-        return true;
-      }
-      text += peek();
-    }
-    return false;
-  }
-
   std::string unknown(std::string written, const Place& place, std::string why, bool may_be_words) {
     unknown_.push_back({std::move(written), place, std::move(why), may_be_words || whole_lists_});
     return fmt::format("{}{}{}", kOpen, unknown_.size() - 1, kClose);
@@ -572,10 +535,7 @@ class ShellReader {
     command.add(std::move(text), std::move(word.place), std::move(variables));
   }
 
-  std::string_view text_;
-  const std::string& file_;
-  std::size_t at_ = 0;
-  int line_ = 1, column_ = 1, depth_ = 0;
+  int depth_ = 0;  // of texts within the text
   ShellScript script_;
   std::vector<Word> words_;          // of the command that is being read
   std::vector<Assignment> pending_;  // before its first word
