@@ -214,12 +214,15 @@ std::string to_html(const ServingReport& r, const ServingExplanation& explanatio
                         format_integer(static_cast<double>(r.all.completed.requests)),
                         format_integer(static_cast<double>(r.all.arrived.requests)), format_time(r.totals.duration()),
                         name(r.state)));
-  page.headline(
-      fmt::format("{:.1f} output tokens per second and GPU, {} per node; {} input tokens per second and node; a user "
-                  "sees {:.1f} per second. "
-                  "{} of requests are answered as promised.",
-                  r.output_per_gpu, format_count(r.output_per_node), format_count(r.input_per_node),
-                  r.all.tpot.mean() > 0 ? 1 / r.all.tpot.mean() : 0.0, format_percent(r.all.slo_attainment())));
+  // Where prompts and answers have GPUs of their own, a figure per node is of those alone.
+  const bool apart = r.pools.size() > 1;
+  std::string found = fmt::format(
+      "{:.1f} output tokens per second and GPU{}, {} per {}; {} input tokens per second and {}. ", r.output_per_gpu,
+      apart ? ", over GPUs of every kind" : "", format_count(r.output_per_node), apart ? "node that answers" : "node",
+      format_count(r.input_per_node), apart ? "node that computes prompts" : "node");
+  if (r.all.tpot.mean() > 0) found += fmt::format("A user sees {:.1f} tokens per second. ", 1 / r.all.tpot.mean());
+  page.headline(found +
+                fmt::format("{} of requests are answered as promised.", format_percent(r.all.slo_attainment())));
   add_published(r.comparisons, std::nullopt, page);
   latencies(r, page);
   distributions(r, page);
