@@ -101,7 +101,7 @@ async function follow(id, each) {
       if (r.state !== 'running') break;
       $('progress').removeAttribute('value'); if (r.all) $('progress').value = r.done / r.all;
       const share = r.all ? r.done / r.all : 0, so_far = (performance.now() - start) / 1000, left = share > 0.02 && so_far > 2 ? so_far / share * (1 - share) : 0;
-      tell((r.stage ? (r.kind === 'run' ? 'replaying ' : '') + r.stage + (r.all ? `, ${Math.round(100 * share)} %` : '') : 'preparing') + (left ? `, ${left < 100 ? Math.ceil(left) + ' s' : Math.ceil(left / 60) + ' min'} left` : ''));
+      tell((r.stage ? (r.kind === 'run' && !/^\w+ing\b/.test(r.stage) ? 'replaying ' : '') + r.stage + (r.all ? `, ${Math.round(100 * share)} %` : '') : 'preparing') + (left ? `, ${left < 100 ? Math.ceil(left) + ' s' : Math.ceil(left / 60) + ' min'} left` : ''));
       if (each) await each(r);
       await new Promise(f => setTimeout(f, wait));
     }
