@@ -74,6 +74,13 @@ void guarded(AppRun& run, const std::function<void(AppRun&)>& work) {
     faults.push_back({"", 0, 0, "", error.what(), "", ""});
   }
   const std::lock_guard lock(run.mutex);
+  run.ended = true;
+  if (run.state == AppRun::State::cancelled) {  // and told so already: nothing came of it
+    run.report.reset();
+    run.page.clear();
+    run.shown = {};
+    return;
+  }
   run.state = state;
   run.faults = std::move(faults);
 }
@@ -185,6 +192,9 @@ HttpAnswer App::post(const HttpRequest& request, const std::string& what) {
     const auto run = find(request.argument("id"));
     if (!run) return refused(404, "there is no such run");
     run->cancel = true;
+    // The work ends where it next looks, which a large step that is being built does not do for seconds.
+    const std::lock_guard lock(run->mutex);
+    if (run->state == AppRun::State::running) run->state = AppRun::State::cancelled;
     return json_answer("{}");
   }
   return refused(404, "nothing here");
@@ -267,11 +277,13 @@ HttpAnswer App::check(const HttpRequest& request) const {
   try {
     const ResolvedScenario scenario = resolved(request);
     const std::string facts = flopcast::check(scenario);
-    return json_answer(fmt::format("{{\"faults\":[],\"facts\":{},\"title\":{},\"work\":\"{}\",\"notes\":{}}}",
-                                   script_quoted(facts), script_quoted(scenario.title()), name_of(scenario.work()),
-                                   strings_json(scenario.notes())));
+    return json_answer(
+        fmt::format("{{\"faults\":[],\"stated\":{},\"facts\":{},\"title\":{},\"work\":\"{}\",\"notes\":{}}}",
+                    stated_json(text_of(request.body)), script_quoted(facts), script_quoted(scenario.title()),
+                    name_of(scenario.work()), strings_json(scenario.notes())));
   } catch (const InputError& error) {
-    return json_answer(fmt::format("{{\"faults\":{}}}", faults_json(error.diagnostics())));
+    return json_answer(fmt::format("{{\"faults\":{},\"stated\":{}}}", faults_json(error.diagnostics()),
+                                   stated_json(text_of(request.body))));
   }
 }
 
@@ -281,9 +293,9 @@ HttpAnswer App::launch(const std::shared_ptr<AppRun>& run, std::function<void(Ap
   for (const auto& other : runs_) {
     if (!other) continue;
     const std::lock_guard other_lock(other->mutex);
-    going_on += other->state == AppRun::State::running ? 1 : 0;
+    going_on += other->ended ? 0 : 1;
   }
-  if (going_on >= kMostAtOnce) return refused(429, "three runs go on already: cancel one, or wait");
+  if (going_on >= kMostAtOnce) return refused(429, "three runs go on already, or are being ended: cancel one, or wait");
   runs_.push_back(run);
   if (runs_.size() > kMostKept) {
     auto& old = runs_[runs_.size() - 1 - kMostKept];

@@ -20,7 +20,7 @@ const chosen = new Set(); let chosen_by_hand = false;
 function show_choice() {
   const known = runs.filter(r => r.figures);
   if (!chosen_by_hand) { chosen.clear(); for (const r of known.slice(-2)) chosen.add(r.id); }
-  $('chosen').replaceChildren(...known.map(r => { const label = make('label'), box = make('input'); box.type = 'checkbox'; box.checked = chosen.has(r.id); box.onchange = () => { chosen_by_hand = true; if (box.checked) chosen.add(r.id); else chosen.delete(r.id); show_side(); }; label.append(box, ' ' + r.label); return label; }));
+  $('chosen').replaceChildren(...known.map(r => { const label = make('label'), box = make('input'); box.type = 'checkbox'; box.checked = chosen.has(r.id); box.onchange = () => { chosen_by_hand = true; if (box.checked) chosen.add(r.id); else chosen.delete(r.id); show_side(); }; label.append(box, ' ' + (r.id + 1) + ': ' + r.label); return label; }));
   if (!known.length) $('chosen').append(make('p', 'Run a scenario first.', 'note'));
   if (state.tab === 'compare') show_side().catch(() => {});
 }
