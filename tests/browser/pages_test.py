@@ -26,6 +26,9 @@ PAGES = {
     "claims": ["claims", "cache-57x"],
     "plan": ["plan", "h100_llama_3_1_8b_bf16_64", "--open", "all", "--why", "plan.tensor=8"],
     "explain": ["explain", "deepseek_v3_2048_h800"],
+    "explain_loop": ["explain", "rl_llama_8b_16_h100"],
+    "services": ["compare", "deepseek_v3_serving_h800", "deepseek_v3_serving_h20"],
+    "fleet": ["fleet", "deepseek_fleet", "--draws", "200"],
     "size": ["size", "llama_3_1_8b_azure_conversation", "--slo", "ttft=2s,tpot=50ms"],
     "curve": ["curve", "deepseek_r1_distill_llama_8b_one_gpu", "llama_3_1_8b_azure_conversation", "--users", "1,4,16,64"],
 }
@@ -91,6 +94,7 @@ def true_to_scale(browser):
               if (Math.abs(pixels[i] - c[0]) + Math.abs(pixels[i + 1] - c[1]) + Math.abs(pixels[i + 2] - c[2]) < 40) ++count[k]; });
             const all = count.reduce((a, b) => a + b);
             return Object.fromEntries(kinds.map((k, i) => [k, count[i] / all]));""")
+    browser.console()  # reading pixels back is told there, and is ours alone
     print("timeline, shares of colours at 390 and 2,000 px:", shares[390], shares[2000])
     return [f"timeline: {kind} is {100 * shares[390][kind]:.1f} % at 390 px, {100 * shares[2000][kind]:.1f} % at 2,000 px"
             for kind in shares[390] if abs(shares[390][kind] - shares[2000][kind]) > 0.05]
