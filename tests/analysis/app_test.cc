@@ -90,6 +90,10 @@ TEST_CASE("app: faults as one types, a run, its page, a second one and the diffe
   CHECK_THAT(app.answer(request("POST", "check", "clustr {}")).body,
              ContainsSubstring("\"line\":1") && ContainsSubstring("did you mean"));
   CHECK_THAT(app.answer(request("POST", "check", testing::kDense)).body, ContainsSubstring("\"faults\":[]"));
+  // The form shows what the scenario states, also while something is wrong with it.
+  for (const std::string& text : {testing::kDense, testing::kDense + "clustr {}"})
+    CHECK_THAT(app.answer(request("POST", "check", text)).body, ContainsSubstring("\"training.plan.pipeline\":\"4\"") &&
+                                                                    ContainsSubstring("\"run.phase[0].name\":\"all\""));
   CHECK_THAT(app.answer(request("POST", "run", "clustr {}")).body, ContainsSubstring("\"faults\":[{"));
   CHECK_THAT(app.answer(request("POST", "run", testing::kDense)).body, ContainsSubstring("\"id\":0"));
   CHECK_THAT(finished(app, "0"), ContainsSubstring("\"done\""));
