@@ -208,7 +208,7 @@ Drawing drawing_of(const HeatChart& from) {
     figure.table.align.push_back(Align::right);
   }
   figure.key = "<p class=\"key\">";
-  for (const double share : {0.0, 0.25, 0.5, 0.75, 1.0})
+  for (const double share : {0.25, 0.5, 0.75, 1.0})
     figure.key += fmt::format("<span><i class=\"t-communication\" style=\"opacity:{}\"></i>{}</span> ", share,
                               html_escaped(from.text(share)));
   figure.key += "</p>\n";

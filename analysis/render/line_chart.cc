@@ -11,7 +11,7 @@
 namespace flopcast {
 namespace {
 
-constexpr double kTop = 26, kBelow = 40, kLabelLine = 16, kSwatch = 15, kSamePlace = 6;
+constexpr double kTop = 26, kBelow = 40, kLabelLine = 16, kSwatch = 20, kSamePlace = 6;
 constexpr std::size_t kLongestLabel = 24;
 
 /// Where labels stand already, so that further ones keep off. Pixels.
