@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Renews what the documentation shows of the current program: the table of docs/trust.md and the pictures of README.md and
-docs/gallery.md.
+"""Renews what the documentation shows of the current program: the table of docs/trust.md, the report that README.md begins
+with, and the pictures of README.md and docs/gallery.md.
 
-docs/figures.py PROGRAM [trust|pictures ...]     (from the project's folder; without words: all)"""
+docs/figures.py PROGRAM [trust|readme|pictures ...]     (from the project's folder; without words: all)"""
 
 import collections
 import datetime
@@ -51,8 +51,21 @@ def trust(program):
         within = f"{sum(c['within'] for c in judged)} of {len(judged)}" if judged else "not judged"
         rows.append(f"| {name} | {len(single) or len(bounds)} | {middle} | {largest} | {within} |")
     table = "\n".join([BEGIN, f"As `{found['program']} validate` gave it on {datetime.date.today()}:", ""] + rows + [END])
-    page = DOCS / "trust.md"
-    page.write_text(re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: table, page.read_text(), flags=re.S))
+    renew(DOCS / "trust.md", table)
+
+
+def renew(page, text):
+    """Puts a text with its marks in place of what stands between them."""
+    page.write_text(re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: text, page.read_text(), flags=re.S))
+
+
+def readme(program):
+    """What the program's first run says: the step and what was published."""
+    said = subprocess.run([program, "run", "deepseek_v3_2048_h800"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    first = said.index("One step takes")
+    last = said.index("\n\n", said.index("Predicted beside published"))
+    lines = [("    " + line).rstrip() for line in said[first:last].split("\n")]
+    renew(DOCS.parent / "README.md", "\n".join([BEGIN, ""] + lines + ["", END]))
 
 
 def outer_svg(figure):
@@ -103,9 +116,9 @@ def pictures(program):
 
 
 def main():
-    program, wanted = sys.argv[1], sys.argv[2:] or ["trust", "pictures"]
+    program, wanted = sys.argv[1], sys.argv[2:] or ["trust", "readme", "pictures"]
     for what in wanted:
-        {"trust": trust, "pictures": pictures}[what](program)
+        {"trust": trust, "readme": readme, "pictures": pictures}[what](program)
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ std::string manual_page(const CommandText& command, const std::string& path, con
       if (option.positional != of_positional) continue;
       if (!any) out += fmt::format(".SH {}\n", heading);
       any = true;
-      std::string name = option.name;
+      std::string name = (option.brief.empty() ? "" : option.brief + ", ") + option.name;
       if (!option.positional && !option.value.empty()) name += " " + option.value;
       out += ".TP\n.B " + roff(name) + "\n" + roff(option.help) + "\n";
       if (!option.choices.empty()) out += roff(fmt::format("One of: {}.", fmt::join(option.choices, ", "))) + "\n";

@@ -13,6 +13,7 @@ namespace flopcast {
 
 struct OptionText {
   std::string name;   ///< "--json", or "FILE" of a positional argument
+  std::string brief;  ///< "-q"; empty: there is none
   std::string value;  ///< what stands for the value: "FILE"; empty: a switch
   std::string help;
   bool positional = false, required = false, repeated = false;

@@ -47,13 +47,17 @@ const CommandText& named_command(const CommandText& program, const std::vector<s
 void write_manuals(const CommandText& command, const std::string& path, const std::string& folder) {
   std::string name = path;
   std::replace(name.begin(), name.end(), ' ', '-');
-  write_text(folder + "/" + name + ".1", manual_page(command, path, "flopcast " + version()));
+  write_text_in_new_folder(folder + "/" + name + ".1", manual_page(command, path, "flopcast " + version()));
   for (const CommandText& one : command.commands) write_manuals(one, path + " " + one.name, folder);
 }
 
 void show_help(const HelpArguments& a) {
   const CommandText program = everything();
-  if (!a.man.empty()) return write_manuals(named_command(program, a.words), program_text().name, a.man);
+  if (!a.man.empty()) {
+    const OutputOption first{"--man", a.man + "/" + program_text().name + ".1", false, true};
+    check_outputs({&first, 1});
+    return write_manuals(named_command(program, a.words), program_text().name, a.man);
+  }
   const std::vector<Topic>& all = topics();
   const std::size_t width = terminal_style(stdout).width();
   if (a.words.size() == 1) {

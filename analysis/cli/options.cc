@@ -302,6 +302,7 @@ CommandText described(const CLI::App& app, const CommandLine& line) {
     OptionText text;
     text.positional = option->get_positional();
     text.name = option->get_name(text.positional);  // the long one where there are two
+    if (!option->get_snames().empty() && !option->get_lnames().empty()) text.brief = "-" + option->get_snames().front();
     // Of a positional argument the name says what stands there; a switch takes no value.
     if (!text.positional && option->get_items_expected_max() > 0) {
       text.value = option->get_type_name();

@@ -152,10 +152,15 @@ TEST_CASE("help explains commands and topics; man pages are made of the same wor
   CHECK(wrong.code == 2);
   CHECK_THAT(wrong.err, ContainsSubstring("did you mean \"units\"?"));
   const test::TemporaryFolder folder;
-  CHECK(testing::flopcast("help --man " + folder.path()).code == 0);
-  const std::string page = testing::contents(folder.path() + "/flopcast-policy-classify.1");
+  CHECK(testing::flopcast("help --man " + folder.path() + "/share/man1").code == 0);  // which is made
+  const std::string page = testing::contents(folder.path() + "/share/man1/flopcast-policy-classify.1");
+  CHECK_THAT(page, ContainsSubstring(".B \\-q, \\-\\-quiet") && ContainsSubstring(".B \\-v, \\-\\-verbose"));
+  folder.write("file", "x");
+  const testing::Outcome nowhere = testing::flopcast("help --man " + folder.path() + "/file");
+  CHECK(nowhere.code == 2);
+  CHECK_THAT(nowhere.err, ContainsSubstring("--man"));
   CHECK_THAT(page, StartsWith(".TH FLOPCAST\\-POLICY\\-CLASSIFY 1") && ContainsSubstring(".B \\-\\-date DAY"));
-  CHECK_THAT(testing::contents(folder.path() + "/flopcast.1"), ContainsSubstring(".SH COMMANDS"));
+  CHECK_THAT(testing::contents(folder.path() + "/share/man1/flopcast.1"), ContainsSubstring(".SH COMMANDS"));
 }
 
 }  // namespace

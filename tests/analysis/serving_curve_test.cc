@@ -101,7 +101,7 @@ TEST_CASE("size: the fewest replicas, the best ratio, and a promise that nothing
   const std::string json = folder.path() + "/size.json";
   const testing::Outcome fewest = flopcast("size " + chat + " --slo ttft=500ms,tpot=20ms --json " + json);
   CHECK(fewest.code == 0);
-  CHECK_THAT(fewest.out, ContainsSubstring("replicas (1 GPUs each), 1 GPUs in all"));
+  CHECK_THAT(fewest.out, ContainsSubstring("replicas (1 GPU each), 1 GPU in all"));
   CHECK_THAT(testing::contents(json), ContainsSubstring("\"meets\": true"));
 
   const testing::Outcome ratio = flopcast("size " + apart + " --slo ttft=1s,tpot=20ms --ratio");
