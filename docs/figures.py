@@ -141,10 +141,9 @@ def pictures(program):
 
 
 def main():
-"""Renews what the documentation shows of the current program: the table of docs/trust.md, the report that README.md begins
-with, the pictures of README.md and docs/gallery.md, and the figures of decoding in docs/policy.md and README.md.
-
-docs/figures.py PROGRAM [trust|readme|pictures|decoding ...]     (from the project's folder; without words: all)"""
+    program, wanted = sys.argv[1], sys.argv[2:] or ["trust", "readme", "pictures", "decoding"]
+    for what in wanted:
+        {"trust": trust, "readme": readme, "pictures": pictures, "decoding": decoding}[what](program)
 
 
 if __name__ == "__main__":
