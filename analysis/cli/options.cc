@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <sstream>
 #include <type_traits>
 
@@ -190,19 +191,37 @@ Option& Option::values(Values named) {
   return *this;
 }
 
+namespace {
+
+/// What is wrong with a number; empty: nothing.
+std::string fault_of_number(const std::string& text, double low, double high) {
+  const bool bounded = high < std::numeric_limits<double>::max();
+  const std::string wanted =
+      bounded ? fmt::format("a number from {:g} to {:g}", low, high) : fmt::format("a number of at least {:g}", low);
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (!text.empty() && *end == '\0' && low <= value && value <= high) return {};
+  std::string plain;
+  for (const char c : text)
+    if (c != ',') plain += c;
+  std::strtod(plain.c_str(), &end);
+  const bool separated = plain != text && !plain.empty() && *end == '\0';
+  return fmt::format("found {}, expected {}{}", text.empty() ? "nothing" : text, wanted,
+                     separated ? fmt::format(" (did you mean {}?)", plain) : "");
+}
+
+}  // namespace
+
 Option& Option::between(int low, int high) {
-  option_->check(CLI::Range(low, high));
-  return *this;
+  return check([low, high](const std::string& text) { return fault_of_number(text, low, high); });
 }
 
 Option& Option::between(double low, double high) {
-  option_->check(CLI::Range(low, high));
-  return *this;
+  return check([low, high](const std::string& text) { return fault_of_number(text, low, high); });
 }
 
 Option& Option::not_negative() {
-  option_->check(CLI::NonNegativeNumber);
-  return *this;
+  return check([](const std::string& text) { return fault_of_number(text, 0, std::numeric_limits<double>::max()); });
 }
 
 Option& Option::check(std::function<std::string(const std::string&)> fault) {
