@@ -55,6 +55,28 @@ double number(const RlReport& report, const char* name) {
   return *metric->number();
 }
 
+TEST_CASE("a loop fits into what a GPU offers to programs, as training does, and is not told to do what it does",
+          "[rl]") {
+  const Scenario scenario = loop();
+  const Bytes usable = scenario.cluster.node.gpu.hbm_usable();
+  CHECK(usable > scenario.cluster.node.gpu.hbm_capacity);  // 80 GB are sold, 79.6 GiB found
+  const RlReport report = run_rl(scenario, in_process(scenario));
+  for (const PhaseMemory& phase : report.memory) CHECK(phase.capacity == usable);
+  const std::vector<Metric> figures = metrics(report);
+  const Metric* capacity = find_metric(figures, "rl.memory.capacity_bytes");
+  REQUIRE(capacity);
+  CHECK(capacity->number() == usable.value());
+  const auto refused = [](const std::string& recompute) {
+    return testing::one_line(
+        testing::flopcast(
+            "run rl_llama_8b_16_h100 --set training.batch.sequence_length=60000 --set training.recompute." + recompute)
+            .err);
+  };
+  CHECK_THAT(refused("full_layer=true"),
+             ContainsSubstring("at most 85.5 GB") && !ContainsSubstring("training.recompute.full_layer"));
+  CHECK_THAT(refused("full_layer=false"), ContainsSubstring("training.recompute.full_layer: true"));
+}
+
 TEST_CASE("parts of a step sum to it, and so do shares of GPUs' time", "[rl]") {
   using Sets = std::vector<std::string>;
   for (const Sets& sets :
