@@ -235,6 +235,31 @@ TEST_CASE("plan keeps what is stated, searches the rest, and says why not", "[pl
   CHECK(choice_of(*written.training, study.space.precisions) == study.plans.front().screened.choice);
 }
 
+TEST_CASE("a condition that no plan meets is named, with what comes nearest", "[plan]") {
+  const auto refusal = [](const std::string& where, const std::string& why = "") {
+    PlanOptions options;
+    options.open.open = {"plan.tensor"};
+    options.replays = 3;
+    options.where = {where};
+    if (!why.empty()) options.why = {why};
+    try {
+      plan_study("h100_llama_3_1_8b_bf16_16", testing::environment(), {}, options);
+    } catch (const InputError& error) {
+      return to_string(error.diagnostics().front());
+    }
+    return std::string();
+  };
+  const std::string time = refusal("training.step_time_s < 1 ms");
+  CHECK_THAT(time, ContainsSubstring("--where: found") &&
+                       ContainsSubstring("no plan meets training.step_time_s < 1 ms") &&
+                       ContainsSubstring("training.step_time_s from") && !ContainsSubstring("leanest"));
+  CHECK_THAT(refusal("plan.tensor == 8"), ContainsSubstring("did you mean \"training.plan.tensor\"") ||
+                                              ContainsSubstring("did you mean training.plan.tensor"));
+  CHECK_THAT(refusal("training.step_time_s < 1 h", "batch.sequences=64"), ContainsSubstring("--why"));
+  // `hbm` is what fits, as training.memory_capacity_bytes has it.
+  CHECK(refusal("training.memory_capacity_bytes == hbm").empty());
+}
+
 TEST_CASE("plan refuses what cannot be asked", "[plan]") {
   const auto fault = [](PlanOptions options, const char* name = "h100_llama_3_1_8b_bf16_16") {
     try {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "analysis/render/format.h"
 #include "analysis/render/text_table.h"
@@ -215,6 +216,7 @@ ServiceLevel parse_promise(const std::string& text) {
     faults.push_back(std::move(d));
   };
   const std::vector<std::string> names = {"ttft", "tpot", "e2e"};
+  std::set<std::string> seen;
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     const std::string part = text.substr(begin, end - begin);
@@ -223,6 +225,10 @@ ServiceLevel parse_promise(const std::string& text) {
     const std::string key = part.substr(0, equals), value = equals == std::string::npos ? "" : part.substr(equals + 1);
     if (std::find(names.begin(), names.end(), key) == names.end()) {
       fault("`" + part + "`", "ttft=TIME, tpot=TIME or e2e=TIME, such as ttft=2s,tpot=50ms", nearest_name(key, names));
+      continue;
+    }
+    if (!seen.insert(key).second) {
+      fault(key + " twice", "each limit once");
       continue;
     }
     const auto parsed = parse_quantity(value, Dimension::time);
