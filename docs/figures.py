@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Renews what the documentation shows of the current program: the table of docs/trust.md and the pictures of README.md and
-docs/gallery.md.
+"""Renews what the documentation shows of the current program: the table of docs/trust.md, the pictures of README.md and
+docs/gallery.md, and the figures of decoding in docs/policy.md and README.md.
 
-docs/figures.py PROGRAM [trust|pictures ...]     (from the project's folder; without words: all)"""
+docs/figures.py PROGRAM [trust|pictures|decoding ...]     (from the project's folder; without words: all)"""
 
 import collections
 import datetime
@@ -55,6 +55,32 @@ def trust(program):
     page.write_text(re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: table, page.read_text(), flags=re.S))
 
 
+# Tokens per second and node that DeepSeek published of its decoding (open-infra-index, day 6).
+PUBLISHED_DECODING = 14800
+
+
+def decoding(program):
+    found = json.loads(subprocess.run([program, "compare", "h100_h800_h20_decoding", "--json", "-"], check=True,
+                                      stdout=subprocess.PIPE).stdout)
+    services = [(s["name"], s["service"]) for s in found["scenarios"]]
+
+    def row(what, text):
+        return f"| {what} | " + " | ".join(text(service) for _, service in services) + " |"
+
+    table = [BEGIN, "| | " + " | ".join(name for name, _ in services) + " |", "|---|" + "---|" * len(services),
+             row("output tokens/s per GPU", lambda s: f"{s['output_tokens_per_s_per_gpu']:,.0f}"),
+             row("time per output token", lambda s: f"{1000 * s['tpot_s']:.0f} ms"),
+             row("GPU-hours per 10^6 output tokens", lambda s: f"{s['gpu_hours_per_million_output_tokens']:.3f}"), END]
+    page = DOCS / "policy.md"
+    page.write_text(re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: "\n".join(table), page.read_text(), flags=re.S))
+    # The library's decode unit is that of the H800.
+    per_node = dict(services)["H800"]["output_tokens_per_s_per_node"]
+    unit = (f"| a decode unit of DeepSeek's service (18 nodes of H800) | {per_node / 1000:.1f} K tokens/s per node | "
+            f"{PUBLISHED_DECODING / 1000:.1f} K | {100 * (per_node / PUBLISHED_DECODING - 1):+.1f} % |")
+    page = DOCS.parent / "README.md"
+    page.write_text(re.sub(r"\| a decode unit of DeepSeek's service.*", lambda _: unit, page.read_text()))
+
+
 def outer_svg(figure):
     """Attributes and content of the first picture, which may hold others."""
     begin = re.search(r"<svg class=\"chart\"([^>]*)>", figure)
@@ -103,9 +129,9 @@ def pictures(program):
 
 
 def main():
-    program, wanted = sys.argv[1], sys.argv[2:] or ["trust", "pictures"]
+    program, wanted = sys.argv[1], sys.argv[2:] or ["trust", "pictures", "decoding"]
     for what in wanted:
-        {"trust": trust, "pictures": pictures}[what](program)
+        {"trust": trust, "pictures": pictures, "decoding": decoding}[what](program)
 
 
 if __name__ == "__main__":
