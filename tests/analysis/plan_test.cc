@@ -11,6 +11,7 @@
 #include "tests/catch.h"
 
 using namespace flopcast;
+using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
