@@ -364,6 +364,17 @@ TEST_CASE("torchtitan's settings are used, or refused", "[analysis][import]") {
   CHECK(titan("", "", "[compile]\nenable = true\ncomponents = [\n  \"loss\",\n]\n").training->software.eager);
   CHECK_FALSE(titan("", "", "[compile]\nenable = true\n").training->software.eager);
 
+  // What is written is read as the same.
+  const ResolvedScenario stages = resolve(
+      "llama_3_1_8b_64_h100", environment(),
+      {"training.plan.pipeline=2", "training.plan.data=32", "training.plan.chunks=3", "training.plan.stage_layers=[]",
+       "training.schedule=interleaved_1f1b", "training.precision.gradients=bf16"});
+  const FrameworkSettings written = torchtitan_toml(stages.value(), environment().data().libraries());
+  CAPTURE(written.text);
+  const TrainingConfig read = *scenario_of(imported(written.text, "plan.toml", {.gpus = 64})).value().training;
+  CHECK(read.plan.chunks == 3);
+  CHECK(read.precision.gradients == Precision::bf16);
+
   const ResolvedScenario changed = resolve("h100_llama_3_1_405b_8_layers_fp8_32", environment());
   const FrameworkSettings made = torchtitan_toml(changed.value(), environment().data().libraries());
   CHECK_THAT(made.text, ContainsSubstring("flavor = \"405B-changed\""));

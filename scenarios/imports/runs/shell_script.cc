@@ -139,6 +139,7 @@ class ShellReader : private ShellCursor {
     }
     constexpr std::string_view kBatch = "#SBATCH";
     if (!line.starts_with(kBatch)) return;
+    const std::size_t before = script_.batch.size();
     for (std::size_t i = kBatch.size(); i < line.size();) {
       while (i < line.size() && is_blank(line[i])) ++i;
       std::size_t end = i;
@@ -146,6 +147,33 @@ class ShellReader : private ShellCursor {
       if (line[std::min(i, line.size() - 1)] == '#') break;
       if (end > i) script_.batch.add(line.substr(i, end - i), {file_, place.line, place.column + static_cast<int>(i)});
       i = end;
+    }
+    set_slurm_variables(before);
+  }
+
+  /// What a job finds in its environment, of what a line of #SBATCH says. @param first of its words.
+  void set_slurm_variables(std::size_t first) {
+    struct Option {
+      std::string_view name, brief;
+      std::array<const char*, 2> variables;
+    };
+    constexpr Option kOptions[] = {{"--nodes", "-N", {"SLURM_NNODES", "SLURM_JOB_NUM_NODES"}},
+                                   {"--ntasks", "-n", {"SLURM_NTASKS", "SLURM_NPROCS"}},
+                                   {"--ntasks-per-node", "", {"SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE"}},
+                                   {"--gpus-per-node", "", {"SLURM_GPUS_PER_NODE", "SLURM_GPUS_ON_NODE"}}};
+    const std::vector<std::string>& words = script_.batch.words;
+    for (std::size_t i = first; i < words.size(); ++i) {
+      const std::size_t equals = words[i].find('=');
+      const std::string name = words[i].substr(0, equals);
+      for (const Option& option : kOptions) {
+        if (name != option.name && name != option.brief) continue;
+        const std::string value = equals != std::string::npos ? words[i].substr(equals + 1)
+                                  : i + 1 < words.size()      ? words[i + 1]
+                                                              : "";
+        const bool number = !value.empty() && value.find_first_not_of("0123456789") == std::string::npos;
+        for (const char* variable : option.variables)
+          if (number) store(variable, {{{value, script_.batch.places[i]}}, false});
+      }
     }
   }
 
