@@ -43,7 +43,7 @@ void calibrate_server(const CalibrateArguments& arguments) {
   const std::string what = std::filesystem::path(arguments.serving.front()).filename().string();
   const ServerFit fit = fit_server(loads, scenario.value(), what);
   show(fit.summary);
-  if (!arguments.profile.empty()) write_file_atomically(arguments.profile, fit.profile);
+  if (!arguments.profile.empty()) write_text_in_new_folder(arguments.profile, fit.profile);
 }
 
 }  // namespace
