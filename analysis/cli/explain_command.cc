@@ -83,7 +83,7 @@ void run_explain_rl(const Scenario& scenario, const Environment& environment, co
 
 void run_explain(const ExplainArguments& arguments) {
   const OutputOption outputs[] = {{"--json", arguments.json}, {"--html", arguments.html, false}};
-  check_outputs(outputs);
+  check_outputs(outputs, {arguments.scenario.file});
   const Environment environment = arguments.scenario.environment();
   const ResolvedScenario resolved = arguments.scenario.load(environment);
   const Scenario& scenario = resolved.value();

@@ -191,6 +191,16 @@ Option& Option::values(Values named) {
   return *this;
 }
 
+Option& Option::names_of(std::vector<std::string> libraries) {
+  facts_->libraries = std::move(libraries);
+  return *this;
+}
+
+Option& Option::offers(std::vector<std::string> values) {
+  facts_->offers = std::move(values);
+  return *this;
+}
+
 namespace {
 
 /// What is wrong with a number; empty: nothing.
@@ -332,6 +342,8 @@ CommandText described(const CLI::App& app, const CommandLine& line) {
     text.repeated = option->get_expected_max() > 1;
     if (const auto known = line.facts.find(option); known != line.facts.end()) {
       text.choices = known->second.choices;
+      text.offers = known->second.offers;
+      text.libraries = known->second.libraries;
       text.values = known->second.values;
       text.repeated = text.repeated || known->second.repeated;
     }

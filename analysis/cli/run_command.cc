@@ -201,7 +201,7 @@ void check_output_options(const RunArguments& arguments) {
   const OutputOption outputs[] = {{"--json", arguments.json},          {"--csv", arguments.csv},
                                   {"--trace", arguments.trace, false}, {"--requests", arguments.requests, false},
                                   {"--html", arguments.html, false},   {"--picture", arguments.picture, false}};
-  check_outputs(outputs);
+  check_outputs(outputs, {arguments.scenario.file});
   if (!arguments.trace_gpus.empty() && arguments.trace.empty())
     throw InputError(option_fault("--trace-ranks", "no --trace", "both: it chooses what the trace shows"));
   if (!arguments.trace_window.empty() && arguments.trace.empty())
