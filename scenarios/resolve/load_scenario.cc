@@ -300,7 +300,7 @@ class Resolver {
           fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));
     }
     gather([&] { config.software = libraries_.software(t.software()); });
-    if (!t.has_attention_kernel() && config.software.flash2) config.attention_kernel = AttentionKernel::flash2;
+    if (!t.has_attention_kernel()) config.attention_kernel = attention_kernel_of(config.software, model_);
     for (int i = 0; i < t.open_size(); ++i) {
       if (find_open_field(t.open(i)) != nullptr) continue;
       std::vector<std::string> names;

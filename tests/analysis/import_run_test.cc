@@ -77,6 +77,21 @@ TEST_CASE("Megatron's places of embedding and loss and its optimizer's instances
         4);
 }
 
+TEST_CASE("what Megatron's rollouts hold and how its experts multiply is read", "[analysis][import]") {
+  const std::string command =
+      "torchrun --nnodes 1 --nproc-per-node 8 pretrain_gpt.py --num-layers 6 --hidden-size 512 "
+      "--num-attention-heads 8 --seq-length 1024 --micro-batch-size 1 --global-batch-size 32 --vocab-size 50304 ";
+  const auto training = [&](const std::string& more) {
+    return *scenario_of(imported(command + more)).value().training;
+  };
+  CHECK(training("").held_beside == Bytes(0));
+  CHECK(training("--perform-rl-step").held_beside == Bytes(40 * 0x1p30));
+  CHECK(training("--perform-rl-step --inference-dynamic-batching-buffer-size-gb 20").held_beside == Bytes(20 * 0x1p30));
+  const std::string experts = "--num-experts 8 --moe-router-topk 2 --expert-model-parallel-size 8 ";
+  CHECK_FALSE(training(experts).grouped_experts);
+  CHECK(training(experts + "--moe-grouped-gemm").grouped_experts);
+}
+
 TEST_CASE("under a pipeline torchtitan's parameters stay gathered", "[analysis][import]") {
   const auto plan = [](const std::string& further) {
     const ResolvedScenario titan =

@@ -160,6 +160,7 @@ FrameworkSettings megatron_command(const Scenario& scenario) {
     const bool flex = p.dispatcher != ExpertDispatcher::all_to_all;
     a.add("moe-token-dispatcher-type", flex ? "flex" : "alltoall");
     if (flex) a.add("moe-flex-dispatcher-backend", p.dispatcher == ExpertDispatcher::deep_ep ? "deepep" : "hybridep");
+    a.flag(t.grouped_experts, "moe-grouped-gemm");
     a.flag(p.shared_expert_overlap, "moe-shared-expert-overlap");
     if (t.expert_load.capacity_factor) a.add("moe-expert-capacity-factor", *t.expert_load.capacity_factor);
   }

@@ -243,6 +243,8 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
       s.note("set plan.shared_expert_overlap: true where shared experts overlap");
     if (const double capacity = s.real({"moe-expert-capacity-factor"}, "expert_load.capacity_factor", 0); capacity > 0)
       t.further += fmt::format("  expert_load {{ capacity_factor: {} }}\n", capacity);
+    if (!s.flag({"moe-grouped-gemm", "moe-use-legacy-grouped-gemm"}, "grouped_experts", framework != "Megatron-LM"))
+      t.further += "  grouped_experts: false\n";
     s.flag({"moe-pad-expert-input-to-capacity"}, "expert_load.capacity_factor", false);
   }
   t.precision = megatron_precision(s, framework);
@@ -250,6 +252,10 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
   const bool dropout = s.real({"hidden-dropout"}, "dropout", framework == "Megatron-LM" ? 0.1 : 0) > 0 ||
                        s.real({"attention-dropout"}, "dropout", framework == "Megatron-LM" ? 0.1 : 0) > 0;
   if (dropout) t.further += "  dropout: true\n";
+  // Rollouts are made on the same GPUs: their cache stays (megatron/training/arguments.py).
+  if (s.flag({"perform-rl-step"}, "held_beside", false))
+    t.further += fmt::format("  held_beside: \"{:g} GiB\"\n",
+                             s.real({"inference-dynamic-batching-buffer-size-gb"}, "held_beside", 40));
   const bool local = s.text({"transformer-impl"}, "attention_kernel", "transformer_engine") == "local" &&
                      !s.flag({"use-flash-attn"}, "attention_kernel", false);
   if (const std::string backend = s.text({"attention-backend"}, "attention_kernel", "auto");
