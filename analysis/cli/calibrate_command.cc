@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/evidence/calibrate.h"
 #include "analysis/evidence/calibrate_server.h"
 #include "scenarios/read/calibration_file.h"
 #include "scenarios/read/text_file.h"
-#include "sim/base/atomic_file.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
@@ -43,7 +43,7 @@ void calibrate_server(const CalibrateArguments& arguments) {
   const std::string what = std::filesystem::path(arguments.serving.front()).filename().string();
   const ServerFit fit = fit_server(loads, scenario.value(), what);
   show(fit.summary);
-  if (!arguments.profile.empty()) write_file_atomically(arguments.profile, fit.profile);
+  if (!arguments.profile.empty()) write_text_in_new_folder(arguments.profile, fit.profile);
 }
 
 }  // namespace
