@@ -161,6 +161,14 @@ TEST_CASE("commands of serving engines become deployments", "[analysis][import]"
   CHECK(sglang.value().serving->pools.at(0).engine.plan.attention_data == 16);
   CHECK(sglang.value().serving->pools.at(0).engine.plan.expert == 16);
   CHECK(sglang.value().cluster.nodes == 2);
+  const std::string whole =
+      imported("python3 -m sglang.launch_server --model-path Qwen/Qwen3-32B --chunked-prefill-size -1").text;
+  CHECK_THAT(whole, ContainsSubstring("--chunked-prefill-size -1: chunked_prefill"));
+  CHECK_FALSE(scenario_of(imported("python3 -m sglang.launch_server --model-path Qwen/Qwen3-32B "
+                                   "--chunked-prefill-size -1"))
+                  .value()
+                  .serving->pools.at(0)
+                  .engine.scheduler.chunked_prefill);
 
   const ResolvedScenario trtllm =
       scenario_of(imported("enable_attention_dp: true\ntensor_parallel_size: 8\nmoe_expert_parallel_size: "

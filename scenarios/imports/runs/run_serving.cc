@@ -439,11 +439,14 @@ RunJob sglang_job(ForeignSettings& s, const std::string& named, const Libraries&
   if (s.find({"max-running-requests"}))
     pool.set("max_batch", std::max(1, s.degree({"max-running-requests"}, "max_batch", 256) / groups));
   if (s.find({"chunked-prefill-size"})) {
-    const int budget = s.number({"chunked-prefill-size"}, "token_budget, chunked_prefill", 8192);
-    if (budget > 0)
+    // -1: prompts are not cut.
+    const int budget = s.number({"chunked-prefill-size"}, "token_budget", 8192);
+    if (budget > 0) {
       pool.set("token_budget", std::max(1, budget / groups));
-    else
+    } else {
+      s.find({"chunked-prefill-size"}, "chunked_prefill");
       pool.set("chunked_prefill", false);
+    }
   }
   if (s.find({"mem-fraction-static"})) pool.set("memory_share", s.real({"mem-fraction-static"}, "memory_share", 0.9));
   if (s.find({"page-size"})) pool.set("page_tokens", s.number({"page-size"}, "page_tokens", 1));
