@@ -13,7 +13,6 @@
 #include "analysis/evidence/calibrate_server.h"
 #include "scenarios/read/calibration_file.h"
 #include "scenarios/read/text_file.h"
-#include "sim/base/atomic_file.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
