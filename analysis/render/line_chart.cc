@@ -69,7 +69,7 @@ class Plot {
     if (keyed_) return;
     letters_ = longest_ > 100;
     right_ = std::min(longest_, 30 * svg::kLetter) + 16 + kSwatch;
-    right_narrow_ = letters_ ? 22 : right_;
+    right_narrow_ = letters_ ? 22 + kSwatch : right_;
   }
 
   std::string svg() const {
