@@ -76,11 +76,11 @@ TEST_CASE("every field of the schema belongs to a struct, and every field of a s
   check_pair<CollectiveConfig>(proto::Collective::descriptor());
   check_pair<TrainingPhase>(proto::Phase::descriptor());
   check_pair<ClusterLifeConfig>(proto::ClusterLife::descriptor());
-  // A size over a rate is a time to write and read: load_scenario.cc.
+  // A size over a rate is a time to write and read: load_resilience.cc.
   check_pair<ResilienceConfig>(proto::Resilience::descriptor(),
                                {"checkpoint_size", "storage_bandwidth", "node_storage_bandwidth"});
   check_pair<Scenario::Published>(proto::Published::descriptor());
-  // Looked up, and held against the GPU: load_scenario.cc.
+  // Looked up, and held against the GPU: resolver.cc.
   check_pair<Scenario>(proto::Scenario::descriptor(), {"model", "model_override", "under_rule"});
 
   // What rules and prices look at is read from the message itself (scenarios/policy/chip.cc, analysis/money/).
