@@ -118,7 +118,7 @@ void latent_input_weights(KernelWriter& list, const AttentionWidths& w) {
   list.weight_gradient("kv_a_proj", w.kv_rank + w.rope, w.hidden, t);
 }
 
-double travelling(const AttentionWidths& w) { return w.kv_rank + w.rope; }
+double latent_travelling(const AttentionWidths& w) { return w.kv_rank + w.rope; }
 
 /// Latent vectors are expanded where they arrive, and their gradients folded up again.
 void unpack_hop(KernelWriter& list, const AttentionWidths& w, double tokens, bool backward) {
@@ -142,7 +142,7 @@ AttentionKindRow latent() {
   row.input_weights = latent_input_weights;
   row.output = latent_output;
   row.unpack_cache = unpack_cache;
-  row.travelling = travelling;
+  row.travelling = latent_travelling;
   row.unpack_hop = unpack_hop;
   row.from_latent = true;
   return row;
