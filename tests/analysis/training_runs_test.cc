@@ -172,7 +172,7 @@ TEST_CASE("software decides what a step computes beside its layers' kernels") {
   const auto with = [](const char* software) { return std::string("training.software=") + software; };
   const double compiled = step_of(kSmall, {with("torchtitan-2024.12-compiled")});
   CHECK(step_of(kSmall, {with("torchtitan-2024.12-eager")}) > 1.02 * compiled);
-  CHECK(step_of(kSmall, {with("llm-foundry-2024")}) > compiled);
+  CHECK(step_of(kSmall, {with("pytorch-fsdp-eager")}) > compiled);
   const Scenario moe = testing::resolved(
       "mixtral_8x7b_64_h100",
       std::vector<std::string>{with("megatron-core-2024.11"), "training.plan.tensor=2", "training.plan.data=8"});

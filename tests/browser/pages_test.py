@@ -83,6 +83,9 @@ def true_to_scale(browser):
     shares = {}
     for width in (390, 2000):
         browser.shape(width)
+        # It is drawn anew with the next frame.
+        browser.do("POST", "/execute/async", {"args": [], "script": """
+            const done = arguments[0]; setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(() => done())), 200);"""})
         shares[width] = browser.script("""
             const root = [...document.querySelectorAll('.viewer')].at(-1), canvas = root.querySelector('canvas');
             const pen = canvas.getContext('2d'), kinds = ['forward', 'backward', 'weight', 'communication'], found = {};

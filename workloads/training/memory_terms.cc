@@ -10,7 +10,7 @@ namespace flopcast {
 
 namespace {
 
-/// TokensKept of a micro-batch that a GPU keeps between layers, and its share of those of its tensor-parallel group
+/// Tokens of a micro-batch that a GPU keeps between layers, and its share of those of its tensor-parallel group
 /// where matrices are sliced.
 struct TokensKept {
   double own, sliced;

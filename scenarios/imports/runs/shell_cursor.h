@@ -25,6 +25,10 @@ class ShellCursor {
         ++column_;
     }
   }
+  /// To the next word of a line.
+  void skip_spaces() {
+    while (peek() == ' ' || peek() == '\t') advance();
+  }
   [[noreturn]] void refuse(const Place& place, std::string found, std::string expected) const {
     throw InputError(Diagnostic{.file = place.file,
                                 .line = place.line,

@@ -94,7 +94,7 @@ class ShellReader : private ShellCursor {
     if (peek() == '<' && peek(1) == '<' && peek(2) != '<') {
       advance(2);
       if (peek() == '-') advance();
-      while (peek() == ' ' || peek() == '\t') advance();
+      skip_spaces();
       std::string end;
       while (at_ < text_.size() && !is_blank(peek()) && peek() != ';') {
         if (peek() != '"' && peek() != '\'' && peek() != '\\') end += peek();
@@ -104,7 +104,7 @@ class ShellReader : private ShellCursor {
       return;
     }
     while (peek() == '<' || peek() == '>' || peek() == '&' || peek() == '|') advance();
-    while (peek() == ' ' || peek() == '\t') advance();
+    skip_spaces();
     if (peek() == '(') {  // a process in place of a file
       std::string ignored;
       return void(balanced('(', ')', ignored));
@@ -227,7 +227,7 @@ class ShellReader : private ShellCursor {
     if (text == "fi" || text == "done" || text == "esac" || text == "}") return variables_.leave(), true;
     if (text == "{") return variables_.enter("{"), true;
     if (text != "for" && text != "select") return false;
-    while (peek() == ' ' || peek() == '\t') advance();
+    skip_spaces();
     const Place place = here();
     const std::size_t n = shell_name_length(text_.substr(at_));
     const std::string name(text_.substr(at_, n));
@@ -239,7 +239,7 @@ class ShellReader : private ShellCursor {
   }
 
   void function_name() {
-    while (peek() == ' ' || peek() == '\t') advance();
+    skip_spaces();
     while (at_ < text_.size() && !is_blank(peek()) && peek() != '{') advance();
   }
 
