@@ -286,7 +286,7 @@ class Resolver {
       add("training.communication_sms", fmt::format("{}", config.communication_sms),
           fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));
     }
-    gather([&] { config.software = libraries_.software(t.software()); });
+    if (sound("training.software")) gather([&] { config.software = libraries_.software(t.software()); });
     if (!t.has_attention_kernel()) config.attention_kernel = attention_kernel_of(config.software, model_);
     for (int i = 0; i < t.open_size(); ++i) {
       if (find_open_field(t.open(i)) != nullptr) continue;
