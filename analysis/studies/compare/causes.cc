@@ -147,7 +147,7 @@ void set_batches(Scenario& s, bool two) {
 }
 
 // An equally capable dense model: by a rule of thumb a mixture of experts is worth a dense model of the
-// geometric mean of its active and total parameters (an assumption; see the README). Only the width of the
+// geometric mean of its active and total parameters (an assumption; see docs/policy.md). Only the width of the
 // FFN is changed.
 int dense_width(const ModelConfig& moe) {
   const ParameterCount count = count_parameters(moe);
