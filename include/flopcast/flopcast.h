@@ -1,4 +1,4 @@
-// Flopcast as a library: load_environment(), resolve(), run(), and what a report tells.
+// Flopcast as a library: load_environment(), resolve(), run(), and the report of a run.
 #pragma once
 #include "flopcast/environment.h"
 #include "flopcast/errors.h"

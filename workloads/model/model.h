@@ -142,7 +142,7 @@ struct MoeConfig {
   int groups_per_token = 1;    ///< groups a token may reach
   int first_dense_layers = 0;  ///< leading layers with a dense FFN
   int every = 1;               ///< of the others, each `every`-th has experts: layers every-1, 2 every-1, ... of them
-  int layers = -1;             ///< instead of `every`: so many of the others, spread evenly; -1: as `every` says
+  int layers = -1;             ///< instead of `every`: the number of the others, spread evenly; -1: as `every` says
   int shared_width = 0;        ///< of the shared experts together; 0: shared_experts x expert_width
   int latent_width = 0;        ///< routed experts work on a projection to this width; 0: on the residual stream
   bool bias = false;

@@ -60,7 +60,7 @@ std::vector<Diagnostic> check_fixed_chunks(const ScheduleRequest& request, int c
 std::vector<Diagnostic> check_whole_groups(const ScheduleRequest& request);
 
 Diagnostic wrong_ranks(const ScheduleRequest& request, std::string expected, std::string remedy);
-/// @param wanted micro-batches that would do; not offered when no schedule takes so many.
+/// @param wanted micro-batches that would do; not offered when no schedule takes that many.
 Diagnostic wrong_micro_batches(const ScheduleRequest& request, std::string expected, int wanted);
 
 /// Sizes beyond which a request is taken for a slip: an order of this many passes takes 160 MB.

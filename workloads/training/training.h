@@ -1,5 +1,5 @@
-// What a training run is told: parallel plan, batch, precisions, recomputation, expert load, and the mechanisms that
-// can be switched off one by one to see what each costs.
+// The configuration of a training run: parallel plan, batch, precisions, recomputation, expert load, and the mechanisms
+// that can be switched off one by one to see what each costs.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -186,8 +186,9 @@ struct ExpertLoad {
   std::string placement = "contiguous";
   int redundant_experts = 0;
   std::string source;
-  std::string level = "expert";           ///< of the coefficient of variation: "expert" or "rank"
-  std::optional<double> capacity_factor;  ///< every expert takes so many times the even share; none: nothing is dropped
+  std::string level = "expert";  ///< of the coefficient of variation: "expert" or "rank"
+  std::optional<double>
+      capacity_factor;  ///< every expert takes this many times the even share; none: nothing is dropped
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -234,7 +235,7 @@ struct Mechanisms {
 /// machine.
 struct TrainingOverheads {
   double tensor_exposed = 0;    ///< share of a tensor-parallel collective that stays visible beside a long enough GEMM
-  double context_exposed = 0;   ///< the same of a hop of ring attention
+  double context_exposed = 0;   ///< share of a hop of ring attention that stays visible beside attention
   double collective_share = 0;  ///< share of the GPU's speed that a collective takes from the compute beside it
   /// Clock of a long run whose GEMMs are cuBLAS's, over the clock of the data sheet's peaks. DeepGEMM beside
   /// communication draws more power and runs slower: KernelCalibration::sustained_clock. 0: as that.

@@ -16,7 +16,7 @@
 namespace flopcast {
 namespace {
 
-/// Drift of expert load is drawn for so many periods and then repeats.
+/// Periods for which a drift of expert load is drawn; then it repeats.
 constexpr int kDriftPeriods = 256;
 
 /// As stated; a named engine runs behind a real router, and places experts by their loads only where it has copies.
@@ -313,7 +313,7 @@ void notes_of(ServingReport& report) {
 
 namespace {
 
-/// A replica whose GPUs go at so much of their speed, other parts being as they are.
+/// A replica whose GPUs go at a share of their speed, other parts being as they are.
 ReplicaSpeed slowed(const PoolSpec& spec, std::size_t replica, double speed) {
   ReplicaSpeed out = replica < spec.slow.size() ? spec.slow[replica] : ReplicaSpeed{};
   out.gpu = std::min(out.gpu, speed);

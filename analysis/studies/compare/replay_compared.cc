@@ -14,7 +14,7 @@ namespace flopcast {
 namespace {
 
 RunOptions quiet(RunOptions options) {
-  options.allow_oom = true;  // a what-if: whether it fits is told, not asked
+  options.allow_oom = true;  // a what-if: whether it fits is reported, not required
   options.stage = {};
   options.progress = {};
   options.extra_sinks.clear();
@@ -97,7 +97,7 @@ std::string served_summary(const Scenario& scenario, const CompareOptions& optio
   return out.text();
 }
 
-/// What a report tells, as lines: the numbers, then remarks.
+/// A report as lines: the numbers, then remarks.
 std::string training_summary(const Scenario& scenario, const CompareOptions& options) {
   RunOptions run = quiet(options.run);
   run.project = options.whole_runs;

@@ -56,7 +56,7 @@ class TrainingSizing {
     if (options_.for_china && !options_.date && !scenario.date) refuse("--date", "nothing", "the day whose rules hold");
   }
 
-  /// The scenario on so many nodes of a kind.
+  /// The scenario on a number of nodes of a kind.
   struct Candidate {
     Scenario scenario;
     std::set<std::string> stated;

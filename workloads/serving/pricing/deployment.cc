@@ -36,7 +36,7 @@ NicLoad nic_load(const EngineConfig& engine, const ClusterSpec& cluster) {
   return load;
 }
 
-/// Loads are kept to a 32nd, rounded up: so many tables of prices and no more.
+/// Loads are rounded up to a 32nd, which bounds the number of tables of prices.
 double level_of(double load) { return std::ceil(load * 32 - 1e-9) / 32; }
 
 }  // namespace
