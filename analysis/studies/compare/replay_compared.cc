@@ -63,7 +63,7 @@ std::string quick_step(const Scenario& scenario, const RunOptions& options) {
     if (scenario.rl) return quick_loop(scenario, options);
     const PreparedStep prepared = prepare_step(scenario, *scenario.training);
     ReplayOptions replaying;
-    replaying.backend = options.backend;
+    replaying.sharing = options.sharing;
     const Seconds step = replay(prepared.step.graph, prepared.topology->network(), {}, replaying).makespan;
     out.put("");
     out.put(step.value());

@@ -165,7 +165,6 @@ class Replanner {
 
   RunOptions run_settings(const Scenario& scenario) const {
     RunOptions options;
-    options.contention = Contention::in_process;
     options.allow_oom = true;
     options.project = false;
     options.power = environment_.data().power(scenario.cluster.node.gpu.architecture);

@@ -250,7 +250,6 @@ class TrainingSizing {
     const auto gpu_price = price(candidate.scenario, cluster.node);
     planned.price.gpu = gpu_price.value_or(UsdPerSecond(0));
     RunOptions options;
-    options.contention = Contention::in_process;
     options.power = environment_.data().power(planned.cluster.node.gpu.architecture);
     const TrainingReport report = run_training(planned, options);
     const std::vector<Metric> figures = metrics(report);
