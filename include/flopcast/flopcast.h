@@ -4,6 +4,8 @@
 #include "flopcast/errors.h"
 #include "flopcast/extend.h"
 #include "flopcast/metrics.h"
+#include "flopcast/outcome.h"
 #include "flopcast/report.h"
 #include "flopcast/run.h"
 #include "flopcast/scenario.h"
+#include "flopcast/sharing.h"
