@@ -154,7 +154,7 @@ int dense_width(const ModelConfig& moe) {
   const double wanted = std::sqrt(count.active * count.total);
   const double besides =
       count.embedding + count.head + moe.layers * (count.attention_per_layer + count.norms_per_layer);
-  const double per_width = (moe.gated_ffn ? 3.0 : 2.0) * moe.hidden * moe.layers;
+  const double per_width = static_cast<double>(moe.ffn_matrices()) * moe.hidden * moe.layers;
   constexpr double kMultiple = 1024;  // widths that GPUs like
   return static_cast<int>(std::max(1.0, std::round((wanted - besides) / per_width / kMultiple)) * kMultiple);
 }
