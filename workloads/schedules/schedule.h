@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sim/base/diagnostic.h"
+#include "sim/base/units.h"
 
 namespace flopcast {
 
@@ -66,6 +67,8 @@ struct Schedule {
   std::vector<Location> path(int direction) const;
 };
 
+struct PassDurations;  // schedule_timing.h
+
 /// One row of the table of schedules: what `flopcast list schedules` shows and `schedule: "..."` selects.
 struct ScheduleRow {
   std::string_view name;
@@ -79,8 +82,8 @@ struct ScheduleRow {
   Schedule (*build)(const ScheduleRequest&);  ///< precondition: check() found nothing
   /// What is wrong with the request (too few micro-batches, odd ranks, ...). Empty: nothing.
   std::vector<Diagnostic> (*check)(const ScheduleRequest&);
-  /// Bubble of one rank in seconds for pass times F, B (input), W, F&B, without communication; the closed form.
-  double (*closed_form_bubble)(int ranks, int micro_batches, int chunks, double f, double b, double w, double fb);
+  /// Bubble of one rank without communication; the closed form.
+  Seconds (*closed_form_bubble)(const ScheduleRequest&, const PassDurations&);
 };
 std::span<const ScheduleRow> schedules();
 /// Pieces that the schedule cuts a model into.

@@ -7,6 +7,7 @@
 
 #include "workloads/schedules/rank_order.h"
 #include "workloads/schedules/rows.h"
+#include "workloads/schedules/schedule_timing.h"
 
 namespace flopcast::rows {
 namespace {
@@ -43,9 +44,8 @@ std::vector<Diagnostic> check_zero_bubble_h1(const ScheduleRequest& request) {
   return out;
 }
 
-/// (P-1)(F + B - 2W) with B the full backward; here b is its input half.
-double bubble_zero_bubble_h1(int ranks, int, int, double f, double b, double w, double) {
-  return (ranks - 1) * (f + (b + w) - 2 * w);
+Seconds bubble_zero_bubble_h1(const ScheduleRequest& request, const PassDurations& time) {
+  return (request.ranks - 1) * (time.forward + time.backward - 2 * time.backward_weight);
 }
 
 }  // namespace

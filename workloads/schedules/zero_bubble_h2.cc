@@ -9,6 +9,7 @@
 
 #include "workloads/schedules/rank_order.h"
 #include "workloads/schedules/rows.h"
+#include "workloads/schedules/schedule_timing.h"
 
 namespace flopcast::rows {
 namespace {
@@ -46,9 +47,9 @@ std::vector<Diagnostic> check_zero_bubble_h2(const ScheduleRequest& request) {
   return out;
 }
 
-/// Gaps inside a rank's own span, (P-1)(F + B - 3W) with B the full backward.
-double bubble_zero_bubble_h2(int ranks, int, int, double f, double b, double w, double) {
-  return (ranks - 1) * (f + (b + w) - 3 * w);
+/// Gaps inside a rank's own span.
+Seconds bubble_zero_bubble_h2(const ScheduleRequest& request, const PassDurations& time) {
+  return (request.ranks - 1) * (time.forward + time.backward - 3 * time.backward_weight);
 }
 
 }  // namespace
