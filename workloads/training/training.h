@@ -182,11 +182,13 @@ struct ExpertLoad {
   /// skewed: coefficient of variation of the experts' loads (log-normal, quantiles in fixed order).
   double coefficient_of_variation = 0.0;
   std::vector<double> shares;  ///< given: one positive number per routed expert, any scale
-  /// "contiguous": expert e on rank e / (experts per rank). "eplb": DeepSeek's EPLB with `redundant_experts`.
-  std::string placement = "contiguous";
+  enum class Placement {
+    contiguous,  ///< expert e on rank e / (experts per rank)
+    eplb,        ///< DeepSeek's EPLB with `redundant_experts`
+  } placement = Placement::contiguous;
   int redundant_experts = 0;
   std::string source;
-  std::string level = "expert";  ///< of the coefficient of variation: "expert" or "rank"
+  enum class Level { expert, rank } level = Level::expert;  ///< whose loads the coefficient of variation is of
   std::optional<double>
       capacity_factor;  ///< every expert takes this many times the even share; none: nothing is dropped
 
@@ -203,6 +205,8 @@ struct ExpertLoad {
   }
 };
 constexpr std::array<std::string_view, 3> enum_names(ExpertLoad::Kind) { return {"balanced", "skewed", "given"}; }
+constexpr std::array<std::string_view, 2> enum_names(ExpertLoad::Placement) { return {"contiguous", "eplb"}; }
+constexpr std::array<std::string_view, 2> enum_names(ExpertLoad::Level) { return {"expert", "rank"}; }
 
 /// Things a sketch leaves out. Each can be switched off from the command line to see what it costs.
 struct Mechanisms {
