@@ -112,7 +112,14 @@ TEST_CASE("deployments driven from a tenth to above their capacity: monotone lat
   for (const Case& c : cases) {
     INFO(c.scenario << " " << c.set.back());
     const Scenario scenario = testing::resolved(c.scenario, c.set);
-    const double full = saturation_point(scenario, {}).rate;
+    const double full = find_saturation([&](double load) {
+                          Scenario loaded = scenario;
+                          auto serving = std::make_shared<ServingScenario>(*scenario.serving);
+                          serving->traffic = times_as_much(serving->traffic, load);
+                          loaded.serving = serving;
+                          const ServingReport report = run_serving(loaded, {});
+                          return LoadTrial{report.state, report.arrivals_per_s()};
+                        }).rate;
     REQUIRE(full > 0);
     double before = 0;
     for (const double load : {0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.2}) {

@@ -113,10 +113,7 @@ TEST_CASE("Routes are interned, and know their bottleneck") {
   CHECK(network.add_route({a}) != ab);
   CHECK(network.route_count() == 3);
   CHECK(network.bottleneck(ab) == 2_GBps);
-  network.set_bandwidth(b, 8_GBps);
-  CHECK(network.bottleneck(ab) == 4_GBps);
   CHECK_THROWS_AS(network.add_link({"c", BytesPerSecond(0), true}), std::invalid_argument);
-  CHECK_THROWS_AS(network.set_bandwidth(a, BytesPerSecond(std::nan(""))), std::invalid_argument);
 }
 
 TEST_CASE("A graph gives back what was put in") {
@@ -136,7 +133,6 @@ TEST_CASE("A graph gives back what was put in") {
   const OperationGraph graph = std::move(builder).build();
   CHECK(graph.size() == 4);
   CHECK(graph.flow_count() == 4);
-  CHECK(graph.transfer_count() == 2);
   CHECK(graph.label(first).layer == 3);
   CHECK(graph.kind_names()[graph.label(second).kind] == "send");
   REQUIRE(graph.flows(second).size() == 2);

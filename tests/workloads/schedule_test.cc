@@ -55,6 +55,34 @@ double largest_gap(const ScheduleTiming& timing) {
   return largest;
 }
 
+/// Counts per rank, as in the DualPipe tables.
+struct PassCounts {
+  int forward = 0, overlapped = 0, backward_input = 0, backward = 0, backward_weight = 0;
+};
+PassCounts count_passes(std::span<const Pass> order) {
+  PassCounts counts;
+  for (const Pass& pass : order) {
+    switch (pass.kind) {
+      case PassKind::forward:
+        ++counts.forward;
+        break;
+      case PassKind::backward:
+        ++counts.backward;
+        break;
+      case PassKind::backward_input:
+        ++counts.backward_input;
+        break;
+      case PassKind::backward_weight:
+        ++counts.backward_weight;
+        break;
+      case PassKind::overlapped:
+        ++counts.overlapped;
+        break;
+    }
+  }
+  return counts;
+}
+
 PassDurations durations(double f, double b, double w) {
   return PassDurations::plain(Seconds(f), Seconds(b), Seconds(w));
 }

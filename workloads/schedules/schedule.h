@@ -109,12 +109,6 @@ std::string to_text(const Pass& pass, bool show_chunk = true);
 /// Returns every violation (at most 20).
 std::vector<Diagnostic> verify(const Schedule& schedule);
 
-/// Counts per rank, as in the DualPipe tables.
-struct PassCounts {
-  int forward = 0, overlapped = 0, backward_input = 0, backward = 0, backward_weight = 0;
-};
-PassCounts count_passes(std::span<const Pass> order);
-
 /// Most stage-activations that each rank holds at once. One is held from the start of F to the end of W (or of the
 /// full backward); an overlapped pass holds both of its halves.
 std::vector<int> peak_activations(const Schedule& schedule);
