@@ -89,6 +89,20 @@ AttentionShape draw_attention(RandomStream& random) {
 
 }  // namespace
 
+TEST_CASE("a die counts as measured when its calibration has it, whatever its architecture is called", "[kernels]") {
+  for (const char* name : {"h100-sxm", "h800-sxm", "h20", "h200-sxm"}) CHECK(calibration()->measured(gpu(name)));
+  const GpuSpec b200 = gpu("b200-sxm");
+  CHECK_FALSE(calibration()->measured(b200));
+  CHECK(model_of(b200).memory_bound(MemoryKernel::norm, Bytes(1e6)).evidence == Evidence::roofline);
+  KernelCalibration more = *calibration();
+  more.fits.push_back(more.fits.front());
+  more.fits.back().die = die_of(b200);
+  CHECK(more.measured(b200));
+  more.memory_architecture = b200.architecture;
+  const KernelModel model(b200, std::make_shared<const KernelCalibration>(more));
+  CHECK(model.memory_bound(MemoryKernel::norm, Bytes(1e6)).evidence == Evidence::fitted);
+}
+
 TEST_CASE("every kernel has a positive, finite price above its roofline, on every GPU") {
   RandomStream random(7);
   for (const std::string& name : source_tree().names(LibraryKind::gpus)) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "analysis/render/format.h"
+#include "analysis/runs/notes.h"
 #include "analysis/runs/published.h"
 #include "sim/replay.h"
 #include "workloads/serving/pricing/expert_pace.h"
@@ -305,8 +306,7 @@ void notes_of(ServingReport& report) {
                                          engine.calibrated_on.empty() ? "not calibrated on a server of yours"
                                                                       : "calibrated on " + engine.calibrated_on));
   }
-  if (report.scenario.cluster.node.gpu.architecture != "hopper")
-    report.notes.push_back("kernels of this GPU were not measured: rooflines with Hopper's efficiencies");
+  if (std::string note = unmeasured_note(report.scenario); !note.empty()) report.notes.push_back(std::move(note));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "analysis/render/format.h"
+#include "analysis/runs/notes.h"
 #include "analysis/studies/compare/lines.h"
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
@@ -92,8 +93,7 @@ std::string served_summary(const Scenario& scenario, const CompareOptions& optio
   const ServedFigures figures = serve(scenario, options.run.power);
   put(figures, out);
   if (figures.rejected > 0) out.put(rejected_remark(figures));
-  if (scenario.cluster.node.gpu.architecture != "hopper")
-    out.put("inferred, not measured: kernels of this architecture were not measured");
+  if (const std::string note = unmeasured_note(scenario); !note.empty()) out.put(note);
   return out.text();
 }
 
@@ -123,9 +123,7 @@ std::string training_summary(const Scenario& scenario, const CompareOptions& opt
   out.put(report.projection ? report.projection->cost.value() : -1);
   out.put(report.projection ? report.projection->energy.value() : -1);
   if (!refused.empty()) out.put(refused);
-  const EvidenceShare& e = report.evidence;
-  if (e.roofline > 0.5 * (e.measured + e.fitted + e.roofline))
-    out.put("inferred, not measured: kernels of this architecture were not measured");
+  if (const std::string note = unmeasured_note(scenario); !note.empty()) out.put(note);
   return out.text();
 }
 
