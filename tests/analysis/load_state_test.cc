@@ -12,8 +12,6 @@ using namespace flopcast;
 
 namespace {
 
-constexpr Ticks kMilli = 1'000'000'000;
-
 /// Requests of about 100 tokens of prompt and answer at a rate, on a toy replica of `slots` with 10 ms iterations.
 SessionTotals toy_run(int slots, const BatchingRow& batching, double rate, std::uint64_t requests, std::uint64_t seed) {
   IterationPricer pricer(10 * kMilli, kMilli / 100);

@@ -12,12 +12,11 @@
 #include "scenarios/read/libraries.h"
 #include "sim/base/random.h"
 #include "tests/catch.h"
+#include "tests/libraries.h"
 #include "tests/paths.h"
 
 namespace flopcast {
 namespace {
-
-Libraries source_tree() { return Libraries({flopcast::testing::source_dir()}); }
 
 std::shared_ptr<const KernelCalibration> calibration() {
   static const auto shared = std::make_shared<const KernelCalibration>(
@@ -25,7 +24,7 @@ std::shared_ptr<const KernelCalibration> calibration() {
   return shared;
 }
 
-GpuSpec gpu(const std::string& name) { return source_tree().gpu(name); }
+GpuSpec gpu(const std::string& name) { return test::libraries().gpu(name); }
 
 KernelModel model_of(const GpuSpec& spec) { return KernelModel(spec, calibration()); }
 
@@ -105,8 +104,8 @@ TEST_CASE("a die counts as measured when its calibration has it, whatever its ar
 
 TEST_CASE("every kernel has a positive, finite price above its roofline, on every GPU") {
   RandomStream random(7);
-  for (const std::string& name : source_tree().names(LibraryKind::gpus)) {
-    if (!source_tree().runs(name)) continue;
+  for (const std::string& name : test::libraries().names(LibraryKind::gpus)) {
+    if (!test::libraries().runs(name)) continue;
     const GpuSpec spec = gpu(name);
     const KernelModel model = model_of(spec);
     for (int i = 0; i < 300; ++i) {
@@ -361,7 +360,7 @@ TEST_CASE("four-bit weights: fewer bytes where weights are what is read, the act
 }
 
 TEST_CASE("published kernels are met within their bars") {
-  for (const KernelComparison& row : compare_published_kernels(source_tree(), calibration())) {
+  for (const KernelComparison& row : compare_published_kernels(test::libraries(), calibration())) {
     INFO(row.kernel << " on " << row.gpu << ": " << row.predicted.value() * 1e6 << " us, published "
                     << row.published.value() * 1e6);
     if (row.bar > 0) CHECK(std::abs(row.error()) <= row.bar);
