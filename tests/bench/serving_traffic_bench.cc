@@ -10,8 +10,8 @@
 #include "tests/temporary.h"
 #include "workloads/serving/cache/kv_cache.h"
 #include "workloads/serving/metrics/metrics.h"
+#include "workloads/serving/metrics/trace_stats.h"
 #include "workloads/serving/router.h"
-#include "workloads/serving/traffic/trace_stats.h"
 #include "workloads/serving/traffic/traffic.h"
 
 namespace {

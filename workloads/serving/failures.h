@@ -7,7 +7,7 @@
 
 #include "sim/base/fields.h"
 #include "sim/base/random.h"
-#include "workloads/serving/replica/clock.h"
+#include "workloads/serving/base/clock.h"
 
 namespace flopcast {
 

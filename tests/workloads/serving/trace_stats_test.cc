@@ -1,5 +1,5 @@
 // Does `trace stats` say what a trace is like?
-#include "workloads/serving/traffic/trace_stats.h"
+#include "workloads/serving/metrics/trace_stats.h"
 
 #include <cmath>
 #include <string>

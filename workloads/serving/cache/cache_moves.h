@@ -8,7 +8,8 @@
 
 #include "hwmodels/fabric/topology.h"
 #include "sim/fair_share.h"
-#include "workloads/serving/replica/job.h"
+#include "workloads/serving/base/clock.h"
+#include "workloads/serving/base/job_id.h"
 
 namespace flopcast {
 

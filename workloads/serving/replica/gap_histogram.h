@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "workloads/serving/replica/clock.h"
+#include "workloads/serving/base/clock.h"
 
 namespace flopcast {
 

@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <memory>
 
+#include "workloads/serving/base/clock.h"
 #include "workloads/serving/pricing/engine.h"
 #include "workloads/serving/replica/class_rules.h"
-#include "workloads/serving/replica/clock.h"
 #include "workloads/serving/replica/job.h"
 
 namespace flopcast {

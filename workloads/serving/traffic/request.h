@@ -1,16 +1,13 @@
 // One request to a model, and where requests come from.
 #pragma once
 #include <cstdint>
-#include <limits>
 
 #include "flopcast/outcome.h"
 #include "sim/base/units.h"
+#include "workloads/serving/base/clock.h"
 #include "workloads/serving/cache/prefix_blocks.h"
 
 namespace flopcast {
-
-/// No request is known: later than every moment of a simulation.
-inline constexpr Seconds kNever{std::numeric_limits<double>::infinity()};
 
 struct Request {
   std::uint64_t id = 0;  ///< 0, 1, 2, ... in the order in which the source hands them out

@@ -1,4 +1,4 @@
-#include "workloads/serving/traffic/trace_stats.h"
+#include "workloads/serving/metrics/trace_stats.h"
 
 #include <algorithm>
 #include <cmath>
