@@ -75,7 +75,7 @@ void guarded(AppRun& run, const std::function<void(AppRun&)>& work) {
   }
   const std::lock_guard lock(run.mutex);
   run.ended = true;
-  if (run.state == AppRun::State::cancelled) {  // and told so already: nothing came of it
+  if (run.state == AppRun::State::cancelled) {  // reported already, there is no result
     run.report.reset();
     run.page.clear();
     run.shown = {};
@@ -155,7 +155,7 @@ void App::warm_up() {
     flopcast::check(resolve(kFirst, environment_));
     fields();
   } catch (const std::exception&) {
-    // Libraries of one's own may not have it; whoever needs what is wrong is told then.
+    // Libraries of one's own may not have it; whoever needs one that is wrong gets the fault then.
   }
 }
 

@@ -213,7 +213,8 @@ void add_replay(Command& group) {
                 "Communicators as ASTRA-sim has them, {\"1\": [0, 1]}; without it comm_group.json or NAME.json beside "
                 "the traces")
             .value_name("FILE");
-        command.option("--alike", arguments.alike, "One trace is run by so many ranks, all alike").value_name("RANKS");
+        command.option("--alike", arguments.alike, "One trace is run by this many ranks, all alike")
+            .value_name("RANKS");
         command
             .option(
                 "--times", arguments.times,

@@ -32,7 +32,6 @@ Check predicted_row(const CsvTable& table, std::size_t row, const Environment& e
   Scenario scenario = resolved.value();
   scenario.published.clear();
   RlOptions options;
-  options.replay.contention = Contention::in_process;
   options.allow_oom = true;
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
   const std::string& metric = table.text(row, "metric");

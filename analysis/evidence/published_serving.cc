@@ -78,7 +78,7 @@ double variation_of(const PublishedServing& row, const PriceSources& sources) {
   return row.balanced ? 0 : sources.constants->expert_variation.value;
 }
 
-/// What trtllm-bench sets where it is not told (tensorrt_llm/bench/build/tuning.py @ 04cba88): as many requests as the
+/// What trtllm-bench sets where no flag does (tensorrt_llm/bench/build/tuning.py @ 04cba88): as many requests as the
 /// cache holds, as many tokens as they come to with the prompts that take the place of finished ones.
 void tune_as_trtllm_bench(const PublishedServing& row, const GpuSpec& gpu, EngineConfig& engine) {
   const auto round_up = [](double x, int step) { return static_cast<int>(std::ceil(x / step)) * step; };

@@ -145,15 +145,15 @@ constexpr ProfiledPhase kProfiledPhases[] = {
 
 Check bubble_check(const char* name, int ranks, int micro_batches, const PassDurations& times) {
   const ScheduleRow& row = *find_schedule(name);
-  const Schedule schedule = row.build({ranks, micro_batches, 1});
+  const ScheduleRequest request{ranks, micro_batches, 1};
+  const Schedule schedule = row.build(request);
   const ScheduleTiming timing = time_schedule(schedule, times);
   Check check;
   check.group = "schedules";
   check.what = fmt::format("{} bubble, {} ranks, {} micro-batches", name, ranks, micro_batches);
   check.unit = std::string("s");
   check.predicted = timing.bubble(0).value();
-  check.published = row.closed_form_bubble(ranks, micro_batches, 1, times.forward.value(), times.backward_input.value(),
-                                           times.backward_weight.value(), times.overlapped.value());
+  check.published = row.closed_form_bubble(request, times).value();
   check.tolerance = 1e-9;
   check.source = fmt::format("closed form {}", row.bubble);
   return check;

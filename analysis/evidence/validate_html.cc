@@ -10,7 +10,7 @@
 namespace flopcast {
 namespace {
 
-// Checks beyond this many are told in the table alone.
+// Checks beyond this many stand in the table alone.
 constexpr std::size_t kMostRows = 40;
 constexpr double kMostShown = 1, kMostShare = 3;
 

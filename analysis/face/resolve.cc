@@ -105,9 +105,7 @@ std::string check(const ResolvedScenario& resolved) {
                        format_bytes(fullest.total()), format_bytes(scenario.cluster.node.gpu.hbm_usable()));
   }
   if (scenario.rl) {
-    ReplayOptions replay;
-    replay.contention = Contention::in_process;
-    return rl_facts(scenario, replay);
+    return rl_facts(scenario, ReplayOptions{});
   }
   if (!scenario.serving) return "";
   return serving_facts(scenario).substr(std::string_view("; ").size());  // as `check` of the command line goes on

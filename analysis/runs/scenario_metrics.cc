@@ -57,7 +57,7 @@ constexpr MetricRow<RunFacts> kRunRows[] = {
      [](RunRef r) { return as::count(r.replayed_gpus); }, show::whole},
     {"backend", "text", "network model",
      "Who shares out links: shared (max-min fairly, in the process), simgrid (the same by SimGrid) or ideal (nobody)",
-     [](RunRef r) { return as::word(std::string(r.sharing())); }, nullptr},
+     [](RunRef r) { return as::word(std::string(r.shared_by())); }, nullptr},
     {"fingerprint", "text", "fingerprint", "Hexadecimal, over every operation's start and end",
      [](RunRef r) { return as::word(fmt::format("{:016x}", r.fingerprint)); }, nullptr},
 };

@@ -451,6 +451,7 @@ KernelCalibration calibrate_kernels(const CalibrationInput& input) {
   });
   calibration.pooled = pooled_errors(input, calibration, families);
   calibration.memory_classes = fit_memory_classes(input, calibration.communication_hbm_share.value);
+  if (!input.memory.empty()) calibration.memory_architecture = gpu_named(input, input.memory_gpu).architecture;
   return calibration;
 }
 

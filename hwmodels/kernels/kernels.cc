@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -272,15 +273,27 @@ KernelTime KernelModel::memory_bound(MemoryKernel kernel, Bytes traffic, int sms
   now.sms = sms;
   const Seconds moving = traffic / BytesPerSecond(hbm_bytes_per_us(gpu_, now) / kMicrosecond *
                                                   (resolved_->alone ? fit->alone_fraction : fit->hbm_fraction));
-  // The classes were measured on Hopper; their fraction of the data-sheet bandwidth is taken to hold
-  // elsewhere.
+  // Elsewhere than where the classes were measured their fraction of the data-sheet bandwidth is taken to hold.
   const Seconds shortest = origin == KernelOrigin::engine ? fit->engine_minimum : fit->minimum;
-  const KernelTime time{
-      shortest + moving, gpu_.architecture == "hopper" ? Evidence::fitted : Evidence::roofline, {}, {}};
+  const bool known = gpu_.architecture == calibration_->memory_architecture;
+  const KernelTime time{shortest + moving, known ? Evidence::fitted : Evidence::roofline, {}, {}};
   return resolved_->settled(gpu_, *calibration_, time, 0, PowerKind::bf16, Flop(0), traffic);
 }
 
 Seconds KernelModel::kernel_gap() const { return Seconds(calibration_->kernel_gap_us.value * kMicrosecond); }
+
+std::vector<std::string> KernelCalibration::measured_dies() const {
+  std::set<std::string> dies;
+  for (const FamilyFit& fit : fits)
+    if (fit.variant.empty()) dies.insert(fit.die.name);
+  return {dies.begin(), dies.end()};
+}
+
+bool KernelCalibration::measured(const GpuSpec& gpu) const {
+  const std::string die = die_of(gpu).name;
+  return std::any_of(fits.begin(), fits.end(),
+                     [&](const FamilyFit& fit) { return fit.variant.empty() && fit.die.name == die; });
+}
 
 std::string_view name(MemoryKernel kernel) {
   constexpr std::array<std::string_view, kMemoryKernels> kNames = {

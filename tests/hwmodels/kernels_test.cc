@@ -12,12 +12,11 @@
 #include "scenarios/read/libraries.h"
 #include "sim/base/random.h"
 #include "tests/catch.h"
+#include "tests/libraries.h"
 #include "tests/paths.h"
 
 namespace flopcast {
 namespace {
-
-Libraries source_tree() { return Libraries({flopcast::testing::source_dir()}); }
 
 std::shared_ptr<const KernelCalibration> calibration() {
   static const auto shared = std::make_shared<const KernelCalibration>(
@@ -25,7 +24,7 @@ std::shared_ptr<const KernelCalibration> calibration() {
   return shared;
 }
 
-GpuSpec gpu(const std::string& name) { return source_tree().gpu(name); }
+GpuSpec gpu(const std::string& name) { return test::libraries().gpu(name); }
 
 KernelModel model_of(const GpuSpec& spec) { return KernelModel(spec, calibration()); }
 
@@ -89,10 +88,24 @@ AttentionShape draw_attention(RandomStream& random) {
 
 }  // namespace
 
+TEST_CASE("a die counts as measured when its calibration has it, whatever its architecture is called", "[kernels]") {
+  for (const char* name : {"h100-sxm", "h800-sxm", "h20", "h200-sxm"}) CHECK(calibration()->measured(gpu(name)));
+  const GpuSpec b200 = gpu("b200-sxm");
+  CHECK_FALSE(calibration()->measured(b200));
+  CHECK(model_of(b200).memory_bound(MemoryKernel::norm, Bytes(1e6)).evidence == Evidence::roofline);
+  KernelCalibration more = *calibration();
+  more.fits.push_back(more.fits.front());
+  more.fits.back().die = die_of(b200);
+  CHECK(more.measured(b200));
+  more.memory_architecture = b200.architecture;
+  const KernelModel model(b200, std::make_shared<const KernelCalibration>(more));
+  CHECK(model.memory_bound(MemoryKernel::norm, Bytes(1e6)).evidence == Evidence::fitted);
+}
+
 TEST_CASE("every kernel has a positive, finite price above its roofline, on every GPU") {
   RandomStream random(7);
-  for (const std::string& name : source_tree().names(LibraryKind::gpus)) {
-    if (!source_tree().runs(name)) continue;
+  for (const std::string& name : test::libraries().names(LibraryKind::gpus)) {
+    if (!test::libraries().runs(name)) continue;
     const GpuSpec spec = gpu(name);
     const KernelModel model = model_of(spec);
     for (int i = 0; i < 300; ++i) {
@@ -347,7 +360,7 @@ TEST_CASE("four-bit weights: fewer bytes where weights are what is read, the act
 }
 
 TEST_CASE("published kernels are met within their bars") {
-  for (const KernelComparison& row : compare_published_kernels(source_tree(), calibration())) {
+  for (const KernelComparison& row : compare_published_kernels(test::libraries(), calibration())) {
     INFO(row.kernel << " on " << row.gpu << ": " << row.predicted.value() * 1e6 << " us, published "
                     << row.published.value() * 1e6);
     if (row.bar > 0) CHECK(std::abs(row.error()) <= row.bar);

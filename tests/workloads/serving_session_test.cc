@@ -9,8 +9,6 @@ using namespace flopcast;
 
 namespace {
 
-constexpr Ticks kMilli = 1'000'000'000;
-
 /// A mixture of short and long requests that arrive at random.
 std::vector<Request> mixture(int count, double rate, std::uint64_t seed, int longest_output = 400) {
   RandomStream random(seed);

@@ -390,7 +390,7 @@ void ServingSession::start_from(std::size_t first) {
   for (std::size_t i = pool.first + first; i < pool.first + pool.views.size(); ++i) set_state(units_[i], State::up);
 }
 
-/// In the order of their numbers; the sink is not told.
+/// In the order of their numbers; the sink does not hear of it.
 std::vector<Unfinished> ServingSession::take_out(std::vector<JobId> all) {
   std::sort(all.begin(), all.end(), [this](JobId a, JobId b) { return jobs_[a].request.id < jobs_[b].request.id; });
   std::vector<Unfinished> out;

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "analysis/render/format.h"
+#include "analysis/runs/notes.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/rl/rl_machine.h"
 
@@ -109,9 +110,7 @@ void add_notes(RlReport& report, Seconds reference_copy, const RlOptions& option
                     report.run->points.size()));
   if (rl.generates() && rl.rollout.engine.speculation.depth > 0)
     notes.push_back("drafts are accepted at their mean rate, by all requests of an iteration alike");
-  const auto inferred = [](const ClusterSpec& cluster) { return cluster.node.gpu.architecture != "hopper"; };
-  if (inferred(report.scenario.cluster) || (rl.rollout_cluster && inferred(*rl.rollout_cluster)))
-    notes.push_back("kernels of this GPU were not measured: rooflines with Hopper's efficiencies");
+  if (std::string note = unmeasured_note(report.scenario); !note.empty()) notes.push_back(std::move(note));
   if (report.run) notes.push_back("power: " + options.power.source);
 }
 

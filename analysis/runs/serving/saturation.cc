@@ -62,15 +62,4 @@ SaturationPoint find_saturation(const std::function<LoadTrial(double)>& replay) 
   return {rate, stood, ""};
 }
 
-SaturationPoint saturation_point(const Scenario& scenario, const ServingOptions& options) {
-  return find_saturation([&](double load) {
-    Scenario loaded = scenario;
-    auto serving = std::make_shared<ServingScenario>(*scenario.serving);
-    serving->traffic = times_as_much(serving->traffic, load);
-    loaded.serving = serving;
-    const ServingReport report = run_serving(loaded, options);
-    return LoadTrial{report.state, report.arrivals_per_s()};
-  });
-}
-
 }  // namespace flopcast

@@ -48,7 +48,7 @@ class PassParts {
     const int depth = model_.setting().engine.speculation.depth;
     if (depth == 0) return;
     const ModelConfig& model = model_.setting().engine.model;
-    const LayerTime layer = model_.layer(work.requests, model.is_moe_layer(model.layers - 1), StepKind::decode, false);
+    const LayerTime layer = model_.layer(work.requests, model.mtp_has_experts(), StepKind::decode, false);
     PassTime once = model_.draft_projection(work.requests);
     once += layer.projections;
     once += layer.ffn;

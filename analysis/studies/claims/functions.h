@@ -39,7 +39,7 @@ struct ClaimFunction {
 };
 std::span<const ClaimFunction> claim_functions();
 
-/// @throws InputError: no such function, or not with so many arguments.
+/// @throws InputError: no such function, or not with this number of arguments.
 const ClaimFunction& claim_function(const std::string& name, std::size_t arguments);
 
 /// @throws InputError for unknown functions, arguments and fields, each with the nearest.

@@ -96,7 +96,7 @@ double measure_of(const ServedFigures& f, Measure measure) {
   }
 }
 
-/// Of steps that take so long and give so many tokens.
+/// Of steps of this length that give this many tokens.
 double measure_of(Seconds step, int gpus, double tokens, Measure measure) {
   if (measure == Measure::step || measure == Measure::loop_step) return step.value();
   return step.value() * gpus / 3600 / tokens * (measure == Measure::loop_hours ? 1e9 : 1e12);

@@ -168,7 +168,6 @@ bool leans_on_placement(std::string_view group, const Scenario& from, const Scen
 ReplayedLoop replay_loop(const Scenario& scenario, const PowerModel& power, bool whole_run) {
   RlOptions options;
   options.power = power;
-  options.replay.contention = Contention::in_process;
   options.allow_oom = true;
   options.project = whole_run;
   const RlReport report = run_rl(scenario, options);

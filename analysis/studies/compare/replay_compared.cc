@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "analysis/render/format.h"
+#include "analysis/runs/notes.h"
 #include "analysis/studies/compare/lines.h"
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
@@ -14,7 +15,7 @@ namespace flopcast {
 namespace {
 
 RunOptions quiet(RunOptions options) {
-  options.allow_oom = true;  // a what-if: whether it fits is told, not asked
+  options.allow_oom = true;  // a what-if: whether it fits is reported, not required
   options.stage = {};
   options.progress = {};
   options.extra_sinks.clear();
@@ -63,7 +64,7 @@ std::string quick_step(const Scenario& scenario, const RunOptions& options) {
     if (scenario.rl) return quick_loop(scenario, options);
     const PreparedStep prepared = prepare_step(scenario, *scenario.training);
     ReplayOptions replaying;
-    replaying.backend = options.backend;
+    replaying.sharing = options.sharing;
     const Seconds step = replay(prepared.step.graph, prepared.topology->network(), {}, replaying).makespan;
     out.put("");
     out.put(step.value());
@@ -92,12 +93,11 @@ std::string served_summary(const Scenario& scenario, const CompareOptions& optio
   const ServedFigures figures = serve(scenario, options.run.power);
   put(figures, out);
   if (figures.rejected > 0) out.put(rejected_remark(figures));
-  if (scenario.cluster.node.gpu.architecture != "hopper")
-    out.put("inferred, not measured: kernels of this architecture were not measured");
+  if (const std::string note = unmeasured_note(scenario); !note.empty()) out.put(note);
   return out.text();
 }
 
-/// What a report tells, as lines: the numbers, then remarks.
+/// A report as lines: the numbers, then remarks.
 std::string training_summary(const Scenario& scenario, const CompareOptions& options) {
   RunOptions run = quiet(options.run);
   run.project = options.whole_runs;
@@ -123,9 +123,7 @@ std::string training_summary(const Scenario& scenario, const CompareOptions& opt
   out.put(report.projection ? report.projection->cost.value() : -1);
   out.put(report.projection ? report.projection->energy.value() : -1);
   if (!refused.empty()) out.put(refused);
-  const EvidenceShare& e = report.evidence;
-  if (e.roofline > 0.5 * (e.measured + e.fitted + e.roofline))
-    out.put("inferred, not measured: kernels of this architecture were not measured");
+  if (const std::string note = unmeasured_note(scenario); !note.empty()) out.put(note);
   return out.text();
 }
 

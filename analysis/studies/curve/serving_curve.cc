@@ -12,11 +12,11 @@
 namespace flopcast {
 namespace {
 
-/// A rung replays so many generations of requests: the first warms up, the last runs dry.
+/// Generations of requests that a rung replays: the first warms up, the last runs dry.
 constexpr int kGenerations = 6;
 constexpr int kFewestRequests = 240;
 constexpr int kMostRungs = 16;
-/// A rung that gives a GPU less than so much more than the one before ends the curve.
+/// A rung that gives a GPU less than this factor more than the one before ends the curve.
 constexpr double kWorthIt = 1.03;
 
 /// Users are shared out among streams as requests are in the scenario; streams of both kinds count alike.

@@ -16,7 +16,7 @@ namespace report {
 class ServingCurves;
 }
 
-/// The deployment with so many requests under way all the time: as soon as one is answered, the next is
+/// The deployment with a constant number of requests under way: as soon as one is answered, the next is
 /// asked.
 struct CurveRung {
   int users = 0;

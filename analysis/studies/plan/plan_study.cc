@@ -394,7 +394,6 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
                                        std::span<const MetricExpression> where, int workers,
                                        const std::function<bool(std::size_t, std::size_t)>& progress) {
   RunOptions options;
-  options.contention = Contention::in_process;
   options.allow_oom = true;
   options.project = asks_for_projection(where);
   options.power = environment.data().power(base.cluster.node.gpu.architecture);

@@ -10,7 +10,7 @@
 namespace flopcast {
 namespace {
 
-// Margins beyond this are told, not drawn to scale.
+// Margins beyond this are written, not drawn to scale.
 constexpr double kMostMargin = 3;
 
 std::string chip_title(const ChipFigures& chip) { return chip.title.empty() ? chip.name : chip.title; }

@@ -9,6 +9,7 @@
 #include "analysis/face/resolve.h"
 #include "analysis/face/run.h"
 #include "analysis/render/format.h"
+#include "analysis/runs/notes.h"
 #include "analysis/runs/serving/saturation.h"
 #include "analysis/runs/training/projection.h"
 #include "analysis/studies/compare/scenario_fields.h"
@@ -73,9 +74,10 @@ class Replanner {
   const Libraries& libraries() const { return environment_.data().libraries(); }
 
   void infer(const Scenario& scenario) {
-    if (scenario.cluster.node.gpu.architecture == "hopper") return;
+    const std::string note = unmeasured_note(scenario);
+    if (note.empty()) return;
     out_.remark += out_.remark.empty() ? "" : "; ";
-    out_.remark += "inferred: kernels of this architecture were not measured";
+    out_.remark += note;
   }
 
   // ------------------------------------------------------------------------------------------ training
@@ -165,7 +167,6 @@ class Replanner {
 
   RunOptions run_settings(const Scenario& scenario) const {
     RunOptions options;
-    options.contention = Contention::in_process;
     options.allow_oom = true;
     options.project = false;
     options.power = environment_.data().power(scenario.cluster.node.gpu.architecture);

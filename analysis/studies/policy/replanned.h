@@ -60,7 +60,7 @@ struct ReplannedWork {
   std::array<double, 4> halved{};  ///< time with a limit halved over `time`, by Limit; 0: not asked
 };
 
-/// @param file a scenario with `training` or `serving`. Faults of the scenario on that chip are told in the result.
+/// @param file a scenario with `training` or `serving`. The result names faults of the scenario on that chip.
 ReplannedWork replan(const std::string& file, const std::vector<std::string>& sets, const ChipToTry& chip,
                      const Environment& environment, const ReplanOptions& options);
 

@@ -54,7 +54,7 @@ class LoopSizing {
       refuse("rl.rollout_cluster", "a cluster of its own for the engine", "one cluster, whose size is sought");
   }
 
-  /// What is set for so many nodes of a kind.
+  /// What is set for a number of nodes of a kind.
   std::vector<std::string> sets_on(const std::string& node, int nodes) const {
     std::vector<std::string> sets = sets_;
     sets.push_back("cluster.node=" + node);

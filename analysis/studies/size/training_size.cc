@@ -56,7 +56,7 @@ class TrainingSizing {
     if (options_.for_china && !options_.date && !scenario.date) refuse("--date", "nothing", "the day whose rules hold");
   }
 
-  /// The scenario on so many nodes of a kind.
+  /// The scenario on a number of nodes of a kind.
   struct Candidate {
     Scenario scenario;
     std::set<std::string> stated;
@@ -250,7 +250,6 @@ class TrainingSizing {
     const auto gpu_price = price(candidate.scenario, cluster.node);
     planned.price.gpu = gpu_price.value_or(UsdPerSecond(0));
     RunOptions options;
-    options.contention = Contention::in_process;
     options.power = environment_.data().power(planned.cluster.node.gpu.architecture);
     const TrainingReport report = run_training(planned, options);
     const std::vector<Metric> figures = metrics(report);

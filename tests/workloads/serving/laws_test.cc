@@ -10,8 +10,6 @@
 namespace flopcast {
 namespace {
 
-constexpr Ticks kMilli = 1'000'000'000;
-
 ClusterSpec small_nodes(int nodes) {
   ClusterSpec cluster;
   cluster.nodes = nodes;

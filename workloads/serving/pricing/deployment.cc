@@ -36,7 +36,7 @@ NicLoad nic_load(const EngineConfig& engine, const ClusterSpec& cluster) {
   return load;
 }
 
-/// Loads are kept to a 32nd, rounded up: so many tables of prices and no more.
+/// Loads are rounded up to a 32nd, which bounds the number of tables of prices.
 double level_of(double load) { return std::ceil(load * 32 - 1e-9) / 32; }
 
 }  // namespace
@@ -58,13 +58,11 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   const ParameterCount count = count_parameters(model);
   const double tp = plan.tensor, linear = weight_bytes(engine, false), bf16 = 2;
   const bool sent = sends_to_experts(engine);
-  int with_experts = 0;
-  for (int i = 0; i < model.layers; ++i) with_experts += model.is_moe_layer(i);
+  const int with_experts = model.moe_layers();
   // The fullest stage holds the most layers; MTP modules count as one more.
   const double modules = engine.speculation.depth > 0 ? std::min(engine.speculation.depth, model.mtp_depth) : 0;
   const double share = ceil_div(model.layers, plan.pipeline) / model.layers;
-  const double moe = (with_experts + modules * (with_experts > 0)) * share,
-               dense = (model.layers - with_experts) * share;
+  const double moe = (with_experts + modules * (with_experts > 0)) * share, dense = model.dense_layers() * share;
 
   ReplicaMemory out;
   const auto row = [&](std::string item, double bytes, std::string detail) {

@@ -1,4 +1,4 @@
-// What one replica of a serving engine is told: how the model is cut over its GPUs, in which number formats
+// The configuration of one replica of a serving engine: how the model is cut over its GPUs, in which number formats
 // it computes, how iterations are put together.
 #pragma once
 #include <algorithm>

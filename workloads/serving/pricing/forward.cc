@@ -68,9 +68,8 @@ void read_cache_as_xqa(LayerKernels& list) {
 
 }  // namespace
 
-ForwardModel::ForwardModel(ForwardSetting setting) : setting_(std::move(setting)) {
-  for (int i = 0; i < setting_.engine.model.layers; ++i) moe_layers_ += setting_.engine.model.is_moe_layer(i);
-}
+ForwardModel::ForwardModel(ForwardSetting setting)
+    : setting_(std::move(setting)), moe_layers_(setting_.engine.model.moe_layers()) {}
 
 int ForwardModel::compute_sms(bool overlapped, StepKind kind) const {
   const EngineConfig& engine = setting_.engine;

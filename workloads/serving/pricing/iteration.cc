@@ -255,7 +255,7 @@ double IterationPricer::edges_us(double sequences) {
 double IterationPricer::drafts_us(double batch, double kv_per_request) {
   const EngineConfig& engine = forward_->setting().engine;
   if (engine.speculation.depth == 0) return 0;
-  const bool moe = engine.model.is_moe_layer(engine.model.layers - 1);
+  const bool moe = engine.model.mtp_has_experts();
   const auto [node, part] = CountGrid::below(batch);
   const LayerTime layer = forward_->layer(CountGrid::value(node + (part > 0.5)), moe, StepKind::decode, false);
   const double once = us(forward_->draft_projection(batch).time) + us(layer.sum()) +

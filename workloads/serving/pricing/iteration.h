@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "workloads/serving/base/clock.h"
 #include "workloads/serving/pricing/forward.h"
-#include "workloads/serving/replica/clock.h"
 #include "workloads/serving/traffic/token_pattern.h"
 
 namespace flopcast {

@@ -1,11 +1,11 @@
-// What a replica is told, and what it tells others about itself.
+// The configuration of a replica, and the state that it shows to others.
 #pragma once
 #include <cstdint>
 #include <memory>
 
+#include "workloads/serving/base/clock.h"
 #include "workloads/serving/pricing/engine.h"
 #include "workloads/serving/replica/class_rules.h"
-#include "workloads/serving/replica/clock.h"
 #include "workloads/serving/replica/job.h"
 
 namespace flopcast {
@@ -43,7 +43,7 @@ struct ReplicaConfig {
   /// Time to bring one cached token back from host memory and from storage, per attention group.
   PerTier<Ticks> restore_ticks_per_token;
   Ticks restore_ticks_per_stated_token = 0;  ///< where traffic states a share that is cached, not which prefixes
-  /// Decode replicas take a cache in when so many tokens are left for each request that is there.
+  /// Decode replicas take a cache in when this many tokens are left for each request that is there.
   int reserved_tokens = 0;
   /// They show the first token after their own first iteration, not with the cache.
   bool first_step_token = false;
