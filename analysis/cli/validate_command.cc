@@ -8,15 +8,13 @@
 #include <vector>
 
 #include "analysis/cli/command.h"
-#include "analysis/cli/output.h"
+#include "analysis/cli/result_files.h"
 #include "analysis/cli/run_options.h"
-#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/evidence/published_rl.h"
 #include "analysis/evidence/validate.h"
 #include "analysis/evidence/validate_runs.h"
 #include "analysis/face/environment_data.h"
-#include "analysis/render/json.h"
 #include "flopcast/scenario.h"
 #include "scenarios/proto/report.pb.h"
 #include "scenarios/read/data_file.h"
@@ -29,32 +27,12 @@ namespace {
 constexpr const char* kScenario = "deepseek_v3_2048_h800";
 
 struct ValidateArguments {
-  std::string json, html;
+  ResultFiles files;
   bool runs = false;
   bool without_rl = false;
   int workers = 0;
   std::vector<std::string> library_folders;
 };
-
-report::Validation to_message(const std::vector<Check>& checks) {
-  report::Validation message;
-  message.set_program(version());
-  for (const Check& check : checks) {
-    report::Check& item = *message.add_checks();
-    item.set_group(check.group);
-    item.set_what(check.what);
-    item.set_unit(check.unit);
-    item.set_predicted(check.predicted);
-    item.set_published(check.published);
-    if (check.published != 0) item.set_error(check.error());
-    item.set_tolerance(check.tolerance);
-    item.set_upper_bound(check.upper_bound);
-    item.set_within(check.within());
-    item.set_source(check.source);
-    if (check.is_off()) item.set_why(check.why);
-  }
-  return message;
-}
 
 CsvTable read_table(const Libraries& libraries, const std::string& path_below_root) {
   const std::string file = required_file(libraries, path_below_root);
@@ -121,8 +99,7 @@ std::vector<Part> work_out(const std::vector<std::function<Part()>>& parts, int 
 }
 
 void run_validate(const ValidateArguments& arguments) {
-  const OutputOption outputs[] = {{"--json", arguments.json}, {"--html", arguments.html, false}};
-  check_outputs(outputs);
+  arguments.files.check();
   const Environment environment = load_environment(arguments.library_folders);
   const Libraries& libraries = environment.data().libraries();
   const ResolvedScenario resolved = resolve(kScenario, environment);
@@ -158,10 +135,8 @@ void run_validate(const ValidateArguments& arguments) {
   }
   explain_misses(checks, input.misses);
   progress.clear();
-  if (arguments.runs && arguments.json != "-") show(runs);
-  if (arguments.json != "-") show(to_text(checks, terminal_style(stdout)));
-  if (!arguments.json.empty()) write_text(arguments.json, to_json(to_message(checks)));
-  if (!arguments.html.empty()) write_text(arguments.html, to_html(checks));
+  if (arguments.runs && !arguments.files.on_stdout()) show(runs);
+  present(arguments.files, checks);
 }
 
 }  // namespace
@@ -170,8 +145,8 @@ void add_validate_command(Command& program) {
   program.add_command<ValidateArguments>(
       "validate", "Hold predictions against measurements, publications and closed forms",
       [](Command& command, ValidateArguments& arguments) {
-        add_json(command, arguments.json, "table");
-        add_page(command, arguments.html, "with the errors as pictures");
+        add_json(command, arguments.files.json, "table");
+        add_page(command, arguments.files.html, "with the errors as pictures");
         command.flag("--runs", arguments.runs, "List every published training run, not only their summary");
         add_workers_option(command, arguments.workers, "Parts of the table");
         command.flag("--without-rl", arguments.without_rl,

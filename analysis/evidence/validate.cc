@@ -12,6 +12,7 @@
 #include "analysis/render/format.h"
 #include "analysis/runs/training/figures.h"
 #include "hwmodels/kernels/calibration.h"
+#include "scenarios/proto/report.pb.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/collectives/expert_collective.h"
 #include "workloads/schedules/schedule_timing.h"
@@ -382,6 +383,25 @@ std::vector<Check> validate(const ValidationInput& input) {
   append(checks, check_serving(input));
   explain_misses(checks, input.misses);
   return checks;
+}
+
+report::Validation to_message(const std::vector<Check>& checks) {
+  report::Validation message;
+  for (const Check& check : checks) {
+    report::Check& item = *message.add_checks();
+    item.set_group(check.group);
+    item.set_what(check.what);
+    item.set_unit(check.unit);
+    item.set_predicted(check.predicted);
+    item.set_published(check.published);
+    if (check.published != 0) item.set_error(check.error());
+    item.set_tolerance(check.tolerance);
+    item.set_upper_bound(check.upper_bound);
+    item.set_within(check.within());
+    item.set_source(check.source);
+    if (check.is_off()) item.set_why(check.why);
+  }
+  return message;
 }
 
 std::string to_text(const std::vector<Check>& checks, const TextStyle& style) {

@@ -10,6 +10,10 @@
 
 namespace flopcast {
 
+namespace report {
+class Validation;
+}
+
 /// One line of the table.
 struct Check {
   std::string group;  ///< "collectives", "phases", "step", ...
@@ -59,6 +63,7 @@ std::vector<Check> check_power(const ValidationInput& input);
 void explain_misses(std::vector<Check>& checks, const CsvTable& misses);
 
 std::string to_text(const std::vector<Check>& checks, const TextStyle& style);
+report::Validation to_message(const std::vector<Check>& checks);
 /// A page: how far off each group of checks is, and every check.
 std::string to_html(const std::vector<Check>& checks);
 

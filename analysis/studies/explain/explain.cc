@@ -6,6 +6,7 @@
 
 #include "analysis/render/format.h"
 #include "analysis/render/json.h"
+#include "scenarios/proto/report.pb.h"
 #include "sim/process.h"
 
 namespace flopcast {
@@ -105,6 +106,19 @@ std::string to_text(const Explanation& explanation, const TextStyle& style) {
                                "otherwise.",
                                style.width() - 2, "  ")) +
          "\n";
+}
+
+report::Explanation to_message(const Explanation& explanation) {
+  report::Explanation message;
+  message.set_step_time_s(explanation.step_time.value());
+  message.set_bare_step_time_s(explanation.bare.value());
+  for (const MechanismCost& cost : explanation.costs) {
+    report::Mechanism& item = *message.add_mechanisms();
+    item.set_name(std::string(cost.mechanism->name));
+    item.set_set(std::string(cost.mechanism->set));
+    item.set_adds_s(cost.adds.value());
+  }
+  return message;
 }
 
 }  // namespace flopcast
