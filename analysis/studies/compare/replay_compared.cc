@@ -8,6 +8,7 @@
 #include "analysis/studies/compare/lines.h"
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
+#include "sim/base/fault_text.h"
 #include "sim/process.h"
 
 namespace flopcast {
@@ -20,8 +21,6 @@ RunOptions quiet(RunOptions options) {
   options.extra_sinks.clear();
   return options;
 }
-
-std::string first_fault(const InputError& error) { return to_string(error.diagnostics().front()); }
 
 Bytes fullest(const std::vector<MemoryTable>& tables) {
   Bytes most;
@@ -70,7 +69,7 @@ std::string quick_step(const Scenario& scenario, const RunOptions& options) {
     out.put(prepared.step.tokens);
     out.put(fullest(prepared.step.memory).value());
   } catch (const InputError& error) {
-    return first_fault(error) + "\n";
+    return first_of(error) + "\n";
   }
   return out.text();
 }
@@ -110,7 +109,7 @@ std::string training_summary(const Scenario& scenario, const CompareOptions& opt
     if (!run.project || scenario.phases.empty()) throw;
     run.project = false;
     report = run_training(scenario, run);
-    refused = "the whole run is not projected: " + first_fault(error);
+    refused = "the whole run is not projected: " + first_of(error);
   }
   Lines out;
   out.put(report.tokens_per_step);
@@ -208,7 +207,7 @@ std::string quick_service(const Scenario& scenario, const RunOptions& run) {
     out.put("");
     put(figures, out);
   } catch (const InputError& error) {
-    return first_fault(error) + "\n";
+    return first_of(error) + "\n";
   }
   return out.text();
 }

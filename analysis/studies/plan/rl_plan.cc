@@ -19,6 +19,7 @@
 #include "scenarios/read/set_field.h"
 #include "scenarios/read/text_file.h"
 #include "sim/base/diagnostic.h"
+#include "sim/base/fault_text.h"
 #include "sim/process.h"
 
 namespace flopcast {
@@ -372,8 +373,7 @@ class LoopPlanner {
       out.put(*find_metric(metrics(report), "rl.gpu_busy")->number());
       return out.text();
     } catch (const InputError& error) {
-      const Diagnostic& fault = error.diagnostics().front();
-      return fmt::format("{}: {}, expected {}\n", fault.field, fault.found, fault.expected);
+      return brief(error) + "\n";
     }
   }
 

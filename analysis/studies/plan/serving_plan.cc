@@ -18,6 +18,7 @@
 #include "scenarios/resolve/load_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "sim/base/diagnostic.h"
+#include "sim/base/fault_text.h"
 #include "sim/process.h"
 
 namespace flopcast {
@@ -232,8 +233,7 @@ class ServingPlanner {
       scenario_of(unit);
       return "";
     } catch (const InputError& error) {
-      const Diagnostic& fault = error.diagnostics().front();
-      return fmt::format("{}: {}, expected {}", fault.field, fault.found, fault.expected);
+      return brief(error);
     }
   }
 

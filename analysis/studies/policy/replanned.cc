@@ -19,6 +19,7 @@
 #include "scenarios/resolve/serving_scenario.h"
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/diagnostic.h"
+#include "sim/base/fault_text.h"
 
 namespace flopcast {
 namespace {
@@ -29,13 +30,6 @@ constexpr std::size_t kPlansReplayed = 3;
 /// Loads are found to within this.
 constexpr double kLoadWithin = 1.1;
 constexpr double kLeastOfLoad = 1.0 / 64, kMostOfLoad = 4;
-
-std::string fault_of(const InputError& error) {
-  const Diagnostic& d = error.diagnostics().front();
-  std::string text = d.field.empty() ? d.found : d.field + ": " + d.found;
-  if (!d.expected.empty()) text += ", expected " + d.expected;
-  return text;
-}
 
 class Replanner {
  public:
@@ -64,7 +58,7 @@ class Replanner {
         serve_it();
       }
     } catch (const InputError& error) {
-      out_.fault = fault_of(error);
+      out_.fault = brief(error);
     }
     return out_;
   }
