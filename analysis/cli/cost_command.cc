@@ -16,7 +16,7 @@
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/size/serving_size.h"
 #include "scenarios/proto/cost_report.pb.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/change_work.h"
 
 namespace flopcast {
 namespace {
@@ -65,11 +65,11 @@ Scenario sized(Scenario scenario, const std::string& promise, const ServingOptio
                                100 * size.attainment),
                    ""});
   }
-  auto serving_scenario = std::make_shared<ServingScenario>(*scenario.serving);
-  for (std::size_t p = 0; p < size.counts.size(); ++p) serving_scenario->pools[p].replicas = size.counts[p];
-  serving_scenario->levels.assign(serving_scenario->levels.size(), options.promise);
-  serving_scenario->sample = 1;
-  scenario.serving = std::move(serving_scenario);
+  change_serving(scenario, [&](ServingScenario& serving_scenario) {
+    for (std::size_t p = 0; p < size.counts.size(); ++p) serving_scenario.pools[p].replicas = size.counts[p];
+    serving_scenario.levels.assign(serving_scenario.levels.size(), options.promise);
+    serving_scenario.sample = 1;
+  });
   return scenario;
 }
 

@@ -1,4 +1,5 @@
 #include "analysis/runs/serving/saturation.h"
+#include "scenarios/resolve/change_work.h"
 
 #include <fmt/format.h>
 
@@ -65,9 +66,7 @@ SaturationPoint find_saturation(const std::function<LoadTrial(double)>& replay) 
 SaturationPoint saturation_point(const Scenario& scenario, const ServingOptions& options) {
   return find_saturation([&](double load) {
     Scenario loaded = scenario;
-    auto serving = std::make_shared<ServingScenario>(*scenario.serving);
-    serving->traffic = times_as_much(serving->traffic, load);
-    loaded.serving = serving;
+    change_serving(loaded, [&](ServingScenario& serving) { serving.traffic = times_as_much(serving.traffic, load); });
     const ServingReport report = run_serving(loaded, options);
     return LoadTrial{report.state, report.arrivals_per_s()};
   });

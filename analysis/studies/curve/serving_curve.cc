@@ -7,6 +7,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "scenarios/resolve/change_work.h"
 #include "sim/process.h"
 
 namespace flopcast {
@@ -96,14 +97,14 @@ class Curve {
 
   ServingReport replay(int users, std::uint64_t requests, Seconds warm_up, ResultSink sink) const {
     Scenario scenario = scenario_;
-    auto serving = std::make_shared<ServingScenario>(*scenario_.serving);
-    serving->traffic = closed_loop(serving->traffic, users, requests);
-    serving->sample = 1;
-    for (PoolSpec& pool : serving->pools) pool.autoscale.on = false;
-    serving->failures.failures_per_gpu_hour = 0;
-    serving->warm_up = warm_up;
-    hurry(serving->expert_pace);
-    scenario.serving = serving;
+    change_serving(scenario, [&](ServingScenario& serving) {
+      serving.traffic = closed_loop(serving.traffic, users, requests);
+      serving.sample = 1;
+      for (PoolSpec& pool : serving.pools) pool.autoscale.on = false;
+      serving.failures.failures_per_gpu_hour = 0;
+      serving.warm_up = warm_up;
+      hurry(serving.expert_pace);
+    });
     ServingOptions options = options_.serving;
     options.on_result = std::move(sink);
     return run_serving(scenario, options);
