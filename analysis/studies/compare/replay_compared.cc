@@ -6,6 +6,7 @@
 
 #include "analysis/render/format.h"
 #include "analysis/studies/compare/lines.h"
+#include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "sim/base/fault_text.h"
@@ -179,13 +180,11 @@ void take_loop(Lines& lines, ComparedScenario& out) {
   if (!out.fits()) out.remarks.push_back(memory_remark(out));
 }
 
-int gpus_of(const Scenario& s) { return s.rl ? s.rl->gpus() : s.serving ? s.serving->gpus() : s.cluster.gpus(); }
-
 ComparedScenario compared(const Scenario& scenario, Lines lines) {
   ComparedScenario out;
   out.name = scenario.name;
   out.title = scenario.title;
-  out.gpus = gpus_of(scenario);
+  out.gpus = gpus_at_work(scenario);
   out.gpus_per_node = scenario.cluster.node.gpus;
   out.hardware = fmt::format("{} x {}", format_integer(out.gpus), scenario.cluster.node.gpu.title);
   out.capacity = scenario.cluster.node.gpu.hbm_usable();
@@ -258,9 +257,7 @@ std::vector<StateResult> replay_states(const std::vector<Scenario>& scenarios, c
       out[i].step = steps[i];
     }
   }
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i].gpus = scenarios[i].rl ? scenarios[i].rl->gpus() : scenarios[i].cluster.gpus();
-  }
+  for (std::size_t i = 0; i < out.size(); ++i) out[i].gpus = gpus_at_work(scenarios[i]);
   return out;
 }
 
