@@ -30,8 +30,7 @@ std::string rl_title(const RlReport& r, const TextStyle& style) {
           (rl.overlap_gpus() > 0 ? fmt::format(", {} of them the trainer's", format_integer(rl.overlap_gpus())) : "");
   else if (rl.trains() && rl.generates())
     on += ", generation and training in turn";
-  return style.bold(r.scenario.title.empty() ? r.scenario.name : r.scenario.title) + "\n" +
-         style.dim(wrap(on, style.width(), "")) + "\n\n";
+  return style.bold(r.scenario.title) + "\n" + style.dim(wrap(on, style.width(), "")) + "\n\n";
 }
 
 std::string rl_headline(const RlReport& r, const TextStyle& style) {

@@ -296,8 +296,7 @@ std::string title_lines(const ServingReport& r, const TextStyle& style) {
   const ClusterSpec& cluster = r.scenario.cluster;
   const std::string on = fmt::format("{} on {} x {}, {}", model.title.empty() ? model.name : model.title,
                                      r.serving().gpus(), cluster.node.gpu.title, cluster.fabric.title);
-  return style.bold(wrap(r.scenario.title.empty() ? r.scenario.name : r.scenario.title, style.width(), "")) + "\n" +
-         wrap(on, style.width(), "") + "\n\n";
+  return style.bold(wrap(r.scenario.title, style.width(), "")) + "\n" + wrap(on, style.width(), "") + "\n\n";
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ std::string section(const TextStyle& style, const std::string& title) {
 
 std::string head(const TrainingReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
-  std::string out = style.bold(wrap(scenario.title.empty() ? scenario.name : scenario.title, style.width(), "")) + "\n";
+  std::string out = style.bold(wrap(scenario.title, style.width(), "")) + "\n";
   out += style.dim(wrap(cluster_line(scenario.cluster), style.width(), "")) + "\n";
   out += style.dim(wrap(plan_line(*scenario.training), style.width(), "")) + "\n";
   if (const std::string slow = slow_parts_text(scenario); !slow.empty())
@@ -284,7 +284,7 @@ std::string to_text(const LifeReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
   const Goodput& closed = report.life.closed;
   const int gpus = scenario.cluster.gpus();
-  std::string out = style.bold(wrap(scenario.title.empty() ? scenario.name : scenario.title, style.width(), "")) + "\n";
+  std::string out = style.bold(wrap(scenario.title, style.width(), "")) + "\n";
   out += style.dim(wrap(cluster_line(scenario.cluster), style.width(), "")) + "\n\n";
   out += style.bold(
              wrap(fmt::format("Of {}, {} are left for training: {} interruptions and checkpoints take {} GPU-hours.",
@@ -307,7 +307,7 @@ std::string to_text(const LifeReport& report, const TextStyle& style) {
 std::string to_text(const CollectiveReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
   const CollectiveConfig& config = *scenario.collective;
-  std::string out = style.bold(wrap(scenario.title.empty() ? scenario.name : scenario.title, style.width(), "")) + "\n";
+  std::string out = style.bold(wrap(scenario.title, style.width(), "")) + "\n";
   out += style.dim(wrap(cluster_line(scenario.cluster), style.width(), "")) + "\n\n";
   out += style.bold(wrap(
              fmt::format("{} of {} over {} GPUs takes {}: {} on the bus.", config.operation, format_bytes(config.bytes),
