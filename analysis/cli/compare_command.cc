@@ -119,9 +119,8 @@ void add_compare_command(Command& program) {
             .option("--measure", a.measure,
                     "What the waterfall is of; absent: steps by time or GPU-hours, services by GPU-hours per output")
             .one_of(measure_ids());
-        command.option("--set", a.sets, "Override a field in all of them").value_name("PATH=VALUE").repeated();
-        command.option("-j,--workers", a.workers, "Replays at a time (the result does not depend on it)")
-            .between(1, 1024);
+        add_set_option(command, a.sets, "Override a field in all of them");
+        add_workers_option(command, a.workers);
         a.files.add_to(command, "result", "with the waterfalls as pictures");
         add_library_option(command, a.library_folders);
       },

@@ -17,6 +17,7 @@
 #include "analysis/studies/size/serving_size.h"
 #include "scenarios/proto/cost_report.pb.h"
 #include "scenarios/resolve/change_work.h"
+#include "sim/process.h"
 
 namespace flopcast {
 namespace {
@@ -27,7 +28,7 @@ struct CostArguments {
   ResultFiles files;
   std::optional<int> draws;
   std::optional<double> rent_quantile;
-  int workers = 1;
+  int workers = 0;
   bool list_inputs = false;
 };
 
@@ -149,7 +150,7 @@ void run_cost(CostArguments a) {
   CostQuestion question;
   question.models = models(a, scenario);
   question.draws = a.draws;
-  question.workers = a.workers;
+  question.workers = workers_or_cores(a.workers);
   question.rent_quantile = a.rent_quantile.value_or(question.rent_quantile);
   const bool rents =
       std::find(question.models.begin(), question.models.end(), PriceModel::rental) != question.models.end() ||
@@ -191,9 +192,7 @@ void add_cost_command(Command& program) {
             .option("--draws", a.draws, "How often inputs are drawn, instead of the scenario's number; 0: not at all")
             .value_name("N")
             .between(0, 1000000);
-        command.option("-j,--workers", a.workers, "Threads that draw; the result does not depend on it")
-            .value_name("N")
-            .between(1, 256);
+        add_workers_option(command, a.workers, "Threads that draw");
         command
             .option("--rent-quantile", a.rent_quantile,
                     "Of the rents on offer that day: 0.5 the middle one (the default), 0 the cheapest, 1 the dearest")

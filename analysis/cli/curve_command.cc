@@ -65,7 +65,7 @@ void add_curve_command(Command& program) {
         command.option("SCENARIO", a.scenarios, "Serving scenarios, one curve each")
             .required()
             .values(Values::scenarios);
-        command.option("--set", a.sets, "Override a field in all of them").value_name("PATH=VALUE").repeated();
+        add_set_option(command, a.sets, "Override a field in all of them");
         command
             .option("--users", a.users,
                     "Requests under way at once, e.g. 1,8,64 (instead of 1, 2, 4, ... until a GPU gives no more)")

@@ -5,6 +5,7 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/result_files.h"
+#include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/studies/plan/plan_study.h"
@@ -168,9 +169,7 @@ void add_plan_command(Command& program) {
         command.option("--attainment", arguments.attainment, "Of a service: share of requests that must be within it")
             .between(0.0, 1.0)
             .show_default();
-        command.option("-j", arguments.workers, "Processes and threads at work; 0: one per core")
-            .between(0, 1024)
-            .show_default();
+        add_workers_option(command, arguments.workers, "Processes and threads");
         add_json(command, arguments.files.json, "answer");
         command.option("--csv", arguments.files.csv, "Write a row per plan (`-`: to stdout, instead of the text)")
             .value_name("FILE");

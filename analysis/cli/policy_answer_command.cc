@@ -4,6 +4,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/policy_rules.h"
 #include "analysis/cli/result_files.h"
+#include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/studies/policy/answer.h"
@@ -100,7 +101,7 @@ void add_policy_answer(Command& policy) {
             .show_default();
         add_design_options(command, a.allowed, a.headroom, a.largest_area);
         add_rules_option(command, a.rule_files);
-        command.option("-j", a.workers, "Processes at work; 0: one per core").between(0, 1024).show_default();
+        add_workers_option(command, a.workers);
         a.files.add_to(command);
         add_library_option(command, a.library_folders);
       },

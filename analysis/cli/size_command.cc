@@ -5,6 +5,7 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/result_files.h"
+#include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
@@ -171,7 +172,7 @@ void add_size_command(Command& program) {
             .names_of({"nodes"})
             .value_name("NAME,...")
             .separated_by(',');
-        command.option("-j", arguments.workers, "Threads at work for a training run; 0: one per core").between(0, 1024);
+        add_workers_option(command, arguments.workers, "For a run: plans");
         command
             .option("--csv", arguments.files.csv, "Write the clusters for a training run as a table (`-`: to stdout)")
             .value_name("FILE");
