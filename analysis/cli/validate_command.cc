@@ -1,7 +1,4 @@
 // `flopcast validate`: one table of predictions beside measurements and closed forms.
-#include <fmt/format.h>
-
-#include <cstring>
 #include <functional>
 #include <string>
 #include <utility>
@@ -19,7 +16,7 @@
 #include "scenarios/proto/report.pb.h"
 #include "scenarios/read/data_file.h"
 #include "scenarios/read/text_file.h"
-#include "sim/process.h"
+#include "sim/packed.h"
 
 namespace flopcast {
 namespace {
@@ -43,58 +40,19 @@ CsvTable read_table(const Libraries& libraries, const std::string& path_below_ro
 struct Part {
   std::vector<Check> checks;
   std::string text;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("checks", &Part::checks);
+    field("text", &Part::text);
+  }
 };
-
-/// For a process that this one is a copy of: functions are where they are here.
-std::string packed(const Part& part) {
-  report::Validation message = to_message(part.checks);
-  message.set_program(part.text);
-  std::string functions;
-  for (std::size_t i = 0; i < part.checks.size(); ++i) {
-    const Check& check = part.checks[i];
-    message.mutable_checks(static_cast<int>(i))->set_why(check.why);  // also of what is not off
-    functions.append(reinterpret_cast<const char*>(&check.text), sizeof check.text);
-  }
-  return message.SerializeAsString() + functions;
-}
-
-Part unpacked(const std::string& bytes, std::size_t count) {
-  const std::size_t functions = bytes.size() - count * sizeof(Check::text);
-  report::Validation message;
-  message.ParseFromArray(bytes.data(), static_cast<int>(functions));
-  Part part;
-  part.text = message.program();
-  for (const report::Check& item : message.checks()) {
-    Check check;
-    check.group = item.group();
-    check.what = item.what();
-    check.unit = item.unit();
-    check.predicted = item.predicted();
-    check.published = item.published();
-    check.tolerance = item.tolerance();
-    check.upper_bound = item.upper_bound();
-    check.source = item.source();
-    check.why = item.why();
-    std::memcpy(&check.text, bytes.data() + functions + part.checks.size() * sizeof check.text, sizeof check.text);
-    part.checks.push_back(std::move(check));
-  }
-  return part;
-}
 
 /// In order, several at a time where there are workers for them.
 std::vector<Part> work_out(const std::vector<std::function<Part()>>& parts, int workers) {
+  if (workers > 1) return parallel_map<Part>(parts.size(), workers, [&](std::size_t i) { return parts[i](); });
   std::vector<Part> result;
-  if (workers <= 1) {
-    for (const std::function<Part()>& part : parts) result.push_back(part());
-    return result;
-  }
-  const auto job = [&](std::size_t i) {
-    const Part part = parts[i]();
-    return fmt::format("{:08}", part.checks.size()) + packed(part);
-  };
-  for (const std::string& bytes : parallel_map(parts.size(), workers, job)) {
-    result.push_back(unpacked(bytes.substr(8), std::stoul(bytes.substr(0, 8))));
-  }
+  for (const std::function<Part()>& part : parts) result.push_back(part());
   return result;
 }
 

@@ -4,11 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <type_traits>
 
 #include "scenarios/resolve/change_work.h"
-#include "sim/process.h"
+#include "sim/packed.h"
 
 namespace flopcast {
 namespace {
@@ -144,14 +142,8 @@ class Curve {
 /// Several at once, each in a process of its own.
 std::vector<CurveRung> rungs(const Curve& curve, std::span<const int> users) {
   if (users.size() == 1) return {curve.rung(users.front())};
-  static_assert(std::is_trivially_copyable_v<CurveRung>);
-  const std::vector<std::string> found = parallel_map(users.size(), static_cast<int>(users.size()), [&](std::size_t i) {
-    const CurveRung rung = curve.rung(users[i]);
-    return std::string(reinterpret_cast<const char*>(&rung), sizeof rung);
-  });
-  std::vector<CurveRung> result(found.size());
-  for (std::size_t i = 0; i < found.size(); ++i) std::memcpy(&result[i], found[i].data(), sizeof result[i]);
-  return result;
+  return parallel_map<CurveRung>(users.size(), static_cast<int>(users.size()),
+                                 [&](std::size_t i) { return curve.rung(users[i]); });
 }
 
 }  // namespace

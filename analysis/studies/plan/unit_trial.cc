@@ -88,23 +88,4 @@ std::string_view limit_text(char limit) {
   }
 }
 
-std::string line_of(const Capacity& c) {
-  return fmt::format("{:a} {:a} {:a} {:a} {:a} {:a} {}", c.at_most.requests_per_s, c.at_most.tokens_per_s_per_user,
-                     c.at_most.tokens_per_s_per_gpu, c.at_most.ttft_p90, c.at_most.tpot_p90,
-                     c.at_most.usd_per_million_output, c.limit);
-}
-
-Capacity capacity_of(const std::string& line) {
-  Capacity c;
-  const char* at = line.c_str();
-  char* end = nullptr;
-  for (double* number : {&c.at_most.requests_per_s, &c.at_most.tokens_per_s_per_user, &c.at_most.tokens_per_s_per_gpu,
-                         &c.at_most.ttft_p90, &c.at_most.tpot_p90, &c.at_most.usd_per_million_output}) {
-    *number = std::strtod(at, &end);
-    at = end;
-  }
-  c.limit = *++at;
-  return c;
-}
-
 }  // namespace flopcast
