@@ -12,6 +12,7 @@
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/run.h"
+#include "analysis/studies/figure_names.h"
 #include "analysis/studies/plan/plan_conditions.h"
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/diagnostic.h"
@@ -408,12 +409,7 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
     const ScreenedPlan& plan = plans[i];
     const TrainingReport report = run_training(with_plan(base, plan.choice, space), options);
     const std::vector<Metric> found = metrics(report);
-    const NameLookup of_metrics = metric_lookup(found);
-    const NameLookup of_plan = screened_lookup(base, plan.choice, plan.estimate);
-    const NameLookup of_both = [&](std::string_view name) {
-      const auto value = of_metrics(name);
-      return value ? value : of_plan(name);
-    };
+    const NameLookup of_both = in_turn(metric_lookup(found), screened_lookup(base, plan.choice, plan.estimate));
     ReplayedFigures out{report.step_time,      report.fullest_memory().total(), report.mfu_causal,
                         report.tokens_per_day, all_hold(where, of_both),        {}};
     for (const MetricExpression& condition : where) {
