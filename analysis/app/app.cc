@@ -22,6 +22,7 @@
 #include "scenarios/read/json_file.h"
 #include "scenarios/resolve/scenario.h"
 #include "sim/base/atomic_file.h"
+#include "sim/base/fault_text.h"
 
 namespace flopcast {
 namespace {
@@ -106,7 +107,7 @@ std::string fault_of_state(const std::string& text) {
     parse_json_object(text, kSession);
     return "";
   } catch (const InputError& error) {
-    return to_string(error.diagnostics().front());
+    return first_of(error);
   }
 }
 

@@ -203,10 +203,7 @@ void add_replay(Command& group) {
             .names_of({"clusters", "scenarios"})
             .value_name("CLUSTER")
             .required();
-        command.option("--set", arguments.sets, "Override a field, e.g. cluster.nodes=2; may be repeated")
-            .value_name("PATH=VALUE")
-            .repeated()
-            .values(Values::assignments);
+        add_set_option(command, arguments.sets, "Override a field, e.g. cluster.nodes=2; may be repeated");
         command
             .option(
                 "--groups", arguments.groups,

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "analysis/runs/metric_table.h"
+#include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 
@@ -38,10 +39,7 @@ constexpr MetricRow<Scenario> kScenarioRows[] = {
     {"nodes", "count", "nodes", "Nodes of the cluster", [](ScenarioRef s) { return as::count(s.cluster.nodes); },
      show::whole},
     {"gpus", "count", "GPUs", "GPUs of the cluster, of the serving deployment, or of the loop",
-     [](ScenarioRef s) {
-       return as::count(s.rl ? s.rl->gpus() : s.serving ? s.serving->gpus() : s.cluster.gpus());
-     },
-     show::whole},
+     [](ScenarioRef s) { return as::count(gpus_at_work(s)); }, show::whole},
 };
 
 constexpr MetricRow<RunFacts> kRunRows[] = {

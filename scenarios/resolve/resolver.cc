@@ -54,7 +54,7 @@ class Resolver {
     framework();
     engines();
     out_.name = in_.has_name() ? in_.name() : visible(fs::path(file_).stem().string());
-    out_.title = in_.has_title() ? in_.title() : out_.name;
+    out_.title = in_.title().empty() ? out_.name : in_.title();
     out_.file = file_;
     cluster();
     model();

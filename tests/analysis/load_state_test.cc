@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "analysis/runs/serving/saturation.h"
+#include "scenarios/resolve/change_work.h"
 #include "tests/analysis/environment.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
@@ -36,9 +37,9 @@ double capacity(int slots, const BatchingRow& batching) {
 }
 
 Scenario at_rate(Scenario scenario, double rate) {
-  auto serving = std::make_shared<ServingScenario>(*scenario.serving);
-  std::get<OpenLoop>(serving->traffic.classes.front().arrivals).rate = RateCurve::constant(Hertz(rate));
-  scenario.serving = serving;
+  change_serving(scenario, [&](ServingScenario& serving) {
+    std::get<OpenLoop>(serving.traffic.classes.front().arrivals).rate = RateCurve::constant(Hertz(rate));
+  });
   return scenario;
 }
 

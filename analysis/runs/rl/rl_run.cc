@@ -9,6 +9,7 @@
 #include "analysis/runs/notes.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/rl/rl_machine.h"
+#include "scenarios/proto/report.pb.h"
 
 namespace flopcast {
 namespace {
@@ -208,6 +209,18 @@ std::string to_text(const RlExplanation& explanation, const TextStyle& style) {
     table.row({std::string(name(saving.part)), format_time(saving.takes), format_time(saving.saves),
                format_percent(saving.saves / explanation.step)});
   return fmt::format("One step takes {}.\n\n", format_time(explanation.step)) + table.render(style);
+}
+
+report::RlExplanation to_message(const RlExplanation& explanation) {
+  report::RlExplanation message;
+  message.set_step_time_s(explanation.step.value());
+  for (const RlSaving& saving : explanation.parts) {
+    report::RlSaving& part = *message.add_parts();
+    part.set_part(std::string(name(saving.part)));
+    part.set_takes_s(saving.takes.value());
+    part.set_saves_s(saving.saves.value());
+  }
+  return message;
 }
 
 std::string rl_facts(const Scenario& scenario, const ReplayOptions& replay) {

@@ -1,4 +1,5 @@
 #include "analysis/runs/serving/saturation.h"
+#include "scenarios/resolve/change_work.h"
 
 #include <fmt/format.h>
 

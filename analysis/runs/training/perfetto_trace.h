@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "analysis/render/perfetto.h"
+#include "analysis/runs/training/trace_arrows.h"
 #include "sim/timeline.h"
 #include "workloads/training/training_step.h"
 
@@ -35,9 +36,6 @@ class PerfettoTraceSink final : public TimelineSink {
   void close();
 
  private:
-  struct Arrow {
-    OpId receiver, sender;
-  };
   /// A link's use changes.
   struct Change {
     Seconds at;
@@ -56,17 +54,15 @@ class PerfettoTraceSink final : public TimelineSink {
   bool answered(OpId sender);
   void write_decided(LaneId lane);
   void add_lanes();
-  void find_arrows();
   void use_links(const OperationGraph& graph, const OpSpan& span);
   bool shown(LaneId lane) const { return lane.valid() && lanes_[lane.index()].id != 0; }
 
   const TrainingStep& step_;
   TraceChoice choice_;
   PerfettoWriter writer_;
-  std::vector<PerfettoWriter::Track> lanes_;            // by lane; 0: hidden
-  std::vector<Curve> links_;                            // by link; process 0: hidden
-  std::vector<Arrow> arrows_;                           // sorted by receiver
-  std::vector<bool> sends_;                             // by operation: arrows start here
+  std::vector<PerfettoWriter::Track> lanes_;  // by lane; 0: hidden
+  std::vector<Curve> links_;                  // by link; process 0: hidden
+  TraceArrows arrows_;
   std::map<std::size_t, std::deque<Waiting>> waiting_;  // by lane; of windows alone
 };
 

@@ -8,8 +8,8 @@
 
 #include "analysis/face/environment_data.h"
 #include "analysis/runs/metrics.h"
+#include "analysis/runs/serving/served_figures.h"
 #include "analysis/runs/training/run.h"
-#include "analysis/studies/compare/served.h"
 #include "scenarios/policy/export_rules.h"
 
 namespace flopcast {

@@ -13,6 +13,7 @@
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/size/size_search.h"
 #include "sim/base/diagnostic.h"
+#include "sim/base/fault_text.h"
 
 namespace flopcast {
 namespace {
@@ -136,8 +137,7 @@ class TrainingSizing {
       }
       seek(node, one.scenario);
     } catch (const InputError& error) {
-      const Diagnostic& fault = error.diagnostics().front();
-      leave_out(node, fmt::format("{} {}, expected {}", fault.field, fault.found, fault.expected));
+      leave_out(node, brief(error));
     }
   }
 
