@@ -207,7 +207,9 @@ void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool 
   for (const ExpertOp op : {ExpertOp::dispatch, ExpertOp::combine}) {
     routing.bytes_per_token = bytes(op == ExpertOp::dispatch ? engine.precision.dispatch : engine.precision.combine);
     ExpertTraffic traffic = expert_traffic(routing).front();
-    traffic.nic_in *= setting_.hot_load;
+    // A token crosses the NICs once per node, to the GPU of its own place there, and then NVLink: NICs get what nodes
+    // get, which differ as means of their GPUs' loads do.
+    traffic.nic_in *= 1 + (setting_.hot_load - 1) / std::sqrt(per_node);
     traffic.nvlink_in *= setting_.hot_load;
     ExpertSetting setting;
     setting.nic = nic;
