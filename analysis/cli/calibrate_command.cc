@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/evidence/calibrate.h"
 #include "analysis/evidence/calibrate_server.h"
 #include "scenarios/read/calibration_file.h"
 #include "scenarios/read/text_file.h"
-#include "sim/base/atomic_file.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {

@@ -66,7 +66,7 @@ void forward(KernelWriter& list, const Ffn& ffn) {
   const double h = ffn.stream;
   list.enter(ffn.part);
   if (ffn.experts > 0 && work.habits.expert_gemms == ExpertGemms::fused)
-    return list.fused_experts("experts", ffn.rows, ffn.width, h, ffn.experts);
+    return list.fused_experts("experts", ffn.rows, ffn.width, h, ffn.experts, work.experts.passing_rows);
   const int first = gemm(list, ffn, "gate_up", ffn.in, h);
   if (ffn.experts == 0) list.tensor_gather(first);
   const double written = activation_element(work, ffn);

@@ -131,6 +131,7 @@ enum class LogitUse : std::uint8_t { eager_loss, fused_loss, sampling };
 struct KernelHabits {
   bool vendor_gemms = true;  ///< dense GEMMs by cuBLASLt (Transformer Engine), else by CUTLASS or DeepGEMM
   ExpertGemms expert_gemms = ExpertGemms::contiguous;
+  ExpertBlock expert_block = ExpertBlock::sglang;  ///< where they are fused
   LatentDecode latent_decode = LatentDecode::kernels;
   TensorScales tensor_scales = TensorScales::current;
   /// Current scales are made by a pass over the tensor before its cast; else the pass of an earlier step has made them.
@@ -212,6 +213,7 @@ struct ExpertShare {
   double shared_degree = 1;  ///< GPUs that share their matrices
   double rows = 0;           ///< token copies that its routed experts process
   double sums = 0;           ///< rows that these are summed up to
+  double passing_rows = 0;   ///< of other GPUs' experts, which a fused block handles too
   int experts = 1;           ///< that get at least one row
   double degree = 1;         ///< GPUs that share an expert's matrices
   bool exchanged = false;    ///< results come back by combine, else by the exchange of tensor parallelism

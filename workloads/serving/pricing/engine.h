@@ -62,13 +62,14 @@ struct ServingPrecision {
 
 /// Whose kernels an engine runs, where that makes a difference.
 enum class KernelLibrary : std::uint8_t {
-  open_source,   ///< CUTLASS for FP8 with one scale per tensor, FlashAttention-3: as measured in SGLang
-  tensorrt_llm,  ///< cuBLASLt for the former; XQA reads an FP8 cache as fast as a BF16 one (not measured:
-                 ///< XQA's tables are not public)
-  torch_compile  ///< cuBLAS, and the compiler's own small kernels: a model without an engine round it
+  open_source,    ///< CUTLASS for FP8 with one scale per tensor, FlashAttention-3: as measured in SGLang
+  tensorrt_llm,   ///< cuBLASLt for the former; XQA reads an FP8 cache as fast as a BF16 one (not measured:
+                  ///< XQA's tables are not public)
+  torch_compile,  ///< cuBLAS, and the compiler's own small kernels: a model without an engine round it
+  vllm            ///< as open_source, with vLLM's own block of experts
 };
-constexpr std::array<std::string_view, 3> enum_names(KernelLibrary) {
-  return {"open_source", "tensorrt_llm", "torch_compile"};
+constexpr std::array<std::string_view, 4> enum_names(KernelLibrary) {
+  return {"open_source", "tensorrt_llm", "torch_compile", "vllm"};
 }
 
 /// How iterations are put together.

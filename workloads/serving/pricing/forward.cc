@@ -19,9 +19,13 @@ std::int64_t whole(double elements) { return std::max<std::int64_t>(1, std::llro
 /// known beforehand.
 KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
   KernelHabits habits;
-  habits.vendor_gemms = engine.kernels != KernelLibrary::open_source;
+  const bool open_source = engine.kernels == KernelLibrary::open_source || engine.kernels == KernelLibrary::vllm;
+  habits.vendor_gemms = !open_source;
   habits.expert_gemms = kind == StepKind::decode ? ExpertGemms::masked : ExpertGemms::contiguous;
   if (!sends_to_experts(engine) && engine.model.gated_ffn) habits.expert_gemms = ExpertGemms::fused;
+  habits.expert_block = engine.kernels == KernelLibrary::tensorrt_llm ? ExpertBlock::tensorrt
+                        : engine.kernels == KernelLibrary::vllm       ? ExpertBlock::vllm
+                                                                      : ExpertBlock::sglang;
   habits.latent_decode = engine.kernels == KernelLibrary::tensorrt_llm ? LatentDecode::tensorrt : LatentDecode::sglang;
   habits.tensor_scales = TensorScales::fixed;
   habits.residual_in_attention_norm = true;
@@ -33,7 +37,7 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
   habits.activation_casts = false;
   habits.fused_latent_down = true;
   habits.positions_write_cache = true;
-  habits.writes_cache_apart = engine.kernels == KernelLibrary::open_source;
+  habits.writes_cache_apart = open_source;
   habits.origin = engine.kernels == KernelLibrary::torch_compile ? KernelOrigin::compiled : KernelOrigin::engine;
   habits.keeps_attention_output = false;
   habits.tensor_exchange = TensorExchange::all_reduce;
@@ -107,6 +111,7 @@ ExpertShare ForwardModel::expert_share(double t) const {
   const double picks = t * engine.plan.attention_data * moe.experts_per_token;
   share.rows = ranks > 1 ? busiest_rows(picks / ranks, ranks, setting_.hot_load) : picks;
   share.sums = share.exchanged ? t : t * engine.plan.attention_data;
+  if (!share.exchanged && engine.kernels == KernelLibrary::vllm) share.passing_rows = std::max(0.0, picks - share.rows);
   share.degree = engine.plan.expert_slices();
   const double here = std::max(1.0, (moe.experts + (ranks > 1 ? engine.redundant_experts : 0)) / double(ranks));
   const double used = experts_touched(static_cast<int>(std::lround(here)), share.rows, setting_.expert_variation);
