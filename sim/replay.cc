@@ -194,7 +194,9 @@ Seconds Replay::wake(Seconds now, std::span<const FlowSlot> ended) {
   live_in_solver_ += joining_.size();
   joining_.clear();
   // The solver's clock may stay behind as long as nothing happens in it, or until flows meet again.
-  advance(live_in_solver_ == 0 ? kNever : solver_->quiet_until().value() - 2.0 * kSimultaneous);
+  double quiet = kNever;
+  if (live_in_solver_ > 0) quiet = solver_->quiet_until().value() - 2.0 * kSimultaneous;
+  advance(quiet);
   if (!joining_.empty()) return Seconds(now_);
   return Seconds(calendar_.empty() ? kNever : calendar_.top().time);
 }

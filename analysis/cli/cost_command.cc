@@ -27,7 +27,7 @@ struct CostArguments {
   std::string price_model, date, slo, json, csv, html;
   std::string grid;
   std::optional<int> draws;
-  double rent_quantile = 0.5;
+  std::optional<double> rent_quantile;
   int workers = 1;
   bool list_inputs = false;
 };
@@ -158,7 +158,14 @@ void run_cost(CostArguments a) {
   question.models = models(a, scenario);
   question.draws = a.draws;
   question.workers = a.workers;
-  question.rent_quantile = a.rent_quantile;
+  question.rent_quantile = a.rent_quantile.value_or(question.rent_quantile);
+  const bool rents =
+      std::find(question.models.begin(), question.models.end(), PriceModel::rental) != question.models.end() ||
+      (question.models.empty() && scenario.price.model == PriceModel::rental);
+  if (a.rent_quantile && !rents) {
+    throw InputError(Diagnostic{"", 0, 0, "--rent-quantile", "no rent among the prices asked for",
+                                "--price-model rental or all", ""});
+  }
   if (!a.grid.empty()) {
     std::optional<int> year;
     if (scenario.date) year = std::stoi(to_string(*scenario.date).substr(0, 4));
@@ -200,9 +207,9 @@ void add_cost_command(Command& program) {
             .between(1, 256);
         command
             .option("--rent-quantile", a.rent_quantile,
-                    "Of the rents on offer that day: 0.5 the middle one, 0 the cheapest, 1 the dearest")
+                    "Of the rents on offer that day: 0.5 the middle one (the default), 0 the cheapest, 1 the dearest")
             .between(0.0, 1.0)
-            .show_default();
+            .value_name("Q");
         command
             .option("--grid", a.grid,
                     "Where the site stands, such as China: carbon of the run, and of a million tokens "

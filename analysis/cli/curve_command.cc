@@ -5,6 +5,7 @@
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
+#include "analysis/cli/run_options.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
@@ -12,6 +13,7 @@
 #include "analysis/studies/curve/serving_curve.h"
 #include "flopcast/scenario.h"
 #include "scenarios/proto/serving_views.pb.h"
+#include "sim/process.h"
 
 namespace flopcast {
 namespace {
@@ -22,6 +24,7 @@ constexpr int kMostUsers = 1'000'000;
 struct CurveArguments {
   std::vector<std::string> scenarios, sets, library_folders;
   std::vector<int> users;
+  int workers = 0;
   std::string json, csv, html;
 };
 
@@ -45,6 +48,7 @@ void run_curve(const CurveArguments& a) {
   ProgressLine progress;
   CurveOptions options;
   options.users = a.users;
+  options.workers = workers_or_cores(a.workers);
   options.stage = [&progress](const std::string& what) { progress.stage(what); };
   std::vector<ServingCurve> curves;
   for (const Scenario& scenario : scenarios) {
@@ -78,6 +82,7 @@ void add_curve_command(Command& program) {
             .value_name("N,...")
             .separated_by(',')
             .between(1, kMostUsers);
+        add_workers_option(command, a.workers, "Points of a curve");
         command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");
         command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")

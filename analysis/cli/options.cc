@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <sstream>
 #include <type_traits>
 
@@ -190,19 +191,47 @@ Option& Option::values(Values named) {
   return *this;
 }
 
-Option& Option::between(int low, int high) {
-  option_->check(CLI::Range(low, high));
+Option& Option::names_of(std::vector<std::string> libraries) {
+  facts_->libraries = std::move(libraries);
   return *this;
+}
+
+Option& Option::offers(std::vector<std::string> values) {
+  facts_->offers = std::move(values);
+  return *this;
+}
+
+namespace {
+
+/// What is wrong with a number; empty: nothing.
+std::string fault_of_number(const std::string& text, double low, double high) {
+  const bool bounded = high < std::numeric_limits<double>::max();
+  const std::string wanted =
+      bounded ? fmt::format("a number from {:g} to {:g}", low, high) : fmt::format("a number of at least {:g}", low);
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (!text.empty() && *end == '\0' && low <= value && value <= high) return {};
+  std::string plain;
+  for (const char c : text)
+    if (c != ',') plain += c;
+  std::strtod(plain.c_str(), &end);
+  const bool separated = plain != text && !plain.empty() && *end == '\0';
+  return fmt::format("found {}, expected {}{}", text.empty() ? "nothing" : text, wanted,
+                     separated ? fmt::format(" (did you mean {}?)", plain) : "");
+}
+
+}  // namespace
+
+Option& Option::between(int low, int high) {
+  return check([low, high](const std::string& text) { return fault_of_number(text, low, high); });
 }
 
 Option& Option::between(double low, double high) {
-  option_->check(CLI::Range(low, high));
-  return *this;
+  return check([low, high](const std::string& text) { return fault_of_number(text, low, high); });
 }
 
 Option& Option::not_negative() {
-  option_->check(CLI::NonNegativeNumber);
-  return *this;
+  return check([](const std::string& text) { return fault_of_number(text, 0, std::numeric_limits<double>::max()); });
 }
 
 Option& Option::check(std::function<std::string(const std::string&)> fault) {
@@ -302,6 +331,7 @@ CommandText described(const CLI::App& app, const CommandLine& line) {
     OptionText text;
     text.positional = option->get_positional();
     text.name = option->get_name(text.positional);  // the long one where there are two
+    if (!option->get_snames().empty() && !option->get_lnames().empty()) text.brief = "-" + option->get_snames().front();
     // Of a positional argument the name says what stands there; a switch takes no value.
     if (!text.positional && option->get_items_expected_max() > 0) {
       text.value = option->get_type_name();
@@ -312,6 +342,8 @@ CommandText described(const CLI::App& app, const CommandLine& line) {
     text.repeated = option->get_expected_max() > 1;
     if (const auto known = line.facts.find(option); known != line.facts.end()) {
       text.choices = known->second.choices;
+      text.offers = known->second.offers;
+      text.libraries = known->second.libraries;
       text.values = known->second.values;
       text.repeated = text.repeated || known->second.repeated;
     }

@@ -1,6 +1,8 @@
 // `flopcast plan`: the best plan of a training step.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "analysis/cli/command.h"
 #include "analysis/cli/output.h"
 #include "analysis/cli/standard_streams.h"
@@ -23,7 +25,7 @@ struct PlanArguments {
   std::string json, csv, html, output, slo;
   double attainment = 0.9;
   int replays = 20, workers = 0;
-  double effort = 60'000;
+  double effort = PlanOptions().effort;
 };
 
 /// Options of the other kind of plan have no effect, which is said.
@@ -61,7 +63,7 @@ void find_deployment(const PlanArguments& a, const Environment& environment) {
   }
   if (!a.csv.empty()) write_text(a.csv, to_csv(study));
   if (!a.html.empty()) write_text(a.html, to_html(study));
-  if (!a.output.empty()) write_text(a.output, scenario_text(study, study.plans.front(), environment));
+  if (!a.output.empty()) write_text(a.output, scenario_text(study, study.for_traffic(), environment));
 }
 
 void find_layout(const PlanArguments& a, const Environment& environment) {
@@ -93,7 +95,18 @@ void find_layout(const PlanArguments& a, const Environment& environment) {
   if (!a.output.empty()) write_text(a.output, scenario_text(study, study.plans.front().choice, environment));
 }
 
+/// A field is open or kept.
+void check_open(const PlanArguments& a) {
+  std::vector<Diagnostic> faults;
+  for (const std::string& field : a.open) {
+    if (std::find(a.keep.begin(), a.keep.end(), field) != a.keep.end())
+      faults.push_back({"", 0, 0, "--open", field + ", which --keep leaves as it is", "one of the two", ""});
+  }
+  if (!faults.empty()) throw InputError(std::move(faults));
+}
+
 void find_plan(const PlanArguments& a) {
+  check_open(a);
   const OutputOption outputs[] = {
       {"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}, {"--output", a.output}};
   check_outputs(outputs);

@@ -49,12 +49,36 @@ std::optional<ChipFigures> chip_by_figures(const ClassifyArguments& a) {
   return chip;
 }
 
+/// Figures describe a chip of their own; a chip that has a name is changed by --set.
+void check_together(const ClassifyArguments& a) {
+  Diagnostics faults;
+  const auto refuse = [&](const char* option, const std::string& found, const std::string& expected) {
+    faults.push_back({"", 0, 0, option, found, expected, ""});
+  };
+  const bool by_figures = a.tpp || a.density || a.io || a.memory;
+  if (a.chips.empty() && !a.sets.empty()) refuse("--set", "no chip", "the name of the chip that is changed");
+  const std::pair<const char*, bool> given[] = {{"--tpp", a.tpp.has_value()},
+                                                {"--pd", a.density.has_value()},
+                                                {"--io", a.io.has_value()},
+                                                {"--dram", a.memory.has_value()},
+                                                {"--not-datacenter", a.elsewhere}};
+  for (const auto& [option, is_given] : given) {
+    if (is_given && !a.chips.empty()) {
+      refuse(option, fmt::format("a chip by name, {}, which it does not change", a.chips.front()),
+             "figures alone, or --set to change a chip: --set hbm_bandwidth=\"2 TB/s\", "
+             "--set datacenter_marketed=false");
+    }
+  }
+  if (a.elsewhere && a.chips.empty() && !by_figures)
+    refuse("--not-datacenter", "no figures", "a chip by its figures: --tpp, --pd, --io, --dram");
+  if (!faults.empty()) throw InputError(faults);
+}
+
 PolicyQuestion question_of(const ClassifyArguments& a, const Libraries& libraries) {
   PolicyQuestion question{{}, day_of(a.date, "--date"), a.rule};
+  check_together(a);
   for (const std::string& name : a.chips) question.chips.push_back(load_chip(libraries, name, a.sets));
   if (auto chip = chip_by_figures(a)) question.chips.push_back(std::move(*chip));
-  if (a.chips.empty() && !a.sets.empty())
-    throw InputError(Diagnostic{"", 0, 0, "--set", "no chip", "the name of the chip that is changed", ""});
   if (question.chips.empty()) question.chips = all_chips(libraries);
   return question;
 }

@@ -98,7 +98,8 @@ std::vector<std::string> spreads_without_effect(const ModelCost& cost, const Unc
   return out;
 }
 
-/// Energy as replayed, or a rated GPU at the share of its power that it draws on average.
+/// Energy as replayed, or a rated GPU at the share of its power that it draws on average; at the PUE that the scenario
+/// states, or the one at which electricity is priced.
 CarbonReport carbon_of(const CostReport& report, const Scenario& scenario, const GridCarbon& grid,
                        const PriceBook& book, const PowerModel& power) {
   CarbonReport out;
@@ -106,13 +107,14 @@ CarbonReport carbon_of(const CostReport& report, const Scenario& scenario, const
   out.year = grid.year;
   out.kg_per_kwh = grid.kg_per_kwh;
   out.source = grid.source;
+  const double pue = scenario.price.pue_stated ? scenario.price.pue : book.pue().usd;
   if (report.work.kwh_per_gpu_hour) {
-    out.kwh_per_gpu_hour = *report.work.kwh_per_gpu_hour;
-    out.energy_source = "replayed";
+    // Replayed at the scenario's own, which is 1 where none is stated.
+    out.kwh_per_gpu_hour = *report.work.kwh_per_gpu_hour * pue / scenario.price.pue;
+    out.energy_source = fmt::format("replayed, PUE {:.3g}", pue);
   } else {
     const NodeSpec& node = scenario.cluster.node;
     const double rated_kw = (node.gpu.tdp + node.overhead_power / node.gpus).value() / 1000;
-    const double pue = scenario.price.pue_stated ? scenario.price.pue : book.pue().usd;
     out.kwh_per_gpu_hour = rated_kw * power.busy_fraction * pue;
     out.energy_source = fmt::format("{:.3g} kW rated, {:.0f} % of it drawn on average, PUE {:.3g}", rated_kw,
                                     100 * power.busy_fraction, pue);

@@ -42,6 +42,8 @@ constexpr std::array kEnergies = {Scale{3.6e12, "GWh"}, Scale{3.6e9, "MWh"}, Sca
 
 std::string format_time(Seconds time) {
   if (std::abs(time.value()) < 1e-12) return "0 s";  // less than the replay resolves
+  // Shorter than a microsecond's last digit, which nothing that is replayed is.
+  if (std::abs(time.value()) < 5e-9) return fmt::format("{:.3g} ns", time.value() * 1e9);
   if (time.value() >= 9.995 && time.value() < 99.995) return fmt::format("{:.2f} s", time.value());
   return scaled(time.value(), kTimes);
 }

@@ -7,6 +7,7 @@
 #include <cassert>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 
 #include "sim/base/plain_text.h"
 
@@ -53,6 +54,8 @@ class Printer {
   }
 
  private:
+  static constexpr int kAlone = -1;
+
   void new_line(int depth) { out_.append("\n").append(2 * static_cast<std::size_t>(depth), ' '); }
 
   // What may be absent (sub-messages, optional numbers) and is, is left out; every other field is printed.
@@ -67,56 +70,53 @@ class Printer {
       new_line(depth + 1);
       append_quoted(out_, field.name());
       out_ += ": ";
-      field.is_repeated() ? append_list(message, field, depth + 1) : append_single(message, field, depth + 1);
+      field.is_repeated() ? append_list(message, field, depth + 1) : append_value(message, field, kAlone, depth + 1);
     }
     if (!first) new_line(depth);
     out_ += '}';
   }
 
-  void append_single(const Message& message, const FieldDescriptor& field, int depth) {
-    const Reflection& reflection = *message.GetReflection();
+  /// Of a list the entry at `i`; kAlone: the one value of a field.
+  void append_value(const Message& message, const FieldDescriptor& field, int i, int depth) {
+    const Reflection& r = *message.GetReflection();
+    const FieldDescriptor* const f = &field;
+    const bool alone = i == kAlone;
     switch (field.cpp_type()) {
       case FieldDescriptor::CPPTYPE_MESSAGE:
-        append_message(reflection.GetMessage(message, &field), depth);
-        break;
+        return append_message(alone ? r.GetMessage(message, f) : r.GetRepeatedMessage(message, f, i), depth);
       case FieldDescriptor::CPPTYPE_STRING:
-        append_quoted(out_, reflection.GetString(message, &field));
-        break;
+        return append_quoted(out_, alone ? r.GetString(message, f) : r.GetRepeatedString(message, f, i));
       case FieldDescriptor::CPPTYPE_DOUBLE:
-        out_ += shortest(reflection.GetDouble(message, &field));
-        break;
+        return append(alone ? r.GetDouble(message, f) : r.GetRepeatedDouble(message, f, i));
+      case FieldDescriptor::CPPTYPE_FLOAT:
+        return append(double{alone ? r.GetFloat(message, f) : r.GetRepeatedFloat(message, f, i)});
       case FieldDescriptor::CPPTYPE_BOOL:
-        out_ += reflection.GetBool(message, &field) ? "true" : "false";
-        break;
+        return append(alone ? r.GetBool(message, f) : r.GetRepeatedBool(message, f, i));
       case FieldDescriptor::CPPTYPE_INT32:
-        out_ += std::to_string(reflection.GetInt32(message, &field));
-        break;
+        return append(std::int64_t{alone ? r.GetInt32(message, f) : r.GetRepeatedInt32(message, f, i)});
+      case FieldDescriptor::CPPTYPE_UINT32:
+        return append(std::uint64_t{alone ? r.GetUInt32(message, f) : r.GetRepeatedUInt32(message, f, i)});
       case FieldDescriptor::CPPTYPE_INT64:
-        out_ += std::to_string(reflection.GetInt64(message, &field));
-        break;
+        return append(std::int64_t{alone ? r.GetInt64(message, f) : r.GetRepeatedInt64(message, f, i)});
       case FieldDescriptor::CPPTYPE_UINT64:
-        out_ += std::to_string(reflection.GetUInt64(message, &field));
-        break;
-      default:
-        assert(false && "a type that report.proto does not use");
+        return append(std::uint64_t{alone ? r.GetUInt64(message, f) : r.GetRepeatedUInt64(message, f, i)});
+      case FieldDescriptor::CPPTYPE_ENUM:
+        return append_quoted(out_, (alone ? r.GetEnum(message, f) : r.GetRepeatedEnum(message, f, i))->name());
     }
   }
 
+  void append(double value) { out_ += shortest(value); }
+  void append(bool value) { out_ += value ? "true" : "false"; }
+  void append(std::int64_t value) { out_ += std::to_string(value); }
+  void append(std::uint64_t value) { out_ += std::to_string(value); }
+
   void append_list(const Message& message, const FieldDescriptor& field, int depth) {
-    const Reflection& reflection = *message.GetReflection();
-    const int size = reflection.FieldSize(message, &field);
+    const int size = message.GetReflection()->FieldSize(message, &field);
     out_ += '[';
     for (int i = 0; i < size; ++i) {
       if (i > 0) out_ += ',';
       new_line(depth + 1);
-      if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-        append_message(reflection.GetRepeatedMessage(message, &field, i), depth + 1);
-      } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) {
-        out_ += shortest(reflection.GetRepeatedDouble(message, &field, i));
-      } else {
-        assert(field.cpp_type() == FieldDescriptor::CPPTYPE_STRING && "reports repeat messages, numbers and strings");
-        append_quoted(out_, reflection.GetRepeatedString(message, &field, i));
-      }
+      append_value(message, field, i, depth + 1);
     }
     if (size > 0) new_line(depth);
     out_ += ']';

@@ -271,6 +271,10 @@ std::optional<double> number_at(const Message& message, const std::string& path)
       return message.GetReflection()->GetDouble(message, field);
     case FieldDescriptor::CPPTYPE_INT32:
       return message.GetReflection()->GetInt32(message, field);
+    case FieldDescriptor::CPPTYPE_UINT32:
+      return message.GetReflection()->GetUInt32(message, field);
+    case FieldDescriptor::CPPTYPE_INT64:
+      return static_cast<double>(message.GetReflection()->GetInt64(message, field));
     case FieldDescriptor::CPPTYPE_UINT64:
       return static_cast<double>(message.GetReflection()->GetUInt64(message, field));
     default:

@@ -270,11 +270,23 @@ std::optional<double> MetricExpression::number(const NameLookup& lookup) const {
   return std::isfinite(value) ? std::optional(value) : std::nullopt;
 }
 
+namespace {
+
+/// The nearest name; one that only lacks what stands before a point is nearer than any other: plan.tensor is
+/// training.plan.tensor.
+std::string nearest_figure(const std::string& name, const std::vector<std::string>& known) {
+  const auto whole =
+      std::find_if(known.begin(), known.end(), [&](const std::string& k) { return k.ends_with("." + name); });
+  return whole == known.end() ? nearest_name(name, known) : *whole;
+}
+
+}  // namespace
+
 std::vector<ExpressionFault> faults_of(const MetricExpression& expression, const NameLookup& kinds,
                                        const std::vector<std::string>& known) {
   std::vector<ExpressionFault> faults;
   for (const std::string& name : expression.names()) {
-    if (!kinds(name)) faults.push_back({quoted(name), "a name that a figure has", nearest_name(name, known)});
+    if (!kinds(name)) faults.push_back({quoted(name), "a name that a figure has", nearest_figure(name, known)});
   }
   if (!faults.empty()) return faults;
   try {
@@ -341,7 +353,8 @@ struct HardwareRow {
   double (*value)(const ClusterSpec&);
 };
 constexpr HardwareRow kHardwareRows[] = {
-    {"hbm", "bytes", [](const ClusterSpec& c) { return c.node.gpu.hbm_capacity.value(); }},
+    // What is fitted into, not what the data sheet sells: training.memory_capacity_bytes.
+    {"hbm", "bytes", [](const ClusterSpec& c) { return c.node.gpu.hbm_usable().value(); }},
     {"hbm_bandwidth", "bytes/s", [](const ClusterSpec& c) { return c.node.gpu.hbm_bandwidth.value(); }},
     {"nvlink_bandwidth", "bytes/s", [](const ClusterSpec& c) { return c.node.nvlink_bandwidth.value(); }},
     {"nic_bandwidth", "bytes/s", [](const ClusterSpec& c) { return c.node.nic_bandwidth.value(); }},

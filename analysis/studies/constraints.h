@@ -83,7 +83,8 @@ NameLookup metric_lookup(std::span<const Metric> metrics);
 /// The same for metrics without values, each as some value of its kind: for faults_of().
 NameLookup metric_kinds_lookup(std::span<const Metric> metrics);
 
-/// Figures of the hardware that conditions may name beside metrics, such as hbm, the memory of a GPU. @{
+/// Figures of the hardware that conditions may name beside metrics, such as hbm, the memory of a GPU that programs may
+/// use. @{
 std::vector<std::string> hardware_names();
 std::optional<NamedValue> hardware_value(const Scenario& scenario, std::string_view name);
 /// As some value of its kind.

@@ -210,10 +210,14 @@ Classification classify(const ChipFigures& chip, const ExportRule& rule, const R
   }
   const std::vector<const RuleLimb*> limbs = limbs_on(rule, day);
   if (!rule.requires_rule.empty()) {
-    const Classification first = classify(chip, book.at(rule.requires_rule), book, when);
-    if (!first.controlled.value_or(false)) {
+    const ExportRule& required = book.at(rule.requires_rule);
+    const Classification first = classify(chip, required, book, when);
+    out.under = &required;
+    const auto& wanted = rule.requires_limbs;
+    const bool other_limb = !wanted.empty() && std::find(wanted.begin(), wanted.end(), first.limb) == wanted.end();
+    if (!first.controlled.value_or(false) || other_limb) {
       out.outcome = first.controlled ? rule.free_outcome : kCannotCompute;
-      out.controlled = first.controlled;
+      if (first.controlled) out.controlled = false;
       out.missing = first.missing;
       out.nearest = nearest_threshold(limbs, nullptr, chip);
       return out;
@@ -226,11 +230,21 @@ Classification classify(const ChipFigures& chip, const ExportRule& rule, const R
   return out;
 }
 
-std::vector<ControlledPeriod> controlled_periods(const ChipFigures& chip, const RuleBook& book) {
+std::optional<Margin> Classification::decisive() const {
+  if (!controlled.value_or(false) || terms.empty()) return nearest;
+  return *std::min_element(terms.begin(), terms.end(),
+                           [](const Margin& a, const Margin& b) { return std::abs(a.share()) < std::abs(b.share()); });
+}
+
+namespace {
+
+/// When the rules and letters that ask for licences say this of the chip.
+std::vector<ControlledPeriod> periods_of(const ChipFigures& chip, const RuleBook& book,
+                                         const std::optional<bool>& controlled) {
   std::vector<ControlledPeriod> found;
   for (const ExportRule& rule : book.rules()) {
     const bool asks = rule.judges() && rule.in_force && (rule.kind == "export" || rule.kind == "letter");
-    if (asks && classify(chip, rule, book).controlled.value_or(false))
+    if (asks && classify(chip, rule, book).controlled == controlled)
       found.push_back({*rule.in_force, rule.until, {rule.id}});
   }
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.from < b.from; });
@@ -245,6 +259,41 @@ std::vector<ControlledPeriod> controlled_periods(const ChipFigures& chip, const 
     if (last->until) last->until = period.until ? std::max(last->until, period.until) : std::nullopt;
   }
   return merged;
+}
+
+}  // namespace
+
+std::vector<ControlledPeriod> controlled_periods(const ChipFigures& chip, const RuleBook& book) {
+  return periods_of(chip, book, true);
+}
+
+std::vector<ControlledPeriod> unknown_periods(const ChipFigures& chip, const RuleBook& book) {
+  std::vector<ControlledPeriod> left = periods_of(chip, book, std::nullopt);
+  for (const ControlledPeriod& known : controlled_periods(chip, book)) {
+    std::vector<ControlledPeriod> rest;
+    for (const ControlledPeriod& period : left) {
+      const bool apart = (period.until && *period.until <= known.from) || (known.until && *known.until <= period.from);
+      if (apart) {
+        rest.push_back(period);
+        continue;
+      }
+      if (period.from < known.from) rest.push_back({period.from, known.from, period.rules});
+      if (known.until && (!period.until || *known.until < *period.until))
+        rest.push_back({*known.until, period.until, period.rules});
+    }
+    left = std::move(rest);
+  }
+  return left;
+}
+
+std::vector<const ExportRule*> with_required(std::span<const ExportRule* const> rules, const RuleBook& book) {
+  std::vector<const ExportRule*> out(rules.begin(), rules.end());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (out[i]->requires_rule.empty()) continue;
+    const ExportRule* required = &book.at(out[i]->requires_rule);
+    if (std::find(out.begin(), out.end(), required) == out.end()) out.push_back(required);
+  }
+  return out;
 }
 
 std::vector<const ExportRule*> rules_on(const RuleBook& book, const Date& day) {

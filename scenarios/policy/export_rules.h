@@ -56,6 +56,7 @@ struct ExportRule {
   bool memory_stacks = false;           ///< judges memory stacks, not chips
   std::vector<std::string> vendors;     ///< of these makers only; empty: all
   std::string requires_rule, free_outcome;
+  std::vector<std::string> requires_limbs;  ///< of requires_rule, by name; empty: any
   std::vector<RuleLimb> limbs;
   std::string otherwise;
   bool otherwise_controls = false;
@@ -120,7 +121,12 @@ struct Classification {
   /// The threshold that lies nearest to the chip, in per cent. Left out: limbs that only add conditions on
   /// figures by which the chip is caught already.
   std::optional<Margin> nearest;
-  std::vector<std::string> missing;  ///< figures that would be needed
+  const ExportRule* under = nullptr;  ///< the rule that it asks about first
+  std::vector<std::string> missing;   ///< figures that would be needed
+
+  /// What a chip is measured by: of one that is caught, the nearest bound of the limb that catches it (to come below a
+  /// bound of another limb would free nothing); of others the nearest of all.
+  std::optional<Margin> decisive() const;
   std::vector<QuotaUse> quotas;
   std::string note;
 };
@@ -135,8 +141,15 @@ struct ControlledPeriod {
   Date from;
   std::optional<Date> until;  ///< first free day
   std::vector<std::string> rules;
+  bool holds_on(const Date& day) const { return from <= day && (!until || day < *until); }
 };
 std::vector<ControlledPeriod> controlled_periods(const ChipFigures& chip, const RuleBook& book);
+/// Times in which one might be needed: rules that hang on figures which are not known, where no other rule or letter
+/// asks for a licence anyhow.
+std::vector<ControlledPeriod> unknown_periods(const ChipFigures& chip, const RuleBook& book);
+
+/// The rules and those that they ask about first.
+std::vector<const ExportRule*> with_required(std::span<const ExportRule* const> rules, const RuleBook& book);
 
 /// Rules in force on a day that judge chips and bite. @throws InputError, with the nearest day, when there
 /// are none.

@@ -276,6 +276,7 @@ ExportRule rule_of(const proto::ExportRule& in) {
   out.memory_stacks = in.subject() == "memory_stack";
   out.vendors.assign(in.vendor().begin(), in.vendor().end());
   out.requires_rule = in.only_under();
+  out.requires_limbs.assign(in.only_under_limb().begin(), in.only_under_limb().end());
   out.free_outcome = in.has_free_outcome() ? in.free_outcome() : "outside " + in.only_under();
   for (const proto::Limb& limb : in.limb()) out.limbs.push_back(limb_of(limb));
   out.otherwise = in.otherwise();
@@ -290,8 +291,19 @@ ExportRule rule_of(const proto::ExportRule& in) {
 void check_requirements(const std::vector<ExportRule>& rules, Diagnostics& faults) {
   for (const ExportRule& rule : rules) {
     const auto named = [&](const ExportRule& other) { return other.id == rule.requires_rule; };
-    if (!rule.requires_rule.empty() && std::none_of(rules.begin(), rules.end(), named)) {
-      faults.push_back({"", 0, 0, rule.id + ".only_under", quoted(rule.requires_rule), "the id of another rule", ""});
+    const auto required = std::find_if(rules.begin(), rules.end(), named);
+    if (required == rules.end()) {
+      if (!rule.requires_rule.empty() || !rule.requires_limbs.empty())
+        faults.push_back({"", 0, 0, rule.id + ".only_under", quoted(rule.requires_rule), "the id of another rule", ""});
+      continue;
+    }
+    std::vector<std::string> limbs;
+    for (const RuleLimb& limb : required->limbs) limbs.push_back(limb.name);
+    for (const std::string& limb : rule.requires_limbs) {
+      if (std::find(limbs.begin(), limbs.end(), limb) != limbs.end()) continue;
+      faults.push_back({"", 0, 0, rule.id + ".only_under_limb", quoted(limb),
+                        fmt::format("a limb of {}: {}", required->id, fmt::join(limbs, ", ")),
+                        nearest_name(limb, limbs)});
     }
   }
 }

@@ -57,6 +57,15 @@ void check_checkpoint_fields(const proto::Resilience& r, const Places& places, D
     add("resilience.checkpoint_size", "a size beside checkpoint_write or checkpoint_read",
         "either the times, or checkpoint_size with storage_bandwidth");
   }
+  if (!r.has_hot_spares()) {
+    for (const auto& [field, is_stated] : {std::pair{"hardware_share", r.has_hardware_share()},
+                                           {"spare_swap", r.has_spare_swap()},
+                                           {"repair", r.has_repair()}}) {
+      if (is_stated)
+        add(fmt::format("resilience.{}", field), "a field without effect: a replacement is always at hand",
+            "hot_spares beside it, the nodes that stand by");
+    }
+  }
   if (r.has_checkpoint_size() != r.has_storage_bandwidth()) {
     add(r.has_checkpoint_size() ? "resilience.storage_bandwidth" : "resilience.checkpoint_size", "nothing",
         "checkpoint_size and storage_bandwidth, or neither");
@@ -71,6 +80,14 @@ void check_time_to_train(const proto::Resilience& stated, const ResilienceConfig
   if (stated.checkpoint_interval() != "optimal" && r.checkpoint_interval <= r.checkpoint_write) {
     add("resilience.checkpoint_interval", quoted(stated.checkpoint_interval()),
         fmt::format("more than writing takes, checkpoint_write = {:g} s", r.checkpoint_write.value()));
+  }
+  constexpr double kDay = 86400, kMostPaused = 0.99;
+  const Seconds pause = r.planned_pause + r.checkpoint_read;
+  if (const double share = r.planned_interruptions_per_day * pause.value() / kDay; share >= kMostPaused) {
+    add("resilience.planned_interruptions_per_day",
+        fmt::format("{:g}, each of {:g} s: {:.3g} days of pauses a day", r.planned_interruptions_per_day, pause.value(),
+                    share),
+        fmt::format("fewer than {:.3g}, or a shorter planned_pause", kDay / pause.value()));
   }
   const double failures_per_second = r.failures_per_gpu_hour / 3600 * gpus;
   const Seconds standstill = r.restart + r.checkpoint_read + r.checkpoint_write;

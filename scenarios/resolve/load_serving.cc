@@ -436,6 +436,7 @@ class ServingLoader : private ServingPart {
   }
 
   void sample() {
+    if (out_->sample < 1) return;  // a fault already
     if (out_->sample_time) {
       for (std::size_t i = 0; i < out_->traffic.classes.size(); ++i)
         if (out_->sample > 1 && std::holds_alternative<TraceTimes>(out_->traffic.classes[i].arrivals))

@@ -87,6 +87,48 @@ TEST_CASE("no allowed chip is better than all of the frontier", "[policy][proper
   }
 }
 
+TEST_CASE("a rule that asks about another one first has that one's bounds as corners", "[policy]") {
+  const RuleBook book = load_rule_book(libraries(), {});
+  const ChipFigures gpu = load_chip(libraries(), "h100-sxm");
+  for (const char* id : {"R2026_01_CASE", "R2025_01_DIFF"}) {
+    FrontierQuestion question;
+    question.rules = {&book.at(id)};
+    double most = 0;
+    for (const ChipDesign& d : free_designs(gpu, question, book).unbeaten) most = std::max(most, d.tpp);
+    INFO(id);
+    CHECK(most >= 2745);
+  }
+  const Frontier f = walked("R2026_01_CASE", "hgx-h100");
+  CHECK(f.chips[*f.fastest].bound_by == std::vector<std::string>{"PD >= 1.6"});
+}
+
+TEST_CASE("no design is larger than --largest-area, be it less than the chip's own die", "[policy]") {
+  const RuleBook book = load_rule_book(libraries(), {});
+  const ChipFigures gpu = load_chip(libraries(), "h100-sxm");
+  for (const double area : {100.0, 400.0, 1000.0}) {
+    FrontierQuestion question;
+    question.rules = {&book.at("R2023_10")};
+    question.largest_area_mm2 = area;
+    const FreeDesigns found = free_designs(gpu, question, book);
+    REQUIRE_FALSE(found.unbeaten.empty());
+    for (const ChipDesign& d : found.unbeaten) {
+      CHECK(d.area <= area * (1 + 1e-9));
+      CHECK(d.tpp <= *gpu.density * d.area * (1 + 1e-9));
+    }
+  }
+}
+
+TEST_CASE("more freedom never makes the cheapest design dearer", "[policy]") {
+  double last = 1e300;
+  for (const double headroom : {0.5, 0.7, 1.0, 1.3, 2.0, 4.0}) {
+    const Frontier f = walked("R2023_10", "hgx-h100", headroom);
+    INFO(headroom);
+    REQUIRE(f.cheapest);
+    CHECK(f.chips[*f.cheapest].cost_by_parts() <= last * 1.002);
+    last = f.chips[*f.cheapest].cost_by_parts();
+  }
+}
+
 TEST_CASE("a large die stays below a bound on density: the rule of 2023 on two fields of a scanner", "[policy]") {
   const RuleBook book = load_rule_book(libraries(), {});
   const ChipFigures gpu = load_chip(libraries(), "h800-sxm");
@@ -166,7 +208,7 @@ TEST_CASE("frontier: the command, its width, and what it has to be told", "[poli
   const std::string file = folder.write("s.textproto", testing::kSparse);
   const auto text = testing::flopcast("policy frontier " + file + " --rule R2023_10");
   CHECK(text.code == 0);
-  CHECK_THAT(text.out, ContainsSubstring("Fastest"));
+  CHECK_THAT(text.out, ContainsSubstring("Fastest design") && ContainsSubstring("Of the allowed chips that exist"));
   CHECK_THAT(text.out, ContainsSubstring("Assumed"));
   std::istringstream lines(text.out);
   for (std::string line; std::getline(lines, line);) CHECK(display_width(line) <= 100);

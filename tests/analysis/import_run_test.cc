@@ -1,5 +1,8 @@
 // Do launch commands and settings of other frameworks arrive as scenarios, with each of their settings used or named?
 #include "scenarios/imports/runs/import_run.h"
+
+#include <filesystem>
+
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
 #include "analysis/runs/serving/launch_command.h"
@@ -72,6 +75,21 @@ TEST_CASE("Megatron's places of embedding and loss and its optimizer's instances
   CHECK(places.value().training->plan.stage_layers == std::vector<int>{0, 1, 1, 1, 1, 1, 1, 0});
   CHECK(scenario_of(imported(command + "--num-distributed-optimizer-instances 2")).value().training->plan.shard_group ==
         4);
+}
+
+TEST_CASE("what Megatron's rollouts hold and how its experts multiply is read", "[analysis][import]") {
+  const std::string command =
+      "torchrun --nnodes 1 --nproc-per-node 8 pretrain_gpt.py --num-layers 6 --hidden-size 512 "
+      "--num-attention-heads 8 --seq-length 1024 --micro-batch-size 1 --global-batch-size 32 --vocab-size 50304 ";
+  const auto training = [&](const std::string& more) {
+    return *scenario_of(imported(command + more)).value().training;
+  };
+  CHECK(training("").held_beside == Bytes(0));
+  CHECK(training("--perform-rl-step").held_beside == Bytes(40 * 0x1p30));
+  CHECK(training("--perform-rl-step --inference-dynamic-batching-buffer-size-gb 20").held_beside == Bytes(20 * 0x1p30));
+  const std::string experts = "--num-experts 8 --moe-router-topk 2 --expert-model-parallel-size 8 ";
+  CHECK_FALSE(training(experts).grouped_experts);
+  CHECK(training(experts + "--moe-grouped-gemm").grouped_experts);
 }
 
 TEST_CASE("under a pipeline torchtitan's parameters stay gathered", "[analysis][import]") {
@@ -225,11 +243,213 @@ TEST_CASE("a plan written for a framework and read again is the same plan", "[an
   const ResolvedScenario dense = resolve("llama_3_1_8b_64_h100", environment(),
                                          {"training.plan.pipeline=1", "training.plan.data=64",
                                           "training.plan.zero_stage=3", "training.recompute.full_layer=true"});
-  const ResolvedScenario titan = scenario_of(imported(torchtitan_toml(dense.value()).text, "plan.toml", {.gpus = 64}));
+  const ResolvedScenario titan = scenario_of(
+      imported(torchtitan_toml(dense.value(), environment().data().libraries()).text, "plan.toml", {.gpus = 64}));
   CHECK(titan.value().training->plan.zero_stage == 3);
   CHECK(titan.value().training->plan.data == 64);
   CHECK(titan.value().training->batch.sequences == dense.value().training->batch.sequences);
   CHECK(titan.value().training->recompute.full_layer);
+}
+
+/// Arguments of Llama 3.1 70B.
+const std::string kSeventy =
+    " pretrain_gpt.py --num-layers 80 --hidden-size 8192 --num-attention-heads 64 --group-query-attention "
+    "--num-query-groups 8 --ffn-hidden-size 28672 --swiglu --disable-bias-linear --untie-embeddings-and-output-weights "
+    "--vocab-size 128256 --seq-length 8192 --micro-batch-size 1 --global-batch-size 128 --hidden-dropout 0 "
+    "--attention-dropout 0 --tensor-model-parallel-size 8 ";
+
+TEST_CASE("launchers say how many GPUs there are, each in its way", "[analysis][import]") {
+  const auto gpus = [](const std::string& launcher) {
+    return static_cast<int>(scenario_of(imported(launcher + kSeventy + "--bf16")).value().training->plan.gpus());
+  };
+  CHECK(gpus("srun -N 4 --ntasks-per-node 8 --gpus-per-node 8 python") == 32);
+  CHECK(gpus("srun -N4 -n32 python") == 32);
+  CHECK(gpus("srun --nodes=4 --gres=gpu:h100:8 python") == 32);
+  CHECK(gpus("#SBATCH -N 2\n#SBATCH --ntasks-per-node=8\nsrun python") == 16);
+  CHECK(gpus("mpirun -np 16 -N 8 python") == 16);
+  CHECK(gpus("torchrun --nproc_per_node 8 --nnodes=2") == 16);
+  CHECK(gpus("srun -N 4 torchrun --nnodes 4 --nproc-per-node=8") == 32);
+  CHECK(gpus("N=4\ntorchrun --nproc_per_node 8 --nnodes $N") == 32);
+  CHECK(gpus("accelerate launch --num_processes 16 --num_machines 2") == 16);
+  CHECK_THROWS_WITH(gpus("torchrun --nproc_per_node 8 --nnodes $NNODES"),
+                    ContainsSubstring("--command:1:38: --nnodes: found $NNODES, which nothing before it sets"));
+  CHECK_THROWS_WITH(gpus("torchrun --nproc_per_node gpu"), ContainsSubstring("--nproc_per_node: found \"gpu\""));
+}
+
+TEST_CASE("variables of a launch script are read, and refused where they are not known", "[analysis][import]") {
+  const std::string script =
+      "GPUS=8\nNODES=16\nDISTRIBUTED=(\n  --nproc_per_node $GPUS\n  --nnodes $NODES\n  --master_addr $MASTER_ADDR\n)\n"
+      "MODEL_PARALLEL_ARGS=(\n\t--pipeline-model-parallel-size 16\n)\ntorchrun ${DISTRIBUTED[@]} \\\n";
+  const ParallelPlan& plan =
+      scenario_of(imported(script + kSeventy + "--bf16 --data-path $DATA_PATH ${MODEL_PARALLEL_ARGS[@]}"))
+          .value()
+          .training->plan;
+  CHECK(plan.pipeline == 16);
+  CHECK(plan.data == 1);
+  const std::string eight = "torchrun --nproc-per-node 8 --nnodes 8" + kSeventy;
+  const auto refused = [&](const std::string& further, const std::string& words) {
+    INFO(further);
+    CHECK_THROWS_WITH(imported(eight + further), ContainsSubstring(words));
+  };
+  refused("--bf16 ${MODEL_PARALLEL_ARGS[@]}", "found ${MODEL_PARALLEL_ARGS[@]}, which nothing before it sets");
+  refused("--lr 1e-4 ${MODEL_PARALLEL_ARGS[@]}", "found ${MODEL_PARALLEL_ARGS[@]}");
+  refused("--bf16 $EXTRA_ARGS", "found $EXTRA_ARGS");
+  refused("--bf16 --pipeline-model-parallel-size $PP", "--pipeline-model-parallel-size: found $PP");
+  refused("--bf16 --data-path $A $B", "found $B");
+  CHECK_THROWS_WITH(imported("vllm serve $MODEL"), ContainsSubstring("found $MODEL"));
+  CHECK_THROWS_WITH(
+      imported("vllm serve meta-llama/Llama-3.1-8B --enforce-eager; vllm serve meta-llama/Llama-3.1-70B -tp 8"),
+      ContainsSubstring("found 2 commands: vllm serve meta-llama/Llama-3.1-8B in line 1, vllm serve "));
+  // Of one run on two nodes.
+  const std::string node = "vllm serve meta-llama/Llama-3.1-70B --tensor-parallel-size 16 --nnodes 2 --node-rank ";
+  CHECK(scenario_of(imported(node + "0\n" + node + "1 --headless")).value().cluster.nodes == 2);
+  const ResolvedScenario quiet = scenario_of(imported(
+      "nohup vllm serve --no-enable-prefix-caching meta-llama/Llama-3.1-8B --max-num-seqs 64 > log.txt 2>&1 &"));
+  CHECK(quiet.value().serving->pools.at(0).engine.scheduler.max_batch == 64);
+  CHECK_FALSE(quiet.value().serving->pools.at(0).prefix.on);
+}
+
+TEST_CASE("Megatron's arguments mean what Megatron makes of them", "[analysis][import]") {
+  const std::string eight = "torchrun --nproc-per-node 8 --nnodes 8" + kSeventy;
+  const auto training = [&](const std::string& further) {
+    return *scenario_of(imported(eight + further)).value().training;
+  };
+  CHECK(training("").precision.linear == Precision::fp32);
+  CHECK(training("--fp16").precision.linear == Precision::bf16);
+  CHECK(training("--bf16").precision.linear == Precision::bf16);
+  const RecomputePlan recompute =
+      training("--bf16 --recompute-granularity selective --recompute-modules moe_act layernorm").recompute;
+  CHECK((recompute.activation_function && recompute.norms && !recompute.attention_core));
+  for (const std::string module : {"moe", "shared_experts", "core_attention"})
+    CHECK_THROWS_WITH(training("--bf16 --recompute-granularity selective --recompute-modules core_attn " + module),
+                      ContainsSubstring("found \"" + module + "\", expected core_attn"));
+  // Without a width, two thirds of four times the hidden size are a gated FFN's.
+  const std::string gated =
+      "torchrun --nproc-per-node 8 pretrain_gpt.py --num-layers 24 --hidden-size 2048 --num-attention-heads 16 "
+      "--seq-length 2048 --vocab-size 50304 --bf16 ";
+  CHECK(scenario_of(imported(gated + "--swiglu")).value().training->model.ffn_width == 5440);
+  CHECK(scenario_of(imported(gated)).value().training->model.ffn_width == 8192);
+
+  // Node-limited routing makes another model.
+  const std::string v3 = megatron_command(resolve("deepseek_v3_2048_h800", environment()).value()).text;
+  CHECK_THAT(v3, ContainsSubstring("--moe-router-num-groups 8") && ContainsSubstring("--moe-router-group-topk 4"));
+  const auto without = [](std::string text, const std::string& part) {
+    return text.erase(text.find(part), part.size());
+  };
+  const std::string free = without(without(v3, " \\\n  --moe-router-num-groups 8"), " \\\n  --moe-router-group-topk 4");
+  CHECK(scenario_of(imported(v3)).value().training->model.moe.groups_per_token == 4);
+  CHECK(scenario_of(imported(free)).value().training->model.name == "deepseek-v3-free-routing");
+}
+
+TEST_CASE("YAML of NeMo: activations, precisions, references, sections", "[analysis][import]") {
+  const std::string text =
+      "trainer:\n  devices: 8\n  num_nodes: 4\n  precision: 32\nmodel:\n  num_layers: 24\n  hidden_size: 2048\n"
+      "  ffn_hidden_size: 8192\n  num_attention_heads: 16\n  encoder_seq_length: 2048\n  kv_channels: null\n"
+      "  max_position_embeddings: ${.encoder_seq_length}\n  tensor_model_parallel_size: 4\n  micro_batch_size: 1\n"
+      "  global_batch_size: 128\n  vocab_size: 50304\n  fp8: False\n";
+  const ImportedRun plain = imported(text, "nemo.yaml");
+  CHECK_THAT(plain.text, !ContainsSubstring("Not known"));
+  const TrainingConfig t = *scenario_of(plain).value().training;
+  CHECK(t.precision.linear == Precision::fp32);
+  CHECK_FALSE(t.model.gated_ffn);
+  const auto gated = [&](const std::string& activation) {
+    return scenario_of(imported(text + "  activation: " + activation + "\n", "nemo.yaml"))
+        .value()
+        .training->model.gated_ffn;
+  };
+  CHECK_FALSE(gated("gelu"));
+  CHECK_FALSE(gated("squared-relu"));
+  CHECK(gated("fast-swiglu"));
+  CHECK_THROWS_WITH(imported(text + "  context_parallel_size: ${oc.env:CP}\n", "nemo.yaml"),
+                    ContainsSubstring("found ${oc.env:CP}, which this file does not say"));
+}
+
+TEST_CASE("torchtitan's settings are used, or refused", "[analysis][import]") {
+  const auto titan = [](const std::string& training, const std::string& parallelism, const std::string& further = "") {
+    return scenario_of(imported("[model]\nname = \"llama3\"\nflavor = \"8B\"\n[training]\nlocal_batch_size = 8\n" +
+                                    training + "[parallelism]\n" + parallelism + further,
+                                "tt.toml", {.gpus = 64}))
+        .value();
+  };
+  CHECK(titan("mixed_precision_param = \"float32\"\n", "").training->precision.linear == Precision::fp32);
+  CHECK(titan("mixed_precision_reduce = \"bfloat16\"\n", "").training->precision.gradients == Precision::bf16);
+  CHECK_THROWS_WITH(titan("enable_cpu_offload = true\n", ""), ContainsSubstring("host are not replayed"));
+  CHECK_THROWS_WITH(titan("", "", "[activation_checkpoint]\nmode = \"memory_budget\"\n"),
+                    ContainsSubstring("found \"memory_budget\""));
+  CHECK_THROWS_WITH(titan("", "data_parallel_shard_degree = 4\ntensor_parallel_degree = 2\n"),
+                    ContainsSubstring("found 1 copies of 4 shards, expected 32 replicas"));
+  const std::string pipeline = "pipeline_parallel_degree = 2\npipeline_parallel_schedule = \"Interleaved1F1B\"\n";
+  CHECK(titan("", pipeline).training->plan.chunks == 2);
+  // 34 places (embedding and head count as one each), 6 a stage: 6 stages, three on each rank.
+  CHECK(titan("", pipeline + "pipeline_parallel_layers_per_stage = 6\n").training->plan.chunks == 3);
+  CHECK_THROWS_WITH(titan("", pipeline + "pipeline_parallel_layers_per_stage = 4\n"),
+                    ContainsSubstring("it makes 9 stages of 32 layers"));
+  CHECK(titan("", "", "[compile]\nenable = true\ncomponents = [\n  \"loss\",\n]\n").training->software.eager);
+  CHECK_FALSE(titan("", "", "[compile]\nenable = true\n").training->software.eager);
+
+  // What is written is read as the same.
+  const ResolvedScenario stages = resolve(
+      "llama_3_1_8b_64_h100", environment(),
+      {"training.plan.pipeline=2", "training.plan.data=32", "training.plan.chunks=3", "training.plan.stage_layers=[]",
+       "training.schedule=interleaved_1f1b", "training.precision.gradients=bf16"});
+  const FrameworkSettings written = torchtitan_toml(stages.value(), environment().data().libraries());
+  CAPTURE(written.text);
+  const TrainingConfig read = *scenario_of(imported(written.text, "plan.toml", {.gpus = 64})).value().training;
+  CHECK(read.plan.chunks == 3);
+  CHECK(read.precision.gradients == Precision::bf16);
+
+  const ResolvedScenario changed = resolve("h100_llama_3_1_405b_8_layers_fp8_32", environment());
+  const FrameworkSettings made = torchtitan_toml(changed.value(), environment().data().libraries());
+  CHECK_THAT(made.text, ContainsSubstring("flavor = \"405B-changed\""));
+  REQUIRE_FALSE(made.notes.empty());
+  CHECK_THAT(made.notes.front(), ContainsSubstring("layers 8, there 126"));
+}
+
+TEST_CASE("two of DeepSpeed's three numbers say the third, and auto says none", "[analysis][import]") {
+  const auto deepspeed = [](const std::string& fields) {
+    return *scenario_of(
+                imported("{" + fields + ", \"zero_optimization\": {\"stage\": 3}, \"bf16\": {\"enabled\": true}}",
+                         "ds.json", {.model = "llama-3.1-8b", .gpus = 16, .sequence_length = 4096}))
+                .value()
+                .training;
+  };
+  CHECK(deepspeed("\"train_batch_size\": 64").batch.micro_batch_sequences == 4);
+  CHECK(deepspeed("\"train_batch_size\": 64, \"gradient_accumulation_steps\": 4").batch.micro_batch_sequences == 1);
+  CHECK(deepspeed("\"train_micro_batch_size_per_gpu\": 2, \"gradient_accumulation_steps\": 3").batch.sequences == 96);
+  CHECK_THROWS_WITH(deepspeed("\"train_batch_size\": 64, \"train_micro_batch_size_per_gpu\": 3"),
+                    ContainsSubstring("a multiple of 3 micro-batch x 16 GPUs"));
+  CHECK_THROWS_WITH(deepspeed("\"train_batch_size\": \"auto\", \"train_micro_batch_size_per_gpu\": \"auto\""),
+                    ContainsSubstring("found \"auto\""));
+  const std::string some = "\"train_batch_size\": 64, \"activation_checkpointing\": {\"partition_activations\": ";
+  CHECK_FALSE(deepspeed(some + "false}").recompute.full_layer);
+  CHECK(deepspeed(some + "true}").recompute.full_layer);
+}
+
+TEST_CASE("what changes memory, pools and graphs of an engine is used, or refused", "[analysis][import]") {
+  const auto pool = [](const std::string& command) {
+    return scenario_of(imported(command)).value().serving->pools.at(0);
+  };
+  const std::string vllm = "vllm serve meta-llama/Llama-3.1-8B ",
+                    sglang = "python -m sglang.launch_server --model-path meta-llama/Llama-3.1-8B ";
+  CHECK(pool(vllm).engine.cuda_graphs);
+  CHECK_FALSE(pool(vllm + "--compilation-config '{\"cudagraph_mode\": \"NONE\"}'").engine.cuda_graphs);
+  CHECK_FALSE(pool(vllm + "-O0").engine.cuda_graphs);
+  CHECK(pool(vllm + "--compilation-config '{\"level\": 3}'").engine.cuda_graphs);
+  CHECK(pool(vllm + "--cpu-offload-gb 0").engine.cuda_graphs);
+  CHECK(pool(sglang + "--cuda-graph-max-bs 20").engine.cuda_graphs);
+  CHECK_THROWS_WITH(pool(sglang + "--kv-cache-dtype fp4_e2m1"), ContainsSubstring("other caches are not replayed"));
+  CHECK_THROWS_WITH(pool(sglang + "--dtype float32"), ContainsSubstring("auto, bfloat16 or float16"));
+  CHECK_THROWS_WITH(pool(vllm + "--cpu-offload-gb 10"), ContainsSubstring("weights on the host are not replayed"));
+  CHECK_THROWS_WITH(pool(vllm + "--num-gpu-blocks-override 512"), ContainsSubstring("--gpu-memory-utilization"));
+  CHECK_THROWS_WITH(pool(sglang + "--max-total-tokens 4096"), ContainsSubstring("--mem-fraction-static"));
+  const auto trtllm = [](const std::string& text) {
+    return scenario_of(imported(text, "options.yaml", {.model = "llama-3.1-8b"})).value().serving->pools.at(0);
+  };
+  CHECK_FALSE(trtllm("cuda_graph_config: null\nkv_cache_config: {dtype: fp8}\n").engine.cuda_graphs);
+  CHECK(trtllm("cuda_graph_config: {max_batch_size: 64}\nkv_cache_config: {dtype: fp8}\n").engine.precision.kv ==
+        Precision::fp8);
+  CHECK_THROWS_WITH(trtllm("disable_overlap_scheduler: true\nkv_cache_config:\n  max_tokens: 4096\n"),
+                    ContainsSubstring("free_gpu_memory_fraction"));
 }
 
 TEST_CASE("what is wrong with a foreign command is said with its place", "[analysis][import]") {
@@ -254,6 +474,15 @@ TEST_CASE("import-run and export-run, as a user runs them", "[analysis][cli]") {
   CHECK_THAT(one_line(made.err), ContainsSubstring("not known, not used: --command:1:52: --prot 80"));
   CHECK(flopcast("check " + out).code == 0);
   CHECK(flopcast("import-run").code == 2);
+  // What is written can be read.
+  const Outcome wrong = flopcast(
+      "import-run --command 'vllm serve Qwen/Qwen3-32B --max-num-seqs 0 --gpu-memory-utilization 1.5' --output " +
+      folder.path() + "/new/run.textproto");
+  CHECK(wrong.code == 2);
+  CHECK_THAT(one_line(wrong.err),
+             ContainsSubstring("--command:1:27: --max-num-seqs 0: serving.replicas.max_batch: found 0") &&
+                 ContainsSubstring("--gpu-memory-utilization 1.5: serving.replicas.memory_share: found 1.5"));
+  CHECK_FALSE(std::filesystem::exists(folder.path() + "/new"));
   const Outcome shown = flopcast("export-run llama_3_1_8b_64_h100 --to megatron");
   CHECK_THAT(shown.out, ContainsSubstring("--pipeline-model-parallel-size 4"));
   CHECK(flopcast("export-run llama_3_1_8b_64_h100 --to nemo").code == 2);

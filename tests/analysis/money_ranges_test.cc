@@ -89,6 +89,15 @@ TEST_CASE("carbon by grid and year", "[money]") {
   CHECK_THAT(testing::flopcast("cost deepseek_v3_programme --grid Chin").err, ContainsSubstring("China"));
   const std::string text = one_line(testing::flopcast("cost deepseek_v3_programme --grid China").out);
   CHECK_THAT(text, ContainsSubstring("CO2e for the run") && ContainsSubstring("0.582 kg CO2e per kWh"));
+  // What is replayed without a PUE has the usual one, at which its electricity is priced, as what is given has.
+  const auto kwh = [](const std::string& more) {
+    const std::string out = one_line(testing::flopcast("cost llama_3_1_8b_64_h100 --grid China --draws 0 " + more).out);
+    const std::size_t at = out.find(" kWh per GPU-hour");
+    REQUIRE(at != std::string::npos);
+    return std::stod(out.substr(out.rfind(' ', at - 1) + 1));
+  };
+  CHECK(kwh("") == Approx(1.25 * kwh("--set price.pue=1")).epsilon(0.01));
+  CHECK(kwh("--set price.pue=2") == Approx(2 * kwh("--set price.pue=1")).epsilon(0.01));
   CHECK_THAT(one_line(testing::flopcast("cost deepseek_service_day_published --grid France").out),
              ContainsSubstring("CO2e per million output tokens"));
 }

@@ -11,6 +11,7 @@
 #include "tests/catch.h"
 
 using namespace flopcast;
+using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
@@ -45,7 +46,32 @@ struct Pair {
   double screened, replayed;
 };
 
-/// Random plans that fit, every switch drawn on its own, and what both say of them.
+/// Every switch drawn on its own. @param shapes of the space
+PlanChoice random_choice(const PlanSpace& space, const std::vector<PlanChoice>& shapes, std::mt19937& random) {
+  std::vector<PlanChoice> scheduled;
+  while (scheduled.empty()) scheduled = space.schedules_of(shapes[random() % shapes.size()]);
+  PlanChoice c = scheduled[random() % scheduled.size()];
+  const auto draw = [&](const auto& values) { return values[random() % values.size()]; };
+  c.zero_stage = draw(space.zero_stage);
+  c.dispatcher = draw(space.dispatcher);
+  c.context_exchange = draw(space.context_exchange);
+  c.sequence_parallel = draw(space.sequence_parallel);
+  c.tensor_overlap = draw(space.tensor_overlap);
+  c.overlap_gradients = draw(space.overlap_gradients);
+  c.overlap_parameters = draw(space.overlap_parameters);
+  c.shared_expert_overlap = draw(space.shared_expert_overlap);
+  c.split = draw(space.split);
+  const RecomputePlan again = draw(space.recompute);
+  c.norms = again.norms;
+  c.attention_up_projections = again.attention_up_projections;
+  c.activation_function = again.activation_function;
+  c.attention_core = again.attention_core;
+  c.mlp = again.mlp;
+  c.full_layer = again.full_layer;
+  return c;
+}
+
+/// Random plans that fit, and what both say of them.
 std::vector<Pair> random_pairs(const OpenSpace& open, std::size_t count, std::uint32_t seed, long most_passes) {
   const PlanSpace& space = open.space;
   const std::vector<PlanChoice> shapes = space.shapes();
@@ -53,26 +79,7 @@ std::vector<Pair> random_pairs(const OpenSpace& open, std::size_t count, std::ui
   std::mt19937 random(seed);
   std::vector<Pair> pairs;
   for (int tried = 0; pairs.size() < count && tried < 100'000; ++tried) {
-    const std::vector<PlanChoice> scheduled = space.schedules_of(shapes[random() % shapes.size()]);
-    if (scheduled.empty()) continue;
-    PlanChoice c = scheduled[random() % scheduled.size()];
-    const auto draw = [&](const auto& values) { return values[random() % values.size()]; };
-    c.zero_stage = draw(space.zero_stage);
-    c.dispatcher = draw(space.dispatcher);
-    c.context_exchange = draw(space.context_exchange);
-    c.sequence_parallel = draw(space.sequence_parallel);
-    c.tensor_overlap = draw(space.tensor_overlap);
-    c.overlap_gradients = draw(space.overlap_gradients);
-    c.overlap_parameters = draw(space.overlap_parameters);
-    c.shared_expert_overlap = draw(space.shared_expert_overlap);
-    c.split = draw(space.split);
-    const RecomputePlan again = draw(space.recompute);
-    c.norms = again.norms;
-    c.attention_up_projections = again.attention_up_projections;
-    c.activation_function = again.activation_function;
-    c.attention_core = again.attention_core;
-    c.mlp = again.mlp;
-    c.full_layer = again.full_layer;
+    const PlanChoice c = random_choice(space, shapes, random);
     const long micro_batches = open.scenario.training->batch.sequences / (long{c.data} * c.micro_batch_sequences);
     if (micro_batches * c.pipeline > most_passes) continue;
     const StepEstimate estimate = estimator->estimate(c);
@@ -118,6 +125,27 @@ TEST_CASE("The closed form of a step is its replay's within two per cent, its me
     const StepParts parts = estimator->parts(own);
     CHECK(parts.total().value() == Approx(estimate.step.value()).epsilon(0.005));
     CHECK(estimator->lower_bound(own) <= estimate.step);
+  }
+}
+
+TEST_CASE("What an estimator keeps from other plans changes no figure", "[plan]") {
+  for (const char* name : {"llama_3_1_8b_64_h100", "mixtral_8x7b_64_h100", "deepseek_v3_2048_h800"}) {
+    CAPTURE(name);
+    const OpenSpace open = open_space(name);
+    const MakeEstimator make = estimator_of(open.scenario, open.space);
+    const auto kept = make();
+    const std::vector<PlanChoice> shapes = open.space.shapes();
+    std::mt19937 random(5);
+    for (int i = 0; i < 25; ++i) {
+      const PlanChoice choice = random_choice(open.space, shapes, random);
+      const StepEstimate alone = make()->estimate(choice), among_others = kept->estimate(choice);
+      INFO(plan_text(choice));
+      REQUIRE(alone.possible == among_others.possible);
+      CHECK(alone.fits == among_others.fits);
+      CHECK(alone.memory.value() == Approx(among_others.memory.value()).epsilon(1e-12));
+      CHECK(alone.step.value() == Approx(among_others.step.value()).epsilon(1e-12));
+      if (i % 4 == 3) kept->forget_plans();
+    }
   }
 }
 
@@ -206,6 +234,31 @@ TEST_CASE("plan keeps what is stated, searches the rest, and says why not", "[pl
   const std::string text = scenario_text(study, study.plans.front().screened.choice, testing::environment());
   const Scenario written = resolve_text(text, "best.textproto", testing::environment()).value();
   CHECK(choice_of(*written.training, study.space.precisions) == study.plans.front().screened.choice);
+}
+
+TEST_CASE("a condition that no plan meets is named, with what comes nearest", "[plan]") {
+  const auto refusal = [](const std::string& where, const std::string& why = "") {
+    PlanOptions options;
+    options.open.open = {"plan.tensor"};
+    options.replays = 3;
+    options.where = {where};
+    if (!why.empty()) options.why = {why};
+    try {
+      plan_study("h100_llama_3_1_8b_bf16_16", testing::environment(), {}, options);
+    } catch (const InputError& error) {
+      return to_string(error.diagnostics().front());
+    }
+    return std::string();
+  };
+  const std::string time = refusal("training.step_time_s < 1 ms");
+  CHECK_THAT(time, ContainsSubstring("--where: found") &&
+                       ContainsSubstring("no plan meets training.step_time_s < 1 ms") &&
+                       ContainsSubstring("training.step_time_s from") && !ContainsSubstring("leanest"));
+  CHECK_THAT(refusal("plan.tensor == 8"), ContainsSubstring("did you mean \"training.plan.tensor\"") ||
+                                              ContainsSubstring("did you mean training.plan.tensor"));
+  CHECK_THAT(refusal("training.step_time_s < 1 h", "batch.sequences=64"), ContainsSubstring("--why"));
+  // `hbm` is what fits, as training.memory_capacity_bytes has it.
+  CHECK(refusal("training.memory_capacity_bytes == hbm").empty());
 }
 
 TEST_CASE("plan refuses what cannot be asked", "[plan]") {

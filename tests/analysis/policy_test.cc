@@ -71,7 +71,7 @@ TEST_CASE("classify: JSON and CSV say the same", "[policy]") {
   const report::RuleVerdict& verdict = message.chips(0).rules(0);
   CHECK(verdict.outcome() == "licence (DRAM >= 1400)");
   CHECK(verdict.controlled() == "yes");
-  CHECK(verdict.from() == "2025-04-14");
+  CHECK(verdict.from() == "2025-04-09");
   CHECK(verdict.terms(0).margin_percent() == Approx(100 * (4000.0 / 1400 - 1)));
   CHECK(verdict.nearest(0).figure() == "I/O");
   const Outcome csv = testing::flopcast("policy classify h20 --rule L2025_04 --csv -");
@@ -99,6 +99,18 @@ TEST_CASE("classify: a chip by nothing but its figures", "[policy]") {
              ContainsSubstring(",not controlled,no"));
   CHECK_THAT(outcome("--rule L2025_04 --io 300.1 --dram 1399.9"), ContainsSubstring(",licence (sum >= 1700),yes"));
   CHECK_THAT(outcome("--rule S232_2026_01 --tpp 17500 --dram 4800"), ContainsSubstring(",outside bands,no"));
+  const auto says = [](const std::string& arguments) { return testing::flopcast("policy classify " + arguments); };
+  CHECK_THAT(says("--pd 5").out, ContainsSubstring("licence for China needed: cannot compute from 2022-08-26"));
+  CHECK_THAT(testing::one_line(says("--tpp 6000 --rule R2022_10").out),
+             ContainsSubstring("needed: from 2023-10-23; cannot compute 2022-08-26 to 2023-10-23"));
+  for (const char* arguments :
+       {"h20 --tpp 5000", "h20 --not-datacenter", "--not-datacenter", "--tpp -1", "--tpp 4,800"}) {
+    INFO(arguments);
+    const Outcome refused = says(arguments);
+    CHECK(refused.code == 2);
+    CHECK(refused.err.size() < 400);
+  }
+  CHECK_THAT(says("h20 --tpp 5000").err, ContainsSubstring("--tpp") && ContainsSubstring("--set"));
 }
 
 }  // namespace

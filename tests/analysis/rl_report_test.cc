@@ -1,4 +1,5 @@
 // Does a loop's report add up, and does it say what the work costs?
+#include "analysis/runs/rl/rl_html.h"
 #include "analysis/runs/rl/rl_run.h"
 
 #include "analysis/runs/metrics.h"
@@ -53,6 +54,28 @@ double number(const RlReport& report, const char* name) {
   REQUIRE(metric != nullptr);
   REQUIRE(metric->number().has_value());
   return *metric->number();
+}
+
+TEST_CASE("a loop fits into what a GPU offers to programs, as training does, and is not told to do what it does",
+          "[rl]") {
+  const Scenario scenario = loop();
+  const Bytes usable = scenario.cluster.node.gpu.hbm_usable();
+  CHECK(usable > scenario.cluster.node.gpu.hbm_capacity);  // 80 GB are sold, 79.6 GiB found
+  const RlReport report = run_rl(scenario, in_process(scenario));
+  for (const PhaseMemory& phase : report.memory) CHECK(phase.capacity == usable);
+  const std::vector<Metric> figures = metrics(report);
+  const Metric* capacity = find_metric(figures, "rl.memory.capacity_bytes");
+  REQUIRE(capacity);
+  CHECK(capacity->number() == usable.value());
+  const auto refused = [](const std::string& recompute) {
+    return testing::one_line(
+        testing::flopcast(
+            "run rl_llama_8b_16_h100 --set training.batch.sequence_length=60000 --set training.recompute." + recompute)
+            .err);
+  };
+  CHECK_THAT(refused("full_layer=true"),
+             ContainsSubstring("at most 85.5 GB") && !ContainsSubstring("training.recompute.full_layer"));
+  CHECK_THAT(refused("full_layer=false"), ContainsSubstring("training.recompute.full_layer: true"));
 }
 
 TEST_CASE("parts of a step sum to it, and so do shares of GPUs' time", "[rl]") {
@@ -217,6 +240,8 @@ TEST_CASE("explain: free parts save no more than they take where nothing is hidd
     CHECK(saving.saves.value() <= saving.takes.value() + 1e-6);
     CHECK(saving.saves.value() >= -1e-6);
   }
+  const std::string page = to_html(explanation, "a loop");
+  CHECK_THAT(page, ContainsSubstring("took no time, a step would take") && ContainsSubstring("a loop"));
 }
 
 TEST_CASE("R1-Zero's loop: a step of 8,192 answers and 16 updates, and its words", "[rl]") {

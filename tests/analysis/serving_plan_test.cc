@@ -72,6 +72,28 @@ TEST_CASE("the best deployment written out is a scenario that keeps the promise"
   CHECK(measured);
 }
 
+TEST_CASE("what is written serves the traffic on the fewest GPUs, and its title says so", "[plan]") {
+  const ServingPlanStudy study =
+      plan_serving(kName, testing::environment(), kFew, open_to({"all"}, "ttft=2s,tpot=50ms"));
+  const PlannedUnit& least = study.for_traffic();
+  const int gpus = *study.copies_for_traffic(least) * least.unit.gpus();
+  for (const PlannedUnit& plan : study.plans) {
+    if (*study.copies_for_traffic(plan) <= plan.copies)
+      CHECK(gpus <= *study.copies_for_traffic(plan) * plan.unit.gpus());
+  }
+  const Scenario written =
+      resolve_text(scenario_text(study, least, testing::environment()), "best.textproto", testing::environment())
+          .value();
+  int used = 0;
+  for (const PoolSpec& pool : written.serving->pools) used += pool.replicas * pool.engine.plan.gpus();
+  CHECK(used == gpus);
+  CHECK_THAT(written.title, ContainsSubstring("planned anew: ") && ContainsSubstring(unit_text(least.unit)));
+}
+
+TEST_CASE("a promise names each limit once", "[plan]") {
+  CHECK_THROWS_WITH(parse_promise("ttft=2s,ttft=3s"), ContainsSubstring("ttft twice"));
+}
+
 TEST_CASE("what cannot be asked of a service's plan is refused", "[plan]") {
   const auto refusal = [](const ServingPlanOptions& options) {
     try {

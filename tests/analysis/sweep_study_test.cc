@@ -106,6 +106,31 @@ keep: "training.step_time_s"
   CHECK(numbers(study).size() == 3);  // pipeline 4 stands in the base scenario: 1 x 4, 2 x 2, 4 x 1
 }
 
+TEST_CASE("A field is stated once, and all slips are said at once", "[sweep]") {
+  const auto refused = [](const std::string& text) {
+    try {
+      StudyFile(text).load();
+    } catch (const InputError& error) {
+      std::string all;
+      for (const Diagnostic& d : error.diagnostics()) all += to_string(d) + "\n";
+      return all;
+    }
+    return std::string();
+  };
+  const std::string tensor = "axis { path: \"training.plan.tensor\" value: [\"1\", \"2\"] }\n";
+  CHECK_THAT(refused(tensor + "set: \"training.plan.tensor=4\"\n"), ContainsSubstring("which an axis varies"));
+  CHECK_THAT(
+      refused(tensor + "axis { path: [\"training.plan.data\", \"training.plan.tensor\"] value: \"2\" name: \"d\" }\n"),
+      ContainsSubstring("another axis varies too"));
+  CHECK_THAT(refused("axis { path: \"training.plan.tensor\" value: [\"1\", \"2\", \"2\"] }\n"),
+             ContainsSubstring("axis[0].value[2]") && ContainsSubstring("\"2\" twice"));
+  const std::string all = refused(
+      "axis { path: \"training.plan.tensor\" value: [\"1\", \"0\"] }\nconstraint: \"training.plan.tenser == 1\"\n"
+      "constraint: \"1 <\"\ngoal: \"training.step_time_s\"\n");
+  CHECK_THAT(all, ContainsSubstring("training.plan.tensor") && ContainsSubstring("constraint[0]") &&
+                      ContainsSubstring("constraint[1]") && ContainsSubstring("goal[0]"));
+}
+
 TEST_CASE("A sample is a part of the product that the seed decides", "[sweep]") {
   const std::string text =
       "axis { path: \"training.batch.sequences\" range { from: \"1\" to: \"1000\" step: 1 } }\nsample: 100\n";

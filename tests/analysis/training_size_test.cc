@@ -1,6 +1,7 @@
 // Does `size` name the smallest cluster that trains in time, and say what is missing where none does?
 #include <algorithm>
 
+#include "analysis/studies/size/size_search.h"
 #include "analysis/studies/size/training_size.h"
 #include "scenarios/proto/plan_report.pb.h"
 #include "tests/analysis/environment.h"
@@ -33,6 +34,36 @@ TEST_CASE("the smallest cluster in time, and the next one, each with its best pl
   CHECK_THAT(to_csv(size), ContainsSubstring("yes,hgx-h100,h100-sxm,"));
   CHECK(to_message(size, options).met_size() == static_cast<int>(size.met.size()));
   CHECK_THAT(to_html(size, options), ContainsSubstring("clusters were tried"));
+}
+
+TEST_CASE("between the sizes of the grid every one is tried, with ramp and interruptions", "[size]") {
+  const FineSizes few = sizes_about({1, 2, 3, 4, 5, 6, 8, 10}, 6);
+  CHECK(few.nodes == std::vector<int>{7, 8, 9, 10});
+  CHECK(few.apart == 1);
+  const FineSizes many = sizes_about({1024, 1280, 1536}, 1);
+  CHECK(many.apart == 32);
+  CHECK(many.nodes.front() == 1056);
+  CHECK(many.nodes.back() == 1536);
+  TrainingSizeOptions options;
+  options.deadline = Seconds(20 * 86400);
+  const TrainingSize size = size_training(kRun, testing::environment(), {}, options);
+  REQUIRE(!size.met.empty());
+  // 19.9 days on 7; 8 nodes, the next of the grid, take fewer days and dollars.
+  CHECK(std::any_of(size.met.begin(), size.met.end(), [](const TrainingCluster& c) { return c.nodes == 7; }));
+  CHECK(size.met.front().nodes == 8);
+  CHECK_THAT(to_text(size, options), ContainsSubstring("Fewest GPUs: 7 x hgx-h100 (56)"));
+  for (const TrainingCluster& cluster : size.met) CHECK(cluster.replayed);
+}
+
+TEST_CASE("who has what the nearest is short of gets it", "[size]") {
+  TrainingSizeOptions options;
+  options.deadline = Seconds(20 * 86400);
+  options.budget = Usd(60'000);
+  const TrainingSize none = size_training(kRun, testing::environment(), {}, options);
+  REQUIRE(none.met.empty());
+  REQUIRE(none.not_met.front().replayed);
+  options.budget = Usd(*none.not_met.front().usd + 1);
+  CHECK_FALSE(size_training(kRun, testing::environment(), {}, options).met.empty());
 }
 
 TEST_CASE("a budget alone buys the fastest cluster; one that buys nothing says what is missing", "[size]") {

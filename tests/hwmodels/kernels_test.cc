@@ -6,6 +6,7 @@
 
 #include "analysis/evidence/published_kernels.h"
 #include "hwmodels/kernels/kernel_formulas.h"
+#include "hwmodels/kernels/kernel_memo.h"
 #include "hwmodels/kernels/kernels.h"
 #include "scenarios/read/calibration_file.h"
 #include "scenarios/read/libraries.h"
@@ -378,6 +379,39 @@ TEST_CASE("kernels kept back from the fit are predicted: median 7 %, 90th percen
     const bool two_minds = error.table == "gemm_fp8_tensor" || error.table == "fused_experts_bf16" ||
                            error.table == "fused_experts_fp8_tensorrt";
     CHECK(error.percentile_90 <= (two_minds ? 0.17 : 0.15));
+  }
+}
+
+TEST_CASE("A memo's prices are the model's, asked for once or again") {
+  const KernelModel model = model_of(gpu("h800-sxm"));
+  KernelMemo memo(model);
+  RandomStream random(17);
+  const auto same = [](const KernelTime& a, const KernelTime& b) {
+    return a.time == b.time && a.energy == b.energy && a.on_sms == b.on_sms && a.evidence == b.evidence;
+  };
+  std::vector<std::pair<GemmShape, int>> gemms;
+  for (int i = 0; i < 400; ++i) {
+    // A few sizes and SM counts, so that shapes differ in one field only.
+    GemmShape shape = draw_gemm(random, 4);
+    shape.vendor_library = random.next() % 2 == 0 && shape.kind == GemmKind::dense;
+    gemms.emplace_back(shape, random.next() % 2 ? 0 : 112);
+  }
+  for (int round = 0; round < 2; ++round)
+    for (const auto& [shape, sms] : gemms) CHECK(same(memo.gemm(shape, sms), model.gemm(shape, sms)));
+  for (int i = 0; i < 200; ++i) {
+    AttentionShape shape;
+    shape.kind = random.next() % 2 ? AttentionKind::forward : AttentionKind::backward;
+    shape.batch = draw_size(random, 4);
+    shape.query_length = 1024 * draw_size(random, 4);
+    shape.kv_length = shape.query_length * draw_size(random, 4);
+    shape.query_heads = static_cast<int>(draw_size(random, 4));
+    shape.causal = random.next() % 2 == 0;
+    const int sms = random.next() % 2 ? 0 : 112;
+    CHECK(same(memo.attention(shape, sms), model.attention(shape, sms)));
+    const Bytes bytes(1e6 * static_cast<double>(draw_size(random, 8)));
+    const auto kernel = static_cast<MemoryKernel>(random.next() % kMemoryKernels);
+    const KernelOrigin origin = random.next() % 2 ? KernelOrigin::compiled : KernelOrigin::engine;
+    CHECK(same(memo.memory_bound(kernel, bytes, sms, origin), model.memory_bound(kernel, bytes, sms, origin)));
   }
 }
 

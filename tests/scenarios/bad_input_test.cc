@@ -1,5 +1,6 @@
 // Is every kind of bad input met by a diagnostic that says where, what, what instead, and what may have been
 // meant?
+#include "scenarios/read/field_reference.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {
@@ -216,6 +217,29 @@ TEST_CASE("a user's schedule is read beside the scenario and its faults are the 
   }
   folder.write("mine.order", order);
   CHECK(load_scenario(path, {}, libraries()).training->schedule_text == order);
+}
+
+TEST_CASE("no size of 0, below 0 or beyond all bounds ends the program") {
+  // With experts, stages and a sample: what is resolved before a fault is told divides by many a field.
+  const std::string& training = kSmall;
+  const std::string serving = R"(cluster { node: "hgx-h100" nodes: 2 fabric: "rail-ft2" }
+model: "mixtral-8x7b"
+serving {
+  traffic { requests: "1K" stream { requests_per_second: 5 input { mean: 500 } output { mean: 100 } } }
+  replicas { count: 2 tensor: 2 expert: 2 }
+  sample: 2
+})";
+  CHECK(faults_of(training).empty());
+  CHECK(faults_of(serving).empty());
+  for (const FieldReference& field : fields_below("")) {
+    if (field.type != "whole number" || field.path.find("[]") != std::string::npos) continue;
+    INFO(field.path);
+    for (const char* value : {"=0", "=-1", "=2147483647"}) {
+      if (field.path.starts_with("training.")) faults_of(training, {field.path + value});
+      if (field.path.starts_with("serving.")) faults_of(serving, {field.path + value});
+    }
+    SUCCEED();
+  }
 }
 
 }  // namespace

@@ -86,6 +86,9 @@ TEST_CASE("half or doubled statements about a cluster's life are refused", "[sce
   CHECK_THAT(faults_of(kLife + "resilience { checkpoint_size: \"1 TB\" storage_bandwidth: \"1 TB/s\" "
                                "checkpoint_write: \"1 s\" }\n"),
              ContainsSubstring("resilience.checkpoint_size: found a size beside checkpoint_write"));
+  for (const char* field : {"spare_swap: \"2 min\"", "repair: \"6 h\"", "hardware_share: 0.5"}) {
+    CHECK_THAT(faults_of(kLife + "resilience { " + field + " }\n"), ContainsSubstring("expected hot_spares beside it"));
+  }
   CHECK_THAT(faults_of(kLife + "resilience { hot_spares: -1 }\n"),
              ContainsSubstring("resilience.hot_spares: found -1"));
   CHECK_THAT(faults_of(kLife + "resilience { hardware_share: 1.5 }\n"),

@@ -344,8 +344,9 @@ void ServingSession::leave(JobId id, RequestOutcome outcome) {
   result.input_tokens = job.request.input_tokens;
   result.cached_tokens = std::max(0, job.cached);
   result.output_tokens = job.generated;
-  result.arrival = job.request.arrival;
   const auto moment = [&](Ticks ticks) { return ticks < 0 ? to_seconds(now_) : to_seconds(ticks); };
+  // As the session's clock has it: who is admitted at once has not waited for minus half a tick.
+  result.arrival = moment(to_ticks(job.request.arrival));
   result.scheduled = moment(job.admitted);
   result.first_token = moment(job.first_token);
   result.queued = moment(job.queued);

@@ -110,7 +110,7 @@ void ServingSession::sample() {
     }
     requests_at_sample_ = requests_;
   }
-  if (next_sample_ >= sample_period_ * kSamplesPerPeriod) sample_period_ *= 2;
+  if (next_sample_ / kSamplesPerPeriod >= sample_period_) sample_period_ *= 2;  // their product may pass 2^63 ticks
   next_sample_ += sample_period_;
 }
 

@@ -27,6 +27,10 @@ struct MemoryTable {
 std::vector<MemoryTable> memory_per_rank(const TrainingConfig& config, const std::vector<StageContent>& stages,
                                          const Schedule& schedule, double hottest_load);
 
+/// The tables' totals, by pipeline rank, without words.
+std::vector<Bytes> memory_totals(const TrainingConfig& config, const std::vector<StageContent>& stages,
+                                 const Schedule& schedule, double hottest_load);
+
 /// What to change so that the plan fits, each with the memory it would need: first what suffices, cheapest in time
 /// first, then what helps. For messages.
 std::vector<std::string> memory_remedies(const TrainingConfig& config, const std::vector<StageContent>& stages,

@@ -17,12 +17,19 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.expert_gemms = config.vendor_gemms() ? ExpertGemms::one_by_one : ExpertGemms::contiguous;
   habits.tensor_overlap = config.plan.tensor_overlap;
   habits.eager_elementwise = config.software.eager;
+  habits.repeats_keys = config.software.repeats_keys;
+  habits.gathers_context = config.software.gathers_context;
+  habits.separate_projections = config.software.separate_projections;
+  habits.expert_bias_kernels = config.software.expert_bias_kernels;
+  habits.complex_positions = config.software.complex_positions;
   habits.expert_cast_bytes = config.software.expert_cast_bytes;
   habits.unfused_attention = config.attention_kernel == AttentionKernel::unfused;
   habits.attention_dropout = config.dropout;
   habits.amax_pass = config.precision.current_scales;
   habits.adapter_rank = config.adapter_rank;
-  habits.logits = config.fused_loss ? LogitUse::fused_loss : LogitUse::eager_loss;
+  habits.logits = config.fused_loss           ? LogitUse::fused_loss
+                  : config.software.bf16_loss ? LogitUse::bf16_loss
+                                              : LogitUse::eager_loss;
   return habits;
 }
 
@@ -93,8 +100,13 @@ LayerWork work_of(const TrainingConfig& config, const LayerShape& layer) {
 /// Prices kernels with `sms` SMs, as training's software runs them.
 class Pricer {
  public:
-  Pricer(const TrainingConfig& config, const KernelModel& kernels, int sms, double clock = 1)
-      : config_(config), kernels_(kernels), sms_(sms), clock_(clock) {}
+  Pricer(const TrainingConfig& config, KernelMemo& kernels, int sms, double clock = 1)
+      : config_(config), kernels_(kernels), sms_(sms) {
+    const KernelTime unit{Seconds(1), Evidence::roofline, Joules(1), Seconds(1)};
+    const KernelTime slowed = kernels.kernels().at_clock(unit, clock);
+    stretch_ = slowed.on_sms / unit.on_sms;
+    energy_ = slowed.energy / unit.energy;
+  }
 
   /// @param host further time of the host, beside that of modules and launches
   PhaseCost cost(const LayerKernels& list, Seconds host = {}) const {
@@ -123,7 +135,7 @@ class Pricer {
       cost.exchanges.push_back({exchange, beside});
     }
     const TrainingOverheads& overheads = config_.overheads;
-    const Seconds gap = config_.cuda_graphs ? overheads.graph_gap : kernels_.kernel_gap();
+    const Seconds gap = config_.cuda_graphs ? overheads.graph_gap : kernels_.kernels().kernel_gap();
     cost.time = cost.kernel_sum + started * gap;
     cost.host = by_host * overheads.host_launch;
     if (!config_.cuda_graphs || routes_outside_graphs()) cost.host += host;
@@ -160,17 +172,37 @@ class Pricer {
     time.on_sms *= factor;
     return time;
   }
-  KernelTime slowed(const KernelTime& time) const {
-    return stretched(kernels_.at_clock(time, clock_), 1 / config_.efficiency);
+  /// As KernelModel::at_clock().
+  KernelTime slowed(KernelTime time) const {
+    if (stretch_ != 1) {
+      const Seconds on_sms = time.on_sms * stretch_;
+      time.time = time.time - time.on_sms + on_sms;
+      time.on_sms = on_sms;
+      time.energy *= energy_;
+    }
+    return stretched(time, 1 / config_.efficiency);
   }
   KernelTime price(const GemmShape& shape) const { return slowed(kernels_.gemm(shape, sms_)); }
-  KernelTime price(const LatentBlockShape& shape) const { return slowed(kernels_.latent_block(shape, sms_)); }
+  KernelTime price(const LatentBlockShape& shape) const { return slowed(kernels_.kernels().latent_block(shape, sms_)); }
+  /// Over that of kernels made for the chip.
+  double attention_speed(bool backward) const {
+    const TrainingOverheads& o = config_.overheads;
+    switch (config_.attention_kernel) {
+      case AttentionKernel::flash2:
+        return backward ? o.flash2_backward : o.flash2_forward;
+      case AttentionKernel::flex:
+        return backward ? o.flex_backward : o.flex_forward;
+      case AttentionKernel::fused:
+      case AttentionKernel::unfused:
+        break;
+    }
+    return 1;
+  }
   KernelTime price(const AttentionShape& shape) const {
     KernelTime time = slowed(kernels_.attention(shape, sms_));
-    if (config_.attention_kernel == AttentionKernel::flash2) {
-      const TrainingOverheads& overheads = config_.overheads;
-      time = stretched(
-          time, 1 / (shape.kind == AttentionKind::backward ? overheads.flash2_backward : overheads.flash2_forward));
+    if (const double speed = attention_speed(shape.kind == AttentionKind::backward); speed != 1) {
+      time = stretched(time, 1 / speed);
+      time.energy *= config_.overheads.flash2_energy;
     }
     // Fused dropout makes a random number per score, and again in the backward pass: Philox4x32-10, four numbers in
     // about 64 integer operations, at half the rate of the FP32 lanes (a quarter of their FLOP).
@@ -178,7 +210,7 @@ class Pricer {
       constexpr double kOperationsPerScore = 16;
       const double pairs = static_cast<double>(shape.query_length) * static_cast<double>(shape.kv_length);
       const double scores = pairs * static_cast<double>(shape.batch) * shape.query_heads * (shape.causal ? 0.5 : 1);
-      time.time += Flop(scores * kOperationsPerScore) / (kernels_.gpu().fp32_peak / 4);
+      time.time += Flop(scores * kOperationsPerScore) / (kernels_.kernels().gpu().fp32_peak / 4);
     }
     if (const FlopPerSecond most = config_.software.attention_rate; most > FlopPerSecond(0))
       time.time = std::max(time.time, flop(shape) / most);
@@ -189,9 +221,9 @@ class Pricer {
   }
 
   const TrainingConfig& config_;
-  const KernelModel& kernels_;
+  KernelMemo& kernels_;
   int sms_;
-  double clock_;
+  double stretch_, energy_;  // by the clock: of what waits for the SMs, of energy
 };
 
 /// Dropout behind a block, fused with the sum of residuals: a byte of mask per element; backward a pass of its own.
@@ -284,7 +316,7 @@ PhaseLoad load_of(const PhaseCost& cost) {
   return load;
 }
 
-PhaseLoad layer_load(const TrainingConfig& config, const LayerShape& layer, const KernelModel& kernels) {
+PhaseLoad layer_load(const TrainingConfig& config, const LayerShape& layer, KernelMemo& kernels) {
   PhaseLoad load;
   for (int phase = 0; phase < kPhases; ++phase)
     load += load_of(price_phase(static_cast<Phase>(phase), config, layer, kernels, 0));
@@ -303,13 +335,27 @@ PriceSource source_of(const LayerKernel& kernel) {
 
 PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer, const KernelModel& kernels,
                       int sms, double clock) {
+  KernelMemo memo(kernels);
+  return price_phase(phase, config, layer, memo, sms, clock);
+}
+
+PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer, KernelMemo& kernels, int sms,
+                      double clock) {
   const bool routes = layer.moe && (phase == Phase::mlp_forward || phase == Phase::mlp_backward);
   return Pricer(config, kernels, sms, clock)
       .cost(phase_kernels(phase, config, work_of(config, layer)), routes ? config.software.host_experts : Seconds());
 }
 
-PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, const KernelModel& kernels,
-                     int sms, double clock) {
+PhaseCost price_mlp_again(const TrainingConfig& config, const LayerShape& layer, KernelMemo& kernels, int sms,
+                          double clock) {
+  LayerWork work = work_of(config, layer);
+  const bool needed = work.model.norms_behind_ffn() > 0 || config.dropout;
+  if (config.software.stops_early && !needed) work.last = LastProduct::left_out;
+  return Pricer(config, kernels, sms, clock).cost(phase_kernels(Phase::mlp_forward, config, work));
+}
+
+PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, KernelMemo& kernels, int sms,
+                     double clock) {
   struct Kernels {
     Edge edge;
     KernelPass pass;
@@ -332,17 +378,35 @@ PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t
   return cost;
 }
 
-PhaseCost price_optimizer(double parameters, const TrainingConfig& config, const KernelModel& kernels) {
+PhaseCost price_optimizer(double parameters, const TrainingConfig& config, KernelMemo& kernels) {
   const PrecisionPlan& p = config.precision;
   // Master weights and both moments are read and written, the gradient read, the working copy written.
-  const double bytes = 2 * bytes_per_element(p.master) + 4 * bytes_per_element(p.moments) +
-                       bytes_per_element(p.gradients) + bytes_per_element(p.parameters);
+  double bytes = 2 * bytes_per_element(p.master) + 4 * bytes_per_element(p.moments) + bytes_per_element(p.gradients) +
+                 bytes_per_element(p.parameters);
+  // Lists of tensors, one kernel after the other. Clipping: gradients read for the norm, then scaled. AdamW: decay of
+  // the weights; first moment with the gradient; second moment scaled, then the gradient's square added; its root,
+  // scaled, shifted; the update of the weights from both.
+  if (config.software.foreach_optimizer)
+    bytes = 3 * bytes_per_element(p.gradients) + 2 * bytes_per_element(p.master) +
+            (2 * bytes_per_element(p.moments) + bytes_per_element(p.gradients)) + 2 * bytes_per_element(p.moments) +
+            (2 * bytes_per_element(p.moments) + bytes_per_element(p.gradients)) + 6 * bytes_per_element(p.moments) +
+            (2 * bytes_per_element(p.master) + 2 * bytes_per_element(p.moments));
   LayerKernel adamw;
   adamw.role = "AdamW";
   adamw.part = LayerPart::edge;
   adamw.shape = MemoryTraffic{MemoryKernel::optimizer, Bytes(parameters * bytes)};
   LayerKernels list;
   if (parameters > 0) list.kernels.push_back(adamw);
+  return Pricer(config, kernels, 0).cost(list);
+}
+
+PhaseCost price_copy(Bytes bytes, const TrainingConfig& config, KernelMemo& kernels) {
+  LayerKernel copy;
+  copy.role = "copy of shards";
+  copy.part = LayerPart::edge;
+  copy.shape = MemoryTraffic{MemoryKernel::copy, bytes};
+  LayerKernels list;
+  if (bytes > Bytes(0)) list.kernels.push_back(copy);
   return Pricer(config, kernels, 0).cost(list);
 }
 

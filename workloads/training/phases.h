@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "hwmodels/kernels/kernel_memo.h"
 #include "hwmodels/kernels/kernels.h"
 #include "workloads/model/layer_kernels.h"
 #include "workloads/training/training.h"
@@ -88,11 +89,17 @@ struct PhaseLoad {
 };
 PhaseLoad load_of(const PhaseCost& cost);
 /// All phases of a layer in turn, at the model's clock.
-PhaseLoad layer_load(const TrainingConfig& config, const LayerShape& shape, const KernelModel& kernels);
+PhaseLoad layer_load(const TrainingConfig& config, const LayerShape& shape, KernelMemo& kernels);
 /// Prices one phase with `sms` SMs (0 = all).
 /// @param clock over the model's own.
+PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& shape, KernelMemo& kernels, int sms,
+                      double clock = 1);
 PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& shape, const KernelModel& kernels,
                       int sms, double clock = 1);
+
+/// A dense FFN's forward that is done again, where software leaves its last product out.
+PhaseCost price_mlp_again(const TrainingConfig& config, const LayerShape& shape, KernelMemo& kernels, int sms,
+                          double clock = 1);
 
 /// Embedding, head with loss, MTP projection: forward, backward (input) and weight parts.
 enum class EdgePhase : std::uint8_t {
@@ -105,9 +112,11 @@ enum class EdgePhase : std::uint8_t {
   mtp_projection_backward,
   mtp_projection_weight
 };
-PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, const KernelModel& kernels,
-                     int sms, double clock = 1);
+PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, KernelMemo& kernels, int sms,
+                     double clock = 1);
 /// AdamW over `parameters` elements held by this rank after sharding.
-PhaseCost price_optimizer(double parameters, const TrainingConfig& config, const KernelModel& kernels);
+PhaseCost price_optimizer(double parameters, const TrainingConfig& config, KernelMemo& kernels);
+/// Copies that read and write `bytes` in all.
+PhaseCost price_copy(Bytes bytes, const TrainingConfig& config, KernelMemo& kernels);
 
 }  // namespace flopcast

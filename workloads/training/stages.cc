@@ -18,25 +18,30 @@ std::vector<int> balanced_counts(const ModelConfig& model, int stages, const Sta
   const int dense = model.moe.experts > 0 ? std::min(model.moe.first_dense_layers, model.layers / stages) : 0;
   stage_cost.front() += costs.embedding + dense * (costs.dense - costs.moe);
   stage_cost.back() += costs.head + costs.mtp;
-  const auto group_cost = [&](const std::vector<int>& group) {
-    double sum = 0;
-    for (int s : group) sum += stage_cost[s];
-    return sum;
+  struct Group {
+    const std::vector<int>* stages;
+    bool full;
+    double cost;
+    bool operator<(const Group& o) const { return std::pair(full, cost) < std::pair(o.full, o.cost); }
   };
   std::vector<int> count(stages, 0);
   const auto stage_full = [&](int s) { return !most_layers.empty() && count[s] >= most_layers[s]; };
-  const auto group_full = [&](const std::vector<int>& group) {
-    return std::all_of(group.begin(), group.end(), stage_full);
+  const auto state_of = [&](const std::vector<int>& group) {
+    double cost = 0;
+    for (int s : group) cost += stage_cost[s];
+    return Group{&group, std::all_of(group.begin(), group.end(), stage_full), cost};
   };
+  std::vector<Group> states;
+  for (const std::vector<int>& group : groups) states.push_back(state_of(group));
   for (int layer = 0; layer < model.layers; ++layer) {
-    const auto group = std::min_element(groups.begin(), groups.end(), [&](const auto& a, const auto& b) {
-      return std::pair(group_full(a), group_cost(a)) < std::pair(group_full(b), group_cost(b));
-    });
-    const int stage = *std::min_element(group->begin(), group->end(), [&](int a, int b) {
+    Group& cheapest = *std::min_element(states.begin(), states.end());
+    const std::vector<int>& group = *cheapest.stages;
+    const int stage = *std::min_element(group.begin(), group.end(), [&](int a, int b) {
       return std::pair(stage_full(a), stage_cost[a]) < std::pair(stage_full(b), stage_cost[b]);
     });
     ++count[stage];
     stage_cost[stage] += costs.moe;
+    cheapest = state_of(group);
   }
   return count;
 }
@@ -78,8 +83,12 @@ int local_experts(const TrainingConfig& config) {
 }
 
 StageParameters stage_parameters(const TrainingConfig& config, const StageContent& stage) {
+  return stage_parameters_of(config, count_parameters(config.model), stage);
+}
+
+StageParameters stage_parameters_of(const TrainingConfig& config, const ParameterCount& count,
+                                    const StageContent& stage) {
   const ModelConfig& model = config.model;
-  const ParameterCount count = count_parameters(model);
   const double tensor = config.plan.tensor;
   const auto layers = [&](double dense, double moe) {
     StageParameters e;

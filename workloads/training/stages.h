@@ -52,6 +52,9 @@ struct StageParameters {
   }
 };
 StageParameters stage_parameters(const TrainingConfig& config, const StageContent& stage);
+/// The same for callers that ask for many stages. @param count of the configuration's model.
+StageParameters stage_parameters_of(const TrainingConfig& config, const ParameterCount& count,
+                                    const StageContent& stage);
 /// Of these, what is trained: has gradients and an optimiser. With adapters: only they.
 StageParameters trained_parameters(const TrainingConfig& config, const StageContent& stage);
 

@@ -14,9 +14,9 @@ std::int64_t tokens_of_group(const TrainingConfig& config) {
 
 /// The clock, over the model's own, at which a step's kernels in turn meet the board's limit: memory-bound ones and the
 /// optimiser leave room that matrix products take. Of a mean GPU; what it waits for is left out.
-double step_clock(const TrainingConfig& config, const KernelModel& kernels, LayerShape shape) {
+double step_clock(const TrainingConfig& config, KernelMemo& kernels, LayerShape shape) {
   constexpr PowerLoad kBeyondAnyBoard{Seconds(1), 1, Joules(1e9)};
-  if (kernels.settled(kBeyondAnyBoard).clock == 1) return 1;  // a model that knows its clock
+  if (kernels.kernels().settled(kBeyondAnyBoard).clock == 1) return 1;  // a model that knows its clock
   const MoeConfig& moe = config.model.moe;
   double with_experts = 0;
   for (int layer = 0; layer < config.model.layers; ++layer) with_experts += config.model.is_moe_layer(layer);
@@ -40,12 +40,23 @@ double step_clock(const TrainingConfig& config, const KernelModel& kernels, Laye
                            (copies * static_cast<double>(config.batch.micro_batch_sequences)));
   const double updated = count_parameters(config.model).total / (config.plan.tensor * copies);
   step += load_of(price_optimizer(updated, config, kernels));
-  return step.time > Seconds(0) ? kernels.settled({step.time, step.on_sms / step.time, step.energy}).clock : 1;
+  return step.time > Seconds(0) ? kernels.kernels().settled({step.time, step.on_sms / step.time, step.energy}).clock
+                                : 1;
 }
 
 }  // namespace
 
 StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels, const ExchangeTimes& exchanges,
+                       std::span<const double> rank_loads)
+    : StepPrices(config, std::make_unique<KernelMemo>(kernels), exchanges, rank_loads) {}
+
+StepPrices::StepPrices(const TrainingConfig& config, std::unique_ptr<KernelMemo> kernels,
+                       const ExchangeTimes& exchanges, std::span<const double> rank_loads)
+    : StepPrices(config, *kernels, exchanges, rank_loads) {
+  own_kernels_ = std::move(kernels);
+}
+
+StepPrices::StepPrices(const TrainingConfig& config, KernelMemo& kernels, const ExchangeTimes& exchanges,
                        std::span<const double> rank_loads)
     : config_(config),
       kernels_(kernels),
@@ -57,12 +68,17 @@ StepPrices::StepPrices(const TrainingConfig& config, const KernelModel& kernels,
   const bool shares_sms = config.mechanisms.communication_sms && config.mechanisms.expert_communication &&
                           config.model.moe.experts > 0 && config.plan.expert > 1 &&
                           sends_tokens_once(config.plan.dispatcher);
-  sms_ = {kernels.gpu().sms, kernels.gpu().sms - (shares_sms ? config.communication_sms : 0)};
+  const int sms = kernels.kernels().gpu().sms;
+  sms_ = {sms, sms - (shares_sms ? config.communication_sms : 0)};
   LayerShape shape;
   shape.tokens = tokens_;
   shape.sequence_length = config.batch.sequence_length;
   clock_ = step_clock(config, kernels, shape);
   dense_ = price_layer(false, 1);
+  if (config.software.stops_early && config.recompute.full_layer) {
+    for (int s = 0; s < 2; ++s)
+      dense_again_[s] = price(price_mlp_again(config, shape, kernels, s == 0 ? sms_[0] : sms_[1], clock_));
+  }
   moe_.resize(loads_.size());
   for (int s = 0; s < 2; ++s) {
     for (int e = 0; e < kEdges; ++e) {
@@ -167,11 +183,18 @@ const Price& StepPrices::phase(Phase phase, bool moe, int expert_rank, SmShare s
   return table[index(share)][static_cast<std::size_t>(phase)];
 }
 
+const Price& StepPrices::mlp_again(bool moe, int expert_rank, SmShare share) const {
+  if (moe || dense_again_[0].time == Seconds(0)) return phase(Phase::mlp_forward, moe, expert_rank, share);
+  return dense_again_[index(share)];
+}
+
 const Price& StepPrices::edge(EdgePhase phase, SmShare share) const {
   return edges_[index(share)][static_cast<std::size_t>(phase)];
 }
 
 Price StepPrices::optimizer(double parameters) const { return price(price_optimizer(parameters, config_, kernels_)); }
+
+Price StepPrices::copy(Bytes bytes) const { return price(price_copy(bytes, config_, kernels_)); }
 
 // Layers are dealt out before anyone knows which GPU is slow: at nominal speed, as the closed form of plans does.
 LayerCosts StepPrices::layer_costs() const {

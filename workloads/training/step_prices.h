@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <deque>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -31,12 +32,18 @@ class StepPrices {
   /// @param exchanges what communication inside tensor and context parallel groups takes.
   StepPrices(const TrainingConfig& config, const KernelModel& kernels, const ExchangeTimes& exchanges,
              std::span<const double> rank_loads);
+  /// With what was priced for other steps. @param kernels outlives the prices.
+  StepPrices(const TrainingConfig& config, KernelMemo& kernels, const ExchangeTimes& exchanges,
+             std::span<const double> rank_loads);
   StepPrices(const StepPrices&) = delete;
   StepPrices& operator=(const StepPrices&) = delete;
 
   const Price& phase(Phase phase, bool moe, int expert_rank, SmShare share) const;
   const Price& edge(EdgePhase phase, SmShare share) const;
+  /// A layer's mlp_forward that is done again.
+  const Price& mlp_again(bool moe, int expert_rank, SmShare share) const;
   Price optimizer(double parameters) const;
+  Price copy(Bytes bytes) const;
   /// Price::exchange for a GPU in whose groups some ports are slow.
   Seconds exchange(const Price& price, const ExchangeTimes::GroupSpeeds& speeds) const;
   /// Tokens of a tensor-parallel group in one micro-batch.
@@ -57,8 +64,12 @@ class StepPrices {
   Layer price_phases(const LayerShape& shape, int sms, Seconds exchanged) const;
   const LayerPrices& moe(std::size_t expert_rank) const;
 
+  StepPrices(const TrainingConfig& config, std::unique_ptr<KernelMemo> kernels, const ExchangeTimes& exchanges,
+             std::span<const double> rank_loads);
+
   const TrainingConfig& config_;
-  const KernelModel& kernels_;
+  std::unique_ptr<KernelMemo> own_kernels_;  // null: somebody else's
+  KernelMemo& kernels_;
   const ExchangeTimes& exchanges_;
   std::int64_t tokens_;
   double stretch_;             // of all compute: the slowest GPU sets the pace
@@ -67,6 +78,7 @@ class StepPrices {
   double clock_ = 1;           // over the kernel model's own
   std::vector<double> loads_;  // [expert rank]
   LayerPrices dense_;
+  std::array<Price, 2> dense_again_;  // [share]: mlp_again; none: as the first time
   /// [expert rank], priced when first asked for: a folded step has one of them.
   mutable std::vector<const LayerPrices*> moe_;
   mutable std::deque<LayerPrices> moe_priced_;

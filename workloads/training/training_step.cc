@@ -84,11 +84,7 @@ class StepBuilder {
   void split(Bytes capacity) {
     const Schedule& schedule = step_.schedule;
     const auto memory = [&](const std::vector<StageContent>& stages) {
-      std::vector<Bytes> of_rank;
-      for (const MemoryTable& table : memory_per_rank(config_, stages, schedule, step_.hottest_load)) {
-        of_rank.push_back(table.total());
-      }
-      return of_rank;
+      return memory_totals(config_, stages, schedule, step_.hottest_load);
     };
     FittedSplit fitted = split_within_memory(config_, schedule.stage_of, stage_groups(schedule), prices_.layer_costs(),
                                              capacity, memory);
@@ -262,12 +258,12 @@ class StepBuilder {
 }  // namespace
 
 const std::vector<std::string>& training_op_names() {
-  static const std::vector<std::string> names{"ATTN(F)",     "MLP(F)",       "MLP(B)",     "MLP(W)",     "ATTN(B)",
-                                              "ATTN(W)",     "DISPATCH(F)",  "COMBINE(F)", "COMBINE(B)", "DISPATCH(B)",
-                                              "EMBED(F)",    "HEAD(F)",      "HEAD(B)",    "HEAD(W)",    "MTP-PROJ(F)",
-                                              "MTP-PROJ(B)", "MTP-PROJ(W)",  "EMBED(B)",   "SEND(F)",    "SEND(B)",
-                                              "GRAD-REDUCE", "PARAM-GATHER", "GRAD-NORM",  "OPTIMIZER",  "BARRIER",
-                                              "SHARED(F)",   "SHARED(B)",    "EXCHANGE",   "SM-SHARE",   "HOST"};
+  static const std::vector<std::string> names{
+      "ATTN(F)",      "MLP(F)",      "MLP(B)",      "MLP(W)",   "ATTN(B)",   "ATTN(W)",   "DISPATCH(F)",
+      "COMBINE(F)",   "COMBINE(B)",  "DISPATCH(B)", "EMBED(F)", "HEAD(F)",   "HEAD(B)",   "HEAD(W)",
+      "MTP-PROJ(F)",  "MTP-PROJ(B)", "MTP-PROJ(W)", "EMBED(B)", "SEND(F)",   "SEND(B)",   "GRAD-REDUCE",
+      "PARAM-GATHER", "GRAD-NORM",   "OPTIMIZER",   "BARRIER",  "SHARED(F)", "SHARED(B)", "EXCHANGE",
+      "SM-SHARE",     "SHARD-COPY",  "HOST"};
   return names;
 }
 

@@ -225,7 +225,10 @@ FleetOutcome outcome_named(const std::string& id, const std::string& file) {
 /// Estimates are judged by the range that holds nine draws in ten.
 std::string verdict_on(const FleetEstimate& e, const FleetSpread& ours) {
   const bool single = e.low == e.high;
-  const std::string range = fmt::format("{} to {}", format_usd(Usd(ours.p5)), format_usd(Usd(ours.p95)));
+  // Without draws there is no range.
+  const std::string range = ours.p5 < ours.p95
+                                ? fmt::format("{} to {}", format_usd(Usd(ours.p5)), format_usd(Usd(ours.p95)))
+                                : format_usd(Usd(ours.p5));
   if (e.low > ours.p95) return fmt::format("above the {} that the ledger comes to", range);
   if (e.high < ours.p5) return fmt::format("below the {} that the ledger comes to", range);
   if (std::isinf(e.high)) {

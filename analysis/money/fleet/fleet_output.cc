@@ -145,6 +145,7 @@ void set_figure(const FleetSpread& s, const std::string& name, std::string_view 
 std::string headline(const FleetResult& r) {
   const auto usd = [&](FleetOutcome o) {
     const FleetSpread& s = r.of(o);
+    if (s.p5 >= s.p95) return usd_short(s.value);  // nothing was drawn
     return fmt::format("{} to {}", usd_short(s.p5), usd_short(s.p95));
   };
   return fmt::format(

@@ -65,6 +65,15 @@ class FleetReader {
     return *parse_date("2000-01-01");
   }
 
+  /// Of a figure's fields the one that --set states: the slip is more likely there than in the file.
+  std::string overridden(const std::string& path) const {
+    const std::string own = places_.find(path).file;
+    for (const char* field : {".likely", ".low", ".high"}) {
+      if (places_.find(path + field).file != own) return path + field;
+    }
+    return path;
+  }
+
   /// @param money in dollars, or in yuan at the file's rate.
   FleetFigure figure(const proto::Figure& in, const std::string& path, bool money) {
     FleetFigure out;
@@ -75,8 +84,10 @@ class FleetReader {
     }
     out.low = in.has_low() ? in.low() : in.likely();
     out.high = in.has_high() ? in.high() : in.likely();
-    if (out.low > out.high || (out.likely && (*out.likely < out.low || *out.likely > out.high)))
-      fault(path, fmt::format("{:g} to {:g}", out.low, out.high), "low <= likely <= high");
+    if (out.low > out.high || (out.likely && (*out.likely < out.low || *out.likely > out.high))) {
+      const std::string likely = out.likely ? fmt::format(", likely {:g}", *out.likely) : "";
+      fault(overridden(path), fmt::format("{:g} to {:g}{}", out.low, out.high, likely), "low <= likely <= high");
+    }
     if (in.currency() == "CNY") {
       if (!money) {
         fault(path + ".currency", "a currency", "none: this is no money");

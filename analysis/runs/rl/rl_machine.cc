@@ -260,7 +260,7 @@ std::vector<PhaseMemory> RlMachine::memory() {
     update.phase = "update";
     const Bytes parameters = held("parameters"), gradients = held("gradients"), optimizer = held("optimiser states");
     update.table = *update_memory_;
-    update.capacity = gpu.hbm_capacity;
+    update.capacity = gpu.hbm_usable();
     const double models = config.algorithm->critic ? 2 : 1;
     if (config.algorithm->critic) {
       // Beside the policy while that is updated; its gradients are made anew.
@@ -278,7 +278,7 @@ std::vector<PhaseMemory> RlMachine::memory() {
   if (rl().generates()) {
     PhaseMemory generation;
     generation.phase = "generation";
-    generation.capacity = engine_cluster(scenario_).node.gpu.hbm_capacity;
+    generation.capacity = engine_cluster(scenario_).node.gpu.hbm_usable();
     generation.table.rows = engine_->memory.table.rows;
     row(generation, "KV cache", engine_->memory.usable - engine_->memory.table.total(),
         fmt::format("{} tokens per attention group", engine_->memory.kv_tokens));
@@ -299,8 +299,12 @@ void RlMachine::check_memory() {
     fault.found = fmt::format("{} on the fullest GPU during {}, {} too much", format_bytes(phase.total()), phase.phase,
                               format_bytes(phase.total() - phase.capacity));
     fault.expected = fmt::format("at most {}", format_bytes(phase.capacity));
-    std::string remedy = update ? "training.recompute.full_layer: true, a smaller training.batch.sequence_length"
-                                : "a smaller memory_share";
+    const bool recomputes = rl().update.recompute.full_layer && rl().update.recompute.full_layers == 0;
+    std::string remedy = "a smaller memory_share";
+    if (update) {
+      remedy = "a smaller training.batch.sequence_length, more of training.plan";
+      if (!recomputes) remedy = "training.recompute.full_layer: true, " + remedy;
+    }
     if (!rl().separate() || rl().loop.overlap > 0) remedy += ", or what rl.handover sends to the host";
     fault.remedy = remedy;
     faults.push_back(fault);

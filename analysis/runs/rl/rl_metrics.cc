@@ -196,8 +196,8 @@ constexpr MetricRow<RlReport> kMemoryRows[] = {
      [](RlRef r) { return phase_bytes(r, "update"); }, show::bytes},
     {"generation_bytes", "bytes", "memory, generation", "On a GPU of the engine while answers are written",
      [](RlRef r) { return phase_bytes(r, "generation"); }, show::bytes},
-    {"capacity_bytes", "bytes", "memory of a GPU", "HBM of a GPU of the trainer",
-     [](RlRef r) { return as::number(r.scenario.cluster.node.gpu.hbm_capacity); }, show::bytes},
+    {"capacity_bytes", "bytes", "memory of a GPU", "Memory that a GPU of the trainer offers to programs",
+     [](RlRef r) { return as::number(r.scenario.cluster.node.gpu.hbm_usable()); }, show::bytes},
 };
 
 using RunPartRef = const RlRunProjection&;

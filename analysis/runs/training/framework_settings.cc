@@ -67,12 +67,30 @@ void model_arguments(const ModelConfig& model, Arguments& out) {
   if (moe.first_dense_layers > 0)
     out.add("moe-layer-freq",
             fmt::format("\"([0]*{}+[1]*{})\"", moe.first_dense_layers, model.layers - moe.first_dense_layers));
+  if (moe.groups > 1 && moe.groups_per_token < moe.groups) {
+    out.add("moe-router-num-groups", moe.groups);
+    out.add("moe-router-group-topk", moe.groups_per_token);
+  }
   out.flag(true, "moe-grouped-gemm");
 }
 
-void precision_arguments(const TrainingConfig& t, Arguments& out, std::vector<std::string>& notes) {
+/// What arguments of pretrain_gpt.py have no words for.
+void model_notes(const ModelConfig& model, std::vector<std::string>& notes) {
+  const AttentionConfig& a = model.attention;
+  const auto tell = [&](bool yes, const std::string& what) {
+    if (yes) notes.push_back(what + ": not by these arguments; the command written has a model without");
+  };
+  tell(a.window.layers > 0, fmt::format("windows of {} tokens in {} layers", a.window.tokens, a.window.layers));
+  tell(model.state_layers.layers > 0, fmt::format("{} layers with a state", model.state_layers.layers));
+  tell(a.indexer.tokens > 0, "attention by an index");
+  tell(model.moe.every > 1 || model.moe.layers >= 0, "experts in some of the layers behind the first");
+  tell(model.moe.latent_width > 0, "experts on a narrower stream");
+  tell(a.cache_entries < 1 || a.output_rank > 0, "compressed attention");
+}
+
+void precision_arguments(const TrainingConfig& t, Arguments& out) {
   const PrecisionPlan& p = t.precision;
-  out.flag(true, "bf16");
+  out.flag(p.linear != Precision::fp32, "bf16");  // neither it nor --fp16: FP32
   if (p.linear == Precision::fp8) {
     out.add("fp8-format", "e4m3");
     out.add("fp8-recipe", p.scaling == Scaling::blocks ? "blockwise"
@@ -80,9 +98,8 @@ void precision_arguments(const TrainingConfig& t, Arguments& out, std::vector<st
                           : p.current_scales           ? "tensorwise"
                                                        : "delayed");
     out.flag(p.parameters == Precision::fp8, "fp8-param-gather");
-  } else if (p.linear == Precision::fp32) {
-    notes.push_back("linear layers in FP32: leave --bf16 out");
   }
+  if (p.linear == Precision::fp32) return;
   out.flag(p.gradients == Precision::fp32, "accumulate-allreduce-grads-in-fp32");
   out.flag(p.gradients == Precision::bf16, "grad-reduce-in-bf16");
 }
@@ -143,6 +160,7 @@ FrameworkSettings megatron_command(const Scenario& scenario) {
     const bool flex = p.dispatcher != ExpertDispatcher::all_to_all;
     a.add("moe-token-dispatcher-type", flex ? "flex" : "alltoall");
     if (flex) a.add("moe-flex-dispatcher-backend", p.dispatcher == ExpertDispatcher::deep_ep ? "deepep" : "hybridep");
+    a.flag(t.grouped_experts, "moe-grouped-gemm");
     a.flag(p.shared_expert_overlap, "moe-shared-expert-overlap");
     if (t.expert_load.capacity_factor) a.add("moe-expert-capacity-factor", *t.expert_load.capacity_factor);
   }
@@ -155,13 +173,14 @@ FrameworkSettings megatron_command(const Scenario& scenario) {
   a.flag(p.zero_stage >= 1, "use-distributed-optimizer");
   a.flag(p.overlap_gradients, "overlap-grad-reduce");
   a.flag(p.overlap_parameters && p.zero_stage >= 1, "overlap-param-gather");
-  precision_arguments(t, a, out.notes);
+  precision_arguments(t, a);
   recompute_arguments(t, a);
   a.add("attention-dropout", t.dropout ? 0.1 : 0.0);
   a.add("hidden-dropout", t.dropout ? 0.1 : 0.0);
   if (t.attention_kernel == AttentionKernel::unfused) a.add("attention-backend", "unfused");
   a.flag(t.fused_loss, "cross-entropy-loss-fusion");
   a.flag(t.cuda_graphs, "enable-cuda-graph");
+  model_notes(t.model, out.notes);
   plan_notes(t, out.notes);
   const int each = scenario.cluster.node.gpus;
   const auto gpus = static_cast<int>(p.gpus());
@@ -170,7 +189,31 @@ FrameworkSettings megatron_command(const Scenario& scenario) {
   return out;
 }
 
-FrameworkSettings torchtitan_toml(const Scenario& scenario) {
+namespace {
+
+/// "layers 8, there 126": where a scenario's model is another than the library's of that name; "": nowhere.
+std::string changed_model(const ModelConfig& model, const Libraries& libraries) {
+  const std::vector<std::string> names = libraries.names(LibraryKind::models);
+  if (std::ranges::find(names, model.name) == names.end()) return "";
+  ModelConfig published = libraries.model(model.name);
+  published.title = model.title, published.sources = model.sources;
+  published.published_weights = model.published_weights, published.max_positions = model.max_positions;
+  if (published == model) return "";
+  std::string out;
+  const auto differ = [&](const char* what, int here, int there) {
+    if (here != there) out += fmt::format("{}{} {}, there {}", out.empty() ? "" : "; ", what, here, there);
+  };
+  differ("layers", model.layers, published.layers), differ("hidden", model.hidden, published.hidden);
+  differ("ffn_width", model.ffn_width, published.ffn_width);
+  differ("vocabulary", model.vocabulary, published.vocabulary);
+  differ("heads", model.attention.heads, published.attention.heads);
+  differ("experts", model.moe.experts, published.moe.experts);
+  return out.empty() ? "other settings of the model" : out;
+}
+
+}  // namespace
+
+FrameworkSettings torchtitan_toml(const Scenario& scenario, const Libraries& libraries) {
   const TrainingConfig& t = training_of(scenario);
   const ParallelPlan& p = t.plan;
   FrameworkSettings out;
@@ -189,6 +232,13 @@ FrameworkSettings torchtitan_toml(const Scenario& scenario) {
   } else {
     out.notes.push_back("torchtitan has no model " + name + ": register one under this name");
   }
+  if (const std::string changed = changed_model(t.model, libraries); !changed.empty() && !flavor.empty()) {
+    out.notes.push_back(
+        fmt::format("the scenario changes the model ({}): torchtitan has no such flavor; register it as "
+                    "{}-changed",
+                    changed, flavor));
+    flavor += "-changed";
+  }
   std::string& text = out.text;
   text = fmt::format("[model]\nname = \"{}\"\n", family);
   if (!flavor.empty()) text += fmt::format("flavor = \"{}\"\n", flavor);
@@ -199,6 +249,8 @@ FrameworkSettings torchtitan_toml(const Scenario& scenario) {
   text += fmt::format("\n[training]\nlocal_batch_size = {}\nglobal_batch_size = {}\nseq_len = {}\n",
                       one_micro_batch ? static_cast<std::int64_t>(t.batch.micro_batch_sequences) : local,
                       t.batch.sequences, t.batch.sequence_length);
+  if (t.precision.linear == Precision::fp32) text += "mixed_precision_param = \"float32\"\n";
+  if (t.precision.gradients == Precision::bf16) text += "mixed_precision_reduce = \"bfloat16\"\n";
   text += fmt::format("\n[parallelism]\ndata_parallel_replicate_degree = {}\ndata_parallel_shard_degree = {}\n",
                       p.zero_stage == 0   ? p.data
                       : p.shard_group > 0 ? p.data / std::max(1, p.shard_group / p.context)
@@ -223,6 +275,16 @@ FrameworkSettings torchtitan_toml(const Scenario& scenario) {
       out.notes.push_back("schedule " + t.schedule + " has no counterpart: 1F1B is written");
     text += fmt::format("pipeline_parallel_schedule = \"{}\"\npipeline_parallel_microbatch_size = {}\n",
                         found == std::end(kSchedules) ? "1F1B" : found->second, t.batch.micro_batch_sequences);
+    // Two stages on a rank are torchtitan's own choice of schedules that interleave; embedding and head count as
+    // layers.
+    if (const int stages = p.pipeline * p.chunks; p.chunks > 2) {
+      const int places = t.model.layers + 2, each = (places + stages - 1) / stages;
+      if ((places + each - 1) / each == stages)
+        text += fmt::format("pipeline_parallel_layers_per_stage = {}\n", each);
+      else
+        out.notes.push_back(
+            fmt::format("{} stages do not come of a number of layers each: torchtitan takes two on a rank", stages));
+    }
   }
   if (t.model.moe.experts > 0)
     text += fmt::format("expert_parallel_degree = {}\nexpert_tensor_parallel_degree = {}\n", p.expert, p.expert_tensor);

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "scenarios/read/libraries.h"
 #include "scenarios/resolve/scenario.h"
 
 namespace flopcast {
@@ -16,7 +17,8 @@ struct FrameworkSettings {
 /// @throws InputError when the scenario trains nothing.
 FrameworkSettings megatron_command(const Scenario& scenario);
 
-/// torchtitan's settings, as TOML. @throws InputError when the scenario trains nothing.
-FrameworkSettings torchtitan_toml(const Scenario& scenario);
+/// torchtitan's settings, as TOML. A model that is not the library's gets a flavor that has to be registered, with a
+/// note. @throws InputError when the scenario trains nothing.
+FrameworkSettings torchtitan_toml(const Scenario& scenario, const Libraries& libraries);
 
 }  // namespace flopcast

@@ -74,8 +74,16 @@ double down_time(const LifeModel& m, double success) {
   return (1 / success - 1) / m.failures_per_second;
 }
 
-[[noreturn]] void refuse(const LifeModel& m) {
+/// @param planned_share of the time, that pauses take
+[[noreturn]] void refuse(const LifeModel& m, double planned_share) {
   Diagnostic diagnostic;
+  if (planned_share > 0.5) {
+    diagnostic.field = "resilience.planned_interruptions_per_day";
+    diagnostic.found = fmt::format("{:.3g}, with what follows them, leaves less than {:.0f} % of the time",
+                                   m.planned_per_second * 86400, 100 * kLeastEffective);
+    diagnostic.expected = "fewer of them, or a shorter planned_pause";
+    throw InputError(diagnostic);
+  }
   diagnostic.field = "resilience.failure_rate";
   diagnostic.found = fmt::format(
       "a failure every {:.3g} s, with checkpoints every {:.3g} s and restarts of {:.3g} s, leaves less than "
@@ -236,7 +244,7 @@ Goodput closed_form(LifeSpan span, int gpus, const ResilienceConfig& resilience)
 
   const double per_useful = span.length > Seconds(0) ? (through + failed * down) / m.interval.value() : 1;
   const double effective = (1 - planned_share - waiting) / per_useful;
-  if (!(effective >= kLeastEffective)) refuse(m);
+  if (!(effective >= kLeastEffective)) refuse(m, planned_share);
 
   Goodput g;
   g.useful = span.kind == LifeSpan::Kind::work ? span.length : effective * span.length;

@@ -19,6 +19,8 @@ struct ClaimReading {
   std::string name, compute, unit;
   std::optional<double> equals, at_least, at_most;
   double within = 0;
+  std::string file;  ///< where the expression stands
+  int line = 0, column = 0;
   bool judges() const { return equals || at_least || at_most; }
   bool holds(double value) const;
 };
@@ -45,7 +47,8 @@ struct TestedClaim {
 Verdict verdict_of(const Claim& claim, std::span<const double> values);
 std::string verdict_text(const Claim& claim, std::span<const double> values);
 
-/// Computes every reading, `workers` claims at a time. @throws InputError that names the claim.
+/// Computes every reading, `workers` claims at a time. @throws InputError with every reading that cannot be computed,
+/// its claim and its place.
 std::vector<TestedClaim> test_claims(const std::vector<Claim>& claims, const ClaimContext& context, int workers);
 
 std::string to_text(std::span<const TestedClaim> claims, const TextStyle& style);

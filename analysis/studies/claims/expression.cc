@@ -17,9 +17,15 @@ class Parser {
   Parser(const std::string& text, const CallFunction& call) : text_(text), call_(call) {}
 
   double whole() {
+    const double value = read();
+    if (!std::isfinite(value)) fail("a finite result");
+    return value;
+  }
+
+  /// The value of what was read, whatever it is.
+  double read() {
     const double value = sum();
     if (skip_space(); at_ != text_.size()) fail("an operator");
-    if (!std::isfinite(value)) fail("a finite result");
     return value;
   }
 
@@ -129,5 +135,14 @@ class Parser {
 }  // namespace
 
 double evaluate(const std::string& expression, const CallFunction& call) { return Parser(expression, call).whole(); }
+
+void read_expression(const std::string& expression,
+                     const std::function<void(const std::string& name, std::size_t arguments)>& look) {
+  const CallFunction call = [&look](const std::string& name, const std::vector<std::string>& arguments) {
+    look(name, arguments.size());
+    return 1.0;
+  };
+  Parser(expression, call).read();
+}
 
 }  // namespace flopcast

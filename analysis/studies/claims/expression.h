@@ -13,4 +13,8 @@ using CallFunction = std::function<double(const std::string& name, const std::ve
 /// wrong.
 double evaluate(const std::string& expression, const CallFunction& call);
 
+/// Reads it without computing anything; `look` sees every call. @throws InputError as above, and what `look` throws.
+void read_expression(const std::string& expression,
+                     const std::function<void(const std::string& name, std::size_t arguments)>& look);
+
 }  // namespace flopcast

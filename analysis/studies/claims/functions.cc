@@ -277,9 +277,18 @@ double fleet(const Arguments& a, const ClaimContext& c) {
 
 double controlled(const Arguments& a, const ClaimContext& c) {
   const Date when = day(a[1]);
-  const auto periods = controlled_periods(load_chip(c.environment.data().libraries(), a[0]), c.rules);
-  return std::any_of(periods.begin(), periods.end(),
-                     [&](const ControlledPeriod& p) { return p.from <= when && (!p.until || when < *p.until); });
+  const ChipFigures chip = load_chip(c.environment.data().libraries(), a[0]);
+  const auto on_that_day = [&](const std::vector<ControlledPeriod>& periods) {
+    return std::find_if(periods.begin(), periods.end(), [&](const ControlledPeriod& p) { return p.holds_on(when); });
+  };
+  const auto known = controlled_periods(chip, c.rules), unknown = unknown_periods(chip, c.rules);
+  if (on_that_day(known) != known.end()) return 1;
+  if (const auto open = on_that_day(unknown); open != unknown.end()) {
+    throw InputError(Diagnostic{
+        "", 0, 0, "compute", fmt::format("{} on {}, which {} cannot compute", a[0], a[1], fmt::join(open->rules, ", ")),
+        "a chip whose figures are known, as far as the rules of the day hang on them", ""});
+  }
+  return 0;
 }
 
 double released(const Arguments& a, const ClaimContext& c) {
@@ -334,7 +343,8 @@ constexpr ClaimFunction kFunctions[] = {
      "USD of a run of given GPU-hours: stated, rental, owned or amortised (as Epoch AI does it)", cost},
     {"fleet", "FLEET, FIGURE, WHICH",
      "a line of a fleet's ledger (`flopcast fleet`, ids of --csv): point, p5, p50 or p95", fleet},
-    {"controlled", "CHIP, DAY", "1 when a rule or letter of that day asks for a licence, else 0", controlled},
+    {"controlled", "CHIP, DAY",
+     "1 when a rule or letter of that day asks for a licence, else 0; refused where figures are missing", controlled},
     {"released", "DAY, DAY", "rules and letters with thresholds released between the days", released},
     {"days", "DAY, DAY", "from the first to the second", days},
 };
@@ -349,21 +359,25 @@ std::size_t least_arguments(const ClaimFunction& function) {
 
 std::span<const ClaimFunction> claim_functions() { return kFunctions; }
 
-double call_claim_function(const std::string& name, const std::vector<std::string>& arguments,
-                           const ClaimContext& context) {
+const ClaimFunction& claim_function(const std::string& name, std::size_t arguments) {
   std::vector<std::string> names;
   for (const ClaimFunction& function : kFunctions) {
     names.emplace_back(function.name);
     if (function.name != name) continue;
     const std::size_t least = least_arguments(function);
     const bool open = function.arguments.ends_with("...");
-    if (arguments.size() < least || (!open && arguments.size() > least)) {
-      throw InputError(Diagnostic{"", 0, 0, "compute", fmt::format("{} arguments of {}", arguments.size(), name),
+    if (arguments < least || (!open && arguments > least)) {
+      throw InputError(Diagnostic{"", 0, 0, "compute", fmt::format("{} arguments of {}", arguments, name),
                                   fmt::format("{}({})", name, function.arguments), ""});
     }
-    return function.call(arguments, context);
+    return function;
   }
   refuse(name, names);
+}
+
+double call_claim_function(const std::string& name, const std::vector<std::string>& arguments,
+                           const ClaimContext& context) {
+  return claim_function(name, arguments.size()).call(arguments, context);
 }
 
 }  // namespace flopcast

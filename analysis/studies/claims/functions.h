@@ -39,6 +39,9 @@ struct ClaimFunction {
 };
 std::span<const ClaimFunction> claim_functions();
 
+/// @throws InputError: no such function, or not with so many arguments.
+const ClaimFunction& claim_function(const std::string& name, std::size_t arguments);
+
 /// @throws InputError for unknown functions, arguments and fields, each with the nearest.
 double call_claim_function(const std::string& name, const std::vector<std::string>& arguments,
                            const ClaimContext& context);

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <type_traits>
+
+#include "sim/process.h"
 
 namespace flopcast {
 namespace {
@@ -67,7 +71,6 @@ class Curve {
   Curve(const Scenario& scenario, const CurveOptions& options) : scenario_(scenario), options_(options) {}
 
   CurveRung rung(int users) const {
-    if (options_.stage) options_.stage(fmt::format("{}: {} users", scenario_.name, users));
     const auto requests = static_cast<std::uint64_t>(std::max(kGenerations * users, kFewestRequests));
     // Everybody begins at once. When half of the second generation has left, the crowd of the beginning is
     // over.
@@ -137,6 +140,19 @@ class Curve {
   const CurveOptions& options_;
 };
 
+/// Several at once, each in a process of its own.
+std::vector<CurveRung> rungs(const Curve& curve, std::span<const int> users) {
+  if (users.size() == 1) return {curve.rung(users.front())};
+  static_assert(std::is_trivially_copyable_v<CurveRung>);
+  const std::vector<std::string> found = parallel_map(users.size(), static_cast<int>(users.size()), [&](std::size_t i) {
+    const CurveRung rung = curve.rung(users[i]);
+    return std::string(reinterpret_cast<const char*>(&rung), sizeof rung);
+  });
+  std::vector<CurveRung> result(found.size());
+  for (std::size_t i = 0; i < found.size(); ++i) std::memcpy(&result[i], found[i].data(), sizeof result[i]);
+  return result;
+}
+
 }  // namespace
 
 ServingCurve curve_of(const Scenario& scenario, const CurveOptions& options) {
@@ -145,10 +161,22 @@ ServingCurve curve_of(const Scenario& scenario, const CurveOptions& options) {
   curve.gpus = scenario.serving->gpus();
   const Curve replays(scenario, options);
   const bool given = !options.users.empty();
-  for (const int users : given ? options.users : ladder(slots_of(*scenario.serving))) {
-    const double before = curve.rungs.empty() ? 0 : curve.rungs.back().output_per_gpu;
-    curve.rungs.push_back(replays.rung(users));
-    if (!given && curve.rungs.back().output_per_gpu < before * kWorthIt) break;
+  const std::vector<int> users = given ? options.users : ladder(slots_of(*scenario.serving));
+  // As many rungs at a time as there are workers; those beyond the last that is worth it are dropped again.
+  const std::size_t workers = static_cast<std::size_t>(std::max(1, options.workers));
+  for (std::size_t begin = 0; begin < users.size(); begin += workers) {
+    const std::size_t count = std::min(workers, users.size() - begin);
+    if (options.stage) {
+      const std::string upto = count > 1 ? fmt::format(" to {}", users[begin + count - 1]) : "";
+      options.stage(fmt::format("{}: {}{} users", scenario.name, users[begin], upto));
+    }
+    for (const CurveRung& rung : rungs(replays, std::span(users).subspan(begin, count))) {
+      const double before = curve.rungs.empty() ? 0 : curve.rungs.back().output_per_gpu;
+      curve.rungs.push_back(rung);
+      if (given || rung.output_per_gpu >= before * kWorthIt) continue;
+      mark_front(curve.rungs);
+      return curve;
+    }
   }
   mark_front(curve.rungs);
   return curve;

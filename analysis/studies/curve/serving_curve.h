@@ -41,6 +41,7 @@ struct CurveOptions {
   std::vector<int> users;  ///< of each rung; empty: 1, 2, 4, ... until a GPU gives no more, or the batches are full
   ServingOptions serving;
   std::function<void(const std::string&)> stage;  ///< what is being replayed; may be empty
+  int workers = 1;                                ///< rungs at a time
 };
 
 /// Lengths, prefixes and shares of the streams are the scenario's, arrivals are not. @param scenario has

@@ -247,6 +247,7 @@ std::string scenario_text(const PlanStudy& study, const PlanChoice& choice, cons
     batch.set_micro_batch_sequences(planned.phases[static_cast<std::size_t>(i)].batch.micro_batch_sequences);
   }
   scenario.clear_published();  // of another plan
+  scenario.set_title(planned_title(study.base.title, plan_text(choice)));
   if (!faults.empty()) throw InputError(std::move(faults));
   std::string body;
   google::protobuf::TextFormat::PrintToString(scenario, &body);

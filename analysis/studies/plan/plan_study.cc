@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
@@ -11,6 +12,7 @@
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/run.h"
+#include "analysis/studies/plan/plan_conditions.h"
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/diagnostic.h"
 #include "sim/process.h"
@@ -54,88 +56,6 @@ std::vector<PrecisionPlan> further_precisions(const Scenario& scenario, const st
   }
   return result;
 }
-
-/// What conditions may ask of a plan that was only priced.
-NameLookup screened_lookup(const Scenario& scenario, const PlanChoice& choice, const StepEstimate& estimate) {
-  return [&scenario, choice, estimate](std::string_view name) -> std::optional<NamedValue> {
-    if (name == "training.peak_memory_bytes") return NamedValue{estimate.memory.value(), "bytes"};
-    for (const PlanField& field : plan_fields()) {
-      if (field.path != name) continue;
-      const std::string value = field.value(choice);
-      if (field.is_switch) return NamedValue{value == "true"};
-      char* end = nullptr;
-      const double number = std::strtod(value.c_str(), &end);
-      if (!value.empty() && *end == '\0') return NamedValue{number, "count"};
-      return NamedValue{value, "text"};
-    }
-    return hardware_value(scenario, name);
-  };
-}
-
-std::vector<MetricExpression> conditions_of(const Scenario& scenario, const std::vector<std::string>& where) {
-  std::vector<MetricExpression> conditions;
-  std::vector<Diagnostic> faults;
-  const std::vector<Metric> known_metrics = expected_metrics(scenario);
-  const NameLookup metrics = metric_kinds_lookup(known_metrics);
-  std::vector<std::string> known = hardware_names();
-  for (const Metric& metric : known_metrics) known.push_back(metric.name);
-  for (const PlanField& field : plan_fields()) known.emplace_back(field.path);
-  PlanChoice any;
-  any.schedule = 0;
-  const NameLookup fields = screened_lookup(scenario, any, {});
-  const NameLookup kinds = [&](std::string_view name) -> std::optional<NamedValue> {
-    if (auto kind = metrics(name)) return kind;
-    return fields(name);
-  };
-  for (const std::string& text : where) {
-    try {
-      conditions.emplace_back(text);
-    } catch (const InputError& error) {
-      faults.insert(faults.end(), error.diagnostics().begin(), error.diagnostics().end());
-      continue;
-    }
-    if (!conditions.back().is_condition()) {
-      faults.push_back({"", 0, 0, "--where", text, "a condition, such as training.peak_memory_bytes < 0.9 hbm", ""});
-      continue;
-    }
-    for (const ExpressionFault& fault : faults_of(conditions.back(), kinds, known)) {
-      faults.push_back({"", 0, 0, "--where", fault.found, fault.expected, fault.suggestion});
-    }
-  }
-  if (!faults.empty()) throw InputError(std::move(faults));
-  if (const auto both = contradiction(conditions, kinds)) {
-    const std::string& first = where[both->first];
-    const std::string& second = where[both->second];
-    throw InputError(Diagnostic{"", 0, 0, "--where", first == second ? first : first + " and " + second,
-                                "conditions that something can meet", ""});
-  }
-  return conditions;
-}
-
-/// Whether all hold: no as soon as one does not; absent when one cannot be decided.
-std::optional<bool> all_hold(std::span<const MetricExpression> where, const NameLookup& lookup) {
-  std::optional<bool> all = true;
-  for (const MetricExpression& condition : where) {
-    const std::optional<bool> holds = condition.holds(lookup);
-    if (holds == false) return false;
-    if (!holds) all = std::nullopt;
-  }
-  return all;
-}
-
-bool asks_for_projection(std::span<const MetricExpression> where) {
-  for (const MetricExpression& condition : where) {
-    for (const std::string& name : condition.names()) {
-      if (name.starts_with("projection.") || name.starts_with("cost.")) return true;
-    }
-  }
-  return false;
-}
-
-struct Searched {
-  PlanSpace space;
-  SearchResult result;
-};
 
 class Study {
  public:
@@ -227,8 +147,9 @@ class Study {
                                       [&](const ReplayedPlan& plan) { return plan.screened.choice == *own; });
       if (!listed && in_space(*own)) plans.push_back(*study_.own);
     }
+    const std::vector<ReplayedPlan> all = plans;
     study_.plans = ranked(std::move(plans));
-    if (study_.plans.empty()) throw InputError(nothing_fits(study_.space, study_.search));
+    if (study_.plans.empty()) throw InputError(nothing_accepted(all));
   }
 
   bool in_space(const PlanChoice& own) const {
@@ -268,6 +189,26 @@ class Study {
     return d;
   }
 
+  /// Every plan of the search fits by the closed form; replayed, none fits or meets the conditions.
+  Diagnostic nothing_accepted(const std::vector<ReplayedPlan>& plans) const {
+    Diagnostic d;
+    d.file = study_.base.file;
+    const auto fitting = std::count_if(plans.begin(), plans.end(), [](const ReplayedPlan& p) { return p.fits; });
+    if (fitting == 0) {
+      d.field = "training.plan";
+      d.found = fmt::format("{} plans that fit by the closed form, none when replayed", plans.size());
+      d.expected = fmt::format("at most {}", format_bytes(study_.base.cluster.node.gpu.hbm_usable()));
+      d.remedy = "more --replays, more GPUs, or --open recompute";
+      return d;
+    }
+    d.field = "--where";
+    d.found = fmt::format("{} plans that fit and were replayed, none that meets every condition: {}", fitting,
+                          fmt::join(unmet_conditions(where_, plans), "; "));
+    d.expected = fmt::format("{}", fmt::join(options_.where, " and "));
+    d.remedy = "a weaker --where, or more --replays: the fastest by the closed form were looked at";
+    return d;
+  }
+
   // ---------------------------------------------------------------------------------------------- why not
 
   void answer(const std::string& asked) {
@@ -290,7 +231,7 @@ class Study {
     std::erase_if(fields.allowed, [&](const std::string& entry) {
       return paths.count(full_field(entry.substr(0, entry.find('=')))) > 0;
     });
-    const PlanSpace space = plan_space(scenario, fields, further_precisions(scenario, options_.precisions));
+    const PlanSpace space = asked_space(scenario, fields);
     const SearchResult result = search(space, std::nullopt, answer.asked);
     if (result.shapes == 0 || (result.best.empty() && !result.leanest && result.refused == 0)) {
       answer.verdict = PlanAnswer::Verdict::impossible;
@@ -307,8 +248,11 @@ class Study {
     } else {
       std::vector<ScreenedPlan> chosen(result.best.begin(),
                                        result.best.begin() + std::min<std::ptrdiff_t>(5, std::ssize(result.best)));
-      const std::vector<ReplayedPlan> plans = ranked(replayed(space, chosen));
-      if (plans.empty()) {
+      const std::vector<ReplayedPlan> all = replayed(space, chosen), plans = ranked(all);
+      if (plans.empty() && std::any_of(all.begin(), all.end(), [](const ReplayedPlan& p) { return p.fits; })) {
+        answer.verdict = PlanAnswer::Verdict::condition;
+        answer.text = fmt::format("it fits, but {}", fmt::join(unmet_conditions(where_, all), "; "));
+      } else if (plans.empty()) {
         answer.verdict = PlanAnswer::Verdict::memory;
         answer.text = "it fits by the closed form, not by the replay";
       } else {
@@ -316,6 +260,18 @@ class Study {
       }
     }
     study_.why.push_back(std::move(answer));
+  }
+
+  /// Of the fields that are kept, those of --keep have been looked at before: what is wrong now stands in --why.
+  PlanSpace asked_space(const Scenario& scenario, const OpenFields& fields) const {
+    try {
+      return plan_space(scenario, fields, further_precisions(scenario, options_.precisions));
+    } catch (const InputError& error) {
+      Diagnostics faults = error.diagnostics();
+      for (Diagnostic& fault : faults)
+        if (fault.field == "--keep") fault.field = "--why";
+      throw InputError(faults);
+    }
   }
 
   void compare(const ReplayedPlan& plan, PlanAnswer& answer) const {
@@ -448,12 +404,22 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
     const std::vector<Metric> found = metrics(report);
     const NameLookup of_metrics = metric_lookup(found);
     const NameLookup of_plan = screened_lookup(base, plan.choice, plan.estimate);
-    const std::optional<bool> holds = all_hold(where, [&](std::string_view name) {
+    const NameLookup of_both = [&](std::string_view name) {
       const auto value = of_metrics(name);
       return value ? value : of_plan(name);
-    });
-    return packed({report.step_time.value(), report.fullest_memory().total().value(), report.mfu_causal,
-                   report.tokens_per_day, holds ? double(*holds) : -1.0});
+    };
+    const auto as_number = [](const std::optional<bool>& holds) { return holds ? double(*holds) : -1.0; };
+    std::vector<double> numbers{report.step_time.value(), report.fullest_memory().total().value(), report.mfu_causal,
+                                report.tokens_per_day, as_number(all_hold(where, of_both))};
+    for (const MetricExpression& condition : where) {
+      numbers.push_back(as_number(condition.holds(of_both)));
+      for (const std::string& name : condition.names()) {
+        const std::optional<NamedValue> value = of_both(name);
+        const double* number = value ? std::get_if<double>(&value->value) : nullptr;
+        numbers.push_back(number ? *number : std::numeric_limits<double>::quiet_NaN());
+      }
+    }
+    return packed(numbers);
   };
   std::vector<ReplayedPlan> result;
   const std::unique_ptr<StepEstimator> estimator = estimator_of(base, space)();
@@ -471,6 +437,12 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
       plan.mfu_causal = numbers[2];
       plan.tokens_per_day = numbers[3];
       if (numbers[4] >= 0) plan.accepted = numbers[4] > 0;
+      std::size_t next = 5;
+      for (const MetricExpression& condition : where) {
+        ReplayedCondition& of_plan = plan.conditions.emplace_back();
+        if (const double holds = numbers[next++]; holds >= 0) of_plan.holds = holds > 0;
+        for (std::size_t n = 0; n < condition.names().size(); ++n) of_plan.figures.push_back(numbers[next++]);
+      }
       plan.fits = plan.memory <= base.cluster.node.gpu.hbm_usable();
       if (const double tokens = tokens_to_train(base); tokens > 0) {
         plan.days = tokens / plan.tokens_per_day;
@@ -482,6 +454,10 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
     }
   }
   return result;
+}
+
+std::string planned_title(const std::string& title, const std::string& found) {
+  return fmt::format("{}{}planned anew: {}", title, title.empty() ? "" : "; ", found);
 }
 
 PlanStudy plan_study(const std::string& file_or_name, const Environment& environment,

@@ -24,13 +24,19 @@ struct PlanOptions {
   std::vector<std::string> why;         ///< `path=value`: what becomes of plans that have it
   std::vector<std::string> precisions;  ///< beside the scenario's own: "bf16", "fp8"
   int replays = 20;
-  double effort = 60'000;  ///< SearchOptions::effort
+  double effort = 400'000;  ///< SearchOptions::effort
   int workers = 1;
   /// What is going on, how much of it is done; false stops.
   std::function<bool(const std::string& stage, std::size_t done, std::size_t all)> progress;
 };
 
 /// A plan that was replayed.
+/// What a replay makes of a condition: whether it holds, and the numbers of what it names.
+struct ReplayedCondition {
+  std::optional<bool> holds;
+  std::vector<double> figures;  ///< of MetricExpression::names(), in the metrics' own units; NaN: no number
+};
+
 struct ReplayedPlan {
   ScreenedPlan screened;
   bool fits = true;
@@ -38,8 +44,9 @@ struct ReplayedPlan {
   Seconds step;
   Bytes memory;
   double mfu_causal = 0, tokens_per_day = 0;
-  double days = 0, gpu_hours = 0, usd = 0;  ///< for the tokens of the run, without interruptions; 0: no run, no price
-  StepParts parts;                          ///< of the closed form
+  double days = 0, gpu_hours = 0, usd = 0;    ///< for the tokens of the run, without interruptions; 0: no run, no price
+  StepParts parts;                            ///< of the closed form
+  std::vector<ReplayedCondition> conditions;  ///< in their order
 };
 
 /// What `--why` found.
@@ -62,6 +69,9 @@ struct PlanStudy {
   std::vector<PlanAnswer> why;
   std::size_t replayed = 0;
 };
+
+/// The title of a scenario with what was found in place of its own: its own title may name what it had.
+std::string planned_title(const std::string& title, const std::string& found);
 
 /// @throws InputError: the scenario is none of training, options name what is not there, or no plan fits (then with the
 /// leanest); Interrupted.

@@ -463,6 +463,7 @@ std::string scenario_text(const LoopPlanStudy& study, const LoopChoice& choice, 
   parse_text(open.text, study.base.file, scenario, places, faults);
   for (const std::string& setting : loop_settings(choice, study.base)) set_field(setting, scenario, places, faults);
   scenario.clear_published();  // of another layout
+  scenario.set_title(planned_title(study.base.title, loop_text(choice)));
   if (!faults.empty()) throw InputError(std::move(faults));
   std::string body;
   google::protobuf::TextFormat::PrintToString(scenario, &body);

@@ -12,6 +12,7 @@
 #include "analysis/face/resolve.h"
 #include "analysis/render/format.h"
 #include "analysis/runs/serving/saturation.h"
+#include "analysis/studies/plan/plan_study.h"
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/text_file.h"
 #include "scenarios/resolve/load_scenario.h"
@@ -50,7 +51,8 @@ ReplicaShape shape_of(const ServingPlan& plan) {
 }
 
 /// The scenario's text with a deployment in place of its own, always all of it up.
-std::string text_with(const std::string& text, const std::string& file, const DeploymentUnit& unit, int copies) {
+std::string text_with(const std::string& text, const std::string& file, const DeploymentUnit& unit, int copies,
+                      const std::string& title = "") {
   proto::Scenario scenario;
   Places places;
   Diagnostics faults;
@@ -78,6 +80,7 @@ std::string text_with(const std::string& text, const std::string& file, const De
   serving.clear_sample();
   serving.clear_sample_by();
   scenario.clear_published();
+  if (!title.empty()) scenario.set_title(title);
   std::string out;
   google::protobuf::TextFormat::PrintToString(scenario, &out);
   return out;
@@ -494,6 +497,16 @@ std::optional<int> ServingPlanStudy::copies_for_traffic(const PlannedUnit& plan)
   return static_cast<int>(std::ceil(*asked / plan.at_most.requests_per_s - 1e-9));
 }
 
+const PlannedUnit& ServingPlanStudy::for_traffic() const {
+  const PlannedUnit* least = nullptr;
+  const auto gpus = [&](const PlannedUnit& plan) { return copies_for_traffic(plan).value_or(0) * plan.unit.gpus(); };
+  for (const PlannedUnit& plan : plans) {
+    const auto copies = copies_for_traffic(plan);
+    if (copies && *copies <= plan.copies && (!least || gpus(plan) < gpus(*least))) least = &plan;
+  }
+  return least ? *least : plans.front();
+}
+
 ServingPlanStudy plan_serving(const std::string& file_or_name, const Environment& environment,
                               const std::vector<std::string>& sets, const ServingPlanOptions& options) {
   return ServingPlanner(file_or_name, environment, sets, options).run();
@@ -501,8 +514,11 @@ ServingPlanStudy plan_serving(const std::string& file_or_name, const Environment
 
 std::string scenario_text(const ServingPlanStudy& study, const PlannedUnit& plan, const Environment& environment) {
   const int copies = std::clamp(study.copies_for_traffic(plan).value_or(plan.copies), 1, std::max(1, plan.copies));
-  const std::string text = fmt::format("# {}\n# With the best deployment that flopcast plan found.\n{}",
-                                       study.base.title, text_with(study.text, study.base.file, plan.unit, copies));
+  const std::string deployment =
+      copies > 1 ? fmt::format("{} x ({})", copies, unit_text(plan.unit)) : unit_text(plan.unit);
+  const std::string text = fmt::format(
+      "# {}\n# With the best deployment that flopcast plan found.\n{}", study.base.title,
+      text_with(study.text, study.base.file, plan.unit, copies, planned_title(study.base.title, deployment)));
   resolve_text(text, study.base.file, environment);
   return text;
 }

@@ -72,6 +72,10 @@ struct ServingPlanStudy {
   std::vector<ShapeLeftOut> left_out;
   /// Units for the traffic that is asked for; none: nobody says how much.
   std::optional<int> copies_for_traffic(const PlannedUnit& plan) const;
+  /// What serves that traffic on the fewest GPUs: copies are whole, so that the most per GPU may be more than is
+  /// needed. The first of `plans` where nobody says how much traffic there is, or the cluster does not hold enough of
+  /// any.
+  const PlannedUnit& for_traffic() const;
 };
 
 /// @throws InputError: no serving, nothing promised, nothing open, no deployment fits; Interrupted.
@@ -86,7 +90,8 @@ std::string to_text(const ServingPlanStudy& study, const TextStyle& style = Text
 std::string to_html(const ServingPlanStudy& study);
 std::string to_csv(const ServingPlanStudy& study);
 report::ServingPlanStudy to_message(const ServingPlanStudy& study);
-/// A scenario file with so many units of the plan as its traffic needs, or as the cluster holds.
+/// A scenario file with so many units of the plan as its traffic needs, or as the cluster holds, and a title that says
+/// so.
 std::string scenario_text(const ServingPlanStudy& study, const PlannedUnit& plan, const Environment& environment);
 
 }  // namespace flopcast

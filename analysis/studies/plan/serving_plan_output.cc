@@ -34,8 +34,14 @@ std::string answer_text(const ServingPlanStudy& study) {
                         best.copies);
   text += ".";
   if (const auto copies = study.copies_for_traffic(best)) {
-    text += fmt::format(" The {:.3g} requests per second of the traffic need {} ({} GPUs){}.", *study.asked, *copies,
+    text += fmt::format(" The {:.3g} requests per second of the traffic need {} ({} GPUs){}", *study.asked, *copies,
                         *copies * best.unit.gpus(), *copies > best.copies ? ": more than there are" : "");
+    const PlannedUnit& least = study.for_traffic();
+    const int fewest = *study.copies_for_traffic(least);
+    if (!(least.unit == best.unit))
+      text += fmt::format("; fewest GPUs serve it as {} x {}: {}", fewest, unit_text(least.unit),
+                          fewest * least.unit.gpus());
+    text += ".";
   }
   return text;
 }

@@ -49,6 +49,7 @@ class Answering {
     out_.asked = q_.asked;
     out_.rules = q_.bounds.rules;
     out_.date = q_.bounds.date;
+    for (const ExportRule* rule : with_required(q_.bounds.rules, book_)) out_.bounds.push_back(rule);
     for (const std::string& name : q_.chips) asked_.push_back(load_chip(libraries(), name));
     find_nodes();
     judge_all();
@@ -110,19 +111,22 @@ class Answering {
     }
     const auto& allowed = q_.bounds.allowed;
     double nearest = -std::numeric_limits<double>::infinity();
+    // One rule that catches it decides; one that cannot be computed leaves it open.
+    const auto severity = [](const std::optional<bool>& free) { return !free ? 1 : *free ? 0 : 2; };
     for (const ExportRule* rule : q_.bounds.rules) {
       const Classification c = classify(chip, *rule, book_, q_.bounds.date);
       const bool counts_as_free = std::find(allowed.begin(), allowed.end(), c.outcome) != allowed.end();
       const std::optional<bool> free = counts_as_free ? std::optional(true)
                                        : c.controlled ? std::optional(!*c.controlled)
                                                       : std::nullopt;
-      const bool worse = out.free == true && free != true;
-      const double share = c.nearest ? c.nearest->share() : -std::numeric_limits<double>::infinity();
+      const bool worse = severity(free) > severity(out.free);
+      const std::optional<Margin> decisive = c.decisive();
+      const double share = decisive ? decisive->share() : -std::numeric_limits<double>::infinity();
       if (worse || (free == out.free && (share > nearest || out.rule.empty()))) {
         out.free = free;
         out.rule = rule->id;
         out.outcome = c.outcome;
-        out.nearest = c.nearest;
+        out.nearest = decisive;
         out.just = just_allowed(c);
         nearest = share;
       }
@@ -207,7 +211,7 @@ class Answering {
   void add_designs(Work& work) {
     const ChipFigures& own = work.own;
     if (!own.tpp || !own.die_area_mm2 || !own.io || !own.memory_bandwidth) return;
-    progress("chips that " + q_.asked + " just allows", 0, 1);
+    progress("chips just allowed by " + q_.asked, 0, 1);
     CompareOptions options;
     options.run = run_options(work.base, environment_, {});
     options.run.allow_oom = true;

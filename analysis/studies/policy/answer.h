@@ -36,7 +36,7 @@ struct JudgedChip {
   ChipFigures figures;
   std::optional<bool> free;       ///< none: it hangs on figures that nobody has published
   std::string rule, outcome;      ///< that decides, or comes nearest
-  std::optional<Margin> nearest;  ///< the threshold that lies nearest to it
+  std::optional<Margin> nearest;  ///< Classification::decisive() of that rule
   bool just = false;              ///< free, within 5 % of a bound
   bool us_export = true;
   std::string note;  ///< what holds for all chips of its maker
@@ -82,6 +82,7 @@ struct AnsweredWork {
 struct PolicyAnswer {
   std::string asked;
   std::vector<const ExportRule*> rules;
+  std::vector<const ExportRule*> bounds;  ///< and those that they ask about first: whose bounds count
   std::optional<Date> date;
   std::vector<JudgedChip> chips;  ///< those that are caught by most first, the freest last
   std::vector<AnsweredWork> works;

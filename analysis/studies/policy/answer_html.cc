@@ -116,7 +116,7 @@ void add_margins(const PolicyAnswer& a, Page& page) {
   for (const JudgedChip& c : a.chips) {
     const auto figure = [&](ChipFigure f) {
       const auto value = figure_of(c.figures, f);
-      return value ? figure_number(*value, bounds_on(a.rules, f)) : std::string("?");
+      return value ? figure_number(*value, bounds_on(a.bounds, f)) : std::string("?");
     };
     rows.push_back({c.figures.name, figure(ChipFigure::tpp), figure(ChipFigure::performance_density),
                     figure(ChipFigure::io_bandwidth), figure(ChipFigure::memory_bandwidth),
@@ -134,7 +134,7 @@ void add_margins(const PolicyAnswer& a, Page& page) {
 }  // namespace
 
 std::string to_html(const PolicyAnswer& a) {
-  Page page("What " + a.asked + " leaves");
+  Page page("What " + a.asked + (a.date ? " leave" : " leaves"));
   for (const AnsweredWork& w : a.works) page.headline(headline(a, w));
   page.heading("What the rule says");
   std::vector<std::string> limbs;

@@ -42,7 +42,7 @@ std::string outcome_words(const JudgedChip& c) {
 
 std::string figure_words(const PolicyAnswer& a, const ChipFigures& chip, ChipFigure figure) {
   const auto value = figure_of(chip, figure);
-  return value ? figure_number(*value, bounds_on(a.rules, figure)) : "?";
+  return value ? figure_number(*value, bounds_on(a.bounds, figure)) : "?";
 }
 
 /// In the terminal: those for data centres, and whatever was built to stay just below a bound.
@@ -261,9 +261,10 @@ std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
                        against(row));
   };
   std::string text;
-  if (own.free == true) text = fmt::format("{} leaves {} free. ", a.asked, own.chip);
+  const std::string leaves = a.date ? "leave" : "leaves";  // "the rules of a day" or one rule
+  if (own.free == true) text = fmt::format("{} {} {} free. ", a.asked, leaves, own.chip);
   if (real.empty()) {
-    text += fmt::format("Of the chips that exist {} leaves none on which this was put", a.asked);
+    text += fmt::format("Of the chips that exist {} {} none on which this was put", a.asked, leaves);
   } else {
     text += "Of the chips that exist and are free, " + says(*real.front(), real.front()->chip);
   }
@@ -272,7 +273,8 @@ std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
 }
 
 std::string to_text(const PolicyAnswer& a, const TextStyle& style) {
-  std::string out = style.bold(wrap(fmt::format("What {} leaves", a.asked), style.width(), "")) + "\n\n";
+  std::string out =
+      style.bold(wrap(fmt::format("What {} {}", a.asked, a.date ? "leave" : "leaves"), style.width(), "")) + "\n\n";
   out += rules_block(a, style) + chips_block(a, style);
   for (const AnsweredWork& w : a.works) out += work_block(a, w, style);
   out += "\n" + style.bold("Assumed") + "\n";

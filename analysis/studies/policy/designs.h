@@ -4,7 +4,8 @@
 // A rule is a list of limbs, each a conjunction of bounds. All bounds are linear in the four figures (a performance
 // density D bounds rate <= D x area, a sum bounds memory + I/O), so that the free region is a union of polytopes and
 // every chip in it is beaten by a corner, or by a point on a bound of memory + I/O, which alone trades one figure for
-// another at the same area: that edge is sampled.
+// another at the same area: that edge is sampled. Memory faster than the GPU's own takes more stacks and money, so that
+// there a slower one may be the better choice: those rates are sampled too.
 #pragma once
 #include <optional>
 #include <string>
@@ -18,7 +19,8 @@ struct FrontierQuestion {
   std::vector<const ExportRule*> rules;  ///< every one must leave the chip free
   std::vector<std::string> allowed;      ///< outcomes that count as free besides those that are
   double headroom = 1;                   ///< figures may be so many times the GPU's own
-  /// Two fields of a lithography scanner, 26 mm x 33 mm each: as much as one package has had.
+  /// Two fields of a lithography scanner, 26 mm x 33 mm each: as much as one package has had. May be less than the
+  /// GPU's own die has.
   double largest_area_mm2 = 1716;
   std::optional<Date> date;
 };
@@ -40,12 +42,18 @@ ChipFigures figures_of(const ChipDesign& design, const ChipFigures& gpu);
 bool is_free(const ChipFigures& chip, const FrontierQuestion& question, const RuleBook& book);
 
 struct FreeDesigns {
-  std::vector<ChipDesign> unbeaten;  ///< none is at least as good as another in all four figures
+  /// None is at least as good as another in all four figures without more memory stacks.
+  std::vector<ChipDesign> unbeaten;
   std::size_t tried = 0;
 };
 
 /// @pre as for figures_of().
 FreeDesigns free_designs(const ChipFigures& gpu, const FrontierQuestion& question, const RuleBook& book);
+
+/// Free designs about one, near enough that none of the steps between designs is left out: other rates on the areas
+/// that go with them, and other memory.
+std::vector<ChipDesign> free_neighbours(const ChipDesign& design, const ChipFigures& gpu,
+                                        const FrontierQuestion& question, const RuleBook& book);
 
 /// What `--allow` names. @throws InputError for a word that no rule of the question says, with the nearest one.
 void check_allowed(const FrontierQuestion& question);

@@ -52,7 +52,7 @@ std::vector<std::string> assumptions_of(const FrontierQuestion& q, const Scenari
       fmt::format("die area: between what the computing rate needs at the GPU's own "
                   "density and {:.0f} mm2; spare area is "
                   "dark silicon that only lowers performance density",
-                  std::max(q.largest_area_mm2, 0.0)),
+                  q.largest_area_mm2),
       "power: 49.6 % of the GPU's rating and the rest in proportion to its "
       "computing rate (the line through H100 and H20)",
       "I/O is PCIe, unchanged, and the links between GPUs; communication takes at most a quarter of the SMs",
@@ -60,7 +60,9 @@ std::vector<std::string> assumptions_of(const FrontierQuestion& q, const Scenari
       "the mark-up of an H100, its share of server and network over four years, power: "
       "analysis/data/money/chip_build_costs.csv), in proportion to the GPU's own; equal price: an hour costs the "
       "same; both for the same number of GPUs",
-      "allowed chips that exist run the scenario on the node of the library that has them"};
+      "allowed chips that exist run the scenario on the node of the library that has them, whatever their area; "
+      "fastest "
+      "and cheapest are named of the designs and of them apart"};
   return out;
 }
 
@@ -71,6 +73,7 @@ ChipToBuild to_build(const FrontierChip& chip, const Frontier& f, const GpuSpec&
           chip.figures.hbm, chip.power};
 }
 
+/// @param steps of `scenarios`: the base's, then one for each chip.
 void fill_results(Frontier& out, const std::vector<QuickStep>& steps, const std::vector<Scenario>& scenarios,
                   const ChipCosts& costs) {
   const Scenario& scenario = scenarios.front();
@@ -94,14 +97,106 @@ void fill_results(Frontier& out, const std::vector<QuickStep>& steps, const std:
 }
 
 template <class Measure>
-std::optional<std::size_t> best(const std::vector<FrontierChip>& chips, Measure measure) {
+std::optional<std::size_t> best(const std::vector<FrontierChip>& chips, bool real, Measure measure) {
   std::optional<std::size_t> found;
   for (std::size_t i = 0; i < chips.size(); ++i) {
-    const bool runs = chips[i].fault.empty() && chips[i].name.empty();
+    const bool runs = chips[i].fault.empty() && chips[i].name.empty() != real;
     if (runs && (!found || measure(chips[i]) < measure(chips[*found]))) found = i;
   }
   return found;
 }
+
+double cost_of_parts(const FrontierChip& chip) { return chip.cost_by_parts(); }
+
+class Walk {
+ public:
+  Walk(const Scenario& scenario, const ChipFigures& gpu, const FrontierQuestion& question, const RuleBook& book,
+       const ChipCosts& costs, const CompareOptions& options, Frontier& out)
+      : base_(scenario), gpu_(gpu), question_(question), book_(book), costs_(costs), options_(options), out_(out) {
+    scenarios_.push_back(scenario);
+    put_on_design(design_of(gpu), gpu, scenarios_.back());
+    rules_ = with_required(question.rules, book);
+  }
+
+  void add(const ChipDesign& design) {
+    const GpuSpec& spec = base_.cluster.node.gpu;
+    if (design.io * 1e9 / 2 <= spec.pcie_bandwidth.value()) return;  // no link is left
+    FrontierChip chip;
+    chip.figures = figures_of(design, gpu_);
+    chip.bound_by = thresholds_at(chip.figures, rules_);
+    chip.power = power_of_design(design.tpp / *gpu_.tpp, spec);
+    Scenario scenario = base_;
+    put_on_design(design, gpu_, scenario);
+    add(std::move(chip), std::move(scenario));
+  }
+
+  void add(const RealChip& real) {
+    FrontierChip chip;
+    chip.name = real.figures.name;
+    chip.figures = real.figures;
+    chip.bound_by = thresholds_at(real.figures, rules_);
+    chip.power = real.scenario.cluster.node.gpu.tdp;
+    add(std::move(chip), real.scenario);
+  }
+
+  /// Replays what was added since the last time.
+  void replay() {
+    const std::vector<Scenario> fresh(scenarios_.begin() + static_cast<std::ptrdiff_t>(steps_.size()),
+                                      scenarios_.end());
+    const std::vector<QuickStep> found = quick_steps(fresh, options_);
+    steps_.insert(steps_.end(), found.begin(), found.end());
+    if (!steps_.front().fault.empty()) {
+      throw InputError(Diagnostic{base_.file, 0, 0, "", steps_.front().fault, "a scenario whose step can run", ""});
+    }
+    fill_results(out_, steps_, scenarios_, costs_);
+  }
+
+  /// Between the steps of designs a cheaper one may lie: sought until no neighbour is cheaper by a thousandth.
+  void refine_cheapest() {
+    constexpr int kRounds = 2;
+    const std::size_t walked = out_.chips.size();
+    for (int round = 0; round < kRounds; ++round) {
+      const auto at = best(out_.chips, false, cost_of_parts);
+      if (!at) return;
+      const double before = cost_of_parts(out_.chips[*at]);
+      const std::size_t known = out_.chips.size();
+      for (const ChipDesign& d : free_neighbours(design_of(out_.chips[*at].figures), gpu_, question_, book_)) {
+        if (!is_known(d)) add(d);
+      }
+      if (out_.chips.size() == known) break;
+      replay();
+      if (cost_of_parts(out_.chips[*best(out_.chips, false, cost_of_parts)]) > 0.999 * before) break;
+    }
+    // What was tried on the way is no corner: only what it led to stays.
+    const auto cheapest = best(out_.chips, false, cost_of_parts);
+    if (cheapest && *cheapest >= walked) std::swap(out_.chips[*cheapest], out_.chips[walked]);
+    out_.chips.resize(walked + (cheapest && *cheapest >= walked ? 1 : 0));
+  }
+
+ private:
+  bool is_known(const ChipDesign& design) const {
+    return std::any_of(out_.chips.begin(), out_.chips.end(), [&](const FrontierChip& chip) {
+      return chip.name.empty() && design_of(chip.figures) == design;
+    });
+  }
+
+  void add(FrontierChip chip, Scenario scenario) {
+    keep_some_sms(scenario);
+    out_.chips.push_back(std::move(chip));
+    scenarios_.push_back(std::move(scenario));
+  }
+
+  const Scenario& base_;
+  const ChipFigures& gpu_;
+  const FrontierQuestion& question_;
+  const RuleBook& book_;
+  const ChipCosts& costs_;
+  const CompareOptions& options_;
+  Frontier& out_;
+  std::vector<const ExportRule*> rules_;
+  std::vector<Scenario> scenarios_;  // the base's, then one for each chip
+  std::vector<QuickStep> steps_;     // of the first of them
+};
 
 }  // namespace
 
@@ -118,50 +213,32 @@ Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const Fronti
   for (const ExportRule* rule : question.rules) out.rules.push_back(rule->id);
   for (const ChipFigure figure :
        {ChipFigure::tpp, ChipFigure::performance_density, ChipFigure::io_bandwidth, ChipFigure::memory_bandwidth})
-    out.bounds[figure] = bounds_on(question.rules, figure);
+    out.bounds[figure] = bounds_on(with_required(question.rules, book), figure);
   out.assumptions = assumptions_of(question, scenario);
   out.base_allowed = is_free(gpu, question, book);
-  const ChipDesign own = design_of(gpu);
   out.base.figures = gpu;
   out.base.power = spec.tdp;
 
   const FreeDesigns designs = free_designs(gpu, question, book);
   out.candidates = designs.tried;
-  std::vector<Scenario> scenarios{scenario};
-  put_on_design(own, gpu, scenarios.back());
-  for (const ChipDesign& d : designs.unbeaten) {
-    if (d.io * 1e9 / 2 <= spec.pcie_bandwidth.value()) continue;  // no link is left
-    FrontierChip chip;
-    chip.figures = figures_of(d, gpu);
-    chip.bound_by = thresholds_at(chip.figures, question.rules);
-    chip.power = power_of_design(d.tpp / own.tpp, spec);
-    out.chips.push_back(std::move(chip));
-    scenarios.push_back(scenario);
-    put_on_design(d, gpu, scenarios.back());
-    keep_some_sms(scenarios.back());
-  }
+  Walk walk(scenario, gpu, question, book, costs, options, out);
+  for (const ChipDesign& d : designs.unbeaten) walk.add(d);
   for (const RealChip& chip : real) {
     const ChipFigures& f = chip.figures;
-    if (!f.tpp || !f.die_area_mm2 || !f.io || !f.memory_bandwidth || !is_free(f, question, book)) continue;
-    FrontierChip shown;
-    shown.name = f.name;
-    shown.figures = f;
-    shown.bound_by = thresholds_at(f, question.rules);
-    shown.power = chip.scenario.cluster.node.gpu.tdp;
-    out.chips.push_back(std::move(shown));
-    scenarios.push_back(chip.scenario);
-    keep_some_sms(scenarios.back());
+    const bool known = f.tpp && f.die_area_mm2 && f.io && f.memory_bandwidth;
+    if (known && is_free(f, question, book)) walk.add(chip);
   }
-  const std::vector<QuickStep> steps = quick_steps(scenarios, options);
-  if (!steps.front().fault.empty())
-    throw InputError(Diagnostic{scenario.file, 0, 0, "", steps.front().fault, "a scenario whose step can run", ""});
-  fill_results(out, steps, scenarios, costs);
+  walk.replay();
+  walk.refine_cheapest();
   std::stable_sort(out.chips.begin(), out.chips.end(), [](const FrontierChip& a, const FrontierChip& b) {
     if (a.fault.empty() != b.fault.empty()) return a.fault.empty();
     return a.step != b.step ? a.step < b.step : a.cost_by_parts() < b.cost_by_parts();
   });
-  out.fastest = best(out.chips, [](const FrontierChip& c) { return c.step.value(); });
-  out.cheapest = best(out.chips, [](const FrontierChip& c) { return c.cost_by_parts(); });
+  const auto time = [](const FrontierChip& c) { return c.step.value(); };
+  out.fastest = best(out.chips, false, time);
+  out.cheapest = best(out.chips, false, cost_of_parts);
+  out.fastest_real = best(out.chips, true, time);
+  out.cheapest_real = best(out.chips, true, cost_of_parts);
   return out;
 }
 

@@ -3,7 +3,7 @@
 // A chip is the scenario's GPU with some of computing rate, die area, I/O and memory bandwidth set to what a
 // threshold of the rule leaves, never above the GPU's own figure (times `headroom`). Of all combinations that
 // the rule allows those stay that no other one beats in every figure on a die that is no larger. Each is
-// replayed, beside the allowed chips that exist.
+// replayed, beside the allowed chips that exist; the cheapest is sought further between its neighbours.
 #pragma once
 #include <map>
 #include <optional>
@@ -46,8 +46,10 @@ struct Frontier {
   std::map<ChipFigure, std::vector<double>> bounds;
   bool base_allowed = false;
   FrontierChip base;
-  std::vector<FrontierChip> chips;  ///< the fastest first
-  std::optional<std::size_t> fastest, cheapest;
+  std::vector<FrontierChip> chips;               ///< the fastest first
+  std::optional<std::size_t> fastest, cheapest;  ///< of the designs
+  /// Of the chips that exist, of which one may be the better buy.
+  std::optional<std::size_t> fastest_real, cheapest_real;
   std::size_t candidates = 0;
   std::vector<std::string> assumptions;
 };

@@ -15,8 +15,8 @@ std::string times_text(double factor) { return fmt::format("{:.3g} x", factor); 
 
 std::string point_label(const Frontier& f, std::size_t index) {
   if (!f.chips[index].name.empty()) return f.chips[index].name;
-  if (f.fastest == index) return f.cheapest == index ? "fastest and cheapest" : "fastest";
-  return f.cheapest == index ? "cheapest" : fmt::format("TPP {}", format_integer(*f.chips[index].figures.tpp));
+  if (f.fastest == index) return f.cheapest == index ? "fastest and cheapest design" : "fastest design";
+  return f.cheapest == index ? "cheapest design" : fmt::format("TPP {}", format_integer(*f.chips[index].figures.tpp));
 }
 
 FrontierChart chart_of(const Frontier& f) {
@@ -25,7 +25,7 @@ FrontierChart chart_of(const Frontier& f) {
   chart.y_title = "cost of the work, by what the chips are made of, against " + f.gpu;
   chart.x_text = chart.y_text = times_text;
   chart.title = f.fastest && f.cheapest
-                    ? fmt::format("The fastest chip that is allowed takes {} the time of {}, the cheapest costs {}",
+                    ? fmt::format("The fastest allowed design takes {} the time of {}, the cheapest costs {}",
                                   times_text(f.chips[*f.fastest].slowdown), f.gpu,
                                   times_text(f.chips[*f.cheapest].cost_by_parts()))
                     : "Time and cost of the chips that the rules just allow";

@@ -54,7 +54,20 @@ std::string name_of(const Frontier& f, std::size_t index) {
   std::string name = f.chips[index].name;
   if (f.fastest == index) name += "fastest";
   if (f.cheapest == index) name += name.empty() ? "cheapest" : ", cheapest";
-  return name;
+  return f.chips[index].name.empty() && !name.empty() ? name + " design" : name;
+}
+
+/// What the chips that exist make of it, of which one may beat every design.
+std::string real_sentence(const Frontier& f, const TextStyle& style) {
+  if (!f.fastest_real) return "";
+  const FrontierChip &fast = f.chips[*f.fastest_real], &cheap = f.chips[*f.cheapest_real];
+  std::string text = fmt::format("Of the allowed chips that exist, {} is the fastest ({}, {:.2f} times that of {})",
+                                 fast.name, format_time(fast.step), fast.slowdown, f.gpu);
+  text += f.fastest_real == f.cheapest_real
+              ? fmt::format(" and the cheapest ({:.2f} times as much by parts)", fast.cost_by_parts())
+              : fmt::format(", {} the cheapest ({:.2f} times as much by parts)", cheap.name, cheap.cost_by_parts());
+  if (f.fastest && fast.step < f.chips[*f.fastest].step) text += "; it is faster than any design of this chip";
+  return wrap(text + ".", style.width() - 2, "  ") + "\n";
 }
 
 void set_chip(const FrontierChip& chip, report::FrontierChip& out) {
@@ -101,7 +114,9 @@ std::string to_text(const Frontier& f, const TextStyle& style) {
                 style.width() - 2, "  ") +
            "\n";
   }
-  out += "\n" + sentence("Fastest", f, f.fastest, style) + sentence("Cheapest", f, f.cheapest, style);
+  out += "\n" + sentence("Fastest design", f, f.fastest, style) + sentence("Cheapest design", f, f.cheapest, style);
+  if (!f.fastest) out += wrap("No design within these bounds is allowed.", style.width() - 2, "  ") + "\n";
+  out += real_sentence(f, style);
   out += "\nAssumed\n";
   for (const std::string& assumption : f.assumptions)
     out += style.dim("  - " + wrap(assumption, style.width() - 4, "    ")) + "\n";

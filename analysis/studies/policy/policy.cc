@@ -72,7 +72,10 @@ std::string number(double value) { return figure_number(value, {}); }
 /// A figure of the chip, with the digits that its rules' bounds need.
 std::string figure_text(const ChipVerdict& verdict, ChipFigure figure) {
   std::vector<const ExportRule*> rules;
-  for (const Classification& c : verdict.rules) rules.push_back(c.rule);
+  for (const Classification& c : verdict.rules) {
+    rules.push_back(c.rule);
+    if (c.under) rules.push_back(c.under);
+  }
   const auto value = figure_of(verdict.chip, figure);
   return value ? figure_number(*value, bounds_on(rules, figure)) : "?";
 }
@@ -83,14 +86,16 @@ std::string period_text(const std::optional<Date>& from, const std::optional<Dat
 }
 
 std::string periods_text(const std::vector<ControlledPeriod>& periods) {
-  if (periods.empty()) return "never";
   std::vector<std::string> parts;
   for (const ControlledPeriod& p : periods) parts.push_back(period_text(p.from, p.until));
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
 std::string licence_text(const ChipVerdict& verdict) {
-  return verdict.us_export ? periods_text(verdict.periods) : "no US export";
+  if (!verdict.us_export) return "no US export";
+  if (verdict.unknown.empty()) return verdict.periods.empty() ? "never" : periods_text(verdict.periods);
+  const std::string open = "cannot compute " + periods_text(verdict.unknown);
+  return verdict.periods.empty() ? open : periods_text(verdict.periods) + "; " + open;
 }
 
 std::string margin_text(const std::optional<Margin>& margin) {
@@ -159,7 +164,8 @@ std::string block(const ChipVerdict& verdict, bool one_rule, const TextStyle& st
   table.header({"rule", "nearest threshold", "margin", "in force", "says"});
   for (const Classification& c : verdict.rules) {
     if (!one_rule && !addresses(*c.rule, c)) continue;
-    table.row({c.rule->id, c.nearest ? threshold_text(c.nearest->threshold) : "", margin_text(c.nearest),
+    const auto margin = c.decisive();
+    table.row({c.rule->id, margin ? threshold_text(margin->threshold) : "", margin_text(margin),
                period_text(c.rule->in_force, c.rule->until), outcome_text(c, style)});
   }
   return out + table.render(style) + also_text(verdict, style) + remarks(verdict, style);
@@ -173,15 +179,17 @@ std::string one_rule_table(std::span<const ChipVerdict> verdicts, const TextStyl
   std::vector<ChipVerdict> sorted(verdicts.begin(), verdicts.end());
   const auto rank = [](const ChipVerdict& v) {
     const Classification& c = v.rules.front();
-    const double margin = c.nearest ? c.nearest->share() : -std::numeric_limits<double>::infinity();
+    const auto decisive = c.decisive();
+    const double margin = decisive ? decisive->share() : -std::numeric_limits<double>::infinity();
     return std::pair{c.controlled.value_or(false), margin};
   };
   std::stable_sort(sorted.begin(), sorted.end(), [&](const auto& a, const auto& b) { return rank(a) > rank(b); });
   for (const ChipVerdict& v : sorted) {
     const Classification& c = v.rules.front();
+    const auto margin = c.decisive();
     table.row({v.chip.name, figure_text(v, ChipFigure::tpp), figure_text(v, ChipFigure::performance_density),
                figure_text(v, ChipFigure::io_bandwidth), figure_text(v, ChipFigure::memory_bandwidth),
-               c.nearest ? threshold_text(c.nearest->threshold) : "", margin_text(c.nearest), outcome_text(c, style)});
+               margin ? threshold_text(margin->threshold) : "", margin_text(margin), outcome_text(c, style)});
   }
   return table.render(style);
 }
@@ -292,7 +300,7 @@ std::vector<ChipVerdict> judge(const PolicyQuestion& question, const RuleBook& b
   const std::vector<const ExportRule*> rules = rules_in_question(question, book);
   std::vector<ChipVerdict> out;
   for (const ChipFigures& chip : question.chips) {
-    ChipVerdict verdict{chip, {}, controlled_periods(chip, book), {}, true, {}};
+    ChipVerdict verdict{chip, {}, controlled_periods(chip, book), unknown_periods(chip, book), {}, true, {}};
     if (const MakerNote* maker = book.note_of(chip.vendor)) {
       verdict.maker_note = maker->note;
       verdict.us_export = maker->us_export;
@@ -408,6 +416,12 @@ report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const Pol
     chip.set_maker_note(v.maker_note);
     for (const ControlledPeriod& p : v.periods) {
       report::ControlledPeriod& period = *chip.add_licence_needed();
+      period.set_from(to_string(p.from));
+      if (p.until) period.set_until(to_string(*p.until));
+      for (const std::string& rule : p.rules) period.add_rules(rule);
+    }
+    for (const ControlledPeriod& p : v.unknown) {
+      report::ControlledPeriod& period = *chip.add_licence_unknown();
       period.set_from(to_string(p.from));
       if (p.until) period.set_until(to_string(*p.until));
       for (const std::string& rule : p.rules) period.add_rules(rule);

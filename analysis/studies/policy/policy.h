@@ -19,6 +19,7 @@ struct ChipVerdict {
   ChipFigures chip;
   std::vector<Classification> rules;      ///< refer to the rule book
   std::vector<ControlledPeriod> periods;  ///< in which a licence is needed
+  std::vector<ControlledPeriod> unknown;  ///< in which nobody can say
   std::string maker_note;                 ///< what holds for all chips of its maker; empty: nothing
   bool us_export = true;                  ///< false: selling it asks for no licence of these rules
   /// Of a day's question: what else is in force, judged where it has a formula.

@@ -36,8 +36,13 @@ void add_chips(std::span<const ChipVerdict> verdicts, Page& page) {
   for (const ChipVerdict& v : verdicts) {
     const bool controlled = std::any_of(v.rules.begin(), v.rules.end(),
                                         [](const Classification& c) { return c.controlled.value_or(false); });
+    const bool unknown =
+        std::any_of(v.rules.begin(), v.rules.end(), [](const Classification& c) { return !c.controlled.has_value(); });
     table.rows.push_back({chip_title(v.chip), figure_or_dash(v.chip.tpp), figure_or_dash(v.chip.density, 2),
-                          figure_or_dash(v.chip.die_area_mm2), controlled ? "needed" : "not needed"});
+                          figure_or_dash(v.chip.die_area_mm2),
+                          controlled ? "needed"
+                          : unknown  ? "cannot compute"
+                                     : "not needed"});
     if (!v.chip.tpp || !v.chip.density) continue;
     (controlled ? caught : free)
         .points.push_back({*v.chip.tpp, *v.chip.density, chip_title(v.chip), true, v.chip.name, {}});
@@ -89,8 +94,16 @@ void add_chip(const ChipVerdict& v, Page& page) {
   std::vector<std::string> periods;
   for (const ControlledPeriod& p : v.periods)
     periods.push_back(fmt::format("from {}{}", to_string(p.from), p.until ? " until " + to_string(*p.until) : ""));
-  chart.caption = periods.empty() ? "At no time was a licence needed."
-                                  : fmt::format("A licence is needed {}.", fmt::join(periods, ", and "));
+  chart.caption = !periods.empty()    ? fmt::format("A licence is needed {}.", fmt::join(periods, ", and "))
+                  : v.unknown.empty() ? "At no time was a licence needed."
+                                      : "";
+  std::vector<std::string> unknown;
+  for (const ControlledPeriod& p : v.unknown)
+    unknown.push_back(fmt::format("from {}{}", to_string(p.from), p.until ? " until " + to_string(*p.until) : ""));
+  if (!unknown.empty()) {
+    chart.caption += fmt::format("{}Whether one is needed cannot be computed {}: figures are missing.",
+                                 chart.caption.empty() ? "" : " ", fmt::join(unknown, ", and "));
+  }
   page.figure(drawing_of(chart));
   if (chart.rows.empty()) page.table(chart.table.header, chart.table.rows, chart.table.align);
   for (const std::string& note : v.chip.notes) page.note(note);

@@ -165,7 +165,8 @@ class LoopSizing {
     };
     const std::optional<std::size_t> found = furthest(sizes.size(), guess, !options_.deadline, good);
     std::optional<TrainingCluster> answer, largest;
-    if (found) answer = at(*found);
+    if (found) answer = *at(*found);
+    if (found && options_.deadline) refine(node, sizes, *found, *answer);
     for (const auto& [i, cluster] : tried) {
       if (!cluster) continue;
       size_.tried.push_back(*cluster);
@@ -177,6 +178,27 @@ class LoopSizing {
       return;
     }
     (answer->in_time && answer->in_budget ? size_.met : size_.not_met).push_back(*answer);
+  }
+
+  /// Between the smallest size in time and the one below it, halving: each is a search over layouts.
+  void refine(const std::string& node, const std::vector<int>& sizes, std::size_t found, TrainingCluster& answer) {
+    FineSizes fine = sizes_about(sizes, found);
+    std::erase_if(fine.nodes, [&](int nodes) { return nodes >= sizes[found]; });
+    answer.apart = fine.apart;
+    std::size_t low = 0, high = fine.nodes.size();
+    while (low < high) {
+      const std::size_t middle = (low + high) / 2;
+      const auto cluster = best_on(node, fine.nodes[middle]);
+      if (cluster) size_.tried.push_back(*cluster);
+      const bool does = cluster && cluster->in_time && (cluster->in_budget || !answer.in_budget);
+      if (does) {
+        answer = *cluster;
+        answer.apart = fine.apart;
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
   }
 
   static void sort(std::vector<TrainingCluster>& clusters) {

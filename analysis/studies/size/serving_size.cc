@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "analysis/render/format.h"
 #include "analysis/render/text_table.h"
@@ -215,6 +216,7 @@ ServiceLevel parse_promise(const std::string& text) {
     faults.push_back(std::move(d));
   };
   const std::vector<std::string> names = {"ttft", "tpot", "e2e"};
+  std::set<std::string> seen;
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     const std::string part = text.substr(begin, end - begin);
@@ -223,6 +225,10 @@ ServiceLevel parse_promise(const std::string& text) {
     const std::string key = part.substr(0, equals), value = equals == std::string::npos ? "" : part.substr(equals + 1);
     if (std::find(names.begin(), names.end(), key) == names.end()) {
       fault("`" + part + "`", "ttft=TIME, tpot=TIME or e2e=TIME, such as ttft=2s,tpot=50ms", nearest_name(key, names));
+      continue;
+    }
+    if (!seen.insert(key).second) {
+      fault(key + " twice", "each limit once");
       continue;
     }
     const auto parsed = parse_quantity(value, Dimension::time);
@@ -244,7 +250,8 @@ std::string counts_of(const Scenario& scenario, const SizeResult& result) {
   std::vector<std::string> counts;
   for (std::size_t p = 0; p < result.counts.size(); ++p) {
     const PoolSpec& pool = scenario.serving->pools[p];
-    counts.push_back(fmt::format("{} x {} ({} GPUs each)", result.counts[p], pool.name, pool.engine.plan.gpus()));
+    const int gpus = pool.engine.plan.gpus();
+    counts.push_back(fmt::format("{} x {} ({} GPU{} each)", result.counts[p], pool.name, gpus, gpus == 1 ? "" : "s"));
   }
   return fmt::format("{}", fmt::join(counts, " and "));
 }
@@ -282,10 +289,10 @@ std::string size_answer(const Scenario& scenario, const SizeOptions& options, co
   std::string out;
   if (result.met) {
     out = fmt::format(
-        "Smallest deployment with {} of requests within {}: {}, {} GPUs in all; it keeps the promise for "
+        "Smallest deployment with {} of requests within {}: {}, {} GPU{} in all; it keeps the promise for "
         "{}.",
         format_percent(options.attainment, 0), limits_of(options.promise), counts_of(scenario, result), result.gpus,
-        format_percent(result.attainment));
+        result.gpus == 1 ? "" : "s", format_percent(result.attainment));
   } else {
     out = fmt::format(
         "No deployment on the {} GPUs of the cluster keeps {} of requests within {}. The nearest: {}, {} "

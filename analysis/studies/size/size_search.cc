@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "analysis/money/price_book.h"
 #include "scenarios/policy/export_rules.h"
@@ -20,19 +21,32 @@ std::vector<int> sizes_tried(int most_nodes) {
   return sizes;
 }
 
+FineSizes sizes_about(const std::vector<int>& sizes, std::size_t found) {
+  constexpr int kMostBetween = 8;
+  const int below = found > 0 ? sizes[found - 1] : 0;
+  const int above = sizes[std::min(found + 1, sizes.size() - 1)];
+  FineSizes out;
+  while ((sizes[found] - below) / out.apart > kMostBetween) out.apart *= 2;
+  std::set<int> nodes{sizes[found], above};
+  for (int n = (below / out.apart + 1) * out.apart; n < above; n += out.apart) nodes.insert(n);
+  out.nodes.assign(nodes.begin(), nodes.end());
+  return out;
+}
+
 std::string kept_from_china(const std::string& gpu, const Date& day, const RuleBook& book, const Libraries& libraries) {
   const ChipFigures chip = load_chip(libraries, gpu);
   const auto launch = parse_date(chip.launch_date);
   if (!launch) return "never launched, or nobody knows when";
   if (*launch > day) return "launched on " + to_string(*launch);
+  std::string open;
   for (const ExportRule& rule : book.rules()) {
     if (!rule.bites() || rule.kind == "tariff" || !rule.judges() || !rule.holds_on(day)) continue;
     const Classification verdict = classify(chip, rule, book, day);
-    if (!verdict.controlled)
-      return fmt::format("{} cannot be computed: {} unknown", rule.id, fmt::join(verdict.missing, ", "));
-    if (*verdict.controlled) return fmt::format("{} ({})", verdict.outcome, rule.id);
+    if (!verdict.controlled && open.empty())
+      open = fmt::format("{} cannot be computed: {} unknown", rule.id, fmt::join(verdict.missing, ", "));
+    if (verdict.controlled.value_or(false)) return fmt::format("{} ({})", verdict.outcome, rule.id);
   }
-  return "";
+  return open;
 }
 
 std::optional<std::size_t> furthest(std::size_t sizes, std::size_t guess, bool largest,

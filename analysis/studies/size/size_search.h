@@ -17,6 +17,14 @@ namespace flopcast {
 /// two, and batches are multiples of 3 and 5 as often as not.
 std::vector<int> sizes_tried(int most_nodes);
 
+/// Sizes about one of `sizes`: what lies between its neighbours, in steps of `apart` nodes: every size where there are
+/// few.
+struct FineSizes {
+  std::vector<int> nodes;  ///< above sizes[found - 1], up to sizes[found + 1]; ascending
+  int apart = 1;
+};
+FineSizes sizes_about(const std::vector<int>& sizes, std::size_t found);
+
 /// Why a chip cannot be had in China on a day; empty: it can.
 std::string kept_from_china(const std::string& gpu, const Date& day, const RuleBook& book, const Libraries& libraries);
 

@@ -21,8 +21,6 @@ namespace {
 constexpr double kEffortPerCluster = 20'000;
 /// A first guess of what a chip does of its peak: where the search for a size begins.
 constexpr double kGuessedUtilisation = 0.35;
-/// Answers that are replayed: the best and its neighbours.
-constexpr std::size_t kReplayedClusters = 3;
 
 class TrainingSizing {
  public:
@@ -40,7 +38,6 @@ class TrainingSizing {
     const std::vector<std::string> nodes = nodes_to_try(options_.nodes, options_.for_china, size_.base, libraries());
     for (const std::string& node : nodes) try_node(node);
     sort(size_.met);
-    replay_best();
     sort(size_.not_met);
     return std::move(size_);
   }
@@ -145,35 +142,82 @@ class TrainingSizing {
   }
 
   /// Days fall and dollars rise with size. The smallest cluster in time is the cheapest that is; without a deadline the
-  /// largest within the budget is the fastest.
+  /// largest within the budget is the fastest. A grid of sizes in closed form says where to look; about there every
+  /// size is tried, and decided by a replay, which knows ramp and interruptions.
   void seek(const std::string& node, const Scenario& one) {
     const std::vector<int> sizes = sizes_tried(std::max(1, options_.most_gpus / one.cluster.node.gpus));
-    std::map<std::size_t, std::optional<TrainingCluster>> tried;
-    const auto at = [&](std::size_t i) -> const std::optional<TrainingCluster>& {
-      const auto [found, fresh] = tried.try_emplace(i);
-      if (fresh) found->second = best_on(node, sizes[i]);
+    std::map<int, std::optional<TrainingCluster>> tried;
+    const auto at = [&](int nodes) -> const std::optional<TrainingCluster>& {
+      const auto [found, fresh] = tried.try_emplace(nodes);
+      if (fresh) found->second = best_on(node, nodes);
       return found->second;
     };
     // In time, or, where only money counts, within the budget.
-    const auto good = [&](std::size_t i) {
-      const auto& cluster = at(i);
+    const auto good = [&](int nodes) {
+      const auto& cluster = at(nodes);
       return cluster && (options_.deadline ? cluster->in_time : cluster->in_budget);
     };
-    const std::optional<std::size_t> found = furthest(sizes.size(), first_guess(one, sizes), !options_.deadline, good);
-    std::optional<TrainingCluster> answer, larger;
-    if (found) answer = at(*found);
-    // The next larger one buys time.
-    if (answer && options_.deadline && *found + 1 < sizes.size() && answer->in_budget) larger = at(*found + 1);
-    std::optional<TrainingCluster> largest;
-    for (const auto& [i, cluster] : tried) {
+    const std::optional<std::size_t> found = furthest(sizes.size(), first_guess(one, sizes), !options_.deadline,
+                                                      [&](std::size_t i) { return good(sizes[i]); });
+    std::optional<TrainingCluster> answer, nearest;
+    if (found) {
+      const FineSizes fine = sizes_about(sizes, *found);
+      for (const int nodes : in_order(fine, sizes, *found)) {
+        if (!good(nodes)) continue;
+        TrainingCluster cluster = *at(nodes);
+        replay(cluster);
+        cluster.apart = fine.apart;
+        if (!nearest || nearer(cluster, *nearest)) nearest = cluster;
+        if (!cluster.in_time || !cluster.in_budget) continue;
+        answer = std::move(cluster);
+        break;
+      }
+    }
+    if (answer && options_.deadline) add_larger(*answer, sizes, at);
+    for (const auto& [nodes, cluster] : tried) {
       if (!cluster) continue;
       size_.tried.push_back(*cluster);
-      largest = cluster;
+      if (!found) nearest = cluster;  // the largest
     }
-    if (!answer) answer = largest;
-    if (!answer) return leave_out(node, "no plan fits into its memory");
-    (answer->in_time && answer->in_budget ? size_.met : size_.not_met).push_back(*answer);
-    if (larger && larger->in_time && larger->in_budget) size_.met.push_back(*larger);
+    if (!answer && !nearest) return leave_out(node, "no plan fits into its memory");
+    if (!answer && !nearest->replayed) replay(*nearest);
+    if (answer) {
+      size_.met.push_back(*answer);
+    } else {
+      (nearest->in_time && nearest->in_budget ? size_.met : size_.not_met).push_back(*nearest);
+    }
+  }
+
+  /// Of the sizes about the one that was found those that are wanted most come first; behind them a few of the grid,
+  /// for runs whose interruptions take much.
+  std::vector<int> in_order(const FineSizes& fine, const std::vector<int>& sizes, std::size_t found) const {
+    constexpr std::size_t kFurther = 4;
+    std::vector<int> out = fine.nodes;
+    if (!options_.deadline) {
+      std::reverse(out.begin(), out.end());
+      for (std::size_t i = 1; i <= std::min(kFurther, found); ++i) out.push_back(sizes[found - i]);
+    } else {
+      for (std::size_t i = found + 2; i < std::min(found + 2 + kFurther, sizes.size()); ++i) out.push_back(sizes[i]);
+    }
+    return out;
+  }
+
+  /// Which of two says better what would have to change.
+  bool nearer(const TrainingCluster& a, const TrainingCluster& b) const {
+    if (a.in_time != b.in_time) return a.in_time;
+    if (!a.in_time) return a.days < b.days;
+    if (a.usd.has_value() != b.usd.has_value()) return a.usd.has_value();
+    return a.usd && *a.usd < *b.usd;
+  }
+
+  /// The next larger one of the grid buys time.
+  template <class At>
+  void add_larger(const TrainingCluster& answer, const std::vector<int>& sizes, const At& at) {
+    const auto next = std::upper_bound(sizes.begin(), sizes.end(), answer.nodes);
+    if (next == sizes.end() || !at(*next)) return;
+    TrainingCluster larger = *at(*next);
+    replay(larger);
+    if (larger.in_time && larger.in_budget) size_.met.push_back(std::move(larger));
   }
 
   std::size_t first_guess(const Scenario& one, const std::vector<int>& sizes) const {
@@ -194,18 +238,7 @@ class TrainingSizing {
     });
   }
 
-  /// The best answers once more, by replay of the whole run.
-  void replay_best() {
-    std::vector<TrainingCluster> still;
-    for (std::size_t i = 0; i < size_.met.size(); ++i) {
-      TrainingCluster cluster = size_.met[i];
-      if (i < kReplayedClusters) replay(cluster);
-      (cluster.in_time && cluster.in_budget ? still : size_.not_met).push_back(std::move(cluster));
-    }
-    size_.met = std::move(still);
-    sort(size_.met);
-  }
-
+  /// The whole run, with ramp and interruptions.
   void replay(TrainingCluster& cluster) {
     if (options_.progress && !options_.progress("replaying the run", 0, 1)) throw Interrupted();
     const Candidate candidate = on(cluster.node, cluster.nodes);

@@ -34,6 +34,7 @@ struct TrainingCluster {
   ScreenedPlan plan;
   std::string layout;  ///< of a loop (rl_size.h), in place of the plan
   bool replayed = false;
+  int apart = 1;  ///< sizes about it were tried so many nodes apart
   std::string best() const { return layout.empty() ? plan_text(plan.choice) : layout; }
   Seconds step;
   double days = 0, gpu_hours = 0;  ///< interruptions and ramp included where it was replayed
@@ -51,7 +52,7 @@ struct TrainingSize {
   double steps = 0;  ///< of a run of reinforcement learning, in place of tokens
   std::optional<Date> date;
   std::vector<TrainingCluster> met;      ///< the cheapest first; where prices are not known, the fewest GPUs first
-  std::vector<TrainingCluster> not_met;  ///< the best that a chip can do
+  std::vector<TrainingCluster> not_met;  ///< the best that a chip can do, replayed as well
   std::vector<TrainingCluster> tried;    ///< every cluster that was priced, in closed form
   std::vector<ChipLeftOut> left_out;
 };

@@ -118,7 +118,25 @@ std::string to_text(const TrainingSize& size, const TrainingSizeOptions& options
     text += rows.render(style) + "\n";
   };
   if (!size.met.empty()) table(size.met, true);
+  // Cheapest first; days fall and dollars may as well.
+  const auto fewest =
+      std::min_element(size.met.begin(), size.met.end(), [](const auto& a, const auto& b) { return a.gpus < b.gpus; });
+  if (fewest != size.met.begin() && fewest != size.met.end()) {
+    const TrainingCluster& first = size.met.front();
+    text += wrap(fmt::format("Fewest GPUs: {} x {} ({}), {:.1f} days, {}. Cheapest: {} x {} ({}), {}.", fewest->nodes,
+                             fewest->node, fewest->gpus, fewest->days, money_of(*fewest), first.nodes, first.node,
+                             first.gpus, money_of(first)),
+                 style.width(), "  ") +
+            "\n";
+  }
   if (!size.not_met.empty()) table(size.not_met, false);
+  for (const TrainingCluster& cluster : size.met) {
+    if (cluster.apart > 1)
+      text += wrap(fmt::format("Sizes about {} x {} were tried {} nodes apart.", format_integer(cluster.nodes),
+                               cluster.node, cluster.apart),
+                   style.width(), "  ") +
+              "\n";
+  }
   for (const ChipLeftOut& chip : size.left_out)
     text += wrap(fmt::format("{}: {}", chip.node, chip.why), style.width(), "  ") + "\n";
   return text;

@@ -26,8 +26,10 @@ class Remaining {
       : study_(study), options_(options), done_(std::move(done)) {
     const bool counted = study.product <= kCountedBeforehand || study.sample;
     if (counted) {
+      // Shards take turns at what is wanted, not at all numbers: a condition may leave a pattern of those.
+      std::uint64_t place = 0;
       for_each_wanted(study_, [&](const SweepCandidate& candidate) {
-        if (!mine(candidate.number)) return true;
+        if (!mine(place++)) return true;
         ++wanted_;
         if (!is_done(candidate.number)) numbers_.push_back(candidate.number);
         return true;
@@ -50,7 +52,8 @@ class Remaining {
       return number;
     }
     for (; walk_ > 0 && walk_ <= study_.product; ++walk_) {
-      if (mine(walk_) && !is_done(walk_) && flopcast::wanted(study_, candidate_at(study_, walk_))) return walk_++;
+      if (mine(mixed(walk_)) && !is_done(walk_) && flopcast::wanted(study_, candidate_at(study_, walk_)))
+        return walk_++;
     }
     return std::nullopt;
   }
@@ -58,9 +61,15 @@ class Remaining {
   void again(std::uint64_t number) { numbers_.push_front(number); }
 
  private:
-  bool mine(std::uint64_t number) const {
+  bool mine(std::uint64_t place) const {
     return options_.shards == 1 ||
-           number % static_cast<std::uint64_t>(options_.shards) == static_cast<std::uint64_t>(options_.shard - 1);
+           place % static_cast<std::uint64_t>(options_.shards) == static_cast<std::uint64_t>(options_.shard - 1);
+  }
+  /// Of too many to count, numbers are dealt out without any pattern (SplitMix64's finaliser).
+  static std::uint64_t mixed(std::uint64_t h) {
+    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9;
+    h = (h ^ (h >> 27)) * 0x94d049bb133111eb;
+    return h ^ (h >> 31);
   }
   bool is_done(std::uint64_t number) const { return std::binary_search(done_.begin(), done_.end(), number); }
 

@@ -60,25 +60,35 @@ std::pair<double, double> range_of_goal(const FrameGoal& goal) {
   return {*low, *high};
 }
 
-constexpr int kPictureColumns = 64, kPictureLines = 16;
+/// Lines of prose in a page of the terminal's width.
+std::string prose(const std::string& text, const TextStyle& style) {
+  return "  " + wrap(text, style.width() - 2, "  ");
+}
+
+constexpr int kMostPictureColumns = 64, kPictureLines = 16;
+/// What stands before a picture's columns: a label and the axis.
+constexpr int kPictureMargin = 18;
 
 /// Both goals as a cloud of characters: how many lie in a cell; * on the front.
 std::string cloud(const SweepFrame& frame, const std::vector<std::size_t>& front, const TextStyle& style) {
   const FrameGoal &x = frame.goals[0], &y = frame.goals[1];
   const auto [x_low, x_high] = range_of_goal(x);
   const auto [y_low, y_high] = range_of_goal(y);
-  std::vector<std::vector<int>> count(kPictureLines, std::vector<int>(kPictureColumns));
+  const int columns = std::clamp(static_cast<int>(style.width()) - kPictureMargin, 16, kMostPictureColumns);
+  std::vector<std::vector<int>> count(kPictureLines, std::vector<int>(static_cast<std::size_t>(columns)));
   // clang 14 captures no structured binding by reference.
   const auto cell = [&, x_low = x_low, x_high = x_high, y_low = y_low, y_high = y_high](std::size_t row) -> int& {
-    const auto column = static_cast<std::size_t>(along(x.of_row[row], x_low, x_high) * (kPictureColumns - 1) + 0.5);
+    const auto column = static_cast<std::size_t>(along(x.of_row[row], x_low, x_high) * (columns - 1) + 0.5);
     const auto line = static_cast<std::size_t>((1 - along(y.of_row[row], y_low, y_high)) * (kPictureLines - 1) + 0.5);
     return count[line][column];
   };
   for (std::size_t row = 0; row < frame.rows(); ++row) ++cell(row);
   for (const std::size_t row : front) cell(row) = -1;
-  std::string out = fmt::format(
-      "  {}\n", style.dim(fmt::format("{} (up) over {} (right), * on the front; both logarithmic where positive",
-                                      y.title, x.title)));
+  std::string out =
+      style.dim(prose(
+          fmt::format("{} (up) over {} (right), * on the front; both logarithmic where positive", y.title, x.title),
+          style)) +
+      "\n";
   for (int line = 0; line < kPictureLines; ++line) {
     const std::string label = line == 0 ? shown_goal(y, y_high) : line == kPictureLines - 1 ? shown_goal(y, y_low) : "";
     out += "  " + pad_left(label, 14) + " |";
@@ -87,10 +97,14 @@ std::string cloud(const SweepFrame& frame, const std::vector<std::size_t>& front
       text += n < 0 ? '*' : n == 0 ? ' ' : n == 1 ? '.' : n < 5 ? 'o' : '#';
     out += text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
   }
-  out += "  " + std::string(15, ' ') + "+" + std::string(kPictureColumns, '-') + "\n";
+  out += "  " + std::string(15, ' ') + "+" + std::string(static_cast<std::size_t>(columns), '-') + "\n";
   const std::string right = shown_goal(x, x_high);
-  return out + std::string(18, ' ') + pad_right(shown_goal(x, x_low), kPictureColumns - display_width(right)) + right +
-         "\n";
+  return out + std::string(kPictureMargin, ' ') +
+         pad_right(shown_goal(x, x_low), static_cast<std::size_t>(columns) - display_width(right)) + right + "\n";
+}
+
+std::string figures_of(const FrameGoal& goal, const LevelFigures& level) {
+  return fmt::format("{}, mean {}", shown_goal(goal, level.best), shown_goal(goal, level.mean));
 }
 
 /// An axis' levels as bars from best to worst, o at the mean.
@@ -98,25 +112,31 @@ std::string strips(const SweepFrame& frame, std::size_t axis, const TextStyle& s
   const FrameGoal& goal = frame.goals.front();
   const auto [low, high] = range_of_goal(goal);
   const std::vector<LevelFigures> levels = level_figures(frame, axis);
-  constexpr int kBar = 48;
-  const auto place = [low = low, high = high](double value) {
-    return static_cast<std::size_t>(along(value, low, high) * (kBar - 1) + 0.5);
-  };
-  std::size_t width = 8;
+  std::size_t width = 8, figures = 0;
+  for (const LevelFigures& level : levels) {
+    if (level.count > 0) figures = std::max(figures, display_width(figures_of(goal, level)));
+  }
   for (const std::string& level : frame.axes[axis].levels)
     width = std::max(width, std::min<std::size_t>(display_width(level), 28));
-  std::string out =
-      fmt::format("  {}\n", style.dim(fmt::format("{} from best to worst, o at the mean, {} to {}", goal.title,
-                                                  shown_goal(goal, low), shown_goal(goal, high))));
+  constexpr std::size_t kLeastBar = 12, kMostBar = 48, kGaps = 6;
+  const std::size_t taken = width + figures + kGaps, whole = static_cast<std::size_t>(style.width());
+  const std::size_t length = std::clamp(whole > taken ? whole - taken : 0, kLeastBar, kMostBar);
+  const auto place = [low = low, high = high, length](double value) {
+    return static_cast<std::size_t>(along(value, low, high) * static_cast<double>(length - 1) + 0.5);
+  };
+  std::string out = style.dim(prose(fmt::format("{} from best to worst, o at the mean, {} to {}", goal.title,
+                                                shown_goal(goal, low), shown_goal(goal, high)),
+                                    style)) +
+                    "\n";
   constexpr std::size_t kMostLevels = 24;
   for (std::size_t i = 0; i < std::min(levels.size(), kMostLevels); ++i) {
     if (levels[i].count == 0) continue;
-    std::string bar(kBar, ' ');
+    std::string bar(length, ' ');
     const auto [from, to] = std::minmax({place(levels[i].best), place(levels[i].worst)});
     for (std::size_t at = from; at <= to; ++at) bar[at] = '-';
     bar[place(levels[i].mean)] = 'o';
-    out += fmt::format("  {}  {}  {}, mean {}\n", pad_right(shorten(frame.axes[axis].levels[i], 28), width), bar,
-                       shown_goal(goal, levels[i].best), shown_goal(goal, levels[i].mean));
+    out += fmt::format("  {}  {}  {}\n", pad_right(shorten(frame.axes[axis].levels[i], 28), width), bar,
+                       figures_of(goal, levels[i]));
   }
   if (levels.size() > kMostLevels) out += fmt::format("  and {} more values\n", levels.size() - kMostLevels);
   return out;
@@ -170,22 +190,26 @@ std::string effects_text(const SweepFrame& frame, const std::vector<AxisEffect>&
   }
   out += table.render(style);
   return out +
-         style.dim(fmt::format("  of the variance of {}{}; where candidates are missing the shares overlap\n",
-                               range_of_goal(frame.goals.front()).first > 0 ? "log " : "", frame.goals.front().title));
+         style.dim(
+             prose(fmt::format("of the variance of {}{}; where candidates are missing the shares overlap",
+                               range_of_goal(frame.goals.front()).first > 0 ? "log " : "", frame.goals.front().title),
+                   style)) +
+         "\n";
 }
 
 }  // namespace
 
 std::string to_text(const SqliteFile& file, const SweepFrame& frame, int top, const TextStyle& style) {
   const StoreCounts& counts = frame.sweep.counts;
-  std::string out = style.bold(frame.sweep.title.empty() ? frame.sweep.name : frame.sweep.title) + "\n";
-  out += fmt::format(
-      "  {} of {} candidates have results: {} ok, {} refused, {} failed",
+  std::string out =
+      style.bold(wrap(frame.sweep.title.empty() ? frame.sweep.name : frame.sweep.title, style.width(), "")) + "\n";
+  std::string found = fmt::format(
+      "{} of {} candidates have results: {} ok, {} refused, {} failed",
       format_integer(static_cast<double>(counts.all())),
       format_integer(static_cast<double>(frame.sweep.wanted > 0 ? frame.sweep.wanted : frame.sweep.product)), counts.ok,
       counts.refused, counts.failed);
-  if (frame.left_out > 0) out += fmt::format("; {} break a condition or lack a figure", frame.left_out);
-  out += "\n";
+  if (frame.left_out > 0) found += fmt::format("; {} break a condition or lack a figure", frame.left_out);
+  out += prose(found, style) + "\n";
   if (frame.rows() > 0) {
     const std::vector<std::size_t> ranked = ranked_rows(frame);
     out += "\n" + style.bold("Best by " + frame.goals.front().text) + "\n" +
@@ -259,9 +283,14 @@ SweepComparison compared_sweeps(const SweepFrame& a, const SweepFrame& b) {
 }
 
 std::string to_text(const SweepComparison& c, const TextStyle& style) {
-  std::string out = fmt::format("{}\n  A  {}\n  B  {}\n", style.bold("Two sweeps by " + c.goal), c.title_a, c.title_b);
-  out += fmt::format("  {} candidates stand in both; {} only in A, {} only in B\n", c.pairs.size(), c.only_a, c.only_b);
-  if (!c.other_axes.empty()) out += fmt::format("  axes of one of them alone: {}\n", fmt::join(c.other_axes, ", "));
+  std::string out = style.bold(wrap("Two sweeps by " + c.goal, style.width(), "")) + "\n" +
+                    prose("A  " + c.title_a, style) + "\n" + prose("B  " + c.title_b, style) + "\n";
+  out +=
+      prose(fmt::format("{} candidates stand in both; {} only in A, {} only in B", c.pairs.size(), c.only_a, c.only_b),
+            style) +
+      "\n";
+  if (!c.other_axes.empty())
+    out += prose(fmt::format("axes of one of them alone: {}", fmt::join(c.other_axes, ", ")), style) + "\n";
   double sum = 0;
   std::size_t equal = 0, better = 0, counted = 0;
   for (const SweepPair& pair : c.pairs) {
@@ -273,10 +302,11 @@ std::string to_text(const SweepComparison& c, const TextStyle& style) {
     }
   }
   if (c.pairs.empty()) return out;
-  out += fmt::format("  B is better in {}, equal in {}, worse in {}", better, equal, c.pairs.size() - better - equal);
+  std::string verdict =
+      fmt::format("B is better in {}, equal in {}, worse in {}", better, equal, c.pairs.size() - better - equal);
   if (counted > 0)
-    out += fmt::format("; B / A is {:.4f} in the geometric mean", std::exp(sum / static_cast<double>(counted)));
-  out += "\n\n" + style.bold("Largest differences") + "\n";
+    verdict += fmt::format("; B / A is {:.4f} in the geometric mean", std::exp(sum / static_cast<double>(counted)));
+  out += prose(verdict, style) + "\n\n" + style.bold("Largest differences") + "\n";
   TextTable table({Align::right, Align::right, Align::right, Align::left});
   table.header({"A", "B", "B / A", ""});
   constexpr std::size_t kShown = 12;

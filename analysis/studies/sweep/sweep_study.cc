@@ -13,6 +13,7 @@
 #include "analysis/studies/sweep/candidates.h"
 #include "analysis/studies/sweep/field_values.h"
 #include "analysis/studies/sweep/sweep_axes.h"
+#include "analysis/studies/sweep/sweep_checks.h"
 #include "flopcast/scenario.h"
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/field_rules.h"
@@ -69,13 +70,17 @@ class StudyReader {
       add("", flopcast::quoted(out_.name), "a name of the file that does not begin with sqlite_ or flopcast_");
     if (in_.axis_size() == 0) add("axis", "nothing", "at least one axis { ... } to vary");
     axes();
+    check_settings(out_, static_cast<std::size_t>(in_.set_size()), places_of_axes_, places_, faults_);
     base();
+    // What does not hang on what is wrong is looked at all the same, so that it is said at once.
+    if (out_.bases.contains(out_.scenario) && !out_.axes.empty()) {
+      count();
+      check_axes();
+      replicas();
+      count();
+    }
+    if (!faults_.empty()) look_at_conditions();
     stop_if_faulty();
-    count();
-    check_axes();
-    replicas();
-    stop_if_faulty();
-    count();
     columns();
     conditions();
     stop_if_faulty();
@@ -118,6 +123,7 @@ class StudyReader {
       const AxisPlace at{&in_.axis(i), fmt::format("axis[{}]", i)};
       SweepAxis axis = at.axis->joint_size() > 0 ? joint(at, context) : expanded(at, context, faults_);
       if (axis.values.empty()) continue;  // a fault says why
+      if (!at.axis->has_draw()) check_once(axis, at, places_, faults_);
       if (at.axis->has_draw()) {
         if (drawn.empty()) drawn_at = out_.axes.size();
         drawn.push_back(std::move(axis));
@@ -452,6 +458,17 @@ class StudyReader {
     for (int i = 0; i < in_.goal_size(); ++i) goal(in_.goal(i), fmt::format("goal[{}]", i));
   }
 
+  /// Of a study that is faulty otherwise; names are judged where the base scenario can be read and every axis is there.
+  void look_at_conditions() {
+    std::vector<Metric> metrics;
+    try {
+      if (out_.bases.contains(out_.scenario) && out_.axes.size() == static_cast<std::size_t>(in_.axis_size()))
+        metrics = expected_of(resolve(out_.scenario, environment_, out_.sets));
+    } catch (const InputError&) {  // said already, or made whole by an axis
+    }
+    check_conditions(in_, out_, metrics, places_, faults_);
+  }
+
   /// What needs a report is kept, so that the condition can be judged again without a replay.
   void file_condition(const MetricExpression& condition) {
     bool fields_only = true;
@@ -467,15 +484,14 @@ class StudyReader {
   }
 
   void goal(const std::string& text, const std::string& place) {
-    const auto space = text.find(' ');
-    const std::string word = text.substr(0, space);
-    if ((word != "min" && word != "max") || space == std::string::npos)
+    const std::optional<StatedGoal> stated = stated_goal(text);
+    if (!stated)
       return add(place, quoted(text), "\"min\" or \"max\" and a figure, such as \"min training.step_time_s\"");
-    const auto figure = expression(text.substr(space + 1), place);
+    const auto figure = expression(stated->figure, place);
     if (!figure) return;
     if (figure->is_condition()) return add(place, quoted(text), "a figure, not a condition");
     keep_names(*figure);
-    out_.goals.push_back({*figure, word == "min", text});
+    out_.goals.push_back({*figure, stated->smallest, text});
   }
 
   /// A study whose conditions leave nothing to run is a slip.
@@ -504,6 +520,12 @@ class StudyReader {
 };
 
 }  // namespace
+
+std::optional<StatedGoal> stated_goal(const std::string& text) {
+  const bool smallest = text.starts_with("min ");
+  if (!smallest && !text.starts_with("max ")) return std::nullopt;
+  return StatedGoal{smallest, text.substr(4)};
+}
 
 SweepStudy load_sweep(const std::string& name_or_file, const Environment& environment,
                       const std::vector<std::string>& sets) {

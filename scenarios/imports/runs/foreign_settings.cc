@@ -6,261 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/read/json_file.h"
-
 namespace flopcast {
-namespace {
-
-std::string_view stripped(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t\r");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
-}
-
-/// Without the quotes round it.
-std::string plain_value(std::string_view text) {
-  text = stripped(text);
-  if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front())
-    text = text.substr(1, text.size() - 2);
-  return std::string(text);
-}
-
-[[noreturn]] void refuse_setting(const Place& place, std::string found, std::string expected) {
-  throw InputError(Diagnostic{.file = place.file,
-                              .line = place.line,
-                              .column = place.column,
-                              .found = std::move(found),
-                              .expected = std::move(expected)});
-}
-
-/// Up to a # outside of quotes.
-std::string_view without_remark(std::string_view line) {
-  char quote = 0;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (quote != 0) {
-      if (c == quote) quote = 0;
-    } else if (c == '"' || c == '\'') {
-      quote = c;
-    } else if (c == '#' && (i == 0 || line[i - 1] == ' ' || line[i - 1] == '\t')) {
-      return line.substr(0, i);
-    }
-  }
-  return line;
-}
-
-/// Calls `visit(line, number)` for each line.
-template <class Visit>
-void for_each_line(std::string_view text, Visit&& visit) {
-  for (int number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    visit(text.substr(0, end), number);
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-}
-
-void add_json(const google::protobuf::Value& value, const std::string& name, const Place& place, int depth,
-              std::vector<RunSetting>& out) {
-  constexpr int kDeepest = 16;
-  using google::protobuf::Value;
-  switch (value.kind_case()) {
-    case Value::kStructValue: {
-      if (depth >= kDeepest) refuse_setting(place, "objects within objects", "fewer of them");
-      std::vector<std::string> keys;  // a hash table has no order of its own
-      for (const auto& [key, inner] : value.struct_value().fields()) keys.push_back(key);
-      std::ranges::sort(keys);
-      for (const std::string& key : keys)
-        add_json(value.struct_value().fields().at(key), name + "." + run_setting_name(key), place, depth + 1, out);
-      return;
-    }
-    case Value::kListValue:
-      out.push_back({name, "[list]", place, name});
-      return;
-    case Value::kNumberValue:
-      out.push_back({name, fmt::format("{:.15g}", value.number_value()), place, name});
-      return;
-    case Value::kStringValue:
-      out.push_back({name, value.string_value(), place, name});
-      return;
-    case Value::kBoolValue:
-      out.push_back({name, value.bool_value() ? "true" : "false", place, name});
-      return;
-    default:
-      return;
-  }
-}
-
-}  // namespace
-
-int run_product(std::initializer_list<int> factors) {
-  double product = 1;
-  for (const int factor : factors) product *= factor;
-  return static_cast<int>(std::clamp(product, 0.0, 1e9));
-}
-
-std::string run_setting_name(std::string_view written) {
-  while (written.starts_with('-')) written.remove_prefix(1);
-  std::string name;
-  for (const char c : written) name += c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return name;
-}
-
-RunCommand split_command(const std::string& text, const std::string& file) {
-  RunCommand command;
-  std::string word;
-  bool in_word = false;
-  char quote = 0;
-  int line = 1, column = 0;
-  Place begin{file, 1, 1};
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    ++column;
-    const auto start = [&] {
-      if (!in_word) begin = {file, line, column};
-      in_word = true;
-    };
-    if (c == '\\' && quote != '\'' && i + 1 < text.size()) {
-      ++i, ++column;
-      if (text[i] == '\n') {
-        ++line, column = 0;
-      } else if (text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n') {
-        ++i, ++line, column = 0;
-      } else {
-        start();
-        word += text[i];
-      }
-      continue;
-    }
-    if (quote != 0) {
-      if (c == quote)
-        quote = 0;
-      else
-        word += c;
-    } else if (c == '"' || c == '\'') {
-      start();
-      quote = c;
-    } else if (c == '#' && !in_word) {
-      while (i + 1 < text.size() && text[i + 1] != '\n') ++i;
-    } else if (c == ' ' || c == '\t' || c == '\n' || c == '\r') {
-      if (in_word) {
-        command.words.push_back(word);
-        command.places.push_back(begin);
-      }
-      word.clear();
-      in_word = false;
-    } else {
-      start();
-      word += c;
-    }
-    if (c == '\n') ++line, column = 0;
-  }
-  if (quote != 0) refuse_setting(begin, "a quote that is not closed", std::string("another ") + quote);
-  if (in_word) {
-    command.words.push_back(word);
-    command.places.push_back(begin);
-  }
-  return command;
-}
-
-ParsedFlags parse_flags(const RunCommand& command, std::size_t first, std::span<const std::string_view> switches) {
-  ParsedFlags out;
-  const auto is_flag = [](const std::string& word) {
-    return word.size() > 1 && word[0] == '-' && !(word[1] >= '0' && word[1] <= '9') && word[1] != '.';
-  };
-  for (std::size_t i = first; i < command.words.size(); ++i) {
-    const std::string& word = command.words[i];
-    if (!is_flag(word)) {
-      out.arguments.push_back(word);
-      continue;
-    }
-    const std::size_t equals = word.find('=');
-    RunSetting setting{run_setting_name(word.substr(0, equals)), "", command.places[i], word.substr(0, equals)};
-    if (equals != std::string::npos) {
-      setting.value = word.substr(equals + 1);
-    } else if (std::ranges::find(switches, setting.name) == switches.end()) {
-      while (i + 1 < command.words.size() && !is_flag(command.words[i + 1]))
-        setting.value += (setting.value.empty() ? "" : " ") + command.words[++i];
-    }
-    out.settings.push_back(std::move(setting));
-  }
-  return out;
-}
-
-std::vector<RunSetting> parse_run_yaml(const std::string& text, const std::string& file) {
-  std::vector<RunSetting> out;
-  std::vector<std::pair<std::size_t, std::string>> open;  // indentation and path of the mappings round a line
-  std::optional<std::size_t> block;                       // a text in block style: passed over while deeper than this
-  for_each_line(text, [&](std::string_view raw, int number) {
-    const std::string_view line = without_remark(raw);
-    const std::string_view content = stripped(line);
-    if (content.empty() || content == "---" || content == "..." || content.starts_with('%')) return;
-    const std::size_t indent = line.find_first_not_of(' ');
-    if (block && indent > *block) return;
-    block.reset();
-    const Place place{file, number, static_cast<int>(indent) + 1};
-    if (line[indent] == '\t') refuse_setting(place, "a tab", "spaces, by which YAML shows what is inside what");
-    if (content.starts_with("- ") || content == "-") {  // elements of a list belong to the key above
-      if (!out.empty()) out.back().value += (out.back().value.empty() ? "" : " ") + plain_value(content.substr(1));
-      return;
-    }
-    std::size_t colon = std::string_view::npos;
-    for (std::size_t at = 0; (at = content.find(':', at)) != std::string_view::npos; ++at)
-      if (at + 1 == content.size() || content[at + 1] == ' ') {
-        colon = at;
-        break;
-      }
-    if (colon == std::string_view::npos) refuse_setting(place, quoted(std::string(content)), "key: value");
-    while (!open.empty() && open.back().first >= indent) open.pop_back();
-    const std::string key = plain_value(content.substr(0, colon));
-    const std::string path = (open.empty() ? "" : open.back().second + ".") + run_setting_name(key);
-    const std::string value = plain_value(content.substr(colon + 1));
-    if (value == "|" || value == ">" || value == "|-" || value == ">-") {
-      block = indent;
-      return;
-    }
-    if (value.empty() || value.starts_with('&')) open.emplace_back(indent, path);
-    if (value != "null" && value != "~") out.push_back({path, value, place, key});
-  });
-  return out;
-}
-
-std::vector<RunSetting> parse_run_toml(const std::string& text, const std::string& file) {
-  std::vector<RunSetting> out;
-  std::string section;
-  bool in_list = false;
-  for_each_line(text, [&](std::string_view raw, int number) {
-    const std::string_view content = stripped(without_remark(raw));
-    const Place place{file, number, static_cast<int>(raw.find_first_not_of(" \t") + 1)};
-    if (content.empty()) return;
-    if (in_list) {
-      in_list = content.find(']') == std::string_view::npos;
-      return;
-    }
-    if (content.starts_with('[')) {
-      const std::size_t begin = content.find_first_not_of('['), end = content.find(']');
-      if (end == std::string_view::npos || begin >= end)
-        refuse_setting(place, quoted(std::string(content)), "[section]");
-      section = run_setting_name(stripped(content.substr(begin, end - begin)));
-      return;
-    }
-    const std::size_t equals = content.find('=');
-    if (equals == std::string_view::npos || equals == 0)
-      refuse_setting(place, quoted(std::string(content)), "key = value");
-    const std::string key = plain_value(content.substr(0, equals));
-    const std::string value = plain_value(content.substr(equals + 1));
-    in_list = value.starts_with('[') && value.find(']') == std::string::npos;
-    out.push_back({(section.empty() ? "" : section + ".") + run_setting_name(key), value, place, key});
-  });
-  return out;
-}
-
-std::vector<RunSetting> parse_run_json(const std::string& text, const std::string& file) {
-  const JsonObject object = parse_json_object(text, file);
-  std::vector<RunSetting> out;
-  for (const auto& [name, value] : object.fields)
-    add_json(value, run_setting_name(name), object.places.find(name), 0, out);
-  return out;
-}
 
 const RunSetting* ForeignSettings::find(std::initializer_list<std::string_view> names, std::string_view field) {
   const RunSetting* found = nullptr;
@@ -268,17 +14,25 @@ const RunSetting* ForeignSettings::find(std::initializer_list<std::string_view> 
     asked_.emplace(name);
     for (const RunSetting& setting : settings_) {
       if (setting.name != name) continue;
-      if (!found || found->name == name) found = &setting;
       if (!field.empty()) fields_[setting.name] = field;
+      if (setting.null) continue;
+      if (!found || found->name == name) found = &setting;
     }
   }
+  if (found && !found->unknown.empty() && told_.insert(found->name).second)
+    fault(found->unknown.front(), found->written);
   return found;
+}
+
+bool ForeignSettings::is_null(std::string_view name, std::string_view field) {
+  find({name}, field);
+  return std::ranges::any_of(settings_, [&](const RunSetting& s) { return s.name == name && s.null; });
 }
 
 std::string ForeignSettings::text(std::initializer_list<std::string_view> names, std::string_view field,
                                   std::string otherwise) {
   const RunSetting* setting = find(names, field);
-  return setting ? setting->value : otherwise;
+  return setting && setting->unknown.empty() ? setting->value : otherwise;
 }
 
 int ForeignSettings::number(std::initializer_list<std::string_view> names, std::string_view field, int otherwise) {
@@ -298,7 +52,7 @@ int ForeignSettings::degree(std::initializer_list<std::string_view> names, std::
 
 double ForeignSettings::real(std::initializer_list<std::string_view> names, std::string_view field, double otherwise) {
   const RunSetting* setting = find(names, field);
-  if (!setting || setting->value == "None" || setting->value == "auto") return otherwise;
+  if (!setting || !setting->unknown.empty() || setting->value == "None" || setting->value == "auto") return otherwise;
   std::string text = setting->value;
   std::erase(text, '_');
   double value = 0;
@@ -310,7 +64,7 @@ double ForeignSettings::real(std::initializer_list<std::string_view> names, std:
 
 bool ForeignSettings::flag(std::initializer_list<std::string_view> names, std::string_view field, bool otherwise) {
   const RunSetting* setting = find(names, field);
-  if (!setting) return otherwise;
+  if (!setting || !setting->unknown.empty()) return otherwise;
   const std::string word = run_setting_name(setting->value);
   if (word.empty() || word == "true" || word == "1" || word == "yes" || word == "on") return true;
   if (word == "false" || word == "0" || word == "no" || word == "off" || word == "none") return false;
@@ -320,6 +74,32 @@ bool ForeignSettings::flag(std::initializer_list<std::string_view> names, std::s
 
 void ForeignSettings::without_effect(std::span<const std::string_view> names) {
   no_effect_.insert(no_effect_.end(), names.begin(), names.end());
+}
+
+void ForeignSettings::refuse_unless(std::initializer_list<std::string_view> names,
+                                    std::initializer_list<std::string_view> harmless, const std::string& why) {
+  const RunSetting* setting = find(names, "nothing: the default");
+  if (!setting || !setting->unknown.empty()) return;
+  const std::string value = run_setting_name(setting->value);
+  if (std::ranges::find(harmless, value) != harmless.end()) return;
+  fault(setting, setting->value.empty() ? "it" : quoted(setting->value),
+        fmt::format("{}: {}", fmt::join(harmless, " or "), why));
+}
+
+void ForeignSettings::fault(const UnknownVariable& variable, std::string field) {
+  faults_.push_back(Diagnostic{.file = variable.place.file,
+                               .line = variable.place.line,
+                               .column = variable.place.column,
+                               .field = std::move(field),
+                               .found = variable.written + ", " + variable.why,
+                               .expected = "its value, in its place or set in the file"});
+}
+
+std::vector<std::pair<std::string, RunSetting>> ForeignSettings::origins() const {
+  std::vector<std::pair<std::string, RunSetting>> out;
+  for (const RunSetting& setting : settings_)
+    if (const auto field = fields_.find(setting.name); field != fields_.end()) out.emplace_back(field->second, setting);
+  return out;
 }
 
 void ForeignSettings::fault(const RunSetting* at, std::string found, std::string expected, std::string suggestion) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "scenarios/imports/runs/shell_script.h"
 #include "scenarios/read/text_file.h"
 
 namespace flopcast {
@@ -20,26 +21,23 @@ struct RunSetting {
   std::string value;  ///< "" of a switch
   Place place;
   std::string written;  ///< as the user wrote it: "--tensor-model-parallel-size"
+  bool null = false;    ///< stated as null: as if it were not there, if its default is what null says
+  std::vector<UnknownVariable> unknown = {};  ///< in its value
 };
 
-/// A launch command in words: environment, launcher, program, and what it is given.
-struct RunCommand {
-  std::vector<std::string> words;  ///< quotes and continued lines resolved
-  std::vector<Place> places;       ///< of each word
-};
-
-/// @throws InputError for a quote that is not closed.
-RunCommand split_command(const std::string& text, const std::string& file);
 /// `--a b`, `--a=b`, `--a` and `-a b` from word `first` on; other words are the program's arguments.
 struct ParsedFlags {
   std::vector<RunSetting> settings;
-  std::vector<std::string> arguments;
+  std::vector<RunSetting> arguments;       ///< words that belong to no flag, without a name
+  std::vector<UnknownVariable> strangers;  ///< in whose place any flags may stand
 };
-/// @param switches flags that never take a value, so that a word behind one is an argument.
-ParsedFlags parse_flags(const RunCommand& command, std::size_t first, std::span<const std::string_view> switches);
+/// A word behind a flag that never takes a value is an argument: those of a list, and all that are called no-...,
+/// enable-..., disable-... or use-...
+ParsedFlags parse_flags(const RunCommand& command, std::size_t first);
 
 /// Scalars of nested mappings as "outer.inner"; lists as one text, "[a, b]". Anchors, tags and documents of their own
-/// are no part of the files that are read here. @throws InputError. @{
+/// are no part of the files that are read here. Of YAML also `{a: b}` and references, `${model.length}`, `${.length}`.
+/// @throws InputError. @{
 std::vector<RunSetting> parse_run_yaml(const std::string& text, const std::string& file);
 std::vector<RunSetting> parse_run_toml(const std::string& text, const std::string& file);
 std::vector<RunSetting> parse_run_json(const std::string& text, const std::string& file);
@@ -54,6 +52,8 @@ class ForeignSettings {
   /// it.
   /// @param field what it becomes, for the notes. @{
   const RunSetting* find(std::initializer_list<std::string_view> names, std::string_view field = {});
+  /// Whether it is stated, as null.
+  bool is_null(std::string_view name, std::string_view field = {});
   std::string text(std::initializer_list<std::string_view> names, std::string_view field, std::string otherwise = "");
   int number(std::initializer_list<std::string_view> names, std::string_view field, int otherwise);
   /// 1 to a million.
@@ -63,12 +63,19 @@ class ForeignSettings {
   /// @}
   /// They change nothing that is predicted here. "checkpoint.*" stands for all that begin so.
   void without_effect(std::span<const std::string_view> names);
+  /// Recognised, and refused where it says anything but `harmless`. @param why "weights on the host are not replayed"
+  void refuse_unless(std::initializer_list<std::string_view> names, std::initializer_list<std::string_view> harmless,
+                     const std::string& why);
+  /// Flags may hide in it. @param at the place of what is not known.
+  void fault(const UnknownVariable& variable, std::string field = "");
   void note(std::string text) { notes_.push_back(std::move(text)); }
   void fault(const RunSetting* at, std::string found, std::string expected, std::string suggestion = "");
   /// Names what nobody asked for. @throws InputError when anything is wrong.
   void finish();
 
   /// "--tp 8: plan.tensor", one line each.
+  /// The settings that became fields, with these.
+  std::vector<std::pair<std::string, RunSetting>> origins() const;
   const std::vector<std::string>& used() const { return used_; }
   const std::vector<std::string>& ignored() const { return ignored_; }
   const std::vector<std::string>& unknown() const { return unknown_; }
@@ -77,6 +84,7 @@ class ForeignSettings {
  private:
   std::vector<RunSetting> settings_;
   std::set<std::string, std::less<>> asked_;
+  std::set<std::string, std::less<>> told_;                 // whose variables have been refused
   std::map<std::string, std::string, std::less<>> fields_;  // of settings that were asked for and are there
   std::vector<std::string> no_effect_;
   std::vector<std::string> used_, ignored_, unknown_, notes_;

@@ -2,55 +2,16 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 
 #include <fmt/format.h>
 
+#include "scenarios/imports/runs/launchers.h"
 #include "scenarios/imports/runs/run_plans.h"
 #include "sim/base/plain_text.h"
 
 namespace flopcast {
 namespace {
-
-/// Of Megatron, vLLM and SGLang: without a value, so that a word behind one is something else.
-constexpr std::array<std::string_view, 12> kSwitches{"trust-remote-code",
-                                                     "enable-expert-parallel",
-                                                     "enforce-eager",
-                                                     "async-scheduling",
-                                                     "enable-dp-attention",
-                                                     "bf16",
-                                                     "fp16",
-                                                     "swiglu",
-                                                     "sequence-parallel",
-                                                     "standalone",
-                                                     "headless",
-                                                     "disable-log-requests"};
-
-std::size_t index_of(const RunCommand& command, std::initializer_list<std::string_view> endings) {
-  for (std::size_t i = 0; i < command.words.size(); ++i)
-    for (const std::string_view ending : endings)
-      if (command.words[i] == ending || command.words[i].ends_with("/" + std::string(ending))) return i;
-  return command.words.size();
-}
-
-int number_of(const RunCommand& command, std::initializer_list<std::string_view> names, int otherwise) {
-  const ParsedFlags flags = parse_flags(command, 0, {});
-  for (const RunSetting& setting : flags.settings)
-    for (const std::string_view name : names)
-      if (setting.name == name && std::atoi(setting.value.c_str()) > 0) return std::atoi(setting.value.c_str());
-  return otherwise;
-}
-
-/// Flags of torchrun, srun and their like stand before the program: so many GPUs.
-int launched_gpus(const RunCommand& command, std::size_t program) {
-  RunCommand head;
-  head.words.assign(command.words.begin(), command.words.begin() + static_cast<std::ptrdiff_t>(program));
-  head.places.assign(command.places.begin(), command.places.begin() + static_cast<std::ptrdiff_t>(program));
-  if (const int tasks = number_of(head, {"ntasks", "np", "n"}, 0); tasks > 0) return tasks;
-  const int each = number_of(head, {"nproc-per-node", "ntasks-per-node", "gpus-per-node", "num-gpus"}, 0);
-  return run_product({each, number_of(head, {"nnodes", "nodes", "num-nodes", "n"}, 1)});
-}
 
 enum class RunSyntax : std::uint8_t { command, yaml, toml, json };
 
@@ -126,8 +87,11 @@ class RunImport {
   }
   ImportedRun yaml() {
     std::vector<RunSetting> all = parse_run_yaml(text_, file_);
-    if (has_name(all, "enable-attention-dp") || has_name(all, "kv-cache-config.dtype") ||
-        has_name(all, "cuda-graph-config.max-batch-size") || has_name(all, "capacity-scheduler-policy")) {
+    constexpr std::string_view kOfTensorRt[] = {"enable-attention-dp",       "kv-cache-config.dtype",
+                                                "cuda-graph-config",         "cuda-graph-config.max-batch-size",
+                                                "capacity-scheduler-policy", "kv-cache-config.free-gpu-memory-fraction",
+                                                "disable-overlap-scheduler", "kv-cache-config.enable-block-reuse"};
+    if (std::ranges::any_of(kOfTensorRt, [&](std::string_view name) { return has_name(all, name); })) {
       ForeignSettings settings(std::move(all));
       return finish(trtllm_job(settings, options_.model, libraries_, options_), settings);
     }
@@ -137,64 +101,78 @@ class RunImport {
   }
 
   ImportedRun command() {
-    const RunCommand command = split_command(text_, file_);
+    const ShellScript script = read_shell(text_, file_);
+    const RunCommand command = launch_command(script, file_);
     const auto there = [&](std::size_t at) { return at < command.words.size(); };
-    if (const std::size_t at = index_of(command, {"vllm"});
-        there(at) && at + 1 < command.words.size() && command.words[at + 1] == "serve")
-      return served(command, at + 2, vllm_job);
+    const auto followed = [&](std::size_t at) { return at + 1 < command.size() && command.words[at + 1] == "serve"; };
+    if (const std::size_t at = index_of(command, {"vllm"}); followed(at))
+      return served(command, at + 2, vllm_job, false);
     if (const std::size_t at = index_of(command, {"vllm.entrypoints.openai.api_server"}); there(at))
-      return served(command, at + 1, vllm_job);
+      return served(command, at + 1, vllm_job, false);
     if (const std::size_t at = index_of(command, {"trtllm-serve"}); there(at))
-      return served(command, at + 1, trtllm_job);
-    if (const std::size_t at = index_of(command, {"sglang.launch_server", "sglang"}); there(at)) {
-      ForeignSettings settings(parse_flags(command, at + 1, kSwitches).settings);
-      return finish(sglang_job(settings, libraries_, options_), settings);
-    }
+      return served(command, at + (followed(at) ? 2 : 1), trtllm_job, true);
+    if (const std::size_t at = index_of(command, {"sglang"}); followed(at))
+      return served(command, at + 2, sglang_job, false);
+    if (const std::size_t at = index_of(command, {"sglang.launch_server"}); there(at))
+      return served(command, at + 1, sglang_job, false);
     const std::size_t titan_at = index_of(command, {"torchtitan.train", "train.py"});
-    const ParsedFlags flags = parse_flags(command, std::min(titan_at, command.words.size()), kSwitches);
+    const ParsedFlags flags = parse_flags(command, std::min(titan_at + 1, command.size()));
     if (there(titan_at) && std::ranges::any_of(flags.settings, [](const RunSetting& s) {
           return s.name == "job.config-file" || s.name.find('.') != std::string::npos;
         })) {
       std::vector<RunSetting> all;
       for (const RunSetting& s : flags.settings)
-        if (s.name == "job.config-file") all = parse_run_toml(beside(s.value), s.value);
+        if (s.name == "job.config-file" && s.unknown.empty()) all = parse_run_toml(beside(s.value), s.value);
       all.insert(all.end(), flags.settings.begin(), flags.settings.end());
       ForeignSettings settings(std::move(all));
-      return finish(torchtitan_job(settings, launched_gpus(command, titan_at), libraries_, options_), settings);
+      settings.find({"job.config-file"}, "a file of options, read");
+      regard(flags, 0, settings);
+      const int gpus = gpus_launched(command, titan_at, script, settings);
+      return finish(torchtitan_job(settings, gpus, libraries_, options_), settings);
     }
-    const std::size_t script = index_of(
+    const std::size_t script_at = index_of(
         command, {"pretrain_gpt.py", "pretrain_mamba.py", "pretrain_t5.py", "pretrain_bert.py", "train_gpt.py"});
-    if (const ParsedFlags plain = parse_flags(command, there(script) ? script + 1 : 0, kSwitches);
-        there(script) || has_name(plain.settings, "num-layers")) {
-      ForeignSettings settings(plain.settings);
-      return finish(
-          megatron_job(settings,
-                       there(script) ? launched_gpus(command, script) : launched_gpus(command, command.words.size()),
-                       libraries_, options_, "Megatron-LM"),
-          settings);
-    }
-    throw InputError(Diagnostic{
-        .file = file_,
-        .line = 1,
-        .column = 1,
-        .found = command.words.empty() ? "nothing" : quoted(command.words.front()) + " and what follows",
-        .expected =
-            "a command of Megatron-LM (pretrain_gpt.py), torchtitan, vllm serve, sglang.launch_server or "
-            "trtllm-serve; YAML of NeMo, Megatron-Bridge or TensorRT-LLM, TOML of torchtitan, JSON of DeepSpeed"});
+    // Of another program's arguments all are Megatron's from the first flag that only it has.
+    const ParsedFlags plain = parse_flags(command, there(script_at) ? script_at + 1 : 0);
+    ForeignSettings settings(plain.settings);
+    if (there(script_at)) regard(plain, 0, settings);
+    const int gpus = gpus_launched(command, there(script_at) ? script_at : command.size(), script, settings);
+    return finish(megatron_job(settings, gpus, libraries_, options_, "Megatron-LM"), settings);
+  }
+
+  /// What stands among the flags and is none: flags may hide in it, or it has no place. @param expected so many words.
+  static void regard(const ParsedFlags& flags, std::size_t expected, ForeignSettings& settings) {
+    for (const UnknownVariable& variable : flags.strangers) settings.fault(variable);
+    for (std::size_t i = expected; i < flags.arguments.size(); ++i)
+      settings.note("belongs to no flag, not used: " + flags.arguments[i].value);
+  }
+
+  int gpus_launched(const RunCommand& command, std::size_t program, const ShellScript& script,
+                    ForeignSettings& settings) const {
+    if (options_.gpus > 0) return 0;
+    LaunchedGpus launched = launched_gpus(command, program, script.batch);
+    if (!launched.note.empty()) settings.note(launched.note);
+    if (launched.fault) throw InputError(std::move(*launched.fault));
+    return launched.gpus;
   }
 
   template <class Job>
-  ImportedRun served(const RunCommand& command, std::size_t first, Job job) {
-    ParsedFlags flags = parse_flags(command, first, kSwitches);
-    std::vector<RunSetting> all = std::move(flags.settings);
-    for (const RunSetting& setting : std::vector<RunSetting>(all)) {
-      if (setting.name != "extra-llm-api-options") continue;
+  /// @param file_wins over flags (TensorRT-LLM), or flags over the file that they name.
+  ImportedRun served(const RunCommand& command, std::size_t first, Job job, bool file_wins) {
+    const ParsedFlags flags = parse_flags(command, first);
+    std::vector<RunSetting> all = flags.settings;
+    for (const RunSetting& setting : flags.settings) {
+      if ((setting.name != "extra-llm-api-options" && setting.name != "config") || !setting.unknown.empty()) continue;
       const std::vector<RunSetting> more = parse_run_yaml(beside(setting.value), setting.value);
-      all.insert(all.end(), more.begin(), more.end());
+      all.insert(file_wins ? all.end() : all.begin(), more.begin(), more.end());
     }
     ForeignSettings settings(std::move(all));
-    return finish(job(settings, flags.arguments.empty() ? "" : flags.arguments.front(), libraries_, options_),
-                  settings);
+    settings.find({"extra-llm-api-options", "config"}, "a file of options, read");
+    regard(flags, 1, settings);
+    const std::string named = flags.arguments.empty() ? "" : flags.arguments.front().value;
+    if (!named.empty() && !flags.arguments.front().unknown.empty() && options_.model.empty())
+      settings.fault(flags.arguments.front().unknown.front(), "model");
+    return finish(job(settings, named, libraries_, options_), settings);
   }
 
   /// A file that the command names, relative to where the command's own file is.
@@ -223,6 +201,7 @@ class RunImport {
                             nodes > 1 ? "rail-ft2" : "single-switch");
     out.text += job.body + job.run;
     out.notes = notes;
+    out.origins = settings.origins();
     for (const std::string& unknown : settings.unknown()) out.notes.push_back("not known, not used: " + unknown);
     return out;
   }

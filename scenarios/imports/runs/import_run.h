@@ -1,8 +1,10 @@
 // A launch command or settings file of another framework, as a scenario.
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "scenarios/imports/runs/foreign_settings.h"
 #include "scenarios/read/libraries.h"
 
 namespace flopcast {
@@ -19,6 +21,7 @@ struct ImportedRun {
   std::string framework;           ///< "Megatron-LM", "vLLM", ...
   std::string text;                ///< the scenario, with what each setting became at its head
   std::vector<std::string> notes;  ///< assumptions, settings that nobody knows: for the user's eyes
+  std::vector<std::pair<std::string, RunSetting>> origins;  ///< fields, and the settings they come from
 };
 
 /// @param text of a file, or a command. @param file its name, for diagnostics.

@@ -6,236 +6,35 @@
 #include <fmt/format.h>
 
 #include "scenarios/imports/runs/training_text.h"
+#include "scenarios/imports/runs/without_effect.h"
 
 namespace flopcast {
 namespace {
 
-constexpr std::string_view kMegatronWithout[] = {"lr",
-                                                 "min-lr",
-                                                 "max-lr",
-                                                 "lr-decay-style",
-                                                 "lr-decay-iters",
-                                                 "lr-decay-samples",
-                                                 "lr-warmup-iters",
-                                                 "lr-warmup-fraction",
-                                                 "lr-warmup-samples",
-                                                 "lr-wsd-decay-style",
-                                                 "lr-wsd-decay-iters",
-                                                 "weight-decay",
-                                                 "start-weight-decay",
-                                                 "end-weight-decay",
-                                                 "weight-decay-incr-style",
-                                                 "adam-beta1",
-                                                 "adam-beta2",
-                                                 "adam-eps",
-                                                 "sgd-momentum",
-                                                 "clip-grad",
-                                                 "init-method-std",
-                                                 "init-method-xavier-uniform",
-                                                 "seed",
-                                                 "data-parallel-random-init",
-                                                 "loss-scale",
-                                                 "initial-loss-scale",
-                                                 "min-loss-scale",
-                                                 "data-path",
-                                                 "train-data-path",
-                                                 "valid-data-path",
-                                                 "test-data-path",
-                                                 "data-cache-path",
-                                                 "data-args-path",
-                                                 "split",
-                                                 "tokenizer-type",
-                                                 "tokenizer-model",
-                                                 "vocab-file",
-                                                 "merge-file",
-                                                 "mock-data",
-                                                 "num-workers",
-                                                 "num-dataset-builder-threads",
-                                                 "no-mmap-bin-files",
-                                                 "dataloader-type",
-                                                 "reset-position-ids",
-                                                 "reset-attention-mask",
-                                                 "eod-mask-loss",
-                                                 "no-create-attention-mask-in-dataloader",
-                                                 "save",
-                                                 "load",
-                                                 "save-interval",
-                                                 "no-save-optim",
-                                                 "no-save-rng",
-                                                 "no-load-optim",
-                                                 "no-load-rng",
-                                                 "finetune",
-                                                 "ckpt-format",
-                                                 "ckpt-fully-parallel-save",
-                                                 "ckpt-fully-parallel-load",
-                                                 "async-save",
-                                                 "dist-ckpt-format",
-                                                 "use-dist-ckpt",
-                                                 "auto-detect-ckpt-format",
-                                                 "exit-on-missing-checkpoint",
-                                                 "use-checkpoint-args",
-                                                 "eval-interval",
-                                                 "eval-iters",
-                                                 "log-interval",
-                                                 "log-throughput",
-                                                 "log-params-norm",
-                                                 "log-num-zeros-in-grad",
-                                                 "log-timers-to-tensorboard",
-                                                 "log-memory-to-tensorboard",
-                                                 "log-validation-ppl-to-tensorboard",
-                                                 "log-progress",
-                                                 "timing-log-level",
-                                                 "timing-log-option",
-                                                 "tensorboard-dir",
-                                                 "tensorboard-log-interval",
-                                                 "tensorboard-queue-size",
-                                                 "wandb-*",
-                                                 "exit-interval",
-                                                 "exit-duration-in-mins",
-                                                 "exit-signal-handler",
-                                                 "distributed-backend",
-                                                 "distributed-timeout-minutes",
-                                                 "norm-epsilon",
-                                                 "layernorm-epsilon",
-                                                 "position-embedding-type",
-                                                 "rotary-base",
-                                                 "rotary-percent",
-                                                 "rotary-scaling-factor",
-                                                 "use-rotary-position-embeddings",
-                                                 "use-rope-scaling",
-                                                 "rope-scaling-factor",
-                                                 "no-rope-fusion",
-                                                 "no-position-embedding",
-                                                 "rotary-seq-len-interpolation-factor",
-                                                 "original-max-position-embeddings",
-                                                 "mscale",
-                                                 "mscale-all-dim",
-                                                 "beta-fast",
-                                                 "beta-slow",
-                                                 "attention-softmax-in-fp32",
-                                                 "no-masked-softmax-fusion",
-                                                 "no-bias-gelu-fusion",
-                                                 "no-bias-swiglu-fusion",
-                                                 "no-bias-dropout-fusion",
-                                                 "apply-layernorm-1p",
-                                                 "apply-residual-connection-post-layernorm",
-                                                 "attention-softmax-fusion",
-                                                 "no-gradient-accumulation-fusion",
-                                                 "use-mcore-models",
-                                                 "use-legacy-models",
-                                                 "check-for-nan-in-loss-and-grad",
-                                                 "no-check-for-nan-in-loss-and-grad",
-                                                 "manual-gc",
-                                                 "manual-gc-interval",
-                                                 "manual-gc-eval",
-                                                 "profile",
-                                                 "profile-step-start",
-                                                 "profile-step-end",
-                                                 "profile-ranks",
-                                                 "use-pytorch-profiler",
-                                                 "record-memory-history",
-                                                 "no-barrier-with-level-1-timing",
-                                                 "rampup-batch-size",
-                                                 "adlr-autoresume",
-                                                 "moe-router-load-balancing-type",
-                                                 "moe-aux-loss-coeff",
-                                                 "moe-z-loss-coeff",
-                                                 "moe-router-dtype",
-                                                 "moe-router-score-function",
-                                                 "moe-router-pre-softmax",
-                                                 "moe-router-bias-update-rate",
-                                                 "moe-router-enable-expert-bias",
-                                                 "moe-router-topk-scaling-factor",
-                                                 "moe-router-num-groups",
-                                                 "moe-router-group-topk",
-                                                 "moe-grouped-gemm",
-                                                 "moe-permute-fusion",
-                                                 "moe-per-layer-logging",
-                                                 "moe-use-legacy-grouped-gemm",
-                                                 "moe-router-fusion",
-                                                 "mtp-loss-scaling-factor",
-                                                 "normalization",
-                                                 "qk-layernorm",
-                                                 "enable-experimental",
-                                                 "use-cpu-initialization",
-                                                 "make-vocab-size-divisible-by",
-                                                 "ddp-bucket-size",
-                                                 "ddp-num-buckets",
-                                                 "ddp-average-in-collective",
-                                                 "overlap-p2p-communication",
-                                                 "no-overlap-p2p-communication",
-                                                 "defer-embedding-wgrad-compute",
-                                                 "deterministic-mode",
-                                                 "cross-entropy-fusion-impl",
-                                                 "te-rng-tracker",
-                                                 "tp-comm-overlap-cfg",
-                                                 "fp8-margin",
-                                                 "fp8-interval",
-                                                 "fp8-amax-history-len",
-                                                 "fp8-amax-compute-algo",
-                                                 "local-rank",
-                                                 "empty-unused-memory-level",
-                                                 "nccl-communicator-config-path",
-                                                 "use-tp-pp-dp-mapping",
-                                                 "optimizer",
-                                                 "align-grad-reduce",
-                                                 "high-priority-stream-groups",
-                                                 "rerun-mode",
-                                                 "no-load-strict",
-                                                 "override-opt-param-scheduler",
-                                                 "name",
-                                                 "run.*",
-                                                 "exp-manager.*",
-                                                 "restore-from-path",
-                                                 "logger.*",
-                                                 "checkpoint.*",
-                                                 "scheduler.*",
-                                                 "rng.*",
-                                                 "profiling.*",
-                                                 "rerun-state-machine.*",
-                                                 "enable-checkpointing",
-                                                 "use-distributed-sampler",
-                                                 "accumulate-grad-batches",
-                                                 "gradient-clip-val",
-                                                 "benchmark",
-                                                 "enable-model-summary",
-                                                 "max-epochs",
-                                                 "max-time",
-                                                 "log-every-n-steps",
-                                                 "val-check-interval",
-                                                 "limit-val-batches",
-                                                 "limit-test-batches",
-                                                 "accelerator",
-                                                 "logger",
-                                                 "explicit-log-dir",
-                                                 "data-impl",
-                                                 "splits-string",
-                                                 "index-mapping-dir",
-                                                 "tokenizer.*",
-                                                 "optim.*",
-                                                 "data.*",
-                                                 "nsys-profile.*",
-                                                 "target",
-                                                 "-target-",
-                                                 "nccl-ub",
-                                                 "use-sharp",
-                                                 "data-sharding",
-                                                 "pin-memory",
-                                                 "persistent-workers",
-                                                 "random-seed",
-                                                 "skip-getting-attention-mask-from-dataset",
-                                                 "barrier-with-l1-time",
-                                                 "grad-reduce-in-fp32-note"};
+/// Activation functions of NeMo that multiply two projections: geglu, fast-swiglu, reglu.
+bool is_gated(ForeignSettings& s) { return s.text({"activation"}, "model", "").find("glu") != std::string::npos; }
 
-RunShape megatron_shape(ForeignSettings& s) {
+RunShape megatron_shape(ForeignSettings& s, const std::string& framework) {
   RunShape shape;
   shape.layers = s.number({"num-layers"}, "model", 0);
   shape.hidden = s.number({"hidden-size"}, "model", 0);
   shape.heads = s.number({"num-attention-heads"}, "model", 0);
-  shape.gated = s.flag({"swiglu", "gated-linear-unit"}, "model", false) || s.find({"activation"}) != nullptr;
-  shape.ffn_width = s.number({"ffn-hidden-size"}, "model", 4 * shape.hidden);
-  const bool groups = s.flag({"group-query-attention"}, "model", s.find({"num-query-groups"}) != nullptr);
-  shape.kv_heads = groups ? s.number({"num-query-groups"}, "model", shape.heads) : shape.heads;
+  const bool swiglu = s.flag({"swiglu"}, "model", false);
+  // Each is asked for, so that each is named.
+  const bool geglu = s.flag({"quick-geglu"}, "model", false), unit = s.flag({"gated-linear-unit"}, "model", false),
+             named = is_gated(s);
+  shape.gated = swiglu || geglu || unit || named;
+  for (const char* other : {"squared-relu", "openai-gelu"}) s.flag({other}, "model", false);
+  // Megatron-LM takes two thirds of four times the hidden size then, a multiple of 64 (training/arguments.py).
+  constexpr int kPiece = 64;
+  const int usual = swiglu && framework == "Megatron-LM" ? shape.hidden * 8 / 3 / kPiece * kPiece : 4 * shape.hidden;
+  shape.ffn_width = s.number({"ffn-hidden-size"}, "model", usual);
+  const bool groups =
+      s.flag({"group-query-attention"}, "model", framework != "Megatron-LM" && s.find({"num-query-groups"}) != nullptr);
+  if (!groups && s.number({"num-query-groups"}, "model", 0) > 0)
+    s.note("--num-query-groups has no effect without --group-query-attention");
+  shape.kv_heads =
+      groups ? s.number({"num-query-groups"}, "model", framework == "Megatron-LM" ? 1 : shape.heads) : shape.heads;
   shape.head_dim = s.number({"kv-channels"}, "model", shape.heads > 0 ? shape.hidden / shape.heads : 0);
   shape.vocabulary = s.number({"vocab-size", "padded-vocab-size"}, "model", 0);
   shape.positions = s.number({"max-position-embeddings"}, "model", 0);
@@ -249,6 +48,10 @@ RunShape megatron_shape(ForeignSettings& s) {
     shape.experts_per_token = s.number({"moe-router-topk"}, "model", 2);
     shape.expert_width = s.number({"moe-ffn-hidden-size"}, "model", shape.ffn_width);
     shape.shared_width = s.number({"moe-shared-expert-intermediate-size"}, "model", 0);
+    // Without --moe-router-group-topk a token may go to any expert, whatever the groups.
+    const int groups_stated = s.degree({"moe-router-num-groups"}, "model.moe.groups", 1);
+    const int chosen = s.number({"moe-router-group-topk"}, "model.moe.groups_per_token", 0);
+    if (chosen > 0 && chosen < groups_stated) shape.groups = groups_stated, shape.groups_per_token = chosen;
     const std::string every = s.text({"moe-layer-freq"}, "model", "1");
     const std::size_t star = every.find("[0]*");
     if (star != std::string::npos) shape.dense_layers = std::atoi(every.c_str() + star + 4);
@@ -269,19 +72,58 @@ RunShape megatron_shape(ForeignSettings& s) {
   return shape;
 }
 
-std::string megatron_precision(ForeignSettings& s) {
+/// "bf16-mixed", "32-true", 16: NeMo's trainer; "bf16_with_mxfp8_mixed": Megatron-Bridge.
+enum class RunFormat : std::uint8_t { unsaid, fp32, half };
+
+RunFormat format_of(ForeignSettings& s) {
+  const RunSetting* stated = s.find({"precision", "mixed-precision"}, "precision");
+  if (!stated || !stated->unknown.empty()) return RunFormat::unsaid;
+  const std::string word = run_setting_name(stated->value);
+  if (word.starts_with("bf16")) return RunFormat::half;
+  if (word.starts_with("16") || word.starts_with("fp16")) {
+    s.note("FP16 is replayed as BF16: matrix units are as fast in both");
+    return RunFormat::half;
+  }
+  if (word.starts_with("32") || word.starts_with("fp32")) return RunFormat::fp32;
+  s.fault(stated, quoted(stated->value), "32, 16 or bf16");
+  return RunFormat::unsaid;
+}
+
+/// The recipe of FP8 that Megatron-Bridge has in the name of a precision; "": none.
+std::string recipe_in(const std::string& precision) {
+  const auto has = [&](const char* part) { return precision.find(part) != std::string::npos; };
+  if (has("mxfp8")) return "mxfp8";
+  if (!has("fp8")) return "";
+  return has("delayed") ? "delayed" : has("subchannel") || has("blockwise") ? "blockwise" : "tensorwise";
+}
+
+std::string megatron_precision(ForeignSettings& s, const std::string& framework) {
   std::string out;
-  if (const RunSetting* fp8 = s.find({"fp8-format", "fp8"}, "precision.linear");
-      fp8 && fp8->value != "None" && fp8->value != "null") {
-    const std::string recipe = s.text({"fp8-recipe"}, "precision.scaling", "delayed");
+  const RunFormat stated = format_of(s);
+  // Both are asked for, so that both are named.
+  const bool bf16 = s.flag({"bf16"}, "precision", false), fp16 = s.flag({"fp16"}, "precision", false);
+  const RunSetting* fp8 = s.find({"fp8-format", "fp8", "fp8-hybrid", "fp8-e4m3"}, "precision.linear");
+  const std::string word = fp8 ? run_setting_name(fp8->value) : "none",
+                    named = recipe_in(s.text({"mixed-precision", "precision"}, "precision", ""));
+  if ((word != "none" && word != "false") || !named.empty()) {
+    const std::string recipe = s.text({"fp8-recipe"}, "precision.scaling", named.empty() ? "delayed" : named);
     out += " linear: \"fp8\" scaling: ";
     out += recipe == "blockwise" ? "\"blocks\"" : recipe == "mxfp8" ? "\"mx\"" : "\"per_tensor\"";
     if (recipe == "tensorwise") out += " current_scales: true";
-  } else if (s.flag({"fp16"}, "precision (as bf16: the units are as fast)", false)) {
+    if (recipe != "blockwise" && recipe != "mxfp8" && recipe != "tensorwise" && recipe != "delayed")
+      s.fault(s.find({"fp8-recipe"}), quoted(recipe), "delayed, tensorwise, blockwise or mxfp8");
+  } else if (bf16 || stated == RunFormat::half) {
+    // as it is by default
+  } else if (fp16) {
     s.note("FP16 is replayed as BF16: matrix units are as fast in both");
+  } else if (stated == RunFormat::fp32 || framework == "Megatron-LM") {
+    if (stated == RunFormat::unsaid) s.note("neither --bf16 nor --fp16: Megatron-LM computes in FP32");
+    out = " linear: \"fp32\" parameters: \"fp32\"";
+    s.find({"accumulate-allreduce-grads-in-fp32", "grad-reduce-in-fp32", "grad-reduce-in-bf16"}, "precision.gradients");
+    return out;
+  } else {
+    s.note("no precision is stated: BF16 is taken");
   }
-  s.flag({"bf16"}, "precision", true);
-  s.text({"precision"}, "precision", "bf16");
   // BF16 parameters have FP32 gradients unless told otherwise (Megatron-LM, training/arguments.py).
   const bool in_fp32 =
       s.flag({"accumulate-allreduce-grads-in-fp32", "grad-reduce-in-fp32"}, "precision.gradients", true);
@@ -299,14 +141,33 @@ std::string megatron_recompute(ForeignSettings& s) {
   if (what == "full")
     return how == "block" && layers > 0 ? fmt::format(" full_layer: true full_layers: {}", layers)
                                         : " full_layer: true";
-  if (what != "selective") return "";
-  const std::string modules = s.text({"recompute-modules"}, "recompute", "core_attn");
-  std::string out;
-  for (const auto& [module, field] :
-       {std::pair("core_attn", " attention_core: true"), std::pair("mla_up_proj", " attention_up_projections: true"),
-        std::pair("moe_act", " activation_function: true"), std::pair("layernorm", " norms: true"),
-        std::pair("mlp", " mlp: true")})
-    if (modules.find(module) != std::string::npos) out += field;
+  if (what != "selective") {
+    if (what != "none" && what != "null" && !what.empty())
+      s.fault(s.find({"recompute-granularity", "activations-checkpoint-granularity"}), quoted(what),
+              "full or selective");
+    if (s.find({"recompute-modules"}, "nothing: not selective"))
+      s.note("--recompute-modules has no effect without --recompute-granularity selective");
+    return "";
+  }
+  const RunSetting* stated = s.find({"recompute-modules"}, "recompute");
+  std::string modules = s.text({"recompute-modules"}, "recompute", "core_attn"), out;
+  constexpr std::pair<std::string_view, const char*> kModules[] = {{"core_attn", " attention_core: true"},
+                                                                   {"mla_up_proj", " attention_up_projections: true"},
+                                                                   {"moe_act", " activation_function: true"},
+                                                                   {"layernorm", " norms: true"},
+                                                                   {"mlp", " mlp: true"}};
+  std::ranges::replace_if(
+      modules, [](char c) { return c == ',' || c == '[' || c == ']' || c == '"' || c == '\''; }, ' ');
+  for (std::size_t at = 0; (at = modules.find_first_not_of(' ', at)) != std::string::npos;) {
+    const std::string module = modules.substr(at, modules.find(' ', at) - at);
+    at += module.size();
+    const auto* known = std::ranges::find(kModules, module, &std::pair<std::string_view, const char*>::first);
+    if (known == std::end(kModules))
+      s.fault(stated, quoted(module),
+              "core_attn, mla_up_proj, moe_act, layernorm or mlp: others are not recomputed here");
+    else if (out.find(known->second) == std::string::npos)
+      out += known->second;
+  }
   return out;
 }
 
@@ -315,7 +176,7 @@ std::string megatron_recompute(ForeignSettings& s) {
 RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options,
                     const std::string& framework) {
   RunJob job{.framework = framework};
-  const RunShape shape = megatron_shape(s);
+  const RunShape shape = megatron_shape(s, framework);
   if (!options.model.empty())
     job.model = library_model(options.model, libraries, s, nullptr);
   else if (shape.stated())
@@ -382,16 +243,23 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
       s.note("set plan.shared_expert_overlap: true where shared experts overlap");
     if (const double capacity = s.real({"moe-expert-capacity-factor"}, "expert_load.capacity_factor", 0); capacity > 0)
       t.further += fmt::format("  expert_load {{ capacity_factor: {} }}\n", capacity);
+    if (!s.flag({"moe-grouped-gemm", "moe-use-legacy-grouped-gemm"}, "grouped_experts", framework != "Megatron-LM"))
+      t.further += "  grouped_experts: false\n";
     s.flag({"moe-pad-expert-input-to-capacity"}, "expert_load.capacity_factor", false);
   }
-  t.precision = megatron_precision(s);
+  t.precision = megatron_precision(s, framework);
   t.recompute = megatron_recompute(s);
   const bool dropout = s.real({"hidden-dropout"}, "dropout", framework == "Megatron-LM" ? 0.1 : 0) > 0 ||
                        s.real({"attention-dropout"}, "dropout", framework == "Megatron-LM" ? 0.1 : 0) > 0;
   if (dropout) t.further += "  dropout: true\n";
+  // Rollouts are made on the same GPUs: their cache stays (megatron/training/arguments.py).
+  if (s.flag({"perform-rl-step"}, "held_beside", false))
+    t.further += fmt::format("  held_beside: \"{:g} GiB\"\n",
+                             s.real({"inference-dynamic-batching-buffer-size-gb"}, "held_beside", 40));
   const bool local = s.text({"transformer-impl"}, "attention_kernel", "transformer_engine") == "local" &&
                      !s.flag({"use-flash-attn"}, "attention_kernel", false);
-  if (s.text({"attention-backend"}, "attention_kernel", "auto") == "unfused" || local)
+  if (const std::string backend = s.text({"attention-backend"}, "attention_kernel", "auto");
+      backend == "unfused" || backend == "local" || local)
     t.further += "  attention_kernel: \"unfused\"\n";
   if (s.flag({"cross-entropy-loss-fusion"}, "fused_loss", false)) t.further += "  fused_loss: true\n";
   if (s.flag({"enable-cuda-graph", "external-cuda-graph"}, "cuda_graphs", false)) t.further += "  cuda_graphs: true\n";
@@ -409,7 +277,7 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
   if (t.sequences % (t.data * static_cast<long>(t.micro)) != 0)
     s.fault(s.find({"global-batch-size"}), fmt::format("{} sequences", t.sequences),
             fmt::format("a multiple of {} replicas x {}", t.data, t.micro));
-  s.without_effect(kMegatronWithout);
+  s.without_effect(megatron_without_effect());
   job.body = training_body(t);
   return job;
 }

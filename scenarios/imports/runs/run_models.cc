@@ -35,6 +35,15 @@ std::string plain_model(std::string_view name) {
   return plain;
 }
 
+/// Where there are experts: in which layers, shared ones beside them, and how far tokens may go.
+bool routed_alike(const RunShape& shape, const MoeConfig& moe) {
+  if (shape.experts == 0) return true;
+  const bool free = moe.groups <= 1 || moe.groups_per_token >= moe.groups;
+  return moe.every == 1 && moe.layers < 0 && shape.dense_layers == moe.first_dense_layers &&
+         shape.shared_width == moe.width_of_shared() && shape.groups == (free ? 1 : moe.groups) &&
+         shape.groups_per_token == (free ? 1 : moe.groups_per_token);
+}
+
 bool alike(const RunShape& shape, const ModelConfig& model) {
   const auto agrees = [](int stated, int has) { return stated == 0 || stated == has; };
   const AttentionConfig& a = model.attention;
@@ -47,8 +56,11 @@ bool alike(const RunShape& shape, const ModelConfig& model) {
          (latent || agrees(shape.head_dim, a.head_dim)) && shape.experts == model.moe.experts &&
          agrees(shape.experts_per_token, model.moe.experts_per_token) &&
          agrees(shape.expert_width, model.moe.expert_width) && shape.gated == model.gated_ffn &&
-         (shape.experts > 0 || agrees(shape.ffn_width, model.ffn_width)) &&
-         agrees(shape.dense_layers, model.moe.first_dense_layers);
+         (shape.experts > 0 || agrees(shape.ffn_width, model.ffn_width)) && routed_alike(shape, model.moe) &&
+         shape.tied == model.tied_embeddings && (shape.mtp == 0 || shape.mtp == model.mtp_depth) &&
+         (!latent || (shape.q_rank == a.q_lora_rank && shape.kv_rank == a.kv_lora_rank && shape.nope == a.qk_nope_dim &&
+                      shape.rope == a.qk_rope_dim && shape.v_dim == a.v_dim)) &&
+         model.state_layers.layers == 0 && a.window.layers == 0;
 }
 
 std::string override_text(const RunShape& s) {
@@ -69,8 +81,10 @@ std::string override_text(const RunShape& s) {
   }
   if (s.experts > 0) {
     const int width = s.expert_width > 0 ? s.expert_width : s.ffn_width;
-    out += fmt::format("  moe {{ experts: {} experts_per_token: {} expert_width: {} first_dense_layers: {}", s.experts,
-                       std::max(1, s.experts_per_token), width, s.dense_layers);
+    out += fmt::format(
+        "  moe {{ experts: {} experts_per_token: {} expert_width: {} first_dense_layers: {} "
+        "groups: {} groups_per_token: {}",
+        s.experts, std::max(1, s.experts_per_token), width, s.dense_layers, s.groups, s.groups_per_token);
     out += s.shared_width > 0 ? fmt::format(" shared_experts: 1 shared_width: {} }}\n", s.shared_width)
                               : std::string(" shared_experts: 0 }\n");
   }

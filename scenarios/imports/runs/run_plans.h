@@ -13,6 +13,7 @@ namespace flopcast {
 struct RunShape {
   int layers = 0, hidden = 0, ffn_width = 0, heads = 0, kv_heads = 0, head_dim = 0, vocabulary = 0, positions = 0;
   int experts = 0, experts_per_token = 0, expert_width = 0, shared_width = 0, dense_layers = 0, mtp = 0;
+  int groups = 1, groups_per_token = 1;
   int q_rank = 0, kv_rank = 0, nope = 0, rope = 0, v_dim = 0;
   bool gated = true, tied = false, latent = false, qkv_bias = false;
   bool stated() const { return layers > 0 && hidden > 0 && heads > 0; }
@@ -40,7 +41,8 @@ RunJob torchtitan_job(ForeignSettings& settings, int gpus, const Libraries& libr
 RunJob deepspeed_job(ForeignSettings& settings, int gpus, const Libraries& libraries, const ImportRunOptions& options);
 RunJob vllm_job(ForeignSettings& settings, const std::string& model, const Libraries& libraries,
                 const ImportRunOptions& options);
-RunJob sglang_job(ForeignSettings& settings, const Libraries& libraries, const ImportRunOptions& options);
+RunJob sglang_job(ForeignSettings& settings, const std::string& model, const Libraries& libraries,
+                  const ImportRunOptions& options);
 RunJob trtllm_job(ForeignSettings& settings, const std::string& model, const Libraries& libraries,
                   const ImportRunOptions& options);
 

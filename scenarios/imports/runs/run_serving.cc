@@ -6,224 +6,10 @@
 #include <fmt/format.h>
 
 #include "scenarios/imports/runs/run_plans.h"
+#include "scenarios/imports/runs/without_effect.h"
 
 namespace flopcast {
 namespace {
-
-constexpr std::string_view kVllmWithout[] = {"host",
-                                             "port",
-                                             "api-key",
-                                             "served-model-name",
-                                             "trust-remote-code",
-                                             "tokenizer",
-                                             "tokenizer-mode",
-                                             "chat-template",
-                                             "chat-template-content-format",
-                                             "download-dir",
-                                             "load-format",
-                                             "revision",
-                                             "seed",
-                                             "uvicorn-log-level",
-                                             "log-level",
-                                             "disable-log-requests",
-                                             "no-enable-log-requests",
-                                             "enable-log-requests",
-                                             "disable-log-stats",
-                                             "max-log-len",
-                                             "ssl-keyfile",
-                                             "ssl-certfile",
-                                             "root-path",
-                                             "allowed-origins",
-                                             "enable-auto-tool-choice",
-                                             "tool-call-parser",
-                                             "reasoning-parser",
-                                             "enable-reasoning",
-                                             "response-role",
-                                             "distributed-executor-backend",
-                                             "ray-workers-use-nsight",
-                                             "nnodes",
-                                             "node-rank",
-                                             "master-addr",
-                                             "master-port",
-                                             "headless",
-                                             "api-server-count",
-                                             "data-parallel-address",
-                                             "data-parallel-rpc-port",
-                                             "data-parallel-start-rank",
-                                             "data-parallel-backend",
-                                             "data-parallel-hybrid-lb",
-                                             "data-parallel-external-lb",
-                                             "hf-overrides",
-                                             "hf-token",
-                                             "generation-config",
-                                             "override-generation-config",
-                                             "guided-decoding-backend",
-                                             "structured-outputs-config",
-                                             "logits-processors",
-                                             "disable-custom-all-reduce",
-                                             "swap-space",
-                                             "cpu-offload-gb",
-                                             "limit-mm-per-prompt",
-                                             "mm-processor-kwargs",
-                                             "mm-encoder-tp-mode",
-                                             "enable-lora",
-                                             "max-loras",
-                                             "max-lora-rank",
-                                             "lora-modules",
-                                             "model-impl",
-                                             "max-model-len",
-                                             "max-seq-len-to-capture",
-                                             "cuda-graph-sizes",
-                                             "compilation-config",
-                                             "O",
-                                             "o",
-                                             "max-num-partial-prefills",
-                                             "max-long-partial-prefills",
-                                             "long-prefill-token-threshold",
-                                             "scheduling-policy",
-                                             "profiler-config",
-                                             "otlp-traces-endpoint",
-                                             "collect-detailed-traces",
-                                             "kv-events-config",
-                                             "prefix-caching-hash-algo",
-                                             "enable-prompt-tokens-details",
-                                             "enable-sleep-mode",
-                                             "use-tqdm-on-load",
-                                             "skip-mm-profiling",
-                                             "language-model-only",
-                                             "num-gpu-blocks-override",
-                                             "attention-backend",
-                                             "moe-backend",
-                                             "shutdown-timeout"};
-
-constexpr std::string_view kSglangWithout[] = {"host",
-                                               "port",
-                                               "api-key",
-                                               "served-model-name",
-                                               "trust-remote-code",
-                                               "tokenizer-path",
-                                               "tokenizer-mode",
-                                               "chat-template",
-                                               "log-level",
-                                               "log-level-http",
-                                               "log-requests",
-                                               "log-requests-level",
-                                               "enable-metrics",
-                                               "enable-cache-report",
-                                               "download-dir",
-                                               "load-format",
-                                               "revision",
-                                               "random-seed",
-                                               "nnodes",
-                                               "node-rank",
-                                               "dist-init-addr",
-                                               "dist-timeout",
-                                               "watchdog-timeout",
-                                               "tool-call-parser",
-                                               "reasoning-parser",
-                                               "context-length",
-                                               "skip-server-warmup",
-                                               "warmups",
-                                               "stream-interval",
-                                               "base-gpu-id",
-                                               "gpu-id-step",
-                                               "schedule-policy",
-                                               "schedule-conservativeness",
-                                               "cuda-graph-max-bs",
-                                               "cuda-graph-bs",
-                                               "disable-cuda-graph-padding",
-                                               "attention-backend",
-                                               "prefill-attention-backend",
-                                               "decode-attention-backend",
-                                               "sampling-backend",
-                                               "grammar-backend",
-                                               "moe-runner-backend",
-                                               "flashinfer-mla-disable-ragged",
-                                               "fp8-gemm-backend",
-                                               "enable-torch-compile",
-                                               "torch-compile-max-bs",
-                                               "max-prefill-tokens",
-                                               "max-total-tokens",
-                                               "num-continuous-decode-steps",
-                                               "disable-custom-all-reduce",
-                                               "enable-mscclpp",
-                                               "enable-nccl-nvls",
-                                               "json-model-override-args",
-                                               "constrained-json-whitespace-pattern",
-                                               "file-storage-path",
-                                               "decode-log-interval",
-                                               "disable-shared-experts-fusion",
-                                               "moe-dense-tp-size",
-                                               "enable-dp-lm-head",
-                                               "deepep-config",
-                                               "eplb-algorithm",
-                                               "eplb-rebalance-num-iterations",
-                                               "init-expert-location",
-                                               "expert-distribution-recorder-mode",
-                                               "expert-distribution-recorder-buffer-size",
-                                               "disaggregation-ib-device",
-                                               "disaggregation-bootstrap-port",
-                                               "disaggregation-transfer-backend",
-                                               "enable-multimodal",
-                                               "mm-attention-backend",
-                                               "enable-flashinfer-allreduce-fusion",
-                                               "model-loader-extra-config",
-                                               "speculative-draft-model-path",
-                                               "speculative-eagle-topk",
-                                               "speculative-num-draft-tokens",
-                                               "speculative-accept-threshold-single",
-                                               "enable-p2p-check",
-                                               "show-time-cost",
-                                               "crash-dump-folder",
-                                               "router-*",
-                                               "disable-radix-cache-note"};
-
-constexpr std::string_view kTrtllmWithout[] = {"host",
-                                               "port",
-                                               "backend",
-                                               "log-level",
-                                               "tokenizer",
-                                               "trust-remote-code",
-                                               "max-seq-len",
-                                               "max-input-len",
-                                               "max-beam-width",
-                                               "metadata-server-config-file",
-                                               "server-role",
-                                               "num-postprocess-workers",
-                                               "reasoning-parser",
-                                               "tool-parser",
-                                               "fail-fast-on-attention-window-too-large",
-                                               "gpus-per-node",
-                                               "cluster-size",
-                                               "moe-cluster-parallel-size",
-                                               "print-iter-log",
-                                               "enable-iter-perf-stats",
-                                               "stream-interval",
-                                               "moe-config.backend",
-                                               "moe-config.*",
-                                               "cuda-graph-config.batch-sizes",
-                                               "attn-backend",
-                                               "sampler-type",
-                                               "build-config.*",
-                                               "kv-cache-config.host-cache-size",
-                                               "kv-cache-config.event-buffer-max-size",
-                                               "kv-cache-config.max-tokens",
-                                               "kv-cache-config.enable-partial-reuse",
-                                               "speculative-config.decoding-type",
-                                               "speculative-config.use-relaxed-acceptance-for-thinking",
-                                               "speculative-config.relaxed-topk",
-                                               "speculative-config.relaxed-delta",
-                                               "attention-dp-config.*",
-                                               "allreduce-strategy",
-                                               "perf-metrics-max-requests",
-                                               "return-perf-metrics",
-                                               "torch-compile-config.*",
-                                               "load-format",
-                                               "cache-transceiver-config.*",
-                                               "scheduler-config.context-chunking-policy",
-                                               "scheduler-config.dynamic-batch-config.*",
-                                               "enable-autotuner",
-                                               "garbage-collection-gen0-threshold"};
 
 /// Fields that a command states, in the notation of a scenario.
 class PoolText {
@@ -283,11 +69,81 @@ void weights_of(ForeignSettings& s, const RunSetting* flag, const std::string& m
   if (!method.empty()) s.fault(flag, quoted(flag ? flag->value : method), "fp8, awq, gptq, mxfp4 or modelopt");
 }
 
+/// Sixteen bits or FP8; a model says of other formats nothing.
+void cache_format(ForeignSettings& s, std::initializer_list<std::string_view> names, PoolText& pool) {
+  const std::string format = run_setting_name(s.text(names, "kv_cache", "auto"));
+  if (format.starts_with("fp8")) return pool.set("kv_cache", "fp8");
+  if (format != "auto" && format != "bfloat16" && format != "bf16" && format != "float16" && format != "fp16")
+    s.fault(s.find(names), quoted(format), "auto, bfloat16 or fp8: other caches are not replayed");
+}
+
+/// Of activations, and of weights that no quantization stores.
+void compute_format(ForeignSettings& s) {
+  if (const std::string type = s.text({"dtype"}, "weights", "auto");
+      type != "auto" && type != "bfloat16" && type != "float16" && type != "half")
+    s.fault(s.find({"dtype"}), quoted(type), "auto, bfloat16 or float16");
+}
+
+/// Tokens of a cache cannot be said but by the memory for it.
+void refuse_pool_size(ForeignSettings& s, std::initializer_list<std::string_view> names, const std::string& instead) {
+  s.refuse_unless(names, {"none"}, "a size of the cache of its own: memory says it here, " + instead);
+}
+
 /// A number within a JSON text that a flag has for its value.
 int number_in(const std::string& json, const std::string& key, int otherwise) {
   const std::size_t at = json.find('"' + key + '"');
   const std::size_t colon = at == std::string::npos ? at : json.find(':', at);
   return colon == std::string::npos ? otherwise : std::atoi(json.c_str() + colon + 1);
+}
+
+/// What a JSON text says of a key, without quotes; "" where it says nothing.
+std::string text_in(const std::string& json, const std::string& key) {
+  const std::size_t at = json.find('"' + key + '"');
+  const std::size_t colon = at == std::string::npos ? at : json.find(':', at);
+  if (colon == std::string::npos) return "";
+  const std::size_t begin = json.find_first_not_of(" \"", colon + 1);
+  if (begin == std::string::npos) return "";
+  return run_setting_name(json.substr(begin, json.find_first_of(",}\"", begin) - begin));
+}
+
+/// vLLM: -O0, or a compilation configuration that captures no graphs (vllm/config/compilation.py: levels below
+/// piecewise compilation have none).
+bool without_graphs(ForeignSettings& s) {
+  const auto none = [&](const std::string& mode, const std::string& level, const std::string& use) {
+    if (mode == "piecewise") s.note("piecewise CUDA graphs are replayed as graphs of whole iterations");
+    return mode == "none" || (mode.empty() && (level == "0" || level == "1" || level == "2" || level == "none")) ||
+           use == "false";
+  };
+  bool off = false;
+  for (const std::string_view name :
+       {"compilation-config", "cc", "compilation-config.cudagraph-mode", "cc.cudagraph-mode"}) {
+    const RunSetting* setting = s.find({name}, "cuda_graphs");
+    if (!setting || !setting->unknown.empty()) continue;
+    const std::string& value = setting->value;
+    if (name.ends_with("mode"))
+      off |= none(run_setting_name(value), "3", "");
+    else if (value.find('{') == std::string::npos)
+      off |= none("", run_setting_name(value), "");
+    else
+      off |= none(text_in(value, "cudagraph_mode"),
+                  text_in(value, value.find("\"level\"") != std::string::npos ? "level" : "mode"),
+                  text_in(value, "use_cudagraph"));
+  }
+  for (const std::string_view name : {"o0", "o1", "o2", "o3"})
+    if (s.find({name}, "cuda_graphs")) off |= name == "o0";
+  return off || s.text({"o", "optimization-level"}, "cuda_graphs", "2") == "0";
+}
+
+/// Batches that SGLang captures up to the largest (cuda_graph_runner.py): 1, 2, 4, 8, 12, from 16 on each eighth.
+std::string sglang_graphs(int largest) {
+  std::string out;
+  for (const int size : {1, 2, 4, 8, 12})
+    if (size < largest) out += fmt::format("{} ", size);
+  if (const int last = largest / 8 * 8; last > 16 && last < largest)
+    out += fmt::format("16..{}/8 ", last);
+  else if (last > 16)
+    return out + fmt::format("16..{}/8", last);
+  return out + fmt::format("{}", largest);
 }
 
 std::string speculation_text(int depth) {
@@ -332,15 +188,18 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   if (s.flag({"no-enable-chunked-prefill"}, "chunked_prefill", false) ||
       !s.flag({"enable-chunked-prefill"}, "chunked_prefill", true))
     pool.set("chunked_prefill", false);
-  if (const std::string cache = s.text({"kv-cache-dtype"}, "kv_cache", "auto"); cache.starts_with("fp8"))
-    pool.set("kv_cache", "fp8");
-  if (const std::string type = s.text({"dtype"}, "weights", "auto");
-      type != "auto" && type != "bfloat16" && type != "float16" && type != "half")
-    s.fault(s.find({"dtype"}), quoted(type), "auto, bfloat16 or float16");
+  cache_format(s, {"kv-cache-dtype"}, pool);
+  compute_format(s);
   weights_of(s, s.find({"quantization", "q"}, "weights, weight_format"), model, pool);
   if (s.flag({"async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", true);
   if (s.flag({"no-async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
-  if (s.flag({"enforce-eager"}, "cuda_graphs = false", false)) pool.set("cuda_graphs", false);
+  if (s.flag({"enforce-eager"}, "cuda_graphs = false", false) || without_graphs(s)) pool.set("cuda_graphs", false);
+  s.refuse_unless({"cpu-offload-gb"}, {"0"}, "weights on the host are not replayed");
+  refuse_pool_size(s, {"num-gpu-blocks-override"}, "--gpu-memory-utilization");
+  s.refuse_unless({"kv-offloading-size"}, {"0"}, "caches on the host: say them in the scenario");
+  s.refuse_unless({"hf-overrides"}, {"{}"}, "another model than its name says: give one of a model file (--model)");
+  if (s.find({"cuda-graph-sizes", "cudagraph-capture-sizes", "max-cudagraph-capture-size"}, "graph_sizes"))
+    s.note("sizes of CUDA graphs are the engine's own here: state graph_sizes where others matter");
   const bool no_prefix = s.flag({"no-enable-prefix-caching"}, "prefix_cache.on", false) ||
                          !s.flag({"enable-prefix-caching"}, "prefix_cache.on", true);
   int depth = 0;
@@ -356,15 +215,16 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   depth = s.number({"num-speculative-tokens"}, "speculation.depth", depth);
   if (s.find({"kv-transfer-config"}, "one of two pools"))
     s.note("--kv-transfer-config: prefill and decode apart are two commands; this is a pool of its own");
-  s.without_effect(kVllmWithout);
+  s.without_effect(vllm_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({tensor, pipeline, copies});
   job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "", speculation_text(depth), s);
   return job;
 }
 
-RunJob sglang_job(ForeignSettings& s, const Libraries& libraries, const ImportRunOptions& options) {
+RunJob sglang_job(ForeignSettings& s, const std::string& named, const Libraries& libraries,
+                  const ImportRunOptions& options) {
   RunJob job{.framework = "SGLang"};
-  const std::string model = s.text({"model-path", "model"}, "model");
+  const std::string model = s.text({"model-path", "model"}, "model", named);
   job.model =
       library_model(options.model.empty() ? model : options.model, libraries, s, s.find({"model-path", "model"}));
   PoolText pool;
@@ -403,12 +263,21 @@ RunJob sglang_job(ForeignSettings& s, const Libraries& libraries, const ImportRu
   }
   if (s.find({"mem-fraction-static"})) pool.set("memory_share", s.real({"mem-fraction-static"}, "memory_share", 0.9));
   if (s.find({"page-size"})) pool.set("page_tokens", s.number({"page-size"}, "page_tokens", 1));
-  if (s.text({"kv-cache-dtype"}, "kv_cache", "auto").starts_with("fp8")) pool.set("kv_cache", "fp8");
-  s.text({"dtype"}, "weights", "auto");
+  cache_format(s, {"kv-cache-dtype"}, pool);
+  compute_format(s);
   weights_of(s, s.find({"quantization"}, "weights, weight_format"), model, pool);
   if (s.flag({"enable-mixed-chunk"}, "batching", false)) pool.set("batching", "mixed");
   if (s.flag({"disable-overlap-schedule"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
   if (s.flag({"disable-cuda-graph"}, "cuda_graphs", false)) pool.set("cuda_graphs", false);
+  if (s.flag({"disable-cuda-graph-padding"}, "graph_padding", false)) pool.set("graph_padding", false);
+  if (const int most = s.number({"cuda-graph-max-bs"}, "graph_sizes", 0); most > 0)
+    pool.set("graph_sizes", sglang_graphs(most));
+  if (const RunSetting* sizes = s.find({"cuda-graph-bs"}, "graph_sizes"); sizes && sizes->unknown.empty())
+    pool.set("graph_sizes", sizes->value);
+  s.refuse_unless({"cpu-offload-gb"}, {"0"}, "weights on the host are not replayed");
+  refuse_pool_size(s, {"max-total-tokens"}, "--mem-fraction-static");
+  s.refuse_unless({"json-model-override-args"}, {"{}"},
+                  "another model than its name says: give one of a model file (--model)");
   const bool no_prefix = s.flag({"disable-radix-cache"}, "prefix_cache.on", false);
   const std::string algorithm = s.text({"speculative-algorithm", "speculative-algo"}, "speculation", "");
   const int depth = algorithm.empty() ? 0 : s.number({"speculative-num-steps"}, "speculation.depth", 1);
@@ -417,7 +286,7 @@ RunJob sglang_job(ForeignSettings& s, const Libraries& libraries, const ImportRu
     s.note("--disaggregation-mode: prefill and decode apart are two commands; this is a pool of its own");
   if (s.find({"num-reserved-decode-tokens"}))
     pool.set("reserved_tokens", s.number({"num-reserved-decode-tokens"}, "reserved_tokens", 512));
-  s.without_effect(kSglangWithout);
+  s.without_effect(sglang_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({all, pipeline, attention ? 1 : dp});
   job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "", speculation_text(depth), s);
   return job;
@@ -447,8 +316,7 @@ RunJob trtllm_job(ForeignSettings& s, const std::string& named, const Libraries&
   if (s.find(share)) pool.set("memory_share", s.real(share, "memory_share", 0.9));
   if (s.find({"kv-cache-config.tokens-per-block"}))
     pool.set("page_tokens", s.number({"kv-cache-config.tokens-per-block"}, "page_tokens", 32));
-  if (s.text({"kv-cache-config.dtype", "kv-cache-dtype"}, "kv_cache", "auto").starts_with("fp8"))
-    pool.set("kv_cache", "fp8");
+  cache_format(s, {"kv-cache-config.dtype", "kv-cache-dtype"}, pool);
   const bool prefix = s.flag({"kv-cache-config.enable-block-reuse"}, "prefix_cache.on", true);
   if (s.find({"enable-chunked-prefill"}))
     pool.set("chunked_prefill", s.flag({"enable-chunked-prefill"}, "chunked_prefill", true));
@@ -457,14 +325,20 @@ RunJob trtllm_job(ForeignSettings& s, const std::string& named, const Libraries&
   if (const std::string policy = s.text({"scheduler-config.capacity-scheduler-policy"}, "admission", "");
       !policy.empty())
     pool.set("admission", policy == "MAX_UTILIZATION" ? "prompt" : "whole");
-  s.find(
-      {"cuda-graph-config", "cuda-graph-config.enable-padding", "cuda-graph-config.max-batch-size", "use-cuda-graph"},
-      "cuda_graphs");
+  if (s.is_null("cuda-graph-config", "cuda_graphs = false") || !s.flag({"use-cuda-graph"}, "cuda_graphs", true))
+    pool.set("cuda_graphs", false);
+  else
+    s.find({"cuda-graph-config"}, "cuda_graphs");
+  if (s.find({"cuda-graph-config.enable-padding"}))
+    pool.set("graph_padding", s.flag({"cuda-graph-config.enable-padding"}, "graph_padding", false));
+  if (s.find({"cuda-graph-config.max-batch-size", "cuda-graph-config.batch-sizes"}, "graph_sizes"))
+    s.note("sizes of CUDA graphs are the engine's own here: state graph_sizes where others matter");
+  refuse_pool_size(s, {"kv-cache-config.max-tokens", "max-tokens-in-paged-kv-cache"}, "free_gpu_memory_fraction");
+  s.refuse_unless({"kv-cache-config.host-cache-size"}, {"0"}, "caches on the host: say them in the scenario");
   const int depth = s.number({"speculative-config.num-nextn-predict-layers", "speculative-config.max-draft-len"},
                              "speculation.depth", 0);
   weights_of(s, s.find({"quant-config.quant-algo"}, "weights, weight_format"), model, pool);
-  s.find({"extra-llm-api-options", "config"}, "a file of options, read");
-  s.without_effect(kTrtllmWithout);
+  s.without_effect(trtllm_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({all, pipeline});
   job.body = serving_body(pool, prefix ? "" : "  prefix_cache { on: false }\n", speculation_text(depth), s);
   return job;

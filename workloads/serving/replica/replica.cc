@@ -271,11 +271,11 @@ void Replica::start(Ticks now) {
     std::int64_t tokens = 0;
     for (const Batcher& group : groups_) tokens = std::max(tokens, group.prompts().tokens());
     state_.debt += nic_.delay(duration, tokens, true, requests);
-    show_first_tokens(now + duration + state_.debt);
+    show_first_tokens(later(later(now, duration), state_.debt));
     pacing_.begin_prompts(now, duration, decodes, std::exchange(state_.debt, 0));
   } else if (decodes) {
     state_.debt += nic_.delay(pacing_.iteration(), 0, false, requests);
-    show_first_tokens(now + pacing_.iteration() + state_.debt);
+    show_first_tokens(later(later(now, pacing_.iteration()), state_.debt));
     pacing_.begin_decoding(now, config_.jump ? pacing_.until_change() : 1, std::exchange(state_.debt, 0));
   } else {
     nic_.idle();

@@ -23,18 +23,25 @@ constexpr int kStages = 6;
 constexpr int kForwardStage = 1, kBackwardStage = 4;
 constexpr int kMicroBatches = 4;
 
-Schedule three_ranks(PassKind kind) {
-  Schedule schedule;
-  schedule.name = "one pass";
-  schedule.ranks = 3;
-  schedule.stages = kStages;
-  schedule.micro_batches = kMicroBatches;
-  schedule.stage_of = {{1, 4}, {0, 3}, {2, 5}};
-  schedule.direction_of.assign(kMicroBatches, 0);
-  schedule.order.resize(3);
-  schedule.overlaps = kind == PassKind::overlapped;
-  return schedule;
+const Schedule& three_ranks(PassKind kind) {
+  const auto made = [](bool overlaps) {
+    Schedule schedule;
+    schedule.name = "one pass";
+    schedule.ranks = 3;
+    schedule.stages = kStages;
+    schedule.micro_batches = kMicroBatches;
+    schedule.stage_of = {{1, 4}, {0, 3}, {2, 5}};
+    schedule.direction_of.assign(kMicroBatches, 0);
+    schedule.order.resize(3);
+    schedule.overlaps = overlaps;
+    return schedule;
+  };
+  static const Schedule kApart = made(false), kTogether = made(true);
+  return kind == PassKind::overlapped ? kTogether : kApart;
 }
+
+/// Enough for most passes of a few layers, so that their graphs grow in place.
+constexpr std::size_t kOperationsOfPass = 192;
 
 bool has_forward(PassKind kind) { return kind == PassKind::forward || kind == PassKind::overlapped; }
 bool has_backward(PassKind kind) {
@@ -93,7 +100,7 @@ TokenExchange::TokenExchange(const TrainingConfig& config, std::span<const doubl
   }
 }
 
-PassPrices::PassPrices(const TrainingConfig& config, std::span<const double> rank_loads, const KernelModel& kernels,
+PassPrices::PassPrices(const TrainingConfig& config, std::span<const double> rank_loads, KernelMemo& kernels,
                        const TokenExchange& tokens, const Topology& topology, const LinkCalibration& links)
     : config_(at_nominal_speed(config)),
       hottest_load_(highest(rank_loads)),
@@ -200,9 +207,14 @@ const PassProfile& PassProfiles::profile(PassKind kind, At at, const StageConten
 void PassProfiles::share_ports(const OperationGraph& built, std::size_t first, const RankProgram& program,
                                PassProfile& result) const {
   struct Load {
+    LinkId link;
     Seconds tokens, shards, all;
   };
-  std::map<LinkId, Load> loads;
+  std::vector<Load> loads;  // of a handful of links
+  const auto load_of = [&](LinkId link) -> Load& {
+    const auto known = std::find_if(loads.begin(), loads.end(), [&](const Load& load) { return load.link == link; });
+    return known != loads.end() ? *known : loads.emplace_back(Load{link, {}, {}, {}});
+  };
   const Network& network = topology_.network();
   for (std::size_t i = first; i < built.size(); ++i) {
     const LaneId lane = built.lane(OpId::at(i));
@@ -210,7 +222,7 @@ void PassProfiles::share_ports(const OperationGraph& built, std::size_t first, c
       for (const LinkId link : network.route(flow.route)) {
         if (!network.link(link).shared) continue;
         const Seconds time = flow.bytes / network.link(link).bandwidth;
-        Load& load = loads[link];
+        Load& load = load_of(link);
         load.all += time;
         if (lane == program.rank.communication) load.tokens += time;
         if (lane == program.rank.gradients || lane == program.rank.parameters) load.shards += time;
@@ -218,7 +230,7 @@ void PassProfiles::share_ports(const OperationGraph& built, std::size_t first, c
     }
   }
   Seconds slower;
-  for (const auto& [link, load] : loads) {
+  for (const Load& load : loads) {
     result.port = std::max(result.port, load.all);
     if (result.compute_end <= Seconds(0)) continue;
     slower = std::max(slower, load.tokens * std::min(1.0, load.shards / result.compute_end));
@@ -241,12 +253,13 @@ void PassProfiles::share_ports(const OperationGraph& built, std::size_t first, c
 }
 
 PassProfile PassProfiles::emitted(PassKind kind, At at, const StageContent& forward, const StageContent& backward) {
-  const Schedule schedule = three_ranks(kind);
+  const Schedule& schedule = three_ranks(kind);
   std::vector<StageContent> stages(kStages);
   stages[kForwardStage] = forward;
   stages[kBackwardStage] = backward;
 
-  GraphBuilder graph(training_op_names());
+  GraphBuilder graph;  // nobody reads the names of its operations
+  graph.reserve(kOperationsOfPass, 2 * kOperationsOfPass, 2 * kOperationsOfPass);
   ShardTraffic shards(config_, grid_, topology_, links_, graph, &shares_);
   PipelineMail mail(1, kStages, kMicroBatches);
   PassEmitter emitter(config_, schedule, stages, prices_.prices(), topology_, links_, graph, mail, shards, beside_);

@@ -65,7 +65,7 @@ class PassPrices {
  public:
   /// @param rank_loads relative expert load per expert-parallel rank, as expert_rank_loads().
   /// @param tokens of the same configuration, outlives the prices.
-  PassPrices(const TrainingConfig& config, std::span<const double> rank_loads, const KernelModel& kernels,
+  PassPrices(const TrainingConfig& config, std::span<const double> rank_loads, KernelMemo& kernels,
              const TokenExchange& tokens, const Topology& topology, const LinkCalibration& links);
   PassPrices(const PassPrices&) = delete;
 

@@ -62,6 +62,12 @@ PlanChoice choice_of(const TrainingConfig& config, std::span<const PrecisionPlan
 
 TrainingConfig with_choice(const TrainingConfig& base, const PlanChoice& c, std::span<const PrecisionPlan> precisions) {
   TrainingConfig config = base;
+  set_choice(config, base, c, precisions);
+  return config;
+}
+
+void set_choice(TrainingConfig& config, const TrainingConfig& base, const PlanChoice& c,
+                std::span<const PrecisionPlan> precisions) {
   ParallelPlan& plan = config.plan;
   plan.tensor = c.tensor;
   plan.context = c.context;
@@ -74,15 +80,22 @@ TrainingConfig with_choice(const TrainingConfig& base, const PlanChoice& c, std:
   plan.shard_group = c.shard_group;
   config.batch.micro_batch_sequences = c.micro_batch_sequences;
   if (c.schedule >= 0) {
-    config.schedule = std::string(schedules()[static_cast<std::size_t>(c.schedule)].name);
+    config.schedule = schedules()[static_cast<std::size_t>(c.schedule)].name;
     config.schedule_text.clear();
     config.schedule_file.clear();
+  } else {
+    config.schedule = base.schedule;
+    config.schedule_text = base.schedule_text;
+    config.schedule_file = base.schedule_file;
   }
   config.precision = precisions[static_cast<std::size_t>(c.precision)];
   config.recompute.full_layers = c.full_layers;
   if (c.split != PlanChoice::Split::stated) {
     plan.stage_layers.clear();
     plan.layer_split = kSplitNames[static_cast<int>(c.split)];
+  } else {
+    plan.stage_layers = base.plan.stage_layers;
+    plan.layer_split = base.plan.layer_split;
   }
   plan.context_exchange = c.context_exchange;
   plan.dispatcher = c.dispatcher;
@@ -97,7 +110,6 @@ TrainingConfig with_choice(const TrainingConfig& base, const PlanChoice& c, std:
   config.recompute.full_layer = c.full_layer;
   config.recompute.attention_core = c.attention_core;
   config.recompute.mlp = c.mlp;
-  return config;
 }
 
 }  // namespace flopcast

@@ -40,5 +40,8 @@ PlanChoice choice_of(const TrainingConfig& config, std::span<const PrecisionPlan
 /// `base` with what the choice says.
 TrainingConfig with_choice(const TrainingConfig& base, const PlanChoice& choice,
                            std::span<const PrecisionPlan> precisions);
+/// Makes of `config`, a copy of `base` with any choice, one with this choice.
+void set_choice(TrainingConfig& config, const TrainingConfig& base, const PlanChoice& choice,
+                std::span<const PrecisionPlan> precisions);
 
 }  // namespace flopcast

@@ -42,7 +42,13 @@ class PatternMaker {
         while (next_[rank] < schedule_.order[rank].size() && try_add(rank)) moved = true;
       }
     }
-    for (int rank = 0; rank < schedule_.ranks; ++rank) pattern_.held.push_back(held(rank));
+    for (int rank = 0; rank < schedule_.ranks; ++rank) {
+      pattern_.held.push_back(held(rank));
+      int most = 0;
+      for (const std::vector<int>& by_chunk : pattern_.held.back())
+        most = std::max(most, *std::min_element(by_chunk.begin(), by_chunk.end()));
+      pattern_.least_held.push_back(most);
+    }
     return std::move(pattern_);
   }
 

@@ -43,6 +43,8 @@ struct SchedulePattern {
   std::vector<Form> forms;
   /// held[rank]: activations held at once by chunk, in every constellation that no other exceeds.
   std::vector<std::vector<std::vector<int>>> held;
+  /// Of the chunk that holds fewest, in the constellation where those are most: [rank].
+  std::vector<int> least_held;
 };
 SchedulePattern make_pattern(const Schedule& schedule);
 

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "workloads/training/end_of_step.h"
-#include "workloads/training/memory.h"
 
 namespace flopcast {
 
@@ -50,17 +49,19 @@ struct StepEstimator::Layout {
 };
 
 struct StepEstimator::Degrees {
-  Degrees(TrainingConfig plan, const PassPrices& of, Topology& topology, const LinkCalibration& links, bool held_twice,
-          PassProfiles::Known& plain, ShardTraffic::Shares& shares)
+  Degrees(TrainingConfig plan, const PassPrices& of, const MemoryTerms::Shared& of_memory, Topology& topology,
+          const LinkCalibration& links, bool held_twice, PassProfiles::Known& plain, ShardTraffic::Shares& shares)
       : config(std::move(plan)),
         grid(config.plan),
         prices(of),
+        memory(config, of.hottest_load(), of_memory),
         profiles(config, prices, topology, links, collectives_beside_passes(config, grid, held_twice), plain, shares),
         costs(prices.prices().layer_costs()) {}
 
   TrainingConfig config;
   JobGrid grid;
   const PassPrices& prices;
+  MemoryTerms memory;
   PassProfiles profiles;
   LayerCosts costs;
   std::vector<RankMemory> memories;
@@ -74,25 +75,18 @@ struct StepEstimator::Degrees {
 namespace {
 
 /// What a rank needs that holds one stage (a twin of it too where stages are held twice) and so many activations of it.
-Bytes memory_of_stage(const TrainingConfig& config, const StageContent& stage, bool two_copies, int held,
-                      double hottest_load) {
-  Schedule schedule;
-  schedule.name = "memory";
-  schedule.ranks = two_copies ? 2 : 1;
-  schedule.stages = 1;
-  schedule.micro_batches = held;
-  schedule.direction_of.assign(static_cast<std::size_t>(held), 0);
-  schedule.stage_of.assign(static_cast<std::size_t>(schedule.ranks), {0});
-  std::vector<Pass> order(static_cast<std::size_t>(held));
-  for (int i = 0; i < held; ++i) order[static_cast<std::size_t>(i)].micro_batch = static_cast<std::uint16_t>(i);
-  schedule.order.assign(static_cast<std::size_t>(schedule.ranks), order);
-  return memory_per_rank(config, {stage}, schedule, hottest_load).front().total();
+Bytes memory_of_stage(const MemoryTerms& terms, const StageContent& stage, bool two_copies, int held) {
+  MemoryTerms::Held of;
+  terms.add(of, stage);
+  return terms.figures(of, two_copies ? 2 : 1, held * terms.activation(stage)).total();
 }
 
 }  // namespace
 
-Bytes StepEstimator::held_memory(const Degrees& degrees, const StageContent& stage, bool two_copies, int held) {
-  return memory_of_stage(degrees.config, stage, two_copies, held, degrees.prices.hottest_load());
+const MemoryTerms::Shared& StepEstimator::shared_memory(const TrainingConfig& config) {
+  const auto [known, fresh] = shared_memory_.try_emplace({config.plan.expert, config.plan.dispatcher});
+  if (fresh) known->second = {count_parameters(config.model), MemoryTerms::ranks_of_a_token(config)};
+  return known->second;
 }
 
 const StepEstimator::ModelMemory& StepEstimator::model_memory(const PlanChoice& choice) {
@@ -103,10 +97,9 @@ const StepEstimator::ModelMemory& StepEstimator::model_memory(const PlanChoice& 
   key.split = PlanChoice::Split::balanced;
   const auto [known, fresh] = model_memory_.try_emplace(key);
   if (!fresh) return known->second;
-  const TrainingConfig config = with_choice(base_, choice, precisions_);
-  const auto memory = [&](const StageContent& stage, int held) {
-    return memory_of_stage(config, stage, twice, held, 1);
-  };
+  set_choice(changed_, base_, choice, precisions_);
+  const MemoryTerms terms(changed_, 1, shared_memory(changed_));
+  const auto memory = [&](const StageContent& stage, int held) { return memory_of_stage(terms, stage, twice, held); };
   ModelMemory& of = known->second;
   of.base = memory(StageContent{}, 1);
   // Of layers that are gathered (ZeRO-3) one or two are whole at a time, however many there are: what the ninth layer
@@ -134,23 +127,16 @@ Bytes StepEstimator::least_memory(const PlanChoice& choice) {
   int moe_layers = 0;
   for (int i = 0; i < base_.model.layers; ++i) moe_layers += base_.model.is_moe_layer(i) ? 1 : 0;
   const int dense_layers = base_.model.layers - moe_layers;
-  const auto& held = pair.pattern->held;
-  std::vector<int> least_held;  // [rank] of the chunk that holds fewest, in the constellation where those are most
-  for (const auto& constellations : held) {
-    int most = 0;
-    for (const std::vector<int>& by_chunk : constellations)
-      most = std::max(most, *std::min_element(by_chunk.begin(), by_chunk.end()));
-    least_held.push_back(most);
-  }
+  const std::vector<int>& least_held = pair.pattern->least_held;
   const auto at = [&](const LayerMemory& layer, std::size_t rank) {
     return layer.always + least_held[rank] * layer.activation;
   };
   const LayerMemory& common = moe_layers > dense_layers ? of.moe : of.dense;
   double weights = 0;
-  for (std::size_t rank = 0; rank < held.size(); ++rank) weights += 1 / std::max(1.0, at(common, rank).value());
+  for (std::size_t rank = 0; rank < least_held.size(); ++rank) weights += 1 / std::max(1.0, at(common, rank).value());
   const auto least = [&](const LayerMemory& layer) {
     double least_added = std::numeric_limits<double>::infinity();
-    for (std::size_t rank = 0; rank < held.size(); ++rank)
+    for (std::size_t rank = 0; rank < least_held.size(); ++rank)
       least_added = std::min(least_added, at(layer, rank).value() / std::max(1.0, at(common, rank).value()));
     return Bytes(least_added / weights);
   };
@@ -196,11 +182,19 @@ StepEstimator::StepEstimator(const TrainingConfig& base, std::vector<PrecisionPl
       precisions_(std::move(precisions)),
       kernels_(std::move(kernels)),
       links_(std::move(links)),
-      topology_(cluster) {
+      topology_(cluster),
+      changed_(base_) {
+  for (const KernelModel& model : kernels_) memos_.emplace_back(model);
   patterns_.set_own_order(base.schedule_text, base.schedule_file);
 }
 
 StepEstimator::~StepEstimator() = default;
+
+void StepEstimator::forget_plans() {
+  degrees_.clear();
+  plain_.clear();
+  model_memory_.clear();
+}
 
 const PassPrices& StepEstimator::prices(const PlanChoice& choice) {
   PlanChoice key = choice;
@@ -220,7 +214,7 @@ const PassPrices& StepEstimator::prices(const PlanChoice& choice) {
     of_tokens.full_layers = 0;
     std::unique_ptr<TokenExchange>& exchange = exchanges_[of_tokens];
     if (!exchange) exchange = std::make_unique<TokenExchange>(config, loads, topology_, *links_);
-    known = std::make_unique<PassPrices>(config, loads, kernels_[static_cast<std::size_t>(key.precision)], *exchange,
+    known = std::make_unique<PassPrices>(config, loads, memos_[static_cast<std::size_t>(key.precision)], *exchange,
                                          topology_, *links_);
   }
   return *known;
@@ -237,8 +231,9 @@ StepEstimator::Degrees& StepEstimator::degrees(const PlanChoice& choice) {
     PlanChoice beside_nothing = key;
     beside_nothing.schedule = beside_nothing.zero_stage = beside_nothing.shard_group = 0;
     beside_nothing.overlap_gradients = beside_nothing.overlap_parameters = false;
+    set_choice(changed_, base_, choice, precisions_);
     known = std::make_unique<Degrees>(
-        with_choice(base_, choice, precisions_), prices(choice), topology_, *links_, twice && choice.pipeline > 1,
+        changed_, prices(choice), shared_memory(changed_), topology_, *links_, twice && choice.pipeline > 1,
         plain_[beside_nothing],
         shares_[{choice.tensor, choice.context, choice.pipeline, choice.data, choice.expert, choice.expert_tensor,
                  choice.shard_group, choice.expert > 1 ? prices(choice).position() : 0}]);
@@ -260,7 +255,7 @@ StepEstimator::Layout& StepEstimator::layout(Degrees& degrees, const PlanChoice&
   if (!fresh) return found->second;
   std::vector<StageContent>& split = degrees.splits[{choice.split, pattern.groups}];
   if (split.empty()) {
-    degrees.config = with_choice(base_, choice, precisions_);
+    set_choice(degrees.config, base_, choice, precisions_);
     split = split_layers(degrees.config, pattern.stages, pattern.groups, degrees.costs);
   }
   set_stages(degrees, found->second, split, pattern);
@@ -300,7 +295,9 @@ void StepEstimator::set_stages(Degrees& degrees, Layout& layout, std::vector<Sta
 /// Of one micro-batch in a stage.
 Bytes StepEstimator::activation(Degrees& degrees, const StageContent& stage) {
   const auto [known, fresh] = degrees.activations.try_emplace(PassProfiles::key(stage));
-  if (fresh) known->second = held_memory(degrees, stage, false, 2) - held_memory(degrees, stage, false, 1);
+  if (fresh) {
+    known->second = memory_of_stage(degrees.memory, stage, false, 2) - memory_of_stage(degrees.memory, stage, false, 1);
+  }
   return known->second;
 }
 
@@ -318,7 +315,7 @@ RankMemory StepEstimator::rank_memory(Degrees& degrees, const std::vector<StageC
     memory.held.push_back(activation(degrees, stage));
   }
   const auto [known, fresh] = degrees.always.try_emplace({PassProfiles::key(all), two_copies});
-  if (fresh) known->second = held_memory(degrees, all, two_copies, 1) - activation(degrees, all);
+  if (fresh) known->second = memory_of_stage(degrees.memory, all, two_copies, 1) - activation(degrees, all);
   memory.always = known->second;
   return memory;
 }
@@ -355,7 +352,7 @@ Bytes StepEstimator::fullest(Degrees& degrees, const PlanChoice& choice, Layout&
   // Layers that move take their memory with them: what is too much for all ranks together fits nowhere.
   if (sum > static_cast<double>(ranks) * capacity || most > kMostOverfull * capacity) return most;
 
-  degrees.config = with_choice(base_, choice, precisions_);
+  set_choice(degrees.config, base_, choice, precisions_);
   Layout tried;
   const MemoryOfSplit memory = [&](const std::vector<StageContent>& stages) {
     set_stages(degrees, tried, stages, *pair.pattern);
@@ -434,15 +431,11 @@ Walked StepEstimator::walk_through(Degrees& degrees, Layout& layout, const Sched
 }
 
 StepEstimate StepEstimator::estimate(const PlanChoice& choice, bool must_fit) {
-  StepEstimate result;
+  StepEstimate result = memory_alone(choice);
+  if (!result.possible || (must_fit && !result.fits)) return result;
   const PatternPair& pair = patterns_.get(choice.schedule, request(choice));
-  if (!pair.pattern || (choice.zero_stage >= 2 && pair.pattern->two_copies)) return result;
-  result.possible = true;
   Degrees& degrees = this->degrees(choice);
   Layout& layout = this->layout(degrees, choice, *pair.pattern);
-  result.memory = fullest(degrees, choice, layout, pair);
-  result.fits = result.memory <= topology_.cluster().node.gpu.hbm_usable();
-  if (must_fit && !result.fits) return result;
   result.step = walk_through(degrees, layout, *pair.pattern, false).end;
   if (pair.shorter) {
     const Seconds shorter = walk_through(degrees, layout, *pair.shorter, false).end;
@@ -457,12 +450,15 @@ StepEstimate StepEstimator::estimate(const PlanChoice& choice, bool must_fit) {
 StepEstimate StepEstimator::estimate(const PlanChoice& choice) { return estimate(choice, true); }
 StepEstimate StepEstimator::estimate_whatever_fits(const PlanChoice& choice) { return estimate(choice, false); }
 
-bool StepEstimator::fits(const PlanChoice& choice) {
+StepEstimate StepEstimator::memory_alone(const PlanChoice& choice) {
+  StepEstimate result;
   const PatternPair& pair = patterns_.get(choice.schedule, request(choice));
-  if (!pair.pattern || (choice.zero_stage >= 2 && pair.pattern->two_copies)) return false;
+  if (!pair.pattern || (choice.zero_stage >= 2 && pair.pattern->two_copies)) return result;
+  result.possible = true;
   Degrees& degrees = this->degrees(choice);
-  return fullest(degrees, choice, layout(degrees, choice, *pair.pattern), pair) <=
-         topology_.cluster().node.gpu.hbm_usable();
+  result.memory = fullest(degrees, choice, layout(degrees, choice, *pair.pattern), pair);
+  result.fits = result.memory <= topology_.cluster().node.gpu.hbm_usable();
+  return result;
 }
 
 StepParts StepEstimator::parts(const PlanChoice& choice) {
@@ -483,7 +479,7 @@ StepParts StepEstimator::parts(const PlanChoice& choice) {
 }
 
 /// Of the unhidden exchanges inside layers, what context parallelism has.
-double StepEstimator::context_share(const Degrees& degrees, const PlanChoice& choice) const {
+double StepEstimator::context_share(const Degrees& degrees, const PlanChoice& choice) {
   if (choice.context == 1) return 0;
   if (choice.tensor == 1 && choice.expert_tensor == 1) return 1;
   const ExchangeTimes times(degrees.config, topology_.cluster(), *links_);
@@ -495,7 +491,7 @@ double StepEstimator::context_share(const Degrees& degrees, const PlanChoice& ch
   for (const Phase phase :
        {Phase::attention_forward, Phase::mlp_forward, Phase::mlp_backward, Phase::attention_backward}) {
     const PhaseCost cost =
-        price_phase(phase, degrees.config, shape, kernels_[static_cast<std::size_t>(choice.precision)], 0);
+        price_phase(phase, degrees.config, shape, memos_[static_cast<std::size_t>(choice.precision)], 0);
     for (const PhaseExchange& exchange : cost.exchanges) {
       const Seconds exposed = times.split(exchange).exposed;
       const LayerExchange::Kind kind = exchange.exchange.kind;

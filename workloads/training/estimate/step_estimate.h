@@ -7,6 +7,7 @@
 // port, slow parts, oversubscribed switches, and links between sites. A test holds its ranking against the replay's.
 #pragma once
 #include <array>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,6 +20,7 @@
 #include "workloads/training/estimate/pass_profile.h"
 #include "workloads/training/estimate/plan_choice.h"
 #include "workloads/training/estimate/schedule_pattern.h"
+#include "workloads/training/memory_terms.h"
 
 namespace flopcast {
 
@@ -61,8 +63,8 @@ class StepEstimator {
   StepEstimate estimate(const PlanChoice& choice);
   /// The same where memory does not matter. @pre possible
   StepEstimate estimate_whatever_fits(const PlanChoice& choice);
-  /// Memory alone: whether it fits.
-  bool fits(const PlanChoice& choice);
+  /// Without the time, also where it fits.
+  StepEstimate memory_alone(const PlanChoice& choice);
   /// No split of layers over this plan's stages needs less on the fullest GPU. Needs no prices. Infinite where the
   /// schedule cannot serve the plan.
   Bytes least_memory(const PlanChoice& choice);
@@ -73,6 +75,10 @@ class StepEstimator {
   /// evenly as whole layers can be.
   /// @param pairs whether forward and backward of different micro-batches may run together, so that tokens hide.
   Seconds lower_bound(const PlanChoice& choice, bool pairs = true);
+
+  /// Drops what is known of single sets of degrees and keeps what many share (prices, schedules): for searches, which
+  /// do not come back to them.
+  void forget_plans();
 
   /// Of a GPU, that a plan may fill.
   Bytes capacity() const { return topology_.cluster().node.gpu.hbm_usable(); }
@@ -99,13 +105,14 @@ class StepEstimator {
   Degrees& degrees(const PlanChoice& choice);
   Layout& layout(Degrees& degrees, const PlanChoice& choice, const SchedulePattern& pattern);
   Bytes fullest(Degrees& degrees, const PlanChoice& choice, Layout& layout, const PatternPair& pair);
-  static Bytes held_memory(const Degrees& degrees, const StageContent& stage, bool two_copies, int held);
+  /// What memory shares with other plans. @param config with the choice in question
+  const MemoryTerms::Shared& shared_memory(const TrainingConfig& config);
   static Bytes activation(Degrees& degrees, const StageContent& stage);
   static RankMemory rank_memory(Degrees& degrees, const std::vector<StageContent>& stages, bool two_copies);
   Bytes memory_of(Degrees& degrees, const Layout& layout, const PatternPair& pair, std::size_t rank);
   void set_stages(Degrees& degrees, Layout& layout, std::vector<StageContent> stages, const SchedulePattern& pattern);
   void add_end_of_step(Degrees& degrees, Layout& layout, const SchedulePattern& pattern);
-  double context_share(const Degrees& degrees, const PlanChoice& choice) const;
+  double context_share(const Degrees& degrees, const PlanChoice& choice);
   Walked walk_through(Degrees& degrees, Layout& layout, const SchedulePattern& pattern, bool detailed);
   StepEstimate estimate(const PlanChoice& choice, bool must_fit);
   ScheduleRequest request(const PlanChoice& choice) const;
@@ -113,11 +120,14 @@ class StepEstimator {
   TrainingConfig base_;
   std::vector<PrecisionPlan> precisions_;
   std::vector<KernelModel> kernels_;
+  std::deque<KernelMemo> memos_;  // of the same
   std::shared_ptr<const LinkCalibration> links_;
   Topology topology_;
+  TrainingConfig changed_;  // `base_` with the choice that is being worked on
   PatternLibrary patterns_;
   WalkScratch scratch_;
   std::unordered_map<int, std::vector<double>> loads_;  // by expert-parallel size
+  std::map<std::pair<int, ExpertDispatcher>, MemoryTerms::Shared> shared_memory_;
   std::unordered_map<PlanChoice, ModelMemory, Hash> model_memory_;
   std::unordered_map<PlanChoice, std::unique_ptr<TokenExchange>, Hash> exchanges_;  // of what they depend on
   std::unordered_map<PlanChoice, std::unique_ptr<PassPrices>, Hash> prices_;
