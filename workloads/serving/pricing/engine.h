@@ -157,13 +157,15 @@ struct EngineConfig {
   SchedulerConfig scheduler;
   SpeculationConfig speculation;
   KernelLibrary kernels = KernelLibrary::open_source;
-  bool two_micro_batches = false;    ///< compute of one half beside communication of the other
-  bool cuda_graphs = true;           ///< decoding iterations are launched as one graph
-  std::string graph_sizes;           ///< batches that have one (parse_graph_sizes); empty: all
-  bool graph_padding = true;         ///< batches between them are padded; else they have none
-  bool priority_preemption = false;  ///< ClassRules::preempt
-  bool overlap_scheduling = true;    ///< the host prepares an iteration while the GPU works on the one before
-  int communication_sms = 20;        ///< SMs that high-throughput dispatch and combine take
+  bool two_micro_batches = false;      ///< compute of one half beside communication of the other
+  bool cuda_graphs = true;             ///< decoding iterations are launched as one graph
+  std::string graph_sizes;             ///< batches that have one (parse_graph_sizes); empty: all
+  bool graph_padding = true;           ///< batches between them are padded; else they have none
+  bool priority_preemption = false;    ///< ClassRules::preempt
+  bool overlap_scheduling = true;      ///< the host prepares an iteration while the GPU works on the one before
+  bool scheduled_ahead = false;        ///< with it: an iteration is put together when the one before it begins
+  bool results_behind_launch = false;  ///< with it: tokens are handed out once the next iteration has been launched
+  int communication_sms = 20;          ///< SMs that high-throughput dispatch and combine take
   ExpertExchange decode_exchange = ExpertExchange::low_latency;
   ExpertTransport expert_transport = ExpertTransport::automatic;
   EngineHost host;
@@ -187,6 +189,8 @@ struct EngineConfig {
     field("graph_padding", &EngineConfig::graph_padding, {"engine"});
     field("priority_preemption", &EngineConfig::priority_preemption, {"engine"});
     field("overlap_scheduling", &EngineConfig::overlap_scheduling, {"engine"});
+    field("scheduled_ahead", &EngineConfig::scheduled_ahead, {"engine"});
+    field("results_behind_launch", &EngineConfig::results_behind_launch, {"engine"});
     field("communication_sms", &EngineConfig::communication_sms, {"engine"});
     field("decode_exchange", &EngineConfig::decode_exchange, {"engine"});
     field("expert_transport", &EngineConfig::expert_transport, {"engine"});
