@@ -219,14 +219,16 @@ struct ContextShare {
 
 /// What a GPU's experts are given.
 struct ExpertShare {
-  double shared_tokens = 0;  ///< that go through this GPU's shared experts
-  double shared_degree = 1;  ///< GPUs that share their matrices
-  double rows = 0;           ///< token copies that its routed experts process
-  double sums = 0;           ///< rows that these are summed up to
-  double passing_rows = 0;   ///< of other GPUs' experts, which a fused block handles too
-  int experts = 1;           ///< that get at least one row
-  double degree = 1;         ///< GPUs that share an expert's matrices
-  bool exchanged = false;    ///< results come back by combine, else by the exchange of tensor parallelism
+  double shared_tokens = 0;    ///< that go through this GPU's shared experts
+  double shared_degree = 1;    ///< GPUs that share their matrices
+  double rows = 0;             ///< token copies that its routed experts process
+  double sums = 0;             ///< rows that these are summed up to
+  double passing_rows = 0;     ///< of other GPUs' experts, which a fused block handles too
+  double multiplied_rows = 0;  ///< that grouped GEMMs go through, padding included; 0: `rows`
+  double buffer_rows = 0;      ///< that kernels between them pass over; 0: `rows`
+  int experts = 1;             ///< that get at least one row
+  double degree = 1;           ///< GPUs that share an expert's matrices
+  bool exchanged = false;      ///< results come back by combine, else by the exchange of tensor parallelism
 };
 
 struct AttentionKindRow;  // workloads/model/attention_kinds.h

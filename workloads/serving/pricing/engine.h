@@ -72,6 +72,19 @@ constexpr std::array<std::string_view, 4> enum_names(KernelLibrary) {
   return {"open_source", "tensorrt_llm", "torch_compile", "vllm"};
 }
 
+/// Whose kernels multiply with experts in FP8 with scales of blocks, where tokens are not sent to them one by one. Each
+/// engine chose anew with every other version.
+enum class ExpertKernels : std::uint8_t {
+  as_kernels,        ///< KernelLibrary's
+  deep_gemm,         ///< DeepGEMM over rows sorted by expert, in tiles of 128; Triton where `tensor` is 8
+  deep_gemm_padded,  ///< the same over so many rows of every expert on the GPU, used or not
+  cutlass,           ///< TensorRT-LLM's block, as FlashInfer offers it
+  cutlass_spread,    ///< that where experts are spread over GPUs, else KernelLibrary's
+};
+constexpr std::array<std::string_view, 5> enum_names(ExpertKernels) {
+  return {"as_kernels", "deep_gemm", "deep_gemm_padded", "cutlass", "cutlass_spread"};
+}
+
 /// How iterations are put together.
 struct SchedulerConfig {
   const BatchingRow* batching = &batching_policies().front();
@@ -157,6 +170,7 @@ struct EngineConfig {
   SchedulerConfig scheduler;
   SpeculationConfig speculation;
   KernelLibrary kernels = KernelLibrary::open_source;
+  ExpertKernels expert_kernels = ExpertKernels::as_kernels;
   bool two_micro_batches = false;      ///< compute of one half beside communication of the other
   bool cuda_graphs = true;             ///< decoding iterations are launched as one graph
   std::string graph_sizes;             ///< batches that have one (parse_graph_sizes); empty: all
@@ -183,6 +197,7 @@ struct EngineConfig {
     field("", &EngineConfig::scheduler);
     field("speculation", &EngineConfig::speculation, {.resolved = true});
     field("kernels", &EngineConfig::kernels, {"engine"});
+    field("expert_kernels", &EngineConfig::expert_kernels, {"engine"});
     field("two_micro_batches", &EngineConfig::two_micro_batches, {"micro-batches"});
     field("cuda_graphs", &EngineConfig::cuda_graphs, {"engine"});
     field("graph_sizes", &EngineConfig::graph_sizes, {"engine"});
@@ -219,6 +234,21 @@ inline ExpertTransport transport_of(const EngineConfig& engine) {
 /// Tokens travel to their experts one by one.
 inline bool sends_to_experts(const EngineConfig& engine) {
   return engine.plan.expert > 1 && transport_of(engine) == ExpertTransport::all_to_all;
+}
+/// What a choice of expert kernels comes to with the engine's plan and number format.
+inline ExpertKernels expert_kernels_of(const EngineConfig& engine) {
+  const bool blocks = engine.precision.linear == Precision::fp8 && engine.precision.scaling == Scaling::blocks &&
+                      engine.precision.stored == WeightFormat::as_multiplied;
+  if (!blocks || sends_to_experts(engine) || !engine.model.gated_ffn) return ExpertKernels::as_kernels;
+  switch (engine.expert_kernels) {
+    case ExpertKernels::deep_gemm:
+    case ExpertKernels::deep_gemm_padded:
+      return engine.plan.tensor == 8 ? ExpertKernels::as_kernels : engine.expert_kernels;
+    case ExpertKernels::cutlass_spread:
+      return engine.plan.expert > 1 ? ExpertKernels::cutlass : ExpertKernels::as_kernels;
+    default:
+      return engine.expert_kernels;
+  }
 }
 
 }  // namespace flopcast

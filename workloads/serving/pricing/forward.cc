@@ -23,9 +23,13 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
   habits.vendor_gemms = !open_source;
   habits.expert_gemms = kind == StepKind::decode ? ExpertGemms::masked : ExpertGemms::contiguous;
   if (!sends_to_experts(engine) && engine.model.gated_ffn) habits.expert_gemms = ExpertGemms::fused;
-  habits.expert_block = engine.kernels == KernelLibrary::tensorrt_llm ? ExpertBlock::tensorrt
-                        : engine.kernels == KernelLibrary::vllm       ? ExpertBlock::vllm
-                                                                      : ExpertBlock::sglang;
+  const ExpertKernels experts = expert_kernels_of(engine);
+  if (experts == ExpertKernels::deep_gemm || experts == ExpertKernels::deep_gemm_padded)
+    habits.expert_gemms = ExpertGemms::contiguous;
+  const bool tensorrt = engine.kernels == KernelLibrary::tensorrt_llm || experts == ExpertKernels::cutlass;
+  habits.expert_block = tensorrt                                ? ExpertBlock::tensorrt
+                        : engine.kernels == KernelLibrary::vllm ? ExpertBlock::vllm
+                                                                : ExpertBlock::sglang;
   habits.latent_decode = engine.kernels == KernelLibrary::tensorrt_llm ? LatentDecode::tensorrt : LatentDecode::sglang;
   habits.tensor_scales = TensorScales::fixed;
   habits.residual_in_attention_norm = true;
@@ -58,6 +62,19 @@ KernelTime price_of(const KernelModel& kernels, const LatentBlockShape& shape, i
 
 KernelTime price_of(const KernelModel& kernels, const MemoryTraffic& traffic, int sms) {
   return kernels.memory_bound(traffic.kernel, traffic.bytes, sms, traffic.origin);
+}
+
+/// vLLM's buffer for DeepGEMM: all picks, and for each expert on the GPU a tile less a row. Kernels between the
+/// products pass over all of it. The products skip tiles that no expert has, or before version 0.13 (vllm pull request
+/// 30494) multiply them with the first expert: as many tiles in all, shared out among experts as evenly as they divide.
+void align(ExpertShare& share, double picks, double experts, bool padded) {
+  constexpr double kTile = 128;
+  const double tiles = std::ceil((picks + experts * (kTile - 1)) / kTile);
+  share.buffer_rows = tiles * kTile;
+  if (!padded) return;
+  share.multiplied_rows = share.buffer_rows;
+  const double each = std::ceil(tiles / share.experts);
+  share.experts = static_cast<int>(std::max(1.0, std::round(tiles / each)));
 }
 
 /// XQA reads an FP8 cache in the time of as many tokens in BF16: half the tokens, for the same bytes.
@@ -111,11 +128,16 @@ ExpertShare ForwardModel::expert_share(double t) const {
   const double picks = t * engine.plan.attention_data * moe.experts_per_token;
   share.rows = ranks > 1 ? busiest_rows(picks / ranks, ranks, setting_.hot_load) : picks;
   share.sums = share.exchanged ? t : t * engine.plan.attention_data;
-  if (!share.exchanged && engine.kernels == KernelLibrary::vllm) share.passing_rows = std::max(0.0, picks - share.rows);
   share.degree = engine.plan.expert_slices();
   const double here = std::max(1.0, (moe.experts + (ranks > 1 ? engine.redundant_experts : 0)) / double(ranks));
   const double used = experts_touched(static_cast<int>(std::lround(here)), share.rows, setting_.expert_variation);
   share.experts = static_cast<int>(std::max(1.0, std::round(std::min(here, used))));
+  const ExpertKernels kernels = expert_kernels_of(engine);
+  if (kernels == ExpertKernels::deep_gemm || kernels == ExpertKernels::deep_gemm_padded) {
+    align(share, picks, here, kernels == ExpertKernels::deep_gemm_padded);
+  } else if (kernels == ExpertKernels::as_kernels && engine.kernels == KernelLibrary::vllm && !share.exchanged) {
+    share.passing_rows = std::max(0.0, picks - share.rows);
+  }
   return share;
 }
 
