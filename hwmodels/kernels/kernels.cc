@@ -40,6 +40,16 @@ KernelFamily sibling(KernelFamily family) {
       return KernelFamily::fused_experts_fp8;
     case KernelFamily::fused_experts_fp8:
       return KernelFamily::fused_experts_bf16;
+    case KernelFamily::fused_experts_bf16_vllm:
+      return KernelFamily::fused_experts_fp8_vllm;
+    case KernelFamily::fused_experts_fp8_vllm:
+    case KernelFamily::fused_experts_tensor_vllm:
+      return KernelFamily::fused_experts_bf16_vllm;
+    case KernelFamily::fused_experts_bf16_tensorrt:
+      return KernelFamily::fused_experts_fp8_tensorrt;
+    case KernelFamily::fused_experts_fp8_tensorrt:
+    case KernelFamily::fused_experts_tensor_tensorrt:
+      return KernelFamily::fused_experts_bf16_tensorrt;
     case KernelFamily::decode_bf16:
       return KernelFamily::decode_fp8;
     case KernelFamily::decode_fp8:
@@ -93,6 +103,12 @@ Choice choose(const KernelCalibration& calibration, KernelFamily family, const G
   if (!choice.fit && (choice.fit = fit_of_die(calibration, sibling(family), gpu))) same_family = false;
   if (!choice.fit) choice.fit = most_similar_fit(calibration, family, gpu);
   if (!choice.fit && (choice.fit = most_similar_fit(calibration, sibling(family), gpu))) same_family = false;
+  // A calibration without an engine's own block of experts: SGLang's.
+  if (!choice.fit && is_fused_experts(family) && family > KernelFamily::fused_experts_fp8) {
+    const bool bf16 =
+        family == KernelFamily::fused_experts_bf16_vllm || family == KernelFamily::fused_experts_bf16_tensorrt;
+    return choose(calibration, bf16 ? KernelFamily::fused_experts_bf16 : KernelFamily::fused_experts_fp8, gpu);
+  }
   if (!choice.fit) return choice;
   // Per-tensor FP8 of the vendor's library: the tiles of its BF16, so that one's correction serves where nothing was
   // measured.

@@ -305,6 +305,20 @@ TEST_CASE("measured blocks of experts and latent attention are met: H100 and H20
   CHECK(us(h100.gemm(experts(128, 256, 7168, 384, Precision::fp8))) == Approx(824).epsilon(0.15));
   CHECK(us(h200.gemm(experts(64, 384, 4096, 128, Precision::fp8))) == Approx(188).epsilon(0.15));
   CHECK(us(h200.gemm(experts(32, 192, 2048, 128, Precision::bf16))) == Approx(96).epsilon(0.15));
+  // The same as vLLM and TensorRT-LLM run them, cut over eight GPUs or spread over them: rows of other GPUs' experts
+  // cost vLLM their memory traffic, narrow slices cost TensorRT-LLM twice vLLM's time.
+  const auto blocks = [&](ExpertBlock whose, std::int64_t tokens, int slices, int ranks, Precision precision) {
+    GemmShape shape = experts(tokens / ranks, 2048 / slices, 7168, 256 / ranks, precision);
+    shape.block = whose;
+    if (whose == ExpertBlock::vllm) shape.passing_rows = static_cast<double>(8 * (tokens - tokens / ranks));
+    return us(h200.gemm(shape));
+  };
+  CHECK(blocks(ExpertBlock::vllm, 8192, 8, 1, Precision::fp8) == Approx(2338).epsilon(0.15));
+  CHECK(blocks(ExpertBlock::vllm, 8192, 1, 8, Precision::fp8) == Approx(2665).epsilon(0.15));
+  CHECK(blocks(ExpertBlock::vllm, 64, 8, 1, Precision::fp8) == Approx(402).epsilon(0.15));
+  CHECK(blocks(ExpertBlock::tensorrt, 8192, 8, 1, Precision::fp8) == Approx(5179).epsilon(0.15));
+  CHECK(blocks(ExpertBlock::tensorrt, 8192, 1, 8, Precision::fp8) == Approx(1404).epsilon(0.15));
+  CHECK(blocks(ExpertBlock::tensorrt, 64, 8, 1, Precision::fp8) == Approx(528).epsilon(0.15));
   LatentBlockShape block;
   block.heads = 16;
   block.batch = 32;
@@ -373,8 +387,10 @@ TEST_CASE("kernels kept back from the fit are predicted: median 7 %, 90th percen
     CHECK(error.median <= 0.07);
     // FP8 with one scale per tensor: the only table is bimodal (the same work twice in a row takes 20 %
     // longer). Fused experts in BF16: tiles were tuned for some shapes only (128 experts of 1,536 run at 238 TFLOP/s,
-    // their halves at 536).
-    const bool two_minds = error.table == "gemm_fp8_tensor" || error.table == "fused_experts_bf16";
+    // their halves at 536). TensorRT-LLM's: one token of MiniMax-M2 takes twice as long on an H100 as one of
+    // Qwen3-235B, which is larger.
+    const bool two_minds = error.table == "gemm_fp8_tensor" || error.table == "fused_experts_bf16" ||
+                           error.table == "fused_experts_fp8_tensorrt";
     CHECK(error.percentile_90 <= (two_minds ? 0.17 : 0.15));
   }
 }

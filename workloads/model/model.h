@@ -146,6 +146,7 @@ struct MoeConfig {
   int shared_width = 0;        ///< of the shared experts together; 0: shared_experts x expert_width
   int latent_width = 0;        ///< routed experts work on a projection to this width; 0: on the residual stream
   bool bias = false;
+  double load_variation = 0;  ///< coefficient of variation of loads that its router gives experts; 0: not measured
 
   double width_of_shared() const {
     return shared_width > 0 ? shared_width : static_cast<double>(shared_experts) * expert_width;
@@ -165,6 +166,7 @@ struct MoeConfig {
     field("shared_width", &MoeConfig::shared_width, {"experts"});
     field("latent_width", &MoeConfig::latent_width, {"experts"});
     field("bias", &MoeConfig::bias, {"experts"});
+    field("load_variation", &MoeConfig::load_variation, {"expert_skew"});
   }
 };
 

@@ -247,7 +247,8 @@ class ServingSession final : private ReplicaListener {
   void touch(std::size_t unit);
   void wake_dirty();
   void refresh(std::size_t unit);
-  void leave(JobId job, RequestOutcome outcome);
+  void leave(JobId job, RequestOutcome outcome) { leave(job, outcome, now_); }
+  void leave(JobId job, RequestOutcome outcome, Ticks shown);
 
   SessionConfig config_;
   RequestSource* source_;

@@ -24,7 +24,7 @@ constexpr int kDriftPeriods = 256;
 ExpertPaceConfig expert_pace_of(const ServingScenario& serving, const PoolSpec& spec) {
   ExpertPaceConfig pace = serving.expert_pace;
   if (serving.expert_pace_stated || spec.engine.name.empty() || spec.engine.model.moe.experts == 0) return pace;
-  pace.variation = serving.constants->expert_variation.value;
+  pace.variation = router_variation(spec.engine.model, *serving.constants);
   pace.eplb = spec.engine.redundant_experts > 0;
   return pace;
 }
@@ -289,7 +289,7 @@ void notes_of(ServingReport& report) {
     if (!serving.expert_pace_stated && expert_pace_of(serving, pool).variation > 0)
       report.notes.push_back(fmt::format(
           "{}: loads of experts are not stated (expert_skew): as behind a real router, coefficient of variation {:g}",
-          pool.name, serving.constants->expert_variation.value));
+          pool.name, router_variation(pool.engine.model, *serving.constants)));
   for (const PoolSpec& pool : serving.pools) {
     const EngineConfig& engine = pool.engine;
     const auto published = static_cast<std::size_t>(engine.model.published_weights);

@@ -153,6 +153,9 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   replica.stages = engine.plan.pipeline;
   replica.reserved_tokens = spec.reserved_tokens;
   replica.first_step_token = spec.first_step_token;
+  const bool overlaps = engine.overlap_scheduling && spec.role == ReplicaRole::unified;
+  replica.scheduled_ahead = overlaps && engine.scheduled_ahead;
+  replica.results_behind_launch = overlaps && engine.results_behind_launch;
   replica.nic = nic_load(engine, sources.cluster);
   pool.autoscale = spec.autoscale;
   replica.experts_shared = engine.plan.attention_data > 1 && engine.model.moe.experts > 0;

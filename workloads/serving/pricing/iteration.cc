@@ -375,6 +375,22 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   return ticks_of_us(with_host_us(launched_one_by_one(pass), sequences, static_cast<double>(prompts.tokens)));
 }
 
+Ticks IterationPricer::launch_of(double tokens, StepKind kind, double attention_kernels) {
+  const Pass pass = layers_pass(tokens, tokens, kind, 0, attention_kernels, one);
+  return ticks_of_us((pass.kernels + kEdgeKernels) * constant(&EngineConstants::launch_us));
+}
+
+Ticks IterationPricer::prompt_launch(const PromptLoad& prompts, std::int64_t batch) {
+  if (!forward_) return 0;
+  return launch_of(static_cast<double>(prompts.tokens + batch), StepKind::prompt, batch > 0 ? 2 : 1);
+}
+
+Ticks IterationPricer::decode_launch(std::int64_t batch) {
+  if (!forward_) return 0;
+  const double b = std::max(1.0, static_cast<double>(batch) / forward_->setting().engine.plan.pipeline);
+  return graph_batch(b) > 0 ? 0 : launch_of(b, StepKind::decode, 1);
+}
+
 double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {
   if (!forward_ || batch == 0) return 0;
   const double b = static_cast<double>(batch), per_request = std::max(1.0, static_cast<double>(kv) / b);
