@@ -60,7 +60,8 @@ void check_conditions(const proto::Study& in, const SweepStudy& study, const std
     for (const AxisColumn& column : axis.columns) known.push_back(column.name);
   const auto look = [&](const std::string& text, const std::string& place) {
     try {
-      for (const std::string& name : MetricExpression(text).names()) {
+      const MetricExpression expression(text);
+      for (const std::string& name : expression.names()) {
         const bool is_field = field_at(*proto::Scenario::descriptor(), name) != nullptr;
         if (metrics.empty() || is_field || std::find(known.begin(), known.end(), name) != known.end()) continue;
         faults.push_back(places.fault(place, quoted(name), "a name that a figure has", nearest_name(name, known)));
