@@ -46,7 +46,7 @@ TEST_CASE("policy frontier: the page shows the chips and the chip they come from
   const std::string page = folder.path() + "/page.html";
   REQUIRE(testing::flopcast("policy frontier " + file + " --rule R2023_10 --html " + page).code == 0);
   const std::string html = testing::contents(page);
-  CHECK(count(html, "The fastest chip that is allowed takes") == 2);  // title of the figure and of its picture
+  CHECK(count(html, "The fastest allowed design takes") == 2);  // title of the figure and of its picture
   CHECK_THAT(html, ContainsSubstring("<td>fastest"));
   CHECK_THAT(html, ContainsSubstring("<td>h800-sxm</td>"));
 }
