@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Renews what the documentation shows of the current program: the table of docs/trust.md, the pictures of README.md and
-docs/gallery.md, and the figures of decoding in docs/policy.md and README.md.
+"""Renews what the documentation shows of the current program: the table of docs/trust.md, the report that README.md begins
+with, the pictures of README.md and docs/gallery.md, and the figures of decoding in docs/policy.md and README.md.
 
-docs/figures.py PROGRAM [trust|pictures|decoding ...]     (from the project's folder; without words: all)"""
+docs/figures.py PROGRAM [trust|readme|pictures|decoding ...]     (from the project's folder; without words: all)"""
 
 import collections
 import datetime
@@ -51,8 +51,21 @@ def trust(program):
         within = f"{sum(c['within'] for c in judged)} of {len(judged)}" if judged else "not judged"
         rows.append(f"| {name} | {len(single) or len(bounds)} | {middle} | {largest} | {within} |")
     table = "\n".join([BEGIN, f"As `{found['program']} validate` gave it on {datetime.date.today()}:", ""] + rows + [END])
-    page = DOCS / "trust.md"
-    page.write_text(re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: table, page.read_text(), flags=re.S))
+    renew(DOCS / "trust.md", table)
+
+
+def renew(page, text):
+    """Puts a text with its marks in place of what stands between them."""
+    page.write_text(re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: text, page.read_text(), flags=re.S))
+
+
+def readme(program):
+    """What the program's first run says: the step and what was published."""
+    said = subprocess.run([program, "run", "deepseek_v3_2048_h800"], check=True, stdout=subprocess.PIPE, text=True).stdout
+    first = said.index("One step takes")
+    last = said.index("\n\n", said.index("Predicted beside published"))
+    lines = [("    " + line).rstrip() for line in said[first:last].split("\n")]
+    renew(DOCS.parent / "README.md", "\n".join([BEGIN, ""] + lines + ["", END]))
 
 
 # Tokens per second and node that DeepSeek published of its decoding (open-infra-index, day 6).
@@ -71,8 +84,7 @@ def decoding(program):
              row("output tokens/s per GPU", lambda s: f"{s['output_tokens_per_s_per_gpu']:,.0f}"),
              row("time per output token", lambda s: f"{1000 * s['tpot_s']:.0f} ms"),
              row("GPU-hours per 10^6 output tokens", lambda s: f"{s['gpu_hours_per_million_output_tokens']:.3f}"), END]
-    page = DOCS / "policy.md"
-    page.write_text(re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: "\n".join(table), page.read_text(), flags=re.S))
+    renew(DOCS / "policy.md", "\n".join(table))
     # The library's decode unit is that of the H800.
     per_node = dict(services)["H800"]["output_tokens_per_s_per_node"]
     unit = (f"| a decode unit of DeepSeek's service (18 nodes of H800) | {per_node / 1000:.1f} K tokens/s per node | "
@@ -129,9 +141,9 @@ def pictures(program):
 
 
 def main():
-    program, wanted = sys.argv[1], sys.argv[2:] or ["trust", "pictures", "decoding"]
+    program, wanted = sys.argv[1], sys.argv[2:] or ["trust", "readme", "pictures", "decoding"]
     for what in wanted:
-        {"trust": trust, "pictures": pictures, "decoding": decoding}[what](program)
+        {"trust": trust, "readme": readme, "pictures": pictures, "decoding": decoding}[what](program)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@
 #include "analysis/studies/compare/compare_html.h"
 #include "flopcast/extend.h"
 #include "scenarios/proto/field_list.pb.h"
+#include "scenarios/read/json_file.h"
 #include "scenarios/resolve/scenario.h"
 #include "sim/base/atomic_file.h"
 
@@ -73,25 +74,40 @@ void guarded(AppRun& run, const std::function<void(AppRun&)>& work) {
     faults.push_back({"", 0, 0, "", error.what(), "", ""});
   }
   const std::lock_guard lock(run.mutex);
+  run.ended = true;
+  if (run.state == AppRun::State::cancelled) {  // and told so already: nothing came of it
+    run.report.reset();
+    run.page.clear();
+    run.shown = {};
+    return;
+  }
   run.state = state;
   run.faults = std::move(faults);
 }
 
-/// @throws InputError
-void stay_inside(const std::string& text, const std::vector<std::string>& sets) {
-  if (const std::string path = outside_of_folder(text, sets); !path.empty())
-    throw InputError(
-        Diagnostic{"", 0, 0, "", "the file " + script_quoted(path), "a file below the scenario's own folder", ""});
+/// What a link leads to may lie outside of the folder.
+bool own_file(const std::string& path) {
+  std::error_code unknown;
+  return !std::filesystem::is_symlink(path, unknown) && std::filesystem::is_regular_file(path, unknown);
 }
 
-ResolvedScenario resolved(const std::string& text, const std::string& label, const std::vector<std::string>& sets,
-                          const std::string& schedule, const Environment& environment) {
-  stay_inside(text, sets);
-  ResolvedScenario scenario = resolve_text(text, label, environment, sets);
-  if (schedule.empty()) return scenario;
-  Extensions own;
-  own.schedule = [schedule](const PipelineSizes&) { return schedule; };
-  return extend(scenario, std::move(own));
+/// Writes a file of the folder. @throws std::runtime_error, also where a link would lead out of it.
+void write_into_folder(const std::string& path, const std::string& text) {
+  std::error_code unknown;
+  const auto there = std::filesystem::symlink_status(path, unknown);
+  if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there))
+    throw std::runtime_error("cannot write " + path + ": it is no file but a link, a folder or a device");
+  write_file_atomically(path, text);
+}
+
+/// Why the page's state can not be taken from this text; empty: it can.
+std::string fault_of_state(const std::string& text) {
+  try {
+    parse_json_object(text, kSession);
+    return "";
+  } catch (const InputError& error) {
+    return to_string(error.diagnostics().front());
+  }
 }
 
 std::string label_with(const std::string& name, const std::vector<std::string>& sets, const std::string& what) {
@@ -109,48 +125,21 @@ std::string random_token() {
   return out;
 }
 
-// Reads texts as the loader does, as far as it takes to find what names files: fields called `file` or `schedule_file`.
-std::string outside_of_folder(const std::string& text, const std::vector<std::string>& sets) {
-  const auto leaves = [](const std::string& path) {
-    if (path.find('\\') != std::string::npos) return true;  // an escape may be anything
-    const std::filesystem::path way(path);
-    return way.is_absolute() || std::find(way.begin(), way.end(), "..") != way.end();
-  };
-  for (const std::string& set : sets) {
-    const std::size_t equals = std::min(set.find('='), set.size());
-    const std::string value = equals < set.size() ? set.substr(equals + 1) : "";
-    const bool names_file = set.substr(0, equals).ends_with("file");
-    // A value may be a whole section, which is a text again.
-    if (names_file ? leaves(value) : !outside_of_folder(value, {}).empty()) return value;
-  }
-  std::string word, value;
-  bool of_file = false;
-  for (std::size_t i = 0; i < text.size();) {
-    const char c = text[i];
-    if (c == '#') {
-      i = std::min(text.find('\n', i), text.size());
-    } else if (c == '"' || c == '\'') {
-      const std::size_t begin = ++i;
-      while (i < text.size() && text[i] != c && text[i] != '\n') i += text[i] == '\\' ? 2 : 1;
-      const std::size_t end = std::min(i, text.size());
-      value += text.substr(begin, end - begin);  // texts that stand beside each other are one
-      if (of_file && leaves(value)) return value;
-      i = end + 1;
-    } else if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_') {
-      word.clear();
-      for (; i < text.size() && (std::isalnum(static_cast<unsigned char>(text[i])) != 0 || text[i] == '_'); ++i)
-        word += text[i];
-      of_file = word.ends_with("file");
-      value.clear();
-    } else {
-      ++i;
-    }
-  }
-  return {};
+App::App(const Environment& environment, AppSettings settings)
+    : loader_(environment, settings.folder), environment_(environment), settings_(std::move(settings)) {}
+
+ResolvedScenario App::resolved(const HttpRequest& request) const {
+  const std::string schedule = schedule_of(request.body);
+  ResolvedScenario scenario = loader_.resolve(asked_for(request));
+  if (schedule.empty()) return scenario;
+  Extensions own;
+  own.schedule = [schedule](const PipelineSizes&) { return schedule; };
+  return extend(scenario, std::move(own));
 }
 
-App::App(Environment environment, AppSettings settings)
-    : environment_(std::move(environment)), settings_(std::move(settings)) {}
+AppScenario App::asked_for(const HttpRequest& request) const {
+  return {text_of(request.body), label_of(request), request.all_arguments("set")};
+}
 
 App::~App() {
   for (const auto& run : runs_) {
@@ -203,6 +192,9 @@ HttpAnswer App::post(const HttpRequest& request, const std::string& what) {
     const auto run = find(request.argument("id"));
     if (!run) return refused(404, "there is no such run");
     run->cancel = true;
+    // The work ends where it next looks, which a large step that is being built does not do for seconds.
+    const std::lock_guard lock(run->mutex);
+    if (run->state == AppRun::State::running) run->state = AppRun::State::cancelled;
     return json_answer("{}");
   }
   return refused(404, "nothing here");
@@ -221,11 +213,18 @@ HttpAnswer App::get(const HttpRequest& request, const std::string& what) const {
 /// Everything that the page needs before it can be used, in one answer.
 HttpAnswer App::begin() const {
   const bool there = environment_.data().libraries().find(LibraryKind::scenarios, kFirst).has_value();
-  const std::string session = settings_.folder.empty() ? "" : contents_of(settings_.folder + "/" + kSession);
+  const std::string file = settings_.folder.empty() ? "" : settings_.folder + "/" + kSession;
+  std::string session = own_file(file) ? contents_of(file) : "", fault;
+  if (!session.empty()) fault = fault_of_state(session);
+  if (!fault.empty()) {
+    session.clear();
+    fault = fmt::format("The state kept in {} is left out, as it cannot be read ({}).", file, fault);
+  }
   return json_answer(fmt::format(
-      "{{\"scenarios\":{},\"saved\":{},\"folder\":{},\"runs\":{},\"session\":{},\"first\":{},\"text\":{}}}",
+      "{{\"scenarios\":{},\"saved\":{},\"folder\":{},\"runs\":{},\"session\":{},\"session_fault\":{},\"first\":{},"
+      "\"text\":{}}}",
       strings_json(environment_.names("scenarios")), strings_json(saved()), settings_.folder.empty() ? "false" : "true",
-      runs_json(), script_quoted(session), script_quoted(there ? kFirst : ""),
+      runs_json(), script_quoted(session), script_quoted(fault), script_quoted(there ? kFirst : ""),
       script_quoted(there ? contents_of(*environment_.data().libraries().find(LibraryKind::scenarios, kFirst)) : "")));
 }
 
@@ -240,8 +239,7 @@ std::vector<std::string> App::saved() const {
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator(settings_.folder, failed)) {
     const std::filesystem::path path = entry.path();
-    if (path.extension() == ".textproto" && plain_name(path.stem().string()) && !entry.is_symlink(failed) &&
-        entry.is_regular_file(failed))
+    if (path.extension() == ".textproto" && plain_name(path.stem().string()) && own_file(path.string()))
       names.push_back(path.stem().string());
   }
   std::sort(names.begin(), names.end());
@@ -277,14 +275,15 @@ std::string App::label_of(const HttpRequest& request) const {
 
 HttpAnswer App::check(const HttpRequest& request) const {
   try {
-    const ResolvedScenario scenario = resolved(text_of(request.body), label_of(request), request.all_arguments("set"),
-                                               schedule_of(request.body), environment_);
+    const ResolvedScenario scenario = resolved(request);
     const std::string facts = flopcast::check(scenario);
-    return json_answer(fmt::format("{{\"faults\":[],\"facts\":{},\"title\":{},\"work\":\"{}\",\"notes\":{}}}",
-                                   script_quoted(facts), script_quoted(scenario.title()), name_of(scenario.work()),
-                                   strings_json(scenario.notes())));
+    return json_answer(
+        fmt::format("{{\"faults\":[],\"stated\":{},\"facts\":{},\"title\":{},\"work\":\"{}\",\"notes\":{}}}",
+                    stated_json(text_of(request.body)), script_quoted(facts), script_quoted(scenario.title()),
+                    name_of(scenario.work()), strings_json(scenario.notes())));
   } catch (const InputError& error) {
-    return json_answer(fmt::format("{{\"faults\":{}}}", faults_json(error.diagnostics())));
+    return json_answer(fmt::format("{{\"faults\":{},\"stated\":{}}}", faults_json(error.diagnostics()),
+                                   stated_json(text_of(request.body))));
   }
 }
 
@@ -294,9 +293,9 @@ HttpAnswer App::launch(const std::shared_ptr<AppRun>& run, std::function<void(Ap
   for (const auto& other : runs_) {
     if (!other) continue;
     const std::lock_guard other_lock(other->mutex);
-    going_on += other->state == AppRun::State::running ? 1 : 0;
+    going_on += other->ended ? 0 : 1;
   }
-  if (going_on >= kMostAtOnce) return refused(429, "three runs go on already: cancel one, or wait");
+  if (going_on >= kMostAtOnce) return refused(429, "three runs go on already, or are being ended: cancel one, or wait");
   runs_.push_back(run);
   if (runs_.size() > kMostKept) {
     auto& old = runs_[runs_.size() - 1 - kMostKept];
@@ -318,7 +317,7 @@ HttpAnswer App::start(const HttpRequest& request) {
   const std::string schedule = schedule_of(request.body);
   std::optional<ResolvedScenario> scenario;
   try {
-    scenario = resolved(text_of(request.body), label_of(request), request.all_arguments("set"), schedule, environment_);
+    scenario = resolved(request);
   } catch (const InputError& error) {
     return json_answer(fmt::format("{{\"faults\":{}}}", faults_json(error.diagnostics())));
   }
@@ -346,14 +345,10 @@ HttpAnswer App::start(const HttpRequest& request) {
 }
 
 HttpAnswer App::start_study(const HttpRequest& request, AppRun::Kind kind) {
-  const AppScenario scenario{text_of(request.body), label_of(request), request.all_arguments("set")};
+  const AppScenario scenario = asked_for(request);
   std::vector<AppAxis> axes;
   try {
-    stay_inside(scenario.text, scenario.sets);
-    for (const std::string& axis : request.all_arguments("axis")) {
-      axes.push_back(parse_axis(axis));
-      for (const std::string& value : axes.back().values) stay_inside("", {axes.back().path + "=" + value});
-    }
+    for (const std::string& axis : request.all_arguments("axis")) axes.push_back(parse_axis(axis));
   } catch (const InputError& error) {
     return json_answer(fmt::format("{{\"faults\":{}}}", faults_json(error.diagnostics())));
   }
@@ -363,11 +358,11 @@ HttpAnswer App::start_study(const HttpRequest& request, AppRun::Kind kind) {
   const auto run = std::make_shared<AppRun>(kind, name, label_with(name, scenario.sets, over));
   run->text = scenario.text;
   run->sets = scenario.sets;
-  return launch(run, [scenario, axes, environment = environment_](AppRun& own) {
+  return launch(run, [scenario, axes, loader = loader_](AppRun& own) {
     if (own.kind == AppRun::Kind::plan)
-      plan_points(own, scenario, environment);
+      plan_points(own, scenario, loader);
     else
-      sweep_points(own, scenario, axes, environment);
+      sweep_points(own, scenario, axes, loader);
   });
 }
 
@@ -439,7 +434,7 @@ HttpAnswer App::save(const HttpRequest& request) const {
   if (!plain_name(name)) return refused(400, "a name of letters, digits, - and _");
   try {
     const std::string file = settings_.folder + "/" + name + ".textproto";
-    write_file_atomically(file, text_of(request.body));
+    write_into_folder(file, text_of(request.body));
     return json_answer(fmt::format("{{\"file\":{}}}", script_quoted(file)));
   } catch (const std::runtime_error& error) {
     return refused(500, error.what());
@@ -451,8 +446,10 @@ HttpAnswer App::keep(const HttpRequest& request) const {
   constexpr std::size_t kMost = 1 << 20;
   if (settings_.folder.empty()) return json_answer("{}");
   if (request.body.size() > kMost) return refused(413, "too much to keep");
+  if (const std::string fault = fault_of_state(request.body); !fault.empty())
+    return refused(400, "no state of the page: " + fault);
   try {
-    write_file_atomically(settings_.folder + "/" + kSession, request.body);
+    write_into_folder(settings_.folder + "/" + kSession, request.body);
     return json_answer("{}");
   } catch (const std::runtime_error& error) {
     return refused(500, error.what());

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/app/app_loader.h"
 #include "analysis/app/app_run.h"
 #include "analysis/app/http.h"
 #include "flopcast/environment.h"
@@ -22,12 +23,11 @@ struct AppSettings {
 /// 32 random bytes as text for addresses.
 std::string random_token();
 
-/// Why a text may not be resolved here: it names a file outside of the folder (a schedule, a trace). Empty: nothing.
-std::string outside_of_folder(const std::string& text, const std::vector<std::string>& sets);
-
 class App {
  public:
-  App(Environment environment, AppSettings settings);
+  /// Of the environment's libraries; no file is opened for a scenario but below the folder, or beside those of a
+  /// library.
+  App(const Environment& environment, AppSettings settings);
   ~App();
   HttpAnswer answer(const HttpRequest& request);
   void set_port(int port) { settings_.port = port; }
@@ -57,6 +57,10 @@ class App {
   /// Adds a run and begins it. @return its id as JSON, or that too many go on already
   HttpAnswer launch(const std::shared_ptr<AppRun>& run, std::function<void(AppRun&)> work);
 
+  AppScenario asked_for(const HttpRequest& request) const;
+  ResolvedScenario resolved(const HttpRequest& request) const;
+
+  const AppLoader loader_;
   const Environment environment_;
   AppSettings settings_;
   mutable std::once_flag fields_once_;

@@ -1,6 +1,7 @@
 #include "analysis/app/app_json.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/text_format.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +12,8 @@
 #include "analysis/render/json.h"
 #include "analysis/runs/metric_output.h"
 #include "analysis/runs/metrics.h"
+#include "scenarios/proto/scenario.pb.h"
+#include "scenarios/read/text_file.h"
 
 namespace flopcast {
 namespace {
@@ -47,6 +50,33 @@ std::string kind_name(AppRun::Kind kind) {
 std::string state_name(AppRun::State state) {
   constexpr std::array kNames = {"running", "done", "failed", "cancelled"};
   return kNames[static_cast<std::size_t>(state)];
+}
+
+/// Adds a message's fields that have a value, those of messages within it too.
+void add_stated(const google::protobuf::Message& message, const std::string& path, std::string& out) {
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const auto* field : fields) {
+    const std::string name = (path.empty() ? "" : path + ".") + field->name();
+    const int count = field->is_repeated() ? reflection.FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      const std::string at = field->is_repeated() ? fmt::format("{}[{}]", name, i) : name;
+      if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) {
+        add_stated(field->is_repeated() ? reflection.GetRepeatedMessage(message, field, i)
+                                        : reflection.GetMessage(message, field),
+                   at, out);
+        continue;
+      }
+      std::string value;
+      if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_STRING)
+        value = field->is_repeated() ? reflection.GetRepeatedString(message, field, i)
+                                     : reflection.GetString(message, field);
+      else
+        google::protobuf::TextFormat::PrintFieldValueToString(message, field, field->is_repeated() ? i : -1, &value);
+      out += fmt::format("{}{}:{}", out.size() > 1 ? "," : "", script_quoted(at), script_quoted(value));
+    }
+  }
 }
 
 /// When each pass ran, and the order that says so: what the schedule editor moves.
@@ -90,6 +120,16 @@ HttpAnswer refused(int status, const std::string& why) {
 
 std::string strings_json(const std::vector<std::string>& texts) {
   return array_json(texts, [](const std::string& text) { return script_quoted(text); });
+}
+
+std::string stated_json(const std::string& text) {
+  proto::Scenario scenario;
+  Places places;
+  Diagnostics faults;  // are told by who resolves it
+  parse_text(text, "", scenario, places, faults);
+  std::string out = "{";
+  add_stated(scenario, "", out);
+  return out + "}";
 }
 
 std::string faults_json(const std::vector<Diagnostic>& faults) {

@@ -14,6 +14,8 @@ HttpAnswer json_answer(std::string body);
 HttpAnswer refused(int status, const std::string& why);
 
 std::string strings_json(const std::vector<std::string>& texts);
+/// Fields that a scenario's text states, with their values: {"training.plan.pipeline":"4"}.
+std::string stated_json(const std::string& text);
 std::string faults_json(const std::vector<Diagnostic>& faults);
 
 // Of the following the caller holds the run's mutex, but for run_json().

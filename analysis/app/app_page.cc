@@ -7,7 +7,7 @@ namespace {
 constexpr std::string_view kAppStyle = R"css(
 main { max-width: none; padding: .75rem 1rem 2rem; display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr); }
 @media (min-width: 1000px) { main { grid-template-columns: minmax(22rem, 32rem) minmax(0, 1fr); } #right { position: sticky; top: .5rem; align-self: start; max-height: calc(100vh - 1rem); overflow: auto; } }
-h1 { font-size: 1.2rem; } h2 { font-size: 1rem; margin: 1rem 0 .3rem; padding: 0; border: 0; }
+.scroll { margin-right: 0; } h1 { font-size: 1.2rem; } h2 { font-size: 1rem; margin: 1rem 0 .3rem; padding: 0; border: 0; }
 label { display: block; font-size: .875rem; color: var(--quiet); margin-top: .4rem; }
 input, select, textarea, button { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--quiet); border-radius: .3rem; padding: .3rem .5rem; max-width: 100%; }
 input[type=checkbox] { width: 1.1rem; height: 1.1rem; vertical-align: middle; }
@@ -41,7 +41,7 @@ constexpr std::string_view kAppBody = R"html(
 <h2>Change a field</h2>
 <input id="find" type="search" placeholder="search: plan, bandwidth, batch ..." aria-label="search fields" style="width:100%">
 <div id="fields" tabindex="0" role="region" aria-label="fields"></div>
-<h2>Do this in the terminal</h2><p><code id="command"></code></p>
+<h2>Do this in the terminal</h2><p id="command_note" class="note"></p><p><code id="command"></code></p>
 <p class="links"><a id="textproto" href="#">scenario</a></p>
 <div class="row" id="saving" hidden><label class="grow">Save into the folder as<input id="file" pattern="[A-Za-z0-9_\-]+"></label><button id="save" type="button">Save</button></div>
 </section>

@@ -47,6 +47,7 @@ class AppRun {
   // Below: by mutex.
   mutable std::mutex mutex;
   State state = State::running;
+  bool ended = false;  ///< nothing is worked at any more; a run that was cancelled may go on for a moment
   std::string stage, unit;
   std::uint64_t done = 0, all = 0;
   std::vector<Diagnostic> faults;

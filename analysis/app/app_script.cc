@@ -8,7 +8,7 @@ std::string_view app_script() {
 'use strict';
 const $ = id => document.getElementById(id), make = (tag, words, kind) => { const e = document.createElement(tag); if (words) e.textContent = words; if (kind) e.className = kind; return e; };
 const state = { name: '', text: '', edited: false, sets: {}, shown: null, tab: 'result', old: [], axes: [['', ''], ['', '']] };
-let runs = [], folder = false, fields = [];
+let runs = [], folder = false, fields = [], stated = {};
 const set_list = sets => Object.entries(sets).map(([p, v]) => p + '=' + v);
 const set_map = list => Object.fromEntries(list.map(s => [s.slice(0, s.indexOf('=')), s.slice(s.indexOf('=') + 1)]));
 let keeping = null;
@@ -33,12 +33,15 @@ let asked = 0, later = null;
 async function check_now() {
   const mine = ++asked;
   if (!state.text.trim()) return show_faults([], '');
-  try { const r = await post('check', query(), state.text); if (mine === asked) show_faults(r.faults, [r.title, r.facts].filter(Boolean).join(': ')); } catch (e) { tell(e.message); }
+  try { const r = await post('check', query(), state.text); if (mine === asked) { show_faults(r.faults, [r.title, r.facts].filter(Boolean).join(': ')); if (JSON.stringify(stated) !== JSON.stringify(r.stated)) { stated = r.stated; show_fields(); } } } catch (e) { tell(e.message); }
 }
 function check() { clearTimeout(later); later = setTimeout(check_now, 150); }
 const shell = s => /^[\w./=,-]+$/.test(s) ? s : "'" + s.replaceAll("'", "'\\''") + "'";
-const scenario_word = () => shell(state.edited ? (state.name || 'scenario') + '.textproto' : state.name);
-function show_command() { $('command').textContent = ['flopcast run', scenario_word(), ...set_list(state.sets).map(s => '--set ' + shell(s)), '--html page.html'].join(' '); }
+let kept_file = null;  // the text as it was last saved
+const scenario_word = () => shell(!state.edited ? state.name : kept_file?.text === state.text ? kept_file.file : (state.name || 'scenario') + '.textproto');
+function show_command() {
+  $('command_note').textContent = state.edited && kept_file?.text !== state.text ? 'with the text saved as ' + scenario_word() + ' (Save, or the link below):' : '';
+  $('command').textContent = ['flopcast run', scenario_word(), ...set_list(state.sets).map(s => '--set ' + shell(s)), '--html page.html'].join(' '); }
 function show_sets() {
   $('sets').replaceChildren(...set_list(state.sets).map(s => {
     const path = s.slice(0, s.indexOf('=')), chip = make('span', s, 'set'), off = make('button', '×'); off.type = 'button'; off.setAttribute('aria-label', 'take back ' + path);
@@ -48,15 +51,21 @@ function show_sets() {
 function changed() { keep(); show_sets(); show_command(); check(); }
 function show_fields() {
   const words = $('find').value.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = fields.filter(f => words.every(w => (f.path + ' ' + f.meaning).toLowerCase().includes(w))).slice(0, 30);
+  // Of work that this scenario does not do only who asks for it sees the fields.
+  const kinds = ['training', 'serving', 'rl', 'collective', 'cluster_life', 'given_service'], does = kinds.filter(k => Object.keys(stated).some(p => p.startsWith(k + '.')));
+  const fits = f => { const kind = f.path.split(/[.[]/)[0]; return !does.length || !kinds.includes(kind) || does.includes(kind) || words.some(w => kind.startsWith(w)); };
+  const found = fields.filter(f => fits(f) && words.every(w => (f.path + ' ' + f.meaning).toLowerCase().includes(w))).slice(0, 30);
   $('fields').replaceChildren(...found.map((f, i) => {
     const box = make('div', '', 'field'), path = f.path.replaceAll('[]', '[0]'), label = make('label', path); box.append(label);
     let input;
     if (f.allowed.length && f.type !== 'quantity') { input = make('select'); input.append(new Option('', '')); for (const a of f.allowed) input.append(new Option(a, a)); }
     else { input = make('input'); input.placeholder = f.default || f.unit; input.spellcheck = false; }
-    input.id = 'field' + i; label.htmlFor = input.id; input.value = state.sets[path] ?? '';
-    input.onchange = () => { if (input.value.trim()) state.sets[path] = input.value.trim(); else delete state.sets[path]; changed(); };
-    const bounds = [f.unit && 'Write ' + f.unit, f.default && 'Without it ' + f.default, f.min && 'At least ' + f.min, f.max && 'At most ' + f.max, f.library && 'A name of ' + f.library].filter(Boolean).join('. ');
+    // What is in force: changed here, or as the scenario says; the grey word is the default.
+    const own = stated[path] ?? '', now = state.sets[path] ?? own;
+    if (input.tagName === 'SELECT' && now && ![...input.options].some(o => o.value === now)) input.append(new Option(now, now));
+    input.id = 'field' + i; label.htmlFor = input.id; input.value = now;
+    input.onchange = () => { const said = input.value.trim(); if (said && said !== own) state.sets[path] = said; else { delete state.sets[path]; input.value = own; } changed(); };
+    const bounds = [f.unit && 'Write ' + f.unit, f.default && 'Without it ' + f.default, f.min && 'At least ' + f.min, f.max && 'At most ' + f.max, f.library && 'One of the ' + f.library + ' of the library (flopcast list ' + f.library + ')', own && 'The scenario says ' + own].filter(Boolean).join('. ');
     box.append(input, make('div', f.meaning + (bounds ? ' ' + bounds + '.' : ''), 'what')); return box;
   }));
   if (!found.length) $('fields').replaceChildren(make('p', fields.length ? 'No field has these words.' : 'reading the fields ...', 'note'));
@@ -67,7 +76,7 @@ async function load(name) {
 // ---- runs: the program knows them all, whichever browser began them
 async function refresh() { runs = await get('runs'); show_runs(); }
 function show_runs() {
-  const buttons = runs.filter(r => r.state === 'done' || r.state === 'running').map(r => { const b = make('button', r.label + (r.state === 'running' ? ' …' : '')); b.type = 'button'; b.setAttribute('aria-pressed', String(r.id === state.shown)); b.onclick = () => r.state === 'running' ? follow(r.id) : r.kind === 'sweep' || r.kind === 'plan' ? show_study(r.id) : show(r.id); return b; });
+  const buttons = runs.filter(r => r.state === 'done' || r.state === 'running').map(r => { const b = make('button', (r.id + 1) + ': ' + r.label + (r.state === 'running' ? ' …' : '')); b.type = 'button'; b.setAttribute('aria-pressed', String(r.id === state.shown)); b.onclick = () => r.state === 'running' ? follow(r.id) : r.kind === 'sweep' || r.kind === 'plan' ? show_study(r.id) : show(r.id); return b; });
   // Of an earlier start of the program: what they asked for is known, not what came of it.
   const old = state.old.filter(o => !runs.some(r => r.label === o.label)).map(o => { const b = make('button', o.label + ' (not run since)', 'gone'); b.type = 'button'; b.onclick = () => { Object.assign(state, { name: o.name, text: o.text, sets: set_map(o.sets), edited: o.edited }); $('text').value = state.text; $('name').value = state.name; changed(); show_fields(); tell('its scenario is here again: run it'); }; return b; });
   $('runs').replaceChildren(...buttons, ...old);
@@ -101,7 +110,7 @@ async function follow(id, each) {
       if (r.state !== 'running') break;
       $('progress').removeAttribute('value'); if (r.all) $('progress').value = r.done / r.all;
       const share = r.all ? r.done / r.all : 0, so_far = (performance.now() - start) / 1000, left = share > 0.02 && so_far > 2 ? so_far / share * (1 - share) : 0;
-      tell((r.stage ? (r.kind === 'run' ? 'replaying ' : '') + r.stage + (r.all ? `, ${Math.round(100 * share)} %` : '') : 'preparing') + (left ? `, ${left < 100 ? Math.ceil(left) + ' s' : Math.ceil(left / 60) + ' min'} left` : ''));
+      tell((r.stage ? (r.kind === 'run' && !/^\w+ing\b/.test(r.stage) ? 'replaying ' : '') + r.stage + (r.all ? `, ${Math.round(100 * share)} %` : '') : 'preparing') + (left ? `, ${left < 100 ? Math.ceil(left) + ' s' : Math.ceil(left / 60) + ' min'} left` : ''));
       if (each) await each(r);
       await new Promise(f => setTimeout(f, wait));
     }
@@ -132,7 +141,7 @@ addEventListener('keydown', e => { if (e.key === 'Enter' && (e.ctrlKey || e.meta
 $('find').oninput = show_fields;
 function download(name, type, text) { const a = make('a'); a.href = URL.createObjectURL(new Blob([text], { type })); a.download = name; a.click(); setTimeout(() => URL.revokeObjectURL(a.href), 1000); }
 $('textproto').onclick = e => { e.preventDefault(); download((state.name || 'scenario') + '.textproto', 'text/plain', set_list(state.sets).map(s => '# flopcast run FILE --set ' + shell(s) + '\n').join('') + state.text); };
-$('save').onclick = async () => { try { const r = await post('save', 'name=' + encodeURIComponent($('file').value), state.text); tell('saved: ' + r.file); const own = $('file').value; if (![...$('names').options].some(o => o.value === own)) $('names').append(new Option(own)); } catch (e) { tell(e.message); } };
+$('save').onclick = async () => { try { const r = await post('save', 'name=' + encodeURIComponent($('file').value), state.text); tell('saved: ' + r.file); kept_file = { file: r.file, text: state.text }; show_command(); const own = $('file').value; if (![...$('names').options].some(o => o.value === own)) $('names').append(new Option(own)); } catch (e) { tell(e.message); } };
 )js";
 }
 

@@ -13,7 +13,6 @@
 #include "analysis/studies/plan/plan_study.h"
 #include "flopcast/scenario.h"
 #include "scenarios/read/text_file.h"
-#include "scenarios/resolve/open_scenario.h"
 
 namespace flopcast {
 namespace {
@@ -49,18 +48,16 @@ std::string last_steps(const std::vector<std::string>& sets) {
 }
 
 /// Replays one candidate. @return its figures, or why there are none
-AppPoint tried(AppRun& run, const AppScenario& scenario, std::vector<std::string> own, const Environment& environment,
+AppPoint tried(AppRun& run, AppScenario scenario, std::vector<std::string> own, const AppLoader& loader,
                std::vector<Metric>& figures) {
   AppPoint point;
   point.sets = std::move(own);
   point.name = last_steps(point.sets);
-  std::vector<std::string> sets = scenario.sets;
-  sets.insert(sets.end(), point.sets.begin(), point.sets.end());
+  scenario.sets.insert(scenario.sets.end(), point.sets.begin(), point.sets.end());
   try {
     RunSettings settings;
     settings.progress = [&run](const Progress&) { return !run.cancel; };
-    figures =
-        metrics(flopcast::run(resolve_text(scenario.text, scenario.label, environment, sets), environment, settings));
+    figures = metrics(flopcast::run(loader.resolve(scenario), loader.environment(), settings));
   } catch (const InputError& error) {
     point.fault = first_fault(error);
   }
@@ -109,8 +106,7 @@ AppAxis parse_axis(const std::string& text) {
   return axis;
 }
 
-void sweep_points(AppRun& run, const AppScenario& scenario, const std::vector<AppAxis>& axes,
-                  const Environment& environment) {
+void sweep_points(AppRun& run, const AppScenario& scenario, const std::vector<AppAxis>& axes, const AppLoader& loader) {
   std::size_t all = axes.empty() ? 0 : 1;
   for (const AppAxis& axis : axes) all = std::min(all * axis.values.size(), kMostCandidates + 1);
   if (all == 0 || all > kMostCandidates) {
@@ -126,7 +122,7 @@ void sweep_points(AppRun& run, const AppScenario& scenario, const std::vector<Ap
     for (std::size_t i = 0; (i = next++) < all && !run.cancel;) {
       try {
         std::vector<Metric> figures;
-        AppPoint point = tried(run, scenario, settings_of(axes, i), environment, figures);
+        AppPoint point = tried(run, scenario, settings_of(axes, i), loader, figures);
         add_point(run, std::move(point), figures);
       } catch (const Interrupted&) {
         return;
@@ -145,8 +141,9 @@ void sweep_points(AppRun& run, const AppScenario& scenario, const std::vector<Ap
   if (run.cancel) throw Interrupted();
 }
 
-void plan_points(AppRun& run, const AppScenario& asked, const Environment& environment) {
-  OpenScenario open = load_open_scenario_text(asked.text, asked.label, asked.sets, environment.data().libraries());
+void plan_points(AppRun& run, const AppScenario& asked, const AppLoader& loader) {
+  const Environment& environment = loader.environment();
+  OpenScenario open = loader.open(asked);
   if (!open.scenario.training) {
     throw InputError(Diagnostic{asked.label, 0, 0, "training", "nothing",
                                 "training { ... }: the plan of a training step is what is searched", ""});

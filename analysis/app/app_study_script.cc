@@ -20,7 +20,7 @@ const chosen = new Set(); let chosen_by_hand = false;
 function show_choice() {
   const known = runs.filter(r => r.figures);
   if (!chosen_by_hand) { chosen.clear(); for (const r of known.slice(-2)) chosen.add(r.id); }
-  $('chosen').replaceChildren(...known.map(r => { const label = make('label'), box = make('input'); box.type = 'checkbox'; box.checked = chosen.has(r.id); box.onchange = () => { chosen_by_hand = true; if (box.checked) chosen.add(r.id); else chosen.delete(r.id); show_side(); }; label.append(box, ' ' + r.label); return label; }));
+  $('chosen').replaceChildren(...known.map(r => { const label = make('label'), box = make('input'); box.type = 'checkbox'; box.checked = chosen.has(r.id); box.onchange = () => { chosen_by_hand = true; if (box.checked) chosen.add(r.id); else chosen.delete(r.id); show_side(); }; label.append(box, ' ' + (r.id + 1) + ': ' + r.label); return label; }));
   if (!known.length) $('chosen').append(make('p', 'Run a scenario first.', 'note'));
   if (state.tab === 'compare') show_side().catch(() => {});
 }
@@ -198,14 +198,26 @@ $('zoom').oninput = () => draw(); addEventListener('resize', () => { draw(); if 
 $('undo').onclick = () => { const order = undo.pop(); $('undo').disabled = !undo.length; if (order) replay(order, false); };
 $('order').onclick = () => download((state.name || 'scenario') + '.schedule', 'text/plain', '# training { schedule_file: "' + (state.name || 'scenario') + '.schedule" }\n' + plan.schedule);
 // ---- the beginning
+/// What was kept, as far as it is of the kinds that the page knows: it may be of another version, or damaged. Null: nothing.
+function kept_state(text) {
+  let it; try { it = JSON.parse(text || 'null'); } catch { return null; }
+  if (it === null || typeof it !== 'object' || Array.isArray(it)) return null;
+  const text_map = m => m !== null && typeof m === 'object' && !Array.isArray(m) && Object.values(m).every(v => typeof v === 'string');
+  const texts = (l, n) => Array.isArray(l) && (!n || l.length === n) && l.every(v => typeof v === 'string');
+  const sound = { name: v => typeof v === 'string', text: v => typeof v === 'string', edited: v => typeof v === 'boolean', sets: text_map, shown: v => v === null || Number.isInteger(v), tab: v => Object.hasOwn(views, v),
+    old: v => Array.isArray(v) && v.every(o => o && typeof o.label === 'string' && typeof o.name === 'string' && typeof o.text === 'string' && texts(o.sets)), axes: v => Array.isArray(v) && v.length === 2 && v.every(a => texts(a, 2)) };
+  return Object.fromEntries(Object.entries(it).filter(([k, v]) => sound[k]?.(v)));
+}
 (async () => {
   try {
-    const all = await get('begin'), kept = JSON.parse(sessionStorage.getItem('flopcast') || 'null') ?? (all.session ? JSON.parse(all.session) : null), url = new URLSearchParams(location.hash.slice(1));
+    const all = await get('begin'), kept = kept_state(sessionStorage.getItem('flopcast')) ?? kept_state(all.session), url = new URLSearchParams(location.hash.slice(1));
+    if (all.session_fault) tell(all.session_fault);
     runs = all.runs; folder = all.folder; $('saving').hidden = !folder;
     $('names').replaceChildren(...[...all.saved, ...all.scenarios].map(s => new Option(s)));
     if (kept) Object.assign(state, kept);
     if (!runs.some(r => r.id === state.shown)) state.shown = null;
-    if (url.has('name') && url.get('name') !== state.name) { Object.assign(state, { name: url.get('name'), sets: {}, edited: false, text: await get('scenario?name=' + encodeURIComponent(url.get('name'))) }); }
+    // An address may name what is no longer there.
+    if (url.has('name') && url.get('name') !== state.name) try { Object.assign(state, { text: await get('scenario?name=' + encodeURIComponent(url.get('name'))), name: url.get('name'), sets: {}, edited: false }); } catch (e) { tell(e.message); }
     if (url.has('set')) state.sets = set_map(url.getAll('set'));
     if (!state.text && all.text) Object.assign(state, { name: all.first, text: all.text });
     if (!state.text) await load(all.scenarios[0]);
@@ -215,7 +227,7 @@ $('order').onclick = () => download((state.name || 'scenario') + '.schedule', 't
     // What the library has is sound: nobody waits for the check to say so.
     if (!state.edited && !set_list(state.sets).length && all.scenarios.includes(state.name)) $('run').disabled = false;
     check_now();
-    open_tab(views[url.get('tab')] ? url.get('tab') : 'result');
+    open_tab(Object.hasOwn(views, url.get('tab')) ? url.get('tab') : 'result');
     const on = runs.find(r => r.state === 'running');
     if (wanted?.state === 'done' && wanted.kind !== 'sweep' && wanted.kind !== 'plan') await show(wanted.id); else if (runs.some(r => r.state === 'done' && r.figures)) await show(runs.filter(r => r.state === 'done' && r.figures).at(-1).id);
     if (on) follow(on.id).catch(e => tell(e.message));

@@ -19,9 +19,10 @@
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kMostHead = 16 << 10, kMostBody = 4 << 20, kMostWaiting = 64;
+constexpr std::size_t kMostHead = 16 << 10, kMostBody = 4 << 20, kMostOpen = 64;
 constexpr int kWorkers = 8;
-constexpr std::chrono::seconds kPatience{10};  // for the whole of a request
+constexpr std::chrono::seconds kPatience{10};      // for the whole of a request
+constexpr std::chrono::milliseconds kLinger{500};  // for what was sent to arrive
 
 using Clock = std::chrono::steady_clock;
 
@@ -54,42 +55,21 @@ std::string_view reason(int status) {
   }
 }
 
-/// Waits until there is something to read or room to write. False: the time is over.
-bool ready(int connection, short what, Clock::time_point until) {
+/// Waits until there is room to write. False: the time is over.
+bool writable(int connection, Clock::time_point until) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-  pollfd wait{connection, what, 0};
+  pollfd wait{connection, POLLOUT, 0};
   return left > 0 && poll(&wait, 1, static_cast<int>(left)) > 0;
-}
-
-/// Appends what has arrived. False: the other side is gone, or too slow.
-bool read_some(int connection, std::string& text, Clock::time_point until) {
-  char piece[8192];
-  if (!ready(connection, POLLIN, until)) return false;
-  const ssize_t got = recv(connection, piece, sizeof piece, 0);
-  if (got <= 0) return false;
-  text.append(piece, static_cast<std::size_t>(got));
-  return true;
 }
 
 void send_all(int connection, std::string_view text) {
   const auto until = Clock::now() + kPatience;
-  while (!text.empty() && ready(connection, POLLOUT, until)) {
+  while (!text.empty() && writable(connection, until)) {
     const ssize_t sent = send(connection, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (sent <= 0) return;  // the browser went away: nothing of ours is lost
     text.remove_prefix(static_cast<std::size_t>(sent));
   }
-}
-
-/// Says that this was all, and lets what was sent arrive: closing on unread bytes would take the answer back.
-void finish(int connection) {
-  constexpr std::chrono::milliseconds kLinger{500};
-  const auto until = Clock::now() + kLinger;
-  std::string rest;
-  shutdown(connection, SHUT_WR);
-  while (rest.size() < kMostBody && read_some(connection, rest, until)) {
-  }
-  close(connection);
 }
 
 bool is_token_char(char c) {
@@ -218,7 +198,7 @@ HttpServer::HttpServer(int port, Handler handler) : handler_(std::move(handler))
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   socklen_t size = sizeof address;
   if (listener_ < 0 || bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      listen(listener_, static_cast<int>(kMostWaiting)) != 0 ||
+      listen(listener_, static_cast<int>(kMostOpen)) != 0 ||
       getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     const std::string why = std::strerror(errno);
     if (listener_ >= 0) close(listener_);
@@ -232,74 +212,108 @@ HttpServer::~HttpServer() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
-    for (const int connection : waiting_) close(connection);
-    waiting_.clear();
   }
   arrived_.notify_all();
   for (std::thread& worker : workers_) worker.join();
+  take_back();
+  for (const Visitor& visitor : open_) close(visitor.connection);
+  for (const Asked& asked : asked_) close(asked.connection);
   close(listener_);
+}
+
+void HttpServer::take_back() {
+  const std::lock_guard lock(mutex_);
+  for (const int connection : answered_) let_in({connection, Clock::now() + kLinger, true});
+  answered_.clear();
+}
+
+/// Who knocks is let in: where too many stand at the door, the one that has stood there longest without having said
+/// what it wants goes. So connections on which nothing comes keep nobody out, and no worker ever waits for one.
+void HttpServer::let_in(Visitor visitor) {
+  if (open_.size() >= kMostOpen) {
+    close(open_.front().connection);
+    open_.pop_front();
+  }
+  open_.push_back(std::move(visitor));
 }
 
 void HttpServer::serve(const std::function<bool()>& go_on) {
   constexpr int kAskEvery = 200;  // ms
+  std::vector<pollfd> waits;
   while (go_on()) {
-    pollfd wait{listener_, POLLIN, 0};
-    if (poll(&wait, 1, kAskEvery) <= 0) continue;
-    const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (connection < 0) continue;
-    const std::lock_guard lock(mutex_);
-    if (waiting_.size() >= kMostWaiting) {
-      close(connection);
-      continue;
+    take_back();
+    waits.assign(1, {listener_, POLLIN, 0});
+    for (const Visitor& visitor : open_) waits.push_back({visitor.connection, POLLIN, 0});
+    poll(waits.data(), waits.size(), kAskEvery);
+    std::deque<Visitor> staying;
+    for (std::size_t i = 0; i < open_.size(); ++i) {
+      Visitor& visitor = open_[i];
+      const Listened heard = waits[i + 1].revents != 0 ? listen_to(visitor) : Listened::more;
+      if (heard == Listened::whole) {
+        const std::lock_guard lock(mutex_);
+        if (asked_.size() < kMostOpen)
+          asked_.push_back({visitor.connection, std::move(visitor.parsed)});
+        else
+          close(visitor.connection);
+        arrived_.notify_one();
+      } else if (heard == Listened::gone || Clock::now() >= visitor.until) {
+        close(visitor.connection);
+      } else {
+        staying.push_back(std::move(visitor));
+      }
     }
-    waiting_.push_back(connection);
-    arrived_.notify_one();
+    open_ = std::move(staying);
+    if ((waits[0].revents & POLLIN) == 0) continue;
+    const int connection = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (connection >= 0) let_in({connection, Clock::now() + kPatience});
   }
+}
+
+// Reads once, and as soon as the head is there looks whether the rest is worth waiting for.
+HttpServer::Listened HttpServer::listen_to(Visitor& visitor) {
+  char piece[65536];
+  const ssize_t got = recv(visitor.connection, piece, sizeof piece, MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Listened::more;
+  if (got <= 0) return Listened::gone;
+  if (visitor.answered) return Listened::more;  // closing on unread bytes would take the answer back
+  std::string& text = visitor.text;
+  text.append(piece, static_cast<std::size_t>(got));
+  if (!visitor.parsed.request) {
+    const std::size_t end = text.find("\r\n\r\n");
+    if (end == std::string::npos && text.size() <= kMostHead) return Listened::more;
+    visitor.parsed = end > kMostHead ? ParsedRequest{{}, 431} : parse_request(std::string_view(text).substr(0, end));
+    if (!visitor.parsed.request) return Listened::whole;
+    const auto length = body_length(*visitor.parsed.request);
+    if (!length || *length > kMostBody) {
+      visitor.parsed = {std::nullopt, length ? 413 : 400};
+      return Listened::whole;
+    }
+    visitor.body = *length;
+    text.erase(0, end + 4);
+  }
+  if (text.size() < visitor.body) return Listened::more;
+  visitor.parsed.request->body = text.substr(0, visitor.body);
+  return Listened::whole;
 }
 
 void HttpServer::work() {
   for (;;) {
-    int connection = -1;
+    Asked asked;
     {
       std::unique_lock lock(mutex_);
-      arrived_.wait(lock, [this] { return stop_ || !waiting_.empty(); });
+      arrived_.wait(lock, [this] { return stop_ || !asked_.empty(); });
       if (stop_) return;
-      connection = waiting_.front();
-      waiting_.pop_front();
+      asked = std::move(asked_.front());
+      asked_.pop_front();
     }
-    answer(connection);
-    finish(connection);
+    answer(asked.connection, asked.parsed);
+    shutdown(asked.connection, SHUT_WR);
+    const std::lock_guard lock(mutex_);
+    answered_.push_back(asked.connection);
   }
 }
 
-void HttpServer::answer(int connection) {
-  const auto until = Clock::now() + kPatience;
-  std::string text;
-  std::size_t end = std::string::npos;
-  ParsedRequest parsed;
-  while ((end = text.find("\r\n\r\n")) == std::string::npos) {
-    if (text.size() > kMostHead) {
-      parsed.fault = 431;
-      break;
-    }
-    if (!read_some(connection, text, until)) return;
-  }
-  if (end != std::string::npos)
-    parsed = end > kMostHead ? ParsedRequest{{}, 431} : parse_request(std::string_view(text).substr(0, end));
-  if (parsed.request) {
-    const auto length = body_length(*parsed.request);
-    if (!length) {
-      parsed = {};
-    } else if (*length > kMostBody) {
-      parsed = {std::nullopt, 413};
-    } else {
-      text.erase(0, end + 4);
-      while (text.size() < *length) {
-        if (!read_some(connection, text, until)) return;
-      }
-      parsed.request->body = text.substr(0, *length);
-    }
-  }
+void HttpServer::answer(int connection, const ParsedRequest& parsed) {
   HttpAnswer out{parsed.fault, "text/plain; charset=utf-8", "refused\n"};
   if (parsed.request) {
     try {

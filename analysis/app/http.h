@@ -1,7 +1,10 @@
 // As much of HTTP as a browser on the same machine needs of a local page: one request per connection, answered by a
 // handler. Listens on 127.0.0.1 alone. What is malformed, too large or too slow is refused before a handler sees it.
+// One thread listens to all connections; workers get requests that are whole, so that a silent connection holds nobody
+// up.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -59,13 +62,34 @@ class HttpServer {
   void serve(const std::function<bool()>& go_on);
 
  private:
+  /// A connection whose request is not whole yet, or that was answered and may still read.
+  struct Visitor {
+    int connection = -1;
+    std::chrono::steady_clock::time_point until;  ///< then it is closed
+    bool answered = false;
+    std::string text = {};  ///< read so far: of the head, then of the body
+    ParsedRequest parsed = {};
+    std::size_t body = 0;  ///< bytes, once the head is known
+  };
+  struct Asked {
+    int connection = -1;
+    ParsedRequest parsed;
+  };
+  enum class Listened { more, whole, gone };
+
+  Listened listen_to(Visitor& visitor);
+  void let_in(Visitor visitor);
+  void take_back();
   void work();
-  void answer(int connection);
+  void answer(int connection, const ParsedRequest& parsed);
+
   Handler handler_;
   int listener_ = -1, port_ = 0;
+  std::deque<Visitor> open_;  // of the thread that serves; the longest there first
   std::mutex mutex_;
   std::condition_variable arrived_;
-  std::deque<int> waiting_;
+  std::deque<Asked> asked_;
+  std::vector<int> answered_;
   bool stop_ = false;
   std::vector<std::thread> workers_;
 };

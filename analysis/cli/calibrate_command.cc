@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/output.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/evidence/calibrate.h"
 #include "analysis/evidence/calibrate_server.h"
 #include "scenarios/read/calibration_file.h"
 #include "scenarios/read/text_file.h"
-#include "sim/base/atomic_file.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
@@ -33,17 +33,51 @@ std::filesystem::path default_output(const Libraries& libraries) {
   return std::filesystem::path(libraries.roots().front()) / "hwmodels/data";
 }
 
-void calibrate_server(const CalibrateArguments& arguments) {
-  if (arguments.scenario.empty())
-    throw InputError(Diagnostic{"", 0, 0, "--scenario", "nothing", "the deployment that was measured", ""});
-  const ResolvedScenario scenario = resolve(arguments.scenario, load_environment(arguments.library_folders));
+/// Options of the other task, which would be passed over.
+void check_task(const CalibrateArguments& arguments) {
+  const bool server = !arguments.serving.empty();
+  std::vector<Diagnostic> faults;
+  const auto only = [&](bool given, const char* option, bool of_server) {
+    if (given && of_server != server)
+      faults.push_back(option_fault(option, server ? "it beside --serving" : "it without --serving",
+                                    server ? "a call of its own for kernels and links" : "--serving FILE"));
+  };
+  only(!arguments.options.measurements.empty(), "--measurements", false);
+  only(!arguments.cards.empty(), "--add", false);
+  only(!arguments.options.output.empty(), "--output", false);
+  only(arguments.options.seed != CalibrateOptions{}.seed, "--seed", false);
+  only(arguments.options.allow_missing, "--allow-missing", false);
+  only(!arguments.scenario.empty(), "--scenario", true);
+  only(!arguments.profile.empty(), "--profile", true);
+  if (server && arguments.scenario.empty())
+    faults.push_back(option_fault("--scenario", "nothing", "the deployment that was measured"));
+  if (!faults.empty()) throw InputError(std::move(faults));
+}
+
+/// @throws InputError with the faults of all files.
+std::vector<ServerMeasurement> read_loads(const std::vector<std::string>& files) {
   std::vector<ServerMeasurement> loads;
-  for (const std::string& file : arguments.serving)
-    for (const ServerMeasurement& load : read_server_measurements(read_text_file(file), file)) loads.push_back(load);
+  std::vector<Diagnostic> faults;
+  for (const std::string& file : files) {
+    try {
+      for (const ServerMeasurement& load : read_server_measurements(read_text_file(file), file)) loads.push_back(load);
+    } catch (const InputError& error) {
+      faults.insert(faults.end(), error.diagnostics().begin(), error.diagnostics().end());
+    }
+  }
+  if (!faults.empty()) throw InputError(std::move(faults));
+  return loads;
+}
+
+void calibrate_server(const CalibrateArguments& arguments) {
+  const OutputOption output{.option = "--profile", .path = arguments.profile, .takes_stdout = false};
+  check_outputs({&output, 1});
+  const ResolvedScenario scenario = resolve(arguments.scenario, load_environment(arguments.library_folders));
+  const std::vector<ServerMeasurement> loads = read_loads(arguments.serving);
   const std::string what = std::filesystem::path(arguments.serving.front()).filename().string();
   const ServerFit fit = fit_server(loads, scenario.value(), what);
   show(fit.summary);
-  if (!arguments.profile.empty()) write_file_atomically(arguments.profile, fit.profile);
+  if (!arguments.profile.empty()) write_text_in_new_folder(arguments.profile, fit.profile);
 }
 
 }  // namespace
@@ -82,6 +116,7 @@ void add_calibrate_command(Command& program) {
         add_library_option(command, arguments.library_folders);
       },
       [](CalibrateArguments& arguments) {
+        check_task(arguments);
         if (!arguments.serving.empty()) return calibrate_server(arguments);
         if (arguments.options.measurements.empty())
           throw InputError(Diagnostic{"", 0, 0, "--measurements", "nothing",

@@ -200,6 +200,7 @@ void add_replay(Command& group) {
         command
             .option("--on", arguments.on,
                     "Cluster: a name from `flopcast list clusters`, a scenario, or a file with `cluster { ... }` alone")
+            .names_of({"clusters", "scenarios"})
             .value_name("CLUSTER")
             .required();
         command.option("--set", arguments.sets, "Override a field, e.g. cluster.nodes=2; may be repeated")

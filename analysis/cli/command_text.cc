@@ -21,13 +21,15 @@ void keep_begun(std::vector<Candidate>& all, const std::string& begun) {
   std::erase_if(all, [&](const Candidate& one) { return !one.word.starts_with(begun); });
 }
 
-std::vector<Candidate> values_of(const OptionText& option,
-                                 const std::function<std::vector<Candidate>(Values)>& values) {
+/// Candidates for an option's value, those that begin as it does.
+std::vector<Candidate> values_of(const OptionText& option, const std::string& begun, const NamedValues& values) {
   std::vector<Candidate> out;
   for (const std::string& choice : option.choices) out.push_back({choice, ""});
-  if (option.values != Values::any) {
-    for (Candidate& one : values(option.values)) out.push_back(std::move(one));
+  for (const std::string& offer : option.offers) out.push_back({offer, ""});
+  if (option.values != Values::any || !option.libraries.empty()) {
+    for (Candidate& one : values(option, begun)) out.push_back(std::move(one));
   }
+  keep_begun(out, begun);
   return out;
 }
 
@@ -53,7 +55,7 @@ const CommandText* CommandText::command(std::string_view named) const { return f
 const OptionText* CommandText::option(std::string_view named) const { return find_named(options, named); }
 
 std::vector<Candidate> candidates(const CommandText& program, std::span<const std::string> words,
-                                  const std::function<std::vector<Candidate>(Values)>& values) {
+                                  const NamedValues& values) {
   const std::string begun = words.empty() ? "" : words.back();
   const CommandText* command = &program;
   const OptionText* waiting = nullptr;  // for its value
@@ -72,9 +74,15 @@ std::vector<Candidate> candidates(const CommandText& program, std::span<const st
     }
   }
   std::vector<Candidate> out;
-  if (waiting != nullptr) {
-    out = values_of(*waiting, values);
-  } else if (begun.starts_with("-")) {
+  if (waiting != nullptr) return values_of(*waiting, begun, values);
+  if (const std::size_t equals = begun.find('='); begun.starts_with("--") && equals != std::string::npos) {
+    const OptionText* const option = command->option(begun.substr(0, equals));
+    if (option == nullptr || option->value.empty()) return out;
+    out = values_of(*option, begun.substr(equals + 1), values);
+    for (Candidate& one : out) one.word.insert(0, begun, 0, equals + 1);
+    return out;
+  }
+  if (begun.starts_with("-")) {
     for (const OptionText& option : command->options) {
       if (!option.positional) out.push_back({option.name, option.help});
     }
@@ -90,7 +98,7 @@ std::vector<Candidate> candidates(const CommandText& program, std::span<const st
       argument = nullptr;
       --positional;
     }
-    if (argument != nullptr) out = values_of(*argument, values);
+    if (argument != nullptr) return values_of(*argument, begun, values);
   }
   keep_begun(out, begun);
   return out;
@@ -100,10 +108,22 @@ std::string_view completion_script(std::string_view shell) {
   if (shell == "bash") {
     return R"sh(# flopcast completion bash > ~/.local/share/bash-completion/completions/flopcast
 _flopcast() {
-  local word words=("${COMP_WORDS[@]:1:COMP_CWORD}")
+  local word begun before i words=() parts=("${COMP_WORDS[@]:1:COMP_CWORD}")
+  # bash takes words apart at = and : and completes what stands behind
+  for ((i = 0; i < ${#parts[@]}; i++)); do
+    if ((i > 0)) && [[ ${parts[i]} == [=:]* || ${parts[i - 1]} == *[=:] ]]; then
+      words[${#words[@]} - 1]+=${parts[i]}
+    else
+      words+=("${parts[i]}")
+    fi
+  done
+  begun=${words[${#words[@]} - 1]}
+  before=${COMP_WORDS[COMP_CWORD]}
+  if [[ $before == [=:] ]]; then before=; fi
+  before=${begun%"$before"}
   COMPREPLY=()
-  while IFS=$'\t' read -r word _; do COMPREPLY+=("$word"); done < <("${COMP_WORDS[0]}" complete -- "${words[@]}" 2>/dev/null)
-  if ((${#COMPREPLY[@]} == 0)); then compopt -o default; fi
+  while IFS=$'\t' read -r word _; do COMPREPLY+=("${word#"$before"}"); done < <("${COMP_WORDS[0]}" complete -- "${words[@]}" 2>/dev/null)
+  if ((${#COMPREPLY[@]} == 0)) && [[ $begun != [a-z]*=* ]]; then compopt -o default; fi
   if ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]} == *[=.] ]]; then compopt -o nospace; fi
 }
 complete -F _flopcast flopcast
@@ -116,7 +136,7 @@ _flopcast() {
   local -a found
   local word meaning
   while IFS=$'\t' read -r word meaning; do found+=("${word//:/\\:}:$meaning"); done < <("${words[1]}" complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)
-  if (( ${#found} )); then _describe flopcast found; else _files; fi
+  if (( ${#found} )); then _describe flopcast found; elif [[ ${words[CURRENT]} != [a-z]*=* ]]; then _files; fi
 }
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _flopcast "$@"; else compdef _flopcast flopcast; fi
 )sh";
@@ -127,7 +147,7 @@ function __flopcast_complete
   set -l found ($words[1] complete -- $words[2..-1] 2>/dev/null)
   if test (count $found) -gt 0
     printf '%s\n' $found
-  else
+  else if not string match -qr '^[a-z].*=' -- (commandline -ct)
     __fish_complete_path (commandline -ct)
   end
 end
@@ -158,7 +178,7 @@ std::string manual_page(const CommandText& command, const std::string& path, con
       if (option.positional != of_positional) continue;
       if (!any) out += fmt::format(".SH {}\n", heading);
       any = true;
-      std::string name = option.name;
+      std::string name = (option.brief.empty() ? "" : option.brief + ", ") + option.name;
       if (!option.positional && !option.value.empty()) name += " " + option.value;
       out += ".TP\n.B " + roff(name) + "\n" + roff(option.help) + "\n";
       if (!option.choices.empty()) out += roff(fmt::format("One of: {}.", fmt::join(option.choices, ", "))) + "\n";

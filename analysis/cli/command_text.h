@@ -13,11 +13,14 @@ namespace flopcast {
 
 struct OptionText {
   std::string name;   ///< "--json", or "FILE" of a positional argument
+  std::string brief;  ///< "-q"; empty: there is none
   std::string value;  ///< what stands for the value: "FILE"; empty: a switch
   std::string help;
   bool positional = false, required = false, repeated = false;
-  std::vector<std::string> choices;  ///< the only values
-  Values values = Values::any;       ///< where further ones come from
+  std::vector<std::string> choices;    ///< the only values
+  std::vector<std::string> offers;     ///< some of them
+  std::vector<std::string> libraries;  ///< whose names are values
+  Values values = Values::any;         ///< where further ones come from
 };
 
 struct CommandText {
@@ -36,9 +39,11 @@ CommandText describe_command_line(const ProgramText& text, const std::function<v
 struct Candidate {
   std::string word, meaning;
 };
-/// What `words`, the last of which is begun or empty, may go on with. @param values names that values may have
+/// Values that an option may have, as far as they are known by name; `begun` is what stands there.
+using NamedValues = std::function<std::vector<Candidate>(const OptionText& option, const std::string& begun)>;
+/// What `words`, the last of which is begun or empty, may go on with.
 std::vector<Candidate> candidates(const CommandText& program, std::span<const std::string> words,
-                                  const std::function<std::vector<Candidate>(Values)>& values);
+                                  const NamedValues& values);
 
 /// How a shell asks the program for candidates: "bash", "zsh" or "fish".
 std::string_view completion_script(std::string_view shell);

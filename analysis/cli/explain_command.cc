@@ -12,6 +12,7 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/face/run.h"
 #include "analysis/render/json.h"
+#include "analysis/runs/rl/rl_html.h"
 #include "analysis/runs/rl/rl_run.h"
 #include "analysis/runs/serving/serving_explain.h"
 #include "analysis/runs/serving/serving_html.h"
@@ -60,11 +61,13 @@ void run_explain_serving(const Scenario& scenario, const Environment& environmen
 }
 
 /// The parts of a step of a loop: what each takes, and what the step would save without it.
-void run_explain_rl(const Scenario& scenario, const Environment& environment, const std::string& json) {
+void run_explain_rl(const Scenario& scenario, const Environment& environment, const ExplainArguments& arguments) {
+  const std::string& json = arguments.json;
   const InterruptGuard interrupt;
   RlOptions options = rl_options(scenario, environment, {});
   const RlExplanation explanation = explain_rl(scenario, options);
   if (json != "-") show(to_text(explanation, terminal_style(stdout)));
+  if (!arguments.html.empty()) write_text(arguments.html, to_html(explanation, title_or_name(scenario)));
   if (json.empty()) return;
   report::RlExplanation message;
   message.set_program(version());
@@ -80,11 +83,11 @@ void run_explain_rl(const Scenario& scenario, const Environment& environment, co
 
 void run_explain(const ExplainArguments& arguments) {
   const OutputOption outputs[] = {{"--json", arguments.json}, {"--html", arguments.html, false}};
-  check_outputs(outputs);
+  check_outputs(outputs, {arguments.scenario.file});
   const Environment environment = arguments.scenario.environment();
   const ResolvedScenario resolved = arguments.scenario.load(environment);
   const Scenario& scenario = resolved.value();
-  if (scenario.rl) return run_explain_rl(scenario, environment, arguments.json);
+  if (scenario.rl) return run_explain_rl(scenario, environment, arguments);
   if (scenario.serving) return run_explain_serving(scenario, environment, arguments);
   if (!scenario.training) {
     Diagnostic diagnostic;

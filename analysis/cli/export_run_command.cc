@@ -21,7 +21,8 @@ void export_settings(const ExportRunArguments& arguments) {
   if (arguments.to != "megatron" && arguments.to != "torchtitan")
     throw InputError(
         option_fault("--to", arguments.to.empty() ? "nothing" : "`" + arguments.to + "`", "megatron or torchtitan"));
-  check_writable(arguments.output, "--output");
+  const OutputOption output{.option = "--output", .path = arguments.output};
+  check_outputs({&output, 1}, {arguments.scenario.file});
   const Environment environment = arguments.scenario.environment();
   const ResolvedScenario resolved = arguments.scenario.load(environment);
   const FrameworkSettings made = arguments.to == "megatron"
@@ -38,7 +39,9 @@ void add_export_run_command(Command& program) {
       "export-run", "Print the plan of a training scenario as Megatron-LM's arguments or torchtitan's TOML",
       [](Command& command, ExportRunArguments& arguments) {
         arguments.scenario.add_to(command);
-        command.option("--to", arguments.to, "megatron or torchtitan").value_name("FRAMEWORK");
+        command.option("--to", arguments.to, "megatron or torchtitan")
+            .offers({"megatron", "torchtitan"})
+            .value_name("FRAMEWORK");
         command.option("--output", arguments.output, "File to write; `-`: stdout").value_name("FILE").show_default();
       },
       export_settings);

@@ -7,6 +7,7 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
 
 #include "analysis/cli/command.h"
 #include "analysis/cli/standard_streams.h"
@@ -20,7 +21,9 @@ namespace {
 
 void tell_diagnostics(const InputError& error) {
   for (const Diagnostic& diagnostic : error.diagnostics()) tell_fault(to_string(diagnostic));
-  if (error.diagnostics().empty()) tell(error.what());
+  if (!error.diagnostics().empty()) return;
+  const std::string_view text = error.what();
+  tell(text.empty() ? "flopcast: the input was refused without a reason, which is a fault of this program" : text);
 }
 
 void tell_memory(const MemoryRefused& refused) {

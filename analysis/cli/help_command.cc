@@ -47,13 +47,17 @@ const CommandText& named_command(const CommandText& program, const std::vector<s
 void write_manuals(const CommandText& command, const std::string& path, const std::string& folder) {
   std::string name = path;
   std::replace(name.begin(), name.end(), ' ', '-');
-  write_text(folder + "/" + name + ".1", manual_page(command, path, "flopcast " + version()));
+  write_text_in_new_folder(folder + "/" + name + ".1", manual_page(command, path, "flopcast " + version()));
   for (const CommandText& one : command.commands) write_manuals(one, path + " " + one.name, folder);
 }
 
 void show_help(const HelpArguments& a) {
   const CommandText program = everything();
-  if (!a.man.empty()) return write_manuals(named_command(program, a.words), program_text().name, a.man);
+  if (!a.man.empty()) {
+    const OutputOption first{"--man", a.man + "/" + program_text().name + ".1", false, true};
+    check_outputs({&first, 1});
+    return write_manuals(named_command(program, a.words), program_text().name, a.man);
+  }
   const std::vector<Topic>& all = topics();
   const std::size_t width = terminal_style(stdout).width();
   if (a.words.size() == 1) {
@@ -80,9 +84,40 @@ void show_help(const HelpArguments& a) {
   run_command_line(program_text(), add_commands, static_cast<int>(words.size()), words.data(), kExitBadInput);
 }
 
-/// Names for shells. What the libraries cannot say just now is no candidate.
-std::vector<Candidate> names_of(Values values) {
+/// Values of the field that an assignment names, `training.schedule=`, as its description has them.
+std::vector<Candidate> assigned_values(const std::string& begun, const Libraries& libraries) {
   std::vector<Candidate> out;
+  const std::string path = begun.substr(0, begun.find('='));
+  FieldsAt at;
+  try {
+    at = fields_at(path);
+  } catch (const InputError&) {
+    return out;  // no field of that name: no values either
+  }
+  if (at.is_section || at.section.fields.empty()) return out;
+  const FieldReference& field = at.section.fields.front();
+  for (const std::string& word : field.allowed) out.push_back({path + "=" + word, ""});
+  if (field.type == "switch") out.insert(out.end(), {{path + "=true", ""}, {path + "=false", ""}});
+  if (!field.library.empty())
+    for (const LibraryRow& row : list_library(library_kind(field.library), libraries))
+      out.push_back({path + "=" + row.name, row.title});
+  return out;
+}
+
+std::vector<Candidate> help_subjects() {
+  std::vector<Candidate> out;
+  for (const CommandText& command : everything().commands) out.push_back({command.name, command.help});
+  for (const Topic& topic : topics()) out.push_back({std::string(topic.name), std::string(topic.title)});
+  return out;
+}
+
+/// Names for shells. What the libraries cannot say just now is no candidate.
+std::vector<Candidate> named_values(const OptionText& option, const std::string& begun) {
+  const Values values = option.values;
+  if (values == Values::commands) return help_subjects();
+  std::vector<Candidate> out;
+  if (values == Values::assignments && begun.find('=') != std::string::npos)
+    return assigned_values(begun, Libraries::discover({}));
   if (values == Values::assignments || values == Values::fields) {
     const std::string end = values == Values::assignments ? "=" : "";
     for (const FieldReference& field : fields_below("")) {
@@ -98,6 +133,7 @@ std::vector<Candidate> names_of(Values values) {
   const auto add = [&](const char* kind) {
     for (const LibraryRow& row : list_library(library_kind(kind), libraries)) out.push_back({row.name, row.title});
   };
+  for (const std::string& kind : option.libraries) add(kind.c_str());
   if (values == Values::scenarios) add("scenarios");
   if (values == Values::chips) add("gpus");
   if (values == Values::entries) {
@@ -113,7 +149,7 @@ struct CompletionArguments {
 }  // namespace
 
 void print_candidates(std::span<const std::string> words) {
-  for (const Candidate& one : candidates(everything(), words, names_of)) {
+  for (const Candidate& one : candidates(everything(), words, named_values)) {
     std::string meaning = one.meaning.substr(0, one.meaning.find('\n'));
     std::replace(meaning.begin(), meaning.end(), '\t', ' ');
     put(fmt::format("{}\t{}\n", one.word, meaning));
@@ -124,7 +160,8 @@ void add_help_command(Command& program) {
   program.add_command<HelpArguments>(
       "help", "Explain a command or a topic; alone: what to try first",
       [](Command& command, HelpArguments& a) {
-        command.option("TOPIC", a.words, "A command, or start, scenarios, units, output, environment");
+        command.option("TOPIC", a.words, "A command, or start, scenarios, units, output, environment")
+            .values(Values::commands);
         command.option("--man", a.man, "Instead: write manual pages into this folder").value_name("DIR");
       },
       show_help);

@@ -19,7 +19,7 @@ struct ImportArguments {
 
 void import_config(const ImportArguments& arguments) {
   const OutputOption output{.option = "--output", .path = arguments.output, .makes_folder = true};
-  check_outputs(std::span(&output, 1));
+  check_outputs(std::span(&output, 1), {arguments.file});
   const ImportedModel imported = import_model(arguments.file, arguments.options);
   write_text_in_new_folder(arguments.output, imported.text);
   for (const ImportNote& note : imported.notes) tell(to_string(note));

@@ -68,7 +68,7 @@ void import_settings(const ImportRunArguments& arguments) {
                                 .found = arguments.file.empty() ? "no file and no --command" : "a file and --command",
                                 .expected = "one of them"});
   const OutputOption output{.option = "--output", .path = arguments.output, .makes_folder = true};
-  check_outputs(std::span(&output, 1));
+  check_outputs(std::span(&output, 1), {arguments.file});
   const Environment environment = load_environment(arguments.library_folders);
   const Libraries& libraries = environment.data().libraries();
   const std::string file = arguments.command.empty() ? arguments.file : "--command";
@@ -104,8 +104,10 @@ void add_import_run_command(Command& program) {
             .value_name("FILE")
             .show_default();
         command.option("--model", arguments.options.model, "Model of the library, where the settings name none")
+            .names_of({"models"})
             .value_name("NAME");
         command.option("--node", arguments.options.node, "Node of the library that it runs on")
+            .names_of({"nodes"})
             .value_name("NAME")
             .show_default();
         command.option("--gpus", arguments.options.gpus, "How many, where no launcher says it").value_name("N");

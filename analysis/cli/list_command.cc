@@ -90,7 +90,9 @@ void add_list_command(Command& program) {
   program.add_command<ListArguments>(
       "list", "Show what the libraries hold, with sources",
       [](Command& command, ListArguments& arguments) {
-        command.option("KIND", arguments.kind, fmt::format("One of {}", fmt::join(kKinds, ", "))).required();
+        command.option("KIND", arguments.kind, fmt::format("One of {}", fmt::join(kKinds, ", ")))
+            .offers({std::begin(kKinds), std::end(kKinds)})
+            .required();
         add_library_option(command, arguments.library_folders);
         command.flag("--markdown", arguments.markdown, "Of metrics: as a page of Markdown");
       },

@@ -191,6 +191,16 @@ Option& Option::values(Values named) {
   return *this;
 }
 
+Option& Option::names_of(std::vector<std::string> libraries) {
+  facts_->libraries = std::move(libraries);
+  return *this;
+}
+
+Option& Option::offers(std::vector<std::string> values) {
+  facts_->offers = std::move(values);
+  return *this;
+}
+
 namespace {
 
 /// What is wrong with a number; empty: nothing.
@@ -321,6 +331,7 @@ CommandText described(const CLI::App& app, const CommandLine& line) {
     OptionText text;
     text.positional = option->get_positional();
     text.name = option->get_name(text.positional);  // the long one where there are two
+    if (!option->get_snames().empty() && !option->get_lnames().empty()) text.brief = "-" + option->get_snames().front();
     // Of a positional argument the name says what stands there; a switch takes no value.
     if (!text.positional && option->get_items_expected_max() > 0) {
       text.value = option->get_type_name();
@@ -331,6 +342,8 @@ CommandText described(const CLI::App& app, const CommandLine& line) {
     text.repeated = option->get_expected_max() > 1;
     if (const auto known = line.facts.find(option); known != line.facts.end()) {
       text.choices = known->second.choices;
+      text.offers = known->second.offers;
+      text.libraries = known->second.libraries;
       text.values = known->second.values;
       text.repeated = text.repeated || known->second.repeated;
     }

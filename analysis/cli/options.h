@@ -22,11 +22,13 @@ class Option;
 namespace flopcast {
 
 /// What the values of an option name, so that shells can offer them.
-enum class Values { any, scenarios, assignments, fields, chips, entries };
+enum class Values { any, scenarios, assignments, fields, chips, entries, commands };
 
 /// What is known of an option beside what the parser knows.
 struct OptionFacts {
-  std::vector<std::string> choices;
+  std::vector<std::string> choices;    ///< the only values
+  std::vector<std::string> offers;     ///< some of the values
+  std::vector<std::string> libraries;  ///< whose names are values: "nodes"
   Values values = Values::any;
   bool repeated = false;
 };
@@ -54,6 +56,10 @@ class Option {
   Option& not_negative();
   /// What its values name.
   Option& values(Values named);
+  /// Its values are names of these libraries, among others perhaps.
+  Option& names_of(std::vector<std::string> libraries);
+  /// Values that shells offer; others are not refused here.
+  Option& offers(std::vector<std::string> values);
   /// `fault` says what is wrong with a value; empty: nothing.
   Option& check(std::function<std::string(const std::string&)> fault);
 

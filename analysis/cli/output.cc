@@ -34,7 +34,7 @@ void check_output(const OutputOption& output) {
 
 }  // namespace
 
-void check_outputs(std::span<const OutputOption> outputs) {
+void check_outputs(std::span<const OutputOption> outputs, std::initializer_list<std::string_view> inputs) {
   const OutputOption* to_stdout = nullptr;
   for (const OutputOption& output : outputs) {
     if (output.path != "-") continue;
@@ -44,6 +44,10 @@ void check_outputs(std::span<const OutputOption> outputs) {
   }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     check_output(outputs[i]);
+    for (const std::string_view input : inputs) {
+      if (outputs[i].path.empty() || outputs[i].path == "-" || input.empty() || input == "-") continue;
+      if (same_file(outputs[i].path, input)) refuse(outputs[i], "which is read", "another file than the source");
+    }
     for (std::size_t j = 0; j < i && !outputs[i].path.empty() && outputs[i].path != "-"; ++j) {
       if (outputs[j].path.empty() || outputs[j].path == "-") continue;
       if (same_file(outputs[i].path, outputs[j].path))

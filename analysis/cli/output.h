@@ -1,5 +1,6 @@
 // Where commands write what they found.
 #pragma once
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,9 +15,9 @@ struct OutputOption {
   bool makes_folder = false;  ///< the file's folder is made where it is missing
 };
 
-/// @throws InputError when a path cannot be written or two options name the same file, or stdout: better before an
-/// hour of replay than after.
-void check_outputs(std::span<const OutputOption> outputs);
+/// @param inputs files that are read; empty names are none. @throws InputError when a path cannot be written or is an
+/// input, or two options name the same file, or stdout: better before an hour of replay than after.
+void check_outputs(std::span<const OutputOption> outputs, std::initializer_list<std::string_view> inputs = {});
 
 /// As above, of a single option that takes `-`.
 void check_writable(const std::string& path, const std::string& option);

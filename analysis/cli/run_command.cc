@@ -16,6 +16,7 @@
 #include "analysis/cli/terminal.h"
 #include "analysis/face/report_data.h"
 #include "analysis/face/run.h"
+#include "analysis/render/format.h"
 #include "analysis/runs/metric_output.h"
 #include "analysis/runs/serving/requests_csv.h"
 #include "analysis/runs/serving/serving_report.h"
@@ -95,6 +96,12 @@ class TraceFile {
   }
   void commit() {
     if (failure_) std::rethrow_exception(failure_);
+    if (choice_.window && shown_ == 0) {
+      throw InputError(option_fault("--trace-window",
+                                    fmt::format("{} to {}, in which nothing runs", format_time(choice_.window->first),
+                                                format_time(choice_.window->second)),
+                                    "a part of the step, which takes " + format_time(end_)));
+    }
     file_.commit();
     note("wrote " + path_);
   }
@@ -119,7 +126,9 @@ class TraceFile {
       }
     }
     void finished(const OperationGraph& graph, const OpSpan& span) override {
+      owner_.end_ = std::max(owner_.end_, span.end);
       if (!owner_.choice_.shows(span.start, span.end)) return;
+      ++owner_.shown_;
       if (chrome_) chrome_->finished(graph, span);
       if (perfetto_) perfetto_->finished(graph, span);
     }
@@ -133,6 +142,8 @@ class TraceFile {
   AtomicFile file_;
   bool chrome_;
   TraceChoice choice_;
+  std::size_t shown_ = 0;  // operations in the window
+  Seconds end_;            // of the step
   std::exception_ptr failure_;
 };
 
@@ -190,7 +201,7 @@ void check_output_options(const RunArguments& arguments) {
   const OutputOption outputs[] = {{"--json", arguments.json},          {"--csv", arguments.csv},
                                   {"--trace", arguments.trace, false}, {"--requests", arguments.requests, false},
                                   {"--html", arguments.html, false},   {"--picture", arguments.picture, false}};
-  check_outputs(outputs);
+  check_outputs(outputs, {arguments.scenario.file});
   if (!arguments.trace_gpus.empty() && arguments.trace.empty())
     throw InputError(option_fault("--trace-ranks", "no --trace", "both: it chooses what the trace shows"));
   if (!arguments.trace_window.empty() && arguments.trace.empty())
@@ -203,8 +214,10 @@ void check_timeline_options(const Scenario& scenario, const RunArguments& argume
     trace_choice(arguments);  // refused before an hour of replay rather than after
     return;
   }
-  if (!arguments.trace_window.empty())
-    throw InputError(option_fault("--trace-window", "a scenario without `training`", "one with a step to show"));
+  for (const auto& [option, given] : {std::pair("--trace-window", !arguments.trace_window.empty()),
+                                      {"--trace-ranks", !arguments.trace_gpus.empty()}}) {
+    if (given) throw InputError(option_fault(option, "a scenario without `training`", "one with a step to show"));
+  }
   if (!arguments.requests.empty() && !scenario.serving)
     throw InputError(option_fault("--requests", "a scenario without `serving`", "one with requests"));
   for (const auto& [option, path] : {std::pair("--trace", arguments.trace), {"--picture", arguments.picture}}) {

@@ -176,6 +176,7 @@ void add_size_command(Command& program) {
             .one_of({"china"});
         command.option("--date", arguments.date, "The day of rules, launches and rents").value_name("DAY");
         command.option("--nodes", arguments.nodes, "Kinds of nodes to try (`flopcast list nodes`)")
+            .names_of({"nodes"})
             .value_name("NAME,...")
             .separated_by(',');
         command.option("-j", arguments.workers, "Threads at work for a training run; 0: one per core").between(0, 1024);

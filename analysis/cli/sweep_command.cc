@@ -203,7 +203,10 @@ void add_sweep_command(Command& program) {
         c.flag("--retry", a.retry, "Run what gave no result again");
         c.flag("--fresh", a.fresh, "Run everything again");
         c.flag("--list", a.list, "Instead: list the candidates");
-        c.option("--set", a.sets, "Override a field in every candidate").value_name("PATH=VALUE").repeated();
+        c.option("--set", a.sets, "Override a field in every candidate")
+            .value_name("PATH=VALUE")
+            .repeated()
+            .values(Values::assignments);
         add_library_option(c, a.library_folders);
       },
       sweep);

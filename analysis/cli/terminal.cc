@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "analysis/cli/command.h"
+#include "analysis/cli/progress_text.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/render/format.h"
 #include "sim/base/atomic_file.h"
@@ -92,7 +93,7 @@ void ProgressLine::stage(const std::string& what) {
   stage_ = what;
   begin_ = last_ = Clock::now();
   earlier_ = later_ = {begin_, 0};
-  show("replaying " + what);
+  show(progress_text(what, 0, 0));
 }
 
 void ProgressLine::at(const std::string& what, std::uint64_t done, std::uint64_t all, const char* unit) {
@@ -121,11 +122,10 @@ void ProgressLine::update(std::uint64_t done, std::uint64_t all, const char* uni
   if (now - begin_ >= 2 * (later_.when - begin_)) earlier_ = std::exchange(later_, {now, done});
   const double recent = std::chrono::duration<double>(now - earlier_.when).count();
   const double rate = static_cast<double>(done - std::min(done, earlier_.done)) / recent;
-  std::string text =
-      fmt::format("replaying {}: {:.0f} %", stage_, 100.0 * static_cast<double>(done) / static_cast<double>(all));
+  std::string text = progress_text(stage_, done, all);
   if (rate > 0) text += fmt::format(", {} {}/s", format_count(rate), unit);
   // An estimate from the first moments would be wrong a hundredfold.
-  if (rate > 0 && now - begin_ > std::chrono::seconds(2) && done > all / 100)
+  if (rate > 0 && all > 0 && now - begin_ > std::chrono::seconds(2) && done > all / 100)
     text += fmt::format(", {} left", time_left(static_cast<double>(all - std::min(done, all)) / rate));
   show(text);
 }

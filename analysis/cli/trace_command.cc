@@ -27,19 +27,26 @@ void trace_options(Command& command, TraceArguments& arguments) {
               "A table or JSON, perhaps packed (gzip, zstd): `trace formats` lists what is known")
       .required();
   TraceColumns& columns = arguments.options.columns;
+  std::vector<std::string> formats;
+  for (const TraceFormat& format : trace_formats()) formats.push_back(format.name);
+  const std::vector<std::string> units(time_unit_names().begin(), time_unit_names().end());
   command.option("--format", arguments.options.format, "Which format it has, where its content leaves that open")
+      .offers(formats)
       .value_name("NAME");
   command.option("--time", columns.time, "Column or key of the arrivals").value_name("NAME");
-  command.option("--unit", columns.unit, "What the times count: s, ms, us, ns, min, h, date").value_name("UNIT");
+  command.option("--unit", columns.unit, "What the times count: s, ms, us, ns, min, h, date")
+      .offers(units)
+      .value_name("UNIT");
   command.option("--input", columns.input, "Column of the prompts' tokens").value_name("NAME");
   command.option("--output", columns.output, "Column of the answers' tokens").value_name("NAME");
   command.option("--session", columns.session, "Column that is equal in the turns of a conversation")
       .value_name("NAME");
   command.option("--delay", columns.delay, "Column of the time from an answer to the next turn").value_name("NAME");
-  command.option("--delay-unit", columns.delay_unit, "What the delays count").value_name("UNIT");
+  command.option("--delay-unit", columns.delay_unit, "What the delays count").offers(units).value_name("UNIT");
   command.option("--blocks", columns.blocks, "Column of the ids of a prompt's blocks").value_name("NAME");
   command.option("--block-tokens", columns.block_tokens, "Tokens of such a block").value_name("N");
   command.option("--turns", columns.turns, "What a later turn's input is: `whole` prompt, or what is `added`")
+      .offers({"whole", "added"})
       .value_name("WHICH");
   command.option("--bytes-per-token", columns.bytes_per_token, "Of texts, for no tokenizer is asked").value_name("X");
 }
@@ -58,7 +65,8 @@ TraceOptions checked_options(const TraceArguments& arguments) {
 }
 
 void show_stats(const TraceArguments& arguments) {
-  if (!arguments.json.empty()) check_writable(arguments.json, "--json");
+  const OutputOption output{.option = "--json", .path = arguments.json};
+  check_outputs({&output, 1}, {arguments.file});
   const TraceStats stats = trace_stats(checked_options(arguments));
   if (arguments.json != "-") {
     put(trace_stats_text(arguments.file, stats, terminal_style(stdout)));
@@ -90,7 +98,7 @@ void convert(const TraceArguments& arguments) {
   options.any_order = arguments.sort;
   const TraceForm form = form_of(arguments);
   const OutputOption output{.option = "OUT", .path = arguments.out, .takes_stdout = false};
-  check_outputs({&output, 1});
+  check_outputs({&output, 1}, {arguments.file});
   const TraceConversion made = convert_trace(options, form, arguments.out);
   std::string text = fmt::format("{} requests", made.requests);
   if (made.sessions > 0) text += fmt::format(" in {} sessions", made.sessions);
@@ -98,6 +106,11 @@ void convert(const TraceArguments& arguments) {
   if (made.failed > 0) text += fmt::format("{} requests without an answer were left out.\n", made.failed);
   if (made.blocks_left_out)
     text += "The blocks of prompts were left out: a table has no place for them, a name that ends in .jsonl has.\n";
+  if (made.sessions_left_out)
+    text +=
+        "The sessions were left out: in Mooncake's form a turn with one waits for the answer before it, and these come "
+        "at "
+        "times of their own.\n";
   show(text);
 }
 
@@ -126,6 +139,7 @@ void add_trace_command(Command& program) {
         trace_options(command, arguments);
         command.option("OUT", arguments.out, "Ends in .csv or .jsonl, and .gz or .zst to pack it").required();
         command.option("--to", arguments.to, "flopcast (unless said), or mooncake: for AIPerf, Dynamo and others")
+            .offers({"flopcast", "mooncake"})
             .value_name("FORM");
         command.flag("--sort", arguments.sort, "Sort by time, in memory: of traces that are not");
       },

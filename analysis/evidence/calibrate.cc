@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "analysis/evidence/calibrate_serving.h"
@@ -91,9 +94,37 @@ struct CardProfile {
   Profile profile;
 };
 
+/// Files that a fit makes. They are written when all of it is done, whole or not at all.
+class FittedFiles {
+ public:
+  explicit FittedFiles(fs::path folder) : folder_(std::move(folder)) {}
+  void add(const char* name, std::string text) { files_.emplace_back(name, std::move(text)); }
+  /// A file of that name in the folder, of an earlier fit; empty: there is none.
+  std::string earlier(const char* name) const {
+    return !folder_.empty() && fs::is_regular_file(folder_ / name) ? (folder_ / name).string() : "";
+  }
+  void write() const {
+    if (folder_.empty()) return;
+    fs::create_directories(folder_);
+    std::vector<std::unique_ptr<AtomicFile>> open;
+    for (const auto& [name, text] : files_) {
+      open.push_back(std::make_unique<AtomicFile>(folder_ / name));
+      open.back()->write(text);
+    }
+    for (const auto& file : open) file->commit();
+  }
+
+ private:
+  fs::path folder_;
+  std::vector<std::pair<const char*, std::string>> files_;
+};
+
+constexpr const char* kKernelFile = "kernel_calibration.textproto";
+constexpr const char* kLinkFile = "link_calibration.textproto";
+
 /// The rows of a user's own card; its tables go by its file's name.
 void add_card(CalibrationInput& input, const CardFile& card, const std::vector<GpuSpec>& gpus,
-              std::vector<CardProfile>& profiles) {
+              std::vector<CardProfile>& profiles, std::vector<std::string>& notes) {
   const auto gpu = std::find_if(gpus.begin(), gpus.end(), [&](const GpuSpec& g) { return g.name == card.gpu; });
   if (gpu == gpus.end())
     throw InputError(Diagnostic{"", 0, 0, "--add", card.gpu, "a GPU of the library that kernels can be priced on", ""});
@@ -101,6 +132,10 @@ void add_card(CalibrationInput& input, const CardFile& card, const std::vector<G
   if (is_profile(card.file)) profiles.push_back({card.gpu, card.file.stem().string(), read_profile(card.file)});
   const std::string table = is_profile(card.file) ? card_table(profiles.back().profile) : read_text_file(file);
   CardMeasurements rows = read_card(parse_csv(table, file), card.gpu, card.file.stem().string());
+  if (rows.kernels.empty() && (profiles.empty() || profiles.back().profile.collectives.empty()))
+    throw InputError(Diagnostic{file, 0, 0, "", "no row of a kernel that is fitted, at full clock",
+                                "operations of hwmodels/calibration/measure/README.md", ""});
+  notes.insert(notes.end(), rows.notes.begin(), rows.notes.end());
   for (const Measurement& m : rows.kernels)
     input.table_sources[m.table] = {"measured by the user, " + card.file.filename().string(), ""};
   input.measurements.insert(input.measurements.end(), rows.kernels.begin(), rows.kernels.end());
@@ -130,15 +165,18 @@ void add_collectives(LinkMeasurements& measurements, std::span<const CardProfile
   }
 }
 
+/// @param links what was fitted, as the file has it.
 std::string calibrate_links(const CalibrateOptions& options, const Libraries& libraries,
-                            std::span<const CardProfile> profiles) {
+                            std::span<const CardProfile> profiles, FittedFiles& files,
+                            std::optional<LinkCalibration>& links) {
   LinkMeasurements measurements =
       read_link_measurements(options.measurements / "reference", options.measurements / "data/kernels");
   add_collectives(measurements, profiles, nodes_by_gpu(libraries));
   if (!measurements.missing.empty()) return "links: tables of collectives are missing, constants left as they are\n";
   const LinkFit fit = fit_links(measurements, nodes_by_gpu(libraries), options.seed);
-  if (!options.output.empty())
-    write_file_atomically(options.output / "link_calibration.textproto", to_text(fit.calibration));
+  const std::string text = to_text(fit.calibration);
+  links = parse_link_calibration(text, kLinkFile);
+  files.add(kLinkFile, text);
   TextTable table({Align::left, Align::left, Align::right, Align::right, Align::right, Align::right});
   table.header({"links", "group", "rows", "held back", "median", "90th"});
   for (const LinkFitError& error : fit.errors)
@@ -151,17 +189,13 @@ std::string calibrate_links(const CalibrateOptions& options, const Libraries& li
 
 /// Overheads of training steps, on the runs in the folder, with the kernels and links as they are now.
 std::string calibrate_overheads(const CalibrateOptions& options, const Libraries& libraries,
-                                const KernelCalibration& kernels) {
+                                const KernelCalibration& kernels, const LinkCalibration& links, FittedFiles& files) {
   const fs::path file = options.measurements / "reference/h100_training_calibration.csv";
   if (!fs::is_regular_file(file)) return "training runs: no table, overheads left as they are\n";
-  const fs::path links = options.output.empty() ? fs::path() : options.output / "link_calibration.textproto";
-  const std::string link_file =
-      fs::is_regular_file(links) ? links.string() : required_file(libraries, kLinkCalibrationFile);
-  const OverheadFit fit = fit_overheads(read_calibration_runs(parse_csv(read_text_file(file.string()), file.string())),
-                                        libraries, std::make_shared<const KernelCalibration>(kernels),
-                                        std::make_shared<const LinkCalibration>(read_link_calibration(link_file)));
-  if (!options.output.empty())
-    write_file_atomically(options.output / "training_calibration.textproto", to_text(fit.calibration));
+  const OverheadFit fit =
+      fit_overheads(read_calibration_runs(parse_csv(read_text_file(file.string()), file.string())), libraries,
+                    std::make_shared<const KernelCalibration>(kernels), std::make_shared<const LinkCalibration>(links));
+  files.add("training_calibration.textproto", to_text(fit.calibration));
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right});
   table.header({"training run", "measured", "predicted", "error", "model left out"});
   for (std::size_t i = 0; i < fit.errors.size(); ++i) {
@@ -178,19 +212,14 @@ std::string calibrate_overheads(const CalibrateOptions& options, const Libraries
 }
 
 /// The engine's constants rest on the kernels and links just fitted. Their files lie beside the workloads.
-std::string calibrate_serving(const CalibrateOptions& options, const KernelCalibration& kernels,
-                              const Libraries& libraries) {
+std::string calibrate_serving(const CalibrateOptions& options, const Libraries& libraries,
+                              const KernelCalibration& kernels, const LinkCalibration& links, FittedFiles& files) {
   if (!fs::exists(options.measurements / "data/kernels/e2e-measured"))
     return "serving: tables of measured runs are missing, engine constants left as they are\n";
-  const std::string links = options.output.empty() ? "" : (options.output / "link_calibration.textproto").string();
-  const auto links_file = fs::exists(links) ? links : libraries.find_file(kLinkCalibrationFile).value_or("");
-  const ServingFit fit =
-      fit_serving(options.measurements, std::make_shared<const KernelCalibration>(kernels),
-                  std::make_shared<const LinkCalibration>(read_link_calibration(links_file)), libraries);
-  if (!options.output.empty()) {
-    write_file_atomically(options.output / "engine_calibration.textproto", to_text(fit.constants));
-    write_file_atomically(options.output / "serving_errors.csv", errors_csv(fit.rows));
-  }
+  const ServingFit fit = fit_serving(options.measurements, std::make_shared<const KernelCalibration>(kernels),
+                                     std::make_shared<const LinkCalibration>(links), libraries);
+  files.add("engine_calibration.textproto", to_text(fit.constants));
+  files.add("serving_errors.csv", errors_csv(fit.rows));
   return fit.summary +
          "engine_calibration.textproto belongs into workloads/data/serving/, serving_errors.csv into "
          "analysis/data/\n";
@@ -232,7 +261,8 @@ std::string calibrate(const CalibrateOptions& options, const Libraries& librarie
   CalibrationInput input = read_measurements(options.measurements, gpus, options.allow_missing);
   add_attention_backward(input, libraries);
   std::vector<CardProfile> profiles;
-  for (const CardFile& card : options.cards) add_card(input, card, gpus, profiles);
+  std::vector<std::string> notes;
+  for (const CardFile& card : options.cards) add_card(input, card, gpus, profiles, notes);
   input.seed = options.seed;
   input.date = newest_date(input);
   const KernelCalibration calibration = calibrate_kernels(input);
@@ -240,14 +270,21 @@ std::string calibrate(const CalibrateOptions& options, const Libraries& librarie
       fmt::format("{} kernel measurements; a fifth of each table held back (seed {}), errors on those:\n\n",
                   input.measurements.size(), options.seed);
   out += held_back_summary(calibration) + contradiction_summary(find_contradictions(input, calibration));
-  if (!options.output.empty()) {
-    fs::create_directories(options.output);
-    write_file_atomically(options.output / "kernel_calibration.textproto", to_text(calibration));
-  }
+  FittedFiles files(options.output);
+  const std::string kernels = to_text(calibration);
+  parse_kernel_calibration(kernels, kKernelFile);  // what would be refused when it is read is not written
+  files.add(kKernelFile, kernels);
+  for (const std::string& note : notes) out += note + "\n";
   for (const CardProfile& card : profiles) out += "\n" + profile_summary(card.profile, card.table);
-  out += "\n" + calibrate_links(options, libraries, profiles);
-  out += "\n" + calibrate_overheads(options, libraries, calibration);
-  out += "\n" + calibrate_serving(options, calibration, libraries);
+  std::optional<LinkCalibration> links;
+  out += "\n" + calibrate_links(options, libraries, profiles, files, links);
+  if (!links) {
+    const std::string earlier = files.earlier(kLinkFile);
+    links = read_link_calibration(earlier.empty() ? required_file(libraries, kLinkCalibrationFile) : earlier);
+  }
+  out += "\n" + calibrate_overheads(options, libraries, calibration, *links, files);
+  out += "\n" + calibrate_serving(options, libraries, calibration, *links, files);
+  files.write();
   if (!options.output.empty()) out += fmt::format("\nwritten to {}\n", options.output.string());
   return out;
 }

@@ -24,34 +24,75 @@ constexpr int kFewestLoads = 5;
 
 // ------------------------------------------------------------------------------------------------ files
 
-/// A column in another unit is named: its figures would be off by a thousand.
-void check_columns(const CsvTable& table, const std::string& file) {
-  for (const char* column : {"users", "input_tokens", "output_tokens", "tpot_ms"}) {
-    if (table.has(column)) continue;
-    const std::string name(column);
-    const std::string stem = name.substr(0, name.find('_'));
-    for (const char* other : {"_s", "_us", "_seconds", ""})
-      if (name.ends_with("_ms") && table.has(stem + other))
-        refuse(file, stem + other, "a column in another unit", fmt::format("{}, in milliseconds", name));
-    refuse(file, name, "no such column",
-           "the columns users, input_tokens, output_tokens, tpot_ms and, if measured, ttft_ms");
+/// What is missing, and what is there in another unit: figures of that would be off by a thousand.
+std::vector<Diagnostic> column_faults(const CsvTable& table, const std::string& file) {
+  std::vector<Diagnostic> faults;
+  for (const std::string name : {"users", "input_tokens", "output_tokens", "tpot_ms", "ttft_ms"}) {
+    if (table.has(name)) continue;
+    const auto other = std::ranges::find_if(table.columns(), [&](const std::string& column) {
+      return name.ends_with("_ms") && column.starts_with(name.substr(0, name.find('_')));
+    });
+    if (other != table.columns().end())
+      faults.push_back({file, 0, 0, *other, "a column in another unit", fmt::format("{}, in milliseconds", name), ""});
+    else if (name != "ttft_ms")
+      faults.push_back({file, 0, 0, name, "no such column",
+                        "the columns users, input_tokens, output_tokens, tpot_ms and, if measured, ttft_ms", ""});
   }
-  if (table.has("ttft_s")) refuse(file, "ttft_s", "a column in another unit", "ttft_ms, in milliseconds");
+  return faults;
+}
+
+constexpr double kMostUsers = 1e6, kMostTokensOfLoad = 1e8;
+
+/// What is wrong with a load; places are the caller's.
+std::vector<Diagnostic> load_faults(double users, const ServerMeasurement& load, bool has_ttft) {
+  std::vector<Diagnostic> faults;
+  const auto need = [&](bool holds, const char* field, double found, const char* expected) {
+    if (!holds) faults.push_back({"", 0, 0, field, fmt::format("{:g}", found), expected, ""});
+  };
+  need(users >= 1 && users <= kMostUsers && users == std::floor(users), "users", users,
+       "a whole number of at least one");
+  need(load.input >= 1 && load.input <= kMostTokensOfLoad, "input_tokens", load.input, "at least one token of prompt");
+  need(load.output >= 2 && load.output <= kMostTokensOfLoad, "output_tokens", load.output,
+       "at least two tokens of answer");
+  need(load.tpot_ms > 0, "tpot_ms", load.tpot_ms, "milliseconds above zero");
+  need(!has_ttft || load.ttft_ms > 0, "ttft_ms", load.ttft_ms, "milliseconds above zero, or nothing");
+  return faults;
 }
 
 std::vector<ServerMeasurement> read_table(const std::string& text, const std::string& file) {
   const CsvTable table = parse_csv(text, file);
-  check_columns(table, file);
+  table.check_columns_differ();
+  std::vector<Diagnostic> faults = column_faults(table, file);
+  if (!faults.empty()) throw InputError(std::move(faults));
   std::vector<ServerMeasurement> out;
   for (std::size_t i = 0; i < table.size(); ++i) {
     ServerMeasurement load;
-    load.users = static_cast<int>(std::lround(table.number(i, "users")));
-    load.input = table.number(i, "input_tokens");
-    load.output = table.number(i, "output_tokens");
-    load.tpot_ms = table.number(i, "tpot_ms");
-    if (table.has("ttft_ms") && !table.text(i, "ttft_ms").empty()) load.ttft_ms = table.number(i, "ttft_ms");
+    bool read = true;
+    const auto number = [&](const char* column) {
+      try {
+        return table.number(i, column);
+      } catch (const InputError& error) {
+        faults.insert(faults.end(), error.diagnostics().begin(), error.diagnostics().end());
+        read = false;
+        return 0.0;
+      }
+    };
+    const bool has_ttft = table.has("ttft_ms") && !table.text(i, "ttft_ms").empty();
+    const double users = number("users");
+    load.input = number("input_tokens");
+    load.output = number("output_tokens");
+    load.tpot_ms = number("tpot_ms");
+    if (has_ttft) load.ttft_ms = number("ttft_ms");
+    if (!read) continue;
+    for (Diagnostic& fault : load_faults(users, load, has_ttft)) {
+      fault.file = file;
+      fault.line = table.line(i);
+      faults.push_back(std::move(fault));
+    }
+    load.users = static_cast<int>(std::clamp(users, 1.0, kMostUsers));
     out.push_back(load);
   }
+  if (!faults.empty()) throw InputError(std::move(faults));
   return out;
 }
 
@@ -98,13 +139,21 @@ std::optional<double> concurrency_of(const JsonFields& fields) {
   return std::nullopt;
 }
 
+/// The load, once it is known that it is one.
+std::vector<ServerMeasurement> checked_load(ServerMeasurement load, double users, const std::string& file) {
+  std::vector<Diagnostic> faults = load_faults(users, load, load.ttft_ms != 0);
+  for (Diagnostic& fault : faults) fault.file = file;
+  if (!faults.empty()) throw InputError(std::move(faults));
+  load.users = static_cast<int>(users);
+  return {load};
+}
+
 std::vector<ServerMeasurement> read_json(const std::string& text, const std::string& file) {
   const JsonObject object = parse_json_object(text, file);
   const JsonFields& fields = object.fields;
   ServerMeasurement load;
   const auto users = concurrency_of(fields);
   if (!users) refuse(file, "max_concurrency", "nothing", "the number of users who ask at once (--max-concurrency)");
-  load.users = static_cast<int>(std::lround(*users));
   if (const auto tpot = number_at(fields, "mean_tpot_ms")) {  // vLLM
     const auto completed = number_at(fields, "completed"), input = number_at(fields, "total_input_tokens"),
                output = number_at(fields, "total_output_tokens");
@@ -114,7 +163,7 @@ std::vector<ServerMeasurement> read_json(const std::string& text, const std::str
     load.ttft_ms = number_at(fields, "mean_ttft_ms").value_or(0);
     load.input = *input / *completed;
     load.output = *output / *completed;
-    return {load};
+    return checked_load(load, *users, file);
   }
   const auto tpot = average_at(fields, "inter_token_latency", file),
              input = average_at(fields, "input_sequence_length", file),
@@ -126,7 +175,7 @@ std::vector<ServerMeasurement> read_json(const std::string& text, const std::str
   load.input = *input;
   load.output = *output;
   load.ttft_ms = average_at(fields, "time_to_first_token", file).value_or(0);
-  return {load};
+  return checked_load(load, *users, file);
 }
 
 // ------------------------------------------------------------------------------------------------ fit
@@ -196,6 +245,41 @@ Errors errors_of(const Server& server, const std::vector<ServerMeasurement>& loa
   return out;
 }
 
+/// A figure of every load, measured and predicted.
+struct Compared {
+  const char* field;
+  std::vector<double> measured, predicted;
+};
+
+/// Times that no engine can have: each of them a hundred times what is predicted, or less than a hundredth of it.
+/// Somebody's seconds or microseconds were read as milliseconds.
+void check_units(const Server& server, const std::vector<ServerMeasurement>& loads, const EngineHost& host,
+                 const std::string& file) {
+  constexpr double kImpossible = 100;
+  Compared ttft{"ttft_ms", {}, {}}, tpot{"tpot_ms", {}, {}};
+  for (const ServerMeasurement& load : loads) {
+    const Predicted p = server.predict(load, host);
+    if (load.ttft_ms > 0) ttft.measured.push_back(load.ttft_ms), ttft.predicted.push_back(p.ttft_ms);
+    tpot.measured.push_back(load.tpot_ms), tpot.predicted.push_back(p.tpot_ms);
+  }
+  std::vector<Diagnostic> faults;
+  for (const Compared& one : {ttft, tpot}) {
+    bool short_of = !one.measured.empty(), beyond = short_of;
+    for (std::size_t i = 0; i < one.measured.size(); ++i) {
+      short_of = short_of && one.measured[i] * kImpossible < one.predicted[i];
+      beyond = beyond && one.measured[i] > one.predicted[i] * kImpossible;
+    }
+    if (!short_of && !beyond) continue;
+    const auto [least, most] = std::ranges::minmax(one.measured);
+    const auto [low, high] = std::ranges::minmax(one.predicted);
+    faults.push_back({file, 0, 0, one.field, fmt::format("{:.4g} to {:.4g}", least, most),
+                      fmt::format("milliseconds: {:.4g} to {:.4g} are predicted for these loads", low, high), "",
+                      short_of ? "the values times 1000, should they be seconds"
+                               : "the values over 1000, should they be microseconds"});
+  }
+  if (!faults.empty()) throw InputError(std::move(faults));
+}
+
 std::string median_percent(std::vector<double> errors) {
   if (errors.empty()) return "-";
   std::sort(errors.begin(), errors.end());
@@ -234,15 +318,7 @@ EngineHost searched(const Server& server, const std::vector<ServerMeasurement>& 
 std::vector<ServerMeasurement> read_server_measurements(const std::string& text, const std::string& file) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   const bool json = first != std::string::npos && text[first] == '{';
-  std::vector<ServerMeasurement> out = json ? read_json(text, file) : read_table(text, file);
-  for (const ServerMeasurement& load : out) {
-    if (load.users < 1 || load.input < 1 || load.output < 2 || load.tpot_ms <= 0 || load.ttft_ms < 0)
-      refuse(file, "a load",
-             fmt::format("{} users, {:g} and {:g} tokens, {:g} ms and {:g} ms", load.users, load.input, load.output,
-                         load.ttft_ms, load.tpot_ms),
-             "at least one user, a token of prompt, two of answer, and times above zero");
-  }
-  return out;
+  return json ? read_json(text, file) : read_table(text, file);
 }
 
 ServerFit fit_server(const std::vector<ServerMeasurement>& loads, const Scenario& scenario, const std::string& file) {
@@ -262,6 +338,7 @@ ServerFit fit_server(const std::vector<ServerMeasurement>& loads, const Scenario
   EngineHost before = scenario.serving->answer_pool().engine.host;
   for (const HostParameter& p : kHostParameters)
     if (!(before.*p.field)) before.*p.field = Seconds(p.start * 1e-6);
+  check_units(server, loads, before, file);
   out.host = searched(server, fitted, before);
 
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});

@@ -18,7 +18,7 @@ struct ServerMeasurement {
 
 /// @param text a CSV with the columns users, input_tokens, output_tokens, tpot_ms and, if measured, ttft_ms; or a JSON
 /// of `vllm bench serve --save-result`, or of GenAI-Perf and AIPerf (one load).
-/// @throws InputError for missing columns, other units, and figures that are none.
+/// @throws InputError with all of it: missing columns, other units, figures that are none, with their lines.
 std::vector<ServerMeasurement> read_server_measurements(const std::string& text, const std::string& file);
 
 struct ServerFit {
@@ -30,7 +30,8 @@ struct ServerFit {
 /// Fits the host times of the scenario's engine: iteration, request of an iteration, launch, request. Every fifth load
 /// is kept back. Lengths are drawn 10 % about their means, so that users do not march in step.
 /// @param file where the measurements come from, for the profile.
-/// @throws InputError for fewer than five loads, or a scenario whose replicas name no engine.
+/// @throws InputError for fewer than five loads, a scenario whose replicas name no engine, or times that no engine can
+/// have, every one of them a hundred times or a hundredth of what is predicted.
 ServerFit fit_server(const std::vector<ServerMeasurement>& loads, const Scenario& scenario, const std::string& file);
 
 }  // namespace flopcast

@@ -13,10 +13,43 @@
 namespace flopcast {
 namespace {
 
+/// What is wrong with a table: the first rows in full, the others counted.
+class RowFaults {
+ public:
+  /// Does `read`, which may refuse what it reads. @return whether it did not.
+  template <class Read>
+  bool passes(Read&& read) {
+    try {
+      read();
+      return true;
+    } catch (const InputError& error) {
+      for (const Diagnostic& fault : error.diagnostics()) add(fault);
+      return false;
+    }
+  }
+  void throw_if_any(const std::string& file) {
+    if (faults_.empty()) return;
+    if (more_ > 0) faults_.push_back({file, 0, 0, "", std::to_string(more_) + " more faults, not shown", "none", ""});
+    throw InputError(std::move(faults_));
+  }
+
+ private:
+  void add(const Diagnostic& fault) {
+    constexpr std::size_t kShown = 20;
+    if (faults_.size() < kShown)
+      faults_.push_back(fault);
+    else
+      ++more_;
+  }
+  std::vector<Diagnostic> faults_;
+  std::size_t more_ = 0;
+};
+
 /// "M=4096 N=4096" by name.
 class Shape {
  public:
-  Shape(std::string_view text, std::size_t row) : text_(text), row_(row) {
+  Shape(const CsvTable& table, std::size_t row) : table_(table), row_(row) {
+    std::string_view text = table.text(row, "shape");
     while (!text.empty()) {
       const std::size_t end = std::min(text.find(' '), text.size());
       const std::string_view item = text.substr(0, end);
@@ -26,22 +59,41 @@ class Shape {
     }
   }
 
-  double number(const char* name) const {
+  double number(const char* name, double least = 0) const {
     const auto found = values_.find(name);
     double value = 0;
-    if (found == values_.end() ||
-        std::from_chars(found->second.data(), found->second.data() + found->second.size(), value).ec != std::errc())
-      throw InputError(Diagnostic{"", static_cast<int>(row_) + 2, 0, "shape", std::string(text_),
-                                  std::string("a number for ") + name, ""});
+    if (found == values_.end()) refuse(std::string("a number for ") + name);
+    const auto [end, error] = std::from_chars(found->second.data(), found->second.data() + found->second.size(), value);
+    if (error != std::errc() || end != found->second.data() + found->second.size() ||
+        !(value >= least && value <= kMost))
+      refuse(std::string("a number for ") + name + (least > 0 ? ", above zero" : ""));
     return value;
   }
-  std::int64_t whole(const char* name) const { return static_cast<std::int64_t>(number(name)); }
+  std::int64_t whole(const char* name, double least = 1) const {
+    const double value = number(name, least);
+    if (value != std::floor(value)) refuse(std::string("a whole number for ") + name);
+    return static_cast<std::int64_t>(value);
+  }
+  int small(const char* name) const { return static_cast<int>(whole(name)); }
 
  private:
-  std::string_view text_;
+  static constexpr double kMost = 2e9;  // of any size
+  [[noreturn]] void refuse(std::string expected) const {
+    throw InputError(Diagnostic{table_.file(), table_.line(row_), 0, "shape", "`" + table_.text(row_, "shape") + "`",
+                                std::move(expected), ""});
+  }
+  const CsvTable& table_;
   std::size_t row_;
   std::map<std::string, std::string_view> values_;
 };
+
+/// @throws InputError when it is not above zero.
+double time_of(const CsvTable& table, std::size_t row) {
+  const double us = table.number(row, "time_us");
+  if (us > 0) return us;
+  throw InputError(Diagnostic{table.file(), table.line(row), 0, "time_us", table.text(row, "time_us"),
+                              "a time above zero, in microseconds", ""});
+}
 
 /// Libraries of these rows are not those that are priced.
 struct GemmKindOfRow {
@@ -90,11 +142,11 @@ AttentionShape attention_shape(AttentionKind kind, const Shape& shape) {
   attention.batch = shape.whole("B");
   attention.kv_length = shape.whole(decode ? "S_kv" : "S");
   attention.query_length = decode ? 1 : attention.kv_length;
-  attention.query_heads = static_cast<int>(shape.whole("H"));
-  attention.kv_heads = static_cast<int>(shape.whole("KV"));
-  attention.qk_dim = attention.v_dim = static_cast<int>(shape.whole("D"));
-  if (!decode) attention.v_dim = static_cast<int>(shape.whole("Dv"));
-  attention.causal = !decode && shape.whole("causal") != 0;
+  attention.query_heads = shape.small("H");
+  attention.kv_heads = shape.small("KV");
+  attention.qk_dim = attention.v_dim = shape.small("D");
+  if (!decode) attention.v_dim = shape.small("Dv");
+  attention.causal = !decode && shape.whole("causal", 0) != 0;
   return attention;
 }
 
@@ -170,7 +222,11 @@ double watts_of(const CsvTable& table, std::size_t row) {
   const std::string& notes = table.text(row, "notes");
   const std::size_t at = notes.find("power_w=");
   const double window = table.number(row, "time_us") * std::max(1.0, table.number(row, "reps"));
-  if (at != std::string::npos && window > kLongUs) return std::stod(notes.substr(at + 8));
+  double watts = 0;
+  constexpr std::size_t kName = 8;  // "power_w="
+  if (at != std::string::npos && window > kLongUs &&
+      std::from_chars(notes.data() + at + kName, notes.data() + notes.size(), watts).ec == std::errc())
+    return watts;
   return table.number(row, "power_w");
 }
 
@@ -214,44 +270,76 @@ std::vector<PowerMeasurement> power_rows(const CsvTable& table, const std::vecto
   return rows;
 }
 
+bool is_grouped(std::string_view op) { return op == "grouped_gemm_fwd" || op == "grouped_gemm_dgrad"; }
+
+/// Whether a family of kernels describes the operation.
+bool is_described(std::string_view op) {
+  const auto has_op = [&](const auto& kind) { return kind.op == op; };
+  return is_grouped(op) || std::ranges::any_of(kGemms, has_op) || std::ranges::any_of(kAttentions, has_op) ||
+         std::ranges::any_of(kMemoryRows, [&](const auto& kind) { return kind.first == op; });
+}
+
+GemmShape grouped_shape(std::string_view op, const Shape& shape) {
+  GemmShape gemm;
+  gemm.kind = GemmKind::grouped_contiguous;
+  gemm.groups = shape.small("E");
+  gemm.m = static_cast<std::int64_t>(std::max(1.0, gemm.groups * shape.number("tokens_per_expert")));
+  gemm.n = shape.whole(op == "grouped_gemm_fwd" ? "N" : "K");
+  gemm.k = shape.whole(op == "grouped_gemm_fwd" ? "K" : "N");
+  return gemm;
+}
+
+/// A row's kernels: its shape for each family that describes it, and what that family's table is called beside.
+using RowKernels = std::vector<std::pair<KernelShape, const char*>>;
+
+RowKernels kernels_of(const std::string& op, const Shape& shape) {
+  RowKernels kernels;
+  for (const GemmKindOfRow& kind : kGemms)
+    if (op == kind.op) kernels.emplace_back(gemm_shape(kind, shape), kind.variant);
+  for (const AttentionKindOfRow& kind : kAttentions) {
+    if (op != kind.op) continue;
+    // Heads of 192 and 128, MLA's: no other table has them, so they price.
+    const AttentionShape attention = attention_shape(kind.kind, shape);
+    kernels.emplace_back(attention, attention.qk_dim == attention.v_dim ? kind.variant : "");
+  }
+  if (is_grouped(op) && shape.number("skew") == 0) kernels.emplace_back(grouped_shape(op, shape), "");
+  return kernels;
+}
+
 }  // namespace
 
 CardMeasurements read_card(const CsvTable& table, const std::string& gpu, const std::string& name) {
+  table.check_columns_differ();
   CardMeasurements out;
+  RowFaults faults;
+  std::size_t hidden = 0;  // behind the time of the event pair
   const std::vector<bool> full = at_full_clock(table);
   for (std::size_t i = 0; i < table.size(); ++i) {
-    if (!full[i]) continue;
     const std::string& op = table.text(i, "op");
-    const Shape shape(table.text(i, "shape"), i);
-    const double us = table.number(i, "time_us") - (table.text(i, "method") == "event" ? kEventUs : 0);
-    const auto add = [&](KernelShape kernel, const char* variant) {
+    if (!full[i] || !is_described(op)) continue;
+    double us = 0;
+    RowKernels kernels;
+    const bool timed = faults.passes([&] { us = time_of(table, i); });
+    const bool shaped = faults.passes([&] { kernels = kernels_of(op, Shape(table, i)); });
+    if (!timed || !shaped) continue;
+    if (table.text(i, "method") == "event") {
+      if (us < 2 * kEventUs) {
+        ++hidden;
+        continue;
+      }
+      us -= kEventUs;
+    }
+    for (auto& [shape, variant] : kernels) {
       Measurement m;
       m.table = name + " " + op;
       m.gpu = gpu;
-      m.shape = kernel;
+      m.shape = shape;
       m.microseconds = us;
       m.row = i;
       m.variant = variant;
       // Formulas of GEMMs alone know what a timer does not see.
       m.without_launch = table.text(i, "method") == "profile" && std::holds_alternative<GemmShape>(m.shape);
       out.kernels.push_back(std::move(m));
-    };
-    for (const GemmKindOfRow& kind : kGemms)
-      if (op == kind.op) add(gemm_shape(kind, shape), kind.variant);
-    for (const AttentionKindOfRow& kind : kAttentions) {
-      if (op != kind.op) continue;
-      // Heads of 192 and 128, MLA's: no other table has them, so they price.
-      const AttentionShape attention = attention_shape(kind.kind, shape);
-      add(attention, attention.qk_dim == attention.v_dim ? kind.variant : "");
-    }
-    if ((op == "grouped_gemm_fwd" || op == "grouped_gemm_dgrad") && shape.number("skew") == 0) {
-      GemmShape gemm;
-      gemm.kind = GemmKind::grouped_contiguous;
-      gemm.groups = static_cast<int>(shape.whole("E"));
-      gemm.m = static_cast<std::int64_t>(shape.number("E") * shape.number("tokens_per_expert"));
-      gemm.n = shape.whole(op == "grouped_gemm_fwd" ? "N" : "K");
-      gemm.k = shape.whole(op == "grouped_gemm_fwd" ? "K" : "N");
-      add(gemm, "");
     }
     for (const auto& [of, kernel] : kMemoryRows) {
       if (op != of) continue;
@@ -263,6 +351,10 @@ CardMeasurements read_card(const CsvTable& table, const std::string& gpu, const 
       out.memory.push_back(std::move(m));
     }
   }
+  faults.throw_if_any(table.file());
+  if (hidden > 0)
+    out.notes.push_back(table.file() + ": " + std::to_string(hidden) +
+                        " rows timed by a pair of events left out: under 2.6 us, of which the pair itself is 1.3");
   if (table.has("power_w") && table.has("reps") && table.has("notes")) out.power = power_rows(table, full);
   return out;
 }

@@ -49,6 +49,18 @@ constexpr Prior kPriors[] = {
      "NVIDIA/cudnn-frontend benchmark_results.csv @ 505fcfe: PyTorch SDPA against cuDNN, causal, head 128, "
      "4K to 32K",
      "2024-06-01"},
+    {"flash2_energy", 1.46, 0, 0, 5,
+     "one H100 SXM at 700 W, causal forward over 8K, head 128: FlashAttention-2 320 TFLOP/s at 690 W and 1738 MHz, "
+     "over the energy per FLOP of attention that power is calibrated with",
+     "2026-11-26"},
+    {"flex_forward", 0.73, 0, 0, 2,
+     "pytorch/pytorch#137036 (drisspg, 2024-10-29): against FlashAttention-3, causal 0.72, window 0.76, whole 0.69; "
+     "head 64, 16K",
+     "2024-10-29"},
+    {"flex_backward", 0.65, 0, 0, 2,
+     "pytorch/pytorch#137036 (drisspg, 2024-10-29): against FlashAttention-3, causal 0.61, window 0.75, whole 0.59; "
+     "head 64, 16K",
+     "2024-10-29"},
     {"graph_gap_us", 0.56, 0, 0, 50, "gap between kernels of a CUDA graph, B300 node", "2026-11-21"},
 };
 

@@ -112,6 +112,10 @@ MatchedOperator matched_attention(const LaunchedKernel& kernel, const AttentionO
 
 MatchedOperator matched(const LaunchedKernel& kernel) {
   const std::string& operation = kernel.operation;
+  if (!(kernel.microseconds > 0)) return no_row("it takes no time in the profile");
+  for (const InputSizes& input : kernel.sizes)
+    if (std::ranges::any_of(input, [](std::int64_t size) { return size < 1; }))
+      return no_row("an input without elements");
   if (operation.empty()) return no_row("no operator launched it that was recorded");
   if (operation == "aten::mm") return matched_gemm(kernel, 0);
   if (operation == "aten::addmm") return matched_gemm(kernel, 1);
@@ -189,12 +193,15 @@ void match_collectives(const std::vector<LaunchedCollective>& launched, Profile&
   for (const LaunchedCollective& one : launched) {
     const auto op = nccl_op(one.name);
     const double element = element_bytes(one.type);
-    if (!op || element == 0 || one.group < 2) {
+    const double bytes = element * (op == NcclOp::all_gather ? one.out : one.in);
+    if (!op || element == 0 || one.group < 2 || !(one.microseconds > 0) || !(bytes > 0)) {
       rest.add(one.name.empty() ? "NCCL" : one.name,
-               !op ? "no collective that is fitted" : "its group or number format is not recorded", one.microseconds);
+               !op                             ? "no collective that is fitted"
+               : element == 0 || one.group < 2 ? "its group or number format is not recorded"
+                                               : "it takes no time in the profile, or moves nothing",
+               one.microseconds);
       continue;
     }
-    const double bytes = element * (op == NcclOp::all_gather ? one.out : one.in);
     ProfiledCollective& row = found[{*op, one.group, one.ranks, bytes}];
     row = {*op,
            one.ranks,

@@ -91,6 +91,14 @@ Launches read_nsight_export(const std::filesystem::path& path) {
     LaunchedKernel kernel;
     kernel.microseconds = 1e-3 * rows.number(0);
     kernel.kernel = rows.text(1);
+    if (kernel.microseconds < 0) {
+      Diagnostic fault;
+      fault.file = path.string();
+      fault.field = "CUPTI_ACTIVITY_KIND_KERNEL";
+      fault.found = "a kernel that ends before it starts, " + kernel.kernel;
+      fault.expected = "ends behind starts";
+      throw InputError(fault);
+    }
     if (kernel.kernel.find("nccl") != std::string::npos) {
       LaunchedCollective collective;  // its size is not recorded
       collective.name = kernel.kernel.substr(0, kernel.kernel.find('('));

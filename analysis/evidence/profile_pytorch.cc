@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -139,6 +140,7 @@ class JsonStream {
     fault.expected = expected;
     throw InputError(fault);
   }
+  std::uint64_t byte() const { return base_ + at_; }
   std::string found() {
     const int c = peek();
     return c < 0                  ? std::string("the end of the file")
@@ -235,7 +237,8 @@ LaunchedCollective collective_of(const JsonNode& arguments, double microseconds)
 
 class ProfileReader {
  public:
-  void take(const JsonNode& event) {
+  /// @param byte where the event ends in its file.
+  void take(const JsonNode& event, std::uint64_t byte) {
     const JsonNode* const arguments = event.find("args");
     if (arguments == nullptr) return;
     const std::string kind = event.text_of("cat");
@@ -244,6 +247,13 @@ class ProfileReader {
     if (kind != "kernel") return;
     const double microseconds = event.number_of("dur");
     const std::string name = event.text_of("name");
+    if (!(microseconds >= 0 && std::isfinite(microseconds))) {
+      constexpr std::size_t kShown = 20;
+      if (faults_.size() < kShown)
+        faults_.push_back({"", 0, 0, fmt::format("event before byte {}", byte),
+                           fmt::format("a kernel of {:g} us, {}", microseconds, name), "a duration of 0 or more", ""});
+      return;
+    }
     if (name.starts_with("nccl")) {
       launches_.collectives.push_back(collective_of(*arguments, microseconds));
       return;
@@ -255,7 +265,10 @@ class ProfileReader {
     launches_.kernels.push_back(std::move(kernel));
   }
 
-  Launches finish() && {
+  /// @throws InputError with every kernel whose duration is none.
+  Launches finish(const std::filesystem::path& file) && {
+    for (Diagnostic& fault : faults_) fault.file = file.string();
+    if (!faults_.empty()) throw InputError(std::move(faults_));
     for (LaunchedKernel& kernel : launches_.kernels) {
       const auto found = operations_.find(kernel.call);
       if (kernel.call == 0 || found == operations_.end()) continue;
@@ -270,6 +283,7 @@ class ProfileReader {
  private:
   std::unordered_map<std::uint64_t, Operation> operations_;
   Launches launches_;
+  std::vector<Diagnostic> faults_;
 };
 
 void read_events(JsonStream& json, ProfileReader& reader) {
@@ -278,8 +292,10 @@ void read_events(JsonStream& json, ProfileReader& reader) {
     json.next();
     return;
   }
-  do reader.take(json.value());
-  while (json.another(']'));
+  do {
+    const JsonNode event = json.value();
+    reader.take(event, json.byte());
+  } while (json.another(']'));
 }
 
 }  // namespace
@@ -289,7 +305,7 @@ Launches read_pytorch_profile(const std::filesystem::path& path) {
   ProfileReader reader;
   if (json.peek_word() == '[') {  // the events alone
     read_events(json, reader);
-    return std::move(reader).finish();
+    return std::move(reader).finish(path);
   }
   json.expect('{');
   bool events = false;
@@ -306,7 +322,7 @@ Launches read_pytorch_profile(const std::filesystem::path& path) {
     }
   } while (json.another('}'));
   if (!events) json.fail("an object without \"traceEvents\"", "a Chrome trace of PyTorch's profiler");
-  return std::move(reader).finish();
+  return std::move(reader).finish(path);
 }
 
 }  // namespace flopcast

@@ -58,7 +58,10 @@ std::vector<KernelComparison> compare_published_kernels(const Libraries& librari
   std::vector<KernelComparison> rows;
   for (std::size_t i = 0; i < table.size(); ++i) {
     const GpuSpec gpu = libraries.gpu(table.text(i, "gpu"));
-    const ClockState clock = table.number(i, "in_training") != 0 ? ClockState::sustained : ClockState::benchmark;
+    const double state = table.number(i, "in_training");
+    const ClockState clock = state == 2   ? ClockState::power_limited
+                             : state == 1 ? ClockState::sustained
+                                          : ClockState::benchmark;
     const KernelModel model(gpu, calibration, clock);
     const int sms = static_cast<int>(whole(table, i, "sms"));
     const auto kind = gemm_kinds().find(table.text(i, "kind"));

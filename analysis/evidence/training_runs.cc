@@ -16,13 +16,14 @@ namespace {
 struct Recipe {
   bool megatron = true;
   bool fp32_gradients = false;
-  bool flash2 = false;  ///< PyTorch's scaled_dot_product_attention or flash-attn 2
+  bool bf16_states = false;  ///< weights, moments and all in BF16
 };
 
 Recipe recipe_of(const TrainingRun& run) {
-  if (run.framework == "torchtitan" || run.framework == "kempnerforge") return {false, true, true};
-  if (run.framework == "llm-foundry") return {false, false, true};
-  if (run.framework == "nemo-automodel" || run.framework == "maxtext") return {false, false};
+  if (run.framework == "torchtitan") return {false, true};
+  if (run.framework == "kempnerforge")
+    return {false, true, true};  // model.to(bfloat16): kempnerforge/distributed/parallel.py
+  if (run.framework == "llm-foundry" || run.framework == "nemo-automodel" || run.framework == "maxtext") return {false};
   if (run.framework == "meta") return {true, true};  // FP32 reduce-scatter (arXiv 2407.21783, 3.3.2)
   return {};
 }
@@ -50,6 +51,7 @@ std::vector<int> stage_layers(const TrainingRun& run, int layers) {
 PrecisionPlan precision_of(const TrainingRun& run, const Recipe& recipe) {
   PrecisionPlan precision;
   precision.gradients = recipe.fp32_gradients ? Precision::fp32 : Precision::bf16;
+  if (recipe.bf16_states) precision.master = precision.moments = Precision::bf16;
   if (run.precision == "bf16") return precision;
   precision.linear = Precision::fp8;
   precision.scaling = run.precision == "fp8_block" ? Scaling::blocks : Scaling::per_tensor;
@@ -213,6 +215,11 @@ Scenario scenario_of(const TrainingRun& run, const Libraries& libraries) {
   ClusterSpec& cluster = scenario.cluster;
   cluster.node = libraries.node(node_of(run));
   cluster.node.gpus = std::min({cluster.node.gpus, run.gpus, run.gpus_per_node});
+  // Boards of four (HGX H200 4-GPU) have no switches: six of a GPU's eighteen links go to each other one, so that
+  // groups of two have a third of them.
+  constexpr int kBoardOfFour = 4;
+  if (run.gpus_per_node == kBoardOfFour && run.gpus <= kBoardOfFour && std::max(run.tensor, run.data) == 2)
+    cluster.node.nvlink_bandwidth = cluster.node.nvlink_bandwidth / (kBoardOfFour - 1);
   cluster.nodes = run.gpus / cluster.node.gpus;
   // Two layers of switches with 64 ports take 256 nodes.
   cluster.fabric = libraries.fabric(cluster.nodes <= 256 ? "rail-ft2" : "rail-ft3");
@@ -227,8 +234,8 @@ Scenario scenario_of(const TrainingRun& run, const Libraries& libraries) {
   config.recompute = recompute_of(run);
   config.expert_load.capacity_factor = capacity_of(run);
   config.schedule = !run.schedule.empty() ? run.schedule : run.chunks > 1 ? "interleaved_1f1b" : "1f1b";
-  if (recipe.flash2) config.attention_kernel = AttentionKernel::flash2;
   config.software = libraries.software(run.software);
+  config.attention_kernel = attention_kernel_of(config.software, config.model);
   if (run.expert_tensor == 0) config.plan.expert_tensor = expert_tensor_of(config.software, config.plan, config.model);
   config.plan.overlap_gradients &= config.software.overlaps_exchange;
   config.plan.overlap_parameters &= config.software.overlaps_exchange;

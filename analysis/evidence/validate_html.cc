@@ -12,16 +12,49 @@ namespace {
 
 // Checks beyond this many are told in the table alone.
 constexpr std::size_t kMostRows = 40;
-constexpr double kMostShown = 1;
+constexpr double kMostShown = 1, kMostShare = 3;
 
 const char* check_verdict(const Check& check) {
   if (check.is_off()) return check.has_bar() ? "miss" : "off";
   return check.has_bar() ? "ok" : "";
 }
 
-bool has_check_error(const Check& check) { return !check.upper_bound && check.published != 0; }
+bool has_check_error(const Check& check) { return check.published != 0; }
 
-void add_group(const std::string& group, const std::vector<const Check*>& checks, Page& page) {
+/// Checks that say how large an error may be at the most: how much of that the error takes up.
+void add_bounds(const std::string& group, const std::vector<const Check*>& checks, Page& page) {
+  BarChart chart;
+  chart.axis = "of what is allowed, %";
+  chart.tick = [](double share) { return fmt::format("{:g}", 100 * share); };
+  chart.key = {{Tone::first, "within what is allowed"}, {Tone::bad, "beyond it"}};
+  chart.table = {{"", "predictions are off by", "allowed", "", "source"},
+                 {},
+                 {Align::left, Align::right, Align::right, Align::left, Align::left}};
+  std::size_t kept = 0;
+  for (const Check* check : checks) {
+    const std::string off = check_value_text(*check, check->predicted),
+                      allowed = check_value_text(*check, check->published);
+    kept += check->is_off() ? 0 : 1;
+    chart.table.rows.push_back({check->what, off, "at most " + allowed, check_verdict(*check), check->source});
+    if (check->published <= 0) continue;
+    const double share = std::min(check->predicted / check->published, kMostShare);
+    chart.rows.push_back({check->what,
+                          off + " of " + allowed,
+                          {{0, share, check->is_off() ? Tone::bad : Tone::first, check->what + ": " + off}},
+                          {}});
+  }
+  chart.title = fmt::format("{}: {} of {} errors are within what is allowed", group, kept, checks.size());
+  chart.caption = "Errors over many points, each beside the most that it may be.";
+  chart.marks = {{1, "allowed"}};
+  page.figure(drawing_of(chart));
+}
+
+void add_group(const std::string& group, const std::vector<const Check*>& all, Page& page) {
+  page.heading(group);
+  std::vector<const Check*> bounds, checks;
+  for (const Check* check : all) (check->upper_bound ? bounds : checks).push_back(check);
+  if (!bounds.empty()) add_bounds(group, bounds, page);
+  if (checks.empty()) return;
   BarChart chart;
   chart.axis = "error of the prediction, %";
   chart.tick = [](double error) { return fmt::format("{:g}", 100 * error); };
@@ -50,7 +83,6 @@ void add_group(const std::string& group, const std::vector<const Check*>& checks
          !check->has_bar() && check->published == 0 ? "" : check_value_text(*check, check->published), error,
          check->tolerance > 0 ? format_percent(check->tolerance) : "", check_verdict(*check), check->source});
   }
-  page.heading(group);
   if (errors.empty()) return page.table(chart.table.header, chart.table.rows, chart.table.align);
   std::sort(errors.begin(), errors.end());
   chart.title = fmt::format("{}: half of the predictions lie within {}, all within {}", group,

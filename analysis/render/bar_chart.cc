@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "analysis/render/chart.h"
+#include "analysis/render/escape.h"
 #include "analysis/render/format.h"
 #include "analysis/render/svg.h"
 
@@ -14,10 +15,25 @@ constexpr double kBar = 14, kTextLine = 17, kRowGap = 13, kAxisRoom = 24;
 
 std::string tone_class(Tone tone) { return "t-" + std::string(row_of(tone).name); }
 
-/// Label and value share a line where both fit on a narrow page; else the label is broken.
-std::vector<std::string> label_lines(const ChartRow& row) {
-  return svg::broken(row.label,
-                     std::max(16 * svg::kLetter, svg::kNarrow - svg::text_width(row.value) - 2 * svg::kLetter));
+/// Label and value share a line where both fit into a picture so wide; else the label is broken.
+std::vector<std::string> label_lines(const ChartRow& row, double width) {
+  return svg::broken(row.label, std::max(16 * svg::kLetter, width - svg::text_width(row.value) - 2 * svg::kLetter));
+}
+
+/// Label and value above a bar, for narrow pages and for wide ones. @param y of the first line; below the last then
+std::string heading(const ChartRow& row, double& y) {
+  const std::vector<std::string> narrow = label_lines(row, svg::kNarrow), wide = label_lines(row, svg::kWide);
+  const auto put = [&](const std::vector<std::string>& words, const std::string& only, double from) {
+    std::string out;
+    for (std::size_t i = 0; i < words.size(); ++i)
+      out += svg::text(0, from + 12 + kTextLine * static_cast<double>(i), words[i], "start", only);
+    if (!row.value.empty()) out += svg::text(1, from + 12, row.value, "end", only.empty() ? "value" : "value " + only);
+    return out;
+  };
+  const double first = y;
+  y += kTextLine * static_cast<double>(narrow.size());
+  if (wide.size() >= narrow.size()) return put(narrow, "", first);
+  return put(narrow, "n", first) + put(wide, "w", y - kTextLine * static_cast<double>(wide.size()));
 }
 
 Axis axis_of(const BarChart& chart) {
@@ -66,11 +82,7 @@ Drawing drawing_of(const BarChart& chart) {
   double y = top + 2;
   std::string rows;
   for (const ChartRow& row : chart.rows) {
-    const std::vector<std::string> lines = label_lines(row);
-    for (std::size_t i = 0; i < lines.size(); ++i, y += kTextLine) {
-      rows += svg::text(0, y + 12, lines[i]);
-      if (i == 0 && !row.value.empty()) rows += svg::text(1, y + 12, row.value, "end", "value");
-    }
+    rows += heading(row, y);
     rows += svg::rect(0, y, 1, kBar, "track", "");
     for (const ChartSegment& segment : row.segments) {
       const double from = axis.at(std::min(segment.from, segment.to)), to = axis.at(std::max(segment.from, segment.to));
@@ -154,7 +166,9 @@ Drawing drawing_of(const StackedChart& from) {
   chart.table.header = {from.rows_are};
   chart.table.align = {Align::left};
   for (std::size_t i = 0; i < from.parts.size(); ++i) {
-    if (from.parts.size() > 1) chart.key.push_back({tone(i), from.parts[i]});
+    const bool there = std::any_of(from.bars.begin(), from.bars.end(),
+                                   [i](const StackedBar& bar) { return i < bar.parts.size() && bar.parts[i] > 0; });
+    if (from.parts.size() > 1 && there) chart.key.push_back({tone(i), from.parts[i]});
     chart.table.header.push_back(from.parts[i]);
     chart.table.align.push_back(Align::right);
   }
@@ -193,6 +207,11 @@ Drawing drawing_of(const HeatChart& from) {
     figure.table.header.push_back(column);
     figure.table.align.push_back(Align::right);
   }
+  figure.key = "<p class=\"key\">";
+  for (const double share : {0.25, 0.5, 0.75, 1.0})
+    figure.key += fmt::format("<span><i class=\"t-communication\" style=\"opacity:{}\"></i>{}</span> ", share,
+                              html_escaped(from.text(share)));
+  figure.key += "</p>\n";
   const double width = 1.0 / static_cast<double>(std::max<std::size_t>(from.columns.size(), 1));
   double most = 0;
   std::string where = "nothing is in use";

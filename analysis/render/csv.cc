@@ -47,6 +47,7 @@ bool is_number(std::string_view text) {
 CsvTable parse_csv(const std::string& text, const std::string& file) {
   CsvTable table;
   table.file_ = file;
+  std::vector<Diagnostic> faults;
   std::istringstream lines(text);
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {
@@ -57,13 +58,23 @@ CsvTable parse_csv(const std::string& text, const std::string& file) {
       continue;
     }
     if (fields.size() != table.header_.size()) {
-      throw InputError(at_line(file, number, fmt::format("{} fields", fields.size()),
+      faults.push_back(at_line(file, number, fmt::format("{} fields", fields.size()),
                                fmt::format("{}, as in the header", table.header_.size())));
+      continue;
     }
     table.rows_.push_back(std::move(fields));
     table.line_of_row_.push_back(number);
   }
+  if (!faults.empty()) throw InputError(std::move(faults));
   return table;
+}
+
+void CsvTable::check_columns_differ() const {
+  std::vector<Diagnostic> faults;
+  for (auto name = header_.begin(); name != header_.end(); ++name)
+    if (!name->empty() && std::find(header_.begin(), name, *name) != name)
+      faults.push_back(at_line(file_, 0, fmt::format("a second column `{}`", *name), "one column of a name"));
+  if (!faults.empty()) throw InputError(std::move(faults));
 }
 
 std::size_t CsvTable::column_index(std::string_view column) const {

@@ -11,6 +11,11 @@ class CsvTable {
  public:
   std::size_t size() const { return rows_.size(); }
   bool has(std::string_view column) const { return std::find(header_.begin(), header_.end(), column) != header_.end(); }
+  const std::vector<std::string>& columns() const { return header_; }
+  const std::string& file() const { return file_; }
+  int line(std::size_t row) const { return line_of_row_[row]; }  ///< where it stands in the file
+  /// @throws InputError when the header names a column twice: of a user's own table nobody knows which is meant.
+  void check_columns_differ() const;
   const std::string& text(std::size_t row, std::string_view column) const;
   /// @throws InputError when the field is not a finite number.
   double number(std::size_t row, std::string_view column) const;
@@ -24,7 +29,7 @@ class CsvTable {
   std::vector<int> line_of_row_;
 };
 
-/// @throws InputError when a row has more or fewer fields than the header.
+/// @throws InputError with every row that has more or fewer fields than the header.
 CsvTable parse_csv(const std::string& text, const std::string& file);
 
 /// A cell: in double quotes where a comma, a quote or a line's end would break the line (RFC 4180). A text that a

@@ -54,6 +54,8 @@ class Printer {
   }
 
  private:
+  static constexpr int kAlone = -1;
+
   void new_line(int depth) { out_.append("\n").append(2 * static_cast<std::size_t>(depth), ' '); }
 
   // What may be absent (sub-messages, optional numbers) and is, is left out; every other field is printed.
@@ -68,61 +70,38 @@ class Printer {
       new_line(depth + 1);
       append_quoted(out_, field.name());
       out_ += ": ";
-      field.is_repeated() ? append_list(message, field, depth + 1) : append_single(message, field, depth + 1);
+      field.is_repeated() ? append_list(message, field, depth + 1) : append_value(message, field, kAlone, depth + 1);
     }
     if (!first) new_line(depth);
     out_ += '}';
   }
 
-  void append_single(const Message& message, const FieldDescriptor& field, int depth) {
-    const Reflection& reflection = *message.GetReflection();
+  /// Of a list the entry at `i`; kAlone: the one value of a field.
+  void append_value(const Message& message, const FieldDescriptor& field, int i, int depth) {
+    const Reflection& r = *message.GetReflection();
+    const FieldDescriptor* const f = &field;
+    const bool alone = i == kAlone;
     switch (field.cpp_type()) {
       case FieldDescriptor::CPPTYPE_MESSAGE:
-        return append_message(reflection.GetMessage(message, &field), depth);
+        return append_message(alone ? r.GetMessage(message, f) : r.GetRepeatedMessage(message, f, i), depth);
       case FieldDescriptor::CPPTYPE_STRING:
-        return append_quoted(out_, reflection.GetString(message, &field));
+        return append_quoted(out_, alone ? r.GetString(message, f) : r.GetRepeatedString(message, f, i));
       case FieldDescriptor::CPPTYPE_DOUBLE:
-        return append(reflection.GetDouble(message, &field));
+        return append(alone ? r.GetDouble(message, f) : r.GetRepeatedDouble(message, f, i));
       case FieldDescriptor::CPPTYPE_FLOAT:
-        return append(double{reflection.GetFloat(message, &field)});
+        return append(double{alone ? r.GetFloat(message, f) : r.GetRepeatedFloat(message, f, i)});
       case FieldDescriptor::CPPTYPE_BOOL:
-        return append(reflection.GetBool(message, &field));
+        return append(alone ? r.GetBool(message, f) : r.GetRepeatedBool(message, f, i));
       case FieldDescriptor::CPPTYPE_INT32:
-        return append(std::int64_t{reflection.GetInt32(message, &field)});
+        return append(std::int64_t{alone ? r.GetInt32(message, f) : r.GetRepeatedInt32(message, f, i)});
       case FieldDescriptor::CPPTYPE_UINT32:
-        return append(std::uint64_t{reflection.GetUInt32(message, &field)});
+        return append(std::uint64_t{alone ? r.GetUInt32(message, f) : r.GetRepeatedUInt32(message, f, i)});
       case FieldDescriptor::CPPTYPE_INT64:
-        return append(std::int64_t{reflection.GetInt64(message, &field)});
+        return append(std::int64_t{alone ? r.GetInt64(message, f) : r.GetRepeatedInt64(message, f, i)});
       case FieldDescriptor::CPPTYPE_UINT64:
-        return append(std::uint64_t{reflection.GetUInt64(message, &field)});
+        return append(std::uint64_t{alone ? r.GetUInt64(message, f) : r.GetRepeatedUInt64(message, f, i)});
       case FieldDescriptor::CPPTYPE_ENUM:
-        return append_quoted(out_, reflection.GetEnum(message, &field)->name());
-    }
-  }
-
-  void append_entry(const Message& message, const FieldDescriptor& field, int i, int depth) {
-    const Reflection& reflection = *message.GetReflection();
-    switch (field.cpp_type()) {
-      case FieldDescriptor::CPPTYPE_MESSAGE:
-        return append_message(reflection.GetRepeatedMessage(message, &field, i), depth);
-      case FieldDescriptor::CPPTYPE_STRING:
-        return append_quoted(out_, reflection.GetRepeatedString(message, &field, i));
-      case FieldDescriptor::CPPTYPE_DOUBLE:
-        return append(reflection.GetRepeatedDouble(message, &field, i));
-      case FieldDescriptor::CPPTYPE_FLOAT:
-        return append(double{reflection.GetRepeatedFloat(message, &field, i)});
-      case FieldDescriptor::CPPTYPE_BOOL:
-        return append(reflection.GetRepeatedBool(message, &field, i));
-      case FieldDescriptor::CPPTYPE_INT32:
-        return append(std::int64_t{reflection.GetRepeatedInt32(message, &field, i)});
-      case FieldDescriptor::CPPTYPE_UINT32:
-        return append(std::uint64_t{reflection.GetRepeatedUInt32(message, &field, i)});
-      case FieldDescriptor::CPPTYPE_INT64:
-        return append(std::int64_t{reflection.GetRepeatedInt64(message, &field, i)});
-      case FieldDescriptor::CPPTYPE_UINT64:
-        return append(std::uint64_t{reflection.GetRepeatedUInt64(message, &field, i)});
-      case FieldDescriptor::CPPTYPE_ENUM:
-        return append_quoted(out_, reflection.GetRepeatedEnum(message, &field, i)->name());
+        return append_quoted(out_, (alone ? r.GetEnum(message, f) : r.GetRepeatedEnum(message, f, i))->name());
     }
   }
 
@@ -137,7 +116,7 @@ class Printer {
     for (int i = 0; i < size; ++i) {
       if (i > 0) out_ += ',';
       new_line(depth + 1);
-      append_entry(message, field, i, depth + 1);
+      append_value(message, field, i, depth + 1);
     }
     if (size > 0) new_line(depth);
     out_ += ']';

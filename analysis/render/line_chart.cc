@@ -11,7 +11,8 @@
 namespace flopcast {
 namespace {
 
-constexpr double kTop = 26, kBelow = 40, kLabelLine = 16;
+constexpr double kTop = 26, kBelow = 40, kLabelLine = 16, kSwatch = 20, kSamePlace = 6;
+constexpr std::size_t kLongestLabel = 24;
 
 /// Where labels stand already, so that further ones keep off. Pixels.
 class Occupied {
@@ -60,9 +61,15 @@ class Plot {
       if (named(line)) longest_ = std::max(longest_, svg::text_width(line.name));
     }
     if (longest_ == 0) return;
+    names_ = placed_names();
+    // Names far from the ends of their lines point at others: a key says more then.
+    constexpr double kFar = 24;
+    keyed_ = std::any_of(names_.begin(), names_.end(),
+                         [](const Name& name) { return std::abs(name.y - name.end_y) > kFar; });
+    if (keyed_) return;
     letters_ = longest_ > 100;
-    right_ = std::min(longest_, 30 * svg::kLetter) + 16;
-    right_narrow_ = letters_ ? 22 : right_;
+    right_ = std::min(longest_, 30 * svg::kLetter) + 16 + kSwatch;
+    right_narrow_ = letters_ ? 22 + kSwatch : right_;
   }
 
   std::string svg() const {
@@ -89,12 +96,13 @@ class Plot {
     drawing.right_narrow = right_narrow_;
   }
 
-  /// Of series that are no lines, and so have no end to be named at.
+  /// Of series that are not named at the ends of their lines.
   std::vector<ChartKey> point_key() const {
     std::vector<ChartKey> key;
     for (std::size_t i = 0; i < chart_.lines.size(); ++i) {
       const ChartLine& line = chart_.lines[i];
-      if (!line.line && !line.name.empty() && !line.points.empty()) key.push_back({tone(i), line.name});
+      if ((keyed_ ? named(line) : false) || (!line.line && !line.name.empty() && !line.points.empty()))
+        key.push_back({tone(i), line.name});
     }
     return key;
   }
@@ -132,7 +140,7 @@ class Plot {
       }
     }
     const AxisScale scale = x ? chart_.x_scale : chart_.y_scale;
-    if (scale == AxisScale::linear && (x ? chart_.x_from_zero : chart_.y_from_zero)) take(0);
+    if (scale == AxisScale::linear && ((x ? chart_.x_from_zero : chart_.y_from_zero) || !(high > low))) take(0);
     return Axis(low, high, x ? 7 : 5, scale);
   }
   Tone tone(std::size_t i) const { return chart_.lines[i].tone.value_or(series_tone(i)); }
@@ -168,13 +176,15 @@ class Plot {
     return out;
   }
 
-  /// Names at the right, each at the height where its line ends, pushed apart.
-  std::string names() const {
-    struct Name {
-      std::size_t line;
-      double end_x, end_y, y;
-      std::vector<std::string> lines;
-    };
+  /// A name at the right, and where its line ends.
+  struct Name {
+    std::size_t line;
+    double end_x, end_y, y;
+    std::vector<std::string> lines;
+  };
+
+  /// Each at the height where its line ends, pushed apart.
+  std::vector<Name> placed_names() const {
     std::vector<Name> all;
     for (std::size_t i = 0; i < chart_.lines.size(); ++i) {
       const auto& points = chart_.lines[i].points;
@@ -198,15 +208,25 @@ class Plot {
       name->y = std::min(name->y, floor - kLabelLine * static_cast<double>(name->lines.size() - 1));
       floor = name->y - kLabelLine - 2;
     }
+    return all;
+  }
+
+  std::string names() const {
     std::string out;
-    for (const Name& name : all) {
+    if (keyed_) return out;
+    for (const Name& name : names_) {
       out += svg::line(name.end_x, name.end_y, 1, name.y, "leader");
-      const std::string style = fmt::format("x-{}", row_of(tone(name.line)).name);
+      // The word in ink, for contrast; a square before it in the colour of the line.
+      const auto coloured = [&](std::string text) {
+        return text.insert(text.find('>') + 1,
+                           fmt::format("<tspan class=\"t-{}\">■</tspan> ", row_of(tone(name.line)).name));
+      };
       for (std::size_t i = 0; i < name.lines.size(); ++i) {
-        out += svg::text(1, name.y + 4 + kLabelLine * static_cast<double>(i), name.lines[i], "start",
-                         style + (letters_ ? " w" : ""), 8);
+        const std::string words = svg::text(1, name.y + 4 + kLabelLine * static_cast<double>(i), name.lines[i], "start",
+                                            letters_ ? "w" : "", i == 0 ? 8 : 8 + kSwatch);
+        out += i == 0 ? coloured(words) : words;
       }
-      if (letters_) out += svg::text(1, name.y + 4, letter(name.line), "start", style + " n", 8);
+      if (letters_) out += coloured(svg::text(1, name.y + 4, letter(name.line), "start", "n", 8));
     }
     return out;
   }
@@ -215,30 +235,45 @@ class Plot {
   std::string point_labels() const {
     struct Label {
       const ChartPoint* point;
+      std::string words;
       bool narrow = false;
       const Beside* place = nullptr;
     };
     std::vector<Label> labels;
     for (const ChartLine& line : chart_.lines) {
       for (const ChartPoint& p : line.points) {
-        if (!p.label.empty()) labels.push_back({&p});
+        if (!p.label.empty()) labels.push_back({&p, p.label});
       }
     }
     if (labels.empty()) return {};
     // Those of strong points first: a label that finds no room is left to the tooltip and the table.
     std::stable_sort(labels.begin(), labels.end(),
                      [](const Label& a, const Label& b) { return a.point->strong > b.point->strong; });
+    // Points that lie on each other bear one label with the names of all.
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      for (std::size_t j = i + 1; j < labels.size();) {
+        const ChartPoint &a = *labels[i].point, &b = *labels[j].point;
+        const bool apart = std::hypot((x(a) - x(b)) * svg::kWide, y(a.y) - y(b.y)) > kSamePlace;
+        if (apart || labels[i].words.size() + labels[j].words.size() > kLongestLabel) {
+          ++j;
+          continue;
+        }
+        labels[i].words += ", " + labels[j].words;
+        labels.erase(labels.begin() + static_cast<std::ptrdiff_t>(j));
+      }
+    }
     for (const bool narrow : {true, false}) {
       const double width = narrow ? svg::kNarrow - left_ - right_narrow_ : svg::kWide - left_ - right_;
       Occupied taken = occupied(width);
       for (const Label& label : labels) {
-        if (label.place) take(taken, label.point, *label.place, width);
+        if (label.place) take(taken, box(label.point, label.words, *label.place, width));
       }
       for (Label& label : labels) {
         if (label.place) continue;
         for (const Beside& place : kPlaces) {
-          if (!fits(taken, label.point, place, width)) continue;
-          take(taken, label.point, place, width);
+          const Box b = box(label.point, label.words, place, width);
+          if (!fits(taken, b, width)) continue;
+          take(taken, b);
           label.place = &place;
           label.narrow = narrow;
           break;
@@ -248,7 +283,7 @@ class Plot {
     std::string out;
     for (const Label& label : labels) {
       if (!label.place) continue;
-      out += svg::text(x(*label.point), y(label.point->y) + label.place->dy, label.point->label, label.place->anchor,
+      out += svg::text(x(*label.point), y(label.point->y) + label.place->dy, label.words, label.place->anchor,
                        label.narrow ? "" : "w", label.place->dx);
     }
     return out;
@@ -271,27 +306,24 @@ class Plot {
   struct Box {
     double left, top, width;
   };
-  Box box(const ChartPoint* p, const Beside& place, double width) const {
-    const double words = svg::text_width(p->label), at = x(*p) * width + place.dx;
+  Box box(const ChartPoint* p, const std::string& label, const Beside& place, double width) const {
+    const double words = svg::text_width(label), at = x(*p) * width + place.dx;
     return {place.anchor == "start" ? at
             : place.anchor == "end" ? at - words
                                     : at - words / 2,
             y(p->y) + place.dy - 12, words};
   }
-  bool fits(const Occupied& taken, const ChartPoint* p, const Beside& place, double width) const {
-    const Box b = box(p, place, width);
+  bool fits(const Occupied& taken, const Box& b, double width) const {
     return b.left >= 0 && b.left + b.width <= width && b.top >= 0 && b.top + kLabelLine <= height_ &&
            taken.free(b.left, b.top, b.width, kLabelLine);
   }
-  void take(Occupied& taken, const ChartPoint* p, const Beside& place, double width) const {
-    const Box b = box(p, place, width);
-    taken.mark(b.left, b.top, b.width, kLabelLine);
-  }
+  static void take(Occupied& taken, const Box& b) { taken.mark(b.left, b.top, b.width, kLabelLine); }
 
   const LineChart& chart_;
   Axis across_, up_;
   double height_, left_ = 20, right_ = 14, right_narrow_ = 14, longest_ = 0;
-  bool letters_ = false;
+  bool letters_ = false, keyed_ = false;
+  std::vector<Name> names_;
 };
 
 DataTable table_of(const LineChart& chart) {

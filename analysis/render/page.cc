@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
+
 #include "analysis/render/escape.h"
 
 namespace flopcast {
@@ -9,11 +12,17 @@ namespace {
 
 std::string table_html(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows,
                        const std::vector<Align>& align) {
+  // Numbers stay on one line, a number with its range need not; a long text is not squeezed into a tall column.
+  constexpr std::size_t kLongNumber = 18, kLongText = 60;
   const auto cells = [&](const std::vector<std::string>& row, const char* tag) {
     std::string out = "<tr>";
     for (std::size_t i = 0; i < row.size(); ++i) {
       const bool right = i < align.size() && align[i] == Align::right;
-      out += fmt::format("<{0}{1}>{2}</{0}>", tag, right ? " class=\"r\"" : "", html_escaped(row[i]));
+      const bool longer = row[i].size() > (right ? kLongNumber : kLongText);
+      const char* const kind = right    ? (longer ? " class=\"r long\"" : " class=\"r\"")
+                               : longer ? " class=\"long\""
+                                        : "";
+      out += fmt::format("<{0}{1}>{2}</{0}>", tag, kind, html_escaped(row[i]));
     }
     return out + "</tr>\n";
   };
@@ -24,6 +33,15 @@ std::string table_html(const std::vector<std::string>& header, const std::vector
   return out + "</tbody></table></div>\n";
 }
 
+/// With a capital, where the first word is a plain one: names of scenarios and kernels stay as they are.
+std::string sentence(std::string text) {
+  const std::string first = text.substr(0, text.find_first_of(" :,"));
+  const bool plain =
+      !first.empty() && std::all_of(first.begin(), first.end(), [](unsigned char c) { return c >= 'a' && c <= 'z'; });
+  if (plain) text.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(text.front())));
+  return text;
+}
+
 std::string folded(const std::string& title, const DataTable& table) {
   return fmt::format("<details><summary>{}</summary>\n{}</details>\n", html_escaped(title),
                      table_html(table.header, table.rows, table.align));
@@ -32,8 +50,10 @@ std::string folded(const std::string& title, const DataTable& table) {
 }  // namespace
 
 void Page::lead(const std::string& text) { body_ += "<p class=\"lead\">" + html_escaped(text) + "</p>\n"; }
-void Page::headline(const std::string& text) { body_ += "<p class=\"headline\">" + html_escaped(text) + "</p>\n"; }
-void Page::heading(const std::string& text) { body_ += "<h2>" + html_escaped(text) + "</h2>\n"; }
+void Page::headline(const std::string& text) {
+  body_ += "<p class=\"headline\">" + html_escaped(sentence(text)) + "</p>\n";
+}
+void Page::heading(const std::string& text) { body_ += "<h2>" + html_escaped(sentence(text)) + "</h2>\n"; }
 void Page::paragraph(const std::string& text) { body_ += "<p>" + html_escaped(text) + "</p>\n"; }
 void Page::note(const std::string& text) { body_ += "<p class=\"note\">" + html_escaped(text) + "</p>\n"; }
 
@@ -62,7 +82,8 @@ void Page::figure(const Drawing& figure) {
   if (figure.svg.empty() && figure.after.empty()) return;
   const int id = ++figures_;
   body_ += fmt::format("<figure><figcaption><strong id=\"f{}\">{}</strong>{}</figcaption>\n", id,
-                       html_escaped(figure.title), figure.caption.empty() ? "" : " " + html_escaped(figure.caption));
+                       html_escaped(sentence(figure.title)),
+                       figure.caption.empty() ? "" : " " + html_escaped(figure.caption));
   body_ += figure.key;
   if (!figure.svg.empty()) {
     body_ += fmt::format(
@@ -70,7 +91,8 @@ void Page::figure(const Drawing& figure) {
         "style=\"--l:{2:.0f}px;--r:{3:.0f}px;--s:{4:.0f}px\" height=\"{5:.0f}\">\n"
         "<title>{6}</title><desc id=\"d{1}\">{7}</desc>\n{8}</svg>\n",
         figure.id.empty() ? "" : fmt::format(" id=\"{}\"", html_escaped(figure.id)), id, figure.left, figure.right,
-        figure.right_narrow, figure.height, html_escaped(figure.title), html_escaped(figure.description), figure.svg);
+        figure.right_narrow, figure.height, html_escaped(sentence(figure.title)), html_escaped(figure.description),
+        figure.svg);
   }
   body_ += figure.after;
   if (!figure.table.rows.empty()) body_ += folded("The numbers of this picture", figure.table);

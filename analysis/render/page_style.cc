@@ -34,10 +34,14 @@ svg circle { stroke-width: 2; }
 .n { display: none; }
 @container (max-width: 639px) { .w { display: none; } .n { display: inline; } p.n { display: flex; }
   svg.chart { width: calc(100% - var(--l) - var(--s)); } }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; margin: .75rem 0; overflow-wrap: normal; }
+/* Tables may use the margins of the page; where that is not enough a shadow says that there is more. */
+.scroll { overflow-x: auto; margin-right: min(0px, calc((100% - 100vw) / 2 + 1rem)); background:
+  linear-gradient(90deg, var(--paper) 50%, transparent) 0 0 / 3rem 100% no-repeat local, linear-gradient(270deg, var(--paper) 50%, transparent) 100% 0 / 3rem 100% no-repeat local,
+  linear-gradient(90deg, var(--line), transparent) 0 0 / 1rem 100% no-repeat scroll, linear-gradient(270deg, var(--line), transparent) 100% 0 / 1rem 100% no-repeat scroll; }
+table { border-collapse: collapse; font-size: .875rem; margin: .75rem 0; overflow-wrap: normal; }
 th, td { padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--quiet); } td:not(.r) { min-width: 6rem; max-width: 34rem; }
-.r { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.r { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } .r.long { white-space: normal; min-width: 9rem; } td.long:not(.r) { min-width: 16rem; }
 summary { cursor: pointer; color: var(--accent); font-size: .875rem; margin-top: .4rem; padding: .2rem 0; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 thead { display: table-header-group; } tr { break-inside: avoid; }
@@ -47,7 +51,7 @@ thead { display: table-header-group; } tr { break-inside: avoid; }
   padding: .25rem .6rem; min-height: 1.9rem; } .viewer button { cursor: pointer; }
 .viewer .told { min-height: 2.6rem; font-size: .8125rem; color: var(--ink); margin: .3rem 0 0; white-space: pre-line; }
 [hidden] { display: none !important; }
-@media print { main { max-width: none; padding: 0; } body { font-size: 10.5pt; } @page { margin: 16mm; } .viewer { display: none; }
+@media print { .scroll { margin-right: 0; background: none; } main { max-width: none; padding: 0; } body { font-size: 10.5pt; } @page { margin: 16mm; } .viewer { display: none; }
   figure > .still[hidden] { display: block !important; } * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } }
 )css";
 
@@ -67,12 +71,11 @@ std::string page_style() {
       variables(light_page(), false), variables(dark_page(), true));
   out += kSheet;
   for (const ToneRow& tone : tones()) {
-    // Areas, hollow marks, lines, and words beside lines: these in ink with an underline of the tone, for contrast.
+    // Areas, hollow marks and lines.
     out += fmt::format(
         "i.t-{0} {{ background: var(--{0}); }} svg .t-{0} {{ fill: var(--{0}); stroke: none; }} svg .s-{0} {{ stroke: "
         "var(--{0}); }} svg .h-{0} {{ fill: var(--paper); stroke: var(--{0}); }} svg circle.t-{0} {{ stroke: "
-        "var(--{0}); }} "
-        "svg .x-{0} {{ text-decoration: underline 2px var(--{0}); text-underline-offset: 3px; }}\n",
+        "var(--{0}); }}\n",
         tone.name);
   }
   return out;

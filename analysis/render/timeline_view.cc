@@ -9,6 +9,7 @@
 
 #include "analysis/render/escape.h"
 #include "analysis/render/format.h"
+#include "analysis/render/svg.h"
 
 namespace flopcast {
 namespace {
@@ -73,6 +74,22 @@ std::string TimelineView::packed(double unit) const {
   return out;
 }
 
+/// What the colours of the events mean, in the order of the palette.
+std::vector<ChartKey> TimelineView::key() const {
+  static constexpr std::array<std::string_view, 7> kMeanings = {
+      "forward", "backward", "weight gradient", "", "communication", "waiting", "optimiser and other work"};
+  std::array<bool, kTones> used{};
+  for (const Event& event : events_) {
+    const Tone tone = names_[event.name].tone;
+    if (tone == Tone::overlapped) used[static_cast<std::size_t>(Tone::forward)] = true;
+    used[static_cast<std::size_t>(tone == Tone::overlapped ? Tone::backward : tone)] = true;
+  }
+  std::vector<ChartKey> out;
+  for (std::size_t tone = 0; tone < kMeanings.size(); ++tone)
+    if (used[tone]) out.push_back({static_cast<Tone>(tone), std::string(kMeanings[tone])});
+  return out;
+}
+
 std::string TimelineView::html(const std::string& label, double row_height, const std::string& still) const {
   const double unit = end_ > 1 ? 1e-7 : 1e-9;  // a microsecond's tenth in steps of seconds: two bytes a length
   std::string head = fmt::format("{{\"unit\":{},\"end\":{},\"row\":{},\"still\":{},\"tags\":[", unit, end_, row_height,
@@ -86,9 +103,10 @@ std::string TimelineView::html(const std::string& label, double row_height, cons
     head += fmt::format("{}[{},\"{}\"]", i ? "," : "", script_quoted(names_[i].name), row_of(names_[i].tone).name);
   head += "],\"events\":\"" + base64(packed(unit)) + "\"}";
   return fmt::format(
-      "<div class=\"viewer\" hidden>\n<div class=\"bar\"></div>\n<canvas tabindex=\"0\" role=\"img\" "
+      "<div class=\"viewer\" hidden>\n<div class=\"bar\"></div>\n{}<canvas tabindex=\"0\" role=\"img\" "
       "aria-label=\"{}\"></canvas>\n<p class=\"told\" aria-live=\"polite\"></p>\n"
       "<script type=\"application/json\">{}</script>\n</div>\n",
+      still.empty() ? svg::key(key()) : "",  // else it is beside the picture
       html_escaped(
           fmt::format("{}: {} events. Arrow keys move, plus and minus zoom, 0 shows all, n and p go from event "
                       "to event.",

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/render/chart.h"
 #include "analysis/render/palette.h"
 
 namespace flopcast {
@@ -46,6 +47,7 @@ class TimelineView {
     Tags tags;
   };
   std::string packed(double unit) const;
+  std::vector<ChartKey> key() const;
   std::vector<std::string> tags_;
   std::vector<Row> rows_;
   std::vector<Name> names_;

@@ -7,7 +7,7 @@ std::string_view viewer_script() {
   return R"js(
 'use strict';
 (() => {
-const LEFT = 104, AXIS = 22;
+const AXIS = 22, HEAD = 18, FINE = 1.5;  // events narrower than FINE pixels are drawn as shares of the columns they fall into
 function decode(text) {
   const raw = atob(text), bytes = new Uint8Array(raw.length);
   for (let i = 0; i < raw.length; ++i) bytes[i] = raw.charCodeAt(i);
@@ -49,12 +49,36 @@ function viewer(root) {
   const pen = canvas.getContext('2d'), groups = [...new Set(all.map(r => r.group))];
   let rows = all, from = 0, to = data.end || 1, chosen = null, asked = false;
   const css = name => getComputedStyle(root).getPropertyValue('--' + name).trim();
+  // Rows of a group stand below its name, where a group has several.
+  const headed = groups.length < all.length;
+  let LEFT = 104, tops = [], bottom = 0;
   const width = () => canvas.clientWidth - LEFT;
   const x = t => LEFT + (t - from) / (to - from) * width();
-  const y = i => i * data.row + 2;
+  const y = i => tops[i];
+  const begins = i => headed && (i === 0 || rows[i - 1].group !== rows[i].group);
+  const name_of = row => headed ? row.label : row.group;
+  function place() {
+    pen.font = '12px system-ui, "Segoe UI", Arial, sans-serif';
+    const widest = Math.max(...rows.map(r => pen.measureText(name_of(r)).width));
+    LEFT = Math.ceil(Math.min(widest + 14, canvas.clientWidth * 0.45));
+    tops = []; bottom = 2;
+    rows.forEach((row, i) => { if (begins(i)) bottom += HEAD; tops.push(bottom); bottom += data.row; });
+  }
+  // Time of each kind in each column of pixels, of events too narrow to be seen one by one: all of them count.
+  function shares(fine, column) {
+    const times = new Map(), per = (to - from) / column;
+    const add = (tone, start, end) => {
+      let of = times.get(tone); if (!of) times.set(tone, of = new Float64Array(column));
+      const first = Math.max(0, Math.floor((start - from) / per)), last = Math.min(column - 1, Math.floor((end - from) / per));
+      for (let c = first; c <= last; ++c) of[c] += Math.max(0, Math.min(end, from + (c + 1) * per) - Math.max(start, from + c * per)) / per;
+    };
+    for (const [tone, start, end] of fine)
+      if (tone !== 'overlapped') add(tone, start, end); else { add('forward', start, (start + end) / 2); add('backward', (start + end) / 2, end); }
+    return times;
+  }
   function draw() {
-    asked = false;
-    const scale = devicePixelRatio || 1, high = rows.length * data.row + AXIS + 4;
+    asked = false; place();
+    const scale = devicePixelRatio || 1, high = bottom + AXIS + 2;
     canvas.style.height = high + 'px';
     canvas.width = canvas.clientWidth * scale; canvas.height = high * scale;
     pen.setTransform(scale, 0, 0, scale, 0, 0);
@@ -63,26 +87,32 @@ function viewer(root) {
     const ink = css('ink'), quiet = css('quiet'), line = css('line'), band = css('band'), colour = {};
     for (const [, tone] of data.names) colour[tone] = css(tone);
     colour.forward = css('forward'); colour.backward = css('backward');
-    const bottom = rows.length * data.row + 2, raw = (to - from) / Math.max(2, width() / 110);
+    const raw = (to - from) / Math.max(2, width() / 110);
     const power = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 5, 10].map(d => d * power).find(s => s >= raw * 0.999);
     rows.forEach((row, i) => {
       const top = y(i), h = data.row - 4;
       pen.fillStyle = band; pen.fillRect(LEFT, top, width(), h);
-      let painted = -1;
+      const fine = [];
       for (let e = first(row.reach, from); e < row.n && row.start[e] < to; ++e) {
-        const a = Math.max(LEFT, x(row.start[e])), b = Math.min(LEFT + width(), x(row.end[e]));
-        if (b < LEFT || b - painted < 0.2) continue;  // lost behind what is there already
-        const tone = data.names[row.name[e]][1], w = Math.max(b - a - (b - a > 4 ? 0.6 : 0), 0.4);
+        const tone = data.names[row.name[e]][1], start = x(row.start[e]), end = x(row.end[e]);
+        if (end < LEFT) continue;
+        if (end - start < FINE) { fine.push([tone, row.start[e], row.end[e]]); continue; }
+        const a = Math.max(LEFT, start), b = Math.min(LEFT + width(), end), w = Math.max(b - a - (b - a > 4 ? 0.6 : 0), 0.4);
         if (tone === 'overlapped') {
           pen.fillStyle = colour.forward; pen.fillRect(a, top, w, h / 2);
           pen.fillStyle = colour.backward; pen.fillRect(a, top + h / 2, w, h / 2);
         } else { pen.fillStyle = colour[tone]; pen.fillRect(a, top, w, h); }
-        painted = b;
       }
-      const named = groups.length === all.length ? row.group : i === 0 || rows[i - 1].group !== row.group ? row.group + ' ' + row.label : row.label;
-      if (data.row >= 12 || i % 2 === 0) {
-        pen.fillStyle = ink; pen.textAlign = 'right'; pen.textBaseline = 'middle'; pen.fillText(named, LEFT - 8, top + h / 2, LEFT - 10);
+      if (fine.length) {
+        const column = Math.max(1, Math.floor(width())), wide = width() / column, filled = new Float64Array(column);
+        for (const [tone, of] of shares(fine, column)) {
+          pen.fillStyle = colour[tone];
+          for (let c = 0; c < column; ++c) if (of[c] > 0) { const share = Math.min(of[c], 1 - filled[c]); pen.fillRect(LEFT + c * wide, top + h * (1 - filled[c] - share), wide, h * share); filled[c] += share; }
+        }
       }
+      pen.fillStyle = ink; pen.textBaseline = 'middle';
+      if (begins(i)) { pen.textAlign = 'left'; pen.fillText(row.group, 0, top - HEAD / 2, canvas.clientWidth); }
+      if (data.row >= 12 || i % 2 === 0) { pen.textAlign = 'right'; pen.fillText(name_of(row), LEFT - 8, top + h / 2, LEFT - 10); }
     });
     pen.textBaseline = 'alphabetic';
     for (let t = Math.ceil(from / step) * step; t <= to; t += step) {
@@ -111,7 +141,7 @@ function viewer(root) {
   }
   const zoom = (factor, t) => move(t - (t - from) * factor, t + (to - t) * factor);
   function at(event) {
-    const box = canvas.getBoundingClientRect(), px = event.clientX - box.left, row = rows[Math.floor((event.clientY - box.top - 2) / data.row)];
+    const box = canvas.getBoundingClientRect(), px = event.clientX - box.left, down = event.clientY - box.top, row = rows.find((_, i) => down >= tops[i] && down < tops[i] + data.row);
     const t = from + (px - LEFT) / width() * (to - from), slack = 2 * (to - from) / width();
     let found = null;
     if (row && px >= LEFT) for (let e = first(row.reach, t - slack); e < row.n && row.start[e] <= t + slack; ++e) {

@@ -147,6 +147,11 @@ BytesPerSecond endpoint_bandwidth(const ClusterSpec& cluster) {
   return (port_is_slower ? port : nic) * cluster.node.nics_per_gpu;
 }
 
+ClusterSpec at_full_rates(ClusterSpec cluster) {
+  cluster.node.nic_efficiency = cluster.node.nvlink_efficiency = 1;
+  return cluster;
+}
+
 BytesPerSecond nic_pace(const ClusterSpec& cluster) {
   return endpoint_bandwidth(cluster) * (cluster.node.nic_efficiency / kMeasuredNicEfficiency);
 }

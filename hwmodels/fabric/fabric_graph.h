@@ -48,6 +48,9 @@ class FabricGraph {
 /// What a NIC port carries per direction: the NICs of one GPU together, or the switch ports they hang off if
 /// slower.
 BytesPerSecond endpoint_bandwidth(const ClusterSpec& cluster);
+/// The same cluster with every byte per second that data sheets give, as closed forms reckon. What messages reach of it
+/// is a matter of measured links.
+ClusterSpec at_full_rates(ClusterSpec cluster);
 /// What a GPU's port within the node carries per direction: NVLink, or PCIe where there is none.
 BytesPerSecond node_link_bandwidth(const NodeSpec& node);
 

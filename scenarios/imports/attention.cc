@@ -22,6 +22,8 @@ constexpr NumberField kGlobalKvHeads = {"attention.kv_heads", {"num_global_key_v
 constexpr NumberField kGlobalHeadDim = {"attention.head_dim", {"global_head_dim"}, Need::optional};
 constexpr NumberField kValueDim = {"attention.v_dim", {"v_head_dim"}, Need::optional};
 constexpr NumberField kQueryRank = {"attention.q_lora_rank", {"q_lora_rank"}, Need::optional};
+/// Step 3: queries of all heads through a narrower vector.
+constexpr NumberField kSharedQueries = {"attention.q_lora_rank", {"share_q_dim"}, Need::optional};
 constexpr NumberField kLatent[] = {
     kQueryRank,
     {"attention.kv_lora_rank", {"kv_lora_rank"}},
@@ -88,6 +90,7 @@ void read_heads(ConfigReader& config) {
   read_kv_heads(config);
   const bool head_dim = config.number(kGlobalHeadDim) || config.number(kHeadDim);
   config.number(kValueDim);
+  config.number(kSharedQueries);
   proto::Attention& a = *config.model().mutable_attention();
   a.set_type(a.has_kv_heads() && a.kv_heads() != a.heads() ? "grouped_query" : "multi_head");
   if (a.type() == "multi_head") a.clear_kv_heads();
@@ -118,7 +121,7 @@ void read_window(ConfigReader& config, int layers) {
   const bool chunked = config.family().model_type.starts_with("llama4") ||
                        (config.has("attention_chunk_size") && !config.has("sliding_window"));
   int tokens = config.family().window;
-  for (const char* name : {"attention_chunk_size", "sliding_window_size", "sliding_window"})
+  for (const char* name : {"attention_chunk_size", "attention_window_size", "sliding_window_size", "sliding_window"})
     tokens = config.whole(name, tokens, 0);
   const bool none = config.is_null("sliding_window") && !config.has("attention_chunk_size");
   const bool on = config.flag("use_sliding_window", config.family().windows != WindowLayers::none);

@@ -18,7 +18,7 @@ using pb::Value;
 /// (gating follows from the family), dropout, losses, scaling of logits, stored precision, kernels.
 // clang-format off
 constexpr std::string_view kWithoutCost[] = {
-    "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "activation_function", "add_cross_attention",
+    "_attn_implementation", "_attn_implementation_autoset", "_name_or_path", "activation_function", 
     "alibi", "architectures", "attention_dropout", "attention_multiplier", "attention_probs_dropout_prob",
     "attention_value_scale", "attn_implementation", "attn_logit_softcapping", "attn_output_multiplier", "attn_pdrop",
     "auto_map", "aux_loss_alpha", "bad_words_ids", "begin_suppress_tokens", "bos_token_id", "chunk_size",
@@ -29,7 +29,7 @@ constexpr std::string_view kWithoutCost[] = {
     "forced_eos_token_id", "gradient_checkpointing", "hc_eps", "hc_sinkhorn_iters", "hidden_act", "hidden_activation",
     "hidden_dropout", "hidden_dropout_prob", "id2label", "ignore_index", "index_share_for_mtp_iteration",
     "index_skip_topk_offset", "index_topk_freq", "index_topk_pattern", "indexer_rope_interleave",
-    "initial_context_length", "initializer_range", "is_decoder", "is_encoder_decoder", "label2id", "layer_norm_eps",
+    "initial_context_length", "initializer_range", "is_decoder", "label2id", "layer_norm_eps",
     "layer_norm_epsilon", "layernorm_epsilon", "length_penalty", "logit_scale", "logits_scaling",
     "mamba_hidden_act", "mamba_proj_bias", "mamba_ssm_cache_dtype", "mamba_ssm_dtype", "max_attn_value", "max_length",
     "min_length", "mlp_hidden_act", "model_type", "moe_router_dtype", "moe_router_scaling_factor",
@@ -37,7 +37,7 @@ constexpr std::string_view kWithoutCost[] = {
     "no_repeat_ngram_size", "norm_eps", "norm_topk_prob", "num_beam_groups", "num_beams", "num_logits_to_keep",
     "num_return_sequences", "original_max_position_embeddings", "output_attentions", "output_hidden_states",
     "output_multiplier_scale", "output_router_logits", "output_scores", "pad_token_id", "parallel_attn",
-    "partial_rotary_factor", "prefix", "pretraining_tp", "problem_type", "pruned_heads", "qk_head_dim",
+    "partial_rotary_factor", "position_embedding_type", "prefix", "pretraining_tp", "problem_type", "pruned_heads", "qk_head_dim",
     "query_pre_attn_scalar", "remove_invalid_values", "reorder_and_upcast_attn", "repetition_penalty",
     "rescale_prenorm_residual", "resid_pdrop", "residual_dropout", "residual_in_fp32", "residual_multiplier",
     "return_dict", "return_dict_in_generate", "rms_norm_eps", "rope_interleave", "rope_local_base_freq",
@@ -51,7 +51,7 @@ constexpr std::string_view kWithoutCost[] = {
     "topk_method", "torch_dtype", "torchscript", "transformers_version", "typical_p", "unk_token_id", "use_bfloat16",
     "use_cache", "use_conv_bias", "use_gemma_norm", "use_mamba_kernels", "use_moe_router_bias", "use_mrope",
     "use_parallel_residual", "use_routing_bias", "mamba_conv_bias", "num_hash_layers", "expert_dtype", "clip_qkv", "rmsnorm", "multi_query_attention", "mla_use_nope",
-    "do_layer_norm_before", "word_embed_proj_dim", "lm_head_bias", "full_attn_layers", "no_rope_layers", "use_residual",
+    "do_layer_norm_before", "lm_head_bias", "full_attn_layers", "no_rope_layers", "use_residual",
     "original_rope", "post_layer_norm", "apply_residual_connection_post_layernorm", "layernorm_type", "ffn_act_fn"};
 // clang-format on
 
@@ -73,7 +73,7 @@ std::string shown(const Value& value) {
     case Value::kNumberValue:
       return fmt::format("{}", value.number_value());
     case Value::kStringValue:
-      return quoted(value.string_value());
+      return value.string_value() == kNotANumber ? "NaN" : quoted(value.string_value());
     case Value::kBoolValue:
       return value.bool_value() ? "true" : "false";
     case Value::kListValue:
@@ -103,12 +103,24 @@ bool ConfigReader::is_null(std::string_view name) const {
 std::vector<Value> ConfigReader::entries(std::string_view name) {
   const Value* value = find(name);
   if (!value) return {};
+  if (value->kind_case() != Value::kListValue) {
+    if (no_lists_.emplace(name).second) fault(name, shown(*value), "a list");
+    return {};
+  }
   return {value->list_value().values().begin(), value->list_value().values().end()};
 }
 
 std::string ConfigReader::text(std::string_view name) {
   const Value* value = find(name);
   return value ? value->string_value() : "";
+}
+
+std::vector<std::string> ConfigReader::not_asked_for(std::string_view beginning) const {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : object_.fields)
+    if (name.starts_with(beginning) && !understood_.contains(name) && value.kind_case() != Value::kNullValue)
+      names.push_back(name);
+  return names;
 }
 
 bool ConfigReader::flag(std::string_view name, bool otherwise) {

@@ -36,10 +36,12 @@ class ConfigReader {
   bool has(std::string_view name) { return find(name) != nullptr; }
   /// It stands there, with null.
   bool is_null(std::string_view name) const;
-  /// The entries of a list; none where the field is absent or something else.
+  /// The entries of a list; none where the field is absent. A fault where it is something else.
   std::vector<google::protobuf::Value> entries(std::string_view name);
   std::string text(std::string_view name);
   bool flag(std::string_view name, bool otherwise);
+  /// Fields that are stated, begin so and have not been asked for.
+  std::vector<std::string> not_asked_for(std::string_view beginning) const;
   /// A whole number that is no figure of the model itself. A fault where it is none, or outside the bounds.
   int whole(std::string_view name, int otherwise, int least = 0, int most = 100'000'000);
 
@@ -69,6 +71,7 @@ class ConfigReader {
   ModelClass family_;
   proto::Model model_;
   std::set<std::string> understood_;
+  std::set<std::string, std::less<>> no_lists_;  // that have been said to be none
   std::vector<NumberField> missing_;
   std::map<std::string, std::string> origins_;
   Diagnostics faults_;

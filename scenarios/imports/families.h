@@ -42,6 +42,7 @@ struct ModelClass {
   int vocabulary = 0, positions = 0, head_dim = 0, heads = 0, kv_heads = 0;  ///< unless stated
   int first_dense = 0;            ///< leading layers without experts, unless stated
   bool experts_optional = false;  ///< the class has dense models too
+  bool both_halves = false;       ///< intermediate_size is that of gate and values together
 };
 
 std::span<const ModelClass> model_classes();

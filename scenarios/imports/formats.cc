@@ -101,7 +101,11 @@ double tower_elements(const Struct& tower) {
 void note_formats(ConfigReader& config) {
   for (const char* name : {"quantization_config", "compression_config"}) {
     const Value* value = config.find(name);
-    if (!value || value->kind_case() != Value::kStructValue) continue;
+    if (!value) continue;
+    if (value->kind_case() != Value::kStructValue) {
+      config.fault(name, shown(*value), "an object that says how weights are stored");
+      continue;
+    }
     const std::string format = stored_as(value->struct_value()), published = published_format(value->struct_value());
     if (!published.empty()) config.model().set_published_weights(published);
     config.note(name, "weights are stored as " + format +

@@ -104,6 +104,19 @@ bool gated_by_activation(const JsonObject& object) {
   return true;
 }
 
+void check_architectures(const JsonObject& object) {
+  const auto listed = object.fields.find("architectures");
+  if (listed == object.fields.end() || listed->second.kind_case() == Value::kNullValue) return;
+  const Value& value = listed->second;
+  const auto& entries = value.list_value().values();
+  const bool names = value.kind_case() == Value::kListValue && std::ranges::all_of(entries, [](const Value& entry) {
+                       return entry.kind_case() == Value::kStringValue;
+                     });
+  if (!names)
+    throw InputError(object.places.fault("architectures", entries.empty() ? shown(value) : shown(entries[0]),
+                                         "a list of names, such as [\"LlamaForCausalLM\"]"));
+}
+
 std::string named_architecture(const JsonObject& object) {
   const auto listed = object.fields.find("architectures");
   const bool any = listed != object.fields.end() && listed->second.list_value().values_size() > 0;
@@ -245,6 +258,7 @@ ImportedModel import_model(const std::string& file_or_folder, const ImportOption
                                ? (std::filesystem::path(file_or_folder) / "config.json").string()
                                : file_or_folder;
   JsonObject object = parse_json_object(read_config(file), file);
+  check_architectures(object);
   const std::string inner = flatten(object);
   const std::string unfolded = text_of(object, "model_type") == "longcat_flash" ? unfold_longcat(object) : "";
   const KnownAs known = family_of(object, options.architecture, inner);

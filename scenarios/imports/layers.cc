@@ -24,7 +24,7 @@ constexpr NumberField kShape[] = {
 /// Mixers and networks of blocks that are one or the other ("M" Mamba, "*" attention, "-" FFN, "E" experts).
 struct Blocks {
   int states = 0, attention = 0, ffn = 0, experts = 0;
-  bool known = true;
+  std::string unknown;  ///< the first kind that is none of these
   int mixers() const { return states + attention; }
 };
 
@@ -40,7 +40,7 @@ Blocks blocks_of(ConfigReader& config) {
     else if (kind == "E" || kind == "moe")
       ++blocks.experts;
     else
-      blocks.known = false;
+      blocks.unknown = blocks.unknown.empty() ? std::string(kind) : blocks.unknown;
   };
   const std::string pattern = config.text("hybrid_override_pattern");
   for (const char c : pattern) count(std::string_view(&c, 1));
@@ -54,7 +54,7 @@ template <class Matches>
 int layers_that(ConfigReader& config, std::string_view name, Matches matches) {
   const std::vector<Value> list = config.entries(name);
   const int layers = config.model().layers();
-  if (list.empty()) return -1;
+  if (list.empty() || layers == 0) return -1;
   int count = 0;
   for (int i = 0; i < layers; ++i) count += matches(list[static_cast<std::size_t>(i) % list.size()]);
   return count;
@@ -126,6 +126,16 @@ int state_layers(ConfigReader& config) {
     for (int i = 0; i < layers; ++i) count += i % period != offset;
     return count;
   }
+  // Bamba: those that attend are listed.
+  if (config.has("attn_layer_indices") || config.family().model_type == "bamba")
+    return layers - static_cast<int>(config.entries("attn_layer_indices").size());
+  // LFM2, before layer_types.
+  if (const auto attending = config.entries("full_attn_idxs"); !attending.empty())
+    return layers - static_cast<int>(attending.size());
+  const auto recurrent = [](const Value& v) { return v.string_value() == "recurrent"; };
+  if (const int n = layers_that(config, "block_types", recurrent); n >= 0) return n;
+  // Ring and Ling: of each group the last layer attends to everything, and so do layers that make no whole group.
+  if (const int group = config.whole("layer_group_size", 0, 0, 4096); group > 1) return layers / group * (group - 1);
   if (const auto kimi = config.entries("kda_layers"); !kimi.empty()) return static_cast<int>(kimi.size());
   return 0;
 }
@@ -135,10 +145,15 @@ void check_types(ConfigReader& config) {
                                          "chunked_attention", "linear_attention",
                                          "attention",         "mamba",
                                          "recurrent",         "conv"};
-  for (const Value& kind : config.entries("layer_types")) {
+  const std::vector<Value> kinds = config.entries("layer_types");
+  const auto layers = static_cast<std::size_t>(config.model().layers());
+  if (!kinds.empty() && kinds.size() != layers && layers > 0)
+    return config.fault("layer_types", fmt::format("a list of {}", kinds.size()),
+                        fmt::format("one entry for each of the {} layers", layers));
+  for (const Value& kind : kinds) {
     if (std::ranges::find(kTypes, kind.string_value()) != std::end(kTypes)) continue;
     return config.fault("layer_types", shown(kind),
-                        "full_attention, sliding_attention, chunked_attention or linear_attention");
+                        "full_attention, sliding_attention, chunked_attention, linear_attention, mamba or conv");
   }
 }
 
@@ -161,7 +176,11 @@ void read_layers(ConfigReader& config) {
   const ModelClass& family = config.family();
   const Blocks blocks = blocks_of(config);
   const int all = blocks.mixers() + blocks.ffn + blocks.experts;
-  if (!blocks.known) config.fault("hybrid_override_pattern", "other letters", "M, *, - and E");
+  if (!blocks.unknown.empty()) {
+    const bool letters = !config.text("hybrid_override_pattern").empty();
+    config.fault(letters ? "hybrid_override_pattern" : "layers_block_type", quoted(blocks.unknown),
+                 letters ? "M, *, - and E" : "mamba, attention, mlp and moe");
+  }
   if (all > 0) {
     const int stated = config.whole("num_hidden_layers", all, 1, 8192);
     if (stated != all)
@@ -185,7 +204,15 @@ void read_layers(ConfigReader& config) {
     if (field.target == "attention.heads") otherwise(field.target, family.heads);
   }
   proto::Model& model = config.model();
-  model.set_tied_embeddings(config.flag("tie_word_embeddings", family.tied));
+  model.set_tied_embeddings(config.flag("tie_word_embeddings", config.flag("tie_embedding", family.tied)));
+  for (const char* narrow : {"word_embed_proj_dim", "embedding_size"})
+    if (const int width = config.whole(narrow, model.hidden(), 1); width != model.hidden() && model.hidden() > 0)
+      config.fault(narrow, fmt::format("{}", width),
+                   fmt::format("{}, the width of the stream: a model file has embeddings as wide", model.hidden()));
+  if (config.flag("is_encoder_decoder", false))
+    config.fault("is_encoder_decoder", "true", "false: a model file says decoders alone");
+  if (config.flag("add_cross_attention", false))
+    config.fault("add_cross_attention", "true", "false: a model file says decoders alone");
   if (family.norms != 2) model.set_norms_per_layer(family.norms);
   note_shared_caches(config);
   constexpr int kRowsBefore = 2;  // OPT counts positions from 2 on
@@ -193,6 +220,9 @@ void read_layers(ConfigReader& config) {
     model.set_learned_positions(model.max_positions() + (family.model_type == "opt" ? kRowsBefore : 0));
   if (config.flag("alibi", false)) model.clear_learned_positions();
   check_types(config);
+  if (!config.entries("cross_attention_layers").empty())
+    config.fault("cross_attention_layers", "layers that attend to images",
+                 "none: a model file says layers that attend to texts");
 }
 
 LayerKinds layer_kinds(ConfigReader& config) {

@@ -113,8 +113,9 @@ std::vector<bool> layers_with_experts(ConfigReader& config) {
   constexpr int kMost = 4096;
   const Value* frequency = config.find("moe_layer_freq");
   const bool listed = frequency && frequency->kind_case() == Value::kListValue;
-  const int first = std::max(config.whole("first_k_dense_replace", config.family().first_dense, 0, kMost),
-                             config.whole("moe_layer_start_index", 0, 0, kMost));
+  const int first =
+      std::max({config.whole("first_k_dense_replace", config.family().first_dense, 0, kMost),
+                config.whole("moe_layer_start_index", 0, 0, kMost), config.whole("num_dense_layers", 0, 0, kMost)});
   const int last = config.whole("moe_layer_end_index", layers - 1, -1, kMost);
   const int step = config.whole(
       "decoder_sparse_step",
@@ -199,7 +200,12 @@ bool read_experts(ConfigReader& config, int blocks_with_experts) {
   NumberField count = kExpertCount;
   if (family.experts_optional) count.need = Need::optional;
   if (none || blocks_with_experts == 0) return false;
-  if (config.whole("num_experts", 1, 0) == 0 || !config.number(count)) return false;
+  for (const std::string_view name : kExpertCount.names)
+    if (!name.empty() && config.has(name) && config.whole(name, 1, 0) == 0) {
+      for (const std::string_view chosen : kPerToken.names) config.find(chosen);
+      return false;
+    }
+  if (!config.number(count)) return false;
   config.number(kPerToken);
   for (const NumberField& field : kRouting) config.number(field);
   const proto::Model& model = config.model();
@@ -225,11 +231,38 @@ bool read_experts(ConfigReader& config, int blocks_with_experts) {
   return true;
 }
 
+/// LFM2 (modeling_lfm2.py, Lfm2MLP): two thirds of the width that is stated, times a factor, rounded up.
+void read_lfm2_width(ConfigReader& config) {
+  const char* name = config.has("block_ff_dim") ? "block_ff_dim" : "intermediate_size";
+  int width = config.whole(name, 12288, 1, 10'000'000);
+  for (const char* other : {"intermediate_size", "block_dim", "block_mlp_init_scale", "block_norm_eps",
+                            "block_out_init_scale", "block_use_swiglu", "block_use_xavier_init", "num_heads"})
+    config.find(other);
+  const Value* factor = config.find("block_ffn_dim_multiplier");
+  const int unit = config.whole("block_multiple_of", 256, 1, 1 << 20);
+  if (config.flag("block_auto_adjust_ff_dim", true)) {
+    width = 2 * width / 3;
+    if (factor && factor->kind_case() == Value::kNumberValue && factor->number_value() > 0)
+      width = static_cast<int>(std::min(1e7, factor->number_value() * width));
+    width = (width + unit - 1) / unit * unit;
+  }
+  config.derive("ffn_width", width, name);
+}
+
 void read_dense_width(ConfigReader& config, bool optional) {
   const proto::Model& model = config.model();
   const std::string_view type = config.family().model_type;
   const bool four =
       type == "gpt2" || type == "falcon" || type == "bloom" || type == "mpt" || type == "gptj" || type == "gpt_bigcode";
+  // Granite 4 without experts: what would be their shared one is its network.
+  if (type == "granitemoehybrid" && !optional && config.has("shared_intermediate_size")) {
+    config.find("intermediate_size");
+    return config.derive("ffn_width", config.whole("shared_intermediate_size", 1, 1, 10'000'000),
+                         "shared_intermediate_size");
+  }
+  if (type == "lfm2") return read_lfm2_width(config);
+  if (config.family().both_halves && config.has("intermediate_size"))
+    return config.derive("ffn_width", config.whole("intermediate_size", 2, 2, 10'000'000) / 2, "intermediate_size");
   if (config.number(kDenseWidthApart)) return void(config.find("intermediate_size"));
   NumberField field = kDenseWidth;
   if (four || optional) field.need = Need::optional;
@@ -249,7 +282,11 @@ void read_networks(ConfigReader& config) {
   const bool may_have_experts =
       config.family().experts &&
       std::ranges::any_of(kExpertCount.names, [&](std::string_view name) { return !name.empty() && config.has(name); });
-  read_dense_width(config, may_have_experts);
+  const auto is_zero = [&](std::string_view name) {
+    return !name.empty() && config.has(name) && config.find(name)->number_value() == 0;
+  };
+  const bool none = may_have_experts && std::ranges::any_of(kExpertCount.names, is_zero);
+  read_dense_width(config, may_have_experts && !none);
   const bool experts = read_experts(config, kinds.with_experts);
   if (!may_have_experts || experts) config.number(kModules);
   model.set_gated_ffn(config.family().gated);

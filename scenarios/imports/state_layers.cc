@@ -27,16 +27,28 @@ StateSizes gated_delta(ConfigReader& c) {
           value_heads * key * value + mixed * (kernel - 1)};
 }
 
-/// Mamba-2 (Nemotron-H; modeling_nemotron_h.py): gate, inner stream, input and output matrices of groups, steps of
-/// heads.
-StateSizes mamba2(ConfigReader& c) {
-  const double heads = c.whole("mamba_num_heads", 128, 1), dim = c.whole("mamba_head_dim", 64, 1);
-  const double groups = c.whole("n_groups", 8, 1), state = c.whole("ssm_state_size", 128, 1),
-               kernel = c.whole("conv_kernel", 4, 1);
+/// Mamba-2: gate, inner stream, input and output matrices of groups, steps of heads.
+StateSizes mamba2(double heads, double dim, double groups, double state, double kernel) {
   const double inner = heads * dim, mixed = inner + 2 * groups * state;
-  c.find("expand");
   return {inner + mixed + heads, inner, 0, mixed * (kernel + 1) + 3 * heads + inner,
           inner * state + mixed * (kernel - 1)};
+}
+
+/// As Nemotron-H calls them (modeling_nemotron_h.py).
+StateSizes nemotron_mamba2(ConfigReader& c) {
+  c.find("expand");
+  return mamba2(c.whole("mamba_num_heads", 128, 1), c.whole("mamba_head_dim", 64, 1), c.whole("n_groups", 8, 1),
+                c.whole("ssm_state_size", 128, 1), c.whole("conv_kernel", 4, 1));
+}
+
+/// As Bamba and Granite 4 do (modeling_bamba.py, modeling_granitemoehybrid.py).
+StateSizes bamba_mamba2(ConfigReader& c) {
+  const int heads = c.whole("mamba_n_heads", 128, 1), wider = c.whole("mamba_expand", 2, 1, 64);
+  const bool automatic = c.text("mamba_d_head") == "auto" || !c.has("mamba_d_head");
+  const int dim = automatic ? wider * c.model().hidden() / heads : c.whole("mamba_d_head", 64, 1);
+  c.find("mamba_chunk_size");
+  return mamba2(heads, dim, c.whole("mamba_n_groups", 1, 1), c.whole("mamba_d_state", 256, 1),
+                c.whole("mamba_d_conv", 4, 1));
 }
 
 /// Mamba (Jamba; modeling_jamba.py).
@@ -63,17 +75,42 @@ StateSizes kimi_delta(ConfigReader& c) {
           width * dim + 3 * width * (kernel - 1)};
 }
 
+/// Of Ring and Ling (modeling_bailing_moe_linear_v2.py): lightning attention with a head of keys and values for each of
+/// queries, norms of queries and keys, and one of the output.
+StateSizes ring_lightning(ConfigReader& c) {
+  const double dim = c.whole("head_dim", 128, 1), width = c.model().attention().heads() * dim;
+  for (const char* scale : {"group_norm_size", "linear_silu", "linear_mode", "linear_rope", "attention_type"})
+    c.find(scale);
+  return {4 * width, width, 0, width + 2 * dim, width * dim};
+}
+
+/// The recurrent unit of Griffin (RecurrentGemma; modeling_recurrent_gemma.py): a gate and the stream of it, a
+/// convolution, two gates in blocks of a head, all with biases.
+StateSizes griffin(ConfigReader& c) {
+  const double width = c.whole("lru_width", c.model().hidden(), 1), kernel = c.whole("conv1d_width", 4, 1);
+  const double heads = std::max(1, c.model().attention().heads());
+  for (const char* other : {"w_init_variance_scale", "final_w_init_variance_scale", "logits_soft_cap",
+                            "embeddings_scale_by_sqrt_dim", "block_types"})
+    c.find(other);
+  return {2 * width, width, 2 * width * width / heads,
+          2 * width + width * (kernel + 1) + 3 * width + c.model().hidden(), width * kernel};
+}
+
 /// A short convolution between two gates (LFM2; modeling_lfm2.py).
 StateSizes short_convolution(ConfigReader& c) {
   const double h = c.model().hidden(), kernel = c.whole("conv_L_cache", 3, 1);
+  for (const char* other : {"conv_bias", "conv_dim", "conv_dim_out", "conv_use_xavier_init"}) c.find(other);
   return {3 * h, h, 0, h * kernel, h * (kernel - 1)};
 }
 
 std::optional<StateSizes> sizes_of(ConfigReader& c) {
   if (c.has("linear_num_value_heads")) return gated_delta(c);
-  if (c.has("mamba_num_heads")) return mamba2(c);
+  if (c.has("mamba_num_heads")) return nemotron_mamba2(c);
+  if (c.has("mamba_n_heads")) return bamba_mamba2(c);
   if (c.has("mamba_d_state")) return mamba(c);
   if (c.has("kda_layers")) return kimi_delta(c);
+  if (c.has("layer_group_size")) return ring_lightning(c);
+  if (c.has("lru_width") || c.family().model_type == "recurrent_gemma") return griffin(c);
   if (c.has("conv_L_cache")) return short_convolution(c);
   if (c.has("attn_type_list") || c.family().model_type.starts_with("minimax")) {
     for (const char* scale :
@@ -87,11 +124,22 @@ std::optional<StateSizes> sizes_of(ConfigReader& c) {
   return std::nullopt;
 }
 
+/// Fields of layers with a state, where nothing says which layers have one: they would be taken for attention.
+void refuse_stray_states(ConfigReader& config) {
+  for (const char* beginning : {"mamba_", "ssm_", "lru_", "linear_num_", "rwkv_", "layer_group_size", "block_types",
+                                "attn_layer_indices", "recurrent_", "n_mamba_heads", "delta_", "gla_", "lightning_"}) {
+    const std::vector<std::string> stray = config.not_asked_for(beginning);
+    if (!stray.empty())
+      return config.fault(stray.front(), "sizes of layers with a state",
+                          "a field that says which layers they are, such as layer_types");
+  }
+}
+
 }  // namespace
 
 void read_state_layers(ConfigReader& config) {
   const LayerKinds kinds = layer_kinds(config);
-  if (kinds.with_state <= 0) return;
+  if (kinds.with_state <= 0) return refuse_stray_states(config);
   const auto sizes = sizes_of(config);
   if (!sizes) {
     return config.fault("layer_types", fmt::format("{} layers of linear attention", kinds.with_state),

@@ -37,20 +37,24 @@ std::size_t end_of_string(const std::string& text, std::size_t open) {
   return std::min(at, text.size());
 }
 
-/// Python writes numbers that are none, which JSON has not: the largest one stands for infinity, a list for what is no
-/// number, so that every place stays where it was.
+/// Python writes numbers that are none, which JSON has not: the largest one stands for infinity, a text of one
+/// character (kNotANumber) for what is no number, so that every place stays where it was.
 std::string without_python_numbers(std::string text) {
   struct Word {
     std::string_view python, json;
   };
-  constexpr Word kWords[] = {{"-Infinity", "-1e308   "}, {"Infinity", "1e308   "}, {"NaN", "[ ]"}};
+  constexpr Word kWords[] = {{"-Infinity", "-1e308   "}, {"Infinity", "1e308   "}, {"NaN", "\"\x7f\""}};
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '"') {
       i = end_of_string(text, i);
       continue;
     }
-    for (const Word& word : kWords)
-      if (text.compare(i, word.python.size(), word.python) == 0) text.replace(i, word.json.size(), word.json);
+    for (const Word& word : kWords) {
+      if (text.compare(i, word.python.size(), word.python) != 0) continue;
+      text.replace(i, word.json.size(), word.json);
+      i += word.json.size() - 1;
+      break;
+    }
   }
   return text;
 }

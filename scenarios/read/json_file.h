@@ -2,12 +2,16 @@
 #pragma once
 #include <map>
 #include <string>
+#include <string_view>
 
 #include <google/protobuf/struct.pb.h>
 
 #include "scenarios/read/text_file.h"
 
 namespace flopcast {
+
+/// What Python writes as NaN is read as this text.
+inline constexpr std::string_view kNotANumber = "\x7f";
 
 /// The outermost object of a JSON file.
 struct JsonObject {

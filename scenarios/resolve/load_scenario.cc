@@ -51,12 +51,13 @@ std::string scenario_path(const std::string& file_or_name, const Libraries& libr
 class Resolver {
  public:
   Resolver(proto::Scenario scenario, Places places, std::string file, Diagnostics faults, const Libraries& libraries,
-           bool open = false)
+           const FileRule& rule, bool open = false)
       : in_(std::move(scenario)),
         places_(std::move(places)),
         file_(std::move(file)),
         faults_(std::move(faults)),
         libraries_(libraries),
+        rule_(rule),
         open_(open) {}
 
   Scenario resolve() {
@@ -245,7 +246,7 @@ class Resolver {
       add("model", "nothing", "the model to serve, such as \"llama-3.1-8b\" (`flopcast list models` shows all)");
     out_.serving = load_serving(in_.serving(),
                                 {model_known_ ? &model_ : nullptr, cluster_known_ ? &out_.cluster : nullptr, file_,
-                                 &places_, &libraries_, "serving.", open_},
+                                 &places_, &libraries_, "serving.", open_, &rule_},
                                 faults_);
     if (!out_.serving || !cluster_known_ || out_.cluster.slow_parts.empty() || open_) return;
     if (std::ranges::all_of(out_.serving->pools, [](const PoolSpec& pool) { return pool.slow.empty(); }))
@@ -299,7 +300,7 @@ class Resolver {
           fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));
     }
     gather([&] { config.software = libraries_.software(t.software()); });
-    if (!t.has_attention_kernel() && config.software.flash2) config.attention_kernel = AttentionKernel::flash2;
+    if (!t.has_attention_kernel()) config.attention_kernel = attention_kernel_of(config.software, model_);
     for (int i = 0; i < t.open_size(); ++i) {
       if (find_open_field(t.open(i)) != nullptr) continue;
       std::vector<std::string> names;
@@ -361,7 +362,10 @@ class Resolver {
     }
     if (!t.has_schedule_file()) return;
     const fs::path path = fs::path(file_).parent_path() / t.schedule_file();
-    gather([&] { config.schedule_text = read_text_file(path.string(), kOrderFile); });
+    gather([&] {
+      rule_.check(path.string(), places_.fault("training.schedule_file", "", ""));
+      config.schedule_text = read_text_file(path.string(), kOrderFile);
+    });
     if (open_ || config.schedule_text.empty() || !sound("training")) return;
     gather([&] {
       const Schedule order = parse_schedule(config.schedule_text, path.string(),
@@ -478,6 +482,7 @@ class Resolver {
   std::string file_;
   Diagnostics faults_;
   const Libraries& libraries_;
+  const FileRule& rule_;
   std::vector<std::string> habits_used_;  // of engines' profiles
   bool open_;                             // the plan is still to be chosen: nothing is said of it
   Scenario out_;
@@ -528,14 +533,15 @@ OpenScenario load_open_scenario(const std::string& file_or_name, std::span<const
 }
 
 OpenScenario load_open_scenario_text(const std::string& text, const std::string& file,
-                                     std::span<const std::string> sets, const Libraries& libraries) {
+                                     std::span<const std::string> sets, const Libraries& libraries,
+                                     const FileRule& rule) {
   ReadScenario read = read_scenario(text, file, sets);
   OpenScenario open;
   note_stated(read.scenario, "", open.stated);
   google::protobuf::TextFormat::Printer printer;
   printer.PrintToString(read.scenario, &open.text);
   open.scenario =
-      Resolver(std::move(read.scenario), std::move(read.places), file, std::move(read.faults), libraries, true)
+      Resolver(std::move(read.scenario), std::move(read.places), file, std::move(read.faults), libraries, rule, true)
           .resolve();
   return open;
 }
@@ -547,8 +553,14 @@ Scenario load_scenario(const std::string& file_or_name, std::span<const std::str
 
 Scenario load_scenario_text(const std::string& text, const std::string& file, std::span<const std::string> sets,
                             const Libraries& libraries) {
+  return load_scenario_text(text, file, sets, libraries, FileRule());
+}
+
+Scenario load_scenario_text(const std::string& text, const std::string& file, std::span<const std::string> sets,
+                            const Libraries& libraries, const FileRule& rule) {
   ReadScenario read = read_scenario(text, file, sets);
-  return Resolver(std::move(read.scenario), std::move(read.places), file, std::move(read.faults), libraries).resolve();
+  return Resolver(std::move(read.scenario), std::move(read.places), file, std::move(read.faults), libraries, rule)
+      .resolve();
 }
 
 }  // namespace flopcast

@@ -17,6 +17,8 @@ class Serving;
 class Speculation;
 }  // namespace proto
 
+class FileRule;
+
 struct ServingContext {
   const ModelConfig* model = nullptr;  ///< null: not known, laws that need it stay silent
   const ClusterSpec* cluster = nullptr;
@@ -25,6 +27,7 @@ struct ServingContext {
   const Libraries* libraries = nullptr;  ///< where engines' profiles are
   std::string root = "serving.";         ///< path of the section, for diagnostics
   bool open = false;                     ///< replicas are still to be chosen: whether they are possible nobody asks
+  const FileRule* files = nullptr;       ///< that traces have to keep; null: none
 };
 
 /// What is wrong is added to `faults`. Null when the traffic could not be made.

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <google/protobuf/text_format.h>
 
+#include "scenarios/read/file_rule.h"
 #include "scenarios/read/known_traces.h"
 #include "scenarios/read/load_fields.h"
 #include "scenarios/read/quantity.h"
@@ -200,6 +201,13 @@ class TrafficLoader : private ServingPart {
     Diagnostic missing = context_.places->fault("serving." + path, "no file " + flopcast::quoted(file), what);
     const bool said_by_option = missing.file == "--set";
     const fs::path full = said_by_option ? fs::path(file) : fs::path(context_.file).parent_path() / file;
+    try {
+      if (context_.files != nullptr) context_.files->check(full.string(), missing);
+    } catch (const InputError& error) {
+      broken_trace_ = true;
+      faults_.insert(faults_.end(), error.diagnostics().begin(), error.diagnostics().end());
+      return "";
+    }
     std::error_code ignored;
     if (fs::exists(full, ignored)) return full.string();
     const KnownTrace* known = find_known_trace(file);

@@ -36,7 +36,25 @@ TEST_CASE("tables of loads are read, and columns in other units named", "[analys
   CHECK_THROWS_WITH(read_server_measurements("users,input_tokens,tpot_ms\n4,1,2\n", "loads.csv"),
                     ContainsSubstring("output_tokens: found no such column"));
   CHECK_THROWS_WITH(read_server_measurements("users,input_tokens,output_tokens,tpot_ms\n0,1,2,3\n", "loads.csv"),
-                    ContainsSubstring("at least one user"));
+                    ContainsSubstring("loads.csv:2: users: found 0, expected a whole number of at least one"));
+  // All that is wrong, at once.
+  CHECK_THROWS_WITH(
+      read_server_measurements("users,input_tokens,output_tokens,ttft_ms,tpot_ms\n0.6,100,20,90,10\n1,100,20,x,10\n"
+                               "4,-5,1,0,y\n8,100,20,90,-1\n",
+                               "loads.csv"),
+      ContainsSubstring("loads.csv:2: users: found 0.6") && ContainsSubstring("loads.csv:3: found `x`") &&
+          ContainsSubstring("loads.csv:4: found `y`") && ContainsSubstring("loads.csv:5: tpot_ms: found -1"));
+  CHECK_THROWS_WITH(read_server_measurements("users,input_tokens,ttft_us,tpot\n4,1,2,3\n", "loads.csv"),
+                    ContainsSubstring("ttft_us: found a column in another unit, expected ttft_ms") &&
+                        ContainsSubstring("tpot: found a column in another unit") &&
+                        ContainsSubstring("output_tokens: found no such column"));
+  CHECK_THROWS_WITH(
+      read_server_measurements("users,input_tokens,output_tokens,tpot_ms,tpot_ms\n4,1,2,3,4\n", "loads.csv"),
+      ContainsSubstring("a second column `tpot_ms`"));
+  CHECK_THROWS_WITH(read_server_measurements(R"({"max_concurrency": 0.5, "completed": 1, "total_input_tokens": 10,
+      "total_output_tokens": 20, "mean_ttft_ms": 1, "mean_tpot_ms": 1})",
+                                             "vllm.json"),
+                    ContainsSubstring("users: found 0.5"));
 }
 
 TEST_CASE("results of benchmarks are read", "[analysis][serving]") {
@@ -69,6 +87,26 @@ TEST_CASE("a fit needs loads and a named engine", "[analysis][serving]") {
   const std::vector<ServerMeasurement> loads(5, few[0]);
   CHECK_THROWS_WITH(fit_server(loads, load(replaced(kServer, "engine: \"vllm-0.12\"", "")), "loads.csv"),
                     ContainsSubstring("serving.replicas.engine: found nothing"));
+}
+
+TEST_CASE("times that no engine can have are refused with the unit they may be in", "[analysis][serving]") {
+  const Scenario scenario =
+      resolve_text(kServer, "server.textproto", load_environment({testing::source_dir()})).value();
+  const auto fault = [&](double ttft_ms, double tpot_ms) {
+    std::vector<ServerMeasurement> loads;
+    for (const int users : {1, 2, 4, 8, 16}) loads.push_back({users, 100, 20, ttft_ms, tpot_ms});
+    try {
+      fit_server(loads, scenario, "loads.csv");
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK_THAT(fault(0.09, 0.01), ContainsSubstring("ttft_ms: found 0.09") && ContainsSubstring("tpot_ms: found 0.01") &&
+                                    ContainsSubstring("should they be seconds"));
+  CHECK_THAT(fault(90000, 10000), ContainsSubstring("ttft_ms") && ContainsSubstring("should they be microseconds"));
+  const std::string one = fault(0.09, 10);
+  CHECK_THAT(one, ContainsSubstring("ttft_ms") && !ContainsSubstring("tpot_ms"));
 }
 
 TEST_CASE("a slower host is found from its measurements", "[analysis][serving]") {

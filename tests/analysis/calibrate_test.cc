@@ -1,10 +1,12 @@
 // Does `flopcast calibrate` read a folder, say what is missing, and write the same bytes twice?
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 
 #include "analysis/evidence/calibrate.h"
+#include "analysis/evidence/card_measurements.h"
 #include "scenarios/read/calibration_file.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
@@ -65,6 +67,44 @@ TEST_CASE("calibrate on a small folder writes the same bytes twice") {
   const std::string text = contents(once / "kernel_calibration.textproto");
   REQUIRE(!text.empty());
   CHECK(text == contents(twice / "kernel_calibration.textproto"));
+}
+
+TEST_CASE("a card's rows that cannot be are refused with their lines, and nothing is written") {
+  const SmallFolder folder;
+  const fs::path out = folder.root() / "out", card = folder.root() / "card.csv";
+  std::ofstream(card) << "op,shape,time_us,bytes,method,state\n"
+                         "# a remark\n"
+                         "gemm_fwd,M=4096 N=4096 K=4096,-3,0,graph,full_clock\n"
+                         "gemm_fwd,M=4096 N=4096 K=8192,0,0,graph,full_clock\n"
+                         "gemm_fwd,M=4096 N=oops K=4096,30,0,graph,full_clock\n"
+                         "gemm_fwd,M=4096 N=0 K=4096,nan,0,graph,full_clock\n"
+                         "other,M=x,-3,0,graph,full_clock\n"
+                         "gemm_fwd,M=4096 N=4096 K=4096,-3,0,graph,throttled\n";
+  try {
+    calibrate({folder.root(), out, 1, true, {{"h800-sxm", card}}}, source_tree());
+    FAIL("accepted times that cannot be");
+  } catch (const InputError& error) {
+    std::vector<std::string> places;
+    for (const Diagnostic& fault : error.diagnostics())
+      places.push_back(std::to_string(fault.line) + (fault.field.empty() ? "" : " " + fault.field));
+    CHECK(places == std::vector<std::string>{"3 time_us", "4 time_us", "5 shape", "6", "6 shape"});
+    CHECK(error.diagnostics().front().file == card.string());
+  }
+  CHECK_FALSE(fs::exists(out));
+}
+
+TEST_CASE("rows that hide behind the time of an event pair are left out, with a word") {
+  const auto read = [](const char* time) {
+    const std::string row = std::string("gemm_fwd,M=64 N=64 K=64,") + time + ",0,event,full_clock\n";
+    return read_card(parse_csv("op,shape,time_us,bytes,method,state\n" + row, "card.csv"), "h100-sxm", "own");
+  };
+  CHECK(read("1.0").kernels.empty());
+  CHECK(read("2.5").kernels.empty());
+  REQUIRE(read("2.5").notes.size() == 1);
+  CHECK(read("2.5").notes[0].find("card.csv: 1 rows") != std::string::npos);
+  REQUIRE(read("5.3").kernels.size() == 1);
+  CHECK(std::abs(read("5.3").kernels[0].microseconds - 4) < 1e-9);
+  CHECK(read("5.3").notes.empty());
 }
 
 TEST_CASE("the shipped calibration files are read and written byte for byte") {

@@ -4,6 +4,7 @@
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/scenarios/fixture.h"
+#include "tests/workloads/et_writer.h"
 #include "workloads/chakra/step_writer.h"
 
 namespace flopcast {
@@ -94,6 +95,26 @@ TEST_CASE("on another cluster a written step is replayed as anybody's traces", "
   // What it would take with communication priced anew is near what the step took.
   ClusterSpec same = all.scenario.cluster;
   CHECK(all.replayed(same, NodePricing::recorded).time.value() == Approx(all.time.value()).epsilon(0.05));
+}
+
+TEST_CASE("links at their full rate are those of the data sheet, as closed forms have it", "[chakra]") {
+  const Scenario scenario =
+      resolve_text(
+          "cluster { node: \"hgx-h100\" nodes: 1 fabric: \"single-switch\" }\n"
+          "collective { operation: \"ring_all_reduce\" bytes: \"1 GB\" ranks: 8 measured_links: false }",
+          "collective.textproto", testing::environment())
+          .value();
+  const test::TemporaryFolder folder;
+  for (int rank = 0; rank < 8; ++rank)
+    folder.write("w." + std::to_string(rank) + ".et", testing::EtText().collective(1, 0, 1'000'000'000).str());
+  const double closed = 2 * 7.0 / 8 * 1e9 / 450e9;
+  const ChakraReport full =
+      replay_chakra(load_chakra({folder.path(), "", 0}), scenario.cluster, JobPrices{}, {}).report;
+  CHECK(full.time.value() == Approx(closed).epsilon(0.02));
+  CHECK(full.time.value() > closed);
+  const CollectiveReport collective = run_collective(scenario, {});
+  CHECK(collective.time.value() == Approx(closed).epsilon(0.02));
+  CHECK(collective.closed_form.value() == Approx(closed).epsilon(1e-9));
 }
 
 TEST_CASE("the program writes a step and replays it", "[chakra][program]") {

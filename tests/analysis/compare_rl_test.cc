@@ -55,7 +55,7 @@ TEST_CASE("in turn against apart and ahead: who has which GPUs is one cause, run
   CHECK(ids(w) == std::vector<std::string>{"ahead", "placement"});
   CHECK_THAT(to_text(c, TextStyle()), ContainsSubstring("weight synchronisation"));
   CHECK_THAT(to_csv(c), ContainsSubstring("rl.step_time_s"));
-  CHECK_THAT(to_html(c), ContainsSubstring("rl.generation_s"));
+  CHECK_THAT(to_html(c), ContainsSubstring("generation"));
   CHECK(to_message(c).scenarios(0).loop_size() > 20);
 }
 

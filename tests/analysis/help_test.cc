@@ -33,6 +33,44 @@ TEST_CASE("completion offers commands, options, scenarios, fields and choices", 
   CHECK(completed("nothing ''").find("run\t") != std::string::npos);
 }
 
+TEST_CASE("completion offers values of fields and options", "[cli]") {
+  CHECK_THAT(completed("run x --set training.schedule=1f"), StartsWith("training.schedule=1f1b\t"));
+  CHECK_THAT(completed("run x --set cluster.node=hgx-h1"), ContainsSubstring("cluster.node=hgx-h100\t"));
+  CHECK_THAT(completed("run x --set=cluster.node=hgx-h1"), ContainsSubstring("--set=cluster.node=hgx-h100\t"));
+  CHECK_THAT(completed("run x --set training.plan.overlap_gradients="),
+             ContainsSubstring("overlap_gradients=true\t") && ContainsSubstring("overlap_gradients=false\t"));
+  CHECK(completed("run x --set cluster.nodes=").empty());
+  CHECK(completed("run x --set cluster.typo=").empty());
+  CHECK_THAT(completed("run x --engine=sh"), StartsWith("--engine=shared\t"));
+  CHECK_THAT(completed("import-run --node hgx-h1"), ContainsSubstring("hgx-h100\t"));
+  CHECK_THAT(completed("trace show x --unit ''"), ContainsSubstring("ms\t") && ContainsSubstring("date\t"));
+  CHECK_THAT(completed("trace show x --format moon"), StartsWith("mooncake\t"));
+  CHECK_THAT(completed("chakra replay x --on h100-"), StartsWith("h100-"));
+  CHECK_THAT(completed("list sc"), StartsWith("schedules\t") && ContainsSubstring("scenarios\t"));
+  CHECK_THAT(completed("help im"), ContainsSubstring("import-run\t"));
+  CHECK_THAT(completed("help uni"), StartsWith("units\t"));
+}
+
+TEST_CASE("bash completes what stands behind an equals sign", "[cli]") {
+  if (std::system("command -v bash >/dev/null 2>&1") != 0) return;
+  const test::TemporaryFolder folder;
+  const std::string script = folder.write("completion.bash", testing::flopcast("completion bash").out);
+  const auto replies = [&](const std::string& words) {
+    const std::string out = folder.path() + "/replies";
+    // As readline takes the line apart: = stands alone.
+    const std::string test = folder.write(
+        "test.bash", "compopt() { echo files; }; . " + script + "\nCOMP_WORDS=('" + testing::program() + "' " + words +
+                         ")\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_flopcast\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n");
+    CHECK(std::system(("bash --norc " + test + " > " + out).c_str()) == 0);
+    return testing::contents(out);
+  };
+  CHECK(replies("run x --set training.schedule = zb_h1") == "zb_h1\n");
+  CHECK_THAT(replies("run x --set cluster.node ="), ContainsSubstring("hgx-h100\n") && !ContainsSubstring("="));
+  CHECK_THAT(replies("run x --set training.schedu"), ContainsSubstring("training.schedule=\n"));
+  CHECK(replies("run x --set cluster.nodes =") == "\n");  // a number: no files
+  CHECK_THAT(replies("run x --json ''"), ContainsSubstring("files"));
+}
+
 TEST_CASE("completion scripts are sound where their shells can say so", "[cli]") {
   const test::TemporaryFolder folder;
   for (const char* shell : {"bash", "zsh", "fish"}) {
@@ -152,10 +190,15 @@ TEST_CASE("help explains commands and topics; man pages are made of the same wor
   CHECK(wrong.code == 2);
   CHECK_THAT(wrong.err, ContainsSubstring("did you mean \"units\"?"));
   const test::TemporaryFolder folder;
-  CHECK(testing::flopcast("help --man " + folder.path()).code == 0);
-  const std::string page = testing::contents(folder.path() + "/flopcast-policy-classify.1");
+  CHECK(testing::flopcast("help --man " + folder.path() + "/share/man1").code == 0);  // which is made
+  const std::string page = testing::contents(folder.path() + "/share/man1/flopcast-policy-classify.1");
+  CHECK_THAT(page, ContainsSubstring(".B \\-q, \\-\\-quiet") && ContainsSubstring(".B \\-v, \\-\\-verbose"));
+  folder.write("file", "x");
+  const testing::Outcome nowhere = testing::flopcast("help --man " + folder.path() + "/file");
+  CHECK(nowhere.code == 2);
+  CHECK_THAT(nowhere.err, ContainsSubstring("--man"));
   CHECK_THAT(page, StartsWith(".TH FLOPCAST\\-POLICY\\-CLASSIFY 1") && ContainsSubstring(".B \\-\\-date DAY"));
-  CHECK_THAT(testing::contents(folder.path() + "/flopcast.1"), ContainsSubstring(".SH COMMANDS"));
+  CHECK_THAT(testing::contents(folder.path() + "/share/man1/flopcast.1"), ContainsSubstring(".SH COMMANDS"));
 }
 
 }  // namespace

@@ -97,6 +97,56 @@ TEST_CASE("every picture has a title, a description and its numbers", "[html]") 
   CHECK(count(empty.str(), "<figure") == 0);
 }
 
+TEST_CASE("lines that end together have a key, not names far from their ends; points in one place share a label",
+          "[html]") {
+  LineChart chart;
+  chart.x_text = chart.y_text = [](double v) { return fmt::format("{:g}", v); };
+  for (const char* name : {"alpha", "beta", "gamma", "delta"})
+    chart.lines.push_back(
+        {name,
+         {{0, 5 + static_cast<double>(chart.lines.size()), "", true, {}, {}}, {1, 0, "", true, {}, {}}},
+         false,
+         true,
+         {}});
+  const Drawing together = drawing_of(chart);
+  CHECK(count(together.svg, "leader") == 0);
+  for (const char* name : {"alpha", "beta", "gamma", "delta"}) CHECK_THAT(together.key, ContainsSubstring(name));
+  for (std::size_t i = 0; i < 4; ++i) chart.lines[i].points[1].y = 2 * static_cast<double>(i);
+  const Drawing apart = drawing_of(chart);
+  CHECK(apart.key.empty());
+  CHECK(count(apart.svg, "</tspan> ") == 4);  // a square of the line's colour before each name
+  FrontierChart plans;
+  plans.x_text = plans.y_text = chart.x_text;
+  for (const char* name : {"3", "5", "6"}) plans.points.push_back({name, 1, 1, false, {}});
+  plans.points.push_back({"1", 2, 2, true, {}});
+  CHECK_THAT(drawing_of(plans).svg, ContainsSubstring(">3, 5, 6</text>"));
+}
+
+TEST_CASE("names of rows are broken for phones and whole where there is room; tables say what is long", "[html]") {
+  BarChart chart;
+  chart.tick = [](double v) { return fmt::format("{:g}", v); };
+  chart.rows.push_back(
+      {"other lengths, others in the batch, waiting for a replica", "+372.9 ms", {{0, 1, Tone::first, {}}}, {}});
+  const std::string svg = drawing_of(chart).svg;
+  CHECK(count(svg, "class=\"w\">other lengths, others in the batch, waiting for a replica</text>") == 1);
+  CHECK(count(svg, "class=\"n\">") > 1);
+  Page page("x");
+  page.table({"n"}, {{"15,000 (1,521 to 28,479)"}, {"1"}}, {Align::right});
+  CHECK_THAT(page.str(),
+             ContainsSubstring("<td class=\"r long\">15,000") && ContainsSubstring("<td class=\"r\">1</td>"));
+}
+
+TEST_CASE("a timeline has a key of its colours where no picture beside it has one", "[html]") {
+  TimelineView view({"stage"});
+  const auto row = view.add_row("GPU 0", "compute");
+  view.add(row, 0, 1, view.add_name("F", Tone::forward), {});
+  view.add(row, 1, 2, view.add_name("W", Tone::weight), {});
+  const std::string alone = view.html("a step", 14, "");
+  CHECK_THAT(alone, ContainsSubstring("t-forward") && ContainsSubstring("weight gradient") &&
+                        !ContainsSubstring("t-backward"));
+  CHECK_THAT(view.html("a step", 14, "pipeline"), !ContainsSubstring("class=\"key\""));
+}
+
 namespace colour {
 
 std::array<double, 3> linear(std::string_view hex) {

@@ -77,6 +77,21 @@ TEST_CASE("Megatron's places of embedding and loss and its optimizer's instances
         4);
 }
 
+TEST_CASE("what Megatron's rollouts hold and how its experts multiply is read", "[analysis][import]") {
+  const std::string command =
+      "torchrun --nnodes 1 --nproc-per-node 8 pretrain_gpt.py --num-layers 6 --hidden-size 512 "
+      "--num-attention-heads 8 --seq-length 1024 --micro-batch-size 1 --global-batch-size 32 --vocab-size 50304 ";
+  const auto training = [&](const std::string& more) {
+    return *scenario_of(imported(command + more)).value().training;
+  };
+  CHECK(training("").held_beside == Bytes(0));
+  CHECK(training("--perform-rl-step").held_beside == Bytes(40 * 0x1p30));
+  CHECK(training("--perform-rl-step --inference-dynamic-batching-buffer-size-gb 20").held_beside == Bytes(20 * 0x1p30));
+  const std::string experts = "--num-experts 8 --moe-router-topk 2 --expert-model-parallel-size 8 ";
+  CHECK_FALSE(training(experts).grouped_experts);
+  CHECK(training(experts + "--moe-grouped-gemm").grouped_experts);
+}
+
 TEST_CASE("under a pipeline torchtitan's parameters stay gathered", "[analysis][import]") {
   const auto plan = [](const std::string& further) {
     const ResolvedScenario titan =
@@ -161,6 +176,14 @@ TEST_CASE("commands of serving engines become deployments", "[analysis][import]"
   CHECK(sglang.value().serving->pools.at(0).engine.plan.attention_data == 16);
   CHECK(sglang.value().serving->pools.at(0).engine.plan.expert == 16);
   CHECK(sglang.value().cluster.nodes == 2);
+  const std::string whole =
+      imported("python3 -m sglang.launch_server --model-path Qwen/Qwen3-32B --chunked-prefill-size -1").text;
+  CHECK_THAT(whole, ContainsSubstring("--chunked-prefill-size -1: chunked_prefill"));
+  CHECK_FALSE(scenario_of(imported("python3 -m sglang.launch_server --model-path Qwen/Qwen3-32B "
+                                   "--chunked-prefill-size -1"))
+                  .value()
+                  .serving->pools.at(0)
+                  .engine.scheduler.chunked_prefill);
 
   const ResolvedScenario trtllm =
       scenario_of(imported("enable_attention_dp: true\ntensor_parallel_size: 8\nmoe_expert_parallel_size: "
@@ -364,6 +387,17 @@ TEST_CASE("torchtitan's settings are used, or refused", "[analysis][import]") {
   CHECK(titan("", "", "[compile]\nenable = true\ncomponents = [\n  \"loss\",\n]\n").training->software.eager);
   CHECK_FALSE(titan("", "", "[compile]\nenable = true\n").training->software.eager);
 
+  // What is written is read as the same.
+  const ResolvedScenario stages = resolve(
+      "llama_3_1_8b_64_h100", environment(),
+      {"training.plan.pipeline=2", "training.plan.data=32", "training.plan.chunks=3", "training.plan.stage_layers=[]",
+       "training.schedule=interleaved_1f1b", "training.precision.gradients=bf16"});
+  const FrameworkSettings written = torchtitan_toml(stages.value(), environment().data().libraries());
+  CAPTURE(written.text);
+  const TrainingConfig read = *scenario_of(imported(written.text, "plan.toml", {.gpus = 64})).value().training;
+  CHECK(read.plan.chunks == 3);
+  CHECK(read.precision.gradients == Precision::bf16);
+
   const ResolvedScenario changed = resolve("h100_llama_3_1_405b_8_layers_fp8_32", environment());
   const FrameworkSettings made = torchtitan_toml(changed.value(), environment().data().libraries());
   CHECK_THAT(made.text, ContainsSubstring("flavor = \"405B-changed\""));
@@ -403,6 +437,8 @@ TEST_CASE("what changes memory, pools and graphs of an engine is used, or refuse
   CHECK(pool(vllm + "--compilation-config '{\"level\": 3}'").engine.cuda_graphs);
   CHECK(pool(vllm + "--cpu-offload-gb 0").engine.cuda_graphs);
   CHECK(pool(sglang + "--cuda-graph-max-bs 20").engine.cuda_graphs);
+  CHECK_THROWS_WITH(pool(sglang + "--kv-cache-dtype fp4_e2m1"), ContainsSubstring("other caches are not replayed"));
+  CHECK_THROWS_WITH(pool(sglang + "--dtype float32"), ContainsSubstring("auto, bfloat16 or float16"));
   CHECK_THROWS_WITH(pool(vllm + "--cpu-offload-gb 10"), ContainsSubstring("weights on the host are not replayed"));
   CHECK_THROWS_WITH(pool(vllm + "--num-gpu-blocks-override 512"), ContainsSubstring("--gpu-memory-utilization"));
   CHECK_THROWS_WITH(pool(sglang + "--max-total-tokens 4096"), ContainsSubstring("--mem-fraction-static"));

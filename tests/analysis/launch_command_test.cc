@@ -51,7 +51,12 @@ TEST_CASE("a manifest has as many replicas and GPUs as the deployment", "[analys
   const std::string one = kubernetes_manifest(commands(kDense), "Chat on H200");
   CHECK_THAT(one, ContainsSubstring("kind: Deployment") && ContainsSubstring("name: chat-on-h200-replicas") &&
                       ContainsSubstring("replicas: 2") && ContainsSubstring("nvidia.com/gpu: 4") &&
-                      ContainsSubstring("image: vllm/vllm-openai:v0.12.0") && ContainsSubstring("kind: Service"));
+                      ContainsSubstring("image: vllm/vllm-openai:v0.12.0") && ContainsSubstring("kind: Service") &&
+                      ContainsSubstring("max_batch = 128"));
+  // Containers start in folders of their own: the file of options goes by the path that it is mounted at.
+  CHECK_THAT(
+      kubernetes_manifest(commands(replaced(kDense, "vllm-0.12", "trtllm-1.0")), "chat"),
+      ContainsSubstring("--extra_llm_api_options /options.yaml ") && ContainsSubstring("mountPath: /options.yaml"));
   CHECK_THAT(kubernetes_manifest(commands(kSplit), "v3"), ContainsSubstring("kind: LeaderWorkerSet") &&
                                                               ContainsSubstring("size: 8") &&
                                                               ContainsSubstring("size: 4"));

@@ -1,9 +1,12 @@
 // Is a Perfetto trace what Perfetto's parser takes: every slice closed, in its place, none on top of another?
+#include <fmt/format.h>
+
 #include <google/protobuf/unknown_field_set.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <set>
 
@@ -161,6 +164,40 @@ TEST_CASE("a step's trace: every slice closed, none on another, arrows that arri
   REQUIRE_FALSE(part.slices.empty());
   CHECK(part.slices.size() < trace.slices.size());
   for (const ReadSlice& slice : part.slices) CHECK((slice.end > 10'000'000 && slice.start < 20'000'000));
+
+  // Arrows of a window have both their ends, in both formats, wherever it begins and ends.
+  std::uint64_t end = 0;
+  for (const ReadSlice& slice : trace.slices) end = std::max(end, slice.end);
+  bool any = false;
+  for (int i = 0; i < 3; ++i) {
+    const std::string window = fmt::format(" --trace-window {}ns..{}ns", end * (2 + i) / 7, end * (4 + i) / 7);
+    REQUIRE(testing::flopcast("run " + scenario + " --trace " + file + window).code == 0);
+    std::set<std::uint64_t> out, in;
+    for (const ReadSlice& slice : read_trace(testing::contents(file)).slices) {
+      out.insert(slice.flows_out.begin(), slice.flows_out.end());
+      in.insert(slice.flows_in.begin(), slice.flows_in.end());
+    }
+    CHECK(out == in);
+    any = any || !out.empty();
+    REQUIRE(testing::flopcast("run " + scenario + " --trace " + chrome + window).code == 0);
+    const std::string events_of_window = testing::contents(chrome);
+    const auto times = [&](const std::string& what) {
+      std::size_t found = 0;
+      for (auto at = events_of_window.find(what); at != std::string::npos; at = events_of_window.find(what, at + 1))
+        ++found;
+      return found;
+    };
+    CHECK(times("\"ph\":\"s\"") == out.size());
+    CHECK(times("\"ph\":\"f\"") == out.size());
+  }
+  CHECK(any);
+  CHECK_THAT(json, ContainsSubstring("\"cat\":\"backward,compute\"") && ContainsSubstring("\"bytes\":"));
+  // A window in which nothing runs is a mistake, and leaves no empty trace behind.
+  const std::string none = folder.path() + "/none.perfetto";
+  const testing::Outcome beyond = testing::flopcast("run " + scenario + " --trace " + none + " --trace-window 1d..2d");
+  CHECK(beyond.code == 2);
+  CHECK_THAT(beyond.err, ContainsSubstring("in which nothing runs"));
+  CHECK_FALSE(std::filesystem::exists(none));
 }
 
 TEST_CASE("windows of a trace are two times with units", "[analysis][trace]") {

@@ -63,6 +63,26 @@ TEST_CASE("PyTorch's profiler gives rows of a card, and says what it could not m
   CHECK(std::get<GemmShape>(card.kernels[1].shape).k == 1024);
 }
 
+TEST_CASE("kernels that take no time or less, or of nothing, make no rows", "[profile]") {
+  const test::TemporaryFolder folder;
+  const auto profile = [&](const char* duration, const char* rows) {
+    return folder.write(
+        "p.json",
+        std::string("{\"traceEvents\": [{\"ph\": \"X\", \"cat\": \"cpu_op\", \"name\": \"aten::mm\", \"args\": "
+                    "{\"External id\": 1, \"Input Dims\": [[") +
+            rows +
+            ", 64], [64, 32]], \"Input type\": [\"c10::BFloat16\", \"c10::BFloat16\"]}}, {\"ph\": \"X\", \"cat\": "
+            "\"kernel\", \"name\": \"kern\", \"dur\": " +
+            duration + ", \"args\": {\"External id\": 1}}]}");
+  };
+  CHECK(read_profile(profile("3", "16")).kernels.size() == 1);
+  CHECK(read_profile(profile("0", "16")).kernels.empty());
+  CHECK(read_profile(profile("0", "16")).rest.at(0).reason == "it takes no time in the profile");
+  CHECK(read_profile(profile("3", "0")).rest.at(0).reason == "an input without elements");
+  CHECK_THROWS_WITH(read_profile(profile("-50", "16")),
+                    ContainsSubstring("p.json: event before byte") && ContainsSubstring("a kernel of -50 us, kern"));
+}
+
 TEST_CASE("Nsight Systems' export gives kernels by the NVTX ranges of their launches", "[profile]") {
   const test::TemporaryFolder folder;
   const std::string path = folder.path() + "/report.sqlite";

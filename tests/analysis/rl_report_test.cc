@@ -1,4 +1,5 @@
 // Does a loop's report add up, and does it say what the work costs?
+#include "analysis/runs/rl/rl_html.h"
 #include "analysis/runs/rl/rl_run.h"
 
 #include "analysis/runs/metrics.h"
@@ -239,6 +240,8 @@ TEST_CASE("explain: free parts save no more than they take where nothing is hidd
     CHECK(saving.saves.value() <= saving.takes.value() + 1e-6);
     CHECK(saving.saves.value() >= -1e-6);
   }
+  const std::string page = to_html(explanation, "a loop");
+  CHECK_THAT(page, ContainsSubstring("took no time, a step would take") && ContainsSubstring("a loop"));
 }
 
 TEST_CASE("R1-Zero's loop: a step of 8,192 answers and 16 updates, and its words", "[rl]") {

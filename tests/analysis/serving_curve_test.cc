@@ -44,6 +44,18 @@ TEST_CASE("the front holds what no other rung beats in both figures", "[analysis
   CHECK_FALSE(rungs[3].on_front);
 }
 
+TEST_CASE("a curve is the same on any number of workers", "[analysis][serving]") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.write("chat.textproto", testing::kChat);
+  std::string first;
+  for (const int workers : {1, 2, 5}) {
+    const std::string csv = folder.path() + "/c.csv";
+    REQUIRE(flopcast("curve " + file + " -j " + std::to_string(workers) + " --csv " + csv).code == 0);
+    if (workers == 1) first = testing::contents(csv);
+    CHECK(testing::contents(csv) == first);
+  }
+}
+
 TEST_CASE("more users: more tokens per GPU, fewer per user, cheaper ones", "[analysis][serving]") {
   const test::TemporaryFolder folder;
   const std::string file = folder.write("chat.textproto", testing::kChat), csv = folder.path() + "/c.csv";
@@ -89,7 +101,7 @@ TEST_CASE("size: the fewest replicas, the best ratio, and a promise that nothing
   const std::string json = folder.path() + "/size.json";
   const testing::Outcome fewest = flopcast("size " + chat + " --slo ttft=500ms,tpot=20ms --json " + json);
   CHECK(fewest.code == 0);
-  CHECK_THAT(fewest.out, ContainsSubstring("replicas (1 GPUs each), 1 GPUs in all"));
+  CHECK_THAT(fewest.out, ContainsSubstring("replicas (1 GPU each), 1 GPU in all"));
   CHECK_THAT(testing::contents(json), ContainsSubstring("\"meets\": true"));
 
   const testing::Outcome ratio = flopcast("size " + apart + " --slo ttft=1s,tpot=20ms --ratio");

@@ -37,5 +37,19 @@ TEST_CASE("a bad trace is named line by line, exit code 2, and nothing is writte
   CHECK(flopcast("trace stats " + folder.path() + "/none.csv").code == 2);
 }
 
+TEST_CASE("a trace is not converted onto itself, and a short one has no busiest minute", "[analysis][cli]") {
+  const test::TemporaryFolder folder;
+  const std::string trace = folder.write("trace.csv", kTrace);
+  const Outcome refused = flopcast("trace convert " + trace + " " + folder.path() + "/./trace.csv");
+  CHECK(refused.code == 2);
+  CHECK_THAT(one_line(refused.err), ContainsSubstring("which is read"));
+  CHECK(contents(trace) == kTrace);
+  const Outcome shown = flopcast("trace stats " + trace);
+  CHECK_THAT(shown.out, !ContainsSubstring("busiest minute"));
+  CHECK_THAT(flopcast("trace stats " + trace + " --json -").out, !ContainsSubstring("peak_minute"));
+  const std::string longer = folder.write("longer.csv", std::string(kTrace) + "2023-11-16 18:17:50.0,1,1\n");
+  CHECK_THAT(flopcast("trace stats " + longer).out, ContainsSubstring("busiest minute"));
+}
+
 }  // namespace
 }  // namespace flopcast::testing

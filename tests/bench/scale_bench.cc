@@ -133,6 +133,15 @@ void v3_fleet_day_by_share(benchmark::State& state) {
   service(state, "deepseek_v3_fleet_day", {"serving.sample=" + std::to_string(10'000 / state.range(0))});
 }
 
+/// More and more replicas of a dense model, each with as many requests.
+void dense_service_by_replicas(benchmark::State& state) {
+  const long replicas = state.range(0);
+  service(state, "llama_3_1_70b_serving_8_h100",
+          {"serving.replicas.count=" + std::to_string(replicas), "cluster.nodes=" + std::to_string((replicas + 1) / 2),
+           "cluster.fabric=rail-ft2", "serving.traffic.stream[0].requests_per_second=" + std::to_string(3 * replicas),
+           "serving.traffic.requests=" + std::to_string(2000 * replicas)});
+}
+
 /// A step of R1-Zero: 8,192 rollouts, 16 updates. Bar: 5 s.
 void r1_zero_step(benchmark::State& state) {
   measure(state, [&]() -> std::function<double()> {
@@ -145,8 +154,8 @@ void r1_zero_step(benchmark::State& state) {
   });
 }
 
-/// Plans screened in closed form, the whole space. Bar: 100,000 per second. An exhaustive search prices every plan that
-/// it decides; this one rules most out by a bound, so that both rates are told.
+/// Plans screened in closed form, the whole space, per second of CPU. Bar: 100,000. An exhaustive search prices every
+/// plan that it decides; this one rules most out by a bound, so that both rates are told.
 void screen(benchmark::State& state, const char* scenario) {
   double priced = 0, decided = 0;
   for (auto _ : state) {
@@ -176,11 +185,24 @@ void v3_best_hundred_replayed(benchmark::State& state) {
   }
 }
 
-/// From nothing to the first output. Bar: 50 ms.
-void start(benchmark::State& state) {
-  const std::string command = testing::program() + " show h100-sxm >/dev/null";
+void command(benchmark::State& state, const std::string& command, const char* failure) {
   for (auto _ : state)
-    if (std::system(command.c_str()) != 0) state.SkipWithError("the program failed");
+    if (std::system((command + " >/dev/null 2>&1").c_str()) != 0) state.SkipWithError(failure);
+}
+
+/// From nothing to the first output. Bar: 50 ms.
+void start(benchmark::State& state) { command(state, testing::program() + " show h100-sxm", "the program failed"); }
+
+/// From the scenario's file to the report, with the run that the step is part of. Bar: 150 ms.
+void v3_step_as_a_process(benchmark::State& state) {
+  command(state, testing::program() + " run deepseek_v3_2048_h800 --quiet", "the program failed");
+}
+
+/// With the start of Python itself. Bar: 100 ms.
+void python_import(benchmark::State& state) {
+  const std::string folder = testing::program().substr(0, testing::program().rfind('/')) + "/python";
+  command(state, "PYTHONPATH=" + folder + " \"$(cat " + folder + "/interpreter)\" -c 'import flopcast; flopcast.run'",
+          "no Python module: ./flopcast python makes it");
 }
 
 BENCHMARK(v3_step_by_micro_batches)
@@ -229,10 +251,20 @@ BENCHMARK(v3_service_by_requests)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
 BENCHMARK(v3_fleet_day_by_share)->Arg(10)->Arg(100)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(dense_service_by_replicas)
+    ->Arg(2)
+    ->Arg(8)
+    ->Arg(32)
+    ->Arg(128)
+    ->Iterations(3)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(r1_zero_step)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(plans_screened)->Iterations(1)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(v3_plans_screened)->Iterations(1)->UseRealTime()->Unit(benchmark::kSecond);
+BENCHMARK(plans_screened)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK(v3_plans_screened)->Iterations(1)->Unit(benchmark::kSecond);
 BENCHMARK(v3_best_hundred_replayed)->Iterations(1)->UseRealTime()->Unit(benchmark::kSecond);
 BENCHMARK(start)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(v3_step_as_a_process)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(python_import)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace

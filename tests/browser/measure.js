@@ -25,6 +25,12 @@ for (const svg of document.querySelectorAll('svg.chart')) {
   const circles = [...svg.querySelectorAll('circle')].filter(shown);
   for (const circle of circles) if (!inside(circle.getBoundingClientRect(), frame, 1.5)) faults.push(`${name}: a point is cut`);
 }
+// Tables scroll on narrow screens; on wide ones they are whole, and no row is made tall by a column that is too narrow.
+for (const scroll of document.querySelectorAll('.scroll')) {
+  if (!shown(scroll) || wide < 1180) continue;
+  if (wide > 1900 && scroll.scrollWidth > scroll.clientWidth + 1) faults.push(`a table is cut: "${words(scroll)}", ${scroll.scrollWidth} px in ${scroll.clientWidth}`);
+  for (const row of scroll.querySelectorAll('tr')) if (row.getBoundingClientRect().height > 200) faults.push(`a row is ${Math.round(row.getBoundingClientRect().height)} px high: "${words(row)}"`);
+}
 for (const canvas of document.querySelectorAll('canvas')) {
   if (!shown(canvas)) { faults.push('a viewer is not shown'); continue; }
   if (canvas.getBoundingClientRect().right > wide + 1) faults.push('a viewer is beyond the page');

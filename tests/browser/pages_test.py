@@ -26,6 +26,9 @@ PAGES = {
     "claims": ["claims", "cache-57x"],
     "plan": ["plan", "h100_llama_3_1_8b_bf16_64", "--open", "all", "--why", "plan.tensor=8"],
     "explain": ["explain", "deepseek_v3_2048_h800"],
+    "explain_loop": ["explain", "rl_llama_8b_16_h100"],
+    "services": ["compare", "deepseek_v3_serving_h800", "deepseek_v3_serving_h20"],
+    "fleet": ["fleet", "deepseek_fleet", "--draws", "200"],
     "size": ["size", "llama_3_1_8b_azure_conversation", "--slo", "ttft=2s,tpot=50ms"],
     "curve": ["curve", "deepseek_r1_distill_llama_8b_one_gpu", "llama_3_1_8b_azure_conversation", "--users", "1,4,16,64"],
 }
@@ -65,6 +68,7 @@ def main():
                             paint = browser.script("return performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
                             print(f"{name}: {page.stat().st_size / 1e3:.0f} kB, first paint after {paint:.0f} ms")
                 if name == "training":
+                    faults += true_to_scale(browser)
                     faults += by_keyboard(browser)
         finally:
             browser.close()
@@ -72,6 +76,31 @@ def main():
         print(fault)
     print(f"{len(faults)} faults on {len(PAGES)} pages")
     return 1 if faults else 0
+
+
+def true_to_scale(browser):
+    """The timeline shows as much of each kind of work on a phone as on a wide screen, where blocks are seen one by one."""
+    shares = {}
+    for width in (390, 2000):
+        browser.shape(width)
+        # It is drawn anew with the next frame.
+        browser.do("POST", "/execute/async", {"args": [], "script": """
+            const done = arguments[0]; setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(() => done())), 200);"""})
+        shares[width] = browser.script("""
+            const root = [...document.querySelectorAll('.viewer')].at(-1), canvas = root.querySelector('canvas');
+            const pen = canvas.getContext('2d'), kinds = ['forward', 'backward', 'weight', 'communication'], found = {};
+            const pixels = pen.getImageData(0, 0, canvas.width, canvas.height).data;
+            const rgb = kinds.map(k => { pen.fillStyle = getComputedStyle(root).getPropertyValue('--' + k).trim();
+              return [1, 3, 5].map(i => parseInt(pen.fillStyle.slice(i, i + 2), 16)); });
+            const count = kinds.map(() => 0);
+            for (let i = 0; i < pixels.length; i += 4) rgb.forEach((c, k) => {
+              if (Math.abs(pixels[i] - c[0]) + Math.abs(pixels[i + 1] - c[1]) + Math.abs(pixels[i + 2] - c[2]) < 40) ++count[k]; });
+            const all = count.reduce((a, b) => a + b);
+            return Object.fromEntries(kinds.map((k, i) => [k, count[i] / all]));""")
+    browser.console()  # reading pixels back is told there, and is ours alone
+    print("timeline, shares of colours at 390 and 2,000 px:", shares[390], shares[2000])
+    return [f"timeline: {kind} is {100 * shares[390][kind]:.1f} % at 390 px, {100 * shares[2000][kind]:.1f} % at 2,000 px"
+            for kind in shares[390] if abs(shares[390][kind] - shares[2000][kind]) > 0.05]
 
 
 def by_keyboard(browser):

@@ -95,7 +95,7 @@ const std::map<std::string, std::string> kConfigs = {
     {"gpt-oss-120b", R"({
   "architectures": ["GptOssForCausalLM"], "attention_bias": true, "experts_per_token": 4, "head_dim": 64,
   "hidden_size": 2880, "initial_context_length": 4096, "intermediate_size": 2880,
-  "layer_types": ["sliding_attention", "full_attention"], "max_position_embeddings": 131072,
+  "max_position_embeddings": 131072,
   "model_type": "gpt_oss", "num_attention_heads": 64, "num_experts_per_tok": 4, "num_hidden_layers": 36,
   "num_key_value_heads": 8, "num_local_experts": 128, "quantization_config": {"quant_method": "mxfp4"},
   "router_aux_loss_coef": 0.9, "sliding_window": 128, "swiglu_limit": 7.0, "tie_word_embeddings": false,
@@ -385,6 +385,106 @@ TEST_CASE("blocks of mixers and networks become layers") {
   CHECK(count_parameters(model).total / 1e9 == Approx(31.58).epsilon(0.003));
 }
 
+/// `kinds` as a list of JSON, repeated until there are `layers` of them.
+std::string listed(const std::vector<std::string>& kinds, int layers) {
+  std::string out = "[";
+  for (int i = 0; i < layers; ++i)
+    out += (i > 0 ? ", \"" : "\"") + kinds[static_cast<std::size_t>(i) % kinds.size()] + "\"";
+  return out + "]";
+}
+
+TEST_CASE("hybrids: layers with a state are counted as what they are") {
+  struct Hybrid {
+    std::string config;
+    double parameters;  // published, thousand million
+    int states;
+    double state;  // elements of a layer
+  };
+  const auto hybrid = GENERATE_COPY(values<Hybrid>({
+      // ibm-ai-platform/Bamba-9B: 9.78 B
+      {R"({"architectures": ["BambaForCausalLM"], "model_type": "bamba", "attn_layer_indices": [9, 18, 27],
+    "hidden_size": 4096, "intermediate_size": 14336, "mamba_chunk_size": 256, "mamba_d_conv": 4, "mamba_d_head": "auto",
+    "mamba_d_state": 128, "mamba_expand": 2, "mamba_n_groups": 1, "mamba_n_heads": 128, "max_position_embeddings": 262144,
+    "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8, "tie_word_embeddings": false,
+    "vocab_size": 128256})",
+       9.78, 29, 8192 * 128 + 3 * (8192 + 2 * 128)},
+      // ibm-granite/granite-4.0-h-small: 32.2 B; h-micro: 3.19 B, without experts
+      {R"({"architectures": ["GraniteMoeHybridForCausalLM"], "model_type": "granitemoehybrid", "hidden_size": 4096,
+    "intermediate_size": 768, "mamba_d_conv": 4, "mamba_d_head": 64, "mamba_d_state": 128, "mamba_expand": 2,
+    "mamba_n_groups": 1, "mamba_n_heads": 128, "max_position_embeddings": 131072, "num_attention_heads": 32,
+    "num_experts_per_tok": 10, "num_hidden_layers": 40, "num_key_value_heads": 8, "num_local_experts": 72,
+    "shared_intermediate_size": 1536, "tie_word_embeddings": true, "vocab_size": 100352, "layer_types": )" +
+           listed({"mamba", "mamba", "mamba", "mamba", "mamba", "attention", "mamba", "mamba", "mamba", "mamba"}, 40) +
+           "}",
+       32.2, 36, 8192 * 128 + 3 * (8192 + 2 * 128)},
+      {R"({"architectures": ["GraniteMoeHybridForCausalLM"], "model_type": "granitemoehybrid", "hidden_size": 2048,
+    "intermediate_size": 8192, "mamba_d_conv": 4, "mamba_d_head": 64, "mamba_d_state": 128, "mamba_expand": 2,
+    "mamba_n_groups": 1, "mamba_n_heads": 64, "max_position_embeddings": 131072, "num_attention_heads": 32,
+    "num_experts_per_tok": 0, "num_hidden_layers": 40, "num_key_value_heads": 8, "num_local_experts": 0,
+    "shared_intermediate_size": 8192, "tie_word_embeddings": true, "vocab_size": 100352, "layer_types": )" +
+           listed({"mamba", "mamba", "mamba", "mamba", "mamba", "attention", "mamba", "mamba", "mamba", "mamba"}, 40) +
+           "}",
+       3.19, 36, 4096 * 128 + 3 * (4096 + 2 * 128)},
+      // inclusionAI/Ring-mini-linear-2.0: 16.4 B
+      {R"({"architectures": ["BailingMoeLinearV2ForCausalLM"], "model_type": "bailing_moe_linear",
+    "first_k_dense_replace": 1, "group_norm_size": 4, "head_dim": 128, "hidden_size": 2048, "intermediate_size": 5120,
+    "layer_group_size": 5, "max_position_embeddings": 131072, "moe_intermediate_size": 512, "n_group": 8,
+    "num_attention_heads": 16, "num_experts": 256, "num_experts_per_tok": 8, "num_hidden_layers": 20,
+    "num_key_value_heads": 4, "num_shared_experts": 1, "tie_word_embeddings": false, "topk_group": 4, "use_qk_norm": true,
+    "vocab_size": 157184})",
+       16.42, 16, 2048 * 128},
+      // LiquidAI/LFM2-1.2B: 1.170 B
+      {R"({"architectures": ["Lfm2ForCausalLM"], "model_type": "lfm2", "block_auto_adjust_ff_dim": true,
+    "block_ff_dim": 12288, "block_ffn_dim_multiplier": 1.0, "block_multiple_of": 256, "conv_L_cache": 3, "hidden_size": 2048,
+    "max_position_embeddings": 128000, "num_attention_heads": 32, "num_hidden_layers": 16, "num_key_value_heads": 8,
+    "vocab_size": 65536, "full_attn_idxs": [2, 5, 8, 10, 12, 14]})",
+       1.17034, 10, 2048 * 2},
+      // google/recurrentgemma-2b: 2.683 B
+      {R"({"architectures": ["RecurrentGemmaForCausalLM"], "model_type": "recurrent_gemma", "attention_window_size": 2048,
+    "block_types": ["recurrent", "recurrent", "attention"], "conv1d_width": 4, "head_dim": 256, "hidden_size": 2560,
+    "intermediate_size": 15360, "lru_width": 2560, "num_attention_heads": 10, "num_hidden_layers": 26,
+    "num_key_value_heads": 1, "vocab_size": 256000})",
+       2.683, 18, 2560 * 4},
+  }));
+  INFO(hybrid.config);
+  const ModelConfig model = imported(hybrid.config).model;
+  CHECK(model.state_layers.layers == hybrid.states);
+  CHECK(static_cast<double>(model.state_layers.state_elements) == hybrid.state);
+  CHECK(count_parameters(model).total / 1e9 == Approx(hybrid.parameters).epsilon(0.002));
+}
+
+TEST_CASE("widths that mean something else than they say") {
+  // Qwen/Qwen-7B: 7.72 B; its intermediate_size is both halves of a gated network.
+  const ModelConfig qwen = imported(R"({"architectures": ["QWenLMHeadModel"], "model_type": "qwen", "hidden_size": 4096,
+    "intermediate_size": 22016, "kv_channels": 128, "max_position_embeddings": 32768, "no_bias": true,
+    "num_attention_heads": 32, "num_hidden_layers": 32, "tie_word_embeddings": false, "vocab_size": 151936})")
+                               .model;
+  CHECK(qwen.ffn_width == 11008);
+  CHECK(count_parameters(qwen).total / 1e9 == Approx(7.7213).epsilon(0.0002));
+  // stepfun-ai/step3: 316 B of the language model, 38 B of them for a token; queries go through 2,048 elements.
+  const ModelConfig step = imported(R"({"architectures": ["Step3VLForConditionalGeneration"], "model_type": "step3_vl",
+    "text_config": {"model_type": "step3_text", "head_dim": 256, "hidden_size": 7168, "intermediate_size": 18432,
+    "max_seq_len": 65536, "moe_intermediate_size": 5120, "moe_layers_enum": "4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35,36,37,38,39,40,41,42,43,44,45,46,47,48,49,50,51,52,53,54,55,56,57,58,59",
+    "moe_num_experts": 48, "moe_top_k": 3, "num_attention_groups": 1, "num_attention_heads": 64, "num_hidden_layers": 61,
+    "share_expert_dim": 5120, "share_q_dim": 2048, "vocab_size": 128815}})")
+                               .model;
+  CHECK(step.attention.q_lora_rank == 2048);
+  CHECK(count_parameters(step).total / 1e9 == Approx(316).epsilon(0.005));
+}
+
+TEST_CASE("models that a model file cannot say are refused with the reason") {
+  const auto refused = [](const std::string& name, const std::string& type) {
+    return faults_of_config("{\"architectures\": [\"" + name + "\"], \"model_type\": \"" + type +
+                            "\", \"hidden_size\": 768}");
+  };
+  CHECK_THAT(refused("HymbaForCausalLM", "hymba"), ContainsSubstring("side by side"));
+  CHECK_THAT(refused("Zamba2ForCausalLM", "zamba2"), ContainsSubstring("that layers share"));
+  CHECK_THAT(refused("MllamaForConditionalGeneration", "mllama"), ContainsSubstring("attend to images"));
+  CHECK_THAT(
+      faults_of_config(R"({"architectures": ["NemotronHForCausalLM"], "layers_block_type": ["mamba", "other"]})"),
+      ContainsSubstring("layers_block_type: found \"other\", expected mamba, attention, mlp and moe"));
+}
+
 TEST_CASE("encoders are refused with the reason") {
   CHECK_THAT(faults_of_config(R"({"architectures": ["BertForMaskedLM"], "model_type": "bert", "hidden_size": 768})"),
              ContainsSubstring("architectures: found \"BertForMaskedLM\", an encoder"));
@@ -409,8 +509,16 @@ TEST_CASE("each fault of a config.json has its diagnostic") {
       {"\"num_attention_heads\": 32", "\"num_attention_heads\": 40",
        "num_attention_heads: found 40, expected a divisor of hidden_size, 4096, for head_dim is not stated"},
       {"\"tie_word_embeddings\": false", "\"tie_word_embeddings\": 1", "found 1, expected true or false"},
-      {"\"mlp_bias\": false", "\"layer_types\": [\"linear_attention\"]",
-       "layer_types: found 32 layers of linear attention, expected fields that say their sizes"},
+      {"\"mlp_bias\": false", "\"layer_types\": [\"full_attention\", \"sliding_attention\"]",
+       "layer_types: found a list of 2, expected one entry for each of the 32 layers"},
+      {"\"mlp_bias\": false", "\"layer_types\": \"full_attention\"",
+       "layer_types: found \"full_attention\", expected a list"},
+      {"\"mlp_bias\": false", "\"is_encoder_decoder\": true", "is_encoder_decoder: found true, expected false"},
+      {"\"mlp_bias\": false", "\"quantization_config\": \"fp8\"", "found \"fp8\", expected an object"},
+      {"\"mlp_bias\": false", "\"word_embed_proj_dim\": 512", "word_embed_proj_dim: found 512, expected 4096"},
+      {"\"mlp_bias\": false", "\"mamba_d_state\": 16", "mamba_d_state: found sizes of layers with a state"},
+      {"\"mlp_bias\": false", "\"cross_attention_layers\": [3, 8]", "found layers that attend to images"},
+      {"[\"LlamaForCausalLM\"]", "[3]", "architectures: found 3, expected a list of names"},
   }));
   INFO(to);
   CHECK_THAT(faults_of_config(replaced(kLlama, from, to)), ContainsSubstring(diagnostic));
@@ -466,7 +574,7 @@ TEST_CASE("files that are no config.json are refused with what they are") {
              ContainsSubstring("architectures: found nothing"));
   CHECK(import_model(folder.write("k", replaced(kLlama, "500000.0", "Infinity"))).model.layers == 32);
   CHECK_THAT(fault(folder.write("l", replaced(kLlama, "\"hidden_size\": 4096", "\"hidden_size\": NaN"))),
-             ContainsSubstring("hidden_size: found a list, expected a whole number"));
+             ContainsSubstring("hidden_size: found NaN, expected a whole number"));
 }
 
 TEST_CASE("a config.json cut off or changed anywhere ends in a model or in diagnostics") {

@@ -37,6 +37,8 @@ TEST_CASE("redirections, remarks and other commands are no words of a command") 
   CHECK(two.commands[3].words == Words{"other", "b"});
   CHECK(two.commands[3].places[0].column == 27);
   CHECK(last_words("cat <<EOF > f\nnot a command\nEOF\nrun a") == Words{"run", "a"});
+  CHECK(last_words("#SBATCH --nodes=4\n#SBATCH --gpus-per-node 8\nrun $((SLURM_NNODES * SLURM_GPUS_ON_NODE))") ==
+        Words{"run", "32"});
   CHECK(script_of("#SBATCH -N 4 --ntasks-per-node=8\nrun").batch.words == Words{"-N", "4", "--ntasks-per-node=8"});
 }
 

@@ -159,6 +159,19 @@ TEST_CASE("nodes without a time are priced by the roofline of the chip", "[chakr
   CHECK(time(sized(2'000'000'000, 1'000'000, 0), NodePricing::recorded) == 0);
 }
 
+TEST_CASE("what stands behind a node without time starts once", "[chakra]") {
+  // Roots without time whose dependants are behind, before and between them in the file.
+  const std::string chain =
+      EtText().compute(1, 0).compute(2, 100, {1}).compute(3, 0, {1}).compute(4, 50, {3, 2}).compute(5, 0, {4}).str();
+  Job lone({chain});
+  CHECK(time_of(*lone).value() == Approx(150e-6));
+  Job backwards({EtText().compute(4, 50, {2}).compute(2, 100, {1}).compute(1, 0).str()});
+  CHECK(time_of(*backwards).value() == Approx(150e-6));
+  const double reduce = 2 * 0.5 * (1 << 20) / 50e9 + 2e-6;
+  Job both(same(2, EtText().compute(1, 0).collective(2, 0, 1 << 20, {1}).compute(3, 30, {2})));
+  CHECK(time_of(*both).value() == Approx(reduce + 30e-6).epsilon(1e-9));
+}
+
 TEST_CASE("the older layouts say the same", "[chakra]") {
   // 0.0.3: typed attributes, parents. {name = 1, type = 2, i = 6}
   const auto typed = [](const char* name, std::uint64_t value) {

@@ -3,6 +3,7 @@
 #include "workloads/model/layer_kernels.h"
 
 #include <cmath>
+#include <map>
 
 #include "tests/catch.h"
 #include "tests/workloads/example_config.h"
@@ -97,6 +98,18 @@ void check_projections(LayerWork work) {
   CHECK(gemm_flop(served) == Approx(once));
 }
 
+ModelConfig llama_8b() {
+  ModelConfig model;
+  model.layers = 32;
+  model.hidden = 4096;
+  model.ffn_width = 14336;
+  model.attention.type = AttentionType::grouped_query;
+  model.attention.heads = 32;
+  model.attention.kv_heads = 8;
+  model.attention.head_dim = 128;
+  return model;
+}
+
 }  // namespace
 
 TEST_CASE("projections of every kind of attention multiply what the kind counts as parameters", "[kernels]") {
@@ -170,15 +183,8 @@ TEST_CASE("experts multiply their rows with their matrices, however they are lau
 
 TEST_CASE("selective checkpointing does every second product of a dense layer again, and no attention core",
           "[kernels]") {
-  // Llama 3.1 8B: keys, output and up are of even number.
-  ModelConfig model;
-  model.layers = 32;
-  model.hidden = 4096;
-  model.ffn_width = 14336;
-  model.attention.type = AttentionType::grouped_query;
-  model.attention.heads = 32;
-  model.attention.kv_heads = 8;
-  model.attention.head_dim = 128;
+  // Keys, output and up are of even number.
+  const ModelConfig model = llama_8b();
   const LayerWork work = work_on(model);
   LayerKernels again;
   add_attention_again(again, work);
@@ -194,6 +200,83 @@ TEST_CASE("selective checkpointing does every second product of a dense layer ag
   const SelectivelyKept kept = selectively_kept(model, false);
   CHECK(kept.own == 2 * 2 * 4096);
   CHECK(kept.sliced == 2 * (4096 + 1024 + 4096 + 14336) + 4 * 32);
+}
+
+TEST_CASE("what PyTorch's models do beside a layer's products: repeated keys, complex positions", "[kernels]") {
+  const ModelConfig model = llama_8b();
+  LayerWork work = work_on(model);
+  const auto bytes = [&](KernelPass pass, std::string_view role) {
+    LayerKernels list;
+    add_attention_block(list, work, pass);
+    double sum = 0;
+    for (const LayerKernel& kernel : list.kernels)
+      if (const auto* traffic = std::get_if<MemoryTraffic>(&kernel.shape); traffic && kernel.role == role)
+        sum += traffic->bytes.value() * kernel.count;
+    return sum;
+  };
+  CHECK(bytes(KernelPass::forward, "repeat keys and values") == 0);
+  const double fused = bytes(KernelPass::forward, "rotary");
+  CHECK(fused == Approx(kTokens * (4096 + 1024) * 4.0));
+  work.habits.repeats_keys = work.habits.complex_positions = true;
+  // Read once per key-value head, written once per head of queries.
+  CHECK(bytes(KernelPass::forward, "repeat keys and values") == Approx(kTokens * 2.0 * (2 * 1024 + 2 * 4096)));
+  CHECK(bytes(KernelPass::input_gradient, "sum gradients of repeated keys") ==
+        bytes(KernelPass::forward, "repeat keys and values"));
+  CHECK(bytes(KernelPass::forward, "rotary") == Approx(5 * fused));  // to FP32 6, product 8, back 6
+}
+
+TEST_CASE("projections of their own multiply as much, and their input gradients are summed", "[kernels]") {
+  const ModelConfig model = llama_8b();
+  LayerWork work = work_on(model);
+  for (const KernelPass pass : {KernelPass::forward, KernelPass::input_gradient, KernelPass::weight_gradient}) {
+    work.habits.separate_projections = false;
+    LayerKernels together, apart, ffn;
+    add_attention_block(together, work, pass);
+    add_ffn_block(together, work, pass);
+    work.habits.separate_projections = true;
+    add_attention_block(apart, work, pass);
+    add_ffn_block(apart, work, pass);
+    CHECK(gemm_flop(apart) == Approx(gemm_flop(together)));
+    CHECK(count(apart, "k_proj") == 1);
+    CHECK(count(apart, "up") == 1);
+    CHECK(count(apart, "sum of input gradients") == (pass == KernelPass::input_gradient ? 2 : 0));
+  }
+  // Every second product is done again, one by one or side by side.
+  LayerKernels again;
+  add_attention_again(again, work);
+  add_ffn_again(again, work, FfnPart::all);
+  CHECK(gemm_flop(again) == Approx(2 * kTokens * 4096 * (1024.0 + 4096 + 14336)));
+}
+
+TEST_CASE("context parallelism as PyTorch has it: one gather, gradients round the ring in FP32", "[kernels]") {
+  const ModelConfig model = llama_8b();
+  LayerWork work = work_on(model);
+  work.context.ranks = 4;
+  work.habits.repeats_keys = work.habits.gathers_context = true;
+  const auto exchanged = [&](KernelPass pass) {
+    LayerKernels list;
+    add_attention_block(list, work, pass);
+    std::map<LayerExchange::Kind, double> bytes;
+    for (const LayerExchange& exchange : list.exchanges)
+      bytes[exchange.kind] += exchange.bytes.value() * exchange.times;
+    return bytes;
+  };
+  using Kind = LayerExchange::Kind;
+  const double keys = kTokens * 2.0 * 4096;  // and values, of every head of queries
+  CHECK(exchanged(KernelPass::forward) == std::map<Kind, double>{{Kind::context_gather, keys * 2 * 4}});
+  CHECK(exchanged(KernelPass::input_gradient) ==
+        std::map<Kind, double>{{Kind::context_gather, keys * 2 * 4}, {Kind::context_hop, keys * 4 * 4}});
+}
+
+TEST_CASE("a layer that is done again may stop before its last product, unless a norm needs that", "[kernels]") {
+  ModelConfig model = llama_8b();
+  LayerWork work = work_on(model);
+  LayerKernels whole, early;
+  add_ffn_block(whole, work, KernelPass::forward);
+  work.last = LastProduct::left_out;
+  add_ffn_block(early, work, KernelPass::forward);
+  CHECK(gemm_flop(whole) - gemm_flop(early) == Approx(2 * kTokens * 4096 * 14336.0));
+  CHECK(count(early, "activation") == 1);
 }
 
 TEST_CASE("a gate is as many kernels as the software makes of it", "[kernels]") {

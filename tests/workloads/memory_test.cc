@@ -145,6 +145,24 @@ TEST_CASE("logits take what the software holds of them; a layer done again comes
   CHECK(row(make(config, "1f1b").tables()[0], "layer being recomputed") > Bytes(0));
 }
 
+TEST_CASE("attention keeps keys and values of every head where they were repeated: two bytes each") {
+  TrainingConfig config = toy();
+  config.model.attention.kv_heads = config.model.attention.heads / 4;
+  const double shared = row(make(config, "1f1b").tables()[0], "activations").value();
+  config.software.repeats_keys = true;
+  const AttentionConfig& a = config.model.attention;
+  const double more = 2.0 * (a.heads - a.kv_heads) * (a.head_dim + a.value_dim()) * 512 * 2 * 2;  // layers, in flight
+  CHECK(row(make(config, "1f1b").tables()[0], "activations").value() == Approx(shared + more));
+}
+
+TEST_CASE("scratch of grouped products of experts stays; experts one by one have none") {
+  TrainingConfig config = deepseek_v3_training();
+  config.software.expert_workspace = Bytes(128e6);
+  const Bytes grouped = row(make(config, "1f1b").tables()[0], "scratch of libraries");
+  config.grouped_experts = false;
+  CHECK((grouped - row(make(config, "1f1b").tables()[0], "scratch of libraries")).value() == Approx(128e6));
+}
+
 TEST_CASE("shards of experts too stay within a shard group") {
   TrainingConfig config = deepseek_v3_training();
   config.plan.zero_stage = 1;

@@ -473,7 +473,7 @@ TEST_CASE("replicas are paid for while they are broken, not when they are given 
   const PoolTotals& pool = failing.pools[0];
   CHECK(failing.failures > 3);
   CHECK(pool.broken_time.value() > 20);
-  CHECK(pool.paid_time().value() == Approx(4 * failing.end.value()));
+  CHECK(pool.paid_time().value() == Approx(4 * failing.duration().value()));
   config.failures = {};
   config.pools[0].autoscale = {true, 1, Seconds(5), Seconds(10), 0.7};
   const SessionTotals scaled = run_toy(config, {&pricer}, mixture(1000, 10, 5)).totals;

@@ -205,6 +205,20 @@ TEST_CASE("context parallelism shares a sequence: the tokens of a GPU stay, atte
   CHECK(longer < 4.0 * base);
 }
 
+TEST_CASE("layers are computed again, embedding and head are not") {
+  const auto operations = [](std::vector<std::string> sets, OpName name) {
+    const Run r = run(small(std::move(sets)));
+    int count = 0;
+    for (std::size_t i = 0; i < r.step.graph.size(); ++i)
+      count += r.step.graph.label(OpId::at(i)).kind == static_cast<std::uint16_t>(name) ? 1 : 0;
+    return count;
+  };
+  const std::vector<std::string> again{"training.recompute.full_layer=true"};
+  for (const OpName name : {OpName::head_forward, OpName::embedding_forward})
+    CHECK(operations(again, name) == operations({}, name));
+  CHECK(operations(again, OpName::attention_forward) == 2 * operations({}, OpName::attention_forward));
+}
+
 TEST_CASE("layers of a stage must add up to the model") {
   Scenario scenario = small();
   scenario.training->plan.stage_layers = {16, 16, 16, 16};

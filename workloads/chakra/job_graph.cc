@@ -123,9 +123,12 @@ class JobGraphBuilder {
   }
 
   void run() {
-    for (std::size_t r = 0; r < ranks_.size(); ++r)
-      for (std::uint32_t i = 0; i < ranks_[r].waits.size(); ++i)
-        if (ranks_[r].waits[i] == 0) ready({static_cast<std::int32_t>(r), i});
+    // Nodes without time release others while this goes on: those become ready by finish(), and only once.
+    for (std::size_t r = 0; r < ranks_.size(); ++r) {
+      const std::vector<TraceNode>& nodes = job_.trace(static_cast<int>(r)).nodes;
+      for (std::uint32_t i = 0; i < nodes.size(); ++i)
+        if (nodes[i].needs == 0) ready({static_cast<std::int32_t>(r), i});
+    }
     start_what_can();
     while (!events_.empty()) {
       now_ = Seconds(events_.top().at);
@@ -440,8 +443,20 @@ class JobGraphBuilder {
     for (std::size_t m = 0; m < matched_.messages.size() && faults.size() < kShown; ++m)
       if (sent_[m].awaited && !sent_[m].arrived)
         faults.push_back(stuck(matched_.messages[m].receive, matched_.messages[m].send));
-    assert(!faults.empty() && "within a rank cycles are found when it is read");
+    if (faults.empty()) faults.push_back(never_ready());
     throw InputError(std::move(faults));
+  }
+
+  // Within a rank cycles are found when it is read: what is left then is a fault of this program, and has a place too.
+  Diagnostic never_ready() const {
+    Diagnostic fault;
+    fault.found = "nodes that never start";
+    fault.expected = "a beginning for every node; please report this file";
+    for (std::size_t r = 0; r < ranks_.size() && fault.file.empty(); ++r) {
+      const auto node = std::ranges::find_if(ranks_[r].waits, [](std::uint32_t waits) { return waits > 0; });
+      if (node != ranks_[r].waits.end()) fault.file = job_.trace(static_cast<int>(r)).file;
+    }
+    return fault;
   }
 
   Diagnostic stuck(NodeRef waiting, NodeRef awaited) const {

@@ -27,8 +27,9 @@ enum class NodePricing {
 
 struct JobPrices {
   NodePricing pricing = NodePricing::automatic;
-  Precision precision = Precision::bf16;   ///< whose peak the roofline has
-  const LinkCalibration* links = nullptr;  ///< null: links at their full rate, rings, no launch times
+  Precision precision = Precision::bf16;  ///< whose peak the roofline has
+  /// Null: links at the rates of their data sheets (replay_chakra), rings, no launch times.
+  const LinkCalibration* links = nullptr;
   /// The cluster in a text. Traces that the program wrote for it (RankTrace::cluster) are replayed with the times and
   /// flows that they state, where pricing is automatic and links are measured.
   std::string cluster = {};

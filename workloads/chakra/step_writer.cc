@@ -104,6 +104,7 @@ std::string node_name(const OperationGraph& graph, OpId op) {
     case OpName::optimizer:
     case OpName::host:
     case OpName::collective_share:
+    case OpName::shard_copy:
       return kind;
     default:
       return fmt::format("{} stage {} micro-batch {} layer {}", kind, label.stage, label.micro_batch, label.layer);

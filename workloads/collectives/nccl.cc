@@ -14,7 +14,7 @@ Seconds us(const LinkConstant& constant) { return Seconds(constant.value * 1e-6)
 BytesPerSecond gigabytes_per_second(const LinkConstant& constant) { return BytesPerSecond(constant.value * 1e9); }
 
 /// Layers of a binary tree over the nodes.
-int doublings(int nodes) { return std::bit_width(static_cast<unsigned>(nodes - 1)); }
+int doublings(int nodes) { return static_cast<int>(std::bit_width(static_cast<unsigned>(nodes - 1))); }
 
 /// Time that chunks take to fill a pipeline: they grow with the message up to a size of their own.
 Seconds filling(Bytes bytes, const LinkConstant& most_us, const LinkConstant& half_MB) {

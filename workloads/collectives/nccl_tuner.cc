@@ -62,7 +62,7 @@ const Generation& generation_of(const GpuSpec& gpu) {
   return kGenerations[1];
 }
 
-int floor_log2(int n) { return std::bit_width(static_cast<unsigned>(n)) - 1; }
+int floor_log2(int n) { return static_cast<int>(std::bit_width(static_cast<unsigned>(n))) - 1; }
 
 /// What the model knows of a group.
 struct View {

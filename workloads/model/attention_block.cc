@@ -87,6 +87,18 @@ LatentBlockShape latent_block(const LayerWork& work, const AttentionWidths& w, s
   return shape;
 }
 
+bool repeats_keys(const LayerWork& work, const AttentionWidths& w) {
+  return work.habits.repeats_keys && !work.attention->from_latent && 2 * w.query > w.key + w.value;
+}
+
+/// Written for each head of queries, for attention to read; backward, the gradients of a group's heads are summed up.
+void repeat_keys(KernelWriter& list, const AttentionWidths& w, bool backward) {
+  const LayerWork& work = list.work();
+  if (!repeats_keys(work, w)) return;
+  list.memory(backward ? "sum gradients of repeated keys" : "repeat keys and values", MemoryKernel::copy,
+              work.tokens * (w.key + w.value + 2 * w.query) * 2, 2);
+}
+
 /// Attention over a sequence that `context` ranks share, each holding one piece from either end so that all
 /// have the same number of query-key pairs. Ring: the own keys first (causal), then on each hop half the
 /// pairs of a whole piece, the partial results merged. All-gather: the other ranks' keys at once, half of
@@ -99,10 +111,11 @@ void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
   const int others = work.context.ranks - 1;
   list.enter(LayerPart::attention_core);
   if (work.reach.cached > 0 && row.unpack_cache != nullptr) row.unpack_cache(list, w);
+  const bool repeated = repeats_keys(work, w);
   AttentionShape own = core_shape(work, w, kind);
   if (work.habits.unfused_attention) own.causal = false;
   add_states(list, kind);
-  list.attention(backward ? "attention backward" : "attention", own);
+  const int on_own = list.attention(backward ? "attention backward" : "attention", own);
   if (work.habits.unfused_attention) {
     // BF16. Forward: scores written, read by the softmax, its result written and read. Backward: gradients of the
     // result written; both read, gradients of the scores written and read twice, the result once more. Dropout: read,
@@ -114,7 +127,7 @@ void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
   }
   if (others == 0) return;
   // Keys and values, or what they are made of; backward, their gradients come along.
-  const double travelling = row.travelling(w);
+  const double travelling = repeated ? 2 * w.query : row.travelling(w);
   AttentionShape rest = own;
   rest.causal = false;
   if (work.context.all_gather) {
@@ -133,9 +146,20 @@ void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
   }
   const int end = list.size();
   // Merging: forward, a partial output is read and the FP32 sum read and written; backward, gradients in
-  // BF16.
-  const double merged = t * (backward ? (w.query + w.key + w.value) * 6 : w.output() * 10);
+  // BF16, or FP32 sums too.
+  const bool in_fp32 = work.habits.gathers_context;
+  const double merged =
+      t * (backward ? (w.query + (repeated ? 2 * w.query : w.key + w.value)) * (in_fp32 ? 10 : 6) : w.output() * 10);
   list.memory("merge hops", MemoryKernel::elementwise, merged * others, others);
+  if (in_fp32) {
+    // Everything waits for the gather after its own piece; gradients go on after each piece, the last time to their
+    // owner.
+    list.exchange(LayerExchange::Kind::context_gather, t * travelling * 2 * work.context.ranks, 1, on_own, on_own + 1);
+    if (!backward) return;
+    list.exchange(LayerExchange::Kind::context_hop, t * travelling * 4, others, hop, end);
+    list.exchange(LayerExchange::Kind::context_hop, t * travelling * 4);
+    return;
+  }
   list.exchange(LayerExchange::Kind::context_hop, t * travelling * 2 * (backward ? 2 : 1), others, hop, end);
 }
 
@@ -154,6 +178,7 @@ void forward(KernelWriter& list, const AttentionWidths& w, AttentionCore with_co
   }
   list.quantize("cast attention input", own * w.hidden);
   row.input(list, w);
+  repeat_keys(list, w, false);
   if (with_core == AttentionCore::included) core(list, w, AttentionKind::forward);
   list.enter(LayerPart::attention);
   if (row.output != nullptr) row.output(list, w);
@@ -191,6 +216,7 @@ void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   list.again(false);
   core(list, w, AttentionKind::backward);
   list.enter(LayerPart::attention);
+  repeat_keys(list, w, true);
   row.input_gradient(list, w);
   list.norm_backward("attention norm backward", own * w.hidden);
 }

@@ -8,13 +8,17 @@ namespace flopcast {
 namespace {
 
 /// Bytes of a logit that are read and written. Fused loss: the logit once, its gradient once. As a chain of kernels in
-/// FP32: to FP32 6, maximum 4, shift 8, exponential and sum 12, gradient 8, back to BF16 6. Choice of a token: to FP32.
+/// FP32: to FP32 6, maximum 4, shift 8, exponential and sum 12, gradient 8, back to BF16 6. As torch.nn.functional's
+/// cross_entropy in BF16: log-softmax reads thrice and writes 8, a gradient of zeros 2, log-softmax backward reads both
+/// and one of them twice, and writes 8. Choice of a token: to FP32.
 void use_logits(KernelWriter& list, double logits) {
   switch (list.work().habits.logits) {
     case LogitUse::fused_loss:
       return list.memory("cross-entropy", MemoryKernel::cross_entropy, logits * 2 * 3);
     case LogitUse::eager_loss:
       return list.memory("cross-entropy", MemoryKernel::elementwise, logits * (6 + 4 + 8 + 12 + 8 + 6), 6);
+    case LogitUse::bf16_loss:
+      return list.memory("cross-entropy", MemoryKernel::elementwise, logits * (8 + 2 + 8), 3);
     case LogitUse::sampling:
       return list.memory("logits to FP32, largest one", MemoryKernel::elementwise, logits * (2 + 4));
   }

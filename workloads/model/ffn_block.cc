@@ -45,6 +45,19 @@ int gemm(KernelWriter& list, const Ffn& ffn, std::string_view role, double n, do
   return ffn.experts > 0 ? list.grouped(role, ffn.rows, n, k, ffn.experts) : list.linear(role, ffn.rows, n, k);
 }
 
+bool separate(const KernelWriter& list, const Ffn& ffn) {
+  return list.work().habits.separate_projections && list.work().model.gated_ffn && ffn.experts == 0;
+}
+
+/// One product of gate and up, or one of each. @return what the first call of `add` returned
+template <class Add>
+int gate_and_up(KernelWriter& list, const Ffn& ffn, Add add) {
+  if (!separate(list, ffn)) return add("gate_up", ffn.in);
+  const int first = add("gate", ffn.width);
+  add("up", ffn.width);
+  return first;
+}
+
 /// Bytes of an element of a row that is on its way to or from experts.
 double row_element(const LayerWork& work) {
   const bool scales = work.precision.fp8() && work.habits.counts_row_scales;
@@ -61,14 +74,32 @@ double activation_element(const LayerWork& work, const Ffn& ffn) {
   return p.fp8_blocks() && work.habits.activation_casts ? 1 + kScaleBytesPerElement : 2;
 }
 
+/// Biases that PyTorch's kernels add to the rows of each expert, which are put together again. Second product: times
+/// the tokens' weights in FP32 (product 4, sum 2 + 4 + 4, together 8, to BF16 6; backward: to FP32 6, both products
+/// with their sums 24, to BF16 6, together 4). First: sum 4, together 4; backward: sum of the rows 2, together 4.
+void expert_biases(KernelWriter& list, const Ffn& ffn, bool forward) {
+  const LayerWork& work = list.work();
+  const int of = work.model.moe.bias && ffn.experts > 0 ? work.habits.expert_bias_kernels : 0;
+  if (of > 1) {
+    list.memory(forward ? "biases of first products" : "gradients of first biases", MemoryKernel::elementwise,
+                ffn.rows * ffn.in * (forward ? 8 : 6), ffn.experts + 1);
+  }
+  if (of > 0) {
+    list.memory(forward ? "biases of second products" : "gradients of second biases", MemoryKernel::elementwise,
+                ffn.rows * ffn.stream * (forward ? 28 : 40), (forward ? 2 : 5) * ffn.experts + 2);
+  }
+}
+
 void forward(KernelWriter& list, const Ffn& ffn) {
   const LayerWork& work = list.work();
   const double h = ffn.stream;
   list.enter(ffn.part);
   if (ffn.experts > 0 && work.habits.expert_gemms == ExpertGemms::fused)
     return list.fused_experts("experts", ffn.rows, ffn.width, h, ffn.experts);
-  const int first = gemm(list, ffn, "gate_up", ffn.in, h);
+  const int first =
+      gate_and_up(list, ffn, [&](std::string_view role, double width) { return gemm(list, ffn, role, width, h); });
   if (ffn.experts == 0) list.tensor_gather(first);
+  expert_biases(list, ffn, true);
   const double written = activation_element(work, ffn);
   if (work.habits.eager_elementwise && work.model.gated_ffn) {  // SiLU 4, product 6
     list.memory("activation", MemoryKernel::elementwise, ffn.rows * ffn.width * 10, 2);
@@ -77,6 +108,7 @@ void forward(KernelWriter& list, const Ffn& ffn) {
   }
   if (written == 2) list.quantize("cast activation", ffn.rows * ffn.width);
   if (work.precision.activations == Precision::fp8) list.quantize("cast kept activation input", ffn.rows * ffn.in);
+  if (work.last == LastProduct::left_out && ffn.part == LayerPart::dense_ffn) return;
   const int second = gemm(list, ffn, "down", h, ffn.width);
   if (ffn.experts == 0) list.tensor_scatter(second);
 }
@@ -91,6 +123,7 @@ void input_gradient(KernelWriter& list, const Ffn& ffn) {
     list.memory("activation", MemoryKernel::swiglu, ffn.rows * (ffn.in * 2 + ffn.width * 2));
     list.again(false);
   }
+  expert_biases(list, ffn, false);
   const int down = gemm(list, ffn, "down", ffn.width, h);
   if (ffn.experts == 0) list.tensor_gather(down);
   if (work.precision.activations == Precision::fp8 && work.precision.fp8()) {
@@ -109,7 +142,9 @@ void input_gradient(KernelWriter& list, const Ffn& ffn) {
   }
   list.quantize("cast gate_up gradient", ffn.rows * ffn.in);
   list.quantize_transposed("transpose gradient", ffn.rows * h, std::max(1, ffn.experts));
-  const int dgrad = gemm(list, ffn, "gate_up", h, ffn.in);
+  const int dgrad =
+      gate_and_up(list, ffn, [&](std::string_view role, double width) { return gemm(list, ffn, role, h, width); });
+  if (separate(list, ffn)) list.sum_of_gradients(ffn.rows * h, 2);
   if (ffn.experts == 0) {
     list.tensor_gather_beside(dgrad);
     list.tensor_scatter_beside(list.weight_gradient_elsewhere("gate_up", ffn.in, h, ffn.rows));
@@ -126,7 +161,10 @@ void weight_gradient(KernelWriter& list, const Ffn& ffn) {
                 ffn.experts > 0 ? 2 : 1);
   }
   list.weight_gradient("down", h, ffn.width, ffn.rows / times, times);
-  list.weight_gradient("gate_up", ffn.in, h, ffn.rows / times, times);
+  gate_and_up(list, ffn, [&](std::string_view role, double width) {
+    list.weight_gradient(role, width, h, ffn.rows / times, times);
+    return 0;
+  });
 }
 
 void networks(KernelWriter& list, FfnPart part, void (*add)(KernelWriter&, const Ffn&)) {

@@ -154,7 +154,8 @@ void KernelWriter::quantize_transposed(std::string_view role, double elements, i
 constexpr double kEagerNorm = 36, kEagerNormBackward = 66, kEagerResidual = 6, kEagerRotary = 20;
 
 void KernelWriter::rotary(std::string_view role, double elements, double fused_bytes) {
-  if (work_.habits.eager_elementwise) return memory(role, MemoryKernel::elementwise, elements * kEagerRotary, 6);
+  if (work_.habits.eager_elementwise || work_.habits.complex_positions)
+    return memory(role, MemoryKernel::elementwise, elements * kEagerRotary, 6);
   memory(role, MemoryKernel::rotary, fused_bytes);
 }
 
@@ -170,6 +171,12 @@ void KernelWriter::norm_backward(std::string_view role, double elements) {
   if (work_.habits.eager_elementwise)
     return memory(role, MemoryKernel::elementwise, elements * (kEagerNormBackward + kEagerResidual), 10);
   memory(role, MemoryKernel::norm_backward, elements * 2.0 * 4);  // dy, x, residual gradient in; dx out
+}
+
+void KernelWriter::sum_of_gradients(double elements, int products) {
+  const bool eager = work_.habits.eager_elementwise;  // two by two
+  memory("sum of input gradients", MemoryKernel::elementwise,
+         elements * 2 * (eager ? 3 * (products - 1) : products + 1), eager ? products - 1 : 1);
 }
 
 void KernelWriter::tensor_gather(int gemm) {
@@ -196,6 +203,9 @@ void KernelWriter::tensor_scatter_beside(int gemm) { tensor_exchange(LayerExchan
 
 void KernelWriter::tensor_exchange(LayerExchange::Kind kind, double bytes_per_element, int gemm) {
   const double elements = work_.tensor > 1 ? work_.tokens * work_.model.hidden : 0;
+  // PyTorch's functional collectives gather and scatter the outermost dimension, which a sequence is not.
+  if (work_.habits.gathers_context)
+    memory("copy of shared activations", MemoryKernel::copy, elements * bytes_per_element * 2);
   const bool beside = gemm != kNothing;
   exchange(kind, elements * bytes_per_element, 1, beside ? gemm : 0, beside ? gemm + 1 : 0);
 }

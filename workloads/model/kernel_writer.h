@@ -53,6 +53,8 @@ class KernelWriter {
   /// @param first, last kernels of the list that run meanwhile.
   void exchange(LayerExchange::Kind kind, double bytes, int times = 1, int first = 0, int last = 0);
 
+  /// Gradients of one input that `products` have made, summed up.
+  void sum_of_gradients(double elements, int products);
   const LayerWork& work() const { return work_; }
   int size() const { return static_cast<int>(out_.kernels.size()); }
 

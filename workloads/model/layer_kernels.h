@@ -124,8 +124,9 @@ enum class TensorExchange : std::uint8_t {
 };
 
 /// What is done with the output head's results. Loss as a chain of kernels in FP32 (Megatron-LM
-/// core/fusions/fused_cross_entropy.py), or fused (logits are read once for loss and gradient); the choice of a token.
-enum class LogitUse : std::uint8_t { eager_loss, fused_loss, sampling };
+/// core/fusions/fused_cross_entropy.py) or, never copied, in BF16; fused (logits are read once for loss and gradient);
+/// the choice of a token.
+enum class LogitUse : std::uint8_t { eager_loss, bf16_loss, fused_loss, sampling };
 
 /// What the software does differently. Defaults: eager training as Megatron-LM and DeepSeek's public trace have it.
 struct KernelHabits {
@@ -165,6 +166,11 @@ struct KernelHabits {
   /// dropout: with a mask of their own.
   bool unfused_attention = false;
   bool attention_dropout = false;
+  bool repeats_keys = false;          ///< SoftwareProfile::repeats_keys
+  bool gathers_context = false;       ///< SoftwareProfile::gathers_context
+  bool separate_projections = false;  ///< SoftwareProfile::separate_projections
+  int expert_bias_kernels = 0;        ///< SoftwareProfile::expert_bias_kernels
+  bool complex_positions = false;     ///< SoftwareProfile::complex_positions
   /// Norms, rotary positions, gated activations and residuals as PyTorch's chains of kernels, norms in FP32.
   bool eager_elementwise = false;
   /// Bytes moved per parameter to cast the weights of experts to FP8 with a scale per tensor, in each forward pass.
@@ -188,6 +194,10 @@ struct RecomputedKernels {
   bool attention_core = false;
   bool mlp = false;
 };
+
+/// Whether the second product of a dense FFN is computed, or left out where nothing needs it: its result was only
+/// added to the residuals.
+enum class LastProduct : std::uint8_t { computed, left_out };
 
 /// Queries of this GPU and the keys they meet, per sequence.
 struct AttentionReach {
@@ -228,6 +238,7 @@ struct LayerWork {
   KernelPrecision precision;
   KernelHabits habits;
   RecomputedKernels again;
+  LastProduct last = LastProduct::computed;  ///< of a forward pass
   double tokens = 0;      ///< that matrices are multiplied with: those of the whole tensor-parallel group
   double own_tokens = 0;  ///< of them, those whose norms and residuals this GPU holds
   int tensor = 1;         ///< GPUs that share attention and dense FFN

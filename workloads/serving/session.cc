@@ -466,13 +466,12 @@ SessionTotals ServingSession::totals() const {
       totals.kv += kv_counters(*unit.replica);
       totals.pages_in_use += pages_in_use(*unit.replica);
       totals.kv_capacity_tokens += unit.replica->kv_capacity_tokens();
-      const Ticks since = std::max<Ticks>(0, last_event_ - unit.since);
+      const Ticks since = counted_since(unit.since, last_event_);
       const bool broken = unit.state == State::broken, up = !broken && unit.state != State::down;
       totals.up_time += to_seconds(unit.up_time + (up ? since : 0));
       totals.broken_time += to_seconds(unit.broken_time + (broken ? since : 0));
       const bool starting = unit.state == State::starting;
-      totals.starting_time +=
-          to_seconds(unit.starting_time + (starting ? std::max<Ticks>(0, last_event_ - unit.starts) : 0));
+      totals.starting_time += to_seconds(unit.starting_time + (starting ? counted_since(unit.starts, last_event_) : 0));
       if (pool.config.autoscale.standby)
         totals.standby_time += to_seconds(unit.down_time + (unit.state == State::down ? since : 0));
     }

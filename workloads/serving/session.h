@@ -240,6 +240,10 @@ class ServingSession final : private ReplicaListener {
   void autoscale(Pool& pool);
   void change_at(Unit& unit, Ticks when);
   void set_state(Unit& unit, State state);
+  /// Of a span, what lies behind the first arrival: a report begins there.
+  Ticks counted_since(Ticks from, Ticks to) const {
+    return first_arrival_ < 0 ? 0 : std::max<Ticks>(0, to - std::max(from, first_arrival_));
+  }
   void touch(std::size_t unit);
   void wake_dirty();
   void refresh(std::size_t unit);

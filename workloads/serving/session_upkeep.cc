@@ -19,10 +19,10 @@ void ServingSession::set_state(Unit& unit, State state) {
     return s == State::broken ? &unit.broken_time : s == State::down ? &unit.down_time : &unit.up_time;
   };
   if (span(unit.state) != span(state)) {
-    *span(unit.state) += now_ - unit.since;
+    *span(unit.state) += counted_since(unit.since, now_);
     unit.since = now_;
   }
-  if (unit.state == State::starting && state != State::starting) unit.starting_time += now_ - unit.starts;
+  if (unit.state == State::starting && state != State::starting) unit.starting_time += counted_since(unit.starts, now_);
   if (state == State::starting && unit.state != State::starting) unit.starts = now_;
   unit.state = state;
 }

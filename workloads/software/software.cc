@@ -25,6 +25,18 @@ std::string to_text(const SoftwareProfile& software) {
                         software.host_experts.value() * 1e3);
   if (software.expert_tensor_follows_tensor) text += ", experts sliced like dense matrices";
   if (software.flash2) text += ", attention by FlashAttention-2";
+  if (software.repeats_keys) text += ", keys and values repeated for every head of queries";
+  if (software.gathers_context) text += ", parts of sequences exchanged as PyTorch does it";
+  if (software.flex_windows) text += ", attention with windows by FlexAttention";
+  if (software.complex_positions) text += ", rotary positions as complex products";
+  if (software.shard_copies) text += ", parameters and gradients of shards copied beside their exchange";
+  if (software.foreach_optimizer) text += ", the optimiser as a chain of kernels";
+  if (software.separate_projections) text += ", queries, keys, values, gate and up by products of their own";
+  if (software.expert_bias_kernels > 0)
+    text += fmt::format(", biases of {} of experts by kernels of their own",
+                        software.expert_bias_kernels > 1 ? "products" : "second products");
+  if (software.bf16_loss) text += ", the loss of logits in BF16";
+  if (software.stops_early) text += ", layers done again without their last product";
   if (!software.overlaps_tensor) text += ", tensor parallelism's exchange not beside GEMMs";
   if (software.autograd) text += ", weight gradients not beside the exchange of a lone backward";
   if (software.even_split) text += ", layers spread evenly over stages";

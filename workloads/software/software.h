@@ -38,6 +38,15 @@ struct SoftwareProfile {
   bool fused_activation = true;  ///< activation and product in one kernel; else its input and both results are kept
 
   // Time.
+  bool repeats_keys = false;       ///< keys and values are repeated for every head of queries before attention
+  bool gathers_context = false;    ///< keys and values of a shared sequence gathered at once, gradients in FP32 by ring
+  bool complex_positions = false;  ///< rotary positions as products of complex numbers, fused with nothing
+  bool shard_copies = false;       ///< parameters out of, gradients into the buffers of their exchange by copies
+  bool foreach_optimizer = false;  ///< optimiser and clipping as chains of kernels
+  bool separate_projections = false;  ///< queries, keys, values, gate and up by products of their own
+  int expert_bias_kernels = 0;        ///< 1: biases of experts' second products by PyTorch's kernels; 2: of both
+  bool bf16_loss = false;             ///< a chain of kernels makes the loss of logits in BF16
+  bool stops_early = false;           ///< a layer done again ends before its last product
   bool eager = false;            ///< norms, rotary positions, activations and residuals as chains of PyTorch's kernels
   FlopPerSecond attention_rate;  ///< attention computes no faster, forward and backward; 0: as measured on its kernels
   double expert_cast_bytes = 0;  ///< moved per parameter of an expert and micro-batch, in FP8 with scales per tensor
@@ -54,6 +63,7 @@ struct SoftwareProfile {
   ExpertDispatcher dispatcher = ExpertDispatcher::deep_ep;
   bool overlaps_tensor = true;  ///< gathers and scatters of tensor parallelism run beside GEMMs
   bool flash2 = false;          ///< attention is FlashAttention-2
+  bool flex_windows = false;    ///< attention with windows is FlexAttention
   bool even_split = false;      ///< layers are spread evenly over stages, whatever embedding and head take
   std::map<std::string, Source> sources;
 
@@ -81,6 +91,16 @@ struct SoftwareProfile {
     field("dispatcher", &SoftwareProfile::dispatcher, {"software"});
     field("overlaps_tensor", &SoftwareProfile::overlaps_tensor, {"software"});
     field("flash2", &SoftwareProfile::flash2, {"software"});
+    field("repeats_keys", &SoftwareProfile::repeats_keys, {"software"});
+    field("gathers_context", &SoftwareProfile::gathers_context, {"software"});
+    field("complex_positions", &SoftwareProfile::complex_positions, {"software"});
+    field("shard_copies", &SoftwareProfile::shard_copies, {"software"});
+    field("foreach_optimizer", &SoftwareProfile::foreach_optimizer, {"software"});
+    field("separate_projections", &SoftwareProfile::separate_projections, {"software"});
+    field("expert_bias_kernels", &SoftwareProfile::expert_bias_kernels, {"software"});
+    field("bf16_loss", &SoftwareProfile::bf16_loss, {"software"});
+    field("stops_early", &SoftwareProfile::stops_early, {"software"});
+    field("flex_windows", &SoftwareProfile::flex_windows, {"software"});
     field("even_split", &SoftwareProfile::even_split, {"software"});
     field("sources", &SoftwareProfile::sources, {.cause = kLabel, .resolved = true});
   }

@@ -113,6 +113,7 @@ MemoryTable rank_table(const TrainingConfig& config, const MemoryTerms& terms, c
   row("layer being recomputed", of.bytes.layer_again, "one layer");
   row("expert buffers", of.bytes.expert_buffers, "rows being expanded, computed and summed in one layer");
   row("scratch of libraries", of.bytes.scratch, fmt::format("cuBLAS and others ({})", config.software.name));
+  row("held beside training", of.bytes.beside, "by something else on these GPUs");
   return table;
 }
 

@@ -10,7 +10,7 @@ namespace flopcast {
 
 namespace {
 
-/// TokensKept of a micro-batch that a GPU keeps between layers, and its share of those of its tensor-parallel group
+/// Tokens of a micro-batch that a GPU keeps between layers, and its share of those of its tensor-parallel group
 /// where matrices are sliced.
 struct TokensKept {
   double own, sliced;
@@ -75,6 +75,9 @@ double kept_in_layer(const TrainingConfig& config, bool moe, double hottest_load
   const double out = static_cast<double>(attention.heads) * attention.value_dim();
   double sliced = out * (fp8 ? 1.5 : 2.0) + 4.0 * attention.heads;  // attention output (E5M6: 12 bits), log-sum-exp
   sliced += attention_kind(attention.type).kept_bytes(attention, {kept, !again.norms, !again.attention_up_projections});
+  // Attention keeps what it read: keys and values of every head where they were repeated.
+  if (config.software.repeats_keys && attention.type != AttentionType::latent)
+    sliced += 2.0 * (attention.heads - attention.kv_heads) * (attention.head_dim + attention.value_dim());
 
   const double gate = model.gated_ffn ? 2 : 1;
   const double separate = model.gated_ffn && !config.software.fused_activation ? 1 : 0;
@@ -97,7 +100,7 @@ double layers_again(const TrainingConfig& config, const StageContent& stage) {
 Bytes MemoryFigures::total() const {
   Bytes sum;
   for (const double bytes : {parameters, gathered_layers, gradients, gradients_of_layer, optimiser_states, activations,
-                             logits, layer_again, expert_buffers, scratch}) {
+                             logits, layer_again, expert_buffers, scratch, beside}) {
     if (bytes > 0) sum += Bytes(bytes);
   }
   return sum;
@@ -216,7 +219,9 @@ MemoryFigures MemoryTerms::figures(const Held& held, int holders, Bytes activati
     of.layer_again = of.expert_buffers = 0;
   }
   const SoftwareProfile& software = config_.software;
-  of.scratch = (software.workspace + software.expert_workspace * (experts_ ? 1 : 0)).value();
+  const bool grouped = experts_ && config_.grouped_experts;
+  of.scratch = (software.workspace + software.expert_workspace * (grouped ? 1 : 0)).value();
+  of.beside = config_.held_beside.value();
   return of;
 }
 

@@ -14,6 +14,7 @@ struct MemoryFigures {
   /// At the end of a forward pass the loss is made, or in the backward pass a layer is worked on: never both at once.
   double logits = 0, layer_again = 0, expert_buffers = 0;
   double scratch = 0;
+  double beside = 0;  ///< by something else on the same GPU
   Bytes total() const;
 };
 

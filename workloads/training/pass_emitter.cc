@@ -19,6 +19,7 @@ struct PassEmitter::Half {
   MicroBatchId micro_batch;
   PipelineMail::Kind kind = PipelineMail::Kind::activation;
   OpId ready;            // what the next operation of this half waits for
+  bool again = false;    // a forward for the sake of a backward
   bool started = false;  // its first operation has been built
   CopyId copy;
   bool gathers = false;  // parameters come before each layer
@@ -93,15 +94,42 @@ void PassEmitter::gather(RankProgram& program, Half& half, std::size_t layer) {
   // Room for one layer beside the one that computes: the next gather starts when the layer before it has
   // ended.
   const OpId after = shard_plan_.gather_always ? program.layer_ends[0] : OpId();
-  half.parameters =
-      shards_.gather(program, unit(config_.plan.zero_stage >= 3 ? held_ : trained_, half, layer), after).done;
+  const StageParameters of = unit(config_.plan.zero_stage >= 3 ? held_ : trained_, half, layer);
+  const ShardTraffic::Sent sent = shards_.gather(program, of, after);
+  half.parameters = sent.done;
   program.layer_ends = {program.layer_ends[1], graph_.last_on(program.rank.compute)};
+  if (!sent.done.valid()) return;
+  // It ran beside the layer before.
+  const bool forward = half.kind == PipelineMail::Kind::activation;
+  if (layer > 0)
+    share_sms(program, sent.alone,
+              forward ? forward_time(program, half, layer - 1) : backward_time(program, half, layer - 1),
+              label(OpName::collective_share, half, layer));
+  const OpId previous = graph_.last_on(program.rank.compute);
+  const OpId copied = copy_shards(program, of, 2 * bytes_per_element(config_.precision.parameters),
+                                  label(OpName::shard_copy, half, layer));
+  if (!copied.valid()) return;
+  if (half.ready != previous) follow(graph_, copied, half.ready);
+  follow(graph_, copied, sent.done);
+  half.parameters = OpId();
+  begin(half, copied);
+  half.ready = copied;
+}
+
+OpId PassEmitter::copy_shards(RankProgram& program, const StageParameters& unit, double bytes, Label label) {
+  if (!config_.software.shard_copies) return {};
+  const Price price = prices_.copy(Bytes((unit.replicated + unit.expert) * bytes));
+  return graph_.compute(program.rank.compute, price.time / program.rank.speed, label);
 }
 
 void PassEmitter::reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside) {
   if (!half.reduces || (!half.has(layer) && layer > 0)) return;
+  const StageParameters of = unit(trained_, half, layer);
+  if (config_.plan.zero_stage >= 1 && config_.plan.shards() > 1)
+    copy_shards(program, of, bytes_per_element(Precision::bf16) + bytes_per_element(config_.precision.gradients),
+                label(OpName::shard_copy, half, layer));
   const OpId last = graph_.last_on(program.rank.compute);
-  const ShardTraffic::Sent sent = shards_.scatter(program, unit(trained_, half, layer), last);
+  const ShardTraffic::Sent sent = shards_.scatter(program, of, last);
   share_sms(program, sent.alone, beside, label(OpName::collective_share, half, layer));
 }
 
@@ -173,7 +201,10 @@ void PassEmitter::chained_compute(RankProgram& program, Half& half, OpName name,
 void PassEmitter::layer_compute(RankProgram& program, Half& half, OpName name, Phase phase, std::size_t layer,
                                 SmShare share, bool chained) {
   if (!half.has(layer)) return;
-  const Price& price = prices_.phase(phase, half.layer(layer).moe, program.expert_rank, share);
+  const bool moe = half.layer(layer).moe;
+  const Price& price = half.again && phase == Phase::mlp_forward
+                           ? prices_.mlp_again(moe, program.expert_rank, share)
+                           : prices_.phase(phase, moe, program.expert_rank, share);
   if (chained) {
     chained_compute(program, half, name, price, layer);
   } else {
@@ -339,6 +370,13 @@ void PassEmitter::interleave(RankProgram& program, Half& forward, Half& backward
   if (weights && backward.walk != nullptr && backward_layers == 0) reduce(program, backward, 0, Seconds(0));
 }
 
+Seconds PassEmitter::forward_time(const RankProgram& program, const Half& half, std::size_t layer) const {
+  if (!half.has(layer)) return Seconds(0);
+  const bool moe = half.layer(layer).moe;
+  return prices_.phase(Phase::attention_forward, moe, program.expert_rank, SmShare::all).time +
+         prices_.phase(Phase::mlp_forward, moe, program.expert_rank, SmShare::all).time;
+}
+
 Seconds PassEmitter::backward_time(const RankProgram& program, const Half& half, std::size_t layer) const {
   if (!half.has(layer)) return Seconds(0);
   Seconds sum;
@@ -386,12 +424,15 @@ void PassEmitter::send(RankProgram& program, Half& half, const std::vector<RankI
 
 void PassEmitter::recompute(RankProgram& program, Half again) {
   const std::size_t most = static_cast<std::size_t>(config_.recompute.full_layers);
-  StageWalk some;
-  if (most > 0 && most < again.walk->layers.size()) {
-    some.layers.assign(again.walk->layers.begin(), again.walk->layers.begin() + static_cast<std::ptrdiff_t>(most));
-    some.edges.resize(most + 1);
-    again.walk = &some;
+  // Layers alone: embedding and head are not done again.
+  StageWalk layers = *again.walk;
+  if (most > 0 && most < layers.layers.size()) {
+    layers.layers.resize(most);
+    layers.edges.assign(most + 1, {});
   }
+  for (auto& edges : layers.edges)
+    std::erase_if(edges, [](StageWalk::Edge edge) { return edge != StageWalk::Edge::mtp_projection; });
+  again.walk = &layers;
   Half nothing;
   again.started = true;  // its input was kept
   interleave(program, again, nothing, false, false);
@@ -449,7 +490,8 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, cons
     again.walk = &forward_[again.stage.index()];
     again.micro_batch = backward.micro_batch;
     again.copy = copy;
-    again.gathers = shard_plan_.gather_always;
+    again.again = true;
+    // What is gathered for a layer's backward serves both.
     recompute(program, again);
   }
   interleave(program, forward, backward, overlapped, pass.kind != PassKind::backward_input);

@@ -42,6 +42,7 @@ class PassEmitter {
   StageId beside(StageId stage, int step) const;
   void begin(Half& half, OpId op);
   void await_mail(const Half& half, OpId op);
+  Seconds forward_time(const RankProgram& program, const Half& half, std::size_t layer) const;
   Seconds backward_time(const RankProgram& program, const Half& half, std::size_t layer) const;
   OpId compute(RankProgram& program, OpName name, const Price& price, double weight, Label label);
   void chained_compute(RankProgram& program, Half& half, OpName name, const Price& price, std::size_t layer);
@@ -52,6 +53,9 @@ class PassEmitter {
   void shared_expert(RankProgram& program, Half& half, OpName name, Phase phase, std::size_t layer, SmShare share,
                      OpId before);
   void gather(RankProgram& program, Half& half, std::size_t layer);
+  /// Copies between the buffers of an exchange and the tensors of a unit, on the lane that computes.
+  /// @param bytes read and written per parameter
+  OpId copy_shards(RankProgram& program, const StageParameters& unit, double bytes, Label label);
   void reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside);
   /// Compute that goes slower because a collective runs beside it.
   void share_sms(RankProgram& program, Seconds collective, Seconds compute, Label label);

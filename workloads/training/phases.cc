@@ -17,12 +17,19 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.expert_gemms = config.vendor_gemms() ? ExpertGemms::one_by_one : ExpertGemms::contiguous;
   habits.tensor_overlap = config.plan.tensor_overlap;
   habits.eager_elementwise = config.software.eager;
+  habits.repeats_keys = config.software.repeats_keys;
+  habits.gathers_context = config.software.gathers_context;
+  habits.separate_projections = config.software.separate_projections;
+  habits.expert_bias_kernels = config.software.expert_bias_kernels;
+  habits.complex_positions = config.software.complex_positions;
   habits.expert_cast_bytes = config.software.expert_cast_bytes;
   habits.unfused_attention = config.attention_kernel == AttentionKernel::unfused;
   habits.attention_dropout = config.dropout;
   habits.amax_pass = config.precision.current_scales;
   habits.adapter_rank = config.adapter_rank;
-  habits.logits = config.fused_loss ? LogitUse::fused_loss : LogitUse::eager_loss;
+  habits.logits = config.fused_loss           ? LogitUse::fused_loss
+                  : config.software.bf16_loss ? LogitUse::bf16_loss
+                                              : LogitUse::eager_loss;
   return habits;
 }
 
@@ -177,12 +184,25 @@ class Pricer {
   }
   KernelTime price(const GemmShape& shape) const { return slowed(kernels_.gemm(shape, sms_)); }
   KernelTime price(const LatentBlockShape& shape) const { return slowed(kernels_.kernels().latent_block(shape, sms_)); }
+  /// Over that of kernels made for the chip.
+  double attention_speed(bool backward) const {
+    const TrainingOverheads& o = config_.overheads;
+    switch (config_.attention_kernel) {
+      case AttentionKernel::flash2:
+        return backward ? o.flash2_backward : o.flash2_forward;
+      case AttentionKernel::flex:
+        return backward ? o.flex_backward : o.flex_forward;
+      case AttentionKernel::fused:
+      case AttentionKernel::unfused:
+        break;
+    }
+    return 1;
+  }
   KernelTime price(const AttentionShape& shape) const {
     KernelTime time = slowed(kernels_.attention(shape, sms_));
-    if (config_.attention_kernel == AttentionKernel::flash2) {
-      const TrainingOverheads& overheads = config_.overheads;
-      time = stretched(
-          time, 1 / (shape.kind == AttentionKind::backward ? overheads.flash2_backward : overheads.flash2_forward));
+    if (const double speed = attention_speed(shape.kind == AttentionKind::backward); speed != 1) {
+      time = stretched(time, 1 / speed);
+      time.energy *= config_.overheads.flash2_energy;
     }
     // Fused dropout makes a random number per score, and again in the backward pass: Philox4x32-10, four numbers in
     // about 64 integer operations, at half the rate of the FP32 lanes (a quarter of their FLOP).
@@ -326,6 +346,14 @@ PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShap
       .cost(phase_kernels(phase, config, work_of(config, layer)), routes ? config.software.host_experts : Seconds());
 }
 
+PhaseCost price_mlp_again(const TrainingConfig& config, const LayerShape& layer, KernelMemo& kernels, int sms,
+                          double clock) {
+  LayerWork work = work_of(config, layer);
+  const bool needed = work.model.norms_behind_ffn() > 0 || config.dropout;
+  if (config.software.stops_early && !needed) work.last = LastProduct::left_out;
+  return Pricer(config, kernels, sms, clock).cost(phase_kernels(Phase::mlp_forward, config, work));
+}
+
 PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, KernelMemo& kernels, int sms,
                      double clock) {
   struct Kernels {
@@ -353,14 +381,32 @@ PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t
 PhaseCost price_optimizer(double parameters, const TrainingConfig& config, KernelMemo& kernels) {
   const PrecisionPlan& p = config.precision;
   // Master weights and both moments are read and written, the gradient read, the working copy written.
-  const double bytes = 2 * bytes_per_element(p.master) + 4 * bytes_per_element(p.moments) +
-                       bytes_per_element(p.gradients) + bytes_per_element(p.parameters);
+  double bytes = 2 * bytes_per_element(p.master) + 4 * bytes_per_element(p.moments) + bytes_per_element(p.gradients) +
+                 bytes_per_element(p.parameters);
+  // Lists of tensors, one kernel after the other. Clipping: gradients read for the norm, then scaled. AdamW: decay of
+  // the weights; first moment with the gradient; second moment scaled, then the gradient's square added; its root,
+  // scaled, shifted; the update of the weights from both.
+  if (config.software.foreach_optimizer)
+    bytes = 3 * bytes_per_element(p.gradients) + 2 * bytes_per_element(p.master) +
+            (2 * bytes_per_element(p.moments) + bytes_per_element(p.gradients)) + 2 * bytes_per_element(p.moments) +
+            (2 * bytes_per_element(p.moments) + bytes_per_element(p.gradients)) + 6 * bytes_per_element(p.moments) +
+            (2 * bytes_per_element(p.master) + 2 * bytes_per_element(p.moments));
   LayerKernel adamw;
   adamw.role = "AdamW";
   adamw.part = LayerPart::edge;
   adamw.shape = MemoryTraffic{MemoryKernel::optimizer, Bytes(parameters * bytes)};
   LayerKernels list;
   if (parameters > 0) list.kernels.push_back(adamw);
+  return Pricer(config, kernels, 0).cost(list);
+}
+
+PhaseCost price_copy(Bytes bytes, const TrainingConfig& config, KernelMemo& kernels) {
+  LayerKernel copy;
+  copy.role = "copy of shards";
+  copy.part = LayerPart::edge;
+  copy.shape = MemoryTraffic{MemoryKernel::copy, bytes};
+  LayerKernels list;
+  if (bytes > Bytes(0)) list.kernels.push_back(copy);
   return Pricer(config, kernels, 0).cost(list);
 }
 

@@ -97,6 +97,10 @@ PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShap
 PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& shape, const KernelModel& kernels,
                       int sms, double clock = 1);
 
+/// A dense FFN's forward that is done again, where software leaves its last product out.
+PhaseCost price_mlp_again(const TrainingConfig& config, const LayerShape& shape, KernelMemo& kernels, int sms,
+                          double clock = 1);
+
 /// Embedding, head with loss, MTP projection: forward, backward (input) and weight parts.
 enum class EdgePhase : std::uint8_t {
   embedding_forward,
@@ -112,5 +116,7 @@ PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t
                      double clock = 1);
 /// AdamW over `parameters` elements held by this rank after sharding.
 PhaseCost price_optimizer(double parameters, const TrainingConfig& config, KernelMemo& kernels);
+/// Copies that read and write `bytes` in all.
+PhaseCost price_copy(Bytes bytes, const TrainingConfig& config, KernelMemo& kernels);
 
 }  // namespace flopcast

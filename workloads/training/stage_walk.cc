@@ -7,8 +7,9 @@ namespace flopcast {
 namespace {
 
 void add_layers(std::vector<StageWalk::Layer>& layers, bool moe, double count, int& index) {
-  for (; count > 0; count -= 1) {
+  while (count > 0) {
     layers.push_back({moe, std::min(1.0, count), static_cast<std::uint16_t>(index++)});
+    count -= 1;
   }
 }
 

@@ -75,6 +75,10 @@ StepPrices::StepPrices(const TrainingConfig& config, KernelMemo& kernels, const 
   shape.sequence_length = config.batch.sequence_length;
   clock_ = step_clock(config, kernels, shape);
   dense_ = price_layer(false, 1);
+  if (config.software.stops_early && config.recompute.full_layer) {
+    for (int s = 0; s < 2; ++s)
+      dense_again_[s] = price(price_mlp_again(config, shape, kernels, s == 0 ? sms_[0] : sms_[1], clock_));
+  }
   moe_.resize(loads_.size());
   for (int s = 0; s < 2; ++s) {
     for (int e = 0; e < kEdges; ++e) {
@@ -179,11 +183,18 @@ const Price& StepPrices::phase(Phase phase, bool moe, int expert_rank, SmShare s
   return table[index(share)][static_cast<std::size_t>(phase)];
 }
 
+const Price& StepPrices::mlp_again(bool moe, int expert_rank, SmShare share) const {
+  if (moe || dense_again_[0].time == Seconds(0)) return phase(Phase::mlp_forward, moe, expert_rank, share);
+  return dense_again_[index(share)];
+}
+
 const Price& StepPrices::edge(EdgePhase phase, SmShare share) const {
   return edges_[index(share)][static_cast<std::size_t>(phase)];
 }
 
 Price StepPrices::optimizer(double parameters) const { return price(price_optimizer(parameters, config_, kernels_)); }
+
+Price StepPrices::copy(Bytes bytes) const { return price(price_copy(bytes, config_, kernels_)); }
 
 // Layers are dealt out before anyone knows which GPU is slow: at nominal speed, as the closed form of plans does.
 LayerCosts StepPrices::layer_costs() const {

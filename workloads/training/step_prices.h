@@ -40,7 +40,10 @@ class StepPrices {
 
   const Price& phase(Phase phase, bool moe, int expert_rank, SmShare share) const;
   const Price& edge(EdgePhase phase, SmShare share) const;
+  /// A layer's mlp_forward that is done again.
+  const Price& mlp_again(bool moe, int expert_rank, SmShare share) const;
   Price optimizer(double parameters) const;
+  Price copy(Bytes bytes) const;
   /// Price::exchange for a GPU in whose groups some ports are slow.
   Seconds exchange(const Price& price, const ExchangeTimes::GroupSpeeds& speeds) const;
   /// Tokens of a tensor-parallel group in one micro-batch.
@@ -75,6 +78,7 @@ class StepPrices {
   double clock_ = 1;           // over the kernel model's own
   std::vector<double> loads_;  // [expert rank]
   LayerPrices dense_;
+  std::array<Price, 2> dense_again_;  // [share]: mlp_again; none: as the first time
   /// [expert rank], priced when first asked for: a folded step has one of them.
   mutable std::vector<const LayerPrices*> moe_;
   mutable std::deque<LayerPrices> moe_priced_;

@@ -249,6 +249,9 @@ struct TrainingOverheads {
   double flash2_forward =
       1;  ///< speed of FlashAttention-2 over that of kernels made for the chip (cuDNN, FlashAttention-3)
   double flash2_backward = 1;  ///< the same of its backward pass
+  double flash2_energy = 1;  ///< energy per FLOP of kernels not made for the chip over that of attention as calibrated
+  double flex_forward = 1;   ///< speed of FlexAttention over that of kernels made for the chip
+  double flex_backward = 1;  ///< the same of its backward pass
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -263,6 +266,9 @@ struct TrainingOverheads {
     field("graph_gap_us", &TrainingOverheads::graph_gap, {"software"});
     field("flash2_forward", &TrainingOverheads::flash2_forward, {"software"});
     field("flash2_backward", &TrainingOverheads::flash2_backward, {"software"});
+    field("flash2_energy", &TrainingOverheads::flash2_energy, {"software"});
+    field("flex_forward", &TrainingOverheads::flex_forward, {"software"});
+    field("flex_backward", &TrainingOverheads::flex_backward, {"software"});
   }
 };
 
@@ -295,9 +301,10 @@ struct TrainingCalibration {
 enum class AttentionKernel : std::uint8_t {
   fused,    ///< made for the chip: cuDNN, FlashAttention-3
   flash2,   ///< FlashAttention-2, as PyTorch ships it
+  flex,     ///< FlexAttention: compiled by PyTorch to Triton, with any mask
   unfused,  ///< scores written, read by a softmax and kept for the backward pass
 };
-constexpr std::array<std::string_view, 3> enum_names(AttentionKernel) { return {"fused", "flash2", "unfused"}; }
+constexpr std::array<std::string_view, 4> enum_names(AttentionKernel) { return {"fused", "flash2", "flex", "unfused"}; }
 
 struct TrainingConfig {
   ModelConfig model;
@@ -315,6 +322,8 @@ struct TrainingConfig {
   SoftwareProfile software;  ///< the framework
   AttentionKernel attention_kernel = AttentionKernel::fused;
   bool fused_loss = false;        ///< logits are read once for loss and gradient
+  bool grouped_experts = true;    ///< products of experts grouped on several streams, whose scratch stays
+  Bytes held_beside;              ///< memory of a GPU that something else holds, as the cache of an engine on it
   bool dropout = false;           ///< of residuals and of attention's scores: masks are kept
   std::vector<std::string> open;  ///< what nobody knows of the run, by the names of open_fields()
   int adapter_rank = 0;           ///< of LoRA beside each matrix; the model is frozen. 0: all weights are trained
@@ -348,6 +357,8 @@ struct TrainingConfig {
     field("software", &TrainingConfig::software, {.resolved = true});
     field("attention_kernel", &TrainingConfig::attention_kernel, {"software"});
     field("fused_loss", &TrainingConfig::fused_loss, {"software"});
+    field("grouped_experts", &TrainingConfig::grouped_experts, {"software"});
+    field("held_beside", &TrainingConfig::held_beside, {"software"});
     field("dropout", &TrainingConfig::dropout, {"software"});
     field("adapter_rank", &TrainingConfig::adapter_rank, {"batch"});
     field("open", &TrainingConfig::open, {kLabel});
@@ -358,6 +369,8 @@ struct TrainingConfig {
   }
 };
 
+/// What computes attention where a scenario does not say.
+AttentionKernel attention_kernel_of(const SoftwareProfile& software, const ModelConfig& model);
 /// GPUs that share each expert where a plan does not say.
 int expert_tensor_of(const SoftwareProfile& software, const ParallelPlan& plan, const ModelConfig& model);
 

@@ -28,6 +28,11 @@ void OverheadRow::set(TrainingOverheads& overheads, double value) const {
   }
 }
 
+AttentionKernel attention_kernel_of(const SoftwareProfile& software, const ModelConfig& model) {
+  if (software.flex_windows && model.windowed_layers() > 0) return AttentionKernel::flex;
+  return software.flash2 ? AttentionKernel::flash2 : AttentionKernel::fused;
+}
+
 int expert_tensor_of(const SoftwareProfile& software, const ParallelPlan& plan, const ModelConfig& model) {
   if (!software.expert_tensor_follows_tensor || model.moe.experts == 0) return 1;
   // A plan that is still to be refused may state sizes of 0.
@@ -56,6 +61,11 @@ std::span<const OverheadRow> overhead_rows() {
       {"host_launch_us", "us", "host time per kernel launch, hidden while the GPU has longer work", &O::host_launch},
       {"flash2_forward", "", "speed of FlashAttention-2 over that of kernels made for Hopper", &O::flash2_forward},
       {"flash2_backward", "", "the same of its backward pass", &O::flash2_backward},
+      {"flash2_energy", "",
+       "energy per FLOP of attention kernels not made for Hopper (FlashAttention-2, FlexAttention), over attention's",
+       &O::flash2_energy},
+      {"flex_forward", "", "speed of FlexAttention over that of kernels made for Hopper", &O::flex_forward},
+      {"flex_backward", "", "the same of its backward pass", &O::flex_backward},
       {"graph_gap_us", "us", "between two kernels of a CUDA graph", &O::graph_gap},
   };
   return kRows;

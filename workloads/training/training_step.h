@@ -50,6 +50,7 @@ enum class OpName : std::uint16_t {
   shared_backward,
   layer_exchange,
   collective_share,
+  shard_copy,
   host,
 };
 constexpr std::size_t kOpNames = static_cast<std::size_t>(OpName::host) + 1;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "hwmodels/fabric/fabric_graph.h"
 #include "scenarios/resolve/fingerprint.h"
 
 namespace flopcast {
@@ -123,7 +124,7 @@ std::string chakra_cluster_text(const ClusterSpec& cluster) {
 ChakraReplay replay_chakra(const ChakraJob& job, const ClusterSpec& cluster, const JobPrices& prices,
                            const RunOptions& options) {
   check_room(job, cluster);
-  Topology topology(cluster);
+  Topology topology(prices.links ? cluster : at_full_rates(cluster));
   ChakraReplay result;
   JobPrices own = prices;
   own.cluster = chakra_cluster_text(cluster);

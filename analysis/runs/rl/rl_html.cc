@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "analysis/render/format.h"
 #include "analysis/render/page.h"
 #include "analysis/runs/metrics.h"
@@ -18,13 +20,15 @@ Tone tone_of(RlPart part) {
     case RlPart::critic_update:
       return Tone::backward;
     case RlPart::handover:
-    case RlPart::host:
+    case RlPart::sync:
+      return Tone::communication;
     case RlPart::drain:
+    case RlPart::reward:  // GPUs wait for it
       return Tone::bubble;
-    case RlPart::reward:
-      return Tone::weight;
-    default:
-      return Tone::overlapped;
+    case RlPart::host:
+      return Tone::optimizer;
+    default:  // passes forward of one model or another
+      return Tone::forward;
   }
 }
 
@@ -52,6 +56,35 @@ BarChart parts_chart(const RlReport& r) {
 }
 
 }  // namespace
+
+std::string to_html(const RlExplanation& explanation, const std::string& title) {
+  Page page("What a step of the loop consists of: " + title);
+  BarChart chart;
+  const RlSaving* most = nullptr;
+  for (const RlSaving& part : explanation.parts) {
+    const std::string saves = format_time(part.saves), share = format_percent(part.saves / explanation.step);
+    chart.rows.push_back({std::string(name(part.part)),
+                          saves + ", " + share,
+                          {{0, std::max(0.0, part.saves.value()), tone_of(part.part), saves}},
+                          {}});
+    chart.table.rows.push_back({std::string(name(part.part)), format_time(part.takes), saves, share});
+    if (most == nullptr || part.saves > most->saves) most = &part;
+  }
+  page.headline(fmt::format("One step takes {}.", format_time(explanation.step)));
+  if (most == nullptr) return page.str();
+  chart.title = fmt::format("If {} took no time, a step would take {} less: {} of it", name(most->part),
+                            format_time(most->saves), format_percent(most->saves / explanation.step));
+  chart.caption =
+      "What a step would save if one part of it took no time; what is hidden behind other work saves less than it "
+      "takes.";
+  chart.description = chart.title;
+  chart.axis = "seconds that a step would save";
+  chart.tick = [](double s) { return fmt::format("{:g}", s); };
+  chart.table.header = {"if this took no time", "it takes", "the step saves", "of the step"};
+  chart.table.align = {Align::left, Align::right, Align::right, Align::right};
+  page.figure(drawing_of(chart));
+  return page.str();
+}
 
 std::string to_html(const RlReport& r) {
   Page page(r.scenario.title.empty() ? r.scenario.name : r.scenario.title);

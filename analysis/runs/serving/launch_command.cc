@@ -175,10 +175,25 @@ std::string plain_name(std::string name) {
   return name;
 }
 
-std::string on_one_line(const LaunchCommand& command) {
+constexpr std::string_view kOptions = "--extra_llm_api_options", kMountedOptions = "/options.yaml";
+
+/// @param options where the file of options lies: containers start in folders of their own.
+std::string on_one_line(const LaunchCommand& command, std::string_view options) {
   std::string line = command.program;
-  for (const LaunchFlag& flag : command.flags) line += " " + flag.text;
+  for (const LaunchFlag& flag : command.flags)
+    line += flag.text.starts_with(kOptions) ? fmt::format(" {} {}", kOptions, options) : " " + flag.text;
   return line;
+}
+
+/// Comments: what each flag comes from.
+std::string fields_of(const LaunchCommand& command) {
+  std::size_t width = command.program.size();
+  for (const LaunchFlag& flag : command.flags) width = std::max(width, flag.text.size() + 2);
+  width = std::min<std::size_t>(width, 72);
+  std::string out;
+  for (const LaunchFlag& flag : command.flags)
+    if (!flag.field.empty()) out += fmt::format("#   {:<{}}  {}\n", flag.text, width, flag.field);
+  return out;
 }
 
 /// The text as a YAML block, indented.
@@ -224,15 +239,11 @@ std::string to_text(const std::vector<LaunchCommand>& commands) {
     out += fmt::format("# {}: {} x {} GPUs{}\n", command.pool, command.replicas, command.gpus,
                        command.nodes > 1 ? fmt::format(", each on {} nodes", command.nodes) : "");
     if (!command.options_file.empty()) out += "# options.yaml\n" + indented(command.options_file, 2);
-    std::size_t width = command.program.size();
-    for (const LaunchFlag& flag : command.flags) width = std::max(width, flag.text.size() + 2);
-    width = std::min<std::size_t>(width, 72);
     out += command.program + " \\\n";
     // A comment behind a continued line would end the command: fields stand in a list below it.
     for (std::size_t i = 0; i < command.flags.size(); ++i)
       out += fmt::format("  {}{}\n", command.flags[i].text, i + 1 < command.flags.size() ? " \\" : "");
-    for (const LaunchFlag& flag : command.flags)
-      if (!flag.field.empty()) out += fmt::format("#   {:<{}}  {}\n", flag.text, width, flag.field);
+    out += fields_of(command);
     out += "\n";
   }
   return out;
@@ -245,14 +256,15 @@ std::string kubernetes_manifest(const std::vector<LaunchCommand>& commands, cons
     if (!command.options_file.empty())
       out += fmt::format("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {}\ndata:\n  options.yaml: |\n{}---\n",
                          app, indented(command.options_file, 4));
+    out += fmt::format("# {}: what its flags come from\n{}", command.pool, fields_of(command));
     const int gpus = command.gpus / command.nodes;
     std::string container = fmt::format(
         "containers:\n- name: engine\n  image: {}\n  command: [\"/bin/sh\", \"-c\"]\n  args:\n  - >-\n    {}\n"
         "  ports:\n  - containerPort: {}\n  resources:\n    limits:\n      nvidia.com/gpu: {}\n"
         "  volumeMounts:\n  - {{ name: shm, mountPath: /dev/shm }}\n",
-        command.image, on_one_line(command), kPort, gpus);
+        command.image, on_one_line(command, kMountedOptions), kPort, gpus);
     if (!command.options_file.empty())
-      container += "  - { name: options, mountPath: /options.yaml, subPath: options.yaml }\n";
+      container += fmt::format("  - {{ name: options, mountPath: {}, subPath: options.yaml }}\n", kMountedOptions);
     container += "volumes:\n- { name: shm, emptyDir: { medium: Memory } }\n";
     if (!command.options_file.empty())
       container += fmt::format("- {{ name: options, configMap: {{ name: {} }} }}\n", app);

@@ -301,7 +301,7 @@ ServingExplanation explain_serving(const ServingReport& report) {
   LatencyLadder ttft =
       ladder_of([&](const IterationMechanisms& on) { return prompt_iterations(prompts, prompt, on).total(); });
   ttft.figure = "ttft";
-  ttft.title = fmt::format("Time to first token: a prompt of {:.0f} tokens{}", input,
+  ttft.title = fmt::format("Time to first token: a prompt of {} tokens{}", format_integer(input),
                            cached >= 1 ? fmt::format(", {:.0f} of them cached", cached) : "");
   const Seconds queueing(all.queueing.mean()), mean(all.ttft.mean());
   if (const SessionTotals& totals = report.totals; totals.transfers > 0)
@@ -331,9 +331,8 @@ ServingExplanation explain_serving(const ServingReport& report) {
     return decode_iteration(answers, decode, on).total() / yield;
   });
   tpot.figure = "tpot";
-  tpot.title =
-      fmt::format("Time per output token: {:.1f} requests per attention group, {:.0f} tokens cached behind each",
-                  decode.requests, decode.kv_tokens);
+  tpot.title = fmt::format("Time per output token: {:.1f} requests per attention group, {} tokens cached behind each",
+                           decode.requests, format_integer(decode.kv_tokens));
   add_to(tpot, report.pools.size() > 1 ? "batches and lengths that change" : "prompts in between, batches change",
          Seconds(all.tpot.mean()) - tpot.total);
   out.ladders.push_back(std::move(tpot));

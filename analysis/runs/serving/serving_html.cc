@@ -14,9 +14,11 @@ namespace flopcast {
 namespace {
 
 std::string seconds(double value) { return format_time(Seconds(value)); }
-std::string milliseconds(double value) { return fmt::format("{:.4g} ms", value); }
+std::string milliseconds(double value) {
+  return (std::abs(value) >= 1e3 ? format_integer(value) : fmt::format("{:.4g}", value)) + " ms";
+}
 std::string plain(double value) {
-  return std::abs(value) >= 1e4 ? format_integer(value) : fmt::format("{:.4g}", value);
+  return std::abs(value) >= 1e3 ? format_integer(value) : fmt::format("{:.4g}", value);
 }
 std::string percent(double value) { return format_percent(value, 0); }
 
@@ -38,34 +40,35 @@ void latencies(const ServingReport& r, Page& page) {
              {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
 }
 
-/// Share of requests within a time, from none to 99 %.
-ChartLine distribution(const std::string& name, const QuantileSketch& values) {
-  ChartLine line{name, {}, false};
-  for (int p = 0; p <= 99; ++p) line.points.push_back({values.quantile(p / 100.0), p / 100.0, "", true});
-  return line;
+/// Share of requests within a time, from none to 99 %, stream by stream.
+void add_distribution(LineChart chart, const std::string& what, const ServingReport& r,
+                      QuantileSketch ClassMetrics::*times, Page& page) {
+  const auto classes = r.totals.metrics.classes();
+  double longest = 0;
+  for (const auto& one : classes) longest = std::max(longest, (one.*times).quantile(0.99));
+  const bool in_seconds = longest >= 1;  // one unit for the whole axis
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    ChartLine line{r.serving().class_names[i], {}, false};
+    for (int p = 0; p <= 99; ++p)
+      line.points.push_back({(classes[i].*times).quantile(p / 100.0) * (in_seconds ? 1 : 1e3), p / 100.0, "", true});
+    chart.lines.push_back(std::move(line));
+  }
+  chart.x_title = what + (in_seconds ? ", s" : ", ms");
+  chart.x_text = plain;
+  chart.y_title = "share of requests that have it";
+  chart.y_text = percent;
+  page.figure(drawing_of(chart));
 }
 
 void distributions(const ServingReport& r, Page& page) {
-  LineChart first;
+  if (r.all.completed.requests == 0) return;
+  LineChart first, tokens;
   first.title = fmt::format("90 % of the requests have their first token within {}", seconds(r.all.ttft.summary().p90));
   first.caption = "How many requests have their first token after so long.";
-  first.x_title = "time to first token";
-  first.y_title = "share of requests that have it";
-  first.x_text = seconds;
-  first.y_text = percent;
-  const auto classes = r.totals.metrics.classes();
-  for (std::size_t i = 0; i < classes.size(); ++i)
-    first.lines.push_back(distribution(r.serving().class_names[i], classes[i].ttft));
-  LineChart tokens = first;
+  add_distribution(first, "time to first token", r, &ClassMetrics::ttft, page);
   tokens.title = fmt::format("90 % of the requests get a token every {} or faster", seconds(r.all.tpot.summary().p90));
   tokens.caption = "How many requests get their tokens at this pace or faster.";
-  tokens.x_title = "time per output token";
-  tokens.lines.clear();
-  for (std::size_t i = 0; i < classes.size(); ++i)
-    tokens.lines.push_back(distribution(r.serving().class_names[i], classes[i].tpot));
-  if (r.all.completed.requests == 0) return;
-  page.figure(drawing_of(first));
-  page.figure(drawing_of(tokens));
+  add_distribution(tokens, "time per output token", r, &ClassMetrics::tpot, page);
 }
 
 ChartLine over_time(const std::string& name, const TimeSeries& series) {
@@ -154,10 +157,10 @@ void mechanisms(const ServingExplanation& explanation, Page& page) {
       rows.push_back({part.name, format_time(part.pass.time), format_percent(part.pass.time / total)});
     rows.push_back({"together", format_time(total), ""});
     page.paragraph(e.what == "decode" ? fmt::format("A decoding iteration of {}: {:.1f} requests per attention group, "
-                                                    "{:.0f} cached tokens behind each.",
-                                                    e.pool, e.requests, e.kv_tokens)
-                                      : fmt::format("A prompt on {}: {:.0f} tokens behind {:.0f} cached ones.", e.pool,
-                                                    e.tokens, e.kv_tokens));
+                                                    "{} cached tokens behind each.",
+                                                    e.pool, e.requests, format_integer(e.kv_tokens))
+                                      : fmt::format("A prompt on {}: {} tokens behind {} cached ones.", e.pool,
+                                                    format_integer(e.tokens), format_integer(e.kv_tokens)));
     page.table({"", "time", "share"}, rows, {Align::left, Align::right, Align::right});
   }
 }
@@ -185,11 +188,14 @@ void cost(const ServingReport& r, Page& page) {
   if (!c.priced) return;
   page.heading("Cost");
   const double day = 86400.0 * r.serving().replicas_per_replica();
+  const double gpus = r.mean_gpus * r.serving().replicas_per_replica();
+  const bool whole =
+      std::abs(gpus - std::round(gpus)) < 1e-6;  // else decimals, so that the product is seen to be right
   std::vector<std::vector<std::string>> rows = {
       {"a million input tokens, computed", fmt::format("${:.3f}", c.per_million_computed.value())},
       {"a million input tokens, cached", fmt::format("${:.3f}", c.per_million_cached.value())},
       {"a million output tokens", fmt::format("${:.3f}", c.per_million_output.value())},
-      {fmt::format("a day of {:.0f} GPUs at ${:.2f} per hour", r.mean_gpus * r.serving().replicas_per_replica(),
+      {fmt::format("a day of {} GPUs at ${:.2f} per hour", whole ? format_integer(gpus) : fmt::format("{:.2f}", gpus),
                    r.scenario.price.gpu.value() * 3600),
        format_usd(Usd(c.rate.value() * day))}};
   if (c.revenue > UsdPerSecond(0)) {
@@ -214,12 +220,15 @@ std::string to_html(const ServingReport& r, const ServingExplanation& explanatio
                         format_integer(static_cast<double>(r.all.completed.requests)),
                         format_integer(static_cast<double>(r.all.arrived.requests)), format_time(r.totals.duration()),
                         name(r.state)));
-  page.headline(
-      fmt::format("{:.1f} output tokens per second and GPU, {} per node; {} input tokens per second and node; a user "
-                  "sees {:.1f} per second. "
-                  "{} of requests are answered as promised.",
-                  r.output_per_gpu, format_count(r.output_per_node), format_count(r.input_per_node),
-                  r.all.tpot.mean() > 0 ? 1 / r.all.tpot.mean() : 0.0, format_percent(r.all.slo_attainment())));
+  // Where prompts and answers have GPUs of their own, a figure per node is of those alone.
+  const bool apart = r.pools.size() > 1;
+  std::string found = fmt::format(
+      "{:.1f} output tokens per second and GPU{}, {} per {}; {} input tokens per second and {}. ", r.output_per_gpu,
+      apart ? ", over GPUs of every kind" : "", format_count(r.output_per_node), apart ? "node that answers" : "node",
+      format_count(r.input_per_node), apart ? "node that computes prompts" : "node");
+  if (r.all.tpot.mean() > 0) found += fmt::format("A user sees {:.1f} tokens per second. ", 1 / r.all.tpot.mean());
+  page.headline(found +
+                fmt::format("{} of requests are answered as promised.", format_percent(r.all.slo_attainment())));
   add_published(r.comparisons, std::nullopt, page);
   latencies(r, page);
   distributions(r, page);

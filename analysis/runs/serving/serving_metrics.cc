@@ -376,7 +376,12 @@ constexpr MetricRow<ServingReport> kServingCostRows[] = {
     {"usd_per_million_prompt_tokens", "USD", "10^6 prompt tokens", "Cost of 10^6 input tokens, cached ones included",
      if_priced<[](ServingRef s) { return s.cost.per_million_prompt.value(); }>, show::small_usd},
     {"usd_per_million_output_tokens", "USD", "10^6 output tokens", "Cost of 10^6 output tokens",
-     if_priced<[](ServingRef s) { return s.cost.per_million_output.value(); }>, show::small_usd},
+     [](ServingRef s) -> MetricValue {
+       if (s.cost.priced && s.cost.per_million_output <= Usd())
+         return Absent{"answers of one token are paid for with their prompts"};
+       return if_priced<[](ServingRef r) { return r.cost.per_million_output.value(); }>(s);
+     },
+     show::small_usd},
     {"usd_per_day", "USD/day", "cost per day", "Cost of all GPUs that are paid for, per day",
      if_priced<[](ServingRef s) { return usd_per_day(s, s.cost.rate); }>, show::usd},
     {"revenue_usd_per_day", "USD/day", "revenue per day", "Tokens at the prices they are sold for, per day",

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <vector>
 
 #include "sim/base/diagnostic.h"
 #include "workloads/serving/traffic/traces/byte_source.h"
@@ -26,7 +25,7 @@ class TraceWriter {
         block_tokens_(reader.format().block_tokens) {
     if (form != TraceForm::flopcast_csv) return;
     text_ = timed_ ? "arrival_s,input_tokens,output_tokens" : "num_prefill_tokens,num_decode_tokens";
-    text_ += sessions_ && waits_ ? ",session,delay_s\n" : "\n";
+    text_ += sessions_ ? ",session,delay_s\n" : "\n";
   }
 
   void write(const TraceRecord& record) {
@@ -60,11 +59,11 @@ class TraceWriter {
   }
   void table_row(const TraceRecord& record) {
     if (timed_) {
-      if (!record.waits) add("{:.9g}", seconds_of(record));
+      if (!record.waits) add("{:.12g}", seconds_of(record));
       text_ += ',';
     }
     add("{},{}", record.input_tokens, record.output_tokens);
-    if (sessions_ && waits_) {
+    if (sessions_) {
       text_ += ',';
       if (record.session != 0) add("{}", record.session);
       text_ += ',';
@@ -75,7 +74,7 @@ class TraceWriter {
   }
   void object(const TraceRecord& record) {
     text_ += '{';
-    if (!record.waits) add("\"arrival_s\": {:.9g}, ", seconds_of(record));
+    if (!record.waits) add("\"arrival_s\": {:.12g}, ", seconds_of(record));
     add("\"input_tokens\": {}, \"output_tokens\": {}", record.input_tokens, record.output_tokens);
     if (record.session != 0) add(", \"session\": {}", record.session);
     if (record.waits) add(", \"delay_s\": {:.9g}", record.delay.value());
@@ -137,12 +136,22 @@ void check_form(const TraceReader& reader, TraceForm form, const std::string& fi
                                 .found = "a trace without times",
                                 .expected = "times, for objects per request have them",
                                 .remedy = "--to flopcast and a name that ends in .csv"});
+  if (own_table && !reader.has_times() && !reader.format().session.empty())
+    throw InputError(Diagnostic{.file = file,
+                                .found = "sessions without times",
+                                .expected = "times, for the table of sessions has them",
+                                .remedy = "leaving the column of sessions out"});
   const int size = reader.format().block_tokens;
   if (form == TraceForm::mooncake && size != 0 && size != kMooncakeBlock)
     throw InputError(Diagnostic{.file = file,
                                 .found = fmt::format("blocks of {} tokens", size),
                                 .expected = "blocks of 512, as Mooncake's form has them",
                                 .remedy = "--to flopcast and a name that ends in .jsonl"});
+  if (form == TraceForm::mooncake && size == 0 && reader.format().waits())
+    throw InputError(Diagnostic{.file = file,
+                                .found = "turns that wait for answers, with whole prompts and without ids of blocks",
+                                .expected = "ids of blocks, for without them a turn's input there is what it adds",
+                                .remedy = "--to flopcast"});
 }
 
 }  // namespace
@@ -153,32 +162,24 @@ TraceConversion convert_trace(const TraceOptions& options, TraceForm form, const
   TraceFaults faults(options.path);
   TraceWriter writer(reader, form, path);
   TraceConversion conversion{.format = reader.format().name, .evidence = reader.evidence()};
-  std::vector<TraceRecord> kept;
   for (TraceRecord record; reader.next(record, faults);) {
     ++conversion.requests;
-    if (options.any_order)
-      kept.push_back(record);
-    else
-      writer.write(record);
+    if (form == TraceForm::mooncake && reader.format().waits() && record.turn > 0 && !record.waits)
+      throw InputError(Diagnostic{.file = options.path,
+                                  .line = reader.line(),
+                                  .found = "a later turn at a time of its own",
+                                  .expected = "turns that wait for the answer before them, as in Mooncake's form",
+                                  .remedy = "--to flopcast"});
+    writer.write(record);
   }
   faults.throw_if_any();
   if (conversion.requests == 0)
     throw InputError(Diagnostic{.file = options.path, .found = "no request", .expected = "at least one"});
-  if (options.any_order) {
-    // Later turns stay behind the first of their session.
-    Seconds of_session;
-    for (TraceRecord& record : kept) of_session = record.at = record.waits ? of_session : record.at;
-    std::ranges::stable_sort(kept, {}, &TraceRecord::at);
-    const Seconds first = kept.front().at;
-    for (TraceRecord& record : kept) {
-      record.at -= first;
-      writer.write(record);
-    }
-  }
   writer.commit();
   conversion.failed = reader.failed();
   conversion.sessions = reader.sessions();
   conversion.blocks_left_out = writer.blocks_left_out();
+  conversion.sessions_left_out = form == TraceForm::mooncake && conversion.sessions > 0 && !reader.format().waits();
   return conversion;
 }
 

@@ -13,6 +13,9 @@ namespace {
 
 constexpr double kMinute = 60.0;
 
+/// Of a trace that is shorter the mean says all.
+bool has_minute(const ArrivalStats& arrivals) { return arrivals.duration() >= Seconds(kMinute); }
+
 double peak_rate(const ArrivalStats& arrivals) { return static_cast<double>(arrivals.peak_minute()) / kMinute; }
 
 std::string trace_span_text(Seconds time) {
@@ -37,7 +40,8 @@ std::string overview(const TraceStats& stats, const TextStyle& style) {
   if (stats.has_times()) {
     table.row({"duration", trace_span_text(stats.arrivals.duration()), "first to last request"});
     table.row({"rate", fmt::format("{:.3g} /s", stats.mean_rate().value()), "mean"});
-    table.row({"", fmt::format("{:.3g} /s", peak_rate(stats.arrivals)), "in the busiest minute"});
+    if (has_minute(stats.arrivals))
+      table.row({"", fmt::format("{:.3g} /s", peak_rate(stats.arrivals)), "in the busiest minute"});
     table.row({"burstiness", fmt::format("{:.2f}", stats.arrivals.gap_cv()),
                "coefficient of variation of the gaps (Poisson: 1)"});
     if (stats.arrivals.minute_dispersion() > 0) {
@@ -98,7 +102,7 @@ void describe(const QuantileSketch& sketch, report::TraceLengths& out) {
 void describe(const TraceStats& stats, report::TraceArrivals& out) {
   out.set_duration_s(stats.arrivals.duration().value());
   out.set_requests_per_s(stats.mean_rate().value());
-  out.set_peak_minute_requests_per_s(peak_rate(stats.arrivals));
+  if (has_minute(stats.arrivals)) out.set_peak_minute_requests_per_s(peak_rate(stats.arrivals));
   out.set_gap_cv(stats.arrivals.gap_cv());
   out.set_minute_dispersion(stats.arrivals.minute_dispersion());
 }

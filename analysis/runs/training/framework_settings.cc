@@ -160,6 +160,7 @@ FrameworkSettings megatron_command(const Scenario& scenario) {
     const bool flex = p.dispatcher != ExpertDispatcher::all_to_all;
     a.add("moe-token-dispatcher-type", flex ? "flex" : "alltoall");
     if (flex) a.add("moe-flex-dispatcher-backend", p.dispatcher == ExpertDispatcher::deep_ep ? "deepep" : "hybridep");
+    a.flag(t.grouped_experts, "moe-grouped-gemm");
     a.flag(p.shared_expert_overlap, "moe-shared-expert-overlap");
     if (t.expert_load.capacity_factor) a.add("moe-expert-capacity-factor", *t.expert_load.capacity_factor);
   }
@@ -248,6 +249,8 @@ FrameworkSettings torchtitan_toml(const Scenario& scenario, const Libraries& lib
   text += fmt::format("\n[training]\nlocal_batch_size = {}\nglobal_batch_size = {}\nseq_len = {}\n",
                       one_micro_batch ? static_cast<std::int64_t>(t.batch.micro_batch_sequences) : local,
                       t.batch.sequences, t.batch.sequence_length);
+  if (t.precision.linear == Precision::fp32) text += "mixed_precision_param = \"float32\"\n";
+  if (t.precision.gradients == Precision::bf16) text += "mixed_precision_reduce = \"bfloat16\"\n";
   text += fmt::format("\n[parallelism]\ndata_parallel_replicate_degree = {}\ndata_parallel_shard_degree = {}\n",
                       p.zero_stage == 0   ? p.data
                       : p.shard_group > 0 ? p.data / std::max(1, p.shard_group / p.context)
@@ -272,6 +275,16 @@ FrameworkSettings torchtitan_toml(const Scenario& scenario, const Libraries& lib
       out.notes.push_back("schedule " + t.schedule + " has no counterpart: 1F1B is written");
     text += fmt::format("pipeline_parallel_schedule = \"{}\"\npipeline_parallel_microbatch_size = {}\n",
                         found == std::end(kSchedules) ? "1F1B" : found->second, t.batch.micro_batch_sequences);
+    // Two stages on a rank are torchtitan's own choice of schedules that interleave; embedding and head count as
+    // layers.
+    if (const int stages = p.pipeline * p.chunks; p.chunks > 2) {
+      const int places = t.model.layers + 2, each = (places + stages - 1) / stages;
+      if ((places + each - 1) / each == stages)
+        text += fmt::format("pipeline_parallel_layers_per_stage = {}\n", each);
+      else
+        out.notes.push_back(
+            fmt::format("{} stages do not come of a number of layers each: torchtitan takes two on a rank", stages));
+    }
   }
   if (t.model.moe.experts > 0)
     text += fmt::format("expert_parallel_degree = {}\nexpert_tensor_parallel_degree = {}\n", p.expert, p.expert_tensor);

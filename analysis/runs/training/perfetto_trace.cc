@@ -132,18 +132,46 @@ void PerfettoTraceSink::finished(const OperationGraph& graph, const OpSpan& span
                               {},
                               {},
                               {}};
-  if (sends_[span.op.index()]) slice.flows_out.push_back(span.op.index() + 1);
   const auto first = std::lower_bound(arrows_.begin(), arrows_.end(), span.op,
                                       [](const Arrow& arrow, OpId op) { return arrow.receiver < op; });
-  for (auto arrow = first; arrow != arrows_.end() && arrow->receiver == span.op; ++arrow)
-    slice.flows_in.push_back(arrow->sender.index() + 1);
+  for (auto arrow = first; arrow != arrows_.end() && arrow->receiver == span.op; ++arrow) {
+    if (answered(arrow->sender)) slice.flows_in.push_back(arrow->sender.index() + 1);
+  }
   slice.arguments = {{"stage", label.stage}, {"micro_batch", label.micro_batch}, {"layer", label.layer}};
   if (graph.kind(span.op) == OpKind::transfer)
     slice.arguments.push_back({"bytes", static_cast<std::uint64_t>(bytes_of(graph, span.op).value())});
-  writer_.slice(slice);
+  if (!choice_.window) {
+    if (sends_[span.op.index()]) slice.flows_out.push_back(span.op.index() + 1);
+    return writer_.slice(slice);
+  }
+  waiting_[lane.index()].push_back({std::move(slice), span.op, sends_[span.op.index()]});
+  write_decided(lane);
+}
+
+// Of a window an arrow may leave one end outside: what sends is held back until what receives it is shown too. Tracks
+// are written in order, so what comes behind it on its track waits with it.
+bool PerfettoTraceSink::answered(OpId sender) {
+  if (!choice_.window) return true;
+  const LaneId lane = step_.graph.lane(sender);
+  for (Waiting& held : waiting_[lane.index()]) {
+    if (held.op != sender || !held.undecided) continue;
+    held.undecided = false;
+    held.slice.flows_out.push_back(sender.index() + 1);
+    write_decided(lane);
+    return true;
+  }
+  return false;  // it ran before the window
+}
+
+void PerfettoTraceSink::write_decided(LaneId lane) {
+  std::deque<Waiting>& held = waiting_[lane.index()];
+  for (; !held.empty() && !held.front().undecided; held.pop_front()) writer_.slice(held.front().slice);
 }
 
 void PerfettoTraceSink::close() {
+  for (const auto& [lane, held] : waiting_)
+    for (const Waiting& one : held) writer_.slice(one.slice);
+  waiting_.clear();
   for (std::size_t i = 0; i < links_.size(); ++i) {
     Curve& curve = links_[i];
     if (curve.changes.empty()) continue;

@@ -1,6 +1,8 @@
 // The timeline of a step in Perfetto's format: a process per GPU with a track per lane, curves of how busy its ports
 // are, arrows from senders to receivers; what each operation is stands in its arguments.
 #pragma once
+#include <deque>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -45,6 +47,14 @@ class PerfettoTraceSink final : public TimelineSink {
     PerfettoWriter::Track process;
     std::vector<Change> changes;
   };
+  /// A slice whose arrow may have no end in the window, or that comes behind one.
+  struct Waiting {
+    PerfettoWriter::Slice slice;
+    OpId op;
+    bool undecided = false;
+  };
+  bool answered(OpId sender);
+  void write_decided(LaneId lane);
   void add_lanes();
   void find_arrows();
   void use_links(const OperationGraph& graph, const OpSpan& span);
@@ -53,10 +63,11 @@ class PerfettoTraceSink final : public TimelineSink {
   const TrainingStep& step_;
   TraceChoice choice_;
   PerfettoWriter writer_;
-  std::vector<PerfettoWriter::Track> lanes_;  // by lane; 0: hidden
-  std::vector<Curve> links_;                  // by link; process 0: hidden
-  std::vector<Arrow> arrows_;                 // sorted by receiver
-  std::vector<bool> sends_;                   // by operation: arrows start here
+  std::vector<PerfettoWriter::Track> lanes_;            // by lane; 0: hidden
+  std::vector<Curve> links_;                            // by link; process 0: hidden
+  std::vector<Arrow> arrows_;                           // sorted by receiver
+  std::vector<bool> sends_;                             // by operation: arrows start here
+  std::map<std::size_t, std::deque<Waiting>> waiting_;  // by lane; of windows alone
 };
 
 }  // namespace flopcast

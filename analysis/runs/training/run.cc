@@ -11,6 +11,7 @@
 #include "analysis/render/format.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/training/local_updates.h"
+#include "hwmodels/fabric/fabric_graph.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/training/open_fields.h"
@@ -394,7 +395,7 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   const CollectiveConfig& config = *scenario.collective;
   const CollectiveRow* const row = find_collective(config.operation);
   assert(row != nullptr && "the loader checks names");
-  Topology topology(scenario.cluster);
+  Topology topology(config.measured_links ? scenario.cluster : at_full_rates(scenario.cluster));
   const OperationGraph graph = make_collective_graph(topology, *row, config.bytes, config.ranks, config.copies,
                                                      config.measured_links ? scenario.links.get() : nullptr);
   FingerprintSink fingerprint;

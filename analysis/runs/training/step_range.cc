@@ -82,7 +82,7 @@ std::array<double, kTimes> times_of(const StepOrigins& origins) {
       continue;
     }
     const auto name = static_cast<OpName>(op);
-    if (name == OpName::optimizer || name == OpName::collective_share) {
+    if (name == OpName::optimizer || name == OpName::collective_share || name == OpName::shard_copy) {
       out[static_cast<std::size_t>(PriceSource::memory_bound)] += share.time.value();
     } else if (const Of of = transfer_of(name); of != kOther) {
       out[static_cast<std::size_t>(of)] += share.time.value();

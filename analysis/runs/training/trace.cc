@@ -6,6 +6,9 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "analysis/render/palette.h"
+#include "analysis/runs/training/pipeline_picture.h"
+
 namespace flopcast {
 namespace {
 
@@ -30,9 +33,17 @@ bool ends_step(OpName name) {
   }
 }
 
-std::string event_arguments(const Label& label) {
-  if (ends_step(static_cast<OpName>(label.kind))) return "{}";
-  return fmt::format(R"({{"stage":{},"micro_batch":{},"layer":{}}})", label.stage, label.micro_batch, label.layer);
+std::string event_arguments(const OperationGraph& graph, OpId op) {
+  const Label& label = graph.label(op);
+  std::string out;
+  if (!ends_step(static_cast<OpName>(label.kind)))
+    out = fmt::format(R"("stage":{},"micro_batch":{},"layer":{})", label.stage, label.micro_batch, label.layer);
+  if (graph.kind(op) == OpKind::transfer) {
+    Bytes bytes;
+    for (const Flow& flow : graph.flows(op)) bytes += flow.bytes;
+    out += fmt::format(R"({}"bytes":{:.0f})", out.empty() ? "" : ",", bytes.value());
+  }
+  return "{" + out + "}";
 }
 
 // What stage and micro-batch an event is of stands in its arguments only: viewers colour, group and sum up by name.
@@ -136,16 +147,20 @@ void ChromeTraceSink::finished(const OperationGraph& graph, const OpSpan& span) 
   const Label& label = graph.label(span.op);
   const std::int64_t start = nanoseconds(span.start), end = nanoseconds(span.end);
   const std::string where = place(lane), when = microseconds(start);
-  event(fmt::format(R"({{"ph":"X","name":"{}","cat":"{}",{},"ts":{},"dur":{},"args":{}}})",
-                    graph.kind_names()[label.kind], graph.kind(span.op) == OpKind::compute ? "compute" : "transfer",
-                    where, when, microseconds(duration_within(start, end)), event_arguments(label)));
-  if (sends_[span.op.index()]) {
-    event(fmt::format(R"j({{"ph":"s","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j", span.op.index(), where,
-                      when));
-  }
+  event(fmt::format(R"({{"ph":"X","name":"{}","cat":"{},{}",{},"ts":{},"dur":{},"args":{}}})",
+                    graph.kind_names()[label.kind], row_of(tone_of(static_cast<OpName>(label.kind))).name,
+                    graph.kind(span.op) == OpKind::compute ? "compute" : "transfer", where, when,
+                    microseconds(duration_within(start, end)), event_arguments(graph, span.op)));
+  if (sends_[span.op.index()]) sent_.emplace(span.op.index(), start);
   const auto first = std::lower_bound(arrows_.begin(), arrows_.end(), span.op,
                                       [](const Arrow& arrow, OpId op) { return arrow.receiver < op; });
   for (auto arrow = first; arrow != arrows_.end() && arrow->receiver == span.op; ++arrow) {
+    // Of a window an arrow may have one end outside: it is drawn where both are there.
+    const auto sent = sent_.find(arrow->sender.index());
+    if (sent == sent_.end()) continue;
+    event(fmt::format(R"j({{"ph":"s","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j", arrow->sender.index(),
+                      place(graph.lane(arrow->sender)), microseconds(sent->second)));
+    sent_.erase(sent);
     event(fmt::format(R"j({{"ph":"f","bp":"e","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j",
                       arrow->sender.index(), where, when));
   }

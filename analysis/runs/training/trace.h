@@ -1,10 +1,12 @@
 // A timeline in the Chrome trace format, which ui.perfetto.dev and chrome://tracing open: a process per GPU,
 // a thread per lane, an event per operation, arrows from senders to receivers.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -37,9 +39,10 @@ class ChromeTraceSink final : public TimelineSink {
 
   const TrainingStep& step_;
   TraceOutput output_;
-  std::vector<bool> shown_;    // by lane
-  std::vector<Arrow> arrows_;  // sorted by receiver
-  std::vector<bool> sends_;    // by operation: arrows start here
+  std::vector<bool> shown_;                             // by lane
+  std::vector<Arrow> arrows_;                           // sorted by receiver
+  std::vector<bool> sends_;                             // by operation: arrows start here
+  std::unordered_map<std::size_t, std::int64_t> sent_;  // when, in nanoseconds: operations whose arrow has no end yet
   std::string buffer_;
   bool first_ = true;
 };

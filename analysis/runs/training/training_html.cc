@@ -27,7 +27,11 @@ void add_head(const TrainingReport& r, std::span<const Metric> found, Page& page
   page.lead(report_words::cluster_line(r.scenario.cluster));
   page.lead(report_words::plan_line(*r.scenario.training));
   if (const std::string slow = slow_parts_text(r.scenario); !slow.empty()) page.lead("slow: " + slow);
-  page.headline(report_words::headline(r));
+  std::string said = report_words::headline(r);
+  if (r.range)
+    said += fmt::format(" In 90 % of the cases a step takes {} to {}.", format_time(Seconds(r.range->step_s.p5)),
+                        format_time(Seconds(r.range->step_s.p95)));
+  page.headline(said);
   std::vector<KeyFigure> figures;
   add_key_figure(found, "training.step_time_s", figures, "one step");
   add_key_figure(found, "training.mfu_bf16_causal", figures, "MFU, causal");

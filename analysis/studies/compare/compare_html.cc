@@ -8,14 +8,12 @@
 #include "analysis/render/chart.h"
 #include "analysis/render/format.h"
 #include "analysis/render/page.h"
+#include "analysis/runs/metrics.h"
 
 namespace flopcast {
 namespace {
 
 std::string seconds_text(double seconds) { return format_time(Seconds(seconds)); }
-std::string gpu_hours_text(double hours) {
-  return hours < 100 ? fmt::format("{:.4g} GPU-h", hours) : format_count(hours) + " GPU-h";
-}
 std::string milliseconds_text(double ms) { return format_time(Seconds(ms / 1e3)); }
 std::string dollars_text(double usd) { return fmt::format("${:.4g}", usd); }
 
@@ -23,7 +21,11 @@ ValueText value_text(const Waterfall& waterfall) {
   if (waterfall.unit == "s") return seconds_text;
   if (waterfall.unit == "ms") return milliseconds_text;
   if (waterfall.unit == "USD") return dollars_text;
-  return gpu_hours_text;
+  const double most = std::max(std::abs(waterfall.start), std::abs(waterfall.end));
+  if (most >= 100) return [](double hours) { return format_count(hours) + " GPU-h"; };
+  // As many decimals for small causes as for the sums: four figures of the larger one.
+  const int places = most > 0 ? std::clamp(3 - static_cast<int>(std::floor(std::log10(most))), 0, 6) : 3;
+  return [places](double hours) { return fmt::format("{:.{}f} GPU-h", hours, places); };
 }
 
 std::string signed_text(double value, const ValueText& text) { return (value < 0 ? "−" : "+") + text(std::abs(value)); }
@@ -53,15 +55,16 @@ void add_services(const ScenarioComparison& comparison, Page& page) {
   };
   for (const ComparedScenario& s : comparison.scenarios) {
     const ServedFigures& f = *s.service;
-    rows.push_back({s.name, number(f.answers_per_gpu(), "{:.0f}"), f.tpot > Seconds(0) ? format_time(f.tpot) : "",
-                    format_time(f.ttft), number(f.under_way_per_gpu, "{:.1f}"), format_percent(f.kv_share), f.state,
+    rows.push_back({s.name, number(f.output_per_gpu, "{:.0f}"), number(f.answers_per_gpu(), "{:.0f}"),
+                    f.tpot > Seconds(0) ? format_time(f.tpot) : "", format_time(f.ttft),
+                    number(f.under_way_per_gpu, "{:.1f}"), format_percent(f.kv_share), f.state,
                     number(f.answer_hours(), "{:.3f}"), number(f.per_million_output.value(), "${:.3f}")});
   }
-  page.table({"scenario", "output/s per GPU", "TPOT", "TTFT", "answers per GPU", "KV in use", "state",
-              "GPU-h per 10^6 output", "$ per 10^6 output"},
+  page.table({"scenario", "output/s per GPU", "per GPU that answers", "TPOT", "TTFT", "answers under way on each",
+              "KV in use", "state", "GPU-h that answer, per 10^6 output", "$ per 10^6 output"},
              rows,
-             {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::left,
-              Align::right, Align::right});
+             {Align::left, Align::right, Align::right, Align::right, Align::right, Align::right, Align::right,
+              Align::left, Align::right, Align::right});
   for (const ComparedScenario& s : comparison.scenarios) page.note(s.name + ": " + s.hardware);
 }
 
@@ -87,14 +90,17 @@ void add_loops(const ScenarioComparison& comparison, Page& page) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const LoopFigure& figure : comparison.scenarios.front().loop) {
-    std::vector<std::string> cells{figure.name};
+    const std::optional<Metric> metric = describe_metric(figure.name);
+    std::vector<std::string> cells{metric ? metric->title : figure.name};
     bool any = false;
     for (const ComparedScenario& s : comparison.scenarios) {
       const auto found =
           std::find_if(s.loop.begin(), s.loop.end(), [&](const LoopFigure& f) { return f.name == figure.name; });
       const bool there = found != s.loop.end() && found->value != 0;
       any = any || there;
-      cells.push_back(there ? fmt::format("{:.5g}{}", found->value, found->unit == "1" ? "" : " " + found->unit) : "");
+      cells.push_back(!there                              ? ""
+                      : metric && metric->text != nullptr ? metric->text(found->value)
+                                                          : fmt::format("{:.5g} {}", found->value, found->unit));
     }
     if (any) rows.push_back(std::move(cells));
   }

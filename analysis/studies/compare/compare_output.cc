@@ -36,23 +36,25 @@ std::string latency(Seconds time) { return time > Seconds(0) ? format_time(time)
 std::vector<MetricRow> service_rows(const ComparedScenario& first) {
   using S = const ComparedScenario&;
   return {
-      {"output tokens/s, per GPU", [](S s) { return rate(s.service->answers_per_gpu()); }},
+      {"output tokens/s, per GPU", [](S s) { return rate(s.service->output_per_gpu); }},
       {"  against the first",
        [&first](S s) {
-         const double own = s.service->answers_per_gpu();
-         return own > 0 ? versus(own, first.service->answers_per_gpu()) : "";
+         const double own = s.service->output_per_gpu;
+         return own > 0 ? versus(own, first.service->output_per_gpu) : "";
        }},
+      {"output tokens/s, per GPU that answers", [](S s) { return rate(s.service->answers_per_gpu()); }},
       {"output tokens/s, per node", [](S s) { return rate(s.service->answers_per_gpu() * s.gpus_per_node); }},
       {"input tokens/s, per node", [](S s) { return rate(s.service->prompts_per_gpu() * s.gpus_per_node); }},
       {"time per output token", [](S s) { return latency(s.service->tpot); }},
       {"time to first token", [](S s) { return latency(s.service->ttft); }},
-      {"answers under way, per GPU", [](S s) { return fmt::format("{:.1f}", s.service->under_way_per_gpu); }},
+      {"answers under way, per GPU that answers",
+       [](S s) { return fmt::format("{:.1f}", s.service->under_way_per_gpu); }},
       {"KV cache in use, mean", [](S s) { return format_percent(s.service->kv_share); }},
       {"attention, of an iteration",
        [](S s) { return s.service->attention_share > 0 ? format_percent(s.service->attention_share) : ""; }},
       {"within the promises", [](S s) { return format_percent(s.service->slo_attainment); }},
       {"state", [](S s) { return s.service->state; }},
-      {"GPU-hours per 10^6 output tok.",
+      {"GPU-hours that answer, per 10^6 output tokens",
        [](S s) { return s.service->answer_rate > 0 ? fmt::format("{:.3f}", s.service->answer_hours()) : ""; }},
       {"$ per 10^6 output tokens", [](S s) { return dollars(s.service->per_million_output); }},
       {"$ per 10^6 input tokens", [](S s) { return dollars(s.service->per_million_input); }},
@@ -276,7 +278,7 @@ struct CsvFigure {
 std::vector<CsvFigure> service_figures(const ComparedScenario& s) {
   const ServedFigures& f = *s.service;
   return {{"gpus", "1", s.gpus},
-          {"output_tokens_per_s_per_gpu", "tokens/s", f.answers_per_gpu()},
+          {"output_tokens_per_s_per_gpu", "tokens/s", f.output_per_gpu},
           {"output_tokens_per_s_per_node", "tokens/s", f.answers_per_gpu() * s.gpus_per_node},
           {"input_tokens_per_s_per_node", "tokens/s", f.prompts_per_gpu() * s.gpus_per_node},
           {"tpot_s", "s", f.tpot.value()},
@@ -339,7 +341,7 @@ namespace {
 
 void set_service(const ComparedScenario& s, report::ComparedService& out) {
   const ServedFigures& f = *s.service;
-  out.set_output_tokens_per_s_per_gpu(f.answers_per_gpu());
+  out.set_output_tokens_per_s_per_gpu(f.output_per_gpu);
   out.set_output_tokens_per_s_per_node(f.answers_per_gpu() * s.gpus_per_node);
   out.set_input_tokens_per_s_per_node(f.prompts_per_gpu() * s.gpus_per_node);
   out.set_tpot_s(f.tpot.value());

@@ -9,6 +9,7 @@ ServedFigures figures_of(const ServingReport& report) {
   ServedFigures out;
   out.answer_rate = report.output_rate;
   out.prompt_rate = report.input_rate;
+  out.output_per_gpu = report.output_per_gpu;
   if (report.output_per_node > 0) out.answer_gpus = report.output_rate / report.output_per_node * gpus_per_node;
   if (report.input_per_node > 0) out.prompt_gpus = report.input_rate / report.input_per_node * gpus_per_node;
   out.tpot = Seconds(report.all.tpot.mean());
@@ -33,9 +34,9 @@ ServedFigures serve(const Scenario& scenario, const PowerModel& power) {
 }
 
 void put(const ServedFigures& f, Lines& lines) {
-  for (const double value : {f.answer_rate, f.answer_gpus, f.prompt_rate, f.prompt_gpus, f.tpot.value(), f.ttft.value(),
-                             f.under_way_per_gpu, f.kv_share, f.attention_share, f.per_million_input.value(),
-                             f.per_million_output.value(), f.slo_attainment, f.rejected})
+  for (const double value : {f.answer_rate, f.answer_gpus, f.output_per_gpu, f.prompt_rate, f.prompt_gpus,
+                             f.tpot.value(), f.ttft.value(), f.under_way_per_gpu, f.kv_share, f.attention_share,
+                             f.per_million_input.value(), f.per_million_output.value(), f.slo_attainment, f.rejected})
     lines.put(value);
   lines.put(f.state);
 }
@@ -44,6 +45,7 @@ ServedFigures take_served(Lines& lines) {
   ServedFigures f;
   f.answer_rate = lines.take();
   f.answer_gpus = lines.take();
+  f.output_per_gpu = lines.take();
   f.prompt_rate = lines.take();
   f.prompt_gpus = lines.take();
   f.tpot = Seconds(lines.take());

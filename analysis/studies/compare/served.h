@@ -11,6 +11,7 @@ namespace flopcast {
 
 struct ServedFigures {
   double answer_rate = 0, answer_gpus = 0;  ///< tokens per second; GPUs that give answers
+  double output_per_gpu = 0;                ///< tokens of answers per second, over all GPUs, as reports have it
   double prompt_rate = 0, prompt_gpus = 0;  ///< cached tokens included; GPUs that compute prompts
   Seconds tpot, ttft;                       ///< means
   double under_way_per_gpu = 0;             ///< answers being written, on GPUs that write them
@@ -18,6 +19,7 @@ struct ServedFigures {
   Usd per_million_input, per_million_output;  ///< 0: GPUs have no price
   double slo_attainment = 1, rejected = 0;    ///< shares of the requests
   std::string state;
+  /// Over the GPUs that answer, or compute prompts, alone.
   double answers_per_gpu() const { return answer_gpus > 0 ? answer_rate / answer_gpus : 0; }
   double prompts_per_gpu() const { return prompt_gpus > 0 ? prompt_rate / prompt_gpus : 0; }
   /// GPU-hours of those that answer for 10^6 tokens of answers, and likewise of prompts.

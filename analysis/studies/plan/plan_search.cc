@@ -264,10 +264,12 @@ class Search {
           result.too_large += static_cast<double>(steps);
           continue;
         }
-        if (steps > 1 && !estimator.fits(choice)) {
-          price(choice, estimator, result);
-          result.too_large += static_cast<double>(steps - 1);
-          continue;
+        if (steps > 1) {
+          if (const StepEstimate lean = estimator.memory_alone(choice); !lean.fits) {
+            accepted(choice, lean, result);
+            result.too_large += static_cast<double>(steps - 1);
+            continue;
+          }
         }
         // From the least recomputation to the most: the first that fits is the fastest.
         for (std::size_t i = 0; i < steps; ++i) {
@@ -283,9 +285,12 @@ class Search {
     return result;
   }
 
-  /// Whether it fits.
+  /// Whether it fits and is accepted.
   bool price(const PlanChoice& choice, StepEstimator& estimator, ShapeResult& result) const {
-    const StepEstimate estimate = estimator.estimate(choice);
+    return accepted(choice, estimator.estimate(choice), result);
+  }
+
+  bool accepted(const PlanChoice& choice, const StepEstimate& estimate, ShapeResult& result) const {
     result.priced += 1;
     if (!estimate.possible) return false;
     if (!estimate.fits) {

@@ -250,7 +250,8 @@ std::string counts_of(const Scenario& scenario, const SizeResult& result) {
   std::vector<std::string> counts;
   for (std::size_t p = 0; p < result.counts.size(); ++p) {
     const PoolSpec& pool = scenario.serving->pools[p];
-    counts.push_back(fmt::format("{} x {} ({} GPUs each)", result.counts[p], pool.name, pool.engine.plan.gpus()));
+    const int gpus = pool.engine.plan.gpus();
+    counts.push_back(fmt::format("{} x {} ({} GPU{} each)", result.counts[p], pool.name, gpus, gpus == 1 ? "" : "s"));
   }
   return fmt::format("{}", fmt::join(counts, " and "));
 }
@@ -288,10 +289,10 @@ std::string size_answer(const Scenario& scenario, const SizeOptions& options, co
   std::string out;
   if (result.met) {
     out = fmt::format(
-        "Smallest deployment with {} of requests within {}: {}, {} GPUs in all; it keeps the promise for "
+        "Smallest deployment with {} of requests within {}: {}, {} GPU{} in all; it keeps the promise for "
         "{}.",
         format_percent(options.attainment, 0), limits_of(options.promise), counts_of(scenario, result), result.gpus,
-        format_percent(result.attainment));
+        result.gpus == 1 ? "" : "s", format_percent(result.attainment));
   } else {
     out = fmt::format(
         "No deployment on the {} GPUs of the cluster keeps {} of requests within {}. The nearest: {}, {} "

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "analysis/render/format.h"
 #include "analysis/render/page.h"
@@ -35,11 +36,12 @@ DataTable sample_data(const std::vector<CurveSample>& samples) {
 void add_tried(const SizeOptions& options, const std::vector<CurveSample>& tried, Page& page) {
   const bool by_ttft = options.promise.ttft < kNever;
   LineChart chart;
-  chart.title = fmt::format("{} deployments were tried", tried.size());
+  chart.title = fmt::format("{} deployment{} tried", tried.size(), tried.size() == 1 ? " was" : "s were");
   chart.caption = "Each point is a replay of the traffic; filled: it keeps the promise.";
   chart.x_title = "GPUs";
   chart.y_title = by_ttft ? "time to first token, p90, s" : "time per output token, p90, ms";
-  chart.x_text = chart.y_text = short_number;
+  chart.y_text = short_number;
+  chart.x_text = [](double gpus) { return gpus == std::floor(gpus) ? format_integer(gpus) : ""; };  // no half GPUs
   chart.x_from_zero = false;
   const auto [least, most] =
       std::minmax_element(tried.begin(), tried.end(), [](auto& a, auto& b) { return a.ttft_p90 < b.ttft_p90; });

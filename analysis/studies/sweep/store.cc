@@ -6,6 +6,7 @@
 #include <map>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "analysis/studies/sweep/store_layout.h"
 #include "flopcast/environment.h"
@@ -47,7 +48,17 @@ std::string type_of_unit(const std::string& unit) {
 
 /// So that several processes may write. Where the file system has no shared memory, one at a time.
 void turn_log_on(const SqliteFile& file) {
-  if (file.text("PRAGMA journal_mode = WAL") == "wal") {
+  // While another program turns it on SQLite refuses at once, whatever patience it was given.
+  std::string mode;
+  for (int tries = 200; mode.empty(); --tries) {
+    try {
+      mode = file.text("PRAGMA journal_mode = WAL");
+    } catch (const InputError&) {
+      if (tries == 0) throw;
+      ::usleep(20'000);
+    }
+  }
+  if (mode == "wal") {
     file.execute("PRAGMA synchronous = NORMAL");
     return;
   }

@@ -75,8 +75,8 @@ void check_conditions(const proto::Study& in, const SweepStudy& study, const std
   for (int i = 0; i < in.goal_size(); ++i) {
     const std::string& text = in.goal(i);
     const std::string place = fmt::format("goal[{}]", i);
-    if (text.starts_with("min ") || text.starts_with("max ")) {
-      look(text.substr(4), place);
+    if (const std::optional<StatedGoal> stated = stated_goal(text)) {
+      look(stated->figure, place);
     } else {
       faults.push_back(
           places.fault(place, quoted(text), "\"min\" or \"max\" and a figure, such as \"min training.step_time_s\""));

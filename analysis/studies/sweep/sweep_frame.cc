@@ -83,18 +83,17 @@ struct ParsedGoal {
 };
 
 std::optional<ParsedGoal> parsed_goal(const std::string& text, const ColumnLookup& columns, Diagnostics& faults) {
-  const auto space = text.find(' ');
-  const std::string word = text.substr(0, space);
-  if ((word != "min" && word != "max") || space == std::string::npos) {
+  const std::optional<StatedGoal> stated = stated_goal(text);
+  if (!stated) {
     faults.push_back(
         {"", 0, 0, "--goal", quoted(text), "min or max and a figure, such as \"min training.step_time_s\"", ""});
     return std::nullopt;
   }
-  const std::string title = text.substr(space + 1);
+  const std::string& title = stated->figure;
   const auto expression = parsed(title, "--goal", columns, faults);
   if (!expression) return std::nullopt;
   const StoredColumn* const column = columns.find(title);
-  return ParsedGoal{{text, title, column ? column->unit : "", word == "min", {}}, *expression};
+  return ParsedGoal{{text, title, column ? column->unit : "", stated->smallest, {}}, *expression};
 }
 
 std::vector<ParsedGoal> parsed_goals(const StoredSweep& sweep, const FrameOptions& options, const ColumnLookup& columns,

@@ -8,10 +8,17 @@
 #include "analysis/render/escape.h"
 #include "analysis/render/format.h"
 #include "analysis/render/page.h"
+#include "analysis/runs/metrics.h"
 #include "analysis/studies/sweep/sweep_show.h"
 
 namespace flopcast {
 namespace {
+
+/// As reports call it: "step", where the goal is a metric by itself.
+std::string goal_name(const FrameGoal& goal) {
+  const std::optional<Metric> metric = describe_metric(goal.title);
+  return metric ? metric->title : goal.title;
+}
 
 constexpr double kPageWidth = 900;
 
@@ -54,7 +61,7 @@ std::string inputs_of(const SweepFrame& frame, std::size_t row) {
     parts.push_back(
         fmt::format("{}: {}", axis.name.substr(axis.name.rfind('.') + 1), axis.levels[axis.level_of_row[row]]));
   for (const FrameGoal& goal : frame.goals)
-    parts.push_back(fmt::format("{}: {}", goal.title, shown_goal(goal, goal.of_row[row])));
+    parts.push_back(fmt::format("{}: {}", goal_name(goal), shown_goal(goal, goal.of_row[row])));
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 
@@ -199,7 +206,7 @@ Drawing heat_map(const SweepFrame& frame, std::size_t across, std::size_t down) 
     for (const auto& cell : line)
       if (cell && (top == 0 || goal.better(*cell, top))) top = *cell;
   HeatChart chart;
-  chart.title = fmt::format("The best {} for each pair of {} and {}", goal.title, x.name, y.name);
+  chart.title = fmt::format("The best {} for each pair of {} and {}", goal_name(goal), x.name, y.name);
   chart.caption = "As a share of the best of all: 100 % is the best, an empty cell has no result.";
   chart.columns.assign(x.levels.begin(), x.levels.begin() + static_cast<std::ptrdiff_t>(columns));
   chart.rows.assign(y.levels.begin(), y.levels.begin() + static_cast<std::ptrdiff_t>(lines));
@@ -239,7 +246,7 @@ std::string sorted_table(const SweepFrame& frame, const std::vector<std::size_t>
   };
   heading("number", true);
   for (const FrameAxis& axis : frame.axes) heading(axis.name.substr(axis.name.rfind('.') + 1), !axis.values.empty());
-  for (const FrameGoal& goal : frame.goals) heading(goal.title, true);
+  for (const FrameGoal& goal : frame.goals) heading(goal_name(goal), true);
   out += "</tr></thead><tbody>\n";
   for (const std::size_t row : rows) {
     out += fmt::format("<tr><td class=\"r\" data-value=\"{0}\">{0}</td>", frame.number[row]);
@@ -269,8 +276,8 @@ void add_pictures(Page& page, const SweepFrame& frame, const std::vector<std::si
     const std::vector<std::size_t> front = pareto_rows(frame);
     page.heading("Pareto front");
     chart.title = fmt::format("{} of {} candidates are beaten by no other", front.size(), frame.rows());
-    chart.x_title = first.title;
-    chart.y_title = second.title;
+    chart.x_title = goal_name(first);
+    chart.y_title = goal_name(second);
     chart.x_text = [&first](double value) { return shown_goal(first, value); };
     chart.y_text = [&second](double value) { return shown_goal(second, value); };
     page.figure(scatter(frame, first.of_row, second.of_row, chart,
@@ -281,10 +288,10 @@ void add_pictures(Page& page, const SweepFrame& frame, const std::vector<std::si
     for (const std::uint32_t level : axis.level_of_row)
       xs.push_back(axis.values.empty() ? level + 1.0 : axis.values[level]);
     page.heading("Scatter");
-    chart.title = fmt::format("{} by {}", first.title, axis.name);
+    chart.title = fmt::format("{} by {}", goal_name(first), axis.name);
     if (axis.values.empty()) chart.caption = "The values of the axis in their order.";
     chart.x_title = axis.name;
-    chart.y_title = first.title;
+    chart.y_title = goal_name(first);
     chart.x_text = [](double value) { return fmt::format("{:.4g}", value); };
     chart.y_text = [&first](double value) { return shown_goal(first, value); };
     const bool second_colours = mains.size() > 1 && frame.axes[mains[1]].levels.size() <= 8;
@@ -319,10 +326,12 @@ void add_pictures(Page& page, const SweepFrame& frame, const std::vector<std::si
 std::string to_html(const SweepFrame& frame) {
   const StoreCounts& counts = frame.sweep.counts;
   Page page(frame.sweep.title.empty() ? frame.sweep.name : frame.sweep.title);
-  page.lead(fmt::format("{} candidates: {} with figures, {} refused, {} failed. Goal: {}.",
+  std::vector<std::string> goals;
+  for (const FrameGoal& goal : frame.goals) goals.push_back((goal.smallest ? "least " : "most ") + goal_name(goal));
+  page.lead(fmt::format("{} candidates: {} with figures, {} refused, {} failed. Goal{}: {}.",
                         format_integer(static_cast<double>(counts.all())),
                         format_integer(static_cast<double>(counts.ok)), counts.refused, counts.failed,
-                        frame.goals.front().text));
+                        goals.size() == 1 ? "" : "s", fmt::join(goals, ", ")));
   if (frame.rows() == 0) {
     page.paragraph("No candidate has figures to show.");
     return page.str();

@@ -484,15 +484,14 @@ class StudyReader {
   }
 
   void goal(const std::string& text, const std::string& place) {
-    const auto space = text.find(' ');
-    const std::string word = text.substr(0, space);
-    if ((word != "min" && word != "max") || space == std::string::npos)
+    const std::optional<StatedGoal> stated = stated_goal(text);
+    if (!stated)
       return add(place, quoted(text), "\"min\" or \"max\" and a figure, such as \"min training.step_time_s\"");
-    const auto figure = expression(text.substr(space + 1), place);
+    const auto figure = expression(stated->figure, place);
     if (!figure) return;
     if (figure->is_condition()) return add(place, quoted(text), "a figure, not a condition");
     keep_names(*figure);
-    out_.goals.push_back({*figure, word == "min", text});
+    out_.goals.push_back({*figure, stated->smallest, text});
   }
 
   /// A study whose conditions leave nothing to run is a slip.
@@ -521,6 +520,12 @@ class StudyReader {
 };
 
 }  // namespace
+
+std::optional<StatedGoal> stated_goal(const std::string& text) {
+  const bool smallest = text.starts_with("min ");
+  if (!smallest && !text.starts_with("max ")) return std::nullopt;
+  return StatedGoal{smallest, text.substr(4)};
+}
 
 SweepStudy load_sweep(const std::string& name_or_file, const Environment& environment,
                       const std::vector<std::string>& sets) {

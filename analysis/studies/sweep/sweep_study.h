@@ -43,6 +43,14 @@ struct SweepGoal {
   std::string text;  ///< "min training.step_time_s"
 };
 
+/// The parts of "min training.step_time_s".
+struct StatedGoal {
+  bool smallest = true;
+  std::string figure;  ///< an expression
+};
+/// Nothing where the text does not begin with min or max.
+std::optional<StatedGoal> stated_goal(const std::string& text);
+
 /// What candidates start from.
 struct BaseScenario {
   std::string path;

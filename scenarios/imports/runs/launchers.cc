@@ -33,12 +33,7 @@ class LauncherFlags {
                        .field = found->written,
                        .found = quoted(found->value),
                        .expected = "a number, or --gpus N of import-run"};
-      if (!found->unknown.empty()) {
-        const UnknownVariable& variable = found->unknown.front();
-        fault.line = variable.place.line, fault.column = variable.place.column;
-        fault.found = variable.written + ", " + variable.why;
-        fault.expected = "its value, in its place or set in the file; or --gpus N of import-run";
-      }
+      if (!found->unknown.empty()) fault = fault_of(found->unknown.front(), found->written);
       if (!fault_) fault_ = std::move(fault);
       return 0;
     }
@@ -47,16 +42,20 @@ class LauncherFlags {
   const std::optional<Diagnostic>& fault() const { return fault_; }
 
  private:
+  static Diagnostic fault_of(const UnknownVariable& variable, const std::string& flag) {
+    return {.file = variable.place.file,
+            .line = variable.place.line,
+            .column = variable.place.column,
+            .field = flag,
+            .found = variable.written + ", " + variable.why,
+            .expected = "its value, in its place or set in the file; or --gpus N of import-run"};
+  }
+
   void add(const RunCommand& command, std::size_t& i, std::size_t end) {
     const std::string& word = command.words[i];
     const auto stranger = std::ranges::find_if(command.unknown[i], &UnknownVariable::may_be_words);
     if (word.size() < 2 || word[0] != '-') {
-      if (stranger != command.unknown[i].end() && !fault_)
-        fault_ = Diagnostic{.file = stranger->place.file,
-                            .line = stranger->place.line,
-                            .column = stranger->place.column,
-                            .found = stranger->written + ", " + stranger->why,
-                            .expected = "its value, in its place or set in the file; or --gpus N of import-run"};
+      if (stranger != command.unknown[i].end() && !fault_) fault_ = fault_of(*stranger, "");
       return;
     }
     const bool is_short = word[1] != '-';

@@ -6,209 +6,10 @@
 #include <fmt/format.h>
 
 #include "scenarios/imports/runs/run_plans.h"
+#include "scenarios/imports/runs/without_effect.h"
 
 namespace flopcast {
 namespace {
-
-constexpr std::string_view kVllmWithout[] = {"host",
-                                             "port",
-                                             "api-key",
-                                             "served-model-name",
-                                             "trust-remote-code",
-                                             "tokenizer",
-                                             "tokenizer-mode",
-                                             "chat-template",
-                                             "chat-template-content-format",
-                                             "download-dir",
-                                             "load-format",
-                                             "revision",
-                                             "seed",
-                                             "uvicorn-log-level",
-                                             "log-level",
-                                             "disable-log-requests",
-                                             "no-enable-log-requests",
-                                             "enable-log-requests",
-                                             "disable-log-stats",
-                                             "max-log-len",
-                                             "ssl-keyfile",
-                                             "ssl-certfile",
-                                             "root-path",
-                                             "allowed-origins",
-                                             "enable-auto-tool-choice",
-                                             "tool-call-parser",
-                                             "reasoning-parser",
-                                             "enable-reasoning",
-                                             "response-role",
-                                             "distributed-executor-backend",
-                                             "ray-workers-use-nsight",
-                                             "nnodes",
-                                             "node-rank",
-                                             "master-addr",
-                                             "master-port",
-                                             "headless",
-                                             "api-server-count",
-                                             "data-parallel-address",
-                                             "data-parallel-rpc-port",
-                                             "data-parallel-start-rank",
-                                             "data-parallel-backend",
-                                             "data-parallel-hybrid-lb",
-                                             "data-parallel-external-lb",
-                                             "hf-token",
-                                             "generation-config",
-                                             "override-generation-config",
-                                             "guided-decoding-backend",
-                                             "structured-outputs-config",
-                                             "logits-processors",
-                                             "disable-custom-all-reduce",
-                                             "swap-space",
-                                             "limit-mm-per-prompt",
-                                             "mm-processor-kwargs",
-                                             "mm-encoder-tp-mode",
-                                             "enable-lora",
-                                             "max-loras",
-                                             "max-lora-rank",
-                                             "lora-modules",
-                                             "model-impl",
-                                             "max-model-len",
-                                             "max-seq-len-to-capture",
-                                             "max-num-partial-prefills",
-                                             "max-long-partial-prefills",
-                                             "long-prefill-token-threshold",
-                                             "scheduling-policy",
-                                             "profiler-config",
-                                             "otlp-traces-endpoint",
-                                             "collect-detailed-traces",
-                                             "kv-events-config",
-                                             "prefix-caching-hash-algo",
-                                             "enable-prompt-tokens-details",
-                                             "enable-sleep-mode",
-                                             "use-tqdm-on-load",
-                                             "skip-mm-profiling",
-                                             "language-model-only",
-                                             "attention-backend",
-                                             "moe-backend",
-                                             "shutdown-timeout"};
-
-constexpr std::string_view kSglangWithout[] = {"host",
-                                               "port",
-                                               "api-key",
-                                               "served-model-name",
-                                               "trust-remote-code",
-                                               "tokenizer-path",
-                                               "tokenizer-mode",
-                                               "chat-template",
-                                               "log-level",
-                                               "log-level-http",
-                                               "log-requests",
-                                               "log-requests-level",
-                                               "enable-metrics",
-                                               "enable-cache-report",
-                                               "download-dir",
-                                               "load-format",
-                                               "revision",
-                                               "random-seed",
-                                               "nnodes",
-                                               "node-rank",
-                                               "dist-init-addr",
-                                               "dist-timeout",
-                                               "watchdog-timeout",
-                                               "tool-call-parser",
-                                               "reasoning-parser",
-                                               "context-length",
-                                               "skip-server-warmup",
-                                               "warmups",
-                                               "stream-interval",
-                                               "base-gpu-id",
-                                               "gpu-id-step",
-                                               "schedule-policy",
-                                               "schedule-conservativeness",
-                                               "attention-backend",
-                                               "prefill-attention-backend",
-                                               "decode-attention-backend",
-                                               "sampling-backend",
-                                               "grammar-backend",
-                                               "moe-runner-backend",
-                                               "flashinfer-mla-disable-ragged",
-                                               "fp8-gemm-backend",
-                                               "enable-torch-compile",
-                                               "torch-compile-max-bs",
-                                               "max-prefill-tokens",
-                                               "num-continuous-decode-steps",
-                                               "disable-custom-all-reduce",
-                                               "enable-mscclpp",
-                                               "enable-nccl-nvls",
-                                               "constrained-json-whitespace-pattern",
-                                               "file-storage-path",
-                                               "decode-log-interval",
-                                               "disable-shared-experts-fusion",
-                                               "moe-dense-tp-size",
-                                               "enable-dp-lm-head",
-                                               "deepep-config",
-                                               "eplb-algorithm",
-                                               "eplb-rebalance-num-iterations",
-                                               "init-expert-location",
-                                               "expert-distribution-recorder-mode",
-                                               "expert-distribution-recorder-buffer-size",
-                                               "disaggregation-ib-device",
-                                               "disaggregation-bootstrap-port",
-                                               "disaggregation-transfer-backend",
-                                               "enable-multimodal",
-                                               "mm-attention-backend",
-                                               "enable-flashinfer-allreduce-fusion",
-                                               "model-loader-extra-config",
-                                               "speculative-draft-model-path",
-                                               "speculative-eagle-topk",
-                                               "speculative-num-draft-tokens",
-                                               "speculative-accept-threshold-single",
-                                               "enable-p2p-check",
-                                               "show-time-cost",
-                                               "crash-dump-folder",
-                                               "router-*",
-                                               "disable-radix-cache-note"};
-
-constexpr std::string_view kTrtllmWithout[] = {"host",
-                                               "port",
-                                               "backend",
-                                               "log-level",
-                                               "tokenizer",
-                                               "trust-remote-code",
-                                               "max-seq-len",
-                                               "max-input-len",
-                                               "max-beam-width",
-                                               "metadata-server-config-file",
-                                               "server-role",
-                                               "num-postprocess-workers",
-                                               "reasoning-parser",
-                                               "tool-parser",
-                                               "fail-fast-on-attention-window-too-large",
-                                               "gpus-per-node",
-                                               "cluster-size",
-                                               "moe-cluster-parallel-size",
-                                               "print-iter-log",
-                                               "enable-iter-perf-stats",
-                                               "stream-interval",
-                                               "moe-config.backend",
-                                               "moe-config.*",
-                                               "attn-backend",
-                                               "sampler-type",
-                                               "build-config.*",
-                                               "kv-cache-config.event-buffer-max-size",
-                                               "kv-cache-config.enable-partial-reuse",
-                                               "speculative-config.decoding-type",
-                                               "speculative-config.use-relaxed-acceptance-for-thinking",
-                                               "speculative-config.relaxed-topk",
-                                               "speculative-config.relaxed-delta",
-                                               "attention-dp-config.*",
-                                               "allreduce-strategy",
-                                               "perf-metrics-max-requests",
-                                               "return-perf-metrics",
-                                               "torch-compile-config.*",
-                                               "load-format",
-                                               "cache-transceiver-config.*",
-                                               "scheduler-config.context-chunking-policy",
-                                               "scheduler-config.dynamic-batch-config.*",
-                                               "enable-autotuner",
-                                               "garbage-collection-gen0-threshold"};
 
 /// Fields that a command states, in the notation of a scenario.
 class PoolText {
@@ -266,6 +67,21 @@ void weights_of(ForeignSettings& s, const RunSetting* flag, const std::string& m
     return;
   }
   if (!method.empty()) s.fault(flag, quoted(flag ? flag->value : method), "fp8, awq, gptq, mxfp4 or modelopt");
+}
+
+/// Sixteen bits or FP8; a model says of other formats nothing.
+void cache_format(ForeignSettings& s, std::initializer_list<std::string_view> names, PoolText& pool) {
+  const std::string format = run_setting_name(s.text(names, "kv_cache", "auto"));
+  if (format.starts_with("fp8")) return pool.set("kv_cache", "fp8");
+  if (format != "auto" && format != "bfloat16" && format != "bf16" && format != "float16" && format != "fp16")
+    s.fault(s.find(names), quoted(format), "auto, bfloat16 or fp8: other caches are not replayed");
+}
+
+/// Of activations, and of weights that no quantization stores.
+void compute_format(ForeignSettings& s) {
+  if (const std::string type = s.text({"dtype"}, "weights", "auto");
+      type != "auto" && type != "bfloat16" && type != "float16" && type != "half")
+    s.fault(s.find({"dtype"}), quoted(type), "auto, bfloat16 or float16");
 }
 
 /// Tokens of a cache cannot be said but by the memory for it.
@@ -372,11 +188,8 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   if (s.flag({"no-enable-chunked-prefill"}, "chunked_prefill", false) ||
       !s.flag({"enable-chunked-prefill"}, "chunked_prefill", true))
     pool.set("chunked_prefill", false);
-  if (const std::string cache = s.text({"kv-cache-dtype"}, "kv_cache", "auto"); cache.starts_with("fp8"))
-    pool.set("kv_cache", "fp8");
-  if (const std::string type = s.text({"dtype"}, "weights", "auto");
-      type != "auto" && type != "bfloat16" && type != "float16" && type != "half")
-    s.fault(s.find({"dtype"}), quoted(type), "auto, bfloat16 or float16");
+  cache_format(s, {"kv-cache-dtype"}, pool);
+  compute_format(s);
   weights_of(s, s.find({"quantization", "q"}, "weights, weight_format"), model, pool);
   if (s.flag({"async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", true);
   if (s.flag({"no-async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
@@ -402,7 +215,7 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   depth = s.number({"num-speculative-tokens"}, "speculation.depth", depth);
   if (s.find({"kv-transfer-config"}, "one of two pools"))
     s.note("--kv-transfer-config: prefill and decode apart are two commands; this is a pool of its own");
-  s.without_effect(kVllmWithout);
+  s.without_effect(vllm_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({tensor, pipeline, copies});
   job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "", speculation_text(depth), s);
   return job;
@@ -439,16 +252,19 @@ RunJob sglang_job(ForeignSettings& s, const std::string& named, const Libraries&
   if (s.find({"max-running-requests"}))
     pool.set("max_batch", std::max(1, s.degree({"max-running-requests"}, "max_batch", 256) / groups));
   if (s.find({"chunked-prefill-size"})) {
-    const int budget = s.number({"chunked-prefill-size"}, "token_budget, chunked_prefill", 8192);
-    if (budget > 0)
+    // -1: prompts are not cut.
+    const int budget = s.number({"chunked-prefill-size"}, "token_budget", 8192);
+    if (budget > 0) {
       pool.set("token_budget", std::max(1, budget / groups));
-    else
+    } else {
+      s.find({"chunked-prefill-size"}, "chunked_prefill");
       pool.set("chunked_prefill", false);
+    }
   }
   if (s.find({"mem-fraction-static"})) pool.set("memory_share", s.real({"mem-fraction-static"}, "memory_share", 0.9));
   if (s.find({"page-size"})) pool.set("page_tokens", s.number({"page-size"}, "page_tokens", 1));
-  if (s.text({"kv-cache-dtype"}, "kv_cache", "auto").starts_with("fp8")) pool.set("kv_cache", "fp8");
-  s.text({"dtype"}, "weights", "auto");
+  cache_format(s, {"kv-cache-dtype"}, pool);
+  compute_format(s);
   weights_of(s, s.find({"quantization"}, "weights, weight_format"), model, pool);
   if (s.flag({"enable-mixed-chunk"}, "batching", false)) pool.set("batching", "mixed");
   if (s.flag({"disable-overlap-schedule"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
@@ -470,7 +286,7 @@ RunJob sglang_job(ForeignSettings& s, const std::string& named, const Libraries&
     s.note("--disaggregation-mode: prefill and decode apart are two commands; this is a pool of its own");
   if (s.find({"num-reserved-decode-tokens"}))
     pool.set("reserved_tokens", s.number({"num-reserved-decode-tokens"}, "reserved_tokens", 512));
-  s.without_effect(kSglangWithout);
+  s.without_effect(sglang_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({all, pipeline, attention ? 1 : dp});
   job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "", speculation_text(depth), s);
   return job;
@@ -500,8 +316,7 @@ RunJob trtllm_job(ForeignSettings& s, const std::string& named, const Libraries&
   if (s.find(share)) pool.set("memory_share", s.real(share, "memory_share", 0.9));
   if (s.find({"kv-cache-config.tokens-per-block"}))
     pool.set("page_tokens", s.number({"kv-cache-config.tokens-per-block"}, "page_tokens", 32));
-  if (s.text({"kv-cache-config.dtype", "kv-cache-dtype"}, "kv_cache", "auto").starts_with("fp8"))
-    pool.set("kv_cache", "fp8");
+  cache_format(s, {"kv-cache-config.dtype", "kv-cache-dtype"}, pool);
   const bool prefix = s.flag({"kv-cache-config.enable-block-reuse"}, "prefix_cache.on", true);
   if (s.find({"enable-chunked-prefill"}))
     pool.set("chunked_prefill", s.flag({"enable-chunked-prefill"}, "chunked_prefill", true));
@@ -523,7 +338,7 @@ RunJob trtllm_job(ForeignSettings& s, const std::string& named, const Libraries&
   const int depth = s.number({"speculative-config.num-nextn-predict-layers", "speculative-config.max-draft-len"},
                              "speculation.depth", 0);
   weights_of(s, s.find({"quant-config.quant-algo"}, "weights, weight_format"), model, pool);
-  s.without_effect(kTrtllmWithout);
+  s.without_effect(trtllm_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({all, pipeline});
   job.body = serving_body(pool, prefix ? "" : "  prefix_cache { on: false }\n", speculation_text(depth), s);
   return job;

@@ -6,98 +6,10 @@
 #include <fmt/format.h>
 
 #include "scenarios/imports/runs/training_text.h"
+#include "scenarios/imports/runs/without_effect.h"
 
 namespace flopcast {
 namespace {
-
-constexpr std::string_view kTitanWithout[] = {"job.*",
-                                              "profiling.*",
-                                              "metrics.*",
-                                              "optimizer.*",
-                                              "lr-scheduler.*",
-                                              "checkpoint.*",
-                                              "comm.*",
-                                              "experimental.*",
-                                              "validation.*",
-                                              "fault-tolerance.*",
-                                              "memory-estimation.*",
-                                              "debug.*",
-                                              "deterministic.*",
-                                              "training.dataset",
-                                              "training.dataset-path",
-                                              "training.max-norm",
-                                              "training.seed",
-                                              "training.deterministic",
-                                              "training.gc-freq",
-                                              "training.gc-debug",
-                                              "training.warmup-steps",
-                                              "training.debug-moe-force-load-balance",
-                                              "model.tokenizer-path",
-                                              "model.hf-assets-path",
-                                              "model.norm-type",
-                                              "model.print-after-conversion",
-                                              "model.vocab-size-note",
-                                              "parallelism.enable-loss-parallel",
-                                              "parallelism.disable-loss-parallel",
-                                              "parallelism.enable-compiled-autograd",
-                                              "parallelism.pipeline-parallel-split-points",
-                                              "parallelism.pipeline-parallel-schedule-csv",
-                                              "parallelism.context-parallel-rotate-method",
-                                              "float8.filter-fqns",
-                                              "quantize.linear.float8.filter-fqns",
-                                              "float8.emulate",
-                                              "quantize.linear.float8.emulate",
-                                              "activation-checkpoint.per-op-sac-force-recompute-mm-shapes-by-fqns",
-                                              "activation-checkpoint.early-stop",
-                                              "activation-checkpoint.visualize-memory-budget-pareto"};
-
-constexpr std::string_view kDeepSpeedWithout[] = {"optimizer.*",
-                                                  "scheduler.*",
-                                                  "gradient-clipping",
-                                                  "steps-per-print",
-                                                  "wall-clock-breakdown",
-                                                  "dump-state",
-                                                  "tensorboard.*",
-                                                  "wandb.*",
-                                                  "csv-monitor.*",
-                                                  "comms-logger.*",
-                                                  "flops-profiler.*",
-                                                  "prescale-gradients",
-                                                  "gradient-predivide-factor",
-                                                  "sparse-gradients",
-                                                  "zero-allow-untrusted-optimizer",
-                                                  "zero-force-ds-cpu-optimizer",
-                                                  "data-efficiency.*",
-                                                  "elasticity.*",
-                                                  "autotuning.*",
-                                                  "checkpoint.*",
-                                                  "data-types.*",
-                                                  "seed",
-                                                  "zero-optimization.allgather-bucket-size",
-                                                  "zero-optimization.reduce-bucket-size",
-                                                  "zero-optimization.stage3-prefetch-bucket-size",
-                                                  "zero-optimization.stage3-param-persistence-threshold",
-                                                  "zero-optimization.stage3-max-live-parameters",
-                                                  "zero-optimization.stage3-max-reuse-distance",
-                                                  "zero-optimization.stage3-gather-16bit-weights-on-model-save",
-                                                  "zero-optimization.contiguous-gradients",
-                                                  "zero-optimization.allgather-partitions",
-                                                  "zero-optimization.reduce-scatter",
-                                                  "zero-optimization.round-robin-gradients",
-                                                  "zero-optimization.sub-group-size",
-                                                  "zero-optimization.elastic-checkpoint",
-                                                  "zero-optimization.ignore-unused-parameters",
-                                                  "zero-optimization.memory-efficient-linear",
-                                                  "communication-data-type",
-                                                  "torch-autocast.*",
-                                                  "zero-optimization.load-from-fp32-weights",
-                                                  "fp16.loss-scale",
-                                                  "fp16.loss-scale-window",
-                                                  "fp16.initial-scale-power",
-                                                  "fp16.hysteresis",
-                                                  "fp16.consecutive-hysteresis",
-                                                  "fp16.min-loss-scale",
-                                                  "fp16.auto-cast"};
 
 /// What DeepSpeed makes of the three numbers of which two say the third (runtime/config.py,
 /// _set_batch_related_parameters). What is "auto", a trainer of another library fills in: it is not stated.
@@ -305,7 +217,7 @@ RunJob torchtitan_job(ForeignSettings& s, int launched, const Libraries& librari
   if (tokens >= 1e3)
     job.run = fmt::format("run {{ phase {{ name: \"training\" tokens: \"{:.6g}B\" }} }}\n", tokens / 1e9);
   if (t.expert > 1) t.dispatcher = "all_to_all";
-  s.without_effect(kTitanWithout);
+  s.without_effect(torchtitan_without_effect());
   job.body = training_body(t);
   return job;
 }
@@ -349,7 +261,7 @@ RunJob deepspeed_job(ForeignSettings& s, int launched, const Libraries& librarie
         "activation-checkpointing.synchronize-checkpoint-boundary", "activation-checkpointing.profile"})
     s.find({key}, "recompute");
   t.software = "deepspeed-zero3-2021";
-  s.without_effect(kDeepSpeedWithout);
+  s.without_effect(deepspeed_without_effect());
   job.body = training_body(t);
   return job;
 }

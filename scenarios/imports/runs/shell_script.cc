@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "scenarios/imports/runs/shell_arithmetic.h"
+#include "scenarios/imports/runs/shell_cursor.h"
 #include "scenarios/imports/runs/shell_variables.h"
 
 namespace flopcast {
@@ -19,11 +20,9 @@ namespace {
 constexpr char kOpen = '\x01', kClose = '\x02';
 constexpr std::size_t kLongestValue = 1 << 20;
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-class ShellReader {
+class ShellReader : private ShellCursor {
  public:
-  ShellReader(const std::string& text, const std::string& file) : text_(text), file_(file) {}
+  ShellReader(const std::string& text, const std::string& file) : ShellCursor(text, file) {}
 
   ShellScript read() {
     while (at_ < text_.size()) step();
@@ -37,24 +36,6 @@ class ShellReader {
     Place place;
     bool bare = true;  ///< nothing of it was quoted
   };
-
-  Place here() const { return {file_, line_, column_}; }
-  char peek(std::size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
-  void advance(std::size_t n = 1) {
-    for (; n > 0 && at_ < text_.size(); --n, ++at_) {
-      if (text_[at_] == '\n')
-        ++line_, column_ = 1;
-      else
-        ++column_;
-    }
-  }
-  [[noreturn]] void refuse(const Place& place, std::string found, std::string expected) const {
-    throw InputError(Diagnostic{.file = place.file,
-                                .line = place.line,
-                                .column = place.column,
-                                .found = std::move(found),
-                                .expected = std::move(expected)});
-  }
 
   // --- commands ---
 
@@ -113,7 +94,7 @@ class ShellReader {
     if (peek() == '<' && peek(1) == '<' && peek(2) != '<') {
       advance(2);
       if (peek() == '-') advance();
-      while (peek() == ' ' || peek() == '\t') advance();
+      skip_spaces();
       std::string end;
       while (at_ < text_.size() && !is_blank(peek()) && peek() != ';') {
         if (peek() != '"' && peek() != '\'' && peek() != '\\') end += peek();
@@ -123,7 +104,7 @@ class ShellReader {
       return;
     }
     while (peek() == '<' || peek() == '>' || peek() == '&' || peek() == '|') advance();
-    while (peek() == ' ' || peek() == '\t') advance();
+    skip_spaces();
     if (peek() == '(') {  // a process in place of a file
       std::string ignored;
       return void(balanced('(', ')', ignored));
@@ -158,6 +139,7 @@ class ShellReader {
     }
     constexpr std::string_view kBatch = "#SBATCH";
     if (!line.starts_with(kBatch)) return;
+    const std::size_t before = script_.batch.size();
     for (std::size_t i = kBatch.size(); i < line.size();) {
       while (i < line.size() && is_blank(line[i])) ++i;
       std::size_t end = i;
@@ -165,6 +147,33 @@ class ShellReader {
       if (line[std::min(i, line.size() - 1)] == '#') break;
       if (end > i) script_.batch.add(line.substr(i, end - i), {file_, place.line, place.column + static_cast<int>(i)});
       i = end;
+    }
+    set_slurm_variables(before);
+  }
+
+  /// What a job finds in its environment, of what a line of #SBATCH says. @param first of its words.
+  void set_slurm_variables(std::size_t first) {
+    struct Option {
+      std::string_view name, brief;
+      std::array<const char*, 2> variables;
+    };
+    constexpr Option kOptions[] = {{"--nodes", "-N", {"SLURM_NNODES", "SLURM_JOB_NUM_NODES"}},
+                                   {"--ntasks", "-n", {"SLURM_NTASKS", "SLURM_NPROCS"}},
+                                   {"--ntasks-per-node", "", {"SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE"}},
+                                   {"--gpus-per-node", "", {"SLURM_GPUS_PER_NODE", "SLURM_GPUS_ON_NODE"}}};
+    const std::vector<std::string>& words = script_.batch.words;
+    for (std::size_t i = first; i < words.size(); ++i) {
+      const std::size_t equals = words[i].find('=');
+      const std::string name = words[i].substr(0, equals);
+      for (const Option& option : kOptions) {
+        if (name != option.name && name != option.brief) continue;
+        const std::string value = equals != std::string::npos ? words[i].substr(equals + 1)
+                                  : i + 1 < words.size()      ? words[i + 1]
+                                                              : "";
+        const bool number = !value.empty() && value.find_first_not_of("0123456789") == std::string::npos;
+        for (const char* variable : option.variables)
+          if (number) store(variable, {{{value, script_.batch.places[i]}}, false});
+      }
     }
   }
 
@@ -218,7 +227,7 @@ class ShellReader {
     if (text == "fi" || text == "done" || text == "esac" || text == "}") return variables_.leave(), true;
     if (text == "{") return variables_.enter("{"), true;
     if (text != "for" && text != "select") return false;
-    while (peek() == ' ' || peek() == '\t') advance();
+    skip_spaces();
     const Place place = here();
     const std::size_t n = shell_name_length(text_.substr(at_));
     const std::string name(text_.substr(at_, n));
@@ -230,7 +239,7 @@ class ShellReader {
   }
 
   void function_name() {
-    while (peek() == ' ' || peek() == '\t') advance();
+    skip_spaces();
     while (at_ < text_.size() && !is_blank(peek()) && peek() != '{') advance();
   }
 
@@ -383,24 +392,6 @@ class ShellReader {
     }
     if (at_ >= text_.size()) refuse(open, "a quote that is not closed", "another \"");
     advance();
-  }
-
-  /// `text` becomes what stands between; the position is behind `close`. False: it is not closed.
-  bool balanced(char open, char close, std::string& text) {
-    advance();
-    for (int depth = 1; at_ < text_.size(); advance()) {
-      if (peek() == '\\' && at_ + 1 < text_.size()) {
-        text += peek();
-        advance();
-      } else if (peek() == open) {
-        ++depth;
-      } else if (peek() == close && --depth == 0) {
-        advance();
-        return true;
-      }
-      text += peek();
-    }
-    return false;
   }
 
   std::string unknown(std::string written, const Place& place, std::string why, bool may_be_words) {
@@ -572,10 +563,7 @@ class ShellReader {
     command.add(std::move(text), std::move(word.place), std::move(variables));
   }
 
-  std::string_view text_;
-  const std::string& file_;
-  std::size_t at_ = 0;
-  int line_ = 1, column_ = 1, depth_ = 0;
+  int depth_ = 0;  // of texts within the text
   ShellScript script_;
   std::vector<Word> words_;          // of the command that is being read
   std::vector<Assignment> pending_;  // before its first word

@@ -223,6 +223,84 @@ TEST_CASE("requests that failed are left out and counted", "[workloads][serving]
   CHECK(summary.failed == 1);
 }
 
+TEST_CASE("AIPerf's failed and cancelled requests are counted, wherever they stand", "[workloads][serving]") {
+  const std::string good =
+      "{\"metadata\":{\"request_start_ns\":2000000000,\"was_cancelled\":false},\"metrics\":{\"input_sequence_length\":"
+      "{\"value\":100},\"output_sequence_length\":{\"value\":20}},\"error\":null}\n";
+  const std::string failed =
+      "{\"metadata\":{\"request_start_ns\":1500000000},\"metrics\":{\"input_sequence_length\":{\"value\":300}},"
+      "\"error\":{\"code\":500}}\n";
+  const std::string cancelled =
+      "{\"metadata\":{\"request_start_ns\":2500000000,\"was_cancelled\":true},\"metrics\":{}}\n";
+  const TemporaryFile file(failed + good + cancelled);
+  const TraceSummary summary = scan_trace({.path = file.path()});
+  CHECK(summary.requests == 1);
+  CHECK(summary.failed == 2);
+  CHECK(summary.input_tokens == 100);
+}
+
+TEST_CASE("columns that a file has not, or twice, are refused", "[workloads][serving]") {
+  const TemporaryFile own("ts;prompt;answer\n0;10;20\n1500;30;40\n");
+  const auto with = [](TraceColumns columns) {
+    columns.time = "ts", columns.unit = "ms", columns.input = "prompt", columns.output = "answer";
+    return columns;
+  };
+  CHECK(scan_trace({.path = own.path(), .columns = with({})}).requests == 2);
+  for (const TraceColumns& columns :
+       {with({.session = "promt"}), with({.session = "ts2", .delay = "promt", .delay_unit = "s"}),
+        with({.blocks = "promt", .block_tokens = 16})})
+    CHECK_THROWS_WITH(scan_trace({.path = own.path(), .columns = columns}),
+                      ContainsSubstring("no ") && ContainsSubstring("promt"));
+  CHECK_THROWS_WITH(scan_trace({.path = own.path(), .columns = with({.session = "answer"})}),
+                    ContainsSubstring("named twice"));
+  // Of a format that is known, and of objects, too.
+  const TemporaryFile moon("{\"timestamp\": 0, \"input_length\": 10, \"output_length\": 5, \"hash_ids\": [1]}\n");
+  CHECK_THROWS_WITH(scan_trace({.path = moon.path(), .columns = {.session = "chat"}}), ContainsSubstring("no chat"));
+  CHECK_THROWS_WITH(scan_trace({.path = moon.path(), .columns = {.turns = "added"}}),
+                    ContainsSubstring("what turns count, without sessions"));
+  const TemporaryFile later(
+      "{\"ts\": 0, \"p\": 10, \"a\": 5, \"chat\": {\"id\": 1}}\n{\"p\": 3, \"a\": 5, \"chat\": {\"id\": 1}, \"after\": "
+      "2}\n");
+  TraceColumns nested{.time = "ts", .unit = "s", .input = "p", .output = "a", .session = "chat.id"};
+  nested.delay = "after", nested.delay_unit = "s";
+  CHECK(records_of({.path = later.path(), .columns = nested})[1].delay == Seconds(2));
+
+  const TemporaryFile twice("arrival_s,input_tokens,output_tokens,input_tokens\n0,1,2,300\n");
+  CHECK_THROWS_WITH(scan_trace({.path = twice.path()}),
+                    ContainsSubstring(":1:1: found columns input_tokens and input_tokens, expected one of them"));
+  const TemporaryFile key(
+      "{\"timestamp\":0,\"input_length\":10,\"output_length\":5,\"hash_ids\":[1]}\n"
+      "{\"timestamp\":9,\"input_length\":10,\"output_length\":5,\"hash_ids\":[1],\"input_length\":400}\n");
+  CHECK_THROWS_WITH(scan_trace({.path = key.path()}),
+                    ContainsSubstring(":2:") && ContainsSubstring("input_length: found a second value"));
+  const TemporaryFile lists(
+      "{\"input_lens\": [10], \"output_lens\": [2], \"input_lens\": [3], \"output_lens\": [4]}\n");
+  CHECK_THROWS_WITH(scan_trace({.path = lists.path()}), ContainsSubstring("one list of input_lens"));
+  const TemporaryFile blocks("{\"arrival_s\": 0, \"input_tokens\": 10, \"output_tokens\": 1, \"blocks\": [1]}\n");
+  CHECK_THROWS_WITH(scan_trace({.path = blocks.path()}), ContainsSubstring("ids of blocks without their size"));
+}
+
+TEST_CASE("numbers in quotes are no texts", "[workloads][serving]") {
+  const TemporaryFile file("{\"arrival_s\":0,\"input_tokens\":\"500\",\"output_tokens\":\"60\"}\n");
+  CHECK_THROWS_WITH(scan_trace({.path = file.path(), .columns = {.bytes_per_token = 4}}),
+                    ContainsSubstring("numbers in quotes") && ContainsSubstring("input_tokens"));
+  CHECK_THROWS_WITH(scan_trace({.path = file.path()}), ContainsSubstring("a number of tokens without quotes"));
+  // A prompt may be a number among others that are none.
+  const TemporaryFile texts(
+      "{\"prompt\": \"12\", \"output_tokens\": 3}\n{\"prompt\": \"What is it?\", \"output_tokens\": 3}\n");
+  CHECK(records_of({.path = texts.path(), .columns = {.bytes_per_token = 4}})[1].input_tokens == 3);
+}
+
+TEST_CASE("dates are dates, and nothing else is", "[workloads][serving]") {
+  const std::string header = "TIMESTAMP,ContextTokens,GeneratedTokens\n";
+  const TemporaryFile wrong(header + "2023-11-16 18:15:99,374,44\n");
+  CHECK_THROWS_WITH(scan_trace({.path = wrong.path()}), ContainsSubstring(":2:1: TIMESTAMP"));
+  const TemporaryFile leap(header + "2016-12-31 23:59:60.5,374,44\n2017-01-01 00:00:01,374,44\n");
+  CHECK(scan_trace({.path = leap.path()}).duration == Seconds(0.5));
+  CHECK_THROWS_WITH(scan_trace({.path = leap.path(), .columns = {.unit = "ms"}}),
+                    ContainsSubstring("unit: \"date\"") && !ContainsSubstring("\"us\""));
+}
+
 /// Answers every request `answer` after it came; when each came, and its prompt.
 std::vector<std::pair<double, std::int32_t>> replayed(const TraceOptions& options, Seconds answer) {
   TrafficClass traffic{.name = "trace", .arrivals = TraceTimes{}, .lengths = TraceTraffic(options)};

@@ -71,10 +71,21 @@ void head_norms_backward(KernelWriter& list, const AttentionWidths& w) {
   share_norms(list);
 }
 
+/// One product of queries, keys and values, or one of each. @return what the first call of `add` returned
+template <class Add>
+int project(KernelWriter& list, const AttentionWidths& w, Add add) {
+  if (!list.work().habits.separate_projections) return add("qkv_proj", w.query + w.key + w.value);
+  const int first = add("q_proj", w.query);
+  add("k_proj", w.key);
+  if (w.value > 0) add("v_proj", w.value);
+  return first;
+}
+
 void input(KernelWriter& list, const AttentionWidths& w) {
   const LayerWork& work = list.work();
   const double t = work.tokens;
-  list.tensor_gather(list.linear("qkv_proj", t, w.query + w.key + w.value, w.hidden));
+  list.tensor_gather(
+      project(list, w, [&](std::string_view role, double width) { return list.linear(role, t, width, w.hidden); }));
   head_norms(list, w);
   const bool apart = work.habits.writes_cache_apart;
   const double cached = work.habits.positions_write_cache && !apart ? w.value : 0;
@@ -89,12 +100,17 @@ void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   head_norms_backward(list, w);
   list.quantize("cast qkv gradients", t * qkv);
   list.quantize_transposed("transpose qkv operands", t * (qkv + w.hidden), 2);
-  list.tensor_gather_beside(list.linear("qkv_proj", t, w.hidden, qkv));
+  list.tensor_gather_beside(
+      project(list, w, [&](std::string_view role, double width) { return list.linear(role, t, w.hidden, width); }));
+  if (list.work().habits.separate_projections) list.sum_of_gradients(t * w.hidden, w.value > 0 ? 3 : 2);
   list.tensor_scatter_beside(list.weight_gradient_elsewhere("qkv_proj", qkv, w.hidden, t));
 }
 
 void input_weights(KernelWriter& list, const AttentionWidths& w) {
-  list.weight_gradient("qkv_proj", w.query + w.key + w.value, w.hidden, list.work().tokens);
+  project(list, w, [&](std::string_view role, double width) {
+    list.weight_gradient(role, width, w.hidden, list.work().tokens);
+    return 0;
+  });
 }
 
 double travelling(const AttentionWidths& w) { return w.key + w.value; }

@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cmath>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "sim/base/diagnostic.h"
@@ -46,9 +47,14 @@ TraceReader::TraceReader(TraceOptions options)
 }
 
 /// Empty lines are faults unless nothing follows them; lines that begin with # are remarks of a table.
-bool TraceReader::next_line(std::string_view& line, TraceFaults& faults) {
-  if (recognised_.list) return lines_.next_element(line);
+bool TraceReader::read_line(std::string_view& line, TraceFaults& faults) {
+  if (recognised_.list) {
+    if (!lines_.next_element(line)) return false;
+    place_ = {lines_.number(), lines_.column()};
+    return true;
+  }
   while (lines_.next(line)) {
+    place_ = {lines_.number(), 1};
     if (lines_.too_long()) {
       faults.add(
           lines_.number(),
@@ -67,15 +73,54 @@ bool TraceReader::next_line(std::string_view& line, TraceFaults& faults) {
   return false;
 }
 
+bool TraceReader::next_line(std::string_view& line, TraceFaults& faults) {
+  if (!options_.any_order) return read_line(line, faults);
+  if (!sorted_) sort_records(faults);
+  if (next_sorted_ == sorted_->size()) return false;
+  const SortedRecord& record = (*sorted_)[next_sorted_++];
+  line = std::string_view(all_text_).substr(record.begin, record.length);
+  place_ = record.place;
+  return true;
+}
+
+/// A record without a time of its own stays behind its session's turn before it in the file, or behind the record
+/// above.
+void TraceReader::sort_records(TraceFaults& faults) {
+  sorted_.emplace();
+  std::unordered_map<std::string, TraceTime> of_session;
+  TraceTime key;
+  for (std::string_view line; read_line(line, faults);) {
+    try {
+      parser_->parse(line, parsed_);
+    } catch (LineFault& fault) {
+      int number = 0;
+      LineFault here = placed(std::move(fault), line, number);
+      faults.add(number, std::move(here));
+      continue;
+    }
+    if (parsed_.empty()) continue;
+    const ParsedLine& first = parsed_.front();
+    const auto session = of_session.find(std::string(first.session));
+    if (first.time)
+      key = *first.time;
+    else if (session != of_session.end())
+      key = session->second;
+    if (!first.session.empty()) of_session[std::string(first.session)] = key;
+    sorted_->push_back({key, all_text_.size(), line.size(), place_});
+    all_text_ += line;
+  }
+  std::ranges::stable_sort(*sorted_, {}, &SortedRecord::key);
+}
+
 /// A record may go over several lines: where in the file a fault stands.
 LineFault TraceReader::placed(LineFault fault, std::string_view text, int& line) const {
-  line = lines_.number();
+  line = place_.line;
   const std::string_view before = text.substr(0, static_cast<std::size_t>(std::max(fault.column - 1, 0)));
   const auto ends = static_cast<int>(std::ranges::count(before, '\n'));
   if (ends > 0)
     fault.column = static_cast<int>(before.size() - before.rfind('\n'));
   else
-    fault.column += recognised_.list ? lines_.column() - 1 : 0;
+    fault.column += place_.column - 1;
   line += ends;
   return fault;
 }
@@ -147,7 +192,7 @@ void TraceReader::find_session(TraceRecord& record) {
 }
 
 void TraceReader::check_order(const TraceTime& before) const {
-  if (*parsed_[at_].time >= before || options_.any_order) return;
+  if (*parsed_[at_].time >= before) return;
   parsed_[at_].time_field.refuse("a time not before that of the line above", "sorting the trace by time");
 }
 
@@ -165,6 +210,7 @@ bool TraceReader::waits_for_turn(TraceRecord& record) {
     }
     return false;
   }
+  if (parsed.time && !parsed.delay && format().times_are_arrivals) return false;
   record.waits = true;
   if (parsed.delay) {
     record.delay = *parsed.delay;

@@ -34,7 +34,7 @@ struct TraceOptions {
   Seconds until{std::numeric_limits<double>::infinity()};
   std::int64_t context = 0;          ///< most tokens of prompt and answer together; 0: any
   bool drop_beyond_context = false;  ///< leave them out and count them; else they are faults
-  bool any_order = false;            ///< times may go back: whoever reads sorts
+  bool any_order = false;            ///< times may go back: records are sorted by them, in memory
 };
 
 struct TraceRecord {
@@ -57,15 +57,27 @@ class TraceReader {
   std::shared_ptr<const TraceFormat> shared_format() const { return recognised_.format; }
   const std::string& evidence() const { return recognised_.evidence; }
   bool has_times() const { return format().time_notation != TimeNotation::none; }
-  int line() const { return lines_.number(); }  ///< of the last request
+  int line() const { return place_.line; }  ///< of the last request
   std::uint64_t dropped_beyond_context() const { return dropped_; }
   std::uint64_t failed() const { return failed_; }         ///< requests without an answer, left out
   std::uint32_t sessions() const { return book_.size(); }  ///< seen so far
 
  private:
   enum class Verdict : std::uint8_t { take, leave, end };
+  /// Where a record begins in its file.
+  struct Place {
+    int line = 0, column = 1;
+  };
+  /// One of records that are sorted: its text lies in all_text_.
+  struct SortedRecord {
+    TraceTime key;
+    std::size_t begin = 0, length = 0;
+    Place place;
+  };
   bool next_parsed(TraceFaults& faults);
   bool next_line(std::string_view& line, TraceFaults& faults);
+  bool read_line(std::string_view& line, TraceFaults& faults);
+  void sort_records(TraceFaults& faults);
   LineFault placed(LineFault fault, std::string_view text, int& line) const;
   void find_session(TraceRecord& record);
   Verdict judge(TraceRecord& record);
@@ -77,6 +89,7 @@ class TraceReader {
 
   TraceOptions options_;
   LineReader lines_;
+  Place place_;  // of the record at hand
   RecognisedTrace recognised_;
   std::unique_ptr<LineParser> parser_;
   RandomStream keep_;
@@ -85,6 +98,9 @@ class TraceReader {
   std::string_view text_;           // of that record
   std::vector<ListedRequest> listed_;
   std::size_t next_listed_ = 0;
+  std::optional<std::vector<SortedRecord>> sorted_;  // with options_.any_order, once they are read
+  std::string all_text_;
+  std::size_t next_sorted_ = 0;
   SessionBook book_;
   BlockNames names_;
   std::optional<TraceTime> first_, last_;

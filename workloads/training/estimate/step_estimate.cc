@@ -431,15 +431,11 @@ Walked StepEstimator::walk_through(Degrees& degrees, Layout& layout, const Sched
 }
 
 StepEstimate StepEstimator::estimate(const PlanChoice& choice, bool must_fit) {
-  StepEstimate result;
+  StepEstimate result = memory_alone(choice);
+  if (!result.possible || (must_fit && !result.fits)) return result;
   const PatternPair& pair = patterns_.get(choice.schedule, request(choice));
-  if (!pair.pattern || (choice.zero_stage >= 2 && pair.pattern->two_copies)) return result;
-  result.possible = true;
   Degrees& degrees = this->degrees(choice);
   Layout& layout = this->layout(degrees, choice, *pair.pattern);
-  result.memory = fullest(degrees, choice, layout, pair);
-  result.fits = result.memory <= topology_.cluster().node.gpu.hbm_usable();
-  if (must_fit && !result.fits) return result;
   result.step = walk_through(degrees, layout, *pair.pattern, false).end;
   if (pair.shorter) {
     const Seconds shorter = walk_through(degrees, layout, *pair.shorter, false).end;
@@ -454,12 +450,15 @@ StepEstimate StepEstimator::estimate(const PlanChoice& choice, bool must_fit) {
 StepEstimate StepEstimator::estimate(const PlanChoice& choice) { return estimate(choice, true); }
 StepEstimate StepEstimator::estimate_whatever_fits(const PlanChoice& choice) { return estimate(choice, false); }
 
-bool StepEstimator::fits(const PlanChoice& choice) {
+StepEstimate StepEstimator::memory_alone(const PlanChoice& choice) {
+  StepEstimate result;
   const PatternPair& pair = patterns_.get(choice.schedule, request(choice));
-  if (!pair.pattern || (choice.zero_stage >= 2 && pair.pattern->two_copies)) return false;
+  if (!pair.pattern || (choice.zero_stage >= 2 && pair.pattern->two_copies)) return result;
+  result.possible = true;
   Degrees& degrees = this->degrees(choice);
-  return fullest(degrees, choice, layout(degrees, choice, *pair.pattern), pair) <=
-         topology_.cluster().node.gpu.hbm_usable();
+  result.memory = fullest(degrees, choice, layout(degrees, choice, *pair.pattern), pair);
+  result.fits = result.memory <= topology_.cluster().node.gpu.hbm_usable();
+  return result;
 }
 
 StepParts StepEstimator::parts(const PlanChoice& choice) {

@@ -63,8 +63,8 @@ class StepEstimator {
   StepEstimate estimate(const PlanChoice& choice);
   /// The same where memory does not matter. @pre possible
   StepEstimate estimate_whatever_fits(const PlanChoice& choice);
-  /// Memory alone: whether it fits.
-  bool fits(const PlanChoice& choice);
+  /// Without the time, also where it fits.
+  StepEstimate memory_alone(const PlanChoice& choice);
   /// No split of layers over this plan's stages needs less on the fullest GPU. Needs no prices. Infinite where the
   /// schedule cannot serve the plan.
   Bytes least_memory(const PlanChoice& choice);

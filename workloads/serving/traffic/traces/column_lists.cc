@@ -117,6 +117,7 @@ class JsonStream {
 
 template <class Value, class Parse>
 void read_list(JsonStream& json, const std::string& name, std::vector<Value>& values, Parse&& parse) {
+  if (!values.empty()) json.refuse("one list of " + name);
   json.expect('[');
   if (json.accept(']')) return;
   do {

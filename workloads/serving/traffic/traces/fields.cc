@@ -164,6 +164,15 @@ std::optional<TraceTime> exact_time(double unit, std::string_view text) {
                    static_cast<double>(count % per_second) / static_cast<double>(per_second)};
 }
 
+bool is_date(const Field& field) {
+  try {
+    parse_date_time(field);
+    return true;
+  } catch (const LineFault&) {
+    return false;
+  }
+}
+
 /// In which smaller unit a number would be a time.
 std::string smaller_unit(double unit, double number) {
   constexpr std::pair<double, const char*> kSmaller[] = {{1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}};
@@ -177,7 +186,9 @@ std::string smaller_unit(double unit, double number) {
 
 TraceTime parse_number_of(double unit, const Field& field) {
   double number = 0;
-  if (!parse_all(field.text, number) || !(number >= 0.0 && number * unit <= kLatestTime)) {
+  if (!parse_all(field.text, number))
+    field.refuse("a time, a number from 0 to 1e10 s", is_date(field) ? "columns { unit: \"date\" }" : "");
+  if (!(number >= 0.0 && number * unit <= kLatestTime)) {
     field.refuse("a time, a number from 0 to 1e10 s", std::isfinite(number) ? smaller_unit(unit, number) : "");
   }
   if (const auto exact = exact_time(unit, field.text)) return *exact;
@@ -198,7 +209,9 @@ TraceTime parse_date_time(const Field& field) {
   if (!cursor.accept('T')) cursor.expect(' ');
   seconds += seconds_of_minutes(cursor);
   cursor.expect(':');
-  seconds += cursor.digits(2);
+  const int second = cursor.digits(2);
+  if (second > 60) cursor.refuse();  // 60: a leap second
+  seconds += second;
   const double fraction = cursor.accept('.') ? cursor.fraction() : 0.0;
   seconds -= zone_offset(cursor);
   if (!cursor.done()) cursor.refuse();

@@ -85,7 +85,9 @@ std::vector<TraceFormat> made_formats() {
        .time = "metadata.request_start_ns",
        .input = "metrics.input_sequence_length.value",
        .output = "metrics.output_sequence_length.value",
-       .time_unit = kNano},
+       .time_unit = kNano,
+       .zero_output_is_failure = true,
+       .failure = "error|metadata.was_cancelled"},
       {.name = "json-lengths",
        .title = "lengths without arrivals",
        .source = "ai-dynamo/aiperf, mooncake_trace without timestamps",
@@ -121,7 +123,8 @@ std::vector<TraceFormat> made_formats() {
        .full_blocks_only = true,
        .session = "session",
        .delay = "delay_s",
-       .delay_unit = 1.0},
+       .delay_unit = 1.0,
+       .times_are_arrivals = true},
       {.name = "vllm-bench",
        .title = "result of `vllm bench serve` or SGLang's bench_serving, with details",
        .source = "vllm-project/vllm, vllm/benchmarks/serve.py (--save-detailed)",
@@ -262,7 +265,8 @@ std::vector<TraceFormat> made_formats() {
        .output = "output_tokens",
        .session = "session",
        .delay = "delay_s",
-       .delay_unit = 1.0},
+       .delay_unit = 1.0,
+       .times_are_arrivals = true},
   };
 }
 

@@ -41,12 +41,14 @@ struct TraceFormat {
   std::string parent = {};        ///< the session's key of the turn before, -1: none
   std::string delay = {};         ///< from the end of the turn before; with it later turns wait for earlier ones
   double delay_unit = 1e-3;       ///< seconds
+  bool times_are_arrivals = false;  ///< a later turn with a time and no delay comes then and waits for nothing
   TurnLength turns = TurnLength::whole;
   std::string turn_list = {};           ///< turns of a session as a list in its record
   std::string token_ids = {};           ///< of the prompt, where equal beginnings show
   std::string conversation = {};        ///< a list of texts, of which question and answer are the first two
   double bytes_per_token = 0;           ///< of texts; 0: not stated
   bool zero_output_is_failure = false;  ///< requests that failed have no output: left out and counted
+  std::string failure = {};             ///< a key that requests that failed have, other than null and false
 
   bool waits() const { return !delay.empty() || !turn_list.empty(); }
 };

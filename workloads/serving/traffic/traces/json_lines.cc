@@ -11,7 +11,20 @@
 namespace flopcast {
 namespace {
 
-enum class JsonRole : std::uint8_t { time, input, output, blocks, session, parent, delay, turns, tokens, texts, size };
+enum class JsonRole : std::uint8_t {
+  time,
+  input,
+  output,
+  blocks,
+  session,
+  parent,
+  delay,
+  turns,
+  tokens,
+  texts,
+  size,
+  failure
+};
 
 /// Where a value stands: its keys from the outermost on.
 struct JsonPath {
@@ -45,6 +58,7 @@ class JsonRecordParser final : public LineParser {
     add(format.turn_list, JsonRole::turns);
     add(format.token_ids, JsonRole::tokens);
     add(format.conversation, JsonRole::texts);
+    add(format.failure, JsonRole::failure);
     if (format.full_blocks_only) add("block_tokens", JsonRole::size);
     for (std::size_t i = 0; i < paths_.size(); ++i) {
       const JsonRole role = paths_[i].role;
@@ -67,8 +81,9 @@ class JsonRecordParser final : public LineParser {
 
  private:
   struct Found {
-    bool input = false, output = false, has_turns = false, left_out = false;
-    int blocks = 0;  // column of the list
+    bool input = false, output = false, has_turns = false, left_out = false, failed = false;
+    std::uint32_t seen = 0;  // roles, one bit each
+    int blocks = 0;          // column of the list
   };
 
   void add(std::string_view names, JsonRole role) {
@@ -135,7 +150,18 @@ class JsonRecordParser final : public LineParser {
                   const JsonPath& path) const {
     const std::string_view name = path.keys.back();
     if (cursor.peek() == 'n') return cursor.skip_value(name);  // null: as if it were not there
+    if (path.role == JsonRole::failure) {
+      found.failed = found.failed || cursor.peek() != 'f';
+      return cursor.skip_value(name);
+    }
+    const auto role = std::uint32_t{1} << static_cast<unsigned>(path.role);
+    if ((found.seen & role) != 0)
+      throw LineFault{cursor.column(), std::string(name), "a second value, of this key or of one that means the same",
+                      "one in a record"};
+    found.seen |= role;
     switch (path.role) {
+      case JsonRole::failure:
+        break;
       case JsonRole::time:
         out.time_field = text_or_number(cursor, name);
         out.time = parse_time(format_, out.time_field);
@@ -195,6 +221,8 @@ class JsonRecordParser final : public LineParser {
     if (format_.bytes_per_token == 0) {
       Field shown_text = place;
       shown_text.text = text;
+      if (!text.empty() && text.find_first_not_of("0123456789.") == std::string_view::npos)
+        shown_text.refuse("a number of tokens without quotes");
       shown_text.refuse("tokens; or how many bytes of text a token has, since no tokenizer is asked here",
                         "columns { bytes_per_token: 4 }, of English and the tokenizers of today");
     }
@@ -307,7 +335,9 @@ class JsonRecordParser final : public LineParser {
   void complete(ParsedLine& out, const Found& found) const {
     const bool timed = format_.time_notation != TimeNotation::none;
     if (timed && !out.time && !format_.waits()) missing(format_.time);
-    complete_lengths(out, found);
+    if (!found.failed) return complete_lengths(out, found);
+    out.output_tokens = 0;
+    out.blocks = {};
   }
   void complete_lengths(ParsedLine& out, const Found& found) const {
     if (!found.input) missing(format_.input);
@@ -323,8 +353,17 @@ class JsonRecordParser final : public LineParser {
   void check_blocks(ParsedLine& parsed, int column) const {
     const auto tokens = static_cast<std::size_t>(parsed.input_tokens);
     const auto size = static_cast<std::size_t>(format_.block_tokens);
+    if (size == 0) throw LineFault{column, format_.blocks, "ids of blocks without their size", "block_tokens"};
+    if (format_.full_blocks_only) {
+      // Of a session's turn those of its answer may follow.
+      const std::size_t most = (tokens + static_cast<std::size_t>(parsed.output_tokens)) / size;
+      if (parsed.blocks.size() <= most) return;
+      throw LineFault{
+          column, format_.blocks, std::to_string(parsed.blocks.size()) + " ids",
+          "at most " + std::to_string(most) + ", one for each full " + std::to_string(size) + " of prompt and answer"};
+    }
     const std::size_t started = (tokens + size - 1) / size;
-    if (format_.full_blocks_only ? parsed.blocks.size() > tokens / size : parsed.blocks.size() != started) {
+    if (parsed.blocks.size() != started) {
       throw LineFault{column, format_.blocks, std::to_string(parsed.blocks.size()) + " ids",
                       std::to_string(started) + ", one for each " + std::to_string(size) + " of " +
                           std::to_string(tokens) + " tokens"};

@@ -12,6 +12,7 @@
 #include "sim/base/diagnostic.h"
 #include "workloads/serving/traffic/traces/json_cursor.h"
 #include "workloads/serving/traffic/traces/line_parsers.h"
+#include "workloads/serving/traffic/traces/record_texts.h"
 
 namespace flopcast {
 namespace {
@@ -144,13 +145,99 @@ class Recogniser {
                                   .suggestion = nearest_name(stated_, names)});
     }
     if (!stated_.empty() && columns_.name_columns()) refuse("a format and columns", "one of them");
+    check_differ();
+  }
+
+  void check_differ() const {
+    const std::string* const all[] = {&columns_.time,    &columns_.input, &columns_.output,
+                                      &columns_.session, &columns_.delay, &columns_.blocks};
+    for (std::size_t i = 0; i < std::size(all); ++i)
+      for (std::size_t j = 0; j < i; ++j)
+        if (!all[i]->empty() && *all[i] == *all[j])
+          refuse("the column " + shown(*all[i]) + " named twice", "a column of its own for each");
+  }
+
+  /// Columns that not every record has: a table's header has them, and one of the first objects.
+  void check_there(const Names& names, std::string_view text) const {
+    Names missing;
+    for (const std::string* name : {&columns_.session, &columns_.delay, &columns_.blocks})
+      if (!name->empty() && !has_any(names, *name) && !mentions_any(text, *name)) missing.push_back(*name);
+    refuse_missing(missing, names);
+  }
+
+  void refuse_missing(const Names& missing, const Names& names) const {
+    if (missing.empty()) return;
+    throw InputError(Diagnostic{.file = file_.path(),
+                                .line = line_,
+                                .column = 1,
+                                .found = "no " + joined(missing, " and no ") + " among " + shown_names(names),
+                                .expected = "the columns that were named",
+                                .suggestion = nearest_name(missing.front(), names)});
+  }
+
+  /// What was stated and would change nothing.
+  void check_effects(const TraceFormat& format) const {
+    std::vector<Diagnostic> faults;
+    const auto need = [&](bool stated, bool holds, const char* found, const char* expected) {
+      if (!stated || holds) return;
+      faults.push_back({.file = file_.path(), .line = line_, .column = 1, .found = found, .expected = expected});
+    };
+    const bool sessions = !format.session.empty() || !format.turn_list.empty();
+    if (format.shape == TraceShape::columns || format.shape == TraceShape::pairs)
+      need(!columns_.session.empty() || !columns_.delay.empty() || !columns_.blocks.empty(), false,
+           "sessions, delays or blocks of requests that stand in lists by column, or in pairs",
+           "a table, or an object per request");
+    need(!columns_.unit.empty(), format.time_notation != TimeNotation::none, "a unit of times without times",
+         "the column of times, or no unit");
+    need(!columns_.delay.empty(), sessions, "delays without sessions", "the column of sessions");
+    need(!columns_.delay_unit.empty(), format.waits(), "a unit of delays without delays",
+         "the column of delays, or no delay_unit");
+    need(!columns_.turns.empty(), sessions, "what turns count, without sessions", "the column of sessions");
+    need(columns_.block_tokens > 0,
+         !format.blocks.empty() || !format.token_ids.empty() || format.turns == TurnLength::added,
+         "the size of blocks without blocks", "the column of blocks, or no block_tokens");
+    need(!columns_.blocks.empty(), format.turns != TurnLength::added, "ids of blocks where turns add to their session",
+         "turns: \"whole\"");
+    if (!faults.empty()) throw InputError(std::move(faults));
+  }
+
+  /// A column that stands twice, or two that mean the same: nobody knows which is meant.
+  void check_once(const TraceFormat& format, const Names& names) const {
+    std::vector<Diagnostic> faults;
+    for (const std::string* role :
+         {&format.time, &format.input, &format.output, &format.session, &format.delay, &format.blocks}) {
+      Names there;
+      for_each_name(*role, [&](std::string_view name) {
+        for (std::ptrdiff_t n = std::ranges::count(names, name); n > 0; --n) there.emplace_back(name);
+      });
+      if (there.size() > 1)
+        faults.push_back({.file = file_.path(),
+                          .line = line_,
+                          .column = 1,
+                          .found = "columns " + joined(there, " and "),
+                          .expected = "one of them"});
+    }
+    if (!faults.empty()) throw InputError(std::move(faults));
+  }
+
+  /// "500" is a text of one token, and was hardly meant so where all texts of the key are numbers.
+  void check_texts(const TraceFormat& format, std::string_view text) const {
+    if (columns_.bytes_per_token <= 0 || format.shape != TraceShape::records) return;
+    for (const std::string* role : {&format.input, &format.output}) {
+      for_each_name(*role, [&](std::string_view name) {
+        const std::string_view example = only_numbers(text, last_key(name));
+        if (!example.empty())
+          refuse("numbers in quotes, such as \"" + std::string(name) + "\": " + shown(example),
+                 "texts, or numbers of tokens without quotes");
+      });
+    }
   }
 
   /// Lines of objects, or one object with a list for each column.
   RecognisedTrace object(std::string_view text) {
-    const std::size_t line_end = text.find('\n');
-    const Names keys = keys_of(text.substr(0, line_end));
+    const Names keys = keys_of(first_that_succeeded(text));
     if (const auto lists = object_of_lists(text)) return *lists;
+    check_there(keys, text);
     return finish(decide(keys, TraceShape::records), "an object per line with " + joined(keys), text, false);
   }
 
@@ -188,6 +275,7 @@ class Recogniser {
     }
     if (!element.starts_with('{')) refuse(shown(element), "a list of objects, or of pairs [input, output]");
     const Names keys = keys_of(element);
+    check_there(keys, element);
     return finish(decide(keys, TraceShape::records), "a list of objects with " + joined(keys), element, true);
   }
 
@@ -202,7 +290,9 @@ class Recogniser {
     line_ = file_.number();
     const std::string header(line);
     const Names names = header_names(header);
+    check_there(names, {});
     RecognisedTrace found = finish(decide(names, TraceShape::table), "a header with " + joined(names), {}, false);
+    check_once(*found.format, names);
     found.header = header;
     return found;
   }
@@ -226,14 +316,7 @@ class Recogniser {
       for (const std::string* name : {&columns_.time, &columns_.input, &columns_.output})
         if (!name->empty() && !has_any(names, *name)) missing.push_back(*name);
       // Later turns may have no time: the first record has it, or the file is not what was meant.
-      if (!missing.empty()) {
-        throw InputError(Diagnostic{.file = file_.path(),
-                                    .line = line_,
-                                    .column = 1,
-                                    .found = "no " + joined(missing, " and no ") + " among " + shown_names(names),
-                                    .expected = "the columns that were named",
-                                    .suggestion = nearest_name(missing.front(), names)});
-      }
+      refuse_missing(missing, names);
       return named(shape);
     }
     std::vector<const TraceFormat*> fits;
@@ -294,6 +377,7 @@ class Recogniser {
            {std::pair(&columns_.session, &TraceFormat::session), std::pair(&columns_.delay, &TraceFormat::delay),
             std::pair(&columns_.blocks, &TraceFormat::blocks)})
         if (!stated->empty()) format.*member = *stated;
+      if (!columns_.session.empty()) format.parent.clear();
     }
     if (columns_.block_tokens > 0) format.block_tokens = columns_.block_tokens;
     if (!columns_.turns.empty()) format.turns = columns_.turns == "added" ? TurnLength::added : TurnLength::whole;
@@ -306,7 +390,7 @@ class Recogniser {
     lenient.blocks.clear();  // counted below
     std::vector<ParsedLine> all, parsed;
     const auto parser = json_record_parser(lenient);
-    for (int i = 0; i < kSample; ++i) {
+    for (int i = 0; i < kSampledRecords; ++i) {
       const std::size_t end = text.find('\n');
       if (end == std::string_view::npos) break;
       try {
@@ -320,15 +404,6 @@ class Recogniser {
       text.remove_prefix(end + 1);
     }
     return all;
-  }
-
-  static std::uint64_t ids_in(std::string_view line, std::string_view key) {
-    const std::size_t at = line.find('"' + std::string(key) + '"');
-    const std::size_t open = at == std::string_view::npos ? at : line.find('[', at);
-    if (open == std::string_view::npos) return 0;
-    const std::string_view ids = line.substr(open, line.find(']', open) - open);
-    if (ids.find_first_of("0123456789") == std::string_view::npos) return 0;
-    return static_cast<std::uint64_t>(std::ranges::count(ids, ',')) + 1;
   }
 
   /// How many tokens a block has shows in the number of ids: one for each that is begun.
@@ -373,6 +448,8 @@ class Recogniser {
 
   RecognisedTrace finish(TraceFormat format, std::string evidence, std::string_view text, bool list) const {
     apply(format);
+    check_effects(format);
+    check_texts(format, text);
     find_block_size(format, text, evidence);
     if (!stated_.empty()) evidence += "; the format was stated";
     if (columns_.name_columns()) evidence += "; the columns were named";
@@ -383,18 +460,18 @@ class Recogniser {
     }
     if (format.turns == TurnLength::added) {
       format.blocks.clear();
-      format.block_tokens = kSessionBlock;
+      format.block_tokens = columns_.block_tokens > 0 ? columns_.block_tokens : kSessionBlock;
     } else if (format.blocks.empty() && format.token_ids.empty()) {
       format.block_tokens = 0;
+    } else if (format.block_tokens == 0) {
+      // Of our own records the first with blocks may stand further behind than was looked.
+      if (!columns_.blocks.empty() || mentions(text, format.blocks))
+        refuse("ids of blocks without their size", "block_tokens");
     }
     return {std::make_shared<const TraceFormat>(std::move(format)), std::move(evidence), "", list};
   }
 
-  static bool mentions(std::string_view text, std::string_view key) {
-    return text.find('"' + std::string(key) + '"') != std::string_view::npos;
-  }
-
-  static constexpr int kSample = 200, kLargestBlock = 4096, kBailianBlock = 16;
+  static constexpr int kLargestBlock = 4096, kBailianBlock = 16;
   static constexpr int kSessionBlock = 64;  // of the blocks by which turns find what was said before
 
   LineReader& file_;
