@@ -59,8 +59,7 @@ std::string rl_published(const RlReport& r, const TextStyle& style) {
   table.header({"", "predicted", "published", "error", "source"});
   for (const Comparison& c : r.comparisons) {
     const Figure figure = find_figure(c.field, std::nullopt);
-    table.row({figure.name, figure.text(c.predicted), figure.text(c.published),
-               c.has_error() ? format_error(c.error()) : "", c.source});
+    table.row({figure.name, figure.text(c.predicted), figure.text(c.published), c.verdict(), c.source});
   }
   return style.bold("Predicted beside published") + "\n" + table.render(style) + "\n";
 }

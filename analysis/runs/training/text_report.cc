@@ -44,8 +44,8 @@ std::string published_section(const std::vector<Comparison>& comparisons, const 
   table.header({"", "predicted", "published", "error", "source"});
   for (const Comparison& comparison : comparisons) {
     const Figure figure = find_figure(comparison.field, projection);
-    table.row({figure.name, figure.text(comparison.predicted), figure.text(comparison.published),
-               comparison.has_error() ? format_error(comparison.error()) : "-", comparison.source});
+    table.row({figure.name, figure.text(comparison.predicted), figure.text(comparison.published), comparison.verdict(),
+               comparison.source});
   }
   return section(style, "Predicted beside published") + table.render(style);
 }
