@@ -334,6 +334,7 @@ std::vector<Check> check_step(const ValidationInput& input) {
   const TrainingReport report = run_training(*input.scenario, input.options);
   std::vector<Check> checks;
   for (const Comparison& comparison : report.comparisons) {
+    if (!comparison.is_prediction()) continue;
     const Figure figure = find_figure(comparison.field, report.projection);
     Check check;
     check.group = comparison.field.starts_with("projection.") ? "run" : "step";

@@ -18,7 +18,7 @@ constexpr double kMostError = 1;
 std::string error_title(const std::vector<Comparison>& comparisons) {
   std::vector<double> errors;
   for (const Comparison& c : comparisons) {
-    if (c.has_error()) errors.push_back(std::abs(c.error()));
+    if (c.is_prediction()) errors.push_back(std::abs(c.error()));
   }
   if (errors.empty()) return "Predicted beside published";
   std::sort(errors.begin(), errors.end());
@@ -43,10 +43,10 @@ void add_published(const std::vector<Comparison>& comparisons, const std::option
   double most = 0.02;
   for (const Comparison& c : comparisons) {
     const Figure figure = find_figure(c.field, projection);
-    const std::string error = c.has_error() ? format_error(c.error()) : "-";
+    const std::string error = c.verdict();
     ChartRow row{
         figure.name, fmt::format("{} / {}  {}", figure.text(c.predicted), figure.text(c.published), error), {}, {}};
-    if (c.has_error()) {
+    if (c.is_prediction()) {
       const double shown = std::clamp(c.error(), -kMostError, kMostError);
       row.segments.push_back({0, shown, Tone::first, figure.name + ": " + error});
       most = std::max(most, std::abs(shown));
@@ -58,7 +58,13 @@ void add_published(const std::vector<Comparison>& comparisons, const std::option
   chart.high = most;
   chart.marks = {{0, "published"}};
   page.heading("Predicted beside published");
-  page.figure(drawing_of(chart));
+  const auto is = [&](auto property) { return std::any_of(comparisons.begin(), comparisons.end(), property); };
+  if (is([](const Comparison& c) { return c.is_prediction(); }))
+    page.figure(drawing_of(chart));
+  else
+    page.table(chart.table.header, chart.table.rows, chart.table.align);
+  if (is([](const Comparison& c) { return c.kind == PublishedKind::input; }))
+    page.note("An input went into the scenario: that it comes back is no prediction.");
   std::vector<std::string> sources;
   for (const Comparison& c : comparisons) {
     if (!c.source.empty() && std::find(sources.begin(), sources.end(), c.source) == sources.end())

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "analysis/render/format.h"
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/report_message.h"
 #include "analysis/runs/serving/serving_report.h"
@@ -26,7 +27,7 @@ void compare(AnyReport& report) {
     std::optional<double> predicted = metric ? metric->number() : std::nullopt;
     if (!metric && is_in_list(published.field)) predicted = number_at(to_message(report), published.field);
     if (predicted) {
-      report.comparisons.push_back({published.field, *predicted, published.value, published.source});
+      report.comparisons.push_back({published.field, *predicted, published.value, published.source, published.kind});
       continue;
     }
     const Absent* const absent = metric ? std::get_if<Absent>(&metric->value) : nullptr;
@@ -36,6 +37,20 @@ void compare(AnyReport& report) {
 }
 
 }  // namespace
+
+std::string Comparison::verdict() const {
+  switch (kind) {
+    case PublishedKind::value:
+      return has_error() ? format_error(error()) : "-";
+    case PublishedKind::input:
+      return "an input";
+    case PublishedKind::at_least:
+    case PublishedKind::at_most:
+      return fmt::format("{} this: {}", kind == PublishedKind::at_least ? "at least" : "at most",
+                         keeps_bound() ? "kept" : "missed");
+  }
+  return "";
+}
 
 void check_published(const Scenario& scenario) {
   if (scenario.published.empty()) return;

@@ -184,8 +184,11 @@ void describe(const Comparison& comparison, report::Comparison& out) {
   out.set_field(comparison.field);
   out.set_predicted(comparison.predicted);
   out.set_published(comparison.published);
-  if (comparison.has_error()) out.set_error(comparison.error());
+  if (comparison.is_prediction()) out.set_error(comparison.error());
   out.set_source(comparison.source);
+  if (comparison.kind != PublishedKind::value)
+    out.set_kind(std::string(enum_names(comparison.kind)[static_cast<std::size_t>(comparison.kind)]));
+  if (comparison.is_bound()) out.set_kept(comparison.keeps_bound());
 }
 
 // The entry of a repeated field at an index, or with that `name`; null when there is none.

@@ -20,8 +20,8 @@ std::string published_text(const std::vector<Comparison>& comparisons, const std
   table.header({"", "predicted", "published", "error", "source"});
   for (const Comparison& comparison : comparisons) {
     const Figure figure = find_figure(comparison.field, projection);
-    table.row({figure.name, figure.text(comparison.predicted), figure.text(comparison.published),
-               comparison.has_error() ? format_error(comparison.error()) : "-", comparison.source});
+    table.row({figure.name, figure.text(comparison.predicted), figure.text(comparison.published), comparison.verdict(),
+               comparison.source});
   }
   return style.bold("Predicted beside published") + "\n" + table.render(style);
 }

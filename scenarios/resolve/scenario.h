@@ -1,9 +1,11 @@
 // A scenario after reading, look-ups and checks: one immutable value. Nobody downstream looks at a file again.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hwmodels/fabric/cluster.h"
@@ -14,6 +16,12 @@
 #include "workloads/training/training.h"
 
 namespace flopcast {
+
+/// How a published figure stands to a prediction (scenarios/proto/scenario.proto).
+enum class PublishedKind : std::uint8_t { value, input, at_least, at_most };
+constexpr std::array<std::string_view, 4> enum_names(PublishedKind) {
+  return {"value", "input", "at_least", "at_most"};
+}
 
 struct KernelCalibration;
 struct LinkCalibration;
@@ -133,12 +141,14 @@ struct Scenario {
     std::string field;
     double value;
     std::string source;
+    PublishedKind kind = PublishedKind::value;
 
     template <class Visitor>
     static constexpr void describe(Visitor& described) {
       described("field", &Published::field, {kLabel});
       described("value", &Published::value, {kLabel});
       described("source", &Published::source, {kLabel});
+      described("kind", &Published::kind, {kLabel});
     }
   };
   std::vector<Published> published;

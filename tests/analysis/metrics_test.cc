@@ -9,6 +9,7 @@
 #include "analysis/money/cost_metrics.h"
 #include "analysis/render/csv.h"
 #include "analysis/runs/metric_output.h"
+#include "analysis/runs/page_parts.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/report_message.h"
 #include "analysis/studies/compare/compare.h"
@@ -161,6 +162,28 @@ TEST_CASE("a published figure without a counterpart is a note that says why", "[
   CHECK(report.comparisons.front().predicted == 90);
   REQUIRE(report.notes.size() == 1);
   CHECK_THAT(report.notes.front(), ContainsSubstring("no replays were asked for"));
+}
+
+TEST_CASE("an input that comes back and a bound that is kept are no predictions that were right", "[metrics]") {
+  LifeReport report = small_life();
+  const auto published = [](double value, PublishedKind kind) {
+    return Scenario::Published{"life.replayed.interruptions.median", value, "a paper", kind};
+  };
+  report.scenario.published = {published(100, PublishedKind::value), published(90, PublishedKind::input),
+                               published(80, PublishedKind::at_least), published(80, PublishedKind::at_most)};
+  compare_with_published(report);  // 90 are predicted
+  std::vector<std::string> verdicts;
+  for (const Comparison& c : report.comparisons) verdicts.push_back(c.verdict());
+  CHECK(verdicts == std::vector<std::string>{"-10.0 %", "an input", "at least this: kept", "at most this: missed"});
+  const report::Report message = to_message(report);
+  REQUIRE(message.published_size() == 4);
+  CHECK((message.published(0).has_error() && !message.published(0).has_kind()));
+  CHECK((message.published(1).kind() == "input" && !message.published(1).has_error()));
+  CHECK((message.published(2).kept() && message.published(3).has_kept() && !message.published(3).kept()));
+  Page page("life");
+  add_published(report.comparisons, std::nullopt, page);
+  CHECK_THAT(page.str(), ContainsSubstring("10.0 %"));  // the one prediction alone makes the title
+  CHECK_THAT(page.str(), ContainsSubstring("is no prediction"));
 }
 
 TEST_CASE("metrics as CSV: words that a spreadsheet would run are harmless, numbers stay numbers", "[metrics]") {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 namespace flopcast {
@@ -10,7 +11,8 @@ namespace flopcast {
 namespace {
 
 /// Hands out whole layers one by one, each to the group that is cheapest with it: for equal layers this minimises the
-/// slowest group. Inside a group the same rule evens out its stages.
+/// slowest group. Inside a group the same rule evens out its stages. Of equals the one nearest the pipeline's end gets
+/// it: fewer micro-batches are in flight there, so that splits that are limited by memory and those that are not agree.
 std::vector<int> balanced_counts(const ModelConfig& model, int stages, const StageGroups& groups,
                                  const LayerCosts& costs, std::span<const int> most_layers) {
   std::vector<double> stage_cost(stages, 0.0);
@@ -22,26 +24,28 @@ std::vector<int> balanced_counts(const ModelConfig& model, int stages, const Sta
     const std::vector<int>* stages;
     bool full;
     double cost;
-    bool operator<(const Group& o) const { return std::pair(full, cost) < std::pair(o.full, o.cost); }
+    int stage;  ///< that would get the next layer
+    bool operator<(const Group& o) const {
+      return std::tuple(full, cost, -stage) < std::tuple(o.full, o.cost, -o.stage);
+    }
   };
   std::vector<int> count(stages, 0);
   const auto stage_full = [&](int s) { return !most_layers.empty() && count[s] >= most_layers[s]; };
   const auto state_of = [&](const std::vector<int>& group) {
     double cost = 0;
     for (int s : group) cost += stage_cost[s];
-    return Group{&group, std::all_of(group.begin(), group.end(), stage_full), cost};
+    const int next = *std::min_element(group.begin(), group.end(), [&](int a, int b) {
+      return std::tuple(stage_full(a), stage_cost[a], -a) < std::tuple(stage_full(b), stage_cost[b], -b);
+    });
+    return Group{&group, stage_full(next), cost, next};
   };
   std::vector<Group> states;
   for (const std::vector<int>& group : groups) states.push_back(state_of(group));
   for (int layer = 0; layer < model.layers; ++layer) {
     Group& cheapest = *std::min_element(states.begin(), states.end());
-    const std::vector<int>& group = *cheapest.stages;
-    const int stage = *std::min_element(group.begin(), group.end(), [&](int a, int b) {
-      return std::pair(stage_full(a), stage_cost[a]) < std::pair(stage_full(b), stage_cost[b]);
-    });
-    ++count[stage];
-    stage_cost[stage] += costs.moe;
-    cheapest = state_of(group);
+    ++count[cheapest.stage];
+    stage_cost[cheapest.stage] += costs.moe;
+    cheapest = state_of(*cheapest.stages);
   }
   return count;
 }

@@ -29,6 +29,13 @@ struct Comparison {
   double predicted = 0;
   double published = 0;
   std::string source;
+  PublishedKind kind = PublishedKind::value;
+  /// Whether a prediction can be near it or far from it: neither what went in nor a bound is such a figure.
+  bool is_prediction() const { return kind == PublishedKind::value && has_error(); }
+  bool is_bound() const { return kind == PublishedKind::at_least || kind == PublishedKind::at_most; }
+  bool keeps_bound() const { return kind == PublishedKind::at_least ? predicted >= published : predicted <= published; }
+  /// The last column of tables: "+2.3 %", "an input", "at least this: kept".
+  std::string verdict() const;
   bool has_error() const { return published != 0; }
   double error() const { return predicted / published - 1.0; }
 };

@@ -22,6 +22,8 @@ namespace {
 constexpr double kEffortPerCluster = 20'000;
 /// A first guess of what a chip does of its peak: where the search for a size begins.
 constexpr double kGuessedUtilisation = 0.35;
+/// Sizes that are in time and over the budget, after which no larger one is looked at.
+constexpr int kMostTooDear = 3;
 
 class TrainingSizing {
  public:
@@ -162,12 +164,16 @@ class TrainingSizing {
     std::optional<TrainingCluster> answer, nearest;
     if (found) {
       const FineSizes fine = sizes_about(sizes, *found);
-      for (const int nodes : in_order(fine, sizes, *found)) {
+      const std::vector<int> wanted = in_order(fine, sizes, *found);
+      int dear = 0;  // in time and over the budget: what is larger is dearer yet, but for how a batch divides
+      for (std::size_t i = first_good(wanted, sizes[*found], fine.apart, good); i < wanted.size(); ++i) {
+        const int nodes = wanted[i];
         if (!good(nodes)) continue;
         TrainingCluster cluster = *at(nodes);
         replay(cluster);
         cluster.apart = fine.apart;
         if (!nearest || nearer(cluster, *nearest)) nearest = cluster;
+        if (options_.deadline && cluster.in_time && !cluster.in_budget && ++dear == kMostTooDear) break;
         if (!cluster.in_time || !cluster.in_budget) continue;
         answer = std::move(cluster);
         break;
@@ -200,6 +206,23 @@ class TrainingSizing {
       for (std::size_t i = found + 2; i < std::min(found + 2 + kFurther, sizes.size()); ++i) out.push_back(sizes[i]);
     }
     return out;
+  }
+
+  /// Where to begin: at the first, or, where sizes stand for others between them, at the first that does, by halving up
+  /// to `known`, which does.
+  template <class Good>
+  static std::size_t first_good(const std::vector<int>& wanted, int known, int apart, const Good& good) {
+    if (apart == 1) return 0;
+    std::size_t low = 0,
+                high = static_cast<std::size_t>(std::find(wanted.begin(), wanted.end(), known) - wanted.begin());
+    while (low < high) {
+      const std::size_t middle = (low + high) / 2;
+      if (good(wanted[middle]))
+        high = middle;
+      else
+        low = middle + 1;
+    }
+    return low;
   }
 
   /// Which of two says better what would have to change.
