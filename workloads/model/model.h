@@ -166,7 +166,7 @@ struct MoeConfig {
     field("shared_width", &MoeConfig::shared_width, {"experts"});
     field("latent_width", &MoeConfig::latent_width, {"experts"});
     field("bias", &MoeConfig::bias, {"experts"});
-    field("load_variation", &MoeConfig::load_variation, {"expert_skew"});
+    field("load_variation", &MoeConfig::load_variation, {"expert-load"});
   }
 };
 
