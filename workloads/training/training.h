@@ -59,6 +59,9 @@ struct ParallelPlan {
   int replicas() const { return data * context; }
   /// Ranks that the shards of dense parameters are spread over, per pipeline stage.
   int shards() const { return shard_group > 0 ? shard_group : replicas(); }
+  /// Shards are spread over groups of replicas, which hold the same: what a group has reduced is summed over the
+  /// groups.
+  bool hybrid() const { return zero_stage >= 1 && shards() < replicas(); }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
