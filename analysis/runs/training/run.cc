@@ -419,6 +419,14 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   report.algorithm_bandwidth = config.bytes / report.time;
   // As NCCL's tests have it: what a port of a flat network has to carry, over the time.
   report.bus_bandwidth = report.port * (report.closed_form / report.time);
+  if (config.measured_links) {
+    if (options.errors)
+      report.range = log_normal_range(report.time.value(), options.errors->of("data_exchange").log_sd);
+    if (node.gpu.architecture != "hopper") {
+      report.notes.push_back(
+          fmt::format("links of {} were not measured: protocol costs are those of H100 and H800", node.gpu.title));
+    }
+  }
   compare_with_published(report);
   return report;
 }
