@@ -381,6 +381,8 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     origins.replayed = report.run.replayed_gpus;
     origins.memory = &report.fullest_memory();
     origins.software = &scenario.training->software;
+    origins.experts = scenario.training->model.moe.experts > 0;
+    origins.adapters = scenario.training->adapter_rank > 0;
     origins.open = open_factors(scenario, report.step_time, options);
     report.range = step_range(origins, *options.errors);
     if (report.projection) report.projection->log_error = report.range->log_error;
