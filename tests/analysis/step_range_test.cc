@@ -53,10 +53,11 @@ TEST_CASE("an error in what a step is made of widens its range by as much as the
   for (const char* name :
        {"gemm", "gemm_fp8", "expert_gemm", "attention_forward", "attention_backward", "memory_bound", "launches",
         "layer_exchange", "expert_exchange", "data_exchange", "pipeline", "host", "other", "memory_states",
-        "memory_kept", "memory_logits", "memory_libraries", "memory_buffers"})
+        "memory_kept", "memory_logits", "memory_libraries", "memory_buffers", "software"})
     rows += std::string(name) + ",t,0,s\n";
   SoftwareProfile exact;
   exact.error = 0;
+  exact.seen = SeenRuns::all;
   const TrainingReport report = report_of(kSmall);
   StepOrigins origins;
   origins.step = report.step_time;
@@ -77,6 +78,28 @@ TEST_CASE("an error in what a step is made of widens its range by as much as the
   CHECK(clock.log_error < whole.log_error);
   CHECK_THROWS_AS(errors_from(rows), InputError);
   CHECK_THROWS_AS(errors_from(rows + "clock,t,-1,s\n"), InputError);
+}
+
+TEST_CASE("software of which no such run was seen has what lies between profiles for its error") {
+  const StepErrors& errors = *data().step_errors();
+  const double between = errors.of("software").log_sd;
+  SoftwareProfile profile;
+  profile.error = 0.01;
+  profile.seen = SeenRuns::dense;
+  CHECK(software_error(profile, false, false, errors) == 0.01);
+  CHECK(software_error(profile, true, false, errors) == between);
+  CHECK(software_error(profile, false, true, errors) == between);
+  profile.seen = SeenRuns::all;
+  CHECK(software_error(profile, true, false, errors) == 0.01);
+  CHECK(software_error(profile, true, true, errors) == between);
+  profile.seen = SeenRuns::nothing;
+  profile.error = 0.5;
+  CHECK(software_error(profile, false, false, errors) == 0.5);
+
+  const auto width = [](std::vector<std::string> sets) { return report_of(kSmall, std::move(sets)).range->log_error; };
+  const std::string seen = "training.software=megatron-core-2025.02";
+  CHECK(width({seen}) < width({"training.software=nanotron-2025"}));
+  CHECK(width({seen}) < width({seen, "training.adapter_rank=16"}));
 }
 
 TEST_CASE("the range of the step goes into days, GPU-hours and money") {

@@ -188,7 +188,7 @@ void forward(KernelWriter& list, const AttentionWidths& w, AttentionCore with_co
   } else {
     list.quantize("cast attention output", work.tokens * w.output());
   }
-  list.tensor_scatter(list.linear("o_proj", work.tokens, w.hidden, w.output()));
+  list.tensor_scatter(list.linear(kOutputProjection, work.tokens, w.hidden, w.output()));
   list.tensor_all_reduce();
   for (int i = 0; i < work.model.norms_behind_attention(); ++i)
     list.norm("norm behind attention", own * w.hidden, false);
@@ -204,7 +204,7 @@ void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   for (int i = 0; i < work.model.norms_behind_attention(); ++i)
     list.norm_backward("norm behind attention backward", own * w.hidden);
   list.quantize("cast output gradient", own * w.hidden);
-  list.tensor_gather(list.linear("o_proj", t, w.output(), w.hidden));
+  list.tensor_gather(list.linear(kOutputProjection, t, w.output(), w.hidden));
   if (work.precision.fp8_blocks()) {
     list.memory("cast back attention output", MemoryKernel::cast, t * w.output() * (1.5 + 2.0));
     list.quantize_transposed("transpose o_proj operands", t * (w.hidden + w.output()), 2);

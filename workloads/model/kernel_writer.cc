@@ -53,18 +53,39 @@ int launches(const LayerKernel& kernel) {
 
 int KernelWriter::linear(std::string_view role, double m, double n, double k) {
   const int place = add(role, gemm(GemmKind::dense, m, n, k), 1);
-  if (work_.habits.adapter_rank > 0 && part_ != LayerPart::edge) adapter(m, n, k);
+  if (has_adapter(role)) adapter(m, n, k);
   return place;
+}
+
+bool KernelWriter::has_adapter(std::string_view role) const {
+  if (work_.habits.adapter_rank == 0 || part_ == LayerPart::edge) return false;
+  const bool attention = part_ == LayerPart::attention || part_ == LayerPart::attention_core;
+  switch (work_.habits.adapter_targets) {
+    case AdapterTargets::all:
+      return true;
+    case AdapterTargets::attention:
+      return attention;
+    case AdapterTargets::qkv:
+      return attention && role != kOutputProjection;
+    case AdapterTargets::ffn:
+      return !attention;
+  }
+  assert(false);
+  return false;
 }
 
 /// Two matrices of a low rank beside one of k x n, in BF16: their product, scaled and added. Backward (k and n are
 /// those of the gradient's GEMM): gradients of both and of their input.
 void KernelWriter::adapter(double m, double n, double k) {
   const double rank = work_.habits.adapter_rank;
+  const auto first = out_.kernels.size();
   linear_in(Precision::bf16, "adapter down", m, rank, k);
   linear_in(Precision::bf16, "adapter up", m, n, rank);
   memory("adapter sum", MemoryKernel::elementwise, m * n * 10, 2);
-  if (pass_ != KernelPass::input_gradient || again_) return;
+  const auto mark = [&] {
+    for (std::size_t i = first; i < out_.kernels.size(); ++i) out_.kernels[i].adapter = true;
+  };
+  if (pass_ != KernelPass::input_gradient || again_) return mark();
   const auto gradient = [&](double rows, double columns) {
     GemmShape shape = gemm(GemmKind::weight_gradient, rows, columns, m);
     shape.precision = Precision::bf16;
@@ -74,6 +95,7 @@ void KernelWriter::adapter(double m, double n, double k) {
   };
   gradient(k, rank);
   gradient(rank, n);
+  mark();
 }
 
 int KernelWriter::linear_in(Precision precision, std::string_view role, double m, double n, double k) {
@@ -222,7 +244,7 @@ void KernelWriter::exchange(LayerExchange::Kind kind, double bytes, int times, i
 }
 
 int KernelWriter::add(std::string_view role, LayerKernelShape shape, int count) {
-  out_.kernels.push_back({role, part_, pass_, again_, count, shape});
+  out_.kernels.push_back({role, part_, pass_, again_, count, shape, false});
   return size() - 1;
 }
 

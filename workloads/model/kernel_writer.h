@@ -5,6 +5,9 @@
 
 namespace flopcast {
 
+/// Role of the product behind attention.
+inline constexpr std::string_view kOutputProjection = "o_proj";
+
 /// Appends kernels of one pass to a list, in launch order. Methods that add a GEMM return its place in the list:
 /// communication may run beside it.
 class KernelWriter {
@@ -60,6 +63,7 @@ class KernelWriter {
 
  private:
   int add(std::string_view role, LayerKernelShape shape, int count);
+  bool has_adapter(std::string_view role) const;
   void adapter(double m, double n, double k);
   GemmShape gemm(GemmKind kind, double m, double n, double k) const;
   void tensor_exchange(LayerExchange::Kind kind, double bytes_per_element, int gemm);

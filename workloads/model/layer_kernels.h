@@ -49,6 +49,7 @@ struct LayerKernel {
   /// this one is hidden behind it.
   int count = 1;
   LayerKernelShape shape;
+  bool adapter = false;  ///< of a low-rank adapter
 };
 /// "routed gate_up dgrad", "q_b_proj again": for reports.
 std::string name(const LayerKernel& kernel);
@@ -172,6 +173,7 @@ struct KernelHabits {
   bool separate_projections = false;  ///< SoftwareProfile::separate_projections
   int expert_bias_kernels = 0;        ///< SoftwareProfile::expert_bias_kernels
   bool complex_positions = false;     ///< SoftwareProfile::complex_positions
+  bool indexed_rows = false;          ///< SoftwareProfile::indexed_rows
   /// Norms, rotary positions, gated activations and residuals as PyTorch's chains of kernels, norms in FP32.
   bool eager_elementwise = false;
   /// Bytes moved per parameter to cast the weights of experts to FP8 with a scale per tensor, in each forward pass.
@@ -183,6 +185,7 @@ struct KernelHabits {
   LogitUse logits = LogitUse::eager_loss;
   /// Rank of low-rank adapters beside linear layers, whose own weights are frozen; 0: none.
   int adapter_rank = 0;
+  AdapterTargets adapter_targets = AdapterTargets::all;
   /// The inputs of an MTP module are embedded and cast by kernels of their own; else with their norms.
   bool mtp_input_kernels = true;
 };

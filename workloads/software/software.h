@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "hwmodels/chips/gpu.h"  // Source
+#include "hwmodels/chips/precision.h"
 #include "sim/base/fields.h"
 #include "sim/base/units.h"
 
@@ -24,6 +25,10 @@ constexpr std::array<std::string_view, 3> enum_names(ExpertDispatcher) {
 }
 /// A token goes once to each rank that wants it, by kernels that take SMs; else once to each expert that does.
 constexpr bool sends_tokens_once(ExpertDispatcher dispatcher) { return dispatcher != ExpertDispatcher::all_to_all; }
+
+/// Runs whose published steps an error was read off.
+enum class SeenRuns : std::uint8_t { nothing, dense, experts, all };
+constexpr std::array<std::string_view, 4> enum_names(SeenRuns) { return {"nothing", "dense", "experts", "all"}; }
 
 struct SoftwareProfile {
   std::string name;
@@ -56,16 +61,25 @@ struct SoftwareProfile {
   bool deep_ep = true;           ///< DeepEP is among its dispatchers
   bool autograd = false;  ///< gradients of weights with those of inputs, not beside the exchange of a lone backward
   double error = 0.05;    ///< of published steps, beside those of kernels and links: log standard deviation
+  SeenRuns seen = SeenRuns::nothing;  ///< where `error` is from
+  bool indexed_rows = false;          ///< rows of experts moved by gather, index_select and scatter_add
+  Seconds host_adapter;               ///< host time of each product of an adapter, beside its launch
 
   // What plans leave open.
   bool expert_tensor_follows_tensor = false;  ///< experts are sliced like dense matrices, unless a plan says otherwise
   bool overlaps_exchange = true;              ///< gradients and parameters of data parallelism travel beside compute
   ExpertDispatcher dispatcher = ExpertDispatcher::deep_ep;
-  bool overlaps_tensor = true;  ///< gathers and scatters of tensor parallelism run beside GEMMs
-  bool flash2 = false;          ///< attention is FlashAttention-2
-  bool flex_windows = false;    ///< attention with windows is FlexAttention
-  bool even_split = false;      ///< layers are spread evenly over stages, whatever embedding and head take
+  bool overlaps_tensor = true;            ///< gathers and scatters of tensor parallelism run beside GEMMs
+  bool flash2 = false;                    ///< attention is FlashAttention-2
+  bool flex_windows = false;              ///< attention with windows is FlexAttention
+  bool even_split = false;                ///< layers are spread evenly over stages, whatever embedding and head take
+  Precision gradients = Precision::fp32;  ///< reduced
   std::map<std::string, Source> sources;
+
+  /// Whether `error` is that of such runs.
+  bool has_seen(bool experts, bool adapters) const {
+    return !adapters && (seen == SeenRuns::all || seen == (experts ? SeenRuns::experts : SeenRuns::dense));
+  }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -102,6 +116,10 @@ struct SoftwareProfile {
     field("stops_early", &SoftwareProfile::stops_early, {"software"});
     field("flex_windows", &SoftwareProfile::flex_windows, {"software"});
     field("even_split", &SoftwareProfile::even_split, {"software"});
+    field("gradients", &SoftwareProfile::gradients, {"software"});
+    field("indexed_rows", &SoftwareProfile::indexed_rows, {"software"});
+    field("host_adapter", &SoftwareProfile::host_adapter, {"software"});
+    field("seen", &SoftwareProfile::seen, {kLabel});
     field("sources", &SoftwareProfile::sources, {.cause = kLabel, .resolved = true});
   }
 };

@@ -24,6 +24,7 @@ struct PassEmitter::Half {
   CopyId copy;
   bool gathers = false;  // parameters come before each layer
   bool reduces = false;  // gradients leave after each layer
+  bool sums = false;     // and are summed over shard groups
   OpId parameters;       // of the layer that is being built
   bool has(std::size_t layer) const { return walk != nullptr && layer < walk->layers.size(); }
   const StageWalk::Layer& layer(std::size_t i) const { return walk->layers[i]; }
@@ -132,7 +133,7 @@ void PassEmitter::reduce(RankProgram& program, const Half& half, std::size_t lay
     copy_shards(program, of, bytes_per_element(Precision::bf16) + bytes_per_element(config_.precision.gradients),
                 label(OpName::shard_copy, half, layer));
   const OpId last = graph_.last_on(program.rank.compute);
-  const ShardTraffic::Sent sent = shards_.scatter(program, of, last);
+  const ShardTraffic::Sent sent = shards_.scatter(program, of, last, half.sums);
   share_sms(program, sent.alone, beside, label(OpName::collective_share, half, layer));
 }
 
@@ -389,13 +390,18 @@ Seconds PassEmitter::backward_time(const RankProgram& program, const Half& half,
   return sum;
 }
 
-void PassEmitter::weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool reduces) {
+void PassEmitter::reduces(Half& half, bool last) const {
+  half.reduces = (last && shard_plan_.reduce_last) || shard_plan_.reduce_always;
+  half.sums = last && shard_plan_.sum_groups;
+}
+
+void PassEmitter::weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool last) {
   const StageWalk& walk = backward_[stage.index()];
   Half half;
   half.walk = &walk;
   half.stage = stage;
   half.micro_batch = micro_batch;
-  half.reduces = reduces;
+  reduces(half, last);
   for (std::size_t i = 0; i <= walk.layers.size(); ++i) {
     weight_edges(program, walk, i, SmShare::all, label(OpName::head_weight, half, walk.layers.size()));
     layer_compute(program, half, OpName::mlp_weight, Phase::mlp_weight, i, SmShare::all, false);
@@ -460,7 +466,7 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, cons
     h.copy = copy;
     h.gathers = shard_plan_.gather_always;
     if (forward && first_forward(chunk)) h.gathers |= shard_plan_.gather_first;
-    if (weights) h.reduces = (last_weights(chunk) && shard_plan_.reduce_last) || shard_plan_.reduce_always;
+    if (weights) reduces(h, last_weights(chunk));
     return h;
   };
   const bool overlapped = pass.kind == PassKind::overlapped;
@@ -475,12 +481,9 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, cons
     case PassKind::backward_input:
       backward = half(PipelineMail::Kind::gradient, pass.chunk, pass.micro_batch, weights);
       break;
-    case PassKind::backward_weight: {
-      const bool last = last_weights(pass.chunk);
-      weight_pass(program, stage_in(pass.chunk), MicroBatchId::at(pass.micro_batch),
-                  (last && shard_plan_.reduce_last) || shard_plan_.reduce_always);
+    case PassKind::backward_weight:
+      weight_pass(program, stage_in(pass.chunk), MicroBatchId::at(pass.micro_batch), last_weights(pass.chunk));
       return;
-    }
     case PassKind::overlapped:
       forward = half(PipelineMail::Kind::activation, pass.chunk, pass.micro_batch, false);
       backward = half(PipelineMail::Kind::gradient, pass.backward_chunk, pass.backward_micro_batch, true);

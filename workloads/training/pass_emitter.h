@@ -47,7 +47,9 @@ class PassEmitter {
   void backward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share, bool weights);
   void weight_edges(RankProgram& program, const StageWalk& walk, std::size_t before, SmShare share, Label label);
   void interleave(RankProgram& program, Half& forward, Half& backward, bool overlapped, bool weights);
-  void weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool reduces);
+  void weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool last);
+  /// @param last weight gradients of a chunk in this step
+  void reduces(Half& half, bool last) const;
   void recompute(RankProgram& program, Half again);
   /// The stage `step` further on; invalid beyond either end.
   StageId beside(StageId stage, int step) const;

@@ -22,11 +22,13 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.separate_projections = config.software.separate_projections;
   habits.expert_bias_kernels = config.software.expert_bias_kernels;
   habits.complex_positions = config.software.complex_positions;
+  habits.indexed_rows = config.software.indexed_rows;
   habits.expert_cast_bytes = config.software.expert_cast_bytes;
   habits.unfused_attention = config.attention_kernel == AttentionKernel::unfused;
   habits.attention_dropout = config.dropout;
   habits.amax_pass = config.precision.current_scales;
   habits.adapter_rank = config.adapter_rank;
+  habits.adapter_targets = config.adapter_targets;
   habits.logits = config.fused_loss           ? LogitUse::fused_loss
                   : config.software.bf16_loss ? LogitUse::bf16_loss
                                               : LogitUse::eager_loss;
@@ -157,6 +159,7 @@ class Pricer {
   Seconds of_host(const LayerKernel& kernel) const {
     const SoftwareProfile& software = config_.software;
     if (std::holds_alternative<MemoryTraffic>(kernel.shape)) return {};
+    if (kernel.adapter) return software.host_adapter;
     const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
     const bool fp8 = gemm != nullptr && gemm->precision == Precision::fp8;
     return fp8 ? software.host_module + software.host_module_fp8 : software.host_module;

@@ -15,6 +15,7 @@ ShardPlan collectives_beside_passes(const TrainingConfig& config, const JobGrid&
   beside.reduce_always = zero >= 2;
   beside.gather_first = zero >= 1 && config.plan.overlap_parameters;
   beside.reduce_last = config.plan.overlap_gradients;
+  beside.sum_groups = config.plan.overlap_gradients && config.plan.hybrid();
   return beside;
 }
 

@@ -106,7 +106,7 @@ class StepBuilder {
       order = std::move(forward);
     }
     for (StageContent& stage : step_.stages) stage.mtp_modules = 0;
-    overlap_.reduce_last = overlap_.reduce_always = false;
+    overlap_.reduce_last = overlap_.reduce_always = overlap_.sum_groups = false;
   }
 
   enum class Ending { optimizer, none };

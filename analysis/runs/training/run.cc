@@ -381,6 +381,8 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     origins.replayed = report.run.replayed_gpus;
     origins.memory = &report.fullest_memory();
     origins.software = &scenario.training->software;
+    origins.experts = scenario.training->model.moe.experts > 0;
+    origins.adapters = scenario.training->adapter_rank > 0;
     origins.open = open_factors(scenario, report.step_time, options);
     report.range = step_range(origins, *options.errors);
     if (report.projection) report.projection->log_error = report.range->log_error;
@@ -419,6 +421,14 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   report.algorithm_bandwidth = config.bytes / report.time;
   // As NCCL's tests have it: what a port of a flat network has to carry, over the time.
   report.bus_bandwidth = report.port * (report.closed_form / report.time);
+  if (config.measured_links) {
+    if (options.errors)
+      report.range = log_normal_range(report.time.value(), options.errors->of("data_exchange").log_sd);
+    if (node.gpu.architecture != "hopper") {
+      report.notes.push_back(
+          fmt::format("links of {} were not measured: protocol costs are those of H100 and H800", node.gpu.title));
+    }
+  }
   compare_with_published(report);
   return report;
 }

@@ -17,11 +17,26 @@ constexpr int kDraws = 4000;
 constexpr std::uint64_t kSeed = 1;
 
 // Rows of the table, by what they are of. The first are PriceSource's, in its order.
-constexpr std::array<std::string_view, 19> kErrors{
-    "gemm",          "gemm_fp8",       "expert_gemm",     "attention_forward", "attention_backward", "memory_bound",
-    "launches",      "layer_exchange", "expert_exchange", "data_exchange",     "pipeline",           "host",
-    "other",         "clock",          "memory_states",   "memory_kept",       "memory_logits",      "memory_libraries",
-    "memory_buffers"};
+constexpr std::array<std::string_view, 20> kErrors{"gemm",
+                                                   "gemm_fp8",
+                                                   "expert_gemm",
+                                                   "attention_forward",
+                                                   "attention_backward",
+                                                   "memory_bound",
+                                                   "launches",
+                                                   "layer_exchange",
+                                                   "expert_exchange",
+                                                   "data_exchange",
+                                                   "pipeline",
+                                                   "host",
+                                                   "other",
+                                                   "clock",
+                                                   "memory_states",
+                                                   "memory_kept",
+                                                   "memory_logits",
+                                                   "memory_libraries",
+                                                   "memory_buffers",
+                                                   "software"};
 enum Of { kLayerExchange = kPriceSources, kExpertExchange, kDataExchange, kPipeline, kHost, kOther, kTimes };
 constexpr bool on_clock(int of) { return of <= static_cast<int>(PriceSource::attention_backward); }
 
@@ -183,6 +198,11 @@ const StepError& StepErrors::of(std::string_view name) const {
   return *found;
 }
 
+double software_error(const SoftwareProfile& software, bool experts, bool adapters, const StepErrors& errors) {
+  if (software.has_seen(experts, adapters)) return software.error;
+  return std::max(software.error, errors.of("software").log_sd);
+}
+
 StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
   StepRange range;
   range.draws = kDraws;
@@ -203,8 +223,12 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
   const StepError& clock = errors.of("clock");
   inputs.push_back(input_of(clock, clocked));
   const SoftwareProfile& software = *origins.software;
-  inputs.push_back({fmt::format("what {} does beside that", software.name.empty() ? "the software" : software.name),
-                    software.error, std::pow(software.error * step, 2), "workloads/data/software"});
+  const double whole = software_error(software, origins.experts, origins.adapters, errors);
+  const bool unseen = !software.has_seen(origins.experts, origins.adapters);
+  inputs.push_back({fmt::format("what {} does beside that{}", software.name.empty() ? "the software" : software.name,
+                                unseen ? ", no such run of it known" : ""),
+                    whole, std::pow(whole * step, 2),
+                    unseen ? errors.of("software").source : "workloads/data/software"});
   for (const StepOrigins::Open& open : origins.open) {
     double sum = 0, squares = 0;
     for (const double factor : open.factors) {
@@ -216,7 +240,7 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
     inputs.push_back({open.title + ", which is open", std::sqrt(std::max(0.0, variance)),
                       std::max(0.0, variance) * step * step, "replayed with what else it may be"});
   }
-  const std::vector<double> sums = drawn_sums(parts, clock.log_sd, software.error, origins.open, kSeed);
+  const std::vector<double> sums = drawn_sums(parts, clock.log_sd, whole, origins.open, kSeed);
   range.step_s = quantiles(sums);
   range.log_error = std::log(range.step_s.p95 / range.step_s.p5) / (2 * normal_quantile(0.95));
   range.inputs = ranked(std::move(inputs));

@@ -70,6 +70,7 @@ struct StepOrigins {
   std::size_t replayed = 1;
   const MemoryTable* memory = nullptr;
   const SoftwareProfile* software = nullptr;
+  bool experts = false, adapters = false;  ///< what it trains
   /// What nobody knows: the step with each thing that it may be, over the step as stated.
   struct Open {
     std::string title;
@@ -78,6 +79,8 @@ struct StepOrigins {
   std::vector<Open> open;
 };
 StepRange step_range(const StepOrigins& origins, const StepErrors& errors);
+/// What a profile adds: its own error for such runs as that was read off, else what lies between profiles.
+double software_error(const SoftwareProfile& software, bool experts, bool adapters, const StepErrors& errors);
 
 /// Quantiles of a figure whose logarithm is normally distributed round a prediction.
 FigureRange log_normal_range(double predicted, double log_error);
