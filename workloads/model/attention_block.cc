@@ -29,9 +29,25 @@ void add_states(KernelWriter& list, AttentionKind kind) {
   const int passes = kind == AttentionKind::backward ? 2 : 1;
   if (states.layers > 0) {
     const double share = static_cast<double>(states.layers) / model.layers;
-    const double state = batch * static_cast<double>(states.state_elements) * states.state_bytes * 2;
-    const double rows = reach.decode ? 0 : work.tokens * (states.in_width + states.out_width) * 2.0 * 2;
-    list.memory("state layers", MemoryKernel::elementwise, share * (state + rows) / tensor * passes);
+    const auto elements = static_cast<double>(states.state_elements);
+    const auto add = [&](std::string_view role, double bytes, int kernels) {
+      list.memory(role, MemoryKernel::elementwise, share * bytes / tensor, kernels);
+    };
+    const double state = batch * elements * states.state_bytes * 2 * passes;
+    if (reach.decode) {
+      add("state layers", state, passes);
+    } else {
+      // Kernels of a chunked scan (state-spaces/mamba, mamba_ssm/ops/triton/ssd_combined.py, 2024-05), in elements of
+      // the input projection's width and of the output's. Forward: the convolution reads and writes its share, values,
+      // products of keys and queries, gate and results are read and written by the scan and the norm behind it.
+      // Backward all of that again, and gradients of each, with what they are made of.
+      const double rows = work.tokens * (2.0 * states.in_width + 7.0 * states.out_width) * 2;
+      add("state layers", state + rows * (passes == 2 ? 2.65 : 1.0), 5 * passes);
+      // A state for each chunk is written, read and written where chunks are joined, and read; backward they are made
+      // again and read once more, and so are their gradients.
+      constexpr double kChunk = 128;  // chunk_size of Nemotron's config.json
+      add("states of chunks", work.tokens / kChunk * elements * states.state_bytes * (passes == 2 ? 9 : 4), 3 * passes);
+    }
   }
   const IndexerConfig& index = model.attention.indexer;
   if (index.heads == 0) return;
