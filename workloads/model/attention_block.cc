@@ -161,12 +161,16 @@ void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
     if (row.unpack_hop != nullptr) row.unpack_hop(list, w, t / 2, backward);
   }
   const int end = list.size();
-  // Merging: forward, a partial output is read and the FP32 sum read and written; backward, gradients in
-  // BF16, or FP32 sums too.
+  // Merging: forward, a partial output is read and the FP32 sum read and written; backward, gradients in BF16. Where
+  // gradients travel in FP32 each step is a kernel of its own: forward, the partial output to FP32 (6), what it differs
+  // by (12), its share of that (8), the sum (12); backward, sums of gradients (10), those of keys and values put
+  // together for the journey (8).
   const bool in_fp32 = work.habits.gathers_context;
-  const double merged =
-      t * (backward ? (w.query + (repeated ? 2 * w.query : w.key + w.value)) * (in_fp32 ? 10 : 6) : w.output() * 10);
-  list.memory("merge hops", MemoryKernel::elementwise, merged * others, others);
+  const double keys = repeated ? 2 * w.query : w.key + w.value;
+  const double merged = in_fp32 ? (backward ? w.query * 10 + keys * 18 : w.output() * 38)
+                                : (backward ? (w.query + keys) * 6 : w.output() * 10);
+  const int kernels = !in_fp32 ? 1 : backward ? 5 : 4;
+  list.memory("merge hops", MemoryKernel::elementwise, t * merged * others, others * kernels);
   if (in_fp32) {
     // Everything waits for the gather after its own piece; gradients go on after each piece, the last time to their
     // owner.
@@ -192,7 +196,7 @@ void forward(KernelWriter& list, const AttentionWidths& w, AttentionCore with_co
     list.tensor_all_reduce();
     return list.norm("MLP norm", own * w.hidden, true);
   }
-  list.quantize("cast attention input", own * w.hidden);
+  list.quantize_shared("cast attention input");
   row.input(list, w);
   repeat_keys(list, w, false);
   if (with_core == AttentionCore::included) core(list, w, AttentionKind::forward);
@@ -219,12 +223,12 @@ void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   list.norm_backward("MLP norm backward", own * w.hidden);
   for (int i = 0; i < work.model.norms_behind_attention(); ++i)
     list.norm_backward("norm behind attention backward", own * w.hidden);
-  list.quantize("cast output gradient", own * w.hidden);
+  list.quantize_shared("cast output gradient");
   list.tensor_gather(list.linear("o_proj", t, w.output(), w.hidden));
   if (work.precision.fp8_blocks()) {
     list.memory("cast back attention output", MemoryKernel::cast, t * w.output() * (1.5 + 2.0));
-    list.quantize_transposed("transpose o_proj operands", t * (w.hidden + w.output()), 2);
   }
+  list.quantize_transposed("transpose o_proj operands", t * (w.hidden + w.output()), 2);
   list.again(true);
   if (work.again.norms) list.norm("attention norm", own * w.hidden, false);
   if (row.input_again != nullptr) row.input_again(list, w);
