@@ -99,7 +99,7 @@ void forward(KernelWriter& list, const Ffn& ffn) {
     return list.fused_experts("experts", ffn.rows, ffn.width, h, ffn.experts, work.experts.passing_rows);
   const int first =
       gate_and_up(list, ffn, [&](std::string_view role, double width) { return gemm(list, ffn, role, width, h); });
-  if (ffn.experts == 0) list.tensor_gather(first);
+  if (ffn.experts == 0) list.tensor_gather(first, separate(list, ffn) ? 2 : 1);
   expert_biases(list, ffn, true);
   const double written = activation_element(work, ffn);
   if (work.habits.eager_elementwise && work.model.gated_ffn) {  // SiLU 4, product 6
@@ -143,12 +143,15 @@ void input_gradient(KernelWriter& list, const Ffn& ffn) {
   }
   list.quantize("cast gate_up gradient", ffn.rows * ffn.in);
   list.quantize_transposed("transpose gradient", ffn.rows * h, std::max(1, ffn.experts));
+  if (work.precision.fp8_rows())
+    list.quantize_transposed("transpose FFN operands", ffn.rows * (h + ffn.in + ffn.width), std::max(1, ffn.experts));
   const int dgrad =
       gate_and_up(list, ffn, [&](std::string_view role, double width) { return gemm(list, ffn, role, h, width); });
   if (separate(list, ffn)) list.sum_of_gradients(ffn.rows * h, 2);
   if (ffn.experts == 0) {
-    list.tensor_gather_beside(dgrad);
-    list.tensor_scatter_beside(list.weight_gradient_elsewhere("gate_up", ffn.in, h, ffn.rows));
+    list.tensor_gather_again(dgrad);
+    list.tensor_scatter_gradient(dgrad, list.weight_gradient_elsewhere("gate_up", ffn.in, h, ffn.rows),
+                                 separate(list, ffn) ? 2 : 1);
   }
 }
 
@@ -265,7 +268,7 @@ void block_input_gradient(KernelWriter& list, FfnPart part) {
       list.memory("gradient rows into order", MemoryKernel::permute, work.experts.rows * h * 4);
     }
   }
-  list.quantize("cast gradient", own * h);
+  list.quantize_shared("cast gradient");
   networks(list, part, input_gradient);
   if (work.moe) sum_rows(list, "sum gradient rows", false);
 }
@@ -296,8 +299,7 @@ void add_ffn_input(LayerKernels& out, const LayerWork& work, KernelPass pass) {
   if (pass == KernelPass::forward) {
     list.enter(LayerPart::ffn_input);
     const bool in_block = work.moe && work.habits.expert_gemms == ExpertGemms::fused;
-    if (!in_block || work.model.moe.shared_experts > 0)
-      list.quantize("cast MLP input", work.own_tokens * work.model.hidden);
+    if (!in_block || work.model.moe.shared_experts > 0) list.quantize_shared("cast MLP input");
     if (work.moe) gate_forward(list);
   } else if (pass == KernelPass::input_gradient && work.moe) {
     gate_backward(list);

@@ -95,6 +95,7 @@ struct KernelPrecision {
   bool fp8_blocks() const { return fp8() && scaling == Scaling::blocks; }
   /// One scale per tensor: operands of weight gradients are kept transposed, for Hopper multiplies FP8 only that way.
   bool fp8_tensor() const { return fp8() && scaling != Scaling::blocks; }
+  bool fp8_rows() const { return fp8() && scaling == Scaling::rows; }
 };
 
 /// How the experts of a GPU are multiplied.
@@ -171,6 +172,8 @@ struct KernelHabits {
   bool repeats_keys = false;          ///< SoftwareProfile::repeats_keys
   bool gathers_context = false;       ///< SoftwareProfile::gathers_context
   bool separate_projections = false;  ///< SoftwareProfile::separate_projections
+  bool distributed_tensors = false;   ///< SoftwareProfile::distributed_tensors
+  bool scatters_per_product = false;  ///< SoftwareProfile::scatters_per_product
   int expert_bias_kernels = 0;        ///< SoftwareProfile::expert_bias_kernels
   bool complex_positions = false;     ///< SoftwareProfile::complex_positions
   bool indexed_rows = false;          ///< SoftwareProfile::indexed_rows

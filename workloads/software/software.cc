@@ -34,6 +34,10 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.shard_copies) text += ", parameters and gradients of shards copied beside their exchange";
   if (software.foreach_optimizer) text += ", the optimiser as a chain of kernels";
   if (software.separate_projections) text += ", queries, keys, values, gate and up by products of their own";
+  if (software.distributed_tensors) text += ", tensor parallelism by PyTorch's distributed tensors";
+  if (software.scatters_per_product) text += ", gradients of shared inputs scattered product by product";
+  if (software.reduces_last) text += ", sharded gradients reduced with the last micro-batch";
+  if (software.libraries != "current") text += fmt::format(", matrix products by libraries of {}", software.libraries);
   if (software.expert_bias_kernels > 0)
     text += fmt::format(", biases of {} of experts by kernels of their own",
                         software.expert_bias_kernels > 1 ? "products" : "second products");

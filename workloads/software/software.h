@@ -49,6 +49,10 @@ struct SoftwareProfile {
   bool shard_copies = false;       ///< parameters out of, gradients into the buffers of their exchange by copies
   bool foreach_optimizer = false;  ///< optimiser and clipping as chains of kernels
   bool separate_projections = false;  ///< queries, keys, values, gate and up by products of their own
+  bool distributed_tensors = false;   ///< gathered inputs are kept; exchanges have nothing beside them, or are fused
+  bool scatters_per_product = false;  ///< gradients of a shared input are scattered product by product
+  bool reduces_last = false;          ///< sharded gradients are summed up whole, and reduced with the last micro-batch
+  std::string libraries = "current";  ///< of matrix products; "2024": as measured then
   int expert_bias_kernels = 0;        ///< 1: biases of experts' second products by PyTorch's kernels; 2: of both
   bool bf16_loss = false;             ///< a chain of kernels makes the loss of logits in BF16
   bool stops_early = false;           ///< a layer done again ends before its last product
@@ -111,6 +115,10 @@ struct SoftwareProfile {
     field("shard_copies", &SoftwareProfile::shard_copies, {"software"});
     field("foreach_optimizer", &SoftwareProfile::foreach_optimizer, {"software"});
     field("separate_projections", &SoftwareProfile::separate_projections, {"software"});
+    field("distributed_tensors", &SoftwareProfile::distributed_tensors, {"software"});
+    field("scatters_per_product", &SoftwareProfile::scatters_per_product, {"software"});
+    field("reduces_last", &SoftwareProfile::reduces_last, {"software"});
+    field("libraries", &SoftwareProfile::libraries, {"software"});
     field("expert_bias_kernels", &SoftwareProfile::expert_bias_kernels, {"software"});
     field("bf16_loss", &SoftwareProfile::bf16_loss, {"software"});
     field("stops_early", &SoftwareProfile::stops_early, {"software"});

@@ -70,6 +70,9 @@ double kept_in_layer(const TrainingConfig& config, bool moe, double hottest_load
   }
   double own = 2 * h + 2 * h;             // inputs of the attention and of the MLP block (residual stream)
   if (!again.norms) own += 2 * kept * h;  // and what the two norms made of them
+  // Both as they were gathered.
+  if (!again.norms && config.software.distributed_tensors && config.plan.sequence_parallel)
+    own += 2 * kept * h * (config.plan.tensor - 1);
   own += 2 * h * (model.norms_behind_attention() + model.norms_behind_ffn());  // inputs of further norms
   if (config.dropout) own += 2 * h;                                            // a byte of mask behind each block
   const double out = static_cast<double>(attention.heads) * attention.value_dim();
@@ -202,8 +205,9 @@ MemoryFigures MemoryTerms::figures(const Held& held, int holders, Bytes activati
   MemoryFigures of;
   of.parameters = (zero >= 3 ? sharded(held.elements, holders) : held.all()) * parameter_bytes();
   if (zero >= 3) of.gathered_layers = passing(held, held.elements, holders, 2, parameter_bytes());
+  const bool whole = zero < 2 || (config_.software.reduces_last && config_.micro_batches() > 1);
   of.gradients =
-      (zero >= 2 ? sharded(trained, holders) : trained.replicated + trained.expert) * bytes_per_element(p.gradients);
+      (whole ? trained.replicated + trained.expert : sharded(trained, holders)) * bytes_per_element(p.gradients);
   if (zero >= 2) of.gradients_of_layer = passing(held, trained, holders, 1, bytes_per_element(p.gradients));
   const double state = bytes_per_element(p.master) + 2 * bytes_per_element(p.moments);
   of.optimiser_states = state * sharded(trained, holders);

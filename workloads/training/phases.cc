@@ -20,6 +20,8 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.repeats_keys = config.software.repeats_keys;
   habits.gathers_context = config.software.gathers_context;
   habits.separate_projections = config.software.separate_projections;
+  habits.distributed_tensors = config.software.distributed_tensors;
+  habits.scatters_per_product = config.software.scatters_per_product;
   habits.expert_bias_kernels = config.software.expert_bias_kernels;
   habits.complex_positions = config.software.complex_positions;
   habits.indexed_rows = config.software.indexed_rows;
@@ -168,7 +170,8 @@ class Pricer {
   static bool sums_exactly(const LayerKernel& kernel) {
     const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
     return gemm != nullptr && gemm->precision == Precision::fp8 && gemm->vendor_library &&
-           gemm->scaling == Scaling::per_tensor && kernel.pass != KernelPass::forward && !kernel.again;
+           (gemm->scaling == Scaling::per_tensor || gemm->scaling == Scaling::rows) &&
+           kernel.pass != KernelPass::forward && !kernel.again;
   }
   static KernelTime stretched(KernelTime time, double factor) {
     time.time *= factor;
