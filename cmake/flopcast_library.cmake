@@ -25,12 +25,10 @@ endfunction()
 # room; the dev preset, which compiles each file alone, finds includes that are missing.
 option(FLOPCAST_UNITY "Compile the files of a room several at a time" ON)
 # Files at a time: more would leave cores without work, and changing one file would take long. Of rooms that include the
-# generated headers, whose reading takes as long as compiling what is in three files, more.
-set(flopcast_unity_batch 8)
-set(flopcast_unity_batch_of_readers 13)
-
-# Folders of rows: each file says `lower`, `build`, `compose` for itself, and is small.
-set(flopcast_unity_except "/workloads/(model/attention|schedules|collectives/algorithms|serving/replica/policies)/")
+# generated headers, whose reading takes as long as compiling what is in ten files, more. Whoever changes few files often
+# turns FLOPCAST_UNITY off.
+set(flopcast_unity_batch 12)
+set(flopcast_unity_batch_of_readers 30)
 
 # Cuts the .cc files of a target below `base` into batches, rooms (folders of the first level) apart.
 function(flopcast_unity target base)
@@ -39,12 +37,10 @@ function(flopcast_unity target base)
   endif()
   set(rooms)
   foreach(file ${ARGN})
-    if(NOT file MATCHES "${flopcast_unity_except}")
-      cmake_path(RELATIVE_PATH file BASE_DIRECTORY ${base} OUTPUT_VARIABLE room)
-      string(REGEX REPLACE "/.*|[^/]*\\.cc$" "" room ${room})
-      list(APPEND rooms "room_${room}")
-      list(APPEND "room_${room}" ${file})
-    endif()
+    cmake_path(RELATIVE_PATH file BASE_DIRECTORY ${base} OUTPUT_VARIABLE room)
+    string(REGEX REPLACE "/.*|[^/]*\\.cc$" "" room ${room})
+    list(APPEND rooms "room_${room}")
+    list(APPEND "room_${room}" ${file})
   endforeach()
   list(REMOVE_DUPLICATES rooms)
   foreach(room ${rooms})
@@ -63,6 +59,10 @@ function(flopcast_unity target base)
     endforeach()
   endforeach()
   set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  # GCC looks for what it no longer needs each time its heap has grown, from 128 MB on: a tenth of the time of a batch.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE "SHELL:--param ggc-min-heapsize=400000")
+  endif()
 endfunction()
 
 # What runs once for a file or a table is compiled for less: -O1 takes a quarter less time than -O3. The flags of a target

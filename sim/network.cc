@@ -4,6 +4,8 @@
 #include <cassert>
 #include <stdexcept>
 
+#include "sim/base/fnv.h"
+
 namespace flopcast {
 namespace {
 
@@ -13,8 +15,8 @@ void require_positive(BytesPerSecond bandwidth, const std::string& link) {
 }
 
 std::uint64_t hash_of(std::span<const LinkId> links) {
-  std::uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a over the link numbers
-  for (LinkId link : links) hash = (hash ^ link.index()) * 0x100000001b3ULL;
+  std::uint64_t hash = kFnvStart;
+  for (LinkId link : links) hash = fnv1a(hash, link.index());
   return hash;
 }
 

@@ -237,8 +237,7 @@ void add_replay(Command& group) {
                     "ideal (not at all)")
             .one_of({"shared", "simgrid", "ideal"})
             .default_value("shared");
-        command.option("--json", arguments.json, "Write the report as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
+        add_json(command, arguments.json, "report");
         command
             .option(
                 "--trace", arguments.trace,

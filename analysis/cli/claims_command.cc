@@ -81,12 +81,9 @@ void add_claims_command(Command& program) {
         command.option("ID", a.ids, "Only these claims");
         command.option("--file", a.file, "Claims of your own instead of the program's").value_name("FILE");
         command.flag("--functions", a.functions, "List what expressions in a file of claims may ask for");
-        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--html", a.html, "Write a page with every claim, its readings and its verdict")
-            .value_name("FILE");
+        add_json(command, a.json);
+        add_csv(command, a.csv);
+        add_page(command, a.html, "with every claim, its readings and its verdict");
         add_workers_option(command, a.workers, "Claims");
         add_library_option(command, a.library_folders);
       },

@@ -131,11 +131,9 @@ void add_compare_command(Command& program) {
         command.option("--set", a.sets, "Override a field in all of them").value_name("PATH=VALUE").repeated();
         command.option("-j,--workers", a.workers, "Replays at a time (the result does not depend on it)")
             .between(1, 1024);
-        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--html", a.html, "Write a page with the waterfalls as pictures").value_name("FILE");
+        add_json(command, a.json);
+        add_csv(command, a.csv);
+        add_page(command, a.html, "with the waterfalls as pictures");
         add_library_option(command, a.library_folders);
       },
       run_compare);

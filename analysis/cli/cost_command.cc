@@ -216,12 +216,9 @@ void add_cost_command(Command& program) {
                     "(analysis/data/money/grid_carbon.csv)")
             .value_name("GRID");
         command.flag("--inputs", a.list_inputs, "List the inputs that can be spread, and nothing else");
-        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--html", a.html, "Write a page with pictures: parts, programme, what matters most")
-            .value_name("FILE");
+        add_json(command, a.json);
+        add_csv(command, a.csv);
+        add_page(command, a.html, "with pictures: parts, programme, what matters most");
       },
       run_cost);
 }

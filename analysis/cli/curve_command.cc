@@ -83,11 +83,9 @@ void add_curve_command(Command& program) {
             .separated_by(',')
             .between(1, kMostUsers);
         add_workers_option(command, a.workers, "Points of a curve");
-        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--html", a.html, "Write a page with the curves as pictures").value_name("FILE");
+        add_json(command, a.json);
+        add_csv(command, a.csv);
+        add_page(command, a.html, "with the curves as pictures");
         add_library_option(command, a.library_folders);
       },
       run_curve);

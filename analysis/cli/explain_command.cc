@@ -111,9 +111,8 @@ void add_explain_command(Command& program) {
       "explain", "Add the mechanisms of a step, or of a serving iteration, one by one: what each costs",
       [](Command& command, ExplainArguments& arguments) {
         arguments.scenario.add_to(command);
-        command.option("--json", arguments.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--html", arguments.html, "Write a page with what each mechanism adds").value_name("FILE");
+        add_json(command, arguments.json);
+        add_page(command, arguments.html, "with what each mechanism adds");
         add_workers_option(command, arguments.workers);
       },
       run_explain);

@@ -48,11 +48,9 @@ void add_fleet_command(Command& program) {
             .value_name("PATH=VALUE")
             .repeated();
         command.option("--draws", a.draws, "How often uncertain figures are drawn; 0: no ranges").between(0, 1000000);
-        command.option("--json", a.json, "Write the ledger as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--csv", a.csv, "Write the ledger as CSV (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--html", a.html, "Write a page").value_name("FILE");
+        add_json(command, a.json, "ledger");
+        add_csv(command, a.csv, "ledger");
+        add_page(command, a.html);
         add_library_option(command, a.library_folders);
       },
       run_fleet);

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "analysis/cli/options.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/render/format.h"
 #include "sim/base/atomic_file.h"
@@ -33,6 +34,20 @@ void check_output(const OutputOption& output) {
 }
 
 }  // namespace
+
+void add_json(Command& command, std::string& file, const std::string& noun) {
+  command.option("--json", file, "Write the " + noun + " as JSON (`-`: to stdout, instead of the text)")
+      .value_name("FILE");
+}
+
+void add_csv(Command& command, std::string& file, const std::string& noun) {
+  command.option("--csv", file, "Write the " + noun + " as CSV (`-`: to stdout, instead of the text)")
+      .value_name("FILE");
+}
+
+void add_page(Command& command, std::string& file, const std::string& shows) {
+  command.option("--html", file, "Write a page" + (shows.empty() ? "" : " " + shows)).value_name("FILE");
+}
 
 void check_outputs(std::span<const OutputOption> outputs, std::initializer_list<std::string_view> inputs) {
   const OutputOption* to_stdout = nullptr;

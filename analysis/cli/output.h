@@ -7,6 +7,16 @@
 
 namespace flopcast {
 
+class Command;
+
+/// Options that write what a command found to a file; with `-` JSON and CSV go to stdout, in place of the text.
+/// @param noun what is written, "report". @{
+void add_json(Command& command, std::string& file, const std::string& noun = "result");
+void add_csv(Command& command, std::string& file, const std::string& noun = "result");
+/// @}
+/// @param shows what the page has, "with the plans as pictures".
+void add_page(Command& command, std::string& file, const std::string& shows = "");
+
 /// An option that names a file to write.
 struct OutputOption {
   std::string option;         ///< "--json"

@@ -195,11 +195,10 @@ void add_plan_command(Command& program) {
         command.option("-j", arguments.workers, "Processes and threads at work; 0: one per core")
             .between(0, 1024)
             .show_default();
-        command.option("--json", arguments.json, "Write the answer as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
+        add_json(command, arguments.json, "answer");
         command.option("--csv", arguments.csv, "Write a row per plan (`-`: to stdout, instead of the text)")
             .value_name("FILE");
-        command.option("--html", arguments.html, "Write a page with the plans as pictures").value_name("FILE");
+        add_page(command, arguments.html, "with the plans as pictures");
         command.option("--output", arguments.output, "Write the scenario with the best plan (`-`: to stdout)")
             .value_name("FILE");
       },

@@ -110,11 +110,9 @@ void add_policy_answer(Command& policy) {
         add_design_options(command, a.allowed, a.headroom, a.largest_area);
         add_rules_option(command, a.rule_files);
         command.option("-j", a.workers, "Processes at work; 0: one per core").between(0, 1024).show_default();
-        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--html", a.html, "Write a page").value_name("FILE");
+        add_json(command, a.json);
+        add_csv(command, a.csv);
+        add_page(command, a.html);
         add_library_option(command, a.library_folders);
       },
       run_answer);

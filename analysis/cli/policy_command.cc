@@ -124,11 +124,9 @@ void add_classify(Command& policy) {
         figure("--io", a.io, "... inputs and outputs, GB/s both directions");
         figure("--dram", a.memory, "... memory bandwidth, GB/s");
         command.flag("--not-datacenter", a.elsewhere, "... not designed or marketed for data centres");
-        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--html", a.html, "Write a page with the margins as pictures").value_name("FILE");
+        add_json(command, a.json);
+        add_csv(command, a.csv);
+        add_page(command, a.html, "with the margins as pictures");
         add_library_option(command, a.library_folders);
       },
       run_classify);
@@ -217,11 +215,9 @@ void add_frontier(Command& policy) {
         command.option("--date", a.date, "The rules and letters of this day").value_name("DAY");
         add_design_options(command, a.allowed, a.headroom, a.largest_area);
         add_rules_option(command, a.rule_files);
-        command.option("--json", a.json, "Write the result as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--csv", a.csv, "Write the result as CSV (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--html", a.html, "Write a page with the frontier as a picture").value_name("FILE");
+        add_json(command, a.json);
+        add_csv(command, a.csv);
+        add_page(command, a.html, "with the frontier as a picture");
         add_workers_option(command, a.workers);
       },
       run_frontier);

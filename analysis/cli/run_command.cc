@@ -256,8 +256,7 @@ void add_run_command(Command& program) {
       "run", "Replay a scenario: time, where it goes, GPU-hours, energy, cost",
       [](Command& command, RunArguments& arguments) {
         arguments.scenario.add_to(command);
-        command.option("--json", arguments.json, "Write the report as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
+        add_json(command, arguments.json, "report");
         command
             .option("--csv", arguments.csv,
                     "Write the metrics as CSV, a row each: name, value, unit, meaning (`-`: to stdout, instead of the "

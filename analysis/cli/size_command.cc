@@ -184,7 +184,7 @@ void add_size_command(Command& program) {
             .value_name("FILE");
         command.option("--json", arguments.json, "Write what was tried as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");
-        command.option("--html", arguments.html, "Write a page with what was tried as pictures").value_name("FILE");
+        add_page(command, arguments.html, "with what was tried as pictures");
       },
       size_service);
 }

@@ -170,9 +170,8 @@ void add_validate_command(Command& program) {
   program.add_command<ValidateArguments>(
       "validate", "Hold predictions against measurements, publications and closed forms",
       [](Command& command, ValidateArguments& arguments) {
-        command.option("--json", arguments.json, "Write the table as JSON (`-`: to stdout, instead of the text)")
-            .value_name("FILE");
-        command.option("--html", arguments.html, "Write a page with the errors as pictures").value_name("FILE");
+        add_json(command, arguments.json, "table");
+        add_page(command, arguments.html, "with the errors as pictures");
         command.flag("--runs", arguments.runs, "List every published training run, not only their summary");
         add_workers_option(command, arguments.workers, "Parts of the table");
         command.flag("--without-rl", arguments.without_rl,

@@ -129,16 +129,16 @@ void vidur_mlp(const CsvTable& table, Collector& out) {
 }
 
 void frontier_linear(const CsvTable& table, Collector& out) {
-  constexpr double kHidden = 16384, kFfnWidth = 53248, kHeads = 128, kKvHeads = 8;  // Llama 3.1 405B
+  constexpr double kLlamaHidden = 16384, kLlamaFfn = 53248, kLlamaHeads = 128, kLlamaKvHeads = 8;  // Llama 3.1 405B
   for (std::size_t i = 0; i < table.size(); ++i) {
     const double tokens = table.number(i, "num_tokens"), tp = table.number(i, "num_tensor_parallel_workers");
     const auto add = [&](const char* column, double n, double k) {
       out.add(dense(tokens, n, k, Precision::fp8, Scaling::per_tensor), table.number(i, column) * 1e3);
     };
-    add("attn_pre_proj_median_ms", (kHeads + 2 * kKvHeads) * kHidden / kHeads / tp, kHidden);
-    add("attn_post_proj_median_ms", kHidden, kHidden / tp);
-    add("mlp_up_proj_median_ms", 2 * kFfnWidth / tp, kHidden);
-    add("mlp_down_proj_median_ms", kHidden, kFfnWidth / tp);
+    add("attn_pre_proj_median_ms", (kLlamaHeads + 2 * kLlamaKvHeads) * kLlamaHidden / kLlamaHeads / tp, kLlamaHidden);
+    add("attn_post_proj_median_ms", kLlamaHidden, kLlamaHidden / tp);
+    add("mlp_up_proj_median_ms", 2 * kLlamaFfn / tp, kLlamaHidden);
+    add("mlp_down_proj_median_ms", kLlamaHidden, kLlamaFfn / tp);
   }
 }
 
@@ -222,12 +222,12 @@ Reader latent_block(bool tensorrt) {
 }
 
 void flash_attention_3(const CsvTable& table, Collector& out) {
-  constexpr double kTokens = 16384, kHidden = 2048;  // of the published benchmark
+  constexpr double kTokensInAll = 16384, kHeadsTimesDim = 2048;  // of the published benchmark
   for (std::size_t i = 0; i < table.size(); ++i) {
     if (table.text(i, "FA3_TFLOPS").empty()) continue;  // a bar without a label
     const double seq = table.number(i, "seq"), dim = table.number(i, "head_dim");
-    const AttentionShape shape = prompt(kTokens / seq, seq, kHidden / dim, kHidden / dim, static_cast<int>(dim),
-                                        static_cast<int>(dim), table.number(i, "causal") != 0);
+    const AttentionShape shape = prompt(kTokensInAll / seq, seq, kHeadsTimesDim / dim, kHeadsTimesDim / dim,
+                                        static_cast<int>(dim), static_cast<int>(dim), table.number(i, "causal") != 0);
     out.add(shape, flop(shape).value() / (table.number(i, "FA3_TFLOPS") * 1e12) * 1e6);
   }
 }

@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kGap = 2;
 constexpr std::size_t kNarrowestText = 12;  // a column of words below this is no fun to read
 
-std::string trimmed(std::string line) {
+std::string without_trailing_blanks(std::string line) {
   line.erase(line.find_last_not_of(' ') + 1);
   return line;
 }
@@ -150,7 +150,7 @@ std::string TextTable::block(const Layout& layout, const TextStyle& style, std::
         text += left ? pad_right(cell, layout.widths[i]) : pad_left(cell, layout.widths[i]);
         if (i + 1 < columns.size()) text.append(kGap, ' ');
       }
-      lines.push_back(trimmed(text));
+      lines.push_back(without_trailing_blanks(text));
     }
     return lines;
   };

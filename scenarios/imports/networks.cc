@@ -36,7 +36,7 @@ constexpr NumberField kRouting[] = {
     {"moe.groups_per_token", {"topk_group"}, Need::optional},
     {"moe.latent_width", {"moe_latent_size"}, Need::optional},
 };
-constexpr NumberField kModules = {
+constexpr NumberField kPredictionModules = {
     "mtp_depth",
     {"num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules", "num_mtp_layers"},
     Need::optional};
@@ -288,7 +288,7 @@ void read_networks(ConfigReader& config) {
   const bool none = may_have_experts && std::ranges::any_of(kExpertCount.names, is_zero);
   read_dense_width(config, may_have_experts && !none);
   const bool experts = read_experts(config, kinds.with_experts);
-  if (!may_have_experts || experts) config.number(kModules);
+  if (!may_have_experts || experts) config.number(kPredictionModules);
   model.set_gated_ffn(config.family().gated);
   if (config.flag("mlp_bias", config.family().ffn_bias || config.flag("bias", config.flag("use_bias", false))) &&
       !experts)

@@ -8,6 +8,7 @@
 
 #include "scenarios/proto/policy.pb.h"
 #include "scenarios/read/library_entries.h"
+#include "scenarios/read/path_or_name.h"
 #include "scenarios/read/quantity.h"
 #include "scenarios/read/set_field.h"
 
@@ -156,7 +157,7 @@ namespace {
 
 /// The library's entry that a name or alias means, or the file that it is; nothing when there is none.
 std::optional<std::string> entry_of(const Libraries& libraries, const std::string& name_or_file) {
-  if (name_or_file.find('/') != std::string::npos || name_or_file.ends_with(".textproto")) return name_or_file;
+  if (looks_like_path(name_or_file)) return name_or_file;
   const auto names = libraries.names(LibraryKind::gpus);
   if (std::find(names.begin(), names.end(), name_or_file) != names.end()) return name_or_file;
   const std::string wanted = canonical(name_or_file);

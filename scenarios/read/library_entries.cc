@@ -11,6 +11,7 @@
 
 #include "scenarios/proto/rules.pb.h"
 #include "scenarios/read/library_cache.h"
+#include "scenarios/read/path_or_name.h"
 #include "scenarios/read/quantity.h"
 
 #include "workloads/collectives/collectives.h"
@@ -115,8 +116,7 @@ constexpr bool kHasScale = requires(const Message& m) {
 
 /// A name of the library, or a file of the user's own.
 std::optional<std::string> entry_path(const Libraries& libraries, LibraryKind kind, const std::string& name) {
-  const bool is_path = name.find('/') != std::string::npos || name.ends_with(".textproto");
-  return is_path ? std::optional(name) : libraries.find(kind, name);
+  return looks_like_path(name) ? std::optional(name) : libraries.find(kind, name);
 }
 
 template <class Message>

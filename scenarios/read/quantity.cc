@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "sim/base/diagnostic.h"
+#include "sim/base/plain_text.h"
 
 namespace flopcast {
 namespace {
@@ -125,12 +126,6 @@ Name name_of(Dimension dimension) {
       {"a failure rate", "1.97e-5 per GPU-hour"},
   }};
   return names[static_cast<std::size_t>(dimension)];
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
 std::string in_quotes(std::string_view text) { return fmt::format("\"{}\"", text); }

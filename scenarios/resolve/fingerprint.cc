@@ -8,28 +8,25 @@
 
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
+#include "sim/base/fnv.h"
 
 namespace flopcast {
 namespace {
 
-/// FNV-1a, 64 bits. Texts and lists go in with their length, so that "ab", "c" is not "a", "bc".
+/// FNV-1a. Texts and lists go in with their length, so that "ab", "c" is not "a", "bc".
 class Hash {
  public:
   void add(std::uint64_t number) {
-    for (int byte = 0; byte < 8; ++byte) mix(static_cast<unsigned char>(number >> (8 * byte)));
+    for (int byte = 0; byte < 8; ++byte) value_ = fnv1a(value_, static_cast<unsigned char>(number >> (8 * byte)));
   }
   void add(std::string_view text) {
     add(text.size());
-    for (const char c : text) mix(static_cast<unsigned char>(c));
+    value_ = fnv1a(text, value_);
   }
   std::uint64_t value() const { return value_; }
 
  private:
-  void mix(unsigned char byte) {
-    constexpr std::uint64_t kPrime = 0x100000001b3;
-    value_ = (value_ ^ byte) * kPrime;
-  }
-  std::uint64_t value_ = 0xcbf29ce484222325;
+  std::uint64_t value_ = kFnvStart;
 };
 
 template <class T>

@@ -1,4 +1,4 @@
-// The money of a scenario file as typed values. Internal to scenarios/: load_scenario.cc calls it.
+// The money of a scenario file as typed values. Internal to scenarios/: resolver.cc calls it.
 #pragma once
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/text_file.h"

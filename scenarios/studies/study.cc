@@ -8,6 +8,7 @@
 #include "scenarios/proto/study.pb.h"
 #include "scenarios/read/field_rules.h"
 #include "scenarios/read/library_entries.h"
+#include "scenarios/read/path_or_name.h"
 #include "scenarios/read/text_file.h"
 
 namespace flopcast {
@@ -29,8 +30,9 @@ bool is_study(const std::string& path, StudyKind kind) {
 }  // namespace
 
 std::string beside_study(const std::string& study, const std::string& scenario) {
-  const bool is_path = scenario.find('/') != std::string::npos || scenario.ends_with(kExtension);
-  return is_path && !fs::path(scenario).is_absolute() ? (fs::path(study).parent_path() / scenario).string() : scenario;
+  return looks_like_path(scenario) && !fs::path(scenario).is_absolute()
+             ? (fs::path(study).parent_path() / scenario).string()
+             : scenario;
 }
 
 std::vector<std::string> study_names(const Libraries& libraries, StudyKind kind) {

@@ -17,6 +17,13 @@ std::size_t first_unplain(std::string_view text, LineEnds line_ends = LineEnds::
 /// The text with such bytes spelt out, "\x1b"; a plain text as it is.
 std::string visible(std::string_view text, LineEnds line_ends = LineEnds::refused);
 
+/// Without blanks at either end.
+inline std::string_view trimmed(std::string_view text, std::string_view blanks = " \t") {
+  const std::size_t first = text.find_first_not_of(blanks);
+  return first == std::string_view::npos ? std::string_view()
+                                         : text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
 /// At most `bytes` of the text, not cut within a character.
 std::string_view cut_text(std::string_view text, std::size_t bytes);
 

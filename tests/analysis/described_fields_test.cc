@@ -32,22 +32,19 @@ bool timed(std::string_view group) {
   return std::find(std::begin(kUntimedGroups), std::end(kUntimedGroups), group) == std::end(kUntimedGroups);
 }
 
+void check_groups(const std::vector<testing::DescribedField>& fields, const std::set<std::string>& known) {
+  for (const testing::DescribedField& field : fields) {
+    INFO(field.name);
+    if (field.is_struct || field.holds_structs) continue;
+    CHECK((!timed(field.cause) || known.contains(std::string(field.cause))));
+  }
+}
+
 TEST_CASE("every described field that time may depend on belongs to a group of causes", "[compare]") {
   // Phases, a job's life and collectives are not compared.
   std::set<std::string> known{"run", "life", "collective"};
   for (const FieldGroup& group : field_groups()) known.insert(std::string(group.id));
-  testing::for_each_described([&](auto part) {
-    using Part = decltype(part);
-    for_each_field<Part>([&](const auto& row) {
-      using Member = std::remove_cvref_t<decltype(std::declval<Part&>().*row.member)>;
-      INFO(row.name);
-      if constexpr (!Described<Member>) {
-        constexpr bool holds_structs = requires { requires Described<typename Member::value_type>; }
-        || requires { requires Described<typename Member::element_type>; };
-        CHECK((holds_structs || !timed(row.traits.cause) || known.contains(std::string(row.traits.cause))));
-      }
-    });
-  });
+  testing::for_each_described([&](auto part) { check_groups(testing::described_fields<decltype(part)>(), known); });
 }
 
 TEST_CASE("the overheads that are fitted are those that are described", "[calibrate]") {
@@ -71,18 +68,17 @@ void check_change(const Scenario& from, const Scenario& to, std::string_view gro
 TEST_CASE("whatever field of a training scenario differs, a cause covers it", "[compare]") {
   const Scenario from = loaded(testing::kSparse);
   int fields = 0;
-  const auto check = [&](auto part_of) {
-    using Part = std::remove_cvref_t<decltype(part_of(std::declval<Scenario&>()))>;
-    testing::for_each_leaf<Part>([&](const auto& row, const auto& get) {
-      if (!timed(row.traits.cause)) return;
+  const auto check = [&](const std::vector<testing::Leaf>& leaves, auto part_of) {
+    for (const testing::Leaf& leaf : leaves) {
+      if (!timed(leaf.cause)) continue;
       Scenario to = from;
-      testing::change(get(part_of(to)));
-      check_change(from, to, row.traits.cause, row.shown());
+      leaf.change_in(part_of(to));
+      check_change(from, to, leaf.cause, leaf.shown);
       ++fields;
-    });
+    }
   };
-  check([](Scenario& s) -> TrainingConfig& { return *s.training; });
-  check([](Scenario& s) -> ClusterSpec& { return s.cluster; });
+  check(testing::leaves_of<TrainingConfig>(), [](Scenario& s) -> TrainingConfig& { return *s.training; });
+  check(testing::leaves_of<ClusterSpec>(), [](Scenario& s) -> ClusterSpec& { return s.cluster; });
   CHECK(fields > 120);
 }
 
@@ -93,15 +89,14 @@ TEST_CASE("whatever field of a deployment differs, a cause covers it", "[compare
     change_serving(to, [&](ServingScenario& serving) { change_it(serving); });
     return to;
   };
-  testing::for_each_leaf<PoolSpec>([&](const auto& row, const auto& get) {
-    if (!timed(row.traits.cause)) return;
-    check_change(from, changed([&](ServingScenario& s) { testing::change(get(s.pools.front())); }), row.traits.cause,
-                 row.shown());
-  });
-  testing::for_each_leaf<ServingScenario>([&](const auto& row, const auto& get) {
-    if (!timed(row.traits.cause) || row.shown() == "pools") return;
-    check_change(from, changed([&](ServingScenario& s) { testing::change(get(s)); }), row.traits.cause, row.shown());
-  });
+  for (const testing::Leaf& leaf : testing::leaves_of<PoolSpec>()) {
+    if (!timed(leaf.cause)) continue;
+    check_change(from, changed([&](ServingScenario& s) { leaf.change_in(s.pools.front()); }), leaf.cause, leaf.shown);
+  }
+  for (const testing::Leaf& leaf : testing::leaves_of<ServingScenario>()) {
+    if (!timed(leaf.cause) || leaf.shown == "pools") continue;
+    check_change(from, changed([&](ServingScenario& s) { leaf.change_in(s); }), leaf.cause, leaf.shown);
+  }
 }
 
 TEST_CASE("switches of a plan and of the software are causes, not what none covers", "[compare]") {
@@ -140,17 +135,16 @@ TEST_CASE("a phase with any field of plan or batch of its own is replayed on its
     return project(s, {Seconds(1), 0.4, {}}, [](const TrainingConfig&) { return Seconds(2); }).phases[0].step_time;
   };
   CHECK(steps_of(scenario) == Seconds(1));
-  const auto check = [&](auto part_of) {
-    using Part = std::remove_cvref_t<decltype(part_of(std::declval<Scenario&>()))>;
-    testing::for_each_leaf<Part>([&](const auto& row, const auto& get) {
-      INFO(row.name);
+  const auto check = [&](const std::vector<testing::Leaf>& leaves, auto part_of) {
+    for (const testing::Leaf& leaf : leaves) {
+      INFO(leaf.name);
       Scenario changed = scenario;
-      testing::change(get(part_of(changed)));
+      leaf.change_in(part_of(changed));
       CHECK(steps_of(changed) == Seconds(2));
-    });
+    }
   };
-  check([](Scenario& s) -> ParallelPlan& { return s.phases[0].plan; });
-  check([](Scenario& s) -> BatchConfig& { return s.phases[0].batch; });
+  check(testing::leaves_of<ParallelPlan>(), [](Scenario& s) -> ParallelPlan& { return s.phases[0].plan; });
+  check(testing::leaves_of<BatchConfig>(), [](Scenario& s) -> BatchConfig& { return s.phases[0].batch; });
 }
 
 TEST_CASE("a phase without overlap takes as long as a step without it", "[analysis]") {

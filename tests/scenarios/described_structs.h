@@ -1,6 +1,8 @@
 // Every described struct, for tests of what follows from descriptions.
 #pragma once
+#include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "scenarios/resolve/rl_scenario.h"
@@ -49,22 +51,71 @@ void change(T& value) {
   }
 }
 
-/// Calls `visit(row, get)` for each field of T that is no struct itself, `get` leading there from a T.
-template <class T, class Visit, class Get>
-void for_each_leaf(const Visit& visit, Get get) {
-  using Part = std::remove_cvref_t<decltype(get(std::declval<T&>()))>;
-  for_each_field<Part>([&](const auto& row) {
-    const auto within = [ get, member = row.member ](T & whole) -> auto& { return get(whole).*member; };
-    using Member = std::remove_cvref_t<decltype(within(std::declval<T&>()))>;
-    if constexpr (Described<Member>)
-      for_each_leaf<T>(visit, within);
-    else
-      visit(row, within);
+/// What a description says of one field. Tests go through lists of these: a check that is instantiated for each of
+/// hundreds of fields takes the compiler longer than all the rest.
+struct DescribedField {
+  std::string_view name, shown, cause, on;
+  bool resolved = false;
+  bool is_struct = false;               ///< described itself
+  bool holds_structs = false;           ///< a list, an optional or a pointer of such
+  std::vector<std::string_view> words;  ///< of an enum
+  std::vector<DescribedField> inner;    ///< of a struct whose fields stand where those of the struct round it do
+};
+
+template <class T>
+std::vector<DescribedField> described_fields() {
+  std::vector<DescribedField> out;
+  for_each_field<T>([&]<class Struct, class Member>(const FieldRow<Struct, Member>& row) {
+    DescribedField field{row.name,      row.shown(),         row.traits.cause,
+                         row.traits.on, row.traits.resolved, Described<Member>};
+    if constexpr (Described<Member>) {
+      if (row.name.empty()) field.inner = described_fields<Member>();
+    } else {
+      field.holds_structs = requires { requires Described<typename Member::value_type>; }
+      || requires { requires Described<typename Member::element_type>; };
+    }
+    if constexpr (requires { enum_names(Member{}); }) {
+      constexpr auto kNames = enum_names(Member{});
+      field.words.assign(kNames.begin(), kNames.end());
+    }
+    out.push_back(std::move(field));
+  });
+  return out;
+}
+
+/// A field that is no struct itself, however deep within structs.
+struct Leaf {
+  std::string_view name, shown, cause;
+  std::ptrdiff_t offset;  ///< in bytes, from the struct that it was looked for in
+  void (*change_it)(void*);
+
+  /// Gives the field of `whole` another value.
+  template <class T>
+  void change_in(T& whole) const {
+    change_it(reinterpret_cast<char*>(&whole) + offset);
+  }
+};
+
+template <class Part>
+void add_leaves(const Part& part, const void* whole, std::vector<Leaf>& leaves) {
+  for_each_field<Part>([&]<class Struct, class Member>(const FieldRow<Struct, Member>& row) {
+    const Member& member = part.*row.member;
+    if constexpr (Described<Member>) {
+      add_leaves(member, whole, leaves);
+    } else {
+      leaves.push_back({row.name, row.shown(), row.traits.cause,
+                        reinterpret_cast<const char*>(&member) - static_cast<const char*>(whole),
+                        [](void* field) { change(*static_cast<Member*>(field)); }});
+    }
   });
 }
-template <class T, class Visit>
-void for_each_leaf(const Visit& visit) {
-  for_each_leaf<T>(visit, [](T& whole) -> T& { return whole; });
+
+template <class T>
+std::vector<Leaf> leaves_of() {
+  const T sample{};
+  std::vector<Leaf> leaves;
+  add_leaves(sample, &sample, leaves);
+  return leaves;
 }
 
 }  // namespace flopcast::testing

@@ -1,6 +1,5 @@
 // Do the descriptions of structs and the schema of files say the same?
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "scenarios/proto/scenario.pb.h"
@@ -20,40 +19,36 @@ struct Comparison {
   std::vector<std::string> words;      ///< allowed by the schema, and the program has no value for it
 };
 
-template <class T>
-void compare_rows(const pb::Descriptor& schema, std::set<std::string>& described, Comparison& out) {
-  for_each_field<T>([&](const auto& row) {
-    using Member = std::remove_cvref_t<decltype(std::declval<T&>().*row.member)>;
-    if constexpr (Described<Member>) {
-      if (row.name.empty()) return compare_rows<Member>(schema, described, out);
+void compare_fields(const std::vector<testing::DescribedField>& fields, const pb::Descriptor& schema,
+                    std::set<std::string>& described, Comparison& out) {
+  for (const testing::DescribedField& row : fields) {
+    if (row.name.empty()) {
+      compare_fields(row.inner, schema, described, out);
+      continue;
     }
     const std::string name(row.name);
     described.insert(name);
     const auto* field = schema.FindFieldByName(name);
     if (!field) {
-      if (!row.traits.resolved) out.unknown.push_back(name);
-      return;
+      if (!row.resolved) out.unknown.push_back(name);
+      continue;
     }
     const proto::Rule& rule = field->options().GetExtension(proto::rule);
     for (const std::string& word : rule.one_of()) {
-      if constexpr (requires { enum_names(Member{}); }) {
-        constexpr auto kNames = enum_names(Member{});
-        if (std::find(kNames.begin(), kNames.end(), word) == kNames.end()) out.words.push_back(name + " " + word);
-      }
+      if (!row.words.empty() && std::find(row.words.begin(), row.words.end(), word) == row.words.end())
+        out.words.push_back(name + " " + word);
     }
-    if (!row.traits.on.empty() &&
-        std::count(rule.one_of().begin(), rule.one_of().end(), std::string(row.traits.on)) != 1)
-      out.words.push_back(name + " " + std::string(row.traits.on));
-  });
+    if (!row.on.empty() && std::count(rule.one_of().begin(), rule.one_of().end(), std::string(row.on)) != 1)
+      out.words.push_back(name + " " + std::string(row.on));
+  }
 }
 
-/// @param elsewhere fields of the message that another part of the program reads.
-template <class T>
-void check_pair(const pb::Descriptor* schema, const std::set<std::string>& elsewhere = {}) {
+void check_fields_of(const std::vector<testing::DescribedField>& fields, const pb::Descriptor* schema,
+                     const std::set<std::string>& elsewhere) {
   INFO(schema->full_name());
   Comparison out;
   std::set<std::string> described;
-  compare_rows<T>(*schema, described, out);
+  compare_fields(fields, *schema, described, out);
   for (int i = 0; i < schema->field_count(); ++i) {
     const std::string& name = schema->field(i)->name();
     if (!described.contains(name) && !elsewhere.contains(name)) out.forgotten.push_back(name);
@@ -62,6 +57,12 @@ void check_pair(const pb::Descriptor* schema, const std::set<std::string>& elsew
   CHECK(out.unknown == std::vector<std::string>{});
   CHECK(out.forgotten == std::vector<std::string>{});
   CHECK(out.words == std::vector<std::string>{});
+}
+
+/// @param elsewhere fields of the message that another part of the program reads.
+template <class T>
+void check_pair(const pb::Descriptor* schema, const std::set<std::string>& elsewhere = {}) {
+  check_fields_of(testing::described_fields<T>(), schema, elsewhere);
 }
 
 TEST_CASE("every field of the schema belongs to a struct, and every field of a struct is in the schema") {
@@ -75,11 +76,11 @@ TEST_CASE("every field of the schema belongs to a struct, and every field of a s
   check_pair<CollectiveConfig>(proto::Collective::descriptor());
   check_pair<TrainingPhase>(proto::Phase::descriptor());
   check_pair<ClusterLifeConfig>(proto::ClusterLife::descriptor());
-  // A size over a rate is a time to write and read: load_scenario.cc.
+  // A size over a rate is a time to write and read: load_resilience.cc.
   check_pair<ResilienceConfig>(proto::Resilience::descriptor(),
                                {"checkpoint_size", "storage_bandwidth", "node_storage_bandwidth"});
   check_pair<Scenario::Published>(proto::Published::descriptor());
-  // Looked up, and held against the GPU: load_scenario.cc.
+  // Looked up, and held against the GPU: resolver.cc.
   check_pair<Scenario>(proto::Scenario::descriptor(), {"model", "model_override", "under_rule"});
 
   // What rules and prices look at is read from the message itself (scenarios/policy/chip.cc, analysis/money/).
@@ -138,15 +139,17 @@ TEST_CASE("every field of the schema belongs to a struct, and every field of a s
   check_pair<UncertaintyConfig>(proto::Uncertainty::descriptor());
 }
 
+void check_named_once(const std::vector<testing::DescribedField>& fields) {
+  std::set<std::string> names;
+  for (const testing::DescribedField& field : fields) {
+    if (field.name.empty()) continue;
+    INFO(field.name);
+    CHECK(names.insert(std::string(field.name) + " " + std::string(field.shown)).second);
+  }
+}
+
 TEST_CASE("a description names each member once") {
-  testing::for_each_described([](auto part) {
-    std::set<std::string> names;
-    for_each_field<decltype(part)>([&](const auto& row) {
-      if (row.name.empty()) return;
-      INFO(row.name);
-      CHECK(names.insert(std::string(row.name) + " " + std::string(row.shown())).second);
-    });
-  });
+  testing::for_each_described([](auto part) { check_named_once(testing::described_fields<decltype(part)>()); });
 }
 
 TEST_CASE("a field is loaded from the text of the file into the member of its name") {

@@ -8,6 +8,7 @@
 
 #include "sim/base/diagnostic.h"
 #include "tests/catch.h"
+#include "workloads/collectives/link_parameters.h"
 
 using namespace flopcast;
 namespace fs = std::filesystem;

@@ -1,7 +1,6 @@
 #include "workloads/collectives/link_fit.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <functional>
 #include <span>
@@ -9,28 +8,12 @@
 #include "hwmodels/calibration/least_squares.h"
 #include "sim/base/diagnostic.h"
 #include "sim/base/random.h"
+#include "workloads/collectives/link_parameters.h"
 
 namespace flopcast {
 namespace {
 
 constexpr int kHoldBack = 5;  // one row of five is kept back from the fit
-
-struct Fitted {
-  ParameterInfo info;
-  LinkConstant LinkCalibration::*field;
-};
-
-const std::array<Fitted, 5>& expert_parameters() {
-  using L = LinkCalibration;
-  static const std::array<Fitted, 5> list{{
-      {{"nic_efficiency", 0.5, 1.0, 0.9}, &L::nic_efficiency},
-      {{"nvlink_efficiency", 0.3, 1.0, 0.7}, &L::nvlink_efficiency},
-      {{"expert_sm_GBps", 4, 64, 16}, &L::expert_sm_GBps},
-      {{"dispatch_setup_us", 5, 200, 35}, &L::dispatch_setup_us},
-      {{"combine_setup_us", 5, 200, 50}, &L::combine_setup_us},
-  }};
-  return list;
-}
 
 /// Small collectives show the fixed times, large ones the rate. In between NCCL changes protocol, which is
 /// not modelled: the errors of that band are shown.
@@ -41,74 +24,6 @@ struct RingBand {
 constexpr RingBand kSmallRings{"rings, to 64 kB per port", Bytes(0), Bytes(64e3)};
 constexpr RingBand kMiddleRings{"rings, 64 kB to 64 MB per port", Bytes(64e3), Bytes(64e6)};
 constexpr RingBand kLargeRings{"rings, from 64 MB per port", Bytes(64e6), Bytes(1e15)};
-
-const std::array<Fitted, 2> kRingTimes{{
-    {{"ring_launch_us", 0.5, 50, 6}, &LinkCalibration::ring_launch_us},
-    {{"ring_step_us", 0.05, 10, 1}, &LinkCalibration::ring_step_us},
-}};
-const std::array<Fitted, 1> kRingRate{
-    {{{"ring_nvlink_efficiency", 0.3, 1.0, 0.75}, &LinkCalibration::ring_nvlink_efficiency}}};
-
-const std::array<Fitted, 19>& nccl_parameters() {
-  using L = LinkCalibration;
-  static const std::array<Fitted, 19> list{{
-      {{"nccl_ll_launch_us", 0.5, 50, 5}, &L::nccl_ll_launch_us},
-      {{"nccl_ll_step_us", 0.05, 10, 0.8}, &L::nccl_ll_step_us},
-      {{"nccl_ll_efficiency", 0.1, 1.0, 0.5}, &L::nccl_ll_efficiency},
-      {{"nccl_ll_widening", 0.01, 2, 0.2}, &L::nccl_ll_widening},
-      {{"nccl_ll_widening_kB", 0.5, 500, 10}, &L::nccl_ll_widening_kB},
-      {{"nccl_ll_copy_ratio", 0.05, 5, 0.5}, &L::nccl_ll_copy_ratio},
-      {{"nccl_ll_gather", 0.2, 2, 0.8}, &L::nccl_ll_gather},
-      {{"nccl_launch_us", 0.5, 100, 12}, &L::nccl_launch_us},
-      {{"nccl_ll128_step_us", 0.05, 10, 1}, &L::nccl_ll128_step_us},
-      {{"nccl_ll128_efficiency", 0.1, 1.0, 0.7}, &L::nccl_ll128_efficiency},
-      {{"nccl_step_us", 0.05, 20, 2}, &L::nccl_step_us},
-      {{"nccl_efficiency", 0.3, 1.0, 0.85}, &L::nccl_efficiency},
-      {{"nccl_filling_us", 1, 500, 50}, &L::nccl_filling_us},
-      {{"nccl_filling_MB", 1, 1000, 50}, &L::nccl_filling_MB},
-      {{"nccl_copy_ratio", 0.2, 10, 2}, &L::nccl_copy_ratio},
-      {{"in_switch_launch_us", 1, 100, 25}, &L::in_switch_launch_us},
-      {{"in_switch_efficiency", 0.2, 1.0, 0.6}, &L::in_switch_efficiency},
-      {{"in_switch_filling_us", 1, 500, 60}, &L::in_switch_filling_us},
-      {{"in_switch_filling_MB", 1, 1000, 20}, &L::in_switch_filling_MB},
-  }};
-  return list;
-}
-
-const std::array<Fitted, 6>& exchange_parameters() {
-  using L = LinkCalibration;
-  static const std::array<Fitted, 6> list{{
-      {{"exchange_launch_us", 0.5, 50, 7}, &L::exchange_launch_us},
-      {{"exchange_small_GBps", 0.5, 100, 6}, &L::exchange_small_GBps},
-      {{"exchange_bulk_us", 0.1, 50, 5}, &L::exchange_bulk_us},
-      {{"exchange_efficiency", 0.3, 1.0, 0.8}, &L::exchange_efficiency},
-      {{"exchange_filling_us", 1, 500, 50}, &L::exchange_filling_us},
-      {{"exchange_filling_MB", 1, 1000, 50}, &L::exchange_filling_MB},
-  }};
-  return list;
-}
-
-const std::array<Fitted, 4>& message_parameters() {
-  using L = LinkCalibration;
-  static const std::array<Fitted, 4> list{{
-      {{"message_launch_us", 0.5, 50, 6}, &L::message_launch_us},
-      {{"message_small_GBps", 0.5, 1000, 15}, &L::message_small_GBps},
-      {{"message_bulk_us", 0.1, 50, 2}, &L::message_bulk_us},
-      {{"message_efficiency", 0.3, 1.0, 0.8}, &L::message_efficiency},
-  }};
-  return list;
-}
-
-const std::array<Fitted, 4>& direct_parameters() {
-  using L = LinkCalibration;
-  static const std::array<Fitted, 4> list{{
-      {{"direct_launch_us", 0.3, 50, 2}, &L::direct_launch_us},
-      {{"direct_rank_us", 0.01, 5, 0.15}, &L::direct_rank_us},
-      {{"direct_two_shot_us", 0.5, 50, 6}, &L::direct_two_shot_us},
-      {{"direct_efficiency", 0.3, 1.0, 0.65}, &L::direct_efficiency},
-  }};
-  return list;
-}
 
 const NodeSpec& node_of(const std::map<std::string, NodeSpec>& nodes, const std::string& gpu) {
   const auto found = nodes.find(gpu);
@@ -131,20 +46,19 @@ std::vector<double> weights_by_group(const std::vector<std::string>& groups) {
 }
 
 /// Minimises log(predicted / measured) over the given constants of `links`.
-template <std::size_t N>
-void fit(const std::array<Fitted, N>& fitted, const std::vector<std::string>& groups, LinkCalibration& links,
+void fit(std::span<const FittedLink> fitted, const std::vector<std::string>& groups, LinkCalibration& links,
          const std::function<void(const LinkCalibration&, std::span<double>)>& log_errors) {
   std::vector<ParameterInfo> parameters;
   LeastSquaresProblem problem;
-  for (const Fitted& f : fitted) {
+  for (const FittedLink& f : fitted) {
     parameters.push_back(f.info);
     problem.start.push_back(f.info.start);
   }
   const auto put = [&](std::span<const double> values, LinkCalibration& into) {
-    for (std::size_t i = 0; i < N; ++i) (into.*(fitted[i].field)).value = values[i];
+    for (std::size_t i = 0; i < fitted.size(); ++i) (into.*(fitted[i].field)).value = values[i];
   };
   problem.parameters = parameters;
-  problem.free.assign(N, true);
+  problem.free.assign(fitted.size(), true);
   problem.weights = weights_by_group(groups);
   problem.pull = 1e-4;
   problem.residuals = [&](std::span<const double> values, std::span<double> residuals) {
@@ -279,8 +193,8 @@ class RingFit {
       : all_(all), nodes_(nodes), seed_(seed) {}
 
   void run(LinkCalibration& links) const {
-    fit_band(kRingTimes, kSmallRings, links);
-    fit_band(kRingRate, kLargeRings, links);
+    fit_band(ring_time_parameters(), kSmallRings, links);
+    fit_band(ring_rate_parameters(), kLargeRings, links);
   }
 
   void add_errors(const LinkCalibration& links, std::vector<LinkFitError>& errors) const {
@@ -306,8 +220,7 @@ class RingFit {
     return rows;
   }
 
-  template <std::size_t N>
-  void fit_band(const std::array<Fitted, N>& fitted, const RingBand& band, LinkCalibration& links) const {
+  void fit_band(std::span<const FittedLink> fitted, const RingBand& band, LinkCalibration& links) const {
     std::vector<std::size_t> rows;
     std::vector<std::string> groups;
     for (const std::size_t row : rows_in(band)) {
@@ -394,8 +307,8 @@ class NcclFit {
            (m.bytes < kBarred ? " < 64 kB" : " >= 64 kB");
   }
 
-  template <std::size_t N, class Wanted>
-  void fit_rows(const std::array<Fitted, N>& fitted, LinkCalibration& links, const Wanted& wanted) const {
+  template <class Wanted>
+  void fit_rows(std::span<const FittedLink> fitted, LinkCalibration& links, const Wanted& wanted) const {
     std::vector<std::size_t> rows;
     std::vector<std::string> groups;
     for (std::size_t i = 0; i < all_.size(); ++i) {
@@ -417,36 +330,6 @@ class NcclFit {
   const std::map<std::string, NodeSpec>& nodes_;
   std::uint64_t seed_;
 };
-
-void name_sources(LinkCalibration& links) {
-  const Source deepep{
-      "fit on stand-alone DeepEP: README @ dd758ca (H800, EP8 to EP64) and aiconfigurator "
-      "wideep_deepep_normal 0.5.6.post2 (H100, 1 to 4 nodes)",
-      "2026-11-21", true};
-  const Source profile{
-      "deepseek-ai/profile-data train.json @ 4496024 (H800, EP64, 20 SMs beside 112), dispatch and "
-      "combine kernels over their stand-alone prediction",
-      "2026-11-21", true};
-  const Source rings{"fit on NCCL within one node, H100: aiconfigurator nccl 2.27.3 and apex_plus @ 8769096",
-                     "2026-11-21", true};
-  for (auto field : {&LinkCalibration::nic_efficiency, &LinkCalibration::nvlink_efficiency,
-                     &LinkCalibration::expert_sm_GBps, &LinkCalibration::dispatch_setup_us,
-                     &LinkCalibration::combine_setup_us, &LinkCalibration::notify_per_doubling_us})
-    (links.*field).source = deepep;
-  links.dispatch_overlap_slowdown.source = links.combine_overlap_slowdown.source = profile;
-  links.ring_nvlink_efficiency.source = links.ring_launch_us.source = links.ring_step_us.source = rings;
-  const Source nccl{
-      "fit on NCCL within one node, H100 and H200, 2 to 8 GPUs: aiconfigurator nccl 2.26.2, 2.27.3 and "
-      "2.29.2",
-      "2026-11-21", true};
-  const Source messages{"fit on NCCL send and receive, two H200: apex_plus @ 8769096", "2026-11-21", true};
-  const Source direct{"fit on SGLang 0.5.14 custom all-reduce, H100 and H200, to 16 MiB: aiconfigurator", "2026-11-21",
-                      true};
-  for (const Fitted& f : nccl_parameters()) (links.*f.field).source = nccl;
-  for (const Fitted& f : exchange_parameters()) (links.*f.field).source = nccl;
-  for (const Fitted& f : message_parameters()) (links.*f.field).source = messages;
-  for (const Fitted& f : direct_parameters()) (links.*f.field).source = direct;
-}
 
 }  // namespace
 
@@ -473,32 +356,6 @@ Seconds predict(const NcclMeasurement& m, const NodeSpec& node, const LinkCalibr
   const NcclTime time =
       m.direct ? direct_all_reduce(group, m.bytes, cluster, links) : choose_nccl(m.op, group, m.bytes, cluster, links);
   return time.total();
-}
-
-void set_published_network(LinkCalibration& links) {
-  const Source tuner{"NVIDIA/nccl, src/graph/tuning.cc, NCCL 2.27: latencies and bandwidths its tuner counts on",
-                     "2025", true};
-  const Source nics{"46 to 48 GB/s of a 400G NIC are to be expected (NVIDIA, github.com/NVIDIA/nccl-tests/issues/290)",
-                    "2025-03-03", true};
-  links.network_efficiency = {0.94, nics};
-  links.network_exposed = {
-      0.18,
-      {"all-reduce of 512 MiB and 1 GiB over two nodes of H100 (skypilot, Together InfiniBand): what "
-       "they take beyond the network alone",
-       "2026-11-21", true}};
-  links.network_ll_GBps = {20.4, tuner};
-  links.network_ll_pair_GBps = {39.0, tuner};
-  links.network_pat_share = {0.75, tuner};
-  links.network_ring_ll_us = {2.7, tuner};
-  links.network_ring_ll128_us = {4.0, tuner};
-  links.network_ring_us = {14.0, tuner};
-  links.network_tree_ll_us = {5.0, tuner};
-  links.network_tree_ll128_us = {8.5, tuner};
-  links.network_tree_us = {14.0, tuner};
-  links.network_in_switch_us = {20.9, tuner};
-  links.network_pat_us = {4.0, tuner};
-  links.network_pat_rank_us = {2.8, tuner};
-  links.network_message_us = {1.0, tuner};
 }
 
 LinkFit fit_links(const LinkMeasurements& measurements, const std::map<std::string, NodeSpec>& nodes,

@@ -40,7 +40,4 @@ ExpertTime predict(const ExpertMeasurement& measurement, const NodeSpec& node, c
 Seconds predict(const RingMeasurement& measurement, const NodeSpec& node, const LinkCalibration& links);
 Seconds predict(const NcclMeasurement& measurement, const NodeSpec& node, const LinkCalibration& links);
 
-/// NCCL's own constants between nodes, which no table of ours measures.
-void set_published_network(LinkCalibration& links);
-
 }  // namespace flopcast

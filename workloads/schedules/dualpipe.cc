@@ -14,7 +14,7 @@ namespace {
 
 int two_way_stage(int ranks, int rank, int chunk) { return chunk == 0 ? rank : ranks - 1 - rank; }
 
-std::vector<Pass> order_of(int ranks, int rank, int micro_batches) {
+std::vector<Pass> order_of_dualpipe(int ranks, int rank, int micro_batches) {
   const int half = ranks / 2;
   const int near = rank < half ? 0 : 1;
   RankOrder order({0, micro_batches / 2});
@@ -26,17 +26,17 @@ std::vector<Pass> order_of(int ranks, int rank, int micro_batches) {
   return std::move(order).take();
 }
 
-Schedule build(const ScheduleRequest& request) {
+Schedule build_dualpipe(const ScheduleRequest& request) {
   Schedule schedule = lay_out("dualpipe", request, 2, two_way_stage, request.ranks + 1);
   schedule.overlaps = true;
   std::fill(schedule.direction_of.begin() + request.micro_batches / 2, schedule.direction_of.end(), 1);
   for (int rank = 0; rank < request.ranks; ++rank) {
-    schedule.order[rank] = order_of(request.ranks, rank, request.micro_batches);
+    schedule.order[rank] = order_of_dualpipe(request.ranks, rank, request.micro_batches);
   }
   return schedule;
 }
 
-std::vector<Diagnostic> check(const ScheduleRequest& request) {
+std::vector<Diagnostic> check_dualpipe(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_fixed_chunks(request, 2);
   if (!out.empty()) return out;
   const int even_ranks = request.ranks + request.ranks % 2;
@@ -54,7 +54,7 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
 }
 
 /// (P/2-1)(F&B + B - 3W), B the full backward (README of deepseek-ai/DualPipe).
-double bubble(int ranks, int, int, double, double b, double w, double fb) {
+double bubble_dualpipe(int ranks, int, int, double, double b, double w, double fb) {
   return (ranks / 2 - 1) * (fb + (b + w) - 3 * w);
 }
 
@@ -67,9 +67,9 @@ ScheduleRow dualpipe() {
           .bubble = "(P/2-1)(F&B+B-3W)",
           .two_copies = true,
           .choose_chunks = false,
-          .build = build,
-          .check = check,
-          .closed_form_bubble = bubble};
+          .build = build_dualpipe,
+          .check = check_dualpipe,
+          .closed_form_bubble = bubble_dualpipe};
 }
 
 }  // namespace flopcast::rows

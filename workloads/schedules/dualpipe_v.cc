@@ -7,7 +7,7 @@
 namespace flopcast::rows {
 namespace {
 
-Schedule build(const ScheduleRequest& request) {
+Schedule build_dualpipe_v(const ScheduleRequest& request) {
   Schedule schedule = lay_out("dualpipev", request, 2, v_stage, 2 * request.ranks + 1);
   schedule.overlaps = true;
   for (int rank = 0; rank < request.ranks; ++rank) {
@@ -19,7 +19,7 @@ Schedule build(const ScheduleRequest& request) {
   return schedule;
 }
 
-std::vector<Diagnostic> check(const ScheduleRequest& request) {
+std::vector<Diagnostic> check_dualpipe_v(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_fixed_chunks(request, 2);
   if (out.empty() && request.micro_batches < 2 * request.ranks) {
     out.push_back(wrong_micro_batches(
@@ -29,7 +29,7 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
 }
 
 /// DualPipe's with P/2 = ranks: the README counts stages, of which each rank holds two.
-double bubble(int ranks, int, int, double, double b, double w, double fb) {
+double bubble_dualpipe_v(int ranks, int, int, double, double b, double w, double fb) {
   return (ranks - 1) * (fb + (b + w) - 3 * w);
 }
 
@@ -43,9 +43,9 @@ ScheduleRow dualpipe_v() {
           .two_copies = false,
           .choose_chunks = false,
           .stages_per_rank = 2,
-          .build = build,
-          .check = check,
-          .closed_form_bubble = bubble};
+          .build = build_dualpipe_v,
+          .check = check_dualpipe_v,
+          .closed_form_bubble = bubble_dualpipe_v};
 }
 
 }  // namespace flopcast::rows

@@ -6,7 +6,7 @@
 namespace flopcast::rows {
 namespace {
 
-Schedule build(const ScheduleRequest& request) {
+Schedule build_gpipe(const ScheduleRequest& request) {
   Schedule schedule = lay_out("gpipe", request, 1, round_robin_stage, request.micro_batches);
   for (auto& rank_order : schedule.order) {
     RankOrder order = RankOrder::with_chunks(1);
@@ -17,9 +17,9 @@ Schedule build(const ScheduleRequest& request) {
   return schedule;
 }
 
-std::vector<Diagnostic> check(const ScheduleRequest& request) { return check_fixed_chunks(request, 1); }
+std::vector<Diagnostic> check_gpipe(const ScheduleRequest& request) { return check_fixed_chunks(request, 1); }
 
-double bubble(int ranks, int, int, double f, double b, double w, double) { return (ranks - 1) * (f + b + w); }
+double bubble_gpipe(int ranks, int, int, double f, double b, double w, double) { return (ranks - 1) * (f + b + w); }
 
 }  // namespace
 
@@ -30,9 +30,9 @@ ScheduleRow gpipe() {
           .bubble = "(P-1)(F+B)",
           .two_copies = false,
           .choose_chunks = false,
-          .build = build,
-          .check = check,
-          .closed_form_bubble = bubble};
+          .build = build_gpipe,
+          .check = check_gpipe,
+          .closed_form_bubble = bubble_gpipe};
 }
 
 }  // namespace flopcast::rows

@@ -12,7 +12,7 @@
 namespace flopcast::rows {
 namespace {
 
-Schedule build(const ScheduleRequest& request) {
+Schedule build_interleaved(const ScheduleRequest& request) {
   Schedule schedule = lay_out("interleaved_1f1b", request, request.chunks, round_robin_stage, 0);
   const int passes = request.micro_batches * request.chunks;
   for (int rank = 0; rank < request.ranks; ++rank) {
@@ -23,7 +23,7 @@ Schedule build(const ScheduleRequest& request) {
   return schedule;
 }
 
-std::vector<Diagnostic> check(const ScheduleRequest& request) {
+std::vector<Diagnostic> check_interleaved(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_sizes(request, request.chunks);
   if (!out.empty()) return out;
   if (request.chunks < 2) {
@@ -40,7 +40,9 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
 }
 
 /// F, B and W of one chunk, which is 1/v of what a rank holds: in times of whole ranks this is (P-1)(F+B)/v.
-double bubble(int ranks, int, int, double f, double b, double w, double) { return (ranks - 1) * (f + b + w); }
+double bubble_interleaved(int ranks, int, int, double f, double b, double w, double) {
+  return (ranks - 1) * (f + b + w);
+}
 
 }  // namespace
 
@@ -51,9 +53,9 @@ ScheduleRow interleaved_one_forward_one_backward() {
           .bubble = "(P-1)(F+B), F and B of one chunk",
           .two_copies = false,
           .choose_chunks = true,
-          .build = build,
-          .check = check,
-          .closed_form_bubble = bubble};
+          .build = build_interleaved,
+          .check = check_interleaved,
+          .closed_form_bubble = bubble_interleaved};
 }
 
 }  // namespace flopcast::rows

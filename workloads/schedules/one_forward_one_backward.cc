@@ -8,7 +8,7 @@
 namespace flopcast::rows {
 namespace {
 
-std::vector<Pass> order_of(int ranks, int rank, int micro_batches) {
+std::vector<Pass> order_of_1f1b(int ranks, int rank, int micro_batches) {
   const int warm_up = std::min(ranks - rank - 1, micro_batches);
   RankOrder order = RankOrder::with_chunks(1);
   for (int i = 0; i < warm_up; ++i) order.forward(0);
@@ -20,18 +20,18 @@ std::vector<Pass> order_of(int ranks, int rank, int micro_batches) {
   return std::move(order).take();
 }
 
-Schedule build(const ScheduleRequest& request) {
+Schedule build_1f1b(const ScheduleRequest& request) {
   Schedule schedule = lay_out("1f1b", request, 1, round_robin_stage, 0);
   for (int rank = 0; rank < request.ranks; ++rank) {
-    schedule.order[rank] = order_of(request.ranks, rank, request.micro_batches);
+    schedule.order[rank] = order_of_1f1b(request.ranks, rank, request.micro_batches);
     schedule.declared_peak_activations[rank] = std::min(request.ranks - rank, request.micro_batches);
   }
   return schedule;
 }
 
-std::vector<Diagnostic> check(const ScheduleRequest& request) { return check_fixed_chunks(request, 1); }
+std::vector<Diagnostic> check_1f1b(const ScheduleRequest& request) { return check_fixed_chunks(request, 1); }
 
-double bubble(int ranks, int, int, double f, double b, double w, double) { return (ranks - 1) * (f + b + w); }
+double bubble_1f1b(int ranks, int, int, double f, double b, double w, double) { return (ranks - 1) * (f + b + w); }
 
 }  // namespace
 
@@ -42,9 +42,9 @@ ScheduleRow one_forward_one_backward() {
           .bubble = "(P-1)(F+B)",
           .two_copies = false,
           .choose_chunks = false,
-          .build = build,
-          .check = check,
-          .closed_form_bubble = bubble};
+          .build = build_1f1b,
+          .check = check_1f1b,
+          .closed_form_bubble = bubble_1f1b};
 }
 
 }  // namespace flopcast::rows

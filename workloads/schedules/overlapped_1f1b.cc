@@ -13,7 +13,7 @@
 namespace flopcast::rows {
 namespace {
 
-Schedule build(const ScheduleRequest& request) {
+Schedule build_overlapped_1f1b(const ScheduleRequest& request) {
   Schedule schedule = lay_out("overlapped_1f1b", request, request.chunks, round_robin_stage, 0);
   const int passes = request.micro_batches * request.chunks;
   for (int rank = 0; rank < request.ranks; ++rank) {
@@ -26,14 +26,14 @@ Schedule build(const ScheduleRequest& request) {
   return schedule;
 }
 
-std::vector<Diagnostic> check(const ScheduleRequest& request) {
+std::vector<Diagnostic> check_overlapped_1f1b(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_sizes(request, request.chunks);
   return out.empty() && request.chunks > 1 ? check_whole_groups(request) : out;
 }
 
 /// The last rank starts after P-1 forwards and is followed by P-1 backwards; the first one runs 2P-1 of
 /// either alone.
-double bubble(int ranks, int, int, double f, double b, double w, double fb) {
+double bubble_overlapped_1f1b(int ranks, int, int, double f, double b, double w, double fb) {
   return (ranks - 1) * (2 * fb - f - b - w);
 }
 
@@ -46,9 +46,9 @@ ScheduleRow overlapped_one_forward_one_backward() {
           .bubble = "(P-1)(2F&B-F-B), one chunk per rank",
           .two_copies = false,
           .choose_chunks = true,
-          .build = build,
-          .check = check,
-          .closed_form_bubble = bubble};
+          .build = build_overlapped_1f1b,
+          .check = check_overlapped_1f1b,
+          .closed_form_bubble = bubble_overlapped_1f1b};
 }
 
 }  // namespace flopcast::rows

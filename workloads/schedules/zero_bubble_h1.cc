@@ -11,7 +11,7 @@
 namespace flopcast::rows {
 namespace {
 
-std::vector<Pass> order_of(int ranks, int rank, int micro_batches) {
+std::vector<Pass> order_of_zero_bubble_h1(int ranks, int rank, int micro_batches) {
   const int warm_up = std::min(ranks - rank - 1, micro_batches);
   const int weight_lag = rank;
   RankOrder order = RankOrder::with_chunks(1);
@@ -25,16 +25,16 @@ std::vector<Pass> order_of(int ranks, int rank, int micro_batches) {
   return std::move(order).take();
 }
 
-Schedule build(const ScheduleRequest& request) {
+Schedule build_zero_bubble_h1(const ScheduleRequest& request) {
   const int peak = std::min(request.ranks, request.micro_batches);
   Schedule schedule = lay_out("zb_h1", request, 1, round_robin_stage, peak);
   for (int rank = 0; rank < request.ranks; ++rank) {
-    schedule.order[rank] = order_of(request.ranks, rank, request.micro_batches);
+    schedule.order[rank] = order_of_zero_bubble_h1(request.ranks, rank, request.micro_batches);
   }
   return schedule;
 }
 
-std::vector<Diagnostic> check(const ScheduleRequest& request) {
+std::vector<Diagnostic> check_zero_bubble_h1(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_fixed_chunks(request, 1);
   if (out.empty() && request.micro_batches < request.ranks) {
     out.push_back(wrong_micro_batches(request, "at least the " + std::to_string(request.ranks) + " pipeline ranks",
@@ -44,7 +44,9 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
 }
 
 /// (P-1)(F + B - 2W) with B the full backward; here b is its input half.
-double bubble(int ranks, int, int, double f, double b, double w, double) { return (ranks - 1) * (f + (b + w) - 2 * w); }
+double bubble_zero_bubble_h1(int ranks, int, int, double f, double b, double w, double) {
+  return (ranks - 1) * (f + (b + w) - 2 * w);
+}
 
 }  // namespace
 
@@ -55,9 +57,9 @@ ScheduleRow zero_bubble_h1() {
           .bubble = "(P-1)(F+B-2W)",
           .two_copies = false,
           .choose_chunks = false,
-          .build = build,
-          .check = check,
-          .closed_form_bubble = bubble};
+          .build = build_zero_bubble_h1,
+          .check = check_zero_bubble_h1,
+          .closed_form_bubble = bubble_zero_bubble_h1};
 }
 
 }  // namespace flopcast::rows

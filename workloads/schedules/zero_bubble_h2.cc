@@ -13,7 +13,7 @@
 namespace flopcast::rows {
 namespace {
 
-std::vector<Pass> order_of(int ranks, int rank, int micro_batches) {
+std::vector<Pass> order_of_zero_bubble_h2(int ranks, int rank, int micro_batches) {
   const int warm_up = std::min(2 * (ranks - rank - 1), micro_batches);
   const int weight_lag = 2 * rank;
   RankOrder order = RankOrder::with_chunks(1);
@@ -27,16 +27,16 @@ std::vector<Pass> order_of(int ranks, int rank, int micro_batches) {
   return std::move(order).take();
 }
 
-Schedule build(const ScheduleRequest& request) {
+Schedule build_zero_bubble_h2(const ScheduleRequest& request) {
   const int peak = std::min(2 * request.ranks - 1, request.micro_batches);
   Schedule schedule = lay_out("zb_h2", request, 1, round_robin_stage, peak);
   for (int rank = 0; rank < request.ranks; ++rank) {
-    schedule.order[rank] = order_of(request.ranks, rank, request.micro_batches);
+    schedule.order[rank] = order_of_zero_bubble_h2(request.ranks, rank, request.micro_batches);
   }
   return schedule;
 }
 
-std::vector<Diagnostic> check(const ScheduleRequest& request) {
+std::vector<Diagnostic> check_zero_bubble_h2(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_fixed_chunks(request, 1);
   if (out.empty() && request.micro_batches < 2 * request.ranks - 1) {
     out.push_back(wrong_micro_batches(
@@ -47,7 +47,9 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
 }
 
 /// Gaps inside a rank's own span, (P-1)(F + B - 3W) with B the full backward.
-double bubble(int ranks, int, int, double f, double b, double w, double) { return (ranks - 1) * (f + (b + w) - 3 * w); }
+double bubble_zero_bubble_h2(int ranks, int, int, double f, double b, double w, double) {
+  return (ranks - 1) * (f + (b + w) - 3 * w);
+}
 
 }  // namespace
 
@@ -58,9 +60,9 @@ ScheduleRow zero_bubble_h2() {
           .bubble = "(P-1)(F+B-3W) within a rank's own span",
           .two_copies = false,
           .choose_chunks = false,
-          .build = build,
-          .check = check,
-          .closed_form_bubble = bubble};
+          .build = build_zero_bubble_h2,
+          .check = check_zero_bubble_h2,
+          .closed_form_bubble = bubble_zero_bubble_h2};
 }
 
 }  // namespace flopcast::rows

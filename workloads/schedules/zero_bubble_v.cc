@@ -11,7 +11,7 @@ namespace {
 constexpr int kDown = 0;  // chunk on the way down the V
 constexpr int kUp = 1;    // chunk on the way back
 
-std::vector<Pass> order_of(int ranks, int rank, int micro_batches) {
+std::vector<Pass> order_of_zero_bubble_v(int ranks, int rank, int micro_batches) {
   RankOrder order = RankOrder::with_chunks(2);
   int down = 0;  // forwards so far, per chunk
   int up = 0;
@@ -34,15 +34,15 @@ std::vector<Pass> order_of(int ranks, int rank, int micro_batches) {
   return std::move(order).take();
 }
 
-Schedule build(const ScheduleRequest& request) {
+Schedule build_zero_bubble_v(const ScheduleRequest& request) {
   Schedule schedule = lay_out("zb_v", request, 2, v_stage, 2 * request.ranks);
   for (int rank = 0; rank < request.ranks; ++rank) {
-    schedule.order[rank] = order_of(request.ranks, rank, request.micro_batches);
+    schedule.order[rank] = order_of_zero_bubble_v(request.ranks, rank, request.micro_batches);
   }
   return schedule;
 }
 
-std::vector<Diagnostic> check(const ScheduleRequest& request) {
+std::vector<Diagnostic> check_zero_bubble_v(const ScheduleRequest& request) {
   std::vector<Diagnostic> out = check_fixed_chunks(request, 2);
   if (out.empty() && request.micro_batches < 2 * request.ranks) {
     out.push_back(wrong_micro_batches(
@@ -53,7 +53,7 @@ std::vector<Diagnostic> check(const ScheduleRequest& request) {
 
 /// Largest gaps inside a rank's own span. The paper gives zero for F = B = W; this is what replaying the
 /// order gives while W takes no longer than F and B.
-double bubble(int ranks, int, int, double f, double b, double w, double) {
+double bubble_zero_bubble_v(int ranks, int, int, double f, double b, double w, double) {
   return 2 * (ranks - 1) * (std::max(f, b) - w);
 }
 
@@ -67,9 +67,9 @@ ScheduleRow zero_bubble_v() {
           .two_copies = false,
           .choose_chunks = false,
           .stages_per_rank = 2,
-          .build = build,
-          .check = check,
-          .closed_form_bubble = bubble};
+          .build = build_zero_bubble_v,
+          .check = check_zero_bubble_v,
+          .closed_form_bubble = bubble_zero_bubble_v};
 }
 
 }  // namespace flopcast::rows

@@ -9,6 +9,7 @@
 #include "scenarios/proto/fleet.pb.h"
 #include "scenarios/read/data_file.h"
 #include "scenarios/read/field_rules.h"
+#include "scenarios/read/path_or_name.h"
 #include "scenarios/read/set_field.h"
 #include "scenarios/read/text_file.h"
 
@@ -355,8 +356,7 @@ std::vector<std::string> fleet_names(const Libraries& libraries) {
 Fleet load_fleet(const std::string& file_or_name, const std::vector<std::string>& sets, const Libraries& libraries,
                  const PriceBook& prices) {
   std::string file = file_or_name;
-  const bool is_file = file.find('/') != std::string::npos || file.ends_with(".textproto");
-  if (!is_file) {
+  if (!looks_like_path(file)) {
     const std::vector<std::string> known = fleet_names(libraries);
     if (std::find(known.begin(), known.end(), file) == known.end())
       throw InputError(Diagnostic{"", 0, 0, "", flopcast::quoted(file),

@@ -188,7 +188,7 @@ MetricValue cost_end(ServingRef s) {
 }
 constexpr auto kLow = &TimeSpread::low, kHigh = &TimeSpread::high;
 
-constexpr MetricRow<ServingReport> kRangeRows[] = {
+constexpr MetricRow<ServingReport> kServingRangeRows[] = {
     {"ttft_s.low", "s", "time to first token, low", "Lower end of the mean's 90 % range, where nothing queues",
      first_token_end<kLow>, show::time},
     {"ttft_s.high", "s", "time to first token, high", "Upper end of it", first_token_end<kHigh>, show::time},
@@ -403,7 +403,7 @@ std::vector<Metric> serving_metrics(const ServingReport* report) {
   list.add<ServingReport>("serving.", kRequestRows, report);
   list.add<ServingReport, 5>("serving.", kLatencyRows, kLatencyQuantiles, report);
   list.add<ServingReport>("serving.", kRateRows, report);
-  list.add<ServingReport>("serving.ranges.", kRangeRows,
+  list.add<ServingReport>("serving.ranges.", kServingRangeRows,
                           report && report->spread.tpot.rows > 0 && report->all.tpot.count() > 0 ? report : nullptr,
                           "no answer has two tokens, or no server of the kind was measured");
   list.add<ServingReport>("serving.transfers.", kTransferRows,

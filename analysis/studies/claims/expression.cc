@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "sim/base/diagnostic.h"
+#include "sim/base/plain_text.h"
 
 namespace flopcast {
 namespace {
@@ -97,14 +98,9 @@ class Parser {
     const bool quoted = take('\'');
     const std::size_t end = text_.find_first_of(quoted ? "'" : ",)", at_);
     if (end == std::string::npos) fail(quoted ? "a closing quote" : "a closing parenthesis");
-    const std::string text = text_.substr(at_, end - at_);
+    const std::string text(trimmed(std::string_view(text_).substr(at_, end - at_), " \n"));
     at_ = end + (quoted ? 1 : 0);
-    return trimmed(text);
-  }
-
-  static std::string trimmed(const std::string& text) {
-    const auto first = text.find_first_not_of(" \n");
-    return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(" \n") - first + 1);
+    return text;
   }
 
   void skip_space() {

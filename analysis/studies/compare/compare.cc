@@ -14,8 +14,10 @@
 namespace flopcast {
 namespace {
 
-using Work = MeasureRow::Of;
-Work kind_of(const Scenario& s) { return s.rl ? Work::loop : s.serving ? Work::serving : Work::training; }
+using MeasuredWork = MeasureRow::Of;
+MeasuredWork kind_of(const Scenario& s) {
+  return s.rl ? MeasuredWork::loop : s.serving ? MeasuredWork::serving : MeasuredWork::training;
+}
 
 void require_comparable(const std::vector<Scenario>& scenarios) {
   constexpr const char* kSections[] = {"a training scenario", "a serving scenario", "a loop of reinforcement learning"};
@@ -65,16 +67,16 @@ Scenario with(const Scenario& scenario, const std::vector<Cause>& causes, Causes
 constexpr std::size_t kMeasures = 9;
 
 constexpr std::array<MeasureRow, kMeasures> kMeasureRows{{
-    {Measure::step, "step", "step", "s", Work::training, "training.step_time_s"},
-    {Measure::training_hours, "gpu-hours", "GPU-hours per 10^12 tokens", "GPU-h", Work::training, ""},
-    {Measure::answer_hours, "output-hours", "GPU-hours per 10^6 output tokens", "GPU-h", Work::serving, ""},
-    {Measure::prompt_hours, "input-hours", "GPU-hours per 10^6 input tokens", "GPU-h", Work::serving, ""},
-    {Measure::tpot, "tpot", "time per output token", "ms", Work::serving, "serving.tpot_s.mean"},
-    {Measure::ttft, "ttft", "time to first token", "ms", Work::serving, "serving.ttft_s.mean"},
-    {Measure::answer_usd, "output-usd", "USD per 10^6 output tokens", "USD", Work::serving,
+    {Measure::step, "step", "step", "s", MeasuredWork::training, "training.step_time_s"},
+    {Measure::training_hours, "gpu-hours", "GPU-hours per 10^12 tokens", "GPU-h", MeasuredWork::training, ""},
+    {Measure::answer_hours, "output-hours", "GPU-hours per 10^6 output tokens", "GPU-h", MeasuredWork::serving, ""},
+    {Measure::prompt_hours, "input-hours", "GPU-hours per 10^6 input tokens", "GPU-h", MeasuredWork::serving, ""},
+    {Measure::tpot, "tpot", "time per output token", "ms", MeasuredWork::serving, "serving.tpot_s.mean"},
+    {Measure::ttft, "ttft", "time to first token", "ms", MeasuredWork::serving, "serving.ttft_s.mean"},
+    {Measure::answer_usd, "output-usd", "USD per 10^6 output tokens", "USD", MeasuredWork::serving,
      "cost.usd_per_million_output_tokens"},
-    {Measure::loop_step, "rl-step", "step of the loop", "s", Work::loop, "rl.step_time_s"},
-    {Measure::loop_hours, "rl-hours", "GPU-hours per 10^9 tokens", "GPU-h", Work::loop, ""},
+    {Measure::loop_step, "rl-step", "step of the loop", "s", MeasuredWork::loop, "rl.step_time_s"},
+    {Measure::loop_hours, "rl-hours", "GPU-hours per 10^9 tokens", "GPU-h", MeasuredWork::loop, ""},
 }};
 
 const MeasureRow& row_of(Measure measure) { return kMeasureRows[static_cast<std::size_t>(measure)]; }
@@ -125,21 +127,21 @@ class States {
   /// Steps that train on as many tokens with as many GPUs are compared by their time; services that give
   /// answers by what these take.
   Measure natural_measure() const {
-    if (kind_ == Work::serving)
+    if (kind_ == MeasuredWork::serving)
       return results_.front().service.tpot > Seconds(0) ? Measure::answer_hours : Measure::prompt_hours;
     const StateResult& first = results_.front();
     // Loops draw their answers, and which of them a step has is not always the same.
-    const double slack = kind_ == Work::loop ? kDrawnSlack : 0;
+    const double slack = kind_ == MeasuredWork::loop ? kDrawnSlack : 0;
     const bool same_work = std::all_of(results_.begin(), results_.end(), [&](const StateResult& r) {
       return std::abs(r.step.tokens - first.step.tokens) <= slack * first.step.tokens && r.gpus == first.gpus;
     });
-    if (kind_ == Work::loop) return same_work ? Measure::loop_step : Measure::loop_hours;
+    if (kind_ == MeasuredWork::loop) return same_work ? Measure::loop_step : Measure::loop_hours;
     return same_work ? Measure::step : Measure::training_hours;
   }
 
   double at(Causes on, Measure measure) const {
     const StateResult& r = results_[index(on)];
-    if (kind_ == Work::serving) return measure_of(r.service, measure);
+    if (kind_ == MeasuredWork::serving) return measure_of(r.service, measure);
     return measure_of(r.step.step, r.gpus, r.step.tokens, measure);
   }
 
@@ -160,7 +162,7 @@ class States {
     return static_cast<std::size_t>(std::lower_bound(states_.begin(), states_.end(), on) - states_.begin());
   }
   static constexpr double kDrawnSlack = 0.1;
-  Work kind_;
+  MeasuredWork kind_;
   std::vector<Causes> states_;
   std::vector<StateResult> results_;
 };

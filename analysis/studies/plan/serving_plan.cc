@@ -11,8 +11,8 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
 #include "analysis/render/format.h"
-#include "analysis/runs/serving/saturation.h"
 #include "analysis/studies/plan/plan_study.h"
+#include "analysis/studies/plan/unit_trial.h"
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/text_file.h"
 #include "scenarios/resolve/load_scenario.h"
@@ -27,9 +27,6 @@ constexpr int kWidestTensor = 8;
 constexpr int kLargestReplica = 320;     // GPUs: DeepSeek's decoding unit, the largest that anybody has published
 constexpr std::size_t kShapesApart = 4;  // of prompts and of answers each that are tried beside one another
 constexpr int kMostReplicasOfAKind = 8;  // in a unit of prefill and decode replicas
-/// Loads are found to within this.
-constexpr double kClose = 1.03;
-constexpr double kLeastLoad = 1.0 / 4096, kMostLoad = 4096;
 
 const std::vector<std::string>& open_names() {
   static const std::vector<std::string> kNames{"tensor", "attention_data", "expert", "pipeline", "split"};
@@ -89,83 +86,6 @@ std::string text_with(const std::string& text, const std::string& file, const De
 bool promises_something(const ServiceLevel& level) {
   return level.ttft < kNever || level.tpot < kNever || level.end_to_end < kNever;
 }
-
-/// What one unit can do, in figures that travel between processes.
-struct Capacity {
-  CurveSample at_most;
-  char limit = ' ';  // 't': TTFT, 'p': TPOT, 'e': end to end, 'q': queues, ' ': nothing up to the highest load
-};
-
-std::string line_of(const Capacity& c) {
-  return fmt::format("{:a} {:a} {:a} {:a} {:a} {:a} {}", c.at_most.requests_per_s, c.at_most.tokens_per_s_per_user,
-                     c.at_most.tokens_per_s_per_gpu, c.at_most.ttft_p90, c.at_most.tpot_p90,
-                     c.at_most.usd_per_million_output, c.limit);
-}
-
-Capacity capacity_of(const std::string& text) {
-  Capacity c;
-  const char* at = text.c_str();
-  char* end = nullptr;
-  for (double* number : {&c.at_most.requests_per_s, &c.at_most.tokens_per_s_per_user, &c.at_most.tokens_per_s_per_gpu,
-                         &c.at_most.ttft_p90, &c.at_most.tpot_p90, &c.at_most.usd_per_million_output}) {
-    *number = std::strtod(at, &end);
-    at = end;
-  }
-  c.limit = *++at;
-  return c;
-}
-
-/// Replays one unit at one load after the other.
-class UnitTrial {
- public:
-  UnitTrial(const Scenario& scenario, const ServingPlanOptions& options) : scenario_(scenario), options_(options) {}
-
-  /// The load is doubled or halved until the promise breaks or is kept, and then bisected.
-  Capacity run() {
-    Capacity found;
-    const auto meets = [&](double load) {
-      const auto [sample, limit] = replay(load);
-      (limit == 0 ? found.at_most : last_) = sample;
-      if (limit != 0) found.limit = limit;
-      return limit == 0;
-    };
-    const double low = doubled_load(meets, kLeastLoad, kMostLoad);
-    if (low > 0 && low < kMostLoad) bisect_load(meets, low, kClose);
-    if (low == 0) {
-      found.at_most = last_;
-      found.at_most.requests_per_s = 0;
-    }
-    return found;
-  }
-
- private:
-  struct Replayed {
-    CurveSample sample;
-    char limit;  // 0: within the promise
-  };
-
-  Replayed replay(double load) const {
-    Scenario scenario = scenario_;
-    auto serving = std::make_shared<ServingScenario>(*scenario.serving);
-    if (options_.promise) serving->levels.assign(serving->levels.size(), *options_.promise);
-    if (load != 1) serving->traffic = times_as_much(serving->traffic, load);
-    scenario.serving = serving;
-    ServingOptions run;
-    run.power = options_.power;
-    const ServingReport report = run_serving(scenario, run);
-    const CurveSample s = sample_of(report);
-    if (report.state == LoadState::overloaded) return {s, 'q'};
-    if (report.all.slo_attainment() >= options_.attainment) return {s, 0};
-    // Of the limits, that which is missed by most.
-    const ServiceLevel level = serving->levels.front();
-    const double ttft = s.ttft_p90 / level.ttft.value(), tpot = s.tpot_p90 / level.tpot.value();
-    return {s, ttft >= tpot ? 't' : tpot >= 1 ? 'p' : 'e'};
-  }
-
-  const Scenario& scenario_;
-  const ServingPlanOptions& options_;
-  CurveSample last_;
-};
 
 class ServingPlanner {
  public:
@@ -343,7 +263,7 @@ class ServingPlanner {
       const std::size_t count = std::min(round, units.size() - begin);
       const std::vector<std::string> lines = parallel_map(count, options_.workers, [&](std::size_t i) {
         const Scenario scenario = scenario_of(units[begin + i]);
-        return line_of(UnitTrial(scenario, options_).run());
+        return line_of(capacity_of_unit(scenario, options_));
       });
       for (std::size_t i = 0; i < count; ++i) {
         const Capacity capacity = capacity_of(lines[i]);
@@ -351,11 +271,7 @@ class ServingPlanner {
         plan.unit = units[begin + i];
         plan.at_most = capacity.at_most;
         plan.at_most.gpus = plan.unit.gpus();
-        plan.limited_by = capacity.limit == 't'   ? "TTFT"
-                          : capacity.limit == 'p' ? "TPOT"
-                          : capacity.limit == 'e' ? "end to end"
-                          : capacity.limit == 'q' ? "queues"
-                                                  : "";
+        plan.limited_by = limit_text(capacity.limit);
         plan.copies = study_.base.cluster.gpus() / plan.unit.gpus();
         out.push_back(plan);
       }

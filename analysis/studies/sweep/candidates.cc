@@ -10,6 +10,7 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/studies/sweep/field_values.h"
 #include "scenarios/proto/scenario.pb.h"
+#include "sim/base/fnv.h"
 #include "sim/base/random.h"
 
 namespace flopcast {
@@ -23,7 +24,7 @@ class WideHash {
   void add(std::string_view text) {
     for (std::size_t lane = 0; lane < 2; ++lane) {
       std::uint64_t h = lanes_[lane] ^ text.size();
-      for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * (lane == 0 ? 0x100000001b3 : 0x10000000233);
+      for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * (lane == 0 ? kFnvPrime : 0x10000000233);
       h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9;
       h = (h ^ (h >> 27)) * 0x94d049bb133111eb;
       lanes_[lane] = h ^ (h >> 31);
@@ -32,7 +33,7 @@ class WideHash {
   std::string text() const { return fmt::format("{:016x}{:016x}", lanes_[0], lanes_[1]); }
 
  private:
-  std::uint64_t lanes_[2] = {0xcbf29ce484222325, 0x6c62272e07bb0142};
+  std::uint64_t lanes_[2] = {kFnvStart, 0x6c62272e07bb0142};
 };
 
 std::string contents_of(const fs::path& path) {

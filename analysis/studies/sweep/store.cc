@@ -11,6 +11,7 @@
 #include "analysis/studies/sweep/store_layout.h"
 #include "flopcast/environment.h"
 #include "sim/base/diagnostic.h"
+#include "sim/base/fnv.h"
 #include "sim/base/own_file.h"
 
 namespace flopcast {
@@ -21,13 +22,13 @@ constexpr std::int64_t kStoreApplication = 0x666c7063;  // "flpc": what SQLite's
 /// Results of another build may differ; its bytes say whether it is one.
 std::string build_of_program() {
   std::ifstream file(own_file(), std::ios::binary);
-  std::uint64_t hash = 0xcbf29ce484222325;
+  std::uint64_t hash = kFnvStart;
   std::vector<char> space(1 << 20);
   while (file.read(space.data(), static_cast<std::streamsize>(space.size())), file.gcount() > 0) {
     for (std::streamsize i = 0; i + 8 <= file.gcount(); i += 8) {
       std::uint64_t word = 0;
       std::copy_n(space.data() + i, 8, reinterpret_cast<char*>(&word));
-      hash = (hash ^ word) * 0x100000001b3;
+      hash = fnv1a(hash, word);
     }
   }
   return fmt::format("{:016x}", hash);

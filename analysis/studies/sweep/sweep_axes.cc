@@ -13,6 +13,7 @@
 #include "scenarios/read/field_rules.h"
 #include "scenarios/read/quantity.h"
 #include "scenarios/studies/study.h"
+#include "sim/base/fnv.h"
 #include "sim/base/random.h"
 
 namespace flopcast {
@@ -32,12 +33,6 @@ std::optional<Amount> amount_of(const std::string& text) {
   out.unit = std::string(after, end);
   while (!out.unit.empty() && out.unit.front() == ' ') out.unit.erase(0, 1);
   return out;
-}
-
-std::uint64_t purpose_of(const std::string& name) {  // FNV-1a
-  std::uint64_t value = 0xcbf29ce484222325;
-  for (const char c : name) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return value;
 }
 
 /// What only people read: a sweep over it would run the same thing again and again.
@@ -230,7 +225,7 @@ class AxisExpansion {
     if (uniform && to < from)
       fault("draw", fmt::format("{} to {}, an empty range", d.from(), d.to()), "`to` above `from`");
     if (faulty()) return {};
-    RandomStream stream(context_.seed, purpose_of(axis_.has_name() ? axis_.name() : axis_.path(0)));
+    RandomStream stream(context_.seed, fnv1a(axis_.has_name() ? axis_.name() : axis_.path(0)));
     std::vector<std::string> out;
     for (int i = 0; i < context_.draws; ++i) {
       const double u = uniform ? stream.uniform() : stream.normal();

@@ -31,7 +31,7 @@ class LauncherFlags {
                        .line = found->place.line,
                        .column = found->place.column,
                        .field = found->written,
-                       .found = quoted(found->value),
+                       .found = flopcast::quoted(found->value),
                        .expected = "a number, or --gpus N of import-run"};
       if (!found->unknown.empty()) fault = fault_of(found->unknown.front(), found->written);
       if (!fault_) fault_ = std::move(fault);

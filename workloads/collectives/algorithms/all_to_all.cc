@@ -124,17 +124,17 @@ CollectivePhase all_to_all_by_pairs(Topology& topology, const CollectiveRequest&
 
 namespace {
 
-std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& request) {
+std::vector<CollectivePhase> lower_all_to_all(Topology& topology, const CollectiveRequest& request) {
   return {all_to_all_by_ports(topology, request, {})};
 }
 
-Seconds closed_form_time(int ranks, Bytes bytes, BytesPerSecond port) {
+Seconds all_to_all_time(int ranks, Bytes bytes, BytesPerSecond port) {
   return bytes * (static_cast<double>(ranks - 1) / ranks) / port;
 }
 
 }  // namespace
 
-const CollectiveRow kAllToAll{"all_to_all", "All-to-all, every rank to every other at once", "(n-1)/n S / B", lower,
-                              closed_form_time};
+const CollectiveRow kAllToAll{"all_to_all", "All-to-all, every rank to every other at once", "(n-1)/n S / B",
+                              lower_all_to_all, all_to_all_time};
 
 }  // namespace flopcast

@@ -6,7 +6,7 @@ namespace {
 
 /// The first rank's buffer is passed along rings in chunks, all ranks at once: the first only sends, the last
 /// only receives, and the time is that of one hop plus the latency of the chain.
-std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& request) {
+std::vector<CollectivePhase> lower_broadcast(Topology& topology, const CollectiveRequest& request) {
   const GroupLayout layout(topology, request.ranks);
   const Seconds latency = ring_latency(topology, layout, request.ranks, 1, request.links);
   const PortPace pace = ring_pace(request.links);
@@ -23,11 +23,11 @@ std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& 
   return {std::move(phase)};
 }
 
-Seconds closed_form_time(int ranks, Bytes bytes, BytesPerSecond port) { return ranks > 1 ? bytes / port : Seconds(0); }
+Seconds broadcast_time(int ranks, Bytes bytes, BytesPerSecond port) { return ranks > 1 ? bytes / port : Seconds(0); }
 
 }  // namespace
 
-const CollectiveRow kBroadcast{"broadcast", "Broadcast from the first rank along rings, in chunks", "S / B", lower,
-                               closed_form_time};
+const CollectiveRow kBroadcast{"broadcast", "Broadcast from the first rank along rings, in chunks", "S / B",
+                               lower_broadcast, broadcast_time};
 
 }  // namespace flopcast

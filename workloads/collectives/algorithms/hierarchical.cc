@@ -36,7 +36,7 @@ std::vector<RankId> same_index_ranks(const GroupLayout& layout, std::span<const 
   return ring;
 }
 
-std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& request) {
+std::vector<CollectivePhase> lower_hierarchical(Topology& topology, const CollectiveRequest& request) {
   const GroupLayout layout(topology, request.ranks);
   const PortPace pace = ring_pace(request.links);
   CollectivePhase scatter, reduce;
@@ -53,7 +53,7 @@ std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& 
 }
 
 /// One GPU per node: nothing to do within nodes.
-Seconds closed_form_time(int ranks, Bytes bytes, BytesPerSecond port) {
+Seconds hierarchical_time(int ranks, Bytes bytes, BytesPerSecond port) {
   return bytes * (2.0 * (ranks - 1) / ranks) / port;
 }
 
@@ -61,6 +61,6 @@ Seconds closed_form_time(int ranks, Bytes bytes, BytesPerSecond port) {
 
 const CollectiveRow kHierarchicalAllReduce{
     "hierarchical_all_reduce", "Two-level all-reduce: reduce-scatter in the node, rings between nodes, all-gather",
-    "2 (g-1)/g S / B_nvlink + 2 (k-1)/k S/g / B_nic, k nodes of g", lower, closed_form_time};
+    "2 (g-1)/g S / B_nvlink + 2 (k-1)/k S/g / B_nic, k nodes of g", lower_hierarchical, hierarchical_time};
 
 }  // namespace flopcast

@@ -130,7 +130,7 @@ const CollectiveRow& plain(NcclOp op) {
 }
 
 template <NcclOp op>
-std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& request) {
+std::vector<CollectivePhase> lower_nccl(Topology& topology, const CollectiveRequest& request) {
   if (request.links == nullptr) return plain(op).lower(topology, request);
   const NcclTime time =
       choose_nccl(op, group_of(topology, request.ranks), request.bytes, topology.cluster(), *request.links);
@@ -138,22 +138,22 @@ std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& 
 }
 
 template <NcclOp op>
-Seconds closed_form_time(int ranks, Bytes bytes, BytesPerSecond port) {
+Seconds nccl_time(int ranks, Bytes bytes, BytesPerSecond port) {
   return plain(op).closed_form_time(ranks, bytes, port);
 }
 
 }  // namespace
 
 const CollectiveRow kNcclAllReduce{"nccl_all_reduce", "All-reduce as NCCL does it: ring, tree or in the NVSwitches",
-                                   "2 (n-1)/n S / B", lower<NcclOp::all_reduce>, closed_form_time<NcclOp::all_reduce>};
+                                   "2 (n-1)/n S / B", lower_nccl<NcclOp::all_reduce>, nccl_time<NcclOp::all_reduce>};
 const CollectiveRow kNcclAllGather{"nccl_all_gather", "All-gather as NCCL does it, by message size", "(n-1)/n S / B",
-                                   lower<NcclOp::all_gather>, closed_form_time<NcclOp::all_gather>};
+                                   lower_nccl<NcclOp::all_gather>, nccl_time<NcclOp::all_gather>};
 const CollectiveRow kNcclReduceScatter{"nccl_reduce_scatter", "Reduce-scatter as NCCL does it, by message size",
-                                       "(n-1)/n S / B", lower<NcclOp::reduce_scatter>,
-                                       closed_form_time<NcclOp::reduce_scatter>};
+                                       "(n-1)/n S / B", lower_nccl<NcclOp::reduce_scatter>,
+                                       nccl_time<NcclOp::reduce_scatter>};
 const CollectiveRow kNcclBroadcast{"nccl_broadcast", "Broadcast as NCCL does it, by message size", "S / B",
-                                   lower<NcclOp::broadcast>, closed_form_time<NcclOp::broadcast>};
+                                   lower_nccl<NcclOp::broadcast>, nccl_time<NcclOp::broadcast>};
 const CollectiveRow kNcclAllToAll{"nccl_all_to_all", "All-to-all as NCCL does it, by message size", "(n-1)/n S / B",
-                                  lower<NcclOp::all_to_all>, closed_form_time<NcclOp::all_to_all>};
+                                  lower_nccl<NcclOp::all_to_all>, nccl_time<NcclOp::all_to_all>};
 
 }  // namespace flopcast

@@ -55,23 +55,23 @@ namespace {
 Bytes once_around(int ranks, Bytes bytes) { return bytes * (static_cast<double>(ranks - 1) / ranks); }
 
 template <int kTurns>
-std::vector<CollectivePhase> lower(Topology& topology, const CollectiveRequest& request) {
+std::vector<CollectivePhase> lower_ring(Topology& topology, const CollectiveRequest& request) {
   const Bytes bytes = once_around(static_cast<int>(request.ranks.size()), request.bytes) * kTurns;
   return {ring_phase(topology, request, bytes, kTurns)};
 }
 
 template <int kTurns>
-Seconds closed_form_time(int ranks, Bytes bytes, BytesPerSecond port) {
+Seconds ring_time(int ranks, Bytes bytes, BytesPerSecond port) {
   return once_around(ranks, bytes) * kTurns / port;
 }
 
 }  // namespace
 
 const CollectiveRow kRingAllReduce{"ring_all_reduce", "All-reduce on rings, one ring per NIC of a node",
-                                   "2 (n-1)/n S / B", lower<2>, closed_form_time<2>};
+                                   "2 (n-1)/n S / B", lower_ring<2>, ring_time<2>};
 const CollectiveRow kRingReduceScatter{"ring_reduce_scatter", "Reduce-scatter on rings, one ring per NIC of a node",
-                                       "(n-1)/n S / B", lower<1>, closed_form_time<1>};
+                                       "(n-1)/n S / B", lower_ring<1>, ring_time<1>};
 const CollectiveRow kRingAllGather{"ring_all_gather", "All-gather on rings, one ring per NIC of a node",
-                                   "(n-1)/n S / B", lower<1>, closed_form_time<1>};
+                                   "(n-1)/n S / B", lower_ring<1>, ring_time<1>};
 
 }  // namespace flopcast

@@ -6,7 +6,7 @@
 namespace flopcast::rows {
 namespace {
 
-double matrix_elements(const AttentionConfig& a, double hidden) {
+double latent_matrix_elements(const AttentionConfig& a, double hidden) {
   const double heads = a.heads;
   const double query_width = heads * a.qk_dim();
   const double query = a.q_lora_rank > 0 ? a.q_lora_rank * (hidden + query_width) : hidden * query_width;
@@ -17,12 +17,12 @@ double matrix_elements(const AttentionConfig& a, double hidden) {
 }
 
 /// Norms of the latent vectors.
-double vector_elements(const AttentionConfig& a) { return a.q_lora_rank + a.kv_lora_rank; }
+double latent_vector_elements(const AttentionConfig& a) { return a.q_lora_rank + a.kv_lora_rank; }
 
 /// The latent vector is copied to every GPU.
-int cache_elements(const AttentionConfig& a, int) { return a.kv_lora_rank + a.qk_rope_dim; }
+int latent_cache_elements(const AttentionConfig& a, int) { return a.kv_lora_rank + a.qk_rope_dim; }
 
-double kept_bytes(const AttentionConfig& a, const KeptActivations& kept) {
+double latent_kept_bytes(const AttentionConfig& a, const KeptActivations& kept) {
   double bytes = 2.0 * (a.q_lora_rank + a.kv_lora_rank + a.qk_rope_dim);
   if (kept.norms) bytes += kept.bytes_per_element * (a.q_lora_rank + a.kv_lora_rank);
   if (kept.up_projections) bytes += 2.0 * a.heads * (2.0 * a.qk_dim() + a.v_dim);
@@ -52,7 +52,7 @@ void up_projections(KernelWriter& list, const AttentionWidths& w) {
   list.memory("copy values", MemoryKernel::copy, t * w.value * 2 * 2);
 }
 
-void input(KernelWriter& list, const AttentionWidths& w) {
+void latent_input(KernelWriter& list, const AttentionWidths& w) {
   const double t = list.work().tokens;
   const double query_in = w.q_rank > 0 ? w.q_rank : w.query;
   if (list.work().habits.fused_latent_down) {
@@ -69,7 +69,7 @@ void input(KernelWriter& list, const AttentionWidths& w) {
     list.linear_in(Precision::bf16, "queries into latent space", t, w.heads * w.kv_rank, w.qk - w.rope);
 }
 
-void output(KernelWriter& list, const AttentionWidths& w) {
+void latent_output(KernelWriter& list, const AttentionWidths& w) {
   if (list.work().reach.decode)
     list.linear_in(Precision::bf16, "results out of latent space", list.work().tokens, w.output(), w.kv_rank);
 }
@@ -87,7 +87,7 @@ void input_again(KernelWriter& list, const AttentionWidths& w) {
   if (list.work().again.attention_up_projections) up_projections(list, w);
 }
 
-void input_gradient(KernelWriter& list, const AttentionWidths& w) {
+void latent_input_gradient(KernelWriter& list, const AttentionWidths& w) {
   const double t = list.work().tokens;
   const double kv_up = expanded(w);
   list.memory("split key gradients", MemoryKernel::copy, t * (w.key + w.heads * (w.qk - w.rope)) * 2);
@@ -106,7 +106,7 @@ void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   if (w.q_rank > 0) list.linear("q_a_proj", t, w.hidden, w.q_rank);
 }
 
-void input_weights(KernelWriter& list, const AttentionWidths& w) {
+void latent_input_weights(KernelWriter& list, const AttentionWidths& w) {
   const double t = list.work().tokens;
   list.weight_gradient("kv_b_proj", expanded(w), w.kv_rank, t);
   if (w.q_rank > 0) {
@@ -118,7 +118,7 @@ void input_weights(KernelWriter& list, const AttentionWidths& w) {
   list.weight_gradient("kv_a_proj", w.kv_rank + w.rope, w.hidden, t);
 }
 
-double travelling(const AttentionWidths& w) { return w.kv_rank + w.rope; }
+double latent_travelling(const AttentionWidths& w) { return w.kv_rank + w.rope; }
 
 /// Latent vectors are expanded where they arrive, and their gradients folded up again.
 void unpack_hop(KernelWriter& list, const AttentionWidths& w, double tokens, bool backward) {
@@ -132,17 +132,17 @@ AttentionKindRow latent() {
   AttentionKindRow row;
   row.type = AttentionType::latent;
   row.name = "latent";
-  row.matrix_elements = matrix_elements;
-  row.vector_elements = vector_elements;
-  row.cache_elements = cache_elements;
-  row.kept_bytes = kept_bytes;
-  row.input = input;
+  row.matrix_elements = latent_matrix_elements;
+  row.vector_elements = latent_vector_elements;
+  row.cache_elements = latent_cache_elements;
+  row.kept_bytes = latent_kept_bytes;
+  row.input = latent_input;
   row.input_again = input_again;
-  row.input_gradient = input_gradient;
-  row.input_weights = input_weights;
-  row.output = output;
+  row.input_gradient = latent_input_gradient;
+  row.input_weights = latent_input_weights;
+  row.output = latent_output;
   row.unpack_cache = unpack_cache;
-  row.travelling = travelling;
+  row.travelling = latent_travelling;
   row.unpack_hop = unpack_hop;
   row.from_latent = true;
   return row;

@@ -5,7 +5,7 @@ namespace {
 
 /// Request-level batching: while answers are under way nobody is admitted, so that a batch runs out before the next one
 /// begins. Prompts that were admitted together are all computed, whatever the token budget cuts them into.
-void compose(IterationPlan& plan) {
+void compose_decode_first(IterationPlan& plan) {
   const std::int64_t tokens = plan.continue_prompts(plan.token_budget - plan.decoding_tokens);
   if (plan.decoding_requests == 0) plan.admit_waiting(tokens);
 }
@@ -18,7 +18,7 @@ BatchingRow decode_first() {
           .source =
               "FasterTransformer's request-level batching, as Orca (OSDI 2022, 2) and Sarathi-Serve (arXiv "
               "2403.02310, 2.5: decode-prioritizing) describe it",
-          .compose = compose};
+          .compose = compose_decode_first};
 }
 
 }  // namespace flopcast::rows

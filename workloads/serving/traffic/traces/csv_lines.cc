@@ -5,20 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/plain_text.h"
 #include "workloads/serving/traffic/traces/line_parsers.h"
 
 namespace flopcast {
 namespace {
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(' ');
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(' ') - begin + 1);
-}
-
 /// Without the quotes around it (RFC 4180); quotes within stay doubled, for no name or number has any.
 std::string_view unquoted(std::string_view text) {
-  text = trimmed(text);
+  text = trimmed(text, " ");
   if (text.size() >= 2 && text.front() == '"' && text.back() == '"') return text.substr(1, text.size() - 2);
   return text;
 }

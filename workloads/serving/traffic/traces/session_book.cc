@@ -1,17 +1,14 @@
 #include "workloads/serving/traffic/traces/session_book.h"
 
+#include "sim/base/fnv.h"
 #include "sim/base/random.h"
 
 namespace flopcast {
 namespace {
 
-/// FNV-1a (Fowler, Noll, Vo), mixed once more for the bits at the top. Of a million names two are alike with a
+/// FNV-1a, mixed once more for the bits at the top. Of a million names two are alike with a
 /// probability of 3e-8.
-std::uint64_t hash_of(std::string_view name) {
-  std::uint64_t hash = 0xcbf29ce484222325ULL;
-  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
-  return RandomStream(hash).next();
-}
+std::uint64_t hash_of(std::string_view name) { return RandomStream(fnv1a(name)).next(); }
 
 }  // namespace
 

@@ -1,0 +1,109 @@
+#include "analysis/studies/plan/unit_trial.h"
+
+#include <cstdlib>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "analysis/runs/serving/saturation.h"
+#include "scenarios/resolve/serving_scenario.h"
+
+namespace flopcast {
+namespace {
+
+/// Loads are found to within this.
+constexpr double kClose = 1.03;
+constexpr double kLeastLoad = 1.0 / 4096, kMostLoad = 4096;
+
+/// Replays one unit at one load after the other.
+class UnitTrial {
+ public:
+  UnitTrial(const Scenario& scenario, const ServingPlanOptions& options) : scenario_(scenario), options_(options) {}
+
+  Capacity run() {
+    Capacity found;
+    const auto meets = [&](double load) {
+      const auto [sample, limit] = replay(load);
+      (limit == 0 ? found.at_most : last_) = sample;
+      if (limit != 0) found.limit = limit;
+      return limit == 0;
+    };
+    const double low = doubled_load(meets, kLeastLoad, kMostLoad);
+    if (low > 0 && low < kMostLoad) bisect_load(meets, low, kClose);
+    if (low == 0) {
+      found.at_most = last_;
+      found.at_most.requests_per_s = 0;
+    }
+    return found;
+  }
+
+ private:
+  struct Replayed {
+    CurveSample sample;
+    char limit;  // 0: within the promise
+  };
+
+  Replayed replay(double load) const {
+    Scenario scenario = scenario_;
+    auto serving = std::make_shared<ServingScenario>(*scenario.serving);
+    if (options_.promise) serving->levels.assign(serving->levels.size(), *options_.promise);
+    if (load != 1) serving->traffic = times_as_much(serving->traffic, load);
+    scenario.serving = serving;
+    ServingOptions run;
+    run.power = options_.power;
+    const ServingReport report = run_serving(scenario, run);
+    const CurveSample s = sample_of(report);
+    if (report.state == LoadState::overloaded) return {s, 'q'};
+    if (report.all.slo_attainment() >= options_.attainment) return {s, 0};
+    // Of the limits, that which is missed by most.
+    const ServiceLevel level = serving->levels.front();
+    const double ttft = s.ttft_p90 / level.ttft.value(), tpot = s.tpot_p90 / level.tpot.value();
+    return {s, ttft >= tpot ? 't' : tpot >= 1 ? 'p' : 'e'};
+  }
+
+  const Scenario& scenario_;
+  const ServingPlanOptions& options_;
+  CurveSample last_;
+};
+
+}  // namespace
+
+Capacity capacity_of_unit(const Scenario& scenario, const ServingPlanOptions& options) {
+  return UnitTrial(scenario, options).run();
+}
+
+std::string_view limit_text(char limit) {
+  switch (limit) {
+    case 't':
+      return "TTFT";
+    case 'p':
+      return "TPOT";
+    case 'e':
+      return "end to end";
+    case 'q':
+      return "queues";
+    default:
+      return "";
+  }
+}
+
+std::string line_of(const Capacity& c) {
+  return fmt::format("{:a} {:a} {:a} {:a} {:a} {:a} {}", c.at_most.requests_per_s, c.at_most.tokens_per_s_per_user,
+                     c.at_most.tokens_per_s_per_gpu, c.at_most.ttft_p90, c.at_most.tpot_p90,
+                     c.at_most.usd_per_million_output, c.limit);
+}
+
+Capacity capacity_of(const std::string& line) {
+  Capacity c;
+  const char* at = line.c_str();
+  char* end = nullptr;
+  for (double* number : {&c.at_most.requests_per_s, &c.at_most.tokens_per_s_per_user, &c.at_most.tokens_per_s_per_gpu,
+                         &c.at_most.ttft_p90, &c.at_most.tpot_p90, &c.at_most.usd_per_million_output}) {
+    *number = std::strtod(at, &end);
+    at = end;
+  }
+  c.limit = *++at;
+  return c;
+}
+
+}  // namespace flopcast
