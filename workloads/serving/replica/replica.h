@@ -67,6 +67,7 @@ class Replica {
   std::size_t choose_group(const Job& job, Ticks work) const;
   Ticks prompt_work(const Job& job) const;
   void start(Ticks now);
+  void choose_drafts();
   void commit(Ticks now);
   void balance_prompts();
   void show_first_tokens(Ticks when);
