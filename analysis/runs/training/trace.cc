@@ -83,6 +83,10 @@ ChromeTraceSink::ChromeTraceSink(const TrainingStep& step, std::set<int> gpus, T
     const auto gpu = static_cast<int>(step.graph.lane_rank(LaneId::at(lane)).index());
     shown_[lane] = gpus.empty() || gpus.count(gpu) > 0;
   }
+  std::set<int> replayed;
+  for (const ReplayedRank& rank : step.ranks)
+    if (shown(rank.compute)) replayed.insert(static_cast<int>(rank.gpu.index()));
+  links_.emplace(step, replayed);
   find_arrows();
   buffer_ = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
   name_processes();
@@ -142,6 +146,7 @@ void ChromeTraceSink::event(std::string_view text) {
 }
 
 void ChromeTraceSink::finished(const OperationGraph& graph, const OpSpan& span) {
+  links_->add(graph, span);
   const LaneId lane = graph.lane(span.op);
   if (!shown(lane) || span.end <= span.start) return;
   const Label& label = graph.label(span.op);
@@ -167,6 +172,12 @@ void ChromeTraceSink::finished(const OperationGraph& graph, const OpSpan& span) 
 }
 
 void ChromeTraceSink::close() {
+  for (const LinkUse::Curve& curve : links_->curves()) {
+    const std::string name = json_quoted(curve.name + ", % of its rate");
+    for (const auto& [at, percent] : curve.points)
+      event(fmt::format(R"({{"ph":"C","name":{},"pid":{},"ts":{},"args":{{"use":{:.1f}}}}})", name, curve.gpu,
+                        microseconds(nanoseconds(at)), percent));
+  }
   buffer_ += "\n]}\n";
   output_(buffer_);
   buffer_.clear();

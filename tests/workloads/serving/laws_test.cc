@@ -10,6 +10,8 @@
 namespace flopcast {
 namespace {
 
+using Catch::Matchers::WithinRel;
+
 constexpr Ticks kMilli = 1'000'000'000;
 
 ClusterSpec small_nodes(int nodes) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "hwmodels/fabric/fabric_graph.h"
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/pricing/engine.h"
