@@ -13,7 +13,8 @@ endif()
 install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # The data libraries keep the layout of the source tree, so that the program looks for one set of paths in both.
 foreach(folder hwmodels/data workloads/data scenarios/library scenarios/data scenarios/studies analysis/data)
-  install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/flopcast/${folder} OPTIONAL)
+  install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/flopcast/${folder} OPTIONAL
+    REGEX "\\.(cc|h)$" EXCLUDE)
 endforeach()
 
 # The library for other programs: by find_package(flopcast) or by pkg-config, under whatever prefix it lies.

@@ -276,6 +276,25 @@ void define_errors(py::module_& m) {
       .def_readonly("expected", &flopcast::Diagnostic::expected, "What may stand there.")
       .def_readonly("nearest", &flopcast::Diagnostic::suggestion, "Valid name or value nearest to it; may be empty.")
       .def_readonly("remedy", &flopcast::Diagnostic::remedy, "What would put it right, in words; may be empty.")
+      .def(py::init([](std::string file, int line, int column, std::string path, std::string found,
+                       std::string expected, std::string nearest, std::string remedy) {
+             return flopcast::Diagnostic{std::move(file),
+                                         line,
+                                         column,
+                                         std::move(path),
+                                         std::move(found),
+                                         std::move(expected),
+                                         std::move(nearest),
+                                         std::move(remedy)};
+           }),
+           "file"_a = "", "line"_a = 0, "column"_a = 0, "path"_a = "", "found"_a = "", "expected"_a = "",
+           "nearest"_a = "", "remedy"_a = "")
+      .def("__reduce__",
+           [](const py::object& self) {  // errors of worker processes reach those who started them
+             const auto& d = self.cast<const flopcast::Diagnostic&>();
+             return py::make_tuple(py::type::of(self), py::make_tuple(d.file, d.line, d.column, d.field, d.found,
+                                                                      d.expected, d.suggestion, d.remedy));
+           })
       .def("__str__", [](const flopcast::Diagnostic& d) { return flopcast::to_string(d); })
       .def("__repr__", [](const flopcast::Diagnostic& d) { return "<Diagnostic " + flopcast::to_string(d) + ">"; });
   input_error = PyErr_NewExceptionWithDoc("flopcast.InputError",

@@ -229,6 +229,8 @@ const std::vector<Topic>& topics() {
        "\n"
        "FLOPCAST_LIBRARY: folders of your own, separated by colons, as --library names them.\n"
        "\n"
+       "FLOPCAST_DIAGNOSTICS: a file that gets the faults of an input as JSON, too, for programs that start this one.\n"
+       "\n"
        "Exit codes: 0 done; 1 a fault of the program; 2 bad input, every fault on stderr; 130 interrupted.\n"},
   };
   return kTopics;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <new>
 #include <string>
@@ -12,6 +13,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
+#include "analysis/render/escape.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/runs/training/text_report.h"
 #include "sim/base/atomic_file.h"
@@ -19,7 +21,26 @@
 namespace flopcast {
 namespace {
 
+/// Text is for people: a program that started this one (the Python module does) names a file for faults as data.
+void keep_for_caller(const InputError& error) {
+  const char* const file = std::getenv("FLOPCAST_DIAGNOSTICS");
+  if (file == nullptr || *file == '\0') return;
+  std::string json;
+  for (const Diagnostic& d : error.diagnostics()) {
+    json += fmt::format(
+        "{}{{\"file\":{},\"line\":{},\"column\":{},\"path\":{},\"found\":{},\"expected\":{},\"nearest\":{},"
+        "\"remedy\":{}}}",
+        json.empty() ? "" : ",", script_quoted(d.file), d.line, d.column, script_quoted(d.field),
+        script_quoted(d.found), script_quoted(d.expected), script_quoted(d.suggestion), script_quoted(d.remedy));
+  }
+  try {
+    write_file_atomically(file, "[" + json + "]\n");
+  } catch (const std::exception&) {  // they are told all the same
+  }
+}
+
 void tell_diagnostics(const InputError& error) {
+  keep_for_caller(error);
   for (const Diagnostic& diagnostic : error.diagnostics()) tell_fault(to_string(diagnostic));
   if (!error.diagnostics().empty()) return;
   const std::string_view text = error.what();

@@ -21,6 +21,7 @@
 #include "analysis/runs/serving/requests_csv.h"
 #include "analysis/runs/serving/serving_report.h"
 #include "analysis/runs/training/perfetto_trace.h"
+#include "analysis/runs/training/replayed_gpus.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/runs/training/text_report.h"
 #include "analysis/runs/training/trace.h"
@@ -48,29 +49,6 @@ void present(const Report& report, const RunArguments& arguments) {
   if (!arguments.json.empty()) write_text(arguments.json, report.json());
 }
 
-// The first few GPUs that are replayed: "0, 128, 256, ...".
-std::string replayed_gpus(const TrainingStep& step) {
-  constexpr std::size_t kShown = 16;
-  std::vector<std::string> gpus;
-  for (std::size_t i = 0; i < std::min(step.ranks.size(), kShown); ++i)
-    gpus.push_back(fmt::format("{}", step.ranks[i].gpu.index()));
-  if (step.ranks.size() > kShown) gpus.push_back("...");
-  return fmt::format("{}", fmt::join(gpus, ", "));
-}
-
-// @throws InputError when one of `gpus` is not replayed and so would be missing from the trace.
-void check_traced(const std::set<int>& gpus, const TrainingStep& step) {
-  for (const int gpu : gpus) {
-    const bool replayed = std::any_of(step.ranks.begin(), step.ranks.end(), [gpu](const ReplayedRank& rank) {
-      return static_cast<int>(rank.gpu.index()) == gpu;
-    });
-    if (replayed) continue;
-    throw InputError(option_fault("--trace-ranks", fmt::format("GPU {}", gpu),
-                                  fmt::format("GPUs that are replayed: {}{}", replayed_gpus(step),
-                                              step.folded ? " (--unfolded replays every one)" : "")));
-  }
-}
-
 // People who wait for a large trace should know that they could have a small one.
 void hint_at_size(const std::set<int>& gpus, const TrainingStep& step, ProgressLine& progress) {
   constexpr std::size_t kLarge = 2'000'000;   // operations: the viewers take minutes over as many
@@ -90,7 +68,7 @@ class TraceFile {
       : path_(path), file_(path), chrome_(path.ends_with(".json")), choice_(std::move(choice)) {}
 
   std::unique_ptr<TimelineSink> sink(const TrainingStep& step, ProgressLine& progress) {
-    check_traced(choice_.gpus, step);
+    check_replayed(std::vector<int>(choice_.gpus.begin(), choice_.gpus.end()), step, "--trace-ranks");
     if (!choice_.window) hint_at_size(choice_.gpus, step, progress);
     return std::make_unique<ClosingSink>(*this, step);
   }

@@ -122,6 +122,7 @@ LayerShape profiled_layer(const TrainingConfig& config) {
   LayerShape shape;
   shape.tokens = config.batch.micro_batch_sequences * config.batch.sequence_length;
   shape.sequence_length = config.batch.sequence_length;
+  shape.moe = true;
   shape.expert_rows = static_cast<double>(shape.tokens) * config.model.moe.experts_per_token;
   shape.local_experts = config.model.moe.experts / config.plan.expert;
   return shape;

@@ -97,6 +97,9 @@ const Function* for_pool(const std::map<std::string, Function>& functions, const
   return found == functions.end() ? nullptr : &found->second;
 }
 
+bool callable(const Extensions::Router& route) { return static_cast<bool>(route); }
+bool callable(const Extensions::Batching& batching) { return static_cast<bool>(batching.compose); }
+
 template <class Function>
 void check_pools(const std::map<std::string, Function>& functions, const Scenario& scenario, const std::string& what,
                  std::vector<Diagnostic>& faults) {
@@ -104,6 +107,12 @@ void check_pools(const std::map<std::string, Function>& functions, const Scenari
   if (scenario.serving)
     for (const PoolSpec& pool : scenario.serving->pools) pools.push_back(pool.name);
   for (const auto& [name, function] : functions) {
+    if (!callable(function)) {
+      faults.push_back({.file = scenario.file,
+                        .field = what,
+                        .found = "an empty function",
+                        .expected = fmt::format("one that can be called, or no entry for pool \"{}\"", name)});
+    }
     if (name.empty() ? !pools.empty() : std::find(pools.begin(), pools.end(), name) != pools.end()) continue;
     faults.push_back(
         {.file = scenario.file,

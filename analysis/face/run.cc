@@ -9,6 +9,7 @@
 #include "analysis/money/cost_study.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/serving/serving_run.h"
+#include "analysis/runs/training/replayed_gpus.h"
 #include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {
@@ -44,6 +45,7 @@ Report training(const ResolvedScenario& resolved, const Environment& environment
   if (settings.keep_timeline) {
     timeline = std::make_shared<Timeline>();
     options.extra_sinks.push_back([&](const TrainingStep& step) {
+      check_replayed(settings.timeline_gpus, step, "timeline_gpus");
       return std::make_unique<TimelineRecorder>(step, settings.timeline_gpus, *timeline);
     });
   }

@@ -365,9 +365,10 @@ constexpr HardwareRow kHardwareRows[] = {
 
 }  // namespace
 
-std::vector<std::string> hardware_names() {
+std::vector<std::string> usable_names(std::span<const Metric> metrics) {
   std::vector<std::string> names;
   for (const HardwareRow& row : kHardwareRows) names.emplace_back(row.name);
+  for (const Metric& metric : metrics) names.push_back(metric.name);
   return names;
 }
 

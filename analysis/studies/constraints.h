@@ -85,10 +85,12 @@ NameLookup metric_kinds_lookup(std::span<const Metric> metrics);
 
 /// Figures of the hardware that conditions may name beside metrics, such as hbm, the memory of a GPU that programs may
 /// use. @{
-std::vector<std::string> hardware_names();
 std::optional<NamedValue> hardware_value(const Scenario& scenario, std::string_view name);
 /// As some value of its kind.
 std::optional<NamedValue> hardware_kind(std::string_view name);
 /// @}
+
+/// Names that a condition on these metrics may use, those of hardware among them: a wrong one is told the nearest.
+std::vector<std::string> usable_names(std::span<const Metric> metrics);
 
 }  // namespace flopcast

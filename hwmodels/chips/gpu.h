@@ -78,7 +78,7 @@ struct GpuSpec {
     field("launch_date", &GpuSpec::launch_date, {kLabel});
     field("nvlink_bandwidth", &GpuSpec::nvlink_bandwidth, {"nvlink", "gpu's nvlink_bandwidth"});
     field("pcie_bandwidth", &GpuSpec::pcie_bandwidth, {"pcie"});
-    field("tdp", &GpuSpec::tdp, {"power"});
+    field("tdp", &GpuSpec::tdp, {"compute"});
     field("sources", &GpuSpec::sources, {.cause = kLabel, .resolved = true});
     field("changed_fields", &GpuSpec::changed_fields, {.cause = kLabel, .resolved = true});
   }

@@ -36,14 +36,16 @@ enum class Solver {
 struct RunSettings {
   Sharing sharing = Sharing::max_min;
   Solver solver = Solver::in_process;
-  bool allow_oom = false;          ///< replay a plan that does not fit into memory
-  bool unfolded = false;           ///< replay every GPU, not one per group of identical ones
-  bool project = true;             ///< from the step to the whole run
-  bool keep_timeline = false;      ///< some 30 bytes per operation
-  std::vector<int> timeline_gpus;  ///< only these; empty: all that are replayed
-  bool keep_requests = false;      ///< some 70 bytes per request
+  bool allow_oom = false;      ///< replay a plan that does not fit into memory
+  bool unfolded = false;       ///< replay every GPU, not one per group of identical ones
+  bool project = true;         ///< from the step to the whole run
+  bool keep_timeline = false;  ///< some 30 bytes per operation
+  /// Only these, which have to be among those that are replayed: one stands for a group of equal ones unless
+  /// `unfolded`. Empty: all of them.
+  std::vector<int> timeline_gpus = {};
+  bool keep_requests = false;  ///< some 70 bytes per request
   /// Called now and then, in the thread that called run(). Return false to stop the run, or throw.
-  std::function<bool(const Progress&)> progress;
+  std::function<bool(const Progress&)> progress = {};
 };
 
 /// Installs no signal handler, writes nothing, starts no process (but for Solver::simgrid_child). Equal inputs give

@@ -74,13 +74,13 @@ def _environment(given: Optional[Environment]) -> Environment:
 
 
 def _value(value: Any) -> str:
+    if hasattr(value, "item") and not isinstance(value, str):
+        value = value.item()  # of NumPy
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(_value(entry) for entry in value) + "]"
-    if isinstance(value, str):
-        return value
-    return str(value.item() if hasattr(value, "item") else value)  # numbers of NumPy too
+    return str(value)
 
 
 def _overrides(set: Union[Mapping[str, Any], Iterable[str], None]) -> list[str]:

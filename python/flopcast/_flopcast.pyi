@@ -1,6 +1,8 @@
 from typing import Any, Callable, Mapping, Optional, Sequence
 
 class Diagnostic:
+    def __init__(self, file: str = ..., line: int = ..., column: int = ..., path: str = ..., found: str = ...,
+                 expected: str = ..., nearest: str = ..., remedy: str = ...) -> None: ...
     @property
     def file(self) -> str: ...
     @property

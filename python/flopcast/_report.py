@@ -25,7 +25,7 @@ class Metric(NamedTuple):
 
 class Part(dict):
     """A part of a report: a dictionary whose keys are attributes too. Entries of lists are parts where they are
-    dictionaries."""
+    dictionaries. A field named as a dictionary's own method, such as `items`, is reached by part["items"] alone."""
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -182,6 +182,9 @@ class Report:
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.to_dict()]
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Report cannot be pickled, as it holds the whole run: send its metrics() or to_dict()")
 
     def __str__(self) -> str:
         return self.text()

@@ -5,7 +5,7 @@ import os
 from typing import Any, Iterable, Mapping, Optional, Union
 
 from ._report import Part
-from ._sweep import _failed, _program
+from ._sweep import _faults, _program, _source, _texts
 
 Source = Union[str, "os.PathLike[str]"]
 Sets = Union[Mapping[str, Any], Iterable[str], None]
@@ -14,39 +14,35 @@ Sets = Union[Mapping[str, Any], Iterable[str], None]
 def _study(command: str, sources: Iterable[Source], options: Iterable[tuple[str, Any]], set: Sets,
            folders: Iterable[str]) -> Part:
     import json  # importing the package stays quick
-    import pathlib
     import subprocess
     import tempfile
 
     from . import _overrides
     with tempfile.TemporaryDirectory(prefix="flopcast-") as scratch:
         words = [_program(), command]
-        for number, source in enumerate(map(os.fspath, sources)):
-            if "\n" in source:
-                file = pathlib.Path(scratch) / f"scenario_{number + 1}.textproto"
-                file.write_text(source)
-                source = str(file)
-            words.append(source)
+        for number, source in enumerate(sources):
+            words.append(_source(source, scratch, f"scenario_{number + 1}"))
         for name, value in options:
             if value is not None:
                 words += [name, str(value)]
         for assignment in _overrides(set):
             words += ["--set", assignment]
-        for folder in folders:
+        for folder in _texts("folders", folders):
             words += ["--library", os.fspath(folder)]
         answer = os.path.join(scratch, "answer.json")
         done = subprocess.run(words + ["--json", answer], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.PIPE, text=True)
+                              stderr=subprocess.PIPE, encoding="utf-8", errors="replace",
+                              env={**os.environ, "FLOPCAST_DIAGNOSTICS": os.path.join(scratch, "faults.json")})
         if done.returncode == 2:
-            raise _failed(done.stderr)
+            raise _faults(done.stderr, scratch)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.strip() or f"flopcast {command} ended with status {done.returncode}")
-        with open(answer) as file:
+        with open(answer, encoding="utf-8") as file:
             return json.load(file, object_hook=Part)
 
 
-def _listed(values: Iterable[str]) -> Optional[str]:
-    return ",".join(values) or None
+def _listed(name: str, values: Iterable[str]) -> Optional[str]:
+    return ",".join(_texts(name, values)) or None
 
 
 def plan(source: Source, *, open: Iterable[str] = (), keep: Iterable[str] = (), slo: Optional[str] = None,
@@ -56,7 +52,7 @@ def plan(source: Source, *, open: Iterable[str] = (), keep: Iterable[str] = (), 
     source: a file, a name of the libraries, or the text of a scenario. open, keep: what is varied though it is stated,
     and what is not varied. slo: of a service. Faults raise InputError, and so does a space in which nothing fits.
     """
-    options = [("--open", _listed(open)), ("--keep", _listed(keep)), ("--slo", slo), ("-j", workers)]
+    options = [("--open", _listed("open", open)), ("--keep", _listed("keep", keep)), ("--slo", slo), ("-j", workers)]
     return _study("plan", [source], options, set, folders)
 
 
@@ -68,7 +64,7 @@ def size(source: Source, *, deadline: Optional[str] = None, budget: Optional[flo
     deadline: "60d", budget: US dollars, nodes: kinds to try, date: of rents. slo: of a service. Where nothing does,
     InputError says what is missing.
     """
-    options = [("--deadline", deadline), ("--budget", budget), ("--nodes", _listed(nodes)), ("--date", date),
+    options = [("--deadline", deadline), ("--budget", budget), ("--nodes", _listed("nodes", nodes)), ("--date", date),
                ("--slo", slo), ("-j", workers)]
     return _study("size", [source], options, set, folders)
 
@@ -79,7 +75,7 @@ def compare(*sources: Source, causes: Iterable[str] = (), measure: Optional[str]
 
     sources: two or more scenarios, or one with causes by name, or one study.
     """
-    options = [("--cause", cause) for cause in causes] + [("--measure", measure), ("--workers", workers)]
+    options = [("--cause", cause) for cause in _texts("causes", causes)] + [("--measure", measure), ("--workers", workers)]
     return _study("compare", sources, options, set, folders)
 
 

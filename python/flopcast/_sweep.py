@@ -25,10 +25,42 @@ def _program() -> str:
     return found
 
 
-def _failed(message: str) -> Exception:
-    error = _flopcast.InputError(message.strip())
-    error.diagnostics = []
+def _failed(*diagnostics: _flopcast.Diagnostic, told: str = "") -> Exception:
+    error = _flopcast.InputError("\n".join(map(str, diagnostics)) or told)
+    error.diagnostics = diagnostics
     return error
+
+
+def _faults(told: str, scratch: str) -> Exception:
+    """What the program refused, from the file that it was told to leave beside its inputs. A text that was given is
+    called by its label, not by the file that it went through."""
+    import json
+    try:
+        with open(os.path.join(scratch, "faults.json"), encoding="utf-8") as file:
+            faults = json.load(file)
+    except FileNotFoundError:  # a fault of the command line
+        return _failed(told=told.strip())
+    for fault in faults:
+        if os.path.dirname(fault["file"]) == scratch:
+            fault["file"] = os.path.basename(fault["file"])
+    return _failed(*(_flopcast.Diagnostic(**fault) for fault in faults))
+
+
+def _source(source: Any, scratch: str, label: str) -> str:
+    """A word for the program's command line; a text (one with a line break in it) goes through a file."""
+    import pathlib
+    word = os.fsdecode(source)
+    if "\n" in word:
+        file = pathlib.Path(scratch) / f"{label}.textproto"
+        file.write_bytes(word.encode("utf-8", "surrogateescape"))
+        return str(file)
+    return os.path.join(os.curdir, word) if word.startswith("-") else word  # no option
+
+
+def _texts(name: str, values: Iterable[Any]) -> list[Any]:
+    if isinstance(values, (str, bytes, os.PathLike)):
+        raise TypeError(f"{name} is a list, not one text")
+    return list(values)
 
 
 def read(file: Union[str, "os.PathLike[str]"], name: Optional[str] = None, wall: bool = False) -> Any:
@@ -53,7 +85,8 @@ def read(file: Union[str, "os.PathLike[str]"], name: Optional[str] = None, wall:
         header = [column[0] for column in cursor.description]
         rows = cursor.fetchall()
     except sqlite3.DatabaseError as error:
-        raise _failed(f"{os.fspath(file)}: found {error}, expected the results of a sweep") from None
+        raise _failed(_flopcast.Diagnostic(file=os.fspath(file), found=str(error),
+                                           expected="the results of a sweep")) from None
     finally:
         connection.close()
     columns = {title: [row[i] for row in rows] for i, title in enumerate(header) if wall or title != "wall_s"}
@@ -90,29 +123,25 @@ def sweep(study: Study, output: Optional[Union[str, "os.PathLike[str]"]] = None,
     retry: what gave no result is run again. fresh: everything is.
     Faults of the study raise InputError; candidates that give no result are rows with a `status` and an `error`.
     """
-    import pathlib
     import signal
     import subprocess
     import tempfile
 
     from . import _overrides
     with tempfile.TemporaryDirectory(prefix="flopcast-") as scratch:
-        source = os.fspath(study)
-        if "\n" in source:
-            file = pathlib.Path(scratch) / "study.textproto"
-            file.write_text(source)
-            source = str(file)
+        source = _source(study, scratch, "study")
         store = os.fspath(output) if output is not None else os.path.join(scratch, "results.sqlite")
         command = [_program(), "sweep", source, "--output", store]
         if workers is not None:
             command += ["--workers", str(workers)]
         for assignment in _overrides(set):
             command += ["--set", assignment]
-        for folder in folders:
+        for folder in _texts("folders", folders):
             command += ["--library", os.fspath(folder)]
         command += ["--retry"] * retry + ["--fresh"] * fresh
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                 text=True)
+                                 encoding="utf-8", errors="replace",
+                                 env={**os.environ, "FLOPCAST_DIAGNOSTICS": os.path.join(scratch, "faults.json")})
         try:
             _, told = child.communicate()
         except BaseException:
@@ -120,7 +149,7 @@ def sweep(study: Study, output: Optional[Union[str, "os.PathLike[str]"]] = None,
             child.wait()
             raise
         if child.returncode == 2:
-            raise _failed(told)
+            raise _faults(told, scratch)
         if child.returncode != 0:
             raise RuntimeError(told.strip() or f"flopcast sweep ended with status {child.returncode}")
         return read(store, os.path.splitext(os.path.basename(source))[0])

@@ -162,7 +162,10 @@ class Collector : public pb::io::ErrorCollector {
     misfit_ = misfit_in(offset_of(text_, line, column), message);
     add(line, column, message);
   }
-  void AddWarning(int line, int column, const std::string& message) override { add(line, column, message); }
+  /// Placing a fault reads the text up to it: beyond what is told none is placed.
+  void AddWarning(int line, int column, const std::string& message) override {
+    if (out_.size() < kMostDiagnostics) add(line, column, message);
+  }
 
   /// The statement whose value ended the reading because it is not of the field's type.
   const std::optional<Statement>& misfit() const { return misfit_; }

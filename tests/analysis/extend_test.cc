@@ -71,6 +71,7 @@ TEST_CASE("a router of the caller's takes the place of the library's, and its ex
   const auto beyond = [](const RoutedRequest&, std::span<const ReplicaView> all) { return std::optional(all.size()); };
   CHECK_THROWS_AS(run(extend(scenario, {.routers = {{"", beyond}}}), environment()), InputError);
   CHECK_THROWS_AS(extend(scenario, {.routers = {{"prefill", beyond}}}), InputError);
+  CHECK_THROWS_AS(extend(scenario, {.routers = {{"", nullptr}}}), InputError);
 }
 
 TEST_CASE("a batching policy of the caller's takes the place of the library's, as long as a report lives", "[face]") {
@@ -85,4 +86,24 @@ TEST_CASE("a batching policy of the caller's takes the place of the library's, a
       extend(extend(scenario, {.batching = {{"", {prompts, false}}}}),
              {.routers = {{"", [](const RoutedRequest&, std::span<const ReplicaView>) { return std::optional(0u); }}}});
   CHECK(serving_of(run(twice, environment())) != serving_of(own));
+}
+
+TEST_CASE("a batching policy may ask twice and in any order: no prompt is computed twice, no request is lost",
+          "[face]") {
+  const ResolvedScenario scenario = resolve_text(testing::kChat, "s.textproto", environment());
+  const auto figures = [&](auto compose) {
+    std::vector<double> out;
+    const Report report = run(extend(scenario, {.batching = {{"", {compose}}}}), environment());
+    for (const Metric& metric : metrics(report))
+      if (metric.name.ends_with(".completed") || metric.name.ends_with(".prompt_tokens_computed"))
+        if (const auto* count = std::get_if<std::uint64_t>(&metric.value)) out.push_back(static_cast<double>(*count));
+    return out;
+  };
+  const auto once = figures([](IterationPlan& plan) { plan.admit_waiting(plan.continue_prompts(300)); });
+  CHECK(once.size() >= 2);
+  CHECK(figures([](IterationPlan& plan) {
+          plan.continue_prompts(100);
+          plan.admit_waiting(plan.continue_prompts(200));
+        }) == once);
+  CHECK(figures([](IterationPlan& plan) { plan.continue_prompts(plan.admit_waiting(300)); }) == once);
 }

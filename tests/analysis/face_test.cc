@@ -209,6 +209,9 @@ TEST_CASE("timeline and requests are kept where they are asked for", "[face]") {
   const std::shared_ptr<const Timeline> first = run(narrow, environment(), settings).timeline();
   CHECK_FALSE(first->gpu.empty());
   for (const std::int32_t gpu : first->gpu) CHECK(gpu == 0);
+  settings.timeline_gpus = {0, 1'000'000};
+  CHECK_THROWS_AS(run(narrow, environment(), settings), InputError);
+  settings.timeline_gpus = {};
 
   settings.keep_requests = true;
   const Report served = run(resolve_text(kChat, "s.textproto", environment()), environment(), settings);

@@ -1,7 +1,10 @@
 """Does Python get what the program's studies find, loops of reinforcement learning among them?"""
+import pickle
+
 import flopcast
 import pytest
 
+SMALL_STEP = "h100_llama_3_1_8b_bf16_8"
 SMALL = {"rl.prompts": 16, "rl.replayed_steps": 1}
 
 
@@ -24,3 +27,45 @@ def test_faults_of_a_study_are_input_errors():
         flopcast.size("rl_llama_8b_16_h100", deadline="10d")
     with pytest.raises(flopcast.InputError, match="some of placement"):
         flopcast.plan("rl_llama_8b_16_h100", keep=["tensor"])
+
+
+def test_faults_of_a_study_are_data_and_name_the_text_that_was_given():
+    text = """title: "x"
+cluster { node: "hgx-h800" nodes: 4 fabric: "mpft" }
+model: "deepseek-v2-lite"
+training { plan { pipeline: 2 data: 16 expert: 16 } schedule: "dualpip" batch { sequences: 128 sequence_length: 4096 } }
+"""
+    for study in (flopcast.plan, flopcast.explain):
+        with pytest.raises(flopcast.InputError) as refused:
+            study(text)
+        [fault] = refused.value.diagnostics
+        assert (fault.file, fault.line, fault.path, fault.nearest) == \
+            ("scenario_1.textproto", 4, "training.schedule", "dualpipe")
+        assert pickle.loads(pickle.dumps(refused.value)).diagnostics[0].found == fault.found
+    with pytest.raises(flopcast.InputError) as refused:
+        flopcast.sweep("nothing of that name")
+    assert refused.value.diagnostics
+    with pytest.raises(flopcast.InputError):
+        flopcast.explain("--help")
+
+
+def test_lists_are_lists():
+    for call in (lambda: flopcast.plan("x", open="all"), lambda: flopcast.compare("x", causes="ppo"),
+                 lambda: flopcast.sweep("x", folders="/")):
+        with pytest.raises(TypeError, match="is a list"):
+            call()
+
+
+class Scalar:
+    """As a number of NumPy gives its value."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def item(self):
+        return self.value
+
+
+def test_numbers_of_numpy_are_values_of_fields():
+    off = flopcast.run(SMALL_STEP, set={"training.plan.overlap_gradients": Scalar(False)})
+    assert off.json() == flopcast.run(SMALL_STEP, set={"training.plan.overlap_gradients": False}).json()

@@ -82,7 +82,7 @@ TEST_CASE("damaged V3 files load or are diagnosed") {
   const Libraries all = libraries();
   const TemporaryFolder folder;
   int loaded = 0, diagnosed = 0;
-  for (std::uint64_t seed = 0; seed < 3000; ++seed) {
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
     INFO("seed " << seed);
     const std::string path = folder.write("damaged.textproto", Vandal(seed).damage(original));
     try {
@@ -96,8 +96,8 @@ TEST_CASE("damaged V3 files load or are diagnosed") {
     }
   }
   // Both happen, or the damage is too small or too great to show anything.
-  CHECK(loaded > 50);
-  CHECK(diagnosed > 1000);
+  CHECK(loaded > 15);
+  CHECK(diagnosed > 300);
 }
 
 TEST_CASE("damaged --set arguments are applied or diagnosed") {

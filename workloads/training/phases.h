@@ -69,7 +69,7 @@ struct LayerShape {
   std::int64_t sequence_length = 0;  ///< whole sequence (attention reaches over all of it under context parallelism)
   double expert_rows = 0;            ///< token copies that this rank's experts process
   int local_experts = 0;
-  bool moe = true;
+  bool moe = false;  ///< it has routed experts, not a dense network
 };
 
 /// What a GPU is busy with, for the board's power: time, the part of it that waits for the SMs, energy beside idle

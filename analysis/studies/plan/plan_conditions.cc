@@ -33,8 +33,7 @@ std::vector<MetricExpression> conditions_of(const Scenario& scenario, const std:
   std::vector<Diagnostic> faults;
   const std::vector<Metric> known_metrics = expected_metrics(scenario);
   const NameLookup metrics = metric_kinds_lookup(known_metrics);
-  std::vector<std::string> known = hardware_names();
-  for (const Metric& metric : known_metrics) known.push_back(metric.name);
+  std::vector<std::string> known = usable_names(known_metrics);
   for (const PlanField& field : plan_fields()) known.emplace_back(field.path);
   PlanChoice any;
   any.schedule = 0;

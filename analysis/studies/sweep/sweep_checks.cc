@@ -52,12 +52,16 @@ void check_settings(const SweepStudy& study, std::size_t own, const std::vector<
   }
 }
 
+std::vector<std::string> names_in_conditions(const SweepStudy& study, std::span<const Metric> metrics) {
+  std::vector<std::string> names = usable_names(metrics);
+  for (const SweepAxis& axis : study.axes)
+    for (const AxisColumn& column : axis.columns) names.push_back(column.name);
+  return names;
+}
+
 void check_conditions(const proto::Study& in, const SweepStudy& study, const std::vector<Metric>& metrics,
                       const Places& places, Diagnostics& faults) {
-  std::vector<std::string> known = hardware_names();
-  for (const Metric& metric : metrics) known.push_back(metric.name);
-  for (const SweepAxis& axis : study.axes)
-    for (const AxisColumn& column : axis.columns) known.push_back(column.name);
+  const std::vector<std::string> known = names_in_conditions(study, metrics);
   const auto look = [&](const std::string& text, const std::string& place) {
     try {
       const MetricExpression expression(text);

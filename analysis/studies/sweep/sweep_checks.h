@@ -1,5 +1,6 @@
 // What of a sweep's study can be seen to be wrong before any candidate is looked at.
 #pragma once
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ void check_once(const SweepAxis& axis, const AxisPlace& at, const Places& places
 /// --set beside an axis over the same field, or two axes.
 void check_settings(const SweepStudy& study, std::size_t own, const std::vector<std::string>& places_of_axes,
                     const Places& places, Diagnostics& faults);
+
+/// Names that its conditions and goals may use beside fields: figures, hardware, columns of axes.
+std::vector<std::string> names_in_conditions(const SweepStudy& study, std::span<const Metric> metrics);
 
 /// Conditions and goals of a study that is faulty otherwise: their form, and the names in them as far as metrics are
 /// known; none: they are not.

@@ -8,16 +8,14 @@
 #include <fmt/format.h>
 
 #include "analysis/face/environment_data.h"
-#include "analysis/money/cost_metrics.h"
-#include "analysis/runs/metrics.h"
 #include "analysis/studies/sweep/candidates.h"
-#include "analysis/studies/sweep/field_values.h"
 #include "analysis/studies/sweep/sweep_axes.h"
 #include "analysis/studies/sweep/sweep_checks.h"
-#include "flopcast/scenario.h"
+#include "analysis/studies/sweep/sweep_judgement.h"
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/field_rules.h"
 #include "scenarios/read/library_entries.h"
+#include "scenarios/read/path_or_name.h"
 #include "scenarios/read/set_field.h"
 #include "scenarios/read/text_file.h"
 #include "scenarios/studies/study.h"
@@ -27,21 +25,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Columns of every table of results, beside inputs and metrics.
-constexpr const char* kOwnColumns[] = {"number", "fingerprint", "status", "error", "feasible", "wall_s"};
-
-/// SQLite's limit is 2,000 columns of a table.
-constexpr std::size_t kMostColumns = 1900;
-
-std::string lower_case(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
-
 std::string sweep_path(const Libraries& libraries, const std::string& name_or_file) {
-  std::error_code error;
-  const bool looks_like_path = name_or_file.find('/') != std::string::npos || name_or_file.ends_with(".textproto");
-  if (looks_like_path || fs::exists(name_or_file, error)) return name_or_file;
+  if (names_file(name_or_file)) return name_or_file;
   if (const auto path = study_file(libraries, name_or_file)) return *path;
   const auto names = study_names(libraries, StudyKind::sweep);
   throw InputError(Diagnostic{"", 0, 0, "", quoted(name_or_file),
@@ -81,8 +66,7 @@ class StudyReader {
     }
     if (!faults_.empty()) look_at_conditions();
     stop_if_faulty();
-    columns();
-    conditions();
+    read_judgement({in_, places_, places_of_axes_, environment_}, faults_, out_);
     stop_if_faulty();
     refuse_empty();
     stop_if_faulty();
@@ -102,6 +86,17 @@ class StudyReader {
       add("", fmt::format("{} more faults", more), "fewer");
     }
     throw InputError(faults_);
+  }
+
+  /// Of a study that is faulty otherwise; names are judged where the base scenario can be read and every axis is there.
+  void look_at_conditions() {
+    std::vector<Metric> metrics;
+    try {
+      if (out_.bases.contains(out_.scenario) && out_.axes.size() == static_cast<std::size_t>(in_.axis_size()))
+        metrics = metrics_expected_of(resolve(out_.scenario, environment_, out_.sets));
+    } catch (const InputError&) {  // said already, or made whole by an axis
+    }
+    check_conditions(in_, out_, metrics, places_, faults_);
   }
 
   /// Names of libraries, each read once.
@@ -208,9 +203,7 @@ class StudyReader {
   }
 
   void read_base(const std::string& name) {
-    std::error_code error;
-    const bool is_path = name.find('/') != std::string::npos || name.ends_with(".textproto") || fs::exists(name, error);
-    const auto path = is_path ? std::optional(name) : libraries_.find(LibraryKind::scenarios, name);
+    const auto path = names_file(name) ? std::optional(name) : libraries_.find(LibraryKind::scenarios, name);
     if (!path) {
       const auto known = libraries_.names(LibraryKind::scenarios);
       add("scenario", quoted(name), fmt::format("a scenario file, or one of {}", fmt::join(known, ", ")),
@@ -304,196 +297,6 @@ class StudyReader {
     for (const SweepAxis& axis : out_.axes) out_.product *= axis.values.size();
   }
 
-  // ----------------------------------------------------------------------------------------------- columns
-
-  /// Metrics that reports of the candidates will have, without values.
-  std::vector<Metric> expected() {
-    std::vector<Metric> out;
-    std::set<std::string> seen;
-    for (const auto& [name, base] : out_.bases) {
-      for (Metric& metric : expected_of(name)) {
-        if (seen.insert(metric.name).second) out.push_back(std::move(metric));
-      }
-    }
-    return out;
-  }
-
-  std::vector<Metric> expected_of(const std::string& base) {
-    // The base alone may be refused where only an axis makes it whole: look for a candidate that is sound.
-    constexpr std::uint64_t kTried = 200;
-    std::vector<Diagnostic> first;
-    for (std::uint64_t i = 0; i <= std::min(kTried, out_.product); ++i) {
-      try {
-        std::vector<std::string> sets = out_.sets;
-        if (i > 0) {
-          const SweepCandidate candidate =
-              candidate_at(out_, (i - 1) * std::max<std::uint64_t>(1, out_.product / kTried) % out_.product + 1);
-          if (candidate.scenario != base) continue;
-          sets = candidate.sets;
-        }
-        return expected_of(resolve(base, environment_, sets));
-      } catch (const InputError& error) {
-        if (first.empty()) first = error.diagnostics();
-      }
-    }
-    add("scenario", "no candidate that can be read", "at least one");
-    faults_.insert(faults_.end(), first.begin(), first.end());
-    return {};
-  }
-
-  static std::vector<Metric> expected_of(const ResolvedScenario& scenario) {
-    if (scenario.work() != Work::given) return expected_metrics(scenario.value());
-    for (MetricKind& kind : all_metric_kinds()) {
-      if (kind.name == "cost") return std::move(kind.metrics);
-    }
-    return {};
-  }
-
-  /// Entries of lists go by their names and by their places; one of both is enough.
-  static bool is_place(const Metric& metric) {
-    const auto open = metric.name.find('[');
-    return open != std::string::npos &&
-           metric.name.find_first_not_of("0123456789", open + 1) == metric.name.rfind("].");
-  }
-
-  void columns() {
-    known_ = expected();
-    kinds_ = metric_kinds_lookup(known_);
-    if (in_.keep_size() > 0) {
-      for (int i = 0; i < in_.keep_size(); ++i) keep(in_.keep(i), fmt::format("keep[{}]", i));
-    } else {
-      std::set<std::string> kept;
-      for (const Metric& metric : known_) {
-        // "phases[0]" repeats "phases[pre-training]".
-        const bool repeats = is_place(metric) && !kept.empty() && named_entry_before(metric);
-        if (!repeats) keep(metric.name, "");
-        kept.insert(metric.name);
-      }
-    }
-    std::set<std::string> taken(std::begin(kOwnColumns), std::end(kOwnColumns));
-    for (const std::string& name : out_.keep) taken.insert(lower_case(name));
-    for (std::size_t a = 0; a < out_.axes.size(); ++a) {
-      for (const AxisColumn& column : out_.axes[a].columns) {
-        if (!taken.insert(lower_case(column.name)).second)
-          add(places_of_axes_[a], quoted(column.name), "a name that no other axis, metric or column has");
-      }
-    }
-    if (taken.size() > kMostColumns)
-      add("keep", fmt::format("{} columns", taken.size()), fmt::format("at most {}: name those to keep", kMostColumns));
-  }
-
-  bool named_entry_before(const Metric& metric) const {
-    const auto it = std::find_if(known_.begin(), known_.end(), [&](const Metric& m) { return m.name == metric.name; });
-    if (it == known_.begin()) return false;
-    const Metric& before = *std::prev(it);
-    const auto open = metric.name.find('['), close = metric.name.rfind("].");
-    const auto close_before = before.name.rfind("].");
-    return close_before != std::string::npos && before.name.substr(0, open) == metric.name.substr(0, open) &&
-           before.name.substr(close_before) == metric.name.substr(close);
-  }
-
-  void keep(const std::string& name, const std::string& place) {
-    if (std::find(out_.keep.begin(), out_.keep.end(), name) != out_.keep.end()) return;
-    const Metric* metric = find_metric(known_, name);
-    const std::optional<NamedValue> hardware = hardware_kind(name);
-    if (!metric && !hardware) {
-      std::vector<std::string> known = hardware_names();
-      for (const Metric& m : known_) known.push_back(m.name);
-      return add(place, quoted(name), "a metric that the reports of this scenario have (flopcast list metrics)",
-                 nearest_name(name, known));
-    }
-    out_.keep.push_back(name);
-    out_.units.push_back(metric ? metric->unit : hardware->unit);
-  }
-
-  // ----------------------------------------------------------------------------------------------- conditions
-
-  /// Kinds of whatever a condition may name: columns of axes, fields, metrics, hardware.
-  std::optional<NamedValue> kind_of_name(std::string_view name) const {
-    if (const auto input = input_kind(out_, name)) return input;
-    if (const auto metric = kinds_(name)) return metric;
-    return hardware_kind(name);
-  }
-
-  std::optional<MetricExpression> expression(const std::string& text, const std::string& place) {
-    try {
-      MetricExpression out(text);
-      std::vector<std::string> known = hardware_names();
-      for (const Metric& metric : known_) known.push_back(metric.name);
-      for (const SweepAxis& axis : out_.axes)
-        for (const AxisColumn& column : axis.columns) known.push_back(column.name);
-      const auto found = faults_of(
-          out, [this](std::string_view name) { return kind_of_name(name); }, known);
-      for (const ExpressionFault& f : found) add(place, f.found, f.expected, f.suggestion);
-      if (found.empty()) return out;
-    } catch (const InputError& error) {
-      for (const Diagnostic& d : error.diagnostics()) add(place, d.found, d.expected, d.suggestion);
-    }
-    return std::nullopt;
-  }
-
-  void conditions() {
-    std::vector<MetricExpression> all;
-    std::vector<std::string> places;
-    for (int i = 0; i < in_.constraint_size(); ++i) {
-      const std::string place = fmt::format("constraint[{}]", i);
-      std::optional<MetricExpression> condition = expression(in_.constraint(i), place);
-      if (!condition) continue;
-      if (!condition->is_condition()) {
-        add(place, quoted(in_.constraint(i)), "a condition, such as \"training.step_time_s < 20 s\"");
-        continue;
-      }
-      all.push_back(*condition);
-      places.push_back(place);
-      file_condition(*condition);
-    }
-    const auto kinds = [this](std::string_view name) { return kind_of_name(name); };
-    if (const auto pair = contradiction(all, kinds)) {
-      add(places[pair->second],
-          pair->first == pair->second
-              ? quoted(all[pair->first].text()) + ", which nothing fulfils"
-              : fmt::format("{} beside {}", quoted(all[pair->second].text()), quoted(all[pair->first].text())),
-          "conditions that can hold together");
-    }
-    for (int i = 0; i < in_.goal_size(); ++i) goal(in_.goal(i), fmt::format("goal[{}]", i));
-  }
-
-  /// Of a study that is faulty otherwise; names are judged where the base scenario can be read and every axis is there.
-  void look_at_conditions() {
-    std::vector<Metric> metrics;
-    try {
-      if (out_.bases.contains(out_.scenario) && out_.axes.size() == static_cast<std::size_t>(in_.axis_size()))
-        metrics = expected_of(resolve(out_.scenario, environment_, out_.sets));
-    } catch (const InputError&) {  // said already, or made whole by an axis
-    }
-    check_conditions(in_, out_, metrics, places_, faults_);
-  }
-
-  /// What needs a report is kept, so that the condition can be judged again without a replay.
-  void file_condition(const MetricExpression& condition) {
-    bool fields_only = true;
-    for (const std::string& name : condition.names()) fields_only = fields_only && input_kind(out_, name).has_value();
-    (fields_only ? out_.before : out_.after).push_back(condition);
-    if (!fields_only) keep_names(condition);
-  }
-
-  void keep_names(const MetricExpression& expression) {
-    for (const std::string& name : expression.names()) {
-      if (!input_kind(out_, name)) keep(name, "");
-    }
-  }
-
-  void goal(const std::string& text, const std::string& place) {
-    const std::optional<StatedGoal> stated = stated_goal(text);
-    if (!stated)
-      return add(place, quoted(text), "\"min\" or \"max\" and a figure, such as \"min training.step_time_s\"");
-    const auto figure = expression(stated->figure, place);
-    if (!figure) return;
-    if (figure->is_condition()) return add(place, quoted(text), "a figure, not a condition");
-    keep_names(*figure);
-    out_.goals.push_back({*figure, stated->smallest, text});
-  }
-
   /// A study whose conditions leave nothing to run is a slip.
   void refuse_empty() {
     constexpr std::uint64_t kLookedAt = 5'000'000;
@@ -514,18 +317,10 @@ class StudyReader {
   Diagnostics faults_;
   std::map<int, std::vector<std::string>> names_;
   std::vector<std::string> places_of_axes_;
-  std::vector<Metric> known_;
-  NameLookup kinds_;
   SweepStudy out_;
 };
 
 }  // namespace
-
-std::optional<StatedGoal> stated_goal(const std::string& text) {
-  const bool smallest = text.starts_with("min ");
-  if (!smallest && !text.starts_with("max ")) return std::nullopt;
-  return StatedGoal{smallest, text.substr(4)};
-}
 
 SweepStudy load_sweep(const std::string& name_or_file, const Environment& environment,
                       const std::vector<std::string>& sets) {

@@ -186,8 +186,9 @@ void Batcher::show_first_tokens(Ticks when) {
 }
 
 std::int64_t Batcher::continue_prompts(std::int64_t tokens) {
+  const std::size_t earlier = prompts_.pieces().size();  // none, but where a policy asks again or admits first
   for (const JobId id : prompting_)
-    if (!prompts_.take(id, tokens, config_->scheduler.chunked_prefill)) break;
+    if (!prompts_.take(id, tokens, config_->scheduler.chunked_prefill, earlier)) break;
   return tokens;
 }
 

@@ -20,10 +20,12 @@ PromptLoad PromptBatch::load() const {
   return load;
 }
 
-bool PromptBatch::take(JobId id, std::int64_t& room, bool chunked) {
+bool PromptBatch::take(JobId id, std::int64_t& room, bool chunked, std::size_t earlier) {
   if (room <= 0) return false;
   const Job& job = (*jobs_)[id];
-  std::int64_t piece = job.context() - job.computed;
+  const auto end = pieces_.begin() + static_cast<std::ptrdiff_t>(earlier);
+  const auto begun = std::find_if(pieces_.begin(), end, [id](const PromptPiece& p) { return p.job == id; });
+  std::int64_t piece = job.context() - job.computed - (begun != end ? begun->tokens : 0);
   if (piece > room) {
     if (chunked) {
       piece = room;
@@ -33,7 +35,10 @@ bool PromptBatch::take(JobId id, std::int64_t& room, bool chunked) {
   }
   room -= piece;
   replica_->queued_tokens -= piece;
-  pieces_.push_back({id, static_cast<std::int32_t>(piece)});
+  if (begun != end)
+    begun->tokens += static_cast<std::int32_t>(piece);
+  else
+    pieces_.push_back({id, static_cast<std::int32_t>(piece)});
   return true;
 }
 

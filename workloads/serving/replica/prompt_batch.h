@@ -1,5 +1,6 @@
 // The pieces of prompts that an attention group computes in an iteration.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -26,7 +27,8 @@ class PromptBatch {
   /// What is left of a job's context goes in, or as much of it as `room` holds where prompts may be cut (`chunked`); a
   /// prompt that is longer than the room and may not be cut goes in first or not at all. Takes its tokens off `room`.
   /// False when nothing more goes in.
-  bool take(JobId job, std::int64_t& room, bool chunked);
+  /// @param earlier so many of the pieces were there when the policy asked: one of them may be this job's, and grows
+  bool take(JobId job, std::int64_t& room, bool chunked, std::size_t earlier = 0);
   /// Cuts the youngest pieces until no more query-key pairs are left than half of `twice_pairs`, and one token at
   /// least.
   void cut_to(std::int64_t twice_pairs);

@@ -486,7 +486,6 @@ double StepEstimator::context_share(const Degrees& degrees, const PlanChoice& ch
   LayerShape shape;
   shape.tokens = degrees.prices.prices().tokens();
   shape.sequence_length = base_.batch.sequence_length;
-  shape.moe = false;
   Seconds all, of_context;
   for (const Phase phase :
        {Phase::attention_forward, Phase::mlp_forward, Phase::mlp_backward, Phase::attention_backward}) {
