@@ -135,7 +135,9 @@ TEST_CASE("what PyTorch does beside kernels takes its time, what it leaves out d
   const double whole = step(again, as_is), without = step({}, as_is);
   const double early = step(again, [](SoftwareProfile& s) { s.stops_early = true; });
   const double ffn = 3.0 * 4096 * 14336, layer = ffn + 4096.0 * (2 * 4096 + 2 * 1024);
-  CHECK((whole - early) / (whole - without) == Approx(ffn / 3 / layer).epsilon(0.2));
+  const double spared = (whole - early) / (whole - without);  // attention and norms take time beside the products
+  CHECK(spared < ffn / 3 / layer);
+  CHECK(spared > 0.6 * ffn / 3 / layer);
 }
 
 TEST_CASE("sharding more takes less memory and no less time") {

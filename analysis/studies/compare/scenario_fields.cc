@@ -20,6 +20,7 @@ using Fields = std::vector<ScenarioField>;
 std::string text_of(BytesPerSecond rate) { return format_rate(rate); }
 std::string text_of(FlopPerSecond rate) { return fmt::format("{:.4g} TFLOPS", rate.value() / 1e12); }
 std::string text_of(Hertz clock) { return fmt::format("{:.4g} MHz", clock.value() / 1e6); }
+std::string text_of(Watts power) { return fmt::format("{:.4g} W", power.value()); }
 std::string text_of(Bytes bytes) { return format_bytes(bytes); }
 std::string text_of(Seconds time) { return format_time(time); }
 std::string text_of(double value) { return fmt::format("{:.4g}", value); }
