@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -162,6 +163,11 @@ flopcast::Report run(const ResolvedScenario& scenario, const Environment& enviro
 
 // ------------------------------------------------------------------------------------------------ columns
 
+/// What Python sees of a column's values: enumerators as their numbers.
+template <class Value>
+using Number =
+    typename std::conditional_t<std::is_enum_v<Value>, std::underlying_type<Value>, std::type_identity<Value>>::type;
+
 /// Arrays over the columns of a record, without a copy. Each keeps the record alive.
 template <class Record>
 class Columns {
@@ -173,8 +179,8 @@ class Columns {
 
   template <class Value>
   void add(const char* name, const std::vector<Value>& values) {
-    py::array_t<Value> array({static_cast<py::ssize_t>(values.size())}, {static_cast<py::ssize_t>(sizeof(Value))},
-                             values.data(), owner_);
+    py::array array(py::dtype::of<Number<Value>>(), {static_cast<py::ssize_t>(values.size())},
+                    {static_cast<py::ssize_t>(sizeof(Value))}, values.data(), owner_);
     array.attr("setflags")("write"_a = false);
     out_[name] = std::move(array);
   }

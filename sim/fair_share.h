@@ -37,7 +37,7 @@ class FairShare {
   void cancel(Seconds now, Flow flow);
   /// When the next flow ends, if none starts before; infinity when there is none.
   Seconds next_end();
-  /// Flows that have ended by `now` and had not been told; in order of their end.
+  /// Flows that have ended by `now` and were not reported before, in order of their end.
   std::vector<Flow> ended_by(Seconds now);
 
   std::uint64_t started() const { return started_; }

@@ -93,7 +93,6 @@ OpId GraphBuilder::add_transfer(LaneId lane, Seconds latency, std::span<const Fl
     graph_.flows_.push_back(flow);
   }
   graph_.flow_begin_.push_back(narrow(graph_.flows_.size()));
-  ++graph_.transfer_count_;
   return op;
 }
 

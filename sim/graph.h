@@ -55,7 +55,6 @@ class OperationGraph {
   RankId lane_rank(LaneId lane) const { return lane_rank_[lane.index()]; }
   const std::vector<std::string>& kind_names() const { return kind_names_; }
   std::size_t flow_count() const { return flows_.size(); }
-  std::size_t transfer_count() const { return transfer_count_; }
 
  private:
   friend class GraphBuilder;
@@ -71,7 +70,6 @@ class OperationGraph {
   std::vector<std::string> lane_names_;
   std::vector<RankId> lane_rank_;
   std::vector<std::string> kind_names_;
-  std::size_t transfer_count_ = 0;
 };
 
 /// Collects operations and dependencies, then freezes them.

@@ -53,13 +53,4 @@ BytesPerSecond Network::smallest_bandwidth(RouteId id) const {
   return smallest;
 }
 
-void Network::set_bandwidth(LinkId id, BytesPerSecond bandwidth) {
-  Link& changed = links_[id.index()];
-  require_positive(bandwidth, changed.name);
-  changed.bandwidth = bandwidth;
-  for (std::size_t i = 0; i < bottleneck_.size(); ++i)
-    if (std::ranges::find(route(RouteId::at(i)), id) != route(RouteId::at(i)).end())
-      bottleneck_[i] = smallest_bandwidth(RouteId::at(i));
-}
-
 }  // namespace flopcast

@@ -36,8 +36,6 @@ class Network {
   }
   /// The smallest bandwidth on the route: the rate of a flow that meets no other.
   BytesPerSecond bottleneck(RouteId id) const { return bottleneck_[id.index()]; }
-  /// Scales one link, for what-ifs such as a slow cable. Call before the replay.
-  void set_bandwidth(LinkId id, BytesPerSecond bandwidth);
 
  private:
   BytesPerSecond smallest_bandwidth(RouteId id) const;

@@ -248,7 +248,7 @@ void Replay::start_flow(OpId op, const Flow& flow) {
   const FlowSlot slot = new_slot();
   const double alone_for = (flow.bytes / network_.bottleneck(flow.route)).value();
   flows_[slot] = {op, flow.route, flow.bytes.value(), now_ + alone_for};
-  if (options_.backend == TransferBackend::ideal) {
+  if (options_.sharing == Sharing::ideal) {
     calendar_.push({flows_[slot].end, calendar_key(op, slot)});
   } else if (meets_others(flow.route) || options_.solve_every_flow) {
     hand_to_solver(slot);
@@ -423,7 +423,7 @@ ReplayResult replay(const OperationGraph& graph, const Network& network, std::sp
     state->check_that_all_ended();
     return reporter.result(0);
   }
-  if (options.contention == Contention::in_process) {
+  if (options.solver == Solver::in_process) {
     state->run_with_solver(reporter, make_fair_share_solver(network));
     state->check_that_all_ended();
     return reporter.result(state->contended_flows());

@@ -7,16 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "flopcast/sharing.h"
 #include "sim/base/diagnostic.h"
 #include "sim/graph.h"
 #include "sim/network.h"
 #include "sim/timeline.h"
 
 namespace flopcast {
-
-/// `simgrid`: flows that meet on a link share it max-min fairly (SimGrid). `ideal`: every flow has its route to
-/// itself; a lower bound, and the oracle of the property tests.
-enum class TransferBackend { simgrid, ideal };
 
 struct ReplayResult {
   Seconds makespan;                   ///< end of the last operation
@@ -35,15 +32,9 @@ class FLOPCAST_API StuckError : public std::runtime_error {
   std::vector<OpId> stuck_;
 };
 
-/// Where flows that meet are shared out, with the same result to 1e-9.
-/// `child`: by SimGrid in a forked child, because a process can hold only one SimGrid platform. Not for a process with
-/// threads: what they hold at the moment of the fork, a lock say, stays held in the child.
-/// `in_process`: by sim/fair_share.h, with nothing shared between replays.
-enum class Contention { child, in_process };
-
 struct ReplayOptions {
-  TransferBackend backend = TransferBackend::simgrid;
-  Contention contention = Contention::in_process;
+  Sharing sharing = Sharing::max_min;
+  Solver solver = Solver::in_process;
   /// Hands every flow to SimGrid, also those that meet no other. Slower, with the same times: tests hold both together.
   bool solve_every_flow = false;
   /// How many operations each of the graph stands for in the counts of ReplayResult; empty: one.
@@ -53,9 +44,9 @@ struct ReplayOptions {
 };
 
 /// Replays `graph`. Deterministic: ties in time are broken by operation id, and earlier replays leave no trace.
-/// May be called any number of times in one process; with Contention::in_process in several threads at once. With
-/// Contention::child the part after the first contention runs in a child process; sinks and `progress` are called in
-/// this one.
+/// May be called any number of times in one process; with Solver::in_process in several threads at once. With
+/// Solver::simgrid_child the part after the first contention runs in a child process; sinks and `progress` are called
+/// in this one.
 /// @throws StuckError on a cycle; Interrupted when `progress` said stop.
 ReplayResult replay(const OperationGraph& graph, const Network& network, std::span<TimelineSink* const> sinks,
                     const ReplayOptions& options = {});

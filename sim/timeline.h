@@ -1,4 +1,4 @@
-// What a replay tells the world while it runs. Sinks see every operation once, in order of its end; they keep
+// What a replay reports while it runs. Sinks see every operation once, in order of its end; they keep
 // what they need and no more, so that memory stays bounded by the sink, not by the run.
 #pragma once
 #include <cstdint>

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fails when a source is not as clang-format 14 writes it; --fix writes it so. Other versions break lines elsewhere: 77,
-# which ctest takes for "skipped", where 14 is not to be had (Debian 12 and Ubuntu 24.04 package clang-format-14).
+# which ctest takes for "skipped", where 14 is not installed (Debian 12 and Ubuntu 24.04 package clang-format-14).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 format=

@@ -6,7 +6,9 @@ rooms=(
   sim/base sim
   hwmodels/chips hwmodels/kernels hwmodels/fabric hwmodels/calibration
   workloads/model workloads/software workloads/schedules workloads/collectives
-  workloads/training workloads/chakra workloads/serving workloads/rl
+  workloads/training workloads/chakra
+  workloads/serving/base workloads/serving/cache workloads/serving/traffic workloads/serving/metrics workloads/serving
+  workloads/rl
   scenarios/proto scenarios/read scenarios/imports scenarios/policy scenarios/resolve scenarios/studies
   analysis/render analysis/runs analysis/money analysis/face analysis/studies analysis/evidence analysis/app analysis/cli
 )

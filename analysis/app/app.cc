@@ -22,6 +22,7 @@
 #include "scenarios/read/json_file.h"
 #include "scenarios/resolve/scenario.h"
 #include "sim/base/atomic_file.h"
+#include "sim/base/fault_text.h"
 
 namespace flopcast {
 namespace {
@@ -75,7 +76,7 @@ void guarded(AppRun& run, const std::function<void(AppRun&)>& work) {
   }
   const std::lock_guard lock(run.mutex);
   run.ended = true;
-  if (run.state == AppRun::State::cancelled) {  // and told so already: nothing came of it
+  if (run.state == AppRun::State::cancelled) {  // reported already, there is no result
     run.report.reset();
     run.page.clear();
     run.shown = {};
@@ -106,7 +107,7 @@ std::string fault_of_state(const std::string& text) {
     parse_json_object(text, kSession);
     return "";
   } catch (const InputError& error) {
-    return to_string(error.diagnostics().front());
+    return first_of(error);
   }
 }
 
@@ -155,7 +156,7 @@ void App::warm_up() {
     flopcast::check(resolve(kFirst, environment_));
     fields();
   } catch (const std::exception&) {
-    // Libraries of one's own may not have it; whoever needs what is wrong is told then.
+    // Libraries of one's own may not have it; whoever needs one that is wrong gets the fault then.
   }
 }
 

@@ -125,7 +125,7 @@ std::string strings_json(const std::vector<std::string>& texts) {
 std::string stated_json(const std::string& text) {
   proto::Scenario scenario;
   Places places;
-  Diagnostics faults;  // are told by who resolves it
+  Diagnostics faults;  // reported by the resolver
   parse_text(text, "", scenario, places, faults);
   std::string out = "{";
   add_stated(scenario, "", out);

@@ -68,7 +68,7 @@ constexpr std::string_view kAppBody = R"html(
 <p id="explore_told" class="note" aria-live="polite"></p>
 <div id="cloud_view" hidden>
 <div class="row"><label class="grow">across<select id="cloud_x"></select></label><label class="grow">up<select id="cloud_y"></select></label></div>
-<div id="cloud"></div><p class="note">The line joins what nothing beats in both. Hollow: priced in closed form, not replayed.</p><div id="picked" class="picked" aria-live="polite">A point that is pressed (or Enter on it) is told here.</div>
+<div id="cloud"></div><p class="note">The line joins the plans that no other beats in both. Hollow points: priced in closed form, not replayed.</p><div id="picked" class="picked" aria-live="polite">Press a point (or Enter on it) to see it here.</div>
 <p class="links"><a id="cloud_csv">CSV</a> <a id="cloud_svg" href="#">SVG</a> <a id="study_file" href="#" hidden>study file</a></p>
 <p><code id="cloud_command"></code></p>
 <details><summary>The numbers of this picture</summary><div class="scroll" tabindex="0"><table id="cloud_table"></table></div></details>

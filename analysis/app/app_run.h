@@ -61,7 +61,7 @@ class AppRun {
   bool at(const std::string& what, std::uint64_t so_far, std::uint64_t in_all, const std::string& of);
 };
 
-/// Settings of a replay that is told of and cancelled through `run`.
+/// Settings of a replay that reports its progress to `run` and is cancelled through it.
 RunSettings settings_of(AppRun& run);
 
 /// Figures that are numbers and have a value.

@@ -13,6 +13,7 @@
 #include "analysis/studies/plan/plan_study.h"
 #include "flopcast/scenario.h"
 #include "scenarios/read/text_file.h"
+#include "sim/base/fault_text.h"
 
 namespace flopcast {
 namespace {
@@ -22,10 +23,6 @@ constexpr std::size_t kMostReplayed = 12, kMostPriced = 150;
 std::size_t threads_at_work() {
   constexpr unsigned kMost = 4;  // the machine is somebody's desktop
   return std::clamp(std::thread::hardware_concurrency(), 1u, kMost);
-}
-
-std::string first_fault(const InputError& error) {
-  return error.diagnostics().empty() ? error.what() : to_string(error.diagnostics().front());
 }
 
 /// The candidate of that number: the last axis changes first.
@@ -59,7 +56,7 @@ AppPoint tried(AppRun& run, AppScenario scenario, std::vector<std::string> own, 
     settings.progress = [&run](const Progress&) { return !run.cancel; };
     figures = metrics(flopcast::run(loader.resolve(scenario), loader.environment(), settings));
   } catch (const InputError& error) {
-    point.fault = first_fault(error);
+    point.fault = first_of(error);
   }
   return point;
 }

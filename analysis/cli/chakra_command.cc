@@ -203,17 +203,15 @@ void add_replay(Command& group) {
             .names_of({"clusters", "scenarios"})
             .value_name("CLUSTER")
             .required();
-        command.option("--set", arguments.sets, "Override a field, e.g. cluster.nodes=2; may be repeated")
-            .value_name("PATH=VALUE")
-            .repeated()
-            .values(Values::assignments);
+        add_set_option(command, arguments.sets, "Override a field, e.g. cluster.nodes=2; may be repeated");
         command
             .option(
                 "--groups", arguments.groups,
                 "Communicators as ASTRA-sim has them, {\"1\": [0, 1]}; without it comm_group.json or NAME.json beside "
                 "the traces")
             .value_name("FILE");
-        command.option("--alike", arguments.alike, "One trace is run by so many ranks, all alike").value_name("RANKS");
+        command.option("--alike", arguments.alike, "One trace is run by this many ranks, all alike")
+            .value_name("RANKS");
         command
             .option(
                 "--times", arguments.times,

@@ -5,13 +5,12 @@
 #include <memory>
 
 #include "analysis/cli/command.h"
-#include "analysis/cli/output.h"
+#include "analysis/cli/result_files.h"
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/render/format.h"
-#include "analysis/render/json.h"
 #include "analysis/studies/claims/claims.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "scenarios/read/data_file.h"
@@ -22,7 +21,8 @@ namespace {
 
 struct ClaimsArguments {
   std::vector<std::string> ids, library_folders;
-  std::string file, json, csv, html;
+  std::string file;
+  ResultFiles files;
   bool functions = false;
   int workers = 0;
 };
@@ -51,8 +51,7 @@ void print_functions() {
 
 void run_claims(const ClaimsArguments& a) {
   if (a.functions) return print_functions();
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
-  check_outputs(outputs);
+  a.files.check();
   const Environment environment = load_environment(a.library_folders);
   const RuleBook rules = load_rule_book(environment.data().libraries(), {});
   const std::string file =
@@ -62,14 +61,7 @@ void run_claims(const ClaimsArguments& a) {
   context.run.power = environment.data().power("any");
   const std::vector<TestedClaim> tested =
       test_claims(chosen(load_claims(file), a.ids), context, workers_or_cores(a.workers));
-  if (a.json != "-" && a.csv != "-") show(to_text(tested, terminal_style(stdout)));
-  if (!a.json.empty()) {
-    report::ClaimsReport message = to_message(tested);
-    message.set_program(version());
-    write_text(a.json, to_json(message));
-  }
-  if (!a.csv.empty()) write_text(a.csv, to_csv(tested));
-  if (!a.html.empty()) write_text(a.html, to_html(tested));
+  present(a.files, tested);
 }
 
 }  // namespace
@@ -81,9 +73,7 @@ void add_claims_command(Command& program) {
         command.option("ID", a.ids, "Only these claims");
         command.option("--file", a.file, "Claims of your own instead of the program's").value_name("FILE");
         command.flag("--functions", a.functions, "List what expressions in a file of claims may ask for");
-        add_json(command, a.json);
-        add_csv(command, a.csv);
-        add_page(command, a.html, "with every claim, its readings and its verdict");
+        a.files.add_to(command, "result", "with every claim, its readings and its verdict");
         add_workers_option(command, a.workers, "Claims");
         add_library_option(command, a.library_folders);
       },

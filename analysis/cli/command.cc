@@ -16,6 +16,10 @@ void add_commands(Command& program) {
 #undef FLOPCAST_ADD_COMMAND
 }
 
+void add_set_option(Command& command, std::vector<std::string>& sets, const std::string& help) {
+  command.option("--set", sets, help).value_name("PATH=VALUE").repeated().values(Values::assignments);
+}
+
 void add_library_option(Command& command, std::vector<std::string>& folders) {
   command.option("--library", folders, "Folder with GPUs, nodes, fabrics, clusters, models or scenarios of your own")
       .value_name("DIR")
@@ -33,10 +37,7 @@ Option ScenarioArguments::add_to(Command& command) {
   Option scenario = command.option("FILE", file, "Scenario: a file, or a name from `flopcast list scenarios`")
                         .required()
                         .values(Values::scenarios);
-  command.option("--set", sets, "Override a field, e.g. training.batch.sequences=7680; may be repeated")
-      .value_name("PATH=VALUE")
-      .repeated()
-      .values(Values::assignments);
+  add_set_option(command, sets, "Override a field, e.g. training.batch.sequences=7680; may be repeated");
   add_library_option(command, library_folders);
   return scenario;
 }

@@ -69,6 +69,8 @@ struct ScenarioArguments {
   ResolvedScenario load(const Environment& environment) const;
 };
 
+/// Adds `--set PATH=VALUE`, which may stand several times.
+void add_set_option(Command& command, std::vector<std::string>& sets, const std::string& help);
 /// Adds `--library`.
 void add_library_option(Command& command, std::vector<std::string>& folders);
 

@@ -5,13 +5,11 @@
 #include <memory>
 
 #include "analysis/cli/command.h"
-#include "analysis/cli/output.h"
+#include "analysis/cli/result_files.h"
 #include "analysis/cli/run_options.h"
-#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/face/run.h"
-#include "analysis/render/json.h"
 #include "analysis/studies/compare/compare_html.h"
 #include "analysis/studies/compare/compare_output.h"
 #include "flopcast/scenario.h"
@@ -24,7 +22,8 @@ namespace {
 
 struct CompareArguments {
   std::vector<std::string> scenarios, causes, sets, library_folders;
-  std::string json, csv, html, measure;
+  std::string measure;
+  ResultFiles files;
   int workers = 0;
 };
 
@@ -73,8 +72,7 @@ ScenarioComparison comparison_of(const CompareArguments& a, const Line& line, co
 }
 
 void run_compare(const CompareArguments& a) {
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
-  check_outputs(outputs);
+  a.files.check();
   const Environment environment = load_environment(a.library_folders);
   const Line line = line_of(a, environment);
   ProgressLine progress;
@@ -87,14 +85,7 @@ void run_compare(const CompareArguments& a) {
   ScenarioComparison comparison = comparison_of(a, line, options, environment.data().libraries());
   comparison.title = line.title;
   comparison.notes = line.notes;
-  if (a.json != "-" && a.csv != "-") show(to_text(comparison, terminal_style(stdout)));
-  if (!a.json.empty()) {
-    report::ComparisonReport message = to_message(comparison);
-    message.set_program(version());
-    write_text(a.json, to_json(message));
-  }
-  if (!a.csv.empty()) write_text(a.csv, to_csv(comparison));
-  if (!a.html.empty()) write_text(a.html, to_html(comparison));
+  present(a.files, comparison);
 }
 
 std::vector<std::string> measure_ids() {
@@ -128,12 +119,9 @@ void add_compare_command(Command& program) {
             .option("--measure", a.measure,
                     "What the waterfall is of; absent: steps by time or GPU-hours, services by GPU-hours per output")
             .one_of(measure_ids());
-        command.option("--set", a.sets, "Override a field in all of them").value_name("PATH=VALUE").repeated();
-        command.option("-j,--workers", a.workers, "Replays at a time (the result does not depend on it)")
-            .between(1, 1024);
-        add_json(command, a.json);
-        add_csv(command, a.csv);
-        add_page(command, a.html, "with the waterfalls as pictures");
+        add_set_option(command, a.sets, "Override a field in all of them");
+        add_workers_option(command, a.workers);
+        a.files.add_to(command, "result", "with the waterfalls as pictures");
         add_library_option(command, a.library_folders);
       },
       run_compare);

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "analysis/cli/command.h"
-#include "analysis/cli/output.h"
+#include "analysis/cli/result_files.h"
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
@@ -13,22 +13,22 @@
 #include "analysis/face/run.h"
 #include "analysis/money/cost_output.h"
 #include "analysis/money/served_work.h"
-#include "analysis/render/json.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/size/serving_size.h"
 #include "scenarios/proto/cost_report.pb.h"
-#include "scenarios/resolve/serving_scenario.h"
+#include "scenarios/resolve/change_work.h"
+#include "sim/process.h"
 
 namespace flopcast {
 namespace {
 
 struct CostArguments {
   ScenarioArguments scenario;
-  std::string price_model, date, slo, json, csv, html;
-  std::string grid;
+  std::string price_model, date, slo, grid;
+  ResultFiles files;
   std::optional<int> draws;
   std::optional<double> rent_quantile;
-  int workers = 1;
+  int workers = 0;
   bool list_inputs = false;
 };
 
@@ -66,11 +66,11 @@ Scenario sized(Scenario scenario, const std::string& promise, const ServingOptio
                                100 * size.attainment),
                    ""});
   }
-  auto serving_scenario = std::make_shared<ServingScenario>(*scenario.serving);
-  for (std::size_t p = 0; p < size.counts.size(); ++p) serving_scenario->pools[p].replicas = size.counts[p];
-  serving_scenario->levels.assign(serving_scenario->levels.size(), options.promise);
-  serving_scenario->sample = 1;
-  scenario.serving = std::move(serving_scenario);
+  change_serving(scenario, [&](ServingScenario& serving_scenario) {
+    for (std::size_t p = 0; p < size.counts.size(); ++p) serving_scenario.pools[p].replicas = size.counts[p];
+    serving_scenario.levels.assign(serving_scenario.levels.size(), options.promise);
+    serving_scenario.sample = 1;
+  });
   return scenario;
 }
 
@@ -134,12 +134,6 @@ CostReport study(const Scenario& scenario, const PricedWork& work, const Environ
                     data.usual_spreads(), question);
 }
 
-void write_json(const CostReport& report, const std::string& path) {
-  report::CostReport message = to_message(report);
-  message.set_program(version());
-  write_text(path, to_json(message));
-}
-
 void run_cost(CostArguments a) {
   if (a.list_inputs) {
     show(money_inputs_text(terminal_style(stdout)));
@@ -148,8 +142,7 @@ void run_cost(CostArguments a) {
   if (a.scenario.file.empty())
     throw InputError(
         Diagnostic{"", 0, 0, "FILE", "nothing", "a scenario: a file, or a name from `flopcast list scenarios`", ""});
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
-  check_outputs(outputs);
+  a.files.check();
   const Environment environment = a.scenario.environment();
   if (!a.date.empty()) a.scenario.sets.push_back("date=" + a.date);
   const ResolvedScenario resolved = a.scenario.load(environment);
@@ -157,7 +150,7 @@ void run_cost(CostArguments a) {
   CostQuestion question;
   question.models = models(a, scenario);
   question.draws = a.draws;
-  question.workers = a.workers;
+  question.workers = workers_or_cores(a.workers);
   question.rent_quantile = a.rent_quantile.value_or(question.rent_quantile);
   const bool rents =
       std::find(question.models.begin(), question.models.end(), PriceModel::rental) != question.models.end() ||
@@ -176,10 +169,7 @@ void run_cost(CostArguments a) {
     throw InputError(Diagnostic{"", 0, 0, "--slo", "a scenario without `serving`", "one with replicas to count", ""});
   const CostReport report =
       study(scenario, given ? *given : replayed_work(scenario, a.slo, environment), environment.data(), question);
-  if (a.json != "-" && a.csv != "-") show(to_text(report, terminal_style(stdout)));
-  if (!a.json.empty()) write_json(report, a.json);
-  if (!a.csv.empty()) write_text(a.csv, to_csv(report));
-  if (!a.html.empty()) write_text(a.html, to_html(report));
+  present(a.files, report);
 }
 
 }  // namespace
@@ -202,9 +192,7 @@ void add_cost_command(Command& program) {
             .option("--draws", a.draws, "How often inputs are drawn, instead of the scenario's number; 0: not at all")
             .value_name("N")
             .between(0, 1000000);
-        command.option("-j,--workers", a.workers, "Threads that draw; the result does not depend on it")
-            .value_name("N")
-            .between(1, 256);
+        add_workers_option(command, a.workers, "Threads that draw");
         command
             .option("--rent-quantile", a.rent_quantile,
                     "Of the rents on offer that day: 0.5 the middle one (the default), 0 the cheapest, 1 the dearest")
@@ -216,9 +204,7 @@ void add_cost_command(Command& program) {
                     "(analysis/data/money/grid_carbon.csv)")
             .value_name("GRID");
         command.flag("--inputs", a.list_inputs, "List the inputs that can be spread, and nothing else");
-        add_json(command, a.json);
-        add_csv(command, a.csv);
-        add_page(command, a.html, "with pictures: parts, programme, what matters most");
+        a.files.add_to(command, "result", "with pictures: parts, programme, what matters most");
       },
       run_cost);
 }

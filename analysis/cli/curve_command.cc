@@ -4,12 +4,10 @@
 #include <memory>
 
 #include "analysis/cli/command.h"
-#include "analysis/cli/output.h"
+#include "analysis/cli/result_files.h"
 #include "analysis/cli/run_options.h"
-#include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
-#include "analysis/render/json.h"
 #include "analysis/studies/curve/serving_curve.h"
 #include "flopcast/scenario.h"
 #include "scenarios/proto/serving_views.pb.h"
@@ -25,7 +23,7 @@ struct CurveArguments {
   std::vector<std::string> scenarios, sets, library_folders;
   std::vector<int> users;
   int workers = 0;
-  std::string json, csv, html;
+  ResultFiles files;
 };
 
 Scenario serving_scenario(const std::string& name, const CurveArguments& a, const Environment& environment) {
@@ -40,8 +38,7 @@ Scenario serving_scenario(const std::string& name, const CurveArguments& a, cons
 }
 
 void run_curve(const CurveArguments& a) {
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
-  check_outputs(outputs);
+  a.files.check();
   const Environment environment = load_environment(a.library_folders);
   std::vector<Scenario> scenarios;
   for (const std::string& name : a.scenarios) scenarios.push_back(serving_scenario(name, a, environment));
@@ -56,14 +53,7 @@ void run_curve(const CurveArguments& a) {
     curves.push_back(curve_of(scenario, options));
   }
   progress.clear();
-  if (a.json != "-" && a.csv != "-") show(to_text(curves, terminal_style(stdout)));
-  if (!a.json.empty()) {
-    report::ServingCurves message = to_message(curves);
-    message.set_program(version());
-    write_text(a.json, to_json(message));
-  }
-  if (!a.csv.empty()) write_text(a.csv, to_csv(curves));
-  if (!a.html.empty()) write_text(a.html, to_html(curves));
+  present(a.files, curves);
 }
 
 }  // namespace
@@ -75,7 +65,7 @@ void add_curve_command(Command& program) {
         command.option("SCENARIO", a.scenarios, "Serving scenarios, one curve each")
             .required()
             .values(Values::scenarios);
-        command.option("--set", a.sets, "Override a field in all of them").value_name("PATH=VALUE").repeated();
+        add_set_option(command, a.sets, "Override a field in all of them");
         command
             .option("--users", a.users,
                     "Requests under way at once, e.g. 1,8,64 (instead of 1, 2, 4, ... until a GPU gives no more)")
@@ -83,9 +73,7 @@ void add_curve_command(Command& program) {
             .separated_by(',')
             .between(1, kMostUsers);
         add_workers_option(command, a.workers, "Points of a curve");
-        add_json(command, a.json);
-        add_csv(command, a.csv);
-        add_page(command, a.html, "with the curves as pictures");
+        a.files.add_to(command, "result", "with the curves as pictures");
         add_library_option(command, a.library_folders);
       },
       run_curve);

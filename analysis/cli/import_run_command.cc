@@ -29,7 +29,7 @@ std::string_view last_part(std::string_view field) {
   return field.substr(field.rfind('.') + 1);
 }
 
-/// What is wrong with the scenario, told of the settings that it came from.
+/// What is wrong with the scenario, in terms of the settings that it came from.
 Diagnostics told_of_settings(const Diagnostics& faults, const ImportedRun& imported, const std::string& file) {
   Diagnostics out;
   for (Diagnostic fault : faults) {

@@ -4,11 +4,10 @@
 #include <algorithm>
 
 #include "analysis/cli/command.h"
-#include "analysis/cli/output.h"
-#include "analysis/cli/standard_streams.h"
+#include "analysis/cli/result_files.h"
+#include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
-#include "analysis/render/json.h"
 #include "analysis/studies/plan/plan_study.h"
 #include "analysis/studies/plan/rl_plan.h"
 #include "analysis/studies/plan/serving_plan.h"
@@ -22,7 +21,8 @@ namespace {
 struct PlanArguments {
   ScenarioArguments scenario;
   std::vector<std::string> open, keep, among, where, why, precision;
-  std::string json, csv, html, output, slo;
+  std::string slo;
+  ResultFiles files;
   double attainment = 0.9;
   int replays = 20, workers = 0;
   double effort = PlanOptions().effort;
@@ -55,15 +55,8 @@ void find_deployment(const PlanArguments& a, const Environment& environment) {
   };
   const ServingPlanStudy study = plan_serving(a.scenario.file, environment, a.scenario.sets, options);
   progress.clear();
-  if (a.json != "-" && a.csv != "-" && a.output != "-") show(to_text(study, terminal_style(stdout)));
-  if (!a.json.empty()) {
-    report::ServingPlanStudy message = to_message(study);
-    message.set_program(version());
-    write_text(a.json, to_json(message));
-  }
-  if (!a.csv.empty()) write_text(a.csv, to_csv(study));
-  if (!a.html.empty()) write_text(a.html, to_html(study));
-  if (!a.output.empty()) write_text(a.output, scenario_text(study, study.for_traffic(), environment));
+  present(a.files, study);
+  if (!a.files.scenario.empty()) write_text(a.files.scenario, scenario_text(study, study.for_traffic(), environment));
 }
 
 void find_layout(const PlanArguments& a, const Environment& environment) {
@@ -84,15 +77,9 @@ void find_layout(const PlanArguments& a, const Environment& environment) {
   };
   const LoopPlanStudy study = plan_loop(a.scenario.file, environment, a.scenario.sets, options);
   progress.clear();
-  if (a.json != "-" && a.csv != "-" && a.output != "-") show(to_text(study, terminal_style(stdout)));
-  if (!a.json.empty()) {
-    report::LoopPlanStudy message = to_message(study);
-    message.set_program(version());
-    write_text(a.json, to_json(message));
-  }
-  if (!a.csv.empty()) write_text(a.csv, to_csv(study));
-  if (!a.html.empty()) write_text(a.html, to_html(study));
-  if (!a.output.empty()) write_text(a.output, scenario_text(study, study.plans.front().choice, environment));
+  present(a.files, study);
+  if (!a.files.scenario.empty())
+    write_text(a.files.scenario, scenario_text(study, study.plans.front().choice, environment));
 }
 
 /// A field is open or kept.
@@ -107,9 +94,7 @@ void check_open(const PlanArguments& a) {
 
 void find_plan(const PlanArguments& a) {
   check_open(a);
-  const OutputOption outputs[] = {
-      {"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}, {"--output", a.output}};
-  check_outputs(outputs);
+  a.files.check();
   const Environment environment = a.scenario.environment();
   const Scenario asked = load_open_scenario(a.scenario.file, a.scenario.sets, environment.data().libraries()).scenario;
   if (asked.serving) return find_deployment(a, environment);
@@ -132,17 +117,9 @@ void find_plan(const PlanArguments& a) {
   };
   const PlanStudy study = plan_study(a.scenario.file, environment, a.scenario.sets, options);
   progress.clear();
-  if (a.json != "-" && a.csv != "-" && a.output != "-") show(to_text(study, terminal_style(stdout)));
-  if (!a.json.empty()) {
-    report::PlanStudy message = to_message(study);
-    message.set_program(version());
-    write_text(a.json, to_json(message));
-  }
-  if (!a.csv.empty()) write_text(a.csv, to_csv(study));
-  if (!a.html.empty()) write_text(a.html, to_html(study));
-  if (!a.output.empty()) {
-    write_text(a.output, scenario_text(study, study.plans.front().screened.choice, environment));
-  }
+  present(a.files, study);
+  if (!a.files.scenario.empty())
+    write_text(a.files.scenario, scenario_text(study, study.plans.front().screened.choice, environment));
 }
 
 }  // namespace
@@ -192,14 +169,12 @@ void add_plan_command(Command& program) {
         command.option("--attainment", arguments.attainment, "Of a service: share of requests that must be within it")
             .between(0.0, 1.0)
             .show_default();
-        command.option("-j", arguments.workers, "Processes and threads at work; 0: one per core")
-            .between(0, 1024)
-            .show_default();
-        add_json(command, arguments.json, "answer");
-        command.option("--csv", arguments.csv, "Write a row per plan (`-`: to stdout, instead of the text)")
+        add_workers_option(command, arguments.workers, "Processes and threads");
+        add_json(command, arguments.files.json, "answer");
+        command.option("--csv", arguments.files.csv, "Write a row per plan (`-`: to stdout, instead of the text)")
             .value_name("FILE");
-        add_page(command, arguments.html, "with the plans as pictures");
-        command.option("--output", arguments.output, "Write the scenario with the best plan (`-`: to stdout)")
+        add_page(command, arguments.files.html, "with the plans as pictures");
+        command.option("--output", arguments.files.scenario, "Write the scenario with the best plan (`-`: to stdout)")
             .value_name("FILE");
       },
       find_plan);

@@ -2,12 +2,11 @@
 #include <algorithm>
 
 #include "analysis/cli/command.h"
-#include "analysis/cli/output.h"
 #include "analysis/cli/policy_rules.h"
-#include "analysis/cli/standard_streams.h"
+#include "analysis/cli/result_files.h"
+#include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
-#include "analysis/render/json.h"
 #include "analysis/studies/policy/answer.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "scenarios/read/quantity.h"
@@ -21,7 +20,8 @@ namespace {
 const std::vector<std::string> kV3{"deepseek_v3_2048_h800", "deepseek_v3_decode_unit"};
 
 struct AnswerArguments {
-  std::string asked, tpot = "50 ms", json, csv, html;
+  std::string asked, tpot = "50 ms";
+  ResultFiles files;
   std::vector<std::string> works, chips, sweeps, allowed, rule_files, library_folders;
   double headroom = 1, largest_area = FrontierQuestion{}.largest_area_mm2;
   int workers = 0;
@@ -54,8 +54,7 @@ AnswerQuestion question_of(const AnswerArguments& a, const RuleBook& book) {
 }
 
 void run_answer(const AnswerArguments& a) {
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
-  check_outputs(outputs);
+  a.files.check();
   const Environment environment = load_environment(a.library_folders);
   const Libraries& libraries = environment.data().libraries();
   const RuleBook book = load_rule_book(libraries, a.rule_files);
@@ -67,14 +66,7 @@ void run_answer(const AnswerArguments& a) {
   };
   const PolicyAnswer answer = policy_answer(question, environment, book, ChipCosts::load(libraries));
   progress.clear();
-  if (a.json != "-" && a.csv != "-") show(to_text(answer, terminal_style(stdout)));
-  if (!a.json.empty()) {
-    report::PolicyAnswer message = to_message(answer);
-    message.set_program(version());
-    write_text(a.json, to_json(message));
-  }
-  if (!a.csv.empty()) write_text(a.csv, to_csv(answer));
-  if (!a.html.empty()) write_text(a.html, to_html(answer));
+  present(a.files, answer);
 }
 
 }  // namespace
@@ -109,10 +101,8 @@ void add_policy_answer(Command& policy) {
             .show_default();
         add_design_options(command, a.allowed, a.headroom, a.largest_area);
         add_rules_option(command, a.rule_files);
-        command.option("-j", a.workers, "Processes at work; 0: one per core").between(0, 1024).show_default();
-        add_json(command, a.json);
-        add_csv(command, a.csv);
-        add_page(command, a.html);
+        add_workers_option(command, a.workers);
+        a.files.add_to(command);
         add_library_option(command, a.library_folders);
       },
       run_answer);

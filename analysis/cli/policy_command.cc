@@ -5,13 +5,12 @@
 #include <memory>
 
 #include "analysis/cli/command.h"
-#include "analysis/cli/output.h"
 #include "analysis/cli/policy_rules.h"
+#include "analysis/cli/result_files.h"
 #include "analysis/cli/run_options.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
-#include "analysis/render/json.h"
 #include "analysis/studies/policy/frontier.h"
 #include "analysis/studies/policy/frontier_html.h"
 #include "analysis/studies/policy/policy.h"
@@ -24,7 +23,8 @@ namespace {
 
 struct ClassifyArguments {
   std::vector<std::string> chips, sets, rule_files, library_folders;
-  std::string date, rule, json, csv, html;
+  std::string date, rule;
+  ResultFiles files;
   // A chip by nothing but its figures.
   std::optional<double> tpp, density, io, memory;
   bool elsewhere = false;
@@ -84,21 +84,12 @@ PolicyQuestion question_of(const ClassifyArguments& a, const Libraries& librarie
 }
 
 void run_classify(const ClassifyArguments& a) {
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
-  check_outputs(outputs);
+  a.files.check();
   const Libraries libraries = Libraries::discover(a.library_folders);
   const RuleBook book = load_rule_book(libraries, a.rule_files);
   const PolicyQuestion question = question_of(a, libraries);
   const std::vector<ChipVerdict> verdicts = judge(question, book);
-  if (a.json != "-" && a.csv != "-") show(to_text(verdicts, question, book, terminal_style(stdout)));
-  if (!a.json.empty()) {
-    report::PolicyReport message = to_message(verdicts, question);
-    if (book.read()) message.set_rules_read(to_string(*book.read()));
-    message.set_program(version());
-    write_text(a.json, to_json(message));
-  }
-  if (!a.csv.empty()) write_text(a.csv, to_csv(verdicts));
-  if (!a.html.empty()) write_text(a.html, to_html(verdicts, question));
+  present(a.files, verdicts, question, book);
 }
 
 void add_classify(Command& policy) {
@@ -124,9 +115,7 @@ void add_classify(Command& policy) {
         figure("--io", a.io, "... inputs and outputs, GB/s both directions");
         figure("--dram", a.memory, "... memory bandwidth, GB/s");
         command.flag("--not-datacenter", a.elsewhere, "... not designed or marketed for data centres");
-        add_json(command, a.json);
-        add_csv(command, a.csv);
-        add_page(command, a.html, "with the margins as pictures");
+        a.files.add_to(command, "result", "with the margins as pictures");
         add_library_option(command, a.library_folders);
       },
       run_classify);
@@ -148,7 +137,8 @@ void add_rules(Command& policy) {
 struct FrontierArguments {
   ScenarioArguments scenario;
   std::vector<std::string> rules, rule_files, allowed;
-  std::string date, json, csv, html;
+  std::string date;
+  ResultFiles files;
   double headroom = 1, largest_area = FrontierQuestion{}.largest_area_mm2;
   int workers = 0;
 };
@@ -173,8 +163,7 @@ std::vector<RealChip> chips_that_exist(const ScenarioArguments& scenario, const 
 }
 
 void run_frontier(const FrontierArguments& a) {
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
-  check_outputs(outputs);
+  a.files.check();
   const Environment environment = a.scenario.environment();
   const Libraries& libraries = environment.data().libraries();
   const RuleBook book = load_rule_book(libraries, a.rule_files);
@@ -196,14 +185,7 @@ void run_frontier(const FrontierArguments& a) {
   options.workers = workers_or_cores(a.workers);
   const Frontier found = frontier(scenario, load_chip(libraries, scenario.cluster.node.gpu.name), question, book,
                                   ChipCosts::load(libraries), chips_that_exist(a.scenario, environment), options);
-  if (a.json != "-" && a.csv != "-") show(to_text(found, terminal_style(stdout)));
-  if (!a.json.empty()) {
-    report::FrontierReport message = to_message(found);
-    message.set_program(version());
-    write_text(a.json, to_json(message));
-  }
-  if (!a.csv.empty()) write_text(a.csv, to_csv(found));
-  if (!a.html.empty()) write_text(a.html, to_html(found));
+  present(a.files, found);
 }
 
 void add_frontier(Command& policy) {
@@ -215,9 +197,7 @@ void add_frontier(Command& policy) {
         command.option("--date", a.date, "The rules and letters of this day").value_name("DAY");
         add_design_options(command, a.allowed, a.headroom, a.largest_area);
         add_rules_option(command, a.rule_files);
-        add_json(command, a.json);
-        add_csv(command, a.csv);
-        add_page(command, a.html, "with the frontier as a picture");
+        a.files.add_to(command, "result", "with the frontier as a picture");
         add_workers_option(command, a.workers);
       },
       run_frontier);

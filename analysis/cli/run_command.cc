@@ -85,7 +85,7 @@ class TraceFile {
   }
 
  private:
-  // Ends the trace when the run lets go of its sinks; what goes wrong then is told by commit().
+  // Ends the trace when the run lets go of its sinks; what goes wrong then is reported by commit().
   class ClosingSink final : public TimelineSink {
    public:
     ClosingSink(TraceFile& trace, const TrainingStep& step) : owner_(trace) {

@@ -17,9 +17,9 @@ void add_replay_options(Command& command, std::string& engine, bool& allow_oom) 
 void add_workers_option(Command& command, int& workers, std::string_view things) {
   command
       .option("-j,--workers", workers,
-              std::string(things) + " at a time (default: one per core); the result is the same")
+              std::string(things) + " at a time; 0, the default: one per core; the result is the same")
       .value_name("N")
-      .between(1, 1024);
+      .between(0, 4096);
 }
 
 void set_engine(RunSettings& settings, std::string_view engine) {

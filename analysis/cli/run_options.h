@@ -12,7 +12,7 @@ namespace flopcast {
 
 /// Adds `--engine` and `--allow-oom`.
 void add_replay_options(Command& command, std::string& engine, bool& allow_oom);
-/// Adds `-j,--workers`, of so many `things` at a time. @param workers 0 until it is given: one per core.
+/// Adds `-j,--workers`, the number of `things` at a time. @param workers 0, also until it is given: one per core.
 void add_workers_option(Command& command, int& workers, std::string_view things = "Replays");
 /// What `--engine` names.
 void set_engine(RunSettings& settings, std::string_view engine);

@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "analysis/cli/command.h"
-#include "analysis/cli/output.h"
-#include "analysis/cli/standard_streams.h"
+#include "analysis/cli/result_files.h"
+#include "analysis/cli/run_options.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/face/environment_data.h"
 #include "analysis/render/json.h"
@@ -22,7 +22,8 @@ namespace {
 
 struct SizeArguments {
   ScenarioArguments scenario;
-  std::string slo, json, html, csv;
+  std::string slo;
+  ResultFiles files;
   double attainment = 0.9;
   bool no_curve = false, ratio = false;
   // Of a training run.
@@ -31,7 +32,7 @@ struct SizeArguments {
   std::vector<std::string> nodes;
   int workers = 0;
   bool of_training() const {
-    return !deadline.empty() || budget || !allowed_for.empty() || !nodes.empty() || !date.empty() || !csv.empty();
+    return !deadline.empty() || budget || !allowed_for.empty() || !nodes.empty() || !date.empty() || !files.csv.empty();
   }
 };
 
@@ -61,8 +62,7 @@ TrainingSizeOptions training_options(const SizeArguments& a) {
 }
 
 void size_run(const SizeArguments& a) {
-  const OutputOption outputs[] = {{"--json", a.json}, {"--csv", a.csv}, {"--html", a.html, false}};
-  check_outputs(outputs);
+  a.files.check();
   TrainingSizeOptions options = training_options(a);
   ProgressLine progress;
   const Environment environment = a.scenario.environment();
@@ -75,15 +75,9 @@ void size_run(const SizeArguments& a) {
   const auto sized = loop ? size_loop : size_training;
   const TrainingSize size = sized(a.scenario.file, environment, a.scenario.sets, options);
   progress.clear();
-  if (a.csv != "-" && a.json != "-") show(to_text(size, options, terminal_style(stdout)));
+  show_result(a.files, size, options);
   if (size.met.empty()) throw InputError(unmet(size, options));
-  if (!a.json.empty()) {
-    report::TrainingSizeStudy message = to_message(size, options);
-    message.set_program(version());
-    write_text(a.json, to_json(message));
-  }
-  if (!a.csv.empty()) write_text(a.csv, to_csv(size));
-  if (!a.html.empty()) write_text(a.html, to_html(size, options));
+  write_result(a.files, size, options);
 }
 
 void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, const std::string& path,
@@ -99,7 +93,7 @@ void write_samples(const Scenario& scenario, std::vector<CurveSample> samples, c
 
 void show_ratios(const Scenario& scenario, const SizeOptions& options, const SizeArguments& arguments,
                  ProgressLine& progress) {
-  const std::string& json = arguments.json;
+  const std::string& json = arguments.files.json;
   const std::vector<PoolRatio> ratios = pool_ratios(scenario, options);
   progress.clear();
   if (json != "-") show(to_text(options, ratios, terminal_style(stdout)));
@@ -108,7 +102,7 @@ void show_ratios(const Scenario& scenario, const SizeOptions& options, const Siz
     none.counts = {1, 1};
     throw InputError(unmet(scenario, options, none));
   }
-  if (!arguments.html.empty()) write_text(arguments.html, to_html(scenario, options, ratios));
+  if (!arguments.files.html.empty()) write_text(arguments.files.html, to_html(scenario, options, ratios));
   if (json.empty()) return;
   std::vector<CurveSample> samples;
   for (const PoolRatio& r : ratios) samples.push_back(r.at_most);
@@ -121,8 +115,7 @@ void size_service(const SizeArguments& arguments) {
     refuse("--slo", "nothing",
            "--slo ttft=2s,tpot=50ms for a service, --deadline 60d or --budget 8e6 for a run of training or RL");
   }
-  const OutputOption outputs[] = {{"--json", arguments.json}, {"--html", arguments.html, false}};
-  check_outputs(outputs);
+  arguments.files.check();
   SizeOptions options;
   options.promise = parse_promise(arguments.slo);
   options.attainment = arguments.attainment;
@@ -144,13 +137,13 @@ void size_service(const SizeArguments& arguments) {
   if (arguments.ratio) return show_ratios(scenario, options, arguments, progress);
   const SizeResult result = size_deployment(scenario, options);
   progress.clear();
-  if (arguments.json != "-") show(to_text(scenario, options, result, terminal_style(stdout)));
+  if (arguments.files.json != "-") show(to_text(scenario, options, result, terminal_style(stdout)));
   if (!result.met) throw InputError(unmet(scenario, options, result));
-  if (!arguments.html.empty()) write_text(arguments.html, to_html(scenario, options, result));
-  if (arguments.json.empty()) return;
+  if (!arguments.files.html.empty()) write_text(arguments.files.html, to_html(scenario, options, result));
+  if (arguments.files.json.empty()) return;
   std::vector<CurveSample> samples = result.tried;
   samples.insert(samples.end(), result.curve.begin(), result.curve.end());
-  write_samples(scenario, std::move(samples), arguments.json, result.saturation.rate);
+  write_samples(scenario, std::move(samples), arguments.files.json, result.saturation.rate);
 }
 
 }  // namespace
@@ -179,12 +172,15 @@ void add_size_command(Command& program) {
             .names_of({"nodes"})
             .value_name("NAME,...")
             .separated_by(',');
-        command.option("-j", arguments.workers, "Threads at work for a training run; 0: one per core").between(0, 1024);
-        command.option("--csv", arguments.csv, "Write the clusters for a training run as a table (`-`: to stdout)")
+        add_workers_option(command, arguments.workers, "For a run: plans");
+        command
+            .option("--csv", arguments.files.csv, "Write the clusters for a training run as a table (`-`: to stdout)")
             .value_name("FILE");
-        command.option("--json", arguments.json, "Write what was tried as JSON (`-`: to stdout, instead of the text)")
+        command
+            .option("--json", arguments.files.json,
+                    "Write what was tried as JSON (`-`: to stdout, instead of the text)")
             .value_name("FILE");
-        add_page(command, arguments.html, "with what was tried as pictures");
+        add_page(command, arguments.files.html, "with what was tried as pictures");
       },
       size_service);
 }

@@ -13,8 +13,8 @@ enum class Verbosity { quiet, normal, verbose };
 void set_verbosity(Verbosity verbosity);
 Verbosity verbosity();
 
-/// Text to stdout. What fails is remembered, and told by close_standard_streams(): files that were asked for beside are
-/// written all the same.
+/// Text to stdout. What fails is remembered, and reported by close_standard_streams(): files that were asked for beside
+/// are written all the same.
 void put(std::string_view text);
 
 /// The same of a report for people, which `--quiet` leaves out.
@@ -30,7 +30,7 @@ void tell_fault(std::string_view line) noexcept;
 /// A word beside the result, which `--quiet` leaves out.
 void remark(std::string_view line) noexcept;
 
-/// What only `--verbose` tells.
+/// Shown with `--verbose` only.
 void note(std::string_view line) noexcept;
 
 /// The same of our own text, which may have colours.

@@ -8,6 +8,7 @@
 #include "analysis/cli/command.h"
 #include "analysis/cli/failure.h"
 #include "analysis/cli/output.h"
+#include "analysis/cli/run_options.h"
 #include "analysis/cli/standard_streams.h"
 #include "analysis/cli/sweep_results.h"
 #include "analysis/cli/terminal.h"
@@ -195,18 +196,13 @@ void add_sweep_command(Command& program) {
                  "SQLite file for the results; several studies may share one (default: STUDY.sqlite)")
             .value_name("FILE");
         c.option("--csv", a.csv, "Write all results as CSV in the end (`-`: to stdout)").value_name("FILE");
-        c.option("-j,--workers", a.workers, "Candidates at a time (default: one per core)")
-            .value_name("N")
-            .between(1, 4096);
+        add_workers_option(c, a.workers, "Candidates");
         c.option("--shard", a.shard, "Only this part of the candidates, e.g. 2/7, into a file of its own (sweep merge)")
             .value_name("I/N");
         c.flag("--retry", a.retry, "Run what gave no result again");
         c.flag("--fresh", a.fresh, "Run everything again");
         c.flag("--list", a.list, "Instead: list the candidates");
-        c.option("--set", a.sets, "Override a field in every candidate")
-            .value_name("PATH=VALUE")
-            .repeated()
-            .values(Values::assignments);
+        add_set_option(c, a.sets, "Override a field in every candidate");
         add_library_option(c, a.library_folders);
       },
       sweep);

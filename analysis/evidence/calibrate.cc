@@ -88,6 +88,42 @@ void add_attention_backward(CalibrationInput& input, const Libraries& libraries)
   input.table_sources[name] = {"NVIDIA/cudnn-frontend, attention benchmarks, on the H200's equal chip", "2026-09-28"};
 }
 
+/// Blocks of experts as vLLM and TensorRT-LLM run them, which the folder's tables lack: the project's own data file.
+/// They say something where one of their GPUs is calibrated.
+void add_expert_blocks(CalibrationInput& input, const Libraries& libraries) {
+  const std::string file = required_file(libraries, "hwmodels/data/expert_blocks.csv");
+  const CsvTable table = parse_csv(read_text_file(file), file);
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const std::string& gpu = table.text(i, "gpu");
+    if (std::none_of(input.gpus.begin(), input.gpus.end(), [&](const GpuSpec& g) { return g.name == gpu; })) continue;
+    const bool tensorrt = table.text(i, "library") == "tensorrt";
+    const std::string& precision = table.text(i, "precision");
+    const double ranks = table.number(i, "expert"), picks = table.number(i, "tokens") * table.number(i, "picks");
+    const double rows = std::max(1.0, picks / ranks);
+    GemmShape shape;
+    shape.kind = GemmKind::fused_experts;
+    shape.block = tensorrt ? ExpertBlock::tensorrt : ExpertBlock::vllm;
+    shape.m = std::llround(rows);
+    shape.n = std::llround(table.number(i, "width") / table.number(i, "tensor"));
+    shape.k = std::llround(table.number(i, "hidden"));
+    shape.groups = static_cast<int>(std::min(table.number(i, "experts") / ranks, rows));
+    if (precision != "bf16") shape.precision = Precision::fp8;
+    if (precision == "fp8_block") shape.scaling = Scaling::blocks;
+    if (precision == "fp8") shape.scaling = Scaling::per_tensor;
+    if (!tensorrt) shape.passing_rows = picks - rows;
+    Measurement row;
+    row.table = tensorrt ? "expert blocks of tensorrt" : "expert blocks of vllm";
+    row.row = i;
+    row.gpu = gpu;
+    row.shape = shape;
+    row.microseconds = table.number(i, "us");
+    input.measurements.push_back(std::move(row));
+  }
+  const std::string source = "ai-dynamo/aiconfigurator 095f58a, measured by NVIDIA, moe/";
+  input.table_sources["expert blocks of vllm"] = {source + "vllm/0.18.0 and 0.19.0 (balanced loads)", "2026-11-27"};
+  input.table_sources["expert blocks of tensorrt"] = {source + "trtllm/1.2.0rc5 (balanced loads)", "2026-11-27"};
+}
+
 /// A profile in place of a card's table: what it holds beside kernels, and what was made of it in words.
 struct CardProfile {
   std::string gpu, table;
@@ -260,6 +296,7 @@ std::string calibrate(const CalibrateOptions& options, const Libraries& librarie
   const std::vector<GpuSpec> gpus = all_gpus(libraries);
   CalibrationInput input = read_measurements(options.measurements, gpus, options.allow_missing);
   add_attention_backward(input, libraries);
+  add_expert_blocks(input, libraries);
   std::vector<CardProfile> profiles;
   std::vector<std::string> notes;
   for (const CardFile& card : options.cards) add_card(input, card, gpus, profiles, notes);

@@ -11,6 +11,7 @@
 #include "analysis/render/text_table.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "scenarios/read/json_file.h"
+#include "scenarios/resolve/change_work.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
@@ -203,19 +204,19 @@ class Server {
     const auto length = [](double mean) {
       return RandomNumber::uniform(mean * (1 - kSpread), mean * (1 + kSpread)).clamped(1, 1e8);
     };
-    auto serving = std::make_shared<ServingScenario>(*scenario_.serving);
     TrafficClass traffic;
     traffic.arrivals = ClosedLoop{load.users, RandomNumber::fixed(0)};
     traffic.lengths = DrawnLengths{length(load.input), length(load.output)};
-    serving->traffic.classes = {traffic};
-    serving->traffic.duration = kNever;
-    serving->traffic.requests = static_cast<std::uint64_t>(std::clamp(load.users * 10, 40, 4000));
-    serving->class_names = {"users"};
-    serving->levels = {ServiceLevel{}};
-    serving->sample = 1;
-    for (PoolSpec& pool : serving->pools) pool.engine.host = host;
     Scenario one = scenario_;
-    one.serving = serving;
+    change_serving(one, [&](ServingScenario& serving) {
+      serving.traffic.classes = {traffic};
+      serving.traffic.duration = kNever;
+      serving.traffic.requests = static_cast<std::uint64_t>(std::clamp(load.users * 10, 40, 4000));
+      serving.class_names = {"users"};
+      serving.levels = {ServiceLevel{}};
+      serving.sample = 1;
+      for (PoolSpec& pool : serving.pools) pool.engine.host = host;
+    });
     one.published.clear();
     const ServingReport report = run_serving(one, {});
     return {report.all.ttft.mean() * 1e3, report.all.tpot.mean() * 1e3};

@@ -8,7 +8,7 @@
 
 namespace flopcast {
 
-/// One load: so many users, each with one request under way; means over requests.
+/// One load: a constant number of users, each with one request under way; means over requests.
 struct ServerMeasurement {
   int users = 1;
   double input = 0, output = 0;  ///< tokens

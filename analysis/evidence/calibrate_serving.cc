@@ -39,7 +39,7 @@ constexpr EngineHabits kHabits[] = {{"vllm", "mixed", "prompt", 2048, false},
                                     {"trtllm", "mixed", "whole", 2048, true},
                                     {"sglang 0.5.6", "mixed", "prompt", 0, true},
                                     {"sglang", "prefill_first", "prompt", 16384, true}};
-constexpr int kRounds = 10;  // all users ask at once, and then so many times each
+constexpr int kRounds = 10;  // requests of each user; all ask at once first
 
 const EngineHabits& habits_of(const std::string& engine) {
   const auto found = std::ranges::find_if(kHabits, [&](const EngineHabits& h) { return engine.starts_with(h.engine); });

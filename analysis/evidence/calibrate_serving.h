@@ -12,7 +12,7 @@
 
 namespace flopcast {
 
-/// A measured run of one replica: so many users, each with one request under way.
+/// A measured run of one replica: a constant number of users, each with one request under way.
 struct ServingRow {
   std::string table;  ///< model, GPU, engine and its version
   std::string model, node, engine;

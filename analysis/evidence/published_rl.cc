@@ -32,7 +32,6 @@ Check predicted_row(const CsvTable& table, std::size_t row, const Environment& e
   Scenario scenario = resolved.value();
   scenario.published.clear();
   RlOptions options;
-  options.replay.contention = Contention::in_process;
   options.allow_oom = true;
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
   const std::string& metric = table.text(row, "metric");
@@ -45,9 +44,9 @@ Check predicted_row(const CsvTable& table, std::size_t row, const Environment& e
   Check check;
   check.group = table.text(row, "group");
   check.what = table.text(row, "what");
-  check.text = figure->text;
   check.predicted = *number;
   check.published = table.number(row, "value");
+  if (figure->text != nullptr) check.write(figure->text);
   check.source = table.text(row, "source");
   check.why = table.text(row, "why");
   return check;

@@ -64,7 +64,7 @@ std::vector<double> busiest_of(const PublishedServing& row, const EngineConfig& 
   if (row.balanced || engine.plan.expert <= 1) return {};
   constexpr int kPeriods = 64;
   ExpertPaceConfig pace;
-  pace.variation = sources.constants->expert_variation.value;
+  pace.variation = router_variation(engine.model, *sources.constants);
   pace.eplb = row.redundant > 0;
   ExpertGroup group;
   group.experts = engine.model.moe.experts;
@@ -74,11 +74,11 @@ std::vector<double> busiest_of(const PublishedServing& row, const EngineConfig& 
   return busiest_rank_loads(pace, group, kPeriods, 1);
 }
 
-double variation_of(const PublishedServing& row, const PriceSources& sources) {
-  return row.balanced ? 0 : sources.constants->expert_variation.value;
+double variation_of(const PublishedServing& row, const ModelConfig& model, const PriceSources& sources) {
+  return row.balanced ? 0 : router_variation(model, *sources.constants);
 }
 
-/// What trtllm-bench sets where it is not told (tensorrt_llm/bench/build/tuning.py @ 04cba88): as many requests as the
+/// What trtllm-bench sets where no flag does (tensorrt_llm/bench/build/tuning.py @ 04cba88): as many requests as the
 /// cache holds, as many tokens as they come to with the prompts that take the place of finished ones.
 void tune_as_trtllm_bench(const PublishedServing& row, const GpuSpec& gpu, EngineConfig& engine) {
   const auto round_up = [](double x, int step) { return static_cast<int>(std::ceil(x / step)) * step; };
@@ -100,7 +100,7 @@ void tune_as_trtllm_bench(const PublishedServing& row, const GpuSpec& gpu, Engin
 double throughput(const PublishedServing& row, const PriceSources& sources, EngineConfig engine) {
   tune_as_trtllm_bench(row, sources.cluster.node.gpu, engine);
   PoolSpec spec;
-  spec.expert_variation = variation_of(row, sources);
+  spec.expert_variation = variation_of(row, engine.model, sources);
   const std::vector<double> busiest = busiest_of(row, engine, sources);
   spec.engine = std::move(engine);
   BuiltPool pool = build_pool(spec, sources, 0, busiest, ExpertPaceConfig{}.drift_period);
@@ -122,8 +122,9 @@ double steady(const PublishedServing& row, const PriceSources& sources, EngineCo
   const double hot = busiest.empty()
                          ? 1.0
                          : std::accumulate(busiest.begin(), busiest.end(), 0.0) / static_cast<double>(busiest.size());
-  IterationPricer pricer({std::move(engine), sources.cluster, sources.kernels, sources.links, sources.constants, hot,
-                          variation_of(row, sources)});
+  const double variation = variation_of(row, engine.model, sources);
+  IterationPricer pricer(
+      {std::move(engine), sources.cluster, sources.kernels, sources.links, sources.constants, hot, variation});
   if (row.kind == Kind::decode) {
     const Seconds iteration = to_seconds(pricer.decode(row.batch).at(std::int64_t{row.batch} * row.input));
     return row.batch * groups_per_node / iteration.value();

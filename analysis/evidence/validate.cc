@@ -12,6 +12,7 @@
 #include "analysis/render/format.h"
 #include "analysis/runs/training/figures.h"
 #include "hwmodels/kernels/calibration.h"
+#include "scenarios/proto/report.pb.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/collectives/expert_collective.h"
 #include "workloads/schedules/schedule_timing.h"
@@ -145,15 +146,15 @@ constexpr ProfiledPhase kProfiledPhases[] = {
 
 Check bubble_check(const char* name, int ranks, int micro_batches, const PassDurations& times) {
   const ScheduleRow& row = *find_schedule(name);
-  const Schedule schedule = row.build({ranks, micro_batches, 1});
+  const ScheduleRequest request{ranks, micro_batches, 1};
+  const Schedule schedule = row.build(request);
   const ScheduleTiming timing = time_schedule(schedule, times);
   Check check;
   check.group = "schedules";
   check.what = fmt::format("{} bubble, {} ranks, {} micro-batches", name, ranks, micro_batches);
   check.unit = std::string("s");
   check.predicted = timing.bubble(0).value();
-  check.published = row.closed_form_bubble(ranks, micro_batches, 1, times.forward.value(), times.backward_input.value(),
-                                           times.backward_weight.value(), times.overlapped.value());
+  check.published = row.closed_form_bubble(request, times).value();
   check.tolerance = 1e-9;
   check.source = fmt::format("closed form {}", row.bubble);
   return check;
@@ -182,14 +183,21 @@ std::size_t number_of(std::vector<std::string>& sources, const std::string& sour
   return sources.size();
 }
 
-}  // namespace
-
-std::string check_value_text(const Check& check, double value) {
-  if (check.text != nullptr) return check.text(value);
+std::string number_with_unit(double value, const std::string& unit) {
   const double size = std::abs(value);
   const int decimals = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : 3;
   const std::string number = decimals == 0 ? format_integer(value) : fmt::format("{:.{}f}", value, decimals);
-  return check.unit.empty() ? number : fmt::format("{} {}", number, check.unit);
+  return unit.empty() ? number : fmt::format("{} {}", number, unit);
+}
+
+}  // namespace
+
+std::string predicted_text(const Check& check) {
+  return check.predicted_text.empty() ? number_with_unit(check.predicted, check.unit) : check.predicted_text;
+}
+
+std::string published_text(const Check& check) {
+  return check.published_text.empty() ? number_with_unit(check.published, check.unit) : check.published_text;
 }
 
 bool Check::within() const {
@@ -331,9 +339,9 @@ std::vector<Check> check_step(const ValidationInput& input) {
     Check check;
     check.group = comparison.field.starts_with("projection.") ? "run" : "step";
     check.what = figure.name;
-    check.text = figure.text;
     check.predicted = comparison.predicted;
     check.published = comparison.published;
+    check.write(figure.text);
     check.tolerance = bar_of(comparison.field);
     check.source = comparison.source;
     checks.push_back(std::move(check));
@@ -356,9 +364,9 @@ std::vector<Check> check_money(const ValidationInput& input) {
     check.group = "amortised cost";
     check.what = cost.run;
     check.unit = "USD";
-    check.text = [](double usd) { return format_usd(Usd(usd)); };
     check.predicted = cost.predicted_usd;
     check.published = cost.published_usd;
+    check.write([](double usd) { return format_usd(Usd(usd)); });
     check.tolerance = 0.15;
     check.source = cost.source;
     checks.push_back(std::move(check));
@@ -385,6 +393,25 @@ std::vector<Check> validate(const ValidationInput& input) {
   return checks;
 }
 
+report::Validation to_message(const std::vector<Check>& checks) {
+  report::Validation message;
+  for (const Check& check : checks) {
+    report::Check& item = *message.add_checks();
+    item.set_group(check.group);
+    item.set_what(check.what);
+    item.set_unit(check.unit);
+    item.set_predicted(check.predicted);
+    item.set_published(check.published);
+    if (check.published != 0) item.set_error(check.error());
+    item.set_tolerance(check.tolerance);
+    item.set_upper_bound(check.upper_bound);
+    item.set_within(check.within());
+    item.set_source(check.source);
+    if (check.is_off()) item.set_why(check.why);
+  }
+  return message;
+}
+
 std::string to_text(const std::vector<Check>& checks, const TextStyle& style) {
   std::string out, group;
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left, Align::left});
@@ -394,10 +421,8 @@ std::string to_text(const std::vector<Check>& checks, const TextStyle& style) {
     if (check.group != group) table.row({style.bold(check.group), "", "", "", "", ""});
     group = check.group;
     const char* const verdict = check.is_off() ? (check.has_bar() ? "miss" : "off") : check.has_bar() ? "ok" : "";
-    table.row({"  " + check.what, check_value_text(check, check.predicted),
-               !check.has_bar() && check.published == 0
-                   ? ""
-                   : (check.upper_bound ? "<= " : "") + check_value_text(check, check.published),
+    table.row({"  " + check.what, predicted_text(check),
+               !check.has_bar() && check.published == 0 ? "" : (check.upper_bound ? "<= " : "") + published_text(check),
                check.upper_bound || check.published == 0 ? "" : error_text(check.error()), verdict,
                fmt::format("[{}]", number_of(sources, check.source))});
     if (check.is_off())

@@ -7,8 +7,13 @@
 #include "analysis/render/text_table.h"
 #include "analysis/runs/training/run.h"
 #include "scenarios/read/libraries.h"
+#include "sim/base/fields.h"
 
 namespace flopcast {
+
+namespace report {
+class Validation;
+}
 
 /// One line of the table.
 struct Check {
@@ -20,13 +25,35 @@ struct Check {
   double tolerance = 0;      ///< largest |error| that counts as good; 0: shown without a bar
   bool upper_bound = false;  ///< `published` is the most that `predicted` may be
   std::string source;
-  std::string why;                        ///< what a miss comes from, where it is known
-  std::string (*text)(double) = nullptr;  ///< how values are written; null: as a number with its unit
+  std::string why;  ///< what a miss comes from, where it is known
+  /// As people write the two values; empty: as numbers with their unit.
+  std::string predicted_text, published_text;
+
+  /// Both, now that the values are there.
+  void write(std::string (*text)(double)) {
+    predicted_text = text(predicted);
+    published_text = text(published);
+  }
 
   double error() const { return predicted / published - 1.0; }
   bool has_bar() const { return tolerance > 0 || upper_bound; }
   bool within() const;
   bool is_off() const;  ///< misses its bar, or is far off without having one
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("group", &Check::group);
+    field("what", &Check::what);
+    field("unit", &Check::unit);
+    field("predicted", &Check::predicted);
+    field("published", &Check::published);
+    field("tolerance", &Check::tolerance);
+    field("upper_bound", &Check::upper_bound);
+    field("source", &Check::source);
+    field("why", &Check::why);
+    field("predicted_text", &Check::predicted_text);
+    field("published_text", &Check::published_text);
+  }
 };
 
 /// What the checks work on.
@@ -59,10 +86,13 @@ std::vector<Check> check_power(const ValidationInput& input);
 void explain_misses(std::vector<Check>& checks, const CsvTable& misses);
 
 std::string to_text(const std::vector<Check>& checks, const TextStyle& style);
+report::Validation to_message(const std::vector<Check>& checks);
 /// A page: how far off each group of checks is, and every check.
 std::string to_html(const std::vector<Check>& checks);
 
-/// A value of the check as people write it: "19.56 s".
-std::string check_value_text(const Check& check, double value);
+/// The values of a check as people write them: "19.56 s". @{
+std::string predicted_text(const Check& check);
+std::string published_text(const Check& check);
+/// @}
 
 }  // namespace flopcast

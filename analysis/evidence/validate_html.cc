@@ -10,7 +10,7 @@
 namespace flopcast {
 namespace {
 
-// Checks beyond this many are told in the table alone.
+// Checks beyond this many stand in the table alone.
 constexpr std::size_t kMostRows = 40;
 constexpr double kMostShown = 1, kMostShare = 3;
 
@@ -32,8 +32,7 @@ void add_bounds(const std::string& group, const std::vector<const Check*>& check
                  {Align::left, Align::right, Align::right, Align::left, Align::left}};
   std::size_t kept = 0;
   for (const Check* check : checks) {
-    const std::string off = check_value_text(*check, check->predicted),
-                      allowed = check_value_text(*check, check->published);
+    const std::string off = predicted_text(*check), allowed = published_text(*check);
     kept += check->is_off() ? 0 : 1;
     chart.table.rows.push_back({check->what, off, "at most " + allowed, check_verdict(*check), check->source});
     if (check->published <= 0) continue;
@@ -79,9 +78,8 @@ void add_group(const std::string& group, const std::vector<const Check*>& all, P
       }
     }
     chart.table.rows.push_back(
-        {check->what, check_value_text(*check, check->predicted),
-         !check->has_bar() && check->published == 0 ? "" : check_value_text(*check, check->published), error,
-         check->tolerance > 0 ? format_percent(check->tolerance) : "", check_verdict(*check), check->source});
+        {check->what, predicted_text(*check), !check->has_bar() && check->published == 0 ? "" : published_text(*check),
+         error, check->tolerance > 0 ? format_percent(check->tolerance) : "", check_verdict(*check), check->source});
   }
   if (errors.empty()) return page.table(chart.table.header, chart.table.rows, chart.table.align);
   std::sort(errors.begin(), errors.end());

@@ -199,7 +199,6 @@ std::vector<RunError> predict_published_runs(const Libraries& libraries, const R
   RunOptions lenient = options;
   lenient.allow_oom = true;  // what was run fitted, whatever our table says
   lenient.project = false;
-  lenient.contention = Contention::in_process;
   const std::string table = required_file(libraries, kStepErrorsFile);
   lenient.errors = std::make_shared<const StepErrors>(parse_csv(read_text_file(table), table));
   std::vector<TrainingRun> runs = read_published_runs(parse_csv(read_text_file(file), file));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "flopcast/errors.h"
+#include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "sim/base/diagnostic.h"
@@ -172,18 +173,18 @@ ResolvedScenario extend(const ResolvedScenario& scenario, Extensions extensions)
   out->base = scenario.shared();
   if (extensions.schedule) set_schedule(*out->scenario.training, extensions.schedule);
   if (!extensions.routers.empty() || !extensions.batching.empty()) {
-    auto serving = std::make_shared<ServingScenario>(*out->scenario.serving);
-    for (PoolSpec& pool : serving->pools) {
-      if (const auto* route = for_pool(extensions.routers, pool.name)) {
-        pool.router = kOwn;
-        pool.own_router = own_router(*route, pool.name);
+    change_serving(out->scenario, [&](ServingScenario& serving) {
+      for (PoolSpec& pool : serving.pools) {
+        if (const auto* route = for_pool(extensions.routers, pool.name)) {
+          pool.router = kOwn;
+          pool.own_router = own_router(*route, pool.name);
+        }
+        if (const auto* policy = for_pool(extensions.batching, pool.name)) {
+          out->batching.push_back(own_batching(*policy));
+          pool.engine.scheduler.batching = out->batching.back().get();
+        }
       }
-      if (const auto* policy = for_pool(extensions.batching, pool.name)) {
-        out->batching.push_back(own_batching(*policy));
-        pool.engine.scheduler.batching = out->batching.back().get();
-      }
-    }
-    out->scenario.serving = std::move(serving);
+    });
   }
   return ResolvedScenario(std::shared_ptr<const Scenario>(out, &out->scenario));
 }

@@ -43,7 +43,7 @@ std::shared_ptr<const Requests> RequestRecorder::requests(std::vector<std::strin
   };
   column(out.id, [](const RequestResult& r) { return r.id; });
   column(out.request_class, [](const RequestResult& r) { return r.request_class; });
-  column(out.outcome, [](const RequestResult& r) { return static_cast<std::uint8_t>(r.outcome); });
+  column(out.outcome, [](const RequestResult& r) { return r.outcome; });
   column(out.input_tokens, [](const RequestResult& r) { return r.input_tokens; });
   column(out.cached_tokens, [](const RequestResult& r) { return r.cached_tokens; });
   column(out.output_tokens, [](const RequestResult& r) { return r.output_tokens; });

@@ -14,6 +14,7 @@
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/run.h"
 #include "flopcast/scenario.h"
+#include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/load_scenario.h"
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
@@ -62,22 +63,23 @@ ResolvedScenario completed(Scenario scenario, const EnvironmentData& data) {
     });
   }
   if (scenario.serving) {
-    auto serving = std::make_shared<ServingScenario>(*scenario.serving);
-    serving->constants = data.engine();
+    change_serving(scenario, [&](ServingScenario& serving) { serving.constants = data.engine(); });
     // Where the file names a market instead of prices, they are looked up here.
     if (scenario.market) {
       faults.gather([&] {
         const TokenPrices sold = *market_prices(scenario, data.prices(), scenario.date);
-        serving->token_prices = {Usd(sold.input), Usd(sold.cached.value_or(sold.input)), Usd(sold.output), sold.source};
+        change_serving(scenario, [&](ServingScenario& serving) {
+          serving.token_prices = {Usd(sold.input), Usd(sold.cached.value_or(sold.input)), Usd(sold.output),
+                                  sold.source};
+        });
       });
     }
-    scenario.serving = std::move(serving);
   }
   if (scenario.rl) {
-    auto loop = std::make_shared<RlScenario>(*scenario.rl);
-    loop->constants = data.engine();
-    loop->update.overheads = data.training().overheads;
-    scenario.rl = std::move(loop);
+    change_loop(scenario, [&](RlScenario& loop) {
+      loop.constants = data.engine();
+      loop.update.overheads = data.training().overheads;
+    });
   }
   faults.throw_any();
   return ResolvedScenario(std::make_shared<const Scenario>(std::move(scenario)));
@@ -105,9 +107,7 @@ std::string check(const ResolvedScenario& resolved) {
                        format_bytes(fullest.total()), format_bytes(scenario.cluster.node.gpu.hbm_usable()));
   }
   if (scenario.rl) {
-    ReplayOptions replay;
-    replay.contention = Contention::in_process;
-    return rl_facts(scenario, replay);
+    return rl_facts(scenario, ReplayOptions{});
   }
   if (!scenario.serving) return "";
   return serving_facts(scenario).substr(std::string_view("; ").size());  // as `check` of the command line goes on

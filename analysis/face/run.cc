@@ -86,8 +86,8 @@ CostReport given(const Scenario& scenario, const EnvironmentData& data) {
 
 RunOptions run_options(const Scenario& scenario, const Environment& environment, const RunSettings& settings) {
   RunOptions options;
-  options.backend = settings.sharing == Sharing::ideal ? TransferBackend::ideal : TransferBackend::simgrid;
-  options.contention = settings.solver == Solver::in_process ? Contention::in_process : Contention::child;
+  options.sharing = settings.sharing;
+  options.solver = settings.solver;
   options.allow_oom = settings.allow_oom;
   options.project = settings.project;
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
@@ -101,8 +101,8 @@ RunOptions run_options(const Scenario& scenario, const Environment& environment,
 RlOptions rl_options(const Scenario& scenario, const Environment& environment, const RunSettings& settings) {
   RlOptions options;
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
-  options.replay.backend = settings.sharing == Sharing::ideal ? TransferBackend::ideal : TransferBackend::simgrid;
-  options.replay.contention = Contention::in_process;  // many short replays
+  options.replay.sharing = settings.sharing;
+  options.replay.solver = Solver::in_process;  // many short replays
   options.allow_oom = settings.allow_oom;
   options.project = settings.project;
   const auto teller = std::make_shared<Teller>(settings);

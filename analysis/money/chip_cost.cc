@@ -18,7 +18,7 @@ constexpr double kStackArea = 110;         // mm2 of a stack of HBM beside the d
 constexpr double kGbPerStack = 16;         // HBM2E and HBM3, eight high
 constexpr double kH100Stacks = 5;
 constexpr double kHoursOfLife = 4 * 365 * 24;  // as `owned` servers are written off by default
-/// Everything in a server but its accelerators draws so much per accelerator: 10.2 kW of a DGX H100 less 8 x 700 W.
+/// Power of everything else in a server, per accelerator: 10.2 kW of a DGX H100 less 8 x 700 W.
 constexpr double kServerWatts = 575;
 
 /// Whole dies on a wafer; the second term is what its edge costs.

@@ -12,6 +12,7 @@
 #include "scenarios/read/data_file.h"
 #include "scenarios/read/text_file.h"
 #include "scenarios/resolve/serving_scenario.h"
+#include "sim/base/fault_text.h"
 
 namespace flopcast {
 namespace {
@@ -252,7 +253,7 @@ CostReport cost_study(const Scenario& scenario, const PricedWork& work, const Pr
       cost.prices = look_up_prices(model, scenario, asked, in, &rent);
     } catch (const InputError& error) {
       if (models.size() == 1) throw;
-      report.notes.push_back(fmt::format("{}: left out; {}", name_of(model), to_string(error.diagnostics().front())));
+      report.notes.push_back(fmt::format("{}: left out; {}", name_of(model), first_of(error)));
       refused = error;
       continue;
     }

@@ -25,7 +25,7 @@ double triangular(double low, double mode, double high, double p) {
   return high - std::sqrt((1 - p) * (high - low) * (high - mode));
 }
 
-/// Ranks from 0; equal values share the mean of theirs.
+/// Ranks from 0; equal values share the mean of their ranks.
 std::vector<double> ranks(std::span<const double> values) {
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});

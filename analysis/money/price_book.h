@@ -30,8 +30,8 @@ struct RentQuote {
   double usd_per_hour = 0;       ///< the middle one, or the quantile asked for
   std::vector<double> observed;  ///< sorted
   std::string source;            ///< every provider with its day and its price
-  /// How offers of one GPU and term lie round the middle of theirs, nine in ten, over all GPUs and days: what a single
-  /// offer may be off by.
+  /// How far a single offer may lie from the market: nine in ten offers of one GPU and term, over all GPUs and days,
+  /// lie between these times their middle one.
   double low_factor = 1, high_factor = 1;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "analysis/render/format.h"
+#include "analysis/runs/notes.h"
 
 namespace flopcast {
 namespace {
@@ -31,8 +32,7 @@ std::vector<std::string> notes_of(const ServingReport& report) {
     out.push_back("too few requests are within the promises: --slo prices the smallest deployment that keeps them");
   if (report.state == LoadState::overloaded)
     out.push_back("overloaded: queues grow, so these are costs of a service that nobody would get");
-  const GpuSpec& gpu = report.scenario.cluster.node.gpu;
-  if (gpu.architecture != "hopper") out.push_back("kernels of this GPU were not measured: rooflines");
+  if (std::string note = unmeasured_note(report.scenario); !note.empty()) out.push_back(std::move(note));
   return out;
 }
 

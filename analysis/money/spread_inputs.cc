@@ -54,11 +54,10 @@ class Spreads {
                        "the offers of the year");
     } else if (rent.low_factor < rent.high_factor) {
       add_unless_there("rental.price", {SpreadConfig::Kind::log_normal, rent.low_factor, rent.high_factor}, true,
-                       "as offers of one GPU lie round their middle");
+                       "as offers of one GPU spread about their middle");
       notes_.push_back(
-          fmt::format("one offer alone is known: its range, {:.2f} to {:.2f} times it, is how offers of one GPU lie "
-                      "round the middle "
-                      "of theirs",
+          fmt::format("one offer alone is known: its range, {:.2f} to {:.2f} times it, is how offers of one GPU "
+                      "spread about their middle",
                       rent.low_factor, rent.high_factor));
     }
   }

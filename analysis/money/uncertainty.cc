@@ -137,7 +137,7 @@ UncertaintyResult propagate(PriceModel model, const MoneyInputs& base, const Unc
   out.headline = headline;
   out.seed = uncertainty.seed;
   if (uncertainty.draws < 2 || uncertainty.inputs.empty()) return out;
-  const Draws draws = make_draws(model, base, uncertainty, std::max(workers, 1));
+  const Draws draws = make_draws(model, base, uncertainty, std::clamp(workers, 1, 256));
   out.draws = uncertainty.draws;
   std::vector<double> values(draws.count);
   for (int o = 0; o < kOutcomes; ++o) {

@@ -7,7 +7,7 @@
 namespace flopcast {
 namespace {
 
-// Field numbers of perfetto/trace/*.proto.
+// Field numbers of the schema of Perfetto's traces (protos/perfetto/trace).
 namespace trace {
 constexpr int kPacket = 1;
 }

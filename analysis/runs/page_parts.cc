@@ -12,7 +12,7 @@
 namespace flopcast {
 namespace {
 
-// Errors beyond this are told, not drawn to scale: one wild figure would flatten all others.
+// Errors beyond this are written, not drawn to scale: one wild figure would flatten all others.
 constexpr double kMostError = 1;
 
 std::string error_title(const std::vector<Comparison>& comparisons) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "analysis/runs/metric_table.h"
+#include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 
@@ -38,10 +39,7 @@ constexpr MetricRow<Scenario> kScenarioRows[] = {
     {"nodes", "count", "nodes", "Nodes of the cluster", [](ScenarioRef s) { return as::count(s.cluster.nodes); },
      show::whole},
     {"gpus", "count", "GPUs", "GPUs of the cluster, of the serving deployment, or of the loop",
-     [](ScenarioRef s) {
-       return as::count(s.rl ? s.rl->gpus() : s.serving ? s.serving->gpus() : s.cluster.gpus());
-     },
-     show::whole},
+     [](ScenarioRef s) { return as::count(gpus_at_work(s)); }, show::whole},
 };
 
 constexpr MetricRow<RunFacts> kRunRows[] = {
@@ -57,7 +55,7 @@ constexpr MetricRow<RunFacts> kRunRows[] = {
      [](RunRef r) { return as::count(r.replayed_gpus); }, show::whole},
     {"backend", "text", "network model",
      "Who shares out links: shared (max-min fairly, in the process), simgrid (the same by SimGrid) or ideal (nobody)",
-     [](RunRef r) { return as::word(std::string(r.sharing())); }, nullptr},
+     [](RunRef r) { return as::word(std::string(r.shared_by())); }, nullptr},
     {"fingerprint", "text", "fingerprint", "Hexadecimal, over every operation's start and end",
      [](RunRef r) { return as::word(fmt::format("{:016x}", r.fingerprint)); }, nullptr},
 };

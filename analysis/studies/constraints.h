@@ -90,7 +90,7 @@ std::optional<NamedValue> hardware_value(const Scenario& scenario, std::string_v
 std::optional<NamedValue> hardware_kind(std::string_view name);
 /// @}
 
-/// Names that a condition on these metrics may use, those of hardware among them: a wrong one is told the nearest.
+/// Names that a condition on these metrics may use, those of hardware among them: a fault names the nearest.
 std::vector<std::string> usable_names(std::span<const Metric> metrics);
 
 }  // namespace flopcast

@@ -198,6 +198,12 @@ ResidualShape residual_shape(KernelFamily family, std::size_t rows) {
       return {{5, 5, 5, 5}, 200, 0.3};
     case KernelFamily::fused_experts_bf16:
     case KernelFamily::fused_experts_fp8:
+    case KernelFamily::fused_experts_bf16_vllm:
+    case KernelFamily::fused_experts_fp8_vllm:
+    case KernelFamily::fused_experts_tensor_vllm:
+    case KernelFamily::fused_experts_bf16_tensorrt:
+    case KernelFamily::fused_experts_fp8_tensorrt:
+    case KernelFamily::fused_experts_tensor_tensorrt:
       return {{3, 4, 4, 4}, 300, 0.3};
     case KernelFamily::latent_block:
     case KernelFamily::latent_block_tensorrt:
@@ -451,6 +457,7 @@ KernelCalibration calibrate_kernels(const CalibrationInput& input) {
   });
   calibration.pooled = pooled_errors(input, calibration, families);
   calibration.memory_classes = fit_memory_classes(input, calibration.communication_hbm_share.value);
+  if (!input.memory.empty()) calibration.memory_architecture = gpu_named(input, input.memory_gpu).architecture;
   return calibration;
 }
 

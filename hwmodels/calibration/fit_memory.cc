@@ -30,7 +30,7 @@ namespace {
 
 /// Rows of a card that move so little are all launch and drain.
 constexpr double kSmallBytes = 300e3;
-/// And so much that the launch does not count and L2 does not help.
+/// And large enough that the launch does not count and L2 does not help.
 constexpr double kManyL2 = 2;
 
 /// From launch to finish of the smallest kernels: the median of those of the class, or, where none was

@@ -19,9 +19,9 @@ double coordinate_of(const ParameterInfo& info, double value) {
   return std::log(share / (1 - share));
 }
 
-class Solver {
+class LeastSquares {
  public:
-  explicit Solver(const LeastSquaresProblem& problem) : problem_(problem), values_(problem.start) {
+  explicit LeastSquares(const LeastSquaresProblem& problem) : problem_(problem), values_(problem.start) {
     for (std::size_t i = 0; i < values_.size(); ++i)
       if (problem.free[i]) free_.push_back(i);
     start_.resize(static_cast<Eigen::Index>(free_.size()));
@@ -116,7 +116,7 @@ double robust_weight(double residual, double scale) {
 
 std::vector<double> solve(const LeastSquaresProblem& problem) {
   assert(problem.start.size() == problem.parameters.size() && problem.free.size() == problem.start.size());
-  return Solver(problem).run();
+  return LeastSquares(problem).run();
 }
 
 }  // namespace flopcast

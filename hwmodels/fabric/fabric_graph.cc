@@ -72,7 +72,7 @@ int leaves_needed(const ClusterSpec& cluster, const std::vector<std::vector<Rank
 /// Half of a switch's ports lead upwards below the top.
 int half_of_ports(const ClusterSpec& cluster) { return std::max(1, cluster.fabric.switch_ports / 2); }
 
-/// Leaves that a tree of so many layers holds.
+/// Leaves that a tree of `layers` holds.
 std::int64_t most_leaves(const ClusterSpec& cluster, int layers) {
   std::int64_t most = layers > 1 ? cluster.fabric.switch_ports : 1;
   for (int layer = 3; layer <= layers; ++layer) most *= half_of_ports(cluster);

@@ -33,13 +33,13 @@ struct LinkConstant {
 
 struct LinkCalibration {
   LinkConstant nic_efficiency;             ///< goodput over line rate of a NIC, large messages
-  LinkConstant nvlink_efficiency;          ///< the same of NVLink, in dispatch and combine
+  LinkConstant nvlink_efficiency;          ///< of NVLink, likewise, in dispatch and combine
   LinkConstant expert_sm_GBps;             ///< what one SM copies in dispatch and combine, GB/s
   LinkConstant dispatch_setup_us;          ///< fixed time of a dispatch (launch, first hop)
-  LinkConstant combine_setup_us;           ///< the same of a combine
+  LinkConstant combine_setup_us;           ///< fixed time of a combine
   LinkConstant notify_per_doubling_us;     ///< handshake of all ranks before either, per doubling of the nodes
   LinkConstant dispatch_overlap_slowdown;  ///< time of a dispatch while GEMMs run on the other SMs over time alone
-  LinkConstant combine_overlap_slowdown;   ///< the same of a combine
+  LinkConstant combine_overlap_slowdown;   ///< of a combine, likewise
   LinkConstant ring_nvlink_efficiency;     ///< ring collectives on NVLink
   LinkConstant ring_launch_us;             ///< fixed time of a collective
   LinkConstant ring_step_us;               ///< each ring step; between nodes the fabric's latency adds to it

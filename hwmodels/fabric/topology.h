@@ -26,7 +26,7 @@ class Topology {
   /// NIC; where the fabric has separate planes and a and b differ in GPU index, NVLink to the right GPU
   /// first. Interned; a != b.
   RouteId route(RankId from, RankId to);
-  /// The links of that route, for whoever has so many pairs that routes should not be kept.
+  /// The links of that route, not kept: for callers with very many pairs.
   void links_between(RankId from, RankId to, std::vector<LinkId>& links) const;
   /// The GPU through whose NIC that route leaves the node.
   RankId exit_gpu(RankId from, RankId to) const;

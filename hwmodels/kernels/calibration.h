@@ -63,6 +63,7 @@ struct KernelCalibration {
   /// kernels. The name stands in HeldBackError::table.
   std::vector<HeldBackError> pooled;
   std::vector<MemoryClassFit> memory_classes;
+  std::string memory_architecture;  ///< that the memory classes were measured on; empty: not known
   NumberWithSource kernel_gap_us;
   /// Clock in a long run over the clock of the data sheet's peaks: power-limited chips slow down.
   NumberWithSource sustained_clock;
@@ -75,6 +76,11 @@ struct KernelCalibration {
   NumberWithSource communication_hbm_share;
   std::string date;  ///< of the fit
   std::uint64_t seed = 0;
+
+  /// Whether kernels of the GPU's die were measured.
+  bool measured(const GpuSpec& gpu) const;
+  /// Names of the dies that were, sorted.
+  std::vector<std::string> measured_dies() const;
 };
 
 }  // namespace flopcast

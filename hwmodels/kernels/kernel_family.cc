@@ -12,11 +12,32 @@ namespace flopcast {
 namespace {
 
 constexpr std::array<std::string_view, kKernelFamilies> kFamilyNames = {
-    "gemm_bf16",          "gemm_fp8_blocks", "gemm_fp8_tensor",      "gemm_fp8_vendor",
-    "grouped_contiguous", "grouped_masked",  "grouped_bf16",         "fused_experts_bf16",
-    "fused_experts_fp8",  "weight_gradient", "attention_forward",    "attention_forward_latent",
-    "attention_backward", "decode_bf16",     "decode_fp8",           "decode_latent_bf16",
-    "decode_latent_fp8",  "latent_block",    "latent_block_tensorrt"};
+    "gemm_bf16",
+    "gemm_fp8_blocks",
+    "gemm_fp8_tensor",
+    "gemm_fp8_vendor",
+    "grouped_contiguous",
+    "grouped_masked",
+    "grouped_bf16",
+    "fused_experts_bf16",
+    "fused_experts_fp8",
+    "fused_experts_bf16_vllm",
+    "fused_experts_fp8_vllm",
+    "fused_experts_tensor_vllm",
+    "fused_experts_bf16_tensorrt",
+    "fused_experts_fp8_tensorrt",
+    "fused_experts_tensor_tensorrt",
+    "weight_gradient",
+    "attention_forward",
+    "attention_forward_latent",
+    "attention_backward",
+    "decode_bf16",
+    "decode_fp8",
+    "decode_latent_bf16",
+    "decode_latent_fp8",
+    "latent_block",
+    "latent_block_tensorrt",
+};
 
 template <class Parameters>
 struct ParameterField {
@@ -90,6 +111,18 @@ std::span<const ParameterInfo> parameter_infos() {
   return list;
 }
 
+/// TensorRT-LLM's block takes 55 to 130 us for one token (six launches that wait for each other), others 25 to 60.
+std::span<const ParameterInfo> engine_block_infos() {
+  static const std::vector<ParameterInfo> list = [] {
+    const std::span<const ParameterInfo> general = parameter_infos<GemmParameters>();
+    std::vector<ParameterInfo> out(general.begin(), general.end());
+    for (ParameterInfo& info : out)
+      if (info.name == "setup_us") info.high = 150;
+    return out;
+  }();
+  return list;
+}
+
 double log2_of(double value) { return std::log2(std::max(value, 1.0)); }
 
 }  // namespace
@@ -106,13 +139,25 @@ std::string_view group(KernelFamily family) { return family <= KernelFamily::wei
 
 KernelFamily family_of(const GemmShape& shape) {
   const bool narrow = shape.precision == Precision::fp8 || shape.precision == Precision::fp4;
+  const bool in_blocks = shape.scaling == Scaling::blocks;
   switch (shape.kind) {
     case GemmKind::grouped_contiguous:
       return narrow ? KernelFamily::grouped_contiguous : KernelFamily::grouped_bf16;
     case GemmKind::grouped_masked:
       return KernelFamily::grouped_masked;
     case GemmKind::fused_experts:
-      return narrow ? KernelFamily::fused_experts_fp8 : KernelFamily::fused_experts_bf16;
+      switch (shape.block) {
+        case ExpertBlock::vllm:
+          return !narrow     ? KernelFamily::fused_experts_bf16_vllm
+                 : in_blocks ? KernelFamily::fused_experts_fp8_vllm
+                             : KernelFamily::fused_experts_tensor_vllm;
+        case ExpertBlock::tensorrt:
+          return !narrow     ? KernelFamily::fused_experts_bf16_tensorrt
+                 : in_blocks ? KernelFamily::fused_experts_fp8_tensorrt
+                             : KernelFamily::fused_experts_tensor_tensorrt;
+        default:
+          return narrow ? KernelFamily::fused_experts_fp8 : KernelFamily::fused_experts_bf16;
+      }
     case GemmKind::weight_gradient:
       // Only DeepGEMM has kernels of their own for it; elsewhere it is a transposed GEMM of the same library.
       if (shape.precision == Precision::fp8 && shape.scaling == Scaling::blocks) return KernelFamily::weight_gradient;
@@ -149,6 +194,7 @@ KernelParameters start_parameters(KernelFamily family) {
 }
 
 std::span<const ParameterInfo> parameters_of(KernelFamily family) {
+  if (is_fused_experts(family) && family > KernelFamily::fused_experts_fp8) return engine_block_infos();
   return std::visit([](const auto& p) { return parameter_infos<std::decay_t<decltype(p)>>(); },
                     start_parameters(family));
 }
@@ -183,12 +229,11 @@ KernelParameters with_values(KernelFamily family, std::span<const double> values
 }
 
 int coordinate_count(KernelFamily family) {
+  if (is_fused_experts(family)) return 4;
   switch (family) {
     case KernelFamily::grouped_contiguous:
     case KernelFamily::grouped_masked:
     case KernelFamily::grouped_bf16:
-    case KernelFamily::fused_experts_bf16:
-    case KernelFamily::fused_experts_fp8:
       return 4;
     case KernelFamily::attention_forward:
       return 6;

@@ -22,6 +22,12 @@ enum class KernelFamily : std::uint8_t {
   grouped_bf16,
   fused_experts_bf16,  ///< gated experts as one block
   fused_experts_fp8,   ///< with 1x128 scales
+  fused_experts_bf16_vllm,
+  fused_experts_fp8_vllm,
+  fused_experts_tensor_vllm,  ///< FP8 with one scale per tensor
+  fused_experts_bf16_tensorrt,
+  fused_experts_fp8_tensorrt,
+  fused_experts_tensor_tensorrt,
   weight_gradient,
   attention_forward,
   attention_forward_latent,  ///< absorbed MLA over a prompt: one key-value head, 576/512
@@ -33,12 +39,17 @@ enum class KernelFamily : std::uint8_t {
   latent_block,           ///< decoding: latent attention with its projections, as SGLang runs it
   latent_block_tensorrt,  ///< as TensorRT-LLM runs it
 };
-constexpr int kKernelFamilies = 19;
+constexpr int kKernelFamilies = 25;
 
 std::string_view name(KernelFamily family);
 std::optional<KernelFamily> find_family(std::string_view name);
 /// "GEMM" or "attention": what an error summary is grouped under.
 std::string_view group(KernelFamily family);
+
+/// A family of fused experts, whosever.
+constexpr bool is_fused_experts(KernelFamily family) {
+  return family >= KernelFamily::fused_experts_bf16 && family <= KernelFamily::fused_experts_tensor_tensorrt;
+}
 
 KernelFamily family_of(const GemmShape& shape);
 KernelFamily family_of(const AttentionShape& shape);

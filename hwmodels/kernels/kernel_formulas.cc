@@ -196,8 +196,9 @@ double least_bytes(const GemmShape& shape) {
   const double groups = std::min<double>(std::max(1, shape.groups), m);
   if (shape.kind == GemmKind::fused_experts) {
     // Weights of gate, up and down; rows in, activations out and in again, results out and summed up.
-    const double rows = m * (2 * k * operand + 2 * n * 2 * 2 + 2 * n * operand + 2 * k * output);
-    return groups * 3 * n * k * weight + rows;
+    // Rows of experts elsewhere only miss being multiplied.
+    const double between = 2 * n * 2 * 2 + 2 * n * operand + 2 * k * output;
+    return groups * 3 * n * k * weight + m * (2 * k * operand + between) + shape.passing_rows * between;
   }
   const double accumulate = shape.kind == GemmKind::weight_gradient ? 2 : 1;  // read and written back
   return m * k * operand + groups * n * k * weight + m * n * output * accumulate;
@@ -215,7 +216,13 @@ KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const Ge
       parts.chip = best_tile_time(p, machine, shape, kGeneralTiles);
       break;
     case KernelFamily::fused_experts_bf16:
-    case KernelFamily::fused_experts_fp8: {
+    case KernelFamily::fused_experts_fp8:
+    case KernelFamily::fused_experts_bf16_vllm:
+    case KernelFamily::fused_experts_fp8_vllm:
+    case KernelFamily::fused_experts_tensor_vllm:
+    case KernelFamily::fused_experts_bf16_tensorrt:
+    case KernelFamily::fused_experts_fp8_tensorrt:
+    case KernelFamily::fused_experts_tensor_tensorrt: {
       GemmShape up = shape, down = shape;
       up.n = 2 * shape.n;
       down.n = shape.k;

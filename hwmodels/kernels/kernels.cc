@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -39,6 +40,16 @@ KernelFamily sibling(KernelFamily family) {
       return KernelFamily::fused_experts_fp8;
     case KernelFamily::fused_experts_fp8:
       return KernelFamily::fused_experts_bf16;
+    case KernelFamily::fused_experts_bf16_vllm:
+      return KernelFamily::fused_experts_fp8_vllm;
+    case KernelFamily::fused_experts_fp8_vllm:
+    case KernelFamily::fused_experts_tensor_vllm:
+      return KernelFamily::fused_experts_bf16_vllm;
+    case KernelFamily::fused_experts_bf16_tensorrt:
+      return KernelFamily::fused_experts_fp8_tensorrt;
+    case KernelFamily::fused_experts_fp8_tensorrt:
+    case KernelFamily::fused_experts_tensor_tensorrt:
+      return KernelFamily::fused_experts_bf16_tensorrt;
     case KernelFamily::decode_bf16:
       return KernelFamily::decode_fp8;
     case KernelFamily::decode_fp8:
@@ -92,6 +103,12 @@ Choice choose(const KernelCalibration& calibration, KernelFamily family, const G
   if (!choice.fit && (choice.fit = fit_of_die(calibration, sibling(family), gpu))) same_family = false;
   if (!choice.fit) choice.fit = most_similar_fit(calibration, family, gpu);
   if (!choice.fit && (choice.fit = most_similar_fit(calibration, sibling(family), gpu))) same_family = false;
+  // A calibration without an engine's own block of experts: SGLang's.
+  if (!choice.fit && is_fused_experts(family) && family > KernelFamily::fused_experts_fp8) {
+    const bool bf16 =
+        family == KernelFamily::fused_experts_bf16_vllm || family == KernelFamily::fused_experts_bf16_tensorrt;
+    return choose(calibration, bf16 ? KernelFamily::fused_experts_bf16 : KernelFamily::fused_experts_fp8, gpu);
+  }
   if (!choice.fit) return choice;
   // Per-tensor FP8 of the vendor's library: the tiles of its BF16, so that one's correction serves where nothing was
   // measured.
@@ -272,15 +289,27 @@ KernelTime KernelModel::memory_bound(MemoryKernel kernel, Bytes traffic, int sms
   now.sms = sms;
   const Seconds moving = traffic / BytesPerSecond(hbm_bytes_per_us(gpu_, now) / kMicrosecond *
                                                   (resolved_->alone ? fit->alone_fraction : fit->hbm_fraction));
-  // The classes were measured on Hopper; their fraction of the data-sheet bandwidth is taken to hold
-  // elsewhere.
+  // Elsewhere than where the classes were measured their fraction of the data-sheet bandwidth is taken to hold.
   const Seconds shortest = origin == KernelOrigin::engine ? fit->engine_minimum : fit->minimum;
-  const KernelTime time{
-      shortest + moving, gpu_.architecture == "hopper" ? Evidence::fitted : Evidence::roofline, {}, {}};
+  const bool known = gpu_.architecture == calibration_->memory_architecture;
+  const KernelTime time{shortest + moving, known ? Evidence::fitted : Evidence::roofline, {}, {}};
   return resolved_->settled(gpu_, *calibration_, time, 0, PowerKind::bf16, Flop(0), traffic);
 }
 
 Seconds KernelModel::kernel_gap() const { return Seconds(calibration_->kernel_gap_us.value * kMicrosecond); }
+
+std::vector<std::string> KernelCalibration::measured_dies() const {
+  std::set<std::string> dies;
+  for (const FamilyFit& fit : fits)
+    if (fit.variant.empty()) dies.insert(fit.die.name);
+  return {dies.begin(), dies.end()};
+}
+
+bool KernelCalibration::measured(const GpuSpec& gpu) const {
+  const std::string die = die_of(gpu).name;
+  return std::any_of(fits.begin(), fits.end(),
+                     [&](const FamilyFit& fit) { return fit.variant.empty() && fit.die.name == die; });
+}
 
 std::string_view name(MemoryKernel kernel) {
   constexpr std::array<std::string_view, kMemoryKernels> kNames = {

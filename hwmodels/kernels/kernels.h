@@ -39,6 +39,13 @@ enum class GemmKind : std::uint8_t {
   fused_experts,
 };
 
+/// Whose block of fused experts.
+enum class ExpertBlock : std::uint8_t {
+  sglang,    ///< fused_moe_triton, tuned
+  vllm,      ///< fused_moe
+  tensorrt,  ///< TensorRT-LLM's CUTLASS block
+};
+
 /// m, n, k in elements. For grouped GEMMs n and k are those of one group.
 struct GemmShape {
   GemmKind kind = GemmKind::dense;
@@ -51,6 +58,9 @@ struct GemmShape {
   bool vendor_library = false;
   /// Of an element of B, where it lies in memory in fewer bytes than it is multiplied in: unpacked by the kernel.
   double weight_bytes = 0;
+  ExpertBlock block = ExpertBlock::sglang;  ///< of fused experts
+  /// Rows of experts on other GPUs that a fused block sorts, sets to nought and sums up beside its own.
+  double passing_rows = 0;
 };
 
 enum class AttentionKind : std::uint8_t { forward, backward, decode };

@@ -20,8 +20,8 @@ class FLOPCAST_API Environment {
 
   /// Folders in the order in which they are searched.
   const std::vector<std::string>& folders() const;
-  /// Names of a kind, sorted. @param kind "gpus", "nodes", "fabrics", "clusters", "models", "schedules", "collectives"
-  /// or "scenarios". @throws InputError with the nearest kind.
+  /// Names of a kind, sorted. @param kind "gpus", "nodes", "fabrics", "clusters", "models", "schedules", "collectives",
+  /// "scenarios", "software", "engines" or "frameworks". @throws InputError with the nearest kind.
   std::vector<std::string> names(const std::string& kind) const;
   /// An entry of any kind as its file states it, and in full where it is a variant of another. @throws InputError with
   /// the nearest name.

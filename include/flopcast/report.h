@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "flopcast/export.h"
+#include "flopcast/outcome.h"
 #include "flopcast/scenario.h"
 
 namespace flopcast {
@@ -30,7 +31,7 @@ struct Timeline {
 struct Requests {
   std::vector<std::uint64_t> id;
   std::vector<std::uint16_t> request_class;  ///< index into class_names
-  std::vector<std::uint8_t> outcome;         ///< 0: completed, 1: rejected, 2: lost
+  std::vector<RequestOutcome> outcome;
   std::vector<std::int32_t> input_tokens, cached_tokens, output_tokens;
   std::vector<double> arrival_s, scheduled_s, first_token_s, finish_s;  ///< what did not happen is 0
   std::vector<std::string> class_names;

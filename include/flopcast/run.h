@@ -10,6 +10,7 @@
 #include "flopcast/export.h"
 #include "flopcast/report.h"
 #include "flopcast/scenario.h"
+#include "flopcast/sharing.h"
 
 namespace flopcast {
 
@@ -19,18 +20,6 @@ struct Progress {
   std::uint64_t done = 0;  ///< 0: the stage begins
   std::uint64_t all = 0;   ///< an estimate where it is not known beforehand
   std::string unit;        ///< of both: "operations", "requests"
-};
-
-/// How flows share links.
-enum class Sharing {
-  max_min,  ///< max-min fairly
-  ideal,    ///< not at all: every flow has its route to itself, a lower bound
-};
-
-/// Who shares out links among flows that meet; both agree to 1e-9.
-enum class Solver {
-  in_process,     ///< the library itself, in the calling thread
-  simgrid_child,  ///< SimGrid in a forked child process: only for programs that have one thread
 };
 
 struct RunSettings {

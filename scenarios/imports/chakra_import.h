@@ -13,7 +13,7 @@ struct ChakraSource {
   /// Communicators as ASTRA-sim has them: `{"1": [0, 1], "2": [2, 3]}`. Empty: comm_group.json or NAME.json beside the
   /// traces where there is one, and what metadata nodes say of PyTorch's process groups.
   std::string groups;
-  /// Above 0: the one trace is run by so many ranks, all alike.
+  /// Above 0: the one trace is run by this many ranks, all alike.
   int alike = 0;
 };
 

@@ -242,7 +242,7 @@ void ConfigReader::report_missing() {
   }
 }
 
-/// What the library asks of a model beyond single fields, told in the names of the config.json.
+/// What the library asks of a model beyond single fields, in the names of the config.json.
 void ConfigReader::check_laws() {
   if (!faults_.empty()) return;
   Entry<proto::Model> entry;

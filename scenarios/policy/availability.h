@@ -1,4 +1,4 @@
-// A scenario's day: whether its GPU was to be had, and what a rule of that day says of it.
+// A scenario's day: whether its GPU was on sale, and what the rules of that day say of it.
 #pragma once
 #include <string>
 #include <vector>

@@ -211,8 +211,4 @@ std::vector<ChipFigures> all_chips(const Libraries& libraries) {
   return out;
 }
 
-std::map<std::string, Source> figure_sources(const Libraries& libraries, const std::string& name) {
-  return load_entry<proto::Gpu>(libraries, name, Completeness::partial).sources;
-}
-
 }  // namespace flopcast

@@ -1,6 +1,5 @@
 // What export rules look at in a chip: a few figures, derived from its data sheet. Some may be unknown.
 #pragma once
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -49,8 +48,5 @@ ChipFigures load_chip(const Libraries& libraries, const std::string& name_or_fil
 
 /// Every chip of the library, by name.
 std::vector<ChipFigures> all_chips(const Libraries& libraries);
-
-/// Lines that explain where the figures come from: field, source, date, confirmed or not.
-std::map<std::string, Source> figure_sources(const Libraries& libraries, const std::string& name);
 
 }  // namespace flopcast

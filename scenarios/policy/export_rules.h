@@ -108,7 +108,7 @@ struct Margin {
 
 struct QuotaUse {
   std::string name;
-  double chips = 0;  ///< so many of the chip fit
+  double chips = 0;  ///< the chips that fit
 };
 
 /// What a rule says of a chip.
@@ -144,8 +144,8 @@ struct ControlledPeriod {
   bool holds_on(const Date& day) const { return from <= day && (!until || day < *until); }
 };
 std::vector<ControlledPeriod> controlled_periods(const ChipFigures& chip, const RuleBook& book);
-/// Times in which one might be needed: rules that hang on figures which are not known, where no other rule or letter
-/// asks for a licence anyhow.
+/// Times in which a licence might be needed: a rule depends on figures that are not known, and no other rule or letter
+/// asks for a licence.
 std::vector<ControlledPeriod> unknown_periods(const ChipFigures& chip, const RuleBook& book);
 
 /// The rules and those that they ask about first.

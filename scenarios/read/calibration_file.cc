@@ -289,6 +289,7 @@ std::string to_text(const KernelCalibration& calibration) {
       "hwmodels/kernels/kernel_formulas.cc.\n"
       "# proto-message: flopcast.proto.KernelCalibration\n\n";
   out += fmt::format("date: {} seed: {}\n", text(calibration.date), calibration.seed);
+  out += fmt::format("memory_architecture: {}\n", text(calibration.memory_architecture));
   out += calibrated("kernel_gap_us", calibration.kernel_gap_us);
   out += calibrated("sustained_clock", calibration.sustained_clock);
   out += calibrated("attention_clock_loss", calibration.attention_clock_loss);
@@ -315,6 +316,7 @@ KernelCalibration parse_kernel_calibration(const std::string& text, const std::s
   KernelCalibration calibration;
   calibration.date = message.date();
   calibration.seed = message.seed();
+  calibration.memory_architecture = message.memory_architecture();
   calibration.kernel_gap_us = reader.calibrated(message.kernel_gap_us(), "kernel_gap_us");
   calibration.sustained_clock = reader.calibrated(message.sustained_clock(), "sustained_clock");
   calibration.attention_clock_loss = reader.calibrated(message.attention_clock_loss(), "attention_clock_loss");

@@ -15,7 +15,7 @@ class FileRule {
   /// For scenarios by somebody else than the files' owner: only files below these folders, links followed.
   explicit FileRule(std::vector<std::string> folders) : confined_(true), folders_(std::move(folders)) {}
 
-  /// Whether there is such a file or not: who may not open it is not told either.
+  /// Whether there is such a file or not: who may not open it does not learn that either.
   /// @param stated where the scenario names it. @throws InputError.
   void check(const std::string& path, const Diagnostic& stated) const;
 

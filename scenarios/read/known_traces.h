@@ -1,4 +1,4 @@
-// Public request traces that scenarios of the library name: not shipped, but told where to be had.
+// Public request traces that scenarios of the library name: not shipped, but with the place to get each.
 #pragma once
 #include <string>
 #include <string_view>

@@ -1,5 +1,6 @@
 #include "scenarios/read/libraries.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <set>
@@ -76,6 +77,17 @@ std::optional<std::string> found_in(const std::vector<std::string>& roots, Libra
   return std::nullopt;
 }
 
+/// Without hardware nothing can be looked up, and every name would be called unknown: the program has been moved away
+/// from its data.
+void check_hardware(const std::vector<std::string>& roots) {
+  if (std::any_of(roots.begin(), roots.end(), is_root)) return;
+  throw InputError(Diagnostic{
+      .found = fmt::format("no library of hardware {}",
+                           roots.empty() ? "beside the program" : fmt::format("in {}", fmt::join(roots, ", "))),
+      .expected = "the data that is installed with the program",
+      .remedy = "--library FOLDER or FLOPCAST_LIBRARY, with the folder that holds hwmodels/data"});
+}
+
 template <class Row>
 std::vector<std::string> row_names(std::span<const Row> rows) {
   std::vector<std::string> names;
@@ -123,6 +135,7 @@ Libraries Libraries::discover(std::span<const std::string> user_folders) {
   }
   if (!faults.empty()) throw InputError(faults);
   for (std::string& root : program_roots()) roots.push_back(std::move(root));
+  check_hardware(roots);
   return Libraries(std::move(roots));
 }
 

@@ -38,9 +38,9 @@ class LibraryCache;
 /// wins.
 class Libraries {
  public:
-  /// @param roots folders in the order they are searched. In each, an entry of kind K is looked for in `K/`
-  /// (a folder of the user's own) and where the source tree keeps it: `hwmodels/data/K/`,
-  /// `workloads/data/K/`, `workloads/data/serving/engines/`, `workloads/data/rl/frameworks/`, `scenarios/library/`.
+  /// @param roots folders in the order they are searched. In each, an entry is looked for in `KIND/`
+  /// (a folder of the user's own) and where the source tree keeps it: `hwmodels/data/KIND/`,
+  /// `workloads/data/KIND/`, `workloads/data/serving/engines/`, `workloads/data/rl/frameworks/`, `scenarios/library/`.
   explicit Libraries(std::vector<std::string> roots) : roots_(std::move(roots)) {}
 
   /// The user's folders first (--library, then $FLOPCAST_LIBRARY, separated by colons), then the source tree
@@ -57,7 +57,7 @@ class Libraries {
   std::vector<std::string> names(LibraryKind kind) const;
   /// The entry's file.
   std::optional<std::string> find(LibraryKind kind, const std::string& name) const;
-  /// A file by its path below a root, such as "hwmodels/data/calibration/kernels.textproto".
+  /// A file by its path below a root, such as "hwmodels/data/kernel_calibration.textproto".
   std::optional<std::string> find_file(const std::string& path_below_root) const;
 
   /// False for a chip of which figures that a replay needs are not published: rules know it, nothing runs on it.

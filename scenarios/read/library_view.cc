@@ -7,6 +7,7 @@
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/library_entries.h"
 #include "scenarios/read/quantity.h"
+#include "sim/base/fault_text.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/schedules/schedule.h"
 
@@ -237,7 +238,7 @@ std::vector<LibraryRow> list_library(LibraryKind kind, const Libraries& librarie
       rows.push_back(row(kind, libraries, name));
     } catch (const InputError& error) {
       // One broken file of the user's own must not hide the rest of the library.
-      rows.push_back({name, "cannot be read", to_string(error.diagnostics().front()), ""});
+      rows.push_back({name, "cannot be read", first_of(error), ""});
     }
   }
   return rows;

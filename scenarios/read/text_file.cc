@@ -162,7 +162,7 @@ class Collector : public pb::io::ErrorCollector {
     misfit_ = misfit_in(offset_of(text_, line, column), message);
     add(line, column, message);
   }
-  /// Placing a fault reads the text up to it: beyond what is told none is placed.
+  /// Placing a fault reads the text up to it: beyond the faults that are reported none is placed.
   void AddWarning(int line, int column, const std::string& message) override {
     if (out_.size() < kMostDiagnostics) add(line, column, message);
   }

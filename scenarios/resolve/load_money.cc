@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "scenarios/read/load_fields.h"
+#include "scenarios/read/section.h"
 
 namespace flopcast {
 namespace {
@@ -25,11 +26,7 @@ class MoneyReader {
   }
 
  private:
-  bool sound(const std::string& section) const {
-    return std::none_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) {
-      return d.field == section || d.field.starts_with(section + ".") || d.field.starts_with(section + "[");
-    });
-  }
+  bool sound(const std::string& section) const { return is_sound(faults_, section); }
 
   void add(const std::string& path, std::string found, std::string expected) {
     faults_.push_back(places_.fault(path, std::move(found), std::move(expected)));

@@ -10,6 +10,7 @@
 #include "scenarios/read/data_file.h"
 #include "scenarios/read/library_entries.h"
 #include "scenarios/read/load_fields.h"
+#include "scenarios/read/section.h"
 #include "scenarios/read/set_field.h"
 #include "scenarios/resolve/load_serving.h"
 #include "workloads/serving/pricing/deployment.h"
@@ -58,10 +59,7 @@ class RlLoader {
     Diagnostic d = context_.places->fault("rl." + path, std::move(found), std::move(expected));
     faults_.push_back(remedy.empty() ? std::move(d) : with_remedy(std::move(d), std::move(remedy)));
   }
-  bool sound(const std::string& path) const {
-    const std::string full = path.empty() ? "rl." : "rl." + path;
-    return std::none_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) { return d.field.starts_with(full); });
-  }
+  bool sound(const std::string& path) const { return is_sound(faults_, "rl." + path); }
   const AlgorithmRow& row() const { return *out_->loop.algorithm; }
 
   void algorithm() {

@@ -192,7 +192,7 @@ class TrafficLoader : private ServingPart {
   }
 
   /// Relative to the scenario file, or to where one stands when it is said on the command line. Empty, with a fault
-  /// that tells where the trace is to be had, when there is no such file.
+  /// that says where to get the trace, when there is no such file.
   std::string trace_path(const std::string& file, const std::string& path) {
     return file_path(file, path + ".trace.file", "a request trace");
   }

@@ -13,6 +13,7 @@
 #include "scenarios/read/load_fields.h"
 #include "scenarios/read/quantity.h"
 #include "scenarios/read/rl_framework.h"
+#include "scenarios/read/section.h"
 #include "scenarios/read/set_field.h"
 #include "scenarios/resolve/load_money.h"
 #include "scenarios/resolve/load_resilience.h"
@@ -53,7 +54,7 @@ class Resolver {
     framework();
     engines();
     out_.name = in_.has_name() ? in_.name() : visible(fs::path(file_).stem().string());
-    out_.title = in_.has_title() ? in_.title() : out_.name;
+    out_.title = in_.title().empty() ? out_.name : in_.title();
     out_.file = file_;
     cluster();
     model();
@@ -69,14 +70,7 @@ class Resolver {
   }
 
  private:
-  /// No fault so far in the field or within it. What parsing found is known by a path without indices.
-  bool sound(const std::string& path) const {
-    const std::string bare = without_indices(path);
-    return std::none_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) {
-      return d.field == path || d.field.starts_with(path + ".") || d.field.starts_with(path + "[") || d.field == bare ||
-             (d.field.find('[') == std::string::npos && d.field.starts_with(bare + "."));
-    });
-  }
+  bool sound(const std::string& path) const { return is_sound(faults_, path); }
 
   void add(const std::string& path, std::string found, std::string expected, std::string suggestion = "") {
     faults_.push_back(places_.fault(path, std::move(found), std::move(expected), std::move(suggestion)));
@@ -286,7 +280,7 @@ class Resolver {
       add("training.communication_sms", fmt::format("{}", config.communication_sms),
           fmt::format("fewer than the {} SMs of {}", out_.cluster.node.gpu.sms, out_.cluster.node.gpu.name));
     }
-    gather([&] { config.software = libraries_.software(t.software()); });
+    if (sound("training.software")) gather([&] { config.software = libraries_.software(t.software()); });
     if (!t.has_attention_kernel()) config.attention_kernel = attention_kernel_of(config.software, model_);
     for (int i = 0; i < t.open_size(); ++i) {
       if (find_open_field(t.open(i)) != nullptr) continue;

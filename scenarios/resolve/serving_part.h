@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "scenarios/proto/serving.pb.h"
+#include "scenarios/read/section.h"
 #include "scenarios/resolve/load_serving.h"
 
 namespace flopcast {
@@ -26,10 +27,7 @@ struct ServingPart {
     faults_.push_back(
         context_.places->fault(context_.root + path, std::move(found), std::move(expected), std::move(suggestion)));
   }
-  bool sound(const std::string& path) const {
-    const std::string full = context_.root + path;
-    return std::none_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) { return d.field.starts_with(full); });
-  }
+  bool sound(const std::string& path) const { return is_sound(faults_, context_.root + path); }
   /// A name that no row of a table of the program has.
   template <class Row>
   void check_name(const std::string& name, std::span<const Row> rows, const std::string& path) {

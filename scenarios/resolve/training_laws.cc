@@ -225,7 +225,7 @@ void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const M
     add("shares", fmt::format("{} shares", shares), "shares only with kind: \"given\"");
   }
   const int copies = model.moe.experts + load.redundant_experts;
-  if (load.redundant_experts > 0 && load.placement != "eplb") {
+  if (load.redundant_experts > 0 && load.placement != ExpertLoad::Placement::eplb) {
     add("redundant_experts", fmt::format("{}", load.redundant_experts), "0, unless placement: \"eplb\" places them");
   } else if (load.redundant_experts > 0 && copies % plan.expert != 0) {
     add("redundant_experts", fmt::format("{} experts with their copies", copies),

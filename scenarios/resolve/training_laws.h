@@ -16,7 +16,7 @@ namespace flopcast {
 struct PlanPaths {
   std::string plan;
   std::string batch;
-  std::string schedule = "training.schedule";  ///< what a schedule asks for in vain is reported here
+  std::string schedule = "training.schedule";  ///< place of the faults of a schedule whose demands are not met
 };
 
 /// Tensor parallelism and experts.

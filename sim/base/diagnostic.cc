@@ -6,6 +6,7 @@
 #include <compare>
 #include <utility>
 
+#include "sim/base/fault_text.h"
 #include "sim/base/plain_text.h"
 
 namespace flopcast {
@@ -147,6 +148,17 @@ InputError::InputError(std::vector<Diagnostic> diagnostics)
     : std::runtime_error(joined(diagnostics)), diagnostics_(std::move(diagnostics)) {
   for (Diagnostic& diagnostic : diagnostics_) diagnostic = shown_safely(std::move(diagnostic));
 }
+
+std::string brief(const Diagnostic& diagnostic) {
+  std::string text = diagnostic.field;
+  if (!diagnostic.found.empty()) text += (text.empty() ? "" : ": ") + diagnostic.found;
+  if (!diagnostic.expected.empty()) text += (text.empty() ? "expected " : ", expected ") + diagnostic.expected;
+  return text;
+}
+
+std::string brief(const InputError& error) { return brief(error.diagnostics().front()); }
+
+std::string first_of(const InputError& error) { return to_string(error.diagnostics().front()); }
 
 InputError::InputError(Diagnostic diagnostic) : InputError(std::vector{std::move(diagnostic)}) {}
 

@@ -90,7 +90,7 @@ inline void on_comm_completion(std::function<void(const simgrid::s4u::Comm&)> ca
 }
 
 /// The date of the next end of an activity, as long as SimGrid has looked at all changes since its clock last moved;
-/// `now` when that cannot be told.
+/// `now` when that is not known.
 inline double next_end(const simgrid::s4u::Engine& engine, double now) {
   double next = std::numeric_limits<double>::infinity();
   for (simgrid::kernel::resource::Model* model : engine.get_all_models()) {

@@ -5,37 +5,34 @@
 #include <sstream>
 #include <string>
 
+#include <fmt/format.h>
+
 #include "analysis/evidence/calibrate.h"
 #include "analysis/evidence/card_measurements.h"
 #include "scenarios/read/calibration_file.h"
 #include "tests/catch.h"
-#include "tests/paths.h"
+#include "tests/libraries.h"
+#include "tests/temporary.h"
 
 namespace flopcast {
 namespace {
 
 namespace fs = std::filesystem;
 
-Libraries source_tree() { return Libraries({flopcast::testing::source_dir()}); }
-
-/// A folder with one small table; removed at the end.
+/// A folder with one small table.
 class SmallFolder {
  public:
-  SmallFolder() : root_(fs::temp_directory_path() / "flopcast_calibrate_test") {
-    fs::remove_all(root_);
-    const fs::path table = root_ / "data/kernels/infersim/bench_data/gemm/h800/data.csv";
-    fs::create_directories(table.parent_path());
-    std::ofstream out(table);
-    out << "m,k,n,latency_us,mfu\n";
+  SmallFolder() {
+    std::string table = "m,k,n,latency_us,mfu\n";
     for (int m = 16; m <= 8192; m *= 2)
       for (int n = 1024; n <= 8192; n *= 2)
-        out << m << ",4096," << n << "," << 6 + m * n * 4096.0 * 2 / 1.2e9 << ",0\n";
+        table += fmt::format("{},4096,{},{},0\n", m, n, 6 + m * n * 4096.0 * 2 / 1.2e9);
+    folder_.write("data/kernels/infersim/bench_data/gemm/h800/data.csv", table);
   }
-  ~SmallFolder() { fs::remove_all(root_); }
-  fs::path root() const { return root_; }
+  fs::path root() const { return folder_.path(); }
 
  private:
-  fs::path root_;
+  test::TemporaryFolder folder_;
 };
 
 std::string contents(const fs::path& path) {
@@ -50,7 +47,7 @@ std::string contents(const fs::path& path) {
 TEST_CASE("calibrate names every table that is missing") {
   const SmallFolder folder;
   try {
-    calibrate({folder.root(), "", 1, false}, source_tree());
+    calibrate({folder.root(), "", 1, false}, test::libraries());
     FAIL("accepted an incomplete folder");
   } catch (const InputError& error) {
     CHECK(error.diagnostics().size() > 20);
@@ -61,8 +58,8 @@ TEST_CASE("calibrate names every table that is missing") {
 TEST_CASE("calibrate on a small folder writes the same bytes twice") {
   const SmallFolder folder;
   const fs::path once = folder.root() / "once", twice = folder.root() / "twice";
-  const std::string said = calibrate({folder.root(), once, 1, true}, source_tree());
-  calibrate({folder.root(), twice, 1, true}, source_tree());
+  const std::string said = calibrate({folder.root(), once, 1, true}, test::libraries());
+  calibrate({folder.root(), twice, 1, true}, test::libraries());
   CHECK(said.find("gemm_fp8_blocks") != std::string::npos);
   const std::string text = contents(once / "kernel_calibration.textproto");
   REQUIRE(!text.empty());
@@ -81,7 +78,7 @@ TEST_CASE("a card's rows that cannot be are refused with their lines, and nothin
                          "other,M=x,-3,0,graph,full_clock\n"
                          "gemm_fwd,M=4096 N=4096 K=4096,-3,0,graph,throttled\n";
   try {
-    calibrate({folder.root(), out, 1, true, {{"h800-sxm", card}}}, source_tree());
+    calibrate({folder.root(), out, 1, true, {{"h800-sxm", card}}}, test::libraries());
     FAIL("accepted times that cannot be");
   } catch (const InputError& error) {
     std::vector<std::string> places;

@@ -12,6 +12,7 @@
 #include "flopcast/environment.h"
 #include "flopcast/scenario.h"
 #include "scenarios/proto/report.pb.h"
+#include "scenarios/resolve/change_work.h"
 #include "tests/analysis/program.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/paths.h"

@@ -151,7 +151,7 @@ TEST_CASE("stdout that takes nothing is no success", "[analysis]") {
   CHECK_FALSE(says(report, "One step takes"));
 }
 
-TEST_CASE("a reader that goes away is told of, not fatal", "[analysis]") {
+TEST_CASE("a reader that goes away is reported, not fatal", "[analysis]") {
   const Outcome outcome = redirected("list scenarios", "| true; exit ${PIPESTATUS:-0}");
   CHECK((outcome.err.empty() || outcome.err == "flopcast: stdout cannot be written: Broken pipe\n"));
   // Certain to be late: the pipe is closed before the program starts.

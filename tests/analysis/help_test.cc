@@ -33,6 +33,16 @@ TEST_CASE("completion offers commands, options, scenarios, fields and choices", 
   CHECK(completed("nothing ''").find("run\t") != std::string::npos);
 }
 
+TEST_CASE("every command that works side by side takes -j and --workers, and 0 as one per core", "[cli]") {
+  for (const char* command : {"plan", "size", "compare", "curve", "explain", "validate", "claims", "sweep", "cost",
+                              "policy frontier", "policy answer"}) {
+    INFO(command);
+    const std::string help = testing::one_line(testing::flopcast(std::string(command) + " --help").out);
+    CHECK_THAT(help, ContainsSubstring("-j, --workers N") || ContainsSubstring("-j,--workers N"));
+    CHECK_THAT(help, ContainsSubstring("at a time; 0, the default: one per core"));
+  }
+}
+
 TEST_CASE("completion offers values of fields and options", "[cli]") {
   CHECK_THAT(completed("run x --set training.schedule=1f"), StartsWith("training.schedule=1f1b\t"));
   CHECK_THAT(completed("run x --set cluster.node=hgx-h1"), ContainsSubstring("cluster.node=hgx-h100\t"));

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "analysis/runs/serving/saturation.h"
+#include "scenarios/resolve/change_work.h"
 #include "tests/analysis/environment.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
@@ -11,8 +12,6 @@
 using namespace flopcast;
 
 namespace {
-
-constexpr Ticks kMilli = 1'000'000'000;
 
 /// Requests of about 100 tokens of prompt and answer at a rate, on a toy replica of `slots` with 10 ms iterations.
 SessionTotals toy_run(int slots, const BatchingRow& batching, double rate, std::uint64_t requests, std::uint64_t seed) {
@@ -38,9 +37,9 @@ double capacity(int slots, const BatchingRow& batching) {
 }
 
 Scenario at_rate(Scenario scenario, double rate) {
-  auto serving = std::make_shared<ServingScenario>(*scenario.serving);
-  std::get<OpenLoop>(serving->traffic.classes.front().arrivals).rate = RateCurve::constant(Hertz(rate));
-  scenario.serving = serving;
+  change_serving(scenario, [&](ServingScenario& serving) {
+    std::get<OpenLoop>(serving.traffic.classes.front().arrivals).rate = RateCurve::constant(Hertz(rate));
+  });
   return scenario;
 }
 
@@ -112,7 +111,14 @@ TEST_CASE("deployments driven from a tenth to above their capacity: monotone lat
   for (const Case& c : cases) {
     INFO(c.scenario << " " << c.set.back());
     const Scenario scenario = testing::resolved(c.scenario, c.set);
-    const double full = saturation_point(scenario, {}).rate;
+    const double full = find_saturation([&](double load) {
+                          Scenario loaded = scenario;
+                          auto serving = std::make_shared<ServingScenario>(*scenario.serving);
+                          serving->traffic = times_as_much(serving->traffic, load);
+                          loaded.serving = serving;
+                          const ServingReport report = run_serving(loaded, {});
+                          return LoadTrial{report.state, report.arrivals_per_s()};
+                        }).rate;
     REQUIRE(full > 0);
     double before = 0;
     for (const double load : {0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.2}) {

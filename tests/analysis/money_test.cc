@@ -202,7 +202,7 @@ std::string r1_with(const std::string& more, const test::TemporaryFolder& folder
   return folder.write("r1.textproto", text.str());
 }
 
-TEST_CASE("correlated inputs widen or narrow a product of theirs", "[money]") {
+TEST_CASE("correlated inputs widen or narrow their product", "[money]") {
   const test::TemporaryFolder folder;
   const auto spread = [&](const char* rank) {
     const std::string file =

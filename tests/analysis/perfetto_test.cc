@@ -28,7 +28,7 @@ struct Message : UnknownFieldSet {
   explicit Message(const std::string& bytes) { REQUIRE(ParseFromString(bytes)); }
 };
 
-/// Fields of a number; perfetto/trace/*.proto has the numbers.
+/// Fields of a number; the schema of Perfetto's traces has the numbers.
 std::vector<const UnknownField*> fields(const UnknownFieldSet& set, int number) {
   std::vector<const UnknownField*> out;
   for (int i = 0; i < set.field_count(); ++i) {

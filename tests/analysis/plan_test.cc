@@ -38,7 +38,6 @@ Seconds replayed(const OpenSpace& open, const PlanChoice& choice, Bytes* memory 
     for (const MemoryTable& table : prepared.step.memory) *memory = std::max(*memory, table.total());
   }
   ReplayOptions options;
-  options.contention = Contention::in_process;
   return replay(prepared.step.graph, prepared.topology->network(), {}, options).makespan;
 }
 

@@ -162,6 +162,16 @@ TEST_CASE("bad input: exit code 2, diagnostics on stderr, nothing written", "[an
   CHECK(testing::flopcast("show h8000").code == 2);
 }
 
+TEST_CASE("a program without its data says so, and calls no name unknown", "[analysis]") {
+  const TemporaryFolder folder;
+  std::filesystem::copy_file(testing::program(), folder.path() + "/flopcast");
+  const std::string file = folder.write("s.textproto", testing::kDense);
+  const std::string err = folder.path() + "/err";
+  CHECK(std::system((folder.path() + "/flopcast run " + file + " 2>" + err).c_str()) != 0);
+  CHECK(testing::one_line(contents(err)).find("found no library of hardware beside the program") != std::string::npos);
+  CHECK_FALSE(has(contents(err), "hgx-h100"));
+}
+
 TEST_CASE("a plan that does not fit is refused with its table, and run when that is wanted", "[analysis]") {
   const TemporaryFolder folder, results;
   const std::string file =

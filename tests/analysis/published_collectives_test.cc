@@ -7,6 +7,7 @@
 
 #include "scenarios/read/calibration_file.h"
 #include "tests/catch.h"
+#include "tests/libraries.h"
 #include "tests/paths.h"
 
 using namespace flopcast;
@@ -17,9 +18,7 @@ LinkCalibration shipped() {
   return read_link_calibration(flopcast::testing::source_dir() + "/" + kLinkCalibrationFile);
 }
 
-std::vector<CollectiveComparison> published() {
-  return compare_published_collectives(Libraries({flopcast::testing::source_dir()}), shipped());
-}
+std::vector<CollectiveComparison> published() { return compare_published_collectives(test::libraries(), shipped()); }
 
 }  // namespace
 

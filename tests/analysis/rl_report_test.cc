@@ -38,7 +38,6 @@ Scenario loop(const std::vector<std::string>& sets = {}) {
 
 RlOptions in_process(const Scenario& scenario) {
   RlOptions options;
-  options.replay.contention = Contention::in_process;
   options.power = testing::power_of(scenario);
   return options;
 }

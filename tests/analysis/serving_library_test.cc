@@ -25,5 +25,26 @@ TEST_CASE("serving scenarios of the library complete every request, nine in ten 
   CHECK(kept >= 13);
 }
 
+TEST_CASE("experts whose every tile is multiplied take as long for few requests as for many", "[analysis][serving]") {
+  const auto tpot = [](const std::string& kernels, int users) {
+    const std::vector<std::string> sets = {"model=qwen3-235b-a22b",
+                                           "serving.replicas.engine=vllm-0.12",
+                                           "serving.replicas.tensor=4",
+                                           "serving.replicas.scaling=blocks",
+                                           "serving.replicas.expert_kernels=" + kernels,
+                                           "serving.traffic.requests=" + std::to_string(2 * users),
+                                           "serving.traffic.stream[0].users=" + std::to_string(users),
+                                           "serving.traffic.stream[0].output.mean=60"};
+    return run_serving(testing::resolved("llama_3_1_70b_inferencex_8_h200", sets), {}).all.tpot.quantile(0.1);
+  };
+  // Published (aiconfigurator, four H200, 4 to 48 requests): 37 to 44 ms.
+  const double few = tpot("deep_gemm_padded", 2), many = tpot("deep_gemm_padded", 16);
+  CHECK(few > 0.025);
+  CHECK(many < 1.25 * few);
+  CHECK(tpot("deep_gemm", 2) < 0.7 * few);
+  CHECK(tpot("as_kernels", 16) > 1.5 * tpot("as_kernels", 2));
+  CHECK(tpot("cutlass", 2) != tpot("as_kernels", 2));
+}
+
 }  // namespace
 }  // namespace flopcast

@@ -12,13 +12,12 @@
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
+#include "tests/libraries.h"
 #include "tests/paths.h"
 
 using namespace flopcast;
 
 namespace {
-
-Libraries libraries() { return Libraries({flopcast::testing::source_dir()}); }
 
 double step_of(const std::string& scenario, std::vector<std::string> sets = {}) {
   const Scenario s = testing::resolved(scenario, sets);
@@ -36,23 +35,23 @@ TEST_CASE("calibration runs and left-out models keep their bars", "[validation]"
   // The median of the fitted rows misses its bar of 3 %: one clock for a whole step, from the board's power, is nearer
   // to what one card does and a little farther from these runs (2.8 -> 3.2 %). No farther.
   constexpr double kKnownMiss = 3.3;
-  for (const Check& check : check_calibration_runs(libraries())) {
+  for (const Check& check : check_calibration_runs(test::libraries())) {
     INFO(check.group << ": " << check.what << " " << check.predicted << " " << check.published);
     CHECK((check.within() || check.predicted < kKnownMiss));
   }
 }
 
 TEST_CASE("published runs that nothing was fitted on keep theirs", "[validation]") {
-  const std::vector<RunError> errors = predict_published_runs(libraries(), {});
+  const std::vector<RunError> errors = predict_published_runs(test::libraries(), {});
   REQUIRE(errors.size() > 250);
-  const Check dense = summarise_published_runs(errors, libraries()).front();
+  const Check dense = summarise_published_runs(errors, test::libraries()).front();
   INFO(dense.what << " " << dense.predicted);
   CHECK(dense.within());
 }
 
 TEST_CASE("the overheads are few, known by name, and each has a source") {
   const TrainingCalibration calibration =
-      read_training_calibration(required_file(libraries(), kTrainingCalibrationFile));
+      read_training_calibration(required_file(test::libraries(), kTrainingCalibrationFile));
   CHECK(overhead_rows().size() <= 14);
   for (const OverheadRow& row : overhead_rows()) {
     const Source& source = calibration.sources.at(std::string(row.name));

@@ -2,17 +2,16 @@
 // replay of 64,000 requests per second has 15 us for each; these parts have to stay below 3 us, and 0.2 us
 // more for each prefix block.
 #include <benchmark/benchmark.h>
-#include <unistd.h>
 
 #include <deque>
-#include <filesystem>
 #include <fstream>
 #include <string>
 
+#include "tests/temporary.h"
 #include "workloads/serving/cache/kv_cache.h"
 #include "workloads/serving/metrics/metrics.h"
+#include "workloads/serving/metrics/trace_stats.h"
 #include "workloads/serving/router.h"
-#include "workloads/serving/traffic/trace_stats.h"
 #include "workloads/serving/traffic/traffic.h"
 
 namespace {
@@ -117,7 +116,7 @@ void conversations(benchmark::State& state) { pass(state, chat(true)); }
 /// A trace in Mooncake's format, some 12,000 tokens to a prompt, most of them in blocks of their own.
 class GeneratedTrace {
  public:
-  GeneratedTrace() : path_(std::filesystem::temp_directory_path() / ("flopcast_bench_" + std::to_string(getpid()))) {
+  GeneratedTrace() : path_(folder_.write("trace.jsonl", "")) {
     std::ofstream file(path_);
     std::uint64_t next = 100;
     for (std::uint64_t i = 0; i < kRequests; ++i) {
@@ -127,13 +126,11 @@ class GeneratedTrace {
       file << "]}\n";
     }
   }
-  ~GeneratedTrace() { std::filesystem::remove(path_); }
-  GeneratedTrace(const GeneratedTrace&) = delete;
-  GeneratedTrace& operator=(const GeneratedTrace&) = delete;
-  std::string path() const { return path_.string(); }
+  std::string path() const { return path_; }
 
  private:
-  std::filesystem::path path_;
+  test::TemporaryFolder folder_;
+  std::string path_;
 };
 
 /// 24 blocks to a request. Bar: 130,000.

@@ -12,6 +12,7 @@
 #include "sim/process.h"
 #include "sim/replay.h"
 #include "tests/analysis/environment.h"
+#include "tests/libraries.h"
 #include "tests/paths.h"
 #include "workloads/collectives/collectives.h"
 
@@ -27,8 +28,6 @@ double peak_megabytes() {
   getrusage(RUSAGE_CHILDREN, &children);
   return static_cast<double>(std::max(self.ru_maxrss, children.ru_maxrss)) / 1024.0;
 }
-
-Libraries libraries() { return Libraries({flopcast::testing::source_dir()}); }
 
 Scenario scenario(bool unfolded) {
   Scenario read = testing::resolved(kScenario, {});
@@ -77,7 +76,7 @@ void default_scenario_to_report(benchmark::State& state) {
 
 /// Lowered and replayed over H100 nodes on a rail-optimised fat tree; milliseconds simulated.
 double one_collective(const char* operation, int ranks) {
-  ClusterSpec cluster = libraries().cluster("h100-2048");
+  ClusterSpec cluster = test::libraries().cluster("h100-2048");
   cluster.nodes = ranks / cluster.node.gpus;
   Topology topology(cluster);
   const OperationGraph graph = make_collective_graph(topology, *find_collective(operation), 64_MiB, ranks, 1, nullptr);

@@ -12,12 +12,11 @@
 #include "scenarios/read/libraries.h"
 #include "sim/base/random.h"
 #include "tests/catch.h"
+#include "tests/libraries.h"
 #include "tests/paths.h"
 
 namespace flopcast {
 namespace {
-
-Libraries source_tree() { return Libraries({flopcast::testing::source_dir()}); }
 
 std::shared_ptr<const KernelCalibration> calibration() {
   static const auto shared = std::make_shared<const KernelCalibration>(
@@ -25,7 +24,7 @@ std::shared_ptr<const KernelCalibration> calibration() {
   return shared;
 }
 
-GpuSpec gpu(const std::string& name) { return source_tree().gpu(name); }
+GpuSpec gpu(const std::string& name) { return test::libraries().gpu(name); }
 
 KernelModel model_of(const GpuSpec& spec) { return KernelModel(spec, calibration()); }
 
@@ -89,10 +88,24 @@ AttentionShape draw_attention(RandomStream& random) {
 
 }  // namespace
 
+TEST_CASE("a die counts as measured when its calibration has it, whatever its architecture is called", "[kernels]") {
+  for (const char* name : {"h100-sxm", "h800-sxm", "h20", "h200-sxm"}) CHECK(calibration()->measured(gpu(name)));
+  const GpuSpec b200 = gpu("b200-sxm");
+  CHECK_FALSE(calibration()->measured(b200));
+  CHECK(model_of(b200).memory_bound(MemoryKernel::norm, Bytes(1e6)).evidence == Evidence::roofline);
+  KernelCalibration more = *calibration();
+  more.fits.push_back(more.fits.front());
+  more.fits.back().die = die_of(b200);
+  CHECK(more.measured(b200));
+  more.memory_architecture = b200.architecture;
+  const KernelModel model(b200, std::make_shared<const KernelCalibration>(more));
+  CHECK(model.memory_bound(MemoryKernel::norm, Bytes(1e6)).evidence == Evidence::fitted);
+}
+
 TEST_CASE("every kernel has a positive, finite price above its roofline, on every GPU") {
   RandomStream random(7);
-  for (const std::string& name : source_tree().names(LibraryKind::gpus)) {
-    if (!source_tree().runs(name)) continue;
+  for (const std::string& name : test::libraries().names(LibraryKind::gpus)) {
+    if (!test::libraries().runs(name)) continue;
     const GpuSpec spec = gpu(name);
     const KernelModel model = model_of(spec);
     for (int i = 0; i < 300; ++i) {
@@ -292,6 +305,20 @@ TEST_CASE("measured blocks of experts and latent attention are met: H100 and H20
   CHECK(us(h100.gemm(experts(128, 256, 7168, 384, Precision::fp8))) == Approx(824).epsilon(0.15));
   CHECK(us(h200.gemm(experts(64, 384, 4096, 128, Precision::fp8))) == Approx(188).epsilon(0.15));
   CHECK(us(h200.gemm(experts(32, 192, 2048, 128, Precision::bf16))) == Approx(96).epsilon(0.15));
+  // The same as vLLM and TensorRT-LLM run them, cut over eight GPUs or spread over them: rows of other GPUs' experts
+  // cost vLLM their memory traffic, narrow slices cost TensorRT-LLM twice vLLM's time.
+  const auto blocks = [&](ExpertBlock whose, std::int64_t tokens, int slices, int ranks, Precision precision) {
+    GemmShape shape = experts(tokens / ranks, 2048 / slices, 7168, 256 / ranks, precision);
+    shape.block = whose;
+    if (whose == ExpertBlock::vllm) shape.passing_rows = static_cast<double>(8 * (tokens - tokens / ranks));
+    return us(h200.gemm(shape));
+  };
+  CHECK(blocks(ExpertBlock::vllm, 8192, 8, 1, Precision::fp8) == Approx(2338).epsilon(0.15));
+  CHECK(blocks(ExpertBlock::vllm, 8192, 1, 8, Precision::fp8) == Approx(2665).epsilon(0.15));
+  CHECK(blocks(ExpertBlock::vllm, 64, 8, 1, Precision::fp8) == Approx(402).epsilon(0.15));
+  CHECK(blocks(ExpertBlock::tensorrt, 8192, 8, 1, Precision::fp8) == Approx(5179).epsilon(0.15));
+  CHECK(blocks(ExpertBlock::tensorrt, 8192, 1, 8, Precision::fp8) == Approx(1404).epsilon(0.15));
+  CHECK(blocks(ExpertBlock::tensorrt, 64, 8, 1, Precision::fp8) == Approx(528).epsilon(0.15));
   LatentBlockShape block;
   block.heads = 16;
   block.batch = 32;
@@ -347,7 +374,7 @@ TEST_CASE("four-bit weights: fewer bytes where weights are what is read, the act
 }
 
 TEST_CASE("published kernels are met within their bars") {
-  for (const KernelComparison& row : compare_published_kernels(source_tree(), calibration())) {
+  for (const KernelComparison& row : compare_published_kernels(test::libraries(), calibration())) {
     INFO(row.kernel << " on " << row.gpu << ": " << row.predicted.value() * 1e6 << " us, published "
                     << row.published.value() * 1e6);
     if (row.bar > 0) CHECK(std::abs(row.error()) <= row.bar);
@@ -360,8 +387,10 @@ TEST_CASE("kernels kept back from the fit are predicted: median 7 %, 90th percen
     CHECK(error.median <= 0.07);
     // FP8 with one scale per tensor: the only table is bimodal (the same work twice in a row takes 20 %
     // longer). Fused experts in BF16: tiles were tuned for some shapes only (128 experts of 1,536 run at 238 TFLOP/s,
-    // their halves at 536).
-    const bool two_minds = error.table == "gemm_fp8_tensor" || error.table == "fused_experts_bf16";
+    // their halves at 536). TensorRT-LLM's: one token of MiniMax-M2 takes twice as long on an H100 as one of
+    // Qwen3-235B, which is larger.
+    const bool two_minds = error.table == "gemm_fp8_tensor" || error.table == "fused_experts_bf16" ||
+                           error.table == "fused_experts_fp8_tensorrt";
     CHECK(error.percentile_90 <= (two_minds ? 0.17 : 0.15));
   }
 }

@@ -7,6 +7,7 @@
 #include "scenarios/read/calibration_file.h"
 #include "scenarios/read/libraries.h"
 #include "tests/catch.h"
+#include "tests/libraries.h"
 #include "tests/paths.h"
 
 namespace flopcast {
@@ -18,7 +19,7 @@ std::shared_ptr<const KernelCalibration> shipped() {
   return shared;
 }
 
-GpuSpec h100() { return Libraries({flopcast::testing::source_dir()}).gpu("h100-sxm"); }
+GpuSpec h100() { return test::libraries().gpu("h100-sxm"); }
 
 GemmShape square(Precision precision) {
   GemmShape shape{GemmKind::dense, 8192, 8192, 8192, 1, precision, Scaling::none, Precision::bf16};

@@ -1,4 +1,4 @@
-// Does a scenario's day decide what was to be had?
+// Does a scenario's day decide what was on sale?
 #include "scenarios/policy/availability.h"
 
 #include "tests/scenarios/fixture.h"

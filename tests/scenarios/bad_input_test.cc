@@ -195,6 +195,12 @@ TEST_CASE("files that are no scenario files are refused without reading on") {
   CHECK_THAT(fault("deepseek_v3_2048_h8000"), ContainsSubstring("(did you mean \"deepseek_v3_2048_h800\"?)"));
 }
 
+TEST_CASE("software that nobody knows is told once, with those that are known") {
+  const std::string faults = faults_of(replaced(kSmall, "training {", "training { software: \"megatron-core-2025.9\""));
+  CHECK(std::count(faults.begin(), faults.end(), '\n') <= 1);
+  CHECK_THAT(faults, ContainsSubstring("did you mean \"megatron-core-2025.09\""));
+}
+
 TEST_CASE("a text with a thousand faults ends in a short list") {
   std::string text = kSmall;
   for (int i = 0; i < 10'000; ++i) text += "nonsense_" + std::to_string(i) + ": 1\n";

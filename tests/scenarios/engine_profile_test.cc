@@ -72,6 +72,25 @@ TEST_CASE("every profile is complete and says when and from what", "[scenarios][
   }
 }
 
+TEST_CASE("versions of vLLM multiply with experts by kernels of their own", "[scenarios][serving]") {
+  const std::string moe = replaced(kNamed, "llama-3.1-70b", "qwen3-235b-a22b");
+  const auto kernels = [&](const std::string& version, const std::string& plan) {
+    return expert_kernels_of(engine(load_text(replaced(replaced(moe, "vllm-0.12", version), "tensor: 4", plan))));
+  };
+  CHECK(kernels("vllm-0.9", "tensor: 4") == ExpertKernels::as_kernels);
+  CHECK(kernels("vllm-0.12", "tensor: 4") == ExpertKernels::deep_gemm_padded);
+  CHECK(kernels("vllm-0.12", "tensor: 8") == ExpertKernels::as_kernels);
+  CHECK(kernels("vllm-0.14", "tensor: 4 expert: 4") == ExpertKernels::deep_gemm);
+  CHECK(kernels("vllm-0.16", "tensor: 4") == ExpertKernels::cutlass);
+  CHECK(kernels("vllm-0.18", "tensor: 4") == ExpertKernels::as_kernels);
+  CHECK(kernels("vllm-0.18", "tensor: 4 expert: 4") == ExpertKernels::cutlass);
+  CHECK(kernels("vllm-0.18", "tensor: 4 expert: 4 expert_kernels: \"as_kernels\"") == ExpertKernels::as_kernels);
+  CHECK(kernels("sglang-0.5.9", "tensor: 4") == ExpertKernels::as_kernels);
+  const std::string sixteen_bits = replaced(moe, "weights: \"fp8\"", "weights: \"bf16\"");
+  CHECK(expert_kernels_of(engine(load_text(replaced(sixteen_bits, "tensor: 4", "tensor: 8")))) ==
+        ExpertKernels::as_kernels);
+}
+
 TEST_CASE("experts are spread over divisors of a replica's GPUs", "[scenarios][serving]") {
   const std::string moe =
       replaced(replaced(kNamed, "llama-3.1-70b", "qwen3-235b-a22b"), "tensor: 4", "tensor: 4 expert: 2");

@@ -1,49 +1,16 @@
 // What the tests of scenario files share: the repository's libraries, scenario files written on the spot, and
 // the diagnostics they end in.
 #pragma once
-#include <unistd.h>
-
-#include <atomic>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "scenarios/resolve/load_scenario.h"
 #include "sim/base/diagnostic.h"
 #include "tests/catch.h"
-#include "tests/paths.h"
+#include "tests/libraries.h"
+#include "tests/temporary.h"
 
 namespace flopcast::test {
-
-inline Libraries libraries() { return Libraries({flopcast::testing::source_dir()}); }
-
-/// A folder that is gone with its object.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    static std::atomic<int> count{0};
-    path_ = std::filesystem::temp_directory_path() /
-            ("flopcast_test_" + std::to_string(getpid()) + "_" + std::to_string(count++));
-    std::filesystem::create_directories(path_);
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  std::string write(const std::string& name, const std::string& text) const {
-    std::filesystem::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name, std::ios::binary) << text;
-    return (path_ / name).string();
-  }
-  std::string path() const { return path_.string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// A small sound scenario: 16 H800 in two nodes, DeepSeek-V3's little sister would fit; 2 stages, 8 replicas.
 inline const std::string kSmall = R"(name: "small"

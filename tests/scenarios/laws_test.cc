@@ -72,7 +72,7 @@ TEST_CASE("every schedule builds the stages that its row announces") {
   }
 }
 
-TEST_CASE("what a schedule asks for in vain is said once, with the batch that would do") {
+TEST_CASE("a batch that a schedule cannot run is refused once, with the batch that it could") {
   // 8 replicas of 5 micro-batches; interleaving takes multiples of the 2 ranks.
   const std::string five = replaced(kSmall, "sequences: 64", "sequences: 40");
   const std::vector<std::string> interleaved{"training.schedule=interleaved_1f1b", "training.plan.chunks=2"};

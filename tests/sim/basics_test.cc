@@ -20,6 +20,7 @@
 #include "sim/replay.h"
 #include "tests/catch.h"
 #include "tests/sim/thrown.h"
+#include "tests/temporary.h"
 
 using namespace flopcast;
 using flopcast::test::contains;
@@ -113,10 +114,7 @@ TEST_CASE("Routes are interned, and know their bottleneck") {
   CHECK(network.add_route({a}) != ab);
   CHECK(network.route_count() == 3);
   CHECK(network.bottleneck(ab) == 2_GBps);
-  network.set_bandwidth(b, 8_GBps);
-  CHECK(network.bottleneck(ab) == 4_GBps);
   CHECK_THROWS_AS(network.add_link({"c", BytesPerSecond(0), true}), std::invalid_argument);
-  CHECK_THROWS_AS(network.set_bandwidth(a, BytesPerSecond(std::nan(""))), std::invalid_argument);
 }
 
 TEST_CASE("A graph gives back what was put in") {
@@ -136,7 +134,6 @@ TEST_CASE("A graph gives back what was put in") {
   const OperationGraph graph = std::move(builder).build();
   CHECK(graph.size() == 4);
   CHECK(graph.flow_count() == 4);
-  CHECK(graph.transfer_count() == 2);
   CHECK(graph.label(first).layer == 3);
   CHECK(graph.kind_names()[graph.label(second).kind] == "send");
   REQUIRE(graph.flows(second).size() == 2);
@@ -225,18 +222,10 @@ TEST_CASE("The lowest-numbered failure of parallel work is thrown") {
 
 namespace {
 
-struct Folder {
-  std::filesystem::path path;
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "flopcast-test-XXXXXX").string();
-    path = ::mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::size_t files() const {
-    return static_cast<std::size_t>(
-        std::distance(std::filesystem::directory_iterator(path), std::filesystem::directory_iterator()));
-  }
-};
+std::size_t files_in(const test::TemporaryFolder& folder) {
+  return static_cast<std::size_t>(
+      std::distance(std::filesystem::directory_iterator(folder.path()), std::filesystem::directory_iterator()));
+}
 
 std::string contents(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -246,22 +235,22 @@ std::string contents(const std::filesystem::path& path) {
 }  // namespace
 
 TEST_CASE("Files are written whole, replace old ones, and leave nothing else behind") {
-  const Folder folder;
-  const auto target = folder.path / "report.json";
+  const test::TemporaryFolder folder;
+  const auto target = std::filesystem::path(folder.path()) / "report.json";
   write_file_atomically(target, "first");
   write_file_atomically(target, std::string("zero\0byte", 9));
   CHECK(contents(target) == std::string("zero\0byte", 9));
-  CHECK(folder.files() == 1);
+  CHECK(files_in(folder) == 1);
 }
 
 TEST_CASE("A file that cannot be written says which and why, and leaves nothing behind") {
-  const Folder folder;
-  const auto nowhere = folder.path / "missing" / "report.json";
+  const test::TemporaryFolder folder;
+  const auto nowhere = std::filesystem::path(folder.path()) / "missing" / "report.json";
   const std::string message = message_thrown_by([&] { write_file_atomically(nowhere, "x"); });
   CHECK(contains(message, "report.json"));
   CHECK(contains(message, "No such file"));
-  const auto taken = folder.path / "taken";
+  const auto taken = std::filesystem::path(folder.path()) / "taken";
   std::filesystem::create_directories(taken / "inside");
   CHECK_THROWS_AS(write_file_atomically(taken, "x"), std::runtime_error);
-  CHECK(folder.files() == 1);
+  CHECK(files_in(folder) == 1);
 }

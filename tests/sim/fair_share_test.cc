@@ -216,7 +216,7 @@ TEST_CASE("flows that meet end when SimGrid ends them", "[fair_share]") {
     const OperationGraph graph = std::move(builder).build();
     SpanSink spans(graph);
     TimelineSink* sinks[] = {&spans};
-    replay(graph, c.network, sinks, {.contention = Contention::child, .progress = {}});
+    replay(graph, c.network, sinks, {.solver = Solver::simgrid_child, .progress = {}});
 
     FairShare fabric(c.network);
     std::map<FairShare::Flow, std::size_t> which;

@@ -24,8 +24,8 @@ struct Times {
   std::vector<double> start, end;
 };
 
-ReplayOptions by_simgrid() { return {.contention = Contention::child, .progress = {}}; }
-ReplayOptions here() { return {.contention = Contention::in_process, .progress = {}}; }
+ReplayOptions by_simgrid() { return {.solver = Solver::simgrid_child, .progress = {}}; }
+ReplayOptions here() { return {.solver = Solver::in_process, .progress = {}}; }
 
 Times replayed(const System& system, const ReplayOptions& options = by_simgrid()) {
   SpanSink spans(system.graph);
@@ -41,9 +41,9 @@ Times replayed(const System& system, const ReplayOptions& options = by_simgrid()
   return times;
 }
 
-ReplayOptions ideal() { return {.backend = TransferBackend::ideal, .progress = {}}; }
+ReplayOptions ideal() { return {.sharing = Sharing::ideal, .progress = {}}; }
 ReplayOptions everything_solved() {
-  return {.contention = Contention::child, .solve_every_flow = true, .progress = {}};
+  return {.solver = Solver::simgrid_child, .solve_every_flow = true, .progress = {}};
 }
 
 double largest_difference(const Times& a, const Times& b) {
@@ -288,7 +288,7 @@ TEST_CASE("The same input gives the same fingerprint, whatever was replayed befo
 namespace {
 
 void check_that_engines_agree(std::uint64_t seeds) {
-  const ReplayOptions all_here{.contention = Contention::in_process, .solve_every_flow = true, .progress = {}};
+  const ReplayOptions all_here{.solver = Solver::in_process, .solve_every_flow = true, .progress = {}};
   for (std::uint64_t seed = 0; seed < seeds; ++seed) {
     // A fifth of the links caps each flow on its own; narrow networks and wide ones.
     const System system = random_system(seed, {.lanes = 6 + static_cast<int>(seed % 3) * 10,

@@ -40,8 +40,8 @@ struct Outcome {
 Approx exactly(double seconds) { return Approx(seconds).epsilon(1e-11).margin(2e-12); }
 
 /// By one engine.
-Outcome run_by(Contention engine, const Network& network, const OperationGraph& graph, ReplayOptions options) {
-  options.contention = engine;
+Outcome run_by(Solver solver, const Network& network, const OperationGraph& graph, ReplayOptions options) {
+  options.solver = solver;
   SpanSink spans(graph);
   TimelineSink* const sinks[] = {&spans};
   Outcome outcome{replay(graph, network, sinks, options), {}, {}};
@@ -55,8 +55,8 @@ Outcome run_by(Contention engine, const Network& network, const OperationGraph& 
 /// By SimGrid, once both engines have agreed.
 Outcome run(Toy&& toy, const ReplayOptions& options = {}) {
   const OperationGraph graph = std::move(toy.builder).build();
-  Outcome outcome = run_by(Contention::child, toy.network, graph, options);
-  const Outcome own = run_by(Contention::in_process, toy.network, graph, options);
+  Outcome outcome = run_by(Solver::simgrid_child, toy.network, graph, options);
+  const Outcome own = run_by(Solver::in_process, toy.network, graph, options);
   CHECK(own.result.contended_flows == outcome.result.contended_flows);
   for (std::size_t i = 0; i < graph.size(); ++i) {
     CHECK(own.start[i] == exactly(outcome.start[i]));
@@ -270,7 +270,7 @@ TEST_CASE("The ideal backend ignores contention") {
   const RouteId route = toy.network.add_route({toy.link()});
   const OpId a = toy.transfer(0.0, route, 1.0);
   const OpId b = toy.transfer(0.0, route, 2.0);
-  const Outcome outcome = run(std::move(toy), {.backend = TransferBackend::ideal, .progress = {}});
+  const Outcome outcome = run(std::move(toy), {.sharing = Sharing::ideal, .progress = {}});
   CHECK(outcome.end_of(a) == exactly(1.0));
   CHECK(outcome.end_of(b) == exactly(2.0));
 }

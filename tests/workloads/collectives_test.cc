@@ -54,6 +54,19 @@ Seconds time_of(Topology& t, const CollectivePhase& phase) {
   return replayed(t, std::move(graph).build());
 }
 
+/// All-to-all with one flow per pair instead of one per port: exact under any load, and slow.
+CollectivePhase all_to_all_by_pairs(Topology& topology, const CollectiveRequest& request,
+                                    std::span<const double> load) {
+  const auto ranks = request.ranks;
+  const Bytes share = request.bytes / static_cast<double>(ranks.size());
+  CollectivePhase phase(ranks.size());
+  for (std::size_t from = 0; from < ranks.size(); ++from)
+    for (std::size_t to = 0; to < ranks.size(); ++to)
+      if (from != to)
+        phase[from].flows.push_back({topology.route(ranks[from], ranks[to]), share * (load.empty() ? 1.0 : load[to])});
+  return phase;
+}
+
 /// Bytes that a phase puts on egress links of one kind, by the end of their names.
 double bytes_on(const Topology& t, const CollectivePhase& phase, std::string_view link_suffix) {
   double bytes = 0;

@@ -1,17 +1,14 @@
 // Does the fit recover constants from measurements that obey them, and does it read tables as they are?
 #include "workloads/collectives/link_fit.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <fstream>
 
 #include "sim/base/diagnostic.h"
 #include "tests/catch.h"
+#include "tests/temporary.h"
 #include "workloads/collectives/link_parameters.h"
 
 using namespace flopcast;
-namespace fs = std::filesystem;
 
 namespace {
 
@@ -132,25 +129,6 @@ LinkMeasurements synthetic(const LinkCalibration& truth) {
   return all;
 }
 
-void write(const fs::path& path, const std::string& text) {
-  fs::create_directories(path.parent_path());
-  std::ofstream(path) << text;
-}
-
-/// A folder of its own that goes when the test ends.
-class Folder {
- public:
-  Folder() : path_(fs::temp_directory_path() / ("flopcast-link-fit-" + std::to_string(::getpid()))) {
-    fs::remove_all(path_);
-    fs::create_directories(path_);
-  }
-  ~Folder() { fs::remove_all(path_); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
 }  // namespace
 
 TEST_CASE("constants behind synthetic measurements are found again") {
@@ -181,12 +159,12 @@ TEST_CASE("a missing table or an unknown GPU is refused by name") {
 }
 
 TEST_CASE("published bandwidths count the own node's tokens; the time they imply is read back") {
-  const Folder folder;
-  write(folder.path() / "deepep.csv",
-        "mode,version,op,EP,latency_us,bandwidth_GBps,bottleneck,setting\n"
-        "normal,V1 latest,dispatch(FP8),64,,51,RDMA,\"4096 tok, hidden 7168\"\n"
-        "normal,V1 initial 2025-02,dispatch(FP8),64,,46,RDMA,old\n"
-        "low_latency,V1 latest,dispatch(FP8),8,77,98,RDMA,other\n");
+  const test::TemporaryFolder folder;
+  folder.write("deepep.csv",
+               "mode,version,op,EP,latency_us,bandwidth_GBps,bottleneck,setting\n"
+               "normal,V1 latest,dispatch(FP8),64,,51,RDMA,\"4096 tok, hidden 7168\"\n"
+               "normal,V1 initial 2025-02,dispatch(FP8),64,,46,RDMA,old\n"
+               "low_latency,V1 latest,dispatch(FP8),8,77,98,RDMA,other\n");
   const auto read = read_link_measurements(folder.path(), folder.path());
   REQUIRE(read.experts.size() == 1);
   // 4096 tokens x 3.63 nodes x 7392 B over 51 GB/s.
@@ -195,8 +173,8 @@ TEST_CASE("published bandwidths count the own node's tokens; the time they imply
 }
 
 TEST_CASE("a malformed table is an input error that names the line") {
-  const Folder folder;
-  write(folder.path() / "deepep.csv", "mode,version,op,EP,bandwidth_GBps\nnormal,V1 latest,dispatch,8,fast\n");
+  const test::TemporaryFolder folder;
+  folder.write("deepep.csv", "mode,version,op,EP,bandwidth_GBps\nnormal,V1 latest,dispatch,8,fast\n");
   try {
     read_link_measurements(folder.path(), folder.path());
     FAIL("accepted");

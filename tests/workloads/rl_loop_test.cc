@@ -13,8 +13,6 @@ namespace {
 
 using Catch::Matchers::WithinRel;
 
-constexpr Ticks kMilli = 1'000'000'000;
-
 RlConfig small_loop() {
   RlConfig config;
   config.prompts = 24;

@@ -55,6 +55,34 @@ double largest_gap(const ScheduleTiming& timing) {
   return largest;
 }
 
+/// Counts per rank, as in the DualPipe tables.
+struct PassCounts {
+  int forward = 0, overlapped = 0, backward_input = 0, backward = 0, backward_weight = 0;
+};
+PassCounts count_passes(std::span<const Pass> order) {
+  PassCounts counts;
+  for (const Pass& pass : order) {
+    switch (pass.kind) {
+      case PassKind::forward:
+        ++counts.forward;
+        break;
+      case PassKind::backward:
+        ++counts.backward;
+        break;
+      case PassKind::backward_input:
+        ++counts.backward_input;
+        break;
+      case PassKind::backward_weight:
+        ++counts.backward_weight;
+        break;
+      case PassKind::overlapped:
+        ++counts.overlapped;
+        break;
+    }
+  }
+  return counts;
+}
+
 PassDurations durations(double f, double b, double w) {
   return PassDurations::plain(Seconds(f), Seconds(b), Seconds(w));
 }
@@ -195,8 +223,7 @@ TEST_CASE("1F1B, GPipe and interleaving have the bubble of their closed form for
       const ScheduleRequest request{ranks, 4 * ranks, name == "interleaved_1f1b" ? 3 : 1};
       CAPTURE(name, ranks, f, b, w);
       const ScheduleTiming timing = time_schedule(build(name, request), durations(f, b, w));
-      const double closed =
-          find_schedule(name)->closed_form_bubble(ranks, request.micro_batches, request.chunks, f, b, w, 0);
+      const double closed = find_schedule(name)->closed_form_bubble(request, durations(f, b, w)).value();
       CHECK(largest_bubble(timing) == Approx(closed));
     }
   }
@@ -210,7 +237,7 @@ TEST_CASE("ZB1P has the bubble of its closed form when W takes no longer than th
       return largest_bubble(time_schedule(build("zb_h1", {ranks, 4 * ranks, 1}), durations(f, b, w)));
     };
     const auto closed = [&](double f, double b, double w) {
-      return find_schedule("zb_h1")->closed_form_bubble(ranks, 4 * ranks, 1, f, b, w, 0);
+      return find_schedule("zb_h1")->closed_form_bubble({ranks, 4 * ranks, 1}, durations(f, b, w)).value();
     };
     CHECK(bubble(1, 1, 1) == Approx(closed(1, 1, 1)));
     CHECK(bubble(1, 1.5, 0.5) == Approx(closed(1, 1.5, 0.5)));
@@ -227,8 +254,9 @@ TEST_CASE("ZB-H2 and ZB-V have the gaps of their closed form: none when F, B and
   for (const std::string_view name : {"zb_h2", "zb_v"}) {
     for (const int ranks : {2, 4, 8}) {
       CAPTURE(name, ranks, f, b, w);
-      const ScheduleTiming timing = time_schedule(build(name, {ranks, 4 * ranks, 1}), durations(f, b, w));
-      const double closed = find_schedule(name)->closed_form_bubble(ranks, 4 * ranks, 1, f, b, w, 0);
+      const ScheduleRequest request{ranks, 4 * ranks, 1};
+      const ScheduleTiming timing = time_schedule(build(name, request), durations(f, b, w));
+      const double closed = find_schedule(name)->closed_form_bubble(request, durations(f, b, w)).value();
       CHECK(largest_gap(timing) == Approx(closed).margin(1e-9));
       if (f == b && b == w) CHECK(closed == 0.0);
     }
@@ -243,8 +271,9 @@ TEST_CASE("DualPipe has the bubble of its closed form when F, B and W take the s
   for (const std::string_view name : {"dualpipe", "dualpipev"}) {
     for (const int ranks : {2, 4, 8, 16}) {
       CAPTURE(name, ranks, pair);
-      const ScheduleTiming timing = time_schedule(build(name, {ranks, 4 * ranks, 1}), times);
-      const double closed = find_schedule(name)->closed_form_bubble(ranks, 4 * ranks, 1, 1, 1, 1, pair);
+      const ScheduleRequest request{ranks, 4 * ranks, 1};
+      const ScheduleTiming timing = time_schedule(build(name, request), times);
+      const double closed = find_schedule(name)->closed_form_bubble(request, times).value();
       CHECK(largest_bubble(timing) == Approx(closed));
     }
   }
@@ -255,12 +284,13 @@ TEST_CASE("DualPipe's closed form is near, not exact, when F, B and W differ", "
   PassDurations times = durations(8.96, 14.65, 7.46);
   times.overlapped = Seconds(32.25);
   const ScheduleTiming timing = time_schedule(build("dualpipe", {16, 120, 1}), times);
-  const double closed = find_schedule("dualpipe")->closed_form_bubble(16, 120, 1, 8.96, 14.65, 7.46, 32.25);
+  const double closed = find_schedule("dualpipe")->closed_form_bubble({16, 120, 1}, times).value();
   CHECK(largest_bubble(timing) == Approx(closed).epsilon(0.01));
   CHECK(largest_bubble(timing) != Approx(closed).epsilon(0.005));
   // A long W is the worst case: every one of the 3 W that the formula takes off would have to fit into a gap.
-  const ScheduleTiming long_w = time_schedule(build("dualpipe", {16, 120, 1}), durations(1, 0.8, 1.2));
-  CHECK(largest_bubble(long_w) > 1.4 * find_schedule("dualpipe")->closed_form_bubble(16, 120, 1, 1, 0.8, 1.2, 3));
+  const PassDurations long_w = durations(1, 0.8, 1.2);
+  const double far_off = find_schedule("dualpipe")->closed_form_bubble({16, 120, 1}, long_w).value();
+  CHECK(largest_bubble(time_schedule(build("dualpipe", {16, 120, 1}), long_w)) > 1.4 * far_off);
 }
 
 TEST_CASE("A request that cannot be scheduled is refused with one that can", "[schedule][unit]") {

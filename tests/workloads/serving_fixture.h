@@ -6,6 +6,8 @@
 
 namespace flopcast {
 
+inline constexpr Ticks kMilli = 1'000'000'000;  ///< a millisecond
+
 /// Requests known beforehand.
 class ListSource final : public RequestSource {
  public:

@@ -9,8 +9,6 @@ using namespace flopcast;
 
 namespace {
 
-constexpr Ticks kMilli = 1'000'000'000;
-
 /// A mixture of short and long requests that arrive at random.
 std::vector<Request> mixture(int count, double rate, std::uint64_t seed, int longest_output = 400) {
   RandomStream random(seed);
@@ -509,6 +507,40 @@ TEST_CASE("a decode engine that computes the first token once more shows it an i
   const ToyRun run = run_toy(config, {&prompts, &answers}, {toy_request(0, 100, 11)}, &topology);
   CHECK(run.results[0].ttft().value() == Approx(0.1 + 0.1 + 0.001 + 0.01));
   CHECK(run.results[0].finish.value() == Approx(0.1 + 0.1 + 0.001 + 0.1));
+}
+
+TEST_CASE("an iteration put together ahead leaves out who comes while the one before it runs", "[serving]") {
+  // Iterations of 10 ms. The second request comes in the middle of the second one.
+  IterationPricer engine(10 * kMilli, 0);
+  SessionConfig config = toy_session(toy_pool());
+  const std::vector<Request> requests = {toy_request(0, 10, 100), toy_request(0.015, 10, 5)};
+  CHECK(run_toy(config, {&engine}, requests).results[0].ttft().value() == Approx(0.015));
+  config.pools[0].replica.scheduled_ahead = true;
+  const ToyRun ahead = run_toy(config, {&engine}, requests);
+  CHECK(ahead.results[0].id == 1);
+  CHECK(ahead.results[0].ttft().value() == Approx(0.025));
+  // Nobody is made to wait for an iteration that does not come.
+  CHECK(ahead.results[1].ttft().value() == Approx(0.010));
+  const ToyRun next = run_toy(config, {&engine}, {toy_request(0, 10, 2), toy_request(0.015, 10, 2)});
+  CHECK(next.results[1].ttft().value() == Approx(0.015));
+}
+
+TEST_CASE("iterations put together ahead lose nothing, and jumping over them changes nothing", "[serving]") {
+  for (const std::int64_t kv : {1 << 20, 2000}) {
+    IterationPricer pricer(10 * kMilli, kMilli / 50);
+    SessionConfig config = toy_session(toy_pool(kv));
+    ReplicaConfig& replica = config.pools[0].replica;
+    replica.groups = 2;
+    replica.scheduled_ahead = replica.results_behind_launch = true;
+    const auto requests = mixture(400, 20, 7);
+    const ToyRun with = run_toy(config, {&pricer}, requests);
+    replica.jump = false;
+    const ToyRun without = run_toy(config, {&pricer}, requests);
+    REQUIRE(with.results.size() == 400);
+    for (std::size_t i = 0; i < with.results.size(); ++i) CHECK(same(with.results[i], without.results[i]));
+    CHECK(with.totals.metrics.all().balanced());
+    CHECK(with.totals.pools[0].pages_in_use == 0);
+  }
 }
 
 TEST_CASE("what stops at a stated time is away until it is repaired", "[serving][faults]") {

@@ -37,8 +37,7 @@ struct Run {
   TrainingStep step;
 };
 
-Run run(const Scenario& scenario, TransferBackend backend = TransferBackend::simgrid,
-        std::vector<TimelineSink*> sinks = {}) {
+Run run(const Scenario& scenario, Sharing sharing = Sharing::max_min, std::vector<TimelineSink*> sinks = {}) {
   const std::string root = flopcast::testing::source_dir() + "/";
   const LinkCalibration links = read_link_calibration(root + kLinkCalibrationFile);
   static const auto calibration =
@@ -48,7 +47,7 @@ Run run(const Scenario& scenario, TransferBackend backend = TransferBackend::sim
   Run r;
   r.step = build_training_step(*scenario.training, topology, kernels, links);
   ReplayOptions options;
-  options.backend = backend;
+  options.sharing = sharing;
   r.result = replay(r.step.graph, topology.network(), sinks, options);
   return r;
 }
@@ -154,7 +153,7 @@ TEST_CASE("each rank does the passes of the schedule, and its compute lane is ne
       }
     }
   } busy;
-  const Run r = run(small(), TransferBackend::simgrid, {&busy});
+  const Run r = run(small(), Sharing::max_min, {&busy});
   std::map<std::uint32_t, std::vector<Pass>> passes;
   for (const PassRecord& record : r.step.passes) passes[record.rank].push_back(record.pass);
   for (std::size_t i = 0; i < r.step.ranks.size(); ++i) {
@@ -165,8 +164,7 @@ TEST_CASE("each rank does the passes of the schedule, and its compute lane is ne
 }
 
 TEST_CASE("contention never makes a step faster than links without it") {
-  CHECK(run(small()).result.makespan.value() >=
-        run(small(), TransferBackend::ideal).result.makespan.value() * (1 - 1e-9));
+  CHECK(run(small()).result.makespan.value() >= run(small(), Sharing::ideal).result.makespan.value() * (1 - 1e-9));
 }
 
 TEST_CASE("each mechanism that is switched off makes the step shorter") {

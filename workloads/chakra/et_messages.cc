@@ -34,7 +34,7 @@ void MessageFile::rewind() {
   offset_ = at_ = 0;
 }
 
-// Has the buffer hold at least so many bytes from begin_ on; false when the file has no more.
+// Fills the buffer to at least `bytes` from begin_ on; false when the file has no more.
 bool MessageFile::fill(std::size_t bytes) {
   if (end_ - begin_ >= bytes) return true;
   std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);

@@ -45,10 +45,7 @@ const CollectiveRow* find_collective(std::string_view name);
 /// One message from GPU to GPU: NVLink within a node, the NICs between nodes.
 PortTransfer point_to_point(Topology& topology, RankId from, RankId to, Bytes bytes, const LinkCalibration* links);
 
-/// All-to-all with one flow per pair instead of one per port: exact under any load, and slow. `load` is how much each
-/// rank receives relative to the mean; empty = alike.
-CollectivePhase all_to_all_by_pairs(Topology& topology, const CollectiveRequest& request, std::span<const double> load);
-/// The same skewed exchange per port.
+/// All-to-all, where `load` is how much each rank receives relative to the mean; empty = alike.
 CollectivePhase all_to_all_by_ports(Topology& topology, const CollectiveRequest& request, std::span<const double> load);
 
 /// Puts a collective on a graph, one transfer per rank and phase on lanes[i]. It starts when every lane has ended what

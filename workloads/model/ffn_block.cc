@@ -11,6 +11,7 @@ namespace {
 struct Ffn {
   LayerPart part;
   double rows, width, in;  ///< in: width of the first matrix's output, gate and up side by side where gated
+  double between;          ///< rows that kernels between the products pass over
   double stream;           ///< width of its rows
   int experts;
 
@@ -19,6 +20,7 @@ struct Ffn {
         rows(tokens),
         width(std::ceil(whole / degree)),
         in(work.model.gated_ffn ? 2 * width : width),
+        between(tokens),
         stream(number > 0 && work.model.moe.latent_width > 0 ? work.model.moe.latent_width : work.model.hidden),
         experts(number) {}
 };
@@ -33,12 +35,11 @@ Ffn shared(const LayerWork& work) {
 }
 
 Ffn routed(const LayerWork& work) {
-  return {work,
-          LayerPart::routed_experts,
-          work.experts.rows,
-          static_cast<double>(work.model.moe.expert_width),
-          work.experts.degree,
-          work.experts.experts};
+  const ExpertShare& share = work.experts;
+  Ffn ffn(work, LayerPart::routed_experts, share.multiplied_rows > 0 ? share.multiplied_rows : share.rows,
+          static_cast<double>(work.model.moe.expert_width), share.degree, share.experts);
+  ffn.between = share.buffer_rows > 0 ? share.buffer_rows : share.rows;
+  return ffn;
 }
 
 int gemm(KernelWriter& list, const Ffn& ffn, std::string_view role, double n, double k) {
@@ -95,18 +96,18 @@ void forward(KernelWriter& list, const Ffn& ffn) {
   const double h = ffn.stream;
   list.enter(ffn.part);
   if (ffn.experts > 0 && work.habits.expert_gemms == ExpertGemms::fused)
-    return list.fused_experts("experts", ffn.rows, ffn.width, h, ffn.experts);
+    return list.fused_experts("experts", ffn.rows, ffn.width, h, ffn.experts, work.experts.passing_rows);
   const int first =
       gate_and_up(list, ffn, [&](std::string_view role, double width) { return gemm(list, ffn, role, width, h); });
   if (ffn.experts == 0) list.tensor_gather(first);
   expert_biases(list, ffn, true);
   const double written = activation_element(work, ffn);
   if (work.habits.eager_elementwise && work.model.gated_ffn) {  // SiLU 4, product 6
-    list.memory("activation", MemoryKernel::elementwise, ffn.rows * ffn.width * 10, 2);
+    list.memory("activation", MemoryKernel::elementwise, ffn.between * ffn.width * 10, 2);
   } else {
-    list.memory("activation", MemoryKernel::swiglu, ffn.rows * (ffn.in * 2 + ffn.width * written));
+    list.memory("activation", MemoryKernel::swiglu, ffn.between * (ffn.in * 2 + ffn.width * written));
   }
-  if (written == 2) list.quantize("cast activation", ffn.rows * ffn.width);
+  if (written == 2) list.quantize("cast activation", ffn.between * ffn.width);
   if (work.precision.activations == Precision::fp8) list.quantize("cast kept activation input", ffn.rows * ffn.in);
   if (work.last == LastProduct::left_out && ffn.part == LayerPart::dense_ffn) return;
   const int second = gemm(list, ffn, "down", h, ffn.width);

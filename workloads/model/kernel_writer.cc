@@ -94,11 +94,14 @@ int KernelWriter::grouped(std::string_view role, double m, double n, double k, i
   return add(role, shape, 1);
 }
 
-void KernelWriter::fused_experts(std::string_view role, double rows, double width, double hidden, int experts) {
+void KernelWriter::fused_experts(std::string_view role, double rows, double width, double hidden, int experts,
+                                 double passing_rows) {
   assert(work_.model.gated_ffn && pass_ == KernelPass::forward);
   GemmShape shape = gemm(GemmKind::fused_experts, rows, width, hidden);
   shape.groups = experts;
   shape.vendor_library = false;
+  shape.block = work_.habits.expert_block;
+  shape.passing_rows = passing_rows;
   add(role, shape, 1);
 }
 

@@ -22,7 +22,7 @@ class KernelWriter {
   /// The same for `experts` experts, m rows in all.
   int grouped(std::string_view role, double m, double n, double k, int experts);
   /// Gated experts as one block, forward; rows of all of them, width of one.
-  void fused_experts(std::string_view role, double rows, double width, double hidden, int experts);
+  void fused_experts(std::string_view role, double rows, double width, double hidden, int experts, double passing_rows);
   void latent_block(std::string_view role, const LatentBlockShape& shape);
   /// dw[m,n] += dy^T x over `tokens`, accumulated in the precision of the gradients.
   void weight_gradient(std::string_view role, double m, double n, double tokens, int times = 1);

@@ -132,6 +132,7 @@ enum class LogitUse : std::uint8_t { eager_loss, bf16_loss, fused_loss, sampling
 struct KernelHabits {
   bool vendor_gemms = true;  ///< dense GEMMs by cuBLASLt (Transformer Engine), else by CUTLASS or DeepGEMM
   ExpertGemms expert_gemms = ExpertGemms::contiguous;
+  ExpertBlock expert_block = ExpertBlock::sglang;  ///< where they are fused
   LatentDecode latent_decode = LatentDecode::kernels;
   TensorScales tensor_scales = TensorScales::current;
   /// Current scales are made by a pass over the tensor before its cast; else the pass of an earlier step has made them.
@@ -218,13 +219,16 @@ struct ContextShare {
 
 /// What a GPU's experts are given.
 struct ExpertShare {
-  double shared_tokens = 0;  ///< that go through this GPU's shared experts
-  double shared_degree = 1;  ///< GPUs that share their matrices
-  double rows = 0;           ///< token copies that its routed experts process
-  double sums = 0;           ///< rows that these are summed up to
-  int experts = 1;           ///< that get at least one row
-  double degree = 1;         ///< GPUs that share an expert's matrices
-  bool exchanged = false;    ///< results come back by combine, else by the exchange of tensor parallelism
+  double shared_tokens = 0;    ///< that go through this GPU's shared experts
+  double shared_degree = 1;    ///< GPUs that share their matrices
+  double rows = 0;             ///< token copies that its routed experts process
+  double sums = 0;             ///< rows that these are summed up to
+  double passing_rows = 0;     ///< of other GPUs' experts, which a fused block handles too
+  double multiplied_rows = 0;  ///< that grouped GEMMs go through, padding included; 0: `rows`
+  double buffer_rows = 0;      ///< that kernels between them pass over; 0: `rows`
+  int experts = 1;             ///< that get at least one row
+  double degree = 1;           ///< GPUs that share an expert's matrices
+  bool exchanged = false;      ///< results come back by combine, else by the exchange of tensor parallelism
 };
 
 struct AttentionKindRow;  // workloads/model/attention_kinds.h

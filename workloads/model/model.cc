@@ -48,28 +48,20 @@ double attention_vectors(const ModelConfig& model) {
 /// Of one routed expert.
 double expert_elements(const ModelConfig& model) {
   const int in = model.moe.latent_width > 0 ? model.moe.latent_width : model.hidden;
-  return (model.gated_ffn ? 3.0 : 2.0) * product(in, model.moe.expert_width);
+  return model.ffn_matrices() * product(in, model.moe.expert_width);
 }
 
 double shared_elements(const ModelConfig& model) {
-  return (model.gated_ffn ? 3.0 : 2.0) * model.hidden * model.moe.width_of_shared();
+  return model.hidden * model.moe.width_of_shared() * model.ffn_matrices();
 }
 
 /// Projections of all tokens to the width that experts work on, and back.
 double latent_elements(const ModelConfig& model) { return 2.0 * product(model.hidden, model.moe.latent_width); }
 
 /// Biases of a gated or plain FFN of `width` over rows of `in`.
-double ffn_biases(const ModelConfig& model, double width, double in) {
-  return (model.gated_ffn ? 2.0 : 1.0) * width + in;
-}
+double ffn_biases(const ModelConfig& model, double width, double in) { return (model.ffn_matrices() - 1) * width + in; }
 
 double router_elements(const ModelConfig& model) { return product(model.hidden, model.moe.experts); }
-
-int moe_layers(const ModelConfig& model) {
-  int count = 0;
-  for (int layer = 0; layer < model.layers; ++layer) count += model.is_moe_layer(layer);
-  return count;
-}
 
 double vocabulary_elements(const ModelConfig& model) { return product(model.vocabulary, model.hidden); }
 
@@ -80,7 +72,7 @@ double active_layer_elements(const ModelConfig& model, bool moe_layer) {
   const MoeConfig& moe = model.moe;
   const double ffn = moe_layer ? moe.experts_per_token * expert_elements(model) + shared_elements(model) +
                                      router_elements(model) + latent_elements(model)
-                               : (model.gated_ffn ? 3.0 : 2.0) * model.hidden * model.mean_ffn_width();
+                               : model.ffn_matrices() * model.hidden * model.mean_ffn_width();
   return projection_elements(model) + ffn;
 }
 
@@ -161,15 +153,21 @@ bool ModelConfig::is_moe_layer(int layer) const {
   return (layer - moe.first_dense_layers + 1) % moe.every == 0;
 }
 
+int ModelConfig::moe_layers() const {
+  int count = 0;
+  for (int layer = 0; layer < layers; ++layer) count += is_moe_layer(layer);
+  return count;
+}
+
 ParameterCount count_parameters(const ModelConfig& model) {
-  const int with_experts = moe_layers(model);
+  const int with_experts = model.moe_layers();
   const int dense = model.layers - with_experts;
   ParameterCount count;
   count.embedding = vocabulary_elements(model);
   count.head = model.tied_embeddings ? 0.0 : vocabulary_elements(model);
   count.embedding += product(model.learned_positions, model.hidden);
   count.attention_per_layer = projection_elements(model) + attention_vectors(model);
-  count.dense_ffn = (model.gated_ffn ? 3.0 : 2.0) * model.hidden * model.mean_ffn_width();
+  count.dense_ffn = model.ffn_matrices() * model.hidden * model.mean_ffn_width();
   if (model.ffn_bias && model.ffn_width > 0) count.dense_ffn += ffn_biases(model, model.mean_ffn_width(), model.hidden);
   count.norms_per_layer = static_cast<double>(model.norms_per_layer) * model.hidden;
   if (model.moe.experts > 0) {
@@ -188,7 +186,7 @@ ParameterCount count_parameters(const ModelConfig& model) {
   count.total += static_cast<double>(model.further_parameters);
   count.active = vocabulary_elements(model) + shared + with_experts * moe_ffn_active;
   if (model.mtp_depth > 0) {
-    const double ffn = model.is_moe_layer(model.layers - 1) ? moe_ffn : count.dense_ffn;
+    const double ffn = model.mtp_has_experts() ? moe_ffn : count.dense_ffn;
     const double norms = 3.0 * model.hidden;  // of both inputs of the projection, and before the head
     count.mtp_module = mtp_projection_elements(model) + every_layer + ffn + norms;
   }

@@ -142,10 +142,11 @@ struct MoeConfig {
   int groups_per_token = 1;    ///< groups a token may reach
   int first_dense_layers = 0;  ///< leading layers with a dense FFN
   int every = 1;               ///< of the others, each `every`-th has experts: layers every-1, 2 every-1, ... of them
-  int layers = -1;             ///< instead of `every`: so many of the others, spread evenly; -1: as `every` says
+  int layers = -1;             ///< instead of `every`: the number of the others, spread evenly; -1: as `every` says
   int shared_width = 0;        ///< of the shared experts together; 0: shared_experts x expert_width
   int latent_width = 0;        ///< routed experts work on a projection to this width; 0: on the residual stream
   bool bias = false;
+  double load_variation = 0;  ///< coefficient of variation of loads that its router gives experts; 0: not measured
 
   double width_of_shared() const {
     return shared_width > 0 ? shared_width : static_cast<double>(shared_experts) * expert_width;
@@ -165,6 +166,7 @@ struct MoeConfig {
     field("shared_width", &MoeConfig::shared_width, {"experts"});
     field("latent_width", &MoeConfig::latent_width, {"experts"});
     field("bias", &MoeConfig::bias, {"experts"});
+    field("load_variation", &MoeConfig::load_variation, {"expert_skew"});
   }
 };
 
@@ -208,6 +210,12 @@ struct ModelConfig {
   int norms_behind_attention() const { return norms_per_layer > 2 ? (norms_per_layer - 2) / 2 : 0; }
   int norms_behind_ffn() const { return norms_per_layer > 2 ? (norms_per_layer - 1) / 2 : 0; }
   bool is_moe_layer(int layer) const;
+  int moe_layers() const;
+  int dense_layers() const { return layers - moe_layers(); }
+  /// MTP modules are built as the last layer is.
+  bool mtp_has_experts() const { return is_moe_layer(layers - 1); }
+  /// Weight matrices of an FFN: gate, up and down, or up and down.
+  int ffn_matrices() const { return gated_ffn ? 3 : 2; }
   int attention_layers() const { return layers - state_layers.layers; }
   /// Layers whose cache grows with every token. Where every layer has a window, all of them are counted: an upper
   /// bound.

@@ -11,7 +11,7 @@
 namespace flopcast {
 namespace {
 
-/// Groups of a step that are drawn in vain before the loop gives up.
+/// Groups of a step that are drawn and rejected before the loop gives up.
 constexpr std::int64_t kMostDrawn = 1000;
 
 Seconds later_of(Seconds a, Seconds b) { return a > b ? a : b; }

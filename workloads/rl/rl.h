@@ -1,5 +1,5 @@
-// What the loop of reinforcement learning is told: prompts and answers, algorithm, where generation and training run,
-// how far one may run ahead of the other, rewards, how new weights reach the engine.
+// The configuration of a loop of reinforcement learning: prompts and answers, algorithm, where generation and training
+// run, how far one may run ahead of the other, rewards, how new weights reach the engine.
 #pragma once
 #include <array>
 #include <cmath>

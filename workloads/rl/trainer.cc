@@ -23,8 +23,8 @@ bool accepted(const TrainingConfig& config, int micro_batches) {
   return micro_batches >= 1 && row && row->check({config.plan.pipeline, micro_batches, config.plan.chunks}).empty();
 }
 
-/// Two numbers of micro-batches next to the one that is wanted which the schedule can run; what it cannot is told by
-/// the replay of the first.
+/// Two numbers of micro-batches next to the one that is wanted which the schedule can run; what it cannot is reported
+/// by the replay of the first.
 std::pair<int, int> nearby(const TrainingConfig& config, double wanted) {
   const int pipeline = config.plan.pipeline;
   // Beyond a full pipeline the line is straight: more would cost time and say the same.

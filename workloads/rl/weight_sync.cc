@@ -71,9 +71,7 @@ void send_parts(const SyncRequest& request, Bytes part, Topology& topology, cons
 
 WeightBytes weight_bytes(const ModelConfig& model, Precision linear) {
   const ParameterCount count = count_parameters(model);
-  int with_experts = 0;
-  for (int i = 0; i < model.layers; ++i) with_experts += model.is_moe_layer(i);
-  const double experts = with_experts * (count.expert * model.moe.experts + count.shared_expert);
+  const double experts = model.moe_layers() * (count.expert * model.moe.experts + count.shared_expert);
   const double edges = count.embedding + count.head;
   WeightBytes out;
   out.experts = Bytes(experts * bytes_per_element(linear));
@@ -83,7 +81,7 @@ WeightBytes weight_bytes(const ModelConfig& model, Precision linear) {
 
 std::int64_t weight_tensors(const ModelConfig& model) {
   const AttentionConfig& a = model.attention;
-  const int ffn = model.gated_ffn ? 3 : 2;
+  const int ffn = model.ffn_matrices();
   int attention = 4 + (a.qkv_bias ? 3 : 0);                             // queries, keys, values, output
   if (a.kv_lora_rank > 0) attention = 4 + (a.q_lora_rank > 0 ? 3 : 1);  // each with its norm where it is low-rank
   std::int64_t count = 3;                                               // embedding, head, last norm

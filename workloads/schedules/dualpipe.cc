@@ -8,6 +8,7 @@
 
 #include "workloads/schedules/dualpipe_order.h"
 #include "workloads/schedules/rows.h"
+#include "workloads/schedules/schedule_timing.h"
 
 namespace flopcast::rows {
 namespace {
@@ -54,8 +55,8 @@ std::vector<Diagnostic> check_dualpipe(const ScheduleRequest& request) {
 }
 
 /// (P/2-1)(F&B + B - 3W), B the full backward (README of deepseek-ai/DualPipe).
-double bubble_dualpipe(int ranks, int, int, double, double b, double w, double fb) {
-  return (ranks / 2 - 1) * (fb + (b + w) - 3 * w);
+Seconds bubble_dualpipe(const ScheduleRequest& request, const PassDurations& time) {
+  return (request.ranks / 2 - 1) * (time.overlapped + time.backward - 3 * time.backward_weight);
 }
 
 }  // namespace

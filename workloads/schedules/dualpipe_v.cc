@@ -3,6 +3,7 @@
 // of Sea AI Lab).
 #include "workloads/schedules/dualpipe_order.h"
 #include "workloads/schedules/rows.h"
+#include "workloads/schedules/schedule_timing.h"
 
 namespace flopcast::rows {
 namespace {
@@ -29,8 +30,8 @@ std::vector<Diagnostic> check_dualpipe_v(const ScheduleRequest& request) {
 }
 
 /// DualPipe's with P/2 = ranks: the README counts stages, of which each rank holds two.
-double bubble_dualpipe_v(int ranks, int, int, double, double b, double w, double fb) {
-  return (ranks - 1) * (fb + (b + w) - 3 * w);
+Seconds bubble_dualpipe_v(const ScheduleRequest& request, const PassDurations& time) {
+  return (request.ranks - 1) * (time.overlapped + time.backward - 3 * time.backward_weight);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // Huang et al. 2019, arXiv 1811.06965, section 2.3.
 #include "workloads/schedules/rank_order.h"
 #include "workloads/schedules/rows.h"
+#include "workloads/schedules/schedule_timing.h"
 
 namespace flopcast::rows {
 namespace {
@@ -19,7 +20,9 @@ Schedule build_gpipe(const ScheduleRequest& request) {
 
 std::vector<Diagnostic> check_gpipe(const ScheduleRequest& request) { return check_fixed_chunks(request, 1); }
 
-double bubble_gpipe(int ranks, int, int, double f, double b, double w, double) { return (ranks - 1) * (f + b + w); }
+Seconds bubble_gpipe(const ScheduleRequest& request, const PassDurations& time) {
+  return (request.ranks - 1) * (time.forward + time.backward);
+}
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 
 #include "workloads/schedules/rank_order.h"
 #include "workloads/schedules/rows.h"
+#include "workloads/schedules/schedule_timing.h"
 
 namespace flopcast::rows {
 namespace {
@@ -40,8 +41,8 @@ std::vector<Diagnostic> check_interleaved(const ScheduleRequest& request) {
 }
 
 /// F, B and W of one chunk, which is 1/v of what a rank holds: in times of whole ranks this is (P-1)(F+B)/v.
-double bubble_interleaved(int ranks, int, int, double f, double b, double w, double) {
-  return (ranks - 1) * (f + b + w);
+Seconds bubble_interleaved(const ScheduleRequest& request, const PassDurations& time) {
+  return (request.ranks - 1) * (time.forward + time.backward);
 }
 
 }  // namespace

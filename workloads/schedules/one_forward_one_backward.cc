@@ -4,6 +4,7 @@
 
 #include "workloads/schedules/rank_order.h"
 #include "workloads/schedules/rows.h"
+#include "workloads/schedules/schedule_timing.h"
 
 namespace flopcast::rows {
 namespace {
@@ -31,7 +32,9 @@ Schedule build_1f1b(const ScheduleRequest& request) {
 
 std::vector<Diagnostic> check_1f1b(const ScheduleRequest& request) { return check_fixed_chunks(request, 1); }
 
-double bubble_1f1b(int ranks, int, int, double f, double b, double w, double) { return (ranks - 1) * (f + b + w); }
+Seconds bubble_1f1b(const ScheduleRequest& request, const PassDurations& time) {
+  return (request.ranks - 1) * (time.forward + time.backward);
+}
 
 }  // namespace
 

@@ -9,6 +9,7 @@
 
 #include "workloads/schedules/rank_order.h"
 #include "workloads/schedules/rows.h"
+#include "workloads/schedules/schedule_timing.h"
 
 namespace flopcast::rows {
 namespace {
@@ -33,8 +34,8 @@ std::vector<Diagnostic> check_overlapped_1f1b(const ScheduleRequest& request) {
 
 /// The last rank starts after P-1 forwards and is followed by P-1 backwards; the first one runs 2P-1 of
 /// either alone.
-double bubble_overlapped_1f1b(int ranks, int, int, double f, double b, double w, double fb) {
-  return (ranks - 1) * (2 * fb - f - b - w);
+Seconds bubble_overlapped_1f1b(const ScheduleRequest& request, const PassDurations& time) {
+  return (request.ranks - 1) * (2 * time.overlapped - time.forward - time.backward);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "workloads/schedules/rank_order.h"
 
+#include <algorithm>
 #include <cassert>
 
 namespace flopcast {
@@ -49,6 +50,20 @@ std::vector<Pass> round_robin_order(const ScheduleRequest& request, int warm_up,
     }
   }
   for (int i = passes - warm_up; i < passes; ++i) order.backward(backward_chunk(i));
+  return std::move(order).take();
+}
+
+std::vector<Pass> zero_bubble_order(const ScheduleRequest& request, int rank, int depth) {
+  const int warm_up = std::min(depth * (request.ranks - rank - 1), request.micro_batches);
+  const int weight_lag = depth * rank;
+  RankOrder order = RankOrder::with_chunks(1);
+  for (int i = 0; i < warm_up; ++i) order.forward(0);
+  for (int i = 0; i < request.micro_batches; ++i) {
+    if (i + warm_up < request.micro_batches) order.forward(0);
+    order.backward_input(0);
+    if (i >= weight_lag) order.backward_weight();
+  }
+  while (order.weights_waiting()) order.backward_weight();
   return std::move(order).take();
 }
 

@@ -38,6 +38,10 @@ class RankOrder {
 /// forward and a backward in turn (or `paired` as one overlapped pass), then the backwards that are left.
 std::vector<Pass> round_robin_order(const ScheduleRequest& request, int warm_up, bool paired);
 
+/// Zero bubble with one chunk per rank: `depth` (P - rank - 1) forwards, then a forward and a backward in turn with
+/// weight gradients put off by `depth` x rank micro-batches, then those that are left.
+std::vector<Pass> zero_bubble_order(const ScheduleRequest& request, int rank, int depth);
+
 /// A schedule without an order yet: chunk c of rank r holds stage `stage(ranks, r, c)`; every rank promises
 /// `peak` stage-activations until the schedule says better.
 Schedule lay_out(std::string_view name, const ScheduleRequest& request, int chunks,
@@ -60,7 +64,7 @@ std::vector<Diagnostic> check_fixed_chunks(const ScheduleRequest& request, int c
 std::vector<Diagnostic> check_whole_groups(const ScheduleRequest& request);
 
 Diagnostic wrong_ranks(const ScheduleRequest& request, std::string expected, std::string remedy);
-/// @param wanted micro-batches that would do; not offered when no schedule takes so many.
+/// @param wanted micro-batches that would do; not offered when no schedule takes that many.
 Diagnostic wrong_micro_batches(const ScheduleRequest& request, std::string expected, int wanted);
 
 /// Sizes beyond which a request is taken for a slip: an order of this many passes takes 160 MB.

@@ -62,30 +62,6 @@ Schedule::Location Schedule::locate(int stage, int micro_batch) const {
   return direction_of[micro_batch] == 0 ? first : second;
 }
 
-PassCounts count_passes(std::span<const Pass> order) {
-  PassCounts counts;
-  for (const Pass& pass : order) {
-    switch (pass.kind) {
-      case PassKind::forward:
-        ++counts.forward;
-        break;
-      case PassKind::backward:
-        ++counts.backward;
-        break;
-      case PassKind::backward_input:
-        ++counts.backward_input;
-        break;
-      case PassKind::backward_weight:
-        ++counts.backward_weight;
-        break;
-      case PassKind::overlapped:
-        ++counts.overlapped;
-        break;
-    }
-  }
-  return counts;
-}
-
 std::vector<int> peak_activations(const Schedule& schedule) {
   std::vector<int> peaks;
   for (const auto& order : schedule.order) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sim/base/diagnostic.h"
+#include "sim/base/units.h"
 
 namespace flopcast {
 
@@ -66,6 +67,8 @@ struct Schedule {
   std::vector<Location> path(int direction) const;
 };
 
+struct PassDurations;  // schedule_timing.h
+
 /// One row of the table of schedules: what `flopcast list schedules` shows and `schedule: "..."` selects.
 struct ScheduleRow {
   std::string_view name;
@@ -79,8 +82,8 @@ struct ScheduleRow {
   Schedule (*build)(const ScheduleRequest&);  ///< precondition: check() found nothing
   /// What is wrong with the request (too few micro-batches, odd ranks, ...). Empty: nothing.
   std::vector<Diagnostic> (*check)(const ScheduleRequest&);
-  /// Bubble of one rank in seconds for pass times F, B (input), W, F&B, without communication; the closed form.
-  double (*closed_form_bubble)(int ranks, int micro_batches, int chunks, double f, double b, double w, double fb);
+  /// Bubble of one rank without communication; the closed form.
+  Seconds (*closed_form_bubble)(const ScheduleRequest&, const PassDurations&);
 };
 std::span<const ScheduleRow> schedules();
 /// Pieces that the schedule cuts a model into.
@@ -105,12 +108,6 @@ std::string to_text(const Pass& pass, bool show_chunk = true);
 /// Laws every order must obey: each (stage, micro-batch) has F and B and W once, in an executable order.
 /// Returns every violation (at most 20).
 std::vector<Diagnostic> verify(const Schedule& schedule);
-
-/// Counts per rank, as in the DualPipe tables.
-struct PassCounts {
-  int forward = 0, overlapped = 0, backward_input = 0, backward = 0, backward_weight = 0;
-};
-PassCounts count_passes(std::span<const Pass> order);
 
 /// Most stage-activations that each rank holds at once. One is held from the start of F to the end of W (or of the
 /// full backward); an overlapped pass holds both of its halves.

@@ -7,29 +7,16 @@
 
 #include "workloads/schedules/rank_order.h"
 #include "workloads/schedules/rows.h"
+#include "workloads/schedules/schedule_timing.h"
 
 namespace flopcast::rows {
 namespace {
-
-std::vector<Pass> order_of_zero_bubble_h1(int ranks, int rank, int micro_batches) {
-  const int warm_up = std::min(ranks - rank - 1, micro_batches);
-  const int weight_lag = rank;
-  RankOrder order = RankOrder::with_chunks(1);
-  for (int i = 0; i < warm_up; ++i) order.forward(0);
-  for (int i = 0; i < micro_batches; ++i) {
-    if (i + warm_up < micro_batches) order.forward(0);
-    order.backward_input(0);
-    if (i >= weight_lag) order.backward_weight();
-  }
-  while (order.weights_waiting()) order.backward_weight();
-  return std::move(order).take();
-}
 
 Schedule build_zero_bubble_h1(const ScheduleRequest& request) {
   const int peak = std::min(request.ranks, request.micro_batches);
   Schedule schedule = lay_out("zb_h1", request, 1, round_robin_stage, peak);
   for (int rank = 0; rank < request.ranks; ++rank) {
-    schedule.order[rank] = order_of_zero_bubble_h1(request.ranks, rank, request.micro_batches);
+    schedule.order[rank] = zero_bubble_order(request, rank, 1);
   }
   return schedule;
 }
@@ -43,9 +30,8 @@ std::vector<Diagnostic> check_zero_bubble_h1(const ScheduleRequest& request) {
   return out;
 }
 
-/// (P-1)(F + B - 2W) with B the full backward; here b is its input half.
-double bubble_zero_bubble_h1(int ranks, int, int, double f, double b, double w, double) {
-  return (ranks - 1) * (f + (b + w) - 2 * w);
+Seconds bubble_zero_bubble_h1(const ScheduleRequest& request, const PassDurations& time) {
+  return (request.ranks - 1) * (time.forward + time.backward - 2 * time.backward_weight);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "workloads/schedules/rank_order.h"
 #include "workloads/schedules/rows.h"
+#include "workloads/schedules/schedule_timing.h"
 
 namespace flopcast::rows {
 namespace {
@@ -53,8 +54,8 @@ std::vector<Diagnostic> check_zero_bubble_v(const ScheduleRequest& request) {
 
 /// Largest gaps inside a rank's own span. The paper gives zero for F = B = W; this is what replaying the
 /// order gives while W takes no longer than F and B.
-double bubble_zero_bubble_v(int ranks, int, int, double f, double b, double w, double) {
-  return 2 * (ranks - 1) * (std::max(f, b) - w);
+Seconds bubble_zero_bubble_v(const ScheduleRequest& request, const PassDurations& time) {
+  return 2 * (request.ranks - 1) * (std::max(time.forward, time.backward_input) - time.backward_weight);
 }
 
 }  // namespace

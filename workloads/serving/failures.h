@@ -7,7 +7,7 @@
 
 #include "sim/base/fields.h"
 #include "sim/base/random.h"
-#include "workloads/serving/replica/clock.h"
+#include "workloads/serving/base/clock.h"
 
 namespace flopcast {
 
@@ -17,7 +17,7 @@ struct StatedFault {
   std::vector<std::size_t> replicas;  ///< of all pools, numbered through
   bool one_by_one = false;  ///< a rolling restart: each stops when the one before is back, having answered what it has
   Seconds repair{600};
-  std::optional<double> speed{};  ///< its GPUs go on at so much of theirs until `repair` is over, instead of stopping
+  std::optional<double> speed{};  ///< its GPUs go on at this share of their speed until `repair` is over: no stop
   std::vector<int> slow{};        ///< of each of the replicas, the kind of slow one (PoolPricers::slow) it is then
 };
 

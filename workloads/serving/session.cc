@@ -322,7 +322,10 @@ void ServingSession::land_caches() {
   }
 }
 
-void ServingSession::finished(JobId id, Ticks) { leave(id, RequestOutcome::completed); }
+void ServingSession::finished(JobId id, Ticks shown) {
+  in_system_ += WideTicks{shown - now_};
+  leave(id, RequestOutcome::completed, shown);
+}
 
 void ServingSession::expired(JobId id, Ticks) {
   const Job& job = jobs_[id];
@@ -335,7 +338,7 @@ void ServingSession::expired(JobId id, Ticks) {
   leave(id, RequestOutcome::expired);
 }
 
-void ServingSession::leave(JobId id, RequestOutcome outcome) {
+void ServingSession::leave(JobId id, RequestOutcome outcome, Ticks shown) {
   const Job& job = jobs_[id];
   RequestResult result;
   result.id = job.request.id;
@@ -351,10 +354,10 @@ void ServingSession::leave(JobId id, RequestOutcome outcome) {
   result.first_token = moment(job.first_token);
   result.queued = moment(job.queued);
   result.prompt_done = moment(job.prompt_done);
-  result.finish = to_seconds(now_);
+  result.finish = to_seconds(shown);
   metrics_.finished(result);
-  last_event_ = now_;
-  sojourns_ += now_ - to_ticks(job.request.arrival);
+  last_event_ = std::max(last_event_, shown);
+  sojourns_ += shown - to_ticks(job.request.arrival);
   --live_;
   if (source_) source_->finished(job.request, result.finish, outcome);
   if (sink_) sink_(job.request, result);
@@ -390,7 +393,7 @@ void ServingSession::start_from(std::size_t first) {
   for (std::size_t i = pool.first + first; i < pool.first + pool.views.size(); ++i) set_state(units_[i], State::up);
 }
 
-/// In the order of their numbers; the sink is not told.
+/// In the order of their numbers; the sink does not hear of it.
 std::vector<Unfinished> ServingSession::take_out(std::vector<JobId> all) {
   std::sort(all.begin(), all.end(), [this](JobId a, JobId b) { return jobs_[a].request.id < jobs_[b].request.id; });
   std::vector<Unfinished> out;

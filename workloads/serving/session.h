@@ -50,7 +50,7 @@ struct PoolConfig {
 };
 
 /// What prices the iterations of a pool: one pricer, or one per level of expert load, which PoolConfig::pace chooses
-/// from; and the same of each kind of replica that is slower than its data sheet (PoolConfig::slow).
+/// from; and the same for each kind of replica that is slower than its data sheet (PoolConfig::slow).
 struct PoolPricers {
   PoolPricers(IterationPricer* only) : levels{only} {}
   explicit PoolPricers(std::vector<IterationPricer*> all) : levels(std::move(all)) {}
@@ -143,15 +143,15 @@ class ServingSession final : private ReplicaListener {
   void run_until(Seconds until);
   /// What happens next, if it happens by `until`. False: nothing does, and the clock stands where it stood.
   bool step(Seconds until);
-  /// Takes out every request that has not left (counted as lost; the sink is not told), in the order of their numbers:
-  /// weights are replaced, and caches with them. @pre no pool hands on.
+  /// Takes out every request that has not left (counted as lost; the sink does not hear of it), in the order of their
+  /// numbers: weights are replaced, and caches with them. @pre no pool hands on.
   std::vector<Unfinished> withdraw();
   /// The first pool's replicas from `first` on stop: they take no requests until start_from(), and what they had is
   /// taken out as by withdraw(). @pre no pool hands on, and a replica before them is up.
   std::vector<Unfinished> stop_from(std::size_t first);
   void start_from(std::size_t first);
   /// Until the source is dry and every request has left, or the clock is at its end (SessionTotals::cut). False when
-  /// `keep_going`, asked every so many events, said stop.
+  /// `keep_going`, asked now and then, said stop.
   bool run(const std::function<bool(std::uint64_t requests)>& keep_going = {});
   /// No more requests from the source; those inside go on.
   void stop() { source_ = nullptr; }
@@ -247,7 +247,8 @@ class ServingSession final : private ReplicaListener {
   void touch(std::size_t unit);
   void wake_dirty();
   void refresh(std::size_t unit);
-  void leave(JobId job, RequestOutcome outcome);
+  void leave(JobId job, RequestOutcome outcome) { leave(job, outcome, now_); }
+  void leave(JobId job, RequestOutcome outcome, Ticks shown);
 
   SessionConfig config_;
   RequestSource* source_;

@@ -7,7 +7,7 @@
 namespace flopcast {
 namespace {
 
-/// The period doubles when there have been so many samples: curves over time cost the same for a minute and
+/// The period doubles after this many samples: curves over time cost the same for a minute and
 /// for a month.
 constexpr int kSamplesPerPeriod = 4096;
 

@@ -127,7 +127,7 @@ MemoryTerms::MemoryTerms(const TrainingConfig& config, double hottest_load, cons
       count_(shared.count),
       hottest_load_(hottest_load),
       experts_(config.model.moe.experts > 0),
-      mtp_moe_(config.model.is_moe_layer(config.model.layers - 1)) {
+      mtp_moe_(config.model.mtp_has_experts()) {
   const TokensKept tokens(config);
   own_ = tokens.own;
   sliced_ = tokens.sliced;

@@ -56,7 +56,7 @@ Configs other_load(const TrainingConfig& stated) {
       c.expert_load = {};
       if (coefficient == 0) return;
       c.expert_load.kind = ExpertLoad::Kind::skewed;
-      c.expert_load.level = "rank";
+      c.expert_load.level = ExpertLoad::Level::rank;
       c.expert_load.coefficient_of_variation = coefficient;
     };
   };

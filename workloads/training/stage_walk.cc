@@ -25,7 +25,7 @@ StageWalk forward_walk(const ModelConfig& model, const StageContent& stage) {
   if (stage.head) walk.edges.back().push_back(StageWalk::Edge::head);
   for (int module = 0; module < static_cast<int>(stage.mtp_modules); ++module) {
     walk.edges.back().push_back(StageWalk::Edge::mtp_projection);
-    add_layers(walk.layers, model.is_moe_layer(model.layers - 1), 1, index);
+    add_layers(walk.layers, model.mtp_has_experts(), 1, index);
     walk.edges.push_back({StageWalk::Edge::head});
   }
   return walk;

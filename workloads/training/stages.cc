@@ -69,11 +69,9 @@ std::vector<StageContent> from_counts(const ModelConfig& model, const std::vecto
 }
 
 std::vector<StageContent> fractional(const ModelConfig& model, int stages) {
-  int moe = 0;
-  for (int layer = 0; layer < model.layers; ++layer) moe += model.is_moe_layer(layer) ? 1 : 0;
   StageContent share;
-  share.moe_layers = static_cast<double>(moe) / stages;
-  share.dense_layers = static_cast<double>(model.layers - moe) / stages;
+  share.moe_layers = static_cast<double>(model.moe_layers()) / stages;
+  share.dense_layers = static_cast<double>(model.dense_layers()) / stages;
   std::vector<StageContent> result(stages, share);
   for (int s = 0; s < stages; ++s) result[s].first_layer = model.layers * s / stages;
   return result;
@@ -105,7 +103,7 @@ StageParameters stage_parameters_of(const TrainingConfig& config, const Paramete
   if (stage.embedding) e.replicated += (count.embedding + static_cast<double>(model.further_parameters)) / tensor;
   // Of tied embeddings, the last of several stages holds a copy.
   if (stage.head) e.replicated += (model.tied_embeddings && !stage.embedding ? count.embedding : count.head) / tensor;
-  const bool moe = model.is_moe_layer(model.layers - 1);
+  const bool moe = model.mtp_has_experts();
   for (int m = 0; m < static_cast<int>(stage.mtp_modules); ++m) {
     e += layers(moe ? 0 : 1, moe ? 1 : 0);
     e.replicated += 2.0 * model.hidden * model.hidden;  // the projection; embedding and head are shared

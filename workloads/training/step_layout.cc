@@ -141,10 +141,10 @@ std::vector<double> expert_rank_loads(const TrainingConfig& config, int gpus_per
   if (config.model.moe.experts == 0 || ranks == 1) return std::vector<double>(ranks, 1.0);
   const ExpertLoad& load = config.expert_load;
   if (load.capacity_factor) return std::vector<double>(ranks, *load.capacity_factor);
-  if (load.kind == ExpertLoad::Kind::skewed && load.level == "rank")
+  if (load.kind == ExpertLoad::Kind::skewed && load.level == ExpertLoad::Level::rank)
     return skewed_ranks(ranks, load.coefficient_of_variation);
   const std::vector<double> loads = expert_loads(config);
-  if (config.expert_load.placement != "eplb") return rank_loads(loads, ranks);
+  if (config.expert_load.placement != ExpertLoad::Placement::eplb) return rank_loads(loads, ranks);
   return eplb_rank_loads(loads, config.expert_load.redundant_experts, config.model.moe.groups, ranks,
                          std::min(gpus_per_node, ranks));
 }

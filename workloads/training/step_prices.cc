@@ -18,8 +18,7 @@ double step_clock(const TrainingConfig& config, KernelMemo& kernels, LayerShape 
   constexpr PowerLoad kBeyondAnyBoard{Seconds(1), 1, Joules(1e9)};
   if (kernels.kernels().settled(kBeyondAnyBoard).clock == 1) return 1;  // a model that knows its clock
   const MoeConfig& moe = config.model.moe;
-  double with_experts = 0;
-  for (int layer = 0; layer < config.model.layers; ++layer) with_experts += config.model.is_moe_layer(layer);
+  const double with_experts = config.model.moe_layers();
   PhaseLoad pass;  // of a micro-batch, through all stages
   shape.moe = false;
   if (with_experts < config.model.layers)
@@ -218,7 +217,7 @@ LayerCosts StepPrices::layer_costs() const {
   costs.embedding = edge_sum({EdgePhase::embedding_forward, EdgePhase::embedding_backward});
   costs.head = edge_sum({EdgePhase::head_forward, EdgePhase::head_backward, EdgePhase::head_weight});
   if (config_.with_mtp && config_.model.mtp_depth > 0) {
-    const bool moe = config_.model.is_moe_layer(config_.model.layers - 1);
+    const bool moe = config_.model.mtp_has_experts();
     costs.mtp =
         config_.model.mtp_depth * (costs.head + (moe ? costs.moe : costs.dense) +
                                    edge_sum({EdgePhase::mtp_projection_forward, EdgePhase::mtp_projection_backward,

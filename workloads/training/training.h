@@ -1,5 +1,5 @@
-// What a training run is told: parallel plan, batch, precisions, recomputation, expert load, and the mechanisms that
-// can be switched off one by one to see what each costs.
+// The configuration of a training run: parallel plan, batch, precisions, recomputation, expert load, and the mechanisms
+// that can be switched off one by one to see what each costs.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -182,12 +182,15 @@ struct ExpertLoad {
   /// skewed: coefficient of variation of the experts' loads (log-normal, quantiles in fixed order).
   double coefficient_of_variation = 0.0;
   std::vector<double> shares;  ///< given: one positive number per routed expert, any scale
-  /// "contiguous": expert e on rank e / (experts per rank). "eplb": DeepSeek's EPLB with `redundant_experts`.
-  std::string placement = "contiguous";
+  enum class Placement {
+    contiguous,  ///< expert e on rank e / (experts per rank)
+    eplb,        ///< DeepSeek's EPLB with `redundant_experts`
+  } placement = Placement::contiguous;
   int redundant_experts = 0;
   std::string source;
-  std::string level = "expert";           ///< of the coefficient of variation: "expert" or "rank"
-  std::optional<double> capacity_factor;  ///< every expert takes so many times the even share; none: nothing is dropped
+  enum class Level { expert, rank } level = Level::expert;  ///< whose loads the coefficient of variation is of
+  std::optional<double>
+      capacity_factor;  ///< every expert takes this many times the even share; none: nothing is dropped
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -202,6 +205,8 @@ struct ExpertLoad {
   }
 };
 constexpr std::array<std::string_view, 3> enum_names(ExpertLoad::Kind) { return {"balanced", "skewed", "given"}; }
+constexpr std::array<std::string_view, 2> enum_names(ExpertLoad::Placement) { return {"contiguous", "eplb"}; }
+constexpr std::array<std::string_view, 2> enum_names(ExpertLoad::Level) { return {"expert", "rank"}; }
 
 /// Things a sketch leaves out. Each can be switched off from the command line to see what it costs.
 struct Mechanisms {
@@ -234,7 +239,7 @@ struct Mechanisms {
 /// machine.
 struct TrainingOverheads {
   double tensor_exposed = 0;    ///< share of a tensor-parallel collective that stays visible beside a long enough GEMM
-  double context_exposed = 0;   ///< the same of a hop of ring attention
+  double context_exposed = 0;   ///< share of a hop of ring attention that stays visible beside attention
   double collective_share = 0;  ///< share of the GPU's speed that a collective takes from the compute beside it
   /// Clock of a long run whose GEMMs are cuBLAS's, over the clock of the data sheet's peaks. DeepGEMM beside
   /// communication draws more power and runs slower: KernelCalibration::sustained_clock. 0: as that.

@@ -45,7 +45,8 @@ std::span<const OverheadRow> overhead_rows() {
   static constexpr OverheadRow kRows[] = {
       {"tensor_exposed", "", "share of a tensor-parallel collective that stays visible beside a long enough GEMM",
        &O::tensor_exposed},
-      {"context_exposed", "", "the same of a hop of ring attention beside attention", &O::context_exposed},
+      {"context_exposed", "", "share of a hop of ring attention that stays visible beside attention",
+       &O::context_exposed},
       {"collective_share", "", "share of the GPU's speed that a collective takes from the compute beside it",
        &O::collective_share},
       {"vendor_clock", "",

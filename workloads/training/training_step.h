@@ -74,7 +74,7 @@ struct PassRecord {
   std::uint32_t rank = 0;  ///< index into TrainingStep::ranks
   Pass pass;
   OpId first, end;
-  std::int64_t times = 1;  ///< it stands for so many, one period after the other
+  std::int64_t times = 1;  ///< the periods it stands for, one after the other
 };
 
 /// A step of many micro-batches of which few are built (schedules/repeating.h): on every rank a stretch of passes comes

@@ -133,8 +133,8 @@ ChakraReplay replay_chakra(const ChakraJob& job, const ClusterSpec& cluster, con
   FingerprintSink fingerprint;
   TimelineSink* const sinks[] = {result.spans.get(), &fingerprint};
   ReplayOptions replaying;
-  replaying.backend = options.backend;
-  replaying.contention = options.contention;
+  replaying.sharing = options.sharing;
+  replaying.solver = options.solver;
   replaying.progress = options.progress;
   const ReplayResult found = replay(result.graph.graph, topology.network(), sinks, replaying);
 
@@ -148,8 +148,8 @@ ChakraReplay replay_chakra(const ChakraJob& job, const ClusterSpec& cluster, con
   report.run.transfers = found.transfers;
   report.run.contended_flows = found.contended_flows;
   report.run.fingerprint = fingerprint.value();
-  report.run.backend = options.backend;
-  report.run.contention = options.contention;
+  report.run.sharing = options.sharing;
+  report.run.solver = options.solver;
   report.notes = job.notes;
   report.notes.insert(report.notes.end(), result.graph.notes.begin(), result.graph.notes.end());
   constexpr std::size_t kLinks = 5;

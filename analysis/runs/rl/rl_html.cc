@@ -87,7 +87,7 @@ std::string to_html(const RlExplanation& explanation, const std::string& title) 
 }
 
 std::string to_html(const RlReport& r) {
-  Page page(r.scenario.title.empty() ? r.scenario.name : r.scenario.title);
+  Page page(r.scenario.title);
   page.headline(fmt::format("A step takes {}: {} answers, {} tokens of answers", format_time(r.step.length),
                             format_count(r.step.answers), format_count(r.step.answer_tokens)));
   page.heading("Where the time goes");

@@ -7,15 +7,10 @@
 #include "analysis/render/format.h"
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/report_message.h"
-#include "analysis/runs/training/figures.h"
+#include "analysis/runs/text_parts.h"
 
 namespace flopcast {
 namespace {
-
-/// A fact on lines of its own, broken at the report's width.
-std::string rl_fact(const std::string& text, const TextStyle& style) {
-  return "  " + wrap(text, style.width() - 4, "    ") + "\n";
-}
 
 std::string rl_title(const RlReport& r, const TextStyle& style) {
   const RlScenario& rl = r.rl();
@@ -31,8 +26,7 @@ std::string rl_title(const RlReport& r, const TextStyle& style) {
   else if (rl.trains() && rl.generates())
     on += ", generation and training in turn";
   if (rl.loop.frozen.gpus > 0) on += fmt::format(", {} for frozen models", format_integer(rl.loop.frozen.gpus));
-  return style.bold(r.scenario.title.empty() ? r.scenario.name : r.scenario.title) + "\n" +
-         style.dim(wrap(on, style.width(), "")) + "\n\n";
+  return style.bold(r.scenario.title) + "\n" + style.dim(wrap(on, style.width(), "")) + "\n\n";
 }
 
 std::string rl_headline(const RlReport& r, const TextStyle& style) {
@@ -54,19 +48,8 @@ std::string rl_headline(const RlReport& r, const TextStyle& style) {
   return wrap(out, style.width(), "") + "\n\n";
 }
 
-std::string rl_published(const RlReport& r, const TextStyle& style) {
-  if (r.comparisons.empty()) return "";
-  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
-  table.header({"", "predicted", "published", "error", "source"});
-  for (const Comparison& c : r.comparisons) {
-    const Figure figure = find_figure(c.field, std::nullopt);
-    table.row({figure.name, figure.text(c.predicted), figure.text(c.published), c.verdict(), c.source});
-  }
-  return style.bold("Predicted beside published") + "\n" + table.render(style) + "\n";
-}
-
 std::string part_table(const RlReport& r, const TextStyle& style) {
-  const auto fact = [&](const std::string& text) { return rl_fact(text, style); };
+  const auto add = [&](const std::string& text) { return fact(text, style); };
   TextTable table({Align::left, Align::right, Align::right});
   table.header({"where the step goes", "time", "share"});
   const std::vector<Metric> found = metrics(r);
@@ -79,41 +62,41 @@ std::string part_table(const RlReport& r, const TextStyle& style) {
   std::string out = table.render(style) + "\n";
   const auto share = [&](const char* metric) { return find_metric(found, metric)->shown(); };
   out +=
-      fact(fmt::format("of all GPUs' time {} compute, {} have no answer left while others write, {} wait for engine or "
-                       "trainer, {} for weights and memory on their way, {} for the trainer's fullest replica",
-                       share("rl.gpu_busy"), share("rl.idle_tail"), share("rl.idle_waiting"), share("rl.idle_moving"),
-                       share("rl.idle_imbalance")));
+      add(fmt::format("of all GPUs' time {} compute, {} have no answer left while others write, {} wait for engine or "
+                      "trainer, {} for weights and memory on their way, {} for the trainer's fullest replica",
+                      share("rl.gpu_busy"), share("rl.idle_tail"), share("rl.idle_waiting"), share("rl.idle_moving"),
+                      share("rl.idle_imbalance")));
   return out;
 }
 
 std::string loop_facts(const RlReport& r, const TextStyle& style) {
-  const auto fact = [&](const std::string& text) { return rl_fact(text, style); };
+  const auto add = [&](const std::string& text) { return fact(text, style); };
   const RlStepMeans& s = r.step;
   std::string out;
   if (r.rl().generates() && s.awake > Seconds(0))
     out +=
-        fact(fmt::format("the engine is awake {} of a step and writes {:.4g} tokens per second and GPU; its replicas "
-                         "are at work {} of that time",
-                         format_time(s.awake), s.written / s.awake.value() / r.rl().engine_gpus(),
-                         format_percent(s.engine_busy / s.awake)));
+        add(fmt::format("the engine is awake {} of a step and writes {:.4g} tokens per second and GPU; its replicas "
+                        "are at work {} of that time",
+                        format_time(s.awake), s.written / s.awake.value() / r.rl().engine_gpus(),
+                        format_percent(s.engine_busy / s.awake)));
   if (r.sync.payload > Bytes(0))
-    out += fact(fmt::format("weights: {} for every replica, {} into each GPU; network {}, load {}, fixed {}",
-                            format_bytes(r.sync.payload), format_bytes(r.sync.received), format_time(r.sync.network),
-                            format_time(r.sync.load), format_time(r.sync.fixed)));
+    out += add(fmt::format("weights: {} for every replica, {} into each GPU; network {}, load {}, fixed {}",
+                           format_bytes(r.sync.payload), format_bytes(r.sync.received), format_time(r.sync.network),
+                           format_time(r.sync.load), format_time(r.sync.fixed)));
   if (s.staleness_most > 0)
     out +=
-        fact(fmt::format("answers are {:.2f} versions behind the weights that they update, at most {:.0f}; {} are "
-                         "interrupted per step",
-                         s.staleness, s.staleness_most, format_integer(s.interrupted)));
+        add(fmt::format("answers are {:.2f} versions behind the weights that they update, at most {:.0f}; {} are "
+                        "interrupted per step",
+                        s.staleness, s.staleness_most, format_integer(s.interrupted)));
   if (s.tool_calls > 0)
-    out += fact(fmt::format("{} calls of tools per step, between the turns of answers", format_integer(s.tool_calls)));
+    out += add(fmt::format("{} calls of tools per step, between the turns of answers", format_integer(s.tool_calls)));
   if (s.thrown_away > 0)
-    out += fact(fmt::format("{} answers per step are thrown away for want of a signal", format_integer(s.thrown_away)));
+    out += add(fmt::format("{} answers per step are thrown away for want of a signal", format_integer(s.thrown_away)));
   return out;
 }
 
 std::string memory_part(const RlReport& r, const TextStyle& style) {
-  const auto fact = [&](const std::string& text) { return rl_fact(text, style); };
+  const auto add = [&](const std::string& text) { return fact(text, style); };
   std::string out;
   const ModelStates& m = r.states;
   std::string models;
@@ -124,14 +107,14 @@ std::string memory_part(const RlReport& r, const TextStyle& style) {
                                     {"teacher", m.teacher}}) {
     if (bytes > Bytes(0)) models += fmt::format("{}{} {}", models.empty() ? "" : ", ", what, format_bytes(bytes));
   }
-  if (!models.empty()) out += fact("models, each parameter once: " + models);
+  if (!models.empty()) out += add("models, each parameter once: " + models);
   for (const PhaseMemory& phase : r.memory) {
     const std::string total = fmt::format("{} of {}", format_bytes(phase.total()), format_bytes(phase.capacity));
     std::string items;
     for (const MemoryRow& row : phase.table.rows)
       items += fmt::format("{}{} {}", items.empty() ? "" : ", ", row.item, format_bytes(row.bytes));
-    out += fact(fmt::format("{}: {} on the fullest GPU: {}", phase.phase,
-                            phase.total() <= phase.capacity ? total : style.bad(total), items));
+    out += add(fmt::format("{}: {} on the fullest GPU: {}", phase.phase,
+                           phase.total() <= phase.capacity ? total : style.bad(total), items));
   }
   return out;
 }
@@ -148,13 +131,13 @@ std::string run_part(const RlReport& r, const TextStyle& style) {
 }  // namespace
 
 std::string to_text(const RlReport& r, const TextStyle& style) {
-  std::string out = rl_title(r, style) + rl_headline(r, style) + rl_published(r, style) + part_table(r, style) +
-                    loop_facts(r, style) + "\n" + style.bold("Memory") + "\n" + memory_part(r, style) + "\n" +
-                    run_part(r, style);
-  if (!r.notes.empty()) out += style.bold("Notes") + "\n";
-  for (const std::string& note : r.notes) out += "  - " + wrap(note, style.width() - 4, "    ") + "\n";
-  if (!r.scenario.defaults_used.empty()) out += "\n" + style.bold("Defaults used") + "\n";
-  for (const std::string& setting : r.scenario.defaults_used) out += "  " + setting + "\n";
+  const std::string published = published_text(r.comparisons, std::nullopt, style);
+  std::string out = rl_title(r, style) + rl_headline(r, style) + published + (published.empty() ? "" : "\n") +
+                    part_table(r, style) + loop_facts(r, style) + "\n" + style.bold("Memory") + "\n" +
+                    memory_part(r, style) + "\n" + run_part(r, style);
+  if (!r.notes.empty()) out += style.bold("Notes") + "\n" + bullets(r.notes, style);
+  if (!r.scenario.defaults_used.empty())
+    out += "\n" + style.bold("Defaults used") + "\n" + default_facts(r.scenario.defaults_used, style);
   return out;
 }
 

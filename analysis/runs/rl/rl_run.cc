@@ -6,8 +6,10 @@
 #include <cmath>
 
 #include "analysis/render/format.h"
+#include "analysis/runs/notes.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/rl/rl_machine.h"
+#include "scenarios/proto/report.pb.h"
 
 namespace flopcast {
 namespace {
@@ -110,9 +112,7 @@ void add_notes(RlReport& report, Seconds reference_copy, const RlOptions& option
                     report.run->points.size()));
   if (rl.generates() && rl.rollout.engine.speculation.depth > 0)
     notes.push_back("drafts are accepted at their mean rate, by all requests of an iteration alike");
-  const auto inferred = [](const ClusterSpec& cluster) { return cluster.node.gpu.architecture != "hopper"; };
-  if (inferred(report.scenario.cluster) || (rl.rollout_cluster && inferred(*rl.rollout_cluster)))
-    notes.push_back("kernels of this GPU were not measured: rooflines with Hopper's efficiencies");
+  if (std::string note = unmeasured_note(report.scenario); !note.empty()) notes.push_back(std::move(note));
   if (report.run) notes.push_back("power: " + options.power.source);
 }
 
@@ -211,6 +211,18 @@ std::string to_text(const RlExplanation& explanation, const TextStyle& style) {
     table.row({std::string(name(saving.part)), format_time(saving.takes), format_time(saving.saves),
                format_percent(saving.saves / explanation.step)});
   return fmt::format("One step takes {}.\n\n", format_time(explanation.step)) + table.render(style);
+}
+
+report::RlExplanation to_message(const RlExplanation& explanation) {
+  report::RlExplanation message;
+  message.set_step_time_s(explanation.step.value());
+  for (const RlSaving& saving : explanation.parts) {
+    report::RlSaving& part = *message.add_parts();
+    part.set_part(std::string(name(saving.part)));
+    part.set_takes_s(saving.takes.value());
+    part.set_saves_s(saving.saves.value());
+  }
+  return message;
 }
 
 std::string rl_facts(const Scenario& scenario, const ReplayOptions& replay) {

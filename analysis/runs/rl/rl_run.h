@@ -10,6 +10,10 @@
 
 namespace flopcast {
 
+namespace report {
+class RlExplanation;
+}
+
 struct RlOptions {
   PowerModel power;
   ReplayOptions replay;
@@ -33,6 +37,7 @@ struct RlExplanation {
 };
 RlExplanation explain_rl(const Scenario& scenario, const RlOptions& options);
 std::string to_text(const RlExplanation& explanation, const TextStyle& style);
+report::RlExplanation to_message(const RlExplanation& explanation);
 
 /// Means over steps. @pre there is one.
 RlStepMeans means_of(std::span<const RlStep> steps, int replicas, int frozen_replicas = 0);

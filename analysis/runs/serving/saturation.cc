@@ -1,4 +1,5 @@
 #include "analysis/runs/serving/saturation.h"
+#include "scenarios/resolve/change_work.h"
 
 #include <fmt/format.h>
 
@@ -60,17 +61,6 @@ SaturationPoint find_saturation(const std::function<LoadTrial(double)>& replay) 
   if (stood == 0) return {0, 0, fmt::format("below one {:g}th of the traffic", kMost)};
   while (not_stood / stood > kBracket) attempt(std::sqrt(stood * not_stood));
   return {rate, stood, ""};
-}
-
-SaturationPoint saturation_point(const Scenario& scenario, const ServingOptions& options) {
-  return find_saturation([&](double load) {
-    Scenario loaded = scenario;
-    auto serving = std::make_shared<ServingScenario>(*scenario.serving);
-    serving->traffic = times_as_much(serving->traffic, load);
-    loaded.serving = serving;
-    const ServingReport report = run_serving(loaded, options);
-    return LoadTrial{report.state, report.arrivals_per_s()};
-  });
 }
 
 }  // namespace flopcast

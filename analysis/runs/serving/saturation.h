@@ -31,9 +31,6 @@ struct LoadTrial {
 /// Bisection between a load that is stood and one 5 % above it, at most, at which queues grow to the end.
 SaturationPoint find_saturation(const std::function<LoadTrial(double load)>& replay);
 
-/// Of a scenario's own deployment.
-SaturationPoint saturation_point(const Scenario& scenario, const ServingOptions& options);
-
 /// Users that wait for their answers never ask more than a deployment stands.
 bool waits_for_answers(const TrafficConfig& traffic);
 

@@ -49,8 +49,7 @@ class PassParts {
     const int depth = engine.speculation.depth_at(requests);
     if (depth == 0 || engine.speculation.kind == DraftKind::lookup) return;
     const ModelConfig& model = engine.model;
-    const bool moe =
-        model.is_moe_layer(model.layers - 1) && (engine.speculation.kind == DraftKind::mtp || model.is_moe_layer(0));
+    const bool moe = model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || model.is_moe_layer(0));
     const LayerTime layer = model_.layer(work.requests, moe, StepKind::decode, false);
     PassTime once = model_.draft_projection(work.requests);
     once += layer.projections;

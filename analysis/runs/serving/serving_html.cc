@@ -214,7 +214,7 @@ std::string to_html(const ServingExplanation& explanation, const std::string& ti
 }
 
 std::string to_html(const ServingReport& r, const ServingExplanation& explanation) {
-  Page page(r.scenario.title.empty() ? r.scenario.name : r.scenario.title);
+  Page page(r.scenario.title);
   page.lead(fmt::format("{} on {} x {}. {} of {} requests completed in {}; the deployment is {}.",
                         r.serving().model().title, r.serving().gpus(), r.scenario.cluster.node.gpu.title,
                         format_integer(static_cast<double>(r.all.completed.requests)),

@@ -135,7 +135,7 @@ constexpr MetricRow<ServingReport> kRateRows[] = {
     {"tpot_communication_bound_s", "s", "least time per output token",
      "No faster at this batch, for the bytes that experts exchange over the NICs; 0: nothing is exchanged",
      [](ServingRef s) { return as::number(s.exchange_bound); }, show::time},
-    {"sample", "count", "sample", "One request in so many was replayed",
+    {"sample", "count", "sample", "One request in this many was replayed",
      [](ServingRef s) { return as::count(s.serving().sample); }, show::whole},
     {"mean_nodes", "count", "nodes", "Nodes that are paid for, mean over time: up, starting or broken, of all pools",
      [](ServingRef s) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "analysis/render/format.h"
+#include "analysis/runs/notes.h"
 #include "analysis/runs/published.h"
 #include "sim/replay.h"
 #include "workloads/serving/pricing/expert_pace.h"
@@ -16,14 +17,14 @@
 namespace flopcast {
 namespace {
 
-/// Drift of expert load is drawn for so many periods and then repeats.
+/// Periods for which a drift of expert load is drawn; then it repeats.
 constexpr int kDriftPeriods = 256;
 
 /// As stated; a named engine runs behind a real router, and places experts by their loads only where it has copies.
 ExpertPaceConfig expert_pace_of(const ServingScenario& serving, const PoolSpec& spec) {
   ExpertPaceConfig pace = serving.expert_pace;
   if (serving.expert_pace_stated || spec.engine.name.empty() || spec.engine.model.moe.experts == 0) return pace;
-  pace.variation = serving.constants->expert_variation.value;
+  pace.variation = router_variation(spec.engine.model, *serving.constants);
   pace.eplb = spec.engine.redundant_experts > 0;
   return pace;
 }
@@ -288,7 +289,7 @@ void notes_of(ServingReport& report) {
     if (!serving.expert_pace_stated && expert_pace_of(serving, pool).variation > 0)
       report.notes.push_back(fmt::format(
           "{}: loads of experts are not stated (expert_skew): as behind a real router, coefficient of variation {:g}",
-          pool.name, serving.constants->expert_variation.value));
+          pool.name, router_variation(pool.engine.model, *serving.constants)));
   for (const PoolSpec& pool : serving.pools) {
     const EngineConfig& engine = pool.engine;
     const auto published = static_cast<std::size_t>(engine.model.published_weights);
@@ -305,15 +306,14 @@ void notes_of(ServingReport& report) {
                                          engine.calibrated_on.empty() ? "not calibrated on a server of yours"
                                                                       : "calibrated on " + engine.calibrated_on));
   }
-  if (report.scenario.cluster.node.gpu.architecture != "hopper")
-    report.notes.push_back("kernels of this GPU were not measured: rooflines with Hopper's efficiencies");
+  if (std::string note = unmeasured_note(report.scenario); !note.empty()) report.notes.push_back(std::move(note));
 }
 
 }  // namespace
 
 namespace {
 
-/// A replica whose GPUs go at so much of their speed, other parts being as they are.
+/// A replica whose GPUs go at a share of their speed, other parts being as they are.
 ReplicaSpeed slowed(const PoolSpec& spec, std::size_t replica, double speed) {
   ReplicaSpeed out = replica < spec.slow.size() ? spec.slow[replica] : ReplicaSpeed{};
   out.gpu = std::min(out.gpu, speed);

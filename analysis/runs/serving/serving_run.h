@@ -10,6 +10,7 @@
 #include "analysis/runs/serving/serving_spread.h"
 #include "analysis/runs/training/training_report.h"
 #include "scenarios/resolve/serving_scenario.h"
+#include "sim/base/fields.h"
 
 namespace flopcast {
 
@@ -47,6 +48,20 @@ struct CurveSample {
   int gpus = 0;
   bool meets = false;
   std::string deployment;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("requests_per_s", &CurveSample::requests_per_s);
+    field("tokens_per_s_per_user", &CurveSample::tokens_per_s_per_user);
+    field("tokens_per_s_per_gpu", &CurveSample::tokens_per_s_per_gpu);
+    field("ttft_p90", &CurveSample::ttft_p90);
+    field("tpot_p90", &CurveSample::tpot_p90);
+    field("usd_per_million_output", &CurveSample::usd_per_million_output);
+    field("state", &CurveSample::state);
+    field("gpus", &CurveSample::gpus);
+    field("meets", &CurveSample::meets);
+    field("deployment", &CurveSample::deployment);
+  }
 };
 
 struct ServingReport {

@@ -1,22 +1,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
 #include "analysis/render/format.h"
 #include "analysis/runs/serving/serving_report.h"
-#include "analysis/runs/training/figures.h"
+#include "analysis/runs/text_parts.h"
 
 namespace flopcast {
 namespace {
 
 std::string time_text(double value) { return format_time(Seconds(value)); }
 std::string whole(std::int64_t count) { return format_integer(static_cast<double>(count)); }
-
-/// A fact on lines of its own, broken at the report's width.
-std::string fact(const std::string& text, const TextStyle& style) {
-  return "  " + wrap(text, style.width() - 4, "    ") + "\n";
-}
 
 std::string served_headline(const ServingReport& r, const TextStyle& style) {
   const ClassMetrics& all = r.all;
@@ -30,17 +24,6 @@ std::string served_headline(const ServingReport& r, const TextStyle& style) {
   out += fmt::format(". The deployment is {}.", name(r.state));
   if (all.tpot.mean() > 0) out += fmt::format(" A user sees {:.1f} tokens per second.", 1 / all.tpot.mean());
   return wrap(out, style.width(), "") + "\n";
-}
-
-std::string published_table(const ServingReport& r, const TextStyle& style) {
-  if (r.comparisons.empty()) return "";
-  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
-  table.header({"", "predicted", "published", "error", "source"});
-  for (const Comparison& c : r.comparisons) {
-    const Figure figure = find_figure(c.field, std::nullopt);
-    table.row({figure.name, figure.text(c.predicted), figure.text(c.published), c.verdict(), c.source});
-  }
-  return style.bold("Predicted beside published") + "\n" + table.render(style) + "\n";
 }
 
 std::string latency_table(const ServingReport& r, const TextStyle& style) {
@@ -273,30 +256,12 @@ std::string cost_lines(const ServingReport& r, const TextStyle& style) {
   return out + fact(whole_service, style) + "\n";
 }
 
-/// "serving.decode.tensor = 1", "serving.decode.pipeline = 1" -> "serving.decode: tensor = 1, pipeline = 1".
-std::string default_lines(const std::vector<std::string>& settings, const TextStyle& style) {
-  std::vector<std::string> order;
-  std::map<std::string, std::vector<std::string>> by_message;
-  for (const std::string& setting : settings) {
-    const std::size_t dot = setting.rfind('.', setting.find(" = "));
-    const std::string message = dot == std::string::npos ? "" : setting.substr(0, dot);
-    if (!by_message.contains(message)) order.push_back(message);
-    by_message[message].push_back(dot == std::string::npos ? setting : setting.substr(dot + 1));
-  }
-  std::string out;
-  for (const std::string& message : order)
-    out +=
-        fact(fmt::format("{}{}{}", message, message.empty() ? "" : ": ", fmt::join(by_message[message], ", ")), style);
-  return out;
-}
-
 std::string title_lines(const ServingReport& r, const TextStyle& style) {
   const ModelConfig& model = r.serving().model();
   const ClusterSpec& cluster = r.scenario.cluster;
   const std::string on = fmt::format("{} on {} x {}, {}", model.title.empty() ? model.name : model.title,
                                      r.serving().gpus(), cluster.node.gpu.title, cluster.fabric.title);
-  return style.bold(wrap(r.scenario.title.empty() ? r.scenario.name : r.scenario.title, style.width(), "")) + "\n" +
-         wrap(on, style.width(), "") + "\n\n";
+  return style.bold(wrap(r.scenario.title, style.width(), "")) + "\n" + wrap(on, style.width(), "") + "\n\n";
 }
 
 }  // namespace
@@ -304,17 +269,18 @@ std::string title_lines(const ServingReport& r, const TextStyle& style) {
 std::string to_text(const ServingReport& r, const TextStyle& style) {
   std::string out = title_lines(r, style) + served_headline(r, style) + "\n";
   if (r.all.arrived.requests > 0) {
-    out += published_table(r, style) + latency_table(r, style) + range_fact(r, style) + "\n";
+    const std::string published = published_text(r.comparisons, std::nullopt, style);
+    if (!published.empty()) out += published + "\n";
+    out += latency_table(r, style) + range_fact(r, style) + "\n";
     out += throughput_table(r, style) + "\n" + stream_table(r, style) + pool_table(r, style) + "\n";
     out += deployment_facts(r, style) + "\n" + style.bold("Over time") + "\n" + curves(r, style) + "\n" +
            cost_lines(r, style);
     out += fmt::format("Energy {}, {:.2f} J per output token.\n", format_energy(r.energy),
                        share(r.energy.value(), static_cast<double>(r.all.output_tokens)));
   }
-  if (!r.notes.empty()) out += "\n" + style.bold("Notes") + "\n";
-  for (const std::string& note : r.notes) out += "  - " + wrap(note, style.width() - 4, "    ") + "\n";
+  if (!r.notes.empty()) out += "\n" + style.bold("Notes") + "\n" + bullets(r.notes, style);
   if (!r.scenario.defaults_used.empty())
-    out += "\n" + style.bold("Defaults used") + "\n" + default_lines(r.scenario.defaults_used, style);
+    out += "\n" + style.bold("Defaults used") + "\n" + default_facts(r.scenario.defaults_used, style);
   return out;
 }
 

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "analysis/render/text_table.h"
-#include "workloads/serving/traffic/trace_stats.h"
+#include "workloads/serving/metrics/trace_stats.h"
 
 namespace flopcast {
 

@@ -17,7 +17,7 @@
 
 namespace flopcast {
 
-/// How long the job is looked at: until so much work is done, or until so much time has passed.
+/// How long the job is looked at: until an amount of work is done, or until a time has passed.
 struct LifeSpan {
   enum class Kind { work, elapsed } kind = Kind::work;
   Seconds length;

@@ -13,11 +13,6 @@
 namespace flopcast {
 namespace {
 
-bool is_stage_transfer(const OperationGraph& graph, OpId op) {
-  const auto name = static_cast<OpName>(graph.label(op).kind);
-  return graph.kind(op) == OpKind::transfer && (name == OpName::send_activation || name == OpName::send_gradient);
-}
-
 Bytes bytes_of(const OperationGraph& graph, OpId op) {
   Bytes sum;
   for (const Flow& flow : graph.flows(op)) sum += flow.bytes;
@@ -47,13 +42,9 @@ std::pair<Seconds, Seconds> parse_window(const std::string& text) {
 }
 
 PerfettoTraceSink::PerfettoTraceSink(const TrainingStep& step, TraceChoice choice, TracePieces output)
-    : step_(step),
-      choice_(std::move(choice)),
-      writer_(std::move(output)),
-      lanes_(step.graph.lane_count()),
-      sends_(step.graph.size(), false) {
+    : step_(step), choice_(std::move(choice)), writer_(std::move(output)), lanes_(step.graph.lane_count()) {
   add_lanes();
-  find_arrows();
+  arrows_ = TraceArrows(step.graph, [this](LaneId lane) { return shown(lane); });
 }
 
 void PerfettoTraceSink::add_lanes() {
@@ -74,29 +65,6 @@ void PerfettoTraceSink::add_lanes() {
   }
 }
 
-// As in the Chrome trace: a transfer between stages points at the first operation of another GPU that waits for it.
-void PerfettoTraceSink::find_arrows() {
-  const OperationGraph& graph = step_.graph;
-  for (std::size_t i = 0; i < graph.size(); ++i) {
-    const OpId send = OpId::at(i);
-    if (!is_stage_transfer(graph, send) || !shown(graph.lane(send))) continue;
-    std::vector<OpId> reached(graph.successors(send).begin(), graph.successors(send).end());
-    for (std::size_t next = 0; next < reached.size(); ++next) {
-      const OpId op = reached[next];
-      if (!graph.lane(op).valid()) {
-        reached.insert(reached.end(), graph.successors(op).begin(), graph.successors(op).end());
-      } else if (graph.lane_rank(graph.lane(op)) != graph.lane_rank(graph.lane(send)) && shown(graph.lane(op))) {
-        arrows_.push_back({op, send});
-        sends_[i] = true;
-        break;
-      }
-    }
-  }
-  std::sort(arrows_.begin(), arrows_.end(), [](const Arrow& a, const Arrow& b) {
-    return a.receiver != b.receiver ? a.receiver < b.receiver : a.sender < b.sender;
-  });
-}
-
 void PerfettoTraceSink::finished(const OperationGraph& graph, const OpSpan& span) {
   if (!choice_.shows(span.start, span.end)) return;
   links_->add(graph, span);
@@ -111,19 +79,17 @@ void PerfettoTraceSink::finished(const OperationGraph& graph, const OpSpan& span
                               {},
                               {},
                               {}};
-  const auto first = std::lower_bound(arrows_.begin(), arrows_.end(), span.op,
-                                      [](const Arrow& arrow, OpId op) { return arrow.receiver < op; });
-  for (auto arrow = first; arrow != arrows_.end() && arrow->receiver == span.op; ++arrow) {
-    if (answered(arrow->sender)) slice.flows_in.push_back(arrow->sender.index() + 1);
+  for (const TraceArrow& arrow : arrows_.into(span.op)) {
+    if (answered(arrow.sender)) slice.flows_in.push_back(arrow.sender.index() + 1);
   }
   slice.arguments = {{"stage", label.stage}, {"micro_batch", label.micro_batch}, {"layer", label.layer}};
   if (graph.kind(span.op) == OpKind::transfer)
     slice.arguments.push_back({"bytes", static_cast<std::uint64_t>(bytes_of(graph, span.op).value())});
   if (!choice_.window) {
-    if (sends_[span.op.index()]) slice.flows_out.push_back(span.op.index() + 1);
+    if (arrows_.sends(span.op)) slice.flows_out.push_back(span.op.index() + 1);
     return writer_.slice(slice);
   }
-  waiting_[lane.index()].push_back({std::move(slice), span.op, sends_[span.op.index()]});
+  waiting_[lane.index()].push_back({std::move(slice), span.op, arrows_.sends(span.op)});
   write_decided(lane);
 }
 

@@ -11,6 +11,7 @@
 
 #include "analysis/render/perfetto.h"
 #include "analysis/runs/training/link_use.h"
+#include "analysis/runs/training/trace_arrows.h"
 #include "sim/timeline.h"
 #include "workloads/training/training_step.h"
 
@@ -36,9 +37,6 @@ class PerfettoTraceSink final : public TimelineSink {
   void close();
 
  private:
-  struct Arrow {
-    OpId receiver, sender;
-  };
   /// A slice whose arrow may have no end in the window, or that comes behind one.
   struct Waiting {
     PerfettoWriter::Slice slice;
@@ -48,7 +46,6 @@ class PerfettoTraceSink final : public TimelineSink {
   bool answered(OpId sender);
   void write_decided(LaneId lane);
   void add_lanes();
-  void find_arrows();
   bool shown(LaneId lane) const { return lane.valid() && lanes_[lane.index()].id != 0; }
 
   const TrainingStep& step_;
@@ -57,8 +54,7 @@ class PerfettoTraceSink final : public TimelineSink {
   std::vector<PerfettoWriter::Track> lanes_;        // by lane; 0: hidden
   std::map<int, PerfettoWriter::Track> processes_;  // by GPU
   std::optional<LinkUse> links_;
-  std::vector<Arrow> arrows_;                           // sorted by receiver
-  std::vector<bool> sends_;                             // by operation: arrows start here
+  TraceArrows arrows_;
   std::map<std::size_t, std::deque<Waiting>> waiting_;  // by lane; of windows alone
 };
 

@@ -60,7 +60,7 @@ std::string picture_legend() {
   return out + picture_text(x, 24, "two halves: overlapped");
 }
 
-/// The same of so many blocks that a screen cannot show them one by one: what runs in each column of it.
+/// The same for more blocks than a screen can show one by one: what runs in each column.
 TonePaths coarse_paths_of(const PipelineTimes& times, double left, double width, double top) {
   TonePaths paths;
   const std::size_t columns = std::clamp<std::size_t>(kMostBlocks / std::max<std::size_t>(times.rows, 1), 100, 2000);

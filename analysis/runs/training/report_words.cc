@@ -147,7 +147,7 @@ std::string run_line(const RunFacts& run) {
       "{} operations, {} transfers ({} flows met another); {} replayed{}; engine {}; fingerprint {:016x}",
       format_integer(static_cast<double>(run.operations)), format_integer(static_cast<double>(run.transfers)),
       format_integer(static_cast<double>(run.contended_flows)), plural(static_cast<double>(run.replayed_gpus), "GPU"),
-      run.folded ? " (folded)" : "", run.sharing(), run.fingerprint);
+      run.folded ? " (folded)" : "", run.shared_by(), run.fingerprint);
 }
 
 std::string range_line(const TrainingReport& report) {

@@ -22,8 +22,8 @@ namespace {
 
 ReplayOptions replay_options(const RunOptions& options) {
   ReplayOptions replay;
-  replay.backend = options.backend;
-  replay.contention = options.contention;
+  replay.sharing = options.sharing;
+  replay.solver = options.solver;
   replay.progress = options.progress;
   return replay;
 }
@@ -76,8 +76,8 @@ RunFacts run_facts(const ReplayResult& result, const FingerprintSink& fingerprin
   run.transfers = result.transfers;
   run.contended_flows = result.contended_flows;
   run.fingerprint = fingerprint.value();
-  run.backend = options.backend;
-  run.contention = options.contention;
+  run.sharing = options.sharing;
+  run.solver = options.solver;
   return run;
 }
 
@@ -311,9 +311,9 @@ MemoryRefused::MemoryRefused(const std::string& field, MemoryTable fullest, Byte
       capacity_(capacity),
       remedies_(std::move(remedies)) {}
 
-std::string_view RunFacts::sharing() const {
-  if (backend == TransferBackend::ideal) return "ideal";
-  return contention == Contention::in_process ? "shared" : "simgrid";
+std::string_view RunFacts::shared_by() const {
+  if (sharing == Sharing::ideal) return "ideal";
+  return solver == Solver::in_process ? "shared" : "simgrid";
 }
 
 const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memory); }

@@ -15,8 +15,8 @@
 namespace flopcast {
 
 struct RunOptions {
-  TransferBackend backend = TransferBackend::simgrid;
-  Contention contention = Contention::in_process;
+  Sharing sharing = Sharing::max_min;
+  Solver solver = Solver::in_process;
   bool allow_oom = false;
   /// Project the step to the whole run (needs further replays, for the batch ramp and for phases with other
   /// plans).

@@ -7,6 +7,7 @@
 
 #include "analysis/render/format.h"
 #include "analysis/runs/metrics.h"
+#include "analysis/runs/text_parts.h"
 #include "analysis/runs/training/figures.h"
 #include "analysis/runs/training/goodput_text.h"
 #include "analysis/runs/training/report_words.h"
@@ -25,7 +26,7 @@ std::string section(const TextStyle& style, const std::string& title) {
 
 std::string head(const TrainingReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
-  std::string out = style.bold(wrap(scenario.title.empty() ? scenario.name : scenario.title, style.width(), "")) + "\n";
+  std::string out = style.bold(wrap(scenario.title, style.width(), "")) + "\n";
   out += style.dim(wrap(cluster_line(scenario.cluster), style.width(), "")) + "\n";
   out += style.dim(wrap(plan_line(*scenario.training), style.width(), "")) + "\n";
   if (const std::string slow = slow_parts_text(scenario); !slow.empty())
@@ -35,19 +36,9 @@ std::string head(const TrainingReport& report, const TextStyle& style) {
   return out;
 }
 
-// ---------------------------------------------------------------------------------------------- published
-
 std::string published_section(const std::vector<Comparison>& comparisons, const std::optional<Projection>& projection,
                               const TextStyle& style) {
-  if (comparisons.empty()) return {};
-  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::left});
-  table.header({"", "predicted", "published", "error", "source"});
-  for (const Comparison& comparison : comparisons) {
-    const Figure figure = find_figure(comparison.field, projection);
-    table.row({figure.name, figure.text(comparison.predicted), figure.text(comparison.published), comparison.verdict(),
-               comparison.source});
-  }
-  return section(style, "Predicted beside published") + table.render(style);
+  return comparisons.empty() ? "" : "\n" + published_text(comparisons, projection, style);
 }
 
 // ---------------------------------------------------------------------------------------------- the step
@@ -223,11 +214,8 @@ std::string projection_section(const TrainingReport& report, const TextStyle& st
 
 // ---------------------------------------------------------------------------------------------- small print
 
-std::string bullets(const TextStyle& style, const std::string& title, const std::vector<std::string>& items) {
-  if (items.empty()) return {};
-  std::string out = section(style, title);
-  for (const std::string& item : items) out += "  - " + wrap(item, style.width() - 4, "    ") + "\n";
-  return out;
+std::string notes_section(const TextStyle& style, const std::string& title, const std::vector<std::string>& notes) {
+  return notes.empty() ? "" : section(style, title) + bullets(notes, style);
 }
 
 std::string defaults_section(const Scenario& scenario, const TextStyle& style) {
@@ -275,7 +263,7 @@ std::string to_text(const TrainingReport& report, const TextStyle& style) {
   out += path_section(report, style);
   out += memory_text(report.fullest_memory(), report.scenario.cluster.node.gpu.hbm_usable(), style);
   out += projection_section(report, style);
-  out += bullets(style, "Assumptions and notes", assumptions(report));
+  out += notes_section(style, "Assumptions and notes", assumptions(report));
   out += defaults_section(report.scenario, style);
   return out + foot(report, style);
 }
@@ -284,7 +272,7 @@ std::string to_text(const LifeReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
   const Goodput& closed = report.life.closed;
   const int gpus = scenario.cluster.gpus();
-  std::string out = style.bold(wrap(scenario.title.empty() ? scenario.name : scenario.title, style.width(), "")) + "\n";
+  std::string out = style.bold(wrap(scenario.title, style.width(), "")) + "\n";
   out += style.dim(wrap(cluster_line(scenario.cluster), style.width(), "")) + "\n\n";
   out += style.bold(
              wrap(fmt::format("Of {}, {} are left for training: {} interruptions and checkpoints take {} GPU-hours.",
@@ -300,14 +288,14 @@ std::string to_text(const LifeReport& report, const TextStyle& style) {
   std::vector<std::string> notes = {habits_text(scenario.resilience, gpus)};
   if (!scenario.resilience.source.empty()) notes.push_back("sources: " + scenario.resilience.source);
   notes.insert(notes.end(), report.notes.begin(), report.notes.end());
-  out += bullets(style, "Assumptions and notes", notes);
+  out += notes_section(style, "Assumptions and notes", notes);
   return out + defaults_section(scenario, style);
 }
 
 std::string to_text(const CollectiveReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
   const CollectiveConfig& config = *scenario.collective;
-  std::string out = style.bold(wrap(scenario.title.empty() ? scenario.name : scenario.title, style.width(), "")) + "\n";
+  std::string out = style.bold(wrap(scenario.title, style.width(), "")) + "\n";
   out += style.dim(wrap(cluster_line(scenario.cluster), style.width(), "")) + "\n\n";
   out += style.bold(wrap(
              fmt::format("{} of {} over {} GPUs takes {}: {} on the bus.", config.operation, format_bytes(config.bytes),
@@ -333,7 +321,7 @@ std::string to_text(const CollectiveReport& report, const TextStyle& style) {
   row("collective.algorithm_bandwidth_bytes_per_s", "bytes over time");
   row("collective.bus_bandwidth_bytes_per_s", "comparable with a port's rate, whatever the collective");
   out += table.render(style) + "\n" + style.dim(wrap(run_line(report.run), style.width(), "")) + "\n";
-  out += bullets(style, "Notes", report.notes);
+  out += notes_section(style, "Notes", report.notes);
   return out;
 }
 

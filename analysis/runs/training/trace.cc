@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -13,11 +12,6 @@ namespace flopcast {
 namespace {
 
 constexpr std::size_t kBuffer = 1 << 16;
-
-bool is_pipeline_transfer(const OperationGraph& graph, OpId op) {
-  const auto name = static_cast<OpName>(graph.label(op).kind);
-  return graph.kind(op) == OpKind::transfer && (name == OpName::send_activation || name == OpName::send_gradient);
-}
 
 // At the end of a step, for all stages and micro-batches of a GPU together.
 bool ends_step(OpName name) {
@@ -72,48 +66,29 @@ std::string json_quoted(std::string_view text) {
   return out + '"';
 }
 
+/// By lane: whether it is of one of these GPUs.
+std::vector<bool> lanes_of(const OperationGraph& graph, const std::set<int>& gpus) {
+  std::vector<bool> shown(graph.lane_count(), false);
+  for (std::size_t lane = 0; lane < shown.size(); ++lane) {
+    const auto gpu = static_cast<int>(graph.lane_rank(LaneId::at(lane)).index());
+    shown[lane] = gpus.empty() || gpus.count(gpu) > 0;
+  }
+  return shown;
+}
+
 }  // namespace
 
 ChromeTraceSink::ChromeTraceSink(const TrainingStep& step, std::set<int> gpus, TraceOutput output)
     : step_(step),
       output_(std::move(output)),
-      shown_(step.graph.lane_count(), false),
-      sends_(step.graph.size(), false) {
-  for (std::size_t lane = 0; lane < shown_.size(); ++lane) {
-    const auto gpu = static_cast<int>(step.graph.lane_rank(LaneId::at(lane)).index());
-    shown_[lane] = gpus.empty() || gpus.count(gpu) > 0;
-  }
+      shown_(lanes_of(step.graph, gpus)),
+      arrows_(step.graph, [this](LaneId lane) { return shown(lane); }) {
   std::set<int> replayed;
   for (const ReplayedRank& rank : step.ranks)
     if (shown(rank.compute)) replayed.insert(static_cast<int>(rank.gpu.index()));
   links_.emplace(step, replayed);
-  find_arrows();
   buffer_ = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
   name_processes();
-}
-
-// A pipeline transfer points at the first operation on a lane of another GPU that waits for it, joins looked
-// through.
-void ChromeTraceSink::find_arrows() {
-  const OperationGraph& graph = step_.graph;
-  for (std::size_t i = 0; i < graph.size(); ++i) {
-    const OpId send = OpId::at(i);
-    if (!is_pipeline_transfer(graph, send) || !shown(graph.lane(send))) continue;
-    std::vector<OpId> reached(graph.successors(send).begin(), graph.successors(send).end());
-    for (std::size_t next = 0; next < reached.size(); ++next) {
-      const OpId op = reached[next];
-      if (!graph.lane(op).valid()) {
-        reached.insert(reached.end(), graph.successors(op).begin(), graph.successors(op).end());
-      } else if (graph.lane_rank(graph.lane(op)) != graph.lane_rank(graph.lane(send)) && shown(graph.lane(op))) {
-        arrows_.push_back({op, send});
-        sends_[i] = true;
-        break;
-      }
-    }
-  }
-  std::sort(arrows_.begin(), arrows_.end(), [](const Arrow& a, const Arrow& b) {
-    return a.receiver != b.receiver ? a.receiver < b.receiver : a.sender < b.sender;
-  });
 }
 
 void ChromeTraceSink::name_processes() {
@@ -156,18 +131,16 @@ void ChromeTraceSink::finished(const OperationGraph& graph, const OpSpan& span) 
                     graph.kind_names()[label.kind], row_of(tone_of(static_cast<OpName>(label.kind))).name,
                     graph.kind(span.op) == OpKind::compute ? "compute" : "transfer", where, when,
                     microseconds(duration_within(start, end)), event_arguments(graph, span.op)));
-  if (sends_[span.op.index()]) sent_.emplace(span.op.index(), start);
-  const auto first = std::lower_bound(arrows_.begin(), arrows_.end(), span.op,
-                                      [](const Arrow& arrow, OpId op) { return arrow.receiver < op; });
-  for (auto arrow = first; arrow != arrows_.end() && arrow->receiver == span.op; ++arrow) {
+  if (arrows_.sends(span.op)) sent_.emplace(span.op.index(), start);
+  for (const TraceArrow& arrow : arrows_.into(span.op)) {
     // Of a window an arrow may have one end outside: it is drawn where both are there.
-    const auto sent = sent_.find(arrow->sender.index());
+    const auto sent = sent_.find(arrow.sender.index());
     if (sent == sent_.end()) continue;
-    event(fmt::format(R"j({{"ph":"s","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j", arrow->sender.index(),
-                      place(graph.lane(arrow->sender)), microseconds(sent->second)));
+    event(fmt::format(R"j({{"ph":"s","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j", arrow.sender.index(),
+                      place(graph.lane(arrow.sender)), microseconds(sent->second)));
     sent_.erase(sent);
     event(fmt::format(R"j({{"ph":"f","bp":"e","name":"transfer","cat":"pipeline","id":{},{},"ts":{}}})j",
-                      arrow->sender.index(), where, when));
+                      arrow.sender.index(), where, when));
   }
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "analysis/runs/training/link_use.h"
+#include "analysis/runs/training/trace_arrows.h"
 #include "sim/timeline.h"
 #include "workloads/training/training_step.h"
 
@@ -30,20 +31,15 @@ class ChromeTraceSink final : public TimelineSink {
   void close();
 
  private:
-  struct Arrow {
-    OpId receiver, sender;
-  };
   bool shown(LaneId lane) const { return lane.valid() && shown_[lane.index()]; }
-  void find_arrows();
   void name_processes();
   void event(std::string_view text);
   std::string place(LaneId lane) const;
 
   const TrainingStep& step_;
   TraceOutput output_;
-  std::vector<bool> shown_;                             // by lane
-  std::vector<Arrow> arrows_;                           // sorted by receiver
-  std::vector<bool> sends_;                             // by operation: arrows start here
+  std::vector<bool> shown_;  // by lane
+  TraceArrows arrows_;
   std::unordered_map<std::size_t, std::int64_t> sent_;  // when, in nanoseconds: operations whose arrow has no end yet
   std::optional<LinkUse> links_;
   std::string buffer_;

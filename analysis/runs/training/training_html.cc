@@ -17,7 +17,6 @@
 namespace flopcast {
 namespace {
 
-std::string page_title(const Scenario& scenario) { return scenario.title.empty() ? scenario.name : scenario.title; }
 std::string percent_tick(double share) { return fmt::format("{:g}", 100 * share); }
 std::string seconds_tick(double s) { return fmt::format("{:g}", s); }
 
@@ -347,7 +346,7 @@ void add_command(const Scenario& scenario, Page& page) {
 
 std::string to_html(const TrainingReport& r, const StepPictures& pictures) {
   const std::vector<Metric> found = metrics(r);
-  Page page(page_title(r.scenario));
+  Page page(r.scenario.title);
   add_head(r, found, page);
   add_published(r.comparisons, r.projection, page);
   if (pictures.pipeline) {
@@ -374,7 +373,7 @@ std::string to_html(const LifeReport& r) {
   const Scenario& scenario = r.scenario;
   const Goodput& closed = r.life.closed;
   const int gpus = scenario.cluster.gpus();
-  Page page(page_title(scenario));
+  Page page(scenario.title);
   page.lead(report_words::cluster_line(scenario.cluster));
   page.headline(fmt::format("Of {}, {} are left for training: {} interruptions and checkpoints take {} GPU-hours.",
                             format_days(closed.elapsed()), format_percent(closed.effective()),
@@ -396,7 +395,7 @@ std::string to_html(const CollectiveReport& r) {
   const std::vector<Metric> found = metrics(r);
   const Scenario& scenario = r.scenario;
   const CollectiveConfig& config = *scenario.collective;
-  Page page(page_title(scenario));
+  Page page(scenario.title);
   page.lead(report_words::cluster_line(scenario.cluster));
   page.headline(fmt::format("{} of {} over {} GPUs takes {}: {} on the bus.", config.operation,
                             format_bytes(config.bytes), format_integer(config.ranks), format_time(r.time),

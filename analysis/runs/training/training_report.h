@@ -48,10 +48,10 @@ struct RunFacts {
   std::uint64_t fingerprint = 0;
   std::size_t replayed_gpus = 0;
   bool folded = true;
-  TransferBackend backend = TransferBackend::simgrid;
-  Contention contention = Contention::in_process;
+  Sharing sharing = Sharing::max_min;
+  Solver solver = Solver::in_process;
   /// Who shares out links among flows that meet, in a word: "shared" (this process), "simgrid" or "ideal" (nobody).
-  std::string_view sharing() const;
+  std::string_view shared_by() const;
 };
 
 struct TrainingReport {

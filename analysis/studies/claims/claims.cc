@@ -12,7 +12,7 @@
 #include "scenarios/proto/claims.pb.h"
 #include "scenarios/read/field_rules.h"
 #include "scenarios/read/text_file.h"
-#include "sim/process.h"
+#include "sim/packed.h"
 
 namespace flopcast {
 namespace {
@@ -70,56 +70,32 @@ std::vector<std::string> readings_that(const Claim& claim, std::span<const doubl
   return out;
 }
 
-// A fault travels between processes as a line of its own: this mark, then its texts, each with an end of its own.
-constexpr char kFaultMark = '!', kEndOfText = '\x1f', kEndOfLine = '\x1e';
+/// Its value, or the first fault that keeps it from having one.
+struct ReadValue {
+  double value = 0;
+  std::optional<Diagnostic> fault;
 
-std::string line_of(const Diagnostic& fault) {
-  std::string out(1, kFaultMark);
-  for (const std::string* text : {&fault.field, &fault.found, &fault.expected, &fault.suggestion, &fault.remedy}) {
-    out += *text;
-    out += kEndOfText;
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("value", &ReadValue::value);
+    field("fault", &ReadValue::fault);
   }
-  std::replace(out.begin(), out.end(), '\n', kEndOfLine);
-  return out + "\n";
-}
+};
 
-Diagnostic fault_of(const std::string& line, const ClaimReading& reading) {
-  Diagnostic fault{reading.file, reading.line, reading.column, "", "", "", ""};
-  std::size_t at = 1;
-  for (std::string* text : {&fault.field, &fault.found, &fault.expected, &fault.suggestion, &fault.remedy}) {
-    const std::size_t end = line.find(kEndOfText, at);
-    *text = line.substr(at, end - at);
-    std::replace(text->begin(), text->end(), kEndOfLine, '\n');
-    at = end + 1;
-  }
-  return fault;
-}
-
-/// A line for each reading: its value, or the first fault that keeps it from having one.
-std::string values_of(const Claim& claim, const ClaimContext& context) {
-  std::string out;
+/// Of each reading.
+std::vector<ReadValue> values_of(const Claim& claim, const ClaimContext& context) {
+  std::vector<ReadValue> out;
   for (const ClaimReading& reading : claim.readings) {
+    ReadValue& read = out.emplace_back();
     try {
-      const double value = evaluate(reading.compute, [&](const std::string& name, const auto& arguments) {
+      read.value = evaluate(reading.compute, [&](const std::string& name, const auto& arguments) {
         return call_claim_function(name, arguments, context);
       });
-      out += shortest(value) + "\n";
     } catch (const InputError& error) {
-      Diagnostic fault = error.diagnostics().front();
-      fault.field = claim.id + ", " + reading.name + (fault.field.empty() ? "" : ", ") + fault.field;
-      out += line_of(fault);
+      read.fault = error.diagnostics().front();
+      read.fault->file = reading.file, read.fault->line = reading.line, read.fault->column = reading.column;
+      read.fault->field = claim.id + ", " + reading.name + (read.fault->field.empty() ? "" : ", ") + read.fault->field;
     }
-  }
-  return out;
-}
-
-std::vector<double> numbers(const std::string& lines, const Claim& claim, Diagnostics& faults) {
-  std::vector<double> out;
-  for (std::size_t at = 0; at < lines.size();) {
-    const std::size_t end = lines.find('\n', at);
-    if (lines[at] == kFaultMark) faults.push_back(fault_of(lines.substr(at, end - at), claim.readings[out.size()]));
-    out.push_back(std::strtod(lines.c_str() + at, nullptr));
-    at = end + 1;
   }
   return out;
 }
@@ -188,12 +164,18 @@ std::string verdict_text(const Claim& claim, std::span<const double> values) {
 }
 
 std::vector<TestedClaim> test_claims(const std::vector<Claim>& claims, const ClaimContext& context, int workers) {
-  const auto results =
-      parallel_map(claims.size(), workers, [&](std::size_t i) { return values_of(claims[i], context); });
+  const auto read = parallel_map<std::vector<ReadValue>>(claims.size(), workers,
+                                                         [&](std::size_t i) { return values_of(claims[i], context); });
   std::vector<TestedClaim> out;
   std::vector<std::vector<double>> values;
   Diagnostics faults;
-  for (std::size_t i = 0; i < claims.size(); ++i) values.push_back(numbers(results[i], claims[i], faults));
+  for (const std::vector<ReadValue>& of_claim : read) {
+    std::vector<double>& numbers = values.emplace_back();
+    for (const ReadValue& one : of_claim) {
+      numbers.push_back(one.value);
+      if (one.fault) faults.push_back(*one.fault);
+    }
+  }
   if (!faults.empty()) throw InputError(faults);
   for (std::size_t i = 0; i < claims.size(); ++i) {
     TestedClaim tested{claims[i], std::move(values[i]), {}, {}};

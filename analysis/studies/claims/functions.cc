@@ -211,7 +211,6 @@ double learn(const Arguments& a, const ClaimContext& c) {
   if (known == c.learned.end()) {
     RlOptions options;
     options.power = c.run.power;
-    options.replay.contention = Contention::in_process;
     options.project = asked[1] == "run";
     options.allow_oom = true;
     known = c.learned.emplace(asked, metrics(run_rl(scenario, options))).first;

@@ -8,8 +8,8 @@
 
 #include "analysis/face/environment_data.h"
 #include "analysis/runs/metrics.h"
+#include "analysis/runs/serving/served_figures.h"
 #include "analysis/runs/training/run.h"
-#include "analysis/studies/compare/served.h"
 #include "scenarios/policy/export_rules.h"
 
 namespace flopcast {
@@ -39,7 +39,7 @@ struct ClaimFunction {
 };
 std::span<const ClaimFunction> claim_functions();
 
-/// @throws InputError: no such function, or not with so many arguments.
+/// @throws InputError: no such function, or not with this number of arguments.
 const ClaimFunction& claim_function(const std::string& name, std::size_t arguments);
 
 /// @throws InputError for unknown functions, arguments and fields, each with the nearest.

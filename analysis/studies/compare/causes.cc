@@ -8,6 +8,7 @@
 #include "analysis/render/format.h"
 #include "analysis/studies/compare/loop_causes.h"
 #include "analysis/studies/compare/scenario_fields.h"
+#include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/diagnostic.h"
@@ -30,14 +31,6 @@ std::string change_text(const std::vector<const ScenarioField*>& fields, const S
   const std::size_t more = parts.size() > kMost ? parts.size() - kMost : 0;
   parts.resize(parts.size() - more);
   return fmt::format("{}{}", fmt::join(parts, "; "), more > 0 ? fmt::format("; {} more", more) : "");
-}
-
-std::string title_of(const FieldGroup& group, const std::vector<const ScenarioField*>& fields) {
-  // Chips that differ in nothing but their names are priced by their own measurements.
-  const bool only_names = std::all_of(fields.begin(), fields.end(), [](const ScenarioField* f) {
-    return f->group == "compute" && (f->name == "gpu" || f->name == "base" || f->name == "architecture");
-  });
-  return only_names ? "kernels as measured on each GPU" : std::string(group.title);
 }
 
 Cause cause_of(std::string id, std::string title, std::vector<const ScenarioField*> fields, const Scenario& from,
@@ -147,14 +140,14 @@ void set_batches(Scenario& s, bool two) {
 }
 
 // An equally capable dense model: by a rule of thumb a mixture of experts is worth a dense model of the
-// geometric mean of its active and total parameters (an assumption; see the README). Only the width of the
+// geometric mean of its active and total parameters (an assumption; see docs/policy.md). Only the width of the
 // FFN is changed.
 int dense_width(const ModelConfig& moe) {
   const ParameterCount count = count_parameters(moe);
   const double wanted = std::sqrt(count.active * count.total);
   const double besides =
       count.embedding + count.head + moe.layers * (count.attention_per_layer + count.norms_per_layer);
-  const double per_width = (moe.gated_ffn ? 3.0 : 2.0) * moe.hidden * moe.layers;
+  const double per_width = static_cast<double>(moe.ffn_matrices()) * moe.hidden * moe.layers;
   constexpr double kMultiple = 1024;  // widths that GPUs like
   return static_cast<int>(std::max(1.0, std::round((wanted - besides) / per_width / kMultiple)) * kMultiple);
 }
@@ -308,9 +301,7 @@ std::vector<Cause> differences(const Scenario& from, const Scenario& to, bool wh
     if ((group.structure && whole_structure) || (from.rl && leans_on_placement(group.id, from, to)))
       structure.insert(structure.end(), fields.begin(), fields.end());
     else {
-      // Before `fields` moves away: arguments are evaluated in any order.
-      std::string title = title_of(group, fields);
-      causes.push_back(cause_of(std::string(group.id), std::move(title), std::move(fields), from, to));
+      causes.push_back(cause_of(std::string(group.id), std::string(group.title), std::move(fields), from, to));
     }
   }
   if (!structure.empty())

@@ -10,6 +10,7 @@
 #include "analysis/studies/compare/replay_compared.h"
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
+#include "sim/base/fault_text.h"
 
 namespace flopcast {
 namespace {
@@ -96,7 +97,7 @@ double measure_of(const ServedFigures& f, Measure measure) {
   }
 }
 
-/// Of steps that take so long and give so many tokens.
+/// Of steps of this length that give this many tokens.
 double measure_of(Seconds step, int gpus, double tokens, Measure measure) {
   if (measure == Measure::step || measure == Measure::loop_step) return step.value();
   return step.value() * gpus / 3600 / tokens * (measure == Measure::loop_hours ? 1e9 : 1e12);
@@ -262,7 +263,7 @@ ScenarioComparison compare(const std::vector<Scenario>& scenarios, const Compare
       // Of many, one whose causes lean on each other (a chip without FP8 in BF16) must not hide the others.
       if (scenarios.size() == 2) throw;
       out.notes.push_back(fmt::format("from {} to {}: no causes one at a time; {}", scenarios[0].name,
-                                      scenarios[i].name, error.diagnostics().front().found));
+                                      scenarios[i].name, brief(error)));
       continue;
     }
     auto& [w, measure] = found;

@@ -10,10 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "analysis/runs/serving/served_figures.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/compare/causes.h"
 #include "analysis/studies/compare/loop_causes.h"
-#include "analysis/studies/compare/served.h"
+#include "sim/base/fields.h"
 
 namespace flopcast {
 
@@ -61,6 +62,28 @@ struct ComparedScenario {
   std::optional<Usd> run_cost;
   std::optional<Joules> run_energy;
   std::vector<std::string> remarks;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("name", &ComparedScenario::name);
+    field("title", &ComparedScenario::title);
+    field("hardware", &ComparedScenario::hardware);
+    field("gpus", &ComparedScenario::gpus);
+    field("gpus_per_node", &ComparedScenario::gpus_per_node);
+    field("tokens_per_step", &ComparedScenario::tokens_per_step);
+    field("step", &ComparedScenario::step);
+    field("mfu", &ComparedScenario::mfu);
+    field("bubble", &ComparedScenario::bubble);
+    field("exposed", &ComparedScenario::exposed);
+    field("memory", &ComparedScenario::memory);
+    field("capacity", &ComparedScenario::capacity);
+    field("service", &ComparedScenario::service);
+    field("loop", &ComparedScenario::loop);
+    field("run_gpu_hours", &ComparedScenario::run_gpu_hours);
+    field("run_cost", &ComparedScenario::run_cost);
+    field("run_energy", &ComparedScenario::run_energy);
+    field("remarks", &ComparedScenario::remarks);
+  }
 };
 
 /// What a cause adds to the measure of a waterfall.
@@ -116,6 +139,14 @@ struct QuickStep {
   double tokens = 0;
   Bytes memory;
   std::string fault;  ///< it cannot run
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("step", &QuickStep::step);
+    field("tokens", &QuickStep::tokens);
+    field("memory", &QuickStep::memory);
+    field("fault", &QuickStep::fault);
+  }
 };
 std::vector<QuickStep> quick_steps(const std::vector<Scenario>& scenarios, const CompareOptions& options);
 

@@ -7,6 +7,7 @@
 
 #include "analysis/render/format.h"
 #include "analysis/runs/metrics.h"
+#include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/diagnostic.h"
 
@@ -16,13 +17,6 @@ namespace {
 const RlConfig& loop_of(const Scenario& s) { return s.rl->loop; }
 bool learns_from_own(const Scenario& s) { return loop_of(s).algorithm->generates && loop_of(s).algorithm->trains; }
 bool apart(const Scenario& s) { return s.rl->separate(); }
-
-template <class Change>
-void change_loop(Scenario& s, const Change& change) {
-  auto copy = std::make_shared<RlScenario>(*s.rl);
-  change(*copy);
-  s.rl = std::move(copy);
-}
 
 std::string algorithm_change(const Scenario& s, const char* to) {
   const AlgorithmRow& row = *find_algorithm(to);
@@ -168,7 +162,6 @@ bool leans_on_placement(std::string_view group, const Scenario& from, const Scen
 ReplayedLoop replay_loop(const Scenario& scenario, const PowerModel& power, bool whole_run) {
   RlOptions options;
   options.power = power;
-  options.replay.contention = Contention::in_process;
   options.allow_oom = true;
   options.project = whole_run;
   const RlReport report = run_rl(scenario, options);

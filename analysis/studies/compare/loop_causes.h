@@ -8,6 +8,7 @@
 
 #include "analysis/runs/rl/rl_run.h"
 #include "analysis/studies/compare/causes.h"
+#include "sim/base/fields.h"
 
 namespace flopcast {
 
@@ -25,6 +26,13 @@ bool leans_on_placement(std::string_view group, const Scenario& from, const Scen
 struct LoopFigure {
   std::string name, unit;
   double value = 0;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("name", &LoopFigure::name);
+    field("unit", &LoopFigure::unit);
+    field("value", &LoopFigure::value);
+  }
 };
 struct ReplayedLoop {
   Seconds step;

@@ -5,23 +5,23 @@
 #include <fmt/format.h>
 
 #include "analysis/render/format.h"
-#include "analysis/studies/compare/lines.h"
+#include "analysis/runs/notes.h"
+#include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
-#include "sim/process.h"
+#include "sim/base/fault_text.h"
+#include "sim/packed.h"
 
 namespace flopcast {
 namespace {
 
 RunOptions quiet(RunOptions options) {
-  options.allow_oom = true;  // a what-if: whether it fits is told, not asked
+  options.allow_oom = true;  // a what-if: whether it fits is reported, not required
   options.stage = {};
   options.progress = {};
   options.extra_sinks.clear();
   return options;
 }
-
-std::string first_fault(const InputError& error) { return to_string(error.diagnostics().front()); }
 
 Bytes fullest(const std::vector<MemoryTable>& tables) {
   Bytes most;
@@ -33,46 +33,41 @@ Bytes fullest(const std::vector<MemoryTable>& tables) {
 
 /// 10^6 tokens of a service as if they were a step: the time in which the cluster has the GPU-hours that they
 /// take.
-std::string quick_tokens(const Scenario& scenario, const RunOptions& options) {
+QuickStep quick_tokens(const Scenario& scenario, const RunOptions& options) {
   constexpr double kTokens = 1e6;
   const ServedFigures f = serve(scenario, options.power);
   const double hours = f.tpot > Seconds(0) ? f.answer_hours() : f.prompt_hours();
-  Lines out;
-  out.put("");
-  out.put(hours * 3600 / scenario.cluster.gpus());
-  out.put(kTokens);
-  out.put(0.0);  // memory decides how many are served, not whether they are
-  return out.text();
+  // Memory decides how many are served, not whether they are.
+  return {Seconds(hours * 3600 / scenario.cluster.gpus()), kTokens, Bytes(0), ""};
 }
 
-std::string quick_loop(const Scenario& scenario, const RunOptions& options) {
+QuickStep quick_loop(const Scenario& scenario, const RunOptions& options) {
   const ReplayedLoop loop = replay_loop(scenario, options.power, false);
-  Lines out;
-  out.put("");
-  out.put(loop.step.value());
-  out.put(loop.tokens);
-  out.put(loop.memory.value());
-  return out.text();
+  return {loop.step, loop.tokens, loop.memory, ""};
 }
 
-std::string quick_step(const Scenario& scenario, const RunOptions& options) {
-  Lines out;
-  if (std::string fault = unsound(scenario); !fault.empty()) return fault + "\n";
+QuickStep quick_training(const Scenario& scenario, const RunOptions& options) {
+  const PreparedStep prepared = prepare_step(scenario, *scenario.training);
+  ReplayOptions replaying;
+  replaying.sharing = options.sharing;
+  const Seconds step = replay(prepared.step.graph, prepared.topology->network(), {}, replaying).makespan;
+  return {step, prepared.step.tokens, fullest(prepared.step.memory), ""};
+}
+
+QuickStep faulty(std::string fault) {
+  QuickStep out;
+  out.fault = std::move(fault);
+  return out;
+}
+
+QuickStep quick_step(const Scenario& scenario, const RunOptions& options) {
+  if (std::string fault = unsound(scenario); !fault.empty()) return faulty(std::move(fault));
   try {
     if (scenario.serving) return quick_tokens(scenario, options);
-    if (scenario.rl) return quick_loop(scenario, options);
-    const PreparedStep prepared = prepare_step(scenario, *scenario.training);
-    ReplayOptions replaying;
-    replaying.backend = options.backend;
-    const Seconds step = replay(prepared.step.graph, prepared.topology->network(), {}, replaying).makespan;
-    out.put("");
-    out.put(step.value());
-    out.put(prepared.step.tokens);
-    out.put(fullest(prepared.step.memory).value());
+    return scenario.rl ? quick_loop(scenario, options) : quick_training(scenario, options);
   } catch (const InputError& error) {
-    return first_fault(error) + "\n";
+    return faulty(first_of(error));
   }
-  return out.text();
 }
 
 // ------------------------------------------------------------------------------- whole scenarios
@@ -87,18 +82,13 @@ std::string rejected_remark(const ServedFigures& f) {
                      format_percent(f.rejected));
 }
 
-std::string served_summary(const Scenario& scenario, const CompareOptions& options) {
-  Lines out;
-  const ServedFigures figures = serve(scenario, options.run.power);
-  put(figures, out);
-  if (figures.rejected > 0) out.put(rejected_remark(figures));
-  if (scenario.cluster.node.gpu.architecture != "hopper")
-    out.put("inferred, not measured: kernels of this architecture were not measured");
-  return out.text();
+void add_service(const Scenario& scenario, const CompareOptions& options, ComparedScenario& out) {
+  out.service = serve(scenario, options.run.power);
+  if (out.service->rejected > 0) out.remarks.push_back(rejected_remark(*out.service));
+  if (const std::string note = unmeasured_note(scenario); !note.empty()) out.remarks.push_back(note);
 }
 
-/// What a report tells, as lines: the numbers, then remarks.
-std::string training_summary(const Scenario& scenario, const CompareOptions& options) {
+void add_training(const Scenario& scenario, const CompareOptions& options, ComparedScenario& out) {
   RunOptions run = quiet(options.run);
   run.project = options.whole_runs;
   TrainingReport report;
@@ -110,159 +100,84 @@ std::string training_summary(const Scenario& scenario, const CompareOptions& opt
     if (!run.project || scenario.phases.empty()) throw;
     run.project = false;
     report = run_training(scenario, run);
-    refused = "the whole run is not projected: " + first_fault(error);
+    refused = "the whole run is not projected: " + first_of(error);
   }
-  Lines out;
-  out.put(report.tokens_per_step);
-  out.put(report.step_time.value());
-  out.put(report.mfu_causal);
-  out.put(report.mean.parts.bubble / report.step_time);
-  out.put(report.mean.exposed_communication / report.step_time);
-  out.put(report.fullest_memory().total().value());
-  out.put(report.projection ? report.projection->gpu_hours : -1);
-  out.put(report.projection ? report.projection->cost.value() : -1);
-  out.put(report.projection ? report.projection->energy.value() : -1);
-  if (!refused.empty()) out.put(refused);
-  const EvidenceShare& e = report.evidence;
-  if (e.roofline > 0.5 * (e.measured + e.fitted + e.roofline))
-    out.put("inferred, not measured: kernels of this architecture were not measured");
-  return out.text();
+  out.tokens_per_step = report.tokens_per_step;
+  out.step = report.step_time;
+  out.mfu = report.mfu_causal;
+  out.bubble = report.mean.parts.bubble / report.step_time;
+  out.exposed = report.mean.exposed_communication / report.step_time;
+  out.memory = report.fullest_memory().total();
+  if (report.projection) {
+    out.run_gpu_hours = report.projection->gpu_hours;
+    out.run_energy = report.projection->energy;
+    if (report.projection->cost > Usd(0)) out.run_cost = report.projection->cost;
+  }
+  if (!out.fits()) out.remarks.push_back(memory_remark(out));
+  if (!refused.empty()) out.remarks.push_back(refused);
+  if (const std::string note = unmeasured_note(scenario); !note.empty()) out.remarks.push_back(note);
 }
 
-std::string loop_summary(const Scenario& scenario, const CompareOptions& options) {
+void add_loop(const Scenario& scenario, const CompareOptions& options, ComparedScenario& out) {
   const ReplayedLoop loop = replay_loop(scenario, options.run.power, options.whole_runs);
-  Lines out;
-  out.put(loop.step.value());
-  out.put(loop.tokens);
-  out.put(loop.memory.value());
-  out.put(loop.capacity.value());
-  out.put(static_cast<double>(loop.figures.size()));
-  for (const LoopFigure& figure : loop.figures) {
-    out.put(figure.name);
-    out.put(figure.unit);
-    out.put(figure.value);
-  }
-  return out.text();
-}
-
-std::string summary(const Scenario& scenario, const CompareOptions& options) {
-  if (scenario.rl) return loop_summary(scenario, options);
-  return scenario.serving ? served_summary(scenario, options) : training_summary(scenario, options);
-}
-
-void take_training(Lines& lines, ComparedScenario& out) {
-  out.tokens_per_step = lines.take();
-  out.step = Seconds(lines.take());
-  out.mfu = lines.take();
-  out.bubble = lines.take();
-  out.exposed = lines.take();
-  out.memory = Bytes(lines.take());
-  const double hours = lines.take(), cost = lines.take(), energy = lines.take();
-  if (hours >= 0) {
-    out.run_gpu_hours = hours;
-    out.run_energy = Joules(energy);
-    if (cost > 0) out.run_cost = Usd(cost);
-  }
+  out.step = loop.step;
+  out.tokens_per_step = loop.tokens;
+  out.memory = loop.memory;
+  out.capacity = loop.capacity;
+  out.loop = loop.figures;
   if (!out.fits()) out.remarks.push_back(memory_remark(out));
 }
 
-void take_loop(Lines& lines, ComparedScenario& out) {
-  out.step = Seconds(lines.take());
-  out.tokens_per_step = lines.take();
-  out.memory = Bytes(lines.take());
-  out.capacity = Bytes(lines.take());
-  out.loop.resize(static_cast<std::size_t>(lines.take()));
-  for (LoopFigure& figure : out.loop) {
-    figure.name = lines.take_text();
-    figure.unit = lines.take_text();
-    figure.value = lines.take();
-  }
-  if (!out.fits()) out.remarks.push_back(memory_remark(out));
-}
-
-int gpus_of(const Scenario& s) { return s.rl ? s.rl->gpus() : s.serving ? s.serving->gpus() : s.cluster.gpus(); }
-
-ComparedScenario compared(const Scenario& scenario, Lines lines) {
+ComparedScenario compared(const Scenario& scenario, const CompareOptions& options) {
   ComparedScenario out;
   out.name = scenario.name;
   out.title = scenario.title;
-  out.gpus = gpus_of(scenario);
+  out.gpus = gpus_at_work(scenario);
   out.gpus_per_node = scenario.cluster.node.gpus;
   out.hardware = fmt::format("{} x {}", format_integer(out.gpus), scenario.cluster.node.gpu.title);
   out.capacity = scenario.cluster.node.gpu.hbm_usable();
-  if (scenario.serving)
-    out.service = take_served(lines);
-  else if (scenario.rl)
-    take_loop(lines, out);
+  if (scenario.rl)
+    add_loop(scenario, options, out);
+  else if (scenario.serving)
+    add_service(scenario, options, out);
   else
-    take_training(lines, out);
-  while (!lines.done()) out.remarks.push_back(lines.take_text());
+    add_training(scenario, options, out);
   return out;
 }
 
-std::string quick_service(const Scenario& scenario, const RunOptions& run) {
-  if (std::string fault = unsound(scenario); !fault.empty()) return fault + "\n";
-  Lines out;
-  try {
-    const ServedFigures figures = serve(scenario, run.power);
-    out.put("");
-    put(figures, out);
-  } catch (const InputError& error) {
-    return first_fault(error) + "\n";
+StateResult quick_state(const Scenario& scenario, const RunOptions& run) {
+  StateResult out;
+  out.gpus = gpus_at_work(scenario);
+  if (!scenario.serving) {
+    out.step = quick_step(scenario, quiet(run));
+    out.fault = out.step.fault;
+    return out;
   }
-  return out.text();
+  out.fault = unsound(scenario);
+  if (!out.fault.empty()) return out;
+  try {
+    out.service = serve(scenario, run.power);
+  } catch (const InputError& error) {
+    out.fault = first_of(error);
+  }
+  return out;
 }
 
 }  // namespace
 
 std::vector<ComparedScenario> replay_all(const std::vector<Scenario>& scenarios, const CompareOptions& options) {
-  const auto lines =
-      parallel_map(scenarios.size(), options.workers, [&](std::size_t i) { return summary(scenarios[i], options); });
-  std::vector<ComparedScenario> out;
-  for (std::size_t i = 0; i < scenarios.size(); ++i) out.push_back(compared(scenarios[i], Lines(lines[i])));
-  return out;
+  return parallel_map<ComparedScenario>(scenarios.size(), options.workers,
+                                        [&](std::size_t i) { return compared(scenarios[i], options); });
 }
 
 std::vector<QuickStep> quick_steps(const std::vector<Scenario>& scenarios, const CompareOptions& options) {
-  const RunOptions run = quiet(options.run);
-  const auto results =
-      parallel_map(scenarios.size(), options.workers, [&](std::size_t i) { return quick_step(scenarios[i], run); });
-  std::vector<QuickStep> out;
-  for (const std::string& result : results) {
-    Lines lines(result);
-    QuickStep step;
-    step.fault = lines.take_text();
-    if (step.fault.empty()) {
-      step.step = Seconds(lines.take());
-      step.tokens = lines.take();
-      step.memory = Bytes(lines.take());
-    }
-    out.push_back(std::move(step));
-  }
-  return out;
+  return parallel_map<QuickStep>(scenarios.size(), options.workers,
+                                 [&](std::size_t i) { return quick_step(scenarios[i], quiet(options.run)); });
 }
 
 std::vector<StateResult> replay_states(const std::vector<Scenario>& scenarios, const CompareOptions& options) {
-  std::vector<StateResult> out(scenarios.size());
-  if (scenarios.front().serving) {
-    const auto lines = parallel_map(scenarios.size(), options.workers,
-                                    [&](std::size_t i) { return quick_service(scenarios[i], options.run); });
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      Lines result(lines[i]);
-      out[i].fault = result.take_text();
-      if (out[i].fault.empty()) out[i].service = take_served(result);
-    }
-  } else {
-    const std::vector<QuickStep> steps = quick_steps(scenarios, options);
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      out[i].fault = steps[i].fault;
-      out[i].step = steps[i];
-    }
-  }
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i].gpus = scenarios[i].rl ? scenarios[i].rl->gpus() : scenarios[i].cluster.gpus();
-  }
-  return out;
+  return parallel_map<StateResult>(scenarios.size(), options.workers,
+                                   [&](std::size_t i) { return quick_state(scenarios[i], options.run); });
 }
 
 }  // namespace flopcast

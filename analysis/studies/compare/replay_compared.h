@@ -17,6 +17,14 @@ struct StateResult {
   QuickStep step;         ///< of training, or of a loop
   ServedFigures service;  ///< or of serving
   int gpus = 0;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("fault", &StateResult::fault);
+    field("step", &StateResult::step);
+    field("service", &StateResult::service);
+    field("gpus", &StateResult::gpus);
+  }
 };
 /// All of one kind, as the first.
 std::vector<StateResult> replay_states(const std::vector<Scenario>& scenarios, const CompareOptions& options);

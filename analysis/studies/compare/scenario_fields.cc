@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "analysis/render/format.h"
+#include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 
@@ -237,9 +238,7 @@ void add_loop(Fields& out) {
     ScenarioField field = field_of(*leaf);
     field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) { return leaf->same(*a.rl, *b.rl); };
     field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) {
-      auto loop = std::make_shared<RlScenario>(*to.rl);
-      leaf->copy(*from.rl, *loop);
-      to.rl = std::move(loop);
+      change_loop(to, [&](RlScenario& loop) { leaf->copy(*from.rl, loop); });
     };
     field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(*s.rl); };
     out.push_back(std::move(field));
@@ -271,12 +270,6 @@ Fields make_rl_fields() {
 }
 
 }  // namespace
-
-void change_serving(Scenario& scenario, const std::function<void(ServingScenario&)>& change) {
-  auto copy = std::make_shared<ServingScenario>(*scenario.serving);
-  change(*copy);
-  scenario.serving = std::move(copy);
-}
 
 std::span<const FieldGroup> field_groups() {
   static constexpr FieldGroup kGroups[] = {

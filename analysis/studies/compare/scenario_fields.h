@@ -34,7 +34,4 @@ std::span<const FieldGroup> field_groups();
 /// Groups of fields that no time depends on: words, watts, and dollars.
 inline constexpr std::string_view kUntimedGroups[] = {kLabel, "power", "money"};
 
-/// Changes what a scenario serves: others may share the value, so it is copied first.
-void change_serving(Scenario& scenario, const std::function<void(ServingScenario&)>& change);
-
 }  // namespace flopcast

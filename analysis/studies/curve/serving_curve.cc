@@ -4,19 +4,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <type_traits>
 
-#include "sim/process.h"
+#include "scenarios/resolve/change_work.h"
+#include "sim/packed.h"
 
 namespace flopcast {
 namespace {
 
-/// A rung replays so many generations of requests: the first warms up, the last runs dry.
+/// Generations of requests that a rung replays: the first warms up, the last runs dry.
 constexpr int kGenerations = 6;
 constexpr int kFewestRequests = 240;
 constexpr int kMostRungs = 16;
-/// A rung that gives a GPU less than so much more than the one before ends the curve.
+/// A rung that gives a GPU less than this factor more than the one before ends the curve.
 constexpr double kWorthIt = 1.03;
 
 /// Users are shared out among streams as requests are in the scenario; streams of both kinds count alike.
@@ -96,14 +95,14 @@ class Curve {
 
   ServingReport replay(int users, std::uint64_t requests, Seconds warm_up, ResultSink sink) const {
     Scenario scenario = scenario_;
-    auto serving = std::make_shared<ServingScenario>(*scenario_.serving);
-    serving->traffic = closed_loop(serving->traffic, users, requests);
-    serving->sample = 1;
-    for (PoolSpec& pool : serving->pools) pool.autoscale.on = false;
-    serving->failures.failures_per_gpu_hour = 0;
-    serving->warm_up = warm_up;
-    hurry(serving->expert_pace);
-    scenario.serving = serving;
+    change_serving(scenario, [&](ServingScenario& serving) {
+      serving.traffic = closed_loop(serving.traffic, users, requests);
+      serving.sample = 1;
+      for (PoolSpec& pool : serving.pools) pool.autoscale.on = false;
+      serving.failures.failures_per_gpu_hour = 0;
+      serving.warm_up = warm_up;
+      hurry(serving.expert_pace);
+    });
     ServingOptions options = options_.serving;
     options.on_result = std::move(sink);
     return run_serving(scenario, options);
@@ -143,14 +142,8 @@ class Curve {
 /// Several at once, each in a process of its own.
 std::vector<CurveRung> rungs(const Curve& curve, std::span<const int> users) {
   if (users.size() == 1) return {curve.rung(users.front())};
-  static_assert(std::is_trivially_copyable_v<CurveRung>);
-  const std::vector<std::string> found = parallel_map(users.size(), static_cast<int>(users.size()), [&](std::size_t i) {
-    const CurveRung rung = curve.rung(users[i]);
-    return std::string(reinterpret_cast<const char*>(&rung), sizeof rung);
-  });
-  std::vector<CurveRung> result(found.size());
-  for (std::size_t i = 0; i < found.size(); ++i) std::memcpy(&result[i], found[i].data(), sizeof result[i]);
-  return result;
+  return parallel_map<CurveRung>(users.size(), static_cast<int>(users.size()),
+                                 [&](std::size_t i) { return curve.rung(users[i]); });
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "analysis/render/text_table.h"
 #include "analysis/runs/serving/serving_run.h"
+#include "sim/base/fields.h"
 
 namespace flopcast {
 
@@ -16,7 +17,7 @@ namespace report {
 class ServingCurves;
 }
 
-/// The deployment with so many requests under way all the time: as soon as one is answered, the next is
+/// The deployment with a constant number of requests under way: as soon as one is answered, the next is
 /// asked.
 struct CurveRung {
   int users = 0;
@@ -29,6 +30,24 @@ struct CurveRung {
   double usd_per_million = 0;         ///< all GPUs over all tokens
   double kv_utilization = 0, slo_attainment = 0;
   bool on_front = false;  ///< no other rung gives both a user and a GPU as many tokens
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("users", &CurveRung::users);
+    field("tokens_per_s_per_user", &CurveRung::tokens_per_s_per_user);
+    field("output_per_gpu", &CurveRung::output_per_gpu);
+    field("tokens_per_gpu", &CurveRung::tokens_per_gpu);
+    field("ttft_p50", &CurveRung::ttft_p50);
+    field("ttft_p90", &CurveRung::ttft_p90);
+    field("tpot_p50", &CurveRung::tpot_p50);
+    field("tpot_p90", &CurveRung::tpot_p90);
+    field("requests_per_s", &CurveRung::requests_per_s);
+    field("usd_per_million_output", &CurveRung::usd_per_million_output);
+    field("usd_per_million", &CurveRung::usd_per_million);
+    field("kv_utilization", &CurveRung::kv_utilization);
+    field("slo_attainment", &CurveRung::slo_attainment);
+    field("on_front", &CurveRung::on_front);
+  }
 };
 
 struct ServingCurve {

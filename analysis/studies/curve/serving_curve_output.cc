@@ -126,7 +126,9 @@ LineChart chart_of(std::span<const ServingCurve> curves) {
   LineChart chart;
   chart.title = most_text(curves);
   chart.caption =
-      "Each point is a replay with so many requests under way. Hollow: another point gives a user and a GPU as many.";
+      "Each point is a replay with a constant number of requests under way. Hollow points are dominated: another point "
+      "is "
+      "at least as fast per user and per GPU.";
   chart.x_title = "output tokens per second and user";
   chart.y_title = "output tokens per second and GPU";
   chart.x_text = chart.y_text = plain;
@@ -192,9 +194,9 @@ std::string to_text(std::span<const ServingCurve> curves, const TextStyle& style
   }
   return out +
          wrap(
-             "tok/s/user is 1 / mean TPOT; tok/s/GPU counts output tokens over all GPUs, all/GPU "
-             "input tokens too. $ are those of all "
-             "GPUs. x and `beaten`: another rung gives a user and a GPU as many.",
+             "tok/s/user is 1 / mean TPOT; tok/s/GPU counts output tokens over all GPUs, all/GPU input tokens too. $ "
+             "is the "
+             "price of all GPUs. x and `beaten`: dominated, another rung is at least as fast per user and per GPU.",
              style.width(), "") +
          "\n";
 }

@@ -2,11 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
-
 #include "analysis/render/format.h"
-#include "analysis/render/json.h"
-#include "sim/process.h"
+#include "scenarios/proto/report.pb.h"
+#include "sim/packed.h"
 
 namespace flopcast {
 namespace {
@@ -74,12 +72,10 @@ Explanation explain(const Scenario& scenario, const RunOptions& options, int wor
   quiet.allow_oom = true;  // a bare step is a what-if: whether it fits is not the question
   quiet.stage = {};
   quiet.progress = {};
-  const std::vector<std::string> times = parallel_map(in_force.size() + 1, workers, [&](std::size_t i) {
-    return shortest(step_time(scenario, rung(i), quiet).value());
-  });
-  const auto time = [&](std::size_t i) { return Seconds(std::strtod(times[i].c_str(), nullptr)); };
-  Explanation explanation{time(0), time(in_force.size()), {}};
-  for (std::size_t i = 0; i < in_force.size(); ++i) explanation.costs.push_back({in_force[i], time(i + 1) - time(i)});
+  const std::vector<Seconds> times = parallel_map<Seconds>(
+      in_force.size() + 1, workers, [&](std::size_t i) { return step_time(scenario, rung(i), quiet); });
+  Explanation explanation{times.front(), times.back(), {}};
+  for (std::size_t i = 0; i < in_force.size(); ++i) explanation.costs.push_back({in_force[i], times[i + 1] - times[i]});
   return explanation;
 }
 
@@ -105,6 +101,19 @@ std::string to_text(const Explanation& explanation, const TextStyle& style) {
                                "otherwise.",
                                style.width() - 2, "  ")) +
          "\n";
+}
+
+report::Explanation to_message(const Explanation& explanation) {
+  report::Explanation message;
+  message.set_step_time_s(explanation.step_time.value());
+  message.set_bare_step_time_s(explanation.bare.value());
+  for (const MechanismCost& cost : explanation.costs) {
+    report::Mechanism& item = *message.add_mechanisms();
+    item.set_name(std::string(cost.mechanism->name));
+    item.set_set(std::string(cost.mechanism->set));
+    item.set_adds_s(cost.adds.value());
+  }
+  return message;
 }
 
 }  // namespace flopcast

@@ -10,6 +10,10 @@
 
 namespace flopcast {
 
+namespace report {
+class Explanation;
+}
+
 /// Something that a rough estimate leaves out, and how to leave it out. In the order in which they are added:
 /// what a rank computes, what it waits for within its experts' group, then what joins the ranks.
 struct Mechanism {
@@ -36,6 +40,7 @@ struct Explanation {
 Explanation explain(const Scenario& scenario, const RunOptions& options, int workers);
 
 std::string to_text(const Explanation& explanation, const TextStyle& style);
+report::Explanation to_message(const Explanation& explanation);
 /// A page with the ladder as a waterfall. @param title of the scenario
 std::string to_html(const Explanation& explanation, const std::string& title);
 

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "analysis/runs/metrics.h"
+#include "analysis/studies/figure_names.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
@@ -31,34 +32,24 @@ NameLookup screened_lookup(const Scenario& scenario, const PlanChoice& choice, c
 std::vector<MetricExpression> conditions_of(const Scenario& scenario, const std::vector<std::string>& where) {
   std::vector<MetricExpression> conditions;
   std::vector<Diagnostic> faults;
-  const std::vector<Metric> known_metrics = expected_metrics(scenario);
-  const NameLookup metrics = metric_kinds_lookup(known_metrics);
-  std::vector<std::string> known = usable_names(known_metrics);
-  for (const PlanField& field : plan_fields()) known.emplace_back(field.path);
+  FigureNames names;
+  names.add(expected_metrics(scenario));
+  std::vector<std::string> fields;
+  for (const PlanField& field : plan_fields()) fields.emplace_back(field.path);
   PlanChoice any;
   any.schedule = 0;
-  const NameLookup fields = screened_lookup(scenario, any, {});
-  const NameLookup kinds = [&](std::string_view name) -> std::optional<NamedValue> {
-    if (auto kind = metrics(name)) return kind;
-    return fields(name);
-  };
+  names.add(fields, screened_lookup(scenario, any, {}));
   for (const std::string& text : where) {
-    try {
-      conditions.emplace_back(text);
-    } catch (const InputError& error) {
-      faults.insert(faults.end(), error.diagnostics().begin(), error.diagnostics().end());
-      continue;
-    }
-    if (!conditions.back().is_condition()) {
-      faults.push_back({"", 0, 0, "--where", text, "a condition, such as training.peak_memory_bytes < 0.9 hbm", ""});
-      continue;
-    }
-    for (const ExpressionFault& fault : faults_of(conditions.back(), kinds, known)) {
+    const auto condition = names.checked(text, [&](const ExpressionFault& fault) {
       faults.push_back({"", 0, 0, "--where", fault.found, fault.expected, fault.suggestion});
-    }
+    });
+    if (!condition) continue;
+    conditions.push_back(*condition);
+    if (!condition->is_condition())
+      faults.push_back({"", 0, 0, "--where", text, "a condition, such as training.peak_memory_bytes < 0.9 hbm", ""});
   }
   if (!faults.empty()) throw InputError(std::move(faults));
-  if (const auto both = contradiction(conditions, kinds)) {
+  if (const auto both = contradiction(conditions, names.kinds())) {
     const std::string& first = where[both->first];
     const std::string& second = where[both->second];
     throw InputError(Diagnostic{"", 0, 0, "--where", first == second ? first : first + " and " + second,

@@ -106,7 +106,7 @@ DataTable unit_data(const ServingPlanStudy& study) {
 }  // namespace
 
 std::string to_html(const PlanStudy& study) {
-  Page page("Plans: " + (study.base.title.empty() ? study.base.name : study.base.title));
+  Page page("Plans: " + study.base.title);
   page.headline(answer_text(study));
   if (const std::string own = own_text(study); !own.empty()) page.paragraph(own);
   page.heading("Plans by time and memory");
@@ -125,7 +125,7 @@ std::string to_html(const PlanStudy& study) {
 }
 
 std::string to_html(const ServingPlanStudy& study) {
-  Page page("Deployments: " + (study.base.title.empty() ? study.base.name : study.base.title));
+  Page page("Deployments: " + study.base.title);
   page.headline(answer_text(study));
   page.paragraph(own_text(study));
   BarChart chart;
@@ -157,7 +157,7 @@ std::string to_html(const ServingPlanStudy& study) {
 }
 
 std::string to_html(const LoopPlanStudy& study) {
-  Page page("Layouts: " + (study.base.title.empty() ? study.base.name : study.base.title));
+  Page page("Layouts: " + study.base.title);
   page.headline(answer_text(study));
   page.paragraph(own_text(study));
   StackedChart chart;

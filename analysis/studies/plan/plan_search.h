@@ -22,7 +22,7 @@ bool faster(const ScreenedPlan& a, const ScreenedPlan& b);
 struct SearchOptions {
   int workers = 1;
   std::size_t keep = 200;  ///< of the best, which then are known exactly
-  /// After so many plans that were priced the search ends, and says how much is left and how good it can be; 0: when
+  /// The search ends after this many plans were priced, and says how much is left and how good it can be; 0: when
   /// the bound rules out all that is left.
   double effort = 0;
   /// A plan whose rank is asked for: everything faster than it is priced, up to `rank_slack` beyond the best.

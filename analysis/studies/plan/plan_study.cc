@@ -12,10 +12,11 @@
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/run.h"
+#include "analysis/studies/figure_names.h"
 #include "analysis/studies/plan/plan_conditions.h"
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/diagnostic.h"
-#include "sim/process.h"
+#include "sim/packed.h"
 
 namespace flopcast {
 namespace {
@@ -326,18 +327,24 @@ class Study {
   PlanStudy study_;
 };
 
-std::string packed(const std::vector<double>& numbers) {
-  std::string text;
-  for (const double number : numbers) text += fmt::format("{:a} ", number);
-  return text;
-}
+/// What the replay of a plan gives.
+struct ReplayedFigures {
+  Seconds step;
+  Bytes memory;
+  double mfu_causal = 0, tokens_per_day = 0;
+  std::optional<bool> accepted;
+  std::vector<ReplayedCondition> conditions;
 
-std::vector<double> unpacked(const std::string& text) {
-  std::vector<double> numbers;
-  const char* at = text.c_str();
-  for (char* end = nullptr; *at != '\0'; at = end + 1) numbers.push_back(std::strtod(at, &end));
-  return numbers;
-}
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("step", &ReplayedFigures::step);
+    field("memory", &ReplayedFigures::memory);
+    field("mfu_causal", &ReplayedFigures::mfu_causal);
+    field("tokens_per_day", &ReplayedFigures::tokens_per_day);
+    field("accepted", &ReplayedFigures::accepted);
+    field("conditions", &ReplayedFigures::conditions);
+  }
+};
 
 }  // namespace
 
@@ -394,7 +401,6 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
                                        std::span<const MetricExpression> where, int workers,
                                        const std::function<bool(std::size_t, std::size_t)>& progress) {
   RunOptions options;
-  options.contention = Contention::in_process;
   options.allow_oom = true;
   options.project = asks_for_projection(where);
   options.power = environment.data().power(base.cluster.node.gpu.architecture);
@@ -402,24 +408,19 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
     const ScreenedPlan& plan = plans[i];
     const TrainingReport report = run_training(with_plan(base, plan.choice, space), options);
     const std::vector<Metric> found = metrics(report);
-    const NameLookup of_metrics = metric_lookup(found);
-    const NameLookup of_plan = screened_lookup(base, plan.choice, plan.estimate);
-    const NameLookup of_both = [&](std::string_view name) {
-      const auto value = of_metrics(name);
-      return value ? value : of_plan(name);
-    };
-    const auto as_number = [](const std::optional<bool>& holds) { return holds ? double(*holds) : -1.0; };
-    std::vector<double> numbers{report.step_time.value(), report.fullest_memory().total().value(), report.mfu_causal,
-                                report.tokens_per_day, as_number(all_hold(where, of_both))};
+    const NameLookup of_both = in_turn(metric_lookup(found), screened_lookup(base, plan.choice, plan.estimate));
+    ReplayedFigures out{report.step_time,      report.fullest_memory().total(), report.mfu_causal,
+                        report.tokens_per_day, all_hold(where, of_both),        {}};
     for (const MetricExpression& condition : where) {
-      numbers.push_back(as_number(condition.holds(of_both)));
+      ReplayedCondition& condition_of_plan = out.conditions.emplace_back();
+      condition_of_plan.holds = condition.holds(of_both);
       for (const std::string& name : condition.names()) {
         const std::optional<NamedValue> value = of_both(name);
         const double* number = value ? std::get_if<double>(&value->value) : nullptr;
-        numbers.push_back(number ? *number : std::numeric_limits<double>::quiet_NaN());
+        condition_of_plan.figures.push_back(number ? *number : std::numeric_limits<double>::quiet_NaN());
       }
     }
-    return packed(numbers);
+    return out;
   };
   std::vector<ReplayedPlan> result;
   const std::unique_ptr<StepEstimator> estimator = estimator_of(base, space)();
@@ -427,22 +428,18 @@ std::vector<ReplayedPlan> replay_plans(const Scenario& base, const PlanSpace& sp
   for (std::size_t begin = 0; begin < plans.size(); begin += round) {
     if (!progress(begin, plans.size())) throw Interrupted();
     const std::size_t count = std::min(round, plans.size() - begin);
-    const auto lines = parallel_map(count, workers, [&](std::size_t i) { return job(begin + i); });
+    std::vector<ReplayedFigures> figures =
+        parallel_map<ReplayedFigures>(count, workers, [&](std::size_t i) { return job(begin + i); });
     for (std::size_t i = 0; i < count; ++i) {
-      const std::vector<double> numbers = unpacked(lines[i]);
+      ReplayedFigures& found = figures[i];
       ReplayedPlan plan;
       plan.screened = plans[begin + i];
-      plan.step = Seconds(numbers[0]);
-      plan.memory = Bytes(numbers[1]);
-      plan.mfu_causal = numbers[2];
-      plan.tokens_per_day = numbers[3];
-      if (numbers[4] >= 0) plan.accepted = numbers[4] > 0;
-      std::size_t next = 5;
-      for (const MetricExpression& condition : where) {
-        ReplayedCondition& of_plan = plan.conditions.emplace_back();
-        if (const double holds = numbers[next++]; holds >= 0) of_plan.holds = holds > 0;
-        for (std::size_t n = 0; n < condition.names().size(); ++n) of_plan.figures.push_back(numbers[next++]);
-      }
+      plan.step = found.step;
+      plan.memory = found.memory;
+      plan.mfu_causal = found.mfu_causal;
+      plan.tokens_per_day = found.tokens_per_day;
+      plan.accepted = found.accepted;
+      plan.conditions = std::move(found.conditions);
       plan.fits = plan.memory <= base.cluster.node.gpu.hbm_usable();
       if (const double tokens = tokens_to_train(base); tokens > 0) {
         plan.days = tokens / plan.tokens_per_day;

@@ -11,6 +11,7 @@
 #include "analysis/studies/plan/plan_search.h"
 #include "flopcast/environment.h"
 #include "scenarios/resolve/load_scenario.h"
+#include "sim/base/fields.h"
 
 namespace flopcast {
 
@@ -30,13 +31,19 @@ struct PlanOptions {
   std::function<bool(const std::string& stage, std::size_t done, std::size_t all)> progress;
 };
 
-/// A plan that was replayed.
 /// What a replay makes of a condition: whether it holds, and the numbers of what it names.
 struct ReplayedCondition {
   std::optional<bool> holds;
   std::vector<double> figures;  ///< of MetricExpression::names(), in the metrics' own units; NaN: no number
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("holds", &ReplayedCondition::holds);
+    field("figures", &ReplayedCondition::figures);
+  }
 };
 
+/// A plan that was replayed.
 struct ReplayedPlan {
   ScreenedPlan screened;
   bool fits = true;

@@ -12,14 +12,14 @@
 #include "analysis/face/run.h"
 #include "analysis/render/format.h"
 #include "analysis/runs/metrics.h"
-#include "analysis/studies/compare/lines.h"
 #include "analysis/studies/plan/plan_study.h"
 #include "flopcast/scenario.h"
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/read/set_field.h"
 #include "scenarios/read/text_file.h"
 #include "sim/base/diagnostic.h"
-#include "sim/process.h"
+#include "sim/base/fault_text.h"
+#include "sim/packed.h"
 
 namespace flopcast {
 namespace {
@@ -81,6 +81,26 @@ Scenario trainer_alone(const Scenario& loop, int gpus) {
   out.cluster.slow_parts.clear();
   return out;
 }
+
+/// What the replay of a layout gives.
+struct ReplayedLayout {
+  std::string fault;  ///< it cannot run; all else is empty
+  Seconds step;
+  double tokens_per_s = 0;
+  Seconds waits_for_answers, training, sync;
+  double busy = 0;
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("fault", &ReplayedLayout::fault);
+    field("step", &ReplayedLayout::step);
+    field("tokens_per_s", &ReplayedLayout::tokens_per_s);
+    field("waits_for_answers", &ReplayedLayout::waits_for_answers);
+    field("training", &ReplayedLayout::training);
+    field("sync", &ReplayedLayout::sync);
+    field("busy", &ReplayedLayout::busy);
+  }
+};
 
 class LoopPlanner {
  public:
@@ -325,22 +345,22 @@ class LoopPlanner {
     for (std::size_t begin = 0; begin < choices.size(); begin += round) {
       if (options_.progress && !options_.progress(stage, begin, choices.size())) throw Interrupted();
       const std::size_t count = std::min(round, choices.size() - begin);
-      const std::vector<std::string> lines =
-          parallel_map(count, options_.workers, [&](std::size_t i) { return replayed(choices[begin + i]); });
+      const std::vector<ReplayedLayout> found = parallel_map<ReplayedLayout>(
+          count, options_.workers, [&](std::size_t i) { return replayed(choices[begin + i]); });
       for (std::size_t i = 0; i < count; ++i) {
-        Lines line(lines[i]);
+        const ReplayedLayout& layout = found[i];
         PlannedLoop plan;
         plan.choice = choices[begin + i];
-        if (std::string why = line.take_text(); !why.empty()) {
-          study_.left_out.push_back({plan.choice, std::move(why)});
+        if (!layout.fault.empty()) {
+          study_.left_out.push_back({plan.choice, layout.fault});
           continue;
         }
-        plan.step = Seconds(line.take());
-        plan.tokens_per_s = line.take();
-        plan.waits_for_answers = Seconds(line.take());
-        plan.training = Seconds(line.take());
-        plan.sync = Seconds(line.take());
-        plan.busy = line.take();
+        plan.step = layout.step;
+        plan.tokens_per_s = layout.tokens_per_s;
+        plan.waits_for_answers = layout.waits_for_answers;
+        plan.training = layout.training;
+        plan.sync = layout.sync;
+        plan.busy = layout.busy;
         const double steps = rl().loop.run.steps;
         plan.gpu_hours = steps * in_hours(plan.step) * plan.choice.gpus();
         plan.usd = (study_.base.price.gpu * hours(plan.gpu_hours)).value();
@@ -351,11 +371,11 @@ class LoopPlanner {
     return good;
   }
 
-  /// An empty line and figures, or why it cannot be.
-  std::string replayed(const LoopChoice& choice) const {
+  /// Its figures, or why it cannot be.
+  ReplayedLayout replayed(const LoopChoice& choice) const {
     std::vector<std::string> sets = study_.sets;
     for (std::string& setting : loop_settings(choice, study_.base)) sets.push_back(std::move(setting));
-    Lines out;
+    ReplayedLayout out;
     try {
       Scenario scenario = resolve(study_.file, environment_, sets).value();
       scenario.published.clear();
@@ -364,18 +384,16 @@ class LoopPlanner {
       options.keep_going = {};
       const RlReport report = run_rl(scenario, options);
       const RlStepMeans& s = report.step;
-      out.put("");
-      out.put(s.length.value());
-      out.put((s.prompt_tokens + s.answer_tokens) / s.length.value());
-      out.put(s.part(RlPart::generation).value());
-      out.put(s.training().value());
-      out.put(s.part(RlPart::sync).value());
-      out.put(*find_metric(metrics(report), "rl.gpu_busy")->number());
-      return out.text();
+      out.step = s.length;
+      out.tokens_per_s = (s.prompt_tokens + s.answer_tokens) / s.length.value();
+      out.waits_for_answers = s.part(RlPart::generation);
+      out.training = s.training();
+      out.sync = s.part(RlPart::sync);
+      out.busy = *find_metric(metrics(report), "rl.gpu_busy")->number();
     } catch (const InputError& error) {
-      const Diagnostic& fault = error.diagnostics().front();
-      return fmt::format("{}: {}, expected {}\n", fault.field, fault.found, fault.expected);
+      out.fault = brief(error);
     }
+    return out;
   }
 
   static void sort(std::vector<PlannedLoop>& plans) {

@@ -18,9 +18,8 @@ constexpr std::size_t kLoopsShown = 12, kLoopsLeftOutShown = 6;
 std::string answer_text(const LoopPlanStudy& study) {
   const PlannedLoop& best = study.plans.front();
   std::string text = fmt::format("{} on {}: a step takes {} ({:.4g} tokens per second and GPU) with {}.",
-                                 study.base.title.empty() ? study.base.name : study.base.title,
-                                 format_integer(study.base.cluster.gpus()) + " GPUs", format_time(best.step),
-                                 best.tokens_per_s_per_gpu(), loop_text(best.choice));
+                                 study.base.title, format_integer(study.base.cluster.gpus()) + " GPUs",
+                                 format_time(best.step), best.tokens_per_s_per_gpu(), loop_text(best.choice));
   if (best.gpu_hours > 0) {
     text += fmt::format(" {} such steps take {} GPU-hours", format_integer(study.base.rl->loop.run.steps),
                         format_count(best.gpu_hours));

@@ -18,7 +18,8 @@
 #include "scenarios/resolve/load_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "sim/base/diagnostic.h"
-#include "sim/process.h"
+#include "sim/base/fault_text.h"
+#include "sim/packed.h"
 
 namespace flopcast {
 namespace {
@@ -232,8 +233,7 @@ class ServingPlanner {
       scenario_of(unit);
       return "";
     } catch (const InputError& error) {
-      const Diagnostic& fault = error.diagnostics().front();
-      return fmt::format("{}: {}, expected {}", fault.field, fault.found, fault.expected);
+      return brief(error);
     }
   }
 
@@ -261,12 +261,12 @@ class ServingPlanner {
     for (std::size_t begin = 0; begin < units.size(); begin += round) {
       if (options_.progress && !options_.progress(stage, begin, units.size())) throw Interrupted();
       const std::size_t count = std::min(round, units.size() - begin);
-      const std::vector<std::string> lines = parallel_map(count, options_.workers, [&](std::size_t i) {
+      const std::vector<Capacity> found = parallel_map<Capacity>(count, options_.workers, [&](std::size_t i) {
         const Scenario scenario = scenario_of(units[begin + i]);
-        return line_of(capacity_of_unit(scenario, options_));
+        return capacity_of_unit(scenario, options_);
       });
       for (std::size_t i = 0; i < count; ++i) {
-        const Capacity capacity = capacity_of(lines[i]);
+        const Capacity& capacity = found[i];
         PlannedUnit plan;
         plan.unit = units[begin + i];
         plan.at_most = capacity.at_most;

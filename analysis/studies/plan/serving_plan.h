@@ -90,7 +90,7 @@ std::string to_text(const ServingPlanStudy& study, const TextStyle& style = Text
 std::string to_html(const ServingPlanStudy& study);
 std::string to_csv(const ServingPlanStudy& study);
 report::ServingPlanStudy to_message(const ServingPlanStudy& study);
-/// A scenario file with so many units of the plan as its traffic needs, or as the cluster holds, and a title that says
+/// A scenario file with as many units of the plan as its traffic needs, or as the cluster holds, and a title that says
 /// so.
 std::string scenario_text(const ServingPlanStudy& study, const PlannedUnit& plan, const Environment& environment);
 

@@ -26,9 +26,9 @@ std::string answer_text(const ServingPlanStudy& study) {
       "{} on {} GPUs ({}): with {} of requests within {}, most per GPU is served by {}: {:.3g} requests per second on "
       "{} "
       "GPUs",
-      study.base.title.empty() ? study.base.name : study.base.title, study.base.cluster.gpus(),
-      study.base.cluster.node.gpu.name, format_percent(study.attainment, 0), study.promised, unit_text(best.unit),
-      best.at_most.requests_per_s, best.unit.gpus());
+      study.base.title, study.base.cluster.gpus(), study.base.cluster.node.gpu.name,
+      format_percent(study.attainment, 0), study.promised, unit_text(best.unit), best.at_most.requests_per_s,
+      best.unit.gpus());
   if (best.copies > 1)
     text += fmt::format(", {:.3g} with the {} that the cluster holds", best.copies * best.at_most.requests_per_s,
                         best.copies);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "analysis/runs/serving/saturation.h"
+#include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {
@@ -45,10 +46,10 @@ class UnitTrial {
 
   Replayed replay(double load) const {
     Scenario scenario = scenario_;
-    auto serving = std::make_shared<ServingScenario>(*scenario.serving);
-    if (options_.promise) serving->levels.assign(serving->levels.size(), *options_.promise);
-    if (load != 1) serving->traffic = times_as_much(serving->traffic, load);
-    scenario.serving = serving;
+    change_serving(scenario, [&](ServingScenario& serving) {
+      if (options_.promise) serving.levels.assign(serving.levels.size(), *options_.promise);
+      if (load != 1) serving.traffic = times_as_much(serving.traffic, load);
+    });
     ServingOptions run;
     run.power = options_.power;
     const ServingReport report = run_serving(scenario, run);
@@ -56,7 +57,7 @@ class UnitTrial {
     if (report.state == LoadState::overloaded) return {s, 'q'};
     if (report.all.slo_attainment() >= options_.attainment) return {s, 0};
     // Of the limits, that which is missed by most.
-    const ServiceLevel level = serving->levels.front();
+    const ServiceLevel level = scenario.serving->levels.front();
     const double ttft = s.ttft_p90 / level.ttft.value(), tpot = s.tpot_p90 / level.tpot.value();
     return {s, ttft >= tpot ? 't' : tpot >= 1 ? 'p' : 'e'};
   }
@@ -85,25 +86,6 @@ std::string_view limit_text(char limit) {
     default:
       return "";
   }
-}
-
-std::string line_of(const Capacity& c) {
-  return fmt::format("{:a} {:a} {:a} {:a} {:a} {:a} {}", c.at_most.requests_per_s, c.at_most.tokens_per_s_per_user,
-                     c.at_most.tokens_per_s_per_gpu, c.at_most.ttft_p90, c.at_most.tpot_p90,
-                     c.at_most.usd_per_million_output, c.limit);
-}
-
-Capacity capacity_of(const std::string& line) {
-  Capacity c;
-  const char* at = line.c_str();
-  char* end = nullptr;
-  for (double* number : {&c.at_most.requests_per_s, &c.at_most.tokens_per_s_per_user, &c.at_most.tokens_per_s_per_gpu,
-                         &c.at_most.ttft_p90, &c.at_most.tpot_p90, &c.at_most.usd_per_million_output}) {
-    *number = std::strtod(at, &end);
-    at = end;
-  }
-  c.limit = *++at;
-  return c;
 }
 
 }  // namespace flopcast

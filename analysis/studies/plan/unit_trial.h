@@ -7,10 +7,16 @@
 
 namespace flopcast {
 
-/// What one unit can do, in figures that travel between processes.
+/// What one unit can do.
 struct Capacity {
   CurveSample at_most;
   char limit = ' ';  ///< 't': TTFT, 'p': TPOT, 'e': end to end, 'q': queues, ' ': nothing up to the highest load
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("at_most", &Capacity::at_most);
+    field("limit", &Capacity::limit);
+  }
 };
 
 /// Replays the unit that `scenario` has at one load after the other: the load is doubled or halved until the promise
@@ -18,9 +24,5 @@ struct Capacity {
 Capacity capacity_of_unit(const Scenario& scenario, const ServingPlanOptions& options);
 
 std::string_view limit_text(char limit);
-
-// Between processes.
-std::string line_of(const Capacity& capacity);
-Capacity capacity_of(const std::string& line);
 
 }  // namespace flopcast

@@ -17,7 +17,7 @@
 #include "scenarios/read/text_file.h"
 #include "scenarios/resolve/load_scenario.h"
 #include "sim/base/diagnostic.h"
-#include "sim/process.h"
+#include "sim/packed.h"
 
 namespace flopcast {
 namespace {
@@ -283,11 +283,11 @@ class Answering {
     for (std::size_t begin = 0; begin < all.size(); begin += round) {
       progress("the work on every chip", begin, all.size());
       const std::size_t count = std::min(round, all.size() - begin);
-      const auto lines = parallel_map(count, q_.workers, [&](std::size_t i) {
+      std::vector<ReplannedWork> found = parallel_map<ReplannedWork>(count, q_.workers, [&](std::size_t i) {
         const Job& job = all[begin + i];
-        return to_line(replan(works_[job.work].file, {}, job.chip, environment_, job.options));
+        return replan(works_[job.work].file, {}, job.chip, environment_, job.options);
       });
-      for (std::size_t i = 0; i < count; ++i) *all[begin + i].result = replanned_from(lines[i]);
+      for (std::size_t i = 0; i < count; ++i) *all[begin + i].result = std::move(found[i]);
     }
   }
 

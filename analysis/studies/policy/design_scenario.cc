@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/studies/compare/scenario_fields.h"
+#include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {

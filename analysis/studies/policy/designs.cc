@@ -14,9 +14,9 @@ namespace {
 
 /// Points on the edge where memory bandwidth and I/O share a bound.
 constexpr int kPointsOfAnEdge = 16;
-/// Rates between the corners, each so many times the next one down, counted from the GPU's own so that more headroom
-/// only adds some. The fastest chip is a corner; the cheapest one may be any small die, and is sought between these
-/// (free_neighbours()).
+/// Rates between the corners, each this factor above the next one down, counted from the GPU's own so that more
+/// headroom only adds some. The fastest chip is a corner; the cheapest one may be any small die, and is sought between
+/// these (free_neighbours()).
 constexpr double kStepOfRates = 1.4142135623730951;
 constexpr int kStepsOfRates = 9;
 /// Memory faster than the GPU's own, in such steps.

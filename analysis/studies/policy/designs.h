@@ -18,7 +18,7 @@ namespace flopcast {
 struct FrontierQuestion {
   std::vector<const ExportRule*> rules;  ///< every one must leave the chip free
   std::vector<std::string> allowed;      ///< outcomes that count as free besides those that are
-  double headroom = 1;                   ///< figures may be so many times the GPU's own
+  double headroom = 1;                   ///< figures may be up to this many times the GPU's own
   /// Two fields of a lithography scanner, 26 mm x 33 mm each: as much as one package has had. May be less than the
   /// GPU's own die has.
   double largest_area_mm2 = 1716;

@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "analysis/money/chip_cost.h"
-#include "analysis/studies/compare/scenario_fields.h"
 #include "analysis/studies/policy/design_scenario.h"
 #include "analysis/studies/policy/policy.h"
 #include "sim/base/diagnostic.h"

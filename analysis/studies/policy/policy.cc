@@ -347,15 +347,18 @@ std::vector<double> bounds_on(std::span<const ExportRule* const> rules, ChipFigu
   return out;
 }
 
+std::string reading_note(const PolicyQuestion& question, const RuleBook& book) {
+  if (!question.date || !book.read() || *book.read() >= *question.date) return "";
+  return fmt::format("The rules were last read on {}: what came later is not in.", to_string(*book.read()));
+}
+
 std::string to_text(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question, const RuleBook& book,
                     const TextStyle& style) {
   std::string out;
   if (question.date) {
     out += style.dim("Rules of " + to_string(*question.date)) + "\n";
-    if (book.read() && *book.read() < *question.date)
-      out += wrap(fmt::format("The rules were last read on {}: what came later is not in.", to_string(*book.read())),
-                  style.width(), "") +
-             "\n";
+    if (const std::string note = reading_note(question, book); !note.empty())
+      out += wrap(note, style.width(), "") + "\n";
     out += "\n";
   }
   const bool one_rule = !question.rule.empty();
@@ -390,8 +393,10 @@ std::string to_csv(std::span<const ChipVerdict> verdicts) {
   return out;
 }
 
-report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question) {
+report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question,
+                                const RuleBook& book) {
   report::PolicyReport out;
+  if (book.read()) out.set_rules_read(to_string(*book.read()));
   if (question.date) out.set_date(to_string(*question.date));
   for (const ChipVerdict& v : verdicts) {
     report::ChipVerdict& chip = *out.add_chips();

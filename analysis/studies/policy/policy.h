@@ -40,8 +40,11 @@ std::string to_text(std::span<const ChipVerdict> verdicts, const PolicyQuestion&
                     const TextStyle& style);
 std::string to_csv(std::span<const ChipVerdict> verdicts);
 /// A page: since when licences are needed, how far chips lie from the thresholds, what each rule says.
-std::string to_html(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question);
-report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question);
+std::string to_html(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question, const RuleBook& book);
+report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question,
+                                const RuleBook& book);
+/// Where a day is asked about that lies after the rules were read; else empty.
+std::string reading_note(const PolicyQuestion& question, const RuleBook& book);
 
 /// The rules themselves: dates, limbs, sources.
 std::string rules_text(const RuleBook& book, const TextStyle& style);

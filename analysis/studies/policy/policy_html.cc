@@ -10,7 +10,7 @@
 namespace flopcast {
 namespace {
 
-// Margins beyond this are told, not drawn to scale.
+// Margins beyond this are written, not drawn to scale.
 constexpr double kMostMargin = 3;
 
 std::string chip_title(const ChipFigures& chip) { return chip.title.empty() ? chip.name : chip.title; }
@@ -111,11 +111,12 @@ void add_chip(const ChipVerdict& v, Page& page) {
 
 }  // namespace
 
-std::string to_html(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question) {
+std::string to_html(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question, const RuleBook& book) {
   constexpr std::size_t kMostPages = 12;
   Page page(verdicts.size() == 1 ? "What export rules say of " + chip_title(verdicts.front().chip)
                                  : "What export rules say of chips");
   page.lead(question.date ? "Rules of " + to_string(*question.date) : "Rules of all days");
+  if (const std::string note = reading_note(question, book); !note.empty()) page.note(note);
   if (!question.rule.empty()) page.lead("Only " + question.rule);
   if (verdicts.size() > 1) add_chips(verdicts, page);
   for (std::size_t i = 0; i < std::min(verdicts.size(), kMostPages); ++i) add_chip(verdicts[i], page);

@@ -9,16 +9,18 @@
 #include "analysis/face/resolve.h"
 #include "analysis/face/run.h"
 #include "analysis/render/format.h"
+#include "analysis/runs/notes.h"
 #include "analysis/runs/serving/saturation.h"
+#include "analysis/runs/serving/served_figures.h"
 #include "analysis/runs/training/projection.h"
-#include "analysis/studies/compare/scenario_fields.h"
-#include "analysis/studies/compare/served.h"
 #include "analysis/studies/plan/plan_study.h"
 #include "analysis/studies/policy/design_scenario.h"
+#include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/load_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/diagnostic.h"
+#include "sim/base/fault_text.h"
 
 namespace flopcast {
 namespace {
@@ -29,13 +31,6 @@ constexpr std::size_t kPlansReplayed = 3;
 /// Loads are found to within this.
 constexpr double kLoadWithin = 1.1;
 constexpr double kLeastOfLoad = 1.0 / 64, kMostOfLoad = 4;
-
-std::string fault_of(const InputError& error) {
-  const Diagnostic& d = error.diagnostics().front();
-  std::string text = d.field.empty() ? d.found : d.field + ": " + d.found;
-  if (!d.expected.empty()) text += ", expected " + d.expected;
-  return text;
-}
 
 class Replanner {
  public:
@@ -64,7 +59,7 @@ class Replanner {
         serve_it();
       }
     } catch (const InputError& error) {
-      out_.fault = fault_of(error);
+      out_.fault = brief(error);
     }
     return out_;
   }
@@ -73,9 +68,10 @@ class Replanner {
   const Libraries& libraries() const { return environment_.data().libraries(); }
 
   void infer(const Scenario& scenario) {
-    if (scenario.cluster.node.gpu.architecture == "hopper") return;
+    const std::string note = unmeasured_note(scenario);
+    if (note.empty()) return;
     out_.remark += out_.remark.empty() ? "" : "; ";
-    out_.remark += "inferred: kernels of this architecture were not measured";
+    out_.remark += note;
   }
 
   // ------------------------------------------------------------------------------------------ training
@@ -165,7 +161,6 @@ class Replanner {
 
   RunOptions run_settings(const Scenario& scenario) const {
     RunOptions options;
-    options.contention = Contention::in_process;
     options.allow_oom = true;
     options.project = false;
     options.power = environment_.data().power(scenario.cluster.node.gpu.architecture);
@@ -327,16 +322,6 @@ class Replanner {
   ReplannedWork out_;
 };
 
-void put_ranged(const Ranged& r, Lines& out) {
-  for (const double value : {r.value, r.low, r.high}) out.put(value);
-}
-
-Ranged take_ranged(Lines& in) {
-  Ranged r;
-  for (double* value : {&r.value, &r.low, &r.high}) *value = in.take();
-  return r;
-}
-
 }  // namespace
 
 std::string_view name_of(Limit limit) {
@@ -391,29 +376,6 @@ std::string what_was_searched(bool training, const ReplanOptions& options) {
       "serving: the most users (within {:.0f} %) with which {:.0f} % of the requests keep the promise, on as many GPUs "
       "as the scenario spreads its experts over and on half as many; prefill is as the scenario has it",
       100 * (kLoadWithin - 1), 100 * options.attainment);
-}
-
-std::string to_line(const ReplannedWork& w) {
-  Lines out;
-  for (const std::string& text : {w.fault, w.plan, w.remark}) out.put(text);
-  for (const double value :
-       {w.training ? 1.0 : 0.0, static_cast<double>(w.gpus), w.users_per_gpu, w.tokens, w.own_time, w.own_gpu_hours})
-    out.put(value);
-  for (const Ranged* r : {&w.time, &w.days, &w.gpu_hours}) put_ranged(*r, out);
-  for (const double value : w.halved) out.put(value);
-  return out.text();
-}
-
-ReplannedWork replanned_from(const std::string& lines) {
-  Lines in(lines);
-  ReplannedWork w;
-  for (std::string* text : {&w.fault, &w.plan, &w.remark}) *text = in.take_text();
-  w.training = in.take() != 0;
-  w.gpus = static_cast<int>(in.take());
-  for (double* value : {&w.users_per_gpu, &w.tokens, &w.own_time, &w.own_gpu_hours}) *value = in.take();
-  for (Ranged* r : {&w.time, &w.days, &w.gpu_hours}) *r = take_ranged(in);
-  for (double& value : w.halved) value = in.take();
-  return w;
 }
 
 }  // namespace flopcast

@@ -13,6 +13,7 @@
 
 #include "flopcast/environment.h"
 #include "scenarios/resolve/scenario.h"
+#include "sim/base/fields.h"
 
 namespace flopcast {
 
@@ -28,6 +29,13 @@ void scale_limit(Scenario& scenario, Limit limit, double by);
 struct Ranged {
   double value = 0, low = 0, high = 0;
   Ranged times(double factor) const { return {value * factor, low * factor, high * factor}; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("value", &Ranged::value);
+    field("low", &Ranged::low);
+    field("high", &Ranged::high);
+  }
 };
 
 struct ReplanOptions {
@@ -58,16 +66,30 @@ struct ReplannedWork {
   double own_time = 0;       ///< s, as the scenario has it (its own plan, its own load); 0: it cannot
   double own_gpu_hours = 0;
   std::array<double, 4> halved{};  ///< time with a limit halved over `time`, by Limit; 0: not asked
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("fault", &ReplannedWork::fault);
+    field("training", &ReplannedWork::training);
+    field("plan", &ReplannedWork::plan);
+    field("remark", &ReplannedWork::remark);
+    field("gpus", &ReplannedWork::gpus);
+    field("users_per_gpu", &ReplannedWork::users_per_gpu);
+    field("time", &ReplannedWork::time);
+    field("days", &ReplannedWork::days);
+    field("gpu_hours", &ReplannedWork::gpu_hours);
+    field("tokens", &ReplannedWork::tokens);
+    field("own_time", &ReplannedWork::own_time);
+    field("own_gpu_hours", &ReplannedWork::own_gpu_hours);
+    field("halved", &ReplannedWork::halved);
+  }
 };
 
-/// @param file a scenario with `training` or `serving`. Faults of the scenario on that chip are told in the result.
+/// @param file a scenario with `training` or `serving`. The result names faults of the scenario on that chip.
 ReplannedWork replan(const std::string& file, const std::vector<std::string>& sets, const ChipToTry& chip,
                      const Environment& environment, const ReplanOptions& options);
 
 /// What was searched, in a sentence, for training and for services.
 std::string what_was_searched(bool training, const ReplanOptions& options);
-
-std::string to_line(const ReplannedWork& work);
-ReplannedWork replanned_from(const std::string& lines);
 
 }  // namespace flopcast

@@ -14,6 +14,7 @@
 #include "flopcast/scenario.h"
 #include "scenarios/resolve/load_scenario.h"
 #include "sim/base/diagnostic.h"
+#include "sim/base/fault_text.h"
 #include "sim/process.h"
 
 namespace flopcast {
@@ -54,7 +55,7 @@ class LoopSizing {
       refuse("rl.rollout_cluster", "a cluster of its own for the engine", "one cluster, whose size is sought");
   }
 
-  /// What is set for so many nodes of a kind.
+  /// What is set for a number of nodes of a kind.
   std::vector<std::string> sets_on(const std::string& node, int nodes) const {
     std::vector<std::string> sets = sets_;
     sets.push_back("cluster.node=" + node);
@@ -90,7 +91,7 @@ class LoopSizing {
     try {
       study = plan_loop(file_, environment_, sets, options);
     } catch (const InputError& error) {
-      why_not_ = to_string(error.diagnostics().front());
+      why_not_ = first_of(error);
       return std::nullopt;
     }
     std::vector<std::string> chosen = sets;
@@ -135,8 +136,7 @@ class LoopSizing {
       }
       seek(node, one.cluster.node.gpus);
     } catch (const InputError& error) {
-      const Diagnostic& fault = error.diagnostics().front();
-      size_.left_out.push_back({node, fmt::format("{} {}, expected {}", fault.field, fault.found, fault.expected)});
+      size_.left_out.push_back({node, brief(error)});
     }
   }
 

@@ -1,4 +1,4 @@
-// The cluster for a run of reinforcement learning: the fewest GPUs or the least money that make so many steps by a
+// The cluster for a run of reinforcement learning: the fewest GPUs or the least money that make its steps by a
 // deadline, within a budget, each cluster with its best layout (analysis/studies/plan/rl_plan.h).
 #pragma once
 #include "analysis/studies/size/training_size.h"

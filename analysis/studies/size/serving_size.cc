@@ -9,6 +9,7 @@
 #include "analysis/render/format.h"
 #include "analysis/render/text_table.h"
 #include "scenarios/read/quantity.h"
+#include "scenarios/resolve/change_work.h"
 
 namespace flopcast {
 namespace {
@@ -99,19 +100,19 @@ class Sizer {
 
   CurveSample sample(const std::vector<int>& counts, double load) {
     Scenario scenario = scenario_;
-    auto serving = std::make_shared<ServingScenario>(*scenario_.serving);
     int gpus = 0;
     std::string deployment;
-    for (std::size_t p = 0; p < counts.size(); ++p) {
-      serving->pools[p].replicas = counts[p];
-      serving->pools[p].autoscale.on = false;
-      gpus += counts[p] * serving->pools[p].engine.plan.gpus();
-      deployment += fmt::format("{}{} {}", p ? " + " : "", counts[p], serving->pools[p].name);
-    }
-    serving->sample = 1;
-    serving->levels.assign(serving->levels.size(), options_.promise);
-    if (load != 1) serving->traffic = times_as_much(serving->traffic, load);
-    scenario.serving = serving;
+    change_serving(scenario, [&](ServingScenario& serving) {
+      for (std::size_t p = 0; p < counts.size(); ++p) {
+        serving.pools[p].replicas = counts[p];
+        serving.pools[p].autoscale.on = false;
+        gpus += counts[p] * serving.pools[p].engine.plan.gpus();
+        deployment += fmt::format("{}{} {}", p ? " + " : "", counts[p], serving.pools[p].name);
+      }
+      serving.sample = 1;
+      serving.levels.assign(serving.levels.size(), options_.promise);
+      if (load != 1) serving.traffic = times_as_much(serving.traffic, load);
+    });
     if (options_.stage) options_.stage(fmt::format("{}, load {:g}", deployment, load));
     const ServingReport report = run_serving(scenario, options_.serving);
     CurveSample out = sample_of(report);

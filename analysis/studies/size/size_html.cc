@@ -11,9 +11,7 @@
 namespace flopcast {
 namespace {
 
-std::string size_title(const Scenario& scenario) {
-  return "Sizing: " + (scenario.title.empty() ? scenario.name : scenario.title);
-}
+std::string size_title(const Scenario& scenario) { return "Sizing: " + scenario.title; }
 std::string short_number(double value) { return fmt::format("{:.4g}", value); }
 
 DataTable sample_data(const std::vector<CurveSample>& samples) {

@@ -13,6 +13,7 @@
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/size/size_search.h"
 #include "sim/base/diagnostic.h"
+#include "sim/base/fault_text.h"
 
 namespace flopcast {
 namespace {
@@ -58,7 +59,7 @@ class TrainingSizing {
     if (options_.for_china && !options_.date && !scenario.date) refuse("--date", "nothing", "the day whose rules hold");
   }
 
-  /// The scenario on so many nodes of a kind.
+  /// The scenario on a number of nodes of a kind.
   struct Candidate {
     Scenario scenario;
     std::set<std::string> stated;
@@ -138,8 +139,7 @@ class TrainingSizing {
       }
       seek(node, one.scenario);
     } catch (const InputError& error) {
-      const Diagnostic& fault = error.diagnostics().front();
-      leave_out(node, fmt::format("{} {}, expected {}", fault.field, fault.found, fault.expected));
+      leave_out(node, brief(error));
     }
   }
 
@@ -273,7 +273,6 @@ class TrainingSizing {
     const auto gpu_price = price(candidate.scenario, cluster.node);
     planned.price.gpu = gpu_price.value_or(UsdPerSecond(0));
     RunOptions options;
-    options.contention = Contention::in_process;
     options.power = environment_.data().power(planned.cluster.node.gpu.architecture);
     const TrainingReport report = run_training(planned, options);
     const std::vector<Metric> figures = metrics(report);

@@ -1,4 +1,4 @@
-// The cluster for a training run: the fewest GPUs or the least money that train so many tokens by a deadline, within a
+// The cluster for a training run: the fewest GPUs or the least money that train its tokens by a deadline, within a
 // budget, on chips that may be had; each with its best plan.
 #pragma once
 #include <functional>
@@ -34,7 +34,7 @@ struct TrainingCluster {
   ScreenedPlan plan;
   std::string layout;  ///< of a loop (rl_size.h), in place of the plan
   bool replayed = false;
-  int apart = 1;  ///< sizes about it were tried so many nodes apart
+  int apart = 1;  ///< step, in nodes, between the sizes tried about it
   std::string best() const { return layout.empty() ? plan_text(plan.choice) : layout; }
   Seconds step;
   double days = 0, gpu_hours = 0;  ///< interruptions and ramp included where it was replayed

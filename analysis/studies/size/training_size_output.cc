@@ -206,7 +206,7 @@ report::TrainingSizeStudy to_message(const TrainingSize& size, const TrainingSiz
 }
 
 std::string to_html(const TrainingSize& size, const TrainingSizeOptions& options) {
-  Page page("Cluster for: " + (size.base.title.empty() ? size.base.name : size.base.title));
+  Page page("Cluster for: " + size.base.title);
   page.lead(fmt::format("{}: {}{}", work_of(size), asked_for(options), size.date ? ", " + to_string(*size.date) : ""));
   if (!size.met.empty()) {
     const TrainingCluster& best = size.met.front();

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
-#include <stdexcept>
 
 #include "analysis/render/json.h"
 #include "analysis/runs/metrics.h"
@@ -13,37 +11,6 @@
 
 namespace flopcast {
 namespace {
-
-template <class Value>
-void put_bytes(std::string& out, const Value& value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-void put_text(std::string& out, std::string_view text) {
-  put_bytes(out, static_cast<std::uint64_t>(text.size()));
-  out += text;
-}
-
-class OutcomeReader {
- public:
-  explicit OutcomeReader(std::string_view bytes) : rest_(bytes) {}
-  template <class Value>
-  Value take() {
-    Value value;
-    std::memcpy(&value, piece(sizeof value).data(), sizeof value);
-    return value;
-  }
-  std::string text() { return std::string(piece(take<std::uint64_t>())); }
-
- private:
-  std::string_view piece(std::uint64_t size) {
-    if (size > rest_.size()) throw std::runtime_error("a result that was cut short");
-    const std::string_view out = rest_.substr(0, size);
-    rest_.remove_prefix(size);
-    return out;
-  }
-  std::string_view rest_;
-};
 
 SweepCell cell_of_metric(const Metric* metric) {
   if (!metric) return {};
@@ -103,46 +70,6 @@ std::string_view name_of(SweepStatus status) {
       return "failed";
   }
   return "";
-}
-
-std::string encoded(const SweepOutcome& outcome) {
-  std::string out;
-  put_bytes(out, static_cast<char>(outcome.status));
-  put_bytes(out, outcome.wall_s);
-  put_text(out, outcome.error);
-  put_bytes(out, static_cast<std::uint64_t>(outcome.cells.size()));
-  for (const SweepCell& cell : outcome.cells) {
-    put_bytes(out, static_cast<char>(cell.index()));
-    if (const double* number = std::get_if<double>(&cell)) put_bytes(out, *number);
-    if (const auto* whole = std::get_if<std::int64_t>(&cell)) put_bytes(out, *whole);
-    if (const std::string* text = std::get_if<std::string>(&cell)) put_text(out, *text);
-  }
-  return out;
-}
-
-SweepOutcome decoded(std::string_view bytes) {
-  OutcomeReader in(bytes);
-  SweepOutcome out;
-  out.status = static_cast<SweepStatus>(in.take<char>());
-  out.wall_s = in.take<double>();
-  out.error = in.text();
-  const auto count = in.take<std::uint64_t>();
-  for (std::uint64_t i = 0; i < count; ++i) {
-    switch (in.take<char>()) {
-      case 1:
-        out.cells.emplace_back(in.take<double>());
-        break;
-      case 2:
-        out.cells.emplace_back(in.take<std::int64_t>());
-        break;
-      case 3:
-        out.cells.emplace_back(in.text());
-        break;
-      default:
-        out.cells.emplace_back();
-    }
-  }
-  return out;
 }
 
 SweepOutcome evaluated(const SweepStudy& study, const SweepCandidate& candidate, const Environment& environment) {

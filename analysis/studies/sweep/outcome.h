@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "analysis/studies/sweep/candidates.h"
+#include "sim/base/fields.h"
 
 namespace flopcast {
 
@@ -25,12 +26,16 @@ struct SweepOutcome {
   std::string error;             ///< every diagnostic, one a line
   std::vector<SweepCell> cells;  ///< in the order of SweepStudy::keep; empty unless ok
   double wall_s = 0;             ///< reading and replaying it took so long
-};
 
-/// As bytes, and back. @throws std::runtime_error when the bytes are none. @{
-std::string encoded(const SweepOutcome& outcome);
-SweepOutcome decoded(std::string_view bytes);
-/// @}
+  // In the order of the bytes that files of results hold.
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("status", &SweepOutcome::status);
+    field("wall_s", &SweepOutcome::wall_s);
+    field("error", &SweepOutcome::error);
+    field("cells", &SweepOutcome::cells);
+  }
+};
 
 /// Reads, replays and reduces a candidate. What goes wrong is part of the outcome.
 SweepOutcome evaluated(const SweepStudy& study, const SweepCandidate& candidate, const Environment& environment);

@@ -13,6 +13,7 @@
 #include "sim/base/diagnostic.h"
 #include "sim/base/fnv.h"
 #include "sim/base/own_file.h"
+#include "sim/packed.h"
 
 namespace flopcast {
 namespace {
@@ -211,7 +212,7 @@ void SweepStore::take_back() {
       return true;
     }
     const std::vector<int>& place = places[find.whole(0)];
-    SweepOutcome outcome = decoded(find.text(1));
+    SweepOutcome outcome = unpacked<SweepOutcome>(find.text(1));
     find.reset();
     if (outcome.status == SweepStatus::ok) {
       if (std::find(place.begin(), place.end(), -1) != place.end()) return true;

@@ -8,6 +8,7 @@
 #include "analysis/render/csv.h"
 #include "analysis/studies/sweep/store_layout.h"
 #include "sim/base/diagnostic.h"
+#include "sim/packed.h"
 
 namespace flopcast {
 namespace {
@@ -60,7 +61,7 @@ void set_rows_aside(const SqliteFile& file, const std::string& sweep) {
     SweepOutcome outcome{status_of(rows.text(1)), rows.text(2), {}, rows.number(3)};
     if (outcome.status == SweepStatus::ok)
       for (int at = 4; at < rows.columns(); ++at) outcome.cells.push_back(rows.cell(at));
-    keep.bind(1, rows.text(0)).bind(2, id.whole(0)).bind_bytes(3, encoded(outcome)).run();
+    keep.bind(1, rows.text(0)).bind(2, id.whole(0)).bind_bytes(3, packed(outcome)).run();
   }
 }
 

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "analysis/studies/constraints.h"
+#include "analysis/studies/figure_names.h"
 #include "analysis/studies/sweep/field_values.h"
 #include "scenarios/proto/scenario.pb.h"
 #include "scenarios/proto/study.pb.h"
@@ -52,8 +52,8 @@ void check_settings(const SweepStudy& study, std::size_t own, const std::vector<
   }
 }
 
-std::vector<std::string> names_in_conditions(const SweepStudy& study, std::span<const Metric> metrics) {
-  std::vector<std::string> names = usable_names(metrics);
+std::vector<std::string> axis_columns(const SweepStudy& study) {
+  std::vector<std::string> names;
   for (const SweepAxis& axis : study.axes)
     for (const AxisColumn& column : axis.columns) names.push_back(column.name);
   return names;
@@ -61,19 +61,23 @@ std::vector<std::string> names_in_conditions(const SweepStudy& study, std::span<
 
 void check_conditions(const proto::Study& in, const SweepStudy& study, const std::vector<Metric>& metrics,
                       const Places& places, Diagnostics& faults) {
-  const std::vector<std::string> known = names_in_conditions(study, metrics);
+  // Kinds are not known yet: any name that there is will do, and any at all where metrics are not known.
+  FigureNames names;
+  const std::vector<std::string> columns = axis_columns(study);
+  names.add(columns, [&](std::string_view name) -> std::optional<NamedValue> {
+    const bool there = metrics.empty() || std::find(columns.begin(), columns.end(), name) != columns.end() ||
+                       field_at(*proto::Scenario::descriptor(), name) != nullptr;
+    return there ? std::optional(NamedValue{}) : std::nullopt;
+  });
+  const std::vector<std::string> figures = usable_names(metrics);
+  names.add(figures, [&](std::string_view name) -> std::optional<NamedValue> {
+    const bool there = std::find(figures.begin(), figures.end(), name) != figures.end();
+    return there ? std::optional(NamedValue{}) : std::nullopt;
+  });
   const auto look = [&](const std::string& text, const std::string& place) {
-    try {
-      const MetricExpression expression(text);
-      for (const std::string& name : expression.names()) {
-        const bool is_field = field_at(*proto::Scenario::descriptor(), name) != nullptr;
-        if (metrics.empty() || is_field || std::find(known.begin(), known.end(), name) != known.end()) continue;
-        faults.push_back(places.fault(place, quoted(name), "a name that a figure has", nearest_name(name, known)));
-      }
-    } catch (const InputError& error) {
-      for (const Diagnostic& d : error.diagnostics())
-        faults.push_back(places.fault(place, d.found, d.expected, d.suggestion));
-    }
+    names.checked(text, [&](const ExpressionFault& f) {
+      faults.push_back(places.fault(place, f.found, f.expected, f.suggestion));
+    });
   };
   for (int i = 0; i < in.constraint_size(); ++i) look(in.constraint(i), fmt::format("constraint[{}]", i));
   for (int i = 0; i < in.goal_size(); ++i) {

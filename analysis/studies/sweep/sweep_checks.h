@@ -18,8 +18,8 @@ void check_once(const SweepAxis& axis, const AxisPlace& at, const Places& places
 void check_settings(const SweepStudy& study, std::size_t own, const std::vector<std::string>& places_of_axes,
                     const Places& places, Diagnostics& faults);
 
-/// Names that its conditions and goals may use beside fields: figures, hardware, columns of axes.
-std::vector<std::string> names_in_conditions(const SweepStudy& study, std::span<const Metric> metrics);
+/// Names of the columns of its axes.
+std::vector<std::string> axis_columns(const SweepStudy& study);
 
 /// Conditions and goals of a study that is faulty otherwise: their form, and the names in them as far as metrics are
 /// known; none: they are not.

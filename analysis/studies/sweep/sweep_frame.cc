@@ -10,7 +10,7 @@
 
 #include "analysis/render/format.h"
 #include "analysis/runs/metrics.h"
-#include "analysis/studies/constraints.h"
+#include "analysis/studies/figure_names.h"
 #include "scenarios/read/text_file.h"
 
 namespace flopcast {
@@ -31,9 +31,12 @@ class ColumnLookup {
       if (column.name == name) return &column;
     return nullptr;
   }
-  std::vector<std::string> names() const {
-    std::vector<std::string> out;
-    for (const StoredColumn& column : sweep_.columns) out.push_back(column.name);
+  /// What its conditions and goals may name.
+  FigureNames names() const {
+    std::vector<std::string> columns;
+    for (const StoredColumn& column : sweep_.columns) columns.push_back(column.name);
+    FigureNames out;
+    out.add(columns, [this](std::string_view name) { return kind(name); });
     return out;
   }
   /// Some value of the column's kind. Axes may hold anything.
@@ -64,17 +67,9 @@ class ColumnLookup {
 
 std::optional<MetricExpression> parsed(const std::string& text, const std::string& option, const ColumnLookup& columns,
                                        Diagnostics& faults) {
-  try {
-    MetricExpression out(text);
-    const auto found = faults_of(
-        out, [&](std::string_view name) { return columns.kind(name); }, columns.names());
-    for (const ExpressionFault& f : found) faults.push_back({"", 0, 0, option, f.found, f.expected, f.suggestion});
-    if (found.empty()) return out;
-  } catch (const InputError& error) {
-    for (const Diagnostic& d : error.diagnostics())
-      faults.push_back({"", 0, 0, option, d.found, d.expected, d.suggestion});
-  }
-  return std::nullopt;
+  return columns.names().checked(text, [&](const ExpressionFault& f) {
+    faults.push_back({"", 0, 0, option, f.found, f.expected, f.suggestion});
+  });
 }
 
 struct ParsedGoal {

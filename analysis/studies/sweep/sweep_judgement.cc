@@ -10,6 +10,7 @@
 
 #include "analysis/money/cost_metrics.h"
 #include "analysis/runs/metrics.h"
+#include "analysis/studies/figure_names.h"
 #include "analysis/studies/sweep/candidates.h"
 #include "analysis/studies/sweep/field_values.h"
 #include "analysis/studies/sweep/sweep_checks.h"
@@ -91,7 +92,7 @@ class JudgementReader {
 
   void columns() {
     known_ = expected();
-    kinds_ = metric_kinds_lookup(known_);
+    name_figures();
     if (in_.study.keep_size() > 0) {
       for (int i = 0; i < in_.study.keep_size(); ++i) keep(in_.study.keep(i), fmt::format("keep[{}]", i));
     } else {
@@ -138,24 +139,14 @@ class JudgementReader {
 
   // ----------------------------------------------------------------------------------------------- conditions
 
-  /// Kinds of whatever a condition may name: columns of axes, fields, metrics, hardware.
-  std::optional<NamedValue> kind_of_name(std::string_view name) const {
-    if (const auto input = input_kind(out_, name)) return input;
-    if (const auto metric = kinds_(name)) return metric;
-    return hardware_kind(name);
+  /// Whatever a condition may name: columns of axes, fields, metrics, hardware.
+  void name_figures() {
+    names_.add(axis_columns(out_), [this](std::string_view name) { return input_kind(out_, name); });
+    names_.add(known_);
   }
 
   std::optional<MetricExpression> expression(const std::string& text, const std::string& place) {
-    try {
-      MetricExpression out(text);
-      const auto found = faults_of(
-          out, [this](std::string_view name) { return kind_of_name(name); }, names_in_conditions(out_, known_));
-      for (const ExpressionFault& f : found) add(place, f.found, f.expected, f.suggestion);
-      if (found.empty()) return out;
-    } catch (const InputError& error) {
-      for (const Diagnostic& d : error.diagnostics()) add(place, d.found, d.expected, d.suggestion);
-    }
-    return std::nullopt;
+    return names_.checked(text, [&](const ExpressionFault& f) { add(place, f.found, f.expected, f.suggestion); });
   }
 
   void conditions() {
@@ -173,8 +164,7 @@ class JudgementReader {
       places.push_back(place);
       file_condition(*condition);
     }
-    const auto kinds = [this](std::string_view name) { return kind_of_name(name); };
-    if (const auto pair = contradiction(all, kinds)) {
+    if (const auto pair = contradiction(all, names_.kinds())) {
       add(places[pair->second],
           pair->first == pair->second
               ? quoted(all[pair->first].text()) + ", which nothing fulfils"
@@ -212,7 +202,7 @@ class JudgementReader {
   const StatedJudgement& in_;
   Diagnostics& faults_;
   std::vector<Metric> known_;
-  NameLookup kinds_;
+  FigureNames names_;
   SweepStudy& out_;
 };
 

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "analysis/face/environment_data.h"
+#include "sim/packed.h"
 #include "sim/worker_pool.h"
 
 namespace flopcast {
@@ -136,7 +137,7 @@ class SweepLoop {
       outcome.status = SweepStatus::failed;
       outcome.error = std::move(job.result);
     } else {
-      outcome = decoded(job.result);
+      outcome = unpacked<SweepOutcome>(job.result);
     }
     const SweepCandidate candidate = candidate_at(study_, job.job);
     store_.put(candidate, outcome);
@@ -167,7 +168,7 @@ std::function<std::string(std::uint64_t)> sweep_work(const SweepStudy& study, co
   data.links();
   data.training();
   data.engine();
-  return [&study, own](std::uint64_t number) { return encoded(evaluated(study, candidate_at(study, number), own)); };
+  return [&study, own](std::uint64_t number) { return packed(evaluated(study, candidate_at(study, number), own)); };
 }
 
 SweepSummary run_sweep(const SweepStudy& study, const Environment& environment, const SweepOptions& options) {

@@ -23,7 +23,7 @@ using MakeJobHost = std::function<std::unique_ptr<JobHost>(std::function<std::st
 struct SweepOptions {
   std::string file;           ///< the store
   int workers = 1;            ///< processes of this machine
-  int shard = 1, shards = 1;  ///< only the shard-th of so many parts, from 1
+  int shard = 1, shards = 1;  ///< only the shard-th of `shards` parts, from 1
   bool retry = false;         ///< what did not go well is run again
   bool fresh = false;         ///< all is run again
   /// Called now and then; false stops the sweep. May be empty.

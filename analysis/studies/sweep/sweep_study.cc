@@ -148,7 +148,7 @@ class StudyReader {
       const AxisPlace part{&axis.joint(i), fmt::format("{}.joint[{}]", at.path, i)};
       if (part.axis->joint_size() > 0 || part.axis->has_draw()) {
         add(part.path, part.axis->has_draw() ? "random values" : "joint axes within joint axes",
-            "a plain axis (all that is drawn moves together anyhow)");
+            "a plain axis (everything drawn moves together without it)");
         continue;
       }
       parts.push_back(expanded(part, context, faults_));

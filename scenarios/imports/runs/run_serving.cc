@@ -211,6 +211,12 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   s.flag({"enable-eplb"}, "redundant_experts", false);
   if (const RunSetting* eplb = s.find({"eplb-config"}, "redundant_experts"))
     pool.number("redundant_experts", number_in(eplb->value, "num_redundant_experts", 0), 0);
+  if (const std::string kernels = s.text({"moe-backend"}, "expert_kernels", "auto"); kernels == "triton")
+    pool.set("expert_kernels", "as_kernels");
+  else if (kernels == "deep_gemm")
+    pool.set("expert_kernels", "deep_gemm");
+  else if (kernels == "flashinfer_cutlass")
+    pool.set("expert_kernels", "cutlass");
   if (s.find({"max-num-seqs"}, "max_batch")) pool.set("max_batch", s.number({"max-num-seqs"}, "max_batch", 256));
   if (s.find({"max-num-batched-tokens"}))
     pool.set("token_budget", s.number({"max-num-batched-tokens"}, "token_budget", 8192));

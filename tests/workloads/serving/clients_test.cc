@@ -5,7 +5,7 @@
 
 #include "sim/base/diagnostic.h"
 #include "tests/catch.h"
-#include "tests/workloads/serving/temporary_file.h"
+#include "tests/temporary.h"
 #include "tests/workloads/serving_fixture.h"
 #include "workloads/serving/traffic/traffic.h"
 
@@ -102,7 +102,7 @@ const std::string kSessions =
     "a,40,40,10\n";
 
 TEST_CASE("recorded turns come at their time, and not before the answer to the one before", "[workloads][serving]") {
-  const TemporaryFile file(kSessions);
+  const test::TemporaryFile file(kSessions);
   const RecordedSessions sessions = read_session_file(file.path(), 0);
   REQUIRE(sessions.size() == 2);
   const TrafficConfig config{.classes = {{.name = "agents", .arrivals = TraceTimes{}, .lengths = sessions}}};
@@ -122,7 +122,7 @@ TEST_CASE("recorded turns come at their time, and not before the answer to the o
 }
 
 std::string session_faults(const std::string& text, std::int64_t context = 0) {
-  const TemporaryFile file(text, "sessions.csv");
+  const test::TemporaryFile file(text, "sessions.csv");
   try {
     read_session_file(file.path(), context);
     return "";

@@ -12,8 +12,6 @@ namespace {
 
 using Catch::Matchers::WithinRel;
 
-constexpr Ticks kMilli = 1'000'000'000;
-
 ClusterSpec small_nodes(int nodes) {
   ClusterSpec cluster;
   cluster.nodes = nodes;

@@ -158,7 +158,6 @@ TEST_CASE("a replica with k slots and iterations of one length is a station with
           "[workloads][serving][slow]") {
   // 1 ms per iteration, 1000 tokens to an answer: the wait for the end of an iteration is 0.05 % of a
   // service.
-  constexpr Ticks kMilli = 1'000'000'000;
   for (const Toy& toy : {mgk("M/M/4", 4, 3, 1), mgk("M/D/4", 4, 3, 0), mgk("M/G/8", 8, 6.4, 0.6)}) {
     INFO(toy.name);
     TrafficConfig config = traffic_of(toy, 300'000);

@@ -4,7 +4,7 @@
 
 #include "sim/base/diagnostic.h"
 #include "tests/catch.h"
-#include "tests/workloads/serving/temporary_file.h"
+#include "tests/temporary.h"
 #include "tests/workloads/serving/trace_records.h"
 #include "workloads/serving/traffic/traces/byte_source.h"
 #include "workloads/serving/traffic/traffic.h"
@@ -96,7 +96,7 @@ const FormatCase kCases[] = {
 TEST_CASE("public formats are found by content and read in their own units", "[workloads][serving]") {
   for (const FormatCase& row : kCases) {
     CAPTURE(row.name);
-    const TemporaryFile file(row.text);
+    const test::TemporaryFile file(row.text);
     CHECK(TraceReader({.path = file.path()}).format().name == row.name);
     const std::vector<TraceRecord> records = records_of({.path = file.path()});
     REQUIRE(records.size() == 2);
@@ -108,9 +108,9 @@ TEST_CASE("public formats are found by content and read in their own units", "[w
 
 TEST_CASE("packed files give the same requests, whatever their name", "[workloads][serving]") {
   const std::string text = kCases[0].text;
-  const TemporaryFile plain(text);
+  const test::TemporaryFile plain(text);
   for (const char* ending : {".gz", ".zst", ".csv"}) {
-    const TemporaryFile file("", std::string("packed") + ending);
+    const test::TemporaryFile file("", std::string("packed") + ending);
     PackedFile packed(file.path());
     packed.write(text.substr(0, 30));
     packed.write(text.substr(30));
@@ -129,7 +129,7 @@ TEST_CASE("packed files give the same requests, whatever their name", "[workload
 }
 
 TEST_CASE("what two formats could mean is refused with both, and taken when one is named", "[workloads][serving]") {
-  const TemporaryFile file(
+  const test::TemporaryFile file(
       "{\"timestamp\": 61, \"input_length\": 40, \"output_length\": 132}\n"
       "{\"timestamp\": 197, \"input_length\": 40, \"output_length\": 132}\n");
   CHECK_THROWS_WITH(scan_trace({.path = file.path()}), ContainsSubstring("mooncake-lengths") &&
@@ -140,7 +140,7 @@ TEST_CASE("what two formats could mean is refused with both, and taken when one 
   CHECK_THROWS_WITH(scan_trace({.path = file.path(), .format = "bailian"}), ContainsSubstring("chat_id"));
   CHECK_THROWS_WITH(scan_trace({.path = file.path(), .format = "moon"}), ContainsSubstring("mooncake"));
   // An id for each 16 tokens is Bailian's, the names are everybody's.
-  const TemporaryFile blocks(
+  const test::TemporaryFile blocks(
       "{\"timestamp\": 61, \"input_length\": 40, \"output_length\": 1, \"hash_ids\": [1, 2, 3]}\n"
       "{\"timestamp\": 197, \"input_length\": 400, \"output_length\": 1, \"hash_ids\": "
       "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,"
@@ -151,7 +151,7 @@ TEST_CASE("what two formats could mean is refused with both, and taken when one 
 }
 
 TEST_CASE("the size of blocks shows in their number", "[workloads][serving]") {
-  const TemporaryFile file(
+  const test::TemporaryFile file(
       "{\"timestamp\": 0, \"input_length\": 300, \"output_length\": 5, \"hash_ids\": [1, 2, 3]}\n"
       "{\"timestamp\": 9, \"input_length\": 128, \"output_length\": 5, \"hash_ids\": [1]}\n");
   TraceReader reader({.path = file.path()});
@@ -161,13 +161,13 @@ TEST_CASE("the size of blocks shows in their number", "[workloads][serving]") {
 
 TEST_CASE("any columns can be named, with their units", "[workloads][serving]") {
   const TraceColumns columns{.time = "ts", .unit = "ms", .input = "usage.prompt", .output = "usage.answer"};
-  const TemporaryFile json(
+  const test::TemporaryFile json(
       "{\"ts\": 1000, \"usage\": {\"prompt\": 5, \"answer\": 6, \"x\": {\"prompt\": 9}}}\n"
       "{\"ts\": 3000, \"usage\": {\"answer\": 7, \"prompt\": 8}}\n");
   const std::vector<TraceRecord> records = records_of({.path = json.path(), .columns = columns});
   CHECK(records[1].at == Seconds(2));
   CHECK(records[1].input_tokens == 8);
-  const TemporaryFile table("when;\"tokens, in\";out\n2024-01-01 00:00:00;5;6\n2024-01-01 00:01:00;7;8\n");
+  const test::TemporaryFile table("when;\"tokens, in\";out\n2024-01-01 00:00:00;5;6\n2024-01-01 00:01:00;7;8\n");
   TraceOptions options{.path = table.path(),
                        .columns = {.time = "when", .unit = "date", .input = "tokens, in", .output = "out"}};
   CHECK(records_of(options)[1].at == Seconds(60));
@@ -178,33 +178,34 @@ TEST_CASE("any columns can be named, with their units", "[workloads][serving]") 
 }
 
 TEST_CASE("units that cannot be are refused where they stand", "[workloads][serving]") {
-  const TemporaryFile epoch("arrival_s,input_tokens,output_tokens\n1700000000000,1,1\n1700000001000,1,1\n");
+  const test::TemporaryFile epoch("arrival_s,input_tokens,output_tokens\n1700000000000,1,1\n1700000001000,1,1\n");
   CHECK_THROWS_WITH(scan_trace({.path = epoch.path()}),
                     ContainsSubstring(":2:1:") && ContainsSubstring("unit: \"ms\""));
-  const TemporaryFile wide("arrival_s,input_tokens,output_tokens\n0,1,1\n2000000000,1,1\n");
+  const test::TemporaryFile wide("arrival_s,input_tokens,output_tokens\n0,1,1\n2000000000,1,1\n");
   CHECK_THROWS_WITH(scan_trace({.path = wide.path()}), ContainsSubstring(":3:1:") && ContainsSubstring("30 years"));
   std::string dense = "arrival_s,input_tokens,output_tokens\n";
   for (int i = 0; i < 2000; ++i) dense += std::to_string(i) + ",1,1\n";
-  const TemporaryFile file(dense);
+  const test::TemporaryFile file(dense);
   CHECK_THROWS_WITH(scan_trace({.path = file.path(), .columns = {.unit = "ns"}}),
                     ContainsSubstring("requests per second"));
-  const TemporaryFile endless("arrival_s,input_tokens,output_tokens\ninf,1,1\n0,-3,1\n");
+  const test::TemporaryFile endless("arrival_s,input_tokens,output_tokens\ninf,1,1\n0,-3,1\n");
   CHECK_THROWS_WITH(scan_trace({.path = endless.path()}), ContainsSubstring(":2:1:") && ContainsSubstring(":3:3:"));
 }
 
 TEST_CASE("faults inside a list have the line and column of the file", "[workloads][serving]") {
-  const TemporaryFile list("[{\"prompt_len\": 7, \"output_len\": 8},\n {\"prompt_len\": 9,\n  \"output_len\": -10}]\n");
+  const test::TemporaryFile list(
+      "[{\"prompt_len\": 7, \"output_len\": 8},\n {\"prompt_len\": 9,\n  \"output_len\": -10}]\n");
   CHECK_THROWS_WITH(scan_trace({.path = list.path()}), ContainsSubstring(":3:17: output_len: found \"-10\""));
-  const TemporaryFile open("[{\"prompt_len\": 7, \"output_len\": 8},\n {\"prompt_len\": 9");
+  const test::TemporaryFile open("[{\"prompt_len\": 7, \"output_len\": 8},\n {\"prompt_len\": 9");
   CHECK_THROWS_WITH(scan_trace({.path = open.path()}), ContainsSubstring("']' at the end of the list"));
-  const TemporaryFile uneven("{\"input_lens\": [1, 2], \"output_lens\": [3]}");
+  const test::TemporaryFile uneven("{\"input_lens\": [1, 2], \"output_lens\": [3]}");
   CHECK_THROWS_WITH(scan_trace({.path = uneven.path()}), ContainsSubstring("lists of equal length"));
-  const TemporaryFile bad("{\"input_lens\": [1,\n 2.5], \"output_lens\": [3, 4]}");
+  const test::TemporaryFile bad("{\"input_lens\": [1,\n 2.5], \"output_lens\": [3, 4]}");
   CHECK_THROWS_WITH(scan_trace({.path = bad.path()}), ContainsSubstring(":2:2: input_lens: found \"2.5\""));
 }
 
 TEST_CASE("texts need somebody who says how long a token is", "[workloads][serving]") {
-  const TemporaryFile file(
+  const test::TemporaryFile file(
       "[{\"id\": \"a\", \"conversations\": [{\"from\": \"human\", \"value\": \"12345678\"}, {\"from\": \"gpt\", "
       "\"value\": \"\\u00e9\\n\"}]},\n {\"id\": \"b\", \"conversations\": [{\"from\": \"gpt\", \"value\": \"x\"}]}]\n");
   CHECK_THROWS_WITH(scan_trace({.path = file.path()}), ContainsSubstring("bytes_per_token"));
@@ -215,7 +216,7 @@ TEST_CASE("texts need somebody who says how long a token is", "[workloads][servi
 }
 
 TEST_CASE("requests that failed are left out and counted", "[workloads][serving]") {
-  const TemporaryFile file(
+  const test::TemporaryFile file(
       "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,GPT-4,472,0,472,API\n"
       "6,GPT-4,100,3,103,API\n");
   const TraceSummary summary = scan_trace({.path = file.path()});
@@ -232,7 +233,7 @@ TEST_CASE("AIPerf's failed and cancelled requests are counted, wherever they sta
       "\"error\":{\"code\":500}}\n";
   const std::string cancelled =
       "{\"metadata\":{\"request_start_ns\":2500000000,\"was_cancelled\":true},\"metrics\":{}}\n";
-  const TemporaryFile file(failed + good + cancelled);
+  const test::TemporaryFile file(failed + good + cancelled);
   const TraceSummary summary = scan_trace({.path = file.path()});
   CHECK(summary.requests == 1);
   CHECK(summary.failed == 2);
@@ -240,7 +241,7 @@ TEST_CASE("AIPerf's failed and cancelled requests are counted, wherever they sta
 }
 
 TEST_CASE("columns that a file has not, or twice, are refused", "[workloads][serving]") {
-  const TemporaryFile own("ts;prompt;answer\n0;10;20\n1500;30;40\n");
+  const test::TemporaryFile own("ts;prompt;answer\n0;10;20\n1500;30;40\n");
   const auto with = [](TraceColumns columns) {
     columns.time = "ts", columns.unit = "ms", columns.input = "prompt", columns.output = "answer";
     return columns;
@@ -254,48 +255,48 @@ TEST_CASE("columns that a file has not, or twice, are refused", "[workloads][ser
   CHECK_THROWS_WITH(scan_trace({.path = own.path(), .columns = with({.session = "answer"})}),
                     ContainsSubstring("named twice"));
   // Of a format that is known, and of objects, too.
-  const TemporaryFile moon("{\"timestamp\": 0, \"input_length\": 10, \"output_length\": 5, \"hash_ids\": [1]}\n");
+  const test::TemporaryFile moon("{\"timestamp\": 0, \"input_length\": 10, \"output_length\": 5, \"hash_ids\": [1]}\n");
   CHECK_THROWS_WITH(scan_trace({.path = moon.path(), .columns = {.session = "chat"}}), ContainsSubstring("no chat"));
   CHECK_THROWS_WITH(scan_trace({.path = moon.path(), .columns = {.turns = "added"}}),
                     ContainsSubstring("what turns count, without sessions"));
-  const TemporaryFile later(
+  const test::TemporaryFile later(
       "{\"ts\": 0, \"p\": 10, \"a\": 5, \"chat\": {\"id\": 1}}\n{\"p\": 3, \"a\": 5, \"chat\": {\"id\": 1}, \"after\": "
       "2}\n");
   TraceColumns nested{.time = "ts", .unit = "s", .input = "p", .output = "a", .session = "chat.id"};
   nested.delay = "after", nested.delay_unit = "s";
   CHECK(records_of({.path = later.path(), .columns = nested})[1].delay == Seconds(2));
 
-  const TemporaryFile twice("arrival_s,input_tokens,output_tokens,input_tokens\n0,1,2,300\n");
+  const test::TemporaryFile twice("arrival_s,input_tokens,output_tokens,input_tokens\n0,1,2,300\n");
   CHECK_THROWS_WITH(scan_trace({.path = twice.path()}),
                     ContainsSubstring(":1:1: found columns input_tokens and input_tokens, expected one of them"));
-  const TemporaryFile key(
+  const test::TemporaryFile key(
       "{\"timestamp\":0,\"input_length\":10,\"output_length\":5,\"hash_ids\":[1]}\n"
       "{\"timestamp\":9,\"input_length\":10,\"output_length\":5,\"hash_ids\":[1],\"input_length\":400}\n");
   CHECK_THROWS_WITH(scan_trace({.path = key.path()}),
                     ContainsSubstring(":2:") && ContainsSubstring("input_length: found a second value"));
-  const TemporaryFile lists(
+  const test::TemporaryFile lists(
       "{\"input_lens\": [10], \"output_lens\": [2], \"input_lens\": [3], \"output_lens\": [4]}\n");
   CHECK_THROWS_WITH(scan_trace({.path = lists.path()}), ContainsSubstring("one list of input_lens"));
-  const TemporaryFile blocks("{\"arrival_s\": 0, \"input_tokens\": 10, \"output_tokens\": 1, \"blocks\": [1]}\n");
+  const test::TemporaryFile blocks("{\"arrival_s\": 0, \"input_tokens\": 10, \"output_tokens\": 1, \"blocks\": [1]}\n");
   CHECK_THROWS_WITH(scan_trace({.path = blocks.path()}), ContainsSubstring("ids of blocks without their size"));
 }
 
 TEST_CASE("numbers in quotes are no texts", "[workloads][serving]") {
-  const TemporaryFile file("{\"arrival_s\":0,\"input_tokens\":\"500\",\"output_tokens\":\"60\"}\n");
+  const test::TemporaryFile file("{\"arrival_s\":0,\"input_tokens\":\"500\",\"output_tokens\":\"60\"}\n");
   CHECK_THROWS_WITH(scan_trace({.path = file.path(), .columns = {.bytes_per_token = 4}}),
                     ContainsSubstring("numbers in quotes") && ContainsSubstring("input_tokens"));
   CHECK_THROWS_WITH(scan_trace({.path = file.path()}), ContainsSubstring("a number of tokens without quotes"));
   // A prompt may be a number among others that are none.
-  const TemporaryFile texts(
+  const test::TemporaryFile texts(
       "{\"prompt\": \"12\", \"output_tokens\": 3}\n{\"prompt\": \"What is it?\", \"output_tokens\": 3}\n");
   CHECK(records_of({.path = texts.path(), .columns = {.bytes_per_token = 4}})[1].input_tokens == 3);
 }
 
 TEST_CASE("dates are dates, and nothing else is", "[workloads][serving]") {
   const std::string header = "TIMESTAMP,ContextTokens,GeneratedTokens\n";
-  const TemporaryFile wrong(header + "2023-11-16 18:15:99,374,44\n");
+  const test::TemporaryFile wrong(header + "2023-11-16 18:15:99,374,44\n");
   CHECK_THROWS_WITH(scan_trace({.path = wrong.path()}), ContainsSubstring(":2:1: TIMESTAMP"));
-  const TemporaryFile leap(header + "2016-12-31 23:59:60.5,374,44\n2017-01-01 00:00:01,374,44\n");
+  const test::TemporaryFile leap(header + "2016-12-31 23:59:60.5,374,44\n2017-01-01 00:00:01,374,44\n");
   CHECK(scan_trace({.path = leap.path()}).duration == Seconds(0.5));
   CHECK_THROWS_WITH(scan_trace({.path = leap.path(), .columns = {.unit = "ms"}}),
                     ContainsSubstring("unit: \"date\"") && !ContainsSubstring("\"us\""));
@@ -328,7 +329,7 @@ using Seen = std::vector<std::pair<double, std::int32_t>>;
 
 TEST_CASE("later turns wait for earlier ones, and add to what was said", "[workloads][serving]") {
   // AIPerf's own example of sessions.
-  const TemporaryFile file(
+  const test::TemporaryFile file(
       "{\"session_id\": \"1\", \"timestamp\": 0, \"input_length\": 100, \"output_length\": 40}\n"
       "{\"session_id\": \"1\", \"delay\": 500, \"input_length\": 150, \"output_length\": 50}\n"
       "{\"session_id\": \"2\", \"timestamp\": 100, \"input_length\": 200, \"output_length\": 60}\n"
@@ -345,7 +346,7 @@ TEST_CASE("later turns wait for earlier ones, and add to what was said", "[workl
 }
 
 TEST_CASE("Dynamo's sessions have whole prompts, and delays that show in the times", "[workloads][serving]") {
-  const TemporaryFile file(
+  const test::TemporaryFile file(
       "{\"session_id\":\"a\",\"timestamp\":1000,\"input_length\":2048,\"output_length\":128,\"hash_ids\":[1,2,3,4]}\n"
       "{\"session_id\":\"a\",\"delay_ms\":50,\"input_length\":2560,\"output_length\":128,\"hash_ids\":[1,2,3,4,5]}\n"
       "{\"session_id\":\"b\",\"timestamp\":1010,\"input_length\":1024,\"output_length\":64,\"hash_ids\":[9,10]}\n"
@@ -355,12 +356,13 @@ TEST_CASE("Dynamo's sessions have whole prompts, and delays that show in the tim
   CHECK(seen[2].first == Approx(1.05));
   CHECK(seen[2].second == 2560);
   CHECK(seen[3].first == Approx(1.06));
-  const TemporaryFile orphan("{\"session_id\": \"a\", \"delay\": 5, \"input_length\": 1, \"output_length\": 1}\n");
+  const test::TemporaryFile orphan(
+      "{\"session_id\": \"a\", \"delay\": 5, \"input_length\": 1, \"output_length\": 1}\n");
   CHECK_THROWS_WITH(scan_trace({.path = orphan.path()}), ContainsSubstring("a session's first turn without a time"));
 }
 
 TEST_CASE("LLMServingSim's sessions chain their calls", "[workloads][serving]") {
-  const TemporaryFile file(
+  const test::TemporaryFile file(
       "{\"session_id\": \"s\", \"arrival_time_ns\": 0, \"sub_requests\": [{\"input_toks\": 1472, \"output_toks\": 133, "
       "\"tool_duration_ns\": 500000000}, {\"input_toks\": 1582, \"output_toks\": 125, \"tool_duration_ns\": 0}]}\n"
       "{\"input_toks\": 15, \"output_toks\": 3, \"arrival_time_ns\": 100000000}\n");
@@ -368,7 +370,7 @@ TEST_CASE("LLMServingSim's sessions chain their calls", "[workloads][serving]") 
 }
 
 TEST_CASE("a turn that stands too late in its file is refused while it is replayed", "[workloads][serving]") {
-  const TemporaryFile file(
+  const test::TemporaryFile file(
       "{\"session_id\": \"1\", \"timestamp\": 0, \"input_length\": 100, \"output_length\": 40}\n"
       "{\"session_id\": \"2\", \"timestamp\": 9000, \"input_length\": 200, \"output_length\": 60}\n"
       "{\"session_id\": \"3\", \"timestamp\": 9500, \"input_length\": 200, \"output_length\": 60}\n"

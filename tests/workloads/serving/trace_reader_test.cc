@@ -6,7 +6,7 @@
 #include "sim/base/diagnostic.h"
 #include "sim/base/random.h"
 #include "tests/catch.h"
-#include "tests/workloads/serving/temporary_file.h"
+#include "tests/temporary.h"
 #include "tests/workloads/serving/trace_records.h"
 
 namespace flopcast {
@@ -16,7 +16,7 @@ using Catch::Matchers::ContainsSubstring;
 
 /// What is wrong with a trace, without the name of the file.
 std::string faults_of(const std::string& contents, TraceOptions options = {}) {
-  const TemporaryFile file(contents);
+  const test::TemporaryFile file(contents);
   options.path = file.path();
   try {
     scan_trace(options);
@@ -35,7 +35,7 @@ const std::string kAzure =
     "2023-11-17 00:00:10.0000000,10,2\n";
 
 TEST_CASE("Azure's traces are read, midnight passed", "[workloads][serving]") {
-  const TemporaryFile file(kAzure);
+  const test::TemporaryFile file(kAzure);
   const std::vector<TraceRecord> records = records_of({.path = file.path()});
   REQUIRE(records.size() == 3);
   CHECK(records[0].at == Seconds(0));
@@ -47,7 +47,7 @@ TEST_CASE("Azure's traces are read, midnight passed", "[workloads][serving]") {
 }
 
 TEST_CASE("times of day may carry a zone", "[workloads][serving]") {
-  const TemporaryFile file(
+  const test::TemporaryFile file(
       "TIMESTAMP,ContextTokens,GeneratedTokens\r\n"
       "2024-05-10 00:00:00.009930+00:00,1,1\r\n"
       "2024-05-10T02:00:01.009930+02:00,1,1\r\n"
@@ -61,28 +61,29 @@ TEST_CASE("times of day may carry a zone", "[workloads][serving]") {
 TEST_CASE("Bailian's turns count seconds and blocks of 16 tokens, with ids or without", "[workloads][serving]") {
   const std::string turn = "{\"chat_id\": 159, \"parent_chat_id\": -1, \"timestamp\": ";
   const std::string lengths = ", \"input_length\": 40, \"output_length\": 132, \"type\": \"text\", \"turn\": 1";
-  const TemporaryFile bare(turn + "61.114" + lengths + "}\n" + turn + "136.5" + lengths + "}\n");
+  const test::TemporaryFile bare(turn + "61.114" + lengths + "}\n" + turn + "136.5" + lengths + "}\n");
   const std::vector<TraceRecord> records = records_of({.path = bare.path()});
   REQUIRE(records.size() == 2);
   CHECK(TraceReader({.path = bare.path()}).format().name == "bailian");
   CHECK(records[1].at.value() == Approx(75.386));
-  const TemporaryFile with_ids(turn + "1" + lengths + ", \"hash_ids\": [7, 8, 9]}\n");
+  const test::TemporaryFile with_ids(turn + "1" + lengths + ", \"hash_ids\": [7, 8, 9]}\n");
   CHECK(records_of({.path = with_ids.path()})[0].blocks.size() == 2);  // the third is not full
   CHECK(records[0].session == 1);
 }
 
 TEST_CASE("other tables are known by their columns, in any order", "[workloads][serving]") {
-  const TemporaryFile vidur("arrived_at,num_prefill_tokens,num_decode_tokens\n5.5,4808,10\n6.5,3180,8\n");
+  const test::TemporaryFile vidur("arrived_at,num_prefill_tokens,num_decode_tokens\n5.5,4808,10\n6.5,3180,8\n");
   CHECK(records_of({.path = vidur.path()}).back().at == Seconds(1));
-  const TemporaryFile lengths("num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n3772,54,3826,69.85\n");
+  const test::TemporaryFile lengths(
+      "num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n3772,54,3826,69.85\n");
   CHECK(scan_trace({.path = lengths.path()}).has_times() == false);
   CHECK(records_of({.path = lengths.path()})[0].output_tokens == 54);
-  const TemporaryFile burst(
+  const test::TemporaryFile burst(
       "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
       "5,ChatGPT,472,18,490,Conversation log\n45,ChatGPT,1087,230,1317,Conversation log\n");
   CHECK(scan_trace({.path = burst.path()}).format->name == "burstgpt");
   CHECK(records_of({.path = burst.path()})[1].at == Seconds(40));
-  const TemporaryFile own("\xef\xbb\xbfoutput_tokens,arrival_s,input_tokens\n3,0,100\n");
+  const test::TemporaryFile own("\xef\xbb\xbfoutput_tokens,arrival_s,input_tokens\n3,0,100\n");
   CHECK(records_of({.path = own.path()})[0].input_tokens == 100);
 }
 
@@ -92,9 +93,10 @@ std::string mooncake(const std::string& time, int input, int output, const std::
 }
 
 TEST_CASE("Mooncake's traces keep the ids of full blocks", "[workloads][serving]") {
-  const TemporaryFile file(mooncake("0", 1024, 5, "0, 1") + mooncake("27000", 1025, 7, "0, 7, 8") +
-                           "{\"type\":\"text\",\"extra\":[1,{\"a\":\"]\"}],\"timestamp\":27500,\"input_length\":3,"
-                           "\"output_length\":1,\"hash_ids\":[9]}\n\n");
+  const test::TemporaryFile file(
+      mooncake("0", 1024, 5, "0, 1") + mooncake("27000", 1025, 7, "0, 7, 8") +
+      "{\"type\":\"text\",\"extra\":[1,{\"a\":\"]\"}],\"timestamp\":27500,\"input_length\":3,"
+      "\"output_length\":1,\"hash_ids\":[9]}\n\n");
   const std::vector<TraceRecord> records = records_of({.path = file.path()});
   REQUIRE(records.size() == 3);
   CHECK(records[1].at == Seconds(27));
@@ -106,8 +108,8 @@ TEST_CASE("Mooncake's traces keep the ids of full blocks", "[workloads][serving]
 }
 
 TEST_CASE("rates, lengths, windows and samples change what is taken", "[workloads][serving]") {
-  const TemporaryFile file(mooncake("0", 1024, 5, "0, 1") + mooncake("2000", 2048, 7, "0, 7, 8, 9") +
-                           mooncake("4000", 512, 7, "0"));
+  const test::TemporaryFile file(mooncake("0", 1024, 5, "0, 1") + mooncake("2000", 2048, 7, "0, 7, 8, 9") +
+                                 mooncake("4000", 512, 7, "0"));
   const std::vector<TraceRecord> records = records_of({.path = file.path(),
                                                        .rate_scale = 2,
                                                        .input_scale = 0.5,
@@ -122,7 +124,7 @@ TEST_CASE("rates, lengths, windows and samples change what is taken", "[workload
 
   std::string many = "arrival_s,input_tokens,output_tokens\n";
   for (int i = 0; i < 20'000; ++i) many += std::to_string(i) + ",1,1\n";
-  const TemporaryFile long_file(many);
+  const test::TemporaryFile long_file(many);
   const auto kept = static_cast<double>(records_of({.path = long_file.path(), .keep_one_in = 10}).size());
   CHECK(kept == Approx(2000).margin(5 * 45));
   CHECK(records_of({.path = long_file.path(), .keep_one_in = 10}).size() == static_cast<std::size_t>(kept));
@@ -225,7 +227,7 @@ TEST_CASE("requests beyond the context are faults, or left out and counted", "[w
   const std::string text = "arrival_s,input_tokens,output_tokens\n0,90,10\n1,90,11\n";
   CHECK(faults_of(text, {.context = 100}) ==
         ":3:3: input_tokens: found 101 tokens of prompt and answer, expected at most 100, the context");
-  const TemporaryFile file(text);
+  const test::TemporaryFile file(text);
   const TraceSummary summary = scan_trace({.path = file.path(), .context = 100, .drop_beyond_context = true});
   CHECK(summary.requests == 1);
   CHECK(summary.dropped_beyond_context == 1);

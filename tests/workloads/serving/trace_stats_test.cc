@@ -1,19 +1,19 @@
 // Does `trace stats` say what a trace is like?
-#include "workloads/serving/traffic/trace_stats.h"
+#include "workloads/serving/metrics/trace_stats.h"
 
 #include <cmath>
 #include <string>
 
 #include "sim/base/random.h"
 #include "tests/catch.h"
-#include "tests/workloads/serving/temporary_file.h"
+#include "tests/temporary.h"
 #include "workloads/serving/traffic/arrivals.h"
 
 namespace flopcast {
 namespace {
 
 TEST_CASE("rates, lengths and reuse of a small trace are those worked out by hand", "[workloads][serving]") {
-  const TemporaryFile file(
+  const test::TemporaryFile file(
       "{\"timestamp\": 0, \"input_length\": 1024, \"output_length\": 5, \"hash_ids\": [0, 1]}\n"
       "{\"timestamp\": 30000, \"input_length\": 1124, \"output_length\": 15, \"hash_ids\": [0, 1, 3]}\n"
       "{\"timestamp\": 90000, \"input_length\": 600, \"output_length\": 10, \"hash_ids\": [0, 4]}\n");

@@ -7,7 +7,7 @@
 
 #include "sim/base/diagnostic.h"
 #include "tests/catch.h"
-#include "tests/workloads/serving/temporary_file.h"
+#include "tests/temporary.h"
 
 namespace flopcast {
 namespace {
@@ -145,7 +145,7 @@ const char* const kTrace =
     "{\"timestamp\": 4000, \"input_length\": 1024, \"output_length\": 7, \"hash_ids\": [0, 3]}\n";
 
 TEST_CASE("a trace is replayed at its times, and again with new blocks", "[workloads][serving]") {
-  const TemporaryFile file(kTrace);
+  const test::TemporaryFile file(kTrace);
   TraceTraffic trace({.path = file.path()});
   TrafficConfig config{.classes = {{.name = "trace", .arrivals = TraceTimes{}, .lengths = trace}}};
   CHECK(all_of(*make_traffic(config)).size() == 3);
@@ -168,7 +168,7 @@ TEST_CASE("a trace is replayed at its times, and again with new blocks", "[workl
 }
 
 TEST_CASE("combinations that make no sense are refused", "[workloads][serving]") {
-  const TemporaryFile file(kTrace), lengths("num_prefill_tokens,num_decode_tokens\n5,5\n");
+  const test::TemporaryFile file(kTrace), lengths("num_prefill_tokens,num_decode_tokens\n5,5\n");
   const auto refused = [](TrafficClass traffic) { make_traffic({.classes = {std::move(traffic)}}); };
   CHECK_THROWS_WITH(refused(drawn(TraceTimes{})), ContainsSubstring("the times of a trace without a trace"));
   CHECK_THROWS_WITH(refused({.arrivals = TraceTimes{}, .lengths = TraceTraffic({.path = lengths.path()})}),

@@ -104,24 +104,6 @@ CollectivePhase all_to_all_by_ports(Topology& topology, const CollectiveRequest&
   return phase;
 }
 
-CollectivePhase all_to_all_by_pairs(Topology& topology, const CollectiveRequest& request,
-                                    std::span<const double> load) {
-  const auto ranks = request.ranks;
-  const Bytes share = request.bytes / static_cast<double>(ranks.size());
-  const Seconds latency = latency_of(topology, request);
-  const PortPace pace = ring_pace(request.links);
-  CollectivePhase phase(ranks.size(), PortTransfer{latency, {}});
-  for (std::size_t from = 0; from < ranks.size(); ++from)
-    for (std::size_t to = 0; to < ranks.size(); ++to) {
-      if (from == to) continue;
-      const bool near = topology.same_node(ranks[from], ranks[to]);
-      const double stretch = near ? pace.nvlink_stretch : pace.nic_stretch;
-      phase[from].flows.push_back(
-          {topology.route(ranks[from], ranks[to]), share * (load.empty() ? 1.0 : load[to]) * stretch});
-    }
-  return phase;
-}
-
 namespace {
 
 std::vector<CollectivePhase> lower_all_to_all(Topology& topology, const CollectiveRequest& request) {

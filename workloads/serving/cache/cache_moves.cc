@@ -6,7 +6,7 @@
 namespace flopcast {
 namespace {
 
-/// Rounded up: what is told of a flow's end happens after it.
+/// Round up, so that a flow's end is never reported before it happens.
 Ticks tick_after(Seconds time) { return static_cast<Ticks>(std::ceil(time.value() * kTicksPerSecond)); }
 
 }  // namespace

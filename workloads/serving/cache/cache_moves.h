@@ -8,7 +8,8 @@
 
 #include "hwmodels/fabric/topology.h"
 #include "sim/fair_share.h"
-#include "workloads/serving/replica/job.h"
+#include "workloads/serving/base/clock.h"
+#include "workloads/serving/base/job_id.h"
 
 namespace flopcast {
 
@@ -50,7 +51,7 @@ class CacheMoves {
   std::vector<CacheMove> cancel(std::uint32_t replica, Ticks now);
 
   std::int64_t count() const { return count_; }  ///< that arrived
-  Ticks time() const { return time_; }           ///< sum of theirs
+  Ticks time() const { return time_; }           ///< sum of the times they took
   std::uint64_t contended() const { return fabric_.shared(); }
   Bytes delivered() const { return delivered_; }  ///< all lanes
 

@@ -64,17 +64,17 @@ class KvCache {
 
   struct Start {
     KvSequence sequence;
-    PerTier<std::int32_t> hit;  ///< what lies in lower tiers is HBM's now; moving it takes time that the engine knows
+    PerTier<std::int32_t> hit;  ///< blocks of lower tiers count as HBM's now; the engine adds the time to move them
   };
   /// A sequence that holds what the cache has of its prompt. Nothing (and nothing changed) when HBM has no
   /// room for that and `reserve_tokens` in all.
   std::optional<Start> start(const PrefixBlocks& prefix, std::int32_t input_tokens, std::int32_t reserve_tokens = 0);
   /// Pages for `tokens` in all. False, and nothing changed, when there are not enough.
   bool reserve(KvSequence sequence, std::int32_t tokens);
-  /// Pages for running sequences, whose they are to be said by assign(). False, and nothing changed, when there are not
-  /// enough.
+  /// Pages reserved for running sequences. `assign()` says which sequence owns each. False, and nothing changed, when
+  /// there are not enough.
   bool take_pages(std::int64_t pages);
-  /// Of those, what a sequence of `tokens` has not got yet is its own.
+  /// A sequence of `tokens` owns as many of the reserved pages as it still lacks.
   void assign(KvSequence sequence, std::int64_t tokens);
   std::int64_t held_pages(KvSequence sequence) const {
     const Sequence& s = sequences_[sequence.index()];

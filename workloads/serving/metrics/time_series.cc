@@ -20,7 +20,7 @@ void TimeSeries::widen() {
 void TimeSeries::add(Seconds begin, Seconds end, double value) {
   assert(begin >= Seconds(0) && begin <= end && is_finite(end));
   if (begin == end) return;
-  // Widened by nothing too: series that are told of the same spans keep the same width.
+  // Spans of value zero widen it too, so that series which are given the same spans keep the same width.
   while (end / width_ > static_cast<double>(kBuckets)) widen();
   if (value == 0.0) return;
   const auto first = std::min(static_cast<std::size_t>(begin / width_), kBuckets - 1);

@@ -38,7 +38,7 @@ NicLoad nic_load(const EngineConfig& engine, const ClusterSpec& cluster) {
   return load;
 }
 
-/// Loads are kept to a 32nd, rounded up: so many tables of prices and no more.
+/// Loads are rounded up to a 32nd, which bounds the number of tables of prices.
 double level_of(double load) { return std::ceil(load * 32 - 1e-9) / 32; }
 
 /// Layers that drafts add to a GPU's weights.
@@ -81,13 +81,11 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   const ParameterCount count = count_parameters(model);
   const double tp = plan.tensor, linear = weight_bytes(engine, false), bf16 = 2;
   const bool sent = sends_to_experts(engine);
-  int with_experts = 0;
-  for (int i = 0; i < model.layers; ++i) with_experts += model.is_moe_layer(i);
+  const int with_experts = model.moe_layers();
   // The fullest stage holds the most layers; MTP modules count as one more.
   const double modules = draft_modules(engine);
   const double share = ceil_div(model.layers, plan.pipeline) / model.layers;
-  const double moe = (with_experts + modules * (with_experts > 0)) * share,
-               dense = (model.layers - with_experts) * share;
+  const double moe = (with_experts + modules * (with_experts > 0)) * share, dense = model.dense_layers() * share;
 
   ReplicaMemory out;
   const auto row = [&](std::string item, double bytes, std::string detail) {
@@ -189,6 +187,9 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   replica.stages = engine.plan.pipeline;
   replica.reserved_tokens = spec.reserved_tokens;
   replica.first_step_token = spec.first_step_token;
+  const bool overlaps = engine.overlap_scheduling && spec.role == ReplicaRole::unified;
+  replica.scheduled_ahead = overlaps && engine.scheduled_ahead;
+  replica.results_behind_launch = overlaps && engine.results_behind_launch;
   replica.nic = nic_load(engine, sources.cluster);
   pool.autoscale = spec.autoscale;
   replica.experts_shared = engine.plan.attention_data > 1 && engine.model.moe.experts > 0;

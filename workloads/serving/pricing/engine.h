@@ -1,4 +1,4 @@
-// What one replica of a serving engine is told: how the model is cut over its GPUs, in which number formats
+// The configuration of one replica of a serving engine: how the model is cut over its GPUs, in which number formats
 // it computes, how iterations are put together.
 #pragma once
 #include <algorithm>
@@ -62,13 +62,27 @@ struct ServingPrecision {
 
 /// Whose kernels an engine runs, where that makes a difference.
 enum class KernelLibrary : std::uint8_t {
-  open_source,   ///< CUTLASS for FP8 with one scale per tensor, FlashAttention-3: as measured in SGLang
-  tensorrt_llm,  ///< cuBLASLt for the former; XQA reads an FP8 cache as fast as a BF16 one (not measured:
-                 ///< XQA's tables are not public)
-  torch_compile  ///< cuBLAS, and the compiler's own small kernels: a model without an engine round it
+  open_source,    ///< CUTLASS for FP8 with one scale per tensor, FlashAttention-3: as measured in SGLang
+  tensorrt_llm,   ///< cuBLASLt for the former; XQA reads an FP8 cache as fast as a BF16 one (not measured:
+                  ///< XQA's tables are not public)
+  torch_compile,  ///< cuBLAS, and the compiler's own small kernels: a model without an engine round it
+  vllm            ///< as open_source, with vLLM's own block of experts
 };
-constexpr std::array<std::string_view, 3> enum_names(KernelLibrary) {
-  return {"open_source", "tensorrt_llm", "torch_compile"};
+constexpr std::array<std::string_view, 4> enum_names(KernelLibrary) {
+  return {"open_source", "tensorrt_llm", "torch_compile", "vllm"};
+}
+
+/// Whose kernels multiply with experts in FP8 with scales of blocks, where tokens are not sent to them one by one. Each
+/// engine chose anew with every other version.
+enum class ExpertKernels : std::uint8_t {
+  as_kernels,        ///< KernelLibrary's
+  deep_gemm,         ///< DeepGEMM over rows sorted by expert, in tiles of 128; Triton where `tensor` is 8
+  deep_gemm_padded,  ///< the same over so many rows of every expert on the GPU, used or not
+  cutlass,           ///< TensorRT-LLM's block, as FlashInfer offers it
+  cutlass_spread,    ///< that where experts are spread over GPUs, else KernelLibrary's
+};
+constexpr std::array<std::string_view, 5> enum_names(ExpertKernels) {
+  return {"as_kernels", "deep_gemm", "deep_gemm_padded", "cutlass", "cutlass_spread"};
 }
 
 /// How iterations are put together.
@@ -169,13 +183,16 @@ struct EngineConfig {
   SchedulerConfig scheduler;
   SpeculationConfig speculation;
   KernelLibrary kernels = KernelLibrary::open_source;
-  bool two_micro_batches = false;    ///< compute of one half beside communication of the other
-  bool cuda_graphs = true;           ///< decoding iterations are launched as one graph
-  std::string graph_sizes;           ///< batches that have one (parse_graph_sizes); empty: all
-  bool graph_padding = true;         ///< batches between them are padded; else they have none
-  bool priority_preemption = false;  ///< ClassRules::preempt
-  bool overlap_scheduling = true;    ///< the host prepares an iteration while the GPU works on the one before
-  int communication_sms = 20;        ///< SMs that high-throughput dispatch and combine take
+  ExpertKernels expert_kernels = ExpertKernels::as_kernels;
+  bool two_micro_batches = false;      ///< compute of one half beside communication of the other
+  bool cuda_graphs = true;             ///< decoding iterations are launched as one graph
+  std::string graph_sizes;             ///< batches that have one (parse_graph_sizes); empty: all
+  bool graph_padding = true;           ///< batches between them are padded; else they have none
+  bool priority_preemption = false;    ///< ClassRules::preempt
+  bool overlap_scheduling = true;      ///< the host prepares an iteration while the GPU works on the one before
+  bool scheduled_ahead = false;        ///< with it: an iteration is put together when the one before it begins
+  bool results_behind_launch = false;  ///< with it: tokens are handed out once the next iteration has been launched
+  int communication_sms = 20;          ///< SMs that high-throughput dispatch and combine take
   ExpertExchange decode_exchange = ExpertExchange::low_latency;
   ExpertTransport expert_transport = ExpertTransport::automatic;
   EngineHost host;
@@ -197,12 +214,15 @@ struct EngineConfig {
     field("", &EngineConfig::scheduler);
     field("speculation", &EngineConfig::speculation, {.resolved = true});
     field("kernels", &EngineConfig::kernels, {"engine"});
+    field("expert_kernels", &EngineConfig::expert_kernels, {"engine"});
     field("two_micro_batches", &EngineConfig::two_micro_batches, {"micro-batches"});
     field("cuda_graphs", &EngineConfig::cuda_graphs, {"engine"});
     field("graph_sizes", &EngineConfig::graph_sizes, {"engine"});
     field("graph_padding", &EngineConfig::graph_padding, {"engine"});
     field("priority_preemption", &EngineConfig::priority_preemption, {"engine"});
     field("overlap_scheduling", &EngineConfig::overlap_scheduling, {"engine"});
+    field("scheduled_ahead", &EngineConfig::scheduled_ahead, {"engine"});
+    field("results_behind_launch", &EngineConfig::results_behind_launch, {"engine"});
     field("communication_sms", &EngineConfig::communication_sms, {"engine"});
     field("decode_exchange", &EngineConfig::decode_exchange, {"engine"});
     field("expert_transport", &EngineConfig::expert_transport, {"engine"});
@@ -235,6 +255,21 @@ inline ExpertTransport transport_of(const EngineConfig& engine) {
 /// Tokens travel to their experts one by one.
 inline bool sends_to_experts(const EngineConfig& engine) {
   return engine.plan.expert > 1 && transport_of(engine) == ExpertTransport::all_to_all;
+}
+/// What a choice of expert kernels comes to with the engine's plan and number format.
+inline ExpertKernels expert_kernels_of(const EngineConfig& engine) {
+  const bool blocks = engine.precision.linear == Precision::fp8 && engine.precision.scaling == Scaling::blocks &&
+                      engine.precision.stored == WeightFormat::as_multiplied;
+  if (!blocks || sends_to_experts(engine) || !engine.model.gated_ffn) return ExpertKernels::as_kernels;
+  switch (engine.expert_kernels) {
+    case ExpertKernels::deep_gemm:
+    case ExpertKernels::deep_gemm_padded:
+      return engine.plan.tensor == 8 ? ExpertKernels::as_kernels : engine.expert_kernels;
+    case ExpertKernels::cutlass_spread:
+      return engine.plan.expert > 1 ? ExpertKernels::cutlass : ExpertKernels::as_kernels;
+    default:
+      return engine.expert_kernels;
+  }
 }
 
 }  // namespace flopcast

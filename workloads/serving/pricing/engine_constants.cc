@@ -23,6 +23,10 @@ const std::array<EngineConstantRow, kEngineConstants>& engine_constants() {
   return kRows;
 }
 
+double router_variation(const ModelConfig& model, const EngineConstants& constants) {
+  return model.moe.load_variation > 0 ? model.moe.load_variation : constants.expert_variation.value;
+}
+
 EngineConstants with_host(EngineConstants constants, const EngineHost& host) {
   const auto take = [](EngineConstant& constant, const std::optional<Seconds>& stated) {
     if (stated) constant.value = stated->value() * 1e6;

@@ -51,6 +51,9 @@ struct EngineConstantRow {
 constexpr int kEngineConstants = 13;
 const std::array<EngineConstantRow, kEngineConstants>& engine_constants();
 
+/// Coefficient of variation of the loads that a model's router gives its experts: measured, or a usual one's.
+double router_variation(const ModelConfig& model, const EngineConstants& constants);
+
 /// Those of one engine: what its profile states, the rest as it is.
 EngineConstants with_host(EngineConstants constants, const EngineHost& host);
 

@@ -12,8 +12,8 @@ namespace flopcast {
 
 struct ExpertPaceConfig {
   double variation = 0;      ///< coefficient of variation of the experts' loads; 0: all alike
-  Seconds drift_period{60};  ///< loads are drawn anew so often,
-  double memory = 0.9;       ///< keeping so much of what they were (correlation from one period to the next)
+  Seconds drift_period{60};  ///< time between two draws of the loads
+  double memory = 0.9;       ///< correlation of the loads from one period to the next
   Seconds rebalance_period{600};
   bool eplb = true;  ///< placed by DeepSeek's EPLB; else in order
   std::string source;

@@ -19,9 +19,17 @@ std::int64_t whole(double elements) { return std::max<std::int64_t>(1, std::llro
 /// known beforehand.
 KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
   KernelHabits habits;
-  habits.vendor_gemms = engine.kernels != KernelLibrary::open_source;
+  const bool open_source = engine.kernels == KernelLibrary::open_source || engine.kernels == KernelLibrary::vllm;
+  habits.vendor_gemms = !open_source;
   habits.expert_gemms = kind == StepKind::decode ? ExpertGemms::masked : ExpertGemms::contiguous;
   if (!sends_to_experts(engine) && engine.model.gated_ffn) habits.expert_gemms = ExpertGemms::fused;
+  const ExpertKernels experts = expert_kernels_of(engine);
+  if (experts == ExpertKernels::deep_gemm || experts == ExpertKernels::deep_gemm_padded)
+    habits.expert_gemms = ExpertGemms::contiguous;
+  const bool tensorrt = engine.kernels == KernelLibrary::tensorrt_llm || experts == ExpertKernels::cutlass;
+  habits.expert_block = tensorrt                                ? ExpertBlock::tensorrt
+                        : engine.kernels == KernelLibrary::vllm ? ExpertBlock::vllm
+                                                                : ExpertBlock::sglang;
   habits.latent_decode = engine.kernels == KernelLibrary::tensorrt_llm ? LatentDecode::tensorrt : LatentDecode::sglang;
   habits.tensor_scales = TensorScales::fixed;
   habits.residual_in_attention_norm = true;
@@ -33,7 +41,7 @@ KernelHabits habits_of(const EngineConfig& engine, StepKind kind) {
   habits.activation_casts = false;
   habits.fused_latent_down = true;
   habits.positions_write_cache = true;
-  habits.writes_cache_apart = engine.kernels == KernelLibrary::open_source;
+  habits.writes_cache_apart = open_source;
   habits.origin = engine.kernels == KernelLibrary::torch_compile ? KernelOrigin::compiled : KernelOrigin::engine;
   habits.keeps_attention_output = false;
   habits.tensor_exchange = TensorExchange::all_reduce;
@@ -56,6 +64,19 @@ KernelTime price_of(const KernelModel& kernels, const MemoryTraffic& traffic, in
   return kernels.memory_bound(traffic.kernel, traffic.bytes, sms, traffic.origin);
 }
 
+/// vLLM's buffer for DeepGEMM: all picks, and for each expert on the GPU a tile less a row. Kernels between the
+/// products pass over all of it. The products skip tiles that no expert has, or before version 0.13 (vllm pull request
+/// 30494) multiply them with the first expert: as many tiles in all, shared out among experts as evenly as they divide.
+void align(ExpertShare& share, double picks, double experts, bool padded) {
+  constexpr double kTile = 128;
+  const double tiles = std::ceil((picks + experts * (kTile - 1)) / kTile);
+  share.buffer_rows = tiles * kTile;
+  if (!padded) return;
+  share.multiplied_rows = share.buffer_rows;
+  const double each = std::ceil(tiles / share.experts);
+  share.experts = static_cast<int>(std::max(1.0, std::round(tiles / each)));
+}
+
 /// XQA reads an FP8 cache in the time of as many tokens in BF16: half the tokens, for the same bytes.
 void read_cache_as_xqa(LayerKernels& list) {
   for (LayerKernel& kernel : list.kernels) {
@@ -68,9 +89,8 @@ void read_cache_as_xqa(LayerKernels& list) {
 
 }  // namespace
 
-ForwardModel::ForwardModel(ForwardSetting setting) : setting_(std::move(setting)) {
-  for (int i = 0; i < setting_.engine.model.layers; ++i) moe_layers_ += setting_.engine.model.is_moe_layer(i);
-}
+ForwardModel::ForwardModel(ForwardSetting setting)
+    : setting_(std::move(setting)), moe_layers_(setting_.engine.model.moe_layers()) {}
 
 int ForwardModel::compute_sms(bool overlapped, StepKind kind) const {
   const EngineConfig& engine = setting_.engine;
@@ -111,6 +131,12 @@ ExpertShare ForwardModel::expert_share(double t) const {
   const double here = std::max(1.0, (moe.experts + (ranks > 1 ? engine.redundant_experts : 0)) / double(ranks));
   const double used = experts_touched(static_cast<int>(std::lround(here)), share.rows, setting_.expert_variation);
   share.experts = static_cast<int>(std::max(1.0, std::round(std::min(here, used))));
+  const ExpertKernels kernels = expert_kernels_of(engine);
+  if (kernels == ExpertKernels::deep_gemm || kernels == ExpertKernels::deep_gemm_padded) {
+    align(share, picks, here, kernels == ExpertKernels::deep_gemm_padded);
+  } else if (kernels == ExpertKernels::as_kernels && engine.kernels == KernelLibrary::vllm && !share.exchanged) {
+    share.passing_rows = std::max(0.0, picks - share.rows);
+  }
   return share;
 }
 
@@ -207,7 +233,9 @@ void ForwardModel::add_exchange(LayerTime& layer, double t, StepKind kind, bool 
   for (const ExpertOp op : {ExpertOp::dispatch, ExpertOp::combine}) {
     routing.bytes_per_token = bytes(op == ExpertOp::dispatch ? engine.precision.dispatch : engine.precision.combine);
     ExpertTraffic traffic = expert_traffic(routing).front();
-    traffic.nic_in *= setting_.hot_load;
+    // A token crosses the NICs once per node, to the GPU of its own place there, and then NVLink: NICs get what nodes
+    // get, which differ as means of their GPUs' loads do.
+    traffic.nic_in *= 1 + (setting_.hot_load - 1) / std::sqrt(per_node);
     traffic.nvlink_in *= setting_.hot_load;
     ExpertSetting setting;
     setting.nic = nic;

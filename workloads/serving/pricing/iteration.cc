@@ -256,8 +256,8 @@ double IterationPricer::edges_us(double sequences) {
 double IterationPricer::drafts_us(double batch, double kv_per_request, bool drafts) {
   const EngineConfig& engine = forward_->setting().engine;
   if (depth(drafts) == 0 || engine.speculation.kind == DraftKind::lookup) return 0;
-  const bool moe = engine.model.is_moe_layer(engine.model.layers - 1) &&
-                   (engine.speculation.kind == DraftKind::mtp || engine.model.is_moe_layer(0));
+  const bool moe =
+      engine.model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || engine.model.is_moe_layer(0));
   const auto [node, part] = CountGrid::below(batch);
   const LayerTime layer = forward_->layer(CountGrid::value(node + (part > 0.5)), moe, StepKind::decode, false);
   const double once = us(forward_->draft_projection(batch).time) + us(layer.sum()) +
@@ -382,6 +382,22 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   if (batch > 0) pass.gpu_us += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b), drafts);
   pass.kernels += kEdgeKernels;
   return ticks_of_us(with_host_us(launched_one_by_one(pass), sequences, static_cast<double>(prompts.tokens)));
+}
+
+Ticks IterationPricer::launch_of(double tokens, StepKind kind, double attention_kernels) {
+  const Pass pass = layers_pass(tokens, tokens, kind, 0, attention_kernels, one);
+  return ticks_of_us((pass.kernels + kEdgeKernels) * constant(&EngineConstants::launch_us));
+}
+
+Ticks IterationPricer::prompt_launch(const PromptLoad& prompts, std::int64_t batch) {
+  if (!forward_) return 0;
+  return launch_of(static_cast<double>(prompts.tokens + batch), StepKind::prompt, batch > 0 ? 2 : 1);
+}
+
+Ticks IterationPricer::decode_launch(std::int64_t batch) {
+  if (!forward_) return 0;
+  const double b = std::max(1.0, static_cast<double>(batch) / forward_->setting().engine.plan.pipeline);
+  return graph_batch(b) > 0 ? 0 : launch_of(b, StepKind::decode, 1);
 }
 
 double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "workloads/serving/base/clock.h"
 #include "workloads/serving/pricing/forward.h"
-#include "workloads/serving/replica/clock.h"
 #include "workloads/serving/traffic/token_pattern.h"
 
 namespace flopcast {
@@ -81,6 +81,10 @@ class IterationPricer {
   /// as here.
   Ticks prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens = 0,
                bool drafts = true);
+  /// What the host takes to launch the kernels of an iteration with prompts, or of one that only decodes: nothing to
+  /// speak of where it is one graph.
+  Ticks prompt_launch(const PromptLoad& prompts, std::int64_t batch);
+  Ticks decode_launch(std::int64_t batch);
   /// From a request's coming in to its being queued.
   Ticks request_overhead() const { return request_overhead_; }
   /// Share of an iteration's HBM time that decode attention takes, for reports: attention / whole at this
@@ -106,6 +110,7 @@ class IterationPricer {
   double prompt_attention_us(const PromptLoad& prompts, Split split);
   static Pass faster(const Pass& whole, const Pass& halves);
   double launched_one_by_one(const Pass& pass) const;
+  Ticks launch_of(double tokens, StepKind kind, double attention_kernels);
   double with_host_us(double pass_us, double sequences, double prompt_tokens) const;
   double edges_us(double sequences);
   int depth(bool drafts) const { return drafts ? forward_->setting().engine.speculation.depth : 0; }

@@ -16,8 +16,6 @@ Seconds nic_bound(const EngineConfig& engine, const ClusterSpec& cluster, double
   const int per_node = std::min(engine.plan.expert, cluster.node.gpus);
   const int nodes = std::max(1, engine.plan.expert / std::max(1, per_node));
   if (!sends_to_experts(engine) || nodes <= 1) return Seconds(0);
-  int moe_layers = 0;
-  for (int i = 0; i < engine.model.layers; ++i) moe_layers += engine.model.is_moe_layer(i);
   ExchangeBound bound;
   bound.tokens = batch * (1 + engine.speculation.depth) / engine.plan.tensor;
   // Low-latency kernels send each copy on its own, normal ones each token once per node: no fewer than one.
@@ -26,7 +24,7 @@ Seconds nic_bound(const EngineConfig& engine, const ClusterSpec& cluster, double
   bound.hidden = engine.model.hidden;
   bound.bytes_dispatched = bytes_per_element(engine.precision.dispatch);
   bound.bytes_combined = bytes_per_element(engine.precision.combine);
-  bound.layers = moe_layers;
+  bound.layers = engine.model.moe_layers();
   bound.micro_batches = 1;
   bound.rate = endpoint_bandwidth(cluster);
   return tpot_bound(bound) / engine.speculation.tokens_per_iteration();

@@ -7,7 +7,7 @@ namespace flopcast {
 /// What a session samples of its queues up to the last arrival: afterwards they run dry and say nothing about the load.
 class BacklogCurve {
  public:
-  /// From `begin` to `end` so many waited and so many were in the system; `arrivals`: requests came then or since.
+  /// From `begin` to `end`, requests that waited and requests in the system; `arrivals`: requests came then or since.
   void add(Seconds begin, Seconds end, double waiting, double in_system, bool arrivals) {
     const double span = (end - begin).value();
     pending_waiting_ += waiting * span;

@@ -122,6 +122,7 @@ void Batcher::abandon(std::vector<JobId>& out) {
   decode_.clear();
   prompts_.clear();
   fresh_.clear();
+  just_shown_.clear();
   deadlines_.clear();
   publish();
 }
@@ -185,6 +186,11 @@ void Batcher::show_first_tokens(Ticks when) {
   publish();
 }
 
+void Batcher::delay_first_tokens(Ticks late) {
+  for (const JobId id : just_shown_) (*jobs_)[id].first_token += late;
+  just_shown_.clear();
+}
+
 std::int64_t Batcher::continue_prompts(std::int64_t tokens) {
   const std::size_t earlier = prompts_.pieces().size();  // none, but where a policy asks again or admits first
   for (const JobId id : prompting_)
@@ -196,6 +202,7 @@ std::int64_t Batcher::admit_waiting(std::int64_t tokens) {
   while (tokens > 0 && !waiting_.empty() && swapped_.empty()) {
     const JobId id = waiting_.front();
     const Job& job = (*jobs_)[id];
+    if (job.queued > state_->seen_until) break;
     // Decode replicas compute again what was preempted, and nothing else.
     if (config_->role == ReplicaRole::decode && job.preemptions == 0) break;
     if (!has_slot() || !admit(id)) {
@@ -323,7 +330,10 @@ void Batcher::prompts_computed(Ticks begin, Ticks now) {
     }
     const bool more = job.generated < job.request.output_tokens;
     const bool goes_on = more && hands_on(config_->role);
-    if (job.first_token < 0 && !goes_on) job.first_token = now;
+    if (job.first_token < 0 && !goes_on) {
+      job.first_token = now;
+      if (config_->results_behind_launch) just_shown_.push_back(piece.job);
+    }
     if (goes_on) {
       ++state_->load.handed_on;
       job.source = state_->id;

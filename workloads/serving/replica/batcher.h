@@ -42,6 +42,8 @@ class Batcher final : private IterationPlan {
   void schedule(Ticks now);
   /// Requests that joined with a cache and wait for this engine's first iteration (ReplicaConfig::first_step_token).
   void show_first_tokens(Ticks when);
+  /// First tokens of the iteration that has just ended are shown so much later than it.
+  void delay_first_tokens(Ticks late);
   /// `iterations` of decoding are over; the pages that they needed are reserved. The replica counts their tokens.
   void decoded(std::int64_t iterations);
   /// Iterations give other numbers of tokens from the next one on.
@@ -92,10 +94,11 @@ class Batcher final : private IterationPlan {
   WaitingQueue waiting_;
   Deadlines deadlines_;
   Fifo<JobId> swapped_;
-  std::vector<JobId> prompting_;  // admitted, context not yet computed; in order of admission
-  std::vector<JobId> arrived_;    // decode replicas: to join at the next boundary
-  std::vector<JobId> fresh_;      // of those: their first token is still to be shown
-  std::int64_t placed_ = 0;       // decode replicas: caches on their way
+  std::vector<JobId> prompting_;   // admitted, context not yet computed; in order of admission
+  std::vector<JobId> arrived_;     // decode replicas: to join at the next boundary
+  std::vector<JobId> fresh_;       // of those: their first token is still to be shown
+  std::vector<JobId> just_shown_;  // first tokens of the iteration that has just ended
+  std::int64_t placed_ = 0;        // decode replicas: caches on their way
   std::size_t group_;
   std::int64_t& requests_;                   // that decode, wait, are swapped out, placed or have arrived
   Fifo<std::pair<Ticks, JobId>> restoring_;  // caches on their way up from lower tiers, one after the other

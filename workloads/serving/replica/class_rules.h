@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "workloads/serving/replica/clock.h"
+#include "workloads/serving/base/clock.h"
 
 namespace flopcast {
 

@@ -38,6 +38,8 @@ class DecodePacing {
   Ticks begin() const { return begin_; }
   Ticks end() const { return end_; }
   std::int64_t iterations() const { return iterations_; }
+  /// The last iteration of the span: its only one, or the last of decoding ones.
+  Ticks last_iteration() const { return prompts_ ? end_ - begin_ : iteration_ticks(iterations_ - 1); }
 
   /// Iterations of the span that are over; one that ends just now is not, as when it runs alone.
   std::int64_t passed(Ticks now) const;

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "workloads/serving/replica/clock.h"
+#include "workloads/serving/base/clock.h"
 
 namespace flopcast {
 
@@ -23,7 +23,7 @@ class GapHistogram {
     count_ += count;
     total_ += total;
   }
-  /// Gaps so many times as long: of tokens that are sent so many at a time.
+  /// Gaps `times` as long: of tokens that are sent `times` at a time.
   GapHistogram stretched(int times) const {
     GapHistogram out;
     for (std::size_t i = 0; i < counts_.size(); ++i)

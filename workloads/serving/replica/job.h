@@ -5,14 +5,12 @@
 #include <utility>
 #include <vector>
 
-#include "sim/base/ids.h"
+#include "workloads/serving/base/clock.h"
+#include "workloads/serving/base/job_id.h"
 #include "workloads/serving/cache/kv_cache.h"
-#include "workloads/serving/replica/clock.h"
 #include "workloads/serving/traffic/request.h"
 
 namespace flopcast {
-
-using JobId = Id<struct JobTag>;
 
 /// Three lines of a processor's cache: the request, what a decoding batch asks of it, and the rest. Thousands of others
 /// are looked at between two looks at one job.

@@ -30,13 +30,14 @@ Replica::Replica(std::uint32_t id, const ReplicaConfig& config, IterationPricer&
       pricer_(&pricer),
       jobs_(&jobs),
       pattern_(config.speculation.tokens_per_iteration()),
+      outbox_(listener, config.results_behind_launch),
       pacing_(groups_, pattern_, state_, gaps),
       nic_(config.nic, config.groups) {
   state_.id = id;
   const auto groups = static_cast<std::size_t>(config.groups);
   state_.groups = {std::vector<std::int64_t>(groups), std::vector<Ticks>(groups), std::vector<std::int64_t>(groups),
                    std::vector<std::int64_t>(groups), std::vector<std::int64_t>(groups)};
-  for (std::size_t i = 0; i < groups; ++i) groups_.emplace_back(config_, jobs, pattern_, state_, i, listener);
+  for (std::size_t i = 0; i < groups; ++i) groups_.emplace_back(config_, jobs, pattern_, state_, i, outbox_);
 }
 
 // ------------------------------------------------------------------------------------------------- what others see
@@ -140,6 +141,7 @@ void Replica::submit(JobId id, Ticks now) {
   job.replica = state_.id;
   job.rank = static_cast<std::uint32_t>(choose_group(job, work));
   groups_[job.rank].submit(id, work);
+  submitted_ = now;
   pacing_.heed(now);
 }
 
@@ -175,6 +177,7 @@ std::vector<JobId> Replica::abandon(Ticks now) {
   if (pacing_.keep_passed(now)) {
     since = pacing_.end();
     commit(since);
+    outbox_.send(since);
     running = true;  // the iteration that was under way
   }
   if (running) state_.counters.busy += now - since;
@@ -210,16 +213,24 @@ void Replica::advance(Ticks now) {
     commit(now);
   }
   start(now);
+  hand_out(now);
 }
 
 void Replica::wake(Ticks now) {
-  if (!pacing_.running()) start(now);
+  if (pacing_.running()) return;
+  state_.seen_until = kNeverTick;
+  start(now);
+  late_ = pacing_.running() ? launch_ : 0;
 }
 
 void Replica::commit(Ticks now) {
   const bool prompts = pacing_.has_prompts(), decodes = pacing_.decodes();
   const std::int64_t iterations = pacing_.iterations();
   const Ticks begin = pacing_.begin();
+  const Ticks last = pacing_.last_iteration();
+  // The host put the next iteration together when it had launched this one.
+  if (config_.scheduled_ahead) state_.seen_until = std::min(now, later(now - last, late_));
+  if (config_.results_behind_launch) ahead_ = std::max<Ticks>(0, last - launch_);
   pacing_.stop();
   ++state_.counters.steps;
   state_.counters.busy += now - begin;
@@ -245,9 +256,29 @@ void Replica::commit(Ticks now) {
   for (Batcher& group : groups_) group.prompts_computed(begin, now);
 }
 
+/// What has just been computed reaches users once the host, which launched it so long before it ended, has launched
+/// what now runs.
+void Replica::hand_out(Ticks now) {
+  if (!config_.results_behind_launch) return;
+  late_ = pacing_.running() ? std::max<Ticks>(0, launch_ - ahead_) : 0;
+  for (Batcher& group : groups_) group.delay_first_tokens(late_);
+  outbox_.send(later(now, late_));
+}
+
 void Replica::show_first_tokens(Ticks when) {
   if (!config_.first_step_token) return;
   for (Batcher& group : groups_) group.show_first_tokens(when);
+}
+
+/// @return whether there are prompts to compute
+bool Replica::put_together(Ticks now) {
+  bool prompts = false;
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    if (quiet(i, state_.iteration)) continue;
+    groups_[i].schedule(now);
+    prompts = prompts || !groups_[i].prompts().empty();
+  }
+  return prompts;
 }
 
 void Replica::start(Ticks now) {
@@ -255,11 +286,10 @@ void Replica::start(Ticks now) {
     pricer_ = std::exchange(next_pricer_, nullptr);
     state_.batch_changed = true;
   }
-  bool prompts = false;
-  for (std::size_t i = 0; i < groups_.size(); ++i) {
-    if (quiet(i, state_.iteration)) continue;
-    groups_[i].schedule(now);
-    prompts = prompts || !groups_[i].prompts().empty();
+  bool prompts = put_together(now);
+  if (!prompts && state_.load.decoding == 0 && submitted_ > state_.seen_until) {
+    state_.seen_until = kNeverTick;  // nothing else to do
+    prompts = put_together(now);
   }
   choose_drafts();
   if (prompts && config_.scheduler.balance_attention) balance_prompts();
@@ -273,11 +303,14 @@ void Replica::start(Ticks now) {
     for (const Batcher& group : groups_) tokens = std::max(tokens, group.prompts().tokens());
     state_.debt += nic_.delay(duration, tokens, true, requests);
     show_first_tokens(later(later(now, duration), state_.debt));
+    if (config_.results_behind_launch) launch_ = prompt_launch(requests);
     pacing_.begin_prompts(now, duration, decodes, std::exchange(state_.debt, 0));
   } else if (decodes) {
     state_.debt += nic_.delay(pacing_.iteration(), 0, false, requests);
     show_first_tokens(later(later(now, pacing_.iteration()), state_.debt));
-    pacing_.begin_decoding(now, config_.jump ? pacing_.until_change() : 1, std::exchange(state_.debt, 0));
+    if (config_.results_behind_launch) launch_ = pricer_->decode_launch(requests);
+    const bool jump = config_.jump && submitted_ <= state_.seen_until;
+    pacing_.begin_decoding(now, jump ? pacing_.until_change() : 1, std::exchange(state_.debt, 0));
   } else {
     nic_.idle();
   }
@@ -323,6 +356,14 @@ Ticks Replica::prompt_iteration(bool decodes) {
       longest = std::max(longest, pricer_->decode(batch, state_.drafts).at(kv));
   }
   return longest;
+}
+
+/// Of the group with most tokens of prompts.
+Ticks Replica::prompt_launch(std::int64_t requests) {
+  const Batcher* most = &groups_.front();
+  for (const Batcher& group : groups_)
+    if (group.prompts().tokens() > most->prompts().tokens()) most = &group;
+  return pricer_->prompt_launch(most->prompts().load(), requests);
 }
 
 }  // namespace flopcast

@@ -16,6 +16,28 @@
 
 namespace flopcast {
 
+/// Keeps the answers that end at a boundary back until it is known when users get their last tokens.
+class Outbox final : public ReplicaListener {
+ public:
+  Outbox(ReplicaListener& listener, bool keeps) : listener_(&listener), keeps_(keeps) {}
+  void handed_on(JobId job, Ticks now) override { listener_->handed_on(job, now); }
+  void placed(JobId job, Ticks now) override { listener_->placed(job, now); }
+  void expired(JobId job, Ticks now) override { listener_->expired(job, now); }
+  void finished(JobId job, Ticks now) override {
+    if (keeps_) return kept_.push_back(job);
+    listener_->finished(job, now);
+  }
+  void send(Ticks shown) {
+    for (const JobId job : kept_) listener_->finished(job, shown);
+    kept_.clear();
+  }
+
+ private:
+  ReplicaListener* listener_;
+  bool keeps_;
+  std::vector<JobId> kept_;
+};
+
 class Replica {
  public:
   Replica(std::uint32_t id, const ReplicaConfig& config, IterationPricer& pricer, JobTable& jobs, GapHistogram& gaps,
@@ -66,14 +88,17 @@ class Replica {
  private:
   std::size_t choose_group(const Job& job, Ticks work) const;
   Ticks prompt_work(const Job& job) const;
+  bool put_together(Ticks now);
   void start(Ticks now);
   void choose_drafts();
   void commit(Ticks now);
+  void hand_out(Ticks now);
   void balance_prompts();
   void show_first_tokens(Ticks when);
   /// The group has nothing to do before that iteration is over.
   bool quiet(std::size_t group, std::int64_t iteration) const { return iteration < state_.groups.quiet_until[group]; }
   Ticks prompt_iteration(bool decodes);
+  Ticks prompt_launch(std::int64_t requests);
 
   ReplicaConfig config_;
   IterationPricer* pricer_;
@@ -81,6 +106,11 @@ class Replica {
   JobTable* jobs_;
   TokenPattern pattern_;
   ReplicaState state_;
+  Outbox outbox_;
+  Ticks launch_ = 0;            // by the host, of the iteration that runs or ran last
+  Ticks ahead_ = 0;             // it had been done so long before that one ended
+  Ticks late_ = 0;              // tokens of the one before had so long to wait for its launch
+  Ticks submitted_ = 0;         // when the last request came
   std::deque<Batcher> groups_;  // which do not move
   DecodePacing pacing_;
   NicSharing nic_;

@@ -1,11 +1,11 @@
-// What a replica is told, and what it tells others about itself.
+// The configuration of a replica, and the state that it shows to others.
 #pragma once
 #include <cstdint>
 #include <memory>
 
+#include "workloads/serving/base/clock.h"
 #include "workloads/serving/pricing/engine.h"
 #include "workloads/serving/replica/class_rules.h"
-#include "workloads/serving/replica/clock.h"
 #include "workloads/serving/replica/job.h"
 
 namespace flopcast {
@@ -43,10 +43,14 @@ struct ReplicaConfig {
   /// Time to bring one cached token back from host memory and from storage, per attention group.
   PerTier<Ticks> restore_ticks_per_token;
   Ticks restore_ticks_per_stated_token = 0;  ///< where traffic states a share that is cached, not which prefixes
-  /// Decode replicas take a cache in when so many tokens are left for each request that is there.
+  /// Decode replicas take a cache in when this many tokens are left for each request that is there.
   int reserved_tokens = 0;
   /// They show the first token after their own first iteration, not with the cache.
   bool first_step_token = false;
+  /// An iteration is put together when the one before it begins.
+  bool scheduled_ahead = false;
+  /// Tokens of an iteration are handed out once the host has launched the next one.
+  bool results_behind_launch = false;
   NicLoad nic;
   std::shared_ptr<const ClassRules> classes;  ///< null: all alike, without deadlines
   bool jump = true;
@@ -62,7 +66,8 @@ class ReplicaListener {
   virtual void handed_on(JobId job, Ticks now) = 0;
   /// A decode replica has room for the job's cache: join() it when the cache has arrived.
   virtual void placed(JobId job, Ticks now) = 0;
-  virtual void finished(JobId job, Ticks now) = 0;
+  /// @param shown when its user has the last token: `now`, or later
+  virtual void finished(JobId job, Ticks shown) = 0;
   /// A job has not got what it wanted in time, and is not here any more.
   virtual void expired(JobId job, Ticks now) = 0;
 };
@@ -103,12 +108,13 @@ struct ReplicaLoad {
 
 /// What the attention groups of a replica share: they run their iterations in step.
 struct ReplicaState {
-  std::uint32_t id = 0;        ///< of the replica
-  std::int64_t iteration = 0;  ///< decoding iterations so far: index of the next
-  Ticks debt = 0;              ///< transfers that the next iteration waits for
-  bool batch_changed = true;   ///< a decoding batch, since its pace was found
-  bool drafts = true;          ///< there are drafts, as far as the replica makes any (SpeculationConfig::most_batch)
-  std::int64_t joined = 0;     ///< decoding requests that came since the last decoding iteration
+  std::uint32_t id = 0;           ///< of the replica
+  std::int64_t iteration = 0;     ///< decoding iterations so far: index of the next
+  Ticks debt = 0;                 ///< transfers that the next iteration waits for
+  bool batch_changed = true;      ///< a decoding batch, since its pace was found
+  bool drafts = true;             ///< there are drafts, as far as the replica makes any (SpeculationConfig::most_batch)
+  Ticks seen_until = kNeverTick;  ///< requests that were queued later are not in the next iteration
+  std::int64_t joined = 0;        ///< decoding requests that came since the last decoding iteration
   std::uint64_t admissions = 0;
   ReplicaLoad load;
   ReplicaCounters counters;

@@ -1,4 +1,4 @@
-// Clients of benchmarks: what they make of the lengths they are told, and how much they ask. A row per client in
+// Clients of benchmarks: what they make of the lengths they are given, and how much they ask. A row per client in
 // clients.cc.
 #pragma once
 #include <cstdint>

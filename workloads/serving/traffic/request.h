@@ -1,15 +1,13 @@
 // One request to a model, and where requests come from.
 #pragma once
 #include <cstdint>
-#include <limits>
 
+#include "flopcast/outcome.h"
 #include "sim/base/units.h"
+#include "workloads/serving/base/clock.h"
 #include "workloads/serving/cache/prefix_blocks.h"
 
 namespace flopcast {
-
-/// No request is known: later than every moment of a simulation.
-inline constexpr Seconds kNever{std::numeric_limits<double>::infinity()};
 
 struct Request {
   std::uint64_t id = 0;  ///< 0, 1, 2, ... in the order in which the source hands them out
@@ -24,14 +22,6 @@ struct Request {
   std::uint32_t session = 0;        ///< which conversation (or user of a closed loop); 0 = none
   /// Full blocks of prompt and answer, as far as they can recur; empty when nothing of it does.
   PrefixBlocks prefix;
-};
-
-/// How a request left the system.
-enum class RequestOutcome : std::uint8_t {
-  completed,
-  rejected,  ///< never admitted: too long, or the queue is full
-  lost,      ///< admitted, then failed for good
-  expired,   ///< dropped at its deadline
 };
 
 /// Requests one after the other, in bounded memory. Open-loop sources know all arrivals beforehand; closed

@@ -309,7 +309,7 @@ TraceReader::Verdict TraceReader::judge(TraceRecord& record) {
 
 namespace {
 
-/// No service answers so many: somebody's seconds were read as smaller units.
+/// No service answers more per second: somebody's seconds were read as smaller units.
 void check_rate(const TraceOptions& options, const TraceSummary& summary) {
   constexpr double kMostPerSecond = 1e5;
   constexpr std::uint64_t kEnough = 1000;

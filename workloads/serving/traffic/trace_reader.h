@@ -51,7 +51,7 @@ class TraceReader {
  public:
   /// @throws InputError when the file cannot be read, its format is none that is known, or could be two.
   explicit TraceReader(TraceOptions options);
-  /// The next request that is taken; false at the end. Faulty lines are passed over and told to `faults`.
+  /// The next request that is taken; false at the end. Faulty lines are passed over and reported to `faults`.
   bool next(TraceRecord& record, TraceFaults& faults);
   const TraceFormat& format() const { return *recognised_.format; }
   std::shared_ptr<const TraceFormat> shared_format() const { return recognised_.format; }

@@ -1,4 +1,4 @@
-// A client that has no more than so many requests under way.
+// A client that has a limited number of requests under way.
 #include <algorithm>
 #include <utility>
 

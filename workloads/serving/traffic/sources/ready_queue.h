@@ -18,7 +18,7 @@ class ReadyQueue {
     std::uint32_t who = 0;
     auto operator<=>(const Entry&) const = default;
   };
-  /// Not before the last one taken: whoever tells of answers may round their times.
+  /// Not before the last one taken: the times of answers may be rounded.
   void add(Seconds at, std::uint32_t who) { queue_.push({std::max(at, last_), who}); }
   Seconds next() const { return queue_.empty() ? kNever : queue_.top().at; }
   Entry take() {

@@ -14,7 +14,7 @@ namespace flopcast {
 std::unique_ptr<RequestSource> open_source(const OpenLoop& arrivals, std::unique_ptr<ShapeSource> shapes,
                                            const ClassSeed& seed);
 
-/// As `inner`, but at most so many requests under way: the next is sent when one is answered, and arrives then.
+/// As `inner`, but with a limit of requests under way: the next is sent when one is answered, and arrives then.
 std::unique_ptr<RequestSource> limited_source(std::unique_ptr<RequestSource> inner, std::int32_t most);
 
 /// A trace at its own times.

@@ -1,4 +1,4 @@
-#include "analysis/studies/compare/served.h"
+#include "analysis/runs/serving/served_figures.h"
 
 #include <algorithm>
 
@@ -31,34 +31,6 @@ ServedFigures serve(const Scenario& scenario, const PowerModel& power) {
   ServingOptions options;
   options.power = power;
   return figures_of(run_serving(scenario, options));
-}
-
-void put(const ServedFigures& f, Lines& lines) {
-  for (const double value : {f.answer_rate, f.answer_gpus, f.output_per_gpu, f.prompt_rate, f.prompt_gpus,
-                             f.tpot.value(), f.ttft.value(), f.under_way_per_gpu, f.kv_share, f.attention_share,
-                             f.per_million_input.value(), f.per_million_output.value(), f.slo_attainment, f.rejected})
-    lines.put(value);
-  lines.put(f.state);
-}
-
-ServedFigures take_served(Lines& lines) {
-  ServedFigures f;
-  f.answer_rate = lines.take();
-  f.answer_gpus = lines.take();
-  f.output_per_gpu = lines.take();
-  f.prompt_rate = lines.take();
-  f.prompt_gpus = lines.take();
-  f.tpot = Seconds(lines.take());
-  f.ttft = Seconds(lines.take());
-  f.under_way_per_gpu = lines.take();
-  f.kv_share = lines.take();
-  f.attention_share = lines.take();
-  f.per_million_input = Usd(lines.take());
-  f.per_million_output = Usd(lines.take());
-  f.slo_attainment = lines.take();
-  f.rejected = lines.take();
-  f.state = lines.take_text();
-  return f;
 }
 
 }  // namespace flopcast

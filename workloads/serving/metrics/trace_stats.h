@@ -61,7 +61,6 @@ struct TraceStats {
   std::uint32_t sessions = 0;             ///< with how many turns: requests that name one over sessions
   std::uint64_t turns = 0;                ///< requests of sessions
   std::uint64_t waiting = 0;              ///< of those: come when the turn before is answered
-  std::uint64_t prompts_with_blocks = 0;
   std::uint64_t blocks = 0;
   BlockReuse reuse;
 

@@ -4,7 +4,6 @@
 
 #include "analysis/runs/energy.h"
 #include "analysis/runs/serving/serving_run.h"
-#include "analysis/studies/compare/lines.h"
 #include "scenarios/resolve/scenario.h"
 
 namespace flopcast {
@@ -25,14 +24,30 @@ struct ServedFigures {
   /// GPU-hours of those that answer for 10^6 tokens of answers, and likewise of prompts.
   double answer_hours() const { return answer_rate > 0 ? answer_gpus / answer_rate * 1e6 / 3600 : 0; }
   double prompt_hours() const { return prompt_rate > 0 ? prompt_gpus / prompt_rate * 1e6 / 3600 : 0; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("answer_rate", &ServedFigures::answer_rate);
+    field("answer_gpus", &ServedFigures::answer_gpus);
+    field("output_per_gpu", &ServedFigures::output_per_gpu);
+    field("prompt_rate", &ServedFigures::prompt_rate);
+    field("prompt_gpus", &ServedFigures::prompt_gpus);
+    field("tpot", &ServedFigures::tpot);
+    field("ttft", &ServedFigures::ttft);
+    field("under_way_per_gpu", &ServedFigures::under_way_per_gpu);
+    field("kv_share", &ServedFigures::kv_share);
+    field("attention_share", &ServedFigures::attention_share);
+    field("per_million_input", &ServedFigures::per_million_input);
+    field("per_million_output", &ServedFigures::per_million_output);
+    field("slo_attainment", &ServedFigures::slo_attainment);
+    field("rejected", &ServedFigures::rejected);
+    field("state", &ServedFigures::state);
+  }
 };
 
 ServedFigures figures_of(const ServingReport& report);
 
 /// Replays it. @throws InputError.
 ServedFigures serve(const Scenario& scenario, const PowerModel& power);
-
-void put(const ServedFigures& figures, Lines& lines);
-ServedFigures take_served(Lines& lines);
 
 }  // namespace flopcast

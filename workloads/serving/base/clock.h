@@ -10,6 +10,9 @@
 
 namespace flopcast {
 
+/// Later than every moment of a simulation.
+inline constexpr Seconds kNever{std::numeric_limits<double>::infinity()};
+
 using Ticks = std::int64_t;                ///< picoseconds; 106 days fit
 __extension__ typedef __int128 WideTicks;  ///< sums over very many tokens or replicas
 constexpr Ticks kNeverTick = std::numeric_limits<Ticks>::max();

@@ -1,4 +1,4 @@
-#include "workloads/serving/traffic/trace_stats.h"
+#include "workloads/serving/metrics/trace_stats.h"
 
 #include <algorithm>
 #include <cmath>
@@ -102,7 +102,6 @@ TraceStats trace_stats(const TraceOptions& options) {
     stats.input.add(record.input_tokens);
     stats.output.add(record.output_tokens);
     stats.context.add(static_cast<double>(record.input_tokens) + record.output_tokens);
-    stats.prompts_with_blocks += record.blocks.empty() ? 0 : 1;
     record.blocks.visit_while([&](std::uint64_t id) {
       ++stats.blocks;
       stats.reuse.see(id);

@@ -1,0 +1,13 @@
+// Notes that reports of several kinds of work share.
+#pragma once
+#include <string>
+
+#include "scenarios/resolve/scenario.h"
+
+namespace flopcast {
+
+/// Says that kernels of a GPU's die were not measured, and of which dies they were; empty where they were, of all GPUs
+/// that work.
+std::string unmeasured_note(const Scenario& scenario);
+
+}  // namespace flopcast
