@@ -109,7 +109,11 @@ class Checker {
   void missing(const Field* f, const std::string& path) {
     // It may have been stated with a value of the wrong type.
     const std::string bare = without_indices(path);
-    if (std::any_of(faults_.begin(), faults_.end(), [&](const Diagnostic& d) { return d.field == bare; })) return;
+    // Or it would have come from a base that is not known by that name.
+    const std::string base = bare.substr(0, bare.size() - f->name().size()) + "base";
+    if (std::any_of(faults_.begin(), faults_.end(),
+                    [&](const Diagnostic& d) { return d.field == bare || without_indices(d.field) == base; }))
+      return;
     const proto::Rule& rule = rule_of(f);
     std::string expected = "a value";
     if (rule.unit() != proto::TEXT)

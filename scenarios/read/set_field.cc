@@ -59,6 +59,25 @@ std::string_view without_quotes(std::string_view text) {
   return quoted ? text.substr(1, text.size() - 2) : text;
 }
 
+/// Adds the paths of fields below a message that end in `tail`, those nearest the root first.
+void find_tails(const pb::Descriptor& root, const std::string& tail, std::vector<std::string>& found) {
+  constexpr std::size_t kDeepest = 5;
+  std::vector<std::pair<const pb::Descriptor*, std::string>> level{{&root, ""}};
+  for (std::size_t depth = 0; depth < kDeepest && !level.empty(); ++depth) {
+    std::vector<std::pair<const pb::Descriptor*, std::string>> next;
+    for (const auto& [message, path] : level) {
+      for (int i = 0; i < message->field_count(); ++i) {
+        const Field& field = *message->field(i);
+        const std::string full = path + field.name();
+        if (full.ends_with("." + tail)) found.push_back(full);
+        if (field.message_type() != nullptr)
+          next.emplace_back(field.message_type(), full + (field.is_repeated() ? "[0]." : "."));
+      }
+    }
+    level = std::move(next);
+  }
+}
+
 class Setter {
  public:
   Setter(pb::Message& root, Places& places, Diagnostics& faults) : root_(root), places_(places), faults_(faults) {}
@@ -72,7 +91,7 @@ class Setter {
       if (!step)
         return fault(walked + std::string(part), quoted(std::string(part)), "a field with an index such as slow[0]");
       const Field* field = message->GetDescriptor()->FindFieldByName(step->name);
-      if (!field) return unknown(walked, step->name, *message);
+      if (!field) return unknown(walked, step->name, *message, path);
       walked += std::string(part);
       if (!index_fits(*message, field, *step, walked)) return;
       if (rest.empty()) return assign(*message, field, *step, value, walked);
@@ -82,8 +101,11 @@ class Setter {
   }
 
  private:
-  void unknown(const std::string& walked, const std::string& name, const pb::Message& message) {
-    std::vector<std::string> names;
+  /// @param path all of it. Of one without its first steps, such as plan.tensor, the whole one is known.
+  void unknown(const std::string& walked, const std::string& name, const pb::Message& message, std::string_view path) {
+    std::vector<std::string> names, whole;
+    if (walked.empty()) find_tails(*message.GetDescriptor(), std::string(path), whole);
+    if (!whole.empty()) return fault(std::string(path), kUnknownField, "the whole path of a field", whole.front());
     for (int i = 0; i < message.GetDescriptor()->field_count(); ++i)
       names.push_back(message.GetDescriptor()->field(i)->name());
     fault(walked + name, kUnknownField, one_of(name, names), nearest_name(name, names));

@@ -353,6 +353,7 @@ Place Places::find(const std::string& path) const {
     const auto found = by_path_.find(at);
     if (found != by_path_.end()) return found->second;
   }
+  if (lines_ && !path.empty()) return {file_, 1, 1};
   return {file_, 0, 0};
 }
 
@@ -390,7 +391,7 @@ std::string checked_text(std::string text, const std::string& file, const TextFi
 
 bool parse_text(const std::string& text, const std::string& file, pb::Message& message, Places& places,
                 Diagnostics& faults) {
-  places = Places(file);
+  places = Places(file, true);
   if (deepest_nesting(text) > kDeepestNesting) {
     faults.push_back({file, 0, 0, "", fmt::format("braces nested more than {} deep", kDeepestNesting),
                       "the nesting of the schema", ""});

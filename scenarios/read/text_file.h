@@ -26,7 +26,8 @@ struct Place {
 class Places {
  public:
   Places() = default;
-  explicit Places(std::string file) : file_(std::move(file)) {}
+  /// @param lines of a file with lines: what is missing at its top level stands in the first one.
+  explicit Places(std::string file, bool lines = false) : file_(std::move(file)), lines_(lines && !file_.empty()) {}
 
   void set(const std::string& path, Place place) { by_path_[path] = std::move(place); }
   /// Takes over the places of another file's fields, below `path`.
@@ -37,6 +38,7 @@ class Places {
 
  private:
   std::string file_;
+  bool lines_ = false;
   std::map<std::string, Place> by_path_;
 };
 

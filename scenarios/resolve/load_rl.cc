@@ -44,7 +44,9 @@ class RlLoader {
     asynchrony();
     rewards();
     overlap();
+    slow_replicas();
     tools();
+    frozen();
     reference();
     growth();
     if (sound("")) sequences();
@@ -236,6 +238,40 @@ class RlLoader {
             fmt::format("at most the trainer's {}", plural_gpus(out_->trainer_gpus())));
   }
 
+  /// Replicas with slow parts (cluster.slow) write slowly: one behind the other after the trainer's GPUs, or on them.
+  void slow_replicas() {
+    if (!row().generates || !engine_cluster() || context_.open || !sound("rollout")) return;
+    const bool behind = out_->separate() && !out_->rollout_cluster;
+    set_slow_replicas(out_->rollout, engine_cluster()->slow_parts, behind ? out_->trainer_gpus() : 0,
+                      behind ? out_->loop.overlap : 0);
+  }
+
+  void frozen() {
+    const FrozenPoolConfig& pool = out_->loop.frozen;
+    if (!in_.has_frozen() || !sound("frozen")) return;
+    if (!row().trains || !out_->loop.with_frozen())
+      return fault("frozen", plural_gpus(pool.gpus),
+                   "nothing: neither reference nor reward model nor teacher reads answers beside training");
+    if (pool.gpus % pool.replica_gpus() != 0)
+      fault("frozen.gpus", fmt::format("{}", pool.gpus),
+            fmt::format("a multiple of the {} of a replica (tensor x pipeline)", pool.replica_gpus()));
+    if (!context_.model) return;
+    const RlConfig& loop = out_->loop;
+    std::vector<const ModelConfig*> models;
+    if (loop.with_reference() || (loop.with_reward_model() && loop.reward.model.name.empty()))
+      models.push_back(context_.model);
+    if (row().teacher) models.push_back(&loop.teacher);
+    if (loop.with_reward_model() && !loop.reward.model.name.empty()) models.push_back(&loop.reward.model);
+    for (const ModelConfig* model : models) {
+      if (model->attention.heads > 0 && model->attention.heads % pool.tensor != 0)
+        fault("frozen.tensor", fmt::format("{}", pool.tensor),
+              fmt::format("a divisor of the {} attention heads of {}", model->attention.heads, model->name));
+      if (model->layers > 0 && pool.pipeline > model->layers)
+        fault("frozen.pipeline", fmt::format("{}", pool.pipeline),
+              fmt::format("at most the {} layers of {}", model->layers, model->name));
+    }
+  }
+
   void tools() {
     if (!in_.has_tools()) return;
     const ToolConfig& t = out_->loop.tools;
@@ -302,9 +338,14 @@ class RlLoader {
 
   void gpu_counts() {
     if (!context_.cluster) return;
-    const std::int64_t all = context_.cluster->gpus(), trainer = out_->trainer_gpus(), engine = out_->engine_gpus();
+    const std::int64_t frozen = out_->loop.frozen.gpus, all = context_.cluster->gpus() - frozen,
+                       trainer = out_->trainer_gpus(), engine = out_->engine_gpus();
     const bool apart = out_->separate();
-    const std::string have = fmt::format("the {} of the cluster", plural_gpus(all));
+    if (all < 1)
+      return fault("frozen.gpus", plural_gpus(frozen),
+                   fmt::format("fewer than the {} of the cluster", plural_gpus(context_.cluster->gpus())));
+    const std::string have = fmt::format("the {} of the cluster{}", plural_gpus(all),
+                                         frozen > 0 ? fmt::format(" beside {} of rl.frozen", frozen) : "");
     if (out_->rollout_cluster) {
       if (engine > out_->rollout_cluster->gpus())
         fault("rollout.count", plural_gpus(engine),

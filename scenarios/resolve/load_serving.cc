@@ -252,9 +252,13 @@ class ServingLoader : private ServingPart {
       fault(path + ".two_micro_batches", "true",
             plan.expert == 1 ? "experts spread over GPUs (expert), whose exchange it hides"
                              : "expert_transport: \"all_to_all\", which it hides");
-    if (e.speculation.depth > 0 && model.mtp_depth == 0)
-      fault("speculation", fmt::format("{} drafts", e.speculation.depth),
-            fmt::format("a model with MTP modules, which {} has none of", model.name));
+    if (e.speculation.depth > 0 && e.speculation.kind == DraftKind::mtp && model.mtp_depth == 0)
+      fault(
+          "speculation", fmt::format("{} drafts", e.speculation.depth),
+          fmt::format("a model with MTP modules, which {} has none of; kind: \"eagle\" or \"lookup\" drafts otherwise",
+                      model.name));
+    if (e.cache_tokens > 0 && e.cache_memory > Bytes(0))
+      fault(path + ".cache_tokens", fmt::format("{}", e.cache_tokens), "either cache_tokens or cache_memory");
   }
 
   void check_gpu(const PoolSpec& spec, const std::string& path) {
@@ -284,8 +288,8 @@ class ServingLoader : private ServingPart {
             fmt::format("fewer than the {} SMs of {}", node.gpu.sms, node.gpu.name));
   }
 
-  /// The replica of fewest GPUs that holds the weights: copies of tensor and pipeline degrees, experts spread over all
-  /// of them where they are now.
+  /// The replica of fewest GPUs that holds the weights: tensor parallelism up to a node, stages beyond, experts spread
+  /// over all of them where they are now.
   std::optional<ServingPlan> least_plan(EngineConfig engine) const {
     const NodeSpec& node = context_.cluster->node;
     const ServingPlan asked = engine.plan;
@@ -296,7 +300,10 @@ class ServingLoader : private ServingPart {
       const ReplicaMemory memory = replica_memory(engine, node.gpu);
       if (memory.table.total() <= memory.usable) least = plan;
     };
-    for (int tensor = 1; tensor <= node.gpus && engine.model.attention.heads % tensor == 0; tensor *= 2) {
+    const auto cuts = [&](int tensor) { return tensor <= node.gpus && engine.model.attention.heads % tensor == 0; };
+    int widest = 1;
+    while (cuts(2 * widest)) widest *= 2;
+    for (int tensor = 1; tensor <= widest; tensor *= 2) {
       for (int more = 1; more <= 64; ++more) {
         ServingPlan plan = asked;
         plan.tensor = tensor;
@@ -306,14 +313,15 @@ class ServingLoader : private ServingPart {
           if ((engine.model.moe.experts + engine.redundant_experts) % plan.expert == 0) try_plan(plan);
         } else {
           plan.pipeline = more;
-          if (more <= engine.model.layers) try_plan(plan);
+          // Stages are for what one node does not hold: nobody runs TP1 x PP11.
+          if (more == 1 || (tensor == widest && more <= engine.model.layers)) try_plan(plan);
         }
       }
     }
     return least;
   }
 
-  /// "at least 24 GPUs in a replica, tensor 8 x pipeline 3": what would hold the weights.
+  /// "such as 24 GPUs in a replica (tensor 8 x pipeline 3)": what would hold the weights.
   std::string what_would_hold(const EngineConfig& engine) const {
     const auto said = [](const ServingPlan& plan) {
       std::string degrees = fmt::format("tensor {}", plan.tensor);
@@ -322,7 +330,7 @@ class ServingLoader : private ServingPart {
       return fmt::format("{} GPUs in a replica ({})", plan.gpus(), degrees);
     };
     std::vector<std::string> ways;
-    if (const auto plan = least_plan(engine)) ways.push_back(fmt::format("at least {}", said(*plan)));
+    if (const auto plan = least_plan(engine)) ways.push_back(fmt::format("{}", said(*plan)));
     if (engine.precision.linear != Precision::fp8 && context_.cluster->node.gpu.fp8_peak > FlopPerSecond(0)) {
       EngineConfig lighter = engine;
       lighter.precision.linear = Precision::fp8;
@@ -344,6 +352,15 @@ class ServingLoader : private ServingPart {
                       gigabytes(context_.cluster->node.gpu.hbm_usable()), context_.cluster->node.gpu.name));
       faults_.push_back(with_remedy(std::move(d), what_would_hold(spec.engine)));
       return;
+    }
+    const Bytes hbm = context_.cluster->node.gpu.hbm_usable();
+    if (memory.usable > hbm) {
+      const std::string field = spec.engine.cache_tokens > 0 ? ".cache_tokens" : ".cache_memory";
+      return fault(path + field,
+                   fmt::format("{} for the KV cache beside {} of weights and workspace per GPU",
+                               gigabytes(memory.usable - weights), gigabytes(weights)),
+                   fmt::format("at most {}, what the {} of {} leave", gigabytes(hbm - weights), gigabytes(hbm),
+                               context_.cluster->node.gpu.name));
     }
     double longest = 0;
     for (const TrafficClass& c : out_->traffic.classes) {
@@ -411,20 +428,9 @@ class ServingLoader : private ServingPart {
     bool found = false;
     int gpu = 0;
     for (PoolSpec& pool : out_->pools) {
-      for (int r = 0; r < pool.replicas; ++r, gpu += pool.engine.plan.gpus()) {
-        ReplicaSpeed speed;
-        for (const SlowPart& part : context_.cluster->slow_parts) {
-          if (part.rank < gpu || part.rank >= gpu + pool.engine.plan.gpus()) continue;
-          double& slowest = part.kind == SlowPart::Kind::gpu   ? speed.gpu
-                            : part.kind == SlowPart::Kind::nic ? speed.nic
-                                                               : speed.nvlink;
-          slowest = std::min(slowest, part.speed);
-        }
-        if (speed == ReplicaSpeed{}) continue;
-        found = true;
-        pool.slow.resize(static_cast<std::size_t>(pool.replicas));
-        pool.slow[static_cast<std::size_t>(r)] = speed;
-      }
+      set_slow_replicas(pool, context_.cluster->slow_parts, gpu, 0);
+      found |= !pool.slow.empty();
+      gpu += pool.replicas * pool.engine.plan.gpus();
     }
     if (found && in_.sample() > 1 && !out_->sample_time)
       fault("sample", fmt::format("{}", in_.sample()),
@@ -456,6 +462,25 @@ class ServingLoader : private ServingPart {
 std::shared_ptr<ServingScenario> load_serving(const proto::Serving& serving, const ServingContext& context,
                                               Diagnostics& faults) {
   return ServingLoader(serving, context, faults).load();
+}
+
+void set_slow_replicas(PoolSpec& pool, std::span<const SlowPart> slow_parts, int first_gpu, int last_on_first) {
+  const int each = pool.engine.plan.gpus();
+  for (int r = 0; r < pool.replicas; ++r) {
+    const int behind = r - (pool.replicas - last_on_first);
+    const int gpu = behind >= 0 ? behind * each : first_gpu + r * each;
+    ReplicaSpeed speed;
+    for (const SlowPart& part : slow_parts) {
+      if (part.rank < gpu || part.rank >= gpu + each) continue;
+      double& slowest = part.kind == SlowPart::Kind::gpu   ? speed.gpu
+                        : part.kind == SlowPart::Kind::nic ? speed.nic
+                                                           : speed.nvlink;
+      slowest = std::min(slowest, part.speed);
+    }
+    if (speed == ReplicaSpeed{}) continue;
+    pool.slow.resize(static_cast<std::size_t>(pool.replicas));
+    pool.slow[static_cast<std::size_t>(r)] = speed;
+  }
 }
 
 std::optional<PoolSpec> load_replicas(const proto::Replicas& replicas, const proto::Speculation* speculation,

@@ -2,6 +2,7 @@
 #pragma once
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "hwmodels/fabric/cluster.h"
@@ -38,5 +39,10 @@ std::shared_ptr<ServingScenario> load_serving(const proto::Serving& serving, con
 /// @param path below ServingContext::root. @param speculation may be null.
 std::optional<PoolSpec> load_replicas(const proto::Replicas& replicas, const proto::Speculation* speculation,
                                       const std::string& path, const ServingContext& context, Diagnostics& faults);
+
+/// Fills in pool.slow: a replica is as slow as its slowest GPU, and its NICs and NVLink as theirs.
+/// @param first_gpu of the pool, within the cluster. @param last_on_first so many replicas, the last, stand on the
+/// cluster's first GPUs instead.
+void set_slow_replicas(PoolSpec& pool, std::span<const SlowPart> slow_parts, int first_gpu, int last_on_first);
 
 }  // namespace flopcast

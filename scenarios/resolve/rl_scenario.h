@@ -26,10 +26,12 @@ struct RlScenario {
   bool separate() const { return loop.placement == RlPlacement::separate; }
   /// Of the engine's, those that are the trainer's too while it waits; where both have all in turn that is not counted.
   int overlap_gpus() const { return generates() && separate() ? rollout.engine.plan.gpus() * loop.overlap : 0; }
-  /// That the loop takes: those that both share once.
-  int gpus() const {
+  /// Of trainer and engine: those that both share once.
+  int working_gpus() const {
     return separate() ? trainer_gpus() + engine_gpus() - overlap_gpus() : std::max(trainer_gpus(), engine_gpus());
   }
+  /// That the loop takes.
+  int gpus() const { return working_gpus() + loop.frozen.gpus; }
   /// Updates of a step and epoch.
   int updates() const { return loop.algorithm->trains ? static_cast<int>(loop.answers() / update.batch.sequences) : 1; }
 

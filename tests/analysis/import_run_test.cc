@@ -440,16 +440,54 @@ TEST_CASE("what changes memory, pools and graphs of an engine is used, or refuse
   CHECK_THROWS_WITH(pool(sglang + "--kv-cache-dtype fp4_e2m1"), ContainsSubstring("other caches are not replayed"));
   CHECK_THROWS_WITH(pool(sglang + "--dtype float32"), ContainsSubstring("auto, bfloat16 or float16"));
   CHECK_THROWS_WITH(pool(vllm + "--cpu-offload-gb 10"), ContainsSubstring("weights on the host are not replayed"));
-  CHECK_THROWS_WITH(pool(vllm + "--num-gpu-blocks-override 512"), ContainsSubstring("--gpu-memory-utilization"));
-  CHECK_THROWS_WITH(pool(sglang + "--max-total-tokens 4096"), ContainsSubstring("--mem-fraction-static"));
+  CHECK(pool(vllm + "--num-gpu-blocks-override 512").engine.cache_tokens == 512 * 16);
+  CHECK(pool(vllm + "--num-gpu-blocks-override 512 --block-size 32").engine.cache_tokens == 512 * 32);
+  CHECK(pool(vllm + "--kv-cache-memory-bytes 20000000000").engine.cache_memory == Bytes(2e10));
+  CHECK_THROWS_WITH(pool(vllm + "--kv-cache-memory-bytes 20x"), ContainsSubstring("a number of bytes"));
+  CHECK(pool(sglang + "--max-total-tokens 40960").engine.cache_tokens == 40960);
+  CHECK(pool(vllm + "--max-loras 4").engine.adapters == 0);
+  CHECK(pool(vllm + "--enable-lora --max-loras 4").engine.adapters == 4);
+  CHECK(pool(vllm + "--enable-lora --max-lora-rank 64").engine.adapter_rank == 64);
+  const auto drafts = [&](const std::string& command) { return pool(command).engine.speculation; };
+  CHECK(drafts(vllm + "--speculative-config '{\"method\": \"ngram\", \"num_speculative_tokens\": 3}'").kind ==
+        DraftKind::lookup);
+  CHECK(
+      drafts(vllm + "--speculative-config '{\"method\": \"eagle3\", \"model\": \"x\", \"num_speculative_tokens\": 3}'")
+          .kind == DraftKind::eagle);
+  CHECK(drafts(sglang + "--speculative-algorithm EAGLE --speculative-num-steps 3").kind == DraftKind::eagle);
+  CHECK(drafts(
+            "python -m sglang.launch_server --model-path deepseek-ai/DeepSeek-V3 --tp 16 --speculative-algorithm EAGLE "
+            "--speculative-num-steps 1")
+            .kind == DraftKind::mtp);
   const auto trtllm = [](const std::string& text) {
     return scenario_of(imported(text, "options.yaml", {.model = "llama-3.1-8b"})).value().serving->pools.at(0);
   };
   CHECK_FALSE(trtllm("cuda_graph_config: null\nkv_cache_config: {dtype: fp8}\n").engine.cuda_graphs);
   CHECK(trtllm("cuda_graph_config: {max_batch_size: 64}\nkv_cache_config: {dtype: fp8}\n").engine.precision.kv ==
         Precision::fp8);
-  CHECK_THROWS_WITH(trtllm("disable_overlap_scheduler: true\nkv_cache_config:\n  max_tokens: 4096\n"),
-                    ContainsSubstring("free_gpu_memory_fraction"));
+  CHECK(trtllm("disable_overlap_scheduler: true\nkv_cache_config:\n  max_tokens: 40960\n").engine.cache_tokens ==
+        40960);
+}
+
+TEST_CASE("commands in containers: what stands behind an engine's image are its arguments", "[analysis][import]") {
+  const auto pool = [](const std::string& command) {
+    return scenario_of(imported(command)).value().serving->pools.at(0);
+  };
+  const std::string docker = "docker run --runtime nvidia --gpus all -v ~/.cache:/root/.cache --ipc=host -p 8000:8000 ";
+  CHECK(pool(docker + "vllm/vllm-openai:latest --model meta-llama/Llama-3.1-8B -tp 2").engine.plan.tensor == 2);
+  CHECK(pool(docker + "vllm/vllm-openai:v0.11.0 meta-llama/Llama-3.1-8B -tp 2").engine.plan.tensor == 2);
+  CHECK(pool("sudo podman run --device nvidia.com/gpu=all docker.io/vllm/vllm-openai@sha256:1 --model=Qwen/Qwen3-8B")
+            .engine.model.name == "qwen3-8b");
+  CHECK(pool(docker + "--entrypoint vllm vllm/vllm-openai serve meta-llama/Llama-3.1-8B -tp 4").engine.plan.tensor ==
+        4);
+  CHECK(pool(docker + "--entrypoint=python3 vllm/vllm-openai -m vllm.entrypoints.openai.api_server --model "
+                      "meta-llama/Llama-3.1-8B -tp 4")
+            .engine.plan.tensor == 4);
+  CHECK(pool(docker + "vllm/vllm-openai vllm serve meta-llama/Llama-3.1-8B -tp 2").engine.plan.tensor == 2);
+  CHECK(pool(docker +
+             "lmsysorg/sglang:latest python3 -m sglang.launch_server --model-path meta-llama/Llama-3.1-8B --tp 2")
+            .engine.plan.tensor == 2);
+  CHECK_THROWS_WITH(imported(docker + "nginx:latest --model meta-llama/Llama-3.1-8B"), ContainsSubstring("\"docker\""));
 }
 
 TEST_CASE("what is wrong with a foreign command is said with its place", "[analysis][import]") {

@@ -87,6 +87,24 @@ struct Slip {
   const char* diagnostic;
 };
 
+TEST_CASE("slow parts slow the engine's replicas that stand on them", "[scenarios][rl]") {
+  const auto slow = [](const std::vector<std::string>& sets) {
+    std::vector<std::string> all{"cluster.slow[0].gpu=9", "cluster.slow[0].speed=0.5"};
+    all.insert(all.end(), sets.begin(), sets.end());
+    const Scenario s = load_text(kLoop, all);
+    std::vector<int> out;
+    for (std::size_t r = 0; r < s.rl->rollout.slow.size(); ++r)
+      if (s.rl->rollout.slow[r].gpu == 0.5) out.push_back(static_cast<int>(r));
+    return out;
+  };
+  CHECK(slow({}) == std::vector<int>{9});
+  const std::vector<std::string> apart{"rl.placement=separate", "training.plan.data=8", "rl.rollout.count=8"};
+  CHECK(slow(apart) == std::vector<int>{1});
+  std::vector<std::string> overlapping = apart;
+  overlapping.insert(overlapping.end(), {"rl.rollout.count=10", "rl.overlap=2", "cluster.slow[0].gpu=1"});
+  CHECK(slow(overlapping) == std::vector<int>{9});
+}
+
 TEST_CASE("each slip in a loop has its diagnostic", "[scenarios][rl]") {
   const Slip slip = GENERATE(
       Slip{"unknown algorithm", {"rl.algorithm=gropo"}, "rl.algorithm: found \"gropo\", expected one of grpo"},
@@ -144,6 +162,21 @@ TEST_CASE("each slip in a loop has its diagnostic", "[scenarios][rl]") {
            {"rl.reward.time=2 min"},
            "rl.reward.time: found 120 s, expected at most time_out, 60 s"},
       Slip{"a reward model nobody asks", {"rl.reward.model=llama-2-7b"}, "rl.reward.model: found \"llama-2-7b\""},
+      Slip{"frozen models that nobody has",
+           {"rl.reference=false", "rl.frozen.gpus=2"},
+           "rl.frozen: found 2 GPUs, expected nothing: neither reference nor reward model nor teacher"},
+      Slip{"half a replica of frozen models",
+           {"rl.frozen.gpus=3", "rl.frozen.tensor=2"},
+           "rl.frozen.gpus: found 3, expected a multiple of the 2 of a replica"},
+      Slip{"frozen models on GPUs that the others have",
+           {"rl.frozen.gpus=2"},
+           "training.plan: found 16 GPUs, expected the 14 GPUs of the cluster beside 2 of rl.frozen"},
+      Slip{"frozen models on all GPUs",
+           {"rl.frozen.gpus=16"},
+           "rl.frozen.gpus: found 16 GPUs, expected fewer than the 16"},
+      Slip{"heads that do not divide",
+           {"rl.frozen.gpus=3", "rl.frozen.tensor=3"},
+           "rl.frozen.tensor: found 3, expected a divisor of the 32 attention heads"},
       Slip{"no teacher", {"rl.algorithm=on_policy_distillation"}, "rl.teacher: found nothing"},
       Slip{"a teacher that nobody asks", {"rl.teacher=llama-3.1-70b"}, "nothing: grpo has no teacher"},
       Slip{"signals without dynamic sampling", {"rl.signal_share=0.5"}, "rl.signal_share: found 0.5"},

@@ -120,7 +120,14 @@ TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][ser
       Slip{"weights that do not fit", "llama-3.1-8b", "llama-3.1-405b",
            "serving.replicas: found 408.7 GB of weights and workspace per GPU, expected at most 77.0 GB, 90 "
            "% of the 85.5 GB of "
-           "h100-sxm (try at least 12 GPUs in a replica (tensor 2 x pipeline 6), or weights: \"fp8\" and"},
+           "h100-sxm (try 16 GPUs in a replica (tensor 8 x pipeline 2), or weights: \"fp8\" and 8 GPUs in a replica "
+           "(tensor 8)"},
+      Slip{"a cache of two sizes", "count: 2", "count: 2 cache_tokens: 100000 cache_memory: \"10 GB\"",
+           "serving.replicas.cache_tokens: found 100000, expected either cache_tokens or cache_memory"},
+      Slip{"a cache larger than the GPU", "count: 2", "count: 2 cache_memory: \"79 GB\"",
+           "serving.replicas.cache_memory: found 79.0 GB for the KV cache beside"},
+      Slip{"drafts of modules that the model lacks", "replicas {", "speculation { depth: 1 } replicas {",
+           "kind: \"eagle\" or \"lookup\" drafts otherwise"},
       Slip{"a promise of no time", "ttft: \"1 s\"", "ttft: \"0 s\" tpot: \"-1 ms\"",
            "slo.ttft: found \"0 s\", expected from 1 us to 30 d"},
       Slip{"a promise in kilograms", "ttft: \"1 s\"", "ttft: \"1 kg\"", "slo.ttft: found \"1 kg\""},

@@ -39,6 +39,10 @@ TEST_CASE("--set says what is wrong with it") {
       GENERATE(Refused{"training.plan.dta=4",
                        "--set: training.plan.dta: found an unknown field, expected one of pipeline, data, tensor"},
                Refused{"trainig.plan.data=4", "(did you mean \"training\"?)"},
+               Refused{"plan.tensor=4",
+                       "--set: plan.tensor: found an unknown field, expected the whole path of a field (did you mean "
+                       "\"training.plan.tensor\"?)"},
+               Refused{"gpu_speed_spread=0", "(did you mean \"training.mechanisms.gpu_speed_spread\"?)"},
                Refused{"training.plan.data=four", "--set: training.plan.data: found \"four\", expected a whole number"},
                Refused{"training.plan.data=99999999999999",
                        "--set: training.plan.data: found \"99999999999999\", expected a whole number"},

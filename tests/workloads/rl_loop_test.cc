@@ -165,6 +165,36 @@ TEST_CASE("a step apart without staleness takes as long as in turn, but for the 
   }
 }
 
+TEST_CASE("frozen models apart: they read while others write, and the step waits for the busiest of all pools",
+          "[rl]") {
+  const auto with = [](int replicas, double each, double fill) {
+    RlPrices prices = small_prices();
+    prices.trainer.reference_forward.reset();
+    prices.frozen = FrozenReads{replicas, {Seconds(fill), Seconds(each)}};
+    return prices;
+  };
+  const RlConfig config = small_loop();
+  RlPrices none = small_prices();
+  none.trainer.reference_forward.reset();
+  const RlOutcome without = loop_of(config, 2, none), free = loop_of(config, 2, with(4, 0, 0));
+  const RlOutcome quick = loop_of(config, 2, with(64, 0.001, 0.001)), slow = loop_of(config, 2, with(2, 2, 0.5));
+  for (std::size_t i = 0; i < free.steps.size(); ++i) {
+    CHECK_THAT(free.steps[i].length().value(), WithinRel(without.steps[i].length().value(), 1e-12));
+    CHECK(quick.steps[i].length() < free.steps[i].length() + Seconds(0.01));
+    const RlStep& step = slow.steps[i];
+    const double batches = static_cast<double>(step.prompt_tokens + step.answer_tokens) / 2000;
+    CHECK(step.frozen_busy.value() >= 2 * batches - 1e-9);
+    CHECK(step.length().value() >= 2 * batches / 2);
+    CHECK(part(step, RlPart::reward) > part(quick.steps[i], RlPart::reward));
+    CHECK_THAT(sum(step).value(), WithinRel(step.length().value(), 1e-9));
+    CHECK(step.answers == 96);
+  }
+  // On the trainer's own GPUs the same passes come one after the other behind the last answer.
+  RlPrices shared = small_prices();
+  shared.trainer.reference_forward = PassLine{Seconds(0.5), Seconds(2)};
+  CHECK(slow.steps[1].length() < loop_of(config, 2, shared).steps[1].length());
+}
+
 TEST_CASE("ahead: staleness stays within its bound, weights are not used before they came, books balance", "[rl]") {
   RlConfig config = small_loop();
   config.placement = RlPlacement::separate;

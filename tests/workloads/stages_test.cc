@@ -48,6 +48,25 @@ TEST_CASE("a balanced split of equal layers has the smallest possible slowest ra
   }
 }
 
+TEST_CASE("of equal ranks the one nearest the pipeline's end gets the odd layer: it has least in flight") {
+  TrainingConfig config = deepseek_v3_training();
+  config.with_mtp = false;
+  config.model.moe.first_dense_layers = 0;
+  const auto counts = [&](int layers, int stages, bool pairs) {
+    config.model.layers = layers;
+    std::vector<double> out;
+    for (const StageContent& stage : split_layers(config, stages, pairs, {1, 1, 0, 4, 0}))
+      out.push_back(stage.layers());
+    return out;
+  };
+  CHECK(counts(17, 4, false) == std::vector<double>{5, 5, 5, 2});
+  CHECK(counts(18, 4, false) == std::vector<double>{5, 5, 6, 2});
+  // 61 layers and a head of four on eight pairs of stages: one layer is over.
+  const std::vector<double> v3 = counts(61, 16, true);
+  CHECK(v3[14] == 5);
+  CHECK(std::count(v3.begin(), v3.end(), 5.0) == 1);
+}
+
 TEST_CASE("a balanced split evens out ranks, whatever number of stages each holds") {
   TrainingConfig config = deepseek_v3_training();
   config.with_mtp = false;

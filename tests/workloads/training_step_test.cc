@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "flopcast/errors.h"
 #include "scenarios/read/calibration_file.h"
 #include "scenarios/resolve/load_scenario.h"
 #include "sim/base/random.h"
@@ -67,6 +68,19 @@ TEST_CASE("one GPU per group of identical ones gives the same step time as every
   CHECK(unfolded.step.ranks.size() == 64);
   CHECK(folded.step.ranks.size() == 4);
   CHECK(folded.result.makespan.value() == Approx(unfolded.result.makespan.value()).epsilon(1e-9));
+}
+
+TEST_CASE("whoever asked for a large step can have its building stopped") {
+  const Scenario scenario = small({"training.unfolded=true"});
+  const std::string root = flopcast::testing::source_dir() + "/";
+  const LinkCalibration links = read_link_calibration(root + kLinkCalibrationFile);
+  Topology topology(scenario.cluster);
+  const KernelModel kernels(scenario.cluster.node.gpu, std::make_shared<const KernelCalibration>(
+                                                           read_kernel_calibration(root + kKernelCalibrationFile)));
+  int asked = 0;
+  CHECK_THROWS_AS(build_training_step(*scenario.training, topology, kernels, links, {}, [&] { return ++asked < 3; }),
+                  Interrupted);
+  CHECK(asked == 3);
 }
 
 TEST_CASE("under oversubscribed leaves one GPU of every node gives the step of all, where indices are alike") {

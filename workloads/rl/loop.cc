@@ -38,6 +38,7 @@ RlLoop::RlLoop(const RlConfig& config, int updates, RlPrices prices, ServingSess
       tools_(config.tools, config.seed),
       signals_(config.seed, 0x726c05),
       calls_(config.seed, 0x726c07) {
+  if (prices_.frozen && !prices_.free[static_cast<std::size_t>(RlPart::reward)]) frozen_.emplace(*prices_.frozen);
   if (session_) {
     session_->on_result([this](const Request& request, const RequestResult& result) {
       assert(result.outcome == RequestOutcome::completed);
@@ -162,8 +163,16 @@ void RlLoop::written(std::uint32_t index, Seconds now) {
   group.written = later_of(group.written, now);
   const bool scored = config_.algorithm->rewards && config_.reward.kind != RewardKind::model &&
                       !prices_.free[static_cast<std::size_t>(RlPart::reward)];
-  if (!scored) return rewarded(index);
-  const std::pair<Seconds, std::uint32_t> score{rewards_.score(now), index};
+  if (!scored && !frozen_) return rewarded(index);
+  std::pair<Seconds, std::uint32_t> score{scored ? rewards_.score(now) : now, index};
+  if (frozen_) {
+    const MicroBatchShape& shape = prices_.trainer.shape;
+    const double micro_batches =
+        config_.packing == AnswerPacking::padded ? 1.0 / shape.sequences : sequence(samples_[index]) / shape.tokens();
+    const Seconds before = frozen_->busy();
+    score.first = later_of(score.first, frozen_->read(now, micro_batches));
+    step_.frozen_busy += frozen_->busy() - before;
+  }
   scores_.insert(std::upper_bound(scores_.begin(), scores_.end(), score), score);
 }
 
@@ -285,9 +294,8 @@ Seconds RlLoop::train(std::span<const std::uint32_t> groups, Seconds start) {
     const Group& group = groups_[g];
     for (int i = 0; i < config_.group; ++i) {
       const Sample& sample = samples_[group.first + static_cast<std::uint32_t>(i)];
-      const std::int32_t given = group.prompt + sample.calls * config_.tools.tokens;
-      sequences.push_back(given + sample.answer);
-      step_.prompt_tokens += given;
+      sequences.push_back(sequence(sample));
+      step_.prompt_tokens += sequences.back() - sample.answer;
       step_.answer_tokens += sample.answer;
       step_.longest = std::max(step_.longest, sample.answer);
       out_.trained_tokens += sample.answer;

@@ -20,6 +20,7 @@
 #include <set>
 #include <vector>
 
+#include "workloads/rl/frozen_pool.h"
 #include "workloads/rl/lengths.h"
 #include "workloads/rl/reward_pool.h"
 #include "workloads/rl/trainer.h"
@@ -30,7 +31,7 @@ namespace flopcast {
 /// What the trainer does, or waits for: the parts of a step, which sum to it.
 enum class RlPart : std::uint8_t {
   generation,    ///< it waits for answers
-  reward,        ///< for rewards of answers that are there
+  reward,        ///< for rewards of answers that are there, and for frozen models on GPUs of their own
   handover,      ///< memory changes hands between engine and trainer
   log_probs,     ///< of the policy, before it is updated
   reference,     ///< of the frozen copy
@@ -60,6 +61,9 @@ struct RlPrices {
   Seconds sync, to_training, to_generation;
   Seconds frozen_swap;     ///< weights of one frozen model from the host and back
   Seconds reference_copy;  ///< the policy's weights take the reference's place
+  /// Frozen models on GPUs of their own; TrainerPrices has no passes of them then. Waiting for them is part of
+  /// `reward`.
+  std::optional<FrozenReads> frozen;
   std::array<bool, kRlParts> free{};
 };
 
@@ -78,6 +82,7 @@ struct RlStep {
   Seconds engine_awake, engine_empty;                 ///< empty: awake, and nothing may be begun
   Seconds engine_busy;                                ///< summed over replicas
   Seconds overlap_awake;                              ///< of replicas on the trainer's GPUs
+  Seconds frozen_busy;                                ///< of frozen models' own GPUs, summed over replicas
   std::int64_t tokens_written = 0;                    ///< by the engine, thrown away ones included
   Seconds length() const { return end - begin; }
 };
@@ -132,6 +137,10 @@ class RlLoop {
   void start_unit(Seconds now);
   Seconds spend(RlPart part, Seconds start, Seconds time);
   Seconds train(std::span<const std::uint32_t> groups, Seconds start);
+  /// Tokens of a prompt, results of tools and answer.
+  std::int32_t sequence(const Sample& sample) const {
+    return groups_[sample.group].prompt + sample.calls * config_.tools.tokens + sample.answer;
+  }
   void end_unit(Seconds now);
   void start_sync(Seconds now);
   void end_sync(Seconds now);
@@ -153,6 +162,7 @@ class RlLoop {
   GroupSource source_;
   RewardPool rewards_;
   RewardPool tools_;
+  std::optional<FrozenPool> frozen_;
   RandomStream signals_, calls_;
   std::vector<Sample> samples_;
   std::vector<Group> groups_;

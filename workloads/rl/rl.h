@@ -142,6 +142,20 @@ struct ToolConfig {
   }
 };
 
+/// GPUs of their own for what is frozen; none: the trainer's.
+struct FrozenPoolConfig {
+  int gpus = 0;
+  int tensor = 1, pipeline = 1;  ///< of a replica, which holds all frozen models
+  int replica_gpus() const { return tensor * pipeline; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("gpus", &FrozenPoolConfig::gpus, {"placement"});
+    field("tensor", &FrozenPoolConfig::tensor, {"placement"});
+    field("pipeline", &FrozenPoolConfig::pipeline, {"placement"});
+  }
+};
+
 /// How new weights get from the trainer's layout into the engine's. Prices: weight_sync.h.
 enum class SyncForm : std::uint8_t {
   sharded,    ///< each engine GPU gets its own part, from the trainers that hold it
@@ -249,6 +263,7 @@ struct RlConfig {
   AsynchronyConfig asynchrony;
   RewardConfig reward;
   ToolConfig tools;
+  FrozenPoolConfig frozen;
   ModelConfig teacher;  ///< of a distillation
   SyncConfig sync;
   HandoverConfig handover;
@@ -262,6 +277,10 @@ struct RlConfig {
   bool with_reference() const { return reference.value_or(algorithm->reference); }
   bool with_old_log_probs() const { return old_log_probs.value_or(algorithm->old_log_probs); }
   bool with_reward_model() const { return algorithm->rewards && reward.kind == RewardKind::model; }
+  /// Frozen models that read answers: for the reference, the teacher, the reward model.
+  bool with_frozen() const {
+    return with_reward_model() || (algorithm->trains && (with_reference() || algorithm->teacher));
+  }
   /// Replayed before those that count: until the engine runs ahead as far as it may.
   int warm_up_steps() const { return asynchrony.staleness > 0 ? 2 + static_cast<int>(asynchrony.staleness) : 0; }
 
@@ -284,6 +303,7 @@ struct RlConfig {
     field("asynchrony", &RlConfig::asynchrony);
     field("reward", &RlConfig::reward);
     field("tools", &RlConfig::tools);
+    field("frozen", &RlConfig::frozen);
     field("teacher", &RlConfig::teacher, {.resolved = true});
     field("sync", &RlConfig::sync);
     field("handover", &RlConfig::handover);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "flopcast/errors.h"
 #include "workloads/training/end_of_step.h"
 #include "workloads/training/expert_groups.h"
 #include "workloads/training/pass_emitter.h"
@@ -109,6 +110,9 @@ class StepBuilder {
     overlap_.reduce_last = overlap_.reduce_always = overlap_.sum_groups = false;
   }
 
+  /// @param go_on asked now and then while passes are added.
+  void ask(std::function<bool()> go_on) { go_on_ = std::move(go_on); }
+
   enum class Ending { optimizer, none };
   TrainingStep build(Ending ending) && {
     add_ranks();
@@ -172,6 +176,11 @@ class StepBuilder {
       const std::size_t first_pass = step_.passes.size();
       if (more_ > 0) step_.repeated->of_rank.push_back(moved(repeated_[pipeline_rank], first_pass));
       for (const Pass& pass : step_.schedule.order[pipeline_rank]) {
+        constexpr std::size_t kAsk = 1 << 14;
+        if (go_on_ && graph_.size() - asked_at_ >= kAsk) {
+          asked_at_ = graph_.size();
+          if (!go_on_()) throw Interrupted();
+        }
         const OpId first = OpId::at(graph_.size());
         const std::int64_t times = times_of(step_.passes.size());
         emitter.emit(programs_[i], pass, CopyId::at(copy), peers[copy], times);
@@ -252,6 +261,8 @@ class StepBuilder {
   ShardPlan overlap_;
   bool moved_for_memory_ = false;  // a faster split would not have fitted
   std::vector<RankProgram> programs_;
+  std::function<bool()> go_on_;
+  std::size_t asked_at_ = 0;  // operations, when that was asked last
   TrainingStep step_;
 };
 
@@ -273,9 +284,10 @@ double model_flop_per_token(const TrainingConfig& config, bool causal) {
 }
 
 TrainingStep build_training_step(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
-                                 const LinkCalibration& links, StepExtent extent) {
-  return StepBuilder(config, topology, kernels, links, make_schedule(config, extent))
-      .build(StepBuilder::Ending::optimizer);
+                                 const LinkCalibration& links, StepExtent extent, const std::function<bool()>& go_on) {
+  StepBuilder builder(config, topology, kernels, links, make_schedule(config, extent));
+  builder.ask(go_on);
+  return std::move(builder).build(StepBuilder::Ending::optimizer);
 }
 
 TrainingStep build_forward_passes(const TrainingConfig& base, Topology& topology, const KernelModel& kernels,

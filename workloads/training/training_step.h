@@ -2,6 +2,7 @@
 // phases, expert communication, pipeline transfers, gradient and parameter collectives, the optimiser.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -137,9 +138,11 @@ struct TrainingStep {
 double model_flop_per_token(const TrainingConfig& config, bool causal);
 
 /// Builds the step. Folded unless the configuration asks for every rank or something (slow parts) breaks the symmetry.
+/// @param go_on asked now and then; false ends the building with Interrupted.
 /// @throws InputError when the schedule cannot serve the plan or a user's order is wrong.
 TrainingStep build_training_step(const TrainingConfig& config, Topology& topology, const KernelModel& kernels,
-                                 const LinkCalibration& links, StepExtent extent = {});
+                                 const LinkCalibration& links, StepExtent extent = {},
+                                 const std::function<bool()>& go_on = {});
 
 /// The step's forward passes alone, in the order in which its schedule has them: log-probabilities and values of
 /// answers that are not trained on. Parameters are at hand (with ZeRO-3 they are gathered layer by layer as in

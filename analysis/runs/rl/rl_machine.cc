@@ -44,6 +44,8 @@ RlMachine::RlMachine(const Scenario& scenario, const ReplayOptions& replay) : sc
   if (rl().trains())
     trainer_topology_ =
         std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(rl().trainer_gpus(), scenario.cluster)));
+  if (const int frozen = rl().loop.frozen.replica_gpus(); rl().loop.frozen.gpus > 0)
+    frozen_topology_ = std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(frozen, scenario.cluster)));
   if (!rl().generates()) return;
   PriceSources sources;
   sources.cluster = cut_to(engine_cluster(scenario), nodes_for(rl().engine_gpus(), engine_cluster(scenario)));
@@ -73,6 +75,46 @@ TrainerSetting RlMachine::setting(const ModelConfig& model, const MicroBatchShap
   return out;
 }
 
+TrainerSetting RlMachine::frozen_setting(const ModelConfig& model, const MicroBatchShape& shape) {
+  TrainerSetting out = setting(model, shape);
+  const FrozenPoolConfig& pool = rl().loop.frozen;
+  ParallelPlan plan;
+  plan.tensor = pool.tensor;
+  plan.pipeline = pool.pipeline;
+  plan.expert_tensor = model.moe.experts > 0 ? pool.tensor : 1;
+  plan.zero_stage = 0;
+  plan.sequence_parallel = pool.tensor > 1;
+  plan.dispatcher = ExpertDispatcher::all_to_all;
+  out.config.plan = plan;
+  out.config.expert_load = {};
+  out.config.schedule = "1f1b";
+  out.topology = frozen_topology_.get();
+  return out;
+}
+
+std::vector<const ModelConfig*> RlMachine::frozen_models(const RlConfig& config) const {
+  std::vector<const ModelConfig*> out;
+  const ModelConfig& policy = rl().update.model;
+  if (config.algorithm->trains && config.with_reference()) out.push_back(&policy);
+  if (config.algorithm->trains && config.algorithm->teacher) out.push_back(&config.teacher);
+  if (config.with_reward_model()) out.push_back(&or_policy(config.reward.model, policy));
+  return out;
+}
+
+/// One model after the other reads an answer.
+FrozenReads RlMachine::frozen_reads(const RlConfig& config, const MicroBatchShape& shape) {
+  FrozenReads out;
+  out.replicas = config.frozen.gpus / config.frozen.replica_gpus();
+  for (const ModelConfig* model : frozen_models(config)) {
+    const auto [known, fresh] =
+        frozen_lines_.try_emplace(std::make_tuple(model->name, shape.sequence_length, shape.sequences));
+    if (fresh) known->second = forward_line(frozen_setting(*model, shape), 2.0 * config.frozen.pipeline + 1);
+    out.models.fixed += known->second.fixed;
+    out.models.per_micro_batch += known->second.per_micro_batch;
+  }
+  return out;
+}
+
 const PassLine& RlMachine::line(const ModelConfig& model, bool update, const MicroBatchShape& shape,
                                 double micro_batches) {
   const TrainerSetting of = setting(model, shape);
@@ -99,12 +141,14 @@ TrainerPrices RlMachine::trainer_prices(const RlConfig& config) {
   if (row.trains) {
     out.update = line(policy, true, out.shape, part);
     if (config.with_old_log_probs()) out.forward = forward(policy);
-    if (config.with_reference()) out.reference_forward = forward(policy);
+    const bool apart = config.frozen.gpus > 0;
+    if (config.with_reference() && !apart) out.reference_forward = forward(policy);
     if (row.critic) out.critic_update = line(policy, true, out.shape, part);
     if (row.critic) out.critic_forward = forward(policy);
-    if (row.teacher) out.teacher_forward = forward(config.teacher);
+    if (row.teacher && !apart) out.teacher_forward = forward(config.teacher);
   }
-  if (config.with_reward_model()) out.reward_forward = forward(or_policy(config.reward.model, policy));
+  if (config.with_reward_model() && config.frozen.gpus == 0)
+    out.reward_forward = forward(or_policy(config.reward.model, policy));
   return out;
 }
 
@@ -121,7 +165,12 @@ Bytes RlMachine::held(const char* item) {
 
 /// BF16, spread over the trainer's GPUs as its plan spreads a model.
 Bytes RlMachine::frozen_per_gpu(const ModelConfig& model) const {
-  const ParallelPlan& plan = rl().update.plan;
+  ParallelPlan plan = rl().update.plan;
+  if (const FrozenPoolConfig& pool = rl().loop.frozen; pool.gpus > 0) {
+    plan = ParallelPlan{};
+    plan.tensor = plan.expert_tensor = pool.tensor;
+    plan.pipeline = pool.pipeline;
+  }
   const WeightBytes weights = weight_bytes(model, Precision::bf16);
   const double over_layers = static_cast<double>(plan.pipeline);
   if (plan.zero_stage >= 3) return weights.total() / static_cast<double>(plan.gpus());
@@ -150,7 +199,7 @@ const SyncCost& RlMachine::sync() {
     all.slow_parts.clear();
   } else {
     request.first_engine_gpu = rl().separate() ? rl().trainer_gpus() : 0;
-    all = cut_to(all, nodes_for(rl().gpus(), all));
+    all = cut_to(all, nodes_for(rl().working_gpus(), all));
   }
   Topology topology(all);
   return sync_.emplace(weight_sync_cost(request, topology, *scenario_.links, replay_));
@@ -159,8 +208,11 @@ const SyncCost& RlMachine::sync() {
 Seconds RlMachine::reference_copy() const {
   const RlConfig& config = rl().loop;
   if (!config.algorithm->trains || !config.with_reference()) return Seconds(0);
-  const GpuSpec& gpu = scenario_.cluster.node.gpu;
+  const NodeSpec& node = scenario_.cluster.node;
+  const GpuSpec& gpu = node.gpu;
   const Bytes weights = frozen_per_gpu(rl().update.model);
+  // Over the NIC of a GPU that holds a part of it.
+  if (config.frozen.gpus > 0) return weights / (node.nics_per_gpu * node.nic_bandwidth);
   if (!config.handover.reference) return 2 * weights / gpu.hbm_bandwidth;  // read and written
   return gpu.pcie_bandwidth > BytesPerSecond(0) ? weights / gpu.pcie_bandwidth : Seconds(0);
 }
@@ -183,7 +235,9 @@ RlPrices RlMachine::prices(const RlConfig& config) {
         (leaves + copy(parameters)) * models + (config.handover.engine ? config.handover.wake : Seconds(0));
   }
   out.reference_copy = reference_copy();
-  if (config.handover.reference && rl().trains()) {
+  if (config.frozen.gpus > 0) {
+    out.frozen = frozen_reads(config, out.trainer.shape);
+  } else if (config.handover.reference && rl().trains()) {
     const ModelConfig& frozen = config.algorithm->teacher ? config.teacher : rl().update.model;
     out.frozen_swap = 2 * copy(frozen_per_gpu(frozen));
   }
@@ -267,13 +321,21 @@ std::vector<PhaseMemory> RlMachine::memory() {
       row(update, "critic's parameters", shared && config.handover.parameters ? Bytes(0) : parameters, "");
       row(update, "critic's optimiser states", shared && config.handover.optimizer ? Bytes(0) : optimizer, "");
     }
-    if (config.with_reference() && !config.handover.reference)
+    if (config.with_reference() && !config.handover.reference && config.frozen.gpus == 0)
       row(update, "reference model", frozen_per_gpu(rl().update.model), "BF16, not offloaded");
     if (shared && !config.handover.engine)
       row(update, "engine", engine_->memory.usable, "weights and cache, not given up");
     out.push_back(std::move(update));
     if (!config.handover.parameters) states += models * (parameters + gradients);
     if (!config.handover.optimizer) states += models * optimizer;
+  }
+  if (config.frozen.gpus > 0) {
+    PhaseMemory frozen;
+    frozen.phase = "frozen models";
+    frozen.capacity = gpu.hbm_usable();
+    for (const ModelConfig* model : frozen_models(config))
+      row(frozen, model->name, frozen_per_gpu(*model), "BF16, of a replica's part");
+    out.push_back(std::move(frozen));
   }
   if (rl().generates()) {
     PhaseMemory generation;
@@ -292,10 +354,10 @@ void RlMachine::check_memory() {
   std::vector<Diagnostic> faults;
   for (const PhaseMemory& phase : memory()) {
     if (phase.total() <= phase.capacity) continue;
-    const bool update = phase.phase == "update";
+    const bool update = phase.phase == "update", frozen = phase.phase == "frozen models";
     Diagnostic fault;
     fault.file = scenario_.file;
-    fault.field = update ? "training.plan" : "rl.rollout.memory_share";
+    fault.field = update ? "training.plan" : frozen ? "rl.frozen" : "rl.rollout.memory_share";
     fault.found = fmt::format("{} on the fullest GPU during {}, {} too much", format_bytes(phase.total()), phase.phase,
                               format_bytes(phase.total() - phase.capacity));
     fault.expected = fmt::format("at most {}", format_bytes(phase.capacity));
@@ -305,7 +367,10 @@ void RlMachine::check_memory() {
       remedy = "a smaller training.batch.sequence_length, more of training.plan";
       if (!recomputes) remedy = "training.recompute.full_layer: true, " + remedy;
     }
-    if (!rl().separate() || rl().loop.overlap > 0) remedy += ", or what rl.handover sends to the host";
+    if (frozen)
+      remedy = "a larger rl.frozen.tensor or pipeline";
+    else if (!rl().separate() || rl().loop.overlap > 0)
+      remedy += ", or what rl.handover sends to the host";
     fault.remedy = remedy;
     faults.push_back(fault);
   }

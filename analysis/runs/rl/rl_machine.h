@@ -43,6 +43,10 @@ class RlMachine {
 
  private:
   const RlScenario& rl() const { return *scenario_.rl; }
+  /// A replica of the frozen models' own GPUs.
+  TrainerSetting frozen_setting(const ModelConfig& model, const MicroBatchShape& shape);
+  std::vector<const ModelConfig*> frozen_models(const RlConfig& config) const;
+  FrozenReads frozen_reads(const RlConfig& config, const MicroBatchShape& shape);
   TrainerSetting setting(const ModelConfig& model, const MicroBatchShape& shape);
   const PassLine& line(const ModelConfig& model, bool update, const MicroBatchShape& shape, double micro_batches);
   TrainerPrices trainer_prices(const RlConfig& config);
@@ -53,7 +57,8 @@ class RlMachine {
 
   const Scenario& scenario_;
   ReplayOptions replay_;
-  std::unique_ptr<Topology> trainer_topology_;
+  std::unique_ptr<Topology> trainer_topology_, frozen_topology_;
+  std::map<std::tuple<std::string, std::int64_t, int>, PassLine> frozen_lines_;
   std::map<std::string, std::unique_ptr<KernelModel>> kernels_;
   std::optional<BuiltPool> engine_;
   std::map<std::tuple<std::string, bool, std::int64_t, int, int>, PassLine> lines_;

@@ -51,6 +51,12 @@ GpuShares gpu_shares(RlRef r) {
     out.waiting = trainer * waits + engine * empty;
     out.moving = trainer * (length - training - waits) + engine * (length - awake);
   }
+  if (const double frozen = rl.loop.frozen.gpus; frozen > 0) {
+    const double reading = std::min(length, s.frozen_busy.value());
+    out.busy += frozen * reading;
+    out.waiting += frozen * (length - reading);
+    if (shared > 0 || rl.overlap_gpus() > 0) out.moving -= frozen * length;
+  }
   for (double* share : {&out.busy, &out.tail, &out.waiting, &out.moving, &out.imbalance})
     *share = std::max(0.0, *share / all);
   return out;
@@ -63,8 +69,9 @@ constexpr MetricRow<RlReport> kStepRows[] = {
      [](RlRef r) { return as::number(r.step.length); }, show::seconds},
     {"generation_s", "s", "waiting for answers", "Nothing but answers being written holds up the step",
      time_of<RlPart::generation>, show::seconds},
-    {"reward_s", "s", "waiting for rewards", "All answers are there, rewards are not", time_of<RlPart::reward>,
-     show::seconds},
+    {"reward_s", "s", "waiting for rewards",
+     "All answers are there; rewards, or what frozen models on GPUs of their own say of them, are not",
+     time_of<RlPart::reward>, show::seconds},
     {"handover_s", "s", "handover", "Memory changes hands between engine and trainer, and the engine wakes",
      time_of<RlPart::handover>, show::seconds},
     {"log_probs_s", "s", "log-probabilities", "Log-probabilities of the answers under the policy, before updates",
@@ -149,6 +156,14 @@ constexpr MetricRow<RlReport> kStepRows[] = {
      [](RlRef r) { return as::count(r.rl().trainer_gpus()); }, show::whole},
     {"engine_gpus", "count", "engine's GPUs", "GPUs of the engine",
      [](RlRef r) { return as::count(r.rl().engine_gpus()); }, show::whole},
+    {"frozen_gpus", "count", "frozen models' GPUs", "GPUs of their own that frozen models have",
+     [](RlRef r) { return as::count(r.rl().loop.frozen.gpus); }, show::whole},
+    {"frozen_busy", "1", "frozen models at work", "Share of the step in which these read answers, mean over replicas",
+     [](RlRef r) -> MetricValue {
+       if (r.rl().loop.frozen.gpus == 0) return Absent{"frozen models have no GPUs of their own"};
+       return as::number(r.step.frozen_busy / r.step.length);
+     },
+     show::share},
 };
 
 using SyncRef = const SyncCost&;

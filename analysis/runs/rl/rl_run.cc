@@ -23,8 +23,9 @@ Joules energy_of_step(const RlReport& report, const PowerModel& power) {
   const auto draw = [&](double busy) { return step_power(node, power, std::min(1.0, busy)).training; };
   const int own = rl.engine_gpus() - rl.overlap_gpus();
   const double of_trainer = rl.trainer_gpus() > 0 ? static_cast<double>(rl.overlap_gpus()) / rl.trainer_gpus() : 0;
-  const Watts all = rl.separate() ? rl.trainer_gpus() * draw(training + writing * of_trainer) + own * draw(writing)
-                                  : rl.gpus() * draw(training + writing);
+  const Watts working = rl.separate() ? rl.trainer_gpus() * draw(training + writing * of_trainer) + own * draw(writing)
+                                      : rl.working_gpus() * draw(training + writing);
+  const Watts all = working + rl.loop.frozen.gpus * draw(s.frozen_busy / s.length);
   return report.scenario.price.pue * (all * s.length);
 }
 
@@ -125,7 +126,7 @@ Seconds RlStepMeans::training() const {
   return sum;
 }
 
-RlStepMeans means_of(std::span<const RlStep> steps, int replicas) {
+RlStepMeans means_of(std::span<const RlStep> steps, int replicas, int frozen_replicas) {
   RlStepMeans out;
   const auto n = static_cast<double>(steps.size());
   double most = 0, mean = 0, staleness = 0, answers = 0;
@@ -142,6 +143,7 @@ RlStepMeans means_of(std::span<const RlStep> steps, int replicas) {
     out.awake += step.engine_awake / n;
     out.overlap_awake += step.overlap_awake / n;
     out.empty += step.engine_empty / n;
+    if (frozen_replicas > 0) out.frozen_busy += step.frozen_busy / (n * frozen_replicas);
     if (replicas > 0) out.engine_busy += step.engine_busy / (n * replicas);
     answers += static_cast<double>(step.answers);
     staleness += step.staleness_sum;
@@ -171,7 +173,7 @@ RlReport run_rl(const Scenario& scenario, const RlOptions& options) {
   const auto counted = std::span(loop.outcome.steps).subspan(static_cast<std::size_t>(rl.loop.warm_up_steps()));
   report.steps.assign(counted.begin(), counted.end());
   report.spans = std::move(loop.outcome.spans);
-  report.step = means_of(report.steps, rl.rollout.replicas);
+  report.step = means_of(report.steps, rl.rollout.replicas, rl.loop.frozen.gpus / rl.loop.frozen.replica_gpus());
   if (options.project && rl.loop.run.steps > 0) report.run = project(report, machine, options);
   add_notes(report, machine.reference_copy(), options);
   compare_with_published(report);

@@ -40,7 +40,7 @@ std::string to_text(const RlExplanation& explanation, const TextStyle& style);
 report::RlExplanation to_message(const RlExplanation& explanation);
 
 /// Means over steps. @pre there is one.
-RlStepMeans means_of(std::span<const RlStep> steps, int replicas);
+RlStepMeans means_of(std::span<const RlStep> steps, int replicas, int frozen_replicas = 0);
 
 /// For `flopcast check`. @throws InputError where a phase does not fit into memory.
 std::string rl_facts(const Scenario& scenario, const ReplayOptions& replay);

@@ -32,6 +32,28 @@ class Flags {
 
 std::string version_of(const std::string& engine) { return engine.substr(engine.find('-') + 1); }
 
+/// What stands for a head that the scenario does not name.
+constexpr std::string_view kHead = "EAGLE-HEAD-OF-THE-MODEL";
+
+std::string vllm_drafts(const SpeculationConfig& drafts) {
+  std::string method = "\"mtp\"";
+  if (drafts.kind == DraftKind::eagle) method = fmt::format("\"eagle3\", \"model\": \"{}\"", kHead);
+  if (drafts.kind == DraftKind::lookup) method = "\"ngram\"";
+  const std::string most =
+      drafts.most_batch > 0 ? fmt::format(", \"disable_by_batch_size\": {}", drafts.most_batch + 1) : "";
+  return fmt::format("--speculative-config '{{\"method\": {}, \"num_speculative_tokens\": {}{}}}'", method,
+                     drafts.depth, most);
+}
+
+std::string sglang_drafts(const SpeculationConfig& drafts) {
+  const std::string tokens = fmt::format("--speculative-num-draft-tokens {}", drafts.depth + 1);
+  if (drafts.kind == DraftKind::lookup) return "--speculative-algorithm NGRAM " + tokens;
+  const std::string head =
+      drafts.kind == DraftKind::eagle ? fmt::format("EAGLE3 --speculative-draft-model-path {}", kHead) : "NEXTN";
+  return fmt::format("--speculative-algorithm {} --speculative-num-steps {} --speculative-eagle-topk 1 {}", head,
+                     drafts.depth, tokens);
+}
+
 std::string transfer_role(ReplicaRole role) {
   return role == ReplicaRole::prefill ? "kv_producer" : role == ReplicaRole::decode ? "kv_consumer" : "";
 }
@@ -57,6 +79,14 @@ void vllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) {
   flags.value("--max-num-batched-tokens", e.scheduler.token_budget, "token_budget");
   flags.when(!e.scheduler.chunked_prefill, "--no-enable-chunked-prefill", "chunked_prefill = false");
   flags.value("--gpu-memory-utilization", e.memory_share, "memory_share");
+  if (e.cache_tokens > 0)
+    flags.add(fmt::format("--num-gpu-blocks-override {}", e.cache_tokens / pool.page_tokens),
+              "cache_tokens, page_tokens");
+  if (e.cache_memory > Bytes(0))
+    flags.add(fmt::format("--kv-cache-memory-bytes {:.0f}", e.cache_memory.value()), "cache_memory");
+  if (e.adapters > 0)
+    flags.add(fmt::format("--enable-lora --max-loras {} --max-lora-rank {}", e.adapters, e.adapter_rank),
+              "adapters, adapter_rank");
   flags.value("--block-size", pool.page_tokens, "page_tokens");
   flags.when(e.precision.kv == Precision::fp8, "--kv-cache-dtype fp8", "kv_cache = fp8");
   flags.when(e.precision.linear == Precision::bf16, "--dtype bfloat16", "weights = bf16");
@@ -64,10 +94,7 @@ void vllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) {
   flags.when(!e.cuda_graphs, "--enforce-eager", "cuda_graphs = false");
   if (pool.stream_interval > 1) flags.value("--stream-interval", pool.stream_interval, "stream_interval");
   flags.when(!pool.prefix.on, "--no-enable-prefix-caching", "prefix_cache.on = false");
-  if (e.speculation.depth > 0)
-    flags.add(fmt::format("--speculative-config '{{\"method\": \"mtp\", \"num_speculative_tokens\": {}}}'",
-                          e.speculation.depth),
-              "speculation.depth");
+  if (e.speculation.depth > 0) flags.add(vllm_drafts(e.speculation), "speculation");
   if (const std::string role = transfer_role(pool.role); !role.empty())
     flags.add(fmt::format("--kv-transfer-config '{{\"kv_connector\": \"NixlConnector\", \"kv_role\": \"{}\"}}'", role),
               pool.name);
@@ -103,6 +130,10 @@ void sglang(const PoolSpec& pool, const std::string& model, LaunchCommand& out) 
       groups > 1 ? "token_budget x attention_data, chunked_prefill" : "token_budget, chunked_prefill");
   flags.when(e.scheduler.batching->name == "mixed", "--enable-mixed-chunk", "batching = mixed");
   flags.value("--mem-fraction-static", e.memory_share, "memory_share");
+  if (e.cache_tokens > 0) flags.value("--max-total-tokens", e.cache_tokens, "cache_tokens");
+  if (e.adapters > 0)
+    flags.add(fmt::format("--enable-lora --max-loras-per-batch {} --max-lora-rank {}", e.adapters, e.adapter_rank),
+              "adapters, adapter_rank");
   flags.value("--page-size", pool.page_tokens, "page_tokens");
   flags.when(e.precision.kv == Precision::fp8, "--kv-cache-dtype fp8_e4m3", "kv_cache = fp8");
   flags.when(e.precision.linear == Precision::bf16, "--dtype bfloat16", "weights = bf16");
@@ -112,11 +143,7 @@ void sglang(const PoolSpec& pool, const std::string& model, LaunchCommand& out) 
   if (pool.stream_interval > 1) flags.value("--stream-interval", pool.stream_interval, "stream_interval");
   flags.when(e.priority_preemption, "--enable-priority-scheduling", "priority_preemption");
   flags.when(!pool.prefix.on, "--disable-radix-cache", "prefix_cache.on = false");
-  if (e.speculation.depth > 0)
-    flags.add(fmt::format("--speculative-algorithm NEXTN --speculative-num-steps {0} --speculative-eagle-topk 1 "
-                          "--speculative-num-draft-tokens {1}",
-                          e.speculation.depth, e.speculation.depth + 1),
-              "speculation.depth");
+  if (e.speculation.depth > 0) flags.add(sglang_drafts(e.speculation), "speculation");
   if (hands_on(pool.role)) flags.add("--disaggregation-mode prefill", pool.name);
   if (pool.role == ReplicaRole::decode)
     flags.add(fmt::format("--disaggregation-mode decode --num-reserved-decode-tokens {}", pool.reserved_tokens),
@@ -149,14 +176,18 @@ void trtllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) 
       "kv_cache_config:\n  dtype: {}  # kv_cache\n  tokens_per_block: {}  # page_tokens\n"
       "  enable_block_reuse: {}  # prefix_cache.on\n",
       e.precision.kv == Precision::fp8 ? "fp8" : "auto", pool.page_tokens, pool.prefix.on);
+  if (e.cache_tokens > 0) yaml += fmt::format("  max_tokens: {}  # cache_tokens\n", e.cache_tokens);
   if (e.cuda_graphs)
     yaml += fmt::format("cuda_graph_config:\n  max_batch_size: {}  # cuda_graphs, max_batch\n  enable_padding: {}{}\n",
                         e.scheduler.max_batch, e.graph_padding, e.graph_padding ? "" : "  # graph_padding");
   if (pool.stream_interval > 1) yaml += fmt::format("stream_interval: {}\n", pool.stream_interval);
-  if (e.speculation.depth > 0)
+  if (e.speculation.depth > 0 && e.speculation.kind == DraftKind::mtp)
     yaml +=
         fmt::format("speculative_config:\n  decoding_type: MTP\n  num_nextn_predict_layers: {}  # speculation.depth\n",
                     e.speculation.depth);
+  else if (e.speculation.depth > 0)
+    yaml += fmt::format("speculative_config:\n  decoding_type: {}\n  max_draft_len: {}  # speculation.depth\n",
+                        e.speculation.kind == DraftKind::lookup ? "NGram" : "Eagle", e.speculation.depth);
   if (pool.role != ReplicaRole::unified)
     yaml += fmt::format("cache_transceiver_config:\n  backend: DEFAULT  # {}\n", pool.name);
 }

@@ -43,12 +43,14 @@ class PassParts {
   void transfers(double tokens) {
     if (m_.transfers) transfers_ += {model_.stage_transfers(tokens), 0};
   }
-  /// MTP modules, one token after the other; their kernels run in the graph of the pass.
-  void drafts(const DecodeWork& work) {
-    const int depth = model_.setting().engine.speculation.depth;
-    if (depth == 0) return;
-    const ModelConfig& model = model_.setting().engine.model;
-    const LayerTime layer = model_.layer(work.requests, model.mtp_has_experts(), StepKind::decode, false);
+  /// One token after the other; their kernels run in the graph of the pass. @param requests of the whole batch.
+  void drafts(const DecodeWork& work, double requests) {
+    const EngineConfig& engine = model_.setting().engine;
+    const int depth = engine.speculation.depth_at(requests);
+    if (depth == 0 || engine.speculation.kind == DraftKind::lookup) return;
+    const ModelConfig& model = engine.model;
+    const bool moe = model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || model.is_moe_layer(0));
+    const LayerTime layer = model_.layer(work.requests, moe, StepKind::decode, false);
     PassTime once = model_.draft_projection(work.requests);
     once += layer.projections;
     once += layer.ffn;
@@ -143,14 +145,15 @@ IterationParts decode_parts(const ForwardModel& model, const DecodeWork& work, c
                             Seconds exposed) {
   const EngineConfig& engine = model.setting().engine;
   const DecodeWork own{std::max(1.0, work.requests / engine.plan.pipeline), std::max(1.0, work.kv_tokens)};
-  const double tokens = own.requests * (1 + engine.speculation.depth);
+  const int depth = engine.speculation.depth_at(work.requests);
+  const double tokens = own.requests * (1 + depth);
   const int halves = engine.two_micro_batches && own.requests >= 2 ? 2 : 1;
-  PassTime core = model.attention(DecodeAttention{own.requests / halves, own.kv_tokens, 1 + engine.speculation.depth});
+  PassTime core = model.attention(DecodeAttention{own.requests / halves, own.kv_tokens, 1 + depth});
   core.time = core.time * halves;
   PassParts parts(model, mechanisms, StepKind::decode);
   parts.layers(tokens, core);
   parts.edges(tokens, tokens);
-  parts.drafts(own);
+  parts.drafts(own, work.requests);
   parts.transfers(tokens);
   if (mechanisms.exchange) parts.exchange(exposed);
   parts.host(work.requests, 0);
@@ -323,11 +326,11 @@ ServingExplanation explain_serving(const ServingReport& report) {
       last.totals.mean_kv_share * static_cast<double>(last.totals.kv_capacity_tokens) / last.totals.replicas / groups,
       decode.requests);
   const ForwardSetting answers = setting_of(answering, last);
-  const int depth = answers.engine.speculation.depth;
+  const int depth = answers.engine.speculation.depth_at(decode.requests);
   out.iterations.push_back({last.totals.name, "decode", decode.requests, decode.requests * (1 + depth),
                             decode.kv_tokens, decode_iteration(answers, decode)});
   LatencyLadder tpot = ladder_of([&](const IterationMechanisms& on) {
-    const double yield = on.speculation ? answers.engine.speculation.tokens_per_iteration() : 1;
+    const double yield = on.speculation && depth > 0 ? answers.engine.speculation.tokens_per_iteration() : 1;
     return decode_iteration(answers, decode, on).total() / yield;
   });
   tpot.figure = "tpot";

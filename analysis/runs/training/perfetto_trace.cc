@@ -42,56 +42,32 @@ std::pair<Seconds, Seconds> parse_window(const std::string& text) {
 }
 
 PerfettoTraceSink::PerfettoTraceSink(const TrainingStep& step, TraceChoice choice, TracePieces output)
-    : step_(step),
-      choice_(std::move(choice)),
-      writer_(std::move(output)),
-      lanes_(step.graph.lane_count()),
-      links_(step.network != nullptr ? step.network->link_count() : 0) {
+    : step_(step), choice_(std::move(choice)), writer_(std::move(output)), lanes_(step.graph.lane_count()) {
   add_lanes();
   arrows_ = TraceArrows(step.graph, [this](LaneId lane) { return shown(lane); });
 }
 
 void PerfettoTraceSink::add_lanes() {
-  std::map<int, PerfettoWriter::Track> processes;  // by GPU
+  std::set<int> gpus;
   for (const ReplayedRank& rank : step_.ranks) {
     const auto gpu = static_cast<int>(rank.gpu.index());
     if (!choice_.gpus.empty() && choice_.gpus.count(gpu) == 0) continue;
-    processes[gpu] = writer_.add_process(gpu + 1, fmt::format("GPU {} (pipeline rank {})", gpu, rank.pipeline_rank),
-                                         rank.pipeline_rank);
+    gpus.insert(gpu);
+    processes_[gpu] = writer_.add_process(gpu + 1, fmt::format("GPU {} (pipeline rank {})", gpu, rank.pipeline_rank),
+                                          rank.pipeline_rank);
   }
+  links_.emplace(step_, gpus);
   int place = 0;
   for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
-    const auto process = processes.find(static_cast<int>(step_.graph.lane_rank(LaneId::at(lane)).index()));
-    if (process != processes.end())
+    const auto process = processes_.find(static_cast<int>(step_.graph.lane_rank(LaneId::at(lane)).index()));
+    if (process != processes_.end())
       lanes_[lane] = writer_.add_track(process->second, step_.graph.lane_name(LaneId::at(lane)), place++);
-  }
-  for (std::size_t link = 0; link < links_.size(); ++link) {
-    const std::string& name = step_.network->link(LinkId::at(link)).name;
-    for (const auto& [gpu, process] : processes) {
-      if (name.starts_with(fmt::format("gpu{} ", gpu))) links_[link].process = process;
-    }
-  }
-}
-
-// The mean rate of a transfer, from when its latency has passed: how max-min sharing changed it on the way is not told
-// to sinks.
-void PerfettoTraceSink::use_links(const OperationGraph& graph, const OpSpan& span) {
-  const Seconds start = std::min(span.start + graph.duration(span.op), span.end), time = span.end - start;
-  if (time <= Seconds(0)) return;
-  for (const Flow& flow : graph.flows(span.op)) {
-    for (const LinkId link : step_.network->route(flow.route)) {
-      Curve& curve = links_[link.index()];
-      if (curve.process.id == 0) continue;
-      const double share = flow.bytes / time / step_.network->link(link).bandwidth;
-      curve.changes.push_back({start, share});
-      curve.changes.push_back({span.end, -share});
-    }
   }
 }
 
 void PerfettoTraceSink::finished(const OperationGraph& graph, const OpSpan& span) {
   if (!choice_.shows(span.start, span.end)) return;
-  if (!links_.empty() && graph.kind(span.op) == OpKind::transfer) use_links(graph, span);
+  links_->add(graph, span);
   const LaneId lane = graph.lane(span.op);
   if (!shown(lane) || span.end <= span.start) return;
   const Label& label = graph.label(span.op);
@@ -141,19 +117,9 @@ void PerfettoTraceSink::close() {
   for (const auto& [lane, held] : waiting_)
     for (const Waiting& one : held) writer_.slice(one.slice);
   waiting_.clear();
-  for (std::size_t i = 0; i < links_.size(); ++i) {
-    Curve& curve = links_[i];
-    if (curve.changes.empty()) continue;
-    std::stable_sort(curve.changes.begin(), curve.changes.end(),
-                     [](const Change& a, const Change& b) { return a.at < b.at; });
-    const std::string& name = step_.network->link(LinkId::at(i)).name;
-    const PerfettoWriter::Track track = writer_.add_counter(curve.process, name.substr(name.find(' ') + 1), "%");
-    double use = 0;
-    for (std::size_t c = 0; c < curve.changes.size(); ++c) {
-      use += curve.changes[c].by;
-      const bool last_of_moment = c + 1 == curve.changes.size() || curve.changes[c + 1].at > curve.changes[c].at;
-      if (last_of_moment) writer_.count(track, curve.changes[c].at, std::max(0.0, 100 * use));
-    }
+  for (const LinkUse::Curve& curve : links_->curves()) {
+    const PerfettoWriter::Track track = writer_.add_counter(processes_.at(curve.gpu), curve.name, "%");
+    for (const auto& [at, percent] : curve.points) writer_.count(track, at, percent);
   }
   writer_.close();
 }

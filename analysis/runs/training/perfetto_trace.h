@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "analysis/render/perfetto.h"
+#include "analysis/runs/training/link_use.h"
 #include "analysis/runs/training/trace_arrows.h"
 #include "sim/timeline.h"
 #include "workloads/training/training_step.h"
@@ -36,15 +37,6 @@ class PerfettoTraceSink final : public TimelineSink {
   void close();
 
  private:
-  /// A link's use changes.
-  struct Change {
-    Seconds at;
-    double by;  ///< share of the link's rate
-  };
-  struct Curve {
-    PerfettoWriter::Track process;
-    std::vector<Change> changes;
-  };
   /// A slice whose arrow may have no end in the window, or that comes behind one.
   struct Waiting {
     PerfettoWriter::Slice slice;
@@ -54,14 +46,14 @@ class PerfettoTraceSink final : public TimelineSink {
   bool answered(OpId sender);
   void write_decided(LaneId lane);
   void add_lanes();
-  void use_links(const OperationGraph& graph, const OpSpan& span);
   bool shown(LaneId lane) const { return lane.valid() && lanes_[lane.index()].id != 0; }
 
   const TrainingStep& step_;
   TraceChoice choice_;
   PerfettoWriter writer_;
-  std::vector<PerfettoWriter::Track> lanes_;  // by lane; 0: hidden
-  std::vector<Curve> links_;                  // by link; process 0: hidden
+  std::vector<PerfettoWriter::Track> lanes_;        // by lane; 0: hidden
+  std::map<int, PerfettoWriter::Track> processes_;  // by GPU
+  std::optional<LinkUse> links_;
   TraceArrows arrows_;
   std::map<std::size_t, std::deque<Waiting>> waiting_;  // by lane; of windows alone
 };

@@ -29,6 +29,12 @@ ReplayOptions replay_options(const RunOptions& options) {
   return replay;
 }
 
+/// Whether to go on, while nothing is replayed yet.
+std::function<bool()> asks(const RunOptions& options) {
+  if (!options.progress) return {};
+  return [&options] { return options.progress(0, 0); };
+}
+
 void announce(const RunOptions& options, const std::string& what) {
   if (options.stage) options.stage(what);
 }
@@ -180,7 +186,7 @@ Seconds timed_step(const Scenario& scenario, const TrainingConfig& config, const
   }
   Seconds time;
   with_enough_micro_batches(config, false, [&](StepExtent extent) {
-    const PreparedStep prepared = prepare_step(scenario, config, extent);
+    const PreparedStep prepared = prepare_step(scenario, config, extent, asks(options));
     check_memory(scenario, config, prepared.step, options.allow_oom, notes);
     const TrainingStep& step = prepared.step;
     SpanSink spans(step.graph);
@@ -258,7 +264,7 @@ void run_step(const Scenario& scenario, const RunOptions& options, TrainingRepor
   // Who looks at every operation gets every one.
   const bool whole = !options.extra_sinks.empty();
   with_enough_micro_batches(*scenario.training, whole, [&](StepExtent extent) {
-    const PreparedStep prepared = prepare_step(scenario, *scenario.training, extent);
+    const PreparedStep prepared = prepare_step(scenario, *scenario.training, extent, asks(options));
     check_memory(scenario, *scenario.training, prepared.step, options.allow_oom, report.notes);
     if (!replay_step(*scenario.training, prepared, options, report)) return false;
     set_rates(report, prepared.step);
@@ -338,17 +344,18 @@ KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& con
   return KernelModel(gpu, kernels, ClockState::sustained);
 }
 
-PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config, StepExtent extent) {
+PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config, StepExtent extent,
+                          const std::function<bool()>& go_on) {
   if (config.local.workers > 1) {
     Scenario all = scenario;
     all.training = config;
     const Scenario worker = worker_scenario(all);
-    return prepare_step(worker, *worker.training, extent);
+    return prepare_step(worker, *worker.training, extent, go_on);
   }
   PreparedStep prepared;
   prepared.topology = std::make_unique<Topology>(scenario.cluster);
   prepared.kernels = std::make_unique<KernelModel>(training_kernels(scenario, config));
-  prepared.step = build_training_step(config, *prepared.topology, *prepared.kernels, *scenario.links, extent);
+  prepared.step = build_training_step(config, *prepared.topology, *prepared.kernels, *scenario.links, extent, go_on);
   return prepared;
 }
 

@@ -68,7 +68,8 @@ struct PreparedStep {
   TrainingStep step;
 };
 /// @throws InputError when schedule or plan are wrong.
-PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config, StepExtent extent = {});
+PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config, StepExtent extent = {},
+                          const std::function<bool()>& go_on = {});
 
 /// Memory of the fullest GPU of the scenario's step. Looks at the phases' plans and at resilience too, as far
 /// as that takes no replay. @throws InputError, MemoryRefused.

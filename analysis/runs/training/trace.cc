@@ -83,6 +83,10 @@ ChromeTraceSink::ChromeTraceSink(const TrainingStep& step, std::set<int> gpus, T
       output_(std::move(output)),
       shown_(lanes_of(step.graph, gpus)),
       arrows_(step.graph, [this](LaneId lane) { return shown(lane); }) {
+  std::set<int> replayed;
+  for (const ReplayedRank& rank : step.ranks)
+    if (shown(rank.compute)) replayed.insert(static_cast<int>(rank.gpu.index()));
+  links_.emplace(step, replayed);
   buffer_ = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
   name_processes();
 }
@@ -117,6 +121,7 @@ void ChromeTraceSink::event(std::string_view text) {
 }
 
 void ChromeTraceSink::finished(const OperationGraph& graph, const OpSpan& span) {
+  links_->add(graph, span);
   const LaneId lane = graph.lane(span.op);
   if (!shown(lane) || span.end <= span.start) return;
   const Label& label = graph.label(span.op);
@@ -140,6 +145,12 @@ void ChromeTraceSink::finished(const OperationGraph& graph, const OpSpan& span) 
 }
 
 void ChromeTraceSink::close() {
+  for (const LinkUse::Curve& curve : links_->curves()) {
+    const std::string name = json_quoted(curve.name + ", % of its rate");
+    for (const auto& [at, percent] : curve.points)
+      event(fmt::format(R"({{"ph":"C","name":{},"pid":{},"ts":{},"args":{{"use":{:.1f}}}}})", name, curve.gpu,
+                        microseconds(nanoseconds(at)), percent));
+  }
   buffer_ += "\n]}\n";
   output_(buffer_);
   buffer_.clear();

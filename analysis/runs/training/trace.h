@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "analysis/runs/training/link_use.h"
 #include "analysis/runs/training/trace_arrows.h"
 #include "sim/timeline.h"
 #include "workloads/training/training_step.h"
@@ -19,8 +21,8 @@ namespace flopcast {
 /// Where the trace goes, piece by piece.
 using TraceOutput = std::function<void(std::string_view)>;
 
-/// Writes while the replay runs; holds the arrows of pipeline transfers and a small buffer. Times are whole
-/// nanoseconds. Call close() after the replay; a trace without it is not valid JSON.
+/// Writes while the replay runs; holds the arrows of pipeline transfers, what the links of shown GPUs carry, and a
+/// small buffer. Times are whole nanoseconds. Call close() after the replay; a trace without it is not valid JSON.
 class ChromeTraceSink final : public TimelineSink {
  public:
   /// @param gpus the GPUs to show, by global index; empty: all that are replayed.
@@ -39,6 +41,7 @@ class ChromeTraceSink final : public TimelineSink {
   std::vector<bool> shown_;  // by lane
   TraceArrows arrows_;
   std::unordered_map<std::size_t, std::int64_t> sent_;  // when, in nanoseconds: operations whose arrow has no end yet
+  std::optional<LinkUse> links_;
   std::string buffer_;
   bool first_ = true;
 };

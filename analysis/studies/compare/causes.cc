@@ -123,7 +123,7 @@ void set_kv(Scenario& s, Precision to) {
 constexpr SpeculationConfig kDrafts{1, 0.85};
 std::string drafts_change(const Scenario& s, const SpeculationConfig& to) {
   const int from = engine(s).speculation.depth;
-  return (from > 0) == (to.depth > 0) || model_of(s).mtp_depth == 0
+  return (from > 0) == (to.depth > 0) || (to.depth > 0 && model_of(s).mtp_depth == 0)
              ? ""
              : fmt::format("drafts per iteration {} -> {}", from, to.depth);
 }

@@ -289,7 +289,7 @@ std::span<const FieldGroup> field_groups() {
       {"batch", "batch", true},
       {"overlap", "what runs beside what, and how it travels", false},
       {"software", "kernels, launches and what frameworks add", false},
-      {"speculation", "drafts by MTP", false},
+      {"speculation", "drafts", false},
       {"micro-batches", "one micro-batch or two", false},
       {"engine", "scheduling and exchange", false},
       {"prefix-cache", "cache of prompts", false},

@@ -63,10 +63,24 @@ std::string last_cell(const TrainingCluster& cluster, const TrainingSizeOptions&
   return last;
 }
 
+/// In which an axis of prices is written, so that its figures are neither long nor all below one.
+struct PriceUnit {
+  double usd = 1;
+  const char* name = "US dollars";
+};
+PriceUnit price_unit(const std::vector<TrainingCluster>& clusters) {
+  double most = 0;
+  for (const TrainingCluster& c : clusters) most = std::max(most, c.usd.value_or(0));
+  if (most >= 1e6) return {1e6, "million US dollars"};
+  if (most >= 1e4) return {1e3, "thousand US dollars"};
+  return {};
+}
+
 /// Every cluster that was tried: days against dollars, or against GPUs where no rent is known.
 void add_picture(const TrainingSize& size, const TrainingSizeOptions& options, Page& page) {
   const bool priced =
       std::any_of(size.tried.begin(), size.tried.end(), [](const TrainingCluster& c) { return c.usd.has_value(); });
+  const PriceUnit unit = price_unit(size.tried);
   std::map<std::string, ChartLine> by_node;
   DataTable table{{"cluster", "GPUs", "days", "cost", "step"},
                   {},
@@ -81,7 +95,7 @@ void add_picture(const TrainingSize& size, const TrainingSizeOptions& options, P
     line.marks = true;
     const std::string label = fmt::format("{} x {}", c.nodes, c.node);
     line.points.push_back({c.days,
-                           priced ? *c.usd / 1e6 : c.gpus,
+                           priced ? *c.usd / unit.usd : c.gpus,
                            label + ", " + c.best(),
                            c.in_time && c.in_budget,
                            format_integer(c.gpus),
@@ -95,7 +109,7 @@ void add_picture(const TrainingSize& size, const TrainingSizeOptions& options, P
                               size.steps > 0 ? "Whole runs, replayed" : "Closed form, without ramp and interruptions",
                               asked_for(options));
   chart.x_title = "days";
-  chart.y_title = priced ? "million US dollars" : "GPUs";
+  chart.y_title = priced ? unit.name : "GPUs";
   chart.x_text = chart.y_text = [](double value) { return fmt::format("{:.4g}", value); };
   chart.x_scale = AxisScale::logarithmic;
   if (!priced) chart.y_scale = AxisScale::logarithmic;

@@ -182,11 +182,41 @@ std::vector<std::string> words_of_any_node(const RunCommand& command) {
   return out;
 }
 
+/// vLLM's image starts `vllm serve` by itself: what stands behind its name are that command's arguments. With
+/// --entrypoint they are another program's.
+RunCommand out_of_container(const RunCommand& command) {
+  const auto is_image = [](const std::string& word) {
+    const std::size_t name = word.rfind('/') == std::string::npos ? 0 : word.rfind('/') + 1;
+    return word.compare(name, 11, "vllm-openai") == 0 && !word.starts_with('-');
+  };
+  const std::size_t run = index_of(command, {"docker", "podman", "nerdctl"});
+  const auto image = std::ranges::find_if(command.words, is_image);
+  const auto at = static_cast<std::size_t>(image - command.words.begin());
+  if (run >= at || image == command.words.end() || !launched_program(command).empty()) return command;
+  RunCommand out;
+  for (std::size_t i = run; i < at && out.words.empty(); ++i) {
+    const std::string& word = command.words[i];
+    if (word.starts_with("--entrypoint="))
+      out.add(word.substr(13), command.places[i]);
+    else if (word == "--entrypoint")
+      out.add(command.words[i + 1], command.places[i + 1]);
+  }
+  if (out.words.empty()) {
+    out.add("vllm", command.places[at]);
+    out.add("serve", command.places[at]);
+  }
+  for (std::size_t i = at + 1; i < command.size(); ++i)
+    out.add(command.words[i], command.places[i], command.unknown[i]);
+  return out;
+}
+
 }  // namespace
 
 RunCommand launch_command(const ShellScript& script, const std::string& file) {
+  std::vector<RunCommand> commands;
+  for (const RunCommand& command : script.commands) commands.push_back(out_of_container(command));
   std::vector<const RunCommand*> found;
-  for (const RunCommand& command : script.commands) {
+  for (const RunCommand& command : commands) {
     if (launched_program(command).empty()) continue;
     const auto same = [&](const RunCommand* other) { return words_of_any_node(*other) == words_of_any_node(command); };
     if (std::ranges::none_of(found, same)) found.push_back(&command);

@@ -84,9 +84,32 @@ void compute_format(ForeignSettings& s) {
     s.fault(s.find({"dtype"}), quoted(type), "auto, bfloat16 or float16");
 }
 
-/// Tokens of a cache cannot be said but by the memory for it.
-void refuse_pool_size(ForeignSettings& s, std::initializer_list<std::string_view> names, const std::string& instead) {
-  s.refuse_unless(names, {"none"}, "a size of the cache of its own: memory says it here, " + instead);
+/// A KV cache of stated size. @param tokens_each of what the flag counts.
+void cache_size(ForeignSettings& s, std::initializer_list<std::string_view> names, int tokens_each, PoolText& pool) {
+  const RunSetting* setting = s.find(names);
+  if (!setting || run_setting_name(setting->value) == "none") return;
+  if (const int count = s.degree(names, "cache_tokens", 1); setting->unknown.empty())
+    pool.set("cache_tokens", std::int64_t{count} * tokens_each);
+}
+
+/// Bytes of a GPU: digits, as engines take them.
+void cache_memory(ForeignSettings& s, std::initializer_list<std::string_view> names, PoolText& pool) {
+  const std::string bytes = s.text(names, "cache_memory");
+  if (bytes.empty()) return;
+  const bool digits = bytes.size() <= 15 && bytes.find_first_not_of("0123456789") == std::string::npos;
+  if (!digits) return s.fault(s.find(names), quoted(bytes), "a number of bytes, such as 20000000000");
+  pool.set("cache_memory", bytes + " B");
+}
+
+/// Room for adapters, as the engine lays it out when it starts. @param names of the switch, of how many, of their rank.
+void adapters(ForeignSettings& s, std::string_view on, std::string_view many, int usual_many, std::string_view rank,
+              int usual_rank, PoolText& pool) {
+  const bool wanted = s.flag({on}, "adapters", false);
+  const int count = s.degree({many}, "adapters", usual_many), of_rank = s.degree({rank}, "adapter_rank", usual_rank);
+  if (!wanted) return;
+  pool.set("adapters", count);
+  pool.set("adapter_rank", of_rank);
+  s.note("adapters (LoRA) take memory here, and no time");
 }
 
 /// A number within a JSON text that a flag has for its value.
@@ -146,8 +169,17 @@ std::string sglang_graphs(int largest) {
   return out + fmt::format("{}", largest);
 }
 
-std::string speculation_text(int depth) {
-  return depth > 0 ? fmt::format("  speculation {{ depth: {} }}\n", depth) : "";
+/// @param method as the engine calls it. What it says nothing of are the modules that the model brings, or a head.
+std::string speculation_text(int depth, const std::string& method, const std::string& model, const Libraries& libraries,
+                             ForeignSettings& s) {
+  if (depth <= 0) return "";
+  const bool lookup = method.find("ngram") != std::string::npos || method == "suffix";
+  const bool modules = !model.empty() && libraries.model(model).mtp_depth > 0;
+  const bool draft = method == "draft-model" || method == "standalone" || method == "drafttarget";
+  if (draft)
+    s.note("a draft model is priced here as a head of one layer (speculation.kind: \"eagle\"): its passes take longer");
+  const char* kind = lookup ? "lookup" : modules && !draft && method != "eagle3" ? "mtp" : "eagle";
+  return fmt::format("  speculation {{ depth: {} kind: \"{}\" }}\n", depth, kind);
 }
 
 }  // namespace
@@ -201,7 +233,9 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   if (s.flag({"no-async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
   if (s.flag({"enforce-eager"}, "cuda_graphs = false", false) || without_graphs(s)) pool.set("cuda_graphs", false);
   s.refuse_unless({"cpu-offload-gb"}, {"0"}, "weights on the host are not replayed");
-  refuse_pool_size(s, {"num-gpu-blocks-override"}, "--gpu-memory-utilization");
+  cache_size(s, {"num-gpu-blocks-override"}, s.number({"block-size"}, "page_tokens", 16), pool);
+  cache_memory(s, {"kv-cache-memory-bytes", "kv-cache-memory"}, pool);
+  adapters(s, "enable-lora", "max-loras", 1, "max-lora-rank", 16, pool);
   s.refuse_unless({"kv-offloading-size"}, {"0"}, "caches on the host: say them in the scenario");
   s.refuse_unless({"hf-overrides"}, {"{}"}, "another model than its name says: give one of a model file (--model)");
   if (s.find({"cuda-graph-sizes", "cudagraph-capture-sizes", "max-cudagraph-capture-size"}, "graph_sizes"))
@@ -209,21 +243,22 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   const bool no_prefix = s.flag({"no-enable-prefix-caching"}, "prefix_cache.on", false) ||
                          !s.flag({"enable-prefix-caching"}, "prefix_cache.on", true);
   int depth = 0;
+  std::string method;
   if (const RunSetting* config = s.find({"speculative-config"}, "speculation.depth")) {
     depth = number_in(config->value, "num_speculative_tokens", 0);
-    if (depth == 0)
-      s.note("--speculative-config: without num_speculative_tokens nothing is drafted here");
-    else if (config->value.find("ngram") != std::string::npos)
-      s.note(
-          "--speculative-config: n-grams of the prompt cost no draft; here each of their tokens is drafted by a "
-          "module");
+    if (depth == 0) s.note("--speculative-config: without num_speculative_tokens nothing is drafted here");
+    method = text_in(config->value, "method");
+    const std::string drafter = text_in(config->value, "model");
+    if (method.empty() && !drafter.empty())
+      method = drafter.find("eagle") != std::string::npos ? "eagle3" : "draft-model";
   }
   depth = s.number({"num-speculative-tokens"}, "speculation.depth", depth);
   if (s.find({"kv-transfer-config"}, "one of two pools"))
     s.note("--kv-transfer-config: prefill and decode apart are two commands; this is a pool of its own");
   s.without_effect(vllm_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({tensor, pipeline, copies});
-  job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "", speculation_text(depth), s);
+  job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "",
+                          speculation_text(depth, method, job.model, libraries, s), s);
   return job;
 }
 
@@ -281,7 +316,8 @@ RunJob sglang_job(ForeignSettings& s, const std::string& named, const Libraries&
   if (const RunSetting* sizes = s.find({"cuda-graph-bs"}, "graph_sizes"); sizes && sizes->unknown.empty())
     pool.set("graph_sizes", sizes->value);
   s.refuse_unless({"cpu-offload-gb"}, {"0"}, "weights on the host are not replayed");
-  refuse_pool_size(s, {"max-total-tokens"}, "--mem-fraction-static");
+  cache_size(s, {"max-total-tokens"}, 1, pool);
+  adapters(s, "enable-lora", "max-loras-per-batch", 8, "max-lora-rank", 16, pool);
   s.refuse_unless({"json-model-override-args"}, {"{}"},
                   "another model than its name says: give one of a model file (--model)");
   const bool no_prefix = s.flag({"disable-radix-cache"}, "prefix_cache.on", false);
@@ -294,7 +330,8 @@ RunJob sglang_job(ForeignSettings& s, const std::string& named, const Libraries&
     pool.set("reserved_tokens", s.number({"num-reserved-decode-tokens"}, "reserved_tokens", 512));
   s.without_effect(sglang_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({all, pipeline, attention ? 1 : dp});
-  job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "", speculation_text(depth), s);
+  job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "",
+                          speculation_text(depth, run_setting_name(algorithm), job.model, libraries, s), s);
   return job;
 }
 
@@ -339,14 +376,16 @@ RunJob trtllm_job(ForeignSettings& s, const std::string& named, const Libraries&
     pool.set("graph_padding", s.flag({"cuda-graph-config.enable-padding"}, "graph_padding", false));
   if (s.find({"cuda-graph-config.max-batch-size", "cuda-graph-config.batch-sizes"}, "graph_sizes"))
     s.note("sizes of CUDA graphs are the engine's own here: state graph_sizes where others matter");
-  refuse_pool_size(s, {"kv-cache-config.max-tokens", "max-tokens-in-paged-kv-cache"}, "free_gpu_memory_fraction");
+  cache_size(s, {"kv-cache-config.max-tokens", "max-tokens-in-paged-kv-cache"}, 1, pool);
   s.refuse_unless({"kv-cache-config.host-cache-size"}, {"0"}, "caches on the host: say them in the scenario");
   const int depth = s.number({"speculative-config.num-nextn-predict-layers", "speculative-config.max-draft-len"},
                              "speculation.depth", 0);
+  const std::string method = run_setting_name(s.text({"speculative-config.decoding-type"}, "speculation.kind", ""));
   weights_of(s, s.find({"quant-config.quant-algo"}, "weights, weight_format"), model, pool);
   s.without_effect(trtllm_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({all, pipeline});
-  job.body = serving_body(pool, prefix ? "" : "  prefix_cache { on: false }\n", speculation_text(depth), s);
+  job.body = serving_body(pool, prefix ? "" : "  prefix_cache { on: false }\n",
+                          speculation_text(depth, method, job.model, libraries, s), s);
   return job;
 }
 

@@ -88,8 +88,7 @@ constexpr std::string_view kVllmWithout[] = {
     "data-parallel-rpc-port", "data-parallel-start-rank", "data-parallel-backend", "data-parallel-hybrid-lb",
     "data-parallel-external-lb", "hf-token", "generation-config", "override-generation-config",
     "guided-decoding-backend", "structured-outputs-config", "logits-processors", "disable-custom-all-reduce",
-    "swap-space", "limit-mm-per-prompt", "mm-processor-kwargs", "mm-encoder-tp-mode", "enable-lora", "max-loras",
-    "max-lora-rank", "lora-modules", "model-impl", "max-model-len", "max-seq-len-to-capture",
+    "swap-space", "limit-mm-per-prompt", "mm-processor-kwargs", "mm-encoder-tp-mode", "lora-modules", "fully-sharded-loras", "model-impl", "max-model-len", "max-seq-len-to-capture",
     "max-num-partial-prefills", "max-long-partial-prefills", "long-prefill-token-threshold", "scheduling-policy",
     "profiler-config", "otlp-traces-endpoint", "collect-detailed-traces", "kv-events-config",
     "prefix-caching-hash-algo", "enable-prompt-tokens-details", "enable-sleep-mode", "use-tqdm-on-load",
@@ -111,7 +110,7 @@ constexpr std::string_view kSglangWithout[] = {
     "disaggregation-bootstrap-port", "disaggregation-transfer-backend", "enable-multimodal", "mm-attention-backend",
     "enable-flashinfer-allreduce-fusion", "model-loader-extra-config", "speculative-draft-model-path",
     "speculative-eagle-topk", "speculative-num-draft-tokens", "speculative-accept-threshold-single", "enable-p2p-check",
-    "show-time-cost", "crash-dump-folder", "router-*", "disable-radix-cache-note"};
+    "show-time-cost", "crash-dump-folder", "lora-paths", "lora-target-modules", "lora-backend", "router-*", "disable-radix-cache-note"};
 
 constexpr std::string_view kTrtllmWithout[] = {
     "host", "port", "backend", "log-level", "tokenizer", "trust-remote-code", "max-seq-len", "max-input-len",
@@ -119,7 +118,7 @@ constexpr std::string_view kTrtllmWithout[] = {
     "tool-parser", "fail-fast-on-attention-window-too-large", "gpus-per-node", "cluster-size",
     "moe-cluster-parallel-size", "print-iter-log", "enable-iter-perf-stats", "stream-interval", "moe-config.backend",
     "moe-config.*", "attn-backend", "sampler-type", "build-config.*", "kv-cache-config.event-buffer-max-size",
-    "kv-cache-config.enable-partial-reuse", "speculative-config.decoding-type",
+    "kv-cache-config.enable-partial-reuse",
     "speculative-config.use-relaxed-acceptance-for-thinking", "speculative-config.relaxed-topk",
     "speculative-config.relaxed-delta", "attention-dp-config.*", "allreduce-strategy", "perf-metrics-max-requests",
     "return-perf-metrics", "torch-compile-config.*", "load-format", "cache-transceiver-config.*",

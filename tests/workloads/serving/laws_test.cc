@@ -10,6 +10,8 @@
 namespace flopcast {
 namespace {
 
+using Catch::Matchers::WithinRel;
+
 ClusterSpec small_nodes(int nodes) {
   ClusterSpec cluster;
   cluster.nodes = nodes;
@@ -61,7 +63,8 @@ Deployment random_deployment(std::uint64_t seed) {
   PoolConfig pool = toy_pool();
   pool.kv_bytes_per_token = Bytes(1e5);
   const bool split = yes(0.5), scaled = yes(0.4), fails = yes(0.4);
-  const SpeculationConfig speculation = yes(0.4) ? SpeculationConfig{1, 0.7} : SpeculationConfig{};
+  SpeculationConfig speculation = yes(0.4) ? SpeculationConfig{1, 0.7} : SpeculationConfig{};
+  if (speculation.depth > 0 && seed % 3 > 0) speculation.most_batch = static_cast<int>(1 + seed % 5);
   for (const ReplicaRole role :
        split ? std::vector{ReplicaRole::prefill, ReplicaRole::decode} : std::vector{ReplicaRole::unified}) {
     pool.replica.role = role;
@@ -184,6 +187,28 @@ TEST_CASE("whatever happens, requests, tokens and pages are accounted for, with 
   CHECK(hits > 1000);
   CHECK(lost > 5);
   CHECK(moved > 1000);
+}
+
+TEST_CASE("drafts for the tail: one token an iteration while the batch is full, more for those that are left",
+          "[workloads][serving]") {
+  // Every iteration takes 10 ms. Twelve answers of 101 tokens and four of 301, the first token of each with its prompt.
+  std::vector<Request> requests;
+  for (int i = 0; i < 16; ++i) requests.push_back(toy_request(0, 1, i < 4 ? 301 : 101));
+  IterationPricer pricer(10 * kMilli, 0);
+  const auto longest = [&](int depth, int most_batch) {
+    PoolConfig pool = toy_pool();
+    pool.replica.speculation = {depth, 0.5, DraftKind::mtp, most_batch};
+    double last = 0;
+    for (const RequestResult& result : run_toy(toy_session(pool), {PoolPricers(&pricer)}, requests).results)
+      last = std::max(last, result.finish.value());
+    return last;
+  };
+  const double plain = longest(0, 0), always = longest(1, 0);
+  CHECK_THAT(plain, WithinRel(3.01, 1e-9));
+  CHECK_THAT(always, WithinRel(2.01, 1e-9));         // 300 tokens at 1.5 an iteration
+  CHECK_THAT(longest(1, 4), WithinRel(2.35, 1e-9));  // 100 iterations, then 200 tokens in 134
+  CHECK(longest(1, 3) == plain);
+  CHECK(longest(1, 16) == always);
 }
 
 TEST_CASE("priorities, shares and deadlines keep the books, with and without jumps", "[workloads][serving]") {

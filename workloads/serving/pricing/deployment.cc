@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "hwmodels/fabric/fabric_graph.h"
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/pricing/engine.h"
@@ -39,6 +41,27 @@ NicLoad nic_load(const EngineConfig& engine, const ClusterSpec& cluster) {
 /// Loads are rounded up to a 32nd, which bounds the number of tables of prices.
 double level_of(double load) { return std::ceil(load * 32 - 1e-9) / 32; }
 
+/// Layers that drafts add to a GPU's weights.
+double draft_modules(const EngineConfig& engine) {
+  const SpeculationConfig& speculation = engine.speculation;
+  if (speculation.depth == 0 || speculation.kind == DraftKind::lookup) return 0;
+  return speculation.kind == DraftKind::eagle ? 1 : std::min(speculation.depth, engine.model.mtp_depth);
+}
+
+/// Of a GPU, in BF16: vLLM keeps room for so many adapters of the largest rank beside every matrix of attention and
+/// dense FFNs. Of a matrix that is cut by columns every GPU holds the whole A and its part of B, of one cut by rows the
+/// reverse (vllm/lora/layers, column_parallel_linear.py and row_parallel_linear.py, as of v0.11).
+double adapter_bytes(const EngineConfig& engine, double layers, double dense) {
+  const ModelConfig& model = engine.model;
+  const AttentionConfig& a = model.attention;
+  const double h = model.hidden, tp = engine.plan.tensor, gates = model.gated_ffn ? 2 : 1;
+  const double query = static_cast<double>(a.heads) * a.qk_dim(), out = static_cast<double>(a.heads) * a.value_dim();
+  const double keys = static_cast<double>(a.kv_heads) * (a.qk_dim() + a.value_dim());
+  const double attention = 3 * h + (query + keys) / tp + out / tp + h;
+  const double width = model.mean_ffn_width(), ffn = gates * (h + width / tp) + width / tp + h;
+  return 2.0 * engine.adapters * engine.adapter_rank * (layers * attention + dense * ffn);
+}
+
 }  // namespace
 
 PoolPricers BuiltPool::prices() const {
@@ -60,7 +83,7 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   const bool sent = sends_to_experts(engine);
   const int with_experts = model.moe_layers();
   // The fullest stage holds the most layers; MTP modules count as one more.
-  const double modules = engine.speculation.depth > 0 ? std::min(engine.speculation.depth, model.mtp_depth) : 0;
+  const double modules = draft_modules(engine);
   const double share = ceil_div(model.layers, plan.pipeline) / model.layers;
   const double moe = (with_experts + modules * (with_experts > 0)) * share, dense = model.dense_layers() * share;
 
@@ -89,9 +112,20 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
       tokens * (4.0 * model.hidden + 2 * widest) * bf16 + engine.scheduler.max_batch * model.vocabulary / tp * 4,
       "activations of an iteration, logits");
 
+  if (engine.adapters > 0)
+    row("adapters", adapter_bytes(engine, share * model.layers, dense),
+        fmt::format("{} of rank {}", engine.adapters, engine.adapter_rank));
+
   out.usable = gpu.hbm_usable() * engine.memory_share;
   out.kv_per_token = kv_bytes_per_token_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
-  out.kv_tokens = static_cast<std::int64_t>(std::floor((out.usable - out.table.total()) / out.kv_per_token));
+  // A size of its own holds whatever the share says.
+  if (engine.cache_tokens > 0)
+    out.usable = out.table.total() + static_cast<double>(engine.cache_tokens) * out.kv_per_token;
+  else if (engine.cache_memory > Bytes(0))
+    out.usable = out.table.total() + engine.cache_memory;
+  out.kv_tokens = engine.cache_tokens > 0
+                      ? engine.cache_tokens
+                      : static_cast<std::int64_t>(std::floor((out.usable - out.table.total()) / out.kv_per_token));
   out.kv_per_sequence = kv_bytes_per_sequence_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
   return out;
 }

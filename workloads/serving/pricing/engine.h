@@ -127,9 +127,20 @@ constexpr std::array<std::string_view, 4> enum_names(ExpertTransport) {
   return {"automatic", "replicated", "all_gather", "all_to_all"};
 }
 
+enum class DraftKind : std::uint8_t {
+  mtp,     ///< modules that the model brings
+  eagle,   ///< a head trained for it: one layer with a projection, on the model's own embedding and output head
+  lookup,  ///< what followed the same tokens before; costs nothing
+};
+constexpr std::array<std::string_view, 3> enum_names(DraftKind) { return {"mtp", "eagle", "lookup"}; }
+
 struct SpeculationConfig {
-  int depth = 0;            ///< tokens drafted per iteration by MTP modules; 0: off
+  int depth = 0;            ///< tokens drafted per iteration; 0: off
   double acceptance = 0.0;  ///< probability that a draft is kept, given that those before it were
+  DraftKind kind = DraftKind::mtp;
+  int most_batch = 0;  ///< requests of an attention group up to which there are drafts; 0: always
+  /// Drafts for each request of an iteration. @param batch requests of the attention group that has most.
+  int depth_at(double batch) const { return most_batch > 0 && batch > most_batch ? 0 : depth; }
   /// Tokens that an iteration yields on average: 1 + a + a^2 + ...
   double tokens_per_iteration() const {
     double yield = 1, kept = 1;
@@ -141,6 +152,8 @@ struct SpeculationConfig {
   static constexpr void describe(Visitor& field) {
     field("depth", &SpeculationConfig::depth, {"speculation"});
     field("acceptance", &SpeculationConfig::acceptance, {"speculation"});
+    field("kind", &SpeculationConfig::kind, {"speculation"});
+    field("most_batch", &SpeculationConfig::most_batch, {"speculation"});
   }
 };
 
@@ -183,8 +196,12 @@ struct EngineConfig {
   ExpertExchange decode_exchange = ExpertExchange::low_latency;
   ExpertTransport expert_transport = ExpertTransport::automatic;
   EngineHost host;
-  int redundant_experts = 0;  ///< copies of busy experts, in all
-  double memory_share = 0.9;  ///< of HBM that weights, workspace and KV cache may fill
+  int redundant_experts = 0;      ///< copies of busy experts, in all
+  double memory_share = 0.9;      ///< of HBM that weights, workspace and KV cache may fill
+  std::int64_t cache_tokens = 0;  ///< of the KV cache of an attention group; 0: what memory_share leaves
+  Bytes cache_memory;             ///< of a GPU for it; 0: likewise
+  int adapters = 0;               ///< low-rank adapters that stand in memory
+  int adapter_rank = 16;
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -212,6 +229,10 @@ struct EngineConfig {
     field("host", &EngineConfig::host, {.resolved = true});
     field("redundant_experts", &EngineConfig::redundant_experts, {"plan"});
     field("memory_share", &EngineConfig::memory_share, {"engine"});
+    field("cache_tokens", &EngineConfig::cache_tokens, {"engine"});
+    field("cache_memory", &EngineConfig::cache_memory, {"engine"});
+    field("adapters", &EngineConfig::adapters, {"engine"});
+    field("adapter_rank", &EngineConfig::adapter_rank, {"engine"});
   }
 };
 

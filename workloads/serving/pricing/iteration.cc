@@ -251,16 +251,18 @@ double IterationPricer::edges_us(double sequences) {
   return at(node) * (1 - part) + (part > 0 ? at(node + 1) * part : 0);
 }
 
-/// MTP modules draft one token after the other: projection, one layer as the model's last, head.
-double IterationPricer::drafts_us(double batch, double kv_per_request) {
+/// Drafts are made one token after the other: projection, one layer as the model's last, head. A trained head has a
+/// dense layer, where the model knows how wide that is.
+double IterationPricer::drafts_us(double batch, double kv_per_request, bool drafts) {
   const EngineConfig& engine = forward_->setting().engine;
-  if (engine.speculation.depth == 0) return 0;
-  const bool moe = engine.model.mtp_has_experts();
+  if (depth(drafts) == 0 || engine.speculation.kind == DraftKind::lookup) return 0;
+  const bool moe =
+      engine.model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || engine.model.is_moe_layer(0));
   const auto [node, part] = CountGrid::below(batch);
   const LayerTime layer = forward_->layer(CountGrid::value(node + (part > 0.5)), moe, StepKind::decode, false);
   const double once = us(forward_->draft_projection(batch).time) + us(layer.sum()) +
                       decode_attention_us(batch, kv_per_request, one, 1) + edges_us(batch);
-  return once * engine.speculation.depth;
+  return once * depth(drafts);
 }
 
 /// Two micro-batches are used from the batch on at which they pay.
@@ -293,42 +295,42 @@ double IterationPricer::graph_batch(double batch) const {
 
 /// One decoding iteration at nodes of the grids, engine overheads apart. Padded rows go through every layer, attention
 /// finds nothing in the cache for them.
-double IterationPricer::decode_us(std::int64_t batch, std::int64_t length) {
+double IterationPricer::decode_us(std::int64_t batch, std::int64_t length, bool drafts) {
   const EngineConfig& engine = forward_->setting().engine;
   // Pipeline stages work on as many parts of the batch at once; each part passes all stages.
   const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline), kv = static_cast<double>(length);
   const double graph = graph_batch(b);
-  const double tokens = std::max(b, graph) * (1 + engine.speculation.depth);
+  const double tokens = std::max(b, graph) * (1 + depth(drafts));
   const auto layers_as = [&](Split split) {
-    const double attention = decode_attention_us(b, kv, split, 1 + engine.speculation.depth);
+    const double attention = decode_attention_us(b, kv, split, 1 + depth(drafts));
     return layers_pass(tokens, tokens, StepKind::decode, attention, 1, split);
   };
   Pass pass = layers_as(one);
   if (may_split()) pass = faster(pass, layers_as(two));
-  pass.gpu_us += edges_us(tokens) + drafts_us(b, kv) + us(forward_->stage_transfers(tokens));
+  pass.gpu_us += edges_us(tokens) + drafts_us(b, kv, drafts) + us(forward_->stage_transfers(tokens));
   pass.kernels += kEdgeKernels;
   if (graph > 0) return pass.gpu_us + pass.kernels * constant(&EngineConstants::graph_gap_us);
   return launched_one_by_one(pass);
 }
 
-DecodeCurve IterationPricer::make_curve(std::int64_t batch) {
+DecodeCurve IterationPricer::make_curve(std::int64_t batch, bool drafts) {
   const std::vector<std::int64_t>& lengths = curve_lengths();
   if (!forward_) return DecodeCurve(batch, {0}, {fixed_iteration_});
   const auto nodes = [&](std::size_t node) -> const std::vector<Ticks>& {
-    const auto found = curve_nodes_.find(node);
-    if (found != curve_nodes_.end()) return found->second;
+    const auto found = curve_nodes_[drafts].find(node);
+    if (found != curve_nodes_[drafts].end()) return found->second;
     std::vector<Ticks> times;
     const auto b = static_cast<std::int64_t>(CountGrid::value(node));
     for (const std::int64_t length : lengths)
-      times.push_back(ticks_of_us(decode_us(b, std::max<std::int64_t>(1, length))));
-    return curve_nodes_.emplace(node, std::move(times)).first->second;
+      times.push_back(ticks_of_us(decode_us(b, std::max<std::int64_t>(1, length), drafts)));
+    return curve_nodes_[drafts].emplace(node, std::move(times)).first->second;
   };
   std::vector<Ticks> times;
   // Steps between captured sizes: nothing to be interpolated.
   if (!graph_sizes_.empty()) {
     for (const std::int64_t length : lengths)
       times.push_back(ticks_of_us(
-          with_host_us(decode_us(batch, std::max<std::int64_t>(1, length)), static_cast<double>(batch), 0)));
+          with_host_us(decode_us(batch, std::max<std::int64_t>(1, length), drafts), static_cast<double>(batch), 0)));
     return DecodeCurve(batch, lengths, times);
   }
   const auto [node, part] = CountGrid::below(static_cast<double>(batch));
@@ -342,20 +344,27 @@ DecodeCurve IterationPricer::make_curve(std::int64_t batch) {
 }
 
 const DecodeCurve& IterationPricer::decode(std::int64_t batch) {
-  const auto index = static_cast<std::size_t>(batch);
-  if (index >= curves_.size()) curves_.resize(index + 1);
-  if (!curves_[index]) curves_[index] = std::make_unique<DecodeCurve>(make_curve(batch));
-  return *curves_[index];
+  const bool drafts = forward_ && forward_->setting().engine.speculation.depth_at(static_cast<double>(batch)) > 0;
+  return decode(batch, drafts);
 }
 
-Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens) {
+const DecodeCurve& IterationPricer::decode(std::int64_t batch, bool drafts) {
+  const auto index = static_cast<std::size_t>(batch);
+  std::vector<std::unique_ptr<DecodeCurve>>& curves = curves_[drafts];
+  if (index >= curves.size()) curves.resize(index + 1);
+  if (!curves[index]) curves[index] = std::make_unique<DecodeCurve>(make_curve(batch, drafts));
+  return *curves[index];
+}
+
+Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens,
+                              bool drafts) {
   if (!forward_) return fixed_iteration_ + fixed_per_token_ * prompts.tokens;
   const EngineConfig& engine = forward_->setting().engine;
   const double stages = engine.plan.pipeline, b = static_cast<double>(batch);
   // A stage works on one part at a time. Prompts within the token budget are one part, which passes all stages before
   // its first token is known; only what is more than a budget keeps several stages busy.
   const double parts = prompt_parts(engine, prompts.tokens);
-  const double tokens = static_cast<double>(prompts.tokens) / parts + b * (1 + engine.speculation.depth) / stages;
+  const double tokens = static_cast<double>(prompts.tokens) / parts + b * (1 + depth(drafts)) / stages;
   double decoding = 0, cores = 1;
   if (batch > 0) {
     decoding = decode_attention_us(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), one, 1);
@@ -370,7 +379,7 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   if (may_split()) pass = faster(pass, layers_as(two));
   const double sequences = b + static_cast<double>(prompts.finishing);
   pass.gpu_us += edges_us(std::max(1.0, sequences)) + us(forward_->stage_transfers(tokens));
-  if (batch > 0) pass.gpu_us += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b));
+  if (batch > 0) pass.gpu_us += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b), drafts);
   pass.kernels += kEdgeKernels;
   return ticks_of_us(with_host_us(launched_one_by_one(pass), sequences, static_cast<double>(prompts.tokens)));
 }
@@ -396,7 +405,8 @@ double IterationPricer::attention_share(std::int64_t batch, std::int64_t kv) {
   const double b = static_cast<double>(batch), per_request = std::max(1.0, static_cast<double>(kv) / b);
   const EngineConfig& engine = forward_->setting().engine;
   const Split split = may_split() ? two : one;
-  const double cores = decode_attention_us(b, per_request, split, 1 + engine.speculation.depth) * engine.model.layers;
+  const double cores =
+      decode_attention_us(b, per_request, split, 1 + engine.speculation.depth_at(b)) * engine.model.layers;
   return cores * kTicksPerMicrosecond / static_cast<double>(decode(batch).at(kv));
 }
 

@@ -73,11 +73,14 @@ class IterationPricer {
   /// `per_prompt_token` more per token.
   IterationPricer(Ticks iteration, Ticks per_prompt_token);
 
+  /// @param drafts whether there are any (SpeculationConfig::most_batch); without it as the batch has it.
+  const DecodeCurve& decode(std::int64_t batch, bool drafts);
   const DecodeCurve& decode(std::int64_t batch);
   /// An iteration with prompts, beside `batch` decoding requests with `kv` cached tokens in all.
   /// @param mean_tokens of the attention groups that share experts, prompts' and decoding ones'; 0: as many
   /// as here.
-  Ticks prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens = 0);
+  Ticks prompt(const PromptLoad& prompts, std::int64_t batch, std::int64_t kv, double mean_tokens = 0,
+               bool drafts = true);
   /// What the host takes to launch the kernels of an iteration with prompts, or of one that only decodes: nothing to
   /// speak of where it is one graph.
   Ticks prompt_launch(const PromptLoad& prompts, std::int64_t batch);
@@ -110,10 +113,11 @@ class IterationPricer {
   Ticks launch_of(double tokens, StepKind kind, double attention_kernels);
   double with_host_us(double pass_us, double sequences, double prompt_tokens) const;
   double edges_us(double sequences);
-  double drafts_us(double batch, double kv_per_request);
+  int depth(bool drafts) const { return drafts ? forward_->setting().engine.speculation.depth : 0; }
+  double drafts_us(double batch, double kv_per_request, bool drafts);
   double graph_batch(double batch) const;
-  double decode_us(std::int64_t batch_node, std::int64_t length_node);
-  DecodeCurve make_curve(std::int64_t batch);
+  double decode_us(std::int64_t batch_node, std::int64_t length_node, bool drafts);
+  DecodeCurve make_curve(std::int64_t batch, bool drafts);
   double constant(EngineConstant EngineConstants::*field) const {
     return ((*forward_->setting().constants).*field).value;
   }
@@ -125,8 +129,8 @@ class IterationPricer {
   std::pair<std::size_t, const Layers*> last_layers_[2][2][2];  // neighbours asked for last
   std::unordered_map<std::uint64_t, double> prompt_nodes_[2];   // by split
   std::unordered_map<std::uint64_t, double> decode_nodes_, edge_nodes_;
-  std::unordered_map<std::uint64_t, std::vector<Ticks>> curve_nodes_;
-  std::vector<std::unique_ptr<DecodeCurve>> curves_;
+  std::unordered_map<std::uint64_t, std::vector<Ticks>> curve_nodes_[2];  // without drafts and with them
+  std::vector<std::unique_ptr<DecodeCurve>> curves_[2];
 };
 
 }  // namespace flopcast

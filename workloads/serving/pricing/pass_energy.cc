@@ -27,7 +27,7 @@ Joules of_layers(const ForwardModel& model, double tokens, StepKind kind, Joules
 Joules decode_energy(const ForwardModel& model, double batch, double kv_tokens) {
   const EngineConfig& engine = model.setting().engine;
   const double part = std::max(1.0, batch / engine.plan.pipeline);
-  const int queries = 1 + engine.speculation.depth;
+  const int queries = 1 + engine.speculation.depth_at(batch);
   const double tokens = part * queries;
   const Joules core = model.attention(DecodeAttention{part, std::max(1.0, kv_tokens), queries}).energy;
   return of_layers(model, tokens, StepKind::decode, core) + model.edges(tokens, tokens).energy;

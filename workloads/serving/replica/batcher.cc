@@ -156,9 +156,27 @@ void Batcher::put_together(Ticks now) {
   if (config_->role == ReplicaRole::decode) place(now);
   token_budget = config_->tokens_under_way();
   decoding_requests = decode_.size();
-  decoding_tokens = decoding_requests * (1 + config_->speculation.depth);
+  decoding_tokens = decoding_requests * (1 + (state_->drafts ? config_->speculation.depth : 0));
   config_->scheduler.batching->compose(*this);
   provide_pages(state_->iteration + 1);
+}
+
+/// Whoever decodes leaves the batch and joins it anew, with what it has got so far.
+void Batcher::set_pattern(const TokenPattern& pattern) {
+  const std::int64_t joined = state_->joined;
+  const std::vector<JobId> jobs(decode_.jobs().begin(), decode_.jobs().end());
+  for (const JobId id : jobs) {
+    Job& job = (*jobs_)[id];
+    const std::int64_t passed = state_->iteration - job.joined;
+    decode_.remove(id);
+    job.generated += static_cast<std::int32_t>(pattern_.tokens(job.joined, passed));
+  }
+  pattern_ = pattern;
+  decode_.set_pattern(pattern);
+  for (const JobId id : jobs) decode_.add(id);
+  state_->joined = joined;
+  if (!jobs.empty()) provide_pages(state_->iteration + 1);
+  publish();
 }
 
 void Batcher::show_first_tokens(Ticks when) {

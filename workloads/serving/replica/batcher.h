@@ -46,6 +46,8 @@ class Batcher final : private IterationPlan {
   void delay_first_tokens(Ticks late);
   /// `iterations` of decoding are over; the pages that they needed are reserved. The replica counts their tokens.
   void decoded(std::int64_t iterations);
+  /// Iterations give other numbers of tokens from the next one on.
+  void set_pattern(const TokenPattern& pattern);
   /// Jobs that have all their tokens by the next iteration finish.
   void finish_due(Ticks now);
   /// The pieces of prompts are computed, in an iteration that began at `begin`.

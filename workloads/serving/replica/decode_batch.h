@@ -37,6 +37,8 @@ class DecodeBatch {
     return job.base + pattern_.tokens(job.joined, iteration - job.joined);
   }
   void clear();
+  /// Iterations give other numbers of tokens from the next one on. @pre it is empty.
+  void set_pattern(const TokenPattern& pattern) { pattern_ = pattern; }
   /// Up to that iteration no job finishes or needs a page that is not counted or may not be there.
   std::int64_t quiet_until() const;
   /// Of the lowest priority, the one admitted last. Only where there are jobs.

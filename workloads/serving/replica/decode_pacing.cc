@@ -28,10 +28,10 @@ void DecodePacing::find_pace(IterationPricer& pricer) {
     most = kv(i);
   }
   group_ = fullest;
-  curve_ = &pricer.decode(batch().size());
+  curve_ = &pricer.decode(batch().size(), state_->drafts);
   const DecodeBatch& other = (*groups_)[longest].decode();
   if (longest == fullest || other.empty()) return;
-  const DecodeCurve& curve = pricer.decode(other.size());
+  const DecodeCurve& curve = pricer.decode(other.size(), state_->drafts);
   if (curve.at(other.kv()) <= iteration()) return;
   group_ = longest;
   curve_ = &curve;

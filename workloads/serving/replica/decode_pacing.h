@@ -20,6 +20,7 @@ class DecodePacing {
 
   /// Finds the group that sets the pace, where a batch has changed since it was found last.
   void find_pace(IterationPricer& pricer);
+  void set_pattern(const TokenPattern& pattern) { pattern_ = pattern; }
   /// That group.
   const DecodeBatch& batch() const { return (*groups_)[group_].decode(); }
   /// The next decoding iteration, once the pace is found.

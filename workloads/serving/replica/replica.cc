@@ -74,7 +74,7 @@ double Replica::exchange_share() const {
   if (hands_on(config_.role)) return nic_.prompt_share();
   const DecodeBatch& batch = pacing_.batch();
   if (!nic_.exchanges() || batch.empty()) return 0;
-  return nic_.decode_share(batch.size(), pricer_->decode(batch.size()).at(batch.kv()));
+  return nic_.decode_share(batch.size(), pricer_->decode(batch.size(), state_.drafts).at(batch.kv()));
 }
 
 std::int32_t Replica::match(const Request& request) const {
@@ -291,6 +291,7 @@ void Replica::start(Ticks now) {
     state_.seen_until = kNeverTick;  // nothing else to do
     prompts = put_together(now);
   }
+  choose_drafts();
   if (prompts && config_.scheduler.balance_attention) balance_prompts();
   const bool decodes = state_.load.decoding > 0 && (!prompts || config_.scheduler.batching->decodes_beside_prompts);
   if (decodes) pacing_.find_pace(*pricer_);
@@ -315,6 +316,19 @@ void Replica::start(Ticks now) {
   }
 }
 
+/// Drafts pay while there is computing to spare: with few requests.
+void Replica::choose_drafts() {
+  if (config_.speculation.most_batch == 0 || config_.speculation.depth == 0) return;
+  const std::vector<std::int64_t>& decoding = state_.groups.decoding;
+  const bool drafts = *std::max_element(decoding.begin(), decoding.end()) <= config_.speculation.most_batch;
+  if (drafts == state_.drafts) return;
+  state_.drafts = drafts;
+  pattern_ = drafts ? TokenPattern(config_.speculation.tokens_per_iteration()) : TokenPattern();
+  pacing_.set_pattern(pattern_);
+  for (Batcher& group : groups_) group.set_pattern(pattern_);
+  state_.batch_changed = true;
+}
+
 /// In step, all groups wait for the one with most attention to compute. Pieces of groups above the mean are
 /// cut to it, the youngest first (after the aims of DeepSeek's prefill load balancer:
 /// deepseek-ai/open-infra-index, day 6).
@@ -329,7 +343,7 @@ void Replica::balance_prompts() {
 Ticks Replica::prompt_iteration(bool decodes) {
   double mean = 0;
   if (config_.experts_shared) {
-    std::int64_t tokens = decodes ? state_.load.decoding * (1 + config_.speculation.depth) : 0;
+    std::int64_t tokens = decodes ? state_.load.decoding * (1 + (state_.drafts ? config_.speculation.depth : 0)) : 0;
     for (const Batcher& group : groups_) tokens += group.prompts().tokens();
     mean = static_cast<double>(tokens) / static_cast<double>(groups_.size());
   }
@@ -337,9 +351,9 @@ Ticks Replica::prompt_iteration(bool decodes) {
   for (const Batcher& group : groups_) {
     const std::int64_t batch = decodes ? group.decode().size() : 0, kv = decodes ? group.decode().kv() : 0;
     if (!group.prompts().empty())
-      longest = std::max(longest, pricer_->prompt(group.prompts().load(), batch, kv, mean));
+      longest = std::max(longest, pricer_->prompt(group.prompts().load(), batch, kv, mean, state_.drafts));
     else if (batch > 0)
-      longest = std::max(longest, pricer_->decode(batch).at(kv));
+      longest = std::max(longest, pricer_->decode(batch, state_.drafts).at(kv));
   }
   return longest;
 }

@@ -90,6 +90,7 @@ class Replica {
   Ticks prompt_work(const Job& job) const;
   bool put_together(Ticks now);
   void start(Ticks now);
+  void choose_drafts();
   void commit(Ticks now);
   void hand_out(Ticks now);
   void balance_prompts();

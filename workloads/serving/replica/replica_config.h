@@ -112,6 +112,7 @@ struct ReplicaState {
   std::int64_t iteration = 0;     ///< decoding iterations so far: index of the next
   Ticks debt = 0;                 ///< transfers that the next iteration waits for
   bool batch_changed = true;      ///< a decoding batch, since its pace was found
+  bool drafts = true;             ///< there are drafts, as far as the replica makes any (SpeculationConfig::most_batch)
   Ticks seen_until = kNeverTick;  ///< requests that were queued later are not in the next iteration
   std::int64_t joined = 0;        ///< decoding requests that came since the last decoding iteration
   std::uint64_t admissions = 0;

@@ -1,0 +1,62 @@
+#include "analysis/runs/training/link_use.h"
+
+#include <algorithm>
+#include <charconv>
+
+namespace flopcast {
+namespace {
+
+/// "gpu12 NIC out": 12; -1: the name is of another kind.
+int gpu_of_link(const std::string& name) {
+  if (!name.starts_with("gpu")) return -1;
+  int gpu = -1;
+  const auto [end, error] = std::from_chars(name.data() + 3, name.data() + name.size(), gpu);
+  return error == std::errc() && *end == ' ' ? gpu : -1;
+}
+
+}  // namespace
+
+LinkUse::LinkUse(const TrainingStep& step, const std::set<int>& gpus) : network_(step.network) {
+  if (network_ == nullptr) return;
+  links_.resize(network_->link_count());
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    const int gpu = gpu_of_link(network_->link(LinkId::at(i)).name);
+    if (gpus.contains(gpu)) links_[i].gpu = gpu;
+  }
+}
+
+void LinkUse::add(const OperationGraph& graph, const OpSpan& span) {
+  if (links_.empty() || graph.kind(span.op) != OpKind::transfer) return;
+  const Seconds start = std::min(span.start + graph.duration(span.op), span.end), time = span.end - start;
+  if (time <= Seconds(0)) return;
+  for (const Flow& flow : graph.flows(span.op)) {
+    for (const LinkId id : network_->route(flow.route)) {
+      Link& link = links_[id.index()];
+      if (link.gpu < 0) continue;
+      const double share = flow.bytes / time / network_->link(id).bandwidth;
+      link.changes.push_back({start, share});
+      link.changes.push_back({span.end, -share});
+    }
+  }
+}
+
+std::vector<LinkUse::Curve> LinkUse::curves() {
+  std::vector<Curve> out;
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    std::vector<Change>& changes = links_[i].changes;
+    if (changes.empty()) continue;
+    std::stable_sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) { return a.at < b.at; });
+    const std::string& name = network_->link(LinkId::at(i)).name;
+    Curve curve{links_[i].gpu, name.substr(name.find(' ') + 1), {}};
+    double use = 0;
+    for (std::size_t c = 0; c < changes.size(); ++c) {
+      use += changes[c].by;
+      const bool last_of_moment = c + 1 == changes.size() || changes[c + 1].at > changes[c].at;
+      if (last_of_moment) curve.points.emplace_back(changes[c].at, std::max(0.0, 100 * use));
+    }
+    out.push_back(std::move(curve));
+  }
+  return out;
+}
+
+}  // namespace flopcast
