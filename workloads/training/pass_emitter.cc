@@ -29,20 +29,7 @@ struct PassEmitter::Half {
   const StageWalk::Layer& layer(std::size_t i) const { return walk->layers[i]; }
 };
 
-PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
-                         const std::vector<StageContent>& stages, const StepPrices& prices, Topology& topology,
-                         const LinkCalibration& links, GraphBuilder& graph, PipelineMail& mail, ShardTraffic& shards,
-                         const ShardPlan& shard_plan)
-    : config_(config),
-      schedule_(schedule),
-      prices_(prices),
-      topology_(topology),
-      links_(links),
-      graph_(graph),
-      mail_(mail),
-      shards_(shards),
-      shard_plan_(shard_plan),
-      boundary_(static_cast<double>(prices.own_tokens()) * config.model.hidden * bytes_per_element(Precision::bf16)) {
+UnitParameters::UnitParameters(const TrainingConfig& config, const ParameterCount& count) {
   const auto units = [](auto parameters) {
     const auto of = [&](auto fill) {
       StageContent content;
@@ -52,11 +39,27 @@ PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
     return Units{of([](StageContent& c) { c.dense_layers = 1; }), of([](StageContent& c) { c.moe_layers = 1; }),
                  of([](StageContent& c) { c.embedding = true; }), of([](StageContent& c) { c.head = true; })};
   };
-  const ParameterCount count = count_parameters(config.model);
-  held_ = units([&](const StageContent& content) { return stage_parameters_of(config, count, content); });
-  trained_ = config.adapter_rank == 0
-                 ? held_
-                 : units([&](const StageContent& content) { return trained_parameters(config, content); });
+  held = units([&](const StageContent& content) { return stage_parameters_of(config, count, content); });
+  trained = config.adapter_rank == 0
+                ? held
+                : units([&](const StageContent& content) { return trained_parameters(config, content); });
+}
+
+PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
+                         const std::vector<StageContent>& stages, const StepPrices& prices, Topology& topology,
+                         const LinkCalibration& links, GraphBuilder& graph, PipelineMail& mail, ShardTraffic& shards,
+                         const ShardPlan& shard_plan, const UnitParameters& units)
+    : config_(config),
+      schedule_(schedule),
+      prices_(prices),
+      topology_(topology),
+      links_(links),
+      graph_(graph),
+      mail_(mail),
+      shards_(shards),
+      shard_plan_(shard_plan),
+      units_(units),
+      boundary_(static_cast<double>(prices.own_tokens()) * config.model.hidden * bytes_per_element(Precision::bf16)) {
   const int directions = 1 + *std::max_element(schedule.direction_of.begin(), schedule.direction_of.end());
   for (int direction = 0; direction < directions; ++direction) path_.push_back(schedule.path(direction));
   for (const StageContent& stage : stages) {
@@ -71,7 +74,7 @@ Label PassEmitter::label(OpName name, const Half& half, std::size_t layer) const
           static_cast<std::uint16_t>(half.micro_batch.index()), index};
 }
 
-StageParameters PassEmitter::unit(const Units& of, const Half& half, std::size_t layer) {
+StageParameters PassEmitter::unit(const UnitParameters::Units& of, const Half& half, std::size_t layer) {
   StageParameters sum;
   const auto add_edges = [&](std::size_t before) {
     for (StageWalk::Edge edge : half.walk->edges[before]) {
@@ -94,7 +97,7 @@ void PassEmitter::gather(RankProgram& program, Half& half, std::size_t layer) {
   // Room for one layer beside the one that computes: the next gather starts when the layer before it has
   // ended.
   const OpId after = shard_plan_.gather_always ? program.layer_ends[0] : OpId();
-  const StageParameters of = unit(config_.plan.zero_stage >= 3 ? held_ : trained_, half, layer);
+  const StageParameters of = unit(config_.plan.zero_stage >= 3 ? units_.held : units_.trained, half, layer);
   const ShardTraffic::Sent sent = shards_.gather(program, of, after);
   half.parameters = sent.done;
   program.layer_ends = {program.layer_ends[1], graph_.last_on(program.rank.compute)};
@@ -124,7 +127,7 @@ OpId PassEmitter::copy_shards(RankProgram& program, const StageParameters& unit,
 
 void PassEmitter::reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside) {
   if (!half.reduces || (!half.has(layer) && layer > 0)) return;
-  const StageParameters of = unit(trained_, half, layer);
+  const StageParameters of = unit(units_.trained, half, layer);
   if (config_.plan.zero_stage >= 1 && config_.plan.shards() > 1)
     copy_shards(program, of, bytes_per_element(Precision::bf16) + bytes_per_element(config_.precision.gradients),
                 label(OpName::shard_copy, half, layer));

@@ -160,7 +160,7 @@ class StepBuilder {
     const int copies = static_cast<int>(programs_.size()) / grid_.pipeline;
     PipelineMail mail(copies, step_.schedule.stages, step_.schedule.micro_batches);
     PassEmitter emitter(config_, step_.schedule, step_.stages, prices_, topology_, links_, graph_, mail, shards_,
-                        overlap_);
+                        overlap_, UnitParameters(config_, count_parameters(config_.model)));
     std::vector<std::vector<RankId>> peers(copies, std::vector<RankId>(grid_.pipeline));
     for (std::size_t i = 0; i < programs_.size(); ++i) {
       peers[i % copies][programs_[i].rank.pipeline_rank] = programs_[i].rank.gpu;  // programs_ go by pipeline rank

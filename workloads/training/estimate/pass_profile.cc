@@ -144,13 +144,14 @@ Seconds LongestPaths::makespan() const { return *std::max_element(end_.begin(), 
 // ------------------------------------------------------------------------------------------------ profiles
 
 PassProfiles::PassProfiles(const TrainingConfig& config, const PassPrices& prices, Topology& topology,
-                           const LinkCalibration& links, const ShardPlan& beside, Known& plain,
-                           ShardTraffic::Shares& shares)
+                           const LinkCalibration& links, const ShardPlan& beside, const ParameterCount& count,
+                           Known& plain, ShardTraffic::Shares& shares)
     : config_(config),
       prices_(prices),
       topology_(topology),
       links_(links),
       beside_(beside),
+      units_(config, count),
       grid_(config.plan),
       stretch_(spread_factor(config)),
       plain_(plain),
@@ -262,7 +263,8 @@ PassProfile PassProfiles::emitted(PassKind kind, At at, const StageContent& forw
   graph.reserve(kOperationsOfPass, 2 * kOperationsOfPass, 2 * kOperationsOfPass);
   ShardTraffic shards(config_, grid_, topology_, links_, graph, &shares_);
   PipelineMail mail(1, kStages, kMicroBatches);
-  PassEmitter emitter(config_, schedule, stages, prices_.prices(), topology_, links_, graph, mail, shards, beside_);
+  PassEmitter emitter(config_, schedule, stages, prices_.prices(), topology_, links_, graph, mail, shards, beside_,
+                      units_);
 
   RankProgram program;
   program.position = prices_.position();
