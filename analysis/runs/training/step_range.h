@@ -70,10 +70,10 @@ struct StepOrigins {
   std::size_t replayed = 1;
   const MemoryTable* memory = nullptr;
   const SoftwareProfile* software = nullptr;
-  /// What nobody knows: the step with each thing that it may be, over the step as stated.
+  /// What nobody knows: time and memory of the step with each thing that it may be, over those of the step as stated.
   struct Open {
     std::string title;
-    std::vector<double> factors;
+    std::vector<double> factors, memory;
   };
   std::vector<Open> open;
 };
