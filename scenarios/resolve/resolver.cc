@@ -304,12 +304,22 @@ class Resolver {
                       config.software.released),
           "all_to_all, or a later software");
     }
+    check_split_sequence(config, "training.plan");
     if (config.attention_kernel == AttentionKernel::unfused && config.plan.context > 1) {
       add("training.attention_kernel", fmt::format("unfused over {} GPUs that share a sequence", config.plan.context),
           "fused or flash2, or training.plan.context: 1");
     }
     schedule(config);
     out_.training = std::move(config);
+  }
+
+  void check_split_sequence(const TrainingConfig& config, const std::string& plan) {
+    if (open_ || !config.software.experts_split_sequence || config.plan.sequence_parallel || config.plan.tensor < 2 ||
+        !model_known_ || model_.moe.experts == 0)
+      return;
+    add(plan + ".sequence_parallel", "false",
+        fmt::format("true: {} refuses tensor parallelism ({}) without it for models with experts", config.software.name,
+                    config.plan.tensor));
   }
 
   /// What the plan leaves open, as the software has it.
@@ -407,6 +417,7 @@ class Resolver {
       config.batch = out.batch;
       check_laws(config, {p.has_plan() ? path + ".plan" : "training.plan",
                           p.has_batch() ? path + ".batch" : "training.batch", path});
+      check_split_sequence(config, p.has_plan() ? path + ".plan" : "training.plan");
     }
     out_.phases.push_back(std::move(out));
   }

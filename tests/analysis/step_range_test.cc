@@ -1,5 +1,6 @@
 // How sure figures are: ranges follow from what a step is made of, are the same every time, and hold what was
 // published.
+#include <algorithm>
 #include <cmath>
 
 #include "analysis/face/environment_data.h"
@@ -100,6 +101,26 @@ TEST_CASE("software of which no such run was seen has what lies between profiles
   const std::string seen = "training.software=megatron-core-2025.02";
   CHECK(width({seen}) < width({"training.software=nanotron-2025"}));
   CHECK(width({seen}) < width({seen, "training.adapter_rank=16"}));
+}
+
+TEST_CASE("the range of the memory holds what is left open") {
+  const auto memory = [](std::vector<std::string> sets) {
+    return report_of(kSmall, std::move(sets)).fullest_memory().total().value();
+  };
+  const StepRange stated = *report_of(kSmall).range;
+  const double as_stated = memory({});
+  for (const auto& [open, other] : {std::pair{"recompute", "training.recompute.full_layer=true"},
+                                    std::pair{"micro_batch_sequences", "training.batch.micro_batch_sequences=1"}}) {
+    const StepRange range = *report_of(kSmall, {std::string("training.open[0]=") + open}).range;
+    const double otherwise = memory({other});
+    CAPTURE(open, as_stated, otherwise);
+    CHECK(otherwise != as_stated);
+    CHECK(range.memory_bytes.p5 < std::min(as_stated, otherwise));
+    CHECK(range.memory_bytes.p95 > std::max(as_stated, otherwise));
+    CHECK(range.memory_bytes.p95 / range.memory_bytes.p5 > stated.memory_bytes.p95 / stated.memory_bytes.p5);
+    CHECK(std::any_of(range.memory_inputs.begin(), range.memory_inputs.end(),
+                      [](const RangeInput& input) { return input.title.find("which is open") != std::string::npos; }));
+  }
 }
 
 TEST_CASE("the range of the step goes into days, GPU-hours and money") {

@@ -323,6 +323,8 @@ TEST_CASE("loads of GPUs are not loads of experts, and a capacity bounds either"
   CHECK(with("training.expert_load.capacity_factor=1.25") > step_of(kExperts));
   CHECK(with("training.expert_load.capacity_factor=1.25") < ranks);
   CHECK_THROWS_WITH(with("training.expert_load.capacity_factor=0"), Catch::Matchers::ContainsSubstring("0.1"));
+  CHECK_THROWS_WITH(with("training.expert_load.capacity_factor=4.5"),  // 8 experts, 2 per token
+                    Catch::Matchers::ContainsSubstring("at most 4"));
 }
 
 TEST_CASE("a plan that its software cannot run is refused") {
@@ -330,6 +332,13 @@ TEST_CASE("a plan that its software cannot run is refused") {
       testing::resolved("mixtral_8x7b_64_h100", std::vector<std::string>{"training.software=megatron-core-2024.09",
                                                                          "training.plan.dispatcher=deep_ep"}),
       Catch::Matchers::ContainsSubstring("all_to_all"));
+  const std::vector<std::string> whole{"training.plan.tensor=2", "training.plan.data=8", "training.plan.pipeline=4",
+                                       "training.plan.sequence_parallel=false"};
+  std::vector<std::string> of_megatron = whole;
+  of_megatron.push_back("training.software=megatron-core-2025.09");
+  CHECK_THROWS_WITH(testing::resolved("mixtral_8x7b_64_h100", of_megatron),
+                    Catch::Matchers::ContainsSubstring("training.plan.sequence_parallel: found false, expected true"));
+  CHECK_NOTHROW(testing::resolved("mixtral_8x7b_64_h100", whole));
 }
 
 TEST_CASE("a slow GPU slows its tensor group, its replicas and the step") {

@@ -265,7 +265,16 @@ void KernelWriter::tensor_exchange(LayerExchange::Kind kind, double bytes_per_el
 }
 
 void KernelWriter::expert_exchange(LayerExchange::Kind kind) {
-  if (work_.experts.degree > 1) exchange(kind, work_.experts.rows * work_.model.hidden * 2);
+  const ExpertShare& experts = work_.experts;
+  const double rows = experts.rows * work_.model.hidden * 2;
+  if (!experts.same_tokens || experts.degree > work_.tensor) {
+    if (experts.degree > 1) exchange(kind, rows);
+    return;
+  }
+  if (kind == LayerExchange::Kind::expert_gather) return;
+  if (experts.degree > 1) exchange(LayerExchange::Kind::expert_all_reduce, rows);
+  if (experts.degree < work_.tensor)
+    exchange(LayerExchange::Kind::tensor_gather, work_.tokens * work_.model.hidden * 2);
 }
 
 void KernelWriter::exchange(LayerExchange::Kind kind, double bytes, int times, int first, int last) {

@@ -67,6 +67,7 @@ struct LayerExchange {
     context_gather,
     context_scatter,    ///< keys and values to all of them at once, their gradients back
     tensor_all_reduce,  ///< where norms and residuals are not split along the sequence
+    expert_all_reduce,  ///< among those that share an expert, where all of them have the same tokens
   };
   Kind kind = Kind::tensor_gather;
   Bytes bytes;  ///< gather, scatter, all-reduce: the whole buffer; hop: the message
@@ -235,6 +236,10 @@ struct ExpertShare {
   int experts = 1;             ///< that get at least one row
   double degree = 1;           ///< GPUs that share an expert's matrices
   bool exchanged = false;      ///< results come back by combine, else by the exchange of tensor parallelism
+  /// The GPUs of a tensor-parallel group all have the tokens of the group (no sequence parallelism): those that share
+  /// an expert start from the same rows and add up their parts; of several sets of them each takes its part of the
+  /// tokens, and all get the results (DeepSpeed sharded_moe.py, drop_tokens and gather_tokens).
+  bool same_tokens = false;
 };
 
 struct AttentionKindRow;  // workloads/model/attention_kinds.h

@@ -64,7 +64,8 @@ struct SoftwareProfile {
   Seconds host_experts;          ///< host time of routing, dispatch and combine, per layer with experts and direction
   bool deep_ep = true;           ///< DeepEP is among its dispatchers
   bool autograd = false;  ///< gradients of weights with those of inputs, not beside the exchange of a lone backward
-  double error = 0.05;    ///< of published steps, beside those of kernels and links: log standard deviation
+  bool experts_split_sequence = false;  ///< experts under tensor parallelism only with sequence parallelism
+  double error = 0.05;                ///< of published steps, beside those of kernels and links: log standard deviation
   SeenRuns seen = SeenRuns::nothing;  ///< where `error` is from
   bool indexed_rows = false;          ///< rows of experts moved by gather, index_select and scatter_add
   Seconds host_adapter;               ///< host time of each product of an adapter, beside its launch
@@ -102,6 +103,7 @@ struct SoftwareProfile {
     field("host_module_fp8", &SoftwareProfile::host_module_fp8, {"software"});
     field("host_experts", &SoftwareProfile::host_experts, {"software"});
     field("deep_ep", &SoftwareProfile::deep_ep, {"software"});
+    field("experts_split_sequence", &SoftwareProfile::experts_split_sequence, {"software"});
     field("autograd", &SoftwareProfile::autograd, {"software"});
     field("error", &SoftwareProfile::error, {kLabel});
     field("expert_tensor_follows_tensor", &SoftwareProfile::expert_tensor_follows_tensor, {"software"});

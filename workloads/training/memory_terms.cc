@@ -41,15 +41,16 @@ double kept_by_experts(const TrainingConfig& config, const TokensKept& tokens, d
   const bool selective = config.recompute.selective_operations;  // keeps what has arrived
   // DeepEP delivers a token once to each rank that wants it.
   const double received = token_ranks > 0 ? token_ranks * hottest_load : copies;
-  // GPUs that share an expert hold all of its rows, each a slice of what is made of them.
-  double bytes = received * tokens.own * config.plan.expert_tensor * model.hidden * kept;
+  // GPUs that share an expert hold all of its rows, each a slice of what is made of them. No token is computed twice,
+  // whether or not the GPUs of a tensor-parallel group all hold it.
+  double bytes = received * tokens.sliced * config.plan.expert_tensor * model.hidden * kept;
   double wide = selective ? 0 : model.gated_ffn ? 2 : 1;
   if (!selective && !config.recompute.activation_function) {
     wide += 1;
     // The product with a row's weight: fused with SwiGLU, a kernel of its own behind other functions.
     if (!model.gated_ffn) wide += 1;
   }
-  return bytes + copies * tokens.own * kept * m.expert_width * wide + tokens.own * 4.0 * m.experts;  // gate scores
+  return bytes + copies * tokens.sliced * kept * m.expert_width * wide + tokens.own * 4.0 * m.experts;  // gate scores
 }
 
 /// Bytes that one micro-batch leaves behind in one layer until its backward pass, where nothing of the layer is done
@@ -214,7 +215,8 @@ MemoryFigures MemoryTerms::figures(const Held& held, int holders, Bytes activati
   of.activations = activations.value();
   if (config_.recompute.full_layer) of.layer_again = experts_ ? moe_ : dense_;
   if (experts_ && config_.plan.expert > 1) {
-    const double rows = own_ * config_.model.moe.experts_per_token * hottest_load_;
+    const double sent = sliced_ * config_.plan.senders();
+    const double rows = sent * config_.model.moe.experts_per_token * hottest_load_;
     of.expert_buffers = rows * config_.model.hidden * (bytes_per_element(p.dispatch) + bytes_per_element(p.combine));
   }
   const double logits = held.head ? sliced_ * config_.model.vocabulary * logit_bytes() : 0;

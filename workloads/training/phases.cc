@@ -98,6 +98,7 @@ LayerWork work_of(const TrainingConfig& config, const LayerShape& layer) {
   work.experts.sums = layer.expert_rows * received_per_row(config, layer);
   work.experts.experts = layer.local_experts;
   work.experts.degree = config.plan.expert_tensor;
+  work.experts.same_tokens = !config.plan.sequence_parallel && config.plan.tensor > 1;
   return work;
 }
 

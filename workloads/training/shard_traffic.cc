@@ -58,7 +58,7 @@ void ShardTraffic::connect(std::vector<RankProgram>& programs) {
   if (programs.size() <= static_cast<std::size_t>(grid_.pipeline)) return;  // one stands for all of a stage
   for (RankProgram& program : programs) {
     const int stage = program.rank.pipeline_rank;
-    program.dense_barriers = barriers_among(Shared::dense, groups_of_.dense(stage, program.position, true));
+    program.dense_barriers = barriers_among(Shared::dense, groups_of_.dense(stage, program.position, false));
     if (grid_.expert_group() > 1) {
       program.expert_barriers = barriers_among(Shared::experts, groups_of_.experts(stage, program.position));
     }

@@ -54,6 +54,9 @@ struct ParallelPlan {
   /// most one, the remainder on the first stages; "fractional": every stage the same share of all layers (a what-if:
   /// no such model exists, it shows what the remainder costs).
   std::string layer_split = "balanced";
+  /// GPUs of a tensor-parallel group that send the same tokens to experts: without sequence parallelism all hold the
+  /// same ones, those that share an expert as slices each send them, and of several such sets each takes its part.
+  int senders() const { return sequence_parallel ? 1 : std::min(expert_tensor, tensor); }
   std::int64_t gpus() const { return std::int64_t{data} * tensor * context * pipeline; }
   /// Ranks that hold the same slice of the dense parameters in one pipeline stage.
   int replicas() const { return data * context; }

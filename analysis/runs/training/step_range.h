@@ -71,10 +71,10 @@ struct StepOrigins {
   const MemoryTable* memory = nullptr;
   const SoftwareProfile* software = nullptr;
   bool experts = false, adapters = false;  ///< what it trains
-  /// What nobody knows: the step with each thing that it may be, over the step as stated.
+  /// What nobody knows: time and memory of the step with each thing that it may be, over those of the step as stated.
   struct Open {
     std::string title;
-    std::vector<double> factors;
+    std::vector<double> factors, memory;
   };
   std::vector<Open> open;
 };

@@ -87,7 +87,7 @@ TokenExchange::TokenExchange(const TrainingConfig& config, std::span<const doubl
   const int hottest = static_cast<int>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin());
   position = hottest * grid.expert_tensor;
   if (nominal.model.moe.experts == 0 || grid.expert == 1) return;
-  ExpertGroups groups(nominal, grid, rank_loads, StepPrices::own_tokens(nominal), topology, links);
+  ExpertGroups groups(nominal, grid, rank_loads, StepPrices::sent_tokens(nominal), topology, links);
   std::vector<RankProgram> programs(1);
   programs.front().position = position;
   programs.front().expert_rank = hottest;
