@@ -21,8 +21,8 @@
 #include <vector>
 
 #include "workloads/rl/lengths.h"
-#include "workloads/rl/reward_pool.h"
 #include "workloads/rl/trainer.h"
+#include "workloads/rl/worker_pool.h"
 #include "workloads/serving/session.h"
 
 namespace flopcast {
@@ -151,8 +151,7 @@ class RlLoop {
   RlPrices prices_;
   ServingSession* session_;
   GroupSource source_;
-  RewardPool rewards_;
-  RewardPool tools_;
+  WorkerPoolSimulation rewards_, tools_;
   RandomStream signals_, calls_;
   std::vector<Sample> samples_;
   std::vector<Group> groups_;
