@@ -486,7 +486,7 @@ TEST_CASE("tools: calls take their time and tokens, answers stay as they are", "
   config.tools.pool.hanging = 1;
   config.tools.pool.time_out = Seconds(4);
   const RlOutcome hangs = loop_of(config);
-  CHECK(hangs.timed_out_tools == hangs.steps.front().tool_calls);
+  CHECK(hangs.steps.front().timed_out_tools == hangs.steps.front().tool_calls);
   CHECK(part(hangs.steps.front(), RlPart::generation) < part(plain, RlPart::generation) + 13);
 }
 

@@ -152,7 +152,9 @@ void RlLoop::call_tool(std::uint32_t index, Seconds now) {
   sample.done = sample.turn_end();
   ++sample.turn;
   ++step_.tool_calls;
+  const std::int64_t timed_out = tools_.timed_out();
   const std::pair<Seconds, std::uint32_t> result{tools_.work(now), index};
+  step_.timed_out_tools += tools_.timed_out() - timed_out;
   tool_results_.insert(std::upper_bound(tool_results_.begin(), tool_results_.end(), result), result);
 }
 
@@ -164,7 +166,9 @@ void RlLoop::written(std::uint32_t index, Seconds now) {
   const bool scored = config_.algorithm->rewards && config_.reward.kind != RewardKind::model &&
                       !prices_.free[static_cast<std::size_t>(RlPart::reward)];
   if (!scored) return rewarded(index);
+  const std::int64_t timed_out = rewards_.timed_out();
   const std::pair<Seconds, std::uint32_t> score{rewards_.work(now), index};
+  step_.timed_out_rewards += rewards_.timed_out() - timed_out;
   scores_.insert(std::upper_bound(scores_.begin(), scores_.end(), score), score);
 }
 
@@ -466,8 +470,6 @@ RlOutcome RlLoop::run(const std::function<bool(int)>& keep_going) {
     now = next;
     fire(now);
   }
-  out_.timed_out_rewards = rewards_.timed_out();
-  out_.timed_out_tools = tools_.timed_out();
   return std::move(out_);
 }
 
