@@ -131,25 +131,32 @@ ScenarioField field_of(const Leaf<Struct>& leaf) {
   return {std::string(leaf.traits.cause), std::string(leaf.shown), {}, {}, {}};
 }
 
+/// A field of the part of a scenario that `part(scenario)` gives; `change(scenario, with)` calls with(Struct&) on it.
+template <class Struct, class Part, class Change>
+ScenarioField adapted(const Leaf<Struct>& of, const Part& part, const Change& change) {
+  ScenarioField field = field_of(of);
+  const Leaf<Struct>* const leaf = &of;
+  field.same = [=](const Scenario& a, const Scenario& b) { return leaf->same(part(a), part(b)); };
+  field.copy = [=](const Scenario& from, Scenario& to) {
+    change(to, [&](Struct& changed) { leaf->copy(part(from), changed); });
+  };
+  field.text = [=](const Scenario& s) { return leaf->text(part(s)); };
+  return field;
+}
+
 void add_cluster(Fields& out) {
   for (const auto& leaf : leaves_of<ClusterSpec>()) {
-    ScenarioField field = field_of(*leaf);
-    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) { return leaf->same(a.cluster, b.cluster); };
-    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) { leaf->copy(from.cluster, to.cluster); };
-    field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(s.cluster); };
-    out.push_back(std::move(field));
+    out.push_back(adapted(
+        *leaf, [](const Scenario& s) -> const ClusterSpec& { return s.cluster; },
+        [](Scenario& s, const auto& with) { with(s.cluster); }));
   }
 }
 
 void add_training(Fields& out) {
   for (const auto& leaf : leaves_of<TrainingConfig>()) {
-    ScenarioField field = field_of(*leaf);
-    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) {
-      return leaf->same(*a.training, *b.training);
-    };
-    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) { leaf->copy(*from.training, *to.training); };
-    field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(*s.training); };
-    out.push_back(std::move(field));
+    out.push_back(adapted(
+        *leaf, [](const Scenario& s) -> const TrainingConfig& { return *s.training; },
+        [](Scenario& s, const auto& with) { with(*s.training); }));
   }
 }
 
@@ -182,15 +189,9 @@ void add_pools(Fields& out) {
 void add_service(Fields& out) {
   for (const auto& leaf : leaves_of<ServingScenario>()) {
     if (leaf->shown == "requests" || leaf->shown == "pools") continue;  // rows of their own, below
-    ScenarioField field = field_of(*leaf);
-    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) {
-      return leaf->same(*a.serving, *b.serving);
-    };
-    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) {
-      change_serving(to, [&](ServingScenario& serving) { leaf->copy(*from.serving, serving); });
-    };
-    field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(*s.serving); };
-    out.push_back(std::move(field));
+    out.push_back(adapted(
+        *leaf, [](const Scenario& s) -> const ServingScenario& { return *s.serving; },
+        [](Scenario& s, const auto& with) { change_serving(s, with); }));
   }
 }
 
@@ -235,13 +236,9 @@ ScenarioField traffic_field() {
 void add_loop(Fields& out) {
   for (const auto& leaf : leaves_of<RlScenario>()) {
     if (leaf->traits.cause == "run") continue;
-    ScenarioField field = field_of(*leaf);
-    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) { return leaf->same(*a.rl, *b.rl); };
-    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) {
-      change_loop(to, [&](RlScenario& loop) { leaf->copy(*from.rl, loop); });
-    };
-    field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(*s.rl); };
-    out.push_back(std::move(field));
+    out.push_back(adapted(
+        *leaf, [](const Scenario& s) -> const RlScenario& { return *s.rl; },
+        [](Scenario& s, const auto& with) { change_loop(s, with); }));
   }
 }
 
