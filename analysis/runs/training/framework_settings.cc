@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/imports/runs/framework_names.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
@@ -113,10 +114,8 @@ void recompute_arguments(const TrainingConfig& t, Arguments& out) {
     return;
   }
   std::string modules;
-  for (const auto& [yes, name] :
-       {std::pair(r.attention_core, "core_attn"), std::pair(r.attention_up_projections, "mla_up_proj"),
-        std::pair(r.activation_function, "moe_act"), std::pair(r.norms, "layernorm"), std::pair(r.mlp, "mlp")})
-    if (yes) modules += (modules.empty() ? "" : " ") + std::string(name);
+  for (const MegatronRecompute& row : kMegatronRecompute)
+    if (r.*row.member) modules += (modules.empty() ? "" : " ") + std::string(row.module);
   if (modules.empty()) return;
   out.add("recompute-granularity", "selective");
   out.add("recompute-modules", modules);
@@ -223,12 +222,10 @@ FrameworkSettings torchtitan_toml(const Scenario& scenario, const Libraries& lib
     family = "llama3";
     flavor = name.substr(std::string_view("llama-3.1-").size());
     std::ranges::transform(flavor, flavor.begin(), [](char c) { return c == 'b' ? 'B' : c; });
-  } else if (name == "llama-4-scout" || name == "llama-4-maverick") {
-    family = "llama4";
-    flavor = name == "llama-4-scout" ? "17bx16e" : "17bx128e";
-  } else if (name == "deepseek-v3" || name == "deepseek-v2-lite") {
-    family = "deepseek_v3";
-    flavor = name == "deepseek-v3" ? "671B" : "16B";
+  } else if (const auto* known = std::ranges::find(kTitanModels, name, &TitanModel::ours);
+             known != std::end(kTitanModels)) {
+    family = known->family;
+    flavor = known->flavor;
   } else {
     out.notes.push_back("torchtitan has no model " + name + ": register one under this name");
   }
@@ -264,17 +261,12 @@ FrameworkSettings torchtitan_toml(const Scenario& scenario, const Libraries& lib
       "{}\npipeline_parallel_degree = {}\n",
       p.tensor, p.tensor > 1 && p.tensor_overlap, p.context, p.pipeline);
   if (p.pipeline > 1) {
-    const std::pair<std::string_view, const char*> kSchedules[] = {{"gpipe", "GPipe"},
-                                                                   {"1f1b", "1F1B"},
-                                                                   {"interleaved_1f1b", "Interleaved1F1B"},
-                                                                   {"zb_v", "ZBVZeroBubble"},
-                                                                   {"dualpipev", "DualPipeV"}};
-    const auto found =
-        std::ranges::find(kSchedules, std::string_view(t.schedule), &std::pair<std::string_view, const char*>::first);
-    if (found == std::end(kSchedules))
-      out.notes.push_back("schedule " + t.schedule + " has no counterpart: 1F1B is written");
+    const auto* const found = std::ranges::find_if(
+        kTitanSchedules, [&](const TitanSchedule& row) { return row.exported && row.ours == t.schedule; });
+    const bool known = found != std::end(kTitanSchedules);
+    if (!known) out.notes.push_back("schedule " + t.schedule + " has no counterpart: 1F1B is written");
     text += fmt::format("pipeline_parallel_schedule = \"{}\"\npipeline_parallel_microbatch_size = {}\n",
-                        found == std::end(kSchedules) ? "1F1B" : found->second, t.batch.micro_batch_sequences);
+                        known ? found->theirs : "1F1B", t.batch.micro_batch_sequences);
     // Two stages on a rank are torchtitan's own choice of schedules that interleave; embedding and head count as
     // layers.
     if (const int stages = p.pipeline * p.chunks; p.chunks > 2) {
