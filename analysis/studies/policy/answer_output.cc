@@ -225,6 +225,55 @@ void set_work(const ReplannedWork& w, CsvRows& csv) {
   csv.set("plan", w.plan);
 }
 
+void set_rule(const ExportRule& rule, report::AnswerRule& r) {
+  r.set_rule(rule.id);
+  r.set_title(rule.title);
+  r.set_citation(rule.citation);
+  if (rule.in_force) r.set_from(to_string(*rule.in_force));
+  if (rule.until) r.set_until(to_string(*rule.until));
+  r.set_consequence(rule.licence);
+  for (const RuleLimb& limb : rule.limbs) r.add_limbs(fmt::format("{} if {}", limb.outcome, limb_text(limb)));
+}
+
+void set_chip(const JudgedChip& c, report::JudgedChip& chip) {
+  chip.set_chip(c.figures.name);
+  chip.set_free(!c.free ? "unknown" : *c.free ? "yes" : "no");
+  chip.set_rule(c.rule);
+  chip.set_outcome(c.outcome);
+  if (c.nearest) {
+    chip.set_nearest(threshold_text(c.nearest->threshold));
+    chip.set_margin_percent(100 * c.nearest->share());
+  }
+  chip.set_just_allowed(c.just);
+  chip.set_us_export(c.us_export);
+}
+
+void set_row(const AnsweredWork& w, const AnswerRow& row, report::AnswerRow& r) {
+  r.set_chip(row.chip);
+  r.set_design(row.design);
+  r.set_free(!row.free ? "unknown" : *row.free ? "yes" : "no");
+  r.set_tpp(row.figures.tpp.value_or(0));
+  r.set_performance_density(row.figures.density.value_or(0));
+  r.set_io_gb_s(gb_per_s(row.figures.io));
+  r.set_memory_gb_s(gb_per_s(row.figures.memory_bandwidth));
+  for (const std::string& bound : row.bound_by) r.add_bound_by(bound);
+  set_work(row.work, *r.mutable_work());
+  if (row.usd_equal) set_ranged(*row.usd_equal, *r.mutable_usd_at_one_price());
+  if (row.usd_parts) set_ranged(*row.usd_parts, *r.mutable_usd_by_parts());
+  r.set_what_binds(what_binds(w, row));
+}
+
+void set_curve(const AnswerCurve& curve, report::AnswerCurve& c) {
+  c.set_limit(std::string(name_of(curve.limit)));
+  c.set_unit(curve.unit);
+  for (const AnswerCurve::Point& p : curve.points) {
+    report::AnswerPoint& point = *c.add_points();
+    point.set_factor(p.factor);
+    point.set_figure(p.factor * curve.own);
+    set_work(p.work, *point.mutable_work());
+  }
+}
+
 }  // namespace
 
 std::string time_text(const AnsweredWork& w, const AnswerRow& row) {
@@ -344,29 +393,8 @@ std::string to_csv(const PolicyAnswer& a) {
 report::PolicyAnswer to_message(const PolicyAnswer& a) {
   report::PolicyAnswer out;
   out.set_asked(a.asked);
-  for (const ExportRule* rule : a.rules) {
-    report::AnswerRule& r = *out.add_rules();
-    r.set_rule(rule->id);
-    r.set_title(rule->title);
-    r.set_citation(rule->citation);
-    if (rule->in_force) r.set_from(to_string(*rule->in_force));
-    if (rule->until) r.set_until(to_string(*rule->until));
-    r.set_consequence(rule->licence);
-    for (const RuleLimb& limb : rule->limbs) r.add_limbs(fmt::format("{} if {}", limb.outcome, limb_text(limb)));
-  }
-  for (const JudgedChip& c : a.chips) {
-    report::JudgedChip& chip = *out.add_chips();
-    chip.set_chip(c.figures.name);
-    chip.set_free(!c.free ? "unknown" : *c.free ? "yes" : "no");
-    chip.set_rule(c.rule);
-    chip.set_outcome(c.outcome);
-    if (c.nearest) {
-      chip.set_nearest(threshold_text(c.nearest->threshold));
-      chip.set_margin_percent(100 * c.nearest->share());
-    }
-    chip.set_just_allowed(c.just);
-    chip.set_us_export(c.us_export);
-  }
+  for (const ExportRule* rule : a.rules) set_rule(*rule, *out.add_rules());
+  for (const JudgedChip& c : a.chips) set_chip(c, *out.add_chips());
   for (const AnsweredWork& w : a.works) {
     report::AnsweredWork& work = *out.add_works();
     work.set_scenario(w.scenario);
@@ -374,35 +402,11 @@ report::PolicyAnswer to_message(const PolicyAnswer& a) {
     work.set_kind(w.training ? "training" : "serving");
     work.set_gpu(w.gpu);
     work.set_headline(headline(a, w));
-    for (const AnswerRow& row : w.rows) {
-      report::AnswerRow& r = *work.add_rows();
-      r.set_chip(row.chip);
-      r.set_design(row.design);
-      r.set_free(!row.free ? "unknown" : *row.free ? "yes" : "no");
-      r.set_tpp(row.figures.tpp.value_or(0));
-      r.set_performance_density(row.figures.density.value_or(0));
-      r.set_io_gb_s(gb_per_s(row.figures.io));
-      r.set_memory_gb_s(gb_per_s(row.figures.memory_bandwidth));
-      for (const std::string& bound : row.bound_by) r.add_bound_by(bound);
-      set_work(row.work, *r.mutable_work());
-      if (row.usd_equal) set_ranged(*row.usd_equal, *r.mutable_usd_at_one_price());
-      if (row.usd_parts) set_ranged(*row.usd_parts, *r.mutable_usd_by_parts());
-      r.set_what_binds(what_binds(w, row));
-    }
+    for (const AnswerRow& row : w.rows) set_row(w, row, *work.add_rows());
     work.set_best_free(w.best_free ? static_cast<int>(*w.best_free) : -1);
     work.set_best_design(w.best_design ? static_cast<int>(*w.best_design) : -1);
     for (const std::string& text : w.left_out) work.add_left_out(text);
-    for (const AnswerCurve& curve : w.curves) {
-      report::AnswerCurve& c = *work.add_curves();
-      c.set_limit(std::string(name_of(curve.limit)));
-      c.set_unit(curve.unit);
-      for (const AnswerCurve::Point& p : curve.points) {
-        report::AnswerPoint& point = *c.add_points();
-        point.set_factor(p.factor);
-        point.set_figure(p.factor * curve.own);
-        set_work(p.work, *point.mutable_work());
-      }
-    }
+    for (const AnswerCurve& curve : w.curves) set_curve(curve, *work.add_curves());
   }
   for (const std::string& text : a.assumptions) out.add_assumptions(text);
   return out;
