@@ -212,7 +212,7 @@ class RlLoader {
                         1.0 / out_->loop.prompts));
   }
 
-  void check_pool(const WorkerPool& pool, const std::string& path) {
+  void check_pool(const HostWorkers& pool, const std::string& path) {
     if (pool.time > pool.time_out)
       fault(path + ".time", fmt::format("{:g} s", pool.time.value()),
             fmt::format("at most time_out, {:g} s", pool.time_out.value()));

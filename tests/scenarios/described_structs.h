@@ -20,7 +20,7 @@ void for_each_described(Visit visit) {
       WindowConfig{}, IndexerConfig{}, StateLayersConfig{}, AttentionConfig{}, MoeConfig{}, ModelConfig{},
       ServingPlan{}, ServingPrecision{}, SchedulerConfig{}, SpeculationConfig{}, EngineConfig{}, PrefixCacheConfig{},
       PoolSpec{}, AutoscaleConfig{}, FailureConfig{}, ExpertPaceConfig{}, ServiceLevel{}, TokenPriceTable{},
-      ServingScenario{}, TokenLengths{}, AsynchronyConfig{}, WorkerPool{}, RewardConfig{}, ToolConfig{}, SyncConfig{},
+      ServingScenario{}, TokenLengths{}, AsynchronyConfig{}, HostWorkers{}, RewardConfig{}, ToolConfig{}, SyncConfig{},
       HandoverConfig{}, GrowthPoint{}, RlRunConfig{}, RlConfig{}, RlScenario{}, RentalConfig{}, OwnedConfig{},
       AmortisedConfig{}, SiteConfig{}, PriceConfig{}, Spending{}, StaffConfig{}, ProgrammeConfig{},
       GivenServiceConfig{}, MarketConfig{}, SpreadConfig{}, UncertainConfig{}, CorrelatedConfig{}, UncertaintyConfig{},

@@ -316,17 +316,17 @@ TEST_CASE("what is free saves no more than it took, and generation free leaves t
 }
 
 TEST_CASE("rewards wait for a free worker, and none takes longer than the time-out", "[rl]") {
-  WorkerPool config;
+  HostWorkers config;
   config.workers = 2;
   config.time = Seconds(1);
-  WorkerPoolSimulation pool(config, RandomStream(1));
+  HostWorkersSimulation pool(config, RandomStream(1));
   CHECK(pool.work(Seconds(0)).value() == 1);
   CHECK(pool.work(Seconds(0)).value() == 1);
   CHECK(pool.work(Seconds(0)).value() == 2);
   CHECK(pool.work(Seconds(5)).value() == 6);
   config.hanging = 1;
   config.time_out = Seconds(3);
-  WorkerPoolSimulation hangs(config, RandomStream(1));
+  HostWorkersSimulation hangs(config, RandomStream(1));
   CHECK(hangs.work(Seconds(1)).value() == 4);
   CHECK(hangs.timed_out() == 1);
 }

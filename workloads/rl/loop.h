@@ -23,7 +23,7 @@
 #include "workloads/rl/frozen_pool.h"
 #include "workloads/rl/lengths.h"
 #include "workloads/rl/trainer.h"
-#include "workloads/rl/worker_pool.h"
+#include "workloads/rl/host_workers.h"
 #include "workloads/serving/session.h"
 
 namespace flopcast {
@@ -161,7 +161,7 @@ class RlLoop {
   RlPrices prices_;
   ServingSession* session_;
   GroupSource source_;
-  WorkerPoolSimulation rewards_, tools_;
+  HostWorkersSimulation rewards_, tools_;
   std::optional<FrozenPool> frozen_;
   RandomStream signals_, calls_;
   std::vector<Sample> samples_;

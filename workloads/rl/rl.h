@@ -96,7 +96,7 @@ enum class RewardKind : std::uint8_t {
 constexpr std::array<std::string_view, 3> enum_names(RewardKind) { return {"rules", "sandbox", "model"}; }
 
 /// Workers of CPUs that look at answers or run tools.
-struct WorkerPool {
+struct HostWorkers {
   Seconds time{1};       ///< of one piece of work, on average
   double variation = 0;  ///< log-normal
   int workers = 256;     ///< pieces worked on side by side
@@ -105,17 +105,17 @@ struct WorkerPool {
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
-    field("time", &WorkerPool::time, {"rollouts"});
-    field("variation", &WorkerPool::variation, {"rollouts"});
-    field("workers", &WorkerPool::workers, {"rollouts"});
-    field("time_out", &WorkerPool::time_out, {"rollouts"});
-    field("hanging", &WorkerPool::hanging, {"rollouts"});
+    field("time", &HostWorkers::time, {"rollouts"});
+    field("variation", &HostWorkers::variation, {"rollouts"});
+    field("workers", &HostWorkers::workers, {"rollouts"});
+    field("time_out", &HostWorkers::time_out, {"rollouts"});
+    field("hanging", &HostWorkers::hanging, {"rollouts"});
   }
 };
 
 struct RewardConfig {
   RewardKind kind = RewardKind::rules;
-  WorkerPool pool{.time = Seconds(0.1), .workers = 64};
+  HostWorkers pool{.time = Seconds(0.1), .workers = 64};
   ModelConfig model;  ///< kind model; no name: of the policy's size
 
   template <class Visitor>
@@ -130,7 +130,7 @@ struct RewardConfig {
 struct ToolConfig {
   double calls = 0;  ///< of an answer, on average
   int tokens = 256;  ///< of a result
-  WorkerPool pool;
+  HostWorkers pool;
 
   /// Tokens of results in an answer's context: on average, and at most.
   double mean_tokens() const { return calls * tokens; }

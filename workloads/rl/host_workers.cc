@@ -1,15 +1,15 @@
-#include "workloads/rl/worker_pool.h"
+#include "workloads/rl/host_workers.h"
 
 #include <algorithm>
 #include <cmath>
 
 namespace flopcast {
 
-WorkerPoolSimulation::WorkerPoolSimulation(const WorkerPool& pool, RandomStream random) : pool_(pool), random_(random) {
+HostWorkersSimulation::HostWorkersSimulation(const HostWorkers& pool, RandomStream random) : pool_(pool), random_(random) {
   for (int i = 0; i < pool_.workers; ++i) free_at_.push(0);
 }
 
-Seconds WorkerPoolSimulation::work(Seconds start) {
+Seconds HostWorkersSimulation::work(Seconds start) {
   const bool hangs = random_.uniform() < pool_.hanging;
   Seconds time = pool_.time;
   if (pool_.variation > 0) {

@@ -9,16 +9,16 @@
 
 namespace flopcast {
 
-class WorkerPoolSimulation {
+class HostWorkersSimulation {
  public:
-  WorkerPoolSimulation(const WorkerPool& pool, RandomStream random);
+  HostWorkersSimulation(const HostWorkers& pool, RandomStream random);
   /// Takes a piece of work that comes at `start`, not before the last one. @return when it is done.
   Seconds work(Seconds start);
   Seconds busy() const { return busy_; }  ///< summed over workers
   std::int64_t timed_out() const { return timed_out_; }
 
  private:
-  WorkerPool pool_;
+  HostWorkers pool_;
   RandomStream random_;
   std::priority_queue<double, std::vector<double>, std::greater<>> free_at_;  // of the workers, in seconds
   Seconds busy_;
