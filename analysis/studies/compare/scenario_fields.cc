@@ -188,7 +188,7 @@ void add_pools(Fields& out) {
 
 void add_service(Fields& out) {
   for (const auto& leaf : leaves_of<ServingScenario>()) {
-    if (leaf->shown == "requests" || leaf->shown == "pools") continue;  // rows of their own, below
+    if (leaf->shown == "requests" || leaf->shown == "pools" || leaf->shown == "seed") continue;  // in rows below
     out.push_back(adapted(
         *leaf, [](const Scenario& s) -> const ServingScenario& { return *s.serving; },
         [](Scenario& s, const auto& with) { change_serving(s, with); }));
@@ -204,18 +204,29 @@ ScenarioField pools_field() {
           [](const Scenario& s) { return text_of(s.serving->pools); }};
 }
 
-std::string load_text(const TrafficClass& c) {
-  if (const auto* open = std::get_if<OpenLoop>(&c.arrivals))
-    return fmt::format("{:.4g} requests/s", open->rate.mean().value());
+std::string arrivals_text(const TrafficClass& c) {
+  if (const auto* open = std::get_if<OpenLoop>(&c.arrivals)) {
+    const std::string rate = fmt::format("{:.4g} requests/s", open->rate.mean().value());
+    return open->max_concurrency > 0 ? fmt::format("{}, {} under way at most", rate, open->max_concurrency) : rate;
+  }
   if (const auto* closed = std::get_if<ClosedLoop>(&c.arrivals)) return fmt::format("{} users", closed->users);
   return "times of a trace";
 }
 
-/// Requests and promises as the file describes them.
+std::string load_text(const TrafficClass& c) {
+  std::string text = arrivals_text(c);
+  if (const auto* drawn = std::get_if<DrawnLengths>(&c.lengths))
+    text += fmt::format(", {:.4g} tokens in and {:.4g} out", drawn->input.mean(), drawn->output.mean());
+  if (c.stated_cached_share > 0) text += fmt::format(", {:.3g} % cached", 100 * c.stated_cached_share);
+  return text;
+}
+
+/// Requests and promises as the file describes them, and what they are drawn with.
 ScenarioField traffic_field() {
   return {"traffic", "requests",
           [](const Scenario& a, const Scenario& b) {
-            return a.serving->traffic_description == b.serving->traffic_description;
+            return a.serving->traffic_description == b.serving->traffic_description &&
+                   a.serving->seed == b.serving->seed;
           },
           [](const Scenario& from, Scenario& to) {
             change_serving(to, [&](ServingScenario& serving) {
@@ -223,12 +234,17 @@ ScenarioField traffic_field() {
               serving.class_names = from.serving->class_names;
               serving.levels = from.serving->levels;
               serving.traffic_description = from.serving->traffic_description;
+              serving.seed = from.serving->seed;
+              serving.failures.seed = from.serving->failures.seed;
             });
           },
           [](const Scenario& s) {
             std::vector<std::string> loads;
             for (const TrafficClass& c : s.serving->traffic.classes) loads.push_back(load_text(c));
-            return fmt::format("{}", fmt::join(loads, " + "));
+            std::string text = fmt::format("{}", fmt::join(loads, " + "));
+            if (const std::uint64_t most = s.serving->traffic.requests; most > 0)
+              text = fmt::format("{} in all, {}", most, text);
+            return s.serving->seed != 1 ? fmt::format("{}, seed {}", text, s.serving->seed) : text;
           }};
 }
 
