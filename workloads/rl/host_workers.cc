@@ -5,7 +5,8 @@
 
 namespace flopcast {
 
-HostWorkersSimulation::HostWorkersSimulation(const HostWorkers& pool, RandomStream random) : pool_(pool), random_(random) {
+HostWorkersSimulation::HostWorkersSimulation(const HostWorkers& pool, RandomStream random)
+    : pool_(pool), random_(random) {
   for (int i = 0; i < pool_.workers; ++i) free_at_.push(0);
 }
 

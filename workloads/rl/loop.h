@@ -21,9 +21,9 @@
 #include <vector>
 
 #include "workloads/rl/frozen_pool.h"
+#include "workloads/rl/host_workers.h"
 #include "workloads/rl/lengths.h"
 #include "workloads/rl/trainer.h"
-#include "workloads/rl/host_workers.h"
 #include "workloads/serving/session.h"
 
 namespace flopcast {
