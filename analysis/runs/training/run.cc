@@ -14,6 +14,7 @@
 #include "hwmodels/fabric/fabric_graph.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "hwmodels/kernels/calibration.h"
+#include "hwmodels/kernels/kernel_formulas.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/training/open_fields.h"
 #include "workloads/training/steady_state.h"
@@ -314,20 +315,23 @@ void run_worker(const Scenario& scenario, const RunOptions& options, TrainingRep
   report.notes.push_back(local_updates_note(scenario, exchange));
 }
 
-/// Kernels as they were measured with the libraries of a year, where they were; "current": as they are priced.
+/// Kernels as they were measured on this die with the libraries of a year, where they were; "current": as they are
+/// priced.
 std::shared_ptr<const KernelCalibration> of_libraries(const std::shared_ptr<const KernelCalibration>& kernels,
-                                                      const std::string& libraries) {
+                                                      const GpuSpec& gpu, const std::string& libraries) {
   if (libraries == "current") return kernels;
   auto of = std::make_shared<KernelCalibration>(*kernels);
-  const std::string variant = "libraries of " + libraries;
+  const auto measured_then = [&, variant = "libraries of " + libraries](const FamilyFit& fit) {
+    return fit.variant == variant && fit.die.name == die_of(gpu).name;
+  };
   for (const FamilyFit& then : kernels->fits) {
-    if (then.variant != variant) continue;
+    if (!measured_then(then)) continue;
     std::erase_if(of->fits, [&](const FamilyFit& fit) {
       return fit.family == then.family && fit.die.name == then.die.name && fit.variant.empty();
     });
   }
   for (FamilyFit& fit : of->fits)
-    if (fit.variant == variant) fit.variant.clear();
+    if (measured_then(fit)) fit.variant.clear();
   return of;
 }
 
@@ -350,7 +354,7 @@ const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memor
 KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& config) {
   const GpuSpec& gpu = scenario.cluster.node.gpu;
   const double vendor_clock = config.overheads.vendor_clock;
-  const auto kernels = of_libraries(scenario.kernels, config.software.libraries);
+  const auto kernels = of_libraries(scenario.kernels, gpu, config.software.libraries);
   if (config.vendor_gemms() && vendor_clock > 0) return KernelModel(gpu, kernels, vendor_clock);
   return KernelModel(gpu, kernels, ClockState::sustained);
 }
