@@ -476,8 +476,9 @@ TEST_CASE("commands in containers: what stands behind an engine's image are its 
   const std::string docker = "docker run --runtime nvidia --gpus all -v ~/.cache:/root/.cache --ipc=host -p 8000:8000 ";
   CHECK(pool(docker + "vllm/vllm-openai:latest --model meta-llama/Llama-3.1-8B -tp 2").engine.plan.tensor == 2);
   CHECK(pool(docker + "vllm/vllm-openai:v0.11.0 meta-llama/Llama-3.1-8B -tp 2").engine.plan.tensor == 2);
-  CHECK(pool("sudo podman run --device nvidia.com/gpu=all docker.io/vllm/vllm-openai@sha256:1 --model=Qwen/Qwen3-8B")
-            .engine.model.name == "qwen3-8b");
+  CHECK(pool("sudo podman run --device nvidia.com/gpu=all docker.io/vllm/vllm-openai@sha256:1 "
+             "--model=meta-llama/Llama-3.1-8B")
+            .engine.model.name == "llama-3.1-8b");
   CHECK(pool(docker + "--entrypoint vllm vllm/vllm-openai serve meta-llama/Llama-3.1-8B -tp 4").engine.plan.tensor ==
         4);
   CHECK(pool(docker + "--entrypoint=python3 vllm/vllm-openai -m vllm.entrypoints.openai.api_server --model "

@@ -88,8 +88,10 @@ void compute_format(ForeignSettings& s) {
 void cache_size(ForeignSettings& s, std::initializer_list<std::string_view> names, int tokens_each, PoolText& pool) {
   const RunSetting* setting = s.find(names);
   if (!setting || run_setting_name(setting->value) == "none") return;
-  if (const int count = s.degree(names, "cache_tokens", 1); setting->unknown.empty())
-    pool.set("cache_tokens", std::int64_t{count} * tokens_each);
+  const int count = s.number(names, "cache_tokens", 0);
+  if (!setting->unknown.empty()) return;
+  if (count < 1) return s.fault(setting, quoted(setting->value), "a positive number");
+  pool.set("cache_tokens", std::int64_t{count} * tokens_each);
 }
 
 /// Bytes of a GPU: digits, as engines take them.
