@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Renews what the documentation shows of the current program: the table of docs/trust.md, the report that README.md begins
-with, the pictures of README.md and docs/gallery.md, and the figures of decoding in docs/policy.md and README.md.
+"""Renews what the documentation shows of the current program: the tables of docs/trust.md and README.md, the report that
+README.md begins with, the pictures of README.md and docs/gallery.md, and the figures of decoding in docs/policy.md and
+README.md.
 
-docs/figures.py PROGRAM [trust|readme|pictures|decoding ...]     (from the project's folder; without words: all)"""
+docs/figures.py PROGRAM [trust|readme|pictures|decoding ...]     (without words: all)
+docs/figures.py --check PROGRAM     whether the two tables are those of the program: 0, or 1 and the lines that differ"""
 
 import collections
 import datetime
@@ -16,6 +18,7 @@ import tempfile
 
 DOCS = pathlib.Path(__file__).resolve().parent
 BEGIN, END = "<!-- begin: written by docs/figures.py -->", "<!-- end -->"
+BEGIN_SUMMARY = "<!-- begin: summary of validate, written by docs/figures.py -->"
 
 # Pages of which one picture each is shown: name of the file, command, a word of the picture's title.
 PICTURES = {
@@ -25,7 +28,8 @@ PICTURES = {
 }
 
 
-def trust(program):
+def validated(program):
+    """What `validate` finds: the program's name, and its checks by their groups."""
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder) / "validate.json"
         subprocess.run([program, "validate", "--json", file], check=True, stdout=subprocess.DEVNULL)
@@ -33,9 +37,18 @@ def trust(program):
     groups = collections.OrderedDict()
     for check in found["checks"]:
         groups.setdefault(check["group"], []).append(check)
+    return found["program"], groups
+
+
+def one_by_one(checks):
+    """Those that are a figure beside a published one, not a bound or a median of many."""
+    return [c for c in checks if not c.get("upper_bound") and c["published"] and c["unit"] != "%"]
+
+
+def trust_table(name, groups):
     rows = ["| what | rows | median error | largest | within what was promised |", "|---|---|---|---|---|"]
-    for name, checks in groups.items():
-        single = [c for c in checks if not c.get("upper_bound") and c["published"] and c["unit"] != "%"]
+    for group, checks in groups.items():
+        single = one_by_one(checks)
         bounds = [c for c in checks if c["unit"] == "%"]
         errors = [100 * c["error"] for c in single]
         middle = f"{statistics.median(map(abs, errors)):.1f} %" if errors else ""
@@ -49,14 +62,119 @@ def trust(program):
             largest = f"90th percentile {min(tails):.0f} to {max(tails):.0f} %" if tails else ""
         judged = [c for c in checks if c["tolerance"] or c.get("upper_bound")]
         within = f"{sum(c['within'] for c in judged)} of {len(judged)}" if judged else "not judged"
-        rows.append(f"| {name} | {len(single) or len(bounds)} | {middle} | {largest} | {within} |")
-    table = "\n".join([BEGIN, f"As `{found['program']} validate` gave it on {datetime.date.today()}:", ""] + rows + [END])
-    renew(DOCS / "trust.md", table)
+        rows.append(f"| {group} | {len(single) or len(bounds)} | {middle} | {largest} | {within} |")
+    return "\n".join([BEGIN, f"As `{name} validate` gave it on {datetime.date.today()}:", ""] + rows + [END])
 
 
-def renew(page, text):
+def whole_group(group):
+    """The median and the largest error of a group's rows."""
+    def text(groups):
+        errors = [100 * c["error"] for c in one_by_one(groups[group])]
+        return "", "", f"median {statistics.median(map(abs, errors)):.1f} %, largest {max(errors, key=abs):+.1f} %"
+    return text
+
+
+def spread(group):
+    """The errors of a group's rows from one end to the other."""
+    def text(groups):
+        errors = [100 * c["error"] for c in one_by_one(groups[group])]
+        return "", "", f"{min(errors):+.1f} to {max(errors):+.1f} %"
+    return text
+
+
+def one(group, what, write):
+    """A single figure beside the published one."""
+    def text(groups):
+        check = next(c for c in groups[group] if c["what"].startswith(what))
+        return write(check["predicted"]), write(check["published"]), f"{100 * check['error']:+.1f} %"
+    return text
+
+
+def summed_up(group, *parts):
+    """Figures that the group itself holds, in per cent: (words, what their lines say). Of several lines from, to."""
+    def text(groups):
+        said = []
+        for words, what in parts:
+            values = [c["predicted"] for c in groups[group] if re.search(what, c["what"])]
+            low, high = f"{min(values):.1f}", f"{max(values):.1f}"
+            said.append(f"{words} {low} %" if low == high else f"{words} {low} to {high} %")
+        return "", "", ", ".join(said).strip()
+    return text
+
+
+KERNELS, NODE = "kernels, points not fitted on", "NCCL in a node, points not fitted on"
+OPEN_RUNS = "training runs, nothing fitted on them"
+
+# The rows of README.md's table: words, and where validate has the figures.
+SUMMARY = [
+    ("GEMM kernels, fused experts included, points not fitted on (H100, H200, H800, H20)",
+     summed_up(KERNELS, ("median", "all GEMM: median"), ("90th percentile", "all GEMM: 90th"))),
+    ("attention kernels and blocks, points not fitted on",
+     summed_up(KERNELS, ("median", "all attention: median"), ("90th percentile", "all attention: 90th"))),
+    ("compute phases of a DeepSeek-V3 layer", spread("phases")),
+    ("NCCL in a node, 64 kB and more, points not fitted on (H100, H200)",
+     summed_up(NODE, ("medians", ">= 64 kB: median"), ("90th percentiles", ">= 64 kB: 90th"))),
+    ("NCCL over 2 to 32 nodes, published runs, nothing fitted", whole_group("NCCL over nodes, nothing fitted on")),
+    ("overlapped forward and backward of 4 layers", one("pair", "", "{:.1f} ms".format)),
+    ("16 runs on H100 that the overheads of training were fitted on (8 to 256 GPUs, BF16 and FP8)",
+     whole_group("training runs, overheads fitted on them")),
+    ("the same, predicted by a fit that has not seen their model",
+     whole_group("training runs, their model left out of the fit")),
+    ("published dense runs on 64 to 11,616 H100, nothing fitted",
+     summed_up(OPEN_RUNS, ("median", "^dense.*median"), ("at most", "^dense.*largest"))),
+    ("published mixture-of-experts runs on H100, nothing fitted but the host's times of software profiles, on runs of "
+     "their own", summed_up(OPEN_RUNS, ("median", "^experts, H100: median"))),
+    ("published steps that lie within their 90 % range", summed_up(OPEN_RUNS, ("", "^steps within their"))),
+    ("DeepSeek-V3 step, 2,048 H800", one("step", "step", "{:.2f} s".format)),
+    ("its 14.8 T tokens", one("run", "GPU-hours, pre-training", lambda hours: f"{hours / 1e3:,.0f} K GPU-hours")),
+    ("the final run", one("run", "cost, whole run", lambda usd: f"${usd / 1e6:.2f} M")),
+    ("serving runs, Llama 3.1 8B and Qwen3 32B, H100 and H200, engine constants fitted on them",
+     summed_up("serving runs, engine constants fitted on them", ("TPOT median", "^TPOT"), ("TTFT median", "^TTFT"))),
+    ("whole models on one H100, decoding in a CUDA graph, Llama 160M to 8B, nothing fitted",
+     whole_group("whole models on one H100, nothing fitted")),
+    ("TensorRT-LLM (Llama 8B to 405B, H100 and H200), DeepSeek and SGLang with balanced experts, nothing fitted",
+     summed_up("serving engines, tokens/s, nothing fitted", ("median", "^median.*balanced experts"))),
+    ("experts with loads that are not published (Qwen3 235B, SGLang), nothing fitted",
+     summed_up("serving engines, tokens/s, nothing fitted", ("median", "^median.*not published"))),
+    ("R1-Zero's reinforcement learning on 512 H800, lengths read off a figure, nothing fitted",
+     one("R1's GPU-hours, lengths read off its figures", "R1-Zero", lambda hours: f"{hours / 1e3:.1f} K GPU-hours")),
+    ("reinforcement learning steps on GB200 (NeMo-RL, rooflines), nothing fitted",
+     whole_group("RL steps, NeMo-RL on GB200, nothing fitted")),
+    ("board power of H100s while vLLM serves, nothing fitted",
+     summed_up("board power of serving, nothing fitted", ("median", "dense"), ("with experts spread", "spread"))),
+]
+
+
+def summary_table(groups):
+    rows = ["| what | predicted | published | error |", "|---|---|---|---|"]
+    for words, text in SUMMARY:
+        predicted, published, error = text(groups)
+        rows.append(f"| {words} | {predicted} | {published} | {error} |")
+    # A row that `decoding` writes.
+    rows += re.findall(r"^\| a decode unit of DeepSeek's service.*", (DOCS.parent / "README.md").read_text(), flags=re.M)
+    return "\n".join([BEGIN_SUMMARY, ""] + rows + ["", END])
+
+
+def trust(program):
+    name, groups = validated(program)
+    renew(DOCS / "trust.md", trust_table(name, groups))
+    renew(DOCS.parent / "README.md", summary_table(groups), BEGIN_SUMMARY)
+
+
+def check(program):
+    """Compares the tables with the program's figures; the day on which they were made does not count."""
+    name, groups = validated(program)
+    differ = []
+    for page, table in ((DOCS / "trust.md", trust_table(name, groups)), (DOCS.parent / "README.md", summary_table(groups))):
+        there = page.read_text().split("\n")
+        differ += [f"{page.name} lacks: {line}" for line in table.split("\n") if line.startswith("|") and line not in there]
+    print("\n".join(differ) or "the tables of docs/trust.md and README.md are the program's")
+    return 1 if differ else 0
+
+
+def renew(page, text, begin=BEGIN):
     """Puts a text with its marks in place of what stands between them."""
-    page.write_text(re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: text, page.read_text(), flags=re.S))
+    page.write_text(re.sub(re.escape(begin) + ".*?" + re.escape(END), lambda _: text, page.read_text(), flags=re.S))
 
 
 def readme(program):
@@ -141,6 +259,8 @@ def pictures(program):
 
 
 def main():
+    if sys.argv[1] == "--check":
+        sys.exit(check(sys.argv[2]))
     program, wanted = sys.argv[1], sys.argv[2:] or ["trust", "readme", "pictures", "decoding"]
     for what in wanted:
         {"trust": trust, "readme": readme, "pictures": pictures, "decoding": decoding}[what](program)

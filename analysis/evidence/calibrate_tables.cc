@@ -102,12 +102,26 @@ constexpr const char* kSmallModels[] = {"Qwen3-30B-A3B-tiny", "qwen3-next-80b-a3
                                         "step-moe-noquant-small"};
 constexpr const char* kLinearOperators = "__linear_op_kernel_only.csv";
 
-}  // namespace
+/// Files of a trace of training, and the models whose kernels were measured alone.
+struct ProfileFiles {
+  fs::path elementwise, phases, kernels;
+  std::vector<fs::path> small_models;
+};
 
-CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSpec> gpus, bool allow_missing) {
-  CalibrationInput input;
-  input.table_sources = sources();
-  std::vector<Diagnostic> missing;
+ProfileFiles profile_files(const fs::path& folder) {
+  const fs::path reference = folder / "reference";
+  ProfileFiles files{reference / "profile_train_elementwise.csv",
+                     reference / "profile_train_phases.csv",
+                     reference / "profile_train_kernels.csv",
+                     {}};
+  for (const char* model : kSmallModels)
+    files.small_models.push_back(folder / kFrontier / (model + std::string(kLinearOperators)));
+  return files;
+}
+
+/// Tables of kernels, each of one GPU.
+void read_tables(const fs::path& folder, std::span<const GpuSpec> gpus, CalibrationInput& input,
+                 std::vector<Diagnostic>& missing) {
   std::map<std::string, std::uint64_t> rows_so_far;
   for (const TableFile& file : table_files()) {
     const fs::path path = folder / file.path;
@@ -127,6 +141,11 @@ CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSp
     if (std::none_of(input.gpus.begin(), input.gpus.end(), [&](const GpuSpec& g) { return g.name == gpu->name; }))
       input.gpus.push_back(*gpu);
   }
+}
+
+/// What was measured on a card of our own.
+void read_own_card(const fs::path& folder, std::span<const GpuSpec> gpus, CalibrationInput& input,
+                   std::vector<Diagnostic>& missing) {
   const fs::path card = folder / "data/kernels/own-h100/kernels_h100.csv";
   if (const GpuSpec* gpu = first_known(gpus, {"h100-sxm"}); gpu != nullptr && fs::is_regular_file(card)) {
     CardMeasurements rows = read_card(parse_csv(slurp(card), card.string()), gpu->name, "own card");
@@ -140,16 +159,10 @@ CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSp
   } else {
     missing.push_back(missing_file(card));
   }
-  const fs::path elementwise = folder / "reference/profile_train_elementwise.csv",
-                 phases = folder / "reference/profile_train_phases.csv",
-                 kernels = folder / "reference/profile_train_kernels.csv";
-  std::vector<fs::path> needed = {elementwise, phases};
-  for (const char* model : kSmallModels) needed.push_back(folder / kFrontier / (model + std::string(kLinearOperators)));
-  for (const fs::path& path : needed)
-    if (!fs::is_regular_file(path)) missing.push_back(missing_file(path));
-  if (!missing.empty() && (!allow_missing || input.measurements.empty())) throw InputError(std::move(missing));
-  drop_unusable(input.measurements);
+}
 
+/// Memory-bound kernels and the gap between kernels.
+void read_profile(const ProfileFiles& files, std::span<const GpuSpec> gpus, CalibrationInput& input) {
   const std::string profile = "deepseek-ai/profile-data train.json 4496024";
   input.memory_source = {
       profile +
@@ -157,24 +170,28 @@ CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSp
           "H100 SXM, measured for this project",
       "2026-11-26"};
   input.kernel_gap_us = {2.0, {"assumed: no phases to derive it from", "2026-11-21", false}};
-  if (fs::is_regular_file(elementwise)) {
-    input.memory = profiled_memory_kernels(slurp(elementwise), elementwise.string());
-    for (const fs::path& path : std::span(needed).subspan(2)) {
+  if (fs::is_regular_file(files.elementwise)) {
+    input.memory = profiled_memory_kernels(slurp(files.elementwise), files.elementwise.string());
+    for (const fs::path& path : files.small_models) {
       if (!fs::is_regular_file(path)) continue;
       const std::vector<ShortestMeasurement> rows = shortest_memory_kernels(slurp(path), path.string());
       input.shortest.insert(input.shortest.end(), rows.begin(), rows.end());
     }
     if (const GpuSpec* gpu = first_known(gpus, {"h800-sxm"})) input.memory_gpu = gpu->name;
-    if (fs::is_regular_file(phases) && fs::is_regular_file(kernels)) {
+    if (fs::is_regular_file(files.phases) && fs::is_regular_file(files.kernels)) {
       input.kernel_gap_us.value =
-          std::round(100 * profiled_kernel_gap(parse_csv(slurp(phases), phases.string()),
-                                               parse_csv(slurp(kernels), kernels.string()),
-                                               parse_csv(slurp(elementwise), elementwise.string()))) /
+          std::round(100 * profiled_kernel_gap(parse_csv(slurp(files.phases), files.phases.string()),
+                                               parse_csv(slurp(files.kernels), files.kernels.string()),
+                                               parse_csv(slurp(files.elementwise), files.elementwise.string()))) /
           100;
       input.kernel_gap_us.source = {profile + ": span less kernel sum of the attention phases, per launch",
                                     "2026-11-21"};
     }
   }
+}
+
+/// What long runs lose of the clock.
+void set_clocks(CalibrationInput& input) {
   // 1600 MHz in long runs against the 1830 MHz at which 989 TFLOPS are quoted (132 SMs x 4096 FLOP per
   // clock).
   input.sustained_clock = {0.874,
@@ -187,6 +204,25 @@ CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSp
       {"one H100 SXM at 700 W, sustained against burst rates: attention (cuDNN 9.19) loses 13.4 %, "
        "dense BF16 and FP8 products 16.5 %",
        "2026-11-26"}};
+}
+
+}  // namespace
+
+CalibrationInput read_measurements(const fs::path& folder, std::span<const GpuSpec> gpus, bool allow_missing) {
+  CalibrationInput input;
+  input.table_sources = sources();
+  std::vector<Diagnostic> missing;
+  read_tables(folder, gpus, input, missing);
+  read_own_card(folder, gpus, input, missing);
+  const ProfileFiles files = profile_files(folder);
+  std::vector<fs::path> needed = {files.elementwise, files.phases};
+  needed.insert(needed.end(), files.small_models.begin(), files.small_models.end());
+  for (const fs::path& path : needed)
+    if (!fs::is_regular_file(path)) missing.push_back(missing_file(path));
+  if (!missing.empty() && (!allow_missing || input.measurements.empty())) throw InputError(std::move(missing));
+  drop_unusable(input.measurements);
+  read_profile(files, gpus, input);
+  set_clocks(input);
   return input;
 }
 

@@ -54,7 +54,9 @@ PrecisionPlan precision_of(const TrainingRun& run, const Recipe& recipe) {
   if (recipe.bf16_states) precision.master = precision.moments = Precision::bf16;
   if (run.precision == "bf16") return precision;
   precision.linear = Precision::fp8;
-  precision.scaling = run.precision == "fp8_block" ? Scaling::blocks : Scaling::per_tensor;
+  precision.scaling = run.precision == "fp8_block" ? Scaling::blocks
+                      : run.precision == "fp8_row" ? Scaling::rows
+                                                   : Scaling::per_tensor;
   precision.current_scales = run.precision == "fp8_current";
   if (recipe.megatron && run.parameters != "bf16") precision.parameters = Precision::fp8;
   return precision;
@@ -151,6 +153,7 @@ std::vector<TrainingRun> read_published_runs(const CsvTable& table) {
     run.open = table.text(row, "open");
     run.dropout = table.text(row, "dropout") == "true";
     run.parameters = table.text(row, "parameters");
+    run.fused_exchange = table.text(row, "tensor_overlap") == "true";
     run.gpus_per_node = small(table, row, "gpus_per_node", 8);
     run.document_length = whole(table, row, "document_length", 0);
     run.source = table.text(row, "source");
@@ -220,6 +223,9 @@ Scenario scenario_of(const TrainingRun& run, const Libraries& libraries) {
   constexpr int kBoardOfFour = 4;
   if (run.gpus_per_node == kBoardOfFour && run.gpus <= kBoardOfFour && std::max(run.tensor, run.data) == 2)
     cluster.node.nvlink_bandwidth = cluster.node.nvlink_bandwidth / (kBoardOfFour - 1);
+  // KempnerForge's trace of 13B on 24 GPUs (benchmarks/profiling/13b_24gpu_profiling.md, 2026-04-07): 205
+  // reduce-scatters of 338 MB among six nodes take 2,953 ms, 19.6 GB/s a GPU: ports of 200 Gbit/s for each.
+  if (run.gpus_per_node == kBoardOfFour) cluster.node.nic_bandwidth = BytesPerSecond(25e9);
   cluster.nodes = run.gpus / cluster.node.gpus;
   // Two layers of switches with 64 ports take 256 nodes.
   cluster.fabric = libraries.fabric(cluster.nodes <= 256 ? "rail-ft2" : "rail-ft3");
@@ -239,7 +245,7 @@ Scenario scenario_of(const TrainingRun& run, const Libraries& libraries) {
   if (run.expert_tensor == 0) config.plan.expert_tensor = expert_tensor_of(config.software, config.plan, config.model);
   config.plan.overlap_gradients &= config.software.overlaps_exchange;
   config.plan.overlap_parameters &= config.software.overlaps_exchange;
-  config.plan.tensor_overlap = recipe.megatron;
+  config.plan.tensor_overlap = recipe.megatron || run.fused_exchange;
   config.dropout = run.dropout;
   if (!run.open.empty()) config.open = {run.open};
   config.mechanisms.gpu_speed_spread.reset();  // as calibrated

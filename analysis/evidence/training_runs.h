@@ -18,7 +18,7 @@ struct TrainingRun {
   std::string software;   ///< library name of its profile
   std::string model;      ///< library name
   int layers = 0;         ///< 0: as the model has them
-  std::string precision;  ///< bf16, fp8_tensor, fp8_current, fp8_block
+  std::string precision;  ///< bf16, fp8_tensor, fp8_current, fp8_block, fp8_row
   std::string gpu;
   int gpus = 0;
   int tensor = 1, pipeline = 1, chunks = 1, context = 1, expert = 1, expert_tensor = 1, data = 1;
@@ -34,6 +34,7 @@ struct TrainingRun {
   std::string left_out;    ///< why the run is not predicted; empty: it is
   std::string parameters;  ///< "bf16": gathered so in FP8 too; empty: as the framework does
   bool dropout = false;
+  bool fused_exchange = false;  ///< tensor parallelism's exchange runs with products where its software has a choice
   int gpus_per_node = 8;
   std::int64_t document_length = 0;  ///< mean, of documents packed into a sequence; 0: not packed
   Seconds step;                      ///< published

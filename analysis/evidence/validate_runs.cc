@@ -119,7 +119,8 @@ RunError predict(const TrainingRun& run, Scenario& scenario, const RunOptions& o
   const TrainingReport report = run_training(scenario, options);
   RunError error{run, report.step_time};
   if (report.range) error.log_error = report.range->log_error;
-  error.software_error = scenario.training->software.error;
+  const bool experts = scenario.training->model.moe.experts > 0;
+  error.software_error = software_error(scenario.training->software, experts, false, *options.errors);
   return error;
 }
 
@@ -136,15 +137,9 @@ double covered(const std::vector<RunError>& errors, const LogError& log_error) {
   return all > 0 ? inside / all : 0;
 }
 
-/// What software adds to the error of a run, from the runs of all other profiles: half of the deviations lie within
-/// 0.6745 standard deviations.
+/// What software adds to the error of a run, from the runs of all other profiles.
 double error_of_others(const std::vector<RunError>& errors, const RunError& of) {
-  std::vector<double> off;
-  for (const RunError& other : errors) {
-    if (other.run.software == of.run.software) continue;
-    off.push_back(std::abs(other.log_off()));
-  }
-  const double sd = percentile(off, 0.5) / 0.6745;
+  const double sd = error_between_profiles(errors, of.run.software);
   const double parts = of.log_error * of.log_error - of.software_error * of.software_error;
   return std::sqrt(std::max(parts, sd * sd));
 }
@@ -171,6 +166,22 @@ void add_coverage(std::vector<Check>& checks, const std::vector<RunError>& error
 }
 
 }  // namespace
+
+double error_between_profiles(const std::vector<RunError>& errors, std::string_view without) {
+  struct Squares {
+    double sum = 0, runs = 0;
+  };
+  std::map<std::string_view, Squares> by_profile;
+  for (const RunError& error : errors) {
+    if (error.run.software == without) continue;
+    Squares& of = by_profile[error.run.software];
+    of.sum += std::pow(error.log_off(), 2);
+    of.runs += 1;
+  }
+  double mean = 0;
+  for (const auto& [profile, of] : by_profile) mean += of.sum / of.runs / static_cast<double>(by_profile.size());
+  return std::sqrt(mean);
+}
 
 std::vector<Check> check_calibration_runs(const Libraries& libraries) {
   const Calibrations calibrations(libraries);

@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include <string_view>
 #include "analysis/evidence/fit_overheads.h"
+
 #include "analysis/evidence/validate.h"
 #include "analysis/render/text_table.h"
 
@@ -17,6 +19,10 @@ std::vector<Check> check_calibration_runs(const Libraries& libraries);
 /// analysis/data/published_training_runs.csv, as far as the library has the GPU. Where a source does not say whether
 /// layers were computed again, they are when the step would not fit otherwise.
 std::vector<RunError> predict_published_runs(const Libraries& libraries, const RunOptions& options);
+
+/// Root mean square of the logarithm of what steps are off, each profile of software counting alike: how far steps of
+/// software may lie of which none is known. @param without a profile that is left out; empty: none
+double error_between_profiles(const std::vector<RunError>& errors, std::string_view without = {});
 
 /// Their errors by kind of model and by framework. Bars are those of dense and of mixture-of-experts models on H100.
 std::vector<Check> summarise_published_runs(const std::vector<RunError>& errors, const Libraries& libraries);

@@ -9,8 +9,9 @@ namespace flopcast {
 enum class Precision : std::uint8_t { fp32, bf16, fp8, fp4 };
 
 /// How FP8 operands carry their scales. `blocks`: 1x128 activations, 128x128 weights (DeepSeek-V3 3.3). `mx`: a power
-/// of two for 32 elements of a row, applied by the matrix units (Blackwell; OCP Microscaling 1.0).
-enum class Scaling : std::uint8_t { none, per_tensor, blocks, mx };
+/// of two for 32 elements of a row, applied by the matrix units (Blackwell; OCP Microscaling 1.0). `rows`: one for each
+/// row or column that a product sums over, so that an operand of two products is cast along both.
+enum class Scaling : std::uint8_t { none, per_tensor, blocks, mx, rows };
 
 /// How weights lie in memory. Kernels unpack four-bit ones before they multiply in the activations' format, except
 /// where the matrix units take FP4 themselves.
@@ -23,7 +24,7 @@ enum class WeightFormat : std::uint8_t {
 
 /// The words for them in files and on screens, in the order of the values. Other enums have theirs beside them too.
 constexpr std::array<std::string_view, 4> enum_names(Precision) { return {"fp32", "bf16", "fp8", "fp4"}; }
-constexpr std::array<std::string_view, 4> enum_names(Scaling) { return {"none", "per_tensor", "blocks", "mx"}; }
+constexpr std::array<std::string_view, 5> enum_names(Scaling) { return {"none", "per_tensor", "blocks", "mx", "rows"}; }
 constexpr std::array<std::string_view, 4> enum_names(WeightFormat) {
   return {"as_multiplied", "int4", "mxfp4", "nvfp4"};
 }

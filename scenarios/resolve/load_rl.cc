@@ -212,12 +212,14 @@ class RlLoader {
                         1.0 / out_->loop.prompts));
   }
 
+  void check_pool(const HostWorkers& pool, const std::string& path) {
+    if (pool.time > pool.time_out)
+      fault(path + ".time", fmt::format("{:g} s", pool.time.value()),
+            fmt::format("at most time_out, {:g} s", pool.time_out.value()));
+  }
+
   void rewards() {
-    const RewardConfig& r = out_->loop.reward;
-    if (r.kind == RewardKind::model) return;
-    if (r.time > r.time_out)
-      fault("reward.time", fmt::format("{:g} s", r.time.value()),
-            fmt::format("at most time_out, {:g} s", r.time_out.value()));
+    if (out_->loop.reward.kind != RewardKind::model) check_pool(out_->loop.reward.pool, "reward");
   }
 
   void overlap() {
@@ -274,11 +276,8 @@ class RlLoader {
 
   void tools() {
     if (!in_.has_tools()) return;
-    const ToolConfig& t = out_->loop.tools;
     if (!row().generates) fault("tools", "calls of tools", fmt::format("nothing: {} writes no answers", row().name));
-    if (t.time > t.time_out)
-      fault("tools.time", fmt::format("{:g} s", t.time.value()),
-            fmt::format("at most time_out, {:g} s", t.time_out.value()));
+    check_pool(out_->loop.tools.pool, "tools");
   }
 
   void reference() {

@@ -32,6 +32,7 @@ namespace fs = std::filesystem;
 
 /// Each phase is a replay of its own.
 constexpr int kMostPhases = 100;
+constexpr std::string_view kGradients = "training.precision.gradients";
 
 const TextFileKind kOrderFile{"of lines such as `0: F0 B0`", kLargestScheduleFile};
 
@@ -282,6 +283,12 @@ class Resolver {
     }
     if (sound("training.software")) gather([&] { config.software = libraries_.software(t.software()); });
     if (!t.has_attention_kernel()) config.attention_kernel = attention_kernel_of(config.software, model_);
+    if (!t.precision().has_gradients() && config.precision.gradients != config.software.gradients) {
+      config.precision.gradients = config.software.gradients;
+      gradients_of_software_ = true;
+      habits_used_.push_back(
+          fmt::format("{} = \"{}\" ({})", kGradients, name(config.software.gradients), t.software()));
+    }
     for (int i = 0; i < t.open_size(); ++i) {
       if (find_open_field(t.open(i)) != nullptr) continue;
       std::vector<std::string> names;
@@ -297,12 +304,22 @@ class Resolver {
                       config.software.released),
           "all_to_all, or a later software");
     }
+    check_split_sequence(config, "training.plan");
     if (config.attention_kernel == AttentionKernel::unfused && config.plan.context > 1) {
       add("training.attention_kernel", fmt::format("unfused over {} GPUs that share a sequence", config.plan.context),
           "fused or flash2, or training.plan.context: 1");
     }
     schedule(config);
     out_.training = std::move(config);
+  }
+
+  void check_split_sequence(const TrainingConfig& config, const std::string& plan) {
+    if (open_ || !config.software.experts_split_sequence || config.plan.sequence_parallel || config.plan.tensor < 2 ||
+        !model_known_ || model_.moe.experts == 0)
+      return;
+    add(plan + ".sequence_parallel", "false",
+        fmt::format("true: {} refuses tensor parallelism ({}) without it for models with experts", config.software.name,
+                    config.plan.tensor));
   }
 
   /// What the plan leaves open, as the software has it.
@@ -400,6 +417,7 @@ class Resolver {
       config.batch = out.batch;
       check_laws(config, {p.has_plan() ? path + ".plan" : "training.plan",
                           p.has_batch() ? path + ".batch" : "training.batch", path});
+      check_split_sequence(config, p.has_plan() ? path + ".plan" : "training.plan");
     }
     out_.phases.push_back(std::move(out));
   }
@@ -442,7 +460,9 @@ class Resolver {
     out_.defaults_used.insert(out_.defaults_used.end(), habits_used_.begin(), habits_used_.end());
     std::erase_if(out_.defaults_used, [&](const std::string& setting) {
       // A stated price says itself that it is one.
-      return resilience_default_idle(in_.resilience(), setting) || setting.starts_with("price.model =");
+      // What the software decides is said behind it.
+      const bool decided = gradients_of_software_ && setting.starts_with(kGradients) && !setting.ends_with(')');
+      return decided || resilience_default_idle(in_.resilience(), setting) || setting.starts_with("price.model =");
     });
     if (!in_.has_price() && !in_.has_cluster_life())
       out_.defaults_used.push_back("price = none, so that nothing costs anything");
@@ -465,6 +485,7 @@ class Resolver {
   const Libraries& libraries_;
   const FileRule& rule_;
   std::vector<std::string> habits_used_;  // of engines' profiles
+  bool gradients_of_software_ = false;    // their precision, where the scenario is silent
   bool open_;                             // the plan is still to be chosen: nothing is said of it
   Scenario out_;
   ModelConfig model_;

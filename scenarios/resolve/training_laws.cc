@@ -224,6 +224,12 @@ void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const M
   } else if (shares > 0) {
     add("shares", fmt::format("{} shares", shares), "shares only with kind: \"given\"");
   }
+  const double most = static_cast<double>(model.moe.experts) / std::max(1, model.moe.experts_per_token);
+  if (load.capacity_factor && *load.capacity_factor > most && model.moe.experts > 0) {
+    add("capacity_factor", fmt::format("{:g}", *load.capacity_factor),
+        fmt::format("at most {:g}: an expert then takes every token ({} experts, {} per token)", most,
+                    model.moe.experts, model.moe.experts_per_token));
+  }
   const int copies = model.moe.experts + load.redundant_experts;
   if (load.redundant_experts > 0 && load.placement != ExpertLoad::Placement::eplb) {
     add("redundant_experts", fmt::format("{}", load.redundant_experts), "0, unless placement: \"eplb\" places them");

@@ -51,6 +51,22 @@ ScenarioComparison with(const std::vector<std::string>& causes, std::optional<Me
   return compare(s, causes_by_name(causes, s), options(measure));
 }
 
+TEST_CASE("what changes in the requests is told, and a seed's effect is theirs", "[compare][serving]") {
+  const auto requests = [](const std::string& set) {
+    const ScenarioComparison c = compare({loaded(), loaded({set})}, options());
+    const Waterfall& w = c.waterfalls.at(0);
+    CHECK(w.unexplained == 0);
+    REQUIRE(w.causes.size() == 1);
+    CHECK(w.causes[0].id == "traffic");
+    return w.causes[0].change;
+  };
+  const std::string before = "requests 300 in all, 40 users, 200 tokens in and 100 out -> ";
+  CHECK(requests("serving.traffic.stream[0].input.mean=400") ==
+        before + "300 in all, 40 users, 400 tokens in and 100 out");
+  CHECK(requests("serving.traffic.requests=200") == before + "200 in all, 40 users, 200 tokens in and 100 out");
+  CHECK(requests("serving.seed=5") == before + "300 in all, 40 users, 200 tokens in and 100 out, seed 5");
+}
+
 TEST_CASE("services side by side: causes sum to the difference, and memory bandwidth is the one that decides",
           "[compare][serving]") {
   const Scenario h800 = loaded();

@@ -167,7 +167,7 @@ TEST_CASE("a published figure without a counterpart is a note that says why", "[
 TEST_CASE("an input that comes back and a bound that is kept are no predictions that were right", "[metrics]") {
   LifeReport report = small_life();
   const auto published = [](double value, PublishedKind kind) {
-    return Scenario::Published{"life.replayed.interruptions.median", value, "a paper", kind};
+    return Scenario::Published{"life.closed_form.useful_hours", value, "a paper", kind};
   };
   report.scenario.published = {published(100, PublishedKind::value), published(90, PublishedKind::input),
                                published(80, PublishedKind::at_least), published(80, PublishedKind::at_most)};

@@ -90,6 +90,10 @@ std::vector<Pair> random_pairs(const OpenSpace& open, std::size_t count, std::ui
     const Seconds step = replayed(open, c, &memory);
     CHECK(estimate.memory.value() == Approx(memory.value()).epsilon(1e-9));
     CHECK(estimator->lower_bound(c).value() <= 1.0001 * estimate.step.value());
+    const StepEstimate bound = estimator->estimate(c, Seconds(0));
+    CHECK(bound.beyond);
+    CHECK(bound.step > Seconds(0));
+    CHECK(bound.step.value() <= (1 + 1e-9) * estimate.step.value());
     pairs.push_back({estimate.step.value(), step.value()});
   }
   return pairs;
@@ -196,6 +200,9 @@ TEST_CASE("The bound rules out no plan that is among the best, on any number of 
   CHECK(found.best.front().choice == every.best.front().choice);
   CHECK(found.priced <= every.priced);
   few.workers = 1;
+  CHECK(found.beyond > 0);
+  CHECK(every.beyond == 0);
+  for (std::size_t i = 0; i < found.best.size(); ++i) CHECK(found.best[i].estimate.step == every.best[i].estimate.step);
   const SearchResult again = search_plans(open.space, estimator_of(open.scenario, open.space), few);
   REQUIRE(again.best.size() == found.best.size());
   for (std::size_t i = 0; i < found.best.size(); ++i) CHECK(again.best[i].choice == found.best[i].choice);

@@ -186,6 +186,14 @@ TEST_CASE("tools within answers: engine and trainer read what they add", "[rl]")
              WithinRel(number(plain, "rl.prompt_tokens") + 200 * number(tools, "rl.tool_calls"), 1e-9));
   CHECK(number(tools, "rl.update_s") > number(plain, "rl.update_s"));
   CHECK(number(tools, "rl.generation_s") > number(plain, "rl.generation_s") + 5);
+  CHECK(number(tools, "rl.timed_out_tools") == 0);
+}
+
+TEST_CASE("a loop in which every sandbox hangs says so", "[rl]") {
+  const RlReport hangs =
+      run_loop({"rl.tools.calls=1", "rl.tools.hanging=1", "rl.reward.kind=sandbox", "rl.reward.hanging=1"});
+  CHECK(number(hangs, "rl.timed_out_tools") == number(hangs, "rl.tool_calls"));
+  CHECK(number(hangs, "rl.timed_out_rewards") == number(hangs, "rl.answers"));
 }
 
 TEST_CASE("a phase that does not fit is named, with how much too much it takes", "[rl]") {

@@ -1,5 +1,6 @@
 // How sure figures are: ranges follow from what a step is made of, are the same every time, and hold what was
 // published.
+#include <algorithm>
 #include <cmath>
 
 #include "analysis/face/environment_data.h"
@@ -53,10 +54,11 @@ TEST_CASE("an error in what a step is made of widens its range by as much as the
   for (const char* name :
        {"gemm", "gemm_fp8", "expert_gemm", "attention_forward", "attention_backward", "memory_bound", "launches",
         "layer_exchange", "expert_exchange", "data_exchange", "pipeline", "host", "other", "memory_states",
-        "memory_kept", "memory_logits", "memory_libraries", "memory_buffers"})
+        "memory_kept", "memory_logits", "memory_libraries", "memory_buffers", "software"})
     rows += std::string(name) + ",t,0,s\n";
   SoftwareProfile exact;
   exact.error = 0;
+  exact.seen = SeenRuns::all;
   const TrainingReport report = report_of(kSmall);
   StepOrigins origins;
   origins.step = report.step_time;
@@ -77,6 +79,48 @@ TEST_CASE("an error in what a step is made of widens its range by as much as the
   CHECK(clock.log_error < whole.log_error);
   CHECK_THROWS_AS(errors_from(rows), InputError);
   CHECK_THROWS_AS(errors_from(rows + "clock,t,-1,s\n"), InputError);
+}
+
+TEST_CASE("software of which no such run was seen has what lies between profiles for its error") {
+  const StepErrors& errors = *data().step_errors();
+  const double between = errors.of("software").log_sd;
+  SoftwareProfile profile;
+  profile.error = 0.01;
+  profile.seen = SeenRuns::dense;
+  CHECK(software_error(profile, false, false, errors) == 0.01);
+  CHECK(software_error(profile, true, false, errors) == between);
+  CHECK(software_error(profile, false, true, errors) == between);
+  profile.seen = SeenRuns::all;
+  CHECK(software_error(profile, true, false, errors) == 0.01);
+  CHECK(software_error(profile, true, true, errors) == between);
+  profile.seen = SeenRuns::nothing;
+  profile.error = 0.5;
+  CHECK(software_error(profile, false, false, errors) == 0.5);
+
+  const auto width = [](std::vector<std::string> sets) { return report_of(kSmall, std::move(sets)).range->log_error; };
+  const std::string seen = "training.software=megatron-core-2025.02";
+  CHECK(width({seen}) < width({"training.software=nanotron-2025"}));
+  CHECK(width({seen}) < width({seen, "training.adapter_rank=16"}));
+}
+
+TEST_CASE("the range of the memory holds what is left open") {
+  const auto memory = [](std::vector<std::string> sets) {
+    return report_of(kSmall, std::move(sets)).fullest_memory().total().value();
+  };
+  const StepRange stated = *report_of(kSmall).range;
+  const double as_stated = memory({});
+  for (const auto& [open, other] : {std::pair{"recompute", "training.recompute.full_layer=true"},
+                                    std::pair{"micro_batch_sequences", "training.batch.micro_batch_sequences=1"}}) {
+    const StepRange range = *report_of(kSmall, {std::string("training.open[0]=") + open}).range;
+    const double otherwise = memory({other});
+    CAPTURE(open, as_stated, otherwise);
+    CHECK(otherwise != as_stated);
+    CHECK(range.memory_bytes.p5 < std::min(as_stated, otherwise));
+    CHECK(range.memory_bytes.p95 > std::max(as_stated, otherwise));
+    CHECK(range.memory_bytes.p95 / range.memory_bytes.p5 > stated.memory_bytes.p95 / stated.memory_bytes.p5);
+    CHECK(std::any_of(range.memory_inputs.begin(), range.memory_inputs.end(),
+                      [](const RangeInput& input) { return input.title.find("which is open") != std::string::npos; }));
+  }
 }
 
 TEST_CASE("the range of the step goes into days, GPU-hours and money") {

@@ -275,7 +275,7 @@ std::string requests_in_order(const std::string& text) {
   double tokens = 0;
   for (std::size_t i = 0; i < all->id.size(); ++i) {
     if (!seen.insert(all->id[i]).second) return fmt::format("request {} is counted twice", all->id[i]);
-    if (all->outcome[i] != 0) continue;
+    if (all->outcome[i] != RequestOutcome::completed) continue;
     tokens += all->output_tokens[i];
     if (all->arrival_s[i] > all->scheduled_s[i] + 1e-9 || all->scheduled_s[i] > all->first_token_s[i] + 1e-9 ||
         all->first_token_s[i] > all->finish_s[i] + 1e-9)

@@ -20,11 +20,11 @@ void for_each_described(Visit visit) {
       WindowConfig{}, IndexerConfig{}, StateLayersConfig{}, AttentionConfig{}, MoeConfig{}, ModelConfig{},
       ServingPlan{}, ServingPrecision{}, SchedulerConfig{}, SpeculationConfig{}, EngineConfig{}, PrefixCacheConfig{},
       PoolSpec{}, AutoscaleConfig{}, FailureConfig{}, ExpertPaceConfig{}, ServiceLevel{}, TokenPriceTable{},
-      ServingScenario{}, TokenLengths{}, AsynchronyConfig{}, RewardConfig{}, SyncConfig{}, HandoverConfig{},
-      GrowthPoint{}, RlRunConfig{}, RlConfig{}, RlScenario{}, RentalConfig{}, OwnedConfig{}, AmortisedConfig{},
-      SiteConfig{}, PriceConfig{}, Spending{}, StaffConfig{}, ProgrammeConfig{}, GivenServiceConfig{}, MarketConfig{},
-      SpreadConfig{}, UncertainConfig{}, CorrelatedConfig{}, UncertaintyConfig{}, TrainingPhase{}, ResilienceConfig{},
-      ClusterLifeConfig{}, CollectiveConfig{}, Scenario::Published{}, Scenario{});
+      ServingScenario{}, TokenLengths{}, AsynchronyConfig{}, HostWorkers{}, RewardConfig{}, ToolConfig{}, SyncConfig{},
+      HandoverConfig{}, GrowthPoint{}, RlRunConfig{}, RlConfig{}, RlScenario{}, RentalConfig{}, OwnedConfig{},
+      AmortisedConfig{}, SiteConfig{}, PriceConfig{}, Spending{}, StaffConfig{}, ProgrammeConfig{},
+      GivenServiceConfig{}, MarketConfig{}, SpreadConfig{}, UncertainConfig{}, CorrelatedConfig{}, UncertaintyConfig{},
+      TrainingPhase{}, ResilienceConfig{}, ClusterLifeConfig{}, CollectiveConfig{}, Scenario::Published{}, Scenario{});
 }
 
 /// Another value than it has, for any type of field.

@@ -117,6 +117,7 @@ TEST_CASE("every field of the schema belongs to a struct, and every field of a s
   check_pair<TokenLengths>(proto::TokenLengths::descriptor());
   check_pair<AsynchronyConfig>(proto::Asynchrony::descriptor());
   check_pair<RewardConfig>(proto::Reward::descriptor());
+  check_pair<ToolConfig>(proto::Tools::descriptor());
   check_pair<SyncConfig>(proto::WeightSync::descriptor());
   check_pair<HandoverConfig>(proto::Handover::descriptor());
   check_pair<RlRunConfig>(proto::RlRun::descriptor());

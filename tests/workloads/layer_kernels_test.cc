@@ -304,3 +304,104 @@ TEST_CASE("a communication that a weight gradient hides does not launch it twice
   CHECK(hidden_behind.count == 0);
   CHECK(launches(hidden_behind) == 0);
 }
+
+namespace {
+
+/// Exchanges of a layer's attention and FFN in a pass, and how many of them have nothing beside them.
+struct Exchanges {
+  int gathers = 0, scatters = 0, alone = 0;
+  double gathered = 0;  // bytes
+};
+
+Exchanges exchanges_of(const LayerKernels& list) {
+  Exchanges of;
+  for (const LayerExchange& exchange : list.exchanges) {
+    (exchange.kind == LayerExchange::Kind::tensor_gather ? of.gathers : of.scatters) += exchange.times;
+    if (exchange.first_beside == exchange.last_beside) of.alone += exchange.times;
+    if (exchange.kind == LayerExchange::Kind::tensor_gather) of.gathered += exchange.bytes.value() * exchange.times;
+  }
+  return of;
+}
+
+Exchanges exchanges_of(const LayerWork& work, KernelPass pass) {
+  LayerKernels list;
+  add_attention_block(list, work, pass);
+  add_ffn_block(list, work, pass);
+  return exchanges_of(list);
+}
+
+}  // namespace
+
+TEST_CASE("distributed tensors keep what was gathered and compute beside no exchange", "[kernels]") {
+  const ModelConfig model = llama_8b();
+  LayerWork work = work_on(model);
+  work.tensor = 4;
+  work.own_tokens = kTokens / 4;
+  work.habits.tensor_overlap = false;
+  work.habits.separate_projections = true;
+  const Exchanges megatron = exchanges_of(work, KernelPass::input_gradient);
+  CHECK(megatron.gathers == 4);  // inputs once more
+  CHECK(megatron.alone == 2);
+
+  work.habits.distributed_tensors = true;
+  const Exchanges forward = exchanges_of(work, KernelPass::forward);
+  const Exchanges backward = exchanges_of(work, KernelPass::input_gradient);
+  CHECK(forward.gathers == 2);
+  CHECK(forward.scatters == 2);
+  CHECK(forward.alone == 4);
+  CHECK(backward.gathers == 2);
+  CHECK(backward.scatters == 2);
+  CHECK(backward.alone == 4);
+  LayerKernels again;  // by operation: gathers are, scatters are not
+  add_attention_again(again, work);
+  add_ffn_again(again, work, FfnPart::all);
+  CHECK(exchanges_of(again).gathers == 2);
+  CHECK(exchanges_of(again).scatters == 0);
+
+  SECTION("fused with products") {
+    work.habits.tensor_overlap = true;
+    CHECK(exchanges_of(work, KernelPass::forward).alone == 0);
+    CHECK(exchanges_of(work, KernelPass::input_gradient).alone == 0);
+  }
+  SECTION("gradients of an input scattered for each product; eager, the input gathered for each") {
+    work.habits.scatters_per_product = true;
+    CHECK(exchanges_of(work, KernelPass::forward).gathers == 2);
+    CHECK(exchanges_of(work, KernelPass::input_gradient).scatters == 5);
+    work.habits.eager_elementwise = true;
+    CHECK(exchanges_of(work, KernelPass::forward).gathers == 5);
+    CHECK(exchanges_of(work, KernelPass::forward).scatters == 2);
+  }
+}
+
+TEST_CASE("FP8 with a scale for each row casts gathered operands along both of their sides", "[kernels]") {
+  const ModelConfig model = llama_8b();
+  LayerWork work = work_on(model);
+  work.tensor = 4;
+  work.own_tokens = kTokens / 4;
+  work.precision.linear = Precision::fp8;
+  const auto cast_bytes = [&](KernelPass pass) {
+    LayerKernels list;
+    add_attention_block(list, work, pass);
+    add_ffn_input(list, work, pass);
+    add_ffn_block(list, work, pass);
+    double bytes = 0;
+    for (const LayerKernel& kernel : list.kernels) {
+      const auto* traffic = std::get_if<MemoryTraffic>(&kernel.shape);
+      if (traffic != nullptr &&
+          (traffic->kernel == MemoryKernel::cast || traffic->kernel == MemoryKernel::cast_transpose))
+        bytes += traffic->bytes.value() * kernel.count;
+    }
+    return bytes;
+  };
+  work.precision.scaling = Scaling::per_tensor;
+  const double quantised = exchanges_of(work, KernelPass::forward).gathered;
+  work.precision.scaling = Scaling::rows;
+  CHECK(exchanges_of(work, KernelPass::forward).gathered == Approx(2 * quantised));
+  const double sliced = (4096.0 + 14336) / 4;  // of attention, of the FFN
+  CHECK(cast_bytes(KernelPass::forward) == Approx(kTokens * (2 * 4096 + sliced) * 3));
+  // Gradients of both blocks' results and of sliced products; all of them and all inputs along the tokens too.
+  const double gradients = 2 * 4096 + (4096 + 2 * 1024 + 2 * 14336.0) / 4;
+  const double along_tokens = 2 + 3 * 2.74 / 0.52;
+  CHECK(cast_bytes(KernelPass::input_gradient) ==
+        Approx(kTokens * (gradients * 3 + (gradients + 2 * 4096 + sliced) * along_tokens)));
+}

@@ -191,6 +191,29 @@ TEST_CASE("each ZeRO stage needs no more memory than the one before, on one repl
   }
 }
 
+TEST_CASE("gradients that wait for the last micro-batch are whole until then") {
+  TrainingConfig config = toy();
+  config.plan.data = 4;
+  config.plan.zero_stage = 3;
+  config.batch.sequences = 4 * 4;
+  const auto gradients = [&] { return row(make(config, "1f1b").tables()[0], "gradients").value(); };
+  const double sharded = gradients();
+  config.software.reduces_last = true;
+  CHECK(gradients() == Approx(4 * sharded));
+  config.batch.sequences = 4 * config.batch.micro_batch_sequences;
+  CHECK(gradients() == Approx(sharded));
+}
+
+TEST_CASE("gathered inputs of distributed tensors are kept as they were gathered") {
+  TrainingConfig config = toy();
+  config.plan.tensor = 4;
+  const double cut = row(make(config, "1f1b").tables()[0], "activations").value();
+  config.software.distributed_tensors = true;
+  const double more =
+      2 * 2.0 * config.model.hidden * (512 - 512.0 / 4) * 2 * 2;  // bytes, of two inputs; layers, in flight
+  CHECK(row(make(config, "1f1b").tables()[0], "activations").value() == Approx(cut + more));
+}
+
 TEST_CASE("of tied embeddings the last of several stages holds a copy") {
   TrainingConfig config = toy();
   const Case apart = make(config, "1f1b");

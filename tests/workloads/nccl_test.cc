@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "hwmodels/fabric/fabric_graph.h"
 #include "scenarios/read/calibration_file.h"
 #include "scenarios/read/libraries.h"
 #include "sim/replay.h"
@@ -60,6 +61,22 @@ void for_every_offer(const Check& check) {
   }
 }
 
+/// NCCL's own choice on the cluster's links, and its time.
+NcclTime least_estimate(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster) {
+  if (op == NcclOp::all_to_all || op == NcclOp::send_recv) return choose_nccl(op, group, bytes, cluster, links());
+  NcclAlgorithm algorithm = NcclAlgorithm::ring;
+  NcclProtocol protocol = NcclProtocol::simple;
+  for (const NcclAlgorithm a : kAlgorithms)
+    for (const NcclProtocol p : kProtocols)
+      if (nccl_offers(op, a, p, group, cluster.node) &&
+          nccl_estimate(op, a, p, group, bytes, cluster) <
+              nccl_estimate(op, algorithm, protocol, group, bytes, cluster)) {
+        algorithm = a;
+        protocol = p;
+      }
+  return nccl_time(op, algorithm, protocol, group, bytes, cluster, links());
+}
+
 }  // namespace
 
 TEST_CASE("more bytes never take less time with one algorithm and protocol") {
@@ -90,6 +107,55 @@ TEST_CASE("NCCL takes what its own model expects to be fastest") {
             for (const NcclProtocol p : kProtocols)
               if (nccl_offers(op, a, p, group, cluster.node))
                 CHECK(expected <= nccl_estimate(op, a, p, group, Bytes(bytes), cluster));
+        }
+}
+
+TEST_CASE("a faster NVLink never makes a collective slower, and a measured one is priced as NCCL chooses there") {
+  for (const char* board : {"hgx-a100", "hgx-h100", "hgx-b200"})
+    for (const auto& [nodes, local] : {std::pair{1, 2}, {1, 4}, {1, 8}, {2, 8}, {16, 8}, {16, 2}})
+      for (const NcclOp op : kAll) {
+        ClusterSpec cluster = cluster_of(board, nodes);
+        const BytesPerSecond measured = nccl_measured_rate(cluster.node.gpu);
+        CHECK(measured == node_link_bandwidth(cluster.node));
+        const NcclGroup group = group_for(op, nodes, local);
+        for (double bytes = 1e3; bytes < 3e9; bytes *= 4) {
+          cluster.node.nvlink_bandwidth = measured;
+          const NcclTime own = least_estimate(op, group, Bytes(bytes), cluster);
+          Seconds before(INFINITY);
+          // Kinks are narrow: on both sides of a rate.
+          for (double scale = 1.0 / 16; scale < 9; scale *= std::pow(2, 1.0 / 4))
+            for (const double by : {scale * 0.999, std::abs(scale - 1) < 1e-9 ? 1.0 : scale, scale * 1.001}) {
+              cluster.node.nvlink_bandwidth = measured * by;
+              const NcclTime time = choose_nccl(op, group, Bytes(bytes), cluster, links());
+              const bool slower = time.total().value() > before.value() * (1 + 1e-9);
+              const bool moved = by == 1 && (time.total() != own.total() || time.algorithm != own.algorithm);
+              if (slower || moved)
+                FAIL(board << " " << name(op) << " " << bytes << " B over " << nodes << " x " << local << ", NVLink by "
+                           << by << ": " << time.total().value() << " after " << before.value() << " s");
+              before = time.total();
+            }
+        }
+      }
+}
+
+TEST_CASE("on the way from one NVLink rate to another NCCL's choice is the least of its estimates everywhere") {
+  for (const auto& [nodes, local] : {std::pair{1, 2}, {1, 8}, {2, 8}, {16, 8}, {16, 1}})
+    for (const NcclOp op : kTuned)
+      for (double bytes = 1e3; bytes < 3e9; bytes *= 5)
+        for (const double to : {0.05, 8.0}) {
+          ClusterSpec cluster = cluster_of("hgx-h100", nodes);
+          const BytesPerSecond measured = nccl_measured_rate(cluster.node.gpu);
+          const NcclGroup group = even_group(nodes, local);
+          BytesPerSecond from = measured;
+          for (const NcclChoice& choice : nccl_choices(op, group, Bytes(bytes), cluster, measured, measured * to)) {
+            cluster.node.nvlink_bandwidth = BytesPerSecond(std::sqrt(from.value() * choice.until.value()));
+            const Seconds taken = nccl_estimate(op, choice.algorithm, choice.protocol, group, Bytes(bytes), cluster);
+            const NcclTime least = least_estimate(op, group, Bytes(bytes), cluster);
+            const Seconds expected = nccl_estimate(op, least.algorithm, least.protocol, group, Bytes(bytes), cluster);
+            REQUIRE(taken.value() <= expected.value() * (1 + 1e-9));
+            from = choice.until;
+          }
+          CHECK(from == measured * to);
         }
 }
 

@@ -23,8 +23,8 @@ RlConfig small_loop() {
   config.answer.variation = 0.8;
   config.answer.most = 1000;
   config.answer.group_correlation = 0.4;
-  config.reward.workers = 8;
-  config.reward.time = Seconds(0.01);
+  config.reward.pool.workers = 8;
+  config.reward.pool.time = Seconds(0.01);
   config.replayed_steps = 3;
   return config;
 }
@@ -316,18 +316,18 @@ TEST_CASE("what is free saves no more than it took, and generation free leaves t
 }
 
 TEST_CASE("rewards wait for a free worker, and none takes longer than the time-out", "[rl]") {
-  RewardConfig config;
+  HostWorkers config;
   config.workers = 2;
   config.time = Seconds(1);
-  RewardPool pool(config, 1);
-  CHECK(pool.score(Seconds(0)).value() == 1);
-  CHECK(pool.score(Seconds(0)).value() == 1);
-  CHECK(pool.score(Seconds(0)).value() == 2);
-  CHECK(pool.score(Seconds(5)).value() == 6);
+  HostWorkersSimulation pool(config, RandomStream(1));
+  CHECK(pool.work(Seconds(0)).value() == 1);
+  CHECK(pool.work(Seconds(0)).value() == 1);
+  CHECK(pool.work(Seconds(0)).value() == 2);
+  CHECK(pool.work(Seconds(5)).value() == 6);
   config.hanging = 1;
   config.time_out = Seconds(3);
-  RewardPool hangs(config, 1);
-  CHECK(hangs.score(Seconds(1)).value() == 4);
+  HostWorkersSimulation hangs(config, RandomStream(1));
+  CHECK(hangs.work(Seconds(1)).value() == 4);
   CHECK(hangs.timed_out() == 1);
 }
 
@@ -400,19 +400,19 @@ AnyLoop any_loop(std::uint64_t seed) {
   if (one_of(3) == 0) {
     c.tools.calls = 0.5 + 4 * random.uniform();
     c.tools.tokens = one_of(100);
-    c.tools.time = Seconds(0.5 * random.uniform());
-    c.tools.variation = random.uniform();
-    c.tools.workers = 1 + one_of(50);
+    c.tools.pool.time = Seconds(0.5 * random.uniform());
+    c.tools.pool.variation = random.uniform();
+    c.tools.pool.workers = 1 + one_of(50);
   }
   c.reference_every = one_of(2);
   c.order = PromptOrder{static_cast<std::uint8_t>(one_of(2))};
   c.packing = AnswerPacking{static_cast<std::uint8_t>(one_of(2))};
   c.epochs = 1 + one_of(2);
   c.signal_share = c.algorithm->drops_groups ? 0.3 + 0.7 * random.uniform() : 1;
-  c.reward.time = Seconds(0.2 * random.uniform());
-  c.reward.variation = random.uniform();
-  c.reward.hanging = one_of(3) == 0 ? 0.05 : 0;
-  c.reward.time_out = Seconds(5);
+  c.reward.pool.time = Seconds(0.2 * random.uniform());
+  c.reward.pool.variation = random.uniform();
+  c.reward.pool.hanging = one_of(3) == 0 ? 0.05 : 0;
+  c.reward.pool.time_out = Seconds(5);
   c.host_time = Seconds(random.uniform());
   c.replayed_steps = 2;
   c.seed = seed;
@@ -495,8 +495,8 @@ TEST_CASE("tools: calls take their time and tokens, answers stay as they are", "
   const RlStep plain = loop_of(config).steps.front();
   config.tools.calls = 3;
   config.tools.tokens = 40;
-  config.tools.time = Seconds(2);
-  config.tools.workers = 1000;
+  config.tools.pool.time = Seconds(2);
+  config.tools.pool.workers = 1000;
   const RlOutcome out = loop_of(config);
   const RlStep& tools = out.steps.front();
   CHECK(tools.answer_tokens == plain.answer_tokens);
@@ -507,16 +507,16 @@ TEST_CASE("tools: calls take their time and tokens, answers stay as they are", "
   CHECK(part(tools, RlPart::generation) > part(plain, RlPart::generation) + 5);
   CHECK(part(tools, RlPart::generation) < part(plain, RlPart::generation) + 7);
   // One worker alone has all calls one after the other.
-  config.tools.workers = 1;
-  config.tools.time = Seconds(0.1);
+  config.tools.pool.workers = 1;
+  config.tools.pool.time = Seconds(0.1);
   const RlStep queue = loop_of(config).steps.front();
   CHECK(part(queue, RlPart::generation) > 0.1 * static_cast<double>(queue.tool_calls));
   // None runs for longer than the time-out.
-  config.tools.workers = 1000;
-  config.tools.hanging = 1;
-  config.tools.time_out = Seconds(4);
+  config.tools.pool.workers = 1000;
+  config.tools.pool.hanging = 1;
+  config.tools.pool.time_out = Seconds(4);
   const RlOutcome hangs = loop_of(config);
-  CHECK(hangs.timed_out_tools == hangs.steps.front().tool_calls);
+  CHECK(hangs.steps.front().timed_out_tools == hangs.steps.front().tool_calls);
   CHECK(part(hangs.steps.front(), RlPart::generation) < part(plain, RlPart::generation) + 13);
 }
 

@@ -1,6 +1,7 @@
 // Does a training step obey the laws that hold for any cluster, plan and schedule?
 #include "workloads/training/training_step.h"
 
+#include <array>
 #include <map>
 
 #include "flopcast/errors.h"
@@ -10,6 +11,8 @@
 #include "sim/replay.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
+#include "workloads/training/exchange_times.h"
+#include "workloads/training/step_prices.h"
 
 using namespace flopcast;
 
@@ -32,18 +35,21 @@ Scenario small(std::vector<std::string> sets = {}) {
   return load_scenario("deepseek_v3_2048_h800", all, libraries());
 }
 
+const std::shared_ptr<const KernelCalibration>& calibration() {
+  static const auto read = std::make_shared<const KernelCalibration>(
+      read_kernel_calibration(flopcast::testing::source_dir() + "/" + kKernelCalibrationFile));
+  return read;
+}
+
 struct Run {
   ReplayResult result;
   TrainingStep step;
 };
 
 Run run(const Scenario& scenario, Sharing sharing = Sharing::max_min, std::vector<TimelineSink*> sinks = {}) {
-  const std::string root = flopcast::testing::source_dir() + "/";
-  const LinkCalibration links = read_link_calibration(root + kLinkCalibrationFile);
-  static const auto calibration =
-      std::make_shared<const KernelCalibration>(read_kernel_calibration(root + kKernelCalibrationFile));
+  const LinkCalibration links = read_link_calibration(flopcast::testing::source_dir() + "/" + kLinkCalibrationFile);
   Topology topology(scenario.cluster);
-  const KernelModel kernels(scenario.cluster.node.gpu, calibration);
+  const KernelModel kernels(scenario.cluster.node.gpu, calibration());
   Run r;
   r.step = build_training_step(*scenario.training, topology, kernels, links);
   ReplayOptions options;
@@ -136,6 +142,110 @@ TEST_CASE("plans with fewer experts' GPUs than a stage has: every GPU replayed g
     CHECK(static_cast<int>(every.step.ranks.size()) == tensor * data * pipeline);
     CHECK(every.result.makespan.value() == Approx(folded).epsilon(1e-9));
   }
+}
+
+TEST_CASE("under hybrid sharding one GPU of each way that shard groups lie on nodes gives the step of all") {
+  // Groups of 3 and 6 of 24 replicas straddle nodes of 8 here and there; those of 4 and 8 do not. Over two stages of 12
+  // they lie differently in each.
+  const auto [group, pipeline, context] = GENERATE(std::array{3, 1, 1}, std::array{6, 1, 1}, std::array{4, 1, 1},
+                                                   std::array{3, 2, 1}, std::array{3, 2, 4}, std::array{12, 2, 4});
+  const auto zero = GENERATE(1, 3);
+  const auto text = [](const char* field, int value) { return std::string(field) + std::to_string(value); };
+  std::vector<std::string> sets{"run=",
+                                "cluster.nodes=3",
+                                "model_override.layers=4",
+                                "training.schedule=1f1b",
+                                text("training.plan.pipeline=", pipeline),
+                                text("training.plan.context=", context),
+                                text("training.plan.data=", 24 / pipeline / context),
+                                text("training.plan.shard_group=", group),
+                                text("training.plan.zero_stage=", zero),
+                                text("training.batch.sequences=", 24 / context)};
+  CAPTURE(sets);
+  const auto step = [&] { return run(load_scenario("llama_3_1_8b_64_h100", sets, libraries())); };
+  const Run folded = step();
+  sets.push_back("training.unfolded=true");
+  const Run every = step();
+  CHECK(every.step.ranks.size() == 24);
+  CHECK(folded.step.ranks.size() < 24);
+  CHECK(folded.result.makespan.value() == Approx(every.result.makespan.value()).epsilon(1e-9));
+  double weight = 0;
+  for (const ReplayedRank& rank : folded.step.ranks) weight += rank.weight;
+  CHECK(weight == 24);
+  if (group * pipeline == 24) {  // all replicas, data x context of them
+    sets.pop_back();
+    sets.push_back("training.plan.shard_group=0");
+    CHECK(step().result.makespan == folded.result.makespan);
+    CHECK(step().step.memory.front().total() == folded.step.memory.front().total());
+  }
+}
+
+TEST_CASE("without sequence parallelism no token is computed twice by experts") {
+  // A stage of four replicas of four GPUs each that share matrices.
+  const auto expert_tensor = GENERATE(1, 2, 4);
+  const auto text = [](const char* field, int value) { return std::string(field) + std::to_string(value); };
+  std::vector<std::string> sets{"run=",
+                                "cluster.nodes=2",
+                                "model_override.layers=2",
+                                "model_override.moe.first_dense_layers=0",
+                                "model_override.moe.shared_experts=0",
+                                "model_override.mtp_depth=0",
+                                "training.schedule=1f1b",
+                                "training.plan.pipeline=1",
+                                "training.plan.tensor=4",
+                                "training.plan.data=4",
+                                text("training.plan.expert=", 8 / expert_tensor),
+                                text("training.plan.expert_tensor=", expert_tensor),
+                                "training.expert_load.kind=balanced",
+                                "training.batch.sequences=16"};
+  const Scenario split = load_scenario("deepseek_v3_2048_h800", sets, libraries());
+  sets.push_back("training.plan.sequence_parallel=false");
+  const Scenario whole = load_scenario("deepseek_v3_2048_h800", sets, libraries());
+  // Of 4,096 tokens each GPU sends its quarter; those that share experts as slices all send the same ones.
+  CHECK(StepPrices::sent_tokens(*split.training) == 1024);
+  CHECK(StepPrices::sent_tokens(*whole.training) == 1024 * expert_tensor);
+  const LinkCalibration links = read_link_calibration(flopcast::testing::source_dir() + "/" + kLinkCalibrationFile);
+  const auto prices = [&](const Scenario& scenario, const auto& look) {
+    const KernelModel kernels(scenario.cluster.node.gpu, calibration());
+    const ExchangeTimes exchanges(*scenario.training, scenario.cluster, links);
+    const std::vector<double> loads(static_cast<std::size_t>(scenario.training->plan.expert), 1.0);
+    return look(StepPrices(*scenario.training, kernels, exchanges, loads));
+  };
+  for (const Phase phase : {Phase::mlp_forward, Phase::mlp_backward, Phase::mlp_weight}) {
+    const auto products = [&](const StepPrices& p) {
+      const auto& by_source = p.phase(phase, true, 0, SmShare::all).by_source;
+      return by_source[static_cast<std::size_t>(PriceSource::expert_gemm)].value();
+    };
+    CHECK(prices(whole, products) > 0);
+    // The clock of a board depends on all that it does.
+    CHECK(prices(whole, products) == Approx(prices(split, products)).epsilon(0.01));
+  }
+  using Kind = LayerExchange::Kind;
+  const auto bytes_of = [&](const Scenario& scenario, Kind kind) {
+    return prices(scenario, [&](const StepPrices& p) {
+      double bytes = 0;
+      for (const PhaseExchange& e : p.phase(Phase::mlp_forward, true, 0, SmShare::all).exchanges)
+        if (e.exchange.kind == kind) bytes += e.exchange.bytes.value() * e.exchange.times;
+      return bytes;
+    });
+  };
+  // 8 experts of 256 per token: rows of 7,168 elements in BF16, added up among those that share an expert; what several
+  // sets of them have computed goes to everybody.
+  const double rows = 1024.0 * expert_tensor * 8;
+  CHECK(bytes_of(whole, Kind::expert_all_reduce) == Approx(expert_tensor > 1 ? rows * 7168 * 2 : 0));
+  CHECK(bytes_of(whole, Kind::tensor_gather) == Approx(expert_tensor < 4 ? 4096.0 * 7168 * 2 : 0));
+  CHECK(bytes_of(whole, Kind::expert_gather) + bytes_of(whole, Kind::expert_scatter) == 0);
+  CHECK(bytes_of(split, Kind::expert_gather) == Approx(expert_tensor > 1 ? rows * 7168 * 2 : 0));
+  CHECK(run(whole).result.makespan.value() < 1.3 * run(split).result.makespan.value());
+}
+
+TEST_CASE("what experts have no room for is not counted as computed") {
+  const auto flop = [](std::vector<std::string> sets) { return run(small(std::move(sets))).step.model_flop.value(); };
+  const double all = flop({});
+  CHECK(flop({"training.expert_load.capacity_factor=1.5"}) == all);
+  // 58 layers of 8 experts of 3 x 7,168 x 2,048 elements, at six FLOP each, over 160 sequences of 4,096 tokens.
+  const double routed = 6.0 * 58 * 8 * 3 * 7168 * 2048 * 160 * 4096;
+  CHECK(flop({"training.expert_load.capacity_factor=0.5"}) == Approx(all - 0.5 * routed).epsilon(1e-9));
 }
 
 TEST_CASE("the replayed GPUs stand for all of them") {

@@ -322,12 +322,9 @@ std::vector<int> StepWriter::group(Among among, RankId gpu) const {
     case Among::shard_group:
       add(shard_groups_.dense(stage, position, false));
       break;
-    case Among::across_shard_groups: {
-      const int shards = config_.plan.shards();
-      for (int replica = grid_.replica(position) % shards; replica < grid_.replicas; replica += shards)
-        ranks.push_back(grid_.gpu(stage, replica * grid_.tensor + grid_.tensor_rank(position)));
+    case Among::across_shard_groups:
+      add(shard_groups_.across(stage, position));
       break;
-    }
     default:
       for (const int holder : holders_of_same_stages(step_.schedule, stage)) {
         add(among == Among::experts ? shard_groups_.experts(holder, position)

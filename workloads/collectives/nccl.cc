@@ -25,14 +25,15 @@ Seconds filling(Bytes bytes, const LinkConstant& most_us, const LinkConstant& ha
 /// One request, priced algorithm by algorithm.
 class Pricing {
  public:
+  /// @param share of the cluster's NVLink rate that a port has
   Pricing(NcclOp op, NcclProtocol protocol, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
-          const LinkCalibration& links)
+          const LinkCalibration& links, double share = 1)
       : op_(op),
         protocol_(protocol),
         group_(group),
         bytes_(bytes),
         links_(links),
-        nvlink_(node_link_pace(cluster.node)),
+        nvlink_(node_link_pace(cluster.node) * share),
         nic_(nic_pace(cluster)),
         ranks_(group.ranks),
         local_(group.ranks_per_node) {}
@@ -273,6 +274,24 @@ bool is_point_to_point(NcclOp op) { return op == NcclOp::all_to_all || op == Ncc
 
 NcclTime faster(const NcclTime& a, const NcclTime& b) { return b.total() < a.total() ? b : a; }
 
+/// NVLinks of another rate than was measured, without the kinks at which a faster link would be slower.
+NcclTime off_measured(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
+                      const LinkCalibration& links, BytesPerSecond measured) {
+  const BytesPerSecond rate = node_link_bandwidth(cluster.node);
+  const std::vector<NcclChoice> taken = nccl_choices(op, group, bytes, cluster, measured, rate);
+  const auto time = [&](const NcclChoice& choice, BytesPerSecond on) {
+    return Pricing(op, choice.protocol, group, bytes, cluster, links, on / rate).time(choice.algorithm);
+  };
+  NcclTime best = time(taken.back(), rate);
+  for (const NcclChoice& choice : taken) {
+    if (rate > measured)
+      best = faster(best, time(choice, rate));
+    else if (const NcclTime before = time(choice, choice.until); before.total() > best.total())
+      best = before;
+  }
+  return best;
+}
+
 }  // namespace
 
 std::string_view name(NcclOp op) {
@@ -306,6 +325,10 @@ NcclTime choose_nccl(NcclOp op, const NcclGroup& group, Bytes bytes, const Clust
     return faster(nccl_time(op, NcclAlgorithm::pairs, NcclProtocol::simple, group, bytes, cluster, links),
                   nccl_time(op, NcclAlgorithm::pairs, NcclProtocol::ll, group, bytes, cluster, links));
   }
+  if (group.ranks < 2) return {NcclAlgorithm::ring, NcclProtocol::simple, {}, {}, {}, {}, {}};
+  if (const BytesPerSecond measured = nccl_measured_rate(cluster.node.gpu);
+      measured != node_link_bandwidth(cluster.node))
+    return off_measured(op, group, bytes, cluster, links, measured);
   NcclAlgorithm algorithm = NcclAlgorithm::ring;
   NcclProtocol protocol = NcclProtocol::simple;
   Seconds least(INFINITY);

@@ -3,7 +3,10 @@
 //
 // Two models, kept apart as NCCL keeps them:
 //   * The choice is NCCL's own: it takes what its published tuning model expects to be fastest
-//     (nccl_tuner.cc), wrong as that model may be, for its errors show in measured curves as kinks.
+//     (nccl_tuner.cc), wrong as that model may be, for its errors show in measured curves as kinks. On NVLinks of
+//     another rate than the measured boards have, a kink must not turn the sign of a what-if: a faster link is never
+//     slower. Above the measured rate the fastest of what NCCL takes from there up to the rate in question is taken;
+//     below it, NCCL's choice, which is never faster than what it takes on the links between.
 //   * The time of what was chosen is fitted on measured tables (hwmodels/fabric/link_calibration.h). With n ranks, g
 //   of
 //     them in each of N nodes, S bytes and B the NVLink rate of a port:
@@ -24,6 +27,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "hwmodels/fabric/cluster.h"
 #include "hwmodels/fabric/link_calibration.h"
@@ -85,7 +89,17 @@ Seconds nccl_estimate(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol,
 /// The time of one algorithm and protocol, alone on its ports.
 NcclTime nccl_time(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, const NcclGroup& group, Bytes bytes,
                    const ClusterSpec& cluster, const LinkCalibration& links);
-/// The time of what NCCL takes.
+/// NVLink of a GPU, per direction, on the boards of its generation on which NCCL was measured.
+BytesPerSecond nccl_measured_rate(const GpuSpec& gpu);
+/// What NCCL's tuning model takes on the way from one NVLink rate to another, up or down, in that order.
+struct NcclChoice {
+  NcclAlgorithm algorithm;
+  NcclProtocol protocol;
+  BytesPerSecond until;  ///< the rate at which the next choice begins; of the last one where the way ends
+};
+std::vector<NcclChoice> nccl_choices(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
+                                     BytesPerSecond from, BytesPerSecond to);
+/// The time of what NCCL takes, never longer on a faster NVLink (see above).
 NcclTime choose_nccl(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
                      const LinkCalibration& links);
 /// All-reduce of the serving engines within a node, in one shot or two, whichever is faster.

@@ -2,6 +2,7 @@
 // and numbers are those of NVIDIA/nccl, src/graph/tuning.cc, as of NCCL 2.27 (2025): decisions of a program,
 // not measurements. A library version with other numbers chooses otherwise.
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cassert>
 #include <cmath>
@@ -30,13 +31,14 @@ constexpr double kPlateau = 1.4;      // of rings that reduce over nodes, once a
 /// Bandwidths in GB/s, by generation of GPU.
 struct Generation {
   std::string_view architecture;
+  double measured;         ///< NVLink per GPU and direction of the boards on which choice and times were measured
   double most_ll;          ///< LL in one node
   double nvls_efficiency;  ///< zero: no NVLink SHARP
   double nvls_tree_pair;   ///< per channel: two nodes
   double nvls_tree_many;   ///< per channel: more
 };
 constexpr Generation kGenerations[] = {
-    {"ampere", 87.7, 0, 0, 0}, {"hopper", 141, 0.85, 57.7, 45.5}, {"blackwell", 282, 0.74, 96, 80}};
+    {"ampere", 300, 87.7, 0, 0, 0}, {"hopper", 450, 141, 0.85, 57.7, 45.5}, {"blackwell", 900, 282, 0.74, 96, 80}};
 constexpr double kMostLlPair = 39.0, kMostLlMany = 20.4;  // LL over nodes (Intel hosts)
 
 /// NCCL counts on four fifths of NVLink (360 of 450 GB/s: 18 links of 20.6 GB/s, rounded down by its search),
@@ -66,12 +68,12 @@ int floor_log2(int n) { return static_cast<int>(std::bit_width(static_cast<unsig
 
 /// What the model knows of a group.
 struct View {
-  View(const NcclGroup& group, const ClusterSpec& cluster)
+  View(const NcclGroup& group, const ClusterSpec& cluster, BytesPerSecond link)
       : ranks(group.ranks),
         nodes(group.nodes),
         local(group.ranks_per_node),
         generation(generation_of(cluster.node.gpu)),
-        nvlink(node_link_bandwidth(cluster.node) / 1_GBps),
+        nvlink(link / 1_GBps),
         within(kNvlinkShare * nvlink),
         nics(kNicShare * local * (endpoint_bandwidth(cluster) / 1_GBps)) {}
   double most_ll() const { return nodes == 1 ? generation.most_ll : nodes == 2 ? kMostLlPair : kMostLlMany; }
@@ -138,7 +140,99 @@ Expected pat(const View& v) {
   return {kLaunchPat + floor_log2(v.nodes) * kNetPat + v.ranks * kPatPerRank, 0.75 * std::min(v.within, v.nics)};
 }
 
+Expected expected_of(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, const View& view, Bytes bytes) {
+  switch (algorithm) {
+    case NcclAlgorithm::tree:
+      return tree(protocol, view, bytes);
+    case NcclAlgorithm::nvls:
+      return nvls(view, false);
+    case NcclAlgorithm::nvls_tree:
+      return nvls(view, true);
+    case NcclAlgorithm::pat:
+      return pat(view);
+    default:
+      return ring(op, protocol, view, bytes);
+  }
+}
+
+constexpr NcclProtocol kTunedProtocols[] = {NcclProtocol::ll, NcclProtocol::ll128, NcclProtocol::simple};
+constexpr NcclAlgorithm kTunedAlgorithms[] = {NcclAlgorithm::ring, NcclAlgorithm::tree, NcclAlgorithm::nvls,
+                                              NcclAlgorithm::nvls_tree, NcclAlgorithm::pat};
+
+/// What is expected of one algorithm and protocol on NVLinks of any rate: every bandwidth above is the smaller of one
+/// that grows with that rate and one that does not, so a time is latency + max(slowness * slope, floor) with
+/// slowness = 1 / rate in s/GB, and two of them cross where straight lines do.
+struct Expectation {
+  NcclAlgorithm algorithm;
+  NcclProtocol protocol;
+  double latency_us, slope, floor_us;
+  double at(double slowness) const { return latency_us + std::max(slowness * slope, floor_us); }
+  double bend() const { return floor_us / slope; }
+};
+
+std::vector<Expectation> expectations(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster) {
+  constexpr double kSlow = 1e-6, kFast = 1e12;  // GB/s, far beyond any bend
+  const View slow(group, cluster, BytesPerSecond(kSlow * 1e9)), fast(group, cluster, BytesPerSecond(kFast * 1e9));
+  std::vector<Expectation> list;
+  for (const NcclAlgorithm a : kTunedAlgorithms)
+    for (const NcclProtocol p : kTunedProtocols) {
+      if (!nccl_offers(op, a, p, group, cluster.node)) continue;
+      const Expected crawling = expected_of(op, a, p, slow, bytes);
+      if (crawling.GBps <= 0) continue;        // a generation whose switches do not reduce
+      const double us = bytes.value() * 1e-3;  // over GB/s
+      list.push_back(
+          {a, p, crawling.latency_us, us / (crawling.GBps / kSlow), us / expected_of(op, a, p, fast, bytes).GBps});
+    }
+  return list;
+}
+
+/// Where `other` becomes the faster one on the way from one slowness to another; nothing if it does not.
+std::optional<double> crossing(const Expectation& current, const Expectation& other, double from, double to) {
+  std::array<double, 4> stops{from, current.bend(), other.bend(), to};
+  const auto [low, high] = std::minmax(from, to);
+  for (std::size_t i : {1, 2}) stops[i] = std::clamp(stops[i], low, high);
+  if ((stops[1] < stops[2]) != (from < to)) std::swap(stops[1], stops[2]);
+  const auto behind = [&](double slowness) { return other.at(slowness) - current.at(slowness); };
+  for (std::size_t i = 0; i + 1 < stops.size(); ++i) {
+    const double end = behind(stops[i + 1]);
+    if (end >= -1e-12 * current.at(stops[i + 1])) continue;
+    const double start = std::max(0.0, behind(stops[i]));
+    return stops[i] + (stops[i + 1] - stops[i]) * (start / (start - end));
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+BytesPerSecond nccl_measured_rate(const GpuSpec& gpu) { return BytesPerSecond(generation_of(gpu).measured * 1e9); }
+
+std::vector<NcclChoice> nccl_choices(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
+                                     BytesPerSecond from, BytesPerSecond to) {
+  const std::vector<Expectation> all = expectations(op, group, bytes, cluster);
+  assert(!all.empty());
+  double here = 1_GBps / from;
+  const double end = 1_GBps / to;
+  const Expectation* current = &all.front();
+  for (const Expectation& one : all)
+    if (one.at(here) < current->at(here)) current = &one;
+  std::vector<NcclChoice> taken;
+  while (taken.size() < 64) {  // lines with one bend each cross far less often
+    const Expectation* next = nullptr;
+    double there = end;
+    for (const Expectation& other : all) {
+      if (&other == current) continue;
+      const std::optional<double> at = crossing(*current, other, here, end);
+      if (!at || (next != nullptr && std::abs(*at - here) >= std::abs(there - here))) continue;
+      there = *at;
+      next = &other;
+    }
+    taken.push_back({current->algorithm, current->protocol, next == nullptr ? to : 1_GBps / there});
+    if (next == nullptr) break;
+    current = next;
+    here = there;
+  }
+  return taken;
+}
 
 bool nccl_offers(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, const NcclGroup& group,
                  const NodeSpec& node) {
@@ -170,25 +264,8 @@ bool nccl_offers(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, cons
 Seconds nccl_estimate(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, const NcclGroup& group, Bytes bytes,
                       const ClusterSpec& cluster) {
   assert(nccl_offers(op, algorithm, protocol, group, cluster.node) && algorithm != NcclAlgorithm::pairs);
-  const View view(group, cluster);
-  Expected expected;
-  switch (algorithm) {
-    case NcclAlgorithm::tree:
-      expected = tree(protocol, view, bytes);
-      break;
-    case NcclAlgorithm::nvls:
-      expected = nvls(view, false);
-      break;
-    case NcclAlgorithm::nvls_tree:
-      expected = nvls(view, true);
-      break;
-    case NcclAlgorithm::pat:
-      expected = pat(view);
-      break;
-    default:
-      expected = ring(op, protocol, view, bytes);
-      break;
-  }
+  const View view(group, cluster, node_link_bandwidth(cluster.node));
+  const Expected expected = expected_of(op, algorithm, protocol, view, bytes);
   return Seconds(expected.latency_us * 1e-6) + bytes / BytesPerSecond(expected.GBps * 1e9);
 }
 

@@ -29,9 +29,25 @@ void add_states(KernelWriter& list, AttentionKind kind) {
   const int passes = kind == AttentionKind::backward ? 2 : 1;
   if (states.layers > 0) {
     const double share = static_cast<double>(states.layers) / model.layers;
-    const double state = batch * static_cast<double>(states.state_elements) * states.state_bytes * 2;
-    const double rows = reach.decode ? 0 : work.tokens * (states.in_width + states.out_width) * 2.0 * 2;
-    list.memory("state layers", MemoryKernel::elementwise, share * (state + rows) / tensor * passes);
+    const auto elements = static_cast<double>(states.state_elements);
+    const auto add = [&](std::string_view role, double bytes, int kernels) {
+      list.memory(role, MemoryKernel::elementwise, share * bytes / tensor, kernels);
+    };
+    const double state = batch * elements * states.state_bytes * 2 * passes;
+    if (reach.decode) {
+      add("state layers", state, passes);
+    } else {
+      // Kernels of a chunked scan (state-spaces/mamba, mamba_ssm/ops/triton/ssd_combined.py, 2024-05), in elements of
+      // the input projection's width and of the output's. Forward: the convolution reads and writes its share, values,
+      // products of keys and queries, gate and results are read and written by the scan and the norm behind it.
+      // Backward all of that again, and gradients of each, with what they are made of.
+      const double rows = work.tokens * (2.0 * states.in_width + 7.0 * states.out_width) * 2;
+      add("state layers", state + rows * (passes == 2 ? 2.65 : 1.0), 5 * passes);
+      // A state for each chunk is written, read and written where chunks are joined, and read; backward they are made
+      // again and read once more, and so are their gradients.
+      constexpr double kChunk = 128;  // chunk_size of Nemotron's config.json
+      add("states of chunks", work.tokens / kChunk * elements * states.state_bytes * (passes == 2 ? 9 : 4), 3 * passes);
+    }
   }
   const IndexerConfig& index = model.attention.indexer;
   if (index.heads == 0) return;
@@ -145,12 +161,16 @@ void core(KernelWriter& list, const AttentionWidths& w, AttentionKind kind) {
     if (row.unpack_hop != nullptr) row.unpack_hop(list, w, t / 2, backward);
   }
   const int end = list.size();
-  // Merging: forward, a partial output is read and the FP32 sum read and written; backward, gradients in
-  // BF16, or FP32 sums too.
+  // Merging: forward, a partial output is read and the FP32 sum read and written; backward, gradients in BF16. Where
+  // gradients travel in FP32 each step is a kernel of its own: forward, the partial output to FP32 (6), what it differs
+  // by (12), its share of that (8), the sum (12); backward, sums of gradients (10), those of keys and values put
+  // together for the journey (8).
   const bool in_fp32 = work.habits.gathers_context;
-  const double merged =
-      t * (backward ? (w.query + (repeated ? 2 * w.query : w.key + w.value)) * (in_fp32 ? 10 : 6) : w.output() * 10);
-  list.memory("merge hops", MemoryKernel::elementwise, merged * others, others);
+  const double keys = repeated ? 2 * w.query : w.key + w.value;
+  const double merged = in_fp32 ? (backward ? w.query * 10 + keys * 18 : w.output() * 38)
+                                : (backward ? (w.query + keys) * 6 : w.output() * 10);
+  const int kernels = !in_fp32 ? 1 : backward ? 5 : 4;
+  list.memory("merge hops", MemoryKernel::elementwise, t * merged * others, others * kernels);
   if (in_fp32) {
     // Everything waits for the gather after its own piece; gradients go on after each piece, the last time to their
     // owner.
@@ -176,7 +196,7 @@ void forward(KernelWriter& list, const AttentionWidths& w, AttentionCore with_co
     list.tensor_all_reduce();
     return list.norm("MLP norm", own * w.hidden, true);
   }
-  list.quantize("cast attention input", own * w.hidden);
+  list.quantize_shared("cast attention input");
   row.input(list, w);
   repeat_keys(list, w, false);
   if (with_core == AttentionCore::included) core(list, w, AttentionKind::forward);
@@ -188,7 +208,7 @@ void forward(KernelWriter& list, const AttentionWidths& w, AttentionCore with_co
   } else {
     list.quantize("cast attention output", work.tokens * w.output());
   }
-  list.tensor_scatter(list.linear("o_proj", work.tokens, w.hidden, w.output()));
+  list.tensor_scatter(list.linear(kOutputProjection, work.tokens, w.hidden, w.output()));
   list.tensor_all_reduce();
   for (int i = 0; i < work.model.norms_behind_attention(); ++i)
     list.norm("norm behind attention", own * w.hidden, false);
@@ -203,12 +223,12 @@ void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   list.norm_backward("MLP norm backward", own * w.hidden);
   for (int i = 0; i < work.model.norms_behind_attention(); ++i)
     list.norm_backward("norm behind attention backward", own * w.hidden);
-  list.quantize("cast output gradient", own * w.hidden);
-  list.tensor_gather(list.linear("o_proj", t, w.output(), w.hidden));
+  list.quantize_shared("cast output gradient");
+  list.tensor_gather(list.linear(kOutputProjection, t, w.output(), w.hidden));
   if (work.precision.fp8_blocks()) {
     list.memory("cast back attention output", MemoryKernel::cast, t * w.output() * (1.5 + 2.0));
-    list.quantize_transposed("transpose o_proj operands", t * (w.hidden + w.output()), 2);
   }
+  list.quantize_transposed("transpose o_proj operands", t * (w.hidden + w.output()), 2);
   list.again(true);
   if (work.again.norms) list.norm("attention norm", own * w.hidden, false);
   if (row.input_again != nullptr) row.input_again(list, w);

@@ -49,8 +49,8 @@ void head(KernelWriter& list, KernelPass pass) {
       return use_logits(list, t * vocabulary);
     case KernelPass::input_gradient: {
       const int dgrad = list.linear_in(precision, "head", t, h, vocabulary);
-      list.tensor_gather_beside(dgrad);
-      list.tensor_scatter_beside(dgrad);  // the weight gradient takes as long
+      list.tensor_gather_again(dgrad);
+      list.tensor_scatter_gradient(dgrad, dgrad);  // the weight gradient takes as long
       return list.norm_backward("final norm backward", own * h);
     }
     case KernelPass::weight_gradient:

@@ -5,6 +5,9 @@
 
 namespace flopcast {
 
+/// Role of the product behind attention.
+inline constexpr std::string_view kOutputProjection = "o_proj";
+
 /// Appends kernels of one pass to a list, in launch order. Methods that add a GEMM return its place in the list:
 /// communication may run beside it.
 class KernelWriter {
@@ -34,6 +37,8 @@ class KernelWriter {
 
   /// BF16 -> FP8 with scales, before a GEMM. Nothing to do in BF16, nor where the kernel before writes FP8.
   void quantize(std::string_view role, double elements);
+  /// The same for rows of the residual stream: by who holds them, or, where scales belong to rows, behind the gather.
+  void quantize_shared(std::string_view role);
   /// BF16 -> transposed FP8 with scales along the other axis: an operand of a weight gradient.
   void quantize_transposed(std::string_view role, double elements, int times = 1);
   /// As PyTorch's chain of kernels where the software is eager, else fused.
@@ -42,8 +47,12 @@ class KernelWriter {
   void norm_backward(std::string_view role, double elements);
 
   // Gathers before a GEMM and scatters after it, among the GPUs that share matrices; `gemm` is its place in the list.
-  void tensor_gather(int gemm);
+  void tensor_gather(int gemm, int products = 1);
   void tensor_scatter(int gemm);
+  /// An input that was cut up is gathered once more for the gradient of the weights, beside that of itself.
+  void tensor_gather_again(int dgrad);
+  /// The gradient of an input that `products` share, beside that of their weights; `fused`: with what makes it.
+  void tensor_scatter_gradient(int fused, int wgrad, int products = 1);
   void tensor_gather_beside(int gemm);
   void tensor_scatter_beside(int gemm);
   void tensor_all_reduce();            ///< where the group puts its parts together in that way instead
@@ -60,9 +69,11 @@ class KernelWriter {
 
  private:
   int add(std::string_view role, LayerKernelShape shape, int count);
+  bool has_adapter(std::string_view role) const;
   void adapter(double m, double n, double k);
   GemmShape gemm(GemmKind kind, double m, double n, double k) const;
-  void tensor_exchange(LayerExchange::Kind kind, double bytes_per_element, int gemm);
+  double gathered_bytes() const;  ///< per element of an operand that is gathered
+  void tensor_exchange(LayerExchange::Kind kind, double bytes_per_element, int gemm, int times = 1);
 
   LayerKernels& out_;
   const LayerWork& work_;

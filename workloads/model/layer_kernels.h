@@ -49,6 +49,7 @@ struct LayerKernel {
   /// this one is hidden behind it.
   int count = 1;
   LayerKernelShape shape;
+  bool adapter = false;  ///< of a low-rank adapter
 };
 /// "routed gate_up dgrad", "q_b_proj again": for reports.
 std::string name(const LayerKernel& kernel);
@@ -66,6 +67,7 @@ struct LayerExchange {
     context_gather,
     context_scatter,    ///< keys and values to all of them at once, their gradients back
     tensor_all_reduce,  ///< where norms and residuals are not split along the sequence
+    expert_all_reduce,  ///< among those that share an expert, where all of them have the same tokens
   };
   Kind kind = Kind::tensor_gather;
   Bytes bytes;  ///< gather, scatter, all-reduce: the whole buffer; hop: the message
@@ -94,6 +96,7 @@ struct KernelPrecision {
   bool fp8_blocks() const { return fp8() && scaling == Scaling::blocks; }
   /// One scale per tensor: operands of weight gradients are kept transposed, for Hopper multiplies FP8 only that way.
   bool fp8_tensor() const { return fp8() && scaling != Scaling::blocks; }
+  bool fp8_rows() const { return fp8() && scaling == Scaling::rows; }
 };
 
 /// How the experts of a GPU are multiplied.
@@ -170,8 +173,11 @@ struct KernelHabits {
   bool repeats_keys = false;          ///< SoftwareProfile::repeats_keys
   bool gathers_context = false;       ///< SoftwareProfile::gathers_context
   bool separate_projections = false;  ///< SoftwareProfile::separate_projections
+  bool distributed_tensors = false;   ///< SoftwareProfile::distributed_tensors
+  bool scatters_per_product = false;  ///< SoftwareProfile::scatters_per_product
   int expert_bias_kernels = 0;        ///< SoftwareProfile::expert_bias_kernels
   bool complex_positions = false;     ///< SoftwareProfile::complex_positions
+  bool indexed_rows = false;          ///< SoftwareProfile::indexed_rows
   /// Norms, rotary positions, gated activations and residuals as PyTorch's chains of kernels, norms in FP32.
   bool eager_elementwise = false;
   /// Bytes moved per parameter to cast the weights of experts to FP8 with a scale per tensor, in each forward pass.
@@ -183,6 +189,7 @@ struct KernelHabits {
   LogitUse logits = LogitUse::eager_loss;
   /// Rank of low-rank adapters beside linear layers, whose own weights are frozen; 0: none.
   int adapter_rank = 0;
+  AdapterTargets adapter_targets = AdapterTargets::all;
   /// The inputs of an MTP module are embedded and cast by kernels of their own; else with their norms.
   bool mtp_input_kernels = true;
 };
@@ -229,6 +236,10 @@ struct ExpertShare {
   int experts = 1;             ///< that get at least one row
   double degree = 1;           ///< GPUs that share an expert's matrices
   bool exchanged = false;      ///< results come back by combine, else by the exchange of tensor parallelism
+  /// The GPUs of a tensor-parallel group all have the tokens of the group (no sequence parallelism): those that share
+  /// an expert start from the same rows and add up their parts; of several sets of them each takes its part of the
+  /// tokens, and all get the results (DeepSpeed sharded_moe.py, drop_tokens and gather_tokens).
+  bool same_tokens = false;
 };
 
 struct AttentionKindRow;  // workloads/model/attention_kinds.h

@@ -11,6 +11,10 @@
 
 namespace flopcast {
 
+/// Matrices that have low-rank adapters beside them.
+enum class AdapterTargets : std::uint8_t { all, attention, qkv, ffn };
+constexpr std::array<std::string_view, 4> enum_names(AdapterTargets) { return {"all", "attention", "qkv", "ffn"}; }
+
 enum class AttentionType : std::uint8_t { multi_head, grouped_query, latent };
 constexpr std::array<std::string_view, 3> enum_names(AttentionType) {
   return {"multi_head", "grouped_query", "latent"};
@@ -166,7 +170,7 @@ struct MoeConfig {
     field("shared_width", &MoeConfig::shared_width, {"experts"});
     field("latent_width", &MoeConfig::latent_width, {"experts"});
     field("bias", &MoeConfig::bias, {"experts"});
-    field("load_variation", &MoeConfig::load_variation, {"expert_skew"});
+    field("load_variation", &MoeConfig::load_variation, {"expert-load"});
   }
 };
 

@@ -25,6 +25,7 @@ double width_again(const LayerKernel& kernel, const AttentionWidths& w, int& pro
 /// @param products numbers of the products before these
 void add_again(LayerKernels& out, const LayerKernels& forward, const LayerWork& work, int products) {
   const AttentionWidths w(work);
+  int first_gemm = -1;
   for (LayerKernel kernel : forward.kernels) {
     kernel.pass = KernelPass::input_gradient;
     kernel.again = true;
@@ -35,6 +36,16 @@ void add_again(LayerKernels& out, const LayerKernels& forward, const LayerWork& 
       gemm->n = std::max<std::int64_t>(1, std::llround(static_cast<double>(gemm->n) * share));
     }
     out.kernels.push_back(kernel);
+    if (first_gemm < 0 && std::holds_alternative<GemmShape>(kernel.shape))
+      first_gemm = static_cast<int>(out.kernels.size()) - 1;
+  }
+  // What was scattered is kept, what was gathered is not.
+  for (LayerExchange exchange : forward.exchanges) {
+    if (!work.habits.distributed_tensors || exchange.kind != LayerExchange::Kind::tensor_gather) continue;
+    const bool beside = exchange.last_beside > exchange.first_beside && first_gemm >= 0;
+    exchange.first_beside = beside ? first_gemm : 0;
+    exchange.last_beside = beside ? first_gemm + 1 : 0;
+    out.exchanges.push_back(exchange);
   }
 }
 

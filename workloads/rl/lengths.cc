@@ -5,6 +5,8 @@
 #include <numbers>
 #include <utility>
 
+#include "workloads/rl/random_use.h"
+
 namespace flopcast {
 namespace {
 
@@ -87,9 +89,9 @@ GroupSource::GroupSource(const RlConfig& config, std::uint64_t seed)
       correlation_(config.answer.group_correlation),
       prompt_(config.prompt),
       answer_(config.answer),
-      shuffles_(seed, 0x726c01),
-      places_(seed, 0x726c02),
-      prompts_(seed, 0x726c03) {
+      shuffles_(random_stream(seed, LoopRandom::shuffles)),
+      places_(random_stream(seed, LoopRandom::places)),
+      prompts_(random_stream(seed, LoopRandom::prompts)) {
   for (int i = 0; i < config.prompts; ++i) scores_.push_back(normal_quantile((i + 0.5) / config.prompts));
   shuffle();
 }

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "flopcast/errors.h"
+#include "workloads/rl/random_use.h"
 
 namespace flopcast {
 namespace {
@@ -34,10 +35,10 @@ RlLoop::RlLoop(const RlConfig& config, int updates, RlPrices prices, ServingSess
       prices_(std::move(prices)),
       session_(session),
       source_(config, config.seed),
-      rewards_(config.reward, config.seed),
-      tools_(config.tools, config.seed),
-      signals_(config.seed, 0x726c05),
-      calls_(config.seed, 0x726c07) {
+      rewards_(config.reward.pool, random_stream(config.seed, LoopRandom::rewards)),
+      tools_(config.tools.pool, random_stream(config.seed, LoopRandom::tools)),
+      signals_(random_stream(config.seed, LoopRandom::signals)),
+      calls_(random_stream(config.seed, LoopRandom::calls)) {
   if (prices_.frozen && !prices_.free[static_cast<std::size_t>(RlPart::reward)]) frozen_.emplace(*prices_.frozen);
   if (session_) {
     session_->on_result([this](const Request& request, const RequestResult& result) {
@@ -152,7 +153,9 @@ void RlLoop::call_tool(std::uint32_t index, Seconds now) {
   sample.done = sample.turn_end();
   ++sample.turn;
   ++step_.tool_calls;
-  const std::pair<Seconds, std::uint32_t> result{tools_.score(now), index};
+  const std::int64_t timed_out = tools_.timed_out();
+  const std::pair<Seconds, std::uint32_t> result{tools_.work(now), index};
+  step_.timed_out_tools += tools_.timed_out() - timed_out;
   tool_results_.insert(std::upper_bound(tool_results_.begin(), tool_results_.end(), result), result);
 }
 
@@ -164,7 +167,9 @@ void RlLoop::written(std::uint32_t index, Seconds now) {
   const bool scored = config_.algorithm->rewards && config_.reward.kind != RewardKind::model &&
                       !prices_.free[static_cast<std::size_t>(RlPart::reward)];
   if (!scored && !frozen_) return rewarded(index);
-  std::pair<Seconds, std::uint32_t> score{scored ? rewards_.score(now) : now, index};
+  const std::int64_t timed_out = rewards_.timed_out();
+  std::pair<Seconds, std::uint32_t> score{scored ? rewards_.work(now) : now, index};
+  step_.timed_out_rewards += rewards_.timed_out() - timed_out;
   if (frozen_) {
     const MicroBatchShape& shape = prices_.trainer.shape;
     const double micro_batches =
@@ -473,8 +478,6 @@ RlOutcome RlLoop::run(const std::function<bool(int)>& keep_going) {
     now = next;
     fire(now);
   }
-  out_.timed_out_rewards = rewards_.timed_out();
-  out_.timed_out_tools = tools_.timed_out();
   return std::move(out_);
 }
 

@@ -21,8 +21,8 @@
 #include <vector>
 
 #include "workloads/rl/frozen_pool.h"
+#include "workloads/rl/host_workers.h"
 #include "workloads/rl/lengths.h"
-#include "workloads/rl/reward_pool.h"
 #include "workloads/rl/trainer.h"
 #include "workloads/serving/session.h"
 
@@ -79,6 +79,8 @@ struct RlStep {
   std::int64_t thrown_away = 0;                       ///< answers of groups without signal
   std::int64_t interrupted = 0;                       ///< answers
   std::int64_t tool_calls = 0;                        ///< begun
+  std::int64_t timed_out_rewards = 0;                 ///< answers whose reward ran into its time-out
+  std::int64_t timed_out_tools = 0;                   ///< of the calls of tools
   Seconds engine_awake, engine_empty;                 ///< empty: awake, and nothing may be begun
   Seconds engine_busy;                                ///< summed over replicas
   Seconds overlap_awake;                              ///< of replicas on the trainer's GPUs
@@ -92,7 +94,6 @@ struct RlOutcome {
   std::vector<RlSpan> spans;                          ///< in order of their end
   std::int64_t begun = 0, trained = 0;                ///< answers; not those that were thrown away
   std::int64_t begun_tokens = 0, trained_tokens = 0;  ///< of these
-  std::int64_t timed_out_rewards = 0, timed_out_tools = 0;
 };
 
 class RlLoop {
@@ -160,8 +161,7 @@ class RlLoop {
   RlPrices prices_;
   ServingSession* session_;
   GroupSource source_;
-  RewardPool rewards_;
-  RewardPool tools_;
+  HostWorkersSimulation rewards_, tools_;
   std::optional<FrozenPool> frozen_;
   RandomStream signals_, calls_;
   std::vector<Sample> samples_;

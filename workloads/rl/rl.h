@@ -95,23 +95,33 @@ enum class RewardKind : std::uint8_t {
 };
 constexpr std::array<std::string_view, 3> enum_names(RewardKind) { return {"rules", "sandbox", "model"}; }
 
+/// Workers of CPUs that look at answers or run tools.
+struct HostWorkers {
+  Seconds time{1};       ///< of one piece of work, on average
+  double variation = 0;  ///< log-normal
+  int workers = 256;     ///< pieces worked on side by side
+  Seconds time_out{60};  ///< nothing takes longer
+  double hanging = 0;    ///< share that run into it
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("time", &HostWorkers::time, {"rollouts"});
+    field("variation", &HostWorkers::variation, {"rollouts"});
+    field("workers", &HostWorkers::workers, {"rollouts"});
+    field("time_out", &HostWorkers::time_out, {"rollouts"});
+    field("hanging", &HostWorkers::hanging, {"rollouts"});
+  }
+};
+
 struct RewardConfig {
   RewardKind kind = RewardKind::rules;
-  Seconds time{0.1};     ///< of one answer, on average
-  double variation = 0;  ///< log-normal
-  int workers = 64;      ///< answers looked at side by side
-  Seconds time_out{60};  ///< nothing takes longer
-  double hanging = 0;    ///< share of answers that run into it
-  ModelConfig model;     ///< kind model; no name: of the policy's size
+  HostWorkers pool{.time = Seconds(0.1), .workers = 64};
+  ModelConfig model;  ///< kind model; no name: of the policy's size
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
     field("kind", &RewardConfig::kind, {"rollouts"});
-    field("time", &RewardConfig::time, {"rollouts"});
-    field("variation", &RewardConfig::variation, {"rollouts"});
-    field("workers", &RewardConfig::workers, {"rollouts"});
-    field("time_out", &RewardConfig::time_out, {"rollouts"});
-    field("hanging", &RewardConfig::hanging, {"rollouts"});
+    field("", &RewardConfig::pool);
     field("model", &RewardConfig::model, {.resolved = true});
   }
 };
@@ -120,11 +130,7 @@ struct RewardConfig {
 struct ToolConfig {
   double calls = 0;  ///< of an answer, on average
   int tokens = 256;  ///< of a result
-  Seconds time{1};   ///< of one call, on average
-  double variation = 0;
-  int workers = 256;
-  Seconds time_out{60};
-  double hanging = 0;  ///< share of calls that run into it
+  HostWorkers pool;
 
   /// Tokens of results in an answer's context: on average, and at most.
   double mean_tokens() const { return calls * tokens; }
@@ -134,11 +140,7 @@ struct ToolConfig {
   static constexpr void describe(Visitor& field) {
     field("calls", &ToolConfig::calls, {"rollouts"});
     field("tokens", &ToolConfig::tokens, {"rollouts"});
-    field("time", &ToolConfig::time, {"rollouts"});
-    field("variation", &ToolConfig::variation, {"rollouts"});
-    field("workers", &ToolConfig::workers, {"rollouts"});
-    field("time_out", &ToolConfig::time_out, {"rollouts"});
-    field("hanging", &ToolConfig::hanging, {"rollouts"});
+    field("", &ToolConfig::pool);
   }
 };
 

@@ -23,6 +23,8 @@ std::string to_text(const SoftwareProfile& software) {
     text += fmt::format(", {:g} us of the host per call of a layer ({:g} more in FP8), {:g} ms per routing",
                         software.host_module.value() * 1e6, software.host_module_fp8.value() * 1e6,
                         software.host_experts.value() * 1e3);
+  if (software.host_adapter > Seconds(0))
+    text += fmt::format(", {:g} us per product of an adapter", software.host_adapter.value() * 1e6);
   if (software.expert_tensor_follows_tensor) text += ", experts sliced like dense matrices";
   if (software.flash2) text += ", attention by FlashAttention-2";
   if (software.repeats_keys) text += ", keys and values repeated for every head of queries";
@@ -32,14 +34,20 @@ std::string to_text(const SoftwareProfile& software) {
   if (software.shard_copies) text += ", parameters and gradients of shards copied beside their exchange";
   if (software.foreach_optimizer) text += ", the optimiser as a chain of kernels";
   if (software.separate_projections) text += ", queries, keys, values, gate and up by products of their own";
+  if (software.distributed_tensors) text += ", tensor parallelism by PyTorch's distributed tensors";
+  if (software.scatters_per_product) text += ", gradients of shared inputs scattered product by product";
+  if (software.reduces_last) text += ", sharded gradients reduced with the last micro-batch";
+  if (software.libraries != "current") text += fmt::format(", matrix products by libraries of {}", software.libraries);
   if (software.expert_bias_kernels > 0)
     text += fmt::format(", biases of {} of experts by kernels of their own",
                         software.expert_bias_kernels > 1 ? "products" : "second products");
+  if (software.indexed_rows) text += ", rows of experts gathered and added up by PyTorch's kernels for indices";
   if (software.bf16_loss) text += ", the loss of logits in BF16";
   if (software.stops_early) text += ", layers done again without their last product";
   if (!software.overlaps_tensor) text += ", tensor parallelism's exchange not beside GEMMs";
   if (software.autograd) text += ", weight gradients not beside the exchange of a lone backward";
   if (software.even_split) text += ", layers spread evenly over stages";
+  if (software.gradients != Precision::fp32) text += ", gradients reduced in BF16";
   if (!software.overlaps_exchange) text += ", gradients and parameters not beside compute";
   if (software.dispatcher == ExpertDispatcher::all_to_all) text += ", tokens to experts by NCCL all-to-all";
   if (software.dispatcher == ExpertDispatcher::hybrid_ep) text += ", tokens to experts by Hybrid-EP";

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "hwmodels/chips/gpu.h"  // Source
+#include "hwmodels/chips/precision.h"
 #include "sim/base/fields.h"
 #include "sim/base/units.h"
 
@@ -24,6 +25,10 @@ constexpr std::array<std::string_view, 3> enum_names(ExpertDispatcher) {
 }
 /// A token goes once to each rank that wants it, by kernels that take SMs; else once to each expert that does.
 constexpr bool sends_tokens_once(ExpertDispatcher dispatcher) { return dispatcher != ExpertDispatcher::all_to_all; }
+
+/// Runs whose published steps an error was read off.
+enum class SeenRuns : std::uint8_t { nothing, dense, experts, all };
+constexpr std::array<std::string_view, 4> enum_names(SeenRuns) { return {"nothing", "dense", "experts", "all"}; }
 
 struct SoftwareProfile {
   std::string name;
@@ -44,6 +49,10 @@ struct SoftwareProfile {
   bool shard_copies = false;       ///< parameters out of, gradients into the buffers of their exchange by copies
   bool foreach_optimizer = false;  ///< optimiser and clipping as chains of kernels
   bool separate_projections = false;  ///< queries, keys, values, gate and up by products of their own
+  bool distributed_tensors = false;   ///< gathered inputs are kept; exchanges have nothing beside them, or are fused
+  bool scatters_per_product = false;  ///< gradients of a shared input are scattered product by product
+  bool reduces_last = false;          ///< sharded gradients are summed up whole, and reduced with the last micro-batch
+  std::string libraries = "current";  ///< of matrix products; "2024": as measured then
   int expert_bias_kernels = 0;        ///< 1: biases of experts' second products by PyTorch's kernels; 2: of both
   bool bf16_loss = false;             ///< a chain of kernels makes the loss of logits in BF16
   bool stops_early = false;           ///< a layer done again ends before its last product
@@ -55,17 +64,27 @@ struct SoftwareProfile {
   Seconds host_experts;          ///< host time of routing, dispatch and combine, per layer with experts and direction
   bool deep_ep = true;           ///< DeepEP is among its dispatchers
   bool autograd = false;  ///< gradients of weights with those of inputs, not beside the exchange of a lone backward
-  double error = 0.05;    ///< of published steps, beside those of kernels and links: log standard deviation
+  bool experts_split_sequence = false;  ///< experts under tensor parallelism only with sequence parallelism
+  double error = 0.05;                ///< of published steps, beside those of kernels and links: log standard deviation
+  SeenRuns seen = SeenRuns::nothing;  ///< where `error` is from
+  bool indexed_rows = false;          ///< rows of experts moved by gather, index_select and scatter_add
+  Seconds host_adapter;               ///< host time of each product of an adapter, beside its launch
 
   // What plans leave open.
   bool expert_tensor_follows_tensor = false;  ///< experts are sliced like dense matrices, unless a plan says otherwise
   bool overlaps_exchange = true;              ///< gradients and parameters of data parallelism travel beside compute
   ExpertDispatcher dispatcher = ExpertDispatcher::deep_ep;
-  bool overlaps_tensor = true;  ///< gathers and scatters of tensor parallelism run beside GEMMs
-  bool flash2 = false;          ///< attention is FlashAttention-2
-  bool flex_windows = false;    ///< attention with windows is FlexAttention
-  bool even_split = false;      ///< layers are spread evenly over stages, whatever embedding and head take
+  bool overlaps_tensor = true;            ///< gathers and scatters of tensor parallelism run beside GEMMs
+  bool flash2 = false;                    ///< attention is FlashAttention-2
+  bool flex_windows = false;              ///< attention with windows is FlexAttention
+  bool even_split = false;                ///< layers are spread evenly over stages, whatever embedding and head take
+  Precision gradients = Precision::fp32;  ///< reduced
   std::map<std::string, Source> sources;
+
+  /// Whether `error` is that of such runs.
+  bool has_seen(bool experts, bool adapters) const {
+    return !adapters && (seen == SeenRuns::all || seen == (experts ? SeenRuns::experts : SeenRuns::dense));
+  }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -84,6 +103,7 @@ struct SoftwareProfile {
     field("host_module_fp8", &SoftwareProfile::host_module_fp8, {"software"});
     field("host_experts", &SoftwareProfile::host_experts, {"software"});
     field("deep_ep", &SoftwareProfile::deep_ep, {"software"});
+    field("experts_split_sequence", &SoftwareProfile::experts_split_sequence, {"software"});
     field("autograd", &SoftwareProfile::autograd, {"software"});
     field("error", &SoftwareProfile::error, {kLabel});
     field("expert_tensor_follows_tensor", &SoftwareProfile::expert_tensor_follows_tensor, {"software"});
@@ -97,11 +117,19 @@ struct SoftwareProfile {
     field("shard_copies", &SoftwareProfile::shard_copies, {"software"});
     field("foreach_optimizer", &SoftwareProfile::foreach_optimizer, {"software"});
     field("separate_projections", &SoftwareProfile::separate_projections, {"software"});
+    field("distributed_tensors", &SoftwareProfile::distributed_tensors, {"software"});
+    field("scatters_per_product", &SoftwareProfile::scatters_per_product, {"software"});
+    field("reduces_last", &SoftwareProfile::reduces_last, {"software"});
+    field("libraries", &SoftwareProfile::libraries, {"software"});
     field("expert_bias_kernels", &SoftwareProfile::expert_bias_kernels, {"software"});
     field("bf16_loss", &SoftwareProfile::bf16_loss, {"software"});
     field("stops_early", &SoftwareProfile::stops_early, {"software"});
     field("flex_windows", &SoftwareProfile::flex_windows, {"software"});
     field("even_split", &SoftwareProfile::even_split, {"software"});
+    field("gradients", &SoftwareProfile::gradients, {"software"});
+    field("indexed_rows", &SoftwareProfile::indexed_rows, {"software"});
+    field("host_adapter", &SoftwareProfile::host_adapter, {"software"});
+    field("seen", &SoftwareProfile::seen, {kLabel});
     field("sources", &SoftwareProfile::sources, {.cause = kLabel, .resolved = true});
   }
 };

@@ -89,7 +89,7 @@ void EndOfStep::add_collective(std::string_view name, OpName op, StepCollective:
 std::vector<RankId> EndOfStep::sharers(const std::vector<int>& pipeline_ranks, int position, bool experts) const {
   std::vector<RankId> result;
   for (int p : pipeline_ranks) {
-    const auto more = experts ? groups_.experts(p, position) : groups_.dense(p, position, true);
+    const auto more = experts ? groups_.experts(p, position) : groups_.dense(p, position, !config_.plan.hybrid());
     result.insert(result.end(), more.begin(), more.end());
   }
   return result;
@@ -130,10 +130,7 @@ void EndOfStep::reduce_across_shard_groups() {
   const int shards = config_.plan.shards();
   for (std::size_t i = 0; i < programs_.size(); ++i) {
     const RankProgram& program = programs_[i];
-    std::vector<RankId> group;
-    for (int replica = program.rank.replica % shards; replica < grid_.replicas; replica += shards) {
-      group.push_back(grid_.gpu(program.rank.pipeline_rank, replica * grid_.tensor + program.rank.tensor_rank));
-    }
+    const std::vector<RankId> group = groups_.across(program.rank.pipeline_rank, program.position);
     const double elements = parameters_of(program.rank.pipeline_rank).replicated / shards;
     const std::vector<std::size_t> members = replayed_among(group);
     if (members.front() != i) continue;
@@ -159,7 +156,7 @@ void EndOfStep::add(const ShardPlan& beside) {
     reduce_or_gather(sharded ? "nccl_reduce_scatter" : "nccl_all_reduce", OpName::gradient_reduce_scatter,
                      bytes_per_element(p.gradients));
   }
-  if (collectives && sharded && config_.plan.shards() < grid_.replicas) reduce_across_shard_groups();
+  if (collectives && config_.plan.hybrid() && !beside.sum_groups) reduce_across_shard_groups();
   // Clipping needs the norm over all gradients: everybody waits for everybody.
   std::vector<std::size_t> everybody;
   for (std::size_t i = 0; i < programs_.size(); ++i) everybody.push_back(i);

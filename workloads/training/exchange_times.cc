@@ -16,6 +16,7 @@ const ExchangeTimes::PortSpeed& speed_of(LayerExchange::Kind kind, const Exchang
       return speeds.tensor;
     case LayerExchange::Kind::expert_gather:
     case LayerExchange::Kind::expert_scatter:
+    case LayerExchange::Kind::expert_all_reduce:
       return speeds.expert_tensor;
     case LayerExchange::Kind::context_hop:
     case LayerExchange::Kind::context_gather:
@@ -38,6 +39,7 @@ ExchangeTimes::Group ExchangeTimes::group_of(LayerExchange::Kind kind) const {
       return {config_.plan.tensor, 1};
     case LayerExchange::Kind::expert_gather:
     case LayerExchange::Kind::expert_scatter:
+    case LayerExchange::Kind::expert_all_reduce:
       return {config_.plan.expert_tensor, 1};
     case LayerExchange::Kind::context_hop:
     case LayerExchange::Kind::context_gather:
@@ -68,6 +70,7 @@ Seconds ExchangeTimes::time(const LayerExchange& exchange, const GroupSpeeds& sp
       op = NcclOp::reduce_scatter;
       break;
     case LayerExchange::Kind::tensor_all_reduce:
+    case LayerExchange::Kind::expert_all_reduce:
       op = NcclOp::all_reduce;
       break;
     case LayerExchange::Kind::context_hop:

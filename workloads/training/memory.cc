@@ -100,7 +100,10 @@ MemoryTable rank_table(const TrainingConfig& config, const MemoryTerms& terms, c
                   plan.zero_stage >= 3 ? fmt::format(", sharded {:.0f} ways", dense_shards) : ""));
   row("gathered layers", of.bytes.gathered_layers, "the one that computes and the next");
   row("gradients", of.bytes.gradients,
-      fmt::format("{}, accumulated{}", name(p.gradients), plan.zero_stage >= 2 ? ", sharded" : ""));
+      fmt::format("{}, accumulated{}", name(p.gradients),
+                  plan.zero_stage < 2                                          ? ""
+                  : config.software.reduces_last && config.micro_batches() > 1 ? ", summed up whole"
+                                                                               : ", sharded"));
   row("gradients of a layer", of.bytes.gradients_of_layer, "not yet reduced");
   row("optimiser states", of.bytes.optimiser_states,
       fmt::format("master {}, moments {}; sharded {:.0f} ways, experts {:.0f} ways", name(p.master), name(p.moments),

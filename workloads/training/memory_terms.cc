@@ -41,15 +41,16 @@ double kept_by_experts(const TrainingConfig& config, const TokensKept& tokens, d
   const bool selective = config.recompute.selective_operations;  // keeps what has arrived
   // DeepEP delivers a token once to each rank that wants it.
   const double received = token_ranks > 0 ? token_ranks * hottest_load : copies;
-  // GPUs that share an expert hold all of its rows, each a slice of what is made of them.
-  double bytes = received * tokens.own * config.plan.expert_tensor * model.hidden * kept;
+  // GPUs that share an expert hold all of its rows, each a slice of what is made of them. No token is computed twice,
+  // whether or not the GPUs of a tensor-parallel group all hold it.
+  double bytes = received * tokens.sliced * config.plan.expert_tensor * model.hidden * kept;
   double wide = selective ? 0 : model.gated_ffn ? 2 : 1;
   if (!selective && !config.recompute.activation_function) {
     wide += 1;
     // The product with a row's weight: fused with SwiGLU, a kernel of its own behind other functions.
     if (!model.gated_ffn) wide += 1;
   }
-  return bytes + copies * tokens.own * kept * m.expert_width * wide + tokens.own * 4.0 * m.experts;  // gate scores
+  return bytes + copies * tokens.sliced * kept * m.expert_width * wide + tokens.own * 4.0 * m.experts;  // gate scores
 }
 
 /// Bytes that one micro-batch leaves behind in one layer until its backward pass, where nothing of the layer is done
@@ -70,6 +71,9 @@ double kept_in_layer(const TrainingConfig& config, bool moe, double hottest_load
   }
   double own = 2 * h + 2 * h;             // inputs of the attention and of the MLP block (residual stream)
   if (!again.norms) own += 2 * kept * h;  // and what the two norms made of them
+  // Both as they were gathered.
+  if (!again.norms && config.software.distributed_tensors && config.plan.sequence_parallel)
+    own += 2 * kept * h * (config.plan.tensor - 1);
   own += 2 * h * (model.norms_behind_attention() + model.norms_behind_ffn());  // inputs of further norms
   if (config.dropout) own += 2 * h;                                            // a byte of mask behind each block
   const double out = static_cast<double>(attention.heads) * attention.value_dim();
@@ -202,15 +206,17 @@ MemoryFigures MemoryTerms::figures(const Held& held, int holders, Bytes activati
   MemoryFigures of;
   of.parameters = (zero >= 3 ? sharded(held.elements, holders) : held.all()) * parameter_bytes();
   if (zero >= 3) of.gathered_layers = passing(held, held.elements, holders, 2, parameter_bytes());
+  const bool whole = zero < 2 || (config_.software.reduces_last && config_.micro_batches() > 1);
   of.gradients =
-      (zero >= 2 ? sharded(trained, holders) : trained.replicated + trained.expert) * bytes_per_element(p.gradients);
+      (whole ? trained.replicated + trained.expert : sharded(trained, holders)) * bytes_per_element(p.gradients);
   if (zero >= 2) of.gradients_of_layer = passing(held, trained, holders, 1, bytes_per_element(p.gradients));
   const double state = bytes_per_element(p.master) + 2 * bytes_per_element(p.moments);
   of.optimiser_states = state * sharded(trained, holders);
   of.activations = activations.value();
   if (config_.recompute.full_layer) of.layer_again = experts_ ? moe_ : dense_;
   if (experts_ && config_.plan.expert > 1) {
-    const double rows = own_ * config_.model.moe.experts_per_token * hottest_load_;
+    const double sent = sliced_ * config_.plan.senders();
+    const double rows = sent * config_.model.moe.experts_per_token * hottest_load_;
     of.expert_buffers = rows * config_.model.hidden * (bytes_per_element(p.dispatch) + bytes_per_element(p.combine));
   }
   const double logits = held.head ? sliced_ * config_.model.vocabulary * logit_bytes() : 0;

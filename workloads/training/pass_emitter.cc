@@ -24,25 +24,13 @@ struct PassEmitter::Half {
   CopyId copy;
   bool gathers = false;  // parameters come before each layer
   bool reduces = false;  // gradients leave after each layer
+  bool sums = false;     // and are summed over shard groups
   OpId parameters;       // of the layer that is being built
   bool has(std::size_t layer) const { return walk != nullptr && layer < walk->layers.size(); }
   const StageWalk::Layer& layer(std::size_t i) const { return walk->layers[i]; }
 };
 
-PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
-                         const std::vector<StageContent>& stages, const StepPrices& prices, Topology& topology,
-                         const LinkCalibration& links, GraphBuilder& graph, PipelineMail& mail, ShardTraffic& shards,
-                         const ShardPlan& shard_plan)
-    : config_(config),
-      schedule_(schedule),
-      prices_(prices),
-      topology_(topology),
-      links_(links),
-      graph_(graph),
-      mail_(mail),
-      shards_(shards),
-      shard_plan_(shard_plan),
-      boundary_(static_cast<double>(prices.own_tokens()) * config.model.hidden * bytes_per_element(Precision::bf16)) {
+UnitParameters::UnitParameters(const TrainingConfig& config, const ParameterCount& count) {
   const auto units = [](auto parameters) {
     const auto of = [&](auto fill) {
       StageContent content;
@@ -52,11 +40,27 @@ PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
     return Units{of([](StageContent& c) { c.dense_layers = 1; }), of([](StageContent& c) { c.moe_layers = 1; }),
                  of([](StageContent& c) { c.embedding = true; }), of([](StageContent& c) { c.head = true; })};
   };
-  const ParameterCount count = count_parameters(config.model);
-  held_ = units([&](const StageContent& content) { return stage_parameters_of(config, count, content); });
-  trained_ = config.adapter_rank == 0
-                 ? held_
-                 : units([&](const StageContent& content) { return trained_parameters(config, content); });
+  held = units([&](const StageContent& content) { return stage_parameters_of(config, count, content); });
+  trained = config.adapter_rank == 0
+                ? held
+                : units([&](const StageContent& content) { return trained_parameters(config, content); });
+}
+
+PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
+                         const std::vector<StageContent>& stages, const StepPrices& prices, Topology& topology,
+                         const LinkCalibration& links, GraphBuilder& graph, PipelineMail& mail, ShardTraffic& shards,
+                         const ShardPlan& shard_plan, const UnitParameters& units)
+    : config_(config),
+      schedule_(schedule),
+      prices_(prices),
+      topology_(topology),
+      links_(links),
+      graph_(graph),
+      mail_(mail),
+      shards_(shards),
+      shard_plan_(shard_plan),
+      units_(units),
+      boundary_(static_cast<double>(prices.own_tokens()) * config.model.hidden * bytes_per_element(Precision::bf16)) {
   const int directions = 1 + *std::max_element(schedule.direction_of.begin(), schedule.direction_of.end());
   for (int direction = 0; direction < directions; ++direction) path_.push_back(schedule.path(direction));
   for (const StageContent& stage : stages) {
@@ -71,7 +75,7 @@ Label PassEmitter::label(OpName name, const Half& half, std::size_t layer) const
           static_cast<std::uint16_t>(half.micro_batch.index()), index};
 }
 
-StageParameters PassEmitter::unit(const Units& of, const Half& half, std::size_t layer) {
+StageParameters PassEmitter::unit(const UnitParameters::Units& of, const Half& half, std::size_t layer) {
   StageParameters sum;
   const auto add_edges = [&](std::size_t before) {
     for (StageWalk::Edge edge : half.walk->edges[before]) {
@@ -94,7 +98,7 @@ void PassEmitter::gather(RankProgram& program, Half& half, std::size_t layer) {
   // Room for one layer beside the one that computes: the next gather starts when the layer before it has
   // ended.
   const OpId after = shard_plan_.gather_always ? program.layer_ends[0] : OpId();
-  const StageParameters of = unit(config_.plan.zero_stage >= 3 ? held_ : trained_, half, layer);
+  const StageParameters of = unit(config_.plan.zero_stage >= 3 ? units_.held : units_.trained, half, layer);
   const ShardTraffic::Sent sent = shards_.gather(program, of, after);
   half.parameters = sent.done;
   program.layer_ends = {program.layer_ends[1], graph_.last_on(program.rank.compute)};
@@ -124,12 +128,12 @@ OpId PassEmitter::copy_shards(RankProgram& program, const StageParameters& unit,
 
 void PassEmitter::reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside) {
   if (!half.reduces || (!half.has(layer) && layer > 0)) return;
-  const StageParameters of = unit(trained_, half, layer);
+  const StageParameters of = unit(units_.trained, half, layer);
   if (config_.plan.zero_stage >= 1 && config_.plan.shards() > 1)
     copy_shards(program, of, bytes_per_element(Precision::bf16) + bytes_per_element(config_.precision.gradients),
                 label(OpName::shard_copy, half, layer));
   const OpId last = graph_.last_on(program.rank.compute);
-  const ShardTraffic::Sent sent = shards_.scatter(program, of, last);
+  const ShardTraffic::Sent sent = shards_.scatter(program, of, last, half.sums);
   share_sms(program, sent.alone, beside, label(OpName::collective_share, half, layer));
 }
 
@@ -386,13 +390,18 @@ Seconds PassEmitter::backward_time(const RankProgram& program, const Half& half,
   return sum;
 }
 
-void PassEmitter::weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool reduces) {
+void PassEmitter::reduces(Half& half, bool last) const {
+  half.reduces = (last && shard_plan_.reduce_last) || shard_plan_.reduce_always;
+  half.sums = last && shard_plan_.sum_groups;
+}
+
+void PassEmitter::weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool last) {
   const StageWalk& walk = backward_[stage.index()];
   Half half;
   half.walk = &walk;
   half.stage = stage;
   half.micro_batch = micro_batch;
-  half.reduces = reduces;
+  reduces(half, last);
   for (std::size_t i = 0; i <= walk.layers.size(); ++i) {
     weight_edges(program, walk, i, SmShare::all, label(OpName::head_weight, half, walk.layers.size()));
     layer_compute(program, half, OpName::mlp_weight, Phase::mlp_weight, i, SmShare::all, false);
@@ -457,7 +466,7 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, cons
     h.copy = copy;
     h.gathers = shard_plan_.gather_always;
     if (forward && first_forward(chunk)) h.gathers |= shard_plan_.gather_first;
-    if (weights) h.reduces = (last_weights(chunk) && shard_plan_.reduce_last) || shard_plan_.reduce_always;
+    if (weights) reduces(h, last_weights(chunk));
     return h;
   };
   const bool overlapped = pass.kind == PassKind::overlapped;
@@ -472,12 +481,9 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, cons
     case PassKind::backward_input:
       backward = half(PipelineMail::Kind::gradient, pass.chunk, pass.micro_batch, weights);
       break;
-    case PassKind::backward_weight: {
-      const bool last = last_weights(pass.chunk);
-      weight_pass(program, stage_in(pass.chunk), MicroBatchId::at(pass.micro_batch),
-                  (last && shard_plan_.reduce_last) || shard_plan_.reduce_always);
+    case PassKind::backward_weight:
+      weight_pass(program, stage_in(pass.chunk), MicroBatchId::at(pass.micro_batch), last_weights(pass.chunk));
       return;
-    }
     case PassKind::overlapped:
       forward = half(PipelineMail::Kind::activation, pass.chunk, pass.micro_batch, false);
       backward = half(PipelineMail::Kind::gradient, pass.backward_chunk, pass.backward_micro_batch, true);

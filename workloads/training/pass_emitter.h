@@ -15,12 +15,23 @@
 
 namespace flopcast {
 
+/// Parameters of single layers, and of the edges that travel with the layer beside them: what a collective of data
+/// parallelism sends at once. Of one GPU.
+struct UnitParameters {
+  struct Units {
+    StageParameters dense_layer, moe_layer, embedding, head;
+  };
+  /// @param count of the configuration's model.
+  UnitParameters(const TrainingConfig& config, const ParameterCount& count);
+  Units held, trained;
+};
+
 /// Builds passes. One emitter serves all ranks of a step.
 class PassEmitter {
  public:
   PassEmitter(const TrainingConfig& config, const Schedule& schedule, const std::vector<StageContent>& stages,
               const StepPrices& prices, Topology& topology, const LinkCalibration& links, GraphBuilder& graph,
-              PipelineMail& mail, ShardTraffic& shards, const ShardPlan& shard_plan);
+              PipelineMail& mail, ShardTraffic& shards, const ShardPlan& shard_plan, const UnitParameters& units);
 
   /// @param copy which replayed copy of the pipeline the rank belongs to.
   /// @param peer maps a pipeline rank to the GPU of the same copy.
@@ -36,7 +47,9 @@ class PassEmitter {
   void backward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share, bool weights);
   void weight_edges(RankProgram& program, const StageWalk& walk, std::size_t before, SmShare share, Label label);
   void interleave(RankProgram& program, Half& forward, Half& backward, bool overlapped, bool weights);
-  void weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool reduces);
+  void weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool last);
+  /// @param last weight gradients of a chunk in this step
+  void reduces(Half& half, bool last) const;
   void recompute(RankProgram& program, Half again);
   /// The stage `step` further on; invalid beyond either end.
   StageId beside(StageId stage, int step) const;
@@ -59,11 +72,7 @@ class PassEmitter {
   void reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside);
   /// Compute that goes slower because a collective runs beside it.
   void share_sms(RankProgram& program, Seconds collective, Seconds compute, Label label);
-  /// What a layer consists of for the collectives of data parallelism, with the edge beside it.
-  struct Units {
-    StageParameters dense_layer, moe_layer, embedding, head;  // of one GPU
-  };
-  static StageParameters unit(const Units& of, const Half& half, std::size_t layer);
+  static StageParameters unit(const UnitParameters::Units& of, const Half& half, std::size_t layer);
   void send(RankProgram& program, Half& half, const std::vector<RankId>& peer);
   Label label(OpName name, const Half& half, std::size_t layer) const;
 
@@ -77,7 +86,7 @@ class PassEmitter {
   ShardTraffic& shards_;
   ShardPlan shard_plan_;
   std::vector<StageWalk> forward_, backward_;  // by stage
-  Units held_, trained_;
+  UnitParameters units_;
   std::vector<std::vector<Schedule::Location>> path_;  // [direction][stage]
   Bytes boundary_;                                     // activations of one micro-batch between two stages
   EvidenceShare evidence_;

@@ -20,13 +20,17 @@ KernelHabits habits_of(const TrainingConfig& config) {
   habits.repeats_keys = config.software.repeats_keys;
   habits.gathers_context = config.software.gathers_context;
   habits.separate_projections = config.software.separate_projections;
+  habits.distributed_tensors = config.software.distributed_tensors;
+  habits.scatters_per_product = config.software.scatters_per_product;
   habits.expert_bias_kernels = config.software.expert_bias_kernels;
   habits.complex_positions = config.software.complex_positions;
+  habits.indexed_rows = config.software.indexed_rows;
   habits.expert_cast_bytes = config.software.expert_cast_bytes;
   habits.unfused_attention = config.attention_kernel == AttentionKernel::unfused;
   habits.attention_dropout = config.dropout;
   habits.amax_pass = config.precision.current_scales;
   habits.adapter_rank = config.adapter_rank;
+  habits.adapter_targets = config.adapter_targets;
   habits.logits = config.fused_loss           ? LogitUse::fused_loss
                   : config.software.bf16_loss ? LogitUse::bf16_loss
                                               : LogitUse::eager_loss;
@@ -94,6 +98,7 @@ LayerWork work_of(const TrainingConfig& config, const LayerShape& layer) {
   work.experts.sums = layer.expert_rows * received_per_row(config, layer);
   work.experts.experts = layer.local_experts;
   work.experts.degree = config.plan.expert_tensor;
+  work.experts.same_tokens = !config.plan.sequence_parallel && config.plan.tensor > 1;
   return work;
 }
 
@@ -157,6 +162,7 @@ class Pricer {
   Seconds of_host(const LayerKernel& kernel) const {
     const SoftwareProfile& software = config_.software;
     if (std::holds_alternative<MemoryTraffic>(kernel.shape)) return {};
+    if (kernel.adapter) return software.host_adapter;
     const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
     const bool fp8 = gemm != nullptr && gemm->precision == Precision::fp8;
     return fp8 ? software.host_module + software.host_module_fp8 : software.host_module;
@@ -165,7 +171,8 @@ class Pricer {
   static bool sums_exactly(const LayerKernel& kernel) {
     const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
     return gemm != nullptr && gemm->precision == Precision::fp8 && gemm->vendor_library &&
-           gemm->scaling == Scaling::per_tensor && kernel.pass != KernelPass::forward && !kernel.again;
+           (gemm->scaling == Scaling::per_tensor || gemm->scaling == Scaling::rows) &&
+           kernel.pass != KernelPass::forward && !kernel.again;
   }
   static KernelTime stretched(KernelTime time, double factor) {
     time.time *= factor;

@@ -17,6 +17,14 @@ std::vector<RankId> ShardGroups::dense(int pipeline_rank, int position, bool who
   return ranks;
 }
 
+std::vector<RankId> ShardGroups::across(int pipeline_rank, int position) const {
+  const int size = plan_.shards();
+  std::vector<RankId> ranks;
+  for (int replica = grid_.replica(position) % size; replica < grid_.replicas; replica += size)
+    ranks.push_back(grid_.gpu(pipeline_rank, replica * grid_.tensor + grid_.tensor_rank(position)));
+  return ranks;
+}
+
 std::vector<RankId> ShardGroups::experts(int pipeline_rank, int position) const {
   std::vector<RankId> ranks;
   for (int other = position % grid_.expert_group(); other < grid_.per_stage(); other += grid_.expert_group()) {
@@ -50,7 +58,7 @@ void ShardTraffic::connect(std::vector<RankProgram>& programs) {
   if (programs.size() <= static_cast<std::size_t>(grid_.pipeline)) return;  // one stands for all of a stage
   for (RankProgram& program : programs) {
     const int stage = program.rank.pipeline_rank;
-    program.dense_barriers = barriers_among(Shared::dense, groups_of_.dense(stage, program.position, true));
+    program.dense_barriers = barriers_among(Shared::dense, groups_of_.dense(stage, program.position, false));
     if (grid_.expert_group() > 1) {
       program.expert_barriers = barriers_among(Shared::experts, groups_of_.experts(stage, program.position));
     }
@@ -61,15 +69,16 @@ void ShardTraffic::connect(std::vector<RankProgram>& programs) {
   }
 }
 
-const ShardTraffic::Share& ShardTraffic::share(const RankProgram& program, ShardOp op, bool experts, bool whole,
-                                               double bytes) {
+const ShardTraffic::Share& ShardTraffic::share(const RankProgram& program, ShardOp op, Among among, double bytes) {
   const auto gpu = static_cast<std::uint32_t>(program.rank.gpu.index());
-  const auto [found, fresh] = shares_.try_emplace({gpu, op, experts, whole, bytes});
+  const auto [found, fresh] = shares_.try_emplace({gpu, op, among, bytes});
   Share& share = found->second;
-  const int stage = program.rank.pipeline_rank;
   if (!fresh) return share;
-  const std::vector<RankId> ranks =
-      experts ? groups_of_.experts(stage, program.position) : groups_of_.dense(stage, program.position, whole);
+  const int stage = program.rank.pipeline_rank;
+  const std::vector<RankId> ranks = among == Among::experts ? groups_of_.experts(stage, program.position)
+                                    : among == Among::across_shard_groups
+                                        ? groups_of_.across(stage, program.position)
+                                        : groups_of_.dense(stage, program.position, among == Among::replicas);
   if (ranks.size() < 2) return share;
   const NcclOp nccl = op == ShardOp::gather    ? NcclOp::all_gather
                       : op == ShardOp::scatter ? NcclOp::reduce_scatter
@@ -81,11 +90,11 @@ const ShardTraffic::Share& ShardTraffic::share(const RankProgram& program, Shard
   return share;
 }
 
-ShardTraffic::Sent ShardTraffic::send(RankProgram& program, ShardOp op, bool experts, bool whole, double bytes,
-                                      OpId after) {
+ShardTraffic::Sent ShardTraffic::send(RankProgram& program, ShardOp op, Among among, double bytes, OpId after) {
   if (bytes <= 0 || !config_.mechanisms.gradient_collectives) return {};
-  const Share& mine = share(program, op, experts, whole, bytes);
+  const Share& mine = share(program, op, among, bytes);
   if (mine.alone <= Seconds(0)) return {};
+  const bool experts = among == Among::experts;
   const LaneId lane = op == ShardOp::gather ? program.rank.parameters : program.rank.gradients;
   const OpName name = op == ShardOp::gather ? OpName::parameter_all_gather : OpName::gradient_reduce_scatter;
 
@@ -102,11 +111,9 @@ ShardTraffic::Sent ShardTraffic::send(RankProgram& program, ShardOp op, bool exp
       graph_.transfer(lane, mine.transfer.latency, mine.transfer.flows, {static_cast<std::uint16_t>(name), 0, 0, 0});
   if (collectives_ != nullptr) {
     using What = StepCollective::What;
-    using Among = StepCollective::Among;
     const What what = op == ShardOp::gather    ? What::all_gather
                       : op == ShardOp::scatter ? What::reduce_scatter
                                                : What::all_reduce;
-    const Among among = experts ? Among::experts : whole ? Among::replicas : Among::shard_group;
     collectives_->push_back({sent.done, what, among, Bytes(bytes)});
   }
   if (gate.entered.valid()) {
@@ -121,18 +128,23 @@ ShardTraffic::Sent ShardTraffic::send(RankProgram& program, ShardOp op, bool exp
 
 ShardTraffic::Sent ShardTraffic::gather(RankProgram& program, const StageParameters& unit, OpId after) {
   const double bytes = bytes_per_element(config_.precision.parameters);
-  const Sent dense = send(program, ShardOp::gather, false, false, unit.replicated * bytes, after);
-  const Sent experts = send(program, ShardOp::gather, true, false, unit.expert * bytes, after);
+  const Sent dense = send(program, ShardOp::gather, Among::shard_group, unit.replicated * bytes, after);
+  const Sent experts = send(program, ShardOp::gather, Among::experts, unit.expert * bytes, after);
   return {experts.done.valid() ? experts.done : dense.done, dense.alone + experts.alone};
 }
 
-ShardTraffic::Sent ShardTraffic::scatter(RankProgram& program, const StageParameters& unit, OpId after) {
+ShardTraffic::Sent ShardTraffic::scatter(RankProgram& program, const StageParameters& unit, OpId after,
+                                         bool sum_groups) {
   const double bytes = bytes_per_element(config_.precision.gradients);
-  const bool sharded = config_.plan.zero_stage >= 1;
-  const ShardOp op = sharded ? ShardOp::scatter : ShardOp::all_reduce;
-  const bool hybrid = sharded && config_.plan.shards() < grid_.replicas;
-  const Sent dense = send(program, op, false, !hybrid, unit.replicated * bytes, after);
-  const Sent experts = send(program, op, true, false, unit.expert * bytes, after);
+  const ShardOp op = config_.plan.zero_stage >= 1 ? ShardOp::scatter : ShardOp::all_reduce;
+  const bool hybrid = config_.plan.hybrid();
+  Sent dense = send(program, op, hybrid ? Among::shard_group : Among::replicas, unit.replicated * bytes, after);
+  if (hybrid && sum_groups) {
+    const Sent summed = send(program, ShardOp::all_reduce, Among::across_shard_groups,
+                             unit.replicated / config_.plan.shards() * bytes, dense.done.valid() ? dense.done : after);
+    dense = {summed.done.valid() ? summed.done : dense.done, dense.alone + summed.alone};
+  }
+  const Sent experts = send(program, op, Among::experts, unit.expert * bytes, after);
   return {experts.done.valid() ? experts.done : dense.done, dense.alone + experts.alone};
 }
 

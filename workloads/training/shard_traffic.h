@@ -23,6 +23,8 @@ class ShardGroups {
   ShardGroups(const ParallelPlan& plan, const JobGrid& grid) : plan_(plan), grid_(grid) {}
   /// Of one pipeline stage. @param whole all replicas, else the shard group only.
   std::vector<RankId> dense(int pipeline_rank, int position, bool whole) const;
+  /// Hybrid sharding: who holds the same shard in each of the shard groups.
+  std::vector<RankId> across(int pipeline_rank, int position) const;
   std::vector<RankId> experts(int pipeline_rank, int position) const;
 
  private:
@@ -38,8 +40,9 @@ class ShardTraffic {
     PortTransfer transfer;
     Seconds alone;
   };
+  using Among = StepCollective::Among;
   /// By GPU, operation, group, bytes.
-  using Shares = std::map<std::tuple<std::uint32_t, ShardOp, bool, bool, double>, Share>;
+  using Shares = std::map<std::tuple<std::uint32_t, ShardOp, Among, double>, Share>;
 
   /// @param shares kept from other steps with the same degrees, and added to; null: none are.
   ShardTraffic(const TrainingConfig& config, const JobGrid& grid, Topology& topology, const LinkCalibration& links,
@@ -58,12 +61,13 @@ class ShardTraffic {
   /// Gathers the parameters of a unit. @param after may be invalid.
   Sent gather(RankProgram& program, const StageParameters& unit, OpId after);
   /// Reduces the gradients of a unit: scattered where anything is sharded, else to everybody.
-  Sent scatter(RankProgram& program, const StageParameters& unit, OpId after);
+  /// @param sum_groups hybrid sharding: and what that left on the GPU summed over the shard groups
+  Sent scatter(RankProgram& program, const StageParameters& unit, OpId after, bool sum_groups);
 
  private:
   /// Nothing when the group is one GPU. Looked up for all but the first layer of a kind.
-  const Share& share(const RankProgram& program, ShardOp op, bool experts, bool whole, double bytes);
-  Sent send(RankProgram& program, ShardOp op, bool experts, bool whole, double bytes, OpId after);
+  const Share& share(const RankProgram& program, ShardOp op, Among among, double bytes);
+  Sent send(RankProgram& program, ShardOp op, Among among, double bytes, OpId after);
 
   const TrainingConfig& config_;
   const JobGrid& grid_;

@@ -120,9 +120,12 @@ StageParameters trained_parameters(const TrainingConfig& config, const StageCont
   const double keys = static_cast<double>(a.kv_heads) * (a.qk_dim() + a.value_dim());
   // A matrix of k rows and n columns has an adapter of rank (k + n) elements.
   const auto ffn = [&](double width) { return width > 0 ? h + gate * width + width + h : 0.0; };
-  const double attention = h + query + keys + out + h;
-  const double dense = attention + ffn(model.mean_ffn_width());
-  const double moe = attention + (model.moe.experts > 0 ? ffn(model.moe.width_of_shared()) : 0);
+  const AdapterTargets targets = config.adapter_targets;
+  const bool beside_ffn = targets == AdapterTargets::all || targets == AdapterTargets::ffn;
+  const double attention = (targets != AdapterTargets::ffn ? h + query + keys : 0) +
+                           (targets == AdapterTargets::all || targets == AdapterTargets::attention ? out + h : 0);
+  const double dense = attention + (beside_ffn ? ffn(model.mean_ffn_width()) : 0);
+  const double moe = attention + (beside_ffn && model.moe.experts > 0 ? ffn(model.moe.width_of_shared()) : 0);
   StageParameters e;
   e.replicated = config.adapter_rank * (stage.dense_layers * dense + stage.moe_layers * moe) / config.plan.tensor;
   return e;

@@ -12,9 +12,10 @@ ShardPlan collectives_beside_passes(const TrainingConfig& config, const JobGrid&
   const int zero = config.plan.zero_stage;
   if (held_twice || !config.mechanisms.gradient_collectives || (grid.replicas < 2 && grid.blocks() < 2)) return beside;
   beside.gather_always = zero >= 3;
-  beside.reduce_always = zero >= 2;
+  beside.reduce_always = zero >= 2 && !config.software.reduces_last;
   beside.gather_first = zero >= 1 && config.plan.overlap_parameters;
-  beside.reduce_last = config.plan.overlap_gradients;
+  beside.reduce_last = config.plan.overlap_gradients || zero >= 2;
+  beside.sum_groups = config.plan.overlap_gradients && config.plan.hybrid();
   return beside;
 }
 

@@ -18,6 +18,7 @@ struct ShardPlan {
   bool gather_always = false;  ///< before every pass (ZeRO-3)
   bool reduce_last = false;    ///< gradients after the last backward of a chunk
   bool reduce_always = false;  ///< after every backward (ZeRO-2 and ZeRO-3)
+  bool sum_groups = false;     ///< hybrid sharding: what a shard group reduced last is summed over the groups at once
 };
 
 /// Collectives run beside the passes where the plan says so and every stage is held by one pipeline rank: of two ranks

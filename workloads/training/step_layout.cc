@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <numeric>
+#include <tuple>
 #include <utility>
 
 #include "sim/base/random.h"
@@ -110,6 +111,48 @@ ReplayPlan every_gpu(const JobGrid& grid, const ClusterSpec& cluster) {
   return plan;
 }
 
+/// How a group of replicas of one stage lies on nodes: of equal shapes all take the same time for the same bytes.
+struct ReplicaShape {
+  int nodes = 0, fewest = 0;  ///< nodes, ranks in the one that has the fewest
+  auto operator<=>(const ReplicaShape&) const = default;
+};
+
+/// Hybrid sharding: shapes of the shard group of a GPU and of the group that sums over shard groups, in every stage.
+/// Groups that straddle nodes take longer than those that do not, so only replicas alike in both stand for each other.
+class ShardShapes {
+ public:
+  ShardShapes(const ParallelPlan& plan, const JobGrid& grid, int gpus_per_node)
+      : grid_(grid), shards_(plan.shards()), gpus_per_node_(gpus_per_node) {}
+
+  std::vector<std::pair<ReplicaShape, ReplicaShape>> of(int position) {
+    const int replica = grid_.replica(position), tensor = grid_.tensor_rank(position);
+    std::vector<std::pair<ReplicaShape, ReplicaShape>> shapes;
+    for (int p = 0; p < grid_.pipeline; ++p)
+      shapes.emplace_back(shape(p, tensor, replica / shards_ * shards_, 1, shards_),
+                          shape(p, tensor, replica % shards_, shards_, grid_.replicas / shards_));
+    return shapes;
+  }
+
+ private:
+  const ReplicaShape& shape(int pipeline_rank, int tensor_rank, int first, int stride, int size) {
+    const auto [found, fresh] = known_.try_emplace({pipeline_rank, tensor_rank, first, stride});
+    if (!fresh) return found->second;
+    std::map<int, int> ranks;  // by node
+    for (int i = 0; i < size; ++i) {
+      const RankId gpu = grid_.gpu(pipeline_rank, (first + i * stride) * grid_.tensor + tensor_rank);
+      ++ranks[static_cast<int>(gpu.index()) / gpus_per_node_];
+    }
+    ReplicaShape& shape = found->second;
+    shape = {static_cast<int>(ranks.size()), size};
+    for (const auto& [node, here] : ranks) shape.fewest = std::min(shape.fewest, here);
+    return shape;
+  }
+
+  const JobGrid& grid_;
+  int shards_, gpus_per_node_;
+  std::map<std::tuple<int, int, int, int>, ReplicaShape> known_;  // by stage, tensor rank, first replica, stride
+};
+
 /// Whether GPUs of a node do the same at the same time on links that are alike, whatever contends elsewhere: every
 /// index has leaves of its own below the same nodes, stages hold whole nodes, and nobody is slow or has busier experts.
 bool indices_are_alike(const JobGrid& grid, const ClusterSpec& cluster, const std::vector<double>& rank_loads) {
@@ -173,21 +216,25 @@ ReplayPlan choose_replayed(const TrainingConfig& config, const ClusterSpec& clus
     }
   }
 
-  // Blocks with slow parts stand for themselves, the first of the others for all of those.
+  // Blocks with slow parts stand for themselves; of the others the first of each kind for all of its kind.
   struct Chosen {
     int position;
     double blocks;
   };
   std::vector<Chosen> chosen;
-  const int others = grid.blocks() - static_cast<int>(slow.size());
-  bool others_chosen = false;
+  const bool hybrid = config.plan.zero_stage > 0 && config.plan.shards() < grid.replicas;
+  ShardShapes shapes(config.plan, grid, cluster.node.gpus);
+  std::map<std::vector<std::pair<ReplicaShape, ReplicaShape>>, std::size_t> kinds;  // positions in `chosen`
   for (int block = 0; block < grid.blocks(); ++block) {
     if (const auto found = slow.find(block); found != slow.end()) {
       chosen.push_back({found->second.position, 1});
-    } else if (!others_chosen) {
-      chosen.push_back({block * grid.block() + hottest * grid.expert_tensor, static_cast<double>(others)});
-      others_chosen = true;
+      continue;
     }
+    const int position = block * grid.block() + hottest * grid.expert_tensor;
+    const auto [kind, fresh] =
+        kinds.try_emplace(hybrid ? shapes.of(position) : decltype(shapes.of(0)){}, chosen.size());
+    if (fresh) chosen.push_back({position, 0});
+    chosen[kind->second].blocks += 1;
   }
   ReplayPlan plan;
   for (int p = 0; p < grid.pipeline; ++p) {

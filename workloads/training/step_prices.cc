@@ -26,8 +26,8 @@ double step_clock(const TrainingConfig& config, KernelMemo& kernels, LayerShape 
   if (with_experts > 0) {
     shape.moe = true;
     shape.local_experts = local_experts(config);
-    shape.expert_rows = static_cast<double>(shape.tokens) * config.plan.expert_tensor * moe.experts_per_token /
-                        (config.plan.sequence_parallel ? config.plan.tensor : 1);
+    shape.expert_rows =
+        static_cast<double>(shape.tokens) * config.plan.expert_tensor * moe.experts_per_token / config.plan.tensor;
     pass += layer_load(config, shape, kernels) * with_experts;
   }
   for (int edge = static_cast<int>(EdgePhase::embedding_forward); edge <= static_cast<int>(EdgePhase::head_weight);
@@ -93,14 +93,17 @@ StepPrices::LayerPrices StepPrices::price_layer(bool moe, double load) const {
   shape.moe = moe;
   if (moe) {
     shape.local_experts = local_experts(config_);
+    // Each of the GPUs of a tensor-parallel group, whether or not it holds all of their tokens, brings its part of them
+    // to those that share an expert.
+    const auto part = std::max<std::int64_t>(1, tokens_ / config_.plan.tensor);
     shape.expert_rows =
-        static_cast<double>(own_tokens()) * config_.plan.expert_tensor * config_.model.moe.experts_per_token * load;
+        static_cast<double>(part) * config_.plan.expert_tensor * config_.model.moe.experts_per_token * load;
   }
   // Dispatch and combine of a direction, while which the host gets ahead; beside compute they add nothing.
   Seconds exchanged;
   const SoftwareProfile& software = config_.software;
   if (moe && (software.host_module > Seconds(0) || software.host_experts > Seconds(0)))
-    exchanged = 2 * exchanges_.expert_exchange(own_tokens());
+    exchanged = 2 * exchanges_.expert_exchange(sent_tokens(config_));
   return {price_phases(shape, sms_[0], exchanged), price_phases(shape, sms_[1], Seconds(0))};
 }
 
@@ -175,6 +178,10 @@ Seconds StepPrices::exchange(const Price& price, const ExchangeTimes::GroupSpeed
 std::int64_t StepPrices::own_tokens(const TrainingConfig& config) {
   const std::int64_t tokens = tokens_of_group(config);
   return config.plan.sequence_parallel ? std::max<std::int64_t>(1, tokens / config.plan.tensor) : tokens;
+}
+
+std::int64_t StepPrices::sent_tokens(const TrainingConfig& config) {
+  return std::max<std::int64_t>(1, tokens_of_group(config) / config.plan.tensor * config.plan.senders());
 }
 
 const Price& StepPrices::phase(Phase phase, bool moe, int expert_rank, SmShare share) const {

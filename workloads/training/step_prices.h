@@ -51,6 +51,8 @@ class StepPrices {
   /// Of them, those that one GPU keeps between layers (its share under sequence parallelism).
   std::int64_t own_tokens() const { return own_tokens(config_); }
   static std::int64_t own_tokens(const TrainingConfig& config);
+  /// Of them, those that one GPU sends to experts.
+  static std::int64_t sent_tokens(const TrainingConfig& config);
   /// Cost of the things a stage may hold, forward and backward together, on the busiest expert rank: what "balanced"
   /// balances.
   LayerCosts layer_costs() const;

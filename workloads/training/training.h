@@ -54,11 +54,17 @@ struct ParallelPlan {
   /// most one, the remainder on the first stages; "fractional": every stage the same share of all layers (a what-if:
   /// no such model exists, it shows what the remainder costs).
   std::string layer_split = "balanced";
+  /// GPUs of a tensor-parallel group that send the same tokens to experts: without sequence parallelism all hold the
+  /// same ones, those that share an expert as slices each send them, and of several such sets each takes its part.
+  int senders() const { return sequence_parallel ? 1 : std::min(expert_tensor, tensor); }
   std::int64_t gpus() const { return std::int64_t{data} * tensor * context * pipeline; }
   /// Ranks that hold the same slice of the dense parameters in one pipeline stage.
   int replicas() const { return data * context; }
   /// Ranks that the shards of dense parameters are spread over, per pipeline stage.
   int shards() const { return shard_group > 0 ? shard_group : replicas(); }
+  /// Shards are spread over groups of replicas, which hold the same: what a group has reduced is summed over the
+  /// groups.
+  bool hybrid() const { return zero_stage >= 1 && shards() < replicas(); }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -331,9 +337,10 @@ struct TrainingConfig {
   Bytes held_beside;              ///< memory of a GPU that something else holds, as the cache of an engine on it
   bool dropout = false;           ///< of residuals and of attention's scores: masks are kept
   std::vector<std::string> open;  ///< what nobody knows of the run, by the names of open_fields()
-  int adapter_rank = 0;           ///< of LoRA beside each matrix; the model is frozen. 0: all weights are trained
-  std::string schedule;           ///< row of schedules()
-  std::string schedule_file;      ///< user's order instead; contents in schedule_text
+  int adapter_rank = 0;           ///< of LoRA beside matrices; the model is frozen. 0: all weights are trained
+  AdapterTargets adapter_targets = AdapterTargets::all;
+  std::string schedule;       ///< row of schedules()
+  std::string schedule_file;  ///< user's order instead; contents in schedule_text
   std::string schedule_text;
   int communication_sms = 20;  ///< SMs that dispatch and combine kernels occupy
   bool with_mtp = true;
@@ -366,6 +373,7 @@ struct TrainingConfig {
     field("held_beside", &TrainingConfig::held_beside, {"software"});
     field("dropout", &TrainingConfig::dropout, {"software"});
     field("adapter_rank", &TrainingConfig::adapter_rank, {"batch"});
+    field("adapter_targets", &TrainingConfig::adapter_targets, {"batch"});
     field("open", &TrainingConfig::open, {kLabel});
     field("communication_sms", &TrainingConfig::communication_sms, {"mechanisms"});
     field("with_mtp", &TrainingConfig::with_mtp, {"model"});

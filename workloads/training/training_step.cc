@@ -71,7 +71,7 @@ class StepBuilder {
         replay_(choose_replayed(config, topology.cluster(), loads_)),
         graph_(training_op_names()),
         shards_(config, grid_, topology, links, graph_),
-        experts_(config, grid_, loads_, prices_.own_tokens(), topology, links) {
+        experts_(config, grid_, loads_, StepPrices::sent_tokens(config), topology, links) {
     step_.schedule = std::move(schedule.schedule);
     shards_.note_in(step_.collectives);
     choose_overlap();
@@ -107,7 +107,7 @@ class StepBuilder {
       order = std::move(forward);
     }
     for (StageContent& stage : step_.stages) stage.mtp_modules = 0;
-    overlap_.reduce_last = overlap_.reduce_always = false;
+    overlap_.reduce_last = overlap_.reduce_always = overlap_.sum_groups = false;
   }
 
   /// @param go_on asked now and then while passes are added.
@@ -164,7 +164,7 @@ class StepBuilder {
     const int copies = static_cast<int>(programs_.size()) / grid_.pipeline;
     PipelineMail mail(copies, step_.schedule.stages, step_.schedule.micro_batches);
     PassEmitter emitter(config_, step_.schedule, step_.stages, prices_, topology_, links_, graph_, mail, shards_,
-                        overlap_);
+                        overlap_, UnitParameters(config_, count_parameters(config_.model)));
     std::vector<std::vector<RankId>> peers(copies, std::vector<RankId>(grid_.pipeline));
     for (std::size_t i = 0; i < programs_.size(); ++i) {
       peers[i % copies][programs_[i].rank.pipeline_rank] = programs_[i].rank.gpu;  // programs_ go by pipeline rank
@@ -279,7 +279,15 @@ const std::vector<std::string>& training_op_names() {
 }
 
 double model_flop_per_token(const TrainingConfig& config, bool causal) {
-  const double flop = training_flop_per_token(config.model, config.batch.attended(), causal, false);
+  double flop = training_flop_per_token(config.model, config.batch.attended(), causal, false);
+  if (const double kept = config.expert_load.capacity_factor.value_or(1); kept < 1) {
+    const ModelConfig& model = config.model;
+    int layers = 0;
+    for (int layer = 0; layer < model.layers; ++layer) layers += model.is_moe_layer(layer);
+    // Rows of tokens that experts have no room for are multiplied with nothing (frozen weights get no gradient).
+    const double per_element = config.adapter_rank == 0 ? 6 : 4;
+    flop -= (1 - kept) * per_element * layers * model.moe.experts_per_token * count_parameters(model).expert;
+  }
   return config.adapter_rank == 0 ? flop : flop - weight_gradient_flop_per_token(config.model);
 }
 

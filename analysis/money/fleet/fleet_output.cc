@@ -140,6 +140,78 @@ void set_figure(const FleetSpread& s, const std::string& name, std::string_view 
   out.set_p95(s.p95);
 }
 
+std::string lots_table(const FleetResult& r, const TextStyle& style) {
+  TextTable lots({Align::left, Align::left, Align::left, Align::right, Align::right, Align::right, Align::right});
+  lots.header({"lot", "GPU", "bought", "GPUs", "$ each", "capital", "hours used"});
+  for (std::size_t i = 0; i < r.lots.size(); ++i) {
+    const FleetPurchase& p = r.fleet.purchases[i];
+    const LotResult& lot = r.lots[i];
+    lots.row({p.name, p.gpu, to_string(p.bought), ranged_words(lot.gpus, count_short),
+              ranged_words(lot.price, usd_short), ranged_words(lot.capital, usd_short),
+              format_percent(lot.used_share.value)});
+  }
+  return lots.render(style);
+}
+
+std::string rents_table(const FleetResult& r, const TextStyle& style) {
+  TextTable rents({Align::left, Align::left, Align::right, Align::right});
+  rents.header({"rental", "GPU", "GPU-hours", "$ an hour"});
+  for (const FleetRental& rental : r.fleet.rentals)
+    rents.row({rental.name, rental.gpu, format_count(rental.gpu_hours.middle()),
+               fmt::format("{:.2f} to {:.2f}", rental.usd_per_hour.low, rental.usd_per_hour.high)});
+  return rents.render(style);
+}
+
+std::string outcomes_table(const FleetResult& r, const TextStyle& style) {
+  TextTable figures({Align::left, Align::right, Align::right, Align::right});
+  figures.header({"", "point", "5 %", "95 %"});
+  for (const FleetOutcomeRow& row : fleet_outcomes()) {
+    const FleetSpread& s = r.of(row.outcome);
+    if (s.value == 0 && s.p95 == 0) continue;
+    const Show show = shown_as(row.unit);
+    const std::string title(row.title);
+    figures.row({is_sum(row.outcome) ? style.bold(title) : title, show(s.value), show(s.p5), show(s.p95)});
+  }
+  return figures.render(style);
+}
+
+std::string uses_table(const FleetResult& r, const TextStyle& style) {
+  TextTable uses({Align::left, Align::left, Align::left, Align::right, Align::right, Align::right});
+  uses.header({"use", "kind", "on", "GPU-hours", "of its lot", "cost"});
+  for (std::size_t i = 0; i < r.uses.size(); ++i) {
+    const FleetUse& u = r.fleet.uses[i];
+    uses.row({u.name, std::string(name_of(u.kind)), u.on, ranged_words(r.uses[i].hours, count_short),
+              format_percent(r.uses[i].share.value), ranged_words(r.uses[i].usd, usd_short)});
+  }
+  return uses.render(style);
+}
+
+std::string estimates_text(const FleetResult& r, const TextStyle& style) {
+  std::string out;
+  for (const FleetEstimate& e : r.estimates) {
+    out += "  " +
+           wrap(fmt::format("{}: {}, {}. Against {}: {}.", e.said_by, e.what, estimate_range(e), title_of(e.compared),
+                            e.verdict),
+                style.width() - 4, "    ") +
+           "\n";
+  }
+  return out;
+}
+
+std::string sources_text(const FleetResult& r, const TextStyle& style) {
+  std::string out;
+  const auto source = [&](const std::string& what, const std::string& text) {
+    if (!text.empty()) out += style.dim("  " + wrap(what + ": " + text, style.width() - 4, "    ")) + "\n";
+  };
+  for (const FleetPurchase& p : r.fleet.purchases) source(p.name, p.source + (p.confirmed ? "" : " (unconfirmed)"));
+  for (const FleetRental& rental : r.fleet.rentals) source(rental.name, rental.source);
+  for (const FleetUse& u : r.fleet.uses) source(u.name, u.source);
+  source("site", r.fleet.site_source);
+  source("staff", r.fleet.staff_source);
+  for (const FleetEstimate& e : r.estimates) source(e.said_by + " " + e.date, e.source);
+  return out;
+}
+
 }  // namespace
 
 std::string headline(const FleetResult& r) {
@@ -157,72 +229,19 @@ std::string headline(const FleetResult& r) {
 }
 
 std::string to_text(const FleetResult& r, const TextStyle& style) {
+  const auto section = [&](const char* title) { return "\n" + style.bold(title) + "\n"; };
   std::string out = style.bold(wrap(r.fleet.title, style.width(), "")) + "\n";
   out += wrap(fmt::format("From {} to {}. {}.", to_string(r.fleet.begins), to_string(r.fleet.ends), headline(r)),
               style.width(), "") +
-         "\n\n" + style.bold("Bought") + "\n";
-  TextTable lots({Align::left, Align::left, Align::left, Align::right, Align::right, Align::right, Align::right});
-  lots.header({"lot", "GPU", "bought", "GPUs", "$ each", "capital", "hours used"});
-  for (std::size_t i = 0; i < r.lots.size(); ++i) {
-    const FleetPurchase& p = r.fleet.purchases[i];
-    const LotResult& lot = r.lots[i];
-    lots.row({p.name, p.gpu, to_string(p.bought), ranged_words(lot.gpus, count_short),
-              ranged_words(lot.price, usd_short), ranged_words(lot.capital, usd_short),
-              format_percent(lot.used_share.value)});
-  }
-  out += lots.render(style);
-  if (!r.fleet.rentals.empty()) {
-    out += "\n" + style.bold("Rented") + "\n";
-    TextTable rents({Align::left, Align::left, Align::right, Align::right});
-    rents.header({"rental", "GPU", "GPU-hours", "$ an hour"});
-    for (const FleetRental& rental : r.fleet.rentals)
-      rents.row({rental.name, rental.gpu, format_count(rental.gpu_hours.middle()),
-                 fmt::format("{:.2f} to {:.2f}", rental.usd_per_hour.low, rental.usd_per_hour.high)});
-    out += rents.render(style);
-  }
-  out += "\n" + style.bold("What it came to") + "\n";
-  TextTable figures({Align::left, Align::right, Align::right, Align::right});
-  figures.header({"", "point", "5 %", "95 %"});
-  for (const FleetOutcomeRow& row : fleet_outcomes()) {
-    const FleetSpread& s = r.of(row.outcome);
-    if (s.value == 0 && s.p95 == 0) continue;
-    const Show show = shown_as(row.unit);
-    const std::string title(row.title);
-    figures.row({is_sum(row.outcome) ? style.bold(title) : title, show(s.value), show(s.p5), show(s.p95)});
-  }
-  out += figures.render(style);
-  out += "\n" + style.bold("What the hours went to") + "\n";
-  TextTable uses({Align::left, Align::left, Align::left, Align::right, Align::right, Align::right});
-  uses.header({"use", "kind", "on", "GPU-hours", "of its lot", "cost"});
-  for (std::size_t i = 0; i < r.uses.size(); ++i) {
-    const FleetUse& u = r.fleet.uses[i];
-    uses.row({u.name, std::string(name_of(u.kind)), u.on, ranged_words(r.uses[i].hours, count_short),
-              format_percent(r.uses[i].share.value), ranged_words(r.uses[i].usd, usd_short)});
-  }
-  out += uses.render(style);
-  if (!r.estimates.empty()) {
-    out += "\n" + style.bold("What others have said, like held against like") + "\n";
-    for (const FleetEstimate& e : r.estimates) {
-      out += "  " +
-             wrap(fmt::format("{}: {}, {}. Against {}: {}.", e.said_by, e.what, estimate_range(e), title_of(e.compared),
-                              e.verdict),
-                  style.width() - 4, "    ") +
-             "\n";
-    }
-  }
-  out += "\n" + style.bold("Assumed") + "\n";
+         "\n";
+  out += section("Bought") + lots_table(r, style);
+  if (!r.fleet.rentals.empty()) out += section("Rented") + rents_table(r, style);
+  out += section("What it came to") + outcomes_table(r, style);
+  out += section("What the hours went to") + uses_table(r, style);
+  if (!r.estimates.empty()) out += section("What others have said, like held against like") + estimates_text(r, style);
+  out += section("Assumed");
   for (const std::string& text : remarks_of(r)) out += "  - " + wrap(text, style.width() - 4, "    ") + "\n";
-  const auto source = [&](const std::string& what, const std::string& text) {
-    if (!text.empty()) out += style.dim("  " + wrap(what + ": " + text, style.width() - 4, "    ")) + "\n";
-  };
-  out += "\n" + style.bold("Sources") + "\n";
-  for (const FleetPurchase& p : r.fleet.purchases) source(p.name, p.source + (p.confirmed ? "" : " (unconfirmed)"));
-  for (const FleetRental& rental : r.fleet.rentals) source(rental.name, rental.source);
-  for (const FleetUse& u : r.fleet.uses) source(u.name, u.source);
-  source("site", r.fleet.site_source);
-  source("staff", r.fleet.staff_source);
-  for (const FleetEstimate& e : r.estimates) source(e.said_by + " " + e.date, e.source);
-  return out;
+  return out + section("Sources") + sources_text(r, style);
 }
 
 std::string to_csv(const FleetResult& r) {

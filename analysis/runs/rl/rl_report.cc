@@ -89,7 +89,11 @@ std::string loop_facts(const RlReport& r, const TextStyle& style) {
                         "interrupted per step",
                         s.staleness, s.staleness_most, format_integer(s.interrupted)));
   if (s.tool_calls > 0)
-    out += add(fmt::format("{} calls of tools per step, between the turns of answers", format_integer(s.tool_calls)));
+    out += add(fmt::format(
+        "{} calls of tools per step, between the turns of answers{}", format_integer(s.tool_calls),
+        s.timed_out_tools > 0 ? fmt::format("; {} run into their time-out", format_integer(s.timed_out_tools)) : ""));
+  if (s.timed_out_rewards > 0)
+    out += add(fmt::format("{} rewards per step run into their time-out", format_integer(s.timed_out_rewards)));
   if (s.thrown_away > 0)
     out += add(fmt::format("{} answers per step are thrown away for want of a signal", format_integer(s.thrown_away)));
   return out;

@@ -24,6 +24,7 @@ struct RlStepMeans {
   double written = 0;                       ///< tokens by the engine, those thrown away included
   double interrupted = 0, thrown_away = 0;  ///< answers
   double tool_calls = 0;
+  double timed_out_rewards = 0, timed_out_tools = 0;
   double staleness = 0, staleness_most = 0;
   double packed = 1;                  ///< micro-batches of the mean replica over those of the fullest
   Seconds overlap_awake;              ///< replicas of the engine on the trainer's GPUs

@@ -139,6 +139,8 @@ RlStepMeans means_of(std::span<const RlStep> steps, int replicas, int frozen_rep
     out.written += static_cast<double>(step.tokens_written) / n;
     out.interrupted += static_cast<double>(step.interrupted) / n;
     out.tool_calls += static_cast<double>(step.tool_calls) / n;
+    out.timed_out_rewards += static_cast<double>(step.timed_out_rewards) / n;
+    out.timed_out_tools += static_cast<double>(step.timed_out_tools) / n;
     out.thrown_away += static_cast<double>(step.thrown_away) / n;
     out.awake += step.engine_awake / n;
     out.overlap_awake += step.overlap_awake / n;

@@ -157,14 +157,14 @@ constexpr MetricRow<ServingReport> kRateRows[] = {
 template <TimeSpread ServingSpread::*which, double TimeSpread::*end>
 MetricValue time_end(ServingRef s, const QuantileSketch& sketch) {
   if (sketch.count() == 0) return Absent{"no request has one", true};
-  if ((s.spread.*which).rows == 0) return Absent{"nothing was measured"};
+  if ((s.spread.*which).rows == 0) return Absent{"nothing was measured", true};
   return as::number(sketch.mean() * s.spread.*which.*end);
 }
 template <double TimeSpread::*end>
 MetricValue first_token_end(ServingRef s) {
   if (s.all.ttft.count() == 0) return Absent{"no request has one", true};
   if (s.state != LoadState::stable)
-    return Absent{"requests queue: how long is a matter of the load, not of the engine"};
+    return Absent{"requests queue: how long is a matter of the load, not of the engine", true};
   return time_end<&ServingSpread::ttft, end>(s, s.all.ttft);
 }
 template <double TimeSpread::*end>
@@ -176,14 +176,14 @@ MetricValue token_end(ServingRef s) {
 template <double TimeSpread::*end>
 MetricValue rate_end(ServingRef s) {
   if (s.all.tpot.count() == 0) return Absent{"no request has one", true};
-  if (s.spread.tpot.rows == 0) return Absent{"nothing was measured"};
+  if (s.spread.tpot.rows == 0) return Absent{"nothing was measured", true};
   return as::number(s.output_per_gpu / s.spread.tpot.*end);
 }
 template <double TimeSpread::*end>
 MetricValue cost_end(ServingRef s) {
   if (s.all.tpot.count() == 0) return Absent{"no request has one", true};
-  if (!s.cost.priced) return Absent{"GPUs have no price"};
-  if (s.spread.tpot.rows == 0) return Absent{"nothing was measured"};
+  if (!s.cost.priced) return Absent{"GPUs have no price", true};
+  if (s.spread.tpot.rows == 0) return Absent{"nothing was measured", true};
   return as::number(s.cost.per_million_output.value() * s.spread.tpot.*end);
 }
 constexpr auto kLow = &TimeSpread::low, kHigh = &TimeSpread::high;

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/imports/runs/framework_names.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
@@ -113,10 +114,8 @@ void recompute_arguments(const TrainingConfig& t, Arguments& out) {
     return;
   }
   std::string modules;
-  for (const auto& [yes, name] :
-       {std::pair(r.attention_core, "core_attn"), std::pair(r.attention_up_projections, "mla_up_proj"),
-        std::pair(r.activation_function, "moe_act"), std::pair(r.norms, "layernorm"), std::pair(r.mlp, "mlp")})
-    if (yes) modules += (modules.empty() ? "" : " ") + std::string(name);
+  for (const MegatronRecompute& row : kMegatronRecompute)
+    if (r.*row.member) modules += (modules.empty() ? "" : " ") + std::string(row.module);
   if (modules.empty()) return;
   out.add("recompute-granularity", "selective");
   out.add("recompute-modules", modules);
@@ -211,24 +210,17 @@ std::string changed_model(const ModelConfig& model, const Libraries& libraries) 
   return out.empty() ? "other settings of the model" : out;
 }
 
-}  // namespace
-
-FrameworkSettings torchtitan_toml(const Scenario& scenario, const Libraries& libraries) {
-  const TrainingConfig& t = training_of(scenario);
-  const ParallelPlan& p = t.plan;
-  FrameworkSettings out;
+void titan_model_section(const TrainingConfig& t, const Libraries& libraries, FrameworkSettings& out) {
   const std::string& name = t.model.name;
   std::string family = name, flavor;
   if (name.starts_with("llama-3.1-")) {
     family = "llama3";
     flavor = name.substr(std::string_view("llama-3.1-").size());
     std::ranges::transform(flavor, flavor.begin(), [](char c) { return c == 'b' ? 'B' : c; });
-  } else if (name == "llama-4-scout" || name == "llama-4-maverick") {
-    family = "llama4";
-    flavor = name == "llama-4-scout" ? "17bx16e" : "17bx128e";
-  } else if (name == "deepseek-v3" || name == "deepseek-v2-lite") {
-    family = "deepseek_v3";
-    flavor = name == "deepseek-v3" ? "671B" : "16B";
+  } else if (const auto* known = std::ranges::find(kTitanModels, name, &TitanModel::ours);
+             known != std::end(kTitanModels)) {
+    family = known->family;
+    flavor = known->flavor;
   } else {
     out.notes.push_back("torchtitan has no model " + name + ": register one under this name");
   }
@@ -239,76 +231,94 @@ FrameworkSettings torchtitan_toml(const Scenario& scenario, const Libraries& lib
                     changed, flavor));
     flavor += "-changed";
   }
-  std::string& text = out.text;
-  text = fmt::format("[model]\nname = \"{}\"\n", family);
-  if (!flavor.empty()) text += fmt::format("flavor = \"{}\"\n", flavor);
-  const bool float8 = t.precision.linear == Precision::fp8;
-  if (float8) text += "converters = [\"float8\"]\n";
-  const std::int64_t local = t.batch.sequences / p.data;
-  const bool one_micro_batch = p.pipeline == 1;
+  out.text += fmt::format("[model]\nname = \"{}\"\n", family);
+  if (!flavor.empty()) out.text += fmt::format("flavor = \"{}\"\n", flavor);
+  if (t.precision.linear == Precision::fp8) out.text += "converters = [\"float8\"]\n";
+}
+
+void titan_training_section(const TrainingConfig& t, std::string& text) {
+  const std::int64_t local = t.batch.sequences / t.plan.data;
+  const bool one_micro_batch = t.plan.pipeline == 1;
   text += fmt::format("\n[training]\nlocal_batch_size = {}\nglobal_batch_size = {}\nseq_len = {}\n",
                       one_micro_batch ? static_cast<std::int64_t>(t.batch.micro_batch_sequences) : local,
                       t.batch.sequences, t.batch.sequence_length);
   if (t.precision.linear == Precision::fp32) text += "mixed_precision_param = \"float32\"\n";
   if (t.precision.gradients == Precision::bf16) text += "mixed_precision_reduce = \"bfloat16\"\n";
-  text += fmt::format("\n[parallelism]\ndata_parallel_replicate_degree = {}\ndata_parallel_shard_degree = {}\n",
-                      p.zero_stage == 0   ? p.data
-                      : p.shard_group > 0 ? p.data / std::max(1, p.shard_group / p.context)
-                                          : 1,
-                      p.zero_stage == 0   ? 1
-                      : p.shard_group > 0 ? std::max(1, p.shard_group / p.context)
-                                          : p.data);
-  text += fmt::format("fsdp_reshard_after_forward = \"{}\"\n", p.zero_stage == 3 ? "always" : "never");
-  text += fmt::format(
+}
+
+void titan_pipeline(const TrainingConfig& t, FrameworkSettings& out) {
+  const ParallelPlan& p = t.plan;
+  const auto* const found = std::ranges::find_if(
+      kTitanSchedules, [&](const TitanSchedule& row) { return row.exported && row.ours == t.schedule; });
+  const bool known = found != std::end(kTitanSchedules);
+  if (!known) out.notes.push_back("schedule " + t.schedule + " has no counterpart: 1F1B is written");
+  out.text += fmt::format("pipeline_parallel_schedule = \"{}\"\npipeline_parallel_microbatch_size = {}\n",
+                          known ? found->theirs : "1F1B", t.batch.micro_batch_sequences);
+  // Two stages on a rank are torchtitan's own choice of schedules that interleave; embedding and head count as layers.
+  if (p.chunks <= 2) return;
+  const int stages = p.pipeline * p.chunks, places = t.model.layers + 2, each = (places + stages - 1) / stages;
+  if ((places + each - 1) / each == stages)
+    out.text += fmt::format("pipeline_parallel_layers_per_stage = {}\n", each);
+  else
+    out.notes.push_back(
+        fmt::format("{} stages do not come of a number of layers each: torchtitan takes two on a rank", stages));
+}
+
+void titan_parallelism_section(const TrainingConfig& t, FrameworkSettings& out) {
+  const ParallelPlan& p = t.plan;
+  const int group = std::max(1, p.shard_group / p.context);
+  out.text += fmt::format("\n[parallelism]\ndata_parallel_replicate_degree = {}\ndata_parallel_shard_degree = {}\n",
+                          p.zero_stage == 0   ? p.data
+                          : p.shard_group > 0 ? p.data / group
+                                              : 1,
+                          p.zero_stage == 0   ? 1
+                          : p.shard_group > 0 ? group
+                                              : p.data);
+  out.text += fmt::format("fsdp_reshard_after_forward = \"{}\"\n", p.zero_stage == 3 ? "always" : "never");
+  out.text += fmt::format(
       "tensor_parallel_degree = {}\nenable_async_tensor_parallel = {}\ncontext_parallel_degree = "
       "{}\npipeline_parallel_degree = {}\n",
       p.tensor, p.tensor > 1 && p.tensor_overlap, p.context, p.pipeline);
-  if (p.pipeline > 1) {
-    const std::pair<std::string_view, const char*> kSchedules[] = {{"gpipe", "GPipe"},
-                                                                   {"1f1b", "1F1B"},
-                                                                   {"interleaved_1f1b", "Interleaved1F1B"},
-                                                                   {"zb_v", "ZBVZeroBubble"},
-                                                                   {"dualpipev", "DualPipeV"}};
-    const auto found =
-        std::ranges::find(kSchedules, std::string_view(t.schedule), &std::pair<std::string_view, const char*>::first);
-    if (found == std::end(kSchedules))
-      out.notes.push_back("schedule " + t.schedule + " has no counterpart: 1F1B is written");
-    text += fmt::format("pipeline_parallel_schedule = \"{}\"\npipeline_parallel_microbatch_size = {}\n",
-                        found == std::end(kSchedules) ? "1F1B" : found->second, t.batch.micro_batch_sequences);
-    // Two stages on a rank are torchtitan's own choice of schedules that interleave; embedding and head count as
-    // layers.
-    if (const int stages = p.pipeline * p.chunks; p.chunks > 2) {
-      const int places = t.model.layers + 2, each = (places + stages - 1) / stages;
-      if ((places + each - 1) / each == stages)
-        text += fmt::format("pipeline_parallel_layers_per_stage = {}\n", each);
-      else
-        out.notes.push_back(
-            fmt::format("{} stages do not come of a number of layers each: torchtitan takes two on a rank", stages));
-    }
-  }
+  if (p.pipeline > 1) titan_pipeline(t, out);
   if (t.model.moe.experts > 0)
-    text += fmt::format("expert_parallel_degree = {}\nexpert_tensor_parallel_degree = {}\n", p.expert, p.expert_tensor);
-  const RecomputePlan& r = t.recompute;
-  text += fmt::format("\n[activation_checkpoint]\nmode = \"{}\"\n", r.full_layer ? "full"
-                                                                    : r.attention_core || r.selective_operations
-                                                                        ? "selective"
-                                                                        : "none");
-  if (!r.full_layer && (r.attention_core || r.selective_operations)) text += "selective_ac_option = \"op\"\n";
+    out.text +=
+        fmt::format("expert_parallel_degree = {}\nexpert_tensor_parallel_degree = {}\n", p.expert, p.expert_tensor);
+}
+
+void titan_checkpoint_section(const RecomputePlan& r, FrameworkSettings& out) {
+  const bool selective = !r.full_layer && (r.attention_core || r.selective_operations);
+  out.text += fmt::format("\n[activation_checkpoint]\nmode = \"{}\"\n", r.full_layer ? "full"
+                                                                        : selective  ? "selective"
+                                                                                     : "none");
+  if (selective) out.text += "selective_ac_option = \"op\"\n";
   if (r.norms || r.activation_function || r.attention_up_projections || r.mlp)
     out.notes.push_back("recomputed norms, activations or MLPs: torchtitan decides by operations");
-  text += fmt::format("\n[compile]\nenable = {}\n", !t.software.eager);
-  if (float8) {
-    if (t.precision.scaling != Scaling::per_tensor)
-      out.notes.push_back("scales are written as tensorwise: the plan has others");
-    text +=
-        fmt::format("\n[quantize.linear.float8]\nrecipe_name = \"tensorwise\"\nenable_fsdp_float8_all_gather = {}\n",
-                    t.precision.parameters == Precision::fp8);
-  }
+}
+
+void titan_float8_section(const PrecisionPlan& precision, FrameworkSettings& out) {
+  if (precision.linear != Precision::fp8) return;
+  if (precision.scaling != Scaling::per_tensor)
+    out.notes.push_back("scales are written as tensorwise: the plan has others");
+  out.text +=
+      fmt::format("\n[quantize.linear.float8]\nrecipe_name = \"tensorwise\"\nenable_fsdp_float8_all_gather = {}\n",
+                  precision.parameters == Precision::fp8);
+}
+
+}  // namespace
+
+FrameworkSettings torchtitan_toml(const Scenario& scenario, const Libraries& libraries) {
+  const TrainingConfig& t = training_of(scenario);
   const int each = scenario.cluster.node.gpus;
-  const auto gpus = static_cast<int>(p.gpus());
-  text = fmt::format("# torchrun --nnodes {} --nproc-per-node {} -m torchtitan.train --job.config_file THIS\n",
-                     std::max(1, gpus / each), std::min(gpus, each)) +
-         text;
+  const auto gpus = static_cast<int>(t.plan.gpus());
+  FrameworkSettings out;
+  out.text = fmt::format("# torchrun --nnodes {} --nproc-per-node {} -m torchtitan.train --job.config_file THIS\n",
+                         std::max(1, gpus / each), std::min(gpus, each));
+  titan_model_section(t, libraries, out);
+  titan_training_section(t, out.text);
+  titan_parallelism_section(t, out);
+  titan_checkpoint_section(t.recompute, out);
+  out.text += fmt::format("\n[compile]\nenable = {}\n", !t.software.eager);
+  titan_float8_section(t.precision, out);
   return out;
 }
 

@@ -13,6 +13,7 @@
 #include "analysis/runs/training/local_updates.h"
 #include "hwmodels/fabric/fabric_graph.h"
 #include "hwmodels/fabric/link_calibration.h"
+#include "hwmodels/kernels/calibration.h"
 #include "workloads/collectives/collectives.h"
 #include "workloads/training/open_fields.h"
 #include "workloads/training/steady_state.h"
@@ -173,21 +174,29 @@ void copy_facts(const TrainingStep& step, TrainingReport& report) {
   report.notes.insert(report.notes.end(), step.notes.begin(), step.notes.end());
 }
 
+struct TimedStep {
+  Seconds time;
+  Bytes memory;  // of the fullest GPU
+};
+
 // Replays the step of a configuration; notes gain what is to be said of it.
-Seconds timed_step(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options,
-                   std::vector<std::string>& notes) {
+TimedStep timed_step(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options,
+                     std::vector<std::string>& notes) {
   if (config.local.workers > 1) {
     Scenario all = scenario;
     all.training = config;
     const Scenario worker = worker_scenario(all);
-    const Seconds inner = timed_step(worker, *worker.training, options, notes);
-    return inner + outer_exchange(all, inner).per_step;
+    TimedStep inner = timed_step(worker, *worker.training, options, notes);
+    inner.time += outer_exchange(all, inner.time).per_step;
+    return inner;
   }
-  Seconds time;
+  TimedStep timed;
+  Seconds& time = timed.time;
   with_enough_micro_batches(config, false, [&](StepExtent extent) {
     const PreparedStep prepared = prepare_step(scenario, config, extent, asks(options));
     check_memory(scenario, config, prepared.step, options.allow_oom, notes);
     const TrainingStep& step = prepared.step;
+    timed.memory = fullest(step.memory).total();
     SpanSink spans(step.graph);
     TimelineSink* const sinks[] = {&spans};
     const auto watching = std::span(sinks).first(step.repeated ? 1 : 0);
@@ -197,7 +206,7 @@ Seconds timed_step(const Scenario& scenario, const TrainingConfig& config, const
     if (others) time += others->time;
     return others.has_value();
   });
-  return time;
+  return timed;
 }
 
 // Steps of other batches and plans, asked for by the projection. Folded: they get unfolded where something
@@ -209,7 +218,7 @@ StepTimer further_steps(const Scenario& scenario, const RunOptions& options, Sec
     announce(options,
              fmt::format("the step takes {}; further: {} micro-batches of {} tokens", format_time(step),
                          config.micro_batches(), config.batch.micro_batch_sequences * config.batch.sequence_length));
-    return timed_step(scenario, config, options, notes);
+    return timed_step(scenario, config, options, notes).time;
   };
 }
 
@@ -229,12 +238,13 @@ void check_phase_fit(const Scenario& scenario, const TrainingPhase& phase) {
 }
 
 // The step with what its open fields may be else, over the step as stated. What does not fit or run is no candidate.
-std::vector<StepOrigins::Open> open_factors(const Scenario& scenario, Seconds stated, const RunOptions& options) {
+std::vector<StepOrigins::Open> open_factors(const Scenario& scenario, const TimedStep& stated,
+                                            const RunOptions& options) {
   std::vector<StepOrigins::Open> out;
   for (const std::string& name : scenario.training->open) {
     const OpenField* const field = find_open_field(name);
     assert(field != nullptr && "the loader checks names");
-    StepOrigins::Open open{std::string(field->title), {1.0}};
+    StepOrigins::Open open{std::string(field->title), {1.0}, {1.0}};
     for (TrainingConfig& config : field->alternatives(*scenario.training)) {
       config.unfolded = false;
       announce(options, std::string(field->title));
@@ -242,7 +252,9 @@ std::vector<StepOrigins::Open> open_factors(const Scenario& scenario, Seconds st
       RunOptions strict = options;
       strict.allow_oom = false;
       try {
-        open.factors.push_back(timed_step(scenario, config, strict, unused) / stated);
+        const TimedStep other = timed_step(scenario, config, strict, unused);
+        open.factors.push_back(other.time / stated.time);
+        open.memory.push_back(other.memory / stated.memory);
       } catch (const InputError&) {
       }
     }
@@ -302,6 +314,23 @@ void run_worker(const Scenario& scenario, const RunOptions& options, TrainingRep
   report.notes.push_back(local_updates_note(scenario, exchange));
 }
 
+/// Kernels as they were measured with the libraries of a year, where they were; "current": as they are priced.
+std::shared_ptr<const KernelCalibration> of_libraries(const std::shared_ptr<const KernelCalibration>& kernels,
+                                                      const std::string& libraries) {
+  if (libraries == "current") return kernels;
+  auto of = std::make_shared<KernelCalibration>(*kernels);
+  const std::string variant = "libraries of " + libraries;
+  for (const FamilyFit& then : kernels->fits) {
+    if (then.variant != variant) continue;
+    std::erase_if(of->fits, [&](const FamilyFit& fit) {
+      return fit.family == then.family && fit.die.name == then.die.name && fit.variant.empty();
+    });
+  }
+  for (FamilyFit& fit : of->fits)
+    if (fit.variant == variant) fit.variant.clear();
+  return of;
+}
+
 }  // namespace
 
 MemoryRefused::MemoryRefused(const std::string& field, MemoryTable fullest, Bytes capacity,
@@ -321,8 +350,9 @@ const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memor
 KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& config) {
   const GpuSpec& gpu = scenario.cluster.node.gpu;
   const double vendor_clock = config.overheads.vendor_clock;
-  if (config.vendor_gemms() && vendor_clock > 0) return KernelModel(gpu, scenario.kernels, vendor_clock);
-  return KernelModel(gpu, scenario.kernels, ClockState::sustained);
+  const auto kernels = of_libraries(scenario.kernels, config.software.libraries);
+  if (config.vendor_gemms() && vendor_clock > 0) return KernelModel(gpu, kernels, vendor_clock);
+  return KernelModel(gpu, kernels, ClockState::sustained);
 }
 
 PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config, StepExtent extent,
@@ -355,7 +385,7 @@ MemoryTable check_fit(const Scenario& scenario) {
 
 Seconds step_time(const Scenario& scenario, const TrainingConfig& config, const RunOptions& options) {
   std::vector<std::string> notes;
-  return timed_step(scenario, config, options, notes);
+  return timed_step(scenario, config, options, notes).time;
 }
 
 TrainingReport run_training(const Scenario& scenario, const RunOptions& options) {
@@ -388,7 +418,9 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
     origins.replayed = report.run.replayed_gpus;
     origins.memory = &report.fullest_memory();
     origins.software = &scenario.training->software;
-    origins.open = open_factors(scenario, report.step_time, options);
+    origins.experts = scenario.training->model.moe.experts > 0;
+    origins.adapters = scenario.training->adapter_rank > 0;
+    origins.open = open_factors(scenario, {report.step_time, origins.memory->total()}, options);
     report.range = step_range(origins, *options.errors);
     if (report.projection) report.projection->log_error = report.range->log_error;
   }
@@ -426,6 +458,14 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   report.algorithm_bandwidth = config.bytes / report.time;
   // As NCCL's tests have it: what a port of a flat network has to carry, over the time.
   report.bus_bandwidth = report.port * (report.closed_form / report.time);
+  if (config.measured_links) {
+    if (options.errors)
+      report.range = log_normal_range(report.time.value(), options.errors->of("data_exchange").log_sd);
+    if (node.gpu.architecture != "hopper") {
+      report.notes.push_back(
+          fmt::format("links of {} were not measured: protocol costs are those of H100 and H800", node.gpu.title));
+    }
+  }
   compare_with_published(report);
   return report;
 }

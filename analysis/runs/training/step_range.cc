@@ -17,11 +17,26 @@ constexpr int kDraws = 4000;
 constexpr std::uint64_t kSeed = 1;
 
 // Rows of the table, by what they are of. The first are PriceSource's, in its order.
-constexpr std::array<std::string_view, 19> kErrors{
-    "gemm",          "gemm_fp8",       "expert_gemm",     "attention_forward", "attention_backward", "memory_bound",
-    "launches",      "layer_exchange", "expert_exchange", "data_exchange",     "pipeline",           "host",
-    "other",         "clock",          "memory_states",   "memory_kept",       "memory_logits",      "memory_libraries",
-    "memory_buffers"};
+constexpr std::array<std::string_view, 20> kErrors{"gemm",
+                                                   "gemm_fp8",
+                                                   "expert_gemm",
+                                                   "attention_forward",
+                                                   "attention_backward",
+                                                   "memory_bound",
+                                                   "launches",
+                                                   "layer_exchange",
+                                                   "expert_exchange",
+                                                   "data_exchange",
+                                                   "pipeline",
+                                                   "host",
+                                                   "other",
+                                                   "clock",
+                                                   "memory_states",
+                                                   "memory_kept",
+                                                   "memory_logits",
+                                                   "memory_libraries",
+                                                   "memory_buffers",
+                                                   "software"};
 enum Of { kLayerExchange = kPriceSources, kExpertExchange, kDataExchange, kPipeline, kHost, kOther, kTimes };
 constexpr bool on_clock(int of) { return of <= static_cast<int>(PriceSource::attention_backward); }
 
@@ -112,9 +127,10 @@ struct Part {
   bool clock = false;  // off by the clock's error too
 };
 
-/// @param open each factor of a list is as likely as the others
+/// @param of factors of what is open, each of a list as likely as the others
 std::vector<double> drawn_sums(const std::vector<Part>& parts, double clock_sd, double whole_sd,
-                               const std::vector<StepOrigins::Open>& open, std::uint64_t seed) {
+                               const std::vector<StepOrigins::Open>& open, std::vector<double> StepOrigins::Open::*of,
+                               std::uint64_t seed) {
   std::vector<RandomStream> streams, choices;
   for (std::size_t i = 0; i < open.size(); ++i) choices.emplace_back(seed, 1000 + i);
   for (std::size_t i = 0; i < parts.size() + 2; ++i) streams.emplace_back(seed, i);
@@ -127,7 +143,7 @@ std::vector<double> drawn_sums(const std::vector<Part>& parts, double clock_sd, 
     }
     sum *= whole;
     for (std::size_t i = 0; i < open.size(); ++i) {
-      const std::vector<double>& factors = open[i].factors;
+      const std::vector<double>& factors = open[i].*of;
       sum *= factors[static_cast<std::size_t>(choices[i].uniform() * static_cast<double>(factors.size()))];
     }
   }
@@ -157,6 +173,18 @@ RangeInput input_of(const StepError& error, double value) {
   return {error.title, error.log_sd, std::pow(error.log_sd * value, 2), error.source};
 }
 
+RangeInput input_of(const StepOrigins::Open& open, const std::vector<double>& factors, double value) {
+  double sum = 0, squares = 0;
+  for (const double factor : factors) {
+    sum += std::log(factor);
+    squares += std::pow(std::log(factor), 2);
+  }
+  const double count = static_cast<double>(factors.size());
+  const double variance = std::max(0.0, squares / count - std::pow(sum / count, 2));
+  return {open.title + ", which is open", std::sqrt(variance), variance * value * value,
+          "replayed with what else it may be"};
+}
+
 }  // namespace
 
 StepErrors::StepErrors(const CsvTable& table) {
@@ -183,6 +211,11 @@ const StepError& StepErrors::of(std::string_view name) const {
   return *found;
 }
 
+double software_error(const SoftwareProfile& software, bool experts, bool adapters, const StepErrors& errors) {
+  if (software.has_seen(experts, adapters)) return software.error;
+  return std::max(software.error, errors.of("software").log_sd);
+}
+
 StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
   StepRange range;
   range.draws = kDraws;
@@ -203,20 +236,15 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
   const StepError& clock = errors.of("clock");
   inputs.push_back(input_of(clock, clocked));
   const SoftwareProfile& software = *origins.software;
-  inputs.push_back({fmt::format("what {} does beside that", software.name.empty() ? "the software" : software.name),
-                    software.error, std::pow(software.error * step, 2), "workloads/data/software"});
-  for (const StepOrigins::Open& open : origins.open) {
-    double sum = 0, squares = 0;
-    for (const double factor : open.factors) {
-      sum += std::log(factor);
-      squares += std::pow(std::log(factor), 2);
-    }
-    const double count = static_cast<double>(open.factors.size());
-    const double variance = squares / count - std::pow(sum / count, 2);
-    inputs.push_back({open.title + ", which is open", std::sqrt(std::max(0.0, variance)),
-                      std::max(0.0, variance) * step * step, "replayed with what else it may be"});
-  }
-  const std::vector<double> sums = drawn_sums(parts, clock.log_sd, software.error, origins.open, kSeed);
+  const double whole = software_error(software, origins.experts, origins.adapters, errors);
+  const bool unseen = !software.has_seen(origins.experts, origins.adapters);
+  inputs.push_back({fmt::format("what {} does beside that{}", software.name.empty() ? "the software" : software.name,
+                                unseen ? ", no such run of it known" : ""),
+                    whole, std::pow(whole * step, 2),
+                    unseen ? errors.of("software").source : "workloads/data/software"});
+  for (const StepOrigins::Open& open : origins.open) inputs.push_back(input_of(open, open.factors, step));
+  const std::vector<double> sums =
+      drawn_sums(parts, clock.log_sd, whole, origins.open, &StepOrigins::Open::factors, kSeed);
   range.step_s = quantiles(sums);
   range.log_error = std::log(range.step_s.p95 / range.step_s.p5) / (2 * normal_quantile(0.95));
   range.inputs = ranked(std::move(inputs));
@@ -227,7 +255,9 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
     held.push_back({&errors.of(memory_error(row.item)), row.bytes.value(), false});
     of_memory.push_back(input_of(*held.back().error, row.bytes.value()));
   }
-  range.memory_bytes = quantiles(drawn_sums(held, 0, 0, {}, kSeed + 1));
+  for (const StepOrigins::Open& open : origins.open)
+    of_memory.push_back(input_of(open, open.memory, origins.memory->total().value()));
+  range.memory_bytes = quantiles(drawn_sums(held, 0, 0, origins.open, &StepOrigins::Open::memory, kSeed + 1));
   range.memory_inputs = ranked(std::move(of_memory));
   return range;
 }

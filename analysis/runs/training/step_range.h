@@ -70,14 +70,17 @@ struct StepOrigins {
   std::size_t replayed = 1;
   const MemoryTable* memory = nullptr;
   const SoftwareProfile* software = nullptr;
-  /// What nobody knows: the step with each thing that it may be, over the step as stated.
+  bool experts = false, adapters = false;  ///< what it trains
+  /// What nobody knows: time and memory of the step with each thing that it may be, over those of the step as stated.
   struct Open {
     std::string title;
-    std::vector<double> factors;
+    std::vector<double> factors, memory;
   };
   std::vector<Open> open;
 };
 StepRange step_range(const StepOrigins& origins, const StepErrors& errors);
+/// What a profile adds: its own error for such runs as that was read off, else what lies between profiles.
+double software_error(const SoftwareProfile& software, bool experts, bool adapters, const StepErrors& errors);
 
 /// Quantiles of a figure whose logarithm is normally distributed round a prediction.
 FigureRange log_normal_range(double predicted, double log_error);

@@ -310,6 +310,10 @@ std::string to_text(const CollectiveReport& report, const TextStyle& style) {
     table.row({metric.title, metric.shown(), remark});
   };
   row("collective.time_s", config.copies > 1 ? fmt::format("{} at once", config.copies) : "");
+  if (report.range)
+    table.row({"90 % range",
+               fmt::format("{} to {}", format_time(Seconds(report.range->p5)), format_time(Seconds(report.range->p95))),
+               "for the error of exchanges"});
   row("collective.port_bound_s", "how long it is busy, protocol costs included: a lower bound");
   if (report.closed_form_applies) {
     row("collective.closed_form_s",

@@ -95,6 +95,7 @@ struct CollectiveReport {
   Seconds port_bound;                  ///< how long the busiest link is busy
   BytesPerSecond algorithm_bandwidth;  ///< bytes over time
   BytesPerSecond bus_bandwidth;        ///< comparable with a port's rate, whatever the collective
+  std::optional<FigureRange> range;    ///< of the time, in seconds
   std::vector<Comparison> comparisons;
   std::vector<std::string> notes;
 };

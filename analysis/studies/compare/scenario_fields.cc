@@ -131,25 +131,32 @@ ScenarioField field_of(const Leaf<Struct>& leaf) {
   return {std::string(leaf.traits.cause), std::string(leaf.shown), {}, {}, {}};
 }
 
+/// A field of the part of a scenario that `part(scenario)` gives; `change(scenario, with)` calls with(Struct&) on it.
+template <class Struct, class Part, class Change>
+ScenarioField adapted(const Leaf<Struct>& of, const Part& part, const Change& change) {
+  ScenarioField field = field_of(of);
+  const Leaf<Struct>* const leaf = &of;
+  field.same = [=](const Scenario& a, const Scenario& b) { return leaf->same(part(a), part(b)); };
+  field.copy = [=](const Scenario& from, Scenario& to) {
+    change(to, [&](Struct& changed) { leaf->copy(part(from), changed); });
+  };
+  field.text = [=](const Scenario& s) { return leaf->text(part(s)); };
+  return field;
+}
+
 void add_cluster(Fields& out) {
   for (const auto& leaf : leaves_of<ClusterSpec>()) {
-    ScenarioField field = field_of(*leaf);
-    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) { return leaf->same(a.cluster, b.cluster); };
-    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) { leaf->copy(from.cluster, to.cluster); };
-    field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(s.cluster); };
-    out.push_back(std::move(field));
+    out.push_back(adapted(
+        *leaf, [](const Scenario& s) -> const ClusterSpec& { return s.cluster; },
+        [](Scenario& s, const auto& with) { with(s.cluster); }));
   }
 }
 
 void add_training(Fields& out) {
   for (const auto& leaf : leaves_of<TrainingConfig>()) {
-    ScenarioField field = field_of(*leaf);
-    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) {
-      return leaf->same(*a.training, *b.training);
-    };
-    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) { leaf->copy(*from.training, *to.training); };
-    field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(*s.training); };
-    out.push_back(std::move(field));
+    out.push_back(adapted(
+        *leaf, [](const Scenario& s) -> const TrainingConfig& { return *s.training; },
+        [](Scenario& s, const auto& with) { with(*s.training); }));
   }
 }
 
@@ -181,16 +188,10 @@ void add_pools(Fields& out) {
 
 void add_service(Fields& out) {
   for (const auto& leaf : leaves_of<ServingScenario>()) {
-    if (leaf->shown == "requests" || leaf->shown == "pools") continue;  // rows of their own, below
-    ScenarioField field = field_of(*leaf);
-    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) {
-      return leaf->same(*a.serving, *b.serving);
-    };
-    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) {
-      change_serving(to, [&](ServingScenario& serving) { leaf->copy(*from.serving, serving); });
-    };
-    field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(*s.serving); };
-    out.push_back(std::move(field));
+    if (leaf->shown == "requests" || leaf->shown == "pools" || leaf->shown == "seed") continue;  // in rows below
+    out.push_back(adapted(
+        *leaf, [](const Scenario& s) -> const ServingScenario& { return *s.serving; },
+        [](Scenario& s, const auto& with) { change_serving(s, with); }));
   }
 }
 
@@ -203,18 +204,29 @@ ScenarioField pools_field() {
           [](const Scenario& s) { return text_of(s.serving->pools); }};
 }
 
-std::string load_text(const TrafficClass& c) {
-  if (const auto* open = std::get_if<OpenLoop>(&c.arrivals))
-    return fmt::format("{:.4g} requests/s", open->rate.mean().value());
+std::string arrivals_text(const TrafficClass& c) {
+  if (const auto* open = std::get_if<OpenLoop>(&c.arrivals)) {
+    const std::string rate = fmt::format("{:.4g} requests/s", open->rate.mean().value());
+    return open->max_concurrency > 0 ? fmt::format("{}, {} under way at most", rate, open->max_concurrency) : rate;
+  }
   if (const auto* closed = std::get_if<ClosedLoop>(&c.arrivals)) return fmt::format("{} users", closed->users);
   return "times of a trace";
 }
 
-/// Requests and promises as the file describes them.
+std::string load_text(const TrafficClass& c) {
+  std::string text = arrivals_text(c);
+  if (const auto* drawn = std::get_if<DrawnLengths>(&c.lengths))
+    text += fmt::format(", {:.4g} tokens in and {:.4g} out", drawn->input.mean(), drawn->output.mean());
+  if (c.stated_cached_share > 0) text += fmt::format(", {:.3g} % cached", 100 * c.stated_cached_share);
+  return text;
+}
+
+/// Requests and promises as the file describes them, and what they are drawn with.
 ScenarioField traffic_field() {
   return {"traffic", "requests",
           [](const Scenario& a, const Scenario& b) {
-            return a.serving->traffic_description == b.serving->traffic_description;
+            return a.serving->traffic_description == b.serving->traffic_description &&
+                   a.serving->seed == b.serving->seed;
           },
           [](const Scenario& from, Scenario& to) {
             change_serving(to, [&](ServingScenario& serving) {
@@ -222,12 +234,17 @@ ScenarioField traffic_field() {
               serving.class_names = from.serving->class_names;
               serving.levels = from.serving->levels;
               serving.traffic_description = from.serving->traffic_description;
+              serving.seed = from.serving->seed;
+              serving.failures.seed = from.serving->failures.seed;
             });
           },
           [](const Scenario& s) {
             std::vector<std::string> loads;
             for (const TrafficClass& c : s.serving->traffic.classes) loads.push_back(load_text(c));
-            return fmt::format("{}", fmt::join(loads, " + "));
+            std::string text = fmt::format("{}", fmt::join(loads, " + "));
+            if (const std::uint64_t most = s.serving->traffic.requests; most > 0)
+              text = fmt::format("{} in all, {}", most, text);
+            return s.serving->seed != 1 ? fmt::format("{}, seed {}", text, s.serving->seed) : text;
           }};
 }
 
@@ -235,13 +252,9 @@ ScenarioField traffic_field() {
 void add_loop(Fields& out) {
   for (const auto& leaf : leaves_of<RlScenario>()) {
     if (leaf->traits.cause == "run") continue;
-    ScenarioField field = field_of(*leaf);
-    field.same = [leaf = leaf.get()](const Scenario& a, const Scenario& b) { return leaf->same(*a.rl, *b.rl); };
-    field.copy = [leaf = leaf.get()](const Scenario& from, Scenario& to) {
-      change_loop(to, [&](RlScenario& loop) { leaf->copy(*from.rl, loop); });
-    };
-    field.text = [leaf = leaf.get()](const Scenario& s) { return leaf->text(*s.rl); };
-    out.push_back(std::move(field));
+    out.push_back(adapted(
+        *leaf, [](const Scenario& s) -> const RlScenario& { return *s.rl; },
+        [](Scenario& s, const auto& with) { change_loop(s, with); }));
   }
 }
 

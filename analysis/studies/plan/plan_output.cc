@@ -86,8 +86,10 @@ std::string searched_text(const PlanStudy& study) {
   const SearchResult& s = study.search;
   std::string text = fmt::format(
       "{} plans divide what they have to. {} leave no room for the model; {} were priced in closed form ({} of them do "
-      "not fit{}), {} ruled out by a bound",
+      "not fit{}{}), {} ruled out by a bound",
       format_count(s.plans), format_count(s.too_large), format_integer(s.priced), format_integer(s.no_memory),
+      s.beyond > 0 ? fmt::format(", {} take longer than the best by a bound of their own", format_integer(s.beyond))
+                   : "",
       s.refused > 0 ? fmt::format(", {} fail a condition", format_integer(s.refused)) : "", format_count(s.ruled_out));
   if (s.untried > 0) {
     text +=
@@ -176,6 +178,7 @@ report::PlanStudy to_message(const PlanStudy& study) {
   search.set_priced(s.priced);
   search.set_no_memory(s.no_memory);
   search.set_too_large(s.too_large);
+  search.set_beyond(s.beyond);
   search.set_refused(s.refused);
   search.set_ruled_out(s.ruled_out);
   search.set_untried(s.untried);

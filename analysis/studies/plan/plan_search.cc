@@ -29,7 +29,7 @@ struct Shape {
 /// What one shape gave.
 struct ShapeResult {
   std::vector<ScreenedPlan> plans;
-  double priced = 0, no_memory = 0, too_large = 0, refused = 0, ruled_out = 0;
+  double priced = 0, no_memory = 0, too_large = 0, beyond = 0, refused = 0, ruled_out = 0;
   std::optional<ScreenedPlan> leanest;
 };
 
@@ -274,7 +274,7 @@ class Search {
         // From the least recomputation to the most: the first that fits is the fastest.
         for (std::size_t i = 0; i < steps; ++i) {
           set_recompute(choice, space_.recompute[i]);
-          if (!price(choice, estimator, result)) continue;
+          if (!price(choice, limit, estimator, result)) continue;
           result.ruled_out += static_cast<double>(steps - i - 1);
           spare |= zero == 1 && i == 0;
           break;
@@ -285,9 +285,9 @@ class Search {
     return result;
   }
 
-  /// Whether it fits and is accepted.
-  bool price(const PlanChoice& choice, StepEstimator& estimator, ShapeResult& result) const {
-    return accepted(choice, estimator.estimate(choice), result);
+  /// Whether it fits and is accepted: then plans that save more memory are no better.
+  bool price(const PlanChoice& choice, Seconds limit, StepEstimator& estimator, ShapeResult& result) const {
+    return accepted(choice, estimator.estimate(choice, limit), result);
   }
 
   bool accepted(const PlanChoice& choice, const StepEstimate& estimate, ShapeResult& result) const {
@@ -299,6 +299,10 @@ class Search {
         result.leanest = ScreenedPlan{choice, estimate};
       }
       return false;
+    }
+    if (estimate.beyond) {
+      result.beyond += 1;
+      return true;
     }
     if (options_.accepts && !options_.accepts(choice, estimate)) {
       result.refused += 1;
@@ -312,6 +316,7 @@ class Search {
     result_.priced += of_shape.priced;
     result_.no_memory += of_shape.no_memory;
     result_.too_large += of_shape.too_large;
+    result_.beyond += of_shape.beyond;
     result_.refused += of_shape.refused;
     result_.ruled_out += of_shape.ruled_out;
     if (of_shape.leanest &&
@@ -339,8 +344,9 @@ class Search {
         });
       }
       std::vector<ShapeResult> found(neighbours.size());
+      const Seconds limit = this->limit();
       workers_.each(neighbours.size(),
-                    [&](std::size_t i, StepEstimator& estimator) { price(neighbours[i], estimator, found[i]); });
+                    [&](std::size_t i, StepEstimator& estimator) { price(neighbours[i], limit, estimator, found[i]); });
       for (ShapeResult& of_plan : found) merge(std::move(of_plan));
     }
   }

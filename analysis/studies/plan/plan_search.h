@@ -41,8 +41,9 @@ struct SearchResult {
   double priced = 0;     ///< by the closed form
   double no_memory = 0;  ///< of them, do not fit
   double too_large = 0;  ///< not priced: their degrees leave no room for the model, whatever else is chosen
+  double beyond = 0;     ///< of them, fit, and a bound of their own says that they are not among the best
   double refused = 0;    ///< of them, by conditions
-  double ruled_out = 0;  ///< by the bound: none is among the best
+  double ruled_out = 0;  ///< not priced, by the bound of a family: none is among the best
   double left = 0;       ///< never looked at, because the effort was spent
   double untried = 0;    ///< variants of plans that were priced which differ in switches tried on the best alone
   std::size_t shapes = 0;

@@ -236,8 +236,8 @@ PlanSpace plan_space(const Scenario& scenario, const OpenFields& open, std::span
   if (!open.varies("training.plan.dispatcher")) dispatchers = {plan.dispatcher};
   space.dispatcher = allowed.of("training.plan.dispatcher", std::move(dispatchers),
                                 [](C& c, ExpertDispatcher v) { c.dispatcher = v; });
-  space.sequence_parallel =
-      switches("training.plan.sequence_parallel", &C::sequence_parallel, true, plan.sequence_parallel, true);
+  space.sequence_parallel = switches("training.plan.sequence_parallel", &C::sequence_parallel, true,
+                                     plan.sequence_parallel, !(moe && base.software.experts_split_sequence));
   space.tensor_overlap = switches("training.plan.tensor_overlap", &C::tensor_overlap, true, plan.tensor_overlap, true);
   space.overlap_gradients =
       switches("training.plan.overlap_gradients", &C::overlap_gradients, true, plan.overlap_gradients, true);

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/csv.h"
+#include "analysis/render/csv_rows.h"
 #include "analysis/render/format.h"
 #include "analysis/render/json.h"
 #include "analysis/studies/policy/answer.h"
@@ -212,6 +212,68 @@ void set_work(const ReplannedWork& w, report::ReplannedWork& out) {
 
 double gb_per_s(const std::optional<BytesPerSecond>& rate) { return rate ? rate->value() / 1e9 : 0; }
 
+void set_work(const ReplannedWork& w, CsvRows& csv) {
+  if (!w.fault.empty()) {
+    csv.set("fault", w.fault);
+    return;
+  }
+  csv.set("time_s", w.time.value).set("time_s_p5", w.time.low).set("time_s_p95", w.time.high);
+  if (w.days.value > 0) csv.set("days", w.days.value);
+  csv.set("gpu_hours", w.gpu_hours.value).set("gpu_hours_p5", w.gpu_hours.low).set("gpu_hours_p95", w.gpu_hours.high);
+  csv.set("tokens", w.tokens);
+  if (w.own_gpu_hours > 0) csv.set("stated_gpu_hours", w.own_gpu_hours);
+  csv.set("plan", w.plan);
+}
+
+void set_rule(const ExportRule& rule, report::AnswerRule& r) {
+  r.set_rule(rule.id);
+  r.set_title(rule.title);
+  r.set_citation(rule.citation);
+  if (rule.in_force) r.set_from(to_string(*rule.in_force));
+  if (rule.until) r.set_until(to_string(*rule.until));
+  r.set_consequence(rule.licence);
+  for (const RuleLimb& limb : rule.limbs) r.add_limbs(fmt::format("{} if {}", limb.outcome, limb_text(limb)));
+}
+
+void set_chip(const JudgedChip& c, report::JudgedChip& chip) {
+  chip.set_chip(c.figures.name);
+  chip.set_free(!c.free ? "unknown" : *c.free ? "yes" : "no");
+  chip.set_rule(c.rule);
+  chip.set_outcome(c.outcome);
+  if (c.nearest) {
+    chip.set_nearest(threshold_text(c.nearest->threshold));
+    chip.set_margin_percent(100 * c.nearest->share());
+  }
+  chip.set_just_allowed(c.just);
+  chip.set_us_export(c.us_export);
+}
+
+void set_row(const AnsweredWork& w, const AnswerRow& row, report::AnswerRow& r) {
+  r.set_chip(row.chip);
+  r.set_design(row.design);
+  r.set_free(!row.free ? "unknown" : *row.free ? "yes" : "no");
+  r.set_tpp(row.figures.tpp.value_or(0));
+  r.set_performance_density(row.figures.density.value_or(0));
+  r.set_io_gb_s(gb_per_s(row.figures.io));
+  r.set_memory_gb_s(gb_per_s(row.figures.memory_bandwidth));
+  for (const std::string& bound : row.bound_by) r.add_bound_by(bound);
+  set_work(row.work, *r.mutable_work());
+  if (row.usd_equal) set_ranged(*row.usd_equal, *r.mutable_usd_at_one_price());
+  if (row.usd_parts) set_ranged(*row.usd_parts, *r.mutable_usd_by_parts());
+  r.set_what_binds(what_binds(w, row));
+}
+
+void set_curve(const AnswerCurve& curve, report::AnswerCurve& c) {
+  c.set_limit(std::string(name_of(curve.limit)));
+  c.set_unit(curve.unit);
+  for (const AnswerCurve::Point& p : curve.points) {
+    report::AnswerPoint& point = *c.add_points();
+    point.set_factor(p.factor);
+    point.set_figure(p.factor * curve.own);
+    set_work(p.work, *point.mutable_work());
+  }
+}
+
 }  // namespace
 
 std::string time_text(const AnsweredWork& w, const AnswerRow& row) {
@@ -289,112 +351,50 @@ std::string to_text(const PolicyAnswer& a, const TextStyle& style) {
 }
 
 std::string to_csv(const PolicyAnswer& a) {
-  const std::vector<std::string> columns{"work",          "chip",          "free",
-                                         "outcome",       "nearest",       "margin_percent",
-                                         "just_allowed",  "tpp",           "performance_density",
-                                         "io_gb_s",       "dram_gb_s",     "swept",
-                                         "factor",        "time_s",        "time_s_p5",
-                                         "time_s_p95",    "days",          "gpu_hours",
-                                         "gpu_hours_p5",  "gpu_hours_p95", "tokens",
-                                         "usd_one_price", "usd_by_parts",  "stated_gpu_hours",
-                                         "plan",          "fault"};
-  std::string out = csv_line(columns);
-  // Rows of chips end early; those of work have cells of their own at the end.
-  const auto add = [&](std::vector<std::string> cells) {
-    cells.resize(columns.size());
-    out += csv_line(cells);
-  };
-  const auto figure = [](const ChipFigures& chip, ChipFigure f) {
-    const auto value = figure_of(chip, f);
-    return value ? shortest(*value) : std::string();
-  };
+  CsvRows csv{"work",          "chip",          "free",
+              "outcome",       "nearest",       "margin_percent",
+              "just_allowed",  "tpp",           "performance_density",
+              "io_gb_s",       "dram_gb_s",     "swept",
+              "factor",        "time_s",        "time_s_p5",
+              "time_s_p95",    "days",          "gpu_hours",
+              "gpu_hours_p5",  "gpu_hours_p95", "tokens",
+              "usd_one_price", "usd_by_parts",  "stated_gpu_hours",
+              "plan",          "fault"};
   const auto word = [](const std::optional<bool>& free) { return !free ? "unknown" : *free ? "yes" : "no"; };
   for (const JudgedChip& c : a.chips) {
-    add({"", c.figures.name, word(c.free), outcome_words(c), c.nearest ? threshold_text(c.nearest->threshold) : "",
-         c.nearest ? fmt::format("{:.2f}", 100 * c.nearest->share()) : "", c.just ? "yes" : "no",
-         figure(c.figures, ChipFigure::tpp), figure(c.figures, ChipFigure::performance_density),
-         figure(c.figures, ChipFigure::io_bandwidth), figure(c.figures, ChipFigure::memory_bandwidth)});
-  }
-  constexpr std::size_t kWorkCells = 13;  // time_s and what follows
-  const auto work_cells = [](const ReplannedWork& w, const std::string& equal, const std::string& parts) {
-    std::vector<std::string> cells(kWorkCells);
-    if (!w.fault.empty()) {
-      cells.back() = w.fault;
-      return cells;
+    csv.row().set("chip", c.figures.name).set("free", word(c.free)).set("outcome", outcome_words(c));
+    if (c.nearest) {
+      csv.set("nearest", threshold_text(c.nearest->threshold));
+      csv.set("margin_percent", fmt::format("{:.2f}", 100 * c.nearest->share()));
     }
-    return std::vector<std::string>{shortest(w.time.value),
-                                    shortest(w.time.low),
-                                    shortest(w.time.high),
-                                    w.days.value > 0 ? shortest(w.days.value) : "",
-                                    shortest(w.gpu_hours.value),
-                                    shortest(w.gpu_hours.low),
-                                    shortest(w.gpu_hours.high),
-                                    shortest(w.tokens),
-                                    equal,
-                                    parts,
-                                    w.own_gpu_hours > 0 ? shortest(w.own_gpu_hours) : "",
-                                    w.plan,
-                                    ""};
-  };
+    csv.set("just_allowed", c.just ? "yes" : "no");
+    set_figures(c.figures, csv);
+  }
   for (const AnsweredWork& w : a.works) {
     for (const AnswerRow& row : w.rows) {
-      std::vector<std::string> cells{w.scenario,
-                                     row.chip,
-                                     word(row.free),
-                                     "",
-                                     "",
-                                     "",
-                                     "",
-                                     figure(row.figures, ChipFigure::tpp),
-                                     figure(row.figures, ChipFigure::performance_density),
-                                     figure(row.figures, ChipFigure::io_bandwidth),
-                                     figure(row.figures, ChipFigure::memory_bandwidth),
-                                     "",
-                                     ""};
-      const auto usd = [](const std::optional<Ranged>& r) { return r ? shortest(r->value) : std::string(); };
-      for (std::string& cell : work_cells(row.work, usd(row.usd_equal), usd(row.usd_parts)))
-        cells.push_back(std::move(cell));
-      add(std::move(cells));
+      csv.row().set("work", w.scenario).set("chip", row.chip).set("free", word(row.free));
+      set_figures(row.figures, csv);
+      set_work(row.work, csv);
+      if (!row.work.fault.empty()) continue;
+      if (row.usd_equal) csv.set("usd_one_price", row.usd_equal->value);
+      if (row.usd_parts) csv.set("usd_by_parts", row.usd_parts->value);
     }
     for (const AnswerCurve& curve : w.curves) {
       for (const AnswerCurve::Point& p : curve.points) {
-        std::vector<std::string> cells{
-            w.scenario,        w.gpu, "", "", "", "", "", "", "", "", "", std::string(name_of(curve.limit)),
-            shortest(p.factor)};
-        for (std::string& cell : work_cells(p.work, "", "")) cells.push_back(std::move(cell));
-        add(std::move(cells));
+        csv.row().set("work", w.scenario).set("chip", w.gpu);
+        csv.set("swept", std::string(name_of(curve.limit))).set("factor", p.factor);
+        set_work(p.work, csv);
       }
     }
   }
-  return out;
+  return csv.text();
 }
 
 report::PolicyAnswer to_message(const PolicyAnswer& a) {
   report::PolicyAnswer out;
   out.set_asked(a.asked);
-  for (const ExportRule* rule : a.rules) {
-    report::AnswerRule& r = *out.add_rules();
-    r.set_rule(rule->id);
-    r.set_title(rule->title);
-    r.set_citation(rule->citation);
-    if (rule->in_force) r.set_from(to_string(*rule->in_force));
-    if (rule->until) r.set_until(to_string(*rule->until));
-    r.set_consequence(rule->licence);
-    for (const RuleLimb& limb : rule->limbs) r.add_limbs(fmt::format("{} if {}", limb.outcome, limb_text(limb)));
-  }
-  for (const JudgedChip& c : a.chips) {
-    report::JudgedChip& chip = *out.add_chips();
-    chip.set_chip(c.figures.name);
-    chip.set_free(!c.free ? "unknown" : *c.free ? "yes" : "no");
-    chip.set_rule(c.rule);
-    chip.set_outcome(c.outcome);
-    if (c.nearest) {
-      chip.set_nearest(threshold_text(c.nearest->threshold));
-      chip.set_margin_percent(100 * c.nearest->share());
-    }
-    chip.set_just_allowed(c.just);
-    chip.set_us_export(c.us_export);
-  }
+  for (const ExportRule* rule : a.rules) set_rule(*rule, *out.add_rules());
+  for (const JudgedChip& c : a.chips) set_chip(c, *out.add_chips());
   for (const AnsweredWork& w : a.works) {
     report::AnsweredWork& work = *out.add_works();
     work.set_scenario(w.scenario);
@@ -402,35 +402,11 @@ report::PolicyAnswer to_message(const PolicyAnswer& a) {
     work.set_kind(w.training ? "training" : "serving");
     work.set_gpu(w.gpu);
     work.set_headline(headline(a, w));
-    for (const AnswerRow& row : w.rows) {
-      report::AnswerRow& r = *work.add_rows();
-      r.set_chip(row.chip);
-      r.set_design(row.design);
-      r.set_free(!row.free ? "unknown" : *row.free ? "yes" : "no");
-      r.set_tpp(row.figures.tpp.value_or(0));
-      r.set_performance_density(row.figures.density.value_or(0));
-      r.set_io_gb_s(gb_per_s(row.figures.io));
-      r.set_memory_gb_s(gb_per_s(row.figures.memory_bandwidth));
-      for (const std::string& bound : row.bound_by) r.add_bound_by(bound);
-      set_work(row.work, *r.mutable_work());
-      if (row.usd_equal) set_ranged(*row.usd_equal, *r.mutable_usd_at_one_price());
-      if (row.usd_parts) set_ranged(*row.usd_parts, *r.mutable_usd_by_parts());
-      r.set_what_binds(what_binds(w, row));
-    }
+    for (const AnswerRow& row : w.rows) set_row(w, row, *work.add_rows());
     work.set_best_free(w.best_free ? static_cast<int>(*w.best_free) : -1);
     work.set_best_design(w.best_design ? static_cast<int>(*w.best_design) : -1);
     for (const std::string& text : w.left_out) work.add_left_out(text);
-    for (const AnswerCurve& curve : w.curves) {
-      report::AnswerCurve& c = *work.add_curves();
-      c.set_limit(std::string(name_of(curve.limit)));
-      c.set_unit(curve.unit);
-      for (const AnswerCurve::Point& p : curve.points) {
-        report::AnswerPoint& point = *c.add_points();
-        point.set_factor(p.factor);
-        point.set_figure(p.factor * curve.own);
-        set_work(p.work, *point.mutable_work());
-      }
-    }
+    for (const AnswerCurve& curve : w.curves) set_curve(curve, *work.add_curves());
   }
   for (const std::string& text : a.assumptions) out.add_assumptions(text);
   return out;

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/csv.h"
+#include "analysis/render/csv_rows.h"
 #include "analysis/render/format.h"
 #include "analysis/render/json.h"
 #include "scenarios/proto/policy_report.pb.h"
@@ -368,29 +368,34 @@ std::string to_text(std::span<const ChipVerdict> verdicts, const PolicyQuestion&
   return out;
 }
 
+void set_figures(const ChipFigures& chip, CsvRows& csv) {
+  for (const auto& [column, figure] : {std::pair("tpp", ChipFigure::tpp),
+                                       {"performance_density", ChipFigure::performance_density},
+                                       {"io_gb_s", ChipFigure::io_bandwidth},
+                                       {"dram_gb_s", ChipFigure::memory_bandwidth}})
+    if (const auto value = figure_of(chip, figure)) csv.set(column, *value);
+}
+
 std::string to_csv(std::span<const ChipVerdict> verdicts) {
-  std::string out =
-      csv_line({"chip", "rule", "outcome", "controlled", "limb", "nearest", "threshold", "value", "margin_percent",
-                "from", "until", "tpp", "performance_density", "io_gb_s", "dram_gb_s", "note"});
-  const auto figure = [](const ChipFigures& chip, ChipFigure f) {
-    const auto value = figure_of(chip, f);
-    return value ? shortest(*value) : std::string();
-  };
+  CsvRows csv{
+      "chip", "rule",  "outcome", "controlled",          "limb",    "nearest",   "threshold", "value", "margin_percent",
+      "from", "until", "tpp",     "performance_density", "io_gb_s", "dram_gb_s", "note"};
   for (const ChipVerdict& v : verdicts) {
     for (const Classification& c : v.rules) {
-      const auto near = [&](auto get) { return c.nearest ? get(*c.nearest) : std::string(); };
-      out += csv_line({v.chip.name, c.rule->id, c.outcome, c.controlled ? (*c.controlled ? "yes" : "no") : "unknown",
-                       c.limb, near([](const Margin& m) { return std::string(short_name(m.threshold.figure)); }),
-                       near([](const Margin& m) { return shortest(m.threshold.value); }),
-                       near([](const Margin& m) { return shortest(m.value); }),
-                       near([](const Margin& m) { return fmt::format("{:.2f}", 100 * m.share()); }),
-                       c.rule->in_force ? to_string(*c.rule->in_force) : "",
-                       c.rule->until ? to_string(*c.rule->until) : "", figure(v.chip, ChipFigure::tpp),
-                       figure(v.chip, ChipFigure::performance_density), figure(v.chip, ChipFigure::io_bandwidth),
-                       figure(v.chip, ChipFigure::memory_bandwidth), c.note});
+      csv.row().set("chip", v.chip.name).set("rule", c.rule->id).set("outcome", c.outcome);
+      csv.set("controlled", c.controlled ? (*c.controlled ? "yes" : "no") : "unknown").set("limb", c.limb);
+      if (c.nearest) {
+        csv.set("nearest", std::string(short_name(c.nearest->threshold.figure)));
+        csv.set("threshold", c.nearest->threshold.value).set("value", c.nearest->value);
+        csv.set("margin_percent", fmt::format("{:.2f}", 100 * c.nearest->share()));
+      }
+      if (c.rule->in_force) csv.set("from", to_string(*c.rule->in_force));
+      if (c.rule->until) csv.set("until", to_string(*c.rule->until));
+      set_figures(v.chip, csv);
+      csv.set("note", c.note);
     }
   }
-  return out;
+  return csv.text();
 }
 
 report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question,

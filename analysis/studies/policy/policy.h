@@ -11,6 +11,8 @@
 
 namespace flopcast {
 
+class CsvRows;
+
 namespace report {
 class PolicyReport;
 }
@@ -39,6 +41,8 @@ std::vector<ChipVerdict> judge(const PolicyQuestion& question, const RuleBook& b
 std::string to_text(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question, const RuleBook& book,
                     const TextStyle& style);
 std::string to_csv(std::span<const ChipVerdict> verdicts);
+/// The cells tpp, performance_density, io_gb_s and dram_gb_s of a row, as far as the figures are known.
+void set_figures(const ChipFigures& chip, CsvRows& csv);
 /// A page: since when licences are needed, how far chips lie from the thresholds, what each rule says.
 std::string to_html(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question, const RuleBook& book);
 report::PolicyReport to_message(std::span<const ChipVerdict> verdicts, const PolicyQuestion& question,

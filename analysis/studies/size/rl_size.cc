@@ -10,7 +10,7 @@
 #include "analysis/face/resolve.h"
 #include "analysis/face/run.h"
 #include "analysis/studies/plan/rl_plan.h"
-#include "analysis/studies/size/size_search.h"
+#include "analysis/studies/size/cluster_sizing.h"
 #include "flopcast/scenario.h"
 #include "scenarios/resolve/load_scenario.h"
 #include "sim/base/diagnostic.h"
@@ -20,47 +20,28 @@
 namespace flopcast {
 namespace {
 
-class LoopSizing {
+class LoopSizing final : public ClusterSizing {
  public:
-  LoopSizing(const std::string& file, const Environment& environment, const std::vector<std::string>& sets,
-             const TrainingSizeOptions& options)
-      : file_(file), environment_(environment), sets_(sets), options_(options) {}
-
-  TrainingSize run() && {
-    size_.base = load_open_scenario(file_, sets_, libraries()).scenario;
-    check();
-    size_.date = options_.date ? options_.date : size_.base.date;
-    size_.steps = size_.base.rl->loop.run.steps;
-    for (const std::string& node : nodes_to_try(options_.nodes, options_.for_china, size_.base, libraries()))
-      try_node(node);
-    for (std::vector<TrainingCluster>* clusters : {&size_.met, &size_.not_met}) sort(*clusters);
-    return std::move(size_);
-  }
+  using ClusterSizing::ClusterSizing;
 
  private:
-  const Libraries& libraries() const { return environment_.data().libraries(); }
-
-  [[noreturn]] void refuse(const std::string& field, const std::string& found, const std::string& expected) const {
-    throw InputError(Diagnostic{size_.base.file, 0, 0, field, found, expected, ""});
-  }
-
-  void check() const {
+  void check_work() const override {
     if (!size_.base.rl) refuse("rl", "nothing", "rl { ... }: the loop whose run is to be made");
-    if (!options_.deadline && !options_.budget)
-      refuse("--deadline", "nothing", "--deadline 10d, --budget 200e3, or both");
-    if (options_.for_china && !options_.date && !size_.base.date)
-      refuse("--date", "nothing", "the day whose rules hold");
-    if (size_.base.rl->loop.run.steps <= 0) refuse("rl.run", "no run", "how many steps: --set rl.run.steps=1000");
+  }
+  const char* example() const override { return "--deadline 10d, --budget 200e3"; }
+  void count_work() override {
+    size_.steps = size_.base.rl->loop.run.steps;
+    if (size_.steps <= 0) refuse("rl.run", "no run", "how many steps: --set rl.run.steps=1000");
     if (size_.base.rl->rollout_cluster)
       refuse("rl.rollout_cluster", "a cluster of its own for the engine", "one cluster, whose size is sought");
   }
+  Scenario on_one(const std::string& node) const override {
+    return load_open_scenario(file_, sets_in_its_formats(node, 1), libraries()).scenario;
+  }
 
-  /// What is set for a number of nodes of a kind.
-  std::vector<std::string> sets_on(const std::string& node, int nodes) const {
-    std::vector<std::string> sets = sets_;
-    sets.push_back("cluster.node=" + node);
-    sets.push_back(fmt::format("cluster.nodes={}", nodes));
-    if (options_.date) sets.push_back("date=" + to_string(*options_.date));
+  /// The same in BF16, where the chip has no FP8 units.
+  std::vector<std::string> sets_in_its_formats(const std::string& node, int nodes) const {
+    std::vector<std::string> sets = sets_on(node, nodes);
     std::vector<std::string> in_bf16 = sets;
     if (size_.base.rl->loop.algorithm->trains) {
       for (const char* field : {"linear", "dispatch", "activations"})
@@ -76,7 +57,7 @@ class LoopSizing {
   }
 
   std::optional<TrainingCluster> best_on(const std::string& node, int nodes) {
-    const std::vector<std::string> sets = sets_on(node, nodes);
+    const std::vector<std::string> sets = sets_in_its_formats(node, nodes);
     LoopPlanOptions options;
     options.workers = options_.workers;
     options.brief = true;
@@ -99,15 +80,10 @@ class LoopSizing {
       chosen.push_back(std::move(setting));
     Scenario scenario = resolve(file_, environment_, chosen).value();
     scenario.published.clear();
-    const auto gpu_price = price_on(scenario, node, size_.base, size_.date, environment_.data().prices());
     RlOptions run = rl_options(scenario, environment_, {});
     run.keep_going = {};
     const RlReport report = run_rl(scenario, run);
-    TrainingCluster cluster;
-    cluster.node = node;
-    cluster.gpu = scenario.cluster.node.gpu.name;
-    cluster.nodes = nodes;
-    cluster.gpus = scenario.cluster.gpus();
+    TrainingCluster cluster = cluster_of(scenario, node, nodes);
     const RlScenario &loop = *scenario.rl, &asked = *size_.base.rl;
     if (!(loop.update.precision == asked.update.precision &&
           loop.rollout.engine.precision == asked.rollout.engine.precision))
@@ -115,34 +91,14 @@ class LoopSizing {
     cluster.layout = loop_text(study->plans.front().choice);
     cluster.replayed = true;
     cluster.step = report.step.length;
-    cluster.days = in_hours(report.run->time.total()) / 24;
-    cluster.gpu_hours = cluster.days * 24 * cluster.gpus;
-    if (gpu_price) cluster.usd = (*gpu_price * hours(cluster.gpu_hours)).value();
-    cluster.in_time = !options_.deadline || cluster.days * 86400 <= options_.deadline->value();
-    cluster.in_budget = !options_.budget || (cluster.usd && *cluster.usd <= options_.budget->value());
+    set_run(cluster, in_hours(report.run->time.total()) / 24, price(scenario, node));
     return cluster;
-  }
-
-  void try_node(const std::string& node) {
-    try {
-      const Scenario one = load_open_scenario(file_, sets_on(node, 1), libraries()).scenario;
-      if (options_.for_china) {
-        const RuleBook book = load_rule_book(libraries(), {});
-        const std::string why = kept_from_china(one.cluster.node.gpu.name, *size_.date, book, libraries());
-        if (!why.empty()) {
-          size_.left_out.push_back({node, why});
-          return;
-        }
-      }
-      seek(node, one.cluster.node.gpus);
-    } catch (const InputError& error) {
-      size_.left_out.push_back({node, brief(error)});
-    }
   }
 
   /// Days fall with size as far as the longest answer lets them. The smallest cluster in time is the cheapest that is;
   /// without a deadline the largest within the budget is the fastest.
-  void seek(const std::string& node, int gpus_of_node) {
+  void seek(const std::string& node, const Scenario& one) override {
+    const int gpus_of_node = one.cluster.node.gpus;
     const std::vector<int> sizes = sizes_tried(std::max(1, options_.most_gpus / gpus_of_node));
     std::map<std::size_t, std::optional<TrainingCluster>> tried;
     const auto at = [&](std::size_t i) -> const std::optional<TrainingCluster>& {
@@ -158,12 +114,8 @@ class LoopSizing {
         place_of(std::max(1.0, std::ceil(static_cast<double>(size_.base.cluster.gpus()) / gpus_of_node)));
     if (at(guess) && options_.deadline) guess = place_of(sizes[guess] * at(guess)->days / in_days(*options_.deadline));
     std::size_t walked = 0;
-    const auto good = [&](std::size_t i) {
-      if (++walked > kMostSizes) return false;
-      const auto& cluster = at(i);
-      return cluster && (options_.deadline ? cluster->in_time : cluster->in_budget);
-    };
-    const std::optional<std::size_t> found = furthest(sizes.size(), guess, !options_.deadline, good);
+    const auto does = [&](std::size_t i) { return ++walked <= kMostSizes && good(at(i)); };
+    const std::optional<std::size_t> found = furthest(sizes.size(), guess, !options_.deadline, does);
     std::optional<TrainingCluster> answer, largest;
     if (found) answer = *at(*found);
     if (found && options_.deadline) refine(node, sizes, *found, *answer);
@@ -173,11 +125,8 @@ class LoopSizing {
       if (!largest || cluster->days < largest->days) largest = cluster;
     }
     if (!answer) answer = largest;
-    if (!answer) {
-      size_.left_out.push_back({node, why_not_.empty() ? "no layout fits into its memory" : why_not_});
-      return;
-    }
-    (answer->in_time && answer->in_budget ? size_.met : size_.not_met).push_back(*answer);
+    if (!answer) return leave_out(node, why_not_.empty() ? "no layout fits into its memory" : why_not_);
+    file(*answer);
   }
 
   /// Between the smallest size in time and the one below it, halving: each is a search over layouts.
@@ -201,22 +150,9 @@ class LoopSizing {
     }
   }
 
-  static void sort(std::vector<TrainingCluster>& clusters) {
-    std::stable_sort(clusters.begin(), clusters.end(), [](const TrainingCluster& a, const TrainingCluster& b) {
-      if (a.usd.has_value() != b.usd.has_value()) return a.usd.has_value();
-      if (a.usd && *a.usd != *b.usd) return *a.usd < *b.usd;
-      return a.gpus < b.gpus;
-    });
-  }
-
   /// Sizes that are tried of a kind of node: each is a search over layouts.
   static constexpr std::size_t kMostSizes = 12;
 
-  const std::string& file_;
-  const Environment& environment_;
-  const std::vector<std::string>& sets_;
-  const TrainingSizeOptions& options_;
-  TrainingSize size_;
   std::string why_not_;  // of the last cluster on which nothing ran
 };
 

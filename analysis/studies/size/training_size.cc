@@ -11,9 +11,8 @@
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/run.h"
-#include "analysis/studies/size/size_search.h"
+#include "analysis/studies/size/cluster_sizing.h"
 #include "sim/base/diagnostic.h"
-#include "sim/base/fault_text.h"
 
 namespace flopcast {
 namespace {
@@ -25,39 +24,20 @@ constexpr double kGuessedUtilisation = 0.35;
 /// Sizes that are in time and over the budget, after which no larger one is looked at.
 constexpr int kMostTooDear = 3;
 
-class TrainingSizing {
+class TrainingSizing final : public ClusterSizing {
  public:
-  TrainingSizing(const std::string& file, const Environment& environment, const std::vector<std::string>& sets,
-                 const TrainingSizeOptions& options)
-      : file_(file), environment_(environment), sets_(sets), options_(options) {}
-
-  TrainingSize run() && {
-    const OpenScenario open = load_open_scenario(file_, sets_, libraries());
-    check(open.scenario);
-    size_.base = open.scenario;
-    size_.date = options_.date ? options_.date : open.scenario.date;
-    size_.tokens = tokens_to_train(open.scenario);
-    if (size_.tokens <= 0) refuse("run", "no tokens to train on", "run { phase { tokens: \"...\" } }");
-    const std::vector<std::string> nodes = nodes_to_try(options_.nodes, options_.for_china, size_.base, libraries());
-    for (const std::string& node : nodes) try_node(node);
-    sort(size_.met);
-    sort(size_.not_met);
-    return std::move(size_);
-  }
+  using ClusterSizing::ClusterSizing;
 
  private:
-  const Libraries& libraries() const { return environment_.data().libraries(); }
-
-  [[noreturn]] void refuse(const std::string& field, const std::string& found, const std::string& expected) const {
-    throw InputError(Diagnostic{size_.base.file, 0, 0, field, found, expected, ""});
+  void check_work() const override {
+    if (!size_.base.training) refuse("training", "nothing", "training { ... }: what is to be trained");
   }
-
-  void check(const Scenario& scenario) const {
-    if (!scenario.training) refuse("training", "nothing", "training { ... }: what is to be trained");
-    if (!options_.deadline && !options_.budget)
-      refuse("--deadline", "nothing", "--deadline 60d, --budget 8e6, or both");
-    if (options_.for_china && !options_.date && !scenario.date) refuse("--date", "nothing", "the day whose rules hold");
+  const char* example() const override { return "--deadline 60d, --budget 8e6"; }
+  void count_work() override {
+    size_.tokens = tokens_to_train(size_.base);
+    if (size_.tokens <= 0) refuse("run", "no tokens to train on", "run { phase { tokens: \"...\" } }");
   }
+  Scenario on_one(const std::string& node) const override { return on(node, 1).scenario; }
 
   /// The scenario on a number of nodes of a kind.
   struct Candidate {
@@ -65,10 +45,7 @@ class TrainingSizing {
     std::set<std::string> stated;
   };
   Candidate on(const std::string& node, int nodes) const {
-    std::vector<std::string> sets = sets_;
-    sets.push_back("cluster.node=" + node);
-    sets.push_back(fmt::format("cluster.nodes={}", nodes));
-    if (options_.date) sets.push_back("date=" + to_string(*options_.date));
+    std::vector<std::string> sets = sets_on(node, nodes);
     OpenScenario open;
     open_in_its_formats(file_, sets, libraries(), open);
     Candidate result;
@@ -76,10 +53,6 @@ class TrainingSizing {
     result.stated = std::move(open.stated);
     result.scenario = completed(std::move(open.scenario), environment_.data()).value();
     return result;
-  }
-
-  std::optional<UsdPerSecond> price(const Scenario& scenario, const std::string& node) const {
-    return price_on(scenario, node, size_.base, size_.date, environment_.data().prices());
   }
 
   std::optional<TrainingCluster> best_on(const std::string& node, int nodes) {
@@ -106,11 +79,7 @@ class TrainingSizing {
       std::stable_sort(found.best.begin(), found.best.end(), faster);
     }
     if (found.best.empty()) return std::nullopt;
-    TrainingCluster cluster;
-    cluster.node = node;
-    cluster.gpu = scenario.cluster.node.gpu.name;
-    cluster.nodes = nodes;
-    cluster.gpus = scenario.cluster.gpus();
+    TrainingCluster cluster = cluster_of(scenario, node, nodes);
     if (!(scenario.training->precision == size_.base.training->precision)) cluster.precision_note = "in BF16";
     cluster.plan = found.best.front();
     cluster.step = cluster.plan.estimate.step;
@@ -119,34 +88,10 @@ class TrainingSizing {
     return cluster;
   }
 
-  void set_run(TrainingCluster& cluster, double days, std::optional<UsdPerSecond> gpu_price) const {
-    cluster.days = days;
-    cluster.gpu_hours = days * 24 * cluster.gpus;
-    if (gpu_price) cluster.usd = (*gpu_price * hours(cluster.gpu_hours)).value();
-    cluster.in_time = !options_.deadline || days * 86400 <= options_.deadline->value();
-    cluster.in_budget = !options_.budget || (cluster.usd && *cluster.usd <= options_.budget->value());
-  }
-
-  void leave_out(const std::string& node, std::string why) { size_.left_out.push_back({node, std::move(why)}); }
-
-  void try_node(const std::string& node) {
-    try {
-      const Candidate one = on(node, 1);
-      if (options_.for_china) {
-        const RuleBook book = load_rule_book(libraries(), {});
-        const std::string why = kept_from_china(one.scenario.cluster.node.gpu.name, *size_.date, book, libraries());
-        if (!why.empty()) return leave_out(node, why);
-      }
-      seek(node, one.scenario);
-    } catch (const InputError& error) {
-      leave_out(node, brief(error));
-    }
-  }
-
   /// Days fall and dollars rise with size. The smallest cluster in time is the cheapest that is; without a deadline the
   /// largest within the budget is the fastest. A grid of sizes in closed form says where to look; about there every
   /// size is tried, and decided by a replay, which knows ramp and interruptions.
-  void seek(const std::string& node, const Scenario& one) {
+  void seek(const std::string& node, const Scenario& one) override {
     const std::vector<int> sizes = sizes_tried(std::max(1, options_.most_gpus / one.cluster.node.gpus));
     std::map<int, std::optional<TrainingCluster>> tried;
     const auto at = [&](int nodes) -> const std::optional<TrainingCluster>& {
@@ -154,21 +99,17 @@ class TrainingSizing {
       if (fresh) found->second = best_on(node, nodes);
       return found->second;
     };
-    // In time, or, where only money counts, within the budget.
-    const auto good = [&](int nodes) {
-      const auto& cluster = at(nodes);
-      return cluster && (options_.deadline ? cluster->in_time : cluster->in_budget);
-    };
+    const auto does = [&](int nodes) { return good(at(nodes)); };
     const std::optional<std::size_t> found = furthest(sizes.size(), first_guess(one, sizes), !options_.deadline,
-                                                      [&](std::size_t i) { return good(sizes[i]); });
+                                                      [&](std::size_t i) { return does(sizes[i]); });
     std::optional<TrainingCluster> answer, nearest;
     if (found) {
       const FineSizes fine = sizes_about(sizes, *found);
       const std::vector<int> wanted = in_order(fine, sizes, *found);
       int dear = 0;  // in time and over the budget: what is larger is dearer yet, but for how a batch divides
-      for (std::size_t i = first_good(wanted, sizes[*found], fine.apart, good); i < wanted.size(); ++i) {
+      for (std::size_t i = first_good(wanted, sizes[*found], fine.apart, does); i < wanted.size(); ++i) {
         const int nodes = wanted[i];
-        if (!good(nodes)) continue;
+        if (!does(nodes)) continue;
         TrainingCluster cluster = *at(nodes);
         replay(cluster);
         cluster.apart = fine.apart;
@@ -187,11 +128,7 @@ class TrainingSizing {
     }
     if (!answer && !nearest) return leave_out(node, "no plan fits into its memory");
     if (!answer && !nearest->replayed) replay(*nearest);
-    if (answer) {
-      size_.met.push_back(*answer);
-    } else {
-      (nearest->in_time && nearest->in_budget ? size_.met : size_.not_met).push_back(*nearest);
-    }
+    file(answer ? *answer : *nearest);
   }
 
   /// Of the sizes about the one that was found those that are wanted most come first; behind them a few of the grid,
@@ -253,14 +190,6 @@ class TrainingSizing {
     return std::min(static_cast<std::size_t>(found - sizes.begin()), sizes.size() - 1);
   }
 
-  static void sort(std::vector<TrainingCluster>& clusters) {
-    std::stable_sort(clusters.begin(), clusters.end(), [](const TrainingCluster& a, const TrainingCluster& b) {
-      if (a.usd.has_value() != b.usd.has_value()) return a.usd.has_value();
-      if (a.usd && *a.usd != *b.usd) return *a.usd < *b.usd;
-      return a.gpus < b.gpus;
-    });
-  }
-
   /// The whole run, with ramp and interruptions.
   void replay(TrainingCluster& cluster) {
     if (options_.progress && !options_.progress("replaying the run", 0, 1)) throw Interrupted();
@@ -281,12 +210,6 @@ class TrainingSizing {
     cluster.step = report.step_time;
     set_run(cluster, days != nullptr && days->number() ? *days->number() : cluster.days, gpu_price);
   }
-
-  const std::string& file_;
-  const Environment& environment_;
-  const std::vector<std::string>& sets_;
-  const TrainingSizeOptions& options_;
-  TrainingSize size_;
 };
 
 }  // namespace

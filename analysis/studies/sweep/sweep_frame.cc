@@ -166,38 +166,69 @@ double between(const std::vector<double>& values, const Group& group) {
   return out;
 }
 
+/// What is asked of a table.
+struct FrameQuestion {
+  std::vector<ParsedGoal> goals;
+  std::optional<MetricExpression> where;
+};
+
+/// @throws InputError with everything wrong in it.
+FrameQuestion question_of(const SqliteFile& file, const StoredSweep& sweep, const FrameOptions& options,
+                          const ColumnLookup& columns) {
+  Diagnostics faults;
+  FrameQuestion out{parsed_goals(sweep, options, columns, faults), std::nullopt};
+  if (!options.where.empty()) {
+    out.where = parsed(options.where, "--where", columns, faults);
+    if (out.where && !out.where->is_condition())
+      faults.push_back({"", 0, 0, "--where", quoted(options.where), "a condition", ""});
+  }
+  if (out.goals.empty() && faults.empty())
+    faults.push_back({file.path(), 0, 0, "", "no figures in the table", "a metric to look at", ""});
+  if (!faults.empty()) throw InputError(faults);
+  return out;
+}
+
+/// Columns that are read: those of the axes, then what goals and conditions name.
+std::vector<std::string> needed_columns(const StoredSweep& sweep, const FrameQuestion& question) {
+  std::vector<std::string> needed;
+  const auto need = [&](const std::string& name) {
+    if (std::find(needed.begin(), needed.end(), name) == needed.end()) needed.push_back(name);
+  };
+  for (const StoredColumn& column : sweep.columns)
+    if (column.role == ColumnRole::input) need(column.name);
+  for (const ParsedGoal& goal : question.goals)
+    for (const std::string& name : goal.expression.names()) need(name);
+  if (question.where)
+    for (const std::string& name : question.where->names()) need(name);
+  return needed;
+}
+
+/// A row's figure for each goal; none: the row is left out.
+std::optional<std::vector<double>> figures_of_row(const FrameQuestion& question, const NameLookup& lookup) {
+  std::vector<double> figures;
+  try {
+    if (question.where && question.where->holds(lookup) != true) return std::nullopt;
+    for (const ParsedGoal& goal : question.goals) {
+      const std::optional<double> figure = goal.expression.number(lookup);
+      if (!figure) return std::nullopt;
+      figures.push_back(*figure);
+    }
+  } catch (const InputError&) {  // a text where other rows have a number
+    return std::nullopt;
+  }
+  return figures;
+}
+
 }  // namespace
 
 SweepFrame load_frame(const SqliteFile& file, const StoredSweep& sweep, const FrameOptions& options) {
   const ColumnLookup columns(sweep);
-  Diagnostics faults;
-  std::vector<ParsedGoal> goals = parsed_goals(sweep, options, columns, faults);
-  std::optional<MetricExpression> where;
-  if (!options.where.empty()) {
-    where = parsed(options.where, "--where", columns, faults);
-    if (where && !where->is_condition())
-      faults.push_back({"", 0, 0, "--where", quoted(options.where), "a condition", ""});
-  }
-  if (goals.empty() && faults.empty())
-    faults.push_back({file.path(), 0, 0, "", "no figures in the table", "a metric to look at", ""});
-  if (!faults.empty()) throw InputError(faults);
-
+  FrameQuestion question = question_of(file, sweep, options, columns);
   SweepFrame frame;
   frame.sweep = sweep;
-  std::vector<std::string> needed;
-  const auto need = [&](const std::string& name) {
-    const auto at = std::find(needed.begin(), needed.end(), name);
-    if (at == needed.end()) needed.push_back(name);
-  };
-  for (const StoredColumn& column : sweep.columns) {
-    if (column.role != ColumnRole::input) continue;
-    frame.axes.push_back({column.name, {}, {}, "", {}});
-    need(column.name);
-  }
-  for (const ParsedGoal& goal : goals)
-    for (const std::string& name : goal.expression.names()) need(name);
-  if (where)
-    for (const std::string& name : where->names()) need(name);
+  for (const StoredColumn& column : sweep.columns)
+    if (column.role == ColumnRole::input) frame.axes.push_back({column.name, {}, {}, "", {}});
+  const std::vector<std::string> needed = needed_columns(sweep, question);
   std::vector<std::string> list;
   for (const std::string& name : needed) list.push_back(sql_name(name));
   SqliteStatement rows =
@@ -211,24 +242,14 @@ SweepFrame load_frame(const SqliteFile& file, const StoredSweep& sweep, const Fr
   std::vector<std::map<std::string, std::uint32_t>> levels(frame.axes.size());
   while (rows.step()) {
     const bool breaks = !rows.null(1) && rows.whole(1) == 0;
-    bool wanted = options.infeasible || !breaks;
-    std::vector<double> figures;
-    try {
-      wanted = wanted && (!where || where->holds(lookup) == true);
-      for (const ParsedGoal& goal : goals) {
-        const std::optional<double> figure = wanted ? goal.expression.number(lookup) : std::nullopt;
-        wanted = wanted && figure;
-        figures.push_back(figure.value_or(0));
-      }
-    } catch (const InputError&) {  // a text where other rows have a number
-      wanted = false;
-    }
-    if (!wanted) {
+    const auto figures =
+        options.infeasible || !breaks ? figures_of_row(question, lookup) : std::optional<std::vector<double>>();
+    if (!figures) {
       ++frame.left_out;
       continue;
     }
     frame.number.push_back(static_cast<std::uint64_t>(rows.whole(0)));
-    for (std::size_t g = 0; g < goals.size(); ++g) goals[g].goal.of_row.push_back(figures[g]);
+    for (std::size_t g = 0; g < figures->size(); ++g) question.goals[g].goal.of_row.push_back((*figures)[g]);
     for (std::size_t a = 0; a < frame.axes.size(); ++a) {
       const std::string level = text_of(rows.cell(2 + static_cast<int>(a)));
       const auto [at, is_new] = levels[a].emplace(level, static_cast<std::uint32_t>(frame.axes[a].levels.size()));
@@ -237,7 +258,7 @@ SweepFrame load_frame(const SqliteFile& file, const StoredSweep& sweep, const Fr
     }
   }
   for (FrameAxis& axis : frame.axes) sort_levels(axis);
-  for (ParsedGoal& goal : goals) frame.goals.push_back(std::move(goal.goal));
+  for (ParsedGoal& goal : question.goals) frame.goals.push_back(std::move(goal.goal));
   return frame;
 }
 

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/imports/runs/framework_names.h"
 #include "scenarios/imports/runs/training_text.h"
 #include "scenarios/imports/runs/without_effect.h"
 
@@ -151,22 +152,18 @@ std::string megatron_recompute(ForeignSettings& s) {
   }
   const RunSetting* stated = s.find({"recompute-modules"}, "recompute");
   std::string modules = s.text({"recompute-modules"}, "recompute", "core_attn"), out;
-  constexpr std::pair<std::string_view, const char*> kModules[] = {{"core_attn", " attention_core: true"},
-                                                                   {"mla_up_proj", " attention_up_projections: true"},
-                                                                   {"moe_act", " activation_function: true"},
-                                                                   {"layernorm", " norms: true"},
-                                                                   {"mlp", " mlp: true"}};
   std::ranges::replace_if(
       modules, [](char c) { return c == ',' || c == '[' || c == ']' || c == '"' || c == '\''; }, ' ');
   for (std::size_t at = 0; (at = modules.find_first_not_of(' ', at)) != std::string::npos;) {
     const std::string module = modules.substr(at, modules.find(' ', at) - at);
     at += module.size();
-    const auto* known = std::ranges::find(kModules, module, &std::pair<std::string_view, const char*>::first);
-    if (known == std::end(kModules))
+    const auto* known = std::ranges::find(kMegatronRecompute, module, &MegatronRecompute::module);
+    const std::string set = known == std::end(kMegatronRecompute) ? "" : fmt::format(" {}: true", known->field);
+    if (set.empty())
       s.fault(stated, quoted(module),
               "core_attn, mla_up_proj, moe_act, layernorm or mlp: others are not recomputed here");
-    else if (out.find(known->second) == std::string::npos)
-      out += known->second;
+    else if (out.find(set) == std::string::npos)
+      out += set;
   }
   return out;
 }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "scenarios/imports/runs/framework_names.h"
 #include "scenarios/imports/runs/training_text.h"
 #include "scenarios/imports/runs/without_effect.h"
 
@@ -58,16 +59,6 @@ void deepspeed_precision(ForeignSettings& s, TrainingText& t) {
   if (fp16) s.note("FP16 is replayed as BF16: matrix units are as fast in both");
   if (!bf16 && !fp16) t.precision = " linear: \"fp32\" parameters: \"fp32\"";
 }
-
-/// A schedule of torchtitan, with how many stages a rank has where nothing says it.
-struct TitanSchedule {
-  std::string_view theirs;
-  const char* ours;
-  int stages;
-};
-constexpr TitanSchedule kTitanSchedules[] = {
-    {"1F1B", "1f1b", 1},          {"GPipe", "gpipe", 1},         {"Interleaved1F1B", "interleaved_1f1b", 2},
-    {"ZBVZeroBubble", "zb_v", 2}, {"DualPipeV", "dualpipev", 2}, {"InterleavedZeroBubble", "zb_h1", 2}};
 
 /// Stages and schedule (torchtitan/distributed/pipeline_parallel.py: embedding and head count as a layer each; a rank
 /// has as many stages as layers per stage make, or one, or two of schedules that interleave).
@@ -128,18 +119,24 @@ void titan_shards(ForeignSettings& s, int replicate, int shard, const TrainingTe
             fmt::format("{} replicas in all: GPUs over tensor, pipeline and context", t.data));
 }
 
+std::string titan_model(const std::string& family, const std::string& flavor) {
+  if (family == "llama3") return "llama-3.1-" + flavor;
+  std::string called = family + "-" + flavor;
+  for (const TitanModel& model : kTitanModels) {
+    if (model.family != family) continue;
+    called = model.ours;
+    if (flavor.starts_with(model.flavor)) break;
+  }
+  return called;
+}
+
 }  // namespace
 
 RunJob torchtitan_job(ForeignSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options) {
   RunJob job{.framework = "torchtitan"};
   const std::string name = s.text({"model.name"}, "model", ""), flavor = s.text({"model.flavor"}, "model", "");
-  std::string called = name == "llama3" ? "llama-3.1-" + flavor
-                       : name == "llama4"
-                           ? std::string(flavor.starts_with("17bx16e") ? "llama-4-scout" : "llama-4-maverick")
-                       : name == "deepseek_v3" ? std::string(flavor == "16B" ? "deepseek-v2-lite" : "deepseek-v3")
-                                               : name + "-" + flavor;
-  if (name == "deepseek_v3" && flavor == "16B")
-    s.note("deepseek_v3 of 16B is replayed as DeepSeek-V2-Lite, whose shape it has");
+  const std::string called = titan_model(name, flavor);
+  if (called == "deepseek-v2-lite") s.note("deepseek_v3 of 16B is replayed as DeepSeek-V2-Lite, whose shape it has");
   job.model = library_model(options.model.empty() ? called : options.model, libraries, s, s.find({"model.flavor"}));
   job.gpus = gpus_of(s, launched, options);
   TrainingText t;

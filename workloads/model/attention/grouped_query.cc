@@ -71,10 +71,15 @@ void head_norms_backward(KernelWriter& list, const AttentionWidths& w) {
   share_norms(list);
 }
 
+/// Products that make queries, keys and values of one input.
+int products(const KernelWriter& list, const AttentionWidths& w) {
+  return list.work().habits.separate_projections ? (w.value > 0 ? 3 : 2) : 1;
+}
+
 /// One product of queries, keys and values, or one of each. @return what the first call of `add` returned
 template <class Add>
 int project(KernelWriter& list, const AttentionWidths& w, Add add) {
-  if (!list.work().habits.separate_projections) return add("qkv_proj", w.query + w.key + w.value);
+  if (products(list, w) == 1) return add("qkv_proj", w.query + w.key + w.value);
   const int first = add("q_proj", w.query);
   add("k_proj", w.key);
   if (w.value > 0) add("v_proj", w.value);
@@ -84,8 +89,9 @@ int project(KernelWriter& list, const AttentionWidths& w, Add add) {
 void input(KernelWriter& list, const AttentionWidths& w) {
   const LayerWork& work = list.work();
   const double t = work.tokens;
-  list.tensor_gather(
-      project(list, w, [&](std::string_view role, double width) { return list.linear(role, t, width, w.hidden); }));
+  const int first =
+      project(list, w, [&](std::string_view role, double width) { return list.linear(role, t, width, w.hidden); });
+  list.tensor_gather(first, products(list, w));
   head_norms(list, w);
   const bool apart = work.habits.writes_cache_apart;
   const double cached = work.habits.positions_write_cache && !apart ? w.value : 0;
@@ -100,10 +106,11 @@ void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   head_norms_backward(list, w);
   list.quantize("cast qkv gradients", t * qkv);
   list.quantize_transposed("transpose qkv operands", t * (qkv + w.hidden), 2);
-  list.tensor_gather_beside(
-      project(list, w, [&](std::string_view role, double width) { return list.linear(role, t, w.hidden, width); }));
-  if (list.work().habits.separate_projections) list.sum_of_gradients(t * w.hidden, w.value > 0 ? 3 : 2);
-  list.tensor_scatter_beside(list.weight_gradient_elsewhere("qkv_proj", qkv, w.hidden, t));
+  const int dgrad =
+      project(list, w, [&](std::string_view role, double width) { return list.linear(role, t, w.hidden, width); });
+  list.tensor_gather_again(dgrad);
+  if (products(list, w) > 1) list.sum_of_gradients(t * w.hidden, products(list, w));
+  list.tensor_scatter_gradient(dgrad, list.weight_gradient_elsewhere("qkv_proj", qkv, w.hidden, t), products(list, w));
 }
 
 void input_weights(KernelWriter& list, const AttentionWidths& w) {

@@ -101,8 +101,9 @@ void latent_input_gradient(KernelWriter& list, const AttentionWidths& w) {
   list.norm_backward("latent norms backward", t * (w.q_rank + w.kv_rank));
   list.quantize("cast latent gradients", t * (w.q_rank + w.kv_rank + w.rope));
   list.quantize_transposed("transpose down-projection operands", t * (w.q_rank + w.kv_rank + w.rope + w.hidden), 3);
-  list.tensor_gather_beside(list.linear("kv_a_proj", t, w.hidden, w.kv_rank + w.rope));
-  list.tensor_scatter_beside(list.weight_gradient_elsewhere("kv_a_proj", w.kv_rank + w.rope, w.hidden, t));
+  const int dgrad = list.linear("kv_a_proj", t, w.hidden, w.kv_rank + w.rope);
+  list.tensor_gather_again(dgrad);
+  list.tensor_scatter_gradient(dgrad, list.weight_gradient_elsewhere("kv_a_proj", w.kv_rank + w.rope, w.hidden, t));
   if (w.q_rank > 0) list.linear("q_a_proj", t, w.hidden, w.q_rank);
 }
 

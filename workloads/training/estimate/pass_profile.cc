@@ -87,7 +87,7 @@ TokenExchange::TokenExchange(const TrainingConfig& config, std::span<const doubl
   const int hottest = static_cast<int>(std::max_element(rank_loads.begin(), rank_loads.end()) - rank_loads.begin());
   position = hottest * grid.expert_tensor;
   if (nominal.model.moe.experts == 0 || grid.expert == 1) return;
-  ExpertGroups groups(nominal, grid, rank_loads, StepPrices::own_tokens(nominal), topology, links);
+  ExpertGroups groups(nominal, grid, rank_loads, StepPrices::sent_tokens(nominal), topology, links);
   std::vector<RankProgram> programs(1);
   programs.front().position = position;
   programs.front().expert_rank = hottest;
@@ -144,13 +144,14 @@ Seconds LongestPaths::makespan() const { return *std::max_element(end_.begin(), 
 // ------------------------------------------------------------------------------------------------ profiles
 
 PassProfiles::PassProfiles(const TrainingConfig& config, const PassPrices& prices, Topology& topology,
-                           const LinkCalibration& links, const ShardPlan& beside, Known& plain,
-                           ShardTraffic::Shares& shares)
+                           const LinkCalibration& links, const ShardPlan& beside, const ParameterCount& count,
+                           Known& plain, ShardTraffic::Shares& shares)
     : config_(config),
       prices_(prices),
       topology_(topology),
       links_(links),
       beside_(beside),
+      units_(config, count),
       grid_(config.plan),
       stretch_(spread_factor(config)),
       plain_(plain),
@@ -262,7 +263,8 @@ PassProfile PassProfiles::emitted(PassKind kind, At at, const StageContent& forw
   graph.reserve(kOperationsOfPass, 2 * kOperationsOfPass, 2 * kOperationsOfPass);
   ShardTraffic shards(config_, grid_, topology_, links_, graph, &shares_);
   PipelineMail mail(1, kStages, kMicroBatches);
-  PassEmitter emitter(config_, schedule, stages, prices_.prices(), topology_, links_, graph, mail, shards, beside_);
+  PassEmitter emitter(config_, schedule, stages, prices_.prices(), topology_, links_, graph, mail, shards, beside_,
+                      units_);
 
   RankProgram program;
   program.position = prices_.position();

@@ -13,6 +13,7 @@
 #include "hwmodels/fabric/topology.h"
 #include "workloads/schedules/schedule.h"
 #include "workloads/training/exchange_times.h"
+#include "workloads/training/pass_emitter.h"
 #include "workloads/training/rank_program.h"
 #include "workloads/training/shard_traffic.h"
 #include "workloads/training/step_choices.h"
@@ -94,13 +95,19 @@ class PassProfiles {
   using ContentKey = std::tuple<double, double, bool, bool, double>;
   static ContentKey key(const StageContent& content);
 
+  static bool same_content(const StageContent& a, const StageContent& b) {
+    return a.dense_layers == b.dense_layers && a.moe_layers == b.moe_layers && a.embedding == b.embedding &&
+           a.head == b.head && a.mtp_modules == b.mtp_modules;
+  }
+
   using Known = std::map<std::tuple<PassKind, At, ContentKey, ContentKey>, PassProfile>;
   /// Everything given outlives the profiles.
+  /// @param count of the configuration's model.
   /// @param plain profiles of passes that no collective of data parallelism accompanies: the same for all plans with
   /// these prices and this pipeline.
   /// @param shares of plans with the same degrees and shard group.
   PassProfiles(const TrainingConfig& config, const PassPrices& prices, Topology& topology, const LinkCalibration& links,
-               const ShardPlan& beside, Known& plain, ShardTraffic::Shares& shares);
+               const ShardPlan& beside, const ParameterCount& count, Known& plain, ShardTraffic::Shares& shares);
 
   /// @param forward what the forward half runs through; for a pass without one, anything.
   /// @param backward the same of the backward half, or of a weight gradient that was put off.
@@ -122,6 +129,7 @@ class PassProfiles {
   Topology& topology_;
   const LinkCalibration& links_;
   ShardPlan beside_;
+  UnitParameters units_;
   JobGrid grid_;
   double stretch_;
   Seconds message_;

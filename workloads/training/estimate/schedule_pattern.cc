@@ -77,6 +77,8 @@ class PatternMaker {
       step.gradients_travel = pattern_.steps[step.gradients].rank != rank;
     }
     const bool weights = pass.kind != PassKind::forward && pass.kind != PassKind::backward_input;
+    pattern_.overlaps |= pass.kind == PassKind::overlapped;
+    pattern_.weights_later |= pass.kind == PassKind::backward_weight;
     if (forward) step.gathers = forwards_[rank][pass.chunk]++ == 0;
     if (weights) step.reduces = ++weights_[rank][chunk] == schedule_.micro_batches;
     SchedulePattern::Form form;
@@ -148,11 +150,16 @@ void PatternLibrary::set_own_order(std::string text, std::string file) {
   own_file_ = std::move(file);
 }
 
-SchedulePattern PatternLibrary::whole(int schedule, const ScheduleRequest& request) const {
-  if (schedule == kOwnOrder) return make_pattern(parse_schedule(own_text_, own_file_, request));
+SchedulePattern PatternLibrary::numbered(SchedulePattern pattern) {
+  pattern.groups_number = groups_.try_emplace(pattern.groups, static_cast<int>(groups_.size())).first->second;
+  return pattern;
+}
+
+SchedulePattern PatternLibrary::whole(int schedule, const ScheduleRequest& request) {
+  if (schedule == kOwnOrder) return numbered(make_pattern(parse_schedule(own_text_, own_file_, request)));
   const ScheduleRow& row = schedules()[static_cast<std::size_t>(schedule)];
   assert(row.check(request).empty());
-  return make_pattern(row.build(request));
+  return numbered(make_pattern(row.build(request)));
 }
 
 std::shared_ptr<const SchedulePattern> PatternLibrary::build(int schedule, const ScheduleRequest& request) {

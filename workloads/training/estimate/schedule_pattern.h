@@ -37,7 +37,10 @@ struct SchedulePattern {
   };
   int ranks = 0, stages = 0, micro_batches = 0;
   bool two_copies = false;
+  bool overlaps = false;       ///< some passes are forward and backward of two micro-batches at once
+  bool weights_later = false;  ///< some weight gradients are passes of their own
   StageGroups groups;
+  int groups_number = 0;  ///< the same for patterns of a library with equal groups
   std::vector<std::vector<int>> stage_of;
   std::vector<Step> steps;
   std::vector<Form> forms;
@@ -62,13 +65,15 @@ class PatternLibrary {
   /// Null `pattern`: the schedule cannot serve so many ranks, micro-batches or chunks.
   const PatternPair& get(int schedule, const ScheduleRequest& request);
   /// All of it, however long.
-  SchedulePattern whole(int schedule, const ScheduleRequest& request) const;
+  SchedulePattern whole(int schedule, const ScheduleRequest& request);
   /// The text of an order of the user's own.
   void set_own_order(std::string text, std::string file);
 
  private:
   std::shared_ptr<const SchedulePattern> build(int schedule, const ScheduleRequest& request);
+  SchedulePattern numbered(SchedulePattern pattern);
   std::string own_text_, own_file_;
+  std::map<StageGroups, int> groups_;  // numbered as they come
   std::map<std::tuple<int, int, int, int>, PatternPair> pairs_;
   std::map<std::tuple<int, int, int, int>, std::shared_ptr<const SchedulePattern>> built_;
 };

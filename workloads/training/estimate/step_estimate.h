@@ -7,10 +7,13 @@
 // port, slow parts, oversubscribed switches, and links between sites. A test holds its ranking against the replay's.
 #pragma once
 #include <array>
+#include <cstdint>
 #include <deque>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -39,6 +42,7 @@ struct StepParts {
 struct StepEstimate {
   bool possible = false;  ///< the schedule can serve the plan
   bool fits = false;      ///< into the GPU's memory; `step` is known only where it does
+  bool beyond = false;    ///< `step` is no more than a bound from below, and longer than was asked for
   Seconds step;
   Bytes memory;  ///< of the fullest GPU
 };
@@ -50,9 +54,13 @@ struct RankMemory {
   std::vector<Bytes> held;  ///< by chunk
 };
 
+struct EndTimes;
+
 /// One per thread: it keeps what it has priced.
 class StepEstimator {
  public:
+  static constexpr Seconds kAnyLength{std::numeric_limits<double>::infinity()};
+
   /// @param base everything that plans do not vary; its own choice need not be possible.
   /// @param precisions those that PlanChoice::precision numbers, each with its prices in `kernels`.
   StepEstimator(const TrainingConfig& base, std::vector<PrecisionPlan> precisions, std::vector<KernelModel> kernels,
@@ -60,7 +68,8 @@ class StepEstimator {
   ~StepEstimator();
 
   /// @pre degrees divide what they have to (analysis: plan_space.h); whether the schedule can serve them is found here.
-  StepEstimate estimate(const PlanChoice& choice);
+  /// @param longest a plan that takes longer need not be known further: StepEstimate::beyond.
+  StepEstimate estimate(const PlanChoice& choice, Seconds longest = kAnyLength);
   /// The same where memory does not matter. @pre possible
   StepEstimate estimate_whatever_fits(const PlanChoice& choice);
   /// Without the time, also where it fits.
@@ -107,14 +116,20 @@ class StepEstimator {
   Bytes fullest(Degrees& degrees, const PlanChoice& choice, Layout& layout, const PatternPair& pair);
   /// What memory shares with other plans. @param config with the choice in question
   const MemoryTerms::Shared& shared_memory(const TrainingConfig& config);
-  static Bytes activation(Degrees& degrees, const StageContent& stage);
-  static RankMemory rank_memory(Degrees& degrees, const std::vector<StageContent>& stages, bool two_copies);
+  static std::uint16_t known_content(Degrees& degrees, const StageContent& stage);
+  static Bytes activation(const Degrees& degrees, const StageContent& stage);
+  static std::uint16_t rank_kind(Degrees& degrees, std::span<const std::uint16_t> contents, bool two_copies);
+  static RankMemory rank_memory(Degrees& degrees, std::span<const std::uint16_t> contents, bool two_copies);
   Bytes memory_of(Degrees& degrees, const Layout& layout, const PatternPair& pair, std::size_t rank);
-  void set_stages(Degrees& degrees, Layout& layout, std::vector<StageContent> stages, const SchedulePattern& pattern);
+  void set_stages(Degrees& degrees, Layout& layout, std::span<const StageContent> stages,
+                  const SchedulePattern& pattern);
   void add_end_of_step(Degrees& degrees, Layout& layout, const SchedulePattern& pattern);
+  EndTimes end_of_rank(Degrees& degrees, const Layout& layout, const SchedulePattern& pattern, int pipeline_rank);
   double context_share(const Degrees& degrees, const PlanChoice& choice);
   Walked walk_through(Degrees& degrees, Layout& layout, const SchedulePattern& pattern, bool detailed);
-  StepEstimate estimate(const PlanChoice& choice, bool must_fit);
+  StepEstimate estimate(const PlanChoice& choice, bool must_fit, Seconds longest);
+  Seconds bound_of_layout(Degrees& degrees, const PlanChoice& choice, const Layout& layout,
+                          const SchedulePattern& pattern);
   ScheduleRequest request(const PlanChoice& choice) const;
 
   TrainingConfig base_;
@@ -126,6 +141,7 @@ class StepEstimator {
   TrainingConfig changed_;  // `base_` with the choice that is being worked on
   PatternLibrary patterns_;
   WalkScratch scratch_;
+  std::vector<std::uint16_t> held_contents_;            // of the rank that is looked at
   std::unordered_map<int, std::vector<double>> loads_;  // by expert-parallel size
   std::map<std::pair<int, ExpertDispatcher>, MemoryTerms::Shared> shared_memory_;
   std::unordered_map<PlanChoice, ModelMemory, Hash> model_memory_;

@@ -1,0 +1,106 @@
+#include "analysis/studies/size/cluster_sizing.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "analysis/face/environment_data.h"
+#include "scenarios/resolve/load_scenario.h"
+#include "sim/base/diagnostic.h"
+#include "sim/base/fault_text.h"
+
+namespace flopcast {
+namespace {
+
+/// The cheapest first; where prices are not known, the fewest GPUs first.
+void sort_by_cost(std::vector<TrainingCluster>& clusters) {
+  std::stable_sort(clusters.begin(), clusters.end(), [](const TrainingCluster& a, const TrainingCluster& b) {
+    if (a.usd.has_value() != b.usd.has_value()) return a.usd.has_value();
+    if (a.usd && *a.usd != *b.usd) return *a.usd < *b.usd;
+    return a.gpus < b.gpus;
+  });
+}
+
+}  // namespace
+
+ClusterSizing::ClusterSizing(const std::string& file, const Environment& environment,
+                             const std::vector<std::string>& sets, const TrainingSizeOptions& options)
+    : file_(file), environment_(environment), sets_(sets), options_(options) {}
+
+TrainingSize ClusterSizing::run() {
+  size_.base = load_open_scenario(file_, sets_, libraries()).scenario;
+  check_work();
+  if (!options_.deadline && !options_.budget) refuse("--deadline", "nothing", fmt::format("{}, or both", example()));
+  if (options_.for_china && !options_.date && !size_.base.date) refuse("--date", "nothing", "the day whose rules hold");
+  size_.date = options_.date ? options_.date : size_.base.date;
+  count_work();
+  if (options_.for_china) rules_ = load_rule_book(libraries(), {});
+  for (const std::string& node : nodes_to_try(options_.nodes, options_.for_china, size_.base, libraries()))
+    try_node(node);
+  sort_by_cost(size_.met);
+  sort_by_cost(size_.not_met);
+  return std::move(size_);
+}
+
+void ClusterSizing::try_node(const std::string& node) {
+  try {
+    const Scenario one = on_one(node);
+    if (rules_) {
+      std::string why = kept_from_china(one.cluster.node.gpu.name, *size_.date, *rules_, libraries());
+      if (!why.empty()) return leave_out(node, std::move(why));
+    }
+    seek(node, one);
+  } catch (const InputError& error) {
+    leave_out(node, brief(error));
+  }
+}
+
+const Libraries& ClusterSizing::libraries() const { return environment_.data().libraries(); }
+
+void ClusterSizing::refuse(const std::string& field, const std::string& found, const std::string& expected) const {
+  throw InputError(Diagnostic{size_.base.file, 0, 0, field, found, expected, ""});
+}
+
+std::vector<std::string> ClusterSizing::sets_on(const std::string& node, int nodes) const {
+  std::vector<std::string> sets = sets_;
+  sets.push_back("cluster.node=" + node);
+  sets.push_back(fmt::format("cluster.nodes={}", nodes));
+  if (options_.date) sets.push_back("date=" + to_string(*options_.date));
+  return sets;
+}
+
+std::optional<UsdPerSecond> ClusterSizing::price(const Scenario& scenario, const std::string& node) const {
+  return price_on(scenario, node, size_.base, size_.date, environment_.data().prices());
+}
+
+TrainingCluster ClusterSizing::cluster_of(const Scenario& scenario, const std::string& node, int nodes) const {
+  TrainingCluster cluster;
+  cluster.node = node;
+  cluster.gpu = scenario.cluster.node.gpu.name;
+  cluster.nodes = nodes;
+  cluster.gpus = scenario.cluster.gpus();
+  return cluster;
+}
+
+void ClusterSizing::set_run(TrainingCluster& cluster, double days, std::optional<UsdPerSecond> gpu_price) const {
+  cluster.days = days;
+  cluster.gpu_hours = days * 24 * cluster.gpus;
+  if (gpu_price) cluster.usd = (*gpu_price * hours(cluster.gpu_hours)).value();
+  cluster.in_time = !options_.deadline || days * 86400 <= options_.deadline->value();
+  cluster.in_budget = !options_.budget || (cluster.usd && *cluster.usd <= options_.budget->value());
+}
+
+bool ClusterSizing::good(const std::optional<TrainingCluster>& cluster) const {
+  return cluster && (options_.deadline ? cluster->in_time : cluster->in_budget);
+}
+
+void ClusterSizing::leave_out(const std::string& node, std::string why) {
+  size_.left_out.push_back({node, std::move(why)});
+}
+
+void ClusterSizing::file(TrainingCluster cluster) {
+  (cluster.in_time && cluster.in_budget ? size_.met : size_.not_met).push_back(std::move(cluster));
+}
+
+}  // namespace flopcast
