@@ -52,11 +52,36 @@ std::vector<LinkUse::Curve> LinkUse::curves() {
     for (std::size_t c = 0; c < changes.size(); ++c) {
       use += changes[c].by;
       const bool last_of_moment = c + 1 == changes.size() || changes[c + 1].at > changes[c].at;
-      if (last_of_moment) curve.points.emplace_back(changes[c].at, std::max(0.0, 100 * use));
+      if (last_of_moment) curve.points.emplace_back(changes[c].at, std::clamp(100 * use, 0.0, 100.0));
     }
     out.push_back(std::move(curve));
   }
   return out;
+}
+
+std::vector<LinkUse::Curve> LinkUse::curves_of_means(int stretches) {
+  std::vector<Curve> all = curves();
+  Seconds end;
+  for (const Curve& curve : all) end = std::max(end, curve.points.back().first);
+  const Seconds width = end / stretches;
+  for (Curve& curve : all) {
+    std::vector<double> sums(static_cast<std::size_t>(stretches));
+    for (std::size_t i = 0; i + 1 < curve.points.size(); ++i) {
+      const auto [from, percent] = curve.points[i];
+      const Seconds to = curve.points[i + 1].first;
+      auto stretch = static_cast<std::size_t>(from / width);
+      for (Seconds at = from; at < to && stretch < sums.size(); ++stretch) {
+        const Seconds until = std::min(to, static_cast<double>(stretch + 1) * width);
+        sums[stretch] += percent * ((until - at) / width);
+        at = until;
+      }
+    }
+    curve.points.clear();
+    for (std::size_t i = 0; i < sums.size(); ++i)
+      if (i == 0 || sums[i] != sums[i - 1]) curve.points.emplace_back(static_cast<double>(i) * width, sums[i]);
+    curve.points.emplace_back(end, 0.0);
+  }
+  return all;
 }
 
 }  // namespace flopcast

@@ -24,8 +24,12 @@ class LinkUse {
     /// From then on so many percent of the link's rate, up to the next point.
     std::vector<std::pair<Seconds, double>> points;
   };
-  /// Of links that carried something, in the network's order.
+  /// Of links that carried something, in the network's order. No more than 100 %: transfers that share a link count
+  /// with their mean rates, which may add up to more for a moment.
   std::vector<Curve> curves();
+  /// The same as means over so many equal stretches of the time up to the last change, for formats that are written
+  /// out.
+  std::vector<Curve> curves_of_means(int stretches);
 
  private:
   struct Change {

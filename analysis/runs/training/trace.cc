@@ -145,7 +145,8 @@ void ChromeTraceSink::finished(const OperationGraph& graph, const OpSpan& span) 
 }
 
 void ChromeTraceSink::close() {
-  for (const LinkUse::Curve& curve : links_->curves()) {
+  constexpr int kStretches = 250;  // each point is a line of text
+  for (const LinkUse::Curve& curve : links_->curves_of_means(kStretches)) {
     const std::string name = json_quoted(curve.name + ", % of its rate");
     for (const auto& [at, percent] : curve.points)
       event(fmt::format(R"({{"ph":"C","name":{},"pid":{},"ts":{},"args":{{"use":{:.1f}}}}})", name, curve.gpu,
