@@ -282,11 +282,10 @@ double model_flop_per_token(const TrainingConfig& config, bool causal) {
   double flop = training_flop_per_token(config.model, config.batch.attended(), causal, false);
   if (const double kept = config.expert_load.capacity_factor.value_or(1); kept < 1) {
     const ModelConfig& model = config.model;
-    int layers = 0;
-    for (int layer = 0; layer < model.layers; ++layer) layers += model.is_moe_layer(layer);
     // Rows of tokens that experts have no room for are multiplied with nothing (frozen weights get no gradient).
     const double per_element = config.adapter_rank == 0 ? 6 : 4;
-    flop -= (1 - kept) * per_element * layers * model.moe.experts_per_token * count_parameters(model).expert;
+    flop -=
+        (1 - kept) * per_element * model.moe_layers() * model.moe.experts_per_token * count_parameters(model).expert;
   }
   return config.adapter_rank == 0 ? flop : flop - weight_gradient_flop_per_token(config.model);
 }

@@ -67,16 +67,6 @@ class Workers {
   std::vector<std::unique_ptr<StepEstimator>> estimators_;
 };
 
-void set_recompute(PlanChoice& c, const RecomputePlan& plan) {
-  c.norms = plan.norms;
-  c.attention_up_projections = plan.attention_up_projections;
-  c.activation_function = plan.activation_function;
-  c.attention_core = plan.attention_core;
-  c.mlp = plan.mlp;
-  c.full_layer = plan.full_layer;
-  c.full_layers = plan.full_layers;
-}
-
 class Search {
  public:
   Search(const PlanSpace& space, const MakeEstimator& make, const SearchOptions& options)

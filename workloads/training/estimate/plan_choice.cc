@@ -20,6 +20,16 @@ PlanChoice::Split split_of(const ParallelPlan& plan) {
 
 }  // namespace
 
+void set_recompute(PlanChoice& c, const RecomputePlan& plan) {
+  c.norms = plan.norms;
+  c.attention_up_projections = plan.attention_up_projections;
+  c.activation_function = plan.activation_function;
+  c.attention_core = plan.attention_core;
+  c.mlp = plan.mlp;
+  c.full_layer = plan.full_layer;
+  c.full_layers = plan.full_layers;
+}
+
 PlanChoice choice_of(const TrainingConfig& config, std::span<const PrecisionPlan> precisions) {
   const ParallelPlan& plan = config.plan;
   PlanChoice c;
@@ -42,7 +52,6 @@ PlanChoice choice_of(const TrainingConfig& config, std::span<const PrecisionPlan
     ++c.precision;
     assert(static_cast<std::size_t>(c.precision) < precisions.size());
   }
-  c.full_layers = config.recompute.full_layers;
   c.split = split_of(plan);
   c.context_exchange = plan.context_exchange;
   c.dispatcher = plan.dispatcher;
@@ -51,12 +60,7 @@ PlanChoice choice_of(const TrainingConfig& config, std::span<const PrecisionPlan
   c.overlap_gradients = plan.overlap_gradients;
   c.overlap_parameters = plan.overlap_parameters;
   c.shared_expert_overlap = plan.shared_expert_overlap;
-  c.norms = config.recompute.norms;
-  c.attention_up_projections = config.recompute.attention_up_projections;
-  c.activation_function = config.recompute.activation_function;
-  c.full_layer = config.recompute.full_layer;
-  c.attention_core = config.recompute.attention_core;
-  c.mlp = config.recompute.mlp;
+  set_recompute(c, config.recompute);
   return c;
 }
 

@@ -37,6 +37,8 @@ struct PlanChoice {
 
 /// What `config` states. @param precisions: the first that equals its own is taken; one of them does.
 PlanChoice choice_of(const TrainingConfig& config, std::span<const PrecisionPlan> precisions);
+/// What of it is computed again.
+void set_recompute(PlanChoice& choice, const RecomputePlan& plan);
 /// `base` with what the choice says.
 TrainingConfig with_choice(const TrainingConfig& base, const PlanChoice& choice,
                            std::span<const PrecisionPlan> precisions);

@@ -102,7 +102,7 @@ WorkFloors::WorkFloors(const TrainingConfig& config, const PassPrices& of, bool 
   mtp = with_weights(edges(EdgePhase::mtp_projection_forward, EdgePhase::mtp_projection_backward),
                      EdgePhase::mtp_projection_weight);
   mtp += head;
-  mtp += config.model.is_moe_layer(config.model.layers - 1) ? moe : dense;
+  mtp += config.model.mtp_has_experts() ? moe : dense;
 }
 
 /// Tokens of a forward are hidden by its shared experts, those of a backward by its weight gradients too; beside
@@ -190,8 +190,7 @@ Seconds StepEstimator::lower_bound(const PlanChoice& choice, bool pairs) {
     const Seconds exposed = alone + std::max(Seconds(), of.tokens_alone() - hides);
     return pairs ? std::min(prices.phases(true, SmShare::beside_communication, kAllPhases), exposed) : exposed;
   };
-  int moe_layers = 0;
-  for (int i = 0; i < base_.model.layers; ++i) moe_layers += base_.model.is_moe_layer(i) ? 1 : 0;
+  const int moe_layers = base_.model.moe_layers();
   const int others = base_.model.layers - moe_layers;
   const Seconds dense_layer = layer(false), moe_layer = moe_layers > 0 ? layer(true) : dense_layer;
   Seconds model = others * dense_layer + moe_layers * moe_layer;

@@ -62,8 +62,7 @@ Bytes StepEstimator::least_memory(const PlanChoice& choice) {
   if (!pair.pattern || (choice.zero_stage >= 2 && pair.pattern->two_copies))
     return Bytes(std::numeric_limits<double>::infinity());
   const ModelMemory& of = model_memory(choice);
-  int moe_layers = 0;
-  for (int i = 0; i < base_.model.layers; ++i) moe_layers += base_.model.is_moe_layer(i) ? 1 : 0;
+  const int moe_layers = base_.model.moe_layers();
   const int dense_layers = base_.model.layers - moe_layers;
   const std::vector<int>& least_held = pair.pattern->least_held;
   const auto at = [&](const LayerMemory& layer, std::size_t rank) {
