@@ -157,7 +157,8 @@ class Report:
     def requests(self) -> Columns:
         """Requests in the order in which they arrived: id, request_class (with class_names), outcome (0: completed,
         1: rejected, 2: lost, 3: dropped at its deadline), input_tokens, cached_tokens, output_tokens, and arrival_s,
-        scheduled_s, first_token_s, finish_s in seconds (0: did not happen). Raises ValueError where none were kept: run(..., requests=True)."""
+        scheduled_s, first_token_s, finish_s in seconds (0: did not happen). Raises ValueError where none were kept:
+        run(..., requests=True)."""
         return self._kept(self._report.requests(), "requests", "requests")
 
     @staticmethod

@@ -5,7 +5,7 @@ import os
 from typing import Any, Iterable, Mapping, Optional, Union
 
 from ._report import Part
-from ._sweep import _faults, _program, _source, _texts
+from ._sweep import _changes, _faults, _program, _source, _streams, _texts
 
 Source = Union[str, "os.PathLike[str]"]
 Sets = Union[Mapping[str, Any], Iterable[str], None]
@@ -16,8 +16,6 @@ def _study(command: str, sources: Iterable[Source], options: Iterable[tuple[str,
     import json  # importing the package stays quick
     import subprocess
     import tempfile
-
-    from . import _overrides
     with tempfile.TemporaryDirectory(prefix="flopcast-") as scratch:
         words = [_program(), command]
         for number, source in enumerate(sources):
@@ -25,14 +23,9 @@ def _study(command: str, sources: Iterable[Source], options: Iterable[tuple[str,
         for name, value in options:
             if value is not None:
                 words += [name, str(value)]
-        for assignment in _overrides(set):
-            words += ["--set", assignment]
-        for folder in _texts("folders", folders):
-            words += ["--library", os.fspath(folder)]
+        words += _changes(set, folders)
         answer = os.path.join(scratch, "answer.json")
-        done = subprocess.run(words + ["--json", answer], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                              stderr=subprocess.PIPE, encoding="utf-8", errors="replace",
-                              env={**os.environ, "FLOPCAST_DIAGNOSTICS": os.path.join(scratch, "faults.json")})
+        done = subprocess.run(words + ["--json", answer], **_streams(scratch))
         if done.returncode == 2:
             raise _faults(done.stderr, scratch)
         if done.returncode != 0:
@@ -75,7 +68,8 @@ def compare(*sources: Source, causes: Iterable[str] = (), measure: Optional[str]
 
     sources: two or more scenarios, or one with causes by name, or one study.
     """
-    options = [("--cause", cause) for cause in _texts("causes", causes)] + [("--measure", measure), ("--workers", workers)]
+    options = [("--cause", cause) for cause in _texts("causes", causes)]
+    options += [("--measure", measure), ("--workers", workers)]
     return _study("compare", sources, options, set, folders)
 
 

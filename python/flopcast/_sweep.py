@@ -57,6 +57,25 @@ def _source(source: Any, scratch: str, label: str) -> str:
     return os.path.join(os.curdir, word) if word.startswith("-") else word  # no option
 
 
+def _changes(set: Any, folders: Iterable[Any]) -> list[str]:
+    """--set and --library of every command."""
+    from . import _overrides
+    words = []
+    for assignment in _overrides(set):
+        words += ["--set", assignment]
+    for folder in _texts("folders", folders):
+        words += ["--library", os.fspath(folder)]
+    return words
+
+
+def _streams(scratch: str) -> dict[str, Any]:
+    """How the program is started: silent, its faults as text on stderr and as data for _faults()."""
+    import subprocess
+    return {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE,
+            "encoding": "utf-8", "errors": "replace",
+            "env": {**os.environ, "FLOPCAST_DIAGNOSTICS": os.path.join(scratch, "faults.json")}}
+
+
 def _texts(name: str, values: Iterable[Any]) -> list[Any]:
     if isinstance(values, (str, bytes, os.PathLike)):
         raise TypeError(f"{name} is a list, not one text")
@@ -126,22 +145,15 @@ def sweep(study: Study, output: Optional[Union[str, "os.PathLike[str]"]] = None,
     import signal
     import subprocess
     import tempfile
-
-    from . import _overrides
     with tempfile.TemporaryDirectory(prefix="flopcast-") as scratch:
         source = _source(study, scratch, "study")
         store = os.fspath(output) if output is not None else os.path.join(scratch, "results.sqlite")
         command = [_program(), "sweep", source, "--output", store]
         if workers is not None:
             command += ["--workers", str(workers)]
-        for assignment in _overrides(set):
-            command += ["--set", assignment]
-        for folder in _texts("folders", folders):
-            command += ["--library", os.fspath(folder)]
+        command += _changes(set, folders)
         command += ["--retry"] * retry + ["--fresh"] * fresh
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                 encoding="utf-8", errors="replace",
-                                 env={**os.environ, "FLOPCAST_DIAGNOSTICS": os.path.join(scratch, "faults.json")})
+        child = subprocess.Popen(command, **_streams(scratch))
         try:
             _, told = child.communicate()
         except BaseException:
