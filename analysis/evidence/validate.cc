@@ -10,6 +10,7 @@
 #include "analysis/evidence/published_kernels.h"
 #include "analysis/money/published_costs.h"
 #include "analysis/render/format.h"
+#include "analysis/runs/text_parts.h"
 #include "analysis/runs/training/figures.h"
 #include "hwmodels/kernels/calibration.h"
 #include "scenarios/proto/report.pb.h"
@@ -431,7 +432,7 @@ std::string to_text(const std::vector<Check>& checks, const TextStyle& style) {
   }
   out += table.render(style, 0);
   if (!misses.empty()) out += "\n" + style.bold("Misses and what they come from, as far as that is known") + "\n";
-  for (const std::string& miss : misses) out += "  - " + wrap(miss, style.width() - 4, "    ") + "\n";
+  out += bullets(misses, style);
   if (!sources.empty()) out += "\n" + style.bold("Sources") + "\n";
   for (std::size_t i = 0; i < sources.size(); ++i)
     out += wrap(fmt::format("{:>4} {}", fmt::format("[{}]", i + 1), sources[i]), style.width() - 5, "     ") + "\n";

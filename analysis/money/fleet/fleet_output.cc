@@ -9,6 +9,7 @@
 #include "analysis/render/format.h"
 #include "analysis/render/json.h"
 #include "analysis/render/page.h"
+#include "analysis/runs/text_parts.h"
 #include "scenarios/proto/fleet_report.pb.h"
 
 namespace flopcast {
@@ -240,7 +241,7 @@ std::string to_text(const FleetResult& r, const TextStyle& style) {
   out += section("What the hours went to") + uses_table(r, style);
   if (!r.estimates.empty()) out += section("What others have said, like held against like") + estimates_text(r, style);
   out += section("Assumed");
-  for (const std::string& text : remarks_of(r)) out += "  - " + wrap(text, style.width() - 4, "    ") + "\n";
+  out += bullets(remarks_of(r), style);
   return out + section("Sources") + sources_text(r, style);
 }
 

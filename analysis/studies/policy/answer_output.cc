@@ -6,6 +6,7 @@
 #include "analysis/render/csv_rows.h"
 #include "analysis/render/format.h"
 #include "analysis/render/json.h"
+#include "analysis/runs/text_parts.h"
 #include "analysis/studies/policy/answer.h"
 #include "analysis/studies/policy/policy.h"
 #include "scenarios/proto/policy_report.pb.h"
@@ -340,7 +341,7 @@ std::string to_text(const PolicyAnswer& a, const TextStyle& style) {
   out += rules_block(a, style) + chips_block(a, style);
   for (const AnsweredWork& w : a.works) out += work_block(a, w, style);
   out += "\n" + style.bold("Assumed") + "\n";
-  for (const std::string& text : a.assumptions) out += "  - " + wrap(text, style.width() - 4, "    ") + "\n";
+  out += bullets(a.assumptions, style);
   for (const ExportRule* rule : a.rules) {
     for (const Source& source : rule->sources)
       out += style.dim("  " + wrap(fmt::format("source of {}: {}, {}", rule->id, source.text, source.date),
