@@ -473,7 +473,7 @@ TEST_CASE("commands in containers: what stands behind an engine's image are its 
   const auto pool = [](const std::string& command) {
     return scenario_of(imported(command)).value().serving->pools.at(0);
   };
-  const std::string docker = "docker run --runtime nvidia --gpus all -v ~/.cache:/root/.cache --ipc=host -p 8000:8000 ";
+  const std::string docker = "docker run --runtime nvidia --gpus all -v ~/.cache:/cache --ipc=host -p 8000:8000 ";
   CHECK(pool(docker + "vllm/vllm-openai:latest --model meta-llama/Llama-3.1-8B -tp 2").engine.plan.tensor == 2);
   CHECK(pool(docker + "vllm/vllm-openai:v0.11.0 meta-llama/Llama-3.1-8B -tp 2").engine.plan.tensor == 2);
   CHECK(pool("sudo podman run --device nvidia.com/gpu=all docker.io/vllm/vllm-openai@sha256:1 "
