@@ -60,13 +60,7 @@ PlanChoice random_choice(const PlanSpace& space, const std::vector<PlanChoice>& 
   c.overlap_parameters = draw(space.overlap_parameters);
   c.shared_expert_overlap = draw(space.shared_expert_overlap);
   c.split = draw(space.split);
-  const RecomputePlan again = draw(space.recompute);
-  c.norms = again.norms;
-  c.attention_up_projections = again.attention_up_projections;
-  c.activation_function = again.activation_function;
-  c.attention_core = again.attention_core;
-  c.mlp = again.mlp;
-  c.full_layer = again.full_layer;
+  c.recompute = draw(space.recompute);
   return c;
 }
 

@@ -10,52 +10,34 @@ template <int PlanChoice::*member>
 std::string number_of(const PlanChoice& c) {
   return fmt::format("{}", c.*member);
 }
+std::string truth(bool on) { return on ? "true" : "false"; }
 template <bool PlanChoice::*member>
 std::string switch_of(const PlanChoice& c) {
-  return c.*member ? "true" : "false";
+  return truth(c.*member);
+}
+template <bool RecomputePlan::*member>
+std::string again_of(const PlanChoice& c) {
+  return truth(c.recompute.*member);
+}
+template <auto PlanChoice::*member>
+std::string word_of(const PlanChoice& c) {
+  return std::string(enum_names(c.*member)[static_cast<std::size_t>(c.*member)]);
 }
 std::string schedule_of(const PlanChoice& c) {
-  return c.schedule < 0 ? "" : std::string(schedules()[static_cast<std::size_t>(c.schedule)].name);
+  const ScheduleRow* row = c.schedule_row();
+  return row == nullptr ? "" : std::string(row->name);
 }
-std::string split_of(const PlanChoice& c) {
-  switch (c.split) {
-    case PlanChoice::Split::stated:
-      return "";
-    case PlanChoice::Split::balanced:
-      return "balanced";
-    case PlanChoice::Split::even:
-      return "even";
-    case PlanChoice::Split::fractional:
-      return "fractional";
-  }
-  return "";
-}
-std::string exchange_of(const PlanChoice& c) {
-  return std::string(enum_names(c.context_exchange)[static_cast<std::size_t>(c.context_exchange)]);
-}
-std::string dispatcher_of(const PlanChoice& c) {
-  return std::string(enum_names(c.dispatcher)[static_cast<std::size_t>(c.dispatcher)]);
-}
+std::string split_of(const PlanChoice& c) { return std::string(split_name(c.split)); }
+std::string layers_again_of(const PlanChoice& c) { return fmt::format("{}", c.recompute.full_layers); }
 
-/// What a field says that means nothing beside the rest of the plan is left out.
-bool idle(std::string_view path, const PlanChoice& c) {
-  if (path.ends_with(".context_exchange")) return c.context == 1;
-  if (path.ends_with(".dispatcher") || path.ends_with(".shared_expert_overlap")) return c.expert == 1;
-  if (path.ends_with(".expert_tensor")) return c.expert_tensor == 1;
-  if (path.ends_with(".sequence_parallel") || path.ends_with(".tensor_overlap")) return c.tensor == 1;
-  if (path.ends_with(".shard_group")) return c.shard_group == 0;
-  if (path.ends_with(".chunks")) return c.chunks == 1;
-  if (path.ends_with(".layer_split")) return c.pipeline == 1 || c.split == PlanChoice::Split::stated;
-  if (path.ends_with(".full_layers")) return c.full_layers == 0;
-  return false;
-}
-
-/// Switches that stand at what nearly everybody has are named where they stand otherwise.
-bool usual(std::string_view path, const std::string& value) {
-  if (path.ends_with("_split")) return value == "balanced";
-  if (path.starts_with("training.recompute.") || path.ends_with(".shared_expert_overlap")) return value == "false";
-  return value == "true";
-}
+bool one_context(const PlanChoice& c) { return c.context == 1; }
+bool one_expert_rank(const PlanChoice& c) { return c.expert == 1; }
+bool one_expert_tensor(const PlanChoice& c) { return c.expert_tensor == 1; }
+bool one_tensor(const PlanChoice& c) { return c.tensor == 1; }
+bool one_chunk(const PlanChoice& c) { return c.chunks == 1; }
+bool one_shard_group(const PlanChoice& c) { return c.shard_group == 0; }
+bool one_stage(const PlanChoice& c) { return c.pipeline == 1 || c.split == PlanChoice::Split::stated; }
+bool all_layers(const PlanChoice& c) { return c.recompute.full_layers == 0; }
 
 std::string shown(const PlanField& field, const PlanChoice& choice) {
   const std::string value = field.value(choice);
@@ -67,34 +49,41 @@ std::string shown(const PlanField& field, const PlanChoice& choice) {
 
 std::span<const PlanField> plan_fields() {
   using C = PlanChoice;
+  using R = RecomputePlan;
+  constexpr bool kSwitch = true, kValue = false;
   static constexpr PlanField kFields[] = {
-      {"training.plan.tensor", "TP", false, number_of<&C::tensor>},
-      {"training.plan.context", "CP", false, number_of<&C::context>},
-      {"training.plan.pipeline", "PP", false, number_of<&C::pipeline>},
-      {"training.plan.data", "DP", false, number_of<&C::data>},
-      {"training.plan.expert", "EP", false, number_of<&C::expert>},
-      {"training.plan.expert_tensor", "expert TP", false, number_of<&C::expert_tensor>},
-      {"training.batch.micro_batch_sequences", "micro-batch", false, number_of<&C::micro_batch_sequences>},
-      {"training.schedule", "", false, schedule_of},
-      {"training.plan.chunks", "chunks", false, number_of<&C::chunks>},
-      {"training.plan.layer_split", "layers", false, split_of},
-      {"training.plan.zero_stage", "ZeRO", false, number_of<&C::zero_stage>},
-      {"training.plan.shard_group", "shard group", false, number_of<&C::shard_group>},
-      {"training.plan.dispatcher", "", false, dispatcher_of},
-      {"training.plan.context_exchange", "", false, exchange_of},
-      {"training.plan.sequence_parallel", "sequence parallel", true, switch_of<&C::sequence_parallel>},
-      {"training.plan.tensor_overlap", "TP overlap", true, switch_of<&C::tensor_overlap>},
-      {"training.plan.overlap_gradients", "gradient overlap", true, switch_of<&C::overlap_gradients>},
-      {"training.plan.overlap_parameters", "parameter overlap", true, switch_of<&C::overlap_parameters>},
-      {"training.plan.shared_expert_overlap", "shared-expert overlap", true, switch_of<&C::shared_expert_overlap>},
-      {"training.recompute.norms", "norms again", true, switch_of<&C::norms>},
-      {"training.recompute.attention_up_projections", "up-projections again", true,
-       switch_of<&C::attention_up_projections>},
-      {"training.recompute.activation_function", "activations again", true, switch_of<&C::activation_function>},
-      {"training.recompute.attention_core", "attention again", true, switch_of<&C::attention_core>},
-      {"training.recompute.mlp", "MLP again", true, switch_of<&C::mlp>},
-      {"training.recompute.full_layer", "whole layers again", true, switch_of<&C::full_layer>},
-      {"training.recompute.full_layers", "layers again", false, number_of<&C::full_layers>},
+      {"training.plan.tensor", "TP", kValue, number_of<&C::tensor>},
+      {"training.plan.context", "CP", kValue, number_of<&C::context>},
+      {"training.plan.pipeline", "PP", kValue, number_of<&C::pipeline>},
+      {"training.plan.data", "DP", kValue, number_of<&C::data>},
+      {"training.plan.expert", "EP", kValue, number_of<&C::expert>},
+      {"training.plan.expert_tensor", "expert TP", kValue, number_of<&C::expert_tensor>, one_expert_tensor},
+      {"training.batch.micro_batch_sequences", "micro-batch", kValue, number_of<&C::micro_batch_sequences>},
+      {"training.schedule", "", kValue, schedule_of},
+      {"training.plan.chunks", "chunks", kValue, number_of<&C::chunks>, one_chunk},
+      {"training.plan.layer_split", "layers", kValue, split_of, one_stage, "balanced"},
+      {"training.plan.zero_stage", "ZeRO", kValue, number_of<&C::zero_stage>},
+      {"training.plan.shard_group", "shard group", kValue, number_of<&C::shard_group>, one_shard_group},
+      {"training.plan.dispatcher", "", kValue, word_of<&C::dispatcher>, one_expert_rank},
+      {"training.plan.context_exchange", "", kValue, word_of<&C::context_exchange>, one_context},
+      {"training.plan.sequence_parallel", "sequence parallel", kSwitch, switch_of<&C::sequence_parallel>, one_tensor,
+       "true"},
+      {"training.plan.tensor_overlap", "TP overlap", kSwitch, switch_of<&C::tensor_overlap>, one_tensor, "true"},
+      {"training.plan.overlap_gradients", "gradient overlap", kSwitch, switch_of<&C::overlap_gradients>, nullptr,
+       "true"},
+      {"training.plan.overlap_parameters", "parameter overlap", kSwitch, switch_of<&C::overlap_parameters>, nullptr,
+       "true"},
+      {"training.plan.shared_expert_overlap", "shared-expert overlap", kSwitch, switch_of<&C::shared_expert_overlap>,
+       one_expert_rank, "false"},
+      {"training.recompute.norms", "norms again", kSwitch, again_of<&R::norms>, nullptr, "false"},
+      {"training.recompute.attention_up_projections", "up-projections again", kSwitch,
+       again_of<&R::attention_up_projections>, nullptr, "false"},
+      {"training.recompute.activation_function", "activations again", kSwitch, again_of<&R::activation_function>,
+       nullptr, "false"},
+      {"training.recompute.attention_core", "attention again", kSwitch, again_of<&R::attention_core>, nullptr, "false"},
+      {"training.recompute.mlp", "MLP again", kSwitch, again_of<&R::mlp>, nullptr, "false"},
+      {"training.recompute.full_layer", "whole layers again", kSwitch, again_of<&R::full_layer>, nullptr, "false"},
+      {"training.recompute.full_layers", "layers again", kValue, layers_again_of, all_layers},
   };
   return kFields;
 }
@@ -103,8 +92,7 @@ std::string plan_text(const PlanChoice& choice) {
   std::string text;
   for (const PlanField& field : plan_fields()) {
     const std::string value = field.value(choice);
-    if (idle(field.path, choice) || value.empty()) continue;
-    if ((field.is_switch || field.path.ends_with("_split")) && usual(field.path, value)) continue;
+    if (field.means_nothing(choice) || value.empty() || value == field.usual) continue;
     if (field.path.ends_with(".expert") && choice.expert == 1 && choice.expert_tensor == 1) continue;
     if (field.path.ends_with(".context") && choice.context == 1) continue;
     text += (text.empty() ? "" : ", ") + shown(field, choice);
@@ -115,7 +103,8 @@ std::string plan_text(const PlanChoice& choice) {
 std::string plan_difference(const PlanChoice& choice, const PlanChoice& other) {
   std::string text;
   for (const PlanField& field : plan_fields()) {
-    if (field.value(choice) == field.value(other) || (idle(field.path, choice) && idle(field.path, other))) continue;
+    if (field.value(choice) == field.value(other) || (field.means_nothing(choice) && field.means_nothing(other)))
+      continue;
     text += (text.empty() ? "" : ", ") + shown(field, choice);
   }
   return text;

@@ -105,7 +105,7 @@ class Search {
     shapes_.resize(choices.size());
     workers_.each(choices.size(), [&](std::size_t i, StepEstimator& estimator) {
       PlanChoice lean = choices[i];
-      set_recompute(lean, space_.recompute.back());
+      lean.recompute = space_.recompute.back();
       shapes_[i] = {choices[i], kForever, least_memory(lean, estimator)};
       estimator.forget_plans();
     });
@@ -114,7 +114,7 @@ class Search {
     for (const Shape& shape : shapes_) result_.plans += space_.size_of(shape.choice);
     drop_too_large();
     workers_.each(shapes_.size(), [&](std::size_t i, StepEstimator& estimator) {
-      set_recompute(shapes_[i].choice, space_.recompute.front());
+      shapes_[i].choice.recompute = space_.recompute.front();
       shapes_[i].bound = shape_bound(shapes_[i].choice, estimator);
     });
     std::stable_sort(shapes_.begin(), shapes_.end(), [](const Shape& a, const Shape& b) { return a.bound < b.bound; });
@@ -124,7 +124,7 @@ class Search {
   Bytes least_memory(const PlanChoice& lean, StepEstimator& estimator) const {
     Bytes least(std::numeric_limits<double>::infinity());
     for (PlanChoice choice : space_.schedules_of(lean)) {
-      for (const int zero : zero_stages(choice)) {
+      for (const int zero : space_.zero_stages(choice)) {
         choice.zero_stage = zero;
         least = std::min(least, estimator.least_memory(choice));
       }
@@ -182,8 +182,8 @@ class Search {
   /// Schedules, ZeRO stages, dispatchers and recomputation beside a shape: what is priced of each.
   double main_plans(const PlanChoice& shape) const {
     double plans = 0;
-    for_each_variant(shape,
-                     [&](const PlanChoice& choice) { plans += static_cast<double>(zero_stages(choice).size()); });
+    for_each_variant(
+        shape, [&](const PlanChoice& choice) { plans += static_cast<double>(space_.zero_stages(choice).size()); });
     return plans * static_cast<double>(space_.recompute.size());
   }
 
@@ -203,26 +203,19 @@ class Search {
     }
   }
 
-  /// ZeRO stages that a schedule can have.
-  std::vector<int> zero_stages(const PlanChoice& choice) const {
-    std::vector<int> stages = space_.zero_stage;
-    const bool twice =
-        choice.schedule >= 0 && flopcast::schedules()[static_cast<std::size_t>(choice.schedule)].two_copies;
-    if (twice) std::erase_if(stages, [](int stage) { return stage >= 2; });
-    return stages;
-  }
-
   /// Whether forwards and backwards of different micro-batches run together.
   static bool pairs(const PlanChoice& choice) {
-    if (choice.schedule < 0) return true;
-    const std::string_view name = flopcast::schedules()[static_cast<std::size_t>(choice.schedule)].name;
+    const ScheduleRow* row = choice.schedule_row();
+    if (row == nullptr) return true;
+    const std::string_view name = row->name;
     return name.find("overlapped") != std::string_view::npos || name.starts_with("dualpipe");
   }
 
   /// By how much the first micro-batch's way down the pipeline and the last one's way back stretch a step.
   double fill(const PlanChoice& choice) const {
-    if (choice.schedule < 0) return 1;
-    const std::string_view name = flopcast::schedules()[static_cast<std::size_t>(choice.schedule)].name;
+    const ScheduleRow* row = choice.schedule_row();
+    if (row == nullptr) return 1;
+    const std::string_view name = row->name;
     if (name != "1f1b" && name != "gpipe" && name != "interleaved_1f1b") return 1;
     const double micro_batches = static_cast<double>(space_.base.batch.sequences) /
                                  (static_cast<double>(choice.data) * choice.micro_batch_sequences);
@@ -238,18 +231,18 @@ class Search {
     const std::size_t steps = space_.recompute.size();
     for_each_variant(shape.choice, [&](PlanChoice choice) {
       if (estimator.lower_bound(choice, pairs(choice)) * fill(choice) > limit) {
-        result.ruled_out += static_cast<double>(zero_stages(choice).size() * steps);
+        result.ruled_out += static_cast<double>(space_.zero_stages(choice).size() * steps);
         return;
       }
       bool spare = false;  // ZeRO-1 fits with everything kept: sharding more sends more and saves what nobody needs
-      for (const int zero : zero_stages(choice)) {
+      for (const int zero : space_.zero_stages(choice)) {
         choice.zero_stage = zero;
         if (zero >= 2 && spare) {
           result.ruled_out += static_cast<double>(steps);
           continue;
         }
         // What does not fit with all of it computed again does not fit with less.
-        set_recompute(choice, space_.recompute.back());
+        choice.recompute = space_.recompute.back();
         if (!all_too_large_ && estimator.least_memory(choice) > estimator.capacity()) {
           result.too_large += static_cast<double>(steps);
           continue;
@@ -263,7 +256,7 @@ class Search {
         }
         // From the least recomputation to the most: the first that fits is the fastest.
         for (std::size_t i = 0; i < steps; ++i) {
-          set_recompute(choice, space_.recompute[i]);
+          choice.recompute = space_.recompute[i];
           if (!price(choice, limit, estimator, result)) continue;
           result.ruled_out += static_cast<double>(steps - i - 1);
           spare |= zero == 1 && i == 0;
@@ -345,7 +338,7 @@ class Search {
   void for_each_neighbour(const PlanChoice& choice, Visit visit) const {
     const auto with = [&](const auto& values, auto PlanChoice::*member, bool matters) {
       if (!matters) return;
-      for (const auto value : values) {
+      for (const auto& value : values) {
         PlanChoice other = choice;
         other.*member = value;
         if (!(other == choice)) visit(other);
@@ -357,16 +350,12 @@ class Search {
     with(space_.tensor_overlap, &PlanChoice::tensor_overlap, choice.tensor > 1);
     with(space_.overlap_gradients, &PlanChoice::overlap_gradients, true);
     with(space_.overlap_parameters, &PlanChoice::overlap_parameters, choice.zero_stage > 0);
-    for (const RecomputePlan& plan : space_.recompute) {
-      PlanChoice other = choice;
-      set_recompute(other, plan);
-      if (!(other == choice)) visit(other);
-    }
+    with(space_.recompute, &PlanChoice::recompute, true);
     // Some layers of each stage instead of all.
-    if (!choice.full_layer || space_.recompute.size() < 2) return;
+    if (!choice.recompute.full_layer || space_.recompute.size() < 2) return;
     for (int layers = 1; layers <= 8; layers *= 2) {
       PlanChoice other = choice;
-      other.full_layers = layers;
+      other.recompute.full_layers = layers;
       visit(other);
     }
   }

@@ -168,83 +168,80 @@ PlanSpace plan_space(const Scenario& scenario, const OpenFields& open, std::span
     if (!(precision == base.precision)) space.precisions.push_back(precision);
   }
   const AllowedValues allowed(open, base, space.precisions);
-  const auto numbers = [&](const char* path, int PlanChoice::*member, std::vector<int> values, int own) {
-    if (!open.varies(path)) values = {own};
-    return allowed.of(path, std::move(values), [&](PlanChoice& c, int value) { c.*member = value; });
-  };
-  const auto switches = [&](const char* path, bool PlanChoice::*member, bool first, bool own, bool matters) {
-    std::vector<bool> values{first};
-    if (matters) values.push_back(!first);
-    if (!open.varies(path)) values = {own};
-    return allowed.of(path, std::move(values), [&](PlanChoice& c, bool value) { c.*member = value; });
-  };
   using C = PlanChoice;
+  // `values` where the field varies, else its own; of them, what `--among` leaves.
+  const auto vary = [&](auto& into, const char* path, auto C::*member, std::remove_cvref_t<decltype(into)> values,
+                        auto own) {
+    if (!open.varies(path)) values = {own};
+    into = allowed.of(path, std::move(values), [&](C& c, auto value) { c.*member = value; });
+    if (!into.empty()) space.first.*member = into.front();
+  };
   const ParallelPlan& plan = base.plan;
   const BatchConfig& batch = base.batch;
   const bool moe = model.moe.experts > 0;
 
   // Tensor parallelism beyond the GPUs that NVLink joins is possible and never wise.
-  std::vector<int> tensor = divisors(std::gcd<std::int64_t>(model.attention.heads, model.ffn_width),
-                                     std::min(space.gpus, std::max(8, space.gpus_per_node)));
-  space.tensor = numbers("training.plan.tensor", &C::tensor, std::move(tensor), plan.tensor);
-  space.context = numbers("training.plan.context", &C::context,
-                          divisors(std::gcd<std::int64_t>(batch.sequence_length, space.gpus),
-                                   std::max<std::int64_t>(1, batch.sequence_length / kFewestTokensPerGpu)),
-                          plan.context);
-  space.pipeline = numbers("training.plan.pipeline", &C::pipeline, divisors(space.gpus, model.layers), plan.pipeline);
+  vary(space.tensor, "training.plan.tensor", &C::tensor,
+       divisors(std::gcd<std::int64_t>(model.attention.heads, model.ffn_width),
+                std::min(space.gpus, std::max(8, space.gpus_per_node))),
+       plan.tensor);
+  vary(space.context, "training.plan.context", &C::context,
+       divisors(std::gcd<std::int64_t>(batch.sequence_length, space.gpus),
+                std::max<std::int64_t>(1, batch.sequence_length / kFewestTokensPerGpu)),
+       plan.context);
+  vary(space.pipeline, "training.plan.pipeline", &C::pipeline, divisors(space.gpus, model.layers), plan.pipeline);
   space.data_varies = open.varies("training.plan.data");
-  space.data = numbers("training.plan.data", &C::data, divisors(space.gpus, space.gpus), plan.data);
-  space.expert = numbers("training.plan.expert", &C::expert,
-                         moe ? divisors(model.moe.experts, space.gpus) : std::vector<int>{1}, plan.expert);
-  space.expert_tensor =
-      numbers("training.plan.expert_tensor", &C::expert_tensor,
-              moe ? divisors(model.moe.expert_width, space.gpus_per_node) : std::vector<int>{1}, plan.expert_tensor);
+  vary(space.data, "training.plan.data", &C::data, divisors(space.gpus, space.gpus), plan.data);
+  vary(space.expert, "training.plan.expert", &C::expert,
+       moe ? divisors(model.moe.experts, space.gpus) : std::vector<int>{1}, plan.expert);
+  vary(space.expert_tensor, "training.plan.expert_tensor", &C::expert_tensor,
+       moe ? divisors(model.moe.expert_width, space.gpus_per_node) : std::vector<int>{1}, plan.expert_tensor);
   std::vector<int> chunks(kMostChunksTried);
   std::iota(chunks.begin(), chunks.end(), 1);
-  space.chunks = numbers("training.plan.chunks", &C::chunks, std::move(chunks), plan.chunks);
-  space.zero_stage = numbers("training.plan.zero_stage", &C::zero_stage, {1, 0, 2, 3}, plan.zero_stage);
-  space.shard_group = numbers("training.plan.shard_group", &C::shard_group, {0}, plan.shard_group);
+  vary(space.chunks, "training.plan.chunks", &C::chunks, std::move(chunks), plan.chunks);
+  vary(space.zero_stage, "training.plan.zero_stage", &C::zero_stage, {1, 0, 2, 3}, plan.zero_stage);
+  vary(space.shard_group, "training.plan.shard_group", &C::shard_group, {0}, plan.shard_group);
   std::vector<int> sequences;
   for (int s = 1; s <= std::min<std::int64_t>(kMostMicroBatchSequences, batch.sequences); s *= 2) {
     sequences.push_back(s);
   }
-  space.micro_batch_sequences = numbers("training.batch.micro_batch_sequences", &C::micro_batch_sequences,
-                                        std::move(sequences), batch.micro_batch_sequences);
+  vary(space.micro_batch_sequences, "training.batch.micro_batch_sequences", &C::micro_batch_sequences,
+       std::move(sequences), batch.micro_batch_sequences);
   std::vector<int> rows(schedules().size());
   std::iota(rows.begin(), rows.end(), 0);
-  const bool own_order = open.stated.count("training.schedule_file") > 0 && !matches("training.schedule", open.open);
-  const int own_row = own_order || base.schedule.empty()
-                          ? C{}.schedule
-                          : static_cast<int>(find_schedule(base.schedule) - schedules().data());
-  space.schedule =
-      own_order ? std::vector<int>{-1} : numbers("training.schedule", &C::schedule, std::move(rows), own_row);
-  std::vector<C::Split> splits{C::Split::balanced, C::Split::even};
-  if (!plan.stage_layers.empty() && !open.varies("training.plan.stage_layers")) {
-    splits = {C::Split::stated};
-  } else if (!open.varies("training.plan.layer_split")) {
-    splits = {plan.layer_split == "even"         ? C::Split::even
-              : plan.layer_split == "fractional" ? C::Split::fractional
-                                                 : C::Split::balanced};
+  if (open.stated.count("training.schedule_file") > 0 && !matches("training.schedule", open.open)) {
+    space.schedule = {C{}.schedule};
+  } else {
+    const int own =
+        base.schedule.empty() ? C{}.schedule : static_cast<int>(find_schedule(base.schedule) - schedules().data());
+    vary(space.schedule, "training.schedule", &C::schedule, std::move(rows), own);
   }
-  space.split = allowed.of("training.plan.layer_split", std::move(splits), [](C& c, C::Split v) { c.split = v; });
-  std::vector<ContextExchange> exchanges{ContextExchange::ring, ContextExchange::all_gather};
-  if (!open.varies("training.plan.context_exchange")) exchanges = {plan.context_exchange};
-  space.context_exchange = allowed.of("training.plan.context_exchange", std::move(exchanges),
-                                      [](C& c, ContextExchange v) { c.context_exchange = v; });
+  if (!plan.stage_layers.empty() && !open.varies("training.plan.stage_layers")) {
+    space.first.split = C::Split::stated;
+    space.split = allowed.of("training.plan.layer_split", std::vector{space.first.split},
+                             [](C& c, C::Split value) { c.split = value; });
+  } else {
+    vary(space.split, "training.plan.layer_split", &C::split, {C::Split::balanced, C::Split::even},
+         split_named(plan.layer_split));
+  }
+  vary(space.context_exchange, "training.plan.context_exchange", &C::context_exchange,
+       {ContextExchange::ring, ContextExchange::all_gather}, plan.context_exchange);
   std::vector<ExpertDispatcher> dispatchers{ExpertDispatcher::deep_ep};
   if (moe) dispatchers.push_back(ExpertDispatcher::all_to_all);
-  if (!open.varies("training.plan.dispatcher")) dispatchers = {plan.dispatcher};
-  space.dispatcher = allowed.of("training.plan.dispatcher", std::move(dispatchers),
-                                [](C& c, ExpertDispatcher v) { c.dispatcher = v; });
-  space.sequence_parallel = switches("training.plan.sequence_parallel", &C::sequence_parallel, true,
-                                     plan.sequence_parallel, !(moe && base.software.experts_split_sequence));
-  space.tensor_overlap = switches("training.plan.tensor_overlap", &C::tensor_overlap, true, plan.tensor_overlap, true);
-  space.overlap_gradients =
-      switches("training.plan.overlap_gradients", &C::overlap_gradients, true, plan.overlap_gradients, true);
-  space.overlap_parameters =
-      switches("training.plan.overlap_parameters", &C::overlap_parameters, true, plan.overlap_parameters, true);
-  space.shared_expert_overlap = switches("training.plan.shared_expert_overlap", &C::shared_expert_overlap, false,
-                                         plan.shared_expert_overlap, model.moe.shared_experts > 0);
+  vary(space.dispatcher, "training.plan.dispatcher", &C::dispatcher, std::move(dispatchers), plan.dispatcher);
+  const auto either = [](bool first, bool matters) {
+    return matters ? std::vector<bool>{first, !first} : std::vector<bool>{first};
+  };
+  vary(space.sequence_parallel, "training.plan.sequence_parallel", &C::sequence_parallel,
+       either(true, !(moe && base.software.experts_split_sequence)), plan.sequence_parallel);
+  vary(space.tensor_overlap, "training.plan.tensor_overlap", &C::tensor_overlap, either(true, true),
+       plan.tensor_overlap);
+  vary(space.overlap_gradients, "training.plan.overlap_gradients", &C::overlap_gradients, either(true, true),
+       plan.overlap_gradients);
+  vary(space.overlap_parameters, "training.plan.overlap_parameters", &C::overlap_parameters, either(true, true),
+       plan.overlap_parameters);
+  vary(space.shared_expert_overlap, "training.plan.shared_expert_overlap", &C::shared_expert_overlap,
+       either(false, model.moe.shared_experts > 0), plan.shared_expert_overlap);
   space.recompute = recompute_ladder(base, open);
   space.precision.resize(space.precisions.size());
   std::iota(space.precision.begin(), space.precision.end(), 0);
@@ -253,19 +250,6 @@ PlanSpace plan_space(const Scenario& scenario, const OpenFields& open, std::span
 
 std::vector<PlanChoice> PlanSpace::shapes() const {
   const ModelConfig& model = base.model;
-  PlanChoice first;
-  first.schedule = schedule.front();
-  first.chunks = chunks.front();
-  first.zero_stage = zero_stage.front();
-  first.shard_group = shard_group.front();
-  first.split = split.front();
-  first.context_exchange = context_exchange.front();
-  first.dispatcher = dispatcher.front();
-  first.sequence_parallel = sequence_parallel.front();
-  first.tensor_overlap = tensor_overlap.front();
-  first.overlap_gradients = overlap_gradients.front();
-  first.overlap_parameters = overlap_parameters.front();
-  first.shared_expert_overlap = shared_expert_overlap.front();
   std::vector<PlanChoice> result;
   for (const int t : tensor) {
     for (const int c : context) {
@@ -316,7 +300,7 @@ std::vector<PlanChoice> PlanSpace::schedules_of(const PlanChoice& shape) const {
       result.push_back(choice);
       continue;
     }
-    const ScheduleRow& known = schedules()[static_cast<std::size_t>(row)];
+    const ScheduleRow& known = *choice.schedule_row();
     for (const int v : chunks) {
       if (v > 1 && !known.choose_chunks) break;
       if (stages_of(known, shape.pipeline, v) > base.model.layers && split.front() != PlanChoice::Split::stated) break;
@@ -334,13 +318,16 @@ std::vector<PlanChoice> PlanSpace::schedules_of(const PlanChoice& shape) const {
   return result;
 }
 
+std::vector<int> PlanSpace::zero_stages(const PlanChoice& choice) const {
+  std::vector<int> stages = zero_stage;
+  if (choice.two_copies()) std::erase_if(stages, [](int stage) { return stage >= 2; });
+  return stages;
+}
+
 double PlanSpace::size_of(const PlanChoice& shape) const {
   double plans = 0;
   for (const PlanChoice& choice : schedules_of(shape)) {
-    const bool twice = choice.schedule >= 0 && schedules()[static_cast<std::size_t>(choice.schedule)].two_copies;
-    double zero = 0;
-    for (const int stage : zero_stage) zero += !twice || stage < 2 ? 1 : 0;
-    plans += zero;
+    plans += static_cast<double>(zero_stages(choice).size());
   }
   const auto count = [](bool matters, std::size_t values) { return matters ? static_cast<double>(values) : 1.0; };
   plans *= static_cast<double>(recompute.size() * overlap_gradients.size() * overlap_parameters.size());

@@ -20,8 +20,13 @@ struct PlanField {
   std::string_view path;   ///< "training.plan.tensor"
   std::string_view shown;  ///< "TP", "schedule": followed by the value; of a switch, what people read where it is on
   bool is_switch = false;
-  std::string (*value)(const PlanChoice&);  ///< as `--set` takes it
+  std::string (*value)(const PlanChoice&);    ///< as `--set` takes it
+  bool (*idle)(const PlanChoice&) = nullptr;  ///< whether it says nothing beside the rest of the plan; null: never
+  std::string_view usual = {};                ///< what nearly everybody has: named only where a plan has something else
+  bool means_nothing(const PlanChoice& choice) const { return idle != nullptr && idle(choice); }
 };
+/// All that a search can vary and a scenario can write; precisions have no one field, and what PyTorch's selective
+/// recomputation keeps (RecomputePlan::selective_operations) stays as it is.
 std::span<const PlanField> plan_fields();
 
 /// "TP 1, PP 16, DP 128, EP 64, dualpipe, ZeRO 1, micro-batch 1; recomputes norms"
@@ -52,12 +57,15 @@ struct PlanSpace {
   std::vector<ExpertDispatcher> dispatcher;
   std::vector<bool> sequence_parallel, tensor_overlap, overlap_gradients, overlap_parameters, shared_expert_overlap;
   std::vector<RecomputePlan> recompute;  ///< from the fastest to the leanest
+  PlanChoice first;                      ///< every field but `recompute` at its first value
   bool data_varies = true;
 
   /// Degrees, micro-batch and precision of every combination that divides what it has to; all else at its first value.
   std::vector<PlanChoice> shapes() const;
   /// Schedules and chunks beside a shape.
   std::vector<PlanChoice> schedules_of(const PlanChoice& shape) const;
+  /// ZeRO stages that the choice's schedule can have.
+  std::vector<int> zero_stages(const PlanChoice& choice) const;
   /// How many plans there are: shapes times what is open beside each.
   double size() const;
   /// Plans beside a shape, itself included.

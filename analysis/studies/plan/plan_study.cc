@@ -126,9 +126,7 @@ class Study {
     for (const ScreenedPlan& plan : plans) {
       PlanChoice kind = plan.choice;
       kind.sequence_parallel = kind.tensor_overlap = kind.overlap_gradients = kind.overlap_parameters = true;
-      kind.norms = kind.attention_up_projections = kind.activation_function = false;
-      kind.full_layer = kind.attention_core = kind.mlp = false;
-      kind.full_layers = 0;
+      kind.recompute = {};
       if (kinds.insert(kind).second) chosen.push_back(plan);
       if (static_cast<int>(chosen.size()) == most) break;
     }
@@ -154,16 +152,12 @@ class Study {
   }
 
   bool in_space(const PlanChoice& own) const {
-    PlanChoice shape = own;
-    for (const PlanChoice& known : study_.space.shapes()) {
-      shape = known;
-      if (known.tensor == own.tensor && known.context == own.context && known.pipeline == own.pipeline &&
-          known.expert == own.expert && known.expert_tensor == own.expert_tensor &&
-          known.micro_batch_sequences == own.micro_batch_sequences) {
-        return true;
-      }
-    }
-    return false;
+    const std::vector<PlanChoice> shapes = study_.space.shapes();
+    return std::any_of(shapes.begin(), shapes.end(), [&](const PlanChoice& shape) {
+      return shape.tensor == own.tensor && shape.context == own.context && shape.pipeline == own.pipeline &&
+             shape.expert == own.expert && shape.expert_tensor == own.expert_tensor &&
+             shape.micro_batch_sequences == own.micro_batch_sequences;
+    });
   }
 
   Diagnostic nothing_fits(const PlanSpace& space, const SearchResult& result) const {

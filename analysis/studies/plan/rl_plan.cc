@@ -56,8 +56,10 @@ std::string trainer_text(const PlanChoice& c) {
     if (degree > 1) out += fmt::format(" {}{}", what, degree);
   }
   if (c.zero_stage != 1) out += fmt::format(" ZeRO{}", c.zero_stage);
-  const bool some = c.norms || c.attention_up_projections || c.activation_function || c.attention_core || c.mlp;
-  if (c.full_layer || some) out += c.full_layer ? ", layers again" : ", some again";
+  if (c.recompute.full_layer)
+    out += ", layers again";
+  else if (!(c.recompute == RecomputePlan{}))
+    out += ", some again";
   return out;
 }
 
@@ -243,8 +245,7 @@ class LoopPlanner {
     const SearchResult found = search_plans(space, estimator_of(alone, space), search);
     study_.screened += found.priced;
     const auto like = [&](PlanChoice choice) {
-      choice.norms = choice.attention_up_projections = choice.activation_function = false;
-      choice.full_layer = choice.attention_core = choice.mlp = false;
+      choice.recompute = {};
       choice.zero_stage = 1;
       return choice;
     };

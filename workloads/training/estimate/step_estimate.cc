@@ -25,33 +25,6 @@ TrainingConfig without_sources(TrainingConfig config) {
 
 // ------------------------------------------------------------------------------------------------ keys
 
-std::size_t StepEstimator::Hash::operator()(const PlanChoice& c) const {
-  std::uint64_t hash = 0x9e3779b97f4a7c15;
-  const auto mix = [&](std::uint64_t value) {
-    hash = (hash ^ value) * 0xff51afd7ed558ccd;
-    hash ^= hash >> 32;
-  };
-  const auto both = [](int high, int low) {
-    return static_cast<std::uint64_t>(static_cast<std::uint32_t>(high)) << 32 | static_cast<std::uint32_t>(low);
-  };
-  mix(both(c.tensor, c.context));
-  mix(both(c.pipeline, c.data));
-  mix(both(c.expert, c.expert_tensor));
-  mix(both(c.chunks, c.micro_batch_sequences));
-  mix(both(c.zero_stage, c.shard_group));
-  mix(both(c.schedule, c.precision));
-  mix(both(c.full_layers, static_cast<int>(c.split)));
-  std::uint64_t bits = 0;
-  for (const int bit : {int(c.context_exchange), int(c.dispatcher), int(c.sequence_parallel), int(c.tensor_overlap),
-                        int(c.overlap_gradients), int(c.overlap_parameters), int(c.shared_expert_overlap), int(c.norms),
-                        int(c.attention_up_projections), int(c.activation_function), int(c.full_layer),
-                        int(c.attention_core), int(c.mlp)}) {
-    bits = bits << 1 | static_cast<std::uint64_t>(bit);
-  }
-  mix(bits);
-  return hash;
-}
-
 StepEstimator::StepEstimator(const TrainingConfig& base, std::vector<PrecisionPlan> precisions,
                              std::vector<KernelModel> kernels, const ClusterSpec& cluster,
                              std::shared_ptr<const LinkCalibration> links)
@@ -86,9 +59,8 @@ const PassPrices& StepEstimator::prices(const PlanChoice& choice) {
     std::vector<double>& loads = loads_[key.expert];
     if (loads.empty()) loads = expert_rank_loads(config, topology_.cluster().node.gpus);
     PlanChoice of_tokens = key;
-    of_tokens.shared_expert_overlap = of_tokens.norms = of_tokens.attention_up_projections = false;
-    of_tokens.activation_function = of_tokens.attention_core = of_tokens.mlp = of_tokens.full_layer = false;
-    of_tokens.full_layers = 0;
+    of_tokens.shared_expert_overlap = false;
+    of_tokens.recompute = {};
     std::unique_ptr<TokenExchange>& exchange = exchanges_[of_tokens];
     if (!exchange) exchange = std::make_unique<TokenExchange>(config, loads, topology_, *links_);
     known = std::make_unique<PassPrices>(config, loads, memos_[static_cast<std::size_t>(key.precision)], *exchange,
@@ -98,7 +70,7 @@ const PassPrices& StepEstimator::prices(const PlanChoice& choice) {
 }
 
 StepEstimator::Degrees& StepEstimator::degrees(const PlanChoice& choice) {
-  const bool twice = choice.schedule >= 0 && schedules()[static_cast<std::size_t>(choice.schedule)].two_copies;
+  const bool twice = choice.two_copies();
   PlanChoice key = choice;
   key.chunks = 1;
   key.schedule = twice ? 1 : 0;

@@ -95,9 +95,6 @@ class StepEstimator {
   const std::vector<PrecisionPlan>& precisions() const { return precisions_; }
 
  private:
-  struct Hash {
-    std::size_t operator()(const PlanChoice& choice) const;
-  };
   /// Of one layer: what is always there, and each activation of a micro-batch.
   struct LayerMemory {
     Bytes always, activation;
@@ -144,12 +141,12 @@ class StepEstimator {
   std::vector<std::uint16_t> held_contents_;            // of the rank that is looked at
   std::unordered_map<int, std::vector<double>> loads_;  // by expert-parallel size
   std::map<std::pair<int, ExpertDispatcher>, MemoryTerms::Shared> shared_memory_;
-  std::unordered_map<PlanChoice, ModelMemory, Hash> model_memory_;
-  std::unordered_map<PlanChoice, std::unique_ptr<TokenExchange>, Hash> exchanges_;  // of what they depend on
-  std::unordered_map<PlanChoice, std::unique_ptr<PassPrices>, Hash> prices_;
-  std::map<std::array<int, 8>, ShardTraffic::Shares> shares_;        // by who shares what
-  std::unordered_map<PlanChoice, PassProfiles::Known, Hash> plain_;  // passes beside no collective
-  std::unordered_map<PlanChoice, std::unique_ptr<Degrees>, Hash> degrees_;
+  std::unordered_map<PlanChoice, ModelMemory, PlanChoiceHash> model_memory_;
+  std::unordered_map<PlanChoice, std::unique_ptr<TokenExchange>, PlanChoiceHash> exchanges_;  // of what they depend on
+  std::unordered_map<PlanChoice, std::unique_ptr<PassPrices>, PlanChoiceHash> prices_;
+  std::map<std::array<int, 8>, ShardTraffic::Shares> shares_;                  // by who shares what
+  std::unordered_map<PlanChoice, PassProfiles::Known, PlanChoiceHash> plain_;  // passes beside no collective
+  std::unordered_map<PlanChoice, std::unique_ptr<Degrees>, PlanChoiceHash> degrees_;
 };
 
 }  // namespace flopcast

@@ -28,7 +28,7 @@ const MemoryTerms::Shared& StepEstimator::shared_memory(const TrainingConfig& co
 }
 
 const StepEstimator::ModelMemory& StepEstimator::model_memory(const PlanChoice& choice) {
-  const bool twice = choice.schedule >= 0 && schedules()[static_cast<std::size_t>(choice.schedule)].two_copies;
+  const bool twice = choice.two_copies();
   PlanChoice key = choice;
   key.chunks = 1;
   key.schedule = twice ? 1 : 0;
