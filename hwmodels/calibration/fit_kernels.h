@@ -21,9 +21,9 @@ struct CalibrationInput {
   std::string memory_gpu;                       ///< that all of them were measured on
   std::vector<GpuSpec> gpus;                    ///< the chips that were measured
   std::map<std::string, Source> table_sources;  ///< by Measurement::table
-  NumberWithSource kernel_gap_us;
-  NumberWithSource sustained_clock;
-  NumberWithSource attention_clock_loss{1, {}};
+  Fitted kernel_gap_us;
+  Fitted sustained_clock;
+  Fitted attention_clock_loss{1, {}};
   std::string date;
   std::uint64_t seed = 1;
 };

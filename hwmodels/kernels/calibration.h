@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "hwmodels/chips/fitted.h"
 #include "hwmodels/chips/gpu.h"
 #include "hwmodels/chips/power.h"
 #include "hwmodels/kernels/kernel_family.h"
@@ -52,11 +53,6 @@ struct MemoryClassFit {
   Source source;
 };
 
-struct NumberWithSource {
-  double value = 0;
-  Source source;
-};
-
 struct KernelCalibration {
   std::vector<FamilyFit> fits;
   /// Held-back rows of all GPUs and tables together: per family, then for all GEMMs and all attention
@@ -64,16 +60,16 @@ struct KernelCalibration {
   std::vector<HeldBackError> pooled;
   std::vector<MemoryClassFit> memory_classes;
   std::string memory_architecture;  ///< that the memory classes were measured on; empty: not known
-  NumberWithSource kernel_gap_us;
+  Fitted kernel_gap_us;
   /// Clock in a long run over the clock of the data sheet's peaks: power-limited chips slow down.
-  NumberWithSource sustained_clock;
+  Fitted sustained_clock;
   /// Share of that loss of clock that attention sees: its exponentials leave the matrix units, and the power limit,
   /// room.
-  NumberWithSource attention_clock_loss{1, {}};
+  Fitted attention_clock_loss{1, {}};
   /// Nothing where no card's power was measured.
   std::optional<PowerFigures> power;
   /// HBM bandwidth that communication kernels take, per fraction of the SMs they occupy.
-  NumberWithSource communication_hbm_share;
+  Fitted communication_hbm_share;
   std::string date;  ///< of the fit
   std::uint64_t seed = 0;
 

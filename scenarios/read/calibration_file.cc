@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "scenarios/proto/calibration.pb.h"
+#include "scenarios/read/fitted_constants.h"
 #include "scenarios/read/text_file.h"
 
 namespace flopcast {
@@ -39,7 +40,7 @@ std::string origin(const Source& source) {
                      source.confirmed ? "" : " confirmed: false");
 }
 
-std::string calibrated(std::string_view name, const NumberWithSource& value) {
+std::string calibrated(std::string_view name, const Fitted& value) {
   return fmt::format("{} {{ value: {} {} }}\n", name, number(value.value), origin(value.source));
 }
 
@@ -109,7 +110,7 @@ class Reader {
     return value;
   }
 
-  NumberWithSource calibrated(const proto::Calibrated& message, const std::string& path) {
+  Fitted calibrated(const proto::Calibrated& message, const std::string& path) {
     if (!message.has_value()) fault(path, "nothing", "a calibrated number");
     return {message.value(), {message.source(), message.date(), message.confirmed()}};
   }
@@ -261,31 +262,6 @@ Places parse(const std::string& text, const std::string& file, Message& message)
   return places;
 }
 
-/// Constants of a file by name: every row of a table must be there, and nothing else.
-/// @param field where they stand in the message. @param every, one what was expected where one lacks or is
-/// unknown.
-/// @param take called with a row and its constant.
-template <class Rows, class Constants, class Take>
-void take_constants(const Rows& rows, const Constants& constants, const std::string& field, const std::string& every,
-                    const std::string& one, Reader& reader, Take take) {
-  std::vector<std::string> names;
-  for (const auto& row : rows) {
-    names.emplace_back(row.name);
-    const auto found =
-        std::find_if(constants.begin(), constants.end(), [&](const auto& c) { return c.name() == row.name; });
-    if (found == constants.end()) {
-      reader.fault(field, fmt::format("no `{}`", row.name), every);
-    } else {
-      take(row, *found);
-    }
-  }
-  for (int i = 0; i < constants.size(); ++i) {
-    const std::string& name = constants[i].name();
-    if (std::find(names.begin(), names.end(), name) == names.end())
-      reader.fault(fmt::format("{}[{}].name", field, i), quoted(name), one, nearest_name(name, names));
-  }
-}
-
 }  // namespace
 
 std::string to_text(const KernelCalibration& calibration) {
@@ -372,13 +348,11 @@ LinkCalibration parse_link_calibration(const std::string& text, const std::strin
   proto::LinkCalibration message;
   const Places places = parse(text, file, message);
   Diagnostics faults;
-  Reader reader(places, faults);
   LinkCalibration calibration;
-  take_constants(
-      link_constants(), message.constant(), "constant", "every constant of hwmodels/fabric/link_calibration.h",
-      "a constant of hwmodels/fabric/link_calibration.h", reader, [&](const LinkConstantRow& row, const auto& c) {
-        calibration.*row.field = {c.value(), {c.source(), c.date(), c.confirmed()}};
-      });
+  take_constants(link_constants(), message.constant(), "constant", "constant", "hwmodels/fabric/link_calibration.h",
+                 places, faults, [&](const LinkConstantRow& row, const auto& c) {
+                   calibration.*row.field = {c.value(), {c.source(), c.date(), c.confirmed()}};
+                 });
   for (const proto::HeldBack& error : message.held_back()) calibration.held_back.push_back(Reader::held_back(error));
   if (!faults.empty()) throw InputError(std::move(faults));
   return calibration;
@@ -393,11 +367,10 @@ namespace {
 /// Overheads by name. `field` is where they stand in the message.
 template <class Constants>
 TrainingOverheads overheads_of(const Constants& constants, const std::string& field,
-                               std::map<std::string, Source>& sources, Reader& reader) {
+                               std::map<std::string, Source>& sources, const Places& places, Diagnostics& faults) {
   TrainingOverheads out;
-  take_constants(overhead_rows(), constants, field, "every overhead of workloads/training/training_overheads.cc",
-                 "an overhead of workloads/training/training_overheads.cc", reader,
-                 [&](const OverheadRow& row, const auto& c) {
+  take_constants(overhead_rows(), constants, field, "overhead", "workloads/training/training_overheads.cc", places,
+                 faults, [&](const OverheadRow& row, const auto& c) {
                    row.set(out, c.value());
                    if (c.has_source()) sources[std::string(row.name)] = {c.source(), c.date(), c.confirmed()};
                  });
@@ -431,14 +404,14 @@ TrainingCalibration parse_training_calibration(const std::string& text, const st
   proto::TrainingCalibration message;
   const Places places = parse(text, file, message);
   Diagnostics faults;
-  Reader reader(places, faults);
   TrainingCalibration calibration;
-  calibration.overheads = overheads_of(message.constant(), "constant", calibration.sources, reader);
+  calibration.overheads = overheads_of(message.constant(), "constant", calibration.sources, places, faults);
   for (int i = 0; i < message.without_size(); ++i) {
     std::map<std::string, Source> unused;
     const auto& without = message.without(i);
     calibration.left_out.push_back(
-        {without.model(), overheads_of(without.constant(), fmt::format("without[{}].constant", i), unused, reader)});
+        {without.model(),
+         overheads_of(without.constant(), fmt::format("without[{}].constant", i), unused, places, faults)});
   }
   if (!faults.empty()) throw InputError(std::move(faults));
   return calibration;

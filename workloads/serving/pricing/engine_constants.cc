@@ -28,7 +28,7 @@ double router_variation(const ModelConfig& model, const EngineConstants& constan
 }
 
 EngineConstants with_host(EngineConstants constants, const EngineHost& host) {
-  const auto take = [](EngineConstant& constant, const std::optional<Seconds>& stated) {
+  const auto take = [](Fitted& constant, const std::optional<Seconds>& stated) {
     if (stated) constant.value = stated->value() * 1e6;
   };
   take(constants.iteration_us, host.iteration);

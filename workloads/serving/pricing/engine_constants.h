@@ -6,47 +6,42 @@
 #include <string>
 #include <string_view>
 
-#include "hwmodels/chips/gpu.h"
+#include "hwmodels/chips/fitted.h"
 #include "workloads/serving/pricing/engine.h"
 
 namespace flopcast {
-
-struct EngineConstant {
-  double value = 0;
-  Source source;
-};
 
 /// Time of an iteration = iteration + max(kernels and gaps, host), host = sequences x sequence + prompt
 /// tokens x prompt_token; an engine without overlapped scheduling adds the two up. Kernels of a CUDA graph
 /// follow each other with graph_gap; others are launched one by one and take at least `launch` each. A
 /// request is known to the scheduler `request` after it came in.
 struct EngineConstants {
-  EngineConstant iteration_us;     ///< scheduling, preparing inputs, launching the graph, between two iterations
-  EngineConstant sequence_us;      ///< sampling, detokenising, bookkeeping, per request of the batch
-  EngineConstant prompt_token_us;  ///< preparing a token of a prompt
-  EngineConstant launch_us;        ///< host time per kernel outside CUDA graphs
-  EngineConstant request_us;       ///< reading and tokenising a request before it is queued
+  Fitted iteration_us;     ///< scheduling, preparing inputs, launching the graph, between two iterations
+  Fitted sequence_us;      ///< sampling, detokenising, bookkeeping, per request of the batch
+  Fitted prompt_token_us;  ///< preparing a token of a prompt
+  Fitted launch_us;        ///< host time per kernel outside CUDA graphs
+  Fitted request_us;       ///< reading and tokenising a request before it is queued
   /// Between kernels of a CUDA graph, beside what each was measured to take in one: between equal kernels 0.1 us.
-  EngineConstant graph_gap_us;
+  Fitted graph_gap_us;
 
   // Caches on their way to another pool (CachePace).
-  EngineConstant cache_setup_us;
-  EngineConstant cache_efficiency;
+  Fitted cache_setup_us;
+  Fitted cache_efficiency;
 
-  EngineConstant expert_variation;  ///< coefficient of variation of a real router's loads of experts
+  Fitted expert_variation;  ///< coefficient of variation of a real router's loads of experts
 
   // Low-latency dispatch and combine: setup + doubling x log2(nodes)
   //   + max(bytes over the NIC / (nic x rate), bytes to the own node / (nvlink x rate)).
-  EngineConstant exchange_setup_us;
-  EngineConstant exchange_doubling_us;
-  EngineConstant exchange_nic;
-  EngineConstant exchange_nvlink;
+  Fitted exchange_setup_us;
+  Fitted exchange_doubling_us;
+  Fitted exchange_nic;
+  Fitted exchange_nvlink;
 };
 
 struct EngineConstantRow {
   std::string_view name;
   std::string_view meaning;
-  EngineConstant EngineConstants::*field;
+  Fitted EngineConstants::*field;
 };
 constexpr int kEngineConstants = 13;
 const std::array<EngineConstantRow, kEngineConstants>& engine_constants();

@@ -118,9 +118,7 @@ class IterationPricer {
   double graph_batch(double batch) const;
   double decode_us(std::int64_t batch_node, std::int64_t length_node, bool drafts);
   DecodeCurve make_curve(std::int64_t batch, bool drafts);
-  double constant(EngineConstant EngineConstants::*field) const {
-    return ((*forward_->setting().constants).*field).value;
-  }
+  double constant(Fitted EngineConstants::*field) const { return ((*forward_->setting().constants).*field).value; }
 
   std::unique_ptr<ForwardModel> forward_;  // none: fixed times
   std::vector<int> graph_sizes_;           // batches with a graph; empty: all
