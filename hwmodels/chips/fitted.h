@@ -6,7 +6,7 @@ namespace flopcast {
 
 struct Fitted {
   double value = 0;
-  Source source;
+  Source source = {};
 };
 
 }  // namespace flopcast

@@ -34,8 +34,8 @@ struct FamilyFit {
   KernelParameters parameters;
   KernelResidual residual;  ///< logarithm of measured over formula, near the measurements
   std::vector<HeldBackError> errors;
-  /// Fits of tables that were measured with other libraries than those that are priced: they show that the formula
-  /// holds there too, and price nothing. Empty for the others.
+  /// Of tables that were measured with other libraries than today's: they show that the formula holds there too, and
+  /// price nothing but "libraries of YEAR", which price software of that year. Empty for the others.
   std::string variant;
   Source source;
 };

@@ -1,5 +1,7 @@
 #include "hwmodels/kernels/kernels.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cassert>
@@ -73,10 +75,16 @@ double distance(const FamilyFit& fit, const GpuSpec& gpu) {
   return fit.die.architecture == gpu.architecture ? ratio : ratio + 100;
 }
 
-const FamilyFit* fit_of_die(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
-  for (const FamilyFit& fit : calibration.fits)
-    if (fit.family == family && fit.variant.empty() && fit.die.name == die_of(gpu).name) return &fit;
-  return nullptr;
+/// The fit of a family on the chip's own die: with libraries of the year that is asked for, where they were measured.
+const FamilyFit* fit_of_die(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu,
+                            std::string_view libraries) {
+  const FamilyFit* found = nullptr;
+  for (const FamilyFit& fit : calibration.fits) {
+    if (fit.family != family || fit.die.name != die_of(gpu).name) continue;
+    if (libraries != "current" && fit.variant == fmt::format("libraries of {}", libraries)) return &fit;
+    if (fit.variant.empty() && found == nullptr) found = &fit;
+  }
+  return found;
 }
 
 const FamilyFit* most_similar_fit(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
@@ -95,19 +103,21 @@ struct Choice {
   bool residual = false;
 };
 
-Choice choose(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
+Choice choose(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu,
+              std::string_view libraries) {
   Choice choice;
-  choice.fit = fit_of_die(calibration, family, gpu);
+  choice.fit = fit_of_die(calibration, family, gpu, libraries);
   const bool measured = choice.fit != nullptr;
   bool same_family = true;
-  if (!choice.fit && (choice.fit = fit_of_die(calibration, sibling(family), gpu))) same_family = false;
+  if (!choice.fit && (choice.fit = fit_of_die(calibration, sibling(family), gpu, libraries))) same_family = false;
   if (!choice.fit) choice.fit = most_similar_fit(calibration, family, gpu);
   if (!choice.fit && (choice.fit = most_similar_fit(calibration, sibling(family), gpu))) same_family = false;
   // A calibration without an engine's own block of experts: SGLang's.
   if (!choice.fit && is_fused_experts(family) && family > KernelFamily::fused_experts_fp8) {
     const bool bf16 =
         family == KernelFamily::fused_experts_bf16_vllm || family == KernelFamily::fused_experts_bf16_tensorrt;
-    return choose(calibration, bf16 ? KernelFamily::fused_experts_bf16 : KernelFamily::fused_experts_fp8, gpu);
+    return choose(calibration, bf16 ? KernelFamily::fused_experts_bf16 : KernelFamily::fused_experts_fp8, gpu,
+                  libraries);
   }
   if (!choice.fit) return choice;
   // Per-tensor FP8 of the vendor's library: the tiles of its BF16, so that one's correction serves where nothing was
@@ -199,8 +209,10 @@ struct KernelModel::Resolved {
   }
 };
 
-KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, ClockState clock)
-    : KernelModel(gpu, calibration, clock == ClockState::sustained ? calibration->sustained_clock.value : 1.0) {
+KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, ClockState clock,
+                         std::string_view libraries)
+    : KernelModel(gpu, calibration, clock == ClockState::sustained ? calibration->sustained_clock.value : 1.0,
+                  libraries) {
   auto resolved = std::make_shared<Resolved>(*resolved_);
   if (clock == ClockState::power_limited) resolved->limit = Resolved::Limit::board;
   if (clock == ClockState::sustained) {
@@ -210,12 +222,14 @@ KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibra
   resolved_ = std::move(resolved);
 }
 
-KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, double clock)
+KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, double clock,
+                         std::string_view libraries)
     : gpu_(gpu), calibration_(std::move(calibration)) {
   assert(calibration_ && gpu_.sms > 0);
   auto resolved = std::make_shared<Resolved>();
   for (int i = 0; i < kKernelFamilies; ++i)
-    resolved->choices[static_cast<std::size_t>(i)] = choose(*calibration_, static_cast<KernelFamily>(i), gpu_);
+    resolved->choices[static_cast<std::size_t>(i)] =
+        choose(*calibration_, static_cast<KernelFamily>(i), gpu_, libraries);
   for (const MemoryClassFit& fit : calibration_->memory_classes)
     resolved->memory[static_cast<std::size_t>(fit.kernel)] = &fit;
   resolved->attention_clock = 1 - calibration_->attention_clock_loss.value * (1 - clock);

@@ -146,10 +146,13 @@ enum class ClockState : std::uint8_t {
 /// SM scale with the clock, or with the peak of an SM where the architecture differs.
 class KernelModel {
  public:
+  /// @param libraries a year: families that were measured on this die with the libraries of that year too
+  /// (FamilyFit::variant) are priced as then; "current": none.
   KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration,
-              ClockState clock = ClockState::benchmark);
+              ClockState clock = ClockState::benchmark, std::string_view libraries = "current");
   /// @param clock over the data sheet's. What the board's limit leaves is the caller's to ask (settled).
-  KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, double clock);
+  KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibration> calibration, double clock,
+              std::string_view libraries = "current");
 
   KernelTime gemm(const GemmShape& shape, int sms = 0) const;
   KernelTime attention(const AttentionShape& shape, int sms = 0) const;

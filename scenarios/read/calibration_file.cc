@@ -334,11 +334,14 @@ std::string to_text(const LinkCalibration& calibration) {
       "hwmodels/fabric/link_calibration.h.\n"
       "# proto-message: flopcast.proto.LinkCalibration\n\n";
   for (const LinkConstantRow& row : link_constants()) {
-    const LinkConstant& constant = calibration.*row.field;
+    const Fitted& constant = calibration.*row.field;
     out +=
         fmt::format("# {}{}{}\nconstant {{ name: \"{}\" value: {}\n  {} }}\n", row.meaning,
                     row.unit.empty() ? "" : ", ", row.unit, row.name, number(constant.value), origin(constant.source));
   }
+  out += "\n# of the GPUs whose links were measured\n";
+  for (const std::string& architecture : calibration.architectures)
+    out += fmt::format("architecture: {}\n", text(architecture));
   if (!calibration.held_back.empty()) out += "\n# how the fit predicts rows of NCCL's tables that it did not see\n";
   for (const HeldBackError& error : calibration.held_back) out += held_back("held_back", error);
   return out;
@@ -353,6 +356,7 @@ LinkCalibration parse_link_calibration(const std::string& text, const std::strin
                  places, faults, [&](const LinkConstantRow& row, const auto& c) {
                    calibration.*row.field = {c.value(), {c.source(), c.date(), c.confirmed()}};
                  });
+  calibration.architectures.assign(message.architecture().begin(), message.architecture().end());
   for (const proto::HeldBack& error : message.held_back()) calibration.held_back.push_back(Reader::held_back(error));
   if (!faults.empty()) throw InputError(std::move(faults));
   return calibration;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <set>
 #include <span>
 
 #include "hwmodels/calibration/least_squares.h"
@@ -374,6 +375,15 @@ LinkFit fit_links(const LinkMeasurements& measurements, const std::map<std::stri
   nccl.run(result.calibration);
   nccl.add_errors(result.calibration, result.errors);
   result.calibration.held_back = nccl.held_back_errors(result.calibration);
+  std::set<std::string> architectures;
+  const auto note = [&](const auto& rows) {
+    for (const auto& row : rows)
+      if (row.usable) architectures.insert(nodes.at(row.gpu).gpu.architecture);
+  };
+  note(measurements.experts);
+  note(measurements.rings);
+  note(measurements.nccl);
+  result.calibration.architectures.assign(architectures.begin(), architectures.end());
   set_published_network(result.calibration);
   name_sources(result.calibration);
   result.notes = {

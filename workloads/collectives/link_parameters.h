@@ -11,7 +11,7 @@ namespace flopcast {
 /// A constant with the name, bounds and start of its fit.
 struct FittedLink {
   ParameterInfo info;
-  LinkConstant LinkCalibration::*field;
+  Fitted LinkCalibration::*field;
 };
 
 // What is fitted together; units stand in the names.

@@ -10,14 +10,14 @@
 namespace flopcast {
 namespace {
 
-Seconds us(const LinkConstant& constant) { return Seconds(constant.value * 1e-6); }
-BytesPerSecond gigabytes_per_second(const LinkConstant& constant) { return BytesPerSecond(constant.value * 1e9); }
+Seconds us(const Fitted& constant) { return Seconds(constant.value * 1e-6); }
+BytesPerSecond gigabytes_per_second(const Fitted& constant) { return BytesPerSecond(constant.value * 1e9); }
 
 /// Layers of a binary tree over the nodes.
 int doublings(int nodes) { return static_cast<int>(std::bit_width(static_cast<unsigned>(nodes - 1))); }
 
 /// Time that chunks take to fill a pipeline: they grow with the message up to a size of their own.
-Seconds filling(Bytes bytes, const LinkConstant& most_us, const LinkConstant& half_MB) {
+Seconds filling(Bytes bytes, const Fitted& most_us, const Fitted& half_MB) {
   const Bytes half(half_MB.value * 1e6);
   return us(most_us) * (bytes / (bytes + half));
 }
@@ -77,13 +77,13 @@ class Pricing {
 
  private:
   struct Hops {
-    const LinkConstant &ll, &ll128, &simple;
+    const Fitted &ll, &ll128, &simple;
   };
 
   Seconds between(const Hops& hops) const {
-    const LinkConstant& hop = protocol_ == NcclProtocol::ll      ? hops.ll
-                              : protocol_ == NcclProtocol::ll128 ? hops.ll128
-                                                                 : hops.simple;
+    const Fitted& hop = protocol_ == NcclProtocol::ll      ? hops.ll
+                        : protocol_ == NcclProtocol::ll128 ? hops.ll128
+                                                           : hops.simple;
     return std::max(us(hop), group_.hop);
   }
   /// Launch and hops within nodes. LL takes more channels for more bytes, and more channels take longer to
@@ -249,7 +249,7 @@ class Pricing {
     return between({links_.network_ring_ll_us, links_.network_ring_ll128_us, links_.network_ring_us});
   }
 
-  NcclTime direct(double buffers, const LinkConstant& launch_us) const {
+  NcclTime direct(double buffers, const Fitted& launch_us) const {
     NcclTime time;
     time.fixed = us(launch_us) + ranks_ * us(links_.direct_rank_us);
     time.nvlink_bytes = bytes_ * buffers;

@@ -315,26 +315,6 @@ void run_worker(const Scenario& scenario, const RunOptions& options, TrainingRep
   report.notes.push_back(local_updates_note(scenario, exchange));
 }
 
-/// Kernels as they were measured on this die with the libraries of a year, where they were; "current": as they are
-/// priced.
-std::shared_ptr<const KernelCalibration> of_libraries(const std::shared_ptr<const KernelCalibration>& kernels,
-                                                      const GpuSpec& gpu, const std::string& libraries) {
-  if (libraries == "current") return kernels;
-  auto of = std::make_shared<KernelCalibration>(*kernels);
-  const auto measured_then = [&, variant = "libraries of " + libraries](const FamilyFit& fit) {
-    return fit.variant == variant && fit.die.name == die_of(gpu).name;
-  };
-  for (const FamilyFit& then : kernels->fits) {
-    if (!measured_then(then)) continue;
-    std::erase_if(of->fits, [&](const FamilyFit& fit) {
-      return fit.family == then.family && fit.die.name == then.die.name && fit.variant.empty();
-    });
-  }
-  for (FamilyFit& fit : of->fits)
-    if (measured_then(fit)) fit.variant.clear();
-  return of;
-}
-
 }  // namespace
 
 MemoryRefused::MemoryRefused(const std::string& field, MemoryTable fullest, Bytes capacity,
@@ -354,9 +334,9 @@ const MemoryTable& TrainingReport::fullest_memory() const { return fullest(memor
 KernelModel training_kernels(const Scenario& scenario, const TrainingConfig& config) {
   const GpuSpec& gpu = scenario.cluster.node.gpu;
   const double vendor_clock = config.overheads.vendor_clock;
-  const auto kernels = of_libraries(scenario.kernels, gpu, config.software.libraries);
-  if (config.vendor_gemms() && vendor_clock > 0) return KernelModel(gpu, kernels, vendor_clock);
-  return KernelModel(gpu, kernels, ClockState::sustained);
+  const std::string& libraries = config.software.libraries;
+  if (config.vendor_gemms() && vendor_clock > 0) return KernelModel(gpu, scenario.kernels, vendor_clock, libraries);
+  return KernelModel(gpu, scenario.kernels, ClockState::sustained, libraries);
 }
 
 PreparedStep prepare_step(const Scenario& scenario, const TrainingConfig& config, StepExtent extent,
@@ -465,7 +445,7 @@ CollectiveReport run_collective(const Scenario& scenario, const RunOptions& opti
   if (config.measured_links) {
     if (options.errors)
       report.range = log_normal_range(report.time.value(), options.errors->of("data_exchange").log_sd);
-    if (node.gpu.architecture != "hopper") {
+    if (scenario.links && !scenario.links->measured(node.gpu.architecture)) {
       report.notes.push_back(
           fmt::format("links of {} were not measured: protocol costs are those of H100 and H800", node.gpu.title));
     }
