@@ -1,0 +1,7 @@
+from anything import Anything
+
+SDPBackend = Anything()
+
+
+def sdpa_kernel(backend):
+    return Anything()

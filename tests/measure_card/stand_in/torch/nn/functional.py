@@ -1,0 +1,1 @@
+from anything import module_attribute as __getattr__  # noqa: F401
