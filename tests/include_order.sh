@@ -9,8 +9,13 @@ rooms=(
   workloads/training workloads/chakra
   workloads/serving/base workloads/serving/cache workloads/serving/traffic workloads/serving/metrics workloads/serving
   workloads/rl
-  scenarios/proto scenarios/read scenarios/imports scenarios/policy scenarios/resolve scenarios/studies
-  analysis/render analysis/runs analysis/money analysis/face analysis/studies analysis/evidence analysis/app analysis/cli
+  scenarios/proto scenarios/read/text scenarios/read/fields scenarios/read/calibrations scenarios/read/libraries
+  scenarios/imports scenarios/policy scenarios/resolve scenarios/studies
+  analysis/render/text analysis/render/chart analysis/runs/training/timeline analysis/runs
+  analysis/money/sums analysis/money/prices analysis/money/study analysis/money
+  analysis/face analysis/studies analysis/evidence/published analysis/evidence/calibrate analysis/evidence/validate analysis/app
+  analysis/cli/terminal analysis/cli/line analysis/cli/run analysis/cli/exchange analysis/cli/studies analysis/cli/evidence
+  analysis/cli/library analysis/cli
 )
 folders='sim|hwmodels|workloads|scenarios|analysis'
 

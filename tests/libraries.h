@@ -1,6 +1,6 @@
 // The libraries of the source tree, which tests read.
 #pragma once
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/libraries/libraries.h"
 #include "tests/paths.h"
 
 namespace flopcast::test {

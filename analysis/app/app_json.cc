@@ -7,13 +7,13 @@
 #include <array>
 #include <utility>
 
-#include "analysis/render/csv.h"
-#include "analysis/render/escape.h"
-#include "analysis/render/json.h"
+#include "analysis/render/text/csv.h"
+#include "analysis/render/text/escape.h"
+#include "analysis/render/text/json.h"
 #include "analysis/runs/metric_output.h"
 #include "analysis/runs/metrics.h"
 #include "scenarios/proto/scenario.pb.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 namespace {

@@ -1,5 +1,5 @@
 #include "analysis/app/app.h"
-#include "analysis/render/page.h"
+#include "analysis/render/chart/page.h"
 
 namespace flopcast {
 namespace {

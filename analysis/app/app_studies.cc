@@ -12,7 +12,7 @@
 #include "analysis/studies/plan/plan_search.h"
 #include "analysis/studies/plan/plan_study.h"
 #include "flopcast/scenario.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 #include "sim/base/fault_text.h"
 
 namespace flopcast {

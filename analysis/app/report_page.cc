@@ -1,10 +1,10 @@
 #include "analysis/app/report_page.h"
 
-#include "analysis/money/cost_output.h"
+#include "analysis/money/study/cost_output.h"
 #include "analysis/runs/rl/rl_html.h"
 #include "analysis/runs/serving/serving_html.h"
-#include "analysis/runs/training/step_view.h"
-#include "analysis/runs/training/training_html.h"
+#include "analysis/runs/training/show/training_html.h"
+#include "analysis/runs/training/timeline/step_view.h"
 
 namespace flopcast {
 namespace {

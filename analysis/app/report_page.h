@@ -6,8 +6,8 @@
 
 #include "analysis/face/report_data.h"
 #include "analysis/face/run.h"
-#include "analysis/render/timeline_view.h"
-#include "analysis/runs/training/pipeline_picture.h"
+#include "analysis/render/chart/timeline_view.h"
+#include "analysis/runs/training/timeline/pipeline_picture.h"
 
 namespace flopcast {
 

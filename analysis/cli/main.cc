@@ -4,10 +4,11 @@
 #include <string_view>
 #include <vector>
 
-#include "analysis/cli/command.h"
-#include "analysis/cli/failure.h"
-#include "analysis/cli/standard_streams.h"
-#include "analysis/cli/terminal.h"
+#include "analysis/cli/line/command.h"
+#include "analysis/cli/line/failure.h"
+#include "analysis/cli/terminal/exit_codes.h"
+#include "analysis/cli/terminal/standard_streams.h"
+#include "analysis/cli/terminal/terminal.h"
 
 namespace {
 

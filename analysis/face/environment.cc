@@ -1,8 +1,8 @@
 #include "analysis/face/environment_data.h"
-#include "scenarios/read/calibration_file.h"
-#include "scenarios/read/data_file.h"
-#include "scenarios/read/engine_calibration.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/calibrations/calibration_file.h"
+#include "scenarios/read/calibrations/engine_calibration.h"
+#include "scenarios/read/libraries/data_file.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 namespace {

@@ -7,15 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "analysis/money/cost_study.h"
-#include "analysis/money/price_book.h"
+#include "analysis/money/prices/price_book.h"
+#include "analysis/money/study/cost_study.h"
 #include "analysis/runs/energy.h"
 #include "analysis/runs/serving/serving_spread.h"
 #include "analysis/runs/training/step_range.h"
 #include "flopcast/environment.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "hwmodels/kernels/calibration.h"
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/libraries/libraries.h"
 #include "workloads/serving/pricing/engine_constants.h"
 #include "workloads/training/training.h"
 

@@ -2,14 +2,14 @@
 #include <variant>
 
 #include "analysis/face/report_data.h"
-#include "analysis/money/cost_metrics.h"
-#include "analysis/money/cost_output.h"
-#include "analysis/render/json.h"
-#include "analysis/render/text_table.h"
+#include "analysis/money/study/cost_metrics.h"
+#include "analysis/money/study/cost_output.h"
+#include "analysis/render/text/json.h"
+#include "analysis/render/text/text_table.h"
 #include "analysis/runs/report_message.h"
 #include "analysis/runs/rl/rl_report.h"
 #include "analysis/runs/serving/serving_report.h"
-#include "analysis/runs/training/text_report.h"
+#include "analysis/runs/training/show/text_report.h"
 #include "scenarios/proto/cost_report.pb.h"
 
 namespace flopcast {

@@ -3,7 +3,7 @@
 #include <memory>
 #include <variant>
 
-#include "analysis/money/cost_study.h"
+#include "analysis/money/study/cost_study.h"
 #include "analysis/runs/rl/rl_report.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/training_report.h"

@@ -7,8 +7,8 @@
 
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
-#include "analysis/money/cost_study.h"
-#include "analysis/render/format.h"
+#include "analysis/money/study/cost_study.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/rl/rl_run.h"
 #include "analysis/runs/serving/serving_run.h"

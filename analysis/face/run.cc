@@ -6,10 +6,10 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/face/records.h"
 #include "analysis/face/report_data.h"
-#include "analysis/money/cost_study.h"
+#include "analysis/money/study/cost_study.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/serving/serving_run.h"
-#include "analysis/runs/training/replayed_gpus.h"
+#include "analysis/runs/training/timeline/replayed_gpus.h"
 #include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {

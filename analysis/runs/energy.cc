@@ -1,6 +1,6 @@
 #include "analysis/runs/energy.h"
 
-#include "analysis/render/csv.h"
+#include "analysis/render/text/csv.h"
 
 namespace flopcast {
 

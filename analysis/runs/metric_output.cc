@@ -6,9 +6,9 @@
 #include <set>
 #include <utility>
 
-#include "analysis/render/csv.h"
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
+#include "analysis/render/text/csv.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
 
 namespace flopcast {
 namespace {

@@ -3,7 +3,7 @@
 #include <span>
 #include <string>
 
-#include "analysis/render/text_table.h"
+#include "analysis/render/text/text_table.h"
 #include "analysis/runs/metrics.h"
 
 namespace flopcast {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/metric_table.h"
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"

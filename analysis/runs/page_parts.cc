@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/render/format.h"
-#include "analysis/runs/training/figures.h"
-#include "analysis/runs/training/goodput_text.h"
+#include "analysis/render/text/format.h"
+#include "analysis/runs/training/show/figures.h"
+#include "analysis/runs/training/show/goodput_text.h"
 
 namespace flopcast {
 namespace {

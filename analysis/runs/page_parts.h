@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/render/page.h"
+#include "analysis/render/chart/page.h"
 #include "analysis/runs/metrics.h"
 
 namespace flopcast {

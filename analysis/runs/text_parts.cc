@@ -4,8 +4,8 @@
 
 #include <map>
 
-#include "analysis/render/format.h"
-#include "analysis/runs/training/figures.h"
+#include "analysis/render/text/format.h"
+#include "analysis/runs/training/show/figures.h"
 
 namespace flopcast {
 

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {

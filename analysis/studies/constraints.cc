@@ -9,7 +9,7 @@
 
 #include "analysis/studies/constraint_form.h"
 #include "flopcast/metrics.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 #include "scenarios/resolve/scenario.h"
 #include "sim/base/diagnostic.h"
 

@@ -9,7 +9,7 @@
 #include <optional>
 #include <set>
 
-#include "scenarios/read/json_file.h"
+#include "scenarios/read/text/json_file.h"
 #include "workloads/chakra/et_file.h"
 
 namespace flopcast {

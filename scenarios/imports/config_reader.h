@@ -11,7 +11,7 @@
 #include "scenarios/imports/families.h"
 #include "scenarios/imports/import_model.h"
 #include "scenarios/proto/library.pb.h"
-#include "scenarios/read/json_file.h"
+#include "scenarios/read/text/json_file.h"
 
 namespace flopcast {
 

@@ -11,8 +11,8 @@
 #include "scenarios/imports/config_reader.h"
 #include "scenarios/imports/tensors.h"
 #include "scenarios/proto/library.pb.h"
-#include "scenarios/read/json_file.h"
-#include "scenarios/read/library_entries.h"
+#include "scenarios/read/libraries/library_entries.h"
+#include "scenarios/read/text/json_file.h"
 #include "sim/base/plain_text.h"
 
 namespace flopcast {

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 #include "workloads/model/model.h"
 
 namespace flopcast {

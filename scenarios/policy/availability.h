@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "hwmodels/fabric/cluster.h"
-#include "scenarios/read/libraries.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/libraries/libraries.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 

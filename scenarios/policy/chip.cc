@@ -7,10 +7,10 @@
 #include <fmt/format.h>
 
 #include "scenarios/proto/policy.pb.h"
-#include "scenarios/read/library_entries.h"
-#include "scenarios/read/path_or_name.h"
-#include "scenarios/read/quantity.h"
-#include "scenarios/read/set_field.h"
+#include "scenarios/read/fields/set_field.h"
+#include "scenarios/read/libraries/library_entries.h"
+#include "scenarios/read/text/path_or_name.h"
+#include "scenarios/read/text/quantity.h"
 
 namespace flopcast {
 namespace {

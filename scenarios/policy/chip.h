@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "hwmodels/chips/gpu.h"
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/libraries/libraries.h"
 #include "sim/base/units.h"
 
 namespace flopcast {

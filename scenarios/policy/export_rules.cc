@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/read/library_entries.h"
+#include "scenarios/read/libraries/library_entries.h"
 
 namespace flopcast {
 namespace {

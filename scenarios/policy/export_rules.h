@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "scenarios/policy/chip.h"
-#include "scenarios/read/date.h"
+#include "scenarios/read/text/date.h"
 
 namespace flopcast {
 

@@ -8,8 +8,8 @@
 
 #include "scenarios/policy/export_rules.h"
 #include "scenarios/proto/policy.pb.h"
-#include "scenarios/read/library_entries.h"
-#include "scenarios/read/quantity.h"
+#include "scenarios/read/libraries/library_entries.h"
+#include "scenarios/read/text/quantity.h"
 
 namespace flopcast {
 namespace {

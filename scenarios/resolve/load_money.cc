@@ -4,8 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/read/load_fields.h"
-#include "scenarios/read/section.h"
+#include "scenarios/read/fields/load_fields.h"
+#include "scenarios/read/fields/section.h"
 
 namespace flopcast {
 namespace {

@@ -1,7 +1,7 @@
 // The money of a scenario file as typed values. Internal to scenarios/: resolver.cc calls it.
 #pragma once
 #include "scenarios/proto/scenario.pb.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 #include "scenarios/resolve/scenario.h"
 
 namespace flopcast {

@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 
 #include "scenarios/proto/scenario.pb.h"
-#include "scenarios/read/load_fields.h"
-#include "scenarios/read/quantity.h"
+#include "scenarios/read/fields/load_fields.h"
+#include "scenarios/read/text/quantity.h"
 
 namespace flopcast {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 #include "scenarios/resolve/scenario.h"
 
 namespace flopcast {

@@ -7,11 +7,11 @@
 #include <fmt/format.h>
 
 #include "scenarios/proto/rl.pb.h"
-#include "scenarios/read/data_file.h"
-#include "scenarios/read/library_entries.h"
-#include "scenarios/read/load_fields.h"
-#include "scenarios/read/section.h"
-#include "scenarios/read/set_field.h"
+#include "scenarios/read/fields/load_fields.h"
+#include "scenarios/read/fields/section.h"
+#include "scenarios/read/fields/set_field.h"
+#include "scenarios/read/libraries/data_file.h"
+#include "scenarios/read/libraries/library_entries.h"
 #include "scenarios/resolve/load_serving.h"
 #include "workloads/serving/pricing/deployment.h"
 

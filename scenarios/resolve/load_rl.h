@@ -3,8 +3,8 @@
 #include <memory>
 #include <string>
 
-#include "scenarios/read/libraries.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/libraries/libraries.h"
+#include "scenarios/read/text/text_file.h"
 #include "scenarios/resolve/rl_scenario.h"
 
 namespace flopcast {

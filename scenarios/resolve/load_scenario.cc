@@ -3,8 +3,8 @@
 #include <google/protobuf/text_format.h>
 
 #include "scenarios/proto/scenario.pb.h"
-#include "scenarios/read/path_or_name.h"
-#include "scenarios/read/set_field.h"
+#include "scenarios/read/fields/set_field.h"
+#include "scenarios/read/text/path_or_name.h"
 #include "scenarios/resolve/open_scenario.h"
 #include "scenarios/resolve/resolver.h"
 #include "sim/base/plain_text.h"

@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/libraries/libraries.h"
 #include "scenarios/resolve/scenario.h"
 
 namespace flopcast {

@@ -6,9 +6,9 @@
 #include <fmt/format.h>
 
 #include "scenarios/proto/serving.pb.h"
-#include "scenarios/read/engine_profile.h"
-#include "scenarios/read/load_fields.h"
-#include "scenarios/read/quantity.h"
+#include "scenarios/read/fields/load_fields.h"
+#include "scenarios/read/libraries/engine_profile.h"
+#include "scenarios/read/text/quantity.h"
 #include "scenarios/resolve/serving_part.h"
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/router.h"

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "hwmodels/fabric/cluster.h"
-#include "scenarios/read/libraries.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/libraries/libraries.h"
+#include "scenarios/read/text/text_file.h"
 #include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {

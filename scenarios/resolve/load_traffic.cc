@@ -6,10 +6,10 @@
 #include <fmt/format.h>
 #include <google/protobuf/text_format.h>
 
-#include "scenarios/read/file_rule.h"
-#include "scenarios/read/known_traces.h"
-#include "scenarios/read/load_fields.h"
-#include "scenarios/read/quantity.h"
+#include "scenarios/read/fields/load_fields.h"
+#include "scenarios/read/libraries/known_traces.h"
+#include "scenarios/read/text/file_rule.h"
+#include "scenarios/read/text/quantity.h"
 #include "scenarios/resolve/serving_part.h"
 #include "workloads/serving/traffic/clients.h"
 

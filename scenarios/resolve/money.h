@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "scenarios/read/date.h"
+#include "scenarios/read/text/date.h"
 #include "sim/base/fields.h"
 #include "sim/base/units.h"
 
@@ -193,7 +193,7 @@ struct MarketConfig {
   }
 };
 
-/// A distribution as it was stated; analysis/money/distribution.h draws from it.
+/// A distribution as it was stated; analysis/money/sums/distribution.h draws from it.
 struct SpreadConfig {
   enum class Kind { normal, log_normal, triangular, uniform, empirical };
   Kind kind = Kind::normal;

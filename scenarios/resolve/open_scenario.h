@@ -3,7 +3,7 @@
 #include <span>
 #include <string>
 
-#include "scenarios/read/file_rule.h"
+#include "scenarios/read/text/file_rule.h"
 #include "scenarios/resolve/load_scenario.h"
 
 namespace flopcast {

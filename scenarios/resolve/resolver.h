@@ -3,9 +3,9 @@
 #include <string>
 
 #include "scenarios/proto/scenario.pb.h"
-#include "scenarios/read/file_rule.h"
-#include "scenarios/read/libraries.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/libraries/libraries.h"
+#include "scenarios/read/text/file_rule.h"
+#include "scenarios/read/text/text_file.h"
 #include "scenarios/resolve/scenario.h"
 
 namespace flopcast {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "hwmodels/fabric/cluster.h"
-#include "scenarios/read/date.h"
+#include "scenarios/read/text/date.h"
 #include "scenarios/resolve/money.h"
 #include "sim/base/fields.h"
 #include "sim/base/units.h"

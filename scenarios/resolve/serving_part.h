@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "scenarios/proto/serving.pb.h"
-#include "scenarios/read/section.h"
+#include "scenarios/read/fields/section.h"
 #include "scenarios/resolve/load_serving.h"
 
 namespace flopcast {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "hwmodels/fabric/cluster.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 #include "workloads/training/training.h"
 
 namespace flopcast {

@@ -6,10 +6,10 @@
 #include <fmt/format.h>
 
 #include "scenarios/proto/study.pb.h"
-#include "scenarios/read/field_rules.h"
-#include "scenarios/read/library_entries.h"
-#include "scenarios/read/path_or_name.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/fields/field_rules.h"
+#include "scenarios/read/libraries/library_entries.h"
+#include "scenarios/read/text/path_or_name.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/libraries/libraries.h"
 
 namespace flopcast {
 

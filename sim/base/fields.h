@@ -10,9 +10,9 @@
 //     }
 //   };
 //
-// From it follow equality, the loader (scenarios/read/load_fields.h), the causes of a comparison and fingerprints.
-// Unit, default, bounds and meaning of a field stand in the schema (scenarios/proto/), under the same name. A struct
-// that forgets one of its members does not compile where it is walked over.
+// From it follow equality, the loader (scenarios/read/fields/load_fields.h), the causes of a comparison and
+// fingerprints. Unit, default, bounds and meaning of a field stand in the schema (scenarios/proto/), under the same
+// name. A struct that forgets one of its members does not compile where it is walked over.
 #pragma once
 #include <optional>
 #include <string_view>

@@ -12,7 +12,7 @@
 
 #include "analysis/app/app.h"
 #include "analysis/app/app_studies.h"
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/libraries/libraries.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 

@@ -1,5 +1,5 @@
 // Are a user's own measurements read as they were meant, and do they bring predictions nearer?
-#include "analysis/evidence/calibrate_server.h"
+#include "analysis/evidence/calibrate/calibrate_server.h"
 
 #include "flopcast/environment.h"
 #include "flopcast/scenario.h"

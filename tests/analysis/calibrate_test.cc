@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "analysis/evidence/calibrate.h"
-#include "analysis/evidence/card_measurements.h"
-#include "scenarios/read/calibration_file.h"
+#include "analysis/evidence/calibrate/calibrate.h"
+#include "analysis/evidence/calibrate/card_measurements.h"
+#include "scenarios/read/calibrations/calibration_file.h"
 #include "tests/catch.h"
 #include "tests/libraries.h"
 #include "tests/temporary.h"

@@ -1,7 +1,7 @@
 // Do verdicts follow from figures and bounds, and do the figures come out as documents have them?
 #include "analysis/studies/claims/claims.h"
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/studies/claims/expression.h"
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"

@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/studies/compare/compare.h"
 #include "analysis/studies/compare/compare_html.h"
 #include "analysis/studies/compare/compare_output.h"

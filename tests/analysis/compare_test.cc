@@ -3,7 +3,7 @@
 
 #include <google/protobuf/util/json_util.h>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/studies/compare/compare_output.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "tests/analysis/environment.h"

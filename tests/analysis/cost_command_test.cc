@@ -3,9 +3,9 @@
 
 #include <filesystem>
 
-#include "analysis/money/cost_output.h"
-#include "analysis/render/chart.h"
-#include "analysis/render/format.h"
+#include "analysis/money/study/cost_output.h"
+#include "analysis/render/chart/chart.h"
+#include "analysis/render/text/format.h"
 #include "scenarios/proto/cost_report.pb.h"
 #include "scenarios/proto/report.pb.h"
 #include "tests/analysis/program.h"

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "analysis/money/distribution.h"
+#include "analysis/money/sums/distribution.h"
 #include "sim/base/diagnostic.h"
 #include "tests/catch.h"
 

@@ -1,9 +1,9 @@
 // Is the reference of fields readable, complete, and the one in docs/?
 #include <google/protobuf/util/json_util.h>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "scenarios/proto/field_list.pb.h"
-#include "scenarios/read/field_reference.h"
+#include "scenarios/read/fields/field_reference.h"
 #include "tests/analysis/program.h"
 
 namespace flopcast {

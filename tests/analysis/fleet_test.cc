@@ -3,7 +3,7 @@
 
 #include <google/protobuf/util/json_util.h>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "scenarios/proto/fleet_report.pb.h"
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"

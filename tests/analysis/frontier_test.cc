@@ -1,7 +1,7 @@
 // Are the chips of a frontier allowed, unbeaten and as slow as what was taken from them?
 #include "analysis/studies/policy/frontier.h"
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"

@@ -3,7 +3,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 

@@ -1,13 +1,13 @@
 // Are the pages of results whole, self-contained and safe to show?
-#include "analysis/render/page.h"
+#include "analysis/render/chart/page.h"
 
 #include <fmt/format.h>
 
 #include <array>
 #include <cmath>
 
-#include "analysis/render/escape.h"
-#include "analysis/render/timeline_view.h"
+#include "analysis/render/chart/timeline_view.h"
+#include "analysis/render/text/escape.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
 

@@ -1,5 +1,5 @@
 // Does every report leave as JSON that a reader of JSON takes, whatever types its fields have?
-#include "analysis/render/json.h"
+#include "analysis/render/text/json.h"
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>

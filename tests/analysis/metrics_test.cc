@@ -6,8 +6,8 @@
 #include <limits>
 #include <set>
 
-#include "analysis/money/cost_metrics.h"
-#include "analysis/render/csv.h"
+#include "analysis/money/study/cost_metrics.h"
+#include "analysis/render/text/csv.h"
 #include "analysis/runs/metric_output.h"
 #include "analysis/runs/page_parts.h"
 #include "analysis/runs/published.h"

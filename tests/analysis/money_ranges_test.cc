@@ -1,7 +1,7 @@
 // Are ranges of money about what they are about, and is what says nothing said?
 #include <cmath>
 
-#include "analysis/money/cost_study.h"
+#include "analysis/money/study/cost_study.h"
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"

@@ -4,9 +4,9 @@
 #include <fstream>
 #include <sstream>
 
-#include "analysis/money/cost_output.h"
-#include "analysis/money/cost_study.h"
-#include "analysis/money/published_costs.h"
+#include "analysis/money/study/cost_output.h"
+#include "analysis/money/study/cost_study.h"
+#include "analysis/money/sums/published_costs.h"
 #include "tests/analysis/environment.h"
 #include "tests/catch.h"
 #include "tests/paths.h"

@@ -10,8 +10,8 @@
 #include <map>
 #include <set>
 
-#include "analysis/render/perfetto.h"
-#include "analysis/runs/training/perfetto_trace.h"
+#include "analysis/render/text/perfetto.h"
+#include "analysis/runs/training/timeline/perfetto_trace.h"
 #include "tests/analysis/program.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/catch.h"

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <random>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/plan/plan_study.h"
 #include "scenarios/proto/plan_report.pb.h"

@@ -1,7 +1,7 @@
 // Does `flopcast policy answer` put the work on the chips that a rule leaves, planned anew?
 #include <google/protobuf/util/json_util.h>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/studies/policy/answer.h"
 #include "analysis/studies/policy/design_scenario.h"
 #include "scenarios/proto/policy_report.pb.h"

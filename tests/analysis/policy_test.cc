@@ -1,7 +1,7 @@
 // Does the policy command answer what an analyst asks, in forms that people and programs can read?
 #include <google/protobuf/util/json_util.h>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/studies/policy/policy.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "tests/analysis/program.h"

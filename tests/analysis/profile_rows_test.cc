@@ -1,7 +1,7 @@
 // Do profiles give the kernels and collectives that were run, matched to operators by name and shape, the rest listed?
-#include "analysis/evidence/profile_rows.h"
+#include "analysis/evidence/calibrate/profile_rows.h"
 
-#include "analysis/evidence/card_measurements.h"
+#include "analysis/evidence/calibrate/card_measurements.h"
 #include "analysis/studies/sweep/sqlite.h"
 #include "tests/scenarios/fixture.h"
 

@@ -7,7 +7,7 @@
 
 #include <thread>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "scenarios/proto/report.pb.h"
 #include "sim/base/plain_text.h"
 #include "tests/analysis/program.h"

@@ -1,11 +1,11 @@
 // Does the model of NCCL match the world? Bars in a node, where constants are fitted; over nodes nothing is.
-#include "analysis/evidence/published_collectives.h"
+#include "analysis/evidence/published/published_collectives.h"
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
-#include "scenarios/read/calibration_file.h"
+#include "scenarios/read/calibrations/calibration_file.h"
 #include "tests/catch.h"
 #include "tests/libraries.h"
 #include "tests/paths.h"

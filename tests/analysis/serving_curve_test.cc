@@ -1,6 +1,6 @@
 // Does the throughput-interactivity curve fall as it must, and does `size` find what it looks for?
 #include "analysis/studies/curve/serving_curve.h"
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "tests/analysis/program.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/catch.h"

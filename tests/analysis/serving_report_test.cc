@@ -3,7 +3,7 @@
 #include <cmath>
 #include <map>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "tests/analysis/program.h"
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/catch.h"

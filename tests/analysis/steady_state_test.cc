@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "analysis/runs/training/critical_path.h"
 #include "analysis/runs/training/run.h"
-#include "analysis/runs/training/step_metrics.h"
+#include "analysis/runs/training/timeline/critical_path.h"
+#include "analysis/runs/training/timeline/step_metrics.h"
 #include "tests/analysis/environment.h"
 #include "tests/catch.h"
 #include "workloads/training/steady_state.h"

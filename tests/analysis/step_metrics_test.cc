@@ -1,7 +1,7 @@
 // Is the step cut into the right parts? Worked out by hand on toy steps.
-#include "analysis/runs/training/step_metrics.h"
+#include "analysis/runs/training/timeline/step_metrics.h"
 
-#include "analysis/runs/training/critical_path.h"
+#include "analysis/runs/training/timeline/critical_path.h"
 #include "sim/replay.h"
 #include "tests/analysis/small_step.h"
 #include "tests/catch.h"

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "analysis/face/environment_data.h"
-#include "analysis/money/cost_study.h"
+#include "analysis/money/study/cost_study.h"
 #include "analysis/runs/training/run.h"
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"

@@ -1,13 +1,13 @@
 // Do numbers and tables read as they should, and do small tables say what is wrong with them?
 #include <limits>
 
-#include "analysis/render/csv.h"
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
-#include "analysis/render/text_table.h"
+#include "analysis/render/text/csv.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
+#include "analysis/render/text/text_table.h"
 #include "analysis/runs/energy.h"
 #include "analysis/runs/report_message.h"
-#include "analysis/runs/training/text_report.h"
+#include "analysis/runs/training/show/text_report.h"
 #include "sim/base/diagnostic.h"
 #include "tests/catch.h"
 

@@ -1,5 +1,5 @@
 // Is the trace one that a viewer opens, and does it show the replay?
-#include "analysis/runs/training/trace.h"
+#include "analysis/runs/training/timeline/trace.h"
 
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>

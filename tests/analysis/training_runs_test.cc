@@ -4,12 +4,12 @@
 #include <fstream>
 #include <set>
 
-#include "analysis/evidence/fit_overheads.h"
-#include "analysis/evidence/validate_runs.h"
+#include "analysis/evidence/calibrate/fit_overheads.h"
+#include "analysis/evidence/validate/validate_runs.h"
 #include "analysis/runs/training/run.h"
 #include "scenarios/proto/scenario.pb.h"
-#include "scenarios/read/calibration_file.h"
-#include "scenarios/read/data_file.h"
+#include "scenarios/read/calibrations/calibration_file.h"
+#include "scenarios/read/libraries/data_file.h"
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"

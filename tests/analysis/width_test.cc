@@ -2,8 +2,8 @@
 #include <set>
 #include <sstream>
 
-#include "analysis/render/format.h"
-#include "analysis/render/text_table.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/text_table.h"
 #include "tests/catch.h"
 
 namespace flopcast {

@@ -1,7 +1,7 @@
 // How fast is a priced scenario drawn?
 #include <benchmark/benchmark.h>
 
-#include "analysis/money/cost_study.h"
+#include "analysis/money/study/cost_study.h"
 #include "tests/analysis/environment.h"
 #include "tests/paths.h"
 

@@ -7,7 +7,7 @@
 #include <cstdlib>
 
 #include "analysis/runs/training/run.h"
-#include "analysis/runs/training/text_report.h"
+#include "analysis/runs/training/show/text_report.h"
 #include "hwmodels/fabric/topology.h"
 #include "sim/process.h"
 #include "sim/replay.h"

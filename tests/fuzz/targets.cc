@@ -10,7 +10,7 @@
 #include <cmath>
 #include <string>
 
-#include "analysis/render/csv.h"
+#include "analysis/render/text/csv.h"
 #include "analysis/runs/chakra/chakra_report.h"
 #include "analysis/runs/serving/trace_stats_report.h"
 #include "analysis/studies/claims/claims.h"
@@ -22,9 +22,9 @@
 #include "scenarios/imports/import_model.h"
 #include "scenarios/imports/runs/import_run.h"
 #include "scenarios/policy/export_rules.h"
-#include "scenarios/read/date.h"
-#include "scenarios/read/json_file.h"
-#include "scenarios/read/quantity.h"
+#include "scenarios/read/text/date.h"
+#include "scenarios/read/text/json_file.h"
+#include "scenarios/read/text/quantity.h"
 #include "scenarios/studies/study.h"
 #include "sim/replay.h"
 #include "tests/analysis/environment.h"

@@ -4,12 +4,12 @@
 #include <memory>
 #include <string>
 
-#include "analysis/evidence/published_kernels.h"
+#include "analysis/evidence/published/published_kernels.h"
 #include "hwmodels/kernels/kernel_formulas.h"
 #include "hwmodels/kernels/kernel_memo.h"
 #include "hwmodels/kernels/kernels.h"
-#include "scenarios/read/calibration_file.h"
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/calibrations/calibration_file.h"
+#include "scenarios/read/libraries/libraries.h"
 #include "sim/base/random.h"
 #include "tests/catch.h"
 #include "tests/libraries.h"

@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "hwmodels/kernels/kernels.h"
-#include "scenarios/read/calibration_file.h"
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/calibrations/calibration_file.h"
+#include "scenarios/read/libraries/libraries.h"
 #include "tests/catch.h"
 #include "tests/libraries.h"
 #include "tests/paths.h"

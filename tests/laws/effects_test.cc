@@ -4,7 +4,7 @@
 
 #include "flopcast/errors.h"
 #include "flopcast/metrics.h"
-#include "scenarios/read/field_reference.h"
+#include "scenarios/read/fields/field_reference.h"
 #include "tests/catch.h"
 #include "tests/laws/random_scenarios.h"
 

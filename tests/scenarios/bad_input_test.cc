@@ -1,6 +1,6 @@
 // Is every kind of bad input met by a diagnostic that says where, what, what instead, and what may have been
 // meant?
-#include "scenarios/read/field_reference.h"
+#include "scenarios/read/fields/field_reference.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {

@@ -1,8 +1,8 @@
 // Does each rule say of each chip what it says in the world, and may a user change the rules?
 #include "scenarios/policy/export_rules.h"
 
-#include "analysis/render/csv.h"
-#include "scenarios/read/library_entries.h"
+#include "analysis/render/text/csv.h"
+#include "scenarios/read/libraries/library_entries.h"
 #include "tests/paths.h"
 #include "tests/scenarios/fixture.h"
 

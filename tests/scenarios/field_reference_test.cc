@@ -1,5 +1,5 @@
 // Is every field of a file explained, and found by its path?
-#include "scenarios/read/field_reference.h"
+#include "scenarios/read/fields/field_reference.h"
 
 #include "tests/scenarios/fixture.h"
 

@@ -3,7 +3,7 @@
 #include <set>
 
 #include "scenarios/proto/scenario.pb.h"
-#include "scenarios/read/load_fields.h"
+#include "scenarios/read/fields/load_fields.h"
 #include "tests/scenarios/described_structs.h"
 #include "tests/scenarios/fixture.h"
 

@@ -1,9 +1,9 @@
 // Are library entries found where they should be, laid over their bases, and is each figure sourced?
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/libraries/libraries.h"
 
 #include <cstdlib>
 
-#include "scenarios/read/library_entries.h"
+#include "scenarios/read/libraries/library_entries.h"
 #include "tests/paths.h"
 #include "tests/scenarios/fixture.h"
 

@@ -4,7 +4,7 @@
 
 #include "scenarios/policy/chip.h"
 #include "scenarios/proto/rules.pb.h"
-#include "scenarios/read/library_entries.h"
+#include "scenarios/read/libraries/library_entries.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {

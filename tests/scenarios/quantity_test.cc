@@ -1,5 +1,5 @@
 // Do texts mean what people mean by them, and is everything else refused with words that help?
-#include "scenarios/read/quantity.h"
+#include "scenarios/read/text/quantity.h"
 
 #include "tests/catch.h"
 

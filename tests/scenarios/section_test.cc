@@ -1,5 +1,5 @@
 // Do faults silence the laws of their own section, and of no other?
-#include "scenarios/read/section.h"
+#include "scenarios/read/fields/section.h"
 
 #include "tests/catch.h"
 

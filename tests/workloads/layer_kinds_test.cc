@@ -2,7 +2,7 @@
 // queries as a loop over layers and tokens says?
 #include <algorithm>
 
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/libraries/libraries.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
 #include "workloads/model/layer_kernels.h"

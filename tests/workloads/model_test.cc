@@ -1,6 +1,6 @@
 // Is the arithmetic of models right, and do the models of the library have the sizes that were published?
 #include "workloads/model/model.h"
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/libraries/libraries.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
 

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "hwmodels/fabric/fabric_graph.h"
-#include "scenarios/read/calibration_file.h"
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/calibrations/calibration_file.h"
+#include "scenarios/read/libraries/libraries.h"
 #include "sim/replay.h"
 #include "tests/catch.h"
 #include "tests/paths.h"

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "flopcast/errors.h"
-#include "scenarios/read/calibration_file.h"
+#include "scenarios/read/calibrations/calibration_file.h"
 #include "scenarios/resolve/load_scenario.h"
 #include "sim/base/random.h"
 #include "sim/replay.h"

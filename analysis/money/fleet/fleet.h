@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "analysis/money/price_book.h"
-#include "analysis/render/text_table.h"
-#include "scenarios/read/date.h"
-#include "scenarios/read/libraries.h"
+#include "analysis/money/prices/price_book.h"
+#include "analysis/render/text/text_table.h"
+#include "scenarios/read/libraries/libraries.h"
+#include "scenarios/read/text/date.h"
 
 namespace flopcast {
 

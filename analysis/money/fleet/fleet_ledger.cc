@@ -6,12 +6,12 @@
 
 #include <fmt/format.h>
 
-#include "analysis/money/distribution.h"
 #include "analysis/money/fleet/fleet.h"
-#include "analysis/render/csv.h"
-#include "analysis/render/format.h"
-#include "scenarios/read/data_file.h"
-#include "scenarios/read/text_file.h"
+#include "analysis/money/sums/distribution.h"
+#include "analysis/render/text/csv.h"
+#include "analysis/render/text/format.h"
+#include "scenarios/read/libraries/data_file.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 namespace {

@@ -4,11 +4,11 @@
 #include <fmt/format.h>
 
 #include "analysis/money/fleet/fleet.h"
-#include "analysis/render/chart.h"
-#include "analysis/render/csv.h"
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
-#include "analysis/render/page.h"
+#include "analysis/render/chart/chart.h"
+#include "analysis/render/chart/page.h"
+#include "analysis/render/text/csv.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
 #include "analysis/runs/text_parts.h"
 #include "scenarios/proto/fleet_report.pb.h"
 

@@ -7,11 +7,11 @@
 
 #include "analysis/money/fleet/fleet.h"
 #include "scenarios/proto/fleet.pb.h"
-#include "scenarios/read/data_file.h"
-#include "scenarios/read/field_rules.h"
-#include "scenarios/read/path_or_name.h"
-#include "scenarios/read/set_field.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/fields/field_rules.h"
+#include "scenarios/read/fields/set_field.h"
+#include "scenarios/read/libraries/data_file.h"
+#include "scenarios/read/text/path_or_name.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 namespace {

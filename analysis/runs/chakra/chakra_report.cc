@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
-#include "analysis/render/perfetto.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
+#include "analysis/render/text/perfetto.h"
 #include "scenarios/proto/chakra_report.pb.h"
 
 namespace flopcast {

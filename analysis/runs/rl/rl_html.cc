@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "analysis/render/format.h"
-#include "analysis/render/page.h"
+#include "analysis/render/chart/page.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/page_parts.h"
 

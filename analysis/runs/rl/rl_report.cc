@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/report_message.h"
 #include "analysis/runs/text_parts.h"

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/render/text_table.h"
+#include "analysis/render/text/text_table.h"
 #include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/training_report.h"
 #include "scenarios/proto/report.pb.h"

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "analysis/render/csv.h"
+#include "analysis/render/text/csv.h"
 
 namespace flopcast {
 namespace {

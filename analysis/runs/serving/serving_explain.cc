@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "scenarios/proto/serving_views.pb.h"
 
 namespace flopcast {

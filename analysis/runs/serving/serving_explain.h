@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/render/text_table.h"
+#include "analysis/render/text/text_table.h"
 #include "analysis/runs/serving/serving_run.h"
 
 namespace flopcast {

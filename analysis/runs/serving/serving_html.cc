@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/render/chart.h"
-#include "analysis/render/format.h"
-#include "analysis/render/page.h"
+#include "analysis/render/chart/chart.h"
+#include "analysis/render/chart/page.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/page_parts.h"
 
 namespace flopcast {

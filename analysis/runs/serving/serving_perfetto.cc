@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "analysis/render/palette.h"
-#include "analysis/render/perfetto.h"
+#include "analysis/render/chart/palette.h"
+#include "analysis/render/text/perfetto.h"
 #include "analysis/runs/serving/serving_report.h"
 
 namespace flopcast {

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "analysis/render/text_table.h"
+#include "analysis/render/text/text_table.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "scenarios/proto/report.pb.h"
 

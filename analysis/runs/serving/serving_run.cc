@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/notes.h"
 #include "analysis/runs/published.h"
 #include "sim/replay.h"

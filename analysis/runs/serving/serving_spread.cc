@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/render/csv.h"
+#include "analysis/render/text/csv.h"
 #include "scenarios/resolve/serving_scenario.h"
 
 namespace flopcast {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/serving/serving_report.h"
 #include "analysis/runs/text_parts.h"
 

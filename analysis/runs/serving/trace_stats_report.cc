@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
 #include "scenarios/proto/trace_stats.pb.h"
 
 namespace flopcast {

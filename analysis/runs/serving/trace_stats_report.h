@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "analysis/render/text_table.h"
+#include "analysis/render/text/text_table.h"
 #include "workloads/serving/metrics/trace_stats.h"
 
 namespace flopcast {

@@ -6,7 +6,7 @@
 #include <cassert>
 #include <vector>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "hwmodels/fabric/fabric_graph.h"
 #include "hwmodels/fabric/link_calibration.h"
 #include "sim/base/diagnostic.h"

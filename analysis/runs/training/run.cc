@@ -8,7 +8,7 @@
 #include <optional>
 #include <span>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/published.h"
 #include "analysis/runs/training/local_updates.h"
 #include "hwmodels/fabric/fabric_graph.h"

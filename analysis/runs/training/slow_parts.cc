@@ -6,7 +6,7 @@
 #include <map>
 #include <vector>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "workloads/training/step_layout.h"
 
 namespace flopcast {

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "analysis/render/csv.h"
-#include "analysis/runs/training/critical_path.h"
+#include "analysis/render/text/csv.h"
+#include "analysis/runs/training/timeline/critical_path.h"
 #include "workloads/software/software.h"
 #include "workloads/training/memory.h"
 #include "workloads/training/training_step.h"

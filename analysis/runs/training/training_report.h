@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "analysis/runs/training/critical_path.h"
 #include "analysis/runs/training/projection.h"
-#include "analysis/runs/training/step_metrics.h"
 #include "analysis/runs/training/step_range.h"
+#include "analysis/runs/training/timeline/critical_path.h"
+#include "analysis/runs/training/timeline/step_metrics.h"
 #include "scenarios/resolve/scenario.h"
 #include "sim/replay.h"
 

@@ -7,11 +7,11 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/json.h"
+#include "analysis/render/text/json.h"
 #include "analysis/studies/claims/expression.h"
 #include "scenarios/proto/claims.pb.h"
-#include "scenarios/read/field_rules.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/fields/field_rules.h"
+#include "scenarios/read/text/text_file.h"
 #include "sim/packed.h"
 
 namespace flopcast {

@@ -3,11 +3,11 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/chart.h"
-#include "analysis/render/csv.h"
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
-#include "analysis/render/page.h"
+#include "analysis/render/chart/chart.h"
+#include "analysis/render/chart/page.h"
+#include "analysis/render/text/csv.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
 #include "analysis/studies/claims/claims.h"
 #include "scenarios/proto/policy_report.pb.h"
 

@@ -6,13 +6,13 @@
 #include <fmt/format.h>
 
 #include "analysis/face/environment_data.h"
-#include "analysis/money/cost_study.h"
 #include "analysis/money/fleet/fleet.h"
+#include "analysis/money/study/cost_study.h"
 #include "analysis/runs/rl/rl_run.h"
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/studies/compare/causes.h"
 #include "flopcast/scenario.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "workloads/model/model.h"
 #include "workloads/serving/cache/kv_bytes.h"

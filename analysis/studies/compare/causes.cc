@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/studies/compare/loop_causes.h"
 #include "analysis/studies/compare/scenario_fields.h"
 #include "scenarios/resolve/change_work.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/metrics.h"
 #include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/training_laws.h"

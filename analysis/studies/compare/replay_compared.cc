@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/notes.h"
 #include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/rl_scenario.h"

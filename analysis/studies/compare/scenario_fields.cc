@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "scenarios/resolve/change_work.h"
 #include "scenarios/resolve/rl_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/render/chart.h"
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
-#include "analysis/render/page.h"
-#include "analysis/render/text_table.h"
+#include "analysis/render/chart/chart.h"
+#include "analysis/render/chart/page.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
+#include "analysis/render/text/text_table.h"
 #include "analysis/studies/curve/serving_curve.h"
 #include "scenarios/proto/serving_views.pb.h"
 

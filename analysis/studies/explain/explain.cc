@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "scenarios/proto/report.pb.h"
 #include "sim/packed.h"
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "analysis/render/text_table.h"
+#include "analysis/render/text/text_table.h"
 #include "analysis/runs/training/run.h"
 
 namespace flopcast {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "analysis/render/format.h"
-#include "analysis/render/page.h"
+#include "analysis/render/chart/page.h"
+#include "analysis/render/text/format.h"
 #include "analysis/studies/explain/explain.h"
 
 namespace flopcast {

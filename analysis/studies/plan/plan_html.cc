@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "analysis/render/format.h"
-#include "analysis/render/page.h"
+#include "analysis/render/chart/page.h"
+#include "analysis/render/text/format.h"
 #include "analysis/studies/plan/plan_study.h"
 #include "analysis/studies/plan/rl_plan.h"
 #include "analysis/studies/plan/serving_plan.h"

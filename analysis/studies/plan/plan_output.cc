@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <array>
 
-#include "analysis/render/csv.h"
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
-#include "analysis/render/text_table.h"
+#include "analysis/render/text/csv.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
+#include "analysis/render/text/text_table.h"
 #include "analysis/studies/plan/plan_study.h"
 #include "flopcast/scenario.h"
 #include "scenarios/proto/plan_report.pb.h"
 #include "scenarios/proto/scenario.pb.h"
-#include "scenarios/read/set_field.h"
+#include "scenarios/read/fields/set_field.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {

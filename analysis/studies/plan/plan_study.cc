@@ -8,7 +8,7 @@
 
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/training/projection.h"
 #include "analysis/runs/training/run.h"

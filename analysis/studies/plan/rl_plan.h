@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/render/text_table.h"
+#include "analysis/render/text/text_table.h"
 #include "analysis/studies/plan/plan_search.h"
 #include "analysis/studies/plan/serving_plan.h"
 #include "flopcast/environment.h"

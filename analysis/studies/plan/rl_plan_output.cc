@@ -1,9 +1,9 @@
 // The best layouts of a loop as text, table and JSON.
 #include <fmt/format.h>
 
-#include "analysis/render/csv.h"
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
+#include "analysis/render/text/csv.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
 #include "analysis/studies/plan/rl_plan.h"
 #include "scenarios/proto/plan_report.pb.h"
 

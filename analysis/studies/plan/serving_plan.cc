@@ -10,11 +10,11 @@
 
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/studies/plan/plan_study.h"
 #include "analysis/studies/plan/unit_trial.h"
 #include "scenarios/proto/scenario.pb.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 #include "scenarios/resolve/load_scenario.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "sim/base/diagnostic.h"

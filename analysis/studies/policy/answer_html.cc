@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/chart.h"
-#include "analysis/render/format.h"
-#include "analysis/render/page.h"
+#include "analysis/render/chart/chart.h"
+#include "analysis/render/chart/page.h"
+#include "analysis/render/text/format.h"
 #include "analysis/studies/policy/answer.h"
 #include "analysis/studies/policy/policy.h"
 

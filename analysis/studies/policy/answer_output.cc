@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/csv_rows.h"
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
+#include "analysis/render/text/csv_rows.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
 #include "analysis/runs/text_parts.h"
 #include "analysis/studies/policy/answer.h"
 #include "analysis/studies/policy/policy.h"

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 namespace {

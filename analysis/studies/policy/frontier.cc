@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "analysis/money/chip_cost.h"
+#include "analysis/money/prices/chip_cost.h"
 #include "analysis/studies/policy/design_scenario.h"
 #include "analysis/studies/policy/policy.h"
 #include "sim/base/diagnostic.h"

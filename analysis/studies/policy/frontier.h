@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "analysis/money/chip_cost.h"
-#include "analysis/render/text_table.h"
+#include "analysis/money/prices/chip_cost.h"
+#include "analysis/render/text/text_table.h"
 #include "analysis/studies/compare/compare.h"
 #include "analysis/studies/policy/designs.h"
 #include "scenarios/policy/export_rules.h"

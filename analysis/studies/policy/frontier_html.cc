@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "analysis/render/chart.h"
-#include "analysis/render/format.h"
-#include "analysis/render/page.h"
+#include "analysis/render/chart/chart.h"
+#include "analysis/render/chart/page.h"
+#include "analysis/render/text/format.h"
 
 namespace flopcast {
 namespace {

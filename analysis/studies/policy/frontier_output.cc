@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
-#include "analysis/render/csv.h"
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
+#include "analysis/render/text/csv.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
 #include "analysis/studies/policy/frontier.h"
 #include "analysis/studies/policy/policy.h"
 #include "scenarios/proto/policy_report.pb.h"

@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/csv_rows.h"
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
+#include "analysis/render/text/csv_rows.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
 #include "scenarios/proto/policy_report.pb.h"
 
 namespace flopcast {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/render/text_table.h"
+#include "analysis/render/text/text_table.h"
 #include "scenarios/policy/export_rules.h"
 
 namespace flopcast {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "analysis/render/format.h"
-#include "analysis/render/page.h"
+#include "analysis/render/chart/page.h"
+#include "analysis/render/text/format.h"
 #include "analysis/studies/policy/policy.h"
 
 namespace flopcast {

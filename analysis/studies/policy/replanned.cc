@@ -8,7 +8,7 @@
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
 #include "analysis/face/run.h"
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/notes.h"
 #include "analysis/runs/serving/saturation.h"
 #include "analysis/runs/serving/served_figures.h"

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <set>
 
-#include "analysis/render/format.h"
-#include "analysis/render/text_table.h"
-#include "scenarios/read/quantity.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/text_table.h"
+#include "scenarios/read/text/quantity.h"
 #include "scenarios/resolve/change_work.h"
 
 namespace flopcast {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <set>
 
-#include "analysis/money/price_book.h"
+#include "analysis/money/prices/price_book.h"
 #include "scenarios/policy/export_rules.h"
 #include "sim/base/diagnostic.h"
 

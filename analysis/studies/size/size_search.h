@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "analysis/money/price_book.h"
+#include "analysis/money/prices/price_book.h"
 #include "scenarios/policy/export_rules.h"
-#include "scenarios/read/date.h"
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/libraries/libraries.h"
+#include "scenarios/read/text/date.h"
 #include "scenarios/resolve/scenario.h"
 
 namespace flopcast {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "analysis/studies/plan/plan_study.h"
-#include "scenarios/read/date.h"
+#include "scenarios/read/text/date.h"
 
 namespace flopcast {
 

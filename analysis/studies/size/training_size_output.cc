@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <map>
 
-#include "analysis/render/csv.h"
-#include "analysis/render/format.h"
-#include "analysis/render/json.h"
-#include "analysis/render/page.h"
+#include "analysis/render/chart/page.h"
+#include "analysis/render/text/csv.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/json.h"
 #include "analysis/studies/size/training_size.h"
 #include "scenarios/proto/plan_report.pb.h"
 #include "sim/base/diagnostic.h"

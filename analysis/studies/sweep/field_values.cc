@@ -7,9 +7,9 @@
 #include <google/protobuf/message.h>
 
 #include "scenarios/proto/rules.pb.h"
-#include "scenarios/read/field_rules.h"
-#include "scenarios/read/quantity.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/fields/field_rules.h"
+#include "scenarios/read/text/quantity.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 namespace {

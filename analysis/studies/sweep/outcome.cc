@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "analysis/render/json.h"
+#include "analysis/render/text/json.h"
 #include "analysis/runs/metrics.h"
 #include "flopcast/metrics.h"
 #include "flopcast/run.h"

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/csv.h"
+#include "analysis/render/text/csv.h"
 #include "analysis/studies/sweep/store_layout.h"
 #include "sim/base/diagnostic.h"
 #include "sim/packed.h"

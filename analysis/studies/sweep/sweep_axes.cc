@@ -10,8 +10,8 @@
 
 #include "analysis/studies/sweep/field_values.h"
 #include "scenarios/proto/scenario.pb.h"
-#include "scenarios/read/field_rules.h"
-#include "scenarios/read/quantity.h"
+#include "scenarios/read/fields/field_rules.h"
+#include "scenarios/read/text/quantity.h"
 #include "scenarios/studies/study.h"
 #include "sim/base/fnv.h"
 #include "sim/base/random.h"

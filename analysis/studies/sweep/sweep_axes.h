@@ -6,8 +6,8 @@
 
 #include "analysis/studies/sweep/sweep_study.h"
 #include "scenarios/proto/study.pb.h"
-#include "scenarios/read/libraries.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/libraries/libraries.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 

@@ -7,7 +7,7 @@
 #include "analysis/studies/sweep/field_values.h"
 #include "analysis/studies/sweep/sweep_axes.h"
 #include "scenarios/proto/scenario.pb.h"
-#include "scenarios/read/library_entries.h"
+#include "scenarios/read/libraries/library_entries.h"
 
 namespace flopcast {
 namespace {

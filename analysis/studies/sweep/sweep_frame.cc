@@ -8,10 +8,10 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/metrics.h"
 #include "analysis/studies/figure_names.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 namespace {

@@ -4,10 +4,10 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/chart.h"
-#include "analysis/render/escape.h"
-#include "analysis/render/format.h"
-#include "analysis/render/page.h"
+#include "analysis/render/chart/chart.h"
+#include "analysis/render/chart/page.h"
+#include "analysis/render/text/escape.h"
+#include "analysis/render/text/format.h"
 #include "analysis/runs/metrics.h"
 #include "analysis/studies/sweep/sweep_show.h"
 

@@ -8,14 +8,14 @@
 
 #include <fmt/format.h>
 
-#include "analysis/money/cost_metrics.h"
+#include "analysis/money/study/cost_metrics.h"
 #include "analysis/runs/metrics.h"
 #include "analysis/studies/figure_names.h"
 #include "analysis/studies/sweep/candidates.h"
 #include "analysis/studies/sweep/field_values.h"
 #include "analysis/studies/sweep/sweep_checks.h"
 #include "flopcast/scenario.h"
-#include "scenarios/read/set_field.h"
+#include "scenarios/read/fields/set_field.h"
 
 namespace flopcast {
 namespace {

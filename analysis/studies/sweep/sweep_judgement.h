@@ -6,7 +6,7 @@
 #include "analysis/studies/sweep/sweep_study.h"
 #include "flopcast/scenario.h"
 #include "scenarios/proto/study.pb.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 

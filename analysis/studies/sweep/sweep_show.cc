@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "analysis/render/format.h"
+#include "analysis/render/text/format.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "analysis/render/text_table.h"
+#include "analysis/render/text/text_table.h"
 #include "analysis/studies/sweep/sweep_frame.h"
 
 namespace flopcast {

@@ -13,11 +13,11 @@
 #include "analysis/studies/sweep/sweep_checks.h"
 #include "analysis/studies/sweep/sweep_judgement.h"
 #include "scenarios/proto/scenario.pb.h"
-#include "scenarios/read/field_rules.h"
-#include "scenarios/read/library_entries.h"
-#include "scenarios/read/path_or_name.h"
-#include "scenarios/read/set_field.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/fields/field_rules.h"
+#include "scenarios/read/fields/set_field.h"
+#include "scenarios/read/libraries/library_entries.h"
+#include "scenarios/read/text/path_or_name.h"
+#include "scenarios/read/text/text_file.h"
 #include "scenarios/studies/study.h"
 
 namespace flopcast {

@@ -7,7 +7,7 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/read/json_file.h"
+#include "scenarios/read/text/json_file.h"
 
 namespace flopcast {
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "scenarios/imports/runs/shell_script.h"
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 

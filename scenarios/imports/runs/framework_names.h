@@ -1,5 +1,5 @@
 // What frameworks call things that have another name here: read by imports (run_training.cc, run_megatron.cc) and by
-// exports (analysis/runs/training/framework_settings.h).
+// exports (analysis/runs/training/show/framework_settings.h).
 #pragma once
 #include <string_view>
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "scenarios/imports/runs/foreign_settings.h"
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/libraries/libraries.h"
 
 namespace flopcast {
 

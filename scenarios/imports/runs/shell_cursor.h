@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "scenarios/read/text_file.h"
+#include "scenarios/read/text/text_file.h"
 
 namespace flopcast {
 

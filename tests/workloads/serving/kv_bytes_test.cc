@@ -1,7 +1,7 @@
 // Does a token take the bytes in the KV cache that were published?
 #include "workloads/serving/cache/kv_bytes.h"
 
-#include "scenarios/read/libraries.h"
+#include "scenarios/read/libraries/libraries.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
 

@@ -1,0 +1,136 @@
+// `flopcast calibrate`: refits kernels and links on measurements.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "analysis/cli/line/command.h"
+#include "analysis/cli/line/output.h"
+#include "analysis/cli/terminal/standard_streams.h"
+#include "analysis/evidence/calibrate/calibrate.h"
+#include "analysis/evidence/calibrate/calibrate_server.h"
+#include "scenarios/read/calibrations/calibration_file.h"
+#include "scenarios/read/text/text_file.h"
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+namespace {
+
+struct CalibrateArguments {
+  CalibrateOptions options;
+  std::vector<std::string> library_folders;
+  std::vector<std::string> cards;  // GPU=FILE
+  std::vector<std::string> serving;
+  std::string scenario;
+  std::string profile;
+};
+
+/// The folder that the program reads its calibration from, so that the next run uses the new one.
+std::filesystem::path default_output(const Libraries& libraries) {
+  if (const auto file = libraries.find_file(kKernelCalibrationFile)) return std::filesystem::path(*file).parent_path();
+  return std::filesystem::path(libraries.roots().front()) / "hwmodels/data";
+}
+
+/// Options of the other task, which would be passed over.
+void check_task(const CalibrateArguments& arguments) {
+  const bool server = !arguments.serving.empty();
+  std::vector<Diagnostic> faults;
+  const auto only = [&](bool given, const char* option, bool of_server) {
+    if (given && of_server != server)
+      faults.push_back(option_fault(option, server ? "it beside --serving" : "it without --serving",
+                                    server ? "a call of its own for kernels and links" : "--serving FILE"));
+  };
+  only(!arguments.options.measurements.empty(), "--measurements", false);
+  only(!arguments.cards.empty(), "--add", false);
+  only(!arguments.options.output.empty(), "--output", false);
+  only(arguments.options.seed != CalibrateOptions{}.seed, "--seed", false);
+  only(arguments.options.allow_missing, "--allow-missing", false);
+  only(!arguments.scenario.empty(), "--scenario", true);
+  only(!arguments.profile.empty(), "--profile", true);
+  if (server && arguments.scenario.empty())
+    faults.push_back(option_fault("--scenario", "nothing", "the deployment that was measured"));
+  if (!faults.empty()) throw InputError(std::move(faults));
+}
+
+/// @throws InputError with the faults of all files.
+std::vector<ServerMeasurement> read_loads(const std::vector<std::string>& files) {
+  std::vector<ServerMeasurement> loads;
+  std::vector<Diagnostic> faults;
+  for (const std::string& file : files) {
+    try {
+      for (const ServerMeasurement& load : read_server_measurements(read_text_file(file), file)) loads.push_back(load);
+    } catch (const InputError& error) {
+      faults.insert(faults.end(), error.diagnostics().begin(), error.diagnostics().end());
+    }
+  }
+  if (!faults.empty()) throw InputError(std::move(faults));
+  return loads;
+}
+
+void calibrate_server(const CalibrateArguments& arguments) {
+  const OutputOption output{.option = "--profile", .path = arguments.profile, .takes_stdout = false};
+  check_outputs({&output, 1});
+  const ResolvedScenario scenario = resolve(arguments.scenario, load_environment(arguments.library_folders));
+  const std::vector<ServerMeasurement> loads = read_loads(arguments.serving);
+  const std::string what = std::filesystem::path(arguments.serving.front()).filename().string();
+  const ServerFit fit = fit_server(loads, scenario.value(), what);
+  show(fit.summary);
+  if (!arguments.profile.empty()) write_text_in_new_folder(arguments.profile, fit.profile);
+}
+
+}  // namespace
+
+void add_calibrate_command(Command& program) {
+  program.add_command<CalibrateArguments>(
+      "calibrate", "Refit kernels and links on measurements, and say how good the fit is",
+      [](Command& command, CalibrateArguments& arguments) {
+        CalibrateOptions& options = arguments.options;
+        command.option("--measurements", options.measurements, "Folder with reference/*.csv and data/kernels/*/*.csv")
+            .value_name("DIR");
+        command
+            .option(
+                "--serving", arguments.serving,
+                "Loads of a server of your own (CSV; JSON of vllm bench, GenAI-Perf, AIPerf): fits its engine's host "
+                "times; once per file")
+            .repeated()
+            .value_name("FILE");
+        command.option("--scenario", arguments.scenario, "With --serving: the deployment that was measured")
+            .values(Values::scenarios)
+            .value_name("FILE");
+        command
+            .option("--profile", arguments.profile,
+                    "With --serving: the file for the engine's profile, engines/NAME.textproto of a library of yours")
+            .value_name("FILE");
+        command
+            .option("--add", arguments.cards,
+                    "Kernels of a card of your own: rows of hwmodels/calibration/measure/measure_card.py, a trace of "
+                    "PyTorch's "
+                    "profiler (JSON) or an export of Nsight Systems (SQLite); once per file")
+            .value_name("GPU=FILE");
+        command.option("--output", options.output, "Folder for the data files; default: where the program reads them")
+            .value_name("DIR");
+        command.option("--seed", options.seed, "Decides which fifth of each table is held back").show_default();
+        command.flag("--allow-missing", options.allow_missing, "Fit on the tables that are there");
+        add_library_option(command, arguments.library_folders);
+      },
+      [](CalibrateArguments& arguments) {
+        check_task(arguments);
+        if (!arguments.serving.empty()) return calibrate_server(arguments);
+        if (arguments.options.measurements.empty())
+          throw InputError(Diagnostic{"", 0, 0, "--measurements", "nothing",
+                                      "a folder of measurements, or --serving FILE for a server of your own", ""});
+        const Libraries libraries = Libraries::discover(arguments.library_folders);
+        for (const std::string& card : arguments.cards) {
+          const std::size_t equals = card.find('=');
+          if (equals == std::string::npos)
+            throw InputError(Diagnostic{"", 0, 0, "--add", card, "GPU=FILE, such as h200-sxm=kernels_raw.csv", ""});
+          arguments.options.cards.push_back({card.substr(0, equals), card.substr(equals + 1)});
+        }
+        if (arguments.options.output.empty()) arguments.options.output = default_output(libraries);
+        show(calibrate(arguments.options, libraries));
+      });
+}
+
+}  // namespace flopcast

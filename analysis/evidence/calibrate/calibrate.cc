@@ -1,0 +1,329 @@
+#include "analysis/evidence/calibrate/calibrate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "analysis/evidence/calibrate/calibrate_serving.h"
+#include "analysis/evidence/calibrate/calibrate_tables.h"
+#include "analysis/evidence/calibrate/card_measurements.h"
+#include "analysis/evidence/calibrate/fit_overheads.h"
+#include "analysis/evidence/calibrate/profile_rows.h"
+#include "analysis/render/text/csv.h"
+#include "analysis/render/text/format.h"
+#include "analysis/render/text/text_table.h"
+#include "hwmodels/calibration/contradictions.h"
+#include "scenarios/read/calibrations/calibration_file.h"
+#include "scenarios/read/calibrations/engine_calibration.h"
+#include "scenarios/read/libraries/data_file.h"
+#include "scenarios/read/text/text_file.h"
+#include "sim/base/atomic_file.h"
+#include "sim/base/diagnostic.h"
+#include "workloads/collectives/link_fit.h"
+
+namespace flopcast {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string percent(double ratio) { return fmt::format("{:.1f} %", 100 * ratio); }
+
+std::vector<GpuSpec> all_gpus(const Libraries& libraries) {
+  std::vector<GpuSpec> gpus;
+  for (const std::string& name : libraries.names(LibraryKind::gpus))
+    if (libraries.runs(name)) gpus.push_back(libraries.gpu(name));
+  return gpus;
+}
+
+/// The newest date among the sources: the data files carry no clock's time, so that the same input gives the
+/// same bytes.
+std::string newest_date(const CalibrationInput& input) {
+  std::string date;
+  for (const auto& [table, source] : input.table_sources) date = std::max(date, source.date);
+  return date;
+}
+
+/// Node of every GPU that measurements of links name.
+std::map<std::string, NodeSpec> nodes_by_gpu(const Libraries& libraries) {
+  std::map<std::string, NodeSpec> nodes;
+  for (const std::string& name : libraries.names(LibraryKind::nodes)) {
+    NodeSpec node = libraries.node(name);
+    const std::string gpu = node.gpu.name;
+    if (node.gpus == 8) nodes.emplace(gpu, std::move(node));
+  }
+  return nodes;
+}
+
+/// Published rates of attention's backward pass, which no table of the folder has: the project's own data file.
+/// They say something beside measurements of the same chip only.
+void add_attention_backward(CalibrationInput& input, const Libraries& libraries) {
+  constexpr const char* kGpu = "h100-sxm";
+  if (std::none_of(input.gpus.begin(), input.gpus.end(), [](const GpuSpec& gpu) { return gpu.name == kGpu; })) return;
+  const std::string file = required_file(libraries, "hwmodels/data/attention_backward.csv");
+  const CsvTable table = parse_csv(read_text_file(file), file);
+  const std::string name = "cuDNN backward figures";
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const auto whole = [&](const char* column) { return static_cast<int>(table.number(i, column)); };
+    AttentionShape shape;
+    shape.kind = AttentionKind::backward;
+    shape.batch = whole("batch");
+    shape.query_length = shape.kv_length = whole("sequence");
+    shape.query_heads = whole("query_heads");
+    shape.kv_heads = whole("kv_heads");
+    shape.qk_dim = shape.v_dim = whole("head_dim");
+    shape.causal = table.text(i, "mask") == "causal";
+    Measurement row;
+    row.table = name;
+    row.row = i;
+    row.gpu = kGpu;
+    row.shape = shape;
+    row.microseconds = flop(shape).value() / (table.number(i, "TFLOPS") * 1e6);
+    input.measurements.push_back(std::move(row));
+  }
+  input.table_sources[name] = {"NVIDIA/cudnn-frontend, attention benchmarks, on the H200's equal chip", "2026-09-28"};
+}
+
+/// Blocks of experts as vLLM and TensorRT-LLM run them, which the folder's tables lack: the project's own data file.
+/// They say something where one of their GPUs is calibrated.
+void add_expert_blocks(CalibrationInput& input, const Libraries& libraries) {
+  const std::string file = required_file(libraries, "hwmodels/data/expert_blocks.csv");
+  const CsvTable table = parse_csv(read_text_file(file), file);
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const std::string& gpu = table.text(i, "gpu");
+    if (std::none_of(input.gpus.begin(), input.gpus.end(), [&](const GpuSpec& g) { return g.name == gpu; })) continue;
+    const bool tensorrt = table.text(i, "library") == "tensorrt";
+    const std::string& precision = table.text(i, "precision");
+    const double ranks = table.number(i, "expert"), picks = table.number(i, "tokens") * table.number(i, "picks");
+    const double rows = std::max(1.0, picks / ranks);
+    GemmShape shape;
+    shape.kind = GemmKind::fused_experts;
+    shape.block = tensorrt ? ExpertBlock::tensorrt : ExpertBlock::vllm;
+    shape.m = std::llround(rows);
+    shape.n = std::llround(table.number(i, "width") / table.number(i, "tensor"));
+    shape.k = std::llround(table.number(i, "hidden"));
+    shape.groups = static_cast<int>(std::min(table.number(i, "experts") / ranks, rows));
+    if (precision != "bf16") shape.precision = Precision::fp8;
+    if (precision == "fp8_block") shape.scaling = Scaling::blocks;
+    if (precision == "fp8") shape.scaling = Scaling::per_tensor;
+    if (!tensorrt) shape.passing_rows = picks - rows;
+    Measurement row;
+    row.table = tensorrt ? "expert blocks of tensorrt" : "expert blocks of vllm";
+    row.row = i;
+    row.gpu = gpu;
+    row.shape = shape;
+    row.microseconds = table.number(i, "us");
+    input.measurements.push_back(std::move(row));
+  }
+  const std::string source = "ai-dynamo/aiconfigurator 095f58a, measured by NVIDIA, moe/";
+  input.table_sources["expert blocks of vllm"] = {source + "vllm/0.18.0 and 0.19.0 (balanced loads)", "2026-11-27"};
+  input.table_sources["expert blocks of tensorrt"] = {source + "trtllm/1.2.0rc5 (balanced loads)", "2026-11-27"};
+}
+
+/// A profile in place of a card's table: what it holds beside kernels, and what was made of it in words.
+struct CardProfile {
+  std::string gpu, table;
+  Profile profile;
+};
+
+/// Files that a fit makes. They are written when all of it is done, whole or not at all.
+class FittedFiles {
+ public:
+  explicit FittedFiles(fs::path folder) : folder_(std::move(folder)) {}
+  void add(const char* name, std::string text) { files_.emplace_back(name, std::move(text)); }
+  /// A file of that name in the folder, of an earlier fit; empty: there is none.
+  std::string earlier(const char* name) const {
+    return !folder_.empty() && fs::is_regular_file(folder_ / name) ? (folder_ / name).string() : "";
+  }
+  void write() const {
+    if (folder_.empty()) return;
+    fs::create_directories(folder_);
+    std::vector<std::unique_ptr<AtomicFile>> open;
+    for (const auto& [name, text] : files_) {
+      open.push_back(std::make_unique<AtomicFile>(folder_ / name));
+      open.back()->write(text);
+    }
+    for (const auto& file : open) file->commit();
+  }
+
+ private:
+  fs::path folder_;
+  std::vector<std::pair<const char*, std::string>> files_;
+};
+
+constexpr const char* kKernelFile = "kernel_calibration.textproto";
+constexpr const char* kLinkFile = "link_calibration.textproto";
+
+/// The rows of a user's own card; its tables go by its file's name.
+void add_card(CalibrationInput& input, const CardFile& card, const std::vector<GpuSpec>& gpus,
+              std::vector<CardProfile>& profiles, std::vector<std::string>& notes) {
+  const auto gpu = std::find_if(gpus.begin(), gpus.end(), [&](const GpuSpec& g) { return g.name == card.gpu; });
+  if (gpu == gpus.end())
+    throw InputError(Diagnostic{"", 0, 0, "--add", card.gpu, "a GPU of the library that kernels can be priced on", ""});
+  const std::string file = card.file.string();
+  if (is_profile(card.file)) profiles.push_back({card.gpu, card.file.stem().string(), read_profile(card.file)});
+  const std::string table = is_profile(card.file) ? card_table(profiles.back().profile) : read_text_file(file);
+  CardMeasurements rows = read_card(parse_csv(table, file), card.gpu, card.file.stem().string());
+  if (rows.kernels.empty() && (profiles.empty() || profiles.back().profile.collectives.empty()))
+    throw InputError(Diagnostic{file, 0, 0, "", "no row of a kernel that is fitted, at full clock",
+                                "operations of hwmodels/calibration/measure/README.md", ""});
+  notes.insert(notes.end(), rows.notes.begin(), rows.notes.end());
+  for (const Measurement& m : rows.kernels)
+    input.table_sources[m.table] = {"measured by the user, " + card.file.filename().string(), ""};
+  input.measurements.insert(input.measurements.end(), rows.kernels.begin(), rows.kernels.end());
+  if (std::none_of(input.gpus.begin(), input.gpus.end(), [&](const GpuSpec& g) { return g.name == card.gpu; }))
+    input.gpus.push_back(*gpu);
+}
+
+/// Collectives of profiles, those whose ranks are known to lie in one node.
+void add_collectives(LinkMeasurements& measurements, std::span<const CardProfile> profiles,
+                     const std::map<std::string, NodeSpec>& nodes) {
+  for (const CardProfile& card : profiles) {
+    const auto node = nodes.find(card.gpu);
+    if (node == nodes.end()) continue;
+    for (const ProfiledCollective& one : card.profile.collectives) {
+      const int gpus = node->second.gpus;
+      if (one.ranks.size() < 2 || static_cast<int>(one.ranks.size()) != one.group) continue;
+      if (one.ranks.front() / gpus != one.ranks.back() / gpus) continue;
+      NcclMeasurement row;
+      row.table = card.table;
+      row.gpu = card.gpu;
+      row.op = one.op;
+      row.gpus = one.group;
+      row.bytes = one.bytes;
+      row.time = Seconds(1e-6 * one.microseconds);
+      measurements.nccl.push_back(std::move(row));
+    }
+  }
+}
+
+/// @param links what was fitted, as the file has it.
+std::string calibrate_links(const CalibrateOptions& options, const Libraries& libraries,
+                            std::span<const CardProfile> profiles, FittedFiles& files,
+                            std::optional<LinkCalibration>& links) {
+  LinkMeasurements measurements =
+      read_link_measurements(options.measurements / "reference", options.measurements / "data/kernels");
+  add_collectives(measurements, profiles, nodes_by_gpu(libraries));
+  if (!measurements.missing.empty()) return "links: tables of collectives are missing, constants left as they are\n";
+  const LinkFit fit = fit_links(measurements, nodes_by_gpu(libraries), options.seed);
+  const std::string text = to_text(fit.calibration);
+  links = parse_link_calibration(text, kLinkFile);
+  files.add(kLinkFile, text);
+  TextTable table({Align::left, Align::left, Align::right, Align::right, Align::right, Align::right});
+  table.header({"links", "group", "rows", "held back", "median", "90th"});
+  for (const LinkFitError& error : fit.errors)
+    table.row({error.table, error.group + (error.fitted ? "" : " (not fitted)"), fmt::format("{}", error.rows),
+               fmt::format("{}", error.held_back), percent(error.median), percent(error.percentile_90)});
+  std::string out = table.render(TextStyle(false, 140));
+  for (const std::string& note : fit.notes) out += note + "\n";
+  return out;
+}
+
+/// Overheads of training steps, on the runs in the folder, with the kernels and links as they are now.
+std::string calibrate_overheads(const CalibrateOptions& options, const Libraries& libraries,
+                                const KernelCalibration& kernels, const LinkCalibration& links, FittedFiles& files) {
+  const fs::path file = options.measurements / "reference/h100_training_calibration.csv";
+  if (!fs::is_regular_file(file)) return "training runs: no table, overheads left as they are\n";
+  const OverheadFit fit =
+      fit_overheads(read_calibration_runs(parse_csv(read_text_file(file.string()), file.string())), libraries,
+                    std::make_shared<const KernelCalibration>(kernels), std::make_shared<const LinkCalibration>(links));
+  files.add("training_calibration.textproto", to_text(fit.calibration));
+  TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right});
+  table.header({"training run", "measured", "predicted", "error", "model left out"});
+  for (std::size_t i = 0; i < fit.errors.size(); ++i) {
+    const RunError& row = fit.errors[i];
+    table.row({row.run.id, fmt::format("{:.2f} s", row.run.step.value()),
+               fmt::format("{:.2f} s", row.predicted.value()), format_error(row.error()),
+               format_error(fit.left_out[i].error())});
+  }
+  std::string out = table.render(TextStyle(false, 100));
+  for (const OverheadRow& row : overhead_rows())
+    out += fmt::format("  {:<18} {:>8.4g} {:<3} {}\n", row.name, row.get(fit.calibration.overheads), row.unit,
+                       row.meaning);
+  return out;
+}
+
+/// The engine's constants rest on the kernels and links just fitted. Their files lie beside the workloads.
+std::string calibrate_serving(const CalibrateOptions& options, const Libraries& libraries,
+                              const KernelCalibration& kernels, const LinkCalibration& links, FittedFiles& files) {
+  if (!fs::exists(options.measurements / "data/kernels/e2e-measured"))
+    return "serving: tables of measured runs are missing, engine constants left as they are\n";
+  const ServingFit fit = fit_serving(options.measurements, std::make_shared<const KernelCalibration>(kernels),
+                                     std::make_shared<const LinkCalibration>(links), libraries);
+  files.add("engine_calibration.textproto", to_text(fit.constants));
+  files.add("serving_errors.csv", errors_csv(fit.rows));
+  return fit.summary +
+         "engine_calibration.textproto belongs into workloads/data/serving/, serving_errors.csv into "
+         "analysis/data/\n";
+}
+
+}  // namespace
+
+std::string held_back_summary(const KernelCalibration& calibration) {
+  TextTable table(
+      {Align::left, Align::left, Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});
+  table.header({"kernels", "gpu", "table", "fitted", "held back", "median", "90th", "bias"});
+  const auto share = [](const HeldBackError& error, double value) {
+    return error.held_back ? percent(value) : std::string("-");
+  };
+  for (const FamilyFit& fit : calibration.fits)
+    for (const HeldBackError& error : fit.errors)
+      table.row({std::string(name(fit.family)), error.gpu,
+                 error.table + (fit.variant.empty() ? "" : " (prices nothing)"), fmt::format("{}", error.fitted),
+                 fmt::format("{}", error.held_back), share(error, error.median), share(error, error.percentile_90),
+                 error.held_back ? fmt::format("{:+.1f} %", 100 * error.bias) : "-"});
+  for (const HeldBackError& error : calibration.pooled)
+    table.row({error.table, "all", "all that are priced", fmt::format("{}", error.fitted),
+               fmt::format("{}", error.held_back), share(error, error.median), share(error, error.percentile_90),
+               error.held_back ? fmt::format("{:+.1f} %", 100 * error.bias) : "-"});
+  return table.render(TextStyle(false, 150));
+}
+
+/// Rows that contradict each other or their die, by table.
+std::string contradiction_summary(const std::vector<Contradiction>& all) {
+  std::string out;
+  for (const Contradiction& c : all)
+    out += fmt::format("  {}, {}: {} rows {}: {}{}\n", c.table, c.gpu, c.count, c.what, fmt::join(c.rows, ", "),
+                       c.count > c.rows.size() ? ", ..." : "");
+  return out.empty() ? "" : "\nRows that contradict others (numbered from 0 within their table)\n" + out;
+}
+
+std::string calibrate(const CalibrateOptions& options, const Libraries& libraries) {
+  const std::vector<GpuSpec> gpus = all_gpus(libraries);
+  CalibrationInput input = read_measurements(options.measurements, gpus, options.allow_missing);
+  add_attention_backward(input, libraries);
+  add_expert_blocks(input, libraries);
+  std::vector<CardProfile> profiles;
+  std::vector<std::string> notes;
+  for (const CardFile& card : options.cards) add_card(input, card, gpus, profiles, notes);
+  input.seed = options.seed;
+  input.date = newest_date(input);
+  const KernelCalibration calibration = calibrate_kernels(input);
+  std::string out =
+      fmt::format("{} kernel measurements; a fifth of each table held back (seed {}), errors on those:\n\n",
+                  input.measurements.size(), options.seed);
+  out += held_back_summary(calibration) + contradiction_summary(find_contradictions(input, calibration));
+  FittedFiles files(options.output);
+  const std::string kernels = to_text(calibration);
+  parse_kernel_calibration(kernels, kKernelFile);  // what would be refused when it is read is not written
+  files.add(kKernelFile, kernels);
+  for (const std::string& note : notes) out += note + "\n";
+  for (const CardProfile& card : profiles) out += "\n" + profile_summary(card.profile, card.table);
+  std::optional<LinkCalibration> links;
+  out += "\n" + calibrate_links(options, libraries, profiles, files, links);
+  if (!links) {
+    const std::string earlier = files.earlier(kLinkFile);
+    links = read_link_calibration(earlier.empty() ? required_file(libraries, kLinkCalibrationFile) : earlier);
+  }
+  out += "\n" + calibrate_overheads(options, libraries, calibration, *links, files);
+  out += "\n" + calibrate_serving(options, libraries, calibration, *links, files);
+  files.write();
+  if (!options.output.empty()) out += fmt::format("\nwritten to {}\n", options.output.string());
+  return out;
+}
+
+}  // namespace flopcast

@@ -1,0 +1,191 @@
+#include "analysis/money/study/day_prices.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace flopcast {
+namespace {
+
+/// Hardware can be bought in numbers so long after launch (Cottier et al. 2024).
+constexpr long kDaysToMarket = 90;
+
+std::string dated(const PriceQuote& quote) {
+  return fmt::format("{}, {}{}", quote.source, to_string(quote.date), quote.confirmed ? "" : " (unconfirmed)");
+}
+
+/// Looks the prices of one day up and lays them over what the scenario states.
+class Pricer {
+ public:
+  Pricer(const Scenario& scenario, const PriceBook& book, const PowerModel& power, std::optional<Date> date,
+         double rent_quantile = 0.5)
+      : scenario_(scenario),
+        price_(scenario.price),
+        book_(book),
+        power_(power),
+        date_(date),
+        rent_quantile_(rent_quantile) {}
+
+  /// Fills in the inputs of the model. @throws InputError
+  std::vector<UsedPrice> look_up(PriceModel model, MoneyInputs& in) {
+    used_.clear();
+    switch (model) {
+      case PriceModel::stated:
+        stated(in);
+        break;
+      case PriceModel::rental:
+        rental(in);
+        break;
+      case PriceModel::owned:
+        owned(in);
+        break;
+      case PriceModel::amortised:
+        amortised(in);
+        break;
+    }
+    return std::move(used_);
+  }
+
+  const std::optional<RentQuote>& rent() const { return rent_; }
+
+ private:
+  const GpuSpec& gpu() const { return scenario_.cluster.node.gpu; }
+  Date day() const { return required_date(date_, "this price"); }
+
+  void use(std::string what, double value, std::string unit, std::string source) {
+    used_.push_back({std::move(what), value, std::move(unit), std::move(source)});
+  }
+
+  void stated(MoneyInputs& in) {
+    if (!price_.stated) {
+      throw InputError(Diagnostic{scenario_.file, 0, 0, "price.gpu", "nothing",
+                                  "the price of a GPU-hour such as \"2 USD/h\"", "",
+                                  "--price-model rental, owned or amortised"});
+    }
+    in.stated_usd_per_hour = price_.gpu.value() * 3600;
+    use("GPU-hour", in.stated_usd_per_hour, "USD", price_.source.empty() ? "the scenario" : price_.source);
+  }
+
+  void rental(MoneyInputs& in) {
+    const RentQuote quote = book_.rent(gpu().name, price_.rental, day(), rent_quantile_);
+    in.rental_usd_per_hour = quote.usd_per_hour;
+    const std::string where =
+        quote.observed.size() == 1 ? "the only offer: "
+        : rent_quantile_ == 0.5    ? fmt::format("middle of {}: ", quote.observed.size())
+                                : fmt::format("{:.0f} % quantile of {}: ", 100 * rent_quantile_, quote.observed.size());
+    use(fmt::format("GPU-hour, {}", price_.rental.term), quote.usd_per_hour, "USD", where + quote.source);
+    rent_ = quote;
+  }
+
+  void site(MoneyInputs& in, double power_share) {
+    const NodeSpec& node = scenario_.cluster.node;
+    in.site_rated_kw = (node.gpu.tdp + node.overhead_power / node.gpus).value() / 1000;
+    use("rated power, per GPU", in.site_rated_kw, "kW", fmt::format("{} with {}", node.name, node.gpu.name));
+    use("average draw over rated power", power_share, "", "");
+    if (price_.pue_stated) {
+      in.site_pue = price_.pue;
+      use("PUE, site over computers", in.site_pue, "", "the scenario");
+    } else {
+      const PriceQuote usual = book_.pue();
+      in.site_pue = usual.usd;
+      use("PUE, site over computers", in.site_pue, "", dated(usual) + "; not stated (price.pue)");
+    }
+    if (price_.site.electricity_usd_per_kwh) {
+      in.site_electricity_usd_per_kwh = *price_.site.electricity_usd_per_kwh;
+      use("electricity", in.site_electricity_usd_per_kwh, "USD/kWh", "the scenario");
+    } else {
+      const PriceQuote quote = book_.electricity(day());
+      in.site_electricity_usd_per_kwh = quote.usd;
+      use("electricity", quote.usd, "USD/kWh", dated(quote));
+    }
+  }
+
+  /// A stated price, or the one of the day.
+  template <class LookUp>
+  double stated_or(const std::optional<Usd>& stated, const char* what, LookUp look_up) {
+    if (stated) {
+      use(what, stated->value(), "USD", "the scenario");
+      return stated->value();
+    }
+    const PriceQuote quote = look_up();
+    use(what, quote.usd, "USD", dated(quote));
+    return quote.usd;
+  }
+
+  void owned(MoneyInputs& in) {
+    const OwnedConfig& o = price_.owned;
+    in.owned_server_usd = stated_or(o.server, "server, per GPU", [&] { return book_.server(gpu().name, day()); });
+    in.owned_network_usd =
+        stated_or(o.network, "network, per GPU", [&] { return book_.network(scenario_.cluster.fabric.kind, day()); });
+    in.owned_other_usd = o.other.value();
+    in.owned_life_years = o.life_years;
+    in.owned_interest = o.interest;
+    in.owned_residual = o.residual;
+    in.owned_operations = o.operations;
+    in.owned_power_share = o.power_share.value_or(power_.busy_fraction);
+    use("useful life", o.life_years, "years", "");
+    use("interest", o.interest, "per year", "");
+    use("operations, of the price", o.operations, "per year", "");
+    site(in, in.owned_power_share);
+    if (price_.site.colocation_usd_per_kw_month) {
+      in.site_colocation_usd_per_kw_month = *price_.site.colocation_usd_per_kw_month;
+      use("colocation", in.site_colocation_usd_per_kw_month, "USD/kW/month", "the scenario");
+    } else {
+      const PriceQuote quote = book_.colocation(day());
+      in.site_colocation_usd_per_kw_month = quote.usd;
+      use("colocation", quote.usd, "USD/kW/month", dated(quote));
+    }
+  }
+
+  /// When the hardware began to lose value: as stated, or when its price was seen, but not before it could be
+  /// bought in numbers.
+  Date available(const PriceQuote* quote) const {
+    if (price_.amortised.available) return *price_.amortised.available;
+    const auto launch = parse_date(gpu().launch_date);
+    if (launch && day() < *launch) {
+      throw InputError(Diagnostic{"", 0, 0, "date",
+                                  fmt::format("{}, before {} was launched", to_string(day()), gpu().name),
+                                  "a day on which it could be bought", to_string(*launch)});
+    }
+    const Date market = launch ? launch->plus_days(kDaysToMarket) : quote ? quote->date : day();
+    return quote ? std::max(market, quote->date) : market;
+  }
+
+  void amortised(MoneyInputs& in) {
+    const AmortisedConfig& a = price_.amortised;
+    std::optional<PriceQuote> quote;
+    if (!a.server) quote = book_.first_server(gpu().name);
+    in.amortised_server_usd = a.server ? a.server->value() : quote->usd;
+    const Date since = available(quote ? &*quote : nullptr);
+    in.amortised_age_years = static_cast<double>(std::max(0L, day().days_since(since))) / 365.25;
+    in.amortised_progress = a.progress;
+    in.amortised_network_share = a.network_share;
+    in.amortised_power_share = a.power_share;
+    use("server when new, per GPU", in.amortised_server_usd, "USD", quote ? dated(*quote) : "the scenario");
+    use("age", in.amortised_age_years, "years", fmt::format("from {} to {}", to_string(since), to_string(day())));
+    use("progress of chips", a.progress, "powers of ten a year", "");
+    use("network, of the cluster's price", a.network_share, "", "");
+    site(in, a.power_share);
+  }
+
+  const Scenario& scenario_;
+  const PriceConfig& price_;
+  const PriceBook& book_;
+  const PowerModel& power_;
+  std::optional<Date> date_;
+  std::vector<UsedPrice> used_;
+  std::optional<RentQuote> rent_;
+  double rent_quantile_;
+};
+
+}  // namespace
+
+std::vector<UsedPrice> look_up_prices(PriceModel model, const Scenario& scenario, const PricesAsked& asked,
+                                      MoneyInputs& in, std::optional<RentQuote>* rent) {
+  Pricer pricer(scenario, asked.book, asked.power, asked.date, asked.rent_quantile);
+  std::vector<UsedPrice> used = pricer.look_up(model, in);
+  if (rent && pricer.rent()) *rent = pricer.rent();
+  return used;
+}
+
+}  // namespace flopcast
