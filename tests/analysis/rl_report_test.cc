@@ -7,6 +7,7 @@
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
+#include "workloads/model/weights.h"
 
 namespace flopcast {
 namespace {

@@ -31,6 +31,7 @@ struct AttentionKindRow {
   // What it holds.
   double (*matrix_elements)(const AttentionConfig& a, double hidden) = nullptr;  ///< projections of one layer
   double (*vector_elements)(const AttentionConfig& a) = nullptr;                 ///< biases, norms inside the block
+  int (*tensors)(const AttentionConfig& a) = nullptr;  ///< of one layer, norms of heads left out
   /// Of a token, in one layer, on each of `tensor` GPUs that share the heads.
   int (*cache_elements)(const AttentionConfig& a, int tensor) = nullptr;
   /// Queries, keys and values of a token that one layer keeps for its backward pass, and what they are made of.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "workloads/collectives/collectives.h"
+#include "workloads/model/weights.h"
 
 namespace flopcast {
 namespace {
@@ -69,35 +70,10 @@ void send_parts(const SyncRequest& request, Bytes part, Topology& topology, cons
 
 }  // namespace
 
-WeightBytes weight_bytes(const ModelConfig& model, Precision linear) {
-  const ParameterCount count = count_parameters(model);
-  const double experts = model.moe_layers() * (count.expert * model.moe.experts + count.shared_expert);
-  const double edges = count.embedding + count.head;
-  WeightBytes out;
-  out.experts = Bytes(experts * bytes_per_element(linear));
-  out.others = Bytes((count.total - experts - edges) * bytes_per_element(linear) + edges * 2);
-  return out;
-}
-
-std::int64_t weight_tensors(const ModelConfig& model) {
-  const AttentionConfig& a = model.attention;
-  const int ffn = model.ffn_matrices();
-  int attention = 4 + (a.qkv_bias ? 3 : 0);                             // queries, keys, values, output
-  if (a.kv_lora_rank > 0) attention = 4 + (a.q_lora_rank > 0 ? 3 : 1);  // each with its norm where it is low-rank
-  std::int64_t count = 3;                                               // embedding, head, last norm
-  for (int layer = 0; layer < model.layers; ++layer) {
-    count += attention + model.norms_per_layer;
-    count += model.is_moe_layer(layer)
-                 ? ffn * std::int64_t{model.moe.experts} + (model.moe.width_of_shared() > 0 ? ffn : 0) + 1
-                 : ffn;
-  }
-  return count;
-}
-
 SyncCost weight_sync_cost(const SyncRequest& request, Topology& topology, const LinkCalibration& links,
                           const ReplayOptions& options) {
   const SyncConfig& sync = request.sync;
-  const WeightBytes weights = weight_bytes(request.trainer.model, request.engine.precision.linear);
+  const WeightBytes weights = weight_bytes(request.trainer.model, formats_of(request.engine.precision.linear));
   const auto trainers = static_cast<int>(request.trainer.plan.gpus());
   const int per_replica = request.engine.plan.gpus(), engines = per_replica * request.replicas;
   SyncCost cost;

@@ -12,15 +12,6 @@
 
 namespace flopcast {
 
-/// Weights in the engine's number formats: linear layers as `linear`, embedding and head in BF16.
-struct WeightBytes {
-  Bytes experts, others;
-  Bytes total() const { return experts + others; }
-};
-WeightBytes weight_bytes(const ModelConfig& model, Precision linear);
-/// Tensors that an engine is handed one by one: matrices and norms, those of every expert.
-std::int64_t weight_tensors(const ModelConfig& model);
-
 struct SyncRequest {
   SyncConfig sync;
   RlPlacement placement = RlPlacement::colocated;
@@ -48,6 +39,8 @@ struct SyncCost {
   }
 };
 
+/// Weights travel in the format that the engine multiplies in, without scales: an engine that stores them in another
+/// packs them when they have come.
 /// @param topology with the trainer's GPUs first, then the engine's (separate), or the GPUs that both share.
 SyncCost weight_sync_cost(const SyncRequest& request, Topology& topology, const LinkCalibration& links,
                           const ReplayOptions& replay);

@@ -8,6 +8,7 @@
 #include "analysis/render/text/format.h"
 #include "analysis/runs/training/run.h"
 #include "sim/base/diagnostic.h"
+#include "workloads/model/weights.h"
 
 namespace flopcast {
 namespace {
@@ -171,7 +172,7 @@ Bytes RlMachine::frozen_per_gpu(const ModelConfig& model) const {
     plan.tensor = plan.expert_tensor = pool.tensor;
     plan.pipeline = pool.pipeline;
   }
-  const WeightBytes weights = weight_bytes(model, Precision::bf16);
+  const WeightBytes weights = weight_bytes(model, formats_of(Precision::bf16));
   const double over_layers = static_cast<double>(plan.pipeline);
   if (plan.zero_stage >= 3) return weights.total() / static_cast<double>(plan.gpus());
   const double experts = model.moe.experts > 0 ? plan.expert * plan.expert_tensor : 1;
@@ -286,7 +287,7 @@ Seconds RlMachine::write_answers(const RlConfig& config, int answers) {
 ModelStates RlMachine::states() const {
   ModelStates out;
   const RlConfig& config = rl().loop;
-  const auto frozen = [](const ModelConfig& model) { return Bytes(count_parameters(model).total * 2); };
+  const auto frozen = [](const ModelConfig& model) { return weight_bytes(model, formats_of(Precision::bf16)).total(); };
   if (config.algorithm->trains) {
     const PrecisionPlan& p = rl().update.precision;
     const double each = bytes_per_element(p.parameters) + bytes_per_element(p.gradients) + bytes_per_element(p.master) +

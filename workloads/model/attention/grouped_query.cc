@@ -32,6 +32,9 @@ double vector_elements(const AttentionConfig& a) {
   return elements;
 }
 
+/// Queries, keys, values and output, with their biases.
+int tensors(const AttentionConfig& a) { return 4 + (a.qkv_bias ? 3 : 0); }
+
 /// KV heads are divided as far as there are any, then copied.
 int cache_elements(const AttentionConfig& a, int tensor) {
   const int heads = std::max(1, (a.kv_heads + tensor - 1) / tensor);
@@ -130,6 +133,7 @@ AttentionKindRow grouped_query() {
   row.name = "grouped_query";
   row.matrix_elements = matrix_elements;
   row.vector_elements = vector_elements;
+  row.tensors = tensors;
   row.cache_elements = cache_elements;
   row.kept_bytes = kept_bytes;
   row.input = input;

@@ -19,6 +19,9 @@ double latent_matrix_elements(const AttentionConfig& a, double hidden) {
 /// Norms of the latent vectors.
 double latent_vector_elements(const AttentionConfig& a) { return a.q_lora_rank + a.kv_lora_rank; }
 
+/// Queries, keys and values of a low rank have two matrices and a norm.
+int latent_tensors(const AttentionConfig& a) { return 4 + (a.q_lora_rank > 0 ? 3 : 1); }
+
 /// The latent vector is copied to every GPU.
 int latent_cache_elements(const AttentionConfig& a, int) { return a.kv_lora_rank + a.qk_rope_dim; }
 
@@ -135,6 +138,7 @@ AttentionKindRow latent() {
   row.name = "latent";
   row.matrix_elements = latent_matrix_elements;
   row.vector_elements = latent_vector_elements;
+  row.tensors = latent_tensors;
   row.cache_elements = latent_cache_elements;
   row.kept_bytes = latent_kept_bytes;
   row.input = latent_input;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "hwmodels/fabric/fabric_graph.h"
+#include "workloads/model/weights.h"
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/pricing/engine.h"
 #include "workloads/serving/pricing/limits.h"
@@ -13,13 +14,21 @@
 namespace flopcast {
 namespace {
 
-/// FP8 weights carry a scale per 128 x 128 block, FP4 ones one for 16.
-double weight_bytes(const EngineConfig& engine, bool experts) {
+/// Of an element that is multiplied in `linear`. FP8 weights carry a scale per 128 x 128 block, FP4 ones one for 16.
+double bytes_with_scales(Precision linear) {
+  if (linear == Precision::fp4) return bytes_per_weight(WeightFormat::nvfp4);
+  return bytes_per_element(linear) + (linear == Precision::fp8 ? 4.0 / (128 * 128) : 0);
+}
+
+/// As a GPU of the engine keeps them. Of a model with experts, MXFP4 is theirs alone.
+WeightFormats stored_formats(const EngineConfig& engine) {
   const ServingPrecision& p = engine.precision;
-  const bool packed = p.stored != WeightFormat::mxfp4 || engine.model.moe.experts == 0 || experts;
-  if (packed && p.stored != WeightFormat::as_multiplied) return bytes_per_weight(p.stored);
-  if (p.linear == Precision::fp4) return bytes_per_weight(WeightFormat::nvfp4);
-  return bytes_per_element(p.linear) + (p.linear == Precision::fp8 ? 4.0 / (128 * 128) : 0);
+  WeightFormats formats = formats_of(Precision::bf16);
+  formats.experts = formats.linear = bytes_with_scales(p.linear);
+  if (p.stored == WeightFormat::as_multiplied) return formats;
+  formats.experts = bytes_per_weight(p.stored);
+  if (p.stored != WeightFormat::mxfp4 || engine.model.moe.experts == 0) formats.linear = formats.experts;
+  return formats;
 }
 
 /// On the NIC of each GPU. Of prompts every token goes once to each node (normal kernels).
@@ -79,7 +88,8 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   const ModelConfig& model = engine.model;
   const ServingPlan& plan = engine.plan;
   const ParameterCount count = count_parameters(model);
-  const double tp = plan.tensor, linear = weight_bytes(engine, false), bf16 = 2;
+  const WeightFormats formats = stored_formats(engine);
+  const double tp = plan.tensor, bf16 = formats.edges;
   const bool sent = sends_to_experts(engine);
   const int with_experts = model.moe_layers();
   // The fullest stage holds the most layers; MTP modules count as one more.
@@ -91,14 +101,15 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   const auto row = [&](std::string item, double bytes, std::string detail) {
     out.table.rows.push_back({std::move(item), Bytes(bytes), std::move(detail)});
   };
-  row("attention", (moe + dense) * count.attention_per_layer / tp * linear, "projections of all layers");
-  if (dense > 0) row("dense FFN", dense * count.dense_ffn / tp * linear, "");
+  row("attention", (moe + dense) * count.attention_per_layer / tp * formats.linear, "projections of all layers");
+  if (dense > 0) row("dense FFN", dense * count.dense_ffn / tp * formats.linear, "");
   if (moe > 0) {
     const double experts = ceil_div(model.moe.experts + (plan.expert > 1 ? engine.redundant_experts : 0), plan.expert) /
                            plan.expert_slices();
-    row("routed experts", moe * experts * count.expert * weight_bytes(engine, true),
+    row("routed experts", moe * experts * count.expert * formats.experts,
         plan.expert > 1 ? "own share, copies included" : "a slice of each");
-    row("shared experts, gate", moe * (count.shared_expert / (sent ? 1 : tp) * linear + count.router * bf16), "");
+    row("shared experts, gate", moe * (count.shared_expert / (sent ? 1 : tp) * formats.linear + count.router * bf16),
+        "");
   }
   row("embedding, head, norms", ((count.embedding + count.head) / tp + model.layers * count.norms_per_layer) * bf16,
       "BF16");
