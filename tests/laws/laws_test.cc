@@ -30,12 +30,28 @@ TEST_CASE("laws of serving hold for a few deployments", "[laws]") {
   hold(testing::serving_laws(), testing::random_serving, 1);
 }
 
+TEST_CASE("laws of reinforcement learning hold for a few loops", "[laws]") {
+  hold(testing::rl_laws(), testing::random_loop, 1);
+}
+
+TEST_CASE("laws of collectives hold for a few of them", "[laws]") {
+  hold(testing::collective_laws(), testing::random_collective, 2);
+}
+
 TEST_CASE("laws of training hold for a thousand plans", "[laws][slow]") {
   hold(testing::training_laws(), testing::random_training, 40);
 }
 
 TEST_CASE("laws of serving hold for a thousand deployments", "[laws][slow]") {
   hold(testing::serving_laws(), testing::random_serving, 60);
+}
+
+TEST_CASE("laws of reinforcement learning hold for hundreds of loops", "[laws][slow]") {
+  hold(testing::rl_laws(), testing::random_loop, 40);
+}
+
+TEST_CASE("laws of collectives hold for a thousand of them", "[laws][slow]") {
+  hold(testing::collective_laws(), testing::random_collective, 100);
 }
 
 TEST_CASE("a law that is broken shows the smallest scenario that breaks it", "[laws]") {

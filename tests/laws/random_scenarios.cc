@@ -101,6 +101,63 @@ price {{ gpu: "2 USD/h" source: "assumed" }}
                      c.one_of<int>({50, 10, 200}), shape, pools, c.below(1000));
 }
 
+std::string random_loop(Choices& c) {
+  const auto node = c.one_of<std::string>({"hgx-h100", "hgx-h800", "hgx-h20", "hgx-h200"});
+  const auto model = c.one_of<std::string>({"llama-3.1-8b", "llama-2-7b", "qwen3-30b-a3b"});
+  const int nodes = c.one_of<int>({1, 2});
+  const bool apart = nodes == 2 && c.yes();
+  const int trainers = apart ? 8 : 8 * nodes, engines = apart ? 8 : 8 * nodes;
+  const int tensor = c.one_of<int>({1, 2, 4});
+  std::string extra;
+  if (apart && c.yes())
+    extra += fmt::format("  asynchrony {{ staleness: {} in_flight: \"{}\" }}\n", c.one_of<int>({1, 2}),
+                         c.one_of<std::string>({"recompute", "finish", "keep"}));
+  if (apart) extra += "  placement: \"separate\"\n";
+  if (c.below(4) == 1) extra += "  tools { calls: 2 time: \"500 ms\" variation: 0.5 }\n";
+  if (c.below(4) == 1) extra += "  order: \"longest_first\"\n";
+  if (c.below(4) == 1) extra += "  epochs: 2\n";
+  return fmt::format(R"(title: "A random loop"
+cluster {{ node: "{}" nodes: {} fabric: "{}" }}
+model: "{}"
+training {{
+  plan {{ data: {} zero_stage: 3 }}
+  schedule: "1f1b"
+  batch {{ sequences: 64 sequence_length: 4096 }}
+  recompute {{ full_layer: true }}
+}}
+rl {{
+  algorithm: "{}"
+  prompts: {} group: {}
+  prompt {{ mean: {} }}
+  answer {{ mean: {}{} most: 2000 }}
+  rollout {{ count: {} tensor: {} max_batch: {} }}
+{}  replayed_steps: {} seed: {}
+}}
+price {{ gpu: "2 USD/h" source: "assumed" }}
+)",
+                     node, nodes, nodes == 1 ? "single-switch" : "rail-ft2", model, trainers,
+                     c.one_of<std::string>({"grpo", "rloo", "gspo", "reinforce++"}), c.one_of<int>({16, 32}),
+                     c.one_of<int>({8, 4}), c.one_of<int>({100, 500}), c.one_of<int>({200, 50, 400}),
+                     c.yes() ? " shape: \"log_normal\" variation: 0.8" : "", engines / tensor, tensor,
+                     c.one_of<int>({64, 16}), extra, c.one_of<int>({2, 3}), c.below(1000));
+}
+
+std::string random_collective(Choices& c) {
+  const auto node = c.one_of<std::string>({"hgx-h100", "hgx-h800", "hgx-h20", "hgx-a100"});
+  const int nodes = c.one_of<int>({1, 2, 4, 8});
+  const auto operation =
+      c.one_of<std::string>({"ring_all_reduce", "ring_reduce_scatter", "ring_all_gather", "all_to_all", "broadcast",
+                             "hierarchical_all_reduce", "nccl_all_reduce", "nccl_reduce_scatter", "nccl_all_gather",
+                             "nccl_all_to_all", "nccl_broadcast"});
+  const int ranks = nodes == 1 ? c.one_of<int>({8, 2, 4}) : 8 * nodes;
+  return fmt::format(R"(title: "A random collective"
+cluster {{ node: "{}" nodes: {} fabric: "{}" }}
+collective {{ operation: "{}" bytes: "{} B" ranks: {} }}
+)",
+                     node, nodes, nodes == 1 ? "single-switch" : c.one_of<std::string>({"rail-ft2", "mpft"}), operation,
+                     c.one_of<int>({1 << 20, 1 << 12, 1 << 26, 1 << 30}) / 2, ranks);
+}
+
 Report run_text(const std::string& text, const std::vector<std::string>& sets, const RunSettings& settings) {
   return run(resolve_text(text, "random.textproto", environment(), sets), environment(), settings);
 }

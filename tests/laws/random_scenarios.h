@@ -40,6 +40,10 @@ class Choices {
 std::string random_training(Choices& choices);
 /// The same of a deployment: a few hundred requests.
 std::string random_serving(Choices& choices);
+/// The same of a loop: a few hundred answers.
+std::string random_loop(Choices& choices);
+/// Of a collective among 2 to 64 GPUs.
+std::string random_collective(Choices& choices);
 
 /// Runs a scenario text in this process. @throws InputError what `resolve_text` and `run` throw.
 Report run_text(const std::string& text, const std::vector<std::string>& sets = {}, const RunSettings& settings = {});
@@ -55,6 +59,8 @@ struct Law {
 };
 std::vector<Law> training_laws();
 std::vector<Law> serving_laws();
+std::vector<Law> rl_laws();
+std::vector<Law> collective_laws();
 
 /// Holds a law against `draws` random scenarios that it speaks of. @return nothing, or the smallest scenario found that
 /// breaks it, with what it breaks and the seed.

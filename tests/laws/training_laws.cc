@@ -1,20 +1,8 @@
-// What holds for every plan and every deployment, whatever its figures.
-#include <fmt/format.h>
-
-#include <cmath>
-#include <map>
-#include <set>
-
-#include "flopcast/metrics.h"
-#include "flopcast/run.h"
-#include "flopcast/scenario.h"
-#include "tests/laws/random_scenarios.h"
+// What holds for every training step, whatever its figures.
+#include "tests/laws/law_parts.h"
 
 namespace flopcast::testing {
 namespace {
-
-constexpr double kRounding = 1e-9;
-using Sets = std::vector<std::string>;
 
 RunSettings quick(Sharing sharing = Sharing::max_min) {
   RunSettings settings;
@@ -28,35 +16,6 @@ double step(const std::string& text, const Sets& sets = {}, Sharing sharing = Sh
 }
 double memory(const std::string& text, const Sets& sets = {}) {
   return value_of(run_text(text, sets, quick(Sharing::ideal)), "training.peak_memory_bytes");
-}
-
-std::string at_most(double a, double b, const char* what, double tolerance = kRounding) {
-  return a <= b * (1 + tolerance) + 1e-15 ? "" : fmt::format("{}: {:.12g} > {:.12g}", what, a, b);
-}
-std::string equal(double a, double b, const char* what, double tolerance = kRounding) {
-  return std::abs(a - b) <= tolerance * std::max(std::abs(a), std::abs(b)) + 1e-15
-             ? ""
-             : fmt::format("{}: {:.12g} is not {:.12g}", what, a, b);
-}
-std::string within(double low, double value, double high, const char* what) {
-  return value >= low - kRounding && value <= high + kRounding
-             ? ""
-             : fmt::format("{}: {:.12g} is not within {:g} and {:g}", what, value, low, high);
-}
-
-/// The number that follows `key` in the text of a scenario. Skips scenarios without it.
-int stated(const std::string& text, const std::string& key) {
-  const std::size_t at = text.find(key + ": ");
-  if (at == std::string::npos) throw Skip{};
-  return std::atoi(text.c_str() + at + key.size() + 2);
-}
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
-std::string all_finite(const Report& report) {
-  for (const Metric& metric : metrics(report)) {
-    if (const auto number = metric.number(); number && !std::isfinite(*number)) return metric.name + " is not finite";
-  }
-  return {};
 }
 
 /// With the layers where they are: what is faster, or has more room, may be given others (layer_split: "balanced").
@@ -127,10 +86,7 @@ std::string critical_path(const std::string& text) {
 std::vector<Law> training_laws() {
   return {
       {"every number is finite", [](const std::string& t) { return all_finite(run_text(t, {}, quick())); }},
-      {"the same input gives the same bytes",
-       [](const std::string& t) {
-         return run_text(t, {}, quick()).json() == run_text(t, {}, quick()).json() ? "" : "two runs differ";
-       }},
+      {"the same input gives the same bytes", [](const std::string& t) { return same_bytes(t, quick()); }},
       {"the parts of a step sum to it", parts_sum},
       {"the critical path is as long as the step", critical_path},
       {"folded replays equal unfolded ones", folded_is_unfolded},
@@ -237,152 +193,6 @@ std::vector<Law> training_laws() {
          const double s = value_of(r, "training.step_time_s");
          const std::string bubble = within(0, value_of(r, "training.bubble_s") / s, 1, "bubble");
          return bubble.empty() ? within(0, value_of(r, "training.exposed_communication_s") / s, 1, "exposed") : bubble;
-       }},
-  };
-}
-
-namespace {
-
-double figure(const std::string& text, const std::string& metric, const Sets& sets = {}) {
-  return value_of(run_text(text, sets), metric);
-}
-
-std::string conserved(const std::string& text) {
-  const Report r = run_text(text);
-  const double left = value_of(r, "serving.completed") + value_of(r, "serving.rejected") + value_of(r, "serving.lost");
-  return at_most(left, value_of(r, "serving.requests"), "more requests leave than arrive");
-}
-
-std::string quantiles_rise(const std::string& text) {
-  const Report r = run_text(text);
-  for (const char* what : {"ttft_s", "end_to_end_s", "queueing_s"}) {
-    double before = 0;
-    for (const char* q : {"p50", "p90", "p95", "p99"}) {
-      const double now = value_of(r, fmt::format("serving.{}.{}", what, q));
-      if (now < before * (1 - kRounding)) return fmt::format("{}: {} is {:g}, after {:g}", what, q, now, before);
-      before = now;
-    }
-  }
-  return {};
-}
-
-std::string requests_in_order(const std::string& text) {
-  RunSettings settings;
-  settings.keep_requests = true;
-  const Report report = run_text(text, {}, settings);
-  const auto all = report.requests();
-  std::set<std::uint64_t> seen;
-  double tokens = 0;
-  for (std::size_t i = 0; i < all->id.size(); ++i) {
-    if (!seen.insert(all->id[i]).second) return fmt::format("request {} is counted twice", all->id[i]);
-    if (all->outcome[i] != RequestOutcome::completed) continue;
-    tokens += all->output_tokens[i];
-    if (all->arrival_s[i] > all->scheduled_s[i] + 1e-9 || all->scheduled_s[i] > all->first_token_s[i] + 1e-9 ||
-        all->first_token_s[i] > all->finish_s[i] + 1e-9)
-      return fmt::format("request {} arrives at {:g}, starts at {:g}, answers at {:g}, ends at {:g}", all->id[i],
-                         all->arrival_s[i], all->scheduled_s[i], all->first_token_s[i], all->finish_s[i]);
-    if (all->cached_tokens[i] > all->input_tokens[i])
-      return fmt::format("request {}: more cached than asked", all->id[i]);
-  }
-  return equal(tokens, value_of(report, "serving.output_tokens"), "tokens of all answers");
-}
-
-std::string shares(const std::string& text) {
-  const Report r = run_text(text);
-  for (const Metric& m : metrics(r)) {
-    if (m.unit != "1" || !m.name.starts_with("serving.")) continue;
-    if (!m.name.ends_with("busy") && !m.name.ends_with("utilization") && !m.name.ends_with("attainment") &&
-        !m.name.ends_with("share"))
-      continue;
-    if (const auto number = m.number()) {
-      if (const std::string wrong = within(0, *number, 1, m.name.c_str()); !wrong.empty()) return wrong;
-    }
-  }
-  return {};
-}
-
-/// A metric of the pool that gives answers.
-double of_pool(const Report& report, const std::string& what) {
-  for (const Metric& m : metrics(report)) {
-    if (m.name.starts_with("serving.pools[") && m.name.ends_with("." + what) && !has(m.name, "[prefill]"))
-      if (const auto number = m.number()) return *number;
-  }
-  throw Skip{};
-}
-
-std::string pool_key(const std::string& text) { return has(text, "decode {") ? "serving.decode" : "serving.replicas"; }
-
-}  // namespace
-
-std::vector<Law> serving_laws() {
-  return {
-      {"every number is finite", [](const std::string& t) { return all_finite(run_text(t)); }},
-      {"the same input gives the same bytes",
-       [](const std::string& t) { return run_text(t).json() == run_text(t).json() ? "" : "two runs differ"; }},
-      {"requests that arrive leave once", conserved},
-      {"quantiles rise", quantiles_rise},
-      {"every request goes through its stations in order", requests_in_order},
-      {"shares are shares", shares},
-      {"an answer takes at least as long as its first token",
-       [](const std::string& t) {
-         const Report r = run_text(t);
-         return at_most(value_of(r, "serving.ttft_s.mean"), value_of(r, "serving.end_to_end_s.mean"), "TTFT");
-       }},
-      {"queueing is part of the time to the first token",
-       [](const std::string& t) {
-         const Report r = run_text(t);
-         return at_most(value_of(r, "serving.queueing_s.mean"), value_of(r, "serving.ttft_s.mean"), "queueing");
-       }},
-      {"a larger memory holds no fewer tokens",
-       [](const std::string& t) {
-         const Sets more{"cluster.gpu_override.hbm_capacity=\"300 GB\""};
-         return at_most(of_pool(run_text(t), "kv_capacity_tokens"), of_pool(run_text(t, more), "kv_capacity_tokens"),
-                        "tokens");
-       }},
-      {"a cache in FP8 takes no more bytes a token",
-       [](const std::string& t) {
-         return at_most(of_pool(run_text(t, {pool_key(t) + ".kv_cache=fp8"}), "kv_bytes_per_token"),
-                        of_pool(run_text(t), "kv_bytes_per_token"), "bytes of a token");
-       }},
-      {"twice the price costs twice as much",
-       [](const std::string& t) {
-         return equal(figure(t, "cost.usd_per_million_output_tokens", {"price.gpu=\"4 USD/h\""}),
-                      2 * figure(t, "cost.usd_per_million_output_tokens"), "cost");
-       }},
-      {"energy over tokens is energy per token",
-       [](const std::string& t) {
-         const Report r = run_text(t);
-         if (value_of(r, "serving.completed") < value_of(r, "serving.requests")) throw Skip{};
-         return equal(value_of(r, "serving.energy_j") / value_of(r, "serving.output_tokens"),
-                      value_of(r, "serving.energy_j_per_output_token"), "energy", 1e-6);
-       }},
-      {"tokens per user are the inverse of the time per token",
-       [](const std::string& t) {
-         const Report r = run_text(t);
-         return equal(value_of(r, "serving.output_tokens_per_s_per_user") * value_of(r, "serving.tpot_s.mean"), 1,
-                      "tokens");
-       }},
-      {"no batch is larger than allowed",
-       [](const std::string& t) {
-         return at_most(of_pool(run_text(t), "mean_batch"), stated(t, "max_batch"), "mean batch");
-       }},
-      {"a user alone waits for nobody: always as long",
-       [](const std::string& t) {
-         if (!has(t, "users: 1 ") || has(t, "log_normal")) throw Skip{};
-         const Report r = run_text(t);
-         return equal(value_of(r, "serving.queueing_s.p99"), value_of(r, "serving.queueing_s.p50"), "queueing", 0.02);
-       }},
-      {"streams sum to the service",
-       [](const std::string& t) {
-         const Report r = run_text(t);
-         return equal(value_of(r, "serving.streams[chat].requests"), value_of(r, "serving.requests"), "requests");
-       }},
-      {"another seed keeps the tokens of fixed lengths",
-       [](const std::string& t) {
-         if (has(t, "log_normal") || has(t, "users")) throw Skip{};
-         const Report a = run_text(t), b = run_text(t, {"serving.seed=4711"});
-         if (value_of(a, "serving.completed") != value_of(b, "serving.completed")) throw Skip{};
-         return equal(value_of(a, "serving.output_tokens"), value_of(b, "serving.output_tokens"), "tokens");
        }},
   };
 }
