@@ -1,0 +1,65 @@
+// Words of a shell script: quotes, variables, lists, sums. What is not known stays as it is written, with the reason.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "scenarios/imports/runs/shell_cursor.h"
+#include "scenarios/imports/runs/shell_script.h"
+#include "scenarios/imports/runs/shell_variables.h"
+
+namespace flopcast {
+
+class ShellWords : protected ShellCursor {
+ protected:
+  struct Word {
+    std::string text;
+    Place place;
+    bool bare = true;  ///< nothing of it was quoted
+  };
+  struct Assignment {
+    std::string name;
+    ShellValue value;
+    bool adds = false;
+  };
+
+  using ShellCursor::ShellCursor;
+
+  /// One word; at least one character is taken.
+  Word word();
+  /// A word, cut where unquoted variables had blanks; an empty one stays only where quotes made it.
+  static std::vector<Word> split(const Word& word);
+  /// The words of `(a b "c d")`.
+  ShellValue list();
+  /// What stands behind the `=` of an assignment.
+  ShellValue plain();
+  /// With what is written in place of the numbers of unknown variables.
+  void add_word(Word word, RunCommand& command) const;
+
+  /// Whatever is set where it is not certain that a command is run is not known from there on.
+  void assign(Assignment assignment);
+  void store(const std::string& name, ShellValue value) { assign({name, std::move(value), false}); }
+  /// Stands for a variable of which the value is not known. @param why it is not. @param may_be_words several.
+  std::string unknown(std::string written, const Place& place, std::string why, bool may_be_words);
+
+  ShellVariables variables_;
+  bool uncertain_ = false;  // whether what is being read is run depends on the command before
+
+ private:
+  void add_character(Word& out);
+  void single_quoted(Word& out);
+  void double_quoted(Word& out);
+  void expand(Word& out, bool in_quotes);
+  void expand_braces(const std::string& inner, const std::string& written, const Place& place, bool in_quotes,
+                     Word& out);
+  std::string plain_text(const std::string& inner, const Place& place);
+  void put(const std::string& name, bool all, const std::string& written, const Place& place, bool in_quotes,
+           Word& out);
+  void put_text(const std::string& text, bool in_quotes, Word& out);
+
+  int depth_ = 0;             // of texts within the text
+  bool whole_lists_ = false;  // a list is one text, as in an assignment
+  std::vector<UnknownVariable> unknown_;
+  std::size_t expanded_ = 0;  // characters that variables have put into words
+};
+
+}  // namespace flopcast
