@@ -114,21 +114,63 @@ void adapters(ForeignSettings& s, std::string_view on, std::string_view many, in
   s.note("adapters (LoRA) take memory here, and no time");
 }
 
-/// A number within a JSON text that a flag has for its value.
-int number_in(const std::string& json, const std::string& key, int otherwise) {
-  const std::size_t at = json.find('"' + key + '"');
-  const std::size_t colon = at == std::string::npos ? at : json.find(':', at);
-  return colon == std::string::npos ? otherwise : std::atoi(json.c_str() + colon + 1);
+/// The JSON object that a flag has for its value.
+class JsonFlag {
+ public:
+  /// Refuses what is no object, unless a variable of the script stands in it, which is refused elsewhere.
+  JsonFlag(ForeignSettings& s, const RunSetting& flag) {
+    try {
+      settings_ = parse_run_json(flag.value, flag.place.file);
+    } catch (const InputError&) {
+      if (flag.unknown.empty()) s.fault(&flag, quoted(flag.value), "a JSON object");
+    }
+  }
+  bool has(std::string_view key) const { return find(key) != nullptr; }
+  /// In small letters; "" where it says nothing.
+  std::string text(std::string_view key) const {
+    const RunSetting* found = find(key);
+    return found == nullptr ? "" : run_setting_name(found->value);
+  }
+  int number(std::string_view key, int otherwise) const {
+    const RunSetting* found = find(key);
+    return found == nullptr ? otherwise : std::atoi(found->value.c_str());
+  }
+
+ private:
+  const RunSetting* find(std::string_view key) const {
+    const auto found = std::find_if(settings_.begin(), settings_.end(), [&](const RunSetting& setting) {
+      return setting.name == run_setting_name(key) && !setting.null;
+    });
+    return found == settings_.end() ? nullptr : &*found;
+  }
+  std::vector<RunSetting> settings_;
+};
+
+/// A flag whose number a field of a pool takes as it is.
+struct PlainFlag {
+  std::initializer_list<std::string_view> names;
+  const char* field;
+  bool real = false;  ///< a share, no whole number
+};
+void take_plain(ForeignSettings& s, std::initializer_list<PlainFlag> flags, PoolText& pool) {
+  for (const PlainFlag& flag : flags) {
+    if (!s.find(flag.names)) continue;
+    if (flag.real)
+      pool.set(flag.field, s.real(flag.names, flag.field, 0));
+    else
+      pool.set(flag.field, s.number(flag.names, flag.field, 0));
+  }
 }
 
-/// What a JSON text says of a key, without quotes; "" where it says nothing.
-std::string text_in(const std::string& json, const std::string& key) {
-  const std::size_t at = json.find('"' + key + '"');
-  const std::size_t colon = at == std::string::npos ? at : json.find(':', at);
-  if (colon == std::string::npos) return "";
-  const std::size_t begin = json.find_first_not_of(" \"", colon + 1);
-  if (begin == std::string::npos) return "";
-  return run_setting_name(json.substr(begin, json.find_first_of(",}\"", begin) - begin));
+/// Switches that turn what a field says on or off.
+struct Switch {
+  std::string_view name;
+  const char* field;
+  bool value;
+};
+void take_switches(ForeignSettings& s, std::initializer_list<Switch> switches, PoolText& pool) {
+  for (const Switch& one : switches)
+    if (s.flag({one.name}, one.field, false)) pool.set(one.field, one.value);
 }
 
 /// vLLM: -O0, or a compilation configuration that captures no graphs (vllm/config/compilation.py: levels below
@@ -145,14 +187,15 @@ bool without_graphs(ForeignSettings& s) {
     const RunSetting* setting = s.find({name}, "cuda_graphs");
     if (!setting || !setting->unknown.empty()) continue;
     const std::string& value = setting->value;
-    if (name.ends_with("mode"))
+    if (name.ends_with("mode")) {
       off |= none(run_setting_name(value), "3", "");
-    else if (value.find('{') == std::string::npos)
+    } else if (value.find('{') == std::string::npos) {
       off |= none("", run_setting_name(value), "");
-    else
-      off |= none(text_in(value, "cudagraph_mode"),
-                  text_in(value, value.find("\"level\"") != std::string::npos ? "level" : "mode"),
-                  text_in(value, "use_cudagraph"));
+    } else {
+      const JsonFlag json(s, *setting);
+      off |= none(json.text("cudagraph_mode"), json.text(json.has("level") ? "level" : "mode"),
+                  json.text("use_cudagraph"));
+    }
   }
   for (const std::string_view name : {"o0", "o1", "o2", "o3"})
     if (s.find({name}, "cuda_graphs")) off |= name == "o0";
@@ -209,30 +252,31 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
     pool.set("expert_transport", "all_to_all");
     if (backend == "deepep_high_throughput") pool.set("decode_exchange", "high_throughput");
   }
-  if (s.flag({"enable-dbo"}, "two_micro_batches", false)) pool.set("two_micro_batches", true);
+  take_switches(s, {{"enable-dbo", "two_micro_batches", true}}, pool);
   s.flag({"enable-eplb"}, "redundant_experts", false);
   if (const RunSetting* eplb = s.find({"eplb-config"}, "redundant_experts"))
-    pool.number("redundant_experts", number_in(eplb->value, "num_redundant_experts", 0), 0);
+    pool.number("redundant_experts", JsonFlag(s, *eplb).number("num_redundant_experts", 0), 0);
   if (const std::string kernels = s.text({"moe-backend"}, "expert_kernels", "auto"); kernels == "triton")
     pool.set("expert_kernels", "as_kernels");
   else if (kernels == "deep_gemm")
     pool.set("expert_kernels", "deep_gemm");
   else if (kernels == "flashinfer_cutlass")
     pool.set("expert_kernels", "cutlass");
-  if (s.find({"max-num-seqs"}, "max_batch")) pool.set("max_batch", s.number({"max-num-seqs"}, "max_batch", 256));
-  if (s.find({"max-num-batched-tokens"}))
-    pool.set("token_budget", s.number({"max-num-batched-tokens"}, "token_budget", 8192));
-  if (s.find({"gpu-memory-utilization"}))
-    pool.set("memory_share", s.real({"gpu-memory-utilization"}, "memory_share", 0.9));
-  if (s.find({"block-size"})) pool.set("page_tokens", s.number({"block-size"}, "page_tokens", 16));
+  take_plain(s,
+             {{{"max-num-seqs"}, "max_batch"},
+              {{"max-num-batched-tokens"}, "token_budget"},
+              {{"gpu-memory-utilization"}, "memory_share", true},
+              {{"block-size"}, "page_tokens"}},
+             pool);
   if (s.flag({"no-enable-chunked-prefill"}, "chunked_prefill", false) ||
       !s.flag({"enable-chunked-prefill"}, "chunked_prefill", true))
     pool.set("chunked_prefill", false);
   cache_format(s, {"kv-cache-dtype"}, pool);
   compute_format(s);
   weights_of(s, s.find({"quantization", "q"}, "weights, weight_format"), model, pool);
-  if (s.flag({"async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", true);
-  if (s.flag({"no-async-scheduling"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
+  take_switches(
+      s, {{"async-scheduling", "overlap_scheduling", true}, {"no-async-scheduling", "overlap_scheduling", false}},
+      pool);
   if (s.flag({"enforce-eager"}, "cuda_graphs = false", false) || without_graphs(s)) pool.set("cuda_graphs", false);
   s.refuse_unless({"cpu-offload-gb"}, {"0"}, "weights on the host are not replayed");
   cache_size(s, {"num-gpu-blocks-override"}, s.number({"block-size"}, "page_tokens", 16), pool);
@@ -247,10 +291,11 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   int depth = 0;
   std::string method;
   if (const RunSetting* config = s.find({"speculative-config"}, "speculation.depth")) {
-    depth = number_in(config->value, "num_speculative_tokens", 0);
+    const JsonFlag json(s, *config);
+    depth = json.number("num_speculative_tokens", 0);
     if (depth == 0) s.note("--speculative-config: without num_speculative_tokens nothing is drafted here");
-    method = text_in(config->value, "method");
-    const std::string drafter = text_in(config->value, "model");
+    method = json.text("method");
+    const std::string drafter = json.text("model");
     if (method.empty() && !drafter.empty())
       method = drafter.find("eagle") != std::string::npos ? "eagle3" : "draft-model";
   }
@@ -289,7 +334,7 @@ RunJob sglang_job(ForeignSettings& s, const std::string& named, const Libraries&
   if (exchange == "deepep" && groups > 1) pool.set("expert_transport", "all_to_all");
   if (groups > 1 && exchange != "deepep") pool.set("expert_transport", "all_gather");
   if (s.text({"deepep-mode"}, "decode_exchange", "auto") == "normal") pool.set("decode_exchange", "high_throughput");
-  if (s.flag({"enable-two-batch-overlap"}, "two_micro_batches", false)) pool.set("two_micro_batches", true);
+  take_switches(s, {{"enable-two-batch-overlap", "two_micro_batches", true}}, pool);
   s.flag({"enable-eplb"}, "redundant_experts", false);
   pool.number("redundant_experts", s.number({"ep-num-redundant-experts"}, "redundant_experts", 0), 0);
   if (s.find({"max-running-requests"}))
@@ -304,15 +349,16 @@ RunJob sglang_job(ForeignSettings& s, const std::string& named, const Libraries&
       pool.set("chunked_prefill", false);
     }
   }
-  if (s.find({"mem-fraction-static"})) pool.set("memory_share", s.real({"mem-fraction-static"}, "memory_share", 0.9));
-  if (s.find({"page-size"})) pool.set("page_tokens", s.number({"page-size"}, "page_tokens", 1));
+  take_plain(s, {{{"mem-fraction-static"}, "memory_share", true}, {{"page-size"}, "page_tokens"}}, pool);
   cache_format(s, {"kv-cache-dtype"}, pool);
   compute_format(s);
   weights_of(s, s.find({"quantization"}, "weights, weight_format"), model, pool);
   if (s.flag({"enable-mixed-chunk"}, "batching", false)) pool.set("batching", "mixed");
-  if (s.flag({"disable-overlap-schedule"}, "overlap_scheduling", false)) pool.set("overlap_scheduling", false);
-  if (s.flag({"disable-cuda-graph"}, "cuda_graphs", false)) pool.set("cuda_graphs", false);
-  if (s.flag({"disable-cuda-graph-padding"}, "graph_padding", false)) pool.set("graph_padding", false);
+  take_switches(s,
+                {{"disable-overlap-schedule", "overlap_scheduling", false},
+                 {"disable-cuda-graph", "cuda_graphs", false},
+                 {"disable-cuda-graph-padding", "graph_padding", false}},
+                pool);
   if (const int most = s.number({"cuda-graph-max-bs"}, "graph_sizes", 0); most > 0)
     pool.set("graph_sizes", sglang_graphs(most));
   if (const RunSetting* sizes = s.find({"cuda-graph-bs"}, "graph_sizes"); sizes && sizes->unknown.empty())
@@ -328,8 +374,7 @@ RunJob sglang_job(ForeignSettings& s, const std::string& named, const Libraries&
   s.find({"speculative-num-steps"}, "speculation.depth");
   if (!s.text({"disaggregation-mode"}, "one of two pools", "").empty())
     s.note("--disaggregation-mode: prefill and decode apart are two commands; this is a pool of its own");
-  if (s.find({"num-reserved-decode-tokens"}))
-    pool.set("reserved_tokens", s.number({"num-reserved-decode-tokens"}, "reserved_tokens", 512));
+  take_plain(s, {{{"num-reserved-decode-tokens"}, "reserved_tokens"}}, pool);
   s.without_effect(sglang_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({all, pipeline, attention ? 1 : dp});
   job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "",
@@ -353,14 +398,15 @@ RunJob trtllm_job(ForeignSettings& s, const std::string& named, const Libraries&
   pool.number("expert", expert, 1);
   s.number({"moe-tensor-parallel-size"}, "expert", 1);
   if (attention && expert > 1) pool.set("expert_transport", "all_gather");
-  if (s.find({"max-batch-size"})) pool.set("max_batch", s.number({"max-batch-size"}, "max_batch", 256));
-  if (s.find({"max-num-tokens"})) pool.set("token_budget", s.number({"max-num-tokens"}, "token_budget", 8192));
-  const auto share = {std::string_view("kv-cache-free-gpu-memory-fraction"),
-                      std::string_view("free-gpu-memory-fraction"),
-                      std::string_view("kv-cache-config.free-gpu-memory-fraction")};
-  if (s.find(share)) pool.set("memory_share", s.real(share, "memory_share", 0.9));
-  if (s.find({"kv-cache-config.tokens-per-block"}))
-    pool.set("page_tokens", s.number({"kv-cache-config.tokens-per-block"}, "page_tokens", 32));
+  take_plain(
+      s,
+      {{{"max-batch-size"}, "max_batch"},
+       {{"max-num-tokens"}, "token_budget"},
+       {{"kv-cache-free-gpu-memory-fraction", "free-gpu-memory-fraction", "kv-cache-config.free-gpu-memory-fraction"},
+        "memory_share",
+        true},
+       {{"kv-cache-config.tokens-per-block"}, "page_tokens"}},
+      pool);
   cache_format(s, {"kv-cache-config.dtype", "kv-cache-dtype"}, pool);
   const bool prefix = s.flag({"kv-cache-config.enable-block-reuse"}, "prefix_cache.on", true);
   if (s.find({"enable-chunked-prefill"}))
