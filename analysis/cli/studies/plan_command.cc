@@ -36,6 +36,18 @@ void refuse_options(std::initializer_list<std::pair<const char*, bool>> stated, 
   if (!faults.empty()) throw InputError(std::move(faults));
 }
 
+/// What is opened and kept, how many work at it, and what is told of how far they are. @param noun what is counted
+template <class Options>
+void take_search(const PlanArguments& a, ProgressLine& progress, const char* noun, Options& options) {
+  options.open = a.open;
+  options.keep = a.keep;
+  options.workers = workers_or_cores(a.workers);
+  options.progress = [&progress, noun](const std::string& stage, std::size_t done, std::size_t all) {
+    progress.at(stage, done, all, noun);
+    return true;
+  };
+}
+
 void find_deployment(const PlanArguments& a, const Environment& environment) {
   refuse_options({{"--among", !a.among.empty()},
                   {"--where", !a.where.empty()},
@@ -45,14 +57,8 @@ void find_deployment(const PlanArguments& a, const Environment& environment) {
   ServingPlanOptions options;
   if (!a.slo.empty()) options.promise = parse_promise(a.slo);
   options.attainment = a.attainment;
-  options.open = a.open;
-  options.keep = a.keep;
-  options.workers = workers_or_cores(a.workers);
   ProgressLine progress;
-  options.progress = [&progress](const std::string& stage, std::size_t done, std::size_t all) {
-    progress.at(stage, done, all, "deployments");
-    return true;
-  };
+  take_search(a, progress, "deployments", options);
   const ServingPlanStudy study = plan_serving(a.scenario.file, environment, a.scenario.sets, options);
   progress.clear();
   present(a.files, study);
@@ -67,14 +73,8 @@ void find_layout(const PlanArguments& a, const Environment& environment) {
                   {"--slo", !a.slo.empty()}},
                  "options of a loop: --open, --keep");
   LoopPlanOptions options;
-  options.open = a.open;
-  options.keep = a.keep;
-  options.workers = workers_or_cores(a.workers);
   ProgressLine progress;
-  options.progress = [&progress](const std::string& stage, std::size_t done, std::size_t all) {
-    progress.at(stage, done, all, "layouts");
-    return true;
-  };
+  take_search(a, progress, "layouts", options);
   const LoopPlanStudy study = plan_loop(a.scenario.file, environment, a.scenario.sets, options);
   progress.clear();
   present(a.files, study);
