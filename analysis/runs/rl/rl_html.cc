@@ -40,8 +40,9 @@ void add_timeline(const RlReport& r, Page& page) {
   const TimelineView view = timeline_view(r);
   if (view.size() == 0) return;
   Drawing drawing;
-  drawing.title = fmt::format("{} computing or waiting, {} replayed", format_count(double(view.size())),
-                              r.steps.size() == 1 ? "one step" : fmt::format("{} steps", r.steps.size()));
+  drawing.title = r.rl().generates() ? fmt::format("The engine is awake {} of the time",
+                                                   format_percent(r.step.awake / r.step.length, 0))
+                                     : "What the trainer does, one thing after the other";
   drawing.caption =
       "Above the engine that writes answers, below the trainer; the first step, which starts from nothing, too. Zoom "
       "in, point at a block.";
@@ -60,8 +61,8 @@ void add_memory(const RlReport& r, Page& page) {
     if (phase.total() / phase.capacity > fullest->total() / fullest->capacity) fullest = &phase;
   }
   StackedChart chart = memory_chart(bars, "while");
-  chart.title = fmt::format("{}: {} of {} are in use while the fullest GPU is at {}",
-                            fullest->total() > fullest->capacity ? "The loop does not fit" : "The loop fits",
+  chart.title = fmt::format("The loop {} the memory: {} of {} during the {}",
+                            fullest->total() > fullest->capacity ? "does not fit into" : "fits into",
                             format_bytes(fullest->total()), format_bytes(fullest->capacity), fullest->phase);
   chart.caption = "The fullest GPU in each phase of a step.";
   page.heading("Memory");
