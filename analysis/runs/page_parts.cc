@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "analysis/render/text/format.h"
 #include "analysis/runs/training/show/figures.h"
@@ -100,6 +101,52 @@ void add_key_figure(std::span<const Metric> metrics, std::string_view name, std:
   const Metric* const metric = find_metric(metrics, name);
   if (metric == nullptr || std::holds_alternative<Absent>(metric->value)) return;
   figures.push_back({title.empty() ? metric->title : std::string(title), metric->shown(), std::string(remark)});
+}
+
+StackedChart memory_chart(const std::vector<MemoryBar>& bars, const std::string& rows_are) {
+  // As many items as there are colours: the smaller ones together, else.
+  constexpr std::size_t kMostParts = 8;
+  std::vector<std::pair<std::string, Bytes>> items;  // and the most that any bar has of it
+  for (const MemoryBar& bar : bars) {
+    for (const MemoryRow& row : bar.table->rows) {
+      const auto known = std::find_if(items.begin(), items.end(), [&](const auto& i) { return i.first == row.item; });
+      if (known == items.end())
+        items.emplace_back(row.item, row.bytes);
+      else
+        known->second = std::max(known->second, row.bytes);
+    }
+  }
+  Bytes least;
+  if (items.size() > kMostParts) {
+    std::vector<Bytes> sizes;
+    for (const auto& item : items) sizes.push_back(item.second);
+    std::nth_element(sizes.begin(), sizes.begin() + kMostParts - 2, sizes.end(), std::greater<>());
+    least = sizes[kMostParts - 2];
+  }
+  StackedChart chart;
+  for (const auto& [item, most] : items) {
+    if (most >= least && (items.size() <= kMostParts || chart.parts.size() < kMostParts - 1))
+      chart.parts.push_back(item);
+  }
+  if (items.size() > chart.parts.size()) chart.parts.push_back("smaller items");
+  bool one_capacity = true;
+  for (const MemoryBar& bar : bars) {
+    StackedBar drawn{
+        bar.name, std::vector<double>(chart.parts.size()), format_percent(bar.table->total() / bar.capacity, 0), {}};
+    for (const MemoryRow& row : bar.table->rows) {
+      const auto at = std::find(chart.parts.begin(), chart.parts.end(), row.item);
+      drawn.parts[at == chart.parts.end() ? chart.parts.size() - 1 : std::size_t(at - chart.parts.begin())] +=
+          row.bytes.value();
+    }
+    chart.bars.push_back(std::move(drawn));
+    one_capacity = one_capacity && bar.capacity == bars.front().capacity;
+  }
+  if (one_capacity && !bars.empty()) chart.marks = {{bars.front().capacity.value(), "capacity"}};
+  chart.axis = "GB (10^9 bytes)";
+  chart.rows_are = rows_are;
+  chart.text = [](double bytes) { return format_bytes(Bytes(bytes)); };
+  chart.tick = [](double bytes) { return fmt::format("{:g}", bytes / 1e9); };
+  return chart;
 }
 
 void add_life(const JobLife& life, int gpus, Page& page) {
