@@ -6,8 +6,8 @@
 #include <array>
 #include <optional>
 
-#include "analysis/render/chart/trace_time.h"
 #include "analysis/render/text/perfetto.h"
+#include "analysis/render/text/trace_time.h"
 
 namespace flopcast {
 namespace {

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "analysis/render/chart/palette.h"
-#include "analysis/render/chart/trace_time.h"
+#include "analysis/render/text/trace_time.h"
 #include "analysis/runs/training/timeline/pipeline_picture.h"
 
 namespace flopcast {

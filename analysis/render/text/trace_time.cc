@@ -1,4 +1,4 @@
-#include "analysis/render/chart/trace_time.h"
+#include "analysis/render/text/trace_time.h"
 
 #include <fmt/format.h>
 
