@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/base/state_archive.h"
 #include "sim/flow_ends.h"
 #include "sim/network.h"
 
@@ -43,6 +44,10 @@ class FairShare {
   std::uint64_t started() const { return started_; }
   std::uint64_t shared() const { return shared_; }  ///< that met another flow on a link
   Bytes delivered() const { return delivered_; }
+  void archive(StateArchive& state) {
+    state(ways_, flows_, free_, ends_, touched_, freed_, changed_, touched_at_, mark_, round_, started_, shared_,
+          delivered_);
+  }
 
  private:
   static constexpr std::uint32_t kNoPort = ~std::uint32_t{0};
@@ -60,6 +65,7 @@ class FairShare {
     }
     const LinkId* begin() const { return count_ > kFew ? more_.data() : few_.data(); }
     const LinkId* end() const { return begin() + count_; }
+    void archive(StateArchive& state) { state(few_, count_, more_); }
 
    private:
     static constexpr std::size_t kFew = 6;
@@ -74,6 +80,12 @@ class FairShare {
     bool empty() const { return size_ == 0; }
     const Flow* begin() const { return more_ ? more_->data() : few_.data(); }
     const Flow* end() const { return begin() + size_; }
+    void archive(StateArchive& state) {
+      bool many = more_ != nullptr;
+      state(many, size_, few_);
+      if (many && !more_) more_ = std::make_unique<std::vector<Flow>>();
+      if (many) state(*more_);
+    }
     void push_back(Flow flow) {
       if (size_ == kFew && !more_) more_ = std::make_unique<std::vector<Flow>>(few_.begin(), few_.end());
       if (more_) {
@@ -104,6 +116,7 @@ class FairShare {
     std::uint32_t mark = 0;        // the round in which all its flows were added
     Crossing flows;
     bool shared = true;  // by flows; else a cap of each
+    void archive(StateArchive& state) { state(capacity, mark, flows, shared); }
   };
   struct State {
     Links links;     // shared ones
@@ -112,6 +125,9 @@ class FairShare {
     double next_rate = 0;  // while rates are found; below zero: open
     LinkId bottleneck;     // on which nobody is faster; invalid: its own cap
     bool active = false, met = false;
+    void archive(StateArchive& state) {
+      state(links, cap, bytes, left, rate, since, next_rate, bottleneck, active, met);
+    }
   };
   struct Port {
     LinkId link;

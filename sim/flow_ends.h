@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/base/state_archive.h"
+
 namespace flopcast {
 
 /// A heap of flows by their end, then by number, in which each flow's place is known, so that a date can be changed.
@@ -44,6 +46,8 @@ class FlowEnds {
       sink(at, last);
     }
   }
+
+  void archive(StateArchive& state) { state(heap_, place_); }
 
  private:
   static constexpr std::size_t kChildren = 4;

@@ -64,6 +64,7 @@ Report serving(const ResolvedScenario& resolved, const Environment& environment,
                const RunHooks& hooks) {
   const Scenario& scenario = resolved.value();
   ServingOptions options = serving_options(scenario, environment, settings);
+  options.keeper = hooks.keeper;
   RequestRecorder recorder;
   options.on_result = [&](const Request& request, const RequestResult& result) {
     if (settings.keep_requests) recorder.add(result);
@@ -106,8 +107,8 @@ RlOptions rl_options(const Scenario& scenario, const Environment& environment, c
   options.allow_oom = settings.allow_oom;
   options.project = settings.project;
   const auto teller = std::make_shared<Teller>(settings);
-  teller->begin("steps of the loop", "steps");
-  options.keep_going = [teller](int steps) { return teller->update(static_cast<std::uint64_t>(steps), 0); };
+  teller->begin("steps of the loop", "answers");
+  options.keep_going = [teller](std::uint64_t done, std::uint64_t all) { return teller->update(done, all); };
   return options;
 }
 

@@ -15,6 +15,7 @@ struct RunHooks {
   /// Further sinks of the step's replay; made when the graph is known, gone when the run ends.
   std::vector<std::function<std::unique_ptr<TimelineSink>(const TrainingStep&)>> sinks;
   ResultSink on_result;  ///< of every request; may be empty
+  SessionKeeper keeper;  ///< of serving
 };
 
 /// As run() of flopcast/run.h.

@@ -86,13 +86,13 @@ struct FabricSpec {
     field("kind", &FabricSpec::kind, {"fabric"});
     field("port_bandwidth", &FabricSpec::port_bandwidth, {"fabric"});
     field("switch_ports", &FabricSpec::switch_ports, {"fabric"});
-    field("layers", &FabricSpec::layers, {"fabric"});
+    field("layers", &FabricSpec::layers, {.cause = "fabric", .absent = "as many as it takes"});
     field("title", &FabricSpec::title, {kLabel});
     field("oversubscription", &FabricSpec::oversubscription, {"fabric"});
     field("same_leaf_latency", &FabricSpec::same_leaf_latency, {"fabric"});
     field("cross_leaf_latency", &FabricSpec::cross_leaf_latency, {"fabric"});
     field("sites", &FabricSpec::sites, {"fabric"});
-    field("site_bandwidth", &FabricSpec::site_bandwidth, {"fabric"});
+    field("site_bandwidth", &FabricSpec::site_bandwidth, {.cause = "fabric", .absent = "one site"});
     field("site_latency", &FabricSpec::site_latency, {"fabric"});
     field("sources", &FabricSpec::sources, {.cause = kLabel, .resolved = true});
   }

@@ -47,6 +47,8 @@ class RlLoader {
     slow_replicas();
     tools();
     frozen();
+    critic();
+    order();
     reference();
     growth();
     if (sound("")) sequences();
@@ -249,7 +251,7 @@ class RlLoader {
   }
 
   void frozen() {
-    const FrozenPoolConfig& pool = out_->loop.frozen;
+    const OwnGpus& pool = out_->loop.frozen;
     if (!in_.has_frozen() || !sound("frozen")) return;
     if (!row().trains || !out_->loop.with_frozen())
       return fault("frozen", plural_gpus(pool.gpus),
@@ -272,6 +274,36 @@ class RlLoader {
         fault("frozen.pipeline", fmt::format("{}", pool.pipeline),
               fmt::format("at most the {} layers of {}", model->layers, model->name));
     }
+  }
+
+  void critic() {
+    const OwnGpus& pool = out_->loop.critic;
+    if (!in_.has_critic() || !sound("critic")) return;
+    if (!row().critic)
+      return fault("critic", plural_gpus(pool.gpus), fmt::format("nothing: {} has no critic", row().name));
+    if (pool.gpus % pool.replica_gpus() != 0)
+      fault("critic.gpus", fmt::format("{}", pool.gpus),
+            fmt::format("a multiple of the {} of a copy (tensor x pipeline)", pool.replica_gpus()));
+    if (!context_.model) return;
+    const ModelConfig& model = *context_.model;
+    if (model.moe.experts > 0)
+      fault("critic", plural_gpus(pool.gpus),
+            fmt::format("nothing: the critic of {} has experts, whose plan only the "
+                        "trainer's GPUs have",
+                        model.name));
+    if (model.attention.heads > 0 && model.attention.heads % pool.tensor != 0)
+      fault("critic.tensor", fmt::format("{}", pool.tensor),
+            fmt::format("a divisor of the {} attention heads of {}", model.attention.heads, model.name));
+    if (model.layers > 0 && pool.pipeline > model.layers)
+      fault("critic.pipeline", fmt::format("{}", pool.pipeline),
+            fmt::format("at most the {} layers of {}", model.layers, model.name));
+  }
+
+  void order() {
+    if (in_.has_prediction() && out_->loop.order != PromptOrder::predicted)
+      fault("prediction", fmt::format("{:g}", in_.prediction()), "order: \"predicted\" beside it");
+    if (in_.take_over() && (!row().generates || (sound("rollout") && out_->rollout.replicas < 2)))
+      fault("take_over", "true", "several replicas of rollout, of which one takes over from others");
   }
 
   void tools() {
@@ -337,14 +369,14 @@ class RlLoader {
 
   void gpu_counts() {
     if (!context_.cluster) return;
-    const std::int64_t frozen = out_->loop.frozen.gpus, all = context_.cluster->gpus() - frozen,
+    const std::int64_t aside = out_->loop.aside_gpus(), all = context_.cluster->gpus() - aside,
                        trainer = out_->trainer_gpus(), engine = out_->engine_gpus();
     const bool apart = out_->separate();
     if (all < 1)
-      return fault("frozen.gpus", plural_gpus(frozen),
+      return fault(out_->loop.critic.gpus > out_->loop.frozen.gpus ? "critic.gpus" : "frozen.gpus", plural_gpus(aside),
                    fmt::format("fewer than the {} of the cluster", plural_gpus(context_.cluster->gpus())));
     const std::string have = fmt::format("the {} of the cluster{}", plural_gpus(all),
-                                         frozen > 0 ? fmt::format(" beside {} of rl.frozen", frozen) : "");
+                                         aside > 0 ? fmt::format(" beside {} of {}", aside, aside_names()) : "");
     if (out_->rollout_cluster) {
       if (engine > out_->rollout_cluster->gpus())
         fault("rollout.count", plural_gpus(engine),
@@ -360,6 +392,10 @@ class RlLoader {
     if (trainer > all || (!apart && out_->trains() && trainer != all)) plan_fault(trainer, have);
   }
 
+  std::string aside_names() const {
+    const bool frozen = out_->loop.frozen.gpus > 0, critic = out_->loop.critic.gpus > 0;
+    return frozen && critic ? "rl.frozen and rl.critic" : critic ? "rl.critic" : "rl.frozen";
+  }
   void plan_fault(std::int64_t trainer, const std::string& have) {
     faults_.push_back(
         context_.places->fault("training.plan", plural_gpus(trainer), out_->separate() ? "at most " + have : have));

@@ -106,6 +106,7 @@ class ServingLoader : private ServingPart {
       engine.calibrated_on = engine_calibrated_on(engine.name, *context_.libraries);
     }
     if (in_.has_speculation()) engine.speculation = loaded<SpeculationConfig>(in_.speculation());
+    load_draft_model(*this, engine);
     prefix_cache(spec);
     if (context_.model && !context_.open) check_plan(spec, path);
     if (context_.cluster && !context_.open) check_gpu(spec, path);

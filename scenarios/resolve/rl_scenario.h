@@ -31,7 +31,7 @@ struct RlScenario {
     return separate() ? trainer_gpus() + engine_gpus() - overlap_gpus() : std::max(trainer_gpus(), engine_gpus());
   }
   /// That the loop takes.
-  int gpus() const { return working_gpus() + loop.frozen.gpus; }
+  int gpus() const { return working_gpus() + loop.aside_gpus(); }
   /// Updates of a step and epoch.
   int updates() const { return loop.algorithm->trains ? static_cast<int>(loop.answers() / update.batch.sequences) : 1; }
 

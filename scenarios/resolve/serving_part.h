@@ -41,4 +41,7 @@ struct ServingPart {
 /// Streams, their lengths, arrivals, promises and rules.
 void load_traffic(const ServingPart& serving);
 
+/// The model that `speculation.model` names, of each pool.
+void load_draft_model(ServingPart serving, EngineConfig& engine);
+
 }  // namespace flopcast

@@ -26,11 +26,12 @@ inline constexpr std::string_view kLabel = "label";
 
 /// What is said of a field beside its name.
 struct FieldTraits {
-  std::string_view cause = {};   ///< group of causes that a comparison files it under; a struct's fields have their own
-  std::string_view shown = {};   ///< what people read instead of the name
-  std::string_view on = {};      ///< of a bool: the word in files that stands for true
-  std::string_view absent = {};  ///< of an optional: what people read where it has no value
-  bool resolved = false;         ///< worked out from other fields or looked up, not read from the field of this name
+  std::string_view cause = {};  ///< group of causes that a comparison files it under; a struct's fields have their own
+  std::string_view shown = {};  ///< what people read instead of the name
+  std::string_view on = {};     ///< of a bool: the word in files that stands for true
+  std::string_view absent =
+      {};                 ///< of an optional without a value, or a number whose 0 stands for it: what people read
+  bool resolved = false;  ///< worked out from other fields or looked up, not read from the field of this name
 };
 
 template <class Struct, class Member>

@@ -43,6 +43,16 @@ const CauseShare& share_of(const Waterfall& w, const std::string& id) {
   return w.causes.front();
 }
 
+TEST_CASE("a 0 that stands for something else is said as what it stands for", "[compare]") {
+  const ScenarioComparison c =
+      compare({loaded(testing::kDense),
+               loaded(testing::kDense, {"training.plan.shard_group=2", "training.batch.document_length=1024"})},
+              options());
+  REQUIRE(c.waterfalls.size() == 1);
+  CHECK_THAT(share_of(c.waterfalls[0], "plan").change, ContainsSubstring("shard_group all replicas -> 2"));
+  CHECK_THAT(share_of(c.waterfalls[0], "batch").change, ContainsSubstring("document_length whole sequences -> 1024"));
+}
+
 TEST_CASE("both orders of the causes sum to the whole difference", "[compare]") {
   const Scenario h800 = loaded(testing::kSparse);
   const Scenario h20 = loaded(testing::kSparse, {"cluster.node=hgx-h20", "training.schedule=1f1b",

@@ -491,6 +491,117 @@ TEST_CASE("commands in containers: what stands behind an engine's image are its 
   CHECK_THROWS_WITH(imported(docker + "nginx:latest --model meta-llama/Llama-3.1-8B"), ContainsSubstring("\"docker\""));
 }
 
+// BLOOM's launch script (bigscience-workshop/bigscience, train/tr11-176B-ml), as far as it says something of the run.
+const std::string kBloom = R"(#!/bin/bash
+#SBATCH --nodes=48
+#SBATCH --ntasks-per-node=1          # crucial - only 1 task per dist per node!
+#SBATCH --gres=gpu:8                 # number of gpus
+MASTER_ADDR=$(scontrol show hostnames $SLURM_JOB_NODELIST | head -n 1)
+GPUS_PER_NODE=8
+NNODES=$SLURM_NNODES
+TP_SIZE=4
+PP_SIZE=12
+GPT_ARGS=" \
+    --pp-partition-method 'type:transformer|embedding' \
+    --num-layers 70 --hidden-size 14336 --num-attention-heads 112 --seq-length 2048 --max-position-embeddings 2048 \
+    --micro-batch-size 2 --rampup-batch-size 192 16 9_765_625 --global-batch-size 2048 --train-samples 220_000_000 \
+    --tokenizer-type PretrainedFromHF --tokenizer-name-or-path a/b --embed-layernorm --bf16 \
+    --position-embedding-type alibi --checkpoint-activations --abort-on-unmet-fused-kernel-constraints \
+    --kill-switch-path $HOME/kill --pad-vocab-size-to 250880 \
+    "
+DEEPSPEED_ARGS=" --deepspeed --deepspeed_config ./ds.json --zero-stage 0 --deepspeed-activation-checkpointing "
+export LAUNCHER="python -u -m torch.distributed.run \
+    --nproc_per_node $GPUS_PER_NODE --nnodes $NNODES --rdzv_endpoint $MASTER_ADDR:6000 --max_restarts 0 --tee 3 \
+    "
+export CMD=" \
+    `pwd`/pretrain_gpt.py --tensor-model-parallel-size $TP_SIZE --pipeline-model-parallel-size $PP_SIZE \
+    $GPT_ARGS --train-weighted-split-paths-path x --valid-num-workers 0 $DEEPSPEED_ARGS \
+    "
+echo $CMD
+clear; srun --wait=60 --jobid $SLURM_JOB_ID bash -c "$LAUNCHER --node_rank \$SLURM_PROCID $CMD" 2>&1 | tee -a log.txt
+)";
+
+TEST_CASE("BLOOM's script is read as it stands", "[analysis][import]") {
+  const ImportedRun run = imported(kBloom, "tr11.slurm");
+  CHECK(run.framework == "Megatron-DeepSpeed");
+  CAPTURE(run.text);
+  CHECK_THAT(run.text, !ContainsSubstring("Not known"));
+  const ResolvedScenario resolved = scenario_of(run);
+  const TrainingConfig& t = *resolved.value().training;
+  CHECK(resolved.gpus() == 384);
+  CHECK(t.plan.tensor == 4);
+  CHECK(t.plan.pipeline == 12);
+  CHECK(t.plan.data == 8);
+  CHECK(t.plan.zero_stage == 1);
+  CHECK(t.batch.micro_batch_sequences == 2);
+  CHECK(t.batch.sequences == 2048);
+  CHECK(t.recompute.full_layer);
+  CHECK(t.model.vocabulary == 250'880);
+  CHECK(t.model.layers == 70);
+  CHECK_FALSE(t.model.gated_ffn);
+}
+
+TEST_CASE("commands that a shell or eval runs, and others that only show them", "[analysis][import]") {
+  const auto tensor = [](const std::string& text) {
+    return scenario_of(imported(text)).value().serving->pools.at(0).engine.plan.tensor;
+  };
+  const std::string serve = "vllm serve meta-llama/Llama-3.1-8B -tp 2";
+  CHECK(tensor("bash -c '" + serve + "'") == 2);
+  CHECK(tensor("docker exec -it c /bin/bash -lc \"cd /x && " + serve + " --max-num-seqs 8\"") == 2);
+  CHECK(tensor("N=2\nCMD=\"vllm serve meta-llama/Llama-3.1-8B -tp $N\"\necho \"$CMD\"\necho $CMD\neval $CMD") == 2);
+  CHECK(tensor("N=2\nsrun sh -c \"vllm serve 'meta-llama/Llama-3.1-8B' -tp $N\" &") == 2);
+  CHECK_THROWS_WITH(imported("bash -c \"vllm serve meta-llama/Llama-3.1-8B -tp $N\""),
+                    ContainsSubstring("$N, which nothing before it sets"));
+}
+
+TEST_CASE("a smaller model that drafts is that model, where the library has it", "[analysis][import]") {
+  const auto engine = [](const std::string& command) {
+    return scenario_of(imported(command)).value().serving->pools.at(0).engine;
+  };
+  const std::string vllm = "vllm serve meta-llama/Llama-3.1-70B -tp 8 --speculative-config ";
+  const EngineConfig small =
+      engine(vllm + "'{\"model\": \"meta-llama/Llama-3.1-8B-Instruct\", \"num_speculative_tokens\": 4}'");
+  CHECK(small.speculation.kind == DraftKind::model);
+  CHECK(small.speculation.depth == 4);
+  CHECK(small.drafter.name == "llama-3.1-8b");
+  CHECK(engine(vllm + "'{\"model\": \"some/draft-1b\", \"num_speculative_tokens\": 4}'").speculation.kind ==
+        DraftKind::eagle);
+  CHECK(engine("python3 -m sglang.launch_server --model-path meta-llama/Llama-3.1-70B --tp 8 --speculative-algorithm "
+               "STANDALONE --speculative-draft-model-path meta-llama/Llama-3.1-8B --speculative-num-steps 3")
+            .drafter.name == "llama-3.1-8b");
+  CHECK_THROWS_WITH(imported("vllm serve meta-llama/Llama-3.1-8B --decode-context-parallel-size 2"),
+                    ContainsSubstring("is not replayed"));
+}
+
+TEST_CASE("older and rarer flags of Megatron mean something, or are refused", "[analysis][import]") {
+  const std::string base =
+      "torchrun --nproc_per_node 8 --nnodes=4 pretrain_gpt.py --num-layers 32 --hidden-size 4096 "
+      "--num-attention-heads 32 --seq-length 2048 --bf16 --tokenizer-type GPT2BPETokenizer --hidden-dropout 0 "
+      "--attention-dropout 0 --global-batch-size 64 ";
+  const auto training = [&](const std::string& flags) { return *scenario_of(imported(base + flags)).value().training; };
+  CHECK(training("--checkpoint-activations --model-parallel-size 2").recompute.full_layer);
+  CHECK(training("--model-parallel-size 2").plan.tensor == 2);
+  CHECK(training("").model.vocabulary == 50'257);
+  CHECK(training("--batch-size 2").batch.micro_batch_sequences == 2);
+  CHECK(training("--deepspeed --zero-stage 2").plan.zero_stage == 2);
+  CHECK(training("--glu-activation geglu --ffn-hidden-size 10880").model.gated_ffn);
+  CHECK(training("--pipeline-model-parallel-size 4 --decoder-first-pipeline-num-layers 7 "
+                 "--decoder-last-pipeline-num-layers 5")
+            .plan.stage_layers == std::vector<int>{7, 10, 10, 5});
+  const TrainingConfig drawn =
+      training("--pipeline-model-parallel-size 4 --pipeline-model-parallel-layout 'Et*3|(tttt|)*5,ttt,t|tttt,tL'");
+  CHECK(drawn.plan.chunks == 2);
+  CHECK(drawn.plan.stage_layers == std::vector<int>{3, 4, 4, 4, 4, 4, 4, 5});
+  const TrainingConfig states = training(
+      "--use-distributed-optimizer --use-precision-aware-optimizer --main-grads-dtype bf16 --exp-avg-dtype bf16 "
+      "--exp-avg-sq-dtype bf16");
+  CHECK(states.precision.gradients == Precision::bf16);
+  CHECK(states.precision.moments == Precision::bf16);
+  CHECK_THROWS_WITH(imported(base + "--optimizer-cpu-offload"), ContainsSubstring("is not replayed"));
+  CHECK_THROWS_WITH(imported(base + "--pipeline-model-parallel-size 4 --decoder-first-pipeline-num-layers 6"),
+                    ContainsSubstring("26 layers for 3 stages"));
+}
+
 TEST_CASE("what is wrong with a foreign command is said with its place", "[analysis][import]") {
   CHECK_THROWS_WITH(imported("ls -l"), ContainsSubstring("vllm serve"));
   CHECK_THROWS_WITH(imported("vllm serve nobody/knows-9b --tp x"), ContainsSubstring("nobody/knows-9b"));

@@ -127,6 +127,29 @@ TEST_CASE("The closed form of a step is its replay's within two per cent, its me
   }
 }
 
+TEST_CASE("The closed form sees shard groups that lie over more nodes than the first", "[plan]") {
+  // Three nodes of eight, groups of six: the first lies in one node, the second over two.
+  const std::vector<std::string> sets = {
+      "cluster.nodes=3",        "training.plan.pipeline=1",    "training.plan.data=24",
+      "training.plan.tensor=1", "training.plan.zero_stage=3",  "training.plan.shard_group=6",
+      "training.schedule=1f1b", "training.batch.sequences=24", "training.batch.micro_batch_sequences=1",
+      "training.plan.context=1"};
+  const OpenSpace open = open_space("h100_llama_3_1_8b_bf16_64", sets);
+  const auto estimator = estimator_of(open.scenario, open.space)();
+  const PlanChoice own = choice_of(*open.scenario.training, open.space.precisions);
+  const Seconds estimate = estimator->estimate_whatever_fits(own).step, step = replayed(open, own);
+  CHECK(estimate.value() == Approx(step.value()).epsilon(0.03));
+  CHECK(estimator->lower_bound(own) <= 1.0001 * step);
+}
+
+TEST_CASE("plan takes no tensor parallelism that the software refuses to a model with experts", "[plan]") {
+  const std::vector<std::string> sets = {"training.plan.sequence_parallel=false",
+                                         "training.software=megatron-core-2025.09"};
+  const PlanSpace space =
+      open_space("mixtral_8x7b_64_h100", sets, {"training.plan.tensor", "training.plan.expert_tensor"}).space;
+  for (const PlanChoice& choice : space.shapes()) CHECK(choice.tensor == 1);
+}
+
 TEST_CASE("What an estimator keeps from other plans changes no figure", "[plan]") {
   for (const char* name : {"llama_3_1_8b_64_h100", "mixtral_8x7b_64_h100", "deepseek_v3_2048_h800"}) {
     CAPTURE(name);

@@ -138,6 +138,27 @@ TEST_CASE("a faster NVLink never makes a collective slower, and a measured one i
       }
 }
 
+TEST_CASE("faster NICs never make a collective slower") {
+  for (const char* board : {"hgx-a100", "hgx-h100", "hgx-b200"})
+    for (const auto& [nodes, local] : {std::pair{2, 8}, {4, 8}, {16, 8}, {16, 2}, {8, 1}})
+      for (const NcclOp op : kAll) {
+        ClusterSpec cluster = cluster_of(board, nodes);
+        const BytesPerSecond own = endpoint_bandwidth(cluster), nic = cluster.node.nic_bandwidth;
+        const NcclGroup group = group_for(op, nodes, local);
+        for (double bytes = 1e3; bytes < 3e9; bytes *= 6) {
+          Seconds before(INFINITY);
+          for (double rate = 3e9; rate < 200e9; rate *= 1.09) {
+            cluster.node.nic_bandwidth = nic * (rate / own.value());
+            const NcclTime time = choose_nccl(op, group, Bytes(bytes), cluster, links());
+            INFO(board << " " << name(op) << " " << bytes << " B over " << nodes << " x " << local << ", NICs of "
+                       << rate << " B/s: " << name(time.algorithm) << " " << name(time.protocol));
+            REQUIRE(time.total().value() <= before.value() * (1 + 1e-6));
+            before = time.total();
+          }
+        }
+      }
+}
+
 TEST_CASE("on the way from one NVLink rate to another NCCL's choice is the least of its estimates everywhere") {
   for (const auto& [nodes, local] : {std::pair{1, 2}, {1, 8}, {2, 8}, {16, 8}, {16, 1}})
     for (const NcclOp op : kTuned)

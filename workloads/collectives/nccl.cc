@@ -318,8 +318,10 @@ NcclTime nccl_time(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, co
   return Pricing(op, protocol, group, bytes, cluster, links).time(algorithm);
 }
 
-NcclTime choose_nccl(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
-                     const LinkCalibration& links) {
+namespace {
+
+NcclTime choose_on_nics(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
+                        const LinkCalibration& links) {
   if (is_point_to_point(op)) {
     // Not tuned: NCCL sends short messages by LL and all others by Simple.
     return faster(nccl_time(op, NcclAlgorithm::pairs, NcclProtocol::simple, group, bytes, cluster, links),
@@ -342,6 +344,28 @@ NcclTime choose_nccl(NcclOp op, const NcclGroup& group, Bytes bytes, const Clust
       protocol = p;
     }
   return nccl_time(op, algorithm, protocol, group, bytes, cluster, links);
+}
+
+/// NICs of a GPU, as boards of A100 have them: the slowest behind the fit of collectives over nodes.
+constexpr BytesPerSecond kMeasuredNic(25e9);
+
+}  // namespace
+
+NcclTime choose_nccl(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
+                     const LinkCalibration& links) {
+  NcclTime time = choose_on_nics(op, group, bytes, cluster, links);
+  const BytesPerSecond rate = endpoint_bandwidth(cluster);
+  if (group.nodes < 2 || is_point_to_point(op) || rate >= kMeasuredNic) return time;
+  // Below what was measured, NCCL's estimate and our fit change places at different rates: slower NICs are never faster
+  // than those just before a change of what it takes.
+  ClusterSpec faster_nics = cluster;
+  for (const NcclChoice& choice : nccl_choices_by_nic(op, group, bytes, cluster, kMeasuredNic, rate)) {
+    if (choice.until <= rate) break;
+    faster_nics.node.nic_bandwidth = cluster.node.nic_bandwidth * (choice.until / rate * (1 + 1e-9));
+    const NcclTime before = choose_on_nics(op, group, bytes, faster_nics, links);
+    if (before.total() > time.total()) time = before;
+  }
+  return time;
 }
 
 NcclTime direct_all_reduce(const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,

@@ -99,7 +99,10 @@ struct NcclChoice {
 };
 std::vector<NcclChoice> nccl_choices(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
                                      BytesPerSecond from, BytesPerSecond to);
-/// The time of what NCCL takes, never longer on a faster NVLink (see above).
+/// The same for rates of the NICs of a GPU together (endpoint_bandwidth), NVLinks as they are.
+std::vector<NcclChoice> nccl_choices_by_nic(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
+                                            BytesPerSecond from, BytesPerSecond to);
+/// The time of what NCCL takes, never longer on a faster NVLink or a faster NIC (see above).
 NcclTime choose_nccl(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
                      const LinkCalibration& links);
 /// All-reduce of the serving engines within a node, in one shot or two, whichever is faster.

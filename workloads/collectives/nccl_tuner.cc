@@ -159,9 +159,9 @@ constexpr NcclProtocol kTunedProtocols[] = {NcclProtocol::ll, NcclProtocol::ll12
 constexpr NcclAlgorithm kTunedAlgorithms[] = {NcclAlgorithm::ring, NcclAlgorithm::tree, NcclAlgorithm::nvls,
                                               NcclAlgorithm::nvls_tree, NcclAlgorithm::pat};
 
-/// What is expected of one algorithm and protocol on NVLinks of any rate: every bandwidth above is the smaller of one
-/// that grows with that rate and one that does not, so a time is latency + max(slowness * slope, floor) with
-/// slowness = 1 / rate in s/GB, and two of them cross where straight lines do.
+/// What is expected of one algorithm and protocol on NVLinks, or NICs, of any rate: every bandwidth above is the
+/// smaller of one that grows with that rate and one that does not, so a time is latency + max(slowness * slope, floor)
+/// with slowness = 1 / rate in s/GB, and two of them cross where straight lines do.
 struct Expectation {
   NcclAlgorithm algorithm;
   NcclProtocol protocol;
@@ -170,9 +170,9 @@ struct Expectation {
   double bend() const { return floor_us / slope; }
 };
 
-std::vector<Expectation> expectations(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster) {
-  constexpr double kSlow = 1e-6, kFast = 1e12;  // GB/s, far beyond any bend
-  const View slow(group, cluster, BytesPerSecond(kSlow * 1e9)), fast(group, cluster, BytesPerSecond(kFast * 1e9));
+/// @param slow, fast the links at rates far beyond any bend. @param crawl the rate of `slow` in GB/s
+std::vector<Expectation> expectations(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
+                                      const View& slow, const View& fast, double crawl) {
   std::vector<Expectation> list;
   for (const NcclAlgorithm a : kTunedAlgorithms)
     for (const NcclProtocol p : kTunedProtocols) {
@@ -181,7 +181,7 @@ std::vector<Expectation> expectations(NcclOp op, const NcclGroup& group, Bytes b
       if (crawling.GBps <= 0) continue;        // a generation whose switches do not reduce
       const double us = bytes.value() * 1e-3;  // over GB/s
       list.push_back(
-          {a, p, crawling.latency_us, us / (crawling.GBps / kSlow), us / expected_of(op, a, p, fast, bytes).GBps});
+          {a, p, crawling.latency_us, us / (crawling.GBps / crawl), us / expected_of(op, a, p, fast, bytes).GBps});
     }
   return list;
 }
@@ -206,9 +206,9 @@ std::optional<double> crossing(const Expectation& current, const Expectation& ot
 
 BytesPerSecond nccl_measured_rate(const GpuSpec& gpu) { return BytesPerSecond(generation_of(gpu).measured * 1e9); }
 
-std::vector<NcclChoice> nccl_choices(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
-                                     BytesPerSecond from, BytesPerSecond to) {
-  const std::vector<Expectation> all = expectations(op, group, bytes, cluster);
+namespace {
+
+std::vector<NcclChoice> taken_between(const std::vector<Expectation>& all, BytesPerSecond from, BytesPerSecond to) {
   assert(!all.empty());
   double here = 1_GBps / from;
   const double end = 1_GBps / to;
@@ -232,6 +232,28 @@ std::vector<NcclChoice> nccl_choices(NcclOp op, const NcclGroup& group, Bytes by
     here = there;
   }
   return taken;
+}
+
+}  // namespace
+
+std::vector<NcclChoice> nccl_choices(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
+                                     BytesPerSecond from, BytesPerSecond to) {
+  constexpr double kSlow = 1e-6, kFast = 1e12;  // GB/s, far beyond any bend
+  const View slow(group, cluster, BytesPerSecond(kSlow * 1e9)), fast(group, cluster, BytesPerSecond(kFast * 1e9));
+  return taken_between(expectations(op, group, bytes, cluster, slow, fast, kSlow), from, to);
+}
+
+std::vector<NcclChoice> nccl_choices_by_nic(NcclOp op, const NcclGroup& group, Bytes bytes, const ClusterSpec& cluster,
+                                            BytesPerSecond from, BytesPerSecond to) {
+  constexpr double kSlow = 1e-9, kFast = 1e9;  // of the cluster's own
+  const auto with_nics = [&](double by) {
+    ClusterSpec other = cluster;
+    other.node.nic_bandwidth *= by;
+    return View(group, other, node_link_bandwidth(cluster.node));
+  };
+  const double rate = endpoint_bandwidth(cluster) / 1_GBps;
+  return taken_between(expectations(op, group, bytes, cluster, with_nics(kSlow), with_nics(kFast), kSlow * rate), from,
+                       to);
 }
 
 bool nccl_offers(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, const NcclGroup& group,

@@ -38,7 +38,8 @@ RlLoop::RlLoop(const RlConfig& config, int updates, RlPrices prices, ServingSess
       rewards_(config.reward.pool, random_stream(config.seed, LoopRandom::rewards)),
       tools_(config.tools.pool, random_stream(config.seed, LoopRandom::tools)),
       signals_(random_stream(config.seed, LoopRandom::signals)),
-      calls_(random_stream(config.seed, LoopRandom::calls)) {
+      calls_(random_stream(config.seed, LoopRandom::calls)),
+      predictions_(random_stream(config.seed, LoopRandom::predictions)) {
   if (prices_.frozen && !prices_.free[static_cast<std::size_t>(RlPart::reward)]) frozen_.emplace(*prices_.frozen);
   if (session_) {
     session_->on_result([this](const Request& request, const RequestResult& result) {
@@ -88,15 +89,7 @@ void RlLoop::begin_groups() {
     }
     groups_.push_back(group);
   }
-  if (config_.order == PromptOrder::longest_first) {
-    const auto longest = [&](std::uint32_t g) {
-      std::int32_t most_tokens = 0;
-      for (int i = 0; i < config_.group; ++i)
-        most_tokens = std::max(most_tokens, samples_[groups_[g].first + static_cast<std::uint32_t>(i)].answer);
-      return most_tokens;
-    };
-    std::stable_sort(fresh.begin(), fresh.end(), [&](auto a, auto b) { return longest(a) > longest(b); });
-  }
+  order_groups(fresh);
   const Seconds now = session_ ? session_->now() + asleep_ : later_of(idle_since_, awake_since_);
   for (const std::uint32_t g : fresh) {
     for (int i = 0; i < config_.group; ++i) ask(groups_[g].first + static_cast<std::uint32_t>(i), now);
@@ -182,6 +175,7 @@ void RlLoop::written(std::uint32_t index, Seconds now) {
 }
 
 void RlLoop::rewarded(std::uint32_t index) {
+  ++rewarded_;
   const std::uint32_t g = samples_[index].group;
   Group& group = groups_[g];
   if (--group.open > 0) return;
@@ -324,7 +318,22 @@ Seconds RlLoop::train(std::span<const std::uint32_t> groups, Seconds start) {
   if (config_.with_old_log_probs()) at = spend(RlPart::log_probs, at, price.forward.at(all));
   frozen(RlPart::reference, price.reference_forward);
   frozen(RlPart::teacher, price.teacher_forward);
-  if (price.critic_forward) at = spend(RlPart::values, at, price.critic_forward->at(all));
+  // A critic on GPUs of its own reads while the policy does, and is trained while that is.
+  const auto critics = [&](RlPart part, const PassLine& line, std::span<const std::int32_t> of) {
+    if (prices_.free[static_cast<std::size_t>(part)]) return Seconds(0);
+    const Seconds time = line.at(pack(of, *prices_.critic_copies, config_.packing, price.shape).most);
+    step_.critic_busy += time;
+    return time;
+  };
+  const auto wait_for = [&](RlPart part, Seconds until) {
+    if (until > at) at = spend(part, at, until - at);
+  };
+  const bool critic_apart = price.critic_forward && prices_.critic_copies;
+  if (critic_apart)
+    wait_for(RlPart::values, start + critics(RlPart::values, *price.critic_forward, sequences));
+  else if (price.critic_forward)
+    at = spend(RlPart::values, at, price.critic_forward->at(all));
+  Seconds critic_at = at;
   const int updates = config_.asynchrony.stream_updates ? 1 : updates_;
   for (int epoch = 0; epoch < config_.epochs; ++epoch) {
     for (int u = 0; u < updates; ++u) {
@@ -334,10 +343,15 @@ Seconds RlLoop::train(std::span<const std::uint32_t> groups, Seconds start) {
           pack(std::span(sequences).subspan(from, to - from), price.replicas, config_.packing, price.shape);
       step_.micro_batches += packed.most;
       step_.mean_micro_batches += packed.mean;
-      if (price.critic_update) at = spend(RlPart::critic_update, at, price.critic_update->at(packed.most));
+      if (critic_apart)
+        critic_at +=
+            critics(RlPart::critic_update, *price.critic_update, std::span(sequences).subspan(from, to - from));
+      else if (price.critic_update)
+        at = spend(RlPart::critic_update, at, price.critic_update->at(packed.most));
       at = spend(RlPart::update, at, price.update.at(packed.most));
     }
   }
+  if (critic_apart) wait_for(RlPart::critic_update, critic_at);
   return at;
 }
 
@@ -447,7 +461,7 @@ void RlLoop::nothing_left() const {
   throw InputError(fault);
 }
 
-RlOutcome RlLoop::run(const std::function<bool(int)>& keep_going) {
+RlOutcome RlLoop::run(const std::function<bool(std::int64_t)>& keep_going) {
   const int wanted = config_.warm_up_steps() + std::max(1, config_.replayed_steps);
   constexpr std::uint64_t kAsk = 512;
   Seconds now;
@@ -455,7 +469,7 @@ RlOutcome RlLoop::run(const std::function<bool(int)>& keep_going) {
   while (version_ < wanted) {
     begin_groups();
     start_unit(now);
-    if (keep_going && turns++ % kAsk == 0 && !keep_going(version_)) throw Interrupted();
+    if (keep_going && turns++ % kAsk == 0 && !keep_going(rewarded_)) throw Interrupted();
     const Seconds next = next_own_event();
     if (next <= now) {
       fire(now);
@@ -467,6 +481,7 @@ RlOutcome RlLoop::run(const std::function<bool(int)>& keep_going) {
         now = later_of(now, session_->now() + asleep_);
         for (const auto& [sample, finish] : results_) written(sample, later_of(now, finish + asleep_));
         results_.clear();
+        even_out(now);
         continue;
       }
       if (is_finite(next)) {

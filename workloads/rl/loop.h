@@ -61,6 +61,9 @@ struct RlPrices {
   Seconds sync, to_training, to_generation;
   Seconds frozen_swap;     ///< weights of one frozen model from the host and back
   Seconds reference_copy;  ///< the policy's weights take the reference's place
+  /// The critic has GPUs of its own: so many copies read and are trained while the policy is. Waiting for it is part of
+  /// `values` and `critic_update`.
+  std::optional<int> critic_copies;
   /// Frozen models on GPUs of their own; TrainerPrices has no passes of them then. Waiting for them is part of
   /// `reward`.
   std::optional<FrozenReads> frozen;
@@ -81,6 +84,8 @@ struct RlStep {
   std::int64_t tool_calls = 0;                        ///< begun
   std::int64_t timed_out_rewards = 0;                 ///< answers whose reward ran into its time-out
   std::int64_t timed_out_tools = 0;                   ///< of the calls of tools
+  std::int64_t taken_over = 0;                        ///< answers, by replicas that had nothing to do
+  Seconds critic_busy;                                ///< of its own GPUs
   Seconds engine_awake, engine_empty;                 ///< empty: awake, and nothing may be begun
   Seconds engine_busy;                                ///< summed over replicas
   Seconds overlap_awake;                              ///< of replicas on the trainer's GPUs
@@ -100,9 +105,10 @@ class RlLoop {
  public:
   /// @param session none where nothing is generated. @param block_tokens of its prefix cache; 0: none.
   RlLoop(const RlConfig& config, int updates, RlPrices prices, ServingSession* session, int replicas, int block_tokens);
-  /// @param keep_going asked now and then; false ends the run with Interrupted.
+  /// @param keep_going asked now and then, with the answers that have their reward; false ends the run with
+  /// Interrupted.
   /// @throws InputError when groups with signal are too rare to fill a step.
-  RlOutcome run(const std::function<bool(int steps)>& keep_going = {});
+  RlOutcome run(const std::function<bool(std::int64_t answers)>& keep_going = {});
 
  private:
   struct Sample {
@@ -128,6 +134,8 @@ class RlLoop {
   enum class Trainer : std::uint8_t { idle, busy, draining, syncing };
 
   void begin_groups();
+  void order_groups(std::vector<std::uint32_t>& fresh);
+  void even_out(Seconds now);
   void ask(std::uint32_t sample, Seconds now);
   void share_prefix(std::uint32_t sample, Request& request);
   void written(std::uint32_t sample, Seconds now);
@@ -163,7 +171,9 @@ class RlLoop {
   GroupSource source_;
   HostWorkersSimulation rewards_, tools_;
   std::optional<FrozenPool> frozen_;
-  RandomStream signals_, calls_;
+  RandomStream signals_, calls_, predictions_;
+  std::int64_t rewarded_ = 0;  ///< answers
+  Seconds evened_out_{-1};     ///< when answers were last taken over
   std::vector<Sample> samples_;
   std::vector<Group> groups_;
   /// Complete groups: those of older weights first, then as they were complete; in whole batches as they were drawn.

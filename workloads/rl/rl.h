@@ -60,8 +60,8 @@ enum class AnswerPacking : std::uint8_t {
 constexpr std::array<std::string_view, 3> enum_names(AnswerPacking) { return {"balanced", "in_order", "padded"}; }
 
 /// In which order a step's prompts go to the engine.
-enum class PromptOrder : std::uint8_t { as_drawn, longest_first };
-constexpr std::array<std::string_view, 2> enum_names(PromptOrder) { return {"as_drawn", "longest_first"}; }
+enum class PromptOrder : std::uint8_t { as_drawn, longest_first, predicted };
+constexpr std::array<std::string_view, 3> enum_names(PromptOrder) { return {"as_drawn", "longest_first", "predicted"}; }
 
 /// What becomes of answers that are being written when new weights come.
 enum class InFlight : std::uint8_t {
@@ -144,17 +144,18 @@ struct ToolConfig {
   }
 };
 
-/// GPUs of their own for what is frozen; none: the trainer's.
-struct FrozenPoolConfig {
+/// GPUs of their own for what is frozen, or for the critic; none: the trainer's.
+struct OwnGpus {
   int gpus = 0;
-  int tensor = 1, pipeline = 1;  ///< of a replica, which holds all frozen models
+  int tensor = 1, pipeline = 1;  ///< of a replica, which holds all frozen models; of a copy of the critic
   int replica_gpus() const { return tensor * pipeline; }
+  int replicas() const { return gpus / replica_gpus(); }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
-    field("gpus", &FrozenPoolConfig::gpus, {"placement"});
-    field("tensor", &FrozenPoolConfig::tensor, {"placement"});
-    field("pipeline", &FrozenPoolConfig::pipeline, {"placement"});
+    field("gpus", &OwnGpus::gpus, {"placement"});
+    field("tensor", &OwnGpus::tensor, {"placement"});
+    field("pipeline", &OwnGpus::pipeline, {"placement"});
   }
 };
 
@@ -258,6 +259,8 @@ struct RlConfig {
   int overlap = 0;  ///< of the engine's replicas, the last: on the trainer's GPUs, while it waits for answers
   AnswerPacking packing = AnswerPacking::balanced;
   PromptOrder order = PromptOrder::as_drawn;
+  double prediction = 0.75;  ///< of lengths, with order predicted: correlation with those written, as normal scores
+  bool take_over = false;    ///< replicas without work take over answers of others
   std::optional<bool> reference;      ///< none: as the algorithm has it
   int reference_every = 0;            ///< steps after which it is replaced by the policy; 0: never
   std::optional<bool> old_log_probs;  ///< none: as the algorithm has it
@@ -265,7 +268,8 @@ struct RlConfig {
   AsynchronyConfig asynchrony;
   RewardConfig reward;
   ToolConfig tools;
-  FrozenPoolConfig frozen;
+  OwnGpus frozen;
+  OwnGpus critic;
   ModelConfig teacher;  ///< of a distillation
   SyncConfig sync;
   HandoverConfig handover;
@@ -276,6 +280,7 @@ struct RlConfig {
   std::string framework;  ///< whose habits these are; empty: nobody's in particular
 
   std::int64_t answers() const { return std::int64_t{prompts} * group; }
+  int aside_gpus() const { return frozen.gpus + critic.gpus; }  ///< beside those of trainer and engine
   bool with_reference() const { return reference.value_or(algorithm->reference); }
   bool with_old_log_probs() const { return old_log_probs.value_or(algorithm->old_log_probs); }
   bool with_reward_model() const { return algorithm->rewards && reward.kind == RewardKind::model; }
@@ -298,14 +303,17 @@ struct RlConfig {
     field("overlap", &RlConfig::overlap, {"placement"});
     field("packing", &RlConfig::packing, {"loop"});
     field("order", &RlConfig::order, {"loop"});
+    field("prediction", &RlConfig::prediction, {"loop"});
+    field("take_over", &RlConfig::take_over, {"loop"});
     field("reference", &RlConfig::reference, {.cause = "algorithm", .absent = "as the algorithm has it"});
-    field("reference_every", &RlConfig::reference_every, {"algorithm"});
+    field("reference_every", &RlConfig::reference_every, {.cause = "algorithm", .absent = "never"});
     field("old_log_probs", &RlConfig::old_log_probs, {.cause = "algorithm", .absent = "as the algorithm has it"});
     field("signal_share", &RlConfig::signal_share, {"rollouts"});
     field("asynchrony", &RlConfig::asynchrony);
     field("reward", &RlConfig::reward);
     field("tools", &RlConfig::tools);
     field("frozen", &RlConfig::frozen);
+    field("critic", &RlConfig::critic);
     field("teacher", &RlConfig::teacher, {.resolved = true});
     field("sync", &RlConfig::sync);
     field("handover", &RlConfig::handover);

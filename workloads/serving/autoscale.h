@@ -95,6 +95,7 @@ class PoolScaler {
   /// Replicas wanted, between the minimum and all. @param working up or starting. @param coming requests on their way
   /// to the pool without a place there. To be called at next().
   int wanted(std::span<const Unit> units, int working, std::int64_t coming, Ticks now);
+  void archive(StateArchive& state) { state(before_, next_, asked_); }
 
  private:
   double prompt_load(const Replica& replica, const ReplicaCounters& did) const;

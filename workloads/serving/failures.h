@@ -7,6 +7,7 @@
 
 #include "sim/base/fields.h"
 #include "sim/base/random.h"
+#include "sim/base/state_archive.h"
 #include "workloads/serving/base/clock.h"
 
 namespace flopcast {
@@ -49,6 +50,7 @@ class FailureProcess {
   Ticks next() const { return next_; }              ///< never, where nothing fails
   std::size_t replica() const { return replica_; }  ///< the one that fails then
   void draw(Ticks now);                             ///< the one after
+  void archive(StateArchive& state) { state(random_, next_, replica_); }
 
  private:
   std::vector<int> gpus_;

@@ -19,6 +19,8 @@ class Router {
   virtual ~Router() = default;
   /// Index of a replica that accepts requests; kNoReplica when none does.
   virtual std::size_t choose(const Request& request, std::span<const ReplicaView> replicas) = 0;
+  /// What it remembers, written or read. False: nobody but itself knows what that is.
+  virtual bool archive(StateArchive& /*state*/) { return false; }
 };
 
 struct RouterRow {

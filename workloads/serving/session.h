@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -150,9 +151,16 @@ class ServingSession final : private ReplicaListener {
   /// taken out as by withdraw(). @pre no pool hands on, and a replica before them is up.
   std::vector<Unfinished> stop_from(std::size_t first);
   void start_from(std::size_t first);
+  /// Where a replica of the first pool has nothing to do, and another more than its share of what is left: what that
+  /// one has above it is taken out as by withdraw(), the youngest first. @pre no pool hands on.
+  std::vector<Unfinished> even_out();
   /// Until the source is dry and every request has left, or the clock is at its end (SessionTotals::cut). False when
   /// `keep_going`, asked now and then, said stop.
   bool run(const std::function<bool(std::uint64_t requests)>& keep_going = {});
+  /// All that changes while it runs, written (between two events: inside keep_going) or read into a session of the same
+  /// configuration, which then goes on as the written one would have. False: the source or a router has a state of its
+  /// own that cannot be kept.
+  bool archive(StateArchive& state);
   /// No more requests from the source; those inside go on.
   void stop() { source_ = nullptr; }
   Seconds now() const { return to_seconds(now_); }
@@ -177,6 +185,7 @@ class ServingSession final : private ReplicaListener {
     TimeSeries kv_share, running, waiting, up, busy;
     WideTicks busy_sampled = 0;           ///< of all its units, at the last sample
     double sum_kv_share = 0, sum_up = 0;  ///< over samples, weighted by their period in seconds
+    bool archive(StateArchive& state);
   };
   enum class State : std::uint8_t {
     up,
@@ -199,6 +208,7 @@ class ServingSession final : private ReplicaListener {
     std::int64_t coming = 0;                            ///< requests sent on to it, without a place there yet
     Ticks restarts = 0;                                 ///< 0, or what a restart takes once it is empty
     bool dirty = false;
+    void archive(StateArchive& state, std::span<IterationPricer* const> pricers);
     bool empty() const { return replica->load().outstanding + coming == 0; }
   };
   struct Due {

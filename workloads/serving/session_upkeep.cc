@@ -1,5 +1,6 @@
 // What goes on beside requests: replicas that fail, restart, slow down, start and stop; drift of expert load; samples.
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "workloads/serving/session.h"
@@ -287,6 +288,33 @@ void ServingSession::autoscale(Pool& pool) {
       --working;
     }
   }
+}
+
+std::vector<Unfinished> ServingSession::even_out() {
+  assert(!moves_);
+  const Pool& pool = pools_.front();
+  const auto first = units_.begin() + static_cast<std::ptrdiff_t>(pool.first);
+  const auto last = first + static_cast<std::ptrdiff_t>(pool.views.size());
+  std::int64_t left = 0, up = 0;
+  bool idle = false;
+  for (auto unit = first; unit != last; ++unit) {
+    if (unit->state != State::up) continue;
+    ++up;
+    left += unit->replica->load().outstanding;
+    idle = idle || unit->replica->load().outstanding == 0;
+  }
+  if (!idle || left == 0) return {};
+  const std::int64_t share = (left + up - 1) / up;
+  std::vector<JobId> all;
+  for (auto unit = first; unit != last; ++unit) {
+    const std::int64_t above = unit->replica->load().outstanding - share;
+    if (unit->state != State::up || above <= 0) continue;
+    for (const JobId job : unit->replica->give_away(static_cast<std::size_t>(above), now_)) all.push_back(job);
+    touch(static_cast<std::size_t>(unit - units_.begin()));
+  }
+  std::vector<Unfinished> out = take_out(std::move(all));
+  wake_dirty();
+  return out;
 }
 
 }  // namespace flopcast

@@ -78,7 +78,7 @@ struct ParallelPlan {
     field("layer_split", &ParallelPlan::layer_split, {"plan"});
     field("expert", &ParallelPlan::expert, {"experts", "expert parallel"});
     field("expert_tensor", &ParallelPlan::expert_tensor, {"plan"});
-    field("shard_group", &ParallelPlan::shard_group, {"plan"});
+    field("shard_group", &ParallelPlan::shard_group, {.cause = "plan", .absent = "all replicas"});
     field("sequence_parallel", &ParallelPlan::sequence_parallel, {"plan"});
     field("tensor_overlap", &ParallelPlan::tensor_overlap, {"overlap"});
     field("overlap_gradients", &ParallelPlan::overlap_gradients, {"overlap"});
@@ -104,7 +104,7 @@ struct BatchConfig {
     field("sequences", &BatchConfig::sequences, {"batch"});
     field("sequence_length", &BatchConfig::sequence_length, {"batch"});
     field("micro_batch_sequences", &BatchConfig::micro_batch_sequences, {"batch"});
-    field("document_length", &BatchConfig::document_length, {"batch"});
+    field("document_length", &BatchConfig::document_length, {.cause = "batch", .absent = "whole sequences"});
   }
 };
 
@@ -159,7 +159,7 @@ struct RecomputePlan {
     field("full_layer", &RecomputePlan::full_layer, {"recompute"});
     field("attention_core", &RecomputePlan::attention_core, {"recompute"});
     field("mlp", &RecomputePlan::mlp, {"recompute"});
-    field("full_layers", &RecomputePlan::full_layers, {"recompute"});
+    field("full_layers", &RecomputePlan::full_layers, {.cause = "recompute", .absent = "all"});
     field("selective_operations", &RecomputePlan::selective_operations, {"recompute"});
   }
 };
@@ -372,7 +372,7 @@ struct TrainingConfig {
     field("grouped_experts", &TrainingConfig::grouped_experts, {"software"});
     field("held_beside", &TrainingConfig::held_beside, {"software"});
     field("dropout", &TrainingConfig::dropout, {"software"});
-    field("adapter_rank", &TrainingConfig::adapter_rank, {"batch"});
+    field("adapter_rank", &TrainingConfig::adapter_rank, {.cause = "batch", .absent = "none"});
     field("adapter_targets", &TrainingConfig::adapter_targets, {"batch"});
     field("open", &TrainingConfig::open, {kLabel});
     field("communication_sms", &TrainingConfig::communication_sms, {"mechanisms"});

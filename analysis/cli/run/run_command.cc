@@ -12,6 +12,7 @@
 #include "analysis/cli/line/command.h"
 #include "analysis/cli/line/output.h"
 #include "analysis/cli/line/run_options.h"
+#include "analysis/cli/run/resume_file.h"
 #include "analysis/cli/terminal/standard_streams.h"
 #include "analysis/cli/terminal/terminal.h"
 #include "analysis/face/report_data.h"
@@ -34,7 +35,7 @@ namespace {
 
 struct RunArguments {
   ScenarioArguments scenario;
-  std::string json, csv, trace, picture, requests, html;
+  std::string json, csv, trace, picture, requests, html, resume;
   std::vector<int> trace_gpus;
   std::string trace_window;
   std::string engine;
@@ -178,14 +179,27 @@ class SideOutputs {
 };
 
 void check_output_options(const RunArguments& arguments) {
-  const OutputOption outputs[] = {{"--json", arguments.json},          {"--csv", arguments.csv},
-                                  {"--trace", arguments.trace, false}, {"--requests", arguments.requests, false},
-                                  {"--html", arguments.html, false},   {"--picture", arguments.picture, false}};
+  const OutputOption outputs[] = {{"--json", arguments.json},           {"--csv", arguments.csv},
+                                  {"--trace", arguments.trace, false},  {"--requests", arguments.requests, false},
+                                  {"--html", arguments.html, false},    {"--picture", arguments.picture, false},
+                                  {"--resume", arguments.resume, false}};
   check_outputs(outputs, {arguments.scenario.file});
   if (!arguments.trace_gpus.empty() && arguments.trace.empty())
     throw InputError(option_fault("--trace-ranks", "no --trace", "both: it chooses what the trace shows"));
   if (!arguments.trace_window.empty() && arguments.trace.empty())
     throw InputError(option_fault("--trace-window", "no --trace", "both: it chooses what the trace shows"));
+}
+
+// What is told of single requests is not in the state that a run goes on from.
+void check_resume_option(const Scenario& scenario, const RunArguments& arguments) {
+  if (arguments.resume.empty()) return;
+  if (!scenario.serving)
+    throw InputError(
+        option_fault("--resume", "a scenario without `serving`", "one with requests: others take seconds"));
+  for (const auto& [option, path] : {std::pair("--requests", arguments.requests), {"--trace", arguments.trace}})
+    if (!path.empty())
+      throw InputError(option_fault("--resume", std::string("also ") + option,
+                                    "one of them: requests that left before a kill are not told of again"));
 }
 
 // Timelines are of training steps.
@@ -212,6 +226,7 @@ void run_scenario(const RunArguments& arguments) {
   const Environment environment = arguments.scenario.environment();
   const ResolvedScenario scenario = arguments.scenario.load(environment);
   check_timeline_options(scenario.value(), arguments);
+  check_resume_option(scenario.value(), arguments);
 
   ProgressLine progress;
   RunSettings settings = command_settings(progress);
@@ -219,10 +234,17 @@ void run_scenario(const RunArguments& arguments) {
   settings.allow_oom = arguments.allow_oom;
   settings.unfolded = arguments.unfolded;
   SideOutputs outputs(arguments, scenario.value(), progress);
-  const Report report = run(scenario, environment, settings, outputs.hooks());
+  RunHooks hooks = outputs.hooks();
+  std::optional<ResumeFile> resume;
+  if (!arguments.resume.empty()) {
+    resume.emplace(arguments.resume, run_digest(scenario, arguments.scenario.sets, environment));
+    hooks.keeper = resume->keeper();
+  }
+  const Report report = run(scenario, environment, settings, hooks);
   progress.clear();
   outputs.write(report);
   present(report, arguments);
+  if (resume) resume->remove();
 }
 
 std::string fault_of_gpu_index(const std::string& text) {
@@ -253,6 +275,11 @@ void add_run_command(Command& program) {
         command
             .option("--html", arguments.html,
                     "Write a page to look at: what was found, where the time goes, the timeline; one file, no network")
+            .value_name("FILE");
+        command
+            .option("--resume", arguments.resume,
+                    "Keep how far a serving scenario is in FILE every few seconds, and go on from there when it is "
+                    "run again after a kill or Ctrl-C; FILE goes when the run is done")
             .value_name("FILE");
         command.option("--picture", arguments.picture, "Draw the step's pipeline, a row per rank, as SVG")
             .value_name("FILE");

@@ -47,6 +47,8 @@ RlMachine::RlMachine(const Scenario& scenario, const ReplayOptions& replay) : sc
         std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(rl().trainer_gpus(), scenario.cluster)));
   if (const int frozen = rl().loop.frozen.replica_gpus(); rl().loop.frozen.gpus > 0)
     frozen_topology_ = std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(frozen, scenario.cluster)));
+  if (const int critic = rl().loop.critic.gpus; critic > 0)
+    critic_topology_ = std::make_unique<Topology>(cut_to(scenario.cluster, nodes_for(critic, scenario.cluster)));
   if (!rl().generates()) return;
   PriceSources sources;
   sources.cluster = cut_to(engine_cluster(scenario), nodes_for(rl().engine_gpus(), engine_cluster(scenario)));
@@ -78,7 +80,7 @@ TrainerSetting RlMachine::setting(const ModelConfig& model, const MicroBatchShap
 
 TrainerSetting RlMachine::frozen_setting(const ModelConfig& model, const MicroBatchShape& shape) {
   TrainerSetting out = setting(model, shape);
-  const FrozenPoolConfig& pool = rl().loop.frozen;
+  const OwnGpus& pool = rl().loop.frozen;
   ParallelPlan plan;
   plan.tensor = pool.tensor;
   plan.pipeline = pool.pipeline;
@@ -90,6 +92,22 @@ TrainerSetting RlMachine::frozen_setting(const ModelConfig& model, const MicroBa
   out.config.expert_load = {};
   out.config.schedule = "1f1b";
   out.topology = frozen_topology_.get();
+  return out;
+}
+
+TrainerSetting RlMachine::critic_setting(const MicroBatchShape& shape) {
+  TrainerSetting out = setting(rl().update.model, shape);
+  const OwnGpus& pool = rl().loop.critic;
+  ParallelPlan& plan = out.config.plan;
+  plan.tensor = pool.tensor;
+  plan.pipeline = pool.pipeline;
+  plan.data = pool.replicas();
+  plan.context = plan.chunks = 1;
+  plan.shard_group = 0;
+  plan.stage_layers.clear();
+  plan.sequence_parallel = pool.tensor > 1;
+  out.config.schedule = "1f1b";
+  out.topology = critic_topology_.get();
   return out;
 }
 
@@ -144,8 +162,15 @@ TrainerPrices RlMachine::trainer_prices(const RlConfig& config) {
     if (config.with_old_log_probs()) out.forward = forward(policy);
     const bool apart = config.frozen.gpus > 0;
     if (config.with_reference() && !apart) out.reference_forward = forward(policy);
-    if (row.critic) out.critic_update = line(policy, true, out.shape, part);
-    if (row.critic) out.critic_forward = forward(policy);
+    if (row.critic && config.critic.gpus > 0) {
+      const TrainerSetting of = critic_setting(out.shape);
+      const double of_one = static_cast<double>(config.answers()) * each / config.critic.replicas();
+      out.critic_update = update_line(of, of_one / rl().updates());
+      out.critic_forward = forward_line(of, of_one);
+    } else if (row.critic) {
+      out.critic_update = line(policy, true, out.shape, part);
+      out.critic_forward = forward(policy);
+    }
     if (row.teacher && !apart) out.teacher_forward = forward(config.teacher);
   }
   if (config.with_reward_model() && config.frozen.gpus == 0)
@@ -167,7 +192,7 @@ Bytes RlMachine::held(const char* item) {
 /// BF16, spread over the trainer's GPUs as its plan spreads a model.
 Bytes RlMachine::frozen_per_gpu(const ModelConfig& model) const {
   ParallelPlan plan = rl().update.plan;
-  if (const FrozenPoolConfig& pool = rl().loop.frozen; pool.gpus > 0) {
+  if (const OwnGpus& pool = rl().loop.frozen; pool.gpus > 0) {
     plan = ParallelPlan{};
     plan.tensor = plan.expert_tensor = pool.tensor;
     plan.pipeline = pool.pipeline;
@@ -228,13 +253,14 @@ RlPrices RlMachine::prices(const RlConfig& config) {
   if (shared) {
     const Bytes states = config.handover.optimizer ? held("optimiser states") : Bytes(0);
     const Bytes parameters = config.handover.parameters ? held("parameters") : Bytes(0);  // gradients are made anew
-    const double models = config.algorithm->critic ? 2 : 1;
+    const double models = config.algorithm->critic && config.critic.gpus == 0 ? 2 : 1;
     out.to_training = copy(states + parameters) * models;
     const Seconds leaves =
         std::max(copy(states), pcie > BytesPerSecond(0) ? states / config.handover.copy_rate : Seconds(0));
     out.to_generation =
         (leaves + copy(parameters)) * models + (config.handover.engine ? config.handover.wake : Seconds(0));
   }
+  if (config.critic.gpus > 0) out.critic_copies = config.critic.replicas();
   out.reference_copy = reference_copy();
   if (config.frozen.gpus > 0) {
     out.frozen = frozen_reads(config, out.trainer.shape);
@@ -255,7 +281,7 @@ std::unique_ptr<ServingSession> RlMachine::session(std::uint64_t seed) {
 }
 
 RlMachine::Loop RlMachine::run(const RlConfig& config, const std::array<bool, kRlParts>& free,
-                               const std::function<bool(int)>& keep_going) {
+                               const std::function<bool(std::int64_t)>& keep_going) {
   RlPrices all = prices(config);
   all.free = free;
   Loop out;
@@ -316,8 +342,9 @@ std::vector<PhaseMemory> RlMachine::memory() {
     const Bytes parameters = held("parameters"), gradients = held("gradients"), optimizer = held("optimiser states");
     update.table = *update_memory_;
     update.capacity = gpu.hbm_usable();
-    const double models = config.algorithm->critic ? 2 : 1;
-    if (config.algorithm->critic) {
+    const bool beside = config.algorithm->critic && config.critic.gpus == 0;
+    const double models = beside ? 2 : 1;
+    if (beside) {
       // Beside the policy while that is updated; its gradients are made anew.
       row(update, "critic's parameters", shared && config.handover.parameters ? Bytes(0) : parameters, "");
       row(update, "critic's optimiser states", shared && config.handover.optimizer ? Bytes(0) : optimizer, "");
@@ -329,6 +356,13 @@ std::vector<PhaseMemory> RlMachine::memory() {
     out.push_back(std::move(update));
     if (!config.handover.parameters) states += models * (parameters + gradients);
     if (!config.handover.optimizer) states += models * optimizer;
+  }
+  if (config.critic.gpus > 0) {
+    PhaseMemory critic;
+    critic.phase = "critic";
+    critic.capacity = gpu.hbm_usable();
+    critic.table = update_memory(critic_setting({}));
+    out.push_back(std::move(critic));
   }
   if (config.frozen.gpus > 0) {
     PhaseMemory frozen;
@@ -355,10 +389,11 @@ void RlMachine::check_memory() {
   std::vector<Diagnostic> faults;
   for (const PhaseMemory& phase : memory()) {
     if (phase.total() <= phase.capacity) continue;
-    const bool update = phase.phase == "update", frozen = phase.phase == "frozen models";
+    const bool update = phase.phase == "update", frozen = phase.phase == "frozen models",
+               critic = phase.phase == "critic";
     Diagnostic fault;
     fault.file = scenario_.file;
-    fault.field = update ? "training.plan" : frozen ? "rl.frozen" : "rl.rollout.memory_share";
+    fault.field = update ? "training.plan" : frozen ? "rl.frozen" : critic ? "rl.critic" : "rl.rollout.memory_share";
     fault.found = fmt::format("{} on the fullest GPU during {}, {} too much", format_bytes(phase.total()), phase.phase,
                               format_bytes(phase.total() - phase.capacity));
     fault.expected = fmt::format("at most {}", format_bytes(phase.capacity));
@@ -368,8 +403,8 @@ void RlMachine::check_memory() {
       remedy = "a smaller training.batch.sequence_length, more of training.plan";
       if (!recomputes) remedy = "training.recompute.full_layer: true, " + remedy;
     }
-    if (frozen)
-      remedy = "a larger rl.frozen.tensor or pipeline";
+    if (frozen || critic)
+      remedy = fmt::format("a larger {}.tensor or pipeline", fault.field);
     else if (!rl().separate() || rl().loop.overlap > 0)
       remedy += ", or what rl.handover sends to the host";
     fault.remedy = remedy;

@@ -28,7 +28,7 @@ class RlMachine {
   };
   /// @param config as the scenario's, or with other lengths. @throws InputError, Interrupted.
   Loop run(const RlConfig& config, const std::array<bool, kRlParts>& free = {},
-           const std::function<bool(int)>& keep_going = {});
+           const std::function<bool(std::int64_t)>& keep_going = {});
   /// Answers written one after the other batch, without anything else: an evaluation.
   Seconds write_answers(const RlConfig& config, int answers);
 
@@ -49,6 +49,8 @@ class RlMachine {
   FrozenReads frozen_reads(const RlConfig& config, const MicroBatchShape& shape);
   TrainerSetting setting(const ModelConfig& model, const MicroBatchShape& shape);
   const PassLine& line(const ModelConfig& model, bool update, const MicroBatchShape& shape, double micro_batches);
+  /// A copy of the critic on GPUs of its own.
+  TrainerSetting critic_setting(const MicroBatchShape& shape);
   TrainerPrices trainer_prices(const RlConfig& config);
   RlPrices prices(const RlConfig& config);
   std::unique_ptr<ServingSession> session(std::uint64_t seed);
@@ -57,7 +59,7 @@ class RlMachine {
 
   const Scenario& scenario_;
   ReplayOptions replay_;
-  std::unique_ptr<Topology> trainer_topology_, frozen_topology_;
+  std::unique_ptr<Topology> trainer_topology_, frozen_topology_, critic_topology_;
   std::map<std::tuple<std::string, std::int64_t, int>, PassLine> frozen_lines_;
   std::map<std::string, std::unique_ptr<KernelModel>> kernels_;
   std::optional<BuiltPool> engine_;

@@ -51,12 +51,15 @@ GpuShares gpu_shares(RlRef r) {
     out.waiting = trainer * waits + engine * empty;
     out.moving = trainer * (length - training - waits) + engine * (length - awake);
   }
-  if (const double frozen = rl.loop.frozen.gpus; frozen > 0) {
-    const double reading = std::min(length, s.frozen_busy.value());
-    out.busy += frozen * reading;
-    out.waiting += frozen * (length - reading);
-    if (shared > 0 || rl.overlap_gpus() > 0) out.moving -= frozen * length;
-  }
+  const auto aside = [&](double gpus, Seconds at_work) {
+    if (gpus <= 0) return;
+    const double working = std::min(length, at_work.value());
+    out.busy += gpus * working;
+    out.waiting += gpus * (length - working);
+    if (shared > 0 || rl.overlap_gpus() > 0) out.moving -= gpus * length;
+  };
+  aside(rl.loop.frozen.gpus, s.frozen_busy);
+  aside(rl.loop.critic.gpus, s.critic_busy);
   for (double* share : {&out.busy, &out.tail, &out.waiting, &out.moving, &out.imbalance})
     *share = std::max(0.0, *share / all);
   return out;
@@ -155,6 +158,9 @@ constexpr MetricRow<RlReport> kStepRows[] = {
      [](RlRef r) { return as::number(r.step.timed_out_rewards); }, show::plain},
     {"thrown_away_answers", "count", "answers thrown away", "Answers of a step whose groups had no signal",
      [](RlRef r) { return as::number(r.step.thrown_away); }, show::plain},
+    {"taken_over_answers", "count", "answers taken over",
+     "Answers of a step that replicas with nothing to do took over from others",
+     [](RlRef r) { return as::number(r.step.taken_over); }, show::plain},
     {"gpus", "count", "GPUs", "GPUs of the loop", [](RlRef r) { return as::count(r.rl().gpus()); }, show::whole},
     {"trainer_gpus", "count", "trainer's GPUs", "GPUs of the trainer",
      [](RlRef r) { return as::count(r.rl().trainer_gpus()); }, show::whole},
@@ -166,6 +172,14 @@ constexpr MetricRow<RlReport> kStepRows[] = {
      [](RlRef r) -> MetricValue {
        if (r.rl().loop.frozen.gpus == 0) return Absent{"frozen models have no GPUs of their own"};
        return as::number(r.step.frozen_busy / r.step.length);
+     },
+     show::share},
+    {"critic_gpus", "count", "critic's GPUs", "GPUs of its own that the critic has",
+     [](RlRef r) { return as::count(r.rl().loop.critic.gpus); }, show::whole},
+    {"critic_busy", "1", "critic at work", "Share of the step in which it reads answers and is trained there",
+     [](RlRef r) -> MetricValue {
+       if (r.rl().loop.critic.gpus == 0) return Absent{"the critic has no GPUs of its own"};
+       return as::number(r.step.critic_busy / r.step.length);
      },
      show::share},
 };

@@ -25,6 +25,7 @@ std::string rl_title(const RlReport& r, const TextStyle& style) {
           (rl.overlap_gpus() > 0 ? fmt::format(", {} of them the trainer's", format_integer(rl.overlap_gpus())) : "");
   else if (rl.trains() && rl.generates())
     on += ", generation and training in turn";
+  if (rl.loop.critic.gpus > 0) on += fmt::format(", {} for the critic", format_integer(rl.loop.critic.gpus));
   if (rl.loop.frozen.gpus > 0) on += fmt::format(", {} for frozen models", format_integer(rl.loop.frozen.gpus));
   return style.bold(r.scenario.title) + "\n" + style.dim(wrap(on, style.width(), "")) + "\n\n";
 }

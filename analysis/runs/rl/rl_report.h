@@ -29,6 +29,8 @@ struct RlStepMeans {
   double packed = 1;                  ///< micro-batches of the mean replica over those of the fullest
   Seconds overlap_awake;              ///< replicas of the engine on the trainer's GPUs
   Seconds frozen_busy;                ///< frozen models' own GPUs, mean over replicas
+  Seconds critic_busy;                ///< the critic's own GPUs
+  double taken_over = 0;              ///< answers, by replicas that had nothing to do
   Seconds awake, empty, engine_busy;  ///< the engine; empty: nothing may be begun; busy: mean over its replicas
   Seconds part(RlPart p) const { return parts[static_cast<std::size_t>(p)]; }
   /// The trainer computes.

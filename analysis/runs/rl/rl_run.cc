@@ -25,7 +25,8 @@ Joules energy_of_step(const RlReport& report, const PowerModel& power) {
   const double of_trainer = rl.trainer_gpus() > 0 ? static_cast<double>(rl.overlap_gpus()) / rl.trainer_gpus() : 0;
   const Watts working = rl.separate() ? rl.trainer_gpus() * draw(training + writing * of_trainer) + own * draw(writing)
                                       : rl.working_gpus() * draw(training + writing);
-  const Watts all = working + rl.loop.frozen.gpus * draw(s.frozen_busy / s.length);
+  const Watts all = working + rl.loop.frozen.gpus * draw(s.frozen_busy / s.length) +
+                    rl.loop.critic.gpus * draw(s.critic_busy / s.length);
   return report.scenario.price.pue * (all * s.length);
 }
 
@@ -40,8 +41,32 @@ RlConfig at_point(const RlConfig& config, const GrowthPoint& point) {
   return out;
 }
 
-Seconds step_at(RlMachine& machine, const RlConfig& config, int replicas) {
-  const RlOutcome outcome = machine.run(config).outcome;
+/// How far all loops of a run are, in answers.
+class Tally {
+ public:
+  explicit Tally(const RlOptions& options) : tell_(options.keep_going) {}
+  void expect(const RlConfig& config) { all_ += answers_of(config); }
+  /// What a loop is to tell.
+  std::function<bool(std::int64_t)> loop(const RlConfig& config) {
+    const std::uint64_t before = before_, whole = answers_of(config);
+    before_ += whole;
+    if (!tell_) return {};
+    return [this, before, whole](std::int64_t done) {
+      return tell_(before + std::min(static_cast<std::uint64_t>(done), whole), all_);
+    };
+  }
+
+ private:
+  static std::uint64_t answers_of(const RlConfig& config) {
+    const int steps = config.warm_up_steps() + std::max(1, config.replayed_steps);
+    return static_cast<std::uint64_t>(steps * config.answers());
+  }
+  const std::function<bool(std::uint64_t, std::uint64_t)>& tell_;
+  std::uint64_t before_ = 0, all_ = 0;
+};
+
+Seconds step_at(RlMachine& machine, const RlConfig& config, int replicas, Tally& tally) {
+  const RlOutcome outcome = machine.run(config, {}, tally.loop(config)).outcome;
   const auto counted = std::span(outcome.steps).subspan(static_cast<std::size_t>(config.warm_up_steps()));
   return means_of(counted, replicas).length;
 }
@@ -54,21 +79,28 @@ Seconds along(const std::vector<RlRunPoint>& points, double steps) {
   return sum + (steps - points.back().step) * points.back().length;
 }
 
-RlRunProjection project(const RlReport& report, RlMachine& machine, const RlOptions& options) {
+/// The loops that a projection replays.
+std::vector<RlConfig> projected_loops(const RlScenario& rl) {
+  std::vector<RlConfig> out;
+  for (const GrowthPoint& point : rl.loop.run.growth) out.push_back(at_point(rl.loop, point));
+  if (!out.empty() || !rl.loop.with_reference() || rl.loop.reference_every == 0) return out;
+  out.push_back(rl.loop);
+  out.back().reference_every = 0;
+  return out;
+}
+
+RlRunProjection project(const RlReport& report, RlMachine& machine, const RlOptions& options, Tally& tally) {
   const RlScenario& rl = report.rl();
   const RlRunConfig& config = rl.loop.run;
   RlRunProjection run;
   run.steps = config.steps;
-  for (const GrowthPoint& point : config.growth) {
-    const Seconds length = step_at(machine, at_point(rl.loop, point), rl.rollout.replicas);
-    run.points.push_back({point.step, point.mean, length});
-    if (options.keep_going && !options.keep_going(0)) throw Interrupted();
-  }
+  const std::vector<RlConfig> loops = projected_loops(rl);
+  for (std::size_t i = 0; i < config.growth.size(); ++i)
+    run.points.push_back(
+        {config.growth[i].step, config.growth[i].mean, step_at(machine, loops[i], rl.rollout.replicas, tally)});
   const bool replaced = rl.loop.with_reference() && rl.loop.reference_every > 0;
   if (run.points.empty()) {
-    RlConfig never = rl.loop;
-    never.reference_every = 0;
-    const Seconds length = replaced ? step_at(machine, never, rl.rollout.replicas) : report.step.length;
+    const Seconds length = replaced ? step_at(machine, loops.front(), rl.rollout.replicas, tally) : report.step.length;
     run.points.push_back({0, rl.loop.answer.mean, length});
   }
   run.time.steady = along(run.points, run.steps);
@@ -144,6 +176,8 @@ RlStepMeans means_of(std::span<const RlStep> steps, int replicas, int frozen_rep
     out.thrown_away += static_cast<double>(step.thrown_away) / n;
     out.awake += step.engine_awake / n;
     out.overlap_awake += step.overlap_awake / n;
+    out.critic_busy += step.critic_busy / n;
+    out.taken_over += static_cast<double>(step.taken_over) / n;
     out.empty += step.engine_empty / n;
     if (frozen_replicas > 0) out.frozen_busy += step.frozen_busy / (n * frozen_replicas);
     if (replicas > 0) out.engine_busy += step.engine_busy / (n * replicas);
@@ -170,13 +204,18 @@ RlReport run_rl(const Scenario& scenario, const RlOptions& options) {
   report.memory = machine.memory();
   report.states = machine.states();
   report.sync = machine.sync();
-  RlMachine::Loop loop = machine.run(rl.loop, {}, options.keep_going);
+  Tally tally(options);
+  tally.expect(rl.loop);
+  const bool projects = options.project && rl.loop.run.steps > 0;
+  if (projects)
+    for (const RlConfig& further : projected_loops(rl)) tally.expect(further);
+  RlMachine::Loop loop = machine.run(rl.loop, {}, tally.loop(rl.loop));
   report.trainer = loop.prices;
   const auto counted = std::span(loop.outcome.steps).subspan(static_cast<std::size_t>(rl.loop.warm_up_steps()));
   report.steps.assign(counted.begin(), counted.end());
   report.spans = std::move(loop.outcome.spans);
-  report.step = means_of(report.steps, rl.rollout.replicas, rl.loop.frozen.gpus / rl.loop.frozen.replica_gpus());
-  if (options.project && rl.loop.run.steps > 0) report.run = project(report, machine, options);
+  report.step = means_of(report.steps, rl.rollout.replicas, rl.loop.frozen.replicas());
+  if (projects) report.run = project(report, machine, options, tally);
   add_notes(report, machine.reference_copy(), options);
   compare_with_published(report);
   return report;
@@ -187,7 +226,8 @@ RlExplanation explain_rl(const Scenario& scenario, const RlOptions& options) {
   RlMachine machine(scenario, options.replay);
   if (!options.allow_oom) machine.check_memory();
   const auto step = [&](const std::array<bool, kRlParts>& free) {
-    const RlOutcome outcome = machine.run(rl.loop, free, options.keep_going).outcome;
+    const auto go_on = [&](std::int64_t) { return !options.keep_going || options.keep_going(0, 0); };
+    const RlOutcome outcome = machine.run(rl.loop, free, go_on).outcome;
     const auto counted = std::span(outcome.steps).subspan(static_cast<std::size_t>(rl.loop.warm_up_steps()));
     return means_of(counted, rl.rollout.replicas);
   };

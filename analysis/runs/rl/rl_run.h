@@ -19,7 +19,8 @@ struct RlOptions {
   ReplayOptions replay;
   bool allow_oom = false;
   bool project = true;  ///< to the whole run, where there is one
-  std::function<bool(int steps)> keep_going;
+  /// Answers that have their reward so far, of about so many; 0: nobody knows how many.
+  std::function<bool(std::uint64_t done, std::uint64_t all)> keep_going;
 };
 
 /// @param scenario has `rl`. @throws InputError, Interrupted.

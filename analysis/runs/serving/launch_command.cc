@@ -35,10 +35,14 @@ std::string version_of(const std::string& engine) { return engine.substr(engine.
 /// What stands for a head that the scenario does not name.
 constexpr std::string_view kHead = "EAGLE-HEAD-OF-THE-MODEL";
 
+/// And for the smaller model that drafts.
+constexpr std::string_view kDraftModel = "DRAFT-MODEL";
+
 std::string vllm_drafts(const SpeculationConfig& drafts) {
   std::string method = "\"mtp\"";
   if (drafts.kind == DraftKind::eagle) method = fmt::format("\"eagle3\", \"model\": \"{}\"", kHead);
   if (drafts.kind == DraftKind::lookup) method = "\"ngram\"";
+  if (drafts.kind == DraftKind::model) method = fmt::format("\"draft_model\", \"model\": \"{}\"", kDraftModel);
   const std::string most =
       drafts.most_batch > 0 ? fmt::format(", \"disable_by_batch_size\": {}", drafts.most_batch + 1) : "";
   return fmt::format("--speculative-config '{{\"method\": {}, \"num_speculative_tokens\": {}{}}}'", method,
@@ -48,6 +52,11 @@ std::string vllm_drafts(const SpeculationConfig& drafts) {
 std::string sglang_drafts(const SpeculationConfig& drafts) {
   const std::string tokens = fmt::format("--speculative-num-draft-tokens {}", drafts.depth + 1);
   if (drafts.kind == DraftKind::lookup) return "--speculative-algorithm NGRAM " + tokens;
+  if (drafts.kind == DraftKind::model)
+    return fmt::format(
+        "--speculative-algorithm STANDALONE --speculative-draft-model-path {} --speculative-num-steps {} "
+        "--speculative-eagle-topk 1 {}",
+        kDraftModel, drafts.depth, tokens);
   const std::string head =
       drafts.kind == DraftKind::eagle ? fmt::format("EAGLE3 --speculative-draft-model-path {}", kHead) : "NEXTN";
   return fmt::format("--speculative-algorithm {} --speculative-num-steps {} --speculative-eagle-topk 1 {}", head,
@@ -187,7 +196,10 @@ void trtllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) 
                     e.speculation.depth);
   else if (e.speculation.depth > 0)
     yaml += fmt::format("speculative_config:\n  decoding_type: {}\n  max_draft_len: {}  # speculation.depth\n",
-                        e.speculation.kind == DraftKind::lookup ? "NGram" : "Eagle", e.speculation.depth);
+                        e.speculation.kind == DraftKind::lookup  ? "NGram"
+                        : e.speculation.kind == DraftKind::model ? "Draft_Target"
+                                                                 : "Eagle",
+                        e.speculation.depth);
   if (pool.role != ReplicaRole::unified)
     yaml += fmt::format("cache_transceiver_config:\n  backend: DEFAULT  # {}\n", pool.name);
 }

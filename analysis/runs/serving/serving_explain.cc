@@ -48,6 +48,7 @@ class PassParts {
     const EngineConfig& engine = model_.setting().engine;
     const int depth = engine.speculation.depth_at(requests);
     if (depth == 0 || engine.speculation.kind == DraftKind::lookup) return;
+    if (engine.speculation.kind == DraftKind::model) return draft_model(work, depth);
     const ModelConfig& model = engine.model;
     const bool moe = model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || model.is_moe_layer(0));
     const LayerTime layer = model_.layer(work.requests, moe, StepKind::decode, false);
@@ -58,6 +59,20 @@ class PassParts {
     once += layer.shared_experts;
     once += model_.attention(DecodeAttention{work.requests, work.kv_tokens, 1});
     once += model_.edges(work.requests, work.requests);
+    drafts_ += {once.time * depth, 0};
+  }
+  /// All layers of a smaller model, once for each draft.
+  void draft_model(const DecodeWork& work, int depth) {
+    if (!model_.setting().engine.has_drafter()) return;
+    const ForwardModel small(drafter_setting(model_.setting()));
+    const ModelConfig& model = small.setting().engine.model;
+    const LayerTime layer = small.layer(work.requests, false, StepKind::decode, false);
+    PassTime once = layer.projections;
+    once += layer.ffn;
+    if (m_.all_reduces) once += layer.all_reduces;
+    once += small.attention(DecodeAttention{work.requests, work.kv_tokens, 1});
+    once.time = once.time * model.layers;
+    once += small.edges(work.requests, work.requests);
     drafts_ += {once.time * depth, 0};
   }
   /// What the host adds: gaps, launches that the GPU waits for, time between iterations.

@@ -375,6 +375,27 @@ std::vector<BuiltPool> build_pools(const Scenario& scenario) {
   return pools;
 }
 
+namespace {
+
+/// From its beginning, or from where a kept state stands; the report is the same to the byte.
+void replay(ServingSession& session, const ServingOptions& options) {
+  const SessionKeeper& keeper = options.keeper;
+  if (!keeper.from.empty()) {
+    StateArchive state{std::string_view(keeper.from)};
+    if (!session.archive(state) || !state.at_end()) throw std::runtime_error("a stored state is of another session");
+  }
+  const auto go_on = [&](std::uint64_t requests) {
+    if (keeper.due && keeper.due()) {
+      StateArchive state;
+      if (session.archive(state)) keeper.keep(state.bytes());
+    }
+    return !options.keep_going || options.keep_going(requests);
+  };
+  if (!session.run(go_on)) throw Interrupted();
+}
+
+}  // namespace
+
 ServingReport run_serving(const Scenario& scenario, const ServingOptions& options) {
   check_published(scenario);
   const ServingScenario& serving = *scenario.serving;
@@ -407,7 +428,7 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
   const std::unique_ptr<RequestSource> source = make_traffic(sample_of(serving));
   ServingSession session(std::move(config), std::move(prices), topology.get(), source.get());
   if (options.on_result) session.on_result(options.on_result);
-  if (!session.run(options.keep_going)) throw Interrupted();
+  replay(session, options);
 
   report.totals = session.totals();
   if (const int at_once = serving.answer_pool().stream_interval; at_once > 1)

@@ -92,11 +92,19 @@ struct ServingReport {
   }
 };
 
+/// Keeps the state of a session now and then, so that another process can go on from there.
+struct SessionKeeper {
+  std::string from;                              ///< a state that was kept; empty: from the beginning
+  std::function<bool()> due;                     ///< asked between events; empty: nothing is kept
+  std::function<void(const std::string&)> keep;  ///< a state
+};
+
 struct ServingOptions {
   PowerModel power;
   ServingSpread spread;                           ///< factors of 1: ranges are left out
   ResultSink on_result;                           ///< of every request; may be empty
   std::function<bool(std::uint64_t)> keep_going;  ///< requests so far; false: stop
+  SessionKeeper keeper;
 };
 
 /// Pools of a scenario on its cluster, priced.

@@ -141,7 +141,7 @@ std::span<const NamedCause> loop_causes() { return kLoopCauses; }
 std::string unsound_loop(const Scenario& s) {
   const RlScenario& rl = *s.rl;
   const RlConfig& loop = rl.loop;
-  const int trainers = rl.trainer_gpus(), engines = rl.engine_gpus(), all = s.cluster.gpus() - loop.frozen.gpus;
+  const int trainers = rl.trainer_gpus(), engines = rl.engine_gpus(), all = s.cluster.gpus() - loop.aside_gpus();
   const int needed = rl.separate() && !rl.rollout_cluster ? trainers + engines : std::max(trainers, engines);
   if (needed > all && !rl.rollout_cluster) return fmt::format("{} GPUs of a cluster of {}", needed, all);
   if (loop.asynchrony.stream_updates && (!rl.separate() || loop.prompts % rl.updates() != 0))

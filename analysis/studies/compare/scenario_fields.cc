@@ -63,6 +63,8 @@ template <class Member>
 std::string shown_value(const Member& value, const FieldTraits& traits) {
   if constexpr (kIsOptional<Member>)
     return value ? text_of(*value) : std::string(traits.absent);
+  else if constexpr (requires { value == Member{}; })
+    return !traits.absent.empty() && value == Member{} ? std::string(traits.absent) : text_of(value);
   else
     return text_of(value);
 }

@@ -259,6 +259,8 @@ std::vector<PlanChoice> PlanSpace::shapes() const {
         const int d = static_cast<int>(gpus / others);
         if (std::find(data.begin(), data.end(), d) == data.end()) continue;
         if (model.attention.heads % t != 0 || model.ffn_width % t != 0) continue;
+        if (t > 1 && !first.sequence_parallel && model.moe.experts > 0 && base.software.experts_split_sequence)
+          continue;
         if (base.batch.sequence_length % c != 0) continue;
         for (const int m : micro_batch_sequences) {
           if (base.batch.sequences % (std::int64_t{d} * m) != 0) continue;

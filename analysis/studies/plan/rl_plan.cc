@@ -174,8 +174,8 @@ class LoopPlanner {
   std::vector<LoopChoice> splits() const {
     std::vector<LoopChoice> out;
     const LoopChoice own = *study_.own;
-    // Frozen models keep their own.
-    const int all = study_.base.cluster.gpus() - rl().loop.frozen.gpus, node = study_.base.cluster.node.gpus;
+    // Frozen models and the critic keep their own.
+    const int all = study_.base.cluster.gpus() - rl().loop.aside_gpus(), node = study_.base.cluster.node.gpus;
     const bool both = own.trainer_gpus > 0 && own.engine_gpus > 0;
     const auto add = [&](RlPlacement placement, double staleness, int trainer, int engine) {
       LoopChoice choice = own;

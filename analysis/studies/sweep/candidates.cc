@@ -2,97 +2,20 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "analysis/face/environment_data.h"
+#include "analysis/studies/digest.h"
 #include "analysis/studies/sweep/field_values.h"
 #include "scenarios/proto/scenario.pb.h"
-#include "sim/base/fnv.h"
 #include "sim/base/random.h"
 
 namespace flopcast {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// Two lanes of FNV-1a, each word of which goes through a finaliser (SplitMix64's).
-class WideHash {
- public:
-  void add(std::string_view text) {
-    for (std::size_t lane = 0; lane < 2; ++lane) {
-      std::uint64_t h = lanes_[lane] ^ text.size();
-      for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * (lane == 0 ? kFnvPrime : 0x10000000233);
-      h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9;
-      h = (h ^ (h >> 27)) * 0x94d049bb133111eb;
-      lanes_[lane] = h ^ (h >> 31);
-    }
-  }
-  std::string text() const { return fmt::format("{:016x}{:016x}", lanes_[0], lanes_[1]); }
-
- private:
-  std::uint64_t lanes_[2] = {kFnvStart, 0x6c62272e07bb0142};
-};
-
-std::string contents_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-/// Folders below a root whose files results may depend on: the program's, and the user's of every kind but scenarios,
-/// which go in by themselves as studies do.
-std::vector<std::string> data_folders() {
-  std::vector<std::string> folders{"hwmodels/data", "workloads/data", "scenarios/data", "analysis/data"};
-  for (const LibraryKind kind :
-       {LibraryKind::gpus, LibraryKind::nodes, LibraryKind::fabrics, LibraryKind::clusters, LibraryKind::models,
-        LibraryKind::software, LibraryKind::engines, LibraryKind::frameworks})
-    folders.push_back(folders_of(kind).front());
-  return folders;
-}
-
-/// Names and contents of the data files, wherever they lie.
-std::string digest_of(const Libraries& libraries) {
-  WideHash hash;
-  for (const std::string& root : libraries.roots()) {
-    for (const std::string& folder : data_folders()) {
-      std::vector<fs::path> files;
-      std::error_code error;
-      for (fs::recursive_directory_iterator it(fs::path(root) / folder, error), end; it != end && !error;
-           it.increment(error)) {
-        const std::string extension = it->path().extension().string();
-        if (it->is_regular_file(error) && (extension == ".textproto" || extension == ".csv"))
-          files.push_back(it->path());
-      }
-      std::sort(files.begin(), files.end());
-      for (const fs::path& file : files) {
-        hash.add(file.lexically_relative(root).string());
-        hash.add(contents_of(file));
-      }
-    }
-  }
-  return hash.text();
-}
-
-/// A scenario's text, and the files that it names: traces, tables of schedules.
-std::string digest_of(const BaseScenario& base) {
-  WideHash hash;
-  hash.add(base.text);
-  const fs::path folder = fs::path(base.path).parent_path();
-  for (std::size_t at = 0; (at = base.text.find('"', at)) != std::string::npos;) {
-    const std::size_t end = base.text.find_first_of("\"\n", at + 1);
-    if (end == std::string::npos) break;
-    const std::string word = base.text.substr(at + 1, end - at - 1);
-    std::error_code error;
-    if (word.find('.') != std::string::npos && fs::is_regular_file(folder / word, error)) {
-      hash.add(word);
-      hash.add(contents_of(folder / word));
-    }
-    at = end + 1;
-  }
-  return hash.text();
-}
 
 /// The `index`-th of the numbers 0 .. size - 1 in an order that only the seed decides, each once: a Feistel network
 /// over the next power of four, walked until it is back within the size.
@@ -196,12 +119,12 @@ void for_each_wanted(const SweepStudy& study, const std::function<bool(const Swe
 }
 
 SweepFingerprints::SweepFingerprints(const SweepStudy& study, const Environment& environment) {
-  const std::string data = digest_of(environment.data().libraries());
+  const std::string data = digest_of_data(environment.data().libraries());
   for (const auto& [name, base] : study.bases) {
     WideHash hash;
     hash.add(version());
     hash.add(data);
-    hash.add(digest_of(base));
+    hash.add(digest_of_text(base.text, fs::path(base.path).parent_path().string()));
     digest_of_base_[name] = hash.text();
   }
 }

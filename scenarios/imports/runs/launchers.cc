@@ -146,7 +146,20 @@ LaunchedGpus launched_gpus(const RunCommand& command, std::size_t program, const
   return finish(own, run_product({number({"gpus-per-node", "gres", "num-gpus"}), nodes}));
 }
 
+namespace {
+
+/// Commands that name a program, or show its flags, and do not start it.
+bool starts_nothing(const RunCommand& command) {
+  constexpr std::string_view kPlain[] = {"echo",  "printf", "[",    "[[",   "test", "cat", "ls",   "cp",     "mv",
+                                         "rm",    "mkdir",  "sed",  "grep", "awk",  "tee", "set",  "cd",     "touch",
+                                         "chmod", "wget",   "curl", "tar",  "git",  "pip", "pip3", "source", "."};
+  return !command.words.empty() && std::ranges::find(kPlain, command.words.front()) != std::end(kPlain);
+}
+
+}  // namespace
+
 std::string launched_program(const RunCommand& command) {
+  if (starts_nothing(command)) return "";
   const auto next = [&](std::size_t at) { return at + 1 < command.size() ? command.words[at + 1] : std::string(); };
   for (const std::string_view engine : {"vllm", "sglang"})
     if (const std::size_t at = index_of(command, {engine}); next(at) == "serve")

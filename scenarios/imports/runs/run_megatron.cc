@@ -12,6 +12,8 @@
 namespace flopcast {
 namespace {
 
+constexpr int kGpt2Vocabulary = 50'257;
+
 /// Activation functions of NeMo that multiply two projections: geglu, fast-swiglu, reglu.
 bool is_gated(ForeignSettings& s) { return s.text({"activation"}, "model", "").find("glu") != std::string::npos; }
 
@@ -24,7 +26,8 @@ RunShape megatron_shape(ForeignSettings& s, const std::string& framework) {
   // Each is asked for, so that each is named.
   const bool geglu = s.flag({"quick-geglu"}, "model", false), unit = s.flag({"gated-linear-unit"}, "model", false),
              named = is_gated(s);
-  shape.gated = swiglu || geglu || unit || named;
+  const bool glu = !s.text({"glu-activation"}, "model", "").empty();  // of BigScience: geglu, liglu, reglu, swiglu
+  shape.gated = swiglu || geglu || unit || named || glu;
   for (const char* other : {"squared-relu", "openai-gelu"}) s.flag({other}, "model", false);
   // Megatron-LM takes two thirds of four times the hidden size then, a multiple of 64 (training/arguments.py).
   constexpr int kPiece = 64;
@@ -34,14 +37,21 @@ RunShape megatron_shape(ForeignSettings& s, const std::string& framework) {
       s.flag({"group-query-attention"}, "model", framework != "Megatron-LM" && s.find({"num-query-groups"}) != nullptr);
   if (!groups && s.number({"num-query-groups"}, "model", 0) > 0)
     s.note("--num-query-groups has no effect without --group-query-attention");
-  shape.kv_heads =
-      groups ? s.number({"num-query-groups"}, "model", framework == "Megatron-LM" ? 1 : shape.heads) : shape.heads;
+  const int kv_heads = s.number({"num-key-value-heads"}, "model", 0);  // of Megatron-DeepSpeed
+  shape.kv_heads = kv_heads > 0 ? kv_heads
+                   : groups     ? s.number({"num-query-groups"}, "model", framework == "Megatron-LM" ? 1 : shape.heads)
+                                : shape.heads;
   shape.head_dim = s.number({"kv-channels"}, "model", shape.heads > 0 ? shape.hidden / shape.heads : 0);
-  shape.vocabulary = s.number({"vocab-size", "padded-vocab-size"}, "model", 0);
+  shape.vocabulary = s.number({"pad-vocab-size-to", "vocab-size", "padded-vocab-size"}, "model", 0);
+  if (shape.vocabulary == 0 && s.text({"tokenizer-type"}, "model", "") == "GPT2BPETokenizer") {
+    shape.vocabulary = kGpt2Vocabulary;
+    s.note(fmt::format("the vocabulary of GPT2BPETokenizer: {}", kGpt2Vocabulary));
+  }
   shape.positions = s.number({"max-position-embeddings"}, "model", 0);
   shape.tied = !s.flag({"untie-embeddings-and-output-weights"}, "model", false) &&
                s.flag({"share-embeddings-and-output-weights"}, "model", true);
-  shape.qkv_bias = s.flag({"add-qkv-bias"}, "model", false) || !s.flag({"disable-bias-linear"}, "model", false);
+  const bool bias_of_qkv = s.flag({"add-qkv-bias"}, "model", false);
+  shape.qkv_bias = !s.flag({"disable-bias-linear"}, "model", false) || bias_of_qkv;
   if (const RunSetting* bias = s.find({"add-bias-linear"}, "model"); bias)
     shape.qkv_bias = s.flag({"add-bias-linear"}, "model", true);
   shape.experts = s.number({"num-experts", "num-moe-experts"}, "model", 0);
@@ -134,6 +144,14 @@ std::string megatron_precision(ForeignSettings& s, const std::string& framework)
 }
 
 std::string megatron_recompute(ForeignSettings& s) {
+  // Megatron-LM before 2022 and Megatron-DeepSpeed: whole layers, so many between two checkpoints.
+  const bool old_name = s.flag({"checkpoint-activations"}, "recompute.full_layer", false);
+  for (const char* how : {"deepspeed-activation-checkpointing", "checkpoint-num-layers"}) s.find({how}, "recompute");
+  for (const char* cut :
+       {"partition-activations", "distribute-checkpointed-activations", "distribute-saved-activations"})
+    if (s.flag({cut}, "recompute", false))
+      s.note(fmt::format("--{}: checkpoints are cut among tensor-parallel ranks, which is not replayed", cut));
+  if (old_name) return " full_layer: true";
   if (s.flag({"recompute-activations"}, "recompute", false)) return " attention_core: true";
   const std::string what = s.text({"recompute-granularity", "activations-checkpoint-granularity"}, "recompute", "none");
   const std::string how = s.text({"recompute-method", "activations-checkpoint-method"}, "recompute", "");
@@ -168,6 +186,127 @@ std::string megatron_recompute(ForeignSettings& s) {
   return out;
 }
 
+/// What stands between two bars of --pipeline-model-parallel-layout: decoder layers (t), the embedding (E), the loss
+/// (L), MTP (m); "t*3", "(tt|)*29".
+std::string layout_without_repeats(const std::string& layout, std::size_t& at, int depth) {
+  std::string out, last;
+  constexpr std::size_t kMost = 1 << 16;
+  while (at < layout.size() && out.size() < kMost) {
+    const char c = layout[at++];
+    if (c == ')') break;
+    if (c == '(') {
+      last = depth < 8 ? layout_without_repeats(layout, at, depth + 1) : "";
+      out += last;
+    } else if (c == '*') {
+      int times = 0;
+      while (at < layout.size() && layout[at] >= '0' && layout[at] <= '9' && times < 10'000)
+        times = 10 * times + (layout[at++] - '0');
+      for (int i = 1; i < times && out.size() < kMost; ++i) out += last;
+    } else if (c != ',' && c != ' ') {
+      last = c;
+      out += c;
+    }
+  }
+  return out;
+}
+
+/// Layers of each stage, where the command says them.
+void stated_stages(ForeignSettings& s, const RunShape& shape, TrainingText& t) {
+  const RunSetting* const drawn = s.find({"pipeline-model-parallel-layout"}, "plan.stage_layers");
+  if (drawn != nullptr && drawn->unknown.empty() && !drawn->value.empty()) {
+    std::size_t at = 0;
+    const std::string layout = layout_without_repeats(drawn->value, at, 0);
+    std::vector<int> stages(1, 0);
+    for (const char c : layout) {
+      if (c == '|')
+        stages.push_back(0);
+      else if (c == 't')
+        ++stages.back();
+    }
+    int layers = 0;
+    for (const int stage : stages) layers += stage;
+    const int places = static_cast<int>(stages.size());
+    if (places % t.pipeline != 0 || layers != shape.layers)
+      s.fault(drawn, fmt::format("{} stages of {} layers", places, layers),
+              fmt::format("a multiple of {} stages with {} layers", t.pipeline, shape.layers));
+    t.chunks = std::max(1, places / std::max(1, t.pipeline));
+    t.stage_layers = std::move(stages);
+    return;
+  }
+  const int first = s.number({"decoder-first-pipeline-num-layers", "num-layers-in-first-pipeline-stage"},
+                             "plan.stage_layers", 0),
+            last = s.number({"decoder-last-pipeline-num-layers", "num-layers-in-last-pipeline-stage"},
+                            "plan.stage_layers", 0);
+  if (first == 0 && last == 0) return;
+  const int ends = (first > 0) + (last > 0), between = t.pipeline - ends, left = shape.layers - first - last;
+  if (t.chunks > 1 || between < 0 || left < 0 || (between > 0 ? left % between != 0 : left != 0)) {
+    s.fault(s.find({"decoder-first-pipeline-num-layers", "decoder-last-pipeline-num-layers",
+                    "num-layers-in-first-pipeline-stage", "num-layers-in-last-pipeline-stage"}),
+            fmt::format("{} layers for {} stages between", left, between),
+            "a multiple of them, and one chunk of layers on a rank");
+    return;
+  }
+  t.stage_layers.clear();
+  if (first > 0) t.stage_layers.push_back(first);
+  for (int i = 0; i < between; ++i) t.stage_layers.push_back(left / between);
+  if (last > 0) t.stage_layers.push_back(last);
+}
+
+/// What stands in host memory is not replayed.
+void host_memory(ForeignSettings& s) {
+  for (const auto& [name, what] : {std::pair("optimizer-cpu-offload", "the optimiser"),
+                                   {"cpu-optimizer", "the optimiser"},
+                                   {"cpu-offloading", "activations"},
+                                   {"checkpoint-in-cpu", "checkpoints of activations"},
+                                   {"fine-grained-activation-offloading", "activations"}})
+    if (s.flag({name}, "not replayed", false))
+      s.fault(s.find({name}), "it", fmt::format("nothing: {} in host memory is not replayed", what));
+  for (const char* how : {"cpu-torch-adam", "optimizer-offload-fraction", "cpu-offloading-num-layers"})
+    s.find({how}, "nothing: nothing is offloaded");
+}
+
+/// Formats of what the optimiser keeps.
+void precision_of_states(ForeignSettings& s, TrainingText& t) {
+  const bool aware = s.flag({"use-precision-aware-optimizer"}, "precision.moments", false);
+  const auto word = [&](std::initializer_list<std::string_view> names, const char* field) {
+    return run_setting_name(s.text(names, field, "fp32"));
+  };
+  const std::string gradients = word({"main-grads-dtype"}, "precision.gradients"),
+                    moments = word({"exp-avg-dtype"}, "precision.moments"),
+                    squares = word({"exp-avg-sq-dtype"}, "precision.moments"),
+                    master = word({"main-params-dtype"}, "precision.master");
+  if (!aware) return;
+  const auto narrow = [](const std::string& format) { return format == "bf16" || format == "fp16"; };
+  if (narrow(gradients) && t.precision.find("gradients:") == std::string::npos) t.precision += " gradients: \"bf16\"";
+  if (narrow(moments) && narrow(squares)) t.precision += " moments: \"bf16\"";
+  if (moments == "fp8" || squares == "fp8") s.note("moments in FP8 are replayed as they are by default");
+  if (narrow(master)) t.precision += " master: \"bf16\"";
+}
+
+/// Megatron-DeepSpeed: the engine's optimiser shards by its stage. In BF16 it shards optimiser states whatever the
+/// stage says (deepspeed/runtime/bf16_optimizer.py), and takes stages 0 and 1.
+void zero_of_deepspeed(ForeignSettings& s, TrainingText& t, RunJob& job) {
+  const bool used = s.flag({"deepspeed"}, "plan.zero_stage", false);
+  const int stage = s.number({"zero-stage"}, "plan.zero_stage", 1);
+  const bool bf16 = s.flag({"bf16"}, "precision", false);
+  const int ulysses = s.degree({"ds-sequence-parallel-size"}, "plan.context", 1);
+  if (ulysses > 1 && t.data % ulysses == 0) {
+    t.data /= ulysses;
+    t.context *= ulysses;
+    s.note("--ds-sequence-parallel-size is replayed as context parallelism");
+  }
+  s.flag({"no-pipeline-parallel"}, "plan.pipeline", false);
+  if (s.flag({"enable-zbh1-pipeline", "enable-zbh1-exact-semantics"}, "schedule", false)) t.schedule = "zb_h1";
+  if (!used) return;
+  job.framework = "Megatron-DeepSpeed";
+  t.zero = bf16 && stage == 0 ? 1 : stage;
+  if (bf16 && stage == 0) s.note("--zero-stage 0 in BF16: DeepSpeed shards optimiser states all the same");
+  if (s.find({"deepspeed-config"}, "batch and precision, which other flags say too"))
+    s.note("the file of --deepspeed_config is not read: flags beside it say batch, precision and stage");
+  if (const std::string parts = s.text({"pp-partition-method"}, "plan.stage_layers", ""); !parts.empty())
+    s.note("--pp-partition-method " + parts + " is replayed as whole layers, the slowest stages as fast as can be");
+}
+
 }  // namespace
 
 RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options,
@@ -183,10 +322,10 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
   const int nodes = s.degree({"num-nodes"}, "cluster", 1), devices = s.degree({"devices"}, "cluster", 0);
   job.gpus = gpus_of(s, launched > 0 ? launched : run_product({nodes, devices}), options);
   TrainingText t;
-  t.tensor = s.degree({"tensor-model-parallel-size"}, "plan.tensor", 1);
+  t.tensor = s.degree({"tensor-model-parallel-size", "model-parallel-size"}, "plan.tensor", 1);
   t.pipeline = s.degree({"pipeline-model-parallel-size"}, "plan.pipeline", 1);
   t.context = s.degree({"context-parallel-size"}, "plan.context", 1);
-  t.expert = s.degree({"expert-model-parallel-size"}, "plan.expert", 1);
+  t.expert = s.degree({"expert-model-parallel-size", "moe-expert-parallel-size"}, "plan.expert", 1);
   t.expert_tensor = s.degree({"expert-tensor-parallel-size"}, "plan.expert_tensor", shape.experts > 0 ? t.tensor : 1);
   if (t.expert_tensor > 1 && t.expert == 1 && shape.experts == 0) t.expert_tensor = 1;
   t.data =
@@ -226,7 +365,7 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
   t.length = s.number({"seq-length", "encoder-seq-length", "sequence-length"}, "batch.sequence_length",
                       options.sequence_length);
   if (t.length < 1) s.fault(nullptr, "no length of sequences", "--seq-length, or --sequence-length N of import-run");
-  t.micro = s.degree({"micro-batch-size"}, "batch.micro_batch_sequences", 1);
+  t.micro = s.degree({"micro-batch-size", "batch-size"}, "batch.micro_batch_sequences", 1);
   t.sequences = s.degree({"global-batch-size"}, "batch.sequences", run_product({t.micro, t.data}));
   if (shape.experts > 0) {
     const std::string dispatcher = s.text({"moe-token-dispatcher-type"}, "plan.dispatcher", "allgather");
@@ -260,6 +399,10 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
     t.further += "  attention_kernel: \"unfused\"\n";
   if (s.flag({"cross-entropy-loss-fusion"}, "fused_loss", false)) t.further += "  fused_loss: true\n";
   if (s.flag({"enable-cuda-graph", "external-cuda-graph"}, "cuda_graphs", false)) t.further += "  cuda_graphs: true\n";
+  stated_stages(s, shape, t);
+  host_memory(s);
+  precision_of_states(s, t);
+  zero_of_deepspeed(s, t, job);
   t.with_mtp = shape.mtp > 0;
   t.software = framework == "Megatron-Bridge" ? "megatron-bridge-2026.02"
                : framework == "NeMo"          ? "nemo-mlperf-2024"

@@ -114,12 +114,18 @@ void take_shape(const RunShape& shape, const Libraries& libraries, ForeignSettin
     settings.note("the vocabulary is not stated: that of " + job.model + " is taken; state --vocab-size");
 }
 
+std::string known_model(const std::string& name, const Libraries& libraries) {
+  const std::string plain = plain_model(name);
+  for (const std::string& known : libraries.names(LibraryKind::models))
+    if (known == name || known == plain || plain_model(known) == plain) return known;
+  return "";
+}
+
 std::string library_model(const std::string& name, const Libraries& libraries, ForeignSettings& settings,
                           const RunSetting* at) {
   const std::vector<std::string> names = libraries.names(LibraryKind::models);
+  if (std::string known = known_model(name, libraries); !known.empty()) return known;
   const std::string plain = plain_model(name);
-  for (const std::string& known : names)
-    if (known == name || known == plain || plain_model(known) == plain) return known;
   settings.fault(at, name.empty() ? "no model" : "the model " + quoted(name),
                  "one of the library (`flopcast list models`), or --model NAME", nearest_name(plain, names));
   return "";

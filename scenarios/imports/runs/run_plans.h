@@ -30,6 +30,8 @@ struct RunJob {
 
 /// A model of the library with this shape, or one that is changed into it.
 void take_shape(const RunShape& shape, const Libraries& libraries, ForeignSettings& settings, RunJob& job);
+/// The same without a fault: empty, if there is none.
+std::string known_model(const std::string& name, const Libraries& libraries);
 /// The model of the library that people call so: "meta-llama/Llama-3.1-70B-Instruct". Empty, with a fault, if there is
 /// none.
 std::string library_model(const std::string& name, const Libraries& libraries, ForeignSettings& settings,

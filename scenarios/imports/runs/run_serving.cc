@@ -215,14 +215,17 @@ std::string sglang_graphs(int largest) {
 }
 
 /// @param method as the engine calls it. What it says nothing of are the modules that the model brings, or a head.
-std::string speculation_text(int depth, const std::string& method, const std::string& model, const Libraries& libraries,
-                             ForeignSettings& s) {
+/// @param drafter the smaller model, where the method is one
+std::string speculation_text(int depth, const std::string& method, const std::string& model, const std::string& drafter,
+                             const Libraries& libraries, ForeignSettings& s) {
   if (depth <= 0) return "";
   const bool lookup = method.find("ngram") != std::string::npos || method == "suffix";
   const bool modules = !model.empty() && libraries.model(model).mtp_depth > 0;
   const bool draft = method == "draft-model" || method == "standalone" || method == "drafttarget";
+  if (const std::string small = draft ? known_model(drafter, libraries) : ""; !small.empty())
+    return fmt::format("  speculation {{ depth: {} kind: \"model\" model: \"{}\" }}\n", depth, small);
   if (draft)
-    s.note("a draft model is priced here as a head of one layer (speculation.kind: \"eagle\"): its passes take longer");
+    s.note("the library has not this draft model: it is priced as a head of one layer (speculation.kind: \"eagle\")");
   const char* kind = lookup ? "lookup" : modules && !draft && method != "eagle3" ? "mtp" : "eagle";
   return fmt::format("  speculation {{ depth: {} kind: \"{}\" }}\n", depth, kind);
 }
@@ -236,8 +239,8 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   job.model = library_model(options.model.empty() ? model : options.model, libraries, s, s.find({"model"}));
   PoolText pool;
   pool.set("engine", "vllm-0.18");
-  const int tensor = s.degree({"tensor-parallel-size", "tp"}, "tensor", 1),
-            pipeline = s.degree({"pipeline-parallel-size", "pp"}, "pipeline", 1);
+  const int tensor = s.degree({"tensor-parallel-size", "tp", "tensor-parallel"}, "tensor", 1),
+            pipeline = s.degree({"pipeline-parallel-size", "pp", "pipeline-parallel"}, "pipeline", 1);
   const int copies = s.degree({"data-parallel-size", "dp"}, "attention_data, or count", 1);
   s.number({"data-parallel-size-local", "dpl"}, "cluster", copies);
   const bool spread = s.flag({"enable-expert-parallel", "ep"}, "expert = tensor x attention_data", false);
@@ -282,6 +285,7 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   cache_size(s, {"num-gpu-blocks-override"}, s.number({"block-size"}, "page_tokens", 16), pool);
   cache_memory(s, {"kv-cache-memory-bytes", "kv-cache-memory"}, pool);
   adapters(s, "enable-lora", "max-loras", 1, "max-lora-rank", 16, pool);
+  s.refuse_unless({"decode-context-parallel-size", "dcp"}, {"1"}, "a cache cut along sequences is not replayed");
   s.refuse_unless({"kv-offloading-size"}, {"0"}, "caches on the host: say them in the scenario");
   s.refuse_unless({"hf-overrides"}, {"{}"}, "another model than its name says: give one of a model file (--model)");
   if (s.find({"cuda-graph-sizes", "cudagraph-capture-sizes", "max-cudagraph-capture-size"}, "graph_sizes"))
@@ -289,23 +293,25 @@ RunJob vllm_job(ForeignSettings& s, const std::string& named, const Libraries& l
   const bool no_prefix = s.flag({"no-enable-prefix-caching"}, "prefix_cache.on", false) ||
                          !s.flag({"enable-prefix-caching"}, "prefix_cache.on", true);
   int depth = 0;
-  std::string method;
+  std::string method, drafter = s.text({"speculative-config.model"}, "speculation.model", "");
   if (const RunSetting* config = s.find({"speculative-config"}, "speculation.depth")) {
     const JsonFlag json(s, *config);
     depth = json.number("num_speculative_tokens", 0);
     if (depth == 0) s.note("--speculative-config: without num_speculative_tokens nothing is drafted here");
     method = json.text("method");
-    const std::string drafter = json.text("model");
+    if (const std::string small = json.text("model"); !small.empty()) drafter = small;
     if (method.empty() && !drafter.empty())
       method = drafter.find("eagle") != std::string::npos ? "eagle3" : "draft-model";
   }
-  depth = s.number({"num-speculative-tokens"}, "speculation.depth", depth);
+  depth = s.number({"num-speculative-tokens", "speculative-config.num-speculative-tokens"}, "speculation.depth", depth);
+  if (const std::string dotted = s.text({"speculative-config.method"}, "speculation.kind", ""); method.empty())
+    method = run_setting_name(dotted);
   if (s.find({"kv-transfer-config"}, "one of two pools"))
     s.note("--kv-transfer-config: prefill and decode apart are two commands; this is a pool of its own");
   s.without_effect(vllm_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({tensor, pipeline, copies});
   job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "",
-                          speculation_text(depth, method, job.model, libraries, s), s);
+                          speculation_text(depth, method, job.model, drafter, libraries, s), s);
   return job;
 }
 
@@ -372,13 +378,15 @@ RunJob sglang_job(ForeignSettings& s, const std::string& named, const Libraries&
   const std::string algorithm = s.text({"speculative-algorithm", "speculative-algo"}, "speculation", "");
   const int depth = algorithm.empty() ? 0 : s.number({"speculative-num-steps"}, "speculation.depth", 1);
   s.find({"speculative-num-steps"}, "speculation.depth");
+  const std::string drafter =
+      s.text({"speculative-draft-model-path", "speculative-draft-model"}, "speculation.model", "");
   if (!s.text({"disaggregation-mode"}, "one of two pools", "").empty())
     s.note("--disaggregation-mode: prefill and decode apart are two commands; this is a pool of its own");
   take_plain(s, {{{"num-reserved-decode-tokens"}, "reserved_tokens"}}, pool);
   s.without_effect(sglang_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({all, pipeline, attention ? 1 : dp});
   job.body = serving_body(pool, no_prefix ? "  prefix_cache { on: false }\n" : "",
-                          speculation_text(depth, run_setting_name(algorithm), job.model, libraries, s), s);
+                          speculation_text(depth, run_setting_name(algorithm), job.model, drafter, libraries, s), s);
   return job;
 }
 
@@ -429,11 +437,13 @@ RunJob trtllm_job(ForeignSettings& s, const std::string& named, const Libraries&
   const int depth = s.number({"speculative-config.num-nextn-predict-layers", "speculative-config.max-draft-len"},
                              "speculation.depth", 0);
   const std::string method = run_setting_name(s.text({"speculative-config.decoding-type"}, "speculation.kind", ""));
+  const std::string drafter = s.text(
+      {"speculative-config.speculative-model-dir", "speculative-config.speculative-model"}, "speculation.model", "");
   weights_of(s, s.find({"quant-config.quant-algo"}, "weights, weight_format"), model, pool);
   s.without_effect(trtllm_without_effect());
   job.gpus = options.gpus > 0 ? options.gpus : run_product({all, pipeline});
   job.body = serving_body(pool, prefix ? "" : "  prefix_cache { on: false }\n",
-                          speculation_text(depth, method, job.model, libraries, s), s);
+                          speculation_text(depth, method, job.model, drafter, libraries, s), s);
   return job;
 }
 

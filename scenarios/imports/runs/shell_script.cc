@@ -238,12 +238,63 @@ class ShellReader : private ShellWords {
       // A shell runs no command that begins so: a line of a command, continued without a sign of it.
       const bool continues = words_[0].text.starts_with("-") && !script_.commands.empty();
       RunCommand& onto = continues ? script_.commands.back() : command;
-      for (Word& word : words_) add_word(std::move(word), onto);
-      if (!continues) script_.commands.push_back(std::move(command));
+      const std::size_t text = continues ? words_.size() : shell_text();
+      if (text < words_.size()) {
+        read_within(text);
+      } else {
+        for (Word& word : words_) add_word(std::move(word), onto);
+        if (!continues) script_.commands.push_back(std::move(command));
+      }
     }
     words_.clear();
     pending_.clear();
     uncertain_ = false;
+  }
+
+  /// Which word of the command is a text that a shell is to run: that behind `bash -c`, or all behind `eval`, which are
+  /// made one. Past the end: none is.
+  std::size_t shell_text() {
+    if (words_[0].text == "eval" && words_.size() > 1) {
+      for (std::size_t i = 2; i < words_.size(); ++i) words_[1].text += " " + words_[i].text;
+      words_.resize(2);
+      return 1;
+    }
+    for (std::size_t i = 0; i + 2 < words_.size(); ++i) {
+      const std::string &shell = words_[i].text, &option = words_[i + 1].text;
+      const std::string name = shell.substr(shell.rfind('/') + 1);
+      const bool shells = name == "bash" || name == "sh" || name == "zsh";
+      if (shells && option.size() > 1 && option[0] == '-' && option[1] != '-' && option.find('c') != std::string::npos)
+        return i + 2;
+    }
+    return words_.size();
+  }
+
+  /// The commands of a text within the script, each behind the words that stand before it (srun, docker).
+  void read_within(std::size_t text_word) {
+    if (depth_ >= 8) return;
+    const std::vector<Word> before(words_.begin(), words_.begin() + static_cast<std::ptrdiff_t>(text_word));
+    const Word inner = words_[text_word];
+    const auto [text, at, line, column] = std::tuple(text_, at_, line_, column_);
+    const std::vector<Assignment> pending = std::exchange(pending_, {});
+    const std::size_t first = script_.commands.size();
+    words_.clear();
+    text_ = inner.text, at_ = 0, ++depth_, ++within_;
+    while (at_ < text_.size()) step();
+    end_command();
+    text_ = text, at_ = at, line_ = line, column_ = column, --depth_, --within_;
+    pending_ = pending;
+    for (std::size_t i = first; i < script_.commands.size(); ++i) {
+      RunCommand whole;
+      for (const Word& word : before) add_word(word, whole);
+      const RunCommand& found = script_.commands[i];
+      for (std::size_t w = 0; w < found.size(); ++w) {
+        std::vector<UnknownVariable> unknown = found.unknown[w];
+        for (UnknownVariable& variable : unknown)
+          if (variable.place.line >= inner.place.line) variable.place = inner.place;
+        whole.add(found.words[w], inner.place, std::move(unknown));
+      }
+      script_.commands[i] = std::move(whole);
+    }
   }
 
   ShellScript script_;

@@ -58,7 +58,8 @@ ShellWords::Word ShellWords::word() {
 
 void ShellWords::add_character(Word& out) {
   const char c = peek();
-  if (c != '\0' && (c < kOpen || c > kEdge)) out.text += c;
+  const bool number = within_ > 0 && (c == kOpen || c == kClose);  // of a variable of the text round this one
+  if (c != '\0' && (c < kOpen || c > kEdge || number)) out.text += c;
   advance();
 }
 

@@ -43,6 +43,9 @@ class ShellWords : protected ShellCursor {
 
   ShellVariables variables_;
   bool uncertain_ = false;  // whether what is being read is run depends on the command before
+  std::vector<UnknownVariable> unknown_;
+  int depth_ = 0;   // of texts within the text
+  int within_ = 0;  // of them, texts that a shell is to run
 
  private:
   void add_character(Word& out);
@@ -56,9 +59,7 @@ class ShellWords : protected ShellCursor {
            Word& out);
   void put_text(const std::string& text, bool in_quotes, Word& out);
 
-  int depth_ = 0;             // of texts within the text
   bool whole_lists_ = false;  // a list is one text, as in an assignment
-  std::vector<UnknownVariable> unknown_;
   std::size_t expanded_ = 0;  // characters that variables have put into words
 };
 

@@ -47,7 +47,27 @@ constexpr std::string_view kMegatronWithout[] = {
     "accelerator", "logger", "explicit-log-dir", "data-impl", "splits-string", "index-mapping-dir", "tokenizer.*",
     "optim.*", "data.*", "nsys-profile.*", "target", "-target-", "nccl-ub", "use-sharp", "data-sharding", "pin-memory",
     "persistent-workers", "random-seed", "skip-getting-attention-mask-from-dataset", "barrier-with-l1-time",
-    "grad-reduce-in-fp32-note"};
+    "tokenizer-name-or-path", "log-batch-size-to-tensorboard", "abort-on-unmet-fused-kernel-constraints",
+    "train-weighted-split-paths*", "valid-weighted-split-paths*", "test-weighted-split-paths*", "kill-switch-*",
+    "valid-num-workers", "norm-target-loss", "loss-on-targets-only", "reset-progress", "reset-iteration",
+    "skip-train-iteration-range", "codecarbon-dir", "log-level", "log-level-replica", "embed-layernorm", "mup*",
+    "universal-checkpoint", "ddp-impl", "warmup", "no-query-key-layer-scaling", "no-contiguous-buffers-in-local-ddp",
+    "no-scatter-gather-tensors-in-pipeline", "loss-scale-window", "hysteresis", "lr-decay-tokens", "lr-warmup-tokens",
+    "use-flash-attn-v2", "use-flash-attn-triton", "use-flash-attn-builder", "ds-fused-adam", "load-tag",
+    "no-log-*", "log-optimizer-states-to-tensorboard", "log-world-size-to-tensorboard", "create-moe-param-group",
+    "moe-loss-coeff", "moe-eval-capacity-factor", "moe-min-capacity", "profile-steps", "profile-backward",
+    "zero-reduce-scatter", "zero-contigious-gradients", "zero-reduce-bucket-size", "zero-allgather-bucket-size",
+    "contigious-checkpointing", "synchronize-each-layer", "train-data-exact-num-epochs", "return-data-index",
+    "data-efficiency-curriculum-learning", "train-idx-path", "train-desc-path", "train-doc-idx-path",
+    "train-sample-idx-path", "train-shuffle-idx-path", "repeated-dataloader", "trust-remote-code", "mmap-warmup",
+    "rotary-position-embeddings-theta", "rope-type", "no-rope-freq", "yarn-*", "no-yarn-*", "no-one-logger", "one-logger-*",
+    "app-tag-run-*", "enable-ft-package", "calc-ft-timeouts", "ft-num-warmup-iters", "inprocess-*", "otel-*", "muon-*",
+    "lion-*", "decoupled-lr", "decoupled-min-lr", "override-ckpt-iteration", "dist-ckpt-*", "ckpt-*", "per-split-data-args-path",
+    "dataloader-*", "object-storage-cache-path", "mid-level-dataset-surplus", "allow-ambiguous-pad-tokens", "fim-*",
+    "adlr-autoresume-interval", "no-use-tokenizer-model-from-checkpoint-args", "tiktoken-*", "fp16-lm-cross-entropy",
+    "no-persist-layer-norm", "check-for-large-grads", "apply-wd-to-qk-layernorm", "no-weight-decay-cond-type",
+    "enable-msc", "disable-msc", "use-nccl-ub", "result-rejected-tracker-filename", "run-workload-inspector-server",
+    "moe-use-upcycling", "moe-upcycling-granularity", "no-initialization", "use-checkpoint-opt-param-scheduler"};
 
 constexpr std::string_view kTitanWithout[] = {
     "job.*", "profiling.*", "metrics.*", "optimizer.*", "lr-scheduler.*", "checkpoint.*", "comm.*", "experimental.*",
@@ -92,7 +112,10 @@ constexpr std::string_view kVllmWithout[] = {
     "max-num-partial-prefills", "max-long-partial-prefills", "long-prefill-token-threshold", "scheduling-policy",
     "profiler-config", "otlp-traces-endpoint", "collect-detailed-traces", "kv-events-config",
     "prefix-caching-hash-algo", "enable-prompt-tokens-details", "enable-sleep-mode", "use-tqdm-on-load",
-    "skip-mm-profiling", "language-model-only", "attention-backend", "moe-backend", "shutdown-timeout"};
+    "skip-mm-profiling", "language-model-only", "attention-backend", "moe-backend", "shutdown-timeout", "config-format",
+    "limit-mm-per-prompt.*", "mm-processor-cache-*", "allowed-local-media-path", "media-io-kwargs", "tool-server",
+    "reasoning-parser-plugin", "tool-parser-plugin", "lora-path", "data-parallel-rank", "disable-cascade-attn",
+    "video-pruning-rate", "compilation-config.pass-config.*", "speculative-config.model"};
 
 constexpr std::string_view kSglangWithout[] = {
     "host", "port", "api-key", "served-model-name", "trust-remote-code", "tokenizer-path", "tokenizer-mode",
@@ -110,7 +133,7 @@ constexpr std::string_view kSglangWithout[] = {
     "disaggregation-bootstrap-port", "disaggregation-transfer-backend", "enable-multimodal", "mm-attention-backend",
     "enable-flashinfer-allreduce-fusion", "model-loader-extra-config", "speculative-draft-model-path",
     "speculative-eagle-topk", "speculative-num-draft-tokens", "speculative-accept-threshold-single", "enable-p2p-check",
-    "show-time-cost", "crash-dump-folder", "lora-paths", "lora-target-modules", "lora-backend", "router-*", "disable-radix-cache-note"};
+    "nsa-prefill-backend", "nsa-decode-backend", "show-time-cost", "crash-dump-folder", "lora-paths", "lora-target-modules", "lora-backend", "router-*", "disable-radix-cache-note"};
 
 constexpr std::string_view kTrtllmWithout[] = {
     "host", "port", "backend", "log-level", "tokenizer", "trust-remote-code", "max-seq-len", "max-input-len",

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/base/state_archive.h"
+
 namespace flopcast {
 
 class BlockIndex {
@@ -19,6 +21,7 @@ class BlockIndex {
   void insert(std::uint64_t id, std::uint32_t slot);  ///< an id that is not there
   void erase(std::uint64_t id);                       ///< an id that is there
   std::size_t size() const { return size_; }
+  void archive(StateArchive& state) { state(cells_, size_); }
 
  private:
   struct Cell {

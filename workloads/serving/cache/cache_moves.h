@@ -54,6 +54,9 @@ class CacheMoves {
   Ticks time() const { return time_; }           ///< sum of the times they took
   std::uint64_t contended() const { return fabric_.shared(); }
   Bytes delivered() const { return delivered_; }  ///< all lanes
+  void archive(StateArchive& state) {
+    state(fabric_, flights_, free_, flight_of_flow_, landings_, delivered_, count_, time_);
+  }
 
  private:
   enum class State : std::uint8_t { free, flowing, landing, cancelled };

@@ -107,6 +107,10 @@ class KvCache {
   const KvCounters& counters() const { return counters_; }
   /// Whether the books add up: pages of sequences, blocks and free ones; references; lists. For tests.
   bool consistent() const;
+  void archive(StateArchive& state) {
+    state(resident_, idle_, oldest_, newest_, blocks_, free_blocks_, index_, sequences_, free_sequences_, running_,
+          unassigned_, counters_);
+  }
 
  private:
   static constexpr std::uint32_t kNone = BlockIndex::kNone;
@@ -124,6 +128,14 @@ class KvCache {
     std::uint32_t active : 1 = 0;
     std::uint32_t swapped : 1 = 0;
     PrefixBlocks prefix;
+    void archive(StateArchive& state) {
+      std::uint32_t size = prefix_size;
+      bool is_active = active, is_swapped = swapped;
+      state(blocks, own_pages, computed, size, is_active, is_swapped, prefix);
+      prefix_size = size & 0x3fffffff;
+      active = is_active;
+      swapped = is_swapped;
+    }
   };
   static_assert(sizeof(Sequence) == 64);
 

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/base/state_archive.h"
+
 namespace flopcast {
 
 /// All requests get the same number of tokens, T in all up to an iteration. One with `offset` + T cached tokens needs a
@@ -35,6 +37,8 @@ class PageDemand {
     while (due_[place(t)] == 0) ++t;
     return t;
   }
+
+  void archive(StateArchive& state) { state(due_, count_); }
 
  private:
   static constexpr std::int64_t kNoMask = -1;

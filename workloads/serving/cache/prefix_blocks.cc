@@ -75,4 +75,11 @@ std::uint64_t PrefixBlocks::id(std::size_t index) const {
 
 bool operator==(const PrefixBlocks& a, const PrefixBlocks& b) { return std::ranges::equal(a.runs(), b.runs()); }
 
+void PrefixBlocks::archive(StateArchive& state) {
+  bool many = more_ != nullptr;
+  state(many, few_);
+  if (state.reads()) more_ = many ? std::make_unique<std::vector<Run>>() : nullptr;
+  if (many) state(*more_);
+}
+
 }  // namespace flopcast

@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "sim/base/state_archive.h"
+
 namespace flopcast {
 
 /// Ids of full blocks of tokens, first to last. Equal id = the same tokens after the same tokens (a chained
@@ -49,6 +51,7 @@ class PrefixBlocks {
     }
   }
   friend bool operator==(const PrefixBlocks& a, const PrefixBlocks& b);
+  void archive(StateArchive& state);
 
  private:
   static constexpr std::size_t kFew = 2;

@@ -79,6 +79,10 @@ struct ClassMetrics {
   /// Every request that arrived is accounted for, with all its tokens; nothing else is.
   bool balanced() const;
   void merge(const ClassMetrics& other);
+  void archive(StateArchive& state) {
+    state(arrived, completed, rejected, lost, expired, cached_tokens, output_tokens, within_slo, ttft, engine_ttft,
+          tpot, inter_token, end_to_end, queueing);
+  }
 };
 
 /// Bounded in memory, whatever the number of requests.
@@ -94,6 +98,7 @@ class ServingMetrics {
   std::span<const ServiceLevel> levels() const { return levels_; }
   ClassMetrics all() const;
   void merge(const ServingMetrics& other);
+  void archive(StateArchive& state) { state(classes_); }
 
  private:
   std::vector<ServiceLevel> levels_;

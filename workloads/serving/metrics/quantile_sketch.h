@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/base/state_archive.h"
+
 namespace flopcast {
 
 /// What is printed of a distribution. All 0 when it is empty.
@@ -36,6 +38,9 @@ class QuantileSketch {
   double max() const { return max_; }
   double quantile(double q) const;
   DistributionSummary summary() const;
+  void archive(StateArchive& state) {
+    state(values_, sorted_, buckets_, first_bucket_, zeros_, count_, sum_, lost_, min_, max_);
+  }
 
  private:
   void add_to_sum(double amount);

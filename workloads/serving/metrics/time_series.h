@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "sim/base/state_archive.h"
 #include "sim/base/units.h"
 
 namespace flopcast {
@@ -22,6 +23,7 @@ class TimeSeries {
   std::vector<double> averages() const;
   /// Over all of the time from 0 to `end`.
   double average(Seconds end) const;
+  void archive(StateArchive& state) { state(width_, integrals_); }
 
  private:
   void widen();

@@ -53,7 +53,7 @@ double level_of(double load) { return std::ceil(load * 32 - 1e-9) / 32; }
 /// Layers that drafts add to a GPU's weights.
 double draft_modules(const EngineConfig& engine) {
   const SpeculationConfig& speculation = engine.speculation;
-  if (speculation.depth == 0 || speculation.kind == DraftKind::lookup) return 0;
+  if (speculation.depth == 0 || speculation.kind == DraftKind::lookup || speculation.kind == DraftKind::model) return 0;
   return speculation.kind == DraftKind::eagle ? 1 : std::min(speculation.depth, engine.model.mtp_depth);
 }
 
@@ -113,6 +113,8 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
   }
   row("embedding, head, norms", ((count.embedding + count.head) / tp + model.layers * count.norms_per_layer) * bf16,
       "BF16");
+  if (engine.has_drafter())
+    row("draft model", count_parameters(engine.drafter).total * bf16 / tp, engine.drafter.title + ", BF16");
   // Activations of an iteration: residual stream, attention's and the FFN's widest tensors, in and out;
   // logits in FP32.
   const double widest = std::max({2.0 * model.ffn_width / tp,
@@ -129,6 +131,8 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
 
   out.usable = gpu.hbm_usable() * engine.memory_share;
   out.kv_per_token = kv_bytes_per_token_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
+  if (engine.has_drafter())
+    out.kv_per_token += kv_bytes_per_token_and_gpu(engine.drafter, engine.precision.kv, plan.tensor);
   // A size of its own holds whatever the share says.
   if (engine.cache_tokens > 0)
     out.usable = out.table.total() + static_cast<double>(engine.cache_tokens) * out.kv_per_token;
@@ -190,6 +194,7 @@ BuiltPool build_pool(const PoolSpec& spec, const PriceSources& sources, int firs
   pool.pace_period = period;
   pool.tokenise = engine.host.tokenise.value_or(Seconds(0));
   pool.kv_bytes_per_token = kv_bytes_per_token(engine.model, engine.precision.kv);
+  if (engine.has_drafter()) pool.kv_bytes_per_token += kv_bytes_per_token(engine.drafter, engine.precision.kv);
   ReplicaConfig& replica = pool.replica;
   replica.role = spec.role;
   replica.scheduler = engine.scheduler;

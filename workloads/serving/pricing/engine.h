@@ -131,8 +131,9 @@ enum class DraftKind : std::uint8_t {
   mtp,     ///< modules that the model brings
   eagle,   ///< a head trained for it: one layer with a projection, on the model's own embedding and output head
   lookup,  ///< what followed the same tokens before; costs nothing
+  model,   ///< a smaller model, all of it (EngineConfig::drafter)
 };
-constexpr std::array<std::string_view, 3> enum_names(DraftKind) { return {"mtp", "eagle", "lookup"}; }
+constexpr std::array<std::string_view, 4> enum_names(DraftKind) { return {"mtp", "eagle", "lookup", "model"}; }
 
 struct SpeculationConfig {
   int depth = 0;            ///< tokens drafted per iteration; 0: off
@@ -153,7 +154,7 @@ struct SpeculationConfig {
     field("depth", &SpeculationConfig::depth, {"speculation"});
     field("acceptance", &SpeculationConfig::acceptance, {"speculation"});
     field("kind", &SpeculationConfig::kind, {"speculation"});
-    field("most_batch", &SpeculationConfig::most_batch, {"speculation"});
+    field("most_batch", &SpeculationConfig::most_batch, {.cause = "speculation", .absent = "any"});
   }
 };
 
@@ -182,6 +183,10 @@ struct EngineConfig {
   ServingPrecision precision;
   SchedulerConfig scheduler;
   SpeculationConfig speculation;
+  ModelConfig drafter;  ///< of drafts of kind model; no name: none
+  bool has_drafter() const {
+    return speculation.depth > 0 && speculation.kind == DraftKind::model && !drafter.name.empty();
+  }
   KernelLibrary kernels = KernelLibrary::open_source;
   ExpertKernels expert_kernels = ExpertKernels::as_kernels;
   bool two_micro_batches = false;      ///< compute of one half beside communication of the other
@@ -213,6 +218,7 @@ struct EngineConfig {
     field("", &EngineConfig::precision);
     field("", &EngineConfig::scheduler);
     field("speculation", &EngineConfig::speculation, {.resolved = true});
+    field("draft_model", &EngineConfig::drafter, {.resolved = true});
     field("kernels", &EngineConfig::kernels, {"engine"});
     field("expert_kernels", &EngineConfig::expert_kernels, {"engine"});
     field("two_micro_batches", &EngineConfig::two_micro_batches, {"micro-batches"});
@@ -229,8 +235,8 @@ struct EngineConfig {
     field("host", &EngineConfig::host, {.resolved = true});
     field("redundant_experts", &EngineConfig::redundant_experts, {"plan"});
     field("memory_share", &EngineConfig::memory_share, {"engine"});
-    field("cache_tokens", &EngineConfig::cache_tokens, {"engine"});
-    field("cache_memory", &EngineConfig::cache_memory, {"engine"});
+    field("cache_tokens", &EngineConfig::cache_tokens, {.cause = "engine", .absent = "what memory_share leaves"});
+    field("cache_memory", &EngineConfig::cache_memory, {.cause = "engine", .absent = "what memory_share leaves"});
     field("adapters", &EngineConfig::adapters, {"engine"});
     field("adapter_rank", &EngineConfig::adapter_rank, {"engine"});
   }

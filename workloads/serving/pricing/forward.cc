@@ -89,6 +89,23 @@ void read_cache_as_xqa(LayerKernels& list) {
 
 }  // namespace
 
+ForwardSetting drafter_setting(const ForwardSetting& setting) {
+  ForwardSetting out = setting;
+  EngineConfig& engine = out.engine;
+  engine.model = setting.engine.drafter;
+  engine.drafter = {};
+  engine.speculation = {};
+  const Precision kv = engine.precision.kv;
+  engine.precision = {};
+  engine.precision.kv = kv;
+  engine.plan = {};
+  engine.plan.tensor = setting.engine.plan.tensor;
+  engine.two_micro_batches = false;
+  out.hot_load = 1;
+  out.expert_variation = 0;
+  return out;
+}
+
 ForwardModel::ForwardModel(ForwardSetting setting)
     : setting_(std::move(setting)), moe_layers_(setting_.engine.model.moe_layers()) {}
 

@@ -26,6 +26,10 @@ struct ForwardSetting {
   double gpu_speed = 1;         ///< of kernels, over that of the data sheet's chip
 };
 
+/// The same engine with the model that drafts for it, which has its weights in BF16 and is cut by tensor parallelism
+/// alone. @pre engine.has_drafter()
+ForwardSetting drafter_setting(const ForwardSetting& setting);
+
 enum class StepKind : std::uint8_t {
   prompt,  ///< at least one prompt is in the batch: kernels launched one by one
   decode,  ///< every request decodes: a CUDA graph where the engine has them

@@ -128,7 +128,11 @@ IterationPricer::IterationPricer(ForwardSetting setting)
   request_overhead_ = ticks_of_us(constant(&EngineConstants::request_us));
   const std::string& sizes = forward_->setting().engine.graph_sizes;
   if (!sizes.empty()) graph_sizes_ = parse_graph_sizes(sizes).value_or(std::vector<int>{});
+  if (forward_->setting().engine.has_drafter())
+    drafter_ = std::make_unique<IterationPricer>(drafter_setting(forward_->setting()));
 }
+
+IterationPricer::~IterationPricer() = default;
 
 IterationPricer::IterationPricer(Ticks iteration, Ticks per_prompt_token)
     : fixed_iteration_(iteration), fixed_per_token_(per_prompt_token) {}
@@ -256,6 +260,11 @@ double IterationPricer::edges_us(double sequences) {
 double IterationPricer::drafts_us(double batch, double kv_per_request, bool drafts) {
   const EngineConfig& engine = forward_->setting().engine;
   if (depth(drafts) == 0 || engine.speculation.kind == DraftKind::lookup) return 0;
+  if (engine.speculation.kind == DraftKind::model) {
+    if (!drafter_) return 0;
+    const double length = std::max(1.0, kv_per_request);
+    return depth(drafts) * drafter_->decode_us(std::llround(std::max(1.0, batch)), std::llround(length), false);
+  }
   const bool moe =
       engine.model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || engine.model.is_moe_layer(0));
   const auto [node, part] = CountGrid::below(batch);
@@ -263,6 +272,15 @@ double IterationPricer::drafts_us(double batch, double kv_per_request, bool draf
   const double once = us(forward_->draft_projection(batch).time) + us(layer.sum()) +
                       decode_attention_us(batch, kv_per_request, one, 1) + edges_us(batch);
   return once * depth(drafts);
+}
+
+/// A pass over prompts of a model that drafts, so that its cache has them.
+double IterationPricer::prompts_alone_us(const PromptLoad& prompts) {
+  const auto tokens = static_cast<double>(prompts.tokens);
+  Pass pass = layers_pass(tokens, tokens, StepKind::prompt, prompt_attention_us(prompts, one), 1, one);
+  pass.gpu_us += edges_us(std::max<double>(1, static_cast<double>(prompts.finishing)));
+  pass.kernels += kEdgeKernels;
+  return launched_one_by_one(pass);
 }
 
 /// Two micro-batches are used from the batch on at which they pay.
@@ -381,7 +399,9 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   pass.gpu_us += edges_us(std::max(1.0, sequences)) + us(forward_->stage_transfers(tokens));
   if (batch > 0) pass.gpu_us += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b), drafts);
   pass.kernels += kEdgeKernels;
-  return ticks_of_us(with_host_us(launched_one_by_one(pass), sequences, static_cast<double>(prompts.tokens)));
+  double whole = launched_one_by_one(pass);
+  if (drafter_ && prompts.tokens > 0) whole += drafter_->prompts_alone_us(prompts);
+  return ticks_of_us(with_host_us(whole, sequences, static_cast<double>(prompts.tokens)));
 }
 
 Ticks IterationPricer::launch_of(double tokens, StepKind kind, double attention_kernels) {

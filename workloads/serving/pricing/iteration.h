@@ -69,6 +69,7 @@ double with_exchange(const MoeBlocks& blocks, bool two_micro_batches, StepKind k
 class IterationPricer {
  public:
   explicit IterationPricer(ForwardSetting setting);
+  ~IterationPricer();
   /// Fixed times, for toys that queueing theory knows: every iteration takes `iteration`, a prompt
   /// `per_prompt_token` more per token.
   IterationPricer(Ticks iteration, Ticks per_prompt_token);
@@ -115,13 +116,15 @@ class IterationPricer {
   double edges_us(double sequences);
   int depth(bool drafts) const { return drafts ? forward_->setting().engine.speculation.depth : 0; }
   double drafts_us(double batch, double kv_per_request, bool drafts);
+  double prompts_alone_us(const PromptLoad& prompts);
   double graph_batch(double batch) const;
   double decode_us(std::int64_t batch_node, std::int64_t length_node, bool drafts);
   DecodeCurve make_curve(std::int64_t batch, bool drafts);
   double constant(Fitted EngineConstants::*field) const { return ((*forward_->setting().constants).*field).value; }
 
-  std::unique_ptr<ForwardModel> forward_;  // none: fixed times
-  std::vector<int> graph_sizes_;           // batches with a graph; empty: all
+  std::unique_ptr<ForwardModel> forward_;     // none: fixed times
+  std::unique_ptr<IterationPricer> drafter_;  // a model that drafts; none: no such
+  std::vector<int> graph_sizes_;              // batches with a graph; empty: all
   Ticks fixed_iteration_ = 0, fixed_per_token_ = 0, request_overhead_ = 0;
   std::unordered_map<std::uint64_t, Layers> layers_[2][2];      // by kind and split
   std::pair<std::size_t, const Layers*> last_layers_[2][2][2];  // neighbours asked for last

@@ -26,6 +26,10 @@ class BacklogCurve {
   double last_waiting() const { return last_waiting_; }  ///< at the last sample with arrivals
   Seconds until() const { return until_; }               ///< that sample
 
+  void archive(StateArchive& state) {
+    state(waiting_, in_system_, until_, pending_waiting_, pending_in_system_, last_waiting_);
+  }
+
  private:
   TimeSeries waiting_, in_system_;
   Seconds until_;

@@ -100,17 +100,28 @@ void Batcher::leave_queue(const Job& job) {
   --state_->load.outstanding;
 }
 
-void Batcher::abandon(std::vector<JobId>& out) {
-  for (const JobId id : decode_.jobs()) {
-    Job& job = (*jobs_)[id];
-    job.generated += static_cast<std::int32_t>(pattern_.tokens(job.joined, state_->iteration - job.joined));
-  }
+void Batcher::list(std::vector<JobId>& out) const {
   waiting_.for_each([&](JobId id) { out.push_back(id); });
   out.insert(out.end(), swapped_.begin(), swapped_.end());
   out.insert(out.end(), prompting_.begin(), prompting_.end());
   out.insert(out.end(), decode_.jobs().begin(), decode_.jobs().end());
   out.insert(out.end(), arrived_.begin(), arrived_.end());
   for (const auto& [ready, job] : restoring_) out.push_back(job);
+}
+
+void Batcher::give_away(JobId job) {
+  std::erase(fresh_, job);
+  std::erase(just_shown_, job);
+  take_out(job);
+  publish();
+}
+
+void Batcher::abandon(std::vector<JobId>& out) {
+  for (const JobId id : decode_.jobs()) {
+    Job& job = (*jobs_)[id];
+    job.generated += static_cast<std::int32_t>(pattern_.tokens(job.joined, state_->iteration - job.joined));
+  }
+  list(out);
   waiting_.clear();
   swapped_.clear();
   prompting_.clear();

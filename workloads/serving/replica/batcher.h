@@ -38,6 +38,11 @@ class Batcher final : private IterationPlan {
   /// All jobs leave, and with them all that the cache holds; they are added to `out`.
   void abandon(std::vector<JobId>& out);
 
+  /// All its jobs: those that wait, in the order of their coming, then the others.
+  void list(std::vector<JobId>& out) const;
+  /// One of them leaves.
+  void give_away(JobId job);
+
   /// Puts the next iteration together: whoever may join the decoding batch, and pieces of prompts.
   void schedule(Ticks now);
   /// Requests that joined with a cache and wait for this engine's first iteration (ReplicaConfig::first_step_token).
@@ -61,6 +66,10 @@ class Batcher final : private IterationPlan {
   const DecodeBatch& decode() const { return decode_; }
   const PromptBatch& prompts() const { return prompts_; }
   PromptBatch& prompts() { return prompts_; }
+  void archive(StateArchive& state) {
+    state(pattern_, cache_, waiting_, deadlines_, swapped_, prompting_, arrived_, fresh_, just_shown_, placed_);
+    state(restoring_, restored_at_, now_, decode_, prompts_);
+  }
 
  private:
   // IterationPlan

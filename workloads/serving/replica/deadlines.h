@@ -36,6 +36,7 @@ class Deadlines {
     return JobId();
   }
   void clear() { dates_.clear(); }
+  void archive(StateArchive& state) { state(dates_); }
 
  private:
   struct Date {

@@ -60,6 +60,9 @@ class DecodeBatch {
   JobId take_finished() { return next_finish_ <= state_->iteration ? take_first_finished() : JobId(); }
   /// How many of the next `iterations` cannot run short of pages.
   std::int64_t provided_for(std::int64_t iterations) const;
+  void archive(StateArchive& state) {
+    state(pattern_, jobs_in_, kv_base_, next_finish_, finishes_, page_needs_, demand_, provided_);
+  }
 
  private:
   static constexpr std::int64_t kNeverIteration = std::numeric_limits<std::int64_t>::max();

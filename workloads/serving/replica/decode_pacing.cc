@@ -28,13 +28,32 @@ void DecodePacing::find_pace(IterationPricer& pricer) {
     most = kv(i);
   }
   group_ = fullest;
-  curve_ = &pricer.decode(batch().size(), state_->drafts);
+  take_curve({&pricer, batch().size(), state_->drafts});
   const DecodeBatch& other = (*groups_)[longest].decode();
   if (longest == fullest || other.empty()) return;
   const DecodeCurve& curve = pricer.decode(other.size(), state_->drafts);
   if (curve.at(other.kv()) <= iteration()) return;
   group_ = longest;
-  curve_ = &curve;
+  take_curve({&pricer, other.size(), state_->drafts});
+}
+
+void DecodePacing::take_curve(const CurveKey& key) {
+  curve_key_ = key;
+  curve_ = key.pricer == nullptr ? nullptr : &key.pricer->decode(key.batch, key.drafts);
+}
+
+void DecodePacing::archive(StateArchive& state, IterationPricer*& one, std::span<IterationPricer* const> pricers) {
+  std::size_t place = static_cast<std::size_t>(std::find(pricers.begin(), pricers.end(), one) - pricers.begin());
+  state(place);
+  one = place < pricers.size() ? pricers[place] : nullptr;
+}
+
+void DecodePacing::archive(StateArchive& state, std::span<IterationPricer* const> pricers) {
+  state(pattern_, group_, running_, prompts_, decodes_, cut_, begin_, end_, iterations_, last_tokens_);
+  CurveKey key = curve_key_;
+  archive(state, key.pricer, pricers);
+  state(key.batch, key.drafts);
+  if (state.reads()) take_curve(key);
 }
 
 std::int64_t DecodePacing::until_change() const {

@@ -7,6 +7,7 @@
 #pragma once
 #include <cstdint>
 #include <deque>
+#include <span>
 
 #include "workloads/serving/replica/batcher.h"
 #include "workloads/serving/replica/gap_histogram.h"
@@ -56,7 +57,19 @@ class DecodePacing {
   /// Counts the times between tokens of the span, which ends now.
   void note_gaps(Ticks now);
 
+  /// @param pricers all that there are, in an order that stays
+  void archive(StateArchive& state, std::span<IterationPricer* const> pricers);
+
+  /// The place of one of them, or the one in a place; none: past the end.
+  static void archive(StateArchive& state, IterationPricer*& one, std::span<IterationPricer* const> pricers);
+
  private:
+  struct CurveKey {
+    IterationPricer* pricer = nullptr;
+    std::int64_t batch = 0;
+    bool drafts = false;
+  };
+  void take_curve(const CurveKey& key);
   Ticks after(std::int64_t iterations) const {
     return later(begin_, curve_->sum(batch().kv(), iterations, pattern_, state_->iteration));
   }
@@ -71,6 +84,7 @@ class DecodePacing {
   GapHistogram* gaps_;
   std::size_t group_ = 0;               // sets the pace of decoding until a batch changes
   const DecodeCurve* curve_ = nullptr;  // its times
+  CurveKey curve_key_;                  // and what gave them
   bool running_ = false, prompts_ = false, decodes_ = false;
   bool cut_ = false;  // something has happened that the next iteration may heed: end_ is its boundary
   Ticks begin_ = 0, end_ = 0;

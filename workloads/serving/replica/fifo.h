@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "sim/base/state_archive.h"
+
 namespace flopcast {
 
 /// A queue in one piece of memory, none while nothing was ever put in: thousands of attention groups have several each,
@@ -46,6 +48,8 @@ class Fifo {
     all_.clear();
     first_ = 0;
   }
+
+  void archive(StateArchive& state) { state(all_, first_); }
 
  private:
   static constexpr std::size_t kSlack = 16;  // places before the first that are not worth moving the rest

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/base/state_archive.h"
 #include "workloads/serving/base/clock.h"
 
 namespace flopcast {
@@ -46,6 +47,8 @@ class GapHistogram {
     }
     return Seconds(0);
   }
+
+  void archive(StateArchive& state) { state(counts_, count_, total_); }
 
  private:
   static constexpr Ticks kFirst = 1'000'000;  // a microsecond

@@ -46,6 +46,11 @@ struct alignas(64) Job {
   KvSequence source_sequence;  ///< its pages there
 
   std::int32_t context() const { return request.input_tokens + generated; }
+  void archive(StateArchive& state) {
+    state(request, joined, order, first_token, generated, base, epoch, place, sequence, replica, rank, source);
+    state(preemptions, retries, swapped, paged, admitted, queued, prompt_done, work, source_work, computing, cached);
+    state(computed, source_rank, source_sequence);
+  }
 };
 static_assert(sizeof(Job) == 192, "a waiting request should stay small");
 
@@ -69,6 +74,11 @@ class JobTable {
   Job& operator[](JobId id) { return blocks_[id.index() / kBlock][id.index() % kBlock]; }
   const Job& operator[](JobId id) const { return blocks_[id.index() / kBlock][id.index() % kBlock]; }
   std::size_t live() const { return size_ - free_.size(); }
+  void archive(StateArchive& state) {
+    state(size_, free_);
+    while (blocks_.size() * kBlock < size_) blocks_.push_back(std::make_unique<Job[]>(kBlock));
+    for (std::size_t i = 0; i < size_; ++i) state((*this)[JobId::at(i)]);
+  }
 
  private:
   static constexpr std::size_t kBlock = 1024;

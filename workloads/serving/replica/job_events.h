@@ -31,6 +31,7 @@ class JobEvents {
     events_.pop_back();
   }
   void clear() { events_.clear(); }
+  void archive(StateArchive& state) { state(events_); }
 
  private:
   std::vector<JobEvent> events_;

@@ -51,6 +51,8 @@ class NicSharing {
     return std::min(1.0, load_.request * static_cast<double>(requests) / static_cast<double>(iteration));
   }
 
+  void archive(StateArchive& state) { state(lost_, prompt_share_); }
+
  private:
   NicLoad load_;
   std::vector<double> lost_;  // ticks of exchange, per attention group, since the last iteration began

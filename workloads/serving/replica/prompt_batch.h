@@ -33,6 +33,7 @@ class PromptBatch {
   /// least.
   void cut_to(std::int64_t twice_pairs);
   void clear() { pieces_.clear(); }
+  void archive(StateArchive& state) { state(pieces_); }
 
  private:
   const JobTable* jobs_;

@@ -94,6 +94,14 @@ Ticks Replica::full_prompt_iteration(std::int64_t computed, std::int64_t cached)
   return pricer_->prompt(load, 0, 0);
 }
 
+void Replica::archive(StateArchive& state, std::span<IterationPricer* const> pricers) {
+  DecodePacing::archive(state, pricer_, pricers);
+  DecodePacing::archive(state, next_pricer_, pricers);
+  state(pattern_, state_, outbox_, launch_, ahead_, late_, submitted_, nic_);
+  for (Batcher& group : groups_) state(group);
+  pacing_.archive(state, pricers);
+}
+
 KvCounters kv_counters(const Replica& replica) {
   KvCounters sum;
   for (const Batcher& group : replica.groups()) sum += group.cache().counters();
@@ -171,7 +179,8 @@ std::vector<JobId> Replica::withdraw(std::uint32_t source) {
   return out;
 }
 
-std::vector<JobId> Replica::abandon(Ticks now) {
+/// Iterations that are over count; the one under way does not.
+void Replica::break_off(Ticks now) {
   Ticks since = pacing_.begin();
   bool running = pacing_.running();
   if (pacing_.keep_passed(now)) {
@@ -181,12 +190,33 @@ std::vector<JobId> Replica::abandon(Ticks now) {
     running = true;  // the iteration that was under way
   }
   if (running) state_.counters.busy += now - since;
+  pacing_.stop();
+  state_.batch_changed = true;
+}
+
+std::vector<JobId> Replica::give_away(std::size_t count, Ticks now) {
+  if (pacing_.running() && pacing_.has_prompts()) return {};
+  break_off(now);
+  std::vector<JobId> all;
+  for (const Batcher& group : groups_) group.list(all);
+  const auto later_first = [this](JobId a, JobId b) {
+    const Job &x = (*jobs_)[a], &y = (*jobs_)[b];
+    const bool waits = x.admitted < 0, other = y.admitted < 0;
+    if (waits != other) return waits;
+    return x.order != y.order ? x.order > y.order : b < a;
+  };
+  std::sort(all.begin(), all.end(), later_first);
+  all.resize(std::min(count, all.size()));
+  for (const JobId id : all) groups_[(*jobs_)[id].rank].give_away(id);
+  return all;
+}
+
+std::vector<JobId> Replica::abandon(Ticks now) {
+  break_off(now);
   std::vector<JobId> all;
   for (Batcher& group : groups_) group.abandon(all);
   std::sort(all.begin(), all.end());
-  pacing_.stop();
   nic_.idle();
-  state_.batch_changed = true;
   state_.joined = 0;
   state_.debt = 0;
   state_.load = {};

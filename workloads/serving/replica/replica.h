@@ -27,6 +27,7 @@ class Outbox final : public ReplicaListener {
     if (keeps_) return kept_.push_back(job);
     listener_->finished(job, now);
   }
+  void archive(StateArchive& state) { state(kept_); }
   void send(Ticks shown) {
     for (const JobId job : kept_) listener_->finished(job, shown);
     kept_.clear();
@@ -58,6 +59,9 @@ class Replica {
   std::vector<JobId> withdraw(std::uint32_t source);
   /// All jobs it has, in order of their number; the replica is empty then. For failures.
   std::vector<JobId> abandon(Ticks now);
+  /// So many of its jobs, the last admitted first, those that wait before them; the iteration under way is lost. None
+  /// while prompts are being computed.
+  std::vector<JobId> give_away(std::size_t count, Ticks now);
   /// Other prices from the next iteration on.
   void set_pricer(IterationPricer& pricer, Ticks now);
 
@@ -84,6 +88,8 @@ class Replica {
   Ticks full_prompt_iteration(std::int64_t computed, std::int64_t cached) const;
   const ReplicaConfig& config() const { return config_; }
   const std::deque<Batcher>& groups() const { return groups_; }
+  /// @param pricers all that there are, in an order that stays
+  void archive(StateArchive& state, std::span<IterationPricer* const> pricers);
 
  private:
   std::size_t choose_group(const Job& job, Ticks work) const;
@@ -93,6 +99,7 @@ class Replica {
   void choose_drafts();
   void commit(Ticks now);
   void hand_out(Ticks now);
+  void break_off(Ticks now);
   void balance_prompts();
   void show_first_tokens(Ticks when);
   /// The group has nothing to do before that iteration is over.

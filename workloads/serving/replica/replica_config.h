@@ -125,8 +125,12 @@ struct ReplicaState {
     std::vector<std::int64_t> quiet_until;  ///< before that iteration it has nothing to do but to decode
     std::vector<std::int64_t> decoding;     ///< requests that decode,
     std::vector<std::int64_t> kv_base;      ///< and their cached tokens, less `decoding` times those of all iterations
+    void archive(StateArchive& state) { state(requests, work, quiet_until, decoding, kv_base); }
   };
   Groups groups;
+  void archive(StateArchive& state) {
+    state(iteration, debt, batch_changed, drafts, seen_until, joined, admissions, load, counters, groups);
+  }
 };
 
 }  // namespace flopcast

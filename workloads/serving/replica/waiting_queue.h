@@ -51,11 +51,13 @@ class WaitingQueue {
     for (Lane& lane : lanes_) lane = {};
     size_ = 0;
   }
+  void archive(StateArchive& state) { state(lanes_, size_); }
 
  private:
   struct Lane {
     Fifo<JobId> jobs;
     double service = 0;
+    void archive(StateArchive& state) { state(jobs, service); }
   };
   /// One that comes back stands where the least served of those that wait stands.
   Lane& enter(std::uint16_t request_class) {

@@ -35,6 +35,10 @@ class CacheAware final : public Router {
       return std::pair(misses, view.outstanding);
     });
   }
+  bool archive(StateArchive& state) override {
+    state(turn_);
+    return true;
+  }
 
  private:
   std::size_t turn_ = 0;

@@ -16,6 +16,10 @@ class LeastKv final : public Router {
   std::size_t choose(const Request&, std::span<const ReplicaView> replicas) override {
     return least(replicas, turn_++, filled);
   }
+  bool archive(StateArchive& state) override {
+    state(turn_);
+    return true;
+  }
 
  private:
   std::size_t turn_ = 0;

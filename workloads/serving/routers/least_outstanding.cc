@@ -10,6 +10,10 @@ class LeastOutstanding final : public Router {
   std::size_t choose(const Request&, std::span<const ReplicaView> replicas) override {
     return least(replicas, turn_++, [](const ReplicaView& view) { return view.outstanding; });
   }
+  bool archive(StateArchive& state) override {
+    state(turn_);
+    return true;
+  }
 
  private:
   std::size_t turn_ = 0;

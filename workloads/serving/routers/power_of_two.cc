@@ -22,6 +22,11 @@ class PowerOfTwo final : public Router {
     return replicas[b].outstanding < replicas[a].outstanding ? b : a;
   }
 
+  bool archive(StateArchive& state) override {
+    state(random_);
+    return true;
+  }
+
  private:
   static std::size_t nth_accepting(std::span<const ReplicaView> replicas, std::uint64_t n) {
     std::size_t at = 0;

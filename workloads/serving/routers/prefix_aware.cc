@@ -16,6 +16,10 @@ class PrefixAware final : public Router {
       return to_compute + view.queued_tokens + view.kv_tokens;
     });
   }
+  bool archive(StateArchive& state) override {
+    state(turn_);
+    return true;
+  }
 
  private:
   std::size_t turn_ = 0;

@@ -12,6 +12,10 @@ class RoundRobin final : public Router {
     if (chosen != kNoReplica) next_ = chosen + 1;
     return chosen;
   }
+  bool archive(StateArchive& state) override {
+    state(next_);
+    return true;
+  }
 
  private:
   std::size_t next_ = 0;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sim/base/random.h"
+#include "sim/base/state_archive.h"
 #include "sim/base/units.h"
 
 namespace flopcast {
@@ -52,6 +53,7 @@ class ArrivalProcess {
   /// `cv`: coefficient of variation of gamma gaps.
   ArrivalProcess(RateCurve curve, Spacing spacing, double cv, RandomStream random);
   Seconds next();
+  void archive(StateArchive& state) { state(random_, expected_); }
 
  private:
   double gap();

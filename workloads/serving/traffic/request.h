@@ -22,6 +22,9 @@ struct Request {
   std::uint32_t session = 0;        ///< which conversation (or user of a closed loop); 0 = none
   /// Full blocks of prompt and answer, as far as they can recur; empty when nothing of it does.
   PrefixBlocks prefix;
+  void archive(StateArchive& state) {
+    state(id, arrival, input_tokens, output_tokens, stated_cached_tokens, request_class, turn, session, prefix);
+  }
 };
 
 /// Requests one after the other, in bounded memory. Open-loop sources know all arrivals beforehand; closed
@@ -42,6 +45,8 @@ class RequestSource {
   virtual void finished(const Request& /*request*/, Seconds /*when*/, RequestOutcome /*outcome*/) {}
   /// Tokens of one block of `Request::prefix`; 0 when the source gives none.
   virtual int prefix_block_tokens() const { return 0; }
+  /// What is left to come, written or read. False: this source has no state that could be kept.
+  virtual bool archive(StateArchive& /*state*/) { return false; }
 };
 
 }  // namespace flopcast

@@ -45,6 +45,7 @@ struct TraceRecord {
   std::uint16_t turn = 0;     ///< of its session, from 0
   bool waits = false;         ///< `delay` after the session's turn before is done; `at` says nothing
   Seconds delay;              ///< not scaled: a user reads and a tool works as long as before
+  void archive(StateArchive& state) { state(at, input_tokens, output_tokens, blocks, session, turn, waits, delay); }
 };
 
 class TraceReader {

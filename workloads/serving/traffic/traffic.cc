@@ -80,6 +80,10 @@ class Traffic final : public RequestSource {
     sources_.at(request.request_class)->finished(request, when, outcome);
   }
   int prefix_block_tokens() const override { return block_tokens_; }
+  bool archive(StateArchive& state) override {
+    state(taken_);
+    return std::ranges::all_of(sources_, [&](const auto& source) { return source->archive(state); });
+  }
 
  private:
   using Sources = std::vector<std::unique_ptr<RequestSource>>;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <limits>
+#include <set>
 
 #include "workloads/training/expert_groups.h"
 #include "workloads/training/pass_emitter.h"
@@ -143,6 +144,29 @@ Seconds LongestPaths::makespan() const { return *std::max_element(end_.begin(), 
 
 // ------------------------------------------------------------------------------------------------ profiles
 
+namespace {
+
+/// Where shard groups lie on nodes in several ways (hybrid sharding), the step is that of a group over most nodes; with
+/// experts that of the hottest, whatever its shards.
+int slowest_position(const TrainingConfig& config, const JobGrid& grid, int hottest, int gpus_per_node) {
+  if (!config.plan.hybrid() || grid.expert > 1) return hottest;
+  const ShardGroups groups(config.plan, grid);
+  int slowest = hottest;
+  std::size_t most = 0;
+  for (int replica = 0; replica < grid.replicas; replica += config.plan.shards()) {
+    const int position = replica * grid.tensor + grid.tensor_rank(hottest);
+    std::set<std::size_t> nodes;
+    for (const RankId gpu : groups.dense(0, position, false))
+      nodes.insert(gpu.index() / static_cast<std::size_t>(gpus_per_node));
+    if (nodes.size() <= most) continue;
+    most = nodes.size();
+    slowest = position;
+  }
+  return slowest;
+}
+
+}  // namespace
+
 PassProfiles::PassProfiles(const TrainingConfig& config, const PassPrices& prices, Topology& topology,
                            const LinkCalibration& links, const ShardPlan& beside, const ParameterCount& count,
                            Known& plain, ShardTraffic::Shares& shares)
@@ -154,6 +178,7 @@ PassProfiles::PassProfiles(const TrainingConfig& config, const PassPrices& price
       units_(config, count),
       grid_(config.plan),
       stretch_(spread_factor(config)),
+      position_(slowest_position(config, grid_, prices.position(), topology.cluster().node.gpus)),
       plain_(plain),
       shares_(shares) {
   if (grid_.pipeline < 2 || !config.mechanisms.pipeline_transfers) return;
@@ -267,7 +292,9 @@ PassProfile PassProfiles::emitted(PassKind kind, At at, const StageContent& forw
                       units_);
 
   RankProgram program;
-  program.position = prices_.position();
+  // Passes that no collective accompanies are kept for plans of every shard group.
+  const bool alone = at == At::midst && !beside_.gather_always && !beside_.reduce_always;
+  program.position = alone ? prices_.position() : position_;
   program.rank.gpu = grid_.gpu(0, program.position);
   program.rank.compute = graph.add_lane(program.rank.gpu, "compute");
   program.rank.communication = graph.add_lane(program.rank.gpu, "communication");

@@ -117,6 +117,8 @@ class PassProfiles {
   const ShardPlan& beside() const { return beside_; }
   /// By how much the slowest GPU stretches compute.
   double stretch() const { return stretch_; }
+  /// Of the rank whose step is priced. Under hybrid sharding one whose shard group lies over most nodes.
+  int position() const { return position_; }
 
  private:
   PassProfile emitted(PassKind kind, At at, const StageContent& forward, const StageContent& backward);
@@ -132,6 +134,7 @@ class PassProfiles {
   UnitParameters units_;
   JobGrid grid_;
   double stretch_;
+  int position_;
   Seconds message_;
   Known known_;
   Known& plain_;

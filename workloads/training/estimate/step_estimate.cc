@@ -169,7 +169,7 @@ EndTimes StepEstimator::end_of_rank(Degrees& degrees, const Layout& layout, cons
   GraphBuilder graph(training_op_names());
   std::vector<RankProgram> programs(1);
   RankProgram& program = programs.front();
-  program.position = degrees.prices.position();
+  program.position = degrees.profiles.position();
   program.rank.pipeline_rank = pipeline_rank;
   program.rank.gpu = degrees.grid.gpu(pipeline_rank, program.position);
   program.rank.replica = degrees.grid.replica(program.position);

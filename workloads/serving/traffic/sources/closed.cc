@@ -29,6 +29,10 @@ class ClosedSource final : public RequestSource {
   }
   void finished(const Request& request, Seconds when, RequestOutcome) override { think(when, request.session); }
   int prefix_block_tokens() const override { return shapes_->block_tokens(); }
+  bool archive(StateArchive& state) override {
+    state(*shapes_, random_, ready_);
+    return true;
+  }
 
  private:
   void think(Seconds from, std::uint32_t user) { ready_.add(from + Seconds(think_.draw(random_)), user); }

@@ -24,6 +24,10 @@ class LimitedSource final : public RequestSource {
     inner_->finished(request, when, outcome);
   }
   int prefix_block_tokens() const override { return inner_->prefix_block_tokens(); }
+  bool archive(StateArchive& state) override {
+    state(under_way_, free_since_);
+    return inner_->archive(state);
+  }
 
  private:
   std::unique_ptr<RequestSource> inner_;

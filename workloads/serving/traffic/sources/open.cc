@@ -36,6 +36,10 @@ class OpenSource final : public RequestSource {
     return request_of(std::move(record));
   }
   int prefix_block_tokens() const override { return shapes_->block_tokens(); }
+  bool archive(StateArchive& state) override {
+    state(arrivals_, *shapes_, next_);
+    return true;
+  }
 
  private:
   ArrivalProcess arrivals_;
@@ -77,12 +81,17 @@ class TraceSource final : public RequestSource {
     if (!session.waiting.empty()) release(request.session, session);
   }
   int prefix_block_tokens() const override { return trace_.block_tokens(); }
+  bool archive(StateArchive& state) override {
+    state(trace_, next_, there_, last_, due_, sessions_);
+    return true;
+  }
 
  private:
   struct Session {
     std::vector<TraceRecord> waiting;  // few: the turns of one conversation
     Seconds free_at;                   // when the turn before was answered
     bool busy = false, over = false;
+    void archive(StateArchive& state) { state(waiting, free_at, busy, over); }
   };
 
   /// To the next request that comes at a time of its own; turns on the way wait for theirs.

@@ -28,6 +28,8 @@ class ReadyQueue {
     return entry;
   }
 
+  void archive(StateArchive& state) { state(queue_, last_); }
+
  private:
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue_;
   Seconds last_;

@@ -42,6 +42,10 @@ class RecordedSource final : public RequestSource {
     ready_.add(std::max(when, sessions_.turns[next].at), who);
   }
   int prefix_block_tokens() const override { return sessions_.block_tokens; }
+  bool archive(StateArchive& state) override {
+    state(at_, ready_);
+    return true;
+  }
 
  private:
   struct Place {

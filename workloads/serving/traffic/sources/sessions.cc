@@ -36,6 +36,10 @@ class Starts {
   void ended(Seconds when) {
     if (!arrivals_) users_.add(when + Seconds(think_.draw(random_)), 0);
   }
+  void archive(StateArchive& state) {
+    if (arrivals_) state(*arrivals_);
+    state(next_, random_, users_);
+  }
 
  private:
   std::optional<ArrivalProcess> arrivals_;
@@ -75,6 +79,10 @@ class SessionSource final : public RequestSource {
     starts_.ended(when);
   }
   int prefix_block_tokens() const override { return sessions_.block_tokens; }
+  bool archive(StateArchive& state) override {
+    state(starts_, turns_, talks_, started_);
+    return true;
+  }
 
  private:
   struct Talk {

@@ -15,6 +15,7 @@ class DrawnShapes final : public ShapeSource {
     record.input_tokens = lengths_.input.draw_whole(random_, 1);
     record.output_tokens = lengths_.output.draw_whole(random_, 1);
   }
+  void archive(StateArchive& state) override { state(random_); }
 
  private:
   DrawnLengths lengths_;
@@ -26,6 +27,7 @@ class TraceShapes final : public ShapeSource {
   TraceShapes(const TraceTraffic& trace, const ClassSeed& seed) : trace_(trace, seed, true) {}
   void next(TraceRecord& record) override { trace_.next(record); }
   int block_tokens() const override { return trace_.block_tokens(); }
+  void archive(StateArchive& state) override { state(trace_); }
 
  private:
   RepeatingTrace trace_;
@@ -55,12 +57,25 @@ void RepeatingTrace::renumber(PrefixBlocks& blocks) const {
   blocks = std::move(renumbered);
 }
 
+void RepeatingTrace::archive(StateArchive& state) {
+  std::uint64_t given = given_;
+  state(pass_, given);
+  if (!state.reads()) return;
+  reader_ = std::make_unique<TraceReader>(trace_.options);
+  TraceRecord record;
+  for (given_ = 0; given_ < given; ++given_) {
+    TraceFaults faults(trace_.options.path);
+    if (!reader_->next(record, faults)) break;
+  }
+}
+
 bool RepeatingTrace::next(TraceRecord& record) {
   TraceFaults faults(trace_.options.path);
   bool there = reader_->next(record, faults);
   if (!there && repeat_) {
     reader_ = std::make_unique<TraceReader>(trace_.options);
     ++pass_;
+    given_ = 0;
     there = reader_->next(record, faults);
     if (!there) {
       throw InputError(
@@ -69,6 +84,7 @@ bool RepeatingTrace::next(TraceRecord& record) {
   }
   faults.throw_if_any();
   if (!there) return false;
+  ++given_;
   record.at += pass_length_ * static_cast<double>(pass_);
   if (record.session != 0) record.session += static_cast<std::uint32_t>(pass_ * trace_.summary.sessions);
   renumber(record.blocks);

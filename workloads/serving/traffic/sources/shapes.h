@@ -31,6 +31,7 @@ class ShapeSource {
   /// Lengths and blocks of the next request; its time is not looked at.
   virtual void next(TraceRecord& record) = 0;
   virtual int block_tokens() const { return 0; }
+  virtual void archive(StateArchive& state) = 0;
 };
 
 std::unique_ptr<ShapeSource> drawn_shapes(const DrawnLengths& lengths, const ClassSeed& seed);
@@ -46,6 +47,8 @@ class RepeatingTrace {
   int block_tokens() const { return trace_.summary.format->block_tokens; }
   const std::string& path() const { return trace_.options.path; }
   int line() const { return reader_->line(); }  ///< of the last request
+  /// Read: goes through the file again, up to where the written one was.
+  void archive(StateArchive& state);
 
  private:
   void renumber(PrefixBlocks& blocks) const;
@@ -53,7 +56,7 @@ class RepeatingTrace {
   ClassSeed seed_;
   bool repeat_;
   std::unique_ptr<TraceReader> reader_;
-  std::uint64_t pass_ = 0;
+  std::uint64_t pass_ = 0, given_ = 0;  // in this pass
   Seconds pass_length_;
 };
 
