@@ -65,6 +65,11 @@ Machine machine_of(const GpuSpec& gpu, const DieFigures& die, Precision precisio
   machine.flop_per_us_and_sm = peak * kOneMicrosecond * conditions.clock;
   machine.bf16_per_us_and_sm = capped(own_bf16, die.bf16_peak_per_sm) * kOneMicrosecond * conditions.clock;
   machine.hbm_bytes_per_us = hbm_bytes_per_us(gpu, conditions);
+  if (same_die && precision != Precision::fp32 && precision != Precision::fp4) {
+    const bool fp8 = precision == Precision::fp8 && gpu.fp8_peak > FlopPerSecond(0);
+    const double whole = (fp8 ? die.fp8_peak_per_sm : die.bf16_peak_per_sm).value() * clock;
+    machine.matrix_share = std::min(1.0, peak / whole);
+  }
   machine.load_scale =
       (gpu.architecture == die.architecture ? clock : own_bf16 / die.bf16_peak_per_sm.value()) * conditions.clock;
   return machine;
@@ -137,6 +142,16 @@ double row_blocks(const GemmShape& shape, double block) {
     return groups * std::max(1.0, (ceil_integral(high) - ceil_integral(low)) / (high - low));
   }
   return groups * std::ceil(blocks);
+}
+
+/// Of its peak, what a block of experts reaches where the chip's products were cut. On the whole die matrix units wait
+/// for other parts of their SMs, which scale and add up partial sums and fetch rows here and there; those were not cut
+/// (an H20 has a quarter of an H100's products per SM), so that less of the time is lost to them.
+double block_efficiency(const GemmParameters& p, const Machine& machine) {
+  // What a kernel reaches in which matrix units wait for little: DeepGEMM over rows sorted by expert, on H800 and H20.
+  constexpr double kUnhindered = 0.897;
+  const double hindered = std::max(0.0, 1 / p.mainloop_efficiency - 1 / kUnhindered);
+  return 1 / (1 / p.mainloop_efficiency - hindered * (1 - machine.matrix_share));
 }
 
 struct TileTime {
@@ -227,7 +242,9 @@ KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const Ge
       up.n = 2 * shape.n;
       down.n = shape.k;
       down.k = shape.n;
-      parts.chip = best_tile_time(p, machine, up, kFusedTiles) + best_tile_time(p, machine, down, kFusedTiles);
+      GemmParameters block = p;
+      block.mainloop_efficiency = block_efficiency(p, machine);
+      parts.chip = best_tile_time(block, machine, up, kFusedTiles) + best_tile_time(block, machine, down, kFusedTiles);
       break;
     }
     case KernelFamily::gemm_fp8_tensor:

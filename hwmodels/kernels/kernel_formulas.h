@@ -18,6 +18,7 @@ struct Machine {
   double bf16_per_us_and_sm = 0;  ///< and in BF16
   double hbm_bytes_per_us = 0;    ///< what other kernels leave of the data-sheet rate
   double load_scale = 1;          ///< L2-to-SM rate relative to the die that was fitted
+  double matrix_share = 1;        ///< what is left of the fitted die's peak per SM where its products were cut
 };
 
 /// State of the chip beside its data sheet.

@@ -251,6 +251,27 @@ TEST_CASE("a cut never helps: lowering a figure of a chip makes no kernel faster
   }
 }
 
+TEST_CASE("where products were cut, blocks of experts lose less of them to the rest of an SM") {
+  GemmShape block;
+  block.kind = GemmKind::fused_experts;
+  block.precision = Precision::fp8;
+  block.scaling = Scaling::blocks;
+  block.m = 131072;
+  block.n = 256;
+  block.k = 7168;
+  block.groups = 256;
+  const double flops = 6.0 * 131072 * 256 * 7168;
+  const auto share = [&](const GpuSpec& spec) {
+    return flops / model_of(spec).gemm(block).time.value() / spec.fp8_peak.value();
+  };
+  const GpuSpec whole = gpu("h100-sxm");
+  GpuSpec cut = whole;
+  cut.fp8_peak = whole.fp8_peak / 4;
+  CHECK(model_of(cut).gemm(block).time > model_of(whole).gemm(block).time);
+  CHECK(share(cut) > 1.3 * share(whole));
+  CHECK(share(cut) < 0.9);
+}
+
 TEST_CASE("fewer SMs of a full die do not become stronger when the sum of their peaks is left as it was") {
   GpuSpec fewer = gpu("h100-sxm");
   fewer.sms = 100;

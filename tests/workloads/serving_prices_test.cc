@@ -2,6 +2,7 @@
 #include "tests/catch.h"
 #include "workloads/serving/pricing/expert_pace.h"
 #include "workloads/serving/pricing/limits.h"
+#include "workloads/serving/pricing/steady_load.h"
 
 using namespace flopcast;
 
@@ -45,4 +46,12 @@ TEST_CASE("placements go stale until they are renewed", "[serving]") {
     stale += loads[i + 9];
   }
   CHECK(stale > 1.1 * fresh);
+}
+
+TEST_CASE("copies placed by what the same traffic gave leave what TensorRT-LLM measured on 36 GPUs", "[serving]") {
+  const ExpertGroup group{256, 32, 1, 36, 8}, none{256, 0, 1, 36, 8};
+  CHECK(steady_busiest_load(1, kAnswersAlike, group, 58, 1) == Approx(1.115).epsilon(0.015));
+  CHECK(steady_busiest_load(1, 1, group, 58, 1) < 1.03);
+  CHECK(steady_busiest_load(1, kPromptsAlike, group, 58, 1) > 1.15);
+  CHECK(steady_busiest_load(1, kAnswersAlike, none, 58, 1) > 2);
 }

@@ -13,7 +13,7 @@
 #include "sim/base/diagnostic.h"
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/pricing/deployment.h"
-#include "workloads/serving/pricing/expert_pace.h"
+#include "workloads/serving/pricing/steady_load.h"
 
 namespace flopcast {
 namespace {
@@ -71,6 +71,10 @@ std::vector<double> busiest_of(const PublishedServing& row, const EngineConfig& 
   group.redundant = engine.redundant_experts;
   group.ranks = engine.plan.expert;
   group.ranks_per_node = std::min(engine.plan.expert, sources.cluster.node.gpus);
+  if (row.redundant > 0) {
+    const double alike = row.kind == Kind::prefill ? kPromptsAlike : kAnswersAlike;
+    return {steady_busiest_load(pace.variation, alike, group, engine.model.moe_layers(), 1)};
+  }
   return busiest_rank_loads(pace, group, kPeriods, 1);
 }
 

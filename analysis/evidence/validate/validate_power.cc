@@ -14,6 +14,7 @@
 #include "scenarios/read/text/text_file.h"
 #include "workloads/serving/pricing/deployment.h"
 #include "workloads/serving/pricing/pass_energy.h"
+#include "workloads/serving/pricing/steady_load.h"
 
 namespace flopcast {
 namespace {
@@ -34,7 +35,22 @@ PoolSpec pool_of(const CsvTable& table, std::size_t row, const Libraries& librar
     engine.precision.scaling = precision == "fp8_block" ? Scaling::blocks : Scaling::per_tensor;
   }
   if (precision == "mxfp4") engine.precision.stored = WeightFormat::mxfp4;
+  // ml-energy/benchmark, configs/vllm @ 0b961c7: --async-scheduling, --enable-expert-parallel; the version is not
+  // published. Until 0.12 vLLM multiplied with experts in FP8 whether they had tokens or not.
+  engine.kernels = KernelLibrary::vllm;
+  engine.expert_kernels = ExpertKernels::deep_gemm_padded;
   return spec;
+}
+
+/// Load of the busiest GPU behind the model's own router; empty where experts are not spread.
+std::vector<double> spread_loads(PoolSpec& spec, const EngineConstants& constants) {
+  const EngineConfig& engine = spec.engine;
+  if (engine.plan.expert <= 1) return {};
+  spec.expert_variation = router_variation(engine.model, constants);
+  ExpertGroup group;
+  group.experts = engine.model.moe.experts;
+  group.ranks = group.ranks_per_node = engine.plan.expert;
+  return {steady_busiest_load(spec.expert_variation, kAnswersAlike, group, engine.model.moe_layers(), 1)};
 }
 
 double median_of(std::vector<double> values) {
@@ -58,7 +74,9 @@ std::vector<Check> check_power(const ValidationInput& input) {
     sources.cluster.node = input.libraries->node(table.text(i, "node"));
     sources.kernels = std::make_shared<const KernelModel>(sources.cluster.node.gpu, input.scenario->kernels,
                                                           ClockState::power_limited);
-    BuiltPool pool = build_pool(pool_of(table, i, *input.libraries), sources, 0);
+    PoolSpec spec = pool_of(table, i, *input.libraries);
+    const std::vector<double> busiest = spread_loads(spec, *sources.constants);
+    BuiltPool pool = build_pool(spec, sources, 0, busiest, ExpertPaceConfig{}.drift_period);
     const double batch = table.number(i, "batch"), output = table.number(i, "output");
     const double cached = kPromptTokens + output / 2;
     const auto requests = std::max<std::int64_t>(1, std::llround(batch));

@@ -12,6 +12,7 @@
 #include "workloads/serving/pricing/expert_pace.h"
 #include "workloads/serving/pricing/limits.h"
 #include "workloads/serving/pricing/pass_energy.h"
+#include "workloads/serving/pricing/steady_load.h"
 #include "workloads/serving/traffic/clients.h"
 
 namespace flopcast {
@@ -20,7 +21,8 @@ namespace {
 /// Periods for which a drift of expert load is drawn; then it repeats.
 constexpr int kDriftPeriods = 256;
 
-/// As stated; a named engine runs behind a real router, and places experts by their loads only where it has copies.
+/// As stated; a named engine runs behind a real router, and places experts by their loads only where it has copies: by
+/// what the same traffic gave before.
 ExpertPaceConfig expert_pace_of(const ServingScenario& serving, const PoolSpec& spec) {
   ExpertPaceConfig pace = serving.expert_pace;
   if (serving.expert_pace_stated || spec.engine.name.empty() || spec.engine.model.moe.experts == 0) return pace;
@@ -40,6 +42,10 @@ std::vector<double> busiest_loads(const ServingScenario& serving, const PoolSpec
   group.ranks = engine.plan.expert;
   group.ranks_per_node = std::min(engine.plan.expert, cluster.node.gpus);
   if (group.groups % std::max(1, group.ranks / group.ranks_per_node) != 0) group.groups = 1;
+  if (!serving.expert_pace_stated && group.redundant > 0) {
+    const double alike = hands_on(spec.role) ? kPromptsAlike : kAnswersAlike;
+    return {steady_busiest_load(pace.variation, alike, group, engine.model.moe_layers(), serving.seed)};
+  }
   return busiest_rank_loads(pace, group, kDriftPeriods, serving.seed + (spec.role == ReplicaRole::decode));
 }
 

@@ -5,6 +5,7 @@
 
 #include "sim/base/random.h"
 #include "workloads/collectives/eplb.h"
+#include "workloads/serving/pricing/steady_load.h"
 
 namespace flopcast {
 
@@ -43,6 +44,20 @@ std::vector<double> busiest_rank_loads(const ExpertPaceConfig& config, const Exp
     busiest.push_back(*std::max_element(ranks.begin(), ranks.end()));
   }
   return busiest;
+}
+
+double steady_busiest_load(double variation, double alike, const ExpertGroup& group, int layers, std::uint64_t seed) {
+  if (layers < 1) return 1;
+  // Two periods: experts are placed by the first, the second is what iterations get.
+  ExpertPaceConfig pace;
+  pace.variation = variation;
+  pace.memory = alike;
+  pace.eplb = group.redundant > 0;
+  pace.rebalance_period = pace.drift_period * 2.0;
+  double sum = 0;
+  for (int layer = 0; layer < layers; ++layer)
+    sum += busiest_rank_loads(pace, group, 2, seed + static_cast<std::uint64_t>(layer)).back();
+  return sum / layers;
 }
 
 }  // namespace flopcast

@@ -64,6 +64,19 @@ KernelTime price_of(const KernelModel& kernels, const MemoryTraffic& traffic, in
   return kernels.memory_bound(traffic.kernel, traffic.bytes, sms, traffic.origin);
 }
 
+/// TensorRT-LLM's own all-reduce has one shot (every GPU reads all others' parts) until NCCL is faster; SGLang's and
+/// vLLM's turns to two shots in between (direct_all_reduce): 1 MiB over eight GPUs takes 30 to 35 us, or 20. Its
+/// goodput over NVLink's rate: 24 sizes, 2 to 8 H100 and H200, up to 2 MiB over the GPUs, within 10 %
+/// (ai-dynamo/aiconfigurator 095f58a, comm/trtllm/1.3.0rc20, read 2026-11-27).
+Seconds one_shot_all_reduce(const ClusterSpec& cluster, const LinkCalibration& links, int ranks, Bytes bytes) {
+  constexpr double kGoodput = 0.402;
+  const Seconds fixed((links.direct_launch_us.value + ranks * links.direct_rank_us.value) * 1e-6);
+  const Seconds own = fixed + bytes * (ranks - 1) / (node_link_pace(cluster.node) * kGoodput);
+  return std::min(own, choose_nccl(NcclOp::all_reduce, even_group(1, ranks, cluster.fabric.cross_leaf_latency), bytes,
+                                   cluster, links)
+                           .total());
+}
+
 /// vLLM's buffer for DeepGEMM: all picks, and for each expert on the GPU a tile less a row. Kernels between the
 /// products pass over all of it. The products skip tiles that no expert has, or before version 0.13 (vllm pull request
 /// 30494) multiply them with the first expert: as many tiles in all, shared out among experts as evenly as they divide.
@@ -171,13 +184,15 @@ PassTime ForwardModel::price(const LayerKernels& list, int sms) const {
 }
 
 PassTime ForwardModel::all_reduces(const LayerKernels& list) const {
+  const int tensor = setting_.engine.plan.tensor;
+  const bool one_shot = setting_.engine.kernels == KernelLibrary::tensorrt_llm && tensor <= setting_.cluster.node.gpus;
+  const auto all_reduce = one_shot ? one_shot_all_reduce : tensor_all_reduce_time;
   PassTime sum;
   for (const LayerExchange& exchange : list.exchanges) {
     // Where experts are cut, training gathers and scatters their rows; here all GPUs have them, and the layer's
     // all-reduce sums up.
     if (exchange.kind != LayerExchange::Kind::tensor_all_reduce) continue;
-    sum +=
-        {tensor_all_reduce_time(setting_.cluster, *setting_.links, setting_.engine.plan.tensor, exchange.bytes), 1, {}};
+    sum += {all_reduce(setting_.cluster, *setting_.links, tensor, exchange.bytes), 1, {}};
   }
   return sum;
 }

@@ -1,12 +1,20 @@
 #include "workloads/serving/pricing/pass_energy.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace flopcast {
 namespace {
 
 Joules of_layer(const LayerTime& layer) {
   return layer.projections.energy + layer.shared_experts.energy + layer.ffn.energy;
+}
+
+/// What the busiest GPU has more of experts' rows, others have less.
+ForwardModel mean_gpu(const ForwardModel& model) {
+  ForwardSetting setting = model.setting();
+  setting.hot_load = 1;
+  return ForwardModel(std::move(setting));
 }
 
 Joules of_layers(const ForwardModel& model, double tokens, StepKind kind, Joules core) {
@@ -24,7 +32,8 @@ Joules of_layers(const ForwardModel& model, double tokens, StepKind kind, Joules
 
 // Stages of a pipeline work on as many parts of the batch at once: what all layers take for one part is what a GPU
 // takes for its own layers and all parts.
-Joules decode_energy(const ForwardModel& model, double batch, double kv_tokens) {
+Joules decode_energy(const ForwardModel& busiest, double batch, double kv_tokens) {
+  const ForwardModel model = mean_gpu(busiest);
   const EngineConfig& engine = model.setting().engine;
   const double part = std::max(1.0, batch / engine.plan.pipeline);
   const int queries = 1 + engine.speculation.depth_at(batch);
@@ -33,7 +42,8 @@ Joules decode_energy(const ForwardModel& model, double batch, double kv_tokens) 
   return of_layers(model, tokens, StepKind::decode, core) + model.edges(tokens, tokens).energy;
 }
 
-Joules prompt_energy(const ForwardModel& model, double requests, double tokens, double kv_tokens) {
+Joules prompt_energy(const ForwardModel& busiest, double requests, double tokens, double kv_tokens) {
+  const ForwardModel model = mean_gpu(busiest);
   const double stages = model.setting().engine.plan.pipeline;
   const PromptAttention prompts{std::max(1.0, requests), std::max(1.0, tokens), std::max(tokens, kv_tokens)};
   const Joules core = model.attention(prompts, false).energy / stages;

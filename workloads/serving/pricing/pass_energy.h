@@ -7,7 +7,8 @@
 
 namespace flopcast {
 
-/// A decoding iteration of `batch` requests of one attention group with `kv_tokens` cached tokens each.
+/// What a GPU spends in the mean of its replica on a decoding iteration of `batch` requests of one attention group with
+/// `kv_tokens` cached tokens each.
 Joules decode_energy(const ForwardModel& model, double batch, double kv_tokens);
 
 /// An iteration in which `requests` prompts of one attention group get `tokens` tokens each, the cache then holding
