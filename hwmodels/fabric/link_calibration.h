@@ -60,6 +60,7 @@ struct LinkCalibration {
   LinkConstant nccl_efficiency;        ///< Simple: goodput over NVLink rate
   LinkConstant nccl_filling_us;
   LinkConstant nccl_filling_MB;
+  LinkConstant nccl_ring_most;        ///< share of the NVLink rate that rings of more than two keep up at most
   LinkConstant nccl_copy_ratio;       ///< rate at which a rank copies its own share, over the NVLink rate
   LinkConstant in_switch_launch_us;   ///< NVLink SHARP: fixed time
   LinkConstant in_switch_efficiency;  ///< NVLink SHARP: buffer bytes per second over NVLink rate
@@ -108,7 +109,7 @@ struct LinkConstantRow {
   std::string_view meaning;
   LinkConstant LinkCalibration::*field;
 };
-constexpr int kLinkConstants = 59;
+constexpr int kLinkConstants = 60;
 const std::array<LinkConstantRow, kLinkConstants>& link_constants();
 
 }  // namespace flopcast
