@@ -139,7 +139,8 @@ void check_use(const Scenario& scenario, const Extensions& extensions) {
 
 /// As if the scenario had named a file with that order.
 void set_schedule(TrainingConfig& training, const std::function<std::string(const PipelineSizes&)>& order) {
-  const ScheduleRequest request{training.plan.pipeline, training.micro_batches(), training.plan.chunks};
+  const ScheduleRequest request{training.plan.pipeline, training.micro_batches() / training.rounds(),
+                                training.plan.chunks};
   training.schedule = kOwn;
   training.schedule_file = "schedule";
   training.schedule_text = order({request.ranks, request.micro_batches, request.chunks});

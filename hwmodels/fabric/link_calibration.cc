@@ -33,6 +33,8 @@ const std::array<LinkConstantRow, kLinkConstants>& link_constants() {
       {"nccl_efficiency", "", "NCCL Simple: goodput over NVLink rate", &L::nccl_efficiency},
       {"nccl_filling_us", "us", "NCCL Simple: filling of the pipeline, at most", &L::nccl_filling_us},
       {"nccl_filling_MB", "MB", "NCCL Simple: bytes at which half of it is reached", &L::nccl_filling_MB},
+      {"nccl_ring_most", "", "NCCL Simple: share of NVLink rate that rings of more than two in a node keep up at most",
+       &L::nccl_ring_most},
       {"nccl_copy_ratio", "", "NCCL: rate of copying the own share over NVLink rate", &L::nccl_copy_ratio},
       {"in_switch_launch_us", "us", "NVLink SHARP: fixed time", &L::in_switch_launch_us},
       {"in_switch_efficiency", "", "NVLink SHARP: buffer bytes per second over NVLink rate", &L::in_switch_efficiency},

@@ -56,6 +56,7 @@ struct LinkCalibration {
   Fitted nccl_efficiency{1};        ///< Simple: goodput over NVLink rate
   Fitted nccl_filling_us{1};
   Fitted nccl_filling_MB{1};
+  Fitted nccl_ring_most{1};        ///< share of the NVLink rate that rings of more than two keep up at most
   Fitted nccl_copy_ratio{1};       ///< rate at which a rank copies its own share, over the NVLink rate
   Fitted in_switch_launch_us{1};   ///< NVLink SHARP: fixed time
   Fitted in_switch_efficiency{1};  ///< NVLink SHARP: buffer bytes per second over NVLink rate
@@ -110,7 +111,7 @@ struct LinkConstantRow {
   std::string_view meaning;
   Fitted LinkCalibration::*field;
 };
-constexpr int kLinkConstants = 59;
+constexpr int kLinkConstants = 60;
 const std::array<LinkConstantRow, kLinkConstants>& link_constants();
 
 }  // namespace flopcast

@@ -366,8 +366,9 @@ class Resolver {
     });
     if (open_ || config.schedule_text.empty() || !sound("training")) return;
     gather([&] {
-      const Schedule order = parse_schedule(config.schedule_text, path.string(),
-                                            {config.plan.pipeline, config.micro_batches(), config.plan.chunks});
+      const Schedule order =
+          parse_schedule(config.schedule_text, path.string(),
+                         {config.plan.pipeline, config.micro_batches() / config.rounds(), config.plan.chunks});
       if (model_known_)
         check_stages(config.plan, order.stages, model_, {"training.plan", "training.batch"}, places_, faults_);
     });

@@ -293,7 +293,14 @@ void check_schedule(const TrainingConfig& training, const PlanPaths& paths, cons
                                  row->name)),
         "zero_stage: 1"));
   }
-  const ScheduleRequest request{training.plan.pipeline, training.micro_batches(), training.plan.chunks};
+  if (training.batch.rounds > 1 && training.rounds() != training.batch.rounds) {
+    faults.push_back(
+        places.fault(paths.batch + ".rounds", fmt::format("{}", training.batch.rounds),
+                     fmt::format("a divisor of the {} micro-batches of a step", training.micro_batches())));
+    return;
+  }
+  const ScheduleRequest request{training.plan.pipeline, training.micro_batches() / training.rounds(),
+                                training.plan.chunks};
   for (Diagnostic fault : row->check(request)) {
     const Place place = places.find(paths.schedule);
     fault.file = place.file;

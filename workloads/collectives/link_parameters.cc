@@ -127,6 +127,11 @@ void set_published_network(LinkCalibration& links) {
                      "2025", true};
   const Source nics{"46 to 48 GB/s of a 400G NIC are to be expected (NVIDIA, github.com/NVIDIA/nccl-tests/issues/290)",
                     "2025-03-03", true};
+  links.nccl_ring_most = {
+      0.79,
+      {"mean of rings over eight GPUs, large buffers: H100 without NVLink SHARP 368.8 of 450 GB/s (NVIDIA/nccl-tests "
+       "issue 309; 212: 370), B300 695 of 900 (NVIDIA/nccl issue 2140), A100 232.5 of 300 (issue 1048)",
+       "2026-11-27", true}};
   links.network_efficiency = {0.94, nics};
   links.network_exposed = {
       0.18,

@@ -157,6 +157,10 @@ class Pricing {
       time.nic = nic_time(through);
     }
     time.nvlink = time.nvlink_bytes / nvlink_rate();
+    if (protocol_ == NcclProtocol::simple && group_.nodes == 1 && ranks_ > 2) {
+      const Seconds least = through / (nvlink_ * links_.nccl_ring_most.value);
+      time.nvlink = std::max(time.nvlink, least - fill(through) - own_share());
+    }
     return time;
   }
 

@@ -200,6 +200,8 @@ void rows_to_experts(KernelWriter& list) {
   }
   if (habits.rows_come_sorted || habits.expert_gemms == ExpertGemms::fused) return;
   list.memory("expand rows", MemoryKernel::permute, rows * h * 2 * row_element(work));
+  if (habits.indexed_rows && work.experts.exchanged)
+    list.memory("a row of zeros behind those received", MemoryKernel::copy, rows * h * 2 * row_element(work));
   if (habits.indexed_rows) list.memory("rows into order", MemoryKernel::permute, rows * h * 2 * row_element(work));
   if (work.precision.fp8_blocks() && habits.transposes_row_scales)
     list.memory("transpose scales", MemoryKernel::transpose, rows * h * row_element(work), 2);
@@ -265,6 +267,8 @@ void block_input_gradient(KernelWriter& list, FfnPart part) {
       const bool eager = work.habits.eager_elementwise;
       list.memory("rows times weights backward", MemoryKernel::elementwise,
                   work.experts.rows * h * (eager ? kWeightedBackward : kWeightedFusedBackward), eager ? 5 : 1);
+      if (work.experts.exchanged)  // zeros written, then the gradients behind the slice of what came back
+        list.memory("gradients of what was sent back", MemoryKernel::copy, work.experts.rows * h * 6, 2);
       list.memory("gradient rows into order", MemoryKernel::permute, work.experts.rows * h * 4);
     }
   }

@@ -277,6 +277,29 @@ class Inspection {
 
 }  // namespace
 
+Schedule in_rounds(Schedule schedule, int rounds) {
+  const auto of_round = static_cast<std::uint16_t>(schedule.micro_batches);
+  for (std::vector<Pass>& order : schedule.order) {
+    const std::size_t passes = order.size();
+    for (int round = 1; round < rounds; ++round) {
+      for (std::size_t i = 0; i < passes; ++i) {
+        Pass pass = order[i];
+        const auto later = static_cast<std::uint16_t>(round * of_round);
+        pass.micro_batch = static_cast<std::uint16_t>(pass.micro_batch + later);
+        if (pass.kind == PassKind::overlapped)
+          pass.backward_micro_batch = static_cast<std::uint16_t>(pass.backward_micro_batch + later);
+        order.push_back(pass);
+      }
+    }
+  }
+  const std::vector<std::uint8_t> directions = schedule.direction_of;
+  for (int round = 1; round < rounds; ++round)
+    schedule.direction_of.insert(schedule.direction_of.end(), directions.begin(), directions.end());
+  schedule.micro_batches *= rounds;
+  schedule.rounds = rounds;
+  return schedule;
+}
+
 std::vector<Violation> find_violations(const Schedule& schedule) { return Inspection(schedule).inspect(); }
 
 std::vector<Diagnostic> verify(const Schedule& schedule) {

@@ -54,6 +54,8 @@ struct Schedule {
   std::vector<std::vector<Pass>> order;  ///< [rank]
   /// Activations in flight that the schedule promises not to exceed, in stage-activations per rank.
   std::vector<int> declared_peak_activations;
+  /// How often the order comes, each time with micro-batches of its own, before which the pipeline has run empty.
+  int rounds = 1;
   /// Whether overlapped passes occur (they need a communication lane beside the compute lane).
   bool overlaps = false;
 
@@ -104,6 +106,11 @@ Schedule parse_schedule(const std::string& text, const std::string& file, const 
 std::string to_text(const Schedule& schedule);
 /// One pass as that format writes it: `F3.0&B1.1`; chunks are left out where `show_chunk` is false.
 std::string to_text(const Pass& pass, bool show_chunk = true);
+
+/// The order `rounds` times: what is left of a pipeline's bubble comes each time (gradients summed up round a
+/// pipeline).
+/// @pre one round, less than 65,536 micro-batches in all.
+Schedule in_rounds(Schedule schedule, int rounds);
 
 /// Laws every order must obey: each (stage, micro-batch) has F and B and W once, in an executable order.
 /// Returns every violation (at most 20).

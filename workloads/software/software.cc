@@ -25,6 +25,20 @@ std::string to_text(const SoftwareProfile& software) {
                         software.host_experts.value() * 1e3);
   if (software.host_adapter > Seconds(0))
     text += fmt::format(", {:g} us per product of an adapter", software.host_adapter.value() * 1e6);
+  if (software.host_layer > Seconds(0) || software.host_exchange > Seconds(0))
+    text += fmt::format(", {:g} us of the host more per layer and {:g} per exchange within it",
+                        software.host_layer.value() * 1e6, software.host_exchange.value() * 1e6);
+  if (software.host_sizes > Seconds(0))
+    text += fmt::format(", {:g} us until the host has read how many rows go to which expert",
+                        software.host_sizes.value() * 1e6);
+  if (software.accumulation_bytes > 0)
+    text += fmt::format(", gradients of a micro-batch added up by kernels of their own ({:g} bytes a parameter)",
+                        software.accumulation_bytes);
+  if (software.blocking_messages) {
+    text += ", ranks of a pipeline stop for its messages";
+    if (software.host_message > Seconds(0))
+      text += fmt::format(" (host {:g} us each)", software.host_message.value() * 1e6);
+  }
   if (software.expert_tensor_follows_tensor) text += ", experts sliced like dense matrices";
   if (software.flash2) text += ", attention by FlashAttention-2";
   if (software.repeats_keys) text += ", keys and values repeated for every head of queries";

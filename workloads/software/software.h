@@ -68,7 +68,13 @@ struct SoftwareProfile {
   double error = 0.05;                ///< of published steps, beside those of kernels and links: log standard deviation
   SeenRuns seen = SeenRuns::nothing;  ///< where `error` is from
   bool indexed_rows = false;          ///< rows of experts moved by gather, index_select and scatter_add
-  Seconds host_adapter;               ///< host time of each product of an adapter, beside its launch
+  double accumulation_bytes = 0;      ///< moved per parameter to add a micro-batch's gradients to those before
+  bool blocking_messages = false;     ///< both ranks of a pipeline's message stop for it
+  Seconds host_message;   ///< host time of a pipeline's message that comes in, with nothing queued on the GPU
+  Seconds host_layer;     ///< host time of a layer, forward, beside modules and launches; twice that backward
+  Seconds host_exchange;  ///< host time of each exchange within a layer
+  Seconds host_sizes;     ///< until the host has read how many rows go where, and has sent them off
+  Seconds host_adapter;   ///< host time of each product of an adapter, beside its launch
 
   // What plans leave open.
   bool expert_tensor_follows_tensor = false;  ///< experts are sliced like dense matrices, unless a plan says otherwise
@@ -129,6 +135,12 @@ struct SoftwareProfile {
     field("gradients", &SoftwareProfile::gradients, {"software"});
     field("indexed_rows", &SoftwareProfile::indexed_rows, {"software"});
     field("host_adapter", &SoftwareProfile::host_adapter, {"software"});
+    field("accumulation_bytes", &SoftwareProfile::accumulation_bytes, {"software"});
+    field("blocking_messages", &SoftwareProfile::blocking_messages, {"software"});
+    field("host_message", &SoftwareProfile::host_message, {"software"});
+    field("host_layer", &SoftwareProfile::host_layer, {"software"});
+    field("host_exchange", &SoftwareProfile::host_exchange, {"software"});
+    field("host_sizes", &SoftwareProfile::host_sizes, {"software"});
     field("seen", &SoftwareProfile::seen, {kLabel});
     field("sources", &SoftwareProfile::sources, {.cause = kLabel, .resolved = true});
   }

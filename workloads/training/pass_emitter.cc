@@ -228,13 +228,16 @@ void PassEmitter::expert_transfer(RankProgram& program, Half& half, OpName name,
     follow(graph_, group.entered, graph_.last_on(lane));
   }
   const double weight = half.layer(layer).weight;
+  Seconds latency = transfer.latency;
+  if (name == OpName::dispatch_forward && !sends_tokens_once(config_.plan.dispatcher))
+    latency += config_.software.host_sizes;
   OpId op;
   if (weight == 1.0) {
-    op = graph_.transfer(lane, transfer.latency, transfer.flows, label(name, half, layer));
+    op = graph_.transfer(lane, latency, transfer.flows, label(name, half, layer));
   } else {
     std::vector<Flow> part = transfer.flows;
     for (Flow& flow : part) flow.bytes *= weight;
-    op = graph_.transfer(lane, transfer.latency * weight, part, label(name, half, layer));
+    op = graph_.transfer(lane, latency * weight, part, label(name, half, layer));
   }
   if (group.entered.valid()) {
     graph_.after(op, group.entered);
@@ -428,7 +431,28 @@ void PassEmitter::send(RankProgram& program, Half& half, const std::vector<RankI
                          label(name, half, half.walk->layers.size()));
     follow(graph_, op, half.ready);
   }
+  if (op != half.ready && !program.pass_ends.empty()) program.pass_ends.back().sent[activation ? 0 : 1] = op;
   mail_.sent(half.copy, half.stage, half.micro_batch, half.kind, op);
+}
+
+/// The host takes its time for each message that comes in, with nothing queued on the GPU.
+void PassEmitter::enter(RankProgram& program, Half& forward, Half& backward) {
+  int messages = 0;
+  Half* any = nullptr;
+  for (Half* half : {&forward, &backward}) {
+    if (half->walk == nullptr) continue;
+    any = half;
+    messages += beside(half->stage, half->kind == PipelineMail::Kind::activation ? -1 : 1).valid() ? 1 : 0;
+  }
+  const Label name = any != nullptr ? label(OpName::host, *any, any->walk->layers.size())
+                                    : Label{static_cast<std::uint16_t>(OpName::host), 0, 0, 0};
+  const OpId entry = graph_.compute(program.rank.compute, config_.software.host_message * messages, name);
+  program.pass_ends.push_back({entry, entry, {}});
+  for (Half* half : {&forward, &backward}) {
+    if (half->walk == nullptr) continue;
+    begin(*half, entry);
+    half->ready = entry;
+  }
 }
 
 void PassEmitter::recompute(RankProgram& program, Half again) {
@@ -482,13 +506,16 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, cons
       backward = half(PipelineMail::Kind::gradient, pass.chunk, pass.micro_batch, weights);
       break;
     case PassKind::backward_weight:
+      if (stops_for_messages()) enter(program, forward, backward);
       weight_pass(program, stage_in(pass.chunk), MicroBatchId::at(pass.micro_batch), last_weights(pass.chunk));
+      if (stops_for_messages()) program.pass_ends.back().exit = graph_.last_on(program.rank.compute);
       return;
     case PassKind::overlapped:
       forward = half(PipelineMail::Kind::activation, pass.chunk, pass.micro_batch, false);
       backward = half(PipelineMail::Kind::gradient, pass.backward_chunk, pass.backward_micro_batch, true);
       break;
   }
+  if (stops_for_messages()) enter(program, forward, backward);
   if (backward.walk != nullptr && config_.recompute.full_layer) {
     // The forward of the same micro-batch again, exchanges included, before its backward.
     Half again;
@@ -501,6 +528,7 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, cons
     recompute(program, again);
   }
   interleave(program, forward, backward, overlapped, pass.kind != PassKind::backward_input);
+  if (stops_for_messages()) program.pass_ends.back().exit = graph_.last_on(program.rank.compute);
   send(program, forward, peer);
   send(program, backward, peer);
 }

@@ -74,6 +74,9 @@ class PassEmitter {
   void share_sms(RankProgram& program, Seconds collective, Seconds compute, Label label);
   static StageParameters unit(const UnitParameters::Units& of, const Half& half, std::size_t layer);
   void send(RankProgram& program, Half& half, const std::vector<RankId>& peer);
+  /// Where ranks stop for messages: what a pass starts with.
+  bool stops_for_messages() const { return config_.software.blocking_messages && config_.plan.pipeline > 1; }
+  void enter(RankProgram& program, Half& forward, Half& backward);
   Label label(OpName name, const Half& half, std::size_t layer) const;
 
   const TrainingConfig& config_;

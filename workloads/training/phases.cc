@@ -99,6 +99,7 @@ LayerWork work_of(const TrainingConfig& config, const LayerShape& layer) {
   work.experts.experts = layer.local_experts;
   work.experts.degree = config.plan.expert_tensor;
   work.experts.same_tokens = !config.plan.sequence_parallel && config.plan.tensor > 1;
+  work.experts.exchanged = config.plan.expert > 1 && !sends_tokens_once(config.plan.dispatcher);
   return work;
 }
 
@@ -139,6 +140,7 @@ class Pricer {
       for (int i = exchange.first_beside; i < exchange.last_beside; ++i) beside += times[i];
       cost.exchanges.push_back({exchange, beside});
     }
+    for (const LayerExchange& exchange : list.exchanges) host += exchange.times * config_.software.host_exchange;
     const TrainingOverheads& overheads = config_.overheads;
     const Seconds gap = config_.cuda_graphs ? overheads.graph_gap : kernels_.kernels().kernel_gap();
     cost.time = cost.kernel_sum + started * gap;
@@ -244,6 +246,27 @@ void add_residual_dropout(LayerKernels& list, const TrainingConfig& config, cons
   list.kernels.push_back(kernel);
 }
 
+/// Where products do not add the gradients of weights to those of the micro-batches before.
+void add_accumulation(LayerKernels& list, const TrainingConfig& config) {
+  const double bytes = config.software.accumulation_bytes;
+  if (bytes <= 0) return;
+  double elements = 0;
+  LayerKernel sum;
+  sum.count = 0;
+  for (const LayerKernel& kernel : list.kernels) {
+    const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
+    if (gemm == nullptr || gemm->kind != GemmKind::weight_gradient || kernel.count == 0) continue;
+    elements += static_cast<double>(gemm->m) * static_cast<double>(gemm->n) * kernel.count;
+    sum.count += kernel.count;
+    sum.part = kernel.part;
+  }
+  if (sum.count == 0) return;
+  sum.role = "gradients added up";
+  sum.pass = KernelPass::weight_gradient;
+  sum.shape = MemoryTraffic{MemoryKernel::elementwise, Bytes(elements * bytes / sum.count)};
+  list.kernels.push_back(sum);
+}
+
 LayerKernels phase_kernels(Phase phase, const TrainingConfig& config, const LayerWork& work) {
   // Shared experts have phases of their own where they run beside the exchange.
   const FfnPart main = config.plan.shared_expert_overlap ? FfnPart::routed : FfnPart::all;
@@ -285,6 +308,7 @@ LayerKernels phase_kernels(Phase phase, const TrainingConfig& config, const Laye
       if (shared_apart) add_ffn_block(list, work, KernelPass::input_gradient, FfnPart::shared);
       break;
   }
+  add_accumulation(list, config);
   return list;
 }
 
@@ -348,9 +372,21 @@ PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShap
 
 PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer, KernelMemo& kernels, int sms,
                       double clock) {
-  const bool routes = layer.moe && (phase == Phase::mlp_forward || phase == Phase::mlp_backward);
-  return Pricer(config, kernels, sms, clock)
-      .cost(phase_kernels(phase, config, work_of(config, layer)), routes ? config.software.host_experts : Seconds());
+  Seconds host;
+  switch (phase) {
+    case Phase::attention_forward:
+    case Phase::mlp_forward:
+      host = config.software.host_layer / 2;
+      break;
+    case Phase::attention_backward:
+    case Phase::mlp_backward:
+      host = config.software.host_layer;
+      break;
+    default:
+      break;
+  }
+  if (layer.moe && (phase == Phase::mlp_forward || phase == Phase::mlp_backward)) host += config.software.host_experts;
+  return Pricer(config, kernels, sms, clock).cost(phase_kernels(phase, config, work_of(config, layer)), host);
 }
 
 PhaseCost price_mlp_again(const TrainingConfig& config, const LayerShape& layer, KernelMemo& kernels, int sms,
@@ -380,6 +416,7 @@ PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t
   const Kernels& of = kOf[static_cast<std::size_t>(phase)];
   LayerKernels list;
   add_edge(list, work_of(config, static_cast<double>(tokens)), of.pass, of.edge);
+  add_accumulation(list, config);
   PhaseCost cost = Pricer(config, kernels, sms, clock).cost(list);
   cost.time = std::max(cost.time, cost.host);
   return cost;

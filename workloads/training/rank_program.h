@@ -52,6 +52,13 @@ struct RankProgram {
 
   /// Micro-batches whose forward and whose weight gradients have been built, by chunk.
   std::vector<int> forwards, weight_gradients;
+  /// Of each pass, where its rank stops for messages: what it starts with, the last that it computes, what it sends
+  /// (activations, gradients).
+  struct PassEnds {
+    OpId entry, exit;
+    std::array<OpId, 2> sent;
+  };
+  std::vector<PassEnds> pass_ends;
   /// Last operations of the layers built last: how far ahead parameters may be gathered.
   std::array<OpId, 2> layer_ends;
 };

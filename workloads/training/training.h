@@ -94,6 +94,9 @@ struct BatchConfig {
   std::int64_t sequence_length = 1;  ///< tokens
   int micro_batch_sequences = 1;     ///< sequences per micro-batch and replica
   std::int64_t document_length = 0;  ///< attention stays within documents of so many tokens; 0: within sequences
+  /// Rounds in which a step's micro-batches come through the pipeline, which runs empty after each (gradients summed up
+  /// round a pipeline).
+  int rounds = 1;
   std::int64_t attended() const {
     return document_length > 0 ? std::min(document_length, sequence_length) : sequence_length;
   }
@@ -105,6 +108,7 @@ struct BatchConfig {
     field("sequence_length", &BatchConfig::sequence_length, {"batch"});
     field("micro_batch_sequences", &BatchConfig::micro_batch_sequences, {"batch"});
     field("document_length", &BatchConfig::document_length, {.cause = "batch", .absent = "whole sequences"});
+    field("rounds", &BatchConfig::rounds, {"schedule"});
   }
 };
 
@@ -347,6 +351,8 @@ struct TrainingConfig {
   LocalUpdates local;
   bool unfolded = false;  ///< replay every rank instead of one per group of identical ones
   double gpu_speed_spread() const { return mechanisms.gpu_speed_spread.value_or(overheads.gpu_speed_spread); }
+  /// Rounds of which each has whole micro-batches.
+  int rounds() const { return batch.rounds > 1 && micro_batches() % batch.rounds == 0 ? batch.rounds : 1; }
   int micro_batches() const {
     return static_cast<int>(batch.sequences / (static_cast<std::int64_t>(plan.data) * batch.micro_batch_sequences));
   }

@@ -8,6 +8,7 @@
 #include "workloads/training/end_of_step.h"
 #include "workloads/training/expert_groups.h"
 #include "workloads/training/pass_emitter.h"
+#include "workloads/training/pipeline_meetings.h"
 #include "workloads/training/step_choices.h"
 #include "workloads/training/step_layout.h"
 #include "workloads/training/step_prices.h"
@@ -24,9 +25,10 @@ bool is_long(const TrainingConfig& config, const StepExtent& extent) {
 
 /// The whole schedule, or what stands for it.
 ShortenedSchedule make_schedule(const TrainingConfig& config, const StepExtent& extent = {}) {
-  const ScheduleRequest request{config.plan.pipeline, config.micro_batches(), config.plan.chunks};
+  const int rounds = config.rounds();
+  const ScheduleRequest request{config.plan.pipeline, config.micro_batches() / rounds, config.plan.chunks};
   if (!config.schedule_text.empty())
-    return {parse_schedule(config.schedule_text, config.schedule_file, request), 0, {}};
+    return {in_rounds(parse_schedule(config.schedule_text, config.schedule_file, request), rounds), 0, {}};
   const ScheduleRow* row = find_schedule(config.schedule);
   if (row == nullptr) {
     std::vector<std::string> names;
@@ -35,10 +37,10 @@ ShortenedSchedule make_schedule(const TrainingConfig& config, const StepExtent& 
                                 nearest_name(config.schedule, names)});
   }
   if (auto faults = row->check(request); !faults.empty()) throw InputError(std::move(faults));
-  if (is_long(config, extent)) {
+  if (rounds == 1 && is_long(config, extent)) {
     if (auto shortened = shorten(*row, request, extent.micro_batches)) return std::move(*shortened);
   }
-  return {row->build(request), 0, {}};
+  return {in_rounds(row->build(request), rounds), 0, {}};
 }
 
 void check_stage_layers(const TrainingConfig& config, const Schedule& schedule) {
@@ -188,8 +190,25 @@ class StepBuilder {
       }
     }
     mail.connect(graph_);
+    if (config_.software.blocking_messages && grid_.pipeline > 1) connect_meetings(copies);
     step_.evidence = emitter.evidence();
     step_.sources = emitter.sources();
+  }
+
+  /// Both ranks of a message stop for it.
+  void connect_meetings(int copies) {
+    for (const PipelineMeeting& meeting : pipeline_meetings(step_.schedule)) {
+      for (int copy = 0; copy < copies; ++copy) {
+        // Programs go by pipeline rank.
+        const auto& sender = programs_[static_cast<std::size_t>(meeting.sender) * copies + copy].pass_ends;
+        const auto& receiver = programs_[static_cast<std::size_t>(meeting.receiver) * copies + copy].pass_ends;
+        const OpId message = sender[meeting.made_by].sent[meeting.kind == PipelineMail::Kind::activation ? 0 : 1];
+        if (!message.valid()) continue;  // of a what-if without messages
+        if (meeting.held > 0) graph_.after(message, receiver[meeting.held - 1].exit);
+        if (meeting.held < receiver.size()) graph_.after(receiver[meeting.held].entry, message);
+        if (meeting.made_by + 1 < sender.size()) graph_.after(sender[meeting.made_by + 1].entry, message);
+      }
+    }
   }
 
   static RepeatedPasses moved(RepeatedPasses passes, std::size_t by) {

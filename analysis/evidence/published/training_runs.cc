@@ -156,6 +156,7 @@ std::vector<TrainingRun> read_published_runs(const CsvTable& table) {
     run.fused_exchange = table.text(row, "tensor_overlap") == "true";
     run.gpus_per_node = small(table, row, "gpus_per_node", 8);
     run.document_length = whole(table, row, "document_length", 0);
+    run.rounds = small(table, row, "rounds");
     run.source = table.text(row, "source");
     run.notes = table.text(row, "notes");
     if (!run.left_out.empty()) {
@@ -235,7 +236,7 @@ Scenario scenario_of(const TrainingRun& run, const Libraries& libraries) {
   if (run.layers > 0) config.model.layers = run.layers;
   const Recipe recipe = recipe_of(run);
   config.plan = plan_of(run, config.model.layers);
-  config.batch = {run.global_batch, run.sequence_length, run.micro_batch, run.document_length};
+  config.batch = {run.global_batch, run.sequence_length, run.micro_batch, run.document_length, run.rounds};
   config.precision = precision_of(run, recipe);
   config.recompute = recompute_of(run);
   config.expert_load.capacity_factor = capacity_of(run);

@@ -37,6 +37,7 @@ struct TrainingRun {
   bool fused_exchange = false;  ///< tensor parallelism's exchange runs with products where its software has a choice
   int gpus_per_node = 8;
   std::int64_t document_length = 0;  ///< mean, of documents packed into a sequence; 0: not packed
+  int rounds = 1;                    ///< in which micro-batches come through the pipeline
   Seconds step;                      ///< published
   std::string notes;
   std::string source;

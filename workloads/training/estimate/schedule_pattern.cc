@@ -4,6 +4,8 @@
 #include <cassert>
 #include <numeric>
 
+#include "workloads/training/pipeline_meetings.h"
+
 namespace flopcast {
 
 namespace {
@@ -14,7 +16,7 @@ constexpr int kWalkedPerRank = 4, kPeriodPerRank = 2;
 
 class PatternMaker {
  public:
-  explicit PatternMaker(const Schedule& schedule) : schedule_(schedule) {
+  PatternMaker(const Schedule& schedule, bool blocking) : schedule_(schedule) {
     pattern_.ranks = schedule.ranks;
     pattern_.stages = schedule.stages;
     pattern_.micro_batches = schedule.micro_batches;
@@ -33,6 +35,18 @@ class PatternMaker {
       weights_.emplace_back(stages.size(), 0);
     }
     form_of_.resize(schedule.ranks);
+    positions_.resize(schedule.ranks);
+    if (!blocking) return;
+    for (const std::vector<Pass>& order : schedule.order) held_.emplace_back(order.size());
+    meetings_ = pipeline_meetings(schedule);
+    for (std::size_t m = 0; m < meetings_.size(); ++m) {
+      const PipelineMeeting& meeting = meetings_[m];
+      const auto hold = [&](int rank, std::size_t pass) {
+        if (pass < held_[rank].size()) held_[rank][pass].push_back(m);
+      };
+      hold(meeting.sender, meeting.made_by + 1);
+      hold(meeting.receiver, meeting.held);
+    }
   }
 
   SchedulePattern make() && {
@@ -76,6 +90,7 @@ class PatternMaker {
       if (step.gradients == SchedulePattern::kNone) return false;
       step.gradients_travel = pattern_.steps[step.gradients].rank != rank;
     }
+    if (!add_waits(rank, step)) return false;
     const bool weights = pass.kind != PassKind::forward && pass.kind != PassKind::backward_input;
     pattern_.overlaps |= pass.kind == PassKind::overlapped;
     pattern_.weights_later |= pass.kind == PassKind::backward_weight;
@@ -94,7 +109,28 @@ class PatternMaker {
     if (forward) forward_of_[cell(stage_of[pass.chunk], pass.micro_batch)] = position;
     if (backward) backward_of_[cell(stage_of[chunk], micro_batch)] = position;
     pattern_.steps.push_back(step);
+    positions_[rank].push_back(position);
     ++next_[rank];
+    return true;
+  }
+
+  /// @return false: a pass that one of the messages waits for is not there yet.
+  bool add_waits(int rank, SchedulePattern::Step& step) {
+    if (held_.empty()) return true;
+    step.first_wait = static_cast<std::uint32_t>(pattern_.waits.size());
+    for (const std::size_t m : held_[rank][next_[rank]]) {
+      const PipelineMeeting& meeting = meetings_[m];
+      const std::vector<std::uint32_t>&of_sender = positions_[meeting.sender],
+            &of_receiver = positions_[meeting.receiver];
+      if (of_sender.size() <= meeting.made_by || of_receiver.size() < meeting.held) {
+        pattern_.waits.resize(step.first_wait);
+        return false;
+      }
+      pattern_.waits.push_back({of_sender[meeting.made_by],
+                                meeting.held > 0 ? of_receiver[meeting.held - 1] : SchedulePattern::kNone,
+                                meeting.kind == PipelineMail::Kind::activation});
+      ++step.waits;
+    }
     return true;
   }
 
@@ -139,11 +175,16 @@ class PatternMaker {
   std::vector<std::size_t> next_;                        // [rank]
   std::vector<std::vector<int>> forwards_, weights_;     // [rank][chunk]: so far
   std::vector<std::vector<std::uint16_t>> form_of_;      // [rank]
+  std::vector<std::vector<std::uint32_t>> positions_;    // [rank][pass]
+  std::vector<PipelineMeeting> meetings_;
+  std::vector<std::vector<std::vector<std::size_t>>> held_;  // [rank][pass]: meetings; empty: ranks do not stop
 };
 
 }  // namespace
 
-SchedulePattern make_pattern(const Schedule& schedule) { return PatternMaker(schedule).make(); }
+SchedulePattern make_pattern(const Schedule& schedule, bool blocking) {
+  return PatternMaker(schedule, blocking).make();
+}
 
 void PatternLibrary::set_own_order(std::string text, std::string file) {
   own_text_ = std::move(text);
@@ -155,11 +196,19 @@ SchedulePattern PatternLibrary::numbered(SchedulePattern pattern) {
   return pattern;
 }
 
+ScheduleRequest PatternLibrary::of_round(ScheduleRequest request) const {
+  request.micro_batches /= rounds_;
+  return request;
+}
+
 SchedulePattern PatternLibrary::whole(int schedule, const ScheduleRequest& request) {
-  if (schedule == kOwnOrder) return numbered(make_pattern(parse_schedule(own_text_, own_file_, request)));
+  const auto rounds_of = [&](Schedule of_one) {
+    return numbered(make_pattern(in_rounds(std::move(of_one), rounds_), blocking_));
+  };
+  if (schedule == kOwnOrder) return rounds_of(parse_schedule(own_text_, own_file_, of_round(request)));
   const ScheduleRow& row = schedules()[static_cast<std::size_t>(schedule)];
-  assert(row.check(request).empty());
-  return numbered(make_pattern(row.build(request)));
+  assert(row.check(of_round(request)).empty());
+  return rounds_of(row.build(of_round(request)));
 }
 
 std::shared_ptr<const SchedulePattern> PatternLibrary::build(int schedule, const ScheduleRequest& request) {
@@ -177,9 +226,9 @@ const PatternPair& PatternLibrary::get(int schedule, const ScheduleRequest& requ
     return pair;
   }
   const ScheduleRow& row = schedules()[static_cast<std::size_t>(schedule)];
-  if (!row.check(request).empty()) return pair;
+  if (request.micro_batches % rounds_ != 0 || !row.check(of_round(request)).empty()) return pair;
   const int period = kPeriodPerRank * request.ranks, walked = kWalkedPerRank * request.ranks;
-  if (request.micro_batches < walked + 2 * period) {
+  if (rounds_ > 1 || request.micro_batches < walked + 2 * period) {
     pair.pattern = build(schedule, request);
     return pair;
   }
@@ -198,6 +247,7 @@ Walked walk(const SchedulePattern& pattern, std::span<const std::uint16_t> profi
   const std::size_t ranks = static_cast<std::size_t>(pattern.ranks);
   scratch.forward_ready.resize(std::max(scratch.forward_ready.size(), pattern.steps.size()));
   scratch.backward_ready.resize(scratch.forward_ready.size());
+  if (!pattern.waits.empty()) scratch.ended.resize(scratch.forward_ready.size());
   for (auto* lane :
        {&scratch.compute, &scratch.communication, &scratch.gradients, &scratch.parameters, &scratch.ports}) {
     lane->assign(ranks, Seconds());
@@ -218,6 +268,12 @@ Walked walk(const SchedulePattern& pattern, std::span<const std::uint16_t> profi
     }
     if (step.gradients != SchedulePattern::kNone) {
       start = std::max(start, backward_ready[step.gradients] + travel[step.gradients_travel] - p.backward_slack);
+    }
+    for (std::uint32_t w = step.first_wait; w < step.first_wait + step.waits; ++w) {
+      const SchedulePattern::Wait& wait = pattern.waits[w];
+      Seconds leaves = wait.activations ? forward_ready[wait.made_by] : backward_ready[wait.made_by];
+      if (wait.there != SchedulePattern::kNone) leaves = std::max(leaves, scratch.ended[wait.there]);
+      start = std::max(start, leaves + message);
     }
     start -= std::min(start - compute, p.ahead);
     if (detailed) {
@@ -241,6 +297,7 @@ Walked walk(const SchedulePattern& pattern, std::span<const std::uint16_t> profi
       if (detailed) scratch.parts[step.rank].idle_in_passes += held_up;
     }
     compute = end;
+    if (!pattern.waits.empty()) scratch.ended[i] = end;
     communication = std::max(communication, start + p.communication_end);
     forward_ready[i] = start + p.forward_ready;
     backward_ready[i] = start + p.backward_ready;

@@ -24,6 +24,7 @@ struct SchedulePattern {
     bool activations_travel = false, gradients_travel = false;  ///< from another rank
     bool gathers = false;                                       ///< first forward of its chunk
     bool reduces = false;                                       ///< last weight gradient of its chunk
+    std::uint32_t first_wait = 0, waits = 0;  ///< into `waits`: messages for which its rank stops before it
   };
   /// Passes that take the same time: of a kind, on a rank, through the same chunks.
   struct Form {
@@ -35,6 +36,12 @@ struct SchedulePattern {
       return kind == o.kind && at == o.at && rank == o.rank && chunk == o.chunk && backward_chunk == o.backward_chunk;
     }
   };
+  /// A message for which both of its ranks stop: the pass that makes it, and the one after which the other rank is
+  /// there.
+  struct Wait {
+    std::uint32_t made_by = kNone, there = kNone;
+    bool activations = false;
+  };
   int ranks = 0, stages = 0, micro_batches = 0;
   bool two_copies = false;
   bool overlaps = false;       ///< some passes are forward and backward of two micro-batches at once
@@ -43,13 +50,15 @@ struct SchedulePattern {
   int groups_number = 0;  ///< the same for patterns of a library with equal groups
   std::vector<std::vector<int>> stage_of;
   std::vector<Step> steps;
+  std::vector<Wait> waits;
   std::vector<Form> forms;
   /// held[rank]: activations held at once by chunk, in every constellation that no other exceeds.
   std::vector<std::vector<std::vector<int>>> held;
   /// Of the chunk that holds fewest, in the constellation where those are most: [rank].
   std::vector<int> least_held;
 };
-SchedulePattern make_pattern(const Schedule& schedule);
+/// @param blocking ranks stop for messages (pipeline_meetings.h).
+SchedulePattern make_pattern(const Schedule& schedule, bool blocking = false);
 
 /// A schedule of any number of micro-batches. Of many, a few are walked: the rest of the steady state repeats.
 struct PatternPair {
@@ -68,11 +77,20 @@ class PatternLibrary {
   SchedulePattern whole(int schedule, const ScheduleRequest& request);
   /// The text of an order of the user's own.
   void set_own_order(std::string text, std::string file);
+  /// Rounds of a step (BatchConfig::rounds), whether ranks stop for messages. Before the first pattern.
+  void set_habits(int rounds, bool blocking) {
+    rounds_ = rounds;
+    blocking_ = blocking;
+  }
 
  private:
+  /// Of one round.
+  ScheduleRequest of_round(ScheduleRequest request) const;
   std::shared_ptr<const SchedulePattern> build(int schedule, const ScheduleRequest& request);
   SchedulePattern numbered(SchedulePattern pattern);
   std::string own_text_, own_file_;
+  int rounds_ = 1;
+  bool blocking_ = false;
   std::map<StageGroups, int> groups_;  // numbered as they come
   std::map<std::tuple<int, int, int, int>, PatternPair> pairs_;
   std::map<std::tuple<int, int, int, int>, std::shared_ptr<const SchedulePattern>> built_;
@@ -88,7 +106,7 @@ struct Walked {
 
 /// Memory that walks use again and again.
 struct WalkScratch {
-  std::vector<Seconds> forward_ready, backward_ready;                         // by step
+  std::vector<Seconds> forward_ready, backward_ready, ended;                  // by step
   std::vector<Seconds> compute, communication, gradients, parameters, ports;  // by rank
   std::vector<Walked> parts;                                                  // by rank
 };

@@ -36,6 +36,7 @@ StepEstimator::StepEstimator(const TrainingConfig& base, std::vector<PrecisionPl
       changed_(base_) {
   for (const KernelModel& model : kernels_) memos_.emplace_back(model);
   patterns_.set_own_order(base.schedule_text, base.schedule_file);
+  patterns_.set_habits(base.rounds(), base.software.blocking_messages && base.mechanisms.pipeline_transfers);
 }
 
 StepEstimator::~StepEstimator() = default;
@@ -226,8 +227,10 @@ StepEstimate StepEstimator::estimate(const PlanChoice& choice, bool must_fit, Se
     const Seconds shorter = walk_through(degrees, layout, *pair.shorter, false).end;
     result.step += pair.repeats * (result.step - shorter);
   }
-  // Where parameters are gathered beside exchanges inside layers, a lone pass shows less than a step has.
-  result.step = std::max(result.step + layout.end->all, lower_bound(choice));
+  // Where parameters are gathered beside exchanges inside layers, a lone pass shows less than a step has; and a long
+  // step is read off short ones. It takes no less than its bounds.
+  result.step = std::max(result.step, bound_of_layout(degrees, choice, layout, *pair.pattern)) + layout.end->all;
+  result.step = std::max(result.step, lower_bound(choice));
   return result;
 }
 
