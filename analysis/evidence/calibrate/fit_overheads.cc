@@ -52,7 +52,7 @@ std::vector<Prior> read_priors(const Libraries& libraries) {
     found->clear();
   }
   for (std::size_t i = 0; i < names.size(); ++i)
-    if (!names[i].empty()) faults.push_back({file, table.line(i), 1, "name", quoted(names[i]), "an overhead", ""});
+    if (!names[i].empty()) faults.push_back({file, table.line(i), 1, "name", "`" + names[i] + "`", "an overhead", ""});
   if (!faults.empty()) throw InputError(std::move(faults));
   return priors;
 }
