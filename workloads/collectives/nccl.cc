@@ -22,6 +22,12 @@ Seconds filling(Bytes bytes, const LinkConstant& most_us, const LinkConstant& ha
   return us(most_us) * (bytes / (bytes + half));
 }
 
+/// Rings of more than two in a node keep up so much of NVLink's rate at most, with large buffers: mean of eight GPUs
+/// each, H100 without NVLink SHARP 368.8 of 450 GB/s (NVIDIA/nccl-tests issue 309, 2025-05; 212: 370, by NCCL's
+/// author), B300 695 of 900 (NVIDIA/nccl issue 2140, 2026-04), A100 232.5 of 300 (issue 1048, 2023). NCCL counts on as
+/// much (nccl_tuner.cc). The tables that the other constants are fitted on end before that.
+constexpr double kRingMost = 0.79;
+
 /// One request, priced algorithm by algorithm.
 class Pricing {
  public:
@@ -157,6 +163,8 @@ class Pricing {
       time.nic = nic_time(through);
     }
     time.nvlink = time.nvlink_bytes / nvlink_rate();
+    if (protocol_ == NcclProtocol::simple && group_.nodes == 1 && ranks_ > 2)
+      time.nvlink = std::max(time.nvlink, through / (nvlink_ * kRingMost) - fill(through) - own_share());
     return time;
   }
 
