@@ -226,8 +226,10 @@ StepEstimate StepEstimator::estimate(const PlanChoice& choice, bool must_fit, Se
     const Seconds shorter = walk_through(degrees, layout, *pair.shorter, false).end;
     result.step += pair.repeats * (result.step - shorter);
   }
-  // Where parameters are gathered beside exchanges inside layers, a lone pass shows less than a step has.
-  result.step = std::max(result.step + layout.end->all, lower_bound(choice));
+  // Where parameters are gathered beside exchanges inside layers, a lone pass shows less than a step has; and a long
+  // step is read off short ones. It takes no less than its bounds.
+  result.step = std::max(result.step, bound_of_layout(degrees, choice, layout, *pair.pattern)) + layout.end->all;
+  result.step = std::max(result.step, lower_bound(choice));
   return result;
 }
 
