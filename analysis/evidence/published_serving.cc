@@ -71,7 +71,10 @@ std::vector<double> busiest_of(const PublishedServing& row, const EngineConfig& 
   group.redundant = engine.redundant_experts;
   group.ranks = engine.plan.expert;
   group.ranks_per_node = std::min(engine.plan.expert, sources.cluster.node.gpus);
-  if (row.redundant > 0) return {steady_busiest_load(pace.variation, kLoadsAlike, group, engine.model.moe_layers(), 1)};
+  if (row.redundant > 0) {
+    const double alike = row.kind == Kind::prefill ? kPromptsAlike : kAnswersAlike;
+    return {steady_busiest_load(pace.variation, alike, group, engine.model.moe_layers(), 1)};
+  }
   return busiest_rank_loads(pace, group, kPeriods, 1);
 }
 

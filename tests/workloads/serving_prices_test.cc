@@ -52,9 +52,10 @@ TEST_CASE("copies placed by what the same traffic gave leave less than none, mor
           "[serving]") {
   const ExpertGroup group{256, 32, 1, 36, 8}, none{256, 0, 1, 36, 8};
   constexpr double kInHindsight = 1.115;  // TensorRT-LLM, DeepSeek-R1 on 36 GPUs
-  const double placed = steady_busiest_load(1, kLoadsAlike, group, 58, 1);
+  const double placed = steady_busiest_load(1, kAnswersAlike, group, 58, 1);
   CHECK(placed > kInHindsight);
   CHECK(placed < 1.5);
   CHECK(steady_busiest_load(1, 1, group, 58, 1) < kInHindsight);
-  CHECK(steady_busiest_load(1, kLoadsAlike, none, 58, 1) > 2);
+  CHECK(steady_busiest_load(1, kPromptsAlike, group, 58, 1) > placed);
+  CHECK(steady_busiest_load(1, kAnswersAlike, none, 58, 1) > 1.2 * placed);
 }

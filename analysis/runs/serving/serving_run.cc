@@ -42,8 +42,10 @@ std::vector<double> busiest_loads(const ServingScenario& serving, const PoolSpec
   group.ranks = engine.plan.expert;
   group.ranks_per_node = std::min(engine.plan.expert, cluster.node.gpus);
   if (group.groups % std::max(1, group.ranks / group.ranks_per_node) != 0) group.groups = 1;
-  if (!serving.expert_pace_stated && group.redundant > 0)
-    return {steady_busiest_load(pace.variation, kLoadsAlike, group, engine.model.moe_layers(), serving.seed)};
+  if (!serving.expert_pace_stated && group.redundant > 0) {
+    const double alike = hands_on(spec.role) ? kPromptsAlike : kAnswersAlike;
+    return {steady_busiest_load(pace.variation, alike, group, engine.model.moe_layers(), serving.seed)};
+  }
   return busiest_rank_loads(pace, group, kDriftPeriods, serving.seed + (spec.role == ReplicaRole::decode));
 }
 
