@@ -80,6 +80,7 @@ TEST_CASE("versions of vLLM multiply with experts by kernels of their own", "[sc
   CHECK(kernels("vllm-0.9", "tensor: 4") == ExpertKernels::as_kernels);
   CHECK(kernels("vllm-0.12", "tensor: 4") == ExpertKernels::deep_gemm_padded);
   CHECK(kernels("vllm-0.12", "tensor: 8") == ExpertKernels::as_kernels);
+  CHECK(kernels("vllm-0.12", "tensor: 8 expert: 8") == ExpertKernels::deep_gemm_padded);
   CHECK(kernels("vllm-0.14", "tensor: 4 expert: 4") == ExpertKernels::deep_gemm);
   CHECK(kernels("vllm-0.16", "tensor: 4") == ExpertKernels::cutlass);
   CHECK(kernels("vllm-0.18", "tensor: 4") == ExpertKernels::as_kernels);

@@ -76,7 +76,7 @@ constexpr std::array<std::string_view, 4> enum_names(KernelLibrary) {
 /// engine chose anew with every other version.
 enum class ExpertKernels : std::uint8_t {
   as_kernels,        ///< KernelLibrary's
-  deep_gemm,         ///< DeepGEMM over rows sorted by expert, in tiles of 128; Triton where `tensor` is 8
+  deep_gemm,         ///< DeepGEMM over rows sorted by expert, in tiles of 128; Triton where experts are cut by 8
   deep_gemm_padded,  ///< the same over so many rows of every expert on the GPU, used or not
   cutlass,           ///< TensorRT-LLM's block, as FlashInfer offers it
   cutlass_spread,    ///< that where experts are spread over GPUs, else KernelLibrary's
@@ -270,7 +270,7 @@ inline ExpertKernels expert_kernels_of(const EngineConfig& engine) {
   switch (engine.expert_kernels) {
     case ExpertKernels::deep_gemm:
     case ExpertKernels::deep_gemm_padded:
-      return engine.plan.tensor == 8 ? ExpertKernels::as_kernels : engine.expert_kernels;
+      return engine.plan.expert_slices() >= 8 ? ExpertKernels::as_kernels : engine.expert_kernels;
     case ExpertKernels::cutlass_spread:
       return engine.plan.expert > 1 ? ExpertKernels::cutlass : ExpertKernels::as_kernels;
     default:
