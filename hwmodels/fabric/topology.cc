@@ -44,6 +44,11 @@ struct Topology::Impl {
   std::vector<std::vector<PortPair>> uplinks;
   std::vector<PortPair> site_links;  // empty: one site
   std::map<double, LinkId> caps;     // by rate
+  struct Made {
+    std::uint32_t rank;
+    bool nic;  // else NVLink
+  };
+  std::vector<Made> made;  // ports, in the order of their links
 
   PortPair add_pair(const std::string& name, BytesPerSecond bandwidth);
   GpuPorts& ports_of(RankId rank);
@@ -88,6 +93,7 @@ const PortPair& Topology::Impl::nvlink(RankId rank) {
   if (!port.out.valid()) {
     const int gpu = static_cast<int>(rank.index());
     const BytesPerSecond rate = node_link_bandwidth(cluster.node) * cluster.node.nvlink_efficiency;
+    made.push_back({static_cast<std::uint32_t>(gpu), false});
     port = add_pair("gpu" + std::to_string(gpu) + " nvlink", rate * slowdown(SlowPart::Kind::nvlink, gpu));
   }
   return port;
@@ -98,6 +104,7 @@ const PortPair& Topology::Impl::nic(RankId rank) {
   if (!port.out.valid()) {
     const int gpu = static_cast<int>(rank.index());
     const BytesPerSecond rate = endpoint_bandwidth(cluster) * cluster.node.nic_efficiency;
+    made.push_back({static_cast<std::uint32_t>(gpu), true});
     port = add_pair("gpu" + std::to_string(gpu) + " nic", rate * slowdown(SlowPart::Kind::nic, gpu));
   }
   return port;
@@ -251,6 +258,14 @@ RouteId Topology::site_port(RankId rank, Side side) {
     links.push_back(t.nic(rank).in);
   }
   return t.network.add_route(links);
+}
+
+void Topology::archive(StateArchive& state) {
+  Impl& t = *impl_;
+  assert(t.caps.empty());
+  std::vector<Impl::Made> made = t.made;
+  state(made);
+  for (const Impl::Made& port : made) port.nic ? t.nic(RankId::at(port.rank)) : t.nvlink(RankId::at(port.rank));
 }
 
 RouteId Topology::capped(RouteId route, BytesPerSecond rate) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hwmodels/fabric/cluster.h"
+#include "sim/base/state_archive.h"
 #include "sim/network.h"
 
 namespace flopcast {
@@ -57,6 +58,10 @@ class Topology {
   /// holds for each flow on its own and takes nothing from others. Gives `route` back when its bottleneck is
   /// no faster than `rate`.
   RouteId capped(RouteId route, BytesPerSecond rate);
+
+  /// Links of ports come into being when they are first asked for: the order in which they did, for a state that names
+  /// them by number; a topology that has asked for none, or for the same in the same order, makes them so.
+  void archive(StateArchive& state);
 
   /// Counts for reports and for the fabric's cost: switches and inter-switch links.
   int switches() const;

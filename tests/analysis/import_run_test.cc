@@ -575,8 +575,8 @@ TEST_CASE("a smaller model that drafts is that model, where the library has it",
 
 TEST_CASE("older and rarer flags of Megatron mean something, or are refused", "[analysis][import]") {
   const std::string base =
-      "torchrun --nproc_per_node 8 --nnodes=4 pretrain_gpt.py --num-layers 32 --hidden-size 4096 "
-      "--num-attention-heads 32 --seq-length 2048 --bf16 --tokenizer-type GPT2BPETokenizer --hidden-dropout 0 "
+      "torchrun --nproc_per_node 8 --nnodes=4 pretrain_gpt.py --num-layers 32 --hidden-size 5120 "
+      "--num-attention-heads 40 --seq-length 2048 --bf16 --tokenizer-type GPT2BPETokenizer --hidden-dropout 0 "
       "--attention-dropout 0 --global-batch-size 64 ";
   const auto training = [&](const std::string& flags) { return *scenario_of(imported(base + flags)).value().training; };
   CHECK(training("--checkpoint-activations --model-parallel-size 2").recompute.full_layer);

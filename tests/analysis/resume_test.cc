@@ -62,15 +62,14 @@ TEST_CASE("A session goes on from any moment to the same report", "[serving][res
     std::vector<std::string> sets;
   };
   // Between them: both kinds of pools, autoscaling, conversations with tools, prefixes in several tiers, users, classes
-  // with deadlines, drafts, drift of expert loads, failures, rolling restarts, slow replicas, traces.
+  // with deadlines, drafts, drift of expert loads, failures, rolling restarts, slow replicas.
   const Case cases[] = {
-      {"deepseek_v3_fleet_day", {"serving.sample=4000"}},
-      {"autoscaled_day_64_h100", {"serving.sample=1000", "serving.failures.failure_rate=0.5"}},
+      {"deepseek_v3_fleet_day", {"serving.sample=1000"}},
+      {"autoscaled_day_64_h100", {"serving.sample=1000", "serving.failures.failure_rate=0.5 per GPU-hour"}},
       {"coding_agents_8_h100", {"serving.traffic.requests=400", "serving.prefix_cache.storage=100 GB"}},
       {"priority_classes_8_h100", {"serving.traffic.requests=600"}},
       {"llama_3_1_70b_inferencex_8_h200", {"serving.traffic.requests=300", "serving.replicas.router=power_of_two"}},
-      {"llama_3_1_70b_mooncake_conversation_trace", {"serving.sample=60"}},
-      {"deepseek_v3_serving_h800", {"serving.sample=64"}},
+      {"deepseek_v3_serving_h800", {"serving.traffic.requests=1500"}},
   };
   std::uint64_t seed = 1;
   for (const Case& one : cases) {

@@ -22,7 +22,7 @@ using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::WithinRel;
 
 const std::string kPpo = R"(cluster { node: "hgx-h100" nodes: 2 fabric: "rail-ft2" }
-model: "llama-3.1-8b"
+model: "qwen2.5-1.5b"
 training {
   plan { data: 8 zero_stage: 2 }
   schedule: "1f1b"
@@ -97,7 +97,8 @@ TEST_CASE("A critic's pool that cannot be is refused", "[rl]") {
   CHECK_THAT(refused({"rl.algorithm=grpo", "rl.critic.gpus=4"}), ContainsSubstring("grpo has no critic"));
   CHECK_THAT(refused({"rl.critic.gpus=3", "rl.critic.tensor=2"}), ContainsSubstring("a multiple of the 2 of a copy"));
   CHECK_THAT(refused({"rl.critic.gpus=5"}), ContainsSubstring("beside 5 of rl.critic"));
-  CHECK_THAT(refused({"rl.critic.gpus=1"}), ContainsSubstring("during critic") && ContainsSubstring("rl.critic"));
+  CHECK_THAT(refused({"model=llama-3.1-8b", "rl.critic.gpus=4"}),
+             ContainsSubstring("during critic") && ContainsSubstring("rl.critic"));
   CHECK_THAT(refused({"rl.prediction=0.5"}), ContainsSubstring("order: \"predicted\""));
   CHECK_THAT(refused({"rl.take_over=true", "rl.rollout.count=1"}), ContainsSubstring("several replicas"));
 }
@@ -135,9 +136,10 @@ TEST_CASE("Prompts in the order of predicted lengths: between as drawn and known
 }
 
 TEST_CASE("A run says how far it is, in answers", "[rl]") {
-  const ResolvedScenario scenario = resolve_text(
-      kPpo, "loop.textproto", testing::environment(),
-      {"rl.run.steps=100", "rl.run.growth[0].mean=200", "rl.run.growth[1].step=90", "rl.run.growth[1].mean=400"});
+  const ResolvedScenario scenario =
+      resolve_text(kPpo, "loop.textproto", testing::environment(),
+                   {"rl.run.steps=100", "rl.run.growth[0].step=0", "rl.run.growth[0].mean=200",
+                    "rl.run.growth[1].step=90", "rl.run.growth[1].mean=400"});
   std::vector<Progress> said;
   RunSettings settings;
   settings.progress = [&](const Progress& progress) {
@@ -145,7 +147,7 @@ TEST_CASE("A run says how far it is, in answers", "[rl]") {
     return true;
   };
   run(scenario, testing::environment(), settings);
-  REQUIRE(said.size() > 4);
+  REQUIRE(said.size() >= 4);
   CHECK(said.front().done == 0);
   CHECK(said.back().all == 3 * 128);  // the loop, and two points of the run
   CHECK(said.back().done > 2 * 128);

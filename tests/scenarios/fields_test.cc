@@ -105,7 +105,7 @@ TEST_CASE("every field of the schema belongs to a struct, and every field of a s
   check_pair<EngineHost>(proto::HostTimes::descriptor());
   check_pair<PoolSpec>(proto::Replicas::descriptor());
   check_pair<PrefixCacheConfig>(proto::PrefixCache::descriptor());
-  check_pair<SpeculationConfig>(proto::Speculation::descriptor());
+  check_pair<SpeculationConfig>(proto::Speculation::descriptor(), {"model"});
   check_pair<ExpertPaceConfig>(proto::ExpertSkew::descriptor());
   check_pair<FailureConfig>(proto::ReplicaFailures::descriptor());
   check_pair<AutoscaleConfig>(proto::Autoscale::descriptor());

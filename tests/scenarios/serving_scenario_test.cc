@@ -52,8 +52,6 @@ TEST_CASE("weights are as the model's files publish them, where nothing else is 
     CHECK(found.linear == Precision::fp8);
     CHECK(found.scaling == Scaling::blocks);
   }
-  CHECK(precision(replaced(unsaid, "redundant_experts: 32", "redundant_experts: 32 weights: \"bf16\"")).linear ==
-        Precision::bf16);
   CHECK(precision(kServing).linear == Precision::bf16);
 }
 

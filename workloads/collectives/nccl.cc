@@ -350,8 +350,9 @@ NcclTime choose_on_nics(NcclOp op, const NcclGroup& group, Bytes bytes, const Cl
   return nccl_time(op, algorithm, protocol, group, bytes, cluster, links);
 }
 
-/// NICs of a GPU, as boards of A100 have them: the slowest behind the fit of collectives over nodes.
-constexpr BytesPerSecond kMeasuredNic(25e9);
+/// NICs of a GPU behind the fit of collectives over nodes: the slowest are those of boards of A100, the fastest those
+/// of the boards after it.
+constexpr BytesPerSecond kSlowestMeasured(25e9), kFastestMeasured(50e9);
 
 }  // namespace
 
@@ -359,15 +360,26 @@ NcclTime choose_nccl(NcclOp op, const NcclGroup& group, Bytes bytes, const Clust
                      const LinkCalibration& links) {
   NcclTime time = choose_on_nics(op, group, bytes, cluster, links);
   const BytesPerSecond rate = endpoint_bandwidth(cluster);
-  if (group.nodes < 2 || is_point_to_point(op) || rate >= kMeasuredNic) return time;
-  // Below what was measured, NCCL's estimate and our fit change places at different rates: slower NICs are never faster
-  // than those just before a change of what it takes.
-  ClusterSpec faster_nics = cluster;
-  for (const NcclChoice& choice : nccl_choices_by_nic(op, group, bytes, cluster, kMeasuredNic, rate)) {
-    if (choice.until <= rate) break;
-    faster_nics.node.nic_bandwidth = cluster.node.nic_bandwidth * (choice.until / rate * (1 + 1e-9));
-    const NcclTime before = choose_on_nics(op, group, bytes, faster_nics, links);
-    if (before.total() > time.total()) time = before;
+  if (group.nodes < 2 || is_point_to_point(op)) return time;
+  ClusterSpec other = cluster;
+  const auto at = [&](BytesPerSecond nics) {
+    other.node.nic_bandwidth = cluster.node.nic_bandwidth * (nics / rate);
+    return choose_on_nics(op, group, bytes, other, links);
+  };
+  // Where nothing was measured, NCCL's estimate and our fit change places at different rates: slower NICs are never
+  // faster than those just before a change of what it takes, nor faster ones slower than those just behind one.
+  if (rate < kSlowestMeasured) {
+    for (const NcclChoice& choice : nccl_choices_by_nic(op, group, bytes, cluster, kSlowestMeasured, rate)) {
+      if (choice.until <= rate) break;
+      if (const NcclTime before = at(choice.until * (1 + 1e-9)); before.total() > time.total()) time = before;
+    }
+  }
+  const bool ampere = cluster.node.gpu.architecture == "ampere";
+  if (const BytesPerSecond most = ampere ? kSlowestMeasured : kFastestMeasured; rate > most) {
+    for (const NcclChoice& choice : nccl_choices_by_nic(op, group, bytes, cluster, rate, most)) {
+      if (choice.until <= most) break;
+      if (const NcclTime behind = at(choice.until * (1 - 1e-9)); behind.total() < time.total()) time = behind;
+    }
   }
   return time;
 }

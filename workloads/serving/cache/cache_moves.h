@@ -55,6 +55,7 @@ class CacheMoves {
   std::uint64_t contended() const { return fabric_.shared(); }
   Bytes delivered() const { return delivered_; }  ///< all lanes
   void archive(StateArchive& state) {
+    topology_->archive(state);
     state(fabric_, flights_, free_, flight_of_flow_, landings_, delivered_, count_, time_);
   }
 
