@@ -97,7 +97,7 @@ TEST_CASE("A critic's pool that cannot be is refused", "[rl]") {
   CHECK_THAT(refused({"rl.algorithm=grpo", "rl.critic.gpus=4"}), ContainsSubstring("grpo has no critic"));
   CHECK_THAT(refused({"rl.critic.gpus=3", "rl.critic.tensor=2"}), ContainsSubstring("a multiple of the 2 of a copy"));
   CHECK_THAT(refused({"rl.critic.gpus=5"}), ContainsSubstring("beside 5 of rl.critic"));
-  CHECK_THAT(refused({"model=llama-3.1-8b", "rl.critic.gpus=4"}),
+  CHECK_THAT(refused({"model=llama-3.1-8b", "rl.critic.gpus=2"}),
              ContainsSubstring("during critic") && ContainsSubstring("rl.critic"));
   CHECK_THAT(refused({"rl.prediction=0.5"}), ContainsSubstring("order: \"predicted\""));
   CHECK_THAT(refused({"rl.take_over=true", "rl.rollout.count=1"}), ContainsSubstring("several replicas"));
@@ -150,7 +150,7 @@ TEST_CASE("A run says how far it is, in answers", "[rl]") {
   REQUIRE(said.size() >= 4);
   CHECK(said.front().done == 0);
   CHECK(said.back().all == 3 * 128);  // the loop, and two points of the run
-  CHECK(said.back().done > 2 * 128);
+  CHECK(said.back().done >= 2 * 128);
   for (std::size_t i = 2; i < said.size(); ++i) {
     CHECK(said[i].done >= said[i - 1].done);
     CHECK(said[i].done <= said[i].all);

@@ -350,9 +350,8 @@ NcclTime choose_on_nics(NcclOp op, const NcclGroup& group, Bytes bytes, const Cl
   return nccl_time(op, algorithm, protocol, group, bytes, cluster, links);
 }
 
-/// NICs of a GPU behind the fit of collectives over nodes: the slowest are those of boards of A100, the fastest those
-/// of the boards after it.
-constexpr BytesPerSecond kSlowestMeasured(25e9), kFastestMeasured(50e9);
+/// NICs of a GPU behind the fit of collectives over nodes: those of boards of A100, and of boards after it.
+constexpr BytesPerSecond kSlowestNic(25e9), kFastestNic(50e9);
 
 }  // namespace
 
@@ -366,16 +365,16 @@ NcclTime choose_nccl(NcclOp op, const NcclGroup& group, Bytes bytes, const Clust
     other.node.nic_bandwidth = cluster.node.nic_bandwidth * (nics / rate);
     return choose_on_nics(op, group, bytes, other, links);
   };
-  // Where nothing was measured, NCCL's estimate and our fit change places at different rates: slower NICs are never
-  // faster than those just before a change of what it takes, nor faster ones slower than those just behind one.
-  if (rate < kSlowestMeasured) {
-    for (const NcclChoice& choice : nccl_choices_by_nic(op, group, bytes, cluster, kSlowestMeasured, rate)) {
+  // Beyond what was measured NCCL's estimate and our fit change places at different rates: slower NICs are never faster
+  // than those just before a change of what it takes, nor faster ones slower than those just behind one.
+  if (rate < kSlowestNic) {
+    for (const NcclChoice& choice : nccl_choices_by_nic(op, group, bytes, cluster, kSlowestNic, rate)) {
       if (choice.until <= rate) break;
       if (const NcclTime before = at(choice.until * (1 + 1e-9)); before.total() > time.total()) time = before;
     }
   }
   const bool ampere = cluster.node.gpu.architecture == "ampere";
-  if (const BytesPerSecond most = ampere ? kSlowestMeasured : kFastestMeasured; rate > most) {
+  if (const BytesPerSecond most = ampere ? kSlowestNic : kFastestNic; rate > most) {
     for (const NcclChoice& choice : nccl_choices_by_nic(op, group, bytes, cluster, rate, most)) {
       if (choice.until <= most) break;
       if (const NcclTime behind = at(choice.until * (1 - 1e-9)); behind.total() < time.total()) time = behind;
