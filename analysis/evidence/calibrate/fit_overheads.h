@@ -31,14 +31,11 @@ struct OverheadFit {
 };
 
 /// Damped Gauss-Newton on the logarithm of predicted over measured, every configuration weighing the same however many
-/// cluster sizes it was run on; what the runs do not determine stays where measurements of its own kind put it (see the
-/// table of priors in the .cc).
+/// cluster sizes it was run on; what the runs do not determine stays where measurements of its own kind put it
+/// (analysis/data/overhead_priors.csv).
 /// @throws InputError when a run's model or GPU is not in the libraries.
 OverheadFit fit_overheads(const std::vector<TrainingRun>& runs, const Libraries& libraries,
                           const std::shared_ptr<const KernelCalibration>& kernels,
                           const std::shared_ptr<const LinkCalibration>& links);
-
-/// Where the fit starts: what is known of each overhead without any run.
-TrainingCalibration prior_overheads();
 
 }  // namespace flopcast
