@@ -36,7 +36,7 @@ void refuse_options(std::initializer_list<std::pair<const char*, bool>> stated, 
   if (!faults.empty()) throw InputError(std::move(faults));
 }
 
-/// What is opened and kept, how many work at it, and what is told of how far they are. @param noun what is counted
+/// Options that all searches share, and their progress. @param noun what is counted
 template <class Options>
 void take_search(const PlanArguments& a, ProgressLine& progress, const char* noun, Options& options) {
   options.open = a.open;

@@ -3,6 +3,7 @@
 #include "analysis/render/text/csv.h"
 #include "analysis/render/text/format.h"
 #include "analysis/render/text/json.h"
+#include "analysis/runs/text_parts.h"
 #include "analysis/studies/policy/frontier.h"
 #include "analysis/studies/policy/policy.h"
 #include "scenarios/proto/policy_report.pb.h"
@@ -118,9 +119,7 @@ std::string to_text(const Frontier& f, const TextStyle& style) {
   if (!f.fastest) out += wrap("No design within these bounds is allowed.", style.width() - 2, "  ") + "\n";
   out += real_sentence(f, style);
   out += "\nAssumed\n";
-  for (const std::string& assumption : f.assumptions)
-    out += style.dim("  - " + wrap(assumption, style.width() - 4, "    ")) + "\n";
-  return out;
+  return out + style.dim(bullets(f.assumptions, style));
 }
 
 std::string to_csv(const Frontier& f) {
