@@ -2,9 +2,12 @@
 // was not understood?
 #include "scenarios/imports/import_model.h"
 
+#include <filesystem>
 #include <map>
 
+#include "scenarios/read/text/text_file.h"
 #include "tests/analysis/program.h"
+#include "tests/paths.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast::test {
@@ -12,111 +15,16 @@ namespace {
 
 using Catch::Matchers::ContainsSubstring;
 
-// config.json files with the published values (deepseek-ai/DeepSeek-V3, -V2, -V2-Lite,
-// moonshotai/Kimi-K2-Instruct, meta-llama/Llama-3.1-8B, mistralai/Mixtral-8x7B-v0.1, Qwen/Qwen3-30B-A3B,
-// Qwen/Qwen2.5-72B, openai/gpt-oss-120b, hpcai-tech/grok-1), and the dimensions of GPT-3 and Nemotron-4 340B
-// in their families' names.
-const std::map<std::string, std::string> kConfigs = {
-    {"deepseek-v3", R"({
-  "architectures": ["DeepseekV3ForCausalLM"],
-  "attention_bias": false, "attention_dropout": 0.0,
-  "auto_map": {"AutoConfig": "configuration_deepseek.DeepseekV3Config"},
-  "bos_token_id": 0, "eos_token_id": 1, "ep_size": 1,
-  "first_k_dense_replace": 3, "hidden_act": "silu", "hidden_size": 7168, "initializer_range": 0.02,
-  "intermediate_size": 18432, "kv_lora_rank": 512, "max_position_embeddings": 163840,
-  "model_type": "deepseek_v3", "moe_intermediate_size": 2048, "moe_layer_freq": 1, "n_group": 8,
-  "n_routed_experts": 256, "n_shared_experts": 1, "norm_topk_prob": true, "num_attention_heads": 128,
-  "num_experts_per_tok": 8, "num_hidden_layers": 61, "num_key_value_heads": 128,
-  "num_nextn_predict_layers": 1, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
-  "quantization_config": {"fmt": "e4m3", "quant_method": "fp8", "weight_block_size": [128, 128]},
-  "rms_norm_eps": 1e-06,
-  "rope_scaling": {"beta_fast": 32, "factor": 40, "original_max_position_embeddings": 4096, "type": "yarn"},
-  "rope_theta": 10000, "routed_scaling_factor": 2.5, "scoring_func": "sigmoid",
-  "tie_word_embeddings": false, "topk_group": 4, "topk_method": "noaux_tc", "torch_dtype": "bfloat16",
-  "transformers_version": "4.33.1", "use_cache": true, "v_head_dim": 128, "vocab_size": 129280
+// config.json files with the published values (deepseek-ai/DeepSeek-V3, -V2, -V2-Lite, moonshotai/Kimi-K2-Instruct,
+// meta-llama/Llama-3.1-8B, mistralai/Mixtral-8x7B-v0.1, Qwen/Qwen3-30B-A3B, Qwen/Qwen2.5-72B, openai/gpt-oss-120b,
+// hpcai-tech/grok-1), and the dimensions of GPT-3 and Nemotron-4 340B in their families' names. By the library's name.
+std::map<std::string, std::string> published_configs() {
+  std::map<std::string, std::string> configs;
+  for (const auto& entry : std::filesystem::directory_iterator(testing::source_dir() + "/tests/scenarios/configs"))
+    configs[entry.path().stem().string()] = read_text_file(entry.path().string());
+  return configs;
 }
-)"},
-    {"deepseek-v2", R"({
-  "architectures": ["DeepseekV2ForCausalLM"], "aux_loss_alpha": 0.001, "first_k_dense_replace": 1,
-  "hidden_size": 5120, "intermediate_size": 12288, "kv_lora_rank": 512, "max_position_embeddings": 163840,
-  "model_type": "deepseek_v2", "moe_intermediate_size": 1536, "moe_layer_freq": 1, "n_group": 8,
-  "n_routed_experts": 160, "n_shared_experts": 2, "num_attention_heads": 128, "num_experts_per_tok": 6,
-  "num_hidden_layers": 60, "num_key_value_heads": 128, "pretraining_tp": 1, "q_lora_rank": 1536,
-  "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "seq_aux": true, "topk_group": 3,
-  "topk_method": "group_limited_greedy", "v_head_dim": 128, "vocab_size": 102400
-})"},
-    {"deepseek-v2-lite", R"({
-  "architectures": ["DeepseekV2ForCausalLM"], "first_k_dense_replace": 1, "hidden_size": 2048,
-  "intermediate_size": 10944, "kv_lora_rank": 512, "max_position_embeddings": 163840,
-  "moe_intermediate_size": 1408, "moe_layer_freq": 1, "n_group": 1, "n_routed_experts": 64,
-  "n_shared_experts": 2, "num_attention_heads": 16, "num_experts_per_tok": 6, "num_hidden_layers": 27,
-  "num_key_value_heads": 16, "q_lora_rank": null, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
-  "topk_group": 1, "topk_method": "greedy", "v_head_dim": 128, "vocab_size": 102400
-})"},
-    {"kimi-k2", R"({
-  "architectures": ["DeepseekV3ForCausalLM"], "model_type": "kimi_k2", "first_k_dense_replace": 1,
-  "hidden_size": 7168, "intermediate_size": 18432, "kv_lora_rank": 512, "max_position_embeddings": 131072,
-  "moe_intermediate_size": 2048, "moe_layer_freq": 1, "n_group": 1, "n_routed_experts": 384,
-  "n_shared_experts": 1, "num_attention_heads": 64, "num_experts_per_tok": 8, "num_hidden_layers": 61,
-  "num_key_value_heads": 64, "num_nextn_predict_layers": 0, "q_lora_rank": 1536, "qk_nope_head_dim": 128,
-  "qk_rope_head_dim": 64, "topk_group": 1, "v_head_dim": 128, "vocab_size": 163840
-})"},
-    {"llama-3.1-8b", R"({
-  "architectures": ["LlamaForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
-  "bos_token_id": 128000, "eos_token_id": 128001, "hidden_act": "silu", "hidden_size": 4096,
-  "initializer_range": 0.02, "intermediate_size": 14336, "max_position_embeddings": 131072,
-  "mlp_bias": false, "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 32,
-  "num_key_value_heads": 8, "pretraining_tp": 1, "rms_norm_eps": 1e-05,
-  "rope_scaling": {"factor": 8.0, "rope_type": "llama3"}, "rope_theta": 500000.0,
-  "tie_word_embeddings": false, "torch_dtype": "bfloat16", "transformers_version": "4.43.0.dev0",
-  "use_cache": true, "vocab_size": 128256
-})"},
-    {"mixtral-8x7b", R"({
-  "architectures": ["MixtralForCausalLM"], "attention_dropout": 0.0, "hidden_act": "silu",
-  "hidden_size": 4096, "intermediate_size": 14336, "max_position_embeddings": 32768,
-  "model_type": "mixtral", "num_attention_heads": 32, "num_experts_per_tok": 2, "num_hidden_layers": 32,
-  "num_key_value_heads": 8, "num_local_experts": 8, "output_router_logits": false,
-  "router_aux_loss_coef": 0.02, "sliding_window": null, "tie_word_embeddings": false, "vocab_size": 32000
-})"},
-    {"qwen3-30b-a3b", R"({
-  "architectures": ["Qwen3MoeForCausalLM"], "attention_bias": false, "decoder_sparse_step": 1,
-  "head_dim": 128, "hidden_size": 2048, "intermediate_size": 6144, "max_position_embeddings": 40960,
-  "max_window_layers": 48, "mlp_only_layers": [], "model_type": "qwen3_moe", "moe_intermediate_size": 768,
-  "norm_topk_prob": true, "num_attention_heads": 32, "num_experts": 128, "num_experts_per_tok": 8,
-  "num_hidden_layers": 48, "num_key_value_heads": 4, "rope_scaling": null, "rope_theta": 1000000.0,
-  "sliding_window": null, "tie_word_embeddings": false, "use_sliding_window": false, "vocab_size": 151936
-})"},
-    {"qwen2.5-72b", R"({
-  "architectures": ["Qwen2ForCausalLM"], "hidden_size": 8192, "intermediate_size": 29568,
-  "max_position_embeddings": 131072, "max_window_layers": 80, "model_type": "qwen2",
-  "num_attention_heads": 64, "num_hidden_layers": 80, "num_key_value_heads": 8, "sliding_window": 131072,
-  "tie_word_embeddings": false, "use_mrope": false, "use_sliding_window": false, "vocab_size": 152064
-})"},
-    {"gpt-oss-120b", R"({
-  "architectures": ["GptOssForCausalLM"], "attention_bias": true, "experts_per_token": 4, "head_dim": 64,
-  "hidden_size": 2880, "initial_context_length": 4096, "intermediate_size": 2880,
-  "max_position_embeddings": 131072,
-  "model_type": "gpt_oss", "num_attention_heads": 64, "num_experts_per_tok": 4, "num_hidden_layers": 36,
-  "num_key_value_heads": 8, "num_local_experts": 128, "quantization_config": {"quant_method": "mxfp4"},
-  "router_aux_loss_coef": 0.9, "sliding_window": 128, "swiglu_limit": 7.0, "tie_word_embeddings": false,
-  "vocab_size": 201088
-})"},
-    {"grok-1", R"({
-  "architectures": ["Grok1ModelForCausalLM"], "attn_output_multiplier": 0.08838834764831845,
-  "hidden_size": 6144, "intermediate_size": 32768, "max_attn_value": 30.0, "max_position_embeddings": 8192,
-  "num_attention_heads": 48, "num_experts": 8, "num_experts_per_tok": 2, "num_hidden_layers": 64,
-  "num_key_value_heads": 8, "vocab_size": 131072
-})"},
-    {"gpt-3-175b", R"({
-  "architectures": ["GPT2LMHeadModel"], "n_ctx": 2048, "n_embd": 12288, "n_head": 96, "n_inner": null,
-  "n_layer": 96, "n_positions": 2048, "vocab_size": 50257
-})"},
-    {"nemotron-4-340b", R"({
-  "architectures": ["NemotronForCausalLM"], "hidden_act": "relu2", "hidden_size": 18432,
-  "intermediate_size": 73728, "max_position_embeddings": 4096, "num_attention_heads": 96,
-  "num_hidden_layers": 96, "num_key_value_heads": 8, "tie_word_embeddings": false, "vocab_size": 256000
-})"},
-};
+const std::map<std::string, std::string> kConfigs = published_configs();
 
 ImportedModel imported(const std::string& text, const ImportOptions& options = {}) {
   const TemporaryFolder folder;
