@@ -73,7 +73,7 @@ function show_fields() {
 async function load(name) {
   try { state.text = await get('scenario?name=' + encodeURIComponent(name)); state.name = name; state.edited = false; state.sets = {}; $('text').value = state.text; $('name').value = name; tell(''); changed(); show_fields(); } catch (e) { tell(e.message); }
 }
-// ---- runs: the program knows them all, whichever browser began them
+// Runs: the program knows them all, whichever browser began them.
 async function refresh() { runs = await get('runs'); show_runs(); }
 function show_runs() {
   const buttons = runs.filter(r => r.state === 'done' || r.state === 'running').map(r => { const b = make('button', (r.id + 1) + ': ' + r.label + (r.state === 'running' ? ' …' : '')); b.type = 'button'; b.setAttribute('aria-pressed', String(r.id === state.shown)); b.onclick = () => r.state === 'running' ? follow(r.id) : r.kind === 'sweep' || r.kind === 'plan' ? show_study(r.id) : show(r.id); return b; });

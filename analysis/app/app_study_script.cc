@@ -5,7 +5,7 @@ namespace flopcast {
 
 std::string_view app_study_script() {
   return R"js(
-// ---- views
+// Views.
 const views = { result: 'Result', compare: 'Side by side', explore: 'Sweep and plan', schedule: 'Schedule' };
 function open_tab(name) {
   state.tab = name; keep();
@@ -15,7 +15,7 @@ function open_tab(name) {
 }
 for (const [id, words] of Object.entries(views)) { const b = make('button', words); b.type = 'button'; b.id = 'tab_' + id; b.setAttribute('role', 'tab'); b.setAttribute('aria-controls', 'view_' + id); b.onclick = () => open_tab(id); $('tabs').append(b); }
 $('tabs').onkeydown = e => { const ids = Object.keys(views), step = { ArrowRight: 1, ArrowLeft: -1 }[e.key]; if (!step) return; const id = ids[(ids.indexOf(state.tab) + step + ids.length) % ids.length]; open_tab(id); $('tab_' + id).focus(); };
-// ---- side by side
+// Side by side.
 const chosen = new Set(); let chosen_by_hand = false;
 function show_choice() {
   const known = runs.filter(r => r.figures);
@@ -41,7 +41,7 @@ async function show_side() {
   $('compare_told').textContent = shown.length < 2 ? 'Choose two runs or more.' : `${body.length} figures ${$('all_figures').checked ? '' : 'differ'}`;
 }
 $('all_figures').onchange = () => show_side();
-// ---- sweeps and plans
+// Sweeps and plans.
 let cloud = null, picked = null;
 const more_is_better = name => /per_s|tokens_per|mfu|throughput|goodput|attainment|on_time/.test(name) && !/usd|joule/.test(name);
 async function show_study(id) { open_tab('explore'); cloud = { id, ...(await get('points?id=' + id)) }; show_axes(); show_cloud(); }
@@ -124,7 +124,7 @@ $('plan').onclick = () => { $('study_file').hidden = true; $('cloud_command').te
 for (const i of [0, 1]) for (const [what, k] of [['axis', 0], ['values', 1]]) $(what + i).oninput = () => { state.axes[i][k] = $(what + i).value.trim(); keep(); };
 for (const id of ['cloud_x', 'cloud_y']) $(id).onchange = () => show_cloud();
 $('cloud_svg').onclick = e => { e.preventDefault(); const copy = $('cloud').firstElementChild.cloneNode(true), style = svg('style', {}, ''), c = getComputedStyle(document.documentElement); style.textContent = `text{fill:${c.getPropertyValue('--ink')}}.line{stroke:${c.getPropertyValue('--line')}}.t-first{fill:${c.getPropertyValue('--first')}}.s-first{stroke:${c.getPropertyValue('--first')}}.t-eighth{fill:${c.getPropertyValue('--eighth')}}.h-first{fill:none;stroke:${c.getPropertyValue('--first')}}.h-eighth{fill:none;stroke:${c.getPropertyValue('--eighth')}}`; copy.prepend(style); download((state.name || 'study') + '-study.svg', 'image/svg+xml', new XMLSerializer().serializeToString(copy)); };
-// ---- the order of passes
+// The order of passes.
 let plan = null, mark = [0, 0], undo = [], dragged = null;
 const tone = { F: 'forward', B: 'backward', I: 'backward', W: 'weight', O: 'overlapped' };
 function parse_order(text) { const order = { head: [], ranks: [] }; for (const line of text.split('\n')) { const m = /^\s*(\d+)\s*:(.*)$/.exec(line); if (m) order.ranks[+m[1]] = m[2].trim().split(/\s+/); else if (line.trim()) order.head.push(line); } return order; }
@@ -197,7 +197,7 @@ $('pipe').onkeydown = e => {
 $('zoom').oninput = () => draw(); addEventListener('resize', () => { draw(); if (cloud && !$('cloud_view').hidden) show_cloud(); });
 $('undo').onclick = () => { const order = undo.pop(); $('undo').disabled = !undo.length; if (order) replay(order, false); };
 $('order').onclick = () => download((state.name || 'scenario') + '.schedule', 'text/plain', '# training { schedule_file: "' + (state.name || 'scenario') + '.schedule" }\n' + plan.schedule);
-// ---- the beginning
+// The beginning.
 /// What was kept, as far as it is of the kinds that the page knows: it may be of another version, or damaged. Null: nothing.
 function kept_state(text) {
   let it; try { it = JSON.parse(text || 'null'); } catch { return null; }

@@ -41,7 +41,7 @@ struct QuantileRow {
   std::string (*text)(double);
 };
 
-// ------------------------------------------------------------------------------------------------ values
+// Values.
 
 namespace metric_value {
 /// A number that is none (a share of nothing, say) is absent.
@@ -67,7 +67,7 @@ inline MetricValue yes_or_no(bool value) { return value; }
 
 }  // namespace metric_value
 
-// ------------------------------------------------------------------------------------------------ for people
+// For people.
 
 namespace metric_text {
 std::string seconds(double value);    ///< "19.926 s"
@@ -86,7 +86,7 @@ std::string whole(double value);      ///< "14,800"
 std::string plain(double value);      ///< four significant digits
 }  // namespace metric_text
 
-// ------------------------------------------------------------------------------------------------ lists
+// Lists.
 
 /// Collects the metrics of a report part by part.
 class MetricList {
@@ -128,7 +128,7 @@ class MetricList {
 /// one of its kind.
 std::vector<std::string> entry_keys(const std::vector<std::string>& names);
 
-// ------------------------------------------------------------------------------------------------ parts
+// Parts.
 
 // Each with null instead of a report lists what there is without values.
 std::vector<Metric> training_metrics(const TrainingReport* report);

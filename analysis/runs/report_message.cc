@@ -14,7 +14,7 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-// ------------------------------------------------------------------------------------------------ metrics
+// Metrics.
 
 // One step down a path: `training`, or the entry of a list with the key in its brackets. Entries of a list come one
 // after the other: a key other than the last one begins the next entry.
@@ -95,7 +95,7 @@ class Filler {
   std::string list_, key_;
 };
 
-// ------------------------------------------------------------------------------------------------ lists
+// Lists.
 
 void describe(const Scenario& scenario, report::ScenarioFacts& out) {
   for (const SlowPart& part : scenario.cluster.slow_parts) {

@@ -20,7 +20,7 @@ using Node = MetricExpression::Node;
 using NodePointer = std::shared_ptr<const Node>;
 using Kind = Node::Kind;
 
-// ------------------------------------------------------------------------------------------------ evaluating
+// Evaluating.
 
 /// A number in SI base units beside the unit that its figures are counted in, a text, a switch, or nothing.
 struct Figure {
@@ -185,7 +185,7 @@ class Evaluation {
   bool whole_;
 };
 
-// ------------------------------------------------------------------------------------------------ contradictions
+// Contradictions.
 
 /// What conditions leave of one figure, in its own unit.
 struct Allowed {

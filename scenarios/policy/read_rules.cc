@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kRuleFile = "scenarios/data/export_rules.textproto";
 
-// ------------------------------------------------------------------------------------------- figures
+// Figures.
 
 struct FigureRow {
   std::string_view word;  ///< in the file
@@ -60,7 +60,7 @@ std::optional<double> bound_value(ChipFigure figure, std::string text) {
   return std::get<double>(parsed) / row_of(figure).size;
 }
 
-// ------------------------------------------------------------------------------------------- reading
+// Reading.
 
 /// Reads one file of rules; `known` are the rules before it, which bases may name.
 class RuleReader {

@@ -97,7 +97,7 @@ class RlLoader {
       fault("reward.kind", "\"model\"", "training { ... }, whose plan the reward model runs under");
   }
 
-  // ------------------------------------------------------------------------------------------- lengths
+  // Lengths.
 
   void lengths(const proto::TokenLengths& stated, const std::string& path, TokenLengths& out) {
     if (stated.has_histogram() != (out.shape == LengthShape::histogram)) {
@@ -136,7 +136,7 @@ class RlLoader {
                                              nearest_name(out.histogram, names)));
   }
 
-  // ------------------------------------------------------------------------------------------- the engine
+  // The engine.
 
   void rollout() {
     if (!row().generates) {
@@ -179,7 +179,7 @@ class RlLoader {
     }
   }
 
-  // ------------------------------------------------------------------------------------------- laws
+  // Laws.
 
   void groups() {
     if (row().group && out_->loop.group < 2)

@@ -59,7 +59,7 @@ class ServingLoader : private ServingPart {
     out_->expert_pace_stated = in_.has_expert_skew();
   }
 
-  // ------------------------------------------------------------------------------------------- replicas
+  // Replicas.
 
   void pools() {
     const bool together = in_.has_replicas(), apart = in_.has_prefill() || in_.has_decode();

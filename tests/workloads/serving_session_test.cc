@@ -209,7 +209,7 @@ TEST_CASE("requests that no replica can hold are rejected, and said so", "[servi
   CHECK(run.totals.too_long == 1);
 }
 
-// ------------------------------------------------------------------------------------- prefill, decode, failures
+// Prefill, decode, failures.
 
 namespace {
 
@@ -441,7 +441,7 @@ TEST_CASE("a session is fed and stopped from outside", "[serving]") {
   }
 }
 
-// ------------------------------------------------------------------------------------- what a session says of itself
+// What a session says of itself.
 
 TEST_CASE("series have one time axis, and each request in one place", "[serving]") {
   const ClusterSpec cluster = toy_cluster(4);
@@ -496,7 +496,7 @@ TEST_CASE("a session ends at the end of its clock, and says that it was cut", "[
   CHECK_FALSE(run_toy(toy_session(toy_pool()), {&pricer}, {toy_request(0, 10, 5)}).totals.cut);
 }
 
-// ------------------------------------------------------------------------------------- faults at stated times
+// Faults at stated times.
 
 TEST_CASE("a decode engine that computes the first token once more shows it an iteration later", "[serving]") {
   const ClusterSpec cluster = toy_cluster(2);

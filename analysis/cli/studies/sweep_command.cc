@@ -173,7 +173,7 @@ void sweep(const SweepArguments& a) {
   write_text(a.csv, to_csv(store, stored_sweep(store, study.name)));
 }
 
-// ------------------------------------------------------------------------------------------------ merge
+// Merge.
 
 struct MergeArguments {
   std::string into;

@@ -23,7 +23,7 @@ constexpr int kFewestLoads = 5;
   throw InputError(Diagnostic{file, 0, 0, std::move(field), std::move(found), std::move(expected), ""});
 }
 
-// ------------------------------------------------------------------------------------------------ files
+// Files.
 
 /// What is missing, and what is there in another unit: figures of that would be off by a thousand.
 std::vector<Diagnostic> column_faults(const CsvTable& table, const std::string& file) {
@@ -179,7 +179,7 @@ std::vector<ServerMeasurement> read_json(const std::string& text, const std::str
   return checked_load(load, *users, file);
 }
 
-// ------------------------------------------------------------------------------------------------ fit
+// Fit.
 
 struct HostParameter {
   const char* name;

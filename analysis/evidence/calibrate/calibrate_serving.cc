@@ -181,7 +181,7 @@ EngineConstants with_engine_values(EngineConstants constants, std::span<const do
   return constants;
 }
 
-// ------------------------------------------------------------------------------------- low-latency exchange
+// Low-latency exchange.
 
 struct ExchangeRow {
   LowLatencyExchange shape;
@@ -271,7 +271,7 @@ EngineConstants fit_exchange(const std::vector<ExchangeRow>& rows, std::string& 
   return fitted;
 }
 
-// ------------------------------------------------------------------------------------- summaries
+// Summaries.
 
 std::string fit_table(const std::vector<ServingRow>& rows) {
   TextTable table({Align::left, Align::right, Align::right, Align::right, Align::right, Align::right});

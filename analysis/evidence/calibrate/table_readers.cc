@@ -49,7 +49,7 @@ AttentionShape decode(double batch, double keys, double heads, double kv_heads, 
   return shape;
 }
 
-// ------------------------------------------------------------------------------------------ one reader per layout
+// One reader per layout.
 
 void aiconfigurator_gemm(const CsvTable& table, Collector& out) {
   for (std::size_t i = 0; i < table.size(); ++i) {

@@ -44,7 +44,7 @@ Check against_published(const CsvTable& published, const std::string& id, double
   throw InputError(diagnostic);
 }
 
-// ---------------------------------------------------------------------------------------------- collectives
+// Collectives.
 
 // GPUs with one port each on one ideal switch, nothing lost, no latency: what closed forms speak of.
 ClusterSpec bare_switch(int gpus, BytesPerSecond port) {
@@ -116,7 +116,7 @@ double deepep_bandwidth(const NodeSpec& node, const LinkCalibration& links, Expe
   return kDeepEpTokens * copies * token / time / 1_GBps;
 }
 
-// ---------------------------------------------------------------------------------------------- phases
+// Phases.
 
 // A rank's share of a micro-batch in the profiled layer: its tokens, and as many copies of tokens for its
 // experts as balanced routing sends it.
@@ -143,7 +143,7 @@ constexpr ProfiledPhase kProfiledPhases[] = {
     {"attention_weight", Phase::attention_weight},
 };
 
-// ---------------------------------------------------------------------------------------------- schedules
+// Schedules.
 
 Check bubble_check(const char* name, int ranks, int micro_batches, const PassDurations& times) {
   const ScheduleRow& row = *find_schedule(name);
@@ -161,7 +161,7 @@ Check bubble_check(const char* name, int ranks, int micro_batches, const PassDur
   return check;
 }
 
-// ---------------------------------------------------------------------------------------------- step
+// Step.
 
 // Bars of the figures that have one; the others are shown beside the published ones.
 double bar_of(const std::string& field) {

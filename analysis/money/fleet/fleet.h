@@ -96,7 +96,7 @@ Fleet load_fleet(const std::string& file_or_name, const std::vector<std::string>
 /// Of the program.
 std::vector<std::string> fleet_names(const Libraries& libraries);
 
-// ---------------------------------------------------------------------------------------------- what it comes to
+// What it comes to.
 
 /// A figure of the whole ledger.
 enum class FleetOutcome {

@@ -270,7 +270,7 @@ class FleetReader {
     out_.other.push_back({in.name(), figure(in.cost(), path + ".cost", true), in.source()});
   }
 
-  // ------------------------------------------------------------------------------------------ hours, once
+  // Hours, once.
 
   struct Lot {
     double most_hours = 0;  // with its largest count

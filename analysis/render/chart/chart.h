@@ -42,7 +42,7 @@ struct Drawing {
   DataTable table;
 };
 
-// ------------------------------------------------------------------------------------------------ bars
+// Bars.
 
 struct ChartSegment {
   double from = 0, to = 0;
@@ -125,7 +125,7 @@ struct StackedChart {
 };
 Drawing drawing_of(const StackedChart& chart);
 
-// ------------------------------------------------------------------------------------------------ points and lines
+// Points and lines.
 
 struct ChartPoint {
   double x = 0, y = 0;
@@ -169,7 +169,7 @@ struct FrontierChart {
 };
 Drawing drawing_of(const FrontierChart& chart);
 
-// ------------------------------------------------------------------------------------------------ heat
+// Heat.
 
 /// Shares from 0 to 1 as a field of cells: the fuller, the stronger.
 struct HeatChart {

@@ -282,7 +282,7 @@ Seconds RlMachine::write_answers(const RlConfig& config, int answers) {
   return loop.run().steps.front().length();
 }
 
-// ------------------------------------------------------------------------------------------------- memory
+// Memory.
 
 ModelStates RlMachine::states() const {
   ModelStates out;

@@ -12,7 +12,7 @@ using PoolRef = const PoolReport&;
 namespace as = metric_value;
 namespace show = metric_text;
 
-// ------------------------------------------------------------------------------------------------ latencies
+// Latencies.
 
 constexpr std::array<MetricQuantile, 5> kLatencyQuantiles{{{"mean", ", mean", "mean"},
                                                            {"p50", ", p50", "half of them are faster"},
@@ -47,7 +47,7 @@ constexpr QuantileRow<ServingReport, 5> kLatencyRows[] = {
      [](ServingRef s, std::size_t q) { return latency_at(s.all.queueing, q); }, show::time},
 };
 
-// ------------------------------------------------------------------------------------------------ requests
+// Requests.
 
 constexpr MetricRow<ServingReport> kRequestRows[] = {
     {"requests", "count", "requests", "Requests that arrived",
@@ -151,7 +151,7 @@ constexpr MetricRow<ServingReport> kRateRows[] = {
      show::plain},
 };
 
-// ------------------------------------------------------------------------------------------------ ranges
+// Ranges.
 
 /// An end of a time's range. @param which of ServingSpread
 template <TimeSpread ServingSpread::*which, double TimeSpread::*end>
@@ -217,7 +217,7 @@ constexpr MetricRow<ServingReport> kTransferRows[] = {
      show::time},
 };
 
-// ------------------------------------------------------------------------------------------------ pools
+// Pools.
 
 MetricValue gpu_hours(PoolRef p, Seconds time) { return as::number(time.value() / 3600 * p.totals.gpus); }
 
@@ -289,7 +289,7 @@ constexpr MetricRow<PoolReport> kPoolRows[] = {
      [](PoolRef p) { return as::number(p.totals.kv_share.width()); }, show::time},
 };
 
-// ------------------------------------------------------------------------------------------------ streams
+// Streams.
 
 /// A stream of requests with promises of its own.
 struct ServedStream {
@@ -347,7 +347,7 @@ void add_known_pools_and_streams(MetricList& list) {
   list.add<ServedStream, 5>("serving.streams[NAME].", kStreamLatencyRows, kLatencyQuantiles, nullptr);
 }
 
-// ------------------------------------------------------------------------------------------------ cost
+// Cost.
 
 /// Of a service whose GPUs have a price.
 template <auto Figure>

@@ -7,7 +7,7 @@
 namespace flopcast {
 namespace {
 
-// ------------------------------------------------------------------------------------------------- message
+// Message.
 
 void series(const TimeSeries& from, google::protobuf::RepeatedField<double>& out) {
   for (const double value : from.averages()) out.Add(value);

@@ -16,7 +16,7 @@
 namespace flopcast {
 namespace {
 
-// ------------------------------------------------------------------------------------------- differences
+// Differences.
 
 /// The values that differ, the first few of them.
 std::string change_text(const std::vector<const ScenarioField*>& fields, const Scenario& from, const Scenario& to) {
@@ -41,7 +41,7 @@ Cause cause_of(std::string id, std::string title, std::vector<const ScenarioFiel
           }};
 }
 
-// ------------------------------------------------------------------------------------------- named causes
+// Named causes.
 
 const TrainingConfig& config(const Scenario& s) { return *s.training; }
 const EngineConfig& engine(const Scenario& s) { return s.serving->answer_pool().engine; }

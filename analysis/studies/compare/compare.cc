@@ -35,7 +35,7 @@ void require_comparable(const std::vector<Scenario>& scenarios) {
   if (!faults.empty()) throw InputError(faults);
 }
 
-// ------------------------------------------------------------------------------- waterfall
+// Waterfall.
 
 /// Which causes are on. Bit i: cause i.
 using Causes = std::uint32_t;

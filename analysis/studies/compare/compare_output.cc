@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t kNameWidth = 17;
 constexpr std::size_t kTitleWidth = 34;
 
-// ------------------------------------------------------------------------------------------- table
+// Table.
 
 struct MetricRow {
   std::string name;
@@ -166,7 +166,7 @@ std::string tables(const ScenarioComparison& c, const TextStyle& style) {
   return out;
 }
 
-// ------------------------------------------------------------------------------------------- waterfall
+// Waterfall.
 
 /// Decimals that leave five figures of the larger end.
 int decimals(const Waterfall& w) {

@@ -29,7 +29,7 @@ Bytes fullest(const std::vector<MemoryTable>& tables) {
   return most;
 }
 
-// ------------------------------------------------------------------------------- steps
+// Steps.
 
 /// 10^6 tokens of a service as if they were a step: the time in which the cluster has the GPU-hours that they
 /// take.
@@ -70,7 +70,7 @@ QuickStep quick_step(const Scenario& scenario, const RunOptions& options) {
   }
 }
 
-// ------------------------------------------------------------------------------- whole scenarios
+// Whole scenarios.
 
 std::string memory_remark(const ComparedScenario& s) {
   return fmt::format("does not fit: {} of {} on the fullest GPU; replayed all the same", format_bytes(s.memory),

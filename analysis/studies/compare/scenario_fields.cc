@@ -16,7 +16,7 @@ namespace {
 
 using Fields = std::vector<ScenarioField>;
 
-// ------------------------------------------------------------------------------------------- values for people
+// Values for people.
 
 std::string text_of(BytesPerSecond rate) { return format_rate(rate); }
 std::string text_of(FlopPerSecond rate) { return fmt::format("{:.4g} TFLOPS", rate.value() / 1e12); }
@@ -48,7 +48,7 @@ template <class T>
 requires requires(const T* row) { rows_of(row); }
 std::string text_of(const T* row) { return std::string(row->name); }
 
-// ------------------------------------------------------------------------------------------- fields by description
+// Fields by description.
 
 bool changes_time(const FieldTraits& traits) {
   return std::find(std::begin(kUntimedGroups), std::end(kUntimedGroups), traits.cause) == std::end(kUntimedGroups);

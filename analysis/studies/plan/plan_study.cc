@@ -204,7 +204,7 @@ class Study {
     return d;
   }
 
-  // ---------------------------------------------------------------------------------------------- why not
+  // Why not.
 
   void answer(const std::string& asked) {
     PlanAnswer answer;

@@ -205,7 +205,7 @@ class LoopPlanner {
     return out;
   }
 
-  // ----------------------------------------------------------------------------------------- trainers and engines
+  // Trainers and engines.
 
   /// The best plans of the trainer on so many GPUs, as far as the closed form knows: those that differ in more than
   /// recomputation first.
@@ -283,7 +283,7 @@ class LoopPlanner {
     return {found.begin(), found.end()};
   }
 
-  // ----------------------------------------------------------------------------------------- replays
+  // Replays.
 
   /// Every engine beside the first trainer that fits with it, then the best engines beside the other trainers.
   void plan_split(const LoopChoice& split) {

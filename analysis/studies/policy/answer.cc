@@ -99,7 +99,7 @@ class Answering {
     }
   }
 
-  // ------------------------------------------------------------------------------------------ rules
+  // Rules.
 
   JudgedChip judged(const ChipFigures& chip) const {
     JudgedChip out;
@@ -156,7 +156,7 @@ class Answering {
                          [&](const JudgedChip& chip) { return chip.figures.name == gpu; });
   }
 
-  // ------------------------------------------------------------------------------------------ jobs
+  // Jobs.
 
   void prepare(Work& work) {
     work.base = resolve(work.file, environment_, {}).value();
@@ -291,7 +291,7 @@ class Answering {
     }
   }
 
-  // ------------------------------------------------------------------------------------------ reduction
+  // Reduction.
 
   void finish(Work& work) {
     AnsweredWork& answer = work.answer;

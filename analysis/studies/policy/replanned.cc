@@ -74,7 +74,7 @@ class Replanner {
     out_.remark += note;
   }
 
-  // ------------------------------------------------------------------------------------------ training
+  // Training.
 
   void train() {
     OpenScenario open;
@@ -170,7 +170,7 @@ class Replanner {
 
   TrainingReport replayed(const Scenario& scenario) const { return run_training(scenario, run_settings(scenario)); }
 
-  // ------------------------------------------------------------------------------------------ serving
+  // Serving.
 
   /// The scenario on the chip, its answers spread over so many GPUs; 0: as it states.
   Scenario service(int spread) const {

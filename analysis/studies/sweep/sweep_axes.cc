@@ -100,7 +100,7 @@ class AxisExpansion {
     }
   }
 
-  // --------------------------------------------------------------------------------------------- values
+  // Values.
 
   AxisValue value_of(std::string text) const {
     AxisValue value;

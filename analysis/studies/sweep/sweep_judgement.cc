@@ -46,7 +46,7 @@ class JudgementReader {
     faults_.push_back(in_.places.fault(path, std::move(found), std::move(expected), std::move(suggestion)));
   }
 
-  // ----------------------------------------------------------------------------------------------- columns
+  // Columns.
 
   /// Metrics that reports of the candidates will have, without values.
   std::vector<Metric> expected() {
@@ -137,7 +137,7 @@ class JudgementReader {
     out_.units.push_back(metric ? metric->unit : hardware->unit);
   }
 
-  // ----------------------------------------------------------------------------------------------- conditions
+  // Conditions.
 
   /// Whatever a condition may name: columns of axes, fields, metrics, hardware.
   void name_figures() {

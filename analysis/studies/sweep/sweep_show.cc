@@ -233,7 +233,7 @@ std::string to_text(const SqliteFile& file, const SweepFrame& frame, int top, co
   return out + faults_text(file, frame, style);
 }
 
-// ------------------------------------------------------------------------------------------------ two sweeps
+// Two sweeps.
 
 namespace {
 

@@ -108,7 +108,7 @@ class StudyReader {
     };
   }
 
-  // ----------------------------------------------------------------------------------------------- axes
+  // Axes.
 
   void axes() {
     const AxisContext context{libraries_, places_, out_.seed, in_.draws(), out_.file};
@@ -165,7 +165,7 @@ class StudyReader {
     return zipped(parts, axis.has_name() ? axis.name() : fmt::format("{}", fmt::join(part_names, " + ")));
   }
 
-  // ----------------------------------------------------------------------------------------------- base scenario
+  // Base scenario.
 
   bool every_value_has_a_base() const {
     return std::any_of(out_.axes.begin(), out_.axes.end(), [](const SweepAxis& axis) {

@@ -20,7 +20,6 @@ std::string_view shipped_kernel_calibration_message();
 
 namespace {
 
-// -----------------------------------------------------------------------------------------------------
 // writing
 
 /// Six significant digits: more than a fit knows, and stable when read and written again.
@@ -93,7 +92,6 @@ std::string fit_text(const FamilyFit& fit) {
   return out + residual(fit.residual) + "}\n";
 }
 
-// -----------------------------------------------------------------------------------------------------
 // reading
 
 /// Turns messages into values and collects what is wrong with them.

@@ -31,7 +31,7 @@ const std::vector<std::pair<std::string, const pb::Descriptor*>>& library_kinds(
   return kKinds;
 }
 
-// ------------------------------------------------------------------------------------------- comments
+// Comments.
 
 /// Several lines of a comment as one.
 std::string comment_line(const std::string& comment) {
@@ -96,7 +96,7 @@ std::string meaning_of(const std::string& full_name) {
   return found == meanings().end() ? "" : found->second;
 }
 
-// ------------------------------------------------------------------------------------------- fields
+// Fields.
 
 std::string library_name(proto::Library library) {
   std::string name = proto::Library_Name(library);
@@ -166,7 +166,7 @@ std::vector<FieldReference> every_field() {
   return out;
 }
 
-// ------------------------------------------------------------------------------------------- paths
+// Paths.
 
 std::vector<std::string> steps_of(const std::string& path) {
   std::vector<std::string> steps;

@@ -12,7 +12,7 @@
 namespace flopcast {
 namespace {
 
-// ---- theory, service times of mean 1
+// Theory, service times of mean 1.
 
 /// M/M/k: Erlang's C formula over k - load.
 double mmk_wait(int servers, double load) {
@@ -49,7 +49,7 @@ double closed_throughput(int users, double think) {
   return 1 - 1 / sum;
 }
 
-// ---- a station with a queue and k servers
+// A station with a queue and k servers.
 
 struct Visit {
   double waited = 0, in_system = 0, end = 0;

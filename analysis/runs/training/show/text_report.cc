@@ -22,7 +22,7 @@ std::string section(const TextStyle& style, const std::string& title) {
   return fmt::format("\n{}\n", style.bold(title));
 }
 
-// ---------------------------------------------------------------------------------------------- head
+// Head.
 
 std::string head(const TrainingReport& report, const TextStyle& style) {
   const Scenario& scenario = report.scenario;
@@ -41,7 +41,7 @@ std::string published_section(const std::vector<Comparison>& comparisons, const 
   return comparisons.empty() ? "" : "\n" + published_text(comparisons, projection, style);
 }
 
-// ---------------------------------------------------------------------------------------------- the step
+// The step.
 
 std::string share_bar(double share, int width) {
   const int eighths = static_cast<int>(std::lround(share * width * 8));
@@ -146,7 +146,7 @@ std::string path_section(const TrainingReport& report, const TextStyle& style) {
   return out + links_line(report, style);
 }
 
-// ---------------------------------------------------------------------------------------------- projection
+// Projection.
 
 std::string phase_text(const PhaseProjection& phase) {
   if (phase.given) return "given" + (phase.source.empty() ? "" : ": " + phase.source);
@@ -212,7 +212,7 @@ std::string projection_section(const TrainingReport& report, const TextStyle& st
   return out;
 }
 
-// ---------------------------------------------------------------------------------------------- small print
+// Small print.
 
 std::string notes_section(const TextStyle& style, const std::string& title, const std::vector<std::string>& notes) {
   return notes.empty() ? "" : section(style, title) + bullets(notes, style);

@@ -20,7 +20,7 @@ namespace {
 std::string percent_tick(double share) { return fmt::format("{:g}", 100 * share); }
 std::string seconds_tick(double s) { return fmt::format("{:g}", s); }
 
-// ---------------------------------------------------------------------------------------------- the step
+// The step.
 
 void add_head(const TrainingReport& r, std::span<const Metric> found, Page& page) {
   page.lead(report_words::cluster_line(r.scenario.cluster));
@@ -153,7 +153,7 @@ void add_path(const TrainingReport& r, Page& page) {
   page.figure(drawing_of(chart));
 }
 
-// ---------------------------------------------------------------------------------------------- memory, network
+// Memory, network.
 
 void add_memory(const TrainingReport& r, Page& page) {
   StackedChart chart;
@@ -246,7 +246,7 @@ void add_network(const TrainingReport& r, Page& page) {
   page.folded_table(fmt::format("The {} busiest of {} links in use", table.rows.size(), r.links.size()), table);
 }
 
-// ---------------------------------------------------------------------------------------------- the run
+// The run.
 
 void add_run(const TrainingReport& r, Page& page) {
   if (!r.projection) return;
