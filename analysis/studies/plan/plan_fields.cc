@@ -85,6 +85,8 @@ std::span<const PlanField> plan_fields() {
       {"training.recompute.full_layer", "whole layers again", kSwitch, again_of<&R::full_layer>, nullptr, "false"},
       {"training.recompute.full_layers", "layers again", kValue, layers_again_of, all_layers},
   };
+  // All but `precision`, and of `recompute` all but `selective_operations`.
+  static_assert(std::ssize(kFields) == described_members<C>() - 1 + described_members<R>() - 1 - 1);
   return kFields;
 }
 
