@@ -33,6 +33,8 @@ void RlLoop::order_groups(std::vector<std::uint32_t>& fresh) {
 void RlLoop::even_out(Seconds now) {
   if (!config_.take_over || !session_ || session_->idle() || now <= evened_out_) return;
   const std::vector<Unfinished> unfinished = session_->even_out();
+  for (const auto& [sample, finish] : results_) written(sample, std::max(now, finish + asleep_));
+  results_.clear();
   if (unfinished.empty()) return;
   evened_out_ = now;
   step_.taken_over += static_cast<std::int64_t>(unfinished.size());
