@@ -116,6 +116,18 @@ TEST_CASE("claims: at least 25, each with a source, and the contested ones in bo
   verdict("tpot-limit", ",holds,");
 }
 
+TEST_CASE("claims about prices, days and memory fall where a reading does", "[claims]") {
+  const std::string out = testing::flopcast("claims r1-days only-down 35x --csv -").out;
+  const auto line = [&](const std::string& id) {
+    const auto at = out.find("\n" + id + ",");
+    REQUIRE(at != std::string::npos);
+    return out.substr(at + 1, out.find('\n', at + 1) - at - 1);
+  };
+  CHECK_THAT(line("r1-days"), ContainsSubstring(",fails,"));  // 8.5 months are not within eight
+  CHECK_THAT(line("only-down"), ContainsSubstring("holds but for: DeepSeek's flash tier"));
+  CHECK_THAT(out, ContainsSubstring("holds only if read as: against GPT-4o, input"));
+}
+
 TEST_CASE("claims: text, choice by id, a file of one's own, and what is wrong in it", "[claims]") {
   const auto some = testing::flopcast("claims cache-57x kept-out cache-93 35x");
   CHECK(some.code == 0);

@@ -124,6 +124,16 @@ TEST_CASE("limbs with days of their own hold on those days only", "[policy]") {
   CHECK(classify(chip, foundry, book, day("2027-06-01")).outcome == "presumed 3A090.a");
 }
 
+TEST_CASE("chips whose transistors are known are judged by the rule of foundries", "[policy]") {
+  const RuleBook book = rule_book();
+  const auto says = [&](const char* chip) {
+    return classify(load_chip(libraries(), chip), book.at("R2025_01_FOUNDRY"), book).outcome;
+  };
+  CHECK(says("h20") == "presumed 3A090.a");  // the die of the H100: 80 bn
+  CHECK(says("a10") == "presumption overcome (under 30 billion transistors)");
+  CHECK(says("b30a") == "cannot compute");  // half of a B300, of which no count is known
+}
+
 TEST_CASE("a changed threshold and a rule of one's own are a few lines in a file", "[policy]") {
   const TemporaryFolder folder;
   const std::string file = folder.write("mine.textproto", R"(
