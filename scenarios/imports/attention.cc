@@ -86,10 +86,30 @@ void read_biases_and_norms(ConfigReader& config) {
   if (config.flag("attention_k_eq_v", false)) a.set_values_are_keys(true);
 }
 
-void read_heads(ConfigReader& config) {
+void read_latent(ConfigReader& config) {
+  const proto::Model& model = config.model();
+  proto::Attention& a = *config.model().mutable_attention();
+  for (NumberField field : kLatent) {
+    // Class defaults: MiniCPM3 (modeling_minicpm.py) takes a head's share of the stream.
+    const bool of_class = field.target == "attention.v_dim" && config.family().model_type == "minicpm3";
+    if (of_class) field.need = Need::optional;
+    if (!config.number(field) && of_class && a.heads() > 0)
+      config.derive(field.target, model.hidden() / a.heads(), config.origin("attention.heads"));
+  }
+  a.set_type("latent");
+  // Kimi K3: what heads give is gated by a projection of the stream as wide as they are, in the layers that attend.
+  if (config.flag("mla_use_output_gate", false) && model.layers() > 0) {
+    const int attending = model.layers() - std::max(0, layer_kinds(config).with_state);
+    const double gate = static_cast<double>(model.hidden()) * a.heads() * a.v_dim() * attending / model.layers();
+    a.set_further_elements(static_cast<int>(std::lround(std::min(gate, 2e9))));
+  }
+}
+
+/// @param value_width whether v_head_dim says one.
+void read_heads(ConfigReader& config, bool value_width) {
   read_kv_heads(config);
   const bool head_dim = config.number(kGlobalHeadDim) || config.number(kHeadDim);
-  config.number(kValueDim);
+  if (value_width) config.number(kValueDim);
   config.number(kSharedQueries);
   proto::Attention& a = *config.model().mutable_attention();
   a.set_type(a.has_kv_heads() && a.kv_heads() != a.heads() ? "grouped_query" : "multi_head");
@@ -196,14 +216,17 @@ void read_compressed(ConfigReader& config) {
 
 void read_attention(ConfigReader& config) {
   const LayerKinds kinds = layer_kinds(config);
-  if (config.has("kv_lora_rank") || config.family().model_type == "deepseek_v3" ||
-      config.family().model_type == "deepseek_v2") {
-    for (const NumberField& field : kLatent) config.number(field);
-    config.model().mutable_attention()->set_type("latent");
+  const bool latent = config.flag("use_mla", true);
+  if (!latent)  // DeepSeek-OCR says them all the same, as 0
+    for (const char* name : {"kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"})
+      config.find(name);
+  if (latent && (config.has("kv_lora_rank") || config.family().model_type == "deepseek_v3" ||
+                 config.family().model_type == "deepseek_v2")) {
+    read_latent(config);
     // Restated for tools that know no latent attention; what they say follows from the fields above.
     for (const char* restated : {"num_key_value_heads", "head_dim", "attention_bias"}) config.find(restated);
   } else {
-    read_heads(config);
+    read_heads(config, latent);
   }
   if (config.model().layers() == 0) return;
   read_window(config, kinds.windowed);

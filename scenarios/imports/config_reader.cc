@@ -52,7 +52,9 @@ constexpr std::string_view kWithoutCost[] = {
     "use_cache", "use_conv_bias", "use_gemma_norm", "use_mamba_kernels", "use_moe_router_bias", "use_mrope",
     "use_parallel_residual", "use_routing_bias", "mamba_conv_bias", "num_hash_layers", "expert_dtype", "clip_qkv", "rmsnorm", "multi_query_attention", "mla_use_nope",
     "do_layer_norm_before", "lm_head_bias", "full_attn_layers", "no_rope_layers", "use_residual",
-    "original_rope", "post_layer_norm", "apply_residual_connection_post_layernorm", "layernorm_type", "ffn_act_fn"};
+    "original_rope", "latent_moe_use_norm", "mup_enabled", "route_norm", "route_scale", "score_func", "load_balance_coeff", "use_grouped_mm",
+    "use_grouped_topk", "moe_renormalize", "moe_router_activation_func", "use_bidirectional_attention", "eoa_token_index",
+    "post_layer_norm", "apply_residual_connection_post_layernorm", "layernorm_type", "ffn_act_fn"};
 // clang-format on
 
 /// A field of the model file by its path, and the message within `model` that holds it.
@@ -211,6 +213,7 @@ std::string ConfigReader::origin(const std::string& path) const {
 void ConfigReader::finish() {
   note_unknown_fields();
   report_missing();
+  refuse_unknown_sizes();
   check_laws();
   if (!faults_.empty()) throw InputError(std::move(faults_));
 }
@@ -239,6 +242,47 @@ void ConfigReader::report_missing() {
   for (const NumberField& field : missing_) {
     const std::string name(field.names.front());
     fault(name, "nothing", bounds(field), nearest_name(name, strangers));
+  }
+}
+
+namespace {
+
+bool has_any(std::string_view name, std::initializer_list<std::string_view> parts) {
+  return std::ranges::any_of(parts, [&](std::string_view part) { return name.find(part) != std::string_view::npos; });
+}
+
+/// By its name and value a field that adds matrices to a model: `routed_expert_hidden_size: 3584`.
+bool may_be_worth_parameters(std::string_view name, const Value& value) {
+  if (value.kind_case() == Value::kBoolValue)
+    return value.bool_value() && has_any(name, {"gate", "wide"}) && !has_any(name, {"aggregate", "propagate"});
+  const double n = value.number_value();
+  if (value.kind_case() != Value::kNumberValue || n < 2 || n != std::floor(n)) return false;
+  return has_any(name,
+                 {"hidden", "expert", "per_layer", "width", "rank", "intermediate", "inner_", "latent", "_proj"}) &&
+         !has_any(name, {"capacity", "dropout", "coef", "loss", "scale", "scaling", "bias", "padding", "token",
+                         "router_", "init", "parallel", "seed", "version"});
+}
+
+}  // namespace
+
+/// What is left out has to be worth nothing: a model that comes out too small in silence is worse than none. Where
+/// something is missing, the stranger is rather its name, misspelt.
+void ConfigReader::refuse_unknown_sizes() {
+  if (!missing_.empty()) return;
+  const auto routed = [&](const char* name) {
+    const auto found = object_.fields.find(name);
+    return found != object_.fields.end() && found->second.number_value() > 1;
+  };
+  const bool experts =
+      std::ranges::any_of(std::initializer_list<const char*>{"n_routed_experts", "num_local_experts", "num_experts",
+                                                             "moe_num_experts", "num_moe_experts"},
+                          routed);
+  for (const auto& [name, value] : object_.fields) {
+    if (understood_.contains(name) || !may_be_worth_parameters(name, value)) continue;
+    if (!experts && (name.find("expert") != std::string::npos || name.starts_with("moe_"))) continue;
+    fault(
+        name, shown(value),
+        "none of it: by its name it adds parameters, in a way that is not known here; take it out where it adds none");
   }
 }
 

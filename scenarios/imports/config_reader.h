@@ -64,6 +64,7 @@ class ConfigReader {
   std::string bounds(const NumberField& field);
   bool store(const NumberField& field, std::string_view name, const google::protobuf::Value& value);
   void note_unknown_fields();
+  void refuse_unknown_sizes();
   void report_missing();
   void check_laws();
 
@@ -86,7 +87,8 @@ void read_layers(ConfigReader& config);     ///< how many, of which kinds
 void read_attention(ConfigReader& config);  ///< heads, windows, indexers
 void read_state_layers(ConfigReader& config);
 void read_networks(ConfigReader& config);  ///< dense FFNs and experts
-void note_formats(ConfigReader& config);   ///< in which weights are stored; parts that a language model has not
+void read_layer_embeddings(ConfigReader& config);
+void note_formats(ConfigReader& config);  ///< in which weights are stored; parts that a language model has not
 
 /// Layers by what they are, where the file lists or counts them; -1: it does not.
 struct LayerKinds {

@@ -1,5 +1,7 @@
 // In which formats weights are stored, and what a model has besides its language part.
+#include <algorithm>
 #include <cmath>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -34,10 +36,23 @@ const Struct* weights_of_groups(const Struct& quantization) {
   return weights ? &weights->struct_value() : nullptr;
 }
 
+/// ModelOpt's; where layers have formats of their own, that of most of them.
+std::string algorithm_of(const Struct& quantization) {
+  std::string stated = text_of(quantization, "quant_algo");
+  const Value* layers = member(quantization, "quantized_layers");
+  if (stated != "MIXED_PRECISION" || !layers) return stated;
+  std::map<std::string, int> counts;
+  for (const auto& [name, layer] : layers->struct_value().fields())
+    ++counts[text_of(layer.struct_value(), "quant_algo")];
+  const auto most = std::ranges::max_element(counts, {}, [](const auto& entry) { return entry.second; });
+  return most == counts.end() ? stated : most->first;
+}
+
 /// "FP8 in blocks of 128 x 128", "AWQ, 4 bits in groups of 128"
 std::string stored_as(const Struct& q) {
-  const std::string method = text_of(q, "quant_method"), algorithm = text_of(q, "quant_algo");
+  const std::string method = text_of(q, "quant_method"), algorithm = algorithm_of(q);
   const Value* block = member(q, "weight_block_size");
+  if (algorithm.starts_with("FP8_PB")) return "FP8 in blocks of 128 x 128";
   if (block && block->list_value().values_size() == 2)
     return fmt::format("FP8 in blocks of {} x {}", block->list_value().values(0).number_value(),
                        block->list_value().values(1).number_value());
@@ -58,9 +73,9 @@ std::string stored_as(const Struct& q) {
 
 /// What a model file says of it; "" where serving has no such format.
 std::string published_format(const Struct& q) {
-  const std::string method = text_of(q, "quant_method"), algorithm = text_of(q, "quant_algo");
+  const std::string method = text_of(q, "quant_method"), algorithm = algorithm_of(q);
   const Value* block = member(q, "weight_block_size");
-  if (block && block->list_value().values_size() == 2) return "fp8_blocks";
+  if (algorithm.starts_with("FP8_PB") || (block && block->list_value().values_size() == 2)) return "fp8_blocks";
   if (method == "mxfp4" || algorithm.find("MXFP4") != std::string::npos) return "mxfp4";
   if (algorithm.find("NVFP4") != std::string::npos || text_of(q, "format").find("nvfp4") != std::string::npos)
     return "nvfp4";

@@ -21,12 +21,15 @@ namespace {
 namespace pb = google::protobuf;
 using pb::Value;
 
+/// Files of quantised models list the layers that are not: MiniMax-M3's in NVFP4 has 3 MB.
+constexpr std::size_t kLargestConfig = std::size_t{16} << 20;
+
 std::string read_config(const std::string& file) {
   try {
-    return read_text_file(file);
+    return read_text_file(file, {"of a model", kLargestConfig});
   } catch (const InputError& error) {
     Diagnostic fault = error.diagnostics().front();
-    fault.expected = "a Hugging Face config.json of at most 1 MiB";
+    fault.expected = fmt::format("a Hugging Face config.json of at most {} MiB", kLargestConfig >> 20);
     throw InputError(std::move(fault));
   }
 }
@@ -87,6 +90,28 @@ std::string unfold_longcat(JsonObject& object) {
          "to, empty ones are left out on average";
 }
 
+/// How weights are stored where NVIDIA's ModelOpt says it: in a file beside this one. @return what was done.
+std::string formats_beside(JsonObject& object, const std::string& file) {
+  constexpr const char* kName = "quantization_config";
+  const auto stated = object.fields.find(kName);
+  if (stated != object.fields.end() && stated->second.kind_case() != Value::kNullValue) return "";
+  const std::filesystem::path other = std::filesystem::path(file).parent_path() / "hf_quant_config.json";
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(other, ignored)) return "";
+  const JsonObject beside =
+      parse_json_object(read_text_file(other.string(), {"of formats", kLargestConfig}), other.string());
+  const auto found = beside.fields.find("quantization");
+  if (found == beside.fields.end() || found->second.kind_case() != Value::kStructValue)
+    throw InputError(Diagnostic{.file = other.string(),
+                                .line = 1,
+                                .column = 1,
+                                .field = "quantization",
+                                .found = "nothing",
+                                .expected = "an object that says how weights are stored"});
+  object.fields[kName] = found->second;
+  return "read from hf_quant_config.json beside this file";
+}
+
 [[noreturn]] void refuse_architecture(Diagnostic fault, const std::string& found) {
   const auto all = importable_architectures();
   fault.expected = fmt::format("one of {}", fmt::join(all, ", "));
@@ -94,12 +119,20 @@ std::string unfold_longcat(JsonObject& object) {
   throw InputError(std::move(fault));
 }
 
-/// Two matrices or three, of a class that is not known: by its activation function.
+/// Two matrices or three, of a class that is not known: by its activation function. @throws InputError for one that
+/// does not say.
 bool gated_by_activation(const JsonObject& object) {
   for (const char* name : {"hidden_act", "hidden_activation", "mlp_hidden_act", "activation_function"}) {
     const std::string act = text_of(object, name);
     if (act.empty()) continue;
-    return act.find("silu") != std::string::npos || act.find("swi") != std::string::npos || act == "gelu_pytorch_tanh";
+    for (const char* product : {"silu", "swi", "glu", "gelu_pytorch_tanh"})  // situ, a bounded SwiGLU: Kimi K3
+      if (act.find(product) != std::string::npos) return true;
+    if (act == "situ") return true;
+    for (const char* plain : {"gelu", "relu", "tanh", "sigmoid", "identity", "linear", "mish", "elu"})
+      if (act.find(plain) != std::string::npos) return false;
+    throw InputError(object.places.fault(
+        name, quoted(act),
+        "an activation function that says whether an FFN has two matrices or three; or --as ARCHITECTURE"));
   }
   return true;
 }
@@ -259,6 +292,7 @@ ImportedModel import_model(const std::string& file_or_folder, const ImportOption
                                : file_or_folder;
   JsonObject object = parse_json_object(read_config(file), file);
   check_architectures(object);
+  const std::string formats = formats_beside(object, file);
   const std::string inner = flatten(object);
   const std::string unfolded = text_of(object, "model_type") == "longcat_flash" ? unfold_longcat(object) : "";
   const KnownAs known = family_of(object, options.architecture, inner);
@@ -271,10 +305,12 @@ ImportedModel import_model(const std::string& file_or_folder, const ImportOption
   ConfigReader config(std::move(object), known.family);
   if (!known.note.empty()) config.note("architectures", known.note);
   if (!unfolded.empty()) config.note("num_hidden_layers", unfolded);
+  if (!formats.empty()) config.note("quantization_config", formats);
   read_layers(config);
   read_attention(config);
   read_state_layers(config);
   read_networks(config);
+  read_layer_embeddings(config);
   note_formats(config);
   config.finish();
   Entry<proto::Model> entry;

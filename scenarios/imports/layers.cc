@@ -87,6 +87,7 @@ int windows_by_family(const ModelClass& family, int layers) {
 
 int windowed_layers(ConfigReader& config) {
   const int layers = config.model().layers();
+  config.find("global_attn_every_n_layers");
   if (const int n = layers_of_type(config, {"sliding_attention", "chunked_attention"}); n >= 0) return n;
   const auto one = [](const Value& v) { return v.number_value() == 1; };
   if (const int n = layers_that(config, "hybrid_layer_pattern", one); n >= 0) return n;
@@ -100,6 +101,8 @@ int windowed_layers(ConfigReader& config) {
     }
     return all_but_each(layers, config.whole("sliding_window_pattern", layers, 1));
   }
+  if (config.has("global_attn_every_n_layers"))
+    return all_but_each(layers, config.whole("global_attn_every_n_layers", layers, 1));
   if (config.has("no_rope_layer_interval") && config.has("attention_chunk_size"))
     return all_but_each(layers, config.whole("no_rope_layer_interval", layers, 1));
   if (config.flag("use_sliding_window", false)) {
@@ -144,16 +147,23 @@ void check_types(ConfigReader& config) {
   constexpr std::string_view kTypes[] = {"full_attention",    "sliding_attention",
                                          "chunked_attention", "linear_attention",
                                          "attention",         "mamba",
-                                         "recurrent",         "conv"};
+                                         "recurrent",         "conv",
+                                         "sparse_attention",  "deepseek_sparse_attention"};
   const std::vector<Value> kinds = config.entries("layer_types");
   const auto layers = static_cast<std::size_t>(config.model().layers());
   if (!kinds.empty() && kinds.size() != layers && layers > 0)
     return config.fault("layer_types", fmt::format("a list of {}", kinds.size()),
                         fmt::format("one entry for each of the {} layers", layers));
   for (const Value& kind : kinds) {
+    // What they choose among is said by fields of their own.
+    const bool chosen = kind.string_value().ends_with("sparse_attention");
+    if (chosen && !config.has("index_topk") && !config.has("use_sparse_attention"))
+      return config.fault("index_topk", "nothing", "how many tokens layers of sparse attention choose");
     if (std::ranges::find(kTypes, kind.string_value()) != std::end(kTypes)) continue;
-    return config.fault("layer_types", shown(kind),
-                        "full_attention, sliding_attention, chunked_attention, linear_attention, mamba or conv");
+    return config.fault(
+        "layer_types", shown(kind),
+        "full_attention, sliding_attention, chunked_attention, linear_attention, sparse_attention, mamba "
+        "or conv");
   }
 }
 
@@ -223,6 +233,27 @@ void read_layers(ConfigReader& config) {
   if (!config.entries("cross_attention_layers").empty())
     config.fault("cross_attention_layers", "layers that attend to images",
                  "none: a model file says layers that attend to texts");
+}
+
+/// Gemma 4: an embedding of the token for each layer, which a gate and a projection bring into the stream
+/// (modeling_gemma4.py: embed_tokens_per_layer, per_layer_model_projection, per_layer_input_gate,
+/// per_layer_projection).
+void read_layer_embeddings(ConfigReader& config) {
+  proto::Model& model = config.model();
+  const int width = config.whole("hidden_size_per_layer_input", 0, 0, 1'000'000);
+  const int rows = config.whole("vocab_size_per_layer_input", model.vocabulary(), 1, 10'000'000);
+  if (width == 0 || model.layers() == 0) return;
+  constexpr int kMatrices = 3;  // gate, projection, and the layer's part of that of the model
+  const std::int64_t across = std::int64_t{model.hidden()} * width;
+  model.mutable_attention()->set_further_elements(static_cast<int>(
+      std::min<std::int64_t>(model.attention().further_elements() + kMatrices * across, 2'000'000'000)));
+  model.set_norms_per_layer(model.norms_per_layer() + 1);
+  model.set_further_parameters(model.further_parameters() + std::int64_t{rows} * width * model.layers() + width);
+  config.note(
+      "hidden_size_per_layer_input",
+      fmt::format("{:.2f} B parameters of embeddings for each layer are counted, and not as active: a token reads "
+                  "one row of them",
+                  static_cast<double>(rows) * width * model.layers() / 1e9));
 }
 
 LayerKinds layer_kinds(ConfigReader& config) {

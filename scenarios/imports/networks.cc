@@ -32,9 +32,9 @@ constexpr NumberField kRouting[] = {
     {"moe.shared_experts",
      {"n_shared_experts", "num_shared_experts", "num_shared_expert", "moe_num_shared_experts"},
      Need::optional},
-    {"moe.groups", {"n_group", "num_expert_group"}, Need::optional},
-    {"moe.groups_per_token", {"topk_group"}, Need::optional},
-    {"moe.latent_width", {"moe_latent_size"}, Need::optional},
+    {"moe.groups", {"n_group", "num_expert_group", "num_expert_groups"}, Need::optional},
+    {"moe.groups_per_token", {"topk_group", "num_limited_groups"}, Need::optional},
+    {"moe.latent_width", {"moe_latent_size", "routed_expert_hidden_size"}, Need::optional},
 };
 constexpr NumberField kPredictionModules = {
     "mtp_depth",
@@ -114,8 +114,8 @@ std::vector<bool> layers_with_experts(ConfigReader& config) {
   const Value* frequency = config.find("moe_layer_freq");
   const bool listed = frequency && frequency->kind_case() == Value::kListValue;
   const int first =
-      std::max({config.whole("first_k_dense_replace", config.family().first_dense, 0, kMost),
-                config.whole("moe_layer_start_index", 0, 0, kMost), config.whole("num_dense_layers", 0, 0, kMost)});
+      std::max({config.whole("first_k_dense_replace", config.family().first_dense, 0, layers),
+                config.whole("moe_layer_start_index", 0, 0, kMost), config.whole("num_dense_layers", 0, 0, layers)});
   const int last = config.whole("moe_layer_end_index", layers - 1, -1, kMost);
   const int step = config.whole(
       "decoder_sparse_step",
@@ -177,6 +177,13 @@ void read_shared(ConfigReader& config) {
       (family.model_type == "arctic" && config.flag("use_residual", true))) {
     together = config.model().hidden();
     name = "use_residual";
+  }
+  // Gemma 4: a dense network beside the experts of each layer, norms of both, and a scale before the router.
+  if (config.flag("enable_moe_block", false)) {
+    together = config.whole("intermediate_size", 0, 1, 10'000'000);
+    name = "enable_moe_block";
+    constexpr int kFurtherNorms = 4;
+    config.model().set_norms_per_layer(config.model().norms_per_layer() + kFurtherNorms);
   }
   // Grok 2: one more network beside the experts, as wide as a dense one.
   if (config.flag("residual_moe", false)) {
@@ -273,6 +280,20 @@ void read_dense_width(ConfigReader& config, bool optional) {
                   config.origin("hidden"));
 }
 
+/// Gemma 4: layers that use keys and values of others have an FFN twice as wide; here all have the mean width.
+void widen_shared_caches(ConfigReader& config, bool experts) {
+  proto::Model& model = config.model();
+  const int sharing = config.whole("num_kv_shared_layers", 0, 0, 100'000);
+  if (!config.flag("use_double_wide_mlp", false) || sharing == 0 || model.layers() == 0) return;
+  if (experts)
+    return config.fault("use_double_wide_mlp", "true", "false where a model has experts: layers differ in their FFNs");
+  const double mean = static_cast<double>(model.ffn_width()) * (model.layers() + sharing) / model.layers();
+  config.derive("ffn_width", static_cast<int>(std::lround(mean)), "use_double_wide_mlp");
+  config.note(
+      "use_double_wide_mlp",
+      fmt::format("FFNs of {} layers are twice as wide; each is {} wide here, their mean", sharing, model.ffn_width()));
+}
+
 }  // namespace
 
 void read_networks(ConfigReader& config) {
@@ -285,11 +306,16 @@ void read_networks(ConfigReader& config) {
   const auto is_zero = [&](std::string_view name) {
     return !name.empty() && config.has(name) && config.find(name)->number_value() == 0;
   };
-  const bool none = may_have_experts && std::ranges::any_of(kExpertCount.names, is_zero);
+  const bool none =
+      may_have_experts && (std::ranges::any_of(kExpertCount.names, is_zero) || !config.flag("enable_moe_block", true));
   read_dense_width(config, may_have_experts && !none);
-  const bool experts = read_experts(config, kinds.with_experts);
+  const bool experts = config.flag("enable_moe_block", true) && read_experts(config, kinds.with_experts);
   if (!may_have_experts || experts) config.number(kPredictionModules);
-  model.set_gated_ffn(config.family().gated);
+  model.set_gated_ffn(config.flag("use_gated_activation", config.family().gated));
+  widen_shared_caches(config, experts);
+  // BitNet: a norm within the FFN, as wide as it.
+  if (config.family().model_type == "bitnet")
+    model.set_further_parameters(std::int64_t{model.layers()} * model.ffn_width());
   if (config.flag("mlp_bias", config.family().ffn_bias || config.flag("bias", config.flag("use_bias", false))) &&
       !experts)
     model.set_ffn_bias(true);

@@ -67,12 +67,15 @@ StateSizes lightning(ConfigReader& c) {
   return {4 * width, width, 0, width, width * a.head_dim()};
 }
 
-/// Kimi Delta Attention (Kimi Linear, arXiv 2510.26692): decay and output gate of low rank.
+/// Kimi Delta Attention (Kimi Linear, arXiv 2510.26692): decay and output gate of low rank, the latter of full rank in
+/// Kimi K3.
 StateSizes kimi_delta(ConfigReader& c) {
   const double heads = c.whole("num_heads", 32, 1), dim = c.whole("head_dim", 128, 1);
   const double kernel = c.whole("short_conv_kernel_size", 4, 1), width = heads * dim;
-  return {3 * width + heads + 2 * dim, width, 2 * dim * width, 3 * width * kernel + heads + width + dim,
-          width * dim + 3 * width * (kernel - 1)};
+  const double state = width * dim + 3 * width * (kernel - 1), vectors = 3 * width * kernel + heads + width + dim;
+  c.find("gate_lower_bound");
+  if (c.flag("use_full_rank_gate", false)) return {4 * width + heads + dim, width, dim * width, vectors, state};
+  return {3 * width + heads + 2 * dim, width, 2 * dim * width, vectors, state};
 }
 
 /// Of Ring and Ling (modeling_bailing_moe_linear_v2.py): lightning attention with a head of keys and values for each of

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <vector>
 
@@ -53,12 +54,17 @@ class MpiWorldPort final : public MpiPort {
       MPI_Finalize();
       return;
     }
-    // MPI_Finalize would wait for those that are gone.
+    // MPI_Finalize would wait for those that are gone, and so would what MPI has registered for the program's end. The
+    // program itself goes on: it has results to write and to tell.
     constexpr int kPatienceUs = 300'000;
     ::usleep(kPatienceUs);  // what was sent last is on its way
     drop_sent();
-    std::fflush(nullptr);
-    ::_exit(0);
+    ::on_exit(
+        [](int status, void*) {
+          std::fflush(nullptr);
+          ::_exit(status);
+        },
+        nullptr);
   }
 
  private:

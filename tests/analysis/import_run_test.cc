@@ -364,6 +364,77 @@ TEST_CASE("YAML of NeMo: activations, precisions, references, sections", "[analy
                     ContainsSubstring("found ${oc.env:CP}, which this file does not say"));
 }
 
+TEST_CASE("NeMo's distributed optimisers shard and overlap; its references reckon", "[analysis][import]") {
+  const std::string text =
+      "run:\n  name: llama_7b\ntrainer:\n  devices: 8\n  num_nodes: 4\n  precision: bf16\nexp_manager:\n"
+      "  params:\n    model_parallel_size: ${multiply:${training.model.tensor_model_parallel_size},\n"
+      "      ${training.model.pipeline_model_parallel_size}}\n  step: 1\nmodel:\n  num_layers: 32\n"
+      "  hidden_size: 4096\n  ffn_hidden_size: 11008\n  num_attention_heads: 32\n  encoder_seq_length: 2048\n"
+      "  max_position_embeddings: ${.encoder_seq_length}\n  bias: false\n  activation: fast-swiglu\n"
+      "  share_embeddings_and_output_weights: false\n  tensor_model_parallel_size: 2\n"
+      "  pipeline_model_parallel_size: 1\n  micro_batch_size: 1\n  global_batch_size: 128\n  optim:\n"
+      "    name: distributed_fused_adam\n    lr: 1e-4\n    overlap_grad_sync: true\n    overlap_param_sync: true\n";
+  const ImportedRun run = imported(text, "llama.yaml");
+  const TrainingConfig t = *scenario_of(run).value().training;
+  CHECK(t.plan.zero_stage == 1);
+  CHECK((t.plan.overlap_gradients && t.plan.overlap_parameters));
+  CHECK_THAT(run.text, ContainsSubstring("overlap_grad_sync true: plan.overlap_gradients"));
+  // Several models have this shape: the run's name tells whose it is, and OLMo 2 has norms that nobody asked for.
+  CHECK(t.model.name == "llama-2-7b");
+  CHECK_THAT(run.text, ContainsSubstring("of the same shape: OLMo 2 7B"));
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string changed = text;
+    return *scenario_of(imported(changed.replace(changed.find(from), from.size(), to), "llama.yaml")).value().training;
+  };
+  CHECK(with("name: distributed_fused_adam", "name: fused_adam").plan.zero_stage == 0);
+  CHECK(with("name: distributed_fused_adam", "name: mcore_distributed_optim").plan.zero_stage == 1);
+  CHECK(with("ffn_hidden_size: 11008", "ffn_hidden_size: ${multiply:4, ${.hidden_size}}").model.ffn_width == 16384);
+  CHECK(with("global_batch_size: 128", "global_batch_size: ${divide_ceil:${multiply:${trainer.devices}, 64}, 2}")
+            .batch.sequences == 256);
+}
+
+TEST_CASE("scripts with conditions, files of their own and commands that only name a program", "[analysis][import]") {
+  const std::string script =
+      "SCRIPT=pretrain_gpt.py\nDTYPE=fp8\nARGS=()\nif [[ \"$DTYPE\" == \"fp8\" ]]; then\n"
+      "  ARGS+=(\"--fp8-format hybrid\")\nfi\nif [ ! -f \"$SCRIPT\" ]; then\n  echo \"Error: pretrain_gpt.py not "
+      "found\"\n"
+      "  exit 1\nfi\nls pretrain_gpt.py\nEVAL=\"\"\nif [ \"${EVAL_ONLY}\" = \"true\" ]; then\n  EVAL=\"--eval "
+      "$X\"\nfi\n";
+  const ImportedRun run = imported(script + "torchrun --nproc-per-node 8 --nnodes 8 $SCRIPT --bf16 ${ARGS[@]} $EVAL" +
+                                   kSeventy.substr(kSeventy.find(" --")));
+  CHECK(scenario_of(run).value().training->precision.linear == Precision::fp8);
+  CHECK_THAT(run.text, ContainsSubstring("nothing sets EVAL_ONLY"));
+  const ImportedRun served = imported(
+      "TP=8\ncat > llm.yaml <<EOF\nenable_attention_dp: false\nkv_cache_config:\n  dtype: fp8\nEOF\n"
+      "trtllm-serve deepseek-ai/DeepSeek-R1 --tp_size=$TP --config=llm.yaml");
+  CHECK(scenario_of(served).value().serving->pools.at(0).engine.precision.kv == Precision::fp8);
+}
+
+TEST_CASE("Qwen's FP8 has scales for blocks, others' copies for tensors", "[analysis][import]") {
+  const auto scaling = [](const std::string& model) {
+    return scenario_of(imported("vllm serve " + model + " --tensor-parallel-size 8"))
+        .value()
+        .serving->pools.at(0)
+        .engine.precision.scaling;
+  };
+  CHECK(scaling("Qwen/Qwen3-235B-A22B-FP8") == Scaling::blocks);
+  CHECK(scaling("RedHatAI/Qwen3-235B-A22B-FP8-dynamic") == Scaling::per_tensor);
+}
+
+TEST_CASE("what Megatron-LM refuses is not written: layers that do not divide, moe_act of dense models",
+          "[analysis][import]") {
+  const FrameworkSettings dense = megatron_command(resolve("llama_3_405b_16384_h100", environment()).value());
+  CHECK_THAT(dense.text, !ContainsSubstring("moe_act") && ContainsSubstring("--pipeline-model-parallel-layout \"E"));
+  CHECK_THAT(dense.text, !ContainsSubstring("num-virtual-stages"));
+  CHECK_THAT(dense.notes.front() + dense.notes.back(),
+             ContainsSubstring("moe_act is of experts") || ContainsSubstring("as even as can be"));
+  const FrameworkSettings v3 = megatron_command(resolve("deepseek_v3_2048_h800", environment()).value());
+  CHECK_THAT(v3.text, ContainsSubstring("--pipeline-model-parallel-layout \"Et*3|t*4|"));
+  const TrainingConfig again = *scenario_of(imported(v3.text)).value().training;
+  REQUIRE(again.plan.stage_layers.size() == 16);
+  CHECK(again.plan.stage_layers.back() == 3);
+}
+
 TEST_CASE("torchtitan's settings are used, or refused", "[analysis][import]") {
   const auto titan = [](const std::string& training, const std::string& parallelism, const std::string& further = "") {
     return scenario_of(imported("[model]\nname = \"llama3\"\nflavor = \"8B\"\n[training]\nlocal_batch_size = 8\n" +

@@ -92,8 +92,20 @@ TEST_CASE("chips that a rule keeps from China are left out with the rule", "[siz
   const TrainingSize size = size_training(kRun, testing::environment(), {}, options);
   REQUIRE(size.left_out.size() == 1);
   CHECK(size.left_out.front().node == "hgx-h100");
+  CHECK_THAT(size.left_out.front().why, ContainsSubstring("times as much"));
+  CHECK(size.left_out.front().times_over > 1);
   REQUIRE(!size.met.empty());
   CHECK(size.met.front().gpu == "h20");
+}
+
+TEST_CASE("where rules keep every chip, the nearest to them is named", "[size]") {
+  TrainingSize none;
+  none.left_out = {{"a", "rule x: TPP 9 against 4, 2.25 times as much", 2.25},
+                   {"b", "rule x: TPP 5 against 4, 1.25 times as much", 1.25},
+                   {"c", "never launched"}};
+  TrainingSizeOptions options;
+  options.deadline = Seconds(86400);
+  CHECK_THAT(to_string(unmet(none, options)), ContainsSubstring("the nearest is b, rule x: TPP 5 against 4"));
 }
 
 TEST_CASE("what cannot be sized is refused", "[size]") {

@@ -58,13 +58,56 @@ TEST_CASE("a variable that the text does not settle stays one, with its place an
   CHECK(unknown("run \"${A[@]}\"").may_be_words);
   CHECK(unknown("ARGS=\"--a $B\"\nrun $ARGS").written == "$B");
   CHECK_THAT(unknown("A=$(nproc)\nrun $A").why, ContainsSubstring("not executed"));
-  CHECK_THAT(unknown("if [ x ]; then A=1; else A=2; fi\nrun $A").why, ContainsSubstring("under a condition"));
-  CHECK_THAT(unknown("A=1\n[ -z \"$B\" ] && A=2\nrun $A").why, ContainsSubstring("under a condition"));
+  CHECK_THAT(unknown("if [ -f /x ]; then A=1; else A=2; fi\nrun $A").why, ContainsSubstring("under a condition"));
+  CHECK_THAT(unknown("A=1\n[ -d \"$A\" ] && A=2\nrun $A").why, ContainsSubstring("under a condition"));
   CHECK_THAT(unknown("for A in 1 2; do run $A; done").why, ContainsSubstring("a loop changes"));
   CHECK_THAT(unknown("run $1").why, ContainsSubstring("the script itself"));
   CHECK_THAT(unknown("run ${A%x}").why, ContainsSubstring("not read here"));
   // Within the branch it holds.
   CHECK(last_words("if x; then A=1; run $A; fi") == Words{"run", "1"});
+}
+
+TEST_CASE("branches are taken as what the script sets says, and as nothing where nothing sets it") {
+  const std::string sets = "X=fp8\nN=4\n";
+  const auto chosen = [&](const std::string& condition) {
+    CAPTURE(condition);
+    const Words words = last_words(sets + "A=no\nif " + condition + "; then A=yes; run branch; fi\nrun $A");
+    REQUIRE(words.size() == 2);
+    return words[1];
+  };
+  for (const char* yes : {"[ \"$X\" = fp8 ]", "[[ $X == fp* ]]", "[ $N -gt 3 ] && [[ -n \"$X\" ]]", "(( N > 3 ))",
+                          "[[ \"$X\" == bf16 || $N -le 4 ]]", "! [ -n \"$UNSET\" ]", "[ -z \"$UNSET\" ]", "true",
+                          "[ ! -f \"$UNSET\" ]", "[ \"$UNSET\" != true ] || false"})
+    CHECK(chosen(yes) == "yes");
+  for (const char* no :
+       {"[ \"$X\" = bf16 ]", "[[ $X != fp* ]]", "[ $N -lt 3 ]", "(( N * 2 == 7 ))", "[ -n \"$UNSET\" ]",
+        "[ \"${UNSET}\" = \"true\" ]", "[ -f \"$UNSET\" ]", "[[ $X == fp8 && $N -eq 5 ]]"})
+    CHECK(chosen(no) == "no");
+  const std::string ladder = "if [ $N -gt 8 ]; then A=1; elif [ $N -gt 2 ]; then A=2; else A=3; fi\nrun $A";
+  CHECK(last_words(sets + ladder) == Words{"run", "2"});
+  CHECK(last_words("N=1\n" + ladder) == Words{"run", "3"});
+  // What is not run is no command, and sets nothing.
+  const ShellScript dead = script_of("A=1\nif [ 1 -gt 2 ]; then run a; A=2; if x; then A=3; fi; fi\nrun $A");
+  CHECK(dead.commands.back().words == Words{"run", "1"});
+  for (const RunCommand& command : dead.commands) CHECK(command.words != Words{"run", "a"});
+  CHECK(last_words("N=9\n(( N > 8 )) && N=8\n[ $N = 3 ] && N=4\n[ $N = 8 ] || N=5\nrun $N") == Words{"run", "8"});
+  CHECK(last_words("X=${1:-MOCK}\nwhile [[ $# -gt 0 ]]; do X=$1; shift; done\nrun $X") == Words{"run", "MOCK"});
+  CHECK(last_words("N=3\nrun $(( N < 4 ? 7 : 8 )) $(( N == 3 && N != 4 ))") == Words{"run", "7", "1"});
+  // What a script asks its caller for is not known to be empty.
+  const ShellScript asked = script_of("check_env_vars DP\nif [ \"$DP\" = true ]; then A=1; else A=2; fi\nrun $A");
+  CHECK_THAT(asked.commands.back().unknown.back().front().why, ContainsSubstring("under a condition"));
+  CHECK_FALSE(script_of("[ -z \"$UNSET\" ] && A=1").notes.empty());
+}
+
+TEST_CASE("here-documents are the files that a script writes") {
+  const ShellScript script = script_of(
+      "N=4\nF=a.yaml\ncat > $F <<EOF\nx: $N\n  y: 2\nEOF\ncat << 'EOF' >> $F\nz: $N\nEOF\ntee b <<-E\nq\nE\nrun");
+  REQUIRE(script.files.size() == 2);
+  CHECK(script.files[0].name == "a.yaml");
+  CHECK(script.files[0].text == "x: 4\n  y: 2\nz: $N\n");
+  CHECK(script.files[1].name == "b");
+  CHECK(script.commands.back().words == Words{"run"});
+  CHECK(script_of("if [ 1 = 2 ]; then\ncat > f <<E\nx\nE\nfi\nrun").files.empty());
 }
 
 TEST_CASE("what is no script is refused, and nothing grows without end") {

@@ -104,6 +104,29 @@ std::string searched_text(const PlanStudy& study) {
   return text;
 }
 
+/// In what the scenario's own plan differs from the best, and what it spends more time on for that.
+std::string why_slower(const PlanStudy& study) {
+  const ReplayedPlan &own = *study.own, &best = study.plans.front();
+  if (own.step <= best.step) return "";
+  const std::string difference = plan_difference(own.screened.choice, best.screened.choice);
+  std::vector<std::pair<Seconds, std::string>> more{{own.parts.compute - best.parts.compute, "compute"}};
+  for (const NamedPart& part : kHeldBackBy) more.emplace_back(own.parts.*part.part - best.parts.*part.part, part.name);
+  std::stable_sort(more.begin(), more.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  constexpr double kWorthTelling = 0.002;  // of a step
+  std::string spent, saved;
+  const auto add = [](std::string& list, Seconds time, const std::string& name) {
+    list += fmt::format("{}{} on {}", list.empty() ? "" : ", ", format_time(time), name);
+  };
+  for (std::size_t i = 0; i < more.size() && i < 3; ++i)
+    if (more[i].first > kWorthTelling * best.step) add(spent, more[i].first, more[i].second);
+  if (-1.0 * more.back().first > kWorthTelling * best.step) add(saved, -1.0 * more.back().first, more.back().second);
+  std::string text = difference.empty() ? std::string() : fmt::format(" What it has instead: {}.", difference);
+  if (!spent.empty())
+    text +=
+        fmt::format(" By the closed form it spends {} more{}.", spent, saved.empty() ? "" : ", and " + saved + " less");
+  return text;
+}
+
 std::string own_text(const PlanStudy& study) {
   const SearchResult& s = study.search;
   if (!study.own && s.ranked && !s.ranked->estimate.fits) {
@@ -118,7 +141,8 @@ std::string own_text(const PlanStudy& study) {
       s.rank_is_exact
           ? fmt::format("rank {} of those priced", format_integer(static_cast<double>(s.rank)))
           : fmt::format("behind {} or more of those priced", format_integer(static_cast<double>(s.rank - 1)));
-  return fmt::format("The scenario's own plan {}: {}, {}.", standing, format_time(study.own->step), rank);
+  return fmt::format("The scenario's own plan {}: {}, {}.{}", standing, format_time(study.own->step), rank,
+                     why_slower(study));
 }
 
 std::string held_back(const StepParts& parts) {

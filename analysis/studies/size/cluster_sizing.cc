@@ -47,8 +47,8 @@ void ClusterSizing::try_node(const std::string& node) {
   try {
     const Scenario one = on_one(node);
     if (rules_) {
-      std::string why = kept_from_china(one.cluster.node.gpu.name, *size_.date, *rules_, libraries());
-      if (!why.empty()) return leave_out(node, std::move(why));
+      KeptFromChina kept = kept_from_china(one.cluster.node.gpu.name, *size_.date, *rules_, libraries());
+      if (!kept.why.empty()) return leave_out(node, std::move(kept.why), kept.times_over);
     }
     seek(node, one);
   } catch (const InputError& error) {
@@ -95,8 +95,8 @@ bool ClusterSizing::good(const std::optional<TrainingCluster>& cluster) const {
   return cluster && (options_.deadline ? cluster->in_time : cluster->in_budget);
 }
 
-void ClusterSizing::leave_out(const std::string& node, std::string why) {
-  size_.left_out.push_back({node, std::move(why)});
+void ClusterSizing::leave_out(const std::string& node, std::string why, double times_over) {
+  size_.left_out.push_back({node, std::move(why), times_over});
 }
 
 void ClusterSizing::file(TrainingCluster cluster) {

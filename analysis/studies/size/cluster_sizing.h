@@ -41,7 +41,7 @@ class ClusterSizing {
   void set_run(TrainingCluster& cluster, double days, std::optional<UsdPerSecond> gpu_price) const;
   /// In time, or, where only money counts, within the budget.
   bool good(const std::optional<TrainingCluster>& cluster) const;
-  void leave_out(const std::string& node, std::string why);
+  void leave_out(const std::string& node, std::string why, double times_over = 0);
   /// Among those that keep what was asked for, or the others.
   void file(TrainingCluster cluster);
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "analysis/money/prices/price_book.h"
+#include "analysis/render/text/format.h"
 #include "scenarios/policy/export_rules.h"
 #include "sim/base/diagnostic.h"
 
@@ -33,18 +34,36 @@ FineSizes sizes_about(const std::vector<int>& sizes, std::size_t found) {
   return out;
 }
 
-std::string kept_from_china(const std::string& gpu, const Date& day, const RuleBook& book, const Libraries& libraries) {
+namespace {
+
+/// "TPP 15,832 against 4,800, 3.3 times as much": how far a chip is from what a rule leaves free.
+std::string beyond(const Margin& margin) {
+  return fmt::format("{} {} against {} {}, {:.3g} times as much", short_name(margin.threshold.figure),
+                     format_integer(margin.value), format_integer(margin.threshold.value),
+                     unit_of(margin.threshold.figure), margin.value / margin.threshold.value);
+}
+
+}  // namespace
+
+KeptFromChina kept_from_china(const std::string& gpu, const Date& day, const RuleBook& book,
+                              const Libraries& libraries) {
   const ChipFigures chip = load_chip(libraries, gpu);
   const auto launch = parse_date(chip.launch_date);
-  if (!launch) return "never launched, or nobody knows when";
-  if (*launch > day) return "launched on " + to_string(*launch);
-  std::string open;
+  if (!launch) return {"never launched, or nobody knows when"};
+  if (*launch > day) return {"launched on " + to_string(*launch)};
+  KeptFromChina open;
   for (const ExportRule& rule : book.rules()) {
     if (!rule.bites() || rule.kind == "tariff" || !rule.judges() || !rule.holds_on(day)) continue;
     const Classification verdict = classify(chip, rule, book, day);
-    if (!verdict.controlled && open.empty())
-      open = fmt::format("{} cannot be computed: {} unknown", rule.id, fmt::join(verdict.missing, ", "));
-    if (verdict.controlled.value_or(false)) return fmt::format("{} ({})", verdict.outcome, rule.id);
+    if (!verdict.controlled && open.why.empty())
+      open.why = fmt::format("{} cannot be computed: {} unknown", rule.id, fmt::join(verdict.missing, ", "));
+    if (!verdict.controlled.value_or(false)) continue;
+    KeptFromChina out{fmt::format("{} ({})", verdict.outcome, rule.id)};
+    if (const auto margin = verdict.decisive(); margin && margin->threshold.value > 0) {
+      out.why += ": " + beyond(*margin);
+      out.times_over = margin->value / margin->threshold.value;
+    }
+    return out;
   }
   return open;
 }

@@ -26,7 +26,12 @@ struct FineSizes {
 FineSizes sizes_about(const std::vector<int>& sizes, std::size_t found);
 
 /// Why a chip cannot be had in China on a day; empty: it can.
-std::string kept_from_china(const std::string& gpu, const Date& day, const RuleBook& book, const Libraries& libraries);
+struct KeptFromChina {
+  std::string why;        ///< empty: nothing keeps it
+  double times_over = 0;  ///< of the bound that decides; 0: none does
+};
+KeptFromChina kept_from_china(const std::string& gpu, const Date& day, const RuleBook& book,
+                              const Libraries& libraries);
 
 /// The smallest size that is good, or the largest, sought from a guess. What is good is so from some size on, but for
 /// sizes into which a batch divides badly: two bad ones in a row end the search.

@@ -44,6 +44,7 @@ struct TrainingCluster {
 
 struct ChipLeftOut {
   std::string node, why;
+  double times_over = 0;  ///< the bound of the rule that keeps it; 0: no bound does
 };
 
 struct TrainingSize {

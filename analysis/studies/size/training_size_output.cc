@@ -243,6 +243,13 @@ Diagnostic unmet(const TrainingSize& size, const TrainingSizeOptions& options) {
   if (size.not_met.empty()) {
     d.found = fmt::format("no chip: {} left out", size.left_out.size());
     d.remedy = "another day, or --nodes";
+    // The chip that comes nearest to what may be sold.
+    const ChipLeftOut* nearest = nullptr;
+    for (const ChipLeftOut& chip : size.left_out)
+      if (chip.times_over >= 1 && (!nearest || chip.times_over < nearest->times_over)) nearest = &chip;
+    if (nearest)
+      d.remedy = fmt::format("a chip below the rule's bound: the nearest is {}, {}; or {}", nearest->node, nearest->why,
+                             d.remedy);
     return d;
   }
   const TrainingCluster& nearest = size.not_met.front();

@@ -1,6 +1,8 @@
 #include "scenarios/imports/runs/foreign_settings.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <set>
@@ -272,31 +274,113 @@ bool add_flow_mapping(std::string_view text, const std::string& path, const Plac
   return true;
 }
 
-/// `${model.length}`, `${.length}` and `${..length}` become what stands there; what else is in ${} stays unknown.
-void resolve_references(std::vector<RunSetting>& settings) {
-  std::map<std::string, std::size_t> places;
-  for (std::size_t i = 0; i < settings.size(); ++i) places[settings[i].name] = i;
-  constexpr int kFurthest = 8;
-  for (RunSetting& setting : settings) {
-    const std::string written = setting.value;
-    for (int steps = 0; steps < kFurthest && setting.value.starts_with("${") && setting.value.ends_with("}"); ++steps) {
-      std::string name = run_setting_name(setting.value.substr(2, setting.value.size() - 3));
-      if (name.starts_with('.')) {
-        std::string within = setting.name;
-        while (name.starts_with('.')) {
-          name.erase(0, 1);
-          const std::size_t dot = within.rfind('.');
-          within = dot == std::string::npos ? "" : within.substr(0, dot);
-        }
-        name = within.empty() ? name : within + "." + name;
+/// References of OmegaConf within a file: `${model.length}`, `${.length}`, `${..length}`, within texts too, and what
+/// NeMo's launcher registers to reckon with them: `${multiply:4, ${.hidden_size}}`.
+class References {
+ public:
+  explicit References(std::vector<RunSetting>& settings) : settings_(settings) {
+    for (std::size_t i = 0; i < settings.size(); ++i) places_[settings[i].name] = i;
+  }
+
+  /// Null where it is a reference to null; nothing where the file does not say it.
+  struct Said {
+    std::string text;
+    bool null = false;
+  };
+  std::optional<Said> value_of(const std::string& written, const std::string& at, int depth) {
+    constexpr int kDeepest = 16;
+    constexpr std::size_t kLongest = 1 << 16;
+    Said out;
+    for (std::size_t i = 0; i < written.size();) {
+      if (written.compare(i, 2, "${") != 0) {
+        out.text += written[i++];
+        continue;
       }
-      const auto found = places.find(name);
-      if (found == places.end() || settings[found->second].value == setting.value) break;
-      setting.value = settings[found->second].value;
-      setting.null = settings[found->second].null;
+      std::size_t end = i + 2;
+      for (int open = 1; end < written.size(); ++end) {
+        if (written.compare(end, 2, "${") == 0) ++open;
+        if (written[end] == '}' && --open == 0) break;
+      }
+      if (end >= written.size() || depth >= kDeepest) return std::nullopt;
+      const auto said = inner(written.substr(i + 2, end - i - 2), at, depth + 1);
+      if (!said || out.text.size() + said->text.size() > kLongest) return std::nullopt;
+      out.null = said->null && i == 0 && end + 1 == written.size();
+      out.text += said->text;
+      i = end + 1;
     }
-    if (setting.value.find("${") != std::string::npos)
-      setting.unknown.push_back({written, setting.place, "which this file does not say", false});
+    return out;
+  }
+
+ private:
+  std::optional<Said> inner(const std::string& text, const std::string& at, int depth) {
+    const std::size_t colon = text.find(':');
+    if (colon != std::string::npos) {
+      const auto values = value_of(text.substr(colon + 1), at, depth);
+      return values ? reckoned(text.substr(0, colon), values->text) : std::nullopt;
+    }
+    std::string name = run_setting_name(text);
+    if (name.starts_with('.')) {
+      std::string within = at;
+      while (name.starts_with('.')) {
+        name.erase(0, 1);
+        const std::size_t dot = within.rfind('.');
+        within = dot == std::string::npos ? "" : within.substr(0, dot);
+      }
+      name = within.empty() ? name : within + "." + name;
+    }
+    // A file of the launcher is the part `training` of what it says.
+    auto found = places_.find(name);
+    if (found == places_.end() && name.starts_with("training.")) found = places_.find(name.substr(9));
+    if (found == places_.end()) return std::nullopt;
+    const RunSetting& setting = settings_[found->second];
+    if (setting.name == at) return std::nullopt;
+    auto said = value_of(setting.value, setting.name, depth);
+    if (said) said->null = said->null || setting.null;
+    return said;
+  }
+
+  static std::optional<Said> reckoned(const std::string& how, const std::string& list) {
+    std::vector<double> numbers;
+    for (std::size_t i = 0; i <= list.size();) {
+      const std::size_t end = std::min(list.find(',', i), list.size());
+      const std::string_view text = stripped(std::string_view(list).substr(i, end - i));
+      double value = 0;
+      const auto [last, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+      if (error != std::errc() || last != text.data() + text.size()) return std::nullopt;
+      numbers.push_back(value);
+      i = end + 1;
+    }
+    double result = numbers[0];
+    if (how == "multiply" || how == "add" || how == "sum") {
+      for (std::size_t i = 1; i < numbers.size(); ++i)
+        result = how == "multiply" ? result * numbers[i] : result + numbers[i];
+    } else if ((how == "divide_ceil" || how == "divide_floor" || how == "divide") && numbers.size() == 2 &&
+               numbers[1] != 0) {
+      result = result / numbers[1];
+      result = how == "divide_ceil" ? std::ceil(result) : how == "divide_floor" ? std::floor(result) : result;
+    } else {
+      return std::nullopt;
+    }
+    return Said{fmt::format("{:.15g}", result)};
+  }
+
+  const std::vector<RunSetting>& settings_;
+  std::map<std::string, std::size_t> places_;
+};
+
+void resolve_references(std::vector<RunSetting>& settings) {
+  std::vector<std::optional<References::Said>> values;
+  References references(settings);
+  for (const RunSetting& setting : settings) values.push_back(references.value_of(setting.value, setting.name, 0));
+  for (std::size_t i = 0; i < settings.size(); ++i) {
+    RunSetting& setting = settings[i];
+    if (setting.value.find("${") == std::string::npos) continue;
+    if (!values[i]) {
+      setting.unknown.push_back({setting.value, setting.place, "which this file does not say", false});
+      continue;
+    }
+    setting.value = values[i]->text;
+    setting.null = values[i]->null;
   }
 }
 
@@ -306,6 +390,7 @@ std::vector<RunSetting> parse_run_yaml(const std::string& text, const std::strin
   std::vector<RunSetting> out;
   std::vector<std::pair<std::size_t, std::string>> open;  // indentation and path of the mappings round a line
   std::optional<std::size_t> block;                       // a text in block style: passed over while deeper than this
+  int unclosed = 0;  // braces and brackets that a value leaves open for the next line
   for_each_line(text, [&](std::string_view raw, int number) {
     const std::string_view line = without_remark(raw);
     const std::string_view content = stripped(line);
@@ -314,6 +399,26 @@ std::vector<RunSetting> parse_run_yaml(const std::string& text, const std::strin
     if (block && indent > *block) return;
     block.reset();
     const Place place{file, number, static_cast<int>(indent) + 1};
+    const auto open_braces = [](std::string_view part) {
+      int count = 0;
+      char quote = 0;
+      for (std::size_t i = 0; i < part.size(); ++i) {
+        const char c = part[i];
+        if (quote != 0)
+          quote = c == quote ? '\0' : quote;
+        else if ((c == '"' || c == '\'') && (i == 0 || part[i - 1] == ' '))
+          quote = c;
+        else
+          count += c == '{' || c == '[' ? 1 : c == '}' || c == ']' ? -1 : 0;
+      }
+      return count;
+    };
+    if (unclosed > 0 && !out.empty()) {
+      out.back().value += " " + std::string(content);
+      unclosed += open_braces(content);
+      return;
+    }
+    unclosed = 0;
     if (line[indent] == '\t') refuse_setting(place, "a tab", "spaces, by which YAML shows what is inside what");
     if (content.starts_with("- ") || content == "-") {  // elements of a list belong to the key above
       if (!out.empty()) out.back().value += (out.back().value.empty() ? "" : " ") + plain_value(content.substr(1));
@@ -337,6 +442,8 @@ std::vector<RunSetting> parse_run_yaml(const std::string& text, const std::strin
     }
     if (value.empty() || value.starts_with('&')) open.emplace_back(indent, path);
     add_yaml_value(path, stated, place, key, 0, out);
+    const std::string_view scalar = stripped(stated);
+    if (scalar.starts_with("${") || scalar.starts_with("[")) unclosed = std::max(0, open_braces(scalar));
   });
   // Names of mappings say nothing of their own.
   std::set<std::string> outer;

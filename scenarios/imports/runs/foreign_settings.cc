@@ -24,6 +24,12 @@ const RunSetting* ForeignSettings::find(std::initializer_list<std::string_view> 
   return found;
 }
 
+std::string ForeignSettings::hint(std::string_view name) const {
+  for (const RunSetting& setting : settings_)
+    if (setting.name == name && !setting.null) return setting.value;
+  return "";
+}
+
 bool ForeignSettings::is_null(std::string_view name, std::string_view field) {
   find({name}, field);
   return std::ranges::any_of(settings_, [&](const RunSetting& s) { return s.name == name && s.null; });

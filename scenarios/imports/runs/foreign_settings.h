@@ -52,6 +52,8 @@ class ForeignSettings {
   /// it.
   /// @param field what it becomes, for the notes. @{
   const RunSetting* find(std::initializer_list<std::string_view> names, std::string_view field = {});
+  /// What it says, for a guess that nothing hangs on: not asked for, no fault. "" where it is not known.
+  std::string hint(std::string_view name) const;
   /// Whether it is stated, as null.
   bool is_null(std::string_view name, std::string_view field = {});
   std::string text(std::initializer_list<std::string_view> names, std::string_view field, std::string otherwise = "");

@@ -102,6 +102,8 @@ class RunImport {
 
   ImportedRun command() {
     const ShellScript script = read_shell(text_, file_);
+    written_ = script.files;
+    script_notes_ = script.notes;
     const RunCommand command = launch_command(script, file_);
     const auto there = [&](std::size_t at) { return at < command.words.size(); };
     const auto followed = [&](std::size_t at) { return at + 1 < command.size() && command.words[at + 1] == "serve"; };
@@ -175,9 +177,11 @@ class RunImport {
     return finish(job(settings, named, libraries_, options_), settings);
   }
 
-  /// A file that the command names, relative to where the command's own file is.
+  /// A file that the command names: one that its script writes, or relative to where the command's own file is.
   std::string beside(const std::string& name) const {
     const std::filesystem::path path(name);
+    for (const ShellFile& file : written_)
+      if (file.name == name) return file.text;
     return read_text_file((path.is_absolute() ? path : std::filesystem::path(file_).parent_path() / path).string(),
                           {.content = "of settings"});
   }
@@ -192,6 +196,7 @@ class RunImport {
     out.text += remarks("Without effect on what is predicted:", settings.ignored());
     out.text += remarks("Not known, not used:", settings.unknown());
     std::vector<std::string> notes = settings.notes();
+    notes.insert(notes.end(), script_notes_.begin(), script_notes_.end());
     notes.push_back(fmt::format("the cluster is assumed: {} of {} GPUs; --node names another", options_.node, each));
     out.text += remarks("Assumed:", notes);
     out.text += fmt::format("title: \"{} on {} GPUs, as {} starts it\"\n", job.model, job.gpus, job.framework);
@@ -210,6 +215,8 @@ class RunImport {
   const std::string& file_;
   const Libraries& libraries_;
   const ImportRunOptions& options_;
+  std::vector<ShellFile> written_;         // by the script that is read
+  std::vector<std::string> script_notes_;  // of which of its branches are run
 };
 
 }  // namespace

@@ -80,6 +80,10 @@ RunShape megatron_shape(ForeignSettings& s, const std::string& framework) {
     shape.v_dim = s.number({"v-head-dim"}, "model", 128);
   }
   shape.mtp = s.number({"mtp-num-layers"}, "model", 0);
+  shape.head_norms = s.flag({"qk-layernorm"}, "model", false);
+  for (const char* name :
+       {"run.name", "name", "tokenizer-type", "tokenizer-model", "tokenizer.model", "tokenizer.type"})
+    shape.called += s.hint(name) + " ";
   return shape;
 }
 
@@ -307,6 +311,23 @@ void zero_of_deepspeed(ForeignSettings& s, TrainingText& t, RunJob& job) {
     s.note("--pp-partition-method " + parts + " is replayed as whole layers, the slowest stages as fast as can be");
 }
 
+/// NeMo's optimisers by name: those that are distributed keep a share of their states on each replica (Apex's
+/// DistributedFusedAdam, Megatron Core's). Gradients of micro-batches are summed up whole.
+void nemo_optimizer(ForeignSettings& s, TrainingText& t) {
+  const std::string name = run_setting_name(s.text({"optim.name"}, "plan.zero_stage", ""));
+  const bool apex = name == "distributed-fused-adam", own = name == "mcore-distributed-optim";
+  // Apex's sends gradients beside the backward pass unless told otherwise.
+  const bool gradients = s.flag({"optim.overlap-grad-sync"}, "plan.overlap_gradients", apex),
+             parameters = s.flag({"optim.overlap-param-sync"}, "plan.overlap_parameters", false);
+  const std::string format = run_setting_name(s.text({"optim.grad-sync-dtype"}, "precision.gradients", "fp32"));
+  if (!apex && !own) return;
+  t.zero = std::max(t.zero, 1);
+  t.overlap_gradients = t.overlap_gradients || gradients;
+  t.overlap_parameters = t.overlap_parameters || parameters;
+  if ((format == "bf16" || format == "16" || format == "fp16") && t.precision.find("gradients:") == std::string::npos)
+    t.precision += " gradients: \"bf16\"";
+}
+
 }  // namespace
 
 RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries, const ImportRunOptions& options,
@@ -402,6 +423,7 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
   stated_stages(s, shape, t);
   host_memory(s);
   precision_of_states(s, t);
+  if (framework == "NeMo") nemo_optimizer(s, t);
   zero_of_deepspeed(s, t, job);
   t.with_mtp = shape.mtp > 0;
   t.software = framework == "Megatron-Bridge" ? "megatron-bridge-2026.02"

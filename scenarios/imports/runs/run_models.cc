@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -98,13 +99,20 @@ void take_shape(const RunShape& shape, const Libraries& libraries, ForeignSettin
   for (const std::string& name : libraries.names(LibraryKind::models))
     if (alike(shape, libraries.model(name))) alike_names.push_back(name);
   if (!alike_names.empty()) {
-    // What was trained further has the shape of what it was trained from, and more of a name.
-    const auto further = [](const std::string& name) {
-      return std::pair(name.find("-r1") != std::string::npos, name.size());
+    const std::string called = run_setting_name(shape.called);
+    // Norms of heads, a family that a name tells ("Llama2Tokenizer", "llama_7b"); what was trained further has the
+    // shape of what it was trained from, and more of a name.
+    const auto further = [&](const std::string& name) {
+      const bool norms = libraries.model(name).attention.head_norms != HeadNorms::none;
+      const bool family = called.find(name.substr(0, name.find('-'))) != std::string::npos;
+      return std::tuple(norms != shape.head_norms, !family, name.find("-r1") != std::string::npos, name.size());
     };
     job.model = *std::ranges::min_element(alike_names, {}, further);
-    settings.note(
-        fmt::format("the model is {}, by its layers, widths, heads and experts", libraries.model(job.model).title));
+    std::string others;
+    for (const std::string& name : alike_names)
+      if (name != job.model) others += (others.empty() ? "; of the same shape: " : ", ") + libraries.model(name).title;
+    settings.note(fmt::format("the model is {}, by its layers, widths, heads and experts{}{}",
+                              libraries.model(job.model).title, others, others.empty() ? "" : " (--model NAME)"));
     return;
   }
   job.model = shape.latent ? "deepseek-v3" : shape.experts > 0 ? "mixtral-8x7b" : "llama-3.1-8b";

@@ -57,12 +57,17 @@ void weights_of(ForeignSettings& s, const RunSetting* flag, const std::string& m
     return pool.set("weight_format", "int4");
   if (method.starts_with("mxfp4")) return pool.set("weight_format", "mxfp4");
   if (method == "modelopt-fp4" || method == "nvfp4" || method == "fp4") return pool.set("weight_format", "nvfp4");
-  // What DeepSeek publishes is FP8 in blocks.
+  // What DeepSeek publishes is FP8 in blocks, and so is what these publish beside their BF16; others' copies of them
+  // (RedHatAI, nvidia) have a scale for a tensor or a channel.
   const bool deepseek = name.find("deepseek-v3") != std::string::npos || name.find("deepseek-r1") != std::string::npos;
+  const bool own = name.starts_with("qwen/") || name.starts_with("minimaxai/") || name.starts_with("moonshotai/") ||
+                   (name.find('/') == std::string::npos && name.starts_with("qwen3"));
+  const bool blocks =
+      deepseek || (own && name.find("static") == std::string::npos && name.find("fp8") != std::string::npos);
   if ((method.starts_with("fp8") || method == "modelopt" || method == "w8a8-fp8" || method == "compressed-tensors") ||
       (method.empty() && deepseek && name.find("distill") == std::string::npos)) {
     pool.set("weights", "fp8");
-    pool.set("scaling", deepseek ? "blocks" : "per_tensor");
+    pool.set("scaling", blocks ? "blocks" : "per_tensor");
     if (method.empty()) s.note("weights in FP8 blocks, as DeepSeek publishes them");
     return;
   }

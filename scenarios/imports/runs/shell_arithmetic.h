@@ -19,14 +19,14 @@ inline std::size_t shell_name_length(std::string_view text) {
   return n > 0 && text[0] >= '0' && text[0] <= '9' ? 0 : n;
 }
 
-/// Whole numbers, + - * / %, parentheses, names whose values are whole numbers.
+/// Whole numbers, + - * / %, comparisons, && || ! and a ? b : c, parentheses, names whose values are whole numbers.
 class ShellArithmetic {
  public:
   using Lookup = std::function<std::optional<std::int64_t>(std::string_view)>;
   ShellArithmetic(std::string_view text, Lookup lookup) : text_(text), lookup_(std::move(lookup)) {}
 
   std::optional<std::int64_t> value() {
-    const auto result = sum(0);
+    const auto result = choice(0);
     blanks();
     return at_ == text_.size() ? result : std::nullopt;
   }
@@ -45,6 +45,54 @@ class ShellArithmetic {
   }
   static std::optional<std::int64_t> within(std::int64_t value) {
     return value > -kLargest && value < kLargest ? std::optional(value) : std::nullopt;
+  }
+  /// Takes an operator of these characters that stands next.
+  bool takes(std::string_view sign) {
+    blanks();
+    if (text_.substr(at_, sign.size()) != sign) return false;
+    at_ += sign.size();
+    return true;
+  }
+  std::optional<std::int64_t> choice(int depth) {
+    if (depth > kDeepest) return std::nullopt;
+    const auto condition = any(depth);
+    if (!condition || !takes("?")) return condition;
+    const auto first = choice(depth + 1);
+    if (!first || !takes(":")) return std::nullopt;
+    const auto second = choice(depth + 1);
+    if (!second) return std::nullopt;
+    return *condition != 0 ? first : second;
+  }
+  std::optional<std::int64_t> any(int depth) {
+    auto left = all(depth);
+    while (left && takes("||")) {
+      const auto right = all(depth);
+      left = right ? std::optional<std::int64_t>(*left != 0 || *right != 0) : std::nullopt;
+    }
+    return left;
+  }
+  std::optional<std::int64_t> all(int depth) {
+    auto left = comparison(depth);
+    while (left && takes("&&")) {
+      const auto right = comparison(depth);
+      left = right ? std::optional<std::int64_t>(*left != 0 && *right != 0) : std::nullopt;
+    }
+    return left;
+  }
+  std::optional<std::int64_t> comparison(int depth) {
+    const auto left = sum(depth);
+    if (!left) return left;
+    const auto against = [&](auto compare) -> std::optional<std::int64_t> {
+      const auto right = sum(depth);
+      return right ? std::optional<std::int64_t>(compare(*left, *right)) : std::nullopt;
+    };
+    if (takes("==")) return against([](auto a, auto b) { return a == b; });
+    if (takes("!=")) return against([](auto a, auto b) { return a != b; });
+    if (takes("<=")) return against([](auto a, auto b) { return a <= b; });
+    if (takes(">=")) return against([](auto a, auto b) { return a >= b; });
+    if (takes("<")) return against([](auto a, auto b) { return a < b; });
+    if (takes(">")) return against([](auto a, auto b) { return a > b; });
+    return left;
   }
   std::optional<std::int64_t> sum(int depth) {
     auto left = product(depth);
@@ -74,9 +122,14 @@ class ShellArithmetic {
       const auto value = factor(depth + 1);
       return value ? std::optional(-*value) : std::nullopt;
     }
+    if (c == '!' && text_.substr(at_ + 1, 1) != "=") {
+      ++at_;
+      const auto value = factor(depth + 1);
+      return value ? std::optional<std::int64_t>(*value == 0) : std::nullopt;
+    }
     if (c == '(') {
       ++at_;
-      const auto value = sum(depth + 1);
+      const auto value = choice(depth + 1);
       if (next() != ')') return std::nullopt;
       ++at_;
       return value;

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
 #include "scenarios/imports/runs/shell_arithmetic.h"
+#include "scenarios/imports/runs/shell_conditions.h"
 #include "scenarios/imports/runs/shell_words.h"
 
 namespace flopcast {
@@ -18,6 +21,7 @@ class ShellReader : private ShellWords {
   ShellScript read() {
     while (at_ < text_.size()) step();
     end_command();
+    script_.notes = std::move(notes_);
     return std::move(script_);
   }
 
@@ -36,21 +40,21 @@ class ShellReader : private ShellWords {
       const bool branch = peek(1) == ';';
       advance(branch ? 2 : 1);
       end_command();
-      if (branch) variables_.next_branch();
+      if (branch) variables_.next_branch(branches_.certain());
       return;
     }
     if (c == '&' || c == '|') return connect();
     if (c == '<' || c == '>') return redirect();
     if (c == '(' && words_.empty()) {
       advance();
-      if (peek() == '(') return skip_arithmetic();
-      return variables_.enter("(");
+      if (peek() == '(') return arithmetic_test();
+      return enter("(");
     }
     if (c == ')') {
       advance();
       if (variables_.within("(")) {
         end_command();
-        variables_.leave();
+        leave();
       } else {
         words_.clear();  // the pattern of a case
       }
@@ -62,15 +66,114 @@ class ShellReader : private ShellWords {
   /// && || & | &> : the next word begins a command.
   void connect() {
     const char c = peek();
+    if (in_double_brackets() && peek(1) == c) {
+      words_.push_back({std::string(2, c), here(), true});
+      return advance(2);
+    }
     if (c == '&' && peek(1) == '>') {
       advance();
       return redirect();
     }
     const bool two = peek(1) == c;
     advance(two || (c == '|' && peek(1) == '&') ? 2 : 1);
-    const bool test = !words_.empty() && (words_[0].text == "[" || words_[0].text == "[[" || words_[0].text == "test");
+    const bool test = is_test() || arithmetic_;
+    const bool skipped = skip_;
     end_command();
-    uncertain_ = two && (c == '|' || test || was_uncertain_);
+    if (branches_.in_condition()) {
+      join_ = !two ? Join::none : c == '|' ? Join::any : Join::all;
+      return;
+    }
+    if (!two) return;
+    const ShellTruth wanted = c == '&' ? ShellTruth::yes : ShellTruth::no;
+    if ((test || skipped) && status_ != ShellTruth::unknown && !was_uncertain_) {
+      skip_ = status_ != wanted;
+      return;
+    }
+    uncertain_ = c == '|' || test || was_uncertain_;
+  }
+
+  bool is_test() const override {
+    return !words_.empty() && (words_[0].text == "[" || words_[0].text == "[[" || words_[0].text == "test");
+  }
+  bool in_double_brackets() const {
+    return !words_.empty() && words_[0].text == "[[" && words_[0].bare && words_.back().text != "]]";
+  }
+
+  // --- which branches are run ---
+
+  void enter(const std::string& kind) {
+    variables_.enter(kind);
+    branches_.enter(kind);
+    condition_ = ShellTruth::unknown, join_ = Join::none, negates_ = false;
+  }
+  void leave() {
+    variables_.leave(branches_.certain());
+    branches_.leave();
+    condition_ = ShellTruth::unknown, join_ = Join::none, negates_ = false;
+  }
+
+  /// A word of a test, without what nothing sets: a script that is run as it stands finds it empty. Not so where it is
+  /// asked for by name (check_env_vars TP).
+  TestWord test_word(const Word& word) {
+    std::string text;
+    for (std::size_t i = 0; i < word.text.size(); ++i) {
+      if (word.text[i] == kEdge || word.text[i] == kSplit) continue;
+      if (word.text[i] != kOpen) {
+        text += word.text[i];
+        continue;
+      }
+      std::size_t index = 0;
+      for (++i; i < word.text.size() && word.text[i] != kClose; ++i)
+        index = index * 10 + static_cast<std::size_t>(word.text[i] - '0');
+      if (index >= unknown_.size() || unknown_[index].why != kUnset) return {std::nullopt, !word.bare};
+      std::string name = unknown_[index].written;
+      std::erase_if(name, [](char c) { return c == '$' || c == '{' || c == '}' || c == '"'; });
+      if (expected_.contains(name)) return {std::nullopt, !word.bare};
+      note(name, "nothing sets " + name + ": tests of the script find it empty");
+    }
+    return {text, !word.bare};
+  }
+
+  /// Of the command that has been read.
+  ShellTruth command_truth() {
+    if (arithmetic_) return *arithmetic_;
+    if (words_.empty()) return ShellTruth::unknown;
+    if (words_[0].bare && words_.size() == 1 && (words_[0].text == "true" || words_[0].text == ":"))
+      return ShellTruth::yes;
+    if (words_[0].bare && words_.size() == 1 && words_[0].text == "false") return ShellTruth::no;
+    if (!is_test()) return ShellTruth::unknown;
+    std::vector<TestWord> words;
+    for (const Word& word : words_) words.push_back(test_word(word));
+    return truth_of_test(
+        words, [&](const std::string& name) { return written_file(name) != nullptr; },
+        [&](const std::string& text) {
+          return ShellArithmetic(text, [this](std::string_view name) { return variables_.number(std::string(name)); })
+              .value();
+        });
+  }
+
+  /// Takes the command's truth into that of the condition that it belongs to.
+  void take_truth() {
+    if (words_.empty() && !arithmetic_) return;
+    if (branches_.dead()) {
+      negates_ = false;
+      return;
+    }
+    ShellTruth truth = command_truth();
+    if (std::exchange(negates_, false)) truth = negated(truth);
+    if (!skip_) status_ = truth;
+    if (!branches_.in_condition()) return;
+    const ShellTruth before = condition_;
+    const auto either = [&](ShellTruth wins) {
+      return before == wins || truth == wins ? wins : before == truth ? before : ShellTruth::unknown;
+    };
+    condition_ = join_ == Join::all ? either(ShellTruth::no) : join_ == Join::any ? either(ShellTruth::yes) : truth;
+    join_ = Join::none;
+  }
+
+  const ShellFile* written_file(const std::string& name) const {
+    const auto found = std::ranges::find(script_.files, name, &ShellFile::name);
+    return found == script_.files.end() ? nullptr : &*found;
   }
 
   void redirect() {
@@ -78,25 +181,39 @@ class ShellReader : private ShellWords {
       advance(2);
       if (peek() == '-') advance();
       skip_spaces();
-      std::string end;
+      HereDocument document;
       while (at_ < text_.size() && !is_blank(peek()) && peek() != ';') {
-        if (peek() != '"' && peek() != '\'' && peek() != '\\') end += peek();
+        if (peek() != '"' && peek() != '\'' && peek() != '\\')
+          document.end += peek();
+        else
+          document.as_written = true;
         advance();
       }
-      if (!end.empty()) here_ends_.push_back(end);
+      if (!document.end.empty()) here_.push_back(std::move(document));
       return;
     }
+    if (in_double_brackets()) {  // an order of texts
+      words_.push_back({std::string(1, peek()), here(), true});
+      return advance();
+    }
+    const bool into = peek() == '>' && (at_ == 0 || text_[at_ - 1] == ' ' || text_[at_ - 1] == '\t');
+    appends_ = peek() == '>' && peek(1) == '>';
     while (peek() == '<' || peek() == '>' || peek() == '&' || peek() == '|') advance();
     skip_spaces();
     if (peek() == '(') {  // a process in place of a file
       std::string ignored;
       return void(balanced('(', ')', ignored));
     }
-    if (peek() != '\n' && peek() != '\0' && peek() != ';' && peek() != '|') word();
+    if (peek() == '\n' || peek() == '\0' || peek() == ';' || peek() == '|') return;
+    const Word file = word();
+    if (into) into_ = file;
   }
 
+  /// What stands up to the end's word goes into the file that the command names.
   void skip_here_documents() {
-    for (const std::string& end : here_ends_) {
+    for (const HereDocument& document : here_) {
+      const Place place = here();
+      std::string text;
       while (at_ < text_.size()) {
         std::string line;
         while (at_ < text_.size() && peek() != '\n') {
@@ -105,12 +222,29 @@ class ShellReader : private ShellWords {
         }
         advance();
         const std::size_t first = line.find_first_not_of(" \t");
-        if (first == std::string::npos) continue;
-        line = line.substr(first, line.find_last_not_of(" \t\r") - first + 1);
-        if (line == end) break;
+        if (first != std::string::npos &&
+            line.substr(first, line.find_last_not_of(" \t\r") - first + 1) == document.end)
+          break;
+        text += line + "\n";
       }
+      if (here_file_) write_file(document.as_written ? text : plain_text(text, place), place);
     }
-    here_ends_.clear();
+    here_.clear();
+    here_file_.reset();
+  }
+
+  void write_file(const std::string& text, const Place& place) {
+    const TestWord name = test_word(*here_file_);
+    if (!name.text || name.text->empty() || script_.files.size() > 256) return;
+    RunCommand written;
+    add_word({text, place, true}, written);
+    expanded_ += text.size();
+    if (expanded_ > 4 * kLongestValue) refuse(place, "files of more than a megabyte", "shorter ones");
+    const auto found = std::ranges::find(script_.files, *name.text, &ShellFile::name);
+    if (found == script_.files.end())
+      script_.files.push_back({*name.text, written.words[0], place});
+    else
+      found->text = here_appends_ ? found->text + written.words[0] : written.words[0];
   }
 
   void remark() {
@@ -160,13 +294,20 @@ class ShellReader : private ShellWords {
     }
   }
 
-  void skip_arithmetic() {
+  /// `(( a < b ))`
+  void arithmetic_test() {
     int depth = 2;
     advance();
+    const std::size_t begin = at_;
     while (at_ < text_.size() && depth > 0) {
       depth += peek() == '(' ? 1 : peek() == ')' ? -1 : 0;
       advance();
     }
+    const std::size_t end = std::max(begin, at_ - std::min<std::size_t>(at_, 2));
+    ShellArithmetic sum(text_.substr(begin, end - begin),
+                        [this](std::string_view name) { return variables_.number(std::string(name)); });
+    const auto value = sum.value();
+    arithmetic_ = !value ? ShellTruth::unknown : *value != 0 ? ShellTruth::yes : ShellTruth::no;
   }
 
   void word_or_assignment() {
@@ -183,11 +324,11 @@ class ShellReader : private ShellWords {
     if (next.bare && words_.empty() && keyword(next.text)) return;
     if (next.bare && next.text == "{" && words_.size() == 1 && words_[0].text.ends_with("()")) {
       words_.clear();
-      return variables_.enter("{");
+      return enter("{");
     }
     if (next.bare && next.text == "in" && words_.size() == 2 && words_[0].text == "case") {
       words_.clear();
-      return variables_.enter("case");
+      return enter("case");
     }
     // A bare number before a redirection is no word: 2>&1.
     if (next.bare && !next.text.empty() && (peek() == '>' || peek() == '<') &&
@@ -203,12 +344,17 @@ class ShellReader : private ShellWords {
 
   /// Words that open or close a block, or may stand before a command. False: none of them.
   bool keyword(const std::string& text) {
-    if (text == "then" || text == "do" || text == "!" || text == "time" || text == "exec" || text == "function")
-      return text != "function" || (function_name(), true);
-    if (text == "if" || text == "while" || text == "until") return variables_.enter(text), true;
-    if (text == "else" || text == "elif") return variables_.next_branch(), true;
-    if (text == "fi" || text == "done" || text == "esac" || text == "}") return variables_.leave(), true;
-    if (text == "{") return variables_.enter("{"), true;
+    if (text == "then" || text == "do") return branches_.then(condition_), true;
+    if (text == "!") return negates_ = !negates_, true;
+    if (text == "time" || text == "exec" || text == "function") return text != "function" || (function_name(), true);
+    if (text == "if" || text == "while" || text == "until") return enter(text), true;
+    if (text == "else" || text == "elif") {
+      variables_.next_branch(branches_.certain());
+      condition_ = ShellTruth::unknown, join_ = Join::none;
+      return text == "else" ? branches_.otherwise() : branches_.elif (), true;
+    }
+    if (text == "fi" || text == "done" || text == "esac" || text == "}") return leave(), true;
+    if (text == "{") return enter("{"), true;
     if (text != "for" && text != "select") return false;
     skip_spaces();
     const Place place = here();
@@ -216,7 +362,7 @@ class ShellReader : private ShellWords {
     const std::string name(text_.substr(at_, n));
     advance(n);
     while (at_ < text_.size() && peek() != '\n' && peek() != ';') advance();
-    variables_.enter("for");
+    enter("for");
     if (n > 0) store(name, {{{unknown("$" + name, place, "which a loop changes", false), place}}, false});
     return true;
   }
@@ -227,7 +373,24 @@ class ShellReader : private ShellWords {
   }
 
   void end_command() {
+    take_truth();
+    const bool skipped = std::exchange(skip_, false) || branches_.dead();
+    const bool tee = words_.size() > 1 && words_[0].text == "tee";
+    here_file_.reset();
+    if (!skipped && !words_.empty() && words_[0].text == "cat") here_file_ = into_;
+    if (!skipped && tee) here_file_ = words_.back();
+    here_appends_ = appends_ || (tee && words_[1].text == "-a");
+    into_.reset(), appends_ = false, arithmetic_.reset();
+    if (skipped) {
+      words_.clear();
+      pending_.clear();
+      was_uncertain_ = std::exchange(uncertain_, false);
+      return;
+    }
     was_uncertain_ = uncertain_;
+    for (const Word& name : words_)
+      if (&name != words_.data() && name.bare && shell_name_length(name.text) == name.text.size())
+        expected_.insert(name.text);
     const bool sets = words_.empty() || declares();
     for (Assignment& assignment : pending_)
       if (sets) assign(std::move(assignment));
@@ -301,7 +464,21 @@ class ShellReader : private ShellWords {
   std::vector<Word> words_;          // of the command that is being read
   std::vector<Assignment> pending_;  // before its first word
   bool was_uncertain_ = false;
-  std::vector<std::string> here_ends_;
+  struct HereDocument {
+    std::string end;
+    bool as_written = false;  ///< variables in it are none
+  };
+  std::vector<HereDocument> here_;  // that begin behind this line
+  std::optional<Word> into_, here_file_;
+  bool appends_ = false, here_appends_ = false;
+
+  enum class Join : std::uint8_t { none, all, any };
+  ShellTruth condition_ = ShellTruth::unknown;  // of the commands of a condition so far
+  ShellTruth status_ = ShellTruth::unknown;     // of the last command
+  Join join_ = Join::none;                      // with what the next command is joined to them
+  std::optional<ShellTruth> arithmetic_;        // the command is `(( ... ))`
+  bool negates_ = false, skip_ = false;         // the next command
+  std::set<std::string> expected_;
 };
 
 }  // namespace

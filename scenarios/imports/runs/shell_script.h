@@ -29,9 +29,17 @@ struct RunCommand {
   }
 };
 
+/// What the script writes into a file by a here-document.
+struct ShellFile {
+  std::string name, text;
+  Place place;
+};
+
 struct ShellScript {
   std::vector<RunCommand> commands;  ///< in the order of the text, of all branches and loops
   RunCommand batch;                  ///< what lines of #SBATCH say
+  std::vector<ShellFile> files;
+  std::vector<std::string> notes;  ///< what was taken for granted where branches were chosen
 };
 
 /// @throws InputError for a quote or a list that is not closed, and for variables that grow beyond a megabyte.

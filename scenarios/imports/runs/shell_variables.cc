@@ -9,17 +9,17 @@ void ShellVariables::doubt(const std::string& name) {
   reasons_[name] = "which is set under a condition, in a loop or in a function";
 }
 
-void ShellVariables::next_branch() {
+void ShellVariables::next_branch(bool certain) {
   if (blocks_.empty()) return;
   for (const std::string& name : blocks_.back().set) {
-    doubt(name);
+    if (!certain) doubt(name);
     if (blocks_.size() > 1) blocks_[blocks_.size() - 2].set.insert(name);
   }
   blocks_.back().set.clear();
 }
 
-void ShellVariables::leave() {
-  next_branch();
+void ShellVariables::leave(bool certain) {
+  next_branch(certain);
   if (!blocks_.empty()) blocks_.pop_back();
 }
 

@@ -23,9 +23,9 @@ class ShellVariables {
  public:
   void enter(std::string kind) { blocks_.push_back({std::move(kind), {}}); }
   bool within(const std::string& kind) const { return !blocks_.empty() && blocks_.back().kind == kind; }
-  /// The branch of an if or a case ends, another begins.
-  void next_branch();
-  void leave();
+  /// The branch of an if or a case ends, another begins. @param certain it was run: what it sets holds.
+  void next_branch(bool certain = false);
+  void leave(bool certain = false);
 
   /// False where all values together exceed a megabyte.
   [[nodiscard]] bool set(const std::string& name, ShellValue value);

@@ -13,11 +13,7 @@
 namespace flopcast {
 namespace {
 
-// Within a value: an unknown variable, by its number in the list of them.
-constexpr char kOpen = '\x01', kClose = '\x02';
-// Within a word: where an unquoted variable's blanks cut it; where a quote begins.
-constexpr char kSplit = '\x03', kEdge = '\x04';
-constexpr std::size_t kLongestValue = 1 << 20;
+constexpr const char* kWithoutArguments = "the script is read as started without arguments";
 
 }  // namespace
 
@@ -135,6 +131,12 @@ void ShellWords::expand(Word& out, bool in_quotes) {
     return put(name, false, since(), place, in_quotes, out);
   }
   const char c = peek(1);
+  if (c == '#' && (is_test() || branches_.in_condition())) {
+    advance(2);
+    note("$1", kWithoutArguments);
+    out.text += '0';
+    return;
+  }
   if ((c >= '0' && c <= '9') || c == '@' || c == '*' || c == '#' || c == '?' || c == '$' || c == '!') {
     advance(2);
     out.text += unknown(since(), place, "what the script itself is given", !in_quotes || c == '@' || c == '*');
@@ -148,6 +150,19 @@ void ShellWords::expand_braces(const std::string& inner, const std::string& writ
                                Word& out) {
   const std::size_t n = shell_name_length(inner);
   const std::string name = inner.substr(0, n), rest = inner.substr(n);
+  // What the script is given: it is read as started without anything.
+  if (const std::size_t digits = inner.find_first_not_of("0123456789");
+      digits > 0 && digits != std::string::npos && inner[0] != '0') {
+    const std::size_t sign = digits + (inner[digits] == ':' ? 1 : 0);
+    if (sign < inner.size() && (inner[sign] == '-' || inner[sign] == '=')) {
+      std::string given = inner.substr(sign + 1);
+      if (given.size() >= 2 && (given.front() == '"' || given.front() == '\'') && given.back() == given.front())
+        given = given.substr(1, given.size() - 2);
+      if (given.find_first_of("$`") != std::string::npos && depth_ < 8) given = plain_text(given, place);
+      note("$1", kWithoutArguments);
+      return put_text(given, in_quotes, out);
+    }
+  }
   if (n > 0 && (rest.empty() || rest == "[@]" || rest == "[*]"))
     return put(name, !rest.empty(), written, place, in_quotes, out);
   if (n > 0 && rest.size() > 2 && rest.front() == '[' && rest.back() == ']') {
@@ -201,8 +216,7 @@ void ShellWords::put(const std::string& name, bool all, const std::string& writt
   const ShellValue* found = variables_.find(name);
   if (found == nullptr) {
     const std::string* reason = variables_.doubted(name);
-    out.text +=
-        unknown(written, place, reason == nullptr ? "which nothing before it sets" : *reason, !in_quotes || all);
+    out.text += unknown(written, place, reason == nullptr ? kUnset : *reason, !in_quotes || all);
     return;
   }
   const ShellValue& value = (*found);
@@ -277,7 +291,12 @@ ShellValue ShellWords::plain() {
   return {{{std::move(next.text), std::move(next.place)}}, false};
 }
 
+void ShellWords::note(const std::string& about, std::string text) {
+  if (noted_.insert(about).second) notes_.push_back(std::move(text));
+}
+
 void ShellWords::assign(Assignment assignment) {
+  if (branches_.dead()) return;
   if (uncertain_) return variables_.doubt(assignment.name);
   const bool fits = assignment.adds ? variables_.add(assignment.name, std::move(assignment.value))
                                     : variables_.set(assignment.name, std::move(assignment.value));

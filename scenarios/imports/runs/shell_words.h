@@ -1,8 +1,10 @@
 // Words of a shell script: quotes, variables, lists, sums. What is not known stays as it is written, with the reason.
 #pragma once
+#include <set>
 #include <string>
 #include <vector>
 
+#include "scenarios/imports/runs/shell_conditions.h"
 #include "scenarios/imports/runs/shell_cursor.h"
 #include "scenarios/imports/runs/shell_script.h"
 #include "scenarios/imports/runs/shell_variables.h"
@@ -22,7 +24,17 @@ class ShellWords : protected ShellCursor {
     bool adds = false;
   };
 
+  // Within a value: an unknown variable, by its number in the list of them.
+  static constexpr char kOpen = '\x01', kClose = '\x02';
+  // Within a word: where an unquoted variable's blanks cut it; where a quote begins.
+  static constexpr char kSplit = '\x03', kEdge = '\x04';
+  static constexpr std::size_t kLongestValue = 1 << 20;
+  static constexpr const char* kUnset = "which nothing before it sets";
+
   using ShellCursor::ShellCursor;
+  ~ShellWords() = default;
+  /// Whether the command that is being read is a test.
+  virtual bool is_test() const = 0;
 
   /// One word; at least one character is taken.
   Word word();
@@ -41,8 +53,16 @@ class ShellWords : protected ShellCursor {
   /// Stands for a variable of which the value is not known. @param why it is not. @param may_be_words several.
   std::string unknown(std::string written, const Place& place, std::string why, bool may_be_words);
 
+  /// A text within the text, as between double quotes.
+  std::string plain_text(const std::string& inner, const Place& place);
+  /// Once for every `about`.
+  void note(const std::string& about, std::string text);
+
   ShellVariables variables_;
-  bool uncertain_ = false;  // whether what is being read is run depends on the command before
+  ShellBranches branches_;
+  std::vector<std::string> notes_;
+  std::size_t expanded_ = 0;  // characters that variables have put into words
+  bool uncertain_ = false;    // whether what is being read is run depends on the command before
   std::vector<UnknownVariable> unknown_;
   int depth_ = 0;   // of texts within the text
   int within_ = 0;  // of them, texts that a shell is to run
@@ -54,13 +74,12 @@ class ShellWords : protected ShellCursor {
   void expand(Word& out, bool in_quotes);
   void expand_braces(const std::string& inner, const std::string& written, const Place& place, bool in_quotes,
                      Word& out);
-  std::string plain_text(const std::string& inner, const Place& place);
   void put(const std::string& name, bool all, const std::string& written, const Place& place, bool in_quotes,
            Word& out);
   void put_text(const std::string& text, bool in_quotes, Word& out);
 
   bool whole_lists_ = false;  // a list is one text, as in an assignment
-  std::size_t expanded_ = 0;  // characters that variables have put into words
+  std::set<std::string> noted_;
 };
 
 }  // namespace flopcast

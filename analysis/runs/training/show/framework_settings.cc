@@ -52,6 +52,7 @@ void model_arguments(const ModelConfig& model, Arguments& out) {
     }
     if (a.head_dim * a.heads != model.hidden) out.add("kv-channels", a.head_dim);
   }
+  out.flag(a.head_norms != HeadNorms::none, "qk-layernorm");
   out.flag(a.qkv_bias, "add-qkv-bias");
   out.flag(true, "disable-bias-linear");
   out.flag(model.gated_ffn, "swiglu");
@@ -105,7 +106,40 @@ void precision_arguments(const TrainingConfig& t, Arguments& out) {
   out.flag(p.gradients == Precision::bf16, "grad-reduce-in-bf16");
 }
 
-void recompute_arguments(const TrainingConfig& t, Arguments& out) {
+/// "Et|tt|tL": layers of each stage, in the order in which tokens pass them.
+std::string pipeline_layout(const std::vector<int>& layers, int mtp) {
+  std::string out = "E";
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (i > 0) out += '|';
+    if (layers[i] == 1) out += 't';
+    if (layers[i] > 1) out += fmt::format("t*{}", layers[i]);
+  }
+  return out + std::string(static_cast<std::size_t>(std::max(0, mtp)), 'm') + "L";
+}
+
+/// Pipeline, its chunks, and which layers its stages have: Megatron-LM asks for that where they do not divide.
+void pipeline_arguments(const TrainingConfig& t, Arguments& out, std::vector<std::string>& notes) {
+  const ParallelPlan& p = t.plan;
+  out.add("pipeline-model-parallel-size", p.pipeline);
+  std::vector<int> stages = p.stage_layers;
+  const int count = p.pipeline * p.chunks;
+  if (stages.empty() && count > 1 && t.model.layers % count != 0) {
+    for (int i = 0; i < count; ++i) stages.push_back(t.model.layers / count + (i < t.model.layers % count ? 1 : 0));
+    // The last stage has the loss to do, and the first the embedding: they take what is fewer.
+    if (stages.front() > stages.back()) std::rotate(stages.begin(), stages.begin() + 1, stages.end() - 1);
+    notes.push_back(fmt::format(
+        "{} layers do not divide by {} stages: the layout is as even as can be; a run's notes say which layers each "
+        "stage has there",
+        t.model.layers, count));
+  }
+  if (!stages.empty())
+    out.add("pipeline-model-parallel-layout",
+            fmt::format("\"{}\"", pipeline_layout(stages, t.with_mtp ? t.model.mtp_depth : 0)));
+  else if (p.chunks > 1)
+    out.add("num-virtual-stages-per-pipeline-rank", p.chunks);
+}
+
+void recompute_arguments(const TrainingConfig& t, Arguments& out, std::vector<std::string>& notes) {
   const RecomputePlan& r = t.recompute;
   if (r.full_layer) {
     out.add("recompute-granularity", "full");
@@ -115,15 +149,19 @@ void recompute_arguments(const TrainingConfig& t, Arguments& out) {
   }
   std::string modules;
   for (const MegatronRecompute& row : kMegatronRecompute)
-    if (r.*row.member) modules += (modules.empty() ? "" : " ") + std::string(row.module);
+    if (r.*row.member && (t.model.moe.experts > 0 || row.module != "moe_act"))
+      modules += (modules.empty() ? "" : " ") + std::string(row.module);
+  if (r.activation_function && t.model.moe.experts == 0)
+    notes.push_back(
+        "activation functions of dense FFNs are done again in this plan: Megatron-LM has no word for that (moe_act is "
+        "of "
+        "experts, mlp does both products again); the command keeps them");
   if (modules.empty()) return;
   out.add("recompute-granularity", "selective");
   out.add("recompute-modules", modules);
 }
 
 void plan_notes(const TrainingConfig& t, std::vector<std::string>& notes) {
-  if (!t.plan.stage_layers.empty())
-    notes.push_back("layers of the stages are stated: give them by --pipeline-model-parallel-layout");
   if (t.schedule != "1f1b" && t.schedule != "interleaved_1f1b" && t.plan.pipeline > 1)
     notes.push_back("schedule " + t.schedule + ": Megatron-LM runs 1F1B, interleaved where there are several chunks");
   if (t.plan.shard_group > 0)
@@ -147,8 +185,7 @@ FrameworkSettings megatron_command(const Scenario& scenario) {
   a.add("micro-batch-size", t.batch.micro_batch_sequences);
   a.add("global-batch-size", t.batch.sequences);
   a.add("tensor-model-parallel-size", p.tensor);
-  a.add("pipeline-model-parallel-size", p.pipeline);
-  if (p.chunks > 1) a.add("num-virtual-stages-per-pipeline-rank", p.chunks);
+  pipeline_arguments(t, a, out.notes);
   if (p.context > 1) {
     a.add("context-parallel-size", p.context);
     a.add("cp-comm-type", p.context_exchange == ContextExchange::ring ? "p2p" : "all_gather");
@@ -173,7 +210,7 @@ FrameworkSettings megatron_command(const Scenario& scenario) {
   a.flag(p.overlap_gradients, "overlap-grad-reduce");
   a.flag(p.overlap_parameters && p.zero_stage >= 1, "overlap-param-gather");
   precision_arguments(t, a);
-  recompute_arguments(t, a);
+  recompute_arguments(t, a, out.notes);
   a.add("attention-dropout", t.dropout ? 0.1 : 0.0);
   a.add("hidden-dropout", t.dropout ? 0.1 : 0.0);
   if (t.attention_kernel == AttentionKernel::unfused) a.add("attention-backend", "unfused");
