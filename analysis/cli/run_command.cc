@@ -18,6 +18,7 @@
 #include "analysis/face/run.h"
 #include "analysis/render/format.h"
 #include "analysis/runs/metric_output.h"
+#include "analysis/runs/rl/rl_trace.h"
 #include "analysis/runs/serving/requests_csv.h"
 #include "analysis/runs/serving/serving_report.h"
 #include "analysis/runs/training/perfetto_trace.h"
@@ -159,7 +160,8 @@ class SideOutputs {
     if (requests_) requests_->commit();
     if (!arguments_.html.empty()) write_text(arguments_.html, to_html(report.data(), shown_));
     const auto* const loop = std::get_if<RlReport>(&report.data().report);
-    if (loop != nullptr && !arguments_.trace.empty()) write_text(arguments_.trace, timeline_json(*loop));
+    if (loop != nullptr && !arguments_.trace.empty())
+      write_text(arguments_.trace, arguments_.trace.ends_with(".json") ? chrome_trace(*loop) : perfetto_trace(*loop));
     const auto* const served = std::get_if<ServingReport>(&report.data().report);
     if (served != nullptr && !arguments_.trace.empty())
       write_text(arguments_.trace,
@@ -198,10 +200,11 @@ void check_timeline_options(const Scenario& scenario, const RunArguments& argume
   }
   if (!arguments.requests.empty() && !scenario.serving)
     throw InputError(option_fault("--requests", "a scenario without `serving`", "one with requests"));
-  for (const auto& [option, path] : {std::pair("--trace", arguments.trace), {"--picture", arguments.picture}}) {
-    if (!path.empty() && !((scenario.serving || scenario.rl) && option == std::string("--trace")))
-      throw InputError(option_fault(option, "a scenario without `training`", "one with a step to show"));
-  }
+  if (!arguments.picture.empty())
+    throw InputError(option_fault("--picture", "a scenario without `training`", "one with a step to show"));
+  if (!arguments.trace.empty() && !scenario.serving && !scenario.rl)
+    throw InputError(option_fault("--trace", "a scenario without `training`, `serving` or `rl`",
+                                  "one with something that takes place over time"));
 }
 
 void run_scenario(const RunArguments& arguments) {

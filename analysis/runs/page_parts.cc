@@ -102,6 +102,33 @@ void add_key_figure(std::span<const Metric> metrics, std::string_view name, std:
   figures.push_back({title.empty() ? metric->title : std::string(title), metric->shown(), std::string(remark)});
 }
 
+StackedChart memory_chart(const std::vector<MemoryBar>& bars, const std::string& rows_are) {
+  StackedChart chart;
+  for (const MemoryBar& bar : bars) {
+    for (const MemoryRow& row : bar.table->rows) {
+      if (std::find(chart.parts.begin(), chart.parts.end(), row.item) == chart.parts.end())
+        chart.parts.push_back(row.item);
+    }
+  }
+  bool one_capacity = true;
+  for (const MemoryBar& bar : bars) {
+    StackedBar drawn{
+        bar.name, std::vector<double>(chart.parts.size()), format_percent(bar.table->total() / bar.capacity, 0), {}};
+    for (const MemoryRow& row : bar.table->rows) {
+      const auto at = std::find(chart.parts.begin(), chart.parts.end(), row.item) - chart.parts.begin();
+      drawn.parts[static_cast<std::size_t>(at)] += row.bytes.value();
+    }
+    chart.bars.push_back(std::move(drawn));
+    one_capacity = one_capacity && bar.capacity == bars.front().capacity;
+  }
+  if (one_capacity && !bars.empty()) chart.marks = {{bars.front().capacity.value(), "capacity"}};
+  chart.axis = "GB (10^9 bytes)";
+  chart.rows_are = rows_are;
+  chart.text = [](double bytes) { return format_bytes(Bytes(bytes)); };
+  chart.tick = [](double bytes) { return fmt::format("{:g}", bytes / 1e9); };
+  return chart;
+}
+
 void add_life(const JobLife& life, int gpus, Page& page) {
   const Goodput& closed = life.closed;
   struct Part {

@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "analysis/render/chart.h"
 #include "analysis/render/page.h"
 #include "analysis/runs/metrics.h"
+#include "workloads/training/memory.h"
 
 namespace flopcast {
 
@@ -23,6 +25,16 @@ void add_metrics(std::span<const Metric> metrics, Page& page);
 /// left out.
 void add_key_figure(std::span<const Metric> metrics, std::string_view name, std::vector<KeyFigure>& figures,
                     std::string_view title = {}, std::string_view remark = {});
+
+/// What stands in a GPU's memory, and where it has its end.
+struct MemoryBar {
+  std::string name;  ///< "rank 3", "update"
+  const MemoryTable* table = nullptr;
+  Bytes capacity;
+};
+/// Bars of memory, item by item; its capacity, where all have the same one, as a line across. @param rows_are what a
+/// bar is: "pipeline rank". The title is the caller's.
+StackedChart memory_chart(const std::vector<MemoryBar>& bars, const std::string& rows_are);
 
 /// Where the time of a job goes, closed form beside the range of its replays.
 void add_life(const JobLife& life, int gpus, Page& page);

@@ -97,7 +97,9 @@ class ServingLoader : private ServingPart {
     check_name(r.admission(), admission_policies(), path + ".admission");
     EngineConfig& engine = spec.engine;
     if (context_.model) engine.model = *context_.model;
-    if (context_.model && !r.has_weights() && !r.has_weight_format()) take_published(r, engine);
+    // An engine in a loop has its weights from the trainer, which holds them in 16 bits.
+    const bool served = context_.root == "serving.";
+    if (served && context_.model && !r.has_weights() && !r.has_weight_format()) take_published(r, engine);
     if (engine.precision.linear != Precision::fp8) engine.precision.scaling = Scaling::none;
     if (!engine.name.empty() && context_.libraries) {
       engine.host = engine_host(engine.name, *context_.libraries);

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <regex>
 #include <set>
 
 #include "analysis/render/perfetto.h"
@@ -226,6 +227,25 @@ TEST_CASE("a served session's trace has its requests and curves", "[analysis][tr
   const std::string file = folder.path() + "/requests.perfetto";
   REQUIRE(testing::flopcast("run " + folder.write("chat.textproto", testing::kChat) + " --trace " + file).code == 0);
   CHECK_FALSE(read_trace(testing::contents(file)).slices.empty());
+}
+
+TEST_CASE("a loop's traces: as many slices in both formats, each after the end of the last", "[analysis][trace][rl]") {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.path() + "/loop.pftrace", chrome = folder.path() + "/loop.json";
+  REQUIRE(testing::flopcast("run rl_llama_8b_16_h100 --trace " + file).code == 0);
+  REQUIRE(testing::flopcast("run rl_llama_8b_16_h100 --trace " + chrome).code == 0);
+  const std::string text = testing::contents(chrome);
+  std::map<int, double> end;  // of each lane, as a reader of the text adds it up
+  std::size_t events = 0;
+  const std::regex event(R"re("ph":"X","pid":1,"tid":(\d),"ts":([0-9.]+),"dur":([0-9.]+))re");
+  for (std::sregex_iterator at(text.begin(), text.end(), event), none; at != none; ++at, ++events) {
+    const double start = std::stod((*at)[2]);
+    double& last = end[std::stoi((*at)[1])];
+    CHECK(start >= last);
+    last = start + std::stod((*at)[3]);
+  }
+  CHECK(events > 10);
+  CHECK(read_trace(testing::contents(file)).slices.size() == events);
 }
 
 }  // namespace

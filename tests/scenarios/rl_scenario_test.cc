@@ -45,6 +45,13 @@ TEST_CASE("a measured histogram gives lengths their shape", "[scenarios][rl]") {
   CHECK(s.rl->loop.answer.counts.size() == 50);
 }
 
+TEST_CASE("a loop's engine has its weights from the trainer, not as the model's files publish them",
+          "[scenarios][rl]") {
+  const EngineConfig engine = load_text(kLoop, {"model=gpt-oss-20b"}).rl->rollout.engine;
+  CHECK_FALSE(engine.weights_as_published);
+  CHECK(engine.precision.linear == Precision::bf16);
+}
+
 TEST_CASE("what a framework does by default lies under what is stated", "[scenarios][rl]") {
   const Scenario plain = load_text(kLoop), nemo = load_text(kLoop, {"rl.framework=nemo-rl-0.5"});
   CHECK(nemo.rl->loop.host_time == Seconds(4));

@@ -43,6 +43,20 @@ TEST_CASE("a deployment arrives as it was written", "[scenarios][serving]") {
   CHECK(split.serving->pools[1].engine.speculation.tokens_per_iteration() == Approx(1.85));
 }
 
+TEST_CASE("weights are as the model's files publish them, where nothing else is said", "[scenarios][serving]") {
+  const auto precision = [](const std::string& text) { return load_text(text).serving->pools[0].engine.precision; };
+  const std::string unsaid = replaced(replaced(kSplit, R"( weights: "fp8" })", " }"), "speculation { }", "");
+  for (const std::string model : {"deepseek-v3", "deepseek-r1", "kimi-k2"}) {
+    CAPTURE(model);
+    const ServingPrecision found = precision(replaced(unsaid, "deepseek-v3", model));
+    CHECK(found.linear == Precision::fp8);
+    CHECK(found.scaling == Scaling::blocks);
+  }
+  CHECK(precision(replaced(unsaid, "redundant_experts: 32", "redundant_experts: 32 weights: \"bf16\"")).linear ==
+        Precision::bf16);
+  CHECK(precision(kServing).linear == Precision::bf16);
+}
+
 TEST_CASE("what cannot work is refused with its reason", "[scenarios][serving]") {
   CHECK_THAT(without("tensor: 2", "tensor: 3"), ContainsSubstring("a divisor of the 32 heads"));
   CHECK_THAT(without("count: 2", "count: 200"), ContainsSubstring("at most the 16 GPUs"));

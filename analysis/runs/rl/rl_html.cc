@@ -8,29 +8,10 @@
 #include "analysis/render/page.h"
 #include "analysis/runs/metrics.h"
 #include "analysis/runs/page_parts.h"
+#include "analysis/runs/rl/rl_trace.h"
 
 namespace flopcast {
 namespace {
-
-Tone tone_of(RlPart part) {
-  switch (part) {
-    case RlPart::generation:
-      return Tone::forward;
-    case RlPart::update:
-    case RlPart::critic_update:
-      return Tone::backward;
-    case RlPart::handover:
-    case RlPart::sync:
-      return Tone::communication;
-    case RlPart::drain:
-    case RlPart::reward:  // GPUs wait for it
-      return Tone::bubble;
-    case RlPart::host:
-      return Tone::optimizer;
-    default:  // passes forward of one model or another
-      return Tone::forward;
-  }
-}
 
 BarChart parts_chart(const RlReport& r) {
   BarChart chart;
@@ -53,6 +34,58 @@ BarChart parts_chart(const RlReport& r) {
   chart.table.header = {"part", "s", "share"};
   chart.table.align = {Align::left, Align::right, Align::right};
   return chart;
+}
+
+void add_timeline(const RlReport& r, Page& page) {
+  const TimelineView view = timeline_view(r);
+  if (view.size() == 0) return;
+  Drawing drawing;
+  drawing.title = fmt::format("{} computing or waiting, {} replayed", format_count(double(view.size())),
+                              r.steps.size() == 1 ? "one step" : fmt::format("{} steps", r.steps.size()));
+  drawing.caption =
+      "Above the engine that writes answers, below the trainer; the first step, which starts from nothing, too. Zoom "
+      "in, point at a block.";
+  drawing.after = view.html("Timeline of the loop", 28, "");
+  page.heading("Timeline");
+  page.figure(drawing);
+  page.need_viewer();
+}
+
+void add_memory(const RlReport& r, Page& page) {
+  if (r.memory.empty()) return;
+  std::vector<MemoryBar> bars;
+  const PhaseMemory* fullest = &r.memory.front();
+  for (const PhaseMemory& phase : r.memory) {
+    bars.push_back({phase.phase, &phase.table, phase.capacity});
+    if (phase.total() / phase.capacity > fullest->total() / fullest->capacity) fullest = &phase;
+  }
+  StackedChart chart = memory_chart(bars, "while");
+  chart.title = fmt::format("{}: {} of {} are in use while the fullest GPU is at {}",
+                            fullest->total() > fullest->capacity ? "The loop does not fit" : "The loop fits",
+                            format_bytes(fullest->total()), format_bytes(fullest->capacity), fullest->phase);
+  chart.caption = "The fullest GPU in each phase of a step.";
+  page.heading("Memory");
+  page.figure(drawing_of(chart));
+}
+
+void add_run(const RlReport& r, Page& page) {
+  if (!r.run || r.run->points.size() < 2) return;
+  LineChart chart;
+  const RlRunPoint &first = r.run->points.front(), &last = r.run->points.back();
+  chart.title = fmt::format("A step takes {} at the start of the run and {} at its end", format_time(first.length),
+                            format_time(last.length));
+  chart.caption = "Answers change their length along the run, and with it the step. Points were replayed.";
+  chart.x_title = "step of the run";
+  chart.y_title = "a step takes, s";
+  ChartLine line{"step", {}, true, true, Tone::first};
+  for (const RlRunPoint& point : r.run->points)
+    line.points.push_back({point.step, point.length.value(),
+                           fmt::format("step {}: {} tokens a mean answer, {}", format_integer(point.step),
+                                       format_integer(point.mean), format_time(point.length))});
+  chart.lines.push_back(std::move(line));
+  chart.x_text = chart.y_text = [](double value) { return fmt::format("{:g}", value); };
+  page.heading("The run");
+  page.figure(drawing_of(chart));
 }
 
 }  // namespace
@@ -92,11 +125,9 @@ std::string to_html(const RlReport& r) {
                             format_count(r.step.answers), format_count(r.step.answer_tokens)));
   page.heading("Where the time goes");
   page.figure(drawing_of(parts_chart(r)));
-  page.heading("Memory");
-  for (const PhaseMemory& phase : r.memory) {
-    page.paragraph(fmt::format("{}: {} of {} on the fullest GPU", phase.phase, format_bytes(phase.total()),
-                               format_bytes(phase.capacity)));
-  }
+  add_timeline(r, page);
+  add_memory(r, page);
+  add_run(r, page);
   add_published(r.comparisons, {}, page);
   add_small_print(r.notes, {}, page);
   add_metrics(metrics(r), page);

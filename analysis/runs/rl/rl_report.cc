@@ -173,20 +173,4 @@ report::Report to_message(const RlReport& r) {
   return message;
 }
 
-std::string timeline_json(const RlReport& report) {
-  constexpr const char* kLanes[] = {"engine", "trainer"};
-  std::string out = "{\"traceEvents\":[\n";
-  for (int lane = 0; lane < 2; ++lane)
-    out += fmt::format("{{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":{},\"args\":{{\"name\":\"{}\"}}}},\n",
-                       lane, kLanes[lane]);
-  out += "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":1,\"args\":{\"name\":\"loop\"}}";
-  for (const RlSpan& span : report.spans)
-    out += fmt::format(
-        ",\n{{\"name\":\"{}\",\"cat\":\"step {}\",\"ph\":\"X\",\"pid\":1,\"tid\":{},\"ts\":{:.3f},\"dur\":{:.3f},"
-        "\"args\":{{\"step\":{}}}}}",
-        name(span.part), span.step, static_cast<int>(span.lane), span.start.value() * 1e6,
-        (span.end - span.start).value() * 1e6, span.step);
-  return out + "\n],\"displayTimeUnit\":\"ms\"}\n";
-}
-
 }  // namespace flopcast

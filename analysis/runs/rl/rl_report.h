@@ -83,7 +83,5 @@ struct RlReport {
 
 std::string to_text(const RlReport& report, const TextStyle& style);
 report::Report to_message(const RlReport& report);
-/// Engine, trainer and rewards over time, for ui.perfetto.dev.
-std::string timeline_json(const RlReport& report);
 
 }  // namespace flopcast

@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-#include <cstdlib>
-
 #include "analysis/render/palette.h"
+#include "analysis/render/trace_time.h"
 #include "analysis/runs/training/pipeline_picture.h"
 
 namespace flopcast {
@@ -27,6 +25,7 @@ bool ends_step(OpName name) {
   }
 }
 
+// What stage and micro-batch an event is of stands in its arguments only: viewers colour, group and sum up by name.
 std::string event_arguments(const OperationGraph& graph, OpId op) {
   const Label& label = graph.label(op);
   std::string out;
@@ -38,23 +37,6 @@ std::string event_arguments(const OperationGraph& graph, OpId op) {
     out += fmt::format(R"({}"bytes":{:.0f})", out.empty() ? "" : ",", bytes.value());
   }
   return "{" + out + "}";
-}
-
-// What stage and micro-batch an event is of stands in its arguments only: viewers colour, group and sum up by name.
-std::int64_t nanoseconds(Seconds time) { return std::llround(time.value() * 1e9); }
-
-// Microseconds, as the format wants them, to the nanosecond.
-std::string microseconds(std::int64_t ns) { return fmt::format("{}.{:03}", ns / 1000, ns % 1000); }
-
-// Microseconds as a reader of the text has them.
-double as_read(std::int64_t ns) { return std::strtod(microseconds(ns).c_str(), nullptr); }
-
-// The duration to print. Readers add it to the start in floating point, and nest an event wrongly, or never close it,
-// when the sum comes out a rounding error past the start of the next: then it is a nanosecond shorter.
-std::int64_t duration_within(std::int64_t start, std::int64_t end) {
-  std::int64_t duration = end - start;
-  while (duration > 0 && as_read(start) + as_read(duration) > as_read(end)) --duration;
-  return duration;
 }
 
 std::string json_quoted(std::string_view text) {

@@ -156,35 +156,16 @@ void add_path(const TrainingReport& r, Page& page) {
 // ---------------------------------------------------------------------------------------------- memory, network
 
 void add_memory(const TrainingReport& r, Page& page) {
-  StackedChart chart;
   const Bytes capacity = r.scenario.cluster.node.gpu.hbm_usable();
-  for (const MemoryTable& table : r.memory) {
-    for (const MemoryRow& row : table.rows) {
-      if (std::find(chart.parts.begin(), chart.parts.end(), row.item) == chart.parts.end())
-        chart.parts.push_back(row.item);
-    }
-  }
-  for (const MemoryTable& table : r.memory) {
-    StackedBar bar{fmt::format("rank {}", table.pipeline_rank),
-                   std::vector<double>(chart.parts.size()),
-                   format_percent(table.total() / capacity, 0),
-                   {}};
-    for (const MemoryRow& row : table.rows) {
-      const auto at = std::find(chart.parts.begin(), chart.parts.end(), row.item) - chart.parts.begin();
-      bar.parts[static_cast<std::size_t>(at)] += row.bytes.value();
-    }
-    chart.bars.push_back(std::move(bar));
-  }
+  std::vector<MemoryBar> bars;
+  for (const MemoryTable& table : r.memory)
+    bars.push_back({fmt::format("rank {}", table.pipeline_rank), &table, capacity});
+  StackedChart chart = memory_chart(bars, "pipeline rank");
   const MemoryTable& fullest = r.fullest_memory();
   chart.title = fmt::format("{} the memory: {} of {} on rank {}",
                             fullest.total() > capacity ? "The plan does not fit into" : "The plan fits into",
                             format_bytes(fullest.total()), format_bytes(capacity), fullest.pipeline_rank);
   chart.caption = "Peak of a GPU of each pipeline rank.";
-  chart.axis = "GB (10^9 bytes)";
-  chart.rows_are = "pipeline rank";
-  chart.text = [](double bytes) { return format_bytes(Bytes(bytes)); };
-  chart.tick = [](double bytes) { return fmt::format("{:g}", bytes / 1e9); };
-  chart.marks = {{capacity.value(), "capacity"}};
   page.heading("Memory");
   page.figure(drawing_of(chart));
   DataTable table{
