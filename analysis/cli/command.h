@@ -14,6 +14,7 @@ namespace flopcast {
 constexpr int kExitInternal = 1;
 constexpr int kExitBadInput = 2;
 constexpr int kExitInterrupted = 130;  // 128 + SIGINT, as shells have it
+constexpr int kExitReaderGone = 141;   // 128 + SIGPIPE: `flopcast run X | head -1`
 
 /// The commands, in the order in which the help shows them. A row here and a file NAME_command.cc that defines
 /// `void add_NAME_command(Command& program)` make a command.
