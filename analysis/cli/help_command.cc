@@ -10,9 +10,12 @@
 #include "analysis/cli/standard_streams.h"
 #include "analysis/cli/terminal.h"
 #include "analysis/render/format.h"
+#include "analysis/studies/claims/claims.h"
+#include "scenarios/read/data_file.h"
 #include "scenarios/read/field_reference.h"
 #include "scenarios/read/libraries.h"
 #include "scenarios/read/text_file.h"
+#include "scenarios/studies/study.h"
 
 namespace flopcast {
 namespace {
@@ -135,6 +138,10 @@ std::vector<Candidate> named_values(const OptionText& option, const std::string&
   };
   for (const std::string& kind : option.libraries) add(kind.c_str());
   if (values == Values::scenarios) add("scenarios");
+  if (values == Values::studies)
+    for (const std::string& name : study_names(libraries, StudyKind::sweep)) out.push_back({name, ""});
+  if (values == Values::claims)
+    for (const Claim& claim : load_claims(required_file(libraries, kClaimsFile))) out.push_back({claim.id, claim.text});
   if (values == Values::chips) add("gpus");
   if (values == Values::entries) {
     for (const char* kind : {"gpus", "nodes", "fabrics", "clusters", "models", "scenarios"}) add(kind);
