@@ -34,11 +34,14 @@ const Struct* weights_of_groups(const Struct& quantization) {
   return weights ? &weights->struct_value() : nullptr;
 }
 
+/// Blocks are of FP8 formats; files that name no method have been of FP8 too.
+bool fp8_method(const std::string& method) { return method.empty() || method == "fp8" || method == "fbgemm_fp8"; }
+
 /// "FP8 in blocks of 128 x 128", "AWQ, 4 bits in groups of 128"
 std::string stored_as(const Struct& q) {
   const std::string method = text_of(q, "quant_method"), algorithm = text_of(q, "quant_algo");
   const Value* block = member(q, "weight_block_size");
-  if (block && block->list_value().values_size() == 2)
+  if (fp8_method(method) && block && block->list_value().values_size() == 2)
     return fmt::format("FP8 in blocks of {} x {}", block->list_value().values(0).number_value(),
                        block->list_value().values(1).number_value());
   if (method == "mxfp4") return "MXFP4, 4 bits with a scale for 32";
@@ -60,7 +63,12 @@ std::string stored_as(const Struct& q) {
 std::string published_format(const Struct& q) {
   const std::string method = text_of(q, "quant_method"), algorithm = text_of(q, "quant_algo");
   const Value* block = member(q, "weight_block_size");
-  if (block && block->list_value().values_size() == 2) return "fp8_blocks";
+  // Of a block's size only that of DeepSeek's format has kernels that are known here.
+  if (fp8_method(method) && block && block->list_value().values_size() == 2) {
+    constexpr double kBlock = 128;
+    const auto& sides = block->list_value().values();
+    return sides[0].number_value() == kBlock && sides[1].number_value() == kBlock ? "fp8_blocks" : "";
+  }
   if (method == "mxfp4" || algorithm.find("MXFP4") != std::string::npos) return "mxfp4";
   if (algorithm.find("NVFP4") != std::string::npos || text_of(q, "format").find("nvfp4") != std::string::npos)
     return "nvfp4";
