@@ -10,6 +10,19 @@ if(TARGET flopcast_mpi)
   add_dependencies(flopcast_installed flopcast_mpi)
   install(TARGETS flopcast_mpi LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/flopcast)
 endif()
+# Manual pages and completions are the program's own texts.
+set(texts ${PROJECT_BINARY_DIR}/texts)
+install(CODE "
+  file(MAKE_DIRECTORY \"${texts}/man1\")
+  execute_process(COMMAND \"$<TARGET_FILE:flopcast>\" help --man \"${texts}/man1\" COMMAND_ERROR_IS_FATAL ANY)
+  foreach(shell bash zsh fish)
+    execute_process(COMMAND \"$<TARGET_FILE:flopcast>\" completion \${shell} OUTPUT_FILE \"${texts}/\${shell}\"
+      COMMAND_ERROR_IS_FATAL ANY)
+  endforeach()")
+install(DIRECTORY ${texts}/man1 DESTINATION ${CMAKE_INSTALL_MANDIR})
+install(FILES ${texts}/bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME flopcast)
+install(FILES ${texts}/zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _flopcast)
+install(FILES ${texts}/fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME flopcast.fish)
 install(FILES LICENSE NOTICE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 # The data libraries keep the layout of the source tree, so that the program looks for one set of paths in both.
 foreach(folder hwmodels/data workloads/data scenarios/library scenarios/data scenarios/studies analysis/data)

@@ -28,6 +28,12 @@ library=$(dirname "$(cd "$work/first" && find . -name libflopcast.so)")
 "$cmake" --build out-of-tree >log || { cat log >&2; exit 1; }
 check_run "$work/first" out-of-tree/host
 
+share=$work/first/share
+grep -q '^\.TH FLOPCAST' "$share/man/man1/flopcast-run.1" || fail "no manual page of run"
+for file in bash-completion/completions/flopcast zsh/site-functions/_flopcast fish/vendor_completions.d/flopcast.fish; do
+  grep -q "flopcast complete --" "$share/$file" || fail "$file completes nothing"
+done
+
 mv first second
 check_run "$work/second" env LD_LIBRARY_PATH="$work/second/$library" out-of-tree/host
 

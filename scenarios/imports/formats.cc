@@ -48,12 +48,15 @@ std::string algorithm_of(const Struct& quantization) {
   return most == counts.end() ? stated : most->first;
 }
 
+/// Blocks are of FP8 formats; files that name no method have been of FP8 too.
+bool fp8_method(const std::string& method) { return method.empty() || method == "fp8" || method == "fbgemm_fp8"; }
+
 /// "FP8 in blocks of 128 x 128", "AWQ, 4 bits in groups of 128"
 std::string stored_as(const Struct& q) {
   const std::string method = text_of(q, "quant_method"), algorithm = algorithm_of(q);
   const Value* block = member(q, "weight_block_size");
   if (algorithm.starts_with("FP8_PB")) return "FP8 in blocks of 128 x 128";
-  if (block && block->list_value().values_size() == 2)
+  if (fp8_method(method) && block && block->list_value().values_size() == 2)
     return fmt::format("FP8 in blocks of {} x {}", block->list_value().values(0).number_value(),
                        block->list_value().values(1).number_value());
   if (method == "mxfp4") return "MXFP4, 4 bits with a scale for 32";
@@ -75,7 +78,13 @@ std::string stored_as(const Struct& q) {
 std::string published_format(const Struct& q) {
   const std::string method = text_of(q, "quant_method"), algorithm = algorithm_of(q);
   const Value* block = member(q, "weight_block_size");
-  if (algorithm.starts_with("FP8_PB") || (block && block->list_value().values_size() == 2)) return "fp8_blocks";
+  if (algorithm.starts_with("FP8_PB")) return "fp8_blocks";
+  // Of a block's size only that of DeepSeek's format has kernels that are known here.
+  if (fp8_method(method) && block && block->list_value().values_size() == 2) {
+    constexpr double kBlock = 128;
+    const auto& sides = block->list_value().values();
+    return sides[0].number_value() == kBlock && sides[1].number_value() == kBlock ? "fp8_blocks" : "";
+  }
   if (method == "mxfp4" || algorithm.find("MXFP4") != std::string::npos) return "mxfp4";
   if (algorithm.find("NVFP4") != std::string::npos || text_of(q, "format").find("nvfp4") != std::string::npos)
     return "nvfp4";

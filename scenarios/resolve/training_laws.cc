@@ -197,6 +197,13 @@ bool check_batch(const BatchConfig& batch, const ParallelPlan& plan, const PlanP
                      fmt::format("a multiple of {}, the GPUs that share a sequence (context)", plan.context)),
         neighbours(batch.sequence_length, plan.context, kLongestSequence)));
   }
+  if (batch.document_length > batch.sequence_length) {
+    faults.push_back(
+        places.fault(paths.batch + ".document_length", fmt::format("{}", batch.document_length),
+                     fmt::format("at most {}, the sequence_length, for documents are packed into sequences; "
+                                 "0: none are",
+                                 batch.sequence_length)));
+  }
   const std::int64_t micro_batches = batch.sequences / step;
   const std::int64_t most = std::min(kMostMicroBatches, kMostPasses / plan.pipeline);
   if (micro_batches > most) {

@@ -28,6 +28,9 @@ TEST_CASE("completion offers commands, options, scenarios, fields and choices", 
   CHECK_THAT(completed("compare deepseek_v3_2048_h800 deepseek_v3_2048_h2"),
              ContainsSubstring("deepseek_v3_2048_h20\t"));
   CHECK_THAT(completed("policy classify h800"), ContainsSubstring("h800-sxm\t"));
+  CHECK_THAT(completed("compare x --cause kv-"), StartsWith("kv-fp8\t") && ContainsSubstring("kv-bf16\t"));
+  CHECK_THAT(completed("claims half"), ContainsSubstring("half-hbm\t"));
+  CHECK_THAT(completed("sweep deepseek_v3_pl"), ContainsSubstring("deepseek_v3_plans\t"));
   CHECK_THAT(completed("completion z"), StartsWith("zsh\t"));
   CHECK(completed("run x --json ''").empty());  // a file: shells know those
   CHECK(completed("nothing ''").find("run\t") != std::string::npos);

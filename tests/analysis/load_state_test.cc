@@ -84,6 +84,32 @@ TEST_CASE("a burst that is worked off is no overload", "[analysis][serving]") {
   CHECK(judge(burst) == LoadState::overloaded);
 }
 
+TEST_CASE("one replica that drowns while others stand their load is an overload", "[analysis][serving]") {
+  LoadEvidence light;
+  light.arrivals = Seconds(600);
+  light.typical = Seconds(10);
+  light.draining = Seconds(900);
+  light.slowest = 3;  // a long answer
+  CHECK(judge(light) == LoadState::stable);
+  light.slowest = 200;
+  CHECK(judge(light) == LoadState::overloaded);
+  light.typical = Seconds(300);  // a burst: all that came is worked at
+  CHECK(judge(light) == LoadState::stable);
+
+  const auto run = [](const std::string& speed) {
+    return run_serving(
+        testing::resolved("llama_3_1_70b_serving_8_h100",
+                          std::vector<std::string>{"cluster.slow[0].gpu=3", "cluster.slow[0].speed=" + speed,
+                                                   "serving.traffic.requests=600"}),
+        {});
+  };
+  const ServingReport sound = run("1"), drowning = run("0.001");
+  CHECK(sound.state == LoadState::stable);
+  CHECK(drowning.state == LoadState::overloaded);
+  // Rates are those of the time in which requests came, not of the hours after it.
+  CHECK(drowning.output_rate > 0.3 * sound.output_rate);
+}
+
 TEST_CASE("a queue that grows slowly and never shrinks is an overload", "[analysis][serving]") {
   LoadEvidence slow;  // 3 % above the capacity for ten minutes: the last request waits for 18 s
   slow.arrivals = Seconds(600);

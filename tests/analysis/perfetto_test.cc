@@ -226,7 +226,23 @@ TEST_CASE("a served session's trace has its requests and curves", "[analysis][tr
   const test::TemporaryFolder folder;
   const std::string file = folder.path() + "/requests.perfetto";
   REQUIRE(testing::flopcast("run " + folder.write("chat.textproto", testing::kChat) + " --trace " + file).code == 0);
-  CHECK_FALSE(read_trace(testing::contents(file)).slices.empty());
+  const ReadTrace trace = read_trace(testing::contents(file));
+  CHECK(trace.slices.size() > 300);
+  // The same in Chrome's format: whole events on slots, which speedscope shows, not begins and ends by request.
+  const std::string chrome = folder.path() + "/requests.json";
+  REQUIRE(testing::flopcast("run " + folder.path() + "/chat.textproto --trace " + chrome).code == 0);
+  const std::string text = testing::contents(chrome);
+  std::map<int, double> end;  // of each slot
+  std::size_t events = 0;
+  const std::regex event(R"re("ph":"X","pid":\d+,"tid":(\d+),"ts":([0-9.]+),"dur":([0-9.]+))re");
+  for (std::sregex_iterator at(text.begin(), text.end(), event), none; at != none; ++at, ++events) {
+    const double start = std::stod((*at)[2]);
+    double& last = end[std::stoi((*at)[1])];
+    CHECK(start >= last);
+    last = start + std::stod((*at)[3]);
+  }
+  CHECK(events == trace.slices.size());
+  CHECK(text.find(R"("name":"slot 0")") != std::string::npos);
 }
 
 TEST_CASE("a loop's traces: as many slices in both formats, each after the end of the last", "[analysis][trace][rl]") {

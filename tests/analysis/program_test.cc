@@ -11,6 +11,7 @@
 #include "scenarios/proto/report.pb.h"
 #include "sim/base/plain_text.h"
 #include "tests/analysis/program.h"
+#include "tests/analysis/serving_scenarios.h"
 #include "tests/catch.h"
 #include "tests/paths.h"
 
@@ -270,12 +271,21 @@ TEST_CASE("timelines are asked for where there is something to show", "[analysis
 cluster { node: "hgx-h100" nodes: 8 fabric: "rail-ft2" }
 collective { operation: "ring_all_reduce" bytes: "1 MiB" ranks: 64 })") +
                                  " ";
+  const std::string chat = "run " + folder.write("chat.textproto", testing::kChat) + " ";
   const std::string trace = "--trace " + results.path() + "/t ";
-  for (const auto& [arguments, said] : {std::pair{collective + trace, "without `training`"},
-                                        {collective + "--picture " + results.path() + "/p", "without `training`"},
-                                        {run + "--trace-ranks 0", "--trace"},
-                                        {run + trace + "--trace-ranks 3", "replayed: 0, "},
-                                        {run + trace + "--trace-ranks abc", "`abc` is not the number of a GPU"}}) {
+  for (const auto& [arguments, said] :
+       {std::pair{collective + trace, "without `training`"},
+        {collective + "--picture " + results.path() + "/p", "without `training`"},
+        {run + "--requests " + results.path() + "/r", "without `serving`"},
+        {collective + "--unfolded", "--unfolded: found a scenario without `training`"},
+        {collective + "--allow-oom", "--allow-oom: found a scenario without"},
+        {chat + "--unfolded --engine ideal --allow-oom", "--unfolded: found a scenario"},
+        {chat + "--unfolded --engine ideal --allow-oom", "--engine: found a scenario"},
+        {chat + "--unfolded --engine ideal --allow-oom", "--allow-oom: found a scen"},
+        {chat + "--picture " + results.path() + "/p", "without `training`"},
+        {run + "--trace-ranks 0", "--trace"},
+        {run + trace + "--trace-ranks 3", "replayed: 0, "},
+        {run + trace + "--trace-ranks abc", "`abc` is not the number of a GPU"}}) {
     const Outcome refused = testing::flopcast(arguments);
     INFO(arguments << "\n" << refused.err);
     CHECK(refused.code == 2);

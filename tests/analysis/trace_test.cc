@@ -75,16 +75,17 @@ TEST_CASE("events of a lane end before the next begins, added up as a viewer doe
   for (int i = 0; i < 3000; ++i) builder.compute(lane, Seconds(some(random)));
   TrainingStep step;
   step.graph = std::move(builder).build();
-  double end = 0;
-  int complete = 0;
-  for (const Fields& event : events(traced(step))) {
-    if (text_of(event, "ph") != "X") continue;
-    ++complete;
-    CHECK(number_of(event, "ts") >= end);
-    CHECK(number_of(event, "ts") - end < 2e-3);  // and no gap of more than two nanoseconds
-    end = number_of(event, "ts") + number_of(event, "dur");
+  std::vector<std::pair<double, double>> spans;  // start, duration
+  for (const Fields& event : events(traced(step)))
+    if (text_of(event, "ph") == "X") spans.emplace_back(number_of(event, "ts"), number_of(event, "dur"));
+  REQUIRE(spans.size() == 3000);
+  // speedscope takes the first time of a trace off before it adds: whichever that is, sums meet the next start.
+  for (std::size_t first = 0; first + 1 < spans.size(); first += 100) {
+    std::size_t off = 0;
+    for (std::size_t i = first; i + 1 < spans.size(); ++i)
+      off += (spans[i].first - spans[first].first) + spans[i].second != spans[i + 1].first - spans[first].first;
+    CHECK(off == 0);
   }
-  CHECK(complete == 3000);
 }
 
 TEST_CASE("arrows lead from the sender to the receiver of a pipeline transfer", "[analysis]") {

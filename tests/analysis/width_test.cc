@@ -55,6 +55,9 @@ TEST_CASE("a table that cannot be narrow goes on below, its first column repeate
 TEST_CASE("words wider than a line are broken, behind a mark where there is one", "[analysis]") {
   CHECK(wrap("see https://example.org/a/b/c now", 16, "") == "see\nhttps://example.\norg/a/b/c now");
   CHECK(wrap("äöüäöüäöü", 4, "  ") == "äöüä\n  öüäö\n  ü");
+  const std::string endless(2'000'000, 'x');  // minutes where time goes with the square of the length
+  const std::string broken = wrap(endless, 80, "");
+  CHECK(broken.size() == endless.size() + endless.size() / 80 - 1);
   CHECK(display_width("\x1b[1mbold\x1b[0m") == 4);
 }
 

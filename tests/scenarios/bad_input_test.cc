@@ -49,6 +49,13 @@ TEST_CASE("each slip of the pen has its diagnostic") {
            "price.gpu: found \"2e9 USD/h\", expected from 0 USD/h to 10000 USD/h"},
       Slip{"zero degree", "pipeline: 2", "pipeline: 0",
            "training.plan.pipeline: found 0, expected a number from 1 to 4096"},
+      Slip{"octal", "sequences: 64", "sequences: 064",
+           "training.batch.sequences: found 064, expected a decimal number without zeros before it (did you mean "
+           "\"64\"?)"},
+      Slip{"hexadecimal", "sequences: 64", "sequences: 0x40",
+           "training.batch.sequences: found 0x40, expected a decimal number without zeros before it"},
+      Slip{"documents longer than sequences", "sequences: 64", "sequences: 64 document_length: 5000",
+           "training.batch.document_length: found 5000, expected at most 4096, the sequence_length"},
       Slip{"negative batch", "sequences: 64", "sequences: -64",
            "training.batch.sequences: found -64, expected a number from 1 to 1000000000"},
       Slip{"not a number", "schedule: \"1f1b\"", "schedule: \"1f1b\" mechanisms { gpu_speed_spread: nan }",

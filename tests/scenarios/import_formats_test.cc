@@ -29,6 +29,8 @@ TEST_CASE("quantization_config becomes the format of the weights", "[scenarios][
       {R"({"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemm"})", PublishedWeights::int4},
       {R"({"quant_method": "gptq", "bits": 4, "group_size": 128})", PublishedWeights::int4},
       {R"({"quant_method": "gptq", "bits": 8, "group_size": 128})", PublishedWeights::bf16},
+      {R"({"quant_method": "gptq", "bits": 4, "weight_block_size": [128, 128]})", PublishedWeights::int4},
+      {R"({"quant_method": "fp8", "weight_block_size": [64, 64]})", PublishedWeights::bf16},
       {R"({"quant_method": "mxfp4"})", PublishedWeights::mxfp4},
       {R"({"quant_method": "modelopt", "quant_algo": "NVFP4"})", PublishedWeights::nvfp4},
       {R"({"quant_method": "modelopt", "quant_algo": "FP8"})", PublishedWeights::fp8},

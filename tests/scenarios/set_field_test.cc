@@ -24,6 +24,19 @@ TEST_CASE("--set replaces, adds, lists and takes back") {
   CHECK(slow.cluster.slow_parts[1].rank == 5);
 }
 
+TEST_CASE("zeros within numbers are no zeros before them") {
+  const auto spread = [](const std::string& number) {
+    return load_text(replaced(kSmall, "schedule: \"1f1b\"",
+                              "schedule: \"1f1b\" mechanisms { gpu_speed_spread: " + number + " }"))
+        .training->mechanisms.gpu_speed_spread;
+  };
+  CHECK(spread("1e-02") == 0.01);
+  CHECK(spread("0.010") == 0.01);
+  CHECK(spread("0") == 0);
+  CHECK(load_text(kSmall, {"training.mechanisms.gpu_speed_spread=1e-02"}).training->mechanisms.gpu_speed_spread ==
+        0.01);
+}
+
 TEST_CASE("the last of several --set wins") {
   CHECK(load_text(kSmall, {"training.batch.sequences=128", "training.batch.sequences=256"}).training->batch.sequences ==
         256);
@@ -46,6 +59,9 @@ TEST_CASE("--set says what is wrong with it") {
                Refused{"training.plan.data=four", "--set: training.plan.data: found \"four\", expected a whole number"},
                Refused{"training.plan.data=99999999999999",
                        "--set: training.plan.data: found \"99999999999999\", expected a whole number"},
+               Refused{"training.batch.sequences=064",
+                       "--set: training.batch.sequences: found \"064\", expected a decimal number without zeros before "
+                       "it (did you mean \"64\"?)"},
                Refused{"training.with_mtp=maybe", "--set: training.with_mtp: found \"maybe\", expected true or false"},
                Refused{"training.mechanisms.gpu_speed_spread=fast", "expected a number"},
                Refused{"training.plan=4",

@@ -237,7 +237,7 @@ class StepBuilder {
     }
     if (config_.efficiency != 1) {
       step_.notes.push_back(fmt::format(
-          "WHAT-IF: all compute runs at {:g} of its predicted speed (training.efficiency)", config_.efficiency));
+          "WHAT-IF: all compute runs at {:g} times its predicted speed (training.efficiency)", config_.efficiency));
     }
     add_notes();
     step_.graph = std::move(graph_).build();

@@ -54,8 +54,7 @@ void run_claims(const ClaimsArguments& a) {
   a.files.check();
   const Environment environment = load_environment(a.library_folders);
   const RuleBook rules = load_rule_book(environment.data().libraries(), {});
-  const std::string file =
-      a.file.empty() ? required_file(environment.data().libraries(), "analysis/data/claims.textproto") : a.file;
+  const std::string file = a.file.empty() ? required_file(environment.data().libraries(), kClaimsFile) : a.file;
   ClaimContext context{environment, rules, {}, {}};
   context.run.allow_oom = true;  // a claim's what-if may not fit: that is not what it is about
   context.run.power = environment.data().power("any");
@@ -70,7 +69,7 @@ void add_claims_command(Command& program) {
   program.add_command<ClaimsArguments>(
       "claims", "Public claims about cost, chips and rules, computed and judged",
       [](Command& command, ClaimsArguments& a) {
-        command.option("ID", a.ids, "Only these claims");
+        command.option("ID", a.ids, "Only these claims").values(Values::claims);
         command.option("--file", a.file, "Claims of your own instead of the program's").value_name("FILE");
         command.flag("--functions", a.functions, "List what expressions in a file of claims may ask for");
         a.files.add_to(command, "result", "with every claim, its readings and its verdict");

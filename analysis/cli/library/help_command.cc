@@ -11,9 +11,12 @@
 #include "analysis/cli/terminal/standard_streams.h"
 #include "analysis/cli/terminal/terminal.h"
 #include "analysis/render/text/format.h"
+#include "analysis/studies/claims/claims.h"
 #include "scenarios/read/fields/field_reference.h"
+#include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/libraries/libraries.h"
 #include "scenarios/read/text/text_file.h"
+#include "scenarios/studies/study.h"
 
 namespace flopcast {
 namespace {
@@ -136,6 +139,10 @@ std::vector<Candidate> named_values(const OptionText& option, const std::string&
   };
   for (const std::string& kind : option.libraries) add(kind.c_str());
   if (values == Values::scenarios) add("scenarios");
+  if (values == Values::studies)
+    for (const std::string& name : study_names(libraries, StudyKind::sweep)) out.push_back({name, ""});
+  if (values == Values::claims)
+    for (const Claim& claim : load_claims(required_file(libraries, kClaimsFile))) out.push_back({claim.id, claim.text});
   if (values == Values::chips) add("gpus");
   if (values == Values::entries) {
     for (const char* kind : {"gpus", "nodes", "fabrics", "clusters", "models", "scenarios"}) add(kind);

@@ -192,7 +192,7 @@ std::string manual_page(const CommandText& command, const std::string& path, con
   }
   out +=
       ".SH \"EXIT STATUS\"\n0: done. 1: a fault of the program. 2: bad input, each fault on stderr. 130: "
-      "interrupted.\n";
+      "interrupted. 141: the reader of stdout has gone.\n";
   return out + ".SH \"SEE ALSO\"\n" + roff("flopcast help, flopcast TOPIC --help") + "\n";
 }
 
@@ -231,7 +231,8 @@ const std::vector<Topic>& topics() {
        "\n"
        "FLOPCAST_DIAGNOSTICS: a file that gets the faults of an input as JSON, too, for programs that start this one.\n"
        "\n"
-       "Exit codes: 0 done; 1 a fault of the program; 2 bad input, every fault on stderr; 130 interrupted.\n"},
+       "Exit codes: 0 done; 1 a fault of the program; 2 bad input, every fault on stderr; 130 interrupted;\n"
+       "141 the reader of stdout has gone.\n"},
   };
   return kTopics;
 }

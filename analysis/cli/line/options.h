@@ -22,7 +22,7 @@ class Option;
 namespace flopcast {
 
 /// What the values of an option name, so that shells can offer them.
-enum class Values { any, scenarios, assignments, fields, chips, entries, commands };
+enum class Values { any, scenarios, studies, claims, assignments, fields, chips, entries, commands };
 
 /// What is known of an option beside what the parser knows.
 struct OptionFacts {

@@ -10,7 +10,7 @@ void add_replay_options(Command& command, std::string& engine, bool& allow_oom) 
               "How flows share links: shared (max-min fairly, in this process), simgrid (the same by SimGrid) or ideal "
               "(not at all)")
       .one_of({"shared", "simgrid", "ideal"})
-      .default_value("shared");
+      .default_value(kDefaultEngine);
   command.flag("--allow-oom", allow_oom, "Replay a plan that does not fit into memory");
 }
 

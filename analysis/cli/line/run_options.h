@@ -10,6 +10,8 @@
 
 namespace flopcast {
 
+/// What `--engine` is until it is given.
+inline constexpr const char* kDefaultEngine = "shared";
 /// Adds `--engine` and `--allow-oom`.
 void add_replay_options(Command& command, std::string& engine, bool& allow_oom);
 /// Adds `-j,--workers`, the number of `things` at a time. @param workers 0, also until it is given: one per core.

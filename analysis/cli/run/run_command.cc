@@ -202,30 +202,44 @@ void check_resume_option(const Scenario& scenario, const RunArguments& arguments
                                     "one of them: requests that left before a kill are not told of again"));
 }
 
-// Timelines are of training steps.
-void check_timeline_options(const Scenario& scenario, const RunArguments& arguments) {
-  if (scenario.training) {
-    trace_choice(arguments);  // refused before an hour of replay rather than after
-    return;
-  }
-  for (const auto& [option, given] : {std::pair("--trace-window", !arguments.trace_window.empty()),
-                                      {"--trace-ranks", !arguments.trace_gpus.empty()}}) {
-    if (given) throw InputError(option_fault(option, "a scenario without `training`", "one with a step to show"));
-  }
-  if (!arguments.requests.empty() && !scenario.serving)
-    throw InputError(option_fault("--requests", "a scenario without `serving`", "one with requests"));
-  if (!arguments.picture.empty())
-    throw InputError(option_fault("--picture", "a scenario without `training`", "one with a step to show"));
-  if (!arguments.trace.empty() && !scenario.serving && !scenario.rl)
-    throw InputError(option_fault("--trace", "a scenario without `training`, `serving` or `rl`",
-                                  "one with something that takes place over time"));
+// What a kind of scenario has not, and options that would do nothing there, are refused before hours of replay.
+void check_fitting_options(const Scenario& scenario, const RunArguments& arguments) {
+  if (scenario.training) trace_choice(arguments);
+  struct Needed {
+    const char* option;
+    bool given, fits;
+    const char* found;
+    const char* expected;
+  };
+  const bool steps = scenario.training.has_value();
+  const bool flows = steps || scenario.collective || scenario.rl;
+  const bool memory = steps || scenario.rl != nullptr;
+  const char* const no_step = "a scenario without `training`";
+  const Needed needs[] = {
+      {"--trace-window", !arguments.trace_window.empty(), steps, no_step, "one with a step to show"},
+      {"--trace-ranks", !arguments.trace_gpus.empty(), steps, no_step, "one with a step to show"},
+      {"--picture", !arguments.picture.empty(), steps, no_step, "one with a step to show"},
+      {"--requests", !arguments.requests.empty(), scenario.serving != nullptr, "a scenario without `serving`",
+       "one with requests"},
+      {"--trace", !arguments.trace.empty(), steps || scenario.serving || scenario.rl,
+       "a scenario without `training`, `serving` or `rl`", "one with something that takes place over time"},
+      {"--unfolded", arguments.unfolded, steps, no_step, "one whose GPUs are replayed in groups of identical ones"},
+      {"--engine", arguments.engine != kDefaultEngine, flows, "a scenario without `training`, `rl` or `collective`",
+       "one whose flows are replayed"},
+      {"--allow-oom", arguments.allow_oom, memory, "a scenario without `training` or `rl`",
+       "one that is refused where it does not fit into memory"},
+  };
+  std::vector<Diagnostic> faults;
+  for (const Needed& need : needs)
+    if (need.given && !need.fits) faults.push_back(option_fault(need.option, need.found, need.expected));
+  if (!faults.empty()) throw InputError(std::move(faults));
 }
 
 void run_scenario(const RunArguments& arguments) {
   check_output_options(arguments);
   const Environment environment = arguments.scenario.environment();
   const ResolvedScenario scenario = arguments.scenario.load(environment);
-  check_timeline_options(scenario.value(), arguments);
+  check_fitting_options(scenario.value(), arguments);
   check_resume_option(scenario.value(), arguments);
 
   ProgressLine progress;

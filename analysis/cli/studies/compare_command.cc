@@ -97,10 +97,10 @@ std::vector<std::string> measure_ids() {
   return ids;
 }
 
-std::string cause_list() {
+std::vector<std::string> cause_ids() {
   std::vector<std::string> ids;
   for (const NamedCause& cause : named_causes()) ids.emplace_back(cause.id);
-  return fmt::format("{}", fmt::join(ids, ", "));
+  return ids;
 }
 
 }  // namespace
@@ -112,9 +112,12 @@ void add_compare_command(Command& program) {
         command.option("SCENARIO", a.scenarios, "Two or more scenarios, or one study, or one scenario with --cause")
             .required()
             .values(Values::scenarios);
-        command.option("--cause", a.causes, "Turn this on in the one scenario: " + cause_list() + "; may be repeated")
+        command
+            .option("--cause", a.causes,
+                    fmt::format("Turn this on in the one scenario: {}; may be repeated", fmt::join(cause_ids(), ", ")))
             .value_name("NAME")
-            .repeated();
+            .repeated()
+            .offers(cause_ids());
         command
             .option("--measure", a.measure,
                     "What the waterfall is of; absent: steps by time or GPU-hours, services by GPU-hours per output")

@@ -191,7 +191,7 @@ void add_sweep_command(Command& program) {
   Command command = program.add_command<SweepArguments>(
       "sweep", "Run all candidates of a study on every core, and keep what they give; goes on where it stopped",
       [](Command& c, SweepArguments& a) {
-        c.option("STUDY", a.study, "Study with axes: a file, or a name of scenarios/studies");
+        c.option("STUDY", a.study, "Study with axes: a file, or a name of scenarios/studies").values(Values::studies);
         c.option("--output", a.file,
                  "SQLite file for the results; several studies may share one (default: STUDY.sqlite)")
             .value_name("FILE");

@@ -115,6 +115,8 @@ int close_standard_streams(int code) {
   errno = 0;
   if (std::fclose(stdout) != 0 && stdout_error == 0) stdout_error = errno == 0 ? EIO : errno;
   const bool lost = failed_before || stdout_error != 0;
+  // `| head -1`: who reads has had enough, and other tools end without a word then.
+  if (stdout_error == EPIPE && code == 0) return kExitReaderGone;
   if (lost && code == 0) {
     tell(std::string("flopcast: stdout cannot be written: ") + std::strerror(stdout_error == 0 ? EIO : stdout_error));
     code = kExitInternal;

@@ -37,7 +37,8 @@ void note(std::string_view line) noexcept;
 void tell_styled(std::string_view line) noexcept;
 
 /// Last of all in main(): writes out what is still buffered, and says so on stderr when stdout did not take everything.
-/// @return `code`, or kExitInternal instead of 0 when something was lost.
+/// A reader that has gone is not told of.
+/// @return `code`, or instead of 0 kExitInternal when something was lost, kExitReaderGone when the reader has gone.
 int close_standard_streams(int code);
 
 }  // namespace flopcast

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
-#include <utility>
 
 #include "analysis/cli/terminal/exit_codes.h"
 #include "analysis/cli/terminal/progress_text.h"
@@ -92,7 +92,7 @@ void ProgressLine::stage(const std::string& what) {
   end_stage();
   stage_ = what;
   begin_ = last_ = Clock::now();
-  earlier_ = later_ = {begin_, 0};
+  pace_ = {};
   show(progress_text(what, 0, 0));
 }
 
@@ -116,17 +116,12 @@ void ProgressLine::update(std::uint64_t done, std::uint64_t all, const char* uni
   unit_ = unit;
   if (!on_) return;
   const Clock::time_point now = Clock::now();
-  if (now - last_ < std::chrono::milliseconds(200) || done == 0) return;
+  if (done == 0 || now - last_ < std::chrono::milliseconds(200)) return;
   last_ = now;
-  // What is recent says more of what is to come than a slow beginning does: the rate is that of the latter half.
-  if (now - begin_ >= 2 * (later_.when - begin_)) earlier_ = std::exchange(later_, {now, done});
-  const double recent = std::chrono::duration<double>(now - earlier_.when).count();
-  const double rate = static_cast<double>(done - std::min(done, earlier_.done)) / recent;
+  pace_.mark(std::chrono::duration<double>(now - begin_).count(), done);
   std::string text = progress_text(stage_, done, all);
-  if (rate > 0) text += fmt::format(", {} {}/s", format_count(rate), unit);
-  // An estimate from the first moments would be wrong a hundredfold.
-  if (rate > 0 && all > 0 && now - begin_ > std::chrono::seconds(2) && done > all / 100)
-    text += fmt::format(", {} left", time_left(static_cast<double>(all - std::min(done, all)) / rate));
+  if (pace_.rate() > 0) text += fmt::format(", {} {}/s", format_count(pace_.rate()), unit);
+  if (const std::optional<double> left = pace_.seconds_left(all)) text += fmt::format(", {} left", time_left(*left));
   show(text);
 }
 

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <string>
 
+#include "analysis/cli/terminal/progress_text.h"
 #include "analysis/render/text/text_table.h"
 
 namespace flopcast {
@@ -66,10 +67,7 @@ class ProgressLine {
   std::string stage_, unit_;
   std::uint64_t done_ = 0;
   Clock::time_point begin_, last_;
-  struct Mark {
-    Clock::time_point when;
-    std::uint64_t done;
-  } earlier_ = {}, later_ = {};
+  StagePace pace_;
 };
 
 }  // namespace flopcast

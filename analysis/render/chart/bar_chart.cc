@@ -98,7 +98,7 @@ Drawing drawing_of(const BarChart& chart) {
     marks += svg::line(x, line + 4, x, bottom, "mark");
     marks += svg::text(x, line + 12, chart.marks[i].label, x > 0.5 ? "end" : "start", "", x > 0.5 ? -5 : 5);
   }
-  figure.svg = svg::grid(axis, top, bottom, chart.tick, svg::kNarrow) + rows + marks;
+  figure.svg = svg::grid(axis, top, bottom, chart.tick, svg::kNarrow, svg::kWide) + rows + marks;
   figure.height = bottom + kAxisRoom;
   if (!chart.axis.empty()) {
     const std::vector<std::string> axis_title = svg::broken(chart.axis, svg::kNarrow);

@@ -75,7 +75,8 @@ class Plot {
   std::string svg() const {
     std::string out = svg::lines(0, 12, y_title(), "start", "", -left_);
     out += fmt::format("<g transform=\"translate(0,{:.0f})\">\n", top());
-    out += svg::grid(across_, 0, height_, chart_.x_text, svg::kNarrow - left_ - right_narrow_);
+    out += svg::grid(across_, 0, height_, chart_.x_text, svg::kNarrow - left_ - right_narrow_,
+                     svg::kWide - left_ - right_);
     for (const double tick : up_.ticks()) {
       out += svg::line(0, y(tick), 1, y(tick), "line");
       out += svg::text(0, y(tick) + 4, chart_.y_text(tick), "end", "quiet", -8);

@@ -60,20 +60,26 @@ std::string lines(double x, double y, const std::vector<std::string>& words, std
 
 std::string_view anchor_at(double x) { return x < 0.02 ? "start" : x > 0.98 ? "end" : "middle"; }
 
-std::string grid(const Axis& axis, double top, double bottom, const ValueText& value, double room) {
+std::string grid(const Axis& axis, double top, double bottom, const ValueText& value, double narrow, double wide) {
   const std::vector<double>& ticks = axis.ticks();
   double widest = 0;
   for (const double tick : ticks) widest = std::max(widest, text_width(value(tick)));
-  std::size_t every = 1;
   // The outer labels stand inside the picture: they take half as much again from their neighbours.
-  while (every < ticks.size() &&
-         static_cast<double>(ticks.size() - 1) / static_cast<double>(every) * (1.5 * widest + 8) > room)
-    ++every;
+  const auto every_in = [&](double width, std::size_t unit) {
+    std::size_t every = unit;
+    while (every < ticks.size() &&
+           static_cast<double>(ticks.size() - 1) / static_cast<double>(every) * (1.5 * widest + 8) > width)
+      every += unit;
+    return every;
+  };
+  // What has room wherever the class "w" is shown, and of that what has on a phone.
+  const std::size_t often = every_in(std::max(narrow, wide), 1), seldom = every_in(narrow, often);
   std::string out;
   for (std::size_t i = 0; i < ticks.size(); ++i) {
     const double x = axis.at(ticks[i]);
     out += line(x, top, x, bottom, "line");
-    out += text(x, bottom + 16, value(ticks[i]), anchor_at(x), i % every == 0 ? "quiet" : "quiet w");
+    if (i % often == 0)
+      out += text(x, bottom + 16, value(ticks[i]), anchor_at(x), i % seldom == 0 ? "quiet" : "quiet w");
   }
   return out;
 }

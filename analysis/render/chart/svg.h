@@ -30,7 +30,7 @@ inline constexpr double kTextLine = 16;
 std::string_view anchor_at(double x);
 /// Vertical grid lines with their values below; as many values as fit on a narrow page, the others for wide ones.
 /// @param room pixels that the axis has on a narrow page
-std::string grid(const Axis& axis, double top, double bottom, const ValueText& text, double room);
+std::string grid(const Axis& axis, double top, double bottom, const ValueText& text, double narrow, double wide);
 /// The words of a key, as HTML.
 std::string key(const std::vector<ChartKey>& key);
 

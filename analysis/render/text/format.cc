@@ -134,8 +134,11 @@ std::string wrap(std::string_view text, std::size_t width, std::string_view inde
     std::string_view word = text.substr(begin, end - begin);
     if (!line.empty() && display_width(line) + 1 + display_width(word) > width) end_line();
     if (!line.empty() && !word.empty()) line += ' ';
-    for (; display_width(word) > width && word.find('\x1b') == std::string_view::npos;) {
+    // A word of a megabyte takes as long as a megabyte of words.
+    std::size_t left = word.find('\x1b') == std::string_view::npos ? display_width(word) : 0;
+    while (left > width) {
       const std::size_t part = break_of(word, width);
+      left -= std::min(left, display_width(word.substr(0, part)));
       line += word.substr(0, part);
       word.remove_prefix(part);
       end_line();

@@ -3,24 +3,19 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstdlib>
 
 namespace flopcast {
 namespace {
 
-// Microseconds as a reader of the text has them.
-double as_read(std::int64_t ns) { return std::strtod(microseconds(ns).c_str(), nullptr); }
+constexpr std::int64_t kPerMicrosecond = 8;
 
 }  // namespace
 
-std::int64_t nanoseconds(Seconds time) { return std::llround(time.value() * 1e9); }
+ViewerTime trace_time(Seconds time) { return std::llround(time.value() * 1e6 * kPerMicrosecond); }
 
-std::string microseconds(std::int64_t ns) { return fmt::format("{}.{:03}", ns / 1000, ns % 1000); }
-
-std::int64_t duration_within(std::int64_t start, std::int64_t end) {
-  std::int64_t duration = end - start;
-  while (duration > 0 && as_read(start) + as_read(duration) > as_read(end)) --duration;
-  return duration;
+std::string microseconds(ViewerTime time) {
+  const std::int64_t thousandths = time * 1000 / kPerMicrosecond;
+  return fmt::format("{}.{:03}", thousandths / 1000, thousandths % 1000);
 }
 
 }  // namespace flopcast

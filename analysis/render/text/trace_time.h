@@ -7,12 +7,14 @@
 
 namespace flopcast {
 
-/// The nearest whole nanosecond, the finest that traces are printed to.
-std::int64_t nanoseconds(Seconds time);
-/// Microseconds, as the format wants them, to the nanosecond.
-std::string microseconds(std::int64_t ns);
-/// The duration to print, in nanoseconds. Readers add it to the start in floating point, and nest an event wrongly, or
-/// never close it, when the sum comes out a rounding error past the start of the next: then it is a nanosecond shorter.
-std::int64_t duration_within(std::int64_t start, std::int64_t end);
+/// Moments and durations of a trace, in whole eighths of a microsecond. Readers keep microseconds in floating point,
+/// take the first time of a trace off all others and add durations to starts: sums of eighths are exact there, so that
+/// the end of an event is never a rounding error past the start of the next, which viewers take for a nested event.
+using ViewerTime = std::int64_t;
+
+/// The nearest: a start, an end, the moment of a count.
+ViewerTime trace_time(Seconds time);
+/// Microseconds, as the format wants them, "12.375".
+std::string microseconds(ViewerTime time);
 
 }  // namespace flopcast

@@ -43,12 +43,12 @@ std::string chrome_trace(const RlReport& report) {
     out += fmt::format(",\n{{\"name\":\"thread_name\",\"ph\":\"M\",\"pid\":1,\"tid\":{},\"args\":{{\"name\":\"{}\"}}}}",
                        lane, kLanes[lane]);
   for (const RlSpan& span : report.spans) {
-    const std::int64_t start = nanoseconds(span.start), end = nanoseconds(span.end);
+    const ViewerTime start = trace_time(span.start), end = trace_time(span.end);
     out += fmt::format(
         ",\n{{\"name\":\"{}\",\"cat\":\"{}\",\"ph\":\"X\",\"pid\":1,\"tid\":{},\"ts\":{},\"dur\":{},"
         "\"args\":{{\"step\":{}}}}}",
-        name(span.part), row_of(tone_of(span.part)).name, lane_of(span), microseconds(start),
-        microseconds(duration_within(start, end)), span.step);
+        name(span.part), row_of(tone_of(span.part)).name, lane_of(span), microseconds(start), microseconds(end - start),
+        span.step);
   }
   return out + "\n]}\n";
 }

@@ -40,14 +40,26 @@ LoadEvidence load_evidence(const SessionTotals& totals) {
   out.waiting_late = mean_between(totals.backlog.waiting(), begin + 3 * quarter, end);
   out.waited = Seconds(all.queueing.mean());
   out.worked_on = Seconds(all.end_to_end.mean()) - out.waited;
+  out.typical = Seconds(all.end_to_end.quantile(0.5));
+  out.draining = std::max(Seconds(0), totals.end - end);
+  for (const QuantileSketch* const pace : {&all.engine_ttft, &all.tpot})
+    if (const double median = pace->quantile(0.5); pace->count() > 0 && median > 0)
+      out.slowest = std::max(out.slowest, pace->max() / median);
   for (const PoolTotals& pool : totals.pools)
     if (pool.up_time > Seconds(0)) out.busy = std::max(out.busy, to_seconds(pool.counters.busy) / pool.up_time);
   return out;
 }
 
+bool replica_drowns(const LoadEvidence& e) {
+  // Long answers and preempted requests are drawn out by less: their pace is that of the others within a few times.
+  constexpr double kSlowest = 20;
+  constexpr double kLives = 4;  // in a burst all that come are worked at when no more come
+  return e.arrivals > kLives * e.typical && e.draining > e.arrivals && e.slowest > kSlowest;
+}
+
 LoadState judge(const LoadEvidence& e) {
   constexpr double kBacklogShare = 0.08, kGrowth = 1.3, kBusy = 0.85;
-  if (e.queues_full || e.unfinished) return LoadState::overloaded;
+  if (e.queues_full || e.unfinished || replica_drowns(e)) return LoadState::overloaded;
   if (e.backlog > kBacklogShare * e.arrivals && e.waiting_late > kGrowth * e.waiting_before)
     return LoadState::overloaded;
   constexpr double kSlowShare = 0.02, kSlowGrowth = 1.25, kSlowBusy = 0.95;

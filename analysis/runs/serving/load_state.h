@@ -26,6 +26,9 @@ struct LoadEvidence {
   double waiting_late = 0;     ///< and over the last
   Seconds waited, worked_on;   ///< of a request, on average: before and after its first part in an iteration
   double busy = 0;             ///< of the busiest pool
+  Seconds typical;             ///< of a request, from its arrival to its end: the median
+  Seconds draining;            ///< from the last arrival to the end of the last request
+  double slowest = 1;  ///< of requests by their pace, the first token's or the others': the slowest over the median
 };
 LoadEvidence load_evidence(const SessionTotals& totals);
 
@@ -34,6 +37,10 @@ LoadEvidence load_evidence(const SessionTotals& totals);
 /// excess shows in long runs: overloaded from 2 % on where the queue has grown from quarter to quarter, as one that
 /// only grows does (by 5/3 and 7/5), and replicas have been busy.
 LoadState judge(const LoadEvidence& evidence);
+
+/// A replica works at what it was sent for longer than requests came at all, and at a small part of the others' pace:
+/// other replicas stand their load, it does not. That is overload too, and nothing of that time is a rate of the load.
+bool replica_drowns(const LoadEvidence& evidence);
 
 /// Requests take so long, compared with the time in which they came, that queues cannot have settled.
 bool too_short_to_tell(const SessionTotals& totals);

@@ -1,7 +1,5 @@
 #include "analysis/runs/serving/serving_report.h"
 
-#include <fmt/format.h>
-
 #include "analysis/runs/report_message.h"
 
 namespace flopcast {
@@ -50,47 +48,6 @@ report::Report to_message(const ServingReport& r) {
   serving_message(r, *message.mutable_serving());
   add_small_print(r.comparisons, r.notes, r.scenario.defaults_used, message);
   return message;
-}
-
-void ServingTrace::add(const Request&, const RequestResult& result) {
-  if (results_.size() < kMostRequests && result.outcome == RequestOutcome::completed) results_.push_back(result);
-}
-
-std::string ServingTrace::json(const ServingReport& report) const {
-  std::string out = "{\"traceEvents\":[\n";
-  const auto event = [&](const std::string& text) {
-    out += (out.back() == '[' || out[out.size() - 2] == '[' ? "" : ",\n") + text;
-  };
-  int process = 1;
-  for (const PoolReport& pool : report.pools) {
-    event(fmt::format(R"({{"name":"process_name","ph":"M","pid":{},"args":{{"name":"{}"}}}})", process,
-                      pool.totals.name));
-    const auto counter = [&](const char* what, const TimeSeries& values) {
-      const std::vector<double> v = values.averages();
-      for (std::size_t i = 0; i < v.size(); ++i)
-        event(fmt::format(R"({{"name":"{}","ph":"C","pid":{},"ts":{:.0f},"args":{{"value":{:.6g}}}}})", what, process,
-                          static_cast<double>(i) * values.width().value() * 1e6, v[i]));
-    };
-    counter("running requests", pool.totals.running);
-    counter("waiting requests", pool.totals.waiting);
-    counter("KV in use", pool.totals.kv_share);
-    counter("busy", pool.totals.busy);
-    counter("replicas up", pool.totals.up);
-    ++process;
-  }
-  event(fmt::format(R"({{"name":"process_name","ph":"M","pid":{},"args":{{"name":"requests"}}}})", process));
-  for (const RequestResult& r : results_) {
-    const auto span = [&](const char* what, Seconds from, Seconds to) {
-      event(fmt::format(R"({{"name":"{}","cat":"request","ph":"b","id":{},"pid":{},"tid":{},"ts":{:.3f}}})", what, r.id,
-                        process, r.id, from.value() * 1e6));
-      event(fmt::format(R"({{"name":"{}","cat":"request","ph":"e","id":{},"pid":{},"tid":{},"ts":{:.3f}}})", what, r.id,
-                        process, r.id, to.value() * 1e6));
-    };
-    if (r.scheduled > r.arrival) span("queueing", r.arrival, r.scheduled);
-    span("prompt", r.scheduled, r.first_token);
-    if (r.finish > r.first_token) span("answer", r.first_token, r.finish);
-  }
-  return out + "\n],\"displayTimeUnit\":\"ms\"}\n";
 }
 
 }  // namespace flopcast

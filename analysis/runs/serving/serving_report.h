@@ -11,12 +11,14 @@ namespace flopcast {
 std::string to_text(const ServingReport& report, const TextStyle& style);
 report::Report to_message(const ServingReport& report);
 
-/// Curves over time, and queueing, prompt and answer of the first requests, for ui.perfetto.dev.
+/// Curves over time, and queueing, prompt and answer of the first requests. Requests that overlap stand on as few
+/// tracks as hold them one after the other.
 class ServingTrace {
  public:
   void add(const Request& request, const RequestResult& result);
+  /// In Chrome's format, for ui.perfetto.dev and speedscope.
   std::string json(const ServingReport& report) const;
-  /// The same in Perfetto's format. Requests that overlap stand on as few tracks as hold them one after the other.
+  /// In Perfetto's format.
   std::string perfetto(const ServingReport& report) const;
 
  private:

@@ -203,7 +203,15 @@ void rates(ServingReport& report) {
   const TokenSnapshot &begin = report.totals.steady_begin, &end = report.totals.steady_end;
   constexpr double kWorthIt = 0.1;  // of the run: shorter spans say less than the whole
   const double span = (end.at - begin.at).value();
-  if (span > kWorthIt * seconds) {
+  const bool drowns = replica_drowns(load_evidence(report.totals));
+  if (drowns) {
+    const Seconds last = report.totals.backlog.until();
+    report.notes.push_back(
+        fmt::format("a replica does not stand its load, though others do: it worked for {} after the last arrival, "
+                    "which came at {}",
+                    format_time(report.totals.end - last), format_time(last - report.totals.begin)));
+  }
+  if (span > kWorthIt * seconds || (drowns && span > 0)) {
     input = static_cast<double>(end.prompts - begin.prompts) / span;
     output = static_cast<double>(end.answers - begin.answers) / span;
     report.notes.push_back(fmt::format(

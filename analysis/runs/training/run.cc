@@ -378,6 +378,10 @@ TrainingReport run_training(const Scenario& scenario, const RunOptions& options)
   TrainingReport report;
   report.scenario = scenario;
   report.notes = scenario.notes;
+  if (!scenario.training->grouped_experts && scenario.training->model.moe.experts > 0)
+    report.notes.push_back(
+        "grouped_experts: false spares the scratch of grouped kernels; experts' products take the time of grouped "
+        "ones");
   announce(options, "the step");
   if (scenario.training->local.workers > 1) {
     run_worker(scenario, options, report);

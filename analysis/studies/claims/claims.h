@@ -31,6 +31,8 @@ struct Claim {
   std::vector<ClaimReading> readings;
 };
 
+/// The program's own, below a root of its data.
+inline constexpr const char* kClaimsFile = "analysis/data/claims.textproto";
 /// @throws InputError with everything wrong in the file.
 std::vector<Claim> load_claims(const std::string& file);
 

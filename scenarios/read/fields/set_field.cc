@@ -164,6 +164,10 @@ class Setter {
     const auto* r = m.GetReflection();
     const bool add = index && *index == r->FieldSize(m, f);
     const int at = index.value_or(0);
+    const bool number = f->cpp_type() == Field::CPPTYPE_INT32 || f->cpp_type() == Field::CPPTYPE_INT64 ||
+                        f->cpp_type() == Field::CPPTYPE_DOUBLE;
+    if (number && misleading_zeros(value))
+      return fault(path, quoted(std::string(value)), kPlainNumber, without_zeros(value));
     switch (f->cpp_type()) {
       case Field::CPPTYPE_STRING: {
         const std::string text(without_quotes(value));

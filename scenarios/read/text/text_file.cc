@@ -277,6 +277,35 @@ void blank(std::string& text, const Statement& statement) {
   }
 }
 
+/// A number with zeros before it is taken out and reported: Protobuf would read 010 as 8.
+void refuse_misleading_zeros(std::string& readable, const std::string& file, Diagnostics& faults) {
+  std::vector<std::size_t> found;
+  for_each_plain_character(readable, [&](std::size_t i) {
+    const char before = i > 0 ? readable[i - 1] : ' ';
+    const bool exponent = (before == '-' || before == '+') && i > 1 && is_word(readable[i - 2]);  // 1e-05
+    const bool inside = is_word(before) || before == '.' || exponent;
+    if (readable[i] == '0' && !inside && misleading_zeros(std::string_view(readable).substr(i, 2))) found.push_back(i);
+  });
+  for (const std::size_t at : found) {
+    if (faults.size() >= kMostDiagnostics) return;
+    if (readable[at] != '0') continue;  // taken out with another of its list
+    const std::optional<Statement> statement = statement_round(readable, at);
+    Diagnostic d;
+    d.file = file;
+    d.line =
+        static_cast<int>(std::count(readable.begin(), readable.begin() + static_cast<std::ptrdiff_t>(at), '\n')) + 1;
+    d.column = static_cast<int>(at - (at == 0 ? 0 : readable.rfind('\n', at - 1) + 1)) + 1;
+    d.field = enclosing_path(readable, at) + (statement ? statement->field : "");
+    if (d.field.ends_with('.')) d.field.pop_back();
+    const std::string number = readable.substr(at, end_of_value(readable, at) - at);
+    d.found = number;
+    d.expected = kPlainNumber;
+    d.suggestion = without_zeros(number);
+    faults.push_back(std::move(d));
+    if (statement) blank(readable, *statement);
+  }
+}
+
 void record_places(const pb::Message& message, const pb::TextFormat::ParseInfoTree& tree, const std::string& file,
                    const std::string& prefix, Places& places) {
   std::vector<const pb::FieldDescriptor*> fields;
@@ -331,6 +360,20 @@ bool is_text(const std::string& contents) {
 std::string quoted(const std::string& text) {
   constexpr std::size_t kLongest = 60;
   return fmt::format("\"{}{}\"", visible(cut_text(text, kLongest)), text.size() > kLongest ? "..." : "");
+}
+
+bool misleading_zeros(std::string_view number) {
+  if (number.starts_with('-')) number.remove_prefix(1);
+  if (number.size() < 2 || number[0] != '0') return false;
+  return std::isdigit(static_cast<unsigned char>(number[1])) != 0 || number[1] == 'x' || number[1] == 'X';
+}
+
+std::string without_zeros(std::string_view number) {
+  const std::string sign = number.starts_with('-') ? "-" : "";
+  const std::size_t at = std::min(number.find_first_not_of('0', sign.size()), number.size());
+  const std::string rest(number.substr(at));
+  if (rest.starts_with('x') || rest.starts_with('X')) return "";
+  return sign + (rest.empty() || rest[0] == '.' ? "0" : "") + rest;
 }
 
 std::string without_indices(const std::string& path) {
@@ -400,6 +443,7 @@ bool parse_text(const std::string& text, const std::string& file, pb::Message& m
   // A value of the wrong type ends Protobuf's reading. It is noted and taken out, so that it hides no other fault.
   std::string readable = text;
   Diagnostics misfits;
+  refuse_misleading_zeros(readable, file, misfits);
   for (;;) {
     Diagnostics found;
     Collector collector(readable, file, found);

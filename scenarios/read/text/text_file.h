@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/base/diagnostic.h"
@@ -73,6 +74,15 @@ bool parse_text(const std::string& text, const std::string& file, google::protob
 
 /// "run.phase[2].plan" -> "run.phase.plan"
 std::string without_indices(const std::string& path);
+
+/// Whether a number begins with zeros that a person reads over and Protobuf takes for octal, as 010 and -007 do, or is
+/// hexadecimal, 0x10.
+bool misleading_zeros(std::string_view number);
+/// The same without them, "10"; empty for a hexadecimal one.
+std::string without_zeros(std::string_view number);
+
+/// What is expected instead of such a number: "a number without zeros before it".
+inline constexpr const char* kPlainNumber = "a decimal number without zeros before it";
 
 /// Text as it can stand in one line of a diagnostic: quoted, control characters escaped, shortened.
 std::string quoted(const std::string& text);

@@ -107,12 +107,12 @@ void ChromeTraceSink::finished(const OperationGraph& graph, const OpSpan& span) 
   const LaneId lane = graph.lane(span.op);
   if (!shown(lane) || span.end <= span.start) return;
   const Label& label = graph.label(span.op);
-  const std::int64_t start = nanoseconds(span.start), end = nanoseconds(span.end);
+  const ViewerTime start = trace_time(span.start), end = trace_time(span.end);
   const std::string where = place(lane), when = microseconds(start);
   event(fmt::format(R"({{"ph":"X","name":"{}","cat":"{},{}",{},"ts":{},"dur":{},"args":{}}})",
                     graph.kind_names()[label.kind], row_of(tone_of(static_cast<OpName>(label.kind))).name,
                     graph.kind(span.op) == OpKind::compute ? "compute" : "transfer", where, when,
-                    microseconds(duration_within(start, end)), event_arguments(graph, span.op)));
+                    microseconds(end - start), event_arguments(graph, span.op)));
   if (arrows_.sends(span.op)) sent_.emplace(span.op.index(), start);
   for (const TraceArrow& arrow : arrows_.into(span.op)) {
     // Of a window an arrow may have one end outside: it is drawn where both are there.
@@ -132,7 +132,7 @@ void ChromeTraceSink::close() {
     const std::string name = json_quoted(curve.name + ", % of its rate");
     for (const auto& [at, percent] : curve.points)
       event(fmt::format(R"({{"ph":"C","name":{},"pid":{},"ts":{},"args":{{"use":{:.1f}}}}})", name, curve.gpu,
-                        microseconds(nanoseconds(at)), percent));
+                        microseconds(trace_time(at)), percent));
   }
   buffer_ += "\n]}\n";
   output_(buffer_);

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "analysis/render/text/trace_time.h"
 #include "analysis/runs/training/timeline/link_use.h"
 #include "analysis/runs/training/timeline/trace_arrows.h"
 #include "sim/timeline.h"
@@ -22,7 +23,8 @@ namespace flopcast {
 using TraceOutput = std::function<void(std::string_view)>;
 
 /// Writes while the replay runs; holds the arrows of pipeline transfers, what the links of shown GPUs carry, and a
-/// small buffer. Times are whole nanoseconds. Call close() after the replay; a trace without it is not valid JSON.
+/// small buffer. Times: analysis/render/trace_time.h. Call close() after the replay; a trace without it is not valid
+/// JSON.
 class ChromeTraceSink final : public TimelineSink {
  public:
   /// @param gpus the GPUs to show, by global index; empty: all that are replayed.
@@ -40,7 +42,7 @@ class ChromeTraceSink final : public TimelineSink {
   TraceOutput output_;
   std::vector<bool> shown_;  // by lane
   TraceArrows arrows_;
-  std::unordered_map<std::size_t, std::int64_t> sent_;  // when, in nanoseconds: operations whose arrow has no end yet
+  std::unordered_map<std::size_t, ViewerTime> sent_;  // when: operations whose arrow has no end yet
   std::optional<LinkUse> links_;
   std::string buffer_;
   bool first_ = true;
