@@ -191,6 +191,7 @@ ResidualShape residual_shape(KernelFamily family, std::size_t rows) {
     case KernelFamily::gemm_fp8_blocks:
     case KernelFamily::gemm_fp8_tensor:
     case KernelFamily::gemm_fp8_vendor:
+    case KernelFamily::gemm_fp4:
       return {{radius, radius, radius}, 300, 0.5};
     case KernelFamily::grouped_contiguous:
     case KernelFamily::grouped_masked:
@@ -198,12 +199,15 @@ ResidualShape residual_shape(KernelFamily family, std::size_t rows) {
       return {{5, 5, 5, 5}, 200, 0.3};
     case KernelFamily::fused_experts_bf16:
     case KernelFamily::fused_experts_fp8:
+    case KernelFamily::fused_experts_fp4:
     case KernelFamily::fused_experts_bf16_vllm:
     case KernelFamily::fused_experts_fp8_vllm:
     case KernelFamily::fused_experts_tensor_vllm:
+    case KernelFamily::fused_experts_fp4_vllm:
     case KernelFamily::fused_experts_bf16_tensorrt:
     case KernelFamily::fused_experts_fp8_tensorrt:
     case KernelFamily::fused_experts_tensor_tensorrt:
+    case KernelFamily::fused_experts_fp4_tensorrt:
       return {{3, 4, 4, 4}, 300, 0.3};
     case KernelFamily::latent_block:
     case KernelFamily::latent_block_tensorrt:
@@ -372,17 +376,17 @@ KernelFamily like(KernelFamily family) {
   return family;
 }
 
-/// All held-back rows of what is priced, by family and by kind of kernel.
+/// All held-back rows of what is priced, by family and by kind of kernel, each die apart.
 std::vector<HeldBackError> pooled_errors(const CalibrationInput& input, const KernelCalibration& calibration,
                                          const std::map<FitKey, Rows>& families) {
-  std::map<KernelFamily, ErrorPool> by_family;
-  std::map<std::string, ErrorPool> by_group;
+  std::map<std::pair<KernelFamily, std::string>, ErrorPool> by_family;
+  std::map<std::pair<std::string, std::string>, ErrorPool> by_group;
   for (const auto& [key, rows] : families) {
     const FamilyFit* fit = key.variant.empty() ? find_fit(calibration, key.family, key.die) : nullptr;
     if (fit == nullptr) continue;
     const Split parts = split(rows, input.seed);
-    ErrorPool& family = by_family[key.family];
-    ErrorPool& kind = by_group[std::string(group(key.family))];
+    ErrorPool& family = by_family[{key.family, key.die}];
+    ErrorPool& kind = by_group[{std::string(group(key.family)), key.die}];
     for (std::size_t i = 0; i < parts.fitted.size(); ++i) family.fitted(), kind.fitted();
     for (const Measurement* m : parts.held_back) {
       const double us = predict_measurement(*fit, gpu_named(input, m->gpu), *m, input.sustained_clock.value,
@@ -393,8 +397,8 @@ std::vector<HeldBackError> pooled_errors(const CalibrationInput& input, const Ke
     }
   }
   std::vector<HeldBackError> pooled;
-  for (auto& [family, pool] : by_family) pooled.push_back(pool.result(std::string(name(family))));
-  for (auto& [kind, pool] : by_group) pooled.push_back(pool.result("all " + kind));
+  for (auto& [of, pool] : by_family) pooled.push_back(pool.result(std::string(name(of.first)) + ", " + of.second));
+  for (auto& [of, pool] : by_group) pooled.push_back(pool.result("all " + of.first + ", " + of.second));
   return pooled;
 }
 

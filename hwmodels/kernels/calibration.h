@@ -55,8 +55,8 @@ struct MemoryClassFit {
 
 struct KernelCalibration {
   std::vector<FamilyFit> fits;
-  /// Held-back rows of all GPUs and tables together: per family, then for all GEMMs and all attention
-  /// kernels. The name stands in HeldBackError::table.
+  /// Held-back rows of all GPUs and tables of a die together: per family, then for all GEMMs and all attention
+  /// kernels. The name stands in HeldBackError::table: "gemm_bf16, GH100".
   std::vector<HeldBackError> pooled;
   std::vector<MemoryClassFit> memory_classes;
   std::string memory_architecture;  ///< that the memory classes were measured on; empty: not known
@@ -77,6 +77,12 @@ struct KernelCalibration {
   bool measured(const GpuSpec& gpu) const;
   /// Names of the dies that were, sorted.
   std::vector<std::string> measured_dies() const;
+  /// Families that other dies were measured in and the GPU's was not, as far as its units multiply in their format;
+  /// empty for a die without any measurement.
+  std::vector<KernelFamily> missing(const GpuSpec& gpu) const;
+  /// The die that was measured in most families: it lends its efficiencies where a chip's own die has none. Empty where
+  /// nothing was measured.
+  std::string lender() const;
 };
 
 }  // namespace flopcast

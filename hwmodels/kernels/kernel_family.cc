@@ -16,17 +16,21 @@ constexpr std::array<std::string_view, kKernelFamilies> kFamilyNames = {
     "gemm_fp8_blocks",
     "gemm_fp8_tensor",
     "gemm_fp8_vendor",
+    "gemm_fp4",
     "grouped_contiguous",
     "grouped_masked",
     "grouped_bf16",
     "fused_experts_bf16",
     "fused_experts_fp8",
+    "fused_experts_fp4",
     "fused_experts_bf16_vllm",
     "fused_experts_fp8_vllm",
     "fused_experts_tensor_vllm",
+    "fused_experts_fp4_vllm",
     "fused_experts_bf16_tensorrt",
     "fused_experts_fp8_tensorrt",
     "fused_experts_tensor_tensorrt",
+    "fused_experts_fp4_tensorrt",
     "weight_gradient",
     "attention_forward",
     "attention_forward_latent",
@@ -137,8 +141,34 @@ std::optional<KernelFamily> find_family(std::string_view name) {
 
 std::string_view group(KernelFamily family) { return family <= KernelFamily::weight_gradient ? "GEMM" : "attention"; }
 
+Precision format(KernelFamily family) {
+  using enum KernelFamily;
+  switch (family) {
+    case gemm_fp4:
+    case fused_experts_fp4:
+    case fused_experts_fp4_vllm:
+    case fused_experts_fp4_tensorrt:
+      return Precision::fp4;
+    case gemm_fp8_blocks:
+    case gemm_fp8_tensor:
+    case gemm_fp8_vendor:
+    case grouped_contiguous:
+    case grouped_masked:
+    case fused_experts_fp8:
+    case fused_experts_fp8_vllm:
+    case fused_experts_tensor_vllm:
+    case fused_experts_fp8_tensorrt:
+    case fused_experts_tensor_tensorrt:
+    case weight_gradient:
+      return Precision::fp8;
+    default:
+      return Precision::bf16;
+  }
+}
+
 KernelFamily family_of(const GemmShape& shape) {
-  const bool narrow = shape.precision == Precision::fp8 || shape.precision == Precision::fp4;
+  const bool fp4 = shape.precision == Precision::fp4;
+  const bool narrow = shape.precision == Precision::fp8 || fp4;
   const bool in_blocks = shape.scaling == Scaling::blocks;
   switch (shape.kind) {
     case GemmKind::grouped_contiguous:
@@ -148,15 +178,19 @@ KernelFamily family_of(const GemmShape& shape) {
     case GemmKind::fused_experts:
       switch (shape.block) {
         case ExpertBlock::vllm:
-          return !narrow     ? KernelFamily::fused_experts_bf16_vllm
+          return fp4         ? KernelFamily::fused_experts_fp4_vllm
+                 : !narrow   ? KernelFamily::fused_experts_bf16_vllm
                  : in_blocks ? KernelFamily::fused_experts_fp8_vllm
                              : KernelFamily::fused_experts_tensor_vllm;
         case ExpertBlock::tensorrt:
-          return !narrow     ? KernelFamily::fused_experts_bf16_tensorrt
+          return fp4         ? KernelFamily::fused_experts_fp4_tensorrt
+                 : !narrow   ? KernelFamily::fused_experts_bf16_tensorrt
                  : in_blocks ? KernelFamily::fused_experts_fp8_tensorrt
                              : KernelFamily::fused_experts_tensor_tensorrt;
         default:
-          return narrow ? KernelFamily::fused_experts_fp8 : KernelFamily::fused_experts_bf16;
+          return fp4      ? KernelFamily::fused_experts_fp4
+                 : narrow ? KernelFamily::fused_experts_fp8
+                          : KernelFamily::fused_experts_bf16;
       }
     case GemmKind::weight_gradient:
       // Only DeepGEMM has kernels of their own for it; elsewhere it is a transposed GEMM of the same library.
@@ -166,9 +200,10 @@ KernelFamily family_of(const GemmShape& shape) {
       break;
   }
   if (!narrow) return KernelFamily::gemm_bf16;
-  // Matrix units apply scales of 1x32 and FP4's themselves: the vendor's kernels, at the chip's own peak.
-  const bool in_unit = shape.precision == Precision::fp4 || shape.scaling == Scaling::mx;
-  if (in_unit || (shape.vendor_library && shape.scaling != Scaling::blocks)) return KernelFamily::gemm_fp8_vendor;
+  if (fp4) return KernelFamily::gemm_fp4;
+  // Matrix units apply scales of 1x32 themselves: the vendor's kernels, at the chip's own peak.
+  if (shape.scaling == Scaling::mx || (shape.vendor_library && shape.scaling != Scaling::blocks))
+    return KernelFamily::gemm_fp8_vendor;
   return shape.scaling == Scaling::blocks ? KernelFamily::gemm_fp8_blocks : KernelFamily::gemm_fp8_tensor;
 }
 
@@ -194,7 +229,7 @@ KernelParameters start_parameters(KernelFamily family) {
 }
 
 std::span<const ParameterInfo> parameters_of(KernelFamily family) {
-  if (is_fused_experts(family) && family > KernelFamily::fused_experts_fp8) return engine_block_infos();
+  if (is_fused_experts(family) && family > KernelFamily::fused_experts_fp4) return engine_block_infos();
   return std::visit([](const auto& p) { return parameter_infos<std::decay_t<decltype(p)>>(); },
                     start_parameters(family));
 }

@@ -17,17 +17,21 @@ enum class KernelFamily : std::uint8_t {
   gemm_fp8_blocks,
   gemm_fp8_tensor,
   gemm_fp8_vendor,     ///< per tensor, cuBLASLt
+  gemm_fp4,            ///< NVFP4: both operands
   grouped_contiguous,  ///< FP8 with 1x128 scales, like the next
   grouped_masked,
   grouped_bf16,
   fused_experts_bf16,  ///< gated experts as one block
   fused_experts_fp8,   ///< with 1x128 scales
+  fused_experts_fp4,   ///< NVFP4
   fused_experts_bf16_vllm,
   fused_experts_fp8_vllm,
   fused_experts_tensor_vllm,  ///< FP8 with one scale per tensor
+  fused_experts_fp4_vllm,
   fused_experts_bf16_tensorrt,
   fused_experts_fp8_tensorrt,
   fused_experts_tensor_tensorrt,
+  fused_experts_fp4_tensorrt,
   weight_gradient,
   attention_forward,
   attention_forward_latent,  ///< absorbed MLA over a prompt: one key-value head, 576/512
@@ -39,16 +43,19 @@ enum class KernelFamily : std::uint8_t {
   latent_block,           ///< decoding: latent attention with its projections, as SGLang runs it
   latent_block_tensorrt,  ///< as TensorRT-LLM runs it
 };
-constexpr int kKernelFamilies = 25;
+constexpr int kKernelFamilies = 29;
 
 std::string_view name(KernelFamily family);
 std::optional<KernelFamily> find_family(std::string_view name);
 /// "GEMM" or "attention": what an error summary is grouped under.
 std::string_view group(KernelFamily family);
 
+/// What its matrix products multiply; decoding over an FP8 cache multiplies BF16.
+Precision format(KernelFamily family);
+
 /// A family of fused experts, whosever.
 constexpr bool is_fused_experts(KernelFamily family) {
-  return family >= KernelFamily::fused_experts_bf16 && family <= KernelFamily::fused_experts_tensor_tensorrt;
+  return family >= KernelFamily::fused_experts_bf16 && family <= KernelFamily::fused_experts_fp4_tensorrt;
 }
 
 KernelFamily family_of(const GemmShape& shape);

@@ -227,17 +227,21 @@ KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const Ge
   switch (family_of(shape)) {
     case KernelFamily::gemm_bf16:
     case KernelFamily::gemm_fp8_vendor:
+    case KernelFamily::gemm_fp4:
     case KernelFamily::grouped_bf16:
       parts.chip = best_tile_time(p, machine, shape, kGeneralTiles);
       break;
     case KernelFamily::fused_experts_bf16:
     case KernelFamily::fused_experts_fp8:
+    case KernelFamily::fused_experts_fp4:
     case KernelFamily::fused_experts_bf16_vllm:
     case KernelFamily::fused_experts_fp8_vllm:
     case KernelFamily::fused_experts_tensor_vllm:
+    case KernelFamily::fused_experts_fp4_vllm:
     case KernelFamily::fused_experts_bf16_tensorrt:
     case KernelFamily::fused_experts_fp8_tensorrt:
-    case KernelFamily::fused_experts_tensor_tensorrt: {
+    case KernelFamily::fused_experts_tensor_tensorrt:
+    case KernelFamily::fused_experts_fp4_tensorrt: {
       GemmShape up = shape, down = shape;
       up.n = 2 * shape.n;
       down.n = shape.k;
@@ -259,7 +263,8 @@ KernelParts gemm_parts(const GemmParameters& p, const Machine& machine, const Ge
 }
 
 double cast_microseconds(const GemmParameters& p, const Machine& machine, const GemmShape& shape) {
-  const double bytes = static_cast<double>(shape.m) * static_cast<double>(shape.k) * 3;  // BF16 in, FP8 out
+  const double in_and_out = bytes_per_element(Precision::bf16) + bytes_per_element(shape.precision);
+  const double bytes = static_cast<double>(shape.m) * static_cast<double>(shape.k) * in_and_out;
   return p.cast_setup_us + bytes / (machine.hbm_bytes_per_us * p.cast_efficiency);
 }
 

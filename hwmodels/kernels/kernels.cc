@@ -7,8 +7,11 @@
 #include <cassert>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <set>
 #include <span>
+#include <string>
+#include <tuple>
 #include <type_traits>
 #include <vector>
 
@@ -25,74 +28,99 @@ constexpr double kNearMeasurement = 0.31;
 /// A residual says what the formula missed nearby, not more.
 constexpr double kLargestResidual = 1.0;
 
-/// The other precision of the same kind of kernel, for dies that were measured in one of them only.
-KernelFamily sibling(KernelFamily family) {
+/// What stands in for a family that a die was not measured in, best first: another number format of the same kernels,
+/// for an engine's block of experts also SGLang's.
+std::vector<KernelFamily> stand_ins(KernelFamily family) {
+  using enum KernelFamily;
   switch (family) {
-    case KernelFamily::gemm_bf16:
-      return KernelFamily::gemm_fp8_blocks;
-    case KernelFamily::gemm_fp8_blocks:
-      return KernelFamily::gemm_bf16;
-    case KernelFamily::gemm_fp8_tensor:
-      return KernelFamily::gemm_fp8_blocks;
-    case KernelFamily::gemm_fp8_vendor:
-      return KernelFamily::gemm_bf16;
-    case KernelFamily::grouped_bf16:
-      return KernelFamily::grouped_contiguous;
-    case KernelFamily::fused_experts_bf16:
-      return KernelFamily::fused_experts_fp8;
-    case KernelFamily::fused_experts_fp8:
-      return KernelFamily::fused_experts_bf16;
-    case KernelFamily::fused_experts_bf16_vllm:
-      return KernelFamily::fused_experts_fp8_vllm;
-    case KernelFamily::fused_experts_fp8_vllm:
-    case KernelFamily::fused_experts_tensor_vllm:
-      return KernelFamily::fused_experts_bf16_vllm;
-    case KernelFamily::fused_experts_bf16_tensorrt:
-      return KernelFamily::fused_experts_fp8_tensorrt;
-    case KernelFamily::fused_experts_fp8_tensorrt:
-    case KernelFamily::fused_experts_tensor_tensorrt:
-      return KernelFamily::fused_experts_bf16_tensorrt;
-    case KernelFamily::decode_bf16:
-      return KernelFamily::decode_fp8;
-    case KernelFamily::decode_fp8:
-      return KernelFamily::decode_bf16;
-    case KernelFamily::decode_latent_bf16:
-      return KernelFamily::decode_latent_fp8;
-    case KernelFamily::decode_latent_fp8:
-      return KernelFamily::decode_latent_bf16;
-    case KernelFamily::latent_block:
-      return KernelFamily::latent_block_tensorrt;
-    case KernelFamily::latent_block_tensorrt:
-      return KernelFamily::latent_block;
+    case gemm_bf16:
+      return {gemm_fp8_blocks};
+    case gemm_fp8_blocks:
+    case gemm_fp8_vendor:
+      return {gemm_bf16};
+    case gemm_fp8_tensor:
+      return {gemm_fp8_blocks, gemm_bf16};
+    case gemm_fp4:
+      return {gemm_fp8_vendor, gemm_bf16};
+    case grouped_bf16:
+      return {grouped_contiguous};
+    case fused_experts_bf16:
+      return {fused_experts_fp8};
+    case fused_experts_fp8:
+      return {fused_experts_bf16};
+    case fused_experts_fp4:
+      return {fused_experts_fp8, fused_experts_bf16};
+    case fused_experts_bf16_vllm:
+      return {fused_experts_fp8_vllm, fused_experts_bf16, fused_experts_fp8};
+    case fused_experts_fp8_vllm:
+    case fused_experts_tensor_vllm:
+      return {fused_experts_bf16_vllm, fused_experts_fp8, fused_experts_bf16};
+    case fused_experts_fp4_vllm:
+      return {fused_experts_tensor_vllm, fused_experts_bf16_vllm, fused_experts_fp4, fused_experts_fp8,
+              fused_experts_bf16};
+    case fused_experts_bf16_tensorrt:
+      return {fused_experts_fp8_tensorrt, fused_experts_bf16, fused_experts_fp8};
+    case fused_experts_fp8_tensorrt:
+    case fused_experts_tensor_tensorrt:
+      return {fused_experts_bf16_tensorrt, fused_experts_fp8, fused_experts_bf16};
+    case fused_experts_fp4_tensorrt:
+      return {fused_experts_tensor_tensorrt, fused_experts_bf16_tensorrt, fused_experts_fp4, fused_experts_fp8,
+              fused_experts_bf16};
+    case decode_bf16:
+      return {decode_fp8};
+    case decode_fp8:
+      return {decode_bf16};
+    case decode_latent_bf16:
+      return {decode_latent_fp8};
+    case decode_latent_fp8:
+      return {decode_latent_bf16};
+    case latent_block:
+      return {latent_block_tensorrt};
+    case latent_block_tensorrt:
+      return {latent_block};
     default:
-      return family;
+      return {};
   }
 }
 
-/// How unlike a chip and a measured die are: ratio of the peaks of an SM; other architectures come last.
-double distance(const FamilyFit& fit, const GpuSpec& gpu) {
-  const double ratio = std::abs(std::log(fit.die.bf16_peak_per_sm / (gpu.bf16_peak / gpu.sms)));
-  return fit.die.architecture == gpu.architecture ? ratio : ratio + 100;
-}
-
-/// The fit of a family on the chip's own die: with libraries of the year that is asked for, where they were measured.
-const FamilyFit* fit_of_die(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu,
-                            std::string_view libraries) {
+/// The fit of a family on a die: with libraries of the year that is asked for, where they were measured.
+const FamilyFit* find_fit(const KernelCalibration& calibration, KernelFamily family, const std::string& die,
+                          std::string_view libraries) {
   const FamilyFit* found = nullptr;
   for (const FamilyFit& fit : calibration.fits) {
-    if (fit.family != family || fit.die.name != die_of(gpu).name) continue;
+    if (fit.family != family || fit.die.name != die) continue;
     if (libraries != "current" && fit.variant == fmt::format("libraries of {}", libraries)) return &fit;
     if (fit.variant.empty() && found == nullptr) found = &fit;
   }
   return found;
 }
 
-const FamilyFit* most_similar_fit(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu) {
-  const FamilyFit* best = nullptr;
-  for (const FamilyFit& fit : calibration.fits)
-    if (fit.family == family && fit.variant.empty() && (best == nullptr || distance(fit, gpu) < distance(*best, gpu)))
-      best = &fit;
-  return best;
+/// Dies whose measurements may price a chip, in the order in which they are asked: its own; those of its architecture,
+/// most similar peak of an SM first; the die that was measured in most families; the rest.
+std::vector<std::string> dies_for(const KernelCalibration& calibration, const GpuSpec& gpu) {
+  struct Candidate {
+    double rank, unlike;
+    std::string die;
+  };
+  const std::string lender = calibration.lender();
+  std::map<std::string, Candidate> candidates;
+  for (const FamilyFit& fit : calibration.fits) {
+    if (!fit.variant.empty()) continue;
+    const double unlike = std::abs(std::log(fit.die.bf16_peak_per_sm / (gpu.bf16_peak / gpu.sms)));
+    const double rank = fit.die.name == die_of(gpu).name           ? 0
+                        : fit.die.architecture == gpu.architecture ? 1
+                        : fit.die.name == lender                   ? 2
+                                                                   : 3;
+    candidates.insert({fit.die.name, {rank, unlike, fit.die.name}});
+  }
+  std::vector<Candidate> order;
+  for (const auto& [die, candidate] : candidates) order.push_back(candidate);
+  std::sort(order.begin(), order.end(), [](const Candidate& a, const Candidate& b) {
+    return std::tie(a.rank, a.unlike, a.die) < std::tie(b.rank, b.unlike, b.die);
+  });
+  std::vector<std::string> dies;
+  for (Candidate& candidate : order) dies.push_back(std::move(candidate.die));
+  return dies;
 }
 
 /// The fit that prices a family on a chip.
@@ -104,26 +132,23 @@ struct Choice {
 };
 
 Choice choose(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu,
-              std::string_view libraries) {
+              const std::vector<std::string>& dies, std::string_view libraries) {
   Choice choice;
-  choice.fit = fit_of_die(calibration, family, gpu, libraries);
-  const bool measured = choice.fit != nullptr;
   bool same_family = true;
-  if (!choice.fit && (choice.fit = fit_of_die(calibration, sibling(family), gpu, libraries))) same_family = false;
-  if (!choice.fit) choice.fit = most_similar_fit(calibration, family, gpu);
-  if (!choice.fit && (choice.fit = most_similar_fit(calibration, sibling(family), gpu))) same_family = false;
-  // A calibration without an engine's own block of experts: SGLang's.
-  if (!choice.fit && is_fused_experts(family) && family > KernelFamily::fused_experts_fp8) {
-    const bool bf16 =
-        family == KernelFamily::fused_experts_bf16_vllm || family == KernelFamily::fused_experts_bf16_tensorrt;
-    return choose(calibration, bf16 ? KernelFamily::fused_experts_bf16 : KernelFamily::fused_experts_fp8, gpu,
-                  libraries);
+  for (const std::string& die : dies) {
+    const std::string_view known = die == die_of(gpu).name ? libraries : "current";
+    choice.fit = find_fit(calibration, family, die, known);
+    same_family = choice.fit != nullptr;
+    for (const KernelFamily other : stand_ins(family))
+      if (!choice.fit) choice.fit = find_fit(calibration, other, die, known);
+    if (choice.fit) break;
   }
   if (!choice.fit) return choice;
-  // Per-tensor FP8 of the vendor's library: the tiles of its BF16, so that one's correction serves where nothing was
+  // Products of the vendor's library have the tiles of its BF16, so that one's correction serves where nothing was
   // measured.
   if (family == KernelFamily::gemm_fp8_vendor) same_family = true;
   const bool same_architecture = choice.fit->die.architecture == gpu.architecture;
+  const bool measured = same_family && choice.fit->family == family && choice.fit->die.name == die_of(gpu).name;
   choice.residual = same_family && same_architecture;
   choice.far_evidence = same_architecture ? Evidence::fitted : Evidence::roofline;
   choice.near_evidence = measured ? Evidence::measured : choice.far_evidence;
@@ -150,6 +175,15 @@ struct KernelModel::Resolved {
   double attention_clock = 1;
   enum class Limit { none, board, below_measured } limit = Limit::none;
   bool alone = true;  // memory-bound kernels stream as measured one by one, not as in the training trace
+  /// Kernels of this die were measured, long ones among them, but not its power: prices hold what its boards' limit
+  /// leaves of the clock, and no other die's law comes on top.
+  bool limit_in_prices = false;
+
+  /// What the board draws within its limit while a load takes its time.
+  static Joules within_limit(const PowerLoad& load, Watts idle, Watts board) {
+    if (board <= Watts(0)) return load.energy;
+    return std::min(load.energy, std::max(Watts(0), board - idle) * load.time);
+  }
 
   /// The clock under the board's limit, for a kernel that takes `time` at full clock.
   KernelTime settled(const GpuSpec& gpu, const KernelCalibration& calibration, const KernelTime& at_full,
@@ -161,7 +195,8 @@ struct KernelModel::Resolved {
     const PowerLoad load{at_full.time, sm_share, energy_of(power, gpu, kind, flop, bytes)};
     const Watts idle = idle_power(power, gpu);
     result.energy = load.energy;
-    if (limit == Limit::none) return result;
+    if (limit_in_prices) result.energy = within_limit(load, idle, gpu.tdp);
+    if (limit == Limit::none || limit_in_prices) return result;
     const ClockPoint point = settle(power, idle, gpu.tdp, load);
     result.energy = (point.power - idle) * point.time;
     result.time = point.time;
@@ -227,11 +262,14 @@ KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibra
     : gpu_(gpu), calibration_(std::move(calibration)) {
   assert(calibration_ && gpu_.sms > 0);
   auto resolved = std::make_shared<Resolved>();
+  const std::vector<std::string> dies = dies_for(*calibration_, gpu_);
   for (int i = 0; i < kKernelFamilies; ++i)
     resolved->choices[static_cast<std::size_t>(i)] =
-        choose(*calibration_, static_cast<KernelFamily>(i), gpu_, libraries);
+        choose(*calibration_, static_cast<KernelFamily>(i), gpu_, dies, libraries);
   for (const MemoryClassFit& fit : calibration_->memory_classes)
     resolved->memory[static_cast<std::size_t>(fit.kernel)] = &fit;
+  resolved->limit_in_prices =
+      calibration_->power && calibration_->power->die != gpu_.die && calibration_->measured(gpu_);
   resolved->attention_clock = 1 - calibration_->attention_clock_loss.value * (1 - clock);
   resolved->conditions = {0, clock, calibration_->communication_hbm_share.value};
   resolved_ = std::move(resolved);
@@ -242,6 +280,10 @@ ClockPoint KernelModel::settled(const PowerLoad& load) const {
   if (!calibration_->power) return point;
   const PowerFigures& power = *calibration_->power;
   const Watts idle = idle_power(power, gpu_);
+  if (resolved_->limit_in_prices) {
+    if (load.time > Seconds(0)) point.power = idle + Resolved::within_limit(load, idle, gpu_.tdp) / load.time;
+    return point;
+  }
   if (resolved_->limit == Resolved::Limit::none) return settle(power, idle, gpu_.tdp, load);
   if (load.time > Seconds(0)) point.power = idle + load.energy / load.time;
   return point;
@@ -331,6 +373,31 @@ std::vector<std::string> KernelCalibration::measured_dies() const {
   for (const FamilyFit& fit : fits)
     if (fit.variant.empty()) dies.insert(fit.die.name);
   return {dies.begin(), dies.end()};
+}
+
+std::string KernelCalibration::lender() const {
+  std::map<std::string, int> families;
+  for (const FamilyFit& fit : fits)
+    if (fit.variant.empty()) ++families[fit.die.name];
+  const auto most = std::max_element(families.begin(), families.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == families.end() ? "" : most->first;
+}
+
+std::vector<KernelFamily> KernelCalibration::missing(const GpuSpec& gpu) const {
+  std::set<KernelFamily> own, others;
+  for (const FamilyFit& fit : fits)
+    if (fit.variant.empty()) (fit.die.name == die_of(gpu).name ? own : others).insert(fit.family);
+  std::vector<KernelFamily> out;
+  const auto multiplied = [&](Precision format) {
+    const FlopPerSecond peak = format == Precision::fp4   ? gpu.fp4_peak
+                               : format == Precision::fp8 ? gpu.fp8_peak
+                                                          : gpu.bf16_peak;
+    return peak > FlopPerSecond(0);
+  };
+  for (const KernelFamily family : others)
+    if (!own.empty() && !own.contains(family) && multiplied(format(family))) out.push_back(family);
+  return out;
 }
 
 bool KernelCalibration::measured(const GpuSpec& gpu) const {

@@ -289,8 +289,14 @@ TEST_CASE("prices say what they rest on") {
   far.m = 1000000;
   CHECK(model_of(gpu("h800-sxm")).gemm(measured).evidence == Evidence::measured);
   CHECK(model_of(gpu("h800-sxm")).gemm(far).evidence == Evidence::fitted);
-  CHECK(model_of(gpu("a100-sxm")).gemm(measured).evidence == Evidence::roofline);
-  CHECK(model_of(gpu("b200-sxm")).gemm(measured).evidence == Evidence::roofline);
+  CHECK(model_of(gpu("a100-sxm")).gemm(measured).evidence == Evidence::fitted);  // in BF16
+  GemmShape masked = measured;
+  masked.kind = GemmKind::grouped_masked;
+  CHECK(model_of(gpu("a100-sxm")).gemm(masked).evidence == Evidence::roofline);
+  CHECK(model_of(gpu("b200-sxm")).gemm(measured).evidence == Evidence::measured);
+  CHECK(model_of(gpu("gb200")).gemm(measured).evidence == Evidence::measured);
+  CHECK(model_of(gpu("b300-sxm")).gemm(measured).evidence == Evidence::fitted);  // another die of its architecture
+  CHECK(model_of(gpu("mi300x")).gemm(measured).evidence == Evidence::roofline);
 }
 
 TEST_CASE("the sustained clock slows matrix products, not copies") {
@@ -405,13 +411,20 @@ TEST_CASE("published kernels are met within their bars") {
 TEST_CASE("kernels kept back from the fit are predicted: median 7 %, 90th percentile 15 %") {
   for (const HeldBackError& error : calibration()->pooled) {
     INFO(error.table << ", " << error.held_back << " rows");
+    // Tables of other dies hold more sizes and engines' kernels of several kinds (SGLang's experts on a B200: Triton
+    // for some models, TensorRT-LLM's for others).
+    if (!error.table.ends_with(", GH100")) {
+      CHECK(error.median <= 0.12);
+      CHECK(error.percentile_90 <= 0.32);
+      continue;
+    }
     CHECK(error.median <= 0.07);
     // FP8 with one scale per tensor: the only table is bimodal (the same work twice in a row takes 20 %
     // longer). Fused experts in BF16: tiles were tuned for some shapes only (128 experts of 1,536 run at 238 TFLOP/s,
     // their halves at 536). TensorRT-LLM's: one token of MiniMax-M2 takes twice as long on an H100 as one of
     // Qwen3-235B, which is larger.
-    const bool two_minds = error.table == "gemm_fp8_tensor" || error.table == "fused_experts_bf16" ||
-                           error.table == "fused_experts_fp8_tensorrt";
+    const bool two_minds = error.table == "gemm_fp8_tensor, GH100" || error.table == "fused_experts_bf16, GH100" ||
+                           error.table == "fused_experts_fp8_tensorrt, GH100";
     CHECK(error.percentile_90 <= (two_minds ? 0.17 : 0.15));
   }
 }

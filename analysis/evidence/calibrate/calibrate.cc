@@ -14,6 +14,7 @@
 #include "analysis/evidence/calibrate/card_measurements.h"
 #include "analysis/evidence/calibrate/fit_overheads.h"
 #include "analysis/evidence/calibrate/profile_rows.h"
+#include "analysis/evidence/calibrate/shipped_tables.h"
 #include "analysis/render/text/csv.h"
 #include "analysis/render/text/format.h"
 #include "analysis/render/text/text_table.h"
@@ -57,71 +58,6 @@ std::map<std::string, NodeSpec> nodes_by_gpu(const Libraries& libraries) {
     if (node.gpus == 8) nodes.emplace(gpu, std::move(node));
   }
   return nodes;
-}
-
-/// Published rates of attention's backward pass, which no table of the folder has: the project's own data file.
-/// They say something beside measurements of the same chip only.
-void add_attention_backward(CalibrationInput& input, const Libraries& libraries) {
-  constexpr const char* kGpu = "h100-sxm";
-  if (std::none_of(input.gpus.begin(), input.gpus.end(), [](const GpuSpec& gpu) { return gpu.name == kGpu; })) return;
-  const std::string file = required_file(libraries, "hwmodels/data/attention_backward.csv");
-  const CsvTable table = parse_csv(read_text_file(file), file);
-  const std::string name = "cuDNN backward figures";
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    const auto whole = [&](const char* column) { return static_cast<int>(table.number(i, column)); };
-    AttentionShape shape;
-    shape.kind = AttentionKind::backward;
-    shape.batch = whole("batch");
-    shape.query_length = shape.kv_length = whole("sequence");
-    shape.query_heads = whole("query_heads");
-    shape.kv_heads = whole("kv_heads");
-    shape.qk_dim = shape.v_dim = whole("head_dim");
-    shape.causal = table.text(i, "mask") == "causal";
-    Measurement row;
-    row.table = name;
-    row.row = i;
-    row.gpu = kGpu;
-    row.shape = shape;
-    row.microseconds = flop(shape).value() / (table.number(i, "TFLOPS") * 1e6);
-    input.measurements.push_back(std::move(row));
-  }
-  input.table_sources[name] = {"NVIDIA/cudnn-frontend, attention benchmarks, on the H200's equal chip", "2026-09-28"};
-}
-
-/// Blocks of experts as vLLM and TensorRT-LLM run them, which the folder's tables lack: the project's own data file.
-/// They say something where one of their GPUs is calibrated.
-void add_expert_blocks(CalibrationInput& input, const Libraries& libraries) {
-  const std::string file = required_file(libraries, "hwmodels/data/expert_blocks.csv");
-  const CsvTable table = parse_csv(read_text_file(file), file);
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    const std::string& gpu = table.text(i, "gpu");
-    if (std::none_of(input.gpus.begin(), input.gpus.end(), [&](const GpuSpec& g) { return g.name == gpu; })) continue;
-    const bool tensorrt = table.text(i, "library") == "tensorrt";
-    const std::string& precision = table.text(i, "precision");
-    const double ranks = table.number(i, "expert"), picks = table.number(i, "tokens") * table.number(i, "picks");
-    const double rows = std::max(1.0, picks / ranks);
-    GemmShape shape;
-    shape.kind = GemmKind::fused_experts;
-    shape.block = tensorrt ? ExpertBlock::tensorrt : ExpertBlock::vllm;
-    shape.m = std::llround(rows);
-    shape.n = std::llround(table.number(i, "width") / table.number(i, "tensor"));
-    shape.k = std::llround(table.number(i, "hidden"));
-    shape.groups = static_cast<int>(std::min(table.number(i, "experts") / ranks, rows));
-    if (precision != "bf16") shape.precision = Precision::fp8;
-    if (precision == "fp8_block") shape.scaling = Scaling::blocks;
-    if (precision == "fp8") shape.scaling = Scaling::per_tensor;
-    if (!tensorrt) shape.passing_rows = picks - rows;
-    Measurement row;
-    row.table = tensorrt ? "expert blocks of tensorrt" : "expert blocks of vllm";
-    row.row = i;
-    row.gpu = gpu;
-    row.shape = shape;
-    row.microseconds = table.number(i, "us");
-    input.measurements.push_back(std::move(row));
-  }
-  const std::string source = "ai-dynamo/aiconfigurator 095f58a, measured by NVIDIA, moe/";
-  input.table_sources["expert blocks of vllm"] = {source + "vllm/0.18.0 and 0.19.0 (balanced loads)", "2026-11-27"};
-  input.table_sources["expert blocks of tensorrt"] = {source + "trtllm/1.2.0rc5 (balanced loads)", "2026-11-27"};
 }
 
 /// A profile in place of a card's table: what it holds beside kernels, and what was made of it in words.
@@ -295,8 +231,7 @@ std::string contradiction_summary(const std::vector<Contradiction>& all) {
 std::string calibrate(const CalibrateOptions& options, const Libraries& libraries) {
   const std::vector<GpuSpec> gpus = all_gpus(libraries);
   CalibrationInput input = read_measurements(options.measurements, gpus, options.allow_missing);
-  add_attention_backward(input, libraries);
-  add_expert_blocks(input, libraries);
+  add_shipped_tables(input, libraries, gpus, options.allow_missing);
   std::vector<CardProfile> profiles;
   std::vector<std::string> notes;
   for (const CardFile& card : options.cards) add_card(input, card, gpus, profiles, notes);

@@ -46,7 +46,12 @@ std::vector<std::string> kernel_notes(const TrainingReport& report) {
     }
   }
   std::vector<std::string> notes;
-  if (report.evidence.roofline > Seconds(0))
+  if (report.evidence.roofline > Seconds(0) && !of_die.empty())
+    notes.push_back(
+        fmt::format("kernels marked as rooflines below are inferred: they were not measured on the {}, and take the "
+                    "fitted efficiencies of the {} with the {}'s own peaks, bandwidth, clock and SM count",
+                    die, report.scenario.kernels->lender(), gpu.name));
+  if (report.evidence.roofline > Seconds(0) && of_die.empty())
     notes.push_back(fmt::format(
         "kernels marked as rooflines below are inferred: of the {} no measurement is at hand, each family of kernels "
         "takes the fitted efficiencies of the most similar die measured (on {}); peaks, bandwidth, clock and SM count "
