@@ -131,17 +131,16 @@ struct Choice {
   bool residual = false;
 };
 
-Choice choose(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu, std::string_view libraries,
-              const std::vector<std::string>& dies) {
+Choice choose(const KernelCalibration& calibration, KernelFamily family, const GpuSpec& gpu,
+              const std::vector<std::string>& dies, std::string_view libraries) {
   Choice choice;
   bool same_family = true;
   for (const std::string& die : dies) {
-    // Libraries of a year are those of the die that they were measured on.
-    const std::string_view year = die == die_of(gpu).name ? libraries : "current";
-    choice.fit = find_fit(calibration, family, die, year);
+    const std::string_view known = die == die_of(gpu).name ? libraries : "current";
+    choice.fit = find_fit(calibration, family, die, known);
     same_family = choice.fit != nullptr;
     for (const KernelFamily other : stand_ins(family))
-      if (!choice.fit) choice.fit = find_fit(calibration, other, die, year);
+      if (!choice.fit) choice.fit = find_fit(calibration, other, die, known);
     if (choice.fit) break;
   }
   if (!choice.fit) return choice;
@@ -266,7 +265,7 @@ KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibra
   const std::vector<std::string> dies = dies_for(*calibration_, gpu_);
   for (int i = 0; i < kKernelFamilies; ++i)
     resolved->choices[static_cast<std::size_t>(i)] =
-        choose(*calibration_, static_cast<KernelFamily>(i), gpu_, libraries, dies);
+        choose(*calibration_, static_cast<KernelFamily>(i), gpu_, dies, libraries);
   for (const MemoryClassFit& fit : calibration_->memory_classes)
     resolved->memory[static_cast<std::size_t>(fit.kernel)] = &fit;
   resolved->limit_in_prices =

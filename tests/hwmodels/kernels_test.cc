@@ -90,16 +90,53 @@ AttentionShape draw_attention(RandomStream& random) {
 
 TEST_CASE("a die counts as measured when its calibration has it, whatever its architecture is called", "[kernels]") {
   for (const char* name : {"h100-sxm", "h800-sxm", "h20", "h200-sxm"}) CHECK(calibration()->measured(gpu(name)));
-  const GpuSpec b200 = gpu("b200-sxm");
-  CHECK_FALSE(calibration()->measured(b200));
-  CHECK(model_of(b200).memory_bound(MemoryKernel::norm, Bytes(1e6)).evidence == Evidence::roofline);
+  for (const char* name : {"a100-sxm", "a800-sxm", "b200-sxm", "gb200"}) CHECK(calibration()->measured(gpu(name)));
+  const GpuSpec other = gpu("mi300x");
+  CHECK_FALSE(calibration()->measured(other));
+  CHECK(model_of(other).memory_bound(MemoryKernel::norm, Bytes(1e6)).evidence == Evidence::roofline);
   KernelCalibration more = *calibration();
   more.fits.push_back(more.fits.front());
-  more.fits.back().die = die_of(b200);
-  CHECK(more.measured(b200));
-  more.memory_architecture = b200.architecture;
-  const KernelModel model(b200, std::make_shared<const KernelCalibration>(more));
+  more.fits.back().die = die_of(other);
+  CHECK(more.measured(other));
+  more.memory_architecture = other.architecture;
+  const KernelModel model(other, std::make_shared<const KernelCalibration>(more));
   CHECK(model.memory_bound(MemoryKernel::norm, Bytes(1e6)).evidence == Evidence::fitted);
+}
+
+TEST_CASE("a calibration says what a die was not measured in, and who lends it efficiencies", "[kernels]") {
+  const std::shared_ptr<const KernelCalibration> known = calibration();
+  const auto misses = [&](const char* chip, KernelFamily family) {
+    const std::vector<KernelFamily> missing = known->missing(gpu(chip));
+    return std::find(missing.begin(), missing.end(), family) != missing.end();
+  };
+  CHECK(known->lender() == "GH100");
+  CHECK(known->missing(gpu("h100-sxm")).empty());  // FP4 is nothing it multiplies
+  CHECK(known->missing(gpu("mi300x")).empty());    // all of it, which is said otherwise
+  CHECK(misses("b200-sxm", KernelFamily::grouped_bf16));
+  CHECK_FALSE(misses("b200-sxm", KernelFamily::gemm_fp4));
+  CHECK(misses("a100-sxm", KernelFamily::grouped_bf16));
+  CHECK_FALSE(misses("a100-sxm", KernelFamily::gemm_fp8_blocks));
+}
+
+TEST_CASE("measured kernels of A100 and B200 are met, microseconds of aiconfigurator") {
+  const KernelModel a100 = model_of(gpu("a100-sxm")), b200 = model_of(gpu("b200-sxm"));
+  const auto us = [](const KernelTime& time) { return time.time.value() * 1e6; };
+  const auto dense = [](std::int64_t m, std::int64_t n, std::int64_t k) {
+    return GemmShape{GemmKind::dense, m, n, k, 1, Precision::bf16, Scaling::none, Precision::bf16};
+  };
+  // Long ones hold what the board's limit leaves: no law of another die's power comes on top.
+  const KernelModel long_run(gpu("a100-sxm"), calibration(), ClockState::power_limited);
+  CHECK(us(long_run.gemm(dense(8192, 8192, 8192))) == Approx(4280).epsilon(0.1));
+  CHECK(us(a100.gemm(dense(1, 8192, 8192))) == Approx(96.4).epsilon(0.15));
+  CHECK(us(b200.gemm(dense(128, 8192, 8192))) == Approx(26.4).epsilon(0.2));
+  CHECK(us(b200.gemm(dense(16384, 16384, 16384))) == Approx(6060).epsilon(0.12));
+  // DeepSeek-V3's experts under TP1, of 384 all of which are hit (Kimi K2), SGLang.
+  GemmShape experts = dense(64 * 8, 2048, 7168);
+  experts.kind = GemmKind::fused_experts;
+  experts.groups = 384;
+  experts.precision = Precision::fp8;
+  experts.scaling = Scaling::blocks;
+  CHECK(us(b200.gemm(experts)) == Approx(2417).epsilon(0.15));
 }
 
 TEST_CASE("every kernel has a positive, finite price above its roofline, on every GPU") {
@@ -397,7 +434,7 @@ TEST_CASE("four-bit weights: fewer bytes where weights are what is read, the act
   CHECK(b200.gemm(shape).time.value() == Approx(per_tensor));
   shape.scaling = Scaling::none;
   shape.precision = Precision::fp4;
-  CHECK(b200.gemm(shape).time.value() < 0.65 * per_tensor);
+  CHECK(b200.gemm(shape).time.value() < 0.85 * per_tensor);  // measured: 2.4 ms and 3.1 ms
 }
 
 TEST_CASE("published kernels are met within their bars") {
@@ -411,11 +448,11 @@ TEST_CASE("published kernels are met within their bars") {
 TEST_CASE("kernels kept back from the fit are predicted: median 7 %, 90th percentile 15 %") {
   for (const HeldBackError& error : calibration()->pooled) {
     INFO(error.table << ", " << error.held_back << " rows");
-    // Tables of other dies hold more sizes and engines' kernels of several kinds (SGLang's experts on a B200: Triton
-    // for some models, TensorRT-LLM's for others).
+    // Tables of other dies hold more sizes; cuBLAS and TensorRT-LLM choose kernels on a B200 that differ by a third
+    // between neighbouring sizes.
     if (!error.table.ends_with(", GH100")) {
-      CHECK(error.median <= 0.12);
-      CHECK(error.percentile_90 <= 0.32);
+      CHECK(error.median <= 0.10);
+      CHECK(error.percentile_90 <= 0.30);
       continue;
     }
     CHECK(error.median <= 0.07);
