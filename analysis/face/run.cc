@@ -102,6 +102,7 @@ RunOptions run_options(const Scenario& scenario, const Environment& environment,
 RlOptions rl_options(const Scenario& scenario, const Environment& environment, const RunSettings& settings) {
   RlOptions options;
   options.power = environment.data().power(scenario.cluster.node.gpu.architecture);
+  options.errors = environment.data().step_errors();
   options.replay.sharing = settings.sharing;
   options.replay.solver = Solver::in_process;  // many short replays
   options.allow_oom = settings.allow_oom;

@@ -239,6 +239,22 @@ TEST_CASE("a run goes along its curve of lengths", "[rl]") {
   CHECK(growing.run->evaluation > Seconds(0));
 }
 
+TEST_CASE("a loop has a range where its framework's steps were held against predictions, and else says why not") {
+  const auto run_with = [](const std::vector<std::string>& sets) {
+    const Scenario scenario = loop(sets);
+    RlOptions options = in_process(scenario);
+    options.errors = testing::environment().data().step_errors();
+    return run_rl(scenario, options);
+  };
+  const RlReport known = run_with({"rl.framework=verl-0.7"}), none = run_with({});
+  const double step = number(known, "rl.step_time_s");
+  CHECK(number(known, "rl.step_time_range_s.p5") < 0.8 * step);
+  CHECK(number(known, "rl.step_time_range_s.p95") > 1.25 * step);
+  CHECK_THAT(to_text(known, TextStyle(false)), ContainsSubstring("In 90 % of the cases"));
+  CHECK_FALSE(find_metric(metrics(none), "rl.step_time_range_s.p5")->number().has_value());
+  CHECK_THAT(testing::one_line(to_text(none, TextStyle(false))), ContainsSubstring("no rl.framework is stated"));
+}
+
 TEST_CASE("explain: free parts save no more than they take where nothing is hidden", "[rl]") {
   const Scenario scenario = loop();
   const RlExplanation explanation = explain_rl(scenario, in_process(scenario));

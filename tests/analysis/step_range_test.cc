@@ -51,10 +51,27 @@ TEST_CASE("a step's range holds the prediction, is the same every time, and is m
 TEST_CASE("an error in what a step is made of widens its range by as much as the step spends there") {
   const Scenario scenario = testing::resolved(kSmall, {});
   std::string rows;
-  for (const char* name :
-       {"gemm", "gemm_fp8", "expert_gemm", "attention_forward", "attention_backward", "memory_bound", "launches",
-        "layer_exchange", "expert_exchange", "data_exchange", "pipeline", "host", "other", "memory_states",
-        "memory_kept", "memory_logits", "memory_libraries", "memory_buffers", "software"})
+  for (const char* name : {"gemm",
+                           "gemm_fp8",
+                           "expert_gemm",
+                           "attention_forward",
+                           "attention_backward",
+                           "memory_bound",
+                           "launches",
+                           "layer_exchange",
+                           "expert_exchange",
+                           "data_exchange",
+                           "pipeline",
+                           "host",
+                           "other",
+                           "memory_states",
+                           "memory_kept",
+                           "memory_logits",
+                           "memory_libraries",
+                           "memory_buffers",
+                           "memory_software",
+                           "software",
+                           "loop"})
     rows += std::string(name) + ",t,0,s\n";
   SoftwareProfile exact;
   exact.error = 0;
@@ -79,6 +96,15 @@ TEST_CASE("an error in what a step is made of widens its range by as much as the
   CHECK(clock.log_error < whole.log_error);
   CHECK_THROWS_AS(errors_from(rows), InputError);
   CHECK_THROWS_AS(errors_from(rows + "clock,t,-1,s\n"), InputError);
+}
+
+TEST_CASE("memory of software whose peaks nobody held against predictions has a range that says so") {
+  const auto width = [](const char* software) {
+    const TrainingReport report = report_of(kSmall, {std::string("training.software=") + software});
+    return report.range->memory_bytes.p95 / report.range->memory_bytes.p5;
+  };
+  CHECK(width("megatron-core-2025.09") < 1.15);
+  CHECK(width("pytorch-fsdp-eager") > 1.5);
 }
 
 TEST_CASE("software of which no such run was seen has what lies between profiles for its error") {

@@ -67,6 +67,7 @@ struct SoftwareProfile {
   bool experts_split_sequence = false;  ///< experts under tensor parallelism only with sequence parallelism
   double error = 0.05;                ///< of published steps, beside those of kernels and links: log standard deviation
   SeenRuns seen = SeenRuns::nothing;  ///< where `error` is from
+  bool memory_seen = false;           ///< its peaks of memory were held against published ones
   bool indexed_rows = false;          ///< rows of experts moved by gather, index_select and scatter_add
   double accumulation_bytes = 0;      ///< moved per parameter to add a micro-batch's gradients to those before
   bool blocking_messages = false;     ///< both ranks of a pipeline's message stop for it
@@ -142,6 +143,7 @@ struct SoftwareProfile {
     field("host_exchange", &SoftwareProfile::host_exchange, {"software"});
     field("host_sizes", &SoftwareProfile::host_sizes, {"software"});
     field("seen", &SoftwareProfile::seen, {kLabel});
+    field("memory_seen", &SoftwareProfile::memory_seen, {kLabel});
     field("sources", &SoftwareProfile::sources, {.cause = kLabel, .resolved = true});
   }
 };

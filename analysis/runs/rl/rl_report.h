@@ -77,6 +77,9 @@ struct RlReport {
   ModelStates states;
   std::vector<PhaseMemory> memory;
   std::optional<RlRunProjection> run;
+  /// Of the step: standard deviation of the logarithm of actual over predicted. None: no framework is stated whose
+  /// published steps were held against predictions, or errors were not given.
+  std::optional<double> log_error;
   std::vector<Comparison> comparisons;
   std::vector<std::string> notes;
 

@@ -6,6 +6,7 @@
 
 #include "analysis/runs/energy.h"
 #include "analysis/runs/rl/rl_report.h"
+#include "analysis/runs/training/step_range.h"
 #include "sim/replay.h"
 
 namespace flopcast {
@@ -16,6 +17,7 @@ class RlExplanation;
 
 struct RlOptions {
   PowerModel power;
+  std::shared_ptr<const StepErrors> errors;  ///< none: no range of the step
   ReplayOptions replay;
   bool allow_oom = false;
   bool project = true;  ///< to the whole run, where there is one

@@ -255,9 +255,12 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
     held.push_back({&errors.of(memory_error(row.item)), row.bytes.value(), false});
     of_memory.push_back(input_of(*held.back().error, row.bytes.value()));
   }
-  for (const StepOrigins::Open& open : origins.open)
-    of_memory.push_back(input_of(open, open.memory, origins.memory->total().value()));
-  range.memory_bytes = quantiles(drawn_sums(held, 0, 0, origins.open, &StepOrigins::Open::memory, kSeed + 1));
+  const double peak = origins.memory->total().value();
+  for (const StepOrigins::Open& open : origins.open) of_memory.push_back(input_of(open, open.memory, peak));
+  const StepError& unknown = errors.of("memory_software");
+  const double as_a_whole = software.memory_seen ? 0 : unknown.log_sd;
+  if (as_a_whole > 0) of_memory.push_back(input_of(unknown, peak));
+  range.memory_bytes = quantiles(drawn_sums(held, 0, as_a_whole, origins.open, &StepOrigins::Open::memory, kSeed + 1));
   range.memory_inputs = ranked(std::move(of_memory));
   return range;
 }
