@@ -339,7 +339,7 @@ Drawing drawing_of(const PipelineTimes& times) {
   }
   plot += svg::grid(
       Axis(0, times.end.value(), 7), 0, height, [](double s) { return fmt::format("{:.4g} s", s); },
-      svg::kNarrow - kLabels);
+      svg::kNarrow - kLabels, svg::kWide - kLabels);
   const Axis axis(0, times.end.value(), 7);  // ends at a round time, and the blocks before it
   plot += fmt::format(
       "<svg viewBox=\"0 0 {:.0f} {:.0f}\" preserveAspectRatio=\"none\" width=\"100%\" height=\"{:.0f}\">\n{}</svg>\n",
