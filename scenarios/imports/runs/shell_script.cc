@@ -215,7 +215,7 @@ class ShellReader : private ShellCursor {
       return advance();
     }
     const bool into = peek() == '>' && (at_ == 0 || text_[at_ - 1] == ' ' || text_[at_ - 1] == '\t');
-    appends_ = peek() == '>' && peek(1) == '>';
+    if (into) appends_ = peek(1) == '>';
     while (peek() == '<' || peek() == '>' || peek() == '&' || peek() == '|') advance();
     skip_spaces();
     if (peek() == '(') {  // a process in place of a file
@@ -748,7 +748,9 @@ class ShellReader : private ShellCursor {
     }
     for (std::size_t i = 0; i < value.words.size(); ++i) {
       if (i > 0) out.text += whole_lists_ ? ' ' : kSplit;
-      put_text(value.words[i].first, true, out);
+      // A flag with its value in one element is cut where the list is not quoted, as the shell does.
+      const std::string& text = value.words[i].first;
+      put_text(text, in_quotes || !text.starts_with("--"), out);
     }
   }
 
