@@ -257,10 +257,11 @@ bool may_be_worth_parameters(std::string_view name, const Value& value) {
     return value.bool_value() && has_any(name, {"gate", "wide"}) && !has_any(name, {"aggregate", "propagate"});
   const double n = value.number_value();
   if (value.kind_case() != Value::kNumberValue || n < 2 || n != std::floor(n)) return false;
-  return has_any(name,
-                 {"hidden", "expert", "per_layer", "width", "rank", "intermediate", "inner_", "latent", "_proj"}) &&
-         !has_any(name, {"capacity", "dropout", "coef", "loss", "scale", "scaling", "bias", "padding", "token",
-                         "router_", "init", "parallel", "seed", "version"});
+  return has_any(name, {"hidden", "expert", "per_layer", "width", "rank", "intermediate", "inner_", "latent", "_proj",
+                        "heads", "ffn"}) &&
+         !has_any(name, {"capacity", "dropout", "coef",  "loss",     "scale",  "scaling", "bias",      "padding",
+                         "token",    "router_", "init",  "parallel", "seed",   "version", "projector", "vision",
+                         "visual",   "image",   "video", "audio",    "speech", "mm_"});
 }
 
 }  // namespace

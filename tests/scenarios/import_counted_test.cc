@@ -21,8 +21,8 @@ std::string refusal_of(const std::string& text) {
   }
 }
 
-double billions(const std::string& text) { return count_parameters(imported_config(text).model).total / 1e9; }
-double active_billions(const std::string& text) { return count_parameters(imported_config(text).model).active / 1e9; }
+double counted_billions(const std::string& text) { return count_parameters(imported_config(text).model).total / 1e9; }
+double counted_active(const std::string& text) { return count_parameters(imported_config(text).model).active / 1e9; }
 
 // Published values of google/gemma-4-26B-A4B and gemma-4-E4B, arcee-ai/Trinity-Mini, microsoft/bitnet-b1.58-2B-4T,
 // openbmb/MiniCPM3-4B, deepseek-ai/DeepSeek-OCR.
@@ -43,14 +43,15 @@ const std::string kGemmaEffective = R"({"architectures": ["Gemma4ForConditionalG
 "max_position_embeddings": 262144, "tie_word_embeddings": true}})";
 
 TEST_CASE("Gemma 4: a dense network beside experts, embeddings of layers", "[scenarios][import]") {
-  CHECK(billions(kGemma) == Approx(25.2).epsilon(0.005));
-  CHECK(active_billions(kGemma) == Approx(3.83).epsilon(0.01));
+  CHECK(counted_billions(kGemma) == Approx(25.2).epsilon(0.005));
+  CHECK(counted_active(kGemma) == Approx(3.83).epsilon(0.01));
   CHECK(imported_config(kGemma).model.moe.width_of_shared() == 2112);
-  CHECK(billions(kGemmaEffective) == Approx(7.52).epsilon(0.005));
+  CHECK(counted_billions(kGemmaEffective) == Approx(7.52).epsilon(0.005));
   CHECK(imported_config(kGemmaEffective).model.moe.experts == 0);
   // Layers without caches of their own have FFNs twice as wide (E2B): 18 of 42 more of them.
   const std::string wide = replaced(kGemmaEffective, "\"use_double_wide_mlp\": false", "\"use_double_wide_mlp\": true");
-  CHECK(billions(wide) - billions(kGemmaEffective) == Approx(18 * 3 * 2560 * 10240 / 1e9).epsilon(0.001));
+  CHECK(counted_billions(wide) - counted_billions(kGemmaEffective) ==
+        Approx(18 * 3 * 2560 * 10240 / 1e9).epsilon(0.001));
 }
 
 TEST_CASE("gates of attention and of experts' networks are counted", "[scenarios][import]") {
@@ -59,7 +60,7 @@ TEST_CASE("gates of attention and of experts' networks are counted", "[scenarios
 "num_key_value_heads": 4, "head_dim": 128, "vocab_size": 200192, "hidden_act": "silu", "max_position_embeddings": 131072,
 "num_experts": 128, "num_experts_per_tok": 8, "num_shared_experts": 1, "num_dense_layers": 2,
 "global_attn_every_n_layers": 4, "sliding_window": 2048, "tie_word_embeddings": false})";
-  CHECK(billions(trinity) == Approx(26.124).epsilon(0.001));
+  CHECK(counted_billions(trinity) == Approx(26.124).epsilon(0.001));
   CHECK(imported_config(trinity).model.attention.window.layers == 24);
   // BitNet's activation does not tell that its FFN is gated.
   const std::string bitnet = R"({"architectures": ["BitNetForCausalLM"], "model_type": "bitnet", "hidden_size": 2560,
@@ -84,11 +85,11 @@ TEST_CASE("Kimi K3: three matrices of experts on a narrower stream", "[scenarios
   CHECK(model.moe.latent_width == 3584);
   const double expert = 3.0 * 3584 * 3072;
   CHECK(count_parameters(model).expert == expert);
-  const std::string plain = replaced(kKimi, "\"mla_use_output_gate\": true, ", "");
-  CHECK(billions(kKimi) - billions(plain) == Approx(2 * 7168.0 * 96 * 128 / 1e9).epsilon(1e-6));
+  const std::string plain = replaced(kKimi, "\"mla_use_output_gate\": true,", "");
+  CHECK(counted_billions(kKimi) - counted_billions(plain) == Approx(2 * 7168.0 * 96 * 128 / 1e9).epsilon(1e-6));
   const std::string narrow = replaced(kKimi, ", \"use_full_rank_gate\": true", "");
   const double full = 7168.0 * 12288, low = 7168.0 * 128 + 128.0 * 12288;
-  CHECK(billions(kKimi) - billions(narrow) == Approx(6 * (full - low) / 1e9).epsilon(1e-6));
+  CHECK(counted_billions(kKimi) - counted_billions(narrow) == Approx(6 * (full - low) / 1e9).epsilon(1e-6));
 }
 
 const std::string kDense = R"({"architectures": ["SomeNewForCausalLM"], "model_type": "some_new", "hidden_size": 64,
@@ -97,12 +98,13 @@ const std::string kDense = R"({"architectures": ["SomeNewForCausalLM"], "model_t
 
 TEST_CASE("what may add parameters and is not known is refused, what adds none is named", "[scenarios][import]") {
   for (const std::string field :
-       {"\"routed_hidden_size\": 3584", "\"inner_projection_rank\": 16", "\"use_head_gate\": true"}) {
+       {"\"routed_hidden_size\": 3584", "\"second_attention_heads\": 16", "\"use_head_gate\": true"}) {
     CAPTURE(field);
     CHECK_THAT(refusal_of(replaced(kDense, "\"more\": 0", field)), ContainsSubstring("it adds parameters"));
   }
-  for (const std::string field : {"\"routed_hidden_size\": 0", "\"use_head_gate\": false", "\"hidden_init_scale\": 12",
-                                  "\"expert_capacity\": 64", "\"num_shared_expert_layers\": 4"}) {
+  for (const std::string field :
+       {"\"routed_hidden_size\": 0", "\"projector_hidden_size\": 6144", "\"use_head_gate\": false",
+        "\"hidden_init_scale\": 12", "\"expert_capacity\": 64", "\"num_shared_expert_layers\": 4"}) {
     CAPTURE(field);
     CHECK(refusal_of(replaced(kDense, "\"more\": 0", field)).empty());
   }
@@ -126,7 +128,7 @@ TEST_CASE("names and defaults that classes bring are no reason to refuse", "[sce
 "hidden_size": 2560, "intermediate_size": 6400, "num_hidden_layers": 62, "num_attention_heads": 40,
 "num_key_value_heads": 40, "q_lora_rank": 768, "kv_lora_rank": 256, "qk_nope_head_dim": 64, "qk_rope_head_dim": 32,
 "vocab_size": 73448, "hidden_act": "silu", "max_position_embeddings": 32768})";
-  CHECK(billions(minicpm) == Approx(4.0739).epsilon(0.002));
+  CHECK(counted_billions(minicpm) == Approx(4.0739).epsilon(0.002));
   // Without latent attention, whose widths are said as 0 all the same.
   const std::string ocr = R"({"architectures": ["DeepseekOCRForCausalLM"], "model_type": "DeepseekOCR",
 "language_config": {"model_type": "deepseek_v2", "hidden_size": 1280, "intermediate_size": 6848, "num_hidden_layers": 12,
@@ -134,7 +136,7 @@ TEST_CASE("names and defaults that classes bring are no reason to refuse", "[sce
 "qk_rope_head_dim": 0, "v_head_dim": 0, "use_mla": false, "vocab_size": 129280, "max_position_embeddings": 8192,
 "n_routed_experts": 64, "num_experts_per_tok": 6, "moe_intermediate_size": 896, "n_shared_experts": 2,
 "first_k_dense_replace": 1, "n_group": 1, "topk_group": 1}})";
-  CHECK(billions(ocr) == Approx(2.9347).epsilon(0.002));
+  CHECK(counted_billions(ocr) == Approx(2.9347).epsilon(0.002));
   // Layers that choose what they attend to, by their type.
   const std::string sparse = R"({"architectures": ["GlmMoeDsaForCausalLM"], "model_type": "glm_moe_dsa",
 "hidden_size": 1024, "intermediate_size": 2048, "moe_intermediate_size": 512, "num_hidden_layers": 2,

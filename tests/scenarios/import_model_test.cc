@@ -131,9 +131,10 @@ TEST_CASE("what is not understood is named, with the nearest known field, and st
 TEST_CASE("what a file says twice, and of another class, is told") {
   CHECK_THAT(notes_of(replaced(kConfigs.at("gpt-oss-120b"), "\"experts_per_token\": 4", "\"experts_per_token\": 2")),
              ContainsSubstring("experts_per_token: 2 where num_experts_per_tok says 4; the latter was used"));
-  // Experts belong to another class: the one that is named would not build them.
-  CHECK_THAT(notes_of(replaced(kLlama, "\"mlp_bias\": false", "\"num_local_experts\": 8")),
-             ContainsSubstring("num_local_experts: not understood"));
+  // Experts belong to another class: the one that is named would not build them, and a file that says both is none of
+  // it.
+  CHECK_THAT(faults_of_config(replaced(kLlama, "\"mlp_bias\": false", "\"num_local_experts\": 8")),
+             ContainsSubstring("num_local_experts: found 8, expected none of it"));
 }
 
 TEST_CASE("layers with experts follow the rules of DeepSeek and of Qwen") {
@@ -463,12 +464,13 @@ TEST_CASE("files that are no config.json are refused with what they are") {
       return error.what();
     }
   };
-  const std::string expected = "expected a Hugging Face config.json of at most 1 MiB";
+  const std::string expected = "expected a Hugging Face config.json of at most 16 MiB";
   CHECK_THAT(fault(folder.path() + "/none.json"), ContainsSubstring("no such file, " + expected));
   CHECK_THAT(fault(folder.path()), ContainsSubstring("no such file, " + expected));
   CHECK_THAT(fault(folder.write("a", "")), ContainsSubstring("an empty file, " + expected));
   CHECK_THAT(fault(folder.write("b", std::string("\0\1\2", 3))), ContainsSubstring("a binary file, " + expected));
-  CHECK_THAT(fault(folder.write("c", std::string(1100000, ' '))), ContainsSubstring("a file of 1.1 MB, " + expected));
+  CHECK_THAT(fault(folder.write("c", std::string(17'000'000, ' '))),
+             ContainsSubstring("a file of 17.0 MB, " + expected));
   CHECK_THAT(fault(folder.write("d", "\n [1]")), ContainsSubstring("d:2:2: found a text that begins with \"[\""));
   CHECK_THAT(fault(folder.write("e", kLlama.substr(0, kLlama.size() / 2))),
              ContainsSubstring("e:5:56: ") && ContainsSubstring("broken JSON"));

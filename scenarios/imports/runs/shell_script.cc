@@ -197,7 +197,7 @@ class ShellReader : private ShellWords {
       return advance();
     }
     const bool into = peek() == '>' && (at_ == 0 || text_[at_ - 1] == ' ' || text_[at_ - 1] == '\t');
-    appends_ = peek() == '>' && peek(1) == '>';
+    if (into) appends_ = peek(1) == '>';
     while (peek() == '<' || peek() == '>' || peek() == '&' || peek() == '|') advance();
     skip_spaces();
     if (peek() == '(') {  // a process in place of a file

@@ -226,7 +226,9 @@ void ShellWords::put(const std::string& name, bool all, const std::string& writt
   }
   for (std::size_t i = 0; i < value.words.size(); ++i) {
     if (i > 0) out.text += whole_lists_ ? ' ' : kSplit;
-    put_text(value.words[i].first, true, out);
+    // A flag with its value in one element is cut where the list is not quoted, as the shell does.
+    const std::string& text = value.words[i].first;
+    put_text(text, in_quotes || !text.starts_with("--"), out);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "analysis/runs/training/show/framework_settings.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -126,7 +127,8 @@ void pipeline_arguments(const TrainingConfig& t, Arguments& out, std::vector<std
   if (stages.empty() && count > 1 && t.model.layers % count != 0) {
     for (int i = 0; i < count; ++i) stages.push_back(t.model.layers / count + (i < t.model.layers % count ? 1 : 0));
     // The last stage has the loss to do, and the first the embedding: they take what is fewer.
-    if (stages.front() > stages.back()) std::rotate(stages.begin(), stages.begin() + 1, stages.end() - 1);
+    if (int& last_but_one = stages[stages.size() - 2]; last_but_one < stages.front())
+      std::swap(stages.front(), last_but_one);
     notes.push_back(fmt::format(
         "{} layers do not divide by {} stages: the layout is as even as can be; a run's notes say which layers each "
         "stage has there",
