@@ -114,10 +114,9 @@ Expected ring(NcclOp op, NcclProtocol p, const View& v, Bytes bytes) {
 }
 
 Expected tree(NcclProtocol p, const View& v, Bytes bytes) {
-  // Between two nodes each sends its half once: half the traffic of more. Not counted on with Ampere: two nodes of A100
-  // with 100 GB/s each reach a bus bandwidth of 86 GB/s (NVIDIA/nccl issue 1048), which is a ring's.
-  const bool halves = v.nodes == 2 && v.generation.architecture != "ampere";
-  double bus = 0.92 * (v.nodes == 1 ? v.within : std::min(v.within, v.nics * (halves ? 2 : 1)));
+  // Between two nodes each sends its half once: half the traffic of more. (Two nodes of A100 with 50 GB/s each reach
+  // bus bandwidths of 57 and 78 GB/s, more than a ring can; a third pair, with 100 GB/s each, a ring's 86.)
+  double bus = 0.92 * (v.nodes == 1 ? v.within : std::min(v.within, v.nics * (v.nodes == 2 ? 2 : 1)));
   if (p == NcclProtocol::ll) bus = std::min(bus / 3.8, v.most_ll());
   if (p == NcclProtocol::ll128) bus *= v.nodes == 1 ? 7.0 / 9 : 120.0 / 128;
   const double latency =
