@@ -31,7 +31,7 @@ check_run "$work/first" out-of-tree/host
 share=$work/first/share
 grep -q '^\.TH FLOPCAST' "$share/man/man1/flopcast-run.1" || fail "no manual page of run"
 for file in bash-completion/completions/flopcast zsh/site-functions/_flopcast fish/vendor_completions.d/flopcast.fish; do
-  grep -q "flopcast complete --" "$share/$file" || fail "$file completes nothing"
+  grep -q "complete -- " "$share/$file" || fail "$file completes nothing"
 done
 
 mv first second

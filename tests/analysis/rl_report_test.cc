@@ -250,7 +250,7 @@ TEST_CASE("a loop has a range where its framework's steps were held against pred
   const double step = number(known, "rl.step_time_s");
   CHECK(number(known, "rl.step_time_range_s.p5") < 0.8 * step);
   CHECK(number(known, "rl.step_time_range_s.p95") > 1.25 * step);
-  CHECK_THAT(to_text(known, TextStyle(false)), ContainsSubstring("In 90 % of the cases"));
+  CHECK_THAT(testing::one_line(to_text(known, TextStyle(false))), ContainsSubstring("In 90 % of the cases"));
   const std::vector<Metric> without = metrics(none);
   CHECK_FALSE(find_metric(without, "rl.step_time_range_s.p5")->number().has_value());
   CHECK_THAT(testing::one_line(to_text(none, TextStyle(false))), ContainsSubstring("no rl.framework is stated"));

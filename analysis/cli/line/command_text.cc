@@ -87,9 +87,9 @@ std::vector<Candidate> candidates(const CommandText& program, std::span<const st
       if (!option.positional) out.push_back({option.name, option.help});
     }
     out.push_back({"--help", "Show what the command takes"});
-  } else if (!command->commands.empty()) {
-    for (const CommandText& one : command->commands) out.push_back({one.name, one.help});
   } else {
+    // What a command takes may stand beside commands of its own: `sweep STUDY`, `sweep merge`.
+    for (const CommandText& one : command->commands) out.push_back({one.name, one.help});
     const OptionText* argument = nullptr;
     for (const OptionText& option : command->options) {
       if (!option.positional) continue;
@@ -98,7 +98,8 @@ std::vector<Candidate> candidates(const CommandText& program, std::span<const st
       argument = nullptr;
       --positional;
     }
-    if (argument != nullptr) return values_of(*argument, begun, values);
+    if (argument != nullptr)
+      for (Candidate& one : values_of(*argument, begun, values)) out.push_back(std::move(one));
   }
   keep_begun(out, begun);
   return out;

@@ -23,8 +23,8 @@ namespace flopcast {
 using TraceOutput = std::function<void(std::string_view)>;
 
 /// Writes while the replay runs; holds the arrows of pipeline transfers, what the links of shown GPUs carry, and a
-/// small buffer. Times: analysis/render/trace_time.h. Call close() after the replay; a trace without it is not valid
-/// JSON.
+/// small buffer. Times: analysis/render/text/trace_time.h. Call close() after the replay; a trace without it is not
+/// valid JSON.
 class ChromeTraceSink final : public TimelineSink {
  public:
   /// @param gpus the GPUs to show, by global index; empty: all that are replayed.
