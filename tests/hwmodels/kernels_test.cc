@@ -130,13 +130,13 @@ TEST_CASE("measured kernels of A100 and B200 are met, microseconds of aiconfigur
   CHECK(us(a100.gemm(dense(1, 8192, 8192))) == Approx(96.4).epsilon(0.15));
   CHECK(us(b200.gemm(dense(128, 8192, 8192))) == Approx(26.4).epsilon(0.2));
   CHECK(us(b200.gemm(dense(16384, 16384, 16384))) == Approx(6060).epsilon(0.12));
-  // DeepSeek-V3's experts under TP1, of 384 all of which are hit (Kimi K2), SGLang.
+  // Experts of the size of DeepSeek-V3, 384 of them (Kimi K2), SGLang 0.5.10.
   GemmShape experts = dense(64 * 8, 2048, 7168);
   experts.kind = GemmKind::fused_experts;
   experts.groups = 384;
   experts.precision = Precision::fp8;
   experts.scaling = Scaling::blocks;
-  CHECK(us(b200.gemm(experts)) == Approx(2417).epsilon(0.15));
+  CHECK(us(b200.gemm(experts)) == Approx(3274).epsilon(0.15));
 }
 
 TEST_CASE("every kernel has a positive, finite price above its roofline, on every GPU") {
