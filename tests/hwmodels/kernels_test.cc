@@ -450,7 +450,7 @@ TEST_CASE("kernels kept back from the fit are predicted: median 7 %, 90th percen
     INFO(error.table << ", " << error.held_back << " rows");
     // Tables of other dies hold more sizes; cuBLAS and TensorRT-LLM choose kernels on a B200 that differ by a third
     // between neighbouring sizes.
-    if (!error.table.ends_with(", GH100")) {
+    if (error.table.find(", ") != std::string::npos) {
       CHECK(error.median <= 0.10);
       CHECK(error.percentile_90 <= 0.30);
       continue;
@@ -460,8 +460,8 @@ TEST_CASE("kernels kept back from the fit are predicted: median 7 %, 90th percen
     // longer). Fused experts in BF16: tiles were tuned for some shapes only (128 experts of 1,536 run at 238 TFLOP/s,
     // their halves at 536). TensorRT-LLM's: one token of MiniMax-M2 takes twice as long on an H100 as one of
     // Qwen3-235B, which is larger.
-    const bool two_minds = error.table == "gemm_fp8_tensor, GH100" || error.table == "fused_experts_bf16, GH100" ||
-                           error.table == "fused_experts_fp8_tensorrt, GH100";
+    const bool two_minds = error.table == "gemm_fp8_tensor" || error.table == "fused_experts_bf16" ||
+                           error.table == "fused_experts_fp8_tensorrt";
     CHECK(error.percentile_90 <= (two_minds ? 0.17 : 0.15));
   }
 }
