@@ -397,8 +397,12 @@ std::vector<HeldBackError> pooled_errors(const CalibrationInput& input, const Ke
     }
   }
   std::vector<HeldBackError> pooled;
-  for (auto& [of, pool] : by_family) pooled.push_back(pool.result(std::string(name(of.first)) + ", " + of.second));
-  for (auto& [of, pool] : by_group) pooled.push_back(pool.result("all " + of.first + ", " + of.second));
+  const std::string lender = calibration.lender();
+  const auto titled = [&](std::string title, const std::string& die) {
+    return die == lender ? title : std::move(title) + ", " + die;
+  };
+  for (auto& [of, pool] : by_family) pooled.push_back(pool.result(titled(std::string(name(of.first)), of.second)));
+  for (auto& [of, pool] : by_group) pooled.push_back(pool.result(titled("all " + of.first, of.second)));
   return pooled;
 }
 

@@ -56,7 +56,7 @@ struct MemoryClassFit {
 struct KernelCalibration {
   std::vector<FamilyFit> fits;
   /// Held-back rows of all GPUs and tables of a die together: per family, then for all GEMMs and all attention
-  /// kernels. The name stands in HeldBackError::table: "gemm_bf16, GH100".
+  /// kernels. The name stands in HeldBackError::table: "gemm_bf16" of the lender(), "gemm_bf16, GA100" of another die.
   std::vector<HeldBackError> pooled;
   std::vector<MemoryClassFit> memory_classes;
   std::string memory_architecture;  ///< that the memory classes were measured on; empty: not known

@@ -130,13 +130,13 @@ TEST_CASE("measured kernels of A100 and B200 are met, microseconds of aiconfigur
   CHECK(us(a100.gemm(dense(1, 8192, 8192))) == Approx(96.4).epsilon(0.15));
   CHECK(us(b200.gemm(dense(128, 8192, 8192))) == Approx(26.4).epsilon(0.2));
   CHECK(us(b200.gemm(dense(16384, 16384, 16384))) == Approx(6060).epsilon(0.12));
-  // DeepSeek-V3's experts under TP1, of 384 all of which are hit (Kimi K2), SGLang.
+  // Experts of the size of DeepSeek-V3, 384 of them (Kimi K2), SGLang 0.5.10.
   GemmShape experts = dense(64 * 8, 2048, 7168);
   experts.kind = GemmKind::fused_experts;
   experts.groups = 384;
   experts.precision = Precision::fp8;
   experts.scaling = Scaling::blocks;
-  CHECK(us(b200.gemm(experts)) == Approx(2417).epsilon(0.15));
+  CHECK(us(b200.gemm(experts)) == Approx(3274).epsilon(0.15));
 }
 
 TEST_CASE("every kernel has a positive, finite price above its roofline, on every GPU") {
@@ -450,7 +450,7 @@ TEST_CASE("kernels kept back from the fit are predicted: median 7 %, 90th percen
     INFO(error.table << ", " << error.held_back << " rows");
     // Tables of other dies hold more sizes; cuBLAS and TensorRT-LLM choose kernels on a B200 that differ by a third
     // between neighbouring sizes.
-    if (!error.table.ends_with(", GH100")) {
+    if (error.table.find(", ") != std::string::npos) {
       CHECK(error.median <= 0.10);
       CHECK(error.percentile_90 <= 0.30);
       continue;
@@ -460,8 +460,8 @@ TEST_CASE("kernels kept back from the fit are predicted: median 7 %, 90th percen
     // longer). Fused experts in BF16: tiles were tuned for some shapes only (128 experts of 1,536 run at 238 TFLOP/s,
     // their halves at 536). TensorRT-LLM's: one token of MiniMax-M2 takes twice as long on an H100 as one of
     // Qwen3-235B, which is larger.
-    const bool two_minds = error.table == "gemm_fp8_tensor, GH100" || error.table == "fused_experts_bf16, GH100" ||
-                           error.table == "fused_experts_fp8_tensorrt, GH100";
+    const bool two_minds = error.table == "gemm_fp8_tensor" || error.table == "fused_experts_bf16" ||
+                           error.table == "fused_experts_fp8_tensorrt";
     CHECK(error.percentile_90 <= (two_minds ? 0.17 : 0.15));
   }
 }

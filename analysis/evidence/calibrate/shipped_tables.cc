@@ -111,14 +111,11 @@ void expert_blocks(ShippedRows& rows, const CsvTable& table) {
     if (precision == "fp8_block") shape.scaling = Scaling::blocks;
     if (precision == "fp8") shape.scaling = Scaling::per_tensor;
     if (library == "vllm") shape.passing_rows = picks - on_gpu;
-    Measurement& m = rows.add(name_of(library), i, *gpu, shape, table.number(i, "us"));
-    // Slower than what SGLang takes for most models there; kernels of two kinds make no fit.
-    if (library == "sglang_triton") m.variant = "Triton";
+    rows.add(name_of(library), i, *gpu, shape, table.number(i, "us"));
   }
   rows.source(name_of("vllm"), by_nvidia("moe/vllm/0.18.0 and 0.19.0 (balanced loads)"));
   rows.source(name_of("tensorrt"), by_nvidia("moe/trtllm/1.2.0rc5 (balanced loads)"));
-  rows.source(name_of("sglang_triton"), by_nvidia("moe/sglang/0.5.14 (balanced loads)"));
-  rows.source(name_of("sglang"), by_nvidia("moe/sglang/0.5.10 (A100) and 0.5.14 (balanced loads)"));
+  rows.source(name_of("sglang"), by_nvidia("moe/sglang/0.5.10, NVFP4 0.5.14 (balanced loads)"));
 }
 
 /// Long products that ran at the board's limit are fitted with the others: the fit holds what it leaves of the clock
