@@ -580,7 +580,7 @@ GPT_ARGS=" \
     --position-embedding-type alibi --checkpoint-activations --abort-on-unmet-fused-kernel-constraints \
     --kill-switch-path $HOME/kill --pad-vocab-size-to 250880 \
     "
-DEEPSPEED_ARGS=" --deepspeed --deepspeed_config ./ds.json --zero-stage 0 --deepspeed-activation-checkpointing "
+DEEPSPEED_ARGS=" --deepspeed --deepspeed_config ./ds.$SLURM_JOB_ID.json --zero-stage 0 --deepspeed-activation-checkpointing "
 export LAUNCHER="python -u -m torch.distributed.run \
     --nproc_per_node $GPUS_PER_NODE --nnodes $NNODES --rdzv_endpoint $MASTER_ADDR:6000 --max_restarts 0 --tee 3 \
     "

@@ -305,8 +305,7 @@ void zero_of_deepspeed(ForeignSettings& s, TrainingText& t, RunJob& job) {
   job.framework = "Megatron-DeepSpeed";
   t.zero = bf16 && stage == 0 ? 1 : stage;
   if (bf16 && stage == 0) s.note("--zero-stage 0 in BF16: DeepSpeed shards optimiser states all the same");
-  if (s.find({"deepspeed-config"}, "batch and precision, which other flags say too"))
-    s.note("the file of --deepspeed_config is not read: flags beside it say batch, precision and stage");
+  s.note("the file of --deepspeed_config is not read: flags beside it say batch, precision and stage");
   if (const std::string parts = s.text({"pp-partition-method"}, "plan.stage_layers", ""); !parts.empty())
     s.note("--pp-partition-method " + parts + " is replayed as whole layers, the slowest stages as fast as can be");
 }
