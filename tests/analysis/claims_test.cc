@@ -87,6 +87,10 @@ TEST_CASE("a verdict is what the readings come to", "[claims]") {
   CHECK(verdict({9.1, 20.1, 5}) == "holds only if read as: a");
   claim.parts = true;
   CHECK(verdict({9.1, 20.1, 5}) == "holds but for: b");
+  claim.parts = false;
+  claim.every = true;  // of all cases: one that is not so refutes it
+  CHECK(verdict({9.1, 20.1, 5}) == "fails: not so of b");
+  CHECK(verdict({10, 20, 5}) == "holds");
 }
 
 TEST_CASE("claims: at least 25, each with a source, and the contested ones in both readings", "[claims][slow]") {
@@ -124,8 +128,10 @@ TEST_CASE("claims about prices, days and memory fall where a reading does", "[cl
     return out.substr(at + 1, out.find('\n', at + 1) - at - 1);
   };
   CHECK_THAT(line("r1-days"), ContainsSubstring(",fails,"));  // 8.5 months are not within eight
-  CHECK_THAT(line("only-down"), ContainsSubstring("holds but for: DeepSeek's flash tier"));
+  CHECK_THAT(line("only-down"), ContainsSubstring("fails: not so of DeepSeek's flash tier"));
   CHECK_THAT(out, ContainsSubstring("holds only if read as: against GPT-4o, input"));
+  CHECK(value_of("fleet(deepseek_fleet, capital_usd, point, purchase[3].count.low=10000)") >
+        value_of("fleet(deepseek_fleet, capital_usd, point)"));
 }
 
 TEST_CASE("claims: text, choice by id, a file of one's own, and what is wrong in it", "[claims]") {

@@ -32,6 +32,7 @@ ClaimReading reading_of(const proto::Reading& in, const Diagnostic& place) {
 
 Claim claim_of(const proto::Claim& in, const std::string& path, const Places& places) {
   Claim out{in.id(), in.topic(), in.text(), in.said_by(), in.published(), in.source(), in.date(), in.parts()};
+  out.every = in.every();
   for (int i = 0; i < in.reading_size(); ++i) {
     const Diagnostic place = places.fault(fmt::format("{}.reading[{}].compute", path, i), "", "", "");
     out.readings.push_back(reading_of(in.reading(i), place));
@@ -130,6 +131,8 @@ std::vector<Claim> load_claims(const std::string& file) {
       if (reading.has_name() && !names.insert(reading.name()).second)
         faults.push_back(places.fault(at + ".name", quoted(reading.name()) + " twice", "a name of its own", ""));
     }
+    if (in.claim(i).every() && in.claim(i).parts())
+      faults.push_back(places.fault(path + ".every", "true beside parts: true", "one of them", ""));
     const auto& readings = out.back().readings;
     if (std::none_of(readings.begin(), readings.end(), [](const ClaimReading& r) { return r.judges(); })) {
       faults.push_back(places.fault(fmt::format("claim[{}]", i), "no reading with a verdict",
@@ -144,7 +147,7 @@ Verdict verdict_of(const Claim& claim, std::span<const double> values) {
   const bool some_hold = !readings_that(claim, values, true).empty();
   const bool some_fail = !readings_that(claim, values, false).empty();
   if (!some_fail) return Verdict::holds;
-  if (!some_hold) return Verdict::fails;
+  if (!some_hold || claim.every) return Verdict::fails;
   return claim.parts ? Verdict::holds_in_part : Verdict::holds_only_if;
 }
 
@@ -154,7 +157,7 @@ std::string verdict_text(const Claim& claim, std::span<const double> values) {
     case Verdict::holds:
       return "holds";
     case Verdict::fails:
-      return "fails";
+      return holding.empty() ? "fails" : fmt::format("fails: not so of {}", fmt::join(failing, "; "));
     case Verdict::holds_only_if:
       return fmt::format("holds only if read as: {}", fmt::join(holding, "; "));
     case Verdict::holds_in_part:

@@ -29,6 +29,7 @@ struct Claim {
   std::string id, topic, text, said_by, published, source, date;
   bool parts = false;
   std::vector<ClaimReading> readings;
+  bool every = false;  ///< one reading that does not hold refutes it
 };
 
 /// The program's own, below a root of its data.

@@ -263,7 +263,8 @@ double cost(const Arguments& a, const ClaimContext& c) {
 
 double fleet(const Arguments& a, const ClaimContext& c) {
   const EnvironmentData& data = c.environment.data();
-  const FleetResult result = fleet_ledger(load_fleet(a[0], {}, data.libraries(), data.prices()), {});
+  const std::vector<std::string> sets(a.begin() + 3, a.end());
+  const FleetResult result = fleet_ledger(load_fleet(a[0], sets, data.libraries(), data.prices()), {});
   std::vector<std::string> known;
   for (const FleetOutcomeRow& row : fleet_outcomes()) {
     known.emplace_back(row.id);
@@ -340,7 +341,7 @@ constexpr ClaimFunction kFunctions[] = {
     {"server", "GPU, DAY", "USD for a GPU's share of its server", server},
     {"cost", "SCENARIO, PRICE MODEL, DAY",
      "USD of a run of given GPU-hours: stated, rental, owned or amortised (as Epoch AI does it)", cost},
-    {"fleet", "FLEET, FIGURE, WHICH",
+    {"fleet", "FLEET, FIGURE, WHICH, SET...",
      "a line of a fleet's ledger (`flopcast fleet`, ids of --csv): point, p5, p50 or p95", fleet},
     {"controlled", "CHIP, DAY",
      "1 when a rule or letter of that day asks for a licence, else 0; refused where figures are missing", controlled},
