@@ -79,6 +79,7 @@ class TrafficLoader : private ServingPart {
     ClassRule rule;
     rule.priority = c.priority();
     rule.weight = c.weight();
+    out_->classes.weights_stated = out_->classes.weights_stated || c.has_weight();
     if (c.has_deadline()) rule.deadline = to_ticks(seconds(c.deadline()));
     if (c.has_first_token_deadline()) rule.first_token_deadline = to_ticks(seconds(c.first_token_deadline()));
     if (c.has_deadline() && c.has_first_token_deadline() && rule.first_token_deadline >= rule.deadline)

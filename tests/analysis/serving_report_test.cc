@@ -314,5 +314,83 @@ TEST_CASE("what was not measured is said to be so, and has no figures", "[analys
   CHECK_THAT(testing::contents(json), !ContainsSubstring("ttft_s") && !ContainsSubstring("usd_per_million"));
 }
 
+TEST_CASE("a node that fails takes all its replicas with it before anything is tried again", "[analysis][serving]") {
+  const std::string two_nodes =
+      test::replaced(test::replaced(testing::kChat, "nodes: 1", "nodes: 2"), "count: 2 max_batch: 32 }",
+                     "count: 16 max_batch: 32 } fault { at: \"2 s\" node: 0 repair: \"20 s\" } "
+                     "failures { failure_rate: \"0 per GPU-hour\" retries: 1 }");
+  const std::string busy = test::replaced(two_nodes, "requests_per_second: 4", "requests_per_second: 60");
+  const test::TemporaryFolder folder;
+  const std::string json = folder.path() + "/r.json";
+  const auto run = flopcast("run " + folder.write("s.textproto", busy) + " --json " + json);
+  INFO(run.err);
+  REQUIRE(run.code == 0);
+  const JsonNumbers found(testing::contents(json));
+  CHECK(found.at("serving.completed") == 300);  // one try is enough: the other node's replicas are there
+}
+
+TEST_CASE("a token that is shown after its deadline does not count as in time", "[analysis][serving]") {
+  const std::string flood =
+      test::replaced(test::replaced(testing::kChat, "requests_per_second: 4", "requests_per_second: 400"), "slo {",
+                     "first_token_deadline: \"300 ms\" slo {");
+  const test::TemporaryFolder folder;
+  const std::string csv = folder.path() + "/r.csv";
+  REQUIRE(flopcast("run " + folder.write("s.textproto", flood) + " --requests " + csv).code == 0);
+  const std::string text = testing::contents(csv);
+  std::istringstream lines(text);
+  std::string line;
+  std::getline(lines, line);
+  std::vector<std::string> names;
+  const auto cells = [](const std::string& row) {
+    std::vector<std::string> out;
+    std::istringstream in(row);
+    for (std::string cell; std::getline(in, cell, ',');) out.push_back(cell);
+    return out;
+  };
+  names = cells(line);
+  const auto column = [&](const std::string& name) {
+    const auto at = std::find(names.begin(), names.end(), name);
+    REQUIRE(at != names.end());
+    return static_cast<std::size_t>(at - names.begin());
+  };
+  const std::size_t arrival = column("arrival_s"), first = column("first_token_s"), outcome = column("outcome");
+  int completed = 0;
+  while (std::getline(lines, line)) {
+    const auto row = cells(line);
+    if (row[outcome] != "completed") continue;
+    ++completed;
+    CHECK(std::stod(row[first]) - std::stod(row[arrival]) <= 0.3 + 1e-6);
+  }
+  CHECK(completed > 20);
+}
+
+TEST_CASE("streams that state equal weights share, those that state none are served as they come", "[analysis]") {
+  const auto ttft_of_small = [](const std::string& weight) {
+    const std::string text = test::replaced(
+        test::replaced(test::replaced(testing::kChat, "stream { name: \"chat\" requests_per_second: 4",
+                                      "stream { name: \"small\" requests_per_second: 2 " + weight +
+                                          " input { mean: 600 } output { mean: 100 } } stream { name: \"flood\" "
+                                          "requests_per_second: 200 " +
+                                          weight),
+                       "count: 2 max_batch: 32", "count: 1 max_batch: 16"),
+        "\"300\"", "\"1500\"");
+    const test::TemporaryFolder folder;
+    const std::string json = folder.path() + "/r.json";
+    REQUIRE(flopcast("run " + folder.write("s.textproto", text) + " --json " + json).code == 0);
+    return JsonNumbers(testing::contents(json)).at("serving.streams[0].ttft_s.p50");
+  };
+  CHECK(ttft_of_small("weight: 1") < 0.2 * ttft_of_small(""));
+}
+
+TEST_CASE("prompts that an engine refuses are counted", "[analysis][serving]") {
+  const std::string long_prompts =
+      test::replaced(test::replaced(testing::kChat, "mean: 600", "mean: 9000"), "count: 2 max_batch: 32",
+                     "count: 2 max_batch: 32 engine: \"trtllm-1.0\"");
+  CHECK_THAT(testing::one_line(run_text(long_prompts)),
+             ContainsSubstring("of an iteration: without chunked_prefill trtllm-1.0 refuses them"));
+  CHECK_THAT(run_text(test::replaced(long_prompts, "trtllm-1.0\"", "trtllm-1.0\" chunked_prefill: true")),
+             !ContainsSubstring("refuses"));
+}
+
 }  // namespace
 }  // namespace flopcast

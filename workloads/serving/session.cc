@@ -324,7 +324,19 @@ void ServingSession::land_caches() {
 
 void ServingSession::finished(JobId id, Ticks shown) {
   in_system_ += WideTicks{shown - now_};
-  leave(id, RequestOutcome::completed, shown);
+  const Job& job = jobs_[id];
+  if (in_time(job, shown)) return leave(id, RequestOutcome::completed, shown);
+  wasted_.answers += job.generated;
+  wasted_.prompts += job.request.input_tokens;
+  leave(id, RequestOutcome::expired, shown);
+}
+
+/// Its tokens were shown before its stream's deadlines: the iteration that gave one may have ended after them.
+bool ServingSession::in_time(const Job& job, Ticks shown) const {
+  if (!config_.classes) return true;
+  const ClassRule& rule = config_.classes->of[job.request.request_class];
+  const Ticks arrival = to_ticks(job.request.arrival);
+  return shown <= later(arrival, rule.deadline) && job.first_token <= later(arrival, rule.first_token_deadline);
 }
 
 void ServingSession::expired(JobId id, Ticks) {

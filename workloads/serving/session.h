@@ -239,7 +239,10 @@ class ServingSession final : private ReplicaListener {
   void change_pace(std::size_t pool);
   void sample();
   TokenSnapshot snapshot() const;
+  bool in_time(const Job& job, Ticks shown) const;
   void fail(std::size_t unit, Seconds repair);
+  void take_down(std::size_t unit, Seconds repair, std::vector<JobId>& homeless);
+  void recover_all(std::vector<JobId> homeless);
   Ticks next_fault() const;
   void stated_faults();
   void restart(std::size_t unit, Seconds repair);

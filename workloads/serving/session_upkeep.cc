@@ -126,6 +126,8 @@ Ticks ServingSession::next_fault() const {
 /// What was stated to stop now; rolling restarts go on to their next replica when the one before is back.
 void ServingSession::stated_faults() {
   const std::vector<StatedFault>& stated = config_.failures.stated;
+  // What fails at one moment is all away before the first request is routed again.
+  std::vector<JobId> homeless;
   for (; next_stated_ < stated.size() && to_ticks(stated[next_stated_].at) <= now_; ++next_stated_) {
     const StatedFault& fault = stated[next_stated_];
     if (fault.one_by_one) {
@@ -135,13 +137,14 @@ void ServingSession::stated_faults() {
     for (std::size_t i = 0; i < fault.replicas.size(); ++i) {
       const std::size_t unit = fault.replicas[i];
       if (fault.slow.empty()) {
-        fail(unit, fault.repair);
+        take_down(unit, fault.repair, homeless);
         continue;
       }
       recoveries_.push_back({now_ + to_ticks(fault.repair), unit, units_[unit].slow});
       slow_down(unit, fault.slow[i]);
     }
   }
+  recover_all(std::move(homeless));
   for (const Recovery& recovery : recoveries_)
     if (recovery.at <= now_) slow_down(recovery.unit, recovery.slow);
   std::erase_if(recoveries_, [this](const Recovery& recovery) { return recovery.at <= now_; });
@@ -188,13 +191,24 @@ void ServingSession::restart(std::size_t index, Seconds repair) {
 }
 
 void ServingSession::fail(std::size_t index, Seconds repair) {
+  std::vector<JobId> homeless;
+  take_down(index, repair, homeless);
+  recover_all(std::move(homeless));
+}
+
+void ServingSession::recover_all(std::vector<JobId> homeless) {
+  std::sort(homeless.begin(), homeless.end());
+  for (const JobId id : homeless) recover(id);
+}
+
+/// @param homeless gains the requests that the replica had, to be routed again.
+void ServingSession::take_down(std::size_t index, Seconds repair, std::vector<JobId>& homeless) {
   Unit& unit = units_[index];
   if (unit.state != State::up && unit.state != State::draining) return;
   ++failures_;
   unit.restarts = 0;
   set_state(unit, State::broken);
   change_at(unit, now_ + to_ticks(repair));
-  std::vector<JobId> homeless;
   if (moves_) cancel_moves(index, homeless);
   withdraw_waiting(index, homeless);
   for (const JobId id : unit.replica->abandon(now_)) {
@@ -206,8 +220,6 @@ void ServingSession::fail(std::size_t index, Seconds repair) {
     homeless.push_back(id);
   }
   refresh(index);
-  std::sort(homeless.begin(), homeless.end());
-  for (const JobId id : homeless) recover(id);
 }
 
 /// Caches that were on their way to or from a replica that has failed.

@@ -225,6 +225,45 @@ void rates(ServingReport& report) {
   report.output_per_gpu = share(output, report.mean_gpus);
 }
 
+/// Whether the engine refuses prompts that are longer than an iteration's tokens: without chunks TensorRT-LLM takes
+/// none beyond max_num_tokens, and vLLM starts with no longer context than max_num_batched_tokens.
+bool refuses_long_prompts(const EngineConfig& engine) {
+  return !engine.scheduler.chunked_prefill && (engine.name.starts_with("trtllm-") || engine.name.starts_with("vllm-"));
+}
+
+/// Passes requests on and counts prompts that an engine would refuse.
+class LongPrompts final : public RequestSource {
+ public:
+  LongPrompts(RequestSource& source, std::int64_t most) : source_(source), most_(most) {}
+  Seconds next_arrival() const override { return source_.next_arrival(); }
+  Request take() override {
+    Request request = source_.take();
+    ++all_;
+    longest_ = std::max<std::int64_t>(longest_, request.input_tokens);
+    if (request.input_tokens > most_) ++longer_;
+    return request;
+  }
+  void finished(const Request& request, Seconds when, RequestOutcome outcome) override {
+    source_.finished(request, when, outcome);
+  }
+  int prefix_block_tokens() const override { return source_.prefix_block_tokens(); }
+
+  /// Empty: there were none.
+  std::string note(const std::string& engine) const {
+    if (longer_ == 0) return "";
+    return fmt::format(
+        "{} of {} prompts are longer (up to {} tokens) than the {} of an iteration: without chunked_prefill {} refuses "
+        "them. Here they are computed whole; chunked_prefill: true or a larger token_budget takes them",
+        format_integer(static_cast<double>(longer_)), format_integer(static_cast<double>(all_)),
+        format_integer(static_cast<double>(longest_)), format_integer(static_cast<double>(most_)), engine);
+  }
+
+ private:
+  RequestSource& source_;
+  std::int64_t most_, longest_ = 0;
+  std::uint64_t all_ = 0, longer_ = 0;
+};
+
 /// Users whose answers have one length ask again together, for ever: each waits for the prompts of all.
 void note_step(ServingReport& report) {
   constexpr int kFewUsers = 8;
@@ -440,7 +479,11 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
                                  [](const PoolSpec& pool) { return pool.next.has_value(); });
   if (moves) topology = std::make_unique<Topology>(trimmed(scenario.cluster, serving.gpus()));
   const std::unique_ptr<RequestSource> source = make_traffic(sample_of(serving));
-  ServingSession session(std::move(config), std::move(prices), topology.get(), source.get());
+  const EngineConfig& prompts = serving.pools[serving.prompt_pool_index()].engine;
+  LongPrompts long_prompts(*source, prompts.scheduler.token_budget);
+  const bool watched = refuses_long_prompts(prompts);
+  ServingSession session(std::move(config), std::move(prices), topology.get(),
+                         watched ? static_cast<RequestSource*>(&long_prompts) : source.get());
   if (options.on_result) session.on_result(options.on_result);
   replay(session, options);
 
@@ -466,6 +509,7 @@ ServingReport run_serving(const Scenario& scenario, const ServingOptions& option
       nic_bound(answers, scenario.cluster, report.answer_pool().mean_batch / std::max(1, answers.plan.attention_data));
   report.notes.insert(report.notes.begin(), scenario.notes.begin(), scenario.notes.end());
   notes_of(report);
+  if (std::string note = long_prompts.note(prompts.name); !note.empty()) report.notes.push_back(std::move(note));
   return report;
 }
 
@@ -477,6 +521,9 @@ std::string serving_facts(const Scenario& scenario) {
                        spec.replicas, spec.engine.plan.gpus(), format_bytes(memory.table.total()),
                        format_integer(static_cast<double>(memory.kv_tokens)),
                        spec.engine.plan.attention_data > 1 ? "attention group" : "replica");
+    if (spec.role != ReplicaRole::decode && refuses_long_prompts(spec.engine))
+      out += fmt::format(", prompts of up to {} tokens (without chunked_prefill {} refuses longer ones)",
+                         format_integer(spec.engine.scheduler.token_budget), spec.engine.name);
   }
   return out;
 }

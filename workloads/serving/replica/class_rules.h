@@ -20,7 +20,10 @@ struct ClassRules {
   /// Requests of lower priority that decode give way to one that waits.
   bool preempt = false;
 
+  bool weights_stated = false;  ///< equal ones share too, where they are; else streams are served as they come
+
   bool ordered() const {
+    if (weights_stated && of.size() > 1) return true;
     return std::any_of(of.begin(), of.end(), [&](const ClassRule& rule) {
       return rule.priority != of.front().priority || rule.weight != of.front().weight;
     });

@@ -53,7 +53,9 @@ class Deadlines {
     const ClassRule& rule = rules_->of[job.request.request_class];
     const Ticks arrival = to_ticks(job.request.arrival);
     return later(arrival, rule.deadline) <= now ||
-           (job.first_token < 0 && later(arrival, rule.first_token_deadline) <= now);
+           // A token that the iteration under way has shown too late does not help.
+           (later(arrival, rule.first_token_deadline) <= now &&
+            (job.first_token < 0 || job.first_token > later(arrival, rule.first_token_deadline)));
   }
 
   const ClassRules* rules_;
