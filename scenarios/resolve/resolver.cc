@@ -273,6 +273,7 @@ class Resolver {
     if (sound("training.precision")) {
       check_precision(config.precision, places_, faults_);
       check_recompute(config.recompute, places_, faults_);
+      if (model_known_) check_recompute(config.recompute, model_, places_, faults_);
       if (cluster_known_) check_precision_on(out_.cluster.node.gpu, config.precision, places_, faults_);
     }
     if (!open_ && sound("training.expert_load") && sound("training.plan") && model_known_)
@@ -296,6 +297,7 @@ class Resolver {
       add(fmt::format("training.open[{}]", i), t.open(i), fmt::format("one of {}", fmt::join(names, ", ")),
           nearest_name(t.open(i), names));
     }
+    if (!open_) check_software(config);
     settle_plan(t.plan(), config.software, config.plan);
     if (t.plan().dispatcher() != "all_to_all" && t.plan().has_dispatcher() && !config.software.deep_ep &&
         model_.moe.experts > 0) {
@@ -320,6 +322,28 @@ class Resolver {
     add(plan + ".sequence_parallel", "false",
         fmt::format("true: {} refuses tensor parallelism ({}) without it for models with experts", config.software.name,
                     config.plan.tensor));
+  }
+
+  /// What came after the software is not in it: products in FP8 (Transformer Engine, 2022-09, with the H100), DualPipe
+  /// (2024-12, DeepSeek's own), models with experts (2022, DeepSpeed-MoE; Megatron-Core later).
+  void check_software(const TrainingConfig& config) {
+    const SoftwareProfile& software = config.software;
+    const auto before = [&](std::string_view day) {
+      return software.released < day.substr(0, software.released.size());
+    };
+    const auto refuse = [&](const std::string& field, const std::string& found, const std::string& expected) {
+      add(field, fmt::format("{}, which {} of {} does not have", found, software.name, software.released), expected);
+    };
+    const ScheduleRow* schedule = find_schedule(config.schedule);
+    if (schedule != nullptr && schedule->two_copies && before("2024-12"))
+      refuse("training.schedule", quoted(config.schedule), "a schedule of one stage on one rank, or a later software");
+    if (config.precision.linear == Precision::fp8 && before("2022-09"))
+      refuse("training.precision.linear", "fp8", "bf16, or a later software");
+    if (config.plan.expert > 1 && before("2022-01"))
+      refuse("training.plan.expert", fmt::format("{}: experts on several ranks", config.plan.expert),
+             "1, or a later software");
+    if (model_known_ && model_.moe.experts > 0 && before("2022-01"))
+      refuse("training.software", fmt::format("{}: experts", model_.name), "a later software");
   }
 
   /// What the plan leaves open, as the software has it.

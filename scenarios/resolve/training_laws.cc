@@ -264,6 +264,29 @@ void check_recompute(const RecomputePlan& again, const Places& places, Diagnosti
                                               "0, unless full_layer: true"),
                                  "full_layer: true"));
   }
+  // Other layers would do these parts again, those that are done again as a whole would not.
+  const std::pair<const char*, bool> parts[] = {{"norms", again.norms},
+                                                {"attention_up_projections", again.attention_up_projections},
+                                                {"activation_function", again.activation_function},
+                                                {"attention_core", again.attention_core},
+                                                {"mlp", again.mlp}};
+  for (const auto& [field, done_again] : parts) {
+    if (done_again && again.full_layer && again.full_layers > 0)
+      faults.push_back(places.fault(std::string("training.recompute.") + field,
+                                    fmt::format("true beside full_layers: {}", again.full_layers),
+                                    "one of them: some layers are done again as a whole, or all of them in part"));
+  }
+}
+
+void check_recompute(const RecomputePlan& again, const ModelConfig& model, const Places& places, Diagnostics& faults) {
+  if (again.full_layers > model.layers)
+    faults.push_back(places.fault("training.recompute.full_layers", fmt::format("{}", again.full_layers),
+                                  fmt::format("at most {}, the layers of {}", model.layers, model.name)));
+  if (again.attention_up_projections && model.attention.type != AttentionType::latent)
+    faults.push_back(places.fault("training.recompute.attention_up_projections", "true",
+                                  fmt::format("false: {} has no latent attention, whose keys, values and queries are "
+                                              "projected up",
+                                              model.name)));
 }
 
 void check_precision_on(const GpuSpec& gpu, const PrecisionPlan& p, const Places& places, Diagnostics& faults) {

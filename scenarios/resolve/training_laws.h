@@ -34,6 +34,8 @@ void check_expert_load(const ExpertLoad& load, const ParallelPlan& plan, const M
                        Diagnostics& faults);
 void check_precision(const PrecisionPlan& precision, const Places& places, Diagnostics& faults);
 void check_recompute(const RecomputePlan& again, const Places& places, Diagnostics& faults);
+/// What the model does not have to be done again.
+void check_recompute(const RecomputePlan& again, const ModelConfig& model, const Places& places, Diagnostics& faults);
 /// FP8 anywhere in `precision` needs a GPU that has it.
 void check_precision_on(const GpuSpec& gpu, const PrecisionPlan& precision, const Places& places, Diagnostics& faults);
 /// Schedule by name: what the schedule itself asks for. The number of micro-batches must be known. What has been said

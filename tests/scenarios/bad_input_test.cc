@@ -255,5 +255,31 @@ serving {
   }
 }
 
+TEST_CASE("software is not asked for what it does not have") {
+  const auto with = [](const std::string& software) {
+    return replaced(kSmall, "training {", "training { software: \"" + software + "\"");
+  };
+  CHECK_THAT(faults_of(with("deepspeed-zero3-2021")),
+             ContainsSubstring("training.software") && ContainsSubstring("deepseek-v3: experts, which"));
+  CHECK_THAT(faults_of(with("deepspeed-zero3-2021")),
+             ContainsSubstring("training.plan.expert") && ContainsSubstring("deepspeed-zero3-2021 of 2021"));
+  CHECK_THAT(faults_of(with("megatron-core-2024.09"), {"training.schedule=dualpipe"}),
+             ContainsSubstring("training.schedule") && ContainsSubstring("of 2024-09 does not have"));
+  CHECK_THAT(faults_of(with("deepseek-2024.12"), {"training.schedule=dualpipe"}), !ContainsSubstring("does not have"));
+  CHECK_THAT(faults_of(with("deepspeed-zero3-2021"), {"training.precision.linear=fp8"}),
+             ContainsSubstring("training.precision.linear"));
+}
+
+TEST_CASE("what a model has not cannot be done again") {
+  CHECK_THAT(faults_of(kSmall, {"training.recompute.full_layer=true", "training.recompute.full_layers=999"}),
+             ContainsSubstring("training.recompute.full_layers") && ContainsSubstring("at most 61"));
+  CHECK_THAT(faults_of(kSmall, {"training.recompute.full_layer=true", "training.recompute.full_layers=1",
+                                "training.recompute.norms=true"}),
+             ContainsSubstring("training.recompute.norms"));
+  CHECK_THAT(faults_of(replaced(kSmall, "\"deepseek-v3\"", "\"llama-3.1-8b\""),
+                       {"training.recompute.attention_up_projections=true"}),
+             ContainsSubstring("llama-3.1-8b has no latent attention"));
+}
+
 }  // namespace
 }  // namespace flopcast::test

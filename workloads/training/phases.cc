@@ -50,6 +50,7 @@ KernelPrecision precision_of(const PrecisionPlan& plan) {
 
 RecomputedKernels recomputed(const RecomputePlan& plan) {
   RecomputedKernels again;
+  if (plan.full_layer && plan.full_layers == 0) return again;  // they come with the layer that is done again
   again.norms = plan.norms;
   again.attention_up_projections = plan.attention_up_projections;
   again.activation_function = plan.activation_function;

@@ -14,6 +14,8 @@ namespace {
 
 // Nobody measured kernels on this GPU's architecture.
 bool is_inferred(const TrainingReport& report) {
+  const auto& kernels = report.scenario.kernels;
+  if (kernels && !kernels->measured(report.scenario.cluster.node.gpu)) return true;
   const EvidenceShare& share = report.evidence;
   return share.roofline > 0.5 * (share.measured + share.fitted + share.roofline);
 }
@@ -57,6 +59,11 @@ std::vector<std::string> kernel_notes(const TrainingReport& report) {
         "takes the fitted efficiencies of the most similar die measured (on {}); peaks, bandwidth, clock and SM count "
         "are the {}'s own, rates inside an SM scale with the peak of an SM",
         die, fmt::join(all, ", "), gpu.name));
+  else if (of_die.empty())
+    notes.push_back(
+        fmt::format("inferred: no kernel was measured on the die {} of {}; fits of the most similar die measured "
+                    "(of {}) price it with its own SMs, clock, peaks and memory",
+                    die, gpu.name, fmt::join(all, ", ")));
   if (!of_die.empty() && !of_die.contains(gpu.name))
     notes.push_back(
         fmt::format("no kernel was measured on {}: those of its die ({}, measured on {}) price it with its "
