@@ -6,7 +6,6 @@
 #include <array>
 #include <cctype>
 #include <filesystem>
-#include <fstream>
 #include <random>
 
 #include "analysis/app/app_json.h"
@@ -23,6 +22,7 @@
 #include "scenarios/resolve/scenario.h"
 #include "sim/base/atomic_file.h"
 #include "sim/base/fault_text.h"
+#include "sim/base/file_contents.h"
 
 namespace flopcast {
 namespace {
@@ -52,11 +52,6 @@ std::string text_of(const std::string& body) { return body.substr(0, body.find(k
 std::string schedule_of(const std::string& body) {
   const std::size_t at = body.find(kSeparator);
   return at == std::string::npos ? "" : body.substr(at + 1);
-}
-
-std::string contents_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
 }
 
 /// Runs `work`, and keeps what it throws as faults of the run.

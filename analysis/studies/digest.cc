@@ -2,21 +2,15 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <vector>
 
 #include "scenarios/read/libraries/libraries.h"
+#include "sim/base/file_contents.h"
 
 namespace flopcast {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string contents_of(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 /// Folders below a root whose files results may depend on: the program's, and the user's of every kind but scenarios,
 /// which go in by themselves as studies do.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/base/diagnostic.h"
+#include "sim/base/file_contents.h"
 #include "workloads/serving/traffic/traces/json_cursor.h"
 
 namespace flopcast {
@@ -140,8 +141,7 @@ void add_file(const fs::path& file, int layers, TensorCount& count) {
 
 /// Files that the index names.
 std::set<std::string> indexed_files(const fs::path& index) {
-  std::ifstream in(index, std::ios::binary);
-  const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const std::string text = contents_of(index);
   std::set<std::string> files;
   try {
     JsonCursor cursor(text);

@@ -4,7 +4,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "analysis/cli/line/failure.h"
@@ -14,6 +13,7 @@
 #include "analysis/studies/digest.h"
 #include "scenarios/resolve/fingerprint.h"
 #include "sim/base/atomic_file.h"
+#include "sim/base/file_contents.h"
 
 namespace flopcast {
 namespace {
@@ -22,11 +22,6 @@ constexpr std::string_view kWhat = "flopcast: how far a run is, ";
 /// A state is kept so often, or so many times more seldom than keeping it takes: a twentieth of the time at most.
 constexpr std::chrono::seconds kEvery{3};
 constexpr int kTimesAsLong = 20;
-
-std::string contents_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 std::string digest_of_state(std::string_view state) {
   WideHash hash;
