@@ -30,6 +30,10 @@ struct MetricQuantile {
   std::string_view title;  ///< after the row's: " p90"
   std::string_view meaning;
 };
+/// Of a figure that is off by a known error.
+constexpr std::array<MetricQuantile, 3> kErrorQuantiles{
+    {{"p5", ", low", "5 % lie below"}, {"p50", ", median", "half lie below"}, {"p95", ", high", "95 % lie below"}}};
+
 template <class Part, std::size_t N>
 struct QuantileRow {
   std::string_view name;

@@ -257,21 +257,13 @@ constexpr MetricRow<RlReport> kRunUpdateRows[] = {
      [](RlRef r) { return as::number(r.run->steps * r.rl().updates() * r.rl().loop.epochs); }, show::whole},
 };
 
-constexpr std::array<MetricQuantile, 3> kLoopQuantiles{
-    {{"p5", ", low", "5 % lie below"}, {"p50", ", median", "half lie below"}, {"p95", ", high", "95 % lie below"}}};
-
-MetricValue off_by(double predicted, double log_error, std::size_t at) {
-  const FigureRange range = log_normal_range(predicted, log_error);
-  return as::number(at == 0 ? range.p5 : at == 1 ? range.p50 : range.p95);
-}
-
 constexpr QuantileRow<RlReport, 3> kStepRange[] = {
     {"step_time_range_s", "s", "step", "Range of the step, for what steps of described frameworks are off",
-     [](RlRef r, std::size_t at) { return off_by(r.step.length.value(), *r.log_error, at); }, show::seconds},
+     [](RlRef r, std::size_t at) { return as::number(r.range_of(r.step.length.value())->at(at)); }, show::seconds},
 };
 constexpr QuantileRow<RlReport, 3> kRunRange[] = {
     {"gpu_hours_range", "GPU-hours", "GPU-hours", "Range of the GPU-hours, from that of the step",
-     [](RlRef r, std::size_t at) { return off_by(r.run->gpu_hours, *r.log_error, at); }, show::hours},
+     [](RlRef r, std::size_t at) { return as::number(r.range_of(r.run->gpu_hours)->at(at)); }, show::hours},
 };
 
 }  // namespace
@@ -282,7 +274,7 @@ std::vector<Metric> rl_metrics(const RlReport* report) {
   list.add<RlReport>("rl.", kStepRows, report);
   constexpr std::string_view kNoRange = "no framework is stated whose steps were held against predictions";
   const RlReport* const ranged = report && report->log_error ? report : nullptr;
-  list.add<RlReport, 3>("rl.", kStepRange, kLoopQuantiles, ranged, kNoRange);
+  list.add<RlReport, 3>("rl.", kStepRange, kErrorQuantiles, ranged, kNoRange);
   const SyncCost* const sync = report && report->sync.payload > Bytes(0) ? &report->sync : nullptr;
   list.add<SyncCost>("rl.sync.", kSyncRows, sync, "no weights go to an engine");
   list.add<RlReport>("rl.memory.", kMemoryRows, report);
@@ -290,7 +282,7 @@ std::vector<Metric> rl_metrics(const RlReport* report) {
   constexpr std::string_view kNoRun = "the scenario has no rl.run, or it was not asked for";
   list.add<RlRunProjection>("rl.run.", kRlRunRows, runs ? &*report->run : nullptr, kNoRun);
   list.add<RlReport>("rl.run.", kRunUpdateRows, runs ? report : nullptr, kNoRun);
-  list.add<RlReport, 3>("rl.run.", kRunRange, kLoopQuantiles, ranged && runs ? report : nullptr,
+  list.add<RlReport, 3>("rl.run.", kRunRange, kErrorQuantiles, ranged && runs ? report : nullptr,
                         runs ? kNoRange : kNoRun);
   return list.take();
 }

@@ -40,11 +40,7 @@ std::string rl_headline(const RlReport& r, const TextStyle& style) {
   if (updates > 1 && r.rl().loop.algorithm->trains)
     out += fmt::format(", {} per update", format_time(s.length / updates));
   out += fmt::format(": {:.4g} tokens per second and GPU.", tokens / s.length.value() / r.rl().gpus());
-  if (r.log_error) {
-    const FigureRange range = log_normal_range(s.length.value(), *r.log_error);
-    out += fmt::format(" In 90 % of the cases it is {} to {}.", format_time(Seconds(range.p5)),
-                       format_time(Seconds(range.p95)));
-  }
+  if (r.log_error) out += " " + range_sentence(r);
   if (r.run) {
     out += fmt::format(" The run of {} steps takes {} GPU-hours: {}", format_integer(r.run->steps),
                        format_count(r.run->gpu_hours), format_days(r.run->time.total()));
@@ -139,6 +135,13 @@ std::string run_part(const RlReport& r, const TextStyle& style) {
 }
 
 }  // namespace
+
+std::string range_sentence(const RlReport& r) {
+  const std::optional<FigureRange> range = r.range_of(r.step.length.value());
+  if (!range) return "";
+  return fmt::format("In 90 % of the cases it is {} to {}.", format_time(Seconds(range->p5)),
+                     format_time(Seconds(range->p95)));
+}
 
 std::string to_text(const RlReport& r, const TextStyle& style) {
   const std::string published = published_text(r.comparisons, std::nullopt, style);

@@ -34,15 +34,9 @@ constexpr MetricRow<CollectiveReport> kCollectiveRows[] = {
      [](CollectiveRef c) { return as::number(c.port_bound); }, show::time},
 };
 
-constexpr std::array<MetricQuantile, 3> kOfTime{
-    {{"p5", ", low", "5 % lie below"}, {"p50", ", median", "half lie below"}, {"p95", ", high", "95 % lie below"}}};
-
 constexpr QuantileRow<CollectiveReport, 3> kTimeRange[] = {
     {"time_range_s", "s", "time", "Range of the time, for the error of exchanges",
-     [](CollectiveRef c, std::size_t at) {
-       return as::number(at == 0 ? c.range->p5 : at == 1 ? c.range->p50 : c.range->p95);
-     },
-     show::time},
+     [](CollectiveRef c, std::size_t at) { return as::number(c.range->at(at)); }, show::time},
 };
 
 }  // namespace
@@ -52,7 +46,7 @@ std::vector<Metric> collective_metrics(const CollectiveReport* report) {
   add_scenario_metrics(list, report ? &report->scenario : nullptr);
   add_run_metrics(list, report ? &report->run : nullptr);
   list.add<CollectiveReport>("collective.", kCollectiveRows, report);
-  list.add<CollectiveReport, 3>("collective.", kTimeRange, kOfTime, report && report->range ? report : nullptr,
+  list.add<CollectiveReport, 3>("collective.", kTimeRange, kErrorQuantiles, report && report->range ? report : nullptr,
                                 "links are taken at full rate");
   return list.take();
 }

@@ -5,6 +5,7 @@
 // To first order: a longer kernel lengthens the step by as much as the path spends in it, and a path that only just did
 // not decide is not looked at.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -42,6 +43,8 @@ class StepErrors {
 /// 5, 50 and 95 % quantiles.
 struct FigureRange {
   double p5 = 0, p50 = 0, p95 = 0;
+  /// The quantiles in this order, from 0.
+  double at(std::size_t i) const { return i == 0 ? p5 : i == 1 ? p50 : p95; }
 };
 
 /// What an input adds to the range of the step.

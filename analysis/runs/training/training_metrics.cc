@@ -67,21 +67,16 @@ constexpr std::array<MetricQuantile, 3> kRangeQuantiles{{{"p5", ", low", "5 % of
                                                          {"p50", ", median", "half of the draws are below"},
                                                          {"p95", ", high", "95 % of the draws are below"}}};
 
-MetricValue quantile_of(const FigureRange& range, std::size_t at) {
-  return as::number(at == 0 ? range.p5 : at == 1 ? range.p50 : range.p95);
-}
-
 constexpr QuantileRow<TrainingReport, 3> kRangeRows[] = {
     {"step_time_range_s", "s", "step", "Range of the step's time, for the errors of kernels, links, host and software",
-     [](TrainingRef t, std::size_t at) { return quantile_of(t.range->step_s, at); }, show::seconds},
+     [](TrainingRef t, std::size_t at) { return as::number(t.range->step_s.at(at)); }, show::seconds},
     {"tokens_per_day_range", "tokens/day", "tokens per day", "Range of the tokens of a day, from that of the step",
      [](TrainingRef t, std::size_t at) {
-       const FigureRange& s = t.range->step_s;
-       return as::number(86400.0 * t.tokens_per_step / (at == 0 ? s.p95 : at == 1 ? s.p50 : s.p5));
+       return as::number(86400.0 * t.tokens_per_step / t.range->step_s.at(2 - at));  // a short step makes many
      },
      show::billions},
     {"peak_memory_range_bytes", "bytes", "peak memory", "Range of the memory of the fullest GPU",
-     [](TrainingRef t, std::size_t at) { return quantile_of(t.range->memory_bytes, at); }, show::bytes},
+     [](TrainingRef t, std::size_t at) { return as::number(t.range->memory_bytes.at(at)); }, show::bytes},
 };
 
 constexpr std::string_view kNoRange = "the errors of what a step is made of were not given";
@@ -89,9 +84,7 @@ constexpr std::string_view kNoRange = "the errors of what a step is made of were
 /// Of what is predicted; given phases stay as they are.
 MetricValue projected(const Projection& p, double whole, std::size_t at) {
   const double predicted = p.gpu_hours > 0 ? p.predicted_gpu_hours / p.gpu_hours : 0;
-  const FigureRange factor = log_normal_range(1, p.log_error);
-  const double times = at == 0 ? factor.p5 : at == 1 ? factor.p50 : factor.p95;
-  return as::number(whole * (1 - predicted) + whole * predicted * times);
+  return as::number(whole * (1 - predicted) + whole * predicted * log_normal_range(1, p.log_error).at(at));
 }
 
 constexpr QuantileRow<Projection, 3> kProjectionRangeRows[] = {
