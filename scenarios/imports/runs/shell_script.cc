@@ -122,9 +122,7 @@ class ShellReader : private ShellWords {
         text += word.text[i];
         continue;
       }
-      std::size_t index = 0;
-      for (++i; i < word.text.size() && word.text[i] != kClose; ++i)
-        index = index * 10 + static_cast<std::size_t>(word.text[i] - '0');
+      const std::size_t index = unknown_at(word.text, i);
       if (index >= unknown_.size() || unknown_[index].why != kUnset) return {std::nullopt, !word.bare};
       std::string name = unknown_[index].written;
       std::erase_if(name, [](char c) { return c == '$' || c == '{' || c == '}' || c == '"'; });

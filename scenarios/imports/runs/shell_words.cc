@@ -155,12 +155,8 @@ void ShellWords::expand_braces(const std::string& inner, const std::string& writ
       digits > 0 && digits != std::string::npos && inner[0] != '0') {
     const std::size_t sign = digits + (inner[digits] == ':' ? 1 : 0);
     if (sign < inner.size() && (inner[sign] == '-' || inner[sign] == '=')) {
-      std::string given = inner.substr(sign + 1);
-      if (given.size() >= 2 && (given.front() == '"' || given.front() == '\'') && given.back() == given.front())
-        given = given.substr(1, given.size() - 2);
-      if (given.find_first_of("$`") != std::string::npos && depth_ < 8) given = plain_text(given, place);
       note("$1", kWithoutArguments);
-      return put_text(given, in_quotes, out);
+      return put_text(fallback(inner.substr(sign + 1), place), in_quotes, out);
     }
   }
   if (n > 0 && (rest.empty() || rest == "[@]" || rest == "[*]"))
@@ -181,17 +177,19 @@ void ShellWords::expand_braces(const std::string& inner, const std::string& writ
     const bool empty = found != nullptr && found->words.size() == 1 && found->words[0].first.empty() && mark == 1;
     if ((found != nullptr && !empty) || variables_.doubted(name) != nullptr)
       return put(name, false, written, place, in_quotes, out);
-    std::string otherwise = rest.substr(mark + 1);
-    if (otherwise.size() >= 2 && (otherwise.front() == '"' || otherwise.front() == '\'') &&
-        otherwise.back() == otherwise.front())
-      otherwise = otherwise.substr(1, otherwise.size() - 2);
-    if (otherwise.find_first_of("$`") != std::string::npos && depth_ < 8) {
-      otherwise = plain_text(otherwise, place);
-    }
+    const std::string otherwise = fallback(rest.substr(mark + 1), place);
     if (rest[mark] == '=') store(name, {{{otherwise, place}}, false});
     return put_text(otherwise, in_quotes, out);
   }
   out.text += unknown(written, place, "an expansion that is not read here", !in_quotes);
+}
+
+/// What stands for a variable that has no value: without its quotes, with what its own variables are.
+std::string ShellWords::fallback(std::string text, const Place& place) {
+  if (text.size() >= 2 && (text.front() == '"' || text.front() == '\'') && text.back() == text.front())
+    text = text.substr(1, text.size() - 2);
+  if (text.find_first_of("$`") != std::string::npos && depth_ < 8) text = plain_text(text, place);
+  return text;
 }
 
 /// A text within the text, as between double quotes.
@@ -293,6 +291,12 @@ ShellValue ShellWords::plain() {
   return {{{std::move(next.text), std::move(next.place)}}, false};
 }
 
+std::size_t ShellWords::unknown_at(const std::string& text, std::size_t& i) {
+  std::size_t index = 0;
+  for (++i; i < text.size() && text[i] != kClose; ++i) index = index * 10 + static_cast<std::size_t>(text[i] - '0');
+  return index;
+}
+
 void ShellWords::note(const std::string& about, std::string text) {
   if (noted_.insert(about).second) notes_.push_back(std::move(text));
 }
@@ -313,9 +317,7 @@ void ShellWords::add_word(Word word, RunCommand& command) const {
       text += word.text[i];
       continue;
     }
-    std::size_t index = 0;
-    for (++i; i < word.text.size() && word.text[i] != kClose; ++i)
-      index = index * 10 + static_cast<std::size_t>(word.text[i] - '0');
+    const std::size_t index = unknown_at(word.text, i);
     if (index >= unknown_.size()) continue;
     variables.push_back(unknown_[index]);
     text += unknown_[index].written;

@@ -55,6 +55,8 @@ class ShellWords : protected ShellCursor {
 
   /// A text within the text, as between double quotes.
   std::string plain_text(const std::string& inner, const Place& place);
+  /// The number of the unknown variable at `i` of a word, where kOpen is; `i` goes to its kClose.
+  static std::size_t unknown_at(const std::string& text, std::size_t& i);
   /// Once for every `about`.
   void note(const std::string& about, std::string text);
 
@@ -74,6 +76,7 @@ class ShellWords : protected ShellCursor {
   void expand(Word& out, bool in_quotes);
   void expand_braces(const std::string& inner, const std::string& written, const Place& place, bool in_quotes,
                      Word& out);
+  std::string fallback(std::string text, const Place& place);
   void put(const std::string& name, bool all, const std::string& written, const Place& place, bool in_quotes,
            Word& out);
   void put_text(const std::string& text, bool in_quotes, Word& out);
