@@ -173,11 +173,10 @@ struct KernelModel::Resolved {
   std::array<const MemoryClassFit*, kMemoryKernels> memory{};
   Conditions conditions;
   double attention_clock = 1;
-  enum class Limit { none, board, below_measured } limit = Limit::none;
+  /// in_prices: kernels of this die were measured, long ones among them, but not its power. Prices hold what its
+  /// boards' limit leaves of the clock, and no other die's law comes on top.
+  enum class Limit { none, board, below_measured, in_prices } limit = Limit::none;
   bool alone = true;  // memory-bound kernels stream as measured one by one, not as in the training trace
-  /// Kernels of this die were measured, long ones among them, but not its power: prices hold what its boards' limit
-  /// leaves of the clock, and no other die's law comes on top.
-  bool limit_in_prices = false;
 
   /// What the board draws within its limit while a load takes its time.
   static Joules within_limit(const PowerLoad& load, Watts idle, Watts board) {
@@ -195,8 +194,8 @@ struct KernelModel::Resolved {
     const PowerLoad load{at_full.time, sm_share, energy_of(power, gpu, kind, flop, bytes)};
     const Watts idle = idle_power(power, gpu);
     result.energy = load.energy;
-    if (limit_in_prices) result.energy = within_limit(load, idle, gpu.tdp);
-    if (limit == Limit::none || limit_in_prices) return result;
+    if (limit == Limit::in_prices) result.energy = within_limit(load, idle, gpu.tdp);
+    if (limit == Limit::none || limit == Limit::in_prices) return result;
     const ClockPoint point = settle(power, idle, gpu.tdp, load);
     result.energy = (point.power - idle) * point.time;
     result.time = point.time;
@@ -249,11 +248,10 @@ KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibra
     : KernelModel(gpu, calibration, clock == ClockState::sustained ? calibration->sustained_clock.value : 1.0,
                   libraries) {
   auto resolved = std::make_shared<Resolved>(*resolved_);
-  if (clock == ClockState::power_limited) resolved->limit = Resolved::Limit::board;
-  if (clock == ClockState::sustained) {
-    resolved->limit = Resolved::Limit::below_measured;
-    resolved->alone = false;
-  }
+  const bool by_law = resolved->limit != Resolved::Limit::in_prices;
+  if (clock == ClockState::power_limited && by_law) resolved->limit = Resolved::Limit::board;
+  if (clock == ClockState::sustained && by_law) resolved->limit = Resolved::Limit::below_measured;
+  if (clock == ClockState::sustained) resolved->alone = false;
   resolved_ = std::move(resolved);
 }
 
@@ -268,8 +266,8 @@ KernelModel::KernelModel(const GpuSpec& gpu, std::shared_ptr<const KernelCalibra
         choose(*calibration_, static_cast<KernelFamily>(i), gpu_, dies, libraries);
   for (const MemoryClassFit& fit : calibration_->memory_classes)
     resolved->memory[static_cast<std::size_t>(fit.kernel)] = &fit;
-  resolved->limit_in_prices =
-      calibration_->power && calibration_->power->die != gpu_.die && calibration_->measured(gpu_);
+  if (calibration_->power && calibration_->power->die != gpu_.die && calibration_->measured(gpu_))
+    resolved->limit = Resolved::Limit::in_prices;
   resolved->attention_clock = 1 - calibration_->attention_clock_loss.value * (1 - clock);
   resolved->conditions = {0, clock, calibration_->communication_hbm_share.value};
   resolved_ = std::move(resolved);
@@ -280,7 +278,7 @@ ClockPoint KernelModel::settled(const PowerLoad& load) const {
   if (!calibration_->power) return point;
   const PowerFigures& power = *calibration_->power;
   const Watts idle = idle_power(power, gpu_);
-  if (resolved_->limit_in_prices) {
+  if (resolved_->limit == Resolved::Limit::in_prices) {
     if (load.time > Seconds(0)) point.power = idle + Resolved::within_limit(load, idle, gpu_.tdp) / load.time;
     return point;
   }
