@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
+#include <map>
 
 #include "analysis/render/text/format.h"
 #include "analysis/runs/training/show/figures.h"
@@ -104,31 +104,25 @@ void add_key_figure(std::span<const Metric> metrics, std::string_view name, std:
 }
 
 StackedChart memory_chart(const std::vector<MemoryBar>& bars, const std::string& rows_are) {
-  // As many items as there are colours: the smaller ones together, else.
-  constexpr std::size_t kMostParts = 8;
-  std::vector<std::pair<std::string, Bytes>> items;  // and the most that any bar has of it
+  StackedChart chart;
+  std::map<std::string, Bytes> most;  // that any bar has of an item
   for (const MemoryBar& bar : bars) {
     for (const MemoryRow& row : bar.table->rows) {
-      const auto known = std::find_if(items.begin(), items.end(), [&](const auto& i) { return i.first == row.item; });
-      if (known == items.end())
-        items.emplace_back(row.item, row.bytes);
-      else
-        known->second = std::max(known->second, row.bytes);
+      Bytes& known = most[row.item];
+      known = std::max(known, row.bytes);
+      if (std::find(chart.parts.begin(), chart.parts.end(), row.item) == chart.parts.end())
+        chart.parts.push_back(row.item);
     }
   }
-  Bytes least;
-  if (items.size() > kMostParts) {
-    std::vector<Bytes> sizes;
-    for (const auto& item : items) sizes.push_back(item.second);
-    std::nth_element(sizes.begin(), sizes.begin() + kMostParts - 2, sizes.end(), std::greater<>());
-    least = sizes[kMostParts - 2];
-  }
-  StackedChart chart;
-  for (const auto& [item, most] : items) {
-    if (most >= least && (items.size() <= kMostParts || chart.parts.size() < kMostParts - 1))
-      chart.parts.push_back(item);
-  }
-  if (items.size() > chart.parts.size()) chart.parts.push_back("smaller items");
+  // As many items as there are colours: the smallest ones together, else.
+  constexpr std::size_t kMostParts = 8;
+  const bool merges = chart.parts.size() > kMostParts;
+  while (merges && chart.parts.size() > kMostParts - 1)
+    chart.parts.erase(std::min_element(chart.parts.rbegin(), chart.parts.rend(),
+                                       [&](const auto& a, const auto& b) { return most.at(a) < most.at(b); })
+                          .base() -
+                      1);
+  if (merges) chart.parts.push_back("smaller items");
   bool one_capacity = true;
   for (const MemoryBar& bar : bars) {
     StackedBar drawn{
