@@ -160,13 +160,12 @@ class SideOutputs {
     if (!arguments_.picture.empty()) write_text(arguments_.picture, picture_svg(shown_.pipeline));
     if (requests_) requests_->commit();
     if (!arguments_.html.empty()) write_text(arguments_.html, to_html(report.data(), shown_));
-    const auto* const loop = std::get_if<RlReport>(&report.data().report);
-    if (loop != nullptr && !arguments_.trace.empty())
-      write_text(arguments_.trace, arguments_.trace.ends_with(".json") ? chrome_trace(*loop) : perfetto_trace(*loop));
-    const auto* const served = std::get_if<ServingReport>(&report.data().report);
-    if (served != nullptr && !arguments_.trace.empty())
-      write_text(arguments_.trace,
-                 arguments_.trace.ends_with(".json") ? request_trace_.json(*served) : request_trace_.perfetto(*served));
+    if (arguments_.trace.empty()) return;
+    const bool chrome = arguments_.trace.ends_with(".json");
+    if (const auto* const loop = std::get_if<RlReport>(&report.data().report))
+      write_text(arguments_.trace, chrome ? chrome_trace(*loop) : perfetto_trace(*loop));
+    if (const auto* const served = std::get_if<ServingReport>(&report.data().report))
+      write_text(arguments_.trace, chrome ? request_trace_.json(*served) : request_trace_.perfetto(*served));
   }
 
  private:
@@ -188,18 +187,6 @@ void check_output_options(const RunArguments& arguments) {
     throw InputError(option_fault("--trace-ranks", "no --trace", "both: it chooses what the trace shows"));
   if (!arguments.trace_window.empty() && arguments.trace.empty())
     throw InputError(option_fault("--trace-window", "no --trace", "both: it chooses what the trace shows"));
-}
-
-// What is told of single requests is not in the state that a run goes on from.
-void check_resume_option(const Scenario& scenario, const RunArguments& arguments) {
-  if (arguments.resume.empty()) return;
-  if (!scenario.serving)
-    throw InputError(
-        option_fault("--resume", "a scenario without `serving`", "one with requests: others take seconds"));
-  for (const auto& [option, path] : {std::pair("--requests", arguments.requests), {"--trace", arguments.trace}})
-    if (!path.empty())
-      throw InputError(option_fault("--resume", std::string("also ") + option,
-                                    "one of them: requests that left before a kill are not told of again"));
 }
 
 // What a kind of scenario has not, and options that would do nothing there, are refused before hours of replay.
@@ -228,10 +215,17 @@ void check_fitting_options(const Scenario& scenario, const RunArguments& argumen
        "one whose flows are replayed"},
       {"--allow-oom", arguments.allow_oom, memory, "a scenario without `training` or `rl`",
        "one that is refused where it does not fit into memory"},
+      {"--resume", !arguments.resume.empty(), scenario.serving != nullptr, "a scenario without `serving`",
+       "one with requests: others take seconds"},
   };
   std::vector<Diagnostic> faults;
   for (const Needed& need : needs)
     if (need.given && !need.fits) faults.push_back(option_fault(need.option, need.found, need.expected));
+  // What is told of single requests is not in the state that a run goes on from.
+  for (const auto& [option, path] : {std::pair("--requests", arguments.requests), {"--trace", arguments.trace}})
+    if (!arguments.resume.empty() && !path.empty())
+      faults.push_back(option_fault("--resume", std::string("also ") + option,
+                                    "one of them: requests that left before a kill are not told of again"));
   if (!faults.empty()) throw InputError(std::move(faults));
 }
 
@@ -240,7 +234,6 @@ void run_scenario(const RunArguments& arguments) {
   const Environment environment = arguments.scenario.environment();
   const ResolvedScenario scenario = arguments.scenario.load(environment);
   check_fitting_options(scenario.value(), arguments);
-  check_resume_option(scenario.value(), arguments);
 
   ProgressLine progress;
   RunSettings settings = command_settings(progress);
