@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "sim/module_file.h"
+#include "sim/base/module_file.h"
 #include "sim/simgrid/module.h"
 
 namespace flopcast {

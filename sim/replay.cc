@@ -16,7 +16,7 @@
 
 #include "sim/calendar.h"
 #include "sim/contention.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {
@@ -410,9 +410,6 @@ std::uint64_t relay(ChildProcess& child, Reporter& reporter) {
 }
 
 }  // namespace
-
-StuckError::StuckError(std::string message, std::vector<OpId> stuck)
-    : std::runtime_error(std::move(message)), stuck_(std::move(stuck)) {}
 
 ReplayResult replay(const OperationGraph& graph, const Network& network, std::span<TimelineSink* const> sinks,
                     const ReplayOptions& options) {

@@ -3,12 +3,12 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "flopcast/sharing.h"
 #include "sim/base/diagnostic.h"
+#include "sim/base/stuck_error.h"
 #include "sim/graph.h"
 #include "sim/network.h"
 #include "sim/timeline.h"
@@ -20,16 +20,6 @@ struct ReplayResult {
   std::uint64_t operations = 0;       ///< operations that ended: all of them
   std::uint64_t transfers = 0;        ///< transfers among them
   std::uint64_t contended_flows = 0;  ///< flows that met another on a link and went through SimGrid's solver
-};
-
-/// The graph could not be finished: its dependencies contain a cycle. Names up to ten of the stuck operations.
-class FLOPCAST_API StuckError : public std::runtime_error {
- public:
-  StuckError(std::string message, std::vector<OpId> stuck);
-  const std::vector<OpId>& stuck() const { return stuck_; }
-
- private:
-  std::vector<OpId> stuck_;
 };
 
 struct ReplayOptions {

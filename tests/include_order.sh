@@ -3,17 +3,21 @@
 # A room may include itself, rooms above it, and the public headers of include/flopcast/ where it implements them.
 set -u
 rooms=(
-  sim/base sim
+  sim/base sim/jobs sim
   hwmodels/chips hwmodels/kernels hwmodels/fabric hwmodels/calibration
   workloads/model workloads/software workloads/schedules workloads/collectives
   workloads/training workloads/chakra
   workloads/serving/base workloads/serving/cache workloads/serving/traffic workloads/serving/metrics workloads/serving
   workloads/rl
   scenarios/proto scenarios/read/text scenarios/read/fields scenarios/read/calibrations scenarios/read/libraries
-  scenarios/imports scenarios/policy scenarios/resolve scenarios/studies
-  analysis/render/text analysis/render/chart analysis/runs/training/timeline analysis/runs
+  scenarios/imports/runs/shell scenarios/imports
+  scenarios/policy scenarios/resolve scenarios/studies
+  analysis/render/text analysis/render/chart
+  analysis/runs/training/timeline analysis/runs/serving/exchange analysis/runs
   analysis/money/sums analysis/money/prices analysis/money/study analysis/money
-  analysis/face analysis/studies analysis/evidence/published analysis/evidence/calibrate analysis/evidence/validate analysis/app
+  analysis/face
+  analysis/studies analysis/studies/sweep/study analysis/studies/sweep/store analysis/studies/sweep
+  analysis/evidence/published analysis/evidence/calibrate analysis/evidence/validate analysis/app
   analysis/cli/terminal analysis/cli/line analysis/cli/run analysis/cli/exchange analysis/cli/studies analysis/cli/evidence
   analysis/cli/library analysis/cli
 )

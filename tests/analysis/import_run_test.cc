@@ -5,7 +5,7 @@
 
 #include "analysis/face/environment_data.h"
 #include "analysis/face/resolve.h"
-#include "analysis/runs/serving/launch_command.h"
+#include "analysis/runs/serving/exchange/launch_command.h"
 #include "analysis/runs/training/show/framework_settings.h"
 #include "flopcast/scenario.h"
 #include "scenarios/resolve/serving_scenario.h"

@@ -1,5 +1,5 @@
 // Is a deployment started as it was simulated, each flag from its field?
-#include "analysis/runs/serving/launch_command.h"
+#include "analysis/runs/serving/exchange/launch_command.h"
 
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/scenarios/fixture.h"

@@ -2,7 +2,7 @@
 #include "analysis/evidence/calibrate/profile_rows.h"
 
 #include "analysis/evidence/calibrate/card_measurements.h"
-#include "analysis/studies/sweep/sqlite.h"
+#include "analysis/studies/sweep/store/sqlite.h"
 #include "tests/scenarios/fixture.h"
 
 namespace flopcast {

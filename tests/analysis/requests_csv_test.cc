@@ -1,5 +1,5 @@
 // Does every request get its line, in order of arrival, in a form that can be read again?
-#include "analysis/runs/serving/requests_csv.h"
+#include "analysis/runs/serving/exchange/requests_csv.h"
 
 #include "tests/analysis/program.h"
 #include "tests/catch.h"

@@ -1,7 +1,7 @@
 // Is a study read as it is meant, and refused with all that is wrong with it?
 #include <set>
 
-#include "analysis/studies/sweep/candidates.h"
+#include "analysis/studies/sweep/study/candidates.h"
 #include "flopcast/errors.h"
 #include "tests/analysis/environment.h"
 #include "tests/analysis/program.h"

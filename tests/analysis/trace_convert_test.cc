@@ -1,6 +1,6 @@
 // Does a trace in another form say the same: every request, at its time, in its session, waiting for what it waited
 // for?
-#include "analysis/runs/serving/trace_convert.h"
+#include "analysis/runs/serving/exchange/trace_convert.h"
 
 #include "tests/analysis/program.h"
 #include "tests/catch.h"

@@ -14,7 +14,7 @@
 #include "analysis/runs/serving/serving_run.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/studies/plan/plan_study.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 #include "tests/analysis/environment.h"
 #include "tests/paths.h"
 

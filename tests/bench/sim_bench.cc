@@ -10,8 +10,8 @@
 
 #include "sim/base/random.h"
 #include "sim/graph.h"
+#include "sim/jobs/process.h"
 #include "sim/network.h"
-#include "sim/process.h"
 #include "sim/replay.h"
 #include "tests/bench/bare_simgrid.h"
 

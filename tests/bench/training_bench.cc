@@ -9,7 +9,7 @@
 #include "analysis/runs/training/run.h"
 #include "analysis/runs/training/show/text_report.h"
 #include "hwmodels/fabric/topology.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 #include "sim/replay.h"
 #include "tests/analysis/environment.h"
 #include "tests/libraries.h"

@@ -12,7 +12,7 @@
 
 #include "analysis/render/text/csv.h"
 #include "analysis/runs/chakra/chakra_report.h"
-#include "analysis/runs/serving/trace_stats_report.h"
+#include "analysis/runs/serving/exchange/trace_stats_report.h"
 #include "analysis/studies/claims/claims.h"
 #include "flopcast/errors.h"
 #include "flopcast/metrics.h"

@@ -1,5 +1,5 @@
 // Are launch scripts read as Bash would run them, without running anything?
-#include "scenarios/imports/runs/shell_script.h"
+#include "scenarios/imports/runs/shell/shell_script.h"
 
 #include "sim/base/diagnostic.h"
 #include "tests/catch.h"

@@ -1,5 +1,5 @@
 // Do values come back from child processes as they were?
-#include "sim/packed.h"
+#include "sim/jobs/packed.h"
 
 #include <cmath>
 #include <limits>

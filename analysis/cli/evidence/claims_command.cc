@@ -14,7 +14,7 @@
 #include "analysis/studies/claims/claims.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "scenarios/read/libraries/data_file.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {

@@ -16,7 +16,7 @@
 #include "scenarios/proto/report.pb.h"
 #include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/text/text_file.h"
-#include "sim/packed.h"
+#include "sim/jobs/packed.h"
 
 namespace flopcast {
 namespace {

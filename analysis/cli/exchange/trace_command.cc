@@ -8,8 +8,8 @@
 #include "analysis/cli/line/output.h"
 #include "analysis/cli/terminal/standard_streams.h"
 #include "analysis/cli/terminal/terminal.h"
-#include "analysis/runs/serving/trace_convert.h"
-#include "analysis/runs/serving/trace_stats_report.h"
+#include "analysis/runs/serving/exchange/trace_convert.h"
+#include "analysis/runs/serving/exchange/trace_stats_report.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {

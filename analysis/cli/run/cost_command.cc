@@ -17,7 +17,7 @@
 #include "analysis/studies/size/serving_size.h"
 #include "scenarios/proto/cost_report.pb.h"
 #include "scenarios/resolve/change_work.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {

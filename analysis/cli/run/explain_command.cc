@@ -17,7 +17,7 @@
 #include "analysis/studies/explain/explain.h"
 #include "scenarios/proto/report.pb.h"
 #include "scenarios/proto/serving_views.pb.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {

@@ -20,7 +20,7 @@
 #include "analysis/render/text/format.h"
 #include "analysis/runs/metric_output.h"
 #include "analysis/runs/rl/rl_trace.h"
-#include "analysis/runs/serving/requests_csv.h"
+#include "analysis/runs/serving/exchange/requests_csv.h"
 #include "analysis/runs/serving/serving_report.h"
 #include "analysis/runs/training/run.h"
 #include "analysis/runs/training/show/text_report.h"

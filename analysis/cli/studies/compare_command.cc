@@ -15,7 +15,7 @@
 #include "flopcast/scenario.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "scenarios/studies/study.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {

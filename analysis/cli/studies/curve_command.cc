@@ -11,7 +11,7 @@
 #include "analysis/studies/curve/serving_curve.h"
 #include "flopcast/scenario.h"
 #include "scenarios/proto/serving_views.pb.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {

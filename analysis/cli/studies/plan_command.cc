@@ -13,7 +13,7 @@
 #include "analysis/studies/plan/serving_plan.h"
 #include "analysis/studies/size/serving_size.h"
 #include "scenarios/proto/plan_report.pb.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {

@@ -11,7 +11,7 @@
 #include "scenarios/proto/policy_report.pb.h"
 #include "scenarios/read/text/quantity.h"
 #include "scenarios/read/text/text_file.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {

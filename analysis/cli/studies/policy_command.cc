@@ -16,7 +16,7 @@
 #include "analysis/studies/policy/policy.h"
 #include "scenarios/proto/policy_report.pb.h"
 #include "scenarios/read/text/text_file.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {

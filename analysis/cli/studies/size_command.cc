@@ -15,7 +15,7 @@
 #include "analysis/studies/size/training_size.h"
 #include "scenarios/proto/plan_report.pb.h"
 #include "scenarios/read/text/quantity.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {

@@ -16,8 +16,8 @@
 #include "analysis/render/text/text_table.h"
 #include "analysis/studies/sweep/sweep_run.h"
 #include "scenarios/read/text/text_file.h"
-#include "sim/mpi_jobs.h"
-#include "sim/process.h"
+#include "sim/jobs/mpi_jobs.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {

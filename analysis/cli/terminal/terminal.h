@@ -20,7 +20,7 @@ bool terminal_colours(std::FILE* stream);
 TextStyle terminal_style(std::FILE* stream);
 
 /// While it lives, Ctrl-C and SIGTERM end the program at once, with kExitInterrupted: child processes end with it
-/// (sim/process.h), unfinished files go (sim/base/atomic_file.h), one line on stderr says so.
+/// (sim/jobs/process.h), unfinished files go (sim/base/atomic_file.h), one line on stderr says so.
 class InterruptGuard {
  public:
   InterruptGuard();

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "analysis/evidence/calibrate/profile_rows.h"
-#include "analysis/studies/sweep/sqlite.h"
+#include "analysis/studies/sweep/store/sqlite.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {

@@ -12,7 +12,7 @@
 #include "scenarios/proto/claims.pb.h"
 #include "scenarios/read/fields/field_rules.h"
 #include "scenarios/read/text/text_file.h"
-#include "sim/packed.h"
+#include "sim/jobs/packed.h"
 
 namespace flopcast {
 namespace {

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "scenarios/resolve/change_work.h"
-#include "sim/packed.h"
+#include "sim/jobs/packed.h"
 
 namespace flopcast {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "analysis/render/text/format.h"
 #include "scenarios/proto/report.pb.h"
-#include "sim/packed.h"
+#include "sim/jobs/packed.h"
 
 namespace flopcast {
 namespace {

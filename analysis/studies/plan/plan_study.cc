@@ -16,7 +16,7 @@
 #include "analysis/studies/plan/plan_conditions.h"
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/diagnostic.h"
-#include "sim/packed.h"
+#include "sim/jobs/packed.h"
 
 namespace flopcast {
 namespace {

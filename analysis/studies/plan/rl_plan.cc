@@ -19,7 +19,7 @@
 #include "scenarios/read/text/text_file.h"
 #include "sim/base/diagnostic.h"
 #include "sim/base/fault_text.h"
-#include "sim/packed.h"
+#include "sim/jobs/packed.h"
 
 namespace flopcast {
 namespace {

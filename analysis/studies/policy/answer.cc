@@ -17,7 +17,7 @@
 #include "scenarios/read/text/text_file.h"
 #include "scenarios/resolve/load_scenario.h"
 #include "sim/base/diagnostic.h"
-#include "sim/packed.h"
+#include "sim/jobs/packed.h"
 
 namespace flopcast {
 namespace {

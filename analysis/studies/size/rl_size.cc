@@ -15,7 +15,7 @@
 #include "scenarios/resolve/load_scenario.h"
 #include "sim/base/diagnostic.h"
 #include "sim/base/fault_text.h"
-#include "sim/process.h"
+#include "sim/jobs/process.h"
 
 namespace flopcast {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "analysis/studies/sweep/store.h"
+#include "analysis/studies/sweep/store/store.h"
 
 namespace flopcast {
 

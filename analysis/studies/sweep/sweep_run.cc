@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 
 #include "analysis/face/environment_data.h"
-#include "sim/packed.h"
-#include "sim/worker_pool.h"
+#include "sim/jobs/packed.h"
+#include "sim/jobs/worker_pool.h"
 
 namespace flopcast {
 namespace {

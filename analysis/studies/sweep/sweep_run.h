@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "analysis/studies/sweep/store.h"
-#include "sim/job_host.h"
+#include "analysis/studies/sweep/store/store.h"
+#include "sim/jobs/job_host.h"
 
 namespace flopcast {
 

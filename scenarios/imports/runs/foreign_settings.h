@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "scenarios/imports/runs/shell_script.h"
+#include "scenarios/imports/runs/shell/shell_script.h"
 #include "scenarios/read/text/text_file.h"
 
 namespace flopcast {

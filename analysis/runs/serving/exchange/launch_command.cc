@@ -1,0 +1,336 @@
+#include "analysis/runs/serving/exchange/launch_command.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include <fmt/format.h>
+
+#include "scenarios/resolve/serving_scenario.h"
+#include "sim/base/diagnostic.h"
+
+namespace flopcast {
+namespace {
+
+constexpr int kPort = 8000;
+
+/// Writes flags of one pool, each beside its field.
+class Flags {
+ public:
+  explicit Flags(LaunchCommand& out) : out_(out) {}
+  void add(std::string text, std::string field) { out_.flags.push_back({std::move(text), std::move(field)}); }
+  template <class Value>
+  void value(const char* flag, const Value& value, const char* field) {
+    add(fmt::format("{} {}", flag, value), fmt::format("{} = {}", field, value));
+  }
+  void when(bool yes, const char* flag, const char* field) {
+    if (yes) add(flag, field);
+  }
+
+ private:
+  LaunchCommand& out_;
+};
+
+std::string version_of(const std::string& engine) { return engine.substr(engine.find('-') + 1); }
+
+/// What stands for a head that the scenario does not name.
+constexpr std::string_view kHead = "EAGLE-HEAD-OF-THE-MODEL";
+
+/// And for the smaller model that drafts.
+constexpr std::string_view kDraftModel = "DRAFT-MODEL";
+
+std::string vllm_drafts(const SpeculationConfig& drafts) {
+  std::string method = "\"mtp\"";
+  if (drafts.kind == DraftKind::eagle) method = fmt::format("\"eagle3\", \"model\": \"{}\"", kHead);
+  if (drafts.kind == DraftKind::lookup) method = "\"ngram\"";
+  if (drafts.kind == DraftKind::model) method = fmt::format("\"draft_model\", \"model\": \"{}\"", kDraftModel);
+  const std::string most =
+      drafts.most_batch > 0 ? fmt::format(", \"disable_by_batch_size\": {}", drafts.most_batch + 1) : "";
+  return fmt::format("--speculative-config '{{\"method\": {}, \"num_speculative_tokens\": {}{}}}'", method,
+                     drafts.depth, most);
+}
+
+std::string sglang_drafts(const SpeculationConfig& drafts) {
+  const std::string tokens = fmt::format("--speculative-num-draft-tokens {}", drafts.depth + 1);
+  if (drafts.kind == DraftKind::lookup) return "--speculative-algorithm NGRAM " + tokens;
+  if (drafts.kind == DraftKind::model)
+    return fmt::format(
+        "--speculative-algorithm STANDALONE --speculative-draft-model-path {} --speculative-num-steps {} "
+        "--speculative-eagle-topk 1 {}",
+        kDraftModel, drafts.depth, tokens);
+  const std::string head =
+      drafts.kind == DraftKind::eagle ? fmt::format("EAGLE3 --speculative-draft-model-path {}", kHead) : "NEXTN";
+  return fmt::format("--speculative-algorithm {} --speculative-num-steps {} --speculative-eagle-topk 1 {}", head,
+                     drafts.depth, tokens);
+}
+
+std::string transfer_role(ReplicaRole role) {
+  return role == ReplicaRole::prefill ? "kv_producer" : role == ReplicaRole::decode ? "kv_consumer" : "";
+}
+
+void vllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) {
+  const EngineConfig& e = pool.engine;
+  Flags flags(out);
+  out.image = fmt::format("vllm/vllm-openai:v{}.0", version_of(e.name));
+  out.program = "vllm serve " + model;
+  flags.value("--tensor-parallel-size", e.plan.tensor, "tensor");
+  if (e.plan.pipeline > 1) flags.value("--pipeline-parallel-size", e.plan.pipeline, "pipeline");
+  if (e.plan.attention_data > 1) flags.value("--data-parallel-size", e.plan.attention_data, "attention_data");
+  flags.when(e.plan.expert > 1, "--enable-expert-parallel", "expert > 1");
+  if (sends_to_experts(e))
+    flags.add(fmt::format("--all2all-backend deepep_{}",
+                          e.decode_exchange == ExpertExchange::low_latency ? "low_latency" : "high_throughput"),
+              "expert_transport, decode_exchange");
+  flags.when(e.two_micro_batches, "--enable-dbo", "two_micro_batches");
+  if (e.redundant_experts > 0)
+    flags.add(fmt::format("--enable-eplb --eplb-config '{{\"num_redundant_experts\": {}}}'", e.redundant_experts),
+              "redundant_experts");
+  flags.value("--max-num-seqs", e.scheduler.max_batch, "max_batch");
+  flags.value("--max-num-batched-tokens", e.scheduler.token_budget, "token_budget");
+  flags.when(!e.scheduler.chunked_prefill, "--no-enable-chunked-prefill", "chunked_prefill = false");
+  flags.value("--gpu-memory-utilization", e.memory_share, "memory_share");
+  if (e.cache_tokens > 0)
+    flags.add(fmt::format("--num-gpu-blocks-override {}", e.cache_tokens / pool.page_tokens),
+              "cache_tokens, page_tokens");
+  if (e.cache_memory > Bytes(0))
+    flags.add(fmt::format("--kv-cache-memory-bytes {:.0f}", e.cache_memory.value()), "cache_memory");
+  if (e.adapters > 0)
+    flags.add(fmt::format("--enable-lora --max-loras {} --max-lora-rank {}", e.adapters, e.adapter_rank),
+              "adapters, adapter_rank");
+  flags.value("--block-size", pool.page_tokens, "page_tokens");
+  flags.when(e.precision.kv == Precision::fp8, "--kv-cache-dtype fp8", "kv_cache = fp8");
+  flags.when(e.precision.linear == Precision::bf16, "--dtype bfloat16", "weights = bf16");
+  flags.add(e.overlap_scheduling ? "--async-scheduling" : "--no-async-scheduling", "overlap_scheduling");
+  flags.when(!e.cuda_graphs, "--enforce-eager", "cuda_graphs = false");
+  if (pool.stream_interval > 1) flags.value("--stream-interval", pool.stream_interval, "stream_interval");
+  flags.when(!pool.prefix.on, "--no-enable-prefix-caching", "prefix_cache.on = false");
+  if (e.speculation.depth > 0) flags.add(vllm_drafts(e.speculation), "speculation");
+  if (const std::string role = transfer_role(pool.role); !role.empty())
+    flags.add(fmt::format("--kv-transfer-config '{{\"kv_connector\": \"NixlConnector\", \"kv_role\": \"{}\"}}'", role),
+              pool.name);
+  flags.add(fmt::format("--port {}", kPort), "");
+}
+
+void sglang(const PoolSpec& pool, const std::string& model, LaunchCommand& out) {
+  const EngineConfig& e = pool.engine;
+  const int groups = e.plan.attention_data;
+  Flags flags(out);
+  out.image = fmt::format("lmsysorg/sglang:v{}", version_of(e.name));
+  out.program = "python3 -m sglang.launch_server --model-path " + model;
+  flags.add(fmt::format("--tp-size {}", e.plan.tensor * groups),
+            groups > 1 ? fmt::format("tensor x attention_data = {}", e.plan.tensor * groups)
+                       : fmt::format("tensor = {}", e.plan.tensor));
+  if (groups > 1) flags.add(fmt::format("--dp-size {} --enable-dp-attention", groups), "attention_data");
+  if (e.plan.pipeline > 1) flags.value("--pp-size", e.plan.pipeline, "pipeline");
+  if (e.plan.expert > 1) flags.value("--ep-size", e.plan.expert, "expert");
+  if (sends_to_experts(e))
+    flags.add(fmt::format("--moe-a2a-backend deepep --deepep-mode {}",
+                          pool.role == ReplicaRole::prefill                  ? "normal"
+                          : e.decode_exchange != ExpertExchange::low_latency ? "normal"
+                          : pool.role == ReplicaRole::decode                 ? "low_latency"
+                                                                             : "auto"),
+              "expert_transport, decode_exchange");
+  flags.when(e.two_micro_batches, "--enable-two-batch-overlap", "two_micro_batches");
+  if (e.redundant_experts > 0)
+    flags.add(fmt::format("--enable-eplb --ep-num-redundant-experts {}", e.redundant_experts), "redundant_experts");
+  flags.add(fmt::format("--max-running-requests {}", e.scheduler.max_batch * groups),
+            groups > 1 ? "max_batch x attention_data" : "max_batch");
+  flags.add(
+      fmt::format("--chunked-prefill-size {}", e.scheduler.chunked_prefill ? e.scheduler.token_budget * groups : -1),
+      groups > 1 ? "token_budget x attention_data, chunked_prefill" : "token_budget, chunked_prefill");
+  flags.when(e.scheduler.batching->name == "mixed", "--enable-mixed-chunk", "batching = mixed");
+  flags.value("--mem-fraction-static", e.memory_share, "memory_share");
+  if (e.cache_tokens > 0) flags.value("--max-total-tokens", e.cache_tokens, "cache_tokens");
+  if (e.adapters > 0)
+    flags.add(fmt::format("--enable-lora --max-loras-per-batch {} --max-lora-rank {}", e.adapters, e.adapter_rank),
+              "adapters, adapter_rank");
+  flags.value("--page-size", pool.page_tokens, "page_tokens");
+  flags.when(e.precision.kv == Precision::fp8, "--kv-cache-dtype fp8_e4m3", "kv_cache = fp8");
+  flags.when(e.precision.linear == Precision::bf16, "--dtype bfloat16", "weights = bf16");
+  flags.when(!e.overlap_scheduling, "--disable-overlap-schedule", "overlap_scheduling = false");
+  flags.when(!e.cuda_graphs, "--disable-cuda-graph", "cuda_graphs = false");
+  flags.when(!e.graph_padding, "--disable-cuda-graph-padding", "graph_padding = false");
+  if (pool.stream_interval > 1) flags.value("--stream-interval", pool.stream_interval, "stream_interval");
+  flags.when(e.priority_preemption, "--enable-priority-scheduling", "priority_preemption");
+  flags.when(!pool.prefix.on, "--disable-radix-cache", "prefix_cache.on = false");
+  if (e.speculation.depth > 0) flags.add(sglang_drafts(e.speculation), "speculation");
+  if (hands_on(pool.role)) flags.add("--disaggregation-mode prefill", pool.name);
+  if (pool.role == ReplicaRole::decode)
+    flags.add(fmt::format("--disaggregation-mode decode --num-reserved-decode-tokens {}", pool.reserved_tokens),
+              fmt::format("{}, reserved_tokens = {}", pool.name, pool.reserved_tokens));
+  flags.add(fmt::format("--port {}", kPort), "");
+}
+
+void trtllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) {
+  const EngineConfig& e = pool.engine;
+  const int groups = e.plan.attention_data;
+  Flags flags(out);
+  out.image = fmt::format("nvcr.io/nvidia/tensorrt-llm/release:{}.0", version_of(e.name));
+  out.program = "trtllm-serve " + model;
+  flags.add(fmt::format("--tp_size {}", e.plan.tensor * groups), groups > 1 ? "tensor x attention_data" : "tensor");
+  if (e.plan.pipeline > 1) flags.value("--pp_size", e.plan.pipeline, "pipeline");
+  if (e.plan.expert > 1) flags.value("--ep_size", e.plan.expert, "expert");
+  flags.value("--max_batch_size", e.scheduler.max_batch, "max_batch");
+  flags.value("--max_num_tokens", e.scheduler.token_budget, "token_budget");
+  flags.value("--kv_cache_free_gpu_memory_fraction", e.memory_share, "memory_share");
+  flags.add("--extra_llm_api_options options.yaml", "");
+  flags.add(fmt::format("--port {}", kPort), "");
+  std::string& yaml = out.options_file;
+  yaml += fmt::format("enable_chunked_prefill: {}  # chunked_prefill\n", e.scheduler.chunked_prefill);
+  yaml += fmt::format("disable_overlap_scheduler: {}  # overlap_scheduling\n", !e.overlap_scheduling);
+  if (groups > 1) yaml += fmt::format("enable_attention_dp: true  # attention_data = {}\n", groups);
+  yaml += fmt::format("scheduler_config:\n  capacity_scheduler_policy: {}  # admission = {}\n",
+                      e.scheduler.admission->grows ? "MAX_UTILIZATION" : "GUARANTEED_NO_EVICT",
+                      e.scheduler.admission->name);
+  yaml += fmt::format(
+      "kv_cache_config:\n  dtype: {}  # kv_cache\n  tokens_per_block: {}  # page_tokens\n"
+      "  enable_block_reuse: {}  # prefix_cache.on\n",
+      e.precision.kv == Precision::fp8 ? "fp8" : "auto", pool.page_tokens, pool.prefix.on);
+  if (e.cache_tokens > 0) yaml += fmt::format("  max_tokens: {}  # cache_tokens\n", e.cache_tokens);
+  if (e.cuda_graphs)
+    yaml += fmt::format("cuda_graph_config:\n  max_batch_size: {}  # cuda_graphs, max_batch\n  enable_padding: {}{}\n",
+                        e.scheduler.max_batch, e.graph_padding, e.graph_padding ? "" : "  # graph_padding");
+  if (pool.stream_interval > 1) yaml += fmt::format("stream_interval: {}\n", pool.stream_interval);
+  if (e.speculation.depth > 0 && e.speculation.kind == DraftKind::mtp)
+    yaml +=
+        fmt::format("speculative_config:\n  decoding_type: MTP\n  num_nextn_predict_layers: {}  # speculation.depth\n",
+                    e.speculation.depth);
+  else if (e.speculation.depth > 0)
+    yaml += fmt::format("speculative_config:\n  decoding_type: {}\n  max_draft_len: {}  # speculation.depth\n",
+                        e.speculation.kind == DraftKind::lookup  ? "NGram"
+                        : e.speculation.kind == DraftKind::model ? "Draft_Target"
+                                                                 : "Eagle",
+                        e.speculation.depth);
+  if (pool.role != ReplicaRole::unified)
+    yaml += fmt::format("cache_transceiver_config:\n  backend: DEFAULT  # {}\n", pool.name);
+}
+
+struct EngineWriter {
+  const char* family;
+  void (*write)(const PoolSpec& pool, const std::string& model, LaunchCommand& out);
+};
+constexpr EngineWriter kWriters[] = {{"vllm-", vllm}, {"sglang-", sglang}, {"trtllm-", trtllm}};
+
+/// A name that Kubernetes takes: lower case letters, digits and hyphens.
+std::string plain_name(std::string name) {
+  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::tolower(c)) : '-';
+  name.resize(std::min<std::size_t>(name.size(), 40));
+  while (!name.empty() && name.back() == '-') name.pop_back();
+  return name;
+}
+
+constexpr std::string_view kOptions = "--extra_llm_api_options", kMountedOptions = "/options.yaml";
+
+/// @param options where the file of options lies: containers start in folders of their own.
+std::string on_one_line(const LaunchCommand& command, std::string_view options) {
+  std::string line = command.program;
+  for (const LaunchFlag& flag : command.flags)
+    line += flag.text.starts_with(kOptions) ? fmt::format(" {} {}", kOptions, options) : " " + flag.text;
+  return line;
+}
+
+/// Comments: what each flag comes from.
+std::string fields_of(const LaunchCommand& command) {
+  std::size_t width = command.program.size();
+  for (const LaunchFlag& flag : command.flags) width = std::max(width, flag.text.size() + 2);
+  width = std::min<std::size_t>(width, 72);
+  std::string out;
+  for (const LaunchFlag& flag : command.flags)
+    if (!flag.field.empty()) out += fmt::format("#   {:<{}}  {}\n", flag.text, width, flag.field);
+  return out;
+}
+
+/// The text as a YAML block, indented.
+std::string indented(const std::string& text, int spaces) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    out += std::string(static_cast<std::size_t>(spaces), ' ') + text.substr(at, end - at) + "\n";
+    at = end + 1;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<LaunchCommand> launch_commands(const Scenario& scenario, const std::string& model) {
+  std::vector<LaunchCommand> out;
+  std::vector<Diagnostic> faults;
+  for (const PoolSpec& pool : scenario.serving->pools) {
+    const auto writer = std::find_if(std::begin(kWriters), std::end(kWriters),
+                                     [&](const EngineWriter& w) { return pool.engine.name.starts_with(w.family); });
+    if (writer == std::end(kWriters)) {
+      faults.push_back({scenario.file, 0, 0, fmt::format("serving.{}.engine", pool.name),
+                        pool.engine.name.empty() ? "nothing" : pool.engine.name,
+                        "an engine of vLLM, SGLang or TensorRT-LLM with its version (`flopcast list engines`)", ""});
+      continue;
+    }
+    LaunchCommand command;
+    command.pool = pool.name;
+    command.replicas = pool.replicas;
+    command.gpus = pool.engine.plan.gpus();
+    command.nodes = (command.gpus + scenario.cluster.node.gpus - 1) / scenario.cluster.node.gpus;
+    writer->write(pool, model, command);
+    out.push_back(std::move(command));
+  }
+  if (!faults.empty()) throw InputError(std::move(faults));
+  return out;
+}
+
+std::string to_text(const std::vector<LaunchCommand>& commands) {
+  std::string out;
+  for (const LaunchCommand& command : commands) {
+    out += fmt::format("# {}: {} x {} GPUs{}\n", command.pool, command.replicas, command.gpus,
+                       command.nodes > 1 ? fmt::format(", each on {} nodes", command.nodes) : "");
+    if (!command.options_file.empty()) out += "# options.yaml\n" + indented(command.options_file, 2);
+    out += command.program + " \\\n";
+    // A comment behind a continued line would end the command: fields stand in a list below it.
+    for (std::size_t i = 0; i < command.flags.size(); ++i)
+      out += fmt::format("  {}{}\n", command.flags[i].text, i + 1 < command.flags.size() ? " \\" : "");
+    out += fields_of(command);
+    out += "\n";
+  }
+  return out;
+}
+
+std::string kubernetes_manifest(const std::vector<LaunchCommand>& commands, const std::string& name) {
+  std::string out;
+  for (const LaunchCommand& command : commands) {
+    const std::string app = plain_name(fmt::format("{}-{}", name, command.pool));
+    if (!command.options_file.empty())
+      out += fmt::format("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {}\ndata:\n  options.yaml: |\n{}---\n",
+                         app, indented(command.options_file, 4));
+    out += fmt::format("# {}: what its flags come from\n{}", command.pool, fields_of(command));
+    const int gpus = command.gpus / command.nodes;
+    std::string container = fmt::format(
+        "containers:\n- name: engine\n  image: {}\n  command: [\"/bin/sh\", \"-c\"]\n  args:\n  - >-\n    {}\n"
+        "  ports:\n  - containerPort: {}\n  resources:\n    limits:\n      nvidia.com/gpu: {}\n"
+        "  volumeMounts:\n  - {{ name: shm, mountPath: /dev/shm }}\n",
+        command.image, on_one_line(command, kMountedOptions), kPort, gpus);
+    if (!command.options_file.empty())
+      container += fmt::format("  - {{ name: options, mountPath: {}, subPath: options.yaml }}\n", kMountedOptions);
+    container += "volumes:\n- { name: shm, emptyDir: { medium: Memory } }\n";
+    if (!command.options_file.empty())
+      container += fmt::format("- {{ name: options, configMap: {{ name: {} }} }}\n", app);
+    if (command.nodes > 1) {
+      out += fmt::format(
+          "apiVersion: leaderworkerset.x-k8s.io/v1\nkind: LeaderWorkerSet\nmetadata:\n  name: {}\nspec:\n"
+          "  replicas: {}\n  leaderWorkerTemplate:\n    size: {}\n    workerTemplate:\n      metadata:\n"
+          "        labels: {{ app: {} }}\n      spec:\n{}---\n",
+          app, command.replicas, command.nodes, app, indented(container, 8));
+    } else {
+      out += fmt::format(
+          "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {0}\nspec:\n  replicas: {1}\n"
+          "  selector: {{ matchLabels: {{ app: {0} }} }}\n  template:\n    metadata: {{ labels: {{ app: {0} }} }}\n"
+          "    spec:\n{2}---\n",
+          app, command.replicas, indented(container, 6));
+    }
+    out += fmt::format(
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: {0}\nspec:\n  selector: {{ app: {0} }}\n  ports:\n"
+        "  - {{ port: {1}, targetPort: {1} }}\n---\n",
+        app, kPort);
+  }
+  if (out.size() > 4) out.resize(out.size() - 4);
+  return out;
+}
+
+}  // namespace flopcast
