@@ -11,6 +11,7 @@
 #include "scenarios/read/text/quantity.h"
 #include "scenarios/resolve/serving_part.h"
 #include "workloads/serving/cache/kv_bytes.h"
+#include "workloads/serving/pricing/replica_memory.h"
 #include "workloads/serving/router.h"
 
 namespace flopcast {

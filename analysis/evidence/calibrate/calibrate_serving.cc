@@ -14,6 +14,8 @@
 #include "hwmodels/fabric/fabric_graph.h"
 #include "scenarios/read/text/text_file.h"
 #include "workloads/serving/pricing/deployment.h"
+#include "workloads/serving/pricing/iteration.h"
+#include "workloads/serving/session/session.h"
 
 namespace flopcast {
 namespace {

@@ -13,6 +13,7 @@
 #include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/text/text_file.h"
 #include "workloads/serving/pricing/deployment.h"
+#include "workloads/serving/pricing/iteration.h"
 #include "workloads/serving/pricing/pass_energy.h"
 #include "workloads/serving/pricing/steady_load.h"
 

@@ -9,10 +9,13 @@
 #include "analysis/runs/notes.h"
 #include "analysis/runs/published.h"
 #include "sim/replay.h"
+#include "workloads/serving/pricing/deployment.h"
 #include "workloads/serving/pricing/expert_pace.h"
+#include "workloads/serving/pricing/iteration.h"
 #include "workloads/serving/pricing/limits.h"
 #include "workloads/serving/pricing/pass_energy.h"
 #include "workloads/serving/pricing/steady_load.h"
+#include "workloads/serving/session/session.h"
 #include "workloads/serving/traffic/clients.h"
 
 namespace flopcast {

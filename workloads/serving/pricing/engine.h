@@ -15,7 +15,6 @@
 #include "sim/base/units.h"
 #include "workloads/model/model.h"
 #include "workloads/serving/policies.h"
-#include "workloads/training/training.h"
 
 namespace flopcast {
 
