@@ -86,11 +86,8 @@ class RlLoop {
   void sleep(Seconds now);
   void wake(Seconds now);
   Seconds next_own_event() const;
-  [[noreturn]] void nothing_left() const;
   void fire(Seconds now);
-  std::size_t unit_groups() const;
   bool may_start() const;
-  Seconds session_time(Seconds wall) const { return wall - asleep_; }
 
   RlConfig config_;
   int updates_, replicas_, block_tokens_;
