@@ -31,7 +31,7 @@ FairShare::Flow FairShare::start(Seconds now, std::span<const LinkId> links, Byt
   if (free_.empty()) {
     free_.push_back(static_cast<Flow>(flows_.size()));
     flows_.emplace_back();
-    mark_.push_back(0);
+    group_.know(free_.back());
   }
   const Flow flow = free_.back();
   free_.pop_back();
@@ -54,7 +54,6 @@ FairShare::Flow FairShare::start(Seconds now, std::span<const LinkId> links, Byt
   state.since = now.value();
   state.active = true;
   state.met = false;
-  ++started_;
   touched_.push_back(flow);
   return flow;
 }
@@ -79,38 +78,31 @@ void FairShare::touch_at(double now) {
 void FairShare::settle() {
   if (touched_.empty() && freed_.empty() && changed_.empty()) return;
   begin_group();
-  if (group_.size() == 1 && is_alone(group_.front())) return set_rates();
-  for (int round = 0; !group_.empty(); ++round) {
+  if (group_.flows().size() == 1 && is_alone(group_.flows().front())) return set_rates();
+  for (int round = 0; !group_.flows().empty(); ++round) {
     if (round == kMostRounds) add_all_met();
     share();
     const bool grown = add_unsettled();
-    for (const Port& port : ports_) way(port.link).port = kNoPort;
+    for (const FlowPort& port : ports_.ports()) way(port.link).port = PortOffers::kNoPort;
     if (!grown) break;
   }
   set_rates();
 }
 
-void FairShare::add(Flow flow) {
-  if (in_group(flow)) return;
-  mark_[flow] = round_;
-  group_.push_back(flow);
-}
-
 /// Those whose rates cannot stay, to begin with: who started, whom the link held up that an ended flow has left, and
 /// everybody on a link that has got wider or narrower.
 void FairShare::begin_group() {
-  group_.clear();
-  ++round_;
+  group_.begin();
   for (const Flow flow : touched_) {
     if (!flows_[flow].active) continue;
     note_meetings(flow);
-    add(flow);
+    group_.add(flow);
   }
   for (const LinkId link : freed_)
     for (const Flow flow : way(link).flows)
-      if (flows_[flow].bottleneck == link) add(flow);
+      if (flows_[flow].bottleneck == link) group_.add(flow);
   for (const LinkId link : changed_)
-    for (const Flow flow : way(link).flows) add(flow);
+    for (const Flow flow : way(link).flows) group_.add(flow);
   touched_.clear();
   freed_.clear();
   changed_.clear();
@@ -133,7 +125,7 @@ bool FairShare::is_alone(Flow flow) {
 
 void FairShare::note_meetings(Flow flow) {
   for (const LinkId link : flows_[flow].links) {
-    const Crossing& here = way(link).flows;
+    const LinkFlows& here = way(link).flows;
     if (here.size() < 2) continue;
     for (const Flow other : here) {
       shared_ += flows_[other].met ? 0 : 1;
@@ -144,12 +136,12 @@ void FairShare::note_meetings(Flow flow) {
 
 /// Everything that the group shares links with, directly or over others.
 void FairShare::add_all_met() {
-  for (std::size_t next = 0; next < group_.size(); ++next)
-    for (const LinkId link : flows_[group_[next]].links) {
+  for (std::size_t next = 0; next < group_.flows().size(); ++next)
+    for (const LinkId link : flows_[group_.flows()[next]].links) {
       Way& on = way(link);
-      if (on.mark == round_) continue;
-      on.mark = round_;
-      for (const Flow other : on.flows) add(other);
+      if (on.mark == group_.number()) continue;
+      on.mark = group_.number();
+      for (const Flow other : on.flows) group_.add(other);
     }
 }
 
@@ -158,23 +150,22 @@ void FairShare::add_all_met() {
 void FairShare::list_ports() {
   ports_.clear();
   caps_.clear();
-  for (const Flow flow : group_) {
+  for (const Flow flow : group_.flows()) {
     State& state = flows_[flow];
     state.next_rate = -1;
     for (const LinkId link : state.links) {
       Way& on = way(link);
-      if (on.port != kNoPort) continue;
-      on.port = static_cast<std::uint32_t>(ports_.size());
-      Port port{link, on.capacity, kNoLimit, 0};
+      if (on.port != PortOffers::kNoPort) continue;
+      FlowPort port{link, on.capacity, kNoLimit, 0};
       for (const Flow other : on.flows) {
-        if (in_group(other)) {
+        if (group_.has(other)) {
           ++port.open;
         } else {
           port.left -= flows_[other].rate;
         }
       }
       port.left = std::max(0.0, port.left);
-      ports_.push_back(port);
+      on.port = ports_.add(port);
     }
     if (state.cap < kNoLimit) caps_.emplace_back(state.cap, flow);
   }
@@ -187,48 +178,25 @@ void FairShare::fix_rate(Flow flow, double rate, LinkId bottleneck) {
   state.next_rate = rate;
   state.bottleneck = bottleneck;
   for (const LinkId link : state.links) {
-    Port& port = ports_[way(link).port];
-    port.left = std::max(0.0, port.left - rate);
-    --port.open;
+    ports_[way(link).port].fix(rate);
   }
 }
-
-bool FairShare::wider(const Offer& a, const Offer& b) { return a.rate != b.rate ? a.rate > b.rate : a.port > b.port; }
 
 /// What each port gives its open flows. Of ports that one flow has for itself only the narrowest counts, the first of
 /// equal ones: the flow is fixed before any other of them could be the narrowest of all.
 void FairShare::offer_all() {
-  narrowest_.clear();
-  for (std::uint32_t i = 0; i < ports_.size(); ++i)
-    if (ports_[i].open > 1) narrowest_.push_back({offered(ports_[i]), i});
-  for (const Flow flow : group_) {
-    Offer own{kNoLimit, kNoPort};
+  for (std::uint32_t i = 0; i < ports_.ports().size(); ++i)
+    if (ports_[i].open > 1) ports_.offer({ports_[i].offered(), i});
+  for (const Flow flow : group_.flows()) {
+    PortOffers::Offer own;
     for (const LinkId link : flows_[flow].links) {
-      const Offer offer{0, way(link).port};
-      const Port& port = ports_[offer.port];
-      if (port.open == 1 && wider(own, {port.left, offer.port})) own = {port.left, offer.port};
+      const std::uint32_t number = way(link).port;
+      const FlowPort& port = ports_[number];
+      if (port.open == 1 && PortOffers::wider(own, {port.left, number})) own = {port.left, number};
     }
-    if (own.port != kNoPort) narrowest_.push_back(own);
+    if (own.port != PortOffers::kNoPort) ports_.offer(own);
   }
-  std::make_heap(narrowest_.begin(), narrowest_.end(), wider);
-}
-
-/// The port that gives its open flows least; null when none has any. What a port gives does not fall while rates are
-/// fixed, so that the heap's top needs no more than a second look.
-const FairShare::Port* FairShare::narrowest() {
-  while (!narrowest_.empty()) {
-    const Offer top = narrowest_.front();
-    const Port& port = ports_[top.port];
-    if (port.open > 0 && offered(port) == top.rate) return &port;
-    std::pop_heap(narrowest_.begin(), narrowest_.end(), wider);
-    if (port.open > 0) {
-      narrowest_.back().rate = offered(port);
-      std::push_heap(narrowest_.begin(), narrowest_.end(), wider);
-    } else {
-      narrowest_.pop_back();
-    }
-  }
-  return nullptr;
+  ports_.order();
 }
 
 /// Progressive filling of the group in what the other flows leave: the port that gives its flows least fixes their
@@ -238,35 +206,34 @@ void FairShare::share() {
   offer_all();
   std::size_t next_cap = 0;
   for (;;) {
-    const Port* least = narrowest();
+    const FlowPort* least = ports_.narrowest();
     while (next_cap < caps_.size() && flows_[caps_[next_cap].second].next_rate >= 0) ++next_cap;
-    const bool capped = next_cap < caps_.size() && (least == nullptr || caps_[next_cap].first <= offered(*least));
+    const bool capped = next_cap < caps_.size() && (least == nullptr || caps_[next_cap].first <= least->offered());
     if (capped) {
       fix_rate(caps_[next_cap].second, caps_[next_cap].first, LinkId());
       continue;
     }
     if (least == nullptr) break;
-    const double rate = offered(*least);
+    const double rate = least->offered();
     const LinkId link = least->link;
     Way& on = way(link);
     ports_[on.port].level = rate;
     for (const Flow flow : on.flows)
-      if (in_group(flow) && flows_[flow].next_rate < 0) fix_rate(flow, rate, link);
+      if (group_.has(flow) && flows_[flow].next_rate < 0) fix_rate(flow, rate, link);
   }
 }
 
 /// Takes in the flows on the group's ports whose rates cannot stay beside the group's new ones: who has lost its
 /// bottleneck, and who is faster than those that a port holds up. False: nobody.
 bool FairShare::add_unsettled() {
-  const std::size_t before = group_.size();
-  const std::uint32_t solved = round_;
-  for (const Port& port : ports_) {
+  const std::size_t before = group_.flows().size();
+  for (const FlowPort& port : ports_.ports()) {
     const Way& on = way(port.link);
-    const Crossing& here = on.flows;
+    const LinkFlows& here = on.flows;
     double load = 0, fastest = 0;
     std::size_t others = 0;
     for (const Flow flow : here) {
-      const bool ours = mark_[flow] == solved && flows_[flow].next_rate >= 0;
+      const bool ours = group_.has(flow) && flows_[flow].next_rate >= 0;
       const double rate = ours ? flows_[flow].next_rate : flows_[flow].rate;
       load += rate;
       fastest = std::max(fastest, rate);
@@ -276,20 +243,20 @@ bool FairShare::add_unsettled() {
     const bool full = load >= on.capacity * (1 - kSame);
     for (const Flow flow : here) {
       const State& state = flows_[flow];
-      if (mark_[flow] == solved) continue;
+      if (group_.has(flow)) continue;
       const bool holds = state.bottleneck != port.link || (full && fastest <= state.rate * (1 + kSame));
       const bool stays = holds && state.rate * (1 - kSame) <= port.level;
       if (!stays) {
         flows_[flow].next_rate = -1;
-        add(flow);
+        group_.add(flow);
       }
     }
   }
-  return group_.size() > before;
+  return group_.flows().size() > before;
 }
 
 void FairShare::set_rates() {
-  for (const Flow flow : group_) {
+  for (const Flow flow : group_.flows()) {
     State& state = flows_[flow];
     if (state.next_rate == state.rate) continue;
     state.left = std::max(0.0, state.left - state.rate * (touched_at_ - state.since));
@@ -309,7 +276,7 @@ void FairShare::remove(Flow flow) {
   state.active = false;
   ends_.erase(flow);
   for (const LinkId link : state.links) {
-    Crossing& here = way(link).flows;
+    LinkFlows& here = way(link).flows;
     here.erase(flow);
     if (!here.empty()) freed_.push_back(link);
   }

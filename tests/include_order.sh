@@ -7,7 +7,7 @@ rooms=(
   hwmodels/chips hwmodels/kernels hwmodels/fabric hwmodels/calibration
   workloads/model workloads/software workloads/schedules workloads/collectives
   workloads/training workloads/chakra
-  workloads/serving/base workloads/serving/cache workloads/serving/traffic workloads/serving/metrics workloads/serving
+  workloads/serving/base workloads/serving/cache workloads/serving/traffic workloads/serving/metrics workloads/serving workloads/serving/session
   workloads/rl
   scenarios/proto scenarios/read/text scenarios/read/fields scenarios/read/calibrations scenarios/read/libraries
   scenarios/imports/runs/shell scenarios/imports

@@ -27,7 +27,6 @@
 namespace flopcast {
 namespace {
 
-constexpr std::size_t kMostAtOnce = 3, kMostKept = 24;
 constexpr const char* kFirst = "deepseek_v3_2048_h800";  // what the page begins with
 constexpr const char* kSession = "flopcast-app.json";    // its state, in the folder
 
@@ -54,37 +53,31 @@ std::string schedule_of(const std::string& body) {
   return at == std::string::npos ? "" : body.substr(at + 1);
 }
 
-/// Runs `work`, and keeps what it throws as faults of the run.
-void guarded(AppRun& run, const std::function<void(AppRun&)>& work) {
-  AppRun::State state = AppRun::State::done;
-  std::vector<Diagnostic> faults;
-  try {
-    work(run);
-  } catch (const Interrupted&) {
-    state = AppRun::State::cancelled;
-  } catch (const InputError& error) {
-    state = AppRun::State::failed;
-    faults = error.diagnostics();
-  } catch (const std::exception& error) {
-    state = AppRun::State::failed;
-    faults.push_back({"", 0, 0, "", error.what(), "", ""});
-  }
-  const std::lock_guard lock(run.mutex);
-  run.ended = true;
-  if (run.state == AppRun::State::cancelled) {  // reported already, there is no result
-    run.report.reset();
-    run.page.clear();
-    run.shown = {};
-    return;
-  }
-  run.state = state;
-  run.faults = std::move(faults);
-}
-
 /// What a link leads to may lie outside of the folder.
 bool own_file(const std::string& path) {
   std::error_code unknown;
   return !std::filesystem::is_symlink(path, unknown) && std::filesystem::is_regular_file(path, unknown);
+}
+
+/// Scenarios that were saved in a folder.
+std::vector<std::string> saved_in(const std::string& folder) {
+  std::vector<std::string> names;
+  if (folder.empty()) return names;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, failed)) {
+    const std::filesystem::path path = entry.path();
+    if (path.extension() == ".textproto" && plain_name(path.stem().string()) && own_file(path.string()))
+      names.push_back(path.stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string runs_json(const std::vector<std::shared_ptr<AppRun>>& runs) {
+  std::string out = "[";
+  for (std::size_t id = 0; id < runs.size(); ++id)
+    if (runs[id]) out += (out.size() > 1 ? "," : "") + run_json(*runs[id], id);
+  return out + "]";
 }
 
 /// Writes a file of the folder. @throws std::runtime_error, also where a link would lead out of it.
@@ -137,15 +130,6 @@ AppScenario App::asked_for(const HttpRequest& request) const {
   return {text_of(request.body), label_of(request), request.all_arguments("set")};
 }
 
-App::~App() {
-  for (const auto& run : runs_) {
-    if (run) run->cancel = true;
-  }
-  for (const auto& run : runs_) {
-    if (run && run->thread.joinable()) run->thread.join();
-  }
-}
-
 void App::warm_up() {
   try {
     flopcast::check(resolve(kFirst, environment_));
@@ -185,7 +169,7 @@ HttpAnswer App::post(const HttpRequest& request, const std::string& what) {
   if (what == "save") return save(request);
   if (what == "keep") return keep(request);
   if (what == "cancel") {
-    const auto run = find(request.argument("id"));
+    const auto run = runs_.find(request.argument("id"));
     if (!run) return refused(404, "there is no such run");
     run->cancel = true;
     // The work ends where it next looks, which a large step that is being built does not do for seconds.
@@ -200,7 +184,7 @@ HttpAnswer App::get(const HttpRequest& request, const std::string& what) const {
   if (what.empty()) return {200, "text/html; charset=utf-8", std::string(app_page())};
   if (what == "begin") return begin();
   if (what == "fields") return json_answer(fields());
-  if (what == "runs") return json_answer(runs_json());
+  if (what == "runs") return json_answer(runs_json(runs_.all()));
   if (what == "difference") return difference(request);
   if (what == "scenario") return scenario(request);
   return result(request, what);
@@ -219,8 +203,9 @@ HttpAnswer App::begin() const {
   return json_answer(fmt::format(
       "{{\"scenarios\":{},\"saved\":{},\"folder\":{},\"runs\":{},\"session\":{},\"session_fault\":{},\"first\":{},"
       "\"text\":{}}}",
-      strings_json(environment_.names("scenarios")), strings_json(saved()), settings_.folder.empty() ? "false" : "true",
-      runs_json(), script_quoted(session), script_quoted(fault), script_quoted(there ? kFirst : ""),
+      strings_json(environment_.names("scenarios")), strings_json(saved_in(settings_.folder)),
+      settings_.folder.empty() ? "false" : "true", runs_json(runs_.all()), script_quoted(session), script_quoted(fault),
+      script_quoted(there ? kFirst : ""),
       script_quoted(there ? contents_of(*environment_.data().libraries().find(LibraryKind::scenarios, kFirst)) : "")));
 }
 
@@ -229,23 +214,10 @@ const std::string& App::fields() const {
   return fields_;
 }
 
-std::vector<std::string> App::saved() const {
-  std::vector<std::string> names;
-  if (settings_.folder.empty()) return names;
-  std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(settings_.folder, failed)) {
-    const std::filesystem::path path = entry.path();
-    if (path.extension() == ".textproto" && plain_name(path.stem().string()) && own_file(path.string()))
-      names.push_back(path.stem().string());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 HttpAnswer App::scenario(const HttpRequest& request) const {
   const std::string name = request.argument("name");
   if (!plain_name(name)) return refused(404, "there is no scenario of that name");
-  const std::vector<std::string> own = saved();
+  const std::vector<std::string> own = saved_in(settings_.folder);
   if (std::find(own.begin(), own.end(), name) != own.end())
     return {200, "text/plain; charset=utf-8", contents_of(settings_.folder + "/" + name + ".textproto")};
   const auto file = environment_.data().libraries().find(LibraryKind::scenarios, name);
@@ -261,7 +233,7 @@ HttpAnswer App::scenario(const HttpRequest& request) const {
 /// What stands for the file of a text: its folder is where a schedule or a trace is looked for.
 std::string App::label_of(const HttpRequest& request) const {
   const std::string name = request.argument("name"), plain = plain_name(name) ? name : "scenario";
-  const std::vector<std::string> own = saved();
+  const std::vector<std::string> own = saved_in(settings_.folder);
   if (std::find(own.begin(), own.end(), plain) == own.end()) {
     const auto file = environment_.data().libraries().find(LibraryKind::scenarios, plain);
     if (file) return *file;
@@ -284,29 +256,9 @@ HttpAnswer App::check(const HttpRequest& request) const {
 }
 
 HttpAnswer App::launch(const std::shared_ptr<AppRun>& run, std::function<void(AppRun&)> work) {
-  const std::lock_guard lock(mutex_);
-  std::size_t going_on = 0;
-  for (const auto& other : runs_) {
-    if (!other) continue;
-    const std::lock_guard other_lock(other->mutex);
-    going_on += other->ended ? 0 : 1;
-  }
-  if (going_on >= kMostAtOnce) return refused(429, "three runs go on already, or are being ended: cancel one, or wait");
-  runs_.push_back(run);
-  if (runs_.size() > kMostKept) {
-    auto& old = runs_[runs_.size() - 1 - kMostKept];
-    if (old) old->cancel = true;
-    old.reset();
-  }
-  run->thread = std::thread([run, work = std::move(work)] { guarded(*run, work); });
-  return json_answer(fmt::format("{{\"id\":{}}}", runs_.size() - 1));
-}
-
-std::shared_ptr<AppRun> App::find(const std::string& id) const {
-  if (id.empty() || id.size() > 6 || id.find_first_not_of("0123456789") != std::string::npos) return nullptr;
-  const std::lock_guard lock(mutex_);
-  const std::size_t index = std::stoul(id);
-  return index < runs_.size() ? runs_[index] : nullptr;
+  const auto id = runs_.launch(run, std::move(work));
+  if (!id) return refused(429, "three runs go on already, or are being ended: cancel one, or wait");
+  return json_answer(fmt::format("{{\"id\":{}}}", *id));
 }
 
 HttpAnswer App::start(const HttpRequest& request) {
@@ -363,7 +315,7 @@ HttpAnswer App::start_study(const HttpRequest& request, AppRun::Kind kind) {
 }
 
 HttpAnswer App::start_comparison(const HttpRequest& request) {
-  const auto a = find(request.argument("a")), b = find(request.argument("b"));
+  const auto a = runs_.find(request.argument("a")), b = runs_.find(request.argument("b"));
   std::vector<Scenario> scenarios;
   for (const auto& run : {a, b}) {
     if (!run) return refused(404, "there is no such run");
@@ -385,24 +337,11 @@ HttpAnswer App::start_comparison(const HttpRequest& request) {
   });
 }
 
-std::string App::runs_json() const {
-  std::vector<std::shared_ptr<AppRun>> all;
-  {
-    const std::lock_guard lock(mutex_);
-    all = runs_;
-  }
-  std::string out = "[";
-  for (std::size_t id = 0; id < all.size(); ++id) {
-    if (all[id]) out += (out.size() > 1 ? "," : "") + run_json(*all[id], id);
-  }
-  return out + "]";
-}
-
 HttpAnswer App::result(const HttpRequest& request, const std::string& what) const {
   static constexpr std::array kKnown = {"state", "inputs", "points", "pipeline", "figures",
                                         "page",  "json",   "csv",    "svg"};
   if (std::find(kKnown.begin(), kKnown.end(), what) == kKnown.end()) return refused(404, "nothing here");
-  const auto run = find(request.argument("id"));
+  const auto run = runs_.find(request.argument("id"));
   if (!run) return refused(404, "there is no such run");
   const std::lock_guard lock(run->mutex);
   if (what == "state") return json_answer(state_json(*run));
@@ -413,7 +352,7 @@ HttpAnswer App::result(const HttpRequest& request, const std::string& what) cons
 
 // Figures that both reports have and that differ.
 HttpAnswer App::difference(const HttpRequest& request) const {
-  const auto a = find(request.argument("a")), b = find(request.argument("b"));
+  const auto a = runs_.find(request.argument("a")), b = runs_.find(request.argument("b"));
   std::vector<std::vector<Metric>> found;
   for (const auto& run : {a, b}) {
     if (!run) return refused(404, "there is no such run");

@@ -9,6 +9,7 @@
 
 #include "analysis/app/app_loader.h"
 #include "analysis/app/app_run.h"
+#include "analysis/app/app_runs.h"
 #include "analysis/app/http.h"
 #include "flopcast/environment.h"
 
@@ -28,7 +29,6 @@ class App {
   /// Of the environment's libraries; no file is opened for a scenario but below the folder, or beside those of a
   /// library.
   App(const Environment& environment, AppSettings settings);
-  ~App();
   HttpAnswer answer(const HttpRequest& request);
   void set_port(int port) { settings_.port = port; }
   const std::string& token() const { return settings_.token; }
@@ -51,9 +51,6 @@ class App {
   HttpAnswer keep(const HttpRequest& request) const;
   const std::string& fields() const;
   std::string label_of(const HttpRequest& request) const;
-  std::vector<std::string> saved() const;
-  std::string runs_json() const;
-  std::shared_ptr<AppRun> find(const std::string& id) const;
   /// Adds a run and begins it. @return its id as JSON, or that too many go on already
   HttpAnswer launch(const std::shared_ptr<AppRun>& run, std::function<void(AppRun&)> work);
 
@@ -65,8 +62,7 @@ class App {
   AppSettings settings_;
   mutable std::once_flag fields_once_;
   mutable std::string fields_;
-  mutable std::mutex mutex_;
-  std::vector<std::shared_ptr<AppRun>> runs_;  // by id; old ones are let go
+  AppRuns runs_;
 };
 
 /// The application's one page.

@@ -103,9 +103,80 @@ std::string words_for(const UnitPowers& powers) {
 
 namespace {
 
-class ConstraintParser {
+/// A place in the text of a condition, and what stands there.
+class ConstraintText {
  public:
-  ConstraintParser(const std::string& text, std::vector<std::string>& names) : text_(text), names_(names) {}
+  explicit ConstraintText(const std::string& text) : text_(text) {}
+
+  void skip_space() {
+    while (at_ < text_.size() && std::isspace(static_cast<unsigned char>(text_[at_]))) ++at_;
+  }
+  char peek() {
+    skip_space();
+    return at_ < text_.size() ? text_[at_] : '\0';
+  }
+  bool take(std::string_view sign) {
+    skip_space();
+    if (text_.compare(at_, sign.size(), sign) != 0) return false;
+    at_ += sign.size();
+    return true;
+  }
+  bool word_follows(std::string_view word) {
+    skip_space();
+    if (text_.compare(at_, word.size(), word) != 0) return false;
+    const std::size_t after = at_ + word.size();
+    return after >= text_.size() ||
+           !(std::isalnum(static_cast<unsigned char>(text_[after])) || text_[after] == '_' || text_[after] == '.');
+  }
+  bool take_word(std::string_view word) {
+    if (!word_follows(word)) return false;
+    at_ += word.size();
+    return true;
+  }
+
+  [[noreturn]] void fail(const std::string& expected) const {
+    const std::string rest = text_.substr(std::min(at_, text_.size()), 30);
+    throw InputError(Diagnostic{
+        "", 0, 0, "",
+        rest.empty() ? quoted(text_) + ", which ends there" : fmt::format("{} at {}", quoted(text_), quoted(rest)),
+        expected, ""});
+  }
+
+  double number() {
+    skip_space();
+    double value = 0;
+    const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
+    if (error != std::errc()) fail("a number");
+    at_ = static_cast<std::size_t>(end - text_.data());
+    return value;
+  }
+
+  /// "projection.phases[pre-training].gpu_hours"
+  std::string name() {
+    const std::size_t begin = at_;
+    while (at_ < text_.size()) {
+      const char c = text_[at_];
+      if (c == '[') {
+        const std::size_t end = text_.find(']', at_);
+        if (end == std::string::npos) fail("a closing bracket");
+        at_ = end + 1;
+      } else if (std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.') {
+        ++at_;
+      } else {
+        break;
+      }
+    }
+    return text_.substr(begin, at_ - begin);
+  }
+
+ protected:
+  const std::string& text_;
+  std::size_t at_ = 0;
+};
+
+class ConstraintParser : private ConstraintText {
+ public:
+  ConstraintParser(const std::string& text, std::vector<std::string>& names) : ConstraintText(text), names_(names) {}
 
   NodePointer whole() {
     NodePointer node = either();
@@ -234,15 +305,6 @@ class ConstraintParser {
     return std::make_shared<const Node>(std::move(node));
   }
 
-  double number() {
-    skip_space();
-    double value = 0;
-    const auto [end, error] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), value);
-    if (error != std::errc()) fail("a number");
-    at_ = static_cast<std::size_t>(end - text_.data());
-    return value;
-  }
-
   NodePointer number_literal() {
     Node node{.kind = Kind::number, .number = number(), .bare = true};
     return with_units(std::move(node));
@@ -291,24 +353,6 @@ class ConstraintParser {
     node.unit += "/" + word;
   }
 
-  /// "projection.phases[pre-training].gpu_hours"
-  std::string name() {
-    const std::size_t begin = at_;
-    while (at_ < text_.size()) {
-      const char c = text_[at_];
-      if (c == '[') {
-        const std::size_t end = text_.find(']', at_);
-        if (end == std::string::npos) fail("a closing bracket");
-        at_ = end + 1;
-      } else if (std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.') {
-        ++at_;
-      } else {
-        break;
-      }
-    }
-    return text_.substr(begin, at_ - begin);
-  }
-
   NodePointer name_or_call() {
     const std::string word = name();
     if (word == "true" || word == "false")
@@ -329,44 +373,8 @@ class ConstraintParser {
     return made(Kind::call, std::move(arguments), function);
   }
 
-  void skip_space() {
-    while (at_ < text_.size() && std::isspace(static_cast<unsigned char>(text_[at_]))) ++at_;
-  }
-  char peek() {
-    skip_space();
-    return at_ < text_.size() ? text_[at_] : '\0';
-  }
-  bool take(std::string_view sign) {
-    skip_space();
-    if (text_.compare(at_, sign.size(), sign) != 0) return false;
-    at_ += sign.size();
-    return true;
-  }
-  bool word_follows(std::string_view word) {
-    skip_space();
-    if (text_.compare(at_, word.size(), word) != 0) return false;
-    const std::size_t after = at_ + word.size();
-    return after >= text_.size() ||
-           !(std::isalnum(static_cast<unsigned char>(text_[after])) || text_[after] == '_' || text_[after] == '.');
-  }
-  bool take_word(std::string_view word) {
-    if (!word_follows(word)) return false;
-    at_ += word.size();
-    return true;
-  }
-
-  [[noreturn]] void fail(const std::string& expected) const {
-    const std::string rest = text_.substr(std::min(at_, text_.size()), 30);
-    throw InputError(Diagnostic{
-        "", 0, 0, "",
-        rest.empty() ? quoted(text_) + ", which ends there" : fmt::format("{} at {}", quoted(text_), quoted(rest)),
-        expected, ""});
-  }
-
   static constexpr int kDeepest = 50;
-  const std::string& text_;
   std::vector<std::string>& names_;
-  std::size_t at_ = 0;
   int depth_ = 0;
 };
 

@@ -11,6 +11,7 @@
 #include "scenarios/read/text/quantity.h"
 #include "scenarios/resolve/serving_part.h"
 #include "workloads/serving/cache/kv_bytes.h"
+#include "workloads/serving/pricing/replica_memory.h"
 #include "workloads/serving/router.h"
 
 namespace flopcast {
@@ -104,6 +105,7 @@ class ServingLoader : private ServingPart {
     if (!engine.name.empty() && context_.libraries) {
       engine.host = engine_host(engine.name, *context_.libraries);
       engine.calibrated_on = engine_calibrated_on(engine.name, *context_.libraries);
+      engine.refuses_long_prompts = engine_refuses_long_prompts(engine.name, *context_.libraries);
     }
     if (in_.has_speculation()) engine.speculation = loaded<SpeculationConfig>(in_.speculation());
     load_draft_model(*this, engine);

@@ -6,10 +6,12 @@
 #include "hwmodels/fabric/cluster.h"
 #include "sim/base/fields.h"
 #include "workloads/rl/rl.h"
-#include "workloads/serving/pricing/deployment.h"
+#include "workloads/serving/config/pool_spec.h"
 #include "workloads/training/training.h"
 
 namespace flopcast {
+
+struct EngineConstants;
 
 struct RlScenario {
   RlConfig loop;

@@ -2,7 +2,7 @@
 
 paths_test.py ROOT
 
-A file may be named by the end of its path (`serving/session.h`). NAME, KIND, yours, mine and * stand for any name: some such file has to exist.
+A file may be named by the end of its path (`serving/session/session.h`). NAME, KIND, yours, mine and * stand for any name: some such file has to exist.
 Checked are C++ files and protos wherever they are named, and every other file that is named from a top-level folder of the project on."""
 
 import fnmatch

@@ -94,13 +94,13 @@ TEST_CASE("a sequence takes pages of its own beside those of its tokens", "[serv
   KvCacheConfig config;
   config.page_tokens = 16;
   config.capacity_tokens[KvTier::hbm] = 160;
-  CHECK(KvCache(config).pages_of(17) == 2);
+  CHECK(KvCache(config).page().pages_of(17) == 2);
   config.sequence_tokens = 40;
   const KvCache cache(config);
-  CHECK(cache.pages_of(0) == 0);
-  CHECK(cache.pages_of(1) == 4);
-  CHECK(cache.pages_of(17) == 5);
-  CHECK(cache.tokens_of(cache.pages_of(17)) == 32);
+  CHECK(cache.page().pages_of(0) == 0);
+  CHECK(cache.page().pages_of(1) == 4);
+  CHECK(cache.page().pages_of(17) == 5);
+  CHECK(cache.page().tokens_of(cache.page().pages_of(17)) == 32);
 }
 
 TEST_CASE("experts at uneven distances: as many layers as stated, spread evenly", "[model]") {

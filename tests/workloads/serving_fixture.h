@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "workloads/serving/session.h"
+#include "workloads/serving/session/session.h"
 
 namespace flopcast {
 

@@ -1,5 +1,7 @@
 // Do iterations cost what the hardware allows: memory-bound attention, communication bounds, bytes of caches?
+#include "scenarios/read/calibrations/engine_calibration.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 #include "workloads/serving/pricing/expert_pace.h"
 #include "workloads/serving/pricing/limits.h"
 #include "workloads/serving/pricing/steady_load.h"
@@ -52,10 +54,12 @@ TEST_CASE("copies placed by what the same traffic gave leave less than none, mor
           "[serving]") {
   const ExpertGroup group{256, 32, 1, 36, 8}, none{256, 0, 1, 36, 8};
   constexpr double kInHindsight = 1.115;  // TensorRT-LLM, DeepSeek-R1 on 36 GPUs
-  const double placed = steady_busiest_load(1, kAnswersAlike, group, 58, 1);
+  const EngineConstants constants = read_engine_calibration(testing::source_dir() + "/" + kEngineCalibrationFile);
+  const double answers = constants.answers_alike.value, prompts = constants.prompts_alike.value;
+  const double placed = steady_busiest_load(1, answers, group, 58, 1);
   CHECK(placed > kInHindsight);
   CHECK(placed < 1.5);
   CHECK(steady_busiest_load(1, 1, group, 58, 1) < kInHindsight);
-  CHECK(steady_busiest_load(1, kPromptsAlike, group, 58, 1) > placed);
-  CHECK(steady_busiest_load(1, kAnswersAlike, none, 58, 1) > 1.2 * placed);
+  CHECK(steady_busiest_load(1, prompts, group, 58, 1) > placed);
+  CHECK(steady_busiest_load(1, answers, none, 58, 1) > 1.2 * placed);
 }

@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <cassert>
 #include <deque>
-#include <map>
 #include <queue>
-#include <tuple>
 #include <utility>
 
 #include "sim/base/diagnostic.h"
+#include "workloads/chakra/job_faults.h"
+#include "workloads/chakra/job_lanes.h"
 #include "workloads/chakra/lowering.h"
 #include "workloads/chakra/node_prices.h"
 #include "workloads/chakra/ports.h"
@@ -18,8 +18,13 @@
 namespace flopcast {
 namespace {
 
-/// What one lane does: work of one kind and stream of a rank.
-enum class LaneKind { compute, host, memory, storage, group };
+bool times_are_exact(const ChakraJob& job, const JobPrices& prices) {
+  return prices.pricing == NodePricing::automatic && prices.links != nullptr && !prices.cluster.empty() &&
+         std::all_of(job.traces.begin(), job.traces.end(),
+                     [&](const RankTrace& trace) { return trace.cluster == prices.cluster; });
+}
+
+static Label join_label() { return {static_cast<std::uint16_t>(JobOp::join), 0, 0, 0}; }
 
 /// Replays the job without contention, and writes down its operations in the order in which they start.
 class JobGraphBuilder {
@@ -29,14 +34,17 @@ class JobGraphBuilder {
         matched_(matched),
         topology_(topology),
         prices_(prices),
-        exact_(are_exact(job, prices)),
+        exact_(times_are_exact(job, prices)),
         lowering_(job, topology, prices.links),
-        graph_(job_op_names()) {}
+        graph_(job_op_names()),
+        lanes_(job, exact_, graph_) {}
 
   JobGraph build() && {
     prepare();
     run();
-    look_for_stuck();
+    std::size_t all = 0;
+    for (const JobRank& rank : ranks_) all += rank.waits.size();
+    if (finished_ < all) refuse_stuck({job_, matched_, ranks_, arrived_, sent_});
     result_.notes = pricing_notes(job_, prices_);
     result_.uncontended = now_;
     result_.graph = std::move(graph_).build();
@@ -44,17 +52,6 @@ class JobGraphBuilder {
   }
 
  private:
-  struct Rank {
-    std::vector<std::uint32_t> waits;             // by node: what it still waits for
-    std::vector<std::uint32_t> first_user, user;  // who waits for a node
-    std::vector<OpId> done;                       // by node: the operation whose end is its end
-    std::vector<LaneId> lane;                     // by node that holds one
-  };
-  struct Lane {
-    std::priority_queue<std::uint32_t, std::vector<std::uint32_t>, std::greater<>> ready;  // nodes; first in file first
-    int rank = 0;
-    bool busy = false;
-  };
   struct Group {
     std::deque<std::uint32_t> ready;  // collectives whose ranks have all come
     bool busy = false;
@@ -72,21 +69,15 @@ class JobGraphBuilder {
 
   const TraceNode& node(NodeRef ref) const { return job_.trace(ref.rank).nodes[ref.node]; }
 
-  static bool are_exact(const ChakraJob& job, const JobPrices& prices) {
-    return prices.pricing == NodePricing::automatic && prices.links != nullptr && !prices.cluster.empty() &&
-           std::all_of(job.traces.begin(), job.traces.end(),
-                       [&](const RankTrace& trace) { return trace.cluster == prices.cluster; });
-  }
-
   void prepare() {
-    if (!exact_) refuse_folded();
+    if (!exact_) refuse_folded(job_);
     ranks_.resize(static_cast<std::size_t>(job_.ranks));
     groups_.resize(job_.groups.size());
     arrived_.resize(matched_.collectives.size());
     sent_.resize(matched_.messages.size());
     for (std::size_t r = 0; r < ranks_.size(); ++r) {
       const RankTrace& trace = job_.trace(static_cast<int>(r));
-      Rank& rank = ranks_[r];
+      JobRank& rank = ranks_[r];
       rank.done.resize(trace.nodes.size());
       rank.first_user.assign(trace.nodes.size() + 1, 0);
       rank.user.resize(trace.needs.size());
@@ -104,21 +95,6 @@ class JobGraphBuilder {
       if (exact_ || part.kind != SlowPart::Kind::gpu) continue;
       for (int rank = 0; rank < job_.ranks; ++rank)
         if (job_.gpu_of(rank) == part.rank) speeds_[static_cast<std::size_t>(rank)] *= part.speed;
-    }
-  }
-
-  // Ranks that stand for others do so for the flows they state, not for what communicators would need of the others.
-  void refuse_folded() const {
-    for (const RankTrace& trace : job_.traces) {
-      if (!trace.folded) continue;
-      Diagnostic fault;
-      fault.file = trace.file;
-      fault.found =
-          fmt::format("a trace of {} of {} ranks, which stand for the others on the cluster they were written for",
-                      job_.traces.size(), trace.job_ranks);
-      fault.expected = "that cluster, with --links measured and --times auto; or all ranks";
-      fault.remedy = "flopcast chakra write --ranks all";
-      throw InputError(fault);
     }
   }
 
@@ -145,7 +121,7 @@ class JobGraphBuilder {
   void end(const Event& event) {
     switch (event.what) {
       case End::node:
-        lanes_[ranks_[static_cast<std::size_t>(event.node.rank)].lane[event.node.node].index()].busy = false;
+        lanes_[ranks_[static_cast<std::size_t>(event.node.rank)].lane[event.node.node]].busy = false;
         touched_.push_back(ranks_[static_cast<std::size_t>(event.node.rank)].lane[event.node.node]);
         return finish(event.node);
       case End::collective: {
@@ -170,7 +146,7 @@ class JobGraphBuilder {
 
   void finish(NodeRef ref) {
     ++finished_;
-    const Rank& rank = ranks_[static_cast<std::size_t>(ref.rank)];
+    const JobRank& rank = ranks_[static_cast<std::size_t>(ref.rank)];
     for (std::uint32_t use = rank.first_user[ref.node]; use < rank.first_user[ref.node + 1]; ++use)
       if (--ranks_[static_cast<std::size_t>(ref.rank)].waits[rank.user[use]] == 0) ready({ref.rank, rank.user[use]});
   }
@@ -217,11 +193,11 @@ class JobGraphBuilder {
       finish(ref);
       return;
     }
-    const LaneId lane = lane_of(ref);
-    Rank& rank = ranks_[static_cast<std::size_t>(ref.rank)];
+    const LaneId lane = lanes_.of(ref);
+    JobRank& rank = ranks_[static_cast<std::size_t>(ref.rank)];
     if (rank.lane.empty()) rank.lane.resize(rank.waits.size());
     rank.lane[ref.node] = lane;
-    lanes_[lane.index()].ready.push(ref.node);
+    lanes_[lane].ready.push(ref.node);
     touched_.push_back(lane);
   }
 
@@ -235,7 +211,7 @@ class JobGraphBuilder {
   }
 
   void start_node(LaneId lane) {
-    Lane& own = lanes_[lane.index()];
+    JobLane& own = lanes_[lane];
     if (own.busy || own.ready.empty()) return;
     own.busy = true;
     const NodeRef ref{own.rank, own.ready.top()};
@@ -262,7 +238,7 @@ class JobGraphBuilder {
     for (const CollectivePhase& phase : lowered.phases) {
       const OpId left = add_op({}, graph_.join(join_label()));
       for (std::size_t m = 0; m < members.size(); ++m) {
-        const LaneId lane = group_lane(members[m], group);
+        const LaneId lane = lanes_.of_group(members[m], group);
         const OpId op =
             add_op({members[m], collective.nodes[m]}, graph_.transfer(lane, phase[m].latency, phase[m].flows, label));
         graph_.after(op, gate);
@@ -288,7 +264,7 @@ class JobGraphBuilder {
     for (std::size_t m = 0; m < members.size(); ++m) {
       const NodeRef ref{members[m], collective.nodes[m]};
       const PortTransfer own = stated(ref, RankId());
-      const OpId op = add_op(ref, graph_.transfer(lane_of(ref), own.latency, own.flows, label));
+      const OpId op = add_op(ref, graph_.transfer(lanes_.of(ref), own.latency, own.flows, label));
       graph_.after(op, gate);
       graph_.after(left, op);
       set_done(ref, node(ref).together ? left : op);
@@ -335,7 +311,7 @@ class JobGraphBuilder {
     const bool nothing = own.flows.empty() && own.latency <= Seconds(0);
     const OpId op = nothing
                         ? add_op({}, graph_.join(join_label()))
-                        : add_op(message.send, graph_.transfer(lane_of(message.send), own.latency, own.flows, label));
+                        : add_op(message.send, graph_.transfer(lanes_.of(message.send), own.latency, own.flows, label));
     after_needs(message.send, op);
     set_done(message.send, op);
     schedule(time_alone(topology_.network(), own), End::message, message.send, index);
@@ -353,8 +329,6 @@ class JobGraphBuilder {
     after_needs(ref, op);
     return op;
   }
-
-  static Label join_label() { return {static_cast<std::uint16_t>(JobOp::join), 0, 0, 0}; }
 
   OpId add_op(NodeRef source, OpId op) {
     assert(op.index() == result_.source.size());
@@ -378,98 +352,6 @@ class JobGraphBuilder {
     return node_time(node(ref), prices_, topology_.cluster().node.gpu, speeds_[static_cast<std::size_t>(ref.rank)]);
   }
 
-  LaneId lane_of(NodeRef ref) {
-    const TraceNode& own = node(ref);
-    if (exact_) return stated_lane(ref.rank, own.stream);
-    const LaneKind kind = own.kind == NodeKind::load || own.kind == NodeKind::store ? LaneKind::memory
-                          : own.kind == NodeKind::storage                           ? LaneKind::storage
-                          : own.on_host                                             ? LaneKind::host
-                                                                                    : LaneKind::compute;
-    const bool streams = kind == LaneKind::compute || kind == LaneKind::host;
-    const std::int64_t stream = streams ? own.stream : 0;
-    const auto [found, fresh] = lane_ids_.try_emplace({ref.rank, kind, stream});
-    if (fresh) {
-      constexpr std::string_view names[] = {"compute", "host", "memory", "storage"};
-      std::string called(names[static_cast<std::size_t>(kind)]);
-      if (stream != 0) called += fmt::format(", {} {}", kind == LaneKind::host ? "thread" : "stream", stream);
-      found->second = new_lane(ref.rank, std::move(called));
-    }
-    return found->second;
-  }
-
-  LaneId stated_lane(int rank, std::int64_t stream) {
-    const auto [found, fresh] = lane_ids_.try_emplace({rank, LaneKind::compute, stream});
-    if (fresh) {
-      constexpr std::string_view names[] = {"compute", "communication", "pipeline", "gradients", "parameters"};
-      found->second = new_lane(rank, stream >= 0 && stream < static_cast<std::int64_t>(std::size(names))
-                                         ? std::string(names[static_cast<std::size_t>(stream)])
-                                         : fmt::format("stream {}", stream));
-    }
-    return found->second;
-  }
-
-  LaneId group_lane(int rank, std::uint32_t group) {
-    const auto [found, fresh] = lane_ids_.try_emplace({rank, LaneKind::group, group});
-    if (fresh) {
-      found->second =
-          new_lane(rank, group == 0 ? std::string("collectives of all ranks") : "group " + job_.groups[group].name);
-    }
-    return found->second;
-  }
-
-  LaneId new_lane(int rank, std::string called) {
-    const LaneId lane = graph_.add_lane(RankId::at(job_.gpu_of(rank)), std::move(called));
-    if (lane.index() >= lanes_.size()) lanes_.resize(lane.index() + 1);
-    lanes_[lane.index()].rank = rank;
-    return lane;
-  }
-
-  // Ranks that wait for each other in a circle: named by what the first of them waits for.
-  void look_for_stuck() const {
-    std::size_t all = 0;
-    for (const Rank& rank : ranks_) all += rank.waits.size();
-    if (finished_ == all) return;
-    std::vector<Diagnostic> faults;
-    constexpr std::size_t kShown = 10;
-    for (std::size_t c = 0; c < matched_.collectives.size() && faults.size() < kShown; ++c) {
-      const MatchedCollective& collective = matched_.collectives[c];
-      const std::vector<int>& members = job_.groups[collective.group].ranks;
-      if (arrived_[c] == 0 || arrived_[c] == members.size()) continue;
-      std::size_t came = 0, missing = 0;
-      for (std::size_t m = 0; m < members.size(); ++m)
-        (ranks_[static_cast<std::size_t>(members[m])].waits[collective.nodes[m]] == 0 ? came : missing) = m;
-      faults.push_back(stuck({members[came], collective.nodes[came]}, {members[missing], collective.nodes[missing]}));
-    }
-    for (std::size_t m = 0; m < matched_.messages.size() && faults.size() < kShown; ++m)
-      if (sent_[m].awaited && !sent_[m].arrived)
-        faults.push_back(stuck(matched_.messages[m].receive, matched_.messages[m].send));
-    if (faults.empty()) faults.push_back(never_ready());
-    throw InputError(std::move(faults));
-  }
-
-  // Within a rank cycles are found when it is read: what is left then is a fault of this program, and has a place too.
-  Diagnostic never_ready() const {
-    Diagnostic fault;
-    fault.found = "nodes that never start";
-    fault.expected = "a beginning for every node; please report this file";
-    for (std::size_t r = 0; r < ranks_.size() && fault.file.empty(); ++r) {
-      const auto node = std::ranges::find_if(ranks_[r].waits, [](std::uint32_t waits) { return waits > 0; });
-      if (node != ranks_[r].waits.end()) fault.file = job_.trace(static_cast<int>(r)).file;
-    }
-    return fault;
-  }
-
-  Diagnostic stuck(NodeRef waiting, NodeRef awaited) const {
-    Diagnostic fault;
-    fault.file = job_.trace(waiting.rank).file;
-    fault.field = place_of(node(waiting));
-    fault.found =
-        fmt::format("a node that waits for ever for rank {} ({}), whose nodes wait for others that wait for it",
-                    awaited.rank, place_of(node(awaited)));
-    fault.expected = "dependencies by which all ranks come to their collectives and messages";
-    return fault;
-  }
-
   const ChakraJob& job_;
   const MatchedJob& matched_;
   Topology& topology_;
@@ -478,16 +360,12 @@ class JobGraphBuilder {
   JobLowering lowering_;
   GraphBuilder graph_;
   JobGraph result_;
-  std::vector<Rank> ranks_;
+  std::vector<JobRank> ranks_;
   std::vector<double> speeds_;  // of compute, by rank
   std::vector<Group> groups_;
-  std::vector<Lane> lanes_;  // by LaneId
-  std::map<std::tuple<int, LaneKind, std::int64_t>, LaneId> lane_ids_;
+  JobLanes lanes_;
   std::vector<std::uint32_t> arrived_;  // by collective: ranks that have come
-  struct Sent {
-    bool arrived = false, awaited = false;
-  };
-  std::vector<Sent> sent_;  // by message
+  std::vector<JobMessage> sent_;        // by message
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::vector<NodeRef> at_once_;
   bool walking_ = false;

@@ -17,6 +17,26 @@ constexpr std::int64_t kMostDrawn = 1000;
 
 Seconds later_of(Seconds a, Seconds b) { return a > b ? a : b; }
 
+/// Prompts of an update that is begun as soon as it can be, or of a step.
+std::size_t unit_groups(const RlConfig& config, int updates) {
+  return static_cast<std::size_t>(config.asynchrony.stream_updates ? config.prompts / updates : config.prompts);
+}
+
+/// The trainer waits for answers that nobody writes. The loaders' laws leave no such loop that is known of.
+[[noreturn]] void nothing_left(const RlConfig& config, int version, std::size_t wanted, std::size_t ready) {
+  Diagnostic fault{"",
+                   0,
+                   0,
+                   "rl.asynchrony.staleness",
+                   fmt::format("{:g}", config.asynchrony.staleness),
+                   fmt::format("one with which answers could still be begun: step {} waits for {} prompts, {} are "
+                               "answered",
+                               version, wanted, ready),
+                   ""};
+  fault.remedy = "a staleness of 0, or of whole steps";
+  throw InputError(fault);
+}
+
 }  // namespace
 
 std::string_view name(RlPart part) {
@@ -47,10 +67,6 @@ RlLoop::RlLoop(const RlConfig& config, int updates, RlPrices prices, ServingSess
       results_.emplace_back(static_cast<std::uint32_t>(request.id), result.finish);
     });
   }
-}
-
-std::size_t RlLoop::unit_groups() const {
-  return static_cast<std::size_t>(config_.asynchrony.stream_updates ? config_.prompts / updates_ : config_.prompts);
 }
 
 // ------------------------------------------------------------------------------------------------- the engine
@@ -249,7 +265,7 @@ Seconds RlLoop::spend(RlPart part, Seconds start, Seconds time) {
 /// Enough groups are complete, and those that would be too stale later find room: of the groups that this update does
 /// not take, those that have to be trained on within so many steps are no more than these hold.
 bool RlLoop::may_start() const {
-  const std::size_t unit = unit_groups();
+  const std::size_t unit = unit_groups(config_, updates_);
   if (ready_.size() < unit) return false;
   if (config_.asynchrony.whole_batches) return unwritten_.empty() || ready_[unit - 1] < *unwritten_.begin();
   const auto prompts = static_cast<std::size_t>(config_.prompts);
@@ -270,8 +286,9 @@ void RlLoop::start_unit(Seconds now) {
   if (trainer_ != Trainer::idle || !may_start()) return;
   const bool finish = config_.asynchrony.in_flight == InFlight::finish;
   if (shared && finish && writing()) return;
-  std::vector<std::uint32_t> groups(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(unit_groups()));
-  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(unit_groups()));
+  std::vector<std::uint32_t> groups(ready_.begin(),
+                                    ready_.begin() + static_cast<std::ptrdiff_t>(unit_groups(config_, updates_)));
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(unit_groups(config_, updates_)));
   Seconds last = idle_since_;
   for (const std::uint32_t g : groups) last = later_of(last, groups_[g].written);
   const auto waited = [&](RlPart part, Seconds from, Seconds to) {
@@ -446,21 +463,6 @@ void RlLoop::fire(Seconds now) {
   start_sync(now);
 }
 
-/// The trainer waits for answers that nobody writes. The loaders' laws leave no such loop that is known of.
-void RlLoop::nothing_left() const {
-  Diagnostic fault{"",
-                   0,
-                   0,
-                   "rl.asynchrony.staleness",
-                   fmt::format("{:g}", config_.asynchrony.staleness),
-                   fmt::format("one with which answers could still be begun: step {} waits for {} prompts, {} are "
-                               "answered",
-                               version_, unit_groups(), ready_.size()),
-                   ""};
-  fault.remedy = "a staleness of 0, or of whole steps";
-  throw InputError(fault);
-}
-
 RlOutcome RlLoop::run(const std::function<bool(std::int64_t)>& keep_going) {
   const int wanted = config_.warm_up_steps() + std::max(1, config_.replayed_steps);
   constexpr std::uint64_t kAsk = 512;
@@ -476,7 +478,7 @@ RlOutcome RlLoop::run(const std::function<bool(std::int64_t)>& keep_going) {
       continue;
     }
     if (session_ && awake_) {
-      const Seconds until = is_finite(next) ? session_time(next) : kLongestSession;
+      const Seconds until = is_finite(next) ? next - asleep_ : kLongestSession;
       if (session_->step(until)) {
         now = later_of(now, session_->now() + asleep_);
         for (const auto& [sample, finish] : results_) written(sample, later_of(now, finish + asleep_));
@@ -489,7 +491,7 @@ RlOutcome RlLoop::run(const std::function<bool(std::int64_t)>& keep_going) {
         session_->run_until(until);
       }
     }
-    if (!is_finite(next)) nothing_left();
+    if (!is_finite(next)) nothing_left(config_, version_, unit_groups(config_, updates_), ready_.size());
     now = next;
     fire(now);
   }

@@ -7,9 +7,11 @@
 #include <string_view>
 
 #include "flopcast/policies.h"
-#include "workloads/serving/cache/kv_cache.h"
+#include "workloads/serving/cache/kv_counters.h"
 
 namespace flopcast {
+
+class KvCache;
 
 struct BatchingRow {
   std::string_view name;

@@ -5,22 +5,11 @@
 
 #include "sim/base/units.h"
 #include "workloads/schedules/schedule.h"
+#include "workloads/training/memory_table.h"
 #include "workloads/training/stages.h"
 #include "workloads/training/training.h"
 
 namespace flopcast {
-
-struct MemoryRow {
-  std::string item;  ///< "parameters", "gradients", "optimiser states", "activations", ...
-  Bytes bytes;
-  std::string detail;  ///< how it comes about: "17 micro-batches in flight x 4 layers x 0.61 GB"
-};
-
-struct MemoryTable {
-  int pipeline_rank = 0;
-  std::vector<MemoryRow> rows;
-  Bytes total() const;
-};
 
 /// Peak memory of each pipeline rank: parameters, gradients, optimiser states, activations in flight at their peak,
 /// communication buffers, workspace. `hottest_load`: expert load of the fullest rank over the mean.

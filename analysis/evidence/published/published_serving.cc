@@ -13,7 +13,9 @@
 #include "sim/base/diagnostic.h"
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/pricing/deployment.h"
+#include "workloads/serving/pricing/iteration.h"
 #include "workloads/serving/pricing/steady_load.h"
+#include "workloads/serving/session/session.h"
 
 namespace flopcast {
 namespace {
@@ -72,8 +74,9 @@ std::vector<double> busiest_of(const PublishedServing& row, const EngineConfig& 
   group.ranks = engine.plan.expert;
   group.ranks_per_node = std::min(engine.plan.expert, sources.cluster.node.gpus);
   if (row.redundant > 0) {
-    const double alike = row.kind == Kind::prefill ? kPromptsAlike : kAnswersAlike;
-    return {steady_busiest_load(pace.variation, alike, group, engine.model.moe_layers(), 1)};
+    const EngineConstants& constants = *sources.constants;
+    const Fitted& alike = row.kind == Kind::prefill ? constants.prompts_alike : constants.answers_alike;
+    return {steady_busiest_load(pace.variation, alike.value, group, engine.model.moe_layers(), 1)};
   }
   return busiest_rank_loads(pace, group, kPeriods, 1);
 }

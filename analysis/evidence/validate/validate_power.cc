@@ -13,6 +13,7 @@
 #include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/text/text_file.h"
 #include "workloads/serving/pricing/deployment.h"
+#include "workloads/serving/pricing/iteration.h"
 #include "workloads/serving/pricing/pass_energy.h"
 #include "workloads/serving/pricing/steady_load.h"
 
@@ -50,7 +51,8 @@ std::vector<double> spread_loads(PoolSpec& spec, const EngineConstants& constant
   ExpertGroup group;
   group.experts = engine.model.moe.experts;
   group.ranks = group.ranks_per_node = engine.plan.expert;
-  return {steady_busiest_load(spec.expert_variation, kAnswersAlike, group, engine.model.moe_layers(), 1)};
+  return {
+      steady_busiest_load(spec.expert_variation, constants.answers_alike.value, group, engine.model.moe_layers(), 1)};
 }
 
 double median_of(std::vector<double> values) {

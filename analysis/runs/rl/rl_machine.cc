@@ -9,6 +9,9 @@
 #include "analysis/runs/training/run.h"
 #include "sim/base/diagnostic.h"
 #include "workloads/model/weights.h"
+#include "workloads/rl/loop.h"
+#include "workloads/serving/pricing/iteration.h"
+#include "workloads/serving/session/session.h"
 
 namespace flopcast {
 namespace {

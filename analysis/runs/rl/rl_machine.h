@@ -16,6 +16,8 @@
 
 namespace flopcast {
 
+class ServingSession;
+
 /// Holds prices that were looked up, so that further loops of the same scenario cost little.
 class RlMachine {
  public:

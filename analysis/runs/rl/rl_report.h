@@ -10,7 +10,7 @@
 #include "analysis/runs/training/training_report.h"
 #include "scenarios/proto/report.pb.h"
 #include "scenarios/resolve/rl_scenario.h"
-#include "workloads/rl/loop.h"
+#include "workloads/rl/loop_outcome.h"
 #include "workloads/rl/weight_sync.h"
 
 namespace flopcast {

@@ -10,6 +10,7 @@
 #include "analysis/runs/published.h"
 #include "analysis/runs/rl/rl_machine.h"
 #include "scenarios/proto/report.pb.h"
+#include "workloads/serving/session/session.h"
 
 namespace flopcast {
 namespace {

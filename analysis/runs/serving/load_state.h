@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "workloads/serving/session.h"
+#include "workloads/serving/session/totals.h"
 
 namespace flopcast {
 

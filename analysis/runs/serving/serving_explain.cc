@@ -7,6 +7,8 @@
 
 #include "analysis/render/text/format.h"
 #include "scenarios/proto/serving_views.pb.h"
+#include "workloads/serving/pricing/deployment.h"
+#include "workloads/serving/pricing/iteration.h"
 
 namespace flopcast {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "analysis/render/text/text_table.h"
 #include "analysis/runs/serving/serving_run.h"
+#include "workloads/serving/pricing/forward.h"
 
 namespace flopcast {
 

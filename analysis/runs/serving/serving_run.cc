@@ -9,10 +9,13 @@
 #include "analysis/runs/notes.h"
 #include "analysis/runs/published.h"
 #include "sim/replay.h"
+#include "workloads/serving/pricing/deployment.h"
 #include "workloads/serving/pricing/expert_pace.h"
+#include "workloads/serving/pricing/iteration.h"
 #include "workloads/serving/pricing/limits.h"
 #include "workloads/serving/pricing/pass_energy.h"
 #include "workloads/serving/pricing/steady_load.h"
+#include "workloads/serving/session/session.h"
 #include "workloads/serving/traffic/clients.h"
 
 namespace flopcast {
@@ -43,8 +46,8 @@ std::vector<double> busiest_loads(const ServingScenario& serving, const PoolSpec
   group.ranks_per_node = std::min(engine.plan.expert, cluster.node.gpus);
   if (group.groups % std::max(1, group.ranks / group.ranks_per_node) != 0) group.groups = 1;
   if (!serving.expert_pace_stated && group.redundant > 0) {
-    const double alike = hands_on(spec.role) ? kPromptsAlike : kAnswersAlike;
-    return {steady_busiest_load(pace.variation, alike, group, engine.model.moe_layers(), serving.seed)};
+    const Fitted& alike = hands_on(spec.role) ? serving.constants->prompts_alike : serving.constants->answers_alike;
+    return {steady_busiest_load(pace.variation, alike.value, group, engine.model.moe_layers(), serving.seed)};
   }
   return busiest_rank_loads(pace, group, kDriftPeriods, serving.seed + (spec.role == ReplicaRole::decode));
 }
@@ -225,10 +228,8 @@ void rates(ServingReport& report) {
   report.output_per_gpu = share(output, report.mean_gpus);
 }
 
-/// Whether the engine refuses prompts that are longer than an iteration's tokens: without chunks TensorRT-LLM takes
-/// none beyond max_num_tokens, and vLLM starts with no longer context than max_num_batched_tokens.
 bool refuses_long_prompts(const EngineConfig& engine) {
-  return !engine.scheduler.chunked_prefill && (engine.name.starts_with("trtllm-") || engine.name.starts_with("vllm-"));
+  return engine.refuses_long_prompts && !engine.scheduler.chunked_prefill;
 }
 
 /// Passes requests on and counts prompts that an engine would refuse.

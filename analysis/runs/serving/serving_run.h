@@ -11,8 +11,13 @@
 #include "analysis/runs/training/training_report.h"
 #include "scenarios/resolve/serving_scenario.h"
 #include "sim/base/fields.h"
+#include "workloads/serving/metrics/metrics.h"
+#include "workloads/serving/pricing/replica_memory.h"
+#include "workloads/serving/session/totals.h"
 
 namespace flopcast {
+
+struct BuiltPool;
 
 /// part / whole; 0 where there is no whole.
 inline double share(double part, double whole) { return whole > 0 ? part / whole : 0; }

@@ -12,6 +12,7 @@
 #include "scenarios/resolve/serving_scenario.h"
 #include "scenarios/resolve/training_laws.h"
 #include "sim/base/diagnostic.h"
+#include "workloads/serving/pricing/replica_memory.h"
 
 namespace flopcast {
 namespace {

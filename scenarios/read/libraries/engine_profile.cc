@@ -51,6 +51,10 @@ std::string engine_calibrated_on(const std::string& engine, const Libraries& lib
   return load_entry<proto::EngineProfile>(libraries, engine).message.calibrated();
 }
 
+bool engine_refuses_long_prompts(const std::string& engine, const Libraries& libraries) {
+  return load_entry<proto::EngineProfile>(libraries, engine).message.refuses_long_prompts();
+}
+
 EngineHost engine_host(const std::string& engine, const Libraries& libraries) {
   return loaded<EngineHost>(load_entry<proto::EngineProfile>(libraries, engine).message.host());
 }

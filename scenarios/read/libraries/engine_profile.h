@@ -25,4 +25,7 @@ EngineHost engine_host(const std::string& engine, const Libraries& libraries);
 /// The user's own measurements that it was fitted on; empty: none. @throws InputError.
 std::string engine_calibrated_on(const std::string& engine, const Libraries& libraries);
 
+/// Whether it takes no prompt beyond the tokens of an iteration where prompts are not cut.
+bool engine_refuses_long_prompts(const std::string& engine, const Libraries& libraries);
+
 }  // namespace flopcast

@@ -182,7 +182,7 @@ void rummage(std::uint64_t seed, KvCache& cache, int operations) {
           cache.computed(sequence.sequence, to - static_cast<std::int32_t>(random.next() % 2) *
                                                      (to - cache.computed_tokens(sequence.sequence)));
         } else {
-          REQUIRE(cache.available_pages() < cache.pages_of(to));
+          REQUIRE(cache.available_pages() < cache.page().pages_of(to));
         }
       } else if (what == 6) {
         if (sequence.swapped ? cache.swap_in(sequence.sequence) : cache.swap_out(sequence.sequence)) {

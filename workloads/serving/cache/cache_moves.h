@@ -10,6 +10,7 @@
 #include "sim/fair_share.h"
 #include "workloads/serving/base/clock.h"
 #include "workloads/serving/base/job_id.h"
+#include "workloads/serving/cache/cache_pace.h"
 
 namespace flopcast {
 
@@ -29,12 +30,6 @@ struct CacheMove {
   /// not seen to meet other caches; that NICs are not used twice for it holds for the sender.
   int parts = 1;
   Ticks computing = 0;
-};
-
-/// What moving pages costs beside sending bytes.
-struct CachePace {
-  Seconds setup;          ///< of a move: telling the receiver, gathering addresses, waiting for the last page
-  double efficiency = 1;  ///< goodput of pages over what the links give one large message
 };
 
 class CacheMoves {

@@ -1,12 +1,13 @@
 // What requests experienced: latencies, promises kept, and books that must balance.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
-#include "sim/base/fields.h"
 #include "sim/base/units.h"
 #include "workloads/serving/metrics/quantile_sketch.h"
+#include "workloads/serving/metrics/service_level.h"
 #include "workloads/serving/traffic/request.h"
 
 namespace flopcast {
@@ -38,19 +39,8 @@ struct RequestResult {
   Seconds tpot() const { return (finish - first_token) / static_cast<double>(output_tokens - 1); }
 };
 
-/// What was promised to requests of a class; what is not limited is infinite.
-struct ServiceLevel {
-  Seconds ttft = kNever;
-  Seconds tpot = kNever;
-  Seconds end_to_end = kNever;
-
-  template <class Visitor>
-  static constexpr void describe(Visitor& field) {
-    field("ttft", &ServiceLevel::ttft, {"traffic"});
-    field("tpot", &ServiceLevel::tpot, {"traffic"});
-    field("end_to_end", &ServiceLevel::end_to_end, {"traffic"});
-  }
-};
+/// Told of every request that has left.
+using ResultSink = std::function<void(const Request&, const RequestResult&)>;
 
 /// Whether a request was completed within its limits. An answer of one token has no TPOT and misses none.
 bool meets(const RequestResult& result, const ServiceLevel& promised);

@@ -9,6 +9,7 @@
 #include "workloads/model/weights.h"
 #include "workloads/serving/cache/kv_bytes.h"
 #include "workloads/serving/pricing/engine.h"
+#include "workloads/serving/pricing/iteration.h"
 #include "workloads/serving/pricing/limits.h"
 
 namespace flopcast {

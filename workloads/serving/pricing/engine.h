@@ -15,7 +15,6 @@
 #include "sim/base/units.h"
 #include "workloads/model/model.h"
 #include "workloads/serving/policies.h"
-#include "workloads/training/training.h"
 
 namespace flopcast {
 
@@ -177,6 +176,7 @@ struct EngineHost {
 struct EngineConfig {
   std::string name;                   ///< of its profile; empty: none is stated
   std::string calibrated_on;          ///< measurements of the user's own that the profile comes from
+  bool refuses_long_prompts = false;  ///< without chunked_prefill: beyond the tokens of an iteration (of its profile)
   bool weights_as_published = false;  ///< nobody stated a format: that of the model's files
   ModelConfig model;
   ServingPlan plan;
@@ -212,6 +212,7 @@ struct EngineConfig {
   static constexpr void describe(Visitor& field) {
     field("engine", &EngineConfig::name, {"engine"});
     field.aside(&EngineConfig::calibrated_on, "engine");
+    field.aside(&EngineConfig::refuses_long_prompts, "engine");
     field.aside(&EngineConfig::weights_as_published, "precision");
     field("model", &EngineConfig::model, {.resolved = true});
     field("", &EngineConfig::plan);

@@ -1,6 +1,6 @@
 // What an engine adds to its kernels: at most six numbers, shared by every model, GPU and engine, fitted once
-// on measured serving runs by `flopcast calibrate`; and what low-latency expert exchange takes, fitted on
-// DeepEP's own tables.
+// on measured serving runs by `flopcast calibrate`; what low-latency expert exchange takes, fitted on
+// DeepEP's own tables; and what others measured, as they state it.
 #pragma once
 #include <array>
 #include <string>
@@ -29,6 +29,11 @@ struct EngineConstants {
   Fitted cache_efficiency;
 
   Fitted expert_variation;  ///< coefficient of variation of a real router's loads of experts
+  /// Correlation of the logarithms of experts' loads in an iteration with those that copies were placed by: where
+  /// thousands of answers are under way, and where the prompts of some hundred requests are (steady_busiest_load).
+  Fitted answers_alike, prompts_alike;
+
+  Fitted one_shot_goodput;  ///< of an all-reduce in which every GPU reads all others' parts, over NVLink's rate
 
   // Low-latency dispatch and combine: setup + doubling x log2(nodes)
   //   + max(bytes over the NIC / (nic x rate), bytes to the own node / (nvlink x rate)).
@@ -43,7 +48,7 @@ struct EngineConstantRow {
   std::string_view meaning;
   Fitted EngineConstants::*field;
 };
-constexpr int kEngineConstants = 13;
+constexpr int kEngineConstants = 16;
 const std::array<EngineConstantRow, kEngineConstants>& engine_constants();
 
 /// Coefficient of variation of the loads that a model's router gives its experts: measured, or a usual one's.

@@ -65,13 +65,12 @@ KernelTime price_of(const KernelModel& kernels, const MemoryTraffic& traffic, in
 }
 
 /// TensorRT-LLM's own all-reduce has one shot (every GPU reads all others' parts) until NCCL is faster; SGLang's and
-/// vLLM's turns to two shots in between (direct_all_reduce): 1 MiB over eight GPUs takes 30 to 35 us, or 20. Its
-/// goodput over NVLink's rate: 24 sizes, 2 to 8 H100 and H200, up to 2 MiB over the GPUs, within 10 %
-/// (ai-dynamo/aiconfigurator 095f58a, comm/trtllm/1.3.0rc20, read 2026-11-27).
-Seconds one_shot_all_reduce(const ClusterSpec& cluster, const LinkCalibration& links, int ranks, Bytes bytes) {
-  constexpr double kGoodput = 0.402;
+/// vLLM's turns to two shots in between (direct_all_reduce): 1 MiB over eight GPUs takes 30 to 35 us, or 20.
+/// @param goodput over NVLink's rate
+Seconds one_shot_all_reduce(const ClusterSpec& cluster, const LinkCalibration& links, double goodput, int ranks,
+                            Bytes bytes) {
   const Seconds fixed((links.direct_launch_us.value + ranks * links.direct_rank_us.value) * 1e-6);
-  const Seconds own = fixed + bytes * (ranks - 1) / (node_link_pace(cluster.node) * kGoodput);
+  const Seconds own = fixed + bytes * (ranks - 1) / (node_link_pace(cluster.node) * goodput);
   return std::min(own, choose_nccl(NcclOp::all_reduce, even_group(1, ranks, cluster.fabric.cross_leaf_latency), bytes,
                                    cluster, links)
                            .total());
@@ -186,13 +185,17 @@ PassTime ForwardModel::price(const LayerKernels& list, int sms) const {
 PassTime ForwardModel::all_reduces(const LayerKernels& list) const {
   const int tensor = setting_.engine.plan.tensor;
   const bool one_shot = setting_.engine.kernels == KernelLibrary::tensorrt_llm && tensor <= setting_.cluster.node.gpus;
-  const auto all_reduce = one_shot ? one_shot_all_reduce : tensor_all_reduce_time;
+  const auto all_reduce = [&](Bytes bytes) {
+    return one_shot ? one_shot_all_reduce(setting_.cluster, *setting_.links, setting_.constants->one_shot_goodput.value,
+                                          tensor, bytes)
+                    : tensor_all_reduce_time(setting_.cluster, *setting_.links, tensor, bytes);
+  };
   PassTime sum;
   for (const LayerExchange& exchange : list.exchanges) {
     // Where experts are cut, training gathers and scatters their rows; here all GPUs have them, and the layer's
     // all-reduce sums up.
     if (exchange.kind != LayerExchange::Kind::tensor_all_reduce) continue;
-    sum += {all_reduce(setting_.cluster, *setting_.links, tensor, exchange.bytes), 1, {}};
+    sum += {all_reduce(exchange.bytes), 1, {}};
   }
   return sum;
 }

@@ -40,6 +40,13 @@ std::pair<std::size_t, double> log_node(double x, double per_octave) {
   const double node = std::floor(at);
   return {static_cast<std::size_t>(node), at - node};
 }
+double constant(const ForwardSetting& setting, Fitted EngineConstants::*field) {
+  return ((*setting.constants).*field).value;
+}
+
+/// Tokens that are drafted.
+int depth(const EngineConfig& engine, bool drafts) { return drafts ? engine.speculation.depth : 0; }
+
 double log_value(std::size_t node, double per_octave) { return std::exp2(static_cast<double>(node) / per_octave); }
 
 /// Cached tokens per request at which curves have their nodes: 0, 64, then four to an octave up to 2^21.
@@ -125,7 +132,7 @@ double with_exchange(const MoeBlocks& b, bool two_micro_batches, StepKind kind) 
 
 IterationPricer::IterationPricer(ForwardSetting setting)
     : forward_(std::make_unique<ForwardModel>(std::move(setting))) {
-  request_overhead_ = ticks_of_us(constant(&EngineConstants::request_us));
+  request_overhead_ = ticks_of_us(constant(forward_->setting(), &EngineConstants::request_us));
   const std::string& sizes = forward_->setting().engine.graph_sizes;
   if (!sizes.empty()) graph_sizes_ = parse_graph_sizes(sizes).value_or(std::vector<int>{});
   if (forward_->setting().engine.has_drafter())
@@ -259,11 +266,12 @@ double IterationPricer::edges_us(double sequences) {
 /// dense layer, where the model knows how wide that is.
 double IterationPricer::drafts_us(double batch, double kv_per_request, bool drafts) {
   const EngineConfig& engine = forward_->setting().engine;
-  if (depth(drafts) == 0 || engine.speculation.kind == DraftKind::lookup) return 0;
+  if (depth(forward_->setting().engine, drafts) == 0 || engine.speculation.kind == DraftKind::lookup) return 0;
   if (engine.speculation.kind == DraftKind::model) {
     if (!drafter_) return 0;
     const double length = std::max(1.0, kv_per_request);
-    return depth(drafts) * drafter_->decode_us(std::llround(std::max(1.0, batch)), std::llround(length), false);
+    return depth(forward_->setting().engine, drafts) *
+           drafter_->decode_us(std::llround(std::max(1.0, batch)), std::llround(length), false);
   }
   const bool moe =
       engine.model.mtp_has_experts() && (engine.speculation.kind == DraftKind::mtp || engine.model.is_moe_layer(0));
@@ -271,7 +279,7 @@ double IterationPricer::drafts_us(double batch, double kv_per_request, bool draf
   const LayerTime layer = forward_->layer(CountGrid::value(node + (part > 0.5)), moe, StepKind::decode, false);
   const double once = us(forward_->draft_projection(batch).time) + us(layer.sum()) +
                       decode_attention_us(batch, kv_per_request, one, 1) + edges_us(batch);
-  return once * depth(drafts);
+  return once * depth(forward_->setting().engine, drafts);
 }
 
 /// A pass over prompts of a model that drafts, so that its cache has them.
@@ -283,22 +291,19 @@ double IterationPricer::prompts_alone_us(const PromptLoad& prompts) {
   return launched_one_by_one(pass);
 }
 
-/// Two micro-batches are used from the batch on at which they pay.
-IterationPricer::Pass IterationPricer::faster(const Pass& whole, const Pass& halves) {
-  return halves.gpu_us < whole.gpu_us ? halves : whole;
-}
-
 /// The host launches ahead of the GPU, or keeps it waiting.
 double IterationPricer::launched_one_by_one(const Pass& pass) const {
   const double gap = us(forward_->setting().kernels->kernel_gap());
-  return std::max(pass.gpu_us + pass.kernels * gap, pass.kernels * constant(&EngineConstants::launch_us));
+  return std::max(pass.gpu_us + pass.kernels * gap,
+                  pass.kernels * constant(forward_->setting(), &EngineConstants::launch_us));
 }
 
 /// An iteration whose pass takes `pass_us`: what the host has to do for it is hidden behind the pass before,
 /// or comes on top.
 double IterationPricer::with_host_us(double pass_us, double sequences, double prompt_tokens) const {
-  const double host = constant(&EngineConstants::iteration_us) + constant(&EngineConstants::sequence_us) * sequences +
-                      constant(&EngineConstants::prompt_token_us) * prompt_tokens;
+  const double host = constant(forward_->setting(), &EngineConstants::iteration_us) +
+                      constant(forward_->setting(), &EngineConstants::sequence_us) * sequences +
+                      constant(forward_->setting(), &EngineConstants::prompt_token_us) * prompt_tokens;
   return forward_->setting().engine.overlap_scheduling ? std::max(pass_us, host) : pass_us + host;
 }
 
@@ -318,16 +323,19 @@ double IterationPricer::decode_us(std::int64_t batch, std::int64_t length, bool 
   // Pipeline stages work on as many parts of the batch at once; each part passes all stages.
   const double b = std::max(1.0, static_cast<double>(batch) / engine.plan.pipeline), kv = static_cast<double>(length);
   const double graph = graph_batch(b);
-  const double tokens = std::max(b, graph) * (1 + depth(drafts));
+  const double tokens = std::max(b, graph) * (1 + depth(forward_->setting().engine, drafts));
   const auto layers_as = [&](Split split) {
-    const double attention = decode_attention_us(b, kv, split, 1 + depth(drafts));
+    const double attention = decode_attention_us(b, kv, split, 1 + depth(forward_->setting().engine, drafts));
     return layers_pass(tokens, tokens, StepKind::decode, attention, 1, split);
   };
   Pass pass = layers_as(one);
-  if (may_split()) pass = faster(pass, layers_as(two));
+  if (may_split()) {  // from the batch on at which it pays
+    const Pass halves = layers_as(two);
+    if (halves.gpu_us < pass.gpu_us) pass = halves;
+  }
   pass.gpu_us += edges_us(tokens) + drafts_us(b, kv, drafts) + us(forward_->stage_transfers(tokens));
   pass.kernels += kEdgeKernels;
-  if (graph > 0) return pass.gpu_us + pass.kernels * constant(&EngineConstants::graph_gap_us);
+  if (graph > 0) return pass.gpu_us + pass.kernels * constant(forward_->setting(), &EngineConstants::graph_gap_us);
   return launched_one_by_one(pass);
 }
 
@@ -382,7 +390,8 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
   // A stage works on one part at a time. Prompts within the token budget are one part, which passes all stages before
   // its first token is known; only what is more than a budget keeps several stages busy.
   const double parts = prompt_parts(engine, prompts.tokens);
-  const double tokens = static_cast<double>(prompts.tokens) / parts + b * (1 + depth(drafts)) / stages;
+  const double tokens =
+      static_cast<double>(prompts.tokens) / parts + b * (1 + depth(forward_->setting().engine, drafts)) / stages;
   double decoding = 0, cores = 1;
   if (batch > 0) {
     decoding = decode_attention_us(std::max(1.0, b / stages), std::max(1.0, static_cast<double>(kv) / b), one, 1);
@@ -394,7 +403,10 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
     return layers_pass(tokens, mean, StepKind::prompt, attention, cores, split);
   };
   Pass pass = layers_as(one);
-  if (may_split()) pass = faster(pass, layers_as(two));
+  if (may_split()) {  // from the batch on at which it pays
+    const Pass halves = layers_as(two);
+    if (halves.gpu_us < pass.gpu_us) pass = halves;
+  }
   const double sequences = b + static_cast<double>(prompts.finishing);
   pass.gpu_us += edges_us(std::max(1.0, sequences)) + us(forward_->stage_transfers(tokens));
   if (batch > 0) pass.gpu_us += drafts_us(b, std::max(1.0, static_cast<double>(kv) / b), drafts);
@@ -406,7 +418,7 @@ Ticks IterationPricer::prompt(const PromptLoad& prompts, std::int64_t batch, std
 
 Ticks IterationPricer::launch_of(double tokens, StepKind kind, double attention_kernels) {
   const Pass pass = layers_pass(tokens, tokens, kind, 0, attention_kernels, one);
-  return ticks_of_us((pass.kernels + kEdgeKernels) * constant(&EngineConstants::launch_us));
+  return ticks_of_us((pass.kernels + kEdgeKernels) * constant(forward_->setting(), &EngineConstants::launch_us));
 }
 
 Ticks IterationPricer::prompt_launch(const PromptLoad& prompts, std::int64_t batch) {

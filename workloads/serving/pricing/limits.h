@@ -1,7 +1,8 @@
 // Closed forms that no replay may beat.
 #pragma once
+#include "hwmodels/fabric/cluster.h"
 #include "sim/base/units.h"
-#include "workloads/serving/pricing/deployment.h"
+#include "workloads/serving/pricing/engine.h"
 
 namespace flopcast {
 

@@ -42,16 +42,16 @@ void DecodePacing::take_curve(const CurveKey& key) {
   curve_ = key.pricer == nullptr ? nullptr : &key.pricer->decode(key.batch, key.drafts);
 }
 
-void DecodePacing::archive(StateArchive& state, IterationPricer*& one, std::span<IterationPricer* const> pricers) {
+void archive_pricer(StateArchive& state, IterationPricer*& one, std::span<IterationPricer* const> pricers) {
   std::size_t place = static_cast<std::size_t>(std::find(pricers.begin(), pricers.end(), one) - pricers.begin());
   state(place);
   one = place < pricers.size() ? pricers[place] : nullptr;
 }
 
 void DecodePacing::archive(StateArchive& state, std::span<IterationPricer* const> pricers) {
-  state(pattern_, group_, running_, prompts_, decodes_, cut_, begin_, end_, iterations_, last_tokens_);
+  state(pattern_, group_, span_, last_tokens_);
   CurveKey key = curve_key_;
-  archive(state, key.pricer, pricers);
+  archive_pricer(state, key.pricer, pricers);
   state(key.batch, key.drafts);
   if (state.reads()) take_curve(key);
 }
@@ -76,25 +76,25 @@ std::int64_t DecodePacing::until_change() const {
 // ------------------------------------------------------------------------------------------------- the span
 
 void DecodePacing::begin_decoding(Ticks now, std::int64_t iterations, Ticks wait) {
-  running_ = decodes_ = true;
-  cut_ = false;
-  begin_ = now;
-  iterations_ = wait > 0 ? 1 : iterations;
-  end_ = later(after(iterations_), wait);
+  span_.running = span_.decodes = true;
+  span_.cut = false;
+  span_.begin = now;
+  span_.iterations = wait > 0 ? 1 : iterations;
+  span_.end = later(after(span_.iterations), wait);
 }
 
 void DecodePacing::begin_prompts(Ticks now, Ticks duration, bool decodes, Ticks wait) {
-  running_ = prompts_ = true;
-  decodes_ = decodes;
-  cut_ = false;
-  begin_ = now;
-  iterations_ = 1;
-  end_ = later(later(now, duration), wait);
+  span_.running = span_.prompts = true;
+  span_.decodes = decodes;
+  span_.cut = false;
+  span_.begin = now;
+  span_.iterations = 1;
+  span_.end = later(later(now, duration), wait);
 }
 
 std::int64_t DecodePacing::passed(Ticks now) const {
-  if (!running_ || !decodes_ || iterations_ <= 1) return 0;
-  std::int64_t low = 0, high = iterations_;
+  if (!span_.running || !span_.decodes || span_.iterations <= 1) return 0;
+  std::int64_t low = 0, high = span_.iterations;
   while (high - low > 1) {
     const std::int64_t middle = (low + high) / 2;
     (after(middle) < now ? low : high) = middle;
@@ -103,33 +103,33 @@ std::int64_t DecodePacing::passed(Ticks now) const {
 }
 
 void DecodePacing::heed(Ticks now) {
-  if (!running_) return;
-  cut_ = true;
-  if (iterations_ <= 1) return;
-  std::int64_t low = 0, high = iterations_;  // the boundary lies in (low, high]
+  if (!span_.running) return;
+  span_.cut = true;
+  if (span_.iterations <= 1) return;
+  std::int64_t low = 0, high = span_.iterations;  // the boundary lies in (low, high]
   while (high - low > 1) {
     const std::int64_t middle = (low + high) / 2;
     (after(middle) >= now ? high : low) = middle;
   }
-  iterations_ = high;
-  end_ = after(high);
+  span_.iterations = high;
+  span_.end = after(high);
 }
 
 bool DecodePacing::keep_passed(Ticks now) {
   const std::int64_t over = passed(now);
   if (over == 0) return false;
-  iterations_ = over;
-  end_ = after(over);
+  span_.iterations = over;
+  span_.end = after(over);
   return true;
 }
 
 // ------------------------------------------------------------------------------------------------- gaps between tokens
 
 void DecodePacing::note_gaps(Ticks now) {
-  const std::int64_t n = iterations_, requests = state_->load.decoding;
+  const std::int64_t n = span_.iterations, requests = state_->load.decoding;
   if (n > 1) {
     note_gaps_between(1, n - 1, requests);
-    now = begin_ + iteration_ticks(0);
+    now = span_.begin + iteration_ticks(0);
   }
   // Requests that were here before may have waited for prompts; those that came since have not.
   const std::int64_t tokens = pattern_.tokens(state_->iteration, 1);
@@ -137,10 +137,10 @@ void DecodePacing::note_gaps(Ticks now) {
   const auto note = [&](Ticks gap, std::int64_t count) {
     if (count > 0) gaps_->add(gap / tokens, count * tokens, WideTicks{gap} * count);
   };
-  note(last_tokens_ > 0 ? now - last_tokens_ : now - begin_, waited);
-  note(now - begin_, requests - waited);
+  note(last_tokens_ > 0 ? now - last_tokens_ : now - span_.begin, waited);
+  note(now - span_.begin, requests - waited);
   state_->joined = 0;
-  last_tokens_ = n > 1 ? end_ : now;
+  last_tokens_ = n > 1 ? span_.end : now;
 }
 
 /// Gaps of iterations [from, from + n) of the span: as many at once as fall into one bin of the histogram.

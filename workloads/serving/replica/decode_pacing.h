@@ -9,10 +9,24 @@
 #include <deque>
 #include <span>
 
-#include "workloads/serving/replica/batcher.h"
-#include "workloads/serving/replica/gap_histogram.h"
+#include "workloads/serving/metrics/gap_histogram.h"
+#include "workloads/serving/replica/group/batcher.h"
 
 namespace flopcast {
+
+/// The iterations that run, or ran last.
+struct IterationSpan {
+  bool running = false, prompts = false, decodes = false;
+  bool cut = false;  ///< something has happened that the next iteration may heed: `end` is its boundary
+  Ticks begin = 0, end = 0;
+  std::int64_t iterations = 0;
+  /// It may be cut before its end.
+  bool divisible() const { return iterations > 1 && !cut; }
+};
+
+/// Writes or reads the place of one of them; none: past the end.
+/// @param pricers all that there are, in an order that stays
+void archive_pricer(StateArchive& state, IterationPricer*& one, std::span<IterationPricer* const> pricers);
 
 class DecodePacing {
  public:
@@ -33,14 +47,11 @@ class DecodePacing {
   /// (`decodes`) or stand still. `wait`: for transfers, before one iteration.
   void begin_decoding(Ticks now, std::int64_t iterations, Ticks wait);
   void begin_prompts(Ticks now, Ticks duration, bool decodes, Ticks wait);
-  bool running() const { return running_; }
-  bool has_prompts() const { return prompts_; }
-  bool decodes() const { return decodes_; }
-  Ticks begin() const { return begin_; }
-  Ticks end() const { return end_; }
-  std::int64_t iterations() const { return iterations_; }
+  const IterationSpan& span() const { return span_; }
   /// The last iteration of the span: its only one, or the last of decoding ones.
-  Ticks last_iteration() const { return prompts_ ? end_ - begin_ : iteration_ticks(iterations_ - 1); }
+  Ticks last_iteration() const {
+    return span_.prompts ? span_.end - span_.begin : iteration_ticks(span_.iterations - 1);
+  }
 
   /// Iterations of the span that are over; one that ends just now is not, as when it runs alone.
   std::int64_t passed(Ticks now) const;
@@ -49,19 +60,14 @@ class DecodePacing {
   void heed(Ticks now);
   /// The span has only as many iterations as are over. False when it runs on, none being over.
   bool keep_passed(Ticks now);
-  /// It may be cut before its end.
-  bool divisible() const { return iterations_ > 1 && !cut_; }
   /// The span is over; requests have got its tokens.
-  void stop() { running_ = prompts_ = decodes_ = false; }
+  void stop() { span_.running = span_.prompts = span_.decodes = false; }
 
   /// Counts the times between tokens of the span, which ends now.
   void note_gaps(Ticks now);
 
   /// @param pricers all that there are, in an order that stays
   void archive(StateArchive& state, std::span<IterationPricer* const> pricers);
-
-  /// The place of one of them, or the one in a place; none: past the end.
-  static void archive(StateArchive& state, IterationPricer*& one, std::span<IterationPricer* const> pricers);
 
  private:
   struct CurveKey {
@@ -71,7 +77,7 @@ class DecodePacing {
   };
   void take_curve(const CurveKey& key);
   Ticks after(std::int64_t iterations) const {
-    return later(begin_, curve_->sum(batch().kv(), iterations, pattern_, state_->iteration));
+    return later(span_.begin, curve_->sum(batch().kv(), iterations, pattern_, state_->iteration));
   }
   Ticks iteration_ticks(std::int64_t i) const {
     return curve_->at(batch().kv() + batch().size() * pattern_.tokens(state_->iteration, i));
@@ -85,10 +91,7 @@ class DecodePacing {
   std::size_t group_ = 0;               // sets the pace of decoding until a batch changes
   const DecodeCurve* curve_ = nullptr;  // its times
   CurveKey curve_key_;                  // and what gave them
-  bool running_ = false, prompts_ = false, decodes_ = false;
-  bool cut_ = false;  // something has happened that the next iteration may heed: end_ is its boundary
-  Ticks begin_ = 0, end_ = 0;
-  std::int64_t iterations_ = 0;
+  IterationSpan span_;
   Ticks last_tokens_ = 0;  // end of the last decoding iteration
 };
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "workloads/serving/replica/replica_config.h"
+#include "workloads/serving/replica/group/replica_config.h"
 
 namespace flopcast {
 

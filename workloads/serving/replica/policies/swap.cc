@@ -1,3 +1,4 @@
+#include "workloads/serving/cache/kv_cache.h"
 #include "workloads/serving/replica/policies/rows.h"
 
 namespace flopcast::rows {

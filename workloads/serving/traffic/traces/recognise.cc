@@ -89,6 +89,16 @@ Names keys_of(std::string_view text) {
   return keys;
 }
 
+/// A column that two of the roles name; null: none.
+const std::string* named_twice(const TraceColumns& columns) {
+  const std::string* const all[] = {&columns.time,    &columns.input, &columns.output,
+                                    &columns.session, &columns.delay, &columns.blocks};
+  for (std::size_t i = 0; i < std::size(all); ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (!all[i]->empty() && *all[i] == *all[j]) return all[i];
+  return nullptr;
+}
+
 class Recogniser {
  public:
   Recogniser(LineReader& file, const std::string& format, const TraceColumns& columns)
@@ -145,16 +155,8 @@ class Recogniser {
                                   .suggestion = nearest_name(stated_, names)});
     }
     if (!stated_.empty() && columns_.name_columns()) refuse("a format and columns", "one of them");
-    check_differ();
-  }
-
-  void check_differ() const {
-    const std::string* const all[] = {&columns_.time,    &columns_.input, &columns_.output,
-                                      &columns_.session, &columns_.delay, &columns_.blocks};
-    for (std::size_t i = 0; i < std::size(all); ++i)
-      for (std::size_t j = 0; j < i; ++j)
-        if (!all[i]->empty() && *all[i] == *all[j])
-          refuse("the column " + shown(*all[i]) + " named twice", "a column of its own for each");
+    if (const std::string* twice = named_twice(columns_))
+      refuse("the column " + shown(*twice) + " named twice", "a column of its own for each");
   }
 
   /// Columns that not every record has: a table's header has them, and one of the first objects.

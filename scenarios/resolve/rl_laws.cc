@@ -1,0 +1,249 @@
+// Laws across the fields of `rl { ... }`: groups, staleness, GPUs, lengths that have to fit.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "scenarios/resolve/rl_part.h"
+#include "workloads/serving/pricing/replica_memory.h"
+
+namespace flopcast {
+namespace {
+
+std::string plural_gpus(std::int64_t count) { return fmt::format("{} GPU{}", count, count == 1 ? "" : "s"); }
+
+class RlLaws : private RlPart {
+ public:
+  explicit RlLaws(const RlPart& rl) : RlPart(rl) {}
+
+  void check() {
+    groups();
+    asynchrony();
+    rewards();
+    overlap();
+    tools();
+    frozen();
+    critic();
+    order();
+    reference();
+    growth();
+    if (sound("")) sequences();
+    if (sound("") && !context_.open) gpu_counts();
+  }
+
+ private:
+  void groups() {
+    if (row().group && out_->loop.group < 2)
+      fault("group", fmt::format("{}", out_->loop.group),
+            fmt::format("at least 2: the baseline of {} is the mean of a group", row().name));
+    if (in_.has_signal_share() && !row().drops_groups)
+      fault("signal_share", fmt::format("{:g}", in_.signal_share()), "1: only dapo throws groups away");
+    if (!row().trains || !context_.training) return;
+    const std::int64_t update = out_->update.batch.sequences;
+    if (out_->loop.answers() % update == 0) return;
+    fault("prompts", fmt::format("{} x {} answers", out_->loop.prompts, out_->loop.group),
+          fmt::format("a multiple of the {} answers of an update (training.batch.sequences)", update));
+  }
+
+  void asynchrony() {
+    const AsynchronyConfig& a = out_->loop.asynchrony;
+    const bool apart = out_->loop.placement == RlPlacement::separate;
+    if (a.stream_updates && !apart)
+      fault("asynchrony.stream_updates", "true", "placement: \"separate\": the engine stands still while updates run");
+    if (a.stream_updates && context_.training && sound("prompts") && out_->loop.prompts % out_->updates() != 0)
+      fault("asynchrony.stream_updates", fmt::format("{} updates of {} prompts", out_->updates(), out_->loop.prompts),
+            "updates of whole groups: prompts divide by updates");
+    if (a.staleness > 0 && (!row().generates || !row().trains))
+      fault("asynchrony.staleness", fmt::format("{:g}", a.staleness),
+            fmt::format("0: {} has nothing that could run ahead", row().name));
+    const double ahead = a.staleness * out_->loop.prompts;
+    if (a.staleness > 0 && ahead < 1)
+      fault("asynchrony.staleness", fmt::format("{:g}", a.staleness),
+            fmt::format("0, or at least one of the {} prompts of a step, {:.2g}", out_->loop.prompts,
+                        1.0 / out_->loop.prompts));
+  }
+
+  void check_pool(const HostWorkers& pool, const std::string& path) {
+    if (pool.time > pool.time_out)
+      fault(path + ".time", fmt::format("{:g} s", pool.time.value()),
+            fmt::format("at most time_out, {:g} s", pool.time_out.value()));
+  }
+
+  void rewards() {
+    if (out_->loop.reward.kind != RewardKind::model) check_pool(out_->loop.reward.pool, "reward");
+  }
+
+  void overlap() {
+    const int shared = out_->loop.overlap;
+    if (shared == 0) return;
+    const std::string found = fmt::format("{}", shared);
+    if (!out_->separate() || out_->rollout_cluster)
+      return fault("overlap", found,
+                   "0, or placement: \"separate\" on one cluster: replicas that share the trainer's GPUs");
+    if (!row().generates || !row().trains)
+      return fault("overlap", found, fmt::format("0: {} has no trainer beside an engine", row().name));
+    if (!sound("rollout") || !context_.training) return;
+    if (shared >= out_->rollout.replicas)
+      return fault("overlap", found, fmt::format("fewer than the {} replicas of rollout", out_->rollout.replicas),
+                   "placement: \"colocated\", where all of them share");
+    if (!context_.open && out_->overlap_gpus() > out_->trainer_gpus())
+      fault("overlap", fmt::format("{} of {}", found, plural_gpus(out_->rollout.engine.plan.gpus())),
+            fmt::format("at most the trainer's {}", plural_gpus(out_->trainer_gpus())));
+  }
+
+  void frozen() {
+    const OwnGpus& pool = out_->loop.frozen;
+    if (!in_.has_frozen() || !sound("frozen")) return;
+    if (!row().trains || !out_->loop.with_frozen())
+      return fault("frozen", plural_gpus(pool.gpus),
+                   "nothing: neither reference nor reward model nor teacher reads answers beside training");
+    if (pool.gpus % pool.replica_gpus() != 0)
+      fault("frozen.gpus", fmt::format("{}", pool.gpus),
+            fmt::format("a multiple of the {} of a replica (tensor x pipeline)", pool.replica_gpus()));
+    if (!context_.model) return;
+    const RlConfig& loop = out_->loop;
+    std::vector<const ModelConfig*> models;
+    if (loop.with_reference() || (loop.with_reward_model() && loop.reward.model.name.empty()))
+      models.push_back(context_.model);
+    if (row().teacher) models.push_back(&loop.teacher);
+    if (loop.with_reward_model() && !loop.reward.model.name.empty()) models.push_back(&loop.reward.model);
+    for (const ModelConfig* model : models) {
+      if (model->attention.heads > 0 && model->attention.heads % pool.tensor != 0)
+        fault("frozen.tensor", fmt::format("{}", pool.tensor),
+              fmt::format("a divisor of the {} attention heads of {}", model->attention.heads, model->name));
+      if (model->layers > 0 && pool.pipeline > model->layers)
+        fault("frozen.pipeline", fmt::format("{}", pool.pipeline),
+              fmt::format("at most the {} layers of {}", model->layers, model->name));
+    }
+  }
+
+  void critic() {
+    const OwnGpus& pool = out_->loop.critic;
+    if (!in_.has_critic() || !sound("critic")) return;
+    if (!row().critic)
+      return fault("critic", plural_gpus(pool.gpus), fmt::format("nothing: {} has no critic", row().name));
+    if (pool.gpus % pool.replica_gpus() != 0)
+      fault("critic.gpus", fmt::format("{}", pool.gpus),
+            fmt::format("a multiple of the {} of a copy (tensor x pipeline)", pool.replica_gpus()));
+    if (!context_.model) return;
+    const ModelConfig& model = *context_.model;
+    if (model.moe.experts > 0)
+      fault("critic", plural_gpus(pool.gpus),
+            fmt::format("nothing: the critic of {} has experts, whose plan only the "
+                        "trainer's GPUs have",
+                        model.name));
+    if (model.attention.heads > 0 && model.attention.heads % pool.tensor != 0)
+      fault("critic.tensor", fmt::format("{}", pool.tensor),
+            fmt::format("a divisor of the {} attention heads of {}", model.attention.heads, model.name));
+    if (model.layers > 0 && pool.pipeline > model.layers)
+      fault("critic.pipeline", fmt::format("{}", pool.pipeline),
+            fmt::format("at most the {} layers of {}", model.layers, model.name));
+  }
+
+  void order() {
+    if (in_.has_prediction() && out_->loop.order != PromptOrder::predicted)
+      fault("prediction", fmt::format("{:g}", in_.prediction()), "order: \"predicted\" beside it");
+    if (in_.take_over() && (!row().generates || (sound("rollout") && out_->rollout.replicas < 2)))
+      fault("take_over", "true", "several replicas of rollout, of which one takes over from others");
+  }
+
+  void tools() {
+    if (!in_.has_tools()) return;
+    if (!row().generates) fault("tools", "calls of tools", fmt::format("nothing: {} writes no answers", row().name));
+    check_pool(out_->loop.tools.pool, "tools");
+  }
+
+  void reference() {
+    if (out_->loop.reference_every > 0 && !(row().trains && out_->loop.with_reference()))
+      fault("reference_every", fmt::format("{}", out_->loop.reference_every),
+            "0: there is no reference that could be replaced");
+  }
+
+  void growth() {
+    const RlRunConfig& run = out_->loop.run;
+    double before = -1;
+    for (int i = 0; i < in_.run().growth_size(); ++i) {
+      const GrowthPoint& point = run.growth[static_cast<std::size_t>(i)];
+      const std::string path = fmt::format("run.growth[{}]", i);
+      if (point.step <= before || point.step > run.steps)
+        fault(path + ".step", fmt::format("{:g}", point.step),
+              fmt::format("steps in order, up to the {:g} of the run", run.steps));
+      before = point.step;
+      const double most = point.most.value_or(out_->loop.answer.most);
+      if (point.mean > most) fault(path + ".mean", fmt::format("{:g}", point.mean), fmt::format("at most {:g}", most));
+    }
+    if ((run.evaluation_every > 0) != (run.evaluation_answers > 0))
+      fault("run.evaluation_every", "half an evaluation", "evaluation_every and evaluation_answers, or neither");
+    if (run.evaluation_every > 0 && !row().generates)
+      fault("run.evaluation_every", fmt::format("{}", run.evaluation_every), "0: there is no engine");
+  }
+
+  double longest_answer() const {
+    double most = out_->loop.answer.most;
+    for (const GrowthPoint& point : out_->loop.run.growth) most = std::max(most, point.most.value_or(most));
+    return most;
+  }
+
+  /// The longest prompt with the longest answer fits everywhere.
+  void sequences() {
+    const double longest = out_->loop.prompt.most + out_->loop.tools.most_tokens() + longest_answer();
+    if (context_.model && longest > context_.model->max_positions)
+      fault("answer.most", fmt::format("{:g} tokens of prompt and answer", longest),
+            fmt::format("at most the {} positions of {}", context_.model->max_positions, context_.model->name));
+    if (row().trains && context_.training) {
+      const BatchConfig& batch = out_->update.batch;
+      const bool padded = out_->loop.packing == AnswerPacking::padded;
+      const double room = static_cast<double>(batch.sequence_length) * (padded ? 1 : batch.micro_batch_sequences);
+      if (longest > room)
+        fault("answer.most", fmt::format("{:g} tokens of prompt and answer", longest),
+              fmt::format("at most the {:g} tokens that {} holds (training.batch)", room,
+                          padded ? "a padded sequence" : "a micro-batch"),
+              "a larger training.batch.sequence_length");
+    }
+    if (!row().generates || !engine_cluster() || context_.open) return;
+    const ReplicaMemory memory = replica_memory(out_->rollout.engine, engine_cluster()->node.gpu);
+    if (static_cast<double>(memory.kv_tokens) < longest)
+      fault("rollout", fmt::format("room for the cache of {} tokens", std::max<std::int64_t>(0, memory.kv_tokens)),
+            fmt::format("room for the longest prompt and answer, {:g} tokens", longest),
+            "more GPUs per replica, FP8 weights or kv_cache");
+  }
+
+  void gpu_counts() {
+    if (!context_.cluster) return;
+    const std::int64_t aside = out_->loop.aside_gpus(), all = context_.cluster->gpus() - aside,
+                       trainer = out_->trainer_gpus(), engine = out_->engine_gpus();
+    const bool apart = out_->separate();
+    if (all < 1)
+      return fault(out_->loop.critic.gpus > out_->loop.frozen.gpus ? "critic.gpus" : "frozen.gpus", plural_gpus(aside),
+                   fmt::format("fewer than the {} of the cluster", plural_gpus(context_.cluster->gpus())));
+    const std::string have = fmt::format("the {} of the cluster{}", plural_gpus(all),
+                                         aside > 0 ? fmt::format(" beside {} of {}", aside, aside_names()) : "");
+    if (out_->rollout_cluster) {
+      if (engine > out_->rollout_cluster->gpus())
+        fault("rollout.count", plural_gpus(engine),
+              fmt::format("at most the {} of rollout_cluster", plural_gpus(out_->rollout_cluster->gpus())));
+      if (trainer > all) plan_fault(trainer, have);
+      return;
+    }
+    const std::int64_t own = engine - out_->overlap_gpus();
+    if (apart && trainer + own > all)
+      return fault("rollout.count", fmt::format("{} beside {} of training.plan", plural_gpus(own), trainer),
+                   "at most " + have + " together");
+    if (engine > all) fault("rollout.count", plural_gpus(engine), "at most " + have);
+    if (trainer > all || (!apart && out_->trains() && trainer != all)) plan_fault(trainer, have);
+  }
+
+  std::string aside_names() const {
+    const bool frozen = out_->loop.frozen.gpus > 0, critic = out_->loop.critic.gpus > 0;
+    return frozen && critic ? "rl.frozen and rl.critic" : critic ? "rl.critic" : "rl.frozen";
+  }
+  void plan_fault(std::int64_t trainer, const std::string& have) {
+    faults_.push_back(
+        context_.places->fault("training.plan", plural_gpus(trainer), out_->separate() ? "at most " + have : have));
+  }
+};
+
+}  // namespace
+
+void check_rl_laws(const RlPart& rl) { RlLaws(rl).check(); }
+
+}  // namespace flopcast

@@ -1,0 +1,27 @@
+// What a session replays beside its traffic.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "workloads/serving/cache/cache_pace.h"
+#include "workloads/serving/config/class_rules.h"
+#include "workloads/serving/config/failure_config.h"
+#include "workloads/serving/metrics/service_level.h"
+#include "workloads/serving/pools.h"
+
+namespace flopcast {
+
+struct SessionConfig {
+  std::vector<PoolConfig> pools;  ///< requests enter the first
+  std::vector<ServiceLevel> levels;
+  FailureConfig failures;
+  std::shared_ptr<const ClassRules> classes;  ///< null: all alike, without deadlines
+  /// A prefill replica sends a cache in so many equal parts while the prompt is computed (layers); 1: after it.
+  int send_in_parts = 1;
+  CachePace cache_pace;
+  Seconds warm_up;  ///< after the first arrival: rates are taken from then on, to the last arrival
+  std::uint64_t seed = 1;
+};
+
+}  // namespace flopcast
