@@ -25,10 +25,15 @@ Truth holds(const Threshold& threshold, const ChipFigures& chip) {
   return is_met(threshold, *value) ? Truth::yes : Truth::no;
 }
 
+/// Whether the limb is about such chips, whatever their figures.
+bool is_about(const RuleLimb& limb, const ChipFigures& chip) {
+  if (limb.datacenter_marketed && *limb.datacenter_marketed != chip.datacenter_marketed) return false;
+  if (limb.hbm && *limb.hbm != chip.hbm) return false;
+  return names(limb, chip);
+}
+
 Truth holds(const RuleLimb& limb, const ChipFigures& chip) {
-  if (limb.datacenter_marketed && *limb.datacenter_marketed != chip.datacenter_marketed) return Truth::no;
-  if (limb.hbm && *limb.hbm != chip.hbm) return Truth::no;
-  if (!names(limb, chip)) return Truth::no;
+  if (!is_about(limb, chip)) return Truth::no;
   Truth truth = Truth::yes;
   for (const Threshold& term : limb.terms) truth = both(truth, holds(term, chip));
   return truth;
@@ -74,6 +79,24 @@ std::optional<Margin> nearest_threshold(const std::vector<const RuleLimb*>& limb
     }
   }
   return nearest;
+}
+
+/// Classification::kept_off_by of a chip that meets none of the limbs.
+std::optional<Margin> what_keeps_it_off(const std::vector<const RuleLimb*>& limbs, const ChipFigures& chip) {
+  const auto farther = [](const std::optional<Margin>& a, const Margin& b) {
+    return !a || std::abs(a->share()) < std::abs(b.share());
+  };
+  std::optional<Margin> found;
+  for (const RuleLimb* limb : limbs) {
+    if (!limb->controls || !is_about(*limb, chip)) continue;
+    std::optional<Margin> off;
+    for (const Threshold& term : limb->terms) {
+      const auto here = margin(term, chip);
+      if (here && !is_met(term, here->value) && farther(off, *here)) off = here;
+    }
+    if (off && (!found || !farther(found, *off))) found = off;
+  }
+  return found;
 }
 
 std::vector<std::string> missing_figures(const std::vector<const RuleLimb*>& limbs, const ChipFigures& chip) {
@@ -124,6 +147,7 @@ void decide(const ChipFigures& chip, const ExportRule& rule, const std::vector<c
   } else {
     out.outcome = rule.otherwise;
     out.controlled = rule.otherwise_controls;
+    if (!rule.otherwise_controls) out.kept_off_by = what_keeps_it_off(limbs, chip);
   }
 }
 
@@ -231,6 +255,7 @@ Classification classify(const ChipFigures& chip, const ExportRule& rule, const R
 }
 
 std::optional<Margin> Classification::decisive() const {
+  if (controlled == false && kept_off_by) return kept_off_by;
   if (!controlled.value_or(false) || terms.empty()) return nearest;
   return *std::min_element(terms.begin(), terms.end(),
                            [](const Margin& a, const Margin& b) { return std::abs(a.share()) < std::abs(b.share()); });

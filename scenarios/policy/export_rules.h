@@ -121,11 +121,14 @@ struct Classification {
   /// The threshold that lies nearest to the chip, in per cent. Left out: limbs that only add conditions on
   /// figures by which the chip is caught already.
   std::optional<Margin> nearest;
+  /// Of a chip that no limb catches: the bound that keeps it from being caught, of the limb that comes nearest to that.
+  /// A limb catches what meets all of its bounds, so the one it is farthest from keeps it off.
+  std::optional<Margin> kept_off_by;
   const ExportRule* under = nullptr;  ///< the rule that it asks about first
   std::vector<std::string> missing;   ///< figures that would be needed
 
   /// What a chip is measured by: of one that is caught, the nearest bound of the limb that catches it (to come below a
-  /// bound of another limb would free nothing); of others the nearest of all.
+  /// bound of another limb would free nothing); of a free one what keeps it off; of others the nearest of all.
   std::optional<Margin> decisive() const;
   std::vector<QuotaUse> quotas;
   std::string note;

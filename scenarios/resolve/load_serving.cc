@@ -353,7 +353,8 @@ class ServingLoader : private ServingPart {
     if (weights > memory.usable) {
       Diagnostic d = context_.places->fault(
           context_.root + path, fmt::format("{} of weights and workspace per GPU", gigabytes(weights)),
-          fmt::format("at most {}, {:.0f} % of the {} of {}", gigabytes(memory.usable), 100 * spec.engine.memory_share,
+          fmt::format("at most {}, {:.0f} % of the {} of {}", gigabytes(memory.usable),
+                      100 * memory.usable / context_.cluster->node.gpu.hbm_usable(),
                       gigabytes(context_.cluster->node.gpu.hbm_usable()), context_.cluster->node.gpu.name));
       faults_.push_back(with_remedy(std::move(d), what_would_hold(spec.engine)));
       return;

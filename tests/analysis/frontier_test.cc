@@ -203,6 +203,47 @@ TEST_CASE("a service has a frontier too", "[policy][serving]") {
   CHECK(testing::flopcast("policy frontier deepseek_service_day_published --rule R2023_10").code == 2);
 }
 
+TEST_CASE("a service whose requests come at a rate still tells fast chips from slow ones", "[policy][serving]") {
+  static const RuleBook book = load_rule_book(libraries(), {});
+  Scenario scenario = testing::resolved("llama_3_1_70b_serving_8_h100", {"serving.traffic.requests=200"});
+  FrontierQuestion question;
+  question.rules = {&book.at("R2022_10")};
+  CompareOptions options;
+  options.workers = 2;
+  const Frontier f =
+      frontier(scenario, load_chip(libraries(), "h100-sxm"), question, book, ChipCosts::load(libraries()), {}, options);
+  REQUIRE(f.fastest);
+  double slowest = 0;
+  for (const FrontierChip& chip : f.chips) slowest = std::max(slowest, chip.slowdown);
+  CHECK(slowest > 1.2 * f.chips[*f.fastest].slowdown);
+  CHECK(*f.chips[*f.fastest].figures.memory_bandwidth == *f.base.figures.memory_bandwidth);
+  CHECK_THAT(f.assumptions.back(), ContainsSubstring("asked in turn"));
+}
+
+TEST_CASE("a rule that names a chip does not name what is made in its place", "[policy]") {
+  const Frontier f = walked("L2022_08", "hgx-h100");
+  REQUIRE(f.fastest);
+  CHECK_FALSE(f.base_allowed);
+  const ChipFigures& fastest = f.chips[*f.fastest].figures;
+  CHECK((*fastest.tpp < 4992 || fastest.io->value() < 600e9));
+}
+
+TEST_CASE("a design may have as much of each figure as a chip that is sold", "[policy]") {
+  const RuleBook book = load_rule_book(libraries(), {});
+  FrontierQuestion question;
+  question.rules = {&book.at("R2023_10")};
+  const ChipFigures gpu = load_chip(libraries(), "h800-sxm");
+  const auto most_memory = [&] {
+    double most = 0;
+    for (const ChipDesign& d : free_designs(gpu, question, book).unbeaten) most = std::max(most, d.memory);
+    return most;
+  };
+  CHECK(most_memory() == Approx(3350));
+  question.sold = {load_chip(libraries(), "h20")};
+  CHECK(most_memory() == Approx(4000));
+  CHECK(most_of(gpu, question).io == Approx(load_chip(libraries(), "h20").io->value() / 1e9));
+}
+
 TEST_CASE("frontier: the command, its width, and what it has to be told", "[policy]") {
   const TemporaryFolder folder;
   const std::string file = folder.write("s.textproto", testing::kSparse);

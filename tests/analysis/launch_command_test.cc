@@ -3,6 +3,7 @@
 
 #include "tests/analysis/serving_scenarios.h"
 #include "tests/scenarios/fixture.h"
+#include "workloads/serving/pricing/replica_memory.h"
 
 namespace flopcast::test {
 namespace {
@@ -60,6 +61,64 @@ TEST_CASE("a manifest has as many replicas and GPUs as the deployment", "[analys
   CHECK_THAT(kubernetes_manifest(commands(kSplit), "v3"), ContainsSubstring("kind: LeaderWorkerSet") &&
                                                               ContainsSubstring("size: 8") &&
                                                               ContainsSubstring("size: 4"));
+}
+
+TEST_CASE("replicas over several nodes are told their place on each of them", "[analysis][serving]") {
+  const std::string sglang = to_text(commands(kSplit));
+  CHECK_THAT(sglang,
+             ContainsSubstring("--nnodes 8 --node-rank \"$NODE_RANK\" --dist-init-addr \"$HEAD_ADDRESS\":20000") &&
+                 ContainsSubstring("NODE_RANK 0 to 7"));
+  CHECK_THAT(kubernetes_manifest(commands(kSplit), "v3"),
+             ContainsSubstring("export NODE_RANK=\"$LWS_WORKER_INDEX\"") &&
+                 ContainsSubstring("leaderworkerset.sigs.k8s.io/worker-index: \"0\""));
+  // One node is told nothing of the kind.
+  CHECK_THAT(to_text(commands(kDense)), !ContainsSubstring("NODE_RANK"));
+
+  const std::string wide = replaced(kSplit, "sglang-0.5.9", "vllm-0.12");
+  CHECK_THAT(to_text(commands(wide)),
+             ContainsSubstring("--data-parallel-size-local 8") &&
+                 ContainsSubstring("--headless --data-parallel-start-rank $((NODE_RANK * 8))"));
+  const std::string deep =
+      replaced(replaced(kDense, "nodes: 1", "nodes: 2"), "count: 2 engine: \"vllm-0.12\" tensor: 4",
+               "engine: \"vllm-0.12\" tensor: 8 pipeline: 2");
+  CHECK_THAT(to_text(commands(deep)), ContainsSubstring("--distributed-executor-backend ray") &&
+                                          ContainsSubstring("ray start --head --port=6379"));
+  const std::vector<LaunchCommand> mpi = commands(replaced(deep, "vllm-0.12", "trtllm-1.0"));
+  CHECK_THAT(to_text(mpi), ContainsSubstring("mpirun -n 16 -N 8 --hostfile hosts trtllm-llmapi-launch trtllm-serve"));
+  CHECK_THROWS_WITH(kubernetes_manifest(mpi, "chat"), ContainsSubstring("MPI"));
+}
+
+TEST_CASE("the share of memory is the one that the engine takes", "[analysis][serving]") {
+  const std::string trtllm = replaced(kDense, "vllm-0.12", "trtllm-1.0");
+  CHECK_THAT(to_text(commands(replaced(trtllm, "max_batch: 128", "max_batch: 128 memory_share: 0.7"))),
+             ContainsSubstring("free_gpu_memory_fraction: 0.7"));
+  // TensorRT-LLM told as vLLM is: of what weights leave it is less.
+  const std::string other =
+      to_text(commands(replaced(trtllm, "max_batch: 128", "max_batch: 128 memory_share_of: \"all\"")));
+  CHECK_THAT(other,
+             !ContainsSubstring("free_gpu_memory_fraction: 0.9 ") && ContainsSubstring("free_gpu_memory_fraction: 0."));
+}
+
+TEST_CASE("TensorRT-LLM's caches take their share of what weights leave, vLLM's what is left of a share",
+          "[analysis][serving]") {
+  // 70 B weights in BF16 on two H100 leave little: a tenth of all HBM, or a tenth of that little.
+  const std::string tight = R"(cluster { node: "hgx-h100" nodes: 1 fabric: "single-switch" }
+model: "llama-3.1-70b"
+serving {
+  traffic { requests: "1K" stream { users: 4 input { mean: 500 } output { mean: 100 } } }
+  replicas { engine: "vllm-0.12" tensor: 2 max_batch: 16 token_budget: 2048 }
+}
+)";
+  const TemporaryFolder folder;
+  const auto memory = [&](const std::string& text) {
+    const Scenario s = load_scenario(folder.write("s.textproto", text), {}, libraries());
+    return replica_memory(s.serving->pools.front().engine, s.cluster.node.gpu);
+  };
+  const ReplicaMemory vllm = memory(tight), trtllm = memory(replaced(tight, "vllm-0.12", "trtllm-1.0"));
+  const Bytes hbm = libraries().gpu("h100-sxm").hbm_usable();
+  CHECK(vllm.usable == hbm * 0.9);
+  CHECK(trtllm.usable == trtllm.table.total() + (hbm - trtllm.table.total()) * 0.9);
+  CHECK(trtllm.kv_tokens > 1.5 * static_cast<double>(vllm.kv_tokens));
 }
 
 TEST_CASE("what nobody named cannot be started", "[analysis][serving]") {

@@ -6,6 +6,7 @@
 #include "scenarios/proto/policy_report.pb.h"
 #include "tests/analysis/program.h"
 #include "tests/catch.h"
+#include "tests/libraries.h"
 
 namespace flopcast {
 namespace {
@@ -111,6 +112,22 @@ TEST_CASE("classify: a chip by nothing but its figures", "[policy]") {
     CHECK(refused.err.size() < 400);
   }
   CHECK_THAT(says("h20 --tpp 5000").err, ContainsSubstring("--tpp") && ContainsSubstring("--set"));
+}
+
+TEST_CASE("a free chip is measured by what keeps it off", "[policy]") {
+  const RuleBook book = load_rule_book(test::libraries(), {});
+  // Over the bound of computing, below that of links: the links it is that keep the A800 off.
+  const auto off = classify(load_chip(test::libraries(), "a800-sxm"), book.at("R2022_10"), book).decisive();
+  REQUIRE(off);
+  CHECK(off->threshold.figure == ChipFigure::io_bandwidth);
+  CHECK(off->share() == Approx(-0.227).epsilon(0.01));
+}
+
+TEST_CASE("a margin of hundreds of digits is written short", "[policy]") {
+  const auto said = testing::flopcast("policy classify --tpp 1e308");
+  CHECK(said.code == 0);
+  check_width(said.out);
+  CHECK_THAT(said.out, ContainsSubstring("e+304 %") || ContainsSubstring("e+306 %"));
 }
 
 }  // namespace

@@ -14,9 +14,13 @@ struct Scale {
   std::string_view unit;
 };
 
+// From there on digits before the point say nothing, and break tables.
+constexpr double kTooLongToWrite = 1e7, kTooLongAnInteger = 1e15;
+
 // Three to four significant digits: 1.234, 12.3, 123.
 std::string significant(double value) {
   const double magnitude = std::abs(value);
+  if (magnitude >= kTooLongToWrite) return fmt::format("{:.3g}", value);
   if (magnitude >= 99.95) return fmt::format("{:.0f}", value);
   if (magnitude >= 9.995) return fmt::format("{:.1f}", value);
   return fmt::format("{:.2f}", value);
@@ -64,7 +68,10 @@ std::string with_separators(std::string digits) {
   return digits;
 }
 
-std::string format_integer(double count) { return with_separators(fmt::format("{:.0f}", count)); }
+std::string format_integer(double count) {
+  return std::abs(count) < kTooLongAnInteger ? with_separators(fmt::format("{:.0f}", count))
+                                             : fmt::format("{:.3g}", count);
+}
 
 std::string format_usd(Usd usd) {
   const double value = usd.value();
@@ -72,8 +79,15 @@ std::string format_usd(Usd usd) {
   return std::abs(value) < 1e9 ? fmt::format("${:.3f} M", value / 1e6) : fmt::format("${:.3f} B", value / 1e9);
 }
 
-std::string format_percent(double share, int decimals) { return fmt::format("{:.{}f} %", 100 * share, decimals); }
-std::string format_error(double error) { return fmt::format("{:+.1f} %", 100 * error); }
+std::string format_percent(double share, int decimals) {
+  const double percent = 100 * share;
+  return std::abs(percent) < kTooLongToWrite ? fmt::format("{:.{}f} %", percent, decimals)
+                                             : fmt::format("{:.3g} %", percent);
+}
+std::string format_error(double error) {
+  const double percent = 100 * error;
+  return std::abs(percent) < kTooLongToWrite ? fmt::format("{:+.1f} %", percent) : fmt::format("{:+.3g} %", percent);
+}
 
 std::size_t display_width(std::string_view text) {
   std::size_t width = 0;

@@ -122,7 +122,11 @@ class Answering {
       const bool worse = severity(free) > severity(out.free);
       const std::optional<Margin> decisive = c.decisive();
       const double share = decisive ? decisive->share() : -std::numeric_limits<double>::infinity();
-      if (worse || (free == out.free && (share > nearest || out.rule.empty()))) {
+      // What catches it for good stands before what a letter asks of its addressee.
+      const bool letter = rule->kind == "letter", by_letter = !out.rule.empty() && book_.at(out.rule).kind == "letter";
+      const bool before = by_letter && !letter, behind = letter && !by_letter && !out.rule.empty();
+      const bool nearer = free == false && before != behind ? before : share > nearest;
+      if (worse || (free == out.free && (nearer || out.rule.empty()))) {
         out.free = free;
         out.rule = rule->id;
         out.outcome = c.outcome;
@@ -207,6 +211,16 @@ class Answering {
         node.empty() ? ChipToTry() : ChipToTry{node, nodes_.at(name).gpus, {}};
   }
 
+  /// What a maker already sells freely may be built into a design too; chips that nobody asks leave for pass by.
+  std::vector<ChipFigures> freely_sold() const {
+    std::vector<ChipFigures> out;
+    for (const JudgedChip& chip : out_.chips) {
+      if (chip.free == true && chip.us_export && chip.figures.hbm && chip.figures.datacenter_marketed)
+        out.push_back(chip.figures);
+    }
+    return out;
+  }
+
   /// Those of the frontier that are fastest and cheapest with the scenario's own plan, and its neighbours.
   void add_designs(Work& work) {
     const ChipFigures& own = work.own;
@@ -216,7 +230,9 @@ class Answering {
     options.run = run_options(work.base, environment_, {});
     options.run.allow_oom = true;
     options.workers = q_.workers;
-    const Frontier found = frontier(work.base, own, q_.bounds, book_, costs_, {}, options);
+    FrontierQuestion question = q_.bounds;
+    question.sold = freely_sold();
+    const Frontier found = frontier(work.base, own, question, book_, costs_, {}, options);
     frontier_assumptions_ = found.assumptions;
     std::size_t designs = 0;
     for (const std::size_t i : chips_to_show(found)) {

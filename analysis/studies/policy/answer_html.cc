@@ -121,7 +121,7 @@ void add_margins(const PolicyAnswer& a, Page& page) {
     rows.push_back({c.figures.name, figure(ChipFigure::tpp), figure(ChipFigure::performance_density),
                     figure(ChipFigure::io_bandwidth), figure(ChipFigure::memory_bandwidth),
                     c.nearest ? threshold_text(c.nearest->threshold) : "",
-                    c.nearest ? fmt::format("{:+.1f} %", 100 * c.nearest->share()) : "",
+                    c.nearest ? format_error(c.nearest->share()) : "",
                     !c.us_export ? "no US export"
                     : c.just     ? c.outcome + " (just allowed)"
                                  : c.outcome});

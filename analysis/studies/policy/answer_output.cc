@@ -32,9 +32,7 @@ std::string chip_name(const AnswerRow& row) { return row.design ? "the " + row.c
 
 std::string status_word(const std::optional<bool>& free) { return !free ? "?" : *free ? "free" : "caught"; }
 
-std::string margin_words(const JudgedChip& c) {
-  return c.nearest ? fmt::format("{:+.1f} %", 100 * c.nearest->share()) : "";
-}
+std::string margin_words(const JudgedChip& c) { return c.nearest ? format_error(c.nearest->share()) : ""; }
 
 std::string outcome_words(const JudgedChip& c) {
   if (!c.us_export) return "no US export";
@@ -331,7 +329,14 @@ std::string headline(const PolicyAnswer& a, const AnsweredWork& w) {
   } else {
     text += "Of the chips that exist and are free, " + says(*real.front(), real.front()->chip);
   }
-  if (w.best_design) text += "; the best chip that may be built, " + says(w.rows[*w.best_design], "it");
+  if (w.best_design) {
+    const AnswerRow& design = w.rows[*w.best_design];
+    const bool beaten = !real.empty() && real.front()->work.gpu_hours.value < design.work.gpu_hours.value;
+    text +=
+        beaten ? fmt::format("; none of the chips like {} that may be built does better, the best of them ", own.chip) +
+                     says(design, "").substr(1)
+               : "; the best chip that may be built, " + says(design, "it");
+  }
   return text + ".";
 }
 

@@ -56,8 +56,4 @@ void put_on_design(const ChipDesign& d, const ChipFigures& gpu, Scenario& scenar
   chip.nvlink_bandwidth = link;
 }
 
-ChipDesign design_of(const ChipFigures& chip) {
-  return {*chip.tpp, *chip.die_area_mm2, chip.io->value() / 1e9, chip.memory_bandwidth->value() / 1e9};
-}
-
 }  // namespace flopcast

@@ -19,7 +19,4 @@ void keep_some_sms(Scenario& scenario);
 /// between GPUs. @pre as for figures_of().
 void put_on_design(const ChipDesign& design, const ChipFigures& gpu, Scenario& scenario);
 
-/// The varied figures of a chip. @pre they are known.
-ChipDesign design_of(const ChipFigures& chip);
-
 }  // namespace flopcast

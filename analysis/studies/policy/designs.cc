@@ -71,7 +71,7 @@ struct Areas {
 
 std::set<double> rates(const ChipFigures& gpu, const Bounded& bounded, const Areas& areas) {
   // No die that is allowed holds more.
-  const double most = std::min(*gpu.tpp * bounded.question.headroom, areas.own_density * areas.largest);
+  const double most = std::min(most_of(gpu, bounded.question).tpp, areas.own_density * areas.largest);
   std::set<double> out = levels_of(bounded, ChipFigure::tpp, most);
   for (const double density : densities_of(bounded)) {
     for (const double area : {areas.largest, *gpu.die_area_mm2}) {
@@ -106,9 +106,9 @@ struct Bandwidths {
 /// Every corner of the region of I/O and memory bandwidth, points on the edges that bound their sum, and memory between
 /// the GPU's own and the fastest.
 std::vector<Bandwidths> bandwidths(const ChipFigures& gpu, const Bounded& bounded) {
-  const double most_io = gpu.io->value() / 1e9 * bounded.question.headroom;
   const double own_memory = gpu.memory_bandwidth->value() / 1e9;
-  const double most_memory = own_memory * bounded.question.headroom;
+  const ChipDesign most = most_of(gpu, bounded.question);
+  const double most_io = most.io, most_memory = most.memory;
   const std::set<double> ios = levels_of(bounded, ChipFigure::io_bandwidth, most_io);
   std::set<double> memories = levels_of(bounded, ChipFigure::memory_bandwidth, most_memory);
   for (double memory = own_memory; memory < most_memory; memory *= kStepOfMemory) memories.insert(memory);
@@ -171,6 +171,22 @@ std::vector<std::string> outcomes_of(const FrontierQuestion& question) {
 
 }  // namespace
 
+ChipDesign design_of(const ChipFigures& chip) {
+  return {*chip.tpp, *chip.die_area_mm2, chip.io->value() / 1e9, chip.memory_bandwidth->value() / 1e9};
+}
+
+ChipDesign most_of(const ChipFigures& gpu, const FrontierQuestion& question) {
+  const double by = question.headroom;
+  ChipDesign most{*gpu.tpp * by, question.largest_area_mm2, gpu.io->value() / 1e9 * by,
+                  gpu.memory_bandwidth->value() / 1e9 * by};
+  for (const ChipFigures& chip : question.sold) {
+    most.tpp = std::max(most.tpp, chip.tpp.value_or(0));
+    if (chip.io) most.io = std::max(most.io, chip.io->value() / 1e9);
+    if (chip.memory_bandwidth) most.memory = std::max(most.memory, chip.memory_bandwidth->value() / 1e9);
+  }
+  return most;
+}
+
 double step_below(const Threshold& bound) {
   return bound.figure == ChipFigure::performance_density ? 1e-5 * bound.value : std::min(0.1, 1e-4 * bound.value);
 }
@@ -182,6 +198,8 @@ ChipFigures figures_of(const ChipDesign& design, const ChipFigures& gpu) {
   chip.density = design.tpp / design.area;
   chip.io = BytesPerSecond(design.io * 1e9);
   chip.memory_bandwidth = BytesPerSecond(design.memory * 1e9);
+  // A rule that names the GPU does not name what is made in its place.
+  if (!(design == design_of(gpu))) chip.name.clear();
   return chip;
 }
 
@@ -218,16 +236,16 @@ std::vector<ChipDesign> free_neighbours(const ChipDesign& design, const ChipFigu
   const Areas areas{*gpu.tpp / *gpu.die_area_mm2, question.largest_area_mm2};
   const Bounded bounded{question, with_required(question.rules, book)};
   const double own_memory = gpu.memory_bandwidth->value() / 1e9;
-  const double most_memory = own_memory * question.headroom;
+  const ChipDesign most = most_of(gpu, question);
   std::set<double> memories{design.memory};
   for (const double by : {1 / std::sqrt(kStepOfMemory), std::sqrt(kStepOfMemory)}) {
     const double memory = design.memory * by;
-    if (design.memory * 1.0001 > own_memory && memory >= own_memory && memory <= most_memory) memories.insert(memory);
+    if (design.memory * 1.0001 > own_memory && memory >= own_memory && memory <= most.memory) memories.insert(memory);
   }
   std::vector<ChipDesign> out;
   for (const int eighths : {-3, -2, -1, 0, 1, 2, 3}) {
     const double tpp = design.tpp * std::pow(kStepOfRates, eighths / 4.0);
-    if (tpp > *gpu.tpp * question.headroom) continue;
+    if (tpp > most.tpp) continue;
     for (const double area : areas_at(tpp, gpu, bounded, areas)) {
       // Spare area is only worth its money where a bound on density asks for it.
       if (area > 1.5 * design.area) continue;

@@ -19,6 +19,8 @@ struct FrontierQuestion {
   std::vector<const ExportRule*> rules;  ///< every one must leave the chip free
   std::vector<std::string> allowed;      ///< outcomes that count as free besides those that are
   double headroom = 1;                   ///< figures may be up to this many times the GPU's own
+  /// Chips that exist and are free: a design may have as much of a figure as any of them has.
+  std::vector<ChipFigures> sold;
   /// Two fields of a lithography scanner, 26 mm x 33 mm each: as much as one package has had. May be less than the
   /// GPU's own die has.
   double largest_area_mm2 = 1716;
@@ -31,11 +33,19 @@ struct ChipDesign {
   bool operator==(const ChipDesign&) const = default;
 };
 
+/// The varied figures of a chip. @pre they are known.
+ChipDesign design_of(const ChipFigures& chip);
+
+/// The most a design may have of each figure, below the rules' bounds; the area is the largest.
+/// @pre as for figures_of().
+ChipDesign most_of(const ChipFigures& gpu, const FrontierQuestion& question);
+
 /// How far below a bound the nearest chip stays: near enough that no chip between the two differs by more than 1e-4 in
 /// anything, far enough that the figure reads differently. In the figure's unit; of a density, its 1e-5th part.
 double step_below(const Threshold& bound);
 
-/// `gpu` with the design's figures. @pre gpu.tpp, die_area_mm2, io and memory_bandwidth are known.
+/// `gpu` with the design's figures, and nameless where they are others than its own. @pre gpu.tpp, die_area_mm2, io and
+/// memory_bandwidth are known.
 ChipFigures figures_of(const ChipDesign& design, const ChipFigures& gpu);
 
 /// Every rule of the question leaves the chip free, or says what the question allows.

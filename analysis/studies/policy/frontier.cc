@@ -6,8 +6,10 @@
 #include <fmt/format.h>
 
 #include "analysis/money/prices/chip_cost.h"
+#include "analysis/runs/serving/served_figures.h"
 #include "analysis/studies/policy/design_scenario.h"
 #include "analysis/studies/policy/policy.h"
+#include "scenarios/resolve/change_work.h"
 #include "sim/base/diagnostic.h"
 
 namespace flopcast {
@@ -43,11 +45,14 @@ void require_figures(const ChipFigures& gpu) {
 }
 
 std::vector<std::string> assumptions_of(const FrontierQuestion& q, const Scenario& scenario) {
+  std::string of_others;
+  for (const ChipFigures& chip : q.sold) of_others += (of_others.empty() ? "" : ", ") + chip.name;
+  if (!of_others.empty()) of_others = ", or what one of these has, which are free: " + of_others;
   std::vector<std::string> out{
-      fmt::format("no chip exceeds {} times the figures of {}; SMs, peaks and FP32 "
+      fmt::format("no chip exceeds {} times the figures of {}{}; SMs, peaks and FP32 "
                   "are scaled together, clock, caches and "
                   "memory size stay",
-                  q.headroom, scenario.cluster.node.gpu.name),
+                  q.headroom, scenario.cluster.node.gpu.name, of_others),
       fmt::format("die area: between what the computing rate needs at the GPU's own "
                   "density and {:.0f} mm2; spare area is "
                   "dark silicon that only lowers performance density",
@@ -93,6 +98,32 @@ void fill_results(Frontier& out, const std::vector<QuickStep>& steps, const std:
   };
   fill(out.base, 0);
   for (std::size_t i = 0; i < out.chips.size(); ++i) fill(out.chips[i], i + 1);
+}
+
+/// Where requests come whatever becomes of the earlier ones, a faster chip gives no more tokens, it only idles more: of
+/// such traffic as many users ask in turn as there are answers under way on the scenario's own GPU.
+/// @return how many users; 0: the traffic is as it was.
+int ask_in_turn(Scenario& scenario, const PowerModel& power) {
+  double all = 0;
+  for (const TrafficClass& c : scenario.serving->traffic.classes) {
+    const auto* open = std::get_if<OpenLoop>(&c.arrivals);
+    if (!open || c.sessions || !std::holds_alternative<DrawnLengths>(c.lengths)) return 0;
+    all += open->rate.mean().value();
+  }
+  const ServedFigures own = serve(scenario, power);
+  const double under_way = own.under_way_per_gpu * own.answer_gpus;
+  int users = 0;
+  change_serving(scenario, [&](ServingScenario& s) {
+    for (TrafficClass& c : s.traffic.classes) {
+      const double rate = std::get<OpenLoop>(c.arrivals).rate.mean().value();
+      ClosedLoop loop;
+      loop.users = std::max(1, static_cast<int>(std::lround(under_way * rate / all)));
+      loop.ramp = Seconds(loop.users / rate);
+      users += loop.users;
+      c.arrivals = loop;
+    }
+  });
+  return users;
 }
 
 template <class Measure>
@@ -199,11 +230,18 @@ class Walk {
 
 }  // namespace
 
-Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const FrontierQuestion& question,
-                  const RuleBook& book, const ChipCosts& costs, const std::vector<RealChip>& real,
+Frontier frontier(const Scenario& stated, const ChipFigures& gpu, const FrontierQuestion& question,
+                  const RuleBook& book, const ChipCosts& costs, const std::vector<RealChip>& stated_real,
                   const CompareOptions& options) {
   require_figures(gpu);
   check_allowed(question);
+  Scenario scenario = stated;
+  std::vector<RealChip> real = stated_real;
+  const int users = scenario.serving ? ask_in_turn(scenario, options.run.power) : 0;
+  if (users > 0) {
+    for (RealChip& chip : real)
+      change_serving(chip.scenario, [&](ServingScenario& s) { s.traffic = scenario.serving->traffic; });
+  }
   const GpuSpec& spec = scenario.cluster.node.gpu;
   Frontier out;
   out.scenario = scenario.name;
@@ -214,6 +252,12 @@ Frontier frontier(const Scenario& scenario, const ChipFigures& gpu, const Fronti
        {ChipFigure::tpp, ChipFigure::performance_density, ChipFigure::io_bandwidth, ChipFigure::memory_bandwidth})
     out.bounds[figure] = bounds_on(with_required(question.rules, book), figure);
   out.assumptions = assumptions_of(question, scenario);
+  if (users > 0) {
+    out.assumptions.push_back(
+        fmt::format("requests that the scenario lets come at a rate are asked in turn by {} users, as many as wait for "
+                    "an answer on {} at once: at a rate every chip gives the same tokens",
+                    users, gpu.name));
+  }
   out.base_allowed = is_free(gpu, question, book);
   out.base.figures = gpu;
   out.base.power = spec.tdp;

@@ -40,7 +40,7 @@ struct FrontierChip {
 
 struct Frontier {
   std::string scenario, gpu;
-  std::string work;  ///< what is timed: "a step", "10^6 output tokens"
+  std::string work;  ///< what is timed: "a step", "10^6 tokens"
   std::vector<std::string> rules;
   /// Bounds of those rules on a figure: what its digits must tell apart.
   std::map<ChipFigure, std::vector<double>> bounds;

@@ -51,9 +51,9 @@ std::vector<Classification> also_said(const ChipFigures& chip, const Date& day, 
 
 bool just_allowed(const Classification& c) {
   constexpr double kClose = 0.05;
-  if (!c.controlled || *c.controlled || !c.nearest) return false;
-  const double share = c.nearest->share();
-  return !is_met(c.nearest->threshold, c.nearest->value) && std::abs(share) <= kClose;
+  const std::optional<Margin> off = c.decisive();
+  if (!c.controlled || *c.controlled || !off) return false;
+  return !is_met(off->threshold, off->value) && std::abs(off->share()) <= kClose;
 }
 
 std::vector<ChipVerdict> judge(const PolicyQuestion& question, const RuleBook& book) {

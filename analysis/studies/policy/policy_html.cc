@@ -77,14 +77,15 @@ void add_chip(const ChipVerdict& v, Page& page) {
   for (const Classification& c : v.rules) {
     const bool caught = c.controlled.value_or(false);
     controlling += caught ? 1 : 0;
-    const std::string margin = c.nearest ? fmt::format("{:+.1f} %", 100 * c.nearest->share()) : "";
+    const std::optional<Margin> decisive = c.decisive();
+    const std::string margin = decisive ? format_error(decisive->share()) : "";
     chart.table.rows.push_back({c.rule->id, c.rule->in_force ? to_string(*c.rule->in_force) : "", c.outcome, c.limb,
-                                c.nearest ? threshold_text(c.nearest->threshold) : "", margin, c.note});
-    if (!c.nearest) continue;
-    const double shown = std::clamp(c.nearest->share(), -1.0, kMostMargin);
+                                decisive ? threshold_text(decisive->threshold) : "", margin, c.note});
+    if (!decisive) continue;
+    const double shown = std::clamp(decisive->share(), -1.0, kMostMargin);
     most = std::max(most, std::abs(shown));
     chart.rows.push_back({fmt::format("{}: {}", c.rule->id, c.outcome),
-                          fmt::format("{}, {}", threshold_text(c.nearest->threshold), margin),
+                          fmt::format("{}, {}", threshold_text(decisive->threshold), margin),
                           {{0, shown, caught ? Tone::bad : Tone::good, c.rule->title + ": " + margin}},
                           {}});
   }

@@ -53,9 +53,7 @@ std::string licence_text(const ChipVerdict& verdict) {
   return verdict.periods.empty() ? open : periods_text(verdict.periods) + "; " + open;
 }
 
-std::string margin_text(const std::optional<Margin>& margin) {
-  return margin ? fmt::format("{:+.1f} %", 100 * margin->share()) : "";
-}
+std::string margin_text(const std::optional<Margin>& margin) { return margin ? format_error(margin->share()) : ""; }
 
 std::string outcome_text(const Classification& c, const TextStyle& style) {
   if (!c.controlled) return c.outcome + fmt::format(" ({} unknown)", fmt::join(c.missing, ", "));

@@ -130,7 +130,10 @@ ReplicaMemory replica_memory(const EngineConfig& engine, const GpuSpec& gpu) {
     row("adapters", adapter_bytes(engine, share * model.layers, dense),
         fmt::format("{} of rank {}", engine.adapters, engine.adapter_rank));
 
-  out.usable = gpu.hbm_usable() * engine.memory_share;
+  const Bytes hbm = gpu.hbm_usable(), fixed = out.table.total();
+  out.usable = engine.memory_share_of == MemoryShareOf::all ? hbm * engine.memory_share
+               : fixed < hbm                                ? fixed + (hbm - fixed) * engine.memory_share
+                                                            : hbm;
   out.kv_per_token = kv_bytes_per_token_and_gpu(model, engine.precision.kv, plan.tensor) / plan.pipeline;
   if (engine.has_drafter())
     out.kv_per_token += kv_bytes_per_token_and_gpu(engine.drafter, engine.precision.kv, plan.tensor);

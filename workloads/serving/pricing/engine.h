@@ -134,6 +134,13 @@ enum class DraftKind : std::uint8_t {
 };
 constexpr std::array<std::string_view, 4> enum_names(DraftKind) { return {"mtp", "eagle", "lookup", "model"}; }
 
+/// What EngineConfig::memory_share is a share of.
+enum class MemoryShareOf : std::uint8_t {
+  all,   ///< HBM: for weights, workspace and KV cache
+  free,  ///< what weights and workspace leave: for the KV cache
+};
+constexpr std::array<std::string_view, 2> enum_names(MemoryShareOf) { return {"all", "free"}; }
+
 struct SpeculationConfig {
   int depth = 0;            ///< tokens drafted per iteration; 0: off
   double acceptance = 0.0;  ///< probability that a draft is kept, given that those before it were
@@ -201,8 +208,9 @@ struct EngineConfig {
   ExpertExchange decode_exchange = ExpertExchange::low_latency;
   ExpertTransport expert_transport = ExpertTransport::automatic;
   EngineHost host;
-  int redundant_experts = 0;      ///< copies of busy experts, in all
-  double memory_share = 0.9;      ///< of HBM that weights, workspace and KV cache may fill
+  int redundant_experts = 0;  ///< copies of busy experts, in all
+  double memory_share = 0.9;  ///< of HBM that weights, workspace and KV cache may fill, or as memory_share_of has it
+  MemoryShareOf memory_share_of = MemoryShareOf::all;
   std::int64_t cache_tokens = 0;  ///< of the KV cache of an attention group; 0: what memory_share leaves
   Bytes cache_memory;             ///< of a GPU for it; 0: likewise
   int adapters = 0;               ///< low-rank adapters that stand in memory
@@ -236,6 +244,7 @@ struct EngineConfig {
     field("host", &EngineConfig::host, {.resolved = true});
     field("redundant_experts", &EngineConfig::redundant_experts, {"plan"});
     field("memory_share", &EngineConfig::memory_share, {"engine"});
+    field("memory_share_of", &EngineConfig::memory_share_of, {"engine"});
     field("cache_tokens", &EngineConfig::cache_tokens, {.cause = "engine", .absent = "what memory_share leaves"});
     field("cache_memory", &EngineConfig::cache_memory, {.cause = "engine", .absent = "what memory_share leaves"});
     field("adapters", &EngineConfig::adapters, {"engine"});

@@ -13,7 +13,7 @@ struct GpuSpec;
 /// HBM of one GPU of a replica.
 struct ReplicaMemory {
   MemoryTable table;           ///< weights, workspace
-  Bytes usable;                ///< memory_share of HBM
+  Bytes usable;                ///< what memory_share lets table and cache fill
   Bytes kv_per_token;          ///< of one token on one GPU
   Bytes kv_per_sequence;       ///< of one sequence, besides its tokens: windows, states
   std::int64_t kv_tokens = 0;  ///< that an attention group can hold; negative or small: it does not fit

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 
 #include <fmt/format.h>
 
 #include "scenarios/resolve/serving_scenario.h"
 #include "sim/base/diagnostic.h"
+#include "workloads/serving/pricing/replica_memory.h"
 
 namespace flopcast {
 namespace {
@@ -67,7 +69,41 @@ std::string transfer_role(ReplicaRole role) {
   return role == ReplicaRole::prefill ? "kv_producer" : role == ReplicaRole::decode ? "kv_consumer" : "";
 }
 
-void vllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) {
+/// What the engine is told of the memory that a pool may fill: a share of all of it, or of what weights and workspace
+/// leave.
+double told_share(const PoolSpec& pool, const GpuSpec& gpu, MemoryShareOf of) {
+  const EngineConfig& e = pool.engine;
+  if (e.memory_share_of == of) return e.memory_share;
+  const ReplicaMemory memory = replica_memory(e, gpu);
+  const Bytes fixed = of == MemoryShareOf::all ? Bytes(0) : memory.table.total();
+  // Engines read two digits of it as well as ten.
+  return std::floor(1000 * ((memory.usable - fixed) / (gpu.hbm_usable() - fixed))) / 1000;
+}
+
+/// What replicas over several nodes are told on each of them, in variables of the shell: its rank, and where the first
+/// is.
+constexpr const char* kRank = "\"$NODE_RANK\"";
+constexpr const char* kHeadAddress = "\"$HEAD_ADDRESS\"";
+
+/// vLLM starts groups of its own on each node; what one group spreads over nodes goes through Ray.
+void vllm_over_nodes(const ServingPlan& plan, Flags& flags, LaunchCommand& out) {
+  const int group = plan.tensor * plan.pipeline, per_node = out.gpus / out.nodes;
+  if (group <= per_node) {
+    const int local = per_node / group;
+    flags.add(fmt::format("--data-parallel-size-local {}", local), "attention_data, groups on one node");
+    flags.add(fmt::format("--data-parallel-address {} --data-parallel-rpc-port 13345", kHeadAddress), "");
+    flags.add(fmt::format("$([ {0} = 0 ] || echo --headless --data-parallel-start-rank $(({1} * {2})))", kRank,
+                          "NODE_RANK", local),
+              "on all nodes but the first");
+    return;
+  }
+  flags.add("--distributed-executor-backend ray", "tensor x pipeline, over nodes");
+  out.before = fmt::format(
+      "if [ {0} = 0 ]; then ray start --head --port=6379; else exec ray start --address={1}:6379 --block; fi", kRank,
+      kHeadAddress);
+}
+
+void vllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, LaunchCommand& out) {
   const EngineConfig& e = pool.engine;
   Flags flags(out);
   out.image = fmt::format("vllm/vllm-openai:v{}.0", version_of(e.name));
@@ -75,6 +111,7 @@ void vllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) {
   flags.value("--tensor-parallel-size", e.plan.tensor, "tensor");
   if (e.plan.pipeline > 1) flags.value("--pipeline-parallel-size", e.plan.pipeline, "pipeline");
   if (e.plan.attention_data > 1) flags.value("--data-parallel-size", e.plan.attention_data, "attention_data");
+  if (out.nodes > 1) vllm_over_nodes(e.plan, flags, out);
   flags.when(e.plan.expert > 1, "--enable-expert-parallel", "expert > 1");
   if (sends_to_experts(e))
     flags.add(fmt::format("--all2all-backend deepep_{}",
@@ -87,7 +124,7 @@ void vllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) {
   flags.value("--max-num-seqs", e.scheduler.max_batch, "max_batch");
   flags.value("--max-num-batched-tokens", e.scheduler.token_budget, "token_budget");
   flags.when(!e.scheduler.chunked_prefill, "--no-enable-chunked-prefill", "chunked_prefill = false");
-  flags.value("--gpu-memory-utilization", e.memory_share, "memory_share");
+  flags.value("--gpu-memory-utilization", told_share(pool, gpu, MemoryShareOf::all), "memory_share");
   if (e.cache_tokens > 0)
     flags.add(fmt::format("--num-gpu-blocks-override {}", e.cache_tokens / pool.page_tokens),
               "cache_tokens, page_tokens");
@@ -110,7 +147,7 @@ void vllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) {
   flags.add(fmt::format("--port {}", kPort), "");
 }
 
-void sglang(const PoolSpec& pool, const std::string& model, LaunchCommand& out) {
+void sglang(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, LaunchCommand& out) {
   const EngineConfig& e = pool.engine;
   const int groups = e.plan.attention_data;
   Flags flags(out);
@@ -119,6 +156,8 @@ void sglang(const PoolSpec& pool, const std::string& model, LaunchCommand& out) 
   flags.add(fmt::format("--tp-size {}", e.plan.tensor * groups),
             groups > 1 ? fmt::format("tensor x attention_data = {}", e.plan.tensor * groups)
                        : fmt::format("tensor = {}", e.plan.tensor));
+  if (out.nodes > 1)
+    flags.add(fmt::format("--nnodes {} --node-rank {} --dist-init-addr {}:20000", out.nodes, kRank, kHeadAddress), "");
   if (groups > 1) flags.add(fmt::format("--dp-size {} --enable-dp-attention", groups), "attention_data");
   if (e.plan.pipeline > 1) flags.value("--pp-size", e.plan.pipeline, "pipeline");
   if (e.plan.expert > 1) flags.value("--ep-size", e.plan.expert, "expert");
@@ -138,7 +177,7 @@ void sglang(const PoolSpec& pool, const std::string& model, LaunchCommand& out) 
       fmt::format("--chunked-prefill-size {}", e.scheduler.chunked_prefill ? e.scheduler.token_budget * groups : -1),
       groups > 1 ? "token_budget x attention_data, chunked_prefill" : "token_budget, chunked_prefill");
   flags.when(e.scheduler.batching->name == "mixed", "--enable-mixed-chunk", "batching = mixed");
-  flags.value("--mem-fraction-static", e.memory_share, "memory_share");
+  flags.value("--mem-fraction-static", told_share(pool, gpu, MemoryShareOf::all), "memory_share");
   if (e.cache_tokens > 0) flags.value("--max-total-tokens", e.cache_tokens, "cache_tokens");
   if (e.adapters > 0)
     flags.add(fmt::format("--enable-lora --max-loras-per-batch {} --max-lora-rank {}", e.adapters, e.adapter_rank),
@@ -160,18 +199,22 @@ void sglang(const PoolSpec& pool, const std::string& model, LaunchCommand& out) 
   flags.add(fmt::format("--port {}", kPort), "");
 }
 
-void trtllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) {
+void trtllm(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, LaunchCommand& out) {
   const EngineConfig& e = pool.engine;
   const int groups = e.plan.attention_data;
   Flags flags(out);
   out.image = fmt::format("nvcr.io/nvidia/tensorrt-llm/release:{}.0", version_of(e.name));
   out.program = "trtllm-serve " + model;
+  // Over nodes it starts by MPI, once, from the first of them.
+  out.by_mpi = out.nodes > 1;
+  if (out.by_mpi)
+    out.program = fmt::format("mpirun -n {} -N {} --hostfile hosts trtllm-llmapi-launch {}", out.gpus,
+                              out.gpus / out.nodes, out.program);
   flags.add(fmt::format("--tp_size {}", e.plan.tensor * groups), groups > 1 ? "tensor x attention_data" : "tensor");
   if (e.plan.pipeline > 1) flags.value("--pp_size", e.plan.pipeline, "pipeline");
   if (e.plan.expert > 1) flags.value("--ep_size", e.plan.expert, "expert");
   flags.value("--max_batch_size", e.scheduler.max_batch, "max_batch");
   flags.value("--max_num_tokens", e.scheduler.token_budget, "token_budget");
-  flags.value("--kv_cache_free_gpu_memory_fraction", e.memory_share, "memory_share");
   flags.add("--extra_llm_api_options options.yaml", "");
   flags.add(fmt::format("--port {}", kPort), "");
   std::string& yaml = out.options_file;
@@ -183,8 +226,9 @@ void trtllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) 
                       e.scheduler.admission->name);
   yaml += fmt::format(
       "kv_cache_config:\n  dtype: {}  # kv_cache\n  tokens_per_block: {}  # page_tokens\n"
-      "  enable_block_reuse: {}  # prefix_cache.on\n",
-      e.precision.kv == Precision::fp8 ? "fp8" : "auto", pool.page_tokens, pool.prefix.on);
+      "  enable_block_reuse: {}  # prefix_cache.on\n  free_gpu_memory_fraction: {}  # memory_share\n",
+      e.precision.kv == Precision::fp8 ? "fp8" : "auto", pool.page_tokens, pool.prefix.on,
+      told_share(pool, gpu, MemoryShareOf::free));
   if (e.cache_tokens > 0) yaml += fmt::format("  max_tokens: {}  # cache_tokens\n", e.cache_tokens);
   if (e.cuda_graphs)
     yaml += fmt::format("cuda_graph_config:\n  max_batch_size: {}  # cuda_graphs, max_batch\n  enable_padding: {}{}\n",
@@ -206,7 +250,7 @@ void trtllm(const PoolSpec& pool, const std::string& model, LaunchCommand& out) 
 
 struct EngineWriter {
   const char* family;
-  void (*write)(const PoolSpec& pool, const std::string& model, LaunchCommand& out);
+  void (*write)(const PoolSpec& pool, const GpuSpec& gpu, const std::string& model, LaunchCommand& out);
 };
 constexpr EngineWriter kWriters[] = {{"vllm-", vllm}, {"sglang-", sglang}, {"trtllm-", trtllm}};
 
@@ -222,10 +266,16 @@ constexpr std::string_view kOptions = "--extra_llm_api_options", kMountedOptions
 
 /// @param options where the file of options lies: containers start in folders of their own.
 std::string on_one_line(const LaunchCommand& command, std::string_view options) {
-  std::string line = command.program;
+  std::string line = command.before.empty() ? command.program : command.before + "; " + command.program;
   for (const LaunchFlag& flag : command.flags)
     line += flag.text.starts_with(kOptions) ? fmt::format(" {} {}", kOptions, options) : " " + flag.text;
   return line;
+}
+
+/// What a LeaderWorkerSet says of a pod's place, under the names that the command takes.
+std::string in_its_group(const LaunchCommand& command) {
+  if (command.nodes == 1) return "";
+  return "export NODE_RANK=\"$LWS_WORKER_INDEX\" HEAD_ADDRESS=\"$LWS_LEADER_ADDRESS\"; ";
 }
 
 /// Comments: what each flag comes from.
@@ -269,7 +319,7 @@ std::vector<LaunchCommand> launch_commands(const Scenario& scenario, const std::
     command.replicas = pool.replicas;
     command.gpus = pool.engine.plan.gpus();
     command.nodes = (command.gpus + scenario.cluster.node.gpus - 1) / scenario.cluster.node.gpus;
-    writer->write(pool, model, command);
+    writer->write(pool, scenario.cluster.node.gpu, model, command);
     out.push_back(std::move(command));
   }
   if (!faults.empty()) throw InputError(std::move(faults));
@@ -282,6 +332,12 @@ std::string to_text(const std::vector<LaunchCommand>& commands) {
     out += fmt::format("# {}: {} x {} GPUs{}\n", command.pool, command.replicas, command.gpus,
                        command.nodes > 1 ? fmt::format(", each on {} nodes", command.nodes) : "");
     if (!command.options_file.empty()) out += "# options.yaml\n" + indented(command.options_file, 2);
+    if (command.nodes > 1)
+      out += command.by_mpi
+                 ? fmt::format("# hosts: a line for each of the {} nodes\n", command.nodes)
+                 : fmt::format("# on each node, with NODE_RANK 0 to {} and HEAD_ADDRESS, the address of node 0\n",
+                               command.nodes - 1);
+    if (!command.before.empty()) out += command.before + "\n";
     out += command.program + " \\\n";
     // A comment behind a continued line would end the command: fields stand in a list below it.
     for (std::size_t i = 0; i < command.flags.size(); ++i)
@@ -293,6 +349,13 @@ std::string to_text(const std::vector<LaunchCommand>& commands) {
 }
 
 std::string kubernetes_manifest(const std::vector<LaunchCommand>& commands, const std::string& name) {
+  for (const LaunchCommand& command : commands)
+    if (command.by_mpi)
+      throw InputError(Diagnostic{"", 0, 0, "--kubernetes",
+                                  fmt::format("replicas of {} nodes of TensorRT-LLM ({})", command.nodes, command.pool),
+                                  "replicas of one node: over nodes TensorRT-LLM starts by MPI, for which a manifest "
+                                  "needs an MPI operator; the command without --kubernetes starts it",
+                                  ""});
   std::string out;
   for (const LaunchCommand& command : commands) {
     const std::string app = plain_name(fmt::format("{}-{}", name, command.pool));
@@ -305,7 +368,7 @@ std::string kubernetes_manifest(const std::vector<LaunchCommand>& commands, cons
         "containers:\n- name: engine\n  image: {}\n  command: [\"/bin/sh\", \"-c\"]\n  args:\n  - >-\n    {}\n"
         "  ports:\n  - containerPort: {}\n  resources:\n    limits:\n      nvidia.com/gpu: {}\n"
         "  volumeMounts:\n  - {{ name: shm, mountPath: /dev/shm }}\n",
-        command.image, on_one_line(command, kMountedOptions), kPort, gpus);
+        command.image, in_its_group(command) + on_one_line(command, kMountedOptions), kPort, gpus);
     if (!command.options_file.empty())
       container += fmt::format("  - {{ name: options, mountPath: {}, subPath: options.yaml }}\n", kMountedOptions);
     container += "volumes:\n- { name: shm, emptyDir: { medium: Memory } }\n";
@@ -324,10 +387,12 @@ std::string kubernetes_manifest(const std::vector<LaunchCommand>& commands, cons
           "    spec:\n{2}---\n",
           app, command.replicas, indented(container, 6));
     }
+    // Of several nodes the first answers.
+    const char* leader = command.nodes > 1 ? ", leaderworkerset.sigs.k8s.io/worker-index: \"0\"" : "";
     out += fmt::format(
-        "apiVersion: v1\nkind: Service\nmetadata:\n  name: {0}\nspec:\n  selector: {{ app: {0} }}\n  ports:\n"
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: {0}\nspec:\n  selector: {{ app: {0}{2} }}\n  ports:\n"
         "  - {{ port: {1}, targetPort: {1} }}\n---\n",
-        app, kPort);
+        app, kPort, leader);
   }
   if (out.size() > 4) out.resize(out.size() - 4);
   return out;

@@ -23,6 +23,8 @@ struct LaunchCommand {
   int replicas = 1;
   int gpus = 1;   ///< of a replica
   int nodes = 1;  ///< that they lie on
+  std::string before;   ///< over nodes: what each of them runs first; may be empty
+  bool by_mpi = false;  ///< over nodes: started once, by mpirun, instead of on each of them
 };
 
 /// @param model path or hub name that the engine loads.

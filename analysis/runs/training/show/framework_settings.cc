@@ -55,7 +55,11 @@ void model_arguments(const ModelConfig& model, Arguments& out) {
   }
   out.flag(a.head_norms != HeadNorms::none, "qk-layernorm");
   out.flag(a.qkv_bias, "add-qkv-bias");
-  out.flag(true, "disable-bias-linear");
+  out.flag(!model.ffn_bias, "disable-bias-linear");
+  // Its own defaults are learned positions and LayerNorm, as GPT-3 has them.
+  const bool learned = model.learned_positions > 0;
+  out.add("position-embedding-type", learned ? "learned_absolute" : "rope");
+  out.add("normalization", learned ? "LayerNorm" : "RMSNorm");
   out.flag(model.gated_ffn, "swiglu");
   out.flag(!model.tied_embeddings, "untie-embeddings-and-output-weights");
   out.add("vocab-size", model.vocabulary);
@@ -74,7 +78,6 @@ void model_arguments(const ModelConfig& model, Arguments& out) {
     out.add("moe-router-num-groups", moe.groups);
     out.add("moe-router-group-topk", moe.groups_per_token);
   }
-  out.flag(true, "moe-grouped-gemm");
 }
 
 /// What arguments of pretrain_gpt.py have no words for.
