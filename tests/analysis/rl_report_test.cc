@@ -89,11 +89,18 @@ TEST_CASE("parts of a step sum to it, and so do shares of GPUs' time", "[rl]") {
     CHECK_THAT(parts, WithinRel(report.step.length.value(), 1e-9));
     const double gpus = number(report, "rl.gpu_busy") + number(report, "rl.idle_tail") +
                         number(report, "rl.idle_waiting") + number(report, "rl.idle_moving") +
-                        number(report, "rl.idle_imbalance");
+                        number(report, "rl.idle_imbalance") + number(report, "rl.idle_host");
     CHECK_THAT(gpus, WithinRel(1.0, 1e-3));
     CHECK_THAT(number(report, "rl.tokens_per_s_per_gpu") * number(report, "rl.gpus"),
                WithinRel(number(report, "rl.tokens_per_s"), 1e-9));
   }
+}
+
+TEST_CASE("GPUs that wait for the host are not said to wait for weights", "[rl]") {
+  const RlReport quick = run_loop({}), slow = run_loop({"rl.host_time=100 s"});
+  const double host = slow.step.part(RlPart::host) / slow.step.length;
+  CHECK_THAT(number(slow, "rl.idle_host"), WithinRel(host, 1e-6));
+  CHECK(number(slow, "rl.idle_moving") < number(quick, "rl.idle_moving"));
 }
 
 TEST_CASE("models: 18 B per trained parameter, 2 B per frozen one; PPO trains two", "[rl]") {
@@ -170,7 +177,8 @@ TEST_CASE("pools that overlap: GPUs are counted once, shares of their time sum t
   CHECK(number(report, "rl.gpus") == 8);
   CHECK(number(report, "rl.engine_gpus") == 6);
   double shares = 0;
-  for (const char* share : {"rl.gpu_busy", "rl.idle_tail", "rl.idle_waiting", "rl.idle_moving", "rl.idle_imbalance"})
+  for (const char* share : {"rl.gpu_busy", "rl.idle_tail", "rl.idle_waiting", "rl.idle_moving", "rl.idle_imbalance",
+                            "rl.idle_host"})
     shares += number(report, share);
   CHECK_THAT(shares, WithinRel(1.0, 1e-6));
   CHECK(number(report, "rl.handover_s") > 0);

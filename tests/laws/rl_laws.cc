@@ -22,7 +22,7 @@ std::string parts_sum(const std::string& text) {
 std::string shares_sum(const std::string& text) {
   const Report report = run_text(text);
   double sum = 0;
-  for (const char* share : {"gpu_busy", "idle_tail", "idle_waiting", "idle_moving", "idle_imbalance"}) {
+  for (const char* share : {"gpu_busy", "idle_tail", "idle_waiting", "idle_moving", "idle_imbalance", "idle_host"}) {
     if (const std::string wrong = within(0, rl(report, share), 1, share); !wrong.empty()) return wrong;
     sum += rl(report, share);
   }

@@ -28,11 +28,34 @@ struct PlanArguments {
   double effort = PlanOptions().effort;
 };
 
-/// Options of the other kind of plan have no effect, which is said.
-void refuse_options(std::initializer_list<std::pair<const char*, bool>> stated, const std::string& expected) {
+enum class Searched { plan, deployment, layout };
+
+/// Options of another kind of search have no effect, which is said.
+void refuse_options_of_others(const PlanArguments& a, Searched kind) {
+  const PlanArguments usual;
+  struct Option {
+    const char* name;
+    bool stated;
+    Searched of;
+  };
+  const Option options[] = {{"--among", !a.among.empty(), Searched::plan},
+                            {"--where", !a.where.empty(), Searched::plan},
+                            {"--why", !a.why.empty(), Searched::plan},
+                            {"--precision", !a.precision.empty(), Searched::plan},
+                            {"--replays", a.replays != usual.replays, Searched::plan},
+                            {"--effort", a.effort != usual.effort, Searched::plan},
+                            {"--slo", !a.slo.empty(), Searched::deployment},
+                            {"--attainment", a.attainment != usual.attainment, Searched::deployment}};
+  std::vector<std::string> taken{"--open", "--keep"};
+  for (const Option& option : options)
+    if (option.of == kind) taken.emplace_back(option.name);
+  const char* what = kind == Searched::plan ? "a training step" : kind == Searched::deployment ? "a service" : "a loop";
   std::vector<Diagnostic> faults;
-  for (const auto& [option, is_stated] : stated)
-    if (is_stated) faults.push_back({"", 0, 0, option, "an option without effect", expected, ""});
+  for (const Option& option : options) {
+    if (option.stated && option.of != kind)
+      faults.push_back({"", 0, 0, option.name, "an option without effect",
+                        fmt::format("those of {}: {}", what, fmt::join(taken, ", ")), ""});
+  }
   if (!faults.empty()) throw InputError(std::move(faults));
 }
 
@@ -49,11 +72,7 @@ void take_search(const PlanArguments& a, ProgressLine& progress, const char* nou
 }
 
 void find_deployment(const PlanArguments& a, const Environment& environment) {
-  refuse_options({{"--among", !a.among.empty()},
-                  {"--where", !a.where.empty()},
-                  {"--why", !a.why.empty()},
-                  {"--precision", !a.precision.empty()}},
-                 "options of a service: --slo, --attainment, --open, --keep");
+  refuse_options_of_others(a, Searched::deployment);
   ServingPlanOptions options;
   if (!a.slo.empty()) options.promise = parse_promise(a.slo);
   options.attainment = a.attainment;
@@ -66,12 +85,7 @@ void find_deployment(const PlanArguments& a, const Environment& environment) {
 }
 
 void find_layout(const PlanArguments& a, const Environment& environment) {
-  refuse_options({{"--among", !a.among.empty()},
-                  {"--where", !a.where.empty()},
-                  {"--why", !a.why.empty()},
-                  {"--precision", !a.precision.empty()},
-                  {"--slo", !a.slo.empty()}},
-                 "options of a loop: --open, --keep");
+  refuse_options_of_others(a, Searched::layout);
   LoopPlanOptions options;
   ProgressLine progress;
   take_search(a, progress, "layouts", options);
@@ -99,7 +113,7 @@ void find_plan(const PlanArguments& a) {
   const Scenario asked = load_open_scenario(a.scenario.file, a.scenario.sets, environment.data().libraries()).scenario;
   if (asked.serving) return find_deployment(a, environment);
   if (asked.rl) return find_layout(a, environment);
-  refuse_options({{"--slo", !a.slo.empty()}}, "a service (serving { ... })");
+  refuse_options_of_others(a, Searched::plan);
   PlanOptions options;
   options.open.open = a.open;
   options.open.keep = a.keep;

@@ -20,7 +20,7 @@ double rl_rate(RlRef r, double amount) { return amount / r.step.length.value(); 
 
 /// GPU-time of a step by what it goes into, as shares of all.
 struct GpuShares {
-  double busy = 0, tail = 0, waiting = 0, moving = 0, imbalance = 0;
+  double busy = 0, tail = 0, waiting = 0, moving = 0, imbalance = 0, host = 0;
 };
 
 GpuShares gpu_shares(RlRef r) {
@@ -60,7 +60,12 @@ GpuShares gpu_shares(RlRef r) {
   };
   aside(rl.loop.frozen.gpus, s.frozen_busy);
   aside(rl.loop.critic.gpus, s.critic_busy);
-  for (double* share : {&out.busy, &out.tail, &out.waiting, &out.moving, &out.imbalance})
+  // The host works between the parts of the trainer; GPUs that both use stand still all of them.
+  const bool alone = shared > 0 || rl.overlap_gpus() > 0;
+  const double standing = alone ? rl.gpus() - rl.loop.frozen.gpus - rl.loop.critic.gpus : trainer;
+  out.host = std::clamp(standing * s.part(RlPart::host).value(), 0.0, std::max(0.0, out.moving));
+  out.moving -= out.host;
+  for (double* share : {&out.busy, &out.tail, &out.waiting, &out.moving, &out.imbalance, &out.host})
     *share = std::max(0.0, *share / all);
   return out;
 }
@@ -144,6 +149,8 @@ constexpr MetricRow<RlReport> kStepRows[] = {
     {"idle_imbalance", "1", "idle: imbalance",
      "Share of it in which replicas of the trainer wait for the one with most tokens",
      [](RlRef r) { return as::number(gpu_shares(r).imbalance); }, show::share},
+    {"idle_host", "1", "idle: host", "Share of it in which GPUs wait for the host's work between the parts of a step",
+     [](RlRef r) { return as::number(gpu_shares(r).host); }, show::share},
     {"staleness", "count", "staleness", "Versions of the weights between an answer's beginning and its update, mean",
      [](RlRef r) { return as::number(r.step.staleness); }, show::plain},
     {"staleness_most", "count", "staleness, most", "The most of these",

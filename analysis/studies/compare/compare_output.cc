@@ -103,6 +103,7 @@ std::vector<MetricRow> loop_rows() {
   row("idle: waiting", "rl.idle_waiting", share);
   row("idle: moving", "rl.idle_moving", share);
   row("idle: imbalance", "rl.idle_imbalance", share);
+  row("idle: host", "rl.idle_host", share);
   row("staleness", "rl.staleness", plain);
   row("all models, once", "rl.memory.models_bytes", bytes);
   row("memory, update", "rl.memory.update_bytes", bytes);
