@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "hwmodels/chips/gpu.h"  // Source
 #include "hwmodels/chips/precision.h"
@@ -56,8 +57,10 @@ struct SoftwareProfile {
   int expert_bias_kernels = 0;        ///< 1: biases of experts' second products by PyTorch's kernels; 2: of both
   bool bf16_loss = false;             ///< a chain of kernels makes the loss of logits in BF16
   bool stops_early = false;           ///< a layer done again ends before its last product
-  bool eager = false;            ///< norms, rotary positions, activations and residuals as chains of PyTorch's kernels
-  FlopPerSecond attention_rate;  ///< attention computes no faster, forward and backward; 0: as measured on its kernels
+  bool eager = false;  ///< norms, rotary positions, activations and residuals as chains of PyTorch's kernels
+  /// Attention computes no faster, forward and backward, on 132 SMs at 1,830 MHz (an H100); 0: as measured on its
+  /// kernels.
+  FlopPerSecond attention_rate;
   double expert_cast_bytes = 0;  ///< moved per parameter of an expert and micro-batch, in FP8 with scales per tensor
   Seconds host_module;           ///< host time of each call of a linear layer or attention, beside launches
   Seconds host_module_fp8;       ///< what a linear layer in FP8 takes more
@@ -71,11 +74,16 @@ struct SoftwareProfile {
   bool indexed_rows = false;          ///< rows of experts moved by gather, index_select and scatter_add
   double accumulation_bytes = 0;      ///< moved per parameter to add a micro-batch's gradients to those before
   bool blocking_messages = false;     ///< both ranks of a pipeline's message stop for it
+  bool scatters_messages = false;     ///< GPUs that share matrices send a part of it each, put together behind it
   Seconds host_message;   ///< host time of a pipeline's message that comes in, with nothing queued on the GPU
   Seconds host_layer;     ///< host time of a layer, forward, beside modules and launches; twice that backward
   Seconds host_exchange;  ///< host time of each exchange within a layer
   Seconds host_sizes;     ///< until the host has read how many rows go where, and has sent them off
   Seconds host_adapter;   ///< host time of each product of an adapter, beside its launch
+
+  // What plans may ask for.
+  std::vector<std::string> schedules;  ///< of pipelines that it has; empty: all
+  std::vector<std::string> lacks;      ///< degrees of a plan that are 1 with it
 
   // What plans leave open.
   bool expert_tensor_follows_tensor = false;  ///< experts are sliced like dense matrices, unless a plan says otherwise
@@ -138,10 +146,13 @@ struct SoftwareProfile {
     field("host_adapter", &SoftwareProfile::host_adapter, {"software"});
     field("accumulation_bytes", &SoftwareProfile::accumulation_bytes, {"software"});
     field("blocking_messages", &SoftwareProfile::blocking_messages, {"software"});
+    field("scatters_messages", &SoftwareProfile::scatters_messages, {"software"});
     field("host_message", &SoftwareProfile::host_message, {"software"});
     field("host_layer", &SoftwareProfile::host_layer, {"software"});
     field("host_exchange", &SoftwareProfile::host_exchange, {"software"});
     field("host_sizes", &SoftwareProfile::host_sizes, {"software"});
+    field("schedules", &SoftwareProfile::schedules, {"software"});
+    field("lacks", &SoftwareProfile::lacks, {"software"});
     field("seen", &SoftwareProfile::seen, {kLabel});
     field("memory_seen", &SoftwareProfile::memory_seen, {kLabel});
     field("sources", &SoftwareProfile::sources, {.cause = kLabel, .resolved = true});

@@ -44,6 +44,12 @@ class StepPrices {
   const Price& mlp_again(bool moe, int expert_rank, SmShare share) const;
   Price optimizer(double parameters) const;
   Price copy(Bytes bytes) const;
+  /// A pipeline's message: what a GPU sends of it, and what putting it together takes behind it.
+  struct Message {
+    Bytes bytes;
+    Seconds gather;
+  };
+  Message message() const;
   /// Price::exchange for a GPU in whose groups some ports are slow.
   Seconds exchange(const Price& price, const ExchangeTimes::GroupSpeeds& speeds) const;
   /// Tokens of a tensor-parallel group in one micro-batch.
@@ -63,6 +69,7 @@ class StepPrices {
   using LayerPrices = std::array<Layer, 2>;  // [share][phase]
   Price price(const PhaseCost& cost) const;
   LayerPrices price_layer(bool moe, double load) const;
+  void wait_for_copies(Layer& layer, Phase at, bool moe, Seconds beside) const;
   Layer price_phases(const LayerShape& shape, int sms, Seconds exchanged) const;
   const LayerPrices& moe(std::size_t expert_rank) const;
 

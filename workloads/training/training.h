@@ -168,6 +168,23 @@ struct RecomputePlan {
   }
 };
 
+/// What lies in the host's memory instead of the GPU's, and comes and goes over the link between both.
+struct OffloadPlan {
+  double activations = 0;   ///< share of layers whose kept activations leave in the forward pass and come back
+  double optimizer = 0;     ///< share of the optimiser's states, which the CPU updates
+  bool parameters = false;  ///< shards of parameters and gradients, and all of the optimiser
+  bool overlap = true;      ///< copies run beside compute, and beside the CPU
+  double optimizer_share() const { return parameters ? 1 : optimizer; }
+
+  template <class Visitor>
+  static constexpr void describe(Visitor& field) {
+    field("activations", &OffloadPlan::activations, {"offload"});
+    field("optimizer", &OffloadPlan::optimizer, {"offload"});
+    field("parameters", &OffloadPlan::parameters, {"offload"});
+    field("overlap", &OffloadPlan::overlap, {"offload"});
+  }
+};
+
 /// Local-update training (DiLoCo, arXiv 2311.08105): workers train on their own, each with its share of replicas, GPUs
 /// and sequences, and average what they have learnt after every `inner_steps`.
 struct LocalUpdates {
@@ -267,6 +284,10 @@ struct TrainingOverheads {
   double flash2_energy = 1;  ///< energy per FLOP of kernels not made for the chip over that of attention as calibrated
   double flex_forward = 1;   ///< speed of FlexAttention over that of kernels made for the chip
   double flex_backward = 1;  ///< the same of its backward pass
+  // Both are made of Ampere's matrix instructions, whose rate stays while that of newer ones doubles: there
+  // FlashAttention-2 is what attention was measured with.
+  double flash2_forward_blackwell = 1, flash2_backward_blackwell = 1;
+  double flex_forward_ampere = 1, flex_backward_ampere = 1;
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -284,6 +305,10 @@ struct TrainingOverheads {
     field("flash2_energy", &TrainingOverheads::flash2_energy, {"software"});
     field("flex_forward", &TrainingOverheads::flex_forward, {"software"});
     field("flex_backward", &TrainingOverheads::flex_backward, {"software"});
+    field("flash2_forward_blackwell", &TrainingOverheads::flash2_forward_blackwell, {"software"});
+    field("flash2_backward_blackwell", &TrainingOverheads::flash2_backward_blackwell, {"software"});
+    field("flex_forward_ampere", &TrainingOverheads::flex_forward_ampere, {"software"});
+    field("flex_backward_ampere", &TrainingOverheads::flex_backward_ampere, {"software"});
   }
 };
 
@@ -327,6 +352,7 @@ struct TrainingConfig {
   BatchConfig batch;
   PrecisionPlan precision;
   RecomputePlan recompute;
+  OffloadPlan offload;
   ExpertLoad expert_load;
   Mechanisms mechanisms;
   TrainingOverheads overheads;
@@ -367,6 +393,7 @@ struct TrainingConfig {
     field("plan", &TrainingConfig::plan);
     field("batch", &TrainingConfig::batch);
     field("recompute", &TrainingConfig::recompute);
+    field("offload", &TrainingConfig::offload);
     field("expert_load", &TrainingConfig::expert_load);
     field("mechanisms", &TrainingConfig::mechanisms);
     field("overheads", &TrainingConfig::overheads, {.resolved = true});
