@@ -8,6 +8,7 @@
 
 #include "scenarios/read/libraries/library_entries.h"
 #include "workloads/schedules/schedule.h"
+#include "workloads/training/stages.h"
 
 namespace flopcast {
 namespace {
@@ -161,12 +162,19 @@ void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPa
 
 void check_stages(const ParallelPlan& plan, std::int64_t stages, const ModelConfig& model, const PlanPaths& paths,
                   const Places& places, Diagnostics& faults) {
-  // Stated layers may leave a stage with nothing but the embedding or the output head.
-  if (stages > model.layers && plan.stage_layers.empty()) {
-    faults.push_back(
+  // Stated layers may leave a stage with nothing but the embedding or the output head, and so may those that count
+  // them.
+  const int counted = counted_ends(plan).count();
+  if (stages > model.layers + counted && plan.stage_layers.empty()) {
+    Diagnostic fault =
         places.fault(paths.plan + ".pipeline",
                      fmt::format("{} stages ({} on each of {} ranks)", stages, stages / plan.pipeline, plan.pipeline),
-                     fmt::format("at most {}, the layers of {}", model.layers, model.name)));
+                     fmt::format("at most {}, the layers of {}{}", model.layers + counted, model.name,
+                                 counted > 0 ? " and what layer_split counts with them" : ""));
+    if (stages <= model.layers + 2)
+      fault = with_remedy(std::move(fault),
+                          "layer_split: \"even_with_both\", which counts embedding and output head as a layer each");
+    faults.push_back(std::move(fault));
   }
   if (!plan.stage_layers.empty()) check_stage_layers(plan, stages, model, paths.plan + ".stage_layers", places, faults);
 }

@@ -51,8 +51,9 @@ struct ParallelPlan {
   /// Layers per stage, first to last; empty: see `layer_split`.
   std::vector<int> stage_layers;
   /// "balanced": whole layers, the slowest pair of stages as fast as can be; "even": whole layers, counts differ by at
-  /// most one, the remainder on the first stages; "fractional": every stage the same share of all layers (a what-if:
-  /// no such model exists, it shows what the remainder costs).
+  /// most one, the remainder on the first stages; "even_with_embedding", "even_with_head", "even_with_both": even, with
+  /// embedding or output head counted as a layer of the first or last stage; "fractional": every stage the same share
+  /// of all layers (a what-if: no such model exists, it shows what the remainder costs).
   std::string layer_split = "balanced";
   /// GPUs of a tensor-parallel group that send the same tokens to experts: without sequence parallelism all hold the
   /// same ones, those that share an expert as slices each send them, and of several such sets each takes its part.

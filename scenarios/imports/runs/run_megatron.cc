@@ -367,17 +367,15 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
   const int instances = s.degree({"num-distributed-optimizer-instances"}, "plan.shard_group", 1);
   if (instances > 1 && t.data * t.context % instances == 0) t.shard_group = t.data * t.context / instances;
   // Embedding and loss take the place of a layer each (get_num_layers_to_build).
-  const bool embedding = s.flag({"account-for-embedding-in-pipeline-split"}, "plan.stage_layers", false),
-             loss = s.flag({"account-for-loss-in-pipeline-split"}, "plan.stage_layers", false);
+  const bool embedding = s.flag({"account-for-embedding-in-pipeline-split"}, "plan.layer_split", false),
+             loss = s.flag({"account-for-loss-in-pipeline-split"}, "plan.layer_split", false);
   if (const int stages = t.pipeline * t.chunks; (embedding || loss) && stages > 1) {
     const int places = shape.layers + int{embedding} + int{loss};
     if (places % stages != 0) {
       s.fault(s.find({"account-for-loss-in-pipeline-split"}), fmt::format("{} places for {} stages", places, stages),
               "a multiple of the stages");
     } else {
-      t.stage_layers.assign(static_cast<std::size_t>(stages), places / stages);
-      t.stage_layers.front() -= int{embedding};
-      t.stage_layers.back() -= int{loss};
+      t.layer_split = embedding && loss ? "even_with_both" : embedding ? "even_with_embedding" : "even_with_head";
     }
   }
   const std::string cp = s.text({"cp-comm-type"}, "plan.context_exchange", "p2p");

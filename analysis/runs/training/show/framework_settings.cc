@@ -1,12 +1,14 @@
 #include "analysis/runs/training/show/framework_settings.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "scenarios/imports/runs/framework_names.h"
 #include "sim/base/diagnostic.h"
+#include "workloads/training/stages.h"
 
 namespace flopcast {
 namespace {
@@ -124,7 +126,14 @@ void pipeline_arguments(const TrainingConfig& t, Arguments& out, std::vector<std
   out.add("pipeline-model-parallel-size", p.pipeline);
   std::vector<int> stages = p.stage_layers;
   const int count = p.pipeline * p.chunks;
-  if (stages.empty() && count > 1 && t.model.layers % count != 0) {
+  const CountedEnds ends = count > 1 && stages.empty() ? counted_ends(p) : CountedEnds{};
+  if (ends.count() > 0 && (t.model.layers + ends.count()) % count == 0) {
+    out.flag(ends.embedding, "account-for-embedding-in-pipeline-split");
+    out.flag(ends.head, "account-for-loss-in-pipeline-split");
+  } else if (ends.count() > 0) {
+    for (const StageContent& stage : split_layers(t, count, false, {}))
+      stages.push_back(static_cast<int>(stage.layers()));
+  } else if (stages.empty() && count > 1 && t.model.layers % count != 0) {
     for (int i = 0; i < count; ++i) stages.push_back(t.model.layers / count + (i < t.model.layers % count ? 1 : 0));
     // The last stage has the loss to do, and the first the embedding: they take what is fewer.
     if (int& last_but_one = stages[stages.size() - 2]; last_but_one < stages.front())
