@@ -260,6 +260,10 @@ void check_precision(const PrecisionPlan& precision, const Places& places, Diagn
     faults.push_back(
         places.fault("training.precision.scaling", "scales for operands that are not FP8", "none, or linear: \"fp8\""));
   }
+  if (precision.bf16_layers && precision.linear != Precision::fp8 && precision.linear != Precision::fp4) {
+    faults.push_back(places.fault("training.precision.bf16_layers", fmt::format("{}", *precision.bf16_layers),
+                                  "nothing, or linear: \"fp8\" or \"fp4\": all layers are as wide"));
+  }
 }
 
 void check_recompute(const RecomputePlan& again, const Places& places, Diagnostics& faults) {
@@ -303,6 +307,10 @@ void check_precision_on(const GpuSpec& gpu, const PrecisionPlan& p, const Places
     faults.push_back(
         places.fault("training.precision.scaling", "\"mx\"",
                      fmt::format("blocks or per_tensor (the GPU {} does not apply scales of 1x32)", gpu.name)));
+  if (p.linear == Precision::fp4 && gpu.fp4_peak <= FlopPerSecond(0))
+    faults.push_back(places.fault("training.precision.linear", "\"fp4\"",
+                                  fmt::format("{} (the GPU {} has no FP4 units)",
+                                              gpu.fp8_peak > FlopPerSecond(0) ? "fp8 or bf16" : "bf16", gpu.name)));
   if (gpu.fp8_peak > FlopPerSecond(0)) return;
   const std::pair<const char*, Precision> fields[] = {
       {"linear", p.linear},          {"attention", p.attention}, {"head", p.head},

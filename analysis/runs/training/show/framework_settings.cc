@@ -104,6 +104,16 @@ void precision_arguments(const TrainingConfig& t, Arguments& out) {
                                                        : "delayed");
     out.flag(p.parameters == Precision::fp8, "fp8-param-gather");
   }
+  if (p.linear == Precision::fp4) {
+    out.add("fp4-format", "e2m1");
+    out.add("fp4-recipe", "nvfp4");
+  }
+  if (const double share = p.bf16_share(t.model.layers); share > 0) {
+    const int kept = static_cast<int>(std::lround(share * t.model.layers));
+    out.flag(true, "first-last-layers-bf16");
+    out.add("num-layers-at-start-in-bf16", kept / 2);
+    out.add("num-layers-at-end-in-bf16", kept - kept / 2);
+  }
   if (p.linear == Precision::fp32) return;
   out.flag(p.gradients == Precision::fp32, "accumulate-allreduce-grads-in-fp32");
   out.flag(p.gradients == Precision::bf16, "grad-reduce-in-bf16");
