@@ -34,8 +34,8 @@ std::string unmeasured_note(const Scenario& scenario) {
                     fmt::join(unmeasured, " and "), scenario.kernels->lender());
   if (!partly.empty())
     note += fmt::format(
-        "{}kernels of {} were measured, but for those in brackets: its die's nearest ones price them, or {}'s "
-        "efficiencies with its figures",
+        "{}of the kernels of {} those in brackets were not measured on its die: the nearest that were price them, or "
+        "{}'s efficiencies with its figures",
         note.empty() ? "" : "; ", fmt::join(partly, " and "), scenario.kernels->lender());
   return note;
 }

@@ -26,7 +26,7 @@ struct NodeSpec {
   /// Fraction of the NVLink data-sheet rate that copies and collectives reach (measured).
   double nvlink_efficiency = kMeasuredNvlinkEfficiency;
   Seconds nvlink_latency;
-  int nics_per_gpu = 1;
+  double nics_per_gpu = 1;                         ///< 0.5: two GPUs, taken to send at once, share one
   BytesPerSecond nic_bandwidth;                    ///< per direction and NIC
   double nic_efficiency = kMeasuredNicEfficiency;  ///< measured goodput over line rate, large messages
   bool in_switch_reduction = false;  ///< the NVSwitches add and multicast (NVLink SHARP: Hopper and later)
@@ -89,6 +89,7 @@ struct FabricSpec {
   double oversubscription = 1.0;  ///< downlink over uplink bandwidth of a leaf: 1 = non-blocking
   Seconds same_leaf_latency;      ///< end to end, small message
   Seconds cross_leaf_latency;
+  Seconds plugin_latency;  ///< what NCCL's plugin for the network tells it that a hop takes; none: as over InfiniBand
   /// Buildings or places that the nodes are spread over evenly, in their order, each with trees of its own. All links
   /// of a site to the others together carry `site_bandwidth` per direction; a message between sites takes
   /// `site_latency` longer.
@@ -108,6 +109,7 @@ struct FabricSpec {
     field("oversubscription", &FabricSpec::oversubscription, {"fabric"});
     field("same_leaf_latency", &FabricSpec::same_leaf_latency, {"fabric"});
     field("cross_leaf_latency", &FabricSpec::cross_leaf_latency, {"fabric"});
+    field("plugin_latency", &FabricSpec::plugin_latency, {.cause = "fabric", .absent = "as over InfiniBand"});
     field("sites", &FabricSpec::sites, {"fabric"});
     field("site_bandwidth", &FabricSpec::site_bandwidth, {.cause = "fabric", .absent = "one site"});
     field("site_latency", &FabricSpec::site_latency, {"fabric"});

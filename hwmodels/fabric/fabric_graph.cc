@@ -60,7 +60,7 @@ std::vector<RankId> all_ranks(const Site& site) {
 int endpoints_per_leaf(const ClusterSpec& cluster) {
   const double share = cluster.fabric.oversubscription / (1.0 + cluster.fabric.oversubscription);
   const int down_ports = std::max(1, static_cast<int>(std::floor(cluster.fabric.switch_ports * share + 1e-9)));
-  return std::max(1, down_ports / cluster.node.nics_per_gpu);
+  return std::max(1, static_cast<int>(std::floor(down_ports / cluster.node.nics_per_gpu + 1e-9)));
 }
 
 int leaves_needed(const ClusterSpec& cluster, const std::vector<std::vector<RankId>>& rails) {
@@ -188,7 +188,7 @@ struct FabricGraph::Impl {
 /// Returns its uplinks.
 int FabricGraph::Impl::add_leaf(const std::vector<RankId>& rail, std::size_t begin, std::size_t end) {
   const int leaf = static_cast<int>(tree_of.size());
-  const int ports = static_cast<int>(end - begin) * cluster.node.nics_per_gpu;
+  const double ports = std::ceil(static_cast<double>(end - begin) * cluster.node.nics_per_gpu - 1e-9);
   for (std::size_t i = begin; i < end; ++i) leaf_of[rail[i].index()] = leaf;
   tree_of.push_back(trees);
   down.push_back(endpoint_bandwidth(cluster) * static_cast<double>(end - begin));

@@ -75,6 +75,13 @@ class RlLoader : private RlPart {
       fault("reward.model", flopcast::quoted(in_.reward().model()), "kind: \"model\" beside it");
     if (in_.has_reward() && !row().rewards) fault("reward", "rewards", fmt::format("nothing: {} has none", row().name));
     if (in_.reward().has_model()) out_->loop.reward.model = library_model(in_.reward().model());
+    if (in_.has_reference_model()) {
+      if (!row().trains || !loop.with_reference())
+        fault("reference_model", flopcast::quoted(in_.reference_model()), "nothing: there is no reference");
+      else
+        out_->loop.reference_model = library_model(in_.reference_model());
+    }
+    if (in_.critic().has_model() && row().critic) out_->loop.critic_model = library_model(in_.critic().model());
     if (loop.with_reward_model() && !context_.training_stated && !row().trains)
       fault("reward.kind", "\"model\"", "training { ... }, whose plan the reward model runs under");
   }

@@ -115,6 +115,13 @@ class TrafficLoader : private ServingPart {
       fault(path + ".client", flopcast::quoted(c.client()), "lengths that are stated: input and output");
     if (!c.has_users() && !c.has_requests_per_second())
       fault(path + ".client", flopcast::quoted(c.client()), "users, or requests_per_second with max_concurrency");
+    if (row != nullptr && row->lengths != nullptr) {
+      for (const auto& [field, stated] : {std::pair("input", c.has_input()), std::pair("output", c.has_output())})
+        if (stated)
+          fault(fmt::format("{}.{}", path, field), "lengths beside client " + flopcast::quoted(c.client()),
+                fmt::format("nothing: {} draws from a data set", row->name));
+      return;
+    }
     if (row == nullptr || row->shortest == row->longest) return;
     for (const auto& [field, length] : {std::pair("input", &c.input()), std::pair("output", &c.output())})
       if (length->has_shape() && length->shape() != "fixed")
@@ -126,6 +133,12 @@ class TrafficLoader : private ServingPart {
   void lengths(const proto::TrafficClass& c, const std::string& path, TrafficClass& out) {
     check_client(c, path);
     if (c.has_sessions()) return recorded_sessions(c, path, out);
+    if (const ClientRow* row = client_of(c); row != nullptr && row->lengths != nullptr && !c.has_trace()) {
+      const ClientLengths& of = *row->lengths;
+      out.lengths = DrawnLengths{RandomNumber::log_normal(of.input, of.variation).clamped(of.least, of.most_input),
+                                 RandomNumber::log_normal(of.output, of.variation).clamped(of.least, of.most_output)};
+      return;
+    }
     if (c.has_trace() == (c.has_input() || c.has_output()))
       return fault(path, c.has_trace() ? "a trace beside input or output" : "no lengths",
                    "input and output, or a trace that has them");

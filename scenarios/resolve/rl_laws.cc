@@ -34,7 +34,8 @@ class RlLaws : private RlPart {
   void groups() {
     if (row().group && out_->loop.group < 2)
       fault("group", fmt::format("{}", out_->loop.group),
-            fmt::format("at least 2: the baseline of {} is the mean of a group", row().name));
+            fmt::format("at least 2: the baseline of {} is the mean of a group", row().name),
+            fmt::format("an algorithm that takes groups of one: {}", fmt::join(without_groups(), ", ")));
     if (in_.has_signal_share() && !row().drops_groups)
       fault("signal_share", fmt::format("{:g}", in_.signal_share()), "1: only dapo throws groups away");
     if (!row().trains || !context_.training) return;
@@ -42,6 +43,13 @@ class RlLaws : private RlPart {
     if (out_->loop.answers() % update == 0) return;
     fault("prompts", fmt::format("{} x {} answers", out_->loop.prompts, out_->loop.group),
           fmt::format("a multiple of the {} answers of an update (training.batch.sequences)", update));
+  }
+
+  static std::vector<std::string_view> without_groups() {
+    std::vector<std::string_view> names;
+    for (const AlgorithmRow& known : algorithms())
+      if (known.trains && known.generates && !known.group && !known.teacher) names.push_back(known.name);
+    return names;
   }
 
   void asynchrony() {
@@ -102,8 +110,10 @@ class RlLaws : private RlPart {
     if (!context_.model) return;
     const RlConfig& loop = out_->loop;
     std::vector<const ModelConfig*> models;
-    if (loop.with_reference() || (loop.with_reward_model() && loop.reward.model.name.empty()))
+    const bool named = !loop.reference_model.name.empty();
+    if ((loop.with_reference() && !named) || (loop.with_reward_model() && loop.reward.model.name.empty()))
       models.push_back(context_.model);
+    if (named) models.push_back(&loop.reference_model);
     if (row().teacher) models.push_back(&loop.teacher);
     if (loop.with_reward_model() && !loop.reward.model.name.empty()) models.push_back(&loop.reward.model);
     for (const ModelConfig* model : models) {
@@ -118,14 +128,28 @@ class RlLaws : private RlPart {
 
   void critic() {
     const OwnGpus& pool = out_->loop.critic;
+    const ModelConfig& named = out_->loop.critic_model;
+    if (row().trains && out_->loop.frozen.gpus == 0) {
+      fits_plan(out_->loop.reward.model, "reward.model");
+      fits_plan(out_->loop.reference_model, "reference_model");
+    }
     if (!in_.has_critic() || !sound("critic")) return;
     if (!row().critic)
-      return fault("critic", plural_gpus(pool.gpus), fmt::format("nothing: {} has no critic", row().name));
+      return fault("critic", in_.critic().has_model() ? flopcast::quoted(in_.critic().model()) : plural_gpus(pool.gpus),
+                   fmt::format("nothing: {} has no critic", row().name));
+    if (pool.gpus == 0) {
+      for (const auto& [field, stated] :
+           {std::pair("tensor", in_.critic().has_tensor()), std::pair("pipeline", in_.critic().has_pipeline())})
+        if (stated)
+          fault(fmt::format("critic.{}", field), "a plan of its own",
+                "gpus of its own beside it: on the trainer's it has the trainer's plan");
+      return fits_plan(named, "critic.model");
+    }
     if (pool.gpus % pool.replica_gpus() != 0)
       fault("critic.gpus", fmt::format("{}", pool.gpus),
             fmt::format("a multiple of the {} of a copy (tensor x pipeline)", pool.replica_gpus()));
     if (!context_.model) return;
-    const ModelConfig& model = *context_.model;
+    const ModelConfig& model = named.name.empty() ? *context_.model : named;
     if (model.moe.experts > 0)
       fault("critic", plural_gpus(pool.gpus),
             fmt::format("nothing: the critic of {} has experts, whose plan only the "
@@ -137,6 +161,23 @@ class RlLaws : private RlPart {
     if (model.layers > 0 && pool.pipeline > model.layers)
       fault("critic.pipeline", fmt::format("{}", pool.pipeline),
             fmt::format("at most the {} layers of {}", model.layers, model.name));
+  }
+
+  /// A model beside the policy, cut up by the trainer's plan; without a name it is the policy, which others check.
+  void fits_plan(const ModelConfig& model, const std::string& path) {
+    if (model.name.empty() || !context_.training || context_.open) return;
+    const ParallelPlan& plan = out_->update.plan;
+    if (model.attention.heads > 0 && model.attention.heads % plan.tensor != 0)
+      fault(path, flopcast::quoted(model.name),
+            fmt::format("a model whose {} attention heads training.plan.tensor, {}, divides", model.attention.heads,
+                        plan.tensor));
+    if (model.layers > 0 && plan.pipeline * plan.chunks > model.layers)
+      fault(path, flopcast::quoted(model.name),
+            fmt::format("a model with at least the {} stages of training.plan; it has {} layers",
+                        plan.pipeline * plan.chunks, model.layers));
+    if (model.moe.experts > 0 && model.moe.experts % plan.expert != 0)
+      fault(path, flopcast::quoted(model.name),
+            fmt::format("a model whose {} experts training.plan.expert, {}, divides", model.moe.experts, plan.expert));
   }
 
   void order() {
@@ -156,6 +197,9 @@ class RlLaws : private RlPart {
     if (out_->loop.reference_every > 0 && !(row().trains && out_->loop.with_reference()))
       fault("reference_every", fmt::format("{}", out_->loop.reference_every),
             "0: there is no reference that could be replaced");
+    if (out_->loop.reference_every > 0 && in_.has_reference_model())
+      fault("reference_every", fmt::format("{}", out_->loop.reference_every),
+            "0: a reference of another model is not replaced by the policy");
   }
 
   void growth() {

@@ -8,6 +8,7 @@
 
 #include "scenarios/read/libraries/library_entries.h"
 #include "workloads/schedules/schedule.h"
+#include "workloads/training/stages.h"
 
 namespace flopcast {
 namespace {
@@ -161,12 +162,19 @@ void check_plan(const ParallelPlan& plan, const ModelConfig& model, const PlanPa
 
 void check_stages(const ParallelPlan& plan, std::int64_t stages, const ModelConfig& model, const PlanPaths& paths,
                   const Places& places, Diagnostics& faults) {
-  // Stated layers may leave a stage with nothing but the embedding or the output head.
-  if (stages > model.layers && plan.stage_layers.empty()) {
-    faults.push_back(
+  // Stated layers may leave a stage with nothing but the embedding or the output head, and so may those that count
+  // them.
+  const int counted = counted_ends(plan).count();
+  if (stages > model.layers + counted && plan.stage_layers.empty()) {
+    Diagnostic fault =
         places.fault(paths.plan + ".pipeline",
                      fmt::format("{} stages ({} on each of {} ranks)", stages, stages / plan.pipeline, plan.pipeline),
-                     fmt::format("at most {}, the layers of {}", model.layers, model.name)));
+                     fmt::format("at most {}, the layers of {}{}", model.layers + counted, model.name,
+                                 counted > 0 ? " and what layer_split counts with them" : ""));
+    if (stages <= model.layers + 2)
+      fault = with_remedy(std::move(fault),
+                          "layer_split: \"even_with_both\", which counts embedding and output head as a layer each");
+    faults.push_back(std::move(fault));
   }
   if (!plan.stage_layers.empty()) check_stage_layers(plan, stages, model, paths.plan + ".stage_layers", places, faults);
 }
@@ -252,6 +260,10 @@ void check_precision(const PrecisionPlan& precision, const Places& places, Diagn
     faults.push_back(
         places.fault("training.precision.scaling", "scales for operands that are not FP8", "none, or linear: \"fp8\""));
   }
+  if (precision.bf16_layers && precision.linear != Precision::fp8 && precision.linear != Precision::fp4) {
+    faults.push_back(places.fault("training.precision.bf16_layers", fmt::format("{}", *precision.bf16_layers),
+                                  "nothing, or linear: \"fp8\" or \"fp4\": all layers are as wide"));
+  }
 }
 
 void check_recompute(const RecomputePlan& again, const Places& places, Diagnostics& faults) {
@@ -295,6 +307,10 @@ void check_precision_on(const GpuSpec& gpu, const PrecisionPlan& p, const Places
     faults.push_back(
         places.fault("training.precision.scaling", "\"mx\"",
                      fmt::format("blocks or per_tensor (the GPU {} does not apply scales of 1x32)", gpu.name)));
+  if (p.linear == Precision::fp4 && gpu.fp4_peak <= FlopPerSecond(0))
+    faults.push_back(places.fault("training.precision.linear", "\"fp4\"",
+                                  fmt::format("{} (the GPU {} has no FP4 units)",
+                                              gpu.fp8_peak > FlopPerSecond(0) ? "fp8 or bf16" : "bf16", gpu.name)));
   if (gpu.fp8_peak > FlopPerSecond(0)) return;
   const std::pair<const char*, Precision> fields[] = {
       {"linear", p.linear},          {"attention", p.attention}, {"head", p.head},

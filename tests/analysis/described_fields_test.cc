@@ -194,6 +194,27 @@ TEST_CASE("what switches a mechanism off on the command line switches it off in 
   }
 }
 
+TEST_CASE("a mechanism that is in force changes the step when it alone is switched off", "[explain]") {
+  const std::pair<const std::string&, std::vector<std::string>> cases[] = {
+      {testing::kDense, {"training.plan.zero_stage=3"}},
+      {testing::kDense, {"training.plan.tensor=2", "training.plan.data=2"}},
+      {testing::kSparse, {}}};
+  for (const auto& [text, sets] : cases) {
+    const Scenario scenario = loaded(text, sets);
+    const Seconds whole = step_time(scenario, *scenario.training, {});
+    for (const Mechanism& m : mechanisms()) {
+      if (!m.in_force(*scenario.training) || m.set.starts_with("training.plan.layer_split")) continue;
+      CAPTURE(m.set, sets);
+      TrainingConfig off = *scenario.training;
+      m.switch_off(off);
+      CHECK(step_time(scenario, off, {}) < whole);
+    }
+  }
+  // What a collective takes from the compute beside it is no matter of experts.
+  CHECK(mechanism_of("training.mechanisms.communication_sms")
+            ->in_force(*loaded(testing::kDense, {"training.plan.zero_stage=3"}).training));
+}
+
 TEST_CASE("a calibrated spread and exchange inside layers are in force where they take time", "[explain]") {
   const TrainingConfig dense = *loaded(testing::kDense).training;
   REQUIRE(dense.gpu_speed_spread() > 0);

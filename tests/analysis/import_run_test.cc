@@ -72,7 +72,13 @@ TEST_CASE("Megatron's places of embedding and loss and its optimizer's instances
                                      "--pipeline-model-parallel-size 4 --num-virtual-stages-per-pipeline-rank 2 "
                                      "--account-for-embedding-in-pipeline-split --account-for-loss-in-pipeline-split");
   const ResolvedScenario places = scenario_of(split);
-  CHECK(places.value().training->plan.stage_layers == std::vector<int>{0, 1, 1, 1, 1, 1, 1, 0});
+  CHECK(places.value().training->plan.layer_split == "even_with_both");
+  CHECK(places.value().training->plan.stage_layers.empty());
+  const FrameworkSettings back = megatron_command(places.value());
+  CHECK_THAT(back.text, ContainsSubstring("--account-for-embedding-in-pipeline-split") &&
+                            ContainsSubstring("--account-for-loss-in-pipeline-split") &&
+                            ContainsSubstring("--num-virtual-stages-per-pipeline-rank 2"));
+  CHECK_THAT(back.text, !ContainsSubstring("pipeline-model-parallel-layout"));
   CHECK(scenario_of(imported(command + "--num-distributed-optimizer-instances 2")).value().training->plan.shard_group ==
         4);
 }

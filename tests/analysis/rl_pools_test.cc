@@ -93,6 +93,29 @@ TEST_CASE("A critic on GPUs of its own works while the policy does", "[rl]") {
   CHECK(rows(apart, "critic", "optimiser states") == 1);
 }
 
+TEST_CASE("A critic of another size takes its own time and memory, on the trainer's GPUs and on its own", "[rl]") {
+  // The same model under another name is the same step.
+  const std::string policy = ran({}).rl().model().name;
+  const RlReport same = ran({"rl.critic.model=" + policy}), own = ran({});
+  CHECK(same.step.length == own.step.length);
+  CHECK(same.states.critic == own.states.critic);
+  const RlReport small = ran({"rl.critic.model=mpt-350m"});
+  CHECK(small.step.part(RlPart::critic_update) < 0.5 * own.step.part(RlPart::critic_update));
+  CHECK(small.step.part(RlPart::values) < 0.5 * own.step.part(RlPart::values));
+  CHECK(small.step.part(RlPart::update) == own.step.part(RlPart::update));
+  CHECK(small.states.critic < 0.5 * small.states.policy);
+  CHECK(small.memory.front().total() < own.memory.front().total());
+  const RlReport apart = ran({"rl.critic.gpus=4", "rl.critic.model=mpt-350m"}), wide = ran({"rl.critic.gpus=4"});
+  CHECK(apart.step.critic_busy < 0.5 * wide.step.critic_busy);
+  const RlReport reference = ran({"rl.reference_model=mpt-350m"});
+  CHECK(reference.step.part(RlPart::reference) < 0.5 * own.step.part(RlPart::reference));
+  CHECK(reference.states.reference < 0.5 * own.states.reference);
+  CHECK_THAT(refused({"rl.reference=false", "rl.reference_model=mpt-350m"}),
+             ContainsSubstring("there is no reference"));
+  CHECK_THAT(refused({"rl.algorithm=grpo", "rl.critic.model=mpt-350m"}), ContainsSubstring("grpo has no critic"));
+  CHECK_THAT(refused({"rl.critic.model=mpt-350m", "rl.critic.tensor=2"}), ContainsSubstring("gpus of its own"));
+}
+
 TEST_CASE("A critic's pool that cannot be is refused", "[rl]") {
   CHECK_THAT(refused({"rl.algorithm=grpo", "rl.critic.gpus=4"}), ContainsSubstring("grpo has no critic"));
   CHECK_THAT(refused({"rl.critic.gpus=3", "rl.critic.tensor=2"}), ContainsSubstring("a multiple of the 2 of a copy"));

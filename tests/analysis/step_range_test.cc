@@ -79,6 +79,30 @@ TEST_CASE("what runs were published to lose is in the range of a run that says n
   CHECK(stated.projection->spread->p95 == Approx(log_normal_range(1, silent.range->log_error).p95));
 }
 
+TEST_CASE("a collective's range is wide where launches decide, and widest on GPUs that nobody measured") {
+  const auto range_of = [](const std::string& node, const std::string& bytes) {
+    const std::string text =
+        "title: \"c\"\ncluster { node: \"" + node +
+        "\" nodes: 1 fabric: \"rail-ft2\" }\ncollective { operation: \"nccl_all_reduce\" bytes: \"" + bytes +
+        "\" ranks: 8 }\n";
+    RunOptions options;
+    options.errors = data().step_errors();
+    const CollectiveReport report =
+        run_collective(resolve_text(text, "c.textproto", testing::environment(), {}).value(), options);
+    REQUIRE(report.range);
+    CHECK(report.range->p5 < report.time.value());
+    CHECK(report.range->p95 > report.time.value());
+    return report.range->p95 / report.range->p5;
+  };
+  for (const char* node : {"hgx-h200", "hgx-a100", "hgx-b200"})
+    CHECK(range_of(node, "1 MiB") > range_of(node, "8 GiB"));
+  CHECK(range_of("hgx-h200", "8 GiB") < 1.25);
+  for (const char* node : {"hgx-a100", "hgx-b200"}) {
+    CHECK(range_of(node, "1 MiB") > 1.5 * range_of("hgx-h200", "1 MiB"));
+    CHECK(range_of(node, "8 GiB") > range_of("hgx-h200", "8 GiB"));
+  }
+}
+
 TEST_CASE("an error in what a step is made of widens its range by as much as the step spends there") {
   const Scenario scenario = testing::resolved(kSmall, {});
   std::string rows;
@@ -102,7 +126,12 @@ TEST_CASE("an error in what a step is made of widens its range by as much as the
                            "memory_buffers",
                            "memory_software",
                            "software",
-                           "loop"})
+                           "loop",
+                           "loop_unknown",
+                           "collective_rate",
+                           "collective_start",
+                           "collective_start_network",
+                           "collective_start_unmeasured"})
     rows += std::string(name) + ",t,0,s\n";
   SoftwareProfile exact;
   exact.error = 0;
@@ -136,6 +165,9 @@ TEST_CASE("memory of software whose peaks nobody held against predictions has a 
   };
   CHECK(width("megatron-core-2025.09") < 1.15);
   CHECK(width("pytorch-fsdp-eager") > 1.5);
+  // "No framework in particular" may be any of them.
+  CHECK(width("generic") > 1.5);
+  CHECK(width("deepseek-2024.12") > 1.5);
 }
 
 TEST_CASE("software of which no such run was seen has what lies between profiles for its error") {

@@ -60,6 +60,11 @@ TEST_CASE("each slip in a serving scenario has its diagnostic", "[scenarios][ser
            "requests_per_second: 5\n      input { mean: 500 }",
            "users: 5 client: \"inferencex\" input { mean: 500 shape: \"gamma\" }",
            "input.shape: found \"gamma\", expected nothing: inferencex draws lengths between 0.8 and 1"},
+      Slip{
+          "a client that draws from a data set, and stated lengths", "requests_per_second: 5",
+          "users: 5 client: \"sglang_sharegpt\"",
+          "input: found lengths beside client \"sglang_sharegpt\", expected nothing: sglang_sharegpt draws from a data "
+          "set"},
       Slip{"a tool's time without tools", "slo {", "conversation { turns: 3 tool_time: \"1 s\" } slo {",
            "conversation.tool_time: found a statement without effect, expected tool_calls beside it"},
       Slip{"a deadline of nothing", "slo {", "deadline: \"0 s\" slo {",

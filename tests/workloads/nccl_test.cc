@@ -138,6 +138,49 @@ TEST_CASE("a faster NVLink never makes a collective slower, and a measured one i
       }
 }
 
+TEST_CASE("what a plugin says of its network makes every hop longer, and large messages hardly") {
+  ClusterSpec efa = cluster_of("hgx-b200", 4);
+  efa.fabric = libraries().fabric("efa");
+  const ClusterSpec infiniband = cluster_of("hgx-b200", 4);
+  const NcclGroup group = even_group(4, 8, Seconds(3.7e-6));
+  const auto time = [&](const ClusterSpec& cluster, double bytes) {
+    return choose_nccl(NcclOp::all_reduce, group, Bytes(bytes), cluster, links()).total();
+  };
+  // Two trees of four nodes: two hops up and two down, of 35 us more each.
+  CHECK(time(efa, 8192) - time(infiniband, 8192) >= Seconds(4 * 35e-6));
+  CHECK(time(efa, 1 << 20) > 2 * time(infiniband, 1 << 20));
+  CHECK(time(efa, 8.0 * (1 << 30)) < 1.02 * time(infiniband, 8.0 * (1 << 30)));
+  efa.fabric.plugin_latency = Seconds(0);
+  CHECK(time(efa, 1 << 20) == time(infiniband, 1 << 20));
+}
+
+TEST_CASE("NVLink SHARP reaches what NCCL's tuner counts on, by generation") {
+  const auto bus = [](const char* board) {
+    const ClusterSpec cluster = cluster_of(board, 1);
+    const NcclTime time = nccl_time(NcclOp::all_reduce, NcclAlgorithm::nvls, NcclProtocol::simple, even_group(1, 8),
+                                    Bytes(8e9), cluster, links());
+    return Bytes(8e9) / time.nvlink / node_link_bandwidth(cluster.node);
+  };
+  CHECK(bus("hgx-b200") / bus("hgx-h100") == Approx(0.74 / 0.85));
+  CHECK(bus("hgx-h200") == Approx(bus("hgx-h100")));
+}
+
+TEST_CASE("two GPUs that share a NIC have half of it each") {
+  ClusterSpec own = cluster_of("hgx-a100", 4), shared = own;
+  shared.node.nics_per_gpu = 0.5;
+  shared.node.nic_bandwidth = 2 * own.node.nic_bandwidth;
+  shared.fabric.port_bandwidth = 2 * own.fabric.port_bandwidth;
+  CHECK(endpoint_bandwidth(shared) == endpoint_bandwidth(own));
+  CHECK(FabricGraph(shared).switches() <= FabricGraph(own).switches());
+  const auto time = [](const ClusterSpec& cluster) {
+    return choose_nccl(NcclOp::all_gather, even_group(4, 8), Bytes(1e9), cluster, links()).total();
+  };
+  CHECK(time(shared) == time(own));
+  shared.node.nic_bandwidth = own.node.nic_bandwidth;
+  shared.fabric.port_bandwidth = own.fabric.port_bandwidth;
+  CHECK(time(shared) > 1.9 * time(own));
+}
+
 TEST_CASE("faster NICs never make a collective slower") {
   for (const char* board : {"hgx-a100", "hgx-h100", "hgx-b200"})
     for (const auto& [nodes, local] : {std::pair{2, 8}, {4, 8}, {16, 8}, {16, 2}, {8, 1}})

@@ -19,7 +19,8 @@ double layers_in(const std::vector<StageContent>& stages) {
 
 TEST_CASE("every split holds every layer once, dense ones first") {
   TrainingConfig config = deepseek_v3_training();
-  for (const char* split : {"balanced", "even", "fractional"}) {
+  for (const char* split :
+       {"balanced", "even", "even_with_embedding", "even_with_head", "even_with_both", "fractional"}) {
     config.plan.layer_split = split;
     for (int stages : {1, 2, 7, 16, 32}) {
       CAPTURE(split, stages);
@@ -33,6 +34,24 @@ TEST_CASE("every split holds every layer once, dense ones first") {
       CHECK(cut.back().mtp_modules == 1);
     }
   }
+}
+
+TEST_CASE("embedding and head that count as layers take a layer's place on the first and last stage") {
+  TrainingConfig config = deepseek_v3_training();
+  config.model.layers = 94;
+  const auto counts = [&](const char* split, int stages) {
+    config.plan.layer_split = split;
+    std::vector<double> out;
+    for (const StageContent& stage : split_layers(config, stages, false, {})) out.push_back(stage.layers());
+    return out;
+  };
+  std::vector<double> one_each(96, 1);
+  one_each.front() = one_each.back() = 0;
+  CHECK(counts("even_with_both", 96) == one_each);
+  CHECK(counts("even_with_both", 1) == std::vector<double>{94});
+  const std::vector<double> head = counts("even_with_head", 5), embedding = counts("even_with_embedding", 5);
+  CHECK(head == std::vector<double>{19, 19, 19, 19, 18});
+  CHECK(embedding == std::vector<double>{18, 19, 19, 19, 19});
 }
 
 TEST_CASE("a balanced split of equal layers has the smallest possible slowest rank") {

@@ -327,6 +327,23 @@ TEST_CASE("context parallelism shares a sequence: the tokens of a GPU stay, atte
   CHECK(longer < 4.0 * base);
 }
 
+TEST_CASE("NVFP4 multiplies faster where a chip has it, but for the layers that stay in BF16") {
+  const std::vector<std::string> blackwell{"cluster.node=hgx-b200", "training.precision.scaling=none",
+                                           "training.precision.activations=bf16"};
+  const auto with = [&](std::vector<std::string> sets) {
+    sets.insert(sets.end(), blackwell.begin(), blackwell.end());
+    return seconds(sets);
+  };
+  const double bf16 = with({"training.precision.linear=bf16"}), fp4 = with({"training.precision.linear=fp4"});
+  CHECK(fp4 < bf16);
+  const double none = with({"training.precision.linear=fp4", "training.precision.bf16_layers=0"});
+  const double half = with({"training.precision.linear=fp4", "training.precision.bf16_layers=30"});
+  CHECK(none < fp4);  // the recipe leaves 15 %
+  CHECK(fp4 < half);
+  CHECK(half < bf16);
+  CHECK(with({"training.precision.linear=fp4", "training.precision.bf16_layers=4096"}) == Approx(bf16).epsilon(0.02));
+}
+
 TEST_CASE("layers are computed again, embedding and head are not") {
   const auto operations = [](std::vector<std::string> sets, OpName name) {
     const Run r = run(small(std::move(sets)));

@@ -35,6 +35,8 @@ class Pricing {
         links_(links),
         nvlink_(node_link_pace(cluster.node) * share),
         nic_(nic_pace(cluster)),
+        plugin_(cluster.fabric.plugin_latency),
+        in_switch_share_(in_switch_share(cluster.node.gpu)),
         ranks_(group.ranks),
         local_(group.ranks_per_node) {}
 
@@ -84,7 +86,12 @@ class Pricing {
     const Fitted& hop = protocol_ == NcclProtocol::ll      ? hops.ll
                         : protocol_ == NcclProtocol::ll128 ? hops.ll128
                                                            : hops.simple;
-    return std::max(us(hop), group_.hop);
+    return longer(us(hop));
+  }
+  /// A hop between nodes that NCCL counts on, on this fabric. What a plugin states has the wire in it.
+  Seconds longer(Seconds hop, double share = 1) const {
+    const double times = protocol_ == NcclProtocol::simple ? 2 : 1;  // Simple flushes what it wrote
+    return std::max(hop + times * share * plugin_, group_.hop);
   }
   /// Launch and hops within nodes. LL takes more channels for more bytes, and more channels take longer to
   /// meet.
@@ -189,13 +196,13 @@ class Pricing {
     time.fixed =
         us(links_.in_switch_launch_us) + filling(bytes_, links_.in_switch_filling_us, links_.in_switch_filling_MB);
     time.nvlink_bytes = bytes_ * (1 + 1 / local_);
-    time.nvlink = bytes_ / (nvlink_ * links_.in_switch_efficiency.value);
+    time.nvlink = bytes_ / (nvlink_ * (links_.in_switch_efficiency.value * in_switch_share_));
     return time;
   }
 
   NcclTime in_switch_tree() const {
     NcclTime time = in_switch();
-    time.fixed += 2.0 * doublings(group_.nodes) * std::max(us(links_.network_in_switch_us), group_.hop);
+    time.fixed += 2.0 * doublings(group_.nodes) * longer(us(links_.network_in_switch_us));
     time.nic_bytes = between_nodes() / local_;
     time.nic = nic_time(between_nodes());
     return time;
@@ -204,7 +211,7 @@ class Pricing {
   NcclTime aggregated_trees() const {
     NcclTime time;
     time.nic_bytes = bytes_ * ((ranks_ - 1) / ranks_);
-    time.fixed = start(0) + doublings(group_.nodes) * std::max(us(links_.network_pat_us), group_.hop) +
+    time.fixed = start(0) + doublings(group_.nodes) * longer(us(links_.network_pat_us), kPatLatencyShare) +
                  ranks_ * us(links_.network_pat_rank_us) + own_share();
     time.nic = nic_time(time.nic_bytes) / links_.network_pat_share.value;
     return time;
@@ -267,6 +274,8 @@ class Pricing {
   Bytes bytes_;
   const LinkCalibration& links_;
   BytesPerSecond nvlink_, nic_;
+  Seconds plugin_;
+  double in_switch_share_;
   double ranks_, local_;
 };
 

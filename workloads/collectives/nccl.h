@@ -89,6 +89,11 @@ Seconds nccl_estimate(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol,
 /// The time of one algorithm and protocol, alone on its ports.
 NcclTime nccl_time(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, const NcclGroup& group, Bytes bytes,
                    const ClusterSpec& cluster, const LinkCalibration& links);
+/// Rate of NVLink SHARP over NVLink's on the GPU's generation, over that of Hopper, where it was measured: NCCL's tuner
+/// counts on 0.85 there and on 0.74 on Blackwell.
+double in_switch_share(const GpuSpec& gpu);
+/// Of a network's latency, what each doubling of parallel aggregated trees takes.
+constexpr double kPatLatencyShare = 1 / 3.5;
 /// NVLink of a GPU, per direction, on the boards of its generation on which NCCL was measured.
 BytesPerSecond nccl_measured_rate(const GpuSpec& gpu);
 /// What NCCL's tuning model takes on the way from one NVLink rate to another, up or down, in that order.

@@ -75,7 +75,10 @@ struct View {
         generation(generation_of(cluster.node.gpu)),
         nvlink(link / 1_GBps),
         within(kNvlinkShare * nvlink),
-        nics(kNicShare * local * (endpoint_bandwidth(cluster) / 1_GBps)) {}
+        nics(kNicShare * local * (endpoint_bandwidth(cluster) / 1_GBps)),
+        plugin_us(cluster.fabric.plugin_latency.value() * 1e6) {}
+  /// What a plugin's latency adds to a hop between nodes.
+  double further_us(NcclProtocol p) const { return plugin_us * (p == NcclProtocol::simple ? 2 : 1); }
   double most_ll() const { return nodes == 1 ? generation.most_ll : nodes == 2 ? kMostLlPair : kMostLlMany; }
   double ranks;
   int nodes;
@@ -84,6 +87,7 @@ struct View {
   double nvlink;  ///< of a GPU
   double within;  ///< what rings and trees get of it
   double nics;    ///< of a node, between nodes
+  double plugin_us;
 };
 
 struct Expected {
@@ -104,7 +108,7 @@ Expected ring(NcclOp op, NcclProtocol p, const View& v, Bytes bytes) {
     latency += steps * kNvlinkRing.of(p);
   } else {
     const double overhead = kNetOverhead * (p == NcclProtocol::simple ? 3 : 1);
-    const double between = v.local == 1 ? kNetTree.of(p) : kNetRing.of(p);
+    const double between = (v.local == 1 ? kNetTree.of(p) : kNetRing.of(p)) + v.further_us(p);
     const double net_steps = (op == NcclOp::all_reduce ? 2 : 1) * (v.nodes - 1);
     latency += (steps - net_steps) * std::max(kNvlinkRing.of(p), overhead) + net_steps * between;
     const bool full = bytes.value() >= v.ranks / 16 * 65536;
@@ -119,8 +123,8 @@ Expected tree(NcclProtocol p, const View& v, Bytes bytes) {
   double bus = 0.92 * (v.nodes == 1 ? v.within : std::min(v.within, v.nics * (v.nodes == 2 ? 2 : 1)));
   if (p == NcclProtocol::ll) bus = std::min(bus / 3.8, v.most_ll());
   if (p == NcclProtocol::ll128) bus *= v.nodes == 1 ? 7.0 / 9 : 120.0 / 128;
-  const double latency =
-      kLaunchTree.of(p) + 2 * ((v.local - 1) * kNvlinkTree.of(p) + floor_log2(v.nodes) * kNetTree.of(p));
+  const double latency = kLaunchTree.of(p) + 2 * ((v.local - 1) * kNvlinkTree.of(p) +
+                                                  floor_log2(v.nodes) * (kNetTree.of(p) + v.further_us(p)));
   return {latency, 0.5 * bus * tree_share(p, bytes)};
 }
 
@@ -132,13 +136,14 @@ Expected nvls(const View& v, bool over_nodes) {
     const bool pair = v.nodes == 2;
     per_channel = std::min({per_channel, v.nics / channels * (pair ? 2 : 1),
                             pair ? v.generation.nvls_tree_pair : v.generation.nvls_tree_many});
-    latency += 2 * floor_log2(v.nodes) * kNetNvlsTree;
+    latency += 2 * floor_log2(v.nodes) * (kNetNvlsTree + v.further_us(NcclProtocol::simple));
   }
   return {latency, channels * per_channel * v.ranks / ring_steps(NcclOp::all_reduce, v.ranks)};
 }
 
 Expected pat(const View& v) {
-  return {kLaunchPat + floor_log2(v.nodes) * kNetPat + v.ranks * kPatPerRank, 0.75 * std::min(v.within, v.nics)};
+  const double hop = kNetPat + v.further_us(NcclProtocol::simple) * kPatLatencyShare;
+  return {kLaunchPat + floor_log2(v.nodes) * hop + v.ranks * kPatPerRank, 0.75 * std::min(v.within, v.nics)};
 }
 
 Expected expected_of(NcclOp op, NcclAlgorithm algorithm, NcclProtocol protocol, const View& view, Bytes bytes) {
@@ -204,6 +209,11 @@ std::optional<double> crossing(const Expectation& current, const Expectation& ot
 }
 
 }  // namespace
+
+double in_switch_share(const GpuSpec& gpu) {
+  const double measured = kGenerations[1].nvls_efficiency, own = generation_of(gpu).nvls_efficiency;
+  return own > 0 ? own / measured : 1;
+}
 
 BytesPerSecond nccl_measured_rate(const GpuSpec& gpu) { return BytesPerSecond(generation_of(gpu).measured * 1e9); }
 

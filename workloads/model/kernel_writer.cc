@@ -159,8 +159,15 @@ void KernelWriter::memory(std::string_view role, MemoryKernel kernel, double byt
 
 void KernelWriter::quantize(std::string_view role, double elements) {
   const KernelPrecision& p = work_.precision;
-  if (p.linear == Precision::fp4)
-    return memory(role, MemoryKernel::cast, elements * (2.0 + bytes_per_weight(WeightFormat::nvfp4)));
+  if (p.linear == Precision::fp4) {
+    constexpr double kPacked = bytes_per_weight(WeightFormat::nvfp4);
+    if (work_.habits.tensor_scales == TensorScales::fixed)
+      return memory(role, MemoryKernel::cast, elements * (2.0 + kPacked));
+    // Scales of 16 stand below one of the whole tensor, made of it by a pass of its own. Products take rows of 16 only:
+    // the operand of a weight gradient is cast along the other dimension beside (Transformer Engine,
+    // NVFP4BlockScaling).
+    return memory(role, MemoryKernel::cast_transpose, elements * (2.0 + 2.0 + 2 * kPacked), 2);
+  }
   if (p.fp8_blocks()) return memory(role, MemoryKernel::cast, elements * (2.0 + 1.0 + kScaleBytesPerElement));
   if (p.fp8_rows()) return memory(role, MemoryKernel::cast, elements * (2.0 + 1.0));
   if (p.fp8() && work_.habits.tensor_scales == TensorScales::current)
@@ -219,6 +226,7 @@ void KernelWriter::sum_of_gradients(double elements, int products) {
 
 double KernelWriter::gathered_bytes() const {
   // Operands travel quantised, unless their scales are made of whole rows.
+  if (work_.precision.linear == Precision::fp4) return bytes_per_weight(WeightFormat::nvfp4);
   return work_.precision.fp8() && !work_.precision.fp8_rows() ? 1 : 2;
 }
 

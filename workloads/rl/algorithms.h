@@ -14,7 +14,7 @@ struct AlgorithmRow {
   bool rewards = true;     ///< answers are scored
   bool trains = true;      ///< the policy is updated, and its weights go to the engine
   bool group = false;      ///< the baseline is made of a group: it takes two answers to a prompt
-  bool critic = false;     ///< a value model of the policy's size is asked for values, and trained too
+  bool critic = false;     ///< a value model (RlConfig::critic_model) is asked for values, and trained too
   bool reference = false;  ///< log-probabilities of a frozen copy of the policy (KL term), unless the scenario says no
   bool old_log_probs = true;  ///< the trainer computes log-probabilities of answers again before it updates
   bool teacher = false;       ///< log-probabilities of a teacher take the place of rewards

@@ -270,7 +270,9 @@ struct RlConfig {
   ToolConfig tools;
   OwnGpus frozen;
   OwnGpus critic;
-  ModelConfig teacher;  ///< of a distillation
+  ModelConfig critic_model;     ///< without a name: of the policy's size
+  ModelConfig reference_model;  ///< without a name: a copy of the policy
+  ModelConfig teacher;          ///< of a distillation
   SyncConfig sync;
   HandoverConfig handover;
   Seconds host_time;  ///< of each step: data between roles, logging
@@ -314,6 +316,8 @@ struct RlConfig {
     field("tools", &RlConfig::tools);
     field("frozen", &RlConfig::frozen);
     field("critic", &RlConfig::critic);
+    field("critic_model", &RlConfig::critic_model, {.resolved = true});  // critic.model
+    field("reference_model", &RlConfig::reference_model, {.resolved = true});
     field("teacher", &RlConfig::teacher, {.resolved = true});
     field("sync", &RlConfig::sync);
     field("handover", &RlConfig::handover);

@@ -96,7 +96,9 @@ MemoryTable rank_table(const TrainingConfig& config, const MemoryTerms& terms, c
   row("parameters", of.bytes.parameters,
       fmt::format("{:.2f} G elements, {:.2f} G of them experts; {}{}{}", of.held.all() / 1e9,
                   of.held.elements.expert / 1e9, name(p.parameters),
-                  terms.keeps_fp8_copy() ? " and the FP8 operands" : "",
+                  terms.keeps_narrow_copy()
+                      ? p.linear == Precision::fp4 ? " and the FP4 operands" : " and the FP8 operands"
+                      : "",
                   plan.zero_stage >= 3 ? fmt::format(", sharded {:.0f} ways", dense_shards) : ""));
   row("gathered layers", of.bytes.gathered_layers, "the one that computes and the next");
   row("gradients", of.bytes.gradients,

@@ -179,13 +179,17 @@ double MemoryTerms::expert_shards(int holders) const {
   return std::max(1.0, gpus * plan.shards() / plan.replicas() / (plan.expert * plan.expert_tensor));
 }
 
-bool MemoryTerms::keeps_fp8_copy() const {
+bool MemoryTerms::keeps_narrow_copy() const {
   const PrecisionPlan& p = config_.precision;
-  return p.linear == Precision::fp8 && p.parameters != Precision::fp8;
+  return p.linear == Precision::fp4 || (p.linear == Precision::fp8 && p.parameters != Precision::fp8);
 }
 
 double MemoryTerms::parameter_bytes() const {
-  return bytes_per_element(config_.precision.parameters) + (keeps_fp8_copy() ? 1.0 : 0.0);
+  if (!keeps_narrow_copy()) return bytes_per_element(config_.precision.parameters);
+  // Of NVFP4 along both dimensions.
+  const double copy = config_.precision.linear == Precision::fp4 ? 2 * bytes_per_weight(WeightFormat::nvfp4) : 1.0;
+  return bytes_per_element(config_.precision.parameters) +
+         copy * (1 - config_.precision.bf16_share(config_.model.layers));
 }
 
 double MemoryTerms::logit_bytes() const {

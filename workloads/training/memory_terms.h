@@ -57,7 +57,7 @@ class MemoryTerms {
   double expert_shards(int holders) const;
   /// Of an element of parameters, with the operand that FP8 multiplies.
   double parameter_bytes() const;
-  bool keeps_fp8_copy() const;
+  bool keeps_narrow_copy() const;
   /// Of logits and what is made of them, at once.
   double logit_bytes() const;
 

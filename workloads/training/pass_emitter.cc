@@ -129,7 +129,8 @@ OpId PassEmitter::copy_shards(RankProgram& program, const StageParameters& unit,
 void PassEmitter::reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside) {
   if (!half.reduces || (!half.has(layer) && layer > 0)) return;
   const StageParameters of = unit(units_.trained, half, layer);
-  if (config_.plan.zero_stage >= 1 && config_.plan.shards() > 1)
+  // The copies belong to the collective, as those of gather() do.
+  if (config_.mechanisms.gradient_collectives && config_.plan.zero_stage >= 1 && config_.plan.shards() > 1)
     copy_shards(program, of, bytes_per_element(Precision::bf16) + bytes_per_element(config_.precision.gradients),
                 label(OpName::shard_copy, half, layer));
   const OpId last = graph_.last_on(program.rank.compute);
@@ -138,6 +139,7 @@ void PassEmitter::reduce(RankProgram& program, const Half& half, std::size_t lay
 }
 
 void PassEmitter::share_sms(RankProgram& program, Seconds collective, Seconds compute, Label label) {
+  if (!config_.mechanisms.communication_sms) return;
   const Seconds slower = std::min(collective, compute) * config_.overheads.collective_share;
   if (slower > Seconds(0)) graph_.compute(program.rank.compute, slower, label);
 }

@@ -37,6 +37,42 @@ KernelHabits habits_of(const TrainingConfig& config) {
   return habits;
 }
 
+/// A mean layer of two kinds, as models whose layers differ are priced: so much of `a`, and the rest of `b`.
+PhaseCost mean(PhaseCost a, double share, const PhaseCost& b) {
+  const auto mixed = [&](auto x, auto y) { return x * share + y * (1 - share); };
+  const auto scale = [](KernelTime& price, double by) {
+    price.time *= by;
+    price.on_sms *= by;
+    price.energy *= by;
+  };
+  for (PricedKernel& kernel : a.kernels) scale(kernel.price, share);
+  for (PricedKernel kernel : b.kernels) {
+    scale(kernel.price, 1 - share);
+    a.kernels.push_back(kernel);
+  }
+  assert(a.exchanges.size() == b.exchanges.size() && "formats change what travels, not how often");
+  for (std::size_t i = 0; i < a.exchanges.size(); ++i) {
+    a.exchanges[i].exchange.bytes = mixed(a.exchanges[i].exchange.bytes, b.exchanges[i].exchange.bytes);
+    a.exchanges[i].beside = mixed(a.exchanges[i].beside, b.exchanges[i].beside);
+  }
+  a.time = mixed(a.time, b.time);
+  a.host = mixed(a.host, b.host);
+  a.kernel_sum = mixed(a.kernel_sum, b.kernel_sum);
+  return a;
+}
+
+/// What `price` says of a layer, where some layers multiply in BF16 though others do not.
+template <class Price>
+PhaseCost mean_of_formats(const TrainingConfig& config, Price price) {
+  const double share = config.precision.bf16_share(config.model.layers);
+  if (share <= 0) return price(config);
+  TrainingConfig wide = config;
+  wide.precision.linear = wide.precision.activations = Precision::bf16;
+  wide.precision.scaling = Scaling::none;
+  wide.precision.current_scales = false;
+  return share >= 1 ? price(wide) : mean(price(wide), share, price(config));
+}
+
 KernelPrecision precision_of(const PrecisionPlan& plan) {
   KernelPrecision precision;
   precision.linear = plan.linear;
@@ -167,8 +203,8 @@ class Pricer {
     if (std::holds_alternative<MemoryTraffic>(kernel.shape)) return {};
     if (kernel.adapter) return software.host_adapter;
     const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
-    const bool fp8 = gemm != nullptr && gemm->precision == Precision::fp8;
-    return fp8 ? software.host_module + software.host_module_fp8 : software.host_module;
+    const bool narrow = gemm != nullptr && (gemm->precision == Precision::fp8 || gemm->precision == Precision::fp4);
+    return narrow ? software.host_module + software.host_module_fp8 : software.host_module;
   }
   /// Kernels were measured with fast accumulation, which gradients are not left to.
   static bool sums_exactly(const LayerKernel& kernel) {
@@ -372,7 +408,8 @@ PriceSource source_of(const LayerKernel& kernel) {
   const auto* gemm = std::get_if<GemmShape>(&kernel.shape);
   if (gemm == nullptr) return PriceSource::memory_bound;
   if (kernel.part == LayerPart::routed_experts) return PriceSource::expert_gemm;
-  return gemm->precision == Precision::fp8 ? PriceSource::gemm_fp8 : PriceSource::gemm;
+  return gemm->precision == Precision::fp8 || gemm->precision == Precision::fp4 ? PriceSource::gemm_fp8
+                                                                                : PriceSource::gemm;
 }
 
 PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShape& layer, const KernelModel& kernels,
@@ -397,15 +434,19 @@ PhaseCost price_phase(Phase phase, const TrainingConfig& config, const LayerShap
       break;
   }
   if (layer.moe && (phase == Phase::mlp_forward || phase == Phase::mlp_backward)) host += config.software.host_experts;
-  return Pricer(config, kernels, sms, clock).cost(phase_kernels(phase, config, work_of(config, layer)), host);
+  return mean_of_formats(config, [&](const TrainingConfig& of) {
+    return Pricer(of, kernels, sms, clock).cost(phase_kernels(phase, of, work_of(of, layer)), host);
+  });
 }
 
 PhaseCost price_mlp_again(const TrainingConfig& config, const LayerShape& layer, KernelMemo& kernels, int sms,
                           double clock) {
-  LayerWork work = work_of(config, layer);
-  const bool needed = work.model.norms_behind_ffn() > 0 || config.dropout;
-  if (config.software.stops_early && !needed) work.last = LastProduct::left_out;
-  return Pricer(config, kernels, sms, clock).cost(phase_kernels(Phase::mlp_forward, config, work));
+  return mean_of_formats(config, [&](const TrainingConfig& of) {
+    LayerWork work = work_of(of, layer);
+    const bool needed = work.model.norms_behind_ffn() > 0 || of.dropout;
+    if (of.software.stops_early && !needed) work.last = LastProduct::left_out;
+    return Pricer(of, kernels, sms, clock).cost(phase_kernels(Phase::mlp_forward, of, work));
+  });
 }
 
 PhaseCost price_edge(EdgePhase phase, const TrainingConfig& config, std::int64_t tokens, KernelMemo& kernels, int sms,

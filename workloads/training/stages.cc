@@ -140,6 +140,11 @@ StageGroups stage_groups(const Schedule& schedule) {
   return groups;
 }
 
+CountedEnds counted_ends(const ParallelPlan& plan) {
+  const bool both = plan.layer_split == "even_with_both";
+  return {both || plan.layer_split == "even_with_embedding", both || plan.layer_split == "even_with_head"};
+}
+
 std::vector<StageContent> split_layers(const TrainingConfig& config, int stages, bool pairs, const LayerCosts& costs,
                                        std::span<const int> most_layers) {
   assert(stages >= 1 && (!pairs || stages % 2 == 0));
@@ -161,8 +166,12 @@ std::vector<StageContent> split_layers(const TrainingConfig& config, int stages,
     result = from_counts(model, config.plan.stage_layers);
   } else if (config.plan.layer_split == "fractional") {
     result = fractional(model, stages);
-  } else if (config.plan.layer_split == "even") {
-    result = from_counts(model, even_counts(model.layers, stages));
+  } else if (const CountedEnds ends = counted_ends(config.plan);
+             ends.count() > 0 || config.plan.layer_split == "even") {
+    std::vector<int> counts = even_counts(model.layers + ends.count(), stages);
+    counts.front() -= int{ends.embedding};
+    counts.back() -= int{ends.head};
+    result = from_counts(model, counts);
   } else {
     result = from_counts(model, balanced_counts(model, stages, groups, costs, most_layers));
   }

@@ -29,6 +29,14 @@ using StageGroups = std::vector<std::vector<int>>;
 /// Of a schedule. Ranks that hold the same stages (DualPipe) count once.
 StageGroups stage_groups(const Schedule& schedule);
 
+/// What an even split counts as a layer beside the layers (Megatron-LM --account-for-embedding-in-pipeline-split,
+/// --account-for-loss-in-pipeline-split).
+struct CountedEnds {
+  bool embedding = false, head = false;
+  int count() const { return int{embedding} + int{head}; }
+};
+CountedEnds counted_ends(const ParallelPlan& plan);
+
 /// Cuts the model into `stages` pieces as the plan says: the embedding on the first, head and MTP on the last.
 /// @param groups every stage in one of them.
 /// @param costs relative costs, for "balanced".

@@ -51,8 +51,9 @@ struct ParallelPlan {
   /// Layers per stage, first to last; empty: see `layer_split`.
   std::vector<int> stage_layers;
   /// "balanced": whole layers, the slowest pair of stages as fast as can be; "even": whole layers, counts differ by at
-  /// most one, the remainder on the first stages; "fractional": every stage the same share of all layers (a what-if:
-  /// no such model exists, it shows what the remainder costs).
+  /// most one, the remainder on the first stages; "even_with_embedding", "even_with_head", "even_with_both": even, with
+  /// embedding or output head counted as a layer of the first or last stage; "fractional": every stage the same share
+  /// of all layers (a what-if: no such model exists, it shows what the remainder costs).
   std::string layer_split = "balanced";
   /// GPUs of a tensor-parallel group that send the same tokens to experts: without sequence parallelism all hold the
   /// same ones, those that share an expert as slices each send them, and of several such sets each takes its part.
@@ -126,6 +127,14 @@ struct PrecisionPlan {
   Precision moments = Precision::fp32;      ///< both AdamW moments
   Precision activations = Precision::bf16;  ///< what linear layers keep for the weight gradient
   bool current_scales = false;              ///< per tensor: made by a pass of its own before each cast
+  /// Layers, the first and the last, whose linear layers multiply in BF16 all the same. None: as the recipe of the
+  /// format has it, 15 % of them with FP4 and no others.
+  std::optional<int> bf16_layers;
+  double bf16_share(int layers) const {
+    if (linear != Precision::fp8 && linear != Precision::fp4) return 0;
+    if (bf16_layers) return std::min(1.0, static_cast<double>(*bf16_layers) / std::max(1, layers));
+    return linear == Precision::fp4 ? 0.15 : 0;
+  }
 
   template <class Visitor>
   static constexpr void describe(Visitor& field) {
@@ -141,6 +150,7 @@ struct PrecisionPlan {
     field("moments", &PrecisionPlan::moments, {"precision"});
     field("activations", &PrecisionPlan::activations, {"precision"});
     field("current_scales", &PrecisionPlan::current_scales, {"precision"});
+    field("bf16_layers", &PrecisionPlan::bf16_layers, {.cause = "precision", .absent = "as the recipe has it"});
   }
 };
 

@@ -11,7 +11,13 @@ void add_replay_options(Command& command, std::string& engine, bool& allow_oom) 
               "(not at all)")
       .one_of({"shared", "simgrid", "ideal"})
       .default_value(kDefaultEngine);
-  command.flag("--allow-oom", allow_oom, "Replay a plan that does not fit into memory");
+  add_allow_oom(command, allow_oom);
+}
+
+void add_allow_oom(Command& command, bool& allow_oom) {
+  command.flag("--allow-oom", allow_oom,
+               "Replay a plan that does not fit into memory; a deployment that has no room for weights and a "
+               "cache is refused all the same");
 }
 
 void add_workers_option(Command& command, int& workers, std::string_view things) {

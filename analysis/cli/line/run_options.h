@@ -14,6 +14,8 @@ namespace flopcast {
 inline constexpr const char* kDefaultEngine = "shared";
 /// Adds `--engine` and `--allow-oom`.
 void add_replay_options(Command& command, std::string& engine, bool& allow_oom);
+/// Adds `--allow-oom`, for every kind of scenario: a script need not know which of its files are of which.
+void add_allow_oom(Command& command, bool& allow_oom);
 /// Adds `-j,--workers`, the number of `things` at a time. @param workers 0, also until it is given: one per core.
 void add_workers_option(Command& command, int& workers, std::string_view things = "Replays");
 /// What `--engine` names.

@@ -26,6 +26,7 @@ struct ExplainArguments {
   ScenarioArguments scenario;
   ResultFiles files;
   int workers = 0;
+  bool allow_oom = false;  // a training step is taken apart whether it fits or not
 };
 
 /// The iterations of a serving deployment, and what each mechanism adds to its latencies.
@@ -38,7 +39,9 @@ void run_explain_serving(const Scenario& scenario, const Environment& environmen
 /// The parts of a step of a loop: what each takes, and what the step would save without it.
 void run_explain_rl(const Scenario& scenario, const Environment& environment, const ExplainArguments& arguments) {
   const InterruptGuard interrupt;
-  RlOptions options = rl_options(scenario, environment, {});
+  RunSettings settings;
+  settings.allow_oom = arguments.allow_oom;
+  RlOptions options = rl_options(scenario, environment, settings);
   present(arguments.files, explain_rl(scenario, options), scenario.title);
 }
 
@@ -73,6 +76,7 @@ void add_explain_command(Command& program) {
         add_json(command, arguments.files.json);
         add_page(command, arguments.files.html, "with what each mechanism adds");
         add_workers_option(command, arguments.workers);
+        add_allow_oom(command, arguments.allow_oom);
       },
       run_explain);
 }

@@ -200,7 +200,6 @@ void check_fitting_options(const Scenario& scenario, const RunArguments& argumen
   };
   const bool steps = scenario.training.has_value();
   const bool flows = steps || scenario.collective || scenario.rl;
-  const bool memory = steps || scenario.rl != nullptr;
   const char* const no_step = "a scenario without `training`";
   const Needed needs[] = {
       {"--trace-window", !arguments.trace_window.empty(), steps, no_step, "one with a step to show"},
@@ -213,8 +212,6 @@ void check_fitting_options(const Scenario& scenario, const RunArguments& argumen
       {"--unfolded", arguments.unfolded, steps, no_step, "one whose GPUs are replayed in groups of identical ones"},
       {"--engine", arguments.engine != kDefaultEngine, flows, "a scenario without `training`, `rl` or `collective`",
        "one whose flows are replayed"},
-      {"--allow-oom", arguments.allow_oom, memory, "a scenario without `training` or `rl`",
-       "one that is refused where it does not fit into memory"},
       {"--resume", !arguments.resume.empty(), scenario.serving != nullptr, "a scenario without `serving`",
        "one with requests: others take seconds"},
   };

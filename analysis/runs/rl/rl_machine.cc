@@ -99,7 +99,7 @@ TrainerSetting RlMachine::frozen_setting(const ModelConfig& model, const MicroBa
 }
 
 TrainerSetting RlMachine::critic_setting(const MicroBatchShape& shape) {
-  TrainerSetting out = setting(rl().update.model, shape);
+  TrainerSetting out = setting(critic_model(), shape);
   const OwnGpus& pool = rl().loop.critic;
   ParallelPlan& plan = out.config.plan;
   plan.tensor = pool.tensor;
@@ -117,7 +117,7 @@ TrainerSetting RlMachine::critic_setting(const MicroBatchShape& shape) {
 std::vector<const ModelConfig*> RlMachine::frozen_models(const RlConfig& config) const {
   std::vector<const ModelConfig*> out;
   const ModelConfig& policy = rl().update.model;
-  if (config.algorithm->trains && config.with_reference()) out.push_back(&policy);
+  if (config.algorithm->trains && config.with_reference()) out.push_back(&reference_model());
   if (config.algorithm->trains && config.algorithm->teacher) out.push_back(&config.teacher);
   if (config.with_reward_model()) out.push_back(&or_policy(config.reward.model, policy));
   return out;
@@ -164,15 +164,15 @@ TrainerPrices RlMachine::trainer_prices(const RlConfig& config) {
     out.update = line(policy, true, out.shape, part);
     if (config.with_old_log_probs()) out.forward = forward(policy);
     const bool apart = config.frozen.gpus > 0;
-    if (config.with_reference() && !apart) out.reference_forward = forward(policy);
+    if (config.with_reference() && !apart) out.reference_forward = forward(reference_model());
     if (row.critic && config.critic.gpus > 0) {
       const TrainerSetting of = critic_setting(out.shape);
       const double of_one = static_cast<double>(config.answers()) * each / config.critic.replicas();
       out.critic_update = update_line(of, of_one / rl().updates());
       out.critic_forward = forward_line(of, of_one);
     } else if (row.critic) {
-      out.critic_update = line(policy, true, out.shape, part);
-      out.critic_forward = forward(policy);
+      out.critic_update = line(critic_model(), true, out.shape, part);
+      out.critic_forward = forward(critic_model());
     }
     if (row.teacher && !apart) out.teacher_forward = forward(config.teacher);
   }
@@ -181,12 +181,23 @@ TrainerPrices RlMachine::trainer_prices(const RlConfig& config) {
   return out;
 }
 
-Bytes RlMachine::held(const char* item) {
-  if (!update_memory_) {
-    update_memory_ = update_memory(setting(rl().update.model, {}));
-  }
+const ModelConfig& RlMachine::critic_model() const { return or_policy(rl().loop.critic_model, rl().update.model); }
+
+const ModelConfig& RlMachine::reference_model() const {
+  return or_policy(rl().loop.reference_model, rl().update.model);
+}
+
+bool RlMachine::critic_beside() const { return rl().loop.algorithm->critic && rl().loop.critic.gpus == 0; }
+
+const MemoryTable& RlMachine::update_memory_of(const ModelConfig& model) {
+  const auto known = update_memory_.find(model.name);
+  if (known != update_memory_.end()) return known->second;
+  return update_memory_.emplace(model.name, update_memory(setting(model, {}))).first->second;
+}
+
+Bytes RlMachine::held(const ModelConfig& model, const char* item) {
   Bytes sum;
-  for (const MemoryRow& row : update_memory_->rows) {
+  for (const MemoryRow& row : update_memory_of(model).rows) {
     if (row.item == item) sum += row.bytes;
   }
   return sum;
@@ -254,21 +265,24 @@ RlPrices RlMachine::prices(const RlConfig& config) {
   const BytesPerSecond pcie = scenario_.cluster.node.gpu.pcie_bandwidth;
   const auto copy = [&](Bytes bytes) { return pcie > BytesPerSecond(0) ? bytes / pcie : Seconds(0); };
   if (shared) {
-    const Bytes states = config.handover.optimizer ? held("optimiser states") : Bytes(0);
-    const Bytes parameters = config.handover.parameters ? held("parameters") : Bytes(0);  // gradients are made anew
-    const double models = config.algorithm->critic && config.critic.gpus == 0 ? 2 : 1;
-    out.to_training = copy(states + parameters) * models;
+    Bytes states, parameters;  // gradients are made anew
+    std::vector<const ModelConfig*> models{&rl().update.model};
+    if (critic_beside()) models.push_back(&critic_model());
+    for (const ModelConfig* model : models) {
+      if (config.handover.optimizer) states += held(*model, "optimiser states");
+      if (config.handover.parameters) parameters += held(*model, "parameters");
+    }
+    out.to_training = copy(states + parameters);
     const Seconds leaves =
         std::max(copy(states), pcie > BytesPerSecond(0) ? states / config.handover.copy_rate : Seconds(0));
-    out.to_generation =
-        (leaves + copy(parameters)) * models + (config.handover.engine ? config.handover.wake : Seconds(0));
+    out.to_generation = leaves + copy(parameters) + (config.handover.engine ? config.handover.wake : Seconds(0));
   }
   if (config.critic.gpus > 0) out.critic_copies = config.critic.replicas();
   out.reference_copy = reference_copy();
   if (config.frozen.gpus > 0) {
     out.frozen = frozen_reads(config, out.trainer.shape);
   } else if (config.handover.reference && rl().trains()) {
-    const ModelConfig& frozen = config.algorithm->teacher ? config.teacher : rl().update.model;
+    const ModelConfig& frozen = config.algorithm->teacher ? config.teacher : reference_model();
     out.frozen_swap = 2 * copy(frozen_per_gpu(frozen));
   }
   return out;
@@ -322,8 +336,8 @@ ModelStates RlMachine::states() const {
     const double each = bytes_per_element(p.parameters) + bytes_per_element(p.gradients) + bytes_per_element(p.master) +
                         2 * bytes_per_element(p.moments);
     out.policy = Bytes(count_parameters(rl().update.model).total * each);
-    if (config.algorithm->critic) out.critic = out.policy;
-    if (config.with_reference()) out.reference = frozen(rl().update.model);
+    if (config.algorithm->critic) out.critic = Bytes(count_parameters(critic_model()).total * each);
+    if (config.with_reference()) out.reference = frozen(reference_model());
     if (config.algorithm->teacher) out.teacher = frozen(config.teacher);
   }
   if (config.with_reward_model()) out.reward = frozen(or_policy(config.reward.model, rl().update.model));
@@ -342,23 +356,36 @@ std::vector<PhaseMemory> RlMachine::memory() {
   if (config.algorithm->trains) {
     PhaseMemory update;
     update.phase = "update";
-    const Bytes parameters = held("parameters"), gradients = held("gradients"), optimizer = held("optimiser states");
-    update.table = *update_memory_;
+    const ModelConfig& policy = rl().update.model;
+    update.table = update_memory_of(policy);
     update.capacity = gpu.hbm_usable();
-    const bool beside = config.algorithm->critic && config.critic.gpus == 0;
-    const double models = beside ? 2 : 1;
-    if (beside) {
-      // Beside the policy while that is updated; its gradients are made anew.
-      row(update, "critic's parameters", shared && config.handover.parameters ? Bytes(0) : parameters, "");
-      row(update, "critic's optimiser states", shared && config.handover.optimizer ? Bytes(0) : optimizer, "");
+    std::vector<const ModelConfig*> models{&policy};
+    if (critic_beside()) {
+      const ModelConfig& critic = critic_model();
+      models.push_back(&critic);
+      const auto kept = [&](bool offloaded, const char* item) {
+        return shared && offloaded ? Bytes(0) : held(critic, item);
+      };
+      // A critic that is larger than the policy fills the GPU when its own turn comes.
+      const bool larger = update_memory_of(critic).total() > update.table.total();
+      if (larger) update.table = update_memory_of(critic);
+      const std::string of = larger ? "policy's" : "critic's";
+      const auto other = [&](bool offloaded, const char* item) {
+        return larger ? (shared && offloaded ? Bytes(0) : held(policy, item)) : kept(offloaded, item);
+      };
+      // Beside the model that is updated; its gradients are made anew.
+      row(update, of + " parameters", other(config.handover.parameters, "parameters"), "");
+      row(update, of + " optimiser states", other(config.handover.optimizer, "optimiser states"), "");
     }
     if (config.with_reference() && !config.handover.reference && config.frozen.gpus == 0)
-      row(update, "reference model", frozen_per_gpu(rl().update.model), "BF16, not offloaded");
+      row(update, "reference model", frozen_per_gpu(reference_model()), "BF16, not offloaded");
     if (shared && !config.handover.engine)
       row(update, "engine", engine_->memory.usable, "weights and cache, not given up");
     out.push_back(std::move(update));
-    if (!config.handover.parameters) states += models * (parameters + gradients);
-    if (!config.handover.optimizer) states += models * optimizer;
+    for (const ModelConfig* model : models) {
+      if (!config.handover.parameters) states += held(*model, "parameters") + held(*model, "gradients");
+      if (!config.handover.optimizer) states += held(*model, "optimiser states");
+    }
   }
   if (config.critic.gpus > 0) {
     PhaseMemory critic;
@@ -409,8 +436,18 @@ void RlMachine::check_memory() {
     if (frozen || critic)
       remedy = fmt::format("a larger {}.tensor or pipeline", fault.field);
     else if (!rl().separate() || rl().loop.overlap > 0)
-      remedy += ", or what rl.handover sends to the host";
+      remedy += update && !rl().loop.handover.engine
+                    ? ", a smaller rl.rollout.memory_share, handover { engine: true }, or what else rl.handover sends "
+                      "to the host"
+                    : ", or what rl.handover sends to the host";
     fault.remedy = remedy;
+    // What it consists of, the largest first.
+    std::vector<MemoryRow> rows = phase.table.rows;
+    std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+    std::string parts;
+    for (std::size_t i = 0; i < std::min<std::size_t>(rows.size(), 3); ++i)
+      parts += fmt::format("{}{} {}", i > 0 ? ", " : "", rows[i].item, format_bytes(rows[i].bytes));
+    fault.found += fmt::format(" ({}{})", parts, rows.size() > 3 ? ", ..." : "");
     faults.push_back(fault);
   }
   if (!faults.empty()) throw InputError(faults);

@@ -56,7 +56,12 @@ class RlMachine {
   TrainerPrices trainer_prices(const RlConfig& config);
   RlPrices prices(const RlConfig& config);
   std::unique_ptr<ServingSession> session(std::uint64_t seed);
-  Bytes held(const char* item);
+  Bytes held(const ModelConfig& model, const char* item);
+  const MemoryTable& update_memory_of(const ModelConfig& model);
+  const ModelConfig& critic_model() const;
+  const ModelConfig& reference_model() const;
+  /// The critic is trained on the trainer's GPUs, after the policy.
+  bool critic_beside() const;
   Bytes frozen_per_gpu(const ModelConfig& model) const;
 
   const Scenario& scenario_;
@@ -67,7 +72,7 @@ class RlMachine {
   std::optional<BuiltPool> engine_;
   std::map<std::tuple<std::string, bool, std::int64_t, int, int>, PassLine> lines_;
   std::optional<SyncCost> sync_;
-  std::optional<MemoryTable> update_memory_;
+  std::map<std::string, MemoryTable> update_memory_;
 };
 
 }  // namespace flopcast

@@ -265,7 +265,7 @@ constexpr MetricRow<RlReport> kRunUpdateRows[] = {
 };
 
 constexpr QuantileRow<RlReport, 3> kStepRange[] = {
-    {"step_time_range_s", "s", "step", "Range of the step, for what steps of described frameworks are off",
+    {"step_time_range_s", "s", "step", "Range of the step, for what published steps of loops are off",
      [](RlRef r, std::size_t at) { return as::number(r.range_of(r.step.length.value())->at(at)); }, show::seconds},
 };
 constexpr QuantileRow<RlReport, 3> kRunRange[] = {
@@ -279,8 +279,8 @@ std::vector<Metric> rl_metrics(const RlReport* report) {
   MetricList list;
   add_scenario_metrics(list, report ? &report->scenario : nullptr);
   list.add<RlReport>("rl.", kStepRows, report);
-  constexpr std::string_view kNoRange = "no framework is stated whose steps were held against predictions";
-  const RlReport* const ranged = report && report->log_error ? report : nullptr;
+  constexpr std::string_view kNoRange = "errors of loops were not given";
+  const RlReport* const ranged = report && report->error ? report : nullptr;
   list.add<RlReport, 3>("rl.", kStepRange, kErrorQuantiles, ranged, kNoRange);
   const SyncCost* const sync = report && report->sync.payload > Bytes(0) ? &report->sync : nullptr;
   list.add<SyncCost>("rl.sync.", kSyncRows, sync, "no weights go to an engine");

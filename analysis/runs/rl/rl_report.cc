@@ -40,7 +40,7 @@ std::string rl_headline(const RlReport& r, const TextStyle& style) {
   if (updates > 1 && r.rl().loop.algorithm->trains)
     out += fmt::format(", {} per update", format_time(s.length / updates));
   out += fmt::format(": {:.4g} tokens per second and GPU.", tokens / s.length.value() / r.rl().gpus());
-  if (r.log_error) out += " " + range_sentence(r);
+  if (r.error) out += " " + range_sentence(r);
   if (r.run) {
     out += fmt::format(" The run of {} steps takes {} GPU-hours: {}", format_integer(r.run->steps),
                        format_count(r.run->gpu_hours), format_days(r.run->time.total()));

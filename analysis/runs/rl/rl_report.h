@@ -77,16 +77,15 @@ struct RlReport {
   ModelStates states;
   std::vector<PhaseMemory> memory;
   std::optional<RlRunProjection> run;
-  /// Of the step: standard deviation of the logarithm of actual over predicted. None: no framework is stated whose
-  /// published steps were held against predictions, or errors were not given.
-  std::optional<double> log_error;
+  /// Of the step: of loops in described frameworks, or of those in none. None: errors were not given.
+  std::optional<StepError> error;
   std::vector<Comparison> comparisons;
   std::vector<std::string> notes;
 
   const RlScenario& rl() const { return *scenario.rl; }
   /// Of a figure that is off as the step is.
   std::optional<FigureRange> range_of(double figure) const {
-    return log_error ? std::optional(log_normal_range(figure, *log_error)) : std::nullopt;
+    return error ? std::optional(range_for(figure, *error)) : std::nullopt;
   }
 };
 

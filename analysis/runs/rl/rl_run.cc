@@ -147,9 +147,12 @@ void add_notes(RlReport& report, Seconds reference_copy, const RlOptions& option
     notes.push_back("drafts are accepted at their mean rate, by all requests of an iteration alike");
   if (loop.framework.empty())
     notes.push_back(
-        "no rl.framework is stated: nothing but what is named takes host time, and the step has no range; published "
-        "steps of frameworks that have no description here took 1.7 to 9 times as long as predicted (11 of 2023 and "
-        "2024)");
+        fmt::format("no rl.framework is stated: nothing but what is named takes host time. The range is of loops in "
+                    "software that is not known{}; code of 2023 and 2024 that writes answers in batches of its own "
+                    "took up to 9 times as long as predicted where that was not described (docs/rl.md)",
+                    report.error ? fmt::format(", which took {:.2f} times as long as predicted in the middle",
+                                               std::exp(report.error->log_mean))
+                                 : ""));
   if (std::string note = unmeasured_note(report.scenario); !note.empty()) notes.push_back(std::move(note));
   if (report.run) notes.push_back("power: " + options.power.source);
 }
@@ -222,7 +225,7 @@ RlReport run_rl(const Scenario& scenario, const RlOptions& options) {
   report.spans = std::move(loop.outcome.spans);
   report.step = means_of(report.steps, rl.rollout.replicas, rl.loop.frozen.replicas());
   if (projects) report.run = project(report, machine, options, tally);
-  if (options.errors && !rl.loop.framework.empty()) report.log_error = options.errors->of("loop").log_sd;
+  if (options.errors) report.error = options.errors->of(rl.loop.framework.empty() ? "loop_unknown" : "loop");
   add_notes(report, machine.reference_copy(), options);
   compare_with_published(report);
   return report;

@@ -35,7 +35,8 @@ constexpr MetricRow<CollectiveReport> kCollectiveRows[] = {
 };
 
 constexpr QuantileRow<CollectiveReport, 3> kTimeRange[] = {
-    {"time_range_s", "s", "time", "Range of the time, for the error of exchanges",
+    {"time_range_s", "s", "time",
+     "Range of the time, for the errors of launches, hops and rates, and for what a program adds that calls it",
      [](CollectiveRef c, std::size_t at) { return as::number(c.range->at(at)); }, show::time},
 };
 

@@ -190,14 +190,17 @@ RangeInput input_of(const StepOrigins::Open& open, const std::vector<double>& fa
 StepErrors::StepErrors(const CsvTable& table) {
   for (std::size_t row = 0; row < table.size(); ++row) {
     StepError error{table.text(row, "name"), table.text(row, "title"), table.number(row, "log_sd"),
-                    table.text(row, "source")};
+                    table.has("log_mean") ? table.number(row, "log_mean") : 0, table.text(row, "source")};
     if (!(error.log_sd >= 0 && error.log_sd <= 3)) {
       throw InputError(Diagnostic{"analysis/data/step_errors.csv", 0, 0, "log_sd of " + error.name,
                                   fmt::format("{:g}", error.log_sd), "from 0 to 3", ""});
     }
     rows_.push_back(std::move(error));
   }
-  for (const std::string_view name : kErrors) {
+  std::vector<std::string_view> needed(kErrors.begin(), kErrors.end());
+  needed.insert(needed.end(), {"memory_software", "loop", "loop_unknown", "collective_rate", "collective_start",
+                               "collective_start_network", "collective_start_unmeasured"});
+  for (const std::string_view name : needed) {
     if (std::none_of(rows_.begin(), rows_.end(), [&](const StepError& row) { return row.name == name; })) {
       throw InputError(
           Diagnostic{"analysis/data/step_errors.csv", 0, 0, "name", "no row", fmt::format("a row \"{}\"", name), ""});
@@ -268,6 +271,10 @@ StepRange step_range(const StepOrigins& origins, const StepErrors& errors) {
 FigureRange log_normal_range(double predicted, double log_error) {
   const double factor = std::exp(normal_quantile(0.95) * log_error);
   return {predicted / factor, predicted, predicted * factor};
+}
+
+FigureRange range_for(double predicted, const StepError& error) {
+  return log_normal_range(predicted * std::exp(error.log_mean), error.log_sd);
 }
 
 }  // namespace flopcast

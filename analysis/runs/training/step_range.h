@@ -23,9 +23,10 @@ inline constexpr char kStepErrorsFile[] = "analysis/data/step_errors.csv";
 
 /// One of its rows.
 struct StepError {
-  std::string name;   ///< "gemm_fp8"
-  std::string title;  ///< "FP8 matrix products"
-  double log_sd = 0;  ///< standard deviation of the logarithm of actual over predicted
+  std::string name;     ///< "gemm_fp8"
+  std::string title;    ///< "FP8 matrix products"
+  double log_sd = 0;    ///< standard deviation of the logarithm of actual over predicted
+  double log_mean = 0;  ///< and its mean: predictions that are known to be too low, or too high
   std::string source;
 };
 
@@ -87,5 +88,7 @@ double software_error(const SoftwareProfile& software, bool experts, bool adapte
 
 /// Quantiles of a figure whose logarithm is normally distributed round a prediction.
 FigureRange log_normal_range(double predicted, double log_error);
+/// The same with the error's mean too.
+FigureRange range_for(double predicted, const StepError& error);
 
 }  // namespace flopcast

@@ -68,11 +68,13 @@ std::string rates(BytesPerSecond from, BytesPerSecond to) {
 // stay as they are.
 std::string fp8_change(const Scenario& s) {
   if (s.serving) return engine(s).precision.linear == Precision::fp8 ? "linear layers, dispatch fp8 -> bf16" : "";
-  return config(s).precision.linear == Precision::fp8 ? "linear layers, dispatch, activations fp8 -> bf16" : "";
+  const Precision linear = config(s).precision.linear;
+  if (linear != Precision::fp8 && linear != Precision::fp4) return "";
+  return fmt::format("linear layers, dispatch, activations {} -> bf16", name(linear));
 }
 void to_bf16(std::initializer_list<Precision*> formats) {
   for (Precision* format : formats) {
-    if (*format == Precision::fp8) *format = Precision::bf16;
+    if (*format == Precision::fp8 || *format == Precision::fp4) *format = Precision::bf16;
   }
 }
 void undo_fp8(const Scenario&, Scenario& s) {
@@ -84,6 +86,7 @@ void undo_fp8(const Scenario&, Scenario& s) {
   }
   PrecisionPlan& p = s.training->precision;
   p.scaling = Scaling::none;
+  p.bf16_layers.reset();
   to_bf16({&p.linear, &p.attention, &p.head, &p.dispatch, &p.combine, &p.activations});
 }
 

@@ -17,6 +17,12 @@ bool whole_layers(const Config& c) {
   return c.plan.pipeline > 1 && (c.plan.layer_split != "fractional" || !c.plan.stage_layers.empty());
 }
 
+bool shares_sms(const Config& c) {
+  const bool collectives = c.mechanisms.gradient_collectives && c.overheads.collective_share > 0 &&
+                           (c.plan.overlap_gradients || c.plan.overlap_parameters) && c.plan.replicas() > 1;
+  return c.mechanisms.communication_sms && (has_experts(c) || collectives);
+}
+
 void fractional_layers(Config& c) {
   c.plan.layer_split = "fractional";
   c.plan.stage_layers.clear();
@@ -40,9 +46,6 @@ const std::vector<Mechanism>& mechanisms() {
       {"expert dispatch and combine", "training.mechanisms.expert_communication=false",
        [](const Config& c) { return has_experts(c) && c.mechanisms.expert_communication; },
        [](Config& c) { c.mechanisms.expert_communication = false; }},
-      {"communication takes SMs from compute", "training.mechanisms.communication_sms=false",
-       [](const Config& c) { return has_experts(c) && c.mechanisms.communication_sms; },
-       [](Config& c) { c.mechanisms.communication_sms = false; }},
       {"uneven expert load", "training.expert_load.kind=balanced", uneven_load,
        [](Config& c) { c.expert_load.kind = ExpertLoad::Kind::balanced; }},
       {"transfers between stages", "training.mechanisms.pipeline_transfers=false",
@@ -51,6 +54,9 @@ const std::vector<Mechanism>& mechanisms() {
       {"gradient and parameter collectives", "training.mechanisms.gradient_collectives=false",
        [](const Config& c) { return c.mechanisms.gradient_collectives; },
        [](Config& c) { c.mechanisms.gradient_collectives = false; }},
+      // Behind every exchange that it comes with: SMs of dispatch and combine, and of collectives beside compute.
+      {"communication takes SMs from compute", "training.mechanisms.communication_sms=false", shares_sms,
+       [](Config& c) { c.mechanisms.communication_sms = false; }},
       {"spread of speed between GPUs", "training.mechanisms.gpu_speed_spread=0",
        [](const Config& c) { return c.gpu_speed_spread() > 0; }, [](Config& c) { c.mechanisms.gpu_speed_spread = 0; }},
   };

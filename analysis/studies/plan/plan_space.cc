@@ -7,6 +7,7 @@
 
 #include "sim/base/diagnostic.h"
 #include "workloads/schedules/schedule.h"
+#include "workloads/training/stages.h"
 
 namespace flopcast {
 namespace {
@@ -313,7 +314,10 @@ std::vector<PlanChoice> PlanSpace::schedules_of(const PlanChoice& shape) const {
     const ScheduleRow& known = *choice.schedule_row();
     for (const int v : chunks) {
       if (v > 1 && !known.choose_chunks) break;
-      if (stages_of(known, shape.pipeline, v) > base.model.layers && split.front() != PlanChoice::Split::stated) break;
+      const bool may_be_empty =
+          split.front() == PlanChoice::Split::stated || split.front() >= PlanChoice::Split::even_with_embedding;
+      const int most = base.model.layers + (may_be_empty ? counted_ends(base.plan).count() : 0);
+      if (stages_of(known, shape.pipeline, v) > most && split.front() != PlanChoice::Split::stated) break;
       if (micro_batches > 65535) break;
       choice.chunks = v;
       // Without a pipeline all schedules that send a micro-batch forth and back at once are one.

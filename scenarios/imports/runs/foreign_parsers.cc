@@ -142,6 +142,7 @@ bool is_switch(std::string_view name) {
                                             "accumulate-allreduce-grads-in-fp32",
                                             "grad-reduce-in-bf16",
                                             "fp8-param-gather",
+                                            "first-last-layers-bf16",
                                             "moe-grouped-gemm",
                                             "moe-permute-fusion",
                                             "moe-shared-expert-overlap",

@@ -118,6 +118,7 @@ std::string megatron_precision(ForeignSettings& s, const std::string& framework)
   // Both are asked for, so that both are named.
   const bool bf16 = s.flag({"bf16"}, "precision", false), fp16 = s.flag({"fp16"}, "precision", false);
   const RunSetting* fp8 = s.find({"fp8-format", "fp8", "fp8-hybrid", "fp8-e4m3"}, "precision.linear");
+  const RunSetting* fp4 = s.find({"fp4-format", "fp4"}, "precision.linear");
   const std::string word = fp8 ? run_setting_name(fp8->value) : "none",
                     named = recipe_in(s.text({"mixed-precision", "precision"}, "precision", ""));
   if ((word != "none" && word != "false") || !named.empty()) {
@@ -127,6 +128,10 @@ std::string megatron_precision(ForeignSettings& s, const std::string& framework)
     if (recipe == "tensorwise") out += " current_scales: true";
     if (recipe != "blockwise" && recipe != "mxfp8" && recipe != "tensorwise" && recipe != "delayed")
       s.fault(s.find({"fp8-recipe"}), quoted(recipe), "delayed, tensorwise, blockwise or mxfp8");
+  } else if (fp4 != nullptr && run_setting_name(fp4->value) != "none") {
+    const std::string recipe = s.text({"fp4-recipe"}, "precision.linear", "nvfp4");
+    if (recipe != "nvfp4") s.fault(s.find({"fp4-recipe"}), quoted(recipe), "nvfp4");
+    out += " linear: \"fp4\"";
   } else if (bf16 || stated == RunFormat::half) {
     // as it is by default
   } else if (fp16) {
@@ -144,6 +149,11 @@ std::string megatron_precision(ForeignSettings& s, const std::string& framework)
       s.flag({"accumulate-allreduce-grads-in-fp32", "grad-reduce-in-fp32"}, "precision.gradients", true);
   if (s.flag({"grad-reduce-in-bf16"}, "precision.gradients", false) || !in_fp32) out += " gradients: \"bf16\"";
   if (s.flag({"fp8-param-gather", "fp8-param"}, "precision.parameters", false)) out += " parameters: \"fp8\"";
+  if (s.flag({"first-last-layers-bf16"}, "precision.bf16_layers", false)) {
+    const int first = s.degree({"num-layers-at-start-in-bf16"}, "precision.bf16_layers", 1),
+              last = s.degree({"num-layers-at-end-in-bf16"}, "precision.bf16_layers", 1);
+    out += fmt::format(" bf16_layers: {}", first + last);
+  }
   return out;
 }
 
@@ -371,17 +381,15 @@ RunJob megatron_job(ForeignSettings& s, int launched, const Libraries& libraries
   const int instances = s.degree({"num-distributed-optimizer-instances"}, "plan.shard_group", 1);
   if (instances > 1 && t.data * t.context % instances == 0) t.shard_group = t.data * t.context / instances;
   // Embedding and loss take the place of a layer each (get_num_layers_to_build).
-  const bool embedding = s.flag({"account-for-embedding-in-pipeline-split"}, "plan.stage_layers", false),
-             loss = s.flag({"account-for-loss-in-pipeline-split"}, "plan.stage_layers", false);
+  const bool embedding = s.flag({"account-for-embedding-in-pipeline-split"}, "plan.layer_split", false),
+             loss = s.flag({"account-for-loss-in-pipeline-split"}, "plan.layer_split", false);
   if (const int stages = t.pipeline * t.chunks; (embedding || loss) && stages > 1) {
     const int places = shape.layers + int{embedding} + int{loss};
     if (places % stages != 0) {
       s.fault(s.find({"account-for-loss-in-pipeline-split"}), fmt::format("{} places for {} stages", places, stages),
               "a multiple of the stages");
     } else {
-      t.stage_layers.assign(static_cast<std::size_t>(stages), places / stages);
-      t.stage_layers.front() -= int{embedding};
-      t.stage_layers.back() -= int{loss};
+      t.layer_split = embedding && loss ? "even_with_both" : embedding ? "even_with_embedding" : "even_with_head";
     }
   }
   const std::string cp = s.text({"cp-comm-type"}, "plan.context_exchange", "p2p");

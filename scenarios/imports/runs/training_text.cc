@@ -27,6 +27,7 @@ std::string training_body(const TrainingText& t) {
   degree("expert", t.expert), degree("expert_tensor", t.expert_tensor), degree("chunks", t.chunks);
   degree("zero_stage", t.zero);
   if (t.zero > 0 && t.shard_group > 0) out += fmt::format(" shard_group: {}", t.shard_group);
+  if (!t.layer_split.empty()) out += fmt::format(" layer_split: \"{}\"", t.layer_split);
   if (!t.stage_layers.empty()) out += fmt::format(" stage_layers: [{}]", fmt::join(t.stage_layers, ", "));
   if (!t.sequence_parallel) out += " sequence_parallel: false";
   if (t.tensor > 1) out += fmt::format(" tensor_overlap: {}", t.tensor_overlap);

@@ -11,6 +11,7 @@ struct TrainingText {
   int data = 1, tensor = 1, pipeline = 1, context = 1, expert = 1, expert_tensor = 1, chunks = 1, zero = 1;
   int shard_group = 0;            ///< 0: all replicas
   std::vector<int> stage_layers;  ///< empty: not stated
+  std::string layer_split;        ///< empty: not stated
   bool sequence_parallel = true, tensor_overlap = false, overlap_gradients = false, overlap_parameters = false;
   std::string dispatcher, schedule, precision, recompute, offload, software, further;
   bool with_mtp = true;

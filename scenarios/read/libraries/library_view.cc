@@ -79,7 +79,7 @@ LibraryRow gpu_row(const Libraries& libraries, const std::string& name) {
 LibraryRow node_row(const Libraries& libraries, const std::string& name) {
   const NodeSpec n = libraries.node(name);
   return {name, n.title,
-          fmt::format("{} x {}, {} NIC of {} per direction and GPU", n.gpus, n.gpu.name, n.nics_per_gpu,
+          fmt::format("{} x {}, {:g} NIC of {} per direction and GPU", n.gpus, n.gpu.name, n.nics_per_gpu,
                       gbps(n.nic_bandwidth)),
           main_source(n.sources, "gpu")};
 }

@@ -7,6 +7,7 @@
 #include "tests/catch.h"
 #include "tests/temporary.h"
 #include "tests/workloads/serving_fixture.h"
+#include "workloads/serving/traffic/clients.h"
 #include "workloads/serving/traffic/traffic.h"
 
 namespace flopcast {
@@ -35,6 +36,21 @@ std::vector<Request> answered(RequestSource& source, double service, std::size_t
     inside.emplace(all.back().arrival + Seconds(service), all.back());
   }
   return all;
+}
+
+TEST_CASE("a client with a data set draws lengths that have its means", "[workloads][serving]") {
+  for (const ClientRow& row : benchmark_clients()) {
+    if (row.lengths == nullptr) continue;
+    RandomStream random(1, 1);
+    const auto mean = [&](double of, double most) {
+      const RandomNumber drawn = RandomNumber::log_normal(of, row.lengths->variation).clamped(row.lengths->least, most);
+      double sum = 0;
+      for (int i = 0; i < 20000; ++i) sum += drawn.draw(random) / 20000;
+      return sum;
+    };
+    CHECK(mean(row.lengths->input, row.lengths->most_input) == Approx(row.lengths->input).epsilon(0.04));
+    CHECK(mean(row.lengths->output, row.lengths->most_output) == Approx(row.lengths->output).epsilon(0.04));
+  }
 }
 
 TEST_CASE("users begin evenly spread over a ramp", "[workloads][serving]") {

@@ -3,6 +3,13 @@
 namespace flopcast {
 namespace {
 
+// ShareGPT_V3_unfiltered_cleaned_split.json: first prompt and answer of a conversation, of 4 tokens and more, prompts
+// of at most 1,024 and both together of at most 2,048. 1,000 such requests had 213,987 tokens of prompts and 199,771 of
+// answers (vllm-project/vllm pull request 7062, 2024-08-02), 1,648 had 369,103 and 326,408 (sgl-project/sglang issue
+// 2805, 2025-01-09). A spread is published nowhere: a coefficient of variation of 1 is assumed.
+constexpr ClientLengths kShareGpt{
+    .input = 214, .output = 200, .variation = 1, .least = 4, .most_input = 1024, .most_output = 1024};
+
 constexpr ClientRow kClients[] = {
     {.name = "inferencex",
      .title = "InferenceX (InferenceMAX): users all at once, lengths of 0.8 to 1 of those stated, ten requests a user",
@@ -25,6 +32,21 @@ constexpr ClientRow kClients[] = {
                "--warmup-requests 1; read 2026-11-27",
      .shortest = 0,
      .longest = 1,
+     .requests = 1000,
+     .warm_up = "one request, answered before"},
+    {.name = "vllm_sharegpt",
+     .title = "vllm bench serve, ShareGPT: prompts of 214 tokens on average, answers of 200, 1,000 requests",
+     .source = "vllm-project/vllm pull request 7062: --dataset-name sharegpt, 1,000 requests of 213,987 and 199,771 "
+               "tokens; spread assumed (coefficient of variation 1); read 2026-11-27",
+     .lengths = &kShareGpt,
+     .requests = 1000,
+     .warm_up = "one request, answered before"},
+    {.name = "sglang_sharegpt",
+     .title = "sglang.bench_serving, ShareGPT (its default): prompts of 214 tokens on average, answers of 200, 1,000 "
+              "requests",
+     .source = "sgl-project/sglang, bench_serving.py: --dataset-name sharegpt, --num-prompts 1000; lengths as of "
+               "vllm_sharegpt (issue 2805: 224 and 198); read 2026-11-27",
+     .lengths = &kShareGpt,
      .requests = 1000,
      .warm_up = "one request, answered before"},
     {.name = "aiperf",

@@ -17,7 +17,15 @@ namespace flopcast {
 /// equally fast by the order of the fields.
 struct PlanChoice {
   /// How layers are cut into stages: as the configuration states, or by ParallelPlan::layer_split.
-  enum class Split : std::uint8_t { stated, balanced, even, fractional };
+  enum class Split : std::uint8_t {
+    stated,
+    balanced,
+    even,
+    fractional,
+    even_with_embedding,
+    even_with_head,
+    even_with_both
+  };
 
   int tensor = 1, context = 1, pipeline = 1, data = 1;
   int chunks = 1;

@@ -1,12 +1,14 @@
 #include "analysis/runs/training/show/framework_settings.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "scenarios/imports/runs/framework_names.h"
 #include "sim/base/diagnostic.h"
+#include "workloads/training/stages.h"
 
 namespace flopcast {
 namespace {
@@ -105,6 +107,16 @@ void precision_arguments(const TrainingConfig& t, Arguments& out) {
                                                        : "delayed");
     out.flag(p.parameters == Precision::fp8, "fp8-param-gather");
   }
+  if (p.linear == Precision::fp4) {
+    out.add("fp4-format", "e2m1");
+    out.add("fp4-recipe", "nvfp4");
+  }
+  if (const double share = p.bf16_share(t.model.layers); share > 0) {
+    const int kept = static_cast<int>(std::lround(share * t.model.layers));
+    out.flag(true, "first-last-layers-bf16");
+    out.add("num-layers-at-start-in-bf16", kept / 2);
+    out.add("num-layers-at-end-in-bf16", kept - kept / 2);
+  }
   if (p.linear == Precision::fp32) return;
   out.flag(p.gradients == Precision::fp32, "accumulate-allreduce-grads-in-fp32");
   out.flag(p.gradients == Precision::bf16, "grad-reduce-in-bf16");
@@ -127,7 +139,14 @@ void pipeline_arguments(const TrainingConfig& t, Arguments& out, std::vector<std
   out.add("pipeline-model-parallel-size", p.pipeline);
   std::vector<int> stages = p.stage_layers;
   const int count = p.pipeline * p.chunks;
-  if (stages.empty() && count > 1 && t.model.layers % count != 0) {
+  const CountedEnds ends = count > 1 && stages.empty() ? counted_ends(p) : CountedEnds{};
+  if (ends.count() > 0 && (t.model.layers + ends.count()) % count == 0) {
+    out.flag(ends.embedding, "account-for-embedding-in-pipeline-split");
+    out.flag(ends.head, "account-for-loss-in-pipeline-split");
+  } else if (ends.count() > 0) {
+    for (const StageContent& stage : split_layers(t, count, false, {}))
+      stages.push_back(static_cast<int>(stage.layers()));
+  } else if (stages.empty() && count > 1 && t.model.layers % count != 0) {
     for (int i = 0; i < count; ++i) stages.push_back(t.model.layers / count + (i < t.model.layers % count ? 1 : 0));
     // The last stage has the loss to do, and the first the embedding: they take what is fewer.
     if (int& last_but_one = stages[stages.size() - 2]; last_but_one < stages.front())

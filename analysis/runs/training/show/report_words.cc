@@ -50,8 +50,8 @@ std::vector<std::string> kernel_notes(const TrainingReport& report) {
   std::vector<std::string> notes;
   if (report.evidence.roofline > Seconds(0) && !of_die.empty())
     notes.push_back(
-        fmt::format("kernels marked as rooflines below are inferred: they were not measured on the {}, and take the "
-                    "fitted efficiencies of the {} with the {}'s own peaks, bandwidth, clock and SM count",
+        fmt::format("kernels marked as rooflines below are inferred: their families were not measured on any {}, and "
+                    "take the fitted efficiencies of the {} with the {}'s own peaks, bandwidth, clock and SM count",
                     die, report.scenario.kernels->lender(), gpu.name));
   if (report.evidence.roofline > Seconds(0) && of_die.empty())
     notes.push_back(fmt::format(
@@ -65,10 +65,10 @@ std::vector<std::string> kernel_notes(const TrainingReport& report) {
                     "(of {}) price it with its own SMs, clock, peaks and memory",
                     die, gpu.name, fmt::join(all, ", ")));
   if (!of_die.empty() && !of_die.contains(gpu.name))
-    notes.push_back(
-        fmt::format("no kernel was measured on {}: those of its die ({}, measured on {}) price it with its "
-                    "own SMs, clock, peaks and memory",
-                    gpu.name, die, fmt::join(of_die, ", ")));
+    notes.push_back(fmt::format(
+        "{} kernels were measured on its die ({}, on {}), not on {} itself, which is priced with its own SMs, "
+        "clock, peaks and memory",
+        report.evidence.roofline > Seconds(0) ? "the other" : "all", die, fmt::join(of_die, ", "), gpu.name));
   return notes;
 }
 
