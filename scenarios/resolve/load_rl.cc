@@ -13,17 +13,17 @@
 #include "scenarios/read/libraries/data_file.h"
 #include "scenarios/read/libraries/library_entries.h"
 #include "scenarios/resolve/load_serving.h"
-#include "scenarios/resolve/rl_part.h"
+#include "scenarios/resolve/rl_draft.h"
 
 namespace flopcast {
 namespace {
 
 constexpr char kLengthsFile[] = "workloads/data/rl/answer_lengths.textproto";
 
-class RlLoader : private RlPart {
+class RlLoader : private RlDraft {
  public:
   RlLoader(const proto::Rl& in, const RlContext& context, Diagnostics& faults)
-      : RlPart{in, context, faults, std::make_shared<RlScenario>()} {}
+      : RlDraft{in, context, faults, std::make_shared<RlScenario>()} {}
 
   std::shared_ptr<RlScenario> load() {
     if (!sound("")) return out_;  // a field's own fault would drag others behind it

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "scenarios/resolve/rl_part.h"
+#include "scenarios/resolve/rl_draft.h"
 #include "workloads/serving/pricing/replica_memory.h"
 
 namespace flopcast {
@@ -11,9 +11,9 @@ namespace {
 
 std::string plural_gpus(std::int64_t count) { return fmt::format("{} GPU{}", count, count == 1 ? "" : "s"); }
 
-class RlLaws : private RlPart {
+class RlLaws : private RlDraft {
  public:
-  explicit RlLaws(const RlPart& rl) : RlPart(rl) {}
+  explicit RlLaws(const RlDraft& rl) : RlDraft(rl) {}
 
   void check() {
     groups();
@@ -288,6 +288,6 @@ class RlLaws : private RlPart {
 
 }  // namespace
 
-void check_rl_laws(const RlPart& rl) { RlLaws(rl).check(); }
+void check_rl_laws(const RlDraft& rl) { RlLaws(rl).check(); }
 
 }  // namespace flopcast

@@ -14,7 +14,7 @@ std::vector<int> gpus_of_units(const std::vector<PoolConfig>& pools) {
 }
 
 /// Requests that wait for a place in the next pool, their cache being on a replica that has failed.
-void withdraw_waiting(Fleet& fleet, std::size_t source, std::vector<JobId>& homeless) {
+void withdraw_waiting(ReplicaFleet& fleet, std::size_t source, std::vector<JobId>& homeless) {
   const std::optional<std::size_t> next = fleet.pools()[fleet.units()[source].pool].config.next;
   if (!next) return;
   const FleetPool& pool = fleet.pools()[*next];
@@ -27,7 +27,7 @@ void withdraw_waiting(Fleet& fleet, std::size_t source, std::vector<JobId>& home
 
 }  // namespace
 
-FaultPlan::FaultPlan(const SessionConfig& config, Fleet& fleet, RequestFlow& flow, const Ticks& now)
+FaultPlan::FaultPlan(const SessionConfig& config, ReplicaFleet& fleet, RequestFlow& flow, const Ticks& now)
     : config_(config.failures),
       fleet_(fleet),
       flow_(flow),

@@ -12,7 +12,7 @@ namespace flopcast {
 class FaultPlan {
  public:
   /// @param now the session's clock
-  FaultPlan(const SessionConfig& config, Fleet& fleet, RequestFlow& flow, const Ticks& now);
+  FaultPlan(const SessionConfig& config, ReplicaFleet& fleet, RequestFlow& flow, const Ticks& now);
   Ticks next() const;
   /// What happens now.
   void strike();
@@ -40,7 +40,7 @@ class FaultPlan {
   void slow_down(std::size_t unit, int kind);
 
   const FailureConfig& config_;
-  Fleet& fleet_;
+  ReplicaFleet& fleet_;
   RequestFlow& flow_;
   const Ticks& now_;
   FailureProcess failing_;

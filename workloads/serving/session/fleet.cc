@@ -26,7 +26,7 @@ void FleetUnit::archive(StateArchive& archive, std::span<IterationPricer* const>
   archive(state, changes, since, up_time, broken_time, down_time, starts, starting_time, slow, next, coming, restarts);
 }
 
-Fleet::Fleet(const SessionConfig& config, std::vector<PoolPricers> pricers, JobTable& jobs, GapHistogram& gaps,
+ReplicaFleet::ReplicaFleet(const SessionConfig& config, std::vector<PoolPricers> pricers, JobTable& jobs, GapHistogram& gaps,
              ReplicaListener& listener, const RequestBooks& books, const Ticks& now)
     : books_(books), now_(now) {
   assert(pricers.size() == config.pools.size());
@@ -49,7 +49,7 @@ Fleet::Fleet(const SessionConfig& config, std::vector<PoolPricers> pricers, JobT
   }
 }
 
-IterationPricer& Fleet::pricer_of(const FleetUnit& unit) const {
+IterationPricer& ReplicaFleet::pricer_of(const FleetUnit& unit) const {
   const FleetPool& pool = pools_[unit.pool];
   const std::vector<IterationPricer*>& levels =
       unit.slow < 0 ? pool.pricers.levels : pool.pricers.slow.at(static_cast<std::size_t>(unit.slow));
@@ -57,19 +57,19 @@ IterationPricer& Fleet::pricer_of(const FleetUnit& unit) const {
   return *levels.at(pace.empty() ? 0 : pace[pool.period % pace.size()]);
 }
 
-void Fleet::price_anew(std::size_t unit) {
+void ReplicaFleet::price_anew(std::size_t unit) {
   units_[unit].replica->set_pricer(pricer_of(units_[unit]), now_);
   touch(unit);
 }
 
 // ------------------------------------------------------------------------------------------------- events
 
-Ticks Fleet::next_event() {
+Ticks ReplicaFleet::next_event() {
   while (!queue_.empty() && units_[queue_.top().unit].next != queue_.top().at) queue_.pop();
   return queue_.empty() ? kNeverTick : queue_.top().at;
 }
 
-void Fleet::advance() {
+void ReplicaFleet::advance() {
   while (!queue_.empty() && queue_.top().at <= now_) {
     const Due due = queue_.top();
     queue_.pop();
@@ -81,13 +81,13 @@ void Fleet::advance() {
   }
 }
 
-void Fleet::touch(std::size_t unit) {
+void ReplicaFleet::touch(std::size_t unit) {
   if (units_[unit].dirty) return;
   units_[unit].dirty = true;
   dirty_.push_back(static_cast<std::uint32_t>(unit));
 }
 
-void Fleet::wake() {
+void ReplicaFleet::wake() {
   // Waking a replica may place caches and so touch no other; the list is in the order of what happened.
   for (std::size_t i = 0; i < dirty_.size(); ++i) {
     FleetUnit& unit = units_[dirty_[i]];
@@ -98,7 +98,7 @@ void Fleet::wake() {
   dirty_.clear();
 }
 
-void Fleet::refresh(std::size_t index) {
+void ReplicaFleet::refresh(std::size_t index) {
   FleetUnit& unit = units_[index];
   if (unit.state == UnitState::draining && unit.empty()) {
     if (unit.restarts > 0) {
@@ -116,11 +116,11 @@ void Fleet::refresh(std::size_t index) {
 
 // ------------------------------------------------------------------------------------------------- states
 
-Ticks Fleet::counted_since(Ticks from, Ticks to) const {
+Ticks ReplicaFleet::counted_since(Ticks from, Ticks to) const {
   return books_.first_arrival() < 0 ? 0 : std::max<Ticks>(0, to - std::max(from, books_.first_arrival()));
 }
 
-void Fleet::set_state(FleetUnit& unit, UnitState state) {
+void ReplicaFleet::set_state(FleetUnit& unit, UnitState state) {
   // One that is broken or starting is paid for; one that autoscaling has given back is not.
   const auto span = [&unit](UnitState s) -> Ticks* {
     return s == UnitState::broken ? &unit.broken_time : s == UnitState::down ? &unit.down_time : &unit.up_time;
@@ -135,12 +135,12 @@ void Fleet::set_state(FleetUnit& unit, UnitState state) {
   unit.state = state;
 }
 
-void Fleet::change_at(FleetUnit& unit, Ticks when) {
+void ReplicaFleet::change_at(FleetUnit& unit, Ticks when) {
   unit.changes = when;
   next_change_ = std::min(next_change_, when);
 }
 
-void Fleet::bring_up() {
+void ReplicaFleet::bring_up() {
   if (next_change_ > now_) return;
   next_change_ = kNeverTick;
   for (FleetUnit& unit : units_) {
@@ -154,7 +154,7 @@ void Fleet::bring_up() {
 
 // ------------------------------------------------------------------------------------------------- results
 
-PoolTotals Fleet::totals(const FleetPool& pool, Ticks last_event) const {
+PoolTotals ReplicaFleet::totals(const FleetPool& pool, Ticks last_event) const {
   PoolTotals totals;
   totals.name = pool.config.name;
   totals.role = pool.config.replica.role;
@@ -179,7 +179,7 @@ PoolTotals Fleet::totals(const FleetPool& pool, Ticks last_event) const {
   return totals;
 }
 
-void Fleet::archive(StateArchive& state) {
+void ReplicaFleet::archive(StateArchive& state) {
   assert(dirty_.empty());
   std::vector<IterationPricer*> pricers;
   for (const FleetPool& pool : pools_) {

@@ -55,10 +55,10 @@ struct FleetPool {
   void archive(StateArchive& state) { state(*scaler, next_pace, period, scaled_up, scaled_down); }
 };
 
-class Fleet {
+class ReplicaFleet {
  public:
   /// @param now the session's clock
-  Fleet(const SessionConfig& config, std::vector<PoolPricers> pricers, JobTable& jobs, GapHistogram& gaps,
+  ReplicaFleet(const SessionConfig& config, std::vector<PoolPricers> pricers, JobTable& jobs, GapHistogram& gaps,
         ReplicaListener& listener, const RequestBooks& books, const Ticks& now);
 
   std::span<FleetPool> pools() { return pools_; }

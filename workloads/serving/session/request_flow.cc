@@ -36,7 +36,7 @@ RequestResult result_of(const Job& job, RequestOutcome outcome, Ticks shown, Tic
 
 }  // namespace
 
-RequestFlow::RequestFlow(const SessionConfig& config, Ticks request_overhead, Fleet& fleet, JobTable& jobs,
+RequestFlow::RequestFlow(const SessionConfig& config, Ticks request_overhead, ReplicaFleet& fleet, JobTable& jobs,
                          RequestBooks& books, Topology* topology, RequestSource* source, const Ticks& now)
     : config_(config),
       fleet_(fleet),

@@ -23,7 +23,7 @@ class RequestFlow final : public ReplicaListener {
  public:
   /// @param fleet may be constructed after this. @param source may be null: then requests come by submit().
   /// @param now the session's clock
-  RequestFlow(const SessionConfig& config, Ticks request_overhead, Fleet& fleet, JobTable& jobs, RequestBooks& books,
+  RequestFlow(const SessionConfig& config, Ticks request_overhead, ReplicaFleet& fleet, JobTable& jobs, RequestBooks& books,
               Topology* topology, RequestSource* source, const Ticks& now);
 
   void submit(const Request& request);
@@ -59,7 +59,7 @@ class RequestFlow final : public ReplicaListener {
   void leave(JobId job, RequestOutcome outcome, Ticks shown);
 
   const SessionConfig& config_;
-  Fleet& fleet_;
+  ReplicaFleet& fleet_;
   JobTable& jobs_;
   RequestBooks& books_;
   RequestSource* source_;

@@ -9,7 +9,7 @@ constexpr Ticks kFirstPeriod = static_cast<Ticks>(kTicksPerSecond) / 16;
 /// The period doubles after this many samples: curves over time cost the same for a minute and for a month.
 constexpr int kSamplesPerPeriod = 4096;
 
-TokenSnapshot snapshot(const Fleet& fleet, const RequestBooks& books, Ticks now) {
+TokenSnapshot snapshot(const ReplicaFleet& fleet, const RequestBooks& books, Ticks now) {
   TokenSnapshot out;
   out.at = to_seconds(now);
   out.prompts = -books.wasted().prompts;
@@ -53,7 +53,7 @@ double Sampler::sample_pool(PoolCurves& curves, std::span<const FleetUnit> units
   return waiting;
 }
 
-void Sampler::sample(const Fleet& fleet, const RequestBooks& books, Ticks now) {
+void Sampler::sample(const ReplicaFleet& fleet, const RequestBooks& books, Ticks now) {
   const Seconds end = to_seconds(next_), begin = to_seconds(next_ - period_);
   double waiting = 0;
   for (std::size_t p = 0; p < pools_.size(); ++p)

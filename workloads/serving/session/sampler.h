@@ -12,7 +12,7 @@ class Sampler {
  public:
   Sampler(Seconds warm_up, std::size_t pools);
   Ticks next() const { return next_; }
-  void sample(const Fleet& fleet, const RequestBooks& books, Ticks now);
+  void sample(const ReplicaFleet& fleet, const RequestBooks& books, Ticks now);
   /// @pre totals.pools has all pools, in their order
   void add_to(SessionTotals& totals) const;
   void archive(StateArchive& state) {

@@ -2,7 +2,7 @@
 
 namespace flopcast {
 
-void autoscale(Fleet& fleet, FleetPool& pool, Ticks now) {
+void autoscale(ReplicaFleet& fleet, FleetPool& pool, Ticks now) {
   const std::span<FleetUnit> units = fleet.of(pool);
   std::vector<PoolScaler::Unit> seen;
   int working = 0;
@@ -36,7 +36,7 @@ void autoscale(Fleet& fleet, FleetPool& pool, Ticks now) {
   }
 }
 
-void drift_expert_load(Fleet& fleet, FleetPool& pool) {
+void drift_expert_load(ReplicaFleet& fleet, FleetPool& pool) {
   const std::vector<std::size_t>& pace = pool.config.pace;
   const std::size_t before = pace[pool.period % pace.size()], now = pace[++pool.period % pace.size()];
   pool.next_pace += to_ticks(pool.config.pace_period);
@@ -44,7 +44,7 @@ void drift_expert_load(Fleet& fleet, FleetPool& pool) {
   for (std::size_t i = pool.first; i < pool.first + pool.size; ++i) fleet.price_anew(i);
 }
 
-std::vector<JobId> above_their_share(Fleet& fleet, const FleetPool& pool, Ticks now) {
+std::vector<JobId> above_their_share(ReplicaFleet& fleet, const FleetPool& pool, Ticks now) {
   std::int64_t left = 0, up = 0;
   bool idle = false;
   for (const FleetUnit& unit : fleet.of(pool)) {

@@ -3,7 +3,7 @@
 //
 // Driven by events on a clock of whole picoseconds. A session can be started, fed request by request or from
 // a source, run up to a moment, and stopped; a larger simulation (reinforcement learning) does just that. Its parts:
-//   Fleet        which replicas are up, and what wakes them (fleet.h)
+//   ReplicaFleet        which replicas are up, and what wakes them (fleet.h)
 //   RequestFlow  where requests are: frontend, routers, transfers between pools (request_flow.h)
 //   FaultPlan    what fails, restarts or slows down, and when (fault_plan.h)
 //   scaling.h    how many replicas a load asks for; drift of expert load
@@ -74,7 +74,7 @@ class ServingSession {
   JobTable jobs_;
   GapHistogram gaps_;
   RequestFlow flow_;
-  Fleet fleet_;
+  ReplicaFleet fleet_;
   FaultPlan faults_;
   Sampler sampler_;
   std::uint64_t events_ = 0;

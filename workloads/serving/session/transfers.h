@@ -15,7 +15,7 @@ struct SessionTotals;
 class Transfers {
  public:
   /// @param topology may be null where no pool hands on. @param now the session's clock
-  Transfers(const SessionConfig& config, Fleet& fleet, JobTable& jobs, Topology* topology, const Ticks& now);
+  Transfers(const SessionConfig& config, ReplicaFleet& fleet, JobTable& jobs, Topology* topology, const Ticks& now);
 
   /// A pool hands on.
   bool any() const { return moves_ != nullptr; }
@@ -35,7 +35,7 @@ class Transfers {
 
  private:
   const SessionConfig& config_;
-  Fleet& fleet_;
+  ReplicaFleet& fleet_;
   JobTable& jobs_;
   Topology* topology_;
   const Ticks& now_;

@@ -10,7 +10,7 @@
 
 namespace flopcast {
 
-struct RlPart {
+struct RlDraft {
   const proto::Rl& in_;
   const RlContext& context_;
   Diagnostics& faults_;
@@ -28,6 +28,6 @@ struct RlPart {
 };
 
 /// Laws across the fields of a loop, once all are read.
-void check_rl_laws(const RlPart& rl);
+void check_rl_laws(const RlDraft& rl);
 
 }  // namespace flopcast
