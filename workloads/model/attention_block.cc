@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "workloads/model/attention_kinds.h"
+#include "workloads/model/tensor_exchanges.h"
 
 namespace flopcast {
 namespace {
@@ -193,7 +194,7 @@ void forward(KernelWriter& list, const AttentionWidths& w, AttentionCore with_co
     // Without its core it reads one token.
     list.latent_block("attention block",
                       latent_block(work, w, with_core == AttentionCore::included ? work.reach.keys : 1));
-    list.tensor_all_reduce();
+    tensor_all_reduce(list);
     return list.norm("MLP norm", own * w.hidden, true);
   }
   list.quantize_shared("cast attention input");
@@ -208,8 +209,8 @@ void forward(KernelWriter& list, const AttentionWidths& w, AttentionCore with_co
   } else {
     list.quantize("cast attention output", work.tokens * w.output());
   }
-  list.tensor_scatter(list.linear(kOutputProjection, work.tokens, w.hidden, w.output()));
-  list.tensor_all_reduce();
+  tensor_scatter(list, list.linear(kOutputProjection, work.tokens, w.hidden, w.output()));
+  tensor_all_reduce(list);
   for (int i = 0; i < work.model.norms_behind_attention(); ++i)
     list.norm("norm behind attention", own * w.hidden, false);
   list.norm("MLP norm", own * w.hidden, true);
@@ -224,7 +225,7 @@ void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   for (int i = 0; i < work.model.norms_behind_attention(); ++i)
     list.norm_backward("norm behind attention backward", own * w.hidden);
   list.quantize_shared("cast output gradient");
-  list.tensor_gather(list.linear(kOutputProjection, t, w.output(), w.hidden));
+  tensor_gather(list, list.linear(kOutputProjection, t, w.output(), w.hidden));
   if (work.precision.fp8_blocks()) {
     list.memory("cast back attention output", MemoryKernel::cast, t * w.output() * (1.5 + 2.0));
   }

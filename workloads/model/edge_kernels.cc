@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "workloads/model/kernel_writer.h"
+#include "workloads/model/tensor_exchanges.h"
 
 namespace flopcast {
 namespace {
@@ -29,9 +30,9 @@ void embedding(KernelWriter& list, KernelPass pass) {
   const double elements = work.tokens * work.model.hidden;
   if (pass == KernelPass::forward) {
     list.memory("embedding", MemoryKernel::embedding, elements * 2 * 2);
-    list.tensor_scatter_beside(KernelWriter::kNothing);
+    tensor_scatter_beside(list, KernelWriter::kNothing);
   } else {
-    list.tensor_gather_beside(KernelWriter::kNothing);
+    tensor_gather_beside(list, KernelWriter::kNothing);
     list.memory("embedding gradient", MemoryKernel::embedding,
                 elements * (2 + 2 * bytes_per_element(work.precision.gradients)));
   }
@@ -45,12 +46,12 @@ void head(KernelWriter& list, KernelPass pass) {
   switch (pass) {
     case KernelPass::forward:
       list.norm("final norm", own * h, true);
-      list.tensor_gather(list.linear_in(precision, "head", t, vocabulary, h));
+      tensor_gather(list, list.linear_in(precision, "head", t, vocabulary, h));
       return use_logits(list, t * vocabulary);
     case KernelPass::input_gradient: {
       const int dgrad = list.linear_in(precision, "head", t, h, vocabulary);
-      list.tensor_gather_again(dgrad);
-      list.tensor_scatter_gradient(dgrad, dgrad);  // the weight gradient takes as long
+      tensor_gather_again(list, dgrad);
+      tensor_scatter_gradient(list, dgrad, dgrad);  // the weight gradient takes as long
       return list.norm_backward("final norm backward", own * h);
     }
     case KernelPass::weight_gradient:

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "workloads/model/elementwise_kernels.h"
 #include "workloads/model/kernel_writer.h"
+#include "workloads/model/tensor_exchanges.h"
 
 namespace flopcast {
 namespace {
@@ -99,7 +101,7 @@ void forward(KernelWriter& list, const Ffn& ffn) {
     return list.fused_experts("experts", ffn.rows, ffn.width, h, ffn.experts, work.experts.passing_rows);
   const int first =
       gate_and_up(list, ffn, [&](std::string_view role, double width) { return gemm(list, ffn, role, width, h); });
-  if (ffn.experts == 0) list.tensor_gather(first, separate(list, ffn) ? 2 : 1);
+  if (ffn.experts == 0) tensor_gather(list, first, separate(list, ffn) ? 2 : 1);
   expert_biases(list, ffn, true);
   const double written = activation_element(work, ffn);
   if (work.habits.eager_elementwise && work.model.gated_ffn) {  // SiLU 4, product 6
@@ -111,7 +113,7 @@ void forward(KernelWriter& list, const Ffn& ffn) {
   if (work.precision.activations == Precision::fp8) list.quantize("cast kept activation input", ffn.rows * ffn.in);
   if (work.last == LastProduct::left_out && ffn.part == LayerPart::dense_ffn) return;
   const int second = gemm(list, ffn, "down", h, ffn.width);
-  if (ffn.experts == 0) list.tensor_scatter(second);
+  if (ffn.experts == 0) tensor_scatter(list, second);
 }
 
 void input_gradient(KernelWriter& list, const Ffn& ffn) {
@@ -126,7 +128,7 @@ void input_gradient(KernelWriter& list, const Ffn& ffn) {
   }
   expert_biases(list, ffn, false);
   const int down = gemm(list, ffn, "down", ffn.width, h);
-  if (ffn.experts == 0) list.tensor_gather(down);
+  if (ffn.experts == 0) tensor_gather(list, down);
   if (work.precision.activations == Precision::fp8 && work.precision.fp8()) {
     list.memory("cast back activation input", MemoryKernel::cast, ffn.rows * ffn.in * (1 + 2.0));
   }
@@ -147,11 +149,11 @@ void input_gradient(KernelWriter& list, const Ffn& ffn) {
     list.quantize_transposed("transpose FFN operands", ffn.rows * (h + ffn.in + ffn.width), std::max(1, ffn.experts));
   const int dgrad =
       gate_and_up(list, ffn, [&](std::string_view role, double width) { return gemm(list, ffn, role, h, width); });
-  if (separate(list, ffn)) list.sum_of_gradients(ffn.rows * h, 2);
+  if (separate(list, ffn)) sum_of_gradients(list, ffn.rows * h, 2);
   if (ffn.experts == 0) {
-    list.tensor_gather_again(dgrad);
-    list.tensor_scatter_gradient(dgrad, list.weight_gradient_elsewhere("gate_up", ffn.in, h, ffn.rows),
-                                 separate(list, ffn) ? 2 : 1);
+    tensor_gather_again(list, dgrad);
+    tensor_scatter_gradient(list, dgrad, list.weight_gradient_elsewhere("gate_up", ffn.in, h, ffn.rows),
+                            separate(list, ffn) ? 2 : 1);
   }
 }
 
@@ -192,7 +194,7 @@ void rows_to_experts(KernelWriter& list) {
     list.memory("count and map rows to experts", MemoryKernel::gating,
                 work.own_tokens * work.model.moe.experts * 4 * 2 * 12, habits.row_map_kernels);
   }
-  list.expert_exchange(LayerExchange::Kind::expert_gather);
+  expert_exchange(list, LayerExchange::Kind::expert_gather);
   if (work.precision.fp8_tensor() && habits.expert_cast_bytes > 0) {
     const Ffn ffn = routed(work);
     list.memory("cast expert weights", MemoryKernel::cast_transpose,
@@ -232,7 +234,7 @@ void sum_indexed_rows(KernelWriter& list, std::string_view role, bool forward) {
 void sum_rows(KernelWriter& list, std::string_view role, bool forward) {
   const LayerWork& work = list.work();
   list.enter(LayerPart::rows);
-  list.expert_exchange(LayerExchange::Kind::expert_scatter);
+  expert_exchange(list, LayerExchange::Kind::expert_scatter);
   if (work.habits.indexed_rows) return sum_indexed_rows(list, role, forward);
   if (!work.habits.rows_come_sorted && work.habits.expert_gemms != ExpertGemms::fused)
     list.memory(role, MemoryKernel::reduce, (work.experts.rows + work.experts.sums) * work.model.hidden * 2);
@@ -245,7 +247,7 @@ void block_forward(KernelWriter& list, FfnPart part) {
   networks(list, part, forward);
   if (rows) sum_rows(list, "sum rows of a token", true);
   if (part == FfnPart::shared) return;
-  if (!(work.moe && work.experts.exchanged)) list.tensor_all_reduce();
+  if (!(work.moe && work.experts.exchanged)) tensor_all_reduce(list);
   for (int i = 0; i < work.model.norms_behind_ffn(); ++i)
     list.norm("norm behind the FFN", work.own_tokens * work.model.hidden, false);
 }
@@ -261,7 +263,7 @@ void block_input_gradient(KernelWriter& list, FfnPart part) {
   list.again(false);
   if (work.moe) {
     list.enter(LayerPart::rows);
-    list.expert_exchange(LayerExchange::Kind::expert_gather);
+    expert_exchange(list, LayerExchange::Kind::expert_gather);
     list.memory("expand gradient rows", MemoryKernel::permute, work.experts.rows * h * 2 * row_element(work));
     if (work.habits.indexed_rows) {
       const bool eager = work.habits.eager_elementwise;

@@ -194,15 +194,8 @@ void KernelWriter::quantize_transposed(std::string_view role, double elements, i
 
 // Bytes per element of eager chains: torch.nn.functional.rms_norm as its parts (to FP32 6, square 8, mean 4, product
 // with the inverse root 8, to BF16 6, product with the weight 4; backward: weight 4 and its gradient 6, to FP32 6,
-// product 8, sum of products 16, square 8, sum 12, to BF16 6), a sum of two residuals 6, rotary positions as complex
-// numbers (to FP32 6, product 8, to BF16 6).
-constexpr double kEagerNorm = 36, kEagerNormBackward = 66, kEagerResidual = 6, kEagerRotary = 20;
-
-void KernelWriter::rotary(std::string_view role, double elements, double fused_bytes) {
-  if (work_.habits.eager_elementwise || work_.habits.complex_positions)
-    return memory(role, MemoryKernel::elementwise, elements * kEagerRotary, 6);
-  memory(role, MemoryKernel::rotary, fused_bytes);
-}
+// product 8, sum of products 16, square 8, sum 12, to BF16 6), a sum of two residuals 6.
+constexpr double kEagerNorm = 36, kEagerNormBackward = 66, kEagerResidual = 6;
 
 void KernelWriter::norm(std::string_view role, double elements, bool with_residual) {
   if (work_.habits.eager_elementwise) {
@@ -216,73 +209,6 @@ void KernelWriter::norm_backward(std::string_view role, double elements) {
   if (work_.habits.eager_elementwise)
     return memory(role, MemoryKernel::elementwise, elements * (kEagerNormBackward + kEagerResidual), 10);
   memory(role, MemoryKernel::norm_backward, elements * 2.0 * 4);  // dy, x, residual gradient in; dx out
-}
-
-void KernelWriter::sum_of_gradients(double elements, int products) {
-  const bool eager = work_.habits.eager_elementwise;  // two by two
-  memory("sum of input gradients", MemoryKernel::elementwise,
-         elements * 2 * (eager ? 3 * (products - 1) : products + 1), eager ? products - 1 : 1);
-}
-
-double KernelWriter::gathered_bytes() const {
-  // Operands travel quantised, unless their scales are made of whole rows.
-  if (work_.precision.linear == Precision::fp4) return bytes_per_weight(WeightFormat::nvfp4);
-  return work_.precision.fp8() && !work_.precision.fp8_rows() ? 1 : 2;
-}
-
-void KernelWriter::tensor_gather(int gemm, int products) {
-  if (work_.habits.tensor_exchange != TensorExchange::gather_and_scatter) return;
-  const bool each = work_.habits.scatters_per_product && work_.habits.eager_elementwise;
-  tensor_exchange(LayerExchange::Kind::tensor_gather, gathered_bytes(), work_.habits.tensor_overlap ? gemm : kNothing,
-                  each ? products : 1);
-}
-
-void KernelWriter::tensor_scatter(int gemm) {
-  if (work_.habits.tensor_exchange == TensorExchange::gather_and_scatter)
-    tensor_scatter_beside(work_.habits.tensor_overlap ? gemm : kNothing);
-}
-
-void KernelWriter::tensor_all_reduce() {
-  if (work_.habits.tensor_exchange == TensorExchange::all_reduce)
-    tensor_exchange(LayerExchange::Kind::tensor_all_reduce, 2, kNothing);
-}
-
-void KernelWriter::tensor_gather_again(int dgrad) {
-  if (!work_.habits.distributed_tensors) tensor_gather_beside(dgrad);
-}
-
-void KernelWriter::tensor_scatter_gradient(int fused, int wgrad, int products) {
-  const KernelHabits& habits = work_.habits;
-  const int beside = !habits.distributed_tensors ? wgrad : habits.tensor_overlap ? fused : kNothing;
-  tensor_exchange(LayerExchange::Kind::tensor_scatter, 2, beside, habits.scatters_per_product ? products : 1);
-}
-
-void KernelWriter::tensor_gather_beside(int gemm) {
-  tensor_exchange(LayerExchange::Kind::tensor_gather, gathered_bytes(), gemm);
-}
-
-void KernelWriter::tensor_scatter_beside(int gemm) { tensor_exchange(LayerExchange::Kind::tensor_scatter, 2, gemm); }
-
-void KernelWriter::tensor_exchange(LayerExchange::Kind kind, double bytes_per_element, int gemm, int times) {
-  const double elements = work_.tensor > 1 ? work_.tokens * work_.model.hidden : 0;
-  // PyTorch's functional collectives gather and scatter the outermost dimension, which a sequence is not.
-  if (work_.habits.gathers_context)
-    memory("copy of shared activations", MemoryKernel::copy, elements * bytes_per_element * 2 * times, times);
-  const bool beside = gemm != kNothing;
-  exchange(kind, elements * bytes_per_element, times, beside ? gemm : 0, beside ? gemm + 1 : 0);
-}
-
-void KernelWriter::expert_exchange(LayerExchange::Kind kind) {
-  const ExpertShare& experts = work_.experts;
-  const double rows = experts.rows * work_.model.hidden * 2;
-  if (!experts.same_tokens || experts.degree > work_.tensor) {
-    if (experts.degree > 1) exchange(kind, rows);
-    return;
-  }
-  if (kind == LayerExchange::Kind::expert_gather) return;
-  if (experts.degree > 1) exchange(LayerExchange::Kind::expert_all_reduce, rows);
-  if (experts.degree < work_.tensor)
-    exchange(LayerExchange::Kind::tensor_gather, work_.tokens * work_.model.hidden * 2);
 }
 
 void KernelWriter::exchange(LayerExchange::Kind kind, double bytes, int times, int first, int last) {

@@ -42,28 +42,13 @@ class KernelWriter {
   /// BF16 -> transposed FP8 with scales along the other axis: an operand of a weight gradient.
   void quantize_transposed(std::string_view role, double elements, int times = 1);
   /// As PyTorch's chain of kernels where the software is eager, else fused.
-  void rotary(std::string_view role, double elements, double fused_bytes);
   void norm(std::string_view role, double elements, bool with_residual);
   void norm_backward(std::string_view role, double elements);
 
-  // Gathers before a GEMM and scatters after it, among the GPUs that share matrices; `gemm` is its place in the list.
-  void tensor_gather(int gemm, int products = 1);
-  void tensor_scatter(int gemm);
-  /// An input that was cut up is gathered once more for the gradient of the weights, beside that of itself.
-  void tensor_gather_again(int dgrad);
-  /// The gradient of an input that `products` share, beside that of their weights; `fused`: with what makes it.
-  void tensor_scatter_gradient(int fused, int wgrad, int products = 1);
-  void tensor_gather_beside(int gemm);
-  void tensor_scatter_beside(int gemm);
-  void tensor_all_reduce();            ///< where the group puts its parts together in that way instead
   static constexpr int kNothing = -1;  ///< in place of a GEMM: nothing is computed meanwhile
-  /// Rows that the GPUs of an expert pass round so that each has them all, and sum up afterwards.
-  void expert_exchange(LayerExchange::Kind kind);
   /// @param first, last kernels of the list that run meanwhile.
   void exchange(LayerExchange::Kind kind, double bytes, int times = 1, int first = 0, int last = 0);
 
-  /// Gradients of one input that `products` have made, summed up.
-  void sum_of_gradients(double elements, int products);
   const LayerWork& work() const { return work_; }
   int size() const { return static_cast<int>(out_.kernels.size()); }
 
@@ -72,8 +57,6 @@ class KernelWriter {
   bool has_adapter(std::string_view role) const;
   void adapter(double m, double n, double k);
   GemmShape gemm(GemmKind kind, double m, double n, double k) const;
-  double gathered_bytes() const;  ///< per element of an operand that is gathered
-  void tensor_exchange(LayerExchange::Kind kind, double bytes_per_element, int gemm, int times = 1);
 
   LayerKernels& out_;
   const LayerWork& work_;

@@ -11,40 +11,11 @@ void follow(GraphBuilder& graph, OpId op, OpId before) {
   if (before.valid()) graph.after(op, before);
 }
 
-}  // namespace
-
-struct PassEmitter::Half {
-  const StageWalk* walk = nullptr;  // null: the pass has no such half
-  StageId stage;
-  MicroBatchId micro_batch;
-  PipelineMail::Kind kind = PipelineMail::Kind::activation;
-  OpId ready;            // what the next operation of this half waits for
-  bool again = false;    // a forward for the sake of a backward
-  bool started = false;  // its first operation has been built
-  CopyId copy;
-  bool gathers = false;  // parameters come before each layer
-  bool reduces = false;  // gradients leave after each layer
-  bool sums = false;     // and are summed over shard groups
-  OpId parameters;       // of the layer that is being built
-  bool has(std::size_t layer) const { return walk != nullptr && layer < walk->layers.size(); }
-  const StageWalk::Layer& layer(std::size_t i) const { return walk->layers[i]; }
-};
-
-UnitParameters::UnitParameters(const TrainingConfig& config, const ParameterCount& count) {
-  const auto units = [](auto parameters) {
-    const auto of = [&](auto fill) {
-      StageContent content;
-      fill(content);
-      return parameters(content);
-    };
-    return Units{of([](StageContent& c) { c.dense_layers = 1; }), of([](StageContent& c) { c.moe_layers = 1; }),
-                 of([](StageContent& c) { c.embedding = true; }), of([](StageContent& c) { c.head = true; })};
-  };
-  held = units([&](const StageContent& content) { return stage_parameters_of(config, count, content); });
-  trained = config.adapter_rank == 0
-                ? held
-                : units([&](const StageContent& content) { return trained_parameters(config, content); });
+bool stops_for_messages(const TrainingConfig& config) {
+  return config.software.blocking_messages && config.plan.pipeline > 1;
 }
+
+}  // namespace
 
 PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
                          const std::vector<StageContent>& stages, const StepPrices& prices, Topology& topology,
@@ -69,29 +40,6 @@ PassEmitter::PassEmitter(const TrainingConfig& config, const Schedule& schedule,
   }
 }
 
-Label PassEmitter::label(OpName name, const Half& half, std::size_t layer) const {
-  const std::uint16_t index = half.has(layer) ? half.layer(layer).index : std::uint16_t{0};
-  return {static_cast<std::uint16_t>(name), static_cast<std::uint16_t>(half.stage.index()),
-          static_cast<std::uint16_t>(half.micro_batch.index()), index};
-}
-
-StageParameters PassEmitter::unit(const UnitParameters::Units& of, const Half& half, std::size_t layer) {
-  StageParameters sum;
-  const auto add_edges = [&](std::size_t before) {
-    for (StageWalk::Edge edge : half.walk->edges[before]) {
-      if (edge == StageWalk::Edge::embedding) sum += of.embedding;
-      if (edge == StageWalk::Edge::head) sum += of.head;
-    }
-  };
-  // Embedding and head travel with the layer beside them.
-  if (layer == 0) add_edges(0);
-  if (half.has(layer)) {
-    sum += half.layer(layer).moe ? of.moe_layer : of.dense_layer;
-    add_edges(layer + 1);
-  }
-  return sum;
-}
-
 void PassEmitter::gather(RankProgram& program, Half& half, std::size_t layer) {
   half.parameters = OpId();
   if (!half.gathers || (!half.has(layer) && layer > 0)) return;
@@ -106,9 +54,10 @@ void PassEmitter::gather(RankProgram& program, Half& half, std::size_t layer) {
   // It ran beside the layer before.
   const bool forward = half.kind == PipelineMail::Kind::activation;
   if (layer > 0)
-    share_sms(program, sent.alone,
-              forward ? forward_time(program, half, layer - 1) : backward_time(program, half, layer - 1),
-              label(OpName::collective_share, half, layer));
+    share_sms(
+        program, sent.alone,
+        forward ? forward_time(prices_, program, half, layer - 1) : backward_time(prices_, program, half, layer - 1),
+        label(OpName::collective_share, half, layer));
   const OpId previous = graph_.last_on(program.rank.compute);
   const OpId copied = copy_shards(program, of, 2 * bytes_per_element(config_.precision.parameters),
                                   label(OpName::shard_copy, half, layer));
@@ -372,32 +321,11 @@ void PassEmitter::interleave(RankProgram& program, Half& forward, Half& backward
     if (weights)
       layer_compute(program, backward, OpName::attention_weight, Phase::attention_weight, i,
                     at_once ? share : weight_share, at_once);
-    if (weights) reduce(program, backward, i, backward_time(program, backward, i));
+    if (weights) reduce(program, backward, i, backward_time(prices_, program, backward, i));
     enter_backward(i + 1);
     if (i < forward_layers) enter_forward(i + 1);
   }
   if (weights && backward.walk != nullptr && backward_layers == 0) reduce(program, backward, 0, Seconds(0));
-}
-
-Seconds PassEmitter::forward_time(const RankProgram& program, const Half& half, std::size_t layer) const {
-  if (!half.has(layer)) return Seconds(0);
-  const bool moe = half.layer(layer).moe;
-  return prices_.phase(Phase::attention_forward, moe, program.expert_rank, SmShare::all).time +
-         prices_.phase(Phase::mlp_forward, moe, program.expert_rank, SmShare::all).time;
-}
-
-Seconds PassEmitter::backward_time(const RankProgram& program, const Half& half, std::size_t layer) const {
-  if (!half.has(layer)) return Seconds(0);
-  Seconds sum;
-  for (Phase phase : {Phase::mlp_backward, Phase::mlp_weight, Phase::attention_backward, Phase::attention_weight}) {
-    sum += prices_.phase(phase, half.layer(layer).moe, program.expert_rank, SmShare::all).time;
-  }
-  return sum;
-}
-
-void PassEmitter::reduces(Half& half, bool last) const {
-  half.reduces = (last && shard_plan_.reduce_last) || shard_plan_.reduce_always;
-  half.sums = last && shard_plan_.sum_groups;
 }
 
 void PassEmitter::weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool last) {
@@ -406,12 +334,12 @@ void PassEmitter::weight_pass(RankProgram& program, StageId stage, MicroBatchId 
   half.walk = &walk;
   half.stage = stage;
   half.micro_batch = micro_batch;
-  reduces(half, last);
+  set_reduces(half, shard_plan_, last);
   for (std::size_t i = 0; i <= walk.layers.size(); ++i) {
     weight_edges(program, walk, i, SmShare::all, label(OpName::head_weight, half, walk.layers.size()));
     layer_compute(program, half, OpName::mlp_weight, Phase::mlp_weight, i, SmShare::all, false);
     layer_compute(program, half, OpName::attention_weight, Phase::attention_weight, i, SmShare::all, false);
-    reduce(program, half, i, backward_time(program, half, i));
+    reduce(program, half, i, backward_time(prices_, program, half, i));
   }
 }
 
@@ -493,7 +421,7 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, cons
     h.copy = copy;
     h.gathers = shard_plan_.gather_always;
     if (forward && first_forward(chunk)) h.gathers |= shard_plan_.gather_first;
-    if (weights) reduces(h, last_weights(chunk));
+    if (weights) set_reduces(h, shard_plan_, last_weights(chunk));
     return h;
   };
   const bool overlapped = pass.kind == PassKind::overlapped;
@@ -509,16 +437,16 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, cons
       backward = half(PipelineMail::Kind::gradient, pass.chunk, pass.micro_batch, weights);
       break;
     case PassKind::backward_weight:
-      if (stops_for_messages()) enter(program, forward, backward);
+      if (stops_for_messages(config_)) enter(program, forward, backward);
       weight_pass(program, stage_in(pass.chunk), MicroBatchId::at(pass.micro_batch), last_weights(pass.chunk));
-      if (stops_for_messages()) program.pass_ends.back().exit = graph_.last_on(program.rank.compute);
+      if (stops_for_messages(config_)) program.pass_ends.back().exit = graph_.last_on(program.rank.compute);
       return;
     case PassKind::overlapped:
       forward = half(PipelineMail::Kind::activation, pass.chunk, pass.micro_batch, false);
       backward = half(PipelineMail::Kind::gradient, pass.backward_chunk, pass.backward_micro_batch, true);
       break;
   }
-  if (stops_for_messages()) enter(program, forward, backward);
+  if (stops_for_messages(config_)) enter(program, forward, backward);
   if (backward.walk != nullptr && config_.recompute.full_layer) {
     // The forward of the same micro-batch again, exchanges included, before its backward.
     Half again;
@@ -531,7 +459,7 @@ void PassEmitter::emit(RankProgram& program, const Pass& pass, CopyId copy, cons
     recompute(program, again);
   }
   interleave(program, forward, backward, overlapped, pass.kind != PassKind::backward_input);
-  if (stops_for_messages()) program.pass_ends.back().exit = graph_.last_on(program.rank.compute);
+  if (stops_for_messages(config_)) program.pass_ends.back().exit = graph_.last_on(program.rank.compute);
   send(program, forward, peer);
   send(program, backward, peer);
 }

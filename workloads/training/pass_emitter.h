@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sim/graph.h"
+#include "workloads/training/pass_half.h"
 #include "workloads/training/pipeline_mail.h"
 #include "workloads/training/rank_program.h"
 #include "workloads/training/shard_traffic.h"
@@ -12,19 +13,9 @@
 #include "workloads/training/step_choices.h"
 #include "workloads/training/step_prices.h"
 #include "workloads/training/training_step.h"
+#include "workloads/training/unit_parameters.h"
 
 namespace flopcast {
-
-/// Parameters of single layers, and of the edges that travel with the layer beside them: what a collective of data
-/// parallelism sends at once. Of one GPU.
-struct UnitParameters {
-  struct Units {
-    StageParameters dense_layer, moe_layer, embedding, head;
-  };
-  /// @param count of the configuration's model.
-  UnitParameters(const TrainingConfig& config, const ParameterCount& count);
-  Units held, trained;
-};
 
 /// Builds passes. One emitter serves all ranks of a step.
 class PassEmitter {
@@ -42,21 +33,17 @@ class PassEmitter {
   const SourceShare& sources() const { return sources_; }
 
  private:
-  struct Half;  // the forward or the backward part of a pass, while it is being built
+  using Half = PassHalf;
   void forward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share);
   void backward_edges(RankProgram& program, Half& half, std::size_t before, SmShare share, bool weights);
   void weight_edges(RankProgram& program, const StageWalk& walk, std::size_t before, SmShare share, Label label);
   void interleave(RankProgram& program, Half& forward, Half& backward, bool overlapped, bool weights);
   void weight_pass(RankProgram& program, StageId stage, MicroBatchId micro_batch, bool last);
-  /// @param last weight gradients of a chunk in this step
-  void reduces(Half& half, bool last) const;
   void recompute(RankProgram& program, Half again);
   /// The stage `step` further on; invalid beyond either end.
   StageId beside(StageId stage, int step) const;
   void begin(Half& half, OpId op);
   void await_mail(const Half& half, OpId op);
-  Seconds forward_time(const RankProgram& program, const Half& half, std::size_t layer) const;
-  Seconds backward_time(const RankProgram& program, const Half& half, std::size_t layer) const;
   OpId compute(RankProgram& program, OpName name, const Price& price, double weight, Label label);
   void chained_compute(RankProgram& program, Half& half, OpName name, const Price& price, std::size_t layer);
   void layer_compute(RankProgram& program, Half& half, OpName name, Phase phase, std::size_t layer, SmShare share,
@@ -72,12 +59,9 @@ class PassEmitter {
   void reduce(RankProgram& program, const Half& half, std::size_t layer, Seconds beside);
   /// Compute that goes slower because a collective runs beside it.
   void share_sms(RankProgram& program, Seconds collective, Seconds compute, Label label);
-  static StageParameters unit(const UnitParameters::Units& of, const Half& half, std::size_t layer);
   void send(RankProgram& program, Half& half, const std::vector<RankId>& peer);
-  /// Where ranks stop for messages: what a pass starts with.
-  bool stops_for_messages() const { return config_.software.blocking_messages && config_.plan.pipeline > 1; }
+  /// What a pass starts with where ranks stop for messages.
   void enter(RankProgram& program, Half& forward, Half& backward);
-  Label label(OpName name, const Half& half, std::size_t layer) const;
 
   const TrainingConfig& config_;
   const Schedule& schedule_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "workloads/model/attention/rows.h"
+#include "workloads/model/elementwise_kernels.h"
+#include "workloads/model/tensor_exchanges.h"
 
 namespace flopcast::rows {
 namespace {
@@ -94,26 +96,26 @@ void input(KernelWriter& list, const AttentionWidths& w) {
   const double t = work.tokens;
   const int first =
       project(list, w, [&](std::string_view role, double width) { return list.linear(role, t, width, w.hidden); });
-  list.tensor_gather(first, products(list, w));
+  tensor_gather(list, first, products(list, w));
   head_norms(list, w);
   const bool apart = work.habits.writes_cache_apart;
   const double cached = work.habits.positions_write_cache && !apart ? w.value : 0;
-  list.rotary("rotary", t * (w.query + w.key), t * (w.query + w.key + cached) * 2 * 2);
+  rotary(list, "rotary", t * (w.query + w.key), t * (w.query + w.key + cached) * 2 * 2);
   if (apart) list.memory("write cache", MemoryKernel::copy, t * (w.key + w.value) * 2 * 2);
 }
 
 void input_gradient(KernelWriter& list, const AttentionWidths& w) {
   const double t = list.work().tokens;
   const double qkv = w.query + w.key + w.value;
-  list.rotary("rotary backward", t * (w.query + w.key), t * (w.query + w.key) * 2 * 2);
+  rotary(list, "rotary backward", t * (w.query + w.key), t * (w.query + w.key) * 2 * 2);
   head_norms_backward(list, w);
   list.quantize("cast qkv gradients", t * qkv);
   list.quantize_transposed("transpose qkv operands", t * (qkv + w.hidden), 2);
   const int dgrad =
       project(list, w, [&](std::string_view role, double width) { return list.linear(role, t, w.hidden, width); });
-  list.tensor_gather_again(dgrad);
-  if (products(list, w) > 1) list.sum_of_gradients(t * w.hidden, products(list, w));
-  list.tensor_scatter_gradient(dgrad, list.weight_gradient_elsewhere("qkv_proj", qkv, w.hidden, t), products(list, w));
+  tensor_gather_again(list, dgrad);
+  if (products(list, w) > 1) sum_of_gradients(list, t * w.hidden, products(list, w));
+  tensor_scatter_gradient(list, dgrad, list.weight_gradient_elsewhere("qkv_proj", qkv, w.hidden, t), products(list, w));
 }
 
 void input_weights(KernelWriter& list, const AttentionWidths& w) {

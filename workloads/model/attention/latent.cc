@@ -2,6 +2,7 @@
 // vector per token, beside a key part with positions that all heads share. Only these two are cached. Decoding works on
 // latent vectors: what makes keys and values of them is multiplied into queries and results instead (absorbed form).
 #include "workloads/model/attention/rows.h"
+#include "workloads/model/tensor_exchanges.h"
 
 namespace flopcast::rows {
 namespace {
@@ -59,12 +60,12 @@ void latent_input(KernelWriter& list, const AttentionWidths& w) {
   const double t = list.work().tokens;
   const double query_in = w.q_rank > 0 ? w.q_rank : w.query;
   if (list.work().habits.fused_latent_down) {
-    list.tensor_gather(list.linear("q_a_proj and kv_a_proj", t, query_in + (w.kv_rank + w.rope), w.hidden));
+    tensor_gather(list, list.linear("q_a_proj and kv_a_proj", t, query_in + (w.kv_rank + w.rope), w.hidden));
     list.norm("latent norms", t * (w.q_rank + w.kv_rank), false);
   } else {
     list.linear(w.q_rank > 0 ? "q_a_proj" : "q_proj", t, query_in, w.hidden);
     if (w.q_rank > 0) list.norm("q latent norm", t * w.q_rank, false);
-    list.tensor_gather(list.linear("kv_a_proj", t, w.kv_rank + w.rope, w.hidden));
+    tensor_gather(list, list.linear("kv_a_proj", t, w.kv_rank + w.rope, w.hidden));
     list.norm("kv latent norm", t * w.kv_rank, false);
   }
   up_projections(list, w);
@@ -105,8 +106,8 @@ void latent_input_gradient(KernelWriter& list, const AttentionWidths& w) {
   list.quantize("cast latent gradients", t * (w.q_rank + w.kv_rank + w.rope));
   list.quantize_transposed("transpose down-projection operands", t * (w.q_rank + w.kv_rank + w.rope + w.hidden), 3);
   const int dgrad = list.linear("kv_a_proj", t, w.hidden, w.kv_rank + w.rope);
-  list.tensor_gather_again(dgrad);
-  list.tensor_scatter_gradient(dgrad, list.weight_gradient_elsewhere("kv_a_proj", w.kv_rank + w.rope, w.hidden, t));
+  tensor_gather_again(list, dgrad);
+  tensor_scatter_gradient(list, dgrad, list.weight_gradient_elsewhere("kv_a_proj", w.kv_rank + w.rope, w.hidden, t));
   if (w.q_rank > 0) list.linear("q_a_proj", t, w.hidden, w.q_rank);
 }
 

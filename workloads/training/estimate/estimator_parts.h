@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -11,6 +12,9 @@
 #include "workloads/training/estimate/step_estimate.h"
 
 namespace flopcast {
+
+/// What a plan asks of its schedule.
+ScheduleRequest request_of(const TrainingConfig& base, const PlanChoice& choice);
 
 /// What follows the passes of a step.
 struct EndTimes {
@@ -74,6 +78,16 @@ struct StepEstimator::Degrees {
   std::map<std::pair<PlanChoice::Split, int>, std::vector<StageContent>> splits;
   std::map<EndKey, EndTimes> ends;
   std::optional<WorkFloors> floors_apart, floors_together;
+
+  /// Number of a stage's content in `contents`.
+  std::uint16_t known_content(const StageContent& stage);
+  /// Number in `rank_kinds` of a rank that holds such stages. @param holds numbers in `contents`
+  std::uint16_t rank_kind(std::span<const std::uint16_t> holds, bool two_copies);
+  Bytes memory_of(const Layout& layout, const PatternPair& pair, std::size_t rank) const;
+
+ private:
+  Bytes activation(const StageContent& stage) const;
+  RankMemory rank_memory(std::span<const std::uint16_t> holds, bool two_copies);
 };
 
 }  // namespace flopcast

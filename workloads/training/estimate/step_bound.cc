@@ -198,7 +198,7 @@ Seconds StepEstimator::lower_bound(const PlanChoice& choice, bool pairs) {
     for (const EdgePhase edge : {EdgePhase::head_forward, EdgePhase::head_backward, EdgePhase::head_weight})
       model += of.prices().edge(edge, SmShare::all).time;
   }
-  const ScheduleRequest asked = request(choice);
+  const ScheduleRequest asked = request_of(base_, choice);
   Seconds of_rank = model / asked.ranks;
   // Layers are whole: some rank has at least so many.
   if (choice.split != PlanChoice::Split::fractional) {
@@ -217,7 +217,7 @@ Seconds StepEstimator::bound_of_layout(Degrees& degrees, const PlanChoice& choic
   std::vector<WorkFloor> of_content, of_stage;
   for (const StageContent& content : layout.contents) of_content.push_back(floors->of(content));
   for (const std::uint16_t content : layout.content_of) of_stage.push_back(of_content[content]);
-  return passes_bound(pattern.stage_of, of_stage, request(choice).micro_batches, pattern.weights_later);
+  return passes_bound(pattern.stage_of, of_stage, request_of(base_, choice).micro_batches, pattern.weights_later);
 }
 
 }  // namespace flopcast

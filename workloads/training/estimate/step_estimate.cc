@@ -91,9 +91,9 @@ StepEstimator::Degrees& StepEstimator::degrees(const PlanChoice& choice) {
   return *known;
 }
 
-ScheduleRequest StepEstimator::request(const PlanChoice& choice) const {
+ScheduleRequest request_of(const TrainingConfig& base, const PlanChoice& choice) {
   const std::int64_t step = std::int64_t{choice.data} * choice.micro_batch_sequences;
-  return {choice.pipeline, static_cast<int>(base_.batch.sequences / step), choice.chunks};
+  return {choice.pipeline, static_cast<int>(base.batch.sequences / step), choice.chunks};
 }
 
 // ------------------------------------------------------------------------------------------------ stages
@@ -128,14 +128,14 @@ void StepEstimator::set_stages(Degrees& degrees, Layout& layout, std::span<const
     layout.content_of.push_back(static_cast<std::uint16_t>(found - layout.contents.begin()));
     if (found != layout.contents.end()) continue;
     layout.contents.push_back(stage);
-    layout.known_as.push_back(known_content(degrees, stage));
+    layout.known_as.push_back(degrees.known_content(stage));
   }
   layout.profile_at.assign(2 * Layout::kKinds * layout.contents.size() * layout.contents.size(), -1);
   for (const std::vector<int>& held : pattern.stage_of) {
     held_contents_.clear();
     for (const int stage : held)
       held_contents_.push_back(layout.known_as[layout.content_of[static_cast<std::size_t>(stage)]]);
-    layout.memory_of.push_back(rank_kind(degrees, held_contents_, pattern.two_copies));
+    layout.memory_of.push_back(degrees.rank_kind(held_contents_, pattern.two_copies));
   }
 }
 
@@ -213,7 +213,7 @@ Walked StepEstimator::walk_through(Degrees& degrees, Layout& layout, const Sched
 StepEstimate StepEstimator::estimate(const PlanChoice& choice, bool must_fit, Seconds longest) {
   StepEstimate result = memory_alone(choice);
   if (!result.possible || (must_fit && !result.fits)) return result;
-  const PatternPair& pair = patterns_.get(choice.schedule, request(choice));
+  const PatternPair& pair = patterns_.get(choice.schedule, request_of(base_, choice));
   Degrees& degrees = this->degrees(choice);
   Layout& layout = this->layout(degrees, choice, *pair.pattern);
   add_end_of_step(degrees, layout, *pair.pattern);
@@ -244,7 +244,7 @@ StepEstimate StepEstimator::estimate_whatever_fits(const PlanChoice& choice) {
 StepParts StepEstimator::parts(const PlanChoice& choice) {
   estimate_whatever_fits(choice);  // settles the split
   Degrees& degrees = this->degrees(choice);
-  const SchedulePattern whole = patterns_.whole(choice.schedule, request(choice));
+  const SchedulePattern whole = patterns_.whole(choice.schedule, request_of(base_, choice));
   Layout& layout = this->layout(degrees, choice, whole);
   const Walked walked = walk_through(degrees, layout, whole, true);
   StepParts parts;

@@ -113,11 +113,6 @@ class StepEstimator {
   Bytes fullest(Degrees& degrees, const PlanChoice& choice, Layout& layout, const PatternPair& pair);
   /// What memory shares with other plans. @param config with the choice in question
   const MemoryTerms::Shared& shared_memory(const TrainingConfig& config);
-  static std::uint16_t known_content(Degrees& degrees, const StageContent& stage);
-  static Bytes activation(const Degrees& degrees, const StageContent& stage);
-  static std::uint16_t rank_kind(Degrees& degrees, std::span<const std::uint16_t> contents, bool two_copies);
-  static RankMemory rank_memory(Degrees& degrees, std::span<const std::uint16_t> contents, bool two_copies);
-  Bytes memory_of(Degrees& degrees, const Layout& layout, const PatternPair& pair, std::size_t rank);
   void set_stages(Degrees& degrees, Layout& layout, std::span<const StageContent> stages,
                   const SchedulePattern& pattern);
   void add_end_of_step(Degrees& degrees, Layout& layout, const SchedulePattern& pattern);
@@ -127,7 +122,6 @@ class StepEstimator {
   StepEstimate estimate(const PlanChoice& choice, bool must_fit, Seconds longest);
   Seconds bound_of_layout(Degrees& degrees, const PlanChoice& choice, const Layout& layout,
                           const SchedulePattern& pattern);
-  ScheduleRequest request(const PlanChoice& choice) const;
 
   TrainingConfig base_;
   std::vector<PrecisionPlan> precisions_;

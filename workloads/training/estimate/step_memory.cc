@@ -58,7 +58,7 @@ const StepEstimator::ModelMemory& StepEstimator::model_memory(const PlanChoice& 
 /// that mean at least what it adds where it adds least. Weights that make all places equal for the commoner kind of
 /// layer give the sharpest such bound.
 Bytes StepEstimator::least_memory(const PlanChoice& choice) {
-  const PatternPair& pair = patterns_.get(choice.schedule, request(choice));
+  const PatternPair& pair = patterns_.get(choice.schedule, request_of(base_, choice));
   if (!pair.pattern || (choice.zero_stage >= 2 && pair.pattern->two_copies))
     return Bytes(std::numeric_limits<double>::infinity());
   const ModelMemory& of = model_memory(choice);
@@ -83,66 +83,65 @@ Bytes StepEstimator::least_memory(const PlanChoice& choice) {
   return total;
 }
 
-std::uint16_t StepEstimator::known_content(Degrees& degrees, const StageContent& stage) {
+std::uint16_t StepEstimator::Degrees::known_content(const StageContent& stage) {
   std::size_t at = 0;
-  while (at < degrees.contents.size() && !PassProfiles::same_content(degrees.contents[at].holds, stage)) ++at;
-  if (at == degrees.contents.size()) degrees.contents.push_back({stage, activation(degrees, stage)});
+  while (at < contents.size() && !PassProfiles::same_content(contents[at].holds, stage)) ++at;
+  if (at == contents.size()) contents.push_back({stage, activation(stage)});
   return static_cast<std::uint16_t>(at);
 }
 
 /// Of one micro-batch in a stage.
-Bytes StepEstimator::activation(const Degrees& degrees, const StageContent& stage) {
-  return memory_of_stage(degrees.memory, stage, false, 2) - memory_of_stage(degrees.memory, stage, false, 1);
+Bytes StepEstimator::Degrees::activation(const StageContent& stage) const {
+  return memory_of_stage(memory, stage, false, 2) - memory_of_stage(memory, stage, false, 1);
 }
 
-std::uint16_t StepEstimator::rank_kind(Degrees& degrees, std::span<const std::uint16_t> contents, bool two_copies) {
-  std::vector<Degrees::RankKind>& kinds = degrees.rank_kinds;
-  const auto found = std::find_if(kinds.begin(), kinds.end(), [&](const Degrees::RankKind& kind) {
+std::uint16_t StepEstimator::Degrees::rank_kind(std::span<const std::uint16_t> holds, bool two_copies) {
+  const auto found = std::find_if(rank_kinds.begin(), rank_kinds.end(), [&](const RankKind& kind) {
     return kind.twice == two_copies &&
-           std::equal(kind.contents.begin(), kind.contents.end(), contents.begin(), contents.end());
+           std::equal(kind.contents.begin(), kind.contents.end(), holds.begin(), holds.end());
   });
-  const auto at = static_cast<std::uint16_t>(found - kinds.begin());
-  if (found == kinds.end())
-    kinds.push_back({{contents.begin(), contents.end()}, two_copies, rank_memory(degrees, contents, two_copies)});
+  const auto at = static_cast<std::uint16_t>(found - rank_kinds.begin());
+  if (found == rank_kinds.end())
+    rank_kinds.push_back({{holds.begin(), holds.end()}, two_copies, rank_memory(holds, two_copies)});
   return at;
 }
 
 /// Of a rank that holds such stages: what is always there follows from all that it holds together, what an activation
 /// takes from its own stage.
-RankMemory StepEstimator::rank_memory(Degrees& degrees, std::span<const std::uint16_t> contents, bool two_copies) {
+RankMemory StepEstimator::Degrees::rank_memory(std::span<const std::uint16_t> holds, bool two_copies) {
   StageContent all;
-  RankMemory memory;
-  for (const std::uint16_t content : contents) {
-    const StageContent& stage = degrees.contents[content].holds;
+  RankMemory out;
+  for (const std::uint16_t content : holds) {
+    const StageContent& stage = contents[content].holds;
     all.dense_layers += stage.dense_layers;
     all.moe_layers += stage.moe_layers;
     all.embedding |= stage.embedding;
     all.head |= stage.head;
     all.mtp_modules += stage.mtp_modules;
-    memory.held.push_back(degrees.contents[content].activation);
+    out.held.push_back(contents[content].activation);
   }
-  const auto [known, fresh] = degrees.always.try_emplace({PassProfiles::key(all), two_copies});
-  if (fresh) known->second = memory_of_stage(degrees.memory, all, two_copies, 1) - activation(degrees, all);
-  memory.always = known->second;
-  return memory;
+  const auto [known, fresh] = always.try_emplace({PassProfiles::key(all), two_copies});
+  if (fresh) known->second = memory_of_stage(memory, all, two_copies, 1) - activation(all);
+  out.always = known->second;
+  return out;
 }
 
-Bytes StepEstimator::memory_of(Degrees& degrees, const Layout& layout, const PatternPair& pair, std::size_t rank) {
-  const RankMemory& memory = degrees.rank_kinds[layout.memory_of[rank]].memory;
+Bytes StepEstimator::Degrees::memory_of(const Layout& layout, const PatternPair& pair, std::size_t rank) const {
+  const RankMemory& own = rank_kinds[layout.memory_of[rank]].memory;
   Bytes most;
   for (const std::vector<int>& held : pair.pattern->held[rank]) {
     Bytes sum;
-    for (std::size_t chunk = 0; chunk < held.size(); ++chunk) sum += held[chunk] * memory.held[chunk];
+    for (std::size_t chunk = 0; chunk < held.size(); ++chunk) sum += held[chunk] * own.held[chunk];
     most = std::max(most, sum);
   }
   // Where a longer schedule holds more (GPipe), it holds more by as much for each repetition.
   if (pair.shorter && pair.pattern->held[rank].size() == 1 && pair.shorter->held[rank].size() == 1) {
     const std::vector<int>&more = pair.pattern->held[rank].front(), &less = pair.shorter->held[rank].front();
     for (std::size_t chunk = 0; chunk < more.size(); ++chunk) {
-      most += pair.repeats * (more[chunk] - less[chunk]) * memory.held[chunk];
+      most += pair.repeats * (more[chunk] - less[chunk]) * own.held[chunk];
     }
   }
-  return memory.always + most;
+  return own.always + most;
 }
 
 /// Of the fullest GPU, of the split that the builder of the step would settle for.
@@ -151,7 +150,7 @@ Bytes StepEstimator::fullest(Degrees& degrees, const PlanChoice& choice, Layout&
   const std::size_t ranks = static_cast<std::size_t>(pair.pattern->ranks);
   Bytes most, sum;
   for (std::size_t rank = 0; rank < ranks; ++rank) {
-    const Bytes memory = memory_of(degrees, layout, pair, rank);
+    const Bytes memory = degrees.memory_of(layout, pair, rank);
     most = std::max(most, memory);
     sum += memory;
   }
@@ -164,7 +163,7 @@ Bytes StepEstimator::fullest(Degrees& degrees, const PlanChoice& choice, Layout&
   const MemoryOfSplit memory = [&](const std::vector<StageContent>& stages) {
     set_stages(degrees, tried, stages, *pair.pattern);
     std::vector<Bytes> of_rank;
-    for (std::size_t rank = 0; rank < ranks; ++rank) of_rank.push_back(memory_of(degrees, tried, pair, rank));
+    for (std::size_t rank = 0; rank < ranks; ++rank) of_rank.push_back(degrees.memory_of(tried, pair, rank));
     return of_rank;
   };
   FittedSplit fitted = split_within_memory(degrees.config, pair.pattern->stage_of, pair.pattern->groups, degrees.costs,
@@ -176,7 +175,7 @@ Bytes StepEstimator::fullest(Degrees& degrees, const PlanChoice& choice, Layout&
 
 StepEstimate StepEstimator::memory_alone(const PlanChoice& choice) {
   StepEstimate result;
-  const PatternPair& pair = patterns_.get(choice.schedule, request(choice));
+  const PatternPair& pair = patterns_.get(choice.schedule, request_of(base_, choice));
   if (!pair.pattern || (choice.zero_stage >= 2 && pair.pattern->two_copies)) return result;
   result.possible = true;
   Degrees& degrees = this->degrees(choice);
