@@ -177,8 +177,8 @@ TEST_CASE("pools that overlap: GPUs are counted once, shares of their time sum t
   CHECK(number(report, "rl.gpus") == 8);
   CHECK(number(report, "rl.engine_gpus") == 6);
   double shares = 0;
-  for (const char* share : {"rl.gpu_busy", "rl.idle_tail", "rl.idle_waiting", "rl.idle_moving", "rl.idle_imbalance",
-                            "rl.idle_host"})
+  for (const char* share :
+       {"rl.gpu_busy", "rl.idle_tail", "rl.idle_waiting", "rl.idle_moving", "rl.idle_imbalance", "rl.idle_host"})
     shares += number(report, share);
   CHECK_THAT(shares, WithinRel(1.0, 1e-6));
   CHECK(number(report, "rl.handover_s") > 0);

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "workloads/serving/replica/group/batcher.h"
 #include "workloads/serving/replica/decode_pacing.h"
+#include "workloads/serving/replica/group/batcher.h"
 #include "workloads/serving/replica/nic_sharing.h"
 
 namespace flopcast {

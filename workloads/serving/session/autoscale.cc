@@ -17,7 +17,8 @@ double PoolScaler::prompt_load(const Replica& replica, const ReplicaCounters& di
   if (did.prompts_done == 0) return 0;
   const std::int64_t computed = did.prompt_tokens / did.prompts_done;
   const std::int64_t cached = std::max<std::int64_t>(0, did.prompt_tokens_done / did.prompts_done - computed);
-  const double full = to_seconds(full_prompt_iteration(replica.config(), replica.pricer(), computed, cached)) / config_.interval;
+  const double full =
+      to_seconds(full_prompt_iteration(replica.config(), replica.pricer(), computed, cached)) / config_.interval;
   const double budget = static_cast<double>(replica.config().tokens_under_way()) * replica.config().groups;
   // What waits has to be computed in the next interval, less what caches hold of it.
   const double waiting = static_cast<double>(replica.load().queued_tokens) *

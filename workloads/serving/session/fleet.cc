@@ -26,8 +26,8 @@ void FleetUnit::archive(StateArchive& archive, std::span<IterationPricer* const>
   archive(state, changes, since, up_time, broken_time, down_time, starts, starting_time, slow, next, coming, restarts);
 }
 
-ReplicaFleet::ReplicaFleet(const SessionConfig& config, std::vector<PoolPricers> pricers, JobTable& jobs, GapHistogram& gaps,
-             ReplicaListener& listener, const RequestBooks& books, const Ticks& now)
+ReplicaFleet::ReplicaFleet(const SessionConfig& config, std::vector<PoolPricers> pricers, JobTable& jobs,
+                           GapHistogram& gaps, ReplicaListener& listener, const RequestBooks& books, const Ticks& now)
     : books_(books), now_(now) {
   assert(pricers.size() == config.pools.size());
   for (std::size_t p = 0; p < config.pools.size(); ++p) {

@@ -59,7 +59,7 @@ class ReplicaFleet {
  public:
   /// @param now the session's clock
   ReplicaFleet(const SessionConfig& config, std::vector<PoolPricers> pricers, JobTable& jobs, GapHistogram& gaps,
-        ReplicaListener& listener, const RequestBooks& books, const Ticks& now);
+               ReplicaListener& listener, const RequestBooks& books, const Ticks& now);
 
   std::span<FleetPool> pools() { return pools_; }
   std::span<const FleetPool> pools() const { return pools_; }

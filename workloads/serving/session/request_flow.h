@@ -23,8 +23,8 @@ class RequestFlow final : public ReplicaListener {
  public:
   /// @param fleet may be constructed after this. @param source may be null: then requests come by submit().
   /// @param now the session's clock
-  RequestFlow(const SessionConfig& config, Ticks request_overhead, ReplicaFleet& fleet, JobTable& jobs, RequestBooks& books,
-              Topology* topology, RequestSource* source, const Ticks& now);
+  RequestFlow(const SessionConfig& config, Ticks request_overhead, ReplicaFleet& fleet, JobTable& jobs,
+              RequestBooks& books, Topology* topology, RequestSource* source, const Ticks& now);
 
   void submit(const Request& request);
   /// When the next request comes, is read, or lands on another pool.

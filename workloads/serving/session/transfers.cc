@@ -16,7 +16,8 @@ RankId first_gpu(const FleetPool& pool, std::size_t unit, std::uint32_t group) {
 
 }  // namespace
 
-Transfers::Transfers(const SessionConfig& config, ReplicaFleet& fleet, JobTable& jobs, Topology* topology, const Ticks& now)
+Transfers::Transfers(const SessionConfig& config, ReplicaFleet& fleet, JobTable& jobs, Topology* topology,
+                     const Ticks& now)
     : config_(config), fleet_(fleet), jobs_(jobs), topology_(topology), now_(now) {
   for (std::size_t p = 0; p < config.pools.size(); ++p) {
     const PoolConfig& pool = config.pools[p];
