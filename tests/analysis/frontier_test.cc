@@ -205,7 +205,8 @@ TEST_CASE("a service has a frontier too", "[policy][serving]") {
 
 TEST_CASE("a service whose requests come at a rate still tells fast chips from slow ones", "[policy][serving]") {
   static const RuleBook book = load_rule_book(libraries(), {});
-  Scenario scenario = testing::resolved("llama_3_1_70b_serving_8_h100", {"serving.traffic.requests=200"});
+  Scenario scenario =
+      testing::resolved("llama_3_1_70b_serving_8_h100", std::vector<std::string>{"serving.traffic.requests=200"});
   FrontierQuestion question;
   question.rules = {&book.at("R2022_10")};
   CompareOptions options;

@@ -262,7 +262,7 @@ TEST_CASE("a loop in no framework has the range of software that nobody describe
   // Wider, and longer in the middle: such steps took longer than predicted.
   const double alone = number(none, "rl.step_time_s");
   const auto range = [](const RlReport& report, const char* at) {
-    return number(report, std::string("rl.step_time_range_s.") + at);
+    return number(report, (std::string("rl.step_time_range_s.") + at).c_str());
   };
   CHECK(range(none, "p50") > 1.1 * alone);
   CHECK(range(none, "p95") > 2 * alone);
